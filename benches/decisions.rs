@@ -4,7 +4,7 @@
 use agentguard::event::{
     Author, Class, Direction, Event, Facts, Form, Kind, Known, Models, Part, Reading, Text,
 };
-use agentguard::policy::{Context, Moment, Policy, ScanScratch, Scans, load_json};
+use agentguard::policy::{Context, EvaluationPhase, Policy, ScanScratch, Scans, load_json};
 use agentguard::wire::json::{JsonBody, Limits, NodeId};
 use std::cell::RefCell;
 use std::fmt::Write;
@@ -99,7 +99,7 @@ fn judged(policy: &Policy, event: &Event, reading: &Reading, json: &JsonBody<'_>
                 scans: &scans,
                 scratch: &scratch,
             };
-            black_box(policy.judge(event, &context, Moment::Whole));
+            black_box(policy.judge(event, &context, EvaluationPhase::Whole));
         }
         least = least.min(start.elapsed().as_secs_f64() * 1e9 / f64::from(ROUND));
     }

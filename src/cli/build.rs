@@ -3,7 +3,7 @@
 use super::source::Source;
 use super::{Failed, Outcome, output};
 use crate::metrics::METRICS;
-use crate::policy::{Data, HeaderMode, Member, Node, Zones};
+use crate::policy::{HeaderMode, Member, Node, NodeValue, Zones};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -186,9 +186,9 @@ fn with_zones(mut root: Node, zones: &Zones) -> Node {
     if zones.is_empty() {
         return root;
     }
-    if let Data::Map(members) = &mut root.data {
+    if let NodeValue::Map(members) = &mut root.data {
         for member in members.iter_mut().filter(|member| &*member.key == "spec") {
-            if let Data::Map(inner) = &mut member.value.data {
+            if let NodeValue::Map(inner) = &mut member.value.data {
                 inner.retain(|member| &*member.key != "zones");
             }
         }
@@ -205,7 +205,7 @@ fn with_zones(mut root: Node, zones: &Zones) -> Node {
 /// Examples are for `validate` and `test`; the filter is not sent them.
 fn without_examples(root: &Node) -> Node {
     let data = match &root.data {
-        Data::Map(members) => Data::Map(
+        NodeValue::Map(members) => NodeValue::Map(
             members
                 .iter()
                 .map(|member| Member {
@@ -227,15 +227,15 @@ fn without_examples(root: &Node) -> Node {
 }
 
 fn strip_rules(rules: &Node) -> Node {
-    let Data::List(items) = &rules.data else {
+    let NodeValue::List(items) = &rules.data else {
         return rules.clone();
     };
     let items = items
         .iter()
         .map(|rule| match &rule.data {
-            Data::Map(members) => Node {
+            NodeValue::Map(members) => Node {
                 span: rule.span.clone(),
-                data: Data::Map(
+                data: NodeValue::Map(
                     members
                         .iter()
                         .filter(|member| &*member.key != "examples")
@@ -248,7 +248,7 @@ fn strip_rules(rules: &Node) -> Node {
         .collect();
     Node {
         span: rules.span.clone(),
-        data: Data::List(items),
+        data: NodeValue::List(items),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::exchange::{Proxyless, Recorded, moment, now};
 use super::source::Source;
 use super::{Failed, Outcome, output};
-use crate::policy::{Answer, Difference, ListChange, Node, Told, Witness, compare};
+use crate::policy::{Difference, ListChange, Node, PolicyOutcome, Proof, Witness, compare};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
@@ -40,7 +40,7 @@ impl Diff {
             differing = self.replay(file, old, new, json)?;
         }
         // What was not proved may differ: a script that asks for certainty gets it.
-        Ok(if difference.same == Answer::Yes && differing == 0 {
+        Ok(if difference.same == Proof::Yes && differing == 0 {
             Outcome::Clean
         } else {
             Outcome::Found
@@ -97,7 +97,7 @@ impl Diff {
     }
 }
 
-fn told_json(told: &Told) -> Value {
+fn told_json(told: &PolicyOutcome) -> Value {
     let mut object = json!({"action": told.action, "rules": told.rules});
     if let Some(members) = object.as_object_mut() {
         if told.would != told.action {
@@ -152,7 +152,7 @@ fn as_json(difference: &Difference) -> Value {
 }
 
 fn as_text(difference: &Difference) -> String {
-    if difference.same == Answer::Yes {
+    if difference.same == Proof::Yes {
         return format!(
             "The same: every event is decided alike (proved).\n{}",
             lists_text(&difference.lists)
@@ -160,11 +160,11 @@ fn as_text(difference: &Difference) -> String {
     }
     let judged = difference.judged;
     let mut out = String::new();
-    let mut answer = |question: &str, answer: Answer, witness: &Option<Witness>| {
+    let mut answer = |question: &str, answer: Proof, witness: &Option<Witness>| {
         let told = match answer {
-            Answer::Yes => "yes (proved)".to_owned(),
-            Answer::No => "no".to_owned(),
-            Answer::Unknown => {
+            Proof::Yes => "yes (proved)".to_owned(),
+            Proof::No => "no".to_owned(),
+            Proof::Unknown => {
                 format!("unknown: not proved, and none of {judged} events shows otherwise")
             }
         };
@@ -242,7 +242,7 @@ fn lists_text(lists: &[ListChange]) -> String {
 }
 
 fn witness_text(witness: &Witness) -> String {
-    let told = |told: &Told| {
+    let told = |told: &PolicyOutcome| {
         let rules: Vec<&str> = told.rules.iter().map(|rule| &**rule).collect();
         let would = if told.would == told.action {
             String::new()

@@ -4,7 +4,7 @@ use super::{Failed, output};
 use crate::diag::Diagnostic;
 use crate::event::{Author, Facts, Kind, Known, Models};
 use crate::policy::{
-    Case, Described, Node, Policy, describe, describe_principal, parse_json, parse_yaml,
+    Node, Policy, SampleEvent, SampleExchange, describe, describe_principal, parse_json, parse_yaml,
 };
 use clap::Args;
 
@@ -65,7 +65,7 @@ impl EventOptions {
     }
 
     /// The case that the options give.
-    pub(super) fn case(&self, policy: &Policy) -> Result<Case, Failed> {
+    pub(super) fn case(&self, policy: &Policy) -> Result<SampleExchange, Failed> {
         let mut events = Vec::new();
         let text = match self.text.as_deref() {
             Some(output::STDIN) => Some(standard_input()?),
@@ -81,7 +81,11 @@ impl EventOptions {
 
     /// The case that a text describes (`{ call: "refund {amount: 5}", env: prod }`, or just the call), with the facts of
     /// the options.
-    pub(super) fn described_case(&self, text: &str, policy: &Policy) -> Result<Case, Failed> {
+    pub(super) fn described_case(
+        &self,
+        text: &str,
+        policy: &Policy,
+    ) -> Result<SampleExchange, Failed> {
         let (event, mut facts) = if text.trim_start().starts_with('{') {
             let node = parse_yaml(text).map_err(|errors| wrong(text, &errors))?;
             describe(&node).map_err(|errors| wrong(text, &errors))?
@@ -123,8 +127,8 @@ impl EventOptions {
         Ok(kinds)
     }
 
-    fn described(&self, kind: Kind, text: Option<&str>) -> Result<Described, Failed> {
-        let mut event = Described::new(kind);
+    fn described(&self, kind: Kind, text: Option<&str>) -> Result<SampleEvent, Failed> {
+        let mut event = SampleEvent::new(kind);
         if let Some(tool) = &self.tool {
             event.tool = Known::Is(tool.as_str().into());
         }
@@ -184,8 +188,12 @@ fn standard_input() -> Result<String, Failed> {
     String::from_utf8(bytes).map_err(|_| output::complain("--text -: standard input is not UTF-8"))
 }
 
-fn lay_out(events: &[Described], facts: Facts, policy: &Policy) -> Result<Case, Failed> {
-    Case::new(events, facts, policy)
+fn lay_out(
+    events: &[SampleEvent],
+    facts: Facts,
+    policy: &Policy,
+) -> Result<SampleExchange, Failed> {
+    SampleExchange::new(events, facts, policy)
         .map_err(|what| output::complain(&format!("the event can't be judged: {what}")))
 }
 

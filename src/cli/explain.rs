@@ -7,7 +7,7 @@ use super::verdict::Verdict;
 use super::{Failed, Outcome, output};
 use crate::diag::{codes, nearest};
 use crate::event::Event;
-use crate::policy::{Branch, Case, Context, Explained, Explainer, Policy};
+use crate::policy::{Branch, Context, Explained, Explainer, Policy, SampleExchange};
 use clap::Args;
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
@@ -148,7 +148,7 @@ struct EventExplained {
     rules: Vec<Explained>,
 }
 
-fn explained(policy: &Policy, case: &Case) -> Vec<EventExplained> {
+fn explained(policy: &Policy, case: &SampleExchange) -> Vec<EventExplained> {
     let explained = |past: Option<&Context<'_>>| {
         case.seen_by(policy, |context| {
             let explainer = Explainer::default();

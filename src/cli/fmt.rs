@@ -2,7 +2,7 @@
 
 use super::source::Source;
 use super::{Failed, Outcome, output, render};
-use crate::policy::{format_yaml, modern, unfold, write_converted, write_json};
+use crate::policy::{desugar, desugar_document, format_yaml, write_converted, write_json};
 use clap::Args;
 use serde_json::json;
 
@@ -32,8 +32,8 @@ impl Fmt {
                 return Err(output::complain(&format!("{name} can't be parsed")));
             };
             let is_json = source.text.trim_start().starts_with('{');
-            let formatted = if modern(root).is_some() {
-                match unfold(root) {
+            let formatted = if desugar(root).is_some() {
+                match desugar_document(root) {
                     Ok((full, _)) => write_converted(&source.text, root, &full),
                     Err(diagnostics) => {
                         for diagnostic in &diagnostics {

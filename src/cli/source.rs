@@ -3,8 +3,8 @@
 use super::{Failed, output};
 use crate::diag::{Diagnostic, Severity, codes};
 use crate::policy::{
-    Data, Loaded, MAX_DOCUMENT, Node, Policy, Read, load_with_zones, parse_json,
-    parse_yaml_in_part, resolve, unfold, unprovided,
+    Loaded, MAX_DOCUMENT, Node, NodeValue, Policy, ReadPolicyFile, desugar_document,
+    load_with_zones, parse_json, parse_yaml_in_part, resolve, unprovided,
 };
 use std::ops::Range;
 use std::path::Path;
@@ -79,7 +79,7 @@ impl Source {
         let Some(root) = self.root.as_ref().or(self.partial.as_ref()) else {
             return self;
         };
-        let merged = unfold(root).and_then(|(root, told)| {
+        let merged = desugar_document(root).and_then(|(root, told)| {
             let merged = if names_files(&root) {
                 resolve(&self.name, &root, &mut read_beside)?
             } else {
@@ -182,14 +182,14 @@ fn names_files(root: &Node) -> bool {
                 .members()
                 .iter()
                 .any(|list| list.value.get("file").is_some()),
-            ("policies", Data::List(documents)) => documents.iter().any(names_files),
+            ("policies", NodeValue::List(documents)) => documents.iter().any(names_files),
             _ => false,
         }
     })
 }
 
 /// A file that a document names, relative to the document.
-fn read_beside(from: &str, path: &str) -> Result<Read, String> {
+fn read_beside(from: &str, path: &str) -> Result<ReadPolicyFile, String> {
     let file = match Path::new(from).parent() {
         Some(folder) => folder.join(path),
         None => path.into(),
@@ -198,7 +198,7 @@ fn read_beside(from: &str, path: &str) -> Result<Read, String> {
     let bytes =
         output::read_at_most(&name, MAX_DOCUMENT).map_err(|what| format!("{name}: {what}"))?;
     match String::from_utf8(bytes) {
-        Ok(text) => Ok(Read { name, text }),
+        Ok(text) => Ok(ReadPolicyFile { name, text }),
         Err(_) => Err(format!("{name} is not UTF-8")),
     }
 }

@@ -8,8 +8,8 @@ use crate::diag::{Diagnostic, Severity, codes};
 use crate::event::Known;
 use crate::flow::simulation::Half;
 use crate::policy::{
-    Case, Expect, Node, Policy, Subject, TestCase, WholeExchange, is_test_file, modern,
-    read_examples, read_tests,
+    CaseInput, Expectation, Node, Policy, SampleExchange, TestCase, WholeExchange, desugar,
+    is_test_file, read_examples, read_tests,
 };
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
@@ -179,7 +179,7 @@ fn folder(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failed> {
 /// Whether a document claims to be a policy, sound or not.
 pub(super) fn says_it_is_a_policy(root: &Node) -> bool {
     let kind = root.get("kind").and_then(Node::text);
-    matches!(kind, Some("AgentPolicy" | "AgentPolicySet")) || modern(root).is_some()
+    matches!(kind, Some("AgentPolicy" | "AgentPolicySet")) || desugar(root).is_some()
 }
 
 fn canonical(path: &Path) -> PathBuf {
@@ -388,8 +388,8 @@ impl Tested {
     fn judge(&self, case: &TestCase) -> Result<(Verdict, Vec<String>), Failed> {
         let policy = self.source.policy()?;
         match &case.subject {
-            Subject::Event(event, facts) => {
-                let laid_out = Case::new(&[(**event).clone()], (**facts).clone(), policy)
+            CaseInput::Event(event, facts) => {
+                let laid_out = SampleExchange::new(&[(**event).clone()], (**facts).clone(), policy)
                     .map_err(|what| output::complain(&format!("{}: {what}", case.name)))?;
                 let got = Verdict::of(policy, &laid_out);
                 let mut differs = compare(&case.expect, &got);
@@ -400,7 +400,7 @@ impl Tested {
                 }
                 Ok((got, differs))
             }
-            Subject::Exchange(exchange) => {
+            CaseInput::Exchange(exchange) => {
                 let Some(root) = &self.source.root else {
                     return Err(output::complain("the policy could not be read"));
                 };
@@ -427,7 +427,7 @@ fn judge_exchange(root: &Node, exchange: &WholeExchange) -> Result<Judged, Faile
     Ok(proxyless.judge(&Half::from(&exchange.request), answer, now))
 }
 
-fn compare(expect: &Expect, got: &Verdict) -> Vec<String> {
+fn compare(expect: &Expectation, got: &Verdict) -> Vec<String> {
     let mut differs = Vec::new();
     let mut same = |what: &str, expect: &Option<Box<str>>, got: Option<&str>| {
         if let Some(expect) = expect
@@ -466,7 +466,7 @@ fn compare(expect: &Expect, got: &Verdict) -> Vec<String> {
 }
 
 /// What each side saw of a whole exchange.
-fn compare_sides(expect: &Expect, judged: &Judged) -> Vec<String> {
+fn compare_sides(expect: &Expectation, judged: &Judged) -> Vec<String> {
     let text = |half: Option<&Half>| {
         half.map(|half| String::from_utf8_lossy(&half.body()).into_owned())
             .unwrap_or_default()
@@ -524,10 +524,11 @@ pub(super) fn failing_examples(policy: &Policy, root: &Node) -> Vec<Diagnostic> 
     cases
         .iter()
         .filter_map(|case| {
-            let Subject::Event(event, facts) = &case.subject else {
+            let CaseInput::Event(event, facts) = &case.subject else {
                 return None;
             };
-            let laid_out = Case::new(&[(**event).clone()], (**facts).clone(), policy).ok()?;
+            let laid_out =
+                SampleExchange::new(&[(**event).clone()], (**facts).clone(), policy).ok()?;
             let got = Verdict::of(policy, &laid_out);
             let differs = compare(&case.expect, &got);
             (!differs.is_empty()).then(|| Diagnostic {

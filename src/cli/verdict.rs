@@ -3,8 +3,8 @@
 use crate::diag::codes;
 use crate::event::{Direction, Kind, Redaction};
 use crate::policy::{
-    Action, CASE_LIMITS, Case, CompiledRule, Context, Decision, LEAVE_TOOL_OUT, Mode, Moment,
-    Policy,
+    Action, CASE_LIMITS, CompiledRule, Context, Decision, EvaluationPhase, LEAVE_TOOL_OUT, Mode,
+    Policy, SampleExchange,
 };
 use crate::redact::{self, Ledger};
 use crate::wire::edit;
@@ -78,18 +78,18 @@ impl HeldRule {
 
 impl Verdict {
     /// Judges a case.
-    pub(super) fn of(policy: &Policy, case: &Case) -> Verdict {
+    pub(super) fn of(policy: &Policy, case: &SampleExchange) -> Verdict {
         case.seen_by(policy, |context| Verdict::under(policy, case, context))
             .unwrap_or_default()
     }
 
-    fn under(policy: &Policy, case: &Case, context: &Context<'_>) -> Verdict {
+    fn under(policy: &Policy, case: &SampleExchange, context: &Context<'_>) -> Verdict {
         let mut ruling: Option<(Decision, Option<u16>, Option<&'static str>)> = None;
         let mut would = "allow";
         let mut rules = BTreeMap::new();
         let mut redactions: Vec<Redaction> = Vec::new();
         for event in &case.reading.events {
-            let judgement = policy.judge(event, context, Moment::Whole);
+            let judgement = policy.judge(event, context, EvaluationPhase::Whole);
             let mut wanted = word(judgement.would.decision);
             if ruling.is_none_or(|(decision, ..)| decision < judgement.ruling.decision) {
                 let told = judgement.ruling;
@@ -319,7 +319,7 @@ pub(super) fn rank(action: &str) -> usize {
 }
 
 /// Whether pseudonyms are made: in what is sent, whose response turns them back. Elsewhere they are labels.
-fn may_be_turned_back(case: &Case) -> bool {
+fn may_be_turned_back(case: &SampleExchange) -> bool {
     let mut events = case.reading.events.iter();
     events.all(|event| event.direction == Direction::Request)
 }

@@ -11,7 +11,8 @@ use crate::event::{
     Text, Turn,
 };
 use crate::policy::{
-    Action, Context, Decision, Flowing, Interest, Mode, Moment, OnDeny, Ruling, Scans, Shadow,
+    Action, Context, Decision, EvaluationPhase, Interest, Mode, OnDeny, ReleaseMode, Ruling, Scans,
+    Shadow,
 };
 use crate::protocol::{self, Protocol, RemovalMethod, written_calls};
 use crate::wire::json::{JsonBody, Limits, NodeId};
@@ -95,7 +96,7 @@ pub(super) struct Case<'a> {
     pub(super) unread: Unread,
     /// For something that could not be read: what.
     pub(super) problem: Option<&'a Problem>,
-    pub(super) moment: Moment,
+    pub(super) moment: EvaluationPhase,
     pub(super) force: Force,
     /// Where it stands, if that is no place in the body at hand.
     pub(super) at: Option<&'a str>,
@@ -120,7 +121,7 @@ pub(super) struct Assembled<'a> {
     /// What was found in it already.
     pub(super) scans: Scans,
     /// Which rules are judged.
-    pub(super) moment: Moment,
+    pub(super) moment: EvaluationPhase,
     /// Whether it can still be held back.
     pub(super) force: Force,
     /// Where it stands in the stream.
@@ -167,7 +168,7 @@ impl Flow {
                     event,
                     unread,
                     problem,
-                    moment: Moment::Whole,
+                    moment: EvaluationPhase::Whole,
                     force,
                     at: None,
                 };
@@ -316,7 +317,7 @@ impl Flow {
             reading: &reading,
             json: &json,
             scans: Scans::default(),
-            moment: Moment::Whole,
+            moment: EvaluationPhase::Whole,
             force,
             at,
         }))
@@ -382,7 +383,7 @@ impl Flow {
         event: &Event,
         reading: &Reading,
         json: &JsonBody<'_>,
-    ) -> Flowing {
+    ) -> ReleaseMode {
         let scans = RefCell::default();
         let context = Context {
             policy: &self.guard.policy,

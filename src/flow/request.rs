@@ -6,7 +6,9 @@ use super::step::{Action, Body, HeaderEdit, RequestHead, Step};
 use super::{Flow, Stage, Tap, Undetermined};
 use crate::diag::codes;
 use crate::event::{DefaultGate, Direction, Event, Kind, Known, Models, Problem, Reading};
-use crate::policy::{Context, Decision, Interest, Moment, Named, ProtocolEntry, Ruling};
+use crate::policy::{
+    Context, Decision, EvaluationPhase, Interest, MatchedEntry, ProtocolEntry, Ruling,
+};
 use crate::protocol::{
     self, BodyForm, Recognised, RequestContext, Route, RouteHead as ProtocolHead,
 };
@@ -269,13 +271,13 @@ impl Flow {
                 scans: &RefCell::default(),
                 scratch: &self.guard.scratch,
             },
-            Moment::Whole,
+            EvaluationPhase::Whole,
         );
         judgement.ruling.decision != Decision::Allow
     }
 
     /// Names that the policy gives to whoever is called.
-    fn take_names(&mut self, named: &Named<'_>) {
+    fn take_names(&mut self, named: &MatchedEntry<'_>) {
         let Some(entry) = named.entry else { return };
         if let Some(provider) = &entry.provider {
             self.facts.provider = Known::Is(provider.clone());

@@ -18,7 +18,7 @@ use super::{Flow, Guard, Stage};
 use crate::detect::Ending;
 use crate::diag::codes;
 use crate::event::{Class, Direction, Event, Form, Kind, Part, Problem, Reading, Text as TextInfo};
-use crate::policy::{Flowing, Moment, OnDeny, Ruling, Scans, StreamOnDeny};
+use crate::policy::{EvaluationPhase, OnDeny, ReleaseMode, Ruling, Scans, StreamOnDeny};
 use crate::protocol::stream::{
     CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, FrameReading, HeldFrame, HeldFrames,
     KeepAlive, OrderingGroups, StreamReader, SyntheticFrame, TextDelta, TextKey,
@@ -474,7 +474,7 @@ impl Flow {
             .reasons
             .insert(format!("response:cut_after_{passed}_bytes"));
         stream.queue.take_all();
-        let refusal = stream.reader.refusal(&stop.denial, stop.as_error);
+        let refusal = stream.reader.denial_frames(&stop.denial, stop.as_error);
         stream.is_told = !refusal.is_empty();
         for made in refusal {
             stream.send_made(&made);
@@ -697,7 +697,7 @@ impl Flow {
             Delta::Text(piece) => self.take_text(stream, number, piece),
             Delta::TextEnd(channel) => {
                 let text = stream.texts.get(&channel);
-                if text.is_some_and(|text| text.flowing == Flowing::HeldToEnd) {
+                if text.is_some_and(|text| text.flowing == ReleaseMode::HeldToEnd) {
                     return Ok(());
                 }
                 self.end_text(stream, channel)
@@ -787,7 +787,7 @@ impl Flow {
         let at = stream.reader.text_at(&channel);
         let (json, reading) = part_of_text("", class, &stream.answer);
         let Some(json) = json else {
-            return Ok(Text::new(event, class, at, Flowing::Settled));
+            return Ok(Text::new(event, class, at, ReleaseMode::Settled));
         };
         let flowing = self.flowing(&event, &reading, &json);
         let mut text = Text::new(event, class, at, flowing);
@@ -799,7 +799,7 @@ impl Flow {
                 json: &json,
                 reading: &reading,
                 scans: Scans::default(),
-                moment: Moment::Begin,
+                moment: EvaluationPhase::Begin,
             };
             let verdict = self.judge_text(stream, &text, part);
             text.event.retold = true;
@@ -859,7 +859,7 @@ impl Flow {
                 json: &json,
                 reading: &reading,
                 scans,
-                moment: Moment::Hit,
+                moment: EvaluationPhase::Hit,
             };
             let verdict = self.judge_text(stream, text, part);
             self.bind(stream, &verdict, &json, false)?;
@@ -956,9 +956,9 @@ impl Flow {
                 reading: &reading,
                 scans: Scans::default(),
                 moment: if text.is_held() {
-                    Moment::Whole
+                    EvaluationPhase::Whole
                 } else {
-                    Moment::End
+                    EvaluationPhase::End
                 },
             };
             let verdict = self.judge_text(stream, text, part);
@@ -1093,7 +1093,7 @@ impl Flow {
             reading: &reading,
             json: &json,
             scans: Scans::default(),
-            moment: Moment::Whole,
+            moment: EvaluationPhase::Whole,
             force: stream.force(),
             at: &at,
         });
@@ -1154,7 +1154,8 @@ impl Flow {
             .texts
             .iter()
             .filter(|(channel, text)| {
-                is_of(channel.choice) && (choice.is_none() || text.flowing != Flowing::HeldToEnd)
+                is_of(channel.choice)
+                    && (choice.is_none() || text.flowing != ReleaseMode::HeldToEnd)
             })
             .map(|(channel, _)| *channel)
             .collect();
@@ -1218,7 +1219,7 @@ struct TextPart<'a> {
     json: &'a JsonBody<'a>,
     reading: &'a Reading,
     scans: Scans,
-    moment: Moment,
+    moment: EvaluationPhase,
 }
 
 /// A part of a text that was judged.

@@ -8,7 +8,7 @@ use super::Flow;
 use super::judge::{Case, Force, Unread, Verdict};
 use crate::diag::codes;
 use crate::event::{Direction, Event, Kind, Problem};
-use crate::policy::{Context, Moment, Policy};
+use crate::policy::{Context, EvaluationPhase, Policy};
 use crate::wire::json::NodeId;
 use crate::wire::work;
 
@@ -110,7 +110,7 @@ impl Flow {
                     event: &event,
                     unread: Unread::default(),
                     problem: Some(&problem),
-                    moment: Moment::Whole,
+                    moment: EvaluationPhase::Whole,
                     force,
                     at: None,
                 },

@@ -1,7 +1,7 @@
 //! `approval`: who has to agree, and for how long that holds.
 
-use super::condition::{self, Mention};
-use super::decode::{At, Decoder};
+use super::condition::{self, FieldRef};
+use super::decode::{Decoder, PolicyPath};
 use super::node::Node;
 use crate::diag::codes;
 
@@ -22,7 +22,7 @@ pub struct Approval {
     /// How long a request waits for it, in seconds.
     pub wait: u64,
     /// What it is bound to: another value needs another approval.
-    pub(super) bind: Vec<Mention>,
+    pub(super) bind: Vec<FieldRef>,
 }
 
 impl Approval {
@@ -42,7 +42,7 @@ impl Approval {
     }
 }
 
-pub(super) fn read(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Approval> {
+pub(super) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Approval> {
     let known = &["by", "needed", "valid_for", "uses", "bind", "wait"];
     let mut approval = Approval::USUAL;
     for member in decoder.mapping(at, node, known)? {
@@ -77,7 +77,7 @@ pub(super) fn read(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Ap
     Some(approval)
 }
 
-fn positive(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<u32> {
+fn positive(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<u32> {
     let count = decoder.count(at, node)?;
     let count = u32::try_from(count).ok().filter(|count| *count > 0);
     if count.is_none() {

@@ -1,24 +1,24 @@
 //! Document → policy that can be judged: names resolved, patterns compiled, what it looks at known.
 
 use super::approval::Approval;
-use super::condition::{self, Check, Condition, Earlier, Mention, Operand, Quantifier, Test};
-use super::decode::{At, Decoder};
+use super::condition::{self, Check, Condition, Earlier, FieldRef, Operand, Quantifier, Test};
+use super::decision_point::DecisionPoint;
+use super::decode::{Decoder, PolicyPath};
 use super::detectors::CONFIDENCES;
 use super::document::{AppliesTo, Defaults, Document, List, Mode};
-use super::field::{Field, Kinds, Nature};
+use super::field::{Field, FieldType, Kinds};
 use super::glob::Glob;
 use super::index::Index;
+use super::inspection_plan::InspectionPlan;
 use super::limit::Limit;
-use super::needs::Needs;
-use super::node::{Data, Node};
+use super::node::{Node, NodeValue};
 use super::operators::{
-    Affix, Commands, Contains, Domains, Equality, Folders, Literal, Networks, OperandError, Order,
-    SqlQuestion, Stands, TimeTest, Verb,
+    Affix, Commands, Contains, ContainsDynamic, Domains, Equality, Folders, Literal, Networks,
+    OperandError, Order, SqlQuestion, TimeTest, Verb,
 };
-use super::pace::Pace;
-use super::protocols::{self, Named};
+use super::protocols::{self, MatchedEntry};
 use super::rule::{Action, IfMissing, MAX_RULES, MatchItem, OnDeny, Redact, Rule};
-use super::scan::{Matcher, Wants};
+use super::scan::{MatchKinds, Matcher};
 use super::zones::{Lookup, Zones};
 use crate::detect::literals::{Literals, squeezed};
 use crate::detect::pattern::{Pattern, PatternSet};
@@ -41,23 +41,23 @@ pub struct Policy {
     /// `sha256:` of its canonical form.
     pub version: String,
     /// What it looks at.
-    pub needs: Needs,
+    pub needs: InspectionPlan,
     /// By id, so that the order of the document can't matter.
     pub(super) rules: Vec<CompiledRule>,
     pub(super) index: Index,
     pub(super) matcher: Matcher,
     definitions: Selection,
     /// The documents that decide, each for itself, and the one that is only tried out.
-    pub(super) chapters: Vec<Chapter>,
+    pub(super) chapters: Vec<CompiledDocument>,
     /// The time zones that its rules name.
     pub zones: Zones,
     /// What its rules ask of the conversation before an event.
-    pub(super) questions: Vec<Question>,
+    pub(super) questions: Vec<HistoryQuery>,
 }
 
 /// One document of a policy: what it says besides its rules.
 #[derive(Debug)]
-pub(super) struct Chapter {
+pub(super) struct CompiledDocument {
     /// Numbers of its rules.
     pub(super) rules: Range<u16>,
     pub(super) defaults: Defaults,
@@ -73,7 +73,7 @@ pub(super) struct Chapter {
     scope: Scope,
 }
 
-impl Chapter {
+impl CompiledDocument {
     /// Whether something with a mode of its own, or none, is enforced.
     pub(super) fn enforces(&self, own: Option<Mode>) -> bool {
         !self.is_observed && own.unwrap_or(self.mode) == Mode::Enforce
@@ -86,7 +86,7 @@ impl Chapter {
             let value = letter_case::lower(value);
             globs
                 .iter()
-                .any(|glob| glob.matches(&value, super::glob::Reading::Broad))
+                .any(|glob| glob.matches(&value, super::glob::GlobReading::Broad))
         };
         let one = |scope: &Option<Vec<Glob>>, fact: &Known<Box<str>>| match (scope, fact) {
             (None, _) | (_, Known::Unknown) => true,
@@ -104,7 +104,7 @@ impl Chapter {
 
 /// What rules ask of the conversation before an event: a kind of events that fits.
 #[derive(Debug)]
-pub(super) struct Question {
+pub(super) struct HistoryQuery {
     pub(super) kind: Kind,
     pub(super) matches: Vec<CompiledTest>,
     pub(super) when: Option<CompiledCondition>,
@@ -148,9 +148,9 @@ pub struct CompiledRule {
     /// It can only hold if something that rules look for stands in the text.
     pub(super) needs_hit: bool,
     /// What it looks for in texts.
-    pub(super) wants: Wants,
+    pub(super) wants: MatchKinds,
     /// When in a stream it can be judged.
-    pub(super) pace: Pace,
+    pub(super) pace: DecisionPoint,
 }
 
 impl CompiledRule {
@@ -232,9 +232,9 @@ pub(super) enum Operator {
     /// Compares with what another field holds.
     Field(Field),
     /// Looks for texts that are known only when it is judged.
-    Stands(Stands),
+    Stands(ContainsDynamic),
     Overlaps {
-        with: Against,
+        with: OverlapTarget,
         /// How many characters in a row are a shared text.
         run: usize,
     },
@@ -287,14 +287,14 @@ impl Operator {
 /// The values of a list; a value alone is one.
 fn each_of(node: &Node) -> Vec<&Node> {
     match &node.data {
-        Data::List(items) => items.iter().collect(),
+        NodeValue::List(items) => items.iter().collect(),
         _ => vec![node],
     }
 }
 
 /// What `overlaps` compares with.
 #[derive(Debug)]
-pub(super) enum Against {
+pub(super) enum OverlapTarget {
     Field(Field),
     /// The texts of what answers this question.
     Earlier(usize),
@@ -314,7 +314,7 @@ impl CompiledCheck {
             Operator::Field(field)
             | Operator::Keyed { key: field, .. }
             | Operator::Overlaps {
-                with: Against::Field(field),
+                with: OverlapTarget::Field(field),
                 ..
             } => Some(field),
             _ => None,
@@ -396,7 +396,7 @@ impl Policy {
     }
 
     /// What `protocols` says of a request.
-    pub fn named(&self, facts: &Facts) -> Named<'_> {
+    pub fn named(&self, facts: &Facts) -> MatchedEntry<'_> {
         protocols::find(&self.document.protocols, facts)
     }
 
@@ -424,8 +424,8 @@ pub(super) struct Compiler<'d> {
     pattern_numbers: SortedMap<String, u32>,
     selection: Selection,
     /// What the rule at hand looks for.
-    wants: Wants,
-    questions: Vec<Question>,
+    wants: MatchKinds,
+    questions: Vec<HistoryQuery>,
 }
 
 /// Makes an operator of the items of an operand; whether they stand in a list.
@@ -450,11 +450,11 @@ pub(super) fn compile(
         patterns: Vec::new(),
         pattern_numbers: SortedMap::new(),
         selection: definitions.clone(),
-        wants: Wants::default(),
+        wants: MatchKinds::default(),
         questions: Vec::new(),
         decoder,
     };
-    let mut needs = Needs::default();
+    let mut needs = InspectionPlan::default();
     let mut rules = Vec::new();
     let mut chapters = Vec::new();
     let tried_out = document.shadow.as_deref();
@@ -472,7 +472,7 @@ pub(super) fn compile(
     }
     if rules.len() > MAX_RULES {
         let message = format!("{} rules, at most {MAX_RULES} are allowed", rules.len());
-        let at = At::root();
+        let at = PolicyPath::root();
         compiler
             .decoder
             .error(codes::AG1019, &at, &(0..0), &message, "");
@@ -486,7 +486,7 @@ pub(super) fn compile(
         questions,
         ..
     } = compiler;
-    let at = At::root();
+    let at = PolicyPath::root();
     let automaton = Literals::new(&literals)
         .map_err(|error| {
             let message = format!("too many texts to look for: {error}");
@@ -531,7 +531,7 @@ pub(super) fn compile(
 }
 
 fn scope(decoder: &mut Decoder, applies_to: &AppliesTo) -> Scope {
-    let at = At::root();
+    let at = PolicyPath::root();
     let at = at.key("applies_to");
     let mut globs = |key: &str, texts: &Option<Vec<Box<str>>>| {
         texts.as_ref().map(|texts| {
@@ -560,12 +560,12 @@ fn number_of(rules: usize) -> u16 {
 
 impl<'d> Compiler<'d> {
     /// What a document says besides its rules.
-    fn chapter(&mut self, document: &Document, is_shadow: bool) -> Option<Chapter> {
+    fn chapter(&mut self, document: &Document, is_shadow: bool) -> Option<CompiledDocument> {
         let mut audience = Vec::with_capacity(document.audience.len());
         for item in &document.audience {
             audience.push(self.match_item(item)?);
         }
-        Some(Chapter {
+        Some(CompiledDocument {
             rules: 0..0,
             defaults: document.defaults,
             mode: document.mode,
@@ -581,15 +581,15 @@ impl<'d> Compiler<'d> {
     fn rules(
         &mut self,
         document: &Document,
-        chapter: &Chapter,
-        needs: &mut Needs,
+        chapter: &CompiledDocument,
+        needs: &mut InspectionPlan,
         rules: &mut Vec<CompiledRule>,
     ) {
         let mut sorted: Vec<&Rule> = document.rules.iter().collect();
         sort::sort_by(&mut sorted, |a, b| a.id.cmp(&b.id));
         rules.reserve_exact(sorted.len());
         for rule in sorted {
-            self.wants = Wants::default();
+            self.wants = MatchKinds::default();
             if let Some(limit) = &rule.limit {
                 self.warn_of_limit(rule, limit);
             }
@@ -608,7 +608,7 @@ impl<'d> Compiler<'d> {
             "rule `{}` has a limit, and nothing counts between requests yet: Envoy refuses this policy",
             rule.id
         );
-        let at = At::root();
+        let at = PolicyPath::root();
         let warning = Severity::Warning;
         let report = self
             .decoder
@@ -684,7 +684,7 @@ impl<'d> Compiler<'d> {
             };
             (Verb::Glob, glob)
         } else {
-            if let Nature::Word(words) = item.mention.field.nature() {
+            if let FieldType::Word(words) = item.mention.field.nature() {
                 for value in &item.values {
                     self.known_word(value, words, &item.mention.span, &item.path)?;
                 }
@@ -717,7 +717,7 @@ impl<'d> Compiler<'d> {
             Condition::Not(inner) => CompiledCondition::Not(Box::new(self.condition(inner)?)),
             Condition::Test(test) => CompiledCondition::Test(self.test(test)?),
             Condition::AnyItem { list, condition } => {
-                if list.field.nature() != Nature::Data {
+                if list.field.nature() != FieldType::Data {
                     let message = format!("`{}` is no list", list.name);
                     let help = "items stand in `args`, `result` and `params`";
                     self.error(codes::AG1011, &list.span, "", &message, help);
@@ -746,7 +746,7 @@ impl<'d> Compiler<'d> {
             Some(condition) => Some(self.condition(condition)?),
             None => None,
         };
-        self.questions.push(Question {
+        self.questions.push(HistoryQuery {
             kind: earlier.kind,
             matches,
             when,
@@ -790,9 +790,13 @@ impl<'d> Compiler<'d> {
         help: &str,
     ) {
         let message = message.to_owned();
-        let report = self
-            .decoder
-            .report(Severity::Error, code, &At::root(), span.clone(), message);
+        let report = self.decoder.report(
+            Severity::Error,
+            code,
+            &PolicyPath::root(),
+            span.clone(),
+            message,
+        );
         if let Some(diagnostic) = report {
             diagnostic.path = path.to_owned();
             diagnostic.help = (!help.is_empty()).then(|| help.to_owned());
@@ -815,20 +819,20 @@ impl<'d> Compiler<'d> {
             Verb::GreaterThan | Verb::AtLeast | Verb::LessThan | Verb::AtMost | Verb::Between
         );
         let fits = match test.mention.field.nature() {
-            Nature::Word(_) | Nature::Bool => equality,
-            Nature::Number => equality || order,
-            Nature::Name | Nature::NameSet | Nature::Text => !order && !verb.asks_time(),
-            Nature::Data => !verb.asks_time(),
-            Nature::Time => verb.asks_time(),
-            Nature::History => true,
+            FieldType::Word(_) | FieldType::Bool => equality,
+            FieldType::Number => equality || order,
+            FieldType::Name | FieldType::NameSet | FieldType::Text => !order && !verb.asks_time(),
+            FieldType::Data => !verb.asks_time(),
+            FieldType::Time => verb.asks_time(),
+            FieldType::History => true,
         };
         if fits {
             return Some(());
         }
         let what = match test.mention.field.nature() {
-            Nature::Word(_) => "one of a few words",
-            Nature::Bool => "true or false",
-            Nature::Number => "a number",
+            FieldType::Word(_) => "one of a few words",
+            FieldType::Bool => "true or false",
+            FieldType::Number => "a number",
             _ if verb.asks_time() => "not the field `time`",
             _ => "a text",
         };
@@ -860,7 +864,7 @@ impl<'d> Compiler<'d> {
         match operand {
             Operand::Value(node) => {
                 let items = each_of(node);
-                make(self, &items, matches!(node.data, Data::List(_)))
+                make(self, &items, matches!(node.data, NodeValue::List(_)))
             }
             Operand::Windows {
                 windows,
@@ -927,8 +931,12 @@ impl<'d> Compiler<'d> {
             }
             Operand::Overlap { with, run } => {
                 let with = match &**with {
-                    Operand::Field(mention) => Against::Field(self.operand_field(check, mention)?),
-                    Operand::Earlier(earlier) => Against::Earlier(self.question(earlier, true)?),
+                    Operand::Field(mention) => {
+                        OverlapTarget::Field(self.operand_field(check, mention)?)
+                    }
+                    Operand::Earlier(earlier) => {
+                        OverlapTarget::Earlier(self.question(earlier, true)?)
+                    }
                     _ => return None,
                 };
                 Some(Operator::Overlaps { with, run: *run })
@@ -944,10 +952,10 @@ impl<'d> Compiler<'d> {
     }
 
     /// Another field whose values can be compared with.
-    fn operand_field(&mut self, check: &Check, mention: &Mention) -> Option<Field> {
+    fn operand_field(&mut self, check: &Check, mention: &FieldRef) -> Option<Field> {
         let field = &mention.field;
         let is_session = matches!(field, Field::Session(_));
-        if is_session || matches!(field.nature(), Nature::Time | Nature::History) {
+        if is_session || matches!(field.nature(), FieldType::Time | FieldType::History) {
             let message = format!("`{}` can't be compared with", mention.name);
             self.error(codes::AG1011, &mention.span, &check.path, &message, "");
             return None;
@@ -969,8 +977,14 @@ impl<'d> Compiler<'d> {
             return Some(list);
         }
         let known: Vec<&str> = lists.keys().map(|name| &**name).collect();
-        self.decoder
-            .unknown(codes::AG1012, &At::root(), span, "list", name, &known);
+        self.decoder.unknown(
+            codes::AG1012,
+            &PolicyPath::root(),
+            span,
+            "list",
+            name,
+            &known,
+        );
         if let Some(diagnostic) = self.decoder.diagnostics.last_mut() {
             diagnostic.path = path.to_owned();
         }
@@ -998,7 +1012,7 @@ impl<'d> Compiler<'d> {
                 self.equality(field, check, items)
             }
             Verb::Exists => match items.first().map(|node| &node.data) {
-                Some(Data::Bool(value)) if !is_list => Some(Operator::Exists(*value)),
+                Some(NodeValue::Bool(value)) if !is_list => Some(Operator::Exists(*value)),
                 _ => {
                     self.does_not_fit(check, "`exists` takes true or false", "");
                     None
@@ -1043,7 +1057,7 @@ impl<'d> Compiler<'d> {
             Verb::Matches => self.matches(check, items),
             Verb::Glob => {
                 let texts = self.needles(check, items)?;
-                let names = matches!(field.nature(), Nature::Name | Nature::NameSet);
+                let names = matches!(field.nature(), FieldType::Name | FieldType::NameSet);
                 let mut exact = Vec::with_capacity(texts.len());
                 let mut read = Vec::with_capacity(texts.len());
                 for text in &texts {
@@ -1111,9 +1125,9 @@ impl<'d> Compiler<'d> {
         let mut literals = Vec::with_capacity(items.len());
         for item in items {
             let literal = match &item.data {
-                Data::Null => Literal::Null,
-                Data::Bool(value) => Literal::Bool(*value),
-                Data::Number(text) => match Decimal::parse(text) {
+                NodeValue::Null => Literal::Null,
+                NodeValue::Bool(value) => Literal::Bool(*value),
+                NodeValue::Number(text) => match Decimal::parse(text) {
                     Some(number) => Literal::Number(number),
                     None => {
                         self.does_not_fit(
@@ -1124,13 +1138,13 @@ impl<'d> Compiler<'d> {
                         return None;
                     }
                 },
-                Data::String(text) => {
-                    if let Nature::Word(words) = field.nature() {
+                NodeValue::String(text) => {
+                    if let FieldType::Word(words) = field.nature() {
                         self.known_word(text, words, &item.span, &check.path)?;
                     }
                     Literal::text(text)
                 }
-                Data::List(_) | Data::Map(_) => {
+                NodeValue::List(_) | NodeValue::Map(_) => {
                     self.does_not_fit(
                         check,
                         &format!(
@@ -1144,9 +1158,9 @@ impl<'d> Compiler<'d> {
                 }
             };
             let fits = match (field.nature(), &literal) {
-                (Nature::Data, _) | (_, Literal::Null) => true,
-                (Nature::Bool, literal) => matches!(literal, Literal::Bool(_)),
-                (Nature::Number, literal) => matches!(literal, Literal::Number(_)),
+                (FieldType::Data, _) | (_, Literal::Null) => true,
+                (FieldType::Bool, literal) => matches!(literal, Literal::Bool(_)),
+                (FieldType::Number, literal) => matches!(literal, Literal::Number(_)),
                 (_, literal) => matches!(literal, Literal::Text { .. }),
             };
             if !fits {
@@ -1163,7 +1177,7 @@ impl<'d> Compiler<'d> {
         Some(Operator::Equality(Equality {
             literals,
             negative: check.verb.is_negative(),
-            names: matches!(field.nature(), Nature::Name | Nature::NameSet),
+            names: matches!(field.nature(), FieldType::Name | FieldType::NameSet),
         }))
     }
 
@@ -1177,8 +1191,14 @@ impl<'d> Compiler<'d> {
         if known.contains(&word) {
             return Some(());
         }
-        self.decoder
-            .unknown(codes::AG1007, &At::root(), span, "value", word, known);
+        self.decoder.unknown(
+            codes::AG1007,
+            &PolicyPath::root(),
+            span,
+            "value",
+            word,
+            known,
+        );
         if let Some(diagnostic) = self.decoder.diagnostics.last_mut() {
             diagnostic.path = path.to_owned();
         }
@@ -1188,7 +1208,7 @@ impl<'d> Compiler<'d> {
     fn number(&mut self, check: &Check, items: &[&Node]) -> Option<Decimal> {
         let number = match items {
             [only] => match &only.data {
-                Data::Number(text) => Decimal::parse(text),
+                NodeValue::Number(text) => Decimal::parse(text),
                 _ => None,
             },
             _ => None,
@@ -1253,8 +1273,8 @@ impl<'d> Compiler<'d> {
         let mut texts = Vec::with_capacity(items.len());
         for item in items {
             match &item.data {
-                Data::String(text) if !text.is_empty() => texts.push(text.clone()),
-                Data::String(_) => {
+                NodeValue::String(text) if !text.is_empty() => texts.push(text.clone()),
+                NodeValue::String(_) => {
                     self.does_not_fit(check, "an empty text stands everywhere", "");
                     return None;
                 }
@@ -1395,7 +1415,7 @@ impl<'d> Compiler<'d> {
         names: &mut Vec<(Box<str>, Range<usize>)>,
         confidence: &mut Confidence,
     ) -> Option<()> {
-        let at = At::root();
+        let at = PolicyPath::root();
         let known = &["types", "confidence"];
         for member in self.decoder.mapping(&at, operand, known)? {
             let at = at.key(&member.key);
@@ -1406,7 +1426,7 @@ impl<'d> Compiler<'d> {
             }
             let types = self.decoder.texts(&at, value)?;
             let spans: Vec<Range<usize>> = match &value.data {
-                Data::List(items) => items.iter().map(|item| item.span.clone()).collect(),
+                NodeValue::List(items) => items.iter().map(|item| item.span.clone()).collect(),
                 _ => vec![value.span.clone()],
             };
             names.extend(types.into_iter().zip(spans));
@@ -1420,8 +1440,8 @@ impl<'d> Compiler<'d> {
         let mut names: Vec<(Box<str>, Range<usize>)> = Vec::new();
         for item in items {
             match &item.data {
-                Data::String(text) => names.push((text.clone(), item.span.clone())),
-                Data::Map(_) => {
+                NodeValue::String(text) => names.push((text.clone(), item.span.clone())),
+                NodeValue::Map(_) => {
                     let known = self.decoder.diagnostics.len();
                     let read = self.types(item, &mut names, &mut confidence);
                     // They are told from the operand on.

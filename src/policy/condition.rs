@@ -1,11 +1,11 @@
 //! Conditions as written: `path: operand`, `all`, `any`, `not`.
 
-use super::decode::{At, Decoder};
+use super::decode::{Decoder, PolicyPath};
 use super::field::{Field, FieldError, NAMES, ROOTS};
-use super::node::{Data, Member, Node};
+use super::node::{Member, Node, NodeValue};
 use super::operators::{RUNS, USUAL_RUN, Verb};
 use super::rule::{MatchItem, is_match_key, read_match_item};
-use super::terse;
+use super::short_syntax;
 use crate::diag::codes;
 use crate::event::Kind;
 use crate::wire::json::JsonPath;
@@ -24,7 +24,7 @@ pub(super) enum Condition {
     Test(Test),
     /// One item of a list fits all of several conditions: `args.items: { any_item: { … } }`.
     AnyItem {
-        list: Mention,
+        list: FieldRef,
         condition: Box<Condition>,
     },
     /// Something stands before the event in the conversation: `earlier: { tool: … }`.
@@ -33,7 +33,7 @@ pub(super) enum Condition {
 
 /// A field where it is named.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Mention {
+pub(super) struct FieldRef {
     pub(super) field: Field,
     /// As written.
     pub(super) name: Box<str>,
@@ -43,7 +43,7 @@ pub(super) struct Mention {
 /// What is asked of the conversation before the event.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Earlier {
-    pub(super) mention: Mention,
+    pub(super) mention: FieldRef,
     pub(super) kind: Kind,
     pub(super) matches: Vec<MatchItem>,
     pub(super) condition: Option<Condition>,
@@ -57,7 +57,7 @@ pub(super) struct Earlier {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Test {
     /// The left side.
-    pub(super) mention: Mention,
+    pub(super) mention: FieldRef,
     /// All must hold.
     pub(super) checks: Vec<Check>,
 }
@@ -89,7 +89,7 @@ pub(super) enum Operand {
     /// `{ list: NAME }`
     List(Box<str>, Range<usize>),
     /// `{ list: NAME, key: PATH }`: the list under the key that another field holds.
-    KeyedList(Box<str>, Mention, Range<usize>),
+    KeyedList(Box<str>, FieldRef, Range<usize>),
     /// Windows of time; `days` and `zone` beside them hold for those that don't say their own.
     Windows {
         windows: Box<Operand>,
@@ -97,7 +97,7 @@ pub(super) enum Operand {
         zone: Option<Node>,
     },
     /// `{ path: PATH }`: what another field of the event holds.
-    Field(Mention),
+    Field(FieldRef),
     /// `{ earlier: { … } }`: texts that stand before the event in the conversation.
     Earlier(Box<Earlier>),
     /// What `overlaps` compares with, and how many characters in a row are a shared text.
@@ -172,7 +172,7 @@ impl Condition {
     pub(super) fn each_field<'c>(
         &'c self,
         of: Option<Kind>,
-        visit: &mut dyn FnMut(&'c Mention, Option<Kind>),
+        visit: &mut dyn FnMut(&'c FieldRef, Option<Kind>),
     ) {
         match self {
             Condition::All(list) | Condition::Any(list) => {
@@ -200,7 +200,7 @@ impl Condition {
 }
 
 impl Earlier {
-    fn each_field<'c>(&'c self, visit: &mut dyn FnMut(&'c Mention, Option<Kind>)) {
+    fn each_field<'c>(&'c self, visit: &mut dyn FnMut(&'c FieldRef, Option<Kind>)) {
         for item in &self.matches {
             visit(&item.mention, Some(self.kind));
         }
@@ -214,7 +214,7 @@ impl Operand {
     fn each_field<'c>(
         &'c self,
         of: Option<Kind>,
-        visit: &mut dyn FnMut(&'c Mention, Option<Kind>),
+        visit: &mut dyn FnMut(&'c FieldRef, Option<Kind>),
     ) {
         match self {
             Operand::Field(mention) | Operand::KeyedList(_, mention, _) => visit(mention, of),
@@ -236,7 +236,7 @@ impl Operand {
 
 /// Whose fields a condition names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Subject {
+enum FieldScope {
     /// The event's.
     Event,
     /// Those of one item of a list: paths into it.
@@ -244,12 +244,17 @@ enum Subject {
 }
 
 /// Reads the value of `when` or `unless`.
-pub(super) fn read(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Condition> {
-    read_of(decoder, at, node, Subject::Event)
+pub(super) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Condition> {
+    read_of(decoder, at, node, FieldScope::Event)
 }
 
-fn read_of(decoder: &mut Decoder, at: &At<'_>, node: &Node, subject: Subject) -> Option<Condition> {
-    let Data::Map(members) = &node.data else {
+fn read_of(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    node: &Node,
+    subject: FieldScope,
+) -> Option<Condition> {
+    let NodeValue::Map(members) = &node.data else {
         decoder.wrong_type(at, node, "a mapping of conditions");
         return None;
     };
@@ -286,9 +291,9 @@ fn joined(mut all: Vec<Condition>) -> Option<Condition> {
 
 fn read_member(
     decoder: &mut Decoder,
-    at: &At<'_>,
+    at: &PolicyPath<'_>,
     member: &Member,
-    subject: Subject,
+    subject: FieldScope,
 ) -> Option<Condition> {
     let at = at.key(&member.key);
     let value = &member.value;
@@ -298,8 +303,8 @@ fn read_member(
         "not" => read_of(decoder, &at, value, subject).map(|inner| Condition::Not(Box::new(inner))),
         name => {
             let mention = match subject {
-                Subject::Event => read_mention(decoder, &at, name, &member.key_span),
-                Subject::Item => read_item_field(decoder, &at, name, &member.key_span),
+                FieldScope::Event => read_mention(decoder, &at, name, &member.key_span),
+                FieldScope::Item => read_item_field(decoder, &at, name, &member.key_span),
             }?;
             if mention.field == Field::Earlier {
                 return read_earlier(decoder, &at, mention, value)
@@ -312,11 +317,11 @@ fn read_member(
 
 fn read_list(
     decoder: &mut Decoder,
-    at: &At<'_>,
+    at: &PolicyPath<'_>,
     node: &Node,
-    subject: Subject,
+    subject: FieldScope,
 ) -> Option<Vec<Condition>> {
-    let Data::List(items) = &node.data else {
+    let NodeValue::List(items) = &node.data else {
         decoder.wrong_type(at, node, "a list of conditions");
         return None;
     };
@@ -334,7 +339,7 @@ fn read_list(
 /// Reads a field's name; says what is wrong with it.
 pub(super) fn read_field(
     decoder: &mut Decoder,
-    at: &At<'_>,
+    at: &PolicyPath<'_>,
     name: &str,
     span: &Range<usize>,
 ) -> Option<Field> {
@@ -350,7 +355,7 @@ pub(super) fn read_field(
             );
             None
         }
-        Err(FieldError::Unknown) if let Some((argument, verb)) = terse::split(name) => {
+        Err(FieldError::Unknown) if let Some((argument, verb)) = short_syntax::split(name) => {
             let message = format!("unknown field `{name}`");
             let help = format!("did you mean `args.{argument}: {{ {}: … }}`?", verb.word());
             decoder.error(codes::AG1009, at, span, &message, &help);
@@ -381,12 +386,12 @@ pub(super) fn read_field(
 /// The same with the name.
 pub(super) fn read_mention(
     decoder: &mut Decoder,
-    at: &At<'_>,
+    at: &PolicyPath<'_>,
     name: &str,
     span: &Range<usize>,
-) -> Option<Mention> {
+) -> Option<FieldRef> {
     let field = read_field(decoder, at, name, span)?;
-    Some(Mention {
+    Some(FieldRef {
         field,
         name: name.into(),
         span: span.clone(),
@@ -396,16 +401,16 @@ pub(super) fn read_mention(
 /// Reads a path into an item: `price`, `tags[0]`.
 fn read_item_field(
     decoder: &mut Decoder,
-    at: &At<'_>,
+    at: &PolicyPath<'_>,
     name: &str,
     span: &Range<usize>,
-) -> Option<Mention> {
+) -> Option<FieldRef> {
     let path = match name.starts_with(['[', '$', '.']) {
         true => JsonPath::parse(name),
         false => JsonPath::parse(&format!(".{name}")),
     };
     match path {
-        Ok(path) => Some(Mention {
+        Ok(path) => Some(FieldRef {
             field: Field::Item(path),
             name: name.into(),
             span: span.clone(),
@@ -421,27 +426,27 @@ fn read_item_field(
 
 fn read_test(
     decoder: &mut Decoder,
-    at: &At<'_>,
-    mention: Mention,
+    at: &PolicyPath<'_>,
+    mention: FieldRef,
     node: &Node,
 ) -> Option<Condition> {
     let mut checks = Vec::new();
     let mut items = None;
     match &node.data {
         _ if mention.field == Field::Time => checks = read_time(decoder, at, node)?,
-        Data::Map(_) if is_list_reference(node) => {
+        NodeValue::Map(_) if is_list_reference(node) => {
             let operand = read_operand(decoder, at, node)?;
             checks.push(check(Verb::In, None, operand, node, at));
         }
-        Data::Map(_) if is_path_reference(node) => {
+        NodeValue::Map(_) if is_path_reference(node) => {
             let operand = read_operand(decoder, at, node)?;
             checks.push(check(Verb::Equals, None, operand, node, at));
         }
-        Data::Map(members) => {
+        NodeValue::Map(members) => {
             let read = each(members, |member| {
                 let at = at.key(&member.key);
                 if &*member.key == "any_item" {
-                    let condition = read_of(decoder, &at, &member.value, Subject::Item)?;
+                    let condition = read_of(decoder, &at, &member.value, FieldScope::Item)?;
                     items = Some(Condition::AnyItem {
                         list: mention.clone(),
                         condition: Box::new(condition),
@@ -481,7 +486,7 @@ fn read_test(
                 return None;
             }
         }
-        Data::List(_) => checks.push(check(
+        NodeValue::List(_) => checks.push(check(
             Verb::In,
             None,
             Operand::Value(node.clone()),
@@ -503,11 +508,11 @@ fn read_test(
 /// `earlier: { event: tool_result, tool: web_fetch, ok: true, count_at_least: 2 }`
 fn read_earlier(
     decoder: &mut Decoder,
-    at: &At<'_>,
-    mention: Mention,
+    at: &PolicyPath<'_>,
+    mention: FieldRef,
     node: &Node,
 ) -> Option<Earlier> {
-    let Data::Map(members) = &node.data else {
+    let NodeValue::Map(members) = &node.data else {
         decoder.wrong_type(at, node, "a mapping that says what stands earlier");
         return None;
     };
@@ -518,7 +523,7 @@ fn read_earlier(
     for member in members {
         let inner = at.key(&member.key);
         let value = &member.value;
-        let is_plain = matches!(value.data, Data::String(_) | Data::List(_));
+        let is_plain = matches!(value.data, NodeValue::String(_) | NodeValue::List(_));
         match &*member.key {
             "event" => {
                 let words = [Kind::ToolCall, Kind::ToolResult, Kind::Message];
@@ -541,7 +546,7 @@ fn read_earlier(
             key if is_plain && is_match_key(key) => {
                 matches.push(read_match_item(decoder, at, member)?);
             }
-            _ => conditions.push(read_member(decoder, at, member, Subject::Event)?),
+            _ => conditions.push(read_member(decoder, at, member, FieldScope::Event)?),
         }
     }
     let condition = joined(conditions);
@@ -588,8 +593,8 @@ fn read_earlier(
 }
 
 /// `time: { outside: "09:00-17:00", days: mon-fri, zone: America/New_York }`
-fn read_time(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Vec<Check>> {
-    let Data::Map(members) = &node.data else {
+fn read_time(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Vec<Check>> {
+    let NodeValue::Map(members) = &node.data else {
         decoder.error(
             codes::AG1011,
             at,
@@ -654,7 +659,7 @@ fn check(
     quantifier: Option<Quantifier>,
     operand: Operand,
     node: &Node,
-    at: &At<'_>,
+    at: &PolicyPath<'_>,
 ) -> Check {
     Check {
         verb,
@@ -687,7 +692,7 @@ fn is_list_reference(node: &Node) -> bool {
 }
 
 /// `overlaps: { earlier: { tool: read_secret }, length_at_least: 8 }`
-fn read_overlap(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Operand> {
+fn read_overlap(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Operand> {
     let mut with = Vec::new();
     let mut run = USUAL_RUN;
     for member in decoder.mapping(at, node, &["path", "earlier", "length_at_least"])? {
@@ -709,7 +714,7 @@ fn read_overlap(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Opera
         } else {
             let only = Node {
                 span: member.value.span.clone(),
-                data: Data::Map(vec![member.clone()]),
+                data: NodeValue::Map(vec![member.clone()]),
             };
             with.push(read_operand(decoder, at, &only)?);
         }
@@ -733,7 +738,7 @@ fn read_overlap(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Opera
 }
 
 /// `command_in: { commands: [ls, cat], redirect: [/tmp], variables: [TARGET] }`
-fn read_commands(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Operand> {
+fn read_commands(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Operand> {
     let mut commands = None;
     let (mut redirect, mut variables) = (None, None);
     for member in decoder.mapping(at, node, &["commands", "redirect", "variables"])? {
@@ -755,7 +760,7 @@ fn is_path_reference(node: &Node) -> bool {
     node.get("path").is_some() && node.members().len() == 1
 }
 
-fn read_operand(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Operand> {
+fn read_operand(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Operand> {
     if is_path_reference(node) {
         let at = at.key("path");
         let path = node.get("path")?;
@@ -764,7 +769,7 @@ fn read_operand(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Opera
     }
     if let Some(earlier) = node.get("earlier").filter(|_| node.members().len() == 1) {
         let at = at.key("earlier");
-        let mention = Mention {
+        let mention = FieldRef {
             field: Field::Earlier,
             name: "earlier".into(),
             span: earlier.span.clone(),

@@ -4,23 +4,25 @@
 //! an approval that is required; else an allow; else, at a gate, the default. Redactions and tags never decide.
 
 use super::compile::{
-    Against, Chapter, CompiledCheck, CompiledCondition, CompiledRule, CompiledTest, Operator,
-    Policy, Question,
+    CompiledCheck, CompiledCondition, CompiledDocument, CompiledRule, CompiledTest, HistoryQuery,
+    Operator, OverlapTarget, Policy,
 };
 use super::condition::Quantifier;
-use super::data;
+use super::cross_text::{self, CrossTextMatch};
+use super::decision_point::EvaluationPhase;
 use super::document::{Default, DefaultAction};
-use super::field::{Field, Nature};
-use super::glob::Reading as GlobReading;
+use super::embedded_data;
+use super::field::{Field, FieldType};
+use super::glob::GlobReading;
 use super::operand;
-use super::operators::{Commands, Overlap, Side, Verdict, address_count, character_count, seen};
-use super::pace::Moment;
+use super::operators::{
+    Commands, Overlap, Polarity, TestResult, address_count, character_count, seen,
+};
 use super::rule::{Action, IfMissing};
-use super::scan::{ScanScratch, Scans, TextScan, Wants};
-use super::seams::{self, Split};
+use super::scan::{MatchKinds, ScanScratch, Scans, TextScan};
 use super::value::{
-    Arrays, Joined, Presence, Reading as Values, Scalar, TextPart, TextValue, json_values,
-    text_parts, tool_names, visit,
+    Arrays, JoinedNames, PathReading as Values, Presence, Scalar, TextRelation, TextValue,
+    json_values, text_parts, tool_names, visit,
 };
 use crate::detect::{Confidence, DETECTORS, Finding, fold_name};
 use crate::diag::codes;
@@ -97,7 +99,7 @@ impl Ruling {
 
 /// A rule that holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct MatchedRule {
     /// Its number.
     pub rule: u16,
     /// Whether it is enforced or only recorded.
@@ -106,13 +108,13 @@ pub struct Held {
 
 /// The judgement of one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Judgement {
+pub struct Evaluation {
     /// What happens.
     pub ruling: Ruling,
     /// What would happen if everything that is only observed were enforced.
     pub would: Ruling,
     /// All rules that hold, by id.
-    pub held: Vec<Held>,
+    pub held: Vec<MatchedRule>,
     /// What the policy that is only tried out would decide.
     pub shadow: Option<Shadow>,
 }
@@ -123,7 +125,7 @@ pub struct Shadow {
     /// What would happen if it were in force.
     pub ruling: Ruling,
     /// All its rules that hold, by id.
-    pub held: Vec<Held>,
+    pub held: Vec<MatchedRule>,
 }
 
 /// Steps of judging a rule, besides what its operators read.
@@ -158,13 +160,18 @@ impl<'a> Context<'a> {
             return false;
         };
         // Not kept: what else looks like something in an identifier is not told.
-        self.with_scan(direction, &self.string(value), Wants::DETECTORS, |scan| {
-            let mut findings = scan.findings.iter();
-            findings.any(|finding| {
-                self.is_secret(finding)
-                    || (identifier.class == Class::Name && self.has_check_digit(finding))
-            })
-        })
+        self.with_scan(
+            direction,
+            &self.string(value),
+            MatchKinds::DETECTORS,
+            |scan| {
+                let mut findings = scan.findings.iter();
+                findings.any(|finding| {
+                    self.is_secret(finding)
+                        || (identifier.class == Class::Name && self.has_check_digit(finding))
+                })
+            },
+        )
     }
 
     fn has_check_digit(&self, finding: &Finding) -> bool {
@@ -195,7 +202,7 @@ impl<'a> Context<'a> {
         &self,
         direction: Direction,
         text: &TextValue<'a>,
-        asked: Wants,
+        asked: MatchKinds,
         use_scan: impl FnOnce(&TextScan) -> T,
     ) -> T {
         let mut own = TextScan::default();
@@ -208,14 +215,14 @@ impl<'a> Context<'a> {
         &self,
         direction: Direction,
         text: &TextValue<'a>,
-        asked: Wants,
+        asked: MatchKinds,
         scans: &'s mut Scans,
         own: &'s mut TextScan,
     ) -> &'s TextScan {
         let mut wants = self.policy.needs.wants(direction);
         wants.detectors &= !scans.skips_detectors;
         let all = wants;
-        let wants = wants.and(Wants {
+        let wants = wants.and(MatchKinds {
             detectors: true,
             ..asked
         });
@@ -243,7 +250,7 @@ impl<'a> Context<'a> {
         });
         let scan = slot.unwrap_or(own);
         let missing = wants.without(scan.looked);
-        if missing != Wants::default() {
+        if missing != MatchKinds::default() {
             let [nearest, over] = name.map(|place| self.json.value(place?));
             let name = NodeName {
                 nearest,
@@ -260,21 +267,21 @@ impl<'a> Context<'a> {
             matcher.scan(&text.text(), key, is_data, missing, scratch, scan);
             if missing.detectors
                 && text.form == Form::Number
-                && let Some(whole) = text.value.and_then(data::whole)
+                && let Some(whole) = text.value.and_then(embedded_data::whole)
             {
-                matcher.scan(&whole, key, false, Wants::DETECTORS, scratch, scan);
+                matcher.scan(&whole, key, false, MatchKinds::DETECTORS, scratch, scan);
             }
         }
         scan
     }
 
     /// What goes over several texts of the body.
-    fn splits(&self, wants: Wants) -> Vec<Split> {
+    fn splits(&self, wants: MatchKinds) -> Vec<CrossTextMatch> {
         if !wants.detectors && !wants.literals {
             return Vec::new();
         }
         let scratch = &mut self.scratch.borrow_mut();
-        seams::find(
+        cross_text::find(
             self.reading,
             self.json,
             &self.policy.matcher,
@@ -284,7 +291,7 @@ impl<'a> Context<'a> {
     }
 
     /// Whether anything of what is asked stands in an event's texts.
-    fn has_hit(&self, event: &Event, asked: Wants) -> bool {
+    fn has_hit(&self, event: &Event, asked: MatchKinds) -> bool {
         event
             .texts
             .clone()
@@ -320,8 +327,13 @@ impl<'a> Context<'a> {
 impl Policy {
     /// Judges one event by the rules that can be judged at this moment. Each document decides alone; the strictest
     /// decision holds.
-    pub fn judge(&self, event: &Event, context: &Context<'_>, moment: Moment) -> Judgement {
-        let mut judgement = Judgement {
+    pub fn judge(
+        &self,
+        event: &Event,
+        context: &Context<'_>,
+        moment: EvaluationPhase,
+    ) -> Evaluation {
+        let mut judgement = Evaluation {
             ruling: Ruling::ALLOW,
             would: Ruling::ALLOW,
             held: Vec::new(),
@@ -351,7 +363,7 @@ impl Policy {
                     continue;
                 }
                 if self.holds(rule, event, context) {
-                    held.push(Held {
+                    held.push(MatchedRule {
                         rule: number,
                         enforced: rule.enforced,
                     });
@@ -389,7 +401,12 @@ impl Policy {
     }
 
     /// The default at an event's gate; content has none.
-    fn default(&self, chapter: &Chapter, event: &Event, context: &Context<'_>) -> Option<Default> {
+    fn default(
+        &self,
+        chapter: &CompiledDocument,
+        event: &Event,
+        context: &Context<'_>,
+    ) -> Option<Default> {
         let defaults = &chapter.defaults;
         match event.kind {
             Kind::Request => match event.gate {
@@ -422,7 +439,7 @@ impl Policy {
     /// another place or somebody else.
     fn lets_something_through(
         &self,
-        chapter: &Chapter,
+        chapter: &CompiledDocument,
         event: &Event,
         context: &Context<'_>,
     ) -> bool {
@@ -441,7 +458,12 @@ impl Policy {
     }
 
     /// Whether a call of the tool that is offered could be let through, with some arguments.
-    fn lets_call_through(&self, chapter: &Chapter, event: &Event, context: &Context<'_>) -> bool {
+    fn lets_call_through(
+        &self,
+        chapter: &CompiledDocument,
+        event: &Event,
+        context: &Context<'_>,
+    ) -> bool {
         let rules = || {
             self.index
                 .candidates(Kind::ToolCall, &chapter.rules, event, context.facts, || {
@@ -473,15 +495,15 @@ impl Policy {
     ) -> bool {
         rules.any(|number| {
             self.rule(number).is_some_and(|rule| {
-                let judge = Judge {
+                let judge = ConditionEvaluator {
                     if_missing: rule.if_missing,
-                    ..Judge::new(event, context, Side::Loosening)
+                    ..ConditionEvaluator::new(event, context, Polarity::Loosening)
                 };
                 matches!(rule.action, Action::Allow | Action::RequireApproval)
                     && rule
                         .matches
                         .iter()
-                        .all(|test| open(test) || judge.test(test, Side::Loosening))
+                        .all(|test| open(test) || judge.test(test, Polarity::Loosening))
                     && rule
                         .when
                         .as_ref()
@@ -493,7 +515,7 @@ impl Policy {
     fn combine<'h>(
         &self,
         event: &Event,
-        held: impl Iterator<Item = &'h Held> + Clone,
+        held: impl Iterator<Item = &'h MatchedRule> + Clone,
         default: Option<Default>,
     ) -> Ruling {
         let first = |action: Action| {
@@ -570,14 +592,14 @@ impl Policy {
         context: &Context<'_>,
         for_certain: bool,
     ) -> bool {
-        if rule.barred(event).is_some() {
+        if rule.inapplicable_reason(event).is_some() {
             return false;
         }
         let side = rule.side();
-        let judge = |side| Judge {
+        let judge = |side| ConditionEvaluator {
             if_missing: rule.if_missing,
             for_certain,
-            ..Judge::new(event, context, side)
+            ..ConditionEvaluator::new(event, context, side)
         };
         let inner = judge(side);
         rule.matches.iter().all(|test| inner.test(test, side))
@@ -658,25 +680,25 @@ impl Policy {
     }
 }
 
-impl Chapter {
+impl CompiledDocument {
     /// Whether a document takes part in what is decided of an event; if so, whether it is certain that it is for whoever
     /// asks. In doubt it takes part, since all that it could do is to restrict.
     fn takes_part(&self, event: &Event, context: &Context<'_>) -> Option<bool> {
         let fits = |side| {
-            let judge = Judge::new(event, context, side);
+            let judge = ConditionEvaluator::new(event, context, side);
             self.audience.iter().all(|test| judge.test(test, side))
         };
         let applies = self.is_alone || self.applies(context.facts);
-        let takes_part = applies && fits(Side::Restricting);
-        takes_part.then(|| fits(Side::Loosening))
+        let takes_part = applies && fits(Polarity::Restricting);
+        takes_part.then(|| fits(Polarity::Loosening))
     }
 }
 
-impl Question {
+impl HistoryQuery {
     /// How an event of its kind fits it.
     pub(super) fn fit(&self, event: &Event, context: &Context<'_>) -> BroadNarrow {
         let fits = |side| {
-            let judge = Judge::new(event, context, side);
+            let judge = ConditionEvaluator::new(event, context, side);
             self.matches.iter().all(|test| judge.test(test, side))
                 && self
                     .when
@@ -685,8 +707,8 @@ impl Question {
         };
         // A tool of the provider's that is only offered counts as a call, but nothing may rest on that.
         BroadNarrow {
-            broadly: fits(Side::Restricting),
-            narrowly: !event.is_provider_offer() && fits(Side::Loosening),
+            broadly: fits(Polarity::Restricting),
+            narrowly: !event.is_provider_offer() && fits(Polarity::Loosening),
         }
     }
 }
@@ -721,8 +743,8 @@ pub const LEAVE_TOOL_OUT: &str = "Leave this tool out of the request.";
 impl CompiledCheck {
     /// Which names are looked for in a tool's name that a client joined with its server's: only to restrict, and only where
     /// one that fits is enough.
-    pub(super) fn joined(&self, operator: &Operator, side: Side) -> Option<Joined> {
-        let is_asked = side == Side::Restricting
+    pub(super) fn joined(&self, operator: &Operator, side: Polarity) -> Option<JoinedNames> {
+        let is_asked = side == Polarity::Restricting
             && !self.verb.is_negative()
             && self.quantifier != Some(Quantifier::All);
         let qualified = match operator {
@@ -733,7 +755,7 @@ impl CompiledCheck {
             Operator::Glob { exact, .. } => exact.iter().any(|glob| glob.asks_for('/')),
             _ => return None,
         };
-        is_asked.then_some(Joined { qualified })
+        is_asked.then_some(JoinedNames { qualified })
     }
 }
 
@@ -747,7 +769,7 @@ impl CompiledRule {
     }
 
     /// Why it is not about this event, whatever its conditions say.
-    pub(super) fn barred(&self, event: &Event) -> Option<&'static str> {
+    pub(super) fn inapplicable_reason(&self, event: &Event) -> Option<&'static str> {
         // How often something happened is known to nobody yet; the filter takes no policy that asks for it.
         if self.limit.is_some() {
             return Some("how often something happened is not known yet");
@@ -781,18 +803,18 @@ impl CompiledRule {
         code.map(|_| "only a rule that names this code lets it pass")
     }
 
-    pub(super) fn side(&self) -> Side {
+    pub(super) fn side(&self) -> Polarity {
         match self.action {
-            Action::Allow => Side::Loosening,
-            _ => Side::Restricting,
+            Action::Allow => Polarity::Loosening,
+            _ => Polarity::Restricting,
         }
     }
 
     /// Whether `match` holds.
     pub(super) fn may_match(&self, event: &Event, context: &Context<'_>) -> bool {
-        let judge = Judge {
+        let judge = ConditionEvaluator {
             if_missing: self.if_missing,
-            ..Judge::new(event, context, self.side())
+            ..ConditionEvaluator::new(event, context, self.side())
         };
         self.matches
             .iter()
@@ -865,11 +887,11 @@ fn is_hard(code: &str) -> bool {
 }
 
 /// Judges the conditions of one rule for one event.
-pub(super) struct Judge<'e, 'a> {
+pub(super) struct ConditionEvaluator<'e, 'a> {
     pub(super) event: &'e Event,
     pub(super) context: &'e Context<'a>,
     /// The side on which the whole condition stands, before any `not`.
-    pub(super) outer: Side,
+    pub(super) outer: Polarity,
     pub(super) if_missing: Option<IfMissing>,
     /// The item of a list that is looked at.
     pub(super) item: Option<Value<'e>>,
@@ -877,9 +899,13 @@ pub(super) struct Judge<'e, 'a> {
     pub(super) for_certain: bool,
 }
 
-impl<'e, 'a> Judge<'e, 'a> {
-    fn new(event: &'e Event, context: &'e Context<'a>, outer: Side) -> Judge<'e, 'a> {
-        Judge {
+impl<'e, 'a> ConditionEvaluator<'e, 'a> {
+    fn new(
+        event: &'e Event,
+        context: &'e Context<'a>,
+        outer: Polarity,
+    ) -> ConditionEvaluator<'e, 'a> {
+        ConditionEvaluator {
             event,
             context,
             outer,
@@ -890,11 +916,11 @@ impl<'e, 'a> Judge<'e, 'a> {
     }
 
     /// What something that can't be determined counts as: it fits what restricts and not what loosens.
-    fn unknown(&self, side: Side) -> bool {
-        (side == Side::Restricting) != self.for_certain
+    fn unknown(&self, side: Polarity) -> bool {
+        (side == Polarity::Restricting) != self.for_certain
     }
 
-    pub(super) fn condition(&self, condition: &CompiledCondition, side: Side) -> bool {
+    pub(super) fn condition(&self, condition: &CompiledCondition, side: Polarity) -> bool {
         match condition {
             CompiledCondition::All(list) => list.iter().all(|inner| self.condition(inner, side)),
             CompiledCondition::Any(list) => list.iter().any(|inner| self.condition(inner, side)),
@@ -909,8 +935,8 @@ impl<'e, 'a> Judge<'e, 'a> {
                 let history = &self.context.facts.history;
                 let (broadly, narrowly) = history.count(*question, self.position());
                 let count = match side {
-                    Side::Restricting => broadly,
-                    Side::Loosening => narrowly,
+                    Polarity::Restricting => broadly,
+                    Polarity::Loosening => narrowly,
                 };
                 let stands = count.all >= *at_least && count.in_a_row >= *in_a_row;
                 stands || (!history.is_complete && self.unknown(side))
@@ -927,8 +953,8 @@ impl<'e, 'a> Judge<'e, 'a> {
     }
 
     /// Whether one item of a list fits. What is no object can't be looked into.
-    fn any_item(&self, list: &Field, condition: &CompiledCondition, side: Side) -> bool {
-        let strict = side == Side::Restricting;
+    fn any_item(&self, list: &Field, condition: &CompiledCondition, side: Polarity) -> bool {
+        let strict = side == Polarity::Restricting;
         let mut items: Vec<Option<Value<'_>>> = Vec::new();
         let mut presence = Presence::Missing;
         for reading in [Values::NAMED, Values::OTHERS] {
@@ -946,7 +972,7 @@ impl<'e, 'a> Judge<'e, 'a> {
             }
         }
         let fits = |item: &Option<Value<'_>>| match item {
-            Some(_) => Judge {
+            Some(_) => ConditionEvaluator {
                 item: *item,
                 ..*self
             }
@@ -993,11 +1019,11 @@ impl<'e, 'a> Judge<'e, 'a> {
             CompiledCondition::Not(_)
             | CompiledCondition::AnyItem { .. }
             | CompiledCondition::Earlier { .. } => true,
-            CompiledCondition::Test(test) => open(test) || self.test(test, Side::Loosening),
+            CompiledCondition::Test(test) => open(test) || self.test(test, Polarity::Loosening),
         }
     }
 
-    fn test(&self, test: &CompiledTest, side: Side) -> bool {
+    fn test(&self, test: &CompiledTest, side: Polarity) -> bool {
         test.checks
             .iter()
             .all(|check| self.check(&test.field, check, &check.operator, side))
@@ -1008,7 +1034,7 @@ impl<'e, 'a> Judge<'e, 'a> {
         field: &Field,
         check: &CompiledCheck,
         operator: &Operator,
-        side: Side,
+        side: Polarity,
     ) -> bool {
         match operator {
             Operator::Keyed { key, operators } => {
@@ -1018,7 +1044,8 @@ impl<'e, 'a> Judge<'e, 'a> {
             // What is known of the history may still be enough for what loosens.
             Operator::Overlaps { with, .. }
                 if !self.is_told(with)
-                    && (side == Side::Restricting || matches!(with, Against::Field(_))) =>
+                    && (side == Polarity::Restricting
+                        || matches!(with, OverlapTarget::Field(_))) =>
             {
                 return self.unknown(side);
             }
@@ -1027,19 +1054,19 @@ impl<'e, 'a> Judge<'e, 'a> {
         if let Operator::Time(test) = operator {
             let verdict = self.context.facts.time.map(|time| test.judge(time));
             return match verdict {
-                Some(Verdict::Holds) => true,
-                Some(Verdict::Fails) => false,
-                Some(Verdict::Unreadable) | None => self.unknown(side),
+                Some(TestResult::Holds) => true,
+                Some(TestResult::Fails) => false,
+                Some(TestResult::Unreadable) | None => self.unknown(side),
             };
         }
         let reading = Values {
             others: false,
-            opens: side == Side::Restricting && operator.looks_into_strings(),
+            opens: side == Polarity::Restricting && operator.looks_into_strings(),
         };
         let (tally, presence) = self.tally(field, check, operator, side, reading);
         match presence {
             Presence::Unknown => return self.unknown(side),
-            Presence::Ambiguous if side == Side::Restricting => {
+            Presence::Ambiguous if side == Polarity::Restricting => {
                 return self.either(field, check, operator, &tally, reading.opens);
             }
             Presence::Ambiguous => return false,
@@ -1065,10 +1092,10 @@ impl<'e, 'a> Judge<'e, 'a> {
         field: &Field,
         check: &CompiledCheck,
         operator: &Operator,
-        named: &Tally,
+        named: &ElementCounts,
         opens: bool,
     ) -> bool {
-        let side = Side::Restricting;
+        let side = Polarity::Restricting;
         let reading = Values {
             others: true,
             opens,
@@ -1093,10 +1120,10 @@ impl<'e, 'a> Judge<'e, 'a> {
         field: &Field,
         check: &CompiledCheck,
         operator: &Operator,
-        side: Side,
+        side: Polarity,
         reading: Values,
-    ) -> (Tally, Presence) {
-        let mut tally = Tally::default();
+    ) -> (ElementCounts, Presence) {
+        let mut tally = ElementCounts::default();
         let arrays = match operator {
             Operator::Commands(_) => Arrays::Whole,
             _ => Arrays::Opened,
@@ -1108,7 +1135,7 @@ impl<'e, 'a> Judge<'e, 'a> {
                 tool_names(self.event, self.context.facts, side, joined, &mut judge)
             }
             // What denies a model denies it however it is spelt. That a spelling is none of some names says nothing.
-            Field::Model if side == Side::Restricting && !check.verb.is_negative() => {
+            Field::Model if side == Polarity::Restricting && !check.verb.is_negative() => {
                 let presence = self.values(field, reading, arrays, &mut judge);
                 for spelling in &self.context.facts.models.spellings {
                     judge(Scalar::text(&**spelling));
@@ -1127,7 +1154,12 @@ impl<'e, 'a> Judge<'e, 'a> {
 
     /// Whether a field has a value that its operator can't read.
     #[cfg(not(target_arch = "wasm32"))]
-    pub(super) fn has_unreadable(&self, field: &Field, check: &CompiledCheck, side: Side) -> bool {
+    pub(super) fn has_unreadable(
+        &self,
+        field: &Field,
+        check: &CompiledCheck,
+        side: Polarity,
+    ) -> bool {
         let asks_elsewhere = matches!(
             check.operator,
             Operator::Keyed { .. }
@@ -1141,8 +1173,14 @@ impl<'e, 'a> Judge<'e, 'a> {
     }
 
     /// Compares with what another field holds; if that is missing or can't be determined, it counts for the strict side.
-    fn compared(&self, field: &Field, check: &CompiledCheck, other: &Field, side: Side) -> bool {
-        let strict = side == Side::Restricting;
+    fn compared(
+        &self,
+        field: &Field,
+        check: &CompiledCheck,
+        other: &Field,
+        side: Polarity,
+    ) -> bool {
+        let strict = side == Polarity::Restricting;
         let mut values = Vec::new();
         let presence = self.values(other, Values::NAMED, Arrays::Opened, &mut |scalar| {
             values.push(scalar)
@@ -1150,7 +1188,8 @@ impl<'e, 'a> Judge<'e, 'a> {
         if presence != (Presence::Present { and_unknown: false }) || values.is_empty() {
             return self.unknown(side);
         }
-        let is_name = |field: &Field| matches!(field.nature(), Nature::Name | Nature::NameSet);
+        let is_name =
+            |field: &Field| matches!(field.nature(), FieldType::Name | FieldType::NameSet);
         let names = is_name(field) || is_name(other);
         let Some(operators) = operand::operators(check.verb, &values, names) else {
             return strict;
@@ -1165,13 +1204,13 @@ impl<'e, 'a> Judge<'e, 'a> {
     }
 
     /// Whether all that `overlaps` compares with is known.
-    fn is_told(&self, with: &Against) -> bool {
+    fn is_told(&self, with: &OverlapTarget) -> bool {
         match with {
-            Against::Earlier(question) => {
+            OverlapTarget::Earlier(question) => {
                 let history = &self.context.facts.history;
                 history.texts(*question, self.position(), true, &mut |_| {})
             }
-            Against::Field(other) => {
+            OverlapTarget::Field(other) => {
                 let presence = self.values(other, Values::NAMED, Arrays::Opened, &mut |_| {});
                 presence == Presence::Present { and_unknown: false }
             }
@@ -1180,23 +1219,23 @@ impl<'e, 'a> Judge<'e, 'a> {
 
     /// Whether a text shares something with others: a run of characters with one of them where that restricts; where it
     /// loosens, all of it must stand in one of them.
-    fn overlaps(&self, text: &str, with: &Against, run: usize, side: Side) -> bool {
+    fn overlaps(&self, text: &str, with: &OverlapTarget, run: usize, side: Polarity) -> bool {
         let mut overlap = Overlap::new(text, run);
         let mut found = false;
         let mut compare = |other: &str| {
             found = found
                 || match side {
-                    Side::Restricting => overlap.shares(other),
-                    Side::Loosening => overlap.is_within(other),
+                    Polarity::Restricting => overlap.shares(other),
+                    Polarity::Loosening => overlap.is_within(other),
                 };
         };
         match with {
-            Against::Earlier(question) => {
-                let narrowly = side == Side::Loosening;
+            OverlapTarget::Earlier(question) => {
+                let narrowly = side == Polarity::Loosening;
                 let history = &self.context.facts.history;
                 history.texts(*question, self.position(), narrowly, &mut compare);
             }
-            Against::Field(other) => {
+            OverlapTarget::Field(other) => {
                 self.values(other, Values::NAMED, Arrays::Opened, &mut |scalar| {
                     text_parts(scalar, &mut |text, _| compare(&text.text()));
                 });
@@ -1211,8 +1250,8 @@ impl<'e, 'a> Judge<'e, 'a> {
         check: &CompiledCheck,
         operator: &Operator,
         scalar: Scalar<'s>,
-        side: Side,
-        tally: &mut Tally,
+        side: Polarity,
+        tally: &mut ElementCounts,
     ) {
         work::spend(
             scalar
@@ -1221,11 +1260,11 @@ impl<'e, 'a> Judge<'e, 'a> {
                 .saturating_add(RULE),
         );
         if work::is_exhausted() {
-            tally.add(Verdict::Unreadable);
+            tally.add(TestResult::Unreadable);
             return;
         }
         match operator {
-            Operator::Exists(_) => tally.add(Verdict::Holds),
+            Operator::Exists(_) => tally.add(TestResult::Holds),
             Operator::Nothing => tally.add(check.verb.is_negative().into()),
             Operator::Count(_) => {
                 let more = match &scalar {
@@ -1237,14 +1276,16 @@ impl<'e, 'a> Judge<'e, 'a> {
             _ if check.verb.reads_text() => {
                 text_parts(scalar, &mut |text, part| {
                     let verdict = match part {
-                        TextPart::Itself => self.judge_text(operator, &text, side),
+                        TextRelation::Itself => self.judge_text(operator, &text, side),
                         // A find among keys and numbers counts; that nothing is found there says nothing.
-                        TextPart::Beside => {
-                            let looks = check.verb.looks_for_text() && side == Side::Restricting;
-                            if !looks || self.judge_text(operator, &text, side) != Verdict::Holds {
+                        TextRelation::Beside => {
+                            let looks =
+                                check.verb.looks_for_text() && side == Polarity::Restricting;
+                            if !looks || self.judge_text(operator, &text, side) != TestResult::Holds
+                            {
                                 return;
                             }
-                            Verdict::Holds
+                            TestResult::Holds
                         }
                     };
                     tally.add(verdict);
@@ -1255,7 +1296,7 @@ impl<'e, 'a> Judge<'e, 'a> {
             Operator::Commands(commands) => tally.add(command_line(commands, &scalar)),
             _ => match &scalar {
                 Scalar::Text(text) => judge_parts(operator, &text.text(), tally),
-                _ => tally.add(Verdict::Unreadable),
+                _ => tally.add(TestResult::Unreadable),
             },
         }
     }
@@ -1265,11 +1306,11 @@ impl<'e, 'a> Judge<'e, 'a> {
         &self,
         field: &Field,
         check: &CompiledCheck,
-        tally: &Tally,
+        tally: &ElementCounts,
         and_unknown: bool,
-        side: Side,
+        side: Polarity,
     ) -> bool {
-        let restricting = side == Side::Restricting;
+        let restricting = side == Polarity::Restricting;
         let fitting = if restricting {
             tally.holding.saturating_add(tally.unreadable)
         } else {
@@ -1284,14 +1325,14 @@ impl<'e, 'a> Judge<'e, 'a> {
             Some(Quantifier::All) => return all,
             None => {}
         }
-        if matches!(field.nature(), Nature::NameSet) || matches!(field, Field::Principal(_)) {
+        if matches!(field.nature(), FieldType::NameSet) || matches!(field, Field::Principal(_)) {
             // A set: one member that fits, or for a negative verb none that doesn't.
             return if check.verb.is_negative() { all } else { any };
         }
         if restricting { any } else { all }
     }
 
-    fn missing(&self, is_negative: bool, side: Side) -> bool {
+    fn missing(&self, is_negative: bool, side: Polarity) -> bool {
         missing_fits(self.outer, side, self.if_missing, is_negative)
     }
 
@@ -1303,7 +1344,7 @@ impl<'e, 'a> Judge<'e, 'a> {
         check: &CompiledCheck,
         key: &Field,
         operators: &SortedMap<Box<str>, Operator>,
-        side: Side,
+        side: Polarity,
     ) -> bool {
         let mut keys = Vec::new();
         let presence = self.values(key, Values::NAMED, Arrays::Opened, &mut |scalar| {
@@ -1320,15 +1361,15 @@ impl<'e, 'a> Judge<'e, 'a> {
         }
     }
 
-    fn judge_text(&self, operator: &Operator, text: &TextValue<'_>, side: Side) -> Verdict {
+    fn judge_text(&self, operator: &Operator, text: &TextValue<'_>, side: Polarity) -> TestResult {
         let direction = self.event.direction;
         let context = self.context;
         match operator {
             Operator::Contains(contains) => {
-                with_scan(context, direction, text, Wants::LITERALS, |scan| {
+                with_scan(context, direction, text, MatchKinds::LITERALS, |scan| {
                     let stands = |needle: &[u32; 2]| match side {
-                        Side::Restricting => needle.iter().any(|literal| scan.stands(*literal)),
-                        Side::Loosening => needle
+                        Polarity::Restricting => needle.iter().any(|literal| scan.stands(*literal)),
+                        Polarity::Loosening => needle
                             .first()
                             .is_some_and(|literal| scan.exact.binary_search(literal).is_ok()),
                     };
@@ -1340,7 +1381,7 @@ impl<'e, 'a> Judge<'e, 'a> {
                 })
             }
             Operator::Matches(patterns) => {
-                with_scan(context, direction, text, Wants::PATTERNS, |scan| {
+                with_scan(context, direction, text, MatchKinds::PATTERNS, |scan| {
                     patterns
                         .iter()
                         .any(|pattern| scan.patterns.binary_search(pattern).is_ok())
@@ -1348,7 +1389,7 @@ impl<'e, 'a> Judge<'e, 'a> {
             }
             Operator::Detects(detectors) => {
                 let mut incomplete = false;
-                let found = with_scan(context, direction, text, Wants::DETECTORS, |scan| {
+                let found = with_scan(context, direction, text, MatchKinds::DETECTORS, |scan| {
                     incomplete = scan.incomplete;
                     let splits = scan.splits.iter().map(|split| &split.finding);
                     scan.findings.iter().chain(splits).any(|finding| {
@@ -1356,7 +1397,7 @@ impl<'e, 'a> Judge<'e, 'a> {
                     })
                 });
                 if incomplete && !found {
-                    return Verdict::Unreadable;
+                    return TestResult::Unreadable;
                 }
                 found
             }
@@ -1371,10 +1412,10 @@ impl<'e, 'a> Judge<'e, 'a> {
             } => {
                 let text = text.text();
                 match side {
-                    Side::Loosening => exact
+                    Polarity::Loosening => exact
                         .iter()
                         .any(|glob| glob.matches(&text, GlobReading::Narrow)),
-                    Side::Restricting => {
+                    Polarity::Restricting => {
                         let broad = |globs: &[super::glob::Glob], text: &str| {
                             globs
                                 .iter()
@@ -1389,7 +1430,7 @@ impl<'e, 'a> Judge<'e, 'a> {
                     }
                 }
             }
-            _ => return Verdict::Unreadable,
+            _ => return TestResult::Unreadable,
         }
         .into()
     }
@@ -1400,26 +1441,26 @@ fn with_scan(
     context: &Context<'_>,
     direction: Direction,
     text: &TextValue<'_>,
-    asked: Wants,
+    asked: MatchKinds,
     holds: impl FnOnce(&TextScan) -> bool,
 ) -> bool {
     context.with_scan(direction, text, asked, holds)
 }
 
 /// Operators that find several values in one text: each host, address, table or verb counts as one.
-fn judge_parts(operator: &Operator, text: &str, tally: &mut Tally) {
+fn judge_parts(operator: &Operator, text: &str, tally: &mut ElementCounts) {
     let mut add = |verdict| tally.add(verdict);
     match operator {
         Operator::Domains(domains) => domains.judge(text, &mut add),
         Operator::Folders(folders) => folders.judge(text, &mut add),
         Operator::Networks(networks) => networks.judge(text, &mut add),
         Operator::Sql(question) => question.judge(text, &mut add),
-        _ => add(Verdict::Unreadable),
+        _ => add(TestResult::Unreadable),
     }
 }
 
 /// A text is a line for a shell, an array of texts one command.
-fn command_line(commands: &Commands, scalar: &Scalar<'_>) -> Verdict {
+fn command_line(commands: &Commands, scalar: &Scalar<'_>) -> TestResult {
     match scalar {
         Scalar::Text(text) => commands.judge_line(&text.text()),
         Scalar::Array(array) => {
@@ -1429,29 +1470,29 @@ fn command_line(commands: &Commands, scalar: &Scalar<'_>) -> Verdict {
                     let words: Vec<&str> = words.iter().map(|word| &**word).collect();
                     commands.judge_argv(&words)
                 }
-                None => Verdict::Unreadable,
+                None => TestResult::Unreadable,
             }
         }
-        _ => Verdict::Unreadable,
+        _ => TestResult::Unreadable,
     }
 }
 
 /// Whether a missing value fits, by the side on which the whole condition is read, the side of this test, and what the rule
 /// says of it.
 pub(super) fn missing_fits(
-    outer: Side,
-    side: Side,
+    outer: Polarity,
+    side: Polarity,
     if_missing: Option<IfMissing>,
     is_negative: bool,
 ) -> bool {
     match (outer, side, if_missing) {
         // `if_missing` speaks of the whole condition, so that under a `not` its words change places.
-        (Side::Restricting, Side::Restricting, Some(word)) => word == IfMissing::Apply,
-        (Side::Restricting, Side::Loosening, Some(word)) => word == IfMissing::Skip,
-        (Side::Restricting, Side::Restricting, None) => is_negative,
+        (Polarity::Restricting, Polarity::Restricting, Some(word)) => word == IfMissing::Apply,
+        (Polarity::Restricting, Polarity::Loosening, Some(word)) => word == IfMissing::Skip,
+        (Polarity::Restricting, Polarity::Restricting, None) => is_negative,
         // Under a `not` in what loosens: true, so that the whole stays false.
-        (Side::Loosening, Side::Restricting, _) => true,
-        (_, Side::Loosening, _) => false,
+        (Polarity::Loosening, Polarity::Restricting, _) => true,
+        (_, Polarity::Loosening, _) => false,
     }
 }
 
@@ -1463,7 +1504,7 @@ fn asks_for(detectors: &[(u16, Confidence)], finding: &Finding) -> bool {
 
 /// How many values there are, how many fit, how many can't be read.
 #[derive(Clone, Copy, Default)]
-struct Tally {
+struct ElementCounts {
     /// What `count_*` counts.
     elements: u64,
     count: u32,
@@ -1471,13 +1512,13 @@ struct Tally {
     unreadable: u32,
 }
 
-impl Tally {
-    fn add(&mut self, verdict: Verdict) {
+impl ElementCounts {
+    fn add(&mut self, verdict: TestResult) {
         self.count = self.count.saturating_add(1);
         match verdict {
-            Verdict::Holds => self.holding = self.holding.saturating_add(1),
-            Verdict::Fails => {}
-            Verdict::Unreadable => self.unreadable = self.unreadable.saturating_add(1),
+            TestResult::Holds => self.holding = self.holding.saturating_add(1),
+            TestResult::Fails => {}
+            TestResult::Unreadable => self.unreadable = self.unreadable.saturating_add(1),
         }
     }
 }
@@ -1488,11 +1529,11 @@ struct Collector<'e, 'a> {
     event: &'e Event,
     context: &'e Context<'a>,
     found: &'e mut dyn FnMut(Redaction),
-    argument: Option<Argument>,
+    argument: Option<ArgumentText>,
 }
 
 /// A string of arguments in which something was found.
-struct Argument {
+struct ArgumentText {
     place: NodeId,
     length: usize,
     /// What of it can't be edited, as it is JSON by itself.
@@ -1553,11 +1594,11 @@ impl<'e> Collector<'e, '_> {
         let policy = context.policy;
         let direction = self.event.direction;
         let mut spans: Vec<(Range<usize>, Option<u16>)> = Vec::new();
-        let mut splits: Vec<Split> = Vec::new();
+        let mut splits: Vec<CrossTextMatch> = Vec::new();
         let mut untold = false;
         match operator {
             Operator::Detects(detectors) => {
-                context.with_scan(direction, text, Wants::DETECTORS, |scan| {
+                context.with_scan(direction, text, MatchKinds::DETECTORS, |scan| {
                     for finding in &scan.findings {
                         if asks_for(detectors, finding) && context.counts(text, finding) {
                             spans.push((finding.range(), Some(finding.detector)));
@@ -1574,7 +1615,7 @@ impl<'e> Collector<'e, '_> {
             Operator::Contains(contains) => {
                 let literals: Vec<u32> = contains.needles.iter().flatten().copied().collect();
                 let known =
-                    context.with_scan(direction, text, Wants::LITERALS, |scan| {
+                    context.with_scan(direction, text, MatchKinds::LITERALS, |scan| {
                         splits.extend(scan.splits.iter().filter(|split| {
                             split.literal.is_some_and(|own| literals.contains(&own))
                         }));
@@ -1595,7 +1636,7 @@ impl<'e> Collector<'e, '_> {
                 }
             }
             Operator::Matches(patterns) => {
-                let known = context.with_scan(direction, text, Wants::PATTERNS, |scan| {
+                let known = context.with_scan(direction, text, MatchKinds::PATTERNS, |scan| {
                     scan.spans.as_ref().map(|kept| {
                         let ours = kept
                             .patterns
@@ -1694,10 +1735,10 @@ impl<'e> Collector<'e, '_> {
             Some(known) => known,
             None => {
                 let text = text.text();
-                Argument {
+                ArgumentText {
                     place,
                     length: text.len(),
-                    fixed: data::fixed_parts(&text),
+                    fixed: embedded_data::fixed_parts(&text),
                 }
             }
         };

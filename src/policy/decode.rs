@@ -1,6 +1,6 @@
 //! Reading a document strictly: every key known, every type right, every mistake said with its place and a way out.
 
-use super::node::{Data, Member, Node};
+use super::node::{Member, Node, NodeValue};
 use crate::diag::{Diagnostic, Fix, Severity, codes, listed, nearest};
 use crate::wire::letter_case;
 use std::fmt::Write;
@@ -8,37 +8,37 @@ use std::ops::Range;
 
 /// A path into the document while it is read; costs nothing until a mistake is found.
 #[derive(Clone, Copy)]
-pub(super) struct At<'a> {
-    parent: Option<&'a At<'a>>,
-    step: Step<'a>,
+pub(super) struct PolicyPath<'a> {
+    parent: Option<&'a PolicyPath<'a>>,
+    step: PathSegment<'a>,
 }
 
 #[derive(Clone, Copy)]
-enum Step<'a> {
+enum PathSegment<'a> {
     Root,
     Key(&'a str),
     Index(usize),
 }
 
-impl<'a> At<'a> {
-    pub(super) fn root() -> At<'static> {
-        At {
+impl<'a> PolicyPath<'a> {
+    pub(super) fn root() -> PolicyPath<'static> {
+        PolicyPath {
             parent: None,
-            step: Step::Root,
+            step: PathSegment::Root,
         }
     }
 
-    pub(super) fn key(&'a self, key: &'a str) -> At<'a> {
-        At {
+    pub(super) fn key(&'a self, key: &'a str) -> PolicyPath<'a> {
+        PolicyPath {
             parent: Some(self),
-            step: Step::Key(key),
+            step: PathSegment::Key(key),
         }
     }
 
-    pub(super) fn index(&'a self, index: usize) -> At<'a> {
-        At {
+    pub(super) fn index(&'a self, index: usize) -> PolicyPath<'a> {
+        PolicyPath {
             parent: Some(self),
-            step: Step::Index(index),
+            step: PathSegment::Index(index),
         }
     }
 
@@ -55,12 +55,12 @@ impl<'a> At<'a> {
             parent.write(path);
         }
         match self.step {
-            Step::Root => {}
-            Step::Index(index) => {
+            PathSegment::Root => {}
+            PathSegment::Index(index) => {
                 // A String takes everything.
                 let _ = write!(path, "[{index}]");
             }
-            Step::Key(key) => {
+            PathSegment::Key(key) => {
                 let plain = !key.is_empty()
                     && key
                         .bytes()
@@ -84,7 +84,7 @@ impl<'a> At<'a> {
 }
 
 #[cfg(test)]
-impl At<'_> {
+impl PolicyPath<'_> {
     /// The path whatever the numbers of list items are: `rules[].when`.
     fn pattern(&self) -> String {
         self.path()
@@ -137,7 +137,7 @@ impl Decoder {
         &mut self,
         severity: Severity,
         code: &'static str,
-        at: &At<'_>,
+        at: &PolicyPath<'_>,
         span: Range<usize>,
         message: String,
     ) -> Option<&mut Diagnostic> {
@@ -159,7 +159,7 @@ impl Decoder {
     pub(super) fn error(
         &mut self,
         code: &'static str,
-        at: &At<'_>,
+        at: &PolicyPath<'_>,
         span: &Range<usize>,
         message: &str,
         help: &str,
@@ -171,7 +171,7 @@ impl Decoder {
     }
 
     /// Notes that a value has the wrong type.
-    pub(super) fn wrong_type(&mut self, at: &At<'_>, node: &Node, expected: &str) {
+    pub(super) fn wrong_type(&mut self, at: &PolicyPath<'_>, node: &Node, expected: &str) {
         self.error(
             codes::AG1005,
             at,
@@ -185,7 +185,7 @@ impl Decoder {
     pub(super) fn unknown(
         &mut self,
         code: &'static str,
-        at: &At<'_>,
+        at: &PolicyPath<'_>,
         span: &Range<usize>,
         what: &str,
         name: &str,
@@ -213,7 +213,7 @@ impl Decoder {
     /// The members of a mapping whose keys are all in `known`; others are reported and left out.
     pub(super) fn mapping<'n>(
         &mut self,
-        at: &At<'_>,
+        at: &PolicyPath<'_>,
         node: &'n Node,
         known: &[&str],
     ) -> Option<Vec<&'n Member>> {
@@ -222,7 +222,7 @@ impl Decoder {
             at.pattern(),
             known.iter().map(|key| (*key).to_owned()).collect(),
         ));
-        let Data::Map(members) = &node.data else {
+        let NodeValue::Map(members) = &node.data else {
             self.wrong_type(at, node, "a mapping");
             return None;
         };
@@ -261,12 +261,12 @@ impl Decoder {
 
     /// A text.
     #[inline(never)]
-    pub(super) fn text(&mut self, at: &At<'_>, node: &Node) -> Option<Box<str>> {
+    pub(super) fn text(&mut self, at: &PolicyPath<'_>, node: &Node) -> Option<Box<str>> {
         match &node.data {
-            Data::String(text) => Some(text.clone()),
+            NodeValue::String(text) => Some(text.clone()),
             _ => {
                 self.wrong_type(at, node, "a text");
-                if let (Some(diagnostic), Data::Number(_) | Data::Bool(_)) =
+                if let (Some(diagnostic), NodeValue::Number(_) | NodeValue::Bool(_)) =
                     (self.diagnostics.last_mut(), &node.data)
                 {
                     diagnostic.help = Some("put it in quotes".to_owned());
@@ -277,9 +277,9 @@ impl Decoder {
     }
 
     /// True or false.
-    pub(super) fn boolean(&mut self, at: &At<'_>, node: &Node) -> Option<bool> {
+    pub(super) fn boolean(&mut self, at: &PolicyPath<'_>, node: &Node) -> Option<bool> {
         match &node.data {
-            Data::Bool(value) => Some(*value),
+            NodeValue::Bool(value) => Some(*value),
             _ => {
                 self.wrong_type(at, node, "true or false");
                 None
@@ -290,7 +290,7 @@ impl Decoder {
     /// A word out of a closed list.
     pub(super) fn word<T: Copy>(
         &mut self,
-        at: &At<'_>,
+        at: &PolicyPath<'_>,
         node: &Node,
         words: &[(&str, T)],
     ) -> Option<T> {
@@ -303,7 +303,7 @@ impl Decoder {
     /// What a word of a closed list stands for, where each value knows its word.
     pub(super) fn one_of<T: Copy>(
         &mut self,
-        at: &At<'_>,
+        at: &PolicyPath<'_>,
         node: &Node,
         all: &[T],
         word: fn(T) -> &'static str,
@@ -317,7 +317,7 @@ impl Decoder {
     /// The place of a word in a closed list. Compiled once, whatever the words stand for.
     fn place_in<'w>(
         &mut self,
-        at: &At<'_>,
+        at: &PolicyPath<'_>,
         node: &Node,
         count: usize,
         word: &dyn Fn(usize) -> Option<&'w str>,
@@ -326,7 +326,7 @@ impl Decoder {
         #[cfg(test)]
         self.asked_words
             .push((at.pattern(), words().map(str::to_owned).collect()));
-        let Data::String(text) = &node.data else {
+        let NodeValue::String(text) = &node.data else {
             let words: Vec<&str> = words().collect();
             let names = listed(&words).unwrap_or_default();
             self.wrong_type(at, node, &format!("one of {names}"));
@@ -342,10 +342,10 @@ impl Decoder {
 
     /// A list of texts; a single text stands for a list of one.
     #[inline(never)]
-    pub(super) fn texts(&mut self, at: &At<'_>, node: &Node) -> Option<Vec<Box<str>>> {
+    pub(super) fn texts(&mut self, at: &PolicyPath<'_>, node: &Node) -> Option<Vec<Box<str>>> {
         match &node.data {
-            Data::String(text) => Some(vec![text.clone()]),
-            Data::List(items) => {
+            NodeValue::String(text) => Some(vec![text.clone()]),
+            NodeValue::List(items) => {
                 let mut texts = Vec::with_capacity(items.len());
                 for (number, item) in items.iter().enumerate() {
                     texts.push(self.text(&at.index(number), item)?);
@@ -360,7 +360,7 @@ impl Decoder {
     }
 
     /// The same with at least one.
-    pub(super) fn names(&mut self, at: &At<'_>, node: &Node) -> Option<Vec<Box<str>>> {
+    pub(super) fn names(&mut self, at: &PolicyPath<'_>, node: &Node) -> Option<Vec<Box<str>>> {
         let texts = self.texts(at, node)?;
         if texts.is_empty() {
             self.error(codes::AG1006, at, &node.span, "the list is empty", "");
@@ -370,9 +370,9 @@ impl Decoder {
     }
 
     /// A whole number that is not negative.
-    pub(super) fn count(&mut self, at: &At<'_>, node: &Node) -> Option<u64> {
+    pub(super) fn count(&mut self, at: &PolicyPath<'_>, node: &Node) -> Option<u64> {
         match &node.data {
-            Data::Number(text) => match whole(text) {
+            NodeValue::Number(text) => match whole(text) {
                 Some(count) => Some(count),
                 None => {
                     self.error(
@@ -393,10 +393,10 @@ impl Decoder {
     }
 
     /// A number of bytes: `8MiB`, `64KiB`, `500kB`, or a whole number.
-    pub(super) fn bytes(&mut self, at: &At<'_>, node: &Node) -> Option<u64> {
+    pub(super) fn bytes(&mut self, at: &PolicyPath<'_>, node: &Node) -> Option<u64> {
         let parsed = match &node.data {
-            Data::Number(text) => whole(text),
-            Data::String(text) => size(text),
+            NodeValue::Number(text) => whole(text),
+            NodeValue::String(text) => size(text),
             _ => None,
         };
         if parsed.is_none() {
@@ -412,7 +412,7 @@ impl Decoder {
     }
 
     /// A span of time in seconds: `30s`, `10m`, `24h`, `7d`.
-    pub(super) fn seconds(&mut self, at: &At<'_>, node: &Node) -> Option<u64> {
+    pub(super) fn seconds(&mut self, at: &PolicyPath<'_>, node: &Node) -> Option<u64> {
         let parsed = node.text().and_then(duration);
         if parsed.is_none() {
             self.error(
@@ -478,7 +478,7 @@ mod tests {
 
     #[test]
     fn a_path_is_written_as_a_person_would() {
-        let root = At::root();
+        let root = PolicyPath::root();
         let rules = root.key("rules");
         let rule = rules.index(2);
         let when = rule.key("when");

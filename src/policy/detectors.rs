@@ -8,9 +8,9 @@
 //!   "*": { allow: [ops@example.com] }
 //! ```
 
-use super::decode::{At, Decoder};
+use super::decode::{Decoder, PolicyPath};
 use super::document::{Document, List};
-use super::node::{Data, Member, Node};
+use super::node::{Member, Node, NodeValue};
 use crate::detect::pattern::Pattern;
 use crate::detect::{AllowList, Confidence, CustomDetector, Selection, Validator};
 use crate::detect::{allow, select};
@@ -49,7 +49,7 @@ pub(super) fn define(decoder: &mut Decoder, document: &Document) -> Selection {
         .iter()
         .chain(document.shadow.as_deref())
         .collect();
-    let root = At::root();
+    let root = PolicyPath::root();
     let at = root.key("detectors");
     let is_known = |name: &str| name == "*" || select::members(name).is_ok();
     let mut defined: Vec<(&str, Vec<u8>)> = Vec::new();
@@ -58,7 +58,7 @@ pub(super) fn define(decoder: &mut Decoder, document: &Document) -> Selection {
         let Some(node) = &part.detectors else {
             continue;
         };
-        let Data::Map(members) = &node.data else {
+        let NodeValue::Map(members) = &node.data else {
             decoder.wrong_type(&at, node, "a mapping of detectors");
             continue;
         };
@@ -118,7 +118,7 @@ pub(super) fn define(decoder: &mut Decoder, document: &Document) -> Selection {
 /// What is no finding of a detector or group that is there already.
 fn allow(
     decoder: &mut Decoder,
-    at: &At<'_>,
+    at: &PolicyPath<'_>,
     member: &Member,
     part: &Document,
     parts: &[&Document],
@@ -176,7 +176,7 @@ fn write_lists(node: &Node, lists: &SortedMap<Box<str>, List>, out: &mut Vec<u8>
     for member in node.members() {
         write_lists(&member.value, lists, out);
     }
-    if let Data::List(items) = &node.data {
+    if let NodeValue::List(items) = &node.data {
         for item in items {
             write_lists(item, lists, out);
         }
@@ -185,7 +185,7 @@ fn write_lists(node: &Node, lists: &SortedMap<Box<str>, List>, out: &mut Vec<u8>
 
 fn custom(
     decoder: &mut Decoder,
-    at: &At<'_>,
+    at: &PolicyPath<'_>,
     name: &str,
     node: &Node,
     lists: &SortedMap<Box<str>, List>,
@@ -254,24 +254,24 @@ fn custom(
 /// Texts, written out or named: a text, `{ list: NAME }`, or a list of both. Numbers are taken as written.
 fn texts(
     decoder: &mut Decoder,
-    at: &At<'_>,
+    at: &PolicyPath<'_>,
     node: &Node,
     lists: &SortedMap<Box<str>, List>,
 ) -> Option<Vec<Box<str>>> {
     match &node.data {
-        Data::String(text) => Some(vec![text.clone()]),
-        Data::Map(_) => {
+        NodeValue::String(text) => Some(vec![text.clone()]),
+        NodeValue::Map(_) => {
             let mut texts = Vec::new();
             for member in decoder.mapping(at, node, &["list"])? {
                 texts.extend(list(decoder, &at.key("list"), &member.value, lists)?);
             }
             Some(texts)
         }
-        Data::List(items) => {
+        NodeValue::List(items) => {
             let mut texts = Vec::with_capacity(items.len());
             for (number, item) in items.iter().enumerate() {
                 match &item.data {
-                    Data::String(text) | Data::Number(text) => texts.push(text.clone()),
+                    NodeValue::String(text) | NodeValue::Number(text) => texts.push(text.clone()),
                     _ => texts.extend(self::texts(decoder, &at.index(number), item, lists)?),
                 }
             }
@@ -287,7 +287,7 @@ fn texts(
 /// A list of the policy, or one that comes with the program.
 fn list(
     decoder: &mut Decoder,
-    at: &At<'_>,
+    at: &PolicyPath<'_>,
     node: &Node,
     lists: &SortedMap<Box<str>, List>,
 ) -> Option<Vec<Box<str>>> {
@@ -297,7 +297,7 @@ fn list(
             items
                 .iter()
                 .filter_map(|item| match &item.data {
-                    Data::String(text) | Data::Number(text) => Some(text.clone()),
+                    NodeValue::String(text) | NodeValue::Number(text) => Some(text.clone()),
                     _ => None,
                 })
                 .collect(),

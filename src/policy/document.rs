@@ -1,7 +1,7 @@
 //! The document as written: every key at its top, read strictly.
 
-use super::decode::{At, Decoder};
-use super::node::{Data, Member, Node};
+use super::decode::{Decoder, PolicyPath};
+use super::node::{Member, Node, NodeValue};
 use super::protocols::{self, ProtocolEntry};
 use super::rule::{self, MatchItem, Rule};
 use super::zones::{self, Zones};
@@ -284,7 +284,7 @@ pub struct Document {
 
 /// Where a document stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+enum DocumentRole {
     /// By itself.
     Alone,
     /// It holds others.
@@ -295,13 +295,13 @@ enum Standing {
     Shadow,
 }
 
-impl Standing {
+impl DocumentRole {
     fn keys(self) -> &'static [&'static str] {
         match self {
-            Standing::Alone => TOP,
-            Standing::Set => SET,
-            Standing::Member(_) => MEMBER,
-            Standing::Shadow => SHADOW,
+            DocumentRole::Alone => TOP,
+            DocumentRole::Set => SET,
+            DocumentRole::Member(_) => MEMBER,
+            DocumentRole::Shadow => SHADOW,
         }
     }
 }
@@ -332,8 +332,8 @@ impl Document {
 
 /// Reads a document. What could not be read is missing from it; it may be used only if no error was noted.
 pub(super) fn read(decoder: &mut Decoder, root: &Node) -> Option<Document> {
-    let at = At::root();
-    let Data::Map(_) = &root.data else {
+    let at = PolicyPath::root();
+    let NodeValue::Map(_) = &root.data else {
         decoder.error(
             codes::AG1003,
             &at,
@@ -356,7 +356,7 @@ pub(super) fn read(decoder: &mut Decoder, root: &Node) -> Option<Document> {
     check_version(decoder, &at, root);
     let is_set = root.get("kind").and_then(Node::text) == Some("AgentPolicySet");
     if is_set {
-        return read_standing(decoder, &at, root, Standing::Set);
+        return read_standing(decoder, &at, root, DocumentRole::Set);
     }
     if let Some(kind) = root
         .get("kind")
@@ -382,10 +382,10 @@ pub(super) fn read(decoder: &mut Decoder, root: &Node) -> Option<Document> {
             "write `kind: AgentPolicy`",
         );
     }
-    read_standing(decoder, &at, root, Standing::Alone)
+    read_standing(decoder, &at, root, DocumentRole::Alone)
 }
 
-fn check_version(decoder: &mut Decoder, at: &At<'_>, root: &Node) {
+fn check_version(decoder: &mut Decoder, at: &PolicyPath<'_>, root: &Node) {
     if let Some(version) = root.get("apiVersion")
         && version.text() != Some(API_VERSION)
     {
@@ -399,7 +399,7 @@ fn check_version(decoder: &mut Decoder, at: &At<'_>, root: &Node) {
     }
 }
 
-fn check_kind(decoder: &mut Decoder, at: &At<'_>, root: &Node) {
+fn check_kind(decoder: &mut Decoder, at: &PolicyPath<'_>, root: &Node) {
     if let Some(kind) = root.get("kind")
         && kind.text() != Some("AgentPolicy")
     {
@@ -415,9 +415,9 @@ fn check_kind(decoder: &mut Decoder, at: &At<'_>, root: &Node) {
 
 fn read_standing(
     decoder: &mut Decoder,
-    at: &At<'_>,
+    at: &PolicyPath<'_>,
     root: &Node,
-    standing: Standing,
+    standing: DocumentRole,
 ) -> Option<Document> {
     let members = top_members(decoder, at, root, standing)?;
     let node = |key: &str| {
@@ -438,21 +438,21 @@ fn read_standing(
     }
 
     let (name, description) = match (standing, node("metadata")) {
-        (Standing::Shadow, None) => (Some("shadow".into()), None),
+        (DocumentRole::Shadow, None) => (Some("shadow".into()), None),
         (_, value) => metadata(decoder, at, value),
     };
     let usual = match standing {
-        Standing::Member(mode) => mode,
-        Standing::Shadow => Mode::Observe,
-        Standing::Alone | Standing::Set => Mode::Enforce,
+        DocumentRole::Member(mode) => mode,
+        DocumentRole::Shadow => Mode::Observe,
+        DocumentRole::Alone | DocumentRole::Set => Mode::Enforce,
     };
     let (mode, observe_all) = mode(decoder, at, node("mode"), usual);
     let parts = match standing {
-        Standing::Set => set_members(decoder, at, root, node("policies"), mode),
+        DocumentRole::Set => set_members(decoder, at, root, node("policies"), mode),
         _ => Vec::new(),
     };
     let defaults = match standing {
-        Standing::Set => parts
+        DocumentRole::Set => parts
             .iter()
             .map(|part| part.defaults)
             .reduce(Defaults::stricter),
@@ -461,8 +461,8 @@ fn read_standing(
     // A set is in force as soon as one of its documents is.
     let enforced = parts.iter().any(|part| part.mode == Mode::Enforce);
     let mode = match standing {
-        Standing::Set if enforced => Mode::Enforce,
-        Standing::Set => Mode::Observe,
+        DocumentRole::Set if enforced => Mode::Enforce,
+        DocumentRole::Set => Mode::Observe,
         _ => mode,
     };
     let lists = node("lists")
@@ -520,17 +520,19 @@ fn read_standing(
             .unwrap_or_default(),
         members: parts,
         shadow: node("shadow")
-            .and_then(|value| read_standing(decoder, &at.key("shadow"), value, Standing::Shadow))
+            .and_then(|value| {
+                read_standing(decoder, &at.key("shadow"), value, DocumentRole::Shadow)
+            })
             .map(Box::new),
     };
-    if matches!(standing, Standing::Alone | Standing::Set) {
+    if matches!(standing, DocumentRole::Alone | DocumentRole::Set) {
         settle_identity(decoder, &document, at);
     }
     Some(document)
 }
 
 /// `for: { tenant: acme }`
-fn audience(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Vec<MatchItem> {
+fn audience(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Vec<MatchItem> {
     let members = decoder.mapping(at, node, AUDIENCE).unwrap_or_default();
     if node.members().is_empty() {
         let help = "for example `for: { tenant: acme }`; leave it out if it is for everybody";
@@ -545,14 +547,14 @@ fn audience(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Vec<MatchItem> {
 /// `policies` of a set: by name, so that their order can't matter.
 fn set_members(
     decoder: &mut Decoder,
-    at: &At<'_>,
+    at: &PolicyPath<'_>,
     root: &Node,
     node: Option<&Node>,
     usual: Mode,
 ) -> Vec<Document> {
     let at = at.key("policies");
     let items = match node.map(|node| &node.data) {
-        Some(Data::List(items)) if !items.is_empty() && items.len() <= MAX_MEMBERS => items,
+        Some(NodeValue::List(items)) if !items.is_empty() && items.len() <= MAX_MEMBERS => items,
         Some(_) => {
             let span = node.map_or(0..0, |node| node.span.clone());
             let message = format!("a list of 1 to {MAX_MEMBERS} documents is expected here");
@@ -571,7 +573,7 @@ fn set_members(
         let at = at.index(number);
         check_version(decoder, &at, item);
         check_kind(decoder, &at, item);
-        let Some(document) = read_standing(decoder, &at, item, Standing::Member(usual)) else {
+        let Some(document) = read_standing(decoder, &at, item, DocumentRole::Member(usual)) else {
             continue;
         };
         if documents.iter().any(|other| other.name == document.name) {
@@ -605,9 +607,9 @@ impl Defaults {
 /// The keys at the top; `spec:` around everything after `metadata` is opened.
 fn top_members<'n>(
     decoder: &mut Decoder,
-    at: &At<'_>,
+    at: &PolicyPath<'_>,
     root: &'n Node,
-    standing: Standing,
+    standing: DocumentRole,
 ) -> Option<Vec<(&'n str, &'n Node)>> {
     let known = standing.keys();
     let mut members = Vec::new();
@@ -641,7 +643,7 @@ fn top_members<'n>(
 /// The members whose keys belong here; those that belong elsewhere are said to.
 fn known_members<'n>(
     decoder: &mut Decoder,
-    at: &At<'_>,
+    at: &PolicyPath<'_>,
     node: &'n Node,
     known: &[&str],
 ) -> Option<Vec<&'n Member>> {
@@ -672,7 +674,7 @@ fn known_members<'n>(
 
 fn metadata(
     decoder: &mut Decoder,
-    at: &At<'_>,
+    at: &PolicyPath<'_>,
     node: Option<&Node>,
 ) -> (Option<Box<str>>, Option<Box<str>>) {
     let Some(node) = node else {
@@ -714,12 +716,17 @@ fn metadata(
 
 pub(super) const MODES: &[(&str, Mode)] = &[("enforce", Mode::Enforce), ("observe", Mode::Observe)];
 
-fn mode(decoder: &mut Decoder, at: &At<'_>, node: Option<&Node>, usual: Mode) -> (Mode, bool) {
+fn mode(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    node: Option<&Node>,
+    usual: Mode,
+) -> (Mode, bool) {
     let Some(node) = node else {
         return (usual, false);
     };
     let at = at.key("mode");
-    if let Data::Map(_) = node.data {
+    if let NodeValue::Map(_) = node.data {
         let all = decoder
             .mapping(&at, node, &["all"])
             .and_then(|members| members.first().copied())
@@ -732,7 +739,7 @@ fn mode(decoder: &mut Decoder, at: &At<'_>, node: Option<&Node>, usual: Mode) ->
     )
 }
 
-fn envoy(decoder: &mut Decoder, at: &At<'_>, node: Option<&Node>) -> HeaderMode {
+fn envoy(decoder: &mut Decoder, at: &PolicyPath<'_>, node: Option<&Node>) -> HeaderMode {
     let Some(node) = node else {
         return HeaderMode::Portable;
     };
@@ -750,7 +757,7 @@ fn envoy(decoder: &mut Decoder, at: &At<'_>, node: Option<&Node>) -> HeaderMode 
     mode
 }
 
-fn applies_to(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> AppliesTo {
+fn applies_to(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> AppliesTo {
     let mut applies_to = AppliesTo::default();
     for member in decoder
         .mapping(at, node, &["hosts", "paths", "clusters"])
@@ -772,8 +779,12 @@ fn applies_to(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> AppliesTo {
     applies_to
 }
 
-fn environment(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<EnvironmentSource> {
-    if let Data::String(value) = &node.data {
+fn environment(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    node: &Node,
+) -> Option<EnvironmentSource> {
+    if let NodeValue::String(value) = &node.data {
         return Some(EnvironmentSource::Value(value.clone()));
     }
     let members = decoder.mapping(at, node, &["value", "from", "otherwise"])?;
@@ -823,7 +834,7 @@ fn environment(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Enviro
 
 fn defaults(
     decoder: &mut Decoder,
-    at: &At<'_>,
+    at: &PolicyPath<'_>,
     root: &Node,
     node: Option<&Node>,
 ) -> Option<Defaults> {
@@ -877,7 +888,12 @@ fn defaults(
     })
 }
 
-fn one_default(decoder: &mut Decoder, at: &At<'_>, key: &str, node: &Node) -> Option<Default> {
+fn one_default(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    key: &str,
+    node: &Node,
+) -> Option<Default> {
     let words: &[(&str, DefaultAction)] = if key == "tool_offer" {
         &[
             ("allow", DefaultAction::Allow),
@@ -890,7 +906,7 @@ fn one_default(decoder: &mut Decoder, at: &At<'_>, key: &str, node: &Node) -> Op
             ("deny", DefaultAction::Deny),
         ]
     };
-    if let Data::Map(_) = node.data {
+    if let NodeValue::Map(_) = node.data {
         let mut action = None;
         let mut mode = None;
         for member in decoder.mapping(at, node, &["action", "mode"])? {
@@ -910,7 +926,7 @@ fn one_default(decoder: &mut Decoder, at: &At<'_>, key: &str, node: &Node) -> Op
         .map(|action| Default { action, mode: None })
 }
 
-fn inspect(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Inspect {
+fn inspect(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Inspect {
     let mut inspect = Inspect::DEFAULT;
     let known = &["max_body", "max_depth", "nested_json", "max_text", "decode"];
     for member in decoder.mapping(at, node, known).unwrap_or_default() {
@@ -951,7 +967,12 @@ fn inspect(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Inspect {
 const LARGEST_SIZE: u64 = 256 << 20;
 
 /// A number of bytes that something fits into and that the filter can hold.
-fn bounded_size(decoder: &mut Decoder, at: &At<'_>, node: &Node, usual: &str) -> Option<u64> {
+fn bounded_size(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    node: &Node,
+    usual: &str,
+) -> Option<u64> {
     let bytes = decoder.bytes(at, node)?;
     if (SMALLEST_SIZE..=LARGEST_SIZE).contains(&bytes) {
         return Some(bytes);
@@ -979,7 +1000,7 @@ const SMALLEST_SIZE: u64 = 64;
 
 fn bounded(
     decoder: &mut Decoder,
-    at: &At<'_>,
+    at: &PolicyPath<'_>,
     node: &Node,
     (low, high): (u16, u16),
     usual: u16,
@@ -1000,7 +1021,7 @@ fn bounded(
     }
 }
 
-fn stream(decoder: &mut Decoder, at: &At<'_>, node: Option<&Node>) -> StreamOnDeny {
+fn stream(decoder: &mut Decoder, at: &PolicyPath<'_>, node: Option<&Node>) -> StreamOnDeny {
     let Some(node) = node else {
         return StreamOnDeny::Drain;
     };
@@ -1018,7 +1039,7 @@ fn stream(decoder: &mut Decoder, at: &At<'_>, node: Option<&Node>) -> StreamOnDe
     on_deny
 }
 
-fn audit(decoder: &mut Decoder, at: &At<'_>, node: Option<&Node>) -> AuditSettings {
+fn audit(decoder: &mut Decoder, at: &PolicyPath<'_>, node: Option<&Node>) -> AuditSettings {
     let mut settings = AuditSettings::default();
     let Some(node) = node else { return settings };
     let at = at.key("audit");
@@ -1055,21 +1076,21 @@ fn audit(decoder: &mut Decoder, at: &At<'_>, node: Option<&Node>) -> AuditSettin
     settings
 }
 
-fn lists(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> SortedMap<Box<str>, List> {
+fn lists(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> SortedMap<Box<str>, List> {
     let mut lists = SortedMap::new();
-    let Data::Map(members) = &node.data else {
+    let NodeValue::Map(members) = &node.data else {
         decoder.wrong_type(at, node, "a mapping of named lists");
         return lists;
     };
     for member in members {
         let at = at.key(&member.key);
         let list = match &member.value.data {
-            Data::List(items) => scalars(decoder, &at, items).map(List::Plain),
-            Data::Map(keys) if member.value.get("file").is_none() => {
+            NodeValue::List(items) => scalars(decoder, &at, items).map(List::Plain),
+            NodeValue::Map(keys) if member.value.get("file").is_none() => {
                 let mut keyed = SortedMap::new();
                 for key in keys {
                     let at = at.key(&key.key);
-                    let Data::List(items) = &key.value.data else {
+                    let NodeValue::List(items) = &key.value.data else {
                         decoder.wrong_type(&at, &key.value, "a list");
                         continue;
                     };
@@ -1079,7 +1100,7 @@ fn lists(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> SortedMap<Box<str>,
                 }
                 Some(List::Keyed(keyed))
             }
-            Data::Map(_) => {
+            NodeValue::Map(_) => {
                 decoder.error(
                     codes::AG1016,
                     &at,
@@ -1101,9 +1122,9 @@ fn lists(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> SortedMap<Box<str>,
     lists
 }
 
-fn scalars(decoder: &mut Decoder, at: &At<'_>, items: &[Node]) -> Option<Vec<Node>> {
+fn scalars(decoder: &mut Decoder, at: &PolicyPath<'_>, items: &[Node]) -> Option<Vec<Node>> {
     for (number, item) in items.iter().enumerate() {
-        if matches!(item.data, Data::List(_) | Data::Map(_)) {
+        if matches!(item.data, NodeValue::List(_) | NodeValue::Map(_)) {
             decoder.wrong_type(&at.index(number), item, "a single value");
             return None;
         }
@@ -1112,7 +1133,7 @@ fn scalars(decoder: &mut Decoder, at: &At<'_>, items: &[Node]) -> Option<Vec<Nod
 }
 
 /// Rules about who is asking mean something only if it is settled what becomes of anonymous requests.
-fn settle_identity(decoder: &mut Decoder, document: &Document, at: &At<'_>) {
+fn settle_identity(decoder: &mut Decoder, document: &Document, at: &PolicyPath<'_>) {
     if document.requires_identity.is_some() {
         return;
     }

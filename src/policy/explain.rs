@@ -2,16 +2,16 @@
 //! were seen.
 
 use super::compile::{
-    Against, CompiledCheck, CompiledCondition, CompiledRule, CompiledTest, Operator, Policy,
+    CompiledCheck, CompiledCondition, CompiledRule, CompiledTest, Operator, OverlapTarget, Policy,
 };
 use super::condition::{Check, Condition, Earlier, Operand, Quantifier, Test};
-use super::decide::{Context, Judge};
+use super::decide::{ConditionEvaluator, Context};
 use super::document::Document;
 use super::field::Field;
-use super::node::{Data, Node};
-use super::operators::Side;
+use super::node::{Node, NodeValue};
+use super::operators::Polarity;
 use super::rule::{MatchItem, Rule};
-use super::value::{Arrays, Presence, Reading, Scalar, tool_names};
+use super::value::{Arrays, PathReading, Presence, Scalar, tool_names};
 use crate::detect::{Confidence, DETECTORS, Finding, Input, Scanner, Scratch, Selection};
 use crate::event::Event;
 
@@ -97,8 +97,8 @@ impl Explainer {
         event: &'e Event,
         (context, past): (&'e Context<'_>, Option<&'e Context<'_>>),
     ) -> Explained {
-        let teller = |side| Teller {
-            judge: Judge {
+        let teller = |side| ConditionExplainer {
+            judge: ConditionEvaluator {
                 event,
                 context,
                 outer: side,
@@ -138,7 +138,7 @@ impl Explainer {
             action: rule.action.word(),
             enforced: rule.enforced,
             held: context.policy.holds(rule, event, context),
-            barred: rule.barred(event),
+            barred: rule.inapplicable_reason(event),
             parts,
         }
     }
@@ -203,19 +203,19 @@ fn is_compiled(document: &Document, written: &Rule, compiled: &CompiledRule) -> 
 }
 
 /// Tells the conditions of one rule.
-struct Teller<'t, 'e, 'a> {
-    judge: Judge<'e, 'a>,
+struct ConditionExplainer<'t, 'e, 'a> {
+    judge: ConditionEvaluator<'e, 'a>,
     masked: &'t Scanner,
     /// What stands earlier.
     past: Option<&'e Context<'a>>,
 }
 
-impl<'e> Teller<'_, 'e, '_> {
+impl<'e> ConditionExplainer<'_, 'e, '_> {
     fn condition(
         &self,
         condition: &'e CompiledCondition,
         written: &'e Condition,
-        side: Side,
+        side: Polarity,
     ) -> Branch {
         match (condition, written) {
             (CompiledCondition::All(list), Condition::All(written)) => {
@@ -274,7 +274,7 @@ impl<'e> Teller<'_, 'e, '_> {
         &self,
         list: &'e [CompiledCondition],
         written: &'e [Condition],
-        side: Side,
+        side: Polarity,
     ) -> Vec<Branch> {
         list.iter()
             .zip(written)
@@ -288,17 +288,17 @@ impl<'e> Teller<'_, 'e, '_> {
         list: &Field,
         condition: &CompiledCondition,
         written: &Condition,
-        side: Side,
+        side: Polarity,
     ) -> Vec<Branch> {
         let mut branches = Vec::new();
-        for reading in [Reading::NAMED, Reading::OTHERS] {
+        for reading in [PathReading::NAMED, PathReading::OTHERS] {
             self.judge.values(list, reading, Arrays::Opened, &mut |scalar| {
             let asks = format!("item {}", branches.len());
             let seen = vec![self.shown(&scalar)];
             let branch = match scalar {
                 Scalar::Object(value) => {
-                    let teller = Teller {
-                        judge: Judge {
+                    let teller = ConditionExplainer {
+                        judge: ConditionEvaluator {
                             item: Some(value),
                             ..self.judge
                         },
@@ -312,7 +312,7 @@ impl<'e> Teller<'_, 'e, '_> {
                     note: Some(
                         "only an object can be looked into; this counts for the strict side",
                     ),
-                    ..Branch::of(&asks, side == Side::Restricting, Vec::new())
+                    ..Branch::of(&asks, side == Polarity::Restricting, Vec::new())
                 },
             };
             branches.push(Branch { seen, ..branch });
@@ -323,7 +323,7 @@ impl<'e> Teller<'_, 'e, '_> {
 
     /// The events that stand earlier and are of the kind that is asked for, each with what is asked of it; where only
     /// their texts are compared with something (`written` is absent), the texts.
-    fn earlier(&self, question: usize, written: Option<&Earlier>, side: Side) -> Vec<Branch> {
+    fn earlier(&self, question: usize, written: Option<&Earlier>, side: Polarity) -> Vec<Branch> {
         let questions = &self.judge.context.policy.questions;
         let (Some(past), Some(asked)) = (self.past, questions.get(question)) else {
             return Vec::new();
@@ -333,8 +333,8 @@ impl<'e> Teller<'_, 'e, '_> {
             if event.kind != asked.kind {
                 continue;
             }
-            let teller = Teller {
-                judge: Judge {
+            let teller = ConditionExplainer {
+                judge: ConditionEvaluator {
                     event,
                     context: past,
                     outer: side,
@@ -347,8 +347,8 @@ impl<'e> Teller<'_, 'e, '_> {
             };
             let fit = asked.fit(event, past);
             let held = match side {
-                Side::Restricting => fit.broadly,
-                Side::Loosening => fit.narrowly,
+                Polarity::Restricting => fit.broadly,
+                Polarity::Loosening => fit.narrowly,
             };
             let asks = format!("earlier[{number}] {}", event.kind.word());
             branches.push(match written {
@@ -374,7 +374,7 @@ impl<'e> Teller<'_, 'e, '_> {
     }
 
     /// The tests of one field; `asks` tells each.
-    fn test(&self, test: &'e CompiledTest, asks: &[String], side: Side) -> Branch {
+    fn test(&self, test: &'e CompiledTest, asks: &[String], side: Polarity) -> Branch {
         let mut parts: Vec<Branch> = test
             .checks
             .iter()
@@ -390,7 +390,13 @@ impl<'e> Teller<'_, 'e, '_> {
         }
     }
 
-    fn check(&self, field: &'e Field, check: &'e CompiledCheck, asks: &str, side: Side) -> Branch {
+    fn check(
+        &self,
+        field: &'e Field,
+        check: &'e CompiledCheck,
+        asks: &str,
+        side: Polarity,
+    ) -> Branch {
         let held = |side| self.judge.check(field, check, &check.operator, side);
         let (seen, presence) = self.seen(field, side);
         let note = match presence {
@@ -400,16 +406,18 @@ impl<'e> Teller<'_, 'e, '_> {
                 "a name in another spelling, or JSON in a string, may be taken for it, which counts for the strict side",
             ),
             Presence::Present { .. }
-                if held(side) == (side == Side::Restricting)
+                if held(side) == (side == Polarity::Restricting)
                     && self.judge.has_unreadable(field, check, side) =>
             {
                 Some("it can't be read as what is asked for, which counts for the strict side")
             }
             Presence::Present { .. } => match (side, held(side), held(side.flipped())) {
-                (Side::Restricting, true, false) => {
+                (Polarity::Restricting, true, false) => {
                     Some("read broadly, as everything that restricts")
                 }
-                (Side::Loosening, false, true) => Some("read narrowly, as everything that loosens"),
+                (Polarity::Loosening, false, true) => {
+                    Some("read narrowly, as everything that loosens")
+                }
                 _ => None,
             },
         };
@@ -420,7 +428,7 @@ impl<'e> Teller<'_, 'e, '_> {
             note,
             parts: match &check.operator {
                 Operator::Overlaps {
-                    with: Against::Earlier(question),
+                    with: OverlapTarget::Earlier(question),
                     ..
                 } => self.earlier(*question, None, side),
                 _ => Vec::new(),
@@ -428,7 +436,7 @@ impl<'e> Teller<'_, 'e, '_> {
         }
     }
 
-    fn seen(&self, field: &'e Field, side: Side) -> (Vec<String>, Presence) {
+    fn seen(&self, field: &'e Field, side: Polarity) -> (Vec<String>, Presence) {
         let mut seen = Vec::new();
         let (event, context) = (self.judge.event, self.judge.context);
         if *field == Field::Time {
@@ -448,17 +456,17 @@ impl<'e> Teller<'_, 'e, '_> {
         let presence = match field {
             Field::Tool => tool_names(event, context.facts, side, None, &mut give),
             _ => {
-                let presence = self
-                    .judge
-                    .values(field, Reading::NAMED, Arrays::Opened, &mut give);
+                let presence =
+                    self.judge
+                        .values(field, PathReading::NAMED, Arrays::Opened, &mut give);
                 if presence == Presence::Ambiguous {
                     self.judge
-                        .values(field, Reading::OTHERS, Arrays::Opened, &mut give);
+                        .values(field, PathReading::OTHERS, Arrays::Opened, &mut give);
                 }
                 presence
             }
         };
-        if *field == Field::Model && side == Side::Restricting {
+        if *field == Field::Model && side == Polarity::Restricting {
             for spelling in &context.facts.models.spellings {
                 give(Scalar::text(&**spelling));
             }
@@ -601,8 +609,8 @@ fn told_earlier(earlier: &Earlier) -> String {
 
 fn told_node(node: &Node) -> String {
     match &node.data {
-        Data::String(text) => text.to_string(),
-        Data::List(items) => {
+        NodeValue::String(text) => text.to_string(),
+        NodeValue::List(items) => {
             let items: Vec<String> = items.iter().map(told_node).collect();
             format!("[{}]", items.join(", "))
         }

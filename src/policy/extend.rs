@@ -2,7 +2,7 @@
 //! files. Whatever two documents say differently, the stricter of both holds.
 
 use super::load::parse_json;
-use super::node::{Data, Member, Node};
+use super::node::{Member, Node, NodeValue};
 use super::yaml::parse_yaml;
 use crate::diag::{Diagnostic, Severity, codes};
 use std::ops::Range;
@@ -30,7 +30,7 @@ const DEFAULTS: &[(&str, &str)] = &[
 ];
 
 /// A file that was read.
-pub struct Read {
+pub struct ReadPolicyFile {
     /// What it is called, wherever it was named from.
     pub name: String,
     /// What stands in it.
@@ -38,7 +38,7 @@ pub struct Read {
 }
 
 /// Reads a file: the name of the file that names it, and the path that stands there.
-pub type ReadFile<'r> = &'r mut dyn FnMut(&str, &str) -> Result<Read, String>;
+pub type ReadFile<'r> = &'r mut dyn FnMut(&str, &str) -> Result<ReadPolicyFile, String>;
 
 /// Makes one document of a document, what it `extends`, and the files of its lists. What needs neither comes back as it is.
 ///
@@ -103,8 +103,8 @@ impl Resolver<'_> {
             self.span = extends.span.clone();
         }
         let paths: Option<Vec<&str>> = match &extends.data {
-            Data::String(path) => Some(vec![path]),
-            Data::List(items) => items.iter().map(Node::text).collect(),
+            NodeValue::String(path) => Some(vec![path]),
+            NodeValue::List(items) => items.iter().map(Node::text).collect(),
             _ => None,
         };
         let Some(paths) = paths else {
@@ -150,7 +150,7 @@ impl Resolver<'_> {
                 return None;
             }
         };
-        let is_policy = matches!(root.data, Data::Map(_)) && root.get("policies").is_none();
+        let is_policy = matches!(root.data, NodeValue::Map(_)) && root.get("policies").is_none();
         if !is_policy {
             let message = format!("`{path}` is no policy that could be extended");
             self.error(codes::AG1003, "extends", message, "");
@@ -197,7 +197,7 @@ impl Resolver<'_> {
         }
         self.rules(top, base.get("rules"), path);
         if let Some(Node {
-            data: Data::List(mut protocols),
+            data: NodeValue::List(mut protocols),
             ..
         }) = take(&mut base, "protocols")
         {
@@ -231,12 +231,14 @@ impl Resolver<'_> {
     fn named(&mut self, top: &mut Node, key: &str, given: Node, path: &str) {
         let mut merged = match take(top, key) {
             Some(Node {
-                data: Data::Map(members),
+                data: NodeValue::Map(members),
                 ..
             }) => members,
             _ => Vec::new(),
         };
-        let Data::Map(given) = given.data else { return };
+        let NodeValue::Map(given) = given.data else {
+            return;
+        };
         for member in given {
             match merged.iter().find(|own| own.key == member.key) {
                 None => merged.push(member),
@@ -248,7 +250,7 @@ impl Resolver<'_> {
                 }
             }
         }
-        set(top, key, node(Data::Map(merged)));
+        set(top, key, node(NodeValue::Map(merged)));
     }
 
     fn rules(&mut self, top: &mut Node, given: Option<&Node>, path: &str) {
@@ -263,7 +265,7 @@ impl Resolver<'_> {
                 Some(own) if same(own, rule) => {}
                 Some(_)
                     if rule.get("overridable").map(|node| &node.data)
-                        == Some(&Data::Bool(true)) => {}
+                        == Some(&NodeValue::Bool(true)) => {}
                 Some(_) => {
                     let id = id.unwrap_or_default();
                     let message = format!("rule `{id}` is defined twice: here and in `{path}`");
@@ -303,7 +305,7 @@ impl Resolver<'_> {
                 .any(|end| path.ends_with(end));
             let items = match is_structured {
                 true => parse(&read).ok().map(|node| node.data),
-                false => Some(Data::List(
+                false => Some(NodeValue::List(
                     read.text
                         .lines()
                         .map(str::trim)
@@ -313,7 +315,7 @@ impl Resolver<'_> {
                 )),
             };
             match items {
-                Some(data @ (Data::List(_) | Data::Map(_))) => list.value = node(data),
+                Some(data @ (NodeValue::List(_) | NodeValue::Map(_))) => list.value = node(data),
                 _ => {
                     let message = format!("`{path}` holds no list");
                     self.error(codes::AG1005, &at, message, "");
@@ -352,7 +354,7 @@ fn scope(top: &mut Node, base: &mut Node, whole: (bool, bool)) {
     }
 }
 
-fn parse(file: &Read) -> Result<Node, Vec<Diagnostic>> {
+fn parse(file: &ReadPolicyFile) -> Result<Node, Vec<Diagnostic>> {
     match file.name.ends_with(".json") {
         true => parse_json(file.text.as_bytes()).map_err(|diagnostic| vec![*diagnostic]),
         false => parse_yaml(&file.text),
@@ -368,7 +370,7 @@ fn opened(root: &Node) -> Node {
         && let Some(spec) = take(&mut opened, "spec")
     {
         match (&mut opened.data, spec.data) {
-            (Data::Map(members), Data::Map(inner)) => members.extend(inner),
+            (NodeValue::Map(members), NodeValue::Map(inner)) => members.extend(inner),
             _ => return root.clone(),
         }
     }
@@ -388,7 +390,7 @@ fn mode_of(document: &Node) -> &'static str {
 fn keep_modes(document: &mut Node) {
     let observes_all = matches!(
         document.get("mode").map(|mode| &mode.data),
-        Some(Data::Map(_))
+        Some(NodeValue::Map(_))
     );
     let mode = mode_of(document);
     let rules = members_mut(document).find(|member| &*member.key == "rules");
@@ -500,20 +502,20 @@ fn map(members: Vec<(&str, Node)>) -> Node {
     Node::map_at(members, &(0..0))
 }
 
-fn node(data: Data) -> Node {
+fn node(data: NodeValue) -> Node {
     Node { span: 0..0, data }
 }
 
 fn items(node: &Node) -> &[Node] {
     match &node.data {
-        Data::List(items) => items,
+        NodeValue::List(items) => items,
         _ => &[],
     }
 }
 
 fn items_mut(node: &mut Node) -> impl Iterator<Item = &mut Node> {
     let items = match &mut node.data {
-        Data::List(items) => items.as_mut_slice(),
+        NodeValue::List(items) => items.as_mut_slice(),
         _ => &mut [],
     };
     items.iter_mut()
@@ -521,14 +523,14 @@ fn items_mut(node: &mut Node) -> impl Iterator<Item = &mut Node> {
 
 fn members_mut(node: &mut Node) -> impl Iterator<Item = &mut Member> {
     let members = match &mut node.data {
-        Data::Map(members) => members.as_mut_slice(),
+        NodeValue::Map(members) => members.as_mut_slice(),
         _ => &mut [],
     };
     members.iter_mut()
 }
 
 fn take(node: &mut Node, key: &str) -> Option<Node> {
-    let Data::Map(members) = &mut node.data else {
+    let NodeValue::Map(members) = &mut node.data else {
         return None;
     };
     let at = members.iter().position(|member| &*member.key == key)?;
@@ -536,7 +538,7 @@ fn take(node: &mut Node, key: &str) -> Option<Node> {
 }
 
 fn set(node: &mut Node, key: &str, value: Node) {
-    if let Data::Map(members) = &mut node.data {
+    if let NodeValue::Map(members) = &mut node.data {
         members.retain(|member| &*member.key != key);
         members.push(Member {
             key: key.into(),
@@ -558,7 +560,7 @@ mod tests {
         let root = parse_yaml(&format!("{HEAD}{top}")).unwrap();
         let mut read = |_: &str, path: &str| {
             let file = files.iter().find(|(name, _)| *name == path);
-            file.map(|(name, text)| Read {
+            file.map(|(name, text)| ReadPolicyFile {
                 name: (*name).to_owned(),
                 text: (*text).to_owned(),
             })
@@ -768,7 +770,7 @@ mod tests {
         let root = parse_yaml(set).unwrap();
         let mut read = |_: &str, path: &str| {
             let (name, text) = files.iter().find(|(name, _)| *name == path).unwrap();
-            Ok(Read {
+            Ok(ReadPolicyFile {
                 name: (*name).to_owned(),
                 text: (*text).to_owned(),
             })

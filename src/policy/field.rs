@@ -121,7 +121,7 @@ pub(super) enum UsageField {
 
 /// What a field's values are, which decides how they are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Nature {
+pub(super) enum FieldType {
     /// A name: compared broadly where that restricts.
     Name,
     /// A set of names: one member that fits is enough, on both sides.
@@ -368,15 +368,15 @@ impl Field {
     }
 
     /// How its values are compared.
-    pub(super) fn nature(&self) -> Nature {
+    pub(super) fn nature(&self) -> FieldType {
         match self {
-            Field::In => Nature::Word(DIRECTIONS),
-            Field::From => Nature::Word(AUTHORS),
-            Field::Part => Nature::Word(PARTS),
-            Field::Turn => Nature::Word(TURNS),
+            Field::In => FieldType::Word(DIRECTIONS),
+            Field::From => FieldType::Word(AUTHORS),
+            Field::Part => FieldType::Word(PARTS),
+            Field::Turn => FieldType::Word(TURNS),
             // A tool may go by two names (`tool`, `server/tool`).
-            Field::Roles | Field::Tool => Nature::NameSet,
-            Field::Request(RequestField::Tools) => Nature::NameSet,
+            Field::Roles | Field::Tool => FieldType::NameSet,
+            Field::Request(RequestField::Tools) => FieldType::NameSet,
             Field::Protocol
             | Field::Provider
             | Field::Server
@@ -392,21 +392,21 @@ impl Field {
             | Field::Code
             | Field::Class
             | Field::ContentType
-            | Field::Request(RequestField::Region) => Nature::Name,
-            Field::Text | Field::Definition | Field::Uri | Field::Header(_) => Nature::Text,
-            Field::Time => Nature::Time,
-            Field::Earlier => Nature::History,
+            | Field::Request(RequestField::Region) => FieldType::Name,
+            Field::Text | Field::Definition | Field::Uri | Field::Header(_) => FieldType::Text,
+            Field::Time => FieldType::Time,
+            Field::Earlier => FieldType::History,
             Field::Request(RequestField::Stream)
             | Field::ProviderRun
             | Field::Unoffered
-            | Field::Ok => Nature::Bool,
-            Field::Request(_) | Field::Usage(_) => Nature::Number,
+            | Field::Ok => FieldType::Bool,
+            Field::Request(_) | Field::Usage(_) => FieldType::Number,
             Field::Principal(_)
             | Field::Session(_)
             | Field::Params(_)
             | Field::Args(_)
             | Field::Result(_)
-            | Field::Item(_) => Nature::Data,
+            | Field::Item(_) => FieldType::Data,
         }
     }
 

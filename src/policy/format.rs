@@ -1,7 +1,7 @@
 //! A policy in its usual form: two spaces a level, one spelling of every operator, short mappings and lists in one line.
 //! Comments, blank lines and the order of keys stay.
 
-use super::node::{Data, Member, Node};
+use super::node::{Member, Node, NodeValue};
 use super::operators::Verb;
 use super::yaml::parse_yaml;
 use crate::wire::json::quote;
@@ -149,7 +149,7 @@ fn json(node: &Node, depth: usize, out: &mut String) {
     let inner = "  ".repeat(depth.saturating_add(1));
     let outer = "  ".repeat(depth);
     match &node.data {
-        Data::List(items) if !items.is_empty() => {
+        NodeValue::List(items) if !items.is_empty() => {
             out.push('[');
             for (at, item) in items.iter().enumerate() {
                 out.push_str(if at > 0 { ",\n" } else { "\n" });
@@ -158,7 +158,7 @@ fn json(node: &Node, depth: usize, out: &mut String) {
             }
             out.push_str(&format!("\n{outer}]"));
         }
-        Data::Map(members) if !members.is_empty() => {
+        NodeValue::Map(members) if !members.is_empty() => {
             out.push('{');
             for (at, member) in members.iter().enumerate() {
                 out.push_str(if at > 0 { ",\n" } else { "\n" });
@@ -174,12 +174,12 @@ fn json(node: &Node, depth: usize, out: &mut String) {
 /// JSON in one line, with the spaces that people put.
 fn compact(node: &Node) -> String {
     match &node.data {
-        Data::List(items) => {
+        NodeValue::List(items) => {
             let items: Vec<String> = items.iter().map(compact).collect();
             format!("[{}]", items.join(", "))
         }
-        Data::Map(members) if members.is_empty() => "{}".to_owned(),
-        Data::Map(members) => {
+        NodeValue::Map(members) if members.is_empty() => "{}".to_owned(),
+        NodeValue::Map(members) => {
             let members: Vec<String> = members
                 .iter()
                 .map(|member| format!("{}: {}", quoted(&member.key), compact(&member.value)))
@@ -197,10 +197,10 @@ fn compact(node: &Node) -> String {
 /// The same values, wherever they stand.
 fn same(a: &Node, b: &Node) -> bool {
     match (&a.data, &b.data) {
-        (Data::List(a), Data::List(b)) => {
+        (NodeValue::List(a), NodeValue::List(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
         }
-        (Data::Map(a), Data::Map(b)) => {
+        (NodeValue::Map(a), NodeValue::Map(b)) => {
             a.len() == b.len()
                 && a.iter()
                     .zip(b)
@@ -213,8 +213,8 @@ fn same(a: &Node, b: &Node) -> bool {
 fn forget_places(node: &mut Node) {
     node.span = 0..0;
     match &mut node.data {
-        Data::List(items) => items.iter_mut().for_each(forget_places),
-        Data::Map(members) => {
+        NodeValue::List(items) => items.iter_mut().for_each(forget_places),
+        NodeValue::Map(members) => {
             for member in members {
                 member.key_span = 0..0;
                 forget_places(&mut member.value);
@@ -226,18 +226,18 @@ fn forget_places(node: &mut Node) {
 
 /// Gives every operator of the rules its one spelling: `gt` is `greater_than`.
 fn unite_spellings(root: &mut Node) {
-    let Data::Map(members) = &mut root.data else {
+    let NodeValue::Map(members) = &mut root.data else {
         return;
     };
     for member in members {
         match &*member.key {
             "spec" => unite_spellings(&mut member.value),
             "rules" => {
-                let Data::List(rules) = &mut member.value.data else {
+                let NodeValue::List(rules) = &mut member.value.data else {
                     continue;
                 };
                 for rule in rules {
-                    let Data::Map(keys) = &mut rule.data else {
+                    let NodeValue::Map(keys) = &mut rule.data else {
                         continue;
                     };
                     for key in keys
@@ -255,8 +255,8 @@ fn unite_spellings(root: &mut Node) {
 
 fn unite_verbs(node: &mut Node) {
     match &mut node.data {
-        Data::List(items) => items.iter_mut().for_each(unite_verbs),
-        Data::Map(members) => {
+        NodeValue::List(items) => items.iter_mut().for_each(unite_verbs),
+        NodeValue::Map(members) => {
             for member in members {
                 if let Some(verb) = Verb::parse(&member.key)
                     && verb.word() != &*member.key
@@ -317,12 +317,12 @@ fn is_within(scalars: &[Range<usize>], place: usize) -> bool {
 
 fn each_scalar(node: &Node, visit: &mut dyn FnMut(&Range<usize>)) {
     match &node.data {
-        Data::List(items) => {
+        NodeValue::List(items) => {
             for item in items {
                 each_scalar(item, visit);
             }
         }
-        Data::Map(members) => {
+        NodeValue::Map(members) => {
             for member in members {
                 visit(&member.key_span);
                 each_scalar(&member.value, visit);
@@ -404,13 +404,13 @@ impl<'t> Writer<'t> {
     fn anchors(&self, node: &Node, anchors: &mut Vec<usize>) {
         let inline = self.is_flow(node) && !self.spans_lines(node);
         match &node.data {
-            Data::Map(members) if !inline => {
+            NodeValue::Map(members) if !inline => {
                 for member in members {
                     anchors.push(member.key_span.start);
                     self.anchors(&member.value, anchors);
                 }
             }
-            Data::List(items) if !inline => {
+            NodeValue::List(items) if !inline => {
                 for item in items {
                     // An item that is a mapping begins with its first key.
                     anchors.push(first_byte(item));
@@ -435,7 +435,7 @@ impl<'t> Writer<'t> {
 
     fn document(&mut self, root: &Node) {
         match &root.data {
-            Data::Map(members) => self.block_map(members, 0, false),
+            NodeValue::Map(members) => self.block_map(members, 0, false),
             _ => {
                 let line = self.inline(root);
                 self.out.push_str(&line);
@@ -497,15 +497,15 @@ impl<'t> Writer<'t> {
         }
         let inner = indent.saturating_add(2);
         match &node.data {
-            Data::Map(members) => {
+            NodeValue::Map(members) => {
                 self.end_line(at);
                 self.block_map(members, inner, false);
             }
-            Data::List(items) => {
+            NodeValue::List(items) => {
                 self.end_line(at);
                 self.block_list(items, inner);
             }
-            Data::String(text) => {
+            NodeValue::String(text) => {
                 let block = block_scalar(text, inner);
                 let (head, rest) = block.split_once('\n').unwrap_or((&block, ""));
                 self.out.push_str(&format!(" {head}"));
@@ -527,11 +527,11 @@ impl<'t> Writer<'t> {
                 continue;
             }
             match &item.data {
-                Data::Map(members) => {
+                NodeValue::Map(members) => {
                     self.out.push(' ');
                     self.block_map(members, indent.saturating_add(2), true);
                 }
-                Data::List(items) => {
+                NodeValue::List(items) => {
                     self.end_line(at);
                     self.block_list(items, indent.saturating_add(2));
                 }
@@ -543,7 +543,7 @@ impl<'t> Writer<'t> {
     /// The node in one line, if it is short and was so, or stands nowhere yet.
     fn fits(&self, node: &Node, column: usize) -> Option<String> {
         match &node.data {
-            Data::Map(members) if !members.is_empty() => {
+            NodeValue::Map(members) if !members.is_empty() => {
                 let was_flow = self.text.is_empty() || node.span.is_empty() || self.is_flow(node);
                 // Rules and other long things are easier to read in lines.
                 if !was_flow || self.holds_comments(node) || (self.text.is_empty() && is_deep(node))
@@ -551,14 +551,14 @@ impl<'t> Writer<'t> {
                     return None;
                 }
             }
-            Data::List(items) if !items.is_empty() => {
+            NodeValue::List(items) if !items.is_empty() => {
                 let was_flow = self.text.is_empty() || node.span.is_empty() || self.is_flow(node);
                 if !was_flow || self.holds_comments(node) || (self.text.is_empty() && is_deep(node))
                 {
                     return None;
                 }
             }
-            Data::String(text) => {
+            NodeValue::String(text) => {
                 let line = self.inline(node);
                 let is_long = column.saturating_add(line.chars().count()) > WIDTH;
                 let breaks = text.contains(' ') && !text.contains("  ");
@@ -571,7 +571,7 @@ impl<'t> Writer<'t> {
         }
         let line = self.inline(node);
         let short = column.saturating_add(line.chars().count()) <= WIDTH && !line.contains('\n');
-        let is_scalar = !matches!(node.data, Data::Map(_) | Data::List(_));
+        let is_scalar = !matches!(node.data, NodeValue::Map(_) | NodeValue::List(_));
         (short || is_scalar).then_some(line)
     }
 
@@ -589,12 +589,12 @@ impl<'t> Writer<'t> {
 
     fn inline(&self, node: &Node) -> String {
         match &node.data {
-            Data::List(items) => {
+            NodeValue::List(items) => {
                 let items: Vec<String> = items.iter().map(|item| self.inline_inner(item)).collect();
                 format!("[{}]", items.join(", "))
             }
-            Data::Map(members) if members.is_empty() => "{}".to_owned(),
-            Data::Map(members) => {
+            NodeValue::Map(members) if members.is_empty() => "{}".to_owned(),
+            NodeValue::Map(members) => {
                 let members: Vec<String> = members
                     .iter()
                     .map(|member| {
@@ -609,7 +609,7 @@ impl<'t> Writer<'t> {
 
     fn inline_inner(&self, node: &Node) -> String {
         match &node.data {
-            Data::List(_) | Data::Map(_) => self.inline(node),
+            NodeValue::List(_) | NodeValue::Map(_) => self.inline(node),
             _ => self.scalar(node, true),
         }
     }
@@ -622,11 +622,11 @@ impl<'t> Writer<'t> {
             return source.to_owned();
         }
         match &node.data {
-            Data::String(text) => plain(text, in_flow),
-            Data::Null => "null".to_owned(),
-            Data::Bool(value) => value.to_string(),
-            Data::Number(text) => text.to_string(),
-            Data::List(_) | Data::Map(_) => String::new(),
+            NodeValue::String(text) => plain(text, in_flow),
+            NodeValue::Null => "null".to_owned(),
+            NodeValue::Bool(value) => value.to_string(),
+            NodeValue::Number(text) => text.to_string(),
+            NodeValue::List(_) | NodeValue::Map(_) => String::new(),
         }
     }
 }
@@ -634,7 +634,7 @@ impl<'t> Writer<'t> {
 /// The first byte of a node, whatever it begins with.
 fn first_byte(node: &Node) -> usize {
     match &node.data {
-        Data::Map(members) => members
+        NodeValue::Map(members) => members
             .first()
             .map_or(node.span.start, |member| member.key_span.start)
             .min(node.span.start),
@@ -650,8 +650,8 @@ fn is_deep(node: &Node) -> bool {
 
 fn depth(node: &Node) -> usize {
     let inner = match &node.data {
-        Data::List(items) => items.iter().map(depth).max(),
-        Data::Map(members) => members.iter().map(|member| depth(&member.value)).max(),
+        NodeValue::List(items) => items.iter().map(depth).max(),
+        NodeValue::Map(members) => members.iter().map(|member| depth(&member.value)).max(),
         _ => return 0,
     };
     inner.unwrap_or_default().saturating_add(1)
@@ -665,8 +665,8 @@ fn plain(text: &str, in_flow: bool) -> String {
         format!("- {text}")
     };
     let reads_back = match parse_yaml(&document).map(|node| node.data) {
-        Ok(Data::List(items)) => match items.as_slice() {
-            [only] => matches!(&only.data, Data::String(read) if **read == *text),
+        Ok(NodeValue::List(items)) => match items.as_slice() {
+            [only] => matches!(&only.data, NodeValue::String(read) if **read == *text),
             _ => false,
         },
         _ => false,
@@ -765,7 +765,7 @@ policy:
   # The end.
 ";
         let root = parse_yaml(text).unwrap();
-        let (full, _) = crate::policy::unfold(&root).unwrap();
+        let (full, _) = crate::policy::desugar_document(&root).unwrap();
         let out = write_converted(text, &root, &full);
         let expected = "# For: the gateway.
 # in records
@@ -883,18 +883,18 @@ rules:
 
     fn any_node() -> impl Strategy<Value = Node> {
         let leaf = prop_oneof![
-            "[ -~]{0,12}".prop_map(|text| Data::String(text.into())),
-            "[a-z#:,\\[\\]{}\n ]{0,12}".prop_map(|text| Data::String(text.into())),
-            any::<i32>().prop_map(|n| Data::Number(n.to_string().into())),
-            any::<bool>().prop_map(Data::Bool),
-            Just(Data::Null),
+            "[ -~]{0,12}".prop_map(|text| NodeValue::String(text.into())),
+            "[a-z#:,\\[\\]{}\n ]{0,12}".prop_map(|text| NodeValue::String(text.into())),
+            any::<i32>().prop_map(|n| NodeValue::Number(n.to_string().into())),
+            any::<bool>().prop_map(NodeValue::Bool),
+            Just(NodeValue::Null),
         ]
         .prop_map(|data| Node { span: 0..0, data });
         leaf.prop_recursive(3, 24, 4, |inner| {
             prop_oneof![
-                prop::collection::vec(inner.clone(), 0..4).prop_map(Data::List),
+                prop::collection::vec(inner.clone(), 0..4).prop_map(NodeValue::List),
                 prop::collection::btree_map("[a-z.\"#: ]{1,8}", inner, 0..4).prop_map(|map| {
-                    Data::Map(
+                    NodeValue::Map(
                         map.into_iter()
                             .map(|(key, value)| Member {
                                 key: key.into(),
@@ -914,7 +914,7 @@ rules:
         fn whatever_is_written_reads_back_and_stays(node in any_node()) {
             let root = Node {
                 span: 0..0,
-                data: Data::Map(vec![Member { key: "root".into(), key_span: 0..0, value: node }]),
+                data: NodeValue::Map(vec![Member { key: "root".into(), key_span: 0..0, value: node }]),
             };
             let written = write_yaml(&root);
             let again = parse_yaml(&written);

@@ -29,7 +29,7 @@ enum Token {
 
 /// How a glob is read (the policy's rule: broad where it restricts, narrow where it loosens).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reading {
+pub(super) enum GlobReading {
     /// `*` crosses `/` and `:`.
     Broad,
     /// `*` stops at `/` and `:`.
@@ -96,7 +96,7 @@ impl Glob {
     }
 
     /// Whether the whole text fits. Work is bounded by the product of both lengths.
-    pub(super) fn matches(&self, text: &str, reading: Reading) -> bool {
+    pub(super) fn matches(&self, text: &str, reading: GlobReading) -> bool {
         self.everything
             || self
                 .after(text, reading)
@@ -104,7 +104,7 @@ impl Glob {
     }
 
     /// Whether some text that begins so could fit.
-    pub(super) fn could_begin_with(&self, start: &str, reading: Reading) -> bool {
+    pub(super) fn could_begin_with(&self, start: &str, reading: GlobReading) -> bool {
         self.everything || self.after(start, reading).is_some()
     }
 
@@ -182,7 +182,7 @@ impl Glob {
     }
 
     /// The states that are alive after a text; `None` if none is.
-    fn after(&self, text: &str, reading: Reading) -> Option<Vec<bool>> {
+    fn after(&self, text: &str, reading: GlobReading) -> Option<Vec<bool>> {
         // Most names differ from most globs in their first letters.
         let begins = self.tokens.iter().zip(text.chars());
         for (token, c) in begins {
@@ -210,7 +210,7 @@ impl Glob {
                 }
                 let stays = match token {
                     Token::Run { crosses, .. } => {
-                        *crosses || reading == Reading::Broad || !matches!(c, '/' | ':')
+                        *crosses || reading == GlobReading::Broad || !matches!(c, '/' | ':')
                     }
                     _ => false,
                 };
@@ -308,11 +308,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn broad(glob: &str, text: &str) -> bool {
-        Glob::parse(glob).unwrap().matches(text, Reading::Broad)
+        Glob::parse(glob).unwrap().matches(text, GlobReading::Broad)
     }
 
     fn narrow(glob: &str, text: &str) -> bool {
-        Glob::parse(glob).unwrap().matches(text, Reading::Narrow)
+        Glob::parse(glob)
+            .unwrap()
+            .matches(text, GlobReading::Narrow)
     }
 
     #[test]
@@ -374,7 +376,7 @@ mod tests {
         #[test]
         fn what_is_covered_fits(wide in "[ab*?/]{0,6}", thin in "[ab*?/]{0,6}", text in "[ab/]{0,6}") {
             let (wide, thin) = (Glob::parse(&wide).unwrap(), Glob::parse(&thin).unwrap());
-            for reading in [Reading::Broad, Reading::Narrow] {
+            for reading in [GlobReading::Broad, GlobReading::Narrow] {
                 prop_assert!(!wide.covers(&thin) || !thin.matches(&text, reading) || wide.matches(&text, reading));
             }
         }

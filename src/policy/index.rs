@@ -5,7 +5,7 @@ use super::compile::{CompiledRule, Operator};
 use super::field::Field;
 use super::joined;
 use super::operators::Literal;
-use super::scan::Wants;
+use super::scan::MatchKinds;
 use crate::detect::fold_name;
 use crate::event::{Author, Event, Facts, Kind, Known};
 use crate::wire::sort;
@@ -28,7 +28,7 @@ struct Rules {
     /// Asked where something that rules look for stands in the event's texts.
     on_hit: Vec<u16>,
     /// What rules that need a hit look for in texts of each author, in the order of [`Author::ALL`].
-    asks: [Wants; Author::ALL.len()],
+    asks: [MatchKinds; Author::ALL.len()],
     by_tool: ByName,
     by_model: ByName,
 }
@@ -68,8 +68,8 @@ impl Index {
     }
 
     /// What rules that need a hit look for in the event's texts.
-    pub(super) fn asks_texts(&self, event: &Event) -> Wants {
-        let mut asked = Wants::default();
+    pub(super) fn asks_texts(&self, event: &Event) -> MatchKinds {
+        let mut asked = MatchKinds::default();
         if let Some(rules) = self.about(event.kind) {
             for (author, asks) in Author::ALL.iter().zip(rules.asks) {
                 if matches!(&event.from, Known::Is(from) if from != author) {

@@ -14,7 +14,7 @@ use crate::detect::fold_name;
 use std::borrow::Cow;
 
 /// Joints that are looked at, from the end: names of tools have fewer words.
-const MOST: usize = 16;
+const MAX_JOINED_NAMES: usize = 16;
 
 /// Calls `visit` with each name that a tool may have at its server; with `qualified` also with `server/tool`.
 pub(super) fn each<'n>(name: &'n str, qualified: bool, visit: &mut dyn FnMut(Cow<'n, str>)) {
@@ -46,7 +46,7 @@ fn each_part<'n>(name: &'n str, qualified: bool, visit: &mut dyn FnMut(&'n str, 
             .saturating_sub(rest.trim_start_matches(is_weak).len())
     });
     let mut end = name.len();
-    for _ in 0..MOST {
+    for _ in 0..MAX_JOINED_NAMES {
         let head = name.get(..end).unwrap_or_default();
         let Some(at) = head.rfind(is_joint) else {
             return;
@@ -150,6 +150,9 @@ mod tests {
 
     #[test]
     fn so_many_joints_are_looked_at_and_no_more() {
-        assert_eq!(names(&"a.".repeat(1_000), true).len(), 2 * (MOST - 1));
+        assert_eq!(
+            names(&"a.".repeat(1_000), true).len(),
+            2 * (MAX_JOINED_NAMES - 1)
+        );
     }
 }

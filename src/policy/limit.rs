@@ -1,9 +1,9 @@
 //! `limit`: a rule that holds once something has happened too often, or adds up to too much.
 
-use super::condition::{self, Mention};
-use super::decode::{At, Decoder};
-use super::field::{Field, Nature};
-use super::node::{Data, Node};
+use super::condition::{self, FieldRef};
+use super::decode::{Decoder, PolicyPath};
+use super::field::{Field, FieldType};
+use super::node::{Node, NodeValue};
 use crate::diag::codes;
 use crate::event::{Kind, words};
 use crate::wire::json::Decimal;
@@ -52,8 +52,8 @@ pub struct Limit {
     pub(super) span: Range<usize>,
     pub(super) path: String,
     /// Each value of these by itself.
-    per: Vec<Mention>,
-    sum: Option<Mention>,
+    per: Vec<FieldRef>,
+    sum: Option<FieldRef>,
 }
 
 impl Limit {
@@ -68,7 +68,7 @@ impl Limit {
     }
 
     /// The fields that it names.
-    pub(super) fn fields(&self) -> impl Iterator<Item = &Mention> {
+    pub(super) fn fields(&self) -> impl Iterator<Item = &FieldRef> {
         self.per.iter().chain(&self.sum)
     }
 
@@ -82,7 +82,7 @@ impl Limit {
     }
 }
 
-pub(super) fn read(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Limit> {
+pub(super) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Limit> {
     let mut measures = Vec::new();
     let mut sum = None;
     let mut per = Vec::new();
@@ -111,7 +111,7 @@ pub(super) fn read(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Li
                     return None;
                 }
                 let mention = condition::read_mention(decoder, &at, &path, &value.span)?;
-                if !matches!(mention.field.nature(), Nature::Number | Nature::Data) {
+                if !matches!(mention.field.nature(), FieldType::Number | FieldType::Data) {
                     let message = format!("`{path}` is no number that could be added up");
                     let help = "name a number, such as `args.amount`, or count: `count: requests`, `count: tokens`";
                     decoder.error(codes::AG1011, &at, &value.span, &message, help);
@@ -139,7 +139,7 @@ pub(super) fn read(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Li
             }
             "max" => {
                 let number = match &value.data {
-                    Data::Number(text) => Decimal::parse(text),
+                    NodeValue::Number(text) => Decimal::parse(text),
                     _ => None,
                 };
                 let is_sound = number >= Decimal::parse("0");

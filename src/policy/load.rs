@@ -4,7 +4,7 @@ use super::compile::{Policy, compile};
 use super::decode::Decoder;
 use super::document;
 use super::node::Node;
-use super::terse::{self, Modern};
+use super::short_syntax::{self, DesugaredRule};
 use super::version;
 use super::zones::Lookup;
 use crate::diag::{Diagnostic, Severity, codes};
@@ -109,14 +109,14 @@ pub fn load_with_zones(root: &Node) -> Loaded {
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub fn unfold(root: &Node) -> Result<(Node, Vec<Diagnostic>), Vec<Diagnostic>> {
-    match terse::modern(root) {
+pub fn desugar_document(root: &Node) -> Result<(Node, Vec<Diagnostic>), Vec<Diagnostic>> {
+    match short_syntax::desugar(root) {
         Some(modern) => modern_or_wrong(modern),
         None => Ok((root.clone(), Vec::new())),
     }
 }
 
-fn modern_or_wrong(modern: Modern) -> Result<(Node, Vec<Diagnostic>), Vec<Diagnostic>> {
+fn modern_or_wrong(modern: DesugaredRule) -> Result<(Node, Vec<Diagnostic>), Vec<Diagnostic>> {
     let failed = modern
         .diagnostics
         .iter()
@@ -131,7 +131,7 @@ fn modern_or_wrong(modern: Modern) -> Result<(Node, Vec<Diagnostic>), Vec<Diagno
 fn load_with(root: &Node, find_zone: &dyn Fn(&str) -> Lookup) -> Loaded {
     let mut decoder = Decoder::default();
     let converted;
-    let root = match terse::modern(root).map(modern_or_wrong) {
+    let root = match short_syntax::desugar(root).map(modern_or_wrong) {
         None => root,
         Some(Ok((unfolded, diagnostics))) => {
             decoder.diagnostics = diagnostics;

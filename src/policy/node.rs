@@ -10,12 +10,12 @@ pub struct Node {
     /// Bytes of the document.
     pub span: Range<usize>,
     /// The value.
-    pub data: Data,
+    pub data: NodeValue,
 }
 
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Data {
+pub enum NodeValue {
     /// Nothing.
     Null,
     /// True or false.
@@ -47,7 +47,7 @@ impl Node {
     pub(super) fn text_at(text: &str, span: &Range<usize>) -> Node {
         Node {
             span: span.clone(),
-            data: Data::String(text.into()),
+            data: NodeValue::String(text.into()),
         }
     }
 
@@ -55,7 +55,7 @@ impl Node {
     pub(super) fn list_at(items: Vec<Node>, span: &Range<usize>) -> Node {
         Node {
             span: span.clone(),
-            data: Data::List(items),
+            data: NodeValue::List(items),
         }
     }
 
@@ -69,14 +69,14 @@ impl Node {
         });
         Node {
             span: span.clone(),
-            data: Data::Map(members.collect()),
+            data: NodeValue::Map(members.collect()),
         }
     }
 
     /// The items of a list; anything else is a list of one.
     pub(super) fn items(&self) -> &[Node] {
         match &self.data {
-            Data::List(items) => items,
+            NodeValue::List(items) => items,
             _ => std::slice::from_ref(self),
         }
     }
@@ -86,12 +86,12 @@ impl Node {
         let span = value.span().range();
         let text = || value.text().unwrap_or_default().into();
         let data = match value.kind() {
-            ValueKind::Null => Data::Null,
-            ValueKind::Bool(value) => Data::Bool(value),
-            ValueKind::Number => Data::Number(value.number().unwrap_or("0").into()),
-            ValueKind::String => Data::String(text()),
-            ValueKind::Array => Data::List(value.elements().map(Node::from_json).collect()),
-            ValueKind::Object => Data::Map(
+            ValueKind::Null => NodeValue::Null,
+            ValueKind::Bool(value) => NodeValue::Bool(value),
+            ValueKind::Number => NodeValue::Number(value.number().unwrap_or("0").into()),
+            ValueKind::String => NodeValue::String(text()),
+            ValueKind::Array => NodeValue::List(value.elements().map(Node::from_json).collect()),
+            ValueKind::Object => NodeValue::Map(
                 value
                     .members()
                     .map(|(key, value)| Member {
@@ -108,11 +108,13 @@ impl Node {
     /// Appends the tree as JSON text; numbers stay as they were written.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         match &self.data {
-            Data::Null => out.extend_from_slice(b"null"),
-            Data::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
-            Data::Number(text) => out.extend_from_slice(text.as_bytes()),
-            Data::String(text) => quote(text, out),
-            Data::List(items) => {
+            NodeValue::Null => out.extend_from_slice(b"null"),
+            NodeValue::Bool(value) => {
+                out.extend_from_slice(if *value { b"true" } else { b"false" })
+            }
+            NodeValue::Number(text) => out.extend_from_slice(text.as_bytes()),
+            NodeValue::String(text) => quote(text, out),
+            NodeValue::List(items) => {
                 out.push(b'[');
                 for (at, item) in items.iter().enumerate() {
                     if at > 0 {
@@ -122,7 +124,7 @@ impl Node {
                 }
                 out.push(b']');
             }
-            Data::Map(members) => {
+            NodeValue::Map(members) => {
                 out.push(b'{');
                 for (at, member) in members.iter().enumerate() {
                     if at > 0 {
@@ -140,19 +142,19 @@ impl Node {
     /// What it is, for a message.
     pub fn kind(&self) -> &'static str {
         match &self.data {
-            Data::Null => "nothing",
-            Data::Bool(_) => "true or false",
-            Data::Number(_) => "a number",
-            Data::String(_) => "a text",
-            Data::List(_) => "a list",
-            Data::Map(_) => "a mapping",
+            NodeValue::Null => "nothing",
+            NodeValue::Bool(_) => "true or false",
+            NodeValue::Number(_) => "a number",
+            NodeValue::String(_) => "a text",
+            NodeValue::List(_) => "a list",
+            NodeValue::Map(_) => "a mapping",
         }
     }
 
     /// The members of a mapping; none of anything else.
     pub fn members(&self) -> &[Member] {
         match &self.data {
-            Data::Map(members) => members,
+            NodeValue::Map(members) => members,
             _ => &[],
         }
     }
@@ -169,7 +171,7 @@ impl Node {
     /// The text, if it is one.
     pub fn text(&self) -> Option<&str> {
         match &self.data {
-            Data::String(text) => Some(text),
+            NodeValue::String(text) => Some(text),
             _ => None,
         }
     }

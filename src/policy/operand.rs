@@ -1,7 +1,9 @@
 //! Operands that are known only when a rule is judged: what another field of the event holds.
 
 use super::compile::Operator;
-use super::operators::{Affix, Domains, Equality, Folders, Literal, Order, Stands, Verb, number};
+use super::operators::{
+    Affix, ContainsDynamic, Domains, Equality, Folders, Literal, Order, Verb, number,
+};
 use super::value::Scalar;
 
 /// Makes operators of the values that another field holds: one of all for verbs that take a list, else one of each. None
@@ -28,7 +30,7 @@ fn one(verb: Verb, values: &[Scalar<'_>], names: bool) -> Option<Operator> {
         }
         Verb::Contains | Verb::ContainsAny | Verb::ContainsAll => {
             let all = verb == Verb::ContainsAll;
-            Stands::new(&texts(values)?, all).map(Operator::Stands)
+            ContainsDynamic::new(&texts(values)?, all).map(Operator::Stands)
         }
         Verb::StartsWith | Verb::EndsWith => {
             let texts = texts(values)?;

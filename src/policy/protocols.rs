@@ -1,9 +1,9 @@
 //! `protocols`: which protocol is spoken where, who serves it, which server it is. For endpoints that no path, header or
 //! body gives away, and for names that only the operator knows.
 
-use super::decode::{At, Decoder};
-use super::glob::{Glob, Reading};
-use super::node::{Data, Node};
+use super::decode::{Decoder, PolicyPath};
+use super::glob::{Glob, GlobReading};
+use super::node::{Node, NodeValue};
 use crate::diag::codes;
 use crate::event::{CustomCallFormat, CustomFormat, Facts, PROTOCOL_NAMES};
 use crate::wire::json::JsonPath;
@@ -53,7 +53,7 @@ impl PathPattern {
     fn fits(&self, path: &str) -> bool {
         let path = letter_case::lower(path);
         match self {
-            PathPattern::Glob(glob) => glob.matches(&path, Reading::Broad),
+            PathPattern::Glob(glob) => glob.matches(&path, GlobReading::Broad),
             PathPattern::Prefix(segments) => {
                 // Routers compare the start of a path as it came with theirs, whatever is still encoded behind it.
                 let mut own = path
@@ -69,7 +69,7 @@ impl PathPattern {
 
 /// What the entries say of a request.
 #[derive(Clone, Copy, Debug)]
-pub struct Named<'p> {
+pub struct MatchedEntry<'p> {
     /// The first entry that fits the path as a server reads it.
     pub entry: Option<&'p ProtocolEntry>,
     /// The path as it came fits an entry that the path as a server reads it does not: what is reached can't be told.
@@ -77,14 +77,15 @@ pub struct Named<'p> {
 }
 
 /// The entry that is about an exchange: of several that fit, the first.
-pub(super) fn find<'p>(entries: &'p [ProtocolEntry], facts: &Facts) -> Named<'p> {
+pub(super) fn find<'p>(entries: &'p [ProtocolEntry], facts: &Facts) -> MatchedEntry<'p> {
     let host = facts.host.value().map_or("", |host| host);
     let fits = |path: &str| {
         entries.iter().position(|entry| {
-            let host_fits = entry
-                .hosts
-                .as_ref()
-                .is_none_or(|hosts| hosts.iter().any(|glob| glob.matches(host, Reading::Broad)));
+            let host_fits = entry.hosts.as_ref().is_none_or(|hosts| {
+                hosts
+                    .iter()
+                    .any(|glob| glob.matches(host, GlobReading::Broad))
+            });
             let path_fits = entry
                 .paths
                 .as_ref()
@@ -95,15 +96,19 @@ pub(super) fn find<'p>(entries: &'p [ProtocolEntry], facts: &Facts) -> Named<'p>
     let paths = facts.paths.value().map_or(&[][..], Vec::as_slice);
     let read = paths.last().and_then(|path| fits(path));
     let came = paths.first().and_then(|path| fits(path));
-    Named {
+    MatchedEntry {
         entry: read.or(came).and_then(|at| entries.get(at)),
         is_contradictory: came.is_some() && came != read,
     }
 }
 
 /// Reads `protocols`.
-pub(super) fn read_all(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Vec<ProtocolEntry> {
-    let Data::List(items) = &node.data else {
+pub(super) fn read_all(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    node: &Node,
+) -> Vec<ProtocolEntry> {
+    let NodeValue::List(items) = &node.data else {
         decoder.wrong_type(at, node, "a list of entries");
         return Vec::new();
     };
@@ -114,7 +119,7 @@ pub(super) fn read_all(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Vec<P
         .collect()
 }
 
-fn entry(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<ProtocolEntry> {
+fn entry(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<ProtocolEntry> {
     let known = &["hosts", "paths", "protocol", "provider", "server", "read"];
     let mut entry = ProtocolEntry {
         hosts: None,
@@ -179,7 +184,7 @@ fn entry(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<ProtocolEntr
 
 fn patterns<T>(
     decoder: &mut Decoder,
-    at: &At<'_>,
+    at: &PolicyPath<'_>,
     node: &Node,
     parse: impl Fn(&str) -> Result<T, String>,
 ) -> Option<Vec<T>> {
@@ -194,7 +199,7 @@ fn patterns<T>(
 }
 
 /// A name that stands before a tool's: `github/create_issue`.
-fn name(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Box<str>> {
+fn name(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Box<str>> {
     let text = decoder.text(at, node)?;
     if text.is_empty() || text.contains('/') {
         decoder.error(
@@ -209,7 +214,7 @@ fn name(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Box<str>> {
     Some(text)
 }
 
-fn shape(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<CustomFormat> {
+fn shape(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<CustomFormat> {
     let mut shape = CustomFormat::default();
     for member in decoder.mapping(at, node, &["models", "texts", "ids", "calls"])? {
         let at = at.key(&member.key);
@@ -219,7 +224,7 @@ fn shape(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<CustomFormat
             "texts" => shape.texts = paths(decoder, &at, value),
             "ids" => shape.ids = paths(decoder, &at, value),
             _ => match &value.data {
-                Data::List(items) => {
+                NodeValue::List(items) => {
                     for (number, item) in items.iter().enumerate() {
                         shape.calls.extend(call(decoder, &at.index(number), item));
                     }
@@ -231,7 +236,7 @@ fn shape(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<CustomFormat
     Some(shape)
 }
 
-fn call(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<CustomCallFormat> {
+fn call(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<CustomCallFormat> {
     let mut call = CustomCallFormat::default();
     for member in decoder.mapping(at, node, &["at", "name", "args"])? {
         let at = at.key(&member.key);
@@ -260,7 +265,7 @@ fn call(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<CustomCallFor
 }
 
 #[inline(never)]
-fn paths(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Vec<JsonPath> {
+fn paths(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Vec<JsonPath> {
     decoder
         .texts(at, node)
         .unwrap_or_default()
@@ -270,7 +275,7 @@ fn paths(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Vec<JsonPath> {
 }
 
 /// `$.a.b`, or `a.b` for short.
-fn path(decoder: &mut Decoder, at: &At<'_>, node: &Node, text: &str) -> Option<JsonPath> {
+fn path(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node, text: &str) -> Option<JsonPath> {
     let written = match text.chars().next() {
         Some('$' | '.' | '[') => text.to_owned(),
         _ => format!(".{text}"),

@@ -3,9 +3,9 @@
 //! that nothing passes that should not; but nobody gets what the policy promises either.
 
 use super::compile::Policy;
-use super::condition::Mention;
+use super::condition::FieldRef;
 use super::document::{Document, EnvironmentSource};
-use super::node::{Data, Node};
+use super::node::{Node, NodeValue};
 use super::rule::{Action, Rule};
 use crate::diag::{Diagnostic, Severity, codes};
 use std::collections::BTreeSet;
@@ -20,7 +20,7 @@ pub(super) fn written_documents<'p>(
         return vec![(&policy.document, root, String::new())];
     }
     let set = match top(root, "policies").map(|policies| &policies.data) {
-        Some(Data::List(documents)) => documents.as_slice(),
+        Some(NodeValue::List(documents)) => documents.as_slice(),
         _ => &[],
     };
     // Documents are in the order of their names, and stand in the file in any.
@@ -54,7 +54,7 @@ pub(super) fn written_rules<'n>(root: &'n Node, path: &str) -> (&'n [Node], Stri
         None => ("spec.rules", top(root, "rules")),
     };
     let nodes: &[Node] = match rules.map(|rules| &rules.data) {
-        Some(Data::List(nodes)) => nodes,
+        Some(NodeValue::List(nodes)) => nodes,
         _ => &[],
     };
     (nodes, format!("{path}{start}"))
@@ -172,7 +172,7 @@ pub fn unprovided(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
 fn asks_identity(rule: &Rule) -> Option<(Range<usize>, String, String)> {
     let mut names: BTreeSet<&str> = BTreeSet::new();
     let mut first: Option<Range<usize>> = None;
-    let note = |mention: &Mention| mention.field.is_identity().then(|| mention.span.clone());
+    let note = |mention: &FieldRef| mention.field.is_identity().then(|| mention.span.clone());
     let (mut asks, mut exempts) = (false, false);
     for item in &rule.matches {
         if let Some(span) = note(&item.mention) {

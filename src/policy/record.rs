@@ -1,13 +1,13 @@
 //! What a policy says of an audit line: of the request, of who asked, and of the tools that were called. Their arguments and
 //! all texts are not in it, so that an answer often has to be that it can't be told.
 
-use super::Moment;
-use super::case::{Case, Described, class, somebody};
+use super::EvaluationPhase;
 use super::compile::Policy;
 use super::decide::Decision;
 use super::field::Field;
-use super::node::{Data, Node};
+use super::node::{Node, NodeValue};
 use super::rule::{Action, Rule};
+use super::sample_event::{SampleEvent, SampleExchange, class, default_principal};
 use crate::event::{Direction, Facts, Kind, Known, Models, Principal};
 use crate::wire::sorted_map::SortedSet;
 
@@ -38,7 +38,7 @@ pub fn judge_record(policy: &Policy, record: &Node) -> FromRecord {
     if let Some(node) = record.get("principal") {
         facts.principal = principal(node);
     }
-    if let Some(Data::Bool(stream)) = record.get("stream").map(|node| &node.data) {
+    if let Some(NodeValue::Bool(stream)) = record.get("stream").map(|node| &node.data) {
         facts.request.stream = Some(*stream);
     }
     let kinds: SortedSet<&str> = record
@@ -91,13 +91,13 @@ pub fn judge_record(policy: &Policy, record: &Node) -> FromRecord {
 }
 
 /// The events that a record names; first what could not be read, whose code decides without the rules about it.
-fn events(record: &Node, kinds: &SortedSet<&str>) -> Vec<Described> {
+fn events(record: &Node, kinds: &SortedSet<&str>) -> Vec<SampleEvent> {
     let mut events = unread_events(record);
     if kinds.contains(Kind::Request.word()) || kinds.is_empty() {
-        events.push(Described::new(Kind::Request));
+        events.push(SampleEvent::new(Kind::Request));
     }
     for tool in strings(record.get("tools")) {
-        let mut event = Described::new(Kind::ToolCall);
+        let mut event = SampleEvent::new(Kind::ToolCall);
         event.tool = Known::Is(tool.into());
         event.args = Known::Unknown;
         events.push(event);
@@ -105,7 +105,7 @@ fn events(record: &Node, kinds: &SortedSet<&str>) -> Vec<Described> {
     events
 }
 
-fn unread_events(record: &Node) -> Vec<Described> {
+fn unread_events(record: &Node) -> Vec<SampleEvent> {
     let mut events = Vec::new();
     for reason in strings(
         record
@@ -113,7 +113,7 @@ fn unread_events(record: &Node) -> Vec<Described> {
             .and_then(|coverage| coverage.get("reasons")),
     ) {
         let (half, what) = reason.split_once(':').unwrap_or(("request", reason));
-        let mut event = Described::new(Kind::Uninspectable);
+        let mut event = SampleEvent::new(Kind::Uninspectable);
         event.direction = Direction::from_word(half);
         event.code = crate::diag::codes::find(what).map(|code| code.id);
         event.class = class(what);
@@ -126,7 +126,7 @@ fn unread_events(record: &Node) -> Vec<Described> {
 
 fn strings(node: Option<&Node>) -> Vec<&str> {
     match node.map(|node| &node.data) {
-        Some(Data::List(items)) => items.iter().filter_map(Node::text).collect(),
+        Some(NodeValue::List(items)) => items.iter().filter_map(Node::text).collect(),
         _ => Vec::new(),
     }
 }
@@ -144,11 +144,11 @@ fn principal(node: &Node) -> Principal {
                 .map(Box::from)
                 .collect(),
         ),
-        ..somebody()
+        ..default_principal()
     }
 }
 
-struct Judged {
+struct RecordedDecision {
     decision: Decision,
     code: Option<&'static str>,
     rules: Vec<Box<str>>,
@@ -157,12 +157,17 @@ struct Judged {
 }
 
 /// `is_unread`: a code refuses the request already.
-fn judge(policy: &Policy, event: &Described, facts: &Facts, is_unread: bool) -> Option<Judged> {
-    let mut case = Case::new(std::slice::from_ref(event), facts.clone(), policy).ok()?;
+fn judge(
+    policy: &Policy,
+    event: &SampleEvent,
+    facts: &Facts,
+    is_unread: bool,
+) -> Option<RecordedDecision> {
+    let mut case = SampleExchange::new(std::slice::from_ref(event), facts.clone(), policy).ok()?;
     case.reading.is_unread = is_unread;
     let laid_out = case.reading.events.first()?;
     case.seen_by(policy, |context| {
-        let judgement = policy.judge(laid_out, context, Moment::Whole);
+        let judgement = policy.judge(laid_out, context, EvaluationPhase::Whole);
         let is_open = |rule: &Rule| {
             rule.kinds.contains(event.kind) && {
                 let mut unknown = false;
@@ -194,7 +199,7 @@ fn judge(policy: &Policy, event: &Described, facts: &Facts, is_unread: bool) -> 
             (false, true) => (Decision::Allow, true),
             (false, false) => (judgement.ruling.decision, false),
         };
-        Judged {
+        RecordedDecision {
             code: match decision {
                 Decision::Deny if denied => Some(crate::diag::codes::AG3001),
                 Decision::Allow => None,

@@ -1,12 +1,12 @@
 //! A rule as written.
 
 use super::approval::{self, Approval};
-use super::condition::{self, Condition, Mention, Operand};
-use super::decode::{At, Decoder};
+use super::condition::{self, Condition, FieldRef, Operand};
+use super::decode::{Decoder, PolicyPath};
 use super::document::{MODES, Mode};
 use super::field::{Field, Kinds};
 use super::limit::{self, Limit};
-use super::node::{Data, Member, Node};
+use super::node::{Member, Node, NodeValue};
 use crate::diag::{Severity, codes};
 use crate::event::{Kind, Replacement, words};
 use crate::wire::sorted_map::SortedMap;
@@ -110,7 +110,7 @@ pub(super) struct Rule {
 
 impl Rule {
     /// Calls `visit` with every field that it names; with the kind of the earlier event if it is a field of one.
-    pub(super) fn each_field<'r>(&'r self, visit: &mut dyn FnMut(&'r Mention, Option<Kind>)) {
+    pub(super) fn each_field<'r>(&'r self, visit: &mut dyn FnMut(&'r FieldRef, Option<Kind>)) {
         for item in &self.matches {
             visit(&item.mention, None);
         }
@@ -135,7 +135,7 @@ impl Rule {
 /// One key of `match`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct MatchItem {
-    pub(super) mention: Mention,
+    pub(super) mention: FieldRef,
     pub(super) values: Vec<Box<str>>,
     pub(super) path: String,
 }
@@ -155,7 +155,7 @@ pub(super) struct Redact {
     pub(super) form: Replacement,
     pub(super) label: Option<Box<str>>,
     pub(super) numbered: bool,
-    pub(super) what: Option<Mention>,
+    pub(super) what: Option<FieldRef>,
     /// Tools in whose arguments pseudonyms are turned back.
     pub(super) restore: Rc<[Box<str>]>,
     /// Where no pseudonym can be made, the request is denied instead of labelled.
@@ -165,8 +165,8 @@ pub(super) struct Redact {
 }
 
 /// Reads `rules`.
-pub(super) fn read_all(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Vec<Rule> {
-    let Data::List(items) = &node.data else {
+pub(super) fn read_all(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Vec<Rule> {
+    let NodeValue::List(items) = &node.data else {
         decoder.wrong_type(at, node, "a list of rules");
         return Vec::new();
     };
@@ -212,7 +212,7 @@ pub(super) fn read_all(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Vec<R
 
 fn rule(
     decoder: &mut Decoder,
-    at: &At<'_>,
+    at: &PolicyPath<'_>,
     index: usize,
     node: &Node,
     redact: &Rc<Redact>,
@@ -317,7 +317,7 @@ fn rule(
 
 fn read_match(
     decoder: &mut Decoder,
-    at: &At<'_>,
+    at: &PolicyPath<'_>,
     node: &Node,
     items: &mut Vec<MatchItem>,
 ) -> Option<Kinds> {
@@ -353,7 +353,7 @@ pub(super) fn is_match_key(key: &str) -> bool {
 /// Reads `tool: delete_*`, `model: [a, b]`.
 pub(super) fn read_match_item(
     decoder: &mut Decoder,
-    at: &At<'_>,
+    at: &PolicyPath<'_>,
     member: &Member,
 ) -> Option<MatchItem> {
     let at = at.key(&member.key);
@@ -379,7 +379,7 @@ fn is_author(word: &str) -> bool {
     matches!(word, "user" | "assistant" | "system" | "tool" | "developer")
 }
 
-fn read_redact(decoder: &mut Decoder, at: &At<'_>, node: &Node, redact: &mut Redact) {
+fn read_redact(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node, redact: &mut Redact) {
     for member in decoder
         .mapping(
             at,
@@ -412,7 +412,7 @@ fn read_redact(decoder: &mut Decoder, at: &At<'_>, node: &Node, redact: &mut Red
                 redact.requires_pseudonym = form.is_some();
             }
             "store" => match value.data {
-                Data::Bool(false) => redact.unstores = true,
+                NodeValue::Bool(false) => redact.unstores = true,
                 _ => decoder.wrong_type(&at, value, "`false`"),
             },
             _ => {
@@ -438,9 +438,14 @@ fn read_redact(decoder: &mut Decoder, at: &At<'_>, node: &Node, redact: &mut Red
 }
 
 /// The kinds of events that a rule is about: as it says, or as its fields say.
-fn kinds(decoder: &mut Decoder, at: &At<'_>, rule: &Rule, events: Option<Kinds>) -> Option<Kinds> {
-    let mut fields: Vec<&Mention> = Vec::new();
-    let mut earlier: Vec<(&Mention, Kind)> = Vec::new();
+fn kinds(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    rule: &Rule,
+    events: Option<Kinds>,
+) -> Option<Kinds> {
+    let mut fields: Vec<&FieldRef> = Vec::new();
+    let mut earlier: Vec<(&FieldRef, Kind)> = Vec::new();
     rule.each_field(&mut |mention, of| match of {
         None => fields.push(mention),
         Some(kind) => earlier.push((mention, kind)),
@@ -475,7 +480,7 @@ fn kinds(decoder: &mut Decoder, at: &At<'_>, rule: &Rule, events: Option<Kinds>)
                                 | Field::ProviderRun
                         )
                     });
-                    if let Some(Mention { field, name, span }) = unclear {
+                    if let Some(FieldRef { field, name, span }) = unclear {
                         let events: Vec<String> = field
                             .kinds()
                             .iter()
@@ -507,7 +512,7 @@ fn kinds(decoder: &mut Decoder, at: &At<'_>, rule: &Rule, events: Option<Kinds>)
         .map(|mention| (mention, kinds))
         .chain(of_earlier)
     {
-        let Mention { field, name, span } = mention;
+        let FieldRef { field, name, span } = mention;
         if let Some(kind) = kinds.iter().find(|kind| !field.kinds().contains(*kind)) {
             let others: Vec<String> = field
                 .kinds()
@@ -528,7 +533,7 @@ fn kinds(decoder: &mut Decoder, at: &At<'_>, rule: &Rule, events: Option<Kinds>)
 }
 
 /// What an action can't be asked of.
-fn check_action(decoder: &mut Decoder, at: &At<'_>, node: &Node, rule: &Rule) {
+fn check_action(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node, rule: &Rule) {
     let content = Kinds::of(&[Kind::Message, Kind::ToolResult, Kind::Response]);
     let calls = Kinds::of(&[Kind::ToolCall]);
     let place = |key: &str| {

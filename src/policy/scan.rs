@@ -1,8 +1,8 @@
 //! What stands in a text, found once for all rules: literals, patterns, detectors.
 
-use super::blanks::{Blank, Blanks};
-use super::data::Data;
-use super::seams::Split;
+use super::cross_text::CrossTextMatch;
+use super::embedded_data::EmbeddedData;
+use super::negative_cache::{CachedMiss, NegativeCache};
 use crate::detect::literals::Literals;
 use crate::detect::normalise::Tags;
 use crate::detect::pattern::PatternSet;
@@ -14,47 +14,47 @@ use std::ops::Range;
 
 /// What rules look for in texts; which of it is asked of a text depends on the half of the exchange it stands in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Wants {
+pub(super) struct MatchKinds {
     pub(super) literals: bool,
     pub(super) patterns: bool,
     pub(super) detectors: bool,
 }
 
-impl Wants {
-    const NONE: Wants = Wants {
+impl MatchKinds {
+    const NONE: MatchKinds = MatchKinds {
         literals: false,
         patterns: false,
         detectors: false,
     };
-    pub(super) const LITERALS: Wants = Wants {
+    pub(super) const LITERALS: MatchKinds = MatchKinds {
         literals: true,
-        ..Wants::NONE
+        ..MatchKinds::NONE
     };
-    pub(super) const PATTERNS: Wants = Wants {
+    pub(super) const PATTERNS: MatchKinds = MatchKinds {
         patterns: true,
-        ..Wants::NONE
+        ..MatchKinds::NONE
     };
-    pub(super) const DETECTORS: Wants = Wants {
+    pub(super) const DETECTORS: MatchKinds = MatchKinds {
         detectors: true,
-        ..Wants::NONE
+        ..MatchKinds::NONE
     };
 
-    pub(super) fn join(&mut self, other: Wants) {
+    pub(super) fn join(&mut self, other: MatchKinds) {
         self.literals |= other.literals;
         self.patterns |= other.patterns;
         self.detectors |= other.detectors;
     }
 
-    pub(super) fn and(self, other: Wants) -> Wants {
-        Wants {
+    pub(super) fn and(self, other: MatchKinds) -> MatchKinds {
+        MatchKinds {
             literals: self.literals && other.literals,
             patterns: self.patterns && other.patterns,
             detectors: self.detectors && other.detectors,
         }
     }
 
-    pub(super) fn without(self, other: Wants) -> Wants {
-        Wants {
+    pub(super) fn without(self, other: MatchKinds) -> MatchKinds {
+        MatchKinds {
             literals: self.literals && !other.literals,
             patterns: self.patterns && !other.patterns,
             detectors: self.detectors && !other.detectors,
@@ -76,14 +76,14 @@ pub(super) struct Matcher {
 pub struct ScanScratch {
     pub(super) patterns: pattern::Scratch,
     pub(super) detectors: crate::detect::Scratch,
-    blanks: Blanks,
+    blanks: NegativeCache,
 }
 
 /// What was found in one text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct TextScan {
     /// What was looked for so far.
-    pub(super) looked: Wants,
+    pub(super) looked: MatchKinds,
     /// Literals that stand in the text as written or as it is read, ascending.
     pub(super) literals: Vec<u32>,
     /// Of these, those that stand there exactly as written.
@@ -93,7 +93,7 @@ pub(super) struct TextScan {
     /// What detectors found.
     pub(super) findings: Vec<Finding>,
     /// Its parts of findings that go over several texts.
-    pub(super) splits: Vec<Split>,
+    pub(super) splits: Vec<CrossTextMatch>,
     /// There is more in it than detectors tell of one text.
     pub(super) incomplete: bool,
     /// Where literals and patterns stand, if the text was looked at in pieces: what stands before a piece, which decides
@@ -144,7 +144,7 @@ impl Matcher {
         text: &str,
         key: Option<&str>,
         is_data: bool,
-        wants: Wants,
+        wants: MatchKinds,
         scratch: &mut ScanScratch,
         scan: &mut TextScan,
     ) {
@@ -155,8 +155,8 @@ impl Matcher {
             return;
         }
         let may_be = is_data && wants.detectors;
-        let data = may_be.then(|| Data::of(text)).flatten();
-        let blank = Blank::new(text, key, wants).filter(|_| data.is_none());
+        let data = may_be.then(|| EmbeddedData::of(text)).flatten();
+        let blank = CachedMiss::new(text, key, wants).filter(|_| data.is_none());
         if blank.is_some_and(|blank| scratch.blanks.has(&blank)) {
             return;
         }
@@ -177,7 +177,7 @@ impl Matcher {
         &self,
         text: &str,
         key: Option<&str>,
-        wants: Wants,
+        wants: MatchKinds,
         scratch: &mut ScanScratch,
         scan: &mut TextScan,
     ) {
@@ -294,7 +294,7 @@ pub(super) type NamePlaces = [Option<NodeId>; 2];
 pub struct Scans {
     pub(super) list: Vec<Option<TextScan>>,
     /// What goes over several texts; absent until somebody asks.
-    pub(super) splits: Option<Vec<Split>>,
+    pub(super) splits: Option<Vec<CrossTextMatch>>,
     /// What values go by that are asked about as values, by document; made when the first is asked about.
     pub(super) names: Vec<(u16, Vec<(NodeId, NamePlaces)>)>,
     /// Detectors don't look: there is more text than the policy lets them.

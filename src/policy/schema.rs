@@ -582,10 +582,10 @@ pub fn test_schema() -> Value {
             .map(|key| ((*key).to_owned(), json!({})))
             .collect()
     };
-    let facts = keys(super::case::FACT_KEYS);
+    let facts = keys(super::sample_event::FACT_KEYS);
     let mut case = keys(testing::CASE);
     case.extend(facts.clone());
-    case.extend(keys(super::case::EVENT_KEYS));
+    case.extend(keys(super::sample_event::EVENT_KEYS));
     let mut expect = keys(testing::EXPECT);
     for key in ["action", "would"] {
         expect.insert(key.to_owned(), json!({"enum": testing::ACTIONS}));

@@ -14,10 +14,10 @@
 //!     expect: { action: deny, status: 400 }
 //! ```
 
-use super::case::{self, Described, EVENT_KEYS, FACT_KEYS};
-use super::decode::{At, Decoder};
+use super::decode::{Decoder, PolicyPath};
 use super::document::API_VERSION;
-use super::node::{Data, Node};
+use super::node::{Node, NodeValue};
+use super::sample_event::{self, EVENT_KEYS, FACT_KEYS, SampleEvent};
 use crate::diag::{Diagnostic, codes, listed};
 use crate::event::Facts;
 use std::ops::Range;
@@ -61,16 +61,16 @@ pub struct TestCase {
     /// The same in the document's structure.
     pub path: String,
     /// What is judged.
-    pub subject: Subject,
+    pub subject: CaseInput,
     /// What is expected.
-    pub expect: Expect,
+    pub expect: Expectation,
 }
 
 /// What a case is about.
 #[derive(Clone, Debug)]
-pub enum Subject {
+pub enum CaseInput {
     /// One event.
-    Event(Box<Described>, Box<Facts>),
+    Event(Box<SampleEvent>, Box<Facts>),
     /// A whole exchange.
     Exchange(WholeExchange),
 }
@@ -97,7 +97,7 @@ pub struct HalfExchange {
 
 /// What is expected. What is absent is not compared.
 #[derive(Clone, Debug, Default)]
-pub struct Expect {
+pub struct Expectation {
     /// What happens.
     pub action: Option<Box<str>>,
     /// What would happen if everything were enforced.
@@ -143,13 +143,13 @@ pub fn read_tests(root: &Node) -> Result<TestFile, Vec<Diagnostic>> {
 pub fn read_examples(root: &Node) -> Result<Vec<TestCase>, Vec<Diagnostic>> {
     let mut decoder = Decoder::default();
     let mut cases = Vec::new();
-    let top = At::root();
+    let top = PolicyPath::root();
     let spec = top.key("spec");
     let (at, rules) = match root.get("rules") {
         Some(rules) => (&top, Some(rules)),
         None => (&spec, root.get("spec").and_then(|spec| spec.get("rules"))),
     };
-    let Some(Data::List(rules)) = rules.map(|rules| &rules.data) else {
+    let Some(NodeValue::List(rules)) = rules.map(|rules| &rules.data) else {
         return Ok(cases);
     };
     let at = at.key("rules");
@@ -160,7 +160,7 @@ pub fn read_examples(root: &Node) -> Result<Vec<TestCase>, Vec<Diagnostic>> {
             continue;
         };
         let id = rule.get("id").and_then(Node::text).unwrap_or_default();
-        let Data::List(examples) = &examples.data else {
+        let NodeValue::List(examples) = &examples.data else {
             decoder.wrong_type(&at, examples, "a list of cases");
             continue;
         };
@@ -184,7 +184,7 @@ pub fn read_examples(root: &Node) -> Result<Vec<TestCase>, Vec<Diagnostic>> {
 }
 
 fn read_file(decoder: &mut Decoder, root: &Node) -> Option<TestFile> {
-    let at = At::root();
+    let at = PolicyPath::root();
     let members = decoder.mapping(&at, root, TOP)?;
     for (key, value) in [("apiVersion", API_VERSION), ("kind", KIND)] {
         if root.get(key).and_then(Node::text) != Some(value) {
@@ -207,7 +207,7 @@ fn read_file(decoder: &mut Decoder, root: &Node) -> Option<TestFile> {
             "policy" => policy = decoder.text(&at, &member.value),
             "given" => {
                 decoder.mapping(&at, &member.value, FACT_KEYS);
-                case::read_facts(decoder, &at, &member.value, &mut facts);
+                sample_event::read_facts(decoder, &at, &member.value, &mut facts);
             }
             "tests" => tests = Some(&member.value),
             _ => {}
@@ -232,7 +232,7 @@ fn read_file(decoder: &mut Decoder, root: &Node) -> Option<TestFile> {
     }
     let at = at.key("tests");
     let tests = tests?;
-    let Data::List(items) = &tests.data else {
+    let NodeValue::List(items) = &tests.data else {
         decoder.wrong_type(&at, tests, "a list of cases");
         return None;
     };
@@ -249,7 +249,7 @@ fn read_file(decoder: &mut Decoder, root: &Node) -> Option<TestFile> {
 
 fn read_case(
     decoder: &mut Decoder,
-    at: &At<'_>,
+    at: &PolicyPath<'_>,
     node: &Node,
     shared: &Facts,
     name: String,
@@ -268,8 +268,8 @@ fn read_case(
     let subject = match node.get("exchange") {
         Some(exchange) => {
             let mut facts = shared.clone();
-            case::read_facts(decoder, at, node, &mut facts);
-            Subject::Exchange(read_exchange(
+            sample_event::read_facts(decoder, at, node, &mut facts);
+            CaseInput::Exchange(read_exchange(
                 decoder,
                 &at.key("exchange"),
                 exchange,
@@ -277,8 +277,8 @@ fn read_case(
             )?)
         }
         None => {
-            let (event, facts) = case::read(decoder, at, node, shared)?;
-            Subject::Event(Box::new(event), Box::new(facts))
+            let (event, facts) = sample_event::read(decoder, at, node, shared)?;
+            CaseInput::Event(Box::new(event), Box::new(facts))
         }
     };
     let Some(expect) = node.get("expect") else {
@@ -301,8 +301,8 @@ fn read_case(
     })
 }
 
-fn read_expect(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Expect> {
-    let mut expect = Expect::default();
+fn read_expect(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Expectation> {
+    let mut expect = Expectation::default();
     if node.text().is_some() {
         expect.action = action(decoder, at, node);
         return expect.action.is_some().then_some(expect);
@@ -329,7 +329,7 @@ fn read_expect(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Expect
     Some(expect)
 }
 
-fn action(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Box<str>> {
+fn action(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Box<str>> {
     let text = decoder.text(at, node)?;
     if ACTIONS.contains(&&*text) {
         return Some(text);
@@ -346,7 +346,7 @@ fn action(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Box<str>> {
 
 fn read_exchange(
     decoder: &mut Decoder,
-    at: &At<'_>,
+    at: &PolicyPath<'_>,
     node: &Node,
     facts: Facts,
 ) -> Option<WholeExchange> {
@@ -373,7 +373,7 @@ fn read_exchange(
 
 fn read_half(
     decoder: &mut Decoder,
-    at: &At<'_>,
+    at: &PolicyPath<'_>,
     node: &Node,
     known: &[&str],
 ) -> Option<HalfExchange> {
@@ -399,8 +399,8 @@ fn read_half(
             }
             _ => match &value.data {
                 // As it is, so that a test can send what is no JSON.
-                Data::String(text) => half.body = text.as_bytes().to_vec(),
-                Data::Null => {}
+                NodeValue::String(text) => half.body = text.as_bytes().to_vec(),
+                NodeValue::Null => {}
                 _ => value.write_json(&mut half.body),
             },
         }

@@ -3,8 +3,8 @@
 use super::decide::Context;
 use super::field::{Field, RequestField, UsageField};
 use super::joined;
-use super::operators::Side;
-use super::ways;
+use super::operators::Polarity;
+use super::path_readings;
 use crate::detect::fold_name;
 use crate::event::{Event, Facts, Form, Known, RpcMessage};
 use crate::wire::json::{self, Inside, JsonPath, Value};
@@ -111,21 +111,21 @@ impl<'a> Scalar<'a> {
 
 /// Which of the values that a path may lead to are given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Reading {
+pub(super) struct PathReading {
     /// Not those that bear the names which the policy writes, but those that another reader may take for them.
     pub(super) others: bool,
     /// The elements of an array that stands in a string are such values too.
     pub(super) opens: bool,
 }
 
-impl Reading {
+impl PathReading {
     /// What bears the names that the policy writes.
-    pub(super) const NAMED: Reading = Reading {
+    pub(super) const NAMED: PathReading = PathReading {
         others: false,
         opens: false,
     };
     /// What may be taken for it.
-    pub(super) const OTHERS: Reading = Reading {
+    pub(super) const OTHERS: PathReading = PathReading {
         others: true,
         opens: false,
     };
@@ -151,7 +151,7 @@ pub(super) fn visit<'a>(
     field: &Field,
     event: &'a Event,
     context: &Context<'a>,
-    reading: Reading,
+    reading: PathReading,
     arrays: Arrays,
     visit: &mut dyn FnMut(Scalar<'a>),
 ) -> Presence {
@@ -330,8 +330,8 @@ fn is_unoffered(event: &Event, facts: &Facts) -> Option<bool> {
 pub(super) fn tool_names<'a>(
     event: &'a Event,
     facts: &Facts,
-    side: Side,
-    joined: Option<Joined>,
+    side: Polarity,
+    joined: Option<JoinedNames>,
     visit: &mut dyn FnMut(Scalar<'a>),
 ) -> Presence {
     let tool = match &event.tool {
@@ -340,13 +340,13 @@ pub(super) fn tool_names<'a>(
         Known::Is(tool) => tool,
     };
     let qualified = facts.qualified(tool);
-    if qualified.is_none() || side == Side::Restricting || !tool.contains('/') {
+    if qualified.is_none() || side == Polarity::Restricting || !tool.contains('/') {
         visit(Scalar::text(&**tool));
     }
     if let Some(qualified) = qualified {
         visit(Scalar::text(qualified));
     }
-    if let Some(Joined { qualified }) = joined {
+    if let Some(JoinedNames { qualified }) = joined {
         joined::each(tool, qualified, &mut |name| visit(Scalar::text(name)));
     }
     PRESENT
@@ -354,7 +354,7 @@ pub(super) fn tool_names<'a>(
 
 /// Which names of a tool are looked for in a joined one.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Joined {
+pub(super) struct JoinedNames {
     /// Also `server/tool`.
     pub(super) qualified: bool,
 }
@@ -432,7 +432,7 @@ fn at_place<'a>(
     place: &Known<json::NodeId>,
     path: &JsonPath,
     context: &Context<'a>,
-    reading: Reading,
+    reading: PathReading,
     arrays: Arrays,
     visit: &mut dyn FnMut(Scalar<'a>),
 ) -> Presence {
@@ -451,14 +451,14 @@ pub(super) fn json_values<'a>(
     root: Value<'a>,
     path: &JsonPath,
     context: &Context<'a>,
-    reading: Reading,
+    reading: PathReading,
     arrays: Arrays,
     visit: &mut dyn FnMut(Scalar<'a>),
 ) -> Presence {
     let mut found = false;
     let mut others = false;
     let mut doubt = false;
-    let unread = ways::each(root, path, context.json, &mut |reached| {
+    let unread = path_readings::each(root, path, context.json, &mut |reached| {
         others |= !reached.as_named;
         if reached.as_named != reading.others {
             give(reached.value, context, arrays, &mut |scalar| {
@@ -554,7 +554,7 @@ fn give<'a>(
 
 /// What a text is to the value that it was found in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TextPart {
+pub(super) enum TextRelation {
     /// The value, or a string in it.
     Itself,
     /// A key or a number of a body that is looked into: nobody asked for it, and yet something may hide there.
@@ -563,18 +563,21 @@ pub(super) enum TextPart {
 
 /// The texts in a scalar, as text operators read it: a string is itself, an object each string in it, numbers and
 /// booleans as written, `null` none.
-pub(super) fn text_parts<'a>(scalar: Scalar<'a>, visit: &mut dyn FnMut(TextValue<'a>, TextPart)) {
+pub(super) fn text_parts<'a>(
+    scalar: Scalar<'a>,
+    visit: &mut dyn FnMut(TextValue<'a>, TextRelation),
+) {
     match scalar {
         Scalar::Null | Scalar::Array(_) => {}
         Scalar::Bool(value, place) => {
             let text = if value { "true" } else { "false" };
-            visit(TextValue::plain(text.into(), place), TextPart::Itself);
+            visit(TextValue::plain(text.into(), place), TextRelation::Itself);
         }
-        Scalar::Number(text, place) => visit(TextValue::plain(text, place), TextPart::Itself),
+        Scalar::Number(text, place) => visit(TextValue::plain(text, place), TextRelation::Itself),
         Scalar::Text(text) => {
             let part = match text.form {
-                Form::String => TextPart::Itself,
-                Form::Key | Form::Number => TextPart::Beside,
+                Form::String => TextRelation::Itself,
+                Form::Key | Form::Number => TextRelation::Beside,
             };
             visit(text, part);
         }
@@ -583,18 +586,21 @@ pub(super) fn text_parts<'a>(scalar: Scalar<'a>, visit: &mut dyn FnMut(TextValue
                 let value = node.value;
                 match value.kind() {
                     json::ValueKind::String if node.is_key => {
-                        visit(TextValue::in_body(value, None, Form::Key), TextPart::Beside);
+                        visit(
+                            TextValue::in_body(value, None, Form::Key),
+                            TextRelation::Beside,
+                        );
                     }
                     json::ValueKind::String => {
                         visit(
                             TextValue::in_body(value, None, Form::String),
-                            TextPart::Itself,
+                            TextRelation::Itself,
                         );
                     }
                     json::ValueKind::Number => {
                         visit(
                             TextValue::in_body(value, None, Form::Number),
-                            TextPart::Beside,
+                            TextRelation::Beside,
                         );
                     }
                     _ => {}

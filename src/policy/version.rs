@@ -2,7 +2,7 @@
 //! `spec` is opened, `examples` are left out and so is `zones`, which `build` adds: what it writes has the version of what
 //! people wrote.
 
-use super::node::{Data, Member, Node};
+use super::node::{Member, Node, NodeValue};
 use crate::wire::json::{Decimal, quote};
 use crate::wire::sort;
 use sha2::{Digest, Sha256};
@@ -36,26 +36,26 @@ fn write_document(root: &Node, out: &mut Vec<u8>) {
         opened,
         out,
         &mut |member, out| match (&*member.key, &member.value.data) {
-            ("rules", Data::List(rules)) => write_list(rules, out, &mut |rule, out| {
+            ("rules", NodeValue::List(rules)) => write_list(rules, out, &mut |rule, out| {
                 let kept: Vec<&Member> = rule
                     .members()
                     .iter()
                     .filter(|member| &*member.key != "examples")
                     .collect();
                 match rule.data {
-                    Data::Map(_) => {
+                    NodeValue::Map(_) => {
                         write_members(kept, out, &mut |member, out| write(&member.value, out))
                     }
                     _ => write(rule, out),
                 }
             }),
-            ("policies", Data::List(documents)) => {
+            ("policies", NodeValue::List(documents)) => {
                 write_list(documents, out, &mut |document, out| match document.data {
-                    Data::Map(_) => write_document(document, out),
+                    NodeValue::Map(_) => write_document(document, out),
                     _ => write(document, out),
                 });
             }
-            ("shadow", Data::Map(_)) => write_document(&member.value, out),
+            ("shadow", NodeValue::Map(_)) => write_document(&member.value, out),
             _ => write(&member.value, out),
         },
     );
@@ -63,13 +63,13 @@ fn write_document(root: &Node, out: &mut Vec<u8>) {
 
 fn write(node: &Node, out: &mut Vec<u8>) {
     match &node.data {
-        Data::Null => out.extend_from_slice(b"null"),
-        Data::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
-        Data::Number(text) if is_canonical(text) => out.extend_from_slice(text.as_bytes()),
-        Data::Number(text) => out.extend_from_slice(number(text).as_bytes()),
-        Data::String(text) => quote(text, out),
-        Data::List(items) => write_list(items, out, &mut write),
-        Data::Map(members) => {
+        NodeValue::Null => out.extend_from_slice(b"null"),
+        NodeValue::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
+        NodeValue::Number(text) if is_canonical(text) => out.extend_from_slice(text.as_bytes()),
+        NodeValue::Number(text) => out.extend_from_slice(number(text).as_bytes()),
+        NodeValue::String(text) => quote(text, out),
+        NodeValue::List(items) => write_list(items, out, &mut write),
+        NodeValue::Map(members) => {
             let members = members.iter().collect();
             write_members(members, out, &mut |member, out| write(&member.value, out));
         }

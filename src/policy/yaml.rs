@@ -4,7 +4,7 @@
 //! scalar that YAML 1.1 and 1.2 read differently (`no`, `1_000`, `0x10`).
 
 use super::load::{MAX_DOCUMENT, parse_json};
-use super::node::{Data, Member, Node};
+use super::node::{Member, Node, NodeValue};
 use crate::diag::{Diagnostic, Severity, codes};
 use crate::wire::json::Decimal;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
@@ -112,7 +112,7 @@ impl Offsets {
 }
 
 /// A container that is being read.
-struct Open {
+struct OpenNode {
     start: usize,
     kind: OpenKind,
 }
@@ -168,7 +168,7 @@ struct Loader<'t> {
     text: &'t str,
     offsets: Offsets,
     diagnostics: Vec<Diagnostic>,
-    open: Vec<Open>,
+    open: Vec<OpenNode>,
     root: Option<Node>,
     /// Diagnostics about single words: what stands around them is clear.
     words: usize,
@@ -216,7 +216,7 @@ impl Loader<'_> {
                     );
                     self.push(Node {
                         span: range,
-                        data: Data::Null,
+                        data: NodeValue::Null,
                     });
                 }
                 Event::Scalar(value, style, anchor, tag) => {
@@ -301,15 +301,15 @@ impl Loader<'_> {
             );
             return false;
         }
-        self.open.push(Open { start, kind });
+        self.open.push(OpenNode { start, kind });
         true
     }
 
     fn end(&mut self, end: usize) {
         let Some(open) = self.open.pop() else { return };
         let data = match open.kind {
-            OpenKind::List(items) => Data::List(items),
-            OpenKind::Map { members, .. } => Data::Map(members),
+            OpenKind::List(items) => NodeValue::List(items),
+            OpenKind::Map { members, .. } => NodeValue::Map(members),
         };
         // A block container is said to end where the next thing begins.
         let written = self.text.get(open.start..end).unwrap_or_default();
@@ -323,7 +323,7 @@ impl Loader<'_> {
     fn expects_key(&self) -> bool {
         matches!(
             self.open.last(),
-            Some(Open {
+            Some(OpenNode {
                 kind: OpenKind::Map { key: None, .. },
                 ..
             })
@@ -341,7 +341,7 @@ impl Loader<'_> {
         let data = if style == ScalarStyle::Plain {
             self.plain(value, &range)
         } else {
-            Data::String(value.into())
+            NodeValue::String(value.into())
         };
         self.push(Node { span: range, data });
     }
@@ -355,7 +355,7 @@ impl Loader<'_> {
                 Some("write the values out"),
             );
         }
-        let Some(Open {
+        let Some(OpenNode {
             kind: OpenKind::Map { known, key, .. },
             ..
         }) = self.open.last_mut()
@@ -375,20 +375,20 @@ impl Loader<'_> {
     }
 
     /// YAML 1.2's core schema, in JSON's grammar; what other readers would take for something else is an error.
-    fn plain(&mut self, value: &str, range: &Range<usize>) -> Data {
+    fn plain(&mut self, value: &str, range: &Range<usize>) -> NodeValue {
         match value {
-            "" | "~" | "null" | "Null" | "NULL" => return Data::Null,
-            "true" | "True" | "TRUE" => return Data::Bool(true),
-            "false" | "False" | "FALSE" => return Data::Bool(false),
+            "" | "~" | "null" | "Null" | "NULL" => return NodeValue::Null,
+            "true" | "True" | "TRUE" => return NodeValue::Bool(true),
+            "false" | "False" | "FALSE" => return NodeValue::Bool(false),
             _ => {}
         }
         if Decimal::parse(value).is_some() {
-            return Data::Number(value.into());
+            return NodeValue::Number(value.into());
         }
         if is_read_differently(value) {
             self.refuse_word(value, range);
         }
-        Data::String(value.into())
+        NodeValue::String(value.into())
     }
 
     fn refuse_word(&mut self, value: &str, range: &Range<usize>) {
@@ -404,11 +404,11 @@ impl Loader<'_> {
     fn push(&mut self, node: Node) {
         match self.open.last_mut() {
             None => self.root = Some(node),
-            Some(Open {
+            Some(OpenNode {
                 kind: OpenKind::List(items),
                 ..
             }) => items.push(node),
-            Some(Open {
+            Some(OpenNode {
                 kind: OpenKind::Map { members, key, .. },
                 ..
             }) => {
@@ -502,15 +502,15 @@ mod tests {
     /// A tree without its places.
     fn shape(node: &Node) -> String {
         match &node.data {
-            Data::Null => "null".to_owned(),
-            Data::Bool(value) => value.to_string(),
-            Data::Number(text) => text.to_string(),
-            Data::String(text) => format!("{text:?}"),
-            Data::List(items) => format!(
+            NodeValue::Null => "null".to_owned(),
+            NodeValue::Bool(value) => value.to_string(),
+            NodeValue::Number(text) => text.to_string(),
+            NodeValue::String(text) => format!("{text:?}"),
+            NodeValue::List(items) => format!(
                 "[{}]",
                 items.iter().map(shape).collect::<Vec<_>>().join(",")
             ),
-            Data::Map(members) => {
+            NodeValue::Map(members) => {
                 let members: Vec<_> = members
                     .iter()
                     .map(|member| format!("{:?}:{}", member.key, shape(&member.value)))

@@ -12,8 +12,8 @@
 //! Each pair is a second since 1970 and the offset in seconds that holds from then on. Before the first pair and from the
 //! horizon on a local time is unknown, and counts for the strict side.
 
-use super::decode::{At, Decoder};
-use super::node::{Data, Member, Node};
+use super::decode::{Decoder, PolicyPath};
+use super::node::{Member, Node, NodeValue};
 use crate::diag::codes;
 use crate::wire::json::Decimal;
 use crate::wire::sorted_map::SortedMap;
@@ -34,16 +34,16 @@ const MAX_OFFSET: i64 = 18 * 3_600;
 
 /// When the offset of a zone changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Changes {
+pub(super) struct OffsetChanges {
     /// Second since 1970, and the offset in seconds from then on; ascending.
     list: Arc<[(i64, i32)]>,
     /// First second that is no longer known.
     end: i64,
 }
 
-impl Changes {
-    pub(super) fn new(list: Vec<(i64, i32)>, horizon: u16) -> Changes {
-        Changes {
+impl OffsetChanges {
+    pub(super) fn new(list: Vec<(i64, i32)>, horizon: u16) -> OffsetChanges {
+        OffsetChanges {
             list: list.into(),
             end: year_start(horizon),
         }
@@ -66,7 +66,7 @@ pub struct Zones {
     /// Version of the database that they come from.
     database: Box<str>,
     horizon: u16,
-    known: SortedMap<Box<str>, Changes>,
+    known: SortedMap<Box<str>, OffsetChanges>,
 }
 
 /// What is known of a zone.
@@ -77,7 +77,7 @@ pub struct Zones {
 )]
 pub(super) enum Lookup {
     /// When its offset changes; of which database, up to which year.
-    Found(Changes, Box<str>, u16),
+    Found(OffsetChanges, Box<str>, u16),
     /// There is no such zone; the name that is nearest to it.
     Unknown(Option<String>),
     /// Nobody here knows zones.
@@ -94,11 +94,11 @@ impl Zones {
         })
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&Changes> {
+    pub(super) fn get(&self, name: &str) -> Option<&OffsetChanges> {
         self.known.get(name)
     }
 
-    pub(super) fn add(&mut self, name: &str, changes: Changes, database: &str, horizon: u16) {
+    pub(super) fn add(&mut self, name: &str, changes: OffsetChanges, database: &str, horizon: u16) {
         if self.known.is_empty() {
             self.database = database.into();
             self.horizon = horizon;
@@ -120,29 +120,29 @@ impl Zones {
 
     /// The key `zones` of a document.
     pub fn to_node(&self) -> Node {
-        let number = |value: i64| node(Data::Number(value.to_string().into()));
+        let number = |value: i64| node(NodeValue::Number(value.to_string().into()));
         let offsets = self.known.iter().map(|(name, changes)| {
             let pairs = changes.list.iter().map(|(second, offset)| {
-                node(Data::List(vec![
+                node(NodeValue::List(vec![
                     number(*second),
                     number(i64::from(*offset)),
                 ]))
             });
-            member(name, Data::List(pairs.collect()))
+            member(name, NodeValue::List(pairs.collect()))
         });
-        node(Data::Map(vec![
-            member("database", Data::String(self.database.clone())),
+        node(NodeValue::Map(vec![
+            member("database", NodeValue::String(self.database.clone())),
             member("horizon", number(i64::from(self.horizon)).data),
-            member("offsets", Data::Map(offsets.collect())),
+            member("offsets", NodeValue::Map(offsets.collect())),
         ]))
     }
 }
 
-fn node(data: Data) -> Node {
+fn node(data: NodeValue) -> Node {
     Node { span: 0..0, data }
 }
 
-fn member(key: &str, data: Data) -> Member {
+fn member(key: &str, data: NodeValue) -> Member {
     Member {
         key: key.into(),
         key_span: 0..0,
@@ -166,7 +166,7 @@ fn year_start(year: u16) -> i64 {
 }
 
 /// Reads `zones`.
-pub(super) fn read(decoder: &mut Decoder, at: &At<'_>, root: &Node) -> Option<Zones> {
+pub(super) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, root: &Node) -> Option<Zones> {
     let mut zones = Zones::default();
     let members = decoder.mapping(at, root, &["database", "horizon", "offsets"])?;
     let mut offsets = None;
@@ -186,7 +186,7 @@ pub(super) fn read(decoder: &mut Decoder, at: &At<'_>, root: &Node) -> Option<Zo
         }
     }
     let at = at.key("offsets");
-    let Some(Data::Map(list)) = offsets.map(|offsets| &offsets.data) else {
+    let Some(NodeValue::Map(list)) = offsets.map(|offsets| &offsets.data) else {
         decoder.error(
             codes::AG1006,
             &at,
@@ -199,13 +199,13 @@ pub(super) fn read(decoder: &mut Decoder, at: &At<'_>, root: &Node) -> Option<Zo
     for zone in list {
         let at = at.key(&zone.key);
         let changes = changes(decoder, &at, &zone.value)?;
-        let changes = Changes::new(changes, zones.horizon);
+        let changes = OffsetChanges::new(changes, zones.horizon);
         zones.known.insert(zone.key.clone(), changes);
     }
     Some(zones)
 }
 
-fn changes(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Vec<(i64, i32)>> {
+fn changes(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Vec<(i64, i32)>> {
     let wrong = |decoder: &mut Decoder, span: &Range<usize>| {
         decoder.error(
             codes::AG1005,
@@ -215,14 +215,14 @@ fn changes(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Vec<(i64, 
             "`agentguard build` writes them",
         );
     };
-    let Data::List(pairs) = &node.data else {
+    let NodeValue::List(pairs) = &node.data else {
         wrong(decoder, &node.span);
         return None;
     };
     let mut changes: Vec<(i64, i32)> = Vec::with_capacity(pairs.len());
     for pair in pairs {
         let read = match &pair.data {
-            Data::List(pair) => match pair.as_slice() {
+            NodeValue::List(pair) => match pair.as_slice() {
                 [second, offset] => whole(second).zip(whole(offset)),
                 _ => None,
             },
@@ -250,7 +250,7 @@ fn changes(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Vec<(i64, 
 /// A whole number, however a Struct writes it.
 fn whole(node: &Node) -> Option<i64> {
     match &node.data {
-        Data::Number(text) => Decimal::parse(text)?.to_string().parse().ok(),
+        NodeValue::Number(text) => Decimal::parse(text)?.to_string().parse().ok(),
         _ => None,
     }
 }
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn an_offset_holds_from_its_second_to_the_next_and_up_to_the_horizon() {
-        let zone = Changes::new(vec![(100, 3_600), (200, 7_200)], 1971);
+        let zone = OffsetChanges::new(vec![(100, 3_600), (200, 7_200)], 1971);
         for (second, offset) in [
             (99, None),
             (100, Some(3_600)),
@@ -292,7 +292,7 @@ mod tests {
     fn read_text(text: &str) -> (Option<Zones>, Vec<String>) {
         let root = crate::policy::parse_json(text.as_bytes()).unwrap();
         let mut decoder = Decoder::default();
-        let zones = read(&mut decoder, &At::root().key("zones"), &root);
+        let zones = read(&mut decoder, &PolicyPath::root().key("zones"), &root);
         let told = decoder.diagnostics.iter().map(ToString::to_string);
         (zones, told.collect())
     }
@@ -300,7 +300,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         let mut zones = Zones::default();
-        let changes = Changes::new(vec![(0, -18_000), (7_200, 0)], 2050);
+        let changes = OffsetChanges::new(vec![(0, -18_000), (7_200, 0)], 2050);
         zones.add("America/New_York", changes, "2026b", 2050);
         let mut text = Vec::new();
         zones.to_node().write_json(&mut text);

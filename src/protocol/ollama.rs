@@ -581,6 +581,6 @@ fn common(context: &RequestContext, out: &mut Vec<u8>) {
 
 /// An answer that is nothing but a refusal.
 fn denied_response(denial: &Denial, context: &RequestContext) -> Vec<u8> {
-    let refusal = stream::OllamaStream::new(context).refusal(denial, false);
+    let refusal = stream::OllamaStream::new(context).denial_frames(denial, false);
     refusal.into_iter().flat_map(|line| line.payload).collect()
 }

@@ -436,7 +436,7 @@ pub trait StreamReader {
 
     /// The frames that end the answer as a refusal, or as an error. None where they would reach nobody: the connection is
     /// then cut.
-    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame>;
+    fn denial_frames(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame>;
 
     /// What may be sent at any time and means nothing.
     fn keep_alive(&self) -> Option<KeepAlive> {

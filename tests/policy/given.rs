@@ -4,7 +4,7 @@ use agentguard::event::{
     Author, Class, Direction, Event, Facts, Form, Kind, Known, Models, Part, Principal, Reading,
     RequestFacts, Text, Turn,
 };
-use agentguard::policy::{Data, Node};
+use agentguard::policy::{Node, NodeValue};
 use agentguard::wire::json::{JsonBody, Limits, Value, ValueKind as Json};
 
 /// What a case gives.
@@ -47,7 +47,7 @@ impl<'c> Given<'c> {
 
     /// The events that stand earlier in the conversation, and the body that holds them.
     pub fn earlier(&self) -> Option<(Vec<u8>, Vec<Given<'c>>)> {
-        let Data::List(items) = &self.case.get("earlier")?.data else {
+        let NodeValue::List(items) = &self.case.get("earlier")?.data else {
             panic!("`earlier` is a list of events");
         };
         let given: Vec<Given<'_>> = items.iter().map(Given::of).collect();
@@ -128,7 +128,7 @@ impl<'c> Given<'c> {
             None => Known::Is(Author::User),
         };
         event.ok = match self.member("ok").map(|node| &node.data) {
-            Some(Data::Bool(ok)) => Known::Is(*ok),
+            Some(NodeValue::Bool(ok)) => Known::Is(*ok),
             _ => Known::Missing,
         };
         event.provider_run = event.args == Known::Unknown;
@@ -199,20 +199,20 @@ impl<'c> Given<'c> {
 fn known(node: Option<&Node>) -> Option<Known<Box<str>>> {
     match node.map(|node| &node.data) {
         None => None,
-        Some(Data::Null) => Some(Known::Missing),
-        Some(Data::String(word)) if **word == *"unknown" => Some(Known::Unknown),
-        Some(Data::String(word)) => Some(Known::Is(word.clone())),
+        Some(NodeValue::Null) => Some(Known::Missing),
+        Some(NodeValue::String(word)) if **word == *"unknown" => Some(Known::Unknown),
+        Some(NodeValue::String(word)) => Some(Known::Is(word.clone())),
         other => panic!("{other:?} is no name"),
     }
 }
 
 fn texts(node: &Node) -> Vec<Box<str>> {
     match &node.data {
-        Data::List(items) => items
+        NodeValue::List(items) => items
             .iter()
             .map(|item| item.text().unwrap().into())
             .collect(),
-        Data::String(text) => vec![text.clone()],
+        NodeValue::String(text) => vec![text.clone()],
         other => panic!("{other:?} is no text"),
     }
 }
@@ -245,7 +245,7 @@ fn principal(node: &Node) -> Principal {
 
 fn request(node: &Node) -> RequestFacts {
     let number = |key: &str| match node.get(key).map(|node| &node.data) {
-        Some(Data::Number(text)) => Some(text.parse().unwrap()),
+        Some(NodeValue::Number(text)) => Some(text.parse().unwrap()),
         _ => None,
     };
     RequestFacts {
@@ -253,7 +253,7 @@ fn request(node: &Node) -> RequestFacts {
         max_tokens: number("max_tokens"),
         tools: node.get("tools").map(texts),
         stream: match node.get("stream").map(|node| &node.data) {
-            Some(Data::Bool(stream)) => Some(*stream),
+            Some(NodeValue::Bool(stream)) => Some(*stream),
             _ => None,
         },
         ..RequestFacts::default()

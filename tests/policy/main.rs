@@ -29,8 +29,8 @@ mod table;
 mod terse;
 
 use agentguard::policy::{
-    Context, Data, Decision, Judgement, Member, Moment, Node, Policy, ScanScratch, Scans,
-    load_with_zones, parse_yaml,
+    Context, Decision, Evaluation, EvaluationPhase, Member, Node, NodeValue, Policy, ScanScratch,
+    Scans, load_with_zones, parse_yaml,
 };
 use given::Given;
 use std::cell::RefCell;
@@ -53,16 +53,16 @@ fn files() -> Vec<PathBuf> {
     files
 }
 
-fn node(data: Data) -> Node {
+fn node(data: NodeValue) -> Node {
     Node { span: 0..0, data }
 }
 
 fn text(text: &str) -> Node {
-    node(Data::String(text.into()))
+    node(NodeValue::String(text.into()))
 }
 
 fn map(members: Vec<(&str, Node)>) -> Node {
-    node(Data::Map(
+    node(NodeValue::Map(
         members
             .into_iter()
             .map(|(key, value)| Member {
@@ -93,7 +93,7 @@ impl<'f> Case<'f> {
 
     fn flag(&self, key: &str) -> Option<bool> {
         match self.get(key).map(|node| &node.data) {
-            Some(Data::Bool(value)) => Some(*value),
+            Some(NodeValue::Bool(value)) => Some(*value),
             None => None,
             other => panic!("{key}: {other:?}"),
         }
@@ -107,7 +107,7 @@ impl<'f> Case<'f> {
             ("metadata", map(vec![("name", text("case"))])),
             ("defaults", defaults),
             ("require", text("none")),
-            ("rules", node(Data::List(rules))),
+            ("rules", node(NodeValue::List(rules))),
         ];
         for key in ["lists", "mode", "inspect", "zones", "shadow"] {
             if let Some(value) = self.get(key).or(self.file.get(key)) {
@@ -170,7 +170,8 @@ impl<'f> Case<'f> {
             };
         // By these, rules are found: in `match` they say what they say in `when`.
         let finds_rules = condition.members().iter().all(|member| {
-            matches!(&*member.key, "tool" | "model") && !matches!(member.value.data, Data::Map(_))
+            matches!(&*member.key, "tool" | "model")
+                && !matches!(member.value.data, NodeValue::Map(_))
         });
         if let Some(restricting) = self.flag("restricting") {
             expect("restricting", "deny", "when", condition, restricting);
@@ -213,7 +214,7 @@ impl<'f> Case<'f> {
     }
 
     fn policy_case(&self, rules: &Node) -> Vec<String> {
-        let Data::List(rules) = &rules.data else {
+        let NodeValue::List(rules) = &rules.data else {
             panic!("`rules` is a list");
         };
         let allow = map(vec![("action", text("allow"))]);
@@ -414,12 +415,12 @@ fn with_context<T>(
     })
 }
 
-fn judge(policy: &Policy, given: &Given<'_>) -> Vec<Judgement> {
+fn judge(policy: &Policy, given: &Given<'_>) -> Vec<Evaluation> {
     with_context(policy, given, |context| {
         let events = &context.reading.events;
         events
             .iter()
-            .map(|event| policy.judge(event, context, Moment::Whole))
+            .map(|event| policy.judge(event, context, EvaluationPhase::Whole))
             .collect()
     })
 }
@@ -430,7 +431,7 @@ fn redactions(policy: &Policy, given: &Given<'_>) -> String {
         let mut count = 0u32;
         let mut possible = true;
         for event in &context.reading.events {
-            for held in policy.judge(event, context, Moment::Whole).held {
+            for held in policy.judge(event, context, EvaluationPhase::Whole).held {
                 let rule = policy.rule(held.rule).unwrap();
                 policy.redactions(rule, event, context, &mut |redaction| {
                     count += 1;
@@ -461,7 +462,7 @@ fn every_case_is_decided_as_it_says() {
         let source = std::fs::read_to_string(&path).unwrap();
         let file = parse_yaml(&source).unwrap_or_else(|errors| panic!("{name}: {errors:?}"));
         assert!(file.get("about").is_some(), "{name} has no `about`");
-        let Some(Data::List(cases)) = file.get("cases").map(|cases| &cases.data) else {
+        let Some(NodeValue::List(cases)) = file.get("cases").map(|cases| &cases.data) else {
             panic!("{name} has no `cases`");
         };
         for node in cases {

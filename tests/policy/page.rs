@@ -2,7 +2,7 @@
 
 use super::table;
 use super::*;
-use agentguard::policy::{Family, OPERATORS, Reference, operator_words};
+use agentguard::policy::{OPERATORS, OperatorFamily, Reference, operator_words};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -38,7 +38,7 @@ impl Source {
 
     fn cases(&self) -> &[Node] {
         match self.node.get("cases").map(|cases| &cases.data) {
-            Some(Data::List(cases)) => cases,
+            Some(NodeValue::List(cases)) => cases,
             other => panic!("{other:?}"),
         }
     }
@@ -47,7 +47,7 @@ impl Source {
     fn written(&self, node: &Node) -> &str {
         let text = self.text[node.span.clone()].trim();
         match node.data {
-            Data::Map(_) => text
+            NodeValue::Map(_) => text
                 .strip_prefix('{')
                 .and_then(|text| text.strip_suffix('}'))
                 .map_or(text, str::trim),
@@ -71,16 +71,16 @@ fn operators_of(condition: &Node) -> Vec<&'static str> {
     let mut found = Vec::new();
     for member in condition.members() {
         match (&*member.key, &member.value.data) {
-            ("all" | "any", Data::List(list)) => {
+            ("all" | "any", NodeValue::List(list)) => {
                 found.extend(list.iter().flat_map(operators_of));
             }
             ("not", _) => found.extend(operators_of(&member.value)),
             ("earlier", _) => found.push("earlier"),
-            (_, Data::List(_)) => found.push("in"),
-            (_, Data::Map(tests)) if tests.iter().any(|test| &*test.key == "list") => {
+            (_, NodeValue::List(_)) => found.push("in"),
+            (_, NodeValue::Map(tests)) if tests.iter().any(|test| &*test.key == "list") => {
                 found.push("in");
             }
-            (_, Data::Map(tests)) => {
+            (_, NodeValue::Map(tests)) => {
                 let path = tests.iter().filter(|test| &*test.key == "path");
                 found.extend(path.map(|_| "equals"));
                 found.extend(tests.iter().filter_map(|test| operator(&test.key)));
@@ -154,7 +154,7 @@ fn event(source: &Source, case: &Case<'_>) -> String {
             "args" if written == "unknown" => parts.push("args: unknown".to_owned()),
             "args" | "given" => parts.push(written.to_owned()),
             key if written.is_empty() => parts.push(format!("{key}: {{}}")),
-            key if matches!(member.value.data, Data::Map(_)) => {
+            key if matches!(member.value.data, NodeValue::Map(_)) => {
                 parts.push(format!("{key}: {{ {written} }}"));
             }
             key => parts.push(format!("{key}: {written}")),
@@ -306,7 +306,11 @@ fn lists(page: &mut String, sources: &[(&Source, Option<&str>)]) {
     }
 }
 
-fn page(family: &Family, operator: &Reference, sources: &BTreeMap<String, Source>) -> String {
+fn page(
+    family: &OperatorFamily,
+    operator: &Reference,
+    sources: &BTreeMap<String, Source>,
+) -> String {
     let mut page = format!(
         "# `{}`\n\n{}\n\n```yaml\nwhen: {{ {} }}\n```\n\nIt takes {}",
         operator.word, operator.holds, operator.example, operator.takes

@@ -113,7 +113,7 @@ fn document(rules: &[String], rest: &str) -> Node {
     parse_yaml(&text).unwrap_or_else(|errors| panic!("{text}: {errors:?}"))
 }
 
-fn decided(document: &Node, event: &str) -> Judgement {
+fn decided(document: &Node, event: &str) -> Evaluation {
     let policy = compiled(document).unwrap();
     let node = parse_yaml(event).unwrap();
     judge(&policy, &Given::of(&node)).remove(0)
@@ -129,7 +129,7 @@ fn held(document: &Node, event: &str) -> Vec<String> {
         .iter()
         .map(|held| &*policy.rule(held.rule).unwrap().id);
     let rules = document.get("rules").unwrap();
-    let Data::List(rules) = &rules.data else {
+    let NodeValue::List(rules) = &rules.data else {
         panic!()
     };
     let mut held: Vec<String> = ids
@@ -150,7 +150,7 @@ fn held(document: &Node, event: &str) -> Vec<String> {
 }
 
 fn node_of(members: Vec<Member>) -> Node {
-    node(Data::Map(members))
+    node(NodeValue::Map(members))
 }
 
 fn defaults() -> impl Strategy<Value = &'static str> {
@@ -222,7 +222,7 @@ proptest! {
             ("kind", text("AgentPolicySet")),
             ("metadata", map(vec![("name", text("set"))])),
             ("require", text("none")),
-            ("policies", node(Data::List(vec![member(&alone, "a"), member(&other, "b")]))),
+            ("policies", node(NodeValue::List(vec![member(&alone, "a"), member(&other, "b")]))),
         ]);
         let together = decided(&set, &event);
         for alone in [decided(&alone, &event), decided(&other, &event)] {
@@ -242,7 +242,7 @@ proptest! {
         let base = document(&b, of_b);
         // Names differ, as they must.
         let renamed = written(&base).replace("\"id\":\"r", "\"id\":\"base-r");
-        let mut read = |_: &str, _: &str| Ok(agentguard::policy::Read { name: "base.json".to_owned(), text: renamed.clone() });
+        let mut read = |_: &str, _: &str| Ok(agentguard::policy::ReadPolicyFile { name: "base.json".to_owned(), text: renamed.clone() });
         let merged = agentguard::policy::resolve("top.yaml", &top, &mut read).unwrap();
         let merged = decided(&merged, &event).ruling.decision;
         let own = decided(&document(&a, of_a), &event).ruling.decision;

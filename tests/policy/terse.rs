@@ -2,7 +2,7 @@
 
 use super::*;
 use agentguard::diag::Severity;
-use agentguard::policy::{Loaded, load, modern};
+use agentguard::policy::{Loaded, desugar, load};
 
 fn loaded(text: &str) -> Loaded {
     load_with_zones(&parse_yaml(text).unwrap_or_else(|errors| panic!("{text}: {errors:?}")))
@@ -205,8 +205,8 @@ fn a_terse_document_and_its_modern_form_are_the_same_policy() {
     ] {
         let text = std::fs::read_to_string(folder().join("terse").join(name)).unwrap();
         let terse = parse_yaml(&text).unwrap();
-        let modern = modern(&terse).unwrap();
-        assert!(agentguard::policy::modern(&modern.root).is_none());
+        let modern = desugar(&terse).unwrap();
+        assert!(agentguard::policy::desugar(&modern.root).is_none());
         let written = parse_yaml(&written(&modern.root)).unwrap();
         let again = load_with_zones(&written);
         assert!(

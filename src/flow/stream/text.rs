@@ -2,7 +2,7 @@
 
 use super::queue::Queue;
 use crate::event::{Class, Event};
-use crate::policy::{Flowing, Window};
+use crate::policy::{HoldbackBuffer, ReleaseMode};
 use crate::protocol::stream::{HeldFrames, TextChanges};
 use crate::protocol::written_calls;
 use crate::wire::json::NodeId;
@@ -18,8 +18,8 @@ pub(super) struct Text {
     pub(super) class: Class,
     /// Where it stands in the answer, for people.
     pub(super) at: String,
-    pub(super) flowing: Flowing,
-    pub(super) window: Window,
+    pub(super) flowing: ReleaseMode,
+    pub(super) window: HoldbackBuffer,
     /// All of it, where its end is judged.
     pub(super) whole: String,
     /// It seemed to have ended, and everything of it has left.
@@ -109,13 +109,13 @@ struct PieceAt {
 }
 
 impl Text {
-    pub(super) fn new(event: Event, class: Class, at: String, flowing: Flowing) -> Text {
+    pub(super) fn new(event: Event, class: Class, at: String, flowing: ReleaseMode) -> Text {
         Text {
             event,
             class,
             at,
             flowing,
-            window: Window::default(),
+            window: HoldbackBuffer::default(),
             whole: String::new(),
             has_ended: false,
             left: 0,
@@ -126,12 +126,12 @@ impl Text {
 
     /// Whether nothing of it leaves before it has ended.
     pub(super) fn is_held(&self) -> bool {
-        matches!(self.flowing, Flowing::Held | Flowing::HeldToEnd)
+        matches!(self.flowing, ReleaseMode::Held | ReleaseMode::HeldToEnd)
     }
 
     /// Whether all of it is kept.
     pub(super) fn is_kept(&self) -> bool {
-        self.flowing != Flowing::Settled
+        self.flowing != ReleaseMode::Settled
     }
 
     /// It goes on after all. What stands on both sides of where it seemed to end is found; only what has left stays.

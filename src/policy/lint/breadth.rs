@@ -1,12 +1,12 @@
 //! Rules that take more than was meant.
 
-use super::{Findings, Subject};
+use super::{Findings, LintedPolicy};
 use crate::detect::pattern::{Pattern, Scratch};
 use crate::diag::codes;
 use crate::policy::condition::{Check, Operand, Test};
 use crate::policy::field::Field;
 use crate::policy::glob::Glob;
-use crate::policy::node::{Data, Node};
+use crate::policy::node::{Node, NodeValue};
 use crate::policy::operators::Verb;
 use crate::policy::rule::{Action, Rule};
 
@@ -23,7 +23,7 @@ const ORDINARY: [&str; 5] = [
 const SHORTEST_NEEDLE: usize = 3;
 
 /// Allows by a glob over tools' names.
-pub(super) fn open_names(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn open_names(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         if view.written.action != Action::Allow {
             continue;
@@ -64,8 +64,8 @@ pub(super) fn texts(check: &Check) -> Vec<(&str, &Node)> {
         return Vec::new();
     };
     match &node.data {
-        Data::String(text) => vec![(&**text, node)],
-        Data::List(items) => items
+        NodeValue::String(text) => vec![(&**text, node)],
+        NodeValue::List(items) => items
             .iter()
             .filter_map(|item| Some((item.text()?, item)))
             .collect(),
@@ -74,7 +74,7 @@ pub(super) fn texts(check: &Check) -> Vec<(&str, &Node)> {
 }
 
 /// Patterns that fit everything, or nearly so.
-pub(super) fn patterns(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn patterns(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         each_check(view.written, &mut |_, check| {
             if check.verb != Verb::Matches {
@@ -113,7 +113,7 @@ pub(super) fn patterns(subject: &Subject<'_>, findings: &mut Findings) {
 }
 
 /// Texts that are looked for and stand everywhere.
-pub(super) fn needles(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn needles(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         each_check(view.written, &mut |test, check| {
             let is_text = matches!(test.mention.field, Field::Text | Field::Definition);

@@ -1,20 +1,20 @@
 //! What a policy costs its users, and what it doesn't do for them.
 
 use super::breadth::{each_check, texts};
-use super::{Findings, PORTABLE, Subject, top};
+use super::{Findings, LintedPolicy, PORTABLE, top};
 use crate::detect::custom::DEFAULT_REACH;
 use crate::detect::pattern::Pattern;
 use crate::diag::{Severity, codes};
 use crate::event::Kind;
+use crate::policy::decision_point::DecisionPoint;
 use crate::policy::document::{HeaderMode, Mode};
 use crate::policy::field::Field;
 use crate::policy::node::Node;
 use crate::policy::operators::Verb;
-use crate::policy::pace::Pace;
 use crate::policy::rule::{Action, OnDeny};
 
 /// Patterns over answers whose matches could grow without end.
-pub(super) fn unbounded(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn unbounded(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         if !view.written.kinds.contains(Kind::Response) || !view.compiled.enforced {
             continue;
@@ -40,7 +40,7 @@ pub(super) fn unbounded(subject: &Subject<'_>, findings: &mut Findings) {
 }
 
 /// Detectors of answers whose patterns could match without end, and that don't say how far a stream waits for them.
-pub(super) fn endless_detectors(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn endless_detectors(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     let mut looks = false;
     for view in &subject.rules {
         if view.written.kinds.contains(Kind::Response) {
@@ -79,7 +79,7 @@ pub(super) fn endless_detectors(subject: &Subject<'_>, findings: &mut Findings) 
 }
 
 /// Decisions that are only recorded.
-pub(super) fn observed(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn observed(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     let document = subject.document;
     if document.mode == Mode::Observe {
         let span = top(subject.root, "mode").map_or(0..0, |node| node.span.clone());
@@ -109,7 +109,7 @@ pub(super) fn observed(subject: &Subject<'_>, findings: &mut Findings) {
 }
 
 /// Rules that let nothing of a stream leave before its end.
-pub(super) fn held_streams(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn held_streams(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         let restricts = matches!(
             view.written.action,
@@ -118,11 +118,11 @@ pub(super) fn held_streams(subject: &Subject<'_>, findings: &mut Findings) {
         if !restricts
             || !view.compiled.enforced
             || !view.written.kinds.contains(Kind::Response)
-            || view.compiled.pace < Pace::Text
+            || view.compiled.pace < DecisionPoint::Text
         {
             continue;
         }
-        let until = if view.compiled.pace == Pace::Answer {
+        let until = if view.compiled.pace == DecisionPoint::Answer {
             "the whole answer has ended"
         } else {
             "each of its texts has ended"
@@ -141,7 +141,7 @@ pub(super) fn held_streams(subject: &Subject<'_>, findings: &mut Findings) {
 }
 
 /// What can't be done once headers have left.
-pub(super) fn portable(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn portable(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     if subject.document.headers == HeaderMode::Hold {
         return;
     }

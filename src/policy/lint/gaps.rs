@@ -2,13 +2,13 @@
 //! mean something else than they seem to.
 
 use super::breadth::each_check;
-use super::{Findings, Subject, top};
+use super::{Findings, LintedPolicy, top};
 use crate::diag::{Severity, codes};
 use crate::policy::condition::{Check, Condition, Operand, Test};
 use crate::policy::document::{Document, List};
 use crate::policy::field::Field;
-use crate::policy::node::{Data, Node};
-use crate::policy::operators::{Side, Verb};
+use crate::policy::node::{Node, NodeValue};
+use crate::policy::operators::{Polarity, Verb};
 use crate::policy::rule::{Action, Rule};
 use crate::wire::json::{JsonPath, PathStep};
 use std::collections::BTreeSet;
@@ -147,10 +147,10 @@ const ONE_PATH: &[&str] = &[
 ];
 
 /// Calls `visit` with every check of a rule, and the side that it is read on.
-fn each_side<'r>(rule: &'r Rule, visit: &mut dyn FnMut(&'r Test, &'r Check, Side)) {
+fn each_side<'r>(rule: &'r Rule, visit: &mut dyn FnMut(&'r Test, &'r Check, Polarity)) {
     let side = match rule.action {
-        Action::Allow => Side::Loosening,
-        _ => Side::Restricting,
+        Action::Allow => Polarity::Loosening,
+        _ => Polarity::Restricting,
     };
     for (condition, side) in [(&rule.when, side), (&rule.unless, side.flipped())] {
         if let Some(condition) = condition {
@@ -161,8 +161,8 @@ fn each_side<'r>(rule: &'r Rule, visit: &mut dyn FnMut(&'r Test, &'r Check, Side
 
 fn each_within<'r>(
     condition: &'r Condition,
-    side: Side,
-    visit: &mut dyn FnMut(&'r Test, &'r Check, Side),
+    side: Polarity,
+    visit: &mut dyn FnMut(&'r Test, &'r Check, Polarity),
 ) {
     match condition {
         Condition::All(list) | Condition::Any(list) => {
@@ -182,10 +182,10 @@ fn each_within<'r>(
 }
 
 /// Lists of commands that may run, with some that run or write whatever their arguments say.
-pub(super) fn run_by_arguments(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn run_by_arguments(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         each_side(view.written, &mut |_, check, side| {
-            if check.verb != Verb::CommandIn || side != Side::Loosening {
+            if check.verb != Verb::CommandIn || side != Polarity::Loosening {
                 return;
             }
             let mut named = Vec::new();
@@ -215,7 +215,7 @@ fn commands(check: &Check, document: &Document) -> Vec<String> {
     };
     let nodes: Vec<&Node> = match operand {
         Operand::Value(Node {
-            data: Data::List(items),
+            data: NodeValue::List(items),
             ..
         }) => items.iter().collect(),
         Operand::Value(node) => vec![node],
@@ -235,7 +235,7 @@ fn commands(check: &Check, document: &Document) -> Vec<String> {
 }
 
 /// Conditions over the path that something comes from, of tools that may take the path that it goes to as well.
-pub(super) fn second_paths(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn second_paths(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         let tools: Vec<&str> = view
             .written
@@ -290,18 +290,18 @@ fn last_names(path: &JsonPath) -> impl Iterator<Item = &str> {
 }
 
 /// Upper bounds that let pass whatever is below them, where nothing asks for a lower one.
-pub(super) fn no_lower_bound(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn no_lower_bound(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     let mut bounded: Vec<&Field> = Vec::new();
     let mut open = Vec::new();
     for view in &subject.rules {
         each_side(view.written, &mut |test, check, side| {
             let is_argument = matches!(test.mention.field, Field::Args(_) | Field::Item(_));
             match (check.verb, side) {
-                (Verb::AtMost | Verb::LessThan, Side::Loosening) if is_argument => {
+                (Verb::AtMost | Verb::LessThan, Polarity::Loosening) if is_argument => {
                     open.push((test, check));
                 }
-                (Verb::AtLeast | Verb::GreaterThan, Side::Loosening)
-                | (Verb::AtMost | Verb::LessThan, Side::Restricting)
+                (Verb::AtLeast | Verb::GreaterThan, Polarity::Loosening)
+                | (Verb::AtMost | Verb::LessThan, Polarity::Restricting)
                 | (Verb::Between, _) => bounded.push(&test.mention.field),
                 _ => {}
             }
@@ -321,7 +321,7 @@ pub(super) fn no_lower_bound(subject: &Subject<'_>, findings: &mut Findings) {
 }
 
 /// Two names of one field, each with a condition of its own.
-pub(super) fn two_names(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn two_names(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         let mut known: Vec<&Test> = Vec::new();
         each_check(view.written, &mut |test, check| {
@@ -345,7 +345,7 @@ pub(super) fn two_names(subject: &Subject<'_>, findings: &mut Findings) {
 }
 
 /// Keywords of a detector that has a pattern as well.
-pub(super) fn keywords(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn keywords(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     let Some(detectors) = top(subject.root, "detectors") else {
         return;
     };

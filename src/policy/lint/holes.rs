@@ -1,14 +1,14 @@
 //! Ways around a rule.
 
 use super::breadth::{each_check, texts};
-use super::{Findings, Subject};
+use super::{Findings, LintedPolicy};
 use crate::diag::{Severity, codes};
 use crate::policy::condition::{Check, Condition, Operand, Test};
 use crate::policy::document::List;
 use crate::policy::field::Field;
-use crate::policy::node::{Data, Node};
-use crate::policy::operators::{Side, Verb};
-use crate::policy::reason::{Ask, Formula};
+use crate::policy::node::{Node, NodeValue};
+use crate::policy::operators::{Polarity, Verb};
+use crate::policy::reason::{Formula, TestOperand};
 use crate::policy::rule::Action;
 use crate::wire::json::PathStep;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +26,7 @@ const SYNONYMS: [&[&str]; 8] = [
 ];
 
 /// Conditions over one spelling of an argument.
-pub(super) fn renamed_arguments(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn renamed_arguments(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         let restricts = matches!(view.written.action, Action::Deny | Action::RequireApproval);
         if !restricts || view.written.if_missing.is_some() {
@@ -100,7 +100,7 @@ fn needed(condition: &Condition) -> Vec<(&Field, std::ops::Range<usize>, &str)> 
 }
 
 /// Tools' names that are one name to people and several to servers.
-pub(super) fn spellings(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn spellings(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     let mut known: BTreeMap<String, BTreeMap<&str, (std::ops::Range<usize>, String)>> =
         BTreeMap::new();
     for view in &subject.rules {
@@ -147,7 +147,7 @@ fn skeleton(name: &str) -> String {
 }
 
 /// What loosens and rests on the client's word alone.
-pub(super) fn claims(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn claims(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         if view.node.get("trust").is_some() {
             continue;
@@ -155,7 +155,7 @@ pub(super) fn claims(subject: &Subject<'_>, findings: &mut Findings) {
         let is_allow = view.written.action == Action::Allow;
         let formula = &view.meaning.formula;
         let rests_on_claims = match is_allow {
-            true => opened_by(formula) == Opened::Claims,
+            true => opened_by(formula) == AllowBasis::Claims,
             false => formula.parts().iter().any(is_exempt_by_claims),
         };
         if !rests_on_claims {
@@ -163,7 +163,7 @@ pub(super) fn claims(subject: &Subject<'_>, findings: &mut Findings) {
         }
         let mut claimed: BTreeSet<&str> = BTreeSet::new();
         formula.each(&mut |literal| {
-            if literal.outer == Side::Loosening && is_claim(&literal.field, &literal.ask) {
+            if literal.outer == Polarity::Loosening && is_claim(&literal.field, &literal.ask) {
                 claimed.insert(&literal.field);
             }
         });
@@ -184,7 +184,7 @@ pub(super) fn claims(subject: &Subject<'_>, findings: &mut Findings) {
 
 /// What it takes for an allow to hold.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Opened {
+enum AllowBasis {
     /// Something that someone else than the client establishes.
     Established,
     /// Nothing but what it is about.
@@ -194,21 +194,25 @@ enum Opened {
 }
 
 /// The least that it takes for what an allow asks to hold.
-fn opened_by(formula: &Formula) -> Opened {
+fn opened_by(formula: &Formula) -> AllowBasis {
     match formula {
         Formula::All(parts) => {
             let asked = || parts.iter().map(opened_by);
-            match asked().any(|asked| asked == Opened::Established) {
-                true => Opened::Established,
-                false => asked().max().unwrap_or(Opened::Nothing),
+            match asked().any(|asked| asked == AllowBasis::Established) {
+                true => AllowBasis::Established,
+                false => asked().max().unwrap_or(AllowBasis::Nothing),
             }
         }
-        Formula::Any(parts) => parts.iter().map(opened_by).max().unwrap_or(Opened::Nothing),
+        Formula::Any(parts) => parts
+            .iter()
+            .map(opened_by)
+            .max()
+            .unwrap_or(AllowBasis::Nothing),
         // An exception that this allow makes.
-        Formula::Literal(literal) if literal.outer == Side::Restricting => Opened::Nothing,
-        Formula::Literal(literal) if is_claim(&literal.field, &literal.ask) => Opened::Claims,
-        Formula::Literal(literal) if is_established(&literal.field) => Opened::Established,
-        Formula::Literal(_) => Opened::Nothing,
+        Formula::Literal(literal) if literal.outer == Polarity::Restricting => AllowBasis::Nothing,
+        Formula::Literal(literal) if is_claim(&literal.field, &literal.ask) => AllowBasis::Claims,
+        Formula::Literal(literal) if is_established(&literal.field) => AllowBasis::Established,
+        Formula::Literal(_) => AllowBasis::Nothing,
     }
 }
 
@@ -218,15 +222,15 @@ fn is_exempt_by_claims(formula: &Formula) -> bool {
         Formula::All(parts) => parts.iter().any(is_exempt_by_claims),
         Formula::Any(parts) => parts.iter().all(is_exempt_by_claims),
         Formula::Literal(literal) => {
-            literal.outer == Side::Loosening && is_claim(&literal.field, &literal.ask)
+            literal.outer == Polarity::Loosening && is_claim(&literal.field, &literal.ask)
         }
     }
 }
 
 /// Whether a field is only what the client says of itself. An argument that is compared with a place, a size or a list of
 /// commands is what the tool gets; one that only has to say a word is a claim.
-fn is_claim(field: &str, ask: &Ask) -> bool {
-    let says_a_word = matches!(ask, Ask::In(_) | Ask::Exists(_));
+fn is_claim(field: &str, ask: &TestOperand) -> bool {
+    let says_a_word = matches!(ask, TestOperand::In(_) | TestOperand::Exists(_));
     ["header.", "query.", "session.", "earlier"]
         .iter()
         .any(|start| field.starts_with(start))
@@ -274,7 +278,7 @@ const FORMS: [(&[&str], &str, &str); 4] = [
 
 /// Conditions that restrict by what stands in a command, a query, a path or an address, and lists of commands that have to
 /// be all that runs.
-pub(super) fn forms(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn forms(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     // Beside what reads a field as what it is, a pattern may refine.
     let mut read_as_such: Vec<&Vec<PathStep>> = Vec::new();
     for view in &subject.rules {
@@ -372,7 +376,7 @@ fn asked(condition: &Condition) -> Vec<&Test> {
 }
 
 /// Lists that no rule and no detector names.
-pub(super) fn unused_lists(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn unused_lists(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     let mut used: BTreeSet<&str> = BTreeSet::new();
     for rule in &subject.document.rules {
         for condition in rule.when.iter().chain(&rule.unless) {
@@ -408,7 +412,7 @@ fn named_by<'n>(definition: &'n Node, used: &mut BTreeSet<&'n str>) {
     for member in definition.members() {
         named_by(&member.value, used);
     }
-    if let Data::List(items) = &definition.data {
+    if let NodeValue::List(items) = &definition.data {
         for item in items {
             named_by(item, used);
         }
@@ -429,19 +433,19 @@ fn names<'o>(operand: &'o Operand, used: &mut BTreeSet<&'o str>) {
     }
     if let Operand::Windows { windows, .. } = operand
         && let Operand::Value(Node { data, .. }) = &**windows
-        && let Data::List(items) = data
+        && let NodeValue::List(items) = data
     {
         used.extend(items.iter().filter_map(Node::text));
     }
 }
 
 /// Questions about earlier events where no conversation is sent along.
-pub(super) fn no_history(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn no_history(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         let mut asks = false;
         view.meaning
             .formula
-            .each(&mut |literal| asks |= matches!(literal.ask, Ask::Earlier { .. }));
+            .each(&mut |literal| asks |= matches!(literal.ask, TestOperand::Earlier { .. }));
         let is_elsewhere = view
             .written
             .matches

@@ -20,7 +20,7 @@ use crate::diag::{Diagnostic, Fix, Severity, codes};
 use std::ops::Range;
 
 /// What is looked for, in the order of the codes.
-const CHECKS: &[fn(&Subject<'_>, &mut Findings)] = &[
+const CHECKS: &[fn(&LintedPolicy<'_>, &mut Findings)] = &[
     reach::contradictions,
     reach::repetitions,
     reach::idle_openings,
@@ -55,17 +55,17 @@ const CHECKS: &[fn(&Subject<'_>, &mut Findings)] = &[
 ];
 
 /// A policy that is looked through.
-struct Subject<'p> {
+struct LintedPolicy<'p> {
     policy: &'p Policy,
     /// The document, or one of a set.
     document: &'p Document,
     /// What it was read from.
     root: &'p Node,
-    rules: Vec<View<'p>>,
+    rules: Vec<LintedRule<'p>>,
 }
 
 /// A rule from all sides.
-struct View<'p> {
+struct LintedRule<'p> {
     written: &'p Rule,
     compiled: &'p CompiledRule,
     meaning: RuleMeaning,
@@ -73,7 +73,7 @@ struct View<'p> {
     path: String,
 }
 
-impl View<'_> {
+impl LintedRule<'_> {
     /// Where a key of the rule has its value; where it has none, the rule's id.
     fn place(&self, key: &str) -> (Range<usize>, String) {
         match self.node.get(key) {
@@ -156,7 +156,7 @@ fn lint_part(
         .iter()
         .zip(meaning.rules)
         .filter_map(|(written, meaning)| {
-            Some(View {
+            Some(LintedRule {
                 compiled: compiled_to(document, written, compiled)?,
                 node: nodes.get(written.index)?,
                 path: format!("{start}[{}]", written.index),
@@ -165,7 +165,7 @@ fn lint_part(
             })
         })
         .collect();
-    let subject = Subject {
+    let subject = LintedPolicy {
         policy,
         document,
         root,

@@ -5,7 +5,7 @@ use super::super::field::Field;
 use super::super::operators::Verb;
 use super::super::rule::{Action, Rule};
 use super::breadth::texts;
-use super::{Findings, Subject};
+use super::{Findings, LintedPolicy};
 use crate::diag::{Severity, codes};
 use crate::event::Replacement;
 use std::ops::Range;
@@ -26,7 +26,7 @@ const VENDORS: &[&str] = &[
 ];
 
 /// Allows by a glob that ends at the colon of Bedrock's versions.
-pub(super) fn versions(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn versions(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         let mut tell = |glob: &str, place: (Range<usize>, String)| {
             if !ends_at_a_colon(glob) {
@@ -80,7 +80,7 @@ fn ends_at_a_colon(glob: &str) -> bool {
 }
 
 /// Pseudonyms that become labels wherever the provider keeps the conversation.
-pub(super) fn pseudonyms(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn pseudonyms(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         let redact = &view.written.redact;
         if view.written.action != Action::Redact

@@ -1,18 +1,19 @@
 //! Rules that decide nothing, and rules that decide against one another.
 
-use super::{Findings, Subject, View};
+use super::{Findings, LintedPolicy, LintedRule};
 use crate::detect::fold_name;
 use crate::diag::{Severity, codes};
 use crate::event::Kind;
-use crate::policy::case::{Case, written};
 use crate::policy::document::{DefaultAction, EnvironmentSource};
-use crate::policy::field::{Field, Nature};
-use crate::policy::glob::{Glob, Reading};
-use crate::policy::operators::Side;
+use crate::policy::field::{Field, FieldType};
+use crate::policy::glob::{Glob, GlobReading};
+use crate::policy::operators::Polarity;
 use crate::policy::reason::{
-    Among, Ask, Candidate, Formula, Literal, formula_implies, rule_implies, together,
+    Candidate, Formula, ImplicationIndex, TestLiteral, TestOperand, formula_implies, rule_implies,
+    together,
 };
 use crate::policy::rule::Action;
+use crate::policy::sample_event::{SampleExchange, written};
 use std::collections::BTreeMap;
 
 /// Most rules for which events are searched that two of them hold for.
@@ -25,7 +26,7 @@ const MOST_CONFLICTS: usize = 3;
 const ODD: &str = "unknown, unreadable, several values, or spelled in another way";
 
 /// Rules whose conditions exclude one another.
-pub(super) fn contradictions(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn contradictions(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         let id = &view.written.id;
         if let Some(conflict) = contradictory(&view.meaning.formula) {
@@ -89,8 +90,8 @@ pub(super) fn contradictions(subject: &Subject<'_>, findings: &mut Findings) {
 
 /// Where a rule asks for another environment than the one that the document says it is in.
 fn elsewhere<'s>(
-    subject: &'s Subject<'_>,
-    view: &View<'_>,
+    subject: &'s LintedPolicy<'_>,
+    view: &LintedRule<'_>,
 ) -> Option<(std::ops::Range<usize>, String, &'s str)> {
     let EnvironmentSource::Value(here) = &subject.policy.document.environment else {
         return None;
@@ -101,7 +102,8 @@ fn elsewhere<'s>(
         fold_name(value).trim() == folded
             || Glob::parse(value).is_ok_and(|glob| {
                 let as_folded = glob.folded(|literal| fold_name(literal).into_owned());
-                glob.matches(here, Reading::Broad) || as_folded.matches(folded, Reading::Broad)
+                glob.matches(here, GlobReading::Broad)
+                    || as_folded.matches(folded, GlobReading::Broad)
             })
     };
     let item = view
@@ -124,7 +126,7 @@ struct Conflict<'f> {
 
 fn contradictory(formula: &Formula) -> Option<Conflict<'_>> {
     let parts = formula.parts();
-    let mut asked: BTreeMap<&str, Vec<&Literal>> = BTreeMap::new();
+    let mut asked: BTreeMap<&str, Vec<&TestLiteral>> = BTreeMap::new();
     for part in parts {
         match part {
             Formula::Literal(literal) if !literal.negated && literal.quantifier.is_none() => {
@@ -148,26 +150,27 @@ fn contradictory(formula: &Formula) -> Option<Conflict<'_>> {
         let (one, other) = excluding.next().filter(|_| !is_set)?;
         Some(Conflict {
             field,
-            is_proof: one.side == Side::Loosening && other.side == Side::Loosening,
-            is_of_members: matches!((&one.ask, &other.ask), (Ask::In(_), Ask::In(_)))
-                && matches!(nature, Some(Nature::Data)),
+            is_proof: one.side == Polarity::Loosening && other.side == Polarity::Loosening,
+            is_of_members: matches!(
+                (&one.ask, &other.ask),
+                (TestOperand::In(_), TestOperand::In(_))
+            ) && matches!(nature, Some(FieldType::Data)),
         })
     })
 }
 
-fn exclude(one: &Ask, other: &Ask) -> bool {
+fn exclude(one: &TestOperand, other: &TestOperand) -> bool {
     match (one, other) {
-        (Ask::In(one), Ask::In(other)) => {
+        (TestOperand::In(one), TestOperand::In(other)) => {
             let fold = |text: &String| fold_name(text).trim().to_owned();
             !one.iter()
                 .any(|value| other.iter().any(|known| fold(known) == fold(value)))
         }
-        (Ask::In(one), Ask::NotIn(other)) | (Ask::NotIn(other), Ask::In(one)) => {
-            one.is_subset(other)
-        }
-        (Ask::Order(one), Ask::Order(other))
-        | (Ask::Count(one), Ask::Count(other))
-        | (Ask::Length(one), Ask::Length(other)) => {
+        (TestOperand::In(one), TestOperand::NotIn(other))
+        | (TestOperand::NotIn(other), TestOperand::In(one)) => one.is_subset(other),
+        (TestOperand::Order(one), TestOperand::Order(other))
+        | (TestOperand::Count(one), TestOperand::Count(other))
+        | (TestOperand::Length(one), TestOperand::Length(other)) => {
             let below = |a: &crate::policy::reason::Range, b: &crate::policy::reason::Range| match (
                 &a.high, &b.low,
             ) {
@@ -178,7 +181,7 @@ fn exclude(one: &Ask, other: &Ask) -> bool {
             };
             below(one, other) || below(other, one)
         }
-        (Ask::Exists(one), Ask::Exists(other)) => one != other,
+        (TestOperand::Exists(one), TestOperand::Exists(other)) => one != other,
         _ => false,
     }
 }
@@ -208,16 +211,16 @@ fn flatten(formula: &mut Formula) {
     match formula {
         Formula::All(parts) | Formula::Any(parts) => parts.iter_mut().for_each(flatten),
         Formula::Literal(literal) => {
-            literal.side = Side::Restricting;
-            literal.outer = Side::Restricting;
+            literal.side = Polarity::Restricting;
+            literal.outer = Polarity::Restricting;
             literal.if_missing = None;
         }
     }
 }
 
 /// Rules that another one with the same action makes needless.
-pub(super) fn repetitions(subject: &Subject<'_>, findings: &mut Findings) {
-    let rules = Among::of(subject.rules.iter().map(|view| &view.meaning));
+pub(super) fn repetitions(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    let rules = ImplicationIndex::of(subject.rules.iter().map(|view| &view.meaning));
     for (at, view) in subject.rules.iter().enumerate() {
         let covering = rules.implied_by(&view.meaning, &|other_at| {
             subject.rules.get(other_at).is_some_and(|other| {
@@ -269,16 +272,16 @@ pub(super) fn repetitions(subject: &Subject<'_>, findings: &mut Findings) {
 }
 
 /// Whether two redactions that hold at once replace the same: all of a value, or what the same conditions find.
-fn replaces_the_same(one: &View<'_>, other: &View<'_>) -> bool {
+fn replaces_the_same(one: &LintedRule<'_>, other: &LintedRule<'_>) -> bool {
     one.written.action != Action::Redact
         || one.written.redact.what.is_some()
         || one.meaning.formula.normal() == other.meaning.formula.normal()
 }
 
 /// Openings of gates that are open, or that something keeps shut.
-pub(super) fn idle_openings(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn idle_openings(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     let defaults = &subject.document.defaults;
-    let rules = Among::of(subject.rules.iter().map(|view| &view.meaning));
+    let rules = ImplicationIndex::of(subject.rules.iter().map(|view| &view.meaning));
     let denies = |at: usize| {
         let view = subject.rules.get(at);
         view.is_some_and(|view| view.written.action == Action::Deny && view.compiled.enforced)
@@ -330,8 +333,8 @@ pub(super) fn idle_openings(subject: &Subject<'_>, findings: &mut Findings) {
 }
 
 /// Allows that a denial or an approval overrides in part.
-pub(super) fn conflicts(subject: &Subject<'_>, findings: &mut Findings) {
-    let is_stricter = |view: &View<'_>| {
+pub(super) fn conflicts(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    let is_stricter = |view: &LintedRule<'_>| {
         matches!(view.written.action, Action::Deny | Action::RequireApproval)
             && view.compiled.enforced
     };
@@ -379,7 +382,7 @@ pub(super) fn conflicts(subject: &Subject<'_>, findings: &mut Findings) {
 }
 
 /// An event for which both rules hold.
-fn both_hold(subject: &Subject<'_>, a: &View<'_>, b: &View<'_>) -> Option<String> {
+fn both_hold(subject: &LintedPolicy<'_>, a: &LintedRule<'_>, b: &LintedRule<'_>) -> Option<String> {
     together(&a.meaning, &b.meaning)
         .iter()
         .find_map(|candidate| {
@@ -393,9 +396,9 @@ fn both_hold(subject: &Subject<'_>, a: &View<'_>, b: &View<'_>) -> Option<String
 }
 
 /// Rules that hold for a candidate.
-fn held<'s>(subject: &'s Subject<'_>, candidate: &Candidate) -> Option<Vec<&'s str>> {
+fn held<'s>(subject: &'s LintedPolicy<'_>, candidate: &Candidate) -> Option<Vec<&'s str>> {
     let (event, facts) = candidate.described();
-    let case = Case::new(&[event], facts, subject.policy).ok()?;
+    let case = SampleExchange::new(&[event], facts, subject.policy).ok()?;
     let event = case.reading.events.first()?;
     case.seen_by(subject.policy, |context| {
         subject

@@ -1,11 +1,11 @@
 //! Which tools a rule is about: those that nobody names, and those that the provider runs.
 
-use super::{Findings, Subject, View, top};
+use super::{Findings, LintedPolicy, LintedRule, top};
 use crate::diag::{Severity, codes};
 use crate::event::Kind;
 use crate::policy::document::DefaultAction;
 use crate::policy::field::Field;
-use crate::policy::glob::{Glob, Reading};
+use crate::policy::glob::{Glob, GlobReading};
 use crate::policy::rule::{Action, Rule};
 
 /// Tools that providers run, by the names under which rules know them: <https://platform.openai.com/docs/guides/tools>,
@@ -69,7 +69,7 @@ const OF_AGENTS: [&str; 30] = [
 ];
 
 /// Policies that let every tool be called but those that their rules name.
-pub(super) fn open_by_default(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn open_by_default(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     let defaults = top(subject.root, "defaults");
     let is_meant = defaults.is_some_and(|defaults| defaults.get("tool_call").is_some());
     if is_meant || subject.document.defaults.tool_call.action != DefaultAction::Allow {
@@ -112,7 +112,7 @@ pub(super) fn open_by_default(subject: &Subject<'_>, findings: &mut Findings) {
 }
 
 /// Rules that ask for arguments of tools that a provider may run.
-pub(super) fn unseen_arguments(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn unseen_arguments(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         let rule = view.written;
         let restricts = matches!(rule.action, Action::Deny | Action::RequireApproval);
@@ -129,8 +129,11 @@ pub(super) fn unseen_arguments(subject: &Subject<'_>, findings: &mut Findings) {
         let run = match tools(rule) {
             Some(named) => {
                 let named: Vec<Glob> = named.filter_map(|tool| Glob::parse(tool).ok()).collect();
-                let fits =
-                    |name: &&str| named.iter().any(|glob| glob.matches(name, Reading::Broad));
+                let fits = |name: &&str| {
+                    named
+                        .iter()
+                        .any(|glob| glob.matches(name, GlobReading::Broad))
+                };
                 PROVIDER_RUN.iter().copied().find(fits)
             }
             None => Some("web_search"),
@@ -150,7 +153,7 @@ pub(super) fn unseen_arguments(subject: &Subject<'_>, findings: &mut Findings) {
 }
 
 /// Redactions that change what a tool is about to do.
-pub(super) fn edited_arguments(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn edited_arguments(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         let rule = view.written;
         if rule.action != Action::Redact || !rule.kinds.contains(Kind::Response) {
@@ -162,7 +165,8 @@ pub(super) fn edited_arguments(subject: &Subject<'_>, findings: &mut Findings) {
             .find(|item| {
                 let mut values = item.values.iter();
                 values.any(|part| {
-                    Glob::parse(part).is_ok_and(|glob| glob.matches("arguments", Reading::Broad))
+                    Glob::parse(part)
+                        .is_ok_and(|glob| glob.matches("arguments", GlobReading::Broad))
                 })
             });
         // Conditions are not looked through: whoever asks for a part there has thought of it.
@@ -187,7 +191,7 @@ fn tools(rule: &Rule) -> Option<impl Iterator<Item = &str>> {
     Some(item.values.iter().map(|value| &**value))
 }
 
-fn place_of_arguments(view: &View<'_>) -> (std::ops::Range<usize>, String) {
+fn place_of_arguments(view: &LintedRule<'_>) -> (std::ops::Range<usize>, String) {
     let key = ["when", "unless"]
         .into_iter()
         .find(|key| view.node.get(key).is_some());

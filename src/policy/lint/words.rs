@@ -1,15 +1,15 @@
 //! What a policy says to people, and to itself.
 
-use super::{Findings, Subject};
+use super::{Findings, LintedPolicy};
 use crate::diag::codes;
 use crate::event::{Author, Facts, Kind, Known};
-use crate::policy::Moment;
-use crate::policy::case::{Case, Described};
-use crate::policy::node::{Data, Node};
+use crate::policy::EvaluationPhase;
+use crate::policy::node::{Node, NodeValue};
 use crate::policy::rule::Action;
+use crate::policy::sample_event::{SampleEvent, SampleExchange};
 
 /// Approvals that nobody may give.
-pub(super) fn approvers(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn approvers(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         if view.written.action != Action::RequireApproval {
             continue;
@@ -20,7 +20,7 @@ pub(super) fn approvers(subject: &Subject<'_>, findings: &mut Findings) {
             .and_then(|approval| approval.get("by"));
         let is_empty = match by.map(|by| &by.data) {
             None => true,
-            Some(Data::List(roles)) => roles.is_empty(),
+            Some(NodeValue::List(roles)) => roles.is_empty(),
             Some(_) => false,
         };
         if is_empty {
@@ -35,7 +35,7 @@ pub(super) fn approvers(subject: &Subject<'_>, findings: &mut Findings) {
 }
 
 /// Refusals that tell nobody why.
-pub(super) fn reasons(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn reasons(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         let refuses = matches!(view.written.action, Action::Deny | Action::RequireApproval);
         if refuses && view.written.reason.is_none() {
@@ -53,7 +53,7 @@ pub(super) fn reasons(subject: &Subject<'_>, findings: &mut Findings) {
 }
 
 /// Words of refusals and redactions for which the policy itself holds.
-pub(super) fn own_words(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn own_words(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         for key in ["reason", "remedy"] {
             if let Some(text) = view.node.get(key).and_then(Node::text) {
@@ -72,22 +72,22 @@ pub(super) fn own_words(subject: &Subject<'_>, findings: &mut Findings) {
 }
 
 fn check(
-    subject: &Subject<'_>,
+    subject: &LintedPolicy<'_>,
     findings: &mut Findings,
     place: (std::ops::Range<usize>, String),
     text: &str,
 ) {
-    let mut said = Described::new(Kind::Message);
+    let mut said = SampleEvent::new(Kind::Message);
     said.texts = vec![text.into()];
     said.from = Known::Is(Author::Assistant);
-    let mut result = Described::new(Kind::ToolResult);
+    let mut result = SampleEvent::new(Kind::ToolResult);
     result.texts = vec![text.into()];
-    let Ok(case) = Case::new(&[said, result], Facts::unknown(), subject.policy) else {
+    let Ok(case) = SampleExchange::new(&[said, result], Facts::unknown(), subject.policy) else {
         return;
     };
     case.seen_by(subject.policy, |context| {
     for event in &case.reading.events {
-        let judgement = subject.policy.judge(event, context, Moment::Whole);
+        let judgement = subject.policy.judge(event, context, EvaluationPhase::Whole);
         let holding = judgement.held.iter().find_map(|held| {
             let rule = subject.policy.rule(held.rule)?;
             // A rule that holds for every text says nothing about this one.

@@ -10,7 +10,7 @@
 
 use super::host::{Host, hosts};
 use super::ip::{Numeric, ends, ipv4, ipv6};
-use super::{OperandError, Verdict};
+use super::{OperandError, TestResult};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Networks to compare with.
@@ -101,7 +101,7 @@ impl Network {
     }
 
     /// Whether all of this network lies in another one, none of it, or a part (`Unreadable`).
-    fn within(self, other: Network) -> Verdict {
+    fn within(self, other: Network) -> TestResult {
         let (differs, narrower) = match (self, other) {
             (
                 Network::V4 { bits, prefix },
@@ -126,9 +126,9 @@ impl Network {
             _ => (true, false),
         };
         match (differs, narrower) {
-            (true, _) => Verdict::Fails,
-            (false, true) => Verdict::Holds,
-            (false, false) => Verdict::Unreadable,
+            (true, _) => TestResult::Fails,
+            (false, true) => TestResult::Holds,
+            (false, false) => TestResult::Unreadable,
         }
     }
 }
@@ -167,7 +167,7 @@ impl Networks {
     }
 
     /// Judges each address in a text.
-    pub(in crate::policy) fn judge(&self, text: &str, verdict: &mut dyn FnMut(Verdict)) {
+    pub(in crate::policy) fn judge(&self, text: &str, verdict: &mut dyn FnMut(TestResult)) {
         // Networks, and addresses in the plain form among them.
         let items = text.split([',', ';', ' ', '\t', '\n', '\r']);
         let networks: Option<Vec<Network>> = items
@@ -191,13 +191,13 @@ impl Networks {
                     }
                 }
                 (_, Some(address)) => self.address(IpAddr::V6(address), verdict),
-                _ => verdict(Verdict::Unreadable),
+                _ => verdict(TestResult::Unreadable),
             },
-            Some(Host::Name(_)) | None => verdict(Verdict::Unreadable),
+            Some(Host::Name(_)) | None => verdict(TestResult::Unreadable),
         });
     }
 
-    fn address(&self, address: IpAddr, verdict: &mut dyn FnMut(Verdict)) {
+    fn address(&self, address: IpAddr, verdict: &mut dyn FnMut(TestResult)) {
         let (itself, carried) = ends(address);
         verdict(self.compare(Network::of(itself)));
         if itself.is_unspecified() {
@@ -212,13 +212,13 @@ impl Networks {
         }
     }
 
-    fn compare(&self, network: Network) -> Verdict {
-        let mut all = Verdict::Fails;
+    fn compare(&self, network: Network) -> TestResult {
+        let mut all = TestResult::Fails;
         for other in &self.networks {
             match network.within(*other) {
-                Verdict::Holds => return Verdict::Holds,
-                Verdict::Unreadable => all = Verdict::Unreadable,
-                Verdict::Fails => {}
+                TestResult::Holds => return TestResult::Holds,
+                TestResult::Unreadable => all = TestResult::Unreadable,
+                TestResult::Fails => {}
             }
         }
         all
@@ -236,9 +236,9 @@ mod tests {
         let mut words = Vec::new();
         Networks::parse(&list).unwrap().judge(text, &mut |verdict| {
             words.push(match verdict {
-                Verdict::Holds => "in",
-                Verdict::Fails => "out",
-                Verdict::Unreadable => "?",
+                TestResult::Holds => "in",
+                TestResult::Fails => "out",
+                TestResult::Unreadable => "?",
             });
         });
         words.join(" ")

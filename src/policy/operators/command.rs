@@ -18,7 +18,7 @@
 
 use super::path::Folders;
 use super::shell::{Word, assigned_name, simple_commands};
-use super::{OperandError, Verdict};
+use super::{OperandError, TestResult};
 use std::ops::Range;
 
 /// Commands to compare with.
@@ -142,31 +142,31 @@ impl Commands {
         let mut is_within = self.redirect.is_some();
         if let Some(folders) = &self.redirect {
             folders.judge(&file.text, &mut |verdict| {
-                is_within &= verdict == Verdict::Holds;
+                is_within &= verdict == TestResult::Holds;
             });
         }
         is_within || SINKS.contains(&&*file.text)
     }
 
     /// Judges a line for a shell.
-    pub(in crate::policy) fn judge_line(&self, line: &str) -> Verdict {
+    pub(in crate::policy) fn judge_line(&self, line: &str) -> TestResult {
         self.line(line, 0)
     }
 
     /// A line, so many lines deep.
-    fn line(&self, line: &str, depth: u8) -> Verdict {
+    fn line(&self, line: &str, depth: u8) -> TestResult {
         if depth > MAX_DEPTH || line.len() > MAX_BYTES {
-            return Verdict::Unreadable;
+            return TestResult::Unreadable;
         }
         let Some(simple) = simple_commands(line) else {
-            return Verdict::Unreadable;
+            return TestResult::Unreadable;
         };
         let mut verdicts = Vec::with_capacity(simple.len());
         for command in &simple {
             let is_plain = command.assigned.iter().all(|name| self.may_assign(name))
                 && command.writes.iter().all(|file| self.may_write(file));
             if !is_plain {
-                return Verdict::Unreadable;
+                return TestResult::Unreadable;
             }
             if !command.words.is_empty() {
                 verdicts.push(self.command(&command.words, depth));
@@ -176,44 +176,44 @@ impl Commands {
     }
 
     /// Judges the words of one command, which no shell reads.
-    pub(in crate::policy) fn judge_argv(&self, argv: &[&str]) -> Verdict {
+    pub(in crate::policy) fn judge_argv(&self, argv: &[&str]) -> TestResult {
         if argv.iter().any(|word| word.contains('\0')) {
-            return Verdict::Unreadable;
+            return TestResult::Unreadable;
         }
         let words: Vec<Word> = argv.iter().map(|word| Word::literal(word)).collect();
         self.command(&words, 0)
     }
 
     /// One command, and those that it runs.
-    fn command(&self, words: &[Word], depth: u8) -> Verdict {
+    fn command(&self, words: &[Word], depth: u8) -> TestResult {
         let mut verdicts = Vec::new();
         let mut rest = words;
         // `xargs` adds words from its input.
         let mut grows = false;
         while let Some(first) = rest.first() {
             if first.is_pattern {
-                return Verdict::Unreadable;
+                return TestResult::Unreadable;
             }
             verdicts.push(self.is_listed(rest).into());
             match run_by(rest, grows, self) {
-                Runs::Nothing => break,
-                Runs::Unknown => return Verdict::Unreadable,
-                Runs::Line(at) => {
+                RunsInside::Nothing => break,
+                RunsInside::Unknown => return TestResult::Unreadable,
+                RunsInside::Line(at) => {
                     let line = rest.get(at).map_or("", |word| &word.text);
                     verdicts.push(self.line(line, depth.saturating_add(1)));
                     break;
                 }
-                Runs::Command(at) => {
+                RunsInside::Command(at) => {
                     grows |= base_name(&first.text) == "xargs";
                     rest = rest.get(at..).unwrap_or_default();
                 }
-                Runs::Several(all) => {
+                RunsInside::Several(all) => {
                     for range in all {
                         let inner = rest.get(range).unwrap_or_default();
                         // A search within a search could go on for ever.
                         let searches = inner.iter().any(|word| base_name(&word.text) == "find");
                         if inner.is_empty() || searches {
-                            return Verdict::Unreadable;
+                            return TestResult::Unreadable;
                         }
                         verdicts.push(self.command(inner, depth));
                     }
@@ -248,16 +248,16 @@ impl Commands {
 }
 
 /// Several commands: all must fit, and be readable.
-fn together(verdicts: &[Verdict]) -> Verdict {
-    if verdicts.contains(&Verdict::Unreadable) {
-        return Verdict::Unreadable;
+fn together(verdicts: &[TestResult]) -> TestResult {
+    if verdicts.contains(&TestResult::Unreadable) {
+        return TestResult::Unreadable;
     }
-    let all = !verdicts.is_empty() && verdicts.iter().all(|verdict| *verdict == Verdict::Holds);
+    let all = !verdicts.is_empty() && verdicts.iter().all(|verdict| *verdict == TestResult::Holds);
     all.into()
 }
 
 /// What a command runs besides itself.
-enum Runs {
+enum RunsInside {
     Nothing,
     /// The command that begins at this word.
     Command(usize),
@@ -386,13 +386,13 @@ fn base_name(text: &str) -> &str {
 }
 
 /// What a command runs; `grows`: more words than these may be added behind them.
-fn run_by(words: &[Word], grows: bool, commands: &Commands) -> Runs {
+fn run_by(words: &[Word], grows: bool, commands: &Commands) -> RunsInside {
     let Some((first, arguments)) = words.split_first() else {
-        return Runs::Nothing;
+        return RunsInside::Nothing;
     };
     let name = base_name(&first.text);
     if RUN_TEXT.contains(&name) {
-        return Runs::Unknown;
+        return RunsInside::Unknown;
     }
     if SHELLS.contains(&name) {
         return run_by_shell(arguments);
@@ -425,7 +425,7 @@ fn run_by(words: &[Word], grows: bool, commands: &Commands) -> Runs {
         return unknown_if(is_unsafe);
     }
     match name {
-        "find" if grows => Runs::Unknown,
+        "find" if grows => RunsInside::Unknown,
         "find" => run_by_find(words),
         "git" => {
             // Options of git itself can name commands to run; those of its subcommands can't be told apart here.
@@ -443,25 +443,25 @@ fn run_by(words: &[Word], grows: bool, commands: &Commands) -> Runs {
         }
         _ => match WRAPPERS.iter().find(|wrapper| wrapper.name == name) {
             Some(wrapper) => match wrapper.runs(words, commands) {
-                Runs::Nothing => unknown_if(grows),
+                RunsInside::Nothing => unknown_if(grows),
                 other => other,
             },
-            None => Runs::Nothing,
+            None => RunsInside::Nothing,
         },
     }
 }
 
-fn unknown_if(is_unknown: bool) -> Runs {
+fn unknown_if(is_unknown: bool) -> RunsInside {
     if is_unknown {
-        Runs::Unknown
+        RunsInside::Unknown
     } else {
-        Runs::Nothing
+        RunsInside::Nothing
     }
 }
 
 /// A shell that is given a script runs that, one that is given a line with `-c` that line; one that is given neither runs
 /// its input, which may be anything.
-fn run_by_shell(arguments: &[Word]) -> Runs {
+fn run_by_shell(arguments: &[Word]) -> RunsInside {
     let count = arguments
         .iter()
         .take_while(|word| word.text.starts_with(['-', '+']))
@@ -472,23 +472,23 @@ fn run_by_shell(arguments: &[Word]) -> Runs {
         // To log in, to stop at errors, to say what is done: these change nothing of what is read here.
         let is_plain = !letters.is_empty() && letters.bytes().all(|b| b"celuvx".contains(&b));
         if !is_plain {
-            return Runs::Unknown;
+            return RunsInside::Unknown;
         }
         runs_line |= letters.contains('c');
     }
     let is_file =
         |operand: &Word| !operand.text.starts_with("/dev/") && !operand.text.starts_with("/proc/");
     match arguments.get(count) {
-        Some(operand) if operand.is_pattern => Runs::Unknown,
+        Some(operand) if operand.is_pattern => RunsInside::Unknown,
         // The first argument stands behind the shell's name.
-        Some(_) if runs_line => Runs::Line(count.saturating_add(1)),
-        Some(operand) if is_file(operand) => Runs::Nothing,
-        _ => Runs::Unknown,
+        Some(_) if runs_line => RunsInside::Line(count.saturating_add(1)),
+        Some(operand) if is_file(operand) => RunsInside::Nothing,
+        _ => RunsInside::Unknown,
     }
 }
 
 /// The commands between `-exec` and `;` or `{} +`.
-fn run_by_find(words: &[Word]) -> Runs {
+fn run_by_find(words: &[Word]) -> RunsInside {
     let mut all = Vec::new();
     let mut begun = None;
     let mut before = "";
@@ -507,21 +507,21 @@ fn run_by_find(words: &[Word]) -> Runs {
         before = text;
     }
     match begun {
-        Some(_) => Runs::Unknown,
-        None if all.is_empty() => Runs::Nothing,
-        None => Runs::Several(all),
+        Some(_) => RunsInside::Unknown,
+        None if all.is_empty() => RunsInside::Nothing,
+        None => RunsInside::Several(all),
     }
 }
 
 impl Wrapper {
-    fn runs(&self, words: &[Word], commands: &Commands) -> Runs {
+    fn runs(&self, words: &[Word], commands: &Commands) -> RunsInside {
         let mut at = 1usize;
         let mut operands = self.operands;
         let mut options_end = false;
         while let Some(word) = words.get(at) {
             // A glob stands for any number of words, and so for any of them being the command.
             if word.is_pattern {
-                return Runs::Unknown;
+                return RunsInside::Unknown;
             }
             let text = &*word.text;
             if !options_end && text.starts_with('-') && text.len() > 1 {
@@ -529,40 +529,40 @@ impl Wrapper {
                     options_end = true;
                 } else if self.name == "command" && matches!(text, "-v" | "-V") {
                     // It only says what the command would be.
-                    return Runs::Nothing;
+                    return RunsInside::Nothing;
                 } else if text.starts_with("--") {
                     let is_known = match text.split_once('=') {
                         Some((option, _)) => LONG_VALUES.contains(&option),
                         None => LONG_FLAGS.contains(&text),
                     };
                     if !is_known {
-                        return Runs::Unknown;
+                        return RunsInside::Unknown;
                     }
                 } else {
                     if self.name == "xargs" && replaces_names(text, words.get(at.saturating_add(1)))
                     {
-                        return Runs::Unknown;
+                        return RunsInside::Unknown;
                     }
                     match self.takes_next(text) {
                         Some(true) => at = at.saturating_add(1),
                         Some(false) => {}
-                        None => return Runs::Unknown,
+                        None => return RunsInside::Unknown,
                     }
                 }
             } else if text == "-" && self.name == "env" {
                 // An empty environment.
             } else if let Some(name) = assigned_name(text).filter(|_| self.assigns) {
                 if !commands.may_assign(name) {
-                    return Runs::Unknown;
+                    return RunsInside::Unknown;
                 }
             } else if operands > 0 {
                 operands = operands.saturating_sub(1);
             } else {
-                return Runs::Command(at);
+                return RunsInside::Command(at);
             }
             at = at.saturating_add(1);
         }
-        Runs::Nothing
+        RunsInside::Nothing
     }
 
     /// Whether a cluster of short options (`-n5`, `-rn 5`) takes the next word as its value; `None`: an unknown one.
@@ -622,7 +622,7 @@ mod tests {
             .allowing(Some(folders), vec!["TARGET".into()])
     }
 
-    fn all(expected: Verdict, samples: &[(&str, &str)]) {
+    fn all(expected: TestResult, samples: &[(&str, &str)]) {
         for (line, why) in samples {
             assert_eq!(commands().judge_line(line), expected, "{line:?}: {why}");
         }
@@ -631,7 +631,7 @@ mod tests {
     #[test]
     fn a_line_of_listed_commands_holds() {
         all(
-            Verdict::Holds,
+            TestResult::Holds,
             &[
                 ("ls", "alone"),
                 ("ls -la /tmp", "with arguments"),
@@ -717,7 +717,7 @@ mod tests {
     #[test]
     fn a_line_with_another_command_fails() {
         all(
-            Verdict::Fails,
+            TestResult::Fails,
             &[
                 ("", "no command"),
                 ("  \n# x", "no command"),
@@ -774,7 +774,7 @@ mod tests {
     #[test]
     fn what_only_a_shell_could_tell_is_unreadable() {
         all(
-            Verdict::Unreadable,
+            TestResult::Unreadable,
             &[
                 ("ls $(rm x)", "substitution"),
                 ("ls `rm x`", "backticks"),
@@ -889,32 +889,32 @@ mod tests {
         for (argv, expected, why) in [
             (
                 &["ls", "-l", "$(rm)", "; rm"][..],
-                Verdict::Holds,
+                TestResult::Holds,
                 "no shell expands it",
             ),
-            (&["/bin/ls"][..], Verdict::Holds, "by path"),
+            (&["/bin/ls"][..], TestResult::Holds, "by path"),
             (
                 &["git", "status"][..],
-                Verdict::Holds,
+                TestResult::Holds,
                 "with its first argument",
             ),
-            (&["ls -l"][..], Verdict::Fails, "a name with a space"),
-            (&["rm", "x"][..], Verdict::Fails, "another"),
-            (&[][..], Verdict::Fails, "no command"),
-            (&["X=1", "ls"][..], Verdict::Fails, "no shell assigns"),
-            (&["env", "rm"][..], Verdict::Fails, "what a wrapper runs"),
-            (&["sh", "-c", "ls | cat"][..], Verdict::Holds, "a line"),
+            (&["ls -l"][..], TestResult::Fails, "a name with a space"),
+            (&["rm", "x"][..], TestResult::Fails, "another"),
+            (&[][..], TestResult::Fails, "no command"),
+            (&["X=1", "ls"][..], TestResult::Fails, "no shell assigns"),
+            (&["env", "rm"][..], TestResult::Fails, "what a wrapper runs"),
+            (&["sh", "-c", "ls | cat"][..], TestResult::Holds, "a line"),
             (
                 &["sh", "-lc", "ls | rm"][..],
-                Verdict::Fails,
+                TestResult::Fails,
                 "a line with another",
             ),
             (
                 &["env", "PATH=/tmp", "ls"][..],
-                Verdict::Unreadable,
+                TestResult::Unreadable,
                 "where commands are found",
             ),
-            (&["ls", "\0"][..], Verdict::Unreadable, "NUL"),
+            (&["ls", "\0"][..], TestResult::Unreadable, "NUL"),
         ] {
             assert_eq!(commands().judge_argv(argv), expected, "{argv:?}: {why}");
         }
@@ -966,7 +966,7 @@ mod tests {
             after in prop::sample::select(vec!["", " x", ";ls", "|cat", " # ls", " )", "; }", "\nls", " >y"]),
         ) {
             let line = format!("{before}{name}{after}");
-            prop_assert_ne!(commands().judge_line(&line), Verdict::Holds, "{}", line);
+            prop_assert_ne!(commands().judge_line(&line), TestResult::Holds, "{}", line);
         }
     }
 }

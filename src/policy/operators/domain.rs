@@ -10,7 +10,7 @@
 use super::host::{Host, hosts};
 use super::idna::ascii_name;
 use super::ip::{Numeric, ends, ipv4, ipv6};
-use super::{OperandError, Verdict};
+use super::{OperandError, TestResult};
 use crate::wire::sorted_map::SortedSet;
 use std::net::IpAddr;
 
@@ -65,14 +65,16 @@ impl Domains {
     }
 
     /// Judges each host in a text.
-    pub(in crate::policy) fn judge(&self, text: &str, verdict: &mut dyn FnMut(Verdict)) {
+    pub(in crate::policy) fn judge(&self, text: &str, verdict: &mut dyn FnMut(TestResult)) {
         hosts(text, &mut |host| verdict(self.host(host)));
     }
 
-    fn host(&self, host: Option<Host>) -> Verdict {
+    fn host(&self, host: Option<Host>) -> TestResult {
         let is_in = match host {
-            None => return Verdict::Unreadable,
-            Some(Host::Word(word)) if !self.names.contains(&*word) => return Verdict::Unreadable,
+            None => return TestResult::Unreadable,
+            Some(Host::Word(word)) if !self.names.contains(&*word) => {
+                return TestResult::Unreadable;
+            }
             Some(Host::Word(_)) => true,
             Some(Host::Name(name)) => self.names.contains(&*name) || self.is_below(&name),
             Some(Host::V4(address)) => self.addresses.contains(&IpAddr::V4(address)),
@@ -109,7 +111,7 @@ fn help(entry: &str) -> String {
 mod tests {
     use super::*;
 
-    fn verdicts(list: &[&str], negative: bool, text: &str) -> Vec<Verdict> {
+    fn verdicts(list: &[&str], negative: bool, text: &str) -> Vec<TestResult> {
         let list: Vec<Box<str>> = list.iter().map(|entry| (*entry).into()).collect();
         let domains = Domains::parse(&list, negative).unwrap();
         let mut all = Vec::new();
@@ -117,7 +119,7 @@ mod tests {
         all
     }
 
-    fn both(list: &[&str], text: &str) -> [Verdict; 2] {
+    fn both(list: &[&str], text: &str) -> [TestResult; 2] {
         let one = |negative| match verdicts(list, negative, text).as_slice() {
             [only] => *only,
             several => panic!("{text}: {several:?}"),
@@ -125,9 +127,9 @@ mod tests {
         [one(false), one(true)]
     }
 
-    const IN: [Verdict; 2] = [Verdict::Holds, Verdict::Fails];
-    const OUT: [Verdict; 2] = [Verdict::Fails, Verdict::Holds];
-    const UNREADABLE: [Verdict; 2] = [Verdict::Unreadable; 2];
+    const IN: [TestResult; 2] = [TestResult::Holds, TestResult::Fails];
+    const OUT: [TestResult; 2] = [TestResult::Fails, TestResult::Holds];
+    const UNREADABLE: [TestResult; 2] = [TestResult::Unreadable; 2];
 
     #[test]
     fn an_entry_is_a_host_and_a_star_stands_for_what_is_below_it() {
@@ -208,9 +210,12 @@ mod tests {
         let of = |text| verdicts(&["good.com"], false, text);
         assert_eq!(
             of("a@good.com, b@evil.com"),
-            [Verdict::Holds, Verdict::Fails]
+            [TestResult::Holds, TestResult::Fails]
         );
-        assert_eq!(of("a@good.com, b@"), [Verdict::Holds, Verdict::Unreadable]);
+        assert_eq!(
+            of("a@good.com, b@"),
+            [TestResult::Holds, TestResult::Unreadable]
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `equals`, `not_equals`, `in`, `not_in`: typed, `1` is `1.0` and is not `"1"`.
 
-use super::{Side, Verdict};
+use super::{Polarity, TestResult};
 use crate::detect::fold_name;
 use crate::policy::value::Scalar;
 use crate::wire::json::Decimal;
@@ -51,7 +51,7 @@ pub(in crate::policy) struct Equality {
 }
 
 impl Equality {
-    pub(in crate::policy) fn judge(&self, value: &Scalar<'_>, side: Side) -> Verdict {
+    pub(in crate::policy) fn judge(&self, value: &Scalar<'_>, side: Polarity) -> TestResult {
         let mut same_type = false;
         let mut equal = false;
         for literal in &self.literals {
@@ -69,7 +69,7 @@ impl Equality {
                     same_type = true;
                     // A negative name must not be got around by a spelling either, so folding follows the side on
                     // which *equality* stands.
-                    let broad = (side == Side::Restricting) != self.negative;
+                    let broad = (side == Polarity::Restricting) != self.negative;
                     let actual = actual.text();
                     equal |= **exact == *actual
                         || (self.names && broad && *fold_name(&actual).trim() == **folded);
@@ -80,7 +80,7 @@ impl Equality {
         match (self.negative, same_type) {
             (false, _) => equal.into(),
             (true, true) => (!equal).into(),
-            (true, false) => Verdict::Unreadable,
+            (true, false) => TestResult::Unreadable,
         }
     }
 }

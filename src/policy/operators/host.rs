@@ -18,13 +18,13 @@ pub(super) enum Host {
 }
 
 /// Takes the hosts of a text; `None`: something stands there that can't be read as one.
-pub(super) type Found<'f> = &'f mut dyn FnMut(Option<Host>);
+pub(super) type HostVisitor<'f> = &'f mut dyn FnMut(Option<Host>);
 
 /// Longest text that is read: room for some ten thousand addresses.
 const MAX_BYTES: usize = 512 << 10;
 
 /// Calls `found` with every host in a text; at least once.
-pub(super) fn hosts(text: &str, found: Found<'_>) {
+pub(super) fn hosts(text: &str, found: HostVisitor<'_>) {
     if text.len() > MAX_BYTES {
         return found(None);
     }
@@ -69,7 +69,7 @@ pub(super) fn hosts(text: &str, found: Found<'_>) {
 
 /// A URL with tabs or line ends inside is read without them (URL Standard §4.4), unless the next line is a URL itself:
 /// then it is a list.
-fn across_lines(text: &str, found: Found<'_>) {
+fn across_lines(text: &str, found: HostVisitor<'_>) {
     if !text.contains(['\t', '\n', '\r']) || !url::begins(&without_breaks(text)) {
         return;
     }
@@ -89,7 +89,7 @@ fn without_breaks(text: &str) -> String {
 }
 
 /// An item without an address: one host, or several words that are URLs. Other words can't be read.
-fn words(item: &str, found: Found<'_>) {
+fn words(item: &str, found: HostVisitor<'_>) {
     let mut words = item.split_whitespace();
     if let (Some(word), None) = (words.next(), words.next()) {
         return bare(word, found);
@@ -108,7 +108,7 @@ fn words(item: &str, found: Found<'_>) {
 }
 
 /// A URL, or a host alone, with or without port and path.
-pub(super) fn bare(word: &str, found: Found<'_>) {
+pub(super) fn bare(word: &str, found: HostVisitor<'_>) {
     let word = word
         .strip_prefix('<')
         .and_then(|word| word.strip_suffix('>'))
@@ -150,7 +150,7 @@ pub(super) fn bare(word: &str, found: Found<'_>) {
 }
 
 /// `[2001:db8::1]:443/path`
-pub(super) fn bracketed(text: &str, found: Found<'_>) {
+pub(super) fn bracketed(text: &str, found: HostVisitor<'_>) {
     let inside = text
         .strip_prefix('[')
         .and_then(|text| text.split_once(']'))
@@ -161,7 +161,7 @@ pub(super) fn bracketed(text: &str, found: Found<'_>) {
 
 /// A host without port: an IPv4 address in any form, or a name.
 #[inline(never)]
-pub(super) fn named(host: &str, found: Found<'_>) {
+pub(super) fn named(host: &str, found: HostVisitor<'_>) {
     match mapped(host).map(|host| ipv4(&host)) {
         Some(Numeric::Yes(address, other)) => {
             found(Some(Host::V4(address)));

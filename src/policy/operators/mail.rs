@@ -5,12 +5,12 @@
 //! `evil.com!user@relay.com`, an address in a display name, every address of a source route. What is left open (a
 //! quote, a comment, an angle bracket) and encoded words inside an address can't be read.
 
-use super::host::{Found, Host, bare, named};
+use super::host::{Host, HostVisitor, bare, named};
 use super::idna::ascii_name;
 
 /// How far the first item of a list reaches: up to `,` `;` or a line end outside quotes, comments and angle brackets.
 pub(super) fn item_length(list: &str) -> usize {
-    let mut walk = Walk::default();
+    let mut walk = AddressScanner::default();
     for (at, c) in list.char_indices() {
         if walk.is_outside() && matches!(c, ',' | ';' | '\n' | '\r') {
             return at;
@@ -22,7 +22,7 @@ pub(super) fn item_length(list: &str) -> usize {
 
 /// Where a reader stands in an item.
 #[derive(Default)]
-struct Walk {
+struct AddressScanner {
     quoted: bool,
     escaped: bool,
     comments: u32,
@@ -33,7 +33,7 @@ struct Walk {
 
 /// What a character is to the one who reads an item.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
+enum CharRole {
     /// Part of a comment, or a bracket around one.
     Comment,
     /// Part of a quoted string, or a quote.
@@ -44,7 +44,7 @@ enum Role {
     Plain,
 }
 
-impl Walk {
+impl AddressScanner {
     fn is_outside(&self) -> bool {
         !self.quoted && self.comments == 0 && self.angles == 0
     }
@@ -53,13 +53,13 @@ impl Walk {
         !self.is_outside() || self.broken
     }
 
-    fn step(&mut self, c: char) -> Role {
+    fn step(&mut self, c: char) -> CharRole {
         if self.escaped {
             self.escaped = false;
             return if self.quoted {
-                Role::Quoted
+                CharRole::Quoted
             } else {
-                Role::Comment
+                CharRole::Comment
             };
         }
         if self.quoted {
@@ -68,7 +68,7 @@ impl Walk {
                 '"' => self.quoted = false,
                 _ => {}
             }
-            return Role::Quoted;
+            return CharRole::Quoted;
         }
         if self.comments > 0 {
             match c {
@@ -77,28 +77,28 @@ impl Walk {
                 ')' => self.comments = self.comments.saturating_sub(1),
                 _ => {}
             }
-            return Role::Comment;
+            return CharRole::Comment;
         }
         match c {
             '"' => {
                 self.quoted = true;
-                Role::Quoted
+                CharRole::Quoted
             }
             '(' => {
                 self.comments = 1;
-                Role::Comment
+                CharRole::Comment
             }
             '<' => {
                 self.broken |= self.angles > 0;
                 self.angles = 1;
-                Role::Angle
+                CharRole::Angle
             }
             '>' => {
                 self.broken |= self.angles == 0;
                 self.angles = 0;
-                Role::Angle
+                CharRole::Angle
             }
-            _ => Role::Plain,
+            _ => CharRole::Plain,
         }
     }
 }
@@ -107,25 +107,25 @@ impl Walk {
 const QUOTED: char = '"';
 
 /// An item without comments, with its quoted strings blotted out: what stands in angle brackets, and what around them.
-struct Item {
+struct AddressItem {
     around: String,
     angled: Vec<String>,
     is_open: bool,
 }
 
-impl Item {
-    fn of(text: &str) -> Item {
-        let mut item = Item {
+impl AddressItem {
+    fn of(text: &str) -> AddressItem {
+        let mut item = AddressItem {
             around: String::new(),
             angled: Vec::new(),
             is_open: false,
         };
-        let mut walk = Walk::default();
+        let mut walk = AddressScanner::default();
         for c in text.chars() {
             let was_quoted = walk.quoted;
             let was_angled = walk.angles > 0;
             let role = walk.step(c);
-            if role == Role::Angle {
+            if role == CharRole::Angle {
                 if walk.angles > 0 {
                     item.angled.push(String::new());
                 }
@@ -136,10 +136,10 @@ impl Item {
                 _ => &mut item.around,
             };
             match role {
-                Role::Plain => target.push(c),
-                Role::Quoted if !was_quoted => target.push(QUOTED),
+                CharRole::Plain => target.push(c),
+                CharRole::Quoted if !was_quoted => target.push(QUOTED),
                 // White space, as RFC 5322 §3.2.2 has it.
-                Role::Comment => target.push(' '),
+                CharRole::Comment => target.push(' '),
                 _ => {}
             }
         }
@@ -165,19 +165,19 @@ pub(super) fn each_item(list: &str, visit: &mut dyn FnMut(&str)) {
 }
 
 /// Every address of a list.
-pub(super) fn read_list(list: &str, found: Found<'_>) {
+pub(super) fn read_list(list: &str, found: HostVisitor<'_>) {
     each_item(list, &mut |item| read_item(item, found));
 }
 
 /// Whether an item of a list holds an address: an `@` outside quotes and comments.
 pub(super) fn is_address(item: &str) -> bool {
-    let item = Item::of(item);
+    let item = AddressItem::of(item);
     item.around.contains('@') || item.angled.iter().any(|angled| angled.contains('@'))
 }
 
 /// How many addresses an item of a list holds.
 pub(super) fn address_count(item: &str) -> u64 {
-    let item = Item::of(item);
+    let item = AddressItem::of(item);
     let angled = item
         .angled
         .iter()
@@ -192,8 +192,8 @@ pub(super) fn address_count(item: &str) -> u64 {
 }
 
 /// Every host that one item of a list may be delivered to.
-pub(super) fn read_item(text: &str, found: Found<'_>) {
-    let item = Item::of(text);
+pub(super) fn read_item(text: &str, found: HostVisitor<'_>) {
+    let item = AddressItem::of(text);
     // Some libraries decode encoded words (RFC 2047) inside an address, where none may stand.
     if item.is_open || (text.contains("=?") && text.contains("?=")) {
         found(None);
@@ -234,7 +234,7 @@ fn words(text: &str) -> impl Iterator<Item = String> {
 
 /// The addresses among the words of an item. Words without `@` are a display name where an angle bracket follows, a
 /// group's name in front of a colon, and else not readable.
-fn addresses(text: &str, strict: bool, found: Found<'_>) {
+fn addresses(text: &str, strict: bool, found: HostVisitor<'_>) {
     let (before, from_at) = text.split_once('@').unwrap_or((text, ""));
     let without_group = match before.rsplit_once(':') {
         // `friends: a@x.com, b@x.com;`
@@ -250,7 +250,7 @@ fn addresses(text: &str, strict: bool, found: Found<'_>) {
     }
 }
 
-fn address(word: &str, found: Found<'_>) {
+fn address(word: &str, found: HostVisitor<'_>) {
     let mut parts = word.split('@');
     let local = parts.next().unwrap_or_default();
     // `good.com/@evil.com` is a URL's host to one client and a local part to the other.
@@ -282,7 +282,7 @@ fn address(word: &str, found: Found<'_>) {
 
 /// What stands behind an `@`: a domain or an address literal, perhaps with a port, a path (`git@host:repository`) or the
 /// rest of a source route behind it.
-fn domain(text: &str, found: Found<'_>) {
+fn domain(text: &str, found: HostVisitor<'_>) {
     if let Some(literal) = text.strip_prefix('[') {
         let literal = literal.split_once(']').map_or("", |(literal, _)| literal);
         // RFC 5321 §4.1.3.

@@ -5,6 +5,7 @@
 
 mod cidr;
 mod command;
+mod compare;
 mod domain;
 mod equality;
 mod host;
@@ -12,7 +13,6 @@ mod idna;
 mod ip;
 mod mail;
 mod measure;
-mod order;
 mod overlap;
 mod path;
 #[cfg(not(target_arch = "wasm32"))]
@@ -25,23 +25,23 @@ mod url;
 
 pub(super) use cidr::Networks;
 pub(super) use command::Commands;
+pub(super) use compare::{Order, number};
 pub(super) use domain::Domains;
 pub(super) use equality::{Equality, Literal};
 pub(super) use measure::{address_count, character_count};
-pub(super) use order::{Order, number};
 pub(super) use overlap::{Overlap, RUNS, USUAL_RUN};
 pub(super) use path::Folders;
 #[cfg(not(target_arch = "wasm32"))]
-pub use reference::{Family, OPERATORS, Reference};
+pub use reference::{OPERATORS, OperatorFamily, Reference};
 pub(super) use sql::SqlQuestion;
-pub(super) use text::{Affix, Contains, Stands, seen};
-pub(super) use time::{Days, TimeTest, Window, WindowText, Zone, moment};
+pub(super) use text::{Affix, Contains, ContainsDynamic, seen};
+pub(super) use time::{Days, TimeTest, TimeWindow, TimeWindowText, Zone, moment};
 
 use crate::event::words;
 
 /// What an operator says about one value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum TestResult {
     /// It fits.
     Holds,
     /// It doesn't.
@@ -50,12 +50,12 @@ pub(super) enum Verdict {
     Unreadable,
 }
 
-impl From<bool> for Verdict {
+impl From<bool> for TestResult {
     fn from(holds: bool) -> Self {
         if holds {
-            Verdict::Holds
+            TestResult::Holds
         } else {
-            Verdict::Fails
+            TestResult::Fails
         }
     }
 }
@@ -83,18 +83,18 @@ impl OperandError {
 
 /// On which side a condition stands: whether it being true restricts or loosens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
+pub(super) enum Polarity {
     /// Read broadly.
     Restricting,
     /// Read narrowly.
     Loosening,
 }
 
-impl Side {
-    pub(super) fn flipped(self) -> Side {
+impl Polarity {
+    pub(super) fn flipped(self) -> Polarity {
         match self {
-            Side::Restricting => Side::Loosening,
-            Side::Loosening => Side::Restricting,
+            Polarity::Restricting => Polarity::Loosening,
+            Polarity::Loosening => Polarity::Restricting,
         }
     }
 }

@@ -7,10 +7,10 @@ use crate::wire::sort;
 pub(in crate::policy) const USUAL_RUN: usize = 12;
 
 /// The shortest text that means something as a whole.
-const SHORTEST: usize = 4;
+const MIN_RUN: usize = 4;
 
 /// Lengths of a shared text that a policy may ask for.
-pub(in crate::policy) const RUNS: std::ops::RangeInclusive<usize> = SHORTEST..=64;
+pub(in crate::policy) const RUNS: std::ops::RangeInclusive<usize> = MIN_RUN..=64;
 
 /// A text that others are compared with: the numbers of all its runs of some length, each length when it is first asked
 /// for.
@@ -37,10 +37,10 @@ impl Overlap {
     pub(in crate::policy) fn shares(&mut self, other: &str) -> bool {
         let other: Vec<char> = seen(other).trim().chars().collect();
         let length = other.len().min(self.run);
-        if length < SHORTEST || length > self.seen.len() {
+        if length < MIN_RUN || length > self.seen.len() {
             return false;
         }
-        let slot = length.saturating_sub(SHORTEST);
+        let slot = length.saturating_sub(MIN_RUN);
         if self.runs.len() <= slot {
             self.runs.resize(slot.saturating_add(1), None);
         }

@@ -17,7 +17,7 @@
 //! Out of reach: symbolic links, mounts, case-insensitive and normalising file systems, and what `*` stands for.
 
 use super::url::percent_decoded;
-use super::{OperandError, Verdict};
+use super::{OperandError, TestResult};
 use crate::wire::letter_case;
 
 /// Longest path that is read: Windows takes 32,767 characters, others far less.
@@ -35,13 +35,13 @@ pub(in crate::policy) struct Folders {
 /// A resolved path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Path {
-    root: Root,
+    root: PathRoot,
     names: Vec<Box<str>>,
 }
 
 /// Where a path begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Root {
+enum PathRoot {
     Relative,
     Absolute,
     /// A user's folder; the empty name is one's own.
@@ -54,7 +54,7 @@ enum Root {
 
 impl Path {
     fn is_windows(&self) -> bool {
-        matches!(self.root, Root::Drive(_) | Root::Server(..))
+        matches!(self.root, PathRoot::Drive(_) | PathRoot::Server(..))
     }
 
     fn is_within(&self, folder: &Path) -> bool {
@@ -87,9 +87,9 @@ impl Folders {
     }
 
     /// Judges each reading of a path.
-    pub(in crate::policy) fn judge(&self, text: &str, verdict: &mut dyn FnMut(Verdict)) {
+    pub(in crate::policy) fn judge(&self, text: &str, verdict: &mut dyn FnMut(TestResult)) {
         if text.len() > MAX_BYTES {
-            return verdict(Verdict::Unreadable);
+            return verdict(TestResult::Unreadable);
         }
         let mut seen: Vec<Option<Path>> = Vec::new();
         each_spelling(text, &mut |spelling| {
@@ -112,9 +112,9 @@ impl Folders {
         ]
     }
 
-    fn compare(&self, path: Option<&Path>) -> Verdict {
+    fn compare(&self, path: Option<&Path>) -> TestResult {
         match path {
-            None => Verdict::Unreadable,
+            None => TestResult::Unreadable,
             Some(path) => {
                 let within = self.folders.iter().any(|folder| path.is_within(folder));
                 (within != self.negative).into()
@@ -216,7 +216,7 @@ fn resolve(text: &str, backslash: Backslash) -> Option<Path> {
 }
 
 /// Splits the root off.
-fn root<'t>(text: &'t str, is_separator: &dyn Fn(char) -> bool) -> Option<(Root, &'t str)> {
+fn root<'t>(text: &'t str, is_separator: &dyn Fn(char) -> bool) -> Option<(PathRoot, &'t str)> {
     if let Some(rest) = text.strip_prefix("\\\\").filter(|_| is_separator('\\')) {
         let mut parts = rest.splitn(3, is_separator);
         let server = parts
@@ -225,18 +225,18 @@ fn root<'t>(text: &'t str, is_separator: &dyn Fn(char) -> bool) -> Option<(Root,
         let share = parts
             .next()
             .filter(|share| !matches!(*share, "" | "." | ".."))?;
-        let root = Root::Server(
+        let root = PathRoot::Server(
             letter_case::lower(server).into(),
             letter_case::lower(share).into(),
         );
         return Some((root, parts.next().unwrap_or_default()));
     }
     if let Some(rest) = text.strip_prefix(is_separator) {
-        return Some((Root::Absolute, rest));
+        return Some((PathRoot::Absolute, rest));
     }
     if let Some(rest) = text.strip_prefix('~') {
         let (user, rest) = rest.split_once(is_separator).unwrap_or((rest, ""));
-        return Some((Root::Home(user.into()), rest));
+        return Some((PathRoot::Home(user.into()), rest));
     }
     let mut chars = text.chars();
     if let (Some(letter), Some(':')) = (chars.next(), chars.next())
@@ -244,9 +244,9 @@ fn root<'t>(text: &'t str, is_separator: &dyn Fn(char) -> bool) -> Option<(Root,
     {
         // `C:x` is relative to wherever that drive stands.
         let rest = chars.as_str().strip_prefix(is_separator)?;
-        return Some((Root::Drive(letter.to_ascii_uppercase()), rest));
+        return Some((PathRoot::Drive(letter.to_ascii_uppercase()), rest));
     }
-    Some((Root::Relative, text))
+    Some((PathRoot::Relative, text))
 }
 
 /// `file:…`, and any scheme in front of a slash. One letter is a drive.
@@ -289,10 +289,10 @@ fn is_other_on_windows(name: &str) -> bool {
 fn leads_anywhere(path: &Path) -> bool {
     let mut names = path.names.iter().map(|name| &**name);
     match (&path.root, names.next(), names.next()) {
-        (Root::Absolute, Some("proc"), Some(_)) => {
+        (PathRoot::Absolute, Some("proc"), Some(_)) => {
             names.any(|name| matches!(name, "root" | "cwd" | "exe" | "fd" | "map_files"))
         }
-        (Root::Absolute, Some("dev"), Some("fd")) => true,
+        (PathRoot::Absolute, Some("dev"), Some("fd")) => true,
         _ => false,
     }
 }
@@ -302,7 +302,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn verdicts(list: &[&str], negative: bool, text: &str) -> Vec<Verdict> {
+    fn verdicts(list: &[&str], negative: bool, text: &str) -> Vec<TestResult> {
         let list: Vec<Box<str>> = list.iter().map(|entry| (*entry).into()).collect();
         let mut all = Vec::new();
         Folders::parse(&list, negative)
@@ -316,9 +316,9 @@ mod tests {
         let words: Vec<&str> = verdicts(&[folder], false, text)
             .into_iter()
             .map(|verdict| match verdict {
-                Verdict::Holds => "in",
-                Verdict::Fails => "out",
-                Verdict::Unreadable => "?",
+                TestResult::Holds => "in",
+                TestResult::Fails => "out",
+                TestResult::Unreadable => "?",
             })
             .collect();
         words.join(" ")
@@ -446,7 +446,8 @@ mod tests {
             ("C:\\data \\x", "final space"),
         ] {
             assert!(
-                verdicts(&["/data", "C:\\data", "."], false, path).contains(&Verdict::Unreadable),
+                verdicts(&["/data", "C:\\data", "."], false, path)
+                    .contains(&TestResult::Unreadable),
                 "{path:?}: {why}"
             );
         }

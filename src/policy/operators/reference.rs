@@ -2,7 +2,7 @@
 
 /// Operators that belong together.
 #[derive(Debug)]
-pub struct Family {
+pub struct OperatorFamily {
     /// The heading in the index.
     pub title: &'static str,
     /// How values are read; Markdown.
@@ -48,8 +48,8 @@ const TEXTS: &str = "a list of texts";
 const TEXT_OR_TEXTS: &str = "a text, or a list of which one is enough";
 
 /// Every operator, family by family.
-pub const OPERATORS: &[Family] = &[
-    Family {
+pub const OPERATORS: &[OperatorFamily] = &[
+    OperatorFamily {
         title: "The same value",
         reading: "\
 Values are compared with their types: `1` is `1.0` and `1e0`, and it is not `\"1\"`. Texts count letter by letter, but names of
@@ -83,7 +83,7 @@ another type `equals` and `in` are plainly false, while `not_equals` and `not_in
             ),
         ],
     },
-    Family {
+    OperatorFamily {
         title: "Being there",
         reading: "\
 Where it can be known, plainly true or false on both sides. `null`, an empty text and an empty object are there, an empty array is
@@ -96,7 +96,7 @@ not.",
             "args.cc: { exists: true }",
         )],
     },
-    Family {
+    OperatorFamily {
         title: "Numbers",
         reading: "\
 Numbers are exact decimals of any length: nothing is rounded, so that `0.1` and integers of twenty digits compare as they are written. A
@@ -136,7 +136,7 @@ read: `\"1,000\"`, `\"$5\"`, `true`, `null`, objects.",
             ),
         ],
     },
-    Family {
+    OperatorFamily {
         title: "How many",
         reading: "\
 Everything that the path gives is counted together: elements of arrays, values of a wildcard, alternatives. A text counts as the mail
@@ -176,7 +176,7 @@ the condition is missing, not zero: `if_missing` says what that counts as.",
             ),
         ],
     },
-    Family {
+    OperatorFamily {
         title: "How long",
         reading: "\
 Characters (Unicode scalar values) of each text by itself; numbers and booleans as they are written, each string in an object. `null` is
@@ -215,7 +215,7 @@ missing.",
             ),
         ],
     },
-    Family {
+    OperatorFamily {
         title: "Texts",
         reading: "\
 Where the condition restricts, the text is read as it is written and as a reader sees it: case ignored, full-width and look-alike letters
@@ -258,7 +258,7 @@ pass, whatever their number.",
             ),
         ],
     },
-    Family {
+    OperatorFamily {
         title: "Patterns and detectors",
         reading: "",
         cases: "pattern",
@@ -290,7 +290,7 @@ included. What is found is what `action: redact` replaces. [All detectors](../de
             ),
         ],
     },
-    Family {
+    OperatorFamily {
         title: "Hosts, URLs, mail addresses",
         reading: "\
 Every mail address, URL and host in the value counts, by DNS's rules (case, final dot, IDNA): display names, several addresses in one
@@ -314,7 +314,7 @@ Out of reach: what DNS answers, redirects, hosts in the query of a URL.",
             ),
         ],
     },
-    Family {
+    OperatorFamily {
         title: "Files",
         reading: "\
 A path is read in each way in which a tool may read it: as it stands, percent-decoded once and twice, trimmed and not, with `\\` as a
@@ -341,7 +341,7 @@ file systems that ignore case.",
             ),
         ],
     },
-    Family {
+    OperatorFamily {
         title: "Shell commands",
         reading: "\
 A text is a line for a POSIX shell, read with its quoting, pipes, `&&`, `;`, newlines and here-documents; an array of strings is one argv.
@@ -370,7 +370,7 @@ Not looked at: what a listed command does with its arguments; `lint` names those
             "args.command: { command_in: [ls, cat, git status] }",
         )],
     },
-    Family {
+    OperatorFamily {
         title: "Networks",
         reading: "\
 Addresses are read in every form that some system takes: decimal, octal, hexadecimal, short, IPv4 in IPv6, in brackets, with port or zone,
@@ -385,7 +385,7 @@ what DNS answers is out of reach: `localhost` included.",
             "args.url: { cidr_in: [10.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16] }",
         )],
     },
-    Family {
+    OperatorFamily {
         title: "SQL",
         reading: "\
 A text is read by its tokens, as each of three families of servers reads it (PostgreSQL and the standard, MySQL, SQL Server), and every
@@ -421,7 +421,7 @@ number; an expression or a placeholder can't be read.",
             ),
         ],
     },
-    Family {
+    OperatorFamily {
         title: "Times of day",
         reading: "\
 Windows are half-open, so that 17:00 is outside of `09:00-17:00`; one that ends before it begins goes over midnight and belongs to the day
@@ -449,7 +449,7 @@ is not known counts for the strict side.",
             ),
         ],
     },
-    Family {
+    OperatorFamily {
         title: "Moments",
         reading: "\
 Compared to the nanosecond, whatever the offset that either is written with. A time that is not known counts for the strict side.",
@@ -469,7 +469,7 @@ Compared to the nanosecond, whatever the offset that either is written with. A t
             ),
         ],
     },
-    Family {
+    OperatorFamily {
         title: "Text that was seen before",
         reading: "\
 Where it restricts, a run of 12 characters (`length_at_least`) that both texts share as a reader sees them is enough, and a text that is
@@ -482,7 +482,7 @@ shorter counts as a whole from 4 characters on. Where it loosens, all of the val
             "args.body: { overlaps: { earlier: { event: tool_result, tool: read_secret } } }",
         )],
     },
-    Family {
+    OperatorFamily {
         title: "Items of a list",
         reading: "\
 The conditions inside name the item's own members. A single object is a list of one; what is no object can't be looked into.",
@@ -494,7 +494,7 @@ The conditions inside name the item's own members. A single object is a list of 
             "args.items: { any_item: { price: { greater_than: 100 }, currency: EUR } }",
         )],
     },
-    Family {
+    OperatorFamily {
         title: "The conversation",
         reading: "\
 A request holds the conversation so far, and nothing else is remembered: whoever can change the request can change the history, so an

@@ -117,7 +117,7 @@ enum Redirect {
 
 /// A here-document whose lines come after the line's end.
 #[derive(Debug)]
-struct Document {
+struct HereDocument {
     end: String,
     strips_tabs: bool,
     is_quoted: bool,
@@ -309,7 +309,7 @@ impl Lexer<'_> {
     }
 
     /// Takes the lines of a here-document; not readable if they expand anything or never end.
-    fn here_document(&mut self, document: &Document) -> Option<()> {
+    fn here_document(&mut self, document: &HereDocument) -> Option<()> {
         loop {
             self.chars.peek()?;
             let mut line = String::new();
@@ -368,7 +368,7 @@ struct Parser {
     has_prefix: bool,
     expected: Expected,
     depth: u32,
-    documents: Vec<Document>,
+    documents: Vec<HereDocument>,
 }
 
 impl Parser {
@@ -378,7 +378,7 @@ impl Parser {
                 self.expected = Expected::Command;
                 let is_written = match kind {
                     Redirect::Document { strips_tabs } => {
-                        self.documents.push(Document {
+                        self.documents.push(HereDocument {
                             end: word.text,
                             strips_tabs,
                             is_quoted: word.was_quoted,

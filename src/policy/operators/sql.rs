@@ -24,11 +24,11 @@ mod summary;
 mod token;
 mod words;
 
-use super::{OperandError, Verdict};
+use super::{OperandError, TestResult};
 use crate::wire::letter_case;
 use crate::wire::sorted_map::SortedSet;
 use rows::Rows;
-use statement::{Findings, Table};
+use statement::{SqlFindings, TableRef};
 use token::{Dialect, tokens};
 use words::{OPAQUE_VERBS, OTHER_VERBS, RESERVED_VERBS};
 
@@ -105,14 +105,14 @@ impl SqlQuestion {
     }
 
     /// Judges each verb, table or statement of a text.
-    pub(in crate::policy) fn judge(&self, text: &str, verdict: &mut dyn FnMut(Verdict)) {
+    pub(in crate::policy) fn judge(&self, text: &str, verdict: &mut dyn FnMut(TestResult)) {
         if text.len() > MAX_BYTES {
-            return verdict(Verdict::Unreadable);
+            return verdict(TestResult::Unreadable);
         }
-        let mut seen: Vec<Findings> = Vec::with_capacity(Dialect::ALL.len());
+        let mut seen: Vec<SqlFindings> = Vec::with_capacity(Dialect::ALL.len());
         for dialect in Dialect::ALL {
             match tokens(text, dialect).and_then(|tokens| statement::read(&tokens)) {
-                None => verdict(Verdict::Unreadable),
+                None => verdict(TestResult::Unreadable),
                 Some(findings) if seen.contains(&findings) => {}
                 Some(findings) => {
                     self.answer(&findings, verdict);
@@ -122,7 +122,7 @@ impl SqlQuestion {
         }
     }
 
-    fn answer(&self, findings: &Findings, verdict: &mut dyn FnMut(Verdict)) {
+    fn answer(&self, findings: &SqlFindings, verdict: &mut dyn FnMut(TestResult)) {
         match self {
             SqlQuestion::Verbs(verbs) => {
                 for verb in &findings.verbs {
@@ -130,45 +130,45 @@ impl SqlQuestion {
                         || (verb.selects_all && verbs.contains(SELECT_ALL));
                     let is_opaque = verb.is_unknown || OPAQUE_VERBS.contains(&&*verb.word);
                     verdict(match (is_listed, is_opaque) {
-                        (true, _) => Verdict::Holds,
-                        (false, true) => Verdict::Unreadable,
-                        (false, false) => Verdict::Fails,
+                        (true, _) => TestResult::Holds,
+                        (false, true) => TestResult::Unreadable,
+                        (false, false) => TestResult::Fails,
                     });
                 }
             }
             SqlQuestion::Tables(tables) => {
                 if findings.is_opaque {
-                    verdict(Verdict::Unreadable);
+                    verdict(TestResult::Unreadable);
                 }
                 for table in &findings.tables {
                     verdict(compare(table, tables));
                 }
                 if findings.tables.is_empty() {
-                    verdict(Verdict::Fails);
+                    verdict(TestResult::Fails);
                 }
             }
             SqlQuestion::MoreRowsThan(most) => {
                 for rows in &findings.rows {
                     verdict(match rows {
                         Rows::Most(rows) => (rows > most).into(),
-                        Rows::All => Verdict::Holds,
-                        Rows::Unknown => Verdict::Unreadable,
+                        Rows::All => TestResult::Holds,
+                        Rows::Unknown => TestResult::Unreadable,
                     });
                 }
                 if findings.rows.is_empty() {
-                    verdict(Verdict::Fails);
+                    verdict(TestResult::Fails);
                 }
             }
         }
     }
 }
 
-fn compare(table: &Table, listed: &[Vec<Box<str>>]) -> Verdict {
+fn compare(table: &TableRef, listed: &[Vec<Box<str>>]) -> TestResult {
     let name: Vec<&str> = table.parts.iter().map(String::as_str).collect();
     let mut all = if table.is_function {
-        Verdict::Unreadable
+        TestResult::Unreadable
     } else {
-        Verdict::Fails
+        TestResult::Fails
     };
     // BigQuery takes a whole path in one pair of quotes, others a name with dots.
     let inner = name.iter().flat_map(|part| part.split('.'));
@@ -178,12 +178,12 @@ fn compare(table: &Table, listed: &[Vec<Box<str>>]) -> Verdict {
     for entry in listed {
         let entry: Vec<&str> = entry.iter().map(|part| &**part).collect();
         if entry == name {
-            return Verdict::Holds;
+            return TestResult::Holds;
         }
         let may_be =
             |name: &[&str]| !name.is_empty() && (entry.ends_with(name) || name.ends_with(&entry));
         if may_be(&name) || may_be(&split) {
-            all = Verdict::Unreadable;
+            all = TestResult::Unreadable;
         }
     }
     all

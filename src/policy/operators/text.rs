@@ -1,7 +1,7 @@
 //! `contains*`, `starts_with`, `ends_with`: as written where that loosens; case, disguises and the kind and length of white
 //! space ignored where it restricts.
 
-use super::Side;
+use super::Polarity;
 use crate::detect::View;
 use crate::detect::literals::squeezed;
 use crate::policy::scan::each_view;
@@ -44,7 +44,7 @@ impl Affix {
         }
     }
 
-    pub(in crate::policy) fn judge(&self, text: &str, side: Side) -> bool {
+    pub(in crate::policy) fn judge(&self, text: &str, side: Polarity) -> bool {
         let fits = |text: &str, needle: &str| {
             if self.at_end {
                 text.ends_with(needle)
@@ -55,7 +55,7 @@ impl Affix {
         if self.needles.iter().any(|needle| fits(text, &needle.exact)) {
             return true;
         }
-        if side == Side::Loosening {
+        if side == Polarity::Loosening {
             return false;
         }
         let lower = letter_case::lower(text);
@@ -88,23 +88,23 @@ impl Needle {
 
 /// `contains`, `contains_any`, `contains_all` with texts that another field holds.
 #[derive(Clone, Debug)]
-pub(in crate::policy) struct Stands {
+pub(in crate::policy) struct ContainsDynamic {
     needles: Vec<Needle>,
     all: bool,
 }
 
-impl Stands {
+impl ContainsDynamic {
     /// None for an empty text, which stands everywhere.
-    pub(in crate::policy) fn new(needles: &[Box<str>], all: bool) -> Option<Stands> {
+    pub(in crate::policy) fn new(needles: &[Box<str>], all: bool) -> Option<ContainsDynamic> {
         let Affix { needles, .. } = Affix::new(needles, false);
         let is_empty = |needle: &Needle| needle.exact.trim().is_empty() || !needle.is_shown();
         let is_sound = !needles.is_empty() && !needles.iter().any(is_empty);
-        is_sound.then_some(Stands { needles, all })
+        is_sound.then_some(ContainsDynamic { needles, all })
     }
 
-    pub(in crate::policy) fn judge(&self, text: &str, side: Side) -> bool {
+    pub(in crate::policy) fn judge(&self, text: &str, side: Polarity) -> bool {
         let mut readings = vec![text.to_owned()];
-        if side == Side::Restricting {
+        if side == Polarity::Restricting {
             readings.push(letter_case::lower(text));
             readings.push(squeezed_lower(text));
             each_view(text, &mut |view| readings.push(squeezed_lower(view.text())));
@@ -112,7 +112,7 @@ impl Stands {
         let stands = |needle: &Needle| {
             readings.iter().any(|reading| {
                 reading.contains(&*needle.exact)
-                    || (side == Side::Restricting && reading.contains(&*needle.seen))
+                    || (side == Polarity::Restricting && reading.contains(&*needle.seen))
             })
         };
         match self.all {

@@ -8,8 +8,8 @@
 //! A moment is written with its offset (RFC 3339): `2026-01-31T09:00:00+01:00`. `not_before` holds from it on, `not_after`
 //! up to and with it. Leap seconds are not known: `23:59:60` is the second that follows `23:59:59`.
 
-use super::Verdict;
-use crate::policy::zones::Changes;
+use super::TestResult;
+use crate::policy::zones::OffsetChanges;
 use crate::wire::letter_case;
 
 const DAY: i64 = 86_400;
@@ -19,7 +19,7 @@ const NANOSECONDS: u64 = 1_000_000_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::policy) enum TimeTest {
     /// It is in one of these windows, or (`false`) in none.
-    Within(Vec<(Window, Zone)>, bool),
+    Within(Vec<(TimeWindow, Zone)>, bool),
     /// In nanoseconds since 1970.
     NotBefore(i128),
     NotAfter(i128),
@@ -31,12 +31,12 @@ pub(in crate::policy) enum Zone {
     /// So many seconds from UTC.
     Fixed(i32),
     /// By a table.
-    Changing(Changes),
+    Changing(OffsetChanges),
 }
 
 /// A span of the day on some days of the week.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::policy) struct Window {
+pub(in crate::policy) struct TimeWindow {
     days: Days,
     /// Seconds of the day.
     start: i64,
@@ -49,7 +49,7 @@ pub(in crate::policy) struct Days(u8);
 
 /// A window as a text has it: what it doesn't say stands beside it, or nowhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::policy) struct WindowText {
+pub(in crate::policy) struct TimeWindowText {
     pub(in crate::policy) days: Option<Days>,
     pub(in crate::policy) start: i64,
     pub(in crate::policy) end: i64,
@@ -58,7 +58,7 @@ pub(in crate::policy) struct WindowText {
 
 impl TimeTest {
     /// Judges a time in nanoseconds since 1970.
-    pub(in crate::policy) fn judge(&self, time: u64) -> Verdict {
+    pub(in crate::policy) fn judge(&self, time: u64) -> TestResult {
         match self {
             TimeTest::NotBefore(moment) => (i128::from(time) >= *moment).into(),
             TimeTest::NotAfter(moment) => (i128::from(time) <= *moment).into(),
@@ -77,7 +77,7 @@ impl TimeTest {
                 if is_known {
                     (!inside).into()
                 } else {
-                    Verdict::Unreadable
+                    TestResult::Unreadable
                 }
             }
         }
@@ -109,9 +109,9 @@ impl Zone {
     }
 }
 
-impl Window {
-    pub(in crate::policy) fn new(text: &WindowText, days: Days) -> Window {
-        Window {
+impl TimeWindow {
+    pub(in crate::policy) fn new(text: &TimeWindowText, days: Days) -> TimeWindow {
+        TimeWindow {
             days,
             start: text.start,
             end: text.end,
@@ -197,9 +197,9 @@ fn clock(text: &str) -> Option<i64> {
     fits.then_some(seconds)
 }
 
-impl WindowText {
+impl TimeWindowText {
     /// `09:00-17:00`, `mon-fri 09:00-17:00`, `mon-fri 09:00-17:00 Europe/Berlin`.
-    pub(in crate::policy) fn parse(text: &str) -> Option<WindowText> {
+    pub(in crate::policy) fn parse(text: &str) -> Option<TimeWindowText> {
         let mut window = None;
         let mut days = None;
         let mut zone = None;
@@ -212,7 +212,7 @@ impl WindowText {
             }
         }
         let (start, end) = window?;
-        Some(WindowText {
+        Some(TimeWindowText {
             days,
             start,
             end,
@@ -337,9 +337,9 @@ mod tests {
     }
 
     fn inside(window: &str, zone_name: &str) -> TimeTest {
-        let text = WindowText::parse(window).unwrap_or_else(|| panic!("{window}"));
+        let text = TimeWindowText::parse(window).unwrap_or_else(|| panic!("{window}"));
         let days = text.days.unwrap_or(Days::ALL);
-        TimeTest::Within(vec![(Window::new(&text, days), zone(zone_name))], true)
+        TimeTest::Within(vec![(TimeWindow::new(&text, days), zone(zone_name))], true)
     }
 
     fn all(window: &str, zone: &str, samples: &[(&str, bool, &str)]) {
@@ -347,7 +347,7 @@ mod tests {
         for (time, expected, why) in samples {
             assert_eq!(
                 test.judge(nanoseconds_at(time)),
-                Verdict::from(*expected),
+                TestResult::from(*expected),
                 "{time} in {window} {zone}: {why}"
             );
         }
@@ -488,15 +488,18 @@ mod tests {
     fn beyond_the_table_the_time_can_not_be_told() {
         let test = inside("09:00-17:00", "Europe/Berlin");
         let late = nanoseconds_at("2050-01-01T12:00:00Z");
-        assert_eq!(test.judge(late), Verdict::Unreadable);
-        assert_eq!(inside("09:00-17:00", "+01:00").judge(late), Verdict::Holds);
+        assert_eq!(test.judge(late), TestResult::Unreadable);
+        assert_eq!(
+            inside("09:00-17:00", "+01:00").judge(late),
+            TestResult::Holds
+        );
     }
 
     #[test]
     fn outside_is_what_is_in_no_window() {
         let windows = ["mon-fri 09:00-17:00", "sat 10:00-14:00"].map(|window| {
-            let text = WindowText::parse(window).unwrap();
-            (Window::new(&text, text.days.unwrap()), zone("UTC"))
+            let text = TimeWindowText::parse(window).unwrap();
+            (TimeWindow::new(&text, text.days.unwrap()), zone("UTC"))
         });
         let outside = TimeTest::Within(windows.to_vec(), false);
         for (time, expected) in [
@@ -508,7 +511,7 @@ mod tests {
         ] {
             assert_eq!(
                 outside.judge(nanoseconds_at(time)),
-                Verdict::from(expected),
+                TestResult::from(expected),
                 "{time}"
             );
         }
@@ -545,7 +548,7 @@ mod tests {
             "09:0-17:00",
             "+9:00-17:00",
         ] {
-            assert_eq!(WindowText::parse(text), None, "{text:?}");
+            assert_eq!(TimeWindowText::parse(text), None, "{text:?}");
         }
         for text in ["", "mo", "mond", "mon-", "mon--fri", "1"] {
             assert_eq!(Days::parse(text), None, "{text:?}");
@@ -592,9 +595,9 @@ mod tests {
         #[test]
         fn a_week_of_windows_agrees_with_a_plain_reading(second in 0i64..4_000_000_000, start in 0i64..24, length in 1i64..24, days in 1u8..0x80, hours in -12i32..=14) {
             let end = (start + length) % 24;
-            let text = WindowText { days: None, start: start * 3_600, end: end * 3_600, zone: None };
+            let text = TimeWindowText { days: None, start: start * 3_600, end: end * 3_600, zone: None };
             prop_assume!(text.start != text.end);
-            let window = Window::new(&text, Days(days));
+            let window = TimeWindow::new(&text, Days(days));
             let zone = Zone::Fixed(hours * 3_600);
             let verdict = TimeTest::Within(vec![(window, zone)], true).judge(u64::try_from(second).unwrap() * NANOSECONDS);
             // Go back hour by hour to the one in which a window could have begun.
@@ -605,12 +608,12 @@ mod tests {
                 let (day, of_day) = (begun.div_euclid(24), begun.rem_euclid(24));
                 of_day == start && (days >> (day + 3).rem_euclid(7)) & 1 == 1
             });
-            prop_assert_eq!(verdict, Verdict::from(held));
+            prop_assert_eq!(verdict, TestResult::from(held));
         }
 
         #[test]
         fn no_text_is_too_odd(text in "[0-9TZ:+. a-z-]{0,30}") {
-            let _ = (WindowText::parse(&text), Days::parse(&text), Zone::fixed(&text), moment(&text));
+            let _ = (TimeWindowText::parse(&text), Days::parse(&text), Zone::fixed(&text), moment(&text));
         }
     }
 }

@@ -5,7 +5,7 @@
 //! because of a backslash in the authority, that host counts as well; so does the domain of a URL that is a mail address
 //! to whoever takes it for one (`https://good.com/@evil.com`).
 
-use super::host::{Found, Host, bracketed, named};
+use super::host::{Host, HostVisitor, bracketed, named};
 use super::idna::ascii_name;
 use super::ip::{Numeric, ipv4};
 use super::mail;
@@ -74,7 +74,7 @@ pub(super) fn length(text: &str) -> usize {
 }
 
 /// The hosts of a URL.
-pub(super) fn read(url: &str, found: Found<'_>) {
+pub(super) fn read(url: &str, found: HostVisitor<'_>) {
     let (scheme, rest) = split_scheme(url).unwrap_or(("https", url));
     if scheme.eq_ignore_ascii_case("mailto") {
         return mailto(rest, found);
@@ -108,7 +108,7 @@ pub(super) fn read(url: &str, found: Found<'_>) {
 }
 
 /// `file://server/share` has a host, `file:///etc` and everything else here has none.
-fn without_special_host(scheme: &str, rest: &str, found: Found<'_>) {
+fn without_special_host(scheme: &str, rest: &str, found: HostVisitor<'_>) {
     let rest = rest
         .strip_prefix("//")
         .filter(|_| scheme.eq_ignore_ascii_case("file"));
@@ -122,7 +122,7 @@ fn without_special_host(scheme: &str, rest: &str, found: Found<'_>) {
 }
 
 /// `user:password@host:port`
-fn authority_host(authority: &str, found: Found<'_>) {
+fn authority_host(authority: &str, found: HostVisitor<'_>) {
     let host_and_port = authority
         .rsplit_once('@')
         .map_or(authority, |(_, host)| host);
@@ -141,7 +141,7 @@ fn authority_host(authority: &str, found: Found<'_>) {
 }
 
 /// RFC 6068: addresses in the path and in the fields `to`, `cc`, `bcc`.
-fn mailto(rest: &str, found: Found<'_>) {
+fn mailto(rest: &str, found: HostVisitor<'_>) {
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     let query = query.split('#').next().unwrap_or_default();
     let fields = query.split('&').filter_map(|field| {

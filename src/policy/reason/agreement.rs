@@ -1,9 +1,9 @@
 //! Proofs, tried on random policies and random events: whatever is called proved, never true or without effect agrees with
 //! what the policies decide. Limits may be exceeded or not, approvals be given or not: each such world is tried.
 
-use super::relation::{Outcome, Proofs, rank};
-use crate::policy::case::{Case, Described, describe};
-use crate::policy::{Decision, Moment, Policy, lint, load_with_zones, parse_yaml};
+use super::relation::{FullOutcome, Proofs, rank};
+use crate::policy::sample_event::{SampleEvent, SampleExchange, describe};
+use crate::policy::{Decision, EvaluationPhase, Policy, lint, load_with_zones, parse_yaml};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -239,7 +239,7 @@ fn condition(dice: &mut Dice, kind: &str, depth: usize) -> String {
 
 /// A rule, in parts that can be changed one by one.
 #[derive(Clone, Debug, PartialEq)]
-struct Rule {
+struct RandomRule {
     kind: &'static str,
     matches: Vec<&'static str>,
     when: Option<String>,
@@ -272,10 +272,10 @@ const MATCHES: &[&str] = &[
     "agent: a",
 ];
 
-impl Rule {
-    fn any(dice: &mut Dice) -> Rule {
+impl RandomRule {
+    fn any(dice: &mut Dice) -> RandomRule {
         let kind = dice.pick(KINDS);
-        let mut rule = Rule {
+        let mut rule = RandomRule {
             kind,
             matches: Vec::new(),
             when: None,
@@ -428,7 +428,7 @@ impl Rule {
 
     /// What its limit counts.
     fn counted(&self) -> String {
-        let Rule {
+        let RandomRule {
             kind,
             matches,
             when,
@@ -447,19 +447,19 @@ impl Rule {
 
 /// A document, in parts that can be changed one by one.
 #[derive(Clone, Debug, PartialEq)]
-struct Written {
+struct RandomDocument {
     mode: &'static str,
     defaults: Vec<String>,
     whom: &'static str,
     applies_to: &'static str,
     list: &'static str,
-    rules: Vec<Rule>,
+    rules: Vec<RandomRule>,
 }
 
-impl Written {
-    fn any(dice: &mut Dice, rules: usize) -> Written {
+impl RandomDocument {
+    fn any(dice: &mut Dice, rules: usize) -> RandomDocument {
         let count = dice.roll(rules) + 1;
-        let mut document = Written {
+        let mut document = RandomDocument {
             mode: dice.pick(&["", "", "", "mode: observe, ", "mode: { all: observe }, "]),
             defaults: Vec::new(),
             whom: dice.pick(&[
@@ -472,7 +472,7 @@ impl Written {
             ]),
             applies_to: dice.pick(&["", "", "", "applies_to: { paths: [\"/v1/*\"] }, "]),
             list: dice.pick(&["a", "a, b", "b, c"]),
-            rules: (0..count).map(|_| Rule::any(dice)).collect(),
+            rules: (0..count).map(|_| RandomRule::any(dice)).collect(),
         };
         document.change_defaults(dice);
         document
@@ -503,7 +503,7 @@ impl Written {
     fn change(&mut self, dice: &mut Dice) {
         let at = dice.roll(self.rules.len().max(1));
         match dice.roll(12) {
-            0 => self.rules.push(Rule::any(dice)),
+            0 => self.rules.push(RandomRule::any(dice)),
             1 => self.change_defaults(dice),
             2 => self.list = dice.pick(&["a", "a, b", "b, c"]),
             3 => self.mode = dice.pick(&["", "mode: observe, "]),
@@ -562,14 +562,14 @@ impl Written {
 
 /// One document, or several.
 #[derive(Clone, Debug, PartialEq)]
-struct Policies(Vec<Written>);
+struct Policies(Vec<RandomDocument>);
 
 impl Policies {
     fn any(dice: &mut Dice) -> Policies {
         let count = dice.pick(&[1, 1, 1, 2, 3]);
         Policies(
             (0..count)
-                .map(|_| Written::any(dice, if count == 1 { 4 } else { 2 }))
+                .map(|_| RandomDocument::any(dice, if count == 1 { 4 } else { 2 }))
                 .collect(),
         )
     }
@@ -582,7 +582,7 @@ impl Policies {
                 0 if other.0.len() > 1 => {
                     other.0.remove(at);
                 }
-                1 if other.0.len() > 1 => other.0.push(Written::any(dice, 2)),
+                1 if other.0.len() > 1 => other.0.push(RandomDocument::any(dice, 2)),
                 _ => other.0[at].change(dice),
             }
         }
@@ -793,19 +793,19 @@ fn event(dice: &mut Dice) -> String {
 /// What a policy does with an event, where approvals are given to some rules.
 fn outcome(
     policy: &Policy,
-    described: &(Described, crate::event::Facts),
+    described: &(SampleEvent, crate::event::Facts),
     granted: Option<(u64, &Policies)>,
-) -> Option<Outcome> {
+) -> Option<FullOutcome> {
     let (event, facts) = described.clone();
-    let case = Case::new(&[event], facts, policy).ok()?;
+    let case = SampleExchange::new(&[event], facts, policy).ok()?;
     case.seen_by(policy, |context| {
-        let mut outcome = Outcome::under(policy, &case, context)?;
+        let mut outcome = FullOutcome::under(policy, &case, context)?;
         let Some((world, written)) = granted else {
             return Some(outcome);
         };
         // With a token, a rule that asks opens the gate in place of asking.
         let event = case.reading.events.first()?;
-        let judgement = policy.judge(event, context, Moment::Whole);
+        let judgement = policy.judge(event, context, EvaluationPhase::Whole);
         let asks = |only_enforced: bool| -> Vec<bool> {
             judgement
                 .held
@@ -840,12 +840,12 @@ fn refusal(action: &str) -> usize {
 }
 
 /// Whether one outcome refuses as strictly as another.
-fn is_as_strict(one: &Outcome, other: &Outcome) -> bool {
+fn is_as_strict(one: &FullOutcome, other: &FullOutcome) -> bool {
     refusal(one.told.action) >= refusal(other.told.action)
         && refusal(one.told.would) >= refusal(other.told.would)
 }
 
-fn is_alike(one: &Outcome, other: &Outcome) -> bool {
+fn is_alike(one: &FullOutcome, other: &FullOutcome) -> bool {
     one.told.action == other.told.action
         && one.told.would == other.told.would
         && one.told.effects == other.told.effects
@@ -928,7 +928,7 @@ fn quoted(message: &str) -> Vec<usize> {
 /// What lint says never holds, is repeated or decides nothing.
 fn lint_agrees(seed: u64) -> Result<(), TestCaseError> {
     let dice = &mut Dice(seed);
-    let mut document = Written::any(dice, 4);
+    let mut document = RandomDocument::any(dice, 4);
     document.mode = "";
     // Two rules that are nearly the same are what lint speaks of.
     if dice.one_in(2) {

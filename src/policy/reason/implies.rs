@@ -1,11 +1,11 @@
 //! Proofs that one rule holds whenever another does. `false` means that no proof was found, not that there is none.
 
-use super::meaning::{Ask, Formula, Literal, Range, RuleMeaning};
+use super::meaning::{Formula, Range, RuleMeaning, TestLiteral, TestOperand};
 use crate::detect::{Confidence, fold_name, select};
 use crate::event::Kind;
 use crate::policy::decide::missing_fits;
-use crate::policy::glob::{Glob, Reading};
-use crate::policy::operators::{Side, Verb};
+use crate::policy::glob::{Glob, GlobReading};
+use crate::policy::operators::{Polarity, Verb};
 use crate::policy::rule::Action;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,7 +43,7 @@ pub(in crate::policy) fn formula_implies(a: &Formula, b: &Formula) -> bool {
     }
 }
 
-fn literal_implies(a: &Literal, b: &Literal) -> bool {
+fn literal_implies(a: &TestLiteral, b: &TestLiteral) -> bool {
     match (a.negated, b.negated) {
         (false, false) => holds_with(a, b),
         // Where the second holds, the first does; so where the first fails, the second fails.
@@ -53,52 +53,63 @@ fn literal_implies(a: &Literal, b: &Literal) -> bool {
 }
 
 /// Whether `b` is true wherever `a` is, `negated` aside.
-fn holds_with(a: &Literal, b: &Literal) -> bool {
+fn holds_with(a: &TestLiteral, b: &TestLiteral) -> bool {
     if a.field != b.field || a.quantifier != b.quantifier {
         return false;
     }
     // What fits as it is read narrowly fits broadly as well.
-    let no_narrower = a.side == b.side || (a.side, b.side) == (Side::Loosening, Side::Restricting);
+    let no_narrower =
+        a.side == b.side || (a.side, b.side) == (Polarity::Loosening, Polarity::Restricting);
     let missing = !fits_missing(a) || fits_missing(b);
     no_narrower && missing && (a.ask == b.ask || asks_less(&a.ask, &b.ask))
 }
 
 /// Whether a value that is not there fits.
-fn fits_missing(literal: &Literal) -> bool {
+fn fits_missing(literal: &TestLiteral) -> bool {
     let is_negative = match &literal.ask {
-        Ask::NotIn(_) => true,
-        Ask::AllOf(verb, _) | Ask::OneOf(verb, _) | Ask::Other(verb, _) => verb.is_negative(),
-        Ask::Keyed { verb, .. } => verb.is_negative(),
+        TestOperand::NotIn(_) => true,
+        TestOperand::AllOf(verb, _) | TestOperand::OneOf(verb, _) | TestOperand::Other(verb, _) => {
+            verb.is_negative()
+        }
+        TestOperand::Keyed { verb, .. } => verb.is_negative(),
         // Never missing: it is there or not, and that is what is asked.
-        Ask::Exists(_) | Ask::Earlier { .. } | Ask::Limit(_) => return false,
+        TestOperand::Exists(_) | TestOperand::Earlier { .. } | TestOperand::Limit(_) => {
+            return false;
+        }
         _ => false,
     };
     missing_fits(literal.outer, literal.side, literal.if_missing, is_negative)
 }
 
 /// Whether every value that fits the first question fits the second, read alike.
-fn asks_less(a: &Ask, b: &Ask) -> bool {
+fn asks_less(a: &TestOperand, b: &TestOperand) -> bool {
     match (a, b) {
-        (Ask::In(a), Ask::In(b)) => a.is_subset(b),
+        (TestOperand::In(a), TestOperand::In(b)) => a.is_subset(b),
         // Of nothing at all no type is told, which is no answer.
-        (Ask::NotIn(a), Ask::NotIn(b)) => {
+        (TestOperand::NotIn(a), TestOperand::NotIn(b)) => {
             b.is_subset(a) && all_texts(a) && all_texts(b) && (!b.is_empty() || a.is_empty())
         }
-        (Ask::In(values), Ask::Globs(globs)) => values.iter().all(|value| {
+        (TestOperand::In(values), TestOperand::Globs(globs)) => values.iter().all(|value| {
             value
                 .strip_prefix("s:")
                 .is_some_and(|text| globs.iter().any(|glob| fits_every_way(glob, text)))
         }),
-        (Ask::Globs(a), Ask::Globs(b)) => {
+        (TestOperand::Globs(a), TestOperand::Globs(b)) => {
             a.iter().all(|one| b.iter().any(|other| covers(other, one)))
         }
-        (Ask::Order(a), Ask::Order(b))
-        | (Ask::Count(a), Ask::Count(b))
-        | (Ask::Length(a), Ask::Length(b)) => within(a, b),
-        (Ask::OneOf(Verb::Detects, a), Ask::OneOf(Verb::Detects, b)) => finds_less(a, b),
-        (Ask::OneOf(verb, a), Ask::OneOf(other, b)) => verb == other && a.is_subset(b),
-        (Ask::AllOf(verb, a), Ask::AllOf(other, b)) => verb == other && b.is_subset(a),
-        (Ask::RowsOver(a), Ask::RowsOver(b)) => a >= b,
+        (TestOperand::Order(a), TestOperand::Order(b))
+        | (TestOperand::Count(a), TestOperand::Count(b))
+        | (TestOperand::Length(a), TestOperand::Length(b)) => within(a, b),
+        (TestOperand::OneOf(Verb::Detects, a), TestOperand::OneOf(Verb::Detects, b)) => {
+            finds_less(a, b)
+        }
+        (TestOperand::OneOf(verb, a), TestOperand::OneOf(other, b)) => {
+            verb == other && a.is_subset(b)
+        }
+        (TestOperand::AllOf(verb, a), TestOperand::AllOf(other, b)) => {
+            verb == other && b.is_subset(a)
+        }
+        (TestOperand::RowsOver(a), TestOperand::RowsOver(b)) => a >= b,
         _ => false,
     }
 }
@@ -133,7 +144,8 @@ fn fits_every_way(glob: &str, text: &str) -> bool {
         return false;
     };
     let folded = glob.folded(|literal| fold_name(literal).into_owned());
-    glob.matches(text, Reading::Narrow) && folded.matches(fold_name(text).trim(), Reading::Broad)
+    glob.matches(text, GlobReading::Narrow)
+        && folded.matches(fold_name(text).trim(), GlobReading::Broad)
 }
 
 fn within(a: &Range, b: &Range) -> bool {
@@ -187,7 +199,7 @@ fn detectors(names: &BTreeSet<String>) -> Option<BTreeMap<u16, Confidence>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::among::Among;
+    use super::super::implication_index::ImplicationIndex;
     use super::super::meaning::Meaning;
     use super::*;
     use crate::policy::{load_with_zones, parse_yaml};
@@ -208,7 +220,7 @@ mod tests {
 
     /// Whether one rule is proved from the other: alike if they are compared and if it is looked for.
     fn implies(a: &RuleMeaning, b: &RuleMeaning) -> bool {
-        let found = Among::of([b].into_iter()).implied_by(a, &|_| true);
+        let found = ImplicationIndex::of([b].into_iter()).implied_by(a, &|_| true);
         assert_eq!(found.is_some(), rule_implies(a, b), "{a:?} ⟹ {b:?}");
         found.is_some()
     }
@@ -384,7 +396,7 @@ mod tests {
             .collect();
         let open = "  - { id: all, match: { event: tool_call }, action: deny }\n  - { id: some, match: { tool: \"t*\" }, action: deny }\n";
         let rules = rules(&format!("{text}{open}"));
-        let among = Among::of(rules.iter());
+        let among = ImplicationIndex::of(rules.iter());
         for one in &rules {
             for (at, other) in rules.iter().enumerate() {
                 let found = among.implied_by(one, &|place| place == at).is_some();

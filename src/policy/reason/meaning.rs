@@ -2,14 +2,14 @@
 
 use super::sample::ask_of_texts;
 use crate::event::Kind;
-use crate::policy::compile::Chapter;
+use crate::policy::compile::CompiledDocument;
 use crate::policy::condition::{Condition, Earlier, Operand, Quantifier, Test};
 use crate::policy::document::{AppliesTo, Document, List};
 use crate::policy::explain::{compiled_to, parts};
 use crate::policy::field::Kinds;
 use crate::policy::glob::Glob;
-use crate::policy::node::{Data, Node};
-use crate::policy::operators::{Side, Verb};
+use crate::policy::node::{Node, NodeValue};
+use crate::policy::operators::{Polarity, Verb};
 use crate::policy::rule::{Action, IfMissing, MatchItem, Rule};
 use crate::policy::{Approval, CompiledRule, Limit, Policy};
 use crate::wire::json::Decimal;
@@ -22,15 +22,15 @@ pub(in crate::policy) struct Meaning {
 }
 
 /// A document among those that decide.
-pub(in crate::policy) struct Part<'p> {
-    pub(in crate::policy) chapter: &'p Chapter,
+pub(in crate::policy) struct GuardedDocument<'p> {
+    pub(in crate::policy) chapter: &'p CompiledDocument,
     /// When it takes part; no condition if that is always so.
     pub(in crate::policy) guard: Formula,
     /// Its rules, as if it always did.
     pub(in crate::policy) meaning: Meaning,
 }
 
-impl Part<'_> {
+impl GuardedDocument<'_> {
     /// Its rules: that the document takes part is one more condition of each.
     pub(in crate::policy) fn guarded(&self) -> Vec<RuleMeaning> {
         let mut rules = self.meaning.rules.clone();
@@ -38,7 +38,7 @@ impl Part<'_> {
             // What a limit counts are the events of its document.
             let guard = &self.guard;
             rule.formula.each_mut(&mut |literal| {
-                if let Ask::Limit(limit) = &mut literal.ask {
+                if let TestOperand::Limit(limit) = &mut literal.ask {
                     limit.push_str(&guard.normal());
                 }
             });
@@ -71,26 +71,26 @@ pub(in crate::policy) struct RuleMeaning {
 pub(in crate::policy) enum Formula {
     All(Vec<Formula>),
     Any(Vec<Formula>),
-    Literal(Literal),
+    Literal(TestLiteral),
 }
 
 /// A test of one field, or its denial.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::policy) struct Literal {
+pub(in crate::policy) struct TestLiteral {
     pub(in crate::policy) negated: bool,
     /// The side on which the test is read.
-    pub(in crate::policy) side: Side,
+    pub(in crate::policy) side: Polarity,
     /// The side of the condition that it is part of.
-    pub(in crate::policy) outer: Side,
+    pub(in crate::policy) outer: Polarity,
     pub(in crate::policy) if_missing: Option<IfMissing>,
     pub(in crate::policy) field: String,
     pub(in crate::policy) quantifier: Option<Quantifier>,
-    pub(in crate::policy) ask: Ask,
+    pub(in crate::policy) ask: TestOperand,
 }
 
 /// What is asked of a field.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::policy) enum Ask {
+pub(in crate::policy) enum TestOperand {
     /// One of these values, each with its type: `s:abc`, `n:100`.
     In(BTreeSet<String>),
     NotIn(BTreeSet<String>),
@@ -133,24 +133,24 @@ pub(in crate::policy) struct Range {
     pub(in crate::policy) high: Option<(Decimal, bool)>,
 }
 
-impl Ask {
+impl TestOperand {
     /// The question for each of several values alone.
-    pub(super) fn single(&self) -> Vec<Ask> {
+    pub(super) fn single(&self) -> Vec<TestOperand> {
         let single = |text: &String| BTreeSet::from([text.clone()]);
-        let each = |texts: &BTreeSet<String>, ask: &dyn Fn(BTreeSet<String>) -> Ask| {
+        let each = |texts: &BTreeSet<String>, ask: &dyn Fn(BTreeSet<String>) -> TestOperand| {
             texts.iter().map(|text| ask(single(text))).collect()
         };
         match self {
-            Ask::In(texts) | Ask::NotIn(texts) => each(texts, &Ask::In),
-            Ask::Globs(texts) => each(texts, &Ask::Globs),
-            Ask::OneOf(verb, texts) => each(texts, &|text| Ask::OneOf(*verb, text)),
-            Ask::AllOf(Verb::DomainNotIn, texts) => {
-                each(texts, &|text| Ask::OneOf(Verb::DomainIn, text))
+            TestOperand::In(texts) | TestOperand::NotIn(texts) => each(texts, &TestOperand::In),
+            TestOperand::Globs(texts) => each(texts, &TestOperand::Globs),
+            TestOperand::OneOf(verb, texts) => each(texts, &|text| TestOperand::OneOf(*verb, text)),
+            TestOperand::AllOf(Verb::DomainNotIn, texts) => {
+                each(texts, &|text| TestOperand::OneOf(Verb::DomainIn, text))
             }
-            Ask::AllOf(Verb::PathNotWithin, texts) => {
-                each(texts, &|text| Ask::OneOf(Verb::PathWithin, text))
+            TestOperand::AllOf(Verb::PathNotWithin, texts) => {
+                each(texts, &|text| TestOperand::OneOf(Verb::PathWithin, text))
             }
-            Ask::Keyed { verb, lists, .. } => {
+            TestOperand::Keyed { verb, lists, .. } => {
                 let asks = lists.values().map(|texts| ask_of_texts(*verb, texts));
                 asks.flat_map(|ask| ask.single()).collect()
             }
@@ -159,7 +159,7 @@ impl Ask {
     }
 }
 
-impl Literal {
+impl TestLiteral {
     /// Everything but what is asked.
     fn frame(&self) -> String {
         format!(
@@ -171,20 +171,20 @@ impl Literal {
 
 impl Meaning {
     /// The documents that decide.
-    pub(in crate::policy) fn parts_of(policy: &Policy) -> Vec<Part<'_>> {
+    pub(in crate::policy) fn parts_of(policy: &Policy) -> Vec<GuardedDocument<'_>> {
         Meaning::chapters_of(policy, false)
     }
 
     /// Those that are only tried out.
-    pub(in crate::policy) fn shadows_of(policy: &Policy) -> Vec<Part<'_>> {
+    pub(in crate::policy) fn shadows_of(policy: &Policy) -> Vec<GuardedDocument<'_>> {
         Meaning::chapters_of(policy, true)
     }
 
-    fn chapters_of(policy: &Policy, are_shadows: bool) -> Vec<Part<'_>> {
+    fn chapters_of(policy: &Policy, are_shadows: bool) -> Vec<GuardedDocument<'_>> {
         parts(policy)
             .zip(&policy.chapters)
             .filter(|(_, chapter)| chapter.is_shadow == are_shadows)
-            .map(|((document, compiled), chapter)| Part {
+            .map(|((document, compiled), chapter)| GuardedDocument {
                 chapter,
                 guard: guard(document, chapter),
                 meaning: Meaning::of_part(document, compiled),
@@ -193,8 +193,8 @@ impl Meaning {
     }
 
     /// All rules of some documents.
-    pub(in crate::policy) fn of(parts: &[Part<'_>]) -> Meaning {
-        let rules = parts.iter().flat_map(Part::guarded).collect();
+    pub(in crate::policy) fn of(parts: &[GuardedDocument<'_>]) -> Meaning {
+        let rules = parts.iter().flat_map(GuardedDocument::guarded).collect();
         Meaning { rules }
     }
 
@@ -258,8 +258,10 @@ impl Formula {
             Formula::All(parts) => joined("all", parts),
             Formula::Any(parts) => joined("any", parts),
             Formula::Literal(literal) => match &literal.ask {
-                Ask::AnyItem(inner) => format!("{} item {}", literal.frame(), inner.normal()),
-                Ask::Earlier {
+                TestOperand::AnyItem(inner) => {
+                    format!("{} item {}", literal.frame(), inner.normal())
+                }
+                TestOperand::Earlier {
                     kind,
                     formula,
                     count,
@@ -274,7 +276,7 @@ impl Formula {
     }
 
     /// Calls `visit` with every literal.
-    pub(in crate::policy) fn each<'f>(&'f self, visit: &mut dyn FnMut(&'f Literal)) {
+    pub(in crate::policy) fn each<'f>(&'f self, visit: &mut dyn FnMut(&'f TestLiteral)) {
         match self {
             Formula::All(parts) | Formula::Any(parts) => {
                 for part in parts {
@@ -286,7 +288,7 @@ impl Formula {
     }
 
     /// Calls `change` with every literal.
-    fn each_mut(&mut self, change: &mut dyn FnMut(&mut Literal)) {
+    fn each_mut(&mut self, change: &mut dyn FnMut(&mut TestLiteral)) {
         match self {
             Formula::All(parts) | Formula::Any(parts) => {
                 for part in parts {
@@ -340,24 +342,24 @@ impl Formula {
     }
 }
 
-fn side_of(action: Action) -> Side {
+fn side_of(action: Action) -> Polarity {
     match action {
-        Action::Allow => Side::Loosening,
-        _ => Side::Restricting,
+        Action::Allow => Polarity::Loosening,
+        _ => Polarity::Restricting,
     }
 }
 
 /// When a document takes part: for whom it is, read broadly, and in a set what it applies to.
-fn guard(document: &Document, chapter: &Chapter) -> Formula {
-    let side = Side::Restricting;
-    let reader = Reader {
+fn guard(document: &Document, chapter: &CompiledDocument) -> Formula {
+    let side = Polarity::Restricting;
+    let reader = MeaningReader {
         document,
         outer: side,
         if_missing: None,
     };
     let mut parts = reader.matches(&document.audience, side);
     if !chapter.is_alone && document.applies_to != AppliesTo::default() {
-        let scope = Ask::Other(Verb::Glob, format!("{:?}", document.applies_to));
+        let scope = TestOperand::Other(Verb::Glob, format!("{:?}", document.applies_to));
         parts.push(reader.literal("applies_to", None, scope, side, false));
     }
     Formula::All(parts)
@@ -365,7 +367,7 @@ fn guard(document: &Document, chapter: &Chapter) -> Formula {
 
 fn holds(rule: &Rule, document: &Document) -> Formula {
     let side = side_of(rule.action);
-    let reader = Reader {
+    let reader = MeaningReader {
         document,
         outer: side,
         if_missing: rule.if_missing,
@@ -376,7 +378,7 @@ fn holds(rule: &Rule, document: &Document) -> Formula {
     }
     if let Some(unless) = &rule.unless {
         let side = side.flipped();
-        let reader = Reader {
+        let reader = MeaningReader {
             outer: side,
             ..reader
         };
@@ -388,14 +390,14 @@ fn holds(rule: &Rule, document: &Document) -> Formula {
     // It counts the events that the rest of the rule holds for.
     let counted = Formula::all(parts.clone()).normal();
     let kinds: Vec<&str> = rule.kinds.iter().map(Kind::word).collect();
-    let ask = Ask::Limit(format!("{} {kinds:?} {counted} ", limited(limit)));
+    let ask = TestOperand::Limit(format!("{} {kinds:?} {counted} ", limited(limit)));
     parts.push(reader.literal("limit", None, ask, side, false));
     Formula::all(parts)
 }
 
 /// The conditions of a rule as they are written, each part sorted.
 fn shape(rule: &Rule, document: &Document) -> String {
-    fn of(condition: &Condition, side: Side, reader: &Reader<'_>) -> String {
+    fn of(condition: &Condition, side: Polarity, reader: &MeaningReader<'_>) -> String {
         let joined = |word: &str, list: &[Condition]| {
             let parts: BTreeSet<String> =
                 list.iter().map(|inner| of(inner, side, reader)).collect();
@@ -409,7 +411,7 @@ fn shape(rule: &Rule, document: &Document) -> String {
         }
     }
     let side = side_of(rule.action);
-    let reader = Reader {
+    let reader = MeaningReader {
         document,
         outer: side,
         if_missing: rule.if_missing,
@@ -420,14 +422,14 @@ fn shape(rule: &Rule, document: &Document) -> String {
     format!("{matches} {when:?} {unless:?}")
 }
 
-struct Reader<'d> {
+struct MeaningReader<'d> {
     document: &'d Document,
-    outer: Side,
+    outer: Polarity,
     if_missing: Option<IfMissing>,
 }
 
-impl Reader<'_> {
-    fn condition(&self, condition: &Condition, side: Side, negated: bool) -> Formula {
+impl MeaningReader<'_> {
+    fn condition(&self, condition: &Condition, side: Polarity, negated: bool) -> Formula {
         let each = |list: &[Condition]| -> Vec<Formula> {
             list.iter()
                 .map(|inner| self.condition(inner, side, negated))
@@ -443,7 +445,7 @@ impl Reader<'_> {
             (Condition::Not(inner), _) => self.condition(inner, side.flipped(), !negated),
             (Condition::Test(test), _) => self.test(test, side, negated),
             (Condition::AnyItem { list, condition }, _) => {
-                let ask = Ask::AnyItem(Box::new(self.condition(condition, side, false)));
+                let ask = TestOperand::AnyItem(Box::new(self.condition(condition, side, false)));
                 self.literal(&list.field.name(), None, ask, side, negated)
             }
             (Condition::Earlier(earlier), _) => {
@@ -453,34 +455,34 @@ impl Reader<'_> {
         }
     }
 
-    fn matches(&self, items: &[MatchItem], side: Side) -> Vec<Formula> {
+    fn matches(&self, items: &[MatchItem], side: Polarity) -> Vec<Formula> {
         items
             .iter()
             .map(|item| {
                 let texts: BTreeSet<String> = item.values.iter().map(ToString::to_string).collect();
                 let ask = if texts.iter().any(|text| Glob::is_glob(text)) {
-                    Ask::Globs(texts)
+                    TestOperand::Globs(texts)
                 } else {
-                    Ask::In(texts.iter().map(|text| format!("s:{text}")).collect())
+                    TestOperand::In(texts.iter().map(|text| format!("s:{text}")).collect())
                 };
                 self.literal(&item.mention.field.name(), None, ask, side, false)
             })
             .collect()
     }
 
-    fn earlier(&self, earlier: &Earlier, side: Side) -> Ask {
+    fn earlier(&self, earlier: &Earlier, side: Polarity) -> TestOperand {
         let mut parts = self.matches(&earlier.matches, side);
         if let Some(condition) = &earlier.condition {
             parts.push(self.condition(condition, side, false));
         }
-        Ask::Earlier {
+        TestOperand::Earlier {
             kind: earlier.kind,
             formula: Box::new(Formula::all(parts)),
             count: (earlier.at_least, earlier.in_a_row),
         }
     }
 
-    fn test(&self, test: &Test, side: Side, negated: bool) -> Formula {
+    fn test(&self, test: &Test, side: Polarity, negated: bool) -> Formula {
         let name = test.mention.field.name();
         let literals = test
             .checks
@@ -501,16 +503,16 @@ impl Reader<'_> {
         &self,
         field: &str,
         quantifier: Option<Quantifier>,
-        ask: Ask,
-        side: Side,
+        ask: TestOperand,
+        side: Polarity,
         negated: bool,
     ) -> Formula {
         // Where nothing can be missing for the worse, the word about it says nothing.
         let if_missing = match self.outer {
-            Side::Restricting => self.if_missing,
-            Side::Loosening => None,
+            Polarity::Restricting => self.if_missing,
+            Polarity::Loosening => None,
         };
-        Formula::Literal(Literal {
+        Formula::Literal(TestLiteral {
             negated,
             side,
             outer: self.outer,
@@ -521,12 +523,12 @@ impl Reader<'_> {
         })
     }
 
-    fn ask(&self, verb: Verb, operand: &Operand, side: Side) -> Ask {
+    fn ask(&self, verb: Verb, operand: &Operand, side: Polarity) -> TestOperand {
         match operand {
             Operand::Value(node) => ask_of(verb, &items(node)),
             Operand::List(name, _) => match self.document.lists.get(name) {
                 Some(List::Plain(nodes)) => ask_of(verb, &nodes.iter().collect::<Vec<_>>()),
-                _ => Ask::Other(verb, format!("list {name}")),
+                _ => TestOperand::Other(verb, format!("list {name}")),
             },
             Operand::KeyedList(name, key, _) => {
                 let lists = match self.document.lists.get(name) {
@@ -538,7 +540,7 @@ impl Reader<'_> {
                         .collect(),
                     _ => BTreeMap::new(),
                 };
-                Ask::Keyed {
+                TestOperand::Keyed {
                     verb,
                     key: key.field.name(),
                     lists,
@@ -554,14 +556,16 @@ impl Reader<'_> {
                     .into_iter()
                     .map(|node| node.as_ref().map(written).unwrap_or_default())
                     .collect();
-                Ask::Other(verb, format!("{windows:?} {beside:?}"))
+                TestOperand::Other(verb, format!("{windows:?} {beside:?}"))
             }
-            Operand::Field(mention) => Ask::Other(verb, format!("field {}", mention.field.name())),
+            Operand::Field(mention) => {
+                TestOperand::Other(verb, format!("field {}", mention.field.name()))
+            }
             Operand::Earlier(earlier) => {
-                Ask::Other(verb, format!("{:?}", self.earlier(earlier, side)))
+                TestOperand::Other(verb, format!("{:?}", self.earlier(earlier, side)))
             }
             Operand::Overlap { with, run } => {
-                Ask::Other(verb, format!("{:?} {run}", self.ask(verb, with, side)))
+                TestOperand::Other(verb, format!("{:?} {run}", self.ask(verb, with, side)))
             }
             Operand::Commands {
                 commands,
@@ -570,7 +574,7 @@ impl Reader<'_> {
             } => {
                 let beside = [redirect, variables].map(|node| node.as_ref().map(written));
                 let commands = self.ask(verb, commands, side);
-                Ask::Other(verb, format!("{commands:?} {beside:?}"))
+                TestOperand::Other(verb, format!("{commands:?} {beside:?}"))
             }
         }
     }
@@ -578,12 +582,12 @@ impl Reader<'_> {
 
 fn items(node: &Node) -> Vec<&Node> {
     match &node.data {
-        Data::List(items) => items.iter().collect(),
+        NodeValue::List(items) => items.iter().collect(),
         _ => vec![node],
     }
 }
 
-fn ask_of(verb: Verb, items: &[&Node]) -> Ask {
+fn ask_of(verb: Verb, items: &[&Node]) -> TestOperand {
     let range = |low: Option<bool>, high: Option<bool>| {
         let end = |included: Option<bool>| Some((number(items.first()?)?, included?));
         Range {
@@ -601,35 +605,35 @@ fn ask_of(verb: Verb, items: &[&Node]) -> Ask {
         "greater_than" | "at_least" | "less_than" | "at_most" | "between"
     ) || matches!(verb, Verb::CountEquals | Verb::LengthEquals);
     if is_order && (items.len() != bounds || items.iter().any(|node| number(node).is_none())) {
-        return Ask::Other(verb, format!("{texts:?}"));
+        return TestOperand::Other(verb, format!("{texts:?}"));
     }
     match verb {
-        Verb::Equals | Verb::In => Ask::In(texts),
-        Verb::NotEquals | Verb::NotIn => Ask::NotIn(texts),
-        Verb::Exists => Ask::Exists(matches!(
+        Verb::Equals | Verb::In => TestOperand::In(texts),
+        Verb::NotEquals | Verb::NotIn => TestOperand::NotIn(texts),
+        Verb::Exists => TestOperand::Exists(matches!(
             items.first().map(|node| &node.data),
-            Some(Data::Bool(true))
+            Some(NodeValue::Bool(true))
         )),
-        Verb::GreaterThan => Ask::Order(range(Some(false), None)),
-        Verb::AtLeast => Ask::Order(range(Some(true), None)),
-        Verb::LessThan => Ask::Order(range(None, Some(false))),
-        Verb::AtMost => Ask::Order(range(None, Some(true))),
-        Verb::Between => Ask::Order(Range {
+        Verb::GreaterThan => TestOperand::Order(range(Some(false), None)),
+        Verb::AtLeast => TestOperand::Order(range(Some(true), None)),
+        Verb::LessThan => TestOperand::Order(range(None, Some(false))),
+        Verb::AtMost => TestOperand::Order(range(None, Some(true))),
+        Verb::Between => TestOperand::Order(Range {
             low: items.first().and_then(|node| Some((number(node)?, true))),
             high: items.get(1).and_then(|node| Some((number(node)?, true))),
         }),
-        Verb::CountGreaterThan => Ask::Count(range(Some(false), None)),
-        Verb::CountAtLeast => Ask::Count(range(Some(true), None)),
-        Verb::CountLessThan => Ask::Count(range(None, Some(false))),
-        Verb::CountAtMost => Ask::Count(range(None, Some(true))),
-        Verb::CountEquals => Ask::Count(range(Some(true), Some(true))),
-        Verb::LengthGreaterThan => Ask::Length(range(Some(false), None)),
-        Verb::LengthAtLeast => Ask::Length(range(Some(true), None)),
-        Verb::LengthLessThan => Ask::Length(range(None, Some(false))),
-        Verb::LengthAtMost => Ask::Length(range(None, Some(true))),
-        Verb::LengthEquals => Ask::Length(range(Some(true), Some(true))),
-        Verb::Glob => Ask::Globs(plain_texts(items)),
-        Verb::Contains => Ask::OneOf(Verb::ContainsAny, plain_texts(items)),
+        Verb::CountGreaterThan => TestOperand::Count(range(Some(false), None)),
+        Verb::CountAtLeast => TestOperand::Count(range(Some(true), None)),
+        Verb::CountLessThan => TestOperand::Count(range(None, Some(false))),
+        Verb::CountAtMost => TestOperand::Count(range(None, Some(true))),
+        Verb::CountEquals => TestOperand::Count(range(Some(true), Some(true))),
+        Verb::LengthGreaterThan => TestOperand::Length(range(Some(false), None)),
+        Verb::LengthAtLeast => TestOperand::Length(range(Some(true), None)),
+        Verb::LengthLessThan => TestOperand::Length(range(None, Some(false))),
+        Verb::LengthAtMost => TestOperand::Length(range(None, Some(true))),
+        Verb::LengthEquals => TestOperand::Length(range(Some(true), Some(true))),
+        Verb::Glob => TestOperand::Globs(plain_texts(items)),
+        Verb::Contains => TestOperand::OneOf(Verb::ContainsAny, plain_texts(items)),
         Verb::ContainsAny
         | Verb::StartsWith
         | Verb::EndsWith
@@ -639,28 +643,28 @@ fn ask_of(verb: Verb, items: &[&Node]) -> Ask {
         | Verb::CommandIn
         | Verb::CidrIn
         | Verb::SqlVerbIn
-        | Verb::SqlTableIn => Ask::OneOf(verb, plain_texts(items)),
+        | Verb::SqlTableIn => TestOperand::OneOf(verb, plain_texts(items)),
         Verb::ContainsAll | Verb::DomainNotIn | Verb::PathNotWithin => {
-            Ask::AllOf(verb, plain_texts(items))
+            TestOperand::AllOf(verb, plain_texts(items))
         }
         Verb::SqlLimitGreaterThan => {
             let rows = items.first().and_then(|node| number(node));
             match rows.and_then(|rows| rows.to_string().parse().ok()) {
-                Some(rows) => Ask::RowsOver(rows),
-                None => Ask::Other(verb, format!("{texts:?}")),
+                Some(rows) => TestOperand::RowsOver(rows),
+                None => TestOperand::Other(verb, format!("{texts:?}")),
             }
         }
         Verb::Detects => detects(items),
-        _ => Ask::Other(verb, format!("{texts:?}")),
+        _ => TestOperand::Other(verb, format!("{texts:?}")),
     }
 }
 
 /// `detects: NAME`, a list, or `{ types, confidence }`.
-fn detects(items: &[&Node]) -> Ask {
+fn detects(items: &[&Node]) -> TestOperand {
     let mut names = BTreeSet::new();
     for item in items {
         match &item.data {
-            Data::Map(_) => {
+            NodeValue::Map(_) => {
                 let types = item.get("types").map(self::items).unwrap_or_default();
                 let confidence = item
                     .get("confidence")
@@ -673,12 +677,12 @@ fn detects(items: &[&Node]) -> Ask {
             _ => names.extend(item.text().map(|name| format!("{name} medium"))),
         }
     }
-    Ask::OneOf(Verb::Detects, names)
+    TestOperand::OneOf(Verb::Detects, names)
 }
 
 fn number(node: &Node) -> Option<Decimal> {
     match &node.data {
-        Data::Number(text) => Decimal::parse(text),
+        NodeValue::Number(text) => Decimal::parse(text),
         _ => None,
     }
 }
@@ -687,7 +691,7 @@ fn plain_texts(items: &[&Node]) -> BTreeSet<String> {
     items
         .iter()
         .map(|item| match &item.data {
-            Data::String(text) => text.to_string(),
+            NodeValue::String(text) => text.to_string(),
             _ => written(item),
         })
         .collect()
@@ -698,8 +702,8 @@ fn texts(items: &[&Node]) -> BTreeSet<String> {
     items
         .iter()
         .map(|item| match &item.data {
-            Data::String(text) => format!("s:{text}"),
-            Data::Number(text) => match Decimal::parse(text) {
+            NodeValue::String(text) => format!("s:{text}"),
+            NodeValue::Number(text) => match Decimal::parse(text) {
                 Some(number) => format!("n:{number}"),
                 None => format!("n:{text}"),
             },

@@ -6,7 +6,7 @@
 
 #[cfg(test)]
 mod agreement;
-mod among;
+mod implication_index;
 mod implies;
 mod meaning;
 mod pattern;
@@ -14,8 +14,8 @@ mod relation;
 mod sample;
 mod search;
 
-pub(super) use among::Among;
+pub(super) use implication_index::ImplicationIndex;
 pub(super) use implies::{formula_implies, rule_implies};
-pub(super) use meaning::{Ask, Formula, Literal, Meaning, Range, RuleMeaning};
-pub use relation::{Answer, Difference, ListChange, Told, Witness, compare};
+pub(super) use meaning::{Formula, Meaning, Range, RuleMeaning, TestLiteral, TestOperand};
+pub use relation::{Difference, ListChange, PolicyOutcome, Proof, Witness, compare};
 pub(super) use search::{Candidate, together};

@@ -4,7 +4,7 @@ use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 /// Longest text that is made.
-const LONGEST: usize = 4096;
+const MAX_PATTERN_BYTES: usize = 4096;
 
 /// A short text that fits a pattern, as far as its looks around (`\b`, `^`) allow; whoever uses it has to try. Other ways lead
 /// to other texts, where the pattern leaves a choice: another alternative, another letter, more repetitions.
@@ -31,7 +31,7 @@ fn write(hir: &Hir, way: usize, out: &mut Vec<u8>) -> Option<()> {
                 .saturating_add(u32::try_from(way).unwrap_or(0));
             for _ in 0..more.min(repetition.max.unwrap_or(more)) {
                 write(&repetition.sub, way, out)?;
-                if out.len() > LONGEST {
+                if out.len() > MAX_PATTERN_BYTES {
                     return None;
                 }
             }

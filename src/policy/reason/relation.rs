@@ -1,11 +1,12 @@
 //! How two policies relate: what is proved, what an event shows, what stays open.
 
-use super::among::Among;
+use super::implication_index::ImplicationIndex;
 use super::implies::formula_implies;
-use super::meaning::{Ask, Formula, Literal, Meaning, Part, RuleMeaning, approval};
+use super::meaning::{
+    Formula, GuardedDocument, Meaning, RuleMeaning, TestLiteral, TestOperand, approval,
+};
 use super::search::{Candidate, candidates};
 use crate::event::{Kind, Known, Redaction};
-use crate::policy::case::{Case, settle, written as written_case};
 use crate::policy::condition::Quantifier;
 use crate::policy::decide::{Context, Decision};
 use crate::policy::detectors::written as written_detectors;
@@ -13,9 +14,10 @@ use crate::policy::document::{Default, DefaultAction, Document, List};
 use crate::policy::explain::written;
 use crate::policy::field::Kinds;
 use crate::policy::node::Node;
-use crate::policy::operators::Side;
+use crate::policy::operators::Polarity;
 use crate::policy::rule::Action;
-use crate::policy::{Moment, Policy};
+use crate::policy::sample_event::{SampleExchange, settle, written as written_case};
+use crate::policy::{EvaluationPhase, Policy};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most events that are judged in search of a witness.
@@ -29,7 +31,7 @@ const MOST_PARTS: usize = 32;
 
 /// An answer that is right wherever it is not `Unknown`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum Proof {
     /// Proved of every event.
     Yes,
     /// A witness shows it.
@@ -38,13 +40,13 @@ pub enum Answer {
     Unknown,
 }
 
-impl Answer {
+impl Proof {
     /// The word for output.
     pub fn word(self) -> &'static str {
         match self {
-            Answer::Yes => "yes",
-            Answer::No => "no",
-            Answer::Unknown => "unknown",
+            Proof::Yes => "yes",
+            Proof::No => "no",
+            Proof::Unknown => "unknown",
         }
     }
 }
@@ -55,14 +57,14 @@ pub struct Witness {
     /// The event and its exchange, as a test file writes them.
     pub case: Node,
     /// What the old policy does.
-    pub old: Told,
+    pub old: PolicyOutcome,
     /// What the new one does.
-    pub new: Told,
+    pub new: PolicyOutcome,
 }
 
 /// What a policy does with an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct PolicyOutcome {
     /// `allow`, `redact`, `require_approval`, `deny`.
     pub action: &'static str,
     /// The same if everything were enforced.
@@ -88,11 +90,11 @@ pub struct ListChange {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
     /// Whether they do the same with every event.
-    pub same: Answer,
+    pub same: Proof,
     /// Whether everything that the old one refuses is refused as strictly by the new one.
-    pub keeps: Answer,
+    pub keeps: Proof,
     /// Whether everything that the new one refuses was refused as strictly by the old one.
-    pub adds_nothing: Answer,
+    pub adds_nothing: Proof,
     /// An event that is done something else with.
     pub differs: Option<Witness>,
     /// An event that the new policy lets through further than the old one.
@@ -131,7 +133,7 @@ impl Proofs {
             };
         }
         let (old_parts, new_parts) = (Meaning::parts_of(old), Meaning::parts_of(new));
-        let effects = |parts: &[Part<'_>]| effects(&Meaning::of(parts));
+        let effects = |parts: &[GuardedDocument<'_>]| effects(&Meaning::of(parts));
         let is_open = !settings(old, new).is_empty();
         let keeps = !is_open && refuses_as_much(&old_parts, &new_parts);
         let adds_nothing = !is_open && refuses_as_much(&new_parts, &old_parts);
@@ -183,8 +185,8 @@ pub fn compare(old: &Policy, new: &Policy) -> Difference {
     difference
 }
 
-fn proved(yes: bool) -> Answer {
-    if yes { Answer::Yes } else { Answer::Unknown }
+fn proved(yes: bool) -> Proof {
+    if yes { Proof::Yes } else { Proof::Unknown }
 }
 
 /// Settings beside rules, lists and defaults that decide something, or that the record shows.
@@ -279,7 +281,7 @@ fn list_values(document: &Document) -> BTreeMap<String, BTreeSet<String>> {
 }
 
 /// What the gates of a document do by default, and whether that is enforced.
-fn defaults(part: &Part<'_>) -> Vec<(DefaultAction, bool)> {
+fn defaults(part: &GuardedDocument<'_>) -> Vec<(DefaultAction, bool)> {
     let defaults = &part.chapter.defaults;
     [
         defaults.request,
@@ -308,7 +310,7 @@ fn strictness(action: DefaultAction) -> u8 {
 }
 
 /// Documents, each as a text; in another order they decide alike.
-fn wholes(parts: &[Part<'_>]) -> Vec<String> {
+fn wholes(parts: &[GuardedDocument<'_>]) -> Vec<String> {
     let mut wholes: Vec<String> = parts
         .iter()
         .map(|part| {
@@ -329,8 +331,8 @@ fn wholes(parts: &[Part<'_>]) -> Vec<String> {
 }
 
 /// The gates that some document closes by default.
-fn closed_gates(parts: &[Part<'_>]) -> BTreeSet<String> {
-    let of_part = |part: &Part<'_>| -> Vec<String> {
+fn closed_gates(parts: &[GuardedDocument<'_>]) -> BTreeSet<String> {
+    let of_part = |part: &GuardedDocument<'_>| -> Vec<String> {
         let closed = defaults(part).into_iter().enumerate();
         closed
             .filter(|(_, (action, _))| *action != DefaultAction::Allow)
@@ -373,7 +375,7 @@ fn only_in(one: &Meaning, other: &Meaning) -> Vec<Box<str>> {
 }
 
 /// A proof that whatever `a` refuses, `b` refuses at least as strictly: as things are enforced, and if everything were.
-fn refuses_as_much(a: &[Part<'_>], b: &[Part<'_>]) -> bool {
+fn refuses_as_much(a: &[GuardedDocument<'_>], b: &[GuardedDocument<'_>]) -> bool {
     let (a_rules, b_rules) = (Meaning::of(a), Meaning::of(b));
     [true, false].into_iter().all(|only_enforced| {
         let take = |meaning: &Meaning, actions: &[Action]| -> Vec<RuleMeaning> {
@@ -388,7 +390,7 @@ fn refuses_as_much(a: &[Part<'_>], b: &[Part<'_>]) -> bool {
         let each = |of: &[RuleMeaning], within: &[RuleMeaning]| {
             // Most rules of two policies are the same: only the others are compared with all.
             let known = normal_forms(within);
-            let among = Among::of(within.iter());
+            let among = ImplicationIndex::of(within.iter());
             of.iter()
                 .all(|one| known.contains(&one.normal()) || is_covered(one, &among, MOST_SPLITS))
         };
@@ -403,11 +405,11 @@ fn refuses_as_much(a: &[Part<'_>], b: &[Part<'_>]) -> bool {
         let a_redacts = take(&a_rules, &[Action::Redact]);
         let b_redacts = take(&b_rules, &[Action::Redact]);
         let known = normal_forms(&b_redacts);
-        let among = Among::of(b_deny.iter());
+        let among = ImplicationIndex::of(b_deny.iter());
         let redacts = a_redacts
             .iter()
             .all(|one| known.contains(&one.normal()) || is_implied(one, &among));
-        let closed = |part: &Part<'_>| -> Vec<u8> {
+        let closed = |part: &GuardedDocument<'_>| -> Vec<u8> {
             defaults(part)
                 .into_iter()
                 .map(|(action, enforced)| match enforced || !only_enforced {
@@ -425,7 +427,7 @@ fn refuses_as_much(a: &[Part<'_>], b: &[Part<'_>]) -> bool {
             let a_closed = closed(a);
             let a_opens = take(&a.meaning, &opens);
             let known = exact(&a_opens);
-            let among = Among::of(a_opens.iter());
+            let among = ImplicationIndex::of(a_opens.iter());
             // Behind a closed gate, whatever `b` opens, `a` opens.
             let behind = kinds_behind(&a_closed);
             let hides = a.chapter.defaults.tool_offer.action == DefaultAction::Hide;
@@ -437,7 +439,7 @@ fn refuses_as_much(a: &[Part<'_>], b: &[Part<'_>]) -> bool {
                     .filter(|rule| rule.kinds.contains(Kind::ToolCall));
                 calls.map(RuleMeaning::exact).collect()
             };
-            let is_as_closed = |b: &Part<'_>| {
+            let is_as_closed = |b: &GuardedDocument<'_>| {
                 let closes = a_closed.iter().zip(closed(b)).all(|(a, b)| b >= *a);
                 let mut b_opens = take(&b.meaning, &opens);
                 b_opens.retain(|rule| rule.kinds.meets(behind));
@@ -465,7 +467,7 @@ fn refuses_as_much(a: &[Part<'_>], b: &[Part<'_>]) -> bool {
 }
 
 /// A proof that wherever a restricting rule holds, one of some others does: one of them always, or one for each part of it.
-fn is_covered(one: &RuleMeaning, within: &Among<'_>, splits: usize) -> bool {
+fn is_covered(one: &RuleMeaning, within: &ImplicationIndex<'_>, splits: usize) -> bool {
     is_implied(one, within)
         || splits.checked_sub(1).is_some_and(|fewer| {
             split(one)
@@ -474,7 +476,7 @@ fn is_covered(one: &RuleMeaning, within: &Among<'_>, splits: usize) -> bool {
         })
 }
 
-fn is_implied(one: &RuleMeaning, within: &Among<'_>) -> bool {
+fn is_implied(one: &RuleMeaning, within: &ImplicationIndex<'_>) -> bool {
     within.implied_by(one, &|_| true).is_some()
 }
 
@@ -508,18 +510,22 @@ fn split(rule: &RuleMeaning) -> Vec<Vec<RuleMeaning>> {
             // One of several values is enough only where they are read broadly.
             Formula::Literal(literal)
                 if !literal.negated
-                    && literal.side == Side::Restricting
+                    && literal.side == Polarity::Restricting
                     && literal.quantifier != Some(Quantifier::All) =>
             {
-                let asks: Vec<Ask> = match &literal.ask {
-                    Ask::In(texts) => texts.iter().map(|text| Ask::In(single(text))).collect(),
-                    Ask::Globs(texts) => {
-                        texts.iter().map(|text| Ask::Globs(single(text))).collect()
-                    }
+                let asks: Vec<TestOperand> = match &literal.ask {
+                    TestOperand::In(texts) => texts
+                        .iter()
+                        .map(|text| TestOperand::In(single(text)))
+                        .collect(),
+                    TestOperand::Globs(texts) => texts
+                        .iter()
+                        .map(|text| TestOperand::Globs(single(text)))
+                        .collect(),
                     _ => Vec::new(),
                 };
                 let piece = |ask| {
-                    Formula::Literal(Literal {
+                    Formula::Literal(TestLiteral {
                         ask,
                         ..literal.clone()
                     })
@@ -535,10 +541,16 @@ fn split(rule: &RuleMeaning) -> Vec<Vec<RuleMeaning>> {
 }
 
 /// A proof that whoever no document of `a` is for, no document of `b` is for: nobody lets them through.
-fn refuses_strangers(a: &[Part<'_>], b: &[Part<'_>], only_enforced: bool) -> bool {
-    let is_for_all = |parts: &[Part<'_>]| parts.iter().any(|part| part.guard.parts().is_empty());
-    let enforces = |parts: &[Part<'_>]| parts.iter().any(|part| part.chapter.enforces(None));
-    let is_known = |part: &Part<'_>| {
+fn refuses_strangers(
+    a: &[GuardedDocument<'_>],
+    b: &[GuardedDocument<'_>],
+    only_enforced: bool,
+) -> bool {
+    let is_for_all =
+        |parts: &[GuardedDocument<'_>]| parts.iter().any(|part| part.guard.parts().is_empty());
+    let enforces =
+        |parts: &[GuardedDocument<'_>]| parts.iter().any(|part| part.chapter.enforces(None));
+    let is_known = |part: &GuardedDocument<'_>| {
         a.iter()
             .any(|known| formula_implies(&part.guard, &known.guard))
     };
@@ -567,8 +579,8 @@ fn kinds_behind(closed: &[u8]) -> Kinds {
 }
 
 /// What a policy does with a case, in full.
-pub(super) struct Outcome {
-    pub(super) told: Told,
+pub(super) struct FullOutcome {
+    pub(super) told: PolicyOutcome,
     pub(super) redactions: Vec<Redaction>,
 }
 
@@ -579,16 +591,20 @@ pub(super) fn rank(action: &str) -> usize {
         .unwrap_or_default()
 }
 
-impl Outcome {
-    fn of(policy: &Policy, candidate: &Candidate) -> Option<Outcome> {
+impl FullOutcome {
+    fn of(policy: &Policy, candidate: &Candidate) -> Option<FullOutcome> {
         let (event, facts) = candidate.described();
-        let case = Case::new(&[event], facts, policy).ok()?;
-        case.seen_by(policy, |context| Outcome::under(policy, &case, context))?
+        let case = SampleExchange::new(&[event], facts, policy).ok()?;
+        case.seen_by(policy, |context| FullOutcome::under(policy, &case, context))?
     }
 
-    pub(super) fn under(policy: &Policy, case: &Case, context: &Context<'_>) -> Option<Outcome> {
+    pub(super) fn under(
+        policy: &Policy,
+        case: &SampleExchange,
+        context: &Context<'_>,
+    ) -> Option<FullOutcome> {
         let event = case.reading.events.first()?;
-        let judgement = policy.judge(event, context, Moment::Whole);
+        let judgement = policy.judge(event, context, EvaluationPhase::Whole);
         let word = |decision| match decision {
             Decision::Allow => "allow",
             Decision::RequireApproval => "require_approval",
@@ -645,8 +661,8 @@ impl Outcome {
         }
         redactions.sort_by_key(|redaction| format!("{redaction:?}"));
         redactions.dedup();
-        Some(Outcome {
-            told: Told {
+        Some(FullOutcome {
+            told: PolicyOutcome {
                 action,
                 would,
                 rules,
@@ -659,28 +675,28 @@ impl Outcome {
 
 /// What a witness would show.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Question {
+enum DocumentQuestion {
     Differs,
     Loosens,
     Tightens,
 }
 
-impl Question {
-    fn shown_by(self, old: &Outcome, new: &Outcome) -> bool {
-        let ranks = |outcome: &Outcome| (rank(outcome.told.action), rank(outcome.told.would));
+impl DocumentQuestion {
+    fn shown_by(self, old: &FullOutcome, new: &FullOutcome) -> bool {
+        let ranks = |outcome: &FullOutcome| (rank(outcome.told.action), rank(outcome.told.would));
         let (old_ranks, new_ranks) = (ranks(old), ranks(new));
         let refuses = |rank: usize| if rank >= 2 { rank } else { 0 };
         let less = |a: (usize, usize), b: (usize, usize)| {
             refuses(a.0) < refuses(b.0) || refuses(a.1) < refuses(b.1)
         };
         match self {
-            Question::Differs => {
+            DocumentQuestion::Differs => {
                 old_ranks != new_ranks
                     || old.told.effects != new.told.effects
                     || (old.told.action == "redact" && old.redactions != new.redactions)
             }
-            Question::Loosens => less(new_ranks, old_ranks),
-            Question::Tightens => less(old_ranks, new_ranks),
+            DocumentQuestion::Loosens => less(new_ranks, old_ranks),
+            DocumentQuestion::Tightens => less(old_ranks, new_ranks),
         }
     }
 }
@@ -694,16 +710,22 @@ fn search(old: &Policy, new: &Policy, among: Vec<Candidate>, difference: &mut Di
         if !known.insert(format!("{candidate:?}")) {
             continue;
         }
-        let (Some(one), Some(other)) = (Outcome::of(old, &candidate), Outcome::of(new, &candidate))
-        else {
+        let (Some(one), Some(other)) = (
+            FullOutcome::of(old, &candidate),
+            FullOutcome::of(new, &candidate),
+        ) else {
             continue;
         };
         difference.judged = difference.judged.saturating_add(1);
-        for question in [Question::Differs, Question::Loosens, Question::Tightens] {
+        for question in [
+            DocumentQuestion::Differs,
+            DocumentQuestion::Loosens,
+            DocumentQuestion::Tightens,
+        ] {
             let slot = match question {
-                Question::Differs => &mut difference.differs,
-                Question::Loosens => &mut difference.loosens,
-                Question::Tightens => &mut difference.tightens,
+                DocumentQuestion::Differs => &mut difference.differs,
+                DocumentQuestion::Loosens => &mut difference.loosens,
+                DocumentQuestion::Tightens => &mut difference.tightens,
             };
             if slot.is_none() && question.shown_by(&one, &other) {
                 *slot = witness(old, new, &candidate, question);
@@ -714,13 +736,13 @@ fn search(old: &Policy, new: &Policy, among: Vec<Candidate>, difference: &mut Di
         }
     }
     if difference.differs.is_some() {
-        difference.same = Answer::No;
+        difference.same = Proof::No;
     }
     if difference.loosens.is_some() {
-        difference.keeps = Answer::No;
+        difference.keeps = Proof::No;
     }
     if difference.tightens.is_some() {
-        difference.adds_nothing = Answer::No;
+        difference.adds_nothing = Proof::No;
     }
 }
 
@@ -729,19 +751,20 @@ fn witness(
     old: &Policy,
     new: &Policy,
     candidate: &Candidate,
-    question: Question,
+    question: DocumentQuestion,
 ) -> Option<Witness> {
     let mut least = candidate.clone();
     for assignment in &candidate.assignments {
         let mut fewer = least.clone();
         fewer.assignments.retain(|known| known != assignment);
-        if let (Some(one), Some(other)) = (Outcome::of(old, &fewer), Outcome::of(new, &fewer))
+        if let (Some(one), Some(other)) =
+            (FullOutcome::of(old, &fewer), FullOutcome::of(new, &fewer))
             && question.shown_by(&one, &other)
         {
             least = fewer;
         }
     }
-    let (one, other) = (Outcome::of(old, &least)?, Outcome::of(new, &least)?);
+    let (one, other) = (FullOutcome::of(old, &least)?, FullOutcome::of(new, &least)?);
     let (event, mut facts) = least.described();
     if facts.environment == Known::Unknown {
         settle(&mut facts, new);
@@ -796,7 +819,7 @@ mod tests {
         ))
     }
 
-    fn told(old: &Policy, new: &Policy) -> [Answer; 3] {
+    fn told(old: &Policy, new: &Policy) -> [Proof; 3] {
         let difference = compare(old, new);
         [difference.same, difference.keeps, difference.adds_nothing]
     }
@@ -814,20 +837,20 @@ mod tests {
 
     #[test]
     fn documents_of_a_set_decide_alike_in_every_order() {
-        assert_eq!(told(&of(&[ALL, ACME]), &of(&[ACME, ALL])), [Answer::Yes; 3]);
+        assert_eq!(told(&of(&[ALL, ACME]), &of(&[ACME, ALL])), [Proof::Yes; 3]);
     }
 
     #[test]
     fn a_set_of_one_is_the_document_alone() {
         let alone = policy("allow", &["match: { tool: t }, action: deny".to_owned()]);
-        assert_eq!(told(&alone, &of(&[ALL])), [Answer::Yes; 3]);
+        assert_eq!(told(&alone, &of(&[ALL])), [Proof::Yes; 3]);
     }
 
     #[test]
     fn a_document_more_takes_nothing_away() {
         let (few, more) = (of(&[ALL]), of(&[ALL, ACME]));
-        assert_eq!(told(&few, &more), [Answer::No, Answer::Yes, Answer::No]);
-        assert_eq!(told(&more, &few), [Answer::No, Answer::No, Answer::Yes]);
+        assert_eq!(told(&few, &more), [Proof::No, Proof::Yes, Proof::No]);
+        assert_eq!(told(&more, &few), [Proof::No, Proof::No, Proof::Yes]);
     }
 
     #[test]
@@ -844,11 +867,11 @@ mod tests {
     fn whoever_no_document_is_for_counts() {
         let acme = ACME.replace("action: deny", "action: allow");
         let beta = acme.replace("acme", "[acme, beta]");
-        assert_eq!(told(&of(&[&acme]), &of(&[&beta]))[1], Answer::No);
-        assert_eq!(told(&of(&[&acme]), &of(&[&acme, ALL]))[1], Answer::No);
+        assert_eq!(told(&of(&[&acme]), &of(&[&beta]))[1], Proof::No);
+        assert_eq!(told(&of(&[&acme]), &of(&[&acme, ALL]))[1], Proof::No);
         assert_eq!(
             told(&of(&[&beta]), &of(&[&beta, &acme])),
-            [Answer::Unknown, Answer::Yes, Answer::Yes]
+            [Proof::Unknown, Proof::Yes, Proof::Yes]
         );
     }
 
@@ -859,7 +882,7 @@ mod tests {
             &["match: { tool: [t, u] }, action: deny".to_owned()],
         );
         let each = ["t", "u"].map(|tool| format!("match: {{ tool: {tool} }}, action: deny"));
-        assert_eq!(told(&one, &policy("allow", &each)), [Answer::Yes; 3]);
+        assert_eq!(told(&one, &policy("allow", &each)), [Proof::Yes; 3]);
     }
 
     #[test]
@@ -870,7 +893,7 @@ mod tests {
                 &[format!("when: {{ args.n: {{ {asks} }} }}, action: deny")],
             )
         });
-        assert_eq!(told(&old, &new), [Answer::No, Answer::No, Answer::Yes]);
+        assert_eq!(told(&old, &new), [Proof::No, Proof::No, Proof::Yes]);
     }
 
     #[test]
@@ -883,7 +906,7 @@ mod tests {
                 )],
             )
         });
-        assert_eq!(told(&old, &new)[1], Answer::No);
+        assert_eq!(told(&old, &new)[1], Proof::No);
     }
 
     #[test]
@@ -891,8 +914,8 @@ mod tests {
         let denies = "for: { tenant: acme }, defaults: { action: allow }, rules: [{ id: r, match: { tool: u }, action: deny }]";
         let more = denies.replace("acme", "[acme, beta]");
         let difference = compare(&of(&[ALL, denies]), &of(&[ALL, &more]));
-        assert_eq!(difference.keeps, Answer::Yes);
-        assert_eq!(difference.adds_nothing, Answer::No);
+        assert_eq!(difference.keeps, Proof::Yes);
+        assert_eq!(difference.adds_nothing, Proof::No);
     }
 
     fn any_test() -> impl Strategy<Value = String> {
@@ -1028,7 +1051,7 @@ mod tests {
             // And a policy is always proved to be itself, in any order.
             changed.reverse();
             let turned = policy(defaults.1, &changed);
-            prop_assert_eq!(compare(&new, &turned).same, Answer::Yes);
+            prop_assert_eq!(compare(&new, &turned).same, Proof::Yes);
         }
 
         /// The same of sets, whose documents are for everybody or for somebody.
@@ -1046,7 +1069,7 @@ mod tests {
             let new = set(&changed);
             proofs_hold(&old, &new)?;
             changed.reverse();
-            prop_assert_eq!(compare(&new, &set(&changed)).same, Answer::Yes);
+            prop_assert_eq!(compare(&new, &set(&changed)).same, Proof::Yes);
         }
     }
 }

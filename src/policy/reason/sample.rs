@@ -1,12 +1,12 @@
 //! Values that make a question about a field true or false: the typical ones and those at its edges. Whether they do is
 //! decided by the policy, never here.
 
-use super::meaning::{Ask, Formula, Range};
+use super::meaning::{Formula, Range, TestOperand};
 use super::pattern::text_for;
 use super::search::{Candidate, put, solve};
 use crate::detect::{DETECTORS, select};
 use crate::event::Known;
-use crate::policy::node::{Data, Node};
+use crate::policy::node::{Node, NodeValue};
 use crate::policy::operators::Verb;
 use crate::policy::parse_json;
 use crate::wire::json::{Decimal, JsonPath};
@@ -36,15 +36,15 @@ pub(in crate::policy) enum Sample {
 
 impl Sample {
     pub(in crate::policy) fn text(text: &str) -> Sample {
-        Sample::Is(node(Data::String(text.into())))
+        Sample::Is(node(NodeValue::String(text.into())))
     }
 
     fn number(text: &str) -> Sample {
-        Sample::Is(node(Data::Number(text.into())))
+        Sample::Is(node(NodeValue::Number(text.into())))
     }
 }
 
-fn node(data: Data) -> Node {
+fn node(data: NodeValue) -> Node {
     Node { span: 0..0, data }
 }
 
@@ -52,45 +52,45 @@ fn node(data: Data) -> Node {
 const STRANGER: &str = "something else";
 
 /// Values that should answer a question with yes, or with no.
-pub(super) fn samples(ask: &Ask, fits: bool) -> Vec<Sample> {
+pub(super) fn samples(ask: &TestOperand, fits: bool) -> Vec<Sample> {
     let mut samples = match (ask, fits) {
-        (Ask::In(values), true) | (Ask::NotIn(values), false) => typed(values),
-        (Ask::In(values), false) | (Ask::NotIn(values), true) => strangers(values),
-        (Ask::Exists(yes), _) if *yes == fits => vec![Sample::text("x")],
-        (Ask::Exists(_), _) => vec![Sample::Missing],
-        (Ask::Order(range), _) => numbers(range, fits)
+        (TestOperand::In(values), true) | (TestOperand::NotIn(values), false) => typed(values),
+        (TestOperand::In(values), false) | (TestOperand::NotIn(values), true) => strangers(values),
+        (TestOperand::Exists(yes), _) if *yes == fits => vec![Sample::text("x")],
+        (TestOperand::Exists(_), _) => vec![Sample::Missing],
+        (TestOperand::Order(range), _) => numbers(range, fits)
             .iter()
             .map(|number| Sample::number(number))
             .collect(),
-        (Ask::Count(range), _) => lengths(range, fits).into_iter().map(addresses).collect(),
-        (Ask::Length(range), _) => lengths(range, fits)
+        (TestOperand::Count(range), _) => lengths(range, fits).into_iter().map(addresses).collect(),
+        (TestOperand::Length(range), _) => lengths(range, fits)
             .into_iter()
             .map(|length| Sample::text(&"x".repeat(length)))
             .collect(),
-        (Ask::Globs(globs), true) => globs
+        (TestOperand::Globs(globs), true) => globs
             .iter()
             .map(|glob| Sample::text(&fitting(glob)))
             .collect(),
-        (Ask::Globs(_), false) => vec![Sample::text(STRANGER)],
-        (Ask::OneOf(verb, texts), true) => one_of(*verb, texts),
-        (Ask::OneOf(verb, _), false) => vec![Sample::text(harmless(*verb))],
-        (Ask::AllOf(Verb::ContainsAll, texts), true) => {
+        (TestOperand::Globs(_), false) => vec![Sample::text(STRANGER)],
+        (TestOperand::OneOf(verb, texts), true) => one_of(*verb, texts),
+        (TestOperand::OneOf(verb, _), false) => vec![Sample::text(harmless(*verb))],
+        (TestOperand::AllOf(Verb::ContainsAll, texts), true) => {
             vec![Sample::text(
                 &Vec::from_iter(texts.iter().cloned()).join(" "),
             )]
         }
-        (Ask::AllOf(Verb::DomainNotIn, texts), false) => one_of(Verb::DomainIn, texts),
-        (Ask::AllOf(Verb::PathNotWithin, texts), false) => one_of(Verb::PathWithin, texts),
-        (Ask::AllOf(verb, _), _) => vec![Sample::text(harmless(*verb))],
-        (Ask::RowsOver(rows), _) => {
+        (TestOperand::AllOf(Verb::DomainNotIn, texts), false) => one_of(Verb::DomainIn, texts),
+        (TestOperand::AllOf(Verb::PathNotWithin, texts), false) => one_of(Verb::PathWithin, texts),
+        (TestOperand::AllOf(verb, _), _) => vec![Sample::text(harmless(*verb))],
+        (TestOperand::RowsOver(rows), _) => {
             let rows = if fits { rows.saturating_add(1) } else { *rows };
             vec![Sample::text(&format!("SELECT a FROM t LIMIT {rows}"))]
         }
-        (Ask::AnyItem(formula), true) => items(formula),
-        (Ask::AnyItem(_), false) => vec![Sample::Is(node(Data::List(Vec::new())))],
-        (Ask::Earlier { .. }, false) => vec![Sample::Before(Vec::new())],
+        (TestOperand::AnyItem(formula), true) => items(formula),
+        (TestOperand::AnyItem(_), false) => vec![Sample::Is(node(NodeValue::List(Vec::new())))],
+        (TestOperand::Earlier { .. }, false) => vec![Sample::Before(Vec::new())],
         (
-            Ask::Earlier {
+            TestOperand::Earlier {
                 kind,
                 formula,
                 count: (at_least, in_a_row),
@@ -105,32 +105,38 @@ pub(super) fn samples(ask: &Ask, fits: bool) -> Vec<Sample> {
             vec![Sample::Before(vec![event; count.clamp(1, MOST_EVENTS)])]
         }
         // What a list has under some key; the key is given beside it.
-        (Ask::Keyed { verb, lists, .. }, fits) => {
+        (TestOperand::Keyed { verb, lists, .. }, fits) => {
             let asks = lists.values().map(|texts| ask_of_texts(*verb, texts));
             asks.flat_map(|ask| samples(&ask, fits)).collect()
         }
         // How much was counted is given by no event.
-        (Ask::Limit(_), _) => vec![Sample::Unknown],
-        (Ask::Other(verb, _), _) if verb.asks_time() => times(),
-        (Ask::Other(..), _) => vec![Sample::text(STRANGER)],
+        (TestOperand::Limit(_), _) => vec![Sample::Unknown],
+        (TestOperand::Other(verb, _), _) if verb.asks_time() => times(),
+        (TestOperand::Other(..), _) => vec![Sample::text(STRANGER)],
     };
-    samples.truncate(MOST_VALUES.max(if matches!(ask, Ask::Other(..)) { 16 } else { 0 }));
+    samples.truncate(MOST_VALUES.max(if matches!(ask, TestOperand::Other(..)) {
+        16
+    } else {
+        0
+    }));
     samples
 }
 
 /// The question that a verb asks with the texts of a keyed list, which have their type before them.
-pub(super) fn ask_of_texts(verb: Verb, texts: &BTreeSet<String>) -> Ask {
+pub(super) fn ask_of_texts(verb: Verb, texts: &BTreeSet<String>) -> TestOperand {
     let plain = || {
         let texts = texts.iter().filter_map(|text| text.split_once(':'));
         texts.map(|(_, text)| text.to_owned()).collect()
     };
     match verb {
-        Verb::Equals | Verb::In => Ask::In(texts.clone()),
-        Verb::NotEquals | Verb::NotIn => Ask::NotIn(texts.clone()),
-        Verb::Glob => Ask::Globs(plain()),
-        Verb::ContainsAll | Verb::DomainNotIn | Verb::PathNotWithin => Ask::AllOf(verb, plain()),
-        Verb::Contains => Ask::OneOf(Verb::ContainsAny, plain()),
-        verb => Ask::OneOf(verb, plain()),
+        Verb::Equals | Verb::In => TestOperand::In(texts.clone()),
+        Verb::NotEquals | Verb::NotIn => TestOperand::NotIn(texts.clone()),
+        Verb::Glob => TestOperand::Globs(plain()),
+        Verb::ContainsAll | Verb::DomainNotIn | Verb::PathNotWithin => {
+            TestOperand::AllOf(verb, plain())
+        }
+        Verb::Contains => TestOperand::OneOf(Verb::ContainsAny, plain()),
+        verb => TestOperand::OneOf(verb, plain()),
     }
 }
 
@@ -139,7 +145,7 @@ fn items(formula: &Formula) -> Vec<Sample> {
     solve(formula)
         .into_iter()
         .map(|assignments| {
-            let mut item = Known::Is(node(Data::Map(Vec::new())));
+            let mut item = Known::Is(node(NodeValue::Map(Vec::new())));
             for assignment in assignments {
                 let path = assignment.field.strip_prefix("item").unwrap_or_default();
                 if let Ok(path) = JsonPath::parse(path) {
@@ -147,7 +153,7 @@ fn items(formula: &Formula) -> Vec<Sample> {
                 }
             }
             let item = item.value().cloned();
-            Sample::Is(node(Data::List(item.into_iter().collect())))
+            Sample::Is(node(NodeValue::List(item.into_iter().collect())))
         })
         .collect()
 }
@@ -172,10 +178,10 @@ fn strangers(values: &BTreeSet<String>) -> Vec<Sample> {
         strangers.push(Sample::number("987654321"));
     }
     if has("j:true") {
-        strangers.push(Sample::Is(node(Data::Bool(false))));
+        strangers.push(Sample::Is(node(NodeValue::Bool(false))));
     }
     if has("j:false") {
-        strangers.push(Sample::Is(node(Data::Bool(true))));
+        strangers.push(Sample::Is(node(NodeValue::Bool(true))));
     }
     if has("s:") || strangers.is_empty() {
         strangers.push(Sample::text(STRANGER));
@@ -240,9 +246,9 @@ fn lengths(range: &Range, fits: bool) -> Vec<usize> {
 /// A list with so many addresses.
 fn addresses(count: usize) -> Sample {
     let addresses = (0..count)
-        .map(|at| node(Data::String(format!("a{at}@example.com").into())))
+        .map(|at| node(NodeValue::String(format!("a{at}@example.com").into())))
         .collect();
-    Sample::Is(node(Data::List(addresses)))
+    Sample::Is(node(NodeValue::List(addresses)))
 }
 
 /// A name that fits a glob.

@@ -1,12 +1,12 @@
 //! Events put together from values that conditions ask for. Policies judge them; what differs is a witness.
 
-use super::meaning::{Ask, Formula, Literal, Meaning, RuleMeaning};
+use super::meaning::{Formula, Meaning, RuleMeaning, TestLiteral, TestOperand};
 use super::sample::{Sample, ask_of_texts, samples};
 use crate::event::{Author, Facts, Kind, Known, Models, Part, Turn};
-use crate::policy::case::{Described, somebody};
 use crate::policy::field::{Field, RequestField, UsageField};
-use crate::policy::node::{Data, Member, Node};
+use crate::policy::node::{Member, Node, NodeValue};
 use crate::policy::operators::Verb;
+use crate::policy::sample_event::{SampleEvent, default_principal};
 use crate::wire::json::{JsonPath, PathStep};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,13 +41,13 @@ pub(in crate::policy) struct Candidate {
 
 impl Candidate {
     /// The event and its exchange. Nothing is known but what was assigned.
-    pub(in crate::policy) fn described(&self) -> (Described, Facts) {
-        let mut event = Described::new(self.kind);
+    pub(in crate::policy) fn described(&self) -> (SampleEvent, Facts) {
+        let mut event = SampleEvent::new(self.kind);
         let mut facts = Facts::unknown();
         event.tool = Known::Is("some_tool".into());
         event.from = Known::Is(Author::User);
         if matches!(self.kind, Kind::ToolCall) {
-            event.args = Known::Is(node(Data::Map(Vec::new())));
+            event.args = Known::Is(node(NodeValue::Map(Vec::new())));
         }
         for assignment in &self.assignments {
             if let Ok(field) = Field::parse(&assignment.field) {
@@ -158,8 +158,8 @@ pub(super) fn candidates(old: &Meaning, new: &Meaning, guards: &[&Formula]) -> V
 }
 
 /// The values that are asked for of a field in one of two policies only, each as a question of its own.
-fn changed_values(old: &Meaning, new: &Meaning) -> BTreeMap<String, Vec<Ask>> {
-    let asked = |meaning: &Meaning| -> BTreeMap<(String, String), Ask> {
+fn changed_values(old: &Meaning, new: &Meaning) -> BTreeMap<String, Vec<TestOperand>> {
+    let asked = |meaning: &Meaning| -> BTreeMap<(String, String), TestOperand> {
         let mut asked = BTreeMap::new();
         for rule in &meaning.rules {
             rule.formula.each(&mut |literal| {
@@ -171,11 +171,12 @@ fn changed_values(old: &Meaning, new: &Meaning) -> BTreeMap<String, Vec<Ask>> {
         asked
     };
     let (old, new) = (asked(old), asked(new));
-    let only = |here: &BTreeMap<(String, String), Ask>, there: &BTreeMap<(String, String), Ask>| {
+    let only = |here: &BTreeMap<(String, String), TestOperand>,
+                there: &BTreeMap<(String, String), TestOperand>| {
         let only = here.iter().filter(|(key, _)| !there.contains_key(*key));
         Vec::from_iter(only.map(|((field, _), ask)| (field.clone(), ask.clone())))
     };
-    let mut changed: BTreeMap<String, Vec<Ask>> = BTreeMap::new();
+    let mut changed: BTreeMap<String, Vec<TestOperand>> = BTreeMap::new();
     for (field, ask) in only(&old, &new).into_iter().chain(only(&new, &old)) {
         changed.entry(field).or_default().push(ask);
     }
@@ -277,8 +278,8 @@ pub(super) fn solve(formula: &Formula) -> Vec<Vec<Assignment>> {
     }
 }
 
-fn solve_literal(literal: &Literal) -> Vec<Vec<Assignment>> {
-    if let Ask::Keyed { verb, key, lists } = &literal.ask {
+fn solve_literal(literal: &TestLiteral) -> Vec<Vec<Assignment>> {
+    if let TestOperand::Keyed { verb, key, lists } = &literal.ask {
         return solve_keyed(literal, *verb, key, lists);
     }
     let samples = samples(&literal.ask, !literal.negated);
@@ -301,7 +302,7 @@ fn solve_literal(literal: &Literal) -> Vec<Vec<Assignment>> {
 
 /// Each key with a value of its list.
 fn solve_keyed(
-    literal: &Literal,
+    literal: &TestLiteral,
     verb: Verb,
     key: &str,
     lists: &BTreeMap<String, BTreeSet<String>>,
@@ -323,21 +324,21 @@ fn solve_keyed(
     each.collect()
 }
 
-fn node(data: Data) -> Node {
+fn node(data: NodeValue) -> Node {
     Node { span: 0..0, data }
 }
 
 fn texts(node: &Node) -> Vec<Box<str>> {
     match &node.data {
-        Data::String(text) => vec![text.clone()],
-        Data::List(items) => items.iter().flat_map(texts).collect(),
-        Data::Number(text) => vec![text.clone()],
-        Data::Bool(value) => vec![value.to_string().into()],
-        Data::Null | Data::Map(_) => Vec::new(),
+        NodeValue::String(text) => vec![text.clone()],
+        NodeValue::List(items) => items.iter().flat_map(texts).collect(),
+        NodeValue::Number(text) => vec![text.clone()],
+        NodeValue::Bool(value) => vec![value.to_string().into()],
+        NodeValue::Null | NodeValue::Map(_) => Vec::new(),
     }
 }
 
-fn assign(field: &Field, sample: &Sample, event: &mut Described, facts: &mut Facts) {
+fn assign(field: &Field, sample: &Sample, event: &mut SampleEvent, facts: &mut Facts) {
     let known = || -> Known<Box<str>> {
         match sample {
             Sample::Missing => Known::Missing,
@@ -362,7 +363,7 @@ fn assign(field: &Field, sample: &Sample, event: &mut Described, facts: &mut Fac
     let flag = || one().map(|text| &*text == "true");
     let mut by = |give: &dyn Fn(&mut crate::event::Principal)| {
         if facts.principal.is_anonymous() {
-            facts.principal = somebody();
+            facts.principal = default_principal();
         }
         give(&mut facts.principal);
     };
@@ -463,7 +464,9 @@ fn assign(field: &Field, sample: &Sample, event: &mut Described, facts: &mut Fac
         Field::Code => {
             event.code = one().and_then(|code| crate::diag::codes::find(&code).map(|code| code.id));
         }
-        Field::Class => event.class = one().and_then(|class| crate::policy::case::class(&class)),
+        Field::Class => {
+            event.class = one().and_then(|class| crate::policy::sample_event::class(&class))
+        }
         Field::ContentType => facts.content_type = one(),
         Field::Earlier => {
             event.earlier = match sample {
@@ -491,7 +494,7 @@ pub(super) fn put(root: &mut Known<Node>, path: &JsonPath, sample: &Sample) {
     let steps: &[PathStep] = path.ways.first().map(Vec::as_slice).unwrap_or_default();
     let mut tree = match std::mem::take(root) {
         Known::Is(node) => node,
-        _ => node(Data::Null),
+        _ => node(NodeValue::Null),
     };
     put_at(&mut tree, steps, value);
     *root = Known::Is(tree);
@@ -504,17 +507,17 @@ fn put_at(tree: &mut Node, steps: &[PathStep], value: &Node) {
     };
     match step {
         PathStep::Key(name) | PathStep::Anywhere(name) => {
-            if !matches!(tree.data, Data::Map(_)) {
-                tree.data = Data::Map(Vec::new());
+            if !matches!(tree.data, NodeValue::Map(_)) {
+                tree.data = NodeValue::Map(Vec::new());
             }
-            let Data::Map(members) = &mut tree.data else {
+            let NodeValue::Map(members) = &mut tree.data else {
                 return;
             };
             if !members.iter().any(|member| member.key == *name) {
                 members.push(Member {
                     key: name.clone(),
                     key_span: 0..0,
-                    value: node(Data::Null),
+                    value: node(NodeValue::Null),
                 });
             }
             if let Some(member) = members.iter_mut().find(|member| member.key == *name) {
@@ -526,14 +529,14 @@ fn put_at(tree: &mut Node, steps: &[PathStep], value: &Node) {
                 PathStep::Index(at) => (*at).min(16),
                 _ => 0,
             };
-            if !matches!(tree.data, Data::List(_)) {
-                tree.data = Data::List(Vec::new());
+            if !matches!(tree.data, NodeValue::List(_)) {
+                tree.data = NodeValue::List(Vec::new());
             }
-            let Data::List(items) = &mut tree.data else {
+            let NodeValue::List(items) = &mut tree.data else {
                 return;
             };
             while items.len() <= at {
-                items.push(node(Data::Null));
+                items.push(node(NodeValue::Null));
             }
             if let Some(item) = items.get_mut(at) {
                 put_at(item, rest, value);

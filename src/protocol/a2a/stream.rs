@@ -192,7 +192,7 @@ impl StreamReader for A2aStream {
         Ok(())
     }
 
-    fn refusal(&mut self, denial: &Denial, _: bool) -> Vec<SyntheticFrame> {
+    fn denial_frames(&mut self, denial: &Denial, _: bool) -> Vec<SyntheticFrame> {
         vec![refuse::frame(denial, &self.context)]
     }
 

@@ -74,7 +74,7 @@ impl StreamReader for CompletionStream {
         String::new()
     }
 
-    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
+    fn denial_frames(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
         vec![if as_error {
             SyntheticFrame::new(Some("error"), Dialect::Anthropic.body(denial))
         } else {

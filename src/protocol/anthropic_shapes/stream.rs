@@ -535,7 +535,7 @@ impl StreamReader for MessageStream {
         }
     }
 
-    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
+    fn denial_frames(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
         if as_error || self.sent.has_ended {
             return vec![SyntheticFrame::new(
                 Some("error"),

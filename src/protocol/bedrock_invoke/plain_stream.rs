@@ -83,7 +83,7 @@ impl StreamReader for PlainStream {
         }
     }
 
-    fn refusal(&mut self, denial: &Denial, _: bool) -> Vec<SyntheticFrame> {
+    fn denial_frames(&mut self, denial: &Denial, _: bool) -> Vec<SyntheticFrame> {
         let text = denial.message();
         let piece = |before: &str, after: &str| {
             let mut out = before.as_bytes().to_vec();

@@ -199,11 +199,11 @@ impl StreamReader for InvokeStream {
         self.inner.correct(frame, changes);
     }
 
-    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
+    fn denial_frames(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
         if as_error {
             return vec![exception(denial)];
         }
-        let mut made = self.inner.refusal(denial, false);
+        let mut made = self.inner.denial_frames(denial, false);
         // Bedrock ends a stream without a mark.
         made.retain(|made| made.payload != b"[DONE]");
         made

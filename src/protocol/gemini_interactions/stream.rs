@@ -459,7 +459,7 @@ impl StreamReader for InteractionStream {
         }
     }
 
-    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
+    fn denial_frames(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
         if as_error || self.sent.has_ended {
             let mut out = br#"{"event_type":"error","#.to_vec();
             let body = Dialect::Google.body(denial);

@@ -478,7 +478,7 @@ impl StreamReader for GenerateStream {
         }
     }
 
-    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
+    fn denial_frames(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
         if as_error {
             return vec![SyntheticFrame::new(None, Dialect::Google.body(denial))];
         }

@@ -88,7 +88,7 @@ impl StreamReader for GenericStream {
         Ok(())
     }
 
-    fn refusal(&mut self, denial: &Denial, _: bool) -> Vec<SyntheticFrame> {
+    fn denial_frames(&mut self, denial: &Denial, _: bool) -> Vec<SyntheticFrame> {
         vec![SyntheticFrame::new(None, Dialect::OpenAi.body(denial))]
     }
 }

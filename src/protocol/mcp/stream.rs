@@ -208,7 +208,7 @@ impl StreamReader for McpStream {
         frame.dropped |= is_late;
     }
 
-    fn refusal(&mut self, denial: &Denial, _: bool) -> Vec<SyntheticFrame> {
+    fn denial_frames(&mut self, denial: &Denial, _: bool) -> Vec<SyntheticFrame> {
         let open = std::mem::take(&mut self.open);
         open.into_iter()
             .filter_map(|number| self.denied_text(number, denial))

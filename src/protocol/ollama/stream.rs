@@ -158,7 +158,7 @@ impl StreamReader for OllamaStream {
         }
     }
 
-    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
+    fn denial_frames(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
         let line = if as_error {
             Dialect::Ollama.body(denial)
         } else {

@@ -110,7 +110,7 @@ impl StreamReader for AudioStream {
     }
 
     /// Nobody said a refusal: it is an error.
-    fn refusal(&mut self, denial: &Denial, _: bool) -> Vec<SyntheticFrame> {
+    fn denial_frames(&mut self, denial: &Denial, _: bool) -> Vec<SyntheticFrame> {
         vec![SyntheticFrame::new(
             Some("error"),
             Dialect::OpenAi.body(denial),

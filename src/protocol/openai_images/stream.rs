@@ -48,7 +48,7 @@ impl StreamReader for ImageStream {
         String::new()
     }
 
-    fn refusal(&mut self, denial: &Denial, _: bool) -> Vec<SyntheticFrame> {
+    fn denial_frames(&mut self, denial: &Denial, _: bool) -> Vec<SyntheticFrame> {
         vec![SyntheticFrame::new(
             Some("error"),
             Dialect::OpenAi.body(denial),

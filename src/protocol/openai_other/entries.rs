@@ -246,7 +246,7 @@ impl StreamReader for EntryStream {
         Ok(())
     }
 
-    fn refusal(&mut self, denial: &Denial, _: bool) -> Vec<SyntheticFrame> {
+    fn denial_frames(&mut self, denial: &Denial, _: bool) -> Vec<SyntheticFrame> {
         const ERROR: &str = "conversation.response.error";
         let mut out = Vec::new();
         let mut event = ObjectWriter::begin(&mut out);

@@ -452,7 +452,7 @@ impl StreamReader for RunStream {
     }
 
     /// The run goes on at the provider, whatever is told here.
-    fn refusal(&mut self, denial: &Denial, _: bool) -> Vec<SyntheticFrame> {
+    fn denial_frames(&mut self, denial: &Denial, _: bool) -> Vec<SyntheticFrame> {
         vec![SyntheticFrame::new(
             Some("error"),
             Dialect::OpenAi.body(denial),

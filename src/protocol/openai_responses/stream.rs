@@ -1218,7 +1218,7 @@ impl StreamReader for ResponsesStream {
         }
     }
 
-    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
+    fn denial_frames(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
         let mut frames = Vec::new();
         if as_error {
             // OpenAI's own libraries raise what `error` says, and hand on what has a type.

@@ -1,6 +1,6 @@
 //! How many rows a statement may give: `LIMIT`, `TOP`, `FETCH FIRST` of its outermost query.
 
-use super::statement::Reader;
+use super::statement::StatementReader;
 use super::token::Token;
 use super::words::RESERVED_VERBS;
 
@@ -13,7 +13,7 @@ pub(super) enum Rows {
     Unknown,
 }
 
-impl Reader<'_> {
+impl StatementReader<'_> {
     /// Notes what bounds the rows up to here; what follows is bounded anew.
     pub(super) fn end_rows(&mut self) {
         self.end_branch();

@@ -21,9 +21,9 @@ const MAX_DEPTH: usize = 256;
 
 /// What a text says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Findings {
-    pub(super) verbs: Vec<Verb>,
-    pub(super) tables: Vec<Table>,
+pub(super) struct SqlFindings {
+    pub(super) verbs: Vec<StatementVerb>,
+    pub(super) tables: Vec<TableRef>,
     pub(super) rows: Vec<Rows>,
     /// Something runs or is read that does not stand in the text.
     pub(super) is_opaque: bool,
@@ -31,7 +31,7 @@ pub(super) struct Findings {
 
 /// What a statement, or a part of it, does.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Verb {
+pub(super) struct StatementVerb {
     /// In lower case; `exec` is `execute`, `desc` is `describe`.
     pub(super) word: String,
     /// A `SELECT` of all columns.
@@ -42,7 +42,7 @@ pub(super) struct Verb {
 
 /// A table that is read or changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Table {
+pub(super) struct TableRef {
     /// Its name's parts, in lower case; none if it is a variable or a placeholder.
     pub(super) parts: Vec<String>,
     /// A function that gives rows: where they come from does not stand in the text.
@@ -50,11 +50,11 @@ pub(super) struct Table {
 }
 
 /// Reads the tokens of a text; `None` if brackets are nested too deep.
-pub(super) fn read(tokens: &[Token]) -> Option<Findings> {
-    let mut reader = Reader {
+pub(super) fn read(tokens: &[Token]) -> Option<SqlFindings> {
+    let mut reader = StatementReader {
         tokens,
         at: 0,
-        findings: Findings::default(),
+        findings: SqlFindings::default(),
         frames: vec![Frame::default()],
         defined: SortedMap::new(),
         statement: Statement::default(),
@@ -71,9 +71,9 @@ pub(super) struct Frame {
     /// The verb last seen here.
     verb: Option<String>,
     /// In the list of tables behind `FROM` or its like: a comma brings another one.
-    lists_tables: Option<Role>,
+    lists_tables: Option<TableRole>,
     /// A table's name comes next.
-    expects: Option<Role>,
+    expects: Option<TableRole>,
     /// In the list of columns behind a `SELECT`, which is this verb of the findings.
     pub(super) columns_of: Option<usize>,
     /// The brackets hold the arguments of a function.
@@ -86,7 +86,7 @@ pub(super) struct Frame {
 
 /// What a table is to its statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
+enum TableRole {
     /// Read: a name with brackets behind it is a function.
     Source,
     /// Changed or made: brackets hold columns.
@@ -117,17 +117,17 @@ pub(super) struct Statement {
     copies: bool,
 }
 
-pub(super) struct Reader<'t> {
+pub(super) struct StatementReader<'t> {
     tokens: &'t [Token],
     at: usize,
-    pub(super) findings: Findings,
+    pub(super) findings: SqlFindings,
     pub(super) frames: Vec<Frame>,
     /// How often each name is defined by `WITH` around the place at hand.
     defined: SortedMap<String, u32>,
     pub(super) statement: Statement,
 }
 
-impl<'t> Reader<'t> {
+impl<'t> StatementReader<'t> {
     pub(super) fn token(&self, ahead: usize) -> Option<&'t Token> {
         self.tokens.get(self.at.checked_add(ahead)?)
     }
@@ -185,7 +185,7 @@ impl<'t> Reader<'t> {
 
     fn unknown_verb(&mut self, word: &str) {
         self.findings.is_opaque = true;
-        self.findings.verbs.push(Verb {
+        self.findings.verbs.push(StatementVerb {
             word: word.to_owned(),
             selects_all: false,
             is_unknown: true,
@@ -258,8 +258,8 @@ impl<'t> Reader<'t> {
         let begins = self.statement.first.is_none();
         self.frames.push(Frame {
             // `FROM (a JOIN b)`
-            expects: expects.filter(|role| *role == Role::Source),
-            lists_tables: expects.filter(|role| *role == Role::Source),
+            expects: expects.filter(|role| *role == TableRole::Source),
+            lists_tables: expects.filter(|role| *role == TableRole::Source),
             is_query: expects.is_some() || begins,
             is_call,
             ..Frame::default()
@@ -386,14 +386,14 @@ impl<'t> Reader<'t> {
     }
 
     fn unknown_table(&mut self) {
-        self.findings.tables.push(Table {
+        self.findings.tables.push(TableRef {
             parts: Vec::new(),
             is_function: true,
         });
     }
 
     /// A table's name; gives the number of tokens it takes.
-    fn table(&mut self, role: Role) -> usize {
+    fn table(&mut self, role: TableRole) -> usize {
         let mut parts = Vec::new();
         let mut length = 0usize;
         loop {
@@ -413,8 +413,8 @@ impl<'t> Reader<'t> {
                 _ => break,
             }
         }
-        let is_function =
-            role == Role::Source && self.token(length).is_some_and(|token| token.is_symbol('('));
+        let is_function = role == TableRole::Source
+            && self.token(length).is_some_and(|token| token.is_symbol('('));
         // `users@link` is a table of another server.
         let is_remote = matches!(self.token(length), Some(Token::Parameter));
         let is_defined = match parts.as_slice() {
@@ -423,7 +423,7 @@ impl<'t> Reader<'t> {
         };
         let is_nothing = parts == ["dual"];
         if (!is_defined || is_function) && !is_nothing {
-            self.findings.tables.push(Table {
+            self.findings.tables.push(TableRef {
                 parts,
                 is_function: is_function || is_remote,
             });
@@ -540,7 +540,7 @@ impl<'t> Reader<'t> {
         let written = self.word_at(0);
         let is_all = matches!(written, "table" | "from");
         let number = self.findings.verbs.len();
-        self.findings.verbs.push(Verb {
+        self.findings.verbs.push(StatementVerb {
             word: word.to_owned(),
             selects_all: is_all,
             is_unknown: false,
@@ -582,9 +582,9 @@ impl<'t> Reader<'t> {
             ("update", "key" | "do") | ("update" | "delete" | "insert", "then")
         );
         let expects = match written {
-            "from" => Some(Role::Source),
-            "table" => Some(Role::Target),
-            _ if BEFORE_TABLE.contains(&written) && !is_part => Some(Role::Target),
+            "from" => Some(TableRole::Source),
+            "table" => Some(TableRole::Target),
+            _ if BEFORE_TABLE.contains(&written) && !is_part => Some(TableRole::Target),
             _ => None,
         };
         let lists = written == "from" || BEFORE_TABLES.contains(&written);
@@ -625,21 +625,21 @@ impl<'t> Reader<'t> {
                 if verb == "copy" {
                     self.implied("insert");
                 } else if is_query && !compares {
-                    self.expect(Role::Source, true);
+                    self.expect(TableRole::Source, true);
                 }
                 if !compares {
                     self.with_frame(|frame| frame.columns_of = None);
                 }
             }
-            "join" | "apply" | "straight_join" => self.expect(Role::Source, true),
+            "join" | "apply" | "straight_join" => self.expect(TableRole::Source, true),
             "using" if !self.next_is('(') && matches!(&*verb, "delete" | "merge") => {
-                self.expect(Role::Source, true);
+                self.expect(TableRole::Source, true);
             }
             "into" => self.into(&verb),
-            "table" | "tables" if !self.next_is('(') => self.expect(Role::Target, true),
-            "references" | "view" => self.expect(Role::Target, false),
+            "table" | "tables" if !self.next_is('(') => self.expect(TableRole::Target, true),
+            "references" | "view" => self.expect(TableRole::Target, false),
             "to" if self.word_before(1) == "rename" || verb == "rename" => {
-                self.expect(Role::Target, false);
+                self.expect(TableRole::Target, false);
             }
             "on" => {
                 self.with_frame(|frame| frame.expects = None);
@@ -652,7 +652,7 @@ impl<'t> Reader<'t> {
                     "delete" | "update" | "commit" | "conflict" | "duplicate"
                 );
                 if declares && verb != "select" && !is_action {
-                    self.expect(Role::Target, false);
+                    self.expect(TableRole::Target, false);
                 }
             }
             "update" | "share" if matches!(self.word_before(1), "for" | "key") => {
@@ -680,7 +680,7 @@ impl<'t> Reader<'t> {
 
     /// A verb that other words imply.
     fn implied(&mut self, word: &str) {
-        self.findings.verbs.push(Verb {
+        self.findings.verbs.push(StatementVerb {
             word: word.to_owned(),
             selects_all: false,
             is_unknown: false,
@@ -700,10 +700,10 @@ impl<'t> Reader<'t> {
         if verb == "copy" {
             self.implied("insert");
         }
-        self.expect(Role::Target, false);
+        self.expect(TableRole::Target, false);
     }
 
-    fn expect(&mut self, role: Role, lists: bool) {
+    fn expect(&mut self, role: TableRole, lists: bool) {
         self.with_frame(|frame| {
             frame.expects = Some(role);
             if lists {
@@ -732,15 +732,15 @@ impl<'t> Reader<'t> {
             _ => false,
         };
         let skips: &[&str] = match role {
-            Role::Source => &["only", "lateral"],
-            Role::Target => &BEFORE_TARGET,
+            TableRole::Source => &["only", "lateral"],
+            TableRole::Target => &BEFORE_TARGET,
         };
         // `INSERT OR REPLACE INTO t`, `FROM ONLY (t)`
         if skips.contains(&word) && name_follows {
             return 1;
         }
         self.with_frame(|frame| frame.expects = None);
-        if role == Role::Target && NO_TARGET.contains(&word) {
+        if role == TableRole::Target && NO_TARGET.contains(&word) {
             return 1;
         }
         self.table(role)

@@ -3,7 +3,7 @@
 //! Without `GROUP BY`, a query whose columns are all made of aggregates gives one row everywhere. Only aggregates that
 //! give a number or one value count: `string_agg` and its like put a whole table into their row.
 
-use super::statement::Reader;
+use super::statement::StatementReader;
 use super::token::Token;
 
 /// Aggregates that give one value of the size of a column's.
@@ -32,7 +32,7 @@ const AROUND: [&str; 7] = [
 /// Deepest nesting of expressions that is followed.
 const MAX_DEPTH: u8 = 8;
 
-impl Reader<'_> {
+impl StatementReader<'_> {
     /// Whether the `SELECT` at hand gives one row, as far as its columns tell; a `GROUP BY` behind them makes it several.
     pub(super) fn is_summary(&self) -> bool {
         let mut at = match self.word_at(1) {

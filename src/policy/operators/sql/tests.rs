@@ -5,8 +5,8 @@ fn list(entries: &[&str]) -> Vec<Box<str>> {
     entries.iter().map(|entry| (*entry).into()).collect()
 }
 
-fn findings(text: &str) -> Vec<Option<Findings>> {
-    let mut all: Vec<Option<Findings>> = Vec::new();
+fn findings(text: &str) -> Vec<Option<SqlFindings>> {
+    let mut all: Vec<Option<SqlFindings>> = Vec::new();
     for dialect in Dialect::ALL {
         let read = tokens(text, dialect).and_then(|tokens| statement::read(&tokens));
         if !all.contains(&read) {
@@ -17,7 +17,7 @@ fn findings(text: &str) -> Vec<Option<Findings>> {
 }
 
 /// What is found in each reading that differs, separated by ` | `; `?` for one that can't be read.
-fn told(text: &str, tell: impl Fn(&Findings) -> Vec<String>) -> String {
+fn told(text: &str, tell: impl Fn(&SqlFindings) -> Vec<String>) -> String {
     let mut all: Vec<String> = Vec::new();
     for reading in findings(text) {
         let words = reading.map_or("?".to_owned(), |findings| tell(&findings).join(" "));
@@ -599,7 +599,7 @@ fn the_rows_of_every_statement_are_bounded_by_its_outermost_limit() {
     }
 }
 
-fn verdicts(question: &SqlQuestion, text: &str) -> Vec<Verdict> {
+fn verdicts(question: &SqlQuestion, text: &str) -> Vec<TestResult> {
     let mut all = Vec::new();
     question.judge(text, &mut |verdict| all.push(verdict));
     all
@@ -608,62 +608,68 @@ fn verdicts(question: &SqlQuestion, text: &str) -> Vec<Verdict> {
 #[test]
 fn verbs_are_listed_or_not_and_what_runs_something_else_must_be() {
     let reads = SqlQuestion::verbs(&list(&["SELECT", "call"])).unwrap();
-    assert_eq!(verdicts(&reads, "SELECT 1"), [Verdict::Holds]);
-    assert_eq!(verdicts(&reads, "CALL p()"), [Verdict::Holds]);
+    assert_eq!(verdicts(&reads, "SELECT 1"), [TestResult::Holds]);
+    assert_eq!(verdicts(&reads, "CALL p()"), [TestResult::Holds]);
     assert_eq!(
         verdicts(&reads, "SELECT 1; DROP TABLE t"),
-        [Verdict::Holds, Verdict::Fails]
+        [TestResult::Holds, TestResult::Fails]
     );
-    assert_eq!(verdicts(&reads, "EXEC p"), [Verdict::Unreadable]);
-    assert_eq!(verdicts(&reads, "frobnicate t"), [Verdict::Unreadable]);
-    assert_eq!(verdicts(&reads, "SELECT 'x"), [Verdict::Unreadable; 3]);
+    assert_eq!(verdicts(&reads, "EXEC p"), [TestResult::Unreadable]);
+    assert_eq!(verdicts(&reads, "frobnicate t"), [TestResult::Unreadable]);
+    assert_eq!(verdicts(&reads, "SELECT 'x"), [TestResult::Unreadable; 3]);
     let all_columns = SqlQuestion::verbs(&list(&["select *"])).unwrap();
-    assert_eq!(verdicts(&all_columns, "SELECT * FROM t"), [Verdict::Holds]);
-    assert_eq!(verdicts(&all_columns, "SELECT a FROM t"), [Verdict::Fails]);
-    assert_eq!(verdicts(&reads, "SELECT * FROM t"), [Verdict::Holds]);
+    assert_eq!(
+        verdicts(&all_columns, "SELECT * FROM t"),
+        [TestResult::Holds]
+    );
+    assert_eq!(
+        verdicts(&all_columns, "SELECT a FROM t"),
+        [TestResult::Fails]
+    );
+    assert_eq!(verdicts(&reads, "SELECT * FROM t"), [TestResult::Holds]);
 }
 
 #[test]
 fn a_table_is_compared_by_all_parts_of_its_name() {
     let some = SqlQuestion::tables(&list(&["orders", "hr.users", "\"Sales\".[Items]"])).unwrap();
     for (text, expected, why) in [
-        ("SELECT a FROM Orders", Verdict::Holds, "case ignored"),
-        ("SELECT a FROM hr.users", Verdict::Holds, "qualified"),
+        ("SELECT a FROM Orders", TestResult::Holds, "case ignored"),
+        ("SELECT a FROM hr.users", TestResult::Holds, "qualified"),
         (
             "SELECT a FROM sales.items",
-            Verdict::Holds,
+            TestResult::Holds,
             "quotes in the list",
         ),
         (
             "SELECT a FROM users",
-            Verdict::Unreadable,
+            TestResult::Unreadable,
             "perhaps of that schema",
         ),
         (
             "SELECT a FROM other.orders",
-            Verdict::Unreadable,
+            TestResult::Unreadable,
             "perhaps not that one",
         ),
         (
             "SELECT a FROM db.hr.users",
-            Verdict::Unreadable,
+            TestResult::Unreadable,
             "perhaps of another database",
         ),
         (
             "SELECT a FROM public.users",
-            Verdict::Fails,
+            TestResult::Fails,
             "of another schema",
         ),
-        ("SELECT a FROM orders2", Verdict::Fails, "another name"),
-        ("SELECT 1", Verdict::Fails, "none"),
-        ("SELECT a FROM f(1)", Verdict::Unreadable, "a function"),
-        ("SELECT a FROM ?", Verdict::Unreadable, "a placeholder"),
+        ("SELECT a FROM orders2", TestResult::Fails, "another name"),
+        ("SELECT 1", TestResult::Fails, "none"),
+        ("SELECT a FROM f(1)", TestResult::Unreadable, "a function"),
+        ("SELECT a FROM ?", TestResult::Unreadable, "a placeholder"),
     ] {
         assert_eq!(verdicts(&some, text), [expected], "{text}: {why}");
     }
     assert_eq!(
         verdicts(&some, "CALL p()"),
-        [Verdict::Unreadable, Verdict::Fails]
+        [TestResult::Unreadable, TestResult::Fails]
     );
 }
 
@@ -672,18 +678,18 @@ fn rows_are_compared_with_a_number() {
     let more = SqlQuestion::MoreRowsThan(1_000);
     assert_eq!(
         verdicts(&more, "SELECT a FROM t LIMIT 1000"),
-        [Verdict::Fails]
+        [TestResult::Fails]
     );
     assert_eq!(
         verdicts(&more, "SELECT a FROM t LIMIT 1001"),
-        [Verdict::Holds]
+        [TestResult::Holds]
     );
-    assert_eq!(verdicts(&more, "SELECT a FROM t"), [Verdict::Holds]);
+    assert_eq!(verdicts(&more, "SELECT a FROM t"), [TestResult::Holds]);
     assert_eq!(
         verdicts(&more, "SELECT a FROM t LIMIT ?"),
-        [Verdict::Unreadable]
+        [TestResult::Unreadable]
     );
-    assert_eq!(verdicts(&more, "COMMIT"), [Verdict::Fails]);
+    assert_eq!(verdicts(&more, "COMMIT"), [TestResult::Fails]);
 }
 
 #[test]
@@ -725,7 +731,7 @@ fn long_texts_take_linear_time() {
     }
     assert_eq!(
         verdicts(&verbs, &" ".repeat(MAX_BYTES + 1)),
-        [Verdict::Unreadable]
+        [TestResult::Unreadable]
     );
 }
 
@@ -759,8 +765,8 @@ proptest! {
     ) {
         let text = format!("{before}{change}{after}");
         let reads = SqlQuestion::verbs(&list(&["select", "explain", "begin"])).unwrap();
-        prop_assert!(verdicts(&reads, &text).iter().any(|verdict| *verdict != Verdict::Holds), "{}", text);
+        prop_assert!(verdicts(&reads, &text).iter().any(|verdict| *verdict != TestResult::Holds), "{}", text);
         let tables = SqlQuestion::tables(&list(&["t"])).unwrap();
-        prop_assert!(verdicts(&tables, &text).iter().any(|verdict| *verdict != Verdict::Fails), "{}", text);
+        prop_assert!(verdicts(&tables, &text).iter().any(|verdict| *verdict != TestResult::Fails), "{}", text);
     }
 }

@@ -494,7 +494,7 @@ impl StreamReader for V1Stream {
         }
     }
 
-    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
+    fn denial_frames(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
         let mut frames = Vec::new();
         let id = quoted(&format!("agentguard-{}", denial.request_id));
         if !self.has_begun {

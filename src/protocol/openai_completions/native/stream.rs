@@ -136,7 +136,7 @@ impl StreamReader for NativeStream {
     }
 
     /// In the members of all these servers.
-    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
+    fn denial_frames(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
         if as_error {
             return vec![SyntheticFrame::new(None, Dialect::OpenAi.body(denial))];
         }

@@ -1,7 +1,7 @@
 //! Short texts in which nothing was found: names and keywords of tools' schemas come with every request of an agent, and
 //! need not be looked at each time.
 
-use super::scan::Wants;
+use super::scan::MatchKinds;
 
 /// A line of the processor's cache.
 const BYTES: usize = 64;
@@ -11,37 +11,37 @@ const SLOTS: usize = 512;
 
 /// Texts in which one policy's scans found nothing. A text that falls into another's slot takes its place.
 #[derive(Debug)]
-pub(super) struct Blanks {
-    slots: Vec<Blank>,
+pub(super) struct NegativeCache {
+    slots: Vec<CachedMiss>,
 }
 
 /// A text, the name that it stands under, and what was looked for in it: their lengths, the flags, both of them, zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Blank([u8; BYTES]);
+pub(super) struct CachedMiss([u8; BYTES]);
 
-impl Default for Blanks {
+impl Default for NegativeCache {
     fn default() -> Self {
         Self {
-            slots: vec![Blank([0; BYTES]); SLOTS],
+            slots: vec![CachedMiss([0; BYTES]); SLOTS],
         }
     }
 }
 
-impl Blanks {
-    pub(super) fn has(&self, blank: &Blank) -> bool {
+impl NegativeCache {
+    pub(super) fn has(&self, blank: &CachedMiss) -> bool {
         self.slots.get(blank.slot()) == Some(blank)
     }
 
-    pub(super) fn keep(&mut self, blank: Blank) {
+    pub(super) fn keep(&mut self, blank: CachedMiss) {
         if let Some(slot) = self.slots.get_mut(blank.slot()) {
             *slot = blank;
         }
     }
 }
 
-impl Blank {
+impl CachedMiss {
     /// `None`: too long to be kept.
-    pub(super) fn new(text: &str, key: Option<&str>, wants: Wants) -> Option<Self> {
+    pub(super) fn new(text: &str, key: Option<&str>, wants: MatchKinds) -> Option<Self> {
         let flags = [
             true,
             key.is_some(),
@@ -80,30 +80,30 @@ mod tests {
 
     #[test]
     fn a_text_is_kept_with_its_name_and_with_what_was_looked_for() {
-        let kept = Blank::new("string", Some("type"), Wants::LITERALS).unwrap();
-        let mut blanks = Blanks::default();
+        let kept = CachedMiss::new("string", Some("type"), MatchKinds::LITERALS).unwrap();
+        let mut blanks = NegativeCache::default();
         assert!(!blanks.has(&kept));
         blanks.keep(kept);
         assert!(blanks.has(&kept));
         let others = [
-            ("string", Some("type"), Wants::DETECTORS),
-            ("string", Some("kind"), Wants::LITERALS),
-            ("string", None, Wants::LITERALS),
-            ("strin", Some("gtype"), Wants::LITERALS),
-            ("string\0", Some("type"), Wants::LITERALS),
-            ("", None, Wants::default()),
+            ("string", Some("type"), MatchKinds::DETECTORS),
+            ("string", Some("kind"), MatchKinds::LITERALS),
+            ("string", None, MatchKinds::LITERALS),
+            ("strin", Some("gtype"), MatchKinds::LITERALS),
+            ("string\0", Some("type"), MatchKinds::LITERALS),
+            ("", None, MatchKinds::default()),
         ];
         for (text, key, wants) in others {
-            let other = Blank::new(text, key, wants).unwrap();
+            let other = CachedMiss::new(text, key, wants).unwrap();
             assert!(!blanks.has(&other), "{text:?} {key:?} {wants:?}");
         }
     }
 
     #[test]
     fn what_takes_another_s_slot_is_not_taken_for_it() {
-        let mut blanks = Blanks::default();
+        let mut blanks = NegativeCache::default();
         for number in 0..10 * SLOTS {
-            let blank = Blank::new(&number.to_string(), None, Wants::DETECTORS).unwrap();
+            let blank = CachedMiss::new(&number.to_string(), None, MatchKinds::DETECTORS).unwrap();
             assert!(!blanks.has(&blank), "{number}");
             blanks.keep(blank);
             assert!(blanks.has(&blank), "{number}");
@@ -114,12 +114,15 @@ mod tests {
     fn long_texts_are_not_kept() {
         let long = "a".repeat(BYTES);
         for len in 0..=BYTES {
-            let kept = Blank::new(&"a".repeat(len), None, Wants::DETECTORS).is_some();
+            let kept = CachedMiss::new(&"a".repeat(len), None, MatchKinds::DETECTORS).is_some();
             assert_eq!(kept, len <= BYTES - 3, "{len}");
         }
-        assert_eq!(Blank::new("a", Some(&long), Wants::DETECTORS), None);
         assert_eq!(
-            Blank::new(&long.repeat(9), Some("a"), Wants::DETECTORS),
+            CachedMiss::new("a", Some(&long), MatchKinds::DETECTORS),
+            None
+        );
+        assert_eq!(
+            CachedMiss::new(&long.repeat(9), Some("a"), MatchKinds::DETECTORS),
             None
         );
     }

@@ -1,6 +1,6 @@
 //! `greater_than`, `at_least`, `less_than`, `at_most`, `between`: exact decimals.
 
-use super::Verdict;
+use super::TestResult;
 use crate::policy::value::Scalar;
 use crate::wire::json::Decimal;
 
@@ -14,18 +14,18 @@ pub(in crate::policy) struct Order {
 impl Order {
     /// JSON numbers, and strings that are a number after trimming and width folding (`"１０１"`). Everything else
     /// (`"1,000"`, `"$5"`, `true`) can't be compared.
-    pub(in crate::policy) fn judge(&self, value: &Scalar<'_>) -> Verdict {
+    pub(in crate::policy) fn judge(&self, value: &Scalar<'_>) -> TestResult {
         match number(value) {
             Some(number) => self.holds(&number).into(),
-            None => Verdict::Unreadable,
+            None => TestResult::Unreadable,
         }
     }
 
     /// The same for a count.
-    pub(in crate::policy) fn judge_count(&self, count: u64) -> Verdict {
+    pub(in crate::policy) fn judge_count(&self, count: u64) -> TestResult {
         match Decimal::parse(&count.to_string()) {
             Some(number) => self.holds(&number).into(),
-            None => Verdict::Unreadable,
+            None => TestResult::Unreadable,
         }
     }
 
@@ -87,20 +87,20 @@ mod tests {
         ] {
             assert_eq!(
                 over_100.judge(&Scalar::Number(number.into(), None)),
-                Verdict::Holds,
+                TestResult::Holds,
                 "{number}"
             );
             assert_eq!(
                 over_100.judge(&Scalar::text(number)),
-                Verdict::Holds,
+                TestResult::Holds,
                 "{number:?}"
             );
         }
-        assert_eq!(over_100.judge(&Scalar::text(" １０１ ")), Verdict::Holds);
+        assert_eq!(over_100.judge(&Scalar::text(" １０１ ")), TestResult::Holds);
         for number in ["100", "1e2", "-5", "0.1"] {
             assert_eq!(
                 over_100.judge(&Scalar::Number(number.into(), None)),
-                Verdict::Fails,
+                TestResult::Fails,
                 "{number}"
             );
         }
@@ -112,14 +112,14 @@ mod tests {
         for text in ["1,000", "$5", "abc", "", "0x64", "NaN", "1 000"] {
             assert_eq!(
                 over_100.judge(&Scalar::text(text)),
-                Verdict::Unreadable,
+                TestResult::Unreadable,
                 "{text:?}"
             );
         }
         assert_eq!(
             over_100.judge(&Scalar::Bool(true, None)),
-            Verdict::Unreadable
+            TestResult::Unreadable
         );
-        assert_eq!(over_100.judge(&Scalar::Null), Verdict::Unreadable);
+        assert_eq!(over_100.judge(&Scalar::Null), TestResult::Unreadable);
     }
 }

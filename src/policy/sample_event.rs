@@ -8,9 +8,9 @@
 
 use super::compile::Policy;
 use super::decide::Context;
-use super::decode::{At, Decoder};
+use super::decode::{Decoder, PolicyPath};
 use super::document::EnvironmentSource;
-use super::node::{Data, Member, Node};
+use super::node::{Member, Node, NodeValue};
 use super::yaml::parse_yaml;
 use crate::diag::{Diagnostic, codes};
 use crate::event::{
@@ -96,7 +96,7 @@ const CLASSES: &[&str] = &[
 
 /// An event as it was described.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Described {
+pub struct SampleEvent {
     /// What it is.
     pub kind: Kind,
     /// Which half of the exchange it is in; absent: where its kind is judged first.
@@ -132,13 +132,13 @@ pub struct Described {
     /// Why the answer ended.
     pub finish: Option<Box<str>>,
     /// What stands before it in the conversation; absent: not known.
-    pub earlier: Option<Vec<Described>>,
+    pub earlier: Option<Vec<SampleEvent>>,
 }
 
-impl Described {
+impl SampleEvent {
     /// An event of a kind of which nothing else is said.
-    pub fn new(kind: Kind) -> Described {
-        Described {
+    pub fn new(kind: Kind) -> SampleEvent {
+        SampleEvent {
             kind,
             direction: None,
             tool: Known::Unknown,
@@ -174,7 +174,7 @@ impl Described {
 
 /// Events and the exchange that they are part of, ready to be judged.
 #[derive(Clone, Debug)]
-pub struct Case {
+pub struct SampleExchange {
     /// A body that holds the events' values.
     pub body: Vec<u8>,
     /// The events in it.
@@ -182,17 +182,21 @@ pub struct Case {
     /// The exchange.
     pub facts: Facts,
     /// What stands earlier in the conversation.
-    pub past: Option<Box<Case>>,
+    pub past: Option<Box<SampleExchange>>,
 }
 
-impl Case {
+impl SampleExchange {
     /// Lays out described events for a policy, which says itself some of what the case doesn't.
     ///
     /// # Errors
     /// Their values can't be scanned: what is wrong.
-    pub fn new(events: &[Described], mut facts: Facts, policy: &Policy) -> Result<Case, String> {
+    pub fn new(
+        events: &[SampleEvent],
+        mut facts: Facts,
+        policy: &Policy,
+    ) -> Result<SampleExchange, String> {
         settle(&mut facts, policy);
-        let earlier: Option<Vec<Described>> = events
+        let earlier: Option<Vec<SampleEvent>> = events
             .iter()
             .filter_map(|event| event.earlier.clone())
             .reduce(|mut all, more| {
@@ -205,20 +209,20 @@ impl Case {
                 // What stands earlier came with the request.
                 event.direction = Some(Direction::Request);
             }
-            let past = Case::laid_out(&earlier, facts.clone())?;
+            let past = SampleExchange::laid_out(&earlier, facts.clone())?;
             if let Some(history) = past.seen_by(policy, |context| policy.recall(context)) {
                 facts.history = history;
             }
             earlier_case = Some(Box::new(past));
         }
-        let mut case = Case::laid_out(events, facts)?;
+        let mut case = SampleExchange::laid_out(events, facts)?;
         case.past = earlier_case;
         Ok(case)
     }
 
-    fn laid_out(events: &[Described], facts: Facts) -> Result<Case, String> {
+    fn laid_out(events: &[SampleEvent], facts: Facts) -> Result<SampleExchange, String> {
         let body = body_of(events);
-        let mut case = Case {
+        let mut case = SampleExchange {
             body,
             reading: Reading::new(),
             facts,
@@ -268,14 +272,14 @@ pub(super) fn settle(facts: &mut Facts, policy: &Policy) {
     }
 }
 
-fn body_of(events: &[Described]) -> Vec<u8> {
-    let members = |event: &Described| {
+fn body_of(events: &[SampleEvent]) -> Vec<u8> {
+    let members = |event: &SampleEvent| {
         let texts = event
             .texts
             .iter()
-            .map(|text| node(Data::String(text.clone())))
+            .map(|text| node(NodeValue::String(text.clone())))
             .collect();
-        let mut members = vec![member("texts", node(Data::List(texts)))];
+        let mut members = vec![member("texts", node(NodeValue::List(texts)))];
         for (key, value) in [
             ("args", &event.args),
             ("result", &event.result),
@@ -283,14 +287,14 @@ fn body_of(events: &[Described]) -> Vec<u8> {
         ] {
             members.extend(value.value().map(|value| member(key, value.clone())));
         }
-        node(Data::Map(members))
+        node(NodeValue::Map(members))
     };
     let mut body = Vec::new();
-    node(Data::List(events.iter().map(members).collect())).write_json(&mut body);
+    node(NodeValue::List(events.iter().map(members).collect())).write_json(&mut body);
     body
 }
 
-fn node(data: Data) -> Node {
+fn node(data: NodeValue) -> Node {
     Node { span: 0..0, data }
 }
 
@@ -302,7 +306,7 @@ fn member(key: &str, value: Node) -> Member {
     }
 }
 
-fn lay_out(described: &Described, value: Value<'_>, reading: &mut Reading) {
+fn lay_out(described: &SampleEvent, value: Value<'_>, reading: &mut Reading) {
     let mut event = Event::new(described.kind, described.direction(), value.place());
     let place = |known: &Known<Node>, key: &str| -> Known<NodeId> {
         match known {
@@ -369,10 +373,10 @@ fn register(value: Value<'_>, is_data: bool, reading: &mut Reading) -> Range<u32
 /// Reads what a case gives: the facts, and the event that it is about. Other keys are the caller's own.
 pub(super) fn read(
     decoder: &mut Decoder,
-    at: &At<'_>,
+    at: &PolicyPath<'_>,
     node: &Node,
     shared: &Facts,
-) -> Option<(Described, Facts)> {
+) -> Option<(SampleEvent, Facts)> {
     let errors_before = decoder.diagnostics.len();
     let mut facts = shared.clone();
     read_facts(decoder, at, node, &mut facts);
@@ -394,7 +398,7 @@ pub(super) fn read(
     }
     let event = match event {
         Some(event) => event,
-        None if node.get("model").is_some() => Described::new(Kind::Request),
+        None if node.get("model").is_some() => SampleEvent::new(Kind::Request),
         None => {
             decoder.error(
                 codes::AG1006,
@@ -409,7 +413,7 @@ pub(super) fn read(
     let mut event = event;
     if let Some(earlier) = node.get("earlier") {
         let at = at.key("earlier");
-        let Data::List(items) = &earlier.data else {
+        let NodeValue::List(items) = &earlier.data else {
             decoder.wrong_type(&at, earlier, "a list of events");
             return None;
         };
@@ -428,13 +432,13 @@ pub(super) fn read(
 ///
 /// # Errors
 /// The arguments are not YAML's.
-pub fn read_call(text: &str) -> Result<Described, String> {
+pub fn read_call(text: &str) -> Result<SampleEvent, String> {
     let text = text.trim();
     let split = text
         .find(|c: char| c == '{' || c.is_whitespace())
         .unwrap_or(text.len());
     let (name, rest) = text.split_at_checked(split).unwrap_or((text, ""));
-    let mut event = Described::new(Kind::ToolCall);
+    let mut event = SampleEvent::new(Kind::ToolCall);
     event.tool = name_of(name);
     match rest.trim() {
         "" => {}
@@ -460,13 +464,13 @@ fn name_of(text: &str) -> Known<Box<str>> {
 
 fn read_event(
     decoder: &mut Decoder,
-    at: &At<'_>,
+    at: &PolicyPath<'_>,
     key: &str,
     node: &Node,
     facts: &mut Facts,
-) -> Option<Described> {
+) -> Option<SampleEvent> {
     match (key, &node.data) {
-        ("call", Data::String(text)) => match read_call(text) {
+        ("call", NodeValue::String(text)) => match read_call(text) {
             Ok(event) => return Some(event),
             Err(what) => {
                 decoder.error(
@@ -480,12 +484,12 @@ fn read_event(
             }
         },
         ("text", _) => {
-            let mut event = Described::new(Kind::Message);
+            let mut event = SampleEvent::new(Kind::Message);
             event.texts = decoder.texts(at, node)?;
             return Some(event);
         }
         ("request", _) => {
-            let mut event = Described::new(Kind::Request);
+            let mut event = SampleEvent::new(Kind::Request);
             for member in decoder.mapping(at, node, REQUEST_MEMBERS)? {
                 read_request(decoder, &at.key(&member.key), member, facts, &mut event)?;
             }
@@ -497,7 +501,7 @@ fn read_event(
         "call" => Kind::ToolCall,
         key => Kind::from_word(key)?,
     };
-    let mut event = Described::new(kind);
+    let mut event = SampleEvent::new(kind);
     for member in decoder.mapping(at, node, MEMBERS)? {
         read_member(decoder, &at.key(&member.key), member, &mut event)?;
     }
@@ -506,9 +510,9 @@ fn read_event(
 
 fn read_member(
     decoder: &mut Decoder,
-    at: &At<'_>,
+    at: &PolicyPath<'_>,
     member: &Member,
-    event: &mut Described,
+    event: &mut SampleEvent,
 ) -> Option<()> {
     let value = &member.value;
     match &*member.key {
@@ -584,10 +588,10 @@ fn words<T: Copy>(all: &[T], word: fn(T) -> &'static str) -> Vec<(&'static str, 
 
 fn read_request(
     decoder: &mut Decoder,
-    at: &At<'_>,
+    at: &PolicyPath<'_>,
     member: &Member,
     facts: &mut Facts,
-    event: &mut Described,
+    event: &mut SampleEvent,
 ) -> Option<()> {
     let value = &member.value;
     match &*member.key {
@@ -604,7 +608,12 @@ fn read_request(
 }
 
 /// Reads the facts that stand in a mapping.
-pub(super) fn read_facts(decoder: &mut Decoder, at: &At<'_>, node: &Node, facts: &mut Facts) {
+pub(super) fn read_facts(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    node: &Node,
+    facts: &mut Facts,
+) {
     for member in node.members() {
         if FACT_KEYS.contains(&&*member.key) {
             let _ = read_fact(decoder, &at.key(&member.key), member, facts);
@@ -612,7 +621,12 @@ pub(super) fn read_facts(decoder: &mut Decoder, at: &At<'_>, node: &Node, facts:
     }
 }
 
-fn read_fact(decoder: &mut Decoder, at: &At<'_>, member: &Member, facts: &mut Facts) -> Option<()> {
+fn read_fact(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    member: &Member,
+    facts: &mut Facts,
+) -> Option<()> {
     let value = &member.value;
     match &*member.key {
         "env" => facts.environment = known(decoder, at, value)?,
@@ -625,7 +639,7 @@ fn read_fact(decoder: &mut Decoder, at: &At<'_>, member: &Member, facts: &mut Fa
         "model" => facts.models = models(decoder, at, value)?,
         "principal" => facts.principal = principal(decoder, at, value)?,
         "headers" => {
-            let Data::Map(members) = &value.data else {
+            let NodeValue::Map(members) = &value.data else {
                 decoder.wrong_type(at, value, "a mapping of headers");
                 return None;
             };
@@ -658,9 +672,9 @@ fn read_fact(decoder: &mut Decoder, at: &At<'_>, member: &Member, facts: &mut Fa
     Some(())
 }
 
-fn known(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Known<Box<str>>> {
+fn known(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Known<Box<str>>> {
     match &node.data {
-        Data::Null => Some(Known::Missing),
+        NodeValue::Null => Some(Known::Missing),
         _ => decoder.text(at, node).map(|text| name_of(&text)),
     }
 }
@@ -672,7 +686,7 @@ fn known_node(node: &Node) -> Known<Node> {
     }
 }
 
-fn models(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Models> {
+fn models(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Models> {
     let names = decoder.texts(at, node)?;
     Some(Models::told(names.iter().map(|name| &**name)))
 }
@@ -683,7 +697,7 @@ pub(super) fn class(name: &str) -> Option<&'static str> {
 }
 
 /// Somebody of whom nothing is known yet but that they are known.
-pub fn somebody() -> Principal {
+pub fn default_principal() -> Principal {
     Principal {
         id: Known::Missing,
         agent: Known::Missing,
@@ -695,15 +709,15 @@ pub fn somebody() -> Principal {
     }
 }
 
-fn principal(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Principal> {
-    if matches!(&node.data, Data::Null) || node.text() == Some("anonymous") {
+fn principal(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Principal> {
+    if matches!(&node.data, NodeValue::Null) || node.text() == Some("anonymous") {
         return Some(Principal::anonymous());
     }
-    let Data::Map(members) = &node.data else {
+    let NodeValue::Map(members) = &node.data else {
         decoder.wrong_type(at, node, "a mapping, or `anonymous`,");
         return None;
     };
-    let mut principal = somebody();
+    let mut principal = default_principal();
     for member in members {
         let at = at.key(&member.key);
         let value = &member.value;
@@ -718,8 +732,8 @@ fn principal(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Principa
             "roles" | "role" => principal.roles = Known::Is(decoder.texts(&at, value)?),
             claim => {
                 let values = match &value.data {
-                    Data::Number(number) => vec![number.clone()],
-                    Data::Bool(value) => vec![value.to_string().into()],
+                    NodeValue::Number(number) => vec![number.clone()],
+                    NodeValue::Bool(value) => vec![value.to_string().into()],
                     _ => decoder.texts(&at, value)?,
                 };
                 principal.claims.insert(claim.into(), values);
@@ -733,9 +747,9 @@ fn principal(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Principa
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn describe(node: &Node) -> Result<(Described, Facts), Vec<Diagnostic>> {
+pub fn describe(node: &Node) -> Result<(SampleEvent, Facts), Vec<Diagnostic>> {
     let mut decoder = Decoder::default();
-    let at = At::root();
+    let at = PolicyPath::root();
     let known: Vec<&str> = EVENT_KEYS.iter().chain(FACT_KEYS).copied().collect();
     let described = decoder
         .mapping(&at, node, &known)
@@ -752,29 +766,29 @@ pub fn describe(node: &Node) -> Result<(Described, Facts), Vec<Diagnostic>> {
 /// What is wrong with it.
 pub fn describe_principal(node: &Node) -> Result<Principal, Vec<Diagnostic>> {
     let mut decoder = Decoder::default();
-    principal(&mut decoder, &At::root(), node).ok_or(decoder.diagnostics)
+    principal(&mut decoder, &PolicyPath::root(), node).ok_or(decoder.diagnostics)
 }
 
 /// An event and its exchange as a case, the way a test file writes it.
-pub fn written(event: &Described, facts: &Facts) -> Node {
+pub fn written(event: &SampleEvent, facts: &Facts) -> Node {
     let mut members = Vec::new();
     let mut inner = Vec::new();
-    let text = |text: &str| node(Data::String(text.into()));
+    let text = |text: &str| node(NodeValue::String(text.into()));
     let list = |texts: &[Box<str>]| match texts {
-        [only] => node(Data::String(only.clone())),
-        several => node(Data::List(
+        [only] => node(NodeValue::String(only.clone())),
+        several => node(NodeValue::List(
             several
                 .iter()
-                .map(|text| node(Data::String(text.clone())))
+                .map(|text| node(NodeValue::String(text.clone())))
                 .collect(),
         )),
     };
     let name = |known: &Known<Box<str>>| match known {
-        Known::Missing => node(Data::Null),
-        Known::Unknown => node(Data::String("unknown".into())),
-        Known::Is(name) => node(Data::String(name.clone())),
+        Known::Missing => node(NodeValue::Null),
+        Known::Unknown => node(NodeValue::String("unknown".into())),
+        Known::Is(name) => node(NodeValue::String(name.clone())),
     };
-    let count = |count: u64| node(Data::Number(count.to_string().into()));
+    let count = |count: u64| node(NodeValue::Number(count.to_string().into()));
     let has_tool = matches!(
         event.kind,
         Kind::ToolOffer | Kind::ToolCall | Kind::ToolResult
@@ -813,13 +827,13 @@ pub fn written(event: &Described, facts: &Facts) -> Node {
         inner.push(member("in", text(direction.word())));
     }
     if let Known::Is(ok) = event.ok {
-        inner.push(member("ok", node(Data::Bool(ok))));
+        inner.push(member("ok", node(NodeValue::Bool(ok))));
     }
     if event.provider_run {
-        inner.push(member("provider_run", node(Data::Bool(true))));
+        inner.push(member("provider_run", node(NodeValue::Bool(true))));
     }
     if let Known::Is(unoffered) = event.unoffered {
-        inner.push(member("unoffered", node(Data::Bool(unoffered))));
+        inner.push(member("unoffered", node(NodeValue::Bool(unoffered))));
     }
     for (key, value) in [("code", event.code), ("class", event.class)] {
         inner.extend(value.map(|value| member(key, text(value))));
@@ -834,7 +848,7 @@ pub fn written(event: &Described, facts: &Facts) -> Node {
     .filter_map(|(key, tokens)| Some(member(key, count(tokens?))))
     .collect();
     if !usage.is_empty() {
-        inner.push(member("usage", node(Data::Map(usage))));
+        inner.push(member("usage", node(NodeValue::Map(usage))));
     }
     inner.extend(
         event
@@ -862,7 +876,7 @@ pub fn written(event: &Described, facts: &Facts) -> Node {
         inner.extend(
             request
                 .stream
-                .map(|stream| member("stream", node(Data::Bool(stream)))),
+                .map(|stream| member("stream", node(NodeValue::Bool(stream)))),
         );
         inner.extend(
             request
@@ -873,7 +887,7 @@ pub fn written(event: &Described, facts: &Facts) -> Node {
     } else if !models.is_empty() {
         members.push(member("model", list(&models)));
     }
-    members.insert(0, member(event.kind.word(), node(Data::Map(inner))));
+    members.insert(0, member(event.kind.word(), node(NodeValue::Map(inner))));
     for (key, value) in [
         ("env", &facts.environment),
         ("host", &facts.host),
@@ -902,7 +916,7 @@ pub fn written(event: &Described, facts: &Facts) -> Node {
             .iter()
             .map(|event| written(event, &nothing))
             .collect();
-        members.push(member("earlier", node(Data::List(events))));
+        members.push(member("earlier", node(NodeValue::List(events))));
     }
     if !facts.headers.is_empty() {
         let headers = facts
@@ -910,9 +924,9 @@ pub fn written(event: &Described, facts: &Facts) -> Node {
             .iter()
             .map(|(key, value)| member(key, text(&String::from_utf8_lossy(value))))
             .collect();
-        members.push(member("headers", node(Data::Map(headers))));
+        members.push(member("headers", node(NodeValue::Map(headers))));
     }
-    node(Data::Map(members))
+    node(NodeValue::Map(members))
 }
 
 fn written_principal(principal: &Principal) -> Node {
@@ -925,21 +939,23 @@ fn written_principal(principal: &Principal) -> Node {
     ] {
         match value {
             Known::Missing => {}
-            Known::Unknown => members.push(member(key, node(Data::String("unknown".into())))),
-            Known::Is(name) => members.push(member(key, node(Data::String(name.clone())))),
+            Known::Unknown => members.push(member(key, node(NodeValue::String("unknown".into())))),
+            Known::Is(name) => members.push(member(key, node(NodeValue::String(name.clone())))),
         }
     }
     let list = |texts: &[Box<str>]| {
-        let texts = texts.iter().map(|text| node(Data::String(text.clone())));
-        node(Data::List(texts.collect()))
+        let texts = texts
+            .iter()
+            .map(|text| node(NodeValue::String(text.clone())));
+        node(NodeValue::List(texts.collect()))
     };
     match &principal.roles {
         Known::Missing => {}
-        Known::Unknown => members.push(member("roles", node(Data::String("unknown".into())))),
+        Known::Unknown => members.push(member("roles", node(NodeValue::String("unknown".into())))),
         Known::Is(roles) => members.push(member("roles", list(roles))),
     }
     for (claim, values) in &principal.claims {
         members.push(member(claim, list(values)));
     }
-    node(Data::Map(members))
+    node(NodeValue::Map(members))
 }

@@ -12,7 +12,7 @@ use crate::wire::sort;
 
 /// What a path leads to.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reached<'a> {
+pub(super) struct ReachedValue<'a> {
     pub(super) value: Value<'a>,
     /// Every name on the way stands there as the policy writes it, and no string was opened.
     pub(super) as_named: bool,
@@ -24,7 +24,7 @@ pub(super) fn each<'a>(
     root: Value<'a>,
     path: &JsonPath,
     json: &'a JsonBody<'a>,
-    reached: &mut dyn FnMut(Reached<'a>),
+    reached: &mut dyn FnMut(ReachedValue<'a>),
 ) -> bool {
     let has_several = path.ways.len() > 1
         || path
@@ -32,14 +32,14 @@ pub(super) fn each<'a>(
             .iter()
             .any(|way| way.iter().any(|step| matches!(step, PathStep::Anywhere(_))));
     if path.is_whole() {
-        reached(Reached {
+        reached(ReachedValue {
             value: root,
             as_named: true,
         });
         return false;
     }
     if !has_several {
-        let mut walk = Walk {
+        let mut walk = PathWalk {
             json,
             reached,
             unread: false,
@@ -52,9 +52,9 @@ pub(super) fn each<'a>(
     // One way may name what another only spells otherwise: then it is named.
     let mut named: Vec<NodeId> = Vec::new();
     let mut others: Vec<Value<'a>> = Vec::new();
-    let mut walk = Walk {
+    let mut walk = PathWalk {
         json,
-        reached: &mut |found: Reached<'a>| match found.as_named {
+        reached: &mut |found: ReachedValue<'a>| match found.as_named {
             true => {
                 named.push(found.value.place());
                 reached(found);
@@ -74,7 +74,7 @@ pub(super) fn each<'a>(
         others.retain(|value| named.binary_search(&value.place()).is_err());
     }
     for value in others {
-        reached(Reached {
+        reached(ReachedValue {
             value,
             as_named: false,
         });
@@ -82,16 +82,16 @@ pub(super) fn each<'a>(
     unread
 }
 
-struct Walk<'w, 'a> {
+struct PathWalk<'w, 'a> {
     json: &'a JsonBody<'a>,
-    reached: &'w mut dyn FnMut(Reached<'a>),
+    reached: &'w mut dyn FnMut(ReachedValue<'a>),
     unread: bool,
 }
 
-impl<'a> Walk<'_, 'a> {
+impl<'a> PathWalk<'_, 'a> {
     fn on(&mut self, value: Value<'a>, way: &[PathStep], as_named: bool) {
         let Some((step, rest)) = way.split_first() else {
-            (self.reached)(Reached { value, as_named });
+            (self.reached)(ReachedValue { value, as_named });
             return;
         };
         if value.kind() == ValueKind::String {

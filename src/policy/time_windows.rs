@@ -6,9 +6,9 @@
 
 use super::compile::{Compiler, Operator};
 use super::condition::Check;
-use super::decode::At;
-use super::node::{Data, Node};
-use super::operators::{Days, TimeTest, Verb, Window, WindowText, Zone, moment};
+use super::decode::PolicyPath;
+use super::node::{Node, NodeValue};
+use super::operators::{Days, TimeTest, TimeWindow, TimeWindowText, Verb, Zone, moment};
 use super::zones::Lookup;
 use crate::diag::codes;
 
@@ -79,13 +79,13 @@ impl Compiler<'_> {
         item: &Node,
         days: Option<&Node>,
         zone: Option<&Node>,
-    ) -> Option<(Window, Zone)> {
+    ) -> Option<(TimeWindow, Zone)> {
         let mut days = days;
         let mut zone = zone;
         let hours = match &item.data {
-            Data::Map(_) => {
+            NodeValue::Map(_) => {
                 let mut hours = None;
-                let at = At::root();
+                let at = PolicyPath::root();
                 for member in self
                     .decoder
                     .mapping(&at, item, &["hours", "days", "zone"])?
@@ -100,7 +100,7 @@ impl Compiler<'_> {
             }
             _ => item,
         };
-        let Some(text) = hours.text().and_then(WindowText::parse) else {
+        let Some(text) = hours.text().and_then(TimeWindowText::parse) else {
             self.error(
                 codes::AG1011,
                 &hours.span,
@@ -115,7 +115,7 @@ impl Compiler<'_> {
             (None, Some(node)) => self.days(check, node)?,
             (None, None) => Days::ALL,
         };
-        let window = Window::new(&text, days);
+        let window = TimeWindow::new(&text, days);
         let zone = match (&text.zone, zone) {
             (Some(name), _) => self.zone(check, name, item)?,
             (None, Some(node)) => match node.text() {
@@ -142,7 +142,7 @@ impl Compiler<'_> {
 
     fn days(&mut self, check: &Check, node: &Node) -> Option<Days> {
         let texts: Vec<Option<&str>> = match &node.data {
-            Data::List(items) => items.iter().map(Node::text).collect(),
+            NodeValue::List(items) => items.iter().map(Node::text).collect(),
             _ => vec![node.text()],
         };
         let mut all: Option<Days> = None;

@@ -2,7 +2,7 @@
 //! so that it has one spelling; what they leave out has the meaning that it has elsewhere.
 
 use super::field::Field;
-use super::node::{Data, Member, Node};
+use super::node::{Member, Node, NodeValue};
 use super::operators::{Verb, operator_words};
 use crate::diag::{Diagnostic, Fix, Severity, codes, nearest};
 use crate::wire::letter_case;
@@ -121,7 +121,7 @@ const ZONES: &[(&str, &str)] = &[
 ];
 
 /// A document in the language itself, and what is to say about it.
-pub struct Modern {
+pub struct DesugaredRule {
     /// The document.
     pub root: Node,
     /// What could not be turned into the language, and what was assumed.
@@ -129,14 +129,14 @@ pub struct Modern {
 }
 
 /// Turns a terse document into the language; none if it is not one.
-pub fn modern(root: &Node) -> Option<Modern> {
+pub fn desugar(root: &Node) -> Option<DesugaredRule> {
     let is_terse = root.get("apiVersion").is_none()
         && root.get("kind").is_none()
         && HINTS.iter().any(|hint| root.get(hint).is_some());
     if !is_terse {
         return None;
     }
-    let mut terse = Terse {
+    let mut terse = ShortSyntax {
         diagnostics: Vec::new(),
         lists: Vec::new(),
     };
@@ -149,19 +149,19 @@ pub fn modern(root: &Node) -> Option<Modern> {
         "this is the terse form of a policy",
         "`agentguard fmt` writes it in full",
     );
-    Some(Modern {
+    Some(DesugaredRule {
         root,
         diagnostics: terse.diagnostics,
     })
 }
 
-struct Terse {
+struct ShortSyntax {
     diagnostics: Vec<Diagnostic>,
     /// Names of the document's lists.
     lists: Vec<Box<str>>,
 }
 
-impl Terse {
+impl ShortSyntax {
     fn say(
         &mut self,
         severity: Severity,
@@ -298,7 +298,7 @@ impl Terse {
                 continue;
             }
             match member.value.data {
-                Data::List(_) => lists.push(member.clone()),
+                NodeValue::List(_) => lists.push(member.clone()),
                 _ => self.unknown("key", member, TOP),
             }
         }
@@ -306,7 +306,7 @@ impl Terse {
         let span = lists.first()?.key_span.clone();
         Some(Node {
             span,
-            data: Data::Map(lists),
+            data: NodeValue::Map(lists),
         })
     }
 
@@ -431,7 +431,7 @@ impl Terse {
             key => key,
         };
         match &member.value.data {
-            Data::String(_) | Data::List(_) if super::rule::is_match_key(key) => {
+            NodeValue::String(_) | NodeValue::List(_) if super::rule::is_match_key(key) => {
                 matches.push((key, member.value.clone()));
             }
             _ if key.starts_with("message_content")
@@ -576,7 +576,7 @@ impl Terse {
                 Some((_, Some(rows))) => {
                     let rows = Node {
                         span: item.span.clone(),
-                        data: Data::Number(rows.into()),
+                        data: NodeValue::Number(rows.into()),
                     };
                     tests.push(check(QUERY, Verb::SqlLimitGreaterThan, rows, at));
                 }

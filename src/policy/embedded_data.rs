@@ -14,26 +14,26 @@ use std::ops::Range;
 const LIMITS: Limits = Limits { max_depth: 64 };
 
 /// A longer value has nothing near its beginning that its name could speak for.
-const LONGEST: usize = 640;
+const MAX_NAMED_VALUE_BYTES: usize = 640;
 
 /// Nothing shorter needs a name to be found by it.
-const SHORTEST: usize = 5;
+const MIN_VALUE_BYTES: usize = 5;
 
 /// So many bytes may stand before data and behind it: a sentence, a fence.
 const AROUND: usize = 1_024;
 
 /// What a text holds beside prose.
-pub(super) enum Data {
+pub(super) enum EmbeddedData {
     /// JSON, in this part of the text.
     Json(Range<usize>),
     /// Tables of HTML, and other elements with a name.
     Markup,
 }
 
-impl Data {
+impl EmbeddedData {
     /// What a text seems to hold.
     #[inline(never)]
-    pub(super) fn of(text: &str) -> Option<Data> {
+    pub(super) fn of(text: &str) -> Option<EmbeddedData> {
         let bytes = text.as_bytes();
         let near = bytes.get(..AROUND).unwrap_or(bytes);
         // Most texts have no such mark.
@@ -45,14 +45,18 @@ impl Data {
             let rest = bytes.get(start.saturating_add(1)..).unwrap_or_default();
             let next = rest.trim_ascii_start().first();
             let end = match (mark, next) {
-                (b'<', Some(b'a'..=b'z' | b'A'..=b'Z' | b'!' | b'?')) => return Some(Data::Markup),
+                (b'<', Some(b'a'..=b'z' | b'A'..=b'Z' | b'!' | b'?')) => {
+                    return Some(EmbeddedData::Markup);
+                }
                 (b'{', Some(b'"')) => b'}',
                 (b'[', Some(b'"' | b'[' | b'{')) => b']',
                 _ => continue,
             };
             let tail = bytes.iter().rev().take(AROUND);
             let behind = tail.take_while(|byte| **byte != end).count();
-            return Some(Data::Json(start..bytes.len().saturating_sub(behind)));
+            return Some(EmbeddedData::Json(
+                start..bytes.len().saturating_sub(behind),
+            ));
         }
         None
     }
@@ -75,8 +79,8 @@ impl Data {
             incomplete: false,
         };
         match self {
-            Data::Json(part) => search.json(part),
-            Data::Markup => search.markup(),
+            EmbeddedData::Json(part) => search.json(part),
+            EmbeddedData::Markup => search.markup(),
         }
         scan.incomplete |= search.incomplete;
         let found = &mut scan.findings;
@@ -113,7 +117,9 @@ impl Search<'_> {
     /// Looks at a part of the text; `whole` is what it says if it is written otherwise.
     #[inline(never)]
     fn value(&mut self, part: Range<usize>, whole: Option<&str>, name: &str) {
-        if !(SHORTEST..=LONGEST).contains(&part.len()) || self.more.len() > MAX_FINDINGS {
+        if !(MIN_VALUE_BYTES..=MAX_NAMED_VALUE_BYTES).contains(&part.len())
+            || self.more.len() > MAX_FINDINGS
+        {
             return;
         }
         // Escapes are undone by detectors, as they are in the text around it.
@@ -224,7 +230,7 @@ impl Search<'_> {
                 Tag::Named => attribute(rest),
                 _ => before.or_else(|| heads.get(row.len()).copied()),
             };
-            if let Some(name) = name.filter(|name| name.len() <= LONGEST) {
+            if let Some(name) = name.filter(|name| name.len() <= MAX_NAMED_VALUE_BYTES) {
                 self.value(part, None, name);
             }
             if tag == Tag::Head {
@@ -306,14 +312,17 @@ fn next_of(bytes: &[u8], from: usize, byte: u8) -> Option<usize> {
 #[inline(never)]
 fn end_of_cell(bytes: &[u8], from: usize, tag: Tag) -> usize {
     let rest = bytes.get(from..).unwrap_or_default();
-    let end = rest.windows(3).take(LONGEST).position(|next| match next {
-        [b'<', ..] if tag == Tag::Named => true,
-        [b'<', b'/', _] => true,
-        [b'<', first, second] => {
-            matches!(first | 0x20, b't' | b'd') && second.is_ascii_alphabetic()
-        }
-        _ => false,
-    });
+    let end = rest
+        .windows(3)
+        .take(MAX_NAMED_VALUE_BYTES)
+        .position(|next| match next {
+            [b'<', ..] if tag == Tag::Named => true,
+            [b'<', b'/', _] => true,
+            [b'<', first, second] => {
+                matches!(first | 0x20, b't' | b'd') && second.is_ascii_alphabetic()
+            }
+            _ => false,
+        });
     from.saturating_add(end.unwrap_or(0))
 }
 
@@ -361,14 +370,14 @@ pub(super) fn whole(value: Value<'_>) -> Option<String> {
     let number = value.number()?;
     // Most numbers with a point are none, and there may be thousands of them.
     let may_be = number.ends_with(".0") || number.contains(['e', 'E']);
-    let whole = (may_be && number.len() >= SHORTEST).then(|| value.as_u64());
+    let whole = (may_be && number.len() >= MIN_VALUE_BYTES).then(|| value.as_u64());
     whole.flatten().map(|whole| whole.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::scan::{ScanScratch, Wants};
+    use crate::policy::scan::{MatchKinds, ScanScratch};
     use crate::policy::{Policy, load, parse_yaml};
 
     fn policy() -> Policy {
@@ -396,7 +405,7 @@ rules:
                 text,
                 None,
                 is_data,
-                Wants::DETECTORS,
+                MatchKinds::DETECTORS,
                 &mut scratch,
                 &mut scan,
             );

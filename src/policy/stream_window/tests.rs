@@ -59,7 +59,7 @@ fn all_of(scan: &TextScan, start: usize, all: &mut All) {
 
 /// What is found in a text that comes in these pieces, and the most that was held back after any of them.
 fn found(policy: &Policy, pieces: &[&str]) -> (All, usize) {
-    let mut window = Window::default();
+    let mut window = HoldbackBuffer::default();
     let mut scratch = ScanScratch::default();
     let mut all = Vec::new();
     let mut most = 0;
@@ -248,9 +248,9 @@ fn white_space_between_two_words_is_one_blank_however_long_and_wherever_it_is_cu
 #[test]
 fn what_is_held_back_for_long_is_not_looked_through_with_each_piece() {
     let policy = policy(r#""start.*end""#);
-    let mut window = Window::default();
+    let mut window = HoldbackBuffer::default();
     let mut scratch = ScanScratch::default();
-    let mut push = |window: &mut Window, piece: &str, ending| {
+    let mut push = |window: &mut HoldbackBuffer, piece: &str, ending| {
         window.push(&policy, piece, ending, &Nothing, &mut scratch)
     };
     assert!(push(&mut window, "at the start ", Ending::Open).is_none());
@@ -285,7 +285,7 @@ const MOST: u64 = 24_000;
 
 /// What the pieces of a text cost on average.
 fn steps(policy: &Policy, text: &str, piece: usize) -> u64 {
-    let mut window = Window::default();
+    let mut window = HoldbackBuffer::default();
     let mut scratch = ScanScratch::default();
     let mut rest = text;
     let mut pieces = 0;

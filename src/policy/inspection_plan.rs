@@ -1,10 +1,10 @@
 //! What a policy looks at, so that nothing else is read, held or copied.
 
-use super::compile::{Chapter, CompiledRule};
+use super::compile::{CompiledDocument, CompiledRule};
 use super::document::{Default, DefaultAction};
 use super::field::{Field, Kinds};
 use super::rule::{Action, Rule};
-use super::scan::Wants;
+use super::scan::MatchKinds;
 use crate::event::{Direction, Kind, Replacement};
 
 /// How strongly something is looked at.
@@ -21,7 +21,7 @@ pub enum Interest {
 
 /// What a policy looks at.
 #[derive(Clone, Debug, Default)]
-pub struct Needs {
+pub struct InspectionPlan {
     enforced: Kinds,
     observed: Kinds,
     /// The same of what answers hold: requests of a server (MCP) are something else than the request that they answer.
@@ -37,13 +37,13 @@ pub struct Needs {
     pub results: bool,
     /// Some rule about results looks at the arguments of the call too.
     pub result_args: bool,
-    pub(super) request: Wants,
-    pub(super) response: Wants,
+    pub(super) request: MatchKinds,
+    pub(super) response: MatchKinds,
 }
 
-impl Needs {
+impl InspectionPlan {
     /// What the defaults of a document look at.
-    pub(super) fn add_defaults(&mut self, chapter: &Chapter) {
+    pub(super) fn add_defaults(&mut self, chapter: &CompiledDocument) {
         self.defaults_enforced |= chapter.enforces(None);
         let defaults = &chapter.defaults;
         for (kind, default) in [
@@ -58,7 +58,7 @@ impl Needs {
         }
     }
 
-    pub(super) fn add_rule(&mut self, rule: &Rule, compiled: &CompiledRule, wants: Wants) {
+    pub(super) fn add_rule(&mut self, rule: &Rule, compiled: &CompiledRule, wants: MatchKinds) {
         // An allow matters only under a default that denies, which looks at its kind itself.
         if rule.action != Action::Allow {
             let mut tells_requests_apart = false;
@@ -135,7 +135,7 @@ impl Needs {
     }
 
     /// What rules look for in texts of this half.
-    pub(super) fn wants(&self, direction: Direction) -> Wants {
+    pub(super) fn wants(&self, direction: Direction) -> MatchKinds {
         match direction {
             Direction::Request => self.request,
             Direction::Response => self.response,

@@ -10,7 +10,7 @@ use crate::event::{Event, Kind};
 
 /// When a rule about a text can be judged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Pace {
+pub(super) enum DecisionPoint {
     /// Before any of it: no condition looks at the text.
     #[default]
     Begin,
@@ -24,7 +24,7 @@ pub(super) enum Pace {
 
 /// Which rules are judged now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
+pub enum EvaluationPhase {
     /// Everything is there.
     Whole,
     /// The text begins.
@@ -37,7 +37,7 @@ pub enum Moment {
 
 /// How a text of a stream has to be treated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Flowing {
+pub enum ReleaseMode {
     /// What is settled may leave.
     #[default]
     Settled,
@@ -49,29 +49,32 @@ pub enum Flowing {
     HeldToEnd,
 }
 
-impl Moment {
+impl EvaluationPhase {
     pub(super) fn includes(self, rule: &CompiledRule) -> bool {
         match self {
-            Moment::Whole => true,
-            Moment::Begin => rule.pace <= Pace::Hit && !rule.needs_hit,
-            Moment::Hit => rule.pace == Pace::Hit,
-            Moment::End => rule.pace >= Pace::Text,
+            EvaluationPhase::Whole => true,
+            EvaluationPhase::Begin => rule.pace <= DecisionPoint::Hit && !rule.needs_hit,
+            EvaluationPhase::Hit => rule.pace == DecisionPoint::Hit,
+            EvaluationPhase::End => rule.pace >= DecisionPoint::Text,
         }
     }
 }
 
 impl Policy {
     /// How a text of which this is known at its beginning has to be treated.
-    pub fn flowing(&self, event: &Event, context: &Context<'_>) -> Flowing {
-        let mut flowing = Flowing::Settled;
+    pub fn flowing(&self, event: &Event, context: &Context<'_>) -> ReleaseMode {
+        let mut flowing = ReleaseMode::Settled;
         for &number in self.index.all(Kind::Response) {
-            let Some(rule) = self.rule(number).filter(|rule| rule.pace >= Pace::Text) else {
+            let Some(rule) = self
+                .rule(number)
+                .filter(|rule| rule.pace >= DecisionPoint::Text)
+            else {
                 continue;
             };
             let asks = match (rule.restricts(), rule.pace) {
-                (true, Pace::Answer) => Flowing::HeldToEnd,
-                (true, _) => Flowing::Held,
-                (false, _) => Flowing::Remembered,
+                (true, DecisionPoint::Answer) => ReleaseMode::HeldToEnd,
+                (true, _) => ReleaseMode::Held,
+                (false, _) => ReleaseMode::Remembered,
             };
             if asks > flowing && rule.may_match(event, context) {
                 flowing = asks;
@@ -96,72 +99,75 @@ impl CompiledRule {
         matches: &[CompiledTest],
         when: Option<&CompiledCondition>,
         unless: Option<&CompiledCondition>,
-    ) -> Pace {
+    ) -> DecisionPoint {
         let tests = matches.iter().map(pace_of_test);
         let unless = unless.map(|unless| negated(pace_of(unless)));
         tests
             .chain(when.map(pace_of))
             .chain(unless)
-            .fold(Pace::Begin, together)
+            .fold(DecisionPoint::Begin, together)
     }
 }
 
 /// Two conditions that must both hold: two things to find may be far apart.
-fn together(a: Pace, b: Pace) -> Pace {
+fn together(a: DecisionPoint, b: DecisionPoint) -> DecisionPoint {
     match (a, b) {
-        (Pace::Hit, Pace::Hit) => Pace::Text,
+        (DecisionPoint::Hit, DecisionPoint::Hit) => DecisionPoint::Text,
         _ => a.max(b),
     }
 }
 
 /// That something does not stand in a text is known at its end.
-fn negated(pace: Pace) -> Pace {
+fn negated(pace: DecisionPoint) -> DecisionPoint {
     match pace {
-        Pace::Hit => Pace::Text,
+        DecisionPoint::Hit => DecisionPoint::Text,
         other => other,
     }
 }
 
-fn pace_of(condition: &CompiledCondition) -> Pace {
+fn pace_of(condition: &CompiledCondition) -> DecisionPoint {
     match condition {
-        CompiledCondition::All(list) => list.iter().map(pace_of).fold(Pace::Begin, together),
+        CompiledCondition::All(list) => list
+            .iter()
+            .map(pace_of)
+            .fold(DecisionPoint::Begin, together),
         CompiledCondition::Any(list) => list.iter().map(pace_of).max().unwrap_or_default(),
         CompiledCondition::Not(inner) => negated(pace_of(inner)),
         CompiledCondition::Test(test) => pace_of_test(test),
         // What is looked at item by item is no text that flows; operands may be.
         CompiledCondition::AnyItem { condition, .. } => pace_of(condition),
         // The conversation before an answer is known before the answer comes.
-        CompiledCondition::Earlier { .. } => Pace::Begin,
+        CompiledCondition::Earlier { .. } => DecisionPoint::Begin,
     }
 }
 
-fn pace_of_test(test: &CompiledTest) -> Pace {
+fn pace_of_test(test: &CompiledTest) -> DecisionPoint {
     let operands = test
         .checks
         .iter()
         .filter_map(CompiledCheck::operand)
         .map(|field| match field {
-            Field::Text => Pace::Text,
-            Field::Usage(_) | Field::Finish => Pace::Answer,
-            _ => Pace::Begin,
+            Field::Text => DecisionPoint::Text,
+            Field::Usage(_) | Field::Finish => DecisionPoint::Answer,
+            _ => DecisionPoint::Begin,
         })
         .max()
         .unwrap_or_default();
     let own = match test.field {
-        Field::Usage(_) | Field::Finish => Pace::Answer,
+        Field::Usage(_) | Field::Finish => DecisionPoint::Answer,
         Field::Text => test
             .checks
             .iter()
             .map(|check| match &check.operator {
-                Operator::Detects(_) => Pace::Hit,
-                Operator::Contains(contains) if !contains.all => Pace::Hit,
+                Operator::Detects(_) => DecisionPoint::Hit,
+                Operator::Contains(contains) if !contains.all => DecisionPoint::Hit,
                 // A pattern for the whole text has the whole text as its hit.
-                Operator::Matches(_) => Pace::Hit,
-                Operator::Exists(_) => Pace::Begin,
-                _ => Pace::Text,
+                Operator::Matches(_) => DecisionPoint::Hit,
+                Operator::Exists(_) => DecisionPoint::Begin,
+                _ => DecisionPoint::Text,
             })
-            .fold(Pace::Begin, together),
-        _ => Pace::Begin,
+            .fold(DecisionPoint::Begin, together),
+        _ => DecisionPoint::Begin,
     };
     own.max(operands)
 }

@@ -2,7 +2,7 @@
 //! held back. Whole texts and texts in pieces have the same findings.
 
 use super::compile::Policy;
-use super::scan::{Matcher, ScanScratch, Scans, TextScan, TextSpans, Wants, each_view};
+use super::scan::{MatchKinds, Matcher, ScanScratch, Scans, TextScan, TextSpans, each_view};
 use crate::detect::normalise::stable_len;
 use crate::detect::scan::{LOOK_BEHIND, Tables};
 use crate::detect::{Ending, Finding, Input};
@@ -11,7 +11,7 @@ use std::ops::Range;
 
 /// A text of a stream: what is still held back of it, and what stands before that for context.
 #[derive(Debug, Default)]
-pub struct Window {
+pub struct HoldbackBuffer {
     /// Context, and then what is not settled.
     text: String,
     /// Where in the whole text `text` begins, in bytes.
@@ -70,7 +70,7 @@ impl Settled {
     }
 }
 
-impl Window {
+impl HoldbackBuffer {
     /// Up to where the whole text is settled, in bytes.
     pub fn settled(&self) -> usize {
         self.base.saturating_add(self.settled)
@@ -105,13 +105,13 @@ impl Window {
             return None;
         }
         let wants = policy.needs.response;
-        let mut found = Found {
+        let mut found = WindowMatches {
             scan: TextScan::default(),
             spans: TextSpans::default(),
             endless: None,
             safe: self.text.len(),
         };
-        if wants != Wants::default() && !self.text.is_empty() {
+        if wants != MatchKinds::default() && !self.text.is_empty() {
             self.look(policy, wants, ending, scratch, &mut found);
         }
         let rest = self.text.get(self.settled..).unwrap_or_default();
@@ -174,10 +174,10 @@ impl Window {
     fn look(
         &mut self,
         policy: &Policy,
-        wants: Wants,
+        wants: MatchKinds,
         ending: Ending,
         scratch: &mut ScanScratch,
-        found: &mut Found,
+        found: &mut WindowMatches,
     ) {
         let matcher = &policy.matcher;
         let is_open = ending == Ending::Open;
@@ -292,14 +292,14 @@ fn literal_begun(matcher: &Matcher, text: &str) -> usize {
 }
 
 /// What was found in the whole window, and how far it can't change any more.
-struct Found {
+struct WindowMatches {
     scan: TextScan,
     spans: TextSpans,
     endless: Option<Finding>,
     safe: usize,
 }
 
-impl Found {
+impl WindowMatches {
     /// Moves the safe point before whatever it would cut in two: what is found there is not settled either.
     fn settle(&mut self) {
         let patterns = self.spans.patterns.iter().map(|(_, range)| range.clone());

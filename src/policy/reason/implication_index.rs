@@ -5,12 +5,12 @@
 //! found.
 
 use super::implies::{beginning, rule_implies};
-use super::meaning::{Ask, Formula, Literal, RuleMeaning};
+use super::meaning::{Formula, RuleMeaning, TestLiteral, TestOperand};
 use crate::policy::operators::Verb;
 use std::collections::BTreeMap;
 
 /// Rules among which those are found that hold wherever another does.
-pub(in crate::policy) struct Among<'m> {
+pub(in crate::policy) struct ImplicationIndex<'m> {
     rules: Vec<&'m RuleMeaning>,
     /// Rules by a test of theirs: the field, and what has to stand in a test of the same field.
     by_test: BTreeMap<(&'m str, String), Vec<usize>>,
@@ -18,10 +18,12 @@ pub(in crate::policy) struct Among<'m> {
     others: Vec<usize>,
 }
 
-impl<'m> Among<'m> {
+impl<'m> ImplicationIndex<'m> {
     /// Puts rules in order.
-    pub(in crate::policy) fn of(rules: impl Iterator<Item = &'m RuleMeaning>) -> Among<'m> {
-        let mut among = Among {
+    pub(in crate::policy) fn of(
+        rules: impl Iterator<Item = &'m RuleMeaning>,
+    ) -> ImplicationIndex<'m> {
+        let mut among = ImplicationIndex {
             rules: rules.collect(),
             by_test: BTreeMap::new(),
             others: Vec::new(),
@@ -74,34 +76,34 @@ impl<'m> Among<'m> {
 
 /// What has to stand in a test from which this one is proved, one of these words; and how many other rules will be found
 /// by them, in a manner of speaking.
-fn needed(test: &Literal) -> (usize, Vec<String>) {
+fn needed(test: &TestLiteral) -> (usize, Vec<String>) {
     let any = |word: &str| (usize::MAX, vec![word.to_owned()]);
     if test.negated {
         return any("not");
     }
     match &test.ask {
-        Ask::In(values) => (
+        TestOperand::In(values) => (
             values.len(),
             values.iter().map(|v| format!("in {v}")).collect(),
         ),
-        Ask::OneOf(verb, _) if *verb == Verb::Detects => any("detects"),
-        Ask::OneOf(verb, texts) => {
+        TestOperand::OneOf(verb, _) if *verb == Verb::Detects => any("detects"),
+        TestOperand::OneOf(verb, texts) => {
             let keys = texts.iter().map(|text| format!("{verb:?} {text}"));
             (texts.len(), keys.collect())
         }
-        Ask::AllOf(verb, texts) if !texts.is_empty() => {
+        TestOperand::AllOf(verb, texts) if !texts.is_empty() => {
             let first = texts.first().map(|text| format!("{verb:?} {text}"));
             (1, Vec::from_iter(first))
         }
-        Ask::Globs(globs) => {
+        TestOperand::Globs(globs) => {
             let keys = globs.iter().map(|glob| format!("glob {}", beginning(glob)));
             (globs.len().saturating_add(100), keys.collect())
         }
-        Ask::NotIn(_) => any("not in"),
-        Ask::Order(_) => any("order"),
-        Ask::Count(_) => any("count"),
-        Ask::Length(_) => any("length"),
-        Ask::RowsOver(_) => any("rows"),
+        TestOperand::NotIn(_) => any("not in"),
+        TestOperand::Order(_) => any("order"),
+        TestOperand::Count(_) => any("count"),
+        TestOperand::Length(_) => any("length"),
+        TestOperand::RowsOver(_) => any("rows"),
         ask => (1, vec![format!("{ask:?}")]),
     }
 }
@@ -128,7 +130,7 @@ fn offered<'f>(formula: &'f Formula, keys: &mut Option<Vec<(&'f str, String)>>) 
         return;
     }
     let is_never = match &test.ask {
-        Ask::In(values) => {
+        TestOperand::In(values) => {
             if let Some(first) = values.first() {
                 offer(format!("in {first}"));
                 let text = first.strip_prefix("s:").unwrap_or_default();
@@ -136,45 +138,45 @@ fn offered<'f>(formula: &'f Formula, keys: &mut Option<Vec<(&'f str, String)>>) 
             }
             values.is_empty()
         }
-        Ask::Globs(globs) => {
+        TestOperand::Globs(globs) => {
             if let Some(first) = globs.first() {
                 beginnings(beginning(first), &mut offer);
             }
             globs.is_empty()
         }
-        Ask::OneOf(verb, _) if *verb == Verb::Detects => {
+        TestOperand::OneOf(verb, _) if *verb == Verb::Detects => {
             offer("detects".to_owned());
             false
         }
-        Ask::OneOf(verb, texts) => {
+        TestOperand::OneOf(verb, texts) => {
             if let Some(first) = texts.first() {
                 offer(format!("{verb:?} {first}"));
             }
             texts.is_empty()
         }
-        Ask::AllOf(verb, texts) => {
+        TestOperand::AllOf(verb, texts) => {
             for text in texts {
                 offer(format!("{verb:?} {text}"));
             }
             texts.is_empty()
         }
-        Ask::NotIn(_) => {
+        TestOperand::NotIn(_) => {
             offer("not in".to_owned());
             false
         }
-        Ask::Order(_) => {
+        TestOperand::Order(_) => {
             offer("order".to_owned());
             false
         }
-        Ask::Count(_) => {
+        TestOperand::Count(_) => {
             offer("count".to_owned());
             false
         }
-        Ask::Length(_) => {
+        TestOperand::Length(_) => {
             offer("length".to_owned());
             false
         }
-        Ask::RowsOver(_) => {
+        TestOperand::RowsOver(_) => {
             offer("rows".to_owned());
             false
         }

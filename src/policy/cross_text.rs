@@ -4,7 +4,7 @@
 //! Only the ends of the texts are looked at together, once as they follow one another and once with a space between
 //! them. What one text holds alone was found there, and isn't joined with a word before it.
 
-use super::scan::{Matcher, ScanScratch, Wants};
+use super::scan::{MatchKinds, Matcher, ScanScratch};
 use crate::detect::{Confidence, Finding, Input};
 use crate::event::{Class, Direction, Event, Form, Kind, Part, Reading};
 use crate::wire::json::JsonBody;
@@ -19,7 +19,7 @@ const END: usize = 512;
 const GAP: &str = "\n\u{0}\n;\n\u{0}\n";
 
 /// Most texts that are looked at together.
-const MOST: usize = 10_000;
+const MAX_JOINED_TEXTS: usize = 10_000;
 
 /// Shorter texts of rules stand by chance where one text ends and the next begins.
 const SHORTEST_WITHOUT_SPACE: usize = 8;
@@ -29,7 +29,7 @@ const NOBODY: u16 = u16::MAX;
 
 /// A part of a finding that goes over several texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Split {
+pub(super) struct CrossTextMatch {
     /// The text, as a number in [`Reading::texts`].
     pub(super) text: u32,
     /// Which text of a rule it is, if no detector found it.
@@ -41,7 +41,7 @@ pub(super) struct Split {
 }
 
 /// A stretch of the joined text: which text it is from, and where it begins there.
-struct Stretch {
+struct JoinedSegment {
     joined: Range<usize>,
     text: u32,
     start: usize,
@@ -52,9 +52,9 @@ pub(super) fn find(
     reading: &Reading,
     json: &JsonBody<'_>,
     matcher: &Matcher,
-    wants: Wants,
+    wants: MatchKinds,
     scratch: &mut ScanScratch,
-) -> Vec<Split> {
+) -> Vec<CrossTextMatch> {
     let mut found = Vec::new();
     let mut run: Vec<u32> = Vec::new();
     let mut last: Option<&Event> = None;
@@ -102,20 +102,20 @@ fn join(
     reading: &Reading,
     json: &JsonBody<'_>,
     matcher: &Matcher,
-    wants: Wants,
+    wants: MatchKinds,
     scratch: &mut ScanScratch,
-    found: &mut Vec<Split>,
+    found: &mut Vec<CrossTextMatch>,
 ) {
     if run.len() < 2 {
         return;
     }
     let mut findings = Vec::new();
-    let mut alone: Vec<Split> = Vec::new();
+    let mut alone: Vec<CrossTextMatch> = Vec::new();
     let mut known = found.len();
     for between in [GAP, "", " "] {
         let mut joined = String::new();
-        let mut stretches: Vec<Stretch> = Vec::new();
-        for number in run.iter().take(MOST) {
+        let mut stretches: Vec<JoinedSegment> = Vec::new();
+        for number in run.iter().take(MAX_JOINED_TEXTS) {
             let value = reading
                 .texts
                 .get(index(*number))
@@ -127,7 +127,7 @@ fn join(
             let mut add = |start: usize, part: &str| {
                 let begin = joined.len();
                 joined.push_str(part);
-                stretches.push(Stretch {
+                stretches.push(JoinedSegment {
                     joined: begin..joined.len(),
                     text: *number,
                     start,
@@ -184,9 +184,9 @@ fn join(
     }
 }
 
-impl Split {
+impl CrossTextMatch {
     /// Whether something of the same kind was found in the same place; `others` are by text.
-    fn is_among(&self, others: &[Split]) -> bool {
+    fn is_among(&self, others: &[CrossTextMatch]) -> bool {
         let from = others.partition_point(|other| other.text < self.text);
         let others = others.get(from..).unwrap_or_default().iter();
         let mut here = others.take_while(|other| other.text == self.text);
@@ -198,16 +198,20 @@ impl Split {
     }
 }
 
-fn is_over_several(parts: &[Split]) -> bool {
+fn is_over_several(parts: &[CrossTextMatch]) -> bool {
     let first = parts.first().map(|part| part.text);
     parts.iter().any(|part| Some(part.text) != first)
 }
 
 /// What a finding has of each text.
 #[inline(never)]
-fn split(finding: &Finding, literal: Option<u32>, stretches: &[Stretch]) -> Vec<Split> {
+fn split(
+    finding: &Finding,
+    literal: Option<u32>,
+    stretches: &[JoinedSegment],
+) -> Vec<CrossTextMatch> {
     let from = stretches.partition_point(|stretch| stretch.joined.end <= finding.start);
-    let local = |stretch: &Stretch, at: usize| {
+    let local = |stretch: &JoinedSegment, at: usize| {
         at.saturating_sub(stretch.joined.start)
             .saturating_add(stretch.start)
     };
@@ -219,7 +223,7 @@ fn split(finding: &Finding, literal: Option<u32>, stretches: &[Stretch]) -> Vec<
         .map(|stretch| {
             let start = finding.start.max(stretch.joined.start);
             let end = finding.end.min(stretch.joined.end);
-            Split {
+            CrossTextMatch {
                 text: stretch.text,
                 literal,
                 finding: Finding {
