@@ -12,7 +12,7 @@
     reason = "a benchmark reads clocks, prints, and ends where something is wrong"
 )]
 
-use agentguard::flow::{Action, End, Flow, Guard, RequestHead, ResponseHead, Surroundings};
+use agentguard::flow::{Action, End, Flow, Guard, HostEnvironment, RequestHead, ResponseHead};
 use agentguard::policy::load_json;
 use serde_json::{Value, json};
 use std::rc::Rc;
@@ -97,7 +97,7 @@ fn guard(rules: &[Value]) -> (Rc<Guard>, Duration) {
     let start = Instant::now();
     let policy = load_json(policy.as_bytes()).policy.expect("a policy");
     let loaded = start.elapsed();
-    let surroundings = Surroundings {
+    let surroundings = HostEnvironment {
         variable: &|_| Some("a key of sixteen bytes and more".to_owned()),
         node_environment: &|| None,
         seed: [7; 40],

@@ -9,8 +9,8 @@
     reason = "what is checked here fails by a panic, and not every target uses everything"
 )]
 
-use agentguard::flow::simulation::{Half, Seen, run};
-use agentguard::flow::{Guard, Surroundings};
+use agentguard::flow::simulation::{HttpMessage, SimulatedResult, run};
+use agentguard::flow::{Guard, HostEnvironment};
 use agentguard::policy::{load, parse_yaml};
 use agentguard::protocol::{self, Bounds, Recognised, RequestContext, Route, RouteHead};
 use agentguard::wire::frame::{Frame, FrameError, Frames, Framing, compose};
@@ -161,7 +161,7 @@ const NOW: u64 = 1_763_622_245_000_000_000;
 thread_local! {
     static GUARD: Rc<Guard> = {
         let loaded = load(&parse_yaml(POLICY).unwrap());
-        let surroundings = Surroundings {
+        let surroundings = HostEnvironment {
             variable: &|_| None,
             node_environment: &|| None,
             seed: [7; 40],
@@ -355,7 +355,7 @@ fn compare(value: agentguard::wire::json::Value<'_>, parsed: &Value) {
 
 // ---- Bodies through a filter ----------------------------------------------------------------------------------------
 
-fn request(route: usize, body: &[u8]) -> Half {
+fn request(route: usize, body: &[u8]) -> HttpMessage {
     let (_, path, ..) = ROUTES[route];
     let headers = [
         (":method", "POST"),
@@ -365,24 +365,24 @@ fn request(route: usize, body: &[u8]) -> Half {
         ("accept", "application/json, text/event-stream"),
         ("x-request-id", "r-1"),
     ];
-    Half::new(&headers, body)
+    HttpMessage::new(&headers, body)
 }
 
-fn response(media: &str, chunks: Vec<Vec<u8>>) -> Half {
+fn response(media: &str, chunks: Vec<Vec<u8>>) -> HttpMessage {
     let headers = [(":status", "200"), ("content-type", media)];
-    let mut half = Half::new(&headers, b"");
+    let mut half = HttpMessage::new(&headers, b"");
     half.chunks = chunks;
     half
 }
 
 /// What can be seen of an exchange but the time.
-fn outcome(seen: &Seen) -> (Option<Vec<u8>>, Vec<u8>, Value) {
+fn outcome(seen: &SimulatedResult) -> (Option<Vec<u8>>, Vec<u8>, Value) {
     let mut record: Value = serde_json::from_slice(&seen.finished.line).unwrap();
     for key in ["ts", "chain", "timing", "request_id"] {
         record.as_object_mut().unwrap().remove(key);
     }
     (
-        seen.upstream.as_ref().map(Half::body),
+        seen.upstream.as_ref().map(HttpMessage::body),
         seen.client.body(),
         record,
     )
@@ -566,7 +566,7 @@ fn chunk(delta: Value, finish: Value) -> String {
     format!("data: {chunk}\n\n")
 }
 
-fn ask(guard: &Rc<Guard>, media: &str, body: &[u8]) -> Seen {
+fn ask(guard: &Rc<Guard>, media: &str, body: &[u8]) -> SimulatedResult {
     let question = request(0, ROUTES[0].2.as_bytes());
     run(
         guard,
@@ -577,7 +577,7 @@ fn ask(guard: &Rc<Guard>, media: &str, body: &[u8]) -> Seen {
 }
 
 /// The deltas that a client reads.
-fn deltas(seen: &Seen) -> Vec<Value> {
+fn deltas(seen: &SimulatedResult) -> Vec<Value> {
     let text = String::from_utf8(seen.client.body()).unwrap();
     let payloads = text
         .split("\n\n")

@@ -7,6 +7,6 @@ mod record;
 mod schema;
 
 pub use chain::{Chain, ChainKey};
-pub use record::{HeldRule, Record};
+pub use record::{Record, RecordedRule};
 #[cfg(not(target_arch = "wasm32"))]
 pub use schema::schema;

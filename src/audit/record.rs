@@ -14,7 +14,7 @@ const LONGEST_LIST: usize = 64;
 
 /// A rule that held.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeldRule {
+pub struct RecordedRule {
     /// The rule.
     pub id: Box<str>,
     /// What it does.
@@ -59,7 +59,7 @@ pub struct Record<'a> {
     /// Status sent to the client; 0 if none was.
     pub status: u16,
     /// Rules that held, by id.
-    pub rules: &'a [HeldRule],
+    pub rules: &'a [RecordedRule],
     /// Rules about what could not be read, where its code decided without them.
     pub undecided: &'a SortedSet<Box<str>>,
     /// What detectors found.

@@ -1,7 +1,7 @@
 //! `agentguard build POLICY --for …`: the configuration that a proxy is given.
 
 use super::source::Source;
-use super::{Failed, Outcome, output};
+use super::{ExitStatus, Failed, output};
 use crate::metrics::METRICS;
 use crate::policy::{HeaderMode, Member, Node, NodeValue, Zones};
 use clap::{Args, ValueEnum};
@@ -89,7 +89,7 @@ enum Target {
 }
 
 impl Build {
-    pub(super) fn run(&self, json: bool) -> Result<Outcome, Failed> {
+    pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
         if self.bootstrap && self.target != Target::Envoy {
             return Err(output::complain("--bootstrap is for `--for envoy`"));
         }
@@ -134,7 +134,7 @@ impl Build {
                 });
             }
         }
-        Ok(Outcome::Clean)
+        Ok(ExitStatus::Clean)
     }
 
     fn bootstrap(&self, filter: &Value) -> Result<Value, Failed> {

@@ -2,8 +2,8 @@
 
 use super::event::EventOptions;
 use super::source::Source;
-use super::verdict::Verdict;
-use super::{Failed, Outcome, output};
+use super::verdict::CheckResult;
+use super::{ExitStatus, Failed, output};
 use clap::Args;
 use serde_json::Value;
 
@@ -17,21 +17,21 @@ pub(super) struct Check {
 }
 
 impl Check {
-    pub(super) fn run(&self, json: bool) -> Result<Outcome, Failed> {
+    pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
         let source = Source::open(&self.policy)?;
         let policy = source.policy()?;
         let case = self.event.case(policy)?;
         source.warn_of_unprovided();
-        let verdict = Verdict::of(policy, &case);
+        let verdict = CheckResult::of(policy, &case);
         if json {
             output::line(&Value::Object(verdict.to_json()).to_string());
         } else {
             output::print(&verdict.told());
         }
         Ok(if verdict.refuses() {
-            Outcome::Found
+            ExitStatus::Found
         } else {
-            Outcome::Clean
+            ExitStatus::Clean
         })
     }
 }

@@ -1,8 +1,8 @@
 //! `agentguard diff OLD NEW`: what a change of a policy changes.
 
-use super::exchange::{Proxyless, Recorded, moment, now};
+use super::exchange::{OfflineProxy, Recorded, moment, now};
 use super::source::Source;
-use super::{Failed, Outcome, output};
+use super::{ExitStatus, Failed, output};
 use crate::policy::{Difference, ListChange, Node, PolicyOutcome, Proof, Witness, compare};
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -26,7 +26,7 @@ pub(super) struct Diff {
 }
 
 impl Diff {
-    pub(super) fn run(&self, json: bool) -> Result<Outcome, Failed> {
+    pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
         let old = Source::open(&self.old)?;
         let new = Source::open(&self.new)?;
         let difference = compare(old.policy()?, new.policy()?);
@@ -41,16 +41,16 @@ impl Diff {
         }
         // What was not proved may differ: a script that asks for certainty gets it.
         Ok(if difference.same == Proof::Yes && differing == 0 {
-            Outcome::Clean
+            ExitStatus::Clean
         } else {
-            Outcome::Found
+            ExitStatus::Found
         })
     }
 
     /// Sends recorded exchanges through both policies; how many end differently.
     fn replay(&self, file: &str, old: &Node, new: &Node, json: bool) -> Result<usize, Failed> {
         let env = self.env.as_deref();
-        let (old, new) = (Proxyless::new(old, env)?, Proxyless::new(new, env)?);
+        let (old, new) = (OfflineProxy::new(old, env)?, OfflineProxy::new(new, env)?);
         let bytes = output::read_lines(file)?;
         let started = now();
         let (mut count, mut differing) = (0_usize, 0_usize);

@@ -2,10 +2,10 @@
 //!
 //! One exchange a line: `{"id","request":{method,host,path,headers,body,body_encoding?},"response":{status,headers,body,…}}`.
 
-use super::verdict::Verdict;
+use super::verdict::CheckResult;
 use super::{Failed, output};
-use crate::flow::simulation::{self, Half, Seen};
-use crate::flow::{Guard, Surroundings, Watcher};
+use crate::flow::simulation::{self, HttpMessage, SimulatedResult};
+use crate::flow::{EventObserver, Guard, HostEnvironment};
 use crate::policy::{HalfExchange, Node, load_with_zones};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -66,7 +66,7 @@ impl Recorded {
     }
 
     /// What the client sent.
-    pub(super) fn sent(&self) -> Result<Half, String> {
+    pub(super) fn sent(&self) -> Result<HttpMessage, String> {
         let request = &self.request;
         let body = bytes_of(&request.body, &request.body_encoding)?;
         let mut headers = vec![
@@ -84,7 +84,7 @@ impl Recorded {
     }
 
     /// What the upstream answered.
-    pub(super) fn answered(&self) -> Result<Half, String> {
+    pub(super) fn answered(&self) -> Result<HttpMessage, String> {
         let Some(response) = &self.response else {
             return Ok(half(&[(":status".to_owned(), "200".to_owned())], b""));
         };
@@ -130,16 +130,16 @@ fn as_it_travelled(
     list
 }
 
-fn half(headers: &[(String, String)], body: &[u8]) -> Half {
+fn half(headers: &[(String, String)], body: &[u8]) -> HttpMessage {
     let headers: Vec<(&str, &str)> = headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
-    Half::new(&headers, body)
+    HttpMessage::new(&headers, body)
 }
 
-impl From<&HalfExchange> for Half {
-    fn from(described: &HalfExchange) -> Half {
+impl From<&HalfExchange> for HttpMessage {
+    fn from(described: &HalfExchange) -> HttpMessage {
         let mut headers = described.headers.clone();
         if !described.body.is_empty() && !headers.iter().any(|(name, _)| name == "content-length") {
             let length = described.body.len().to_string();
@@ -184,26 +184,26 @@ pub(super) fn header_list(headers: &BTreeMap<String, Value>) -> Vec<(String, Str
 }
 
 /// A policy in force without a proxy.
-pub(super) struct Proxyless {
+pub(super) struct OfflineProxy {
     guard: Rc<Guard>,
 }
 
 /// What became of an exchange.
-pub(super) struct Judged {
+pub(super) struct ReplayResult {
     /// What the record says.
-    pub(super) verdict: Verdict,
+    pub(super) verdict: CheckResult,
     /// What each side saw.
-    pub(super) seen: Seen,
+    pub(super) seen: SimulatedResult,
 }
 
-impl Proxyless {
+impl OfflineProxy {
     /// Puts a policy in force. `environment` is the name that a proxy would tell.
-    pub(super) fn new(root: &Node, environment: Option<&str>) -> Result<Proxyless, Failed> {
+    pub(super) fn new(root: &Node, environment: Option<&str>) -> Result<OfflineProxy, Failed> {
         let Some(policy) = load_with_zones(root).policy else {
             return Err(output::complain("the policy is not valid"));
         };
         let key = policy.document.audit.key.clone();
-        let surroundings = Surroundings {
+        let surroundings = HostEnvironment {
             // The key of the chain's MAC changes nothing that is decided; everything else a proxy would have to tell.
             variable: &|name| match key.as_deref() {
                 Some(key) if key == name => Some("agentguard".to_owned()),
@@ -213,7 +213,7 @@ impl Proxyless {
             seed: [0; 40],
         };
         match Guard::new(policy, &surroundings) {
-            Ok(guard) => Ok(Proxyless {
+            Ok(guard) => Ok(OfflineProxy {
                 guard: Rc::new(guard),
             }),
             Err(error) => Err(output::complain(&format!(
@@ -224,22 +224,27 @@ impl Proxyless {
     }
 
     /// Sends an exchange through, at a moment in nanoseconds since 1970.
-    pub(super) fn judge(&self, request: &Half, answer: Half, now: u64) -> Judged {
+    pub(super) fn judge(
+        &self,
+        request: &HttpMessage,
+        answer: HttpMessage,
+        now: u64,
+    ) -> ReplayResult {
         self.judge_watched(request, answer, now, None)
     }
 
     /// The same; `watcher` is told of each event that is evaluated.
     pub(super) fn judge_watched(
         &self,
-        request: &Half,
-        answer: Half,
+        request: &HttpMessage,
+        answer: HttpMessage,
         now: u64,
-        watcher: Option<Watcher>,
-    ) -> Judged {
+        watcher: Option<EventObserver>,
+    ) -> ReplayResult {
         let seen = simulation::run_watched(&self.guard, request, |_| answer, now, watcher);
         let record: Value = serde_json::from_slice(&seen.finished.line).unwrap_or_default();
-        Judged {
-            verdict: Verdict::of_record(&record, &self.guard.policy),
+        ReplayResult {
+            verdict: CheckResult::of_record(&record, &self.guard.policy),
             seen,
         }
     }

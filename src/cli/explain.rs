@@ -1,10 +1,10 @@
 //! `agentguard explain CODE`, `agentguard explain POLICY EVENT`
 
 use super::event::EventOptions;
-use super::exchange::{Proxyless, Recorded, moment, now};
+use super::exchange::{OfflineProxy, Recorded, moment, now};
 use super::source::Source;
-use super::verdict::Verdict;
-use super::{Failed, Outcome, output};
+use super::verdict::CheckResult;
+use super::{ExitStatus, Failed, output};
 use crate::diag::{codes, nearest};
 use crate::event::Event;
 use crate::policy::{Branch, Context, Explained, Explainer, Policy, SampleExchange};
@@ -39,12 +39,12 @@ pub(super) struct Explain {
 }
 
 impl Explain {
-    pub(super) fn run(&self, json: bool) -> Result<Outcome, Failed> {
+    pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
         let Some(asked) = &self.asked else {
             for code in codes::CODES {
                 tell(code, json, false);
             }
-            return Ok(Outcome::Clean);
+            return Ok(ExitStatus::Clean);
         };
         let is_event =
             self.described.is_some() || self.exchange.is_some() || self.event.names_event();
@@ -58,11 +58,11 @@ impl Explain {
             (Some(file), _) => self.exchanged(&source, file)?,
             (None, Some(text)) => {
                 let case = self.event.described_case(text, policy)?;
-                (explained(policy, &case), Verdict::of(policy, &case))
+                (explained(policy, &case), CheckResult::of(policy, &case))
             }
             (None, None) => {
                 let case = self.event.case(policy)?;
-                (explained(policy, &case), Verdict::of(policy, &case))
+                (explained(policy, &case), CheckResult::of(policy, &case))
             }
         };
         if json {
@@ -71,7 +71,7 @@ impl Explain {
                 .map(|event| Value::Object(as_json(event)))
                 .collect();
             output::line(&json!({"events": events, "verdict": verdict.to_json()}).to_string());
-            return Ok(Outcome::Clean);
+            return Ok(ExitStatus::Clean);
         }
         for event in &events {
             output::print(&as_text(event, self.all));
@@ -87,7 +87,7 @@ impl Explain {
                 false => "  no rule holds: the default decides",
             });
         }
-        Ok(Outcome::Clean)
+        Ok(ExitStatus::Clean)
     }
 
     /// Sends a recorded exchange through everything that the filter does, and explains each event on the way.
@@ -95,7 +95,7 @@ impl Explain {
         &self,
         source: &Source,
         file: &str,
-    ) -> Result<(Vec<EventExplained>, Verdict), Failed> {
+    ) -> Result<(Vec<EventExplained>, CheckResult), Failed> {
         let Some(root) = &source.root else {
             return Err(output::complain("the policy could not be read"));
         };
@@ -134,7 +134,7 @@ impl Explain {
                 _ => told.push(explained),
             }
         };
-        let proxyless = Proxyless::new(root, self.event.environment())?;
+        let proxyless = OfflineProxy::new(root, self.event.environment())?;
         let judged = proxyless.judge_watched(&sent, answered, time, Some(Box::new(watcher)));
         Ok((events.take(), judged.verdict))
     }
@@ -262,11 +262,11 @@ fn branch_text(branch: &Branch, depth: usize, out: &mut String) {
     }
 }
 
-fn explain_code(asked: &str, json: bool) -> Result<Outcome, Failed> {
+fn explain_code(asked: &str, json: bool) -> Result<ExitStatus, Failed> {
     match codes::find(asked) {
         Some(code) => {
             tell(code, json, true);
-            Ok(Outcome::Clean)
+            Ok(ExitStatus::Clean)
         }
         None if std::path::Path::new(asked).exists() => Err(output::complain(
             "say which event: `agentguard explain POLICY '{call: \"issue_refund {amount: 250}\"}'`, or --tool, --text, --model",

@@ -1,7 +1,7 @@
 //! `agentguard fmt FILE…`: the usual form of a policy.
 
 use super::source::Source;
-use super::{Failed, Outcome, output, render};
+use super::{ExitStatus, Failed, output, render};
 use crate::policy::{desugar, desugar_document, format_yaml, write_converted, write_json};
 use clap::Args;
 use serde_json::json;
@@ -21,8 +21,8 @@ pub(super) struct Fmt {
 }
 
 impl Fmt {
-    pub(super) fn run(&self, json: bool) -> Result<Outcome, Failed> {
-        let mut outcome = Outcome::Clean;
+    pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
+        let mut outcome = ExitStatus::Clean;
         for name in &self.files {
             let source = Source::read(name)?;
             let Some(root) = &source.root else {
@@ -52,7 +52,7 @@ impl Fmt {
             };
             let changes = formatted != source.text;
             if changes && self.check {
-                outcome = Outcome::Found;
+                outcome = ExitStatus::Found;
             }
             if json {
                 output::line(&json!({"file": name, "changes": changes}).to_string());

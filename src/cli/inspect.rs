@@ -1,7 +1,7 @@
 //! `agentguard inspect [FILE]`: recorded exchanges → what a protocol's reader sees in them.
 
 use super::exchange::{Recorded, RecordedResponse, bytes_of, header_list};
-use super::{Failed, Outcome, output};
+use super::{ExitStatus, Failed, output};
 use crate::diag::codes;
 use crate::event::{
     Attachments, Class, Direction, Event, Form, Kind, Known, Part, Problem, Reading, Text, Turn,
@@ -27,7 +27,7 @@ pub(super) struct Inspect {
 }
 
 impl Inspect {
-    pub(super) fn run(&self, json: bool) -> Result<Outcome, Failed> {
+    pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
         let bytes = output::read_lines(&self.file)?;
         for (number, line) in bytes.split(|b| *b == b'\n').enumerate() {
             if line.trim_ascii().is_empty() {
@@ -49,13 +49,13 @@ impl Inspect {
                 output::print(&told(&seen));
             }
         }
-        Ok(Outcome::Clean)
+        Ok(ExitStatus::Clean)
     }
 }
 
 /// What was seen so far of one exchange.
 #[derive(Default)]
-struct Seen {
+struct InspectedExchange {
     events: Vec<Value>,
     reasons: BTreeSet<String>,
     unread: bool,
@@ -63,7 +63,7 @@ struct Seen {
     attachments: Attachments,
 }
 
-impl Seen {
+impl InspectedExchange {
     fn problem(&mut self, direction: Direction, problem: &Problem) {
         self.unread = true;
         self.reasons
@@ -177,7 +177,7 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
         path: &path,
         headers: &headers,
     };
-    let mut seen = Seen::default();
+    let mut seen = InspectedExchange::default();
     let mut asked = RequestContext::default();
     let mut answered = Reading::new();
     let mut protocol_name = "unknown";

@@ -26,7 +26,7 @@ use std::process::ExitCode;
 
 /// What a subcommand found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
+enum ExitStatus {
     /// Nothing to complain of.
     Clean,
     /// What it looks for.
@@ -100,8 +100,8 @@ pub fn main() -> ExitCode {
         Command::Explain(command) => command.run(json),
     };
     match outcome {
-        Ok(Outcome::Clean) => ExitCode::SUCCESS,
-        Ok(Outcome::Found) => ExitCode::from(1),
+        Ok(ExitStatus::Clean) => ExitCode::SUCCESS,
+        Ok(ExitStatus::Found) => ExitCode::from(1),
         Err(Failed) => ExitCode::from(2),
     }
 }

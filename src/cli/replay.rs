@@ -3,10 +3,10 @@
 //! A line is a recorded exchange, which is driven through everything that the filter does, or an audit line, of which only
 //! what it tells can be judged: where a rule would have to look at a text or at arguments, the action is `unknown`.
 
-use super::exchange::{Proxyless, Recorded, moment, now};
+use super::exchange::{OfflineProxy, Recorded, moment, now};
 use super::source::Source;
-use super::verdict::Verdict;
-use super::{Failed, Outcome, output};
+use super::verdict::CheckResult;
+use super::{ExitStatus, Failed, output};
 use crate::policy::{Policy, judge_record};
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -37,7 +37,7 @@ pub(super) struct Replay {
 
 /// How often something came of a line, with the first few.
 #[derive(Default)]
-struct Tally {
+struct OutcomeCount {
     count: usize,
     examples: Vec<Value>,
 }
@@ -53,20 +53,20 @@ struct Summary {
     compared: usize,
     differing: usize,
     open: usize,
-    actions: BTreeMap<String, Tally>,
-    rules: BTreeMap<String, Tally>,
-    codes: BTreeMap<String, Tally>,
-    differences: BTreeMap<String, Tally>,
+    actions: BTreeMap<String, OutcomeCount>,
+    rules: BTreeMap<String, OutcomeCount>,
+    codes: BTreeMap<String, OutcomeCount>,
+    differences: BTreeMap<String, OutcomeCount>,
 }
 
 impl Summary {
-    fn add(&mut self, line: &Line) {
+    fn add(&mut self, line: &ReplayedLine) {
         let bump = |count: &mut usize, fits: bool| *count = count.saturating_add(usize::from(fits));
         bump(&mut self.count, true);
         bump(&mut self.compared, line.was.is_some());
         bump(&mut self.differing, line.differs());
         bump(&mut self.open, line.verdict.action == UNKNOWN);
-        let note = |tallies: &mut BTreeMap<String, Tally>, key: String| {
+        let note = |tallies: &mut BTreeMap<String, OutcomeCount>, key: String| {
             let tally = tallies.entry(key).or_default();
             bump(&mut tally.count, true);
             if tally.examples.len() < MOST_EXAMPLES {
@@ -88,7 +88,7 @@ impl Summary {
         }
     }
 
-    fn parts(&self) -> [(&'static str, &BTreeMap<String, Tally>); 4] {
+    fn parts(&self) -> [(&'static str, &BTreeMap<String, OutcomeCount>); 4] {
         [
             ("actions", &self.actions),
             ("rules", &self.rules),
@@ -122,7 +122,7 @@ impl Summary {
         let mut out = String::new();
         for (name, tallies) in self.parts() {
             // What is frequent first.
-            let mut tallies: Vec<(&String, &Tally)> = tallies.iter().collect();
+            let mut tallies: Vec<(&String, &OutcomeCount)> = tallies.iter().collect();
             tallies.sort_by_key(|(key, tally)| (std::cmp::Reverse(tally.count), *key));
             for (key, tally) in tallies {
                 let ids: Vec<String> = tally.examples.iter().map(written_id).collect();
@@ -162,14 +162,14 @@ fn written_id(id: &Value) -> String {
 }
 
 /// What came of one line.
-struct Line {
+struct ReplayedLine {
     id: Value,
-    verdict: Verdict,
+    verdict: CheckResult,
     /// What happened then, or happens under the other policy.
     was: Option<String>,
 }
 
-impl Line {
+impl ReplayedLine {
     fn differs(&self) -> bool {
         self.was.as_ref().is_some_and(|was| {
             // What can't be told does not differ; what was not judged then says nothing.
@@ -181,10 +181,10 @@ impl Line {
 const UNKNOWN: &str = "unknown";
 
 impl Replay {
-    pub(super) fn run(&self, json: bool) -> Result<Outcome, Failed> {
-        let judge = Judge::new(&self.policy, self.env.as_deref())?;
+    pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
+        let judge = ReplayPolicy::new(&self.policy, self.env.as_deref())?;
         let against = match &self.against {
-            Some(policy) => Some(Judge::new(policy, self.env.as_deref())?),
+            Some(policy) => Some(ReplayPolicy::new(policy, self.env.as_deref())?),
             None => None,
         };
         let bytes = output::read_lines(&self.file)?;
@@ -210,13 +210,18 @@ impl Replay {
             output::line(&summary.to_json().to_string());
         }
         Ok(if summary.differing == 0 {
-            Outcome::Clean
+            ExitStatus::Clean
         } else {
-            Outcome::Found
+            ExitStatus::Found
         })
     }
 
-    fn line(&self, judge: &Judge, against: Option<&Judge>, line: &[u8]) -> Result<Line, String> {
+    fn line(
+        &self,
+        judge: &ReplayPolicy,
+        against: Option<&ReplayPolicy>,
+        line: &[u8],
+    ) -> Result<ReplayedLine, String> {
         let value: Value = serde_json::from_slice(line).map_err(|error| error.to_string())?;
         let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
         if value.get("request").is_none() {
@@ -229,14 +234,14 @@ impl Replay {
                 Some(other) => Some(other.record(&value).action),
                 None => text("decision").filter(|was| was != "not_evaluated"),
             };
-            return Ok(Line {
+            return Ok(ReplayedLine {
                 id: value.get("request_id").cloned().unwrap_or_default(),
                 verdict: judge.record(&value),
                 was,
             });
         }
         let recorded = Recorded::parse(line)?;
-        Ok(Line {
+        Ok(ReplayedLine {
             was: match against {
                 Some(other) => Some(other.exchange(&recorded)?.action),
                 // A recording may say what was decided, as `replay --json` itself does.
@@ -248,7 +253,7 @@ impl Replay {
     }
 }
 
-fn print(line: &Line, json: bool) {
+fn print(line: &ReplayedLine, json: bool) {
     if json {
         let mut object = Map::new();
         object.insert("id".to_owned(), line.id.clone());
@@ -280,21 +285,21 @@ fn print(line: &Line, json: bool) {
 }
 
 /// A policy that judges what was recorded.
-struct Judge {
+struct ReplayPolicy {
     source: Source,
-    proxyless: Proxyless,
+    proxyless: OfflineProxy,
     started: u64,
 }
 
-impl Judge {
-    fn new(name: &str, environment: Option<&str>) -> Result<Judge, Failed> {
+impl ReplayPolicy {
+    fn new(name: &str, environment: Option<&str>) -> Result<ReplayPolicy, Failed> {
         let source = Source::open(name)?;
         source.policy()?;
         let Some(root) = &source.root else {
             return Err(output::complain("the policy could not be read"));
         };
-        Ok(Judge {
-            proxyless: Proxyless::new(root, environment)?,
+        Ok(ReplayPolicy {
+            proxyless: OfflineProxy::new(root, environment)?,
             source,
             started: now(),
         })
@@ -304,7 +309,7 @@ impl Judge {
         self.source.loaded.policy.as_ref()
     }
 
-    fn exchange(&self, recorded: &Recorded) -> Result<Verdict, String> {
+    fn exchange(&self, recorded: &Recorded) -> Result<CheckResult, String> {
         let time = recorded.time.as_deref().and_then(moment);
         let judged = self.proxyless.judge(
             &recorded.sent()?,
@@ -314,8 +319,8 @@ impl Judge {
         Ok(judged.verdict)
     }
 
-    fn record(&self, record: &Value) -> Verdict {
-        let mut verdict = Verdict::default();
+    fn record(&self, record: &Value) -> CheckResult {
+        let mut verdict = CheckResult::default();
         let Some(policy) = self.policy() else {
             return verdict;
         };
@@ -331,7 +336,7 @@ impl Judge {
             .rules
             .iter()
             .filter_map(|id| policy.rules().iter().find(|rule| *rule.id == **id))
-            .map(super::verdict::HeldRule::of)
+            .map(super::verdict::ReportedRule::of)
             .collect();
         verdict
     }

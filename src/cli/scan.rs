@@ -3,7 +3,7 @@
 //! One text a line: `{"id","text"}` → `{"id","spans":[[start,end,type]]}`, in Unicode code points, the end exclusive.
 
 use super::source::Source;
-use super::{Failed, Outcome, output};
+use super::{ExitStatus, Failed, output};
 use crate::detect::{Confidence, Scanner, Scratch, Selection, lines};
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
@@ -20,7 +20,7 @@ pub(super) struct Scan {
     detects: Vec<String>,
     /// Leave out what is less sure.
     #[arg(long, value_enum, default_value = "medium", value_name = "LEVEL")]
-    confidence: Level,
+    confidence: ConfidenceArg,
     /// Look into runs of Base64 and hexadecimal digits too.
     #[arg(long)]
     decode: bool,
@@ -30,32 +30,32 @@ pub(super) struct Scan {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Level {
+enum ConfidenceArg {
     Low,
     Medium,
     High,
 }
 
-impl From<Level> for Confidence {
-    fn from(level: Level) -> Self {
+impl From<ConfidenceArg> for Confidence {
+    fn from(level: ConfidenceArg) -> Self {
         match level {
-            Level::Low => Self::Low,
-            Level::Medium => Self::Medium,
-            Level::High => Self::High,
+            ConfidenceArg::Low => Self::Low,
+            ConfidenceArg::Medium => Self::Medium,
+            ConfidenceArg::High => Self::High,
         }
     }
 }
 
 /// A line of the input; other members are passed over.
 #[derive(Debug, Deserialize)]
-struct Line {
+struct InputLine {
     #[serde(default)]
     id: Value,
     text: String,
 }
 
 impl Scan {
-    pub(super) fn run(&self, json: bool) -> Result<Outcome, Failed> {
+    pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
         let scanner = Scanner::new(&self.selection()?);
         let bytes = output::read_lines(&self.file)?;
         let mut scratch = Scratch::default();
@@ -63,7 +63,7 @@ impl Scan {
             if line.trim_ascii().is_empty() {
                 continue;
             }
-            let line: Line = serde_json::from_slice(line).map_err(|error| {
+            let line: InputLine = serde_json::from_slice(line).map_err(|error| {
                 output::complain(&format!(
                     "{}: line {number} is no object with a `text`: {error}",
                     self.file
@@ -93,7 +93,7 @@ impl Scan {
                 ));
             }
         }
-        Ok(Outcome::Clean)
+        Ok(ExitStatus::Clean)
     }
 
     fn selection(&self) -> Result<Selection, Failed> {

@@ -1,6 +1,6 @@
 //! `agentguard schema`: JSON Schemas for editors and for readers of records.
 
-use super::{Failed, Outcome, output};
+use super::{ExitStatus, Failed, output};
 use crate::audit;
 use crate::policy::{schema, test_schema};
 use clap::Args;
@@ -17,7 +17,7 @@ pub(super) struct Schema {
 }
 
 impl Schema {
-    pub(super) fn run(&self, json: bool) -> Result<Outcome, Failed> {
+    pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
         let schema = if self.audit {
             audit::schema()
         } else if self.test {
@@ -31,6 +31,6 @@ impl Schema {
             serde_json::to_string_pretty(&schema).unwrap_or_default()
         };
         output::line(&text);
-        Ok(Outcome::Clean)
+        Ok(ExitStatus::Clean)
     }
 }

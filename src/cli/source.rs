@@ -230,7 +230,7 @@ fn not_utf8(span: Range<usize>) -> Diagnostic {
 
 /// A proxy that a policy is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Host {
+pub(super) enum ProxyKind {
     /// Envoy by itself.
     Envoy,
     /// Istio.

@@ -1,12 +1,12 @@
 //! `agentguard test PATH…`: a policy's tests, and the examples of its rules.
 
-use super::exchange::{Judged, Proxyless};
+use super::exchange::{OfflineProxy, ReplayResult};
 use super::source::Source;
-use super::verdict::Verdict;
-use super::{Failed, Outcome, output, render};
+use super::verdict::CheckResult;
+use super::{ExitStatus, Failed, output, render};
 use crate::diag::{Diagnostic, Severity, codes};
 use crate::event::Known;
-use crate::flow::simulation::Half;
+use crate::flow::simulation::HttpMessage;
 use crate::policy::{
     CaseInput, Expectation, Node, Policy, SampleExchange, TestCase, WholeExchange, desugar,
     is_test_file, read_examples, read_tests,
@@ -44,30 +44,30 @@ enum Format {
 }
 
 /// A case that was run.
-struct Ran {
+struct CaseResult {
     file: String,
     line: usize,
     name: String,
     /// What was not as expected.
     differs: Vec<String>,
-    got: Verdict,
+    got: CheckResult,
 }
 
 /// A policy with the rules that some case made hold.
-struct Tested {
+struct PolicyCoverage {
     source: Source,
     reached: BTreeSet<String>,
 }
 
 #[derive(Default)]
 struct Suite {
-    ran: Vec<Ran>,
+    ran: Vec<CaseResult>,
     /// By canonical path, so that a policy that two files test is one policy.
-    policies: BTreeMap<PathBuf, Tested>,
+    policies: BTreeMap<PathBuf, PolicyCoverage>,
 }
 
 impl Test {
-    pub(super) fn run(&self, json: bool) -> Result<Outcome, Failed> {
+    pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
         let mut suite = Suite::default();
         let mut broken = 0_usize;
         // One file that can't be read or is wrong hides nothing of the others.
@@ -105,9 +105,9 @@ impl Test {
             )));
         }
         Ok(if suite.failures() == 0 {
-            Outcome::Clean
+            ExitStatus::Clean
         } else {
-            Outcome::Found
+            ExitStatus::Found
         })
     }
 
@@ -230,7 +230,7 @@ impl Suite {
             std::collections::btree_map::Entry::Vacant(entry) => {
                 let source = Source::open(&policy.to_string_lossy())?;
                 source.policy()?;
-                entry.insert(Tested {
+                entry.insert(PolicyCoverage {
                     source,
                     reached: BTreeSet::new(),
                 })
@@ -241,7 +241,7 @@ impl Suite {
             let (got, differs) = tested.judge(case)?;
             let held = got.rules.iter().map(|rule| rule.id.clone());
             tested.reached.extend(held);
-            self.ran.push(Ran {
+            self.ran.push(CaseResult {
                 file: file.name.clone(),
                 line,
                 name: case.name.clone(),
@@ -301,7 +301,7 @@ impl Suite {
         let mut files: Vec<&str> = self.ran.iter().map(|ran| ran.file.as_str()).collect();
         files.dedup();
         for file in files {
-            let ran: Vec<&Ran> = self.ran.iter().filter(|ran| ran.file == file).collect();
+            let ran: Vec<&CaseResult> = self.ran.iter().filter(|ran| ran.file == file).collect();
             let failures = ran.iter().filter(|ran| !ran.differs.is_empty()).count();
             output::line(&format!(
                 "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{failures}\">",
@@ -383,15 +383,15 @@ impl Suite {
     }
 }
 
-impl Tested {
+impl PolicyCoverage {
     /// Runs a case: what happened, and what of it was not expected.
-    fn judge(&self, case: &TestCase) -> Result<(Verdict, Vec<String>), Failed> {
+    fn judge(&self, case: &TestCase) -> Result<(CheckResult, Vec<String>), Failed> {
         let policy = self.source.policy()?;
         match &case.subject {
             CaseInput::Event(event, facts) => {
                 let laid_out = SampleExchange::new(&[(**event).clone()], (**facts).clone(), policy)
                     .map_err(|what| output::complain(&format!("{}: {what}", case.name)))?;
-                let got = Verdict::of(policy, &laid_out);
+                let got = CheckResult::of(policy, &laid_out);
                 let mut differs = compare(&case.expect, &got);
                 if let Some(text) = &case.expect.text
                     && got.text.as_deref() != Some(text)
@@ -413,21 +413,21 @@ impl Tested {
     }
 }
 
-fn judge_exchange(root: &Node, exchange: &WholeExchange) -> Result<Judged, Failed> {
+fn judge_exchange(root: &Node, exchange: &WholeExchange) -> Result<ReplayResult, Failed> {
     let environment = match &exchange.facts.environment {
         Known::Is(name) => Some(&**name),
         _ => None,
     };
-    let proxyless = Proxyless::new(root, environment)?;
+    let proxyless = OfflineProxy::new(root, environment)?;
     let answer = match &exchange.response {
-        Some(response) => Half::from(response),
-        None => Half::new(&[(":status", "200")], b""),
+        Some(response) => HttpMessage::from(response),
+        None => HttpMessage::new(&[(":status", "200")], b""),
     };
     let now = exchange.facts.time.unwrap_or(MONDAY_NOON);
-    Ok(proxyless.judge(&Half::from(&exchange.request), answer, now))
+    Ok(proxyless.judge(&HttpMessage::from(&exchange.request), answer, now))
 }
 
-fn compare(expect: &Expectation, got: &Verdict) -> Vec<String> {
+fn compare(expect: &Expectation, got: &CheckResult) -> Vec<String> {
     let mut differs = Vec::new();
     let mut same = |what: &str, expect: &Option<Box<str>>, got: Option<&str>| {
         if let Some(expect) = expect
@@ -466,8 +466,8 @@ fn compare(expect: &Expectation, got: &Verdict) -> Vec<String> {
 }
 
 /// What each side saw of a whole exchange.
-fn compare_sides(expect: &Expectation, judged: &Judged) -> Vec<String> {
-    let text = |half: Option<&Half>| {
+fn compare_sides(expect: &Expectation, judged: &ReplayResult) -> Vec<String> {
+    let text = |half: Option<&HttpMessage>| {
         half.map(|half| String::from_utf8_lossy(&half.body()).into_owned())
             .unwrap_or_default()
     };
@@ -529,7 +529,7 @@ pub(super) fn failing_examples(policy: &Policy, root: &Node) -> Vec<Diagnostic> 
             };
             let laid_out =
                 SampleExchange::new(&[(**event).clone()], (**facts).clone(), policy).ok()?;
-            let got = Verdict::of(policy, &laid_out);
+            let got = CheckResult::of(policy, &laid_out);
             let differs = compare(&case.expect, &got);
             (!differs.is_empty()).then(|| Diagnostic {
                 code: codes::AG1023,

@@ -1,8 +1,8 @@
 //! `agentguard validate FILE…`, `agentguard lint FILE…`
 
-use super::source::{Host, Source};
+use super::source::{ProxyKind, Source};
 use super::test::{documents, failing_examples, says_it_is_a_policy};
-use super::{Failed, Outcome, output, render};
+use super::{ExitStatus, Failed, output, render};
 use crate::diag::{Diagnostic, Severity};
 use crate::policy::lint;
 use clap::Args;
@@ -18,7 +18,7 @@ pub(super) struct Validate {
     files: Vec<String>,
     /// Where the policy is to run: what it asks for and is not provided there yet is an error.
     #[arg(long = "for", value_enum, value_name = "HOST")]
-    host: Option<Host>,
+    host: Option<ProxyKind>,
     /// With `--for`: an approval or an identity that is not provided is meant to be denied.
     #[arg(long, requires = "host")]
     fail_closed: bool,
@@ -29,17 +29,17 @@ pub(super) struct Validate {
 
 impl Validate {
     /// Every mistake.
-    pub(super) fn run(&self, json: bool) -> Result<Outcome, Failed> {
+    pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
         self.tell(json, false)
     }
 
     /// Also what is legal and probably wrong.
-    pub(super) fn run_lint(&self, json: bool) -> Result<Outcome, Failed> {
+    pub(super) fn run_lint(&self, json: bool) -> Result<ExitStatus, Failed> {
         self.tell(json, true)
     }
 
-    fn tell(&self, json: bool, linted: bool) -> Result<Outcome, Failed> {
-        let mut outcome = Outcome::Clean;
+    fn tell(&self, json: bool, linted: bool) -> Result<ExitStatus, Failed> {
+        let mut outcome = ExitStatus::Clean;
         let mut unreadable = false;
         for (path, is_named) in documents(&self.files)? {
             let name = &path.to_string_lossy();
@@ -69,7 +69,7 @@ impl Validate {
                     Severity::Note => false,
                 };
                 if fails {
-                    outcome = Outcome::Found;
+                    outcome = ExitStatus::Found;
                 }
             }
             let left_out = diagnostics.len().saturating_sub(MOST_DRAWN);

@@ -6,7 +6,7 @@ use crate::policy::{
     Action, CASE_LIMITS, CompiledRule, Context, Decision, EvaluationPhase, LEAVE_TOOL_OUT, Mode,
     Policy, SampleExchange,
 };
-use crate::redact::{self, Ledger};
+use crate::redact::{self, RedactionState};
 use crate::wire::edit;
 use crate::wire::json::{Edits, JsonBody, decode};
 use serde_json::{Map, Value, json};
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 /// What happens, and why.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Verdict {
+pub(super) struct CheckResult {
     /// `allow`, `redact`, `require_approval`, `deny`: what happens under the mode in force.
     pub(super) action: String,
     /// What would happen if everything that is only observed were enforced, if that differs.
@@ -24,7 +24,7 @@ pub(super) struct Verdict {
     /// Stable code of a refusal.
     pub(super) code: Option<String>,
     /// Rules that hold, by id.
-    pub(super) rules: Vec<HeldRule>,
+    pub(super) rules: Vec<ReportedRule>,
     /// Rules about something that could not be read, where its code decided without them.
     pub(super) undecided: Vec<String>,
     /// The deciding rule's reason.
@@ -54,21 +54,21 @@ fn words(decided: Option<&CompiledRule>, code: Option<&str>) -> (Option<String>,
 
 /// A rule that holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct HeldRule {
+pub(super) struct ReportedRule {
     pub(super) id: String,
     pub(super) action: String,
     pub(super) mode: String,
 }
 
-impl HeldRule {
+impl ReportedRule {
     /// A rule that holds.
-    pub(super) fn of(rule: &CompiledRule) -> HeldRule {
+    pub(super) fn of(rule: &CompiledRule) -> ReportedRule {
         let mode = if rule.enforced {
             Mode::Enforce
         } else {
             Mode::Observe
         };
-        HeldRule {
+        ReportedRule {
             id: rule.id.to_string(),
             action: rule.action.word().to_owned(),
             mode: mode.word().to_owned(),
@@ -76,14 +76,14 @@ impl HeldRule {
     }
 }
 
-impl Verdict {
+impl CheckResult {
     /// Judges a case.
-    pub(super) fn of(policy: &Policy, case: &SampleExchange) -> Verdict {
-        case.seen_by(policy, |context| Verdict::under(policy, case, context))
+    pub(super) fn of(policy: &Policy, case: &SampleExchange) -> CheckResult {
+        case.seen_by(policy, |context| CheckResult::under(policy, case, context))
             .unwrap_or_default()
     }
 
-    fn under(policy: &Policy, case: &SampleExchange, context: &Context<'_>) -> Verdict {
+    fn under(policy: &Policy, case: &SampleExchange, context: &Context<'_>) -> CheckResult {
         let mut ruling: Option<(Decision, Option<u16>, Option<&'static str>)> = None;
         let mut would = "allow";
         let mut rules = BTreeMap::new();
@@ -99,7 +99,7 @@ impl Verdict {
                 let Some(rule) = policy.rule(held.rule) else {
                     continue;
                 };
-                rules.insert(rule.id.clone(), HeldRule::of(rule));
+                rules.insert(rule.id.clone(), ReportedRule::of(rule));
                 if rule.action == Action::Redact {
                     let mut found = Vec::new();
                     policy.redactions(rule, event, context, &mut |redaction| found.push(redaction));
@@ -136,7 +136,7 @@ impl Verdict {
             _ => None,
         };
         let (reason, remedy) = words(decided, code);
-        Verdict {
+        CheckResult {
             action: action.to_owned(),
             would: (would != action).then(|| would.to_owned()),
             status: code.map_or(200, codes::status),
@@ -151,9 +151,9 @@ impl Verdict {
     }
 
     /// What an audit record tells, with what the policy says of the rule that decided.
-    pub(super) fn of_record(record: &Value, policy: &Policy) -> Verdict {
+    pub(super) fn of_record(record: &Value, policy: &Policy) -> CheckResult {
         let text = |key: &str| record.get(key).and_then(Value::as_str).map(str::to_owned);
-        let rules: Vec<HeldRule> = record
+        let rules: Vec<ReportedRule> = record
             .get("rules")
             .and_then(Value::as_array)
             .into_iter()
@@ -163,7 +163,7 @@ impl Verdict {
                     let value = rule.get(key).and_then(Value::as_str);
                     value.unwrap_or_default().to_owned()
                 };
-                HeldRule {
+                ReportedRule {
                     id: member("id"),
                     action: member("action"),
                     mode: member("mode"),
@@ -197,7 +197,7 @@ impl Verdict {
         let code = text("code");
         let (reason, remedy) = words(decided, code.as_deref());
         let status = record.get("status").and_then(Value::as_u64);
-        Verdict {
+        CheckResult {
             would: text("would"),
             status: status
                 .and_then(|status| u16::try_from(status).ok())
@@ -332,9 +332,9 @@ fn redacted_text(
 ) -> Option<String> {
     let body = json.body()?;
     let mut edits = Edits::default();
-    let mut ledger = Ledger::default();
+    let mut ledger = RedactionState::default();
     if with_pseudonyms {
-        ledger.stand_ins.open(Vec::new());
+        ledger.pseudonyms.open(Vec::new());
     }
     // The command line has no key of its own: hashes differ from those that a proxy writes.
     redact::apply(

@@ -6,7 +6,7 @@ use crate::wire::sorted_map::SortedSet;
 use std::cell::{OnceCell, RefCell};
 
 /// Shorter names hold nothing of the kind.
-const SHORTEST: usize = 13;
+const MIN_HIDDEN_CHARS: usize = 13;
 
 /// Names that were looked at and hold nothing, of which so many are kept.
 const MOST_CLEAN: usize = 256;
@@ -30,7 +30,7 @@ pub(super) struct Discretion {
 impl Discretion {
     /// The name as it may be told, if that is another one.
     pub(super) fn masked(&self, name: &str) -> Option<Box<str>> {
-        if name.len() < SHORTEST || is_uuid(name) || self.clean.borrow().contains(name) {
+        if name.len() < MIN_HIDDEN_CHARS || is_uuid(name) || self.clean.borrow().contains(name) {
             return None;
         }
         let findings = self.findings(name);

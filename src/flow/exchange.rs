@@ -1,7 +1,7 @@
 //! What is known of an exchange so far, and what is told of it at its end.
 
-use super::{Flow, Stage, step::End};
-use crate::audit::{HeldRule, Record};
+use super::{Flow, HalfState, step::End};
+use crate::audit::{Record, RecordedRule};
 use crate::event::{Direction, Kind, Known, Usage};
 use crate::metrics::{self, Metric};
 use crate::policy::Mode;
@@ -10,7 +10,7 @@ use crate::wire::sorted_map::{SortedMap, SortedSet};
 
 /// What happened to an exchange, from the mildest to the strictest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Outcome {
+pub(super) enum ExchangeOutcome {
     /// Nothing was judged.
     #[default]
     NotEvaluated,
@@ -20,21 +20,21 @@ pub(super) enum Outcome {
     Deny,
 }
 
-impl Outcome {
+impl ExchangeOutcome {
     pub(super) fn word(self) -> &'static str {
         match self {
-            Outcome::NotEvaluated => "not_evaluated",
-            Outcome::Allow => "allow",
-            Outcome::Redact => "redact",
-            Outcome::RequireApproval => "require_approval",
-            Outcome::Deny => "deny",
+            ExchangeOutcome::NotEvaluated => "not_evaluated",
+            ExchangeOutcome::Allow => "allow",
+            ExchangeOutcome::Redact => "redact",
+            ExchangeOutcome::RequireApproval => "require_approval",
+            ExchangeOutcome::Deny => "deny",
         }
     }
 }
 
 /// How much of one half was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Read {
+pub(super) enum Coverage {
     /// Nobody asked for it.
     #[default]
     Unasked,
@@ -46,7 +46,7 @@ pub(super) enum Read {
 /// What the policy that is only tried out would have done.
 #[derive(Debug, Default)]
 pub(super) struct TriedOut {
-    pub(super) outcome: Outcome,
+    pub(super) outcome: ExchangeOutcome,
     /// Its rules that held.
     pub(super) rules: SortedSet<Box<str>>,
 }
@@ -55,25 +55,25 @@ pub(super) struct TriedOut {
 #[derive(Debug, Default)]
 pub(super) struct Exchange {
     pub(super) started: u64,
-    pub(super) outcome: Outcome,
+    pub(super) outcome: ExchangeOutcome,
     /// What would have happened if everything that is only observed were enforced.
-    pub(super) would: Outcome,
+    pub(super) would: ExchangeOutcome,
     pub(super) shadow: Option<TriedOut>,
     pub(super) code: Option<&'static str>,
     pub(super) status: Option<u16>,
     /// By rule, then by kind of event.
-    pub(super) rules: SortedMap<(u16, &'static str), HeldRule>,
+    pub(super) rules: SortedMap<(u16, &'static str), RecordedRule>,
     /// Rules about what could not be read, where its code decided without them.
     pub(super) undecided: SortedSet<Box<str>>,
     pub(super) findings: SortedMap<Box<str>, u64>,
     pub(super) events: SortedMap<&'static str, u64>,
     /// Names of tools called, each with what became of the call.
-    pub(super) calls: Vec<(Box<str>, Outcome)>,
+    pub(super) calls: Vec<(Box<str>, ExchangeOutcome)>,
     pub(super) tags: SortedSet<Box<str>>,
     /// Outside of what the policy applies to.
     pub(super) ignored: bool,
-    pub(super) request_read: Read,
-    pub(super) response_read: Read,
+    pub(super) request_read: Coverage,
+    pub(super) response_read: Coverage,
     pub(super) reasons: SortedSet<String>,
     /// Codes of what could not be read.
     pub(super) uninspectable: Vec<&'static str>,
@@ -87,12 +87,12 @@ pub(super) struct Exchange {
 
 impl Exchange {
     /// The strictest holds.
-    pub(super) fn decided(&mut self, outcome: Outcome, would: Outcome) {
+    pub(super) fn decided(&mut self, outcome: ExchangeOutcome, would: ExchangeOutcome) {
         self.outcome = self.outcome.max(outcome);
         self.would = self.would.max(would);
     }
 
-    pub(super) fn read(&mut self, direction: Direction, read: Read) {
+    pub(super) fn read(&mut self, direction: Direction, read: Coverage) {
         let half = match direction {
             Direction::Request => &mut self.request_read,
             Direction::Response => &mut self.response_read,
@@ -101,7 +101,7 @@ impl Exchange {
     }
 
     /// Notes why a half was not read completely: `request:AG2005`, `response:attachment`.
-    pub(super) fn gap(&mut self, direction: Direction, read: Read, reason: &str) {
+    pub(super) fn gap(&mut self, direction: Direction, read: Coverage, reason: &str) {
         self.read(direction, read);
         self.reasons
             .insert(format!("{}:{reason}", direction.word()));
@@ -118,9 +118,9 @@ impl Exchange {
             return "ignored";
         }
         match self.request_read.max(self.response_read) {
-            Read::Full => "full",
-            Read::Partial => "partial",
-            Read::Unasked | Read::None => "none",
+            Coverage::Full => "full",
+            Coverage::Partial => "partial",
+            Coverage::Unasked | Coverage::None => "none",
         }
     }
 }
@@ -146,7 +146,7 @@ impl Flow {
         let exchange = &self.exchange;
         let policy = &self.guard.policy;
         let status = exchange.status.or(end.status).unwrap_or(0);
-        let rules: Vec<HeldRule> = exchange.rules.values().cloned().collect();
+        let rules: Vec<RecordedRule> = exchange.rules.values().cloned().collect();
         let tools = sort::set(exchange.calls.iter().map(|(tool, _)| tool.clone()));
         let observes = policy.document.observe_all || policy.document.mode == Mode::Observe;
         let mode = if observes {
@@ -154,7 +154,7 @@ impl Flow {
         } else {
             Mode::Enforce
         };
-        let evaluated = exchange.outcome != Outcome::NotEvaluated;
+        let evaluated = exchange.outcome != ExchangeOutcome::NotEvaluated;
         let known = exchange.started != 0;
         let record = Record {
             started_ns: if known { exchange.started } else { end.now },
@@ -228,16 +228,16 @@ impl Flow {
                 Direction::Request => &mut self.request,
                 Direction::Response => &mut self.response,
             };
-            let stage = std::mem::replace(stage, Stage::Done);
+            let stage = std::mem::replace(stage, HalfState::Done);
             let is_open = match &stage {
-                Stage::Holding { .. } => true,
-                Stage::Tapping(tap) => !tap.usage_only,
-                Stage::Streaming(stream) => stream.is_judged(),
+                HalfState::Holding { .. } => true,
+                HalfState::Tapping(tap) => !tap.usage_only,
+                HalfState::Streaming(stream) => stream.is_judged(),
                 _ => false,
             };
             self.end_tap(stage);
             if is_open {
-                self.exchange.gap(direction, Read::None, "incomplete");
+                self.exchange.gap(direction, Coverage::None, "incomplete");
             }
         }
     }

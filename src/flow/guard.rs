@@ -5,7 +5,7 @@ use super::work::Allowance;
 use crate::audit::{Chain, ChainKey};
 use crate::diag::codes;
 use crate::event::Known;
-use crate::metrics::Names;
+use crate::metrics::LabelValues;
 use crate::policy::{EnvironmentSource, HeaderMode, Policy, ScanScratch};
 use crate::protocol::Bounds;
 use std::cell::{Cell, RefCell};
@@ -14,7 +14,7 @@ use std::cell::{Cell, RefCell};
 const VM_MEMORY: usize = 256 << 20;
 
 /// What only the host knows.
-pub struct Surroundings<'a> {
+pub struct HostEnvironment<'a> {
     /// An environment variable.
     pub variable: &'a dyn Fn(&str) -> Option<String>,
     /// The environment's name in the node's metadata.
@@ -40,7 +40,7 @@ pub struct Guard {
     /// The record's chain.
     pub chain: RefCell<Chain>,
     /// Keeps labels of metrics bounded.
-    pub names: RefCell<Names>,
+    pub names: RefCell<LabelValues>,
     pub(super) scratch: RefCell<ScanScratch>,
     /// What names may tell.
     pub(super) discretion: Discretion,
@@ -59,7 +59,7 @@ impl Guard {
     ///
     /// # Errors
     /// A secret that the policy names is not there, or a rule asks for what this version can't enforce.
-    pub fn new(policy: Policy, surroundings: &Surroundings<'_>) -> Result<Guard, GuardError> {
+    pub fn new(policy: Policy, surroundings: &HostEnvironment<'_>) -> Result<Guard, GuardError> {
         if let Some(rule) = policy.unenforceable().next() {
             return Err(GuardError {
                 code: codes::AG1017,
@@ -137,7 +137,7 @@ impl Guard {
     }
 
     /// Takes bytes from the VM's budget; `false` if it is used up.
-    pub(super) fn take_memory(&self, bytes: usize) -> bool {
+    pub(super) fn reserve(&self, bytes: usize) -> bool {
         let held = self.held.get().saturating_add(bytes);
         if held > VM_MEMORY {
             return false;
@@ -147,7 +147,7 @@ impl Guard {
     }
 
     /// Gives bytes back.
-    pub(super) fn give_memory(&self, bytes: usize) {
+    pub(super) fn release(&self, bytes: usize) {
         self.held.set(self.held.get().saturating_sub(bytes));
     }
 

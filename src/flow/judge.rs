@@ -1,10 +1,10 @@
 //! Judges everything that was read in one half of the exchange, and keeps what the record tells of it.
 
 use super::Flow;
-use super::exchange::{Outcome, Read};
+use super::exchange::{Coverage, ExchangeOutcome};
 use super::refusal::told_place;
-use super::turn_back::Standing;
-use crate::audit::HeldRule;
+use super::restore_pseudonyms::PseudonymUse;
+use crate::audit::RecordedRule;
 use crate::diag::codes;
 use crate::event::{
     Author, Class, Direction, Event, Kind, Known, Part, Problem, Reading, Redaction, Replacement,
@@ -26,7 +26,7 @@ pub(super) const TOO_MUCH_TEXT: &str = "more text than `inspect.max_text`";
 
 /// A refusal of one event.
 #[derive(Clone, Debug)]
-pub(super) struct Refused {
+pub(super) struct DeniedEvent {
     /// The event.
     pub(super) event: Event,
     /// What was decided.
@@ -39,35 +39,34 @@ pub(super) struct Refused {
 
 /// The judgement of one half.
 #[derive(Debug, Default)]
-pub(super) struct Verdict {
+pub(super) struct HalfDecision {
     /// Events that are refused and enforced, in the order of the bytes; problems first.
-    pub(super) refused: Vec<Refused>,
+    pub(super) denied: Vec<DeniedEvent>,
     /// What is to be replaced, where nothing is refused.
     pub(super) redactions: Vec<Redaction>,
 }
 
-impl Verdict {
+impl HalfDecision {
     /// Whether a call that stands at this place is refused already.
-    fn has_refused_call(&self, at: NodeId) -> bool {
-        let mut refused = self.refused.iter().map(|refused| &refused.event);
-        refused.any(|event| event.kind == Kind::ToolCall && event.at == at)
+    fn has_denied_call(&self, at: NodeId) -> bool {
+        let mut denied = self.denied.iter().map(|denied| &denied.event);
+        denied.any(|event| event.kind == Kind::ToolCall && event.at == at)
     }
 
     /// The refusal that is told: the strictest, and of those the first. What is hidden comes after what is denied.
-    pub(super) fn strictest(&self) -> Option<&Refused> {
-        let rank = |refused: &Refused| (!refused.hidden, refused.ruling.decision);
-        let strictest = self.refused.iter().map(rank).max()?;
-        self.refused
-            .iter()
-            .find(|refused| rank(refused) == strictest)
+    pub(super) fn strictest(&self) -> Option<&DeniedEvent> {
+        let rank = |denied: &DeniedEvent| (!denied.hidden, denied.ruling.decision);
+        let strictest = self.denied.iter().map(rank).max()?;
+        self.denied.iter().find(|denied| rank(denied) == strictest)
     }
 }
 
 impl Flow {
     /// The refusal of an answer in which a redaction can't be made everywhere: rather no answer than one that leaks.
-    pub(super) fn uneditable(&mut self) -> Refused {
-        self.exchange.decided(Outcome::Deny, Outcome::Deny);
-        Refused {
+    pub(super) fn uneditable(&mut self) -> DeniedEvent {
+        self.exchange
+            .decided(ExchangeOutcome::Deny, ExchangeOutcome::Deny);
+        DeniedEvent {
             event: Event::new(Kind::Response, Direction::Response, NodeId::default()),
             ruling: Ruling {
                 decision: Decision::Deny,
@@ -82,22 +81,22 @@ impl Flow {
 
 /// Whether a judgement can still change what happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Force {
+pub(super) enum Enforcement {
     /// It decides.
-    Binding,
+    Enforced,
     /// The bytes have gone by: the record tells what would have been decided.
-    Recorded,
+    RecordOnly,
 }
 
 /// One event that is judged.
-pub(super) struct Case<'a> {
+pub(super) struct EvaluatedEvent<'a> {
     pub(super) event: &'a Event,
     /// What the body that it is part of is refused for, as it could not be read.
-    pub(super) unread: Unread,
+    pub(super) unread: UnreadableBody,
     /// For something that could not be read: what.
     pub(super) problem: Option<&'a Problem>,
     pub(super) moment: EvaluationPhase,
-    pub(super) force: Force,
+    pub(super) force: Enforcement,
     /// Where it stands, if that is no place in the body at hand.
     pub(super) at: Option<&'a str>,
 }
@@ -105,13 +104,13 @@ pub(super) struct Case<'a> {
 /// Whether a code refuses a body already, as things are enforced and if everything were. Then the code alone decides: a rule
 /// that holds only because something could not be read says nothing.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Unread {
-    refused: bool,
+pub(super) struct UnreadableBody {
+    denied: bool,
     would_be: bool,
 }
 
 /// A part of an answer that was put together from pieces, to be judged.
-pub(super) struct Assembled<'a> {
+pub(super) struct AssembledPart<'a> {
     /// The events; their places are those of `json`.
     pub(super) events: &'a [Event],
     /// What is known of the answer so far, with the event's texts.
@@ -123,7 +122,7 @@ pub(super) struct Assembled<'a> {
     /// Which rules are judged.
     pub(super) moment: EvaluationPhase,
     /// Whether it can still be held back.
-    pub(super) force: Force,
+    pub(super) force: Enforcement,
     /// Where it stands in the stream.
     pub(super) at: &'a str,
 }
@@ -135,8 +134,8 @@ impl Flow {
         direction: Direction,
         json: &JsonBody<'_>,
         reading: &Reading,
-    ) -> Verdict {
-        self.judge_all(direction, json, reading, Force::Binding)
+    ) -> HalfDecision {
+        self.judge_all(direction, json, reading, Enforcement::Enforced)
     }
 
     /// Judges all events of a body.
@@ -145,9 +144,9 @@ impl Flow {
         direction: Direction,
         json: &JsonBody<'_>,
         reading: &Reading,
-        force: Force,
-    ) -> Verdict {
-        self.exchange.read(direction, Read::Full);
+        force: Enforcement,
+    ) -> HalfDecision {
+        self.exchange.read(direction, Coverage::Full);
         let texts = reading.texts.iter();
         let size = texts
             .filter_map(|text| Some(json.value(text.place)?.span().range().len()))
@@ -164,7 +163,7 @@ impl Flow {
         };
         let mut verdict = self.in_context(json, reading, scans, |flow, context, verdict| {
             let mut judge = |event: &Event, problem, unread| {
-                let case = Case {
+                let case = EvaluatedEvent {
                     event,
                     unread,
                     problem,
@@ -174,12 +173,12 @@ impl Flow {
                 };
                 flow.judge_event(&case, context, verdict)
             };
-            let mut unread = Unread::default();
+            let mut unread = UnreadableBody::default();
             for problem in reading.problems.iter().chain(&excess) {
                 let mut event = Event::new(Kind::Uninspectable, direction, NodeId::default());
                 event.code = Some(problem.code);
-                let decided = judge(&event, Some(problem), Unread::default());
-                unread.refused |= decided.refused;
+                let decided = judge(&event, Some(problem), UnreadableBody::default());
+                unread.denied |= decided.denied;
                 unread.would_be |= decided.would_be;
             }
             for event in &reading.events {
@@ -218,8 +217,8 @@ impl Flow {
         &mut self,
         json: &JsonBody<'_>,
         reading: &Reading,
-        force: Force,
-        verdict: &mut Verdict,
+        force: Enforcement,
+        verdict: &mut HalfDecision,
     ) {
         for event in &reading.events {
             if event.kind != Kind::Response || !may_hold_calls(event.part) {
@@ -240,10 +239,10 @@ impl Flow {
                     continue;
                 };
                 verdict
-                    .refused
-                    .extend(judged.refused.into_iter().map(|refused| Refused {
+                    .denied
+                    .extend(judged.denied.into_iter().map(|denied| DeniedEvent {
                         event: event.clone(),
-                        ..refused
+                        ..denied
                     }));
             }
         }
@@ -255,9 +254,9 @@ impl Flow {
         text: &str,
         choice: u32,
         answer: &Reading,
-        force: Force,
+        force: Enforcement,
         at: &str,
-    ) -> Option<Verdict> {
+    ) -> Option<HalfDecision> {
         let calls = written_calls::find(text);
         if calls.is_empty() {
             return None;
@@ -312,7 +311,7 @@ impl Flow {
         );
         opaque.opacity = Some("text_tools");
         events.push(opaque);
-        Some(self.judge_assembled(Assembled {
+        Some(self.judge_assembled(AssembledPart {
             events: &events,
             reading: &reading,
             json: &json,
@@ -337,8 +336,8 @@ impl Flow {
     }
 
     /// Judges a part of an answer that was put together from pieces.
-    pub(super) fn judge_assembled(&mut self, assembled: Assembled<'_>) -> Verdict {
-        let Assembled {
+    pub(super) fn judge_assembled(&mut self, assembled: AssembledPart<'_>) -> HalfDecision {
+        let AssembledPart {
             events,
             reading,
             json,
@@ -349,9 +348,9 @@ impl Flow {
         } = assembled;
         self.in_context(json, reading, scans, |flow, context, verdict| {
             for event in events {
-                let case = Case {
+                let case = EvaluatedEvent {
                     event,
-                    unread: Unread::default(),
+                    unread: UnreadableBody::default(),
                     problem: None,
                     moment,
                     force,
@@ -401,8 +400,8 @@ impl Flow {
         json: &JsonBody<'_>,
         reading: &Reading,
         scans: Scans,
-        judge: impl FnOnce(&mut Flow, &Context<'_>, &mut Verdict),
-    ) -> Verdict {
+        judge: impl FnOnce(&mut Flow, &Context<'_>, &mut HalfDecision),
+    ) -> HalfDecision {
         let guard = Rc::clone(&self.guard);
         let scans = RefCell::new(scans);
         let facts = std::mem::replace(&mut self.facts, crate::event::Facts::unknown());
@@ -414,7 +413,7 @@ impl Flow {
             scans: &scans,
             scratch: &guard.scratch,
         };
-        let mut verdict = Verdict::default();
+        let mut verdict = HalfDecision::default();
         judge(self, &context, &mut verdict);
         for (name, count) in context.finding_counts() {
             let total = self.exchange.findings.entry(name).or_default();
@@ -436,12 +435,12 @@ impl Flow {
     }
 
     /// What a ruling makes of an exchange.
-    fn outcome_of(&self, event: &Event, ruling: &Ruling) -> Outcome {
+    fn outcome_of(&self, event: &Event, ruling: &Ruling) -> ExchangeOutcome {
         match ruling.decision {
-            _ if self.hides(event, ruling) => Outcome::Redact,
-            Decision::Allow => Outcome::Allow,
-            Decision::RequireApproval => Outcome::RequireApproval,
-            Decision::Deny => Outcome::Deny,
+            _ if self.hides(event, ruling) => ExchangeOutcome::Redact,
+            Decision::Allow => ExchangeOutcome::Allow,
+            Decision::RequireApproval => ExchangeOutcome::RequireApproval,
+            Decision::Deny => ExchangeOutcome::Deny,
         }
     }
 
@@ -464,9 +463,9 @@ impl Flow {
                             !redaction.is_possible() || !context.json.is_editable(redaction.place);
                     });
                 outcome = outcome.max(if impossible {
-                    Outcome::Deny
+                    ExchangeOutcome::Deny
                 } else {
-                    Outcome::Redact
+                    ExchangeOutcome::Redact
                 });
             }
         }
@@ -492,25 +491,25 @@ impl Flow {
         found.retain(|redaction| !sealed.contains(&redaction.place));
         if found.len() < before {
             self.exchange
-                .gap(Direction::Request, Read::Partial, "signed");
+                .gap(Direction::Request, Coverage::Partial, "signed");
         }
     }
 
     /// Judges an event; whether it is refused.
     pub(super) fn judge_event(
         &mut self,
-        case: &Case<'_>,
+        case: &EvaluatedEvent<'_>,
         context: &Context<'_>,
-        verdict: &mut Verdict,
-    ) -> Unread {
+        verdict: &mut HalfDecision,
+    ) -> UnreadableBody {
         let event = case.event;
         let policy = context.policy;
         if let Some(code) = event.code {
-            self.exchange.gap(event.direction, Read::None, code);
+            self.exchange.gap(event.direction, Coverage::None, code);
             self.exchange.uninspectable.push(code);
         }
         if let Some(class) = event.opacity {
-            self.exchange.gap(event.direction, Read::Partial, class);
+            self.exchange.gap(event.direction, Coverage::Partial, class);
         }
         #[cfg(not(target_arch = "wasm32"))]
         if let Some(mut watcher) = self.watcher.take() {
@@ -535,11 +534,11 @@ impl Flow {
             let Some(rule) = policy.rule(held.rule) else {
                 continue;
             };
-            let is_refused = match held.enforced {
-                true => case.unread.refused,
+            let is_denied = match held.enforced {
+                true => case.unread.denied,
                 false => case.unread.would_be,
             };
-            if is_refused && policy.is_undecided(rule, event, context) {
+            if is_denied && policy.is_undecided(rule, event, context) {
                 self.exchange.undecided.insert(rule.id.clone());
                 continue;
             }
@@ -551,7 +550,7 @@ impl Flow {
             self.exchange
                 .rules
                 .entry((held.rule, event.kind.word()))
-                .or_insert_with(|| HeldRule {
+                .or_insert_with(|| RecordedRule {
                     id: rule.id.clone(),
                     action: match rule.action {
                         Action::Deny | Action::RequireApproval if hides => Action::Redact.word(),
@@ -588,7 +587,7 @@ impl Flow {
             let what = match impossible {
                 true => self.outcome_of(event, &uneditable),
                 false if found.is_empty() => continue,
-                false => Outcome::Redact,
+                false => ExchangeOutcome::Redact,
             };
             would = would.max(what);
             if is_label
@@ -602,22 +601,25 @@ impl Flow {
             }
             self.unstores |= rule.unstores()
                 && event.direction == Direction::Request
-                && self.stand_ins == Standing::IfUnstored;
+                && self.pseudonyms == PseudonymUse::IfUnstored;
             outcome = outcome.max(what);
             if impossible && ruling.decision != Decision::Deny {
                 ruling = uneditable;
             }
             verdict.redactions.extend(found);
         }
-        if case.force == Force::Recorded {
-            outcome = Outcome::Allow;
+        if case.force == Enforcement::RecordOnly {
+            outcome = ExchangeOutcome::Allow;
         }
         self.exchange.decided(outcome, would);
         // Of what the provider runs only an offer that is stopped is told, under one of its names.
         let is_told = !event.provider_run
             || event.is_provider_offer()
-                && matches!(would, Outcome::Deny | Outcome::RequireApproval)
-                && !verdict.has_refused_call(event.at);
+                && matches!(
+                    would,
+                    ExchangeOutcome::Deny | ExchangeOutcome::RequireApproval
+                )
+                && !verdict.has_denied_call(event.at);
         let is_decided_now = event.direction == Direction::Response || event.turn == Turn::Latest;
         if event.kind == Kind::ToolCall
             && is_decided_now
@@ -634,15 +636,15 @@ impl Flow {
             if ruling.code == Some(codes::AG2010) {
                 self.exchange.uninspectable.push(codes::AG2010);
             }
-            verdict.refused.push(Refused {
+            verdict.denied.push(DeniedEvent {
                 hidden: self.hides(event, &ruling),
                 event: event.clone(),
                 ruling,
                 problem: case.problem.cloned(),
             });
         }
-        Unread {
-            refused: judgement.ruling.decision == Decision::Deny,
+        UnreadableBody {
+            denied: judgement.ruling.decision == Decision::Deny,
             would_be: judgement.would.decision == Decision::Deny,
         }
     }

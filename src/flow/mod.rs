@@ -18,28 +18,28 @@ mod judge;
 mod refusal;
 mod request;
 mod response;
+mod restore_pseudonyms;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod simulation;
 mod step;
 mod stream;
-mod turn_back;
 mod work;
 
 pub use exchange::Finished;
-pub use guard::{Guard, GuardError, Surroundings};
+pub use guard::{Guard, GuardError, HostEnvironment};
 pub use step::{Action, Body, End, HeaderEdit, Reply, RequestHead, ResponseHead, Step};
 #[cfg(not(target_arch = "wasm32"))]
-pub use stream::{Told, Transcript, transcript};
+pub use stream::{Transcript, TranscriptPart, transcript};
 
 use crate::diag::codes;
 use crate::event::{Facts, Problem};
 use crate::protocol::{Protocol, RequestContext};
-use crate::redact::Ledger;
+use crate::redact::RedactionState;
 use crate::wire::http::Path;
 use exchange::Exchange;
+use restore_pseudonyms::PseudonymUse;
 use std::rc::Rc;
 use stream::Stream;
-use turn_back::Standing;
 
 /// Most bytes of a response that are copied aside only to read its usage.
 const USAGE_TAP_BYTES: usize = 1 << 20;
@@ -47,9 +47,9 @@ const USAGE_TAP_BYTES: usize = 1 << 20;
 /// The state of one exchange.
 pub struct Flow {
     guard: Rc<Guard>,
-    request: Stage,
-    response: Stage,
-    head: RouteHead,
+    request: HalfState,
+    response: HalfState,
+    head: RequestInfo,
     protocol: Option<&'static dyn Protocol>,
     /// What the response's judgement needs to know of the request.
     asked: RequestContext,
@@ -58,9 +58,9 @@ pub struct Flow {
     /// Steps that it may still spend.
     work: u64,
     /// What replacements in request and response have in common.
-    ledger: Ledger,
+    ledger: RedactionState,
     /// Whether pseudonyms of the request can be turned back.
-    stand_ins: Standing,
+    pseudonyms: PseudonymUse,
     /// The provider is asked not to keep the conversation.
     unstores: bool,
     /// The response says how long it is.
@@ -73,16 +73,16 @@ pub struct Flow {
     replied: bool,
     /// Told of each event that is evaluated, for whoever explains an exchange.
     #[cfg(not(target_arch = "wasm32"))]
-    watcher: Option<Watcher>,
+    watcher: Option<EventObserver>,
 }
 
 /// Is told of an event that is evaluated: the event, where it stands, and what it is evaluated against.
 #[cfg(not(target_arch = "wasm32"))]
-pub type Watcher = Box<dyn FnMut(&crate::event::Event, &str, &crate::policy::Context<'_>)>;
+pub type EventObserver = Box<dyn FnMut(&crate::event::Event, &str, &crate::policy::Context<'_>)>;
 
 /// What was read in the request's headers.
 #[derive(Clone, Debug, Default)]
-struct RouteHead {
+struct RequestInfo {
     method: String,
     request_id: String,
     /// Length of the body, if the request says one.
@@ -105,14 +105,14 @@ struct Undetermined {
 
 /// Where one half of the exchange stands.
 #[derive(Debug, Default)]
-enum Stage {
+enum HalfState {
     /// Nothing has come.
     #[default]
     Waiting,
     /// Bytes go by unread.
     Passing,
     /// Bytes go by and are copied aside.
-    Tapping(Tap),
+    Tapping(BodyCopy),
     /// Bytes are held until the end.
     Holding { since: u64 },
     /// Bytes are judged while they flow.
@@ -127,7 +127,7 @@ enum Stage {
 
 /// A copy of bytes that went by.
 #[derive(Debug, Default)]
-struct Tap {
+struct BodyCopy {
     bytes: Vec<u8>,
     /// Why it stopped, if it did.
     stopped: Option<&'static str>,
@@ -141,15 +141,15 @@ impl Flow {
         Flow {
             work: guard.allowance.begin(),
             guard,
-            request: Stage::Waiting,
-            response: Stage::Waiting,
-            head: RouteHead::default(),
+            request: HalfState::Waiting,
+            response: HalfState::Waiting,
+            head: RequestInfo::default(),
             protocol: None,
             asked: RequestContext::default(),
             facts: Facts::unknown(),
             exchange: Exchange::default(),
-            ledger: Ledger::default(),
-            stand_ins: Standing::default(),
+            ledger: RedactionState::default(),
+            pseudonyms: PseudonymUse::default(),
             unstores: false,
             sized_response: false,
             answered: false,
@@ -162,7 +162,7 @@ impl Flow {
 
     /// Tells of each event that is evaluated.
     #[cfg(not(target_arch = "wasm32"))]
-    pub fn watched_by(&mut self, watcher: Watcher) {
+    pub fn watched_by(&mut self, watcher: EventObserver) {
         self.watcher = Some(watcher);
     }
 
@@ -178,12 +178,12 @@ impl Flow {
 
     /// The filter can't do its work: the answer that refuses the exchange.
     pub fn fail(&mut self) -> Reply {
-        self.refuse_internally(codes::AG9001)
+        self.deny_internally(codes::AG9001)
     }
 
     /// Headers were held and no body came: the answer that ends the exchange.
     pub fn give_up(&mut self) -> Reply {
-        self.refuse_internally(codes::AG9002)
+        self.deny_internally(codes::AG9002)
     }
 
     /// Copies bytes that go by, within bounds.
@@ -196,7 +196,9 @@ impl Flow {
         } else {
             &mut self.response
         };
-        let Stage::Tapping(tap) = stage else { return };
+        let HalfState::Tapping(tap) = stage else {
+            return;
+        };
         if tap.stopped.is_some() {
             return;
         }
@@ -207,11 +209,11 @@ impl Flow {
         };
         if tap.bytes.len().saturating_add(bytes.len()) > limit {
             tap.stopped = Some(codes::AG2004);
-        } else if !guard.take_memory(bytes.len()) {
+        } else if !guard.reserve(bytes.len()) {
             tap.stopped = Some(codes::AG2011);
         }
         if tap.stopped.is_some() {
-            guard.give_memory(tap.bytes.len());
+            guard.release(tap.bytes.len());
             tap.bytes = Vec::new();
         } else {
             tap.bytes.extend_from_slice(bytes);
@@ -222,17 +224,17 @@ impl Flow {
     /// HTTP/2 sends it apart from the last bytes, and an upstream that counts answers without waiting for it.
     fn has_tapped_all(&self) -> bool {
         match &self.request {
-            Stage::Tapping(tap) => {
+            HalfState::Tapping(tap) => {
                 tap.stopped.is_none() && Some(tap.bytes.len()) == self.head.length
             }
             _ => false,
         }
     }
 
-    fn end_tap(&mut self, stage: Stage) -> Option<Tap> {
+    fn end_tap(&mut self, stage: HalfState) -> Option<BodyCopy> {
         match stage {
-            Stage::Tapping(tap) => {
-                self.guard.give_memory(tap.bytes.len());
+            HalfState::Tapping(tap) => {
+                self.guard.release(tap.bytes.len());
                 Some(tap)
             }
             _ => None,
@@ -243,8 +245,8 @@ impl Flow {
 impl Drop for Flow {
     fn drop(&mut self) {
         for stage in [&self.request, &self.response] {
-            if let Stage::Tapping(tap) = stage {
-                self.guard.give_memory(tap.bytes.len());
+            if let HalfState::Tapping(tap) = stage {
+                self.guard.release(tap.bytes.len());
             }
         }
     }

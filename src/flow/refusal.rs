@@ -1,9 +1,9 @@
 //! From a refusal to what the client is told.
 
-use super::exchange::Outcome;
-use super::judge::Refused;
+use super::exchange::ExchangeOutcome;
+use super::judge::DeniedEvent;
 use super::step::{HeaderEdit, Reply};
-use super::{Flow, Stage};
+use super::{Flow, HalfState};
 use crate::diag::codes;
 use crate::event::{Direction, Known};
 use crate::policy::{Decision, LEAVE_TOOL_OUT};
@@ -16,16 +16,16 @@ const SIGNED: &str = " The request is signed (AWS Signature Version 4), and the 
 
 impl Flow {
     /// What the client is told of a refusal. `json` is the body that it is about.
-    pub(super) fn denial(&self, refused: &Refused, json: &JsonBody<'_>) -> Denial {
+    pub(super) fn denial(&self, denied: &DeniedEvent, json: &JsonBody<'_>) -> Denial {
         let policy = &self.guard.policy;
-        let code = refused.ruling.code.unwrap_or(codes::AG3001);
-        let rule = refused.ruling.rule.and_then(|number| policy.rule(number));
-        let half = refused.event.direction.word();
+        let code = denied.ruling.code.unwrap_or(codes::AG3001);
+        let rule = denied.ruling.rule.and_then(|number| policy.rule(number));
+        let half = denied.event.direction.word();
         // The rule's own words are about arguments that nobody has seen.
-        let hides_arguments = code == codes::AG2010 && refused.problem.is_none();
-        let reason = match (&refused.problem, rule) {
+        let hides_arguments = code == codes::AG2010 && denied.problem.is_none();
+        let reason = match (&denied.problem, rule) {
             (_, Some(rule)) if hides_arguments => {
-                rule.unseen_arguments(&told_tool(&refused.event.tool))
+                rule.unseen_arguments(&told_tool(&denied.event.tool))
             }
             (_, Some(rule)) if rule.reason.is_some() => {
                 rule.reason.as_deref().unwrap_or_default().to_owned()
@@ -46,7 +46,7 @@ impl Flow {
                 ),
                 _ => format!("Blocked by rule `{}`.", rule.id),
             },
-            (None, None) => match refused.event.opacity {
+            (None, None) => match denied.event.opacity {
                 Some(class) => {
                     format!("The {half} holds something that can't be inspected: {class}.")
                 }
@@ -54,13 +54,11 @@ impl Flow {
             },
         };
         let mut reason = reason;
-        if code == codes::AG3005
-            && self.head.signed
-            && refused.event.direction == Direction::Request
+        if code == codes::AG3005 && self.head.signed && denied.event.direction == Direction::Request
         {
             reason.push_str(SIGNED);
         }
-        let pointer = told_place(json, refused.event.at);
+        let pointer = told_place(json, denied.event.at);
         Denial {
             status: codes::status(code),
             code,
@@ -71,13 +69,13 @@ impl Flow {
                 false => rule.and_then(|rule| rule.remedy.as_deref().map(str::to_owned)),
             },
             request_id: self.head.request_id.clone(),
-            at: if refused.event.direction == Direction::Request && !pointer.is_empty() {
+            at: if denied.event.direction == Direction::Request && !pointer.is_empty() {
                 vec![pointer]
             } else {
                 Vec::new()
             },
             code_only: policy.document.disclose_code_only,
-            is_answer: refused.event.direction == Direction::Response,
+            is_answer: denied.event.direction == Direction::Response,
         }
     }
 
@@ -112,10 +110,11 @@ impl Flow {
     }
 
     /// A refusal that no rule decided and no byte of the exchange explains.
-    pub(super) fn refuse_internally(&mut self, code: &'static str) -> Reply {
-        self.request = Stage::Done;
-        self.response = Stage::Done;
-        self.exchange.decided(Outcome::Deny, Outcome::Deny);
+    pub(super) fn deny_internally(&mut self, code: &'static str) -> Reply {
+        self.request = HalfState::Done;
+        self.response = HalfState::Done;
+        self.exchange
+            .decided(ExchangeOutcome::Deny, ExchangeOutcome::Deny);
         let denial = Denial {
             status: codes::status(code),
             code,
@@ -162,11 +161,11 @@ impl Flow {
 
 /// A tool that the provider runs, by its type: `web_search_20250305`. What doesn't look like one could be anything.
 fn told_tool(tool: &Known<Box<str>>) -> String {
-    const LONGEST: usize = 64;
+    const MAX_POINTER_CHARS: usize = 64;
     // Eight for the date of a version.
     const MOST_DIGITS: usize = 8;
     let is_type = |name: &&str| {
-        (1..=LONGEST).contains(&name.len())
+        (1..=MAX_POINTER_CHARS).contains(&name.len())
             && name.bytes().filter(u8::is_ascii_digit).count() <= MOST_DIGITS
             && name
                 .bytes()

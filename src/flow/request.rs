@@ -1,9 +1,9 @@
 //! The request half: recognise, read, judge, edit.
 
-use super::exchange::Outcome;
-use super::judge::Refused;
+use super::exchange::ExchangeOutcome;
+use super::judge::DeniedEvent;
 use super::step::{Action, Body, HeaderEdit, RequestHead, Step};
-use super::{Flow, Stage, Tap, Undetermined};
+use super::{BodyCopy, Flow, HalfState, Undetermined};
 use crate::diag::codes;
 use crate::event::{DefaultGate, Direction, Event, Kind, Known, Models, Problem, Reading};
 use crate::policy::{
@@ -25,7 +25,7 @@ pub(super) const OWN_PREFIX: &[u8] = b"x-agentguard-";
 pub(super) const DIGESTS: [&str; 4] = ["content-md5", "digest", "content-digest", "repr-digest"];
 
 /// What the headers of a request say that decides how it is read.
-struct Seen<'a> {
+struct RequestHeaderInfo<'a> {
     method: String,
     authority: String,
     path: &'a [u8],
@@ -39,8 +39,8 @@ struct Seen<'a> {
     own: Vec<String>,
 }
 
-fn look_at<'a>(head: &RequestHead<'a>) -> Seen<'a> {
-    let mut seen = Seen {
+fn look_at<'a>(head: &RequestHead<'a>) -> RequestHeaderInfo<'a> {
+    let mut seen = RequestHeaderInfo {
         method: String::new(),
         authority: String::new(),
         path: b"",
@@ -125,9 +125,10 @@ impl Flow {
 
         if !policy.applies(&self.facts) {
             self.exchange.ignored = true;
-            self.exchange.decided(Outcome::Allow, Outcome::Allow);
-            self.request = Stage::Passing;
-            self.response = Stage::Passing;
+            self.exchange
+                .decided(ExchangeOutcome::Allow, ExchangeOutcome::Allow);
+            self.request = HalfState::Passing;
+            self.response = HalfState::Passing;
             return Step::go_on();
         }
 
@@ -162,9 +163,9 @@ impl Flow {
             at: String::new(),
             what: "the path can be read as two that the policy tells apart".to_owned(),
         }));
-        let refused = self.judge_identity();
-        if let Some(refused) = refused {
-            return self.refuse_now(&refused);
+        let denied = self.judge_identity();
+        if let Some(denied) = denied {
+            return self.deny_now(&denied);
         }
         let is_read = (self.protocol.is_some() || self.head.undetermined.is_some())
             && self.asked.endpoint.body != BodyForm::Absent
@@ -180,7 +181,7 @@ impl Flow {
             ];
             is_read
                 && codes.contains(&problem.code)
-                && !self.refuses(Direction::Request, problem.code)
+                && !self.denies(Direction::Request, problem.code)
         };
         let (doubt, problem) = match problem {
             Some(problem) if is_doubtful(&problem) => (Some(problem), None),
@@ -204,7 +205,7 @@ impl Flow {
                 Some(refusal) => refusal,
                 None => {
                     edits.extend(self.tag_edit());
-                    self.request = Stage::Passing;
+                    self.request = HalfState::Passing;
                     Step::with(edits, Action::Continue)
                 }
             };
@@ -219,10 +220,10 @@ impl Flow {
             ));
         }
         if !policy.needs.holds_requests() {
-            self.request = Stage::Tapping(Tap::default());
+            self.request = HalfState::Tapping(BodyCopy::default());
             return Step::with(edits, Action::Continue);
         }
-        self.request = Stage::Holding { since: head.now };
+        self.request = HalfState::Holding { since: head.now };
         if guard.holds_headers() {
             return Step::with(edits, Action::Hold);
         }
@@ -248,7 +249,7 @@ impl Flow {
         match protocol::recognise(head) {
             Recognised::Unknown
                 if protocol::may_hold_a_call(head)
-                    && !self.refuses(Direction::Request, codes::AG2007) =>
+                    && !self.denies(Direction::Request, codes::AG2007) =>
             {
                 Recognised::ByBody
             }
@@ -257,8 +258,10 @@ impl Flow {
     }
 
     /// Whether something that can't be read for this reason would be refused, whatever it is.
-    pub(super) fn refuses(&self, direction: Direction, code: &'static str) -> bool {
-        let Some(json) = no_body() else { return true };
+    pub(super) fn denies(&self, direction: Direction, code: &'static str) -> bool {
+        let Some(json) = empty_body() else {
+            return true;
+        };
         let mut event = Event::new(Kind::Uninspectable, direction, NodeId::default());
         event.code = Some(code);
         let judgement = self.guard.policy.judge(
@@ -297,7 +300,13 @@ impl Flow {
         }
     }
 
-    fn remember(&mut self, seen: &Seen<'_>, target: &str, path: &Path, head: &RequestHead<'_>) {
+    fn remember(
+        &mut self,
+        seen: &RequestHeaderInfo<'_>,
+        target: &str,
+        path: &Path,
+        head: &RequestHead<'_>,
+    ) {
         let guard = std::rc::Rc::clone(&self.guard);
         let facts = &mut self.facts;
         let host = match seen.authority.rsplit_once(':') {
@@ -360,7 +369,7 @@ impl Flow {
     /// What the headers alone say about how the request can be read; sets the protocol.
     fn read_head(
         &mut self,
-        seen: &Seen<'_>,
+        seen: &RequestHeaderInfo<'_>,
         head: &RequestHead<'_>,
         recognised: Recognised,
     ) -> Option<Problem> {
@@ -452,7 +461,7 @@ impl Flow {
 
     /// Anonymous requests are refused where the policy asks for an identity. No source of identities is read yet, so that
     /// every request is anonymous.
-    fn judge_identity(&mut self) -> Option<Refused> {
+    fn judge_identity(&mut self) -> Option<DeniedEvent> {
         if self.guard.policy.document.requires_identity != Some(true)
             || !self.facts.principal.is_anonymous()
         {
@@ -460,12 +469,12 @@ impl Flow {
         }
         let enforced = self.guard.policy.enforces_defaults();
         let outcome = if enforced {
-            Outcome::Deny
+            ExchangeOutcome::Deny
         } else {
-            Outcome::Allow
+            ExchangeOutcome::Allow
         };
-        self.exchange.decided(outcome, Outcome::Deny);
-        enforced.then(|| Refused {
+        self.exchange.decided(outcome, ExchangeOutcome::Deny);
+        enforced.then(|| DeniedEvent {
             event: Event::new(Kind::Request, Direction::Request, NodeId::default()),
             ruling: Ruling {
                 decision: Decision::Deny,
@@ -495,19 +504,19 @@ impl Flow {
         reading.problems.extend(problem);
         reading.add(event);
         self.facts.models = reading.models.clone();
-        let json = no_body()?;
+        let json = empty_body()?;
         let verdict = self.judge(Direction::Request, &json, &reading);
-        let refused = verdict.strictest()?;
-        Some(self.refuse_now(&refused.clone()))
+        let denied = verdict.strictest()?;
+        Some(self.deny_now(&denied.clone()))
     }
 
-    fn refuse_now(&mut self, refused: &Refused) -> Step {
-        self.request = Stage::Done;
-        let denial = match no_body() {
-            Some(json) => self.denial(refused, &json),
+    fn deny_now(&mut self, denied: &DeniedEvent) -> Step {
+        self.request = HalfState::Done;
+        let denial = match empty_body() {
+            Some(json) => self.denial(denied, &json),
             None => return Step::go_on(),
         };
-        let reply = self.reply(&denial, refused.ruling.decision);
+        let reply = self.reply(&denial, denied.ruling.decision);
         Step::of(Action::Reply(reply))
     }
 
@@ -518,7 +527,7 @@ impl Flow {
 
     fn take_request(&mut self, body: &mut dyn Body, end: bool, now: u64) -> Step {
         match &self.request {
-            Stage::Tapping(_) => {
+            HalfState::Tapping(_) => {
                 if body.size() > 0 {
                     let bytes = body.read();
                     self.tap(&bytes, true);
@@ -528,7 +537,7 @@ impl Flow {
                 }
                 Step::go_on()
             }
-            Stage::Holding { since } => {
+            HalfState::Holding { since } => {
                 let since = *since;
                 let too_large = body.size() > self.guard.max_body();
                 // What was let pass unread and is no JSON isn't held.
@@ -542,9 +551,9 @@ impl Flow {
                     .exchange
                     .held_ns
                     .saturating_add(now.saturating_sub(since));
-                self.request = Stage::Done;
+                self.request = HalfState::Done;
                 if is_opaque {
-                    self.request = Stage::Passing;
+                    self.request = HalfState::Passing;
                     let doubt = self.head.doubt.take();
                     return self.judge_without_body(doubt).unwrap_or(Step::go_on());
                 }
@@ -555,7 +564,7 @@ impl Flow {
                         what: "the body is larger than `inspect.max_body`".to_owned(),
                     };
                     // If a rule lets it pass, the rest goes by unread.
-                    self.request = Stage::Passing;
+                    self.request = HalfState::Passing;
                     return self
                         .judge_without_body(Some(problem))
                         .unwrap_or(Step::go_on());
@@ -563,12 +572,12 @@ impl Flow {
                 let bytes = body.read();
                 self.judge_request(&bytes)
             }
-            Stage::Draining => Step::of(Action::Replace(Vec::new())),
-            Stage::Waiting
-            | Stage::Passing
-            | Stage::Streaming(_)
-            | Stage::Resetting
-            | Stage::Done => Step::go_on(),
+            HalfState::Draining => Step::of(Action::Replace(Vec::new())),
+            HalfState::Waiting
+            | HalfState::Passing
+            | HalfState::Streaming(_)
+            | HalfState::Resetting
+            | HalfState::Done => Step::go_on(),
         }
     }
 
@@ -592,10 +601,10 @@ impl Flow {
             return self.take_request(body, true, now);
         };
         match &mut self.request {
-            Stage::Holding { since } => {
+            HalfState::Holding { since } => {
                 let waited = now.saturating_sub(*since);
                 self.exchange.held_ns = self.exchange.held_ns.saturating_add(waited);
-                self.request = Stage::Done;
+                self.request = HalfState::Done;
                 let problem = Problem {
                     code: codes::AG2005,
                     at: String::new(),
@@ -604,7 +613,7 @@ impl Flow {
                 self.judge_without_body(Some(problem))
                     .unwrap_or(Step::go_on())
             }
-            Stage::Tapping(tap) => {
+            HalfState::Tapping(tap) => {
                 tap.stopped = Some(codes::AG2005);
                 self.observe_request();
                 Step::go_on()
@@ -686,11 +695,11 @@ impl Flow {
         };
         self.learn(&reading, bytes.len());
         self.recall(&reading, &json);
-        self.stand_ins = self.standing(&json, &reading);
+        self.pseudonyms = self.standing(&json, &reading);
         let verdict = self.judge(Direction::Request, &json, &reading);
-        if let Some(refused) = verdict.strictest() {
-            let denial = self.denial(refused, &json);
-            let reply = self.reply(&denial, refused.ruling.decision);
+        if let Some(denied) = verdict.strictest() {
+            let denial = self.denial(denied, &json);
+            let reply = self.reply(&denial, denied.ruling.decision);
             return Step::of(Action::Reply(reply));
         }
         self.open_stand_ins();
@@ -712,7 +721,7 @@ impl Flow {
             &mut self.ledger,
             &mut edits,
         );
-        self.ledger.stand_ins.close();
+        self.ledger.pseudonyms.close();
         if let (Some(protocol), Some(body), false) = (self.protocol, json.body(), self.head.signed)
             && protocol.restores(&self.asked.endpoint)
         {
@@ -747,7 +756,7 @@ impl Flow {
 
     /// Judges a request that has gone by, for the record only.
     fn observe_request(&mut self) {
-        let stage = std::mem::replace(&mut self.request, Stage::Done);
+        let stage = std::mem::replace(&mut self.request, HalfState::Done);
         let Some(tap) = self.end_tap(stage) else {
             return;
         };
@@ -765,7 +774,7 @@ impl Flow {
             Ok((json, reading)) => {
                 self.learn(&reading, tap.bytes.len());
                 self.recall(&reading, &json);
-                self.stand_ins = self.standing(&json, &reading);
+                self.pseudonyms = self.standing(&json, &reading);
                 self.judge(Direction::Request, &json, &reading);
             }
             Err(problem) => {
@@ -900,6 +909,6 @@ fn is_presigned(query: &str) -> bool {
 }
 
 /// A body that holds nothing, for judging what has none.
-pub(super) fn no_body() -> Option<JsonBody<'static>> {
+pub(super) fn empty_body() -> Option<JsonBody<'static>> {
     JsonBody::scan(b"null", Limits { max_depth: 1 }, 0).ok()
 }

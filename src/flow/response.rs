@@ -1,11 +1,11 @@
 //! The response half: hold, read, judge, take out what may not pass.
 
-use super::exchange::{Outcome, Read};
-use super::judge::{Force, Refused, Verdict};
-use super::request::{DIGESTS, OWN_PREFIX, no_body};
+use super::exchange::{Coverage, ExchangeOutcome};
+use super::judge::{DeniedEvent, Enforcement, HalfDecision};
+use super::request::{DIGESTS, OWN_PREFIX, empty_body};
 use super::step::{Action, Body, HeaderEdit, ResponseHead, Step};
-use super::stream::{Purpose, Stream};
-use super::{Flow, Stage, Tap};
+use super::stream::{ReadPurpose, Stream};
+use super::{BodyCopy, Flow, HalfState};
 use crate::diag::codes;
 use crate::event::{Direction, Kind, Known, Problem, Reading};
 use crate::policy::{Decision, Interest, OnDeny};
@@ -19,7 +19,7 @@ use crate::wire::json::{Edits, JsonBody, NodeId};
 use crate::wire::span::index;
 
 /// What the headers of a response say that decides how it is read.
-struct Seen {
+struct ResponseHeaderInfo {
     status: u16,
     media: MediaType,
     foreign_charset: bool,
@@ -30,9 +30,9 @@ struct Seen {
 
 /// Whether nothing is left of what may not pass, calls and texts: they were seen wherever they stand, and a format's own
 /// code may not think of every place.
-fn are_gone(refused: &[Refused], json: &JsonBody<'_>, reading: &Reading, edits: &Edits) -> bool {
+fn are_gone(denied: &[DeniedEvent], json: &JsonBody<'_>, reading: &Reading, edits: &Edits) -> bool {
     let mut places: Vec<NodeId> = Vec::new();
-    for Refused { event, .. } in refused {
+    for DeniedEvent { event, .. } in denied {
         // A call goes with its arguments.
         if event.kind == Kind::ToolCall {
             places.push(event.at);
@@ -50,8 +50,8 @@ fn are_gone(refused: &[Refused], json: &JsonBody<'_>, reading: &Reading, edits: 
     edits.replace_all(&mut standing) || edits.replace_all(&mut holding)
 }
 
-fn look_at(head: &ResponseHead<'_>) -> Seen {
-    let mut seen = Seen {
+fn look_at(head: &ResponseHead<'_>) -> ResponseHeaderInfo {
+    let mut seen = ResponseHeaderInfo {
         status: 0,
         media: MediaType::Absent,
         foreign_charset: false,
@@ -89,28 +89,28 @@ fn look_at(head: &ResponseHead<'_>) -> Seen {
 }
 
 /// What a body looks like, whatever its headers say.
-enum Look {
+enum BodyLook {
     Json,
     Stream,
     Other,
 }
 
 /// What the first bytes of a body look like; absent where they don't tell yet.
-fn look_of(bytes: &[u8]) -> Option<Look> {
+fn look_of(bytes: &[u8]) -> Option<BodyLook> {
     /// How a line of a stream of events begins.
     const LINES: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let text = bytes.trim_ascii_start();
     if LINES.iter().any(|line| text.starts_with(line)) {
-        return Some(Look::Stream);
+        return Some(BodyLook::Stream);
     }
     let is_begun = |line: &&[u8]| !text.is_empty() && line.starts_with(text);
     if LINES.iter().any(is_begun) {
         return None;
     }
     protocol::begins_like_json(text).map(|is_json| match is_json {
-        true => Look::Json,
-        false => Look::Other,
+        true => BodyLook::Json,
+        false => BodyLook::Other,
     })
 }
 
@@ -150,15 +150,15 @@ impl Flow {
         let has_body = !head.end && !matches!(seen.status, 204 | 304) && self.head.method != "HEAD";
         // Before the request was complete, Envoy answers itself (too large, timed out), and an upstream that doesn't wait
         // for the question. What is no error is the upstream's.
-        let never_asked = matches!(self.request, Stage::Waiting | Stage::Holding { .. })
+        let never_asked = matches!(self.request, HalfState::Waiting | HalfState::Holding { .. })
             && self.protocol.is_none()
             && seen.status >= 400;
         if !has_body || never_asked {
-            self.response = Stage::Passing;
+            self.response = HalfState::Passing;
             return Step::with(edits, Action::Continue);
         }
         if self.is_no_stream(&seen)
-            && let Some(refused) = self.judge_unread_response(&Reading {
+            && let Some(denied) = self.judge_unread_response(&Reading {
                 problems: vec![Problem {
                     code: codes::AG2007,
                     at: String::new(),
@@ -167,7 +167,7 @@ impl Flow {
                 ..Reading::new()
             })
         {
-            return refused;
+            return denied;
         }
         let interest = self.interest_in_answers();
         // A list of models is no stream; one that comes all the same could be anybody's.
@@ -175,8 +175,8 @@ impl Flow {
             && !self.asked.endpoint.name.is_empty()
             && seen.media != MediaType::EventStream;
         if interest == Interest::None || is_harmless {
-            if let Some(stream) = self.stream_of(&seen, Purpose::Usage, head.now) {
-                self.response = Stage::Streaming(stream);
+            if let Some(stream) = self.stream_of(&seen, ReadPurpose::Usage, head.now) {
+                self.response = HalfState::Streaming(stream);
                 return Step::with(edits, Action::Continue);
             }
             let has_usage = self.protocol.is_some()
@@ -184,12 +184,12 @@ impl Flow {
                 && seen.media == MediaType::Json
                 && self.asked.endpoint.answer != ResponseForm::File;
             self.response = if has_usage {
-                Stage::Tapping(Tap {
+                HalfState::Tapping(BodyCopy {
                     usage_only: true,
-                    ..Tap::default()
+                    ..BodyCopy::default()
                 })
             } else {
-                Stage::Passing
+                HalfState::Passing
             };
             return Step::with(edits, Action::Continue);
         }
@@ -199,7 +199,7 @@ impl Flow {
             seen.status != 206
                 && self.protocol.is_some()
                 && codes.contains(&problem.code)
-                && !self.refuses(Direction::Response, problem.code)
+                && !self.denies(Direction::Response, problem.code)
         };
         let problem = match problem {
             Some(problem) if is_doubtful(&problem) => {
@@ -221,30 +221,30 @@ impl Flow {
             None => None,
         };
         if let Some(reading) = unread {
-            if let Some(refused) = self.judge_unread_response(&reading) {
-                return refused;
+            if let Some(denied) = self.judge_unread_response(&reading) {
+                return denied;
             }
-            self.response = Stage::Passing;
+            self.response = HalfState::Passing;
             return Step::with(edits, Action::Continue);
         }
         let purpose = match interest {
-            Interest::Observed => Purpose::Observe,
-            _ => Purpose::Enforce,
+            Interest::Observed => ReadPurpose::Observe,
+            _ => ReadPurpose::Enforce,
         };
         if self.doubt.is_none()
             && let Some(stream) = self.stream_of(&seen, purpose, head.now)
         {
-            self.response = Stage::Streaming(stream);
-            if purpose == Purpose::Enforce {
+            self.response = HalfState::Streaming(stream);
+            if purpose == ReadPurpose::Enforce {
                 edits.extend(self.edited_body_edits(None));
             }
             return Step::with(edits, Action::Continue);
         }
         if interest == Interest::Observed {
-            self.response = Stage::Tapping(Tap::default());
+            self.response = HalfState::Tapping(BodyCopy::default());
             return Step::with(edits, Action::Continue);
         }
-        self.response = Stage::Holding { since: head.now };
+        self.response = HalfState::Holding { since: head.now };
         if self.guard.holds_headers() {
             return Step::with(edits, Action::Hold);
         }
@@ -253,7 +253,12 @@ impl Flow {
     }
 
     /// The reader of a response that arrives in frames.
-    fn stream_of(&self, seen: &Seen, purpose: Purpose, now: u64) -> Option<Box<Stream>> {
+    fn stream_of(
+        &self,
+        seen: &ResponseHeaderInfo,
+        purpose: ReadPurpose,
+        now: u64,
+    ) -> Option<Box<Stream>> {
         let protocol = self.protocol.filter(|_| !seen.encoded)?;
         let framing = protocol.framing(&self.asked, seen.media)?;
         let reader = protocol.stream(&self.asked)?;
@@ -263,7 +268,7 @@ impl Flow {
 
     /// Whether something else comes than the stream that was asked for. A `GET` for a stream was recognised by little, and
     /// could have been one for anything; nothing but a stream or an error answers it.
-    fn is_no_stream(&self, seen: &Seen) -> bool {
+    fn is_no_stream(&self, seen: &ResponseHeaderInfo) -> bool {
         let endpoint = &self.asked.endpoint;
         self.protocol.is_some()
             && endpoint.body == BodyForm::Absent
@@ -273,7 +278,7 @@ impl Flow {
     }
 
     /// What the headers of the response alone say against reading it.
-    fn response_problem(&self, seen: &Seen) -> Option<Problem> {
+    fn response_problem(&self, seen: &ResponseHeaderInfo) -> Option<Problem> {
         if self.protocol.is_none() {
             return unreadable(codes::AG2007, "the endpoint is not known");
         }
@@ -337,13 +342,13 @@ impl Flow {
 
     /// Judges a response of which nothing but its headers was read.
     fn judge_unread_response(&mut self, reading: &Reading) -> Option<Step> {
-        let json = no_body()?;
+        let json = empty_body()?;
         let verdict = self.judge(Direction::Response, &json, reading);
-        let refused = verdict.strictest()?.clone();
-        self.response = Stage::Done;
-        let denial = self.denial(&refused, &json);
+        let denied = verdict.strictest()?.clone();
+        self.response = HalfState::Done;
+        let denial = self.denial(&denied, &json);
         Some(Step::of(Action::Reply(
-            self.reply(&denial, refused.ruling.decision),
+            self.reply(&denial, denied.ruling.decision),
         )))
     }
 
@@ -357,7 +362,7 @@ impl Flow {
             return Step::go_on();
         }
         match &self.response {
-            Stage::Tapping(_) => {
+            HalfState::Tapping(_) => {
                 if body.size() > 0 {
                     let bytes = body.read();
                     self.tap(&bytes, false);
@@ -367,15 +372,15 @@ impl Flow {
                 }
                 Step::go_on()
             }
-            Stage::Holding { since } => {
+            HalfState::Holding { since } => {
                 let since = *since;
                 let too_large = body.size() > self.guard.max_body();
                 if self.doubt.is_some() && body.size() > 0 {
                     match look_of(&body.read()) {
-                        Some(Look::Json) | None => {}
-                        Some(Look::Stream) => return self.stream_all_the_same(body, end, now),
-                        Some(Look::Other) => {
-                            self.response = Stage::Passing;
+                        Some(BodyLook::Json) | None => {}
+                        Some(BodyLook::Stream) => return self.stream_all_the_same(body, end, now),
+                        Some(BodyLook::Other) => {
+                            self.response = HalfState::Passing;
                             return self.pass_unread().unwrap_or(Step::go_on());
                         }
                     }
@@ -387,25 +392,27 @@ impl Flow {
                     .exchange
                     .held_ns
                     .saturating_add(now.saturating_sub(since));
-                self.response = Stage::Done;
+                self.response = HalfState::Done;
                 if too_large {
-                    let step = self.refuse_oversized();
+                    let step = self.deny_oversized();
                     self.response = match step.action {
-                        Action::Replace(_) => Stage::Draining,
-                        _ => Stage::Passing,
+                        Action::Replace(_) => HalfState::Draining,
+                        _ => HalfState::Passing,
                     };
                     return step;
                 }
                 let bytes = body.read();
                 self.judge_response(&bytes)
             }
-            Stage::Streaming(_) => self.stream_body(body, end, now),
-            Stage::Draining if body.size() > 0 => Step::of(Action::Replace(Vec::new())),
-            Stage::Resetting => {
-                self.response = Stage::Done;
+            HalfState::Streaming(_) => self.stream_body(body, end, now),
+            HalfState::Draining if body.size() > 0 => Step::of(Action::Replace(Vec::new())),
+            HalfState::Resetting => {
+                self.response = HalfState::Done;
                 Step::of(Action::Reset)
             }
-            Stage::Waiting | Stage::Passing | Stage::Draining | Stage::Done => Step::go_on(),
+            HalfState::Waiting | HalfState::Passing | HalfState::Draining | HalfState::Done => {
+                Step::go_on()
+            }
         }
     }
 
@@ -424,15 +431,15 @@ impl Flow {
             let framing = protocol.framing(&self.asked, MediaType::EventStream)?;
             Some((framing, protocol.stream(&self.asked)?))
         });
-        if let Some(refused) = self.pass_unread() {
-            return refused;
+        if let Some(denied) = self.pass_unread() {
+            return denied;
         }
         let Some((framing, reader)) = reader else {
-            self.response = Stage::Passing;
+            self.response = HalfState::Passing;
             return Step::go_on();
         };
-        let stream = Stream::new(&self.guard, Purpose::Enforce, framing, reader, now);
-        self.response = Stage::Streaming(Box::new(stream));
+        let stream = Stream::new(&self.guard, ReadPurpose::Enforce, framing, reader, now);
+        self.response = HalfState::Streaming(Box::new(stream));
         let mut step = self.stream_body(body, end, now);
         if self.guard.holds_headers() && step.headers.is_empty() {
             step.headers = self.edited_body_edits(None);
@@ -440,20 +447,20 @@ impl Flow {
         step
     }
 
-    fn refuse_oversized(&mut self) -> Step {
+    fn deny_oversized(&mut self) -> Step {
         let mut reading = Reading::new();
         reading.problems.extend(unreadable(
             codes::AG2004,
             "the body is larger than `inspect.max_body`",
         ));
-        let Some(json) = no_body() else {
+        let Some(json) = empty_body() else {
             return Step::go_on();
         };
         let verdict = self.judge(Direction::Response, &json, &reading);
         match verdict.strictest().cloned() {
-            Some(refused) => {
-                let denial = self.denial(&refused, &json);
-                self.refuse_answer(&denial, refused.ruling.decision)
+            Some(denied) => {
+                let denial = self.denial(&denied, &json);
+                self.deny_answer(&denial, denied.ruling.decision)
             }
             None => Step::go_on(),
         }
@@ -467,32 +474,34 @@ impl Flow {
         };
         // 202 to a notification, and whatever else has nothing to say.
         if bytes.is_empty() {
-            self.exchange.read(Direction::Response, Read::Full);
+            self.exchange.read(Direction::Response, Coverage::Full);
             return Step::go_on();
         }
         let doubt = self.doubt.take();
         match protocol::read_response(protocol, &self.asked, bytes, self.guard.bounds()) {
-            Ok((json, mut reading)) => match self.turned_back(protocol, bytes, &json, &reading) {
-                None => {
-                    self.note_answer(&reading);
-                    reading.problems.extend(doubt);
-                    let verdict = self.judge(Direction::Response, &json, &reading);
-                    self.edit_answer(protocol, bytes, (&json, &reading), verdict)
+            Ok((json, mut reading)) => {
+                match self.with_pseudonyms_restored(protocol, bytes, &json, &reading) {
+                    None => {
+                        self.note_answer(&reading);
+                        reading.problems.extend(doubt);
+                        let verdict = self.judge(Direction::Response, &json, &reading);
+                        self.edit_answer(protocol, bytes, (&json, &reading), verdict)
+                    }
+                    Some(Ok(real)) => self.judge_turned_back(protocol, &real),
+                    Some(Err(())) => self.deny_uneditable(&json),
                 }
-                Some(Ok(real)) => self.judge_turned_back(protocol, &real),
-                Some(Err(())) => self.refuse_uneditable(&json),
-            },
+            }
             Err(problem) => {
                 let mut reading = Reading::new();
                 reading.problems.push(problem);
-                let Some(json) = no_body() else {
+                let Some(json) = empty_body() else {
                     return Step::go_on();
                 };
                 let verdict = self.judge(Direction::Response, &json, &reading);
                 match verdict.strictest().cloned() {
-                    Some(refused) => {
-                        let denial = self.denial(&refused, &json);
-                        self.refuse_answer(&denial, refused.ruling.decision)
+                    Some(denied) => {
+                        let denial = self.denial(&denied, &json);
+                        self.deny_answer(&denial, denied.ruling.decision)
                     }
                     None => Step::go_on(),
                 }
@@ -504,8 +513,8 @@ impl Flow {
     fn judge_turned_back(&mut self, protocol: &'static dyn Protocol, real: &[u8]) -> Step {
         let read = protocol::read_response(protocol, &self.asked, real, self.guard.bounds());
         let Ok((json, reading)) = read else {
-            return match no_body() {
-                Some(json) => self.refuse_uneditable(&json),
+            return match empty_body() {
+                Some(json) => self.deny_uneditable(&json),
                 None => Step::go_on(),
             };
         };
@@ -524,22 +533,22 @@ impl Flow {
         protocol: &'static dyn Protocol,
         bytes: &[u8],
         (json, reading): (&JsonBody<'_>, &Reading),
-        verdict: Verdict,
+        verdict: HalfDecision,
     ) -> Step {
         let strictest = verdict
             .strictest()
-            .map(|refused| (self.denial(refused, json), refused.ruling.decision));
-        let is_denied = verdict.strictest().is_some_and(|refused| !refused.hidden);
+            .map(|denied| (self.denial(denied, json), denied.ruling.decision));
+        let is_denied = verdict.strictest().is_some_and(|denied| !denied.hidden);
         // A plain text has no parts, and a shape of its protocol only as a refusal.
         let is_one_text = protocol::is_one_text(json);
         if let Some((denial, decision)) = &strictest
             && (is_one_text
                 || !verdict
-                    .refused
+                    .denied
                     .iter()
-                    .all(|refused| self.can_be_taken_out(refused)))
+                    .all(|denied| self.can_be_taken_out(denied)))
         {
-            return self.refuse_answer(denial, *decision);
+            return self.deny_answer(denial, *decision);
         }
         let mut edits = Edits::default();
         let edited = redact::apply(
@@ -552,20 +561,21 @@ impl Flow {
         if strictest.is_none() && edits.is_empty() {
             return Step::go_on();
         }
-        let removals = self.removals(protocol, &verdict.refused, edited, json);
+        let removals = self.removals(protocol, &verdict.denied, edited, json);
         if !is_one_text
             && (protocol
                 .remove_from_response(json, &self.asked, &removals, &mut edits)
                 .is_err()
-                || !are_gone(&verdict.refused, json, reading, &edits))
+                || !are_gone(&verdict.denied, json, reading, &edits))
         {
             return match strictest {
                 Some((denial, decision)) => {
-                    self.exchange.decided(Outcome::Deny, Outcome::Deny);
-                    self.refuse_answer(&denial, decision)
+                    self.exchange
+                        .decided(ExchangeOutcome::Deny, ExchangeOutcome::Deny);
+                    self.deny_answer(&denial, decision)
                 }
                 // Copies of the redacted text could not be corrected: rather no answer than one that leaks.
-                None => self.refuse_uneditable(json),
+                None => self.deny_uneditable(json),
             };
         }
         let body = json.edited(bytes, edits);
@@ -586,7 +596,7 @@ impl Flow {
     pub(super) fn removals(
         &self,
         protocol: &dyn Protocol,
-        refused: &[Refused],
+        denied: &[DeniedEvent],
         edited: Vec<redact::Edited>,
         json: &JsonBody<'_>,
     ) -> Removals {
@@ -601,9 +611,9 @@ impl Flow {
                 .collect(),
             ..Removals::default()
         };
-        for refused in refused {
-            let denial = self.denial(refused, json);
-            let event = &refused.event;
+        for denied in denied {
+            let denial = self.denial(denied, json);
+            let event = &denied.event;
             match protocol.removal(event.kind) {
                 RemovalMethod::Call => removals.calls.push(RemovedCall {
                     choice: event.choice,
@@ -623,32 +633,31 @@ impl Flow {
         removals
     }
 
-    fn refuse_uneditable(&mut self, json: &JsonBody<'_>) -> Step {
-        let refused = self.uneditable();
-        let denial = self.denial(&refused, json);
-        self.refuse_answer(&denial, Decision::Deny)
+    fn deny_uneditable(&mut self, json: &JsonBody<'_>) -> Step {
+        let denied = self.uneditable();
+        let denial = self.denial(&denied, json);
+        self.deny_answer(&denial, Decision::Deny)
     }
 
     /// Whether a refused part of the answer can be taken out alone.
-    fn can_be_taken_out(&self, refused: &Refused) -> bool {
-        self.protocol.is_some_and(|protocol| {
-            self.can_go(refused, protocol.removal(refused.event.kind), false)
-        })
+    fn can_be_taken_out(&self, denied: &DeniedEvent) -> bool {
+        self.protocol
+            .is_some_and(|protocol| self.can_go(denied, protocol.removal(denied.event.kind), false))
     }
 
     /// Whether a refused part can be removed in this way.
     pub(super) fn can_go(
         &self,
-        refused: &Refused,
+        denied: &DeniedEvent,
         removal: RemovalMethod,
         has_begun: bool,
     ) -> bool {
-        let on_deny = self.on_deny(&refused.ruling);
+        let on_deny = self.on_deny(&denied.ruling);
         match removal {
             // A provider-run call has happened already: what came of it is withheld with the whole answer. A caller who
             // forced a call, or whose provider waits for the call's result, can't go on from a plain text.
             RemovalMethod::Call => {
-                !refused.event.provider_run
+                !denied.event.provider_run
                     && on_deny != Some(OnDeny::Error)
                     && !self.asked.forces_tool
                     && !self.asked.waits_for_results(has_begun)
@@ -665,7 +674,7 @@ impl Flow {
 
     /// The whole answer is refused. Where headers are still held, with a status of our own; where they have left, as a
     /// refusal that the protocol's clients read as one.
-    fn refuse_answer(&mut self, denial: &Denial, decision: Decision) -> Step {
+    fn deny_answer(&mut self, denial: &Denial, decision: Decision) -> Step {
         if self.guard.holds_headers() {
             return Step::of(Action::Reply(self.reply(denial, decision)));
         }
@@ -690,7 +699,7 @@ impl Flow {
 
     /// Reads a response that has gone by: for its usage, or to record what a rule would have done.
     fn observe_response(&mut self) {
-        let stage = std::mem::replace(&mut self.response, Stage::Done);
+        let stage = std::mem::replace(&mut self.response, HalfState::Done);
         let Some(tap) = self.end_tap(stage) else {
             return;
         };
@@ -707,7 +716,7 @@ impl Flow {
         self.guard.allowance.earn_body(tap.bytes.len());
         let doubt = self.doubt.take();
         if let Some(doubt) = &doubt
-            && !matches!(look_of(&tap.bytes), Some(Look::Json))
+            && !matches!(look_of(&tap.bytes), Some(BodyLook::Json))
         {
             self.record_unreadable(doubt.code);
             return;
@@ -728,14 +737,14 @@ impl Flow {
     }
 
     fn record(&mut self, json: &JsonBody<'_>, reading: &Reading) {
-        self.judge_all(Direction::Response, json, reading, Force::Recorded);
+        self.judge_all(Direction::Response, json, reading, Enforcement::RecordOnly);
     }
 
     /// An answer went by that could not be read.
     pub(super) fn record_unreadable(&mut self, code: &'static str) {
         let mut reading = Reading::new();
         reading.problems.extend(unreadable(code, ""));
-        if let Some(json) = no_body() {
+        if let Some(json) = empty_body() {
             self.record(&json, &reading);
         }
     }
@@ -755,7 +764,9 @@ impl Flow {
             if event.kind == Kind::ToolCall
                 && let Known::Is(tool) = &event.tool
             {
-                self.exchange.calls.push((tool.clone(), Outcome::Allow));
+                self.exchange
+                    .calls
+                    .push((tool.clone(), ExchangeOutcome::Allow));
             }
         }
     }

@@ -2,12 +2,12 @@
 //! goes on reaches the upstream or the client at once. For the command line and for tests.
 
 use super::step::{Action, Body, End, HeaderEdit, RequestHead, ResponseHead, Step};
-use super::{Finished, Flow, Guard, Watcher};
+use super::{EventObserver, Finished, Flow, Guard};
 use std::rc::Rc;
 
 /// One half of an exchange, as it arrives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Half {
+pub struct HttpMessage {
     /// Headers in their order; pseudo-headers included.
     pub headers: Vec<(Vec<u8>, Vec<u8>)>,
     /// Body, cut as it arrives. Without any chunk there is no body.
@@ -16,10 +16,10 @@ pub struct Half {
     pub trailers: bool,
 }
 
-impl Half {
+impl HttpMessage {
     /// A half whose body arrives in one piece.
-    pub fn new(headers: &[(&str, &str)], body: &[u8]) -> Half {
-        Half {
+    pub fn new(headers: &[(&str, &str)], body: &[u8]) -> HttpMessage {
+        HttpMessage {
             headers: headers
                 .iter()
                 .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()))
@@ -70,13 +70,13 @@ impl Half {
 
 /// What each side saw.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct SimulatedResult {
     /// What reached the upstream; `None`: nothing, not even headers.
-    pub upstream: Option<Half>,
+    pub upstream: Option<HttpMessage>,
     /// Whether the upstream got the request to its end.
     pub upstream_complete: bool,
     /// What reached the client.
-    pub client: Half,
+    pub client: HttpMessage,
     /// Whether the client's connection was cut then.
     pub cut: bool,
     /// The record.
@@ -89,21 +89,21 @@ pub struct Seen {
 /// moves on by a microsecond with each call.
 pub fn run(
     guard: &Rc<Guard>,
-    request: &Half,
-    answer: impl FnOnce(&Half) -> Half,
+    request: &HttpMessage,
+    answer: impl FnOnce(&HttpMessage) -> HttpMessage,
     now: u64,
-) -> Seen {
+) -> SimulatedResult {
     run_watched(guard, request, answer, now, None)
 }
 
 /// The same; `watcher` is told of each event that is evaluated.
 pub fn run_watched(
     guard: &Rc<Guard>,
-    request: &Half,
-    answer: impl FnOnce(&Half) -> Half,
+    request: &HttpMessage,
+    answer: impl FnOnce(&HttpMessage) -> HttpMessage,
     now: u64,
-    watcher: Option<Watcher>,
-) -> Seen {
+    watcher: Option<EventObserver>,
+) -> SimulatedResult {
     let mut flow = Flow::new(Rc::clone(guard));
     if let Some(watcher) = watcher {
         flow.watched_by(watcher);
@@ -112,7 +112,7 @@ pub fn run_watched(
         flow,
         now,
         upstream: None,
-        client: Half::default(),
+        client: HttpMessage::default(),
         cut: false,
     };
     let complete = simulation.request(request);
@@ -129,7 +129,7 @@ pub fn run_watched(
         let values = values.iter().map(|value| (*value).to_owned()).collect();
         counts.push((metric.name, values, by));
     });
-    Seen {
+    SimulatedResult {
         finished,
         counts,
         upstream: simulation.upstream,
@@ -142,8 +142,8 @@ pub fn run_watched(
 struct Simulation {
     flow: Flow,
     now: u64,
-    upstream: Option<Half>,
-    client: Half,
+    upstream: Option<HttpMessage>,
+    client: HttpMessage,
     cut: bool,
 }
 
@@ -167,10 +167,10 @@ impl Simulation {
     }
 
     /// Sends a request through; whether it reached the upstream to its end.
-    fn request(&mut self, request: &Half) -> bool {
-        let mut sent = Half {
+    fn request(&mut self, request: &HttpMessage) -> bool {
+        let mut sent = HttpMessage {
             headers: request.headers.clone(),
-            ..Half::default()
+            ..HttpMessage::default()
         };
         let headers: Vec<(&[u8], &[u8])> = request
             .headers
@@ -207,7 +207,7 @@ impl Simulation {
         true
     }
 
-    fn pass_request(&mut self, step: Step, sent: &mut Half, buffer: &mut Vec<u8>) -> bool {
+    fn pass_request(&mut self, step: Step, sent: &mut HttpMessage, buffer: &mut Vec<u8>) -> bool {
         let bytes = match step.action {
             Action::Reply(reply) => return self.reply(reply),
             Action::Hold => return true,
@@ -227,7 +227,7 @@ impl Simulation {
         true
     }
 
-    fn response(&mut self, response: &Half) {
+    fn response(&mut self, response: &HttpMessage) {
         let headers: Vec<(&[u8], &[u8])> = response
             .headers
             .iter()
@@ -240,9 +240,9 @@ impl Simulation {
             end: !has_body,
             now,
         });
-        let mut sent = Half {
+        let mut sent = HttpMessage {
             headers: response.headers.clone(),
-            ..Half::default()
+            ..HttpMessage::default()
         };
         sent.edit(step.headers);
         let mut left = match step.action {
@@ -296,7 +296,7 @@ impl Simulation {
                 .into_iter()
                 .map(|(name, value)| (name.into_bytes(), value.into_bytes())),
         );
-        self.client = Half {
+        self.client = HttpMessage {
             headers,
             chunks: vec![reply.body],
             trailers: false,
@@ -306,7 +306,7 @@ impl Simulation {
 }
 
 /// What arrives after the headers. With trailers there is one more arrival, which brings no bytes.
-fn arrivals(half: &Half) -> impl Iterator<Item = (usize, &[u8])> {
+fn arrivals(half: &HttpMessage) -> impl Iterator<Item = (usize, &[u8])> {
     half.chunks
         .iter()
         .map(Vec::as_slice)
@@ -314,6 +314,6 @@ fn arrivals(half: &Half) -> impl Iterator<Item = (usize, &[u8])> {
         .enumerate()
 }
 
-fn arrival_count(half: &Half) -> usize {
+fn arrival_count(half: &HttpMessage) -> usize {
     half.chunks.len().saturating_add(usize::from(half.trailers))
 }

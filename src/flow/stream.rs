@@ -3,18 +3,20 @@
 //! edits leaves byte for byte.
 
 mod call;
+mod fragments;
 mod queue;
-mod scattered;
 mod text;
 #[cfg(not(target_arch = "wasm32"))]
 mod transcript;
 
-use super::exchange::{Outcome, Read};
-use super::judge::{Assembled, Force, Refused, TOO_MUCH_TEXT, Verdict, may_hold_calls};
-use super::request::no_body;
+use super::exchange::{Coverage, ExchangeOutcome};
+use super::judge::{
+    AssembledPart, DeniedEvent, Enforcement, HalfDecision, TOO_MUCH_TEXT, may_hold_calls,
+};
+use super::request::empty_body;
+use super::restore_pseudonyms::composed;
 use super::step::{Action, Body, Step};
-use super::turn_back::composed;
-use super::{Flow, Guard, Stage};
+use super::{Flow, Guard, HalfState};
 use crate::detect::Ending;
 use crate::diag::codes;
 use crate::event::{Class, Direction, Event, Form, Kind, Part, Problem, Reading, Text as TextInfo};
@@ -29,13 +31,13 @@ use crate::wire::frame::{self, Frame, Frames, Framing};
 use crate::wire::json::{Edits, JsonBody, Limits, NodeId, quote};
 use crate::wire::sorted_map::SortedMap;
 use crate::wire::work;
-use call::Call;
-use queue::{Queue, Waiting};
+use call::AssembledCall;
+use queue::{Queue, QueuedFrame};
 use std::ops::Range;
 use std::rc::Rc;
-use text::Text;
+use text::StreamedText;
 #[cfg(not(target_arch = "wasm32"))]
-pub use transcript::{Told, Transcript, transcript};
+pub use transcript::{Transcript, TranscriptPart, transcript};
 
 /// Most texts and calls that are open at the same time. No answer has as many; each costs memory.
 const MAX_OPEN: usize = 4_096;
@@ -45,7 +47,7 @@ const SILENCE: u64 = 10_000_000_000;
 
 /// Why a response is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(super) enum ReadPurpose {
     /// Nothing leaves before it is judged.
     Enforce,
     /// For the record: bytes go by.
@@ -57,7 +59,7 @@ pub(super) enum Purpose {
 /// A streamed response so far.
 pub(super) struct Stream {
     guard: Rc<Guard>,
-    purpose: Purpose,
+    purpose: ReadPurpose,
     framing: Framing,
     frames: Frames,
     reader: Box<dyn StreamReader>,
@@ -68,8 +70,8 @@ pub(super) struct Stream {
     has_begun: bool,
     /// Lanes of the frame before.
     lanes: OrderingGroups,
-    texts: SortedMap<TextKey, Text>,
-    calls: SortedMap<CallKey, Call>,
+    texts: SortedMap<TextKey, StreamedText>,
+    calls: SortedMap<CallKey, AssembledCall>,
     /// What is known of the answer: usage, why it ended.
     answer: Reading,
     changes: ChangesByText,
@@ -104,7 +106,7 @@ impl std::fmt::Debug for Stream {
 
 /// The stream ends here: a refusal takes the place of the rest.
 #[derive(Debug)]
-struct Stop {
+struct StreamEnd {
     denial: Box<Denial>,
     as_error: bool,
 }
@@ -112,7 +114,7 @@ struct Stop {
 impl Stream {
     pub(super) fn new(
         guard: &Rc<Guard>,
-        purpose: Purpose,
+        purpose: ReadPurpose,
         framing: Framing,
         reader: Box<dyn StreamReader>,
         now: u64,
@@ -146,17 +148,17 @@ impl Stream {
     }
 
     pub(super) fn is_enforced(&self) -> bool {
-        self.purpose == Purpose::Enforce
+        self.purpose == ReadPurpose::Enforce
     }
 
     pub(super) fn is_judged(&self) -> bool {
-        self.purpose != Purpose::Usage
+        self.purpose != ReadPurpose::Usage
     }
 
-    fn force(&self) -> Force {
+    fn force(&self) -> Enforcement {
         match self.purpose {
-            Purpose::Enforce => Force::Binding,
-            Purpose::Observe | Purpose::Usage => Force::Recorded,
+            ReadPurpose::Enforce => Enforcement::Enforced,
+            ReadPurpose::Observe | ReadPurpose::Usage => Enforcement::RecordOnly,
         }
     }
 
@@ -177,8 +179,8 @@ impl Stream {
         self.queue.reuse(ready);
     }
 
-    fn send(&mut self, waiting: Waiting) {
-        let Waiting { frame, held, .. } = waiting;
+    fn send(&mut self, waiting: QueuedFrame) {
+        let QueuedFrame { frame, held, .. } = waiting;
         let Some(mut held) = held else {
             self.send_raw(&frame, None);
             return;
@@ -267,7 +269,7 @@ impl Stream {
     /// Bytes that are held back.
     fn held(&self) -> usize {
         let texts = self.texts.values().map(|text| text.whole.len());
-        let calls = self.calls.values().map(Call::size);
+        let calls = self.calls.values().map(AssembledCall::size);
         texts
             .chain(calls)
             .fold(self.queue.bytes(), usize::saturating_add)
@@ -277,9 +279,9 @@ impl Stream {
     /// Asks the VM's budget for what is held now; `false` if it is used up.
     fn budget(&mut self) -> bool {
         let held = self.held();
-        self.guard.give_memory(self.budgeted);
+        self.guard.release(self.budgeted);
         self.budgeted = 0;
-        if !self.guard.take_memory(held) {
+        if !self.guard.reserve(held) {
             return false;
         }
         self.budgeted = held;
@@ -289,14 +291,15 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.guard.give_memory(self.budgeted);
+        self.guard.release(self.budgeted);
     }
 }
 
 impl Flow {
     /// Bytes of a streamed response have arrived; with `end`, the last.
     pub(super) fn stream_body(&mut self, body: &mut dyn Body, end: bool, now: u64) -> Step {
-        let Stage::Streaming(mut stream) = std::mem::replace(&mut self.response, Stage::Done)
+        let HalfState::Streaming(mut stream) =
+            std::mem::replace(&mut self.response, HalfState::Done)
         else {
             return Step::go_on();
         };
@@ -312,13 +315,13 @@ impl Flow {
         let mut out = std::mem::take(&mut stream.out);
         if !stream.is_enforced() {
             if !end {
-                self.response = Stage::Streaming(stream);
+                self.response = HalfState::Streaming(stream);
             }
             return Step::go_on();
         }
         self.note_holding(&mut stream, end || stopped.is_some(), now);
         if out.is_empty() && !end && !bytes.is_empty() && stopped.is_none() {
-            out = silence_breaker(&stream, now);
+            out = keep_alive_bytes(&stream, now);
         }
         if !out.is_empty() {
             stream.last_sent = now;
@@ -327,12 +330,12 @@ impl Flow {
             .sent
             .saturating_add(u64::try_from(out.len()).unwrap_or(u64::MAX));
         self.response = match (stopped.is_some(), end) {
-            (true, true) | (false, true) => Stage::Done,
+            (true, true) | (false, true) => HalfState::Done,
             (true, false) => match self.guard.policy.document.stream_on_deny {
-                StreamOnDeny::Drain if stream.is_told => Stage::Draining,
-                _ => Stage::Resetting,
+                StreamOnDeny::Drain if stream.is_told => HalfState::Draining,
+                _ => HalfState::Resetting,
             },
-            (false, false) => Stage::Streaming(stream),
+            (false, false) => HalfState::Streaming(stream),
         };
         if out == bytes {
             Step::go_on()
@@ -354,13 +357,13 @@ impl Flow {
         }
     }
 
-    fn advance(&mut self, stream: &mut Stream, bytes: &[u8], end: bool) -> Result<(), Stop> {
+    fn advance(&mut self, stream: &mut Stream, bytes: &[u8], end: bool) -> Result<(), StreamEnd> {
         if stream.is_blind {
             stream.out.extend_from_slice(bytes);
             return Ok(());
         }
         if stream.is_judged() {
-            self.exchange.read(Direction::Response, Read::Full);
+            self.exchange.read(Direction::Response, Coverage::Full);
         }
         stream.frames.push(bytes);
         while !stream.is_blind {
@@ -405,15 +408,15 @@ impl Flow {
     }
 
     /// What follows can't be read.
-    fn lose_frames(&mut self, stream: &mut Stream) -> Result<(), Stop> {
+    fn lose_frames(&mut self, stream: &mut Stream) -> Result<(), StreamEnd> {
         self.unread(stream, codes::AG2014, "the stream can't be read on")?;
         stream.give_up();
         Ok(())
     }
 
     /// Something of the stream could not be read; goes on if the policy lets that pass.
-    fn unread(&mut self, stream: &Stream, code: &'static str, what: &str) -> Result<(), Stop> {
-        if stream.purpose == Purpose::Usage {
+    fn unread(&mut self, stream: &Stream, code: &'static str, what: &str) -> Result<(), StreamEnd> {
+        if stream.purpose == ReadPurpose::Usage {
             return Ok(());
         }
         let problem = Problem {
@@ -429,13 +432,15 @@ impl Flow {
     }
 
     /// A part of the stream was not searched to its end.
-    fn stop_searching(&mut self, stream: &Stream) -> Result<(), Stop> {
+    fn stop_searching(&mut self, stream: &Stream) -> Result<(), StreamEnd> {
         // What there is to judge follows from the work that was done.
         self.judge_unread(stream, &Reading::new())
     }
 
-    fn judge_unread(&mut self, stream: &Stream, reading: &Reading) -> Result<(), Stop> {
-        let Some(json) = no_body() else { return Ok(()) };
+    fn judge_unread(&mut self, stream: &Stream, reading: &Reading) -> Result<(), StreamEnd> {
+        let Some(json) = empty_body() else {
+            return Ok(());
+        };
         let verdict = self.judge_all(Direction::Response, &json, reading, stream.force());
         self.bind(stream, &verdict, &json, true)
     }
@@ -444,16 +449,16 @@ impl Flow {
     fn bind(
         &mut self,
         stream: &Stream,
-        verdict: &Verdict,
+        verdict: &HalfDecision,
         json: &JsonBody<'_>,
         as_error: bool,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), StreamEnd> {
         match verdict.strictest().filter(|_| stream.is_enforced()) {
-            Some(refused) => Err(Stop {
-                denial: Box::new(self.denial(refused, json)),
+            Some(denied) => Err(StreamEnd {
+                denial: Box::new(self.denial(denied, json)),
                 as_error: as_error
-                    || refused.problem.is_some()
-                    || self.on_deny(&refused.ruling) == Some(OnDeny::Error),
+                    || denied.problem.is_some()
+                    || self.on_deny(&denied.ruling) == Some(OnDeny::Error),
             }),
             None => Ok(()),
         }
@@ -465,7 +470,7 @@ impl Flow {
     }
 
     /// Ends the answer with a refusal.
-    fn stop(&mut self, stream: &mut Stream, stop: &Stop) {
+    fn stop(&mut self, stream: &mut Stream, stop: &StreamEnd) {
         stream.release();
         self.exchange.code = Some(stop.denial.code);
         let so_far = u64::try_from(stream.out.len()).unwrap_or(u64::MAX);
@@ -484,7 +489,7 @@ impl Flow {
         }
     }
 
-    fn take_frame(&mut self, stream: &mut Stream, mut frame: Frame) -> Result<(), Stop> {
+    fn take_frame(&mut self, stream: &mut Stream, mut frame: Frame) -> Result<(), StreamEnd> {
         self.guard.allowance.earn_frame(frame.raw.len());
         if stream.is_judged() {
             for aside in &frame.asides {
@@ -561,7 +566,7 @@ impl Flow {
         stream: &mut Stream,
         frame: Frame,
         mut reader: Reader<'static>,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), StreamEnd> {
         stream.reader.read(&mut reader, frame.event.as_deref());
         let (json, mut reading, told) = reader.finish_frame();
         for problem in &mut reading.problems {
@@ -577,7 +582,7 @@ impl Flow {
             metered,
         } = told;
         self.exchange.usage = self.exchange.usage.or(metered);
-        if stream.purpose == Purpose::Usage {
+        if stream.purpose == ReadPurpose::Usage {
             self.note_calls(&reading);
         }
         let mut held = HeldFrame::of(Some(json));
@@ -619,7 +624,7 @@ impl Flow {
         stream: &mut Stream,
         held: &mut HeldFrame,
         reading: &Reading,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), StreamEnd> {
         let Some(json) = &held.json else {
             return Ok(());
         };
@@ -627,21 +632,18 @@ impl Flow {
         if !stream.is_enforced() {
             return Ok(());
         }
-        let can_go = |refused: &Refused| {
-            let removal = stream.reader.removal(refused.event.kind);
-            self.can_go(refused, removal, stream.beginning.is_none())
+        let can_go = |denied: &DeniedEvent| {
+            let removal = stream.reader.removal(denied.event.kind);
+            self.can_go(denied, removal, stream.beginning.is_none())
         };
-        if !verdict.refused.iter().all(can_go) {
-            let broken = verdict
-                .refused
-                .iter()
-                .any(|refused| refused.problem.is_some());
+        if !verdict.denied.iter().all(can_go) {
+            let broken = verdict.denied.iter().any(|denied| denied.problem.is_some());
             return self.bind(stream, &verdict, json, broken);
         }
         let strictest = verdict.strictest();
-        let is_denied = strictest.is_some_and(|refused| !refused.hidden);
-        let stop = strictest.map(|refused| Stop {
-            denial: Box::new(self.denial(refused, json)),
+        let is_denied = strictest.is_some_and(|denied| !denied.hidden);
+        let stop = strictest.map(|denied| StreamEnd {
+            denial: Box::new(self.denial(denied, json)),
             as_error: true,
         });
         let mut edits = Edits::default();
@@ -654,7 +656,7 @@ impl Flow {
         );
         let turned = {
             let is_free = |place| edited.iter().all(|edited| edited.place != place);
-            self.turn_back(json, reading, &is_free, &mut edits)
+            self.restore_pseudonyms(json, reading, &is_free, &mut edits)
         };
         edited.extend(turned);
         if stop.is_none() && edits.is_empty() {
@@ -663,7 +665,7 @@ impl Flow {
         let Some(protocol) = self.protocol else {
             return Ok(());
         };
-        let removals = self.removals(protocol, &verdict.refused, edited, json);
+        let removals = self.removals(protocol, &verdict.denied, edited, json);
         held.edits = edits;
         stream.is_changed = true;
         match (stream.reader.remove_from_response(held, &removals), stop) {
@@ -673,26 +675,32 @@ impl Flow {
             }
             (Ok(()), _) => Ok(()),
             (Err(_), Some(stop)) => {
-                self.exchange.decided(Outcome::Deny, Outcome::Deny);
+                self.exchange
+                    .decided(ExchangeOutcome::Deny, ExchangeOutcome::Deny);
                 Err(stop)
             }
             (Err(_), None) => Err(self.stop_uneditable(held.json.as_ref())),
         }
     }
 
-    fn stop_uneditable(&mut self, json: Option<&JsonBody<'_>>) -> Stop {
-        let refused = self.uneditable();
-        let none = no_body();
-        Stop {
+    fn stop_uneditable(&mut self, json: Option<&JsonBody<'_>>) -> StreamEnd {
+        let denied = self.uneditable();
+        let none = empty_body();
+        StreamEnd {
             denial: json
                 .or(none.as_ref())
-                .map(|json| Box::new(self.denial(&refused, json)))
+                .map(|json| Box::new(self.denial(&denied, json)))
                 .unwrap_or_default(),
             as_error: true,
         }
     }
 
-    fn take_piece(&mut self, stream: &mut Stream, number: u64, piece: Delta) -> Result<(), Stop> {
+    fn take_piece(
+        &mut self,
+        stream: &mut Stream,
+        number: u64,
+        piece: Delta,
+    ) -> Result<(), StreamEnd> {
         match piece {
             Delta::Text(piece) => self.take_text(stream, number, piece),
             Delta::TextEnd(channel) => {
@@ -717,7 +725,7 @@ impl Flow {
         stream: &mut Stream,
         number: u64,
         piece: TextDelta,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), StreamEnd> {
         if !stream.is_judged() {
             return Ok(());
         }
@@ -776,7 +784,11 @@ impl Flow {
     }
 
     /// Judges what can be judged before any text has come.
-    fn begin_text(&mut self, stream: &Stream, piece: &TextDelta) -> Result<Text, Stop> {
+    fn begin_text(
+        &mut self,
+        stream: &Stream,
+        piece: &TextDelta,
+    ) -> Result<StreamedText, StreamEnd> {
         let TextDelta { channel, class, .. } = *piece;
         let mut event = Event::new(Kind::Response, Direction::Response, NodeId::default());
         event.part = channel.part;
@@ -787,15 +799,15 @@ impl Flow {
         let at = stream.reader.text_at(&channel);
         let (json, reading) = part_of_text("", class, &stream.answer);
         let Some(json) = json else {
-            return Ok(Text::new(event, class, at, ReleaseMode::Settled));
+            return Ok(StreamedText::new(event, class, at, ReleaseMode::Settled));
         };
         let flowing = self.flowing(&event, &reading, &json);
-        let mut text = Text::new(event, class, at, flowing);
+        let mut text = StreamedText::new(event, class, at, flowing);
         text.written.is_asked = matches!(class, Class::Text | Class::Sealed)
             && may_hold_calls(channel.part)
             && self.looks_for_written_calls();
         if !text.is_held() {
-            let part = TextPart {
+            let part = PendingText {
                 json: &json,
                 reading: &reading,
                 scans: Scans::default(),
@@ -808,8 +820,13 @@ impl Flow {
         Ok(text)
     }
 
-    fn judge_text(&mut self, stream: &Stream, text: &Text, part: TextPart<'_>) -> Verdict {
-        self.judge_assembled(Assembled {
+    fn judge_text(
+        &mut self,
+        stream: &Stream,
+        text: &StreamedText,
+        part: PendingText<'_>,
+    ) -> HalfDecision {
+        self.judge_assembled(AssembledPart {
             events: std::slice::from_ref(&text.event),
             reading: part.reading,
             json: part.json,
@@ -827,14 +844,14 @@ impl Flow {
         channel: TextKey,
         piece: &str,
         ending: Ending,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), StreamEnd> {
         let guard = Rc::clone(&self.guard);
         let Some(text) = stream.texts.get_mut(&channel) else {
             return Ok(());
         };
         let settled = {
             let mut scratch = guard.scratch.borrow_mut();
-            let watch = &self.ledger.stand_ins;
+            let watch = &self.ledger.pseudonyms;
             text.window
                 .push(&guard.policy, piece, ending, watch, &mut scratch)
         };
@@ -855,7 +872,7 @@ impl Flow {
             let Some(text) = stream.texts.get(&channel) else {
                 return Ok(());
             };
-            let part = TextPart {
+            let part = PendingText {
                 json: &json,
                 reading: &reading,
                 scans,
@@ -863,7 +880,7 @@ impl Flow {
             };
             let verdict = self.judge_text(stream, text, part);
             self.bind(stream, &verdict, &json, false)?;
-            let part = Stretch {
+            let part = EvaluatedText {
                 text: &settled.text,
                 turned,
                 start,
@@ -881,10 +898,10 @@ impl Flow {
     }
 
     /// The stand-ins in a part of a text, and their values.
-    fn turned_back_in(&self, part: &str, text: &Text) -> Vec<(Range<usize>, String)> {
+    fn turned_back_in(&self, part: &str, text: &StreamedText) -> Vec<(Range<usize>, String)> {
         let may_change = text.class == Class::Text && text.event.part != Part::Arguments;
         match may_change {
-            true => self.ledger.stand_ins.found(part, None),
+            true => self.ledger.pseudonyms.found(part, None),
             false => Vec::new(),
         }
     }
@@ -894,13 +911,13 @@ impl Flow {
         &mut self,
         stream: &mut Stream,
         channel: TextKey,
-        verdict: Verdict,
-        part: Stretch<'_>,
+        verdict: HalfDecision,
+        part: EvaluatedText<'_>,
     ) {
         if !stream.is_enforced() {
             return;
         }
-        let Stretch {
+        let EvaluatedText {
             text: part,
             turned,
             start,
@@ -934,14 +951,14 @@ impl Flow {
     }
 
     /// A text has ended for good.
-    fn end_text(&mut self, stream: &mut Stream, channel: TextKey) -> Result<(), Stop> {
+    fn end_text(&mut self, stream: &mut Stream, channel: TextKey) -> Result<(), StreamEnd> {
         self.rest_text(stream, channel)?;
         stream.texts.remove(&channel);
         Ok(())
     }
 
     /// A text has ended, unless more of it comes.
-    fn rest_text(&mut self, stream: &mut Stream, channel: TextKey) -> Result<(), Stop> {
+    fn rest_text(&mut self, stream: &mut Stream, channel: TextKey) -> Result<(), StreamEnd> {
         let text = stream.texts.get(&channel);
         let Some(text) = text.filter(|text| !text.has_ended) else {
             return Ok(());
@@ -951,7 +968,7 @@ impl Flow {
             let real = replaced(&text.whole, &turned);
             let (json, reading) = part_of_text(&real, text.class, &stream.answer);
             let Some(json) = json else { return Ok(()) };
-            let part = TextPart {
+            let part = PendingText {
                 json: &json,
                 reading: &reading,
                 scans: Scans::default(),
@@ -965,7 +982,7 @@ impl Flow {
             if text.is_held() {
                 self.bind(stream, &verdict, &json, false)?;
                 let whole = text.whole.clone();
-                let part = Stretch {
+                let part = EvaluatedText {
                     text: &whole,
                     turned,
                     start: 0,
@@ -979,7 +996,7 @@ impl Flow {
         if let Some((written, at)) = written {
             let (choice, force) = (channel.choice, stream.force());
             let judged = self.judge_written(&written, choice, &stream.answer, force, &at);
-            if let (Some(verdict), Some(json)) = (judged, no_body()) {
+            if let (Some(verdict), Some(json)) = (judged, empty_body()) {
                 self.bind(stream, &verdict, &json, false)?;
             }
         }
@@ -1026,7 +1043,12 @@ impl Flow {
     }
 
     /// Judges calls that are complete, and takes out those that are denied.
-    fn end_calls(&mut self, stream: &mut Stream, keys: &[CallKey], end: u64) -> Result<(), Stop> {
+    fn end_calls(
+        &mut self,
+        stream: &mut Stream,
+        keys: &[CallKey],
+        end: u64,
+    ) -> Result<(), StreamEnd> {
         let mut judged = Vec::with_capacity(keys.len());
         for key in keys {
             let Some(call) = stream.calls.remove(key) else {
@@ -1062,12 +1084,14 @@ impl Flow {
         &mut self,
         stream: &mut Stream,
         key: &CallKey,
-        call: &Call,
-    ) -> Result<Option<String>, Stop> {
+        call: &AssembledCall,
+    ) -> Result<Option<String>, StreamEnd> {
         if !stream.is_judged() {
             let name = call.name();
             if !name.is_empty() {
-                self.exchange.calls.push((name.into(), Outcome::Allow));
+                self.exchange
+                    .calls
+                    .push((name.into(), ExchangeOutcome::Allow));
             }
             return Ok(None);
         }
@@ -1079,7 +1103,7 @@ impl Flow {
             }
         };
         let mut turned = Edits::default();
-        self.turn_back(&json, &reading, &|_| true, &mut turned);
+        self.restore_pseudonyms(&json, &reading, &|_| true, &mut turned);
         let is_turned = !turned.is_empty();
         let (json, mut reading) =
             match call.turned_back(key, json, reading, turned, self.guard.bounds()) {
@@ -1088,7 +1112,7 @@ impl Flow {
             };
         know(&mut reading, &stream.answer);
         let at = stream.reader.call_at(key);
-        let verdict = self.judge_assembled(Assembled {
+        let verdict = self.judge_assembled(AssembledPart {
             events: &reading.events,
             reading: &reading,
             json: &json,
@@ -1100,20 +1124,20 @@ impl Flow {
         if !stream.is_enforced() {
             return Ok(None);
         }
-        if let Some(refused) = verdict.strictest() {
-            let denial = self.denial(refused, &json);
+        if let Some(denied) = verdict.strictest() {
+            let denial = self.denial(denied, &json);
             let has_begun = stream.beginning.is_none();
             // A text in the arguments that may not pass goes with its call.
-            let can_go = verdict.refused.iter().all(|refused| {
-                let is_call = refused.event.kind == Kind::ToolCall;
-                (is_call && self.can_go(refused, RemovalMethod::Call, has_begun))
-                    || (refused.event.kind == Kind::Response
-                        && self.on_deny(&refused.ruling) != Some(OnDeny::Error)
+            let can_go = verdict.denied.iter().all(|denied| {
+                let is_call = denied.event.kind == Kind::ToolCall;
+                (is_call && self.can_go(denied, RemovalMethod::Call, has_begun))
+                    || (denied.event.kind == Kind::Response
+                        && self.on_deny(&denied.ruling) != Some(OnDeny::Error)
                         && !self.asked.forces_tool
                         && !self.asked.waits_for_results(has_begun))
             });
             if !can_go {
-                return Err(Stop {
+                return Err(StreamEnd {
                     denial: Box::new(denial),
                     as_error: true,
                 });
@@ -1148,7 +1172,7 @@ impl Flow {
         stream: &mut Stream,
         choice: Option<u32>,
         number: u64,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), StreamEnd> {
         let is_of = |of: u32| choice.is_none_or(|choice| choice == of);
         let texts: Vec<TextKey> = stream
             .texts
@@ -1175,7 +1199,7 @@ impl Flow {
     }
 
     /// Upstream has sent its last byte.
-    fn end_stream(&mut self, stream: &mut Stream) -> Result<(), Stop> {
+    fn end_stream(&mut self, stream: &mut Stream) -> Result<(), StreamEnd> {
         if !stream.calls.is_empty() && stream.is_judged() {
             self.unread(
                 stream,
@@ -1198,7 +1222,7 @@ impl Flow {
     }
 
     /// Judges text of a frame that is no payload: a comment, an id.
-    fn judge_aside(&mut self, stream: &Stream, aside: &str, class: Class) -> Result<(), Stop> {
+    fn judge_aside(&mut self, stream: &Stream, aside: &str, class: Class) -> Result<(), StreamEnd> {
         if aside.trim().is_empty() {
             return Ok(());
         }
@@ -1215,7 +1239,7 @@ impl Flow {
 }
 
 /// A part of a text, about to be judged.
-struct TextPart<'a> {
+struct PendingText<'a> {
     json: &'a JsonBody<'a>,
     reading: &'a Reading,
     scans: Scans,
@@ -1223,7 +1247,7 @@ struct TextPart<'a> {
 }
 
 /// A part of a text that was judged.
-struct Stretch<'a> {
+struct EvaluatedText<'a> {
     text: &'a str,
     /// The stand-ins in it, and their values.
     turned: Vec<(Range<usize>, String)>,
@@ -1303,7 +1327,7 @@ fn learn(answer: &mut Reading, frame: &Reading) {
 }
 
 /// What to send when all that came is held back, and nothing was sent for long.
-fn silence_breaker(stream: &Stream, now: u64) -> Vec<u8> {
+fn keep_alive_bytes(stream: &Stream, now: u64) -> Vec<u8> {
     if now.saturating_sub(stream.last_sent) < SILENCE {
         return Vec::new();
     }

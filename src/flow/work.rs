@@ -5,7 +5,7 @@
 //! may cost. Steps are earned by bodies and by frames, never by how these were cut into chunks.
 
 use super::Flow;
-use super::judge::{Case, Force, Unread, Verdict};
+use super::judge::{Enforcement, EvaluatedEvent, HalfDecision, UnreadableBody};
 use crate::diag::codes;
 use crate::event::{Direction, Event, Kind, Problem};
 use crate::policy::{Context, EvaluationPhase, Policy};
@@ -89,9 +89,9 @@ impl Flow {
     pub(super) fn judge_work(
         &mut self,
         direction: Direction,
-        force: Force,
+        force: Enforcement,
         context: &Context<'_>,
-        verdict: &mut Verdict,
+        verdict: &mut HalfDecision,
     ) {
         if !work::is_exhausted() {
             return;
@@ -103,12 +103,12 @@ impl Flow {
             at: String::new(),
             what: TOO_MUCH_WORK.to_owned(),
         };
-        let known = verdict.refused.len();
+        let known = verdict.denied.len();
         work::aside(|| {
             self.judge_event(
-                &Case {
+                &EvaluatedEvent {
                     event: &event,
-                    unread: Unread::default(),
+                    unread: UnreadableBody::default(),
                     problem: Some(&problem),
                     moment: EvaluationPhase::Whole,
                     force,
@@ -118,8 +118,8 @@ impl Flow {
                 verdict,
             );
         });
-        if verdict.refused.len() > known {
-            verdict.refused.rotate_right(1);
+        if verdict.denied.len() > known {
+            verdict.denied.rotate_right(1);
         }
     }
 }

@@ -29,7 +29,7 @@ pub(super) enum Buffer {
 
 /// The host's answer to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Refused(pub(super) u32);
+pub(super) struct HostError(pub(super) u32);
 
 const OK: u32 = 0;
 const NOT_FOUND: u32 = 1;
@@ -94,11 +94,11 @@ unsafe extern "C" {
     fn proxy_log(level: u32, message: *const u8, size: usize) -> u32;
 }
 
-fn checked(status: u32) -> Result<(), Refused> {
+fn checked(status: u32) -> Result<(), HostError> {
     if status == OK {
         Ok(())
     } else {
-        Err(Refused(status))
+        Err(HostError(status))
     }
 }
 
@@ -113,7 +113,7 @@ fn taken(data: *mut u8, size: usize) -> Vec<u8> {
 }
 
 /// All headers, serialised.
-pub(super) fn headers(map: Map) -> Result<Vec<u8>, Refused> {
+pub(super) fn headers(map: Map) -> Result<Vec<u8>, HostError> {
     let (mut data, mut size) = (null_mut(), 0);
     // SAFETY: both pointers are to locals that outlive the call.
     checked(unsafe { proxy_get_header_map_pairs(map as u32, &mut data, &mut size) })?;
@@ -121,7 +121,7 @@ pub(super) fn headers(map: Map) -> Result<Vec<u8>, Refused> {
 }
 
 /// Puts one header in place of all of that name.
-pub(super) fn set_header(map: Map, name: &str, value: &str) -> Result<(), Refused> {
+pub(super) fn set_header(map: Map, name: &str, value: &str) -> Result<(), HostError> {
     // SAFETY: the slices outlive the call.
     checked(unsafe {
         proxy_replace_header_map_value(
@@ -135,13 +135,13 @@ pub(super) fn set_header(map: Map, name: &str, value: &str) -> Result<(), Refuse
 }
 
 /// Takes out all headers of a name.
-pub(super) fn remove_header(map: Map, name: &str) -> Result<(), Refused> {
+pub(super) fn remove_header(map: Map, name: &str) -> Result<(), HostError> {
     // SAFETY: the slice outlives the call.
     checked(unsafe { proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) })
 }
 
 /// Bytes of a buffer from its start; empty if there are none.
-pub(super) fn buffer(buffer: Buffer, max: usize) -> Result<Vec<u8>, Refused> {
+pub(super) fn buffer(buffer: Buffer, max: usize) -> Result<Vec<u8>, HostError> {
     let (mut data, mut size) = (null_mut(), 0);
     // SAFETY: both pointers are to locals that outlive the call.
     match unsafe { proxy_get_buffer_bytes(buffer as u32, 0, max, &mut data, &mut size) } {
@@ -151,7 +151,7 @@ pub(super) fn buffer(buffer: Buffer, max: usize) -> Result<Vec<u8>, Refused> {
 }
 
 /// Replaces a whole buffer.
-pub(super) fn set_buffer(buffer: Buffer, bytes: &[u8]) -> Result<(), Refused> {
+pub(super) fn set_buffer(buffer: Buffer, bytes: &[u8]) -> Result<(), HostError> {
     // SAFETY: the slice outlives the call.
     checked(unsafe { proxy_set_buffer_bytes(buffer as u32, 0, ALL, bytes.as_ptr(), bytes.len()) })
 }
@@ -168,13 +168,17 @@ pub(super) fn property(path: &[&str]) -> Option<Vec<u8>> {
 }
 
 /// Sets filter state: `name` is seen as `wasm.name`.
-pub(super) fn set_property(name: &str, value: &[u8]) -> Result<(), Refused> {
+pub(super) fn set_property(name: &str, value: &[u8]) -> Result<(), HostError> {
     // SAFETY: the slices outlive the call.
     checked(unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
 }
 
 /// Answers the client.
-pub(super) fn send_local_response(status: u16, headers: &[u8], body: &[u8]) -> Result<(), Refused> {
+pub(super) fn send_local_response(
+    status: u16,
+    headers: &[u8],
+    body: &[u8],
+) -> Result<(), HostError> {
     const NO_GRPC: i32 = -1;
     // SAFETY: the slices outlive the call.
     checked(unsafe {
@@ -192,7 +196,7 @@ pub(super) fn send_local_response(status: u16, headers: &[u8], body: &[u8]) -> R
 }
 
 /// Cuts the connection of an answer.
-pub(super) fn close_response() -> Result<(), Refused> {
+pub(super) fn close_response() -> Result<(), HostError> {
     const HTTP_RESPONSE: u32 = 1;
     // SAFETY: nothing is handed over but a number.
     checked(unsafe { proxy_close_stream(HTTP_RESPONSE) })
@@ -228,13 +232,13 @@ pub(super) fn now() -> u64 {
 }
 
 /// Asks for ticks.
-pub(super) fn set_tick_period(milliseconds: u32) -> Result<(), Refused> {
+pub(super) fn set_tick_period(milliseconds: u32) -> Result<(), HostError> {
     // SAFETY: no pointers.
     checked(unsafe { proxy_set_tick_period_milliseconds(milliseconds) })
 }
 
 /// Makes the calls that follow about another exchange.
-pub(super) fn set_effective_context(context: u32) -> Result<(), Refused> {
+pub(super) fn set_effective_context(context: u32) -> Result<(), HostError> {
     // SAFETY: no pointers.
     checked(unsafe { proxy_set_effective_context(context) })
 }

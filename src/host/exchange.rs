@@ -2,7 +2,7 @@
 
 use super::abi::{self, Buffer, Level, Map};
 use super::headers;
-use super::root::{Waiting, send};
+use super::root::{HeldRequests, send};
 use super::stats::Stats;
 use crate::flow::{Action as FlowAction, Body, End, Flow, Guard, RequestHead, ResponseHead, Step};
 use proxy_wasm::traits::{Context, HttpContext};
@@ -16,18 +16,18 @@ pub(super) struct HttpExchange {
     guard: Rc<Guard>,
     flow: Rc<RefCell<Flow>>,
     stats: Rc<RefCell<Stats>>,
-    waiting: Waiting,
+    waiting: HeldRequests,
 }
 
 /// Bytes in one of Envoy's buffers.
-struct Held {
+struct HeldMessage {
     buffer: Buffer,
     size: usize,
     /// The host would not hand the bytes over.
     failed: bool,
 }
 
-impl Body for Held {
+impl Body for HeldMessage {
     fn size(&self) -> usize {
         self.size
     }
@@ -42,17 +42,17 @@ impl Body for Held {
 
 /// One half of the exchange as the host names it.
 #[derive(Clone, Copy)]
-struct Half {
+struct MessageHalf {
     map: Map,
     buffer: Buffer,
 }
 
-const REQUEST: Half = Half {
+const REQUEST: MessageHalf = MessageHalf {
     map: Map::RequestHeaders,
     buffer: Buffer::RequestBody,
 };
 
-const RESPONSE: Half = Half {
+const RESPONSE: MessageHalf = MessageHalf {
     map: Map::ResponseHeaders,
     buffer: Buffer::ResponseBody,
 };
@@ -62,7 +62,7 @@ impl HttpExchange {
         context: u32,
         guard: Rc<Guard>,
         stats: Rc<RefCell<Stats>>,
-        waiting: Waiting,
+        waiting: HeldRequests,
     ) -> HttpExchange {
         HttpExchange {
             context,
@@ -74,7 +74,7 @@ impl HttpExchange {
     }
 
     /// Does what the flow asks for. Whatever the host refuses ends the exchange.
-    fn take(&self, half: Half, step: Step) -> Action {
+    fn take(&self, half: MessageHalf, step: Step) -> Action {
         let done = headers::edit(half.map, &step.headers).and_then(|()| match step.action {
             FlowAction::Continue => Ok(Action::Continue),
             FlowAction::Hold => Ok(Action::Pause),
@@ -111,11 +111,11 @@ impl HttpExchange {
 
     fn body(
         &self,
-        half: Half,
+        half: MessageHalf,
         size: usize,
         run: &mut dyn FnMut(&mut Flow, &mut dyn Body, u64) -> Step,
     ) -> Action {
-        let mut held = Held {
+        let mut held = HeldMessage {
             buffer: half.buffer,
             size,
             failed: false,

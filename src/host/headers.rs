@@ -61,7 +61,7 @@ pub(super) fn serialise(headers: &[(String, String)]) -> Vec<u8> {
 }
 
 /// Makes edits in a map that is in reach.
-pub(super) fn edit(map: Map, edits: &[HeaderEdit]) -> Result<(), abi::Refused> {
+pub(super) fn edit(map: Map, edits: &[HeaderEdit]) -> Result<(), abi::HostError> {
     for edit in edits {
         match edit {
             HeaderEdit::Remove(name) => abi::remove_header(map, name)?,

@@ -6,8 +6,8 @@ use super::exchange::HttpExchange;
 use super::headers;
 use super::stats::{Stats, abi_kind};
 use crate::diag::Severity;
-use crate::flow::{Flow, Guard, Reply, Surroundings};
-use crate::metrics::{self, Names};
+use crate::flow::{Flow, Guard, HostEnvironment, Reply};
+use crate::metrics::{self, LabelValues};
 use crate::policy;
 use crate::wire::protobuf::struct_to_json;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
@@ -25,14 +25,14 @@ const TICK: u32 = 1_000;
 const PATIENCE_NS: u64 = 10_000_000_000;
 
 /// Requests whose headers are held and whose bodies have not begun.
-pub(super) type Waiting = Rc<RefCell<BTreeMap<u32, (u64, Rc<RefCell<Flow>>)>>>;
+pub(super) type HeldRequests = Rc<RefCell<BTreeMap<u32, (u64, Rc<RefCell<Flow>>)>>>;
 
 /// The root context.
 #[derive(Default)]
 pub(super) struct Root {
     guard: Option<Rc<Guard>>,
     stats: Rc<RefCell<Stats>>,
-    waiting: Waiting,
+    waiting: HeldRequests,
     /// Id of the gauge that says which policy is in force.
     info: Option<u32>,
 }
@@ -130,7 +130,7 @@ impl Root {
             let _ = abi::set_tick_period(0);
         }
         let values = [&*guard.policy.document.name, &guard.policy.version];
-        let name = Names::default().stat(metrics::POLICY_INFO, &values);
+        let name = LabelValues::default().stat(metrics::POLICY_INFO, &values);
         self.info = abi::define_metric(abi_kind(metrics::POLICY_INFO.kind), &name);
         if let Some(id) = self.info {
             abi::increment_metric(id, 1);
@@ -147,7 +147,7 @@ impl Drop for Root {
 }
 
 /// Sends an answer of our own.
-pub(super) fn send(reply: &Reply) -> Result<(), abi::Refused> {
+pub(super) fn send(reply: &Reply) -> Result<(), abi::HostError> {
     abi::send_local_response(
         reply.status,
         &headers::serialise(&reply.headers),
@@ -182,7 +182,7 @@ fn configure() -> Result<Guard, Vec<String>> {
         clippy::disallowed_methods,
         reason = "the host is where the environment comes in; only keys that the plugin lists are visible"
     )]
-    let surroundings = Surroundings {
+    let surroundings = HostEnvironment {
         variable: &|name| std::env::var(name).ok(),
         node_environment: &|| {
             let value = abi::property(&["xds", "node", "metadata", "environment"])?;

@@ -2,7 +2,7 @@
 
 use super::abi;
 use crate::flow::Guard;
-use crate::metrics::{Kind, Metric};
+use crate::metrics::{Metric, MetricType};
 use crate::wire::sorted_map::SortedMap;
 
 /// Most ids that are kept for one metric. Values are kept as clients wrote them, of which there is no end; the rest is
@@ -15,12 +15,12 @@ const LONGEST_VALUES: usize = 256;
 /// Ids of the stats that were used so far.
 #[derive(Debug, Default)]
 pub(super) struct Stats {
-    metrics: SortedMap<&'static str, Vec<Known>>,
+    metrics: SortedMap<&'static str, Vec<ResolvedStat>>,
 }
 
 /// A stat by the values of its labels as they were given.
 #[derive(Debug)]
-struct Known {
+struct ResolvedStat {
     values: Box<[Box<str>]>,
     id: Option<u32>,
 }
@@ -32,8 +32,8 @@ impl Stats {
             return;
         };
         match metric.kind {
-            Kind::Counter => abi::increment_metric(id, i64::try_from(by).unwrap_or(i64::MAX)),
-            Kind::Gauge | Kind::Histogram => abi::record_metric(id, by),
+            MetricType::Counter => abi::increment_metric(id, i64::try_from(by).unwrap_or(i64::MAX)),
+            MetricType::Gauge | MetricType::Histogram => abi::record_metric(id, by),
         }
     }
 
@@ -52,7 +52,7 @@ impl Stats {
                 let bytes: usize = values.iter().map(|value| value.len()).sum();
                 if known.len() < MOST_IDS && bytes <= LONGEST_VALUES {
                     let values = values.iter().map(|value| (*value).into()).collect();
-                    known.insert(at, Known { values, id });
+                    known.insert(at, ResolvedStat { values, id });
                 }
                 id
             }
@@ -61,10 +61,10 @@ impl Stats {
 }
 
 /// The stat's kind in the ABI.
-pub(super) fn abi_kind(kind: Kind) -> u32 {
+pub(super) fn abi_kind(kind: MetricType) -> u32 {
     match kind {
-        Kind::Counter => 0,
-        Kind::Gauge => 1,
-        Kind::Histogram => 2,
+        MetricType::Counter => 0,
+        MetricType::Gauge => 1,
+        MetricType::Histogram => 2,
     }
 }

@@ -12,7 +12,7 @@ const MOST_VALUES: usize = 200;
 
 /// What a stat is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum MetricType {
     /// Goes up.
     Counter,
     /// Is set.
@@ -27,14 +27,14 @@ pub struct Metric {
     /// Prometheus name.
     pub name: &'static str,
     /// What it is.
-    pub kind: Kind,
+    pub kind: MetricType,
     /// Labels.
     pub labels: &'static [&'static str],
 }
 
 macro_rules! metrics {
     ($($(#[$doc:meta])* $id:ident $name:literal $kind:ident [$($label:literal),*];)+) => {
-        $($(#[$doc])* pub const $id: Metric = Metric { name: $name, kind: Kind::$kind, labels: &[$($label),*] };)+
+        $($(#[$doc])* pub const $id: Metric = Metric { name: $name, kind: MetricType::$kind, labels: &[$($label),*] };)+
 
         /// All of them.
         pub const METRICS: &[Metric] = &[$($id),+];
@@ -68,11 +68,11 @@ metrics! {
 
 /// Keeps labels bounded; one for each VM.
 #[derive(Debug, Default)]
-pub struct Names {
+pub struct LabelValues {
     seen: SortedMap<(&'static str, &'static str), SortedSet<String>>,
 }
 
-impl Names {
+impl LabelValues {
     /// The stat's name as Envoy is told it.
     pub fn stat(&mut self, metric: Metric, values: &[&str]) -> String {
         let mut name = String::with_capacity(128);
@@ -120,32 +120,32 @@ fn sanitised(value: &str) -> String {
 mod tests {
     use super::*;
 
-    fn requests(names: &mut Names, model: &str) -> String {
+    fn requests(names: &mut LabelValues, model: &str) -> String {
         names.stat(REQUESTS, &["openai", model, "allow", "team-a"])
     }
 
     #[test]
     fn a_stat_is_named_as_envoy_s_tag_extraction_reads_it() {
         assert_eq!(
-            requests(&mut Names::default(), "gpt-4o"),
+            requests(&mut LabelValues::default(), "gpt-4o"),
             "provider=.=openai;.;model=.=gpt-4o;.;status=.=allow;.;client_id=.=team-a;.;agentguard_requests_total"
         );
     }
 
     #[test]
     fn no_value_can_inject_a_label_or_break_the_page() {
-        let name = requests(&mut Names::default(), "x;.;status=.=evil\n\u{1}é");
+        let name = requests(&mut LabelValues::default(), "x;.;status=.=evil\n\u{1}é");
         assert!(
             name.contains("model=.=x_._status_._evil___;.;status=.=allow"),
             "{name}"
         );
-        assert!(requests(&mut Names::default(), "").contains("model=.=none;.;"));
-        assert!(requests(&mut Names::default(), &"m".repeat(500)).len() < 200);
+        assert!(requests(&mut LabelValues::default(), "").contains("model=.=none;.;"));
+        assert!(requests(&mut LabelValues::default(), &"m".repeat(500)).len() < 200);
     }
 
     #[test]
     fn a_label_takes_so_many_values_and_then_says_other() {
-        let mut names = Names::default();
+        let mut names = LabelValues::default();
         for n in 0..MOST_VALUES {
             assert!(requests(&mut names, &format!("m{n}")).contains(&format!("=m{n};")));
         }

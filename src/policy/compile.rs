@@ -13,8 +13,8 @@ use super::inspection_plan::InspectionPlan;
 use super::limit::Limit;
 use super::node::{Node, NodeValue};
 use super::operators::{
-    Affix, Commands, Contains, ContainsDynamic, Domains, Equality, Folders, Literal, Networks,
-    OperandError, Order, SqlQuestion, TimeTest, Verb,
+    Affix, Commands, Comparison, Contains, ContainsDynamic, Domains, Equality, Folders, Literal,
+    Networks, OperandError, SqlQuestion, TimeTest, Verb,
 };
 use super::protocols::{self, MatchedEntry};
 use super::rule::{Action, IfMissing, MAX_RULES, MatchItem, OnDeny, Redact, Rule};
@@ -206,9 +206,9 @@ pub(super) struct CompiledCheck {
 pub(super) enum Operator {
     Equality(Equality),
     Exists(bool),
-    Order(Order),
-    Count(Order),
-    Length(Order),
+    Order(Comparison),
+    Count(Comparison),
+    Length(Comparison),
     Contains(Contains),
     Affix(Affix),
     /// As written, and folded as names are.
@@ -1223,25 +1223,25 @@ impl<'d> Compiler<'d> {
         number
     }
 
-    fn low(&mut self, check: &Check, items: &[&Node], included: bool) -> Option<Order> {
+    fn low(&mut self, check: &Check, items: &[&Node], included: bool) -> Option<Comparison> {
         let number = self.number(check, items)?;
-        Some(Order {
+        Some(Comparison {
             low: Some((number, included)),
             high: None,
         })
     }
 
-    fn high(&mut self, check: &Check, items: &[&Node], included: bool) -> Option<Order> {
+    fn high(&mut self, check: &Check, items: &[&Node], included: bool) -> Option<Comparison> {
         let number = self.number(check, items)?;
-        Some(Order {
+        Some(Comparison {
             low: None,
             high: Some((number, included)),
         })
     }
 
-    fn exactly(&mut self, check: &Check, items: &[&Node]) -> Option<Order> {
+    fn exactly(&mut self, check: &Check, items: &[&Node]) -> Option<Comparison> {
         let number = self.number(check, items)?;
-        Some(Order {
+        Some(Comparison {
             low: Some((number.clone(), true)),
             high: Some((number, true)),
         })
@@ -1262,7 +1262,7 @@ impl<'d> Compiler<'d> {
             self.does_not_fit(check, "the first number is larger than the second", "");
             return None;
         }
-        Some(Operator::Order(Order {
+        Some(Operator::Order(Comparison {
             low: Some((low, true)),
             high: Some((high, true)),
         }))

@@ -2,7 +2,7 @@
 
 use super::compile::Operator;
 use super::operators::{
-    Affix, ContainsDynamic, Domains, Equality, Folders, Literal, Order, Verb, number,
+    Affix, Comparison, ContainsDynamic, Domains, Equality, Folders, Literal, Verb, number,
 };
 use super::value::Scalar;
 
@@ -52,15 +52,15 @@ fn one(verb: Verb, values: &[Scalar<'_>], names: bool) -> Option<Operator> {
 fn order(verb: Verb, values: &[Scalar<'_>]) -> Option<Operator> {
     let [value] = values else { return None };
     let number = number(value)?;
-    let above = |included| Order {
+    let above = |included| Comparison {
         low: Some((number.clone(), included)),
         high: None,
     };
-    let below = |included| Order {
+    let below = |included| Comparison {
         low: None,
         high: Some((number.clone(), included)),
     };
-    let exactly = || Order {
+    let exactly = || Comparison {
         low: Some((number.clone(), true)),
         high: Some((number.clone(), true)),
     };

@@ -10,24 +10,24 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::ops::Range;
 
-mod stand_in;
+mod pseudonym;
 
-use stand_in::Original;
-pub use stand_in::{StandIns, replaced};
+use pseudonym::PseudonymSource;
+pub use pseudonym::{Pseudonyms, replaced};
 
 /// What stands for a text or pattern of the policy that has no label of its own.
 const DEFAULT_LABEL: &str = "REDACTED";
 
 /// What the replacements of one exchange have in common: the same value is replaced by the same text everywhere.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub struct RedactionState {
     /// Numbers of numbered labels.
     by_label: SortedMap<String, SortedMap<Box<str>, usize>>,
     /// Pseudonyms.
-    pub stand_ins: StandIns,
+    pub pseudonyms: Pseudonyms,
 }
 
-impl Ledger {
+impl RedactionState {
     fn number(&mut self, label: &str, value: &str) -> usize {
         let values = self.by_label.entry(label.to_owned()).or_default();
         let next = values.len().saturating_add(1);
@@ -51,7 +51,7 @@ pub fn apply(
     mut redactions: Vec<Redaction>,
     json: &JsonBody<'_>,
     key: &[u8],
-    ledger: &mut Ledger,
+    ledger: &mut RedactionState,
     edits: &mut Edits,
 ) -> Vec<Edited> {
     redactions.retain(|redaction| redaction.is_possible() && !redaction.range.is_empty());
@@ -86,7 +86,7 @@ pub fn changes(
     mut redactions: Vec<Redaction>,
     text: &str,
     key: &[u8],
-    ledger: &mut Ledger,
+    ledger: &mut RedactionState,
 ) -> Vec<(Range<usize>, String)> {
     redactions.retain(|redaction| redaction.is_possible() && !redaction.range.is_empty());
     sort::sort_by_key(&mut redactions, |redaction| {
@@ -102,7 +102,7 @@ fn written(
     sorted: &[Redaction],
     text: &str,
     key: &[u8],
-    ledger: &mut Ledger,
+    ledger: &mut RedactionState,
 ) -> Vec<(Range<usize>, String)> {
     joined(sorted)
         .into_iter()
@@ -136,7 +136,12 @@ fn joined(sorted: &[Redaction]) -> Vec<(Range<usize>, &Redaction)> {
     joined
 }
 
-fn replacement(redaction: &Redaction, found: &str, key: &[u8], ledger: &mut Ledger) -> String {
+fn replacement(
+    redaction: &Redaction,
+    found: &str,
+    key: &[u8],
+    ledger: &mut RedactionState,
+) -> String {
     let label = || match &redaction.label {
         Some(label) => label.trim_matches(['[', ']']).to_owned(),
         None => redaction
@@ -164,14 +169,14 @@ fn replacement(redaction: &Redaction, found: &str, key: &[u8], ledger: &mut Ledg
             let detector = redaction
                 .detector
                 .and_then(|number| DETECTORS.get(usize::from(number)));
-            let original = Original {
+            let original = PseudonymSource {
                 detector: detector.map(|detector| detector.name),
                 label: &label(),
                 value: found,
                 tools: &redaction.restore,
             };
-            match ledger.stand_ins.of(key, original) {
-                Some(stand_in) => stand_in.to_owned(),
+            match ledger.pseudonyms.of(key, original) {
+                Some(pseudonym) => pseudonym.to_owned(),
                 None => plain(),
             }
         }
@@ -254,7 +259,7 @@ mod tests {
             redactions,
             &json,
             b"key",
-            &mut Ledger::default(),
+            &mut RedactionState::default(),
             &mut edits,
         );
         String::from_utf8(edit::apply(body.as_bytes(), &json.flatten(edits))).unwrap()

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use agentguard::detect::View;
-use agentguard::flow::simulation::{Half, run};
-use agentguard::flow::{Guard, Surroundings};
+use agentguard::flow::simulation::{HttpMessage, run};
+use agentguard::flow::{Guard, HostEnvironment};
 use agentguard::policy::load_json;
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ fn guard_that(detector: &str, redacts: &Value) -> Rc<Guard> {
         }],
     });
     let loaded = load_json(policy.to_string().as_bytes());
-    let surroundings = Surroundings {
+    let surroundings = HostEnvironment {
         variable: &|_| None,
         node_environment: &|| None,
         seed: [7; 40],
@@ -45,8 +45,8 @@ fn sent(guard: &Rc<Guard>, body: &Value) -> Value {
         (":authority", "api.openai.com"),
         ("content-type", "application/json"),
     ];
-    let request = Half::new(&headers, body.to_string().as_bytes());
-    let answer = Half::new(&[(":status", "200")], b"");
+    let request = HttpMessage::new(&headers, body.to_string().as_bytes());
+    let answer = HttpMessage::new(&[(":status", "200")], b"");
     let seen = run(guard, &request, |_| answer, 1_763_622_245_000_000_000);
     serde_json::from_slice(&seen.upstream.unwrap().body()).unwrap()
 }

@@ -14,8 +14,8 @@ mod refusals;
 mod removals;
 
 use agentguard::event::{Event, Known, Reading};
-use agentguard::flow::simulation::{Half, Seen, run};
-use agentguard::flow::{Guard, Surroundings};
+use agentguard::flow::simulation::{HttpMessage, SimulatedResult, run};
+use agentguard::flow::{Guard, HostEnvironment};
 use agentguard::policy::{load, parse_yaml};
 use agentguard::protocol::{
     self, BodyForm, Bounds, Recognised, RequestContext, Route, RouteHead, read_request,
@@ -196,7 +196,7 @@ fn guard(policy: &str) -> Rc<Guard> {
     let loaded = load(&parse_yaml(&text).unwrap_or_else(|errors| panic!("{errors:?}")));
     let errors: Vec<String> = loaded.errors().map(ToString::to_string).collect();
     let policy = loaded.policy.unwrap_or_else(|| panic!("{errors:?}"));
-    let surroundings = Surroundings {
+    let surroundings = HostEnvironment {
         variable: &|_| None,
         node_environment: &|| None,
         seed: [7; 40],
@@ -214,7 +214,7 @@ fn in_both_modes(policy: &str, mut test: impl FnMut(&Rc<Guard>, bool)) {
 }
 
 /// A request half.
-fn sent(method: &str, host: &str, path: &str, more: &[(&str, &str)], body: &str) -> Half {
+fn sent(method: &str, host: &str, path: &str, more: &[(&str, &str)], body: &str) -> HttpMessage {
     let length = body.len().to_string();
     let mut headers = vec![
         (":method", method),
@@ -225,13 +225,13 @@ fn sent(method: &str, host: &str, path: &str, more: &[(&str, &str)], body: &str)
         ("x-request-id", "r-1"),
     ];
     headers.extend(more);
-    Half::new(&headers, body.as_bytes())
+    HttpMessage::new(&headers, body.as_bytes())
 }
 
 /// A response half.
-fn received(status: &str, body: &str) -> Half {
+fn received(status: &str, body: &str) -> HttpMessage {
     let length = body.len().to_string();
-    Half::new(
+    HttpMessage::new(
         &[
             (":status", status),
             ("content-type", "application/json"),
@@ -241,7 +241,7 @@ fn received(status: &str, body: &str) -> Half {
     )
 }
 
-fn exchange(guard: &Rc<Guard>, request: &Half, response: &Half) -> Seen {
+fn exchange(guard: &Rc<Guard>, request: &HttpMessage, response: &HttpMessage) -> SimulatedResult {
     run(
         guard,
         request,
@@ -250,7 +250,7 @@ fn exchange(guard: &Rc<Guard>, request: &Half, response: &Half) -> Seen {
     )
 }
 
-fn json(half: &Half) -> Value {
+fn json(half: &HttpMessage) -> Value {
     let body = half.body();
     serde_json::from_slice(&body).unwrap_or_else(|error| {
         panic!("{error}: {}", String::from_utf8_lossy(&body));

@@ -5,7 +5,7 @@ use super::{
     received, sent,
 };
 use agentguard::event::{Kind, Part};
-use agentguard::flow::simulation::Half;
+use agentguard::flow::simulation::HttpMessage;
 use agentguard::protocol::{ResponseForm, Route};
 use serde_json::{Value, json};
 
@@ -340,7 +340,7 @@ fn strings(value: &Value, found: &mut String) {
 }
 
 /// A recorded request as it was sent.
-fn request_of(exchange: &Value) -> Half {
+fn request_of(exchange: &Value) -> HttpMessage {
     let request = &exchange["request"];
     let text = |name: &str| request[name].as_str().unwrap();
     sent(
@@ -479,11 +479,11 @@ fn results_of_a_batch_are_judged_line_by_line() {
     .concat();
     let policy = format!("{NO_WIPING}{}", MASK.trim_start_matches("rules:\n"));
     let path = "/v1/messages/batches/b/results";
-    let response = Half::new(
+    let response = HttpMessage::new(
         &[(":status", "200"), ("content-type", "application/x-jsonl")],
         body.as_bytes(),
     );
-    let request = Half::new(
+    let request = HttpMessage::new(
         &[
             (":method", "GET"),
             (":path", path),

@@ -7,7 +7,7 @@
 use super::recorded;
 use super::streams::{guard, half};
 use agentguard::flow::Guard;
-use agentguard::flow::simulation::{Half, Seen, run};
+use agentguard::flow::simulation::{HttpMessage, SimulatedResult, run};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -56,7 +56,7 @@ const POLICIES: &[(&str, &str)] = &[
     ),
 ];
 
-fn exchange(guard: &Rc<Guard>, exchange: &Value) -> Seen {
+fn exchange(guard: &Rc<Guard>, exchange: &Value) -> SimulatedResult {
     let (request, response) = (&exchange["request"], &exchange["response"]);
     let text = |key: &str| request[key].as_str().unwrap_or_default();
     let status = response["status"].to_string();
@@ -72,7 +72,7 @@ fn exchange(guard: &Rc<Guard>, exchange: &Value) -> Seen {
     run(guard, &sent, |_| answer, 1_763_622_245_000_000_000)
 }
 
-fn write_half(out: &mut String, what: &str, half: &Half) {
+fn write_half(out: &mut String, what: &str, half: &HttpMessage) {
     let _ = writeln!(out, "== {what}");
     for (name, value) in &half.headers {
         let (name, value) = (
@@ -85,7 +85,7 @@ fn write_half(out: &mut String, what: &str, half: &Half) {
 }
 
 /// All that came of an exchange, without what differs between two runs.
-fn outcome(seen: &Seen) -> String {
+fn outcome(seen: &SimulatedResult) -> String {
     let mut out = String::new();
     match &seen.upstream {
         Some(upstream) => write_half(&mut out, "upstream", upstream),

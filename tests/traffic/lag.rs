@@ -3,7 +3,7 @@
 
 use super::streams::{Streamed, all, guard, transcript_of};
 use agentguard::event::Kind;
-use agentguard::flow::simulation::Half;
+use agentguard::flow::simulation::HttpMessage;
 use agentguard::flow::{Action, Flow, RequestHead, ResponseHead};
 use agentguard::wire::frame::{Frames, Framing};
 use std::rc::Rc;
@@ -45,7 +45,7 @@ pub(super) fn frames_in(framing: Framing, body: &[u8]) -> Vec<Vec<u8>> {
 /// An exchange whose answer is about to begin.
 fn begun(rules: &str, streamed: &Streamed) -> Flow {
     let mut flow = Flow::new(Rc::clone(&guard(rules)));
-    let headers = |half: &Half| half.headers.clone();
+    let headers = |half: &HttpMessage| half.headers.clone();
     let sent = headers(&streamed.request);
     let sent: Vec<(&[u8], &[u8])> = sent.iter().map(|(n, v)| (&**n, &**v)).collect();
     let body = streamed.request.body();

@@ -4,7 +4,7 @@
 use super::lag::{frames_in, frames_of};
 use super::streams::{Streamed, all, exchange, guard_with, in_pieces};
 use agentguard::flow::Guard;
-use agentguard::flow::simulation::Half;
+use agentguard::flow::simulation::HttpMessage;
 use agentguard::wire::frame::Framing;
 use serde_json::Value;
 use std::rc::Rc;
@@ -29,7 +29,7 @@ fn looking() -> Rc<Guard> {
 }
 
 fn client_body(guard: &Rc<Guard>, streamed: &Streamed, body: &[u8], sizes: &[usize]) -> Vec<u8> {
-    let response = Half {
+    let response = HttpMessage {
         chunks: vec![body.to_vec()],
         ..streamed.response.clone()
     };

@@ -3,8 +3,8 @@
 
 use super::recorded;
 use agentguard::event::{Class, Kind, Part};
-use agentguard::flow::simulation::{Half, Seen, run};
-use agentguard::flow::{Guard, Surroundings, Transcript, transcript};
+use agentguard::flow::simulation::{HttpMessage, SimulatedResult, run};
+use agentguard::flow::{Guard, HostEnvironment, Transcript, transcript};
 use agentguard::policy::{load, parse_yaml};
 use agentguard::protocol::{self, Bounds, Protocol, Recognised, RequestContext, RouteHead};
 use agentguard::wire::frame::Framing;
@@ -24,8 +24,8 @@ const BOUNDS: Bounds = Bounds {
 /// A recorded exchange whose answer streams.
 pub(super) struct Streamed {
     pub(super) id: String,
-    pub(super) request: Half,
-    pub(super) response: Half,
+    pub(super) request: HttpMessage,
+    pub(super) response: HttpMessage,
     pub(super) body: Vec<u8>,
     pub(super) framing: Framing,
     pub(super) protocol: &'static dyn Protocol,
@@ -50,7 +50,7 @@ pub(super) fn headers(message: &Value) -> Vec<(String, String)> {
         .collect()
 }
 
-pub(super) fn half(pseudo: &[(&str, &str)], message: &Value) -> Half {
+pub(super) fn half(pseudo: &[(&str, &str)], message: &Value) -> HttpMessage {
     let headers = headers(message);
     let all: Vec<(&str, &str)> = pseudo
         .iter()
@@ -61,7 +61,7 @@ pub(super) fn half(pseudo: &[(&str, &str)], message: &Value) -> Half {
                 .map(|(name, value)| (name.as_str(), value.as_str())),
         )
         .collect();
-    Half::new(&all, &body(message))
+    HttpMessage::new(&all, &body(message))
 }
 
 fn streamed(exchange: &Value) -> Option<Streamed> {
@@ -129,7 +129,7 @@ pub(super) fn guard_with(defaults: &str, rules: &str) -> Rc<Guard> {
     let policy = loaded
         .policy
         .unwrap_or_else(|| panic!("{:?}\n{text}", loaded.diagnostics));
-    let surroundings = Surroundings {
+    let surroundings = HostEnvironment {
         variable: &|_| None,
         node_environment: &|| None,
         seed: [7; 40],
@@ -138,9 +138,9 @@ pub(super) fn guard_with(defaults: &str, rules: &str) -> Rc<Guard> {
 }
 
 /// Cuts a body into pieces of uneven sizes.
-pub(super) fn in_pieces(response: &Half, sizes: &[usize]) -> Half {
+pub(super) fn in_pieces(response: &HttpMessage, sizes: &[usize]) -> HttpMessage {
     let body = response.body();
-    let mut cut = Half {
+    let mut cut = HttpMessage {
         chunks: Vec::new(),
         ..response.clone()
     };
@@ -154,7 +154,11 @@ pub(super) fn in_pieces(response: &Half, sizes: &[usize]) -> Half {
     cut
 }
 
-pub(super) fn exchange(guard: &Rc<Guard>, streamed: &Streamed, response: Half) -> Seen {
+pub(super) fn exchange(
+    guard: &Rc<Guard>,
+    streamed: &Streamed,
+    response: HttpMessage,
+) -> SimulatedResult {
     run(
         guard,
         &streamed.request,

@@ -4,7 +4,7 @@
 use super::recorded;
 use super::streams::{body, guard, half, headers};
 use agentguard::event::{Event, Kind, Known, Reading};
-use agentguard::flow::simulation::{Half, Seen, run};
+use agentguard::flow::simulation::{HttpMessage, SimulatedResult, run};
 use agentguard::protocol::{self, BodyForm, Bounds, Recognised, RequestContext, Route, RouteHead};
 use agentguard::wire::http::{ContentType, MediaType, Path};
 use agentguard::wire::json::JsonBody;
@@ -25,8 +25,8 @@ struct Whole {
     request: Vec<u8>,
     request_type: Option<String>,
     response: Vec<u8>,
-    sent: Half,
-    answered: Half,
+    sent: HttpMessage,
+    answered: HttpMessage,
     is_error: bool,
 }
 
@@ -430,7 +430,7 @@ fn bodies_of_megabytes_are_read() {
     }
 }
 
-fn exchange(rules: &str, whole: &Whole) -> Seen {
+fn exchange(rules: &str, whole: &Whole) -> SimulatedResult {
     let answer = whole.answered.clone();
     run(
         &guard(rules),

@@ -1,7 +1,7 @@
 //! A call of an answer while it arrives in pieces.
 
+use super::fragments::ArgumentFragments;
 use super::queue::Queue;
-use super::scattered::Scattered;
 use crate::event::{Class, Direction, Event, Kind, Known, Problem, Reading};
 use crate::protocol::stream::{CallDelta, CallKey, HeldFrames};
 use crate::protocol::{Bounds, Reader};
@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 /// One call so far.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Call {
+pub(super) struct AssembledCall {
     provider_run: bool,
     /// The name, where no value says nothing else.
     named: Option<Box<str>>,
@@ -22,7 +22,7 @@ pub(super) struct Call {
     parts: Vec<(u64, NodeId)>,
     arguments: String,
     /// Those that are told one by one. Where all of them are told as well, these repeat them.
-    scattered: Scattered,
+    scattered: ArgumentFragments,
     /// Free text, not JSON.
     is_text: bool,
     /// What came is this argument alone, and whether it is a text.
@@ -36,7 +36,7 @@ pub(super) struct Call {
     pub(super) elements: Vec<(u64, NodeId)>,
 }
 
-impl Call {
+impl AssembledCall {
     /// Takes in what a frame says; whether the frame says something of this call for the first time.
     pub(super) fn add(
         &mut self,
@@ -226,9 +226,9 @@ impl Call {
         if turned.is_empty() {
             return Some((json, reading));
         }
-        let call = Call {
+        let call = AssembledCall {
             arguments: self.edited_arguments(&json, turned)?,
-            scattered: Scattered::default(),
+            scattered: ArgumentFragments::default(),
             is_text: self.said().1,
             ..self.clone()
         };

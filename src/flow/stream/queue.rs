@@ -11,11 +11,11 @@ use std::ops::RangeInclusive;
 const PATIENCE: u64 = 16;
 
 /// Frames of which a list keeps its memory.
-const FEW: usize = 16;
+const KEPT_CAPACITY: usize = 16;
 
 /// A frame that waits.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(super) struct QueuedFrame {
     pub(super) frame: Frame,
     /// What can be changed of it; absent for frames that are passed on unread.
     pub(super) held: Option<HeldFrame>,
@@ -31,7 +31,7 @@ pub(super) struct Waiting {
 pub(super) struct Queue {
     /// Number of the first entry.
     first: u64,
-    entries: VecDeque<Option<Waiting>>,
+    entries: VecDeque<Option<QueuedFrame>>,
     /// For each lane the numbers of the frames in it.
     lanes: Vec<VecDeque<u64>>,
     /// Numbers of the frames that stay in order with all others.
@@ -39,7 +39,7 @@ pub(super) struct Queue {
     /// Numbers of the frames that hold up all others, since they wait for a little more of a text.
     stops: VecDeque<u64>,
     /// Frames that may leave.
-    ready: Vec<Waiting>,
+    ready: Vec<QueuedFrame>,
     /// Bytes of the frames that wait.
     bytes: usize,
 }
@@ -54,7 +54,7 @@ impl Queue {
     ) -> u64 {
         let number = self.next();
         self.bytes = self.bytes.saturating_add(frame.raw.len());
-        self.entries.push_back(Some(Waiting {
+        self.entries.push_back(Some(QueuedFrame {
             frame,
             held,
             lanes,
@@ -101,7 +101,7 @@ impl Queue {
         usize::try_from(number.checked_sub(self.first)?).ok()
     }
 
-    fn entry(&mut self, number: u64) -> Option<&mut Waiting> {
+    fn entry(&mut self, number: u64) -> Option<&mut QueuedFrame> {
         let at = self.at(number)?;
         self.entries.get_mut(at)?.as_mut()
     }
@@ -154,19 +154,19 @@ impl Queue {
     }
 
     /// Frames that may leave now, in the order in which they leave.
-    pub(super) fn take_ready(&mut self) -> Vec<Waiting> {
+    pub(super) fn take_ready(&mut self) -> Vec<QueuedFrame> {
         std::mem::take(&mut self.ready)
     }
 
     /// Takes back the list that [`take_ready`](Queue::take_ready) gave, empty, for its memory.
-    pub(super) fn reuse(&mut self, ready: Vec<Waiting>) {
-        if self.ready.is_empty() && ready.capacity() <= FEW {
+    pub(super) fn reuse(&mut self, ready: Vec<QueuedFrame>) {
+        if self.ready.is_empty() && ready.capacity() <= KEPT_CAPACITY {
             self.ready = ready;
         }
     }
 
     /// All frames, whatever they wait for.
-    pub(super) fn take_all(&mut self) -> Vec<Waiting> {
+    pub(super) fn take_all(&mut self) -> Vec<QueuedFrame> {
         let mut all = self.take_ready();
         all.extend(std::mem::take(&mut self.entries).into_iter().flatten());
         self.first = self.next();

@@ -11,7 +11,7 @@ use std::ops::Range;
 
 /// One text so far.
 #[derive(Debug)]
-pub(super) struct Text {
+pub(super) struct StreamedText {
     /// What is judged; its only text is the part at hand.
     pub(super) event: Event,
     /// Whether it may be edited.
@@ -27,15 +27,15 @@ pub(super) struct Text {
     /// How much of it had left by then, in bytes.
     pub(super) left: usize,
     /// Calls that it may hold.
-    pub(super) written: Written,
+    pub(super) written: WrittenCallTail,
     /// Pieces that are not settled yet.
-    pieces: VecDeque<PieceAt>,
+    pieces: VecDeque<DeltaPosition>,
 }
 
 /// What of a text could be a call that the model writes as text. From the first mark of one on, nothing leaves before the
 /// text has ended.
 #[derive(Debug, Default)]
-pub(super) struct Written {
+pub(super) struct WrittenCallTail {
     /// Whether calls are looked for.
     pub(super) is_asked: bool,
     /// What stands from where a mark begins, or could begin.
@@ -46,7 +46,7 @@ pub(super) struct Written {
     is_marked: bool,
 }
 
-impl Written {
+impl WrittenCallTail {
     fn push(&mut self, piece: &str) {
         if !self.is_asked {
             return;
@@ -102,15 +102,20 @@ impl Written {
 
 /// A piece: which bytes of the text, and where they stand.
 #[derive(Debug)]
-struct PieceAt {
+struct DeltaPosition {
     range: Range<usize>,
     frame: u64,
     place: NodeId,
 }
 
-impl Text {
-    pub(super) fn new(event: Event, class: Class, at: String, flowing: ReleaseMode) -> Text {
-        Text {
+impl StreamedText {
+    pub(super) fn new(
+        event: Event,
+        class: Class,
+        at: String,
+        flowing: ReleaseMode,
+    ) -> StreamedText {
+        StreamedText {
             event,
             class,
             at,
@@ -119,7 +124,7 @@ impl Text {
             whole: String::new(),
             has_ended: false,
             left: 0,
-            written: Written::default(),
+            written: WrittenCallTail::default(),
             pieces: VecDeque::new(),
         }
     }
@@ -146,7 +151,7 @@ impl Text {
 
     /// Notes where a piece stands that goes on at `start` and repeats `repeats` bytes before that.
     pub(super) fn add(&mut self, new: Range<usize>, repeats: usize, frame: u64, place: NodeId) {
-        self.pieces.push_back(PieceAt {
+        self.pieces.push_back(DeltaPosition {
             range: new.start.saturating_sub(repeats)..new.end,
             frame,
             place,

@@ -1,6 +1,6 @@
 //! A streamed answer put together again, for tools that look at recorded exchanges.
 
-use super::call::Call;
+use super::call::AssembledCall;
 use super::{learn, part_of_text};
 use crate::diag::codes;
 use crate::event::{Class, Direction, Event, Kind, Problem, Reading, Usage};
@@ -12,7 +12,7 @@ use crate::wire::sorted_map::SortedMap;
 
 /// A part of the answer: what was read, and where it stands if that is no place in a body.
 #[derive(Debug)]
-pub struct Told {
+pub struct TranscriptPart {
     /// `#choice/0`; absent for what stands whole in one frame.
     pub at: Option<String>,
     /// The frame, the text or the call.
@@ -25,7 +25,7 @@ pub struct Told {
 #[derive(Debug, Default)]
 pub struct Transcript {
     /// Its parts, each where it begins.
-    pub parts: Vec<Told>,
+    pub parts: Vec<TranscriptPart>,
     /// Usage, why it ended.
     pub answer: Reading,
     /// Tokens that the service around the model has counted.
@@ -36,9 +36,9 @@ pub struct Transcript {
 
 /// Something that goes on over frames, with the number of its part.
 #[derive(Default)]
-struct Open {
+struct OpenParts {
     texts: SortedMap<TextKey, (usize, String, Class)>,
-    calls: SortedMap<CallKey, (usize, Call)>,
+    calls: SortedMap<CallKey, (usize, AssembledCall)>,
 }
 
 /// Puts a streamed answer together.
@@ -51,9 +51,9 @@ pub fn transcript(
     let mut frames = Frames::new(framing, body.len().saturating_add(1));
     frames.push(body);
     let mut transcript = Transcript::default();
-    let mut open = Open::default();
+    let mut open = OpenParts::default();
     // Texts and calls are told where they begin: their parts are filled in at the end.
-    let mut parts: Vec<Option<Told>> = Vec::new();
+    let mut parts: Vec<Option<TranscriptPart>> = Vec::new();
     let mut number = 0u64;
     loop {
         let frame = match frames.next_frame() {
@@ -88,7 +88,7 @@ pub fn transcript(
             open.take(piece, &json, number, &mut parts);
         }
         if !(reading.events.is_empty() && reading.problems.is_empty()) {
-            parts.push(Some(Told {
+            parts.push(Some(TranscriptPart {
                 at: None,
                 json,
                 reading,
@@ -128,13 +128,13 @@ fn read(
     read
 }
 
-impl Open {
+impl OpenParts {
     fn take(
         &mut self,
         piece: Delta,
         json: &JsonBody<'_>,
         frame: u64,
-        parts: &mut Vec<Option<Told>>,
+        parts: &mut Vec<Option<TranscriptPart>>,
     ) {
         let mut begin = || {
             parts.push(None);
@@ -155,14 +155,19 @@ impl Open {
                 let (_, call) = self
                     .calls
                     .entry(key)
-                    .or_insert_with(|| (begin(), Call::default()));
+                    .or_insert_with(|| (begin(), AssembledCall::default()));
                 call.add(frame, element, &what, json);
             }
             Delta::TextEnd(_) | Delta::TextRest(_) | Delta::CallsEnd(_) | Delta::End(_) => {}
         }
     }
 
-    fn close(self, reader: &dyn StreamReader, bounds: Bounds, parts: &mut [Option<Told>]) {
+    fn close(
+        self,
+        reader: &dyn StreamReader,
+        bounds: Bounds,
+        parts: &mut [Option<TranscriptPart>],
+    ) {
         for (channel, (number, text, class)) in self.texts {
             let (json, mut reading) = part_of_text(&text, class, &Reading::new());
             let (Some(json), Some(part)) = (json, parts.get_mut(number)) else {
@@ -175,7 +180,7 @@ impl Open {
             if !text.is_empty() {
                 reading.add(event);
             }
-            *part = Some(Told {
+            *part = Some(TranscriptPart {
                 at: Some(reader.text_at(&channel)),
                 json,
                 reading,
@@ -185,7 +190,7 @@ impl Open {
             if let (Ok((json, reading)), Some(part)) =
                 (call.read(&key, bounds), parts.get_mut(number))
             {
-                *part = Some(Told {
+                *part = Some(TranscriptPart {
                     at: Some(reader.call_at(&key)),
                     json,
                     reading,

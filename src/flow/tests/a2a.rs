@@ -4,7 +4,7 @@ mod stream;
 
 use super::*;
 
-fn sent(method: &str, path: &str, changes: &[(&str, &str)], body: &[u8]) -> Half {
+fn sent(method: &str, path: &str, changes: &[(&str, &str)], body: &[u8]) -> HttpMessage {
     let all = [
         (":method", method),
         (":path", path),
@@ -18,20 +18,20 @@ fn sent(method: &str, path: &str, changes: &[(&str, &str)], body: &[u8]) -> Half
         .filter(|(name, _)| changes.iter().all(|(changed, _)| changed != name))
         .collect();
     headers.extend(changes.iter().filter(|(_, value)| !value.is_empty()));
-    Half::new(&headers, body)
+    HttpMessage::new(&headers, body)
 }
 
 fn said(text: &str) -> Value {
     json!({"messageId": "m", "role": "ROLE_USER", "parts": [{"text": text}]})
 }
 
-fn rpc(method: &str, params: Value) -> Half {
+fn rpc(method: &str, params: Value) -> HttpMessage {
     let body = json!({"jsonrpc": "2.0", "id": "q-1", "method": method, "params": params});
     sent("POST", "/rpc", &[], body.to_string().as_bytes())
 }
 
-fn answers(body: &Value) -> Half {
-    Half::new(
+fn answers(body: &Value) -> HttpMessage {
+    HttpMessage::new(
         &[(":status", "200"), ("content-type", "application/json")],
         body.to_string().as_bytes(),
     )
@@ -43,7 +43,7 @@ fn task(text: &str) -> Value {
         "parts": [{"text": "x"}, {"data": {"rows": [1]}}]}], "history": [said("before")]})
 }
 
-fn ok(guard: &Rc<Guard>, request: &Half, body: &Value) -> Value {
+fn ok(guard: &Rc<Guard>, request: &HttpMessage, body: &Value) -> Value {
     let response = answers(body);
     let seen = exchange(guard, request, response.clone());
     assert!(

@@ -124,7 +124,7 @@ fn values_of_a_result_are_not_joined_to_one() {
         {"role": "user", "parts": [{"functionResponse": {"name": "q", "response": result}}]},
     ]})
     .to_string();
-    let request = Half::new(
+    let request = HttpMessage::new(
         &[
             (":method", "POST"),
             (":path", "/v1beta/models/gemini-2.5-pro:generateContent"),

@@ -11,7 +11,7 @@ rules:
 ";
 
 /// A chat request at this path with these headers beside the usual ones.
-fn sent(path: &str, headers: &[(&str, &str)], body: &[u8]) -> Half {
+fn sent(path: &str, headers: &[(&str, &str)], body: &[u8]) -> HttpMessage {
     let mut all = vec![
         (":method", "POST"),
         (":path", path),
@@ -19,7 +19,7 @@ fn sent(path: &str, headers: &[(&str, &str)], body: &[u8]) -> Half {
         ("x-request-id", "r-1"),
     ];
     all.extend(headers);
-    Half::new(&all, body)
+    HttpMessage::new(&all, body)
 }
 
 const CHAT: &str = "/v1/chat/completions";
@@ -188,7 +188,7 @@ fn an_answer_that_is_json_or_a_stream_is_read_whatever_its_headers_say() {
                     }
                     let mut all = vec![(":status", "200")];
                     all.extend(headers);
-                    let mut half = Half::new(&all, b"");
+                    let mut half = HttpMessage::new(&all, b"");
                     half.chunks = body.chunks(size).map(<[u8]>::to_vec).collect();
                     let seen = exchange(guard, &sent(CHAT, &[JSON], &question), half);
                     let told = String::from_utf8_lossy(&seen.client.body()).into_owned();
@@ -210,7 +210,8 @@ fn an_answer_that_is_json_or_a_stream_is_read_whatever_its_headers_say() {
             }
             // What is neither passes.
             let bytes = b"\x89PNG forbidden";
-            let half = Half::new(&[(":status", "200"), ("content-type", "image/png")], bytes);
+            let half =
+                HttpMessage::new(&[(":status", "200"), ("content-type", "image/png")], bytes);
             let seen = exchange(guard, &sent(CHAT, &[JSON], &says("hi")), half);
             assert_eq!(seen.client.body(), bytes);
         }
@@ -225,7 +226,7 @@ fn what_is_harmless_is_so_under_no_odd_path() {
         "/v1/models%3F/../x",
         "/health%20",
     ] {
-        let request = Half::new(
+        let request = HttpMessage::new(
             &[
                 (":method", "GET"),
                 (":path", path),

@@ -17,8 +17,8 @@ protocols:
       calls: { at: \"$.actions[*]\", name: tool, args: input }
 ";
 
-fn ticket(body: &Value) -> Half {
-    Half::new(
+fn ticket(body: &Value) -> HttpMessage {
+    HttpMessage::new(
         &[
             (":method", "POST"),
             (":path", "/api/tickets/new"),
@@ -29,8 +29,8 @@ fn ticket(body: &Value) -> Half {
     )
 }
 
-fn replies(body: &Value) -> Half {
-    Half::new(
+fn replies(body: &Value) -> HttpMessage {
+    HttpMessage::new(
         &[(":status", "200"), ("content-type", "application/json")],
         body.to_string().as_bytes(),
     )
@@ -137,7 +137,7 @@ fn only_what_the_entry_names_is_read_so() {
         client_json(&exchange(&guard, &form, replies(&json!({}))))["error"]["agentguard"]["code"],
         "AG2001"
     );
-    let get = Half::new(
+    let get = HttpMessage::new(
         &[
             (":method", "GET"),
             (":path", "/api/tickets/7"),
@@ -206,8 +206,8 @@ rules:
         ];
         exchange(
             &guard,
-            &Half::new(&headers, body),
-            Half::new(&[(":status", "405")], b""),
+            &HttpMessage::new(&headers, body),
+            HttpMessage::new(&[(":status", "405")], b""),
         )
     };
     let seen = send(

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A conversation of chat completions: who says or does what.
-fn conversation(turns: &[Value]) -> Half {
+fn conversation(turns: &[Value]) -> HttpMessage {
     let mut messages = vec![json!({"role": "user", "content": "go"})];
     messages.extend(turns.iter().cloned());
     chat_request(
@@ -30,7 +30,7 @@ fn say(text: &str) -> Value {
 }
 
 /// What becomes of an answer that calls these tools: the names of the calls that are left.
-fn answered(guard: &Rc<Guard>, request: &Half, asked: &[Value]) -> Vec<String> {
+fn answered(guard: &Rc<Guard>, request: &HttpMessage, asked: &[Value]) -> Vec<String> {
     let seen = exchange(guard, request, answer(calls(asked), "tool_calls"));
     assert!(
         seen.upstream_complete,
@@ -124,8 +124,8 @@ fn a_stream_is_judged_by_the_same_history() {
     let body = format!("{body}data: [DONE]\n\n");
     let headers = [(":status", "200"), ("content-type", "text/event-stream")];
     in_both_modes(FETCHED, |guard, _| {
-        let ask = |request: &Half| {
-            let seen = exchange(guard, request, Half::new(&headers, body.as_bytes()));
+        let ask = |request: &HttpMessage| {
+            let seen = exchange(guard, request, HttpMessage::new(&headers, body.as_bytes()));
             let calls = String::from_utf8(seen.client.body())
                 .unwrap()
                 .contains("send_email");
@@ -218,7 +218,7 @@ rules:
         let ask = |request: Value, tool: &str| {
             let body = request.to_string();
             let length = body.len().to_string();
-            let request = Half::new(
+            let request = HttpMessage::new(
                 &[
                     (":method", "POST"),
                     (":path", "/v1/responses"),
@@ -231,7 +231,7 @@ rules:
             let call = json!({"type": "function_call", "id": "f", "call_id": "c9", "name": tool, "arguments": "{}", "status": "completed"});
             let body = json!({"id": "resp_1", "object": "response", "status": "completed", "model": "gpt-4o", "output": [call]}).to_string();
             let headers = [(":status", "200"), ("content-type", "application/json")];
-            let seen = exchange(guard, &request, Half::new(&headers, body.as_bytes()));
+            let seen = exchange(guard, &request, HttpMessage::new(&headers, body.as_bytes()));
             record(&seen)["decision"].clone()
         };
         let fresh = json!({"model": "gpt-4o", "input": "hi"});

@@ -5,7 +5,7 @@ use super::*;
 const KEY: &str = concat!("AKIA", "Z7QX3N5PLM2RT6VD");
 
 /// A conversation in which a call of a tool and its result have this id, and a file that one.
-fn with_ids(call: &str, file: &str) -> Half {
+fn with_ids(call: &str, file: &str) -> HttpMessage {
     let called =
         json!({"id": call, "type": "function", "function": {"name": "look", "arguments": "{}"}});
     let messages = json!([
@@ -59,7 +59,7 @@ rules:
 const CARD: &str = "4111111111111111";
 
 /// A conversation with a model and tools of these names: offered, called before, called in the answer.
-fn with_names(model: &str, tool: &str) -> (Half, Half) {
+fn with_names(model: &str, tool: &str) -> (HttpMessage, HttpMessage) {
     let function = json!({"name": tool, "arguments": "{}"});
     let called = json!({"id": "call_1", "type": "function", "function": function});
     let request = json!({
@@ -82,7 +82,7 @@ fn with_names(model: &str, tool: &str) -> (Half, Half) {
 }
 
 /// Everything that is told of an exchange to anybody but the client: the record and the labels of metrics.
-fn told(guard: &Rc<Guard>, request: &Half, response: Half) -> (Value, String) {
+fn told(guard: &Rc<Guard>, request: &HttpMessage, response: HttpMessage) -> (Value, String) {
     let seen = exchange(guard, request, response);
     let mut told = String::from_utf8(seen.finished.line.clone()).unwrap();
     for (_, labels, _) in &seen.counts {

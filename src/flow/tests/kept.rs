@@ -24,12 +24,12 @@ fn thought(id: &str) -> Value {
     json!({"type": "reasoning", "id": format!("rs_{id}"), "summary": []})
 }
 
-fn post(body: &Value) -> Half {
+fn post(body: &Value) -> HttpMessage {
     request("POST", "/v1/responses", &body.to_string())
 }
 
-fn request(method: &str, path: &str, body: &str) -> Half {
-    Half::new(
+fn request(method: &str, path: &str, body: &str) -> HttpMessage {
+    HttpMessage::new(
         &[
             (":method", method),
             (":path", path),
@@ -42,8 +42,8 @@ fn request(method: &str, path: &str, body: &str) -> Half {
     )
 }
 
-fn responds(status: &str, body: &Value) -> Half {
-    Half::new(
+fn responds(status: &str, body: &Value) -> HttpMessage {
+    HttpMessage::new(
         &[(":status", status), ("content-type", "application/json")],
         body.to_string().as_bytes(),
     )
@@ -61,7 +61,7 @@ struct Provider {
 
 impl Provider {
     /// What is wrong with a request, in OpenAI's words.
-    fn refuses(&self, asked: &Value) -> Option<Half> {
+    fn denies(&self, asked: &Value) -> Option<HttpMessage> {
         let error = |status, message: String| {
             Some(responds(
                 status,
@@ -110,10 +110,10 @@ impl Provider {
         )
     }
 
-    fn answers(&self, sent: &Half, id: &str, output: &[Value]) -> Half {
+    fn answers(&self, sent: &HttpMessage, id: &str, output: &[Value]) -> HttpMessage {
         let asked: Value = serde_json::from_slice(&sent.body()).unwrap();
         self.heard.borrow_mut().push(asked.clone());
-        if let Some(refusal) = self.refuses(&asked) {
+        if let Some(refusal) = self.denies(&asked) {
             return refusal;
         }
         let of = |name: &str| -> Vec<String> {
@@ -153,7 +153,7 @@ fn events(whole: &Value) -> Vec<u8> {
 }
 
 /// What a client has of an answer, streamed or not: the object of the whole.
-fn whole_of(seen: &Seen) -> Value {
+fn whole_of(seen: &SimulatedResult) -> Value {
     let body = String::from_utf8(seen.client.body()).unwrap();
     let last = body
         .lines()
@@ -316,7 +316,7 @@ fn a_client_that_goes_on_by_the_answer_s_id_goes_on_after_denied_calls_in_severa
 }
 
 /// What a client has of a stream's beginning.
-fn first_of(seen: &Seen) -> Value {
+fn first_of(seen: &SimulatedResult) -> Value {
     let body = String::from_utf8(seen.client.body()).unwrap();
     let first = body
         .lines()

@@ -16,22 +16,22 @@ const HEADERS: &[(&str, &str)] = &[
 ];
 
 /// A request with these headers set, or left out if the value is empty; a name may come twice.
-fn with_headers(changes: &[(&str, &str)], body: &[u8]) -> Half {
+fn with_headers(changes: &[(&str, &str)], body: &[u8]) -> HttpMessage {
     let mut headers: Vec<(&str, &str)> = HEADERS
         .iter()
         .copied()
         .filter(|(name, _)| changes.iter().all(|(changed, _)| changed != name))
         .collect();
     headers.extend(changes.iter().filter(|(_, value)| !value.is_empty()));
-    Half::new(&headers, body)
+    HttpMessage::new(&headers, body)
 }
 
-fn post(message: &Value) -> Half {
+fn post(message: &Value) -> HttpMessage {
     with_headers(&[], message.to_string().as_bytes())
 }
 
 /// Without a version, as clients of 2025-03-26 send it.
-fn post_old(message: &Value) -> Half {
+fn post_old(message: &Value) -> HttpMessage {
     with_headers(
         &[("mcp-protocol-version", "")],
         message.to_string().as_bytes(),
@@ -47,30 +47,30 @@ fn request(id: i64, method: &str, params: Value) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
 }
 
-fn answers(body: &Value) -> Half {
-    Half::new(
+fn answers(body: &Value) -> HttpMessage {
+    HttpMessage::new(
         &[(":status", "200"), ("content-type", "application/json")],
         body.to_string().as_bytes(),
     )
 }
 
-fn result(id: i64, result: Value) -> Half {
+fn result(id: i64, result: Value) -> HttpMessage {
     answers(&json!({"jsonrpc": "2.0", "id": id, "result": result}))
 }
 
-fn done() -> Half {
+fn done() -> HttpMessage {
     result(
         1,
         json!({"content": [{"type": "text", "text": "done"}], "isError": false}),
     )
 }
 
-fn accepted() -> Half {
-    Half::new(&[(":status", "202")], b"")
+fn accepted() -> HttpMessage {
+    HttpMessage::new(&[(":status", "202")], b"")
 }
 
 /// Sends a message that must reach the server as it came, and whose answer must reach the client as it came.
-fn passes(guard: &Rc<Guard>, request: &Half, response: Half) -> Value {
+fn passes(guard: &Rc<Guard>, request: &HttpMessage, response: HttpMessage) -> Value {
     let seen = exchange(guard, request, response.clone());
     assert!(seen.upstream_complete, "{:?}", client_text(&seen));
     assert_eq!(seen.upstream.clone().unwrap().body(), request.body());
@@ -81,12 +81,12 @@ fn passes(guard: &Rc<Guard>, request: &Half, response: Half) -> Value {
     record(&seen)
 }
 
-fn client_text(seen: &Seen) -> String {
+fn client_text(seen: &SimulatedResult) -> String {
     String::from_utf8(seen.client.body()).unwrap()
 }
 
 /// Sends a message that must not reach the server; gives the status and what the client reads.
-fn refused(guard: &Rc<Guard>, request: &Half) -> (u16, Value) {
+fn refused(guard: &Rc<Guard>, request: &HttpMessage) -> (u16, Value) {
     let seen = run(
         guard,
         request,
@@ -584,7 +584,7 @@ fn a_batch_is_refused_whole_where_the_version_knows_none() {
 }
 
 /// A request of 2026-07-28 with headers that mirror it.
-fn modern(message: &Value, changes: &[(&str, &str)]) -> Half {
+fn modern(message: &Value, changes: &[(&str, &str)]) -> HttpMessage {
     let method = message["method"].as_str().unwrap_or_default();
     let name = message["params"]["name"]
         .as_str()
@@ -932,7 +932,7 @@ fn plumbing_passes_where_something_could_be_allowed() {
         let seen = exchange(
             &guard,
             &stream("/mcp/github"),
-            Half::new(&[(":status", "405")], b""),
+            HttpMessage::new(&[(":status", "405")], b""),
         );
         assert!(seen.upstream_complete);
         let (status, body) = refused(&guard, &stream("/mcp/slack"));
@@ -948,7 +948,7 @@ fn a_session_ends_where_the_policy_names_the_server() {
         let mut all = vec![(":method", "DELETE"), (":path", path), ("content-type", "")];
         all.extend(changes);
         let end = with_headers(&all, b"");
-        exchange(&guard, &end, Half::new(&[(":status", "200")], b"")).upstream_complete
+        exchange(&guard, &end, HttpMessage::new(&[(":status", "200")], b"")).upstream_complete
     };
     assert!(end("/mcp/github", &[]));
     assert!(!end("/mcp/github", &[("mcp-session-id", "")]));
@@ -1104,7 +1104,7 @@ fn who_is_not_known_and_what_can_t_be_read_has_its_own_status() {
 }
 
 /// What the client reads of an answer to this request.
-fn answered(guard: &Rc<Guard>, request: &Half, response: Half) -> Value {
+fn answered(guard: &Rc<Guard>, request: &HttpMessage, response: HttpMessage) -> Value {
     let seen = exchange(guard, request, response);
     assert!(seen.upstream_complete, "{}", client_text(&seen));
     assert_eq!(seen.client.status(), Some(200));
@@ -1650,15 +1650,15 @@ fn an_answer_that_can_t_be_read_ends_the_call_that_waits_for_it() {
     in_both_modes(RESULTS, |guard, _| {
         let message = call(1, "x", json!({}));
         for response in [
-            Half::new(
+            HttpMessage::new(
                 &[(":status", "200"), ("content-type", "application/json")],
                 b"{\"jsonrpc\":",
             ),
-            Half::new(
+            HttpMessage::new(
                 &[(":status", "200"), ("content-type", "application/json")],
                 b"{\"a\":1,\"a\":2}",
             ),
-            Half::new(
+            HttpMessage::new(
                 &[
                     (":status", "200"),
                     ("content-type", "application/json"),
@@ -1666,7 +1666,7 @@ fn an_answer_that_can_t_be_read_ends_the_call_that_waits_for_it() {
                 ],
                 b"xx",
             ),
-            Half::new(&[(":status", "200"), ("content-type", "image/png")], b"xx"),
+            HttpMessage::new(&[(":status", "200"), ("content-type", "image/png")], b"xx"),
         ] {
             let seen = exchange(guard, &post(&message), response);
             assert_eq!(
@@ -1690,19 +1690,19 @@ fn answers_without_a_body_and_errors_of_http_pass() {
     let guard = guard(RESULTS);
     for response in [
         accepted(),
-        Half::new(&[(":status", "202"), ("content-type", "application/json")], b""),
-        Half { trailers: true, ..Half::new(&[(":status", "202")], b"") },
-        Half::new(&[(":status", "405"), ("allow", "POST")], b"Method Not Allowed"),
-        Half::new(&[(":status", "404"), ("content-type", "application/json")],
+        HttpMessage::new(&[(":status", "202"), ("content-type", "application/json")], b""),
+        HttpMessage { trailers: true, ..HttpMessage::new(&[(":status", "202")], b"") },
+        HttpMessage::new(&[(":status", "405"), ("allow", "POST")], b"Method Not Allowed"),
+        HttpMessage::new(&[(":status", "404"), ("content-type", "application/json")],
             b"{\"jsonrpc\":\"2.0\",\"id\":\"server-error\",\"error\":{\"code\":-32600,\"message\":\"Session terminated\"}}"),
-        Half::new(&[(":status", "401"), ("content-type", "application/json"), ("www-authenticate", "Bearer")],
+        HttpMessage::new(&[(":status", "401"), ("content-type", "application/json"), ("www-authenticate", "Bearer")],
             b"{\"error\":\"invalid_token\",\"error_description\":\"expired\"}"),
     ] {
         let seen = exchange(&guard, &post(&call(1, "x", json!({}))), response.clone());
         assert_eq!(seen.client.status(), response.status());
         assert_eq!(seen.client.body(), response.body());
     }
-    let swan = Half::new(
+    let swan = HttpMessage::new(
         &[(":status", "500"), ("content-type", "text/plain")],
         b"a SWAN broke",
     );
@@ -1724,7 +1724,7 @@ fn a_stream_is_a_stream_or_nothing() {
         all.extend(changes);
         with_headers(&all, b"")
     };
-    let stream = Half::new(
+    let stream = HttpMessage::new(
         &[(":status", "200"), ("content-type", "text/event-stream")],
         b": hi\n\n",
     );
@@ -1752,13 +1752,13 @@ fn a_stream_is_a_stream_or_nothing() {
         let seen = exchange(&guard, &get(changes), stream.clone());
         assert_eq!(seen.client, stream, "{changes:?}");
         assert_eq!(record(&seen)["endpoint"], "stream");
-        let refusal = Half::new(&[(":status", "405")], b"");
+        let refusal = HttpMessage::new(&[(":status", "405")], b"");
         assert_eq!(
             exchange(&guard, &get(changes), refusal.clone()).client,
             refusal
         );
         // The same request could have been one for anything: what is no stream does not come back.
-        let secret = Half::new(
+        let secret = HttpMessage::new(
             &[(":status", "200"), ("content-type", "application/json")],
             b"{\"keys\":[\"k\"]}",
         );
@@ -1787,14 +1787,14 @@ fn a_stream_is_a_stream_or_nothing() {
         assert_eq!(body["error"]["agentguard"]["code"], "AG2007");
     }
     let end = get(&[(":method", "DELETE"), ("accept", "")]);
-    let seen = exchange(&guard, &end, Half::new(&[(":status", "204")], b""));
+    let seen = exchange(&guard, &end, HttpMessage::new(&[(":status", "204")], b""));
     assert_eq!(record(&seen)["endpoint"], "session.end");
     let preflight = get(&[(":method", "OPTIONS")]);
     assert_eq!(
         record(&exchange(
             &guard,
             &preflight,
-            Half::new(&[(":status", "204")], b"")
+            HttpMessage::new(&[(":status", "204")], b"")
         ))["endpoint"],
         "preflight"
     );
@@ -1814,7 +1814,7 @@ fn the_stream_of_the_older_transport_is_opened_and_its_messages_are_judged() {
             message.to_string().as_bytes(),
         )
     };
-    let accepted = Half::new(
+    let accepted = HttpMessage::new(
         &[(":status", "202"), ("content-type", "text/plain")],
         b"Accepted",
     );
@@ -1848,7 +1848,7 @@ fn observe_changes_nothing_about_mcp_either() {
 #[test]
 fn answers_are_read_only_where_a_rule_looks_at_what_they_hold() {
     // Not even malformed answers are touched.
-    let broken = Half::new(
+    let broken = HttpMessage::new(
         &[(":status", "200"), ("content-type", "application/json")],
         b"{\"x\":",
     );
@@ -1973,7 +1973,7 @@ rules:
             answers(&json!({"resource_name": "forbidden"})),
         );
         assert!(!client_text(&seen).contains("forbidden"), "{path}");
-        let missing = Half::new(
+        let missing = HttpMessage::new(
             &[(":status", "404"), ("content-type", "text/html")],
             b"<html>Not Found</html>",
         );

@@ -1,4 +1,4 @@
-use super::simulation::{Half, Seen, run};
+use super::simulation::{HttpMessage, SimulatedResult, run};
 use super::*;
 use crate::policy::{load, parse_yaml};
 use proptest::prelude::*;
@@ -36,7 +36,7 @@ fn guard_of(text: &str) -> Rc<Guard> {
     let Some(policy) = loaded.policy else {
         panic!("{errors:?}")
     };
-    let surroundings = Surroundings {
+    let surroundings = HostEnvironment {
         variable: &|_| None,
         node_environment: &|| None,
         seed: [7; 40],
@@ -44,9 +44,9 @@ fn guard_of(text: &str) -> Rc<Guard> {
     Rc::new(Guard::new(policy, &surroundings).unwrap())
 }
 
-fn chat_request(body: &[u8]) -> Half {
+fn chat_request(body: &[u8]) -> HttpMessage {
     let length = body.len().to_string();
-    Half::new(
+    HttpMessage::new(
         &[
             (":method", "POST"),
             (":path", "/v1/chat/completions"),
@@ -66,7 +66,7 @@ fn says(text: &str) -> Vec<u8> {
 }
 
 /// Hands over the head of a request whose body follows.
-fn sends_head(flow: &mut Flow, request: &Half) -> Step {
+fn sends_head(flow: &mut Flow, request: &HttpMessage) -> Step {
     let headers: Vec<(&[u8], &[u8])> = request
         .headers
         .iter()
@@ -81,7 +81,12 @@ fn sends_head(flow: &mut Flow, request: &Half) -> Step {
 }
 
 /// What becomes of the pieces of an answer that is sent so slowly; each with the second at which it comes.
-fn slowly(guard: &Rc<Guard>, request: &Half, media: &str, pieces: &[(&[u8], u64)]) -> Vec<Action> {
+fn slowly(
+    guard: &Rc<Guard>,
+    request: &HttpMessage,
+    media: &str,
+    pieces: &[(&[u8], u64)],
+) -> Vec<Action> {
     let mut flow = Flow::new(Rc::clone(guard));
     let _ = sends_head(&mut flow, request);
     let _ = flow.request_body(&mut request.body().as_slice(), true, NOW);
@@ -103,7 +108,7 @@ fn slowly(guard: &Rc<Guard>, request: &Half, media: &str, pieces: &[(&[u8], u64)
         .collect()
 }
 
-fn answer(message: Value, finish: &str) -> Half {
+fn answer(message: Value, finish: &str) -> HttpMessage {
     let body = json!({
         "id": "c-1", "object": "chat.completion", "created": 1, "model": "gpt-4o-2024",
         "choices": [{"index": 0, "message": message, "finish_reason": finish, "logprobs": null}],
@@ -111,7 +116,7 @@ fn answer(message: Value, finish: &str) -> Half {
     })
     .to_string();
     let length = body.len().to_string();
-    Half::new(
+    HttpMessage::new(
         &[
             (":status", "200"),
             ("content-type", "application/json"),
@@ -122,19 +127,19 @@ fn answer(message: Value, finish: &str) -> Half {
     )
 }
 
-fn hello() -> Half {
+fn hello() -> HttpMessage {
     answer(json!({"role": "assistant", "content": "Hello"}), "stop")
 }
 
-fn exchange(guard: &Rc<Guard>, request: &Half, response: Half) -> Seen {
+fn exchange(guard: &Rc<Guard>, request: &HttpMessage, response: HttpMessage) -> SimulatedResult {
     run(guard, request, |_| response, NOW)
 }
 
-fn record(seen: &Seen) -> Value {
+fn record(seen: &SimulatedResult) -> Value {
     serde_json::from_slice(&seen.finished.line).unwrap()
 }
 
-fn client_json(seen: &Seen) -> Value {
+fn client_json(seen: &SimulatedResult) -> Value {
     serde_json::from_slice(&seen.client.body()).unwrap()
 }
 
@@ -153,8 +158,8 @@ fn asks_for_stream(
     (provider, path): (&str, &str),
     question: &Value,
     answer: &[u8],
-) -> Seen {
-    let request = Half::new(
+) -> SimulatedResult {
+    let request = HttpMessage::new(
         &[
             (":method", "POST"),
             (":path", path),
@@ -166,7 +171,7 @@ fn asks_for_stream(
     );
     let answered = |size: usize| {
         let headers = [(":status", "200"), ("content-type", "text/event-stream")];
-        let mut half = Half::new(&headers, b"");
+        let mut half = HttpMessage::new(&headers, b"");
         half.chunks = answer.chunks(size).map(<[u8]>::to_vec).collect();
         exchange(guard, &request, half)
     };
@@ -303,7 +308,7 @@ fn a_finding_is_replaced_in_both_directions_also_behind_escapes() {
 fn a_length_is_corrected_and_never_added() {
     // Over HTTP/1.1 a body with a length has no trailers: adding one would lose them.
     in_both_modes(CARDS, |guard, _| {
-        let unsized_half = |mut half: Half| {
+        let unsized_half = |mut half: HttpMessage| {
             half.headers.retain(|(name, _)| name != b"content-length");
             half
         };
@@ -697,7 +702,7 @@ fn an_empty_body_is_refused_and_an_empty_get_is_not() {
     assert_eq!(exchange(&guard, &empty, hello()).client.status(), Some(400));
     empty.trailers = true;
     assert_eq!(exchange(&guard, &empty, hello()).client.status(), Some(400));
-    let models = Half::new(
+    let models = HttpMessage::new(
         &[
             (":method", "GET"),
             (":path", "/v1/models"),
@@ -737,7 +742,7 @@ rules:
         record["coverage"],
         json!({"level": "none", "reasons": ["request:AG2001"]})
     );
-    let unknown = Half::new(
+    let unknown = HttpMessage::new(
         &[(":method", "POST"), (":path", "/x"), (":authority", "h")],
         b"anything",
     );
@@ -818,7 +823,7 @@ fn a_stream_under_another_name_and_an_answer_that_calls_itself_one_are_refused()
     ] {
         in_both_modes(TOOLS, |guard, _| {
             let headers = [(":status", "200"), ("content-type", media)];
-            let answer = Half::new(&headers, body.as_bytes());
+            let answer = HttpMessage::new(&headers, body.as_bytes());
             let seen = exchange(guard, &chat_request(&says("hi")), answer);
             let told = String::from_utf8(seen.client.body()).unwrap();
             assert!(!told.contains("delete_customer"), "{media}: {told}");
@@ -829,7 +834,7 @@ fn a_stream_under_another_name_and_an_answer_that_calls_itself_one_are_refused()
 
 #[test]
 fn a_stream_from_where_none_is_known_is_refused_where_a_rule_looks_at_answers() {
-    let get = Half::new(
+    let get = HttpMessage::new(
         &[
             (":method", "GET"),
             (":path", "/v1/models"),
@@ -838,7 +843,7 @@ fn a_stream_from_where_none_is_known_is_refused_where_a_rule_looks_at_answers() 
         b"",
     );
     let headers = [(":status", "200"), ("content-type", "text/event-stream")];
-    let stream = Half::new(&headers, b"data: {}\n\n");
+    let stream = HttpMessage::new(&headers, b"data: {}\n\n");
     in_both_modes(TOOLS, |guard, _| {
         let seen = exchange(guard, &get, stream.clone());
         assert_eq!(record(&seen)["code"], "AG2007");
@@ -1002,7 +1007,7 @@ rules:
 #[test]
 fn the_chain_links_every_record_to_the_one_before() {
     let guard = guard(ALLOW);
-    let mut before: Option<Seen> = None;
+    let mut before: Option<SimulatedResult> = None;
     for seq in 0..3 {
         let seen = exchange(&guard, &chat_request(&says("hi")), hello());
         let chain = record(&seen)["chain"].clone();
@@ -1038,12 +1043,12 @@ fn require_identity_refuses_whoever_is_not_known() {
 }
 
 /// The outcome that must not depend on how bytes were cut.
-fn outcome(seen: &Seen) -> (Option<Vec<u8>>, Vec<u8>, Option<u16>, Value) {
+fn outcome(seen: &SimulatedResult) -> (Option<Vec<u8>>, Vec<u8>, Option<u16>, Value) {
     let mut record = record(seen);
     record["timing"] = Value::Null;
     record["chain"] = Value::Null;
     (
-        seen.upstream.as_ref().map(Half::body),
+        seen.upstream.as_ref().map(HttpMessage::body),
         seen.client.body(),
         seen.client.status(),
         record,
@@ -1082,8 +1087,8 @@ proptest! {
         let request = chat_request(&says(&text));
         let response = answer(calls(&["x", tool]), "tool_calls");
         let whole = outcome(&exchange(&guard(&policy), &request, response.clone()));
-        let cut_request = Half { chunks: cut(&request.body(), &cuts), trailers, ..request.clone() };
-        let cut_response = Half { chunks: cut(&response.body(), &cuts), trailers, ..response };
+        let cut_request = HttpMessage { chunks: cut(&request.body(), &cuts), trailers, ..request.clone() };
+        let cut_response = HttpMessage { chunks: cut(&response.body(), &cuts), trailers, ..response };
         let pieces = outcome(&exchange(&guard(&policy), &cut_request, cut_response));
         prop_assert_eq!(whole, pieces);
     }
@@ -1323,7 +1328,7 @@ rules:
 ",
         );
         let answers = |path: &str, question: Value, answer: Value| {
-            let request = Half::new(
+            let request = HttpMessage::new(
                 &[
                     (":method", "POST"),
                     (":path", path),
@@ -1333,7 +1338,7 @@ rules:
                 question.to_string().as_bytes(),
             );
             let headers = [(":status", "200"), ("content-type", "application/json")];
-            let response = Half::new(&headers, answer.to_string().as_bytes());
+            let response = HttpMessage::new(&headers, answer.to_string().as_bytes());
             client_json(&exchange(&policy, &request, response))
         };
         let anthropic = |between: Value| {

@@ -1,8 +1,8 @@
 use super::*;
 
 /// A request to Azure, with one more header.
-fn asked(path: &str, header: (&str, &str), body: &Value) -> Half {
-    Half::new(
+fn asked(path: &str, header: (&str, &str), body: &Value) -> HttpMessage {
+    HttpMessage::new(
         &[
             (":method", "POST"),
             (":path", path),
@@ -128,17 +128,17 @@ fn a_router_may_ask_any_model() {
 }
 
 /// What a provider's host is asked at a path with a body.
-fn posted(host: &str, path: &str, media: &str, body: &str) -> Half {
+fn posted(host: &str, path: &str, media: &str, body: &str) -> HttpMessage {
     let headers = [
         (":method", "POST"),
         (":path", path),
         (":authority", host),
         ("content-type", media),
     ];
-    Half::new(&headers, body.as_bytes())
+    HttpMessage::new(&headers, body.as_bytes())
 }
 
-fn decided(guard: &Rc<Guard>, request: &Half) -> Value {
+fn decided(guard: &Rc<Guard>, request: &HttpMessage) -> Value {
     record(&exchange(guard, request, hello()))["decision"].clone()
 }
 

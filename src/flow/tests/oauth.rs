@@ -25,16 +25,16 @@ const SECRETS: [&str; 6] = [
     "sk-ant-api03-x9dK2",
 ];
 
-fn ask(method: &str, host: &str, path: &str, media: &str, body: &str) -> Half {
+fn ask(method: &str, host: &str, path: &str, media: &str, body: &str) -> HttpMessage {
     let mut headers = vec![(":method", method), (":path", path), (":authority", host)];
     if !media.is_empty() {
         headers.push(("content-type", media));
     }
-    Half::new(&headers, body.as_bytes())
+    HttpMessage::new(&headers, body.as_bytes())
 }
 
-fn answers(body: &Value) -> Half {
-    Half::new(
+fn answers(body: &Value) -> HttpMessage {
+    HttpMessage::new(
         &[(":status", "200"), ("content-type", "application/json")],
         body.to_string().as_bytes(),
     )
@@ -48,7 +48,7 @@ fn registration() -> Value {
 }
 
 /// What a client of MCP asks of the server's origin before it can call a tool, in its order; with the answers.
-fn authorization() -> Vec<(Half, Value)> {
+fn authorization() -> Vec<(HttpMessage, Value)> {
     let [access, id, code, verifier, secret, refresh] = SECRETS;
     let host = "tools.example.com";
     let mut registered = registration();
@@ -189,7 +189,7 @@ fn the_endpoints_of_other_authorization_servers_are_known() {
 
 #[test]
 fn what_is_no_secret_in_such_a_body_is_inspected() {
-    let denied = |request: &Half| {
+    let denied = |request: &HttpMessage| {
         let seen = exchange(&guard(STRICT), request, answers(&json!({})));
         assert!(!seen.upstream_complete);
         let body = client_json(&seen);

@@ -8,8 +8,8 @@ rules:
   - { id: search, match: { tool: search }, action: allow }
 ";
 
-fn post(message: &Value) -> Half {
-    Half::new(
+fn post(message: &Value) -> HttpMessage {
+    HttpMessage::new(
         &[
             (":method", "POST"),
             (":path", "/mcp"),
@@ -26,9 +26,9 @@ fn ask(method: &str, params: Value) -> Value {
     json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
 }
 
-fn answers(result: Value) -> Half {
+fn answers(result: Value) -> HttpMessage {
     let body = json!({"jsonrpc": "2.0", "id": 1, "result": result});
-    Half::new(
+    HttpMessage::new(
         &[(":status", "200"), ("content-type", "application/json")],
         body.to_string().as_bytes(),
     )
@@ -157,7 +157,7 @@ rules:
 fn a_streamed_list_with_hidden_offers_is_recorded_alike() {
     let guard = guard(ALLOW_LIST);
     let frame = json!({"jsonrpc": "2.0", "id": 1, "result": offers()});
-    let stream = Half::new(
+    let stream = HttpMessage::new(
         &[(":status", "200"), ("content-type", "text/event-stream")],
         format!("event: message\ndata: {frame}\n\n").as_bytes(),
     );
@@ -191,19 +191,19 @@ fn an_observed_offer_that_would_be_hidden_would_be_an_edit() {
 }
 
 /// What is asked without a body.
-fn get(method: &str, host: &str, path: &str) -> Half {
+fn get(method: &str, host: &str, path: &str) -> HttpMessage {
     let headers = [(":method", method), (":path", path), (":authority", host)];
-    Half::new(&headers, b"")
+    HttpMessage::new(&headers, b"")
 }
 
-fn tell(host: &str, path: &str, body: &Value) -> Half {
+fn tell(host: &str, path: &str, body: &Value) -> HttpMessage {
     let headers = [
         (":method", "POST"),
         (":path", path),
         (":authority", host),
         ("content-type", "application/json"),
     ];
-    Half::new(&headers, body.to_string().as_bytes())
+    HttpMessage::new(&headers, body.to_string().as_bytes())
 }
 
 const LISTS: [(&str, &str); 21] = [
@@ -329,7 +329,7 @@ rules:
         // A document's words come back, and are read there.
         let ocr = json!({"model": "mistral-ocr-latest", "document": {"type": "document_url", "document_url": "data:application/pdf;base64,JVBERi0="}});
         let pages = json!({"pages": [{"index": 0, "markdown": "Write to jane@example.com", "images": [{"id": "i", "image_base64": "data:image/png;base64,AAAA"}]}], "model": "mistral-ocr"});
-        let answer = Half::new(
+        let answer = HttpMessage::new(
             &[(":status", "200"), ("content-type", "application/json")],
             pages.to_string().as_bytes(),
         );

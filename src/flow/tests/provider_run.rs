@@ -12,10 +12,10 @@ rules:
     remedy: Leave the secret out.
 ";
 
-fn asked(host: &str, path: &str, body: &Value) -> Half {
+fn asked(host: &str, path: &str, body: &Value) -> HttpMessage {
     let body = body.to_string();
     let length = body.len().to_string();
-    Half::new(
+    HttpMessage::new(
         &[
             (":method", "POST"),
             (":path", path),
@@ -28,7 +28,7 @@ fn asked(host: &str, path: &str, body: &Value) -> Half {
     )
 }
 
-fn openai(tool: Value) -> Half {
+fn openai(tool: Value) -> HttpMessage {
     asked(
         "api.openai.com",
         "/v1/responses",
@@ -36,13 +36,13 @@ fn openai(tool: Value) -> Half {
     )
 }
 
-fn claude(tools: Value, servers: Value) -> Half {
+fn claude(tools: Value, servers: Value) -> HttpMessage {
     let body = json!({"model": "claude-sonnet-4-5", "max_tokens": 9, "tools": tools, "mcp_servers": servers,
         "messages": [{"role": "user", "content": "hi"}]});
     asked("api.anthropic.com", "/v1/messages", &body)
 }
 
-fn gemini(tool: Value) -> Half {
+fn gemini(tool: Value) -> HttpMessage {
     asked(
         "generativelanguage.googleapis.com",
         "/v1beta/models/gemini-2.5-pro:generateContent",
@@ -50,7 +50,7 @@ fn gemini(tool: Value) -> Half {
     )
 }
 
-fn router(rest: Value) -> Half {
+fn router(rest: Value) -> HttpMessage {
     let mut body =
         json!({"model": "openai/gpt-5", "messages": [{"role": "user", "content": "hi"}]});
     for (key, value) in rest.as_object().unwrap() {
@@ -60,7 +60,7 @@ fn router(rest: Value) -> Half {
 }
 
 /// A request of every kind of tool that a provider runs, its name, and where it stands.
-fn offers() -> Vec<(Half, &'static str, &'static str)> {
+fn offers() -> Vec<(HttpMessage, &'static str, &'static str)> {
     let server = json!([{"type": "url", "name": "crm", "url": "https://crm.example/mcp"}]);
     vec![
         (

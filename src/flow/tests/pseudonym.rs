@@ -15,11 +15,15 @@ rules:
 const MAIL: &str = "ann.lee@contoso.com";
 
 /// What the model was told, and what the client was: the model answers with what `say` makes of what it was told.
-fn told(policy: &str, text: &str, say: impl Fn(&str) -> Half) -> (String, Seen) {
+fn told(policy: &str, text: &str, say: impl Fn(&str) -> HttpMessage) -> (String, SimulatedResult) {
     told_by(policy, &chat_request(&says(text)), say)
 }
 
-fn told_by(policy: &str, request: &Half, say: impl Fn(&str) -> Half) -> (String, Seen) {
+fn told_by(
+    policy: &str,
+    request: &HttpMessage,
+    say: impl Fn(&str) -> HttpMessage,
+) -> (String, SimulatedResult) {
     let heard = RefCell::new(String::new());
     let seen = run(
         &guard(policy),
@@ -36,11 +40,11 @@ fn told_by(policy: &str, request: &Half, say: impl Fn(&str) -> Half) -> (String,
     (heard.into_inner(), seen)
 }
 
-fn said(text: &str) -> Half {
+fn said(text: &str) -> HttpMessage {
     answer(json!({"role": "assistant", "content": text}), "stop")
 }
 
-fn calls(tool: &str, arguments: &Value) -> Half {
+fn calls(tool: &str, arguments: &Value) -> HttpMessage {
     let call = json!({"id": "call_1", "type": "function",
                       "function": {"name": tool, "arguments": arguments.to_string()}});
     answer(
@@ -50,7 +54,7 @@ fn calls(tool: &str, arguments: &Value) -> Half {
 }
 
 /// A text streamed in pieces of so many characters.
-fn streamed(text: &str, size: usize) -> Half {
+fn streamed(text: &str, size: usize) -> HttpMessage {
     let letters: Vec<char> = text.chars().collect();
     let mut body = String::new();
     for part in letters.chunks(size) {
@@ -62,13 +66,13 @@ fn streamed(text: &str, size: usize) -> Half {
     let end = json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m",
                      "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]});
     body.push_str(&format!("data: {end}\n\ndata: [DONE]\n\n"));
-    Half::new(
+    HttpMessage::new(
         &[(":status", "200"), ("content-type", "text/event-stream")],
         body.as_bytes(),
     )
 }
 
-fn joined(seen: &Seen) -> String {
+fn joined(seen: &SimulatedResult) -> String {
     String::from_utf8(seen.client.body())
         .unwrap()
         .split("\n\n")
@@ -181,7 +185,7 @@ fn streamed_arguments_are_turned_back_for_those_tools_too() {
             .iter()
             .map(|frame| format!("data: {frame}\n\n"))
             .collect();
-        Half::new(
+        HttpMessage::new(
             &[(":status", "200"), ("content-type", "text/event-stream")],
             format!("{body}data: [DONE]\n\n").as_bytes(),
         )
@@ -258,7 +262,7 @@ fn where_the_provider_keeps_what_is_said_it_is_a_label() {
         }
         let body = body.to_string();
         let length = body.len().to_string();
-        Half::new(
+        HttpMessage::new(
             &[
                 (":method", "POST"),
                 (":path", "/v1/responses"),
@@ -279,7 +283,7 @@ fn where_the_provider_keeps_what_is_said_it_is_a_label() {
 }
 
 /// A request of the Responses API with the address in it.
-fn responses(extra: Value) -> Half {
+fn responses(extra: Value) -> HttpMessage {
     let mut body = json!({"model": "gpt-4o", "input": format!("mail {MAIL}")});
     for (name, value) in extra.as_object().unwrap() {
         body[name] = value.clone();
@@ -293,7 +297,7 @@ fn with(option: &str) -> String {
 
 #[test]
 fn a_label_in_a_pseudonym_s_place_is_on_record() {
-    let form = |request: &Half| {
+    let form = |request: &HttpMessage| {
         let seen = exchange(&guard(POLICY), request, hello());
         record(&seen)["rules"][0]["form"].clone()
     };
@@ -329,7 +333,7 @@ fn where_a_pseudonym_is_required_what_would_be_a_label_is_denied() {
 fn a_provider_that_would_keep_the_conversation_can_be_asked_not_to() {
     for option in ["store: false", "store: false, require: pseudonym"] {
         let guard = guard(&with(option));
-        let left = |request: &Half| {
+        let left = |request: &HttpMessage| {
             let heard = RefCell::new(Vec::new());
             let seen = run(
                 &guard,
@@ -407,10 +411,10 @@ rules:
 }
 
 /// A request in which the address stands, to some provider.
-fn asks(path: &str, host: &str, body: &Value) -> Half {
+fn asks(path: &str, host: &str, body: &Value) -> HttpMessage {
     let body = body.to_string();
     let length = body.len().to_string();
-    Half::new(
+    HttpMessage::new(
         &[
             (":method", "POST"),
             (":path", path),
@@ -423,7 +427,7 @@ fn asks(path: &str, host: &str, body: &Value) -> Half {
 }
 
 /// What the client gets where the answer is made of the stand-in that the model was told.
-fn got(request: &Half, say: impl Fn(&str) -> Half) -> (String, String) {
+fn got(request: &HttpMessage, say: impl Fn(&str) -> HttpMessage) -> (String, String) {
     let heard = RefCell::new(String::new());
     let seen = run(
         &guard(POLICY),
@@ -444,20 +448,20 @@ fn got(request: &Half, say: impl Fn(&str) -> Half) -> (String, String) {
     )
 }
 
-fn events(list: &[Value]) -> Half {
+fn events(list: &[Value]) -> HttpMessage {
     let named = |event: &Value| match event["type"].as_str() {
         Some(name) => format!("event: {name}\ndata: {event}\n\n"),
         None => format!("data: {event}\n\n"),
     };
     let body: String = list.iter().map(named).collect();
-    Half::new(
+    HttpMessage::new(
         &[(":status", "200"), ("content-type", "text/event-stream")],
         body.as_bytes(),
     )
 }
 
-fn whole(body: &Value) -> Half {
-    Half::new(
+fn whole(body: &Value) -> HttpMessage {
+    HttpMessage::new(
         &[(":status", "200"), ("content-type", "application/json")],
         body.to_string().as_bytes(),
     )

@@ -37,9 +37,9 @@ fn call(index: u32, id: &str, name: &str, arguments: &str) -> Value {
 }
 
 /// A streamed answer, cut into chunks at these places.
-pub(super) fn streamed(body: &[u8], cuts: &[usize]) -> Half {
+pub(super) fn streamed(body: &[u8], cuts: &[usize]) -> HttpMessage {
     let headers = [(":status", "200"), ("content-type", "text/event-stream")];
-    let mut half = Half::new(&headers, b"");
+    let mut half = HttpMessage::new(&headers, b"");
     let mut ends: Vec<usize> = cuts.iter().map(|cut| cut % (body.len() + 1)).collect();
     ends.push(body.len());
     ends.sort_unstable();
@@ -53,12 +53,12 @@ pub(super) fn streamed(body: &[u8], cuts: &[usize]) -> Half {
     half
 }
 
-fn ask(guard: &Rc<Guard>, body: &[u8], cuts: &[usize]) -> Seen {
+fn ask(guard: &Rc<Guard>, body: &[u8], cuts: &[usize]) -> SimulatedResult {
     exchange(guard, &chat_request(&says("hi")), streamed(body, cuts))
 }
 
 /// The frames that the client sees: JSON, or the mark at the end.
-fn frames(seen: &Seen) -> Vec<Value> {
+fn frames(seen: &SimulatedResult) -> Vec<Value> {
     String::from_utf8(seen.client.body())
         .unwrap()
         .split("\n\n")
@@ -224,7 +224,7 @@ fn text_leaves_as_soon_as_nothing_can_match_it_any_more() {
     assert!(behind <= 64, "{behind} characters behind");
 }
 
-fn behind(flow: &mut Flow, response: &Half) -> usize {
+fn behind(flow: &mut Flow, response: &HttpMessage) -> usize {
     let text = |event: &str| {
         let frame: Value = serde_json::from_str(event.strip_prefix("data: ")?).ok()?;
         let content = frame["choices"][0]["delta"]["content"].as_str()?;
@@ -238,8 +238,8 @@ fn behind(flow: &mut Flow, response: &Half) -> usize {
 /// event.
 pub(super) fn most_behind(
     flow: &mut Flow,
-    request: &Half,
-    response: &Half,
+    request: &HttpMessage,
+    response: &HttpMessage,
     characters: &dyn Fn(&str) -> Option<usize>,
 ) -> usize {
     let _ = sends_head(flow, request);
@@ -499,14 +499,14 @@ fn without_rules_about_answers_only_usage_and_calls_are_noted() {
 mod faults {
     use super::*;
 
-    fn refused(body: &[u8]) -> (Answer, Value) {
+    fn denied(body: &[u8]) -> (Answer, Value) {
         let guard = guard(LOOKS);
         let seen = ask(&guard, body, &[]);
         (answer_of(&frames(&seen), 0), record(&seen))
     }
 
     fn is_broken(body: &[u8]) -> Answer {
-        let (answer, record) = refused(body);
+        let (answer, record) = denied(body);
         assert!(answer.error.is_some(), "{answer:?}");
         assert_eq!(record["code"], "AG2014", "{record}");
         assert_eq!(record["decision"], "deny");
@@ -1011,7 +1011,7 @@ proptest! {
             String::from_utf8(at_once.client.body()),
             String::from_utf8(in_pieces.client.body())
         );
-        let stripped = |seen: &Seen| {
+        let stripped = |seen: &SimulatedResult| {
             let mut record = record(seen);
             for key in ["ts", "chain", "timing", "request_id"] {
                 record.as_object_mut().unwrap().remove(key);
@@ -1022,7 +1022,7 @@ proptest! {
         // The released text is the redacted whole, or its beginning where the stream was refused.
         let frames = frames(&at_once);
         let answers = [answer_of(&frames, 0), answer_of(&frames, 1)];
-        let is_refused = answers.iter().any(|seen| !seen.refusal.is_empty() || seen.error.is_some());
+        let is_denied = answers.iter().any(|seen| !seen.refusal.is_empty() || seen.error.is_some());
         for (seen, whole) in answers.iter().zip(&whole) {
             let message = json!({"role": "assistant", "content": whole});
             let reference = exchange(&guard, &chat_request(&says("hi")), answer(message, "stop"));
@@ -1031,9 +1031,9 @@ proptest! {
                 .iter()
                 .fold(seen.text.clone(), |text, told| text.replace(told, ""));
             match reference["choices"][0]["message"]["content"].as_str() {
-                Some(redacted) if is_refused => prop_assert!(redacted.starts_with(&released)),
+                Some(redacted) if is_denied => prop_assert!(redacted.starts_with(&released)),
                 Some(redacted) => prop_assert_eq!(released, redacted),
-                None => prop_assert!(is_refused),
+                None => prop_assert!(is_denied),
             }
         }
     }

@@ -4,8 +4,8 @@ use super::stream::LOOKS;
 use super::stream::streamed;
 use super::*;
 
-fn request_to(path: &str, body: &Value) -> Half {
-    Half::new(
+fn request_to(path: &str, body: &Value) -> HttpMessage {
+    HttpMessage::new(
         &[
             (":method", "POST"),
             (":path", path),
@@ -18,14 +18,14 @@ fn request_to(path: &str, body: &Value) -> Half {
     )
 }
 
-fn request() -> Half {
+fn request() -> HttpMessage {
     request_to(
         "/v1/messages",
         &json!({"model": "claude-x", "max_tokens": 9, "stream": true, "messages": [{"role": "user", "content": "hi"}]}),
     )
 }
 
-fn ask(guard: &Rc<Guard>, body: &[u8], cuts: &[usize]) -> Seen {
+fn ask(guard: &Rc<Guard>, body: &[u8], cuts: &[usize]) -> SimulatedResult {
     exchange(guard, &request(), streamed(body, cuts))
 }
 
@@ -189,7 +189,7 @@ fn put_together(body: &[u8]) -> Message {
     message
 }
 
-fn answer_of(seen: &Seen) -> Message {
+fn answer_of(seen: &SimulatedResult) -> Message {
     put_together(&seen.client.body())
 }
 
@@ -712,7 +712,7 @@ mod faults {
 mod completions {
     use super::*;
 
-    fn asked() -> Half {
+    fn asked() -> HttpMessage {
         request_to(
             "/v1/complete",
             &json!({"model": "claude-2.1", "prompt": "\n\nHuman: hi\n\nAssistant:", "max_tokens_to_sample": 9, "stream": true}),
@@ -724,7 +724,7 @@ mod completions {
             "stop": null, "log_id": "compl_1"})
     }
 
-    fn texts(seen: &Seen) -> Vec<Value> {
+    fn texts(seen: &SimulatedResult) -> Vec<Value> {
         String::from_utf8(seen.client.body())
             .unwrap()
             .split_terminator("\n\n")
@@ -828,7 +828,7 @@ proptest! {
             let whole = json!({"id": "m", "type": "message", "role": "assistant", "model": "x", "stop_reason": "end_turn",
                 "content": [{"type": "text", "text": words}], "usage": {"input_tokens": 1, "output_tokens": 1}});
             let headers = [(":status", "200"), ("content-type", "application/json")];
-            let reference = exchange(&guard, &request(), Half::new(&headers, whole.to_string().as_bytes()));
+            let reference = exchange(&guard, &request(), HttpMessage::new(&headers, whole.to_string().as_bytes()));
             let reference: Value = serde_json::from_slice(&reference.client.body()).unwrap();
             let said: String = blocks.iter().map(|block| block["text"].as_str().unwrap()).collect();
             prop_assert_eq!(said, reference["content"][0]["text"].as_str().unwrap());

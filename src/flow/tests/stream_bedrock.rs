@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 
 const NOVA: &str = "us.amazon.nova-lite-v1%3A0";
 
-fn request(model: &str, verb: &str) -> Half {
+fn request(model: &str, verb: &str) -> HttpMessage {
     let path = format!("/model/{model}/{verb}");
     let body = match verb {
         "converse-stream" => json!({"messages": [{"role": "user", "content": [{"text": "hi"}]}]}),
@@ -21,7 +21,7 @@ fn request(model: &str, verb: &str) -> Half {
         }
         _ => json!({"prompt": "hi"}),
     };
-    Half::new(
+    HttpMessage::new(
         &[
             (":method", "POST"),
             (":path", &path),
@@ -55,7 +55,7 @@ fn events_of(body: &[u8]) -> Events {
     events
 }
 
-fn ask_at(guard: &Rc<Guard>, asked: &Half, body: &[u8], cuts: &[usize]) -> Seen {
+fn ask_at(guard: &Rc<Guard>, asked: &HttpMessage, body: &[u8], cuts: &[usize]) -> SimulatedResult {
     let mut response = streamed(body, cuts);
     response.headers[1].1 = b"application/vnd.amazon.eventstream".to_vec();
     exchange(guard, asked, response)
@@ -64,7 +64,7 @@ fn ask_at(guard: &Rc<Guard>, asked: &Half, body: &[u8], cuts: &[usize]) -> Seen 
 mod converse {
     use super::*;
 
-    fn ask(guard: &Rc<Guard>, body: &[u8], cuts: &[usize]) -> Seen {
+    fn ask(guard: &Rc<Guard>, body: &[u8], cuts: &[usize]) -> SimulatedResult {
         ask_at(guard, &request(NOVA, "converse-stream"), body, cuts)
     }
 
@@ -163,7 +163,7 @@ mod converse {
         answer
     }
 
-    fn answer_of(seen: &Seen) -> Answer {
+    fn answer_of(seen: &SimulatedResult) -> Answer {
         put_together(&events_of(&seen.client.body()))
     }
 
@@ -475,13 +475,13 @@ mod invoke {
         events.iter().flat_map(chunk).collect()
     }
 
-    fn ask(model: &str, events: &[Value]) -> Seen {
+    fn ask(model: &str, events: &[Value]) -> SimulatedResult {
         let asked = request(model, "invoke-with-response-stream");
         ask_at(&guard(LOOKS), &asked, &chunks(events), &[90, 91, 500])
     }
 
     /// The events inside the chunks.
-    fn inner(seen: &Seen) -> Vec<Value> {
+    fn inner(seen: &SimulatedResult) -> Vec<Value> {
         let events = events_of(&seen.client.body());
         events
             .into_iter()

@@ -3,8 +3,8 @@
 use super::stream::LOOKS;
 use super::*;
 
-fn asks(path: &str, body: Value) -> Half {
-    Half::new(
+fn asks(path: &str, body: Value) -> HttpMessage {
+    HttpMessage::new(
         &[
             (":method", "POST"),
             (":path", path),
@@ -16,13 +16,13 @@ fn asks(path: &str, body: Value) -> Half {
     )
 }
 
-fn answered(body: &[u8], media: &str, size: usize) -> Half {
-    let mut half = Half::new(&[(":status", "200"), ("content-type", media)], b"");
+fn answered(body: &[u8], media: &str, size: usize) -> HttpMessage {
+    let mut half = HttpMessage::new(&[(":status", "200"), ("content-type", media)], b"");
     half.chunks = body.chunks(size.max(1)).map(<[u8]>::to_vec).collect();
     half
 }
 
-fn ask(guard: &Rc<Guard>, request: &Half, media: &str, body: &[u8]) -> Seen {
+fn ask(guard: &Rc<Guard>, request: &HttpMessage, media: &str, body: &[u8]) -> SimulatedResult {
     let at_once = exchange(guard, request, answered(body, media, body.len()));
     let in_pieces = exchange(guard, request, answered(body, media, 7));
     assert_eq!(
@@ -103,7 +103,7 @@ mod v2 {
         events
     }
 
-    fn ask(guard: &Rc<Guard>, body: &[u8]) -> Seen {
+    fn ask(guard: &Rc<Guard>, body: &[u8]) -> SimulatedResult {
         let request = asks(
             "/v2/chat",
             json!({"model": "command-a", "stream": true, "messages": [{"role": "user", "content": "hi"}]}),
@@ -111,7 +111,7 @@ mod v2 {
         super::ask(guard, &request, "text/event-stream", body)
     }
 
-    fn events(seen: &Seen) -> Vec<Value> {
+    fn events(seen: &SimulatedResult) -> Vec<Value> {
         let body = String::from_utf8(seen.client.body()).unwrap();
         let events = body.split("\n\n").filter(|event| !event.is_empty());
         events
@@ -396,7 +396,7 @@ mod v1 {
         of("stream-start", json!({"generation_id": "g"}))
     }
 
-    fn ask(guard: &Rc<Guard>, events: &[Value]) -> Seen {
+    fn ask(guard: &Rc<Guard>, events: &[Value]) -> SimulatedResult {
         let request = asks(
             "/v1/chat",
             json!({"model": "command-r", "stream": true, "message": "hi"}),
@@ -404,7 +404,7 @@ mod v1 {
         super::ask(guard, &request, "application/stream+json", &lines(events))
     }
 
-    fn events(seen: &Seen) -> Vec<Value> {
+    fn events(seen: &SimulatedResult) -> Vec<Value> {
         let body = String::from_utf8(seen.client.body()).unwrap();
         body.lines()
             .map(|line| serde_json::from_str(line).unwrap())

@@ -31,7 +31,7 @@ fn sse(events: &[Value]) -> Vec<u8> {
     out.into_bytes()
 }
 
-fn ask(guard: &Rc<Guard>, body: &[u8]) -> Seen {
+fn ask(guard: &Rc<Guard>, body: &[u8]) -> SimulatedResult {
     let question = json!({"model": "mistral-medium", "inputs": "hi", "stream": true});
     let place = ("api.mistral.ai", "/v1/conversations");
     asks_for_stream(guard, place, &question, body)
@@ -59,7 +59,7 @@ fn done() -> Value {
         "connector_tokens": null}})
 }
 
-fn told(seen: &Seen) -> Vec<Value> {
+fn told(seen: &SimulatedResult) -> Vec<Value> {
     let body = String::from_utf8(seen.client.body()).unwrap();
     body.split("\n\n")
         .filter_map(|event| event.split_once("data: "))

@@ -7,8 +7,8 @@ use super::*;
 const AS_EVENTS: &str = "/v1beta/models/gemini-x:streamGenerateContent?alt=sse";
 const AS_ARRAY: &str = "/v1beta/models/gemini-x:streamGenerateContent";
 
-fn request(path: &str) -> Half {
-    Half::new(
+fn request(path: &str) -> HttpMessage {
+    HttpMessage::new(
         &[
             (":method", "POST"),
             (":path", path),
@@ -59,17 +59,17 @@ fn array(frames: &[Value]) -> Vec<u8> {
     format!("[{}\n]\n", elements.join("\n,\r\n")).into_bytes()
 }
 
-fn ask(guard: &Rc<Guard>, frames: &[Value], cuts: &[usize]) -> Seen {
+fn ask(guard: &Rc<Guard>, frames: &[Value], cuts: &[usize]) -> SimulatedResult {
     exchange(guard, &request(AS_EVENTS), streamed(&sse(frames), cuts))
 }
 
-fn ask_for_array(guard: &Rc<Guard>, body: &[u8], cuts: &[usize]) -> Seen {
+fn ask_for_array(guard: &Rc<Guard>, body: &[u8], cuts: &[usize]) -> SimulatedResult {
     let mut response = streamed(body, cuts);
     response.headers[1].1 = b"application/json; charset=UTF-8".to_vec();
     exchange(guard, &request(AS_ARRAY), response)
 }
 
-fn frames_of(seen: &Seen) -> Vec<Value> {
+fn frames_of(seen: &SimulatedResult) -> Vec<Value> {
     String::from_utf8(seen.client.body())
         .unwrap()
         .replace("\r\n", "\n")
@@ -501,7 +501,7 @@ fn an_array_that_breaks_off_is_an_error() {
 mod interactions {
     use super::*;
 
-    fn asked() -> Half {
+    fn asked() -> HttpMessage {
         let mut asked = request("/v1beta/interactions");
         let body = json!({"model": "gemini-x", "input": "hi", "stream": true});
         asked.chunks = vec![body.to_string().into_bytes()];
@@ -560,11 +560,11 @@ mod interactions {
         events
     }
 
-    fn ask(events: &[Value], cuts: &[usize]) -> Seen {
+    fn ask(events: &[Value], cuts: &[usize]) -> SimulatedResult {
         exchange(&guard(LOOKS), &asked(), streamed(&sse(events), cuts))
     }
 
-    fn events_of(seen: &Seen) -> Vec<Value> {
+    fn events_of(seen: &SimulatedResult) -> Vec<Value> {
         let body = String::from_utf8(seen.client.body()).unwrap();
         let body = body
             .strip_suffix("event: done\ndata: [DONE]\n\n")

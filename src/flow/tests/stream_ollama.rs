@@ -3,8 +3,8 @@
 use super::stream::LOOKS;
 use super::*;
 
-fn asks(path: &str, body: Value) -> Half {
-    Half::new(
+fn asks(path: &str, body: Value) -> HttpMessage {
+    HttpMessage::new(
         &[
             (":method", "POST"),
             (":path", path),
@@ -16,14 +16,14 @@ fn asks(path: &str, body: Value) -> Half {
     )
 }
 
-fn chat() -> Half {
+fn chat() -> HttpMessage {
     asks(
         "/api/chat",
         json!({"model": "qwen3", "messages": [{"role": "user", "content": "hi"}]}),
     )
 }
 
-fn generate() -> Half {
+fn generate() -> HttpMessage {
     asks("/api/generate", json!({"model": "qwen3", "prompt": "hi"}))
 }
 
@@ -32,14 +32,14 @@ fn lines(lines: &[Value]) -> Vec<u8> {
     lines.into_bytes()
 }
 
-fn answered(body: &[u8], size: usize) -> Half {
+fn answered(body: &[u8], size: usize) -> HttpMessage {
     let headers = [(":status", "200"), ("content-type", "application/x-ndjson")];
-    let mut half = Half::new(&headers, b"");
+    let mut half = HttpMessage::new(&headers, b"");
     half.chunks = body.chunks(size.max(1)).map(<[u8]>::to_vec).collect();
     half
 }
 
-fn ask(guard: &Rc<Guard>, request: &Half, body: &[u8]) -> Seen {
+fn ask(guard: &Rc<Guard>, request: &HttpMessage, body: &[u8]) -> SimulatedResult {
     let at_once = exchange(guard, request, answered(body, body.len()));
     let in_pieces = exchange(guard, request, answered(body, 7));
     assert_eq!(
@@ -49,7 +49,7 @@ fn ask(guard: &Rc<Guard>, request: &Half, body: &[u8]) -> Seen {
     at_once
 }
 
-fn seen_lines(seen: &Seen) -> Vec<Value> {
+fn seen_lines(seen: &SimulatedResult) -> Vec<Value> {
     String::from_utf8(seen.client.body())
         .unwrap()
         .lines()

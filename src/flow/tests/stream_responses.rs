@@ -3,12 +3,12 @@
 use super::stream::{most_behind, streamed};
 use super::*;
 
-fn request() -> Half {
+fn request() -> HttpMessage {
     asks(json!({"model": "gpt-5", "stream": true, "input": "hi"}))
 }
 
-fn asks(body: Value) -> Half {
-    Half::new(
+fn asks(body: Value) -> HttpMessage {
+    HttpMessage::new(
         &[
             (":method", "POST"),
             (":path", "/v1/responses"),
@@ -20,7 +20,7 @@ fn asks(body: Value) -> Half {
     )
 }
 
-fn ask(guard: &Rc<Guard>, body: &[u8], cuts: &[usize]) -> Seen {
+fn ask(guard: &Rc<Guard>, body: &[u8], cuts: &[usize]) -> SimulatedResult {
     exchange(guard, &request(), streamed(body, cuts))
 }
 
@@ -154,7 +154,7 @@ fn whole(parts: &[Vec<Value>], output: &[Value]) -> Vec<Value> {
     events
 }
 
-fn frames(seen: &Seen) -> Vec<Value> {
+fn frames(seen: &SimulatedResult) -> Vec<Value> {
     String::from_utf8(seen.client.body())
         .unwrap()
         .split("\n\n")
@@ -1238,19 +1238,19 @@ proptest! {
             String::from_utf8(in_pieces.client.body())
         );
         let answer = answer_of(&frames(&at_once));
-        let is_refused = answer.last["output"][0]["id"] == "msg_agentguard_r-1";
+        let is_denied = answer.last["output"][0]["id"] == "msg_agentguard_r-1";
         prop_assert!(answer.error.is_none());
         for (text, original) in answer.texts().iter().zip(&original) {
-            let Some(original) = original.as_ref().filter(|_| !is_refused) else { continue };
+            let Some(original) = original.as_ref().filter(|_| !is_denied) else { continue };
             let whole = json!({
                 "id": "r", "object": "response", "status": "completed", "model": "m", "output": [message(original)],
             });
             let headers = [(":status", "200"), ("content-type", "application/json")];
-            let reference = exchange(&guard, &request(), Half::new(&headers, whole.to_string().as_bytes()));
+            let reference = exchange(&guard, &request(), HttpMessage::new(&headers, whole.to_string().as_bytes()));
             let reference = client_json(&reference);
             prop_assert_eq!(&reference["output"][0]["content"][0]["text"], text);
         }
-        if !is_refused {
+        if !is_denied {
             prop_assert_eq!(answer.last["output"].as_array().unwrap().len(), items.len());
         }
     }

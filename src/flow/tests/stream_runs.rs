@@ -23,13 +23,13 @@ fn sse(events: &[(&str, Value)]) -> Vec<u8> {
     out.into_bytes()
 }
 
-fn ask(guard: &Rc<Guard>, body: &[u8]) -> Seen {
+fn ask(guard: &Rc<Guard>, body: &[u8]) -> SimulatedResult {
     let question = json!({"assistant_id": "asst_1", "stream": true});
     let place = ("api.openai.com", "/v1/threads/thread_1/runs");
     asks_for_stream(guard, place, &question, body)
 }
 
-fn events(seen: &Seen) -> Vec<Value> {
+fn events(seen: &SimulatedResult) -> Vec<Value> {
     let body = String::from_utf8(seen.client.body()).unwrap();
     body.split("\n\n")
         .filter_map(|event| event.split_once("data: "))
@@ -241,7 +241,7 @@ rules:
                 "code_interpreter": {"input": code, "outputs": [{"type": "logs", "logs": "1"}]}}]}})
     };
     let stored = |step: Value| {
-        let request = Half::new(
+        let request = HttpMessage::new(
             &[
                 (":method", "GET"),
                 (":path", "/v1/threads/thread_1/runs/run_1/steps"),
@@ -251,7 +251,7 @@ rules:
         );
         let list = json!({"object": "list", "data": [step], "has_more": false});
         let headers = [(":status", "200"), ("content-type", "application/json")];
-        let answer = Half::new(&headers, list.to_string().as_bytes());
+        let answer = HttpMessage::new(&headers, list.to_string().as_bytes());
         record(&exchange(&guard, &request, answer))
     };
     let streamed = |step: Value| record(&ask(&guard, &sse(&[("thread.run.step.completed", step)])));

@@ -15,8 +15,8 @@ rules:
     reason: Not that word.
 ";
 
-fn asks(path: &str, body: Value) -> Half {
-    Half::new(
+fn asks(path: &str, body: Value) -> HttpMessage {
+    HttpMessage::new(
         &[
             (":method", "POST"),
             (":path", path),
@@ -39,10 +39,10 @@ fn sse(events: &[Value], is_marked: bool) -> Vec<u8> {
     out.into_bytes()
 }
 
-fn ask(guard: &Rc<Guard>, request: &Half, body: &[u8]) -> Seen {
+fn ask(guard: &Rc<Guard>, request: &HttpMessage, body: &[u8]) -> SimulatedResult {
     let answered = |size: usize| {
         let headers = [(":status", "200"), ("content-type", "text/event-stream")];
-        let mut half = Half::new(&headers, b"");
+        let mut half = HttpMessage::new(&headers, b"");
         half.chunks = body.chunks(size).map(<[u8]>::to_vec).collect();
         exchange(guard, request, half)
     };
@@ -54,7 +54,7 @@ fn ask(guard: &Rc<Guard>, request: &Half, body: &[u8]) -> Seen {
     at_once
 }
 
-fn events(seen: &Seen) -> Vec<Value> {
+fn events(seen: &SimulatedResult) -> Vec<Value> {
     let body = String::from_utf8(seen.client.body()).unwrap();
     body.split("\n\n")
         .filter_map(|event| event.split_once("data: "))
@@ -66,7 +66,7 @@ fn events(seen: &Seen) -> Vec<Value> {
 mod completions {
     use super::*;
 
-    fn request() -> Half {
+    fn request() -> HttpMessage {
         asks(
             "/v1/completions",
             json!({"model": "davinci", "prompt": "hi", "stream": true, "n": 2}),
@@ -142,7 +142,7 @@ mod completions {
 mod servers {
     use super::*;
 
-    fn generate(path: &str) -> Half {
+    fn generate(path: &str) -> HttpMessage {
         asks(path, json!({"inputs": "hi", "stream": true}))
     }
 
@@ -349,7 +349,7 @@ rules:
 #[test]
 fn an_answer_that_is_fetched_later_streams_as_it_did() {
     let guard = guard(LOOKS);
-    let request = Half::new(
+    let request = HttpMessage::new(
         &[
             (":method", "GET"),
             (":path", "/v1/responses/resp_1?stream=true&starting_after=4"),

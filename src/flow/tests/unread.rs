@@ -10,7 +10,7 @@ rules:
 ";
 
 /// What the metrics say of rules.
-fn counted(guard: &Rc<Guard>, request: &Half) -> Vec<String> {
+fn counted(guard: &Rc<Guard>, request: &HttpMessage) -> Vec<String> {
     let mut flow = Flow::new(Rc::clone(guard));
     let step = sends_head(&mut flow, request);
     if step.action != Action::Continue && !matches!(step.action, Action::Reply(_)) || !flow.replied
@@ -99,7 +99,7 @@ rules:
 #[test]
 fn a_model_in_the_path_is_known_without_the_body() {
     let guard = guard(NO_PRO);
-    let request = Half::new(
+    let request = HttpMessage::new(
         &[
             (":method", "POST"),
             (":path", "/v1beta/models/gemini-2.5-pro:generateContent"),
@@ -165,7 +165,7 @@ rules:
     let whole = exchange(
         &guard,
         &chat_request(&says("hello")),
-        Half::new(
+        HttpMessage::new(
             &[(":status", "200"), ("content-type", "application/json")],
             b"{\"choices\":[{\"message\":",
         ),
@@ -174,7 +174,7 @@ rules:
     let streamed = exchange(
         &guard,
         &chat_request(&says("hello")),
-        Half::new(
+        HttpMessage::new(
             &headers,
             b"data: {\"choices\":[{\"delta\":\n\ndata: [DONE]\n\n",
         ),

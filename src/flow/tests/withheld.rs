@@ -10,8 +10,8 @@ rules:
 "#;
 
 /// What the client gets when a provider answers so.
-fn answers(guard: &Rc<Guard>, (path, question): (&str, &Value), answer: &Value) -> Seen {
-    let request = Half::new(
+fn answers(guard: &Rc<Guard>, (path, question): (&str, &Value), answer: &Value) -> SimulatedResult {
+    let request = HttpMessage::new(
         &[
             (":method", "POST"),
             (":path", path),
@@ -21,7 +21,7 @@ fn answers(guard: &Rc<Guard>, (path, question): (&str, &Value), answer: &Value) 
         ],
         question.to_string().as_bytes(),
     );
-    let response = Half::new(
+    let response = HttpMessage::new(
         &[(":status", "200"), ("content-type", "application/json")],
         answer.to_string().as_bytes(),
     );

@@ -51,7 +51,7 @@ fn hostile() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-fn ask(policy: &str, body: &[u8]) -> Seen {
+fn ask(policy: &str, body: &[u8]) -> SimulatedResult {
     run(&guard(policy), &chat_request(body), |_| hello(), NOW)
 }
 
@@ -148,7 +148,7 @@ fn stream_of(text: &str, each: usize) -> Vec<u8> {
     body
 }
 
-fn answered(policy: &str, body: &[u8], cuts: &[usize]) -> Seen {
+fn answered(policy: &str, body: &[u8], cuts: &[usize]) -> SimulatedResult {
     run(
         &guard(policy),
         &chat_request(&says("hi")),

@@ -7,11 +7,11 @@ rules:
   - { id: no-big-pay, match: { tool: pay }, when: { args.amount: { greater_than: 100 } }, action: deny, reason: Too much. }
 ";
 
-fn says_so(text: &str) -> Half {
+fn says_so(text: &str) -> HttpMessage {
     answer(json!({"role": "assistant", "content": text}), "stop")
 }
 
-fn streamed(text: &str, size: usize) -> Half {
+fn streamed(text: &str, size: usize) -> HttpMessage {
     let mut body = String::new();
     let chars: Vec<char> = text.chars().collect();
     for piece in chars.chunks(size) {
@@ -23,13 +23,13 @@ fn streamed(text: &str, size: usize) -> Half {
     let last = json!({"id": "c", "object": "chat.completion.chunk", "model": "m",
         "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]});
     body.push_str(&format!("data: {last}\n\ndata: [DONE]\n\n"));
-    Half::new(
+    HttpMessage::new(
         &[(":status", "200"), ("content-type", "text/event-stream")],
         body.as_bytes(),
     )
 }
 
-fn asks(stream: bool, tools: &[&str]) -> Half {
+fn asks(stream: bool, tools: &[&str]) -> HttpMessage {
     let tools: Vec<Value> = tools
         .iter()
         .map(|name| json!({"type": "function", "function": {"name": name, "parameters": {"type": "object"}}}))
@@ -230,7 +230,7 @@ fn servers_of_plain_completions_are_read_likewise() {
             json!({"model": "m", "response": text, "done": true}),
         ),
     ] {
-        let request = Half::new(
+        let request = HttpMessage::new(
             &[
                 (":method", "POST"),
                 (":path", path),
@@ -239,7 +239,7 @@ fn servers_of_plain_completions_are_read_likewise() {
             ],
             br#"{"model":"m","prompt":"pay","stream":false}"#,
         );
-        let answer = Half::new(
+        let answer = HttpMessage::new(
             &[(":status", "200"), ("content-type", "application/json")],
             body.to_string().as_bytes(),
         );
@@ -253,7 +253,7 @@ rules:
   - { id: unoffered, when: { unoffered: true }, action: deny, reason: Nobody offered it. }
 ";
 
-fn calls(tool: &str) -> Half {
+fn calls(tool: &str) -> HttpMessage {
     let call =
         json!({"id": "c1", "type": "function", "function": {"name": tool, "arguments": "{}"}});
     answer(
@@ -297,7 +297,7 @@ rules:
   - { id: offered, when: { unoffered: false }, action: allow }
 ";
     let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "pay", "arguments": {}}});
-    let mcp = Half::new(
+    let mcp = HttpMessage::new(
         &[
             (":method", "POST"),
             (":path", "/mcp"),
@@ -327,12 +327,12 @@ rules:
             (":authority", "api.openai.com"),
             ("content-type", "application/json"),
         ];
-        Half::new(&headers, body.to_string().as_bytes())
+        HttpMessage::new(&headers, body.to_string().as_bytes())
     };
     let answered = |tool: &str| {
         let body = json!({"id": "resp_2", "object": "response", "status": "completed", "model": "gpt-4o", "output": [
             {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": tool, "arguments": "{}", "status": "completed"}]});
-        Half::new(
+        HttpMessage::new(
             &[(":status", "200"), ("content-type", "application/json")],
             body.to_string().as_bytes(),
         )

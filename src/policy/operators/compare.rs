@@ -6,12 +6,12 @@ use crate::wire::json::Decimal;
 
 /// A range of numbers; each end with whether it belongs to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::policy) struct Order {
+pub(in crate::policy) struct Comparison {
     pub(in crate::policy) low: Option<(Decimal, bool)>,
     pub(in crate::policy) high: Option<(Decimal, bool)>,
 }
 
-impl Order {
+impl Comparison {
     /// JSON numbers, and strings that are a number after trimming and width folding (`"１０１"`). Everything else
     /// (`"1,000"`, `"$5"`, `true`) can't be compared.
     pub(in crate::policy) fn judge(&self, value: &Scalar<'_>) -> TestResult {
@@ -69,8 +69,8 @@ mod tests {
     use super::*;
     use crate::policy::value::Scalar;
 
-    fn more_than(limit: &str) -> Order {
-        Order {
+    fn more_than(limit: &str) -> Comparison {
+        Comparison {
             low: Some((Decimal::parse(limit).unwrap(), false)),
             high: None,
         }

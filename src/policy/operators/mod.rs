@@ -25,7 +25,7 @@ mod url;
 
 pub(super) use cidr::Networks;
 pub(super) use command::Commands;
-pub(super) use compare::{Order, number};
+pub(super) use compare::{Comparison, number};
 pub(super) use domain::Domains;
 pub(super) use equality::{Equality, Literal};
 pub(super) use measure::{address_count, character_count};

@@ -10,7 +10,7 @@ fn events(messages: &[Value]) -> Vec<u8> {
     lines.collect::<String>().into_bytes()
 }
 
-fn read(seen: &Seen) -> Vec<Value> {
+fn read(seen: &SimulatedResult) -> Vec<Value> {
     let text = String::from_utf8(seen.client.body()).unwrap();
     let lines = text.lines().filter_map(|line| line.strip_prefix("data:"));
     lines
@@ -28,7 +28,7 @@ fn state(state: &str, text: &str) -> Value {
         {"messageId": "n", "role": "ROLE_AGENT", "parts": [{"text": text}]}}}})
 }
 
-fn listens() -> Half {
+fn listens() -> HttpMessage {
     sent(
         "POST",
         "/message:stream",

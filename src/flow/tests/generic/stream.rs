@@ -16,11 +16,11 @@ fn with_text_at(path: &str) -> Rc<Guard> {
     guard(&format!("{policy}{RULES}"))
 }
 
-fn asked() -> Half {
+fn asked() -> HttpMessage {
     ticket(&json!({"ticket": {"title": "help"}}))
 }
 
-fn client(seen: &Seen) -> String {
+fn client(seen: &SimulatedResult) -> String {
     String::from_utf8(seen.client.body()).unwrap()
 }
 

@@ -16,7 +16,7 @@ fn events(messages: &[Value]) -> Vec<u8> {
 }
 
 /// What a client reads: id and message of each event that says something.
-fn read(seen: &Seen) -> Vec<(Option<u32>, Value)> {
+fn read(seen: &SimulatedResult) -> Vec<(Option<u32>, Value)> {
     let text = client_text(seen).replace("\r\n", "\n");
     let told = text.split("\n\n").filter(|event| !event.is_empty());
     told.filter_map(|event| {
@@ -34,11 +34,11 @@ fn read(seen: &Seen) -> Vec<(Option<u32>, Value)> {
     .collect()
 }
 
-fn messages(seen: &Seen) -> Vec<Value> {
+fn messages(seen: &SimulatedResult) -> Vec<Value> {
     read(seen).into_iter().map(|(_, message)| message).collect()
 }
 
-fn asks_for_stream() -> Half {
+fn asks_for_stream() -> HttpMessage {
     with_headers(
         &[
             (":method", "GET"),
@@ -121,10 +121,10 @@ fn a_refused_result_is_replaced_where_it_stands_and_others_are_redacted() {
         events.iter().map(|(id, _)| id.unwrap()).collect::<Vec<_>>(),
         [1, 2, 3]
     );
-    let refused = &events[0].1;
-    assert_eq!(refused["id"], 2);
-    assert_eq!(refused["result"]["content"][0]["text"], "Not this result.");
-    assert_eq!(refused["result"]["isError"], true);
+    let denied = &events[0].1;
+    assert_eq!(denied["id"], 2);
+    assert_eq!(denied["result"]["content"][0]["text"], "Not this result.");
+    assert_eq!(denied["result"]["isError"], true);
     assert_eq!(events[1].1, answered(1, "[CREDIT_CARD]"));
     assert_eq!(events[2].1["id"], 3);
     assert_eq!(events[2].1["error"]["code"], -32010);
@@ -384,7 +384,7 @@ proptest! {
         let at_once = exchange(&guard, &asked, streamed(&body, &[]));
         let in_pieces = exchange(&guard, &asked, streamed(&body, &cuts));
         prop_assert_eq!(client_text(&at_once), client_text(&in_pieces));
-        let stripped = |seen: &Seen| {
+        let stripped = |seen: &SimulatedResult| {
             let mut record = record(seen);
             for key in ["ts", "chain", "timing", "request_id"] {
                 record.as_object_mut().unwrap().remove(key);

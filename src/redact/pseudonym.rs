@@ -18,17 +18,17 @@ const TRIES: u8 = 16;
 
 /// The stand-ins of one exchange.
 #[derive(Debug, Default)]
-pub struct StandIns {
+pub struct Pseudonyms {
     /// Whom they are for; `None`: none are made.
     scope: Option<Vec<u8>>,
-    list: Vec<StandIn>,
+    list: Vec<Pseudonym>,
     by_value: SortedMap<Box<str>, usize>,
     by_text: SortedMap<Box<str>, usize>,
     finder: OnceCell<Option<Literals>>,
 }
 
 #[derive(Debug)]
-struct StandIn {
+struct Pseudonym {
     text: Box<str>,
     value: Box<str>,
     /// Tools in whose arguments it is turned back.
@@ -37,7 +37,7 @@ struct StandIn {
 
 /// What a stand-in takes the place of.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Original<'a> {
+pub(super) struct PseudonymSource<'a> {
     /// The built-in detector that found it.
     pub(super) detector: Option<&'a str>,
     /// The label of what has no reserved range.
@@ -47,7 +47,7 @@ pub(super) struct Original<'a> {
     pub(super) tools: &'a Rc<[Box<str>]>,
 }
 
-impl StandIns {
+impl Pseudonyms {
     /// From here on stand-ins are made for this tenant and session: others have others.
     pub fn open(&mut self, scope: Vec<u8>) {
         self.scope = Some(scope);
@@ -64,7 +64,7 @@ impl StandIns {
     }
 
     /// The stand-in of a value; `None` where none are made.
-    pub(super) fn of(&mut self, key: &[u8], original: Original<'_>) -> Option<&str> {
+    pub(super) fn of(&mut self, key: &[u8], original: PseudonymSource<'_>) -> Option<&str> {
         let scope = self.scope.as_deref()?;
         let known = self.by_value.get(original.value).copied();
         let number = match known {
@@ -78,7 +78,7 @@ impl StandIns {
                 let number = self.list.len();
                 self.by_value.insert(original.value.into(), number);
                 self.by_text.insert(text.as_str().into(), number);
-                self.list.push(StandIn {
+                self.list.push(Pseudonym {
                     text: text.into(),
                     value: original.value.into(),
                     tools: Vec::new(),
@@ -87,16 +87,16 @@ impl StandIns {
                 number
             }
         };
-        let stand_in = self.list.get_mut(number)?;
-        if !stand_in.tools.iter().any(|tools| tools == original.tools) {
-            stand_in.tools.push(Rc::clone(original.tools));
+        let pseudonym = self.list.get_mut(number)?;
+        if !pseudonym.tools.iter().any(|tools| tools == original.tools) {
+            pseudonym.tools.push(Rc::clone(original.tools));
         }
-        Some(&stand_in.text)
+        Some(&pseudonym.text)
     }
 
     fn finder(&self) -> Option<&Literals> {
         let texts = || {
-            let texts = self.list.iter().map(|stand_in| stand_in.text.to_string());
+            let texts = self.list.iter().map(|pseudonym| pseudonym.text.to_string());
             texts.collect::<Vec<_>>()
         };
         self.finder
@@ -113,15 +113,15 @@ impl StandIns {
             return found;
         };
         finder.find(text, &mut |number, range| {
-            let stand_in = usize::try_from(number)
+            let pseudonym = usize::try_from(number)
                 .ok()
                 .and_then(|number| self.list.get(number));
-            if let Some(stand_in) = stand_in
-                && text.get(range.clone()) == Some(&stand_in.text)
-                && tool.is_none_or(|names| stand_in.is_for(names))
+            if let Some(pseudonym) = pseudonym
+                && text.get(range.clone()) == Some(&pseudonym.text)
+                && tool.is_none_or(|names| pseudonym.is_for(names))
                 && found.last().is_none_or(|(last, _)| last.end <= range.start)
             {
-                found.push((range, stand_in.value.to_string()));
+                found.push((range, pseudonym.value.to_string()));
             }
         });
         found
@@ -142,7 +142,7 @@ impl StandIns {
     }
 }
 
-impl StandIn {
+impl Pseudonym {
     fn is_for(&self, names: &[&str]) -> bool {
         self.tools
             .iter()
@@ -181,7 +181,7 @@ fn hashed(key: &[u8], scope: &[u8], tried: u8, value: &str) -> u64 {
 }
 
 /// A stand-in made of a hash. After many tries the range is used up, and the label takes over.
-fn written(hash: u64, original: Original<'_>, tried: u8) -> String {
+fn written(hash: u64, original: PseudonymSource<'_>, tried: u8) -> String {
     let short = hash >> 32;
     let part = |shift: u32, range: u64| (hash >> shift).checked_rem(range).unwrap_or(0);
     match original.detector.filter(|_| tried < TRIES) {
@@ -250,8 +250,8 @@ mod tests {
         detector: Option<&'a str>,
         value: &'a str,
         tools: &'a Rc<[Box<str>]>,
-    ) -> Original<'a> {
-        Original {
+    ) -> PseudonymSource<'a> {
+        PseudonymSource {
             detector,
             label: "LABEL",
             value,
@@ -259,16 +259,16 @@ mod tests {
         }
     }
 
-    fn open(scope: &str) -> StandIns {
-        let mut stand_ins = StandIns::default();
-        stand_ins.open(scope.as_bytes().to_vec());
-        stand_ins
+    fn open(scope: &str) -> Pseudonyms {
+        let mut pseudonyms = Pseudonyms::default();
+        pseudonyms.open(scope.as_bytes().to_vec());
+        pseudonyms
     }
 
-    fn made(stand_ins: &mut StandIns, detector: &str, value: &str) -> String {
+    fn made(pseudonyms: &mut Pseudonyms, detector: &str, value: &str) -> String {
         let none = Rc::from([]);
         let original = original(Some(detector), value, &none);
-        stand_ins.of(b"key", original).unwrap().to_owned()
+        pseudonyms.of(b"key", original).unwrap().to_owned()
     }
 
     #[test]
@@ -306,58 +306,58 @@ mod tests {
 
     #[test]
     fn no_two_values_share_a_stand_in_even_where_the_range_is_small() {
-        let mut stand_ins = open("acme");
+        let mut pseudonyms = open("acme");
         let mut seen = crate::wire::sorted_map::SortedSet::new();
         for number in 0..20_000u32 {
-            let text = made(&mut stand_ins, "phone", &format!("+49 {number}"));
+            let text = made(&mut pseudonyms, "phone", &format!("+49 {number}"));
             assert!(seen.insert(text));
         }
     }
 
     #[test]
     fn only_stand_ins_of_this_exchange_are_turned_back() {
-        let mut stand_ins = open("acme");
-        let email = made(&mut stand_ins, "email", "ann@contoso.com");
+        let mut pseudonyms = open("acme");
+        let email = made(&mut pseudonyms, "email", "ann@contoso.com");
         let other = made(&mut open("acme"), "email", "bob@contoso.com");
         let text = format!("é {email}, {other}, {}", email.to_uppercase());
-        let found = stand_ins.found(&text, None);
+        let found = pseudonyms.found(&text, None);
         assert_eq!(
             replaced(&text, &found),
             text.replacen(&email, "ann@contoso.com", 1)
         );
-        assert!(StandIns::default().found(&text, None).is_empty());
+        assert!(Pseudonyms::default().found(&text, None).is_empty());
     }
 
     #[test]
     fn in_arguments_only_for_tools_that_a_rule_names() {
-        let mut stand_ins = open("acme");
+        let mut pseudonyms = open("acme");
         let mail: Rc<[Box<str>]> = Rc::from(["send_email".into()]);
-        let text = stand_ins
+        let text = pseudonyms
             .of(b"key", original(Some("email"), "ann@contoso.com", &mail))
             .unwrap()
             .to_owned();
-        assert_eq!(stand_ins.found(&text, Some(&["send_email"])).len(), 1);
-        assert!(stand_ins.found(&text, Some(&["post"])).is_empty());
+        assert_eq!(pseudonyms.found(&text, Some(&["send_email"])).len(), 1);
+        assert!(pseudonyms.found(&text, Some(&["post"])).is_empty());
     }
 
     #[test]
     fn a_text_is_cut_before_what_may_become_a_stand_in() {
-        let mut stand_ins = open("acme");
-        let text = made(&mut stand_ins, "email", "ann@contoso.com");
+        let mut pseudonyms = open("acme");
+        let text = made(&mut pseudonyms, "email", "ann@contoso.com");
         let said = format!("to {text}");
         for end in 4..said.len() {
             let begun = said.get(..end).unwrap();
-            assert_eq!(stand_ins.cut(begun, end), 3, "{end}");
+            assert_eq!(pseudonyms.cut(begun, end), 3, "{end}");
         }
-        assert_eq!(stand_ins.cut(&said, said.len()), said.len());
-        assert_eq!(stand_ins.cut(&said, 9), 3);
+        assert_eq!(pseudonyms.cut(&said, said.len()), said.len());
+        assert_eq!(pseudonyms.cut(&said, 9), 3);
     }
 
     #[test]
     fn where_none_are_made_there_is_none() {
-        let mut stand_ins = open("acme");
-        stand_ins.close();
+        let mut pseudonyms = open("acme");
+        pseudonyms.close();
         let none = Rc::from([]);
-        assert_eq!(stand_ins.of(b"key", original(None, "x", &none)), None);
+        assert_eq!(pseudonyms.of(b"key", original(None, "x", &none)), None);
     }
 }

@@ -6,7 +6,7 @@ use crate::protocol::stream::{ArgumentStep, Extent};
 use crate::wire::json::{self, JsonBody, Limits, NodeId, Value, quote};
 
 /// More arguments than these are not told apart: they are a text.
-const MOST: usize = 1_024;
+const MAX_FRAGMENTS: usize = 1_024;
 
 /// Arguments deeper than this neither.
 const DEEPEST: usize = 64;
@@ -27,7 +27,7 @@ struct Argument {
 
 /// All arguments of a call that were told one by one, sorted by where they belong.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Scattered {
+pub(super) struct ArgumentFragments {
     arguments: Vec<Argument>,
     size: usize,
     /// Clients may put them together in more than one way, or not at all.
@@ -36,7 +36,7 @@ pub(super) struct Scattered {
     beside: String,
 }
 
-impl Scattered {
+impl ArgumentFragments {
     pub(super) fn is_empty(&self) -> bool {
         self.arguments.is_empty() && !self.is_ambiguous
     }
@@ -66,7 +66,7 @@ impl Scattered {
             .arguments
             .binary_search_by(|known| known.path.as_ref().cmp(path));
         let at = at.unwrap_or_else(|at| {
-            if self.arguments.len() < MOST && path.len() <= DEEPEST {
+            if self.arguments.len() < MAX_FRAGMENTS && path.len() <= DEEPEST {
                 let argument = Argument {
                     path: path.into(),
                     is_text,

@@ -4,7 +4,7 @@ use super::Flow;
 use crate::event::{Class, Direction, Event, Form, Kind, Known, Part, Reading};
 use crate::policy::{CompiledRule, Watch};
 use crate::protocol::{self, Protocol};
-use crate::redact::{self, Edited, StandIns};
+use crate::redact::{self, Edited, Pseudonyms};
 use crate::wire::json::{self, Edits, JsonBody};
 use crate::wire::sorted_map::SortedSet;
 use crate::wire::span::{Span, index};
@@ -17,7 +17,7 @@ const STORING: [&str; 3] = [".other", ".batches", "a2a"];
 
 /// What becomes of pseudonyms in a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum PseudonymUse {
     /// Labels: a later exchange would meet them.
     #[default]
     Labels,
@@ -27,39 +27,39 @@ pub(super) enum Standing {
     Pseudonyms,
 }
 
-impl Watch for StandIns {
+impl Watch for Pseudonyms {
     fn stands_in(&self, text: &str) -> bool {
         !self.found(text, None).is_empty()
     }
 
     fn cut(&self, text: &str, at: usize) -> usize {
-        StandIns::cut(self, text, at)
+        Pseudonyms::cut(self, text, at)
     }
 }
 
 impl Flow {
     /// Whether pseudonyms of this request could be turned back.
-    pub(super) fn standing(&self, json: &JsonBody<'_>, reading: &Reading) -> Standing {
+    pub(super) fn standing(&self, json: &JsonBody<'_>, reading: &Reading) -> PseudonymUse {
         let protocol = self.protocol.map(|protocol| protocol.name());
         let Some(protocol) = protocol.filter(|_| !keeps(json, reading)) else {
-            return Standing::Labels;
+            return PseudonymUse::Labels;
         };
         if STORING.iter().any(|end| protocol.ends_with(end)) {
-            return Standing::Labels;
+            return PseudonymUse::Labels;
         }
         match KEEPING.contains(&protocol) && !says_not_to_store(json, reading) {
-            true => Standing::IfUnstored,
-            false => Standing::Pseudonyms,
+            true => PseudonymUse::IfUnstored,
+            false => PseudonymUse::Pseudonyms,
         }
     }
 
     /// Whether a rule's pseudonyms in a text of this half are labels.
     pub(super) fn labels(&self, rule: &CompiledRule, direction: Direction) -> bool {
         rule.makes_pseudonyms()
-            && match (direction, self.stand_ins) {
-                (Direction::Response, _) | (_, Standing::Labels) => true,
-                (_, Standing::IfUnstored) => !rule.unstores(),
-                (_, Standing::Pseudonyms) => false,
+            && match (direction, self.pseudonyms) {
+                (Direction::Response, _) | (_, PseudonymUse::Labels) => true,
+                (_, PseudonymUse::IfUnstored) => !rule.unstores(),
+                (_, PseudonymUse::Pseudonyms) => false,
             }
     }
 
@@ -84,10 +84,10 @@ impl Flow {
     /// From here on pseudonyms are stand-ins, if their values can be turned back: where the provider keeps what is said,
     /// a later exchange would meet stand-ins that it didn't make.
     pub(super) fn open_stand_ins(&mut self) {
-        match self.stand_ins {
-            Standing::Pseudonyms => {}
-            Standing::IfUnstored if self.unstores => {}
-            Standing::IfUnstored | Standing::Labels => return,
+        match self.pseudonyms {
+            PseudonymUse::Pseudonyms => {}
+            PseudonymUse::IfUnstored if self.unstores => {}
+            PseudonymUse::IfUnstored | PseudonymUse::Labels => return,
         }
         let principal = &self.facts.principal;
         let mut scope = Vec::new();
@@ -97,11 +97,11 @@ impl Flow {
             }
             scope.push(0);
         }
-        self.ledger.stand_ins.open(scope);
+        self.ledger.pseudonyms.open(scope);
     }
 
     /// An answer with its stand-ins turned back; `Some(Err)` if its copies can't be made to agree, `None` if there are none.
-    pub(super) fn turned_back(
+    pub(super) fn with_pseudonyms_restored(
         &self,
         protocol: &'static dyn Protocol,
         bytes: &[u8],
@@ -109,7 +109,7 @@ impl Flow {
         reading: &Reading,
     ) -> Option<Result<Vec<u8>, ()>> {
         let mut edits = Edits::default();
-        let edited = self.turn_back(json, reading, &|_| true, &mut edits);
+        let edited = self.restore_pseudonyms(json, reading, &|_| true, &mut edits);
         if edited.is_empty() {
             return None;
         }
@@ -126,16 +126,16 @@ impl Flow {
 
     /// Turns back the stand-ins in texts of an answer, and in arguments of tools that a rule names; in places that
     /// `is_free` lets through. Never in what is signed.
-    pub(super) fn turn_back(
+    pub(super) fn restore_pseudonyms(
         &self,
         json: &JsonBody<'_>,
         reading: &Reading,
         is_free: &dyn Fn(json::NodeId) -> bool,
         edits: &mut Edits,
     ) -> Vec<Edited> {
-        let stand_ins = &self.ledger.stand_ins;
+        let pseudonyms = &self.ledger.pseudonyms;
         let mut all = Vec::new();
-        if stand_ins.is_empty() {
+        if pseudonyms.is_empty() {
             return all;
         }
         let mut done = SortedSet::new();
@@ -161,7 +161,7 @@ impl Flow {
                 let Some(value) = json.value(place).filter(|_| editable) else {
                     continue;
                 };
-                let changes = stand_ins.found(&value.text().unwrap_or_default(), tool);
+                let changes = pseudonyms.found(&value.text().unwrap_or_default(), tool);
                 if changes.is_empty() || !done.insert(number) {
                     continue;
                 }
