@@ -75,7 +75,7 @@ fn compiled(json: &str) -> (Policy, f64) {
 }
 
 /// Nanoseconds for one event: the least of many rounds.
-fn judged(policy: &Policy, event: &Event, reading: &Reading, json: &JsonBody<'_>) -> f64 {
+fn evaluated(policy: &Policy, event: &Event, reading: &Reading, json: &JsonBody<'_>) -> f64 {
     let facts = Facts {
         models: Models {
             spellings: Vec::new(),
@@ -99,7 +99,7 @@ fn judged(policy: &Policy, event: &Event, reading: &Reading, json: &JsonBody<'_>
                 scans: &scans,
                 scratch: &scratch,
             };
-            black_box(policy.judge(event, &context, EvaluationPhase::Whole));
+            black_box(policy.evaluate(event, &context, EvaluationPhase::Whole));
         }
         least = least.min(start.elapsed().as_secs_f64() * 1e9 / f64::from(ROUND));
     }
@@ -133,8 +133,8 @@ pub fn run() {
             let (policy, compile) = compiled(&document(count, rule));
             println!(
                 "| {count} that {name} | {compile:.2} | {:.0} | {:.0} |",
-                judged(&policy, &call, &reading, &json),
-                judged(&policy, &message, &reading, &json),
+                evaluated(&policy, &call, &reading, &json),
+                evaluated(&policy, &message, &reading, &json),
             );
         }
     }

@@ -26,8 +26,8 @@ answer is never seen by the client, and each of the two has its own record.
 This page is written from the code (`UPDATE_DOCS=1 cargo test --test coverage`).
 ";
 
-fn cell(judged: Inspected) -> String {
-    match judged {
+fn cell(evaluated: Inspected) -> String {
+    match evaluated {
         Inspected::As(kinds) => {
             let words: Vec<String> = kinds
                 .iter()

@@ -373,7 +373,7 @@ fn connection_manager(agentguard: &Value, audit_log: &str, upstream: &Upstream) 
                 "domains": ["*"],
                 "routes": [{
                     "match": {"prefix": "/"},
-                    // A route's timeout covers the whole answer, and answers of models are long.
+                    // A route's timeout covers the whole response, and answers of models are long.
                     "route": {"cluster": "upstream", "timeout": "0s", "idle_timeout": "300s",
                               "host_rewrite_literal": upstream.host},
                 }],

@@ -1,4 +1,4 @@
-//! `agentguard check POLICY …`: judges exactly the events that the options name.
+//! `agentguard check POLICY …`: evaluates exactly the events that the options name.
 
 use super::event::EventOptions;
 use super::source::Source;

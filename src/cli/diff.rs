@@ -64,8 +64,8 @@ impl Diff {
             let time = time.unwrap_or(started);
             let sent = recorded.sent().map_err(complain)?;
             let answer = recorded.answered().map_err(complain)?;
-            let one = old.judge(&sent, answer.clone(), time);
-            let other = new.judge(&sent, answer, time);
+            let one = old.evaluate(&sent, answer.clone(), time);
+            let other = new.evaluate(&sent, answer, time);
             count = count.saturating_add(1);
             let same = one.verdict.action == other.verdict.action
                 && one.verdict.would == other.verdict.would
@@ -147,7 +147,7 @@ fn as_json(difference: &Difference) -> Value {
         |change| json!({"list": change.name, "added": change.added, "removed": change.removed}),
     );
     put("lists", Value::Array(lists.collect()));
-    put("judged", json!(difference.judged));
+    put("judged", json!(difference.evaluated));
     Value::Object(object)
 }
 
@@ -158,14 +158,14 @@ fn as_text(difference: &Difference) -> String {
             lists_text(&difference.lists)
         );
     }
-    let judged = difference.judged;
+    let evaluated = difference.evaluated;
     let mut out = String::new();
     let mut answer = |question: &str, answer: Proof, witness: &Option<Witness>| {
         let told = match answer {
             Proof::Yes => "yes (proved)".to_owned(),
             Proof::No => "no".to_owned(),
             Proof::Unknown => {
-                format!("unknown: not proved, and none of {judged} events shows otherwise")
+                format!("unknown: not proved, and none of {evaluated} events shows otherwise")
             }
         };
         out.push_str(&format!("{question} {told}\n"));

@@ -8,13 +8,13 @@ use crate::policy::{
 };
 use clap::Args;
 
-/// What is judged.
+/// What is evaluated.
 #[derive(Debug, Args)]
 pub(super) struct EventOptions {
-    /// A model that the request asks for: judges a `request`.
+    /// A model that the request asks for: evaluates a `request`.
     #[arg(long)]
     model: Option<String>,
-    /// A tool that is called: judges a `tool_call`.
+    /// A tool that is called: evaluates a `tool_call`.
     #[arg(long)]
     tool: Option<String>,
     /// Arguments of the call, as JSON.
@@ -23,10 +23,10 @@ pub(super) struct EventOptions {
     /// Names of the tools that the request offers; without it, whether a call is `unoffered` is unknown.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     offered: Option<Vec<String>>,
-    /// What a tool gave back, as JSON: judges a `tool_result`, of `--tool` and its `--args`.
+    /// What a tool gave back, as JSON: evaluates a `tool_result`, of `--tool` and its `--args`.
     #[arg(long, value_name = "JSON")]
     result: Option<String>,
-    /// A text: judges a `message` of the user, or what `--event` says; `-` is standard input.
+    /// A text: evaluates a `message` of the user, or what `--event` says; `-` is standard input.
     #[arg(long, allow_hyphen_values = true)]
     text: Option<String>,
     /// The kind of event that `--text` or `--tool` stands for.

@@ -224,17 +224,17 @@ impl OfflineProxy {
     }
 
     /// Sends an exchange through, at a moment in nanoseconds since 1970.
-    pub(super) fn judge(
+    pub(super) fn evaluate(
         &self,
         request: &HttpMessage,
         answer: HttpMessage,
         now: u64,
     ) -> ReplayResult {
-        self.judge_watched(request, answer, now, None)
+        self.evaluate_watched(request, answer, now, None)
     }
 
     /// The same; `watcher` is told of each event that is evaluated.
-    pub(super) fn judge_watched(
+    pub(super) fn evaluate_watched(
         &self,
         request: &HttpMessage,
         answer: HttpMessage,

@@ -135,8 +135,8 @@ impl Explain {
             }
         };
         let proxyless = OfflineProxy::new(root, self.event.environment())?;
-        let judged = proxyless.judge_watched(&sent, answered, time, Some(Box::new(watcher)));
-        Ok((events.take(), judged.verdict))
+        let evaluated = proxyless.evaluate_watched(&sent, answered, time, Some(Box::new(watcher)));
+        Ok((events.take(), evaluated.verdict))
     }
 }
 

@@ -95,7 +95,7 @@ impl InspectedExchange {
         }
     }
 
-    /// Takes in a streamed answer; what is known of it as a whole.
+    /// Takes in a streamed response; what is known of it as a whole.
     fn stream(
         &mut self,
         body: &[u8],
@@ -151,7 +151,7 @@ impl InspectedExchange {
             }
             self.events.push(Value::Object(shown));
         }
-        // Parts that the caller sent; what an answer brings is told by its events.
+        // Parts that the caller sent; what a response brings is told by its events.
         if direction == Direction::Response {
             return;
         }
@@ -349,7 +349,7 @@ fn by_body(head: &RouteHead<'_>, body: &[u8], problem: &mut Problem) -> Option<p
     }
 }
 
-/// What the answer says that it is.
+/// What the response says that it is.
 fn media_of(response: &RecordedResponse) -> MediaType {
     let headers = header_list(&response.headers);
     let content_type = headers.iter().find(|(name, _)| name == "content-type");

@@ -1,13 +1,13 @@
 //! `agentguard replay --policy POLICY FILE`: what a policy does with what happened.
 //!
 //! A line is a recorded exchange, which is driven through everything that the filter does, or an audit line, of which only
-//! what it tells can be judged: where a rule would have to look at a text or at arguments, the action is `unknown`.
+//! what it tells can be evaluated: where a rule would have to look at a text or at arguments, the action is `unknown`.
 
 use super::exchange::{OfflineProxy, Recorded, moment, now};
 use super::source::Source;
 use super::verdict::CheckResult;
 use super::{ExitStatus, Failed, output};
-use crate::policy::{Policy, judge_record};
+use crate::policy::{Policy, evaluate_record};
 use clap::Args;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
 pub(super) struct Replay {
-    /// The policy to judge by.
+    /// The policy to evaluate by.
     #[arg(long, value_name = "POLICY")]
     policy: String,
     /// Compare with this policy instead of with what was recorded.
@@ -172,7 +172,7 @@ struct ReplayedLine {
 impl ReplayedLine {
     fn differs(&self) -> bool {
         self.was.as_ref().is_some_and(|was| {
-            // What can't be told does not differ; what was not judged then says nothing.
+            // What can't be told does not differ; what was not evaluated then says nothing.
             self.verdict.action != UNKNOWN && was != UNKNOWN && *was != self.verdict.action
         })
     }
@@ -182,7 +182,7 @@ const UNKNOWN: &str = "unknown";
 
 impl Replay {
     pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
-        let judge = ReplayPolicy::new(&self.policy, self.env.as_deref())?;
+        let evaluate = ReplayPolicy::new(&self.policy, self.env.as_deref())?;
         let against = match &self.against {
             Some(policy) => Some(ReplayPolicy::new(policy, self.env.as_deref())?),
             None => None,
@@ -197,7 +197,7 @@ impl Replay {
             let complain =
                 |what: String| output::complain(&format!("{}: line {number}: {what}", self.file));
             let told = self
-                .line(&judge, against.as_ref(), line)
+                .line(&evaluate, against.as_ref(), line)
                 .map_err(complain)?;
             summary.add(&told);
             if !self.summary && (told.differs() || !self.differing) {
@@ -218,7 +218,7 @@ impl Replay {
 
     fn line(
         &self,
-        judge: &ReplayPolicy,
+        evaluate: &ReplayPolicy,
         against: Option<&ReplayPolicy>,
         line: &[u8],
     ) -> Result<ReplayedLine, String> {
@@ -236,7 +236,7 @@ impl Replay {
             };
             return Ok(ReplayedLine {
                 id: value.get("request_id").cloned().unwrap_or_default(),
-                verdict: judge.record(&value),
+                verdict: evaluate.record(&value),
                 was,
             });
         }
@@ -247,7 +247,7 @@ impl Replay {
                 // A recording may say what was decided, as `replay --json` itself does.
                 None => text("action"),
             },
-            verdict: judge.exchange(&recorded)?,
+            verdict: evaluate.exchange(&recorded)?,
             id: recorded.id,
         })
     }
@@ -284,7 +284,7 @@ fn print(line: &ReplayedLine, json: bool) {
     ));
 }
 
-/// A policy that judges what was recorded.
+/// A policy that evaluates what was recorded.
 struct ReplayPolicy {
     source: Source,
     proxyless: OfflineProxy,
@@ -311,12 +311,12 @@ impl ReplayPolicy {
 
     fn exchange(&self, recorded: &Recorded) -> Result<CheckResult, String> {
         let time = recorded.time.as_deref().and_then(moment);
-        let judged = self.proxyless.judge(
+        let evaluated = self.proxyless.evaluate(
             &recorded.sent()?,
             recorded.answered()?,
             time.unwrap_or(self.started),
         );
-        Ok(judged.verdict)
+        Ok(evaluated.verdict)
     }
 
     fn record(&self, record: &Value) -> CheckResult {
@@ -328,7 +328,7 @@ impl ReplayPolicy {
         let Ok(node) = crate::policy::parse_json(text.as_bytes()) else {
             return verdict;
         };
-        let told = judge_record(policy, &node);
+        let told = evaluate_record(policy, &node);
         verdict.action = told.action.unwrap_or(UNKNOWN).to_owned();
         verdict.code = told.code.map(str::to_owned);
         verdict.status = told.code.map_or(0, crate::diag::codes::status);

@@ -238,7 +238,7 @@ impl Suite {
         };
         for case in cases {
             let (line, _) = file.position(case.span.start);
-            let (got, differs) = tested.judge(case)?;
+            let (got, differs) = tested.evaluate(case)?;
             let held = got.rules.iter().map(|rule| rule.id.clone());
             tested.reached.extend(held);
             self.ran.push(CaseResult {
@@ -385,7 +385,7 @@ impl Suite {
 
 impl PolicyCoverage {
     /// Runs a case: what happened, and what of it was not expected.
-    fn judge(&self, case: &TestCase) -> Result<(CheckResult, Vec<String>), Failed> {
+    fn evaluate(&self, case: &TestCase) -> Result<(CheckResult, Vec<String>), Failed> {
         let policy = self.source.policy()?;
         match &case.subject {
             CaseInput::Event(event, facts) => {
@@ -404,16 +404,16 @@ impl PolicyCoverage {
                 let Some(root) = &self.source.root else {
                     return Err(output::complain("the policy could not be read"));
                 };
-                let judged = judge_exchange(root, exchange)?;
-                let mut differs = compare(&case.expect, &judged.verdict);
-                differs.extend(compare_sides(&case.expect, &judged));
-                Ok((judged.verdict, differs))
+                let evaluated = evaluate_exchange(root, exchange)?;
+                let mut differs = compare(&case.expect, &evaluated.verdict);
+                differs.extend(compare_sides(&case.expect, &evaluated));
+                Ok((evaluated.verdict, differs))
             }
         }
     }
 }
 
-fn judge_exchange(root: &Node, exchange: &WholeExchange) -> Result<ReplayResult, Failed> {
+fn evaluate_exchange(root: &Node, exchange: &WholeExchange) -> Result<ReplayResult, Failed> {
     let environment = match &exchange.facts.environment {
         Known::Is(name) => Some(&**name),
         _ => None,
@@ -424,7 +424,7 @@ fn judge_exchange(root: &Node, exchange: &WholeExchange) -> Result<ReplayResult,
         None => HttpMessage::new(&[(":status", "200")], b""),
     };
     let now = exchange.facts.time.unwrap_or(MONDAY_NOON);
-    Ok(proxyless.judge(&HttpMessage::from(&exchange.request), answer, now))
+    Ok(proxyless.evaluate(&HttpMessage::from(&exchange.request), answer, now))
 }
 
 fn compare(expect: &Expectation, got: &CheckResult) -> Vec<String> {
@@ -466,13 +466,13 @@ fn compare(expect: &Expectation, got: &CheckResult) -> Vec<String> {
 }
 
 /// What each side saw of a whole exchange.
-fn compare_sides(expect: &Expectation, judged: &ReplayResult) -> Vec<String> {
+fn compare_sides(expect: &Expectation, evaluated: &ReplayResult) -> Vec<String> {
     let text = |half: Option<&HttpMessage>| {
         half.map(|half| String::from_utf8_lossy(&half.body()).into_owned())
             .unwrap_or_default()
     };
-    let upstream = text(judged.seen.upstream.as_ref());
-    let client = text(Some(&judged.seen.client));
+    let upstream = text(evaluated.seen.upstream.as_ref());
+    let client = text(Some(&evaluated.seen.client));
     let mut differs = Vec::new();
     for (side, wanted, body) in [
         ("upstream", &expect.upstream, &upstream),

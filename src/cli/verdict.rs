@@ -77,7 +77,7 @@ impl ReportedRule {
 }
 
 impl CheckResult {
-    /// Judges a case.
+    /// Evaluates a case.
     pub(super) fn of(policy: &Policy, case: &SampleExchange) -> CheckResult {
         case.seen_by(policy, |context| CheckResult::under(policy, case, context))
             .unwrap_or_default()
@@ -89,13 +89,13 @@ impl CheckResult {
         let mut rules = BTreeMap::new();
         let mut redactions: Vec<Redaction> = Vec::new();
         for event in &case.reading.events {
-            let judgement = policy.judge(event, context, EvaluationPhase::Whole);
-            let mut wanted = word(judgement.would.decision);
-            if ruling.is_none_or(|(decision, ..)| decision < judgement.ruling.decision) {
-                let told = judgement.ruling;
+            let evaluation = policy.evaluate(event, context, EvaluationPhase::Whole);
+            let mut wanted = word(evaluation.would.decision);
+            if ruling.is_none_or(|(decision, ..)| decision < evaluation.ruling.decision) {
+                let told = evaluation.ruling;
                 ruling = Some((told.decision, told.rule, told.code));
             }
-            for held in &judgement.held {
+            for held in &evaluation.held {
                 let Some(rule) = policy.rule(held.rule) else {
                     continue;
                 };

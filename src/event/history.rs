@@ -6,14 +6,14 @@ use std::cell::RefCell;
 /// Most bytes of earlier texts that one exchange keeps for comparisons; where there are more, not all is known.
 const MAX_TEXT: usize = 1 << 20;
 
-/// The conversation before an answer. It is in the request that the answer is to, which is gone when the answer comes; so
+/// The conversation before a response. It is in the request that the response is to, which is gone when the response comes; so
 /// what the policy asks of it is asked while it is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
     /// All of it was seen. Otherwise (MCP, a conversation that the provider keeps, a body that was not read) something may
     /// stand earlier that nobody knows of.
     pub is_complete: bool,
-    /// For each of the policy's questions; grows as the calls of an answer are judged one after another.
+    /// For each of the policy's questions; grows as the calls of a response are evaluated one after another.
     answers: RefCell<Vec<HistoryMatches>>,
 }
 
@@ -65,7 +65,7 @@ impl Count {
 pub enum Position {
     /// In the request.
     Request(NodeId),
-    /// In the answer, behind everything that was judged before.
+    /// In the response, behind everything that was evaluated before.
     Answer,
 }
 
@@ -144,7 +144,7 @@ impl History {
             .unwrap_or_default()
     }
 
-    /// Calls `visit` with the texts that answer a question and stand before a position; gives whether these are all.
+    /// Calls `visit` with the texts that response a question and stand before a position; gives whether these are all.
     pub fn texts(
         &self,
         question: usize,

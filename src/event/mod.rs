@@ -92,7 +92,7 @@ words! {
 }
 
 words! {
-    /// Which part of a message or an answer a text is.
+    /// Which part of a message or a response a text is.
     Part {
         /// What a reader sees.
         Text = "text",
@@ -136,9 +136,9 @@ words! {
         Opaque = "opaque",
         /// Images, audio, files.
         Media = "media",
-        /// A string where none is known; judged as text, never edited.
+        /// A string where none is known; evaluated as text, never edited.
         Unknown = "unknown",
-        /// Text inside a signed block or inside another encoding: judged as text, never edited, since a changed byte makes
+        /// Text inside a signed block or inside another encoding: evaluated as text, never edited, since a changed byte makes
         /// the provider refuse the whole.
         Sealed = "sealed",
     }

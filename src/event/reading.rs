@@ -71,7 +71,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Adds tokens of another answer. What neither tells stays untold.
+    /// Adds tokens of another response. What neither tells stays untold.
     pub fn add(&mut self, other: Usage) {
         let sum = |a: Option<u64>, b: Option<u64>| match (a, b) {
             (Some(a), Some(b)) => Some(a.saturating_add(b)),
@@ -163,12 +163,12 @@ impl Reading {
     }
 }
 
-/// A JSON-RPC message of a body: what its answer has to name, and what rules can ask of it.
+/// A JSON-RPC message of a body: what its response has to name, and what rules can ask of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RpcMessage {
     /// The id as it was written; absent for a notification.
     pub id: Option<Box<[u8]>>,
-    /// The method; of an answer the method that it answers, if that is known.
+    /// The method; of a response the method that it answers, if that is known.
     pub method: Option<Box<str>>,
     /// Whether it answers a request of the other side.
     pub is_answer: bool,
@@ -186,12 +186,12 @@ pub struct RpcMessage {
     pub as_task: bool,
 }
 
-/// How a conversation can go on if a call is taken out of the answer.
+/// How a conversation can go on if a call is taken out of the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Pending {
     /// The client brings all of it.
     Nothing,
-    /// The provider waits for the call's result, which comes with the answer's id.
+    /// The provider waits for the call's result, which comes with the response's id.
     ById,
     /// The provider waits for the call's result, and nobody knows of it.
     Stuck,
@@ -212,18 +212,18 @@ pub struct Reading {
     pub models: Models,
     /// The agent at the provider that was asked instead of a model.
     pub agent: Option<Box<str>>,
-    /// Whether a streamed answer was asked for.
+    /// Whether a streamed response was asked for.
     pub stream: bool,
     /// The caller forced the model to call a tool.
     pub forces_tool: bool,
-    /// The caller asked for an answer in a schema's shape.
+    /// The caller asked for a response in a schema's shape.
     pub structured_output: bool,
     /// The request continues a conversation that the provider keeps.
     pub continues_elsewhere: bool,
-    /// How the provider's conversation goes on if a call is taken out of the answer; where nothing is said, not at all
+    /// How the provider's conversation goes on if a call is taken out of the response; where nothing is said, not at all
     /// if the provider keeps it.
     pub pending: Option<Pending>,
-    /// The caller asked that the answer is not kept.
+    /// The caller asked that the response is not kept.
     pub unstored: bool,
     /// Longest answer that was asked for, in tokens.
     pub max_tokens: Option<u64>,

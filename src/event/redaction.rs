@@ -18,7 +18,7 @@ words! {
         Mask = "mask",
         /// The same, but for the last four.
         Last4 = "last4",
-        /// A stand-in that is turned back in the answer.
+        /// A pseudonym that is turned back in the response.
         Pseudonym = "pseudonym",
     }
 }

@@ -11,7 +11,7 @@ use crate::wire::sorted_map::{SortedMap, SortedSet};
 /// What happened to an exchange, from the mildest to the strictest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum ExchangeOutcome {
-    /// Nothing was judged.
+    /// Nothing was evaluated.
     #[default]
     NotEvaluated,
     Allow,
@@ -232,7 +232,7 @@ impl Flow {
             let is_open = match &stage {
                 HalfState::Holding { .. } => true,
                 HalfState::Tapping(tap) => !tap.usage_only,
-                HalfState::Streaming(stream) => stream.is_judged(),
+                HalfState::Streaming(stream) => stream.is_evaluated(),
                 _ => false,
             };
             self.end_tap(stage);

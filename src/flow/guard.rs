@@ -118,7 +118,7 @@ impl Guard {
         })
     }
 
-    /// Whether request headers wait for the judged body.
+    /// Whether request headers wait for the evaluated body.
     pub fn holds_headers(&self) -> bool {
         self.policy.document.headers == HeaderMode::Hold
     }

@@ -12,9 +12,9 @@
 //! 3. [`Flow::finish`] once, whatever happened before, even if nothing did.
 
 mod discreet;
+mod evaluate;
 mod exchange;
 mod guard;
-mod judge;
 mod refusal;
 mod request;
 mod response;
@@ -51,7 +51,7 @@ pub struct Flow {
     response: HalfState,
     head: RequestInfo,
     protocol: Option<&'static dyn Protocol>,
-    /// What the response's judgement needs to know of the request.
+    /// What the response's evaluation needs to know of the request.
     asked: RequestContext,
     facts: Facts,
     exchange: Exchange,
@@ -115,7 +115,7 @@ enum HalfState {
     Tapping(BodyCopy),
     /// Bytes are held until the end.
     Holding { since: u64 },
-    /// Bytes are judged while they flow.
+    /// Bytes are evaluated while they flow.
     Streaming(Box<Stream>),
     /// What is still to come is dropped.
     Draining,
@@ -176,12 +176,12 @@ impl Flow {
         self.exchange.status.is_some()
     }
 
-    /// The filter can't do its work: the answer that refuses the exchange.
+    /// The filter can't do its work: the response that refuses the exchange.
     pub fn fail(&mut self) -> Reply {
         self.deny_internally(codes::AG9001)
     }
 
-    /// Headers were held and no body came: the answer that ends the exchange.
+    /// Headers were held and no body came: the response that ends the exchange.
     pub fn give_up(&mut self) -> Reply {
         self.deny_internally(codes::AG9002)
     }

@@ -1,7 +1,7 @@
 //! From a refusal to what the client is told.
 
+use super::evaluate::DeniedEvent;
 use super::exchange::ExchangeOutcome;
-use super::judge::DeniedEvent;
 use super::step::{HeaderEdit, Reply};
 use super::{Flow, HalfState};
 use crate::diag::codes;
@@ -79,7 +79,7 @@ impl Flow {
         }
     }
 
-    /// An answer of our own.
+    /// A response of our own.
     pub(super) fn reply(&mut self, denial: &Denial, decision: Decision) -> Reply {
         self.replied = true;
         let refusal = match self.protocol {
@@ -87,7 +87,7 @@ impl Flow {
             None => Dialect::OpenAi.refusal(denial),
         };
         self.exchange.code = Some(denial.code);
-        // Once the upstream's headers have left, an answer of our own only cuts the connection.
+        // Once the upstream's headers have left, a response of our own only cuts the connection.
         if !self.answered {
             self.exchange.status = Some(refusal.status);
         }

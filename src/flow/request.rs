@@ -1,7 +1,7 @@
-//! The request half: recognise, read, judge, edit.
+//! The request half: recognise, read, evaluate, edit.
 
+use super::evaluate::DeniedEvent;
 use super::exchange::ExchangeOutcome;
-use super::judge::DeniedEvent;
 use super::step::{Action, Body, HeaderEdit, RequestHead, Step};
 use super::{BodyCopy, Flow, HalfState, Undetermined};
 use crate::diag::codes;
@@ -163,7 +163,7 @@ impl Flow {
             at: String::new(),
             what: "the path can be read as two that the policy tells apart".to_owned(),
         }));
-        let denied = self.judge_identity();
+        let denied = self.evaluate_identity();
         if let Some(denied) = denied {
             return self.deny_now(&denied);
         }
@@ -200,7 +200,7 @@ impl Flow {
             }
         }
         if problem.is_some() || !is_read {
-            let step = self.judge_without_body(problem);
+            let step = self.evaluate_without_body(problem);
             return match step {
                 Some(refusal) => refusal,
                 None => {
@@ -264,7 +264,7 @@ impl Flow {
         };
         let mut event = Event::new(Kind::Uninspectable, direction, NodeId::default());
         event.code = Some(code);
-        let judgement = self.guard.policy.judge(
+        let evaluation = self.guard.policy.evaluate(
             &event,
             &Context {
                 policy: &self.guard.policy,
@@ -276,7 +276,7 @@ impl Flow {
             },
             EvaluationPhase::Whole,
         );
-        judgement.ruling.decision != Decision::Allow
+        evaluation.ruling.decision != Decision::Allow
     }
 
     /// Names that the policy gives to whoever is called.
@@ -461,7 +461,7 @@ impl Flow {
 
     /// Anonymous requests are refused where the policy asks for an identity. No source of identities is read yet, so that
     /// every request is anonymous.
-    fn judge_identity(&mut self) -> Option<DeniedEvent> {
+    fn evaluate_identity(&mut self) -> Option<DeniedEvent> {
         if self.guard.policy.document.requires_identity != Some(true)
             || !self.facts.principal.is_anonymous()
         {
@@ -486,8 +486,8 @@ impl Flow {
         })
     }
 
-    /// Judges a request whose body is not read: a problem seen from the headers, or an endpoint without content.
-    fn judge_without_body(&mut self, problem: Option<Problem>) -> Option<Step> {
+    /// Evaluates a request whose body is not read: a problem seen from the headers, or an endpoint without content.
+    fn evaluate_without_body(&mut self, problem: Option<Problem>) -> Option<Step> {
         let mut reading = Reading {
             models: self.asked.endpoint.models(),
             is_unread: problem.is_some(),
@@ -505,7 +505,7 @@ impl Flow {
         reading.add(event);
         self.facts.models = reading.models.clone();
         let json = empty_body()?;
-        let verdict = self.judge(Direction::Request, &json, &reading);
+        let verdict = self.evaluate(Direction::Request, &json, &reading);
         let denied = verdict.strictest()?;
         Some(self.deny_now(&denied.clone()))
     }
@@ -555,7 +555,7 @@ impl Flow {
                 if is_opaque {
                     self.request = HalfState::Passing;
                     let doubt = self.head.doubt.take();
-                    return self.judge_without_body(doubt).unwrap_or(Step::go_on());
+                    return self.evaluate_without_body(doubt).unwrap_or(Step::go_on());
                 }
                 if too_large {
                     let problem = Problem {
@@ -566,11 +566,11 @@ impl Flow {
                     // If a rule lets it pass, the rest goes by unread.
                     self.request = HalfState::Passing;
                     return self
-                        .judge_without_body(Some(problem))
+                        .evaluate_without_body(Some(problem))
                         .unwrap_or(Step::go_on());
                 }
                 let bytes = body.read();
-                self.judge_request(&bytes)
+                self.evaluate_request(&bytes)
             }
             HalfState::Draining => Step::of(Action::Replace(Vec::new())),
             HalfState::Waiting
@@ -610,7 +610,7 @@ impl Flow {
                     at: String::new(),
                     what: what.to_owned(),
                 };
-                self.judge_without_body(Some(problem))
+                self.evaluate_without_body(Some(problem))
                     .unwrap_or(Step::go_on())
             }
             HalfState::Tapping(tap) => {
@@ -682,21 +682,21 @@ impl Flow {
         route.ok_or_else(unknown)
     }
 
-    /// Reads, judges and edits a whole request.
-    fn judge_request(&mut self, bytes: &[u8]) -> Step {
+    /// Reads, evaluates and edits a whole request.
+    fn evaluate_request(&mut self, bytes: &[u8]) -> Step {
         self.guard.allowance.earn_body(bytes.len());
         let (json, reading) = match self.read_request(bytes) {
             Ok(read) => read,
             Err(problem) => {
                 return self
-                    .judge_without_body(Some(problem))
+                    .evaluate_without_body(Some(problem))
                     .unwrap_or(Step::go_on());
             }
         };
         self.learn(&reading, bytes.len());
         self.recall(&reading, &json);
         self.pseudonyms = self.standing(&json, &reading);
-        let verdict = self.judge(Direction::Request, &json, &reading);
+        let verdict = self.evaluate(Direction::Request, &json, &reading);
         if let Some(denied) = verdict.strictest() {
             let denial = self.denial(denied, &json);
             let reply = self.reply(&denial, denied.ruling.decision);
@@ -754,7 +754,7 @@ impl Flow {
         Step::with(headers, Action::Replace(body))
     }
 
-    /// Judges a request that has gone by, for the record only.
+    /// Evaluates a request that has gone by, for the record only.
     fn observe_request(&mut self) {
         let stage = std::mem::replace(&mut self.request, HalfState::Done);
         let Some(tap) = self.end_tap(stage) else {
@@ -766,7 +766,7 @@ impl Flow {
                 at: String::new(),
                 what: String::new(),
             };
-            let _ = self.judge_without_body(Some(problem));
+            let _ = self.evaluate_without_body(Some(problem));
             return;
         }
         self.guard.allowance.earn_body(tap.bytes.len());
@@ -775,10 +775,10 @@ impl Flow {
                 self.learn(&reading, tap.bytes.len());
                 self.recall(&reading, &json);
                 self.pseudonyms = self.standing(&json, &reading);
-                self.judge(Direction::Request, &json, &reading);
+                self.evaluate(Direction::Request, &json, &reading);
             }
             Err(problem) => {
-                let _ = self.judge_without_body(Some(problem));
+                let _ = self.evaluate_without_body(Some(problem));
             }
         }
     }
@@ -908,7 +908,7 @@ fn is_presigned(query: &str) -> bool {
         .any(|part| letter_case::ascii_lower(part).starts_with("x-amz-signature="))
 }
 
-/// A body that holds nothing, for judging what has none.
+/// A body that holds nothing, for evaluating what has none.
 pub(super) fn empty_body() -> Option<JsonBody<'static>> {
     JsonBody::scan(b"null", Limits { max_depth: 1 }, 0).ok()
 }

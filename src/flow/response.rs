@@ -1,7 +1,7 @@
-//! The response half: hold, read, judge, take out what may not pass.
+//! The response half: hold, read, evaluate, take out what may not pass.
 
+use super::evaluate::{DeniedEvent, Enforcement, HalfDecision};
 use super::exchange::{Coverage, ExchangeOutcome};
-use super::judge::{DeniedEvent, Enforcement, HalfDecision};
 use super::request::{DIGESTS, OWN_PREFIX, empty_body};
 use super::step::{Action, Body, HeaderEdit, ResponseHead, Step};
 use super::stream::{ReadPurpose, Stream};
@@ -158,7 +158,7 @@ impl Flow {
             return Step::with(edits, Action::Continue);
         }
         if self.is_no_stream(&seen)
-            && let Some(denied) = self.judge_unread_response(&Reading {
+            && let Some(denied) = self.evaluate_unread_response(&Reading {
                 problems: vec![Problem {
                     code: codes::AG2007,
                     at: String::new(),
@@ -221,7 +221,7 @@ impl Flow {
             None => None,
         };
         if let Some(reading) = unread {
-            if let Some(denied) = self.judge_unread_response(&reading) {
+            if let Some(denied) = self.evaluate_unread_response(&reading) {
                 return denied;
             }
             self.response = HalfState::Passing;
@@ -340,10 +340,10 @@ impl Flow {
         edits
     }
 
-    /// Judges a response of which nothing but its headers was read.
-    fn judge_unread_response(&mut self, reading: &Reading) -> Option<Step> {
+    /// Evaluates a response of which nothing but its headers was read.
+    fn evaluate_unread_response(&mut self, reading: &Reading) -> Option<Step> {
         let json = empty_body()?;
-        let verdict = self.judge(Direction::Response, &json, reading);
+        let verdict = self.evaluate(Direction::Response, &json, reading);
         let denied = verdict.strictest()?.clone();
         self.response = HalfState::Done;
         let denial = self.denial(&denied, &json);
@@ -402,7 +402,7 @@ impl Flow {
                     return step;
                 }
                 let bytes = body.read();
-                self.judge_response(&bytes)
+                self.evaluate_response(&bytes)
             }
             HalfState::Streaming(_) => self.stream_body(body, end, now),
             HalfState::Draining if body.size() > 0 => Step::of(Action::Replace(Vec::new())),
@@ -416,13 +416,13 @@ impl Flow {
         }
     }
 
-    /// Judges what the headers say against reading the response, once nothing else is known of it.
+    /// Evaluates what the headers say against reading the response, once nothing else is known of it.
     fn pass_unread(&mut self) -> Option<Step> {
         let reading = Reading {
             problems: self.doubt.take().into_iter().collect(),
             ..Reading::new()
         };
-        self.judge_unread_response(&reading)
+        self.evaluate_unread_response(&reading)
     }
 
     /// Takes up a stream whose headers say that it is none.
@@ -456,7 +456,7 @@ impl Flow {
         let Some(json) = empty_body() else {
             return Step::go_on();
         };
-        let verdict = self.judge(Direction::Response, &json, &reading);
+        let verdict = self.evaluate(Direction::Response, &json, &reading);
         match verdict.strictest().cloned() {
             Some(denied) => {
                 let denial = self.denial(&denied, &json);
@@ -466,8 +466,8 @@ impl Flow {
         }
     }
 
-    /// Reads, judges and edits a whole response.
-    fn judge_response(&mut self, bytes: &[u8]) -> Step {
+    /// Reads, evaluates and edits a whole response.
+    fn evaluate_response(&mut self, bytes: &[u8]) -> Step {
         self.guard.allowance.earn_body(bytes.len());
         let Some(protocol) = self.protocol else {
             return Step::go_on();
@@ -484,10 +484,10 @@ impl Flow {
                     None => {
                         self.note_answer(&reading);
                         reading.problems.extend(doubt);
-                        let verdict = self.judge(Direction::Response, &json, &reading);
+                        let verdict = self.evaluate(Direction::Response, &json, &reading);
                         self.edit_answer(protocol, bytes, (&json, &reading), verdict)
                     }
-                    Some(Ok(real)) => self.judge_turned_back(protocol, &real),
+                    Some(Ok(real)) => self.evaluate_restored(protocol, &real),
                     Some(Err(())) => self.deny_uneditable(&json),
                 }
             }
@@ -497,7 +497,7 @@ impl Flow {
                 let Some(json) = empty_body() else {
                     return Step::go_on();
                 };
-                let verdict = self.judge(Direction::Response, &json, &reading);
+                let verdict = self.evaluate(Direction::Response, &json, &reading);
                 match verdict.strictest().cloned() {
                     Some(denied) => {
                         let denial = self.denial(&denied, &json);
@@ -509,8 +509,8 @@ impl Flow {
         }
     }
 
-    /// Judges an answer in which stand-ins were turned back: rules see what the client gets.
-    fn judge_turned_back(&mut self, protocol: &'static dyn Protocol, real: &[u8]) -> Step {
+    /// Evaluates a response in which pseudonyms were turned back: rules see what the client gets.
+    fn evaluate_restored(&mut self, protocol: &'static dyn Protocol, real: &[u8]) -> Step {
         let read = protocol::read_response(protocol, &self.asked, real, self.guard.bounds());
         let Ok((json, reading)) = read else {
             return match empty_body() {
@@ -519,7 +519,7 @@ impl Flow {
             };
         };
         self.note_answer(&reading);
-        let verdict = self.judge(Direction::Response, &json, &reading);
+        let verdict = self.evaluate(Direction::Response, &json, &reading);
         let step = self.edit_answer(protocol, real, (&json, &reading), verdict);
         match step.action {
             Action::Continue => self.replace(real.to_vec(), step.headers),
@@ -527,7 +527,7 @@ impl Flow {
         }
     }
 
-    /// Makes the edits that a judged answer needs.
+    /// Makes the edits that an evaluated response needs.
     fn edit_answer(
         &mut self,
         protocol: &'static dyn Protocol,
@@ -574,7 +574,7 @@ impl Flow {
                         .decided(ExchangeOutcome::Deny, ExchangeOutcome::Deny);
                     self.deny_answer(&denial, decision)
                 }
-                // Copies of the redacted text could not be corrected: rather no answer than one that leaks.
+                // Copies of the redacted text could not be corrected: rather no response than one that leaks.
                 None => self.deny_uneditable(json),
             };
         }
@@ -592,7 +592,7 @@ impl Flow {
         self.replace(body, explanation)
     }
 
-    /// What a protocol is asked to take out of an answer, and what was edited in it.
+    /// What a protocol is asked to take out of a response, and what was edited in it.
     pub(super) fn removals(
         &self,
         protocol: &dyn Protocol,
@@ -639,7 +639,7 @@ impl Flow {
         self.deny_answer(&denial, Decision::Deny)
     }
 
-    /// Whether a refused part of the answer can be taken out alone.
+    /// Whether a refused part of the response can be taken out alone.
     fn can_be_taken_out(&self, denied: &DeniedEvent) -> bool {
         self.protocol
             .is_some_and(|protocol| self.can_go(denied, protocol.removal(denied.event.kind), false))
@@ -654,7 +654,7 @@ impl Flow {
     ) -> bool {
         let on_deny = self.on_deny(&denied.ruling);
         match removal {
-            // A provider-run call has happened already: what came of it is withheld with the whole answer. A caller who
+            // A provider-run call has happened already: what came of it is withheld with the whole response. A caller who
             // forced a call, or whose provider waits for the call's result, can't go on from a plain text.
             RemovalMethod::Call => {
                 !denied.event.provider_run
@@ -672,7 +672,7 @@ impl Flow {
         }
     }
 
-    /// The whole answer is refused. Where headers are still held, with a status of our own; where they have left, as a
+    /// The whole response is refused. Where headers are still held, with a status of our own; where they have left, as a
     /// refusal that the protocol's clients read as one.
     fn deny_answer(&mut self, denial: &Denial, decision: Decision) -> Step {
         if self.guard.holds_headers() {
@@ -737,10 +737,10 @@ impl Flow {
     }
 
     fn record(&mut self, json: &JsonBody<'_>, reading: &Reading) {
-        self.judge_all(Direction::Response, json, reading, Enforcement::RecordOnly);
+        self.evaluate_all(Direction::Response, json, reading, Enforcement::RecordOnly);
     }
 
-    /// An answer went by that could not be read.
+    /// A response went by that could not be read.
     pub(super) fn record_unreadable(&mut self, code: &'static str) {
         let mut reading = Reading::new();
         reading.problems.extend(unreadable(code, ""));
@@ -749,7 +749,7 @@ impl Flow {
         }
     }
 
-    /// What the record tells of an answer, whoever asked for it.
+    /// What the record tells of a response, whoever asked for it.
     pub(super) fn note_answer(&mut self, reading: &Reading) {
         // What the body says holds; what it doesn't say, the headers may have said.
         self.exchange.usage = reading.usage.or(self.exchange.usage);
@@ -758,7 +758,7 @@ impl Flow {
         }
     }
 
-    /// Calls in an answer that no rule looks at.
+    /// Calls in a response that no rule looks at.
     pub(super) fn note_calls(&mut self, reading: &Reading) {
         for event in &reading.events {
             if event.kind == Kind::ToolCall

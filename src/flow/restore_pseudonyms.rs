@@ -1,4 +1,4 @@
-//! Pseudonyms: when stand-ins are made, and where they are turned back.
+//! Pseudonyms: when pseudonyms are made, and where they are turned back.
 
 use super::Flow;
 use crate::event::{Class, Direction, Event, Form, Kind, Known, Part, Reading};
@@ -12,7 +12,7 @@ use crate::wire::span::{Span, index};
 /// Protocols whose requests the provider keeps unless they say otherwise.
 const KEEPING: [&str; 2] = ["openai.responses", "gemini.interactions"];
 
-/// Whatever is kept at the provider for later, is asked for later: the answer comes in another exchange.
+/// Whatever is kept at the provider for later, is asked for later: the response comes in another exchange.
 const STORING: [&str; 3] = [".other", ".batches", "a2a"];
 
 /// What becomes of pseudonyms in a request.
@@ -23,7 +23,7 @@ pub(super) enum PseudonymUse {
     Labels,
     /// Labels, unless the provider is asked not to keep the conversation.
     IfUnstored,
-    /// Stand-ins that are turned back.
+    /// Pseudonyms that are turned back.
     Pseudonyms,
 }
 
@@ -81,8 +81,8 @@ impl Flow {
         }
     }
 
-    /// From here on pseudonyms are stand-ins, if their values can be turned back: where the provider keeps what is said,
-    /// a later exchange would meet stand-ins that it didn't make.
+    /// From here on pseudonyms are pseudonyms, if their values can be turned back: where the provider keeps what is said,
+    /// a later exchange would meet pseudonyms that it didn't make.
     pub(super) fn open_stand_ins(&mut self) {
         match self.pseudonyms {
             PseudonymUse::Pseudonyms => {}
@@ -100,7 +100,7 @@ impl Flow {
         self.ledger.pseudonyms.open(scope);
     }
 
-    /// An answer with its stand-ins turned back; `Some(Err)` if its copies can't be made to agree, `None` if there are none.
+    /// A response with its pseudonyms turned back; `Some(Err)` if its copies can't be made to agree, `None` if there are none.
     pub(super) fn with_pseudonyms_restored(
         &self,
         protocol: &'static dyn Protocol,
@@ -124,7 +124,7 @@ impl Flow {
         })
     }
 
-    /// Turns back the stand-ins in texts of an answer, and in arguments of tools that a rule names; in places that
+    /// Turns back the pseudonyms in texts of a response, and in arguments of tools that a rule names; in places that
     /// `is_free` lets through. Never in what is signed.
     pub(super) fn restore_pseudonyms(
         &self,
@@ -190,7 +190,7 @@ impl Flow {
     }
 }
 
-/// Composes what is replaced in a text: stand-ins first, then what was found in the text with its values.
+/// Composes what is replaced in a text: pseudonyms first, then what was found in the text with its values.
 pub(super) fn composed(
     part: &str,
     turned: Vec<(std::ops::Range<usize>, String)>,

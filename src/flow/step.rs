@@ -52,7 +52,7 @@ pub enum HeaderEdit {
     Set(String, String),
 }
 
-/// An answer of our own.
+/// A response of our own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// HTTP status.

@@ -1,5 +1,5 @@
 //! A response that arrives in frames. Each frame is read alone; texts and calls go on over many. A frame leaves as soon as
-//! everything in it is judged: text that no rule or detector can match any more, calls that are complete. What nobody
+//! everything in it is evaluated: text that no rule or detector can match any more, calls that are complete. What nobody
 //! edits leaves byte for byte.
 
 mod call;
@@ -9,10 +9,10 @@ mod text;
 #[cfg(not(target_arch = "wasm32"))]
 mod transcript;
 
-use super::exchange::{Coverage, ExchangeOutcome};
-use super::judge::{
+use super::evaluate::{
     AssembledPart, DeniedEvent, Enforcement, HalfDecision, TOO_MUCH_TEXT, may_hold_calls,
 };
+use super::exchange::{Coverage, ExchangeOutcome};
 use super::request::empty_body;
 use super::restore_pseudonyms::composed;
 use super::step::{Action, Body, Step};
@@ -48,7 +48,7 @@ const SILENCE: u64 = 10_000_000_000;
 /// Why a response is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReadPurpose {
-    /// Nothing leaves before it is judged.
+    /// Nothing leaves before it is evaluated.
     Enforce,
     /// For the record: bytes go by.
     Observe,
@@ -64,7 +64,7 @@ pub(super) struct Stream {
     frames: Frames,
     reader: Box<dyn StreamReader>,
     queue: Queue,
-    /// The first frame, while it waits for what the calls of the answer come to.
+    /// The first frame, while it waits for what the calls of the response come to.
     beginning: Option<u64>,
     /// It waits no more.
     has_begun: bool,
@@ -72,14 +72,14 @@ pub(super) struct Stream {
     lanes: OrderingGroups,
     texts: SortedMap<TextKey, StreamedText>,
     calls: SortedMap<CallKey, AssembledCall>,
-    /// What is known of the answer: usage, why it ended.
+    /// What is known of the response: usage, why it ended.
     answer: Reading,
     changes: ChangesByText,
     /// Arguments of calls that have ended, where they were edited.
     rewritten: SortedMap<CallKey, String>,
-    /// Something of the answer was changed, so that later frames may need correction.
+    /// Something of the response was changed, so that later frames may need correction.
     is_changed: bool,
-    /// The answer is complete.
+    /// The response is complete.
     is_over: bool,
     /// What follows goes by as it comes: it can't be read, and the policy lets that pass.
     is_blind: bool,
@@ -151,7 +151,7 @@ impl Stream {
         self.purpose == ReadPurpose::Enforce
     }
 
-    pub(super) fn is_judged(&self) -> bool {
+    pub(super) fn is_evaluated(&self) -> bool {
         self.purpose != ReadPurpose::Usage
     }
 
@@ -362,7 +362,7 @@ impl Flow {
             stream.out.extend_from_slice(bytes);
             return Ok(());
         }
-        if stream.is_judged() {
+        if stream.is_evaluated() {
             self.exchange.read(Direction::Response, Coverage::Full);
         }
         stream.frames.push(bytes);
@@ -372,12 +372,12 @@ impl Flow {
                 Ok(None) => break,
                 Err(_) => self.lose_frames(stream)?,
             }
-            if stream.is_judged() && !stream.is_blind && self.has_too_much_text() {
+            if stream.is_evaluated() && !stream.is_blind && self.has_too_much_text() {
                 self.unread(stream, codes::AG2014, TOO_MUCH_TEXT)?;
                 stream.give_up();
             }
-            if stream.is_judged() && !stream.is_blind && work::is_exhausted() {
-                // Mostly that was judged where it was noticed.
+            if stream.is_evaluated() && !stream.is_blind && work::is_exhausted() {
+                // Mostly that was evaluated where it was noticed.
                 if !self.exchange.has_gap(Direction::Response, codes::AG2015) {
                     self.stop_searching(stream)?;
                 }
@@ -428,20 +428,20 @@ impl Flow {
             problems: vec![problem],
             ..Reading::new()
         };
-        self.judge_unread(stream, &reading)
+        self.evaluate_unread(stream, &reading)
     }
 
     /// A part of the stream was not searched to its end.
     fn stop_searching(&mut self, stream: &Stream) -> Result<(), StreamEnd> {
-        // What there is to judge follows from the work that was done.
-        self.judge_unread(stream, &Reading::new())
+        // What there is to evaluate follows from the work that was done.
+        self.evaluate_unread(stream, &Reading::new())
     }
 
-    fn judge_unread(&mut self, stream: &Stream, reading: &Reading) -> Result<(), StreamEnd> {
+    fn evaluate_unread(&mut self, stream: &Stream, reading: &Reading) -> Result<(), StreamEnd> {
         let Some(json) = empty_body() else {
             return Ok(());
         };
-        let verdict = self.judge_all(Direction::Response, &json, reading, stream.force());
+        let verdict = self.evaluate_all(Direction::Response, &json, reading, stream.force());
         self.bind(stream, &verdict, &json, true)
     }
 
@@ -469,7 +469,7 @@ impl Flow {
         rule.on_deny
     }
 
-    /// Ends the answer with a refusal.
+    /// Ends the response with a refusal.
     fn stop(&mut self, stream: &mut Stream, stop: &StreamEnd) {
         stream.release();
         self.exchange.code = Some(stop.denial.code);
@@ -491,15 +491,15 @@ impl Flow {
 
     fn take_frame(&mut self, stream: &mut Stream, mut frame: Frame) -> Result<(), StreamEnd> {
         self.guard.allowance.earn_frame(frame.raw.len());
-        if stream.is_judged() {
+        if stream.is_evaluated() {
             for aside in &frame.asides {
-                self.judge_aside(stream, aside, Class::Unknown)?;
+                self.evaluate_aside(stream, aside, Class::Unknown)?;
             }
             for id in &frame.ids {
-                self.judge_aside(stream, id, class_of_id(id))?;
+                self.evaluate_aside(stream, id, class_of_id(id))?;
             }
             if let Some(name) = frame.event.as_deref().filter(|name| !is_plain(name)) {
-                self.judge_aside(stream, name, Class::Unknown)?;
+                self.evaluate_aside(stream, name, Class::Unknown)?;
             }
         }
         let payload = frame.payload.take().unwrap_or_default();
@@ -586,8 +586,8 @@ impl Flow {
             self.note_calls(&reading);
         }
         let mut held = HeldFrame::of(Some(json));
-        if stream.is_judged() && !(reading.events.is_empty() && reading.problems.is_empty()) {
-            self.judge_frame(stream, &mut held, &reading)?;
+        if stream.is_evaluated() && !(reading.events.is_empty() && reading.problems.is_empty()) {
+            self.evaluate_frame(stream, &mut held, &reading)?;
         }
         if lanes != OrderingGroups::default() {
             stream.lanes = lanes;
@@ -597,7 +597,7 @@ impl Flow {
             && !stream.has_begun
             && stream.beginning.is_none()
             && stream.is_enforced()
-            && self.guard.policy.needs.judges_calls()
+            && self.guard.policy.needs.evaluates_calls()
         {
             stream.queue.wait(number);
             stream.beginning = Some(number);
@@ -618,8 +618,8 @@ impl Flow {
         Ok(())
     }
 
-    /// Judges what stands whole in one frame.
-    fn judge_frame(
+    /// Evaluates what stands whole in one frame.
+    fn evaluate_frame(
         &mut self,
         stream: &mut Stream,
         held: &mut HeldFrame,
@@ -628,7 +628,7 @@ impl Flow {
         let Some(json) = &held.json else {
             return Ok(());
         };
-        let verdict = self.judge_all(Direction::Response, json, reading, stream.force());
+        let verdict = self.evaluate_all(Direction::Response, json, reading, stream.force());
         if !stream.is_enforced() {
             return Ok(());
         }
@@ -726,7 +726,7 @@ impl Flow {
         number: u64,
         piece: TextDelta,
     ) -> Result<(), StreamEnd> {
-        if !stream.is_judged() {
+        if !stream.is_evaluated() {
             return Ok(());
         }
         let channel = piece.channel;
@@ -783,7 +783,7 @@ impl Flow {
         self.settle_text(stream, channel, new, Ending::Open)
     }
 
-    /// Judges what can be judged before any text has come.
+    /// Evaluates what can be evaluated before any text has come.
     fn begin_text(
         &mut self,
         stream: &Stream,
@@ -813,20 +813,20 @@ impl Flow {
                 scans: Scans::default(),
                 moment: EvaluationPhase::Begin,
             };
-            let verdict = self.judge_text(stream, &text, part);
+            let verdict = self.evaluate_text(stream, &text, part);
             text.event.retold = true;
             self.bind(stream, &verdict, &json, false)?;
         }
         Ok(text)
     }
 
-    fn judge_text(
+    fn evaluate_text(
         &mut self,
         stream: &Stream,
         text: &StreamedText,
         part: PendingText<'_>,
     ) -> HalfDecision {
-        self.judge_assembled(AssembledPart {
+        self.evaluate_assembled(AssembledPart {
             events: std::slice::from_ref(&text.event),
             reading: part.reading,
             json: part.json,
@@ -837,7 +837,7 @@ impl Flow {
         })
     }
 
-    /// Judges what has become settled in a text, and lets go of it.
+    /// Evaluates what has become settled in a text, and lets go of it.
     fn settle_text(
         &mut self,
         stream: &mut Stream,
@@ -863,7 +863,7 @@ impl Flow {
             let mut scans = settled.scans();
             let real = replaced(&settled.text, &turned);
             if !turned.is_empty() {
-                // Rules judge what the client gets.
+                // Rules evaluate what the client gets.
                 scans = Scans::default();
             }
             let (json, reading) = part_of_text(&real, text.class, &stream.answer);
@@ -878,7 +878,7 @@ impl Flow {
                 scans,
                 moment: EvaluationPhase::Hit,
             };
-            let verdict = self.judge_text(stream, text, part);
+            let verdict = self.evaluate_text(stream, text, part);
             self.bind(stream, &verdict, &json, false)?;
             let part = EvaluatedText {
                 text: &settled.text,
@@ -897,7 +897,7 @@ impl Flow {
         Ok(())
     }
 
-    /// The stand-ins in a part of a text, and their values.
+    /// The pseudonyms in a part of a text, and their values.
     fn turned_back_in(&self, part: &str, text: &StreamedText) -> Vec<(Range<usize>, String)> {
         let may_change = text.class == Class::Text && text.event.part != Part::Arguments;
         match may_change {
@@ -978,7 +978,7 @@ impl Flow {
                     EvaluationPhase::End
                 },
             };
-            let verdict = self.judge_text(stream, text, part);
+            let verdict = self.evaluate_text(stream, text, part);
             if text.is_held() {
                 self.bind(stream, &verdict, &json, false)?;
                 let whole = text.whole.clone();
@@ -995,8 +995,8 @@ impl Flow {
         let written = text.and_then(|text| Some((text.written.take()?, text.at.clone())));
         if let Some((written, at)) = written {
             let (choice, force) = (channel.choice, stream.force());
-            let judged = self.judge_written(&written, choice, &stream.answer, force, &at);
-            if let (Some(verdict), Some(json)) = (judged, empty_body()) {
+            let evaluated = self.evaluate_written(&written, choice, &stream.answer, force, &at);
+            if let (Some(verdict), Some(json)) = (evaluated, empty_body()) {
                 self.bind(stream, &verdict, &json, false)?;
             }
         }
@@ -1042,33 +1042,35 @@ impl Flow {
         }
     }
 
-    /// Judges calls that are complete, and takes out those that are denied.
+    /// Evaluates calls that are complete, and takes out those that are denied.
     fn end_calls(
         &mut self,
         stream: &mut Stream,
         keys: &[CallKey],
         end: u64,
     ) -> Result<(), StreamEnd> {
-        let mut judged = Vec::with_capacity(keys.len());
+        let mut evaluated = Vec::with_capacity(keys.len());
         for key in keys {
             let Some(call) = stream.calls.remove(key) else {
                 continue;
             };
-            let denied = self.judge_call(stream, key, &call)?;
-            judged.push(EvaluatedCall {
+            let denied = self.evaluate_call(stream, key, &call)?;
+            evaluated.push(EvaluatedCall {
                 key: *key,
                 pieces: call.elements,
                 denied,
             });
         }
-        if judged.iter().any(|call| call.denied.is_some()) {
+        if evaluated.iter().any(|call| call.denied.is_some()) {
             stream.is_changed = true;
-            let taken = stream.reader.remove_calls(&judged, end, &mut stream.queue);
+            let taken = stream
+                .reader
+                .remove_calls(&evaluated, end, &mut stream.queue);
             if taken.is_err() {
                 return Err(self.stop_uneditable(None));
             }
         }
-        for call in &judged {
+        for call in &evaluated {
             let mut last = None;
             for (frame, _) in &call.pieces {
                 if last.replace(*frame) != Some(*frame) {
@@ -1079,14 +1081,14 @@ impl Flow {
         Ok(())
     }
 
-    /// Judges one call; gives what the reader is told if it is taken out.
-    fn judge_call(
+    /// Evaluates one call; gives what the reader is told if it is taken out.
+    fn evaluate_call(
         &mut self,
         stream: &mut Stream,
         key: &CallKey,
         call: &AssembledCall,
     ) -> Result<Option<String>, StreamEnd> {
-        if !stream.is_judged() {
+        if !stream.is_evaluated() {
             let name = call.name();
             if !name.is_empty() {
                 self.exchange
@@ -1112,7 +1114,7 @@ impl Flow {
             };
         know(&mut reading, &stream.answer);
         let at = stream.reader.call_at(key);
-        let verdict = self.judge_assembled(AssembledPart {
+        let verdict = self.evaluate_assembled(AssembledPart {
             events: &reading.events,
             reading: &reading,
             json: &json,
@@ -1145,7 +1147,7 @@ impl Flow {
             self.exchange.code = Some(denial.code);
             return Ok(Some(denial.message()));
         }
-        if self.guard.policy.needs.judges_calls() && call.say_name_once(&mut stream.queue) {
+        if self.guard.policy.needs.evaluates_calls() && call.say_name_once(&mut stream.queue) {
             stream.is_changed = true;
         }
         let mut edits = Edits::default();
@@ -1200,7 +1202,7 @@ impl Flow {
 
     /// Upstream has sent its last byte.
     fn end_stream(&mut self, stream: &mut Stream) -> Result<(), StreamEnd> {
-        if !stream.calls.is_empty() && stream.is_judged() {
+        if !stream.calls.is_empty() && stream.is_evaluated() {
             self.unread(
                 stream,
                 codes::AG2014,
@@ -1221,8 +1223,13 @@ impl Flow {
         Ok(())
     }
 
-    /// Judges text of a frame that is no payload: a comment, an id.
-    fn judge_aside(&mut self, stream: &Stream, aside: &str, class: Class) -> Result<(), StreamEnd> {
+    /// Evaluates text of a frame that is no payload: a comment, an id.
+    fn evaluate_aside(
+        &mut self,
+        stream: &Stream,
+        aside: &str,
+        class: Class,
+    ) -> Result<(), StreamEnd> {
         if aside.trim().is_empty() {
             return Ok(());
         }
@@ -1233,12 +1240,12 @@ impl Flow {
         event.texts = 0..1;
         event.retold = true;
         reading.add(event);
-        let verdict = self.judge_all(Direction::Response, &json, &reading, stream.force());
+        let verdict = self.evaluate_all(Direction::Response, &json, &reading, stream.force());
         self.bind(stream, &verdict, &json, false)
     }
 }
 
-/// A part of a text, about to be judged.
+/// A part of a text, about to be evaluated.
 struct PendingText<'a> {
     json: &'a JsonBody<'a>,
     reading: &'a Reading,
@@ -1246,10 +1253,10 @@ struct PendingText<'a> {
     moment: EvaluationPhase,
 }
 
-/// A part of a text that was judged.
+/// A part of a text that was evaluated.
 struct EvaluatedText<'a> {
     text: &'a str,
-    /// The stand-ins in it, and their values.
+    /// The pseudonyms in it, and their values.
     turned: Vec<(Range<usize>, String)>,
     /// Where it begins in the whole text, in bytes.
     start: usize,
@@ -1257,7 +1264,7 @@ struct EvaluatedText<'a> {
     characters: u64,
 }
 
-/// A part of a text as a body of its own, and what is known of the answer that it is from.
+/// A part of a text as a body of its own, and what is known of the response that it is from.
 fn part_of_text(
     part: &str,
     class: Class,
@@ -1296,7 +1303,7 @@ fn is_plain(name: &str) -> bool {
         .all(|b| b.is_ascii_alphabetic() || matches!(b, b'.' | b'_' | b'-' | b'/'))
 }
 
-/// What the events of an answer know of the answer.
+/// What the events of a response know of the response.
 fn know(reading: &mut Reading, answer: &Reading) {
     reading.usage = answer.usage;
     reading.finish.clone_from(&answer.finish);
@@ -1304,7 +1311,7 @@ fn know(reading: &mut Reading, answer: &Reading) {
     reading.rpc.clone_from(&answer.rpc);
 }
 
-/// Adds what one more frame says of the answer. Later counts of tokens replace earlier ones.
+/// Adds what one more frame says of the response. Later counts of tokens replace earlier ones.
 fn learn(answer: &mut Reading, frame: &Reading) {
     let (known, new) = (&mut answer.usage, frame.usage);
     for (known, new) in [

@@ -5,7 +5,7 @@
 //! may cost. Steps are earned by bodies and by frames, never by how these were cut into chunks.
 
 use super::Flow;
-use super::judge::{Enforcement, EvaluatedEvent, HalfDecision, UnreadableBody};
+use super::evaluate::{Enforcement, EvaluatedEvent, HalfDecision, UnreadableBody};
 use crate::diag::codes;
 use crate::event::{Direction, Event, Kind, Problem};
 use crate::policy::{Context, EvaluationPhase, Policy};
@@ -15,7 +15,7 @@ use crate::wire::work;
 /// Steps that every exchange may spend.
 const BASE: u64 = 16 << 20;
 
-/// Steps for each byte. Prose, code and data cost fewer than 12; a body that is nothing but texts of a few bytes, each judged by
+/// Steps for each byte. Prose, code and data cost fewer than 12; a body that is nothing but texts of a few bytes, each evaluated by
 /// many rules, some 80.
 const PER_BYTE: u64 = 96;
 
@@ -85,8 +85,8 @@ impl Flow {
         result
     }
 
-    /// Judges an exchange of which not everything was searched, if it is one: that decides before whatever was found.
-    pub(super) fn judge_work(
+    /// Evaluates an exchange of which not everything was searched, if it is one: that decides before whatever was found.
+    pub(super) fn evaluate_work(
         &mut self,
         direction: Direction,
         force: Enforcement,
@@ -105,7 +105,7 @@ impl Flow {
         };
         let known = verdict.denied.len();
         work::aside(|| {
-            self.judge_event(
+            self.evaluate_event(
                 &EvaluatedEvent {
                     event: &event,
                     unread: UnreadableBody::default(),

@@ -195,7 +195,7 @@ pub(super) fn send_local_response(
     })
 }
 
-/// Cuts the connection of an answer.
+/// Cuts the connection of a response.
 pub(super) fn close_response() -> Result<(), HostError> {
     const HTTP_RESPONSE: u32 = 1;
     // SAFETY: nothing is handed over but a number.

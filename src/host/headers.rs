@@ -44,7 +44,7 @@ fn terminated(bytes: &[u8], size: usize) -> Option<(&[u8], &[u8])> {
     Some((text, rest.get(1..)?))
 }
 
-/// Serialises headers for an answer of our own.
+/// Serialises headers for a response of our own.
 pub(super) fn serialise(headers: &[(String, String)]) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     let size = |length: usize| u32::try_from(length).unwrap_or(0).to_le_bytes();

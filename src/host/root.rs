@@ -146,7 +146,7 @@ impl Drop for Root {
     }
 }
 
-/// Sends an answer of our own.
+/// Sends a response of our own.
 pub(super) fn send(reply: &Reply) -> Result<(), abi::HostError> {
     abi::send_local_response(
         reply.status,

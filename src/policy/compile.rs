@@ -1,4 +1,4 @@
-//! Document → policy that can be judged: names resolved, patterns compiled, what it looks at known.
+//! Document → policy that can be evaluated: names resolved, patterns compiled, what it looks at known.
 
 use super::approval::Approval;
 use super::condition::{self, Check, Condition, Earlier, FieldRef, Operand, Quantifier, Test};
@@ -33,7 +33,7 @@ use crate::wire::span::offset;
 use std::ops::Range;
 use std::rc::Rc;
 
-/// A policy, ready to be judged with. Immutable; exchanges share it.
+/// A policy, ready to be evaluated with. Immutable; exchanges share it.
 #[derive(Debug)]
 pub struct Policy {
     /// The document's settings.
@@ -66,7 +66,7 @@ pub(super) struct CompiledDocument {
     is_observed: bool,
     /// It is only tried out: what it would decide stands in the record by itself.
     pub(super) is_shadow: bool,
-    /// It decides by itself; what it does not apply to is not judged at all.
+    /// It decides by itself; what it does not apply to is not evaluated at all.
     pub(super) is_alone: bool,
     /// For whom it is.
     pub(super) audience: Vec<CompiledTest>,
@@ -112,7 +112,7 @@ pub(super) struct HistoryQuery {
     pub(super) keeps_texts: bool,
 }
 
-/// A rule, ready to be judged.
+/// A rule, ready to be evaluated.
 #[derive(Debug)]
 pub struct CompiledRule {
     /// Its name in records and refusals.
@@ -149,7 +149,7 @@ pub struct CompiledRule {
     pub(super) needs_hit: bool,
     /// What it looks for in texts.
     pub(super) wants: MatchKinds,
-    /// When in a stream it can be judged.
+    /// When in a stream it can be evaluated.
     pub(super) pace: DecisionPoint,
 }
 
@@ -231,7 +231,7 @@ pub(super) enum Operator {
     Nothing,
     /// Compares with what another field holds.
     Field(Field),
-    /// Looks for texts that are known only when it is judged.
+    /// Looks for texts that are known only when it is evaluated.
     Stands(ContainsDynamic),
     Overlaps {
         with: OverlapTarget,
@@ -357,7 +357,7 @@ impl Policy {
         &self.rules
     }
 
-    /// The rules that this version can judge but not enforce, since it keeps no state between exchanges.
+    /// The rules that this version can evaluate but not enforce, since it keeps no state between exchanges.
     pub fn unenforceable(&self) -> impl Iterator<Item = &CompiledRule> {
         self.rules.iter().filter(|rule| rule.limit.is_some())
     }

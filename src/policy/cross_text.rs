@@ -60,7 +60,7 @@ pub(super) fn find(
     let mut last: Option<&Event> = None;
     for event in &reading.events {
         let is_said = matches!(event.kind, Kind::Message | Kind::Response);
-        // Texts of an answer on both sides of a call are texts of their own, as they are in streams.
+        // Texts of a response on both sides of a call are texts of their own, as they are in streams.
         let is_between = event.direction == Direction::Response
             && matches!(event.kind, Kind::ToolCall | Kind::ToolResult);
         // What stands beside a text doesn't stand between it and the next.
@@ -92,7 +92,7 @@ fn goes_on(last: &Event, next: &Event) -> bool {
         && last.from == next.from
         && last.choice == next.choice
         && last.tool == next.tool
-        // An answer may say all of its text once more.
+        // A response may say all of its text once more.
         && (next.direction == Direction::Request || last.retold == next.retold)
 }
 

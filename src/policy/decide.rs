@@ -1,6 +1,6 @@
 //! The meaning of a policy: which rules hold for an event, and what wins.
 //!
-//! Every rule is judged against every event of its kind, alone and without order. Then: a deny that holds denies; else
+//! Every rule is evaluated against every event of its kind, alone and without order. Then: a deny that holds denies; else
 //! an approval that is required; else an allow; else, at a gate, the default. Redactions and tags never decide.
 
 use super::compile::{
@@ -41,7 +41,7 @@ use std::cmp::Ordering;
 use std::ops::Range;
 use std::rc::Rc;
 
-/// What an event is judged against: its exchange, its body, and the scans of the body's texts, kept between rules.
+/// What an event is evaluated against: its exchange, its body, and the scans of the body's texts, kept between rules.
 pub struct Context<'a> {
     /// The policy.
     pub policy: &'a Policy,
@@ -106,7 +106,7 @@ pub struct MatchedRule {
     pub enforced: bool,
 }
 
-/// The judgement of one event.
+/// The evaluation of one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evaluation {
     /// What happens.
@@ -119,7 +119,7 @@ pub struct Evaluation {
     pub shadow: Option<Shadow>,
 }
 
-/// The judgement of a policy that is only tried out.
+/// The evaluation of a policy that is only tried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shadow {
     /// What would happen if it were in force.
@@ -128,7 +128,7 @@ pub struct Shadow {
     pub held: Vec<MatchedRule>,
 }
 
-/// Steps of judging a rule, besides what its operators read.
+/// Steps of evaluating a rule, besides what its operators read.
 const RULE: usize = 30;
 
 /// Shorter identifiers hold neither an unmistakable secret nor the number of a card.
@@ -258,7 +258,7 @@ impl<'a> Context<'a> {
                 is_own: false,
             };
             let key = name.words();
-            // A text of an answer may also come in pieces: then it can't be read as data.
+            // A text of a response may also come in pieces: then it can't be read as data.
             let is_data = info.is_some_and(|info| {
                 info.is_data || direction == Direction::Request && info.is_editable()
             });
@@ -325,15 +325,15 @@ impl<'a> Context<'a> {
 }
 
 impl Policy {
-    /// Judges one event by the rules that can be judged at this moment. Each document decides alone; the strictest
+    /// Evaluates one event by the rules that can be evaluated at this moment. Each document decides alone; the strictest
     /// decision holds.
-    pub fn judge(
+    pub fn evaluate(
         &self,
         event: &Event,
         context: &Context<'_>,
         moment: EvaluationPhase,
     ) -> Evaluation {
-        let mut judgement = Evaluation {
+        let mut evaluation = Evaluation {
             ruling: Ruling::ALLOW,
             would: Ruling::ALLOW,
             held: Vec::new(),
@@ -372,7 +372,7 @@ impl Policy {
             let default = self.default(chapter, event, context);
             let would = self.combine(event, held.iter(), default);
             if chapter.is_shadow {
-                judgement.shadow = Some(Shadow {
+                evaluation.shadow = Some(Shadow {
                     ruling: would,
                     held,
                 });
@@ -381,9 +381,9 @@ impl Policy {
             let enforced_default = default.filter(|default| chapter.enforces(default.mode));
             let enforced = held.iter().filter(|held| held.enforced);
             let ruling = self.combine(event, enforced, enforced_default);
-            judgement.ruling = judgement.ruling.or_stricter(ruling);
-            judgement.would = judgement.would.or_stricter(would);
-            judgement.held.append(&mut held);
+            evaluation.ruling = evaluation.ruling.or_stricter(ruling);
+            evaluation.would = evaluation.would.or_stricter(would);
+            evaluation.held.append(&mut held);
         }
         // Every document is for somebody, and none is for whoever asks.
         if !is_for_somebody && event.kind == Kind::Request {
@@ -392,12 +392,12 @@ impl Policy {
                 rule: None,
                 code: Some(codes::AG3002),
             };
-            judgement.would = judgement.would.or_stricter(nobody);
+            evaluation.would = evaluation.would.or_stricter(nobody);
             if self.enforces_defaults() {
-                judgement.ruling = judgement.ruling.or_stricter(nobody);
+                evaluation.ruling = evaluation.ruling.or_stricter(nobody);
             }
         }
-        judgement
+        evaluation
     }
 
     /// The default at an event's gate; content has none.
@@ -416,7 +416,7 @@ impl Policy {
                     .lets_something_through(chapter, event, context))
                 .then_some(defaults.request),
             },
-            // Earlier calls have been answered long ago; what is judged is what can still be stopped.
+            // Earlier calls have been answered long ago; what is evaluated is what can still be stopped.
             Kind::ToolCall if event.turn == Turn::Latest => Some(defaults.tool_call),
             // An offer is hidden if its call could never pass, whatever its arguments are.
             Kind::ToolOffer if defaults.tool_offer.action == DefaultAction::Hide => {
@@ -495,7 +495,7 @@ impl Policy {
     ) -> bool {
         rules.any(|number| {
             self.rule(number).is_some_and(|rule| {
-                let judge = ConditionEvaluator {
+                let evaluate = ConditionEvaluator {
                     if_missing: rule.if_missing,
                     ..ConditionEvaluator::new(event, context, Polarity::Loosening)
                 };
@@ -503,11 +503,11 @@ impl Policy {
                     && rule
                         .matches
                         .iter()
-                        .all(|test| open(test) || judge.test(test, Polarity::Loosening))
+                        .all(|test| open(test) || evaluate.test(test, Polarity::Loosening))
                     && rule
                         .when
                         .as_ref()
-                        .is_none_or(|when| judge.could_hold(when, open))
+                        .is_none_or(|when| evaluate.could_hold(when, open))
             })
         })
     }
@@ -596,12 +596,12 @@ impl Policy {
             return false;
         }
         let side = rule.side();
-        let judge = |side| ConditionEvaluator {
+        let evaluate = |side| ConditionEvaluator {
             if_missing: rule.if_missing,
             for_certain,
             ..ConditionEvaluator::new(event, context, side)
         };
-        let inner = judge(side);
+        let inner = evaluate(side);
         rule.matches.iter().all(|test| inner.test(test, side))
             && rule
                 .when
@@ -610,10 +610,10 @@ impl Policy {
             && !rule
                 .unless
                 .as_ref()
-                .is_some_and(|unless| judge(side.flipped()).condition(unless, side.flipped()))
+                .is_some_and(|unless| evaluate(side.flipped()).condition(unless, side.flipped()))
     }
 
-    /// Asks the conversation in a request what the rules will ask of it once its answer comes.
+    /// Asks the conversation in a request what the rules will ask of it once its response comes.
     pub fn recall(&self, context: &Context<'_>) -> History {
         let reading = context.reading;
         let is_of_provider = |event: &Event| event.opacity == Some("provider_state");
@@ -633,7 +633,7 @@ impl Policy {
         history
     }
 
-    /// Notes a call of an answer, so that those behind it are judged as coming later.
+    /// Notes a call of a response, so that those behind it are evaluated as coming later.
     pub fn note(&self, event: &Event, context: &Context<'_>) {
         if event.kind == Kind::ToolCall && event.direction == Direction::Response {
             self.note_at(Position::Answer, event, context, &context.facts.history);
@@ -685,8 +685,8 @@ impl CompiledDocument {
     /// asks. In doubt it takes part, since all that it could do is to restrict.
     fn takes_part(&self, event: &Event, context: &Context<'_>) -> Option<bool> {
         let fits = |side| {
-            let judge = ConditionEvaluator::new(event, context, side);
-            self.audience.iter().all(|test| judge.test(test, side))
+            let evaluate = ConditionEvaluator::new(event, context, side);
+            self.audience.iter().all(|test| evaluate.test(test, side))
         };
         let applies = self.is_alone || self.applies(context.facts);
         let takes_part = applies && fits(Polarity::Restricting);
@@ -698,12 +698,12 @@ impl HistoryQuery {
     /// How an event of its kind fits it.
     pub(super) fn fit(&self, event: &Event, context: &Context<'_>) -> BroadNarrow {
         let fits = |side| {
-            let judge = ConditionEvaluator::new(event, context, side);
-            self.matches.iter().all(|test| judge.test(test, side))
+            let evaluate = ConditionEvaluator::new(event, context, side);
+            self.matches.iter().all(|test| evaluate.test(test, side))
                 && self
                     .when
                     .as_ref()
-                    .is_none_or(|when| judge.condition(when, side))
+                    .is_none_or(|when| evaluate.condition(when, side))
         };
         // A tool of the provider's that is only offered counts as a call, but nothing may rest on that.
         BroadNarrow {
@@ -812,13 +812,13 @@ impl CompiledRule {
 
     /// Whether `match` holds.
     pub(super) fn may_match(&self, event: &Event, context: &Context<'_>) -> bool {
-        let judge = ConditionEvaluator {
+        let evaluate = ConditionEvaluator {
             if_missing: self.if_missing,
             ..ConditionEvaluator::new(event, context, self.side())
         };
         self.matches
             .iter()
-            .all(|test| judge.test(test, self.side()))
+            .all(|test| evaluate.test(test, self.side()))
     }
 
     /// Whether every field that `match` and `when` test is one of these.
@@ -886,7 +886,7 @@ fn is_hard(code: &str) -> bool {
     )
 }
 
-/// Judges the conditions of one rule for one event.
+/// Evaluates the conditions of one rule for one event.
 pub(super) struct ConditionEvaluator<'e, 'a> {
     pub(super) event: &'e Event,
     pub(super) context: &'e Context<'a>,
@@ -1052,7 +1052,7 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
             _ => {}
         }
         if let Operator::Time(test) = operator {
-            let verdict = self.context.facts.time.map(|time| test.judge(time));
+            let verdict = self.context.facts.time.map(|time| test.evaluate(time));
             return match verdict {
                 Some(TestResult::Holds) => true,
                 Some(TestResult::Fails) => false,
@@ -1128,26 +1128,26 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
             Operator::Commands(_) => Arrays::Whole,
             _ => Arrays::Opened,
         };
-        let mut judge = |scalar| self.scalar(check, operator, scalar, side, &mut tally);
+        let mut evaluate = |scalar| self.scalar(check, operator, scalar, side, &mut tally);
         let presence = match field {
             Field::Tool => {
                 let joined = check.joined(operator, side);
-                tool_names(self.event, self.context.facts, side, joined, &mut judge)
+                tool_names(self.event, self.context.facts, side, joined, &mut evaluate)
             }
             // What denies a model denies it however it is spelt. That a spelling is none of some names says nothing.
             Field::Model if side == Polarity::Restricting && !check.verb.is_negative() => {
-                let presence = self.values(field, reading, arrays, &mut judge);
+                let presence = self.values(field, reading, arrays, &mut evaluate);
                 for spelling in &self.context.facts.models.spellings {
-                    judge(Scalar::text(&**spelling));
+                    evaluate(Scalar::text(&**spelling));
                 }
                 presence
             }
-            _ => self.values(field, reading, arrays, &mut judge),
+            _ => self.values(field, reading, arrays, &mut evaluate),
         };
         if let Operator::Count(order) = operator
             && tally.elements > 0
         {
-            tally.add(order.judge_count(tally.elements));
+            tally.add(order.evaluate_count(tally.elements));
         }
         (tally, presence)
     }
@@ -1276,12 +1276,13 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
             _ if check.verb.reads_text() => {
                 text_parts(scalar, &mut |text, part| {
                     let verdict = match part {
-                        TextRelation::Itself => self.judge_text(operator, &text, side),
+                        TextRelation::Itself => self.evaluate_text(operator, &text, side),
                         // A find among keys and numbers counts; that nothing is found there says nothing.
                         TextRelation::Beside => {
                             let looks =
                                 check.verb.looks_for_text() && side == Polarity::Restricting;
-                            if !looks || self.judge_text(operator, &text, side) != TestResult::Holds
+                            if !looks
+                                || self.evaluate_text(operator, &text, side) != TestResult::Holds
                             {
                                 return;
                             }
@@ -1291,11 +1292,11 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
                     tally.add(verdict);
                 });
             }
-            Operator::Equality(equality) => tally.add(equality.judge(&scalar, side)),
-            Operator::Order(order) => tally.add(order.judge(&scalar)),
+            Operator::Equality(equality) => tally.add(equality.evaluate(&scalar, side)),
+            Operator::Order(order) => tally.add(order.evaluate(&scalar)),
             Operator::Commands(commands) => tally.add(command_line(commands, &scalar)),
             _ => match &scalar {
-                Scalar::Text(text) => judge_parts(operator, &text.text(), tally),
+                Scalar::Text(text) => evaluate_parts(operator, &text.text(), tally),
                 _ => tally.add(TestResult::Unreadable),
             },
         }
@@ -1361,7 +1362,12 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
         }
     }
 
-    fn judge_text(&self, operator: &Operator, text: &TextValue<'_>, side: Polarity) -> TestResult {
+    fn evaluate_text(
+        &self,
+        operator: &Operator,
+        text: &TextValue<'_>,
+        side: Polarity,
+    ) -> TestResult {
         let direction = self.event.direction;
         let context = self.context;
         match operator {
@@ -1401,10 +1407,10 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
                 }
                 found
             }
-            Operator::Affix(affix) => affix.judge(&text.text(), side),
-            Operator::Stands(stands) => stands.judge(&text.text(), side),
+            Operator::Affix(affix) => affix.evaluate(&text.text(), side),
+            Operator::Stands(stands) => stands.evaluate(&text.text(), side),
             Operator::Overlaps { with, run } => self.overlaps(&text.text(), with, *run, side),
-            Operator::Length(order) => return order.judge_count(character_count(&text.text())),
+            Operator::Length(order) => return order.evaluate_count(character_count(&text.text())),
             Operator::Glob {
                 exact,
                 folded,
@@ -1448,13 +1454,13 @@ fn with_scan(
 }
 
 /// Operators that find several values in one text: each host, address, table or verb counts as one.
-fn judge_parts(operator: &Operator, text: &str, tally: &mut ElementCounts) {
+fn evaluate_parts(operator: &Operator, text: &str, tally: &mut ElementCounts) {
     let mut add = |verdict| tally.add(verdict);
     match operator {
-        Operator::Domains(domains) => domains.judge(text, &mut add),
-        Operator::Folders(folders) => folders.judge(text, &mut add),
-        Operator::Networks(networks) => networks.judge(text, &mut add),
-        Operator::Sql(question) => question.judge(text, &mut add),
+        Operator::Domains(domains) => domains.evaluate(text, &mut add),
+        Operator::Folders(folders) => folders.evaluate(text, &mut add),
+        Operator::Networks(networks) => networks.evaluate(text, &mut add),
+        Operator::Sql(question) => question.evaluate(text, &mut add),
         _ => add(TestResult::Unreadable),
     }
 }
@@ -1462,13 +1468,13 @@ fn judge_parts(operator: &Operator, text: &str, tally: &mut ElementCounts) {
 /// A text is a line for a shell, an array of texts one command.
 fn command_line(commands: &Commands, scalar: &Scalar<'_>) -> TestResult {
     match scalar {
-        Scalar::Text(text) => commands.judge_line(&text.text()),
+        Scalar::Text(text) => commands.evaluate_line(&text.text()),
         Scalar::Array(array) => {
             let words: Option<Vec<_>> = array.elements().map(|word| word.text()).collect();
             match words {
                 Some(words) => {
                     let words: Vec<&str> = words.iter().map(|word| &**word).collect();
-                    commands.judge_argv(&words)
+                    commands.evaluate_argv(&words)
                 }
                 None => TestResult::Unreadable,
             }
@@ -1665,7 +1671,7 @@ impl<'e> Collector<'e, '_> {
             self.hit(text, range, detector, form);
         }
         for split in splits {
-            // Of a part neither the last characters nor a stand-in can be told.
+            // Of a part neither the last characters nor a pseudonym can be told.
             let form = match form {
                 Replacement::Last4 => Replacement::Mask,
                 Replacement::Mask => form,

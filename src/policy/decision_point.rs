@@ -1,4 +1,4 @@
-//! What of a rule can be judged while a text still arrives, and what has to wait for its end.
+//! What of a rule can be evaluated while a text still arrives, and what has to wait for its end.
 
 use super::compile::{
     CompiledCheck, CompiledCondition, CompiledRule, CompiledTest, Operator, Policy,
@@ -8,7 +8,7 @@ use super::field::Field;
 use super::rule::Action;
 use crate::event::{Event, Kind};
 
-/// When a rule about a text can be judged.
+/// When a rule about a text can be evaluated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum DecisionPoint {
     /// Before any of it: no condition looks at the text.
@@ -18,11 +18,11 @@ pub(super) enum DecisionPoint {
     Hit,
     /// At its end: it counts characters, compares all of it, or asks for several things.
     Text,
-    /// At the end of the whole answer: it asks for usage, or why the answer ended.
+    /// At the end of the whole response: it asks for usage, or why the response ended.
     Answer,
 }
 
-/// Which rules are judged now.
+/// Which rules are evaluated now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EvaluationPhase {
     /// Everything is there.
@@ -31,7 +31,7 @@ pub enum EvaluationPhase {
     Begin,
     /// Something was found in a part of it.
     Hit,
-    /// The text has ended, and its other rules were judged while it arrived.
+    /// The text has ended, and its other rules were evaluated while it arrived.
     End,
 }
 
@@ -41,11 +41,11 @@ pub enum ReleaseMode {
     /// What is settled may leave.
     #[default]
     Settled,
-    /// The same, but all of it is judged once more at its end, for the record.
+    /// The same, but all of it is evaluated once more at its end, for the record.
     Remembered,
     /// Nothing leaves before the text has ended.
     Held,
-    /// Nothing leaves before the answer has ended.
+    /// Nothing leaves before the response has ended.
     HeldToEnd,
 }
 
@@ -94,7 +94,7 @@ impl CompiledRule {
         restricts && self.enforced
     }
 
-    /// When it can be judged.
+    /// When it can be evaluated.
     pub(super) fn pace_of(
         matches: &[CompiledTest],
         when: Option<&CompiledCondition>,
@@ -136,7 +136,7 @@ fn pace_of(condition: &CompiledCondition) -> DecisionPoint {
         CompiledCondition::Test(test) => pace_of_test(test),
         // What is looked at item by item is no text that flows; operands may be.
         CompiledCondition::AnyItem { condition, .. } => pace_of(condition),
-        // The conversation before an answer is known before the answer comes.
+        // The conversation before a response is known before the response comes.
         CompiledCondition::Earlier { .. } => DecisionPoint::Begin,
     }
 }

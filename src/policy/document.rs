@@ -108,7 +108,7 @@ words! {
     HeaderMode {
         /// At once: works on every host.
         Portable = "portable",
-        /// With the judged body: needs `allow_on_headers_stop_iteration: true` in the plugin.
+        /// With the evaluated body: needs `allow_on_headers_stop_iteration: true` in the plugin.
         Hold = "hold",
     }
 }
@@ -278,7 +278,7 @@ pub struct Document {
     pub(super) audience: Vec<MatchItem>,
     /// Of a set: its documents, by name. They decide, and this one only says what holds for all of them.
     pub(super) members: Vec<Document>,
-    /// A policy that is judged and recorded beside this one, and never enforced.
+    /// A policy that is evaluated and recorded beside this one, and never enforced.
     pub(super) shadow: Option<Box<Document>>,
 }
 

@@ -1,4 +1,4 @@
-//! Why a rule holds or doesn't: its conditions as a tree, each judged exactly as the filter judges it, with the values that
+//! Why a rule holds or doesn't: its conditions as a tree, each evaluated exactly as the filter evaluates it, with the values that
 //! were seen.
 
 use super::compile::{
@@ -70,7 +70,7 @@ impl Default for Explainer {
 }
 
 impl Explainer {
-    /// Explains every rule about events of this kind, by id. `past` is what the conversation before it is judged against.
+    /// Explains every rule about events of this kind, by id. `past` is what the conversation before it is evaluated against.
     pub fn explain(
         &self,
         event: &Event,
@@ -98,7 +98,7 @@ impl Explainer {
         (context, past): (&'e Context<'_>, Option<&'e Context<'_>>),
     ) -> Explained {
         let teller = |side| ConditionExplainer {
-            judge: ConditionEvaluator {
+            evaluate: ConditionEvaluator {
                 event,
                 context,
                 outer: side,
@@ -204,7 +204,7 @@ fn is_compiled(document: &Document, written: &Rule, compiled: &CompiledRule) -> 
 
 /// Tells the conditions of one rule.
 struct ConditionExplainer<'t, 'e, 'a> {
-    judge: ConditionEvaluator<'e, 'a>,
+    evaluate: ConditionEvaluator<'e, 'a>,
     masked: &'t Scanner,
     /// What stands earlier.
     past: Option<&'e Context<'a>>,
@@ -249,18 +249,18 @@ impl<'e> ConditionExplainer<'_, 'e, '_> {
                 },
             ) => Branch::of(
                 &format!("an item of {} fits", list.name),
-                self.judge.condition(condition, side),
+                self.evaluate.condition(condition, side),
                 self.items(field, inner, written, side),
             ),
             (CompiledCondition::Earlier { question, .. }, Condition::Earlier(earlier)) => {
-                let is_known = self.judge.context.facts.history.is_complete;
+                let is_known = self.evaluate.context.facts.history.is_complete;
                 Branch {
                     note: (!is_known).then_some(
                         "not all of the conversation is known, which counts for the strict side",
                     ),
                     ..Branch::of(
                         &told_earlier(earlier),
-                        self.judge.condition(condition, side),
+                        self.evaluate.condition(condition, side),
                         self.earlier(*question, Some(earlier), side),
                     )
                 }
@@ -292,15 +292,15 @@ impl<'e> ConditionExplainer<'_, 'e, '_> {
     ) -> Vec<Branch> {
         let mut branches = Vec::new();
         for reading in [PathReading::NAMED, PathReading::OTHERS] {
-            self.judge.values(list, reading, Arrays::Opened, &mut |scalar| {
+            self.evaluate.values(list, reading, Arrays::Opened, &mut |scalar| {
             let asks = format!("item {}", branches.len());
             let seen = vec![self.shown(&scalar)];
             let branch = match scalar {
                 Scalar::Object(value) => {
                     let teller = ConditionExplainer {
-                        judge: ConditionEvaluator {
+                        evaluate: ConditionEvaluator {
                             item: Some(value),
-                            ..self.judge
+                            ..self.evaluate
                         },
                         masked: self.masked,
                         past: self.past,
@@ -324,7 +324,7 @@ impl<'e> ConditionExplainer<'_, 'e, '_> {
     /// The events that stand earlier and are of the kind that is asked for, each with what is asked of it; where only
     /// their texts are compared with something (`written` is absent), the texts.
     fn earlier(&self, question: usize, written: Option<&Earlier>, side: Polarity) -> Vec<Branch> {
-        let questions = &self.judge.context.policy.questions;
+        let questions = &self.evaluate.context.policy.questions;
         let (Some(past), Some(asked)) = (self.past, questions.get(question)) else {
             return Vec::new();
         };
@@ -334,7 +334,7 @@ impl<'e> ConditionExplainer<'_, 'e, '_> {
                 continue;
             }
             let teller = ConditionExplainer {
-                judge: ConditionEvaluator {
+                evaluate: ConditionEvaluator {
                     event,
                     context: past,
                     outer: side,
@@ -397,7 +397,7 @@ impl<'e> ConditionExplainer<'_, 'e, '_> {
         asks: &str,
         side: Polarity,
     ) -> Branch {
-        let held = |side| self.judge.check(field, check, &check.operator, side);
+        let held = |side| self.evaluate.check(field, check, &check.operator, side);
         let (seen, presence) = self.seen(field, side);
         let note = match presence {
             Presence::Missing => Some("there is none"),
@@ -407,7 +407,7 @@ impl<'e> ConditionExplainer<'_, 'e, '_> {
             ),
             Presence::Present { .. }
                 if held(side) == (side == Polarity::Restricting)
-                    && self.judge.has_unreadable(field, check, side) =>
+                    && self.evaluate.has_unreadable(field, check, side) =>
             {
                 Some("it can't be read as what is asked for, which counts for the strict side")
             }
@@ -438,7 +438,7 @@ impl<'e> ConditionExplainer<'_, 'e, '_> {
 
     fn seen(&self, field: &'e Field, side: Polarity) -> (Vec<String>, Presence) {
         let mut seen = Vec::new();
-        let (event, context) = (self.judge.event, self.judge.context);
+        let (event, context) = (self.evaluate.event, self.evaluate.context);
         if *field == Field::Time {
             return match context.facts.time.and_then(moment) {
                 Some(time) => (vec![time], Presence::Present { and_unknown: false }),
@@ -457,10 +457,10 @@ impl<'e> ConditionExplainer<'_, 'e, '_> {
             Field::Tool => tool_names(event, context.facts, side, None, &mut give),
             _ => {
                 let presence =
-                    self.judge
+                    self.evaluate
                         .values(field, PathReading::NAMED, Arrays::Opened, &mut give);
                 if presence == Presence::Ambiguous {
-                    self.judge
+                    self.evaluate
                         .values(field, PathReading::OTHERS, Arrays::Opened, &mut give);
                 }
                 presence

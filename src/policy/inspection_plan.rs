@@ -73,7 +73,7 @@ impl InspectionPlan {
         if rule.action == Action::Redact && compiled.enforced {
             self.edited = rule.kinds.iter().fold(self.edited, Kinds::with);
             if rule.redact.form == Replacement::Pseudonym {
-                // What is replaced in a request is turned back in its answer.
+                // What is replaced in a request is turned back in its response.
                 self.look_at(Kinds::of(&[Kind::Response, Kind::ToolResult]), true, true);
             }
         }
@@ -142,12 +142,12 @@ impl InspectionPlan {
         }
     }
 
-    /// Whether calls of tools are judged, not only looked at.
-    pub fn judges_calls(&self) -> bool {
+    /// Whether calls of tools are evaluated, not only looked at.
+    pub fn evaluates_calls(&self) -> bool {
         self.enforced.meets(Kinds::of(&[Kind::ToolCall]))
     }
 
-    /// Whether requests wait until they are judged. Where the document is enforced they do even without a rule, since
+    /// Whether requests wait until they are evaluated. Where the document is enforced they do even without a rule, since
     /// what can't be read is refused.
     pub fn holds_requests(&self) -> bool {
         self.defaults_enforced || self.enforced != Kinds::EMPTY

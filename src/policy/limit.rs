@@ -99,7 +99,7 @@ pub(super) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
             }
             "sum" => {
                 let path = decoder.text(&at, value)?;
-                // What an answer costs is reckoned from its tokens, not told by it.
+                // What a response costs is reckoned from its tokens, not told by it.
                 if &*path == "usage.cost_usd" {
                     measures.push(Measure::Cost);
                     continue;

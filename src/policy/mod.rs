@@ -1,7 +1,7 @@
 //! The policy: document → compiled → decision.
 //!
 //! [`document`] reads what a person wrote and says everything that is wrong with it; [`compile`] turns it into rules that
-//! can be judged fast; [`decide`] is the meaning: what holds, what wins.
+//! can be evaluated fast; [`decide`] is the meaning: what holds, what wins.
 
 mod approval;
 mod compile;
@@ -87,7 +87,7 @@ pub use provided::unprovided;
 #[cfg(not(target_arch = "wasm32"))]
 pub use reason::{Difference, ListChange, PolicyOutcome, Proof, Witness, compare};
 #[cfg(not(target_arch = "wasm32"))]
-pub use record::{FromRecord, judge_record};
+pub use record::{FromRecord, evaluate_record};
 pub use rule::{Action, OnDeny};
 #[cfg(not(target_arch = "wasm32"))]
 pub use sample_event::{

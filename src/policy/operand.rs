@@ -1,4 +1,4 @@
-//! Operands that are known only when a rule is judged: what another field of the event holds.
+//! Operands that are known only when a rule is evaluated: what another field of the event holds.
 
 use super::compile::Operator;
 use super::operators::{

@@ -1,5 +1,5 @@
 //! What a policy says of an audit line: of the request, of who asked, and of the tools that were called. Their arguments and
-//! all texts are not in it, so that an answer often has to be that it can't be told.
+//! all texts are not in it, so that a response often has to be that it can't be told.
 
 use super::EvaluationPhase;
 use super::compile::Policy;
@@ -22,8 +22,8 @@ pub struct FromRecord {
     pub rules: Vec<Box<str>>,
 }
 
-/// Judges an audit line.
-pub fn judge_record(policy: &Policy, record: &Node) -> FromRecord {
+/// Evaluates an audit line.
+pub fn evaluate_record(policy: &Policy, record: &Node) -> FromRecord {
     let text = |key: &str| record.get(key).and_then(Node::text);
     let known = |key: &str| text(key).map(Box::from).map_or(Known::Unknown, Known::Is);
     let mut facts = Facts::unknown();
@@ -51,19 +51,19 @@ pub fn judge_record(policy: &Policy, record: &Node) -> FromRecord {
     let mut rules = SortedSet::new();
     let mut is_unread = false;
     for event in events(record, &kinds) {
-        let Some(judged) = judge(policy, &event, &facts, is_unread) else {
+        let Some(evaluated) = evaluate(policy, &event, &facts, is_unread) else {
             continue;
         };
         let is_request = event.direction != Some(Direction::Response);
-        is_unread |= event.code.is_some() && is_request && judged.decision == Decision::Deny;
-        open |= judged.open;
-        rules.extend(judged.rules);
-        if judged.decision > strictest {
-            strictest = judged.decision;
-            told.code = judged.code;
+        is_unread |= event.code.is_some() && is_request && evaluated.decision == Decision::Deny;
+        open |= evaluated.open;
+        rules.extend(evaluated.rules);
+        if evaluated.decision > strictest {
+            strictest = evaluated.decision;
+            told.code = evaluated.code;
         }
     }
-    // Texts and results are not there at all: a rule that could hold for one of them leaves the answer open.
+    // Texts and results are not there at all: a rule that could hold for one of them leaves the response open.
     for kind in [
         Kind::Message,
         Kind::ToolResult,
@@ -157,7 +157,7 @@ struct RecordedDecision {
 }
 
 /// `is_unread`: a code refuses the request already.
-fn judge(
+fn evaluate(
     policy: &Policy,
     event: &SampleEvent,
     facts: &Facts,
@@ -167,7 +167,7 @@ fn judge(
     case.reading.is_unread = is_unread;
     let laid_out = case.reading.events.first()?;
     case.seen_by(policy, |context| {
-        let judgement = policy.judge(laid_out, context, EvaluationPhase::Whole);
+        let evaluation = policy.evaluate(laid_out, context, EvaluationPhase::Whole);
         let is_open = |rule: &Rule| {
             rule.kinds.contains(event.kind) && {
                 let mut unknown = false;
@@ -184,7 +184,7 @@ fn judge(
                     && super::explain::written(policy, rule).is_some_and(is_open)
             })
         });
-        let certain: Vec<&super::CompiledRule> = judgement
+        let certain: Vec<&super::CompiledRule> = evaluation
             .held
             .iter()
             .filter_map(|held| policy.rule(held.rule))
@@ -197,13 +197,13 @@ fn judge(
         let (decision, open) = match (denied, open) {
             (true, _) => (Decision::Deny, false),
             (false, true) => (Decision::Allow, true),
-            (false, false) => (judgement.ruling.decision, false),
+            (false, false) => (evaluation.ruling.decision, false),
         };
         RecordedDecision {
             code: match decision {
                 Decision::Deny if denied => Some(crate::diag::codes::AG3001),
                 Decision::Allow => None,
-                _ => judgement.ruling.code,
+                _ => evaluation.ruling.code,
             },
             rules: certain.iter().map(|rule| rule.id.clone()).collect(),
             decision,

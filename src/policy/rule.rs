@@ -78,7 +78,7 @@ words! {
     OnDeny {
         /// The part is taken out and a text says so.
         Replace = "replace",
-        /// The whole answer becomes an error.
+        /// The whole response becomes an error.
         Error = "error",
         /// The offer is taken out silently.
         Hide = "hide",

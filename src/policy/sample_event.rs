@@ -1,7 +1,7 @@
 //! Events that people describe instead of recording them: on the command line, in a policy's tests and examples. The same
 //! description is how `diff` shows a witness.
 //!
-//! A case is a mapping. What is judged is one of `call` (`"issue_refund {amount: 100}"`, or `{ tool, args, … }`), `text`
+//! A case is a mapping. What is evaluated is one of `call` (`"issue_refund {amount: 100}"`, or `{ tool, args, … }`), `text`
 //! (a message), `model` (a request), or a kind of event with its members (`tool_result: { tool: fetch, text: … }`).
 //! Beside it stand facts of the exchange: `env`, `principal`, `time`, `host`, … A fact that is not given is unknown;
 //! `unknown` says so of any value, `null` says that there is none.
@@ -99,7 +99,7 @@ const CLASSES: &[&str] = &[
 pub struct SampleEvent {
     /// What it is.
     pub kind: Kind,
-    /// Which half of the exchange it is in; absent: where its kind is judged first.
+    /// Which half of the exchange it is in; absent: where its kind is evaluated first.
     pub direction: Option<Direction>,
     /// The tool.
     pub tool: Known<Box<str>>,
@@ -127,9 +127,9 @@ pub struct SampleEvent {
     pub code: Option<&'static str>,
     /// What is opaque about it.
     pub class: Option<&'static str>,
-    /// Tokens of the answer.
+    /// Tokens of the response.
     pub usage: Usage,
-    /// Why the answer ended.
+    /// Why the response ended.
     pub finish: Option<Box<str>>,
     /// What stands before it in the conversation; absent: not known.
     pub earlier: Option<Vec<SampleEvent>>,
@@ -160,7 +160,7 @@ impl SampleEvent {
         }
     }
 
-    /// Calls are judged where they can be stopped: in a response.
+    /// Calls are evaluated where they can be stopped: in a response.
     fn direction(&self) -> Direction {
         // What is known of a tool that the provider runs is mostly its offer, in a request.
         let is_offer = self.provider_run && self.args == Known::Unknown;
@@ -172,7 +172,7 @@ impl SampleEvent {
     }
 }
 
-/// Events and the exchange that they are part of, ready to be judged.
+/// Events and the exchange that they are part of, ready to be evaluated.
 #[derive(Clone, Debug)]
 pub struct SampleExchange {
     /// A body that holds the events' values.
@@ -242,7 +242,7 @@ impl SampleExchange {
         Ok(case)
     }
 
-    /// Runs `look` with what a policy judges the events against.
+    /// Runs `look` with what a policy evaluates the events against.
     pub fn seen_by<R>(&self, policy: &Policy, look: impl FnOnce(&Context<'_>) -> R) -> Option<R> {
         let levels = policy.document.inspect.nested_json;
         let json = JsonBody::scan(&self.body, CASE_LIMITS, levels).ok()?;

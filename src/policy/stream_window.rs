@@ -61,7 +61,7 @@ pub struct Settled {
 }
 
 impl Settled {
-    /// What was found, for whoever judges a body whose only text is this part.
+    /// What was found, for whoever evaluates a body whose only text is this part.
     pub fn scans(&mut self) -> Scans {
         Scans {
             list: vec![Some(std::mem::take(&mut self.scan))],

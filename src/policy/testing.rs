@@ -60,7 +60,7 @@ pub struct TestCase {
     pub span: Range<usize>,
     /// The same in the document's structure.
     pub path: String,
-    /// What is judged.
+    /// What is evaluated.
     pub subject: CaseInput,
     /// What is expected.
     pub expect: Expectation,

@@ -129,7 +129,7 @@ impl Protocol for AnthropicComplete {
     }
 }
 
-/// A whole answer, or what one event adds to it.
+/// A whole response, or what one event adds to it.
 fn answer(reader: &mut Reader<'_>, root: Value<'_>, said: &Origin) {
     let origin = said.whole();
     reader.keys(

@@ -104,7 +104,7 @@ impl Protocol for AnthropicMessages {
     }
 }
 
-/// A whole answer that is nothing but a refusal.
+/// A whole response that is nothing but a refusal.
 pub(super) fn denied_text(denial: &Denial, context: &RequestContext) -> Vec<u8> {
     let model = context
         .models

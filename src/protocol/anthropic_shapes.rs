@@ -42,7 +42,7 @@ const CALLER: Is = Is::Object(&[
     ("tool_id", Is::Id),
 ]);
 
-/// A place in a source that an answer cites. Positions count in the source, not in the answer.
+/// A place in a source that a response cites. Positions count in the source, not in the response.
 const CITATION: &[Key] = &[
     (
         "type",

@@ -36,7 +36,7 @@ enum ModelFamily {
     Nova,
     /// OpenAI's Chat Completions: DeepSeek, Qwen, gpt-oss, newer Mistral, Jamba, imported models.
     Chat,
-    /// One prompt or a list of texts, and their answers: Titan, Llama, Cohere, older Mistral, Claude and AI21, embeddings.
+    /// One prompt or a list of texts, and their responses: Titan, Llama, Cohere, older Mistral, Claude and AI21, embeddings.
     Plain,
 }
 
@@ -57,7 +57,7 @@ fn family_of_request(model: &str, root: Value<'_>) -> ModelFamily {
     ModelFamily::Chat
 }
 
-/// Whose body an answer has.
+/// Whose body a response has.
 fn family_of_answer(root: Value<'_>) -> ModelFamily {
     let first_choice = root.get("choices").and_then(|choices| choices.element(0));
     let is_message = root

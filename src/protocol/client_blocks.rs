@@ -1,11 +1,11 @@
-//! What of an answer in numbered blocks the client has: a refusal goes on from there.
+//! What of a response in numbered blocks the client has: a refusal goes on from there.
 
 /// What has been sent.
 #[derive(Debug, Default)]
 pub(super) struct ClientBlocks {
     /// What stands before the first block.
     pub(super) has_begun: bool,
-    /// Why the answer ended.
+    /// Why the response ended.
     pub(super) has_ended: bool,
     /// Number of the next block.
     pub(super) next: u32,

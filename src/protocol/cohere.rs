@@ -310,7 +310,7 @@ fn usage(reader: &mut Reader<'_>, value: Value<'_>) {
     });
 }
 
-/// The message of an error, where an answer has an object.
+/// The message of an error, where a response has an object.
 fn error_text(reader: &mut Reader<'_>, value: Value<'_>) {
     openai_shapes::error(reader, value);
 }

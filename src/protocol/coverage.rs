@@ -1,10 +1,10 @@
-//! What is judged of each route, as a table. The table in the documentation is written from it, and what a policy has to
-//! look at in an answer follows from it.
+//! What is evaluated of each route, as a table. The table in the documentation is written from it, and what a policy has to
+//! look at in a response follows from it.
 
 use super::Protocol;
 use crate::event::Kind;
 
-/// One route. No cell may be empty: what is not judged says why.
+/// One route. No cell may be empty: what is not evaluated says why.
 #[derive(Clone, Copy, Debug)]
 pub struct CoverageRow {
     /// Method and path, or what else the route is recognised by.
@@ -26,7 +26,7 @@ pub const fn shown(text: &'static str) -> &'static str {
     }
 }
 
-/// What is judged of one direction.
+/// What is evaluated of one direction.
 #[derive(Clone, Copy, Debug)]
 pub enum Inspected {
     /// Events of these kinds; and `uninspectable` for whatever can't be read.
@@ -65,7 +65,7 @@ pub const MODEL_ANSWER: Inspected = Inspected::As(&[Kind::Response, Kind::ToolCa
 /// What models answer whose provider runs tools, and tells what these gave.
 pub const ANSWER_WITH_RESULTS: Inspected =
     Inspected::As(&[Kind::Response, Kind::ToolCall, Kind::ToolResult]);
-/// An answer without calls.
+/// A response without calls.
 pub const TEXT_ANSWER: Inspected = Inspected::As(&[Kind::Response]);
 /// A request that is never let through.
 pub const MINTED: Inspected = Inspected::Not("AG2013");
@@ -100,5 +100,5 @@ pub fn answers_of(protocol: &dyn Protocol) -> impl Iterator<Item = Kind> {
         .coverage()
         .iter()
         .flat_map(|row| [row.answer, row.stream])
-        .flat_map(|judged| judged.kinds().iter().copied())
+        .flat_map(|evaluated| evaluated.kinds().iter().copied())
 }

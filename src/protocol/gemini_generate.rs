@@ -30,7 +30,7 @@ pub(super) struct GeminiCountTokens;
 const CACHE: &str = "cached_contents";
 const BATCH: &str = "batch_generate_content";
 
-/// Whether a streamed answer comes as events. Otherwise it is an array that grows.
+/// Whether a streamed response comes as events. Otherwise it is an array that grows.
 fn answers_as_events(query: &str) -> bool {
     percent_decode(query)
         .split(['&', ';'])

@@ -101,7 +101,7 @@ const ROWS: &[CoverageRow] = &[
     },
 ];
 
-/// How the id of an answer of our own begins.
+/// How the id of a response of our own begins.
 const OWN: &str = "agentguard-";
 
 fn is_own(id: Value<'_>) -> bool {

@@ -1,5 +1,5 @@
 //! Any other JSON endpoint that a policy names. Where models, texts and calls stand in its bodies is what the policy says;
-//! everything else is unknown, and judged as text.
+//! everything else is unknown, and evaluated as text.
 
 mod stream;
 

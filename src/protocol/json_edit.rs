@@ -8,7 +8,7 @@ use crate::wire::sort;
 use crate::wire::span::Span;
 use std::borrow::Cow;
 
-/// A short word of an answer (an id, a model) that may stand in what takes the answer's place; `otherwise` where there is
+/// A short word of a response (an id, a model) that may stand in what takes the response's place; `otherwise` where there is
 /// none, or where it could be a text that may not pass.
 pub(super) fn tag<'v>(value: Option<Value<'v>>, otherwise: &'static str) -> Cow<'v, str> {
     value
@@ -17,7 +17,7 @@ pub(super) fn tag<'v>(value: Option<Value<'v>>, otherwise: &'static str) -> Cow<
         .unwrap_or(Cow::Borrowed(otherwise))
 }
 
-/// A count of an answer's usage.
+/// A count of a response's usage.
 pub(super) fn count(usage: Option<Value<'_>>, name: &str) -> u64 {
     usage
         .and_then(|usage| usage.get(name)?.as_u64())

@@ -149,7 +149,7 @@ impl<'v> Envelope<'v> {
         envelope
     }
 
-    /// What its answer has to name, and what an answer to it is about.
+    /// What its response has to name, and what an answer to it is about.
     pub(super) fn message(&self) -> RpcMessage {
         RpcMessage {
             id: self.id.map(|id| id.raw().into()),
@@ -215,7 +215,7 @@ pub(super) fn comparable(id: Value<'_>) -> String {
     }
 }
 
-/// Requests of the client that wait for an answer: their numbers among its messages, by their ids.
+/// Requests of the client that wait for a response: their numbers among its messages, by their ids.
 pub(super) struct PendingRpc {
     by_id: SortedMap<String, u32>,
 }
@@ -235,7 +235,7 @@ impl PendingRpc {
         PendingRpc { by_id }
     }
 
-    /// The request that an answer of this id answers.
+    /// The request that a response of this id answers.
     pub(super) fn request<'a>(
         &self,
         context: &'a RequestContext,
@@ -255,7 +255,7 @@ impl PendingRpc {
     }
 }
 
-/// Text of a request by someone whom the protocol names, or of an answer.
+/// Text of a request by someone whom the protocol names, or of a response.
 pub(super) fn origin(reader: &Reader<'_>, from: Author, part: Part) -> Origin {
     Origin {
         from: reader.author(from),

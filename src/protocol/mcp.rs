@@ -45,7 +45,7 @@ const BATCHES_IN: &str = "2025-03-26";
 
 /// Endpoints, as records name them where the method in the body doesn't.
 const MESSAGE: &str = "message";
-/// Where clients of the HTTP+SSE transport post; the answer comes on the stream that they hold open.
+/// Where clients of the HTTP+SSE transport post; the response comes on the stream that they hold open.
 const OLD_MESSAGE: &str = "sse.message";
 const STREAM: &str = "stream";
 const SESSION_END: &str = "session.end";

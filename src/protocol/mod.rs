@@ -98,18 +98,18 @@ pub struct Endpoint {
     /// The model in the path (Azure, Gemini, Bedrock); unknown if the path names something that hides it.
     pub model: Known<Box<str>>,
     /// The path names a deployment, as Azure's does. It alone decides which model answers; a model in the body may be any
-    /// name, and is judged as well.
+    /// name, and is evaluated as well.
     pub is_deployment: bool,
     /// What answers behind the name in the path, where that is an alias (an ARN, an endpoint's id): another name of the
     /// same model, or one that can't be told.
     pub behind: Known<Box<str>>,
     /// Models that the query and headers name beside that: they may answer too, or draw for the one that does.
     pub beside: Vec<Box<str>>,
-    /// Whether the path decides that the answer is streamed.
+    /// Whether the path decides that the response is streamed.
     pub stream: Option<bool>,
     /// What the request's body is.
     pub body: BodyForm,
-    /// What the answer's body is.
+    /// What the response's body is.
     pub answer: ResponseForm,
     /// Set where nothing that a body holds makes the request harmless: it hands out access (AG2013).
     pub code: Option<&'static str>,
@@ -138,7 +138,7 @@ pub enum BodyForm {
     Fields,
     /// The bytes of a file.
     File,
-    /// There is none: what matters is the answer.
+    /// There is none: what matters is the response.
     Absent,
     /// Nothing that could be read: AG2006.
     Unreadable,
@@ -159,7 +159,7 @@ impl BodyForm {
     }
 }
 
-/// What the body of an answer is. Whatever an endpoint promises, its errors are JSON or plain text.
+/// What the body of a response is. Whatever an endpoint promises, its errors are JSON or plain text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ResponseForm {
     /// JSON.
@@ -169,7 +169,7 @@ pub enum ResponseForm {
     Transcript,
     /// JSON lines.
     Lines,
-    /// A JSON array that grows by an element for each part of a streamed answer.
+    /// A JSON array that grows by an element for each part of a streamed response.
     Elements,
     /// A file that was kept: JSON lines, text, or bytes.
     File,
@@ -178,7 +178,7 @@ pub enum ResponseForm {
 }
 
 impl ResponseForm {
-    /// Whether an answer that says that it is of this type is bytes that nobody reads.
+    /// Whether a response that says that it is of this type is bytes that nobody reads.
     pub fn is_media(self, media: MediaType) -> bool {
         self == ResponseForm::Media
             && !matches!(
@@ -187,7 +187,7 @@ impl ResponseForm {
             )
     }
 
-    /// Whether an answer that says that it is of this type is read as a whole.
+    /// Whether a response that says that it is of this type is read as a whole.
     pub fn is_whole(self, media: MediaType) -> bool {
         match media {
             MediaType::Json | MediaType::Text | MediaType::Absent => true,
@@ -216,7 +216,7 @@ impl Endpoint {
             .map(|(_, value)| &**value)
     }
 
-    /// An endpoint whose requests have no body: what matters is the answer.
+    /// An endpoint whose requests have no body: what matters is the response.
     pub fn without_body(name: &'static str) -> Endpoint {
         Endpoint {
             body: BodyForm::Absent,
@@ -257,17 +257,17 @@ pub struct RequestContext {
     pub endpoint: Endpoint,
     /// Models that may answer.
     pub models: Models,
-    /// A streamed answer was asked for.
+    /// A streamed response was asked for.
     pub stream: bool,
     /// The model was forced to call a tool.
     pub forces_tool: bool,
-    /// An answer in a schema's shape was asked for.
+    /// A response in a schema's shape was asked for.
     pub structured_output: bool,
     /// The request continues a conversation that the provider keeps.
     pub continues_elsewhere: bool,
-    /// How the conversation goes on if a call is taken out of the answer.
+    /// How the conversation goes on if a call is taken out of the response.
     pub pending: Option<Pending>,
-    /// The answer is not kept: the request says so.
+    /// The response is not kept: the request says so.
     pub unstored: bool,
     /// Tools were offered.
     pub offers_tools: bool,
@@ -284,7 +284,7 @@ impl RequestContext {
         }
     }
 
-    /// Whether a client could not go on if a call were taken out of the answer. The id of an answer that has begun to leave
+    /// Whether a client could not go on if a call were taken out of the response. The id of a response that has begun to leave
     /// tells of no call that is denied later.
     pub fn waits_for_results(&self, has_begun: bool) -> bool {
         match self.pending {
@@ -384,7 +384,7 @@ pub struct EditedText {
     pub changes: Vec<(Range<usize>, String)>,
 }
 
-/// What becomes of an answer when something in it may not pass.
+/// What becomes of a response when something in it may not pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RemovalMethod {
     /// The call is taken out, and a text says so.
@@ -395,7 +395,7 @@ pub enum RemovalMethod {
     Message,
     /// The offer is left out.
     Offer,
-    /// The whole answer is refused.
+    /// The whole response is refused.
     Whole,
 }
 
@@ -435,7 +435,7 @@ pub trait Protocol: Sync {
         self.endpoint(head).or_else(|| usual(head, self.name()))
     }
 
-    /// What is judged of each of its routes.
+    /// What is evaluated of each of its routes.
     fn coverage(&self) -> &'static [CoverageRow];
 
     /// Whether the other side is a server of tools, one of several: rules name it by `server`.
@@ -443,7 +443,7 @@ pub trait Protocol: Sync {
         false
     }
 
-    /// What becomes of an answer in which an event of this kind may not pass.
+    /// What becomes of a response in which an event of this kind may not pass.
     fn removal(&self, kind: Kind) -> RemovalMethod {
         match kind {
             Kind::ToolCall => RemovalMethod::Call,
@@ -461,7 +461,7 @@ pub trait Protocol: Sync {
     /// Reads the whole body of a response, whatever its status.
     fn read_response(&self, reader: &mut Reader<'_>, context: &RequestContext);
 
-    /// Tokens that the headers of an answer tell of.
+    /// Tokens that the headers of a response tell of.
     fn usage_in_headers(&self, _headers: &[(&[u8], &[u8])]) -> Usage {
         Usage::default()
     }
@@ -471,7 +471,7 @@ pub trait Protocol: Sync {
         self.dialect().refusal(denial)
     }
 
-    /// A whole answer that is nothing but a refusal, for a client that has already been sent a successful status.
+    /// A whole response that is nothing but a refusal, for a client that has already been sent a successful status.
     fn denied_response(&self, denial: &Denial, _asked: &RequestContext) -> Vec<u8> {
         self.dialect().body(denial)
     }
@@ -498,7 +498,7 @@ pub trait Protocol: Sync {
     /// Puts the provider's ids in the place of ours in a request's body.
     fn restore(&self, _root: Value<'_>, _edits: &mut Edits) {}
 
-    /// How an answer of this media type is cut into frames; absent if it is read as a whole.
+    /// How a response of this media type is cut into frames; absent if it is read as a whole.
     fn framing(&self, _asked: &RequestContext, media: MediaType) -> Option<Framing> {
         match media {
             MediaType::EventStream => Some(Framing::Sse),
@@ -508,7 +508,7 @@ pub trait Protocol: Sync {
         }
     }
 
-    /// A reader of the frames of one answer; absent where no stream of this endpoint is known.
+    /// A reader of the frames of one response; absent where no stream of this endpoint is known.
     fn stream(&self, _asked: &RequestContext) -> Option<Box<dyn StreamReader>> {
         None
     }
@@ -654,7 +654,7 @@ pub fn recognise(head: &RouteHead<'_>) -> Recognised {
     Recognised::Unknown
 }
 
-/// The target of a request with the provider's own id, where it names an answer by an id of ours.
+/// The target of a request with the provider's own id, where it names a response by an id of ours.
 pub fn restored_path(target: &str) -> Option<String> {
     openai_responses::restored_path(target)
 }
@@ -764,7 +764,7 @@ pub fn read_request<'b>(
 }
 
 /// A JSON-RPC call that was sent to another protocol's endpoint is none of that protocol's, and a server that takes MCP at
-/// any path would carry it out: it is judged as both.
+/// any path would carry it out: it is evaluated as both.
 fn read_disguise(reader: &mut Reader<'_>, route: &Route) {
     if !reader.reading.rpc.is_empty() {
         return;

@@ -290,7 +290,7 @@ fn read(reader: &mut Reader<'_>, root: Value<'_>) {
             _ => reader.emit_identifier(value, &origin),
         }
     });
-    // Who the user is, and whatever else a server says of them or of a client: text that may be edited in an answer.
+    // Who the user is, and whatever else a server says of them or of a client: text that may be edited in a response.
     for (_, value) in root.members() {
         if reader.direction() == Direction::Response && !reader.is_claimed_value(value) {
             let texts = reader.tree(value);

@@ -44,7 +44,7 @@ const GENERATE: &[RouteSpec] = &[
     json("api/experimental/web_fetch", "web_fetch"),
 ];
 
-/// Endpoints that answer as a stream unless the request says otherwise.
+/// Endpoints that response as a stream unless the request says otherwise.
 const STREAMED: &[&str] = &["chat", "generate", "create", "pull", "push"];
 
 const REQUEST: &[Member] = &[
@@ -553,7 +553,7 @@ fn answer_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
     }
 }
 
-/// A member of an answer's message.
+/// A member of a response's message.
 fn message_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>, origin: &Origin) {
     match key {
         _ if value.is_null() => reader.claim(value),
@@ -579,7 +579,7 @@ fn common(context: &RequestContext, out: &mut Vec<u8>) {
     out.extend_from_slice(br#","created_at":"1970-01-01T00:00:00Z","#);
 }
 
-/// An answer that is nothing but a refusal.
+/// A response that is nothing but a refusal.
 fn denied_response(denial: &Denial, context: &RequestContext) -> Vec<u8> {
     let refusal = stream::OllamaStream::new(context).denial_frames(denial, false);
     refusal.into_iter().flat_map(|line| line.payload).collect()

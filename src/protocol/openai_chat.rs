@@ -333,7 +333,7 @@ pub(super) fn read_request(
     reader.reading.add(event);
 }
 
-/// Reads an answer of choices, or an error.
+/// Reads a response of choices, or an error.
 pub(super) fn read_response(reader: &mut Reader<'_>) {
     let Some(body) = reader.body() else { return };
     reader.shaped(
@@ -344,7 +344,7 @@ pub(super) fn read_response(reader: &mut Reader<'_>) {
     );
 }
 
-/// Which of the two shapes an answer has.
+/// Which of the two shapes a response has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ResponseShape {
     /// With messages.
@@ -353,7 +353,7 @@ pub(super) enum ResponseShape {
     Text,
 }
 
-/// An answer that is nothing but a refusal.
+/// A response that is nothing but a refusal.
 pub(super) fn denied_response(
     denial: &Denial,
     context: &RequestContext,
@@ -617,7 +617,7 @@ fn response_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
     }
 }
 
-/// Reads the choices of an answer.
+/// Reads the choices of a response.
 pub(super) fn read_choices(reader: &mut Reader<'_>, choices: Value<'_>) {
     let mut at = 0usize;
     reader.array(choices, |reader, choice| {

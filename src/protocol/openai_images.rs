@@ -127,7 +127,7 @@ impl Protocol for OpenAiImages {
     }
 }
 
-/// Reads a member of an answer, or of an image in it.
+/// Reads a member of a response, or of an image in it.
 fn answer_member_of(reader: &mut Reader<'_>, key: &'static str, value: Value<'_>) {
     match key {
         _ if value.is_null() => reader.claim(value),

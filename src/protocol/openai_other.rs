@@ -3,7 +3,7 @@
 //! Anthropic's and Google's files and batches stand at the same paths.
 //!
 //! What they share is read by one table: a member's name says what it holds, in whichever of these bodies it stands.
-//! Whatever else is there is unknown text, and judged.
+//! Whatever else is there is unknown text, and evaluated.
 
 mod batch;
 mod entries;
@@ -380,7 +380,7 @@ impl Protocol for OpenAiOther {
 
     fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
         match context.endpoint.name {
-            // The rest of an answer whose beginning was received elsewhere.
+            // The rest of a response whose beginning was received elsewhere.
             RETRIEVED => Some(Box::new(ResponsesStream::new(context))),
             "threads.runs" => Some(Box::new(stream::RunStream::default())),
             "conversations" => Some(Box::new(entries::EntryStream::default())),

@@ -105,7 +105,7 @@ const REQUEST: &[Member] = &[
     ),
     ("moderation", Shape::Object(&[("model", Shape::Name)])),
 ];
-/// The answer repeats the request's settings.
+/// The response repeats the request's settings.
 const RESPONSE: &[Member] = &[
     ("id", Shape::Id),
     ("object", Shape::Id),
@@ -337,7 +337,7 @@ fn stored_prompt(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.uninspectable(value, "provider_state");
 }
 
-/// Reads an answer, a list of items, or an error.
+/// Reads a response, a list of items, or an error.
 pub(super) fn read_response(reader: &mut Reader<'_>) {
     let Some(body) = reader.body() else { return };
     reader.shaped(
@@ -369,14 +369,14 @@ fn response_member(reader: &mut Reader<'_>, key: &'static str, value: Value<'_>)
     }
 }
 
-/// An answer that is nothing but a refusal.
+/// A response that is nothing but a refusal.
 pub(super) fn denied_response(denial: &Denial, context: &RequestContext) -> Vec<u8> {
     let mut output = Vec::new();
     denial_item(denial, &denial.message(), &mut output);
     Common::of(denial, context).response("completed", &output)
 }
 
-/// What every object of an answer repeats, as JSON.
+/// What every object of a response repeats, as JSON.
 #[derive(Debug, Default)]
 struct Common {
     id: Vec<u8>,
@@ -385,7 +385,7 @@ struct Common {
 }
 
 impl Common {
-    /// What an answer of our own says.
+    /// What a response of our own says.
     fn of(denial: &Denial, context: &RequestContext) -> Common {
         let mut common = Common::default();
         let id = format!("resp_agentguard_{}", denial.request_id);
@@ -396,7 +396,7 @@ impl Common {
         common
     }
 
-    /// A whole answer, with the items of its output.
+    /// A whole response, with the items of its output.
     fn response(&self, status: &str, output: &[u8]) -> Vec<u8> {
         let mut out = br#"{"id":"#.to_vec();
         out.extend_from_slice(&self.id);

@@ -85,7 +85,7 @@ pub(super) fn model(reader: &mut Reader<'_>, value: Value<'_>) {
     }
 }
 
-/// Models that answer where the first one doesn't: OpenRouter's `models`, LiteLLM's `fallbacks` (names, or requests with
+/// Models that response where the first one doesn't: OpenRouter's `models`, LiteLLM's `fallbacks` (names, or requests with
 /// a model of their own).
 pub(super) fn models(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.array(value, |reader, entry| match entry.kind() {
@@ -144,7 +144,7 @@ pub(super) fn user_id(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.text(value, &user);
 }
 
-/// Documents that ground an answer (vLLM, Cohere): data from elsewhere, as a tool's result is.
+/// Documents that ground a response (vLLM, Cohere): data from elsewhere, as a tool's result is.
 pub(super) fn documents(reader: &mut Reader<'_>, value: Value<'_>) {
     let texts = reader.tree(value);
     let origin = Origin::of(Author::Tool, Part::Other);

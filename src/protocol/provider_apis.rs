@@ -1,5 +1,5 @@
 //! What Anthropic, AWS and Google serve beside their models: files, agents, sessions, knowledge bases, batches, caches,
-//! administration. Recognised, and read without knowing what means what: every string is judged as text; whose model
+//! administration. Recognised, and read without knowing what means what: every string is evaluated as text; whose model
 //! answers, and what the provider keeps, can't be told.
 //!
 //! Source: the paths of the published SDKs and of AWS's service models.

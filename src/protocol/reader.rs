@@ -1,5 +1,5 @@
 //! What every protocol's reader is built from. Completeness by construction: a reader *claims* what it knows; every
-//! string, key and long number that nobody claimed is found at the end and judged as text of class `unknown`, so that
+//! string, key and long number that nobody claimed is found at the end and evaluated as text of class `unknown`, so that
 //! a field that the provider adds tomorrow is not a hole.
 
 mod embedded;
@@ -84,7 +84,7 @@ impl Origin {
         }
     }
 
-    /// Text of an answer.
+    /// Text of a response.
     #[inline(never)]
     pub fn answer(choice: u32) -> Origin {
         Origin {
@@ -148,7 +148,7 @@ pub struct Reader<'b> {
     claimed: Vec<bool>,
     /// What is read stands in a signed block.
     sealed: bool,
-    /// Nodes of the body that belong to one of several answers, in their order, each with the answer's number.
+    /// Nodes of the body that belong to one of several answers, in their order, each with the response's number.
     choices: Vec<(Range<u32>, u32)>,
     /// Keys may be written in camelCase or in snake_case, and numbers as strings: Google's JSON of protocol buffers.
     pub proto_json: bool,
@@ -332,7 +332,7 @@ impl<'b> Reader<'b> {
         self.direction
     }
 
-    /// Who says what stands in a request; in an answer nobody asks.
+    /// Who says what stands in a request; in a response nobody asks.
     pub fn author(&self, author: Author) -> Known<Author> {
         match self.direction {
             Direction::Request => Known::Is(author),
@@ -503,7 +503,7 @@ impl<'b> Reader<'b> {
             .map_or(0, |(_, choice)| *choice)
     }
 
-    /// Reads what stands in a signed block: its texts are judged and never edited.
+    /// Reads what stands in a signed block: its texts are evaluated and never edited.
     pub fn in_signed(&mut self, is_signed: bool, read: impl FnOnce(&mut Self)) {
         let outer = self.sealed;
         self.sealed |= is_signed;
@@ -632,7 +632,7 @@ impl<'b> Reader<'b> {
         value.as_bool()
     }
 
-    /// A word out of a closed list. Another word is not claimed and so judged as text.
+    /// A word out of a closed list. Another word is not claimed and so evaluated as text.
     pub fn word(&mut self, value: Value<'_>, known: &[&str]) {
         match value.kind() {
             json::ValueKind::String if known.iter().any(|word| value.is_text(word)) => {
@@ -660,13 +660,13 @@ impl<'b> Reader<'b> {
         self.mark(value, Class::Id);
     }
 
-    /// Signed, encrypted or otherwise unreadable: counted, and judged by rules about what is opaque.
+    /// Signed, encrypted or otherwise unreadable: counted, and evaluated by rules about what is opaque.
     pub fn opaque(&mut self, value: Value<'_>, class: &'static str) {
         self.mark(value, Class::Opaque);
         self.uninspectable(value, class);
     }
 
-    /// Image, audio or file bytes, as base64 or as a `data:` URL. Anything else under such a name is judged as text.
+    /// Image, audio or file bytes, as base64 or as a `data:` URL. Anything else under such a name is evaluated as text.
     pub fn media(&mut self, value: Value<'_>) {
         let is_bytes = match value.text() {
             Some(text) => is_encoded(text.as_bytes()),
@@ -784,7 +784,7 @@ impl<'b> Reader<'b> {
         texts
     }
 
-    /// A string that is judged as text and never edited: a reference whose other end would not be found.
+    /// A string that is evaluated as text and never edited: a reference whose other end would not be found.
     pub fn reference(&mut self, value: Value<'_>, origin: &Origin) {
         let texts = self.register_text(value, Class::Unknown);
         self.emit_text(value, texts, origin);

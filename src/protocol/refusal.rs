@@ -24,7 +24,7 @@ pub struct Denial {
     pub at: Vec<String>,
     /// Only code and request id are told (`disclose: code`).
     pub code_only: bool,
-    /// It is the answer that is refused: the request was read, and reached the upstream.
+    /// It is the response that is refused: the request was read, and reached the upstream.
     pub is_answer: bool,
 }
 

@@ -1,6 +1,6 @@
-//! Answers that arrive in frames. A protocol reads one frame at a time, with the same code that reads whole answers; texts
+//! Answers that arrive in frames. A protocol reads one frame at a time, with the same code that reads whole responses; texts
 //! and calls that go on in later frames are told as [`Piece`]s. It also knows how a call disappears from its frames, how
-//! an answer ends as a refusal, and what keeps a silent connection alive.
+//! a response ends as a refusal, and what keeps a silent connection alive.
 
 mod texts;
 
@@ -13,10 +13,10 @@ use crate::wire::json::{Edits, JsonBody, NodeId, Value};
 use crate::wire::sorted_map::SortedMap;
 use std::ops::Range;
 
-/// A text of an answer that arrives in pieces.
+/// A text of a response that arrives in pieces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TextKey {
-    /// Choice or candidate; 0 where there is one answer.
+    /// Choice or candidate; 0 where there is one response.
     pub choice: u32,
     /// Which part of it.
     pub part: Part,
@@ -24,7 +24,7 @@ pub struct TextKey {
     pub item: u32,
 }
 
-/// A call of an answer that arrives in pieces.
+/// A call of a response that arrives in pieces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallKey {
     /// Choice or candidate.
@@ -72,7 +72,7 @@ pub enum Delta {
         /// What is said of it.
         what: CallDelta,
     },
-    /// These calls are complete, and judged together.
+    /// These calls are complete, and evaluated together.
     CallsEnd(Vec<CallKey>),
     /// A text has ended as far as its protocol says; a server that says so too early goes on with it.
     TextRest(TextKey),
@@ -189,9 +189,9 @@ pub struct FrameReading {
     pub lanes: OrderingGroups,
     /// What goes on in other frames, in the order of the bytes.
     pub pieces: Vec<Delta>,
-    /// The answer is complete; nothing with a meaning follows.
+    /// The response is complete; nothing with a meaning follows.
     pub last: bool,
-    /// Nobody waits for what it says: the answer begins, the model thinks or calls. At the beginning of an answer such
+    /// Nobody waits for what it says: the response begins, the model thinks or calls. At the beginning of a response such
     /// frames may wait for each other.
     pub quiet: bool,
     /// Tokens that the service around the model has counted.
@@ -248,7 +248,7 @@ impl SyntheticFrame {
     }
 }
 
-/// A call that was judged.
+/// A call that was evaluated.
 #[derive(Clone, Debug)]
 pub struct EvaluatedCall {
     /// Which.
@@ -342,15 +342,15 @@ impl TextChanges {
     }
 }
 
-/// Reads the frames of one answer.
+/// Reads the frames of one response.
 pub trait StreamReader {
     /// Reads one frame. Texts with an [`Origin`](super::Origin) that says which text they are a piece of become pieces.
     fn read(&mut self, reader: &mut Reader<'static>, event: Option<&str>);
 
-    /// The frame that was read last was judged, and not refused.
+    /// The frame that was read last was evaluated, and not refused.
     fn passed(&mut self) {}
 
-    /// Whether a payload that is no JSON ends the answer: `[DONE]`.
+    /// Whether a payload that is no JSON ends the response: `[DONE]`.
     fn is_end(&self, _payload: &[u8]) -> bool {
         false
     }
@@ -430,11 +430,11 @@ pub trait StreamReader {
         false
     }
 
-    /// Corrects what in a frame depends on what was changed: copies of edited texts, offsets into them, why the answer
-    /// ended. Called before a frame is sent, once anything of the answer was changed.
+    /// Corrects what in a frame depends on what was changed: copies of edited texts, offsets into them, why the response
+    /// ended. Called before a frame is sent, once anything of the response was changed.
     fn correct(&mut self, _frame: &mut HeldFrame, _changes: &ChangesByText) {}
 
-    /// The frames that end the answer as a refusal, or as an error. None where they would reach nobody: the connection is
+    /// The frames that end the response as a refusal, or as an error. None where they would reach nobody: the connection is
     /// then cut.
     fn denial_frames(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame>;
 

@@ -20,7 +20,7 @@ fn route(name: &str, endpoint: &'static str) -> Route {
     }
 }
 
-/// Bodies of requests and of the answers to them, each with what they were sent to.
+/// Bodies of requests and of the responses to them, each with what they were sent to.
 fn bodies() -> Vec<(Route, Json, Json)> {
     let rpc = |method: &str, params: Json| json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
     let answer = |result: Json| json!({"jsonrpc": "2.0", "id": 1, "result": result});

@@ -51,7 +51,7 @@ impl Protocol for VertexRawPredict {
         Dialect::Google
     }
 
-    /// A body that is no chat is read all the same: nothing of it is claimed, and all is judged as text.
+    /// A body that is no chat is read all the same: nothing of it is claimed, and all is evaluated as text.
     fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
         let Some(body) = reader.body() else { return };
         let root = body.root();

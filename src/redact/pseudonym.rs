@@ -1,6 +1,6 @@
-//! Pseudonyms: stand-ins that the model sees in place of real values, turned back in its answer.
+//! Pseudonyms: pseudonyms that the model sees in place of real values, turned back in its response.
 //!
-//! A stand-in is derived from the value by a keyed hash, so that the same value has the same one in every turn: histories
+//! A pseudonym is derived from the value by a keyed hash, so that the same value has the same one in every turn: histories
 //! and the provider's caches stay as they were. It comes from a range that is reserved for examples, where there is one:
 //! `example.com` (RFC 2606), telephone numbers 555-0100 to 555-0199 (NANPA), addresses of RFC 2544 and RFC 3849, numbers
 //! of cards that begin as those for tests do, social security numbers of the area 666, which is never issued.
@@ -13,10 +13,10 @@ use std::cell::OnceCell;
 use std::ops::Range;
 use std::rc::Rc;
 
-/// How often another stand-in is tried where one is taken by another value.
+/// How often another pseudonym is tried where one is taken by another value.
 const TRIES: u8 = 16;
 
-/// The stand-ins of one exchange.
+/// The pseudonyms of one exchange.
 #[derive(Debug, Default)]
 pub struct Pseudonyms {
     /// Whom they are for; `None`: none are made.
@@ -35,7 +35,7 @@ struct Pseudonym {
     tools: Vec<Rc<[Box<str>]>>,
 }
 
-/// What a stand-in takes the place of.
+/// What a pseudonym takes the place of.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PseudonymSource<'a> {
     /// The built-in detector that found it.
@@ -48,7 +48,7 @@ pub(super) struct PseudonymSource<'a> {
 }
 
 impl Pseudonyms {
-    /// From here on stand-ins are made for this tenant and session: others have others.
+    /// From here on pseudonyms are made for this tenant and session: others have others.
     pub fn open(&mut self, scope: Vec<u8>) {
         self.scope = Some(scope);
     }
@@ -63,7 +63,7 @@ impl Pseudonyms {
         self.list.is_empty()
     }
 
-    /// The stand-in of a value; `None` where none are made.
+    /// The pseudonym of a value; `None` where none are made.
     pub(super) fn of(&mut self, key: &[u8], original: PseudonymSource<'_>) -> Option<&str> {
         let scope = self.scope.as_deref()?;
         let known = self.by_value.get(original.value).copied();
@@ -105,7 +105,7 @@ impl Pseudonyms {
             .filter(|_| !self.is_empty())
     }
 
-    /// Where stand-ins stand in a text, and the values that they stand for. In arguments of the tool of these names only
+    /// Where pseudonyms stand in a text, and the values that they stand for. In arguments of the tool of these names only
     /// those that a rule turns back there; `None`: the text is no argument.
     pub fn found(&self, text: &str, tool: Option<&[&str]>) -> Vec<(Range<usize>, String)> {
         let mut found: Vec<(Range<usize>, String)> = Vec::new();
@@ -127,7 +127,7 @@ impl Pseudonyms {
         found
     }
 
-    /// The last place up to `at` at which a text that goes on can be cut without cutting a stand-in.
+    /// The last place up to `at` at which a text that goes on can be cut without cutting a pseudonym.
     pub fn cut(&self, text: &str, at: usize) -> usize {
         let Some(finder) = self.finder() else {
             return at;
@@ -180,7 +180,7 @@ fn hashed(key: &[u8], scope: &[u8], tried: u8, value: &str) -> u64 {
         .map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
-/// A stand-in made of a hash. After many tries the range is used up, and the label takes over.
+/// A pseudonym made of a hash. After many tries the range is used up, and the label takes over.
 fn written(hash: u64, original: PseudonymSource<'_>, tried: u8) -> String {
     let short = hash >> 32;
     let part = |shift: u32, range: u64| (hash >> shift).checked_rem(range).unwrap_or(0);

@@ -3,7 +3,7 @@
 use crate::wire::letter_case;
 use std::borrow::Cow;
 
-/// What a body says that it is. Only a hint: what is judged is what a server would read.
+/// What a body says that it is. Only a hint: what is evaluated is what a server would read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MediaType {
     /// No `content-type` at all.

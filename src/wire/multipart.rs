@@ -1,7 +1,7 @@
 //! `multipart/form-data` (RFC 7578): forms with files.
 //!
 //! Readers of multipart differ more than readers of JSON do: in what ends a line, in escapes, in which of two names they
-//! take. Whatever they could disagree about is refused here, so that what is judged is what a server reads.
+//! take. Whatever they could disagree about is refused here, so that what is evaluated is what a server reads.
 
 use crate::wire::letter_case;
 use crate::wire::span::Span;

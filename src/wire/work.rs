@@ -1,4 +1,4 @@
-//! Counted work. Whoever reads, searches or judges what a stranger sent says how many steps that took; a step is about what
+//! Counted work. Whoever reads, searches or evaluates what a stranger sent says how many steps that took; a step is about what
 //! one byte costs in a plain loop, a nanosecond. Once what an exchange may spend is gone, nothing is searched any further:
 //! the exchange is denied, and the other requests of the same worker go on.
 //!

@@ -144,10 +144,10 @@ impl<'f> Case<'f> {
         let defaults = map(vec![("action", text("deny"))]);
         let rule = self.rule(action, place, condition);
         let policy = compiled(&self.document(vec![rule], defaults))?;
-        let judgements = judge(&policy, &Given::of(self.node));
-        let held = judgements
+        let evaluations = evaluate(&policy, &Given::of(self.node));
+        let held = evaluations
             .iter()
-            .any(|judgement| !judgement.held.is_empty());
+            .any(|evaluation| !evaluation.held.is_empty());
         // A condition under `unless` holds where its rule doesn't.
         Ok(held == (place != "unless"))
     }
@@ -242,33 +242,33 @@ impl<'f> Case<'f> {
             Ok(policy) => policy,
             Err(error) => return vec![error],
         };
-        let judgements = judge(&policy, &Given::of(self.node));
+        let evaluations = evaluate(&policy, &Given::of(self.node));
         let expect = self.get("expect").unwrap();
         let mut wrong = Vec::new();
         for member in expect.members() {
             let expected = written(&member.value);
             let actual = match &*member.key {
-                "decision" => quoted(word(judgements.iter().map(|j| j.ruling.decision).max())),
-                "would" => quoted(word(judgements.iter().map(|j| j.would.decision).max())),
+                "decision" => quoted(word(evaluations.iter().map(|j| j.ruling.decision).max())),
+                "would" => quoted(word(evaluations.iter().map(|j| j.would.decision).max())),
                 "code" => quoted(
-                    judgements
+                    evaluations
                         .iter()
-                        .find_map(|judgement| judgement.ruling.code)
+                        .find_map(|evaluation| evaluation.ruling.code)
                         .unwrap_or("none"),
                 ),
                 "held" => {
-                    let mut ids: Vec<String> = judgements
+                    let mut ids: Vec<String> = evaluations
                         .iter()
-                        .flat_map(|judgement| &judgement.held)
+                        .flat_map(|evaluation| &evaluation.held)
                         .map(|held| quoted(&policy.rule(held.rule).unwrap().id))
                         .collect();
                     ids.dedup();
                     format!("[{}]", ids.join(","))
                 }
                 "shadow" => quoted(word(
-                    judgements
+                    evaluations
                         .iter()
-                        .filter_map(|judgement| judgement.shadow.as_ref())
+                        .filter_map(|evaluation| evaluation.shadow.as_ref())
                         .map(|shadow| shadow.ruling.decision)
                         .max(),
                 )),
@@ -415,12 +415,12 @@ fn with_context<T>(
     })
 }
 
-fn judge(policy: &Policy, given: &Given<'_>) -> Vec<Evaluation> {
+fn evaluate(policy: &Policy, given: &Given<'_>) -> Vec<Evaluation> {
     with_context(policy, given, |context| {
         let events = &context.reading.events;
         events
             .iter()
-            .map(|event| policy.judge(event, context, EvaluationPhase::Whole))
+            .map(|event| policy.evaluate(event, context, EvaluationPhase::Whole))
             .collect()
     })
 }
@@ -431,7 +431,7 @@ fn redactions(policy: &Policy, given: &Given<'_>) -> String {
         let mut count = 0u32;
         let mut possible = true;
         for event in &context.reading.events {
-            for held in policy.judge(event, context, EvaluationPhase::Whole).held {
+            for held in policy.evaluate(event, context, EvaluationPhase::Whole).held {
                 let rule = policy.rule(held.rule).unwrap();
                 policy.redactions(rule, event, context, &mut |redaction| {
                     count += 1;

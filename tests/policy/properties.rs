@@ -116,15 +116,15 @@ fn document(rules: &[String], rest: &str) -> Node {
 fn decided(document: &Node, event: &str) -> Evaluation {
     let policy = compiled(document).unwrap();
     let node = parse_yaml(event).unwrap();
-    judge(&policy, &Given::of(&node)).remove(0)
+    evaluate(&policy, &Given::of(&node)).remove(0)
 }
 
 /// The rules that held, by what they say, since their numbers and ids may differ.
 fn held(document: &Node, event: &str) -> Vec<String> {
     let policy = compiled(document).unwrap();
     let node = parse_yaml(event).unwrap();
-    let judgement = judge(&policy, &Given::of(&node)).remove(0);
-    let ids = judgement
+    let evaluation = evaluate(&policy, &Given::of(&node)).remove(0);
+    let ids = evaluation
         .held
         .iter()
         .map(|held| &*policy.rule(held.rule).unwrap().id);

@@ -390,10 +390,10 @@ proptest! {
         let policy = compiled(&document).unwrap();
         let event = json!({"tool_call": {"args": args.clone().unwrap_or(json!("unknown"))}});
         let event = agentguard::policy::parse_json(event.to_string().as_bytes()).unwrap();
-        let judgement = judge(&policy, &Given::of(&event)).remove(0);
+        let evaluation = evaluate(&policy, &Given::of(&event)).remove(0);
 
         let held: Vec<&Rule> = rules.iter().filter(|rule| rule_holds(rule, args.as_ref())).collect();
-        let told: Vec<String> = judgement.held.iter().map(|held| policy.rule(held.rule).unwrap().id.to_string()).collect();
+        let told: Vec<String> = evaluation.held.iter().map(|held| policy.rule(held.rule).unwrap().id.to_string()).collect();
         let expected: Vec<String> = rules
             .iter()
             .enumerate()
@@ -401,8 +401,8 @@ proptest! {
             .map(|(id, _)| format!("r{id}"))
             .collect();
         prop_assert_eq!(told, expected);
-        prop_assert_eq!(judgement.would.decision, decision(&held, default));
+        prop_assert_eq!(evaluation.would.decision, decision(&held, default));
         let enforced: Vec<&Rule> = held.into_iter().filter(|rule| !rule.observed).collect();
-        prop_assert_eq!(judgement.ruling.decision, decision(&enforced, default));
+        prop_assert_eq!(evaluation.ruling.decision, decision(&enforced, default));
     }
 }

@@ -23,10 +23,10 @@ fn scenario(name: &str) -> Policy {
 /// What a policy decides of a call, and by which rule.
 fn decision(policy: &Policy, event: &str) -> (&'static str, String) {
     let node = parse_yaml(event).unwrap();
-    let judgement = judge(policy, &Given::of(&node)).remove(0);
-    let rule = judgement.ruling.rule.and_then(|rule| policy.rule(rule));
+    let evaluation = evaluate(policy, &Given::of(&node)).remove(0);
+    let rule = evaluation.ruling.rule.and_then(|rule| policy.rule(rule));
     let rule = rule.map(|rule| rule.id.to_string()).unwrap_or_default();
-    (word(Some(judgement.ruling.decision)), rule)
+    (word(Some(evaluation.ruling.decision)), rule)
 }
 
 fn call(tool: &str, args: &str, given: &str) -> String {

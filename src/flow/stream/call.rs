@@ -1,4 +1,4 @@
-//! A call of an answer while it arrives in pieces.
+//! A call of a response while it arrives in pieces.
 
 use super::fragments::ArgumentFragments;
 use super::queue::Queue;
@@ -135,7 +135,7 @@ impl AssembledCall {
     }
 
     /// Some servers repeat the name in every piece. OpenAI's own library would join them, others keep one: with the
-    /// others gone, every reader sees the name that was judged.
+    /// others gone, every reader sees the name that was evaluated.
     pub(super) fn say_name_once(&self, queue: &mut Queue) -> bool {
         let Some((_, rest)) = self.names.split_first() else {
             return false;
@@ -152,7 +152,7 @@ impl AssembledCall {
         true
     }
 
-    /// What is judged: the call, and its arguments as a text.
+    /// What is evaluated: the call, and its arguments as a text.
     ///
     /// # Errors
     /// Only for arguments that no limit lets pass.

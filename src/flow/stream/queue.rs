@@ -1,4 +1,4 @@
-//! Frames that are held back, in their order, until everything in them is judged.
+//! Frames that are held back, in their order, until everything in them is evaluated.
 
 use crate::protocol::stream::{HeldFrame, HeldFrames, OrderingGroups};
 use crate::wire::frame::Frame;
@@ -6,7 +6,7 @@ use crate::wire::sort;
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
-/// So many frames stay behind one that waits for a little more of a text, whatever their lanes: an answer that nobody edits
+/// So many frames stay behind one that waits for a little more of a text, whatever their lanes: a response that nobody edits
 /// is then the same byte for byte. A text that pauses for longer is overtaken.
 const PATIENCE: u64 = 16;
 
@@ -20,7 +20,7 @@ pub(super) struct QueuedFrame {
     /// What can be changed of it; absent for frames that are passed on unread.
     pub(super) held: Option<HeldFrame>,
     lanes: OrderingGroups,
-    /// How many things in it are not judged yet.
+    /// How many things in it are not evaluated yet.
     waits: u32,
     /// How many of them are texts of which a little more is needed.
     short: u32,
@@ -106,14 +106,14 @@ impl Queue {
         self.entries.get_mut(at)?.as_mut()
     }
 
-    /// One more thing in a frame is not judged yet.
+    /// One more thing in a frame is not evaluated yet.
     pub(super) fn wait(&mut self, number: u64) {
         if let Some(entry) = self.entry(number) {
             entry.waits = entry.waits.saturating_add(1);
         }
     }
 
-    /// One more text in a frame needs a little more before it is judged.
+    /// One more text in a frame needs a little more before it is evaluated.
     pub(super) fn wait_shortly(&mut self, number: u64) {
         self.wait(number);
         if let Some(entry) = self.entry(number) {
@@ -124,7 +124,7 @@ impl Queue {
         }
     }
 
-    /// One thing in a frame has been judged.
+    /// One thing in a frame has been evaluated.
     pub(super) fn settled(&mut self, number: u64) {
         if let Some(entry) = self.entry(number) {
             entry.waits = entry.waits.saturating_sub(1);
@@ -134,7 +134,7 @@ impl Queue {
         }
     }
 
-    /// A text that a frame waited for shortly has been judged.
+    /// A text that a frame waited for shortly has been evaluated.
     pub(super) fn settled_shortly(&mut self, number: u64) {
         self.settled(number);
         let Some(entry) = self.entry(number) else {
@@ -150,7 +150,7 @@ impl Queue {
     /// Lets those leave that a frame held up which does so no more.
     fn pass(&mut self, number: u64) {
         let until = self.stops.front().copied().unwrap_or(self.next());
-        self.leave(self.judged(number..=until).rev().collect());
+        self.leave(self.evaluated(number..=until).rev().collect());
     }
 
     /// Frames that may leave now, in the order in which they leave.
@@ -191,7 +191,7 @@ impl Queue {
             if self.stops.front() == Some(&number) {
                 self.stops.pop_front();
                 let until = self.stops.front().copied().unwrap_or(self.next());
-                candidates.extend(self.judged(number..=until));
+                candidates.extend(self.evaluated(number..=until));
             }
             let was_barrier = entry.lanes == OrderingGroups::ALL;
             if was_barrier {
@@ -224,11 +224,11 @@ impl Queue {
     /// Frames between a barrier that has left and the next one.
     fn freed_by_barrier(&self) -> Vec<u64> {
         let until = self.barriers.front().copied().unwrap_or(self.next());
-        self.judged(self.first..=until).collect()
+        self.evaluated(self.first..=until).collect()
     }
 
     /// Those of the frames with these numbers that wait for nothing in them. Where many choices take turns, few do.
-    fn judged(
+    fn evaluated(
         &self,
         numbers: RangeInclusive<u64>,
     ) -> impl DoubleEndedIterator<Item = u64> + use<'_> {

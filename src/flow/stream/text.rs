@@ -1,4 +1,4 @@
-//! A text of an answer while it arrives in pieces.
+//! A text of a response while it arrives in pieces.
 
 use super::queue::Queue;
 use crate::event::{Class, Event};
@@ -12,15 +12,15 @@ use std::ops::Range;
 /// One text so far.
 #[derive(Debug)]
 pub(super) struct StreamedText {
-    /// What is judged; its only text is the part at hand.
+    /// What is evaluated; its only text is the part at hand.
     pub(super) event: Event,
     /// Whether it may be edited.
     pub(super) class: Class,
-    /// Where it stands in the answer, for people.
+    /// Where it stands in the response, for people.
     pub(super) at: String,
     pub(super) flowing: ReleaseMode,
     pub(super) window: HoldbackBuffer,
-    /// All of it, where its end is judged.
+    /// All of it, where its end is evaluated.
     pub(super) whole: String,
     /// It seemed to have ended, and everything of it has left.
     pub(super) has_ended: bool,
@@ -168,7 +168,7 @@ impl StreamedText {
         self.written.free(self.window.length())
     }
 
-    /// Everything before `end` is judged: edits the pieces that are complete by that, and lets go of their frames.
+    /// Everything before `end` is evaluated: edits the pieces that are complete by that, and lets go of their frames.
     pub(super) fn settle(&mut self, end: usize, changes: Option<&TextChanges>, queue: &mut Queue) {
         while let Some(piece) = self.pieces.front().filter(|piece| piece.range.end <= end) {
             let frame = piece.frame;

@@ -1,4 +1,4 @@
-//! A streamed answer put together again, for tools that look at recorded exchanges.
+//! A streamed response put together again, for tools that look at recorded exchanges.
 
 use super::call::AssembledCall;
 use super::{learn, part_of_text};
@@ -10,7 +10,7 @@ use crate::wire::frame::{Frame, Frames, Framing};
 use crate::wire::json::{JsonBody, NodeId};
 use crate::wire::sorted_map::SortedMap;
 
-/// A part of the answer: what was read, and where it stands if that is no place in a body.
+/// A part of the response: what was read, and where it stands if that is no place in a body.
 #[derive(Debug)]
 pub struct TranscriptPart {
     /// `#choice/0`; absent for what stands whole in one frame.
@@ -21,7 +21,7 @@ pub struct TranscriptPart {
     pub reading: Reading,
 }
 
-/// Everything that a streamed answer says.
+/// Everything that a streamed response says.
 #[derive(Debug, Default)]
 pub struct Transcript {
     /// Its parts, each where it begins.
@@ -41,7 +41,7 @@ struct OpenParts {
     calls: SortedMap<CallKey, (usize, AssembledCall)>,
 }
 
-/// Puts a streamed answer together.
+/// Puts a streamed response together.
 pub fn transcript(
     body: &[u8],
     framing: Framing,

@@ -29,7 +29,7 @@ fn say(text: &str) -> Value {
     json!({"role": "user", "content": text})
 }
 
-/// What becomes of an answer that calls these tools: the names of the calls that are left.
+/// What becomes of a response that calls these tools: the names of the calls that are left.
 fn answered(guard: &Rc<Guard>, request: &HttpMessage, asked: &[Value]) -> Vec<String> {
     let seen = exchange(guard, request, answer(calls(asked), "tool_calls"));
     assert!(

@@ -58,7 +58,7 @@ rules:
 
 const CARD: &str = "4111111111111111";
 
-/// A conversation with a model and tools of these names: offered, called before, called in the answer.
+/// A conversation with a model and tools of these names: offered, called before, called in the response.
 fn with_names(model: &str, tool: &str) -> (HttpMessage, HttpMessage) {
     let function = json!({"name": tool, "arguments": "{}"});
     let called = json!({"id": "call_1", "type": "function", "function": function});

@@ -131,7 +131,7 @@ impl Provider {
     }
 }
 
-/// The events of an answer.
+/// The events of a response.
 fn events(whole: &Value) -> Vec<u8> {
     let mut begun = whole.clone();
     begun["status"] = json!("in_progress");
@@ -152,7 +152,7 @@ fn events(whole: &Value) -> Vec<u8> {
     out
 }
 
-/// What a client has of an answer, streamed or not: the object of the whole.
+/// What a client has of a response, streamed or not: the object of the whole.
 fn whole_of(seen: &SimulatedResult) -> Value {
     let body = String::from_utf8(seen.client.body()).unwrap();
     let last = body

@@ -703,7 +703,7 @@ fn mirrored_headers_are_not_believed_of_older_versions_either() {
         let (status, _) = refused(&guard, &with_headers(changes, message.as_bytes()));
         assert_eq!(status, 400, "{changes:?}");
     }
-    // Orphans: on another method, on an answer, before a batch.
+    // Orphans: on another method, on a response, before a batch.
     let list = request(1, "tools/list", json!({}));
     assert_eq!(
         refused(&guard, &modern(&list, &[("mcp-param-x", "y")])).0,

@@ -80,7 +80,7 @@ fn sends_head(flow: &mut Flow, request: &HttpMessage) -> Step {
     })
 }
 
-/// What becomes of the pieces of an answer that is sent so slowly; each with the second at which it comes.
+/// What becomes of the pieces of a response that is sent so slowly; each with the second at which it comes.
 fn slowly(
     guard: &Rc<Guard>,
     request: &HttpMessage,
@@ -152,7 +152,7 @@ fn in_both_modes(policy: &str, mut test: impl FnMut(&Rc<Guard>, bool)) {
     );
 }
 
-/// Asks a provider, and lets its answer stream at once and in pieces, which is the same to the client.
+/// Asks a provider, and lets its response stream at once and in pieces, which is the same to the client.
 fn asks_for_stream(
     guard: &Rc<Guard>,
     (provider, path): (&str, &str),

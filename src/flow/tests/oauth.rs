@@ -47,7 +47,7 @@ fn registration() -> Value {
         "scope": "read write", "contacts": ["dev@example.com"]})
 }
 
-/// What a client of MCP asks of the server's origin before it can call a tool, in its order; with the answers.
+/// What a client of MCP asks of the server's origin before it can call a tool, in its order; with the responses.
 fn authorization() -> Vec<(HttpMessage, Value)> {
     let [access, id, code, verifier, secret, refresh] = SECRETS;
     let host = "tools.example.com";

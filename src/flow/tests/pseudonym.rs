@@ -1,4 +1,4 @@
-//! Pseudonyms: the model sees stand-ins, the client and the rules see values.
+//! Pseudonyms: the model sees pseudonyms, the client and the rules see values.
 
 use super::*;
 use std::cell::RefCell;
@@ -426,7 +426,7 @@ fn asks(path: &str, host: &str, body: &Value) -> HttpMessage {
     )
 }
 
-/// What the client gets where the answer is made of the stand-in that the model was told.
+/// What the client gets where the response is made of the pseudonym that the model was told.
 fn got(request: &HttpMessage, say: impl Fn(&str) -> HttpMessage) -> (String, String) {
     let heard = RefCell::new(String::new());
     let seen = run(

@@ -36,7 +36,7 @@ fn call(index: u32, id: &str, name: &str, arguments: &str) -> Value {
     chunk(0, json!({"tool_calls": [call]}), Value::Null)
 }
 
-/// A streamed answer, cut into chunks at these places.
+/// A streamed response, cut into chunks at these places.
 pub(super) fn streamed(body: &[u8], cuts: &[usize]) -> HttpMessage {
     let headers = [(":status", "200"), ("content-type", "text/event-stream")];
     let mut half = HttpMessage::new(&headers, b"");
@@ -800,7 +800,7 @@ mod ends_that_are_none {
     #[test]
     fn a_text_goes_on_after_its_choice_has_ended() {
         let guard = guard(LOOKS);
-        // As servers do that say with each frame why the answer ended.
+        // As servers do that say with each frame why the response ended.
         let ended = |part: &str| chunk(0, json!({"content": part}), json!("stop"));
         let denied = [ended("the forbid"), ended("den word")];
         let seen = ask(&guard, &sse(&denied), &[]);

@@ -328,7 +328,7 @@ mod converse {
             answer.exception.is_some() && answer.blocks.is_empty(),
             "{answer:?}"
         );
-        // What came of one is judged as one text.
+        // What came of one is evaluated as one text.
         let start = json!({"contentBlockIndex": 0, "start": {"toolResult": {"toolUseId": "t", "status": "success", "type": "x"}}});
         let result = |text: &str| delta(0, json!({"toolResult": [{"text": text}]}));
         let body = stream(&[

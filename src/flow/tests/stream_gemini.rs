@@ -384,7 +384,7 @@ rules:
 ";
 
 #[test]
-fn arguments_in_pieces_are_judged_as_arguments() {
+fn arguments_in_pieces_are_evaluated_as_arguments() {
     let guard = guard(SEND);
     let copies = |number: u32| {
         sent(&[

@@ -188,7 +188,7 @@ impl Answer {
     }
 }
 
-/// Puts an answer together as OpenAI's library does, which appends items to a list; and holds every copy of a text
+/// Puts a response together as OpenAI's library does, which appends items to a list; and holds every copy of a text
 /// against the deltas.
 fn answer_of(frames: &[Value]) -> Answer {
     let mut answer = Answer::default();
@@ -313,7 +313,7 @@ fn what_no_rule_touches_streams_bit_for_bit() {
                 json!({"input_tokens": 3, "output_tokens": 4})
             );
             assert_eq!(record["tools"], json!(["find"]));
-            // The text, the annotation, and the instructions that the answer repeats: each is told once.
+            // The text, the annotation, and the instructions that the response repeats: each is told once.
             assert_eq!(
                 record["events"],
                 json!({"message": 1, "request": 1, "response": 3, "tool_call": 1})
@@ -776,7 +776,7 @@ fn free_text_input_is_redacted_everywhere() {
 }
 
 #[test]
-fn calls_without_deltas_are_judged_by_their_item() {
+fn calls_without_deltas_are_evaluated_by_their_item() {
     let policy = "defaults: { action: allow }
 rules:
   - id: shell

@@ -218,7 +218,7 @@ rules:
 }
 
 #[test]
-fn calls_of_a_finished_step_are_judged_and_told_as_calls() {
+fn calls_of_a_finished_step_are_evaluated_and_told_as_calls() {
     let policy = "defaults: { action: allow, uninspectable: allow }
 rules:
   - id: amount

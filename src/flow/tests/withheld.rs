@@ -1,4 +1,4 @@
-//! What a denial leaves of an answer: nothing of the text that may not pass, wherever it stood.
+//! What a denial leaves of a response: nothing of the text that may not pass, wherever it stood.
 
 use super::*;
 
@@ -28,7 +28,7 @@ fn answers(guard: &Rc<Guard>, (path, question): (&str, &Value), answer: &Value) 
     exchange(guard, &request, response)
 }
 
-/// The answer with one more member at a place.
+/// The response with one more member at a place.
 fn with(answer: &Value, holder: &str, name: &str, value: Value) -> Value {
     let mut answer = answer.clone();
     answer.pointer_mut(holder).unwrap()[name] = value;

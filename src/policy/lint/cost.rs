@@ -39,7 +39,7 @@ pub(super) fn unbounded(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     }
 }
 
-/// Detectors of answers whose patterns could match without end, and that don't say how far a stream waits for them.
+/// Detectors of responses whose patterns could match without end, and that don't say how far a stream waits for them.
 pub(super) fn endless_detectors(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     let mut looks = false;
     for view in &subject.rules {

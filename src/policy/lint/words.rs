@@ -87,8 +87,8 @@ fn check(
     };
     case.seen_by(subject.policy, |context| {
     for event in &case.reading.events {
-        let judgement = subject.policy.judge(event, context, EvaluationPhase::Whole);
-        let holding = judgement.held.iter().find_map(|held| {
+        let evaluation = subject.policy.evaluate(event, context, EvaluationPhase::Whole);
+        let holding = evaluation.held.iter().find_map(|held| {
             let rule = subject.policy.rule(held.rule)?;
             // A rule that holds for every text says nothing about this one.
             let looks = rule.needs_hit;

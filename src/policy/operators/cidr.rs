@@ -166,8 +166,8 @@ impl Networks {
         Ok(Networks { networks })
     }
 
-    /// Judges each address in a text.
-    pub(in crate::policy) fn judge(&self, text: &str, verdict: &mut dyn FnMut(TestResult)) {
+    /// Evaluates each address in a text.
+    pub(in crate::policy) fn evaluate(&self, text: &str, verdict: &mut dyn FnMut(TestResult)) {
         // Networks, and addresses in the plain form among them.
         let items = text.split([',', ';', ' ', '\t', '\n', '\r']);
         let networks: Option<Vec<Network>> = items
@@ -234,13 +234,15 @@ mod tests {
     fn read(list: &[&str], text: &str) -> String {
         let list: Vec<Box<str>> = list.iter().map(|entry| (*entry).into()).collect();
         let mut words = Vec::new();
-        Networks::parse(&list).unwrap().judge(text, &mut |verdict| {
-            words.push(match verdict {
-                TestResult::Holds => "in",
-                TestResult::Fails => "out",
-                TestResult::Unreadable => "?",
+        Networks::parse(&list)
+            .unwrap()
+            .evaluate(text, &mut |verdict| {
+                words.push(match verdict {
+                    TestResult::Holds => "in",
+                    TestResult::Fails => "out",
+                    TestResult::Unreadable => "?",
+                });
             });
-        });
         words.join(" ")
     }
 

@@ -141,15 +141,15 @@ impl Commands {
         }
         let mut is_within = self.redirect.is_some();
         if let Some(folders) = &self.redirect {
-            folders.judge(&file.text, &mut |verdict| {
+            folders.evaluate(&file.text, &mut |verdict| {
                 is_within &= verdict == TestResult::Holds;
             });
         }
         is_within || SINKS.contains(&&*file.text)
     }
 
-    /// Judges a line for a shell.
-    pub(in crate::policy) fn judge_line(&self, line: &str) -> TestResult {
+    /// Evaluates a line for a shell.
+    pub(in crate::policy) fn evaluate_line(&self, line: &str) -> TestResult {
         self.line(line, 0)
     }
 
@@ -175,8 +175,8 @@ impl Commands {
         together(&verdicts)
     }
 
-    /// Judges the words of one command, which no shell reads.
-    pub(in crate::policy) fn judge_argv(&self, argv: &[&str]) -> TestResult {
+    /// Evaluates the words of one command, which no shell reads.
+    pub(in crate::policy) fn evaluate_argv(&self, argv: &[&str]) -> TestResult {
         if argv.iter().any(|word| word.contains('\0')) {
             return TestResult::Unreadable;
         }
@@ -624,7 +624,7 @@ mod tests {
 
     fn all(expected: TestResult, samples: &[(&str, &str)]) {
         for (line, why) in samples {
-            assert_eq!(commands().judge_line(line), expected, "{line:?}: {why}");
+            assert_eq!(commands().evaluate_line(line), expected, "{line:?}: {why}");
         }
     }
 
@@ -916,7 +916,7 @@ mod tests {
             ),
             (&["ls", "\0"][..], TestResult::Unreadable, "NUL"),
         ] {
-            assert_eq!(commands().judge_argv(argv), expected, "{argv:?}: {why}");
+            assert_eq!(commands().evaluate_argv(argv), expected, "{argv:?}: {why}");
         }
     }
 
@@ -949,14 +949,14 @@ mod tests {
             "{ ",
             "2>x ",
         ] {
-            let _ = commands().judge_line(&part.repeat(100_000 / part.len()));
+            let _ = commands().evaluate_line(&part.repeat(100_000 / part.len()));
         }
     }
 
     proptest! {
         #[test]
         fn no_line_is_too_odd(line in "[ls rm$'\"\\\\`(){};&|<>\n#=*!a-c ]{0,40}") {
-            let _ = commands().judge_line(&line);
+            let _ = commands().evaluate_line(&line);
         }
 
         #[test]
@@ -966,7 +966,7 @@ mod tests {
             after in prop::sample::select(vec!["", " x", ";ls", "|cat", " # ls", " )", "; }", "\nls", " >y"]),
         ) {
             let line = format!("{before}{name}{after}");
-            prop_assert_ne!(commands().judge_line(&line), TestResult::Holds, "{}", line);
+            prop_assert_ne!(commands().evaluate_line(&line), TestResult::Holds, "{}", line);
         }
     }
 }

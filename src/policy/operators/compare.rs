@@ -14,7 +14,7 @@ pub(in crate::policy) struct Comparison {
 impl Comparison {
     /// JSON numbers, and strings that are a number after trimming and width folding (`"１０１"`). Everything else
     /// (`"1,000"`, `"$5"`, `true`) can't be compared.
-    pub(in crate::policy) fn judge(&self, value: &Scalar<'_>) -> TestResult {
+    pub(in crate::policy) fn evaluate(&self, value: &Scalar<'_>) -> TestResult {
         match number(value) {
             Some(number) => self.holds(&number).into(),
             None => TestResult::Unreadable,
@@ -22,7 +22,7 @@ impl Comparison {
     }
 
     /// The same for a count.
-    pub(in crate::policy) fn judge_count(&self, count: u64) -> TestResult {
+    pub(in crate::policy) fn evaluate_count(&self, count: u64) -> TestResult {
         match Decimal::parse(&count.to_string()) {
             Some(number) => self.holds(&number).into(),
             None => TestResult::Unreadable,
@@ -86,20 +86,23 @@ mod tests {
             "12345678901234567890",
         ] {
             assert_eq!(
-                over_100.judge(&Scalar::Number(number.into(), None)),
+                over_100.evaluate(&Scalar::Number(number.into(), None)),
                 TestResult::Holds,
                 "{number}"
             );
             assert_eq!(
-                over_100.judge(&Scalar::text(number)),
+                over_100.evaluate(&Scalar::text(number)),
                 TestResult::Holds,
                 "{number:?}"
             );
         }
-        assert_eq!(over_100.judge(&Scalar::text(" １０１ ")), TestResult::Holds);
+        assert_eq!(
+            over_100.evaluate(&Scalar::text(" １０１ ")),
+            TestResult::Holds
+        );
         for number in ["100", "1e2", "-5", "0.1"] {
             assert_eq!(
-                over_100.judge(&Scalar::Number(number.into(), None)),
+                over_100.evaluate(&Scalar::Number(number.into(), None)),
                 TestResult::Fails,
                 "{number}"
             );
@@ -111,15 +114,15 @@ mod tests {
         let over_100 = more_than("100");
         for text in ["1,000", "$5", "abc", "", "0x64", "NaN", "1 000"] {
             assert_eq!(
-                over_100.judge(&Scalar::text(text)),
+                over_100.evaluate(&Scalar::text(text)),
                 TestResult::Unreadable,
                 "{text:?}"
             );
         }
         assert_eq!(
-            over_100.judge(&Scalar::Bool(true, None)),
+            over_100.evaluate(&Scalar::Bool(true, None)),
             TestResult::Unreadable
         );
-        assert_eq!(over_100.judge(&Scalar::Null), TestResult::Unreadable);
+        assert_eq!(over_100.evaluate(&Scalar::Null), TestResult::Unreadable);
     }
 }

@@ -64,8 +64,8 @@ impl Domains {
         Some(())
     }
 
-    /// Judges each host in a text.
-    pub(in crate::policy) fn judge(&self, text: &str, verdict: &mut dyn FnMut(TestResult)) {
+    /// Evaluates each host in a text.
+    pub(in crate::policy) fn evaluate(&self, text: &str, verdict: &mut dyn FnMut(TestResult)) {
         hosts(text, &mut |host| verdict(self.host(host)));
     }
 
@@ -115,7 +115,7 @@ mod tests {
         let list: Vec<Box<str>> = list.iter().map(|entry| (*entry).into()).collect();
         let domains = Domains::parse(&list, negative).unwrap();
         let mut all = Vec::new();
-        domains.judge(text, &mut |verdict| all.push(verdict));
+        domains.evaluate(text, &mut |verdict| all.push(verdict));
         all
     }
 

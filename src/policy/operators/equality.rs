@@ -51,7 +51,7 @@ pub(in crate::policy) struct Equality {
 }
 
 impl Equality {
-    pub(in crate::policy) fn judge(&self, value: &Scalar<'_>, side: Polarity) -> TestResult {
+    pub(in crate::policy) fn evaluate(&self, value: &Scalar<'_>, side: Polarity) -> TestResult {
         let mut same_type = false;
         let mut equal = false;
         for literal in &self.literals {

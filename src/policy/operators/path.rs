@@ -86,8 +86,8 @@ impl Folders {
         })
     }
 
-    /// Judges each reading of a path.
-    pub(in crate::policy) fn judge(&self, text: &str, verdict: &mut dyn FnMut(TestResult)) {
+    /// Evaluates each reading of a path.
+    pub(in crate::policy) fn evaluate(&self, text: &str, verdict: &mut dyn FnMut(TestResult)) {
         if text.len() > MAX_BYTES {
             return verdict(TestResult::Unreadable);
         }
@@ -307,7 +307,7 @@ mod tests {
         let mut all = Vec::new();
         Folders::parse(&list, negative)
             .unwrap()
-            .judge(text, &mut |verdict| all.push(verdict));
+            .evaluate(text, &mut |verdict| all.push(verdict));
         all
     }
 

@@ -104,8 +104,8 @@ impl SqlQuestion {
         Ok(SqlQuestion::Tables(tables))
     }
 
-    /// Judges each verb, table or statement of a text.
-    pub(in crate::policy) fn judge(&self, text: &str, verdict: &mut dyn FnMut(TestResult)) {
+    /// Evaluates each verb, table or statement of a text.
+    pub(in crate::policy) fn evaluate(&self, text: &str, verdict: &mut dyn FnMut(TestResult)) {
         if text.len() > MAX_BYTES {
             return verdict(TestResult::Unreadable);
         }

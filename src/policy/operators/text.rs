@@ -44,7 +44,7 @@ impl Affix {
         }
     }
 
-    pub(in crate::policy) fn judge(&self, text: &str, side: Polarity) -> bool {
+    pub(in crate::policy) fn evaluate(&self, text: &str, side: Polarity) -> bool {
         let fits = |text: &str, needle: &str| {
             if self.at_end {
                 text.ends_with(needle)
@@ -102,7 +102,7 @@ impl ContainsDynamic {
         is_sound.then_some(ContainsDynamic { needles, all })
     }
 
-    pub(in crate::policy) fn judge(&self, text: &str, side: Polarity) -> bool {
+    pub(in crate::policy) fn evaluate(&self, text: &str, side: Polarity) -> bool {
         let mut readings = vec![text.to_owned()];
         if side == Polarity::Restricting {
             readings.push(letter_case::lower(text));

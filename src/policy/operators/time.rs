@@ -57,8 +57,8 @@ pub(in crate::policy) struct TimeWindowText {
 }
 
 impl TimeTest {
-    /// Judges a time in nanoseconds since 1970.
-    pub(in crate::policy) fn judge(&self, time: u64) -> TestResult {
+    /// Evaluates a time in nanoseconds since 1970.
+    pub(in crate::policy) fn evaluate(&self, time: u64) -> TestResult {
         match self {
             TimeTest::NotBefore(moment) => (i128::from(time) >= *moment).into(),
             TimeTest::NotAfter(moment) => (i128::from(time) <= *moment).into(),
@@ -346,7 +346,7 @@ mod tests {
         let test = inside(window, zone);
         for (time, expected, why) in samples {
             assert_eq!(
-                test.judge(nanoseconds_at(time)),
+                test.evaluate(nanoseconds_at(time)),
                 TestResult::from(*expected),
                 "{time} in {window} {zone}: {why}"
             );
@@ -488,9 +488,9 @@ mod tests {
     fn beyond_the_table_the_time_can_not_be_told() {
         let test = inside("09:00-17:00", "Europe/Berlin");
         let late = nanoseconds_at("2050-01-01T12:00:00Z");
-        assert_eq!(test.judge(late), TestResult::Unreadable);
+        assert_eq!(test.evaluate(late), TestResult::Unreadable);
         assert_eq!(
-            inside("09:00-17:00", "+01:00").judge(late),
+            inside("09:00-17:00", "+01:00").evaluate(late),
             TestResult::Holds
         );
     }
@@ -510,7 +510,7 @@ mod tests {
             ("2026-01-11T12:00:00Z", true),
         ] {
             assert_eq!(
-                outside.judge(nanoseconds_at(time)),
+                outside.evaluate(nanoseconds_at(time)),
                 TestResult::from(expected),
                 "{time}"
             );
@@ -526,8 +526,11 @@ mod tests {
             ("2026-01-31T22:30:00.000000001Z", true, false),
         ] {
             let time = nanoseconds_at(time);
-            assert_eq!(TimeTest::NotBefore(moment).judge(time), not_before.into());
-            assert_eq!(TimeTest::NotAfter(moment).judge(time), not_after.into());
+            assert_eq!(
+                TimeTest::NotBefore(moment).evaluate(time),
+                not_before.into()
+            );
+            assert_eq!(TimeTest::NotAfter(moment).evaluate(time), not_after.into());
         }
     }
 
@@ -599,7 +602,7 @@ mod tests {
             prop_assume!(text.start != text.end);
             let window = TimeWindow::new(&text, Days(days));
             let zone = Zone::Fixed(hours * 3_600);
-            let verdict = TimeTest::Within(vec![(window, zone)], true).judge(u64::try_from(second).unwrap() * NANOSECONDS);
+            let verdict = TimeTest::Within(vec![(window, zone)], true).evaluate(u64::try_from(second).unwrap() * NANOSECONDS);
             // Go back hour by hour to the one in which a window could have begun.
             let local = second + i64::from(hours) * 3_600;
             let hour = local.div_euclid(3_600);

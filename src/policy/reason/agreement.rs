@@ -805,9 +805,9 @@ fn outcome(
         };
         // With a token, a rule that asks opens the gate in place of asking.
         let event = case.reading.events.first()?;
-        let judgement = policy.judge(event, context, EvaluationPhase::Whole);
+        let evaluation = policy.evaluate(event, context, EvaluationPhase::Whole);
         let asks = |only_enforced: bool| -> Vec<bool> {
-            judgement
+            evaluation
                 .held
                 .iter()
                 .filter(|held| held.enforced || !only_enforced)
@@ -820,8 +820,8 @@ fn outcome(
                 .collect()
         };
         for (only_enforced, decision) in [
-            (true, judgement.ruling.decision),
-            (false, judgement.would.decision),
+            (true, evaluation.ruling.decision),
+            (false, evaluation.would.decision),
         ] {
             let asks = asks(only_enforced);
             if decision == Decision::RequireApproval && asks.iter().all(|granted| *granted) {

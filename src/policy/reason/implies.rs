@@ -85,7 +85,7 @@ fn fits_missing(literal: &TestLiteral) -> bool {
 fn asks_less(a: &TestOperand, b: &TestOperand) -> bool {
     match (a, b) {
         (TestOperand::In(a), TestOperand::In(b)) => a.is_subset(b),
-        // Of nothing at all no type is told, which is no answer.
+        // Of nothing at all no type is told, which is no response.
         (TestOperand::NotIn(a), TestOperand::NotIn(b)) => {
             b.is_subset(a) && all_texts(a) && all_texts(b) && (!b.is_empty() || a.is_empty())
         }

@@ -2,7 +2,7 @@
 //!
 //! [`meaning`] puts a rule into a normal form; [`implies`] proves that one holds whenever another does, or doesn't know;
 //! [`among`] finds the rules of which that can be proved; [`sample`] finds values that make a condition hold or fail; [`search`] puts them together to events and lets the policies
-//! themselves judge those. What is proved is true of every event; what is found is shown with the event.
+//! themselves evaluate those. What is proved is true of every event; what is found is shown with the event.
 
 #[cfg(test)]
 mod agreement;

@@ -20,7 +20,7 @@ use crate::policy::sample_event::{SampleExchange, settle, written as written_cas
 use crate::policy::{EvaluationPhase, Policy};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Most events that are judged in search of a witness.
+/// Most events that are evaluated in search of a witness.
 const MOST_EVENTS: usize = 20_000;
 
 /// How often a rule is taken apart in search of a proof.
@@ -29,7 +29,7 @@ const MOST_SPLITS: usize = 2;
 /// Most rules that one is taken apart into.
 const MOST_PARTS: usize = 32;
 
-/// An answer that is right wherever it is not `Unknown`.
+/// A response that is right wherever it is not `Unknown`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
     /// Proved of every event.
@@ -109,8 +109,8 @@ pub struct Difference {
     pub added: Vec<Box<str>>,
     /// Ids of rules that only the old policy has, or means otherwise.
     pub removed: Vec<Box<str>>,
-    /// Events that were judged in search of a witness.
-    pub judged: usize,
+    /// Events that were evaluated in search of a witness.
+    pub evaluated: usize,
 }
 
 /// What is proved of two policies, without a look at any event.
@@ -170,7 +170,7 @@ pub fn compare(old: &Policy, new: &Policy) -> Difference {
         lists: list_changes(&old.document, &new.document),
         added: only_in(&new_meaning, &old_meaning),
         removed: only_in(&old_meaning, &new_meaning),
-        judged: 0,
+        evaluated: 0,
     };
     if !proofs.same {
         let parts = old_parts.iter().chain(&new_parts);
@@ -604,20 +604,20 @@ impl FullOutcome {
         context: &Context<'_>,
     ) -> Option<FullOutcome> {
         let event = case.reading.events.first()?;
-        let judgement = policy.judge(event, context, EvaluationPhase::Whole);
+        let evaluation = policy.evaluate(event, context, EvaluationPhase::Whole);
         let word = |decision| match decision {
             Decision::Allow => "allow",
             Decision::RequireApproval => "require_approval",
             Decision::Deny => "deny",
         };
         let (mut action, mut would) = (
-            word(judgement.ruling.decision),
-            word(judgement.would.decision),
+            word(evaluation.ruling.decision),
+            word(evaluation.would.decision),
         );
         let mut redactions = Vec::new();
         let mut effects = BTreeSet::new();
         let mut rules = Vec::new();
-        for held in &judgement.held {
+        for held in &evaluation.held {
             let rule = policy.rule(held.rule)?;
             rules.push(rule.id.clone());
             effects.extend(rule.tags.iter().map(|tag| format!("tag {tag}")));
@@ -647,7 +647,7 @@ impl FullOutcome {
             }
         }
         // What a rule says beside its action counts where that is what happens, after redactions that can't be made.
-        for held in &judgement.held {
+        for held in &evaluation.held {
             let rule = policy.rule(held.rule)?;
             if [action, would].contains(&rule.action.word()) {
                 if rule.action == Action::RequireApproval {
@@ -704,7 +704,7 @@ impl DocumentQuestion {
 fn search(old: &Policy, new: &Policy, among: Vec<Candidate>, difference: &mut Difference) {
     let mut known: BTreeSet<String> = BTreeSet::new();
     for candidate in among {
-        if difference.judged >= MOST_EVENTS {
+        if difference.evaluated >= MOST_EVENTS {
             break;
         }
         if !known.insert(format!("{candidate:?}")) {
@@ -716,7 +716,7 @@ fn search(old: &Policy, new: &Policy, among: Vec<Candidate>, difference: &mut Di
         ) else {
             continue;
         };
-        difference.judged = difference.judged.saturating_add(1);
+        difference.evaluated = difference.evaluated.saturating_add(1);
         for question in [
             DocumentQuestion::Differs,
             DocumentQuestion::Loosens,

@@ -1,4 +1,4 @@
-//! Events put together from values that conditions ask for. Policies judge them; what differs is a witness.
+//! Events put together from values that conditions ask for. Policies evaluate them; what differs is a witness.
 
 use super::meaning::{Formula, Meaning, RuleMeaning, TestLiteral, TestOperand};
 use super::sample::{Sample, ask_of_texts, samples};
@@ -71,7 +71,7 @@ impl Candidate {
     }
 }
 
-/// Events worth judging: for each rule those that should make it hold, and each of them with one field changed to a value
+/// Events worth evaluating: for each rule those that should make it hold, and each of them with one field changed to a value
 /// that some rule asks about. Rules that only one of two policies has come first.
 /// `guards` say when a document takes part.
 pub(super) fn candidates(old: &Meaning, new: &Meaning, guards: &[&Formula]) -> Vec<Candidate> {

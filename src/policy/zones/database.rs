@@ -5,7 +5,7 @@ use crate::diag::nearest;
 use jiff::Timestamp;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
-/// First year of a table: traffic of the past is judged again with it.
+/// First year of a table: traffic of the past is evaluated again with it.
 const FIRST_YEAR: u16 = 2000;
 
 /// First year that a table no longer knows.

@@ -68,7 +68,7 @@ fn params(reader: &mut Reader<'_>, value: Value<'_>) {
 /// Lists of parts whose texts go on in other frames: where each stands, in ascending order, and which text it is a piece of.
 pub(super) type DeltaSink = [(NodeId, TextDelta)];
 
-/// One message. In a request it has an author; in an answer it is the agent's, or repeats what was said before.
+/// One message. In a request it has an author; in a response it is the agent's, or repeats what was said before.
 fn message(reader: &mut Reader<'_>, value: Value<'_>, turn: Turn) {
     let from = match value.get("role").and_then(|role| role.text()).as_deref() {
         Some("user" | "ROLE_USER") => Known::Is(Author::User),
@@ -144,7 +144,7 @@ fn text(reader: &mut Reader<'_>, text: Value<'_>, voice: &Voice, piece: Option<T
     }
 }
 
-/// What an answer in either binding says.
+/// What a response in either binding says.
 pub(super) fn result_of<'v>(root: Value<'v>, context: &RequestContext) -> Option<Value<'v>> {
     if is_rpc(root, context) {
         root.get("result")
@@ -157,7 +157,7 @@ fn is_rpc(root: Value<'_>, context: &RequestContext) -> bool {
     is_message(root) || !context.rpc.is_empty()
 }
 
-/// Reads an answer in either binding, or a frame of one.
+/// Reads a response in either binding, or a frame of one.
 pub(super) fn answer(reader: &mut Reader<'_>, context: &RequestContext, pieces: &DeltaSink) {
     let Some(body) = reader.body() else { return };
     let root = body.root();
@@ -245,7 +245,7 @@ fn result(reader: &mut Reader<'_>, value: Value<'_>, context: &RequestContext, p
 }
 
 /// What an agent says that it is and can do. If it is signed, no byte of it may change: then it stays unknown, which is
-/// judged and never edited.
+/// evaluated and never edited.
 fn card(reader: &mut Reader<'_>, value: Value<'_>) {
     if value
         .get("signatures")

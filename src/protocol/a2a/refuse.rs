@@ -32,7 +32,7 @@ fn errors(denial: &Denial, context: &RequestContext) -> Option<Vec<u8>> {
     })
 }
 
-/// An answer for a client that has already been sent a successful status.
+/// A response for a client that has already been sent a successful status.
 pub(super) fn answer(denial: &Denial, context: &RequestContext) -> Vec<u8> {
     if let Some(body) = errors(denial, context) {
         return body;

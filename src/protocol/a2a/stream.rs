@@ -34,7 +34,7 @@ const RESTING: &[&str] = &[
 /// Lane of the states that a task goes through.
 const STATES: u32 = 0;
 
-/// A streamed answer of an agent. The text of an artifact may arrive in chunks, and is one text whatever its parts are.
+/// A streamed response of an agent. The text of an artifact may arrive in chunks, and is one text whatever its parts are.
 pub(super) struct A2aStream {
     context: RequestContext,
     /// Numbers of the artifacts so far, by their ids.

@@ -6,7 +6,7 @@ use crate::protocol::conversation::{Attribution, Calls};
 use crate::protocol::reader::{Is, Key, Origin, Reader};
 use crate::wire::json::{self, Value};
 
-/// Why an answer was refused.
+/// Why a response was refused.
 pub(super) const STOP_DETAILS: Is = Is::Object(&[
     ("type", Is::Word(&["refusal"])),
     (
@@ -57,7 +57,7 @@ pub(super) const STOP_REASONS: &[&str] = &[
     "model_context_window_exceeded",
 ];
 
-/// The whole body of an answer.
+/// The whole body of a response.
 pub(in crate::protocol) fn response(reader: &mut Reader<'_>, root: Value<'_>) {
     message(reader, root, 0);
 }

@@ -1,5 +1,5 @@
-//! Content blocks of requests and of answers. Each kind has its table: in a block of a kind that is not known, nothing is
-//! claimed, and all of it is judged as text.
+//! Content blocks of requests and of responses. Each kind has its table: in a block of a kind that is not known, nothing is
+//! claimed, and all of it is evaluated as text.
 
 use super::{CACHE_CONTROL, CALLER, CITATION, tools};
 use crate::event::{Attachments, Author, Event, Kind, Known, Part, Turn};

@@ -116,7 +116,7 @@ pub(in crate::protocol) fn message(
     Ok(taken)
 }
 
-/// Makes the edits in an answer that is one message.
+/// Makes the edits in a response that is one message.
 pub(in crate::protocol) fn whole(
     root: Value<'_>,
     removals: &Removals,

@@ -260,7 +260,7 @@ fn tool_choice(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.known(value, CHOICE, &origin);
 }
 
-/// Models that answer where the first refuses or is overloaded: a list of models with settings, of names (gateways), or
+/// Models that response where the first refuses or is overloaded: a list of models with settings, of names (gateways), or
 /// `default`, which is whatever the provider takes.
 fn fallbacks(reader: &mut Reader<'_>, value: Value<'_>) {
     const FALLBACK: &[Key] = &[

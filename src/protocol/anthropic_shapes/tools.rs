@@ -77,7 +77,7 @@ pub(in crate::protocol) fn tool(reader: &mut Reader<'_>, tool: Value<'_>) {
         TOOL,
         &definition,
         &mut |reader, key, value| match key {
-            // The type is the tool's name where it has no other; rules judge it.
+            // The type is the tool's name where it has no other; rules evaluate it.
             "type" => {
                 reader.name(value);
             }
@@ -164,8 +164,8 @@ const LISTED: &[Key] = &[
     ("input_schema", Is::Own),
 ];
 
-/// A tool of an MCP server that the provider calls, with its definition. In an answer it is only named: what it says is
-/// judged as text.
+/// A tool of an MCP server that the provider calls, with its definition. In a response it is only named: what it says is
+/// evaluated as text.
 pub(super) fn listed_tool(reader: &mut Reader<'_>, tool: Value<'_>) {
     let mut definition = Origin::of(Author::System, Part::Definition);
     let is_answer = reader.direction() == crate::event::Direction::Response;

@@ -1,4 +1,4 @@
-//! Bodies with one prompt or a list of texts, and their answers. What each family calls them stands in one table, since no
+//! Bodies with one prompt or a list of texts, and their responses. What each family calls them stands in one table, since no
 //! two of them use a name differently.
 
 use crate::event::{Author, Event, Kind, Known, Part, Turn};
@@ -271,12 +271,12 @@ const ANSWER: &[Key] = &[
     ("logprobs", Is::Own),
 ];
 
-/// The whole body of an answer. Its counts are not read: Bedrock itself counts, in headers, for every family alike.
+/// The whole body of a response. Its counts are not read: Bedrock itself counts, in headers, for every family alike.
 pub(super) fn response(reader: &mut Reader<'_>, root: Value<'_>) {
     read(reader, root, &Origin::answer(0));
 }
 
-/// A whole answer, or what one frame adds to the answer that `origin` names.
+/// A whole response, or what one frame adds to the response that `origin` names.
 pub(super) fn read(reader: &mut Reader<'_>, root: Value<'_>, origin: &Origin) {
     let whole = origin.whole();
     reader.keys(
@@ -301,7 +301,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: Value<'_>, origin: &Origin) {
                     at = at.saturating_add(1);
                 });
             }
-            // Cohere's last event: all of the answer once more.
+            // Cohere's last event: all of the response once more.
             "response" => {
                 let first = reader.reading.events.len();
                 read(reader, value, &whole);
@@ -452,18 +452,18 @@ pub(super) fn denied_text(member: &str, text: &str) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// The member that holds the answer of a model's family.
+/// The member that holds the response of a model's family.
 pub(super) fn member_of(model: &str) -> Option<&'static str> {
     let known = BY_VENDOR.iter().find(|(vendor, _)| model.contains(vendor));
     known.map(|(_, member)| *member)
 }
 
-/// An answer that is nothing but a refusal, as a model's family says it.
+/// A response that is nothing but a refusal, as a model's family says it.
 pub(super) fn refused_for(model: &str, text: &str) -> Option<Vec<u8>> {
     denied_text(member_of(model)?, text)
 }
 
-/// Makes the edits in an answer. Whatever is edited, members that repeat its text go.
+/// Makes the edits in a response. Whatever is edited, members that repeat its text go.
 pub(super) fn remove_from_response(
     root: Value<'_>,
     removals: &Removals,

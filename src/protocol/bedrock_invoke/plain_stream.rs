@@ -9,10 +9,10 @@ use crate::protocol::stream::{
 use crate::protocol::{CannotRemove, Denial, Removals};
 use crate::wire::json::quote;
 
-/// Where texts beside a list of answers are counted from.
+/// Where texts beside a list of responses are counted from.
 const BESIDE: u32 = 0;
 
-/// A streamed answer.
+/// A streamed response.
 #[derive(Debug)]
 pub(super) struct PlainStream {
     /// The member that holds the text.
@@ -27,7 +27,7 @@ impl PlainStream {
     }
 }
 
-/// Members that hold a piece of the text, each with that which holds the text of a whole answer.
+/// Members that hold a piece of the text, each with that which holds the text of a whole response.
 const MEMBERS: &[(&str, &str)] = &[
     ("outputText", "results"),
     ("generation", "generation"),

@@ -1,4 +1,4 @@
-//! An answer of InvokeModel that streams: each frame holds an event of the model family's own in base64. The first one tells
+//! A response of InvokeModel that streams: each frame holds an event of the model family's own in base64. The first one tells
 //! which family's it is.
 
 use super::plain_stream::PlainStream;
@@ -23,7 +23,7 @@ const CHUNK: &str = "chunk";
 /// What can be around an event.
 const LIMITS: Limits = Limits { max_depth: 8 };
 
-/// A streamed answer.
+/// A streamed response.
 pub(super) struct InvokeStream {
     context: RequestContext,
     family: Option<ModelFamily>,

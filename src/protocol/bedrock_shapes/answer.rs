@@ -1,4 +1,4 @@
-//! The answer of Converse: reading it, and what takes the place of what may not pass.
+//! The response of Converse: reading it, and what takes the place of what may not pass.
 
 use super::content::{SERVER_CALL, blocks};
 use crate::event::{Known, Part, Turn};
@@ -43,7 +43,7 @@ pub(super) const STOP_REASONS: &[&str] = &[
     "model_context_window_exceeded",
 ];
 
-/// The whole body of an answer, or AWS's own error.
+/// The whole body of a response, or AWS's own error.
 pub(in crate::protocol) fn converse_response(reader: &mut Reader<'_>, root: Value<'_>) {
     let origin = Origin {
         from: Known::Missing,
@@ -118,7 +118,7 @@ pub(super) fn usage(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) 
     reader.value(value, Is::Counts, origin);
 }
 
-/// An answer that is nothing but a refusal.
+/// A response that is nothing but a refusal.
 pub(in crate::protocol) fn denied_converse(text: &str, tokens: (u64, u64)) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     let mut root = ObjectWriter::begin(&mut out);
@@ -148,7 +148,7 @@ fn text_block(text: &str, out: &mut Vec<u8>) {
     block.end();
 }
 
-/// Makes the edits in an answer. Whatever is edited, the members that repeat what the model said go.
+/// Makes the edits in a response. Whatever is edited, the members that repeat what the model said go.
 pub(in crate::protocol) fn remove_from_converse(
     root: Value<'_>,
     removals: &Removals,

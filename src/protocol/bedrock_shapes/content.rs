@@ -271,7 +271,7 @@ fn result(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Attribution, call
         .get("status")
         .is_some_and(|status| status.is_text("error"));
     event.ok = Known::Is(!is_error);
-    // Results of the provider's own tools come in its answer, with a type that names the tool.
+    // Results of the provider's own tools come in its response, with a type that names the tool.
     event.provider_run = speaker.origin.from == Known::Missing
         || value.get("type").is_some_and(|kind| !kind.is_null());
     let tool = speaker.tool(match speaker.origin.from {

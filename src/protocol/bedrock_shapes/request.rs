@@ -299,7 +299,7 @@ fn output(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.known(value, OUTPUT, &beside());
 }
 
-/// Members that go to the model as they are: a side door for tools, models and servers. What is none of these is judged as
+/// Members that go to the model as they are: a side door for tools, models and servers. What is none of these is evaluated as
 /// text.
 fn model_fields(reader: &mut Reader<'_>, value: Value<'_>, endpoint: &Endpoint) {
     const FIELDS: &[Key] = &[

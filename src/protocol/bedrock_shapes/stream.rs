@@ -1,4 +1,4 @@
-//! An answer of Converse that streams: `messageStart`, then blocks, then `messageStop` and `metadata`. Blocks of text have no
+//! A response of Converse that streams: `messageStart`, then blocks, then `messageStop` and `metadata`. Blocks of text have no
 //! start. Nova puts each delta into a block of its own, so that a text goes on from block to block.
 //!
 //! Source: AWS's service model (`ConverseStreamOutput`) and recorded exchanges.
@@ -78,7 +78,7 @@ const REASONING: &[Key] = &[
     ("redactedContent", Is::Opaque),
 ];
 
-/// A streamed answer.
+/// A streamed response.
 #[derive(Debug)]
 pub(in crate::protocol) struct ConverseStream {
     /// Events stand under their names, as Nova's own do.

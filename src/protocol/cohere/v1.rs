@@ -207,7 +207,7 @@ pub(super) fn denied_response(denial: &Denial) -> Vec<u8> {
     out
 }
 
-/// The answer stands there once more as the last turn of the history.
+/// The response stands there once more as the last turn of the history.
 pub(super) fn remove_from_response(
     json: &JsonBody<'_>,
     removals: &Removals,

@@ -184,7 +184,7 @@ pub(super) fn read_response(reader: &mut Reader<'_>) {
         &tables,
         &origin,
         &mut |reader, key, value| match key {
-            // An error says what is wrong where an answer has its message.
+            // An error says what is wrong where a response has its message.
             "message" if value.kind() == json::ValueKind::String => error_text(reader, value),
             "message" => said(reader, value),
             // The text once more, token by token: it goes as a whole when the text is edited.

@@ -1,5 +1,5 @@
-//! Steps of an interaction and the contents in them: in a request its input, in an answer what was done. Each kind has its
-//! table: in one that is not known, nothing is claimed, and all of it is judged as text.
+//! Steps of an interaction and the contents in them: in a request its input, in a response what was done. Each kind has its
+//! table: in one that is not known, nothing is claimed, and all of it is evaluated as text.
 
 use crate::event::{Attachments, Author, Class, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::{Attribution, Calls, Turns, emit_attributed};
@@ -130,7 +130,7 @@ pub(super) fn input(reader: &mut Reader<'_>, value: Value<'_>) {
     }
 }
 
-/// The steps of an answer.
+/// The steps of a response.
 pub(super) fn answer(reader: &mut Reader<'_>, value: Value<'_>) {
     let speaker = answering(Origin::answer(0));
     let mut calls = Calls::default();

@@ -53,7 +53,7 @@ pub(super) const CANDIDATE: &[Key] = &[
     ("continuationToken", Is::Opaque),
 ];
 
-/// The whole body of an answer.
+/// The whole body of a response.
 pub(in crate::protocol) fn response(reader: &mut Reader<'_>, root: Value<'_>) {
     let origin = answered(0);
     reader.keys(

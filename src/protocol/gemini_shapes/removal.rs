@@ -1,4 +1,4 @@
-//! What is taken out of an answer, and what takes its place.
+//! What is taken out of a response, and what takes its place.
 
 use super::answer::candidate_number;
 use crate::protocol::json_edit::{ObjectWriter, count, remove_members};
@@ -9,7 +9,7 @@ use crate::wire::sorted_map::SortedMap;
 use crate::wire::span::Span;
 use std::ops::Range;
 
-/// An answer with one candidate that is nothing but a refusal.
+/// A response with one candidate that is nothing but a refusal.
 pub(in crate::protocol) fn denied_response_body(text: &str, tokens: (u64, u64)) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     let mut root = ObjectWriter::begin(&mut out);
@@ -68,7 +68,7 @@ pub(super) fn text_part(text: &str, out: &mut Vec<u8>) {
     part.end();
 }
 
-/// Makes the edits in an answer.
+/// Makes the edits in a response.
 pub(in crate::protocol) fn remove_from_response(
     root: Value<'_>,
     removals: &Removals,

@@ -1,4 +1,4 @@
-//! An answer that streams: each frame is an answer of its own with a piece of each candidate. Calls stand whole in one frame,
+//! A response that streams: each frame is a response of its own with a piece of each candidate. Calls stand whole in one frame,
 //! unless the caller asked for their arguments in pieces.
 
 use super::answer::{CANDIDATE, RESPONSE, candidate_number, error, usage};
@@ -16,7 +16,7 @@ use crate::protocol::{CannotRemove, Denial, Dialect, Removals, RequestContext, R
 use crate::wire::json::{self, Edits, Value};
 use crate::wire::sorted_map::SortedMap;
 
-/// A streamed answer.
+/// A streamed response.
 #[derive(Debug)]
 pub(in crate::protocol) struct GenerateStream {
     is_array: bool,

@@ -9,7 +9,7 @@ use crate::protocol::reader::{Origin, Reader, Told, Voice};
 use crate::wire::json::{self, Value};
 
 /// Reads a body, or an event of a stream. What is no JSON-RPC message (an error page in JSON) is left unclaimed, and so
-/// judged as text.
+/// evaluated as text.
 pub(super) fn read(reader: &mut Reader<'_>, context: &RequestContext, waiting: &PendingRpc) {
     let Some(body) = reader.body() else { return };
     let root = body.root();
@@ -66,7 +66,7 @@ fn message(
     if let Some(method) = envelope.method.as_deref() {
         server_request(reader, message, method, envelope.params);
     }
-    // One message may be both to a lenient client: it is judged as both.
+    // One message may be both to a lenient client: it is evaluated as both.
     envelope.read_error(reader, &server_origin());
     if let Some(result) = envelope.result {
         self::result(reader, result, context);

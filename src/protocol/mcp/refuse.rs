@@ -12,7 +12,7 @@ use crate::wire::json::{self, Edits, JsonBody, NodeId, Value, escape, quote};
 
 /// Texts shorter than this are not looked for elsewhere: they stand everywhere.
 const SHORTEST_COPY: usize = 4;
-/// More different texts than this are not looked for; the answer is then refused instead.
+/// More different texts than this are not looked for; the response is then refused instead.
 const MOST_COPIES: usize = 64;
 
 /// The answer to everything that the client asked in this exchange.
@@ -81,7 +81,7 @@ pub(super) fn write_denied(
     outer.end();
 }
 
-/// Edits a whole answer: refused messages are replaced, refused offers left out, copies of redacted texts edited too.
+/// Edits a whole response: refused messages are replaced, refused offers left out, copies of redacted texts edited too.
 pub(super) fn remove_from_response(
     json: &JsonBody<'_>,
     context: &RequestContext,

@@ -1,4 +1,4 @@
-//! Answers and streams of server-sent events: every event is a whole message, read, judged and refused as one. Source: the
+//! Answers and streams of server-sent events: every event is a whole message, read, evaluated and refused as one. Source: the
 //! specification, "Streamable HTTP" of each version, and "HTTP with SSE" of 2024-11-05.
 
 use super::refuse::{self, write_denied};
@@ -47,14 +47,14 @@ impl McpStream {
         }
     }
 
-    /// What the event answers has its answer.
+    /// What the event answers has its response.
     fn note_answers(&mut self) {
         for answered in std::mem::take(&mut self.answering) {
             self.open.remove(&answered);
         }
     }
 
-    /// An answer of our own to a request of the client.
+    /// A response of our own to a request of the client.
     fn denied_text(&self, number: u32, denial: &Denial) -> Option<SyntheticFrame> {
         let message = self.context.rpc.get(index(number))?;
         let mut out = Vec::with_capacity(512);

@@ -1,4 +1,4 @@
-//! What is taken out of an answer, and what takes its place.
+//! What is taken out of a response, and what takes its place.
 
 use crate::protocol::json_edit::{remove_elements, remove_members};
 use crate::protocol::openai_shapes::refusal_text;

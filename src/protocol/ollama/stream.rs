@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 const IN_LINE: u32 = 0;
 const IN_MESSAGE: u32 = 1;
 
-/// A streamed answer.
+/// A streamed response.
 #[derive(Debug)]
 pub(super) struct OllamaStream {
     context: RequestContext,
@@ -152,7 +152,7 @@ impl StreamReader for OllamaStream {
                 }
             }
         }
-        // Tokens repeat the text: those of this line, and at the end those of the whole answer.
+        // Tokens repeat the text: those of this line, and at the end those of the whole response.
         if !frame.edits.is_empty() || !changes.is_empty() {
             removal::remove_copies(root, &mut frame.edits);
         }

@@ -1,4 +1,4 @@
-//! What is taken out of a whole answer, and what takes its place.
+//! What is taken out of a whole response, and what takes its place.
 
 use super::choice_number;
 use crate::protocol::json_edit::{member_span, move_indices, remove_elements, remove_members};
@@ -115,7 +115,7 @@ fn correct_copies(choice: Value<'_>, texts: &[&EditedText], edits: &mut Edits) {
     }
 }
 
-/// Removes denied calls. With none left the answer is an ordinary text, and says why; otherwise the remaining calls
+/// Removes denied calls. With none left the response is an ordinary text, and says why; otherwise the remaining calls
 /// stand as they came and the text says what is missing.
 fn take_out_calls(
     choice: Value<'_>,
@@ -135,7 +135,7 @@ fn take_out_calls(
     let legacy_denied = legacy.as_ref().is_some_and(is_denied);
     let mut gone: Vec<&str> = Vec::new();
     if kept.is_empty() && list.is_some() {
-        // An empty list is not what every client expects; no list is what they get from a plain answer.
+        // An empty list is not what every client expects; no list is what they get from a plain response.
         gone.push("tool_calls");
     } else if let Some(list) = list {
         remove_elements(list, &|place| denied.contains(&place), edits);

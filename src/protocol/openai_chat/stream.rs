@@ -1,4 +1,4 @@
-//! `chat.completion.chunk`: one answer in many frames, its choices interleaved.
+//! `chat.completion.chunk`: one response in many frames, its choices interleaved.
 
 use super::removal::{self, denial_reason};
 use super::{
@@ -29,7 +29,7 @@ const LEGACY_CALL: u32 = u32::MAX;
 /// Number of the text of a member of `delta` that nobody knows, and of those after it.
 const FIRST_UNKNOWN_TEXT: u32 = 1_000_000;
 
-/// Members of a chunk that no whole answer has: padding against traffic analysis, OpenAI's and Mistral's.
+/// Members of a chunk that no whole response has: padding against traffic analysis, OpenAI's and Mistral's.
 const CHUNK: &[Member] = &[("obfuscation", Shape::Id), ("p", Shape::Id)];
 
 /// Where texts stand whose members are numbered.
@@ -447,7 +447,7 @@ fn copied_call(reader: &mut Reader<'static>, call: Value<'_>, key: CallKey) {
     }
 }
 
-/// Notes a call that goes on after its choice has ended: it was judged, and clients go on with it.
+/// Notes a call that goes on after its choice has ended: it was evaluated, and clients go on with it.
 fn goes_on(reader: &mut Reader<'static>, call: Value<'_>) {
     let what = "a call that goes on after its choice has ended";
     reader.problem(codes::AG2014, call, what);
@@ -744,7 +744,7 @@ fn renumber(element: Value<'_>, call: &EvaluatedCall, calls: &[EvaluatedCall], e
     }
 }
 
-/// Without any call the answer is an ordinary text.
+/// Without any call the response is an ordinary text.
 fn finish_plainly(frame: &mut HeldFrame, number: u32) {
     let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
         return;

@@ -204,7 +204,7 @@ fn answered(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.shaped(value, &[ANSWERED], &beside(), &mut |reader, key, value| {
         match (key, value.kind()) {
             ("response", json::ValueKind::Object) if answer_of(value).is_none() => {
-                // xAI: the answer under the name of its endpoint.
+                // xAI: the response under the name of its endpoint.
                 reader.claim(value);
                 for (key, body) in value.members() {
                     if NAMED.iter().any(|(name, _)| key.is_text(name)) {
@@ -219,7 +219,7 @@ fn answered(reader: &mut Reader<'_>, value: Value<'_>) {
     });
 }
 
-/// The protocol of an answer, by what it calls itself.
+/// The protocol of a response, by what it calls itself.
 fn answer_of(body: Value<'_>) -> Option<Route> {
     let object = body.get("object").and_then(|object| object.text());
     let url = match object.as_deref() {

@@ -52,7 +52,7 @@ struct StreamedEntry {
     has_ended: bool,
 }
 
-/// A streamed answer of a conversation.
+/// A streamed response of a conversation.
 #[derive(Debug, Default)]
 pub(super) struct EntryStream {
     entries: Vec<StreamedEntry>,
@@ -154,7 +154,7 @@ impl EntryStream {
     }
 }
 
-/// A text of our own as an entry of the answer; `number` is JSON, or nothing.
+/// A text of our own as an entry of the response; `number` is JSON, or nothing.
 fn message(text: &str, entry: u32, number: &[u8]) -> SyntheticFrame {
     const DELTA: &str = "message.output.delta";
     let mut out = Vec::new();

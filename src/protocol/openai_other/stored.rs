@@ -113,7 +113,7 @@ const MESSAGE: &[Member] = &[
 const ATTACHMENT: &[Member] = &[("file_id", Shape::State), ("tools", Shape::Own)];
 const TOOL_OUTPUT: &[Member] = &[("tool_call_id", Shape::Id), ("output", Shape::Own)];
 
-/// Objects of answers, whichever they are.
+/// Objects of responses, whichever they are.
 pub(super) const OBJECT: &[Member] = &[
     ("id", Shape::Id),
     ("object", Shape::Id),
@@ -362,7 +362,7 @@ fn author_of(message: Value<'_>) -> Known<Author> {
     }
 }
 
-/// Whether an answer's message repeats what the user or the application said.
+/// Whether a response's message repeats what the user or the application said.
 pub(super) fn is_by_others(message: Value<'_>) -> bool {
     matches!(author_of(message), Known::Is(Author::User | Author::System))
 }
@@ -653,7 +653,7 @@ pub(super) fn object_member(
     }
 }
 
-/// A stored answer is edited as it was when it came; in a list of them, what repeats a text can't be found.
+/// A stored response is edited as it was when it came; in a list of them, what repeats a text can't be found.
 pub(super) fn remove_from_chat(
     json: &JsonBody<'_>,
     context: &RequestContext,

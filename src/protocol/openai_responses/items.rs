@@ -1,4 +1,4 @@
-//! Items: messages, reasoning, calls and results, in a request's `input` as in an answer's `output`.
+//! Items: messages, reasoning, calls and results, in a request's `input` as in a response's `output`.
 
 use super::mark::{self, ItemOwner};
 use super::offers;
@@ -174,7 +174,7 @@ pub(super) fn is_provider_run(item: Value<'_>, kind: &str) -> bool {
     !CLIENT_RUN.contains(&kind) || in_container
 }
 
-/// Whether an item is the result of a call that clients run. A shell's stands in an answer only where the provider ran it.
+/// Whether an item is the result of a call that clients run. A shell's stands in a response only where the provider ran it.
 fn is_of_client_run(kind: &str) -> bool {
     let call = kind.strip_suffix("_output").unwrap_or(kind);
     call != "shell_call" && CLIENT_RUN.contains(&call)

@@ -1,4 +1,4 @@
-//! Ids that we give to what we put into an answer, and what becomes of them when a client sends them back.
+//! Ids that we give to what we put into a response, and what becomes of them when a client sends them back.
 //!
 //! Where the provider keeps answers, clients go on by id: `{"type":"item_reference","id":"msg_…"}` (Vercel's AI SDK) or
 //! `"previous_response_id":"resp_…"` (openai-agents, LangChain). The provider never had a message of ours, and in the
@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! msg_agentguard~f~fc_68af40~call_abc      the function call `fc_68af40`, whose result is asked for under `call_abc`
-//! resp_agentguard~resp_68af3f~fcall_abc    the answer `resp_68af3f`, in which `call_abc` is open
+//! resp_agentguard~resp_68af3f~fcall_abc    the response `resp_68af3f`, in which `call_abc` is open
 //! msg_agentguard_68af40, resp_agentguard_…  nothing
 //! ```
 //!
@@ -25,7 +25,7 @@ use std::borrow::Cow;
 /// How the id of a message of ours begins.
 pub(super) const MESSAGE: &str = "msg_agentguard";
 
-/// How the id of an answer begins that is ours, or in which calls are open.
+/// How the id of a response begins that is ours, or in which calls are open.
 const RESPONSE: &str = "resp_agentguard";
 
 /// Stands between the parts of an id, none of which holds it.
@@ -34,7 +34,7 @@ const BETWEEN: char = '~';
 /// Longest part of an id that is carried. Providers' ids have some 50 characters.
 const MOST_BYTES: usize = 128;
 
-/// Most open calls that the id of an answer carries.
+/// Most open calls that the id of a response carries.
 const MOST_CALLS: usize = 16;
 
 /// Longest id that OpenAI takes.
@@ -189,7 +189,7 @@ fn short(id: &str) -> String {
     plain.get(from..).unwrap_or_default().iter().collect()
 }
 
-/// The id of an answer in which these calls are open. An answer that has such an id already gets a longer one. `None` where
+/// The id of a response in which these calls are open. A response that has such an id already gets a longer one. `None` where
 /// it can't carry them all.
 pub(super) fn response_id(id: &str, open: &[Option<OpenCall>]) -> Option<String> {
     let (mut marked, known) = match Restored::of(id) {
@@ -209,7 +209,7 @@ pub(super) fn response_id(id: &str, open: &[Option<OpenCall>]) -> Option<String>
     Some(marked)
 }
 
-/// What an answer's id of ours stands for.
+/// What a response's id of ours stands for.
 struct Restored<'i> {
     id: &'i str,
     open: Vec<OpenCall>,
@@ -247,7 +247,7 @@ pub(super) enum ItemOwner {
     Nothing,
 }
 
-/// What the id of an item or an answer stands for.
+/// What the id of an item or a response stands for.
 pub(super) fn standing(id: Option<Value<'_>>) -> ItemOwner {
     let text = id.and_then(|id| id.text()).unwrap_or_default();
     match () {
@@ -259,7 +259,7 @@ pub(super) fn standing(id: Option<Value<'_>>) -> ItemOwner {
     }
 }
 
-/// The path of a request with the provider's own id of an answer, where it names one of ours:
+/// The path of a request with the provider's own id of a response, where it names one of ours:
 /// `/v1/responses/resp_agentguard~resp_1~fcall_1/cancel`.
 pub(in crate::protocol) fn restored_path(path: &str) -> Option<String> {
     const BEFORE: &str = "/responses/";

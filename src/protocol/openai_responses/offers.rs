@@ -92,7 +92,7 @@ fn runs_in_container(tool: Value<'_>) -> bool {
         .is_some_and(|kind| kind.starts_with("container"))
 }
 
-/// A tool that the client runs, without a definition. Its settings are unknown and judged as text.
+/// A tool that the client runs, without a definition. Its settings are unknown and evaluated as text.
 fn client_run(reader: &mut Reader<'_>, tool: Value<'_>, names: &[&str]) {
     reader.object(tool, &["type"], |reader, _, value| reader.claim(value));
     for (at, name) in names.iter().enumerate() {

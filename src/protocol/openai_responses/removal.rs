@@ -1,4 +1,4 @@
-//! What is taken out of an answer's items, and what takes its place.
+//! What is taken out of a response's items, and what takes its place.
 
 use super::items::{is_call, is_provider_run, kind_of};
 use super::mark::{self, OpenCall};
@@ -109,7 +109,7 @@ pub(super) fn correct_copies_in(part: Value<'_>, texts: &[EditedText], edits: &m
     }
 }
 
-/// Whether the provider keeps an answer: it says so itself, or the request decides.
+/// Whether the provider keeps a response: it says so itself, or the request decides.
 fn is_kept(response: Value<'_>, context: &RequestContext) -> bool {
     let says = response.get("store").and_then(|store| store.as_bool());
     says.unwrap_or(!context.unstored)
@@ -137,7 +137,7 @@ fn name_open_calls(
             edits.replace(id, with);
             Ok(())
         }
-        // The client goes on by the answer's id, and the provider would wait for a result for ever.
+        // The client goes on by the response's id, and the provider would wait for a result for ever.
         _ if context.pending == Some(Pending::ById) => Err(CannotRemove),
         _ => Ok(()),
     }

@@ -1,5 +1,5 @@
-//! Events of a streamed answer. What is said is told in deltas, and then as a whole up to four times: when the text ends,
-//! when its part, its item and the answer end. All of it stays the same text, so that every copy is edited alike.
+//! Events of a streamed response. What is said is told in deltas, and then as a whole up to four times: when the text ends,
+//! when its part, its item and the response end. All of it stays the same text, so that every copy is edited alike.
 
 mod numbers;
 mod own;
@@ -67,7 +67,7 @@ const EVENT: &[Member] = &[
 /// Both lists of a reasoning item hold thoughts.
 const THOUGHTS: &[Member] = &[("summary", Shape::Own), ("content", Shape::Own)];
 
-/// Texts that arrive in deltas: the events' name, where the text stands in its item, which part of the answer it is, and
+/// Texts that arrive in deltas: the events' name, where the text stands in its item, which part of the response it is, and
 /// which member of the event at its end repeats it.
 const TEXTS: &[(&str, u32, Part, &str)] = &[
     ("output_text", CONTENT, Part::Text, "text"),
@@ -120,7 +120,7 @@ struct StreamedCall {
 struct StreamedItem {
     number: u32,
     id: Option<Box<str>>,
-    /// A call that has not run: its frames are held until it is judged.
+    /// A call that has not run: its frames are held until it is evaluated.
     is_held: bool,
     is_done: bool,
     /// Annotations were told one by one.
@@ -138,7 +138,7 @@ enum Phase {
     Added,
     /// It is complete.
     Done,
-    /// The whole answer repeats it.
+    /// The whole response repeats it.
     Repeated,
 }
 
@@ -149,7 +149,7 @@ struct ItemText {
     at: u32,
 }
 
-/// A streamed answer.
+/// A streamed response.
 #[derive(Debug)]
 pub(in crate::protocol) struct ResponsesStream {
     context: RequestContext,
@@ -161,13 +161,13 @@ pub(in crate::protocol) struct ResponsesStream {
     /// Names of deltas that nobody knows.
     unknown: Vec<Box<str>>,
     numbers: Numbers,
-    /// The answer's beginning has been sent.
+    /// The response's beginning has been sent.
     has_begun: bool,
     /// The number after those of all items that the client knows of.
     next_item: u32,
-    /// Whether the provider keeps the answer, if it says so.
+    /// Whether the provider keeps the response, if it says so.
     kept: Option<bool>,
-    /// The provider's id of the answer.
+    /// The provider's id of the response.
     id: Option<Box<str>>,
     /// The id that the first event told the client. Later ones keep it: OpenAI's packages raise an error where it changes.
     told_id: Option<Box<str>>,
@@ -249,7 +249,7 @@ impl ResponsesStream {
         }
     }
 
-    /// Whether an event can wait until it is known which calls are denied, where the provider keeps the answer: its id says
+    /// Whether an event can wait until it is known which calls are denied, where the provider keeps the response: its id says
     /// which, and stands in the first event. What a person sees come does not wait.
     fn is_quiet(&self, event: Value<'_>, kind: &str, item: u32) -> bool {
         if !self.context.offers_tools || !self.kept.unwrap_or(!self.context.unstored) {
@@ -608,7 +608,7 @@ impl ResponsesStream {
             name,
             provider_run,
         };
-        // Of what the provider runs, nothing need be held before there is something to judge.
+        // Of what the provider runs, nothing need be held before there is something to evaluate.
         if !provider_run || phase != Phase::Added {
             self.call_of(reader, &call, None);
         }
@@ -769,7 +769,7 @@ impl ResponsesStream {
         let Some(number) = known.or_else(|| self.call_of(reader, at, None)) else {
             return;
         };
-        // More of what was judged already is no argument: it is read as what nobody knows.
+        // More of what was evaluated already is no argument: it is read as what nobody knows.
         if self.calls.get(number).is_some_and(going) && value.kind() == json::ValueKind::String {
             reader.claim(value);
             let what = CallDelta::At(path.into(), value.place(), extent);
@@ -798,7 +798,7 @@ impl ResponsesStream {
         }
     }
 
-    /// The object of the whole answer.
+    /// The object of the whole response.
     fn told_response(&mut self, reader: &mut Reader<'static>, response: Value<'_>, kind: &str) {
         let is_last = is_last(kind);
         let is_first = self.common.is_none();
@@ -887,7 +887,7 @@ impl ResponsesStream {
         }
     }
 
-    /// The id of an answer that the provider keeps, if it can tell which of its calls are open.
+    /// The id of a response that the provider keeps, if it can tell which of its calls are open.
     fn id_with_open_calls(&self, id: &str) -> Option<String> {
         let open: Vec<Option<OpenCall>> = self
             .items
@@ -899,7 +899,7 @@ impl ResponsesStream {
         mark::response_id(id, &open).filter(|_| is_kept && !open.is_empty())
     }
 
-    /// Gives an answer that the provider keeps an id that tells which of its calls are open.
+    /// Gives a response that the provider keeps an id that tells which of its calls are open.
     fn name_open_calls(&self, response: Value<'_>, edits: &mut Edits) {
         let id = response.get("id");
         if let (Some(id), Some(told)) = (id, &self.told_id)
@@ -1029,7 +1029,7 @@ fn stem(kind: &str) -> &str {
     kind.strip_prefix("response.").unwrap_or(kind)
 }
 
-/// Whether an event tells the whole answer, and ends it.
+/// Whether an event tells the whole response, and ends it.
 fn is_last(kind: &str) -> bool {
     matches!(kind, "completed" | "incomplete" | "failed")
 }
@@ -1121,7 +1121,7 @@ impl StreamReader for ResponsesStream {
                 item.denied = Some(text);
             }
         }
-        // The client goes on by the answer's id: it has to be one that tells of all of them.
+        // The client goes on by the response's id: it has to be one that tells of all of them.
         let id = self.id.as_deref();
         let marked = id.and_then(|id| self.id_with_open_calls(id));
         let is_told = marked.is_some_and(|marked| {
@@ -1237,7 +1237,7 @@ impl StreamReader for ResponsesStream {
                 let begun = common.response("in_progress", b"");
                 frames.push(own::event("response.created", &[br#""response":"#, &begun]));
             }
-            // OpenAI's own library takes no end of an answer whose items have not ended.
+            // OpenAI's own library takes no end of a response whose items have not ended.
             for (number, item) in std::mem::take(&mut self.open) {
                 frames.push(own::item_done(number, &item));
             }

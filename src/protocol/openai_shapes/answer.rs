@@ -30,7 +30,7 @@ const ERROR: &[Member] = &[
     ("innererror", Shape::Counts),
 ];
 
-/// What every answer may hold beside what it is for: who answered, what it cost, or an error. Older vLLM, Mistral and
+/// What every response may hold beside what it is for: who answered, what it cost, or an error. Older vLLM, Mistral and
 /// FastAPI write the members of an error at the top.
 pub(crate) const ANSWER: &[Member] = &[
     ("model", Shape::Own),
@@ -58,7 +58,7 @@ pub(crate) fn answer_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>
     }
 }
 
-/// Text of an answer that is nobody's turn.
+/// Text of a response that is nobody's turn.
 pub(crate) fn beside() -> Origin {
     Origin::answer(0).with_part(Part::Other)
 }

@@ -88,7 +88,7 @@ const EXTRA_CONTENT: &[Member] = &[(
 )];
 const EXECUTED_TOOL: &[&str] = &["index", "type", "arguments", "output", "search_results"];
 
-/// Members of a message that say something beside its content, in requests and in answers. What is `Own` among them is
+/// Members of a message that say something beside its content, in requests and in responses. What is `Own` among them is
 /// read by [`spoken`].
 pub(crate) const SPEECH: &[Member] = &[
     ("refusal", Shape::Text(Part::Refusal)),

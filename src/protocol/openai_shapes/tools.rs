@@ -89,7 +89,7 @@ pub(crate) fn tool_offer(reader: &mut Reader<'_>, tool: Value<'_>) {
     }
 }
 
-/// A tool that the provider runs. Its type is its name, which rules judge; its settings are unknown and judged as text,
+/// A tool that the provider runs. Its type is its name, which rules evaluate; its settings are unknown and evaluated as text,
 /// but for a model of its own, which may answer as well (OpenRouter's advisor, image generation).
 pub(crate) fn provider_tool(reader: &mut Reader<'_>, tool: Value<'_>, name: &str) {
     let origin = definition_origin();
@@ -274,7 +274,7 @@ pub(crate) fn called_function(
     told.tell(reader)
 }
 
-/// The shape that an answer must have.
+/// The shape that a response must have.
 pub(crate) fn response_format(reader: &mut Reader<'_>, value: Value<'_>) {
     let start = reader.text_count();
     format_members(reader, value);
@@ -299,7 +299,7 @@ fn format_members(reader: &mut Reader<'_>, value: Value<'_>) {
             reader.reading.structured_output |=
                 !value.is_text("text") && value.kind() == json::ValueKind::String;
         }
-        // The model reads it; another name than the one that was asked for would not be found in the answer.
+        // The model reads it; another name than the one that was asked for would not be found in the response.
         "name" => {
             reader.register_text(value, Class::Unknown);
         }

@@ -1,4 +1,4 @@
-//! Texts in other clothes: `data:` URLs, base64, JSON inside a text. What is found so is judged as text beside what it stands in.
+//! Texts in other clothes: `data:` URLs, base64, JSON inside a text. What is found so is evaluated as text beside what it stands in.
 
 use super::{Origin, Reader, telling_form};
 use crate::event::{Attachments, Class, Form, Part, each_named};
@@ -78,7 +78,7 @@ impl Reader<'_> {
 
     /// Looks into texts that a machine wrote for what they hold in another form: strings of JSON that are written with
     /// escapes, base64 of a text, a text's `data:` URL. As deep as JSON in JSON is read at all; what does not fit is no error, since the
-    /// outer text is judged in any case.
+    /// outer text is evaluated in any case.
     #[inline(never)]
     pub fn look_into_all(&mut self, texts: Range<u32>) -> Range<u32> {
         let start = self.text_count();
@@ -261,7 +261,7 @@ fn text_of_base64(text: &str) -> Option<String> {
 }
 
 /// Undoes base64 in either alphabet, padded or not, broken into lines or not: servers differ in what they accept, and what
-/// one of them reads has to be judged.
+/// one of them reads has to be evaluated.
 pub(super) fn decode_base64(text: &str) -> Option<Vec<u8>> {
     let mut clean: Vec<u8> = text
         .bytes()

@@ -18,7 +18,7 @@ pub(in crate::protocol) fn is_textual(kind: &str) -> bool {
 }
 
 impl Reader<'_> {
-    /// A string of base64 that holds a text; it is judged and can't be edited. Whether nothing of it is unread.
+    /// A string of base64 that holds a text; it is evaluated and can't be edited. Whether nothing of it is unread.
     pub fn base64_text(&mut self, value: Value<'_>, origin: &Origin) -> bool {
         let Some((texts, is_whole)) = self.base64_texts(value) else {
             return false;

@@ -18,9 +18,9 @@ pub(in crate::protocol) enum Is {
     Number,
     /// A boolean.
     Flag,
-    /// A word out of a closed list; another one is judged as text.
+    /// A word out of a closed list; another one is evaluated as text.
     Word(&'static [&'static str]),
-    /// A constant of an enumeration that grows: capitals, digits and underscores; anything else is judged as text.
+    /// A constant of an enumeration that grows: capitals, digits and underscores; anything else is evaluated as text.
     Constant,
     /// An identifier: only unmistakable secrets count in it.
     Id,
@@ -30,7 +30,7 @@ pub(in crate::protocol) enum Is {
     Text(Part),
     /// Free structure: every string in it is text.
     Tree(Part),
-    /// Where something stands that is not seen here: judged as text, never edited. A `data:` URL is the thing itself.
+    /// Where something stands that is not seen here: evaluated as text, never edited. A `data:` URL is the thing itself.
     Url,
     /// Signed, encrypted or otherwise unreadable.
     Opaque,
@@ -40,8 +40,8 @@ pub(in crate::protocol) enum Is {
     Name,
     /// A model that may answer.
     Model,
-    /// Counts in an answer: numbers and short words under names that differ from version to version. Other strings in it
-    /// are judged as text.
+    /// Counts in a response: numbers and short words under names that differ from version to version. Other strings in it
+    /// are evaluated as text.
     Counts,
     /// An object.
     Object(&'static [Key]),

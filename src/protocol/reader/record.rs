@@ -1,4 +1,4 @@
-//! Bodies inside a body: the records of a batch, each a request or an answer of its own.
+//! Bodies inside a body: the records of a batch, each a request or a response of its own.
 
 use super::{Reader, code_of};
 use crate::wire::json::{JsonText, Value};

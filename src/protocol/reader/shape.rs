@@ -9,10 +9,10 @@ use crate::wire::json::{self, Value};
 pub type Member = (&'static str, Shape);
 
 /// What a value is. `null` always counts as absent. A value of another type is AG2001 in a request, where two readers could
-/// disagree about it; in an answer it is left to what finds unknown texts.
+/// disagree about it; in a response it is left to what finds unknown texts.
 #[derive(Clone, Copy, Debug)]
 pub enum Shape {
-    /// A word out of a closed list. Another word is judged as text.
+    /// A word out of a closed list. Another word is evaluated as text.
     Word(&'static [&'static str]),
     /// An identifier, a version, a date: a string or a number that no rule reads.
     Id,

@@ -32,17 +32,17 @@ pub enum How {
     Number,
     /// True or false.
     Flag,
-    /// A word out of a closed list; another one is judged as text.
+    /// A word out of a closed list; another one is evaluated as text.
     Word(&'static [&'static str]),
-    /// A media type (`text/plain; charset=utf-8`); anything else is judged as text.
+    /// A media type (`text/plain; charset=utf-8`); anything else is evaluated as text.
     MediaType,
     /// A text of the part that the voice speaks.
     Text,
     /// A text of another part.
     Part(Part),
-    /// A name that is compared: judged as text, never edited.
+    /// A name that is compared: evaluated as text, never edited.
     Name,
-    /// A URI or path: judged as text, never edited.
+    /// A URI or path: evaluated as text, never edited.
     Reference,
     /// A URL that may hold the medium itself (`data:`).
     Url,
@@ -54,7 +54,7 @@ pub enum How {
     Secret,
     /// Bytes of an image, a sound, a file.
     Media,
-    /// Switches: objects of words and booleans. Words that are not in the list are judged as text.
+    /// Switches: objects of words and booleans. Words that are not in the list are evaluated as text.
     Switches(&'static [&'static str]),
     /// An object.
     Object(&'static [Field]),

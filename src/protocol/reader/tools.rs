@@ -45,7 +45,7 @@ impl<'v> CallBuilder<'v> {
     }
 
     /// Arguments that stand in `value`. Where there are some already, the tool may be given either: the texts of both are
-    /// judged, and what a rule asks of them is unknown.
+    /// evaluated, and what a rule asks of them is unknown.
     pub(in crate::protocol) fn given(
         &mut self,
         reader: &mut Reader<'_>,
@@ -97,7 +97,7 @@ impl Reader<'_> {
     }
 
     /// A tool that the provider runs is used without the call ever passing here: its offer is the only thing that can be
-    /// judged, so it counts as an offer and as a call whose arguments can't be read. It may go by several names; the
+    /// evaluated, so it counts as an offer and as a call whose arguments can't be read. It may go by several names; the
     /// first is its own.
     pub fn provider_run_offer(&mut self, tool: Value<'_>, names: &[&str]) {
         if tool.kind() == json::ValueKind::Object {
@@ -117,7 +117,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A tool behind another one (a server's, which the provider calls): judged like it, told once. Where nobody says which
+    /// A tool behind another one (a server's, which the provider calls): evaluated like it, told once. Where nobody says which
     /// tools those are, it may be any.
     pub fn provider_may_call(&mut self, holder: Value<'_>, name: Known<Box<str>>) {
         for kind in [Kind::ToolOffer, Kind::ToolCall] {
@@ -192,7 +192,7 @@ impl Reader<'_> {
     }
 
     /// Arguments of a call, an object or JSON in a string, and the numbers of the texts in them. In a request, arguments
-    /// that are no JSON are AG2001: what was executed can't be told. In a response, the call is judged with its arguments
+    /// that are no JSON are AG2001: what was executed can't be told. In a response, the call is evaluated with its arguments
     /// unknown.
     pub fn arguments(&mut self, value: Value<'_>) -> (Known<NodeId>, Range<u32>) {
         let none = 0..0;
@@ -402,7 +402,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A media type: `image/png`. Anything else is judged as text.
+    /// A media type: `image/png`. Anything else is evaluated as text.
     pub(in crate::protocol) fn media_type(&mut self, value: Value<'_>) {
         match value.kind() {
             json::ValueKind::String if is_media_type(value.raw_content()) => self.claim(value),

@@ -1,5 +1,5 @@
 //! Texts that are told in deltas, and then again as a whole. A copy that says what the deltas said is part of the same
-//! text: judged once, and edited alike wherever it stands.
+//! text: evaluated once, and edited alike wherever it stands.
 
 use super::{ChangesByText, Delta, TextChanges, TextDelta, TextKey};
 use crate::diag::codes;
@@ -8,10 +8,10 @@ use crate::protocol::Reader;
 use crate::wire::span::{index, offset};
 use sha2::{Digest, Sha256};
 
-/// Most texts of an answer. None has as many; each costs memory.
+/// Most texts of a response. None has as many; each costs memory.
 pub const MAX_TEXTS: usize = 4_096;
 
-/// Where a text stands in its answer, in numbers of the protocol's own.
+/// Where a text stands in its response, in numbers of the protocol's own.
 pub type TextPath = [u32; 3];
 
 /// A text so far, without the text: enough to tell whether a copy of it says the same. Answers repeat long texts, and to
@@ -50,7 +50,7 @@ struct SnapshotText {
     has_ended: bool,
 }
 
-/// All texts of an answer. The item of their channels is their number here.
+/// All texts of a response. The item of their channels is their number here.
 #[derive(Debug, Default)]
 pub struct SnapshotTexts {
     list: Vec<SnapshotText>,
@@ -154,7 +154,7 @@ impl SnapshotTexts {
                     ..piece
                 }));
             }
-            // It says something else: judged on its own.
+            // It says something else: evaluated on its own.
             _ => {
                 drop(said);
                 alone(reader, &piece);
@@ -181,7 +181,7 @@ impl SnapshotTexts {
         Some(self.list.get(index(channel.item))?.spot)
     }
 
-    /// What was changed so far in the answer's text at a place.
+    /// What was changed so far in the response's text at a place.
     pub fn changes_at<'c>(
         &self,
         spot: TextPath,
@@ -211,7 +211,7 @@ fn alone(reader: &mut Reader<'static>, piece: &TextDelta) {
     reader.reading.add(event);
 }
 
-/// Notes that an answer has more texts or calls than any has.
+/// Notes that a response has more texts or calls than any has.
 pub fn too_many(reader: &mut Reader<'static>) {
     if let Some(body) = reader.body() {
         let what = "more texts and calls than an answer has";

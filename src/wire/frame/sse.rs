@@ -94,7 +94,7 @@ impl SseState {
                 )),
                 b"event" => event = Some(String::from_utf8_lossy(value).into_owned()),
                 b"id" => ids.push(String::from_utf8_lossy(value).into_owned()),
-                // To a client that waits for no stream, this is the answer.
+                // To a client that waits for no stream, this is the response.
                 _ if matches!(line.trim_ascii_start().first(), Some(b'{' | b'[')) => {
                     return Err(FrameError::Malformed);
                 }

@@ -17,7 +17,7 @@ fn every() -> impl Iterator<Item = char> {
 /// What stands in the tables' file.
 fn tables() -> String {
     let mut file = "//! What `char` says of letters; where the standard library has learnt new ones, the test beside this file \
-         tells what to write here.\n#![cfg_attr(rustfmt, rustfmt_skip)]\n\nuse super::{Run, run};\n"
+         tells what to write here.\n#![cfg_attr(rustfmt, rustfmt_skip)]\n\nuse super::{CaseRun, run};\n"
         .to_owned();
     let runs_of = |counterparts: &dyn Fn(char) -> String| {
         let mut runs: Vec<CaseRun> = Vec::new();
@@ -58,7 +58,7 @@ fn tables() -> String {
         });
         write_table(
             &mut file,
-            &format!("{name}: [Run; {}]", runs.len()),
+            &format!("{name}: [CaseRun; {}]", runs.len()),
             entries,
         );
     }

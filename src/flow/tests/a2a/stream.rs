@@ -142,7 +142,7 @@ fn an_artifact_that_begins_anew_does_not_go_on_with_what_it_was() {
 }
 
 #[test]
-fn data_names_and_numbers_of_an_artifact_are_judged_with_their_frame() {
+fn data_names_and_numbers_of_an_artifact_are_evaluated_with_their_frame() {
     let guard = guard(RULES);
     let with = |part: Value| json!({"artifactUpdate": {"taskId": "t", "artifact": {"artifactId": "a", "parts": [part]}}});
     let body = events(&[

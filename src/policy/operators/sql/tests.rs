@@ -601,7 +601,7 @@ fn the_rows_of_every_statement_are_bounded_by_its_outermost_limit() {
 
 fn verdicts(question: &SqlQuestion, text: &str) -> Vec<TestResult> {
     let mut all = Vec::new();
-    question.judge(text, &mut |verdict| all.push(verdict));
+    question.evaluate(text, &mut |verdict| all.push(verdict));
     all
 }
 

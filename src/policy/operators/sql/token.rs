@@ -1,7 +1,7 @@
 //! SQL text as tokens, as one of three families of servers reads it.
 //!
 //! They differ in what ends a string and what is a comment, so that a text that means one thing to the first hides
-//! another one from the second. Each family's reading is taken; the caller judges them all.
+//! another one from the second. Each family's reading is taken; the caller evaluates them all.
 
 use crate::wire::letter_case;
 

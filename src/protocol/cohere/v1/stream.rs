@@ -1,4 +1,4 @@
-//! Events of `POST /v1/chat` and `/v1/generate`, one in each line; the last repeats the whole answer.
+//! Events of `POST /v1/chat` and `/v1/generate`, one in each line; the last repeats the whole response.
 
 use super::{CALL, RESPONSE, TURN, denied_response, quoted};
 use crate::event::Part;
@@ -24,7 +24,7 @@ const EVENT: &[Member] = &[
 ];
 const CALL_DELTA: &[&str] = &["index", "name", "parameters"];
 
-/// Where the answer's text stands.
+/// Where the response's text stands.
 const ANSWERED: TextPath = [0, 0, 0];
 
 /// A call so far. Where a later event tells other parameters, that is another call of the same number.
@@ -38,7 +38,7 @@ struct StreamedCall {
     has_ended: bool,
 }
 
-/// A streamed answer.
+/// A streamed response.
 #[derive(Debug)]
 pub(in crate::protocol) struct V1Stream {
     is_chat: bool,
@@ -89,7 +89,7 @@ impl V1Stream {
         }
     }
 
-    /// The whole answer.
+    /// The whole response.
     fn response(&mut self, reader: &mut Reader<'static>, response: Value<'_>) {
         let origin = pieces();
         let first = reader.frame.pieces.len();
@@ -291,7 +291,7 @@ impl V1Stream {
     }
 }
 
-/// What the last line tells in another way than a whole answer.
+/// What the last line tells in another way than a whole response.
 const RESPONSE_OF_STREAM: &[Member] = &[("chat_history", Shape::Own)];
 
 fn pieces() -> Origin {
@@ -301,7 +301,7 @@ fn pieces() -> Origin {
     }
 }
 
-/// The turns so far. The last is the answer.
+/// The turns so far. The last is the response.
 fn history(reader: &mut Reader<'static>, turns: Value<'_>, origin: &Origin) {
     let last = turns.elements().last().map(|turn| turn.place());
     reader.array(turns, |reader, turn| {
@@ -365,7 +365,7 @@ impl StreamReader for V1Stream {
                 "event_type" => reader.claim(value),
                 "tool_call_delta" | "tool_calls" | "response" => calls.push((key, value)),
                 "message" => error_text(reader, value),
-                // The answer's end tells it once more.
+                // The response's end tells it once more.
                 "finish_reason" if root.get("response").is_some() => reader.claim(value),
                 _ => answer_member(reader, key, value),
             },

@@ -43,7 +43,7 @@ const CALL: &[Member] = &[
 /// Number of the text of the plan.
 const PLAN: u32 = u32::MAX;
 
-/// A streamed answer.
+/// A streamed response.
 #[derive(Debug, Default)]
 pub(in crate::protocol) struct V2Stream {
     has_begun: bool,

@@ -11,7 +11,7 @@ use crate::protocol::stream::{
 use crate::protocol::{Denial, Dialect, Origin, Reader};
 use crate::wire::json::{Edits, Value};
 
-/// Members of a frame that no whole answer has.
+/// Members of a frame that no whole response has.
 const FRAME: &[Member] = &[
     ("token", Shape::Object(TOKEN)),
     ("top_tokens", Shape::Own),
@@ -28,7 +28,7 @@ const TOKEN: &[Member] = &[
     ("special", Shape::Flag),
 ];
 
-/// A streamed answer.
+/// A streamed response.
 #[derive(Debug, Default)]
 pub(in crate::protocol) struct NativeStream {
     texts: SnapshotTexts,

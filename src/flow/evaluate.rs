@@ -1,4 +1,4 @@
-//! Judges everything that was read in one half of the exchange, and keeps what the record tells of it.
+//! Evaluates everything that was read in one half of the exchange, and keeps what the record tells of it.
 
 use super::Flow;
 use super::exchange::{Coverage, ExchangeOutcome};
@@ -37,7 +37,7 @@ pub(super) struct DeniedEvent {
     pub(super) hidden: bool,
 }
 
-/// The judgement of one half.
+/// The evaluation of one half.
 #[derive(Debug, Default)]
 pub(super) struct HalfDecision {
     /// Events that are refused and enforced, in the order of the bytes; problems first.
@@ -62,7 +62,7 @@ impl HalfDecision {
 }
 
 impl Flow {
-    /// The refusal of an answer in which a redaction can't be made everywhere: rather no answer than one that leaks.
+    /// The refusal of a response in which a redaction can't be made everywhere: rather no response than one that leaks.
     pub(super) fn uneditable(&mut self) -> DeniedEvent {
         self.exchange
             .decided(ExchangeOutcome::Deny, ExchangeOutcome::Deny);
@@ -79,7 +79,7 @@ impl Flow {
     }
 }
 
-/// Whether a judgement can still change what happens.
+/// Whether an evaluation can still change what happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Enforcement {
     /// It decides.
@@ -88,7 +88,7 @@ pub(super) enum Enforcement {
     RecordOnly,
 }
 
-/// One event that is judged.
+/// One event that is evaluated.
 pub(super) struct EvaluatedEvent<'a> {
     pub(super) event: &'a Event,
     /// What the body that it is part of is refused for, as it could not be read.
@@ -109,17 +109,17 @@ pub(super) struct UnreadableBody {
     would_be: bool,
 }
 
-/// A part of an answer that was put together from pieces, to be judged.
+/// A part of a response that was put together from pieces, to be evaluated.
 pub(super) struct AssembledPart<'a> {
     /// The events; their places are those of `json`.
     pub(super) events: &'a [Event],
-    /// What is known of the answer so far, with the event's texts.
+    /// What is known of the response so far, with the event's texts.
     pub(super) reading: &'a Reading,
     /// What was put together.
     pub(super) json: &'a JsonBody<'a>,
     /// What was found in it already.
     pub(super) scans: Scans,
-    /// Which rules are judged.
+    /// Which rules are evaluated.
     pub(super) moment: EvaluationPhase,
     /// Whether it can still be held back.
     pub(super) force: Enforcement,
@@ -128,18 +128,18 @@ pub(super) struct AssembledPart<'a> {
 }
 
 impl Flow {
-    /// Judges all events of a body that can still be changed.
-    pub(super) fn judge(
+    /// Evaluates all events of a body that can still be changed.
+    pub(super) fn evaluate(
         &mut self,
         direction: Direction,
         json: &JsonBody<'_>,
         reading: &Reading,
     ) -> HalfDecision {
-        self.judge_all(direction, json, reading, Enforcement::Enforced)
+        self.evaluate_all(direction, json, reading, Enforcement::Enforced)
     }
 
-    /// Judges all events of a body.
-    pub(super) fn judge_all(
+    /// Evaluates all events of a body.
+    pub(super) fn evaluate_all(
         &mut self,
         direction: Direction,
         json: &JsonBody<'_>,
@@ -162,7 +162,7 @@ impl Flow {
             None => Scans::default(),
         };
         let mut verdict = self.in_context(json, reading, scans, |flow, context, verdict| {
-            let mut judge = |event: &Event, problem, unread| {
+            let mut evaluate = |event: &Event, problem, unread| {
                 let case = EvaluatedEvent {
                     event,
                     unread,
@@ -171,13 +171,13 @@ impl Flow {
                     force,
                     at: None,
                 };
-                flow.judge_event(&case, context, verdict)
+                flow.evaluate_event(&case, context, verdict)
             };
             let mut unread = UnreadableBody::default();
             for problem in reading.problems.iter().chain(&excess) {
                 let mut event = Event::new(Kind::Uninspectable, direction, NodeId::default());
                 event.code = Some(problem.code);
-                let decided = judge(&event, Some(problem), UnreadableBody::default());
+                let decided = evaluate(&event, Some(problem), UnreadableBody::default());
                 unread.denied |= decided.denied;
                 unread.would_be |= decided.would_be;
             }
@@ -185,15 +185,15 @@ impl Flow {
                 if work::is_exhausted() {
                     break;
                 }
-                judge(event, None, unread);
+                evaluate(event, None, unread);
             }
             for event in told_identifiers(direction, reading, context) {
-                judge(&event, None, unread);
+                evaluate(&event, None, unread);
             }
-            flow.judge_work(direction, force, context, verdict);
+            flow.evaluate_work(direction, force, context, verdict);
         });
         if direction == Direction::Response && self.looks_for_written_calls() {
-            self.judge_written_calls(json, reading, force, &mut verdict);
+            self.evaluate_written_calls(json, reading, force, &mut verdict);
         }
         verdict
     }
@@ -212,8 +212,8 @@ impl Flow {
         interest != Interest::None && self.protocol.as_ref().is_some_and(may_call)
     }
 
-    /// Judges the calls that stand in the texts of an answer. What may not pass takes its text with it.
-    fn judge_written_calls(
+    /// Evaluates the calls that stand in the texts of a response. What may not pass takes its text with it.
+    fn evaluate_written_calls(
         &mut self,
         json: &JsonBody<'_>,
         reading: &Reading,
@@ -234,13 +234,14 @@ impl Flow {
                     continue;
                 };
                 let at = told_place(json, text.place);
-                let Some(judged) = self.judge_written(&written, event.choice, reading, force, &at)
+                let Some(evaluated) =
+                    self.evaluate_written(&written, event.choice, reading, force, &at)
                 else {
                     continue;
                 };
                 verdict
                     .denied
-                    .extend(judged.denied.into_iter().map(|denied| DeniedEvent {
+                    .extend(evaluated.denied.into_iter().map(|denied| DeniedEvent {
                         event: event.clone(),
                         ..denied
                     }));
@@ -248,8 +249,8 @@ impl Flow {
         }
     }
 
-    /// Judges the calls that a text holds, if there are any.
-    pub(super) fn judge_written(
+    /// Evaluates the calls that a text holds, if there are any.
+    pub(super) fn evaluate_written(
         &mut self,
         text: &str,
         choice: u32,
@@ -311,7 +312,7 @@ impl Flow {
         );
         opaque.opacity = Some("text_tools");
         events.push(opaque);
-        Some(self.judge_assembled(AssembledPart {
+        Some(self.evaluate_assembled(AssembledPart {
             events: &events,
             reading: &reading,
             json: &json,
@@ -335,8 +336,8 @@ impl Flow {
         self.exchange.text > self.guard.policy.document.inspect.max_text
     }
 
-    /// Judges a part of an answer that was put together from pieces.
-    pub(super) fn judge_assembled(&mut self, assembled: AssembledPart<'_>) -> HalfDecision {
+    /// Evaluates a part of a response that was put together from pieces.
+    pub(super) fn evaluate_assembled(&mut self, assembled: AssembledPart<'_>) -> HalfDecision {
         let AssembledPart {
             events,
             reading,
@@ -356,9 +357,9 @@ impl Flow {
                     force,
                     at: Some(at),
                 };
-                flow.judge_event(&case, context, verdict);
+                flow.evaluate_event(&case, context, verdict);
             }
-            flow.judge_work(Direction::Response, force, context, verdict);
+            flow.evaluate_work(Direction::Response, force, context, verdict);
         })
     }
 
@@ -376,7 +377,7 @@ impl Flow {
         self.facts.history = self.guard.policy.recall(&context);
     }
 
-    /// How a text of an answer may flow, by what is known at its beginning.
+    /// How a text of a response may flow, by what is known at its beginning.
     pub(super) fn flowing(
         &mut self,
         event: &Event,
@@ -400,7 +401,7 @@ impl Flow {
         json: &JsonBody<'_>,
         reading: &Reading,
         scans: Scans,
-        judge: impl FnOnce(&mut Flow, &Context<'_>, &mut HalfDecision),
+        evaluate: impl FnOnce(&mut Flow, &Context<'_>, &mut HalfDecision),
     ) -> HalfDecision {
         let guard = Rc::clone(&self.guard);
         let scans = RefCell::new(scans);
@@ -414,7 +415,7 @@ impl Flow {
             scratch: &guard.scratch,
         };
         let mut verdict = HalfDecision::default();
-        judge(self, &context, &mut verdict);
+        evaluate(self, &context, &mut verdict);
         for (name, count) in context.finding_counts() {
             let total = self.exchange.findings.entry(name).or_default();
             *total = total.saturating_add(count);
@@ -495,8 +496,8 @@ impl Flow {
         }
     }
 
-    /// Judges an event; whether it is refused.
-    pub(super) fn judge_event(
+    /// Evaluates an event; whether it is refused.
+    pub(super) fn evaluate_event(
         &mut self,
         case: &EvaluatedEvent<'_>,
         context: &Context<'_>,
@@ -517,20 +518,20 @@ impl Flow {
             watcher(event, case.at.unwrap_or(&place), context);
             self.watcher = Some(watcher);
         }
-        let judgement = policy.judge(event, context, case.moment);
+        let evaluation = policy.evaluate(event, context, case.moment);
         policy.note(event, context);
-        if let Some(shadow) = &judgement.shadow {
+        if let Some(shadow) = &evaluation.shadow {
             self.try_out(shadow, event, context);
         }
         if !event.retold {
             let count = self.exchange.events.entry(event.kind.word()).or_default();
             *count = count.saturating_add(1);
         }
-        let mut outcome = self.outcome_of(event, &judgement.ruling);
-        let mut would = self.outcome_of(event, &judgement.would);
-        let hides = self.hides(event, &judgement.would);
-        let mut ruling = judgement.ruling;
-        for held in &judgement.held {
+        let mut outcome = self.outcome_of(event, &evaluation.ruling);
+        let mut would = self.outcome_of(event, &evaluation.would);
+        let hides = self.hides(event, &evaluation.would);
+        let mut ruling = evaluation.ruling;
+        for held in &evaluation.held {
             let Some(rule) = policy.rule(held.rule) else {
                 continue;
             };
@@ -644,13 +645,13 @@ impl Flow {
             });
         }
         UnreadableBody {
-            denied: judgement.ruling.decision == Decision::Deny,
-            would_be: judgement.would.decision == Decision::Deny,
+            denied: evaluation.ruling.decision == Decision::Deny,
+            would_be: evaluation.would.decision == Decision::Deny,
         }
     }
 }
 
-/// Whether a model's calls may stand in a part of its answer.
+/// Whether a model's calls may stand in a part of its response.
 pub(super) fn may_hold_calls(part: Part) -> bool {
     matches!(part, Part::Text | Part::Reasoning)
 }
