@@ -12,6 +12,7 @@ mod generic;
 mod history;
 mod identifiers;
 mod mcp;
+mod memory;
 mod models;
 mod oauth;
 mod plumbing;
