@@ -39,7 +39,7 @@ envoy-of = $(VENV)/envoy-$(1)/bin/envoy
 node-of  = $(VENV)/node-$(1)/nodejs/bin/node
 
 .DEFAULT_GOAL := help
-.PHONY: help run wasm build quick-wasm quick-build lint test test-unit test-envoy test-clients bench bench-exchange bench-detect bench-read bench-decide size clean check-rust check-python
+.PHONY: help run wasm build quick-wasm quick-build lint test test-unit test-envoy test-clients bench bench-exchange bench-detect bench-read bench-decide counts size clean check-rust check-python
 .DELETE_ON_ERROR:
 
 help: ## Lists the targets
@@ -60,19 +60,21 @@ run: check-rust check-python quick-build quick-wasm envoy sdk ## The filter at w
 # ---- Building -------------------------------------------------------------------------------------------------------
 
 # What cargo builds stays in deps/; beside it stands what users get. `ln` takes the place of cargo's link without writing
-# through it, so that cargo finds its own file as it left it.
+# through it, so that cargo finds its own file as it left it. Functions keep their names until the last step, for `make counts`.
 RAW_WASM := $(dir $(WASM))deps/$(notdir $(WASM))
+ARRANGED := $(RAW_WASM:.wasm=.arranged.wasm)
 wasm: check-rust binaryen ## The filter: target/wasm32-wasip1/release/agentguard.wasm
-	@$(STEP) 'Building the filter (nine minutes the first time)' cargo build --lib --release --target wasm32-wasip1
-	@$(MAKE) --silent $(RAW_WASM:.wasm=.arranged.wasm)
-	@ln -f $(RAW_WASM:.wasm=.arranged.wasm) $(WASM)
+	@$(STEP) 'Building the filter (nine minutes the first time)' \
+	  env CARGO_PROFILE_RELEASE_STRIP=debuginfo cargo build --lib --release --target wasm32-wasip1
+	@$(MAKE) --silent $(ARRANGED)
+	@ln -f $(ARRANGED) $(WASM)
 
 # A ninth smaller and cheaper to run; docs/performance.md has the figures. The features are those that the compiler used.
 FEATURES := bulk-memory multivalue mutable-globals nontrapping-float-to-int reference-types sign-ext simd
 %.optimised.wasm: %.wasm Makefile
 	@$(STEP) 'Optimising the filter' \
 	  $(call node-of,$(NODE)) $(VENV)/binaryen-$(BINARYEN)/node_modules/binaryen/bin/wasm-opt \
-	  $(FEATURES:%=--enable-%) -O3 --low-memory-unused --reorder-functions $< -o $@
+	  $(FEATURES:%=--enable-%) -O3 --low-memory-unused --reorder-functions --debuginfo $< -o $@
 
 # Then its code is arranged by what recorded exchanges run of it, which mostly takes a tenth to a fifth off what one costs in
 # Envoy. The most common protocol comes first.
@@ -80,10 +82,10 @@ TRAFFIC := tests/traffic/openai.chat.jsonl $(filter-out %/openai.chat.jsonl,$(wi
 TRAINED := tools/layout/policies.json tests/detect/dev.jsonl.gz $(TRAFFIC)
 LAYOUT  := cargo run --quiet --package agentguard-layout --
 .PRECIOUS: %.optimised.wasm
-%.arranged.wasm: %.optimised.wasm $(wildcard tools/layout/src/*.rs) tools/layout/train.mjs $(TRAINED)
+%.arranged.wasm: %.optimised.wasm $(wildcard tools/layout/src/*.rs) tools/layout/host.mjs tools/layout/train.mjs $(TRAINED)
 	@$(STEP) 'Counting what recorded exchanges run' $(LAYOUT) instrument $< $*.instrumented.wasm
 	@$(call node-of,$(NODE)) tools/layout/train.mjs $*.instrumented.wasm $*.profile $(TRAINED)
-	@$(STEP) 'Arranging the code of the filter' $(LAYOUT) apply $< $*.profile $@
+	@$(STEP) 'Arranging the code of the filter' $(LAYOUT) apply $< $*.profile $@ $*.names
 
 quick-wasm: check-rust ## The filter without its optimisations: target/wasm32-wasip1/quick/agentguard.wasm
 	@$(STEP) 'Building the filter, quickly' cargo build --lib --profile quick --target wasm32-wasip1
@@ -103,7 +105,7 @@ lint: check-rust ## Formatting, and clippy over both halves
 	cargo clippy --quiet --test envoy -- --deny warnings
 	cargo clippy --quiet --lib --target wasm32-wasip1 -- --deny warnings
 
-test: test-unit test-envoy size ## Everything: the core alone, then in the newest and the oldest Envoy
+test: test-unit test-envoy size counts ## Everything: the core alone, then in the newest and the oldest Envoy
 	@printf '\nAll tests passed: the core, and the filter in Envoy %s and %s.\n' $(ENVOY_NEWEST) $(ENVOY_OLDEST)
 
 test-unit: check-rust ## Tests that need nothing but Rust
@@ -129,6 +131,20 @@ IN_ENVOY = AGENTGUARD_WASM=$(if $(QUICK),$(QUICK_WASM),$(WASM)) \
 	AGENTGUARD_AGENTS_PACKAGES=$(VENV)/ai-$(AI_SDK)/node_modules \
 	AGENTGUARD_NODE=$(call node-of,$(NODE)) NODE_PATH=$(VENV)/node-$(NODE)/node_modules
 
+# Whatever else runs on the machine, the same module always has the same counts. ACCEPT=1 writes the file anew; FUNCTIONS=25 also
+# shows the 25 functions that cost most.
+counts: wasm ## What one exchange makes the filter run and touch, against benches/counts.json; ACCEPT=1, FUNCTIONS=25
+	@$(MAKE) --silent $(RAW_WASM:.wasm=.runs.json)
+	@$(LAYOUT) report $(ARRANGED) $(RAW_WASM:.wasm=.names) $(RAW_WASM:.wasm=.runs.json) --compiler "$$(rustc --version)" \
+	  --accepted benches/counts.json $(if $(ACCEPT),--accept) $(if $(FUNCTIONS),--functions $(FUNCTIONS))
+
+COUNTED := $(wildcard tools/layout/src/*.rs) tools/layout/host.mjs tools/layout/count.mjs benches/exchanges.rs benches/workload.rs
+%.runs.json: %.arranged.wasm $(COUNTED)
+	@$(LAYOUT) meter $< $*.metered.wasm
+	@$(LAYOUT) exchanges > $*.exchanges.json
+	@$(STEP) 'Counting what exchanges run and touch' \
+	  $(call node-of,$(NODE)) tools/layout/count.mjs $*.metered.wasm $*.exchanges.json $@
+
 size: wasm ## The filter's size and what it asks of its host
 	@$(PYTHON) tests/module.py $(WASM) $(WASM_BUDGET)
 
@@ -143,7 +159,9 @@ bench: wasm envoys ## CPU and latency in Envoy: no filter, one that only reads, 
 	cargo bench --quiet --package agentguard-harness --bench envoy -- $(BENCH)
 	@$(MAKE) --no-print-directory bench-exchange bench-detect bench-read bench-decide
 
-bench-exchange: check-rust v8-exchange-v8 ## What one exchange costs the filter itself, without Envoy around it
+bench-exchange: check-rust check-python counts v8-exchange-v8 ## What one exchange costs the filter itself, without Envoy around it
+	@printf '\nNatively\n'
+	@cargo bench --quiet --bench exchange --config 'target."cfg(all())".runner = ["$(PYTHON)", "benches/native.py"]' -- marked
 	@cargo bench --quiet --bench exchange
 	@printf '\nIn V8\n'
 	@$(call in-v8,exchange-v8)

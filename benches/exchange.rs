@@ -1,6 +1,6 @@
 //! How long the filter itself takes for one exchange, without Envoy around it: a question of an agent and its answer under
-//! policies of 1 and of 100 rules, from the headers to the written record; and for each frame of an answer that streams. `cargo bench --bench exchange`; the same runs in
-//! V8 with `make bench`.
+//! policies of 1 and of 100 rules, from the headers to the written record; and for each frame of an answer that streams.
+//! `cargo bench --bench exchange`; the same runs in V8 with `make bench`, and between marks to be counted (native.py).
 #![expect(
     clippy::print_stdout,
     clippy::expect_used,
@@ -14,10 +14,14 @@
 
 use agentguard::flow::{Action, End, Flow, Guard, HostEnvironment, RequestHead, ResponseHead};
 use agentguard::policy::load_json;
-use serde_json::{Value, json};
+use exchanges::{DONE, Headers, REQUEST, RESPONSE, STREAM};
+use serde_json::Value;
+use std::hint::black_box;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+#[path = "exchanges.rs"]
+mod exchanges;
 #[path = "workload.rs"]
 mod workload;
 
@@ -26,74 +30,107 @@ const BUDGET: Duration = Duration::from_millis(1_500);
 
 const NOW: u64 = 1_800_000_000_000_000_000;
 
-const REQUEST: [(&[u8], &[u8]); 11] = [
-    (b":authority", b"api.openai.com"),
-    (b":path", b"/v1/chat/completions"),
-    (b":method", b"POST"),
-    (b":scheme", b"http"),
-    (b"content-type", b"application/json"),
-    (b"accept", b"application/json"),
-    (b"user-agent", b"OpenAI/Python 3.51.0"),
-    (b"authorization", b"Bearer sk-0123456789"),
-    (b"x-forwarded-proto", b"http"),
-    (b"x-request-id", b"7f6c2f86-0c0c-4a55-9d0a-0d2f0f7bb9a1"),
-    (b"x-stainless-lang", b"python"),
-];
-
-const STREAM: [(&[u8], &[u8]); 3] = [
-    (b":status", b"200"),
-    (b"content-type", b"text/event-stream"),
-    (b"date", b"Fri, 20 Nov 2026 10:00:00 GMT"),
-];
-
-const RESPONSE: [(&[u8], &[u8]); 4] = [
-    (b":status", b"200"),
-    (b"content-type", b"application/json"),
-    (b"content-length", b"800"),
-    (b"date", b"Fri, 20 Nov 2026 10:00:00 GMT"),
-];
-
-fn exchange(
-    guard: &Rc<Guard>,
-    question: &[u8],
-    head: &[(&[u8], &[u8])],
-    answer: &[&[u8]],
-    now: u64,
-) -> usize {
-    let mut flow = Flow::new(Rc::clone(guard));
+/// The first half of an exchange; `false` if it is denied.
+fn ask(flow: &mut Flow, question: &[u8]) -> bool {
     let held = flow.request_headers(&RequestHead {
-        headers: &REQUEST,
+        headers: REQUEST,
         end: false,
         cluster: None,
-        now,
+        now: NOW,
     });
     assert_ne!(held.action, Action::Reset);
     let mut body = question;
-    assert_eq!(
-        flow.request_body(&mut body, true, now).action,
-        Action::Continue
-    );
+    let step = flow.request_body(&mut body, true, NOW);
+    !matches!(step.action, Action::Reply(_))
+}
+
+fn respond(flow: &mut Flow, head: Headers) {
     let _ = flow.response_headers(&ResponseHead {
         headers: head,
         end: false,
-        now,
+        now: NOW,
     });
-    let (last, parts) = answer.split_last().expect("an answer");
-    for part in parts {
-        let mut body = *part;
-        let _ = flow.response_body(&mut body, false, now);
-    }
-    let mut body = *last;
-    let _ = flow.response_body(&mut body, true, now);
-    let end = End { now, status: None };
+}
+
+fn pass(flow: &mut Flow, mut part: &[u8], last: bool) {
+    let _ = flow.response_body(&mut part, last, NOW);
+}
+
+/// What is left to do when an exchange has ended.
+fn finish(flow: &mut Flow) -> usize {
+    let end = End {
+        now: NOW,
+        status: None,
+    };
     let line = flow.finish(&end).line.len();
     let mut counted = 0;
     flow.count(&end, &mut |_, _, _| counted += 1);
     line + counted
 }
 
-fn guard(rules: &[Value]) -> (Rc<Guard>, Duration) {
-    let policy = workload::policy(rules, false).to_string();
+fn exchange(guard: &Rc<Guard>, question: &[u8], head: Headers, answer: &[&[u8]]) -> usize {
+    let mut flow = Flow::new(Rc::clone(guard));
+    if ask(&mut flow, question) {
+        respond(&mut flow, head);
+        let (last, parts) = answer.split_last().expect("an answer");
+        for part in parts {
+            pass(&mut flow, part, false);
+        }
+        pass(&mut flow, last, true);
+    }
+    finish(&mut flow)
+}
+
+/// What native.py sees in a trace: here it begins to count.
+#[inline(never)]
+fn begin() {
+    black_box("begin");
+}
+
+/// And here it ends.
+#[inline(never)]
+fn end() {
+    black_box("end");
+}
+
+/// Runs what is to be counted between marks, for native.py: tells where they are, then the name of each exchange as it comes.
+fn marked() {
+    const WARM_UP: usize = 2;
+    const PARTS: usize = 10;
+    println!("{:x} {:x}", begin as fn() as usize, end as fn() as usize);
+    for counted in exchanges::exchanges() {
+        let (guard, _) = guard(&counted.policy);
+        let answer: Vec<&[u8]> = counted.answer.iter().map(Vec::as_slice).collect();
+        let mut flow = Flow::new(Rc::clone(&guard));
+        let asked = ask(&mut flow, &counted.question);
+        assert_eq!(asked, counted.outcome != "denied", "{}", counted.name);
+        if let Some(first) = counted.part {
+            respond(&mut flow, counted.head);
+            let (before, rest) = answer.split_at(first);
+            for part in before {
+                pass(&mut flow, part, false);
+            }
+            for part in &rest[..PARTS] {
+                println!("{}", counted.name);
+                begin();
+                pass(&mut flow, part, false);
+                end();
+            }
+        } else {
+            let whole = || exchange(&guard, &counted.question, counted.head, &answer);
+            for _ in 0..WARM_UP {
+                whole();
+            }
+            println!("{}", counted.name);
+            begin();
+            whole();
+            end();
+        }
+    }
+}
+
+fn guard(policy: &Value) -> (Rc<Guard>, Duration) {
+    let policy = policy.to_string();
     let start = Instant::now();
     let policy = load_json(policy.as_bytes()).policy.expect("a policy");
     let loaded = start.elapsed();
@@ -122,10 +159,7 @@ fn best(rounds: u32, run: &mut dyn FnMut()) -> Duration {
 /// Microseconds for each frame of a stream, beyond what its exchange takes without any.
 fn streams() {
     let frames = workload::frames();
-    let mut question: Value = serde_json::from_slice(&workload::question(1 << 10)).expect("JSON");
-    question["stream"] = json!(true);
-    let question = question.to_string();
-    const DONE: &[u8] = b"data: [DONE]\n\n";
+    let question = exchanges::streamed(1 << 10);
     let at_once = [frames.concat().as_slice(), DONE].concat();
     let one_by_one = frames.iter().map(Vec::as_slice).chain([DONE]);
     let one_by_one: Vec<&[u8]> = one_by_one.collect();
@@ -135,10 +169,10 @@ fn streams() {
         ("100 rules", workload::rules(100)),
         ("all detectors", workload::everything()),
     ] {
-        let (guard, _) = guard(&rules);
+        let (guard, _) = guard(&workload::policy(&rules, false));
         let run = |answer: &[&[u8]]| {
             let time = best(1, &mut || {
-                exchange(&guard, question.as_bytes(), &STREAM, answer, NOW);
+                exchange(&guard, &question, STREAM, answer);
             });
             time.as_secs_f64() * 1e6
         };
@@ -152,9 +186,13 @@ fn streams() {
     }
 }
 
-/// Measures and prints; the program for V8 calls it, too. `streams` or the size of a body as an argument measures that alone.
+/// Measures and prints; the program for V8 calls it, too. `streams` or the size of a body as an argument measures that alone;
+/// `marked` is for native.py.
 pub fn main() {
     let only = std::env::args().nth(1).filter(|word| word != "--bench");
+    if only.as_ref().is_some_and(|only| only == "marked") {
+        return marked();
+    }
     if only.as_ref().is_none_or(|only| only == "streams") {
         streams();
     }
@@ -163,7 +201,7 @@ pub fn main() {
     }
     let answer = workload::answer();
     for rules in [1, 100] {
-        let (guard, loaded) = guard(&workload::rules(rules));
+        let (guard, loaded) = guard(&workload::policy(&workload::rules(rules), false));
         println!(
             "{rules:>4} rules, loaded in {:.2} ms",
             loaded.as_secs_f64() * 1e3
@@ -175,7 +213,7 @@ pub fn main() {
             let question = workload::question(size);
             let rounds = if size > 1 << 18 { 1 } else { 20 };
             let best = best(rounds, &mut || {
-                exchange(&guard, &question, &RESPONSE, &[&answer], NOW);
+                exchange(&guard, &question, RESPONSE, &[&answer]);
             });
             let us = best.as_secs_f64() * 1e6;
             println!(

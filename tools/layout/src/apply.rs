@@ -1,5 +1,6 @@
 //! Arranges a module by what was counted.
 
+use crate::blocks;
 use crate::profile::{Counted, Profile, branches, is_branch};
 use std::error::Error;
 use wasm_encoder::reencode::{self, Reencode};
@@ -14,15 +15,19 @@ use wasmparser::{
 const OFTEN: u32 = 20;
 
 /// The same module: its functions in the order of their first calls, then those that were not called, and hints at
-/// branches (<https://github.com/WebAssembly/branch-hinting>), which engines that know none skip.
-pub fn apply(module: &[u8], memory: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
+/// branches (<https://github.com/WebAssembly/branch-hinting>), which engines that know none skip. The names of its functions,
+/// which it no longer has, are returned beside it in their new order.
+pub fn apply(module: &[u8], memory: &[u8]) -> Result<(Vec<u8>, Vec<String>), Box<dyn Error>> {
     let counted = Counted::of(module)?;
     let profile = Profile::new(counted, memory).ok_or("the profile is not of this module")?;
     let mut arranged = Arranged::new(counted, &profile);
     arranged.write_functions(module, &profile)?;
     let mut output = Module::new();
     arranged.parse_core_module(&mut output, Parser::new(0), module)?;
-    Ok(output.finish())
+    let names = blocks::names(module)?;
+    let order = arranged.order.iter();
+    let names = order.map(|function| names[*function as usize].clone());
+    Ok((output.finish(), names.collect()))
 }
 
 struct Arranged {
@@ -127,7 +132,7 @@ impl Reencode for Arranged {
         })
     }
 
-    /// Custom sections are left out: in one of names the functions would have to be put in order, too, and the filter has none.
+    /// Custom sections are left out: nothing that loads the filter needs the names of its functions, which take 400 KB.
     fn parse_custom_section(
         &mut self,
         _: &mut Module,
@@ -216,7 +221,7 @@ mod tests {
 
     fn arranged(counts: [(u32, u32); 2]) -> String {
         let module = wat::parse_str(MODULE).unwrap();
-        let arranged = apply(&module, &profile(&module, counts)).unwrap();
+        let (arranged, _) = apply(&module, &profile(&module, counts)).unwrap();
         wasmparser::validate(&arranged).unwrap();
         wasmprinter::print_bytes(arranged).unwrap()
     }
@@ -246,6 +251,15 @@ mod tests {
             .filter(|line| line.starts_with("call"))
             .collect();
         assert_eq!(calls, ["call 2", "call 0", "call 0", "call 1"]);
+    }
+
+    #[test]
+    fn names_are_told_in_that_order_and_left_out() {
+        let module = wat::parse_str(MODULE).unwrap();
+        let (arranged, names) = apply(&module, &profile(&module, [(0, 0), (0, 0)])).unwrap();
+        assert_eq!(names, ["last", "branches", "never"]);
+        let printed = wasmprinter::print_bytes(arranged).unwrap();
+        assert!(!printed.contains("$last"), "{printed}");
     }
 
     #[test]

@@ -1,22 +1,39 @@
-//! Arranges the filter's code by what recorded traffic runs.
+//! A tool that counts what a filter runs and arranges its code by that.
 //!
 //! Between two exchanges a processor runs Envoy and the kernel, after which little of the filter is in its caches: what an
 //! exchange costs is mostly how many lines of code it touches. V8 lays functions out in their order, and moves the side of a
 //! branch that a hint calls unlikely behind the rest of its function. Neither changes what a module does.
 //!
-//! `layout instrument` writes a module that counts, `train.mjs` runs traffic through it, `layout apply` uses the counts. They are
-//! made at each build from the very module that they are for, so that none can be out of date.
+//! `layout instrument` writes a module that counts branches and first calls, `train.mjs` runs traffic through it, `layout apply`
+//! uses the counts. They are made at each build from the very module that they are for, so that none can be out of date.
+//!
+//! `layout meter` writes a module that counts instructions and lines, `count.mjs` runs the benchmarks' exchanges through it,
+//! which `layout exchanges` prints, and `layout report` shows what each cost and holds it against accepted figures.
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use counts::Metered;
+use serde_json::{Value, json};
 use std::error::Error;
 use std::fs;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
+mod accepted;
 mod apply;
+mod blocks;
+mod counts;
 mod instrument;
+mod meter;
 mod profile;
+mod report;
 
-/// Arranges a WebAssembly module by a profile of its branches and functions
+#[path = "../../../benches/exchanges.rs"]
+mod exchanges;
+#[expect(dead_code, reason = "the rest is for what is timed")]
+#[path = "../../../benches/workload.rs"]
+mod workload;
+
+/// Counts what a WebAssembly filter runs, and arranges its code by that
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -25,7 +42,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Makes a module count, in a memory of its own that it exports as "profile"
+    /// Makes a module count branches, in a memory of its own that it exports as "profile"
     Instrument { module: PathBuf, output: PathBuf },
     /// Orders functions by their first call and hints at branches that nearly always go one way
     Apply {
@@ -33,23 +50,122 @@ enum Command {
         /// The exported memory after a run
         profile: PathBuf,
         output: PathBuf,
+        /// Where the names of the functions are written, one a line in their new order
+        names: PathBuf,
     },
+    /// Makes a module count instructions and lines, in memories of its own that it exports as "counts" and "touched"
+    Meter { module: PathBuf, output: PathBuf },
+    /// Prints the exchanges that are counted
+    Exchanges,
+    /// Prints what each exchange cost
+    Report(Report),
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let (output, bytes) = match Arguments::parse().command {
+#[derive(Args)]
+struct Report {
+    module: PathBuf,
+    /// The names of its functions, one a line
+    names: PathBuf,
+    /// What count.mjs wrote
+    runs: PathBuf,
+    /// Holds the figures against this file's, and fails where one is more than 2 % above
+    #[arg(long, value_name = "FILE", requires = "compiler")]
+    accepted: Option<PathBuf>,
+    /// Writes the file instead
+    #[arg(long, requires = "accepted")]
+    accept: bool,
+    /// What compiled the module, as it tells its version
+    #[arg(long, value_name = "VERSION")]
+    compiler: Option<String>,
+    /// Also prints this many functions of each exchange, by instructions and by lines of code
+    #[arg(long, value_name = "NUMBER")]
+    functions: Option<usize>,
+}
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    match Arguments::parse().command {
         Command::Instrument { module, output } => {
-            (output, instrument::instrument(&fs::read(module)?)?)
+            fs::write(output, instrument::instrument(&fs::read(module)?)?)?;
         }
         Command::Apply {
             module,
             profile,
             output,
-        } => (
-            output,
-            apply::apply(&fs::read(module)?, &fs::read(profile)?)?,
-        ),
-    };
-    fs::write(output, bytes)?;
-    Ok(())
+            names,
+        } => {
+            let (module, ordered) = apply::apply(&fs::read(module)?, &fs::read(profile)?)?;
+            fs::write(names, ordered.join("\n"))?;
+            fs::write(output, module)?;
+        }
+        Command::Meter { module, output } => {
+            fs::write(output, meter::meter(&fs::read(module)?)?)?;
+        }
+        Command::Exchanges => println!("{}", exchanges_as_json()?),
+        Command::Report(report) => return report.run(),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Report {
+    fn run(self) -> Result<ExitCode, Box<dyn Error>> {
+        let names = fs::read_to_string(self.names)?;
+        let metered = Metered::new(&fs::read(self.module)?, &names)?;
+        let written: Value = serde_json::from_slice(&fs::read(self.runs)?)?;
+        let exchanges = metered.exchanges(&written)?;
+        let counts: Vec<_> = exchanges
+            .iter()
+            .map(|exchange| metered.counts(exchange))
+            .collect();
+        print!("{}", report::exchanges(&counts));
+        if let Some(most) = self.functions {
+            for (exchange, counts) in exchanges.iter().zip(&counts) {
+                let functions = metered.functions(exchange);
+                print!("{}", report::functions(&counts.name, &functions, most));
+            }
+        }
+        let (Some(file), Some(compiler)) = (self.accepted, self.compiler) else {
+            return Ok(ExitCode::SUCCESS);
+        };
+        if self.accept {
+            fs::write(&file, accepted::write(&counts, &compiler))?;
+            println!("\n{} has these figures now.", file.display());
+            return Ok(ExitCode::SUCCESS);
+        }
+        let accepted = serde_json::from_slice(&fs::read(file)?)?;
+        let verdict = accepted::check(&counts, &compiler, &accepted);
+        print!("\n{}", verdict.text);
+        Ok(ExitCode::from(u8::from(verdict.failed)))
+    }
+}
+
+/// As `count.mjs` takes them.
+fn exchanges_as_json() -> Result<Value, Box<dyn Error>> {
+    let mut all = Vec::new();
+    for exchange in exchanges::exchanges() {
+        let parts: Result<Vec<&str>, _> = exchange
+            .answer
+            .iter()
+            .map(|part| str::from_utf8(part))
+            .collect();
+        all.push(json!({
+            "name": exchange.name,
+            "policy": exchange.policy,
+            "outcome": exchange.outcome,
+            "request": {
+                "headers": texts(exchanges::REQUEST)?,
+                "body": str::from_utf8(&exchange.question)?,
+            },
+            "response": { "headers": texts(exchange.head)?, "parts": parts? },
+            "part": exchange.part,
+        }));
+    }
+    Ok(all.into())
+}
+
+fn texts(headers: exchanges::Headers) -> Result<Vec<[&'static str; 2]>, Box<dyn Error>> {
+    let mut texts = Vec::new();
+    for (name, value) in headers {
+        texts.push([str::from_utf8(name)?, str::from_utf8(value)?]);
+    }
+    Ok(texts)
 }

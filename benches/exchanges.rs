@@ -1,0 +1,144 @@
+//! The exchanges whose costs are counted rather than timed: each with its policy and what becomes of it.
+
+use super::workload;
+use serde_json::{Value, json};
+
+/// Headers, by name and value.
+pub type Headers = &'static [(&'static [u8], &'static [u8])];
+
+/// What an agent sends.
+pub const REQUEST: Headers = &[
+    (b":authority", b"api.openai.com"),
+    (b":path", b"/v1/chat/completions"),
+    (b":method", b"POST"),
+    (b":scheme", b"http"),
+    (b"content-type", b"application/json"),
+    (b"accept", b"application/json"),
+    (b"user-agent", b"OpenAI/Python 3.51.0"),
+    (b"authorization", b"Bearer sk-0123456789"),
+    (b"x-forwarded-proto", b"http"),
+    (b"x-request-id", b"7f6c2f86-0c0c-4a55-9d0a-0d2f0f7bb9a1"),
+    (b"x-stainless-lang", b"python"),
+];
+
+/// What a provider sends before a whole answer.
+pub const RESPONSE: Headers = &[
+    (b":status", b"200"),
+    (b"content-type", b"application/json"),
+    (b"content-length", b"800"),
+    (b"date", b"Fri, 20 Nov 2026 10:00:00 GMT"),
+];
+
+/// What it sends before an answer that streams.
+pub const STREAM: Headers = &[
+    (b":status", b"200"),
+    (b"content-type", b"text/event-stream"),
+    (b"date", b"Fri, 20 Nov 2026 10:00:00 GMT"),
+];
+
+/// Ends a stream.
+pub const DONE: &[u8] = b"data: [DONE]\n\n";
+
+/// An exchange that is counted.
+pub struct Exchange {
+    /// What tables call it.
+    pub name: &'static str,
+    /// The policy that is in force.
+    pub policy: Value,
+    /// What becomes of it: `passed`, `rewritten` or `denied`.
+    pub outcome: &'static str,
+    /// The body of the request.
+    pub question: Vec<u8>,
+    /// The headers of the response.
+    pub head: Headers,
+    /// The body of the response as it comes.
+    pub answer: Vec<Vec<u8>>,
+    /// From this part of the answer on, parts are counted, each by itself; `None`: whole exchanges are.
+    pub part: Option<usize>,
+}
+
+/// All of them.
+pub fn exchanges() -> Vec<Exchange> {
+    const KIB: usize = 1 << 10;
+    let policy = |rules| workload::policy(&workload::rules(rules), false);
+    let clean = |name, rules, size| Exchange {
+        name,
+        policy: policy(rules),
+        outcome: "passed",
+        question: workload::question(size),
+        head: RESPONSE,
+        answer: vec![workload::answer()],
+        part: None,
+    };
+    let four = |name| clean(name, 100, 4 * KIB);
+    let mut frames = workload::frames();
+    frames.push(DONE.to_vec());
+    vec![
+        clean("4 KB, 1 rule", 1, 4 * KIB),
+        clean("4 KB, 100 rules", 100, 4 * KIB),
+        Exchange {
+            outcome: "rewritten",
+            question: asking(
+                4 * KIB,
+                "My card is 4111 1111 1111 1111. Where is my order?",
+            ),
+            answer: vec![answering(json!({
+                "role": "assistant",
+                "content": "It was paid with 4111 1111 1111 1111 and is on its way.",
+            }))],
+            ..four("4 KB, redacted")
+        },
+        Exchange {
+            outcome: "denied",
+            question: asking(4 * KIB, "What became of project basilisk 13?"),
+            ..four("4 KB, denied")
+        },
+        Exchange {
+            answer: vec![answering(json!({
+                "role": "assistant",
+                "content": null,
+                "tool_calls": [{"id": "call_2", "type": "function", "function": {
+                    "name": "get_customer", "arguments": "{\"id\":\"a-1042\",\"with\":[\"address\"]}",
+                }}],
+            }))],
+            ..four("4 KB, tool call")
+        },
+        clean("64 KB, 100 rules", 100, 64 * KIB),
+        Exchange {
+            // A frame's last words wait for the next one's.
+            outcome: "rewritten",
+            question: streamed(KIB),
+            head: STREAM,
+            answer: frames,
+            part: Some(workload::FRAMES / 2),
+            ..four("stream, one frame")
+        },
+    ]
+}
+
+/// The question with this in the place of what the user asks.
+fn asking(size: usize, text: &str) -> Vec<u8> {
+    changed(&workload::question(size), |question| {
+        question["messages"][1]["content"] = json!(text);
+    })
+}
+
+/// The answer with this as its message.
+fn answering(message: Value) -> Vec<u8> {
+    changed(&workload::answer(), |answer| {
+        answer["choices"][0]["message"] = message;
+    })
+}
+
+/// The question whose answer is to stream.
+pub fn streamed(size: usize) -> Vec<u8> {
+    changed(&workload::question(size), |question| {
+        question["stream"] = json!(true);
+    })
+}
+
+fn changed(body: &[u8], change: impl FnOnce(&mut Value)) -> Vec<u8> {
+    let mut body: Value = serde_json::from_slice(body).expect("a body is JSON");
+    change(&mut body);
+    body.to_string().into_bytes()
+}
