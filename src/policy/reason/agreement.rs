@@ -437,6 +437,9 @@ impl RandomRule {
             limit,
             ..
         } = self;
+        // Where nothing is asked for nothing can be missing.
+        let asks = !matches.is_empty() || when.is_some() || unless.is_some();
+        let if_missing = if asks { if_missing } else { "" };
         format!("{limit} {kind} {matches:?} {when:?} {unless:?} {if_missing}")
     }
 
@@ -1027,6 +1030,11 @@ proptest! {
     fn what_lint_calls_without_effect_has_none(seed in any::<u64>()) {
         lint_agrees(seed)?;
     }
+}
+
+#[test]
+fn rules_that_ask_for_nothing_count_the_same_whatever_is_to_be_done_where_something_is_missing() {
+    lint_agrees(14_659_430_484_846_834_273).unwrap();
 }
 
 #[test]
