@@ -53,6 +53,8 @@ pub(in crate::protocol) struct V2Stream {
     texts: Vec<u32>,
     /// Before which contents one of ours stands.
     added: Vec<u32>,
+    /// How many contents the client has.
+    sent: u32,
     /// The content that has begun and not ended, as the client knows it.
     open: Option<u32>,
     /// Calls, by their number; and those of them that were taken out.
@@ -256,7 +258,10 @@ impl V2Stream {
                 }
                 let moved = self.content_number(number);
                 match kind.as_str() {
-                    "content-start" => self.open = Some(moved),
+                    "content-start" => {
+                        self.open = Some(moved);
+                        self.sent = self.sent.max(moved.saturating_add(1));
+                    }
                     "content-end" => self.open = None,
                     _ => {}
                 }
@@ -427,6 +432,11 @@ impl StreamReader for V2Stream {
         };
         if !frame.dropped {
             frame.dropped = !self.correct_event(body.root(), &mut frame.edits, changes);
+        } else {
+            // Contents that stand in for calls.
+            let begun = |made: &&SyntheticFrame| made.event == Some("content-start");
+            let begun = frame.before.iter().filter(begun).count();
+            self.sent = self.sent.saturating_add(offset(begun));
         }
     }
 
@@ -447,8 +457,7 @@ impl StreamReader for V2Stream {
             end.extend_from_slice(br#""ERROR","error":"#);
             end.extend_from_slice(&quoted(&text));
         } else {
-            let number = self.contents.saturating_add(offset(self.added.len()));
-            frames.extend(V2Stream::content(number, &text));
+            frames.extend(V2Stream::content(self.sent, &text));
             end.extend_from_slice(br#""COMPLETE""#);
         }
         end.extend_from_slice(b"}}");
