@@ -1,8 +1,9 @@
 //! Readers of Anthropic's, AWS's and Google's formats, held against recorded bodies that were changed, and against ways past
-//! an inspection.
+//! an inspection; and the readers of all streams, held to the same contracts.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
     clippy::panic,
     reason = "test code: a failure is a panic"
 )]
@@ -12,6 +13,7 @@ mod evasion;
 mod recognition;
 mod refusals;
 mod removals;
+mod streams;
 
 use agentguard::event::{Event, Known, Reading};
 use agentguard::flow::simulation::{HttpMessage, SimulatedResult, run};
