@@ -110,7 +110,7 @@ fn outcome(seen: &SimulatedResult) -> String {
     out
 }
 
-fn digest(text: &str) -> String {
+pub(super) fn digest(text: &str) -> String {
     Sha256::digest(text.as_bytes())
         .iter()
         .take(6)

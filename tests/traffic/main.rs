@@ -2,6 +2,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::string_slice,
     clippy::arithmetic_side_effects,
     clippy::panic,
     reason = "test code: a failure is a panic"
@@ -10,6 +11,7 @@
 mod golden;
 mod lag;
 mod order;
+mod readings;
 mod streams;
 mod whole;
 
