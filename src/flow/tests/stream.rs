@@ -145,46 +145,6 @@ rules:
 ";
 
 #[test]
-fn what_no_rule_touches_streams_bit_for_bit() {
-    let mut body = b": hello\n\n".to_vec();
-    body.extend(sse(&[
-        chunk(0, json!({"role": "assistant", "content": ""}), Value::Null),
-        text("Good "),
-        text("morn\u{1F600}"),
-        call(0, "call_1", "find", ""),
-        call(0, "", "", "{\"q\":"),
-        call(0, "", "", "\"a\\nb\"}"),
-        end("tool_calls"),
-        json!({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}}),
-    ]));
-    in_both_modes(LOOKS, |guard, _| {
-        for cuts in [
-            vec![],
-            vec![1, 50, 51, 52, 200, 333],
-            (0..body.len()).collect(),
-        ] {
-            let seen = ask(guard, &body, &cuts);
-            assert_eq!(
-                String::from_utf8(seen.client.body()),
-                String::from_utf8(body.clone())
-            );
-            let record = record(&seen);
-            assert_eq!(record["decision"], "allow");
-            assert_eq!(
-                record["usage"],
-                json!({"input_tokens": 3, "output_tokens": 4})
-            );
-            assert_eq!(record["tools"], json!(["find"]));
-            assert_eq!(
-                record["events"],
-                json!({"message": 1, "request": 1, "response": 1, "tool_call": 1})
-            );
-            assert_eq!(record["coverage"], json!({"level": "full", "reasons": []}));
-        }
-    });
-}
-
-#[test]
 fn a_card_number_over_many_deltas_is_replaced_once() {
     let guard = guard(LOOKS);
     let body = sse(&[
@@ -273,38 +233,6 @@ pub(super) fn most_behind(
 }
 
 #[test]
-fn a_denied_text_ends_the_stream_as_a_refusal() {
-    let body = sse(&[
-        text("Well, "),
-        text("this is the forb"),
-        text("idden wo"),
-        text("rd and more"),
-        end("stop"),
-    ]);
-    let guard = guard(LOOKS);
-    let seen = ask(&guard, &body, &[]);
-    let frames = frames(&seen);
-    let answer = answer_of(&frames, 0);
-    assert_eq!(answer.text, "Well, ");
-    assert_eq!(answer.refusal, "Not that word.");
-    assert_eq!(answer.finish.as_deref(), Some("content_filter"));
-    assert!(answer.done);
-    let record = record(&seen);
-    assert_eq!(record["decision"], "deny");
-    assert_eq!(record["code"], "AG3001");
-    let passed = frames_length(&body, 1);
-    assert_eq!(
-        record["coverage"]["reasons"],
-        json!([format!("response:cut_after_{passed}_bytes")])
-    );
-}
-
-fn frames_length(body: &[u8], count: usize) -> usize {
-    let text = std::str::from_utf8(body).unwrap();
-    text.split_inclusive("\n\n").take(count).map(str::len).sum()
-}
-
-#[test]
 fn a_policy_may_ask_for_an_error_or_a_cut() {
     let policy = LOOKS.replace("    reason: Not that word.\n", "    on_deny: error\n")
         + "stream: { on_deny: reset }\n";
@@ -319,44 +247,6 @@ fn a_policy_may_ask_for_an_error_or_a_cut() {
     let answer = answer_of(&frames(&seen), 0);
     assert_eq!(answer.error.as_deref(), Some("Blocked by rule `swan`."));
     assert!(seen.cut, "{}", String::from_utf8_lossy(&seen.client.body()));
-}
-
-#[test]
-fn a_denied_call_is_taken_out_and_the_others_are_numbered_without_a_gap() {
-    let guard = guard(LOOKS);
-    let body = sse(&[
-        text("Let me see."),
-        call(0, "call_1", "delete_customer", ""),
-        call(0, "", "", "{\"id\":1}"),
-        call(1, "call_2", "find", "{\"q\""),
-        call(1, "", "", ":\"x\"}"),
-        end("tool_calls"),
-    ]);
-    let seen = ask(&guard, &body, &[]);
-    let answer = answer_of(&frames(&seen), 0);
-    assert_eq!(
-        answer.calls,
-        [("find".to_owned(), "{\"q\":\"x\"}".to_owned())]
-    );
-    assert_eq!(answer.text, "Let me see.Customers stay.");
-    assert_eq!(answer.finish.as_deref(), Some("tool_calls"));
-    let record = record(&seen);
-    assert_eq!(record["decision"], "deny");
-    assert_eq!(record["rules"][0]["at"], "#choice/0/tool_calls/0");
-}
-
-#[test]
-fn without_any_call_left_the_answer_is_an_ordinary_text() {
-    let guard = guard(LOOKS);
-    let body = sse(&[
-        call(0, "call_1", "delete_customer", "{}"),
-        end("tool_calls"),
-    ]);
-    let answer = answer_of(&frames(&ask(&guard, &body, &[])), 0);
-    assert_eq!(answer.calls, []);
-    assert_eq!(answer.text, "Customers stay.");
-    assert_eq!(answer.finish.as_deref(), Some("stop"));
-    assert!(answer.done);
 }
 
 #[test]
@@ -391,32 +281,6 @@ fn names_that_are_repeated_are_said_once() {
 }
 
 #[test]
-fn arguments_are_redacted_over_all_their_pieces() {
-    let policy = "defaults: { action: allow }
-rules:
-  - id: args
-    match: { event: tool_call }
-    when: { args.to: { detects: email } }
-    action: redact
-    redact: { what: args.to }
-";
-    let guard = guard(policy);
-    let body = sse(&[
-        call(0, "call_1", "send", "{\"to\":\"anna@ex"),
-        call(0, "", "", "ample.com\",\"n\":1}"),
-        end("tool_calls"),
-    ]);
-    let answer = answer_of(&frames(&ask(&guard, &body, &[])), 0);
-    assert_eq!(
-        answer.calls,
-        [(
-            "send".to_owned(),
-            "{\"to\":\"[REDACTED]\",\"n\":1}".to_owned()
-        )]
-    );
-}
-
-#[test]
 fn a_number_in_json_within_arguments_is_not_replaced() {
     let guard = guard(
         "defaults: { action: allow }
@@ -443,59 +307,6 @@ rules:
     assert_eq!(record["decision"], "deny");
 }
 
-#[test]
-fn a_rule_about_the_whole_text_holds_it_to_its_end() {
-    let policy = "defaults: { action: allow }
-rules:
-  - id: long
-    match: { event: response, part: text }
-    when: { text: { length_greater_than: 10 } }
-    action: deny
-";
-    let guard = guard(policy);
-    let short = sse(&[text("short"), text(" one"), end("stop")]);
-    let seen = ask(&guard, &short, &[]);
-    assert_eq!(seen.client.body(), short);
-    let long = sse(&[text("a long "), text("answer it is"), end("stop")]);
-    let answer = answer_of(&frames(&ask(&guard, &long, &[])), 0);
-    assert_eq!(answer.text, "");
-    assert_eq!(answer.refusal, "Blocked by rule `long`.");
-}
-
-#[test]
-fn what_is_only_observed_flows_by_and_is_recorded() {
-    let guard = guard(&format!("mode: observe\n{LOOKS}"));
-    let body = sse(&[
-        text("4111 1111 "),
-        text("1111 1111"),
-        call(0, "call_1", "delete_customer", "{}"),
-        end("tool_calls"),
-    ]);
-    let seen = ask(&guard, &body, &[30, 90, 200]);
-    assert_eq!(seen.client.body(), body);
-    let record = record(&seen);
-    assert_eq!(record["decision"], "allow");
-    assert_eq!(record["would"], "deny");
-    assert_eq!(record["findings"], json!({"credit_card": 1}));
-}
-
-#[test]
-fn without_rules_about_answers_only_usage_and_calls_are_noted() {
-    let guard = guard(ALLOW);
-    let body = sse(&[
-        call(0, "call_1", "find", "{}"),
-        end("tool_calls"),
-        json!({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}}),
-    ]);
-    let seen = ask(&guard, &body, &[7]);
-    assert_eq!(seen.client.body(), body);
-    assert_eq!(
-        record(&seen)["usage"],
-        json!({"input_tokens": 3, "output_tokens": 4})
-    );
-    assert_eq!(record(&seen)["tools"], json!(["find"]));
-}
-
 mod faults {
     use super::*;
 
@@ -517,31 +328,6 @@ mod faults {
                 .contains(&json!("response:AG2014"))
         );
         answer
-    }
-
-    #[test]
-    fn an_event_that_is_no_json_ends_the_stream() {
-        let mut body = sse(&[text(
-            "Good morning to you all, and a very good evening to everyone else who is here.",
-        )]);
-        body.truncate(body.len() - 14);
-        body.extend_from_slice(b"data: {\"choices\": [{]}\n\ndata: {}\n\n");
-        is_broken(&body);
-    }
-
-    #[test]
-    fn an_end_in_the_middle_of_an_event_is_an_error() {
-        let body = sse(&[text("Good morning")]);
-        let cut = &body[..40];
-        let answer = is_broken(cut);
-        assert_eq!(answer.text, "");
-    }
-
-    #[test]
-    fn an_end_in_the_middle_of_a_call_drops_the_call() {
-        let body = sse(&[call(0, "call_1", "find", "{\"q\":")]);
-        let answer = is_broken(&body[..body.len() - 14]);
-        assert_eq!(answer.calls, []);
     }
 
     #[test]

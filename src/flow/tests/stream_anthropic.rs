@@ -194,91 +194,6 @@ fn answer_of(seen: &SimulatedResult) -> Message {
 }
 
 #[test]
-fn what_no_rule_touches_streams_bit_for_bit() {
-    let search = [
-        called(2, "server_tool_use", "web_search", &["{\"query\":", "\"x\"}"]),
-        vec![
-            start(3, &json!({"type": "web_search_tool_result", "tool_use_id": "toolu_2", "content": [
-                {"type": "web_search_result", "title": "T", "url": "https://a.example/", "encrypted_content": "YWJj", "page_age": null},
-            ]})),
-            stop(3),
-            start(4, &json!({"type": "text", "text": "", "citations": []})),
-            delta(4, &json!({"type": "citations_delta", "citation": {
-                "type": "web_search_result_location", "cited_text": "It is so.", "url": "https://a.example/", "title": "T",
-                "encrypted_index": "YWJj",
-            }})),
-            delta(4, &json!({"type": "text_delta", "text": "As they say."})),
-            stop(4),
-        ],
-    ]
-    .concat();
-    let mut body = message(&[
-        thinking(0, &["Let me ", "think."]),
-        text(1, &["Good ", "morn\u{1F600}", ""]),
-        search,
-        called(5, "tool_use", "find", &["", "{\"q\":", "\"a\\nb\"}"]),
-        ended("tool_use"),
-    ]);
-    // The server pads events with white space and sends signs of life.
-    let at = body
-        .windows(8)
-        .position(|w| w == b"\"stop\":{")
-        .unwrap_or(0);
-    body.splice(
-        at..at,
-        b"event: ping\ndata: {\"type\": \"ping\"}\n\n"
-            .iter()
-            .copied(),
-    );
-    in_both_modes(LOOKS, |guard, _| {
-        for cuts in [
-            vec![],
-            vec![1, 50, 51, 52, 200, 333, 1_000],
-            (0..body.len()).collect(),
-        ] {
-            let seen = ask(guard, &body, &cuts);
-            assert_eq!(
-                String::from_utf8(seen.client.body()),
-                String::from_utf8(body.clone())
-            );
-            let record = record(&seen);
-            assert_eq!(record["decision"], "allow");
-            assert_eq!(
-                record["usage"],
-                json!({"input_tokens": 3, "output_tokens": 7})
-            );
-            assert_eq!(record["tools"], json!(["find"]));
-            assert_eq!(
-                record["coverage"],
-                json!({"level": "partial", "reasons": ["response:opaque"]})
-            );
-        }
-    });
-}
-
-#[test]
-fn a_card_number_over_many_deltas_is_replaced_once() {
-    let body = message(&[
-        text(0, &["pay 41", "11 11", "11", "", " 1111 1111 to", "day"]),
-        ended("end_turn"),
-    ]);
-    let seen = ask(&guard(LOOKS), &body, &[]);
-    let answer = answer_of(&seen);
-    assert_eq!(answer.blocks[0]["text"], "pay [CREDIT_CARD] today");
-    assert_eq!(
-        String::from_utf8(seen.client.body())
-            .unwrap()
-            .matches("text_delta")
-            .count(),
-        6,
-        "every delta is still there"
-    );
-    assert_eq!(record(&seen)["decision"], "redact");
-    assert_eq!(record(&seen)["findings"], json!({"credit_card": 1}));
-    assert_eq!(record(&seen)["rules"][0]["at"], "#text/0");
-}
-
-#[test]
 fn a_finding_over_blocks_in_a_row_is_replaced_once() {
     let body = message(&[
         text(0, &["write to anna@"]),
@@ -359,15 +274,6 @@ fn a_refusal_before_anything_was_sent_is_a_whole_message() {
 }
 
 #[test]
-fn a_policy_may_ask_for_an_error() {
-    let policy = LOOKS.replace("    reason: Not that word.\n", "    on_deny: error\n");
-    let body = message(&[text(0, &["the forbidden word"]), ended("end_turn")]);
-    let answer = answer_of(&ask(&guard(&policy), &body, &[]));
-    assert_eq!(answer.error.as_deref(), Some("Blocked by rule `swan`."));
-    assert_eq!(answer.reason, None);
-}
-
-#[test]
 fn a_denied_call_leaves_a_text_with_its_number() {
     let body = message(&[
         text(0, &["One moment."]),
@@ -394,20 +300,6 @@ fn a_denied_call_leaves_a_text_with_its_number() {
         assert_eq!(record(&seen)["decision"], "deny");
         assert_eq!(record(&seen)["rules"][0]["at"], "#content/1");
     }
-}
-
-#[test]
-fn without_any_call_left_the_message_ended_its_turn() {
-    let body = message(&[
-        called(0, "tool_use", "delete_customer", &[]),
-        ended("tool_use"),
-    ]);
-    let answer = answer_of(&ask(&guard(LOOKS), &body, &[]));
-    assert_eq!(
-        answer.blocks,
-        [json!({"type": "text", "text": "Customers stay."})]
-    );
-    assert_eq!(answer.reason.as_deref(), Some("end_turn"));
 }
 
 #[test]
@@ -477,52 +369,6 @@ rules:
 }
 
 #[test]
-fn arguments_are_redacted_over_all_their_pieces() {
-    let policy = "defaults: { action: allow }
-rules:
-  - id: args
-    match: { event: tool_call }
-    when: { args.to: { detects: email } }
-    action: redact
-    redact: { what: args.to }
-";
-    let body = message(&[
-        called(
-            0,
-            "tool_use",
-            "send",
-            &["{\"to\":\"anna@ex", "ample.com\",", "\"n\":1}"],
-        ),
-        ended("tool_use"),
-    ]);
-    let answer = answer_of(&ask(&guard(policy), &body, &[]));
-    assert_eq!(
-        answer.blocks[0]["input"],
-        json!({"to": "[REDACTED]", "n": 1})
-    );
-}
-
-#[test]
-fn a_rule_about_the_whole_text_holds_it_to_its_end() {
-    let policy = "defaults: { action: allow }
-rules:
-  - id: long
-    match: { event: response, part: text }
-    when: { text: { length_greater_than: 10 } }
-    action: deny
-";
-    let guard = guard(policy);
-    let short = message(&[text(0, &["short", " one"]), ended("end_turn")]);
-    assert_eq!(ask(&guard, &short, &[]).client.body(), short);
-    let long = message(&[text(0, &["a long ", "answer it is"]), ended("end_turn")]);
-    let answer = answer_of(&ask(&guard, &long, &[]));
-    assert_eq!(
-        answer.blocks,
-        [json!({"type": "text", "text": "Blocked by rule `long`."})]
-    );
-}
-
-#[test]
 fn words_in_a_delta_that_nobody_knows_are_one_text() {
     let future = |words: &str| delta(0, &json!({"type": "poem_delta", "verse": words}));
     let body = message(&[
@@ -541,36 +387,6 @@ fn words_in_a_delta_that_nobody_knows_are_one_text() {
         !String::from_utf8(seen.client.body())
             .unwrap()
             .contains("den wo")
-    );
-}
-
-#[test]
-fn vertex_ai_streams_the_same() {
-    let path = "/v1/projects/p/locations/l/publishers/anthropic/models/claude-x@1:streamRawPredict";
-    let asked = request_to(
-        path,
-        &json!({"anthropic_version": "vertex-2023-10-16", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}),
-    );
-    let body = message(&[text(0, &["anna@exa", "mple.com!"]), ended("end_turn")]);
-    let seen = exchange(&guard(LOOKS), &asked, streamed(&body, &[]));
-    assert_eq!(answer_of(&seen).blocks[0]["text"], "[EMAIL]!");
-}
-
-#[test]
-fn while_a_call_is_held_a_ping_keeps_the_connection_alive() {
-    let call = called(0, "tool_use", "find", &["{"]);
-    let [start, delta] = [&call[0], &call[1]].map(|event| sse(std::slice::from_ref(event)));
-    let begun = sse(&[begun()]);
-    let pieces: [(&[u8], u64); 4] = [(&begun, 0), (&start, 1), (&delta, 12), (&delta, 13)];
-    let ping = b"event: ping\ndata: {\"type\": \"ping\"}\n\n".to_vec();
-    assert_eq!(
-        slowly(&guard(LOOKS), &request(), "text/event-stream", &pieces),
-        [
-            Action::Continue,
-            Action::Replace(Vec::new()),
-            Action::Replace(ping),
-            Action::Replace(Vec::new()),
-        ]
     );
 }
 
@@ -671,14 +487,6 @@ mod faults {
         is_broken(&message(&[vec![
             json!({"type": "content_block_start", "content_block": {"type": "text", "text": "x"}}),
         ]]));
-    }
-
-    #[test]
-    fn an_end_in_the_middle_of_a_call_drops_the_call() {
-        let mut events = called(0, "tool_use", "find", &["{\"q\":"]);
-        events.pop();
-        let answer = is_broken(&message(&[events]));
-        assert_eq!(answer.blocks, Vec::<Value>::new());
     }
 
     #[test]

@@ -168,49 +168,6 @@ mod converse {
     }
 
     #[test]
-    fn what_no_rule_touches_streams_bit_for_bit() {
-        let reasoning = |part: Value| delta(0, json!({"reasoningContent": part}));
-        let body = stream(
-            &[
-                vec![
-                    began(),
-                    reasoning(json!({"text": "Let me think."})),
-                    reasoning(json!({"signature": "c2lnbmVk"})),
-                    stop(0),
-                    text(1, "Good "),
-                    delta(1, json!({"citation": {"title": "T", "sourceContent": [{"text": "It is so."}], "location": {"documentChar": {"start": 0}}}})),
-                    text(1, "morn\u{1F600}"),
-                    stop(1),
-                ],
-                call(2, "find", &["", "{\"q\":", "\"a\"}"]),
-                ended("tool_use"),
-            ]
-            .concat(),
-        );
-        in_both_modes(LOOKS, |guard, _| {
-            for cuts in [
-                vec![],
-                vec![1, 50, 51, 52, 200, 333],
-                (0..body.len()).collect(),
-            ] {
-                let seen = ask(guard, &body, &cuts);
-                assert!(seen.client.body() == body, "{cuts:?}");
-                let record = record(&seen);
-                assert_eq!(record["decision"], "allow");
-                assert_eq!(
-                    record["usage"],
-                    json!({"input_tokens": 3, "output_tokens": 7})
-                );
-                assert_eq!(record["tools"], json!(["find"]));
-                assert_eq!(
-                    record["coverage"],
-                    json!({"level": "partial", "reasons": ["response:opaque"]})
-                );
-            }
-        });
-    }
-
-    #[test]
     fn a_text_goes_on_from_block_to_block() {
         let mut events = vec![began()];
         for (index, part) in (0..).zip(["pay 41", "11 11", "11 1111 ", "1111 to", "day"]) {
@@ -228,36 +185,6 @@ mod converse {
         assert_eq!(answer.reason.as_deref(), Some("end_turn"));
         assert_eq!(record(&seen)["findings"], json!({"credit_card": 1}));
         assert_eq!(record(&seen)["rules"][0]["at"], "#text/0");
-    }
-
-    #[test]
-    fn a_denied_call_leaves_a_text_with_its_number() {
-        let body = stream(
-            &[
-                vec![began()],
-                call(0, "delete_customer", &["{\"id\"", ":7}"]),
-                call(1, "find", &["{}"]),
-                ended("tool_use"),
-            ]
-            .concat(),
-        );
-        for cuts in [vec![], (0..body.len()).step_by(7).collect()] {
-            let answer = answer_of(&ask(&guard(LOOKS), &body, &cuts));
-            assert_eq!(answer.blocks[&0], json!({"text": "Customers stay."}));
-            assert_eq!(answer.blocks[&1], json!({"name": "find", "input": "{}"}));
-            assert_eq!(answer.reason.as_deref(), Some("tool_use"));
-        }
-        let body = stream(
-            &[
-                vec![began()],
-                call(0, "delete_customer", &[]),
-                ended("tool_use"),
-            ]
-            .concat(),
-        );
-        let answer = answer_of(&ask(&guard(LOOKS), &body, &[]));
-        assert_eq!(answer.blocks[&0], json!({"text": "Customers stay."}));
-        assert_eq!(answer.reason.as_deref(), Some("end_turn"));
     }
 
     #[test]
@@ -357,28 +284,6 @@ mod converse {
         assert_eq!(trace(&said("write to anna@example.com ok")), Value::Null);
     }
 
-    #[test]
-    fn arguments_are_redacted_over_all_their_pieces() {
-        let policy = "defaults: { action: allow }
-rules:
-  - id: args
-    match: { event: tool_call }
-    when: { args.to: { detects: email } }
-    action: redact
-    redact: { what: args.to }
-";
-        let body = stream(
-            &[
-                vec![began()],
-                call(0, "send", &["{\"to\":\"anna@ex", "ample.com\"}"]),
-                ended("tool_use"),
-            ]
-            .concat(),
-        );
-        let answer = answer_of(&ask(&guard(policy), &body, &[]));
-        assert_eq!(answer.blocks[&0]["input"], "{\"to\":\"[REDACTED]\"}");
-    }
-
     fn is_broken(body: &[u8]) {
         let seen = ask(&guard(LOOKS), body, &[]);
         let answer = answer_of(&seen);
@@ -429,24 +334,6 @@ rules:
         assert_eq!(record(&seen)["rules"][0]["id"], "swan");
         let left = String::from_utf8_lossy(&seen.client.body()).into_owned();
         assert!(!left.contains("den word"), "{left}");
-    }
-
-    #[test]
-    fn nothing_keeps_a_connection_alive() {
-        // No message of the event stream means nothing to its clients.
-        let events = call(0, "find", &["{", "}"]);
-        let pieces: Vec<Vec<u8>> = events
-            .iter()
-            .map(|event| stream(std::slice::from_ref(event)))
-            .collect();
-        let times = pieces.iter().map(Vec::as_slice).zip([1, 12, 60]);
-        let left = slowly(
-            &guard(LOOKS),
-            &request(NOVA, "converse-stream"),
-            "application/vnd.amazon.eventstream",
-            &times.collect::<Vec<_>>(),
-        );
-        assert_eq!(left, vec![Action::Replace(Vec::new()); 3]);
     }
 
     #[test]
@@ -504,50 +391,6 @@ mod invoke {
         events.push(json!({"type": "message_delta", "delta": {"stop_reason": reason, "stop_sequence": null}, "usage": {"output_tokens": 7}}));
         events.push(json!({"type": "message_stop", "amazon-bedrock-invocationMetrics": {"inputTokenCount": 3, "outputTokenCount": 7}}));
         events
-    }
-
-    #[test]
-    fn what_no_rule_touches_streams_bit_for_bit() {
-        let streams = [
-            (
-                CLAUDE,
-                claude(
-                    &[
-                        json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}),
-                        json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hello"}}),
-                        json!({"type": "content_block_stop", "index": 0}),
-                    ],
-                    "end_turn",
-                ),
-            ),
-            (
-                NOVA,
-                vec![
-                    json!({"messageStart": {"role": "assistant"}}),
-                    json!({"contentBlockDelta": {"delta": {"text": "Hello"}, "contentBlockIndex": 0}}),
-                    json!({"contentBlockStop": {"contentBlockIndex": 0}}),
-                    json!({"messageStop": {"stopReason": "end_turn"}}),
-                    json!({"metadata": {"usage": {"inputTokens": 3, "outputTokens": 7}, "metrics": {}, "trace": {}},
-                        "amazon-bedrock-invocationMetrics": {"inputTokenCount": 3, "outputTokenCount": 7}}),
-                ],
-            ),
-        ];
-        for (model, events) in streams {
-            let body = chunks(&events);
-            let asked = request(model, "invoke-with-response-stream");
-            in_both_modes(LOOKS, |guard, _| {
-                for cuts in [vec![], vec![5, 90, 300], (0..body.len()).collect()] {
-                    let seen = ask_at(guard, &asked, &body, &cuts);
-                    assert!(seen.client.body() == body, "{model}");
-                    let record = record(&seen);
-                    assert_eq!(
-                        record["usage"],
-                        json!({"input_tokens": 3, "output_tokens": 7})
-                    );
-                    assert_eq!(record["coverage"], json!({"level": "full", "reasons": []}));
-                }
-            });
-        }
     }
 
     #[test]

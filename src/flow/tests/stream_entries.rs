@@ -68,58 +68,6 @@ fn told(seen: &SimulatedResult) -> Vec<Value> {
 }
 
 #[test]
-fn what_no_rule_touches_streams_bit_for_bit() {
-    let body = sse(&[
-        started(),
-        runs("started", "{\"query\": "),
-        runs("delta", "\"geese\"}"),
-        json!({"type": "tool.execution.done", "id": "tool_1", "output_index": 0, "name": "web_search", "info": {"hits": 3}}),
-        json!({"type": "agent.handoff.started", "id": "h", "previous_agent_id": "a", "previous_agent_name": "first"}),
-        says(
-            json!({"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}),
-            0,
-        ),
-        says(json!("Good "), 1),
-        says(json!({"type": "text", "text": "morning"}), 1),
-        calls("pay", "{\"amount\""),
-        calls("pay", ": 7}"),
-        done(),
-    ]);
-    let seen = ask(&guard(LOOKS), &body);
-    assert_eq!(
-        String::from_utf8(seen.client.body()),
-        String::from_utf8(body)
-    );
-    let record = record(&seen);
-    assert_eq!(
-        record["usage"],
-        json!({"input_tokens": 3, "output_tokens": 4})
-    );
-    assert_eq!(record["tools"], json!(["pay"]));
-    assert_eq!(record["events"]["tool_call"], 2, "{record}");
-    assert_eq!(record["coverage"]["level"], "full", "{record}");
-}
-
-#[test]
-fn a_text_is_judged_across_its_pieces() {
-    let seen = ask(
-        &guard(LOOKS),
-        &sse(&[
-            started(),
-            says(json!("mail anna@ex"), 0),
-            says(json!("ample.com now"), 0),
-            done(),
-        ]),
-    );
-    let said: String = told(&seen)
-        .iter()
-        .filter_map(|event| event["content"].as_str())
-        .collect();
-    assert_eq!(said, "mail [EMAIL] now");
-    assert_eq!(record(&seen)["rules"][0]["at"], "#outputs/0/content/0");
-}
-
-#[test]
 fn a_refused_answer_ends_with_an_error_that_clients_know() {
     let policy = LOOKS.replace("action: redact", "action: deny\n    reason: Not this.");
     let seen = ask(

@@ -102,49 +102,6 @@ fn said(frames: &[Value], candidate: u64) -> String {
 }
 
 #[test]
-fn what_no_rule_touches_streams_bit_for_bit() {
-    let frames = [
-        frame(&[json!({"text": "Let me think.", "thought": true})]),
-        text("Good "),
-        text("morn\u{1F600}"),
-        frame(&[
-            call("find"),
-            json!({"text": "", "thoughtSignature": "c2ln"}),
-        ]),
-        last(""),
-    ];
-    let (events, elements) = (sse(&frames), array(&frames));
-    in_both_modes(LOOKS, |guard, _| {
-        for cuts in [
-            vec![],
-            vec![1, 50, 51, 52, 200, 333],
-            (0..events.len()).collect(),
-        ] {
-            let by_event = exchange(guard, &request(AS_EVENTS), streamed(&events, &cuts));
-            assert!(by_event.client.body() == events, "{cuts:?}");
-            let by_element = ask_for_array(guard, &elements, &cuts);
-            assert_eq!(
-                String::from_utf8(by_element.client.body()),
-                String::from_utf8(elements.clone())
-            );
-            for seen in [by_event, by_element] {
-                let record = record(&seen);
-                assert_eq!(record["decision"], "allow");
-                assert_eq!(
-                    record["usage"],
-                    json!({"input_tokens": 3, "output_tokens": 7})
-                );
-                assert_eq!(record["tools"], json!(["find"]));
-                assert_eq!(
-                    record["coverage"],
-                    json!({"level": "partial", "reasons": ["response:opaque"]})
-                );
-            }
-        }
-    });
-}
-
-#[test]
 fn a_card_number_over_many_frames_is_replaced_once() {
     let frames = [
         text("pay 41"),
@@ -165,36 +122,6 @@ fn a_card_number_over_many_frames_is_replaced_once() {
     let seen = ask_for_array(&guard(LOOKS), &body, &[33, 120]);
     let left: Vec<Value> = serde_json::from_slice(&seen.client.body()).unwrap();
     assert_eq!(said(&left, 0), "pay [CREDIT_CARD] today");
-}
-
-#[test]
-fn candidates_are_texts_of_their_own() {
-    let one = |index: u32, words: &str| of_candidate(index, &[json!({"text": words})]);
-    let mut both = one(0, " 1111 1111 now");
-    let other = one(1, "is it")["candidates"][0].clone();
-    both["candidates"].as_array_mut().unwrap().push(other);
-    let frames = [
-        one(0, "pay 4111 1111"),
-        one(1, "1111 1111 "),
-        both,
-        last(""),
-    ];
-    let left = frames_of(&ask(&guard(LOOKS), &frames, &[]));
-    assert_eq!(said(&left, 0), "pay [CREDIT_CARD] now");
-    assert_eq!(said(&left, 1), "1111 1111 is it");
-}
-
-#[test]
-fn a_denied_call_becomes_a_text() {
-    let guard = guard(LOOKS);
-    let frames = [frame(&[call("delete_customer"), call("find")]), last("")];
-    let seen = ask(&guard, &frames, &[]);
-    let parts = parts_of(&frames_of(&seen), 0);
-    assert_eq!(
-        parts[..2],
-        [json!({"text": "Customers stay."}), call("find")]
-    );
-    assert_eq!(record(&seen)["decision"], "deny");
 }
 
 #[test]
@@ -226,43 +153,6 @@ fn the_next_call_inherits_the_signature_of_a_step() {
         parts[..3],
         [first, json!({"text": "Customers stay."}), call("find")]
     );
-}
-
-#[test]
-fn a_denied_text_ends_the_stream_as_a_safety_filter_does() {
-    let frames = [text("the forbid"), text("den word"), last("")];
-    let seen = ask(&guard(LOOKS), &frames, &[]);
-    let left = frames_of(&seen);
-    assert_eq!(left.len(), 1);
-    assert_eq!(said(&left, 0), "Not that word.");
-    assert_eq!(left[0]["candidates"][0]["finishReason"], "SAFETY");
-    for body in [
-        array(&frames),
-        array(&[text("Hello. "), text("the forbidden word")]),
-    ] {
-        let seen = ask_for_array(&guard(LOOKS), &body, &[50, 150, 300]);
-        let left: Vec<Value> = serde_json::from_slice(&seen.client.body()).unwrap();
-        assert_eq!(
-            left.last().unwrap()["candidates"][0]["finishReason"],
-            "SAFETY"
-        );
-        assert!(
-            !String::from_utf8(seen.client.body())
-                .unwrap()
-                .contains("forb")
-        );
-    }
-}
-
-#[test]
-fn a_policy_may_ask_for_an_error() {
-    let policy = LOOKS.replace("    reason: Not that word.\n", "    on_deny: error\n");
-    let frames = [text("the forbidden word"), last("")];
-    let left = frames_of(&ask(&guard(&policy), &frames, &[]));
-    assert_eq!(left[0]["error"]["status"], "INVALID_ARGUMENT");
-    let seen = ask_for_array(&guard(&policy), &array(&frames), &[]);
-    let left: Vec<Value> = serde_json::from_slice(&seen.client.body()).unwrap();
-    assert_eq!(left[0]["error"]["message"], "Blocked by rule `swan`.");
 }
 
 #[test]
@@ -546,13 +436,6 @@ mod interactions {
         step(index, &json!({"type": "model_output"}), &deltas)
     }
 
-    fn function(index: u32, name: &str) -> Vec<Value> {
-        let pieces =
-            ["{\"id\"", ":7}"].map(|part| json!({"type": "arguments_delta", "arguments": part}));
-        let call = json!({"type": "function_call", "id": "c1", "name": name, "arguments": {}});
-        step(index, &call, &pieces)
-    }
-
     fn whole(steps: &[Vec<Value>], status: &str) -> Vec<Value> {
         let mut events = vec![of("interaction.created", "in_progress")];
         events.extend(steps.concat());
@@ -577,94 +460,6 @@ mod interactions {
                 data
             })
             .collect()
-    }
-
-    #[test]
-    fn what_no_rule_touches_streams_bit_for_bit() {
-        let thought = step(
-            0,
-            &json!({"type": "thought"}),
-            &[
-                json!({"type": "thought_summary", "content": {"type": "text", "text": "Let me think."}}),
-                json!({"type": "thought_signature", "signature": "c2ln"}),
-            ],
-        );
-        let events = whole(
-            &[
-                thought,
-                output(1, &["Good ", "morning"]),
-                function(2, "find"),
-            ],
-            "requires_action",
-        );
-        let body = sse(&events);
-        for cuts in [vec![], vec![9, 100, 444], (0..body.len()).collect()] {
-            let seen = ask(&events, &cuts);
-            assert_eq!(
-                String::from_utf8(seen.client.body()),
-                String::from_utf8(body.clone())
-            );
-            assert_eq!(
-                record(&seen)["usage"],
-                json!({"input_tokens": 3, "output_tokens": 7})
-            );
-            assert_eq!(record(&seen)["tools"], json!(["find"]));
-        }
-    }
-
-    #[test]
-    fn a_finding_over_deltas_is_replaced_once() {
-        let events = whole(
-            &[output(0, &["pay 4111 1111", " 1111 1111 now"])],
-            "completed",
-        );
-        let left = events_of(&ask(&events, &[]));
-        assert_eq!(left[2]["delta"]["text"], "pay [CREDIT_CARD]");
-        assert_eq!(left[3]["delta"]["text"], " now");
-    }
-
-    #[test]
-    fn a_denied_call_leaves_a_text_with_its_number() {
-        let events = whole(&[function(0, "delete_customer")], "requires_action");
-        let left = events_of(&ask(&events, &[200]));
-        assert_eq!(left[1]["step"], json!({"type": "model_output"}));
-        assert_eq!(
-            left[2],
-            json!({"index": 0, "delta": {"type": "text", "text": "Customers stay."}, "event_type": "step.delta"})
-        );
-        assert_eq!(left[3]["event_type"], "step.stop");
-        assert_eq!(left[4]["interaction"]["status"], "completed");
-        assert_eq!(left.len(), 5);
-        let events = whole(
-            &[function(0, "delete_customer"), function(1, "find")],
-            "requires_action",
-        );
-        let left = events_of(&ask(&events, &[]));
-        assert_eq!(
-            left.last().unwrap()["interaction"]["status"],
-            "requires_action"
-        );
-    }
-
-    #[test]
-    fn a_denied_text_ends_the_stream_as_a_refusal() {
-        let events = whole(&[output(0, &["the forbidden", " word"])], "completed");
-        let left = events_of(&ask(&events, &[]));
-        let texts: Vec<&str> = left
-            .iter()
-            .filter_map(|event| event["delta"]["text"].as_str())
-            .collect();
-        assert_eq!(texts, ["Not that word."]);
-        assert_eq!(left.last().unwrap()["event_type"], "interaction.completed");
-        let opened = left
-            .iter()
-            .filter(|event| event["event_type"] == "step.start")
-            .count();
-        let closed = left
-            .iter()
-            .filter(|event| event["event_type"] == "step.stop")
-            .count();
-        assert_eq!(opened, closed);
     }
 
     #[test]
@@ -710,32 +505,4 @@ fn a_text_goes_on_though_its_end_was_told() {
     assert!(!said(&frames_of(&seen), 0).contains("den word"));
     let clean = [text("Well, "), last("this "), last("is all")];
     assert_eq!(frames_of(&ask(&guard(LOOKS), &clean, &[])), clean);
-}
-
-#[test]
-fn white_space_or_a_comment_keeps_a_connection_alive() {
-    let held = frame(&[json!({"functionCall": {"name": "find", "willContinue": true}})]);
-    let goes_on = frame(&[json!({"functionCall": {"willContinue": true}})]);
-    let (first, second) = (format!("[{held}"), format!(",{goes_on}"));
-    let left = slowly(
-        &guard(LOOKS),
-        &request(AS_ARRAY),
-        "application/json",
-        &[(first.as_bytes(), 1), (second.as_bytes(), 12)],
-    );
-    assert_eq!(
-        left,
-        [Action::Replace(Vec::new()), Action::Replace(b"\n".to_vec())]
-    );
-    let left = slowly(
-        &guard(LOOKS),
-        &request(AS_EVENTS),
-        "text/event-stream",
-        &[(&sse(&[held]), 1), (&sse(&[goes_on]), 12)],
-    );
-    let comment = b": keep-alive\n\n".to_vec();
-    assert_eq!(
-        left,
-        [Action::Replace(Vec::new()), Action::Replace(comment)]
-    );
 }

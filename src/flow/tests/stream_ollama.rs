@@ -104,46 +104,6 @@ fn calls(lines: &[Value]) -> Vec<(u64, String)> {
 }
 
 #[test]
-fn what_no_rule_touches_streams_bit_for_bit() {
-    let body = lines(&[
-        says(json!({"role": "assistant", "content": "", "thinking": "Well"})),
-        text("Good "),
-        text("morn\u{1F600}"),
-        call(0, "find", json!({"q": "a\nb"})),
-        end(),
-    ]);
-    in_both_modes(LOOKS, |guard, _| {
-        let seen = ask(guard, &chat(), &body);
-        assert_eq!(seen.client.body(), body);
-        let record = record(&seen);
-        assert_eq!(record["decision"], "allow");
-        assert_eq!(
-            record["usage"],
-            json!({"input_tokens": 3, "output_tokens": 4})
-        );
-        assert_eq!(record["tools"], json!(["find"]));
-        assert_eq!(
-            record["events"],
-            json!({"message": 1, "request": 1, "response": 2, "tool_call": 1})
-        );
-    });
-}
-
-#[test]
-fn a_card_number_over_many_lines_is_replaced_once() {
-    let guard = guard(LOOKS);
-    let parts = ["pay 41", "11 11", "11", "", " 1111 1111 to", "day"];
-    let mut body: Vec<Value> = parts.map(text).to_vec();
-    body.push(end());
-    let seen = ask(&guard, &chat(), &lines(&body));
-    let seen_lines = seen_lines(&seen);
-    assert_eq!(joined(&seen_lines, "content"), "pay [CREDIT_CARD] today");
-    assert_eq!(seen_lines.len(), body.len());
-    assert_eq!(record(&seen)["findings"], json!({"credit_card": 1}));
-    assert_eq!(record(&seen)["rules"][0]["at"], "#text");
-}
-
-#[test]
 fn thoughts_are_a_text_of_their_own() {
     let guard = guard(LOOKS);
     let thinks = |part: &str| says(json!({"role": "assistant", "content": "", "thinking": part}));
@@ -190,41 +150,6 @@ fn tokens_that_repeat_an_edited_text_go() {
 }
 
 #[test]
-fn a_denied_text_ends_the_stream_as_a_refusal() {
-    let guard = guard(LOOKS);
-    let body = lines(&[
-        text("Well, "),
-        text("this is the forb"),
-        text("idden wo"),
-        text("rd and more"),
-        end(),
-    ]);
-    let seen = ask(&guard, &chat(), &body);
-    let seen_lines = seen_lines(&seen);
-    assert_eq!(joined(&seen_lines, "content"), "Well, Not that word.");
-    let last = seen_lines.last().unwrap();
-    assert_eq!(last["done"], true);
-    assert_eq!(last["done_reason"], "stop");
-    assert_eq!(last["model"], "qwen3");
-    assert_eq!(last["created_at"], "2026-01-01T00:00:00Z");
-    assert_eq!(record(&seen)["code"], "AG3001");
-}
-
-#[test]
-fn an_error_is_one_that_clients_raise() {
-    let guard = guard(&LOOKS.replace("    reason: Not that word.\n", "    on_deny: error\n"));
-    let seen = ask(
-        &guard,
-        &generate(),
-        &lines(&[json!({"response": "forbidden word", "done": true})]),
-    );
-    let [line] = &seen_lines(&seen)[..] else {
-        panic!()
-    };
-    assert_eq!(line["error"], "Blocked by rule `swan`.");
-}
-
-#[test]
 fn denied_calls_are_taken_out_and_the_others_are_numbered_without_a_gap() {
     let guard = guard(LOOKS);
     let body = lines(&[
@@ -268,44 +193,6 @@ mod faults {
     use super::*;
 
     #[test]
-    fn a_line_that_is_no_json_ends_the_stream() {
-        let guard = guard(LOOKS);
-        let mut body = lines(&[text("Good morning")]);
-        body.extend_from_slice(b"{\"message\":\n");
-        let seen = ask(&guard, &chat(), &body);
-        assert!(seen_lines(&seen).last().unwrap()["error"].is_string());
-        assert_eq!(record(&seen)["code"], "AG2014");
-    }
-
-    #[test]
-    fn an_end_in_the_middle_of_a_line_is_an_error() {
-        let guard = guard(LOOKS);
-        let body = lines(&[text("Good morning")]);
-        let seen = ask(&guard, &chat(), &body[..30]);
-        assert!(seen_lines(&seen)[0]["error"].is_string());
-    }
-
-    #[test]
-    fn an_error_of_the_provider_passes_and_so_do_empty_lines_and_a_missing_end() {
-        let guard = guard(LOOKS);
-        for body in [
-            lines(&[text("Well, "), json!({"error": "out of memory"})]),
-            [
-                lines(&[text("Well, ")]),
-                b"\n\r\n".to_vec(),
-                lines(&[end()]),
-            ]
-            .concat(),
-            lines(&[text("Well, ")]),
-        ] {
-            assert_eq!(
-                String::from_utf8(ask(&guard, &chat(), &body).client.body()),
-                String::from_utf8(body)
-            );
-        }
-    }
-
-    #[test]
     fn lines_after_the_end_are_dropped() {
         let guard = guard(LOOKS);
         let body = lines(&[text("Hello"), end(), text("forbidden word")]);
@@ -328,28 +215,4 @@ mod faults {
         let pull = asks("/api/pull", json!({"model": "qwen3"}));
         assert_eq!(ask(&guard, &pull, &body).client.body(), body);
     }
-}
-
-#[test]
-fn an_empty_line_of_text_keeps_a_connection_alive() {
-    let policy = "defaults: { action: allow }
-rules:
-  - { id: long, match: { event: response }, when: { text: { length_greater_than: 1000 } }, action: deny }
-";
-    let part = lines(&[says(json!({"role": "assistant", "content": "Hello"}))]);
-    let left = slowly(
-        &guard(policy),
-        &chat(),
-        "application/x-ndjson",
-        &[(&part, 1), (&part, 12)],
-    );
-    assert_eq!(left[0], Action::Replace(Vec::new()));
-    let Action::Replace(line) = &left[1] else {
-        panic!("{left:?}");
-    };
-    let line: Value = serde_json::from_slice(line.strip_suffix(b"\n").unwrap()).unwrap();
-    assert_eq!(
-        (&line["message"]["content"], &line["done"]),
-        (&json!(""), &json!(false))
-    );
 }

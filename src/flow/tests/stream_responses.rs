@@ -288,42 +288,6 @@ rules:
 ";
 
 #[test]
-fn what_no_rule_touches_streams_bit_for_bit() {
-    let body = sse(&whole(
-        &[
-            said(0, &["Good ", "morn\u{1F600}", ", says the source."]),
-            called(1, "find", &["{\"q\":", "\"a\\nb\"}"]),
-        ],
-        &[
-            message("Good morn\u{1F600}, says the source."),
-            call_item("find", "{\"q\":\"a\\nb\"}"),
-        ],
-    ));
-    in_both_modes(LOOKS, |guard, _| {
-        for cuts in [vec![], vec![1, 50, 51, 52, 900], (0..body.len()).collect()] {
-            let seen = ask(guard, &body, &cuts);
-            assert_eq!(
-                String::from_utf8(seen.client.body()),
-                String::from_utf8(body.clone())
-            );
-            let record = record(&seen);
-            assert_eq!(record["decision"], "allow");
-            assert_eq!(
-                record["usage"],
-                json!({"input_tokens": 3, "output_tokens": 4})
-            );
-            assert_eq!(record["tools"], json!(["find"]));
-            // The text, the annotation, and the instructions that the response repeats: each is told once.
-            assert_eq!(
-                record["events"],
-                json!({"message": 1, "request": 1, "response": 3, "tool_call": 1})
-            );
-            assert_eq!(record["coverage"], json!({"level": "full", "reasons": []}));
-        }
-    });
-}
-
-#[test]
 fn a_card_number_is_gone_from_the_deltas_and_from_every_copy() {
     let guard = guard(LOOKS);
     let parts = [
@@ -1114,38 +1078,6 @@ rules:
 
 mod faults {
     use super::*;
-
-    fn is_broken(body: &[u8]) -> Answer {
-        let guard = guard(LOOKS);
-        let seen = ask(&guard, body, &[]);
-        let answer = answer_of(&frames(&seen));
-        assert!(answer.error.is_some(), "{answer:?}");
-        assert_eq!(record(&seen)["code"], "AG2014");
-        answer
-    }
-
-    #[test]
-    fn an_event_that_is_no_json_ends_the_stream() {
-        let mut body = sse(&[created(), delta(0, "Good morning")]);
-        body.extend_from_slice(b"data: {\"type\": [}\n\n");
-        is_broken_after(&body);
-    }
-
-    fn is_broken_after(body: &[u8]) {
-        let guard = guard(LOOKS);
-        let seen = ask(&guard, body, &[]);
-        let frames = frames(&seen);
-        assert_eq!(frames.last().unwrap()["type"], "error");
-        assert_eq!(record(&seen)["code"], "AG2014");
-    }
-
-    #[test]
-    fn an_end_in_the_middle_of_a_call_drops_the_call() {
-        let mut events = whole(&[called(0, "find", &["{\"q\":"])], &[]);
-        events.truncate(4);
-        let answer = is_broken(&sse(&events));
-        assert_eq!(answer.items, []);
-    }
 
     #[test]
     fn an_error_or_a_failure_of_the_provider_passes() {

@@ -102,42 +102,6 @@ fn asking(name: &str, parts: &[&str], whole: &str) -> Vec<u8> {
 }
 
 #[test]
-fn what_no_rule_touches_streams_bit_for_bit() {
-    let guard = guard(LOOKS);
-    let usage = json!({"usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}});
-    let body = sse(&[
-        ("thread.run.created", run("queued", json!({}))),
-        ("thread.run.in_progress", run("in_progress", json!({}))),
-        call_delta(
-            json!({"index": 0, "id": "call_0", "type": "code_interpreter", "code_interpreter": {"input": "", "outputs": []}}),
-        ),
-        call_delta(
-            json!({"index": 0, "type": "code_interpreter", "code_interpreter": {"input": "print(1)"}}),
-        ),
-        delta("Good "),
-        delta("morning"),
-        message("Good morning", json!([])),
-        ("thread.run.completed", run("completed", usage)),
-    ]);
-    let seen = ask(&guard, &body);
-    assert_eq!(
-        String::from_utf8(seen.client.body()),
-        String::from_utf8(body)
-    );
-    let record = record(&seen);
-    assert_eq!(
-        record["usage"],
-        json!({"input_tokens": 3, "output_tokens": 4})
-    );
-    // The text, the code, and the instructions, each once.
-    assert_eq!(record["events"]["response"], 3, "{record}");
-    let body = asking("find", &["{\"q\":", "1}"], "{\"q\":1}");
-    let seen = ask(&guard, &body);
-    assert_eq!(seen.client.body(), body);
-    assert_eq!(super::record(&seen)["tools"], json!(["find"]));
-}
-
-#[test]
 fn a_message_says_at_its_end_what_it_said_in_pieces() {
     let guard = guard(LOOKS);
     let cites = json!([{"type": "file_citation", "text": "【1】", "start_index": 24, "end_index": 27, "file_citation": {"file_id": "f"}}]);

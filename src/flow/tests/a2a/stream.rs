@@ -62,43 +62,6 @@ fn text_of(messages: &[Value], id: &str) -> String {
 }
 
 #[test]
-fn what_no_rule_touches_streams_bit_for_bit() {
-    let said = [
-        json!({"task": task("begun")}),
-        state("TASK_STATE_WORKING", "step 1"),
-        chunk("a1", "Quarterly ", false, false),
-        chunk("a2", "Other ", false, false),
-        chunk("a1", "report", true, true),
-        chunk("a2", "one", true, true),
-        state("TASK_STATE_COMPLETED", "all done"),
-    ];
-    in_both_modes(RULES, |guard, _| {
-        for (asked, body) in [
-            (listens(), events(&said)),
-            (
-                rpc("message/stream", json!({"message": super::said("hi")})),
-                events(&in_rpc(&said)),
-            ),
-            (
-                rpc("tasks/resubscribe", json!({"id": "t"})),
-                events(&in_rpc(&said)),
-            ),
-        ] {
-            for cuts in [vec![], (0..body.len()).collect()] {
-                let seen = exchange(guard, &asked, streamed(&body, &cuts));
-                assert_eq!(
-                    String::from_utf8(seen.client.body()),
-                    String::from_utf8(body.clone())
-                );
-                let record = record(&seen);
-                assert_eq!(record["decision"], "allow");
-                assert_eq!(record["coverage"], json!({"level": "full", "reasons": []}));
-            }
-        }
-    });
-}
-
-#[test]
 fn the_chunks_of_an_artifact_are_one_text_and_its_repetition_says_the_same() {
     let guard = guard(RULES);
     let whole = json!({"task": {"id": "t", "contextId": "c", "status": {"state": "TASK_STATE_COMPLETED"}, "artifacts": [

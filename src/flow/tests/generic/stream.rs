@@ -51,18 +51,6 @@ fn texts_at_declared_places_go_on_from_event_to_event() {
 }
 
 #[test]
-fn what_no_rule_touches_streams_bit_for_bit() {
-    let guard = guard(&format!("{TICKETS}{RULES}"));
-    let body = ": hi\n\nevent: x\ndata: {\"reply\": \"a\\u00e9\"}\n\ndata: {\"else\":[1,\"b\"]}\n\ndata: plain words\n\n";
-    let seen = exchange(&guard, &asked(), streamed(body.as_bytes(), &[20]));
-    assert_eq!(client(&seen), body);
-    assert_eq!(
-        record(&seen)["coverage"],
-        json!({"level": "full", "reasons": []})
-    );
-}
-
-#[test]
 fn plain_text_is_a_text_where_the_policy_says_so() {
     let guard = with_text_at("$");
     let body =
