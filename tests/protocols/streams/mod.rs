@@ -902,6 +902,10 @@ fn nothing_denied_passes_behind_the_end() {
         assert!(!client.contains("forbidden"), "{client}");
         let untouched = lossy(&case.wire.frames(&untouched).concat());
         assert!(client.starts_with(&untouched), "{client}");
+        let record = record(&seen);
+        let reasons = record["coverage"]["reasons"].as_array().unwrap();
+        let is_dropped = reasons.contains(&json!("response:after_end"));
+        assert!(is_dropped || record["decision"] == "deny", "{record}");
     });
 }
 
