@@ -193,18 +193,6 @@ mod faults {
     use super::*;
 
     #[test]
-    fn lines_after_the_end_are_dropped() {
-        let guard = guard(LOOKS);
-        let body = lines(&[text("Hello"), end(), text("forbidden word")]);
-        let seen = ask(&guard, &chat(), &body);
-        assert_eq!(seen.client.body(), lines(&[text("Hello"), end()]));
-        assert_eq!(
-            record(&seen)["coverage"]["reasons"],
-            json!(["response:after_end"])
-        );
-    }
-
-    #[test]
     fn progress_of_a_download_is_no_text() {
         let guard = guard(LOOKS);
         let body = lines(&[

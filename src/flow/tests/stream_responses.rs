@@ -1110,20 +1110,6 @@ mod faults {
     }
 
     #[test]
-    fn data_after_the_end_is_dropped() {
-        let guard = guard(LOOKS);
-        let complete = sse(&whole(&[said(0, &["Hello"])], &[message("Hello")]));
-        let mut body = complete.clone();
-        body.extend_from_slice(format!("data: {}\n\n", delta(0, "forbidden word")).as_bytes());
-        let seen = ask(&guard, &body, &[]);
-        assert_eq!(seen.client.body(), complete);
-        assert_eq!(
-            record(&seen)["coverage"]["reasons"],
-            json!(["response:after_end"])
-        );
-    }
-
-    #[test]
     fn more_texts_than_an_answer_has_are_an_error() {
         let guard = guard(LOOKS);
         let mut events = vec![created()];

@@ -107,36 +107,6 @@ mod completions {
         let untouched = sse(&[part(0, "Hello", json!("stop"))], true);
         assert_eq!(ask(&guard, &request(), &untouched).client.body(), untouched);
     }
-
-    #[test]
-    fn a_denied_text_ends_as_a_text() {
-        let guard = guard(LOOKS);
-        let parts = [
-            part(0, "Well, ", Value::Null),
-            part(0, "the forbidden word", Value::Null),
-        ];
-        let seen = ask(&guard, &request(), &sse(&parts, true));
-        let events = events(&seen);
-        assert_eq!(texts(&events, 0), "Well, Not that word.");
-        let last = events.last().unwrap();
-        assert_eq!(last["object"], "text_completion");
-        assert_eq!(last["model"], "davinci-002");
-        assert_eq!(last["choices"][0]["finish_reason"], "content_filter");
-        assert!(seen.client.body().ends_with(b"data: [DONE]\n\n"));
-    }
-
-    #[test]
-    fn code_that_is_filled_in_streams_as_a_chat() {
-        let guard = guard(LOOKS);
-        let request = asks(
-            "/v1/fim/completions",
-            json!({"model": "codestral", "prompt": "hi", "stream": true}),
-        );
-        let part = |text: &str| json!({"id": "f", "object": "chat.completion.chunk", "model": "codestral", "choices": [{"index": 0, "delta": {"content": text}}]});
-        let body = sse(&[part("to anna@ex"), part("ample.com")], true);
-        let seen = events(&ask(&guard, &request, &body));
-        assert_eq!(seen[0]["choices"][0]["delta"]["content"], "to [EMAIL]");
-    }
 }
 
 mod servers {

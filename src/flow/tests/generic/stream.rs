@@ -75,26 +75,3 @@ fn lines_are_read_as_events_are() {
         "{\"reply\":\"[CREDIT_CARD]\"}\n{\"reply\":\"\"}\n"
     );
 }
-
-#[test]
-fn what_may_not_pass_ends_the_stream_with_an_error() {
-    let guard = guard(&format!("{TICKETS}{RULES}"));
-    for (body, message) in [
-        (
-            "data: {\"reply\":\"the forbidden\"}\n\ndata: {\"reply\":\" word\"}\n\n",
-            "Not that word.",
-        ),
-        (
-            "data: {\"actions\":[{\"tool\":\"refund\",\"input\":{}}]}\n\n",
-            "No refunds.",
-        ),
-    ] {
-        let seen = exchange(&guard, &asked(), streamed(body.as_bytes(), &[]));
-        let text = client(&seen);
-        let data = text.strip_prefix("data: ").unwrap().trim();
-        let error: Value = serde_json::from_str(data).unwrap();
-        assert_eq!(error["error"]["message"], message);
-    }
-    let broken = exchange(&guard, &asked(), streamed(b"data: {\"reply\":\n\n", &[]));
-    assert!(client(&broken).contains("AG2014"));
-}
