@@ -6,11 +6,13 @@ use std::sync::Arc;
 use super::allow::AllowList;
 use super::normalise::{Tags, View, stable_len};
 use super::select::{self, Selection};
+use super::simd::Level;
 use super::{Confidence, DETECTORS, Detector, Finding};
 use crate::wire::{sort, work};
 use context::Words;
 use custom::{CustomPlan, Hit, Reading};
 use pass::{Memory, Plan, Raw, Read};
+use spelled::Readings;
 pub use table::Tables;
 use table::{BUILT_IN, CUSTOM, Standing, Table};
 pub(super) use text::first_in;
@@ -72,10 +74,11 @@ pub const MAX_FINDINGS: usize = 50_000;
 /// Most that is kept of one reading before what overlaps is joined.
 const MAX_RAW: usize = 4 * MAX_FINDINGS;
 
-/// Steps of a scan whatever there is to scan, of what is kept of a finding, and of a value that is spelled.
+/// Steps of a scan within a scan whatever there is to scan, of what is kept of a finding, and of each reading of a value
+/// that is spelled.
 const SCAN: usize = 200;
 const FOUND: usize = 40;
-const SPELLED: usize = 2_000;
+const SPELLED: usize = 300;
 
 /// Encodings within encodings that are undone.
 const DEPTH: usize = 2;
@@ -120,6 +123,47 @@ enum Other {
     Tags(Tags),
 }
 
+/// What of a reading is looked for.
+#[derive(Clone, Copy, Debug, Default)]
+struct Part {
+    /// There are other readings of the same text.
+    is_read_again: bool,
+    /// Letters and digits before this are only context.
+    tokens_from: usize,
+    /// Values that are spelled, too.
+    spelled: bool,
+}
+
+/// Whether runs as they are read are normalised, and what stands before them.
+struct Normal<'a> {
+    read: &'a str,
+    /// Whether the text itself is, where that is known.
+    whole: Option<bool>,
+}
+
+impl<'a> Normal<'a> {
+    fn new(read: &'a str, viewed: bool) -> Self {
+        let whole = (!viewed).then_some(true);
+        Self { read, whole }
+    }
+
+    /// Of a run, which is letters, digits and plain separators, behind such a text.
+    fn is(&mut self, before: &str) -> bool {
+        let before = before.as_bytes();
+        // Behind these no escape goes on.
+        let apart = before.last().is_none_or(|byte| {
+            !byte.is_ascii()
+                || byte.is_ascii_whitespace()
+                || matches!(byte, b':' | b'=' | b',' | b'.' | b'(' | b'[' | b'"' | b'\'')
+        });
+        Level::best().is_plain(before)
+            || apart
+                && *self
+                    .whole
+                    .get_or_insert_with(|| View::of(self.read).is_none())
+    }
+}
+
 /// Memory that scans reuse.
 #[derive(Debug, Default)]
 pub struct Scratch {
@@ -136,8 +180,10 @@ pub struct Scratch {
     far: bool,
     /// A match that outruns its reach.
     endless: Option<Finding>,
-    /// Of what is decoded.
+    /// Of what is decoded or spelled.
     inner: Option<Box<Scratch>>,
+    readings: Readings,
+    within: Vec<Finding>,
 }
 
 impl Scratch {
@@ -342,7 +388,6 @@ impl Scanner {
         scratch.found.clear();
         scratch.held.clear();
         let mut safe = text.len();
-        work::spend(SCAN);
         let viewed = scratch.view.rebuild(text);
         if viewed && self.custom.has_patterns() {
             let begun = self.run_custom(text, None, None, input, false, scratch);
@@ -375,9 +420,14 @@ impl Scanner {
             let is_first = other.is_none();
             let standing = |whose| is_first.then(|| table_of(input, seen, whose));
             let table = standing(BUILT_IN);
-            let begun = self.run_built_in(read, seen, table, is_read_again, input, scratch);
+            let part = Part {
+                is_read_again,
+                tokens_from: 0,
+                spelled: depth > 0 && is_first,
+            };
+            let begun = self.run_built_in(read, seen, table, part, input, scratch);
             safe = safe.min(begun);
-            if depth > 0 && is_first {
+            if part.spelled {
                 self.run_spelled(read, seen, input, scratch);
             }
             if !self.custom.is_empty() {
@@ -425,13 +475,13 @@ impl Scanner {
         read: &str,
         view: Option<&View>,
         table: Option<Table>,
-        is_read_again: bool,
+        part: Part,
         input: &Input<'_>,
         scratch: &mut Scratch,
     ) -> usize {
         scratch.raw.clear();
         // What overlaps is joined in the end; only findings of this reading, all of which count, decide by themselves.
-        let alone = !is_read_again && !self.decodes && self.allowed.is_empty();
+        let alone = !part.is_read_again && !self.decodes && self.allowed.is_empty();
         let settled = || view.map_or(input.settled, |view| view.position(input.settled));
         let begun = self.plan.run(
             &self.slots,
@@ -440,6 +490,8 @@ impl Scanner {
                 key: input.key,
                 open: input.ending == Ending::Open,
                 joined_from: alone.then(settled),
+                tokens_from: part.tokens_from,
+                spelled: part.spelled,
             },
             table,
             &mut scratch.memory,
@@ -534,6 +586,7 @@ impl Scanner {
         let mut within: Vec<Finding> = Vec::new();
         let begun = decode::each_run(read.as_bytes(), from, open, &mut |run| {
             within.clear();
+            work::spend(SCAN);
             let text = Input::whole(&run.text).under(input.key);
             self.scan_within(&text, depth.saturating_sub(1), &mut inner, &mut within);
             let range = original(view, run.range);
@@ -574,18 +627,28 @@ impl Scanner {
         // What begins before `from` is too long to be looked at, or has been looked at.
         let runs = memory.spelled().iter().filter(|run| run.start >= from);
         *incomplete |= runs.clone().count() > spelled::MOST;
+        let mut normal = Normal::new(read, view.is_some());
         for run in runs.take(spelled::MOST) {
-            work::spend(SPELLED);
             let inner = inner.get_or_insert_default();
-            inner.incomplete = false;
-            let mut within: Vec<Finding> = Vec::new();
-            for joined in spelled::readings(read, run) {
+            let mut readings = std::mem::take(&mut inner.readings);
+            let mut within = std::mem::take(&mut inner.within);
+            readings.read(read, run);
+            let before = readings.before();
+            let is_normal = normal.is(before);
+            let tabled = table::may_begin_in(before.as_bytes());
+            for joined in readings.iter() {
+                inner.incomplete = false;
                 within.clear();
                 let text = Input {
                     settled: joined.from,
                     ..Input::whole(&joined.text).under(input.key)
                 };
-                self.scan_within(&text, 0, inner, &mut within);
+                work::spend(SPELLED);
+                if is_normal {
+                    self.scan_joined(&text, tabled, inner, &mut within);
+                } else {
+                    self.scan_within(&text, 0, inner, &mut within);
+                }
                 *incomplete |= inner.incomplete;
                 found.extend(within.iter().filter_map(|finding| {
                     let range = original(view, joined.original(&finding.range())?);
@@ -596,8 +659,36 @@ impl Scanner {
                     })
                 }));
             }
+            inner.readings = readings;
+            inner.within = within;
             held.push(original(view, run.clone()));
         }
+    }
+
+    /// As [`scan_within`](Self::scan_within), of a run as it is read, in which nothing is to be normalised. Of what stands
+    /// before it only words count.
+    fn scan_joined(
+        &self,
+        input: &Input<'_>,
+        tabled: bool,
+        scratch: &mut Scratch,
+        findings: &mut Vec<Finding>,
+    ) {
+        scratch.found.clear();
+        scratch.held.clear();
+        let part = Part {
+            tokens_from: input.settled,
+            ..Part::default()
+        };
+        let table = tabled.then(Table::default);
+        self.run_built_in(input.text, None, table.clone(), part, input, scratch);
+        if !self.custom.is_empty() {
+            self.run_custom(input.text, None, table, input, true, scratch);
+        }
+        let found = &mut scratch.found;
+        found.retain(|finding| finding.start >= input.settled && finding.end > finding.start);
+        join(found, &mut scratch.ends);
+        findings.extend_from_slice(found);
     }
 
     fn is_allowed(&self, detector: u16, read: &str, range: &Range<usize>) -> bool {

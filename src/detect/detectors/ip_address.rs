@@ -144,16 +144,18 @@ fn is_version(place: &Place<'_>) -> bool {
             b' ' | b'=' | b':' | b'"' | b'\'' | b'/' | b'~' | b'^' | b'@' | b'<' | b'>'
         )
     });
-    [
-        "version", "ver", "release", "build", "section", "chapter", "firmware", "v",
-    ]
-    .iter()
-    .any(|word| {
-        text.precedes(word_end, word)
-            && !text
-                .before(word_end.saturating_sub(word.len()))
-                .is_ascii_alphabetic()
-    })
+    // Mostly no word at all stands there.
+    text.before(word_end).is_ascii_alphabetic()
+        && [
+            "version", "ver", "release", "build", "section", "chapter", "firmware", "v",
+        ]
+        .iter()
+        .any(|word| {
+            text.precedes(word_end, word)
+                && !text
+                    .before(word_end.saturating_sub(word.len()))
+                    .is_ascii_alphabetic()
+        })
 }
 
 /// Sections of a standard and versions (`5.3.1.2`), and the object identifiers of certificates (`2.5.29.14`). Well

@@ -110,6 +110,10 @@ pub(super) struct Read<'a> {
     pub(super) open: bool,
     /// From here on findings may be left out that overlap one of the same detector which begins before them.
     pub(super) joined_from: Option<usize>,
+    /// Letters and digits before this are only context: nothing that begins with them is asked for.
+    pub(super) tokens_from: usize,
+    /// Whether values that are spelled are looked for.
+    pub(super) spelled: bool,
 }
 
 /// Memory of a pass.
@@ -276,6 +280,8 @@ impl Plan {
             key,
             open,
             joined_from,
+            tokens_from,
+            spelled,
         } = *read;
         memory.covered.clear();
         memory.covered.resize(slots.len(), 0);
@@ -307,7 +313,8 @@ impl Plan {
             out,
             begun,
             far: false,
-            token_done: 0,
+            tokens_from,
+            token_done: tokens_from,
             keyed_done: usize::MAX,
             keyed_name: 0..0,
             keyed_said: Said::default(),
@@ -316,7 +323,7 @@ impl Plan {
             known_until: 0,
             named_until: 0,
             spelled: &mut memory.spelled,
-            spelled_done: 0,
+            spelled_done: if spelled { 0 } else { usize::MAX },
             covered: &mut memory.covered,
             covered_values: &mut memory.covered_values,
             covers_from: joined_from.unwrap_or(usize::MAX),
@@ -326,7 +333,8 @@ impl Plan {
         let mut from = 0;
         loop {
             let filled = self.level.classify(text.bytes(), from, &mut memory.blocks);
-            work::spend(filled.wrapping_mul(BLOCK));
+            let rest = text.len().saturating_sub(from);
+            work::spend(filled.wrapping_mul(BLOCK).min(rest));
             for block in memory.blocks.iter().take(filled) {
                 if work::is_exhausted() {
                     break;
@@ -345,7 +353,9 @@ impl Plan {
         pass.read_secrets();
         let mut begun = pass.begun;
         memory.far = pass.far;
-        if !ascii {
+        // No phrase has only ASCII.
+        let rest = text.bytes().get(tokens_from..).unwrap_or_default();
+        if !ascii && !simd::is_ascii(rest) {
             begun = begun.min(self.find_phrases(slots, text.bytes(), open, out));
         }
         begun
@@ -505,6 +515,8 @@ struct Pass<'a> {
     begun: usize,
     /// A finding may have begun behind what it was found by.
     far: bool,
+    /// Letters and digits before this are only context.
+    tokens_from: usize,
     /// Tokens that begin before this have been looked at.
     token_done: usize,
     /// The start of the last value that a name called a secret.
@@ -560,7 +572,7 @@ impl<'a> Pass<'a> {
             each(starts, |bit| {
                 let at = base.wrapping_add(bit);
                 // Numbers are most of what begins with a digit.
-                if block.digit >> bit & 1 == 0 || self.may_begin(at) {
+                if block.digit >> bit & 1 == 0 || at >= self.tokens_from && self.may_begin(at) {
                     self.word(at);
                 }
             });

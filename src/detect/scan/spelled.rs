@@ -140,7 +140,7 @@ fn first(text: &Text<'_>, at: usize) -> usize {
 }
 
 /// A run as it is read, behind what stands before it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Joined {
     pub(super) text: String,
     /// Where it begins in `text`.
@@ -156,55 +156,14 @@ impl Joined {
         let last = place(range.end.checked_sub(1)?)?;
         Some(place(range.start)?..last.saturating_add(1))
     }
-}
 
-/// The ways to read a run.
-pub(super) fn readings(text: &str, range: &Range<usize>) -> Vec<Joined> {
-    let bytes = text.as_bytes().get(range.clone()).unwrap_or_default();
-    let usual = usual(bytes);
-    let start = text.floor_char_boundary(range.start.saturating_sub(BEFORE));
-    let before = text.get(start..range.start).unwrap_or_default();
-    let mut grouped = Joined {
-        text: before.to_owned(),
-        from: before.len(),
-        places: Vec::new(),
-    };
-    let mut place = range.start;
-    for (gap, character) in parts(bytes) {
-        let character_at = place.wrapping_add(gap.len());
-        let mark = |byte: &&u8| !usual.contains(byte) && !byte.is_ascii_whitespace();
-        if gap == [usual, usual, usual].concat() && usual.len() == 1 {
-            grouped.add(usual.first().copied().unwrap_or(b' '), place);
-        } else if gap != usual && gap.iter().any(|byte| mark(&byte)) {
-            for (at, byte) in (place..).zip(gap).filter(|(_, byte)| mark(byte)) {
-                grouped.add(*byte, at);
-            }
-        } else if gap != usual && !gap.is_empty() {
-            grouped.add(b' ', place);
-        }
-        grouped.add(character, character_at);
-        place = character_at.wrapping_add(1);
+    fn begin(&mut self, before: &str) {
+        self.text.clear();
+        self.text.push_str(before);
+        self.from = before.len();
+        self.places.clear();
     }
-    let numbers = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
-    let letters = bytes
-        .iter()
-        .filter(|byte| byte.is_ascii_alphabetic())
-        .count();
-    let plain =
-        |byte: u8| byte.is_ascii_alphanumeric() || letters > 2 && !byte.is_ascii_whitespace();
-    let whole = grouped.only(&plain);
-    let ends = |joined: &Joined| joined.text.len();
-    // `I`, `a` and the like may be words.
-    let edges = letters <= 2 && numbers > letters;
-    let digits = (edges && letters > 0).then(|| grouped.only(&|byte| byte.is_ascii_digit()));
-    let differs = ends(&whole) < ends(&grouped);
-    let mut all = vec![grouped];
-    all.extend(Some(whole).filter(|_| differs));
-    all.extend(digits);
-    all
-}
 
-impl Joined {
     fn add(&mut self, byte: u8, place: usize) {
         let shown = if byte.is_ascii_whitespace() {
             b' '
@@ -215,20 +174,81 @@ impl Joined {
         self.places.push(place);
     }
 
-    /// The same with only those bytes of the run.
-    fn only(&self, fits: &dyn Fn(u8) -> bool) -> Self {
-        let (before, run) = self.text.split_at_checked(self.from).unwrap_or_default();
-        let mut only = Self {
-            text: before.to_owned(),
-            from: self.from,
-            places: Vec::new(),
-        };
-        for (byte, place) in run.bytes().zip(&self.places) {
+    /// The same as another with only those bytes of the run.
+    fn only(&mut self, other: &Joined, fits: impl Fn(u8) -> bool) {
+        let (before, run) = other.text.split_at_checked(other.from).unwrap_or_default();
+        self.begin(before);
+        for (byte, place) in run.bytes().zip(&other.places) {
             if fits(byte) {
-                only.add(byte, *place);
+                self.add(byte, *place);
             }
         }
-        only
+    }
+}
+
+/// The ways to read a run, in memory that is used again.
+#[derive(Debug, Default)]
+pub(super) struct Readings {
+    /// As it is grouped, without groups, and only its digits.
+    all: [Joined; 3],
+    is_wanted: [bool; 3],
+}
+
+impl Readings {
+    /// Reads a run of a text.
+    pub(super) fn read(&mut self, text: &str, range: &Range<usize>) {
+        let bytes = text.as_bytes().get(range.clone()).unwrap_or_default();
+        let usual = usual(bytes);
+        let start = text.floor_char_boundary(range.start.saturating_sub(BEFORE));
+        let before = text.get(start..range.start).unwrap_or_default();
+        let [grouped, whole, digits] = &mut self.all;
+        grouped.begin(before);
+        let mut place = range.start;
+        let (mut numbers, mut letters) = (0usize, 0usize);
+        for (gap, character) in parts(bytes) {
+            let character_at = place.wrapping_add(gap.len());
+            let mark = |byte: &&u8| !usual.contains(byte) && !byte.is_ascii_whitespace();
+            if let [one] = usual
+                && gap.len() == BETWEEN
+                && gap.iter().all(|byte| byte == one)
+            {
+                grouped.add(*one, place);
+            } else if gap != usual && gap.iter().any(|byte| mark(&byte)) {
+                for (at, byte) in (place..).zip(gap).filter(|(_, byte)| mark(byte)) {
+                    grouped.add(*byte, at);
+                }
+            } else if gap != usual && !gap.is_empty() {
+                grouped.add(b' ', place);
+            }
+            grouped.add(character, character_at);
+            if character.is_ascii_digit() {
+                numbers = numbers.wrapping_add(1);
+            } else {
+                letters = letters.wrapping_add(1);
+            }
+            place = character_at.wrapping_add(1);
+        }
+        whole.only(grouped, |byte| {
+            byte.is_ascii_alphanumeric() || letters > 2 && !byte.is_ascii_whitespace()
+        });
+        // `I`, `a` and the like may be words.
+        let edges = letters <= 2 && numbers > letters;
+        let mixed = edges && letters > 0;
+        if mixed {
+            digits.only(grouped, |byte| byte.is_ascii_digit());
+        }
+        self.is_wanted = [true, whole.text.len() < grouped.text.len(), mixed];
+    }
+
+    /// What stands before the run, as far as it is read with it.
+    pub(super) fn before(&self) -> &str {
+        let [grouped, ..] = &self.all;
+        grouped.text.get(..grouped.from).unwrap_or_default()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Joined> {
+        let all = self.all.iter().zip(self.is_wanted);
+        all.filter_map(|(joined, is_wanted)| is_wanted.then_some(joined))
     }
 }
 
@@ -240,8 +260,20 @@ fn parts(run: &[u8]) -> impl Iterator<Item = (&[u8], u8)> {
 
 /// What stands between most of the characters.
 fn usual(run: &[u8]) -> &[u8] {
+    let gaps = || parts(run).skip(1).map(|(gap, _)| gap);
+    // Mostly what stands between the first two.
+    let Some(first) = gaps().next() else {
+        return b" ";
+    };
+    let (same, all) = gaps().fold((0usize, 0usize), |(same, all), gap| {
+        let is_same = usize::from(gap == first);
+        (same.wrapping_add(is_same), all.wrapping_add(1))
+    });
+    if same >= all.wrapping_sub(same) {
+        return first;
+    }
     let mut known: Vec<(&[u8], usize)> = Vec::new();
-    for (gap, _) in parts(run).skip(1) {
+    for gap in gaps() {
         match known.iter_mut().find(|(written, _)| *written == gap) {
             Some((_, count)) => *count = count.saturating_add(1),
             None => known.push((gap, 1)),
@@ -262,7 +294,9 @@ mod tests {
         if !is_run(text.as_bytes(), &range) {
             return Vec::new();
         }
-        readings(text, &range)
+        let mut readings = Readings::default();
+        readings.read(text, &range);
+        readings
             .iter()
             .map(|joined| joined.text.get(joined.from..).unwrap().to_owned())
             .collect()

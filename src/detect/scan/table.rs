@@ -12,7 +12,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::context::{Slots, Terms, Words};
+use super::context::{Slots, Terms, Words, is_letter};
 use super::keyed;
 use super::names::Said;
 use crate::wire::work;
@@ -720,6 +720,14 @@ impl Line {
             false
         })
     }
+}
+
+/// Whether a text may have the heading of a table that goes on behind it: a name, and the end of its line or the bracket of a
+/// statement.
+pub(super) fn may_begin_in(text: &[u8]) -> bool {
+    let end = text.iter().rposition(|byte| matches!(*byte, b'\n' | TUPLE));
+    let before = end.and_then(|end| text.get(..end)).unwrap_or_default();
+    before.iter().any(|byte| is_letter(*byte))
 }
 
 /// The end of the bytes from a place on that are of a class, so many at most.

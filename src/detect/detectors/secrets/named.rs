@@ -203,7 +203,9 @@ fn is_call_or_type(value: &[u8]) -> bool {
         [b'[', ..] => rest.ends_with(b"]"),
         _ => false,
     };
-    let has = |part: &[u8]| value.windows(part.len()).any(|window| window == part);
+    // Few values have one of the marks that these end with.
+    let marked = value.iter().any(|byte| matches!(byte, b'=' | b'>' | b';'));
+    let has = |part: &[u8]| marked && value.windows(part.len()).any(|window| window == part);
     let parameter = value
         .strip_prefix(b"(")
         .is_some_and(|name| identifier(name).len() == name.len());
@@ -229,6 +231,13 @@ fn is_concatenation(value: &[u8]) -> bool {
 /// A regular expression or a template: `(AWS[A-Z0-9]{20,})`, `key-${id}`.
 fn is_pattern(value: &[u8]) -> bool {
     let classes = [&b"[a-z"[..], b"[A-Z", b"[0-9", b"(?:", b"\\d", b"\\w"];
+    // Few values have one of the marks that these begin with.
+    if !value
+        .iter()
+        .any(|byte| matches!(byte, b'[' | b'(' | b'\\' | b'$'))
+    {
+        return false;
+    }
     let has = |class: &&[u8]| value.windows(class.len()).any(|window| window == *class);
     let is_template = |at: usize| {
         let inside = value.get(at..).and_then(|rest| rest.strip_prefix(b"${"));

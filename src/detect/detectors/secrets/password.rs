@@ -496,13 +496,15 @@ fn value_from(place: &Place<'_>, start: usize) -> Option<Found> {
     let classes = kinds.classes();
     let telling =
         kinds.digits > 0 && (value.len() >= 6 && classes >= 3 || value.len() >= 8 && classes >= 2);
-    let known = kinds.is_reference(value)
-        || kinds.is_repetitive(value)
-        || is_program(value, kinds)
-        || is_path(value, kinds)
-        || PLACEHOLDERS.stand_in(value)
-        || is_word(value);
-    (telling && !known).then_some(Found {
+    let known = || {
+        kinds.is_reference(value)
+            || kinds.is_repetitive(value)
+            || is_program(value, kinds)
+            || is_path(value, kinds)
+            || PLACEHOLDERS.stand_in(value)
+            || is_word(value)
+    };
+    (telling && !known()).then_some(Found {
         start,
         end,
         confidence: Confidence::Medium,

@@ -21,7 +21,7 @@ const BEHIND: usize = 5;
 impl Pass<'_> {
     /// Tokens with a digit in them that begin or go on in this block.
     pub(super) fn tokens(&mut self, base: usize, block: &Block, alphanumeric: u64, carried: usize) {
-        let mut digits = block.digit;
+        let mut digits = block.digit & behind(base, self.token_done);
         while digits != 0 {
             let bit = digits.trailing_zeros();
             let below = !alphanumeric & (1u64 << bit).wrapping_sub(1);
@@ -130,11 +130,15 @@ impl Pass<'_> {
     /// Asks about a token those of its length that it may concern.
     #[inline(never)]
     fn ask(&mut self, list: &TokenProbes, start: usize, end: usize) {
-        let bytes = self.text.bytes();
-        let behind = bytes.get(end..).and_then(<[u8]>::first_chunk::<BEHIND>);
-        // What the end of the text leaves open is asked about, too.
+        let rest = self.text.bytes().get(end..).unwrap_or_default();
+        let behind = match rest.first_chunk() {
+            Some(behind) => Some(*behind),
+            // Nothing follows behind the end of a text that doesn't go on.
+            None => (!self.open).then(|| padded(rest)),
+        };
+        // What the end of an open text leaves open is asked about, too.
         let mut asked = match behind {
-            Some([next, second, ..]) => list.before(*next, *second, self.plain),
+            Some([next, second, ..]) => list.before(next, second, self.plain),
             None => u32::MAX,
         };
         if asked == 0 {
@@ -360,6 +364,23 @@ impl Pass<'_> {
             self.take(slot, first, found);
         }
     }
+}
+
+/// The next bytes of a text, and 0 behind its end.
+#[inline(never)]
+fn padded(rest: &[u8]) -> [u8; BEHIND] {
+    let mut bytes = [0; BEHIND];
+    for (to, byte) in bytes.iter_mut().zip(rest) {
+        *to = *byte;
+    }
+    bytes
+}
+
+/// The places of a block from `at` on.
+#[inline]
+fn behind(base: usize, at: usize) -> u64 {
+    let passed = u32::try_from(at.saturating_sub(base)).unwrap_or(u32::MAX);
+    u64::MAX.checked_shl(passed).unwrap_or(0)
 }
 
 /// The letters and digits of a form.
