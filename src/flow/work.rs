@@ -13,11 +13,10 @@ use crate::wire::json::NodeId;
 use crate::wire::work;
 
 /// Steps that every exchange may spend.
-const BASE: u64 = 16 << 20;
+const BASE: u64 = 2 << 20;
 
-/// Steps for each byte. Prose, code and data cost fewer than 12; a body that is nothing but texts of a few bytes, each evaluated by
-/// many rules, some 80.
-const PER_BYTE: u64 = 96;
+/// Steps for each byte. Prose, code and data cost fewer than 12.
+const PER_BYTE: u64 = 24;
 
 /// Steps for each frame of a stream, which is looked at together with what stands before it.
 const PER_FRAME: u64 = 8_192;
@@ -29,6 +28,7 @@ const PER_FRAME_AND_PATTERN: u64 = 512;
 /// What exchanges under one policy may spend.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Allowance {
+    base: u64,
     per_byte: u64,
     per_frame: u64,
     /// Most that is kept of what was earned.
@@ -37,11 +37,15 @@ pub(super) struct Allowance {
 
 impl Allowance {
     pub(super) fn of(policy: &Policy) -> Allowance {
-        let patterns = u64::try_from(policy.patterns()).unwrap_or(u64::MAX);
+        let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let patterns = number(policy.patterns());
         let with = |each: u64, more: u64| each.saturating_add(more.saturating_mul(patterns));
-        let per_byte = with(PER_BYTE, PER_BYTE_AND_PATTERN);
+        // What operators read costs the same for each byte, whatever it is: a policy that asks for more gets it.
+        let operators = number(policy.operator_steps());
+        let per_byte = with(PER_BYTE, PER_BYTE_AND_PATTERN).saturating_add(operators);
         let body = policy.document.inspect.max_body.saturating_mul(per_byte);
         Allowance {
+            base: BASE,
             per_byte,
             per_frame: with(PER_FRAME, PER_FRAME_AND_PATTERN),
             most: body.saturating_add(BASE),
@@ -50,7 +54,7 @@ impl Allowance {
 
     /// What an exchange begins with.
     pub(super) fn begin(self) -> u64 {
-        BASE
+        self.base
     }
 
     /// A body has come, all of it.
@@ -63,6 +67,17 @@ impl Allowance {
     #[cfg(test)]
     pub(super) fn left_of(self, before: u64, after: u64) -> u64 {
         before.min(self.most) - after
+    }
+
+    /// Half of everything, for what has to be far from the bound.
+    #[cfg(test)]
+    pub(super) fn half(self) -> Allowance {
+        Allowance {
+            base: self.base / 2,
+            per_byte: self.per_byte / 2,
+            per_frame: self.per_frame / 2,
+            most: self.most / 2,
+        }
     }
 
     /// A frame of a stream has come.

@@ -188,6 +188,23 @@ pub(super) enum CompiledCondition {
     },
 }
 
+impl CompiledCondition {
+    /// Steps for a byte that all of it reads.
+    fn steps(&self) -> usize {
+        match self {
+            CompiledCondition::All(all) | CompiledCondition::Any(all) => {
+                let steps = all.iter().map(CompiledCondition::steps);
+                steps.fold(0, usize::saturating_add)
+            }
+            CompiledCondition::Not(condition) | CompiledCondition::AnyItem { condition, .. } => {
+                condition.steps()
+            }
+            CompiledCondition::Test(test) => test.steps(),
+            CompiledCondition::Earlier { .. } => 0,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct CompiledTest {
     pub(super) field: Field,
@@ -323,6 +340,19 @@ impl CompiledCheck {
 }
 
 impl CompiledTest {
+    /// Steps for a byte that all of it reads.
+    fn steps(&self) -> usize {
+        let steps = self.checks.iter().map(|check| match &check.operator {
+            // One of them is asked.
+            Operator::Keyed { operators, .. } => {
+                let steps = operators.values().map(Operator::steps);
+                steps.max().unwrap_or(0)
+            }
+            operator => operator.steps(),
+        });
+        steps.fold(0, usize::saturating_add)
+    }
+
     /// Calls `visit` with each field that it looks at.
     pub(super) fn fields(&self) -> impl Iterator<Item = &Field> {
         let operands = self.checks.iter().filter_map(CompiledCheck::operand);
@@ -345,6 +375,16 @@ impl Policy {
     pub fn patterns(&self) -> usize {
         let own = self.matcher.detectors.patterns();
         self.matcher.patterns.patterns().len().saturating_add(own)
+    }
+
+    /// Steps that its operators take for a byte, if all of them read the same text.
+    pub fn operator_steps(&self) -> usize {
+        self.rules.iter().fold(0, |steps, rule| {
+            let tests = rule.matches.iter().map(CompiledTest::steps);
+            let conditions = rule.when.iter().chain(&rule.unless);
+            let conditions = conditions.map(CompiledCondition::steps);
+            tests.chain(conditions).fold(steps, usize::saturating_add)
+        })
     }
 
     /// A rule by its number.

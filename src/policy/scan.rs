@@ -149,7 +149,6 @@ impl Matcher {
         scan: &mut TextScan,
     ) {
         scan.looked.join(wants);
-        work::spend(LOOK);
         if work::is_exhausted() {
             scan.incomplete = true;
             return;
@@ -252,9 +251,6 @@ impl Matcher {
         });
     }
 }
-
-/// Steps of looking at a text whatever its length.
-const LOOK: usize = 60;
 
 /// So many of the literals that were found last are known to be kept already.
 const LAST: usize = 8;
