@@ -27,6 +27,7 @@ mod speed;
 mod texts;
 
 use judge::{Counts, Labelled, Verdict, cases};
+use speed::Measured;
 
 /// How long one text is scanned over and over.
 const BUDGET: Duration = Duration::from_millis(10);
@@ -201,8 +202,8 @@ fn main() {
         print_scores(&others);
     }
     let mut native = Speeds::new();
-    let mut keep = |detector: &str, kind: &str, speed: f64, _: usize| {
-        native.insert((detector.to_owned(), kind.to_owned()), speed);
+    let mut keep = |detector: &str, kind: &str, measured: Measured| {
+        native.insert((detector.to_owned(), kind.to_owned()), measured.speed);
     };
     let all = names.is_empty();
     if all {
@@ -237,7 +238,7 @@ fn main() {
     }
 }
 
-/// The lines of `benches/v8`: detector, text, MB/s, findings.
+/// The lines of `benches/v8`: detector, text, MB/s, findings, steps.
 fn speeds(lines: &str) -> Speeds {
     lines
         .lines()

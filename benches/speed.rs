@@ -3,10 +3,22 @@
 use std::time::{Duration, Instant};
 
 use agentguard::detect::{Confidence, Input, Scanner, Scratch, Selection};
+use agentguard::wire::work;
 use sha2::{Digest, Sha256};
 
-/// Takes a detector (empty: all together), a text, MB/s and how much was found.
-pub type Keep<'a> = &'a mut dyn FnMut(&str, &str, f64, usize);
+/// What was measured of a text.
+#[derive(Clone, Copy, Default)]
+pub struct Measured {
+    /// MB/s.
+    pub speed: f64,
+    /// How much was found.
+    pub found: usize,
+    /// Counted work for each byte.
+    pub steps: f64,
+}
+
+/// Takes a detector (empty: all together), a text, and what was measured.
+pub type Keep<'a> = &'a mut dyn FnMut(&str, &str, Measured);
 
 /// What stands for a text in the line of [`yardstick`].
 pub const YARDSTICK: &str = "SHA-256";
@@ -17,7 +29,11 @@ pub fn yardstick(budget: Duration, keep: Keep<'_>) {
     let speed = fastest(bytes.len(), budget, &mut || {
         std::hint::black_box(Sha256::digest(std::hint::black_box(&bytes)));
     });
-    keep("", YARDSTICK, speed, 0);
+    let measured = Measured {
+        speed,
+        ..Measured::default()
+    };
+    keep("", YARDSTICK, measured);
 }
 
 /// All detectors together on each text.
@@ -47,7 +63,15 @@ fn each(
             findings.clear();
             scanner.scan(&Input::whole(text), &mut scratch, &mut findings);
         });
-        keep(name, kind, speed, findings.len());
+        findings.clear();
+        let (_, steps) =
+            work::count(|| scanner.scan(&Input::whole(text), &mut scratch, &mut findings));
+        let measured = Measured {
+            speed,
+            found: findings.len(),
+            steps: steps as f64 / text.len() as f64,
+        };
+        keep(name, kind, measured);
     }
 }
 

@@ -1,5 +1,5 @@
-//! Prints the speed of all detectors together and of each alone on each kind of text: detector, text, MB/s and findings,
-//! with tabs between them; first of all that of SHA-256. `--each` adds each detector alone; `--only WORD` takes the texts
+//! Prints the speed of all detectors together and of each alone on each kind of text: detector, text, MB/s, findings and
+//! counted steps for each byte, with tabs between them; first of all that of SHA-256. `--each` adds each detector alone; `--only WORD` takes the texts
 //! whose name has that word.
 
 use std::time::Duration;
@@ -33,12 +33,17 @@ fn main() {
     if let Some(only) = only {
         texts.retain(|(kind, _)| kind.contains(&only));
     }
-    let mut print = |detector: &str, kind: &str, speed: f64, found: usize| {
-        println!("{detector}\t{kind}\t{speed:.1}\t{found}");
+    let mut print = |detector: &str, kind: &str, measured: speed::Measured| {
+        let speed::Measured {
+            speed,
+            found,
+            steps,
+        } = measured;
+        println!("{detector}\t{kind}\t{speed:.1}\t{found}\t{steps:.1}");
     };
-    speed::yardstick(WARMING, &mut |_, _, _, _| {});
+    speed::yardstick(WARMING, &mut |_, _, _| {});
     speed::yardstick(TOGETHER, &mut print);
-    speed::together(&texts, WARMING, &mut |_, _, _, _| {});
+    speed::together(&texts, WARMING, &mut |_, _, _| {});
     speed::together(&texts, TOGETHER, &mut print);
     if is_each {
         for detector in DETECTORS {
