@@ -121,10 +121,16 @@ fn print_scores(others: &[Other]) {
     println!("\n");
 }
 
-/// All detectors together on each text, in each place.
-fn print_together(native: &Speeds, v8: Option<&Speeds>, others: &[Other], kinds: &[&str]) {
+/// All detectors together on each text, in each place, and what they count and find there.
+fn print_together(
+    native: &Speeds,
+    v8: Option<&Speeds>,
+    counted: &BTreeMap<String, Measured>,
+    others: &[Other],
+    kinds: &[&str],
+) {
     print!(
-        "MB/s, all detectors     native{}",
+        "MB/s, all detectors   steps/B   found  native{}",
         v8.map_or("", |_| "      V8")
     );
     for other in others {
@@ -133,7 +139,8 @@ fn print_together(native: &Speeds, v8: Option<&Speeds>, others: &[Other], kinds:
     println!();
     for kind in [speed::YARDSTICK].iter().chain(kinds) {
         let key = (String::new(), (*kind).to_owned());
-        print!("{kind:<22}{:>8.0}", native[&key]);
+        let Measured { steps, found, .. } = counted[*kind];
+        print!("{kind:<22}{steps:>7.1}{found:>8}{:>8.0}", native[&key]);
         if let Some(speed) = v8.and_then(|v8| v8.get(&key)) {
             print!("{speed:>8.0}");
         }
@@ -202,7 +209,11 @@ fn main() {
         print_scores(&others);
     }
     let mut native = Speeds::new();
+    let mut counted: BTreeMap<String, Measured> = BTreeMap::new();
     let mut keep = |detector: &str, kind: &str, measured: Measured| {
+        if detector.is_empty() {
+            counted.insert(kind.to_owned(), measured);
+        }
         native.insert((detector.to_owned(), kind.to_owned()), measured.speed);
     };
     let all = names.is_empty();
@@ -221,7 +232,7 @@ fn main() {
         speed::alone(name, &texts, BUDGET, &mut keep);
     }
     if all {
-        print_together(&native, v8.as_ref(), &others, &kinds);
+        print_together(&native, v8.as_ref(), &counted, &others, &kinds);
     }
     println!(
         "\nMB/s of each alone: {}, and the slowest of all texts{}",

@@ -1,6 +1,9 @@
 //! What inspecting one exchange may cost, in [steps](crate::wire::work). It grows with the bytes that come, so that every
 //! ordinary text is far from it, whatever its size; a text that costs many times as much as others is made to.
 //!
+//! What a text or a rule costs whatever there is to read isn't counted: it is some hundred steps at most, and a body has few
+//! of them for its size, most often in thousands of short messages that are as good as long ones.
+//!
 //! The bound is one of the exchange and so one of each callback: what was earned and not spent is kept up to what one body
 //! may cost. Steps are earned by bodies and by frames, never by how these were cut into chunks.
 
@@ -13,7 +16,7 @@ use crate::wire::json::NodeId;
 use crate::wire::work;
 
 /// Steps that every exchange may spend.
-const BASE: u64 = 2 << 20;
+const BASE: u64 = 4 << 20;
 
 /// Steps for each byte. Prose, code and data cost fewer than 12.
 const PER_BYTE: u64 = 24;

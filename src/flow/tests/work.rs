@@ -228,6 +228,322 @@ fn what_one_exchange_spends_is_not_taken_from_the_next() {
     assert_eq!(record(&again)["code"], "AG2015");
 }
 
+/// A guard under which everything has half of the budget.
+fn frugal(policy: &str) -> Rc<Guard> {
+    let mut guard = guard(policy);
+    let known = Rc::get_mut(&mut guard).unwrap();
+    known.allowance = known.allowance.half();
+    guard
+}
+
+/// Numbers that look random and are always the same: xorshift64.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 33) % end
+    }
+}
+
+/// Lines of this until there is so much of it.
+fn lines(len: usize, mut line: impl FnMut(&mut Numbers) -> String) -> String {
+    let mut numbers = Numbers(0x9E37_79B9_7F4A_7C15);
+    let mut text = String::new();
+    while text.len() < len {
+        text.push_str(&line(&mut numbers));
+    }
+    text
+}
+
+/// What programs and people write much of, so that the little that every exchange may spend doesn't help.
+fn ordinary() -> Vec<(&'static str, String)> {
+    const LEN: usize = 300_000;
+    let uuid = |n: &mut Numbers| {
+        let part = |n: &mut Numbers, len: usize| {
+            (0..len)
+                .map(|_| format!("{:x}", n.below(16)))
+                .collect::<String>()
+        };
+        [8, 4, 4, 4, 12].map(|len| part(n, len)).join("-")
+    };
+    let letters = |n: &mut Numbers, alphabet: &[u8], len: usize| {
+        let mut letter = |_| {
+            let at = n.below(u64::try_from(alphabet.len()).unwrap());
+            char::from(alphabet[usize::try_from(at).unwrap()])
+        };
+        (0..len).map(&mut letter).collect::<String>()
+    };
+    let base64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    vec![
+        (
+            "prices",
+            lines(LEN, |n| {
+                format!(
+                    "{},{}.{:02},{}.{:02},{}\n",
+                    n.below(100_000),
+                    n.below(900),
+                    n.below(100),
+                    n.below(90),
+                    n.below(100),
+                    n.below(5_000)
+                )
+            }),
+        ),
+        (
+            "coordinates",
+            lines(LEN, |n| {
+                format!(
+                    "[{}.{:06},-{}.{:06}],",
+                    n.below(90),
+                    n.below(1_000_000),
+                    n.below(180),
+                    n.below(1_000_000)
+                )
+            }),
+        ),
+        (
+            "timestamps",
+            lines(LEN, |n| {
+                format!(
+                    "2026-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z {}\n",
+                    1 + n.below(12),
+                    1 + n.below(28),
+                    n.below(24),
+                    n.below(60),
+                    n.below(60),
+                    n.below(1_000),
+                    1_700_000_000 + n.below(90_000_000)
+                )
+            }),
+        ),
+        (
+            "identifiers",
+            lines(LEN, |n| {
+                format!("{}, ", 10_000_000_000_000 + n.below(1 << 31) * 1_000_003)
+            }),
+        ),
+        (
+            "numbers of nine digits",
+            lines(LEN, |n| format!("{}\t", 100_000_000 + n.below(900_000_000))),
+        ),
+        (
+            "embeddings",
+            lines(LEN, |n| {
+                format!(
+                    "{}0.{:09}, ",
+                    if n.below(2) == 0 { "-" } else { "" },
+                    n.below(1_000_000_000)
+                )
+            }),
+        ),
+        (
+            "rows of digits",
+            lines(LEN, |n| {
+                (0..28)
+                    .map(|_| format!("{} ", n.below(10)))
+                    .collect::<String>()
+                    + "\n"
+            }),
+        ),
+        ("an image", lines(LEN, |n| letters(n, base64, 760))),
+        (
+            "an image in lines",
+            lines(LEN, |n| letters(n, base64, 76) + "\n"),
+        ),
+        (
+            "a log",
+            lines(LEN, |n| {
+                format!(
+                    "2026-03-{:02} 11:02:{:02},{:03} INFO [worker-{}] request {} from 10.{}.{}.{} took {} ms\n",
+                    1 + n.below(28),
+                    n.below(60),
+                    n.below(1_000),
+                    n.below(16),
+                    uuid(n),
+                    n.below(256),
+                    n.below(256),
+                    n.below(256),
+                    n.below(2_000)
+                )
+            }),
+        ),
+        (
+            "persons",
+            "id,name,email,city,ssn,phone,password,last_login\n".to_owned()
+                + &lines(LEN, |n| {
+                    format!(
+                        "{},Ann Lee,ann.lee{}@example.com,Springfield,{},{},hunter{}Xy!,2024-03-09T11:02:41Z\n",
+                        n.below(10_000),
+                        n.below(10_000),
+                        536_221_234 + n.below(10_000),
+                        2_125_550_000 + n.below(10_000),
+                        n.below(1_000)
+                    )
+                }),
+        ),
+        (
+            "source code",
+            lines(LEN, |n| {
+                format!(
+                    "    fn next_{}(&mut self) -> Option<Token> {{\n        let start = self.position + {};\n        while let Some(c) = self.peek() {{ if !c.is_alphanumeric() {{ break; }} }}\n    }}\n",
+                    n.below(1_000),
+                    n.below(100)
+                )
+            }),
+        ),
+        (
+            "minified JavaScript",
+            lines(LEN, |n| {
+                format!(
+                    "function {}(e,t){{var n=e[{}],r=t.{};return n&&r?(n.key={}(r.token,\"{}\"),!0):void 0}}",
+                    letters(n, b"abcdefgh", 2),
+                    n.below(100),
+                    letters(n, b"abcdefgh", 3),
+                    letters(n, b"abcdefgh", 2),
+                    letters(n, b"abcdefghij-", 8)
+                )
+            }),
+        ),
+        (
+            "Chinese",
+            lines(LEN, |n| {
+                format!(
+                    "委员会在第{}天的早晨开会，经过一番辩论后一致认为，应该在冬天来临之前修好这座桥。",
+                    n.below(365)
+                )
+            }),
+        ),
+        (
+            "Russian",
+            lines(LEN, |n| {
+                format!(
+                    "Комитет собрался утром {} числа и после споров решил, что мост надо починить до зимы. ",
+                    n.below(31)
+                )
+            }),
+        ),
+        (
+            "JSON",
+            lines(LEN, |n| {
+                format!(
+                    "{{\"id\":\"msg_{}\",\"type\":\"message\",\"usage\":{{\"input_tokens\":{},\"output_tokens\":{}}},\"created\":{}}},\n",
+                    letters(n, base64.split_at(62).0, 24),
+                    n.below(5_000),
+                    n.below(5_000),
+                    1_700_000_000 + n.below(90_000_000)
+                )
+            }),
+        ),
+        // No more of them are looked at in one text.
+        (
+            "telephone numbers digit by digit",
+            (0..1_900)
+                .map(|at| {
+                    format!(
+                        "Ann Lee: {} 1 2 - 5 5 5 - 0 1 {} {}\n",
+                        2 + at % 7,
+                        at % 10,
+                        at / 10 % 10
+                    )
+                })
+                .collect(),
+        ),
+    ]
+}
+
+#[test]
+fn what_programs_and_people_write_takes_less_than_half_of_the_budget() {
+    let guard = frugal(DETECTS);
+    for (name, text) in ordinary() {
+        let seen = run(&guard, &chat_request(&chat(&[text])), |_| hello(), NOW);
+        assert_eq!(record(&seen)["decision"], "allow", "{name}");
+    }
+}
+
+#[test]
+fn thousands_of_short_texts_take_less_than_half_of_the_budget() {
+    let rule = |at: usize| {
+        format!(
+            "  - {{ id: r{at}, match: {{ event: message }}, when: {{ text: {{ contains_any: [secret{at}] }} }}, action: deny }}\n"
+        )
+    };
+    let rules: String = (0..40).map(rule).collect();
+    let texts: Vec<String> = (0..6_000).map(|at| format!("{}", at % 1_000)).collect();
+    for policy in [DETECTS.to_owned(), format!("{DETECTS}{rules}")] {
+        let seen = run(
+            &frugal(&policy),
+            &chat_request(&chat(&texts)),
+            |_| hello(),
+            NOW,
+        );
+        assert_eq!(record(&seen)["decision"], "allow");
+    }
+}
+
+/// The bytes of a recorded half.
+fn body_of(half: &Value) -> Vec<u8> {
+    use base64::Engine;
+    let body = half["body"].as_str().unwrap_or_default();
+    match half["body_encoding"].as_str() {
+        Some("base64") => base64::engine::general_purpose::STANDARD
+            .decode(body)
+            .unwrap(),
+        _ => body.as_bytes().to_vec(),
+    }
+}
+
+#[test]
+fn recorded_requests_and_what_is_labelled_take_less_than_half_of_the_budget() {
+    let guard = frugal(DETECTS);
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let mut labelled = String::new();
+    let packed = std::fs::File::open(folder.join("detect/dev.jsonl.gz")).unwrap();
+    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(packed), &mut labelled)
+        .unwrap();
+    let text_of = |line: &str| {
+        let case: Value = serde_json::from_str(line).unwrap();
+        case["text"].as_str().unwrap().to_owned()
+    };
+    let all: Vec<String> = labelled.lines().map(text_of).collect();
+    assert!(all.len() > 1_000);
+    for texts in all.chunks(1_000) {
+        let seen = run(&guard, &chat_request(&chat(texts)), |_| hello(), NOW);
+        assert_ne!(record(&seen)["code"], "AG2015");
+        assert_eq!(record(&seen)["decision"], "allow");
+    }
+    let mut requests = 0;
+    for file in std::fs::read_dir(folder.join("traffic")).unwrap() {
+        let file = file.unwrap().path();
+        if file
+            .extension()
+            .is_none_or(|extension| extension != "jsonl")
+        {
+            continue;
+        }
+        for line in std::fs::read_to_string(file).unwrap().lines() {
+            let exchange: Value = serde_json::from_str(line).unwrap();
+            let request = &exchange["request"];
+            let part = |key: &str| request[key].as_str().unwrap_or_default();
+            let half = Half::new(
+                &[
+                    (":method", part("method")),
+                    (":path", part("path")),
+                    (":authority", part("host")),
+                    ("content-type", "application/json"),
+                ],
+                &body_of(request),
+            );
+            let seen = run(&guard, &half, |_| hello(), NOW);
+            assert_ne!(record(&seen)["code"], "AG2015", "{}", exchange["id"]);
+            requests += 1;
+        }
+    }
+    assert!(requests > 400);
+}
+
 /// Operators that read a text, each as an operand has it.
 const OPERATORS: &[&str] = &[
     "command_in: [ls, git]",
