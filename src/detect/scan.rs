@@ -78,7 +78,7 @@ const MAX_RAW: usize = 4 * MAX_FINDINGS;
 /// that is spelled.
 const SCAN: usize = 200;
 const FOUND: usize = 40;
-const SPELLED: usize = 400;
+const SPELLED: usize = 700;
 
 /// Encodings within encodings that are undone.
 const DEPTH: usize = 2;

@@ -16,10 +16,10 @@ use crate::wire::json::NodeId;
 use crate::wire::work;
 
 /// Steps that every exchange may spend.
-const BASE: u64 = 4 << 20;
+const BASE: u64 = 8 << 20;
 
-/// Steps for each byte. Prose, code and data cost fewer than 12.
-const PER_BYTE: u64 = 24;
+/// Steps for each byte. Prose, code and data cost fewer than 12, texts that are full of findings some 20.
+const PER_BYTE: u64 = 48;
 
 /// Steps for each frame of a stream, which is looked at together with what stands before it.
 const PER_FRAME: u64 = 8_192;

@@ -527,7 +527,7 @@ fn recorded_requests_and_what_is_labelled_take_less_than_half_of_the_budget() {
             let exchange: Value = serde_json::from_str(line).unwrap();
             let request = &exchange["request"];
             let part = |key: &str| request[key].as_str().unwrap_or_default();
-            let half = Half::new(
+            let half = HttpMessage::new(
                 &[
                     (":method", part("method")),
                     (":path", part("path")),

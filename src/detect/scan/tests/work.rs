@@ -10,7 +10,7 @@ use crate::wire::work;
 
 /// Most steps for each byte of a whole text. What is spelled costs so much; an exchange with more of it than a little is
 /// denied.
-const MOST: u64 = 120;
+const MOST: u64 = 150;
 
 /// And of what most traffic is made of.
 const USUAL: u64 = 12;
