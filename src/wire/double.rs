@@ -1,13 +1,13 @@
-//! A double as the shortest decimal that reads back as the same double.
+//! Shortest decimal spelling of a double that parses back to the same double.
 //!
-//! Needed for the few numbers of a policy that arrives as a Struct. The standard library writes doubles faster, and to any
-//! precision, by way of 30 KB of code and tables that nothing else in the filter needs: its numbers stay as written.
+//! A policy that arrives as a Struct has a few doubles. The standard library formats doubles faster and with any
+//! precision, but takes 30 KB of code and tables that nothing else in the filter needs.
 //!
 //! Source: Steele and White 1990, "How to Print Floating-Point Numbers Accurately".
 
 use std::cmp::Ordering;
 
-/// Writes a finite double in digits, without an exponent: `0.1`, `250`, `-0`.
+/// Formats a finite double without an exponent: `0.1`, `250`, `-0`.
 pub fn shortest(double: f64) -> String {
     let bits = double.to_bits();
     let mut out = String::new();
@@ -42,11 +42,11 @@ pub fn shortest(double: f64) -> String {
     out
 }
 
-/// The digits of `mantissa` × 2^`exponent`, and how many of them stand before the point. `narrow`: the double below is
-/// half as far away as the one above.
+/// Returns the digits of `mantissa` × 2^`exponent`, and the number of digits before the point. `narrow`: the next
+/// smaller double is half as far away as the next greater one.
 fn digits(mantissa: u64, exponent: i64, narrow: bool) -> (Vec<u8>, i64) {
     let is_even = mantissa & 1 == 0;
-    // The number is rest / scale, and what lies between it and halfway to its neighbours above / scale and below / scale.
+    // The number is rest / scale. The half distances to its neighbours are above / scale and below / scale.
     let spare = if narrow { 2 } else { 1 };
     let up = u32::try_from(exponent).unwrap_or(0);
     let down = u32::try_from(exponent.saturating_neg()).unwrap_or(0);
@@ -98,11 +98,11 @@ fn digits(mantissa: u64, exponent: i64, narrow: bool) -> (Vec<u8>, i64) {
     }
 }
 
-/// A natural number: 32 bits in each item, least significant first, no zeros at its end.
+/// A natural number: 32 bits per item, least significant first, no zeros at the end.
 struct Natural(Vec<u32>);
 
 impl Natural {
-    /// A number × 2^`bits`.
+    /// Returns a number × 2^`bits`.
     fn shifted(number: u64, bits: u32) -> Natural {
         let mut natural = Natural(vec![low(number), low(number >> 32)]);
         for _ in 0..bits.div_euclid(16) {
@@ -139,7 +139,7 @@ impl Natural {
         sum
     }
 
-    /// Takes away a number that is no greater.
+    /// Subtracts a number that is not greater.
     fn subtract(&mut self, other: &Natural) {
         let mut borrow = 0_u64;
         for (at, item) in self.0.iter_mut().enumerate() {

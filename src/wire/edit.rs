@@ -1,19 +1,19 @@
-//! Edits of a body: exactly the bytes of a span change, every other byte stays as it came.
+//! Edits of a body. An edit changes exactly the bytes of its span; every other byte stays as it arrived.
 
 use super::sort;
 use super::span::{Span, index};
 
-/// Bytes of a body and what shall stand in their place.
+/// A byte range of a body and its replacement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Splice {
-    /// What is replaced.
+    /// The range that is replaced.
     pub span: Span,
-    /// By what.
+    /// The replacement bytes.
     pub with: Vec<u8>,
 }
 
-/// Sorts edits and joins those that overlap, so that nothing that one of them removes can reappear. Of edits that
-/// overlap, the one that begins first (and of those the longest) says what is put in their place.
+/// Sorts edits and merges overlapping ones into one edit, so that no byte that one of them removes reappears. A merged
+/// edit takes the replacement of the first edit (of several at one offset, of the longest).
 ///
 /// INVARIANT (edits are disjoint): upheld here; [`apply`] relies on it.
 pub fn join_overlaps(mut splices: Vec<Splice>) -> Vec<Splice> {
@@ -33,7 +33,7 @@ pub fn join_overlaps(mut splices: Vec<Splice>) -> Vec<Splice> {
     joined
 }
 
-/// The body with all edits made. INVARIANT (edits are disjoint): `splices` come from [`join_overlaps`].
+/// Returns the body with all edits applied. INVARIANT (edits are disjoint): `splices` come from [`join_overlaps`].
 pub fn apply(body: &[u8], splices: &[Splice]) -> Vec<u8> {
     let added: usize = splices.iter().map(|splice| splice.with.len()).sum();
     let mut out = Vec::with_capacity(body.len().saturating_add(added));

@@ -1,9 +1,9 @@
-//! The parts of HTTP that decide how bytes are read: content types, content codings, paths and queries.
+//! HTTP syntax that decides how a body is parsed: content types, content codings, paths and queries.
 
 use crate::wire::letter_case;
 use std::borrow::Cow;
 
-/// What a body says that it is. Only a hint: what is evaluated is what a server would read.
+/// The media type that a message declares. It is only a hint: the filter inspects what a server would read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MediaType {
     /// No `content-type` at all.
@@ -31,12 +31,12 @@ pub enum MediaType {
 pub struct ContentType {
     /// Type and subtype.
     pub media: MediaType,
-    /// Whether a `charset` parameter names something else than UTF-8 or its subset ASCII.
+    /// Whether a `charset` parameter names an encoding other than UTF-8 or its subset ASCII.
     pub foreign_charset: bool,
 }
 
 impl ContentType {
-    /// Reads a header value; `None` is a missing header. Bytes that are no text count as another type.
+    /// Parses a `content-type` value; `None` is a missing header. A value that is not UTF-8 is [`MediaType::Other`].
     pub fn parse(value: Option<&[u8]>) -> ContentType {
         let Some(value) = value else {
             return ContentType {
@@ -60,7 +60,7 @@ impl ContentType {
             "application/json" | "text/json" => MediaType::Json,
             _ if essence.ends_with("+json") => MediaType::Json,
             _ if essence.starts_with("multipart/") => MediaType::Multipart,
-            // What a script does with the JSON in it (JSONP) is no text that could be read.
+            // JSONP is a script, not a text.
             "text/javascript" => MediaType::Other,
             _ if essence.starts_with("text/") => MediaType::Text,
             _ => MediaType::Other,
@@ -81,30 +81,31 @@ impl ContentType {
     }
 }
 
-/// Whether a `content-encoding` (or `transfer-encoding` beyond chunking) leaves the bytes as they are.
+/// Whether a `content-encoding` (or a `transfer-encoding` apart from chunking) leaves the bytes unchanged.
 pub fn is_identity(encoding: &[u8]) -> bool {
     let encoding = encoding.trim_ascii();
     encoding.is_empty() || encoding.eq_ignore_ascii_case(b"identity")
 }
 
-/// A request path as servers and routers may understand it: decoded, without doubled or trailing slashes, dot segments
-/// resolved, in lower case. For recognising an endpoint only; what is forwarded stays as it came.
+/// A normalised request path, as servers and routers may understand it: percent-decoded, without doubled or trailing
+/// slashes, with dot segments resolved, in lower case. It only serves to recognise an endpoint; the forwarded path
+/// stays as it arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path {
-    /// Non-empty segments, decoded, case kept.
+    /// Non-empty segments, percent-decoded, in their original letter case.
     pub segments: Vec<String>,
-    /// The part after the first `?`, as it came.
+    /// The query after the first `?`, as it arrived.
     pub query: String,
-    /// Some servers read another path: they cut it at a decoded `?`, `#` or NUL, or trim its segments. What is known to
-    /// be harmless is none under such a path.
+    /// Whether some servers read another path: they cut the path at a decoded `?`, `#` or NUL, or trim its segments.
+    /// Such a path is never recognised as a harmless endpoint.
     pub is_odd: bool,
 }
 
 impl Path {
-    /// Reads a `:path`. Percent-encoding is undone until nothing changes (at most three times), because proxies and
-    /// servers between us and the handler undo it once each.
+    /// Parses a `:path`. Percent-encoding is decoded until nothing changes, at most three times, because each proxy and
+    /// server up to the handler decodes it once.
     pub fn parse(target: &str) -> Path {
-        // RFC 9112 §3.2.2: a proxy may be sent the absolute form.
+        // RFC 9112 §3.2.2: a client may send a proxy the absolute form.
         let target = match target.split_once("://") {
             Some((scheme, rest)) if scheme.bytes().all(|b| b.is_ascii_alphanumeric()) => {
                 rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/")
@@ -121,15 +122,16 @@ impl Path {
             }
         }
         let mut segments: Vec<String> = Vec::new();
-        // What a decoded `?` or `#` begins is a query or a fragment to who decodes first; NUL ends a string in C.
+        // A server that decodes first takes a decoded `?` or `#` as the start of a query or fragment; NUL ends a string
+        // in C.
         let whole = decoded.split(['?', '#', '\0']).next().unwrap_or_default();
         let mut is_odd = whole.len() < decoded.len();
         for written in whole.split(['/', '\\']) {
-            // Matrix parameters (`/v1;x/chat`) are dropped by some servers before they look for a handler.
+            // Some servers drop matrix parameters (`/v1;x/chat`) before they route.
             let written = written.split(';').next().unwrap_or_default();
             let is_trimmed = |c: char| c.is_whitespace() || c.is_control();
             let mut segment = written.trim_matches(is_trimmed);
-            // Windows knows no names that end with a dot.
+            // Windows ignores a dot at the end of a file name.
             if !matches!(segment, "." | "..") {
                 segment = segment.trim_end_matches(|c| c == '.' || is_trimmed(c));
             }
@@ -149,7 +151,7 @@ impl Path {
         }
     }
 
-    /// Whether the last segments are these, whatever their letter case.
+    /// Whether the last segments equal `tail`, ignoring letter case.
     pub fn ends_with(&self, tail: &[&str]) -> bool {
         self.segments.len() >= tail.len()
             && self
@@ -161,8 +163,8 @@ impl Path {
     }
 }
 
-/// Undoes percent-encoding once. Borrowed when there is none; a `%` without two hex digits stays. Bytes that then are
-/// no UTF-8 become U+FFFD: such a path names no endpoint.
+/// Decodes percent-encoding once. Borrowed when there is none; a `%` without two hex digits stays. Bytes that are not
+/// UTF-8 after decoding become U+FFFD: such a path names no endpoint.
 pub fn percent_decode(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);

@@ -1,15 +1,15 @@
-//! Capital and small letters: what the standard library says of them, from tables of a fifth of the size.
+//! Letter case conversion with the results of the standard library, from tables of a fifth of the size.
 
 mod tables;
 
 use tables::{IGNORED, LOWER, SEVERAL_CAPITALS, UPPER};
 
-/// Letters that stand in a row, each or every other of them as far from its counterpart as the first.
+/// A run of letters with one distance to their counterparts. Either every letter of the run has it, or every other one.
 struct CaseRun {
     first: u32,
-    /// From the first to the last.
+    /// Distance from the first letter to the last.
     span: u8,
-    /// 1 where only every other letter is meant.
+    /// 1 if only every other letter belongs to the run.
     skips: u8,
     distance: i32,
 }
@@ -23,13 +23,13 @@ const fn run(first: u32, span: u8, skips: u8, distance: i32) -> CaseRun {
     }
 }
 
-/// As [`str::to_ascii_lowercase`], which is compiled into each of its callers.
+/// Like [`str::to_ascii_lowercase`], which the compiler copies into each of its callers.
 #[inline(never)]
 pub fn ascii_lower(text: &str) -> String {
     text.to_ascii_lowercase()
 }
 
-/// As [`str::to_lowercase`].
+/// Like [`str::to_lowercase`].
 #[inline(never)]
 pub fn lower(text: &str) -> String {
     if text.is_ascii() {
@@ -46,13 +46,13 @@ pub fn lower(text: &str) -> String {
     lower
 }
 
-/// As [`str::to_uppercase`].
+/// Like [`str::to_uppercase`].
 #[inline(never)]
 pub fn upper(text: &str) -> String {
     text.chars().flat_map(upper_of).collect()
 }
 
-/// As [`char::to_lowercase`].
+/// Like [`char::to_lowercase`].
 pub fn lower_of(c: char) -> impl Iterator<Item = char> {
     let (letter, dot) = match c {
         'İ' => ('i', Some('\u{307}')),
@@ -61,7 +61,7 @@ pub fn lower_of(c: char) -> impl Iterator<Item = char> {
     std::iter::once(letter).chain(dot)
 }
 
-/// As [`char::to_uppercase`].
+/// Like [`char::to_uppercase`].
 pub fn upper_of(c: char) -> impl Iterator<Item = char> {
     let mut entries = SEVERAL_CAPITALS.split(' ');
     let several = if c.is_ascii() {
@@ -86,7 +86,7 @@ fn counterpart(c: char, runs: &[CaseRun]) -> char {
     .unwrap_or(c)
 }
 
-/// Whether the capital sigma at a place is the last letter of a word (Unicode's `Final_Sigma`).
+/// Whether the capital sigma at an offset is the last letter of a word (Unicode's `Final_Sigma`).
 fn ends_word(text: &str, at: usize) -> bool {
     let before = text.get(..at).unwrap_or_default();
     let after = text.get(at..).unwrap_or_default();
@@ -98,7 +98,7 @@ fn is_letter_next(mut characters: impl Iterator<Item = char>) -> bool {
     next.is_some_and(|c| c.is_lowercase() || c.is_uppercase() || counterpart(c, &LOWER) != c)
 }
 
-/// Whether a word goes on behind such a character: an apostrophe, an accent (Unicode's `Case_Ignorable`).
+/// Whether a word continues after a character such as an apostrophe or an accent (Unicode's `Case_Ignorable`).
 fn is_ignored(c: char) -> bool {
     let code = u32::from(c);
     let after = IGNORED.partition_point(|run| run >> 8 <= code);

@@ -1,4 +1,4 @@
-//! Bytes ↔ structure, without meaning: this layer knows no provider and no rule.
+//! Wire formats: bytes ↔ structure, without meaning. This layer knows no provider and no rule.
 
 mod double;
 pub mod edit;

@@ -1,58 +1,62 @@
-//! `multipart/form-data` (RFC 7578): forms with files.
+//! Parser for `multipart/form-data` (RFC 7578): forms with files.
 //!
-//! Readers of multipart differ more than readers of JSON do: in what ends a line, in escapes, in which of two names they
-//! take. Whatever they could disagree about is refused here, so that what is evaluated is what a server reads.
+//! With the boundary `x`, a part is `--x\r\ncontent-disposition: form-data; name="model"\r\n\r\nwhisper-1\r\n`, and the
+//! form ends with `--x--`.
+//!
+//! Multipart parsers differ more than JSON parsers: about line ends, about escapes, about which of two names counts.
+//! This parser rejects every body that two parsers could read differently, so that the filter inspects what the server
+//! reads.
 
 use crate::wire::letter_case;
 use crate::wire::span::Span;
 
-/// Most parts of one body.
+/// Maximum parts of a body.
 const MAX_PARTS: usize = 4096;
-/// Most bytes of one part's headers.
+/// Maximum bytes of the headers of one part.
 const MAX_HEADER_BYTES: usize = 16 << 10;
-/// RFC 2046 §5.1.1.
+/// Maximum bytes of a boundary: RFC 2046 §5.1.1.
 const MAX_BOUNDARY_BYTES: usize = 70;
 
 /// One part of a form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormPart {
-    /// The field's name.
+    /// The name of the field.
     pub name: String,
-    /// The file's name, if the part is a file.
+    /// The file name, if the part is a file.
     pub filename: Option<String>,
-    /// `content-type`, as it came.
+    /// The part's `content-type`, as it arrived.
     pub content_type: Option<String>,
-    /// Headers that no server of a form needs, which may say anything all the same.
+    /// Other headers. No form server needs them, but they may carry text.
     pub others: Vec<String>,
-    /// Its bytes in the body.
+    /// The byte range of the content in the body.
     pub content: Span,
 }
 
-/// Why a body is no form that every server reads alike.
+/// The reason why a body is not a form that all servers read alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// It breaks the grammar, or uses a part of it that servers read differently.
+    /// The body breaks the grammar, or uses a part of the grammar that servers read differently.
     Malformed,
-    /// A header or a parameter stands twice.
+    /// A header or a parameter occurs twice.
     Duplicate,
-    /// A part says that it is encoded.
+    /// A part declares a `content-transfer-encoding`.
     Encoded,
-    /// A part is a multipart body itself, or the body is another kind of multipart.
+    /// A part is itself a multipart body, or the body is another multipart type.
     Nested,
     /// A name or a header is not UTF-8.
     Encoding,
-    /// More parts or longer headers than are read.
+    /// The body exceeds the limits for parts or header bytes.
     TooLarge,
 }
 
-/// A form that can't be read.
+/// A form that cannot be parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FormError {
-    /// Why.
+    /// The kind of error.
     pub kind: ErrorKind,
-    /// What is wrong, for people.
+    /// The error message.
     pub what: &'static str,
-    /// The byte of the body, as far as one is to blame.
+    /// Offset of the error in the body, as far as there is one.
     pub at: usize,
 }
 
@@ -66,10 +70,10 @@ fn fail<T>(kind: ErrorKind, what: &'static str, at: usize) -> Result<T, FormErro
     Err(FormError { kind, what, at })
 }
 
-/// The boundary that a `content-type` names.
+/// Returns the boundary that a `content-type` names.
 ///
 /// # Errors
-/// If it is another type, names none, or names it in a way that servers read differently.
+/// The value is another type, names no boundary, or names it in a way that servers read differently.
 pub fn boundary(content_type: &[u8]) -> Result<String, FormError> {
     let Ok(text) = std::str::from_utf8(content_type) else {
         return fail(ErrorKind::Encoding, "the content type is not UTF-8", 0);
@@ -111,8 +115,8 @@ pub fn boundary(content_type: &[u8]) -> Result<String, FormError> {
     }
 }
 
-/// How the lines of a body end. The standard says CRLF; some clients write LF throughout, and servers that take that
-/// read it alike. A mixture is read differently.
+/// The line end of a body. The standard requires CRLF. Some clients write LF throughout, and servers that accept LF
+/// read it alike; servers read a mixture differently.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum LineEnd {
     CrLf,
@@ -128,23 +132,23 @@ impl LineEnd {
     }
 }
 
-/// A line that begins with the delimiter.
+/// A line that starts with the delimiter.
 struct Delimiter {
-    /// Where its line begins.
+    /// Offset of this line.
     start: usize,
-    /// Where the next line begins.
+    /// Offset of the next line.
     after: usize,
     is_last: bool,
 }
 
-/// Reads a form.
+/// Parses a form in time linear in `body`.
 ///
 /// # Errors
-/// Whatever two servers could read differently. Linear in `body`.
+/// Anything that two servers could read differently.
 pub fn parse(body: &[u8], boundary: &str) -> Result<Vec<FormPart>, FormError> {
     let delimiter = format!("--{boundary}");
     let delimiter = delimiter.as_bytes();
-    // Some clients begin with the line end that belongs to the first delimiter.
+    // Some clients start with the line end that belongs to the first delimiter.
     let begin = match body {
         [b'\r', b'\n', ..] => 2,
         [b'\n', ..] => 1,
@@ -201,8 +205,8 @@ fn from(body: &[u8], at: usize) -> &[u8] {
     body.get(at..).unwrap_or_default()
 }
 
-/// The line at `start` begins with the delimiter: it is one, or it is refused, because the standard has it that whatever
-/// follows does not matter and servers have it otherwise.
+/// Reads the delimiter at `start`. A line with anything after the delimiter is an error: the standard ignores the rest
+/// of the line, but servers don't.
 fn read_delimiter(
     body: &[u8],
     start: usize,
@@ -232,7 +236,7 @@ fn read_delimiter(
     })
 }
 
-/// Where content ends whose line end belongs to the delimiter that begins at `start`.
+/// Returns the end of the content before the delimiter at `start`, without the line end that belongs to the delimiter.
 fn before_line_end(body: &[u8], start: usize, end: LineEnd) -> Result<usize, FormError> {
     let before = body.get(..start).unwrap_or_default();
     match (before.strip_suffix(end.bytes()), end) {
@@ -341,12 +345,12 @@ fn read_part(body: &[u8], start: usize, end: usize, lines: LineEnd) -> Result<Fo
     Ok(part)
 }
 
-/// Name, in lower case, and value of a header.
+/// Returns a header's name in lower case and its value.
 fn read_header(line: &[u8], at: usize) -> Result<(String, &str), FormError> {
     let Ok(line) = std::str::from_utf8(line) else {
         return fail(ErrorKind::Encoding, "a header of a part is not UTF-8", at);
     };
-    // A line that begins with a space would go on with the one before, for those who still read that.
+    // Some servers read a line with a leading space as a continuation of the line before.
     match line.split_once(':') {
         Some((name, value))
             if is_token(name) && !value.bytes().any(|b| b.is_ascii_control() && b != b'\t') =>
@@ -378,7 +382,7 @@ fn read_disposition(value: &str, at: usize, part: &mut FormPart) -> Result<(), F
         } else if key.eq_ignore_ascii_case("filename") {
             &mut filename
         } else {
-            // Among them `filename*`, which some servers prefer, some ignore and RFC 7578 forbids.
+            // This includes `filename*`, which some servers prefer, some ignore and RFC 7578 forbids.
             return fail(
                 ErrorKind::Malformed,
                 "a parameter of a part that servers read differently",
@@ -402,7 +406,8 @@ fn read_disposition(value: &str, at: usize, part: &mut FormPart) -> Result<(), F
     Ok(())
 }
 
-/// Reads `; name=value; name="value"`. Escapes inside quotes are undone by some and kept by others: refused.
+/// Calls `each` for the parameters of `; name=value; name="value"`. Escapes inside quotes are an error, because some
+/// servers decode them and others keep them.
 fn each_parameter(
     text: &str,
     at: usize,
@@ -424,7 +429,7 @@ fn each_parameter(
                 let end = after.find(';').unwrap_or(after.len());
                 let (value, after) = after.split_at_checked(end).unwrap_or((after, ""));
                 let value = value.trim();
-                // RFC 2045 asks for quotes around `/`, `=`, `?` and `:` too; clients forget them around boundaries.
+                // RFC 2045 also requires quotes around `/`, `=`, `?` and `:`; clients omit them around boundaries.
                 let fits = |b: u8| is_token_byte(b) || b"/=?:".contains(&b);
                 if value.is_empty() || !value.bytes().all(fits) {
                     return broken();
@@ -461,7 +466,7 @@ mod tests {
         parse(body.as_bytes(), "X")
     }
 
-    /// A form with CRLF, written with LF.
+    /// Parses a form that the test writes with LF instead of CRLF.
     fn form(body: &str) -> Result<Vec<FormPart>, FormError> {
         read(&body.replace('\n', "\r\n"))
     }
@@ -493,7 +498,7 @@ mod tests {
         assert_eq!(read(PLAIN).unwrap().len(), 2);
         assert!(read(&PLAIN.replacen('\n', "\r\n", 1)).is_err());
         assert!(read(&PLAIN.replace("\n--X--", "\r\n--X--")).is_err());
-        // A boundary after a bare line feed inside a form with CRLF: an end for some, content for others.
+        // After a bare LF in a form with CRLF, some servers take a boundary as the end of the part, others as content.
         let body = PLAIN
             .replace('\n', "\r\n")
             .replace("RI\r\nFF", "RI\n--X\r\nFF");

@@ -1,20 +1,23 @@
-//! `google.protobuf.Struct` on the wire, as JSON text: the form in which Envoy hands over a plugin configuration that was
-//! written as a Struct (WasmPlugin's `pluginConfig`).
+//! Conversion of a serialised `google.protobuf.Struct` to JSON text. Envoy hands over a plugin configuration that was
+//! written as a Struct (WasmPlugin's `pluginConfig`) in this form.
+//!
+//! `{"a": true}` arrives as `0a 07 0a 01 61 12 02 20 01`: field 1 of 7 bytes, which holds the key (field 1, `a`) and
+//! the value (field 2: `bool_value` = 1).
 //!
 //! Source: struct.proto and the encoding guide of Protocol Buffers.
 
 use super::double::shortest;
 use super::json::quote;
 
-/// Deepest nesting of structs and lists.
+/// Maximum nesting of structs and lists.
 const MAX_DEPTH: u8 = 64;
 
-/// Bytes that are no Struct, or one that JSON can't say.
+/// The reason why bytes are no Struct, or a Struct that has no JSON form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StructError {
-    /// Not the wire format.
+    /// The bytes are not the Protocol Buffers wire format.
     Malformed,
-    /// Nested too deep.
+    /// Structs and lists are nested deeper than 64 levels.
     TooDeep,
     /// A number that is not finite.
     NotFinite,
@@ -30,7 +33,8 @@ impl std::fmt::Display for StructError {
     }
 }
 
-/// Translates a serialised Struct into JSON text. Members keep the order in which they came, which is any.
+/// Converts a serialised Struct to JSON text. Members keep the order in which they arrived; a Struct has no order of
+/// its own.
 ///
 /// # Errors
 /// See [`StructError`].
@@ -48,7 +52,7 @@ enum WireField<'a> {
     Fixed32,
 }
 
-/// Splits the first field off a message: its number, its value, the rest.
+/// Splits the first field off a message. Returns its number, its value and the remaining bytes.
 fn split(bytes: &[u8]) -> Result<(u64, WireField<'_>, &[u8]), StructError> {
     let (tag, rest) = varint(bytes)?;
     let number = tag >> 3;
@@ -134,7 +138,8 @@ fn write_struct(bytes: &[u8], depth: u8, out: &mut Vec<u8>) -> Result<(), Struct
     Ok(())
 }
 
-/// `message Value`: one of null (1), number (2), string (3), bool (4), struct (5), list (6). Of several the last counts.
+/// `message Value`: one of null (1), number (2), string (3), bool (4), struct (5), list (6). Of several fields the last
+/// one counts.
 fn write_value(bytes: &[u8], depth: u8, out: &mut Vec<u8>) -> Result<(), StructError> {
     let start = out.len();
     let mut rest = bytes;

@@ -1,13 +1,14 @@
-//! One sort for all types. The standard library's own is compiled anew for each type that is sorted, into 5 to 8 KB each;
-//! thirty of them would be a tenth of the filter.
+//! One stable sort for all types. The standard library's sort is compiled for each sorted type, into 5 to 8 KB each;
+//! thirty copies would be a tenth of the filter.
 
 use crate::wire::sorted_map::{SortedMap, SortedSet};
 use std::cmp::Ordering;
 
-/// So many items are sorted without an allocation.
+/// Maximum items that are sorted without an allocation.
 const MAX_ON_STACK: usize = 16;
 
-/// Sorts stably, as `slice::sort_by` does, but allocates a number for each of more than [`FEW`] items that aren't in order yet.
+/// Sorts stably, like `slice::sort_by`. Allocates one index per item if more than [`MAX_ON_STACK`] items are out of
+/// order.
 pub fn sort_by<T>(items: &mut [T], compare: impl FnMut(&T, &T) -> Ordering) {
     let count = items.len();
     if count > 1 {
@@ -15,7 +16,7 @@ pub fn sort_by<T>(items: &mut [T], compare: impl FnMut(&T, &T) -> Ordering) {
     }
 }
 
-/// Sorts stably by a key that costs little to make.
+/// Sorts stably by a key that is cheap to compute.
 pub fn sort_by_key<T, K: Ord>(items: &mut [T], mut key: impl FnMut(&T) -> K) {
     sort_by(items, |a, b| key(a).cmp(&key(b)));
 }
@@ -25,21 +26,21 @@ pub fn sort<T: Ord>(items: &mut [T]) {
     sort_by(items, T::cmp);
 }
 
-/// A set, filled one by one: `collect` would sort the items first.
+/// Builds a set item by item. `collect` would sort the items first.
 pub fn set<T: Ord>(items: impl Iterator<Item = T>) -> SortedSet<T> {
     let mut set = SortedSet::new();
     set.extend(items);
     set
 }
 
-/// A map, filled one by one: `collect` would sort the items first.
+/// Builds a map entry by entry. `collect` would sort the entries first.
 pub fn map<K: Ord, V>(items: impl Iterator<Item = (K, V)>) -> SortedMap<K, V> {
     let mut map = SortedMap::new();
     map.extend(items);
     map
 }
 
-/// Items of whatever type.
+/// A sequence of items of any type.
 trait Sortable {
     fn compare(&mut self, a: usize, b: usize) -> Ordering;
     fn swap(&mut self, a: usize, b: usize);
@@ -63,8 +64,8 @@ impl<T, F: FnMut(&T, &T) -> Ordering> Sortable for By<'_, T, F> {
     }
 }
 
-/// Finds out which item belongs at each place, and brings it there. Follows the circles of the permutation: the item that
-/// stood at the start of a circle is handed on by each swap and ends where the circle closes.
+/// Computes the item of each position and moves it there. Follows the cycles of the permutation: each swap moves the
+/// first item of a cycle on, until the cycle closes.
 #[inline(never)]
 fn sort_items(count: usize, items: &mut dyn Sortable) {
     if (1..count).all(|at| items.compare(at.saturating_sub(1), at) != Ordering::Greater) {

@@ -1,9 +1,9 @@
 //! Sorted maps and sets.
 //!
-//! The standard library's own are compiled anew for each pair of types, into 3 KB and more; forty of them would be a
-//! twentieth of the filter. Of these, what differs between types is no more than comparing and moving: entries stand as they
-//! came, and one order for all types says which number follows which. Keys may come from the wire, in the sequence that
-//! an attacker likes: an insertion moves few numbers, however many there are.
+//! The standard library's `BTreeMap` is compiled for each pair of types, into 3 KB and more; forty copies would be a
+//! twentieth of the filter. Here only comparing and moving depend on the types: entries stay in insertion order, and
+//! one permutation type holds the sorted order of their indices. Keys may come from the wire in an order that an
+//! attacker chooses: an insertion moves at most one block of indices.
 
 use crate::wire::span::{index, offset};
 use std::borrow::Borrow;
@@ -11,31 +11,31 @@ use std::cmp::Ordering;
 use std::fmt::{Debug, Formatter};
 use std::iter::Map;
 
-/// Most numbers of one list of an order.
+/// Maximum indices in one block of a permutation.
 const MAX_BLOCK: usize = 256;
 
 /// A map, sorted by its keys.
 #[derive(Clone)]
 pub struct SortedMap<K, V> {
-    /// As they came; where one was taken out, the next one stands.
+    /// The entries in insertion order. An insertion reuses the slot of a removed entry.
     entries: Vec<Option<(K, V)>>,
-    /// Absent as long as the keys came in their order.
+    /// The sorted order. Absent while the keys were inserted in ascending order.
     order: Option<Box<Permutation>>,
 }
 
-/// The numbers of a map's entries in the order of their keys.
+/// The indices of a map's entries, in the order of their keys.
 #[derive(Clone, Debug)]
 struct Permutation {
-    /// None of them empty.
+    /// Blocks of indices, none empty.
     lists: Vec<Vec<u32>>,
-    /// Numbers that no entry has any more.
+    /// Indices of removed entries.
     free: Vec<u32>,
 }
 
-/// Where a number stands in an order, or where it would: which list, and which number of it.
+/// A position in the sorted order, existing or to insert at: block, and position in the block.
 type Slot = (usize, usize);
 
-/// How the key of the entry with a number compares to the one that is looked for.
+/// Comparison of an entry's key, by the entry's index, with the key that is searched.
 trait Compare {
     fn compare(&self, number: usize) -> Ordering;
 }
@@ -47,7 +47,7 @@ impl<F: Fn(usize) -> Ordering> Compare for F {
 }
 
 impl Permutation {
-    /// That of so many entries whose keys came in their order.
+    /// Creates the permutation of `count` entries with ascending keys.
     fn of(count: usize) -> Box<Permutation> {
         let numbers: Vec<u32> = (0..offset(count)).collect();
         Box::new(Permutation {
@@ -56,7 +56,7 @@ impl Permutation {
         })
     }
 
-    /// Where the same number stands once there is an order.
+    /// Returns the slot that an index has once there is a permutation.
     fn place_in(at: usize) -> Slot {
         (at.div_euclid(MAX_BLOCK / 2), at.rem_euclid(MAX_BLOCK / 2))
     }
@@ -71,7 +71,7 @@ impl Permutation {
     #[inline(never)]
     fn find(order: Option<&Permutation>, count: usize, key: &dyn Compare) -> Result<Slot, Slot> {
         let lists = order.map_or(&[][..], |order| &order.lists);
-        // The last list that begins at the key or before it.
+        // The last block whose first key is not greater than the key.
         let before = lists.partition_point(|numbers| {
             let first = numbers.first();
             first.is_some_and(|first| key.compare(index(*first)) != Ordering::Greater)
@@ -93,7 +93,7 @@ impl Permutation {
         Err((list, low))
     }
 
-    /// Makes room for an entry at the place where [`Order::find`] says that it is missing; gives its number.
+    /// Makes room at the slot where [`Permutation::find`] found a key missing. Returns the index of the new entry.
     #[inline(never)]
     fn insert(order: &mut Option<Box<Permutation>>, count: usize, place: Slot) -> usize {
         let (order, (mut list, mut at)) = match order {
@@ -110,7 +110,7 @@ impl Permutation {
             return index(number);
         };
         if numbers.len() >= MAX_BLOCK {
-            // At its end, most likely, as with keys that come in order: then the new one begins another.
+            // An insertion at the end is most likely one of ascending keys: it starts a new block.
             let cut = if at == numbers.len() {
                 at
             } else {
@@ -129,7 +129,7 @@ impl Permutation {
         index(number)
     }
 
-    /// Takes a number out; gives it.
+    /// Removes a slot. Returns the index of its entry.
     #[inline(never)]
     fn remove(order: &mut Option<Box<Permutation>>, count: usize, place: Slot) -> Option<usize> {
         let (order, (list, at)) = match order {
@@ -149,11 +149,11 @@ impl Permutation {
     }
 }
 
-/// What is left of an order, from both ends.
+/// The remaining slots of an iteration from both ends.
 #[derive(Clone, Debug)]
 struct Rest {
     front: Slot,
-    /// Behind the last.
+    /// The slot after the last one.
     back: Slot,
     left: usize,
 }
@@ -184,7 +184,7 @@ impl Rest {
     }
 }
 
-/// The entries of a map in the keys' order.
+/// Iterator over the entries of a map, in the order of their keys.
 #[derive(Debug)]
 pub struct Iter<'m, K, V> {
     entries: &'m [Option<(K, V)>],
@@ -228,7 +228,7 @@ impl<K, V> DoubleEndedIterator for Iter<'_, K, V> {
     }
 }
 
-/// The entries themselves, in the keys' order.
+/// Iterator over the owned entries of a map, in the order of their keys.
 #[derive(Debug)]
 pub struct IntoIter<K, V> {
     map: SortedMap<K, V>,
@@ -263,7 +263,7 @@ impl<K, V> SortedMap<K, V> {
         self.entries.len().saturating_sub(free)
     }
 
-    /// Whether there is none.
+    /// Whether the map is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -279,7 +279,7 @@ impl<K, V> SortedMap<K, V> {
         }
     }
 
-    /// The entries, in the keys' order.
+    /// Iterates over the entries, in the order of their keys.
     pub fn iter(&self) -> Iter<'_, K, V> {
         Iter {
             entries: &self.entries,
@@ -288,22 +288,22 @@ impl<K, V> SortedMap<K, V> {
         }
     }
 
-    /// The keys in their order.
+    /// Iterates over the keys in their order.
     pub fn keys(&self) -> impl DoubleEndedIterator<Item = &K> + Clone {
         self.iter().map(|(key, _)| key)
     }
 
-    /// The values in the keys' order.
+    /// Iterates over the values in the order of their keys.
     pub fn values(&self) -> impl DoubleEndedIterator<Item = &V> + Clone {
         self.iter().map(|(_, value)| value)
     }
 
-    /// The values themselves, in the keys' order.
+    /// Converts the map to its values, in the order of their keys.
     pub fn into_values(self) -> impl Iterator<Item = V> {
         self.into_iter().map(|(_, value)| value)
     }
 
-    /// Takes everything out.
+    /// Removes all entries.
     pub fn clear(&mut self) {
         *self = SortedMap::new();
     }
@@ -317,7 +317,7 @@ impl<K, V> SortedMap<K, V> {
         Some(value)
     }
 
-    /// Puts an entry where [`SortedMap::find`] says that it is missing; gives its number.
+    /// Inserts an entry at the slot where [`SortedMap::find`] found its key missing. Returns its index.
     fn put(&mut self, place: Slot, key: K, value: V) -> usize {
         let number = Permutation::insert(&mut self.order, self.entries.len(), place);
         match self.entries.get_mut(number) {
@@ -348,7 +348,7 @@ impl<K: Ord, V> SortedMap<K, V> {
         Permutation::number(self.order.as_deref(), place)
     }
 
-    /// The value of a key.
+    /// Returns the value of a key.
     pub fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
@@ -357,7 +357,7 @@ impl<K: Ord, V> SortedMap<K, V> {
         self.at(number).map(|(_, value)| value)
     }
 
-    /// The value of a key, to change.
+    /// Returns the value of a key for modification.
     pub fn get_mut<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
     where
         K: Borrow<Q>,
@@ -366,7 +366,7 @@ impl<K: Ord, V> SortedMap<K, V> {
         self.at_mut(number)
     }
 
-    /// Whether there is such a key.
+    /// Whether the map has this key.
     pub fn contains_key<Q: Ord + ?Sized>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
@@ -374,7 +374,7 @@ impl<K: Ord, V> SortedMap<K, V> {
         self.find(key).is_ok()
     }
 
-    /// Sets the value of a key; gives the one that it had.
+    /// Sets the value of a key. Returns the previous value.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         match self.find(&key) {
             Ok(place) => {
@@ -389,7 +389,7 @@ impl<K: Ord, V> SortedMap<K, V> {
         }
     }
 
-    /// Takes out a key.
+    /// Removes a key. Returns its value.
     pub fn remove<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
@@ -400,7 +400,7 @@ impl<K: Ord, V> SortedMap<K, V> {
         Some(value)
     }
 
-    /// The entry of a key, there or not.
+    /// Returns the entry of a key, existing or not.
     pub fn entry(&mut self, key: K) -> Entry<'_, K, V> {
         let found = self.find(&key);
         Entry {
@@ -411,7 +411,7 @@ impl<K: Ord, V> SortedMap<K, V> {
     }
 }
 
-/// The entry of a key, there or not.
+/// The entry of a key, existing or not.
 #[derive(Debug)]
 pub struct Entry<'m, K, V> {
     map: &'m mut SortedMap<K, V>,
@@ -420,7 +420,7 @@ pub struct Entry<'m, K, V> {
 }
 
 impl<'m, K, V> Entry<'m, K, V> {
-    /// The key's value; the one that is made, where there was none.
+    /// Returns the key's value; inserts the result of `make` if there is none.
     pub fn or_insert_with(self, make: impl FnOnce() -> V) -> &'m mut V {
         let number = match self.found {
             Ok(place) => Permutation::number(self.map.order.as_deref(), place),
@@ -428,17 +428,17 @@ impl<'m, K, V> Entry<'m, K, V> {
         };
         match number.and_then(|number| self.map.at_mut(number)) {
             Some(value) => value,
-            // `put` has just put it there.
+            // Unreachable: `put` has just inserted the entry.
             None => std::process::abort(),
         }
     }
 
-    /// The key's value; the given one, where there was none.
+    /// Returns the key's value; inserts `value` if there is none.
     pub fn or_insert(self, value: V) -> &'m mut V {
         self.or_insert_with(|| value)
     }
 
-    /// The key's value; an empty one, where there was none.
+    /// Returns the key's value; inserts the default if there is none.
     pub fn or_default(self) -> &'m mut V
     where
         V: Default,
@@ -508,10 +508,10 @@ impl<K: Ord, V, const N: usize> From<[(K, V); N]> for SortedMap<K, V> {
     }
 }
 
-/// The items of a set in their order.
+/// Iterator over the items of a set, in their order.
 pub type SetItems<'s, T> = Map<Iter<'s, T, ()>, fn((&'s T, &'s ())) -> &'s T>;
 
-/// A set, sorted.
+/// A sorted set.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SortedSet<T> {
     map: SortedMap<T, ()>,
@@ -530,24 +530,24 @@ impl<T> SortedSet<T> {
         self.map.len()
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.map.is_empty()
     }
 
-    /// The items in their order.
+    /// Iterates over the items in their order.
     pub fn iter(&self) -> SetItems<'_, T> {
         self.map.iter().map(|(item, ())| item)
     }
 
-    /// The least.
+    /// The smallest item.
     pub fn first(&self) -> Option<&T> {
         self.iter().next()
     }
 }
 
 impl<T: Ord> SortedSet<T> {
-    /// Whether it holds an item.
+    /// Whether the set contains an item.
     pub fn contains<Q: Ord + ?Sized>(&self, item: &Q) -> bool
     where
         T: Borrow<Q>,
@@ -555,12 +555,12 @@ impl<T: Ord> SortedSet<T> {
         self.map.contains_key(item)
     }
 
-    /// Puts an item in; whether it was missing.
+    /// Inserts an item. Returns whether it was missing.
     pub fn insert(&mut self, item: T) -> bool {
         self.map.insert(item, ()).is_none()
     }
 
-    /// Takes an item out; whether it was there.
+    /// Removes an item. Returns whether it was in the set.
     pub fn remove<Q: Ord + ?Sized>(&mut self, item: &Q) -> bool
     where
         T: Borrow<Q>,

@@ -1,32 +1,32 @@
-//! Counted work. Whoever reads, searches or evaluates what a stranger sent says how many steps that took; a step is about what
-//! one byte costs in a plain loop, a nanosecond. Once what an exchange may spend is gone, nothing is searched any further:
-//! the exchange is denied, and the other requests of the same worker go on.
+//! Work budget. Every loop over client data counts its steps; a step costs about as much as one byte in a plain loop, a
+//! nanosecond. Once the budget of an exchange is exhausted, all searches stop: the exchange is denied, and the other
+//! requests of the same worker continue.
 //!
-//! Steps are counted, never timed: the same bytes cost the same everywhere. The count belongs to the thread, as the work
-//! does: a worker of Envoy has one, and a validator deep down in a detector needs no handle to it. Whoever begins nothing
-//! (the command line, benchmarks) may spend without end.
+//! Steps are counted, not timed: the same bytes cost the same on every machine. The counter is thread-local, because a
+//! worker of Envoy has one thread, and a validator deep in a detector needs no handle to it. Code that sets no budget
+//! (the command line, benchmarks) has no limit.
 
 use std::cell::Cell;
 
 thread_local! {
-    /// Steps that may still be spent.
+    /// Remaining steps.
     static LEFT: Cell<u64> = const { Cell::new(u64::MAX) };
 }
 
-/// Spends so many steps.
+/// Spends `steps` steps.
 #[inline]
 pub fn spend(steps: usize) {
     let steps = u64::try_from(steps).unwrap_or(u64::MAX);
     LEFT.with(|left| left.set(left.get().saturating_sub(steps)));
 }
 
-/// Whether there is nothing left to spend: whoever searches stops, since what it finds doesn't count any more.
+/// Whether the budget is exhausted. Searches then stop, since their findings don't count any more.
 #[inline]
 pub fn is_exhausted() -> bool {
     LEFT.with(|left| left.get() == 0)
 }
 
-/// Spends everything that is left, where there is a bound: what is asked can't be answered within it.
+/// Spends the whole budget, if there is one. Called when a result cannot be computed within it.
 pub fn exhaust() {
     LEFT.with(|left| {
         if left.get() < u64::MAX {
@@ -35,7 +35,7 @@ pub fn exhaust() {
     });
 }
 
-/// Adds steps, up to so many.
+/// Adds steps, up to `most` remaining ones.
 pub fn earn(steps: u64, most: u64) {
     LEFT.with(|left| {
         if left.get() > 0 {
@@ -44,12 +44,12 @@ pub fn earn(steps: u64, most: u64) {
     });
 }
 
-/// Says how many steps may be spent from here on; gives how many were left.
+/// Sets the remaining steps. Returns the previous number.
 pub fn allow(steps: u64) -> u64 {
     LEFT.with(|left| left.replace(steps))
 }
 
-/// Without a bound, for what has to be decided in any case; what was left is left then.
+/// Runs without a budget, for decisions that are always made. The remaining steps stay the same.
 pub fn aside<T>(run: impl FnOnce() -> T) -> T {
     let left = allow(u64::MAX);
     let result = run();
@@ -57,7 +57,7 @@ pub fn aside<T>(run: impl FnOnce() -> T) -> T {
     result
 }
 
-/// How many steps something takes.
+/// Returns the number of steps that `run` takes.
 pub fn count<T>(run: impl FnOnce() -> T) -> (T, u64) {
     let before = allow(u64::MAX);
     let result = run();

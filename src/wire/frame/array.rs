@@ -1,5 +1,8 @@
-//! One growing JSON array (Gemini without `alt=sse`): `[{…}\n,\r\n{…}]`. A frame is an element with whatever stands before
-//! it; what closes the array is a frame without payload. An error may come as one object without an array around it.
+//! Frame parser for a growing JSON array (Gemini without `alt=sse`).
+//!
+//! `[{"candidates":[…]}\n,\r\n{"candidates":[…]}]` is three frames: `[{…}`, `\n,\r\n{…}` and `]`. A frame is an element
+//! with the separator before it; the closing bracket is a frame without payload. An error may arrive as one object
+//! without an array around it: `{"error":{…}}`.
 
 use super::{Frame, FrameError, Layout};
 
@@ -7,11 +10,11 @@ use super::{Frame, FrameError, Layout};
 pub(super) struct ArrayState {
     opened: bool,
     closed: bool,
-    /// Looked-at position inside an element: how many brackets are open, whether in a string, whether after a backslash.
+    /// Scan state inside an element: number of open brackets, inside a string, after a backslash.
     depth: u32,
     in_string: bool,
     escaped: bool,
-    /// Where the element begins, once it has.
+    /// Offset of the element's first byte; `None` before it arrived.
     start: Option<usize>,
 }
 

@@ -1,19 +1,25 @@
-//! Amazon's event stream. Source: AWS SDK documentation, "Event stream encoding": total length u32, headers length u32,
-//! CRC-32 of these eight bytes, headers, payload, CRC-32 of everything before it; big-endian, CRC as in zlib.
+//! Frame parser for Amazon's event stream (`application/vnd.amazon.eventstream`).
+//!
+//! A message is: total length u32, headers length u32, CRC-32 of these eight bytes, headers, payload, CRC-32 of
+//! everything before it. Numbers are big-endian; the CRC is zlib's. A header is: name length u8, name, type u8 (7 =
+//! string), value length u16, value. The header `:event-type: chunk` is
+//! `0b 3a 65 76 65 6e 74 2d 74 79 70 65 07 00 05 63 68 75 6e 6b`.
+//!
+//! Source: AWS SDK documentation, "Event stream encoding".
 
 use super::{Frame, FrameError, Layout};
 use std::ops::Range;
 
-/// Total length, headers length, their checksum.
+/// Bytes of the prelude: total length, headers length and their checksum.
 const PRELUDE: usize = 12;
 
-/// The checksum at the end.
+/// Bytes of the checksum at the end of a message.
 const TRAILER: usize = 4;
 
-/// botocore accepts no more; a larger message is refused by clients anyway.
+/// Maximum bytes of headers in a message. botocore has the same limit, so that clients reject larger messages anyway.
 const MAX_HEADERS: usize = 128 << 10;
 
-/// CRC-32 (IEEE 802.3, reflected) of each half byte: 64 bytes instead of a table of 1 KiB.
+/// CRC-32 table (IEEE 802.3, reflected) by half byte: 64 bytes instead of 1 KiB.
 const CRC_TABLE: [u32; 16] = [
     0x0000_0000,
     0x1DB7_1064,
@@ -53,7 +59,8 @@ fn length_at(bytes: &[u8], at: usize) -> Option<usize> {
     usize::try_from(u32_at(bytes, at)?).ok()
 }
 
-/// Where the first message ends. The prelude is checked as soon as it is there, so that a wrong length is never waited for.
+/// Returns the end offset of the first message. The prelude is checked as soon as it has arrived, so that the filter
+/// never waits for a wrong length.
 pub(super) fn end(pending: &[u8], limit: usize) -> Result<Option<usize>, FrameError> {
     let Some(prelude) = pending.get(..PRELUDE) else {
         return Ok(None);
@@ -99,7 +106,7 @@ pub(super) fn parse(raw: Vec<u8>) -> Result<Frame, FrameError> {
         let Some(value) = value else { continue };
         let value = String::from_utf8_lossy(value).into_owned();
         match name {
-            // A second name is a second opinion: which one a client takes depends on `:message-type`, and on the client.
+            // A second type header is ambiguous: which one a client takes depends on `:message-type` and on the client.
             b":event-type" | b":exception-type" | b":error-code" => {
                 if event.replace(value).is_some() {
                     return Err(malformed);
@@ -118,7 +125,7 @@ pub(super) fn parse(raw: Vec<u8>) -> Result<Frame, FrameError> {
     })
 }
 
-/// Name, value if it is a text, and the rest.
+/// A parsed header: name, value if it is a string, and the remaining bytes.
 type Header<'a> = (&'a [u8], Option<&'a [u8]>, &'a [u8]);
 
 fn header(bytes: &[u8]) -> Option<Header<'_>> {
@@ -190,7 +197,7 @@ mod tests {
 
     #[test]
     fn the_checksum_is_that_of_zlib() {
-        // The check value of CRC-32/ISO-HDLC.
+        // Check value of CRC-32/ISO-HDLC.
         assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
         assert_eq!(crc32(b""), 0);
     }

@@ -1,4 +1,6 @@
-//! One JSON value a line (NDJSON, JSON Lines). An empty line is a frame without payload.
+//! Frame parser for NDJSON and JSON Lines: one JSON value per line.
+//!
+//! `{"response":"Hi"}\n\n{"done":true}\n` is three frames. The empty line is a frame without payload.
 
 use super::{Frame, Layout};
 

@@ -1,20 +1,20 @@
-//! Streamed bodies as a sequence of frames: server-sent events, lines of JSON, the elements of one growing JSON array,
-//! Amazon's event stream. Each is an incremental reader that takes any chunking, and a writer that rewrites a frame's
-//! payload and nothing else.
+//! Frames of streamed bodies: server-sent events, JSON lines, the elements of a growing JSON array, and messages of
+//! Amazon's event stream. Each format has an incremental parser, which accepts any chunking, and a writer, which
+//! replaces the payload of a frame and keeps all its other bytes.
 
 mod array;
 mod eventstream;
 mod lines;
 mod sse;
 
-/// How a stream is cut into frames.
+/// The format of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     /// `text/event-stream`.
     Sse,
-    /// One JSON value a line.
+    /// One JSON value per line.
     Lines,
-    /// One JSON array whose elements arrive one after the other.
+    /// One JSON array whose elements arrive one by one.
     Array,
     /// `application/vnd.amazon.eventstream`.
     Amazon,
@@ -23,52 +23,53 @@ pub enum Framing {
 /// One frame of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// Its bytes as they came, separators included: all frames together are the stream.
+    /// The bytes as they arrived, separators included. The `raw` bytes of all frames together are the stream.
     pub raw: Vec<u8>,
-    /// What it says that it is: SSE's `event`, Amazon's `:event-type` or `:exception-type`.
+    /// The event name: SSE's `event`, Amazon's `:event-type` or `:exception-type`.
     pub event: Option<String>,
-    /// Its payload; absent for frames that only keep the connection alive or separate others.
+    /// The payload. Absent in keep-alive frames and separators.
     pub payload: Option<Vec<u8>>,
-    /// Names of the frame itself, by which a client asks for what follows it: SSE's `id`.
+    /// Resumption ids that a client can send back to continue the stream: SSE's `id`.
     pub ids: Vec<String>,
-    /// Other text in it that a client could read: SSE's comments and unknown fields.
+    /// Other text that a client could read: SSE's comments and unknown fields.
     pub asides: Vec<String>,
-    /// How the payload stands in the raw bytes.
+    /// Where the payload is in `raw`.
     layout: Layout,
 }
 
-/// How a payload stands in a frame.
+/// The location of a payload in a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Layout {
     /// No payload.
     Bare,
-    /// One run of bytes.
+    /// One byte range.
     Run(std::ops::Range<usize>),
-    /// Several `data` lines of a server-sent event: their lines, ends included, and their contents.
+    /// Several `data` lines of a server-sent event. Each has the range of the line, its line end included, and the
+    /// range of its content.
     DataLines(Vec<(std::ops::Range<usize>, std::ops::Range<usize>)>),
-    /// The payload of a binary message.
+    /// The payload range of a binary message.
     Message(std::ops::Range<usize>),
 }
 
-/// Why a stream can't be read on.
+/// The reason why a stream cannot be parsed further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameError {
     /// One frame is larger than the limit.
     TooLarge,
-    /// A checksum or a length is wrong, or what stands between frames is nothing that may stand there.
+    /// A checksum or a length is wrong, or the bytes between frames are no valid separator.
     Malformed,
 }
 
-/// Memory that is kept for bytes to come, beyond those that are there.
+/// Buffer capacity in bytes that is kept after a frame was taken.
 const KEPT: usize = 4 << 10;
 
-/// An incremental reader of frames.
+/// An incremental frame parser.
 #[derive(Debug)]
 pub struct Frames {
-    /// Bytes that arrived; those before `start` are in frames already.
+    /// Received bytes. Those before `start` have been returned as frames.
     arrived: Vec<u8>,
     start: usize,
-    /// How far what is in no frame yet has been looked at.
+    /// Offset in the pending bytes up to which they have been searched for a frame end.
     looked: usize,
     limit: usize,
     state: FramingState,
@@ -83,7 +84,7 @@ enum FramingState {
 }
 
 impl Frames {
-    /// A reader; `limit` is the size of the largest frame, in bytes.
+    /// Creates a parser. `limit` is the maximum size of a frame in bytes.
     pub fn new(framing: Framing, limit: usize) -> Frames {
         Frames {
             arrived: Vec::new(),
@@ -99,20 +100,20 @@ impl Frames {
         }
     }
 
-    /// Takes in bytes that arrived.
+    /// Appends received bytes.
     pub fn push(&mut self, bytes: &[u8]) {
         self.arrived.extend_from_slice(bytes);
     }
 
-    /// Bytes that are in no frame yet.
+    /// The bytes that are in no frame yet.
     fn pending(&self) -> &[u8] {
         self.arrived.get(self.start..).unwrap_or_default()
     }
 
-    /// The next whole frame, if there is one.
+    /// Returns the next complete frame, if there is one.
     ///
     /// # Errors
-    /// The stream can't be read on; nothing more comes of it.
+    /// The stream is malformed or a frame is too large. No more frames follow.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, FrameError> {
         let pending = self.arrived.get(self.start..).unwrap_or_default();
         let end = match &mut self.state {
@@ -126,7 +127,7 @@ impl Frames {
                 return Err(FrameError::TooLarge);
             }
             if self.start > 0 {
-                // What a large frame took is given back, what small ones took is used again.
+                // The memory of a large frame is freed; a small buffer is reused.
                 if self.arrived.capacity() > KEPT {
                     self.arrived = pending.to_vec();
                 } else {
@@ -142,17 +143,17 @@ impl Frames {
         self.cut(end).map(Some)
     }
 
-    /// What is left when the stream has ended: a last frame without its end, or nothing.
+    /// Returns the remaining bytes as the last frame when the stream has ended, or `None` if nothing remains.
     ///
     /// # Errors
-    /// What is left is no frame.
+    /// The remaining bytes are no frame.
     pub fn finish(&mut self) -> Result<Option<Frame>, FrameError> {
         let left = self.pending();
         if left.is_empty() {
             return Ok(None);
         }
         match self.state {
-            // Servers that close the connection after the last event or line leave out what would end it.
+            // Servers that close the connection after the last event or line may omit its terminator.
             FramingState::Sse(_) | FramingState::Lines => self.cut(left.len()).map(Some),
             FramingState::Array(_) if left.trim_ascii().is_empty() => {
                 self.cut(left.len()).map(Some)
@@ -161,7 +162,7 @@ impl Frames {
         }
     }
 
-    /// Gives up: everything that is in no frame yet.
+    /// Takes all bytes that are in no frame yet. The parser is not used any more.
     pub fn take_rest(&mut self) -> Vec<u8> {
         let rest = self.pending().to_vec();
         self.arrived.clear();
@@ -170,7 +171,7 @@ impl Frames {
         rest
     }
 
-    /// Bytes that are held because they are no whole frame yet.
+    /// Number of bytes that wait for the rest of their frame.
     pub fn held(&self) -> usize {
         self.pending().len()
     }
@@ -190,7 +191,7 @@ impl Frames {
 }
 
 impl Frame {
-    /// A frame without payload.
+    /// Creates a frame without payload.
     fn bare(raw: Vec<u8>) -> Frame {
         Frame {
             raw,
@@ -202,7 +203,7 @@ impl Frame {
         }
     }
 
-    /// What stays of a frame whose payload may not pass: nothing, unless a client could ask for what follows it.
+    /// Returns the bytes that remain of a frame whose payload is removed: none, unless the frame has resumption ids.
     pub fn without_payload(&self) -> Vec<u8> {
         match self.ids.last() {
             Some(id) => sse::place(id),
@@ -210,7 +211,8 @@ impl Frame {
         }
     }
 
-    /// The frame's bytes with another payload. Everything else stays as it came; lengths and checksums fit.
+    /// Returns the frame's bytes with another payload. All other bytes stay as they arrived; lengths and checksums are
+    /// updated.
     pub fn with_payload(&self, payload: &[u8]) -> Vec<u8> {
         match &self.layout {
             Layout::Bare => self.raw.clone(),
@@ -226,7 +228,7 @@ impl Frame {
     }
 }
 
-/// A new frame of a framing, for what the filter itself has to say.
+/// Composes a new frame for content of the filter itself.
 pub fn compose(framing: Framing, event: Option<&str>, payload: &[u8]) -> Vec<u8> {
     match framing {
         Framing::Sse => sse::compose(event, payload),
@@ -236,7 +238,7 @@ pub fn compose(framing: Framing, event: Option<&str>, payload: &[u8]) -> Vec<u8>
     }
 }
 
-/// A new frame that reports an error in Amazon's event stream.
+/// Composes a new error frame of Amazon's event stream.
 pub fn compose_exception(kind: &str, payload: &[u8]) -> Vec<u8> {
     eventstream::compose("exception", kind, payload)
 }

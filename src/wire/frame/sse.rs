@@ -1,22 +1,26 @@
-//! Server-sent events. Source: WHATWG HTML, "Server-sent events" §9.2.6: lines end with CRLF, LF or CR; an event ends at a
-//! blank line; one leading byte order mark is skipped; several `data` lines join with LF; one space after the colon is
-//! skipped.
+//! Frame parser for server-sent events.
+//!
+//! `event: message_stop\ndata: {"type":"message_stop"}\n\n` is one frame. Lines end with CRLF, LF or CR; an event ends
+//! at a blank line; one leading byte order mark is skipped; several `data` lines are joined with LF; one space after
+//! the colon is skipped.
+//!
+//! Source: WHATWG HTML, "Server-sent events" §9.2.6.
 
 use super::{Frame, FrameError, Layout};
 use std::ops::Range;
 
 #[derive(Debug, Default)]
 pub(super) struct SseState {
-    /// Whether a frame has been cut before, so that no byte order mark can follow.
+    /// Whether a frame has been cut before. A byte order mark is valid only in the first frame.
     begun: bool,
-    /// Where the line that is being looked at begins.
+    /// Offset of the current line.
     line: usize,
-    /// A line ended with a CR as the last byte that is there: a LF at this place belongs to that line end.
+    /// Offset after a CR that was the last byte received. An LF at this offset belongs to the same line end.
     open_cr: Option<usize>,
 }
 
 impl SseState {
-    /// Where the first event ends, its blank line included.
+    /// Returns the end offset of the first event, its blank line included.
     pub(super) fn end(&mut self, pending: &[u8], looked: &mut usize) -> Option<usize> {
         if *looked == 0 {
             let mut start = 0;
@@ -42,12 +46,12 @@ impl SseState {
                     continue;
                 }
                 b'\n' => {}
-                // Whether a LF follows may not be known yet.
+                // The byte after the CR may not have arrived yet.
                 b'\r' => match pending.get(*looked) {
                     Some(b'\n') => *looked = looked.saturating_add(1),
                     Some(_) => {}
-                    // The event is complete, and waits for this byte all the same: so it is the same in whatever pieces it
-                    // arrives. Hardly any server ends lines with CR alone.
+                    // The event is complete, but waits for the next byte, so that frames don't depend on chunk
+                    // boundaries. Hardly any server ends lines with CR alone.
                     None if blank => {
                         *looked = at;
                         return None;
@@ -94,12 +98,12 @@ impl SseState {
                 )),
                 b"event" => event = Some(String::from_utf8_lossy(value).into_owned()),
                 b"id" => ids.push(String::from_utf8_lossy(value).into_owned()),
-                // To a client that waits for no stream, this is the response.
+                // A client that expects no stream reads this as a JSON response.
                 _ if matches!(line.trim_ascii_start().first(), Some(b'{' | b'[')) => {
                     return Err(FrameError::Malformed);
                 }
-                // Times to retry are read by clients, other fields are not, and any of them may have a name that says more
-                // than its value. A comment has none.
+                // Clients read retry times and ignore other fields. A field's name may carry more text than its value,
+                // so that both are inspected. A comment has no name.
                 _ if !line.is_empty() => {
                     let aside = if name.is_empty() { value } else { line };
                     asides.push(String::from_utf8_lossy(aside).into_owned());
@@ -111,7 +115,7 @@ impl SseState {
         let payload = payload(&raw, &data);
         let layout = match data.as_slice() {
             [] => Layout::Bare,
-            // Behind a `data` without its colon nothing can be written.
+            // A `data` line without colon has no place for a payload.
             [(line, content)] if content.start > line.start.saturating_add(b"data".len()) => {
                 Layout::Run(content.clone())
             }
@@ -128,7 +132,8 @@ impl SseState {
     }
 }
 
-/// Bytes before the first line end, eight at a time: see `skip_plain` of the JSON scanner.
+/// Returns the number of bytes before the first line end. Reads eight bytes at a time: see `skip_plain` in
+/// `json/scan.rs`.
 fn line_length(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::MAX.wrapping_div(255);
     const HIGHS: u64 = ONES.wrapping_mul(0x80);
@@ -167,7 +172,7 @@ fn payload(raw: &[u8], data: &[(Range<usize>, Range<usize>)]) -> Option<Vec<u8>>
     Some(payload)
 }
 
-/// Puts a payload in place of several `data` lines: at the first of them, with as many lines as it has itself.
+/// Replaces several `data` lines by a payload: at the first of them, with one line per line of the payload.
 pub(super) fn with_payload(
     raw: &[u8],
     lines: &[(Range<usize>, Range<usize>)],
@@ -191,7 +196,8 @@ pub(super) fn with_payload(
     out
 }
 
-/// An event that says nothing but where in the stream a client is. MCP of 2025-11-25 begins every stream with one.
+/// Composes an event that carries only a resumption id: `id: 7\ndata:\n\n`. MCP of 2025-11-25 begins every stream with
+/// such an event.
 pub(super) fn place(id: &str) -> Vec<u8> {
     format!("id: {id}\ndata:\n\n").into_bytes()
 }

@@ -1,5 +1,8 @@
-//! A body and the JSON texts inside its strings (tool arguments are a string that holds JSON), with the way back: an
-//! edit of a nested text becomes an edit of the body's own bytes, escaped once for each string around it.
+//! JSON bodies with the JSON texts inside their strings. An edit of a nested text becomes an edit of the body's own
+//! bytes, escaped once per string around it.
+//!
+//! Example: in `{"arguments":"{\"city\":\"Oslo\"}"}` the string of `arguments` is a nested text. Replacing `Oslo` with
+//! `"` there writes `\\\"` into the body.
 
 use super::inside::{FIRST, OpenedTexts};
 use super::pointer_cache::PointerCache;
@@ -14,46 +17,47 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::rc::Rc;
 
-/// Where a value stands: which text, which node of it.
+/// The location of a value: text and node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId {
-    /// 0 is the body; nested texts follow in the order in which they were opened.
+    /// Number of the text. 0 is the body; nested texts follow in the order in which they were opened.
     pub doc: u16,
-    /// Index of the node.
+    /// Index of the node in the text.
     pub node: u32,
 }
 
-/// A scanned body, and the JSON texts opened inside its strings so far.
+/// A scanned body with the JSON texts opened inside its strings so far.
 #[derive(Debug)]
 pub struct JsonBody<'b> {
     docs: Vec<Rc<JsonText<'b>>>,
     pub(super) limits: Limits,
     pub(super) max_level: u8,
-    /// Texts that were opened by whoever looked for something in a string.
+    /// Texts that conditions and detectors opened inside strings.
     pub(super) opened: OpenedTexts,
 }
 
 impl<'b> JsonBody<'b> {
-    /// Scans a body. `max_level` is how many strings deep JSON may be nested in JSON.
+    /// Scans a body. `max_level` is the maximum nesting of JSON in strings of JSON.
     ///
     /// # Errors
-    /// What the scanner refuses.
+    /// See [`scan::scan`](super::scan::scan).
     pub fn scan(body: &'b [u8], limits: Limits, max_level: u8) -> Result<JsonBody<'b>, ScanError> {
         Self::begin(Cow::Borrowed(body), Backing::AsIs, limits, max_level)
     }
 
-    /// The same, and keeps the body.
+    /// Scans a body like [`scan`](JsonBody::scan), and takes ownership of it.
     ///
     /// # Errors
-    /// What the scanner refuses.
+    /// See [`scan::scan`](super::scan::scan).
     pub fn owned(body: Vec<u8>, limits: Limits, max_level: u8) -> Result<JsonBody<'b>, ScanError> {
         Self::begin(Cow::Owned(body), Backing::AsIs, limits, max_level)
     }
 
-    /// A body of JSON lines as one array. Blank lines count for nothing. What joins the lines stands where their ends
-    /// stood, so that an offset in the array is the offset in the body and one.
+    /// Scans a body of JSON lines as one array. Blank lines are skipped. Each line end becomes one byte of the array (a
+    /// comma or a space), so that an offset in the array is the offset in the body plus one.
     ///
     /// # Errors
+    /// The scan error of any line.
     /// What the scanner refuses, in any line.
     pub fn scan_lines(
         body: &[u8],
@@ -65,7 +69,7 @@ impl<'b> JsonBody<'b> {
         let lines = join_lines(body, &mut array);
         array.push(b']');
         let json = Self::begin(Cow::Owned(array), Backing::InLines, limits, max_level)?;
-        // Each line is one value: none is spread over lines, none shares its line.
+        // Each line is one value: no value spans two lines, no line has two values.
         if let Some(doc) = json.docs.first() {
             let mut lines = lines.iter();
             for record in doc.root().elements() {
@@ -83,20 +87,20 @@ impl<'b> JsonBody<'b> {
         Ok(json)
     }
 
-    /// A body of plain text as one string. Bytes that are no UTF-8 become U+FFFD.
+    /// Scans a body of plain text as one JSON string. Bytes that are not UTF-8 become U+FFFD.
     ///
     /// # Errors
-    /// Only for a body that is too large.
+    /// The body is too large.
     pub fn quoted(body: &[u8], limits: Limits, max_level: u8) -> Result<JsonBody<'b>, ScanError> {
         let mut string = Vec::with_capacity(body.len().saturating_add(2));
         write::quote(&String::from_utf8_lossy(body), &mut string);
         Self::begin(Cow::Owned(string), Backing::Quoted, limits, max_level)
     }
 
-    /// A document that stands for a body that is no JSON. Nothing in it can be edited.
+    /// Scans a document that represents a body other than JSON. The document cannot be edited.
     ///
     /// # Errors
-    /// What the scanner refuses.
+    /// See [`scan::scan`](super::scan::scan).
     pub fn derived(doc: Vec<u8>, limits: Limits, max_level: u8) -> Result<JsonBody<'b>, ScanError> {
         Self::begin(Cow::Owned(doc), Backing::Derived, limits, max_level)
     }
@@ -125,18 +129,18 @@ impl<'b> JsonBody<'b> {
         })
     }
 
-    /// The body.
+    /// The text of the body.
     pub fn body(&self) -> Option<Rc<JsonText<'b>>> {
         self.docs.first().map(Rc::clone)
     }
 
-    /// A text by its number, to keep while others are opened.
+    /// Returns a text by its number, to keep while others are opened.
     #[inline(never)]
     pub fn shared(&self, id: u16) -> Option<Rc<JsonText<'b>>> {
         self.docs.get(usize::from(id)).map(Rc::clone)
     }
 
-    /// A text by its number.
+    /// Returns a text by its number.
     pub fn doc(&self, id: u16) -> Option<&JsonText<'b>> {
         match self.docs.get(usize::from(id)) {
             Some(doc) => Some(doc),
@@ -144,35 +148,36 @@ impl<'b> JsonBody<'b> {
         }
     }
 
-    /// The value at a place.
+    /// Returns the value at a location.
     pub fn value(&self, place: NodeId) -> Option<Value<'_>> {
         self.doc(place.doc).map(|doc| doc.value(place.node))
     }
 
-    /// Scans the JSON text inside a string of this json.
+    /// Scans the JSON text inside a string of this body.
     ///
     /// # Errors
-    /// What the scanner refuses; [`ScanErrorKind::TooDeep`] beyond the level that was set at the start.
+    /// The text's scan error; [`ScanErrorKind::TooDeep`] beyond `max_level`.
     pub fn open(&mut self, string: Value<'_>) -> Result<Rc<JsonText<'b>>, ScanError> {
         let text = string.text().unwrap_or_default().into_owned();
         let level = string.doc().level.saturating_add(1);
         self.hold(string, text.into_bytes(), Backing::InString, level)
     }
 
-    /// Scans a value as a document of its own: a record of a batch is a body in itself. It lies no deeper than before.
+    /// Scans a value as a document of its own: each record of a batch is a body in itself. The nesting level stays the
+    /// same.
     ///
     /// # Errors
-    /// Where there are more documents than can be numbered.
+    /// There are more documents than numbers for them.
     pub fn detach(&mut self, value: Value<'_>) -> Result<Rc<JsonText<'b>>, ScanError> {
         let level = value.doc().level;
         self.hold(value, value.raw().to_vec(), Backing::AsIs, level)
     }
 
-    /// Takes in what a string encodes (a `data:` URL, base64) as a document that is one string. It can't be edited.
+    /// Adds the decoded content of a string (of a `data:` URL, of base64) as a document that is one string. The
+    /// document cannot be edited.
     ///
     /// # Errors
-    /// [`ScanErrorKind::TooDeep`] beyond the level that was set at the start, or where there are more documents than
-    /// can be numbered.
+    /// [`ScanErrorKind::TooDeep`] beyond `max_level`, or if there are more documents than numbers for them.
     pub fn decoded(
         &mut self,
         string: Value<'_>,
@@ -183,11 +188,10 @@ impl<'b> JsonBody<'b> {
         self.open_decoded(string, quoted)
     }
 
-    /// Scans a JSON text that a string holds in another encoding, such as base64. It can be read; nothing of it can be
-    /// edited.
+    /// Scans a JSON text that a string holds in another encoding, such as base64. The text cannot be edited.
     ///
     /// # Errors
-    /// As [`open`](JsonBody::open).
+    /// See [`open`](JsonBody::open).
     pub fn open_decoded(
         &mut self,
         string: Value<'_>,
@@ -230,7 +234,7 @@ impl<'b> JsonBody<'b> {
         id.filter(|id| *id < FIRST)
     }
 
-    /// Whether an edit at a place finds its way back to the body.
+    /// Whether an edit at a location can be written back to the body.
     pub fn is_editable(&self, place: NodeId) -> bool {
         let mut doc = self.doc(place.doc);
         while let Some(current) = doc {
@@ -242,11 +246,11 @@ impl<'b> JsonBody<'b> {
         true
     }
 
-    /// Adds a JSON text that does not stand in the body (arguments of the call that the body answers), so that both can
-    /// be looked at together. It is never edited.
+    /// Adds a JSON text from outside the body (arguments of the call that the body is the result of), so that both are
+    /// evaluated together. The text cannot be edited.
     ///
     /// # Errors
-    /// What the scanner refuses.
+    /// The text's scan error.
     pub fn attach(&mut self, text: Vec<u8>) -> Result<Rc<JsonText<'b>>, ScanError> {
         let too_many = ScanError {
             kind: ScanErrorKind::TooLarge,
@@ -268,7 +272,7 @@ impl<'b> JsonBody<'b> {
         Ok(doc)
     }
 
-    /// The value of the body that a value stands in: itself, or the string that holds the text that it is part of.
+    /// Returns the value of the body that contains a value: the value itself, or the string that holds its text.
     pub fn in_body(&self, place: NodeId) -> Option<NodeId> {
         let mut place = place;
         while place.doc != 0 {
@@ -277,8 +281,8 @@ impl<'b> JsonBody<'b> {
         Some(place)
     }
 
-    /// RFC 6901 pointer to a value of the body. A value of a nested text is named by the pointer of the string that
-    /// holds it, followed by the pointer inside. A key is named by its value.
+    /// Returns the RFC 6901 pointer to a value of the body. A value of a nested text has the pointer of the string that
+    /// holds the text, followed by the pointer inside: `/arguments/city`. A key has the pointer of its value.
     pub fn pointer(&self, place: NodeId) -> String {
         let mut pointer = match self.doc(place.doc).and_then(|doc| doc.parent) {
             Some(parent) => self.pointer(parent),
@@ -297,7 +301,7 @@ impl<'b> JsonBody<'b> {
         pointer
     }
 
-    /// Turns edits of any text of the json into edits of the body's bytes: sorted, without overlaps.
+    /// Converts edits of all texts to edits of the body's bytes: sorted, without overlaps.
     pub fn flatten(&self, edits: Edits) -> Vec<Splice> {
         let mut by_doc: Vec<Vec<Splice>> = Vec::new();
         by_doc.resize_with(self.docs.len().max(1), Vec::new);
@@ -306,8 +310,8 @@ impl<'b> JsonBody<'b> {
                 list.push(splice);
             }
         }
-        // Texts are opened outside in, so that a nested one always has the higher number: going down, every text's
-        // edits are complete when its turn comes.
+        // A nested text always has a higher number than the text around it, because texts are opened from the outside
+        // in. Going down, the edits of each text are complete when its turn comes.
         while let (Some(inner), Some(doc)) = (by_doc.pop(), self.docs.get(by_doc.len())) {
             if by_doc.is_empty() {
                 return join_overlaps(inner);
@@ -340,7 +344,8 @@ impl<'b> JsonBody<'b> {
         Vec::new()
     }
 
-    /// The body with all edits made, in the form in which it came. A body that can't be edited stays as it is.
+    /// Returns the body with all edits applied, in the form in which it arrived. A body that cannot be edited stays as
+    /// it is.
     pub fn edited(&self, body: &[u8], edits: Edits) -> Vec<u8> {
         let Some(outermost) = self.docs.first() else {
             return body.to_vec();
@@ -368,14 +373,14 @@ impl<'b> JsonBody<'b> {
     }
 }
 
-/// Appends lines to the inside of an array, byte for byte but for what ends them: a comma between two lines that hold
-/// something, a space elsewhere. Gives where each line stands that holds something.
+/// Appends lines to the content of an array. Each line end becomes a comma between two lines with content, and a space
+/// elsewhere. Returns the range of each line with content.
 fn join_lines(body: &[u8], array: &mut Vec<u8>) -> Vec<Span> {
     let mut lines = Vec::new();
     for line in body.split_inclusive(|byte| *byte == b'\n') {
         let content = line.strip_suffix(b"\n").unwrap_or(line);
         let is_blank = content.trim_ascii().is_empty();
-        // The end of the line before was written as a space; now it is known that something follows.
+        // The previous line end was written as a space, before it was known that another line follows.
         if !is_blank
             && !lines.is_empty()
             && let Some(before) = array.last_mut()
@@ -398,19 +403,19 @@ fn shifted(range: Range<usize>, by: usize) -> Span {
     Span::new(range.start.saturating_add(by), range.end.saturating_add(by))
 }
 
-/// Edits of a body and of the texts nested in it, in any order.
+/// Edits of a body and of its nested texts, in any order.
 #[derive(Debug, Default)]
 pub struct Edits {
     list: Vec<(u16, Splice)>,
 }
 
 impl Edits {
-    /// Whether nothing is to be changed.
+    /// Whether there are no edits.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// Whether nothing of these values stays as it came.
+    /// Whether the edits replace all of these values completely.
     pub fn replace_all<'v>(&self, values: &mut dyn Iterator<Item = Value<'v>>) -> bool {
         let mut spans: Vec<(u16, Span)> = self
             .list
@@ -441,7 +446,7 @@ impl Edits {
         true
     }
 
-    /// Replaces bytes of the text that `value` is part of; `with` is JSON as it shall stand there.
+    /// Replaces bytes of the text that `value` belongs to; `with` is JSON as it is written there.
     #[inline(never)]
     pub fn splice(&mut self, doc: &JsonText<'_>, span: Span, with: Vec<u8>) {
         self.list.push((doc.id, Splice { span, with }));
@@ -452,7 +457,7 @@ impl Edits {
         self.splice(value.doc(), value.span(), with);
     }
 
-    /// Replaces parts of a string by text, which is escaped as needed. `parts` are ranges of the decoded text in
+    /// Replaces ranges of a string by text, which is escaped as needed. `parts` are ranges of the decoded text in
     /// ascending order.
     pub fn replace_text<'t>(
         &mut self,

@@ -1,6 +1,6 @@
-//! JSON inside strings, read once somebody asks for what is in it: `{"x": "{\"amount\": 500}"}` has an amount for a tool
-//! that decodes `x`. What a protocol itself holds so (arguments) is opened while the body is read; of the other strings
-//! nobody can tell before a path leads into one.
+//! JSON inside strings, parsed on demand. A tool may decode `x` in `{"x": "{\"amount\": 500}"}`, so that a rule on
+//! `x.amount` applies to it. A protocol parser opens the strings that its protocol defines as JSON (arguments); any
+//! other string is opened when a path leads into it.
 
 use super::body::{JsonBody, NodeId};
 use super::pointer_cache::PointerCache;
@@ -13,27 +13,27 @@ use std::borrow::Cow;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ops::Range;
 
-/// Numbers from here on are those of texts in this store.
+/// The number of the first text in this store.
 pub(super) const FIRST: u16 = 0xF000;
 
-/// Texts in one chunk, and chunks: a body has 4,096 texts at most that are opened so.
+/// Texts in one chunk. A body has at most 4,096 texts that are opened on demand.
 const CHUNK: usize = 64;
 
-/// A string that is read in no time, in bytes.
+/// Maximum bytes of a string that is parsed again instead of being remembered.
 const SHORT: usize = 64;
 
-/// What a string holds.
+/// The content of a string.
 #[derive(Clone, Copy, Debug)]
 pub enum Inside<'a> {
-    /// No JSON that anything could be found in.
+    /// No JSON object, array or string.
     Nothing,
     /// An object, an array, or another string.
     Json(Value<'a>),
-    /// Something that readers could understand differently, that lies too deep, or is one text too many.
+    /// JSON that parsers could read differently, that is nested too deep, or that exceeds the number of texts.
     Unread,
 }
 
-/// Where something was found that was read before.
+/// The result of an earlier lookup.
 #[derive(Clone, Copy, Debug)]
 enum Lookup {
     Nothing,
@@ -41,7 +41,7 @@ enum Lookup {
     Unread,
 }
 
-/// The texts that were opened so far. They stay where they are, so that what was found in them can be kept.
+/// The texts that were opened on demand so far. They never move, so that references to their values stay valid.
 #[derive(Debug, Default)]
 pub(super) struct OpenedTexts {
     chunks: OnceCell<Box<[OnceCell<Chunk>]>>,
@@ -56,7 +56,7 @@ fn cells<T>() -> Box<[OnceCell<T>]> {
 }
 
 impl OpenedTexts {
-    /// Where a text of this number stands or will stand.
+    /// Returns the cell of the text with this number.
     fn cell(&self, id: u16) -> Option<&OnceCell<JsonText<'static>>> {
         let at = usize::from(id.checked_sub(FIRST)?);
         let chunks = self.chunks.get_or_init(cells);
@@ -70,7 +70,7 @@ impl OpenedTexts {
 }
 
 impl JsonBody<'_> {
-    /// The JSON that a string holds, within the level that was set at the start. Each string is read once.
+    /// Returns the JSON inside a string, within `max_level`. Each string is parsed once.
     pub fn inside(&self, string: Value<'_>) -> Inside<'_> {
         if string.kind() != ValueKind::String || !may_hold_json(string.raw_content()) {
             return Inside::Nothing;
@@ -79,7 +79,7 @@ impl JsonBody<'_> {
         let known = self.opened.known.borrow().get(&place).copied();
         let known = known.unwrap_or_else(|| {
             let known = self.read_inside(string);
-            // What is short is read again sooner than it is remembered: there may be millions.
+            // Parsing a short string again costs less than remembering it: a body may have millions.
             if matches!(known, Lookup::At(_)) || string.raw_content().len() > SHORT {
                 self.opened.known.borrow_mut().insert(place, known);
             }
@@ -106,7 +106,7 @@ impl JsonBody<'_> {
         if let Err(error) = scanned
             && error.kind == ScanErrorKind::Trailing
         {
-            // Readers of streams (Go's `Decoder`, Python's `raw_decode`) stop behind the first value.
+            // Stream parsers (Go's `Decoder`, Python's `raw_decode`) stop after the first value.
             bytes.truncate(error.at);
             tape = Tape::default();
             scanned = scan(&bytes, self.limits, &mut tape);
@@ -140,8 +140,8 @@ impl JsonBody<'_> {
         }
     }
 
-    /// Part of a string's text, as part of the text of the string around it that can be edited: the same one unless it
-    /// stands in JSON that [`inside`](JsonBody::inside) read.
+    /// Returns the part of an editable string that corresponds to a range of a string's text. It is the same range,
+    /// unless the string is in JSON that [`inside`](JsonBody::inside) parsed.
     pub fn outside(&self, place: NodeId, range: Range<usize>) -> (NodeId, Range<usize>) {
         let (mut place, mut range) = (place, range);
         while place.doc >= FIRST
@@ -158,7 +158,7 @@ impl JsonBody<'_> {
     }
 }
 
-/// Whether the first letter of a string could be that of JSON that holds something. A letter may be escaped.
+/// Whether the first character of a string can begin a JSON object, array or string. The character may be escaped.
 fn may_hold_json(raw: &[u8]) -> bool {
     matches!(raw.first(), Some(b'{' | b'[' | b'\\' | b' '))
 }

@@ -1,7 +1,7 @@
-//! JSON as it stands in the bytes: a strict scanner (RFC 8259) that records where each value is, a cursor over what
-//! it recorded, decoding of strings, exact numbers, and JSON texts nested in strings.
+//! JSON in place: a strict scanner (RFC 8259) that records the location of each value, a cursor over the recorded
+//! values, decoding of strings, exact numbers, and JSON texts nested in strings.
 //!
-//! Stricter than the RFC on purpose, wherever two readers of the same bytes could disagree: duplicate keys, invalid
+//! The scanner is stricter than the RFC wherever two parsers of the same bytes could disagree: duplicate keys, invalid
 //! UTF-8, a byte order mark and other encodings are errors.
 
 mod body;

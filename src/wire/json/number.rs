@@ -1,4 +1,4 @@
-//! Numbers as exact decimals. A double would call 0.1 + 0.2 something else than 0.3, and 9007199254740993 even.
+//! Numbers as exact decimals. As doubles, 0.1 + 0.2 and 0.3 differ, and 9007199254740993 becomes even.
 
 use std::cmp::Ordering;
 
@@ -7,15 +7,15 @@ use std::cmp::Ordering;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decimal {
     negative: bool,
-    /// Significant digits, most significant first; empty for zero.
+    /// Significant digits, most significant first. Empty for zero.
     digits: Vec<u8>,
     /// Value = 0.d₁d₂d₃… × 10^exponent.
     exponent: i64,
 }
 
 impl Decimal {
-    /// Reads a number in JSON's grammar. `None` for anything else, and for exponents beyond 18 digits, which no
-    /// two readers agree about.
+    /// Parses a number in JSON's grammar. Returns `None` for anything else, and for exponents beyond 18 digits, which
+    /// every two parsers read differently.
     pub fn parse(text: &str) -> Option<Decimal> {
         let bytes = text.as_bytes();
         let (negative, rest) = match bytes.strip_prefix(b"-") {
@@ -72,10 +72,10 @@ impl Decimal {
         })
     }
 
-    /// The same as a whole number, if it is one that fits.
+    /// Returns the number as `u64`, if it is whole and fits.
     pub fn whole(&self) -> Option<u64> {
         let length = usize::try_from(self.exponent).unwrap_or(0);
-        // 20 digits are the most that fit.
+        // A `u64` has at most 20 digits.
         if self.negative || self.digits.len() > length || length > 20 {
             return None;
         }
@@ -87,7 +87,7 @@ impl Decimal {
         })
     }
 
-    /// Whether it is zero, written in any way.
+    /// Whether the number is zero in any spelling.
     pub fn is_zero(&self) -> bool {
         self.digits.is_empty()
     }
@@ -100,7 +100,7 @@ impl Decimal {
             (false, false) => self
                 .exponent
                 .cmp(&other.exponent)
-                // Without leading zeros, comparing digit strings is comparing the fractions that they write.
+                // Without leading zeros, the order of the digit strings is the order of the fractions.
                 .then_with(|| self.digits.cmp(&other.digits)),
         }
     }
@@ -131,7 +131,7 @@ fn exponent(digits: &[u8]) -> Option<i64> {
 }
 
 impl std::fmt::Display for Decimal {
-    /// The exact value in one fixed spelling: plain digits where they are few, `d.ddde±x` elsewhere.
+    /// Writes the exact value in one canonical spelling: plain digits for short numbers, `d.ddde±x` for others.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let digits: String = self.digits.iter().copied().map(char::from).collect();
         if self.negative {

@@ -1,11 +1,12 @@
-//! Paths into a JSON value, as policies write them.
+//! Paths into a JSON value, in the syntax of policies.
 
 use super::value::Value;
 
-/// A path into arguments, results or parameters. Alternatives are siblings: `args.a.to|cc` is `args.a.to` or `args.a.cc`.
+/// A path into arguments, results or parameters. Alternatives are siblings: `args.a.to|cc` is `args.a.to` or
+/// `args.a.cc`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JsonPath {
-    /// Each a way down; without any, the whole value.
+    /// The alternative ways down. Without any, the path is the whole value.
     pub ways: Vec<Vec<PathStep>>,
 }
 
@@ -18,17 +19,17 @@ pub enum PathStep {
     Index(usize),
     /// `[*]`, `.*`
     Every,
-    /// `..name`: at any depth
+    /// `..name`: the key at any depth
     Anywhere(Box<str>),
 }
 
 impl JsonPath {
-    /// Whether it names the whole value.
+    /// Whether the path is the whole value.
     pub fn is_whole(&self) -> bool {
         self.ways.is_empty()
     }
 
-    /// Every value that it leads to; the whole value if it has no way down.
+    /// Calls `reached` with every value that the path leads to; with the whole value if the path has no way down.
     pub fn each<'a>(&self, root: Value<'a>, reached: &mut dyn FnMut(Value<'a>)) {
         if self.is_whole() {
             reached(root);
@@ -38,12 +39,12 @@ impl JsonPath {
         }
     }
 
-    /// Reads a path as it is written after the value's name: `.a[0]`, `["a.b"]`, `..name`, and JSONPath's `$.a`.
+    /// Parses a path as it is written after the value's name: `.a[0]`, `["a.b"]`, `..name`, and JSONPath's `$.a`.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// A message that explains the syntax error.
     pub fn parse(text: &str) -> Result<JsonPath, String> {
-        // `args.$.a[0]` and `args$.a[0]`: JSONPath as people paste it.
+        // `args.$.a[0]` and `args$.a[0]`: JSONPath pasted after the name.
         let text = text
             .strip_prefix(".$")
             .or_else(|| text.strip_prefix('$'))
@@ -114,7 +115,8 @@ fn bracket(text: &str) -> Result<(PathStep, &str), String> {
         .map_err(|_| format!("`[{inside}]` is neither an index, `*`, nor a quoted name"))
 }
 
-/// Every value that a way leads to. Containers on the way are entered; a missing member ends it silently.
+/// Calls `reached` with every value that one way leads to. The walk enters containers and ends silently at a missing
+/// member.
 fn walk<'a>(value: Value<'a>, way: &[PathStep], reached: &mut dyn FnMut(Value<'a>)) {
     let Some((step, rest)) = way.split_first() else {
         reached(value);

@@ -1,14 +1,14 @@
-//! The way down to a value, step by step, for whoever names it. The last way is remembered: a search among siblings goes on
-//! where it ended, so that naming many values in the order of their bytes reads each sibling once, however many there are.
+//! Cache of the way down to a value, for JSON pointers. A search among siblings continues from the previous way, so
+//! that naming any number of values in the order of their bytes visits each sibling once.
 
 use super::value::{JsonText, Value, ValueKind};
 use std::cell::Cell;
 
-/// The way to the value that was asked for last.
+/// The way to the most recently named value.
 #[derive(Default)]
 pub(super) struct PointerCache {
     last: Cell<Vec<CachedStep>>,
-    /// Siblings that were looked at.
+    /// Number of siblings visited.
     #[cfg(test)]
     looked_at: Cell<usize>,
 }
@@ -16,17 +16,17 @@ pub(super) struct PointerCache {
 /// An element or a member on the way.
 #[derive(Clone, Copy)]
 struct CachedStep {
-    /// Its first node: a member's key.
+    /// Index of its first node: of a member, the key.
     start: u32,
     value: u32,
-    /// The node after all of it.
+    /// Index of the node after it.
     end: u32,
-    /// Its place among its siblings.
+    /// Its position among its siblings.
     place: usize,
 }
 
 impl CachedStep {
-    /// The element or member of a container that begins at a node.
+    /// Returns the element or member of a container that begins at a node.
     fn of(container: Value<'_>, start: u32, place: usize) -> CachedStep {
         let is_member = container.kind() == ValueKind::Object;
         let value = start.saturating_add(u32::from(is_member));
@@ -45,8 +45,8 @@ impl CachedStep {
 }
 
 impl PointerCache {
-    /// Calls `step` with the key or the place of each value on the way from the outermost one to a node, that included. A key
-    /// is named as its value is.
+    /// Calls `step` with the key or position of each value on the way from the root to a node, the node included. A key
+    /// has the name of its value.
     pub(super) fn to(
         &self,
         doc: &JsonText<'_>,

@@ -1,17 +1,20 @@
-//! One pass over the bytes, no recursion, no allocation per value: a tape of nodes in document order.
+//! JSON scanner: one pass over the bytes, no recursion, no allocation per value.
+//!
+//! The result is a tape of nodes in document order. `{"a":[1]}` has four nodes: the object, the key `a`, the array, the
+//! number `1`.
 
 use super::string;
 use crate::wire::sort;
 use crate::wire::span::{Span, index, offset};
 
-/// Bounds of one scan.
+/// Limits of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Deepest nesting of arrays and objects.
+    /// Maximum nesting of arrays and objects.
     pub max_depth: u16,
 }
 
-/// What a node of the tape is.
+/// The type of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NodeKind {
     Null,
@@ -24,11 +27,11 @@ pub(super) enum NodeKind {
     Object,
 }
 
-/// One value (or object key). Strings and keys are recorded without their quotes.
+/// A node: a value or an object key. The spans of strings and keys exclude their quotes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Node {
     pub(super) span: Span,
-    /// Index of the node after this one and all that it contains.
+    /// Index of the node after this one and everything inside it.
     pub(super) next: u32,
     pub(super) kind: NodeKind,
     pub(super) flags: u8,
@@ -39,7 +42,7 @@ pub(super) const ESCAPED: u8 = 1;
 /// The string holds an escaped surrogate without its partner.
 pub(super) const LONE_SURROGATE: u8 = 2;
 
-/// The nodes of one document in the order of their bytes, an object's keys before their values.
+/// The nodes of a document in the order of their bytes. An object's key is before its value.
 #[derive(Clone, Debug, Default)]
 pub struct Tape {
     pub(super) nodes: Vec<Node>,
@@ -51,26 +54,26 @@ impl Tape {
         self.nodes.len()
     }
 
-    /// Whether nothing was scanned.
+    /// Whether there are no nodes.
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()
     }
 }
 
-/// Why bytes are not JSON that every reader understands alike.
+/// The reason why bytes are not JSON that every parser reads alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScanErrorKind {
     /// No value at all.
     Empty,
-    /// A byte that the grammar does not allow here, an unclosed string or container, a control character.
+    /// A byte that the grammar does not allow at its offset, an unclosed string or container, or a control character.
     Syntax,
     /// Bytes after the value.
     Trailing,
-    /// The same key twice in one object, after decoding.
+    /// A duplicate key in an object, compared after decoding.
     DuplicateKey,
-    /// A key with a surrogate that has no partner: readers replace, drop or keep it.
+    /// A key with an unpaired surrogate. Parsers replace, drop or keep it.
     SurrogateInKey,
-    /// Nested deeper than the limit.
+    /// Nesting deeper than the limit.
     TooDeep,
     /// Not UTF-8, or a byte order mark.
     Encoding,
@@ -78,10 +81,10 @@ pub enum ScanErrorKind {
     TooLarge,
 }
 
-/// A scan that failed: why, and at which byte.
+/// A scan error with its offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScanError {
-    /// Why.
+    /// The kind of error.
     pub kind: ScanErrorKind,
     /// Offset of the first byte that is wrong.
     pub at: usize,
@@ -106,12 +109,12 @@ impl std::fmt::Display for ScanError {
 /// An open array or object.
 struct OpenContainer {
     node: u32,
-    /// Where the object's keys begin on the key stack.
+    /// Index on the key stack of the object's first key.
     keys: usize,
     is_object: bool,
 }
 
-/// A key of an open object: hash of its decoded text, and its node.
+/// A key of an open object: the hash of its decoded text, and its node.
 #[derive(Clone, Copy)]
 struct SeenKey {
     hash: u32,
@@ -128,10 +131,10 @@ enum Expected {
     End,
 }
 
-/// Scans one JSON text into `tape`, which is cleared first. Linear in `bytes` whatever they hold.
+/// Scans one JSON text into `tape`, which is cleared first, in time linear in `bytes`.
 ///
 /// # Errors
-/// The first thing that is not strict JSON; the tape is then without meaning.
+/// The first deviation from strict JSON. The content of the tape is then unspecified.
 pub fn scan(bytes: &[u8], limits: Limits, tape: &mut Tape) -> Result<(), ScanError> {
     tape.nodes.clear();
     if u32::try_from(bytes.len()).is_err() {
@@ -141,7 +144,8 @@ pub fn scan(bytes: &[u8], limits: Limits, tape: &mut Tape) -> Result<(), ScanErr
         });
     }
     refuse_other_encodings(bytes)?;
-    // A chat body has a value every 20 to 60 bytes, the frame of a stream one every 8; the estimate only saves regrowth.
+    // A chat body has a value per 20 to 60 bytes, the frame of a stream one per 8. The estimate only saves
+    // reallocations.
     let few = bytes.len().wrapping_div(8).min(64);
     let many = bytes.len().wrapping_div(32).min(1 << 16);
     tape.nodes.reserve(few.max(many));
@@ -156,8 +160,8 @@ pub fn scan(bytes: &[u8], limits: Limits, tape: &mut Tape) -> Result<(), ScanErr
     .run()
 }
 
-/// A byte order mark and UTF-16 or UTF-32 (which show as NUL bytes around the first character) are named as what they
-/// are instead of as a syntax error. RFC 8259 §8.1 forbids sending them.
+/// Reports a byte order mark and UTF-16 or UTF-32 (which have NUL bytes around the first character) as an encoding
+/// error instead of a syntax error. RFC 8259 §8.1 forbids them.
 fn refuse_other_encodings(bytes: &[u8]) -> Result<(), ScanError> {
     let marked = bytes.starts_with(&[0xEF, 0xBB, 0xBF])
         || bytes.starts_with(&[0xFE, 0xFF])
@@ -205,7 +209,7 @@ impl Scanner<'_> {
                     match self.open.last() {
                         Some(open) if open.is_object => Expected::Key,
                         _ => {
-                            // What follows a comma in an array is a value, never a bracket.
+                            // An array has a value after a comma, never a bracket.
                             Expected::Value
                         }
                     }
@@ -387,7 +391,7 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    /// Reads a string from its opening quote; gives its content without the quotes, and its flags.
+    /// Scans a string from its opening quote. Returns its content without quotes, and its flags.
     fn string(&mut self) -> Result<(Span, u8), ScanError> {
         let start = self.at.wrapping_add(1);
         let mut at = start;
@@ -433,8 +437,8 @@ impl Scanner<'_> {
         Ok((span, flags))
     }
 
-    /// Equal keys have equal hashes; only where hashes meet are texts compared. Keys made to collide cost a sort of
-    /// their texts, not a comparison of every pair.
+    /// Reports a duplicate key. Texts are compared only if their hashes are equal. Keys with colliding hashes cost one
+    /// sort of their texts, not a comparison of every pair.
     fn refuse_duplicates(&mut self, from: usize) -> Result<(), ScanError> {
         let bytes = self.bytes;
         let nodes = &*self.nodes;
@@ -478,12 +482,11 @@ impl Scanner<'_> {
     }
 }
 
-/// First byte from `at` on that ends a run of plain string content: a quote, a backslash or a control character.
-/// `high` is set where the run held a byte ≥ 0x80.
+/// Returns the offset of the first byte from `at` on that ends plain string content: a quote, a backslash or a control
+/// character. Sets `high` if the content has a byte ≥ 0x80.
 ///
-/// Eight bytes at a time in one number: subtracting one from each byte borrows through its top bit only where the byte
-/// was zero (Mycroft). A borrow reaches upwards, so that bytes after the first stop may look like stops; the first is
-/// exact.
+/// Reads eight bytes as one number. Subtracting one from each byte borrows through the top bit only where the byte was
+/// zero (Mycroft). A borrow carries upwards: bytes after the first stop may look like stops, but the first is exact.
 fn skip_plain(bytes: &[u8], at: usize, high: &mut bool) -> usize {
     const ONES: u64 = u64::MAX.wrapping_div(255);
     const HIGHS: u64 = ONES.wrapping_mul(0x80);
@@ -520,7 +523,7 @@ fn skip_plain(bytes: &[u8], at: usize, high: &mut bool) -> usize {
     at
 }
 
-/// FNV-1a over eight bytes at a time. Not keyed: see `refuse_duplicates` for what happens to collisions.
+/// FNV-1a over eight bytes at a time. The hash has no key: see `refuse_duplicates` for collisions.
 fn hash_key(key: &[u8]) -> u32 {
     const PRIME: u64 = 0x100_0000_01b3;
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;

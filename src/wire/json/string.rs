@@ -1,11 +1,12 @@
-//! JSON strings: escapes, and the way from a place in the decoded text back to the bytes.
+//! JSON strings: escapes, and the mapping of decoded text back to bytes. `caf\u00e9` is 9 bytes and decodes to `café`;
+//! the character `é` maps back to the 6 bytes `\u00e9`.
 
 use crate::wire::span::index;
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// Length in bytes of the escape at the start of `bytes`, and whether it is a surrogate without its partner.
-/// A surrogate pair is one escape of twelve bytes. `None`: no escape of RFC 8259 §7.
+/// Returns the length in bytes of the escape at the start of `bytes`, and whether it is an unpaired surrogate. A
+/// surrogate pair is one escape of twelve bytes. `None` if there is no escape of RFC 8259 §7.
 pub(super) fn escape_length(bytes: &[u8]) -> Option<(usize, bool)> {
     match bytes.get(1)? {
         b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some((2, false)),
@@ -40,8 +41,8 @@ fn hex4(digits: &[u8]) -> Option<u32> {
     })
 }
 
-/// The character that the escape at the start of `bytes` stands for; U+FFFD for a surrogate without its partner,
-/// which no text can hold.
+/// Returns the character of the escape at the start of `bytes`: U+FFFD for an unpaired surrogate, which no UTF-8 text
+/// can contain.
 fn escaped_char(bytes: &[u8], length: usize) -> char {
     match bytes.get(1) {
         Some(b'b') => '\u{8}',
@@ -64,7 +65,7 @@ fn escaped_char(bytes: &[u8], length: usize) -> char {
     }
 }
 
-/// How many bytes stand before the first escape. Eight at a time, as the scanner looks for a string's end.
+/// Returns the number of bytes before the first escape. Reads eight bytes at a time, like `skip_plain`.
 fn plain_length(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::MAX.wrapping_div(255);
     const BACKSLASHES: u64 = ONES.wrapping_mul(b'\\' as u64);
@@ -82,8 +83,8 @@ fn plain_length(bytes: &[u8]) -> usize {
     at.wrapping_add(plain.unwrap_or(rest.len()))
 }
 
-/// The text that the content of a scanned JSON string stands for. Borrowed where it holds no escape. Content that
-/// was not scanned (broken escapes, invalid UTF-8) decodes to replacement characters, never to a panic.
+/// Decodes the content of a scanned JSON string. Borrowed if it has no escape. In content that was not scanned, broken
+/// escapes and invalid UTF-8 become U+FFFD.
 pub fn decode(raw: &[u8]) -> Cow<'_, str> {
     let mut plain = plain_length(raw);
     if plain == raw.len() {
@@ -107,8 +108,8 @@ pub fn decode(raw: &[u8]) -> Cow<'_, str> {
     })
 }
 
-/// Walks once through a JSON string and turns ranges of its decoded text into ranges of its bytes. Ranges must come in
-/// ascending order; the walk never goes back, so any number of them costs one pass.
+/// Mapping from ranges of decoded text to ranges of the string's bytes. Ranges must be in ascending order. The walk
+/// never goes back, so that any number of ranges costs one pass.
 pub struct DecodedOffsets<'a> {
     raw: &'a [u8],
     raw_at: usize,
@@ -116,7 +117,7 @@ pub struct DecodedOffsets<'a> {
 }
 
 impl<'a> DecodedOffsets<'a> {
-    /// Starts at the beginning of a string's content.
+    /// Creates a mapping at the beginning of a string's content.
     pub fn new(raw: &'a [u8]) -> Self {
         DecodedOffsets {
             raw,
@@ -125,7 +126,7 @@ impl<'a> DecodedOffsets<'a> {
         }
     }
 
-    /// The bytes that stand for `decoded`. An edge inside an escaped character moves outwards to the whole escape.
+    /// Returns the byte range of `decoded`. An edge inside an escape moves outwards to the whole escape.
     pub fn range(&mut self, decoded: Range<usize>) -> Range<usize> {
         let start = self.advance(decoded.start, false);
         let end = self.advance(decoded.end, true);
@@ -141,7 +142,8 @@ impl<'a> DecodedOffsets<'a> {
                 let length = escape_length(rest).map_or(2, |(length, _)| length);
                 (length, escaped_char(rest, length).len_utf8())
             } else {
-                // No further than asked: the next escape may be far, and each range would look for it again.
+                // The search stops at `target`. The next escape may be far away, and every range would search for it
+                // again.
                 let wanted = target.saturating_sub(self.decoded_at);
                 let plain = plain_length(rest.get(..wanted).unwrap_or(rest));
                 (plain, plain)

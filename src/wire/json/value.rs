@@ -8,48 +8,48 @@ use super::string;
 use crate::wire::span::{Span, index, offset};
 use std::borrow::Cow;
 
-/// One scanned JSON text: its bytes and where its values stand in them.
+/// A scanned JSON text: its bytes and the tape of their values.
 #[derive(Debug)]
 pub struct JsonText<'b> {
     pub(super) id: u16,
     pub(super) bytes: Cow<'b, [u8]>,
     pub(super) tape: Tape,
-    /// The value that holds this text, for a text nested in another one.
+    /// The value that contains this text; `None` for the body.
     pub(super) parent: Option<NodeId>,
-    /// How it came out of what holds it.
+    /// How the text was obtained from that value.
     pub(super) held: Backing,
-    /// How many strings deep.
+    /// Nesting level in strings; 0 for the body.
     pub(super) level: u8,
     pub(super) trail: PointerCache,
 }
 
-/// How a text came out of what holds it (for the outermost: out of the body), and so how an edit finds its way back.
+/// How a text was obtained from the value that contains it (or from the body). Determines how an edit is written back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Backing {
-    /// It is the body, or a value as it stands: bytes for bytes.
+    /// The text is the body or a value of it, byte for byte.
     AsIs,
-    /// It is what a string says: an edit is escaped once more.
+    /// The text is the decoded content of a string. An edit is escaped once more.
     InString,
-    /// It is a body of JSON lines, put together to one array: everything stands one byte later.
+    /// The text is a body of JSON lines joined to an array. All offsets are one higher.
     InLines,
-    /// It is a body of plain text, quoted.
+    /// The text is a quoted body of plain text.
     Quoted,
-    /// It was decoded or put together otherwise: there is no way back.
+    /// The text was decoded or composed in another way. It cannot be edited.
     Derived,
 }
 
 impl JsonText<'_> {
-    /// The outermost value.
+    /// The root value.
     pub fn root(&self) -> Value<'_> {
         Value { doc: self, node: 0 }
     }
 
-    /// The bytes that were scanned.
+    /// The scanned bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The value at a node's index.
+    /// Returns the value at a node's index.
     pub fn value(&self, node: u32) -> Value<'_> {
         Value { doc: self, node }
     }
@@ -59,7 +59,7 @@ impl JsonText<'_> {
         offset(self.tape.len())
     }
 
-    /// Whether it holds no value.
+    /// Whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.tape.is_empty()
     }
@@ -69,7 +69,7 @@ impl JsonText<'_> {
     }
 }
 
-/// What kind of JSON value.
+/// The type of a JSON value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueKind {
     /// `null`
@@ -87,7 +87,7 @@ pub enum ValueKind {
 }
 
 impl ValueKind {
-    /// The word for a message to a person.
+    /// The type's name for messages.
     pub fn name(self) -> &'static str {
         match self {
             ValueKind::Null => "null",
@@ -108,7 +108,7 @@ pub struct Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// What it is. A key is a string.
+    /// The type of the value. A key is a string.
     pub fn kind(self) -> ValueKind {
         match self.doc.node(self.node).map(|node| node.kind) {
             Some(NodeKind::True) => ValueKind::Bool(true),
@@ -121,7 +121,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Where it stands, for later.
+    /// The location of the value.
     pub fn place(self) -> NodeId {
         NodeId {
             doc: self.doc.id,
@@ -129,12 +129,12 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The document that it is part of.
+    /// The document that contains the value.
     pub fn doc(self) -> &'a JsonText<'a> {
         self.doc
     }
 
-    /// Bytes of the whole value; of a string, with its quotes.
+    /// The byte range of the whole value; of a string, with its quotes.
     pub fn span(self) -> Span {
         match self.doc.node(self.node) {
             Some(node) if matches!(node.kind, NodeKind::String | NodeKind::Key) => {
@@ -145,7 +145,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Bytes of a string between its quotes; of anything else, of the whole value.
+    /// The byte range of a string between its quotes; of any other value, of the whole value.
     pub fn content_span(self) -> Span {
         self.doc
             .node(self.node)
@@ -153,12 +153,12 @@ impl<'a> Value<'a> {
             .unwrap_or_default()
     }
 
-    /// The value as written, with quotes if it is a string.
+    /// The bytes of the value; of a string, with its quotes.
     pub fn raw(self) -> &'a [u8] {
         self.span().of(&self.doc.bytes)
     }
 
-    /// A string's content as written, escapes and all.
+    /// The bytes of a string's content, not decoded.
     pub fn raw_content(self) -> &'a [u8] {
         self.content_span().of(&self.doc.bytes)
     }
@@ -167,17 +167,17 @@ impl<'a> Value<'a> {
         self.doc.node(self.node).map_or(0, |node| node.flags)
     }
 
-    /// Whether a string holds escapes.
+    /// Whether a string has escapes.
     pub fn has_escapes(self) -> bool {
         self.flags() & ESCAPED != 0
     }
 
-    /// Whether a string holds a surrogate without its partner.
+    /// Whether a string has an unpaired surrogate.
     pub fn has_lone_surrogate(self) -> bool {
         self.flags() & LONE_SURROGATE != 0
     }
 
-    /// Whether it is `null`.
+    /// Whether the value is `null`.
     #[inline(never)]
     pub fn is_null(self) -> bool {
         self.kind() == ValueKind::Null
@@ -189,7 +189,7 @@ impl<'a> Value<'a> {
             if self.has_escapes() {
                 string::decode(self.raw_content())
             } else {
-                // The scanner has checked it; the fallback keeps this line free of panics.
+                // The scanner has checked the encoding; the fallback avoids a panic.
                 match std::str::from_utf8(self.raw_content()) {
                     Ok(text) => Cow::Borrowed(text),
                     Err(_) => String::from_utf8_lossy(self.raw_content()),
@@ -198,7 +198,7 @@ impl<'a> Value<'a> {
         })
     }
 
-    /// Whether it is a string with exactly this text.
+    /// Whether the value is a string with exactly this text.
     #[inline(never)]
     pub fn is_text(self, text: &str) -> bool {
         if self.kind() != ValueKind::String {
@@ -211,7 +211,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A number as written.
+    /// The spelling of a number.
     #[inline(never)]
     pub fn number(self) -> Option<&'a str> {
         (self.kind() == ValueKind::Number)
@@ -219,7 +219,7 @@ impl<'a> Value<'a> {
             .flatten()
     }
 
-    /// A whole number that fits, however it is written: `3`, `3.0`, `30e-1`.
+    /// Returns a whole number that fits `u64`, in any spelling: `3`, `3.0`, `30e-1`.
     #[inline(never)]
     pub fn as_u64(self) -> Option<u64> {
         let number = self.number()?;
@@ -235,7 +235,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The members of an object; none of anything else.
+    /// Returns the members of an object; none for other types.
     pub fn members(self) -> Members<'a> {
         let range = if self.kind() == ValueKind::Object {
             self.inside()
@@ -249,7 +249,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The elements of an array; none of anything else.
+    /// Returns the elements of an array; none for other types.
     pub fn elements(self) -> Elements<'a> {
         let range = if self.kind() == ValueKind::Array {
             self.inside()
@@ -263,7 +263,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The member of that name; the scanner refuses objects that have two.
+    /// Returns the member with this name. It is unique: the scanner rejects duplicate keys.
     #[inline(never)]
     pub fn get(self, name: &str) -> Option<Value<'a>> {
         self.members()
@@ -271,12 +271,12 @@ impl<'a> Value<'a> {
             .map(|(_, value)| value)
     }
 
-    /// The element of that index.
+    /// Returns the element at this index.
     pub fn element(self, at: usize) -> Option<Value<'a>> {
         self.elements().nth(at)
     }
 
-    /// Itself and everything in it, in the order of the bytes: values and keys.
+    /// Returns the value itself and all values and keys inside it, in the order of the bytes.
     pub fn descendants(self) -> impl Iterator<Item = Descendant<'a>> {
         let doc = self.doc;
         let end = doc.node(self.node).map_or(0, |node| node.next);
@@ -293,7 +293,7 @@ impl<'a> Value<'a> {
         (self.node.saturating_add(1), end)
     }
 
-    /// Index of the node after this value and all that it contains.
+    /// Index of the node after this value and everything inside it.
     pub fn end_node(self) -> u32 {
         self.doc.node(self.node).map_or(u32::MAX, |node| node.next)
     }
@@ -302,7 +302,7 @@ impl<'a> Value<'a> {
 /// A value or a key inside another value.
 #[derive(Clone, Copy, Debug)]
 pub struct Descendant<'a> {
-    /// Whether it is an object's key.
+    /// Whether the value is an object's key.
     pub is_key: bool,
     /// The value, or the key as a string.
     pub value: Value<'a>,

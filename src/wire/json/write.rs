@@ -1,4 +1,4 @@
-//! Escaping on the way out: the fewest escapes that RFC 8259 allows.
+//! JSON string escaping, with the fewest escapes that RFC 8259 allows: `"` becomes `\"`, a line feed `\n`, `é` stays.
 
 /// Appends `text` as the content of a JSON string, without quotes.
 pub fn escape(text: &str, out: &mut Vec<u8>) {

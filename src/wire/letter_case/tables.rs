@@ -1,4 +1,5 @@
-//! What `char` says of letters; where the standard library has learnt new ones, the test beside this file tells what to write here.
+//! Letter case tables, equal to those of `char`. When the standard library gains letters, the test beside this file
+//! prints the new tables.
 #![cfg_attr(rustfmt, rustfmt_skip)]
 
 use super::{CaseRun, run};
@@ -95,11 +96,12 @@ pub(super) static UPPER: [CaseRun; 198] = [
     run(0x16E60, 31, 0, -32), run(0x16EBB, 24, 0, -27), run(0x1E922, 33, 0, -34),
 ];
 
-/// Letters without a capital of their own, each before what stands for it.
+/// Letters whose capital is several characters, each letter before its capital.
 pub(super) static SEVERAL_CAPITALS: &str = "\
     ßSS ŉʼN ǰJ̌ ΐΪ́ ΰΫ́ ևԵՒ ẖH̱ ẗT̈ ẘW̊ ẙY̊ ẚAʾ ὐΥ̓ ὒΥ̓̀ ὔΥ̓́ ὖΥ̓͂ ᾀἈΙ ᾁἉΙ ᾂἊΙ ᾃἋΙ ᾄἌΙ ᾅἍΙ ᾆἎΙ ᾇἏΙ ᾈἈΙ ᾉἉΙ ᾊἊΙ ᾋἋΙ ᾌἌΙ ᾍἍΙ ᾎἎΙ ᾏἏΙ ᾐἨΙ ᾑἩΙ ᾒἪΙ ᾓἫΙ ᾔἬΙ ᾕἭΙ ᾖἮΙ ᾗἯΙ ᾘἨΙ ᾙἩΙ ᾚἪΙ ᾛἫΙ ᾜἬΙ ᾝἭΙ ᾞἮΙ ᾟἯΙ ᾠὨΙ ᾡὩΙ ᾢὪΙ ᾣὫΙ ᾤὬΙ ᾥὭΙ ᾦὮΙ ᾧὯΙ ᾨὨΙ ᾩὩΙ ᾪὪΙ ᾫὫΙ ᾬὬΙ ᾭὭΙ ᾮὮΙ ᾯὯΙ ᾲᾺΙ ᾳΑΙ ᾴΆΙ ᾶΑ͂ ᾷΑ͂Ι ᾼΑΙ ῂῊΙ ῃΗΙ ῄΉΙ ῆΗ͂ ῇΗ͂Ι ῌΗΙ ῒΪ̀ ΐΪ́ ῖΙ͂ ῗΪ͂ ῢΫ̀ ΰΫ́ ῤΡ̓ ῦΥ͂ ῧΫ͂ ῲῺΙ ῳΩΙ ῴΏΙ ῶΩ͂ ῷΩ͂Ι ῼΩΙ ﬀFF ﬁFI ﬂFL ﬃFFI ﬄFFL ﬅST ﬆST ﬓՄՆ ﬔՄԵ ﬕՄԻ ﬖՎՆ ﬗՄԽ";
 
-/// The first of a run, and in the last two digits how many more follow.
+/// Runs of case-ignorable characters: the first one, and in the last two decimal digits the number of characters that
+/// follow it.
 pub(super) static IGNORED: [u32; 464] = [
     0x2700, 0x2E00, 0x3A00, 0x5E00, 0x6000, 0xA800, 0xAD00, 0xAF00, 0xB400, 0xB701, 0x2B0BF, 0x37401, 0x37A00, 0x38401,
     0x38700, 0x48306, 0x55900, 0x55F00, 0x5912C, 0x5BF00, 0x5C101, 0x5C401, 0x5C700, 0x5F400, 0x60005, 0x6100A, 0x61C00,

@@ -1,11 +1,11 @@
 use super::*;
 use std::fmt::Write as _;
 
-/// The version of Unicode that the tables are of.
+/// The version of Unicode in the tables.
 const UNICODE: (u8, u8, u8) = (17, 0, 0);
 
-/// A standard library of a newer Unicode knows letters that the tables don't; those stay as they are, and the tables are
-/// written anew with the next compiler that the project requires.
+/// Whether the standard library has a newer Unicode, with letters that the tables lack. These letters stay unchanged
+/// until the tables are generated again with the next compiler that the project requires.
 fn is_newer() -> bool {
     char::UNICODE_VERSION > UNICODE
 }
@@ -14,7 +14,7 @@ fn every() -> impl Iterator<Item = char> {
     '\0'..=char::MAX
 }
 
-/// What stands in the tables' file.
+/// The expected content of `tables.rs`.
 fn tables() -> String {
     let mut file = "//! What `char` says of letters; where the standard library has learnt new ones, the test beside this file \
          tells what to write here.\n#![cfg_attr(rustfmt, rustfmt_skip)]\n\nuse super::{CaseRun, run};\n"
@@ -149,7 +149,7 @@ fn texts_change_as_the_standard_library_changes_them() {
             }
         }
     }
-    // A year's new letters and accents; none of them is of Latin, Greek or Cyrillic as they are in daily use.
+    // Letters and accents added by a newer Unicode. None of them is a Latin, Greek or Cyrillic letter in daily use.
     let is_new = |c: &char| is_newer() && *c > '\u{52F}';
     assert!(
         differ.iter().all(is_new) && differ.len() < 500,

@@ -130,7 +130,7 @@ fn a_quote_is_found_at_every_distance() {
     }
 }
 
-/// JSON text as people and attackers write it: valid values with any white space, and texts with a byte wrong.
+/// A strategy for JSON-like text: valid values with any white space, and texts with one wrong byte.
 fn json_like() -> impl Strategy<Value = Vec<u8>> {
     let leaf = prop_oneof![
         Just("null".to_owned()),
@@ -169,7 +169,7 @@ fn json_like() -> impl Strategy<Value = Vec<u8>> {
         })
 }
 
-/// What serde_json reads, and whether an object has a key twice, which serde_json does not mind.
+/// serde_json as the reference. The flag is set if an object has a duplicate key, which serde_json accepts.
 #[derive(Debug)]
 struct Oracle(bool);
 
@@ -235,7 +235,7 @@ proptest! {
             Ok(Oracle(true)) => prop_assert_eq!(ours, Err(ScanErrorKind::DuplicateKey)),
             Ok(Oracle(false)) => prop_assert!(ours.is_ok(), "{:?}", ours),
             Err(error) => {
-                // serde_json refuses a lone surrogate anywhere and numbers beyond a double.
+                // serde_json also rejects unpaired surrogates and numbers beyond a double.
                 let stricter = error.to_string().contains("surrogate")
                     || error.to_string().contains("hex escape")
                     || error.to_string().contains("out of range");
