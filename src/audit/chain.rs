@@ -1,9 +1,9 @@
-//! The chain: each record names the one before it, and with a key each is authenticated.
+//! Chain of audit events: each event names its predecessor, and a key authenticates each event with a MAC.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
-/// The key of the chain's MAC, with the hash states that depend on it prepared once.
+/// The MAC key of the chain, with its hash states prepared once.
 #[derive(Clone)]
 pub struct ChainKey(Hmac<Sha256>);
 
@@ -14,7 +14,7 @@ impl std::fmt::Debug for ChainKey {
 }
 
 impl ChainKey {
-    /// Takes a key of any length; `None` for an empty one.
+    /// Creates a key of any length; `None` for an empty one.
     pub fn new(key: &[u8]) -> Option<ChainKey> {
         if key.is_empty() {
             return None;
@@ -29,7 +29,7 @@ impl ChainKey {
     }
 }
 
-/// The place of the next record. Every VM has a chain of its own.
+/// The state of a chain: where the next event is appended. Every VM has its own chain.
 #[derive(Clone, Debug)]
 pub struct Chain {
     id: String,
@@ -38,11 +38,11 @@ pub struct Chain {
     key: Option<ChainKey>,
 }
 
-/// What the first record of a chain names as its predecessor.
+/// The predecessor that the first event of a chain names.
 const NO_PREDECESSOR: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 impl Chain {
-    /// Starts a chain. `id` must differ from every other chain's.
+    /// Starts a chain. `id` must be unique.
     pub fn new(id: [u8; 8], key: Option<ChainKey>) -> Chain {
         Chain {
             id: hex(&id),
@@ -52,17 +52,17 @@ impl Chain {
         }
     }
 
-    /// Its id.
+    /// The chain's id.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Number of the next record.
+    /// Sequence number of the next event.
     pub fn next_seq(&self) -> u64 {
         self.seq
     }
 
-    /// Writes the chain's members of the next record: everything but the MAC.
+    /// Writes the chain members of the next event, except the MAC.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"id\":\"");
         out.extend_from_slice(self.id.as_bytes());
@@ -75,8 +75,8 @@ impl Chain {
         out.push(b'}');
     }
 
-    /// Closes the record in `line`, whose chain object ends at `chain_end` (after its brace): adds the MAC over the
-    /// line as it stands, and moves on. The next record names this one by its MAC, or without a key by its SHA-256.
+    /// Completes the event in `line`, whose chain object ends at `chain_end` (after its brace): adds the MAC over the
+    /// line and advances the chain. The next event names this one by its MAC, or without a key by its SHA-256.
     pub(super) fn seal(&mut self, line: &mut Vec<u8>, chain_end: usize) {
         match &self.key {
             Some(key) => {

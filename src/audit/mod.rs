@@ -1,5 +1,5 @@
-//! One line for each exchange: what happened, why, how much was read; chained, so that a line that is changed, added or
-//! missing shows.
+//! Audit log: one event per exchange, as one JSON line with the decision, its reasons and the inspection coverage. The
+//! events form a chain, so that a changed, added or missing line is detected.
 
 mod chain;
 mod record;

@@ -1,89 +1,91 @@
-//! The record and its canonical form: the keys in the order of the documentation, maps sorted, no white space, as few
-//! escapes as JSON allows.
+//! Audit events in canonical JSON: keys in the documented order, maps sorted, no white space, as few escapes as JSON
+//! allows.
+//!
+//! `{"time":"2026-11-22T09:00:00.000Z","chain":{…},…}`
 
 use super::chain::Chain;
 use crate::event::{Known, Principal, Usage};
 use crate::wire::json::quote;
 use crate::wire::sorted_map::{SortedMap, SortedSet};
 
-/// Longest value of a single text in a record; texts of clients (a model's name) could be of any length.
+/// Maximum bytes of one text. Texts of clients, such as a model's name, can have any length.
 const LONGEST_TEXT: usize = 256;
 
-/// Most entries of a list in a record.
+/// Maximum entries of one list.
 const LONGEST_LIST: usize = 64;
 
-/// A rule that held.
+/// A rule that matched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedRule {
-    /// The rule.
+    /// The rule's id.
     pub id: Box<str>,
-    /// What it does.
+    /// The rule's action.
     pub action: &'static str,
-    /// The kind of event that it held for.
+    /// The kind of the matching event.
     pub event: &'static str,
-    /// Where that stood: the first place, as a JSON Pointer.
+    /// The JSON Pointer to the first match.
     pub at: String,
     /// `enforce` or `observe`.
     pub mode: &'static str,
-    /// What it wrote, where that is not the form that it asks for: `label` in the place of a pseudonym.
+    /// The replacement that was written, if it differs from the rule's: `label` instead of a pseudonym.
     pub form: Option<&'static str>,
 }
 
-/// Everything that a line tells. Members that do not apply are empty.
+/// The content of an audit event. Members that don't apply are empty.
 #[derive(Clone, Debug)]
 pub struct Record<'a> {
-    /// When the exchange began, in nanoseconds since 1970.
+    /// Start of the exchange in nanoseconds since 1970.
     pub started_ns: u64,
-    /// Envoy's id of the request.
+    /// Envoy's request id.
     pub request_id: &'a str,
-    /// The policy: name, version, mode.
+    /// The policy's name, version and mode.
     pub policy: (&'a str, &'a str, &'static str),
-    /// Who asked.
+    /// The caller.
     pub principal: Option<&'a Principal>,
-    /// Format.
+    /// The protocol.
     pub protocol: &'a str,
-    /// Who serves the model.
+    /// The provider of the model.
     pub provider: &'a str,
-    /// Models that the request may use.
+    /// The models that the request may use.
     pub models: &'a [Box<str>],
-    /// Endpoint of the protocol.
+    /// The protocol's endpoint.
     pub endpoint: &'a str,
-    /// Whether a stream was asked for; `None`: not known.
+    /// Whether the client requested a stream; `None` if unknown.
     pub stream: Option<bool>,
-    /// What happened.
+    /// The decision.
     pub decision: &'static str,
-    /// What enforcement would have done, if that differs.
+    /// The decision under enforcement, if it differs.
     pub would: Option<&'static str>,
-    /// Stable code of a refusal.
+    /// The code of a denial.
     pub code: Option<&'static str>,
-    /// Status sent to the client; 0 if none was.
+    /// Status sent to the client; 0 if there was none.
     pub status: u16,
-    /// Rules that held, by id.
+    /// The rules that matched, by id.
     pub rules: &'a [RecordedRule],
-    /// Rules about what could not be read, where its code decided without them.
+    /// Rules on uninspectable content that the code decided without them.
     pub undecided: &'a SortedSet<Box<str>>,
-    /// What detectors found.
+    /// Findings per detector.
     pub findings: &'a SortedMap<Box<str>, u64>,
-    /// Events by kind.
+    /// Events per kind.
     pub events: &'a SortedMap<&'static str, u64>,
-    /// Tools that were called.
+    /// The tools that were called.
     pub tools: &'a SortedSet<Box<str>>,
-    /// Marks.
+    /// Tags set by rules.
     pub tags: &'a SortedSet<Box<str>>,
-    /// How much was read: level and reasons.
+    /// Inspection coverage: level and reasons.
     pub coverage: (&'static str, &'a SortedSet<String>),
-    /// Tokens.
+    /// Token usage.
     pub usage: Usage,
-    /// What the policy that is only tried out would have done, and its rules that held.
+    /// The decision of the shadow policy, and its matching rules.
     pub shadow: Option<(&'static str, &'a SortedSet<Box<str>>)>,
     /// Time spent in the filter, in microseconds.
     pub inspect_us: u64,
-    /// Time for which bytes were held, in microseconds.
+    /// Time in microseconds for which the filter held bytes.
     pub held_us: u64,
 }
 
 impl Record<'_> {
-    /// Writes the line (without a line end) and adds it to the chain.
+    /// Appends the event to the chain. Returns its line without a line end.
     pub fn write(&self, chain: &mut Chain) -> Vec<u8> {
         let mut line = Vec::with_capacity(1024);
         let out = &mut line;
@@ -218,7 +220,7 @@ fn write_principal(principal: &Principal, out: &mut Vec<u8>) {
     }
 }
 
-/// Begins a member; the comma is due unless the object has just begun.
+/// Starts a member, with a comma unless it is the first one of the object.
 fn key(out: &mut Vec<u8>, name: &str) {
     if out.last() != Some(&b'{') {
         out.push(b',');
@@ -248,7 +250,7 @@ fn list<T>(
     out.push(b']');
 }
 
-/// A member with a text; absent if the text is empty.
+/// Writes a string member; none if the text is empty.
 fn text(out: &mut Vec<u8>, name: &str, value: &str) {
     if value.is_empty() {
         return;
@@ -285,13 +287,14 @@ fn texts(out: &mut Vec<u8>, name: &str, texts: &SortedSet<Box<str>>) {
     });
 }
 
-/// At most [`LONGEST_TEXT`] bytes of a text.
+/// Returns at most [`LONGEST_TEXT`] bytes of a text.
 fn cut(text: &str) -> &str {
     text.get(..text.floor_char_boundary(LONGEST_TEXT))
         .unwrap_or(text)
 }
 
-/// RFC 3339, UTC, milliseconds. Civil date from days: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+/// Formats a time as RFC 3339 in UTC with milliseconds. The civil date is computed from days: Howard Hinnant,
+/// "chrono-Compatible Low-Level Date Algorithms".
 fn timestamp(ns: u64) -> String {
     let millis = ns.div_euclid(1_000_000);
     let seconds = millis.div_euclid(1_000);

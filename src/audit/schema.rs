@@ -1,11 +1,11 @@
-//! The record as a JSON Schema (draft 2020-12), for whoever reads records. Later versions add members, so that others may be
-//! there; those that are described don't change.
+//! JSON Schema (draft 2020-12) of audit events. Later versions only add members, so that a reader must accept unknown
+//! ones.
 
 use crate::diag::codes::CODES;
 use crate::event::{Kind, PROTOCOL_NAMES};
 use serde_json::{Value, json};
 
-/// The schema of one audit line.
+/// Returns the schema of one audit event.
 pub fn schema() -> Value {
     let count = json!({"type": "integer", "minimum": 0});
     let texts = json!({"type": "array", "items": {"type": "string"}});

@@ -1,20 +1,20 @@
-//! The stable codes. A code never changes its meaning and is never given to something else; scripts, dashboards and
-//! support tickets rely on them.
+//! Stable codes. A code never changes its meaning and is never reused, because scripts, dashboards and support tickets
+//! depend on it.
 
-/// A stable code with what it means.
+/// A stable code with its explanation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Code {
     /// `AG` and four digits.
     pub id: &'static str,
-    /// What happened, in a few words: lower case, no final period.
+    /// A short description: lower case, no final period.
     pub title: &'static str,
-    /// HTTP status of a refusal for this reason; 0 for codes that never answer a client.
+    /// HTTP status of a denial with this code; 0 for codes without a response to the client.
     ///
-    /// What a policy refuses is 400, for that is the one status that no client asks again and none reads as a failed login:
-    /// at 403 codex asks six times, Aider for over a minute, and Claude Code says that it failed to authenticate. docs/denials.md has
-    /// what each client does at each status.
+    /// A denial by policy has status 400, the one status that no client retries and none takes for a failed login. At
+    /// 403, codex retries six times, Aider retries for over a minute, and Claude Code reports a failed authentication.
+    /// docs/denials.md lists the behaviour of each client at each status.
     pub status: u16,
-    /// What it means and what to do, for `agentguard explain`; empty in the filter, which explains nothing.
+    /// Meaning and remedy, for `agentguard explain`. Empty in the filter, to save space.
     pub explain: &'static str,
 }
 
@@ -191,12 +191,12 @@ codes! {
         "The policy says `envoy: { headers: hold }`, but the plugin runs without `allow_on_headers_stop_iteration: true`, so that Envoy never hands over the body."
 }
 
-/// What a code means; `None` for a text that is no code.
+/// Returns the code with this id; `None` if there is none.
 pub fn find(id: &str) -> Option<&'static Code> {
     CODES.iter().find(|code| code.id.eq_ignore_ascii_case(id))
 }
 
-/// HTTP status of a refusal with this code.
+/// Returns the HTTP status of a denial with this code.
 pub fn status(id: &str) -> u16 {
     match find(id).map(|code| code.status) {
         Some(0) | None => 400,

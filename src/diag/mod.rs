@@ -1,4 +1,4 @@
-//! Everything that a person reads about a mistake: stable codes, and diagnostics with a place and a way out.
+//! Diagnostics for people: stable codes, and messages with a location and a suggested fix.
 
 pub mod codes;
 mod suggest;
@@ -7,19 +7,19 @@ pub use suggest::{listed, nearest};
 
 use std::ops::Range;
 
-/// How bad it is.
+/// The severity of a diagnostic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// The policy is not used.
+    /// The policy is rejected.
     Error,
-    /// Legal, and probably not what was meant.
+    /// The policy is valid, but probably not what its author meant.
     Warning,
-    /// Legal; worth knowing.
+    /// The policy is valid; the note is for information.
     Note,
 }
 
 impl Severity {
-    /// The word for output.
+    /// The severity's word in output.
     pub fn word(self) -> &'static str {
         match self {
             Severity::Error => "error",
@@ -29,41 +29,41 @@ impl Severity {
     }
 }
 
-/// A replacement that mends a mistake.
+/// A replacement that fixes an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fix {
-    /// Bytes of the document.
+    /// The byte range in the document.
     pub span: Range<usize>,
-    /// What to write there.
+    /// The replacement.
     pub with: String,
 }
 
-/// One mistake in a document: plain data, drawn by the command line, logged by the filter.
+/// A finding in a document: plain data, rendered by the command line and logged by the filter.
 ///
-/// Style: a message begins in lower case, has no final period and no line break; what the author wrote stands in
-/// backticks; no names of Rust types.
+/// Style: a message starts in lower case, has no final period and no line break; quoted input is in backticks; Rust
+/// type names never occur.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// Stable code, `AG1…`.
+    /// The stable code, `AG1…`.
     pub code: &'static str,
-    /// How bad.
+    /// The severity.
     pub severity: Severity,
-    /// Where in the document's structure: `rules[2].when["args.amount"]`. Empty for the document as a whole.
+    /// The location in the document's structure: `rules[2].when["args.amount"]`. Empty for the whole document.
     pub path: String,
-    /// Where in the document's text, in bytes.
+    /// The byte range in the document's text.
     pub span: Range<usize>,
-    /// What is wrong.
+    /// The message.
     pub message: String,
-    /// What the place itself is, beside the caret.
+    /// The label at the caret, which describes the location.
     pub label: Option<String>,
-    /// What to do.
+    /// The suggested remedy.
     pub help: Option<String>,
-    /// An edit that does it.
+    /// The suggested fix as an edit.
     pub fix: Option<Fix>,
 }
 
 impl std::fmt::Display for Diagnostic {
-    /// One line, for a log: `AG1004 rules[0].mach: unknown key `mach`; did you mean `match`?`
+    /// Formats one line for a log: `AG1004 rules[0].mach: unknown key `mach`; did you mean `match`?`
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.code)?;
         if !self.path.is_empty() {

@@ -1,6 +1,6 @@
-//! "Did you mean": the nearest known name by edit distance.
+//! "Did you mean" suggestions by edit distance.
 
-/// The known name that a misspelt one most probably means: at most a third of its letters away, case ignored.
+/// Returns the known name nearest to a misspelt one, ignoring case. At most a third of its letters may differ.
 pub fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     // All known names are ASCII.
     let letters =
@@ -18,12 +18,12 @@ pub fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     best.map(|(_, candidate)| candidate)
 }
 
-/// All known names in a sentence, where they are few enough to read.
+/// Lists all known names in a sentence, if the list is short enough to read.
 pub fn listed(known: &[&str]) -> Option<String> {
     (!known.is_empty() && known.len() <= 24).then(|| format!("`{}`", known.join("`, `")))
 }
 
-/// Edits (insert, delete, replace, swap of neighbours) between two words: Damerau's restricted distance.
+/// Counts the edits (insertion, deletion, replacement, transposition) between two words: Damerau's restricted distance.
 fn distance(a: &[char], b: &[char]) -> usize {
     let mut before: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=b.len()).collect();

@@ -1,27 +1,27 @@
-//! Where things stand in the bodies of an endpoint that no protocol of ours describes, as a policy says.
+//! Custom body formats: the JSON paths that a policy defines for an endpoint without a built-in protocol.
 
 use crate::wire::json::JsonPath;
 
-/// Paths into the bodies of both directions; a path that leads to nothing says nothing.
+/// JSON paths into the bodies of both directions. A path without a value is ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CustomFormat {
     /// Names of models that the request may use.
     pub models: Vec<JsonPath>,
-    /// Texts that people or models wrote.
+    /// Texts written by people or models.
     pub texts: Vec<JsonPath>,
-    /// Identifiers: only unmistakable secrets count in them.
+    /// Identifiers. Detectors only report credentials of an unmistakable form in them.
     pub ids: Vec<JsonPath>,
-    /// Calls of tools.
+    /// Tool calls.
     pub calls: Vec<CustomCallFormat>,
 }
 
-/// How calls of tools stand there.
+/// JSON paths of tool calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CustomCallFormat {
-    /// The calls.
+    /// The path to the calls.
     pub at: JsonPath,
-    /// The tool's name, from the call.
+    /// The path from a call to the tool's name.
     pub name: JsonPath,
-    /// The arguments, from the call: an object, or a string that holds one. Absent: the call has none.
+    /// The path from a call to its arguments: an object, or a string that contains one. Absent: the calls have none.
     pub args: Option<JsonPath>,
 }

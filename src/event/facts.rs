@@ -1,29 +1,29 @@
-//! What is known of an exchange as a whole, and of who is asking.
+//! Facts about an exchange as a whole, and about its caller.
 
 use super::{History, Known, Models};
 use crate::wire::sorted_map::SortedMap;
 
-/// Who is asking, and how that is known.
+/// The caller's identity with its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
-    /// The subject.
+    /// The user or service account.
     pub id: Known<Box<str>>,
-    /// The agent that acts.
+    /// The agent.
     pub agent: Known<Box<str>>,
-    /// The application.
+    /// The client application.
     pub client: Known<Box<str>>,
     /// The tenant.
     pub tenant: Known<Box<str>>,
-    /// Roles.
+    /// The roles.
     pub roles: Known<Vec<Box<str>>>,
-    /// Everything else that is known of it, each a set of values.
+    /// All other claims, each a set of values.
     pub claims: SortedMap<Box<str>, Vec<Box<str>>>,
-    /// The source that said so.
+    /// The identity source.
     pub via: Option<Box<str>>,
 }
 
 impl Principal {
-    /// Nobody is known: everything about them is unknown, which counts for whoever restricts.
+    /// Creates an anonymous principal. All its fields are unknown, which is resolved toward denial.
     pub fn anonymous() -> Principal {
         Principal {
             id: Known::Unknown,
@@ -36,12 +36,12 @@ impl Principal {
         }
     }
 
-    /// Whether nobody is known.
+    /// Whether the caller is anonymous.
     pub fn is_anonymous(&self) -> bool {
         self.via.is_none()
     }
 
-    /// The values of `principal.NAME`.
+    /// Returns the values of `principal.NAME`.
     pub fn claim(&self, name: &str) -> Known<Vec<&str>> {
         let field = match name {
             "id" => Some(&self.id),
@@ -64,29 +64,29 @@ impl Principal {
     }
 }
 
-/// `request.*`: what the request as a whole looks like. Absent members are missing, not unknown.
+/// `request.*`: properties of the whole request. Absent members are missing, not unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestFacts {
-    /// Messages of the conversation.
+    /// Number of messages in the conversation.
     pub message_count: Option<u64>,
-    /// Messages by author: system, user, assistant, tool.
+    /// Number of messages by author: system, user, assistant, tool.
     pub messages_by_author: Option<[u64; 4]>,
-    /// Characters of text by four, the usual rule of thumb.
+    /// Estimated tokens: characters of text divided by four, the usual rule of thumb.
     pub estimated_tokens: Option<u64>,
-    /// Size of the body.
+    /// Size of the body in bytes.
     pub bytes: Option<u64>,
-    /// Whether a stream was asked for.
+    /// Whether the client requests a stream.
     pub stream: Option<bool>,
-    /// Longest answer that was asked for, in tokens.
+    /// Maximum length of the response in tokens, as requested.
     pub max_tokens: Option<u64>,
-    /// Names of the tools that are offered.
+    /// Names of the defined tools.
     pub tools: Option<Vec<Box<str>>>,
-    /// Where the request goes, if its path or host says so.
+    /// The region that the path or the host names.
     pub region: Known<Box<str>>,
 }
 
 impl RequestFacts {
-    /// Messages by the author of that word.
+    /// Returns the number of messages of an author.
     pub fn messages_by(&self, author: &str) -> Option<u64> {
         let at = ["system", "user", "assistant", "tool"]
             .iter()
@@ -95,54 +95,53 @@ impl RequestFacts {
     }
 }
 
-/// What rules may ask about the exchange that an event is part of.
+/// Facts that rules evaluate about the exchange of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// Format.
+    /// The protocol.
     pub protocol: Known<Box<str>>,
-    /// Who serves the model.
+    /// The provider of the model.
     pub provider: Known<Box<str>>,
-    /// Which MCP server, by route or host.
+    /// The MCP server, by route or host.
     pub server: Known<Box<str>>,
-    /// The policy gives that server its name, so that the names of its tools can be told apart from others':
-    /// `github/create_issue`.
+    /// Whether the policy names that server. The tool names are then qualified with it: `github/create_issue`.
     pub qualifies: bool,
-    /// Models that the request may use.
+    /// The models that the request may use.
     pub models: Models,
     /// `:authority` in lower case, without port.
     pub host: Known<Box<str>>,
-    /// Envoy's name for the upstream, where the policy asks.
+    /// Envoy's name of the upstream cluster, if the policy needs it.
     pub cluster: Known<Box<str>>,
-    /// Path without query: as it came, and as a server reads it if that differs.
+    /// The path without query: as it arrived, and normalised if that differs.
     pub paths: Known<Vec<Box<str>>>,
-    /// Method.
+    /// The HTTP method.
     pub method: Known<Box<str>>,
-    /// When the exchange began, in nanoseconds since 1970.
+    /// Start of the exchange in nanoseconds since 1970.
     pub time: Option<u64>,
-    /// Environment, as the policy says where from.
+    /// The environment, from the source that the policy names.
     pub environment: Known<Box<str>>,
-    /// Who is asking.
+    /// The caller.
     pub principal: Principal,
-    /// Request headers that the policy names, lower case.
+    /// The request headers that the policy names, in lower case.
     pub headers: Vec<(Box<str>, Box<[u8]>)>,
-    /// `content-type` of what could not be read.
+    /// The `content-type` of a body that could not be inspected.
     pub content_type: Option<Box<str>>,
-    /// Names of all tools that the request offers; unknown where what the provider keeps or a server of tools
-    /// offers others.
+    /// Names of all tools that the request defines. Unknown if the provider's stored configuration or a tool server
+    /// defines others.
     pub offered: Known<Vec<Box<str>>>,
-    /// The request as a whole.
+    /// Properties of the whole request.
     pub request: RequestFacts,
-    /// The conversation so far.
+    /// The conversation history.
     pub history: History,
 }
 
 impl Facts {
-    /// Notes all tools that the request offers.
+    /// Records the tools that the request defines.
     pub fn offer<'n>(&mut self, names: impl Iterator<Item = &'n str>) {
         self.offered = Known::Is(names.map(Into::into).collect());
     }
 
-    /// An exchange of which nothing is known.
+    /// Creates facts of which all are unknown.
     pub fn unknown() -> Facts {
         Facts {
             protocol: Known::Unknown,
@@ -168,7 +167,7 @@ impl Facts {
         }
     }
 
-    /// A tool's name with the server's before it, where the policy names the server.
+    /// Returns a tool's name qualified with the server's name, if the policy names the server.
     pub fn qualified(&self, tool: &str) -> Option<String> {
         match &self.server {
             Known::Is(server) if self.qualifies => Some(format!("{server}/{tool}")),

@@ -1,34 +1,34 @@
-//! What stands in a conversation before an event, as far as a policy asks.
+//! Conversation history, as far as the conditions of a policy query it.
 
 use crate::wire::json::NodeId;
 use std::cell::RefCell;
 
-/// Most bytes of earlier texts that one exchange keeps for comparisons; where there are more, not all is known.
+/// Maximum bytes of earlier texts kept for comparisons. Beyond this limit the history is incomplete.
 const MAX_TEXT: usize = 1 << 20;
 
-/// The conversation before a response. It is in the request that the response is to, which is gone when the response comes; so
-/// what the policy asks of it is asked while it is there.
+/// The conversation before an event. The history of a response is in the request, whose body is gone when the response
+/// arrives. All history queries of the policy are therefore evaluated on the request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
-    /// All of it was seen. Otherwise (MCP, a conversation that the provider keeps, a body that was not read) something may
-    /// stand earlier that nobody knows of.
+    /// Whether the whole conversation was inspected. Otherwise (MCP, a conversation that the provider keeps, a body
+    /// that was not read) there may be unknown earlier events.
     pub is_complete: bool,
-    /// For each of the policy's questions; grows as the calls of a response are evaluated one after another.
+    /// Results by history query. They grow while the calls of a response are evaluated one after another.
     answers: RefCell<Vec<HistoryMatches>>,
 }
 
-/// What answers one question.
+/// The result of one history query.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HistoryMatches {
-    /// All events of the kind that is asked for, in their order.
+    /// All events of the queried kind, in their order.
     past: Vec<Past>,
     texts: Vec<PastText>,
     kept: usize,
-    /// There were more texts than are kept.
+    /// Whether texts were dropped at the limit.
     is_cut: bool,
 }
 
-/// An event of the past, and how many there were up to it.
+/// An event of the past, with the number of matches up to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Past {
     at: Position,
@@ -36,12 +36,12 @@ struct Past {
     narrowly: Count,
 }
 
-/// How many events fit up to one of them, and how many of the last ones without a gap.
+/// Number of matching events up to an event, and number of consecutive ones at its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
-    /// All that fit.
+    /// All matching events.
     pub all: u32,
-    /// The last ones in a row.
+    /// Matching events in a row.
     pub in_a_row: u32,
 }
 
@@ -60,37 +60,38 @@ impl Count {
     }
 }
 
-/// Where an event stands in the conversation.
+/// The position of an event in the conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Position {
     /// In the request.
     Request(NodeId),
-    /// In the response, behind everything that was evaluated before.
+    /// In the response, after everything that was evaluated before.
     Answer,
 }
 
 /// A text of the past.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PastText {
-    /// Where its event stands.
+    /// Position of its event.
     at: Position,
-    /// Its event fits where that is read narrowly, too.
+    /// Whether its event also matches under the narrow reading.
     is_narrow: bool,
     /// The text.
     text: Box<str>,
 }
 
-/// How an event fits a question: where being strict means to see it there, and where it means not to.
+/// Whether an event matches a history query under both readings. A deny-side condition uses the broad reading, an
+/// allow-side condition the narrow one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BroadNarrow {
-    /// Read broadly.
+    /// It matches under the broad reading.
     pub broadly: bool,
-    /// Read narrowly.
+    /// It matches under the narrow reading.
     pub narrowly: bool,
 }
 
 impl History {
-    /// One of which nothing is noted yet.
+    /// Creates an empty history.
     pub fn new(is_complete: bool) -> History {
         History {
             is_complete,
@@ -98,7 +99,7 @@ impl History {
         }
     }
 
-    /// Notes an event of the kind that a question is about.
+    /// Records an event of the kind that a query is about.
     pub fn note(
         &self,
         question: usize,
@@ -128,7 +129,7 @@ impl History {
         }
     }
 
-    /// What fits a question before a position: read broadly, and narrowly.
+    /// Counts the matches of a query before a position: broad and narrow reading.
     pub fn count(&self, question: usize, before: Position) -> (Count, Count) {
         let answers = self.answers.borrow();
         let Some(answer) = answers.get(question) else {
@@ -144,7 +145,7 @@ impl History {
             .unwrap_or_default()
     }
 
-    /// Calls `visit` with the texts that response a question and stand before a position; gives whether these are all.
+    /// Calls `visit` with the texts that match a query before a position. Returns whether these are all.
     pub fn texts(
         &self,
         question: usize,
@@ -167,7 +168,7 @@ impl History {
 }
 
 impl HistoryMatches {
-    /// Keeps a text of the event that was noted last.
+    /// Keeps a text of the event that was recorded last.
     pub fn keep(&mut self, text: &str, fit: BroadNarrow) {
         let kept = self.kept.saturating_add(text.len());
         let Some(past) = self.past.last().filter(|_| kept <= MAX_TEXT) else {

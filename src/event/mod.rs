@@ -1,5 +1,4 @@
-//! The vocabulary between protocols and policy: what happened in an exchange, free of any provider's words, each thing
-//! with the place in the bytes where it stands.
+//! Events: the provider-independent vocabulary between protocols and policy. Each event has its location in the body.
 
 mod custom_format;
 mod facts;
@@ -21,7 +20,7 @@ pub use redaction::{Redaction, Replacement};
 use crate::wire::json::NodeId;
 use std::ops::Range;
 
-/// Gives an enum of words their spelling in policies and records, and back.
+/// Defines an enum with its words in policies and audit events, and the conversion in both directions.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$doc])*
@@ -29,15 +28,15 @@ macro_rules! words {
         pub enum $name { $($(#[$variant_doc])* $variant,)+ }
 
         impl $name {
-            /// All of them, in the order of the documentation.
+            /// All values, in the order of the documentation.
             pub const ALL: &[$name] = &[$($name::$variant,)+];
 
-            /// The word in policies, records and output.
+            /// Returns the word in policies, audit events and output.
             pub fn word(self) -> &'static str {
                 match self { $($name::$variant => $word,)+ }
             }
 
-            /// The one that is written so.
+            /// Returns the value with this word.
             pub fn from_word(word: &str) -> Option<$name> {
                 $name::ALL.iter().copied().find(|it| it.word() == word)
             }
@@ -48,41 +47,41 @@ macro_rules! words {
 pub(crate) use words;
 
 words! {
-    /// What a rule can be about.
+    /// The kind of an event that rules apply to.
     Kind {
-        /// The exchange as a whole, once.
+        /// The exchange as a whole: one event each.
         Request = "request",
         /// A text of a request.
         Message = "message",
-        /// A tool that the model may use.
+        /// A tool definition.
         ToolOffer = "tool_offer",
-        /// A call of a tool.
+        /// A tool call.
         ToolCall = "tool_call",
-        /// What a tool answered.
+        /// The result of a tool call.
         ToolResult = "tool_result",
         /// A text of a response.
         Response = "response",
-        /// Something that could not be read, or is opaque.
+        /// Content that could not be inspected, or is opaque.
         Uninspectable = "uninspectable",
     }
 }
 
 words! {
-    /// Which half of the exchange.
+    /// The direction of a message.
     Direction {
-        /// What the client sent.
+        /// From the client.
         Request = "request",
-        /// What came back.
+        /// To the client.
         Response = "response",
     }
 }
 
 words! {
-    /// Who wrote a text.
+    /// The author of a text.
     Author {
         /// The application: system and developer messages, instructions.
         System = "system",
-        /// The person.
+        /// The user.
         User = "user",
         /// The model.
         Assistant = "assistant",
@@ -92,21 +91,21 @@ words! {
 }
 
 words! {
-    /// Which part of a message or a response a text is.
+    /// The part of a message or response that a text is.
     Part {
-        /// What a reader sees.
+        /// Visible text.
         Text = "text",
         /// The model's reasoning.
         Reasoning = "reasoning",
-        /// The model's refusal.
+        /// The refusal of a model.
         Refusal = "refusal",
         /// Arguments of a tool call.
         Arguments = "arguments",
-        /// A tool's or schema's description.
+        /// Description of a tool or a schema.
         Definition = "definition",
-        /// A participant's name.
+        /// Name of a participant.
         Name = "name",
-        /// What was said in audio.
+        /// Transcript of audio.
         Transcript = "transcript",
         /// Everything else, unknown structure included.
         Other = "other",
@@ -114,9 +113,9 @@ words! {
 }
 
 words! {
-    /// Which turns of a conversation: the calls that are decided now, or those that the history repeats.
+    /// The turn of a tool call: decided now, or repeated in the history.
     Turn {
-        /// In a response, an MCP request, or the last assistant message of a request when only results follow it.
+        /// In a response, in an MCP request, or in the last assistant message of a request if only results follow it.
         Latest = "latest",
         /// Any other.
         Earlier = "earlier",
@@ -124,56 +123,56 @@ words! {
 }
 
 words! {
-    /// What a string of a body is, and so what may be done with it.
+    /// The class of a string in a body, which determines whether it is inspected and edited.
     Class {
-        /// Prose or data that people or models wrote; may be edited.
+        /// Prose or data written by people or models; may be edited.
         Text = "text",
-        /// A name that is compared, never edited.
+        /// A name that programs compare; never edited.
         Name = "name",
         /// An identifier.
         Id = "id",
-        /// Signatures, encrypted reasoning, cursors: not readable, never edited.
+        /// Signatures, encrypted reasoning and cursors: not readable, never edited.
         Opaque = "opaque",
         /// Images, audio, files.
         Media = "media",
-        /// A string where none is known; evaluated as text, never edited.
+        /// A string that the protocol does not define: inspected as text, never edited.
         Unknown = "unknown",
-        /// Text inside a signed block or inside another encoding: evaluated as text, never edited, since a changed byte makes
-        /// the provider refuse the whole.
+        /// Text inside a signed block or another encoding: inspected as text, never edited, because the provider
+        /// rejects the whole block after any change.
         Sealed = "sealed",
     }
 }
 
-/// Who lets a request pass where no rule decides.
+/// The default that decides on a request without a matching rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DefaultGate {
-    /// The default for requests.
+    /// The policy's default for requests.
     #[default]
     Requests,
-    /// It only keeps the conversation with a server going (`initialize`, `ping`, lists): it passes where something else
-    /// could be allowed at that server, and falls under the default for requests where nothing could.
+    /// The request only maintains a session with a server (`initialize`, `ping`, lists). It is allowed if the policy
+    /// could allow another request to this server; otherwise the default for requests decides.
     Plumbing,
-    /// It belongs to a host and to no conversation with it (lists of models, who authorizes, health): it passes where
-    /// something else could be allowed at that host, at whichever path, of whichever model or server.
+    /// The request belongs to a host and to no session (lists of models, authorization metadata, health). It is allowed
+    /// if the policy could allow another request to this host, on any path, with any model or server.
     Origin,
-    /// The default for tool calls, at the call that it holds.
+    /// The default for tool calls, applied to the call in the request.
     Calls,
 }
 
-/// A value that may be known, absent, or there but not knowable (which counts against whoever gains by it).
+/// A value that may be known, missing, or present but unknown. An unknown value is resolved toward denial.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Known<T> {
-    /// There is none.
+    /// There is no value.
     #[default]
     Missing,
-    /// It can't be determined.
+    /// The value cannot be determined.
     Unknown,
-    /// It is this.
+    /// The known value.
     Is(T),
 }
 
 impl<T> Known<T> {
-    /// The value, if it is known.
+    /// Returns the value, if it is known.
     pub fn value(&self) -> Option<&T> {
         match self {
             Known::Is(value) => Some(value),
@@ -188,31 +187,31 @@ impl<T> From<Option<T>> for Known<T> {
     }
 }
 
-/// How a text stands in the body.
+/// The JSON form of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// A string's content.
     String,
-    /// An object's key: looked at by detectors and patterns, never edited.
+    /// An object's key: inspected by detectors and patterns, never edited.
     Key,
-    /// A number, as written: looked at by detectors and patterns, never edited.
+    /// A number in its spelling: inspected by detectors and patterns, never edited.
     Number,
 }
 
-/// One text that rules and detectors look at.
+/// A text that rules and detectors inspect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Text {
-    /// Where it stands.
+    /// The location of its value.
     pub place: NodeId,
-    /// What it is.
+    /// Its class.
     pub class: Class,
-    /// How it stands there.
+    /// Its JSON form.
     pub form: Form,
-    /// The name that it goes by, mostly the key that it stands under: a name such as `ssn` speaks for what follows it.
+    /// The name of the value, mostly its key: a name such as `ssn` is a context word for the value.
     pub key: Option<NodeId>,
-    /// What that name says little without: the `account` of its `number`.
+    /// The outer name that qualifies a weak one: `account` for its `number`.
     pub over: Option<NodeId>,
-    /// A machine wrote it, and it is here as a whole: where it is JSON, what stands in it goes by names, too.
+    /// Whether the text is complete and machine-written. If it is JSON, the names inside it are context words, too.
     pub is_data: bool,
 }
 
@@ -223,51 +222,51 @@ impl Text {
     }
 }
 
-/// One thing in an exchange that a rule can be about. Which fields are set depends on its kind.
+/// An event of an exchange. The kind determines which fields are set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// What it is.
+    /// The kind of the event.
     pub kind: Kind,
-    /// Which half of the exchange it is in.
+    /// The direction of its message.
     pub direction: Direction,
-    /// Where it stands.
+    /// The location of its value.
     pub at: NodeId,
-    /// Its texts, as numbers in [`Reading::texts`].
+    /// Its texts, as indices into [`Reading::texts`].
     pub texts: Range<u32>,
-    /// The tool that is offered, called or that answered.
+    /// The tool that is defined, called, or returned the result.
     pub tool: Known<Box<str>>,
-    /// Arguments of a call: the value that holds them.
+    /// The value with the arguments of a call.
     pub args: Known<NodeId>,
-    /// A tool's result, where it is structured.
+    /// A tool's structured result.
     pub result: Known<NodeId>,
-    /// Whether a tool's result is a success, where the protocol says so.
+    /// Whether a tool's result is a success, if the protocol reports it.
     pub ok: Known<bool>,
-    /// Who wrote the text.
+    /// The author of the text.
     pub from: Known<Author>,
-    /// Which part it is.
+    /// The part of the message.
     pub part: Part,
-    /// Which turn it belongs to.
+    /// The turn of the conversation.
     pub turn: Turn,
-    /// Which alternative answer (choice, candidate) it belongs to.
+    /// Index of the alternative response (choice, candidate).
     pub choice: u32,
-    /// The provider runs the tool, so that a call has already happened when it is seen.
+    /// Whether the provider runs the tool. Such a call has already happened when the filter sees it.
     pub provider_run: bool,
-    /// Whether the exchange's request offers no such tool, where it is said; else what the exchange offers tells.
+    /// Whether the request defines no such tool, if the event specifies it. Otherwise the facts of the exchange decide.
     pub unoffered: Known<bool>,
-    /// For a thing that could not be read: the stable code. For an opaque thing: `None`.
+    /// The stable code of content that could not be inspected; `None` for opaque content.
     pub code: Option<&'static str>,
-    /// For an opaque thing: its class (`attachment`, `opaque`, …).
+    /// The class of opaque content (`attachment`, `opaque`, …).
     pub opacity: Option<&'static str>,
-    /// The same text is told by another event (a tool's result is also a message): not told twice to a reader.
+    /// Whether another event has the same text (a tool's result is also a message). A listing shows the text once.
     pub retold: bool,
-    /// The JSON-RPC message that it belongs to, as a number in [`Reading::rpc`].
+    /// The JSON-RPC message of the event, as an index into [`Reading::rpc`].
     pub rpc: Option<u32>,
-    /// For a request: who lets it pass where no rule decides.
+    /// The default that decides on a request without a matching rule.
     pub gate: DefaultGate,
 }
 
 impl Event {
-    /// An event of a kind at a place, with everything else absent.
+    /// Creates an event with its kind and location; everything else is absent.
     #[inline(never)]
     pub fn new(kind: Kind, direction: Direction, at: NodeId) -> Event {
         Event {
@@ -293,8 +292,8 @@ impl Event {
         }
     }
 
-    /// Whether it stands for every call that the provider may make of a tool that a request offers: the calls never pass
-    /// here, so their arguments are unknown.
+    /// Whether the event represents all calls that the provider may make of a defined tool. Such calls never pass the
+    /// filter, so that their arguments are unknown.
     pub fn is_provider_offer(&self) -> bool {
         self.kind == Kind::ToolCall
             && self.direction == Direction::Request

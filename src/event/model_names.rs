@@ -1,15 +1,14 @@
-//! Spellings of a model's name: `openai/gpt-4o:online`, `models/gemini-2.5-pro`, `us.anthropic.claude-…-v1:0`. Gateways and
-//! clouds write before and behind a name who serves it, where, and how; endpoints strip what they know. A rule that
-//! restricts is asked of all of them, one that loosens of the name as it was written.
+//! Spellings of a model's name: `openai/gpt-4o:online`, `models/gemini-2.5-pro`, `us.anthropic.claude-…-v1:0`. Gateways
+//! and clouds add prefixes and suffixes for provider, region and variant; endpoints strip the ones they know. A
+//! deny-side condition is evaluated for all spellings, an allow-side condition only for the original name.
 
-/// Most spellings of one name. A name in use has six at most.
+/// Maximum spellings of one name. Names in use have at most six.
 const MOST_SPELLINGS: usize = 16;
 
-/// Names longer than this are none of a model.
+/// Maximum bytes of a model's name. Longer names have no other spellings.
 const LONGEST_NAME: usize = 512;
 
-/// Collections of Google and AWS whose members are an account's own: which model answers behind one, only the account
-/// knows.
+/// Collections of Google and AWS with account-specific members. Only the account knows the model behind a member.
 const HIDING: &[&str] = &[
     "tunedmodels",
     "endpoints",
@@ -24,7 +23,7 @@ const HIDING: &[&str] = &[
     "prompt",
 ];
 
-/// Whether a name stands for a model that it doesn't tell: `tunedModels/x`, `arn:aws:bedrock:…:provisioned-model/x`.
+/// Whether a name hides its model: `tunedModels/x`, `arn:aws:bedrock:…:provisioned-model/x`.
 pub(super) fn hides_model(name: &str) -> bool {
     let mut parts = name.split(['/', ':']).peekable();
     while let Some(part) = parts.next() {
@@ -35,7 +34,7 @@ pub(super) fn hides_model(name: &str) -> bool {
     false
 }
 
-/// The other spellings of a name, without those that are there already.
+/// Returns the other spellings of a name, without duplicates.
 pub(super) fn spellings(name: &str) -> Vec<Box<str>> {
     let mut found: Vec<Box<str>> = Vec::new();
     if name.len() > LONGEST_NAME {
@@ -59,14 +58,14 @@ pub(super) fn spellings(name: &str) -> Vec<Box<str>> {
     }
 }
 
-/// A name with one thing less around it.
+/// Calls `give` with each spelling that has one prefix or suffix less.
 fn each_shorter(name: &str, give: &mut dyn FnMut(&str)) {
     // `models/x`, `google/x`, `publishers/google/models/x`, `openrouter/openai/x`, an ARN's resource.
     if let Some((_, rest)) = name.split_once('/') {
         give(rest);
     }
-    // Bedrock: the region of an inference profile (`us.`, `eu.`, `global.`), then who made the model (`anthropic.`).
-    // A version (`gpt-4.1`) has digits before its dot.
+    // Bedrock: the region of an inference profile (`us.`, `eu.`, `global.`), then the vendor
+    // (`anthropic.`). A version (`gpt-4.1`) has digits before its dot.
     if let Some((before, rest)) = name.split_once('.')
         && !before.is_empty()
         && before.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-')
@@ -93,7 +92,7 @@ fn each_shorter(name: &str, give: &mut dyn FnMut(&str)) {
         }
         _ => {}
     }
-    // Vertex AI's version: Anthropic writes `-20240620` where Google writes `@20240620`. Cloudflare's names begin with it.
+    // Vertex AI's version: Anthropic writes `-20240620`, Google `@20240620`. Cloudflare's names start with `@`.
     if let Some((before, version)) = name
         .split_once('@')
         .filter(|(before, _)| !before.is_empty())

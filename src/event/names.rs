@@ -1,6 +1,6 @@
-//! Names that policies write and protocols bear.
+//! Names shared by policies and protocols.
 
-/// Names of protocols, in policies and records. A test holds them against the protocols that there are.
+/// Names of protocols in policies and audit events. A test compares them with the registered protocols.
 pub const PROTOCOL_NAMES: &[&str] = &[
     "openai.chat",
     "openai.responses",

@@ -1,32 +1,32 @@
-//! What a value in data goes by: mostly the key that it stands under, but also the column of a table, the name that
-//! stands beside it in a pair, or what an object goes by whose only matter it is.
+//! Names of values in data. A value's name is mostly its key, but also the column of a table, the name beside it in a
+//! pair, or the name of an object with this single value.
 //!
 //! `{"columns": ["id", "ssn"], "rows": [[1, "…"]]}`, `[["id", "ssn"], [1, "…"]]`, `{"name": "SSN", "value": "…"}`,
-//! `{"ssn": {"value": "…"}}`, `{"passport": {"number": "…"}}`. All of it is read off the structure, in one walk.
+//! `{"ssn": {"value": "…"}}`, `{"passport": {"number": "…"}}`. One walk derives all names from the structure.
 
 use crate::wire::json::{Value, ValueKind};
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// A value or a key, and what it goes by.
+/// A value or a key with its name.
 #[derive(Clone, Copy, Debug)]
 pub struct NamedNode<'v> {
     /// The value, or the key as a string.
     pub value: Value<'v>,
     /// Whether it is an object's key.
     pub is_key: bool,
-    /// What it goes by.
+    /// The name; keys have none.
     pub name: NodeName<'v>,
 }
 
-/// What a value goes by; a key goes by nothing.
+/// The name of a value.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NodeName<'v> {
     /// The nearest name.
     pub nearest: Option<Value<'v>>,
-    /// What stands over it and speaks for the value as well: the `account` of its `number`.
+    /// The outer name that qualifies a weak one: `account` for its `number`.
     pub over: Option<Value<'v>>,
-    /// It is the key right before the value, as every reader of the text sees.
+    /// Whether `nearest` is the key immediately before the value in the bytes.
     pub is_own: bool,
 }
 
@@ -39,7 +39,7 @@ impl<'v> NodeName<'v> {
         }
     }
 
-    /// As it is read before the value.
+    /// The text of the nearest name.
     #[inline(never)]
     pub fn words(self) -> Option<Cow<'v, str>> {
         let nearest = self.nearest?.text()?;
@@ -49,7 +49,7 @@ impl<'v> NodeName<'v> {
         })
     }
 
-    /// The same of something that doesn't stand right behind it.
+    /// The same name for a value that is not immediately after it.
     fn afar(self) -> Self {
         NodeName {
             is_own: false,
@@ -66,7 +66,7 @@ impl<'v> NodeName<'v> {
     }
 }
 
-/// Members that tell what the value beside them is; of several the first.
+/// Members that name the value beside them. Of several, the first in this list counts.
 const TELLING: [&str; 16] = [
     "label",
     "title",
@@ -86,10 +86,10 @@ const TELLING: [&str; 16] = [
     "system",
 ];
 
-/// Where those begin that tell of which kind it is: they say less than what it stands in.
+/// Index of the first weak member name. Weak names give way to the name of the object around them.
 const WEAK: usize = 12;
 
-/// Members that hold the value of a pair, or all that the object around them is about.
+/// Members that hold the value of a pair, or the single value of the object around them.
 const HOLDING: [&str; 19] = [
     "value",
     "values",
@@ -112,48 +112,48 @@ const HOLDING: [&str; 19] = [
     "$t",
 ];
 
-/// Members that say little without what they stand in.
+/// Weak names, which need the name of the object around them.
 const NUMBERING: [&str; 3] = ["number", "no", "num"];
 
-/// Parts of the names of members that list the columns of a table …
+/// Parts of the names of members that list the columns of a table.
 const COLUMNS: [&str; 9] = [
     "column", "field", "header", "schema", "cols", "names", "titles", "rowtype", "meta",
 ];
-/// … and of those that hold its rows.
+/// Parts of the names of members that list the rows of a table.
 const ROWS: [&str; 6] = ["row", "value", "data", "cell", "record", "table"];
 
-/// Longest name.
+/// Maximum bytes of a name.
 const MAX_NAME_BYTES: usize = 80;
-/// Columns of a table that have a name.
+/// Maximum columns of a table with names.
 const MOST_COLUMNS: usize = 256;
-/// So many members of an object are looked through for a name.
+/// Maximum members of an object that are searched for a name.
 const MEMBERS: usize = 16;
-/// So deep in other objects the columns of a table may be listed: `manifest.schema.columns`.
+/// Maximum depth of the member that lists the columns: `manifest.schema.columns`.
 const LEVELS: usize = 3;
 
-/// What a value is in that is being walked through.
+/// A container on the way of the walk.
 struct Around<'v> {
-    /// The node behind it.
+    /// Index of the node after it.
     end: u32,
-    /// What it goes by.
+    /// The name of the container.
     name: NodeName<'v>,
-    /// What the next value in it goes by, if it is an object.
+    /// The name of the next value in it, if it is an object.
     next: NodeName<'v>,
-    /// Itself.
+    /// The container itself.
     value: Value<'v>,
-    /// The names of the columns that hold in it, among all those, and how many there were before.
+    /// The range of its columns among all column names, and the number of columns outside it.
     columns: Range<usize>,
     names: usize,
     is_array: bool,
-    /// The next cell, if it is a row.
+    /// Index of the next cell, if the container is a row.
     cell: Option<usize>,
-    /// Its elements are pairs of a name and a value.
+    /// Whether its elements are pairs of a name and a value.
     has_pairs: bool,
-    /// It stands in an array that stands beside the columns.
+    /// Whether it is inside an array beside the columns.
     is_below: bool,
 }
 
-/// Calls `visit` with a value, and all values and keys in it, in the order of the bytes.
+/// Calls `visit` with a value and with all values and keys inside it, in the order of the bytes.
 pub fn each_named<'v>(root: Value<'v>, visit: &mut dyn FnMut(NamedNode<'v>)) {
     let mut columns: Vec<Value<'v>> = Vec::new();
     let mut around: Vec<Around<'v>> = Vec::new();
@@ -246,7 +246,7 @@ impl<'v> Around<'v> {
             array.columns = first..columns.len();
             return array;
         }
-        // The first row may tell what the others hold.
+        // The first row may name the columns.
         if let (Some(head), Some(row)) = (elements.next(), elements.next()) {
             let width = row.elements().count();
             let is_known = width == array.columns.len();
@@ -262,7 +262,7 @@ impl<'v> Around<'v> {
         array
     }
 
-    /// What the value behind a key of this object goes by.
+    /// Returns the name of the value of a key in this object.
     #[inline(never)]
     fn name_under(&self, key: Value<'v>) -> NodeName<'v> {
         let over = self.name.nearest;
@@ -296,8 +296,8 @@ impl<'v> Around<'v> {
     }
 }
 
-/// What an object tells of the value in it, and which word says so; also in an object in it, as in
-/// `"field": {"title": "SSN"}`.
+/// Returns the member that names the values of an object, and its index in
+/// [`TELLING`]; also from an inner object, as in `"field": {"title": "SSN"}`.
 #[inline(never)]
 fn telling(object: Value<'_>, levels: usize) -> Option<(usize, Value<'_>)> {
     let mut best: Option<(usize, Value<'_>)> = None;
@@ -320,7 +320,7 @@ fn telling(object: Value<'_>, levels: usize) -> Option<(usize, Value<'_>)> {
     best
 }
 
-/// Whether the columns of a table may be listed somewhere in a value. Most values have no such member, which is told at once.
+/// Whether a value may contain the columns of a table. Most values have no such member and are skipped at once.
 fn may_list_columns(root: Value<'_>) -> bool {
     let mut key = None;
     root.descendants().any(|node| {
@@ -329,7 +329,7 @@ fn may_list_columns(root: Value<'_>) -> bool {
     })
 }
 
-/// Adds the names of a table's columns if an object lists them, itself or in objects in it.
+/// Adds the names of a table's columns if the object or an object inside it lists them.
 #[inline(never)]
 fn list_columns<'v>(object: Value<'v>, levels: usize, columns: &mut Vec<Value<'v>>) -> bool {
     let first = columns.len();
@@ -381,7 +381,7 @@ fn is_one_of(key: Value<'_>, words: &[&str]) -> bool {
     rank(key, words).is_some()
 }
 
-/// Whether a word stands in a name, letters in any case.
+/// Whether a name contains one of the words, ignoring case.
 #[inline(never)]
 fn has_part(name: Value<'_>, words: &[&str]) -> bool {
     let name = name.raw_content();
@@ -396,7 +396,8 @@ mod tests {
     use super::*;
     use crate::wire::json::{JsonBody, Limits};
 
-    /// What the values go by that begin with `#`, and whether every reader sees it right before them.
+    /// Returns the names of the values that start with `#`, and whether each name is the key immediately before its
+    /// value.
     fn names(json: &str) -> Vec<(String, bool)> {
         let json = JsonBody::scan(json.as_bytes(), Limits { max_depth: 32 }, 0).unwrap();
         let body = json.body().unwrap();
@@ -426,7 +427,7 @@ mod tests {
     #[test]
     fn a_value_goes_by_what_says_what_it_is() {
         for json in [
-            // Lists and objects that are only about it.
+            // Lists and objects with the value as their only content.
             r##"{"ssn": ["#"]}"##,
             r##"{"ssn": {"value": "#"}}"##,
             r##"{"ssn": {"0": "#"}}"##,
@@ -500,7 +501,7 @@ mod tests {
                 "rows",
             ),
             (r##"[[1, "ssn"], [2, "#"]]"##, ""),
-            // Objects that are about more.
+            // Objects with other content.
             (r##"{"ssn": {"id": "#"}}"##, "id"),
             (r##"{"ssn": {"value": 1, "order": "#"}}"##, "order"),
             (r##"[{"name": "ssn", "id": "#"}]"##, "id"),

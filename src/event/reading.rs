@@ -1,26 +1,26 @@
-//! What was found in one body.
+//! Events, texts and problems that a protocol parser extracts from one body.
 
 use super::model_names::{hides_model, spellings};
 use super::{Author, Class, Event, Form, Known, Text, each_named};
 use crate::wire::json::{NodeId, Value, ValueKind};
 use crate::wire::sorted_map::SortedSet;
 
-/// The models that a request may use: all of them, since a fallback answers as well as the first.
+/// The models that a request may use, fallbacks included.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Models {
     /// Names, as written, without duplicates.
     pub names: Vec<Box<str>>,
-    /// Other spellings of them, of which what restricts is asked as well.
+    /// Other spellings of the names, which deny-side conditions also evaluate.
     pub spellings: Vec<Box<str>>,
-    /// There is one more that can't be determined (a stored prompt's).
+    /// Whether another model cannot be determined (that of a stored prompt).
     pub unknown: bool,
 }
 
-/// Most names that are told apart. No request asks for as many.
+/// Maximum distinct names.
 const MOST_MODELS: usize = 1_024;
 
 impl Models {
-    /// The set of these names.
+    /// Creates the set of these names.
     pub fn of<'n>(names: impl IntoIterator<Item = &'n str>) -> Models {
         let mut models = Models::default();
         for name in names {
@@ -29,7 +29,7 @@ impl Models {
         models
     }
 
-    /// The same as people write it: `unknown` stands for one that can't be determined.
+    /// Creates the set from a test or command line, where `unknown` is a model that cannot be determined.
     pub fn told<'n>(names: impl IntoIterator<Item = &'n str>) -> Models {
         let mut models = Models::default();
         for name in names {
@@ -41,7 +41,7 @@ impl Models {
         models
     }
 
-    /// Adds a name. Of too many, the others can't be told.
+    /// Adds a name. Beyond the maximum, the remaining models are unknown.
     #[inline(never)]
     pub fn add(&mut self, name: &str) {
         if self.names.iter().any(|known| **known == *name) {
@@ -57,21 +57,21 @@ impl Models {
     }
 }
 
-/// Tokens as the provider reports them.
+/// Token usage as the provider reports it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Tokens read, cached ones included where the provider counts them in.
+    /// Input tokens, cached ones included if the provider counts them.
     pub input_tokens: Option<u64>,
-    /// Tokens written, reasoning included where the provider counts it in.
+    /// Output tokens, reasoning included if the provider counts it.
     pub output_tokens: Option<u64>,
-    /// Of the input: read from a cache.
+    /// Cached input tokens.
     pub cached_tokens: Option<u64>,
-    /// Of the output: reasoning.
+    /// Output tokens for reasoning.
     pub reasoning_tokens: Option<u64>,
 }
 
 impl Usage {
-    /// Adds tokens of another response. What neither tells stays untold.
+    /// Adds the tokens of another response. A count that both lack stays absent.
     pub fn add(&mut self, other: Usage) {
         let sum = |a: Option<u64>, b: Option<u64>| match (a, b) {
             (Some(a), Some(b)) => Some(a.saturating_add(b)),
@@ -83,7 +83,7 @@ impl Usage {
         self.reasoning_tokens = sum(self.reasoning_tokens, other.reasoning_tokens);
     }
 
-    /// These counts, and where there are none, those.
+    /// Returns these counts, with missing ones taken from `other`.
     pub fn or(self, other: Usage) -> Usage {
         Usage {
             input_tokens: self.input_tokens.or(other.input_tokens),
@@ -94,7 +94,7 @@ impl Usage {
     }
 }
 
-/// Parts that are no text, all turns together.
+/// Non-text parts of all turns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attachments {
     /// Images.
@@ -103,23 +103,23 @@ pub struct Attachments {
     pub file: u32,
     /// Audio.
     pub audio: u32,
-    /// Those of any kind that a tool's result brings along where the format keeps them apart from its messages' parts.
+    /// Parts of any kind in tool results, in formats that keep them apart from message parts.
     pub beside: u32,
 }
 
-/// A thing that could not be read.
+/// Content that could not be parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Stable code, `AG2…`.
     pub code: &'static str,
-    /// JSON Pointer or byte offset, for people.
+    /// JSON Pointer or byte offset, for messages.
     pub at: String,
-    /// What is wrong, for people; never holds text of the body.
+    /// The error message. It never contains text of the body.
     pub what: String,
 }
 
 impl Reading {
-    /// A reading that has found nothing yet.
+    /// Creates an empty reading.
     #[inline(never)]
     pub fn new() -> Reading {
         Reading::default()
@@ -131,7 +131,7 @@ impl Reading {
         self.events.push(event);
     }
 
-    /// Adds every string in a value that something was decoded to; none of them can be edited.
+    /// Adds every string of a decoded value. None of them can be edited.
     pub fn add_tree(&mut self, value: Value<'_>) {
         each_named(value, &mut |named| {
             if named.value.kind() == ValueKind::String {
@@ -163,90 +163,90 @@ impl Reading {
     }
 }
 
-/// A JSON-RPC message of a body: what its response has to name, and what rules can ask of it.
+/// A JSON-RPC message of a body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RpcMessage {
     /// The id as it was written; absent for a notification.
     pub id: Option<Box<[u8]>>,
-    /// The method; of a response the method that it answers, if that is known.
+    /// The method. For a response, the method of its request, if that is known.
     pub method: Option<Box<str>>,
-    /// Whether it answers a request of the other side.
+    /// Whether the message is a response to a request of the other side.
     pub is_answer: bool,
-    /// The tool that is called; unknown for an answer to nothing that was asked here.
+    /// The tool that is called. Unknown for a response without a known request.
     pub tool: Known<Box<str>>,
-    /// Arguments of the call as they were written, for rules that look at them beside the result.
+    /// Arguments of the call as they were written, for rules that compare them with the result.
     pub args: Option<Box<[u8]>>,
-    /// The resource that it is about.
+    /// The URI of the resource.
     pub uri: Option<Box<str>>,
-    /// Its parameters.
+    /// The parameters.
     pub params: Option<NodeId>,
-    /// A result for this message says what type of result it is (MCP since 2026-07-28).
+    /// Whether a result for this message declares its type (MCP since 2026-07-28).
     pub typed_result: bool,
-    /// The caller asked for a task instead of the result itself.
+    /// Whether the caller requests a task instead of the result.
     pub as_task: bool,
 }
 
-/// How a conversation can go on if a call is taken out of the response.
+/// How a conversation continues after a call is removed from the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Pending {
-    /// The client brings all of it.
+    /// The client sends the whole conversation.
     Nothing,
-    /// The provider waits for the call's result, which comes with the response's id.
+    /// The provider waits for the call's result, which refers to the response's id.
     ById,
-    /// The provider waits for the call's result, and nobody knows of it.
+    /// The provider waits for the call's result, and no other request can supply it.
     Stuck,
 }
 
-/// Everything that a protocol's reader found in one body.
+/// The result of parsing one body.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
     /// All texts, in the order of their bytes.
     pub texts: Vec<Text>,
     /// All events, in the order of their bytes.
     pub events: Vec<Event>,
-    /// What could not be read.
+    /// Content that could not be parsed.
     pub problems: Vec<Problem>,
-    /// Nothing of the body was read: its events tell only what the headers say.
+    /// Whether the body was not parsed. Its events then only have information from the headers.
     pub is_unread: bool,
-    /// Models that the request may use, or that answered.
+    /// The models that the request may use, or that produced the response.
     pub models: Models,
-    /// The agent at the provider that was asked instead of a model.
+    /// The provider's agent that the request addresses instead of a model.
     pub agent: Option<Box<str>>,
-    /// Whether a streamed response was asked for.
+    /// Whether the client requests a stream.
     pub stream: bool,
-    /// The caller forced the model to call a tool.
+    /// Whether the caller forces the model to call a tool.
     pub forces_tool: bool,
-    /// The caller asked for a response in a schema's shape.
+    /// Whether the caller requires a response that conforms to a schema.
     pub structured_output: bool,
-    /// The request continues a conversation that the provider keeps.
+    /// Whether the request continues a conversation that the provider keeps.
     pub continues_elsewhere: bool,
-    /// How the provider's conversation goes on if a call is taken out of the response; where nothing is said, not at all
+    /// How the provider's conversation continues after a call is removed from the response. `None`: it cannot continue
     /// if the provider keeps it.
     pub pending: Option<Pending>,
-    /// The caller asked that the response is not kept.
+    /// Whether the caller asks the provider not to store the response.
     pub unstored: bool,
-    /// Longest answer that was asked for, in tokens.
+    /// Maximum length of the response in tokens, as requested.
     pub max_tokens: Option<u64>,
-    /// Messages of the conversation.
+    /// Number of messages in the conversation.
     pub messages: u64,
-    /// Messages by author: system, user, assistant, tool.
+    /// Number of messages by author: system, user, assistant, tool.
     pub messages_by_author: [u64; 4],
-    /// Tokens, in a response.
+    /// Token usage, in a response.
     pub usage: Usage,
-    /// Why each choice ended, in a response.
+    /// The finish reason of each choice, in a response.
     pub finish: Vec<Box<str>>,
-    /// Answers that say no reason: errors, and answers that are still being written.
+    /// Number of responses without finish reason: errors, and responses in progress.
     pub endless: u32,
-    /// The response is an error of the provider; its type if it says one.
+    /// The type of the provider's error, if the response is one.
     pub error: Option<Box<str>>,
-    /// Parts that are no text.
+    /// Non-text parts.
     pub attachments: Attachments,
-    /// The request's own settings (`params.*`): the value that holds them.
+    /// The value with the request's settings (`params.*`).
     pub params: Option<NodeId>,
     /// JSON-RPC messages, in their order.
     pub rpc: Vec<RpcMessage>,
-    /// What the body says is asked for, where the path doesn't.
+    /// The endpoint that the body names, if the path doesn't.
     pub endpoint: Option<&'static str>,
-    /// Where texts of class `sealed` stand, for those who come to a value on another way than through its text.
+    /// Values of class `sealed`, for code that reaches a value without its text.
     pub sealed: SortedSet<NodeId>,
 }

@@ -1,4 +1,5 @@
-//! What a rule wants replaced: the word between policy, which finds it, and redaction, which writes what takes its place.
+//! Redactions: the parts of a body that rules replace. Policy evaluation finds them, the redaction layer writes the
+//! replacements.
 
 use super::{Class, Form, words};
 use crate::wire::json::NodeId;
@@ -6,9 +7,9 @@ use std::ops::Range;
 use std::rc::Rc;
 
 words! {
-    /// What takes the place of what was found, strongest first.
+    /// The form of a replacement, strongest first.
     Replacement {
-        /// Nothing.
+        /// Nothing: the match is deleted.
         Remove = "remove",
         /// `[CREDIT_CARD]`
         Label = "label",
@@ -16,40 +17,40 @@ words! {
         Hash = "hash",
         /// Letters and digits become `*`.
         Mask = "mask",
-        /// The same, but for the last four.
+        /// Like `mask`, except for the last four.
         Last4 = "last4",
-        /// A pseudonym that is turned back in the response.
+        /// A pseudonym, which is restored to the original in the response.
         Pseudonym = "pseudonym",
     }
 }
 
-/// A part of a body that is to be replaced.
+/// A part of a body to replace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redaction {
-    /// The value that holds it.
+    /// The location of the value.
     pub place: NodeId,
-    /// How it stands there.
+    /// The JSON form of the value.
     pub form: Form,
-    /// What the value is.
+    /// The class of the value.
     pub class: Class,
-    /// Bytes of its decoded text.
+    /// The byte range in the decoded text.
     pub range: Range<usize>,
-    /// Choice of the response that it belongs to.
+    /// Index of the response choice.
     pub choice: u32,
-    /// The detector that found it; `None`: a text or pattern of the policy.
+    /// The detector that found the match; `None` for a text or pattern of the policy.
     pub detector: Option<u16>,
-    /// What takes its place.
+    /// The form of the replacement.
     pub with: Replacement,
-    /// The label that the policy gives it.
+    /// The label that the policy defines.
     pub label: Option<Box<str>>,
-    /// Labels carry a number, the same for the same value.
+    /// Whether labels have a number, which is the same for the same value.
     pub numbered: bool,
-    /// Tools in whose arguments a pseudonym is turned back.
+    /// Tools in whose arguments a pseudonym is restored.
     pub restore: Rc<[Box<str>]>,
 }
 
 impl Redaction {
-    /// Whether it can be made: only texts are edited, never a number, a key, a name or unknown structure.
+    /// Whether the redaction is possible. Only texts are edited, never a number, a key, a name or unknown structure.
     pub fn is_possible(&self) -> bool {
         self.class == Class::Text && self.form == Form::String
     }

@@ -1,32 +1,32 @@
-//! Names and labels of the counters and histograms, in the form that Envoy's and Istio's tag extraction reads:
-//! `provider=.=openai;.;agentguard_requests_total`. Envoy never forgets a stat, so labels that clients can fill are
+//! Metrics: names and labels of counters and histograms, in the format that Envoy's and Istio's tag extraction reads:
+//! `provider=.=openai;.;agentguard_requests_total`. Envoy never removes a stat, so that labels with client data are
 //! bounded.
 
 use crate::wire::sorted_map::{SortedMap, SortedSet};
 
-/// Longest value of a label.
+/// Maximum bytes of a label value.
 const LONGEST_VALUE: usize = 64;
 
-/// Most values that one label of one metric takes before the rest is `other`.
+/// Maximum values of one label of one metric. Further values are counted as `other`.
 const MOST_VALUES: usize = 200;
 
-/// What a stat is.
+/// The type of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MetricType {
-    /// Goes up.
+    /// Only increases.
     Counter,
-    /// Is set.
+    /// Is set to a value.
     Gauge,
     /// A distribution of whole numbers.
     Histogram,
 }
 
-/// A stat: its name and its labels in their order.
+/// A metric: its name and its labels in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metric {
     /// Prometheus name.
     pub name: &'static str,
-    /// What it is.
+    /// The type.
     pub kind: MetricType,
     /// Labels.
     pub labels: &'static [&'static str],
@@ -36,7 +36,7 @@ macro_rules! metrics {
     ($($(#[$doc:meta])* $id:ident $name:literal $kind:ident [$($label:literal),*];)+) => {
         $($(#[$doc])* pub const $id: Metric = Metric { name: $name, kind: MetricType::$kind, labels: &[$($label),*] };)+
 
-        /// All of them.
+        /// All metrics.
         pub const METRICS: &[Metric] = &[$($id),+];
     };
 }
@@ -44,36 +44,36 @@ macro_rules! metrics {
 metrics! {
     /// Exchanges; `status` is the decision.
     REQUESTS "agentguard_requests_total" Counter ["provider", "model", "status", "client_id"];
-    /// From the first header to the last byte.
+    /// Time from the first header to the last byte.
     REQUEST_DURATION "agentguard_request_duration_milliseconds" Histogram ["provider"];
     /// Time spent in the filter.
     INSPECTION "agentguard_inspection_microseconds" Histogram ["provider"];
-    /// Rules that held.
+    /// Rules that matched.
     POLICY_DECISIONS "agentguard_policy_decisions_total" Counter ["rule_id", "action"];
-    /// What detectors found; `action` is what became of it.
+    /// Findings of detectors; `action` is the action that applied.
     FINDINGS "agentguard_findings_total" Counter ["type", "action"];
-    /// Errors of providers.
+    /// Provider errors.
     PROVIDER_ERRORS "agentguard_provider_errors_total" Counter ["provider", "error_type"];
     /// Tokens as providers report them.
     TOKENS "agentguard_tokens_total" Counter ["provider", "model", "direction", "client_id"];
-    /// Calls of tools.
+    /// Tool calls.
     TOOL_CALLS "agentguard_tool_calls_total" Counter ["tool", "action"];
-    /// What could not be read.
+    /// Content that could not be inspected.
     UNINSPECTABLE "agentguard_uninspectable_total" Counter ["code"];
     /// The policy in force.
     POLICY_INFO "agentguard_policy_info" Gauge ["name", "version"];
-    /// Configurations that were refused.
+    /// Rejected configurations.
     CONFIG_REJECTED "agentguard_config_rejected_total" Counter [];
 }
 
-/// Keeps labels bounded; one for each VM.
+/// Bounds on label values; one instance per VM.
 #[derive(Debug, Default)]
 pub struct LabelValues {
     seen: SortedMap<(&'static str, &'static str), SortedSet<String>>,
 }
 
 impl LabelValues {
-    /// The stat's name as Envoy is told it.
+    /// Returns the stat name for Envoy.
     pub fn stat(&mut self, metric: Metric, values: &[&str]) -> String {
         let mut name = String::with_capacity(128);
         for (label, value) in metric.labels.iter().zip(values) {
@@ -100,7 +100,8 @@ impl LabelValues {
     }
 }
 
-/// A label's value as every scraper reads it. A `;` would inject labels, a control character would break the page.
+/// Returns a label value that every scraper can parse. A `;` would inject labels, a control character would break the
+/// page.
 fn sanitised(value: &str) -> String {
     let mut clean: String = value
         .chars()

@@ -1,4 +1,5 @@
-//! Writes what takes the place of what was found. Overlapping parts are joined; of several forms the strongest holds.
+//! Redaction: writes the replacements into a body. Overlapping parts are merged; of several forms the strongest
+//! applies.
 
 use crate::detect::{DETECTORS, View};
 use crate::event::{Redaction, Replacement};
@@ -15,10 +16,10 @@ mod pseudonym;
 use pseudonym::PseudonymSource;
 pub use pseudonym::{Pseudonyms, replaced};
 
-/// What stands for a text or pattern of the policy that has no label of its own.
+/// The label of a text or pattern of the policy without a label of its own.
 const DEFAULT_LABEL: &str = "REDACTED";
 
-/// What the replacements of one exchange have in common: the same value is replaced by the same text everywhere.
+/// The state shared by all redactions of an exchange: the same value has the same replacement everywhere.
 #[derive(Debug, Default)]
 pub struct RedactionState {
     /// Numbers of numbered labels.
@@ -38,15 +39,15 @@ impl RedactionState {
 /// A text that was edited.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edited {
-    /// Where it stands.
+    /// The location of its value.
     pub place: NodeId,
-    /// Choice of the response that it belongs to.
+    /// Index of the response choice.
     pub choice: u32,
-    /// Bytes of the decoded text that were replaced, and by what.
+    /// Replaced byte ranges of the decoded text, with their replacements.
     pub changes: Vec<(Range<usize>, String)>,
 }
 
-/// Turns redactions into edits; gives what was edited. Redactions that are not possible must have been refused before.
+/// Converts redactions to edits. Returns the edited texts. Impossible redactions must have been denied before.
 pub fn apply(
     mut redactions: Vec<Redaction>,
     json: &JsonBody<'_>,
@@ -81,7 +82,7 @@ pub fn apply(
     all
 }
 
-/// What redactions of one text replace in it, in order, and by what.
+/// Returns the replacements in one text, in order.
 pub fn changes(
     mut redactions: Vec<Redaction>,
     text: &str,
@@ -113,7 +114,7 @@ fn written(
         .collect()
 }
 
-/// Parts that overlap become one, in the strongest form; of equal ones the longest says which.
+/// Merges overlapping parts in the strongest form; of equal forms the longest part determines the replacement.
 fn joined(sorted: &[Redaction]) -> Vec<(Range<usize>, &Redaction)> {
     let mut joined: Vec<(Range<usize>, &Redaction)> = Vec::new();
     for redaction in sorted {
@@ -152,7 +153,7 @@ fn replacement(
                 |detector| letter_case::upper(detector.name),
             ),
     };
-    // A label that the policy writes out is used as it is.
+    // A label from the policy is used unchanged.
     let plain = || match &redaction.label {
         Some(label) => label.to_string(),
         None => format!("[{}]", label()),
@@ -186,7 +187,7 @@ fn replacement(
     }
 }
 
-/// Letters and digits become `*`, but for the last `kept` of them if there are more; separators stay.
+/// Replaces letters and digits by `*`, except for the last `kept` ones of a longer value; separators stay.
 fn masked(found: &str, kept: usize) -> String {
     let total = found.chars().filter(|c| tells(*c)).count();
     let hidden = if total > kept {
@@ -207,14 +208,15 @@ fn masked(found: &str, kept: usize) -> String {
         .collect()
 }
 
-/// Whether it is a letter or a digit, or is read as one: a tag character is neither, and says which it stands for.
+/// Whether a character is a letter or a digit, or represents one, as a Unicode tag character does.
 fn tells(c: char) -> bool {
     c.is_alphanumeric()
         || View::of(c.encode_utf8(&mut [0; 4]))
             .is_some_and(|view| view.text().contains(char::is_alphanumeric))
 }
 
-/// Eight hex digits of a keyed hash: the same value has the same hash, and without the key no value can be tried out.
+/// Returns eight hex digits of a keyed hash. The same value has the same hash; without the key, values cannot be
+/// guessed and checked.
 fn short_hash(key: &[u8], found: &str) -> String {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
         return "00000000".to_owned();
@@ -291,7 +293,7 @@ mod tests {
         assert_eq!(masked("①４é字-ⓐ٤", 0), "****-**");
         assert_eq!(masked("1234567890", 4), "******7890");
         assert_eq!(masked("12-345", 4), "*2-345");
-        // Of a shorter value all would be left.
+        // A shorter value would remain completely.
         assert_eq!(masked("12-34", 4), "**-**");
         assert_eq!(masked("1", 4), "*");
     }

@@ -1,9 +1,9 @@
-//! Pseudonyms: pseudonyms that the model sees in place of real values, turned back in its response.
+//! Pseudonyms: replacements that the model sees instead of the real values, restored in its response.
 //!
-//! A pseudonym is derived from the value by a keyed hash, so that the same value has the same one in every turn: histories
-//! and the provider's caches stay as they were. It comes from a range that is reserved for examples, where there is one:
-//! `example.com` (RFC 2606), telephone numbers 555-0100 to 555-0199 (NANPA), addresses of RFC 2544 and RFC 3849, numbers
-//! of cards that begin as those for tests do, social security numbers of the area 666, which is never issued.
+//! A pseudonym is derived from the value by a keyed hash, so that a value keeps its pseudonym in every turn, and
+//! histories and the provider's caches stay valid. Pseudonyms are taken from ranges reserved for examples, if there is
+//! one: `example.com` (RFC 2606), telephone numbers 555-0100 to 555-0199 (NANPA), addresses of RFC 2544 and RFC 3849,
+//! card numbers with the prefix of test cards, social security numbers of the area 666, which is never issued.
 
 use crate::detect::literals::Literals;
 use crate::wire::sorted_map::SortedMap;
@@ -13,13 +13,13 @@ use std::cell::OnceCell;
 use std::ops::Range;
 use std::rc::Rc;
 
-/// How often another pseudonym is tried where one is taken by another value.
+/// Maximum attempts to find a pseudonym that no other value has.
 const TRIES: u8 = 16;
 
 /// The pseudonyms of one exchange.
 #[derive(Debug, Default)]
 pub struct Pseudonyms {
-    /// Whom they are for; `None`: none are made.
+    /// Tenant and session of the pseudonyms; `None`: no pseudonyms are created.
     scope: Option<Vec<u8>>,
     list: Vec<Pseudonym>,
     by_value: SortedMap<Box<str>, usize>,
@@ -31,39 +31,39 @@ pub struct Pseudonyms {
 struct Pseudonym {
     text: Box<str>,
     value: Box<str>,
-    /// Tools in whose arguments it is turned back.
+    /// Tools in whose arguments the pseudonym is restored.
     tools: Vec<Rc<[Box<str>]>>,
 }
 
-/// What a pseudonym takes the place of.
+/// The value that a pseudonym replaces.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PseudonymSource<'a> {
-    /// The built-in detector that found it.
+    /// The built-in detector that found the value.
     pub(super) detector: Option<&'a str>,
-    /// The label of what has no reserved range.
+    /// The label for a value without a reserved range.
     pub(super) label: &'a str,
     pub(super) value: &'a str,
-    /// Tools in whose arguments it is turned back.
+    /// Tools in whose arguments the pseudonym is restored.
     pub(super) tools: &'a Rc<[Box<str>]>,
 }
 
 impl Pseudonyms {
-    /// From here on pseudonyms are made for this tenant and session: others have others.
+    /// Enables pseudonyms for this tenant and session. Other sessions have other pseudonyms.
     pub fn open(&mut self, scope: Vec<u8>) {
         self.scope = Some(scope);
     }
 
-    /// From here on none are made.
+    /// Disables pseudonyms.
     pub fn close(&mut self) {
         self.scope = None;
     }
 
-    /// Whether none was made.
+    /// Whether no pseudonym was created.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// The pseudonym of a value; `None` where none are made.
+    /// Returns the pseudonym of a value; `None` if pseudonyms are disabled.
     pub(super) fn of(&mut self, key: &[u8], original: PseudonymSource<'_>) -> Option<&str> {
         let scope = self.scope.as_deref()?;
         let known = self.by_value.get(original.value).copied();
@@ -105,8 +105,8 @@ impl Pseudonyms {
             .filter(|_| !self.is_empty())
     }
 
-    /// Where pseudonyms stand in a text, and the values that they stand for. In arguments of the tool of these names only
-    /// those that a rule turns back there; `None`: the text is no argument.
+    /// Finds the pseudonyms in a text, with their original values. In arguments of the tool with these names, only
+    /// pseudonyms that a rule restores there; `None`: the text is no argument.
     pub fn found(&self, text: &str, tool: Option<&[&str]>) -> Vec<(Range<usize>, String)> {
         let mut found: Vec<(Range<usize>, String)> = Vec::new();
         let Some(finder) = self.finder() else {
@@ -127,7 +127,7 @@ impl Pseudonyms {
         found
     }
 
-    /// The last place up to `at` at which a text that goes on can be cut without cutting a pseudonym.
+    /// Returns the last offset up to `at` at which a text that continues can be split without splitting a pseudonym.
     pub fn cut(&self, text: &str, at: usize) -> usize {
         let Some(finder) = self.finder() else {
             return at;
@@ -150,7 +150,7 @@ impl Pseudonym {
     }
 }
 
-/// A text with parts of it replaced. The parts are in order and don't overlap.
+/// Replaces parts of a text. The parts are in order and don't overlap.
 pub fn replaced(text: &str, parts: &[(Range<usize>, String)]) -> String {
     let mut whole = String::with_capacity(text.len());
     let mut done = 0;
@@ -163,7 +163,7 @@ pub fn replaced(text: &str, parts: &[(Range<usize>, String)]) -> String {
     whole
 }
 
-/// A number that is the same for the same value and whom it is for, and tells nothing of them without the key.
+/// Returns a hash that is the same for the same value and scope, and reveals neither of them without the key.
 fn hashed(key: &[u8], scope: &[u8], tried: u8, value: &str) -> u64 {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
         return 0;
@@ -180,14 +180,14 @@ fn hashed(key: &[u8], scope: &[u8], tried: u8, value: &str) -> u64 {
         .map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
-/// A pseudonym made of a hash. After many tries the range is used up, and the label takes over.
+/// Formats a pseudonym from a hash. When many attempts show that the range is exhausted, the label is used.
 fn written(hash: u64, original: PseudonymSource<'_>, tried: u8) -> String {
     let short = hash >> 32;
     let part = |shift: u32, range: u64| (hash >> shift).checked_rem(range).unwrap_or(0);
     match original.detector.filter(|_| tried < TRIES) {
         Some("email") => format!("user-{short:08x}@example.com"),
         Some("phone") => {
-            // Neither 1 in the middle (N11 is a service) nor anything but 2 to 9 in front.
+            // The first digit is 2 to 9; the middle digit is not 1 (N11 is a service number).
             let middle = [0, 2, 3, 4, 5, 6, 7, 8].get(usize::try_from(part(8, 8)).unwrap_or(0));
             format!(
                 "+1-{}{}{}-555-01{:02}",
@@ -228,7 +228,7 @@ fn written(hash: u64, original: PseudonymSource<'_>, tried: u8) -> String {
     }
 }
 
-/// The check digit that ISO/IEC 7812-1 puts behind these digits.
+/// Returns the check digit for these digits by ISO/IEC 7812-1.
 fn luhn_digit(digits: &str) -> u32 {
     let sum = digits
         .bytes()
