@@ -1,17 +1,17 @@
-//! Names that clients choose (models, tools, ids of requests) stand in the record, in labels of metrics and in headers.
-//! Whatever the policy looks for, a secret, a card number or an address in one of them is masked there.
+//! Masking of names that clients choose (models, tools, request ids) before they are written to audit events, metric
+//! labels and headers. A secret, a card number or an address in a name is masked there, regardless of the policy.
 
 use crate::detect::{Confidence, Finding, Input, Scanner, Scratch, Selection};
 use crate::wire::sorted_map::SortedSet;
 use std::cell::{OnceCell, RefCell};
 
-/// Shorter names hold nothing of the kind.
+/// Minimum characters of a name that can contain a secret.
 const MIN_HIDDEN_CHARS: usize = 13;
 
-/// Names that were looked at and hold nothing, of which so many are kept.
+/// Maximum names without findings that are cached.
 const MOST_CLEAN: usize = 256;
 
-/// What is never told in a name: unmistakable, or with a check digit.
+/// Detectors whose findings are always masked: unmistakable credentials, and numbers with a check digit.
 const NEVER_TOLD: &[(&str, Confidence)] = &[
     ("secrets", Confidence::High),
     ("credit_card", Confidence::Medium),
@@ -19,16 +19,16 @@ const NEVER_TOLD: &[(&str, Confidence)] = &[
     ("email", Confidence::Medium),
 ];
 
-/// Masks names before they are told.
+/// Masks names.
 #[derive(Debug, Default)]
 pub(super) struct Discretion {
-    /// Built when the first name is long enough to hold something.
+    /// Built for the first name that is long enough.
     scanner: OnceCell<Scanner>,
     clean: RefCell<SortedSet<Box<str>>>,
 }
 
 impl Discretion {
-    /// The name as it may be told, if that is another one.
+    /// Returns the masked name if it has findings.
     pub(super) fn masked(&self, name: &str) -> Option<Box<str>> {
         if name.len() < MIN_HIDDEN_CHARS || is_uuid(name) || self.clean.borrow().contains(name) {
             return None;
@@ -45,7 +45,7 @@ impl Discretion {
         let mut told = String::with_capacity(name.len());
         let mut at = 0;
         for finding in findings {
-            // Of two that overlap, the first one's label stands for both.
+            // The label of the first of two overlapping findings covers both.
             if finding.start >= at {
                 told.push_str(name.get(at..finding.start).unwrap_or_default());
                 told.push('[');
@@ -63,7 +63,7 @@ impl Discretion {
         Some(told.into())
     }
 
-    /// Masks a name in its place.
+    /// Masks a name in place.
     pub(super) fn mask(&self, name: &mut Box<str>) {
         if let Some(masked) = self.masked(name) {
             *name = masked;
@@ -74,7 +74,7 @@ impl Discretion {
         self.scanner.get_or_init(|| {
             let mut selection = Selection::none();
             for (name, at_least) in NEVER_TOLD {
-                // Names of built-in detectors and groups.
+                // Names of built-in detectors and groups are always valid.
                 let known = selection.add(name, *at_least);
                 debug_assert!(known.is_ok());
             }
@@ -82,14 +82,14 @@ impl Discretion {
         })
     }
 
-    /// What stands in a name: as it is written, and with its joints as spaces, since `pay_4111111111111111` is one word to
-    /// a detector.
+    /// Returns the findings in a name: as written, and with its separators as spaces, since `pay_4111111111111111` is
+    /// one word to a detector.
     fn findings(&self, name: &str) -> Vec<Finding> {
         let scanner = self.scanner();
         let mut scratch = Scratch::default();
         let mut findings = Vec::new();
         scanner.scan(&Input::whole(name), &mut scratch, &mut findings);
-        // Masks keep the length in bytes, and so the places.
+        // Replacements keep the length in bytes, and so the offsets.
         let joints: String = name
             .chars()
             .map(|c| {
@@ -116,13 +116,13 @@ impl Discretion {
         crate::wire::sort::sort_by(&mut findings, |a, b| {
             a.start.cmp(&b.start).then(b.end.cmp(&a.end))
         });
-        // Places of one mask may not be those of a character of the name.
+        // Offsets of a replaced character may not be character boundaries of the name.
         findings.retain(|finding| name.get(finding.range()).is_some());
         findings
     }
 }
 
-/// The id that Envoy gives to a request.
+/// Whether a request id has the form of Envoy's own.
 fn is_uuid(name: &str) -> bool {
     let groups = name.split('-').map(str::len);
     groups.eq([8, 4, 4, 4, 12]) && name.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit())

@@ -1,4 +1,4 @@
-//! Evaluates everything that was read in one half of the exchange, and keeps what the record tells of it.
+//! Evaluation of the content of one half of an exchange, and collection of its results for the audit event.
 
 use super::Flow;
 use super::exchange::{Coverage, ExchangeOutcome};
@@ -21,39 +21,41 @@ use crate::wire::work;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// What is said of an exchange with more text than detectors may look at.
+/// Message for an exchange with more text than detectors may inspect.
 pub(super) const TOO_MUCH_TEXT: &str = "more text than `inspect.max_text`";
 
-/// A refusal of one event.
+/// A denied event.
 #[derive(Clone, Debug)]
 pub(super) struct DeniedEvent {
     /// The event.
     pub(super) event: Event,
-    /// What was decided.
+    /// The ruling.
     pub(super) ruling: Ruling,
-    /// For something that could not be read: what.
+    /// The problem, for content that could not be inspected.
     pub(super) problem: Option<Problem>,
-    /// It is left out of a list, and nobody is denied anything by that: an effect, as an edit is.
+    /// Whether the event is hidden: it is removed from a list, which denies no request. Counts as a modification, like
+    /// a redaction.
     pub(super) hidden: bool,
 }
 
-/// The evaluation of one half.
+/// The decision on one half of an exchange.
 #[derive(Debug, Default)]
 pub(super) struct HalfDecision {
-    /// Events that are refused and enforced, in the order of the bytes; problems first.
+    /// Events that are denied under enforcement, in the order of the bytes; problems first.
     pub(super) denied: Vec<DeniedEvent>,
-    /// What is to be replaced, where nothing is refused.
+    /// Redactions, to apply if nothing is denied.
     pub(super) redactions: Vec<Redaction>,
 }
 
 impl HalfDecision {
-    /// Whether a call that stands at this place is refused already.
+    /// Whether a call at this location is already denied.
     fn has_denied_call(&self, at: NodeId) -> bool {
         let mut denied = self.denied.iter().map(|denied| &denied.event);
         denied.any(|event| event.kind == Kind::ToolCall && event.at == at)
     }
 
-    /// The refusal that is told: the strictest, and of those the first. What is hidden comes after what is denied.
+    /// Returns the denial that is reported: the strictest one, of several the first. Hidden events come after denied
+    /// ones.
     pub(super) fn strictest(&self) -> Option<&DeniedEvent> {
         let rank = |denied: &DeniedEvent| (!denied.hidden, denied.ruling.decision);
         let strictest = self.denied.iter().map(rank).max()?;
@@ -62,7 +64,7 @@ impl HalfDecision {
 }
 
 impl Flow {
-    /// The refusal of a response in which a redaction can't be made everywhere: rather no response than one that leaks.
+    /// Creates the denial of a response in which a redaction is impossible somewhere. Such a response would leak.
     pub(super) fn uneditable(&mut self) -> DeniedEvent {
         self.exchange
             .decided(ExchangeOutcome::Deny, ExchangeOutcome::Deny);
@@ -79,51 +81,51 @@ impl Flow {
     }
 }
 
-/// Whether an evaluation can still change what happens.
+/// Whether a decision can still take effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Enforcement {
-    /// It decides.
+    /// The decision takes effect.
     Enforced,
-    /// The bytes have gone by: the record tells what would have been decided.
+    /// The bytes have already been forwarded. The audit event has the decision that would have been made.
     RecordOnly,
 }
 
-/// One event that is evaluated.
+/// An event under evaluation.
 pub(super) struct EvaluatedEvent<'a> {
     pub(super) event: &'a Event,
-    /// What the body that it is part of is refused for, as it could not be read.
+    /// Whether a code already denies the whole body as unreadable.
     pub(super) unread: UnreadableBody,
-    /// For something that could not be read: what.
+    /// The problem, for content that could not be inspected.
     pub(super) problem: Option<&'a Problem>,
     pub(super) moment: EvaluationPhase,
     pub(super) force: Enforcement,
-    /// Where it stands, if that is no place in the body at hand.
+    /// The location, if it is outside the body.
     pub(super) at: Option<&'a str>,
 }
 
-/// Whether a code refuses a body already, as things are enforced and if everything were. Then the code alone decides: a rule
-/// that holds only because something could not be read says nothing.
+/// Whether a code already denies the body: under the current modes, and if all rules were enforced. The code then
+/// decides alone, and rules that match only because content could not be inspected don't count.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct UnreadableBody {
     denied: bool,
     would_be: bool,
 }
 
-/// A part of a response that was put together from pieces, to be evaluated.
+/// A part of a response that was assembled from stream deltas.
 pub(super) struct AssembledPart<'a> {
-    /// The events; their places are those of `json`.
+    /// The events; their locations are in `json`.
     pub(super) events: &'a [Event],
     /// What is known of the response so far, with the event's texts.
     pub(super) reading: &'a Reading,
-    /// What was put together.
+    /// The assembled part.
     pub(super) json: &'a JsonBody<'a>,
-    /// What was found in it already.
+    /// Cached detector results.
     pub(super) scans: Scans,
-    /// Which rules are evaluated.
+    /// The rules to evaluate.
     pub(super) moment: EvaluationPhase,
-    /// Whether it can still be held back.
+    /// Whether the part can still be held back.
     pub(super) force: Enforcement,
-    /// Where it stands in the stream.
+    /// The location in the stream.
     pub(super) at: &'a str,
 }
 
@@ -198,7 +200,7 @@ impl Flow {
         verdict
     }
 
-    /// Whether calls that a model writes as text are looked for.
+    /// Whether the policy requires a search for calls that a model writes as text.
     pub(super) fn looks_for_written_calls(&self) -> bool {
         let may_call = |protocol: &&dyn Protocol| {
             !protocol.serves_tools()
@@ -212,7 +214,7 @@ impl Flow {
         interest != Interest::None && self.protocol.as_ref().is_some_and(may_call)
     }
 
-    /// Evaluates the calls that stand in the texts of a response. What may not pass takes its text with it.
+    /// Evaluates the calls in the texts of a response. A denied call is removed with its text.
     fn evaluate_written_calls(
         &mut self,
         json: &JsonBody<'_>,
@@ -249,7 +251,7 @@ impl Flow {
         }
     }
 
-    /// Evaluates the calls that a text holds, if there are any.
+    /// Evaluates the calls in a text, if there are any.
     pub(super) fn evaluate_written(
         &mut self,
         text: &str,
@@ -274,7 +276,7 @@ impl Flow {
         let limits = Limits {
             max_depth: bounds.max_depth.saturating_add(1),
         };
-        // Arguments that can't be read as one body, too deep or with a key twice, can't be read at all.
+        // Calls whose arguments cannot be parsed as one body (too deep, a duplicate key) are unreadable.
         let json = JsonBody::derived(doc, limits, bounds.nested_json)
             .or_else(|_| JsonBody::derived(b"[]".to_vec(), limits, 0))
             .ok()?;
@@ -323,7 +325,7 @@ impl Flow {
         }))
     }
 
-    /// Counts text that detectors look at.
+    /// Counts text for detectors.
     pub(super) fn count_text(&mut self, direction: Direction, size: usize) {
         if self.guard.policy.needs.detects(direction) {
             let size = u64::try_from(size).unwrap_or(u64::MAX);
@@ -331,12 +333,12 @@ impl Flow {
         }
     }
 
-    /// Whether there was more of it than the policy lets them look at.
+    /// Whether there was more text than the policy allows detectors to inspect.
     pub(super) fn has_too_much_text(&self) -> bool {
         self.exchange.text > self.guard.policy.document.inspect.max_text
     }
 
-    /// Evaluates a part of a response that was put together from pieces.
+    /// Evaluates a part of a response that was assembled from stream deltas.
     pub(super) fn evaluate_assembled(&mut self, assembled: AssembledPart<'_>) -> HalfDecision {
         let AssembledPart {
             events,
@@ -363,7 +365,7 @@ impl Flow {
         })
     }
 
-    /// Keeps what the policy asks of the conversation in a request.
+    /// Evaluates the policy's history queries on a request.
     pub(super) fn recall(&mut self, reading: &Reading, json: &JsonBody<'_>) {
         let scans = RefCell::default();
         let context = Context {
@@ -377,7 +379,7 @@ impl Flow {
         self.facts.history = self.guard.policy.recall(&context);
     }
 
-    /// How a text of a response may flow, by what is known at its beginning.
+    /// Returns how a text of a response is released, as far as it is known at its beginning.
     pub(super) fn flowing(
         &mut self,
         event: &Event,
@@ -424,7 +426,7 @@ impl Flow {
         verdict
     }
 
-    /// Whether what a ruling denies is left out of a list: an offer of a tool in the answer to `tools/list`.
+    /// Whether a ruling hides the event: a denied tool definition is removed from the response to `tools/list`.
     fn hides(&self, event: &Event, ruling: &Ruling) -> bool {
         event.kind == Kind::ToolOffer
             && event.direction == Direction::Response
@@ -435,7 +437,7 @@ impl Flow {
                 .is_some_and(|protocol| protocol.removal(event.kind) == RemovalMethod::Offer)
     }
 
-    /// What a ruling makes of an exchange.
+    /// Returns the outcome of a ruling for the exchange.
     fn outcome_of(&self, event: &Event, ruling: &Ruling) -> ExchangeOutcome {
         match ruling.decision {
             _ if self.hides(event, ruling) => ExchangeOutcome::Redact,
@@ -445,7 +447,7 @@ impl Flow {
         }
     }
 
-    /// Notes what the policy would decide that is only tried out.
+    /// Records the decision of a shadow policy.
     fn try_out(&mut self, shadow: &Shadow, event: &Event, context: &Context<'_>) {
         let mut outcome = self.outcome_of(event, &shadow.ruling);
         let told = self.exchange.shadow.get_or_insert_default();
@@ -473,9 +475,9 @@ impl Flow {
         told.outcome = told.outcome.max(outcome);
     }
 
-    /// Lets go of what can't be edited in a history since the model signed it: a thought of Claude's comes back in each later
-    /// turn, and is refused with a changed byte. It says nothing that its provider has not said itself; the record counts
-    /// it. What a client says under another author's name is not the model's.
+    /// Drops redactions in a history that the model signed. The provider rejects a signed thought of Claude's in each
+    /// later turn if one byte differs. The thought contains nothing that its provider has not sent itself; the audit
+    /// event counts it. A text that a client sends under another author's name is not the model's.
     fn keep_what_the_model_signed(
         &mut self,
         event: &Event,
@@ -496,7 +498,7 @@ impl Flow {
         }
     }
 
-    /// Evaluates an event; whether it is refused.
+    /// Evaluates an event. Returns whether it is denied.
     pub(super) fn evaluate_event(
         &mut self,
         case: &EvaluatedEvent<'_>,
@@ -613,7 +615,7 @@ impl Flow {
             outcome = ExchangeOutcome::Allow;
         }
         self.exchange.decided(outcome, would);
-        // Of what the provider runs only an offer that is stopped is told, under one of its names.
+        // A provider-run tool is reported by name only if its definition is denied.
         let is_told = !event.provider_run
             || event.is_provider_offer()
                 && matches!(
@@ -651,13 +653,13 @@ impl Flow {
     }
 }
 
-/// Whether a model's calls may stand in a part of its response.
+/// Whether a part of a response may contain calls written as text.
 pub(super) fn may_hold_calls(part: Part) -> bool {
     matches!(part, Part::Text | Part::Reasoning)
 }
 
-/// Identifiers and names of a request that hold an unmistakable secret, and names that hold what has a check digit, as
-/// messages: rules look at no other identifier.
+/// Returns messages for identifiers and names of a request that contain an unmistakable secret, and for names with a
+/// number with check digit. Rules don't inspect other identifiers.
 fn told_identifiers(direction: Direction, reading: &Reading, context: &Context<'_>) -> Vec<Event> {
     let asks = direction == Direction::Request && context.policy.needs.detects(direction);
     let is_asked = |text: &Text| match text.class {

@@ -1,4 +1,4 @@
-//! What is known of an exchange so far, and what is told of it at its end.
+//! The results of an exchange, and its audit event and metrics.
 
 use super::{Flow, HalfState, step::End};
 use crate::audit::{Record, RecordedRule};
@@ -8,10 +8,10 @@ use crate::policy::Mode;
 use crate::wire::sort;
 use crate::wire::sorted_map::{SortedMap, SortedSet};
 
-/// What happened to an exchange, from the mildest to the strictest.
+/// The outcome of an exchange, in ascending strictness.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum ExchangeOutcome {
-    /// Nothing was evaluated.
+    /// No event was evaluated.
     #[default]
     NotEvaluated,
     Allow,
@@ -32,10 +32,10 @@ impl ExchangeOutcome {
     }
 }
 
-/// How much of one half was read.
+/// The inspection coverage of one half.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Coverage {
-    /// Nobody asked for it.
+    /// The policy requires no inspection.
     #[default]
     Unasked,
     Full,
@@ -43,50 +43,50 @@ pub(super) enum Coverage {
     None,
 }
 
-/// What the policy that is only tried out would have done.
+/// The results of the shadow policy.
 #[derive(Debug, Default)]
 pub(super) struct TriedOut {
     pub(super) outcome: ExchangeOutcome,
-    /// Its rules that held.
+    /// Its matching rules.
     pub(super) rules: SortedSet<Box<str>>,
 }
 
-/// Everything that the record and the metrics tell.
+/// The data for the audit event and the metrics.
 #[derive(Debug, Default)]
 pub(super) struct Exchange {
     pub(super) started: u64,
     pub(super) outcome: ExchangeOutcome,
-    /// What would have happened if everything that is only observed were enforced.
+    /// The outcome if all observed rules were enforced.
     pub(super) would: ExchangeOutcome,
     pub(super) shadow: Option<TriedOut>,
     pub(super) code: Option<&'static str>,
     pub(super) status: Option<u16>,
-    /// By rule, then by kind of event.
+    /// By rule and kind of event.
     pub(super) rules: SortedMap<(u16, &'static str), RecordedRule>,
-    /// Rules about what could not be read, where its code decided without them.
+    /// Rules on uninspectable content that the code decided without them.
     pub(super) undecided: SortedSet<Box<str>>,
     pub(super) findings: SortedMap<Box<str>, u64>,
     pub(super) events: SortedMap<&'static str, u64>,
-    /// Names of tools called, each with what became of the call.
+    /// Names of the called tools, each with the outcome of its call.
     pub(super) calls: Vec<(Box<str>, ExchangeOutcome)>,
     pub(super) tags: SortedSet<Box<str>>,
-    /// Outside of what the policy applies to.
+    /// Whether the policy does not apply to the exchange.
     pub(super) ignored: bool,
     pub(super) request_read: Coverage,
     pub(super) response_read: Coverage,
     pub(super) reasons: SortedSet<String>,
-    /// Codes of what could not be read.
+    /// Codes of content that could not be inspected.
     pub(super) uninspectable: Vec<&'static str>,
     pub(super) usage: Usage,
     pub(super) provider_error: Option<Box<str>>,
-    /// Bytes of text that detectors had to look at.
+    /// Bytes of text that detectors had to inspect.
     pub(super) text: u64,
     pub(super) inspect_ns: u64,
     pub(super) held_ns: u64,
 }
 
 impl Exchange {
-    /// The strictest holds.
+    /// Records a decision. The strictest one is kept.
     pub(super) fn decided(&mut self, outcome: ExchangeOutcome, would: ExchangeOutcome) {
         self.outcome = self.outcome.max(outcome);
         self.would = self.would.max(would);
@@ -100,14 +100,14 @@ impl Exchange {
         *half = (*half).max(read);
     }
 
-    /// Notes why a half was not read completely: `request:AG2005`, `response:attachment`.
+    /// Records why a half was not inspected completely: `request:AG2005`, `response:attachment`.
     pub(super) fn gap(&mut self, direction: Direction, read: Coverage, reason: &str) {
         self.read(direction, read);
         self.reasons
             .insert(format!("{}:{reason}", direction.word()));
     }
 
-    /// Whether that was noted.
+    /// Whether this gap was recorded.
     pub(super) fn has_gap(&self, direction: Direction, reason: &str) -> bool {
         self.reasons
             .contains(&format!("{}:{reason}", direction.word()))
@@ -125,21 +125,21 @@ impl Exchange {
     }
 }
 
-/// What is told of an exchange.
+/// The results of a finished exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finished {
-    /// The audit line, without a line end.
+    /// The audit event's line, without a line end.
     pub line: Vec<u8>,
-    /// What happened: `allow`, `deny`, `redact`, `require_approval`, `not_evaluated`.
+    /// The decision: `allow`, `deny`, `redact`, `require_approval`, `not_evaluated`.
     pub decision: &'static str,
-    /// The rule that decided, if one did.
+    /// The rule that decided, if there is one.
     pub rule: Option<String>,
-    /// Tokens in and out together.
+    /// Input and output tokens together.
     pub tokens_total: u64,
 }
 
 impl Flow {
-    /// Ends the exchange: writes its record.
+    /// Finishes the exchange: writes its audit event.
     pub fn finish(&mut self, end: &End) -> Finished {
         self.close_open_halves();
         self.mask_names();
@@ -195,7 +195,7 @@ impl Flow {
         }
     }
 
-    /// Masks what no name may tell: models, tools and types of errors are whatever the other side calls them.
+    /// Masks secrets in names. The client or the provider chooses the names of models, tools and error types.
     fn mask_names(&mut self) {
         let tools = self.exchange.calls.iter_mut().map(|(tool, _)| tool);
         let names = tools
@@ -208,7 +208,7 @@ impl Flow {
 
     fn deciding_rule(&self) -> Option<String> {
         let word = self.exchange.outcome.word();
-        // What could not be read is decided by its code, or by a rule about that.
+        // A code decides on uninspectable content, or a rule for it.
         let unread = self
             .exchange
             .code
@@ -221,7 +221,7 @@ impl Flow {
             .map(|rule| rule.id.to_string())
     }
 
-    /// Halves that never came to their end: the client or the upstream went away, or Envoy answered itself.
+    /// Closes halves without an end: the client or the upstream disconnected, or Envoy sent a local reply.
     fn close_open_halves(&mut self) {
         for direction in [Direction::Request, Direction::Response] {
             let stage = match direction {
@@ -242,8 +242,7 @@ impl Flow {
         }
     }
 
-    /// Tells how metrics change with this exchange: which, the values of its labels, by how much. After
-    /// [`finish`](Flow::finish).
+    /// Reports the metrics of this exchange: metric, label values, increment. Called after [`finish`](Flow::finish).
     pub fn count(&self, end: &End, tell: &mut impl FnMut(Metric, &[&str], u64)) {
         let exchange = &self.exchange;
         let decision = exchange.outcome.word();

@@ -1,4 +1,4 @@
-//! What all exchanges under one configuration share.
+//! State that all exchanges under one configuration share.
 
 use super::discreet::Discretion;
 use super::work::Allowance;
@@ -10,25 +10,26 @@ use crate::policy::{EnvironmentSource, HeaderMode, Policy, ScanScratch};
 use crate::protocol::Bounds;
 use std::cell::{Cell, RefCell};
 
-/// Most bytes that one VM holds copies of at the same time. A VM has at most 1 GiB and dies beyond it with every exchange.
+/// Maximum bytes of copies that one VM holds at a time. A VM has at most 1 GiB; beyond that it fails with all its
+/// exchanges.
 const VM_MEMORY: usize = 256 << 20;
 
-/// What only the host knows.
+/// Data that only the host can provide.
 pub struct HostEnvironment<'a> {
-    /// An environment variable.
+    /// Reads an environment variable.
     pub variable: &'a dyn Fn(&str) -> Option<String>,
-    /// The environment's name in the node's metadata.
+    /// Reads the environment's name from the node metadata.
     pub node_environment: &'a dyn Fn() -> Option<String>,
-    /// Random bytes: eight for the chain's id, the rest for a secret.
+    /// Random bytes: eight for the chain's id, the remaining for a secret.
     pub seed: [u8; 40],
 }
 
-/// A policy that can't be put in force here.
+/// An error that prevents a policy from being put in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GuardError {
-    /// Stable code.
+    /// The stable code.
     pub code: &'static str,
-    /// What is wrong and what to do.
+    /// The message with a remedy.
     pub message: String,
 }
 
@@ -37,20 +38,20 @@ pub struct GuardError {
 pub struct Guard {
     /// The policy.
     pub policy: Policy,
-    /// The record's chain.
+    /// The audit chain.
     pub chain: RefCell<Chain>,
-    /// Keeps labels of metrics bounded.
+    /// Bounds on metric labels.
     pub names: RefCell<LabelValues>,
     pub(super) scratch: RefCell<ScanScratch>,
-    /// What names may tell.
+    /// Masks names.
     pub(super) discretion: Discretion,
     pub(super) environment: Known<Box<str>>,
-    /// Key of hashes in redacted text.
+    /// Key of the hashes in redacted text.
     pub(super) secret: Vec<u8>,
-    /// What inspecting an exchange may cost.
+    /// The work budget of an exchange.
     pub(super) allowance: Allowance,
     held: Cell<usize>,
-    /// Ids for exchanges that came without one.
+    /// The next id for exchanges without request id.
     next_id: Cell<u64>,
 }
 
@@ -58,7 +59,7 @@ impl Guard {
     /// Puts a policy in force.
     ///
     /// # Errors
-    /// A secret that the policy names is not there, or a rule asks for what this version can't enforce.
+    /// A secret that the policy names does not exist, or a rule requires a function that this version lacks.
     pub fn new(policy: Policy, surroundings: &HostEnvironment<'_>) -> Result<Guard, GuardError> {
         if let Some(rule) = policy.unenforceable().next() {
             return Err(GuardError {
@@ -101,7 +102,7 @@ impl Guard {
             EnvironmentSource::Variable { name, otherwise } => {
                 or((surroundings.variable)(name), otherwise)
             }
-            // No source of principals is read yet, so that nobody has said anything.
+            // No source of principals is supported yet, so that no environment comes from one.
             EnvironmentSource::Principal { otherwise } => or(None, otherwise),
         };
         Ok(Guard {
@@ -118,7 +119,7 @@ impl Guard {
         })
     }
 
-    /// Whether request headers wait for the evaluated body.
+    /// Whether request headers are held until the body is evaluated.
     pub fn holds_headers(&self) -> bool {
         self.policy.document.headers == HeaderMode::Hold
     }
@@ -136,7 +137,7 @@ impl Guard {
         usize::try_from(self.policy.document.inspect.max_body).unwrap_or(usize::MAX)
     }
 
-    /// Takes bytes from the VM's budget; `false` if it is used up.
+    /// Takes bytes from the VM's memory budget. Returns `false` if it is exhausted.
     pub(super) fn reserve(&self, bytes: usize) -> bool {
         let held = self.held.get().saturating_add(bytes);
         if held > VM_MEMORY {
@@ -146,18 +147,18 @@ impl Guard {
         true
     }
 
-    /// Gives bytes back.
+    /// Returns bytes to the VM's memory budget.
     pub(super) fn release(&self, bytes: usize) {
         self.held.set(self.held.get().saturating_sub(bytes));
     }
 
-    /// Bytes that are taken.
+    /// The bytes taken from the budget.
     #[cfg(test)]
     pub(super) fn taken_memory(&self) -> usize {
         self.held.get()
     }
 
-    /// An id for an exchange that came without one.
+    /// Creates an id for an exchange without request id.
     pub(super) fn fresh_id(&self) -> String {
         let number = self.next_id.get();
         self.next_id.set(number.saturating_add(1));

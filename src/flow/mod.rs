@@ -1,15 +1,15 @@
-//! One exchange from its first header to its last byte.
+//! The processing of one exchange from its first header to its last byte.
 //!
-//! [`Flow`] is deterministic. It reads no clock, draws no randomness and calls no host: the time and the bytes come in with
-//! each call, and what it wants done goes out as a [`Step`]. The same inputs give the same outputs, however the bytes
-//! were cut into chunks. Its driver is Envoy (`host`), the command line, a test or a fuzzer.
+//! [`Flow`] is deterministic. It reads no clock, draws no randomness and calls no host: each call brings the time and the bytes, and returns the actions as a [`Step`].
+//! The same inputs give the same outputs, regardless of chunk boundaries. The driver is Envoy (`host`), the command
+//! line, a test or a fuzzer.
 //!
-//! Calls come in this order, each at most as often as said; spurious ones are harmless:
+//! Calls are made in this order; spurious calls are harmless:
 //!
-//! 1. [`Flow::request_headers`] once; then [`Flow::request_body`] for each arrival of bytes, the last with `end` (with
-//!    trailers: at the trailers, since Envoy never marks the body's end then);
-//! 2. [`Flow::response_headers`], [`Flow::response_body`] likewise;
-//! 3. [`Flow::finish`] once, whatever happened before, even if nothing did.
+//! 1. [`Flow::request_headers`] once; then [`Flow::request_body`] for each arrival of bytes, the last one with `end` (a
+//! request with trailers has its end there, since Envoy never marks the end of its body);
+//! 2. [`Flow::response_headers`] and [`Flow::response_body`] likewise;
+//! 3. [`Flow::finish`] once, in any case.
 
 mod discreet;
 mod evaluate;
@@ -41,7 +41,7 @@ use restore_pseudonyms::PseudonymUse;
 use std::rc::Rc;
 use stream::Stream;
 
-/// Most bytes of a response that are copied aside only to read its usage.
+/// Maximum bytes of a response that are copied only to read its usage.
 const USAGE_TAP_BYTES: usize = 1 << 20;
 
 /// The state of one exchange.
@@ -51,51 +51,51 @@ pub struct Flow {
     response: HalfState,
     head: RequestInfo,
     protocol: Option<&'static dyn Protocol>,
-    /// What the response's evaluation needs to know of the request.
+    /// The request's properties that the evaluation of its response needs.
     asked: RequestContext,
     facts: Facts,
     exchange: Exchange,
-    /// Steps that it may still spend.
+    /// Remaining work budget in steps.
     work: u64,
-    /// What replacements in request and response have in common.
+    /// State shared by the redactions of request and response.
     ledger: RedactionState,
-    /// Whether pseudonyms of the request can be turned back.
+    /// Whether pseudonyms of the request can be restored.
     pseudonyms: PseudonymUse,
-    /// The provider is asked not to keep the conversation.
+    /// Whether the provider is asked not to store the conversation.
     unstores: bool,
-    /// The response says how long it is.
+    /// Whether the response has a `content-length`.
     sized_response: bool,
-    /// The client has been sent the upstream's status.
+    /// Whether the upstream's status has been sent to the client.
     answered: bool,
-    /// The same of the response.
+    /// The response headers' problem, if the policy allows the body unread.
     doubt: Option<Problem>,
-    /// We answered ourselves; what comes back through the response callbacks is our own reply.
+    /// Whether a local reply was sent. It comes back through the response callbacks.
     replied: bool,
-    /// Told of each event that is evaluated, for whoever explains an exchange.
+    /// Observer of each evaluated event, for `explain` and `replay`.
     #[cfg(not(target_arch = "wasm32"))]
     watcher: Option<EventObserver>,
 }
 
-/// Is told of an event that is evaluated: the event, where it stands, and what it is evaluated against.
+/// Observer of evaluated events. Its arguments are the event, its location and the context of its evaluation.
 #[cfg(not(target_arch = "wasm32"))]
 pub type EventObserver = Box<dyn FnMut(&crate::event::Event, &str, &crate::policy::Context<'_>)>;
 
-/// What was read in the request's headers.
+/// The properties of the request's headers.
 #[derive(Clone, Debug, Default)]
 struct RequestInfo {
     method: String,
     request_id: String,
-    /// Length of the body, if the request says one.
+    /// `content-length` of the request.
     length: Option<usize>,
-    /// The client signed the body: a changed byte would break its signature, so that an edit is impossible.
+    /// Whether the client signed the body. Every edit would break its signature.
     signed: bool,
-    /// Kept while only the body can tell which protocol is spoken.
+    /// Kept while only the body can determine the protocol.
     undetermined: Option<Undetermined>,
-    /// What the headers say against reading the body, where the policy would let it pass unread.
+    /// The headers' problem, if the policy allows the body unread.
     doubt: Option<Problem>,
 }
 
-/// The start of a request whose protocol is not known yet.
+/// The start of a request whose protocol is unknown.
 #[derive(Clone, Debug)]
 struct Undetermined {
     host: String,
@@ -103,40 +103,40 @@ struct Undetermined {
     headers: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-/// Where one half of the exchange stands.
+/// The state of one half of an exchange.
 #[derive(Debug, Default)]
 enum HalfState {
-    /// Nothing has come.
+    /// Nothing has arrived.
     #[default]
     Waiting,
-    /// Bytes go by unread.
+    /// Bytes are forwarded unread.
     Passing,
-    /// Bytes go by and are copied aside.
+    /// Bytes are forwarded and copied.
     Tapping(BodyCopy),
-    /// Bytes are held until the end.
+    /// Bytes are held until the end of the body.
     Holding { since: u64 },
-    /// Bytes are evaluated while they flow.
+    /// Frames are evaluated while they stream.
     Streaming(Box<Stream>),
-    /// What is still to come is dropped.
+    /// The remaining bytes are dropped.
     Draining,
-    /// A refusal has been sent; with the next bytes the connection is cut.
+    /// A denial was sent. The connection is cut with the next bytes.
     Resetting,
-    /// It is over.
+    /// The half has ended.
     Done,
 }
 
-/// A copy of bytes that went by.
+/// A copy of forwarded bytes.
 #[derive(Debug, Default)]
 struct BodyCopy {
     bytes: Vec<u8>,
-    /// Why it stopped, if it did.
+    /// The reason why copying stopped.
     stopped: Option<&'static str>,
-    /// Only for the usage in it: not being read is no gap in the inspection.
+    /// Whether the copy is only needed for its usage. A partial copy is then no gap in the coverage.
     usage_only: bool,
 }
 
 impl Flow {
-    /// An exchange about to begin.
+    /// Creates the state of a new exchange.
     pub fn new(guard: Rc<Guard>) -> Flow {
         Flow {
             work: guard.allowance.begin(),
@@ -160,33 +160,33 @@ impl Flow {
         }
     }
 
-    /// Tells of each event that is evaluated.
+    /// Sets the observer of evaluated events.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn watched_by(&mut self, watcher: EventObserver) {
         self.watcher = Some(watcher);
     }
 
-    /// Adds time spent in the filter, which only the host can measure.
+    /// Adds processing time, which only the host can measure.
     pub fn spent(&mut self, nanoseconds: u64) {
         self.exchange.inspect_ns = self.exchange.inspect_ns.saturating_add(nanoseconds);
     }
 
-    /// Whether the status that the client was sent is known.
+    /// Whether the status sent to the client is known.
     pub fn knows_status(&self) -> bool {
         self.exchange.status.is_some()
     }
 
-    /// The filter can't do its work: the response that refuses the exchange.
+    /// Fails closed: returns the reply that denies the exchange because of an internal error.
     pub fn fail(&mut self) -> Reply {
         self.deny_internally(codes::AG9001)
     }
 
-    /// Headers were held and no body came: the response that ends the exchange.
+    /// Returns the reply for an exchange whose headers were held and whose body never came.
     pub fn give_up(&mut self) -> Reply {
         self.deny_internally(codes::AG9002)
     }
 
-    /// Copies bytes that go by, within bounds.
+    /// Copies forwarded bytes up to a limit.
     fn tap(&mut self, bytes: &[u8], is_request: bool) {
         let limit =
             usize::try_from(self.guard.policy.document.inspect.max_body).unwrap_or(usize::MAX);
@@ -220,8 +220,8 @@ impl Flow {
         }
     }
 
-    /// Whether as much of the request was copied as its headers announce. The mark of its end may still be on its way:
-    /// HTTP/2 sends it apart from the last bytes, and an upstream that counts answers without waiting for it.
+    /// Whether the copy has all bytes that the request's headers announce. The end of the body may arrive later: HTTP/2
+    /// may send it separately, and an upstream may respond without waiting for it.
     fn has_tapped_all(&self) -> bool {
         match &self.request {
             HalfState::Tapping(tap) => {

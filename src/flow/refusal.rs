@@ -1,4 +1,4 @@
-//! From a refusal to what the client is told.
+//! Denials: conversion of a denied event to the reply for the client.
 
 use super::evaluate::DeniedEvent;
 use super::exchange::ExchangeOutcome;
@@ -10,18 +10,18 @@ use crate::policy::{Decision, LEAVE_TOOL_OUT};
 use crate::protocol::{Denial, Dialect};
 use crate::wire::json::{JsonBody, NodeId};
 
-/// Why nothing can be redacted in a request that its client signed, and what to do.
+/// Why nothing can be redacted in a request that its client signed, with a remedy.
 const SIGNED: &str = " The request is signed (AWS Signature Version 4), and the signature covers the body: \
                       leave signing to the proxy.";
 
 impl Flow {
-    /// What the client is told of a refusal. `json` is the body that it is about.
+    /// Returns the denial of an event. `json` is the body of the event.
     pub(super) fn denial(&self, denied: &DeniedEvent, json: &JsonBody<'_>) -> Denial {
         let policy = &self.guard.policy;
         let code = denied.ruling.code.unwrap_or(codes::AG3001);
         let rule = denied.ruling.rule.and_then(|number| policy.rule(number));
         let half = denied.event.direction.word();
-        // The rule's own words are about arguments that nobody has seen.
+        // The message of a rule on arguments would be misleading: the arguments are unknown.
         let hides_arguments = code == codes::AG2010 && denied.problem.is_none();
         let reason = match (&denied.problem, rule) {
             (_, Some(rule)) if hides_arguments => {
@@ -31,7 +31,7 @@ impl Flow {
                 rule.reason.as_deref().unwrap_or_default().to_owned()
             }
             (Some(problem), _) => {
-                // A body that can't be scanned names its byte itself; a whole body has no place.
+                // The scan error has the byte offset; a whole body has no location.
                 let at = match problem.at.as_str() {
                     at if problem.what.ends_with(at) => String::new(),
                     at => format!(" ({at})"),
@@ -79,7 +79,7 @@ impl Flow {
         }
     }
 
-    /// A response of our own.
+    /// Creates a local reply.
     pub(super) fn reply(&mut self, denial: &Denial, decision: Decision) -> Reply {
         self.replied = true;
         let refusal = match self.protocol {
@@ -87,7 +87,7 @@ impl Flow {
             None => Dialect::OpenAi.refusal(denial),
         };
         self.exchange.code = Some(denial.code);
-        // Once the upstream's headers have left, a response of our own only cuts the connection.
+        // After the upstream's headers were sent, a local reply only cuts the connection.
         if !self.answered {
             self.exchange.status = Some(refusal.status);
         }
@@ -109,7 +109,7 @@ impl Flow {
         }
     }
 
-    /// A refusal that no rule decided and no byte of the exchange explains.
+    /// Denies the exchange because of an internal condition: no rule decided it and no byte explains it.
     pub(super) fn deny_internally(&mut self, code: &'static str) -> Reply {
         self.request = HalfState::Done;
         self.response = HalfState::Done;
@@ -150,7 +150,7 @@ impl Flow {
         headers
     }
 
-    /// The same words on a response of the upstream that was edited.
+    /// Returns the denial's headers for an edited response of the upstream.
     pub(super) fn explaining_edits(&self, denial: &Denial, decision: Decision) -> Vec<HeaderEdit> {
         self.explaining_headers(denial, decision)
             .into_iter()
@@ -159,10 +159,10 @@ impl Flow {
     }
 }
 
-/// A tool that the provider runs, by its type: `web_search_20250305`. What doesn't look like one could be anything.
+/// Returns the type of a provider-run tool: `web_search_20250305`. Text of any other form is left out.
 fn told_tool(tool: &Known<Box<str>>) -> String {
     const MAX_POINTER_CHARS: usize = 64;
-    // Eight for the date of a version.
+    // Eight digits for a date as version.
     const MOST_DIGITS: usize = 8;
     let is_type = |name: &&str| {
         (1..=MAX_POINTER_CHARS).contains(&name.len())
@@ -177,7 +177,7 @@ fn told_tool(tool: &Known<Box<str>>) -> String {
     }
 }
 
-/// The pointer to a place, without keys that could be what was found there: addresses, numbers and secrets are keys as well.
+/// Returns the pointer to a location, without keys that may be the finding: addresses, numbers and secrets can be keys.
 pub(super) fn told_place(json: &JsonBody<'_>, place: NodeId) -> String {
     const MOST_DIGITS: usize = 6;
     const LONGEST: usize = 40;
@@ -196,7 +196,7 @@ pub(super) fn told_place(json: &JsonBody<'_>, place: NodeId) -> String {
     told
 }
 
-/// A text of the policy as a header's value: visible ASCII.
+/// Returns a policy text as a header value: visible ASCII.
 pub(super) fn header_value(text: &str) -> String {
     text.chars()
         .map(|c| {

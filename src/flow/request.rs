@@ -1,4 +1,4 @@
-//! The request half: recognise, read, evaluate, edit.
+//! The request half: recognise the protocol, parse, evaluate, edit.
 
 use super::evaluate::DeniedEvent;
 use super::exchange::ExchangeOutcome;
@@ -18,13 +18,13 @@ use crate::wire::json::{Edits, JsonBody, Limits, NodeId};
 use crate::wire::letter_case;
 use std::cell::RefCell;
 
-/// Headers that only we write; a client's or an upstream's are taken out.
+/// Prefix of the filter's own headers. Headers with this prefix from clients and upstreams are removed.
 pub(super) const OWN_PREFIX: &[u8] = b"x-agentguard-";
 
-/// Headers that vouch for the bytes of a body, and are wrong once it is edited.
+/// Digest headers of a body, which are invalid after an edit.
 pub(super) const DIGESTS: [&str; 4] = ["content-md5", "digest", "content-digest", "repr-digest"];
 
-/// What the headers of a request say that decides how it is read.
+/// The request headers that determine how the body is parsed.
 struct RequestHeaderInfo<'a> {
     method: String,
     authority: String,
@@ -63,7 +63,7 @@ fn look_at<'a>(head: &RequestHead<'a>) -> RequestHeaderInfo<'a> {
             b"x-http-method-override" | b"x-http-method" | b"x-method-override" => {
                 seen.overrides_method = true;
             }
-            // A second value is a second opinion about how to read the body: both are kept, and fit no known type.
+            // A second `content-type` is ambiguous. Both values are joined, which matches no known type.
             b"content-type" => match &mut seen.content_type {
                 Some(first) => {
                     first.extend_from_slice(b", ");
@@ -94,7 +94,7 @@ fn look_at<'a>(head: &RequestHead<'a>) -> RequestHeaderInfo<'a> {
 }
 
 impl Flow {
-    /// The request begins. Called once.
+    /// Processes the request headers. Called once.
     pub fn request_headers(&mut self, head: &RequestHead<'_>) -> Step {
         self.metered(|flow| flow.begin_request(head))
             .without_absent(head.headers)
@@ -106,7 +106,7 @@ impl Flow {
         let seen = look_at(head);
         let mut target = String::from_utf8_lossy(seen.path).into_owned();
         self.head.signed = seen.signed || is_presigned(&Path::parse(&target).query);
-        // The provider knows its answers by its own ids.
+        // The provider has its own response ids.
         let restored = protocol::restored_path(&target)
             .filter(|_| policy.needs.holds_requests() && !self.head.signed);
         if let Some(restored) = &restored {
@@ -170,7 +170,7 @@ impl Flow {
         let is_read = (self.protocol.is_some() || self.head.undetermined.is_some())
             && self.asked.endpoint.body != BodyForm::Absent
             && !head.end;
-        // A type, an encoding or a path that the client chose would else take a body out of the policy's sight.
+        // A client-chosen type, encoding or path must not hide a body from the policy.
         let is_doubtful = |problem: &Problem| {
             let codes = [
                 codes::AG2005,
@@ -212,8 +212,8 @@ impl Flow {
         }
 
         if self.interest_in_answers() == Interest::Enforced && !seen.signs_accept_encoding {
-            // Responses can't be decompressed before us (Envoy then never ends the body), so upstream is asked not to
-            // compress.
+            // Envoy's decompressor never ends a response body, so that compressed responses cannot be inspected. The
+            // upstream is asked not to compress.
             edits.push(HeaderEdit::Set(
                 "accept-encoding".to_owned(),
                 "identity".to_owned(),
@@ -232,7 +232,8 @@ impl Flow {
                 && self.interest_in_answers() == Interest::Enforced
         });
         if (policy.needs.edits_requests() || restores) && !self.head.signed {
-            // The headers leave now, and Envoy never corrects a length: without one the body is sent in chunks.
+            // The headers are forwarded now, and Envoy never corrects a length. Without one, the body is sent in
+            // chunks.
             edits.push(HeaderEdit::Remove("content-length".to_owned()));
             edits.extend(
                 DIGESTS
@@ -243,8 +244,8 @@ impl Flow {
         Step::with(edits, Action::Continue)
     }
 
-    /// What the start of a request says. Where the policy lets unknown endpoints pass, the body has its say first: what is
-    /// exempt must not carry what is governed.
+    /// Recognises the protocol by the start of a request. If the policy allows unknown endpoints, the body is checked
+    /// first: an exempt path must not carry a governed body.
     fn recognise(&self, head: &ProtocolHead<'_>) -> Recognised {
         match protocol::recognise(head) {
             Recognised::Unknown
@@ -257,7 +258,7 @@ impl Flow {
         }
     }
 
-    /// Whether something that can't be read for this reason would be refused, whatever it is.
+    /// Whether content is denied that could not be inspected for this reason.
     pub(super) fn denies(&self, direction: Direction, code: &'static str) -> bool {
         let Some(json) = empty_body() else {
             return true;
@@ -279,7 +280,7 @@ impl Flow {
         evaluation.ruling.decision != Decision::Allow
     }
 
-    /// Names that the policy gives to whoever is called.
+    /// Applies the names that the policy gives to the server or provider.
     fn take_names(&mut self, named: &MatchedEntry<'_>) {
         let Some(entry) = named.entry else { return };
         if let Some(provider) = &entry.provider {
@@ -291,7 +292,7 @@ impl Flow {
         }
     }
 
-    /// How strongly the policy looks at what may come back.
+    /// Returns how far the policy inspects responses.
     pub(super) fn interest_in_answers(&self) -> Interest {
         let needs = &self.guard.policy.needs;
         match self.protocol {
@@ -338,7 +339,7 @@ impl Flow {
         };
         for (name, value) in head.headers {
             let name = String::from_utf8_lossy(name);
-            // Pseudo-headers are facts of their own; credentials are no texts.
+            // Pseudo-headers are facts; credentials are not texts.
             let is_text = !name.starts_with(':')
                 && !matches!(&*name, "authorization" | "proxy-authorization" | "cookie");
             if is_wanted(&name, if is_text { "*" } else { &name }) {
@@ -366,7 +367,7 @@ impl Flow {
         }
     }
 
-    /// What the headers alone say about how the request can be read; sets the protocol.
+    /// Determines from the headers how the request can be parsed. Sets the protocol.
     fn read_head(
         &mut self,
         seen: &RequestHeaderInfo<'_>,
@@ -449,7 +450,7 @@ impl Flow {
         None
     }
 
-    /// Takes up the protocol and endpoint that were recognised.
+    /// Sets the recognised protocol and endpoint.
     fn follow(&mut self, route: Route) {
         self.protocol = Some(route.protocol);
         self.facts.protocol = Known::Is(route.protocol.name().into());
@@ -459,8 +460,8 @@ impl Flow {
         self.asked = RequestContext::at(route.endpoint);
     }
 
-    /// Anonymous requests are refused where the policy asks for an identity. No source of identities is read yet, so that
-    /// every request is anonymous.
+    /// Denies anonymous requests if the policy requires an identity. No identity source is supported yet, so that every
+    /// request is anonymous.
     fn evaluate_identity(&mut self) -> Option<DeniedEvent> {
         if self.guard.policy.document.requires_identity != Some(true)
             || !self.facts.principal.is_anonymous()
@@ -486,7 +487,7 @@ impl Flow {
         })
     }
 
-    /// Evaluates a request whose body is not read: a problem seen from the headers, or an endpoint without content.
+    /// Evaluates a request whose body is not parsed: its headers have a problem, or its endpoint has no content.
     fn evaluate_without_body(&mut self, problem: Option<Problem>) -> Option<Step> {
         let mut reading = Reading {
             models: self.asked.endpoint.models(),
@@ -494,7 +495,7 @@ impl Flow {
             ..Reading::new()
         };
         if self.asked.endpoint.model == Known::Missing && problem.is_some() {
-            // What the body asks for can't be told.
+            // The model in the body is unknown.
             reading.models.unknown = true;
         }
         let mut event = Event::new(Kind::Request, Direction::Request, NodeId::default());
@@ -520,7 +521,7 @@ impl Flow {
         Step::of(Action::Reply(reply))
     }
 
-    /// Bytes of the request have arrived; with `end`, all of them.
+    /// Processes received bytes of the request; with `end`, the last ones.
     pub fn request_body(&mut self, body: &mut dyn Body, end: bool, now: u64) -> Step {
         self.metered(|flow| flow.take_request(body, end, now))
     }
@@ -540,7 +541,7 @@ impl Flow {
             HalfState::Holding { since } => {
                 let since = *since;
                 let too_large = body.size() > self.guard.max_body();
-                // What was let pass unread and is no JSON isn't held.
+                // A body that was allowed unread and is no JSON is not held.
                 let is_opaque = self.head.doubt.is_some()
                     && body.size() > 0
                     && protocol::begins_like_json(&body.read()) == Some(false);
@@ -563,7 +564,7 @@ impl Flow {
                         at: String::new(),
                         what: "the body is larger than `inspect.max_body`".to_owned(),
                     };
-                    // If a rule lets it pass, the rest goes by unread.
+                    // If a rule allows the body, the rest is forwarded unread.
                     self.request = HalfState::Passing;
                     return self
                         .evaluate_without_body(Some(problem))
@@ -581,7 +582,7 @@ impl Flow {
         }
     }
 
-    /// The request's trailers have arrived, and with them the end of its body.
+    /// Processes the request's trailers, which end its body.
     pub fn request_trailers(
         &mut self,
         trailers: &[(&[u8], &[u8])],
@@ -622,8 +623,8 @@ impl Flow {
         }
     }
 
-    /// Reads a whole request. What its headers say against reading it is told all the same, and decides where the body
-    /// doesn't even begin like JSON.
+    /// Parses a whole request. The headers' problem is also reported, and decides if the body doesn't even begin like
+    /// JSON.
     fn read_request<'b>(&mut self, bytes: &'b [u8]) -> Result<(JsonBody<'b>, Reading), Problem> {
         let Some(doubt) = self.head.doubt.take() else {
             return self.read_determined(bytes);
@@ -636,7 +637,7 @@ impl Flow {
         Ok((json, reading))
     }
 
-    /// Finds out first what it speaks, if only its body can tell.
+    /// Parses a whole request. Determines its protocol first, if only the body can.
     fn read_determined<'b>(&mut self, bytes: &'b [u8]) -> Result<(JsonBody<'b>, Reading), Problem> {
         let route = match self.protocol {
             Some(protocol) => Route {
@@ -682,7 +683,7 @@ impl Flow {
         route.ok_or_else(unknown)
     }
 
-    /// Reads, evaluates and edits a whole request.
+    /// Parses, evaluates and edits a whole request.
     fn evaluate_request(&mut self, bytes: &[u8]) -> Step {
         self.guard.allowance.earn_body(bytes.len());
         let (json, reading) = match self.read_request(bytes) {
@@ -706,7 +707,7 @@ impl Flow {
         let mut edits = Edits::default();
         if self.unstores {
             self.unstore(&json, &mut edits);
-            // No rule's pseudonyms are labels any more.
+            // With pseudonyms enabled, the rules' form is no longer `label`.
             let held: Vec<_> = self.exchange.rules.keys().copied().collect();
             for key in held {
                 if let Some(held) = self.exchange.rules.get_mut(&key) {
@@ -738,7 +739,7 @@ impl Flow {
         }
         let body = json.edited(bytes, edits);
         if holds {
-            // A length is corrected, never added: over HTTP/1.1 a body with a length has no trailers.
+            // An existing length is corrected, but none is added: over HTTP/1.1 a body with a length has no trailers.
             if self.head.length.is_some() {
                 headers.push(HeaderEdit::Set(
                     "content-length".to_owned(),
@@ -754,7 +755,7 @@ impl Flow {
         Step::with(headers, Action::Replace(body))
     }
 
-    /// Evaluates a request that has gone by, for the record only.
+    /// Evaluates a request that was already forwarded, for the audit event only.
     fn observe_request(&mut self) {
         let stage = std::mem::replace(&mut self.request, HalfState::Done);
         let Some(tap) = self.end_tap(stage) else {
@@ -783,7 +784,7 @@ impl Flow {
         }
     }
 
-    /// Keeps what the rest of the exchange needs to know of the request.
+    /// Keeps the request's properties that the rest of the exchange needs.
     fn learn(&mut self, reading: &Reading, size: usize) {
         self.facts.models = reading.models.clone();
         let request = &mut self.facts.request;
@@ -792,7 +793,7 @@ impl Flow {
         request.bytes = u64::try_from(size).ok();
         request.stream = Some(reading.stream);
         request.max_tokens = reading.max_tokens;
-        // Four bytes a token: the usual rule of thumb, and never less than the prose in the body has.
+        // Four bytes per token: the usual rule of thumb, and at least the number for the prose in the body.
         request.estimated_tokens = u64::try_from(size.div_euclid(4)).ok();
         request.tools = Some(
             reading
@@ -817,11 +818,11 @@ impl Flow {
                 .offer(offers.filter_map(|offer| Some(&**offer.tool.value()?)));
         }
         self.asked.learn(reading);
-        // A signed request can't be edited: what refers to an id of ours would reach the provider with it.
+        // A signed request cannot be edited, so that a reference to one of the filter's ids would reach the provider.
         self.asked.unstored |= self.head.signed;
     }
 
-    /// Tags of the request for the upstream.
+    /// Returns the header with the request's tags for the upstream.
     fn tag_edit(&self) -> Option<HeaderEdit> {
         if self.exchange.tags.is_empty() {
             return None;
@@ -839,14 +840,15 @@ impl Flow {
     }
 }
 
-/// As many times the compressed size as Envoy's decompressors unpack; they drop the rest and say nothing.
+/// Maximum expansion of Envoy's decompressors. They drop the rest without an error.
 const MAX_EXPANSION: u64 = 100;
 
-/// What is wrong with a body that Envoy unpacked, by what its decompressors counted. They report no error: of a broken
-/// body nothing is left, and one that grows too much is cut.
+/// Returns the problem of a body that Envoy decompressed, by the byte counts of its decompressors. The decompressors
+/// report no error: a broken body becomes empty, and one that expands too much is truncated.
 ///
-/// The counts are trailers, `x-envoy-decompressor-NAME-compressed-bytes` and `…-uncompressed-bytes`, where NAME is the
-/// library's and the statistics' prefix. A client that sends such trailers itself can only have its request refused.
+/// The counts are trailers, `x-envoy-decompressor-NAME-compressed-bytes` and `…-uncompressed-bytes`, where NAME
+/// consists of the library's name and the statistics prefix. A client that sends such trailers can only have its own
+/// request denied.
 fn unpacked_badly(trailers: &[(&[u8], &[u8])]) -> Option<&'static str> {
     let counts = |suffix: &'static [u8]| {
         trailers.iter().filter_map(move |(name, value)| {
@@ -871,9 +873,9 @@ fn unpacked_badly(trailers: &[(&[u8], &[u8])]) -> Option<&'static str> {
     None
 }
 
-/// What the policy says that a request speaks.
+/// Returns the route that the policy defines for a request.
 fn assumed(entry: &ProtocolEntry, head: &ProtocolHead<'_>) -> Option<Route> {
-    // Where a server of MCP is named, a session is ended.
+    // For a configured MCP server, `DELETE` ends a session.
     let ends_session = head.method == "DELETE" && head.header("mcp-session-id").is_some();
     let of_server = entry.server.as_ref().filter(|_| ends_session);
     let name = entry.protocol.as_deref().or(of_server.map(|_| "mcp"))?;
@@ -908,7 +910,7 @@ fn is_presigned(query: &str) -> bool {
         .any(|part| letter_case::ascii_lower(part).starts_with("x-amz-signature="))
 }
 
-/// A body that holds nothing, for evaluating what has none.
+/// An empty body, to evaluate a message without one.
 pub(super) fn empty_body() -> Option<JsonBody<'static>> {
     JsonBody::scan(b"null", Limits { max_depth: 1 }, 0).ok()
 }

@@ -1,4 +1,4 @@
-//! The response half: hold, read, evaluate, take out what may not pass.
+//! The response half: hold, parse, evaluate, remove denied parts.
 
 use super::evaluate::{DeniedEvent, Enforcement, HalfDecision};
 use super::exchange::{Coverage, ExchangeOutcome};
@@ -18,7 +18,7 @@ use crate::wire::http::{ContentType, MediaType, is_identity};
 use crate::wire::json::{Edits, JsonBody, NodeId};
 use crate::wire::span::index;
 
-/// What the headers of a response say that decides how it is read.
+/// The response headers that determine how the body is parsed.
 struct ResponseHeaderInfo {
     status: u16,
     media: MediaType,
@@ -28,12 +28,12 @@ struct ResponseHeaderInfo {
     own: Vec<String>,
 }
 
-/// Whether nothing is left of what may not pass, calls and texts: they were seen wherever they stand, and a format's own
-/// code may not think of every place.
+/// Whether all denied calls and texts are removed. A protocol's own code may miss a location; the evaluation found the
+/// part wherever it is.
 fn are_gone(denied: &[DeniedEvent], json: &JsonBody<'_>, reading: &Reading, edits: &Edits) -> bool {
     let mut places: Vec<NodeId> = Vec::new();
     for DeniedEvent { event, .. } in denied {
-        // A call goes with its arguments.
+        // A call is removed with its arguments.
         if event.kind == Kind::ToolCall {
             places.push(event.at);
             continue;
@@ -88,16 +88,16 @@ fn look_at(head: &ResponseHead<'_>) -> ResponseHeaderInfo {
     seen
 }
 
-/// What a body looks like, whatever its headers say.
+/// The format of a body by its first bytes, regardless of its headers.
 enum BodyLook {
     Json,
     Stream,
     Other,
 }
 
-/// What the first bytes of a body look like; absent where they don't tell yet.
+/// Returns the format by the first bytes; `None` if they don't determine it yet.
 fn look_of(bytes: &[u8]) -> Option<BodyLook> {
-    /// How a line of a stream of events begins.
+    /// Prefixes of a line in an event stream.
     const LINES: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let text = bytes.trim_ascii_start();
@@ -123,9 +123,9 @@ fn unreadable(code: &'static str, what: &str) -> Option<Problem> {
 }
 
 impl Flow {
-    /// The response begins. Called at most once; not when the upstream never answered.
+    /// Processes the response headers. Called at most once, and never if the upstream sent no response.
     pub fn response_headers(&mut self, head: &ResponseHead<'_>) -> Step {
-        // Our own replies come back through Envoy's response callbacks.
+        // Local replies come back through Envoy's response callbacks.
         if self.replied {
             return Step::go_on();
         }
@@ -148,8 +148,8 @@ impl Flow {
         }
         let mut edits: Vec<HeaderEdit> = seen.own.iter().cloned().map(HeaderEdit::Remove).collect();
         let has_body = !head.end && !matches!(seen.status, 204 | 304) && self.head.method != "HEAD";
-        // Before the request was complete, Envoy answers itself (too large, timed out), and an upstream that doesn't wait
-        // for the question. What is no error is the upstream's.
+        // Before the request is complete, a response is Envoy's own (body too large, timeout) or from an upstream that
+        // doesn't wait for the request. Without an error status it is the upstream's.
         let never_asked = matches!(self.request, HalfState::Waiting | HalfState::Holding { .. })
             && self.protocol.is_none()
             && seen.status >= 400;
@@ -170,7 +170,7 @@ impl Flow {
             return denied;
         }
         let interest = self.interest_in_answers();
-        // A list of models is no stream; one that comes all the same could be anybody's.
+        // A list of models is no stream. A stream on its endpoint could contain anything.
         let is_harmless = self.protocol.is_none()
             && !self.asked.endpoint.name.is_empty()
             && seen.media != MediaType::EventStream;
@@ -252,7 +252,7 @@ impl Flow {
         Step::with(edits, Action::Continue)
     }
 
-    /// The reader of a response that arrives in frames.
+    /// Creates the reader of a streamed response.
     fn stream_of(
         &self,
         seen: &ResponseHeaderInfo,
@@ -266,8 +266,8 @@ impl Flow {
         Some(Box::new(stream))
     }
 
-    /// Whether something else comes than the stream that was asked for. A `GET` for a stream was recognised by little, and
-    /// could have been one for anything; nothing but a stream or an error answers it.
+    /// Whether the response is not the requested stream. A `GET` for a stream has few features to recognise it by and
+    /// could be another request; its only valid responses are a stream and an error.
     fn is_no_stream(&self, seen: &ResponseHeaderInfo) -> bool {
         let endpoint = &self.asked.endpoint;
         self.protocol.is_some()
@@ -277,7 +277,7 @@ impl Flow {
             && seen.media != MediaType::EventStream
     }
 
-    /// What the headers of the response alone say against reading it.
+    /// Returns the problem in the response headers, if there is one.
     fn response_problem(&self, seen: &ResponseHeaderInfo) -> Option<Problem> {
         if self.protocol.is_none() {
             return unreadable(codes::AG2007, "the endpoint is not known");
@@ -288,7 +288,7 @@ impl Flow {
         if seen.foreign_charset {
             return unreadable(codes::AG2009, "the charset is not UTF-8");
         }
-        // What is asked for piece by piece holds in none of them what it holds as a whole.
+        // A partial response (206) never has the content of the whole one.
         if seen.status == 206 {
             return unreadable(codes::AG2006, "only a part of the body was asked for");
         }
@@ -320,7 +320,8 @@ impl Flow {
         None
     }
 
-    /// Headers that no longer fit a body that was edited, or, in portable mode, that could be.
+    /// Removes headers that don't fit an edited body. If headers are forwarded at once, also those that may not fit
+    /// later.
     fn edited_body_edits(&self, length: Option<usize>) -> Vec<HeaderEdit> {
         let mut edits = vec![HeaderEdit::Remove("etag".to_owned())];
         match length {
@@ -328,7 +329,7 @@ impl Flow {
                 "content-length".to_owned(),
                 length.to_string(),
             )),
-            // A length is corrected, never added: over HTTP/1.1 a body with a length has no trailers.
+            // An existing length is corrected, but none is added: over HTTP/1.1 a body with a length has no trailers.
             Some(_) => {}
             None => edits.push(HeaderEdit::Remove("content-length".to_owned())),
         }
@@ -340,7 +341,7 @@ impl Flow {
         edits
     }
 
-    /// Evaluates a response of which nothing but its headers was read.
+    /// Evaluates a response of which only the headers were read.
     fn evaluate_unread_response(&mut self, reading: &Reading) -> Option<Step> {
         let json = empty_body()?;
         let verdict = self.evaluate(Direction::Response, &json, reading);
@@ -352,7 +353,7 @@ impl Flow {
         )))
     }
 
-    /// Bytes of the response have arrived; with `end`, all of them.
+    /// Processes received bytes of the response; with `end`, the last ones.
     pub fn response_body(&mut self, body: &mut dyn Body, end: bool, now: u64) -> Step {
         self.metered(|flow| flow.take_response(body, end, now))
     }
@@ -416,7 +417,7 @@ impl Flow {
         }
     }
 
-    /// Evaluates what the headers say against reading the response, once nothing else is known of it.
+    /// Evaluates the response headers' problem if nothing else is known of the response.
     fn pass_unread(&mut self) -> Option<Step> {
         let reading = Reading {
             problems: self.doubt.take().into_iter().collect(),
@@ -425,7 +426,7 @@ impl Flow {
         self.evaluate_unread_response(&reading)
     }
 
-    /// Takes up a stream whose headers say that it is none.
+    /// Starts to read a stream whose `content-type` declares none.
     fn stream_all_the_same(&mut self, body: &mut dyn Body, end: bool, now: u64) -> Step {
         let reader = self.protocol.and_then(|protocol| {
             let framing = protocol.framing(&self.asked, MediaType::EventStream)?;
@@ -466,13 +467,13 @@ impl Flow {
         }
     }
 
-    /// Reads, evaluates and edits a whole response.
+    /// Parses, evaluates and edits a whole response.
     fn evaluate_response(&mut self, bytes: &[u8]) -> Step {
         self.guard.allowance.earn_body(bytes.len());
         let Some(protocol) = self.protocol else {
             return Step::go_on();
         };
-        // 202 to a notification, and whatever else has nothing to say.
+        // For example 202 for a notification.
         if bytes.is_empty() {
             self.exchange.read(Direction::Response, Coverage::Full);
             return Step::go_on();
@@ -509,7 +510,7 @@ impl Flow {
         }
     }
 
-    /// Evaluates a response in which pseudonyms were turned back: rules see what the client gets.
+    /// Evaluates a response after its pseudonyms were restored: rules evaluate what the client gets.
     fn evaluate_restored(&mut self, protocol: &'static dyn Protocol, real: &[u8]) -> Step {
         let read = protocol::read_response(protocol, &self.asked, real, self.guard.bounds());
         let Ok((json, reading)) = read else {
@@ -527,7 +528,7 @@ impl Flow {
         }
     }
 
-    /// Makes the edits that an evaluated response needs.
+    /// Applies the edits of an evaluated response.
     fn edit_answer(
         &mut self,
         protocol: &'static dyn Protocol,
@@ -539,7 +540,7 @@ impl Flow {
             .strictest()
             .map(|denied| (self.denial(denied, json), denied.ruling.decision));
         let is_denied = verdict.strictest().is_some_and(|denied| !denied.hidden);
-        // A plain text has no parts, and a shape of its protocol only as a refusal.
+        // A plain text has no parts. Only as a denial it takes the form of its protocol.
         let is_one_text = protocol::is_one_text(json);
         if let Some((denial, decision)) = &strictest
             && (is_one_text
@@ -574,7 +575,7 @@ impl Flow {
                         .decided(ExchangeOutcome::Deny, ExchangeOutcome::Deny);
                     self.deny_answer(&denial, decision)
                 }
-                // Copies of the redacted text could not be corrected: rather no response than one that leaks.
+                // Copies of the redacted text cannot be corrected. The response is denied, because it would leak.
                 None => self.deny_uneditable(json),
             };
         }
@@ -592,7 +593,7 @@ impl Flow {
         self.replace(body, explanation)
     }
 
-    /// What a protocol is asked to take out of a response, and what was edited in it.
+    /// Returns the parts that a protocol has to remove from a response, and the edited texts.
     pub(super) fn removals(
         &self,
         protocol: &dyn Protocol,
@@ -639,13 +640,13 @@ impl Flow {
         self.deny_answer(&denial, Decision::Deny)
     }
 
-    /// Whether a refused part of the response can be taken out alone.
+    /// Whether a denied part of the response can be removed alone.
     fn can_be_taken_out(&self, denied: &DeniedEvent) -> bool {
         self.protocol
             .is_some_and(|protocol| self.can_go(denied, protocol.removal(denied.event.kind), false))
     }
 
-    /// Whether a refused part can be removed in this way.
+    /// Whether a denied part can be removed in this way.
     pub(super) fn can_go(
         &self,
         denied: &DeniedEvent,
@@ -654,7 +655,8 @@ impl Flow {
     ) -> bool {
         let on_deny = self.on_deny(&denied.ruling);
         match removal {
-            // A provider-run call has happened already: what came of it is withheld with the whole response. A caller who
+            // A provider-run call has already happened: its result is removed with the whole response. A caller that
+            // forces a call, or whose provider waits for the call's result, cannot continue after a plain text.
             // forced a call, or whose provider waits for the call's result, can't go on from a plain text.
             RemovalMethod::Call => {
                 !denied.event.provider_run
@@ -662,7 +664,7 @@ impl Flow {
                     && !self.asked.forces_tool
                     && !self.asked.waits_for_results(has_begun)
             }
-            // With headers held, a denied text has a status of its own unless the policy says otherwise.
+            // If headers are held, a denied text has a status of its own by default.
             RemovalMethod::Choice => {
                 on_deny == Some(OnDeny::Replace) || !self.guard.holds_headers()
             }
@@ -672,8 +674,8 @@ impl Flow {
         }
     }
 
-    /// The whole response is refused. Where headers are still held, with a status of our own; where they have left, as a
-    /// refusal that the protocol's clients read as one.
+    /// Denies the whole response: with a status of its own if headers are held, otherwise as a refusal in the
+    /// protocol's format.
     fn deny_answer(&mut self, denial: &Denial, decision: Decision) -> Step {
         if self.guard.holds_headers() {
             return Step::of(Action::Reply(self.reply(denial, decision)));
@@ -697,7 +699,7 @@ impl Flow {
         Step::with(headers, Action::Replace(body))
     }
 
-    /// Reads a response that has gone by: for its usage, or to record what a rule would have done.
+    /// Parses a response that was already forwarded: for its usage, or to record the decision of observed rules.
     fn observe_response(&mut self) {
         let stage = std::mem::replace(&mut self.response, HalfState::Done);
         let Some(tap) = self.end_tap(stage) else {
@@ -740,7 +742,7 @@ impl Flow {
         self.evaluate_all(Direction::Response, json, reading, Enforcement::RecordOnly);
     }
 
-    /// A response went by that could not be read.
+    /// Records a forwarded response that could not be parsed.
     pub(super) fn record_unreadable(&mut self, code: &'static str) {
         let mut reading = Reading::new();
         reading.problems.extend(unreadable(code, ""));
@@ -749,16 +751,16 @@ impl Flow {
         }
     }
 
-    /// What the record tells of a response, whoever asked for it.
+    /// Records usage, models and errors of a response.
     pub(super) fn note_answer(&mut self, reading: &Reading) {
-        // What the body says holds; what it doesn't say, the headers may have said.
+        // The body's counts take precedence over the headers'.
         self.exchange.usage = reading.usage.or(self.exchange.usage);
         if reading.error.is_some() {
             self.exchange.provider_error.clone_from(&reading.error);
         }
     }
 
-    /// Calls in a response that no rule looks at.
+    /// Records calls in a response that no rule applies to.
     pub(super) fn note_calls(&mut self, reading: &Reading) {
         for event in &reading.events {
             if event.kind == Kind::ToolCall

@@ -1,4 +1,4 @@
-//! Pseudonyms: when pseudonyms are made, and where they are turned back.
+//! Pseudonyms in an exchange: when they are created, and where they are restored.
 
 use super::Flow;
 use crate::event::{Class, Direction, Event, Form, Kind, Known, Part, Reading};
@@ -9,21 +9,21 @@ use crate::wire::json::{self, Edits, JsonBody};
 use crate::wire::sorted_map::SortedSet;
 use crate::wire::span::{Span, index};
 
-/// Protocols whose requests the provider keeps unless they say otherwise.
+/// Protocols whose provider stores requests by default.
 const KEEPING: [&str; 2] = ["openai.responses", "gemini.interactions"];
 
-/// Whatever is kept at the provider for later, is asked for later: the response comes in another exchange.
+/// Endpoints whose provider stores content for later. The response comes in another exchange.
 const STORING: [&str; 3] = [".other", ".batches", "a2a"];
 
-/// What becomes of pseudonyms in a request.
+/// How pseudonyms are used in a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum PseudonymUse {
-    /// Labels: a later exchange would meet them.
+    /// Labels instead of pseudonyms, which a later exchange could not restore.
     #[default]
     Labels,
-    /// Labels, unless the provider is asked not to keep the conversation.
+    /// Labels, unless the provider is asked not to store the conversation.
     IfUnstored,
-    /// Pseudonyms that are turned back.
+    /// Pseudonyms that are restored.
     Pseudonyms,
 }
 
@@ -38,7 +38,7 @@ impl Watch for Pseudonyms {
 }
 
 impl Flow {
-    /// Whether pseudonyms of this request could be turned back.
+    /// Returns whether pseudonyms of this request can be restored.
     pub(super) fn standing(&self, json: &JsonBody<'_>, reading: &Reading) -> PseudonymUse {
         let protocol = self.protocol.map(|protocol| protocol.name());
         let Some(protocol) = protocol.filter(|_| !keeps(json, reading)) else {
@@ -53,7 +53,7 @@ impl Flow {
         }
     }
 
-    /// Whether a rule's pseudonyms in a text of this half are labels.
+    /// Whether a rule's pseudonyms in texts of this half become labels.
     pub(super) fn labels(&self, rule: &CompiledRule, direction: Direction) -> bool {
         rule.makes_pseudonyms()
             && match (direction, self.pseudonyms) {
@@ -63,7 +63,7 @@ impl Flow {
             }
     }
 
-    /// Asks the provider not to keep the conversation.
+    /// Asks the provider not to store the conversation.
     pub(super) fn unstore(&mut self, json: &JsonBody<'_>, edits: &mut Edits) {
         let Some(body) = json.body() else { return };
         let root = body.root();
@@ -81,8 +81,8 @@ impl Flow {
         }
     }
 
-    /// From here on pseudonyms are pseudonyms, if their values can be turned back: where the provider keeps what is said,
-    /// a later exchange would meet pseudonyms that it didn't make.
+    /// Enables pseudonyms if they can be restored. If the provider stored the conversation, a later exchange would
+    /// contain pseudonyms that it did not create.
     pub(super) fn open_stand_ins(&mut self) {
         match self.pseudonyms {
             PseudonymUse::Pseudonyms => {}
@@ -100,7 +100,8 @@ impl Flow {
         self.ledger.pseudonyms.open(scope);
     }
 
-    /// A response with its pseudonyms turned back; `Some(Err)` if its copies can't be made to agree, `None` if there are none.
+    /// Returns a response with its pseudonyms restored; `Some(Err)` if its copies cannot be made consistent, `None` if
+    /// it has no pseudonyms.
     pub(super) fn with_pseudonyms_restored(
         &self,
         protocol: &'static dyn Protocol,
@@ -124,8 +125,8 @@ impl Flow {
         })
     }
 
-    /// Turns back the pseudonyms in texts of a response, and in arguments of tools that a rule names; in places that
-    /// `is_free` lets through. Never in what is signed.
+    /// Restores the pseudonyms in texts of a response and in arguments of tools that a rule names, at locations
+    /// accepted by `is_free`. Signed content is never changed.
     pub(super) fn restore_pseudonyms(
         &self,
         json: &JsonBody<'_>,
@@ -180,7 +181,7 @@ impl Flow {
         all
     }
 
-    /// What a rule may call the tool of an event.
+    /// Returns the names by which a rule may refer to the tool of an event.
     fn names(&self, event: &Event) -> Vec<String> {
         let Known::Is(tool) = &event.tool else {
             return Vec::new();
@@ -190,7 +191,7 @@ impl Flow {
     }
 }
 
-/// Composes what is replaced in a text: pseudonyms first, then what was found in the text with its values.
+/// Combines the replacements in a text: first the restored pseudonyms, then the findings in the restored text.
 pub(super) fn composed(
     part: &str,
     turned: Vec<(std::ops::Range<usize>, String)>,
@@ -206,7 +207,7 @@ pub(super) fn composed(
     vec![(0..part.len(), redact::replaced(&real, &changes))]
 }
 
-/// Whether a request goes on with something that the provider keeps.
+/// Whether a request continues content that the provider stores.
 fn keeps(json: &JsonBody<'_>, reading: &Reading) -> bool {
     let is_kept = |event: &Event| event.opacity == Some("provider_state");
     let is_json = json

@@ -1,5 +1,5 @@
-//! An exchange driven without Envoy, with Envoy's rules about who may see which bytes when: what is held stays here, what
-//! goes on reaches the upstream or the client at once. For the command line and for tests.
+//! Simulation of an exchange without Envoy, with Envoy's rules about who sees which bytes when. Held bytes stay in the
+//! simulation; released bytes reach the upstream or the client at once. For the command line and for tests.
 
 use super::step::{Action, Body, End, HeaderEdit, RequestHead, ResponseHead, Step};
 use super::{EventObserver, Finished, Flow, Guard};
@@ -10,14 +10,14 @@ use std::rc::Rc;
 pub struct HttpMessage {
     /// Headers in their order; pseudo-headers included.
     pub headers: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Body, cut as it arrives. Without any chunk there is no body.
+    /// The body in chunks. Without any chunk there is no body.
     pub chunks: Vec<Vec<u8>>,
-    /// Whether trailers follow, so that no chunk is marked as the last.
+    /// Whether trailers follow. No chunk is then marked as the last.
     pub trailers: bool,
 }
 
 impl HttpMessage {
-    /// A half whose body arrives in one piece.
+    /// Creates a half whose body arrives in one chunk.
     pub fn new(headers: &[(&str, &str)], body: &[u8]) -> HttpMessage {
         HttpMessage {
             headers: headers
@@ -33,7 +33,7 @@ impl HttpMessage {
         }
     }
 
-    /// The value of a header, the first if there are several.
+    /// The value of a header; of several, the first.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         self.headers
             .iter()
@@ -68,25 +68,25 @@ impl HttpMessage {
     }
 }
 
-/// What each side saw.
+/// The bytes that each side received.
 #[derive(Clone, Debug)]
 pub struct SimulatedResult {
-    /// What reached the upstream; `None`: nothing, not even headers.
+    /// The message that reached the upstream; `None` if it received nothing, not even headers.
     pub upstream: Option<HttpMessage>,
-    /// Whether the upstream got the request to its end.
+    /// Whether the upstream received the complete request.
     pub upstream_complete: bool,
-    /// What reached the client.
+    /// The message that reached the client.
     pub client: HttpMessage,
-    /// Whether the client's connection was cut then.
+    /// Whether the client's connection was cut afterwards.
     pub cut: bool,
-    /// The record.
+    /// The results with the audit event.
     pub finished: Finished,
-    /// Metrics that changed: name, values of the labels, by how much.
+    /// Changed metrics: name, label values, increment.
     pub counts: Vec<(&'static str, Vec<String>, u64)>,
 }
 
-/// Runs one exchange. `answer` is the upstream, asked once the whole request has reached it. The clock starts at `now` and
-/// moves on by a microsecond with each call.
+/// Runs one exchange. `answer` is the upstream, called once the whole request has reached it. The clock starts at `now`
+/// and advances by a microsecond with each call.
 pub fn run(
     guard: &Rc<Guard>,
     request: &HttpMessage,
@@ -96,7 +96,7 @@ pub fn run(
     run_watched(guard, request, answer, now, None)
 }
 
-/// The same; `watcher` is told of each event that is evaluated.
+/// Runs one exchange like [`run`], with an observer of each evaluated event.
 pub fn run_watched(
     guard: &Rc<Guard>,
     request: &HttpMessage,
@@ -147,7 +147,7 @@ struct Simulation {
     cut: bool,
 }
 
-/// Bytes that were not let go yet.
+/// Bytes that have not been released.
 struct Buffer<'b>(&'b [u8]);
 
 impl Body for Buffer<'_> {
@@ -166,7 +166,7 @@ impl Simulation {
         self.now
     }
 
-    /// Sends a request through; whether it reached the upstream to its end.
+    /// Sends a request. Returns whether the upstream received all of it.
     fn request(&mut self, request: &HttpMessage) -> bool {
         let mut sent = HttpMessage {
             headers: request.headers.clone(),
@@ -202,7 +202,7 @@ impl Simulation {
                 return false;
             }
         }
-        // Headers that were held leave with the end of the body at the latest.
+        // Held headers are forwarded with the end of the body at the latest.
         self.upstream.get_or_insert(sent);
         true
     }
@@ -260,7 +260,7 @@ impl Simulation {
             let now = self.tick();
             let step = self.flow.response_body(&mut Buffer(&buffer), is_last, now);
             let bytes = match step.action {
-                // Once headers have left, a reply can only cut the body off.
+                // After headers were sent, a reply can only cut off the body.
                 Action::Reply(_) | Action::Reset if left => {
                     self.client = sent;
                     self.cut = true;
@@ -305,7 +305,7 @@ impl Simulation {
     }
 }
 
-/// What arrives after the headers. With trailers there is one more arrival, which brings no bytes.
+/// The arrivals after the headers. With trailers there is another arrival without bytes.
 fn arrivals(half: &HttpMessage) -> impl Iterator<Item = (usize, &[u8])> {
     half.chunks
         .iter()

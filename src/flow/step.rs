@@ -1,13 +1,13 @@
-//! What goes into a [`Flow`](super::Flow) and what comes out.
+//! The inputs and outputs of a [`Flow`](super::Flow).
 
 /// The start of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestHead<'a> {
     /// All headers in their order, pseudo-headers included; names in lower case, any bytes as values.
     pub headers: &'a [(&'a [u8], &'a [u8])],
-    /// No body follows.
+    /// Whether no body follows.
     pub end: bool,
-    /// Envoy's cluster, if the policy asks for it.
+    /// Envoy's cluster, if the policy needs it.
     pub cluster: Option<&'a str>,
     /// Nanoseconds since 1970.
     pub now: u64,
@@ -18,18 +18,18 @@ pub struct RequestHead<'a> {
 pub struct ResponseHead<'a> {
     /// All headers in their order, `:status` included.
     pub headers: &'a [(&'a [u8], &'a [u8])],
-    /// No body follows.
+    /// Whether no body follows.
     pub end: bool,
     /// Nanoseconds since 1970.
     pub now: u64,
 }
 
-/// Bytes that have arrived and were not yet let go. Reading them costs a copy, so they are read only when needed.
+/// Bytes that have arrived and have not been released. Reading copies them, so that they are only read when needed.
 pub trait Body {
-    /// How many there are.
+    /// Number of bytes.
     fn size(&self) -> usize;
 
-    /// All of them.
+    /// The bytes.
     fn read(&mut self) -> Vec<u8>;
 }
 
@@ -43,16 +43,16 @@ impl Body for &[u8] {
     }
 }
 
-/// What to do with headers that are still in reach.
+/// An edit of headers that have not been forwarded yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeaderEdit {
-    /// Takes all of that name out.
+    /// Removes all headers with this name.
     Remove(String),
-    /// Puts one in place of all of that name.
+    /// Replaces all headers with this name by one.
     Set(String, String),
 }
 
-/// A response of our own.
+/// A local reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// HTTP status.
@@ -63,26 +63,26 @@ pub struct Reply {
     pub body: Vec<u8>,
 }
 
-/// What to do with the bytes at hand.
+/// The action for the bytes at hand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Let them go as they came.
+    /// Forward the bytes unchanged.
     Continue,
-    /// Keep them, and call again with them and what comes after.
+    /// Hold the bytes. The next call brings them again with the following ones.
     Hold,
-    /// Let these go in their place.
+    /// Forward these bytes instead.
     Replace(Vec<u8>),
-    /// Answer the client; the exchange ends.
+    /// Send a local reply; the exchange ends.
     Reply(Reply),
-    /// Cut the connections.
+    /// Reset the connections.
     Reset,
 }
 
-/// What the driver does next: first the header edits, then the action.
+/// The next actions of the driver: first the header edits, then the action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Step {
-    /// Edits of the headers of the half at hand.
+    /// Edits of the headers of this half.
     pub headers: Vec<HeaderEdit>,
     /// The action.
     pub action: Action,
@@ -104,7 +104,7 @@ impl Step {
         Step { headers, action }
     }
 
-    /// Without taking out headers that aren't there: each would be a call to the host.
+    /// Leaves out removals of absent headers: each would be a call to the host.
     pub(super) fn without_absent(mut self, headers: &[(&[u8], &[u8])]) -> Step {
         self.headers.retain(|edit| match edit {
             HeaderEdit::Remove(name) => headers.iter().any(|(known, _)| *known == name.as_bytes()),
@@ -114,11 +114,11 @@ impl Step {
     }
 }
 
-/// How the exchange ended.
+/// The end of an exchange.
 #[derive(Clone, Copy, Debug)]
 pub struct End {
     /// Nanoseconds since 1970.
     pub now: u64,
-    /// Status that the client was sent, where the host knows it and no response headers came by; 0: none.
+    /// Status sent to the client, if the host knows it and there were no response headers; 0: none.
     pub status: Option<u16>,
 }

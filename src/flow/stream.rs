@@ -1,6 +1,6 @@
-//! A response that arrives in frames. Each frame is read alone; texts and calls go on over many. A frame leaves as soon as
-//! everything in it is evaluated: text that no rule or detector can match any more, calls that are complete. What nobody
-//! edits leaves byte for byte.
+//! Streamed responses. Frames are parsed one by one; texts and calls continue over many frames. A frame is released
+//! once everything in it is evaluated: text that no rule or detector can match any more, and complete calls. A frame
+//! without edits is forwarded byte for byte.
 
 mod call;
 mod fragments;
@@ -39,24 +39,24 @@ use text::StreamedText;
 #[cfg(not(target_arch = "wasm32"))]
 pub use transcript::{Transcript, TranscriptPart, transcript};
 
-/// Most texts and calls that are open at the same time. No answer has as many; each costs memory.
+/// Maximum texts and calls that are open at the same time. No response needs that many; each costs memory.
 const MAX_OPEN: usize = 4_096;
 
-/// A connection on which nothing was sent for so long may be closed by somebody on the way. Nanoseconds.
+/// Nanoseconds without any sent bytes after which an intermediary may close a connection.
 const SILENCE: u64 = 10_000_000_000;
 
-/// Why a response is read.
+/// The purpose of reading a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReadPurpose {
-    /// Nothing leaves before it is evaluated.
+    /// Enforcement: nothing is released before it is evaluated.
     Enforce,
-    /// For the record: bytes go by.
+    /// Observation: bytes are forwarded at once and evaluated for the audit event.
     Observe,
-    /// Only for its usage and for which tools it calls.
+    /// Usage and names of called tools only.
     Usage,
 }
 
-/// A streamed response so far.
+/// The state of a streamed response.
 pub(super) struct Stream {
     guard: Rc<Guard>,
     purpose: ReadPurpose,
@@ -64,37 +64,37 @@ pub(super) struct Stream {
     frames: Frames,
     reader: Box<dyn StreamReader>,
     queue: Queue,
-    /// The first frame, while it waits for what the calls of the response come to.
+    /// The first frame, which is held until the response's calls are decided.
     beginning: Option<u64>,
-    /// It waits no more.
+    /// Whether the first frame was released.
     has_begun: bool,
-    /// Lanes of the frame before.
+    /// Ordering groups of the previous frame.
     lanes: OrderingGroups,
     texts: SortedMap<TextKey, StreamedText>,
     calls: SortedMap<CallKey, AssembledCall>,
-    /// What is known of the response: usage, why it ended.
+    /// What is known of the response: usage, finish reason.
     answer: Reading,
     changes: ChangesByText,
-    /// Arguments of calls that have ended, where they were edited.
+    /// Edited arguments of completed calls.
     rewritten: SortedMap<CallKey, String>,
-    /// Something of the response was changed, so that later frames may need correction.
+    /// Whether the response was changed, so that later frames may need a correction.
     is_changed: bool,
-    /// The response is complete.
+    /// Whether the response is complete.
     is_over: bool,
-    /// What follows goes by as it comes: it can't be read, and the policy lets that pass.
+    /// Whether the remaining stream is forwarded unread: it cannot be parsed, and the policy allows that.
     is_blind: bool,
-    /// It ended with a refusal that its reader understands.
+    /// Whether the stream ended with a denial in its protocol's format.
     is_told: bool,
     /// Bytes to send now.
     out: Vec<u8>,
-    /// Frames sent so far, for framings that separate them.
+    /// Whether a frame was sent, for framings with separators.
     any_sent: bool,
-    /// Bytes sent so far.
+    /// Number of bytes sent.
     sent: u64,
     last_sent: u64,
-    /// Since when something has been held back.
+    /// Time from which on something has been held back.
     held_since: Option<u64>,
-    /// Bytes that the VM's budget has been asked for.
+    /// Bytes taken from the VM's memory budget.
     budgeted: usize,
 }
 
@@ -104,7 +104,7 @@ impl std::fmt::Debug for Stream {
     }
 }
 
-/// The stream ends here: a refusal takes the place of the rest.
+/// The end of the stream: a denial replaces the remaining response.
 #[derive(Debug)]
 struct StreamEnd {
     denial: Box<Denial>,
@@ -162,7 +162,7 @@ impl Stream {
         }
     }
 
-    /// Lets the beginning go.
+    /// Releases the first frame.
     fn begin(&mut self) {
         self.has_begun = true;
         if let Some(number) = self.beginning.take() {
@@ -170,7 +170,7 @@ impl Stream {
         }
     }
 
-    /// Sends what may leave.
+    /// Sends the frames that are released.
     fn release(&mut self) {
         let mut ready = self.queue.take_ready();
         for waiting in ready.drain(..) {
@@ -220,7 +220,7 @@ impl Stream {
             None => self.out.extend_from_slice(&frame.raw),
         }
         if self.framing == Framing::Array && frame.payload.is_some() {
-            // The element before may have been dropped, or one put before it.
+            // The element before may have been dropped, or another one inserted before it.
             let separator = self.separator();
             let written = self.out.get_mut(begin..).unwrap_or_default();
             if let Some(byte @ (b'[' | b',')) =
@@ -245,7 +245,7 @@ impl Stream {
         self.out.extend_from_slice(&bytes);
     }
 
-    /// What stands before the next element of an array.
+    /// Returns the separator before the next element of an array.
     fn separator(&mut self) -> u8 {
         if std::mem::replace(&mut self.any_sent, true) {
             b','
@@ -254,7 +254,7 @@ impl Stream {
         }
     }
 
-    /// Lets everything go that is held back, as it came, and all that follows.
+    /// Releases everything that is held back unchanged, and forwards the remaining stream unread.
     fn give_up(&mut self) {
         for waiting in self.queue.take_all() {
             self.send_raw(&waiting.frame, None);
@@ -266,7 +266,7 @@ impl Stream {
         self.is_blind = true;
     }
 
-    /// Bytes that are held back.
+    /// Number of bytes that are held back.
     fn held(&self) -> usize {
         let texts = self.texts.values().map(|text| text.whole.len());
         let calls = self.calls.values().map(AssembledCall::size);
@@ -276,7 +276,7 @@ impl Stream {
             .saturating_add(self.frames.held())
     }
 
-    /// Asks the VM's budget for what is held now; `false` if it is used up.
+    /// Takes the held bytes from the VM's memory budget. Returns `false` if it is exhausted.
     fn budget(&mut self) -> bool {
         let held = self.held();
         self.guard.release(self.budgeted);
@@ -296,7 +296,7 @@ impl Drop for Stream {
 }
 
 impl Flow {
-    /// Bytes of a streamed response have arrived; with `end`, the last.
+    /// Processes received bytes of a streamed response; with `end`, the last ones.
     pub(super) fn stream_body(&mut self, body: &mut dyn Body, end: bool, now: u64) -> Step {
         let HalfState::Streaming(mut stream) =
             std::mem::replace(&mut self.response, HalfState::Done)
@@ -377,7 +377,7 @@ impl Flow {
                 stream.give_up();
             }
             if stream.is_evaluated() && !stream.is_blind && work::is_exhausted() {
-                // Mostly that was evaluated where it was noticed.
+                // Mostly the gap was evaluated when it was noticed.
                 if !self.exchange.has_gap(Direction::Response, codes::AG2015) {
                     self.stop_searching(stream)?;
                 }
@@ -407,14 +407,14 @@ impl Flow {
         Ok(())
     }
 
-    /// What follows can't be read.
+    /// Handles a stream that cannot be parsed further.
     fn lose_frames(&mut self, stream: &mut Stream) -> Result<(), StreamEnd> {
         self.unread(stream, codes::AG2014, "the stream can't be read on")?;
         stream.give_up();
         Ok(())
     }
 
-    /// Something of the stream could not be read; goes on if the policy lets that pass.
+    /// Handles content of the stream that could not be parsed. Returns `Ok` if the policy allows it.
     fn unread(&mut self, stream: &Stream, code: &'static str, what: &str) -> Result<(), StreamEnd> {
         if stream.purpose == ReadPurpose::Usage {
             return Ok(());
@@ -431,9 +431,9 @@ impl Flow {
         self.evaluate_unread(stream, &reading)
     }
 
-    /// A part of the stream was not searched to its end.
+    /// Handles a part of the stream whose search ran out of its work budget.
     fn stop_searching(&mut self, stream: &Stream) -> Result<(), StreamEnd> {
-        // What there is to evaluate follows from the work that was done.
+        // The event to evaluate follows from the exhausted work budget.
         self.evaluate_unread(stream, &Reading::new())
     }
 
@@ -445,7 +445,7 @@ impl Flow {
         self.bind(stream, &verdict, &json, true)
     }
 
-    /// The stop that a verdict asks for, if it is binding and refuses anything.
+    /// Returns the end of the stream that a decision requires, if it denies anything under enforcement.
     fn bind(
         &mut self,
         stream: &Stream,
@@ -469,7 +469,7 @@ impl Flow {
         rule.on_deny
     }
 
-    /// Ends the response with a refusal.
+    /// Ends the response with a denial.
     fn stop(&mut self, stream: &mut Stream, stop: &StreamEnd) {
         stream.release();
         self.exchange.code = Some(stop.denial.code);
@@ -504,10 +504,10 @@ impl Flow {
         }
         let payload = frame.payload.take().unwrap_or_default();
         if payload.trim_ascii().is_empty() {
-            // Nothing but a sign of life; behind the frame that it followed, so that what nobody edits stays as it is.
+            // A keep-alive frame keeps its position, so that an unedited stream stays the same.
             let number = stream.queue.push(frame, None, stream.lanes);
             if stream.framing == Framing::Array {
-                // What closes the array.
+                // The end of the array.
                 self.end_all(stream, None, number)?;
             }
             stream.queue.settled(number);
@@ -536,7 +536,7 @@ impl Flow {
             frame.payload = Some(payload);
             json
         } else {
-            // Nobody asks for it once more.
+            // The payload is not needed any more.
             frame.payload = Some(Vec::new());
             Some(payload)
         };
@@ -618,7 +618,7 @@ impl Flow {
         Ok(())
     }
 
-    /// Evaluates what stands whole in one frame.
+    /// Evaluates the events that are complete in one frame.
     fn evaluate_frame(
         &mut self,
         stream: &mut Stream,
@@ -740,7 +740,7 @@ impl Flow {
         let known = stream.texts.get_mut(&channel);
         if known.as_ref().is_none_or(|known| known.has_ended) && new.is_empty() {
             if piece.repeats > 0 {
-                // It has ended: what was decided about it holds here too.
+                // The text has ended: its decision also applies to this copy.
                 if let Some(changes) = stream.changes.get(&channel) {
                     let whole = 0..text.len();
                     text::edit(&whole, number, piece.place, changes, &mut stream.queue);
@@ -783,7 +783,7 @@ impl Flow {
         self.settle_text(stream, channel, new, Ending::Open)
     }
 
-    /// Evaluates what can be evaluated before any text has come.
+    /// Evaluates what can be evaluated before any text has arrived.
     fn begin_text(
         &mut self,
         stream: &Stream,
@@ -837,7 +837,7 @@ impl Flow {
         })
     }
 
-    /// Evaluates what has become settled in a text, and lets go of it.
+    /// Evaluates the settled part of a text and releases it.
     fn settle_text(
         &mut self,
         stream: &mut Stream,
@@ -863,7 +863,7 @@ impl Flow {
             let mut scans = settled.scans();
             let real = replaced(&settled.text, &turned);
             if !turned.is_empty() {
-                // Rules evaluate what the client gets.
+                // Rules evaluate the text that the client gets.
                 scans = Scans::default();
             }
             let (json, reading) = part_of_text(&real, text.class, &stream.answer);
@@ -897,7 +897,7 @@ impl Flow {
         Ok(())
     }
 
-    /// The pseudonyms in a part of a text, and their values.
+    /// Returns the pseudonyms in a part of a text, with their values.
     fn turned_back_in(&self, part: &str, text: &StreamedText) -> Vec<(Range<usize>, String)> {
         let may_change = text.class == Class::Text && text.event.part != Part::Arguments;
         match may_change {
@@ -906,7 +906,7 @@ impl Flow {
         }
     }
 
-    /// Notes what is to be replaced in a part of a text.
+    /// Records the redactions of a part of a text.
     fn redact_text(
         &mut self,
         stream: &mut Stream,
@@ -950,14 +950,14 @@ impl Flow {
         }
     }
 
-    /// A text has ended for good.
+    /// Ends a text for good.
     fn end_text(&mut self, stream: &mut Stream, channel: TextKey) -> Result<(), StreamEnd> {
         self.rest_text(stream, channel)?;
         stream.texts.remove(&channel);
         Ok(())
     }
 
-    /// A text has ended, unless more of it comes.
+    /// Ends a text that may still continue.
     fn rest_text(&mut self, stream: &mut Stream, channel: TextKey) -> Result<(), StreamEnd> {
         let text = stream.texts.get(&channel);
         let Some(text) = text.filter(|text| !text.has_ended) else {
@@ -1042,7 +1042,7 @@ impl Flow {
         }
     }
 
-    /// Evaluates calls that are complete, and takes out those that are denied.
+    /// Evaluates complete calls, and removes the denied ones.
     fn end_calls(
         &mut self,
         stream: &mut Stream,
@@ -1081,7 +1081,7 @@ impl Flow {
         Ok(())
     }
 
-    /// Evaluates one call; gives what the reader is told if it is taken out.
+    /// Evaluates one call. Returns the message for the client if the call is removed.
     fn evaluate_call(
         &mut self,
         stream: &mut Stream,
@@ -1129,7 +1129,7 @@ impl Flow {
         if let Some(denied) = verdict.strictest() {
             let denial = self.denial(denied, &json);
             let has_begun = stream.beginning.is_none();
-            // A text in the arguments that may not pass goes with its call.
+            // A denied text in the arguments is removed with its call.
             let can_go = verdict.denied.iter().all(|denied| {
                 let is_call = denied.event.kind == Kind::ToolCall;
                 (is_call && self.can_go(denied, RemovalMethod::Call, has_begun))
@@ -1168,7 +1168,7 @@ impl Flow {
         Ok(None)
     }
 
-    /// Everything of a choice, or of all, has ended.
+    /// Ends all texts and calls of a choice, or of all choices.
     fn end_all(
         &mut self,
         stream: &mut Stream,
@@ -1200,7 +1200,7 @@ impl Flow {
         self.end_calls(stream, &calls, number)
     }
 
-    /// Upstream has sent its last byte.
+    /// Ends the stream after the upstream's last byte.
     fn end_stream(&mut self, stream: &mut Stream) -> Result<(), StreamEnd> {
         if !stream.calls.is_empty() && stream.is_evaluated() {
             self.unread(
@@ -1223,7 +1223,7 @@ impl Flow {
         Ok(())
     }
 
-    /// Evaluates text of a frame that is no payload: a comment, an id.
+    /// Evaluates text of a frame outside its payload: a comment, an id.
     fn evaluate_aside(
         &mut self,
         stream: &Stream,
@@ -1245,7 +1245,7 @@ impl Flow {
     }
 }
 
-/// A part of a text, about to be evaluated.
+/// A part of a text that is about to be evaluated.
 struct PendingText<'a> {
     json: &'a JsonBody<'a>,
     reading: &'a Reading,
@@ -1253,18 +1253,18 @@ struct PendingText<'a> {
     moment: EvaluationPhase,
 }
 
-/// A part of a text that was evaluated.
+/// An evaluated part of a text.
 struct EvaluatedText<'a> {
     text: &'a str,
-    /// The pseudonyms in it, and their values.
+    /// The pseudonyms in it, with their values.
     turned: Vec<(Range<usize>, String)>,
-    /// Where it begins in the whole text, in bytes.
+    /// Byte offset of the part in the whole text.
     start: usize,
-    /// How many characters stand before it.
+    /// Number of characters before the part.
     characters: u64,
 }
 
-/// A part of a text as a body of its own, and what is known of the response that it is from.
+/// Creates a body of its own for a part of a text, with what is known of the response.
 fn part_of_text(
     part: &str,
     class: Class,
@@ -1288,7 +1288,7 @@ fn part_of_text(
     )
 }
 
-/// Servers number events, or name them by the time; what holds white space is a text.
+/// Returns the class of a frame id. Servers number events or name them by time; an id with white space is a text.
 fn class_of_id(id: &str) -> Class {
     if id.contains(char::is_whitespace) {
         Class::Unknown
@@ -1297,13 +1297,13 @@ fn class_of_id(id: &str) -> Class {
     }
 }
 
-/// Whether the name of an event is one as protocols have them.
+/// Whether an event name has the form of protocol names.
 fn is_plain(name: &str) -> bool {
     name.bytes()
         .all(|b| b.is_ascii_alphabetic() || matches!(b, b'.' | b'_' | b'-' | b'/'))
 }
 
-/// What the events of a response know of the response.
+/// Copies what is known of the response to the reading of its events.
 fn know(reading: &mut Reading, answer: &Reading) {
     reading.usage = answer.usage;
     reading.finish.clone_from(&answer.finish);
@@ -1311,7 +1311,7 @@ fn know(reading: &mut Reading, answer: &Reading) {
     reading.rpc.clone_from(&answer.rpc);
 }
 
-/// Adds what one more frame says of the response. Later counts of tokens replace earlier ones.
+/// Adds the information of one more frame. Later token counts replace earlier ones.
 fn learn(answer: &mut Reading, frame: &Reading) {
     let (known, new) = (&mut answer.usage, frame.usage);
     for (known, new) in [
@@ -1333,7 +1333,7 @@ fn learn(answer: &mut Reading, frame: &Reading) {
     }
 }
 
-/// What to send when all that came is held back, and nothing was sent for long.
+/// Returns the bytes of a keep-alive frame, if everything is held back and nothing was sent for long.
 fn keep_alive_bytes(stream: &Stream, now: u64) -> Vec<u8> {
     if now.saturating_sub(stream.last_sent) < SILENCE {
         return Vec::new();

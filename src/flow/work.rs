@@ -1,5 +1,5 @@
-//! What inspecting one exchange may cost, in [steps](crate::wire::work). It grows with the bytes that come, so that every
-//! ordinary text is far from it, whatever its size; a text that costs many times as much as others is made to.
+//! Work budget of an exchange in [steps](crate::wire::work). The budget grows with the received bytes, so that every
+//! ordinary text stays far below it, regardless of size. A text that costs many times as much was made to do so.
 //!
 //! What a text or a rule costs whatever there is to read isn't counted: it is some hundred steps at most, and a body has few
 //! of them for its size, most often in thousands of short messages that are as good as long ones.
@@ -21,20 +21,20 @@ const BASE: u64 = 8 << 20;
 /// Steps for each byte. Prose, code and data cost fewer than 12, texts that are full of findings some 20.
 const PER_BYTE: u64 = 48;
 
-/// Steps for each frame of a stream, which is looked at together with what stands before it.
+/// Steps per frame of a stream, which is evaluated together with the text before it.
 const PER_FRAME: u64 = 8_192;
 
-/// Steps for each byte and frame, and for each pattern of the policy: in a stream each is asked alone.
+/// Steps per byte and frame, and per pattern of the policy: in a stream each pattern runs alone.
 const PER_BYTE_AND_PATTERN: u64 = 4;
 const PER_FRAME_AND_PATTERN: u64 = 512;
 
-/// What exchanges under one policy may spend.
+/// The work budget of exchanges under one policy.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Allowance {
     base: u64,
     per_byte: u64,
     per_frame: u64,
-    /// Most that is kept of what was earned.
+    /// Maximum unspent steps that are kept.
     most: u64,
 }
 
@@ -55,18 +55,18 @@ impl Allowance {
         }
     }
 
-    /// What an exchange begins with.
+    /// Returns the steps at the start of an exchange.
     pub(super) fn begin(self) -> u64 {
         self.base
     }
 
-    /// A body has come, all of it.
+    /// Earns the steps of a complete body.
     pub(super) fn earn_body(self, size: usize) {
         let size = u64::try_from(size).unwrap_or(u64::MAX);
         work::earn(size.saturating_mul(self.per_byte), self.most);
     }
 
-    /// What was spent between two moments, if nothing was kept of what was earned.
+    /// Returns the steps spent between two callbacks, without the limit on unspent steps.
     #[cfg(test)]
     pub(super) fn left_of(self, before: u64, after: u64) -> u64 {
         before.min(self.most) - after
@@ -90,12 +90,12 @@ impl Allowance {
     }
 }
 
-/// What is said of an exchange that costs too much.
+/// Message for an exchange that exceeds its work budget.
 const TOO_MUCH_WORK: &str =
     "to inspect it costs many times as much as an ordinary text of its size";
 
 impl Flow {
-    /// Runs a callback on what the exchange may still spend.
+    /// Runs a callback within the remaining budget.
     pub(super) fn metered<T>(&mut self, run: impl FnOnce(&mut Flow) -> T) -> T {
         let before = work::allow(self.work);
         let result = run(self);
@@ -103,7 +103,8 @@ impl Flow {
         result
     }
 
-    /// Evaluates an exchange of which not everything was searched, if it is one: that decides before whatever was found.
+    /// Evaluates the exhausted work budget of an exchange. It decides before all other findings, because the search was
+    /// incomplete.
     pub(super) fn evaluate_work(
         &mut self,
         direction: Direction,

@@ -1,4 +1,7 @@
-//! A call of a response while it arrives in pieces.
+//! Tool calls of a streamed response, assembled from their deltas.
+//!
+//! Two deltas of OpenAI: `{"index":0,"id":"call_1","function":{"name":"pay","arguments":"{\"am"}}` and
+//! `{"index":0,"function":{"arguments":"ount\":5}"}}` are the call `pay` with `{"amount":5}`.
 
 use super::fragments::ArgumentFragments;
 use super::queue::Queue;
@@ -8,36 +11,36 @@ use crate::protocol::{Bounds, Reader};
 use crate::wire::json::{self, Edits, JsonBody, Limits, NodeId, quote};
 use std::borrow::Cow;
 
-/// One call so far.
+/// The state of one call.
 #[derive(Clone, Debug, Default)]
 pub(super) struct AssembledCall {
     provider_run: bool,
-    /// The name, where no value says nothing else.
+    /// The name, if no delta has a different one.
     named: Option<Box<str>>,
-    /// Each part of the name: its frame, its place, what it says.
+    /// Deltas of the name: frame, location and text.
     names: Vec<(u64, NodeId, String)>,
-    /// What else it goes by.
+    /// Other names of the tool.
     aliases: Vec<String>,
-    /// The arguments' parts: frame and place.
+    /// Deltas of the arguments: frame and location.
     parts: Vec<(u64, NodeId)>,
     arguments: String,
-    /// Those that are told one by one. Where all of them are told as well, these repeat them.
+    /// Arguments that are sent one by one. If the stream also has the whole arguments, they repeat them.
     scattered: ArgumentFragments,
-    /// Free text, not JSON.
+    /// Whether the arguments are free text instead of JSON.
     is_text: bool,
-    /// What came is this argument alone, and whether it is a text.
+    /// The single argument that the deltas contain, and whether it is a text.
     argument: Option<(&'static str, bool)>,
-    /// Places in which other fields of the same frames repeat the name, and the arguments.
+    /// Locations in the same frames that repeat the name and the arguments.
     names_again: Vec<(u64, NodeId)>,
     parts_again: Vec<(u64, NodeId)>,
-    /// Places that repeat all of the arguments.
+    /// Locations that repeat the complete arguments.
     wholes: Vec<(u64, NodeId)>,
-    /// Every value that is about it: frame and place.
+    /// Locations of all values of the call, with their frames.
     pub(super) elements: Vec<(u64, NodeId)>,
 }
 
 impl AssembledCall {
-    /// Takes in what a frame says; whether the frame says something of this call for the first time.
+    /// Adds the delta of a frame. Returns whether it is the frame's first one for this call.
     pub(super) fn add(
         &mut self,
         frame: u64,
@@ -54,7 +57,7 @@ impl AssembledCall {
             Some(match value.kind() {
                 json::ValueKind::String => value.text().unwrap_or_default().into_owned(),
                 json::ValueKind::Null => String::new(),
-                // Arguments that are an object where a text is usual.
+                // Arguments as an object where a text is usual.
                 _ => String::from_utf8_lossy(value.raw()).into_owned(),
             })
         };
@@ -80,7 +83,7 @@ impl AssembledCall {
                     self.argument = Some((name, is_text));
                 }
                 let more = text(*place).unwrap_or_default();
-                // Edited arguments go where there were some.
+                // Edited arguments are written to a delta that had some.
                 if !more.is_empty() {
                     self.arguments.push_str(&more);
                     self.parts.push((frame, *place));
@@ -98,13 +101,13 @@ impl AssembledCall {
         is_new
     }
 
-    /// Bytes of its arguments so far.
+    /// Number of bytes of its arguments so far.
     pub(super) fn size(&self) -> usize {
         self.arguments.len().saturating_add(self.scattered.size())
     }
 
-    /// The arguments as the client has them in the end, and whether they are a text: free, or because nobody can say how
-    /// it puts them together.
+    /// Returns the arguments as the client assembles them, and whether they are a text: free text, or deltas that
+    /// clients may assemble in different ways.
     fn said(&self) -> (Cow<'_, str>, bool) {
         if self.scattered.is_empty() {
             return (Cow::Borrowed(&self.arguments), self.is_text);
@@ -121,7 +124,7 @@ impl AssembledCall {
         (Cow::Owned(text), true)
     }
 
-    /// Its name so far, as most readers put it together.
+    /// Returns the name so far, as most clients assemble it.
     pub(super) fn name(&self) -> String {
         if let Some(name) = &self.named {
             return name.to_string();
@@ -134,8 +137,9 @@ impl AssembledCall {
         }
     }
 
-    /// Some servers repeat the name in every piece. OpenAI's own library would join them, others keep one: with the
-    /// others gone, every reader sees the name that was evaluated.
+    /// Keeps the name in one delta only. Some servers repeat the name in every delta; OpenAI's own library would
+    /// concatenate the copies, other clients keep one. With a single copy, every client sees the name that was
+    /// evaluated.
     pub(super) fn say_name_once(&self, queue: &mut Queue) -> bool {
         let Some((_, rest)) = self.names.split_first() else {
             return false;
@@ -152,10 +156,10 @@ impl AssembledCall {
         true
     }
 
-    /// What is evaluated: the call, and its arguments as a text.
+    /// Returns the events to evaluate: the call, and its arguments as a text.
     ///
     /// # Errors
-    /// Only for arguments that no limit lets pass.
+    /// The arguments exceed the limits.
     pub(super) fn read(
         &self,
         key: &CallKey,
@@ -197,7 +201,7 @@ impl AssembledCall {
             }
         }
         let mut names = vec![self.name()];
-        // What a reader that keeps only the last part would call it.
+        // The name for clients that keep only the last delta.
         names.extend(self.names.last().map(|(.., name)| name.clone()));
         names.extend(self.aliases.iter().cloned());
         names.dedup();
@@ -214,7 +218,7 @@ impl AssembledCall {
         Ok((json, reading))
     }
 
-    /// The call as it is once `turned` is made.
+    /// Returns the call after the edits in `turned`.
     pub(super) fn turned_back(
         &self,
         key: &CallKey,
@@ -253,8 +257,8 @@ impl AssembledCall {
         })
     }
 
-    /// Puts edited arguments in place of those that came: all of them into the first part, none into the others. Gives
-    /// them.
+    /// Replaces the arguments: the first delta gets all of the new ones, the others become empty. Returns the new
+    /// arguments.
     pub(super) fn edit(
         &self,
         json: &JsonBody<'_>,
@@ -294,7 +298,7 @@ pub(super) fn put_in_first(
     Some(())
 }
 
-/// Writes arguments in the place of others: as a text, where those are one.
+/// Replaces arguments at a location: as a text, if they are one.
 pub(super) fn put(frame: u64, place: NodeId, arguments: &str, queue: &mut Queue) -> Option<()> {
     let held = queue.get(frame)?;
     let value = held.json.as_ref()?.value(place)?;

@@ -1,38 +1,41 @@
-//! Arguments of a call that are told one by one, each with the place where it belongs: put together as the client will.
+//! Arguments of a call that are sent one by one, each with its path, assembled as the client does it.
+//!
+//! Gemini: `{"jsonPath":"$.amount","numberValue":5}` and `{"jsonPath":"$.to.name","stringValue":"An"}` are
+//! `{"amount":5,"to":{"name":"An"}}`.
 
 use super::call::{put, put_in_first};
 use super::queue::Queue;
 use crate::protocol::stream::{ArgumentStep, Extent};
 use crate::wire::json::{self, JsonBody, Limits, NodeId, Value, quote};
 
-/// More arguments than these are not told apart: they are a text.
+/// Maximum arguments of one call. Further ones are treated as a text.
 const MAX_FRAGMENTS: usize = 1_024;
 
-/// Arguments deeper than this neither.
+/// Maximum depth of an argument. A deeper one is treated as a text.
 const DEEPEST: usize = 64;
 
-/// One argument so far.
+/// The state of one argument.
 #[derive(Clone, Debug)]
 struct Argument {
     path: Box<[ArgumentStep]>,
     is_text: bool,
-    /// Its text; JSON, if it is none.
+    /// Its text, or its JSON if it is no text.
     said: String,
     has_ended: bool,
-    /// Where it was said: frame and place.
+    /// Deltas of the argument: frame and location.
     parts: Vec<(u64, NodeId)>,
-    /// Where all of it was said once more.
+    /// Locations that repeat the complete argument.
     wholes: Vec<(u64, NodeId)>,
 }
 
-/// All arguments of a call that were told one by one, sorted by where they belong.
+/// The arguments of a call that were sent one by one, sorted by path.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ArgumentFragments {
     arguments: Vec<Argument>,
     size: usize,
-    /// Clients may put them together in more than one way, or not at all.
+    /// Whether clients may assemble the arguments in different ways, or not at all.
     is_ambiguous: bool,
-    /// What else was said then.
+    /// The content that was sent while the arguments were ambiguous.
     beside: String,
 }
 
@@ -41,12 +44,12 @@ impl ArgumentFragments {
         self.arguments.is_empty() && !self.is_ambiguous
     }
 
-    /// Bytes of all of them.
+    /// Number of bytes of all arguments.
     pub(super) fn size(&self) -> usize {
         self.size
     }
 
-    /// Takes in what a frame says of one.
+    /// Adds the delta of a frame.
     pub(super) fn add(
         &mut self,
         frame: u64,
@@ -95,7 +98,7 @@ impl ArgumentFragments {
         } else {
             self.is_ambiguous |= argument.has_ended || (!is_text && !argument.said.is_empty());
             argument.said.push_str(&said);
-            // Edited arguments go where there were some.
+            // Edited arguments are written to a delta that had some.
             if !said.is_empty() {
                 argument.parts.push((frame, place));
             }
@@ -103,7 +106,7 @@ impl ArgumentFragments {
         argument.has_ended |= extent != Extent::Part;
     }
 
-    /// The JSON of all of them; none where they contradict one another.
+    /// Returns the JSON of all arguments; `None` if they are inconsistent.
     pub(super) fn put_together(&self) -> Option<String> {
         let mut out = Vec::new();
         if self.is_ambiguous {
@@ -113,7 +116,7 @@ impl ArgumentFragments {
         String::from_utf8(out).ok()
     }
 
-    /// Whether these arguments say the same of each of them.
+    /// Whether the complete arguments have the same values.
     pub(super) fn agrees_with(&self, arguments: &str) -> bool {
         !self.is_ambiguous
             && self.each_in(arguments, |argument, value| {
@@ -121,7 +124,7 @@ impl ArgumentFragments {
             })
     }
 
-    /// All that was said, line by line, where nobody knows what of it is an argument.
+    /// Returns everything that was sent, line by line, for arguments that are ambiguous.
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
         for argument in &self.arguments {
@@ -131,7 +134,7 @@ impl ArgumentFragments {
         text
     }
 
-    /// Puts what edited arguments say of each in the place of what was said. `None` where that can't be done.
+    /// Writes the values of edited arguments to their deltas. `None` if that is impossible.
     pub(super) fn edit(&self, arguments: &str, queue: &mut Queue) -> Option<()> {
         self.each_in(arguments, |argument, value| {
             let says = argument.said_in(value)?;
@@ -150,7 +153,7 @@ impl ArgumentFragments {
         .then_some(())
     }
 
-    /// Whether each of them is there, and what is done with it succeeds.
+    /// Whether `edited` has every argument and `each` succeeds for all of them.
     fn each_in(
         &self,
         arguments: &str,
@@ -175,7 +178,7 @@ impl ArgumentFragments {
 }
 
 impl Argument {
-    /// What this value says, if it is one of the same kind.
+    /// Returns the text of a value, if it has the same type as the argument.
     fn said_in(&self, value: Value<'_>) -> Option<String> {
         match value.kind() {
             json::ValueKind::String if self.is_text => Some(value.text()?.into_owned()),
@@ -197,7 +200,7 @@ fn write_line(path: &[ArgumentStep], said: &str, text: &mut String) {
     text.push('\n');
 }
 
-/// Writes the arguments that share the first `depth` steps.
+/// Writes the arguments that share the first `depth` steps of their paths.
 fn write(arguments: &[Argument], depth: usize, out: &mut Vec<u8>) -> Option<()> {
     let step = |argument: &Argument| argument.path.get(depth).cloned();
     let first = arguments.first()?;

@@ -1,4 +1,4 @@
-//! Frames that are held back, in their order, until everything in them is evaluated.
+//! Queue of frames that are held back, in their order, until everything in them is evaluated.
 
 use crate::protocol::stream::{HeldFrame, HeldFrames, OrderingGroups};
 use crate::wire::frame::Frame;
@@ -6,46 +6,47 @@ use crate::wire::sort;
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
-/// So many frames stay behind one that waits for a little more of a text, whatever their lanes: a response that nobody edits
-/// is then the same byte for byte. A text that pauses for longer is overtaken.
+/// Maximum frames that are held behind a frame waiting for a little more of a text, regardless of their ordering
+/// groups. An unedited response then stays the same byte for byte. A text that pauses for longer is overtaken.
 const PATIENCE: u64 = 16;
 
-/// Frames of which a list keeps its memory.
+/// Capacity in frames that a list keeps for reuse.
 const KEPT_CAPACITY: usize = 16;
 
-/// A frame that waits.
+/// A queued frame.
 #[derive(Debug)]
 pub(super) struct QueuedFrame {
     pub(super) frame: Frame,
-    /// What can be changed of it; absent for frames that are passed on unread.
+    /// The editable content; absent for frames that are forwarded unread.
     pub(super) held: Option<HeldFrame>,
     lanes: OrderingGroups,
-    /// How many things in it are not evaluated yet.
+    /// Number of items in the frame that are not evaluated.
     waits: u32,
-    /// How many of them are texts of which a little more is needed.
+    /// Number of these items that are texts waiting for a little more.
     short: u32,
 }
 
-/// All frames that wait. A frame leaves when nothing in it waits and no frame before it shares a lane with it.
+/// All queued frames. A frame is released when none of its items waits and no earlier frame shares an ordering group
+/// with it.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    /// Number of the first entry.
+    /// Number of the first queued frame.
     first: u64,
     entries: VecDeque<Option<QueuedFrame>>,
-    /// For each lane the numbers of the frames in it.
+    /// Frame numbers by ordering group.
     lanes: Vec<VecDeque<u64>>,
-    /// Numbers of the frames that stay in order with all others.
+    /// Numbers of the frames that keep their order with all others.
     barriers: VecDeque<u64>,
-    /// Numbers of the frames that hold up all others, since they wait for a little more of a text.
+    /// Numbers of the frames that hold back all later ones, because they wait for a little more of a text.
     stops: VecDeque<u64>,
-    /// Frames that may leave.
+    /// Released frames.
     ready: Vec<QueuedFrame>,
-    /// Bytes of the frames that wait.
+    /// Bytes of the queued frames.
     bytes: usize,
 }
 
 impl Queue {
-    /// Adds a frame, which waits until [`settled`](Queue::settled) was called for it once.
+    /// Adds a frame, which waits until [`settled`](Queue::settled) is called for it once.
     pub(super) fn push(
         &mut self,
         frame: Frame,
@@ -88,7 +89,7 @@ impl Queue {
         self.first.saturating_add(count)
     }
 
-    /// Bytes of the frames that wait.
+    /// Number of bytes of the queued frames.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -106,14 +107,14 @@ impl Queue {
         self.entries.get_mut(at)?.as_mut()
     }
 
-    /// One more thing in a frame is not evaluated yet.
+    /// Adds an unevaluated item to a frame.
     pub(super) fn wait(&mut self, number: u64) {
         if let Some(entry) = self.entry(number) {
             entry.waits = entry.waits.saturating_add(1);
         }
     }
 
-    /// One more text in a frame needs a little more before it is evaluated.
+    /// Adds a text that needs a little more to a frame.
     pub(super) fn wait_shortly(&mut self, number: u64) {
         self.wait(number);
         if let Some(entry) = self.entry(number) {
@@ -124,7 +125,7 @@ impl Queue {
         }
     }
 
-    /// One thing in a frame has been evaluated.
+    /// Marks one item of a frame as evaluated.
     pub(super) fn settled(&mut self, number: u64) {
         if let Some(entry) = self.entry(number) {
             entry.waits = entry.waits.saturating_sub(1);
@@ -134,7 +135,7 @@ impl Queue {
         }
     }
 
-    /// A text that a frame waited for shortly has been evaluated.
+    /// Marks a text that needed a little more as evaluated.
     pub(super) fn settled_shortly(&mut self, number: u64) {
         self.settled(number);
         let Some(entry) = self.entry(number) else {
@@ -147,25 +148,25 @@ impl Queue {
         }
     }
 
-    /// Lets those leave that a frame held up which does so no more.
+    /// Releases the frames that this frame held back.
     fn pass(&mut self, number: u64) {
         let until = self.stops.front().copied().unwrap_or(self.next());
         self.leave(self.evaluated(number..=until).rev().collect());
     }
 
-    /// Frames that may leave now, in the order in which they leave.
+    /// Takes the released frames in their order.
     pub(super) fn take_ready(&mut self) -> Vec<QueuedFrame> {
         std::mem::take(&mut self.ready)
     }
 
-    /// Takes back the list that [`take_ready`](Queue::take_ready) gave, empty, for its memory.
+    /// Takes the list of [`take_ready`](Queue::take_ready) back, empty, to reuse its memory.
     pub(super) fn reuse(&mut self, ready: Vec<QueuedFrame>) {
         if self.ready.is_empty() && ready.capacity() <= KEPT_CAPACITY {
             self.ready = ready;
         }
     }
 
-    /// All frames, whatever they wait for.
+    /// Takes all frames, whether released or not.
     pub(super) fn take_all(&mut self) -> Vec<QueuedFrame> {
         let mut all = self.take_ready();
         all.extend(std::mem::take(&mut self.entries).into_iter().flatten());
@@ -177,7 +178,7 @@ impl Queue {
         all
     }
 
-    /// Lets frames leave that may, and those that only waited for them; the last candidate first.
+    /// Releases the candidates that may leave and the frames that only waited for them; the last candidate first.
     fn leave(&mut self, mut candidates: Vec<u64>) {
         while let Some(number) = candidates.pop() {
             if !self.may_leave(number) {
@@ -215,19 +216,20 @@ impl Queue {
             } else if self.barriers.front() == Some(&self.first) {
                 candidates.push(self.first);
             }
-            // The lowest number last, since the last is taken first.
+            // The lowest number is last, because the last one is taken first.
             sort::sort_by_key(&mut candidates, |number| std::cmp::Reverse(*number));
             candidates.dedup();
         }
     }
 
-    /// Frames between a barrier that has left and the next one.
+    /// Returns the frames between a barrier that was released and the next one.
     fn freed_by_barrier(&self) -> Vec<u64> {
         let until = self.barriers.front().copied().unwrap_or(self.next());
         self.evaluated(self.first..=until).collect()
     }
 
-    /// Those of the frames with these numbers that wait for nothing in them. Where many choices take turns, few do.
+    /// Returns the frames among these numbers whose items are all evaluated. With many interleaved choices, there are
+    /// few.
     fn evaluated(
         &self,
         numbers: RangeInclusive<u64>,

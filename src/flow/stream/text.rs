@@ -1,4 +1,4 @@
-//! A text of a response while it arrives in pieces.
+//! Texts of a streamed response, assembled from their deltas.
 
 use super::queue::Queue;
 use crate::event::{Class, Event};
@@ -9,40 +9,40 @@ use crate::wire::json::NodeId;
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// One text so far.
+/// The state of one text.
 #[derive(Debug)]
 pub(super) struct StreamedText {
-    /// What is evaluated; its only text is the part at hand.
+    /// The event to evaluate; its only text is the current part.
     pub(super) event: Event,
-    /// Whether it may be edited.
+    /// The class, which determines whether the text may be edited.
     pub(super) class: Class,
-    /// Where it stands in the response, for people.
+    /// The location in the response, for messages.
     pub(super) at: String,
     pub(super) flowing: ReleaseMode,
     pub(super) window: HoldbackBuffer,
-    /// All of it, where its end is evaluated.
+    /// The whole text, if its end is evaluated.
     pub(super) whole: String,
-    /// It seemed to have ended, and everything of it has left.
+    /// Whether the text seemed to have ended and was released completely.
     pub(super) has_ended: bool,
-    /// How much of it had left by then, in bytes.
+    /// Bytes that had been released by then.
     pub(super) left: usize,
-    /// Calls that it may hold.
+    /// Calls that the text may contain.
     pub(super) written: WrittenCallTail,
-    /// Pieces that are not settled yet.
+    /// Deltas that are not settled.
     pieces: VecDeque<DeltaPosition>,
 }
 
-/// What of a text could be a call that the model writes as text. From the first mark of one on, nothing leaves before the
-/// text has ended.
+/// The part of a text that may be a call written as text. From the first call marker on, nothing is released before the
+/// text ends.
 #[derive(Debug, Default)]
 pub(super) struct WrittenCallTail {
-    /// Whether calls are looked for.
+    /// Whether the policy requires a search for calls.
     pub(super) is_asked: bool,
-    /// What stands from where a mark begins, or could begin.
+    /// The text from a call marker, or a possible one, on.
     kept: String,
-    /// Where that is.
+    /// Offset of that text.
     start: usize,
-    /// There is a mark.
+    /// Whether there is a call marker.
     is_marked: bool,
 }
 
@@ -59,7 +59,7 @@ impl WrittenCallTail {
         let mark = written_calls::first_mark(&self.kept, 0, is_begin);
         self.is_marked = mark.is_some();
         let free = mark.unwrap_or_else(|| written_calls::free_of_marks(&self.kept, is_begin));
-        // A mark may count only at the beginning of a line, and its first letters may have left already.
+        // A marker may only count at the beginning of a line, and its first characters may have been released.
         let longest = match self.is_marked {
             true => free,
             false => free.min(self.kept.len().saturating_sub(written_calls::LONGEST_MARK)),
@@ -74,7 +74,7 @@ impl WrittenCallTail {
         self.start = self.start.saturating_add(lead);
     }
 
-    /// How much of the text may leave.
+    /// Number of bytes that may be released.
     fn free(&self, length: usize) -> usize {
         if !self.is_asked {
             return usize::MAX;
@@ -85,22 +85,22 @@ impl WrittenCallTail {
         }
     }
 
-    /// What may be the beginning of a mark.
+    /// Number of bytes that may be the beginning of a marker.
     fn held(&self) -> usize {
         let free = written_calls::free_of_marks(&self.kept, self.start == 0);
         self.kept.len().saturating_sub(free)
     }
 
-    /// What calls may stand in, if there is a mark of one.
+    /// Takes the text with possible calls, if it has a marker.
     pub(super) fn take(&mut self) -> Option<String> {
         let kept = std::mem::take(&mut self.kept);
-        // It may go on after all.
+        // The text may still continue.
         self.start = self.start.saturating_add(kept.len());
         std::mem::take(&mut self.is_marked).then_some(kept)
     }
 }
 
-/// A piece: which bytes of the text, and where they stand.
+/// A delta: its byte range in the text, and its location.
 #[derive(Debug)]
 struct DeltaPosition {
     range: Range<usize>,
@@ -129,17 +129,18 @@ impl StreamedText {
         }
     }
 
-    /// Whether nothing of it leaves before it has ended.
+    /// Whether nothing is released before the text ends.
     pub(super) fn is_held(&self) -> bool {
         matches!(self.flowing, ReleaseMode::Held | ReleaseMode::HeldToEnd)
     }
 
-    /// Whether all of it is kept.
+    /// Whether the whole text is kept.
     pub(super) fn is_kept(&self) -> bool {
         self.flowing != ReleaseMode::Settled
     }
 
-    /// It goes on after all. What stands on both sides of where it seemed to end is found; only what has left stays.
+    /// Reopens a text that continues after its seeming end. Matches across that point are found; only the released part
+    /// remains.
     pub(super) fn reopen(&mut self) {
         self.has_ended = false;
         self.left = match self.is_held() {
@@ -149,7 +150,7 @@ impl StreamedText {
         self.window.reopen();
     }
 
-    /// Notes where a piece stands that goes on at `start` and repeats `repeats` bytes before that.
+    /// Adds the location of a delta that starts at `start` and repeats the `repeats` bytes before it.
     pub(super) fn add(&mut self, new: Range<usize>, repeats: usize, frame: u64, place: NodeId) {
         self.pieces.push_back(DeltaPosition {
             range: new.start.saturating_sub(repeats)..new.end,
@@ -158,17 +159,17 @@ impl StreamedText {
         });
     }
 
-    /// Looks for calls in what has come.
+    /// Searches a delta for calls.
     pub(super) fn note_written(&mut self, piece: &str) {
         self.written.push(piece);
     }
 
-    /// How much of it may leave, for all that it could be a call.
+    /// Number of bytes that may be released as far as calls are concerned.
     pub(super) fn free_of_calls(&self) -> usize {
         self.written.free(self.window.length())
     }
 
-    /// Everything before `end` is evaluated: edits the pieces that are complete by that, and lets go of their frames.
+    /// Settles the text up to `end`: edits the deltas that are complete by then and releases their frames.
     pub(super) fn settle(&mut self, end: usize, changes: Option<&TextChanges>, queue: &mut Queue) {
         while let Some(piece) = self.pieces.front().filter(|piece| piece.range.end <= end) {
             let frame = piece.frame;
@@ -185,7 +186,7 @@ impl StreamedText {
     }
 }
 
-/// Edits one piece. What is replaced across pieces is written into the first of them, and gone from the others.
+/// Edits one delta. A replacement across deltas is written to the first one and removed from the others.
 pub(super) fn edit(
     piece: &Range<usize>,
     frame: u64,

@@ -1,4 +1,4 @@
-//! A streamed response put together again, for tools that look at recorded exchanges.
+//! Transcripts of streamed responses, for tools that evaluate recorded exchanges.
 
 use super::call::AssembledCall;
 use super::{learn, part_of_text};
@@ -10,10 +10,10 @@ use crate::wire::frame::{Frame, Frames, Framing};
 use crate::wire::json::{JsonBody, NodeId};
 use crate::wire::sorted_map::SortedMap;
 
-/// A part of the response: what was read, and where it stands if that is no place in a body.
+/// A part of the response: what was parsed, and its location if that is outside a body.
 #[derive(Debug)]
 pub struct TranscriptPart {
-    /// `#choice/0`; absent for what stands whole in one frame.
+    /// `#choice/0`; absent for content that is complete in one frame.
     pub at: Option<String>,
     /// The frame, the text or the call.
     pub json: JsonBody<'static>,
@@ -21,27 +21,27 @@ pub struct TranscriptPart {
     pub reading: Reading,
 }
 
-/// Everything that a streamed response says.
+/// The content of a streamed response.
 #[derive(Debug, Default)]
 pub struct Transcript {
-    /// Its parts, each where it begins.
+    /// The parts, in the order in which they begin.
     pub parts: Vec<TranscriptPart>,
-    /// Usage, why it ended.
+    /// Usage and finish reason.
     pub answer: Reading,
-    /// Tokens that the service around the model has counted.
+    /// Tokens counted by the service around the model.
     pub metered: Usage,
-    /// What could not be read.
+    /// Content that could not be parsed.
     pub problems: Vec<Problem>,
 }
 
-/// Something that goes on over frames, with the number of its part.
+/// A part that continues over frames, with its number.
 #[derive(Default)]
 struct OpenParts {
     texts: SortedMap<TextKey, (usize, String, Class)>,
     calls: SortedMap<CallKey, (usize, AssembledCall)>,
 }
 
-/// Puts a streamed response together.
+/// Assembles a streamed response.
 pub fn transcript(
     body: &[u8],
     framing: Framing,
@@ -52,7 +52,7 @@ pub fn transcript(
     frames.push(body);
     let mut transcript = Transcript::default();
     let mut open = OpenParts::default();
-    // Texts and calls are told where they begin: their parts are filled in at the end.
+    // Texts and calls are listed in the order in which they begin, and completed at the end.
     let mut parts: Vec<Option<TranscriptPart>> = Vec::new();
     let mut number = 0u64;
     loop {
@@ -108,7 +108,7 @@ fn broken(what: &str) -> Problem {
     }
 }
 
-/// A reader of a frame that says something.
+/// Parses a frame with a payload.
 fn read(
     frame: &Frame,
     reader: &dyn StreamReader,
