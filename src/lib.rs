@@ -1,5 +1,5 @@
-//! AgentGuard reads what AI agents, models and tools say to each other over HTTP and lets through only what a
-//! policy allows. One library serves both forms: the Proxy-Wasm filter inside Envoy and the `agentguard` command.
+//! AgentGuard is an Envoy filter that enforces a YAML policy on AI traffic: model requests and responses, tool calls,
+//! MCP and A2A. This library is the Proxy-Wasm filter and the `agentguard` command.
 //!
 //! Layers, top to bottom; an arrow may be skipped, never reversed, and siblings do not import one another:
 //!

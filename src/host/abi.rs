@@ -1,5 +1,5 @@
-//! Host calls with their status, instead of the SDK's, which panic on a status that they don't expect: a panic traps the
-//! VM with every exchange that it holds, and Envoy answers `BadArgument` to ordinary questions in the wrong phase.
+//! Host calls that return their status. The SDK's calls panic on an unexpected status: a panic traps the VM with every
+//! exchange in it, and Envoy returns `BadArgument` for ordinary calls in the wrong phase.
 //!
 //! Source: Proxy-Wasm ABI 0.2.1.
 #![expect(
@@ -27,14 +27,14 @@ pub(super) enum Buffer {
     PluginConfiguration = 7,
 }
 
-/// The host's answer to a call.
+/// A status other than OK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct HostError(pub(super) u32);
 
 const OK: u32 = 0;
 const NOT_FOUND: u32 = 1;
 
-/// More than any buffer holds: "to its end".
+/// A size greater than any buffer, for "to the end".
 pub(super) const ALL: usize = 1 << 30;
 
 #[link(wasm_import_module = "env")]
@@ -102,7 +102,7 @@ fn checked(status: u32) -> Result<(), HostError> {
     }
 }
 
-/// Takes over memory that the host allocated through the SDK's `proxy_on_memory_allocate`.
+/// Takes ownership of memory that the host allocated through the SDK's `proxy_on_memory_allocate`.
 fn taken(data: *mut u8, size: usize) -> Vec<u8> {
     if data.is_null() || size == 0 {
         return Vec::new();
@@ -112,7 +112,7 @@ fn taken(data: *mut u8, size: usize) -> Vec<u8> {
     unsafe { Vec::from_raw_parts(data, size, size) }
 }
 
-/// All headers, serialised.
+/// Returns all headers, serialised.
 pub(super) fn headers(map: Map) -> Result<Vec<u8>, HostError> {
     let (mut data, mut size) = (null_mut(), 0);
     // SAFETY: both pointers are to locals that outlive the call.
@@ -120,7 +120,7 @@ pub(super) fn headers(map: Map) -> Result<Vec<u8>, HostError> {
     Ok(taken(data, size))
 }
 
-/// Puts one header in place of all of that name.
+/// Replaces all headers with this name by one.
 pub(super) fn set_header(map: Map, name: &str, value: &str) -> Result<(), HostError> {
     // SAFETY: the slices outlive the call.
     checked(unsafe {
@@ -134,13 +134,13 @@ pub(super) fn set_header(map: Map, name: &str, value: &str) -> Result<(), HostEr
     })
 }
 
-/// Takes out all headers of a name.
+/// Removes all headers with this name.
 pub(super) fn remove_header(map: Map, name: &str) -> Result<(), HostError> {
     // SAFETY: the slice outlives the call.
     checked(unsafe { proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) })
 }
 
-/// Bytes of a buffer from its start; empty if there are none.
+/// Returns at most `max` bytes from the start of a buffer; empty if there are none.
 pub(super) fn buffer(buffer: Buffer, max: usize) -> Result<Vec<u8>, HostError> {
     let (mut data, mut size) = (null_mut(), 0);
     // SAFETY: both pointers are to locals that outlive the call.
@@ -156,7 +156,7 @@ pub(super) fn set_buffer(buffer: Buffer, bytes: &[u8]) -> Result<(), HostError> 
     checked(unsafe { proxy_set_buffer_bytes(buffer as u32, 0, ALL, bytes.as_ptr(), bytes.len()) })
 }
 
-/// A property; `None` if it is absent or can't be handed over.
+/// Returns a property; `None` if it is absent or unreadable.
 pub(super) fn property(path: &[&str]) -> Option<Vec<u8>> {
     let path = path.join("\0");
     let (mut data, mut size) = (null_mut(), 0);
@@ -167,13 +167,13 @@ pub(super) fn property(path: &[&str]) -> Option<Vec<u8>> {
     }
 }
 
-/// Sets filter state: `name` is seen as `wasm.name`.
+/// Sets filter state: `name` is visible as `wasm.name`.
 pub(super) fn set_property(name: &str, value: &[u8]) -> Result<(), HostError> {
     // SAFETY: the slices outlive the call.
     checked(unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
 }
 
-/// Answers the client.
+/// Sends a local reply to the client.
 pub(super) fn send_local_response(
     status: u16,
     headers: &[u8],
@@ -195,14 +195,14 @@ pub(super) fn send_local_response(
     })
 }
 
-/// Cuts the connection of a response.
+/// Closes the connection of a response.
 pub(super) fn close_response() -> Result<(), HostError> {
     const HTTP_RESPONSE: u32 = 1;
-    // SAFETY: nothing is handed over but a number.
+    // SAFETY: the only argument is a number.
     checked(unsafe { proxy_close_stream(HTTP_RESPONSE) })
 }
 
-/// Defines a stat, or finds it; `None` if the host won't.
+/// Defines or finds a stat; `None` if the host rejects it.
 pub(super) fn define_metric(kind: u32, name: &str) -> Option<u32> {
     let mut id = 0;
     // SAFETY: the slice and the local outlive the call.
@@ -211,7 +211,7 @@ pub(super) fn define_metric(kind: u32, name: &str) -> Option<u32> {
         .map(|()| id)
 }
 
-/// Records a value of a gauge or histogram. A stat that can't be recorded is no reason to refuse anything.
+/// Records a value of a gauge or histogram. A failure is ignored: a stat is no reason to deny a request.
 pub(super) fn record_metric(id: u32, value: u64) {
     // SAFETY: no pointers.
     let _ = unsafe { proxy_record_metric(id, value) };
@@ -223,7 +223,7 @@ pub(super) fn increment_metric(id: u32, by: i64) {
     let _ = unsafe { proxy_increment_metric(id, by) };
 }
 
-/// Nanoseconds since 1970.
+/// Returns nanoseconds since 1970.
 pub(super) fn now() -> u64 {
     let mut time = 0;
     // SAFETY: the local outlives the call.
@@ -231,19 +231,19 @@ pub(super) fn now() -> u64 {
     time
 }
 
-/// Asks for ticks.
+/// Requests ticks.
 pub(super) fn set_tick_period(milliseconds: u32) -> Result<(), HostError> {
     // SAFETY: no pointers.
     checked(unsafe { proxy_set_tick_period_milliseconds(milliseconds) })
 }
 
-/// Makes the calls that follow about another exchange.
+/// Switches the following calls to another exchange.
 pub(super) fn set_effective_context(context: u32) -> Result<(), HostError> {
     // SAFETY: no pointers.
     checked(unsafe { proxy_set_effective_context(context) })
 }
 
-/// How important a line of the log is.
+/// The level of a log line.
 #[derive(Clone, Copy)]
 #[repr(u32)]
 pub(super) enum Level {

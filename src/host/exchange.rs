@@ -1,4 +1,4 @@
-//! One exchange: Envoy's callbacks ↔ [`Flow`].
+//! HTTP context of one exchange: Envoy's callbacks ↔ [`Flow`].
 
 use super::abi::{self, Buffer, Level, Map};
 use super::headers;
@@ -19,11 +19,11 @@ pub(super) struct HttpExchange {
     waiting: HeldRequests,
 }
 
-/// Bytes in one of Envoy's buffers.
+/// The bytes in one of Envoy's buffers.
 struct HeldMessage {
     buffer: Buffer,
     size: usize,
-    /// The host would not hand the bytes over.
+    /// Whether the host failed to return the bytes.
     failed: bool,
 }
 
@@ -40,7 +40,7 @@ impl Body for HeldMessage {
     }
 }
 
-/// One half of the exchange as the host names it.
+/// The host's identifiers for one half of the exchange.
 #[derive(Clone, Copy)]
 struct MessageHalf {
     map: Map,
@@ -73,7 +73,7 @@ impl HttpExchange {
         }
     }
 
-    /// Does what the flow asks for. Whatever the host refuses ends the exchange.
+    /// Performs the actions of a step. Every failed host call ends the exchange.
     fn take(&self, half: MessageHalf, step: Step) -> Action {
         let done = headers::edit(half.map, &step.headers).and_then(|()| match step.action {
             FlowAction::Continue => Ok(Action::Continue),
@@ -89,7 +89,7 @@ impl HttpExchange {
         })
     }
 
-    /// Refuses the exchange because the filter can't do its work.
+    /// Denies the exchange because of an internal error.
     fn fail(&self, why: &str) -> Action {
         abi::log(Level::Error, &format!("agentguard: AG9001 {why}"));
         let reply = self.flow.borrow_mut().fail();
@@ -97,12 +97,12 @@ impl HttpExchange {
         Action::Pause
     }
 
-    /// Runs a part of the flow and adds up the time that it took.
+    /// Runs a part of the flow and measures its time.
     fn timed(&self, run: impl FnOnce(&mut Flow, u64) -> Step) -> Step {
         let start = abi::now();
         let mut flow = self.flow.borrow_mut();
         let step = run(&mut flow, start);
-        // Waiting for more costs nothing worth a look at the clock.
+        // Holding more bytes costs too little to read the clock.
         if step.action != FlowAction::Hold {
             flow.spent(abi::now().saturating_sub(start));
         }
@@ -132,7 +132,7 @@ impl Context for HttpExchange {}
 
 impl HttpContext for HttpExchange {
     fn on_http_request_headers(&mut self, _count: usize, end: bool) -> Action {
-        // Envoy forgets the map when this callback returns Continue: everything that is needed later is copied now.
+        // Envoy drops the map when this callback returns Continue: all headers that are needed later are copied now.
         let Ok(map) = abi::headers(REQUEST.map) else {
             return self.fail("the request headers could not be read");
         };
@@ -168,8 +168,8 @@ impl HttpContext for HttpExchange {
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
-        // With trailers (and Envoy's decompressor always adds some) no body callback is marked as the last, so that the
-        // body would go on unjudged. What the body callbacks held is in reach here.
+        // With trailers (Envoy's decompressor always adds some), no body callback is marked as the last one, so that
+        // the body would be forwarded without evaluation. Bytes held by the body callbacks are still available here.
         self.waiting.borrow_mut().remove(&self.context);
         let Ok(map) = abi::headers(Map::RequestTrailers) else {
             return self.fail("the request trailers could not be read");
@@ -224,7 +224,7 @@ impl HttpContext for HttpExchange {
             status,
         };
         let finished = flow.finish(&end);
-        // Trouble with the record never blocks traffic; Envoy's log line then says `-`, which readers count.
+        // A failed audit event never blocks traffic. Envoy's log line then has `-`, which readers count.
         let version = &self.guard.policy.version;
         for (name, value) in [
             ("agentguard", finished.line.as_slice()),

@@ -1,10 +1,12 @@
-//! Header maps as the ABI serialises them: `u32 n`, n × (`u32` length of the name, `u32` length of the value), then each
-//! name and value followed by a NUL; little-endian.
+//! Header maps in the serialisation of the ABI: `u32 n`, n × (`u32` name length, `u32` value length), then each name
+//! and value with a NUL after it; little-endian.
+//!
+//! `:path: /` is `01 00 00 00  05 00 00 00 01 00 00 00  3a 70 61 74 68 00  2f 00`.
 
 use super::abi::{self, Map};
 use crate::flow::HeaderEdit;
 
-/// Headers borrowed from the serialised map: one host call and no copy of any of them.
+/// Parses a serialised map. The headers are borrowed: one host call, no copies.
 pub(super) fn parse(bytes: &[u8]) -> Vec<(&[u8], &[u8])> {
     let Some((count, mut sizes)) = number(bytes) else {
         return Vec::new();
@@ -44,7 +46,7 @@ fn terminated(bytes: &[u8], size: usize) -> Option<(&[u8], &[u8])> {
     Some((text, rest.get(1..)?))
 }
 
-/// Serialises headers for a response of our own.
+/// Serialises the headers of a local reply.
 pub(super) fn serialise(headers: &[(String, String)]) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     let size = |length: usize| u32::try_from(length).unwrap_or(0).to_le_bytes();
@@ -60,7 +62,7 @@ pub(super) fn serialise(headers: &[(String, String)]) -> Vec<u8> {
     out
 }
 
-/// Makes edits in a map that is in reach.
+/// Applies edits to a header map.
 pub(super) fn edit(map: Map, edits: &[HeaderEdit]) -> Result<(), abi::HostError> {
     for edit in edits {
         match edit {

@@ -1,7 +1,6 @@
-//! The Envoy side: Proxy-Wasm callbacks in, decisions of [`crate::flow`] out. The only place that names `proxy_wasm`.
+//! The Envoy side: Proxy-Wasm callbacks in, decisions of [`crate::flow`] out. The only module that uses `proxy_wasm`.
 //!
-//! Nothing is decided here, but for one thing: whatever the host refuses to do for us ends in a refusal of the exchange,
-//! never in letting it pass unread.
+//! The only decision in this layer is fail-closed: if a host call fails, the exchange is denied, never allowed unread.
 
 mod abi;
 mod exchange;

@@ -1,5 +1,5 @@
-//! One configuration in one VM. Envoy makes a new root for every new configuration and keeps the old one until its last
-//! exchange has ended, so that everything a configuration needs lives here and nothing in statics.
+//! Root context: one configuration in one VM. Envoy creates a new root for every configuration and keeps the old one
+//! until its last exchange has ended. All state of a configuration is therefore in the root, none in statics.
 
 use super::abi::{self, Buffer, Level};
 use super::exchange::HttpExchange;
@@ -17,14 +17,14 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::Rc;
 
-/// How often held exchanges are looked after, in milliseconds.
+/// Interval in milliseconds at which held exchanges are checked.
 const TICK: u32 = 1_000;
 
-/// After so long without a byte of the body, a held request is answered: Envoy was not told to let us hold headers, and
-/// would let it hang for good.
+/// Nanoseconds without a byte of the body after which a held request gets a reply. Without this limit the request would
+/// hang if Envoy is not configured to let the filter hold headers.
 const PATIENCE_NS: u64 = 10_000_000_000;
 
-/// Requests whose headers are held and whose bodies have not begun.
+/// Requests whose headers are held and whose bodies have not started.
 pub(super) type HeldRequests = Rc<RefCell<BTreeMap<u32, (u64, Rc<RefCell<Flow>>)>>>;
 
 /// The root context.
@@ -33,7 +33,7 @@ pub(super) struct Root {
     guard: Option<Rc<Guard>>,
     stats: Rc<RefCell<Stats>>,
     waiting: HeldRequests,
-    /// Id of the gauge that says which policy is in force.
+    /// Id of the gauge for the policy in force.
     info: Option<u32>,
 }
 
@@ -102,7 +102,8 @@ impl RootContext for Root {
     }
 
     fn create_http_context(&self, context: u32) -> Option<Box<dyn HttpContext>> {
-        // Envoy opens no exchange under a configuration that was refused; if it did, `None` would trap, which refuses.
+        // Envoy creates no exchange under a rejected configuration. If it did, `None` would trap, which denies the
+        // exchange.
         let guard = Rc::clone(self.guard.as_ref()?);
         Some(Box::new(HttpExchange::new(
             context,
@@ -118,10 +119,11 @@ impl RootContext for Root {
 }
 
 impl Root {
-    /// The gauge counts the VMs in which a policy is in force: Envoy keeps stats of old versions for good, at zero.
+    /// Sets the gauge for the policy in force. It counts VMs, because Envoy keeps stats of old versions forever, at
+    /// zero.
     ///
-    /// Told at the first tick: before Envoy puts a configuration in force it tries it in a VM that it then throws away
-    /// without a word, and what that one had counted would stay.
+    /// Set at the first tick. Before Envoy puts a configuration in force, it tries it in a VM that it discards
+    /// silently, and a count of that VM would remain.
     fn tell_policy(&mut self) {
         let (None, Some(guard)) = (self.info, &self.guard) else {
             return;
@@ -146,7 +148,7 @@ impl Drop for Root {
     }
 }
 
-/// Sends a response of our own.
+/// Sends a local reply.
 pub(super) fn send(reply: &Reply) -> Result<(), abi::HostError> {
     abi::send_local_response(
         reply.status,
@@ -155,8 +157,8 @@ pub(super) fn send(reply: &Reply) -> Result<(), abi::HostError> {
     )
 }
 
-/// The counter of rejected configurations. A stat lives as long as a VM that knows it, and the VM in which a
-/// configuration is rejected dies of it: the ones that serve keep the count.
+/// Returns the counter of rejected configurations. A stat lives as long as a VM that knows it, and a VM is discarded
+/// with the configuration that it rejects. The serving VMs therefore keep the counter.
 fn rejections() -> Option<u32> {
     let metric = metrics::CONFIG_REJECTED;
     abi::define_metric(abi_kind(metric.kind), metric.name)
@@ -194,7 +196,7 @@ fn configure() -> Result<Guard, Vec<String>> {
         .map_err(|error| vec![format!("{} {}", error.code, error.message)])
 }
 
-/// The policy's text: JSON as it came, or a Struct, which arrives serialised.
+/// Reads the policy's text: JSON as it arrived, or a Struct, which arrives serialised.
 fn configuration() -> Result<Vec<u8>, String> {
     let bytes = abi::buffer(Buffer::PluginConfiguration, abi::ALL).map_err(|refused| {
         format!(
@@ -205,8 +207,8 @@ fn configuration() -> Result<Vec<u8>, String> {
     match bytes.first() {
         None => Err("AG1003: the plugin has no configuration; put the policy there".to_owned()),
         Some(b'{') => Ok(bytes),
-        // A Struct begins with the tag 0x0A, which is also a line feed, and the length after it may be a brace: only
-        // the whole tells them apart.
+        // A Struct starts with the tag 0x0A, which is also a line feed, and its length may look like a brace. Only
+        // parsing the whole distinguishes them.
         Some(_) => struct_to_json(&bytes).or_else(|error| match bytes.trim_ascii_start().first() {
             Some(b'{') => Ok(bytes),
             _ => Err(format!(
@@ -216,7 +218,7 @@ fn configuration() -> Result<Vec<u8>, String> {
     }
 }
 
-/// Random bytes from the hasher's seed, the one source of randomness that the standard library has without a crate.
+/// Returns random bytes from the hasher's seed, the only source of randomness in the standard library.
 fn seed() -> [u8; 40] {
     let random = RandomState::new();
     let mut seed = [0; 40];

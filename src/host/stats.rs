@@ -1,24 +1,24 @@
-//! Envoy's stats. A stat's id is asked once and kept: by id a change costs a tenth of what it costs by name.
+//! Envoy stats with cached ids: an update by id costs a tenth of an update by name.
 
 use super::abi;
 use crate::flow::Guard;
 use crate::metrics::{Metric, MetricType};
 use crate::wire::sorted_map::SortedMap;
 
-/// Most ids that are kept for one metric. Values are kept as clients wrote them, of which there is no end; the rest is
-/// looked up by name.
+/// Maximum cached ids per metric. The cache has the label values as clients wrote them, which are unlimited; further
+/// stats are found by name.
 const MOST_IDS: usize = 512;
 
-/// Longest values that are kept, in bytes together.
+/// Maximum bytes of the label values of a cached id.
 const LONGEST_VALUES: usize = 256;
 
-/// Ids of the stats that were used so far.
+/// Cached ids of stats.
 #[derive(Debug, Default)]
 pub(super) struct Stats {
     metrics: SortedMap<&'static str, Vec<ResolvedStat>>,
 }
 
-/// A stat by the values of its labels as they were given.
+/// A stat by its label values as given.
 #[derive(Debug)]
 struct ResolvedStat {
     values: Box<[Box<str>]>,
@@ -26,7 +26,7 @@ struct ResolvedStat {
 }
 
 impl Stats {
-    /// Makes a change.
+    /// Updates a stat.
     pub(super) fn count(&mut self, guard: &Guard, metric: Metric, values: &[&str], by: u64) {
         let Some(id) = self.id(guard, metric, values) else {
             return;
@@ -37,7 +37,7 @@ impl Stats {
         }
     }
 
-    /// The stat's id; its list is sorted by the values.
+    /// Returns the id of a stat. The list is sorted by label values.
     fn id(&mut self, guard: &Guard, metric: Metric, values: &[&str]) -> Option<u32> {
         let known = self.metrics.entry(metric.name).or_default();
         let place = known.binary_search_by(|known| {
@@ -60,7 +60,7 @@ impl Stats {
     }
 }
 
-/// The stat's kind in the ABI.
+/// Returns the type of a stat in the ABI.
 pub(super) fn abi_kind(kind: MetricType) -> u32 {
     match kind {
         MetricType::Counter => 0,
