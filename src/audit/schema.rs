@@ -27,7 +27,7 @@ pub fn schema() -> Value {
         "type": "object",
         "properties": {
             "v": {"const": 1},
-            "ts": {"type": "string", "pattern": "^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$", "description": "When the exchange began, UTC."},
+            "ts": {"type": "string", "pattern": "^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$", "description": "Start of the exchange, UTC."},
             "request_id": {"type": "string"},
             "chain": {
                 "type": "object",
@@ -77,11 +77,11 @@ pub fn schema() -> Value {
                     "event": {"enum": kinds},
                     "at": {"type": "string", "description": "Where it first stood."},
                     "mode": {"enum": ["enforce", "observe"]},
-                    "form": {"const": "label", "description": "A label took the place of a pseudonym: the provider keeps the conversation, or it is in an answer."},
+                    "form": {"const": "label", "description": "A label was written instead of a pseudonym: the provider stores the conversation, or the text is in a response."},
                 },
                 "required": ["id", "action", "event", "mode"],
             }},
-            "undecided": {"type": "array", "items": {"type": "string"}, "description": "Rules about something that could not be read, by id: the code decided without them. Their conditions could not be evaluated."},
+            "undecided": {"type": "array", "items": {"type": "string"}, "description": "Rules on content that could not be inspected, by id. The code decided without them, because their conditions could not be evaluated."},
             "findings": counts,
             "events": counts,
             "tools": texts,

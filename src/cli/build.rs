@@ -1,4 +1,4 @@
-//! `agentguard build POLICY --for …`: the configuration that a proxy is given.
+//! `agentguard build POLICY --for …`: writes the configuration for a proxy.
 
 use super::source::Source;
 use super::{ExitStatus, Failed, output};
@@ -13,28 +13,28 @@ use std::collections::BTreeSet;
 pub(super) struct Build {
     /// The policy.
     policy: String,
-    /// What it is built for.
+    /// The output format.
     #[arg(long = "for", value_enum)]
     target: Target,
-    /// Write this file instead of printing: whole or not at all, by renaming, as Envoy's watched folders need it. A policy
-    /// with an error leaves the file as it is.
+    /// Write this file instead of printing. The file is replaced atomically by renaming, as Envoy's watched folders
+    /// require. A policy with an error leaves the file unchanged.
     #[arg(long, value_name = "FILE")]
     output: Option<String>,
-    /// Build although the policy asks for who is asking, or for approvals, which Envoy does not provide yet: what needs them
-    /// is denied.
+    /// Build although the policy requires identities or approvals, which Envoy does not provide yet: rules that depend
+    /// on them deny.
     #[arg(long)]
     fail_closed: bool,
-    /// The filter's module, as the proxy finds it.
+    /// Path or URL of the filter's module for the proxy.
     #[arg(
         long,
         value_name = "PATH",
         default_value = "/etc/agentguard/agentguard.wasm"
     )]
     wasm: String,
-    /// With `--for envoy`: a whole Envoy that can be started, instead of the resource for its configuration discovery.
+    /// With `--for envoy`: a complete Envoy configuration instead of the resource for extension discovery.
     #[arg(long)]
     bootstrap: bool,
-    /// With `--bootstrap`: where Envoy listens.
+    /// With `--bootstrap`: the address Envoy listens on.
     #[arg(
         long,
         value_name = "ADDRESS:PORT",
@@ -42,7 +42,7 @@ pub(super) struct Build {
         requires = "bootstrap"
     )]
     listen: String,
-    /// With `--bootstrap`: where requests go.
+    /// With `--bootstrap`: the upstream URL.
     #[arg(
         long,
         value_name = "URL",
@@ -50,7 +50,7 @@ pub(super) struct Build {
         requires = "bootstrap"
     )]
     upstream: String,
-    /// With `--bootstrap`: the authorities that an `https` upstream's certificate is checked against, as the proxy finds them.
+    /// With `--bootstrap`: the proxy's file of CA certificates that verify an `https` upstream.
     #[arg(
         long,
         value_name = "PATH",
@@ -58,7 +58,7 @@ pub(super) struct Build {
         requires = "bootstrap"
     )]
     trusted_ca: String,
-    /// With `--bootstrap`: where Envoy's administration listens.
+    /// With `--bootstrap`: the address of Envoy's admin interface.
     #[arg(
         long,
         value_name = "ADDRESS:PORT",
@@ -66,11 +66,11 @@ pub(super) struct Build {
         requires = "bootstrap"
     )]
     admin: String,
-    /// With `--bootstrap`: watch this file (written by `--for envoy`) instead of carrying the policy inside, so that it can
-    /// be replaced while Envoy runs.
+    /// With `--bootstrap`: watch this file (written by `--for envoy`) instead of embedding the policy, so that the
+    /// policy can be replaced while Envoy runs.
     #[arg(long, value_name = "PATH", requires = "bootstrap")]
     watch: Option<String>,
-    /// With `--bootstrap`: where audit lines go.
+    /// With `--bootstrap`: the file for audit events.
     #[arg(
         long,
         value_name = "PATH",
@@ -82,9 +82,9 @@ pub(super) struct Build {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Target {
-    /// The document as JSON: what the filter reads.
+    /// The policy as JSON, the format of the filter.
     Json,
-    /// A resource for Envoy's file-based extension discovery, or with `--bootstrap` a whole Envoy.
+    /// A resource for Envoy's file-based extension discovery, or with `--bootstrap` a complete Envoy configuration.
     Envoy,
 }
 
@@ -155,9 +155,10 @@ impl Build {
             Some(path) => watched(path),
         };
         Ok(json!({
-            // Without a name Envoy discovers no configuration; `--service-node` and `--service-cluster` give it another.
+            // Without a name, Envoy discovers no configuration. `--service-node` and `--service-cluster` override it.
             "node": {"id": "agentguard", "cluster": "agentguard"},
-            // Envoy's stats become Prometheus metrics with labels by these; without them everything is in the name.
+            // Envoy extracts Prometheus labels from its stats with these expressions. Without them, the labels stay in
+            // the name.
             "stats_config": {"stats_tags": stats_tags()},
             "admin": {"address": admin},
             "static_resources": {
@@ -174,14 +175,15 @@ impl Build {
     }
 }
 
-/// Ten mebibytes: above the default of `inspect.max_body`, so that the filter refuses with its own words before Envoy does.
+/// Ten mebibytes. More than the default of `inspect.max_body`, so that the filter denies a large body before Envoy
+/// does.
 const BUFFER_LIMIT: u64 = 10 << 20;
 
 fn pretty(value: &Value) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default()
 }
 
-/// The filter has no time zone database: what its rules need of it stands in the document.
+/// Adds the time zone data that the rules need. The filter has no time zone database.
 fn with_zones(mut root: Node, zones: &Zones) -> Node {
     if zones.is_empty() {
         return root;
@@ -202,7 +204,7 @@ fn with_zones(mut root: Node, zones: &Zones) -> Node {
     root
 }
 
-/// Examples are for `validate` and `test`; the filter is not sent them.
+/// Removes the examples, which are for `validate` and `test`, not for the filter.
 fn without_examples(root: &Node) -> Node {
     let data = match &root.data {
         NodeValue::Map(members) => NodeValue::Map(
@@ -252,7 +254,7 @@ fn strip_rules(rules: &Node) -> Node {
     }
 }
 
-/// The filter's own configuration.
+/// Returns the configuration of the Wasm filter.
 fn wasm_filter(document: &str, wasm: &str, holds: bool, keys: &[&str]) -> Value {
     let mut vm = json!({
         "runtime": "envoy.wasm.runtime.v8",
@@ -268,7 +270,7 @@ fn wasm_filter(document: &str, wasm: &str, holds: bool, keys: &[&str]) -> Value 
     let mut config = json!({
         "name": "agentguard",
         "root_id": "agentguard",
-        // A VM that has died refuses everything until it is loaded again; FAIL_OPEN would let everything pass unread.
+        // A failed VM denies everything until it is reloaded; FAIL_OPEN would let everything pass unread.
         "failure_policy": "FAIL_RELOAD",
         "configuration": {
             "@type": "type.googleapis.com/google.protobuf.StringValue",
@@ -285,7 +287,7 @@ fn wasm_filter(document: &str, wasm: &str, holds: bool, keys: &[&str]) -> Value 
     })
 }
 
-/// A DiscoveryResponse for a watched file: replace it by writing beside it and renaming.
+/// Returns a DiscoveryResponse for a watched file. To replace it, write a file beside it and rename.
 fn discovery(filter: &Value, version: &str) -> Value {
     json!({
         "version_info": version,
@@ -315,7 +317,8 @@ fn watched(path: &str) -> Value {
     })
 }
 
-/// One regular expression for each label: what is captured first leaves the name, the second is the label's value.
+/// Returns one regular expression per label. The first capture is removed from the name, the second is the label's
+/// value.
 fn stats_tags() -> Value {
     let labels: BTreeSet<&str> = METRICS
         .iter()
@@ -341,7 +344,7 @@ fn connection_manager(agentguard: &Value, audit_log: &str, upstream: &Upstream) 
                 "request_direction_config": {"common_config": {"enabled": {
                     "default_value": true, "runtime_key": format!("decompress_{name}_requests"),
                 }}},
-                // Before a filter that holds responses, a response decompressor never ends the body.
+                // A response decompressor before a filter that holds responses never ends the body.
                 "response_direction_config": {"common_config": {"enabled": {
                     "default_value": false, "runtime_key": format!("decompress_{name}_responses"),
                 }}},
@@ -373,7 +376,7 @@ fn connection_manager(agentguard: &Value, audit_log: &str, upstream: &Upstream) 
                 "domains": ["*"],
                 "routes": [{
                     "match": {"prefix": "/"},
-                    // A route's timeout covers the whole response, and answers of models are long.
+                    // A route's timeout covers the whole response, and responses of models take long.
                     "route": {"cluster": "upstream", "timeout": "0s", "idle_timeout": "300s",
                               "host_rewrite_literal": upstream.host},
                 }],
@@ -392,7 +395,7 @@ fn connection_manager(agentguard: &Value, audit_log: &str, upstream: &Upstream) 
     })
 }
 
-/// Where requests go.
+/// The upstream's address.
 struct Upstream {
     host: String,
     port: u16,
@@ -406,7 +409,7 @@ impl Upstream {
             (_, Some(rest)) => (false, rest),
             _ => return None,
         };
-        // A path would have to be put before that of each request.
+        // A path would have to be prepended to the path of each request.
         let authority = rest.strip_suffix('/').unwrap_or(rest);
         if authority.contains(['/', '?', '#', '@']) {
             return None;
@@ -444,7 +447,8 @@ impl Upstream {
                         "sni": self.host,
                         "common_tls_context": {
                             "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
-                            // Without it the peer is not verified; of `system_root_certs` Envoy itself knows nothing.
+                            // Without a trusted CA the peer is not verified. Envoy alone does not know
+                            // `system_root_certs`.
                             "validation_context": {"trusted_ca": {"filename": trusted_ca},
                                 "match_typed_subject_alt_names": [
                                     {"san_type": "DNS", "matcher": {"exact": self.host}}

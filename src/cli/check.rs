@@ -1,4 +1,4 @@
-//! `agentguard check POLICY …`: evaluates exactly the events that the options name.
+//! `agentguard check POLICY …`: evaluates the events that the options describe.
 
 use super::event::EventOptions;
 use super::source::Source;

@@ -1,4 +1,4 @@
-//! `agentguard diff OLD NEW`: what a change of a policy changes.
+//! `agentguard diff OLD NEW`: shows the effect of a policy change.
 
 use super::exchange::{OfflineProxy, Recorded, moment, now};
 use super::source::Source;
@@ -7,20 +7,20 @@ use crate::policy::{Difference, ListChange, Node, PolicyOutcome, Proof, Witness,
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-/// Most values of a list that are told in text.
+/// Maximum values of a list that are shown as text.
 const MOST_VALUES: usize = 20;
 
 /// Arguments of `diff`.
 #[derive(Debug, Args)]
 pub(super) struct Diff {
-    /// The policy as it was.
+    /// The old policy.
     old: String,
-    /// The policy as it is to be.
+    /// The new policy.
     new: String,
-    /// Recorded exchanges as well: those that both decide differently are told.
+    /// Replay recorded exchanges too, and show those with different decisions.
     #[arg(long, value_name = "FILE")]
     traffic: Option<String>,
-    /// The environment's name, for recorded exchanges.
+    /// Name of the environment for recorded exchanges.
     #[arg(long, value_name = "NAME")]
     env: Option<String>,
 }
@@ -39,7 +39,7 @@ impl Diff {
         if let (Some(file), Some(old), Some(new)) = (&self.traffic, &old.root, &new.root) {
             differing = self.replay(file, old, new, json)?;
         }
-        // What was not proved may differ: a script that asks for certainty gets it.
+        // A difference that was not disproved may exist, so that the exit code is 1.
         Ok(if difference.same == Proof::Yes && differing == 0 {
             ExitStatus::Clean
         } else {
@@ -47,7 +47,7 @@ impl Diff {
         })
     }
 
-    /// Sends recorded exchanges through both policies; how many end differently.
+    /// Replays recorded exchanges with both policies. Returns the number of different decisions.
     fn replay(&self, file: &str, old: &Node, new: &Node, json: bool) -> Result<usize, Failed> {
         let env = self.env.as_deref();
         let (old, new) = (OfflineProxy::new(old, env)?, OfflineProxy::new(new, env)?);
@@ -91,7 +91,7 @@ impl Diff {
             }
         }
         if !json {
-            output::line(&format!("{differing} of {count} exchanges end differently"));
+            output::line(&format!("{differing} of {count} exchanges are decided differently"));
         }
         Ok(differing)
     }
@@ -165,7 +165,7 @@ fn as_text(difference: &Difference) -> String {
             Proof::Yes => "yes (proved)".to_owned(),
             Proof::No => "no".to_owned(),
             Proof::Unknown => {
-                format!("unknown: not proved, and none of {evaluated} events shows otherwise")
+                format!("unknown: not proved, and none of {evaluated} events is a counterexample")
             }
         };
         out.push_str(&format!("{question} {told}\n"));
@@ -173,19 +173,19 @@ fn as_text(difference: &Difference) -> String {
             out.push_str(&witness_text(witness));
         }
     };
-    // Where an event shows a refusal that came or went, it shows the difference too.
+    // If the event already shows an added or removed denial, it shows the difference too.
     let plain = match (&difference.loosens, &difference.tightens) {
         (None, None) => &difference.differs,
         _ => &None,
     };
-    answer("Is every event decided alike?", difference.same, plain);
+    answer("Does every event have the same decision?", difference.same, plain);
     answer(
-        "Is everything still refused that was?",
+        "Is everything still denied that was denied?",
         difference.keeps,
         &difference.loosens,
     );
     answer(
-        "Is nothing refused that was not?",
+        "Is nothing denied that was not denied?",
         difference.adds_nothing,
         &difference.tightens,
     );
@@ -198,7 +198,7 @@ fn as_text(difference: &Difference) -> String {
             .collect()
     };
     for (label, names) in [
-        ("that mean something else", among(added, removed, true)),
+        ("with another meaning", among(added, removed, true)),
         ("only in the new policy", among(added, removed, false)),
         ("only in the old policy", among(removed, added, false)),
     ] {
@@ -208,13 +208,13 @@ fn as_text(difference: &Difference) -> String {
     }
     if !difference.settings.is_empty() {
         let settings = difference.settings.join(", ");
-        out.push_str(&format!("Settings that differ: {settings}\n"));
+        out.push_str(&format!("Different settings: {settings}\n"));
     }
     out.push_str(&lists_text(&difference.lists));
     out
 }
 
-/// Lists with the values that came and went.
+/// Formats lists with their added and removed values.
 fn lists_text(lists: &[ListChange]) -> String {
     let mut out = String::new();
     for change in lists {

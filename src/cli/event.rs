@@ -1,4 +1,4 @@
-//! The event that options of the command line describe, for `check` and `explain`.
+//! Command-line options that describe an event, for `check` and `explain`.
 
 use super::{Failed, output};
 use crate::diag::Diagnostic;
@@ -8,46 +8,46 @@ use crate::policy::{
 };
 use clap::Args;
 
-/// What is evaluated.
+/// Options of the event.
 #[derive(Debug, Args)]
 pub(super) struct EventOptions {
-    /// A model that the request asks for: evaluates a `request`.
+    /// The requested model: evaluates a `request`.
     #[arg(long)]
     model: Option<String>,
-    /// A tool that is called: evaluates a `tool_call`.
+    /// The called tool: evaluates a `tool_call`.
     #[arg(long)]
     tool: Option<String>,
     /// Arguments of the call, as JSON.
     #[arg(long, requires = "tool", value_name = "JSON")]
     args: Option<String>,
-    /// Names of the tools that the request offers; without it, whether a call is `unoffered` is unknown.
+    /// Names of the tools that the request defines. Without this option, `unoffered` is unknown.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     offered: Option<Vec<String>>,
-    /// What a tool gave back, as JSON: evaluates a `tool_result`, of `--tool` and its `--args`.
+    /// The result of a tool, as JSON: evaluates a `tool_result` of `--tool` with its `--args`.
     #[arg(long, value_name = "JSON")]
     result: Option<String>,
-    /// A text: evaluates a `message` of the user, or what `--event` says; `-` is standard input.
+    /// A text: evaluates a `message` of the user, or the event of `--event`. `-` reads standard input.
     #[arg(long, allow_hyphen_values = true)]
     text: Option<String>,
-    /// The kind of event that `--text` or `--tool` stands for.
+    /// The kind of event for `--text` or `--tool`.
     #[arg(long, value_name = "EVENT")]
     event: Option<String>,
     /// The author of a message: system, user, assistant, tool.
     #[arg(long, value_name = "AUTHOR", default_value = "user")]
     from: String,
-    /// Who is asking: {"id", "agent", "client", "tenant", "roles": […], …}; every other member is a claim.
+    /// The caller: {"id", "agent", "client", "tenant", "roles": […], …}. Any other member is a claim.
     #[arg(long, value_name = "JSON")]
     principal: Option<String>,
-    /// The environment's name.
+    /// Name of the environment.
     #[arg(long, value_name = "NAME")]
     env: Option<String>,
-    /// When it happens, RFC 3339.
+    /// Time of the event, RFC 3339.
     #[arg(long, value_name = "RFC3339")]
     time: Option<String>,
 }
 
 impl EventOptions {
-    /// Whether an option names an event.
+    /// Whether an option describes an event.
     pub(super) fn names_event(&self) -> bool {
         let options = [
             &self.event,
@@ -59,12 +59,12 @@ impl EventOptions {
         options.into_iter().any(Option::is_some)
     }
 
-    /// The environment that `--env` names.
+    /// Returns the environment of `--env`.
     pub(super) fn environment(&self) -> Option<&str> {
         self.env.as_deref()
     }
 
-    /// The case that the options give.
+    /// Returns the case that the options describe.
     pub(super) fn case(&self, policy: &Policy) -> Result<SampleExchange, Failed> {
         let mut events = Vec::new();
         let text = match self.text.as_deref() {
@@ -79,8 +79,8 @@ impl EventOptions {
         lay_out(&events, facts, policy)
     }
 
-    /// The case that a text describes (`{ call: "refund {amount: 5}", env: prod }`, or just the call), with the facts of
-    /// the options.
+    /// Returns the case that a text describes (`{ call: "refund {amount: 5}", env: prod }`, or only the call), with the
+    /// facts of the options.
     pub(super) fn described_case(
         &self,
         text: &str,
@@ -98,7 +98,7 @@ impl EventOptions {
         lay_out(&[event], facts, policy)
     }
 
-    /// The kinds of events that the options name.
+    /// Returns the kinds of events that the options describe.
     fn kinds(&self) -> Result<Vec<Kind>, Failed> {
         if let Some(word) = &self.event {
             let kind = Kind::from_word(word).ok_or_else(|| {
@@ -121,7 +121,7 @@ impl EventOptions {
         }
         if kinds.is_empty() {
             return Err(output::complain(
-                "nothing to judge: give --model, --tool, --result, --text or --event",
+                "nothing to evaluate: give --model, --tool, --result, --text or --event",
             ));
         }
         Ok(kinds)
@@ -137,13 +137,13 @@ impl EventOptions {
         }
         if let Some(result) = &self.result {
             let result = json_option("--result", result)?;
-            // A result that is one text is that text.
+            // A result that is a JSON string is evaluated as its text.
             match result.text() {
                 Some(text) => event.texts = vec![text.into()],
                 None => event.result = Known::Is(result),
             }
         }
-        // Beside a result, a text is a message of its own.
+        // With a result, the text is a separate message.
         if kind != Kind::ToolCall && (kind != Kind::ToolResult || self.result.is_none()) {
             event.texts = text.into_iter().map(Into::into).collect();
         }
@@ -182,7 +182,7 @@ impl EventOptions {
     }
 }
 
-/// All of standard input, as a text.
+/// Reads all of standard input as text.
 fn standard_input() -> Result<String, Failed> {
     let bytes = output::read(output::STDIN)?;
     String::from_utf8(bytes).map_err(|_| output::complain("--text -: standard input is not UTF-8"))
@@ -194,12 +194,12 @@ fn lay_out(
     policy: &Policy,
 ) -> Result<SampleExchange, Failed> {
     SampleExchange::new(events, facts, policy)
-        .map_err(|what| output::complain(&format!("the event can't be judged: {what}")))
+        .map_err(|what| output::complain(&format!("the event can't be evaluated: {what}")))
 }
 
 fn json_option(option: &str, text: &str) -> Result<Node, Failed> {
     parse_json(text.as_bytes())
-        .map_err(|error| output::complain(&format!("{option} is no JSON: {}", error.message)))
+        .map_err(|error| output::complain(&format!("{option} is not JSON: {}", error.message)))
 }
 
 fn wrong(text: &str, errors: &[Diagnostic]) -> Failed {

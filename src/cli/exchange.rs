@@ -1,6 +1,7 @@
-//! Recorded exchanges, and what the filter does with them: driven through the same flow, without Envoy.
+//! Recorded exchanges, replayed through the filter's flow without Envoy.
 //!
-//! One exchange a line: `{"id","request":{method,host,path,headers,body,body_encoding?},"response":{status,headers,body,…}}`.
+//! One exchange per line:
+//! `{"id","request":{method,host,path,headers,body,body_encoding?},"response":{status,headers,body,…}}`.
 
 use super::verdict::CheckResult;
 use super::{Failed, output};
@@ -14,7 +15,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// An exchange as it was recorded.
+/// A recorded exchange.
 #[derive(Debug, Deserialize)]
 pub(super) struct Recorded {
     #[serde(default)]
@@ -22,7 +23,7 @@ pub(super) struct Recorded {
     pub(super) request: RecordedRequest,
     #[serde(default)]
     pub(super) response: Option<RecordedResponse>,
-    /// When it happened, RFC 3339.
+    /// Start of the exchange, RFC 3339.
     #[serde(default)]
     pub(super) time: Option<String>,
 }
@@ -54,18 +55,18 @@ pub(super) struct RecordedResponse {
     pub(super) body_encoding: Option<String>,
 }
 
-/// Nearly every exchange with a model.
+/// The default method: nearly every request to a model is a POST.
 fn post() -> String {
     "POST".to_owned()
 }
 
 impl Recorded {
-    /// Reads a line.
+    /// Parses one line.
     pub(super) fn parse(line: &[u8]) -> Result<Recorded, String> {
         serde_json::from_slice(line).map_err(|error| error.to_string())
     }
 
-    /// What the client sent.
+    /// Returns the message of the client.
     pub(super) fn sent(&self) -> Result<HttpMessage, String> {
         let request = &self.request;
         let body = bytes_of(&request.body, &request.body_encoding)?;
@@ -83,7 +84,7 @@ impl Recorded {
         Ok(half(&headers, &body))
     }
 
-    /// What the upstream answered.
+    /// Returns the message of the upstream.
     pub(super) fn answered(&self) -> Result<HttpMessage, String> {
         let Some(response) = &self.response else {
             return Ok(half(&[(":status".to_owned(), "200".to_owned())], b""));
@@ -100,7 +101,7 @@ impl Recorded {
     }
 }
 
-/// The media type of a body that is written as JSON, where no header names one.
+/// Returns the media type of a JSON body, if no header has one.
 fn media_of(body: &Option<Value>, headers: &BTreeMap<String, Value>) -> Option<(String, String)> {
     let is_named = headers
         .keys()
@@ -109,7 +110,7 @@ fn media_of(body: &Option<Value>, headers: &BTreeMap<String, Value>) -> Option<(
     (is_json && !is_named).then(|| ("content-type".to_owned(), "application/json".to_owned()))
 }
 
-/// Recorded headers with what follows from the body as it is now: recorders decode bodies and leave headers as they were.
+/// Returns recorded headers adjusted to the recorded body: recorders decode bodies without changing the headers.
 fn as_it_travelled(
     headers: &BTreeMap<String, Value>,
     body: &[u8],
@@ -149,18 +150,18 @@ impl From<&HalfExchange> for HttpMessage {
     }
 }
 
-/// The bytes of a recorded body.
+/// Returns the bytes of a recorded body.
 pub(super) fn bytes_of(body: &Option<Value>, encoding: &Option<String>) -> Result<Vec<u8>, String> {
     match (body, encoding.as_deref()) {
         (None | Some(Value::Null), _) => Ok(Vec::new()),
         (Some(Value::String(body)), None) => Ok(body.clone().into_bytes()),
-        // As in tests: JSON that stands there as itself.
+        // JSON written inline, as in tests.
         (Some(body @ (Value::Object(_) | Value::Array(_))), None) => {
             Ok(body.to_string().into_bytes())
         }
         (Some(Value::String(body)), Some("base64")) => STANDARD
             .decode(body)
-            .map_err(|error| format!("the body is no base64: {error}")),
+            .map_err(|error| format!("the body is not base64: {error}")),
         (Some(Value::String(_)), Some(other)) => Err(format!(
             "body_encoding `{other}` is not known; it is `base64` or absent"
         )),
@@ -168,7 +169,7 @@ pub(super) fn bytes_of(body: &Option<Value>, encoding: &Option<String>) -> Resul
     }
 }
 
-/// Recorded headers: a text, or a list of them.
+/// Converts recorded headers: each is a text or a list of texts.
 pub(super) fn header_list(headers: &BTreeMap<String, Value>) -> Vec<(String, String)> {
     let mut list = Vec::new();
     for (name, value) in headers {
@@ -188,23 +189,23 @@ pub(super) struct OfflineProxy {
     guard: Rc<Guard>,
 }
 
-/// What became of an exchange.
+/// The result of a replayed exchange.
 pub(super) struct ReplayResult {
-    /// What the record says.
+    /// The decision of the audit event.
     pub(super) verdict: CheckResult,
-    /// What each side saw.
+    /// The messages that each side received.
     pub(super) seen: SimulatedResult,
 }
 
 impl OfflineProxy {
-    /// Puts a policy in force. `environment` is the name that a proxy would tell.
+    /// Puts a policy in force. `environment` is the name that a proxy would provide.
     pub(super) fn new(root: &Node, environment: Option<&str>) -> Result<OfflineProxy, Failed> {
         let Some(policy) = load_with_zones(root).policy else {
             return Err(output::complain("the policy is not valid"));
         };
         let key = policy.document.audit.key.clone();
         let surroundings = HostEnvironment {
-            // The key of the chain's MAC changes nothing that is decided; everything else a proxy would have to tell.
+            // The key of the chain's MAC has no effect on decisions. All other variables would come from a proxy.
             variable: &|name| match key.as_deref() {
                 Some(key) if key == name => Some("agentguard".to_owned()),
                 _ => environment.map(str::to_owned),
@@ -223,7 +224,7 @@ impl OfflineProxy {
         }
     }
 
-    /// Sends an exchange through, at a moment in nanoseconds since 1970.
+    /// Replays an exchange at a time in nanoseconds since 1970.
     pub(super) fn evaluate(
         &self,
         request: &HttpMessage,
@@ -233,7 +234,7 @@ impl OfflineProxy {
         self.evaluate_watched(request, answer, now, None)
     }
 
-    /// The same; `watcher` is told of each event that is evaluated.
+    /// Replays an exchange like [`evaluate`](OfflineProxy::evaluate), with an observer of each evaluated event.
     pub(super) fn evaluate_watched(
         &self,
         request: &HttpMessage,
@@ -250,12 +251,12 @@ impl OfflineProxy {
     }
 }
 
-/// The time, in nanoseconds since 1970.
+/// Returns the current time in nanoseconds since 1970.
 pub(super) fn now() -> u64 {
     u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or_default()
 }
 
-/// A moment, in nanoseconds since 1970.
+/// Parses a time to nanoseconds since 1970.
 pub(super) fn moment(text: &str) -> Option<u64> {
     let time: jiff::Timestamp = text.parse().ok()?;
     u64::try_from(time.as_nanosecond()).ok()

@@ -1,4 +1,4 @@
-//! `agentguard explain CODE`, `agentguard explain POLICY EVENT`
+//! `agentguard explain CODE`, `agentguard explain POLICY EVENT`: explains codes and decisions.
 
 use super::event::EventOptions;
 use super::exchange::{OfflineProxy, Recorded, moment, now};
@@ -16,14 +16,15 @@ use std::rc::Rc;
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
 pub(super) struct Explain {
-    /// A stable code such as `AG2002`, or a policy's file; without either, all codes.
+    /// A stable code such as `AG2002`, or the file of a policy. Without argument, all codes.
     #[arg(value_name = "CODE|POLICY")]
     asked: Option<String>,
-    /// With a policy: the event, as in a test file: `{call: "issue_refund {amount: 250}", env: prod}`, or just the call.
+    /// With a policy: the event, as in a test file: `{call: "issue_refund {amount: 250}", env: prod}`, or only the
+    /// call.
     #[arg(value_name = "EVENT", requires = "asked")]
     described: Option<String>,
-    /// With a policy: a recorded exchange, one JSON object as `replay` reads it; every event in it is explained. `-` is
-    /// standard input.
+    /// With a policy: a file with one recorded exchange in the format of `replay`. Every event in it is explained. `-`
+    /// is standard input.
     #[arg(
         long,
         value_name = "FILE",
@@ -31,7 +32,7 @@ pub(super) struct Explain {
         conflicts_with = "described"
     )]
     exchange: Option<String>,
-    /// Rules that are not about this event as well: those whose `match` does not hold.
+    /// Also show rules whose `match` does not apply to the event.
     #[arg(long, requires = "asked")]
     all: bool,
     #[command(flatten)]
@@ -83,14 +84,14 @@ impl Explain {
             .is_some_and(|code| code.starts_with("AG2"));
         if verdict.rules.is_empty() {
             output::line(match is_by_code {
-                true => "  no rule holds: the code decides",
-                false => "  no rule holds: the default decides",
+                true => "  no rule matches: the code decides",
+                false => "  no rule matches: the default decides",
             });
         }
         Ok(ExitStatus::Clean)
     }
 
-    /// Sends a recorded exchange through everything that the filter does, and explains each event on the way.
+    /// Replays a recorded exchange and explains each evaluated event.
     fn exchanged(
         &self,
         source: &Source,
@@ -103,7 +104,7 @@ impl Explain {
         let complain = |what| output::complain(&format!("{file}: {what}"));
         let recorded = Recorded::parse(&bytes).map_err(|what| {
             complain(format!(
-                "{what}; one exchange is expected: one JSON object, as `replay` reads it"
+                "{what}; expected one exchange as a JSON object, in the format of `replay`"
             ))
         })?;
         let (sent, answered) = (
@@ -125,7 +126,7 @@ impl Explain {
                 rules: explainer.explain(event, context, None),
             };
             let mut told = told.borrow_mut();
-            // A text that comes in pieces is evaluated again and again: the last time it is whole.
+            // A streamed text is evaluated repeatedly. The last evaluation has the whole text.
             match told
                 .iter_mut()
                 .find(|known| known.kind == explained.kind && known.at == explained.at)
@@ -140,10 +141,10 @@ impl Explain {
     }
 }
 
-/// An event with everything that was asked of it.
+/// An event with its evaluation.
 struct EventExplained {
     kind: &'static str,
-    /// Where it stands in its exchange.
+    /// Location in its exchange.
     at: Option<String>,
     rules: Vec<Explained>,
 }
@@ -228,7 +229,7 @@ fn as_text(event: &EventExplained, all: bool) -> String {
             others = others.saturating_add(1);
             continue;
         }
-        let mark = if rule.held { "holds" } else { "does not hold" };
+        let mark = if rule.held { "matches" } else { "does not match" };
         let mode = if rule.enforced { "" } else { " (observed)" };
         out.push_str(&format!("  {} {}{mode}: {mark}\n", rule.action, rule.rule));
         if let Some(why) = rule.barred {
@@ -240,7 +241,7 @@ fn as_text(event: &EventExplained, all: bool) -> String {
     }
     if others > 0 {
         out.push_str(&format!(
-            "  {others} more about other {} events (--all shows them)\n",
+            "  {others} more for other {} events (--all shows them)\n",
             event.kind
         ));
     }
@@ -277,7 +278,7 @@ fn explain_code(asked: &str, json: bool) -> Result<ExitStatus, Failed> {
             let hint = near
                 .map(|near| format!("; did you mean {near}?"))
                 .unwrap_or_default();
-            Err(output::complain(&format!("{asked} is no code{hint}")))
+            Err(output::complain(&format!("{asked} is not a code{hint}")))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `agentguard fmt FILE…`: the usual form of a policy.
+//! `agentguard fmt FILE…`: formats policies.
 
 use super::source::Source;
 use super::{ExitStatus, Failed, output, render};
@@ -9,13 +9,13 @@ use serde_json::json;
 /// Arguments of `fmt`.
 #[derive(Debug, Args)]
 pub(super) struct Fmt {
-    /// Policies or files of tests, in YAML or JSON; `-` is standard input.
+    /// Policies or test files, in YAML or JSON. `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<String>,
-    /// Write the files instead of printing them.
+    /// Write the files instead of printing.
     #[arg(long, conflicts_with = "check")]
     write: bool,
-    /// Only tell which files would change.
+    /// Only list the files that would change.
     #[arg(long)]
     check: bool,
 }
@@ -60,7 +60,7 @@ impl Fmt {
                 output::line(name);
             }
             if self.write && changes && name != output::STDIN {
-                // A link stays a link: what it points to is replaced.
+                // A symbolic link stays: its target is replaced.
                 let target = std::fs::canonicalize(name)
                     .map_err(|error| output::complain(&format!("{name}: {error}")))?;
                 output::replace_file(&target.to_string_lossy(), formatted.as_bytes())?;

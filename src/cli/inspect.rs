@@ -1,4 +1,4 @@
-//! `agentguard inspect [FILE]`: recorded exchanges → what a protocol's reader sees in them.
+//! `agentguard inspect [FILE]`: shows the events that a protocol parser finds in recorded exchanges.
 
 use super::exchange::{Recorded, RecordedResponse, bytes_of, header_list};
 use super::{ExitStatus, Failed, output};
@@ -21,7 +21,7 @@ use std::collections::BTreeSet;
 /// Arguments of `inspect`.
 #[derive(Debug, Args)]
 pub(super) struct Inspect {
-    /// Exchanges, one JSON object a line; standard input if absent.
+    /// Exchanges, one JSON object per line. Standard input if absent.
     #[arg(default_value = output::STDIN, value_name = "FILE")]
     file: String,
 }
@@ -36,7 +36,7 @@ impl Inspect {
             let recorded = Recorded::parse(line).map_err(|error| {
                 let number = number.saturating_add(1);
                 output::complain(&format!(
-                    "{}: line {number} is no exchange: {error}",
+                    "{}: line {number} is not an exchange: {error}",
                     self.file
                 ))
             })?;
@@ -53,7 +53,7 @@ impl Inspect {
     }
 }
 
-/// What was seen so far of one exchange.
+/// The results of one exchange so far.
 #[derive(Default)]
 struct InspectedExchange {
     events: Vec<Value>,
@@ -77,7 +77,7 @@ impl InspectedExchange {
         }));
     }
 
-    /// Takes in what was read of a body; what stands in the way of reading it at all becomes an event.
+    /// Adds the reading of a body. A parse error becomes an event.
     fn read(
         &mut self,
         direction: Direction,
@@ -95,7 +95,7 @@ impl InspectedExchange {
         }
     }
 
-    /// Takes in a streamed response; what is known of it as a whole.
+    /// Adds a streamed response. Returns the reading of the whole response.
     fn stream(
         &mut self,
         body: &[u8],
@@ -106,7 +106,7 @@ impl InspectedExchange {
         let Some(reader) = protocol.stream(asked) else {
             let problem = unread(
                 codes::AG2014,
-                "no streamed answer of this endpoint is known",
+                "no streamed response of this endpoint is known",
             );
             self.problem(Direction::Response, &problem);
             return Default::default();
@@ -122,7 +122,7 @@ impl InspectedExchange {
         (transcript.answer, transcript.metered)
     }
 
-    /// Takes in what was read; `at` is where it stands, if that is no place in a body.
+    /// Adds events; `at` is their location, if it is outside a body.
     fn add(
         &mut self,
         reading: &Reading,
@@ -151,7 +151,7 @@ impl InspectedExchange {
             }
             self.events.push(Value::Object(shown));
         }
-        // Parts that the caller sent; what a response brings is told by its events.
+        // Attachments of the client. Attachments of a response have their own events.
         if direction == Direction::Response {
             return;
         }
@@ -260,7 +260,7 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
     if let (Known::Is(deployment), true) = (&asked.endpoint.model, asked.endpoint.is_deployment) {
         put("deployment", json!(**deployment));
     }
-    // In these protocols the server chooses; elsewhere the client does.
+    // In these protocols the server chooses whether to stream; in others the client does.
     let is_stream = match protocol_name {
         "mcp" | "a2a" => recorded
             .response
@@ -288,7 +288,7 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
     Ok(object)
 }
 
-/// Protocols whose answers are one message each: an error gives no reason for it.
+/// Protocols whose response is a single message. An error has no finish reason there.
 const ONE_MESSAGE: &[&str] = &[
     "anthropic.messages",
     "anthropic.count_tokens",
@@ -297,7 +297,7 @@ const ONE_MESSAGE: &[&str] = &[
     "openai.responses",
 ];
 
-/// Why each choice ended; `null` for the one message that says no reason. Google's reasons may come as numbers.
+/// Returns the finish reason of each choice; `null` for a single message without one. Google's reasons may be numbers.
 fn finish(answered: &Reading, is_one_message: bool) -> Value {
     if answered.finish.is_empty() && is_one_message {
         return json!([null]);
@@ -333,7 +333,7 @@ const BOUNDS: protocol::Bounds = protocol::Bounds {
     result_args: false,
 };
 
-/// What a request speaks that only its body can tell; `problem` becomes what stands in the way of that.
+/// Returns the route of a request that only the body determines. `problem` is set to its parse error.
 fn by_body(head: &RouteHead<'_>, body: &[u8], problem: &mut Problem) -> Option<protocol::Route> {
     let limits = Limits {
         max_depth: BOUNDS.max_depth,
@@ -349,7 +349,7 @@ fn by_body(head: &RouteHead<'_>, body: &[u8], problem: &mut Problem) -> Option<p
     }
 }
 
-/// What the response says that it is.
+/// Returns the media type that the response declares.
 fn media_of(response: &RecordedResponse) -> MediaType {
     let headers = header_list(&response.headers);
     let content_type = headers.iter().find(|(name, _)| name == "content-type");
@@ -364,7 +364,7 @@ fn unread(code: &'static str, what: &str) -> Problem {
     }
 }
 
-/// An event with the members that apply to it.
+/// Formats an event with the members that apply to it.
 fn shown(
     event: &Event,
     aside: &BTreeSet<u32>,
@@ -425,7 +425,7 @@ fn shown(
     if event.kind == Kind::ToolCall {
         match &event.args {
             Known::Is(place) => {
-                // An empty string and `null` stand for no arguments.
+                // An empty string and `null` represent no arguments.
                 let args = json
                     .value(*place)
                     .filter(|value| !value.is_null() && value.text().is_none())
@@ -448,19 +448,19 @@ fn shown(
     object
 }
 
-/// The texts of an event, one after the other; identifiers between them left out.
+/// Returns the texts of an event, joined, without the identifiers between them.
 fn text_of(event: &Event, reading: &Reading, json: &JsonBody<'_>) -> String {
     joined(event.texts.clone(), &|_| true, reading, json)
 }
 
-/// Arguments that could not be parsed, as they stand: without what they hold in another form.
+/// Returns unparsed arguments as they are, without content in another encoding.
 fn args_text(event: &Event, reading: &Reading, json: &JsonBody<'_>) -> String {
     let first = reading.texts.get(index(event.texts.start));
     let stands_there = |text: &Text| first.is_some_and(|first| first.place.doc == text.place.doc);
     joined(event.texts.clone(), &stands_there, reading, json)
 }
 
-/// What a tool answered: its strings, without keys, ids, and what is shown as an event of its own (documents, search
+/// Returns the strings of a tool's result, without keys, ids, and content with its own events (documents, search
 /// results).
 fn result_text(
     event: &Event,
@@ -492,7 +492,7 @@ fn joined(
     out
 }
 
-/// One exchange for people.
+/// Formats one exchange as text.
 fn told(seen: &Map<String, Value>) -> String {
     let text = |key: &str| match seen.get(key) {
         Some(Value::String(text)) => text.clone(),
@@ -568,7 +568,7 @@ fn told(seen: &Map<String, Value>) -> String {
         let short: String = detail
             .chars()
             .take(100)
-            // What a terminal would obey is not shown.
+            // Control characters could control a terminal.
             .map(|letter| if letter.is_control() { ' ' } else { letter })
             .collect();
         out.push_str(&format!(

@@ -1,7 +1,7 @@
-//! The command line: one file for each subcommand. The only place that prints.
+//! Command line: one file per subcommand. The only layer that prints.
 //!
-//! Exit status: 0 all is well; 1 what the subcommand looks for was found (an error, a denial, a difference); 2 wrong use,
-//! unreadable input, or an invalid policy given to a subcommand that needs a valid one.
+//! Exit codes: 0 success; 1 findings (an error, a denial, a difference); 2 usage error, unreadable input, or an invalid
+//! policy for a subcommand that needs a valid one.
 
 mod build;
 mod check;
@@ -24,20 +24,20 @@ mod verdict;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-/// What a subcommand found.
+/// The result of a subcommand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ExitStatus {
-    /// Nothing to complain of.
+    /// No findings.
     Clean,
-    /// What it looks for.
+    /// Findings.
     Found,
 }
 
-/// The subcommand could not do its work; the message has been said.
+/// A failure of the subcommand, whose message has been printed.
 #[derive(Clone, Copy, Debug)]
 struct Failed;
 
-/// Policies for AI agents, models and tools, enforced inside Envoy.
+/// Enforces policies on AI traffic inside Envoy.
 #[derive(Debug, Parser)]
 #[command(
     name = "agentguard",
@@ -46,7 +46,7 @@ struct Failed;
                   unreadable input, or an invalid policy."
 )]
 struct Arguments {
-    /// One JSON object a line instead of text for people.
+    /// Print one JSON object per line instead of text.
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -55,29 +55,29 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Check policies: every mistake with its place and a way out.
+    /// Check policies: report every error with its location and a suggested fix.
     Validate(validate::Validate),
-    /// Also find what is legal and probably wrong.
+    /// Check policies, and warn about valid but probably wrong rules.
     Lint(validate::Validate),
-    /// Judge events with a policy.
+    /// Evaluate events with a policy.
     Check(check::Check),
-    /// Run a policy's tests and the examples of its rules.
+    /// Run the tests of a policy and the examples of its rules.
     Test(test::Test),
-    /// Show the events that a protocol's reader sees in recorded exchanges.
+    /// Show the events that a protocol parser finds in recorded exchanges.
     Inspect(inspect::Inspect),
-    /// Find personal data, secrets and signs of injection in texts.
+    /// Find personal data, secrets and signs of prompt injection in texts.
     Scan(scan::Scan),
-    /// Judge what was recorded, and tell what differs from then.
+    /// Evaluate recorded exchanges, and compare with the recorded decisions.
     Replay(replay::Replay),
-    /// Tell what a change of a policy changes: proved, or shown by an event.
+    /// Show the effect of a policy change, with a proof or a sample event.
     Diff(diff::Diff),
-    /// Write the configuration that Envoy is given.
+    /// Write the configuration for Envoy.
     Build(build::Build),
-    /// Write a policy in its usual form.
+    /// Format policies.
     Fmt(fmt::Fmt),
-    /// Print the JSON Schema of policies, of test files, or of audit lines.
+    /// Print the JSON Schema of policies, test files, or audit events.
     Schema(schema::Schema),
-    /// Say why a policy decides an event as it does, or what a stable code means.
+    /// Explain a policy's decision on an event, or a stable code.
     Explain(explain::Explain),
 }
 

@@ -1,19 +1,19 @@
-//! Printing, and reading what was named on the command line.
+//! Output, and input of files named on the command line.
 #![expect(clippy::print_stderr, reason = "this is where the command line speaks")]
 
 use super::Failed;
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 
-/// The name that stands for standard input.
+/// The file name of standard input.
 pub(super) const STDIN: &str = "-";
 
-/// Prints a line. A reader that has gone away (`| head`) ends the program quietly.
+/// Prints a line. If the reader has closed the pipe (`| head`), the program ends silently.
 pub(super) fn line(text: &str) {
     print(&format!("{text}\n"));
 }
 
-/// Prints text as it is.
+/// Prints text without a line end.
 pub(super) fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush())
@@ -23,13 +23,13 @@ pub(super) fn print(text: &str) {
     }
 }
 
-/// Says what went wrong.
+/// Prints an error message.
 pub(super) fn complain(message: &str) -> Failed {
     eprintln!("agentguard: {message}");
     Failed
 }
 
-/// Most bytes of a file that is read whole: recordings, texts. What has no end (`/dev/zero`) ends here.
+/// Maximum bytes of a file that is read completely. Endless files (`/dev/zero`) are rejected.
 const MOST_BYTES: usize = 1 << 30;
 
 /// Reads a file, or standard input for `-`.
@@ -38,10 +38,10 @@ pub(super) fn read(name: &str) -> Result<Vec<u8>, Failed> {
         .map_err(|what| complain(&format!("{name} can't be read: {what}")))
 }
 
-/// Reads a file, or standard input for `-`, of so many bytes at most.
+/// Reads a file of at most `most` bytes, or standard input for `-`.
 ///
 /// # Errors
-/// It can't be read, or is larger.
+/// The file cannot be read, or is larger.
 pub(super) fn read_at_most(name: &str, most: usize) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let limit = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
@@ -56,9 +56,9 @@ pub(super) fn read_at_most(name: &str, most: usize) -> Result<Vec<u8>, String> {
     }
 }
 
-/// Replaces a file as a whole: the contents are written beside it and renamed onto it, so that whoever reads the file
-/// (Envoy, which follows renames in a watched folder) has the old contents or the new ones, never a part of them.
-/// An existing file keeps its permissions; a device or a pipe is written to.
+/// Replaces a file atomically: the contents are written to a file beside it, which is then renamed. A reader (Envoy
+/// follows renames in a watched folder) gets the old contents or the new ones, never a part of them. An existing file
+/// keeps its permissions; a device or a pipe is written to directly.
 pub(super) fn replace_file(name: &str, contents: &[u8]) -> Result<(), Failed> {
     let path = Path::new(name);
     let failed = |error: std::io::Error| complain(&format!("{name} can't be written: {error}"));
@@ -85,7 +85,7 @@ pub(super) fn replace_file(name: &str, contents: &[u8]) -> Result<(), Failed> {
             .set_permissions(existing.permissions())
             .map_err(failed)?;
     }
-    // Before the new name is seen, its contents are on the disk: a crash leaves one whole file or the other.
+    // The contents are on the disk before the new name is visible: a crash leaves the old file or the new one.
     beside.as_file().sync_all().map_err(failed)?;
     beside
         .persist(path)
@@ -93,7 +93,7 @@ pub(super) fn replace_file(name: &str, contents: &[u8]) -> Result<(), Failed> {
         .map_err(|error| failed(error.error))
 }
 
-/// The mark that editors on Windows begin files with; it says nothing about what they hold.
+/// The byte order mark that editors on Windows write.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Reads a file of lines.

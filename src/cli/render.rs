@@ -1,4 +1,4 @@
-//! Diagnostics, drawn for people or as JSON. The only user of annotate-snippets.
+//! Rendering of diagnostics as text or JSON. The only user of annotate-snippets.
 
 use super::source::Source;
 use crate::diag::{Diagnostic, Fix, Severity};
@@ -34,7 +34,7 @@ pub(super) fn as_json(source: &Source, diagnostic: &Diagnostic) -> String {
     object.to_string()
 }
 
-/// What takes the place of a mistake: in quotes where that stands in quotes.
+/// Returns the replacement of a fix, quoted if the original is quoted.
 fn written(source: &Source, fix: &Fix) -> String {
     let wrong = source.text.get(fix.span.clone()).unwrap_or_default();
     let quotes = ['"', '\''].into_iter();
@@ -46,7 +46,7 @@ fn written(source: &Source, fix: &Fix) -> String {
     }
 }
 
-/// The source line with a caret, the help, and the mended line where one is known.
+/// Renders the source line with a caret, the help, and the fixed line if there is a suggested fix.
 pub(super) fn as_text(source: &Source, diagnostic: &Diagnostic) -> String {
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,

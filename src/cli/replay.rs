@@ -1,7 +1,7 @@
-//! `agentguard replay --policy POLICY FILE`: what a policy does with what happened.
+//! `agentguard replay --policy POLICY FILE`: evaluates recorded exchanges with a policy.
 //!
-//! A line is a recorded exchange, which is driven through everything that the filter does, or an audit line, of which only
-//! what it tells can be evaluated: where a rule would have to look at a text or at arguments, the action is `unknown`.
+//! A line is either a recorded exchange, which is processed like in the filter, or an audit event, of which only the
+//! recorded facts can be evaluated. If a rule would have to inspect a text or arguments there, the action is `unknown`.
 
 use super::exchange::{OfflineProxy, Recorded, moment, now};
 use super::source::Source;
@@ -15,41 +15,41 @@ use std::collections::BTreeMap;
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
 pub(super) struct Replay {
-    /// The policy to evaluate by.
+    /// The policy.
     #[arg(long, value_name = "POLICY")]
     policy: String,
-    /// Compare with this policy instead of with what was recorded.
+    /// Compare with this policy instead of the recorded decisions.
     #[arg(long, value_name = "POLICY")]
     against: Option<String>,
-    /// Exchanges or audit lines, one JSON object a line; standard input if absent.
+    /// Exchanges or audit events, one JSON object per line. Standard input if absent.
     #[arg(default_value = output::STDIN, value_name = "FILE")]
     file: String,
-    /// The environment's name.
+    /// Name of the environment.
     #[arg(long, value_name = "NAME")]
     env: Option<String>,
-    /// Tell only what differs.
+    /// Only show differences.
     #[arg(long)]
     differing: bool,
-    /// Tell only the summary: how many by action, rule and code, with examples.
+    /// Only show the summary: counts by action, rule and code, with examples.
     #[arg(long)]
     summary: bool,
 }
 
-/// How often something came of a line, with the first few.
+/// Number of lines with an outcome, with the first few.
 #[derive(Default)]
 struct OutcomeCount {
     count: usize,
     examples: Vec<Value>,
 }
 
-/// Most examples of one tally.
+/// Maximum examples of an outcome.
 const MOST_EXAMPLES: usize = 3;
 
-/// What came of all lines.
+/// The outcomes of all lines.
 #[derive(Default)]
 struct Summary {
     count: usize,
-    /// Lines that say what was decided then.
+    /// Lines with a recorded decision.
     compared: usize,
     differing: usize,
     open: usize,
@@ -121,7 +121,7 @@ impl Summary {
     fn told(&self, is_against: bool) -> String {
         let mut out = String::new();
         for (name, tallies) in self.parts() {
-            // What is frequent first.
+            // Frequent outcomes first.
             let mut tallies: Vec<(&String, &OutcomeCount)> = tallies.iter().collect();
             tallies.sort_by_key(|(key, tally)| (std::cmp::Reverse(tally.count), *key));
             for (key, tally) in tallies {
@@ -137,18 +137,18 @@ impl Summary {
         }
         let open = match self.open {
             0 => String::new(),
-            open => format!(", {open} can't be told from what was recorded"),
+            open => format!(", {open} unknown from the recording"),
         };
         out.push_str(&match (self.compared, is_against) {
             (0, false) if self.count > 0 => format!(
-                "{} judged{open}; nothing was recorded to compare with: no line says what was decided (`action` of an exchange, `decision` of an audit line). --against POLICY compares with another policy\n",
+                "{} evaluated{open}; nothing to compare with: no line has a decision (`action` of an exchange, `decision` of an audit event). --against POLICY compares with another policy\n",
                 self.count
             ),
             (compared, _) if compared < self.count => format!(
-                "{} judged, {} of the {compared} that can be compared differ{open}\n",
+                "{} evaluated, {} of the {compared} with a decision differ{open}\n",
                 self.count, self.differing
             ),
-            _ => format!("{} judged, {} differ{open}\n", self.count, self.differing),
+            _ => format!("{} evaluated, {} differ{open}\n", self.count, self.differing),
         });
         out
     }
@@ -161,18 +161,19 @@ fn written_id(id: &Value) -> String {
     }
 }
 
-/// What came of one line.
+/// The result of one line.
 struct ReplayedLine {
     id: Value,
     verdict: CheckResult,
-    /// What happened then, or happens under the other policy.
+    /// The recorded decision, or that of the other policy.
     was: Option<String>,
 }
 
 impl ReplayedLine {
     fn differs(&self) -> bool {
         self.was.as_ref().is_some_and(|was| {
-            // What can't be told does not differ; what was not evaluated then says nothing.
+            // An unknown decision is no difference; neither is one on a line that was not evaluated when it was
+            // recorded.
             self.verdict.action != UNKNOWN && was != UNKNOWN && *was != self.verdict.action
         })
     }
@@ -190,7 +191,7 @@ impl Replay {
         let bytes = output::read_lines(&self.file)?;
         let mut summary = Summary::default();
         for (number, line) in (1_usize..).zip(bytes.split(|byte| *byte == b'\n')) {
-            // A trapped VM leaves no record.
+            // A trapped VM writes no audit event.
             if matches!(line.trim_ascii(), b"" | b"-") {
                 continue;
             }
@@ -227,7 +228,7 @@ impl Replay {
         if value.get("request").is_none() {
             if value.get("decision").is_none() {
                 return Err(
-                    "neither an exchange (`request`) nor an audit line (`decision`)".to_owned(),
+                    "neither an exchange (`request`) nor an audit event (`decision`)".to_owned(),
                 );
             }
             let was = match against {
@@ -244,7 +245,7 @@ impl Replay {
         Ok(ReplayedLine {
             was: match against {
                 Some(other) => Some(other.exchange(&recorded)?.action),
-                // A recording may say what was decided, as `replay --json` itself does.
+                // A recording may have its decision, like the output of `replay --json`.
                 None => text("action"),
             },
             verdict: evaluate.exchange(&recorded)?,
@@ -284,7 +285,7 @@ fn print(line: &ReplayedLine, json: bool) {
     ));
 }
 
-/// A policy that evaluates what was recorded.
+/// A policy that evaluates recorded exchanges.
 struct ReplayPolicy {
     source: Source,
     proxyless: OfflineProxy,

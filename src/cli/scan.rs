@@ -1,6 +1,6 @@
-//! `agentguard scan [FILE]`: what the detectors find in texts.
+//! `agentguard scan [FILE]`: shows the findings of detectors in texts.
 //!
-//! One text a line: `{"id","text"}` → `{"id","spans":[[start,end,type]]}`, in Unicode code points, the end exclusive.
+//! One text per line: `{"id","text"}` → `{"id","spans":[[start,end,type]]}`, in Unicode code points, the end exclusive.
 
 use super::source::Source;
 use super::{ExitStatus, Failed, output};
@@ -12,19 +12,19 @@ use serde_json::{Value, json};
 /// Arguments of `scan`.
 #[derive(Debug, Args)]
 pub(super) struct Scan {
-    /// Texts, one JSON object `{"id","text"}` a line; standard input if absent.
+    /// Texts, one JSON object `{"id","text"}` per line. Standard input if absent.
     #[arg(default_value = output::STDIN, value_name = "FILE")]
     file: String,
-    /// Detectors and groups, such as `credit_card,secrets`; all if absent.
+    /// Detectors and groups, such as `credit_card,secrets`. All if absent.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     detects: Vec<String>,
-    /// Leave out what is less sure.
+    /// Minimum confidence of a finding.
     #[arg(long, value_enum, default_value = "medium", value_name = "LEVEL")]
     confidence: ConfidenceArg,
-    /// Look into runs of Base64 and hexadecimal digits too.
+    /// Also search runs of Base64 and hexadecimal digits.
     #[arg(long)]
     decode: bool,
-    /// Take the detectors and allow-lists of a policy as well.
+    /// Also use the detectors and allow-lists of a policy.
     #[arg(long, value_name = "FILE")]
     policy: Option<String>,
 }
@@ -46,7 +46,7 @@ impl From<ConfidenceArg> for Confidence {
     }
 }
 
-/// A line of the input; other members are passed over.
+/// A line of the input. Other members are ignored.
 #[derive(Debug, Deserialize)]
 struct InputLine {
     #[serde(default)]

@@ -1,4 +1,4 @@
-//! `agentguard schema`: JSON Schemas for editors and for readers of records.
+//! `agentguard schema`: prints JSON Schemas for editors and for readers of audit events.
 
 use super::{ExitStatus, Failed, output};
 use crate::audit;
@@ -8,10 +8,10 @@ use clap::Args;
 /// Arguments of `schema`.
 #[derive(Debug, Args)]
 pub(super) struct Schema {
-    /// The schema of an audit line.
+    /// The schema of audit events.
     #[arg(long, conflicts_with = "test")]
     audit: bool,
-    /// The schema of a file of tests.
+    /// The schema of test files.
     #[arg(long)]
     test: bool,
 }

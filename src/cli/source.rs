@@ -1,4 +1,4 @@
-//! A policy's file: read, parsed, compiled, with its places in lines and columns.
+//! Policy files: reading, parsing and compiling, with locations as lines and columns.
 
 use super::{Failed, output};
 use crate::diag::{Diagnostic, Severity, codes};
@@ -9,29 +9,29 @@ use crate::policy::{
 use std::ops::Range;
 use std::path::Path;
 
-/// Most warnings about what Envoy does not provide yet that are told beside a decision.
+/// Maximum warnings about functions that Envoy does not provide yet, beside a decision.
 const MOST_WARNED: usize = 5;
 
-/// A document and what came of it.
+/// A document and its compiled form.
 pub(super) struct Source {
-    /// The file's name as it was given; `-` for standard input.
+    /// The file name as given. `-` is standard input.
     pub(super) name: String,
-    /// Its text.
+    /// The text.
     pub(super) text: String,
-    /// Bytes of the file before the text: those of a byte order mark.
+    /// Bytes of the file before the text: the byte order mark.
     before: usize,
-    /// Where each of its lines begins: of thousands of findings each says where it is.
+    /// Offset of each line. Thousands of findings may need their position.
     lines: Vec<usize>,
-    /// Its tree; absent if it could not be parsed.
+    /// The document's tree; absent if it could not be parsed.
     pub(super) root: Option<Node>,
-    /// The tree of one in which only words are wrong: read to find what else is.
+    /// The tree of a document with invalid scalars only, to find further errors.
     partial: Option<Node>,
-    /// What came of it.
+    /// The compiled document.
     pub(super) loaded: Loaded,
 }
 
 impl Source {
-    /// Reads and compiles a file. A file that can't be read is a failure; one that is no policy is a diagnostic.
+    /// Reads and compiles a file. An unreadable file is a failure; an invalid policy is a diagnostic.
     pub(super) fn open(name: &str) -> Result<Source, Failed> {
         Ok(Source::read(name)?.compiled())
     }
@@ -74,7 +74,7 @@ impl Source {
         })
     }
 
-    /// The same with what it extends, compiled.
+    /// Compiles the document with the documents that it extends.
     pub(super) fn compiled(self) -> Source {
         let Some(root) = self.root.as_ref().or(self.partial.as_ref()) else {
             return self;
@@ -107,7 +107,7 @@ impl Source {
         };
         let words = self.loaded.diagnostics;
         if !words.is_empty() {
-            // What follows from a word that can't be read says nothing more.
+            // An error that follows from an invalid scalar is not reported.
             let is_word = |diagnostic: &Diagnostic| {
                 let mut words = words.iter();
                 words.any(|word| {
@@ -129,7 +129,7 @@ impl Source {
         }
     }
 
-    /// The policy, or the complaint that there is none: for subcommands that need a valid one.
+    /// Returns the policy. Reports an error if there is none, for subcommands that need a valid one.
     pub(super) fn policy(&self) -> Result<&Policy, Failed> {
         match &self.loaded.policy {
             Some(policy) => Ok(policy),
@@ -152,12 +152,12 @@ impl Source {
         }
     }
 
-    /// Where a byte of the text stands in the file.
+    /// Converts an offset in the text to an offset in the file.
     pub(super) fn place_in_file(&self, byte: usize) -> usize {
         byte.saturating_add(self.before)
     }
 
-    /// Line and column (in characters) of a byte, both from 1.
+    /// Returns line and column (in characters) of an offset, both from 1.
     pub(super) fn position(&self, byte: usize) -> (usize, usize) {
         let byte = byte.min(self.text.len());
         let line = self.lines.partition_point(|start| *start <= byte);
@@ -168,7 +168,7 @@ impl Source {
     }
 }
 
-/// Whether a document rests on other files. One that says something inside `spec` and outside is refused as it stands.
+/// Whether a document depends on other files. A document with content inside `spec` and outside is rejected as it is.
 fn names_files(root: &Node) -> bool {
     let spec = root.get("spec").map(Node::members).unwrap_or_default();
     if spec.iter().any(|member| root.get(&member.key).is_some()) {
@@ -188,7 +188,7 @@ fn names_files(root: &Node) -> bool {
     })
 }
 
-/// A file that a document names, relative to the document.
+/// Reads a file that a document names, relative to the document.
 fn read_beside(from: &str, path: &str) -> Result<ReadPolicyFile, String> {
     let file = match Path::new(from).parent() {
         Some(folder) => folder.join(path),
@@ -228,10 +228,10 @@ fn not_utf8(span: Range<usize>) -> Diagnostic {
     }
 }
 
-/// A proxy that a policy is for.
+/// The proxy that enforces a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum ProxyKind {
-    /// Envoy by itself.
+    /// Envoy alone.
     Envoy,
     /// Istio.
     Istio,
@@ -240,8 +240,8 @@ pub(super) enum ProxyKind {
 }
 
 impl Source {
-    /// Makes errors of what Envoy does not provide yet. With `fail_closed` only of what Envoy refuses: all else is denied
-    /// there, and that is meant.
+    /// Turns warnings about functions that Envoy does not provide into errors. With `fail_closed`, only for those that
+    /// Envoy rejects: the others are denied, as intended.
     pub(super) fn require_provided(&mut self, fail_closed: bool) {
         let Some(policy) = &self.loaded.policy else {
             return;
@@ -261,7 +261,7 @@ impl Source {
             .sort_by_key(|diagnostic| (diagnostic.severity, diagnostic.span.start));
     }
 
-    /// Says of a policy that is evaluated here what Envoy does not provide of it yet.
+    /// Warns about the functions of an evaluated policy that Envoy does not provide yet.
     pub(super) fn warn_of_unprovided(&self) {
         let unprovided = self.loaded.diagnostics.iter();
         let unprovided: Vec<&Diagnostic> = unprovided

@@ -1,4 +1,4 @@
-//! `agentguard test PATH…`: a policy's tests, and the examples of its rules.
+//! `agentguard test PATH…`: runs the tests of policies and the examples of their rules.
 
 use super::exchange::{OfflineProxy, ReplayResult};
 use super::source::Source;
@@ -16,44 +16,44 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// When a whole exchange happens whose test does not say: a Monday noon in 2026, UTC.
+/// Default time of a whole exchange: a Monday noon in 2026, UTC.
 const MONDAY_NOON: u64 = 1_767_614_400_000_000_000;
 
 /// Arguments of `test`.
 #[derive(Debug, Args)]
 pub(super) struct Test {
-    /// Test files, policies (their examples, and the tests in `NAME.test.yaml` beside them), or folders of both.
+    /// Test files, policies (with their examples, and the tests in `NAME.test.yaml` beside them), or folders of both.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
-    /// How results are told.
+    /// Output format.
     #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
     format: Format,
-    /// Also tell which rules no case reaches.
+    /// Also list the rules that no case reaches.
     #[arg(long)]
     coverage: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// Failures, and a summary.
+    /// Failures and a summary.
     Text,
     /// Test Anything Protocol, version 13.
     Tap,
-    /// JUnit's XML.
+    /// JUnit XML.
     Junit,
 }
 
-/// A case that was run.
+/// The result of a case.
 struct CaseResult {
     file: String,
     line: usize,
     name: String,
-    /// What was not as expected.
+    /// Differences from the expected result.
     differs: Vec<String>,
     got: CheckResult,
 }
 
-/// A policy with the rules that some case made hold.
+/// A policy with the rules that matched in some case.
 struct PolicyCoverage {
     source: Source,
     reached: BTreeSet<String>,
@@ -62,7 +62,7 @@ struct PolicyCoverage {
 #[derive(Default)]
 struct Suite {
     ran: Vec<CaseResult>,
-    /// By canonical path, so that a policy that two files test is one policy.
+    /// By canonical path: a policy with two test files is listed once.
     policies: BTreeMap<PathBuf, PolicyCoverage>,
 }
 
@@ -70,7 +70,7 @@ impl Test {
     pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
         let mut suite = Suite::default();
         let mut broken = 0_usize;
-        // One file that can't be read or is wrong hides nothing of the others.
+        // A file with an error does not hide the results of the others.
         for (file, is_named) in self.files()? {
             broken = broken.saturating_add(usize::from(suite.file(&file, is_named).is_err()));
         }
@@ -111,7 +111,7 @@ impl Test {
         })
     }
 
-    /// The files to look at, each once, and whether they were named; beside a policy the tests of its name.
+    /// Returns the files to run, each once, and whether they were named. A policy brings the tests beside it.
     fn files(&self) -> Result<Vec<(PathBuf, bool)>, Failed> {
         let mut files = Vec::new();
         for (path, is_named) in documents(&self.paths)? {
@@ -125,7 +125,7 @@ impl Test {
     }
 }
 
-/// The files that are named, and those in the folders that are: in a folder other things may stand.
+/// Returns the named files and those in the named folders. Folders may contain other files.
 pub(super) fn documents(paths: &[String]) -> Result<Vec<(PathBuf, bool)>, Failed> {
     let mut files = Vec::new();
     for path in paths {
@@ -145,7 +145,7 @@ pub(super) fn documents(paths: &[String]) -> Result<Vec<(PathBuf, bool)>, Failed
     Ok(files)
 }
 
-/// `NAME.test.yaml` beside `NAME.yaml`.
+/// `NAME.test.yaml` for `NAME.yaml`.
 fn beside(policy: &Path) -> Option<PathBuf> {
     let stem = policy.file_stem()?.to_str()?;
     if stem.ends_with(".test") {
@@ -176,7 +176,7 @@ fn folder(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Whether a document claims to be a policy, sound or not.
+/// Whether a document declares itself a policy, valid or not.
 pub(super) fn says_it_is_a_policy(root: &Node) -> bool {
     let kind = root.get("kind").and_then(Node::text);
     matches!(kind, Some("AgentPolicy" | "AgentPolicySet")) || desugar(root).is_some()
@@ -276,7 +276,7 @@ impl Suite {
             } else {
                 "not ok"
             };
-            // `#` begins a directive.
+            // `#` starts a directive.
             let name = ran.name.replace('#', "\\#").replace('\n', " ");
             output::line(&format!("{ok} {number} - {}: {name}", ran.file));
             if !ran.differs.is_empty() {
@@ -348,7 +348,7 @@ impl Suite {
         }
     }
 
-    /// Which rules no case makes hold. In formats that other programs read it is a comment.
+    /// Prints the rules that match in no case: as a comment in formats for other programs.
     fn print_coverage(&self, json: bool, format: Format) {
         for tested in self.policies.values() {
             let Some(policy) = &tested.source.loaded.policy else {
@@ -384,7 +384,7 @@ impl Suite {
 }
 
 impl PolicyCoverage {
-    /// Runs a case: what happened, and what of it was not expected.
+    /// Runs a case. Returns its result and the differences from the expected one.
     fn evaluate(&self, case: &TestCase) -> Result<(CheckResult, Vec<String>), Failed> {
         let policy = self.source.policy()?;
         match &case.subject {
@@ -437,7 +437,7 @@ fn compare(expect: &Expectation, got: &CheckResult) -> Vec<String> {
         }
     };
     same("action", &expect.action, Some(&got.action));
-    // Where nothing is observed, what would happen is what happens.
+    // Without observed rules, `would` is the action.
     let would = got.would.as_deref().unwrap_or(&got.action);
     same("would", &expect.would, Some(would));
     same("code", &expect.code, got.code.as_deref());
@@ -465,7 +465,7 @@ fn compare(expect: &Expectation, got: &CheckResult) -> Vec<String> {
     differs
 }
 
-/// What each side saw of a whole exchange.
+/// Compares the messages that each side received.
 fn compare_sides(expect: &Expectation, evaluated: &ReplayResult) -> Vec<String> {
     let text = |half: Option<&HttpMessage>| {
         half.map(|half| String::from_utf8_lossy(&half.body()).into_owned())
@@ -488,7 +488,7 @@ fn compare_sides(expect: &Expectation, evaluated: &ReplayResult) -> Vec<String> 
         && !upstream.contains(&**text)
         && !client.contains(&**text)
     {
-        differs.push(format!("text: {text:?} reached neither side"));
+        differs.push(format!("text: {text:?} was received by neither side"));
     }
     differs
 }
@@ -508,14 +508,14 @@ fn xml(text: &str) -> String {
             '>' => "&gt;".to_owned(),
             '"' => "&quot;".to_owned(),
             '\n' => "&#10;".to_owned(),
-            // XML 1.0 can't carry other control characters at all.
+            // XML 1.0 allows no other control characters.
             c if c.is_control() => "\u{FFFD}".to_owned(),
             c => c.to_string(),
         })
         .collect()
 }
 
-/// Examples that the policy decides otherwise than they say, or that can't be read.
+/// Returns examples that the policy decides differently, or that cannot be read.
 pub(super) fn failing_examples(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
     let cases = match read_examples(root) {
         Ok(cases) => cases,
@@ -536,16 +536,16 @@ pub(super) fn failing_examples(policy: &Policy, root: &Node) -> Vec<Diagnostic> 
                 severity: Severity::Error,
                 path: case.path.clone(),
                 span: case.span.clone(),
-                message: format!("the example is decided otherwise: {}", differs.join("; ")),
+                message: format!("the example has another decision: {}", differs.join("; ")),
                 label: None,
-                help: Some("`agentguard explain` shows why, condition by condition".to_owned()),
+                help: Some("`agentguard explain` shows the result of each condition".to_owned()),
                 fix: None,
             })
         })
         .collect()
 }
 
-/// Draws what is wrong with a file of tests.
+/// Reports the errors of a test file.
 fn wrong(source: &Source, errors: &[Diagnostic]) -> Failed {
     for error in errors {
         output::line(&render::as_text(source, error));

@@ -7,33 +7,33 @@ use crate::diag::{Diagnostic, Severity};
 use crate::policy::lint;
 use clap::Args;
 
-/// Most problems that are drawn: nobody reads more before mending some.
+/// Maximum diagnostics that are rendered.
 const MOST_DRAWN: usize = 200;
 
 /// Arguments of `validate` and `lint`.
 #[derive(Debug, Args)]
 pub(super) struct Validate {
-    /// Policies in YAML or JSON, or folders of them; `-` is standard input.
+    /// Policies in YAML or JSON, or folders of them. `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<String>,
-    /// Where the policy is to run: what it asks for and is not provided there yet is an error.
+    /// The proxy that enforces the policy. Functions that it does not provide yet are errors.
     #[arg(long = "for", value_enum, value_name = "HOST")]
     host: Option<ProxyKind>,
-    /// With `--for`: an approval or an identity that is not provided is meant to be denied.
+    /// With `--for`: accept approvals and identities that are not provided, because their denial is intended.
     #[arg(long, requires = "host")]
     fail_closed: bool,
-    /// Warnings fail as well.
+    /// Treat warnings as errors.
     #[arg(long)]
     strict: bool,
 }
 
 impl Validate {
-    /// Every mistake.
+    /// Reports all errors.
     pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
         self.tell(json, false)
     }
 
-    /// Also what is legal and probably wrong.
+    /// Reports all errors and valid but probably wrong rules.
     pub(super) fn run_lint(&self, json: bool) -> Result<ExitStatus, Failed> {
         self.tell(json, true)
     }
@@ -43,7 +43,7 @@ impl Validate {
         let mut unreadable = false;
         for (path, is_named) in documents(&self.files)? {
             let name = &path.to_string_lossy();
-            // One file that can't be read hides nothing of the others.
+            // An unreadable file does not hide the results of the others.
             let Ok(source) = Source::read(name) else {
                 unreadable = true;
                 continue;
@@ -75,7 +75,7 @@ impl Validate {
             let left_out = diagnostics.len().saturating_sub(MOST_DRAWN);
             if !json && left_out > 0 {
                 output::line(&format!(
-                    "{left_out} more are not drawn; --json tells all\n"
+                    "{left_out} more are not shown; --json lists all\n"
                 ));
             }
             if !json && let Some(policy) = &source.loaded.policy {
@@ -94,7 +94,7 @@ impl Validate {
     }
 }
 
-/// What is to be said of a document.
+/// Returns all diagnostics of a document.
 fn all(source: &Source, linted: bool) -> Vec<Diagnostic> {
     let mut diagnostics = source.loaded.diagnostics.clone();
     if let (Some(policy), Some(root)) = (&source.loaded.policy, &source.root) {

@@ -1,4 +1,4 @@
-//! What a policy decides of a case or of an exchange, in the one shape that `check`, `test` and `replay` print.
+//! The decision of a policy on a case or an exchange, in the common format of `check`, `test` and `replay`.
 
 use crate::diag::codes;
 use crate::event::{Direction, Kind, Redaction};
@@ -12,32 +12,33 @@ use crate::wire::json::{Edits, JsonBody, decode};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// What happens, and why.
+/// A decision with its reasons.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct CheckResult {
-    /// `allow`, `redact`, `require_approval`, `deny`: what happens under the mode in force.
+    /// `allow`, `redact`, `require_approval`, `deny`: the action under the mode in force.
     pub(super) action: String,
-    /// What would happen if everything that is only observed were enforced, if that differs.
+    /// The action if all observed rules were enforced, if it differs.
     pub(super) would: Option<String>,
-    /// Status that the client sees.
+    /// Status for the client.
     pub(super) status: u16,
-    /// Stable code of a refusal.
+    /// Stable code of a denial.
     pub(super) code: Option<String>,
-    /// Rules that hold, by id.
+    /// Matching rules, by id.
     pub(super) rules: Vec<ReportedRule>,
-    /// Rules about something that could not be read, where its code decided without them.
+    /// Rules on uninspectable content that the code decided without them.
     pub(super) undecided: Vec<String>,
     /// The deciding rule's reason.
     pub(super) reason: Option<String>,
     /// The deciding rule's remedy.
     pub(super) remedy: Option<String>,
-    /// How often each detector found something.
+    /// Number of findings by detector.
     pub(super) findings: BTreeMap<String, u64>,
     /// The text after redaction.
     pub(super) text: Option<String>,
 }
 
-/// The words of the rule that decided. Where it needed arguments that only the provider sees, they are not about those.
+/// Returns reason and remedy of the deciding rule. If it needed arguments that only the provider sees, its message on
+/// arguments would be misleading.
 fn words(decided: Option<&CompiledRule>, code: Option<&str>) -> (Option<String>, Option<String>) {
     let Some(rule) = decided else {
         return (None, None);
@@ -52,7 +53,7 @@ fn words(decided: Option<&CompiledRule>, code: Option<&str>) -> (Option<String>,
     (owned(&rule.reason), owned(&rule.remedy))
 }
 
-/// A rule that holds.
+/// A matching rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ReportedRule {
     pub(super) id: String,
@@ -61,7 +62,7 @@ pub(super) struct ReportedRule {
 }
 
 impl ReportedRule {
-    /// A rule that holds.
+    /// Creates the report of a matching rule.
     pub(super) fn of(rule: &CompiledRule) -> ReportedRule {
         let mode = if rule.enforced {
             Mode::Enforce
@@ -150,7 +151,7 @@ impl CheckResult {
         }
     }
 
-    /// What an audit record tells, with what the policy says of the rule that decided.
+    /// Creates the decision from an audit event, with the messages of the deciding rule from the policy.
     pub(super) fn of_record(record: &Value, policy: &Policy) -> CheckResult {
         let text = |key: &str| record.get(key).and_then(Value::as_str).map(str::to_owned);
         let rules: Vec<ReportedRule> = record
@@ -172,7 +173,7 @@ impl CheckResult {
             .collect();
         let action = text("decision").unwrap_or_default();
         let code = text("code");
-        // What could not be read is decided by its code: only a rule about that has a say.
+        // A code decides on uninspectable content. Only a rule on uninspectable content overrides it.
         let unread = code.as_ref().is_some_and(|code| code.starts_with("AG2"));
         let is_about_it = |rule: &Value| {
             let event = rule.get("event").and_then(Value::as_str);
@@ -219,12 +220,12 @@ impl CheckResult {
         }
     }
 
-    /// Whether it refuses.
+    /// Whether the decision denies the request.
     pub(super) fn refuses(&self) -> bool {
         matches!(self.action.as_str(), "deny" | "require_approval")
     }
 
-    /// The object that `--json` prints.
+    /// Returns the object for `--json`.
     pub(super) fn to_json(&self) -> Map<String, Value> {
         let mut object = Map::new();
         let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
@@ -259,7 +260,7 @@ impl CheckResult {
         object
     }
 
-    /// The same for people, in lines.
+    /// Formats the decision as text.
     pub(super) fn told(&self) -> String {
         let mut out = format!("{} (HTTP {})", self.action, self.status);
         if let Some(code) = &self.code {
@@ -310,7 +311,7 @@ fn stricter(a: &'static str, b: &'static str) -> &'static str {
     if rank(b) > rank(a) { b } else { a }
 }
 
-/// How strict an action is; 0 for the mildest.
+/// Returns the strictness of an action; 0 is the mildest.
 pub(super) fn rank(action: &str) -> usize {
     ["allow", "redact", "require_approval", "deny"]
         .iter()
@@ -318,13 +319,13 @@ pub(super) fn rank(action: &str) -> usize {
         .unwrap_or_default()
 }
 
-/// Whether pseudonyms are made: in what is sent, whose response turns them back. Elsewhere they are labels.
+/// Whether pseudonyms are created: in requests, because their responses restore them. In other texts they are labels.
 fn may_be_turned_back(case: &SampleExchange) -> bool {
     let mut events = case.reading.events.iter();
     events.all(|event| event.direction == Direction::Request)
 }
 
-/// The text after redaction; of arguments or a result, that value.
+/// Returns the text after redaction; for arguments or a result, that value.
 fn redacted_text(
     json: &JsonBody<'_>,
     redactions: Vec<Redaction>,
@@ -336,7 +337,7 @@ fn redacted_text(
     if with_pseudonyms {
         ledger.pseudonyms.open(Vec::new());
     }
-    // The command line has no key of its own: hashes differ from those that a proxy writes.
+    // The command line has no key of its own: its hashes differ from those of a proxy.
     redact::apply(
         redactions,
         json,

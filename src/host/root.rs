@@ -65,7 +65,7 @@ impl RootContext for Root {
                 for error in errors {
                     abi::log(
                         Level::Error,
-                        &format!("agentguard: configuration refused: {error}"),
+                        &format!("agentguard: configuration rejected: {error}"),
                     );
                 }
                 if let Some(id) = rejections() {

@@ -110,7 +110,7 @@ fn envoy_does_not_start_with_a_policy_that_can_t_be_put_in_force(version: Versio
         let (status, printed) = Setup::new(version, vec![site]).fail_to_start();
         assert!(!status.success(), "{name}: {status}");
         assert!(
-            printed.contains("configuration refused"),
+            printed.contains("configuration rejected"),
             "{name}: {printed}"
         );
         assert!(printed.contains(reason), "{name}: {printed}");

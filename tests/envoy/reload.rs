@@ -158,7 +158,7 @@ fn a_bad_policy_leaves_the_old_one_in_force(version: Version) {
         let printed = envoy.printed();
         let line = printed
             .lines()
-            .rfind(|line| line.contains("configuration refused"))
+            .rfind(|line| line.contains("configuration rejected"))
             .unwrap_or_default();
         assert!(line.contains(code), "{code} is not in {line}");
         assert_eq!(rejected_total(&envoy), Some(number as f64 + 1.0));
