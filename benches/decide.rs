@@ -1,5 +1,5 @@
-//! How long compiling a policy and one decision by it take, by the number of its rules, natively. In V8:
-//! `benches/v8/src/bin/decide.rs`. `make bench-decide`.
+//! Benchmark of compiling a policy and of one decision, by the number of rules, natively.
+//! `benches/v8/src/bin/decide.rs` runs it in V8. `make bench-decide`.
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
-//! Policies of many rules, and how long one decision by them takes: a call of a tool and a message, judged by rules that name
-//! tools, by such that look for texts, and by rules of all kinds as a company has them.
+//! Policies with many rules, and the time of one decision: a tool call and a message, evaluated by rules on tools, by
+//! rules on texts, and by a typical mix.
 
 use agentguard::event::{
     Author, Class, Direction, Event, Facts, Form, Kind, Known, Models, Part, Reading, Text,
@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 
 const BODY: &[u8] = br#"{"text": "Please refund order 4711 to the customer, thanks.", "args": {"amount": 120, "to": "a@example.com"}}"#;
 
-/// How long one event is judged over and over; V8 compiles its best code while that goes on.
+/// Measuring time for one event; V8 compiles its best code meanwhile.
 const BUDGET: Duration = Duration::from_millis(400);
 
-/// Events that are judged between two looks at the clock.
+/// Events evaluated between two readings of the clock.
 const ROUND: u32 = 200;
 
-/// The rule of a number, in JSON.
+/// Returns the JSON of a rule by its number.
 type Rule = fn(usize) -> String;
 
 const KINDS: [(&str, Rule); 3] = [
@@ -60,7 +60,7 @@ fn document(count: usize, rule: Rule) -> String {
     json
 }
 
-/// The policy, and the least time in ms that reading and compiling it took.
+/// Returns the policy, and the least time in ms for parsing and compiling it.
 fn compiled(json: &str) -> (Policy, f64) {
     let mut least = f64::INFINITY;
     let begun = Instant::now();
@@ -74,7 +74,7 @@ fn compiled(json: &str) -> (Policy, f64) {
     }
 }
 
-/// Nanoseconds for one event: the least of many rounds.
+/// Returns nanoseconds per event: the least of many rounds.
 fn evaluated(policy: &Policy, event: &Event, reading: &Reading, json: &JsonBody<'_>) -> f64 {
     let facts = Facts {
         models: Models {
@@ -106,7 +106,7 @@ fn evaluated(policy: &Policy, event: &Event, reading: &Reading, json: &JsonBody<
     least
 }
 
-/// Prints the table.
+/// Measures and prints the table.
 pub fn run() {
     let json = JsonBody::scan(BODY, Limits { max_depth: 8 }, 0).unwrap();
     let body = json.body().unwrap();

@@ -1,8 +1,8 @@
-//! The detectors, measured: what they find of what is labelled, and how fast they look.
+//! Benchmark of the detectors: findings on labelled texts, and throughput.
 //!
-//! `cargo bench --bench detect [-- --only TEXT] [DETECTOR …]`: all detectors together and each alone, or these; on all
-//! texts, or on those whose name has that word. `--texts` prints the texts instead; `--v8 FILE` and `--others FILE` show
-//! what `benches/v8` and `benches/others.py` measured on them beside it.
+//! `cargo bench --bench detect [-- --only TEXT] [DETECTOR …]`: all detectors together and each alone, or the named
+//! ones; on all texts, or on texts with this word in the name. `--texts` prints the texts instead; `--v8 FILE` and
+//! `--others FILE` add the results of `benches/v8` and `benches/others.py`.
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -29,27 +29,27 @@ mod texts;
 use judge::{Counts, Labelled, Verdict, cases};
 use speed::Measured;
 
-/// How long one text is scanned over and over.
+/// Measuring time per text.
 const BUDGET: Duration = Duration::from_millis(10);
 
-/// What most traffic is made of.
+/// Texts that resemble most traffic.
 const USUAL: [&str; 4] = ["English", "code", "JSON", "digits"];
 
-/// MB/s by detector, empty for all together, and text.
+/// MB/s by detector (empty for all together) and text.
 type Speeds = BTreeMap<(String, String), f64>;
 
-/// What another program measured of itself.
+/// Results of another program.
 #[derive(Deserialize)]
 struct Other {
     tool: String,
-    /// By text; negative: slower than that.
+    /// By text; negative: slower than this.
     speeds: BTreeMap<String, f64>,
-    /// For each labelled text.
+    /// Findings for each labelled text.
     found: Vec<Vec<Labelled>>,
 }
 
 impl Other {
-    /// Judges its findings as ours. One that it only calls a secret counts as whichever is labelled.
+    /// Scores its findings like ours. A finding of type `secret` counts as the labelled type.
     fn verdict(&self) -> Verdict {
         let cases = cases();
         let mut place = 0;
@@ -58,7 +58,7 @@ impl Other {
             let found = self.found[place].iter().filter_map(|(start, end, name)| {
                 let secret = name == "secret" && score::is_secret(about);
                 let name = if secret { about } else { name };
-                // Types that we have not, such as UUIDs, are none of its faults.
+                // Types without a detector of ours, such as UUIDs, are not counted against it.
                 let known = name == "secret" || DETECTORS.iter().any(|ours| ours.name == name);
                 known.then(|| (*start, *end, name.clone()))
             });
@@ -68,12 +68,12 @@ impl Other {
     }
 }
 
-/// Thousandths as percent.
+/// Formats thousandths as percent.
 fn percent(thousandths: usize) -> String {
     format!("{}.{}", thousandths / 10, thousandths % 10)
 }
 
-/// What is found of what is labelled: everything at medium confidence, and the F1 of others.
+/// Prints the scores on labelled texts: all detectors at medium confidence, and the F1 of others.
 fn print_scores(others: &[Other]) {
     let ours = score::verdict(&Selection::all(Confidence::Medium));
     let theirs: Vec<Verdict> = others.iter().map(Other::verdict).collect();
@@ -152,7 +152,7 @@ fn print_together(
     }
 }
 
-/// One detector alone: on usual texts, and on the one that is slowest.
+/// Prints the throughput of one detector: on usual texts, and on its slowest one.
 fn print_alone(name: &str, speeds: &Speeds) {
     let of = |kind: &str| speeds.get(&(name.to_owned(), kind.to_owned()));
     for kind in USUAL {
@@ -192,7 +192,7 @@ fn main() {
                     .map(|line| serde_json::from_str(line).unwrap())
                     .collect();
             }
-            // What `cargo bench` hands to every benchmark.
+            // `cargo bench` passes this to every benchmark.
             "--bench" => {}
             _ => names.push(argument),
         }

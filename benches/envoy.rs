@@ -1,9 +1,9 @@
-//! What the filter costs in a real Envoy: without any filter, with one that only reads both bodies (the floor), and with
-//! this one under policies of 1 and of 100 rules. Then the same for answers that stream.
+//! Benchmark of the filter's cost in a real Envoy: without filter, with a filter that only reads both bodies (the
+//! baseline), and with this filter under policies of 1 and of 100 rules. Then the same for streamed responses.
 //!
-//! All of them are listeners of one Envoy with one worker, loaded in turn, round after round, so that whatever else the
-//! machine does falls on all alike. CPU time of the Envoy process for each exchange is the figure that holds on a noisy
-//! machine; the ratio is that of medians. `make bench` runs it; `--help` lists the options.
+//! All of them are listeners of one Envoy with one worker, loaded in turn in several rounds, so that other load on the
+//! machine affects all alike. CPU time of the Envoy process per exchange is the reliable figure on a noisy machine;
+//! ratios are those of medians. `make bench` runs it; `--help` lists the options.
 #![expect(
     clippy::expect_used,
     clippy::panic,
@@ -81,7 +81,7 @@ impl Options {
                 "--sizes" => options.sizes = operand().split(',').map(number).collect(),
                 "--policy" => options.policies.push(PathBuf::from(operand())),
                 "--module" => options.modules.push(PathBuf::from(operand())),
-                // cargo bench says this to every benchmark.
+                // `cargo bench` passes this to every benchmark.
                 "--bench" => {}
                 _ => give_up(&word),
             }
@@ -99,7 +99,7 @@ fn give_up(word: &str) -> ! {
     std::process::exit(2)
 }
 
-/// The policies that are measured, each with a name.
+/// Returns the measured policies with their names.
 fn policies(options: &Options) -> Vec<(String, Value)> {
     if options.policies.is_empty() {
         return [1, 100]
@@ -124,7 +124,7 @@ fn answer() -> Answer {
     Answer::json(200, &workload::answer())
 }
 
-/// CPU time of all threads of a process so far.
+/// Returns the CPU time of all threads of a process.
 fn cpu(process: u32) -> Duration {
     let tasks = std::fs::read_dir(format!("/proc/{process}/task")).expect("Envoy runs");
     let nanoseconds = tasks
@@ -135,7 +135,7 @@ fn cpu(process: u32) -> Duration {
     Duration::from_nanos(nanoseconds)
 }
 
-/// One listener under load for a while.
+/// One listener under load.
 struct Sample {
     cpu_us: f64,
     rate: f64,
@@ -248,7 +248,7 @@ fn bodies(options: &Options) {
         .measured()
         .start();
     envoy.provider.answer_always(answer());
-    // Once over HTTP/2, so that the listeners are known to work before anything is measured.
+    // One request over HTTP/2 checks that the listeners work.
     for name in &names {
         let response = envoy
             .site(name)
@@ -282,7 +282,7 @@ fn measure(envoy: &Envoy, names: &[String], size: usize, options: &Options) {
     let body = question(size);
     let request = Request::chat(body.clone()).bytes();
     let mut samples: Vec<Vec<Sample>> = names.iter().map(|_| Vec::new()).collect();
-    // The first round only warms up.
+    // The first round is warm-up.
     for round in 0..=options.rounds {
         for (name, samples) in names.iter().zip(&mut samples) {
             let sample = load(

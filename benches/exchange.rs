@@ -25,7 +25,7 @@ mod exchanges;
 #[path = "workload.rs"]
 mod workload;
 
-/// How long each line is measured; V8 compiles its best code while that goes on.
+/// Measuring time per line; V8 compiles its best code meanwhile.
 const BUDGET: Duration = Duration::from_millis(1_500);
 
 const NOW: u64 = 1_800_000_000_000_000_000;
@@ -143,7 +143,7 @@ fn guard(policy: &Value) -> (Rc<Guard>, Duration) {
     (Rc::new(guard), loaded)
 }
 
-/// The shortest of many rounds.
+/// Returns the shortest of many rounds.
 fn best(rounds: u32, run: &mut dyn FnMut()) -> Duration {
     let (mut best, begun) = (Duration::MAX, Instant::now());
     while begun.elapsed() < BUDGET {
@@ -156,7 +156,7 @@ fn best(rounds: u32, run: &mut dyn FnMut()) -> Duration {
     best
 }
 
-/// Microseconds for each frame of a stream, beyond what its exchange takes without any.
+/// Prints microseconds per frame of a stream, without the cost of an exchange without frames.
 fn streams() {
     let frames = workload::frames();
     let question = exchanges::streamed(1 << 10);

@@ -1,5 +1,5 @@
-//! What reading costs natively: ns for each byte of a request and of a whole answer of each protocol, for the scan of the
-//! JSON alone and with the events made of it. `cargo bench --bench read`; `make bench` does the same in V8.
+//! Benchmark of parsing, natively: ns per byte of a request and of a plain response of each protocol, for the JSON scan
+//! alone and with the events. `cargo bench --bench read`; `make bench` runs the same in V8.
 #![expect(
     clippy::print_stdout,
     clippy::expect_used,

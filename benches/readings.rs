@@ -1,5 +1,4 @@
-//! What reading costs, protocol by protocol: the bodies of the largest recorded exchange of each that has a whole answer,
-//! and a chat of 64 KB.
+//! Cost of parsing by protocol: the bodies of the largest recorded exchange with a plain response, and a chat of 64 KB.
 
 use agentguard::protocol::{self, Bounds, Recognised, RequestContext, Route, RouteHead};
 use agentguard::wire::http::Path;
@@ -7,7 +6,7 @@ use agentguard::wire::json::{JsonBody, Limits, Value};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-/// As a policy has them by default.
+/// The default bounds of a policy.
 const BOUNDS: Bounds = Bounds {
     max_depth: 64,
     nested_json: 4,
@@ -38,12 +37,12 @@ const RECORDED: &[&str] = &[
     include_str!("../tests/traffic/a2a.jsonl"),
 ];
 
-/// A recorded exchange whose bodies are texts.
+/// A recorded exchange with text bodies.
 struct Exchange {
     name: String,
     route: Route,
     request: String,
-    /// The answer, where it came in one piece.
+    /// The response, if it is plain.
     answer: Option<String>,
 }
 
@@ -51,7 +50,7 @@ fn text(object: Value<'_>, key: &str) -> Option<String> {
     Some(object.get(key)?.text()?.into_owned())
 }
 
-/// Reads a line of a recording, with the reader that is measured: there is no other in a Wasm module.
+/// Parses a line of a recording with the measured JSON parser: a Wasm module has no other.
 fn exchange(line: &str) -> Option<Exchange> {
     let json = JsonBody::scan(line.as_bytes(), Limits { max_depth: 64 }, 0).ok()?;
     let line = json.body()?;
@@ -90,7 +89,7 @@ fn exchange(line: &str) -> Option<Exchange> {
     })
 }
 
-/// A chat of so many bytes: turns of the user and the model, of about 500 bytes each.
+/// Returns a chat of `bytes` bytes: turns of user and model, about 500 bytes each.
 fn chat(bytes: usize) -> Exchange {
     let turn = |role: &str| {
         let words = "and agreed, after some debate, that the bridge should be repaired before the winter \
@@ -127,7 +126,7 @@ fn chat(bytes: usize) -> Exchange {
     }
 }
 
-/// Nanoseconds for each byte: the least of several rounds, each of them long enough for any clock.
+/// Returns nanoseconds per byte: the least of several rounds, each long enough for any clock.
 fn cost(budget: Duration, bytes: usize, mut read: impl FnMut()) -> f64 {
     let times = (200_000 / bytes.max(1)).max(1);
     let mut least = f64::MAX;
@@ -142,7 +141,7 @@ fn cost(budget: Duration, bytes: usize, mut read: impl FnMut()) -> f64 {
     least / times as f64 / bytes as f64
 }
 
-/// Bytes of a body, ns for each of them to find its structure, and to make events of it as well.
+/// Prints the bytes of a body, and ns per byte for its structure and for its events.
 fn line(budget: Duration, name: &str, side: &str, body: &str, read: &dyn Fn() -> usize) {
     let events = read();
     let limits = Limits {
@@ -188,7 +187,7 @@ fn print_one(budget: Duration, exchange: &Exchange) {
     }
 }
 
-/// Measures all of it, each body for twice this time, and prints a table.
+/// Measures each body for twice `budget`, and prints a table.
 pub fn print(budget: Duration) {
     println!(
         "{:<24} {:<8} {:>7} {:>7} {:>9} {:>9}",

@@ -1,4 +1,4 @@
-//! How fast detectors look, natively and in V8.
+//! Throughput of detectors, natively and in V8.
 
 use std::time::{Duration, Instant};
 
@@ -20,10 +20,10 @@ pub struct Measured {
 /// Takes a detector (empty: all together), a text, and what was measured.
 pub type Keep<'a> = &'a mut dyn FnMut(&str, &str, Measured);
 
-/// What stands for a text in the line of [`yardstick`].
+/// The text name in the line of [`yardstick`].
 pub const YARDSTICK: &str = "SHA-256";
 
-/// How fast the machine hashes, by which the figures of two machines can be compared.
+/// Measures the machine's hash throughput, to compare figures of different machines.
 pub fn yardstick(budget: Duration, keep: Keep<'_>) {
     let bytes = vec![7u8; 65_536];
     let speed = fastest(bytes.len(), budget, &mut || {
@@ -36,12 +36,12 @@ pub fn yardstick(budget: Duration, keep: Keep<'_>) {
     keep("", YARDSTICK, measured);
 }
 
-/// All detectors together on each text.
+/// Measures all detectors together on each text.
 pub fn together(texts: &[(&str, String)], budget: Duration, keep: Keep<'_>) {
     each("", &Selection::all(Confidence::Medium), texts, budget, keep);
 }
 
-/// One detector on each text.
+/// Measures one detector on each text.
 pub fn alone(name: &str, texts: &[(&str, String)], budget: Duration, keep: Keep<'_>) {
     let mut selection = Selection::none();
     selection.add(name, Confidence::Medium).unwrap();
@@ -75,7 +75,7 @@ fn each(
     }
 }
 
-/// MB/s of the fastest of several rounds over so many bytes, ten at least: whatever else the machine does only adds.
+/// Returns MB/s of the fastest of at least ten rounds: other load on the machine only adds time.
 fn fastest(bytes: usize, budget: Duration, round: &mut dyn FnMut()) -> f64 {
     let mut best = f64::MAX;
     let mut rounds = 0u32;

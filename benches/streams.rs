@@ -1,4 +1,4 @@
-//! What the filter costs while answers stream: CPU for each frame, frames that get through, memory for each stream.
+//! Benchmark of streamed responses: CPU per frame, frames per second, memory per stream.
 
 use crate::workload::{self, FRAMES, everything, policy, question, rules};
 use crate::{Options, load, median};
@@ -7,19 +7,19 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Streams at once, where it is about how much gets through and how much memory that takes.
+/// Concurrent streams for throughput and memory.
 const MANY: usize = 200;
 
-/// As a fast model sends them.
+/// Interval between frames of a fast model.
 const PACE: Duration = Duration::from_micros(500);
 
-/// What is measured.
+/// A measured configuration.
 struct Contestant {
     name: String,
     site: Site,
 }
 
-/// Envoy alone, filters that do nothing but read and rewrite each part of an answer, and ours.
+/// Returns the configurations: Envoy alone, filters that only read and rewrite each part of a response, and AgentGuard.
 fn contestants(options: &Options) -> Vec<Contestant> {
     let floor = std::env::var_os("AGENTGUARD_FLOOR_WASM").expect("run this with `make bench`");
     let floor = |name: &'static str, does: &str| {
@@ -67,14 +67,14 @@ fn end(answer: Answer) -> Answer {
     answer.chunk(b"data: [DONE]\n\n").end()
 }
 
-/// Each frame in a write of its own, at a pace.
+/// A response with each frame in a separate write, at an interval.
 fn paced() -> Answer {
     end(workload::frames()
         .iter()
         .fold(head(), |answer, chunk| answer.chunk(chunk).pause(PACE)))
 }
 
-/// All frames in one write.
+/// A response with all frames in one write.
 fn at_once() -> Answer {
     end(head().chunk(&workload::frames().concat()))
 }
@@ -93,7 +93,7 @@ fn ask() -> Vec<u8> {
     Request::chat(body.to_string()).bytes()
 }
 
-/// CPU for each frame, and how many get through. What the exchange costs whatever its frames, a stream without any tells.
+/// Measures CPU per frame, and frames per second. A stream without frames measures the fixed cost of an exchange.
 pub fn frames(options: &Options) {
     let contestants = contestants(options);
     let names: Vec<String> = contestants.iter().map(|known| known.name.clone()).collect();
@@ -111,7 +111,7 @@ pub fn frames(options: &Options) {
         ("all in one write", at_once(), options.connections),
         ("all in one write, 200", at_once(), MANY),
     ];
-    // What each contestant takes for an exchange beyond what Envoy does.
+    // The cost of an exchange beyond Envoy's own.
     let mut exchange: Vec<f64> = Vec::new();
     for (way, answer, connections) in ways {
         envoy.provider.answer_always(answer);
@@ -151,7 +151,7 @@ pub fn frames(options: &Options) {
     }
 }
 
-/// Memory that Envoy takes for each stream that stands half way, beyond what it takes without a filter.
+/// Measures the memory of Envoy per half-way stream, beyond its memory without a filter.
 pub fn memory(options: &Options) {
     let names: Vec<String> = contestants(options)
         .into_iter()
@@ -177,7 +177,7 @@ pub fn memory(options: &Options) {
     }
 }
 
-/// Bytes by which the process grows for each stream, in an Envoy of its own: memory of a VM is never given back.
+/// Returns the bytes by which the process grows per stream, in a separate Envoy: the memory of a VM is never returned.
 fn half_way(name: &str, options: &Options) -> f64 {
     let envoy = start(contestants(options));
     let site = envoy.site(name);

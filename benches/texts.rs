@@ -1,10 +1,10 @@
-//! What the detectors are measured on: 64 KiB of each kind.
+//! Benchmark texts for the detectors: 64 KiB of each kind.
 
 fn filled(pattern: &str) -> String {
     pattern.repeat(65_536usize.div_ceil(pattern.len()))
 }
 
-/// A generator that needs no crate: xorshift64.
+/// A generator without a crate: xorshift64.
 fn noise(alphabet: &[u8], len: usize) -> String {
     let mut state = 0x9E37_79B9_7F4A_7C15u64;
     (0..len)
@@ -17,7 +17,7 @@ fn noise(alphabet: &[u8], len: usize) -> String {
         .collect()
 }
 
-/// Texts by name: what most traffic is made of, and what costs most.
+/// Texts by name: those that resemble most traffic, and the most expensive ones.
 pub fn texts() -> Vec<(&'static str, String)> {
     let base64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     vec![
@@ -109,7 +109,7 @@ pub fn texts() -> Vec<(&'static str, String)> {
         ("+1+2", filled("+1+2")),
         ("if (\"", filled("if (\"")),
         ("[x](http", filled("[x](https://a.b/?c=")),
-        // Beginnings over and over within what each of them may begin.
+        // Repeated prefixes, within the maximum length of their formats.
         (
             "glpat-…01",
             filled(&format!("{}.01.abcdefghi ", "glpat-".repeat(48))),
@@ -147,10 +147,10 @@ pub fn texts() -> Vec<(&'static str, String)> {
                 )
             ),
         ),
-        // Every line is a heading that says something, and the one of the line below it.
+        // Every line is a heading with a meaning, and a value of the line above.
         ("password,a", filled("password,a\na,password\n")),
         ("кaaa…1", filled(&format!("к{}1 ", "a".repeat(300)))),
-        // What the tests found to cost most, of all that they make of what detectors look for (`src/detect/hostile.rs`). An
+        // The most expensive texts that the tests compose from the detectors' formats (`src/detect/hostile.rs`). An
         // exchange with much of the first twelve is denied for its cost.
         ("4.1.1.1⏎1.1.1.1=", filled("4.1.1.1\n1.1.1.1=")),
         ("[0, 4 1…://", filled("[0, 4 1 1 1 1 1 1 1://")),

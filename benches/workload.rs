@@ -1,9 +1,9 @@
-//! What the benchmarks send and the policies that judge it: a turn of an agent, and rules as a company has them.
+//! Benchmark traffic and policies: a turn of an agent, and a typical mix of rules.
 
 use serde_json::{Value, json};
 
-/// Rules as a company has them: tools and their arguments, models, words, patterns, findings, tags. None of them holds
-/// for the exchanges that are measured but the tag: an exchange that is refused costs less than half.
+/// Returns a typical mix of rules: tools and their arguments, models, words, patterns, findings, tags. Only the tag
+/// matches the measured exchanges: a denied exchange costs less than half.
 pub fn rules(count: usize) -> Vec<Value> {
     let cards = json!({
         "id": "mask-cards",
@@ -93,7 +93,7 @@ pub fn rules(count: usize) -> Vec<Value> {
     rules
 }
 
-/// Everything that detectors know is masked.
+/// Returns rules that redact the findings of all detectors.
 pub fn everything() -> Vec<Value> {
     vec![json!({
         "id": "mask-everything",
@@ -103,7 +103,7 @@ pub fn everything() -> Vec<Value> {
     })]
 }
 
-/// A policy of these rules, with signed audit lines.
+/// Returns a policy with these rules and signed audit events.
 pub fn policy(rules: &[Value], hold: bool) -> Value {
     json!({
         "apiVersion": "agentguard.dev/v1",
@@ -116,7 +116,7 @@ pub fn policy(rules: &[Value], hold: bool) -> Value {
     })
 }
 
-/// English without end.
+/// Returns English text of any length.
 pub fn prose(length: usize) -> String {
     const SENTENCES: [&str; 6] = [
         "The order was placed on Monday and has not left the warehouse yet.",
@@ -138,7 +138,8 @@ pub fn prose(length: usize) -> String {
     text
 }
 
-/// A turn of an agent: instructions, tools, a question, a call and its result. The result makes up its size.
+/// Returns a turn of an agent: instructions, tools, a question, a call and its result. The result's length determines
+/// the size.
 pub fn question(size: usize) -> Vec<u8> {
     let tool = |name: &str, about: &str| {
         json!({"type": "function", "function": {"name": name, "description": about, "parameters": {
@@ -170,7 +171,7 @@ pub fn question(size: usize) -> Vec<u8> {
     body(&prose(rest)).into_bytes()
 }
 
-/// What the provider says to it, 0.8 KB.
+/// Returns the response, 0.8 KB.
 pub fn answer() -> Vec<u8> {
     json!({
         "id": "chatcmpl-B1", "object": "chat.completion", "created": 1_763_622_245, "model": "gpt-4o-mini-2024-07-18",
@@ -183,10 +184,10 @@ pub fn answer() -> Vec<u8> {
     .into_bytes()
 }
 
-/// Frames of one streamed answer.
+/// Frames of one streamed response.
 pub const FRAMES: usize = 200;
 
-/// What the provider says to it as a stream: a word each in frames of OpenAI's, and what ends them.
+/// Returns the response as a stream: one word per frame in OpenAI's format, and the final frames.
 pub fn frames() -> Vec<Vec<u8>> {
     let chunk = |delta: Value, finish: Option<&str>| {
         let chunk = json!({

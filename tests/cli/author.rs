@@ -104,7 +104,7 @@ fn what_envoy_does_not_provide_is_a_warning_and_for_envoy_an_error() {
 }
 
 #[test]
-fn what_is_denied_instead_can_be_meant_but_a_limit_is_refused_all_the_same() {
+fn fail_closed_accepts_denials_but_not_a_limit() {
     let folder = Folder::new("fail-closed");
     let strict = folder.policy("strict.yaml", UNPROVIDED);
     let built = run(&["build", &strict, "--for", "envoy", "--fail-closed"]);
@@ -316,7 +316,7 @@ const DELETED: &str = r#"{"id": "e-1", "request": {"host": "api.openai.com", "pa
 const NO_DELETE: &str = "rules:\n  - { id: no-delete, match: { tool: 'delete_*' }, when: { args.id: { at_least: 5 } }, action: deny, reason: No. }\n";
 
 #[test]
-fn explain_tells_of_every_event_of_a_whole_exchange() {
+fn explain_covers_every_event_of_an_exchange() {
     let folder = Folder::new("explain");
     let policy = folder.policy("p.yaml", NO_DELETE);
     let exchange = folder.file("exchange.json", DELETED);
@@ -348,8 +348,8 @@ fn explain_tells_of_every_event_of_a_whole_exchange() {
         &folder.file("broken.json", "{\"request\":"),
     ]);
     assert_eq!(broken.status.code(), Some(2));
+    assert!(
         complaints(&broken).contains("expected one exchange as a JSON object"),
-        complaints(&broken).contains("one exchange is expected"),
         "{}",
         complaints(&broken)
     );
@@ -536,7 +536,7 @@ fn one_bad_file_of_a_folder_hides_nothing_of_the_others() {
 
 #[test]
 #[cfg(unix)]
-fn a_file_without_an_end_is_refused() {
+fn an_endless_file_is_rejected() {
     let folder = Folder::new("endless");
     let extends = folder.file(
         "p.yaml",
@@ -559,7 +559,7 @@ fn a_file_without_an_end_is_refused() {
 }
 
 #[test]
-fn bounds_that_make_no_sense_are_refused_with_one_that_does() {
+fn invalid_bounds_are_rejected_with_a_valid_suggestion() {
     let folder = Folder::new("bounds");
     let mut told = String::new();
     for (name, text) in [
@@ -677,7 +677,7 @@ fn another_approver_form_of_redaction_or_tag_is_a_difference_that_is_shown() {
 }
 
 #[test]
-fn a_value_more_in_a_list_is_told_however_long_the_list_is() {
+fn an_added_list_value_is_reported_for_any_length() {
     let folder = Folder::new("lists");
     let names: Vec<String> = (0..80).map(|number| format!("tool_{number}")).collect();
     let rules = |names: &[String]| {

@@ -77,7 +77,7 @@ fn gallery(folder: &str, command: &str, prefix: &str, exit: i32) {
 }
 
 #[test]
-fn every_mistake_is_drawn_with_its_place_and_a_way_out() {
+fn every_error_is_rendered_with_its_location_and_a_fix() {
     gallery("tests/cli/wrong", "validate", "", 1);
     assert!(files("tests/cli/wrong").len() >= 80);
 }
@@ -130,7 +130,7 @@ fn diagnostics_as_json_carry_everything_a_tool_needs() {
 
 /// The policies that ship, without their tests.
 #[test]
-fn a_fix_that_is_put_in_its_place_mends_the_file() {
+fn an_applied_fix_repairs_the_file() {
     let yaml = |key: &str, action: &str| {
         format!(
             "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: {{ name: ü }}\ndefaults: {{ {key}: {action} }}\n"
@@ -358,7 +358,7 @@ fn inspect_sees_what_the_filter_sees() {
 }
 
 #[test]
-fn check_judges_what_it_is_told_and_exits_by_the_decision() {
+fn check_evaluates_its_options_and_exits_by_the_decision() {
     let check = |arguments: &[&str]| {
         let mut all = vec!["--json", "check", "policies/getting-started.yaml"];
         all.extend_from_slice(arguments);
@@ -397,7 +397,7 @@ fn check_judges_what_it_is_told_and_exits_by_the_decision() {
 }
 
 #[test]
-fn check_reads_a_policy_from_standard_input_and_tells_what_observe_would_have_done() {
+fn check_reads_a_policy_from_standard_input_and_shows_observed_decisions() {
     let policy = "apiVersion: agentguard.dev/v1
 kind: AgentPolicy
 metadata: { name: t }

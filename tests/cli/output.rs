@@ -12,7 +12,7 @@ fn build(policy: &str, file: &str) -> std::process::Output {
 }
 
 #[test]
-fn build_output_writes_what_build_prints_and_says_which_policy_it_is() {
+fn build_output_writes_what_build_prints_and_names_the_policy() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("filter.json");
     let written = build(GOOD, file.to_str().unwrap());

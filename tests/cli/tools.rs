@@ -132,7 +132,7 @@ fn explain_as_json_is_the_same_tree() {
 }
 
 #[test]
-fn a_failing_case_says_what_was_expected_in_every_format() {
+fn a_failing_case_shows_the_expectation_in_every_format() {
     let rules = policy(
         "p.yaml",
         "rules:\n  - { id: a, match: { tool: t }, action: deny, reason: Because. }\n  - { id: never, match: { tool: u }, action: tag, tags: [x] }\n",
@@ -288,7 +288,7 @@ fn a_witness_of_diff_is_a_case_that_can_be_pasted_into_a_test() {
 }
 
 #[test]
-fn diff_says_unknown_where_it_neither_proves_nor_finds() {
+fn diff_reports_unknown_without_proof_or_counterexample() {
     // The same language in two regular expressions: true, and beyond what is proved.
     let with = |pattern: &str, name: &str| {
         policy(
@@ -368,7 +368,7 @@ fn diff_compares_recorded_exchanges() {
 }
 
 #[test]
-fn replay_judges_recorded_exchanges_of_every_protocol() {
+fn replay_evaluates_recorded_exchanges_of_every_protocol() {
     let deny = policy(
         "deny-all.yaml",
         "rules:\n  - { id: all, match: { event: request }, action: deny, reason: Because. }\n",
@@ -392,7 +392,7 @@ fn replay_judges_recorded_exchanges_of_every_protocol() {
 }
 
 #[test]
-fn replay_tells_what_another_policy_would_do() {
+fn replay_compares_with_another_policy() {
     let open = policy("open.yaml", "rules: []\n");
     let closed = policy(
         "no-gpt-4.yaml",
@@ -437,7 +437,7 @@ fn record(decision: &str, more: &str) -> String {
 }
 
 #[test]
-fn replay_of_audit_lines_tells_what_they_tell_and_no_more() {
+fn replay_of_audit_events_uses_only_their_facts() {
     let replay = |rules: &str, line: &str| {
         let policy = policy("audit.yaml", rules);
         let output = run_with(
@@ -497,7 +497,7 @@ fn replay_of_audit_lines_tells_what_they_tell_and_no_more() {
 }
 
 #[test]
-fn fmt_keeps_what_a_policy_says() {
+fn fmt_keeps_the_meaning_of_a_policy() {
     for file in files("policies")
         .into_iter()
         .chain(files("tests/cli/lint"))
@@ -547,7 +547,7 @@ fn as_json(file: &str) -> Option<Value> {
 }
 
 #[test]
-fn the_schema_takes_what_validates_and_refuses_misspelt_keys_and_words() {
+fn the_schema_accepts_valid_policies_and_rejects_misspelt_keys_and_words() {
     let validator = validator(&[]);
     for file in policies().into_iter().chain(files("tests/cli/lint")) {
         let document = as_json(&file).unwrap();
@@ -610,7 +610,7 @@ fn the_schema_of_audit_lines_takes_a_line() {
 }
 
 #[test]
-fn terse_documents_load_as_they_are_and_mean_what_fmt_writes() {
+fn short_syntax_means_what_fmt_writes() {
     for name in ["support-agent", "analytics-agent", "marketing-agent"] {
         let terse = format!("policies/terse/{name}.json");
         let validated = run(&["--json", "validate", &terse]);
@@ -634,7 +634,7 @@ fn terse_documents_load_as_they_are_and_mean_what_fmt_writes() {
 }
 
 #[test]
-fn every_form_of_terse_documents_is_read() {
+fn every_form_of_the_short_syntax_is_read() {
     let file = Written::new(
         "terse.yaml",
         "name: t

@@ -1,6 +1,6 @@
-//! Agents of the common frameworks in conversations of two turns, through the filter, with a model behind it that calls a tool
-//! which a policy denies. The provider's double, `agents/provider.py`, keeps conversations and refuses whatever the real
-//! providers refuse, so that an agent that goes on here goes on there.
+//! Agents of common frameworks in conversations of two turns through the filter, with a model that calls a denied tool.
+//! The provider double, `agents/provider.py`, stores conversations and rejects what the real providers reject, so that
+//! an agent that continues here also continues there.
 
 use crate::scene::{Mode, case, no_weapons, policy, sites};
 use harness::{Envoy, Process, Setup, Version, agents_packages, agents_python, node, wait_for};
@@ -13,10 +13,10 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/envoy/agents");
 
 const REASON: &str = "Customers are deleted by a person.";
 
-/// What the model says where it calls nothing.
+/// The model's text without a call.
 const DONE: &str = "All done.";
 
-/// The frameworks in Python with each of their ways to speak with a provider, and what they raise where a request is refused.
+/// The Python frameworks with each of their providers, and the exception for a denied request.
 const PYTHON: &[(&str, &str)] = &[
     ("openai-agents responses", "BadRequestError"),
     ("openai-agents previous", "BadRequestError"),
@@ -35,10 +35,10 @@ const PYTHON: &[(&str, &str)] = &[
     ("google-adk", "RuntimeError"),
 ];
 
-/// Where the provider keeps the conversation itself, a call that is taken out would stay open there.
+/// A removed call stays open if the provider stores the conversation.
 const KEPT: (&str, &str) = ("openai-agents conversation", "BadRequestError");
 
-/// Packages that speak with agents instead of models.
+/// Packages that communicate with agents instead of models.
 const TO_AGENTS: &[(&str, &str)] = &[
     ("a2a HTTP+JSON", "InvalidRequestError"),
     ("a2a JSONRPC", "A2AClientError"),
@@ -54,7 +54,7 @@ const NPM: &[(&str, &str)] = &[
     ("ai google", "APICallError"),
 ];
 
-/// A script with agents in it, which is asked line by line.
+/// A script with agents that gets its requests line by line.
 struct Agents {
     child: Child,
     questions: ChildStdin,
@@ -94,7 +94,7 @@ impl Drop for Agents {
     }
 }
 
-/// Starts the provider's double; where it listens.
+/// Starts the provider double. Returns its address.
 fn serve(name: &str) -> (Process, SocketAddr) {
     let output =
         std::env::temp_dir().join(format!("agentguard-agents-{}-{name}", std::process::id()));
@@ -108,7 +108,7 @@ fn serve(name: &str) -> (Process, SocketAddr) {
     (process, SocketAddr::from(([127, 0, 0, 1], port)))
 }
 
-/// The provider's double and an Envoy before it, whose policy has this rule beside the one against a word.
+/// Starts the provider double and an Envoy in front of it. Its policy has this rule and the one against a word.
 fn start(name: &str, rule: Value) -> (Process, SocketAddr, Envoy) {
     let (double, address) = serve(name);
     let sites = sites(&policy(json!([no_weapons(), rule])));
@@ -116,7 +116,7 @@ fn start(name: &str, rule: Value) -> (Process, SocketAddr, Envoy) {
     (double, address, envoy)
 }
 
-/// Agents of both languages, who ask through one listener. The frameworks take some ten seconds to be loaded.
+/// Agents of both languages behind one listener. The frameworks take some ten seconds to load.
 struct Stage<'e> {
     envoy: &'e Envoy,
     mode: Mode,
@@ -139,8 +139,9 @@ impl<'e> Stage<'e> {
         }
     }
 
-    /// Has each of these agents, whole and streamed, hear `say` and its model call `tools`. `check` gets what became of it and
-    /// what the framework raises. Each conversation takes so many requests, and not one more.
+    /// Runs each of these agents, plain and streamed, with `say` as the request and `tools` as the model's calls.
+    /// `check` gets the outcome and the framework's exception. Each conversation must take exactly this number of
+    /// requests.
     fn with_each(
         &mut self,
         groups: &[&[(&str, &str)]],
@@ -150,7 +151,8 @@ impl<'e> Stage<'e> {
     ) {
         for (client, raised) in groups.iter().copied().flatten() {
             for stream in [false, true] {
-                // It answers the calls of each piece of a stream by themselves, which the provider refuses without a filter, too.
+                // It answers the calls of each stream frame separately, which the provider also rejects without a
+                // filter.
                 if *client == "google-genai" && stream && tools.len() > 1 {
                     continue;
                 }
@@ -207,7 +209,7 @@ impl<'e> Stage<'e> {
         });
     }
 
-    fn a_refused_request_is_the_usual_exception_and_is_asked_once(&mut self) {
+    fn a_denied_request_raises_the_usual_exception_and_is_not_retried(&mut self) {
         let groups = [PYTHON, &[KEPT], TO_AGENTS, NPM];
         let asked = ("the forbidden word", [].as_slice());
         self.with_each(&groups, asked, 1, |result, raised| {
@@ -234,12 +236,12 @@ fn agents_go_on_whatever_is_denied() {
             stage.an_agent_whose_only_call_is_denied_reads_why_and_can_be_asked_on();
             stage.an_agent_goes_on_with_the_calls_beside_a_denied_one();
             stage.an_agent_whose_conversation_the_provider_keeps_ends_with_the_reason();
-            stage.a_refused_request_is_the_usual_exception_and_is_asked_once();
+            stage.a_denied_request_raises_the_usual_exception_and_is_not_retried();
         });
     }
 }
 
-/// Coding agents, and how many requests each makes at most where one is refused: opencode asks for a title as well.
+/// Coding agents, and the maximum number of requests of each after a denial: opencode also requests a title.
 const CODING: &[(&str, usize)] = &[
     ("codex", 1),
     ("claude", 1),
@@ -251,7 +253,7 @@ const CODING: &[(&str, usize)] = &[
 
 #[test]
 #[ignore = "needs coding agents: make test-clients"]
-fn coding_agents_tell_why_and_go_on_and_never_run_what_is_denied() {
+fn coding_agents_show_the_reason_continue_and_never_run_denied_calls() {
     let (_double, address, envoy) = start(
         "coding",
         json!({

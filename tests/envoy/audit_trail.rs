@@ -1,4 +1,4 @@
-//! One audit line for every exchange, whoever ended it and however, and a chain that holds them together.
+//! Audit log: one event per exchange, however it ended, and a chain that connects the events.
 
 use crate::scene::{
     Mode, answers, both_modes, case, in_every_way, in_mode, mask_cards, no_weapons, policy,
@@ -11,21 +11,21 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 in_both_envoys![
-    every_answer_of_envoy_s_own_is_recorded,
+    every_local_reply_of_envoy_is_recorded,
     a_client_that_goes_away_is_recorded,
     a_provider_that_goes_away_is_recorded,
-    a_provider_that_answers_before_it_was_asked_is_recorded,
+    an_early_response_of_the_provider_is_recorded,
     requests_without_a_body_are_recorded,
-    the_chain_holds_with_a_key,
-    the_chain_holds_without_a_key,
+    the_chain_is_valid_with_a_key,
+    the_chain_is_valid_without_a_key,
     each_worker_has_a_chain_of_its_own,
-    every_line_is_complete_and_tells_no_text,
+    every_line_is_complete_and_has_no_text,
 ];
 
 /// The key of the chain.
 const KEY: &[u8] = b"a key of no one's";
 
-/// What is in every line, in the order in which it stands there.
+/// Members of every event, in their order.
 const ALWAYS: [&str; 7] = [
     "v", "ts", "chain", "policy", "decision", "status", "coverage",
 ];
@@ -37,7 +37,7 @@ fn check_line(record: &Value) {
     }
 }
 
-fn every_answer_of_envoy_s_own_is_recorded(version: Version) {
+fn every_local_reply_of_envoy_is_recorded(version: Version) {
     let policy = policy(json!([no_weapons(), mask_cards()]));
     let mut sites = sites(&policy);
     for mode in Mode::BOTH {
@@ -58,7 +58,7 @@ fn every_answer_of_envoy_s_own_is_recorded(version: Version) {
                 assert_eq!(record["provider"], "openai");
             });
         }
-        // Larger than what Envoy keeps for the connection, smaller than what we would read.
+        // Larger than Envoy's connection buffer, smaller than the filter's limit.
         let small = envoy.site(&format!("small-{}", mode.word()));
         let large = Request::chat(says(&"a".repeat(1 << 20)));
         assert_eq!(small.send(http, &large).status, 413);
@@ -76,7 +76,7 @@ fn every_answer_of_envoy_s_own_is_recorded(version: Version) {
             .sum::<usize>(),
         0
     );
-    // Envoy refuses these before any filter sees their headers.
+    // Envoy rejects these before any filter sees their headers.
     let site = envoy.site("portable");
     for request in [
         &b"GET /v1/models HTTP/1.1\r\n\r\n"[..],
@@ -89,7 +89,7 @@ fn every_answer_of_envoy_s_own_is_recorded(version: Version) {
         check_line(&record);
         assert_eq!(record["status"], 400);
     }
-    // The VM is none the worse for a context that saw nothing but its end.
+    // The VM survives a context that only saw its end.
     envoy.provider.answer_next(answers("Hello"));
     assert_eq!(
         site.send(Http::One, &Request::chat(says("hello"))).status,
@@ -101,7 +101,7 @@ fn every_answer_of_envoy_s_own_is_recorded(version: Version) {
 fn a_client_that_goes_away_is_recorded(version: Version) {
     let envoy = both_modes(version, &policy(json!([no_weapons(), mask_cards()])));
     in_every_way(&envoy, |site, _, http| {
-        // Half way through its request.
+        // In the middle of its request.
         let request = Request::chat(says("hello")).chunks(vec![says("hello")[..10].to_vec()]);
         let before = envoy.stat(&format!("http.{}.downstream_rq_total", site.name()));
         let upload = site.begin(http, &request);
@@ -116,7 +116,7 @@ fn a_client_that_goes_away_is_recorded(version: Version) {
         assert_eq!(record["decision"], "not_evaluated");
         assert_eq!(record["coverage"]["reasons"], json!(["request:incomplete"]));
 
-        // While it waits for the answer.
+        // While it waits for the response.
         let gate = Gate::default();
         let number = envoy.provider.count();
         envoy.provider.answer_next(answers("too late").after(&gate));
@@ -153,12 +153,12 @@ fn a_provider_that_goes_away_is_recorded(version: Version) {
             .answer_next(Answer::start(200, &json).bytes(b"{\"choices\":").hang_up());
         let response = site.try_send(http, &Request::chat(says("hello")));
         match mode {
-            // Nothing was released, so that Envoy can still say what happened.
+            // Nothing was released, so that Envoy can still send its own error.
             Mode::Hold => assert_eq!(response.expect("an answer").status, 502),
-            // The status has left; of the body nothing does that was not judged.
+            // The status was sent; unevaluated bytes of the body never are.
             Mode::Portable => {
                 if let Ok(response) = response {
-                    // hyper takes some of the reasons for which Envoy resets a stream of HTTP/2 for a clean end.
+                    // hyper takes some of Envoy's reset reasons of HTTP/2 streams for a clean end.
                     assert!(response.broken.is_some() || http == Http::Two);
                     assert_eq!(response.body, b"");
                 }
@@ -173,8 +173,8 @@ fn a_provider_that_goes_away_is_recorded(version: Version) {
     });
 }
 
-fn a_provider_that_answers_before_it_was_asked_is_recorded(version: Version) {
-    // In portable mode the provider has the headers, and may refuse without waiting for a body that we still hold.
+fn an_early_response_of_the_provider_is_recorded(version: Version) {
+    // Headers are forwarded at once, so that the provider may reject the request while the filter still holds the body.
     let envoy = both_modes(version, &policy(json!([no_weapons(), mask_cards()])));
     let site = envoy.site("portable");
     for http in Http::BOTH {
@@ -215,7 +215,7 @@ fn requests_without_a_body_are_recorded(version: Version) {
                 assert_eq!(record["decision"], "allow");
             });
         }
-        // A body where none is expected is not waved through.
+        // A body where none is expected is evaluated.
         let body = says("forbidden");
         let smuggled = Request::new("GET", "/v1/models")
             .header("content-length", body.len().to_string())
@@ -229,7 +229,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// By what the next line must name this one; `None` if its MAC does not fit.
+/// Returns the link by which the next line must name this one; `None` if its MAC is wrong.
 fn link(line: &str, key: Option<&[u8]>) -> Option<String> {
     let record: Value = serde_json::from_str(line).ok()?;
     let mac = record["chain"].get("mac").and_then(Value::as_str);
@@ -243,7 +243,7 @@ fn link(line: &str, key: Option<&[u8]>) -> Option<String> {
     (mac == Some(expected.as_str())).then_some(expected)
 }
 
-/// Verifies the chains whose lines are mixed in one log: how many chains there are, or the first line that does not fit.
+/// Verifies the chains whose lines are mixed in one log. Returns the number of chains, or the first invalid line.
 fn verify(lines: &[String], key: Option<&[u8]>) -> Result<usize, String> {
     let mut ends: BTreeMap<String, (u64, String)> = BTreeMap::new();
     for line in lines {
@@ -278,7 +278,7 @@ fn mixed_traffic(envoy: &harness::Envoy) {
     });
 }
 
-fn the_chain_holds_with_a_key(version: Version) {
+fn the_chain_is_valid_with_a_key(version: Version) {
     let keyed = with(
         policy(json!([no_weapons(), mask_cards()])),
         json!({"audit": {"key": "env:AUDIT_KEY"}}),
@@ -309,7 +309,7 @@ fn the_chain_holds_with_a_key(version: Version) {
     }
 }
 
-fn the_chain_holds_without_a_key(version: Version) {
+fn the_chain_is_valid_without_a_key(version: Version) {
     let envoy = both_modes(version, &policy(json!([no_weapons(), mask_cards()])));
     mixed_traffic(&envoy);
     for mode in Mode::BOTH {
@@ -325,7 +325,7 @@ fn each_worker_has_a_chain_of_its_own(version: Version) {
         .start();
     envoy.provider.answer_always(answers("Hello"));
     let site = envoy.site("hold");
-    // Connections fall to workers as the kernel likes; before long both have had some.
+    // The kernel distributes connections to workers; after a while both have had some.
     let mut sent = 0;
     wait_for("both workers to serve", || {
         for text in ["hello", "the forbidden word"] {
@@ -341,7 +341,7 @@ fn each_worker_has_a_chain_of_its_own(version: Version) {
     });
 }
 
-fn every_line_is_complete_and_tells_no_text(version: Version) {
+fn every_line_is_complete_and_has_no_text(version: Version) {
     let envoy = both_modes(version, &policy(json!([no_weapons(), mask_cards()])));
     in_every_way(&envoy, |site, _, http| {
         envoy
@@ -353,7 +353,7 @@ fn every_line_is_complete_and_tells_no_text(version: Version) {
         site.send(http, &request);
         let line = site.records.next_line();
         let record: Value = serde_json::from_str(&line).expect("a line is JSON");
-        // Four digits come up in what is drawn at random or hashed, sooner or later.
+        // Four digits eventually occur in random or hashed values.
         let drawn = ["/request_id", "/chain/id", "/chain/prev", "/policy/version"];
         let told = drawn.iter().fold(line.clone(), |line, at| {
             let value = record.pointer(at).and_then(Value::as_str);
@@ -362,7 +362,7 @@ fn every_line_is_complete_and_tells_no_text(version: Version) {
         for secret in ["swordfish", "mellon", "5500", "4111", "opensesame"] {
             assert!(!told.contains(secret), "{line}");
         }
-        // serde_json sorts the keys of a map; the order is that of the line itself.
+        // serde_json sorts the keys of a map; this compares the order in the line itself.
         let mut rest = line.as_str();
         for key in [
             "v",

@@ -1,4 +1,4 @@
-//! Requests that no honest client sends, or that none can read safely: each is refused with its code and recorded.
+//! Requests that no honest client sends, or that cannot be parsed safely. Each is denied with its code and recorded.
 
 use crate::scene::{
     Mode, answers, both_modes, case, forbidden, in_every_way, in_mode, no_weapons, policy, refusal,
@@ -8,15 +8,15 @@ use harness::{Http, Request, Setup, Site, Version, gzip};
 use serde_json::json;
 
 in_both_envoys![
-    each_is_refused_with_its_code_and_recorded,
+    each_is_denied_with_its_code_and_recorded,
     a_body_without_a_content_type_is_read_all_the_same,
     no_spelling_of_the_path_lets_a_forbidden_text_pass,
     no_spelling_of_the_text_lets_it_pass,
-    upgrades_are_refused,
-    what_envoy_itself_refuses_never_reaches_the_provider,
+    upgrades_are_denied,
+    requests_rejected_by_envoy_never_reach_the_provider,
 ];
 
-/// A bad request, the status of its refusal and its code.
+/// A bad request, with the status and code of its denial.
 pub struct Bad {
     /// What is wrong with it.
     pub name: &'static str,
@@ -45,7 +45,7 @@ fn utf16(text: &[u8], mark: bool) -> Vec<u8> {
     out
 }
 
-/// Every kind of bad request but the very large ones.
+/// All kinds of bad requests except the very large ones.
 pub fn small() -> Vec<Bad> {
     let body = says("hello");
     let nested = |depth: usize| {
@@ -192,7 +192,7 @@ pub fn small() -> Vec<Bad> {
     ]
 }
 
-/// Requests that are larger than the policy reads.
+/// Requests larger than the policy's limits.
 fn large() -> Vec<Bad> {
     let body = says(&"a".repeat(9 << 20));
     let in_pieces = Request::chat(Vec::new())
@@ -207,7 +207,7 @@ fn large() -> Vec<Bad> {
     ]
 }
 
-fn each_is_refused_with_its_code_and_recorded(version: Version) {
+fn each_is_denied_with_its_code_and_recorded(version: Version) {
     let envoy = both_modes(version, &policy(json!([no_weapons()])));
     envoy.provider.answer_always(answers("Hello"));
     let mut all = small();
@@ -295,7 +295,7 @@ fn no_spelling_of_the_path_lets_a_forbidden_text_pass(version: Version) {
                     .header("content-type", "application/json")
                     .header("content-length", body.len().to_string())
                     .body(body);
-                // Whatever hyper itself does not send can't pass either.
+                // A request that hyper itself rejects cannot pass either.
                 if let Ok(response) = site.try_send(http, &request) {
                     assert!(matches!(response.status, 400 | 404), "{}", response.status);
                 }
@@ -344,7 +344,7 @@ fn no_spelling_of_the_text_lets_it_pass(version: Version) {
     });
 }
 
-fn upgrades_are_refused(version: Version) {
+fn upgrades_are_denied(version: Version) {
     let policy = policy(json!([no_weapons()]));
     let mut all = sites(&policy);
     for mode in Mode::BOTH {
@@ -369,7 +369,7 @@ fn upgrades_are_refused(version: Version) {
                         .as_bytes(),
                     );
                     let response = connection.response().expect("a refusal");
-                    // Where upgrades are not allowed, Envoy refuses them before any filter.
+                    // Where upgrades are not enabled, Envoy rejects them before any filter.
                     let status = if ours { 426 } else { 403 };
                     assert_eq!(response.status, status);
                     let record = site.records.next();
@@ -384,7 +384,7 @@ fn upgrades_are_refused(version: Version) {
     assert_eq!(envoy.provider.count(), 0);
 }
 
-fn what_envoy_itself_refuses_never_reaches_the_provider(version: Version) {
+fn requests_rejected_by_envoy_never_reach_the_provider(version: Version) {
     let envoy = both_modes(version, &policy(json!([no_weapons()])));
     envoy.provider.answer_always(answers("Hello"));
     let start = "POST /v1/chat/completions HTTP/1.1\r\nhost: api.openai.com\r\ncontent-type: application/json\r\n";

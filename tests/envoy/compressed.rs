@@ -1,4 +1,4 @@
-//! Requests that clients compress, behind the decompressors of the Envoy that `agentguard build --bootstrap` writes.
+//! Compressed requests, behind the decompressors in the Envoy configuration of `agentguard build --bootstrap`.
 
 use crate::scene::{
     Mode, answers, case, in_every_way, in_mode, mask_cards, no_weapons, policy, refusal,
@@ -13,14 +13,14 @@ use std::io::Write;
 use std::process::Command;
 
 in_both_envoys![
-    what_is_compressed_is_judged_and_redacted_as_if_it_were_not,
-    broken_and_empty_bodies_are_refused,
-    a_bomb_is_refused,
-    what_no_decompressor_unpacks_is_refused,
+    compressed_requests_are_evaluated_and_redacted_like_others,
+    broken_and_empty_bodies_are_denied,
+    a_decompression_bomb_is_denied,
+    unsupported_encodings_are_denied,
 ];
 
-/// A question with the word that the rule forbids, one with a card number, and one of 1,000,000 letters, all of them the
-/// same: packed by Python's `brotli` 1.2 and `zstandard` 0.25.
+/// A request with the forbidden word, one with a card number, and one of 1,000,000 equal letters, compressed by
+/// Python's `brotli` 1.2 and `zstandard` 0.25.
 const BR: Packed = Packed {
     forbidden: "G00AgJwFdjtyLxcWpN1K4X0psrXXNGdvcJpFp6tPi7SI0XXKAXNpHgTaAjnRwSEneuiLsrxCY4OPruS1mWJKoHdIXQcfwPFHBg==",
     card: "G1IAgCyLd8FKDtsrKQlaaqwFbr4W2cvbmjEiIEGTcGdhydL1Vjp9LQLSQhcccsCcSHDQFkjgVhcwnQ9nqCzyhx4CMw/6MaISs28B",
@@ -38,7 +38,7 @@ struct Packed {
     bomb: &'static str,
 }
 
-/// The questions as they were packed.
+/// The requests as they were compressed.
 fn asks(text: &str) -> Vec<u8> {
     format!(r#"{{"messages":[{{"content":"{text}","role":"user"}}],"model":"gpt-4o"}}"#)
         .into_bytes()
@@ -50,7 +50,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     packer.finish().expect("memory takes all")
 }
 
-/// The packed question of that name in each encoding that clients use.
+/// The compressed request with this name in each encoding that clients use.
 fn each(of: fn(&Packed) -> &'static str, text: &str) -> [(&'static str, Vec<u8>); 3] {
     let unwrapped = |packed: &Packed| STANDARD.decode(of(packed)).expect("Base64");
     [
@@ -64,7 +64,7 @@ fn packed(encoding: &str, body: Vec<u8>) -> Request {
     Request::chat(body).header("content-encoding", encoding)
 }
 
-/// The filters that the Envoy of `agentguard build --bootstrap` has before ours.
+/// The filters before AgentGuard in the configuration of `agentguard build --bootstrap`.
 fn shipped() -> Vec<Value> {
     let built = Command::new(env!("CARGO_BIN_EXE_agentguard"))
         .args([
@@ -98,8 +98,8 @@ fn envoy(version: Version) -> Envoy {
     envoy
 }
 
-/// Each of these is refused as something that can't be read, and not a byte of it reaches the provider.
-fn all_are_refused(version: Version, requests: &[(&str, Request)]) {
+/// Asserts that each request is denied as unreadable, and that no byte reaches the provider.
+fn assert_all_denied(version: Version, requests: &[(&str, Request)]) {
     let envoy = envoy(version);
     in_every_way(&envoy, |site, _, http| {
         for (name, request) in requests {
@@ -116,7 +116,7 @@ fn all_are_refused(version: Version, requests: &[(&str, Request)]) {
     assert!(received.iter().all(|received| received.body.is_empty()));
 }
 
-fn what_is_compressed_is_judged_and_redacted_as_if_it_were_not(version: Version) {
+fn compressed_requests_are_evaluated_and_redacted_like_others(version: Version) {
     let envoy = envoy(version);
     in_every_way(&envoy, |site, _, http| {
         for (encoding, body) in each(|packed| packed.forbidden, "the forbidden word") {
@@ -138,7 +138,7 @@ fn what_is_compressed_is_judged_and_redacted_as_if_it_were_not(version: Version)
                 assert_eq!(site.records.next()["decision"], "redact");
             });
         }
-        // Much of the same is no bomb yet.
+        // Repetitive content is no bomb yet.
         let text = "hello ".repeat(500);
         let response = site.send(http, &packed("gzip", gzip(&asks(&text))));
         assert_eq!(response.status, 200);
@@ -147,7 +147,7 @@ fn what_is_compressed_is_judged_and_redacted_as_if_it_were_not(version: Version)
     });
 }
 
-fn broken_and_empty_bodies_are_refused(version: Version) {
+fn broken_and_empty_bodies_are_denied(version: Version) {
     let requests: Vec<(&str, Request)> = ["gzip", "br", "zstd"]
         .into_iter()
         .flat_map(|encoding| {
@@ -161,10 +161,10 @@ fn broken_and_empty_bodies_are_refused(version: Version) {
         })
         .chain([("nothing, packed", packed("gzip", gzip(b"")))])
         .collect();
-    all_are_refused(version, &requests);
+    assert_all_denied(version, &requests);
 }
 
-fn a_bomb_is_refused(version: Version) {
+fn a_decompression_bomb_is_denied(version: Version) {
     let bombs = each(|packed| packed.bomb, &"a".repeat(1_000_000));
     let in_pieces = bombs.clone().map(|(encoding, body)| {
         let pieces = body.chunks(20).map(<[u8]>::to_vec).collect();
@@ -172,12 +172,12 @@ fn a_bomb_is_refused(version: Version) {
         (encoding, request.chunks(pieces))
     });
     let whole = bombs.map(|(encoding, body)| (encoding, packed(encoding, body)));
-    all_are_refused(version, &[whole, in_pieces].concat());
+    assert_all_denied(version, &[whole, in_pieces].concat());
 }
 
-fn what_no_decompressor_unpacks_is_refused(version: Version) {
+fn unsupported_encodings_are_denied(version: Version) {
     let body = || gzip(&asks("hello"));
-    all_are_refused(
+    assert_all_denied(
         version,
         &[
             ("deflate", packed("deflate", body())),

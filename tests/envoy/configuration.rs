@@ -1,4 +1,4 @@
-//! How a policy comes into the filter.
+//! Plugin configuration: how a policy reaches the filter.
 
 use crate::scene::{
     Mode, answers, forbidden, in_mode, mask_cards, no_weapons, policy, refusal, says, with,
@@ -11,7 +11,7 @@ in_both_envoys![
     a_policy_is_the_same_as_text_and_as_a_struct,
     envoy_does_not_start_with_a_policy_that_can_t_be_put_in_force,
     policies_side_by_side_do_not_disturb_each_other,
-    the_environment_comes_from_where_the_policy_says,
+    the_environment_comes_from_the_configured_source,
     envoy_takes_what_build_writes,
 ];
 
@@ -119,7 +119,7 @@ fn envoy_does_not_start_with_a_policy_that_can_t_be_put_in_force(version: Versio
 }
 
 fn policies_side_by_side_do_not_disturb_each_other(version: Version) {
-    // All of them share one VM for each worker: what belongs to one policy must not be kept beside it.
+    // All of them share one VM per worker: state of one policy must not affect another.
     let rule = |word: &str| {
         json!({
             "id": format!("no-{word}"),
@@ -158,7 +158,7 @@ fn policies_side_by_side_do_not_disturb_each_other(version: Version) {
     assert_eq!(versions.len(), words.len());
 }
 
-fn the_environment_comes_from_where_the_policy_says(version: Version) {
+fn the_environment_comes_from_the_configured_source(version: Version) {
     let production = json!({
         "id": "not-in-production",
         "match": {"event": "message", "environment": "prod"},
@@ -178,7 +178,7 @@ fn the_environment_comes_from_where_the_policy_says(version: Version) {
             site("test", json!({"value": "test"})),
             site("from-variable", json!({"from": "env:STAGE"})),
             site("from-node", json!({"from": "node"})),
-            // Not known is not the same as another one: a rule that restricts holds.
+            // Unknown is not different: a deny-side rule matches.
             site("unset", json!({"from": "env:NO_SUCH_STAGE"})),
             site(
                 "otherwise",
@@ -204,7 +204,7 @@ fn the_environment_comes_from_where_the_policy_says(version: Version) {
     }
 }
 
-/// An authority that nobody has the key of.
+/// A certificate authority whose key does not exist.
 const AUTHORITY: &str = "\
 -----BEGIN CERTIFICATE-----
 MIIBdTCCARugAwIBAgIUbs8zfJao5ERLY0eM7BO9aRmu+QcwCgYIKoZIzj0EAwIw

@@ -1,4 +1,4 @@
-//! A request that the policy denies.
+//! Denied requests.
 
 use crate::scene::{
     Mode, answers, both_modes, forbidden, in_every_way, in_mode, no_weapons, policy, refusal, says,
@@ -15,11 +15,11 @@ in_both_envoys![
     trailers_do_not_carry_a_body_past_the_policy,
     after_a_denial_the_client_is_served_on,
     a_denial_does_not_wait_for_a_body_that_is_too_large,
-    disclose_code_tells_nothing_of_the_policy,
+    disclose_code_reveals_nothing_of_the_policy,
     bodies_that_are_made_to_cost_do_not_stall_the_worker,
 ];
 
-/// Envoy's count of requests that it began to send to the provider.
+/// Envoy's counter of requests sent to the provider.
 const SENT: &str = "cluster.provider.upstream_rq_total";
 
 fn a_denied_request_gets_the_provider_s_error(version: Version) {
@@ -123,7 +123,7 @@ fn a_request_denied_from_its_headers_leaves_nothing_behind(version: Version) {
 }
 
 fn trailers_do_not_carry_a_body_past_the_policy(version: Version) {
-    // With trailers Envoy never marks a piece of the body as the last.
+    // With trailers, Envoy never marks a chunk of the body as the last one.
     let envoy = both_modes(version, &policy(json!([no_weapons()])));
     in_every_way(&envoy, |site, _, http| {
         let body = says("the forbidden word");
@@ -142,7 +142,7 @@ fn trailers_do_not_carry_a_body_past_the_policy(version: Version) {
     );
 }
 
-/// Over HTTP/1.1 Envoy closes a connection behind every local reply with 400, and says so: the client connects anew.
+/// Over HTTP/1.1, Envoy closes a connection after every local reply with 400 and announces it: the client reconnects.
 fn after_a_denial_the_client_is_served_on(version: Version) {
     let envoy = both_modes(version, &policy(json!([no_weapons()])));
     envoy.provider.answer_always(answers("Hello"));
@@ -185,7 +185,7 @@ fn a_denial_does_not_wait_for_a_body_that_is_too_large(version: Version) {
     let policy = with(policy(json!([])), json!({"inspect": small}));
     let envoy = both_modes(version, &policy);
     in_every_way(&envoy, |site, _, http| {
-        // The client never ends its body; the answer comes all the same.
+        // The client never ends its body; the response arrives all the same.
         let request =
             Request::new("POST", "/v1/chat/completions").header("content-type", "application/json");
         let upload = site.begin(http, &request);
@@ -208,7 +208,7 @@ fn a_denial_does_not_wait_for_a_body_that_is_too_large(version: Version) {
     );
 }
 
-fn disclose_code_tells_nothing_of_the_policy(version: Version) {
+fn disclose_code_reveals_nothing_of_the_policy(version: Version) {
     let policy = with(policy(json!([no_weapons()])), json!({"disclose": "code"}));
     let envoy = both_modes(version, &policy);
     in_every_way(&envoy, |site, _, http| {
@@ -224,8 +224,8 @@ fn disclose_code_tells_nothing_of_the_policy(version: Version) {
     });
 }
 
-/// So long may the inspection of a hostile megabyte take at the most, whatever the machine: without a bound it took half a
-/// minute. Microseconds.
+/// Maximum microseconds for the inspection of a hostile megabyte on any machine: without a work budget it took half a
+/// minute.
 const PATIENCE: u64 = 5_000_000;
 
 fn bodies_that_are_made_to_cost_do_not_stall_the_worker(version: Version) {
@@ -236,7 +236,7 @@ fn bodies_that_are_made_to_cost_do_not_stall_the_worker(version: Version) {
         "action": "tag",
         "tags": ["found"],
     });
-    // One worker: whatever it does, all others wait for.
+    // One worker: every delay delays all other requests.
     let envoy = both_modes(version, &policy(json!([finds])));
     envoy.provider.answer_always(answers("Hello"));
     let begins = "-----BEGIN RSA PRIVATE KEY-----\n".repeat(32_768);

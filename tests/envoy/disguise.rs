@@ -1,4 +1,4 @@
-//! What is read although it doesn't look like it: bodies under another type, calls written as text, OAuth's forms, lists.
+//! Content in disguise: bodies with another content type, calls written as text, OAuth forms, lists.
 
 use crate::scene::{answers, both_modes, in_every_way, no_weapons, policy, says, with};
 use harness::{Answer, Request, Version};

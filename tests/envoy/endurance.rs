@@ -1,4 +1,4 @@
-//! Ten thousand bad requests later; a stream that nobody reads.
+//! Endurance: ten thousand bad requests, and a stream that no client reads.
 
 use crate::bad_input::small;
 use crate::scene::{
@@ -10,17 +10,17 @@ use serde_json::{Value, json};
 
 in_both_envoys![
     after_ten_thousand_bad_requests_it_serves_and_its_memory_is_flat,
-    a_client_that_does_not_read_holds_the_provider_up,
+    a_client_that_does_not_read_slows_the_provider_down,
 ];
 
 const WARM_UP: usize = 2_000;
 const BAD_REQUESTS: usize = 10_000;
 
-/// By how much Envoy's memory may grow: a hundred kilobytes come and go. A leak of 256 bytes for each request would be
-/// more than that.
+/// Maximum growth of Envoy's memory in bytes: a hundred kilobytes are normal. A leak of 256 bytes per request would
+/// exceed it.
 const MARGIN: u64 = 2 << 20;
 
-/// Sends bad requests of every kind, one after the other, over connections that are kept as long as Envoy keeps them.
+/// Sends bad requests of every kind in turn, over connections that are kept as long as Envoy keeps them.
 fn torment(site: &Listening, requests: &[(Vec<u8>, u16)], count: usize) {
     let mut connection: Option<Raw> = None;
     for (bytes, status) in requests.iter().cycle().take(count) {
@@ -62,7 +62,7 @@ fn after_ten_thousand_bad_requests_it_serves_and_its_memory_is_flat(version: Ver
             "{what}: {before} bytes before, {after} after"
         );
     }
-    // One line each, one chain, no VM that died on the way.
+    // One line each, one chain, no VM that failed.
     for site in sites {
         let count = (WARM_UP + BAD_REQUESTS) / 2;
         site.records.skip_to(count);
@@ -81,11 +81,11 @@ fn after_ten_thousand_bad_requests_it_serves_and_its_memory_is_flat(version: Ver
     }
 }
 
-/// Everything on the way is full long before a stream of 36 MB has ended: Envoy stops reading, and what the filter has let
-/// go does not gather in memory. Once the client reads on, nothing of it is lost.
-fn a_client_that_does_not_read_holds_the_provider_up(version: Version) {
+/// All buffers are full long before a stream of 36 MB has ended: Envoy stops reading, and released bytes don't
+/// accumulate in memory. Once the client reads on, nothing is lost.
+fn a_client_that_does_not_read_slows_the_provider_down(version: Version) {
     const FRAMES: usize = 36_000;
-    /// More than what Envoy buffers of it, up to 10 MiB at once as it comes, and what the sockets around it take.
+    /// More than Envoy's buffers of up to 10 MiB, and the socket buffers around it.
     const FULL: u64 = 20 << 20;
     let lasting = with(
         policy(json!([mask_cards()])),

@@ -1,4 +1,4 @@
-//! Headers: which are ours, which we ask for, and what happens when they can't be held.
+//! Headers: the filter's own ones, the ones that it adds to requests, and the failure when they can't be held.
 
 use crate::scene::{
     Mode, answers, both_modes, completion, in_every_way, in_mode, mask_cards, no_weapons, policy,
@@ -10,9 +10,9 @@ use serde_json::json;
 in_both_envoys![
     headers_of_ours_that_others_send_are_taken_out,
     tags_go_upstream_where_headers_still_can,
-    answers_that_are_read_are_asked_for_uncompressed,
+    inspected_responses_are_requested_uncompressed,
     a_client_that_waits_for_leave_to_send_its_body_gets_it,
-    held_headers_without_the_flag_are_answered_and_never_hang,
+    held_headers_without_the_flag_get_a_reply_and_never_hang,
     bytes_that_are_no_text_in_headers_change_nothing,
 ];
 
@@ -68,7 +68,7 @@ fn tags_go_upstream_where_headers_still_can(version: Version) {
         let told = envoy.provider.last();
         let expected = match mode {
             Mode::Hold => Some("billing,support"),
-            // Its headers left before the body was read.
+            // Its headers were forwarded before the body was evaluated.
             Mode::Portable => None,
         };
         assert_eq!(told.header("x-agentguard-tags"), expected);
@@ -82,7 +82,7 @@ fn tags_go_upstream_where_headers_still_can(version: Version) {
     });
 }
 
-fn answers_that_are_read_are_asked_for_uncompressed(version: Version) {
+fn inspected_responses_are_requested_uncompressed(version: Version) {
     let envoy = both_modes(version, &policy(json!([mask_cards()])));
     envoy.provider.answer_always(answers("Hello"));
     in_every_way(&envoy, |site, _, http| {
@@ -124,7 +124,7 @@ fn a_client_that_waits_for_leave_to_send_its_body_gets_it(version: Version) {
     }
 }
 
-fn held_headers_without_the_flag_are_answered_and_never_hang(version: Version) {
+fn held_headers_without_the_flag_get_a_reply_and_never_hang(version: Version) {
     let hold = in_mode(&policy(json!([no_weapons()])), Mode::Hold);
     let envoy = Setup::new(
         version,
@@ -132,7 +132,7 @@ fn held_headers_without_the_flag_are_answered_and_never_hang(version: Version) {
     )
     .start();
     let site = envoy.site("flagless");
-    // Two at once, one of each protocol, so that the watch is seen to answer the right ones.
+    // Two at once, one per protocol, to check that each gets its own reply.
     let uploads: Vec<_> = Http::BOTH
         .map(|http| site.begin(http, &Request::chat(says("hello"))))
         .into();

@@ -1,4 +1,4 @@
-//! What Prometheus sees.
+//! Metrics on Envoy's Prometheus page.
 
 use crate::scene::{Mode, answers, calls, forbidden, mask_cards, no_weapons, policy, says, sites};
 use agentguard::metrics::METRICS;
@@ -12,7 +12,7 @@ in_both_envoys![
     workers_count_together,
 ];
 
-/// All labels of all metrics, as Envoy must be told them.
+/// All labels of all metrics, for Envoy's configuration.
 fn labels() -> Vec<&'static str> {
     let labels: BTreeSet<&str> = METRICS
         .iter()
@@ -32,7 +32,7 @@ fn start(version: Version, workers: u32) -> Envoy {
         .start()
 }
 
-/// The value of a metric with exactly these labels.
+/// Returns the value of a metric with exactly these labels.
 fn value(samples: &[Sample], name: &str, labels: &[(&str, &str)]) -> Option<f64> {
     samples
         .iter()
@@ -75,11 +75,11 @@ fn every_metric_has_its_labels(version: Version) {
     let requests = "agentguard_requests_total";
     assert_eq!(value(&samples, requests, &model("redact")), both);
     assert_eq!(value(&samples, requests, &model("allow")), both);
-    // The call that was taken out and the word that was refused.
+    // The removed call and the denied word.
     assert_eq!(value(&samples, requests, &model("deny")), Some(4.0));
     let unread = [openai, ("model", "unknown"), ("status", "deny"), client];
     assert_eq!(value(&samples, requests, &unread), both);
-    // Istio's pattern for the label `type`, which is Envoy's here too, also fits the end of `error_type`.
+    // Istio's pattern for the label `type`, also used here, matches the end of `error_type` too.
     let limited = "rate_limit_exceeded";
     for (name, labels, expected) in [
         (
@@ -92,7 +92,7 @@ fn every_metric_has_its_labels(version: Version) {
             vec![("rule_id", "no-delete"), ("action", "deny")],
             2.0,
         ),
-        // Once for the request and once for the answer.
+        // One for the request and one for the response.
         (
             "agentguard_policy_decisions_total",
             vec![("rule_id", "mask-cards"), ("action", "redact")],
@@ -131,7 +131,7 @@ fn every_metric_has_its_labels(version: Version) {
             "{name} {labels:?}"
         );
     }
-    // A body that could not be read is its code's decision, not one of a rule that asks for what it would have said.
+    // The code decides on an unreadable body, not a rule on its content.
     let no_pro = [("rule_id", "no-pro-models"), ("action", "deny")];
     assert_eq!(
         value(&samples, "agentguard_policy_decisions_total", &no_pro),
@@ -149,7 +149,7 @@ fn every_metric_has_its_labels(version: Version) {
             Some(expected)
         );
     }
-    // Histograms are seen only after Envoy's next flush.
+    // Histograms are visible after Envoy's next flush.
     for name in [
         "agentguard_request_duration_milliseconds",
         "agentguard_inspection_microseconds",
@@ -159,7 +159,7 @@ fn every_metric_has_its_labels(version: Version) {
             (value(&samples, &format!("{name}_count"), &[openai]) == Some(10.0)).then_some(())
         });
     }
-    // Nothing of ours stands there under a name that its list does not have.
+    // All stats of the filter are documented.
     let known: BTreeSet<&str> = METRICS.iter().map(|metric| metric.name).collect();
     for sample in samples
         .iter()
@@ -169,7 +169,7 @@ fn every_metric_has_its_labels(version: Version) {
             .iter()
             .find_map(|suffix| sample.name.strip_suffix(suffix))
             .unwrap_or(&sample.name);
-        // Envoy's own stats about the listeners carry their names, too.
+        // Envoy's own stats of the listeners contain their names, too.
         assert!(
             known.contains(name) || sample.name.starts_with("envoy_"),
             "{}",
@@ -200,7 +200,7 @@ fn what_clients_write_can_t_break_the_page_or_flood_it(version: Version) {
     for model in hostile {
         ask(model);
     }
-    // Envoy never forgets a stat: a client that makes up models must not make up as many of them.
+    // Envoy never removes a stat: a client with invented models must not create many.
     for number in 0..300 {
         ask(&format!("made-up-{number}"));
     }

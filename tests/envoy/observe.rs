@@ -1,4 +1,4 @@
-//! A policy that only observes: nothing waits, nothing changes, everything that would have happened is told.
+//! Observe mode: nothing is held, nothing changes, and the decisions are recorded.
 
 use crate::scene::{
     Mode, answers, both_modes, calls, case, in_every_way, in_mode, mask_cards, no_weapons, policy,
@@ -8,7 +8,7 @@ use harness::{Answer, Gate, Http, Request, Setup, Site, Version, gzip, wait_for}
 use serde_json::{Value, json};
 
 in_both_envoys![
-    what_would_be_denied_or_redacted_passes_and_is_told,
+    denials_and_redactions_are_recorded_and_not_applied,
     nothing_waits_in_either_direction,
     what_could_not_be_read_passes_as_it_came,
     a_rule_that_observes_leaves_its_neighbours_in_force,
@@ -22,7 +22,7 @@ fn no_delete() -> Value {
     json!({"id": "no-delete", "match": {"tool": "delete_customer"}, "action": "deny"})
 }
 
-fn what_would_be_denied_or_redacted_passes_and_is_told(version: Version) {
+fn denials_and_redactions_are_recorded_and_not_applied(version: Version) {
     let rules = json!([no_weapons(), mask_cards(), no_delete()]);
     let envoy = both_modes(version, &observed(rules));
     in_every_way(&envoy, |site, _, http| {
@@ -45,7 +45,7 @@ fn what_would_be_denied_or_redacted_passes_and_is_told(version: Version) {
             assert!(text.contains("Hello") || text.contains(card) || text.contains("delete"));
             let received = envoy.provider.last();
             assert_eq!(received.body, says(question));
-            // An encoding would have been asked away only for a rule in force.
+            // Compression is only disabled for a rule in force.
             assert_eq!(received.header("accept-encoding"), None);
             let record = site.records.next();
             assert_eq!(record["decision"], "allow");
@@ -75,7 +75,7 @@ fn nothing_waits_in_either_direction(version: Version) {
                 .chunk(tail)
                 .end(),
         );
-        // The provider sees the first half before there is a second.
+        // The provider receives the first half before the second is sent.
         let question = says("the forbidden word");
         let (first, second) = question.split_at(20);
         let number = envoy.provider.count();
@@ -85,7 +85,7 @@ fn nothing_waits_in_either_direction(version: Version) {
             (envoy.provider.received().get(number)?.body == first).then_some(())
         });
         upload.send(second);
-        // The client sees the first half before there is a second.
+        // The client receives the first half before the second is sent.
         let mut live = upload.finish().expect("a response");
         assert_eq!(live.next_bytes().expect("bytes").as_deref(), Some(head));
         gate.open();

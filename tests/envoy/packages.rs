@@ -1,11 +1,11 @@
-//! The official packages of the providers as clients: those of Python and those of npm.
+//! Official packages of the providers as clients: Python and npm.
 
 use harness::{Envoy, Http, node, sdk_python};
 use serde_json::Value;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-/// Whose packages.
+/// The language of a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {
     /// Python's, by `packages.py`.
@@ -17,9 +17,9 @@ pub enum Language {
 /// A package for one format.
 #[derive(Clone, Copy, Debug)]
 pub struct Package {
-    /// Whose.
+    /// Its language.
     pub language: Language,
-    /// The format, as the scripts and the recordings call it.
+    /// The format's name in the scripts and the recordings.
     pub format: &'static str,
 }
 
@@ -29,8 +29,8 @@ impl Package {
         self.language == Language::Python && self.format != "bedrock.converse"
     }
 
-    /// Asks all of these questions of a listener, one after the other; what the package's caller gets of each, as the
-    /// scripts tell it.
+    /// Sends these requests to a listener, one after the other. Returns the result for the package's caller of each, as
+    /// the scripts report it.
     pub fn ask(self, envoy: &Envoy, site: &str, http: Http, questions: &[Value]) -> Vec<Value> {
         let address = envoy.site(site).address.to_string();
         let version = if http == Http::Two { "2" } else { "1.1" };
@@ -38,7 +38,7 @@ impl Package {
         let mut command = match self.language {
             Language::Python => {
                 let mut python = Command::new(sdk_python());
-                // Recorded questions name models that a package calls outdated.
+                // Recorded requests name models that a package calls outdated.
                 python.args(["-W", "ignore", "packages.py"]);
                 python
             }
@@ -54,7 +54,7 @@ impl Package {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        // The packages would ask a proxy of the machine's instead.
+        // The packages would use a proxy of the machine.
         for proxy in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
             command.env_remove(proxy);
         }

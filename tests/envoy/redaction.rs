@@ -1,4 +1,4 @@
-//! Text that is replaced on its way, and everything in a message that must then fit it.
+//! Redactions, and the headers and lengths that must fit the edited message.
 
 use crate::scene::{
     Mode, answers, both_modes, case, completion, in_every_way, in_mode, mask_cards, policy, says,
@@ -43,13 +43,13 @@ fn a_finding_is_replaced_in_both_directions_and_nothing_else_changes(version: Ve
         );
         let request_length = received.header("content-length").map(str::to_owned);
         match mode {
-            // With headers held, both are told the new length.
+            // With headers held, both get the new length.
             Mode::Hold => {
                 assert_eq!(request_length, Some(masked.len().to_string()));
                 assert_eq!(response.length, Some(response.body.len()));
                 assert_eq!(response.header("x-agentguard-decision"), Some("redact"));
             }
-            // Headers that have left could only tell the old one, so that they tell none.
+            // Forwarded headers could only have the old length, so that they have none.
             Mode::Portable => {
                 assert_eq!(request_length, None);
                 assert_eq!(received.header("transfer-encoding"), Some("chunked"));

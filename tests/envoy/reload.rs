@@ -1,4 +1,4 @@
-//! A policy that is replaced while traffic flows, through the file that Envoy watches.
+//! Replacement of a policy under traffic, through the file that Envoy watches.
 
 use crate::scene::{Mode, answers, forbidden, in_mode, no_weapons, policy, refusal, says, with};
 use harness::{
@@ -10,7 +10,7 @@ in_both_envoys![
     a_good_policy_takes_the_place_of_the_old_one,
     a_bad_policy_leaves_the_old_one_in_force,
     an_exchange_ends_under_the_policy_that_it_began_with,
-    a_bad_policy_at_the_start_refuses_everything_until_a_good_one_comes,
+    an_invalid_policy_at_the_start_denies_everything_until_a_valid_one_arrives,
 ];
 
 fn named(name: &str, rules: Value) -> Value {
@@ -21,7 +21,7 @@ fn site(mode: Mode, policy: &Value) -> Site {
     Site::new("watched", &in_mode(policy, mode)).watched()
 }
 
-/// The policy in force, as the gauge tells it: names with how many VMs have them.
+/// Returns the policies in force by the gauge: names with the number of VMs.
 fn in_force(envoy: &Envoy) -> Vec<(String, String, f64)> {
     let of = |sample: &Sample, label: &str| sample.labels.get(label).cloned().unwrap_or_default();
     envoy
@@ -32,7 +32,7 @@ fn in_force(envoy: &Envoy) -> Vec<(String, String, f64)> {
         .collect()
 }
 
-/// Replaces the policy and waits until Envoy says that it took it up.
+/// Replaces the policy and waits until Envoy uses it.
 fn replace(envoy: &mut Envoy, site: Site) {
     let before = envoy.discovery_stat("watched", "update_success");
     envoy.replace(site);
@@ -41,7 +41,7 @@ fn replace(envoy: &mut Envoy, site: Site) {
     });
 }
 
-/// Replaces the policy by one that can't be taken up and waits until Envoy says so.
+/// Replaces the policy by an invalid one and waits until Envoy rejects it.
 fn replace_in_vain(envoy: &mut Envoy, site: Site) {
     let rejected = |envoy: &Envoy| {
         envoy.discovery_stat("watched", "update_rejected")
@@ -74,8 +74,7 @@ fn a_good_policy_takes_the_place_of_the_old_one(version: Version) {
         let strict = named("strict", json!([no_weapons()]));
         let mut envoy = start(version, site(mode, &strict));
         envoy.provider.answer_always(answers("Hello"));
-        // A connection that stays while the policy changes is not bound to the old one. Envoy closes one over which it has
-        // replied 400.
+        // An open connection is not bound to the old policy. Envoy closes a connection after its own reply with 400.
         let mut connection = envoy.site("watched").raw();
         let ask = |envoy: &Envoy, connection: &mut Raw, text: &str| {
             let body = says(text);
@@ -162,7 +161,7 @@ fn a_bad_policy_leaves_the_old_one_in_force(version: Version) {
             .unwrap_or_default();
         assert!(line.contains(code), "{code} is not in {line}");
         assert_eq!(rejected_total(&envoy), Some(number as f64 + 1.0));
-        // The old one goes on.
+        // The old one stays in force.
         let watched = envoy.site("watched");
         refusal(&watched.send(Http::One, &forbidden()), 400, "AG3001");
         assert_eq!(
@@ -179,7 +178,7 @@ fn a_bad_policy_leaves_the_old_one_in_force(version: Version) {
         let told = in_force(&envoy);
         (told.len() == 1 && told.first()?.0 == "good").then_some(())
     });
-    // The count outlives the next good policy too.
+    // The counter also outlives the next valid policy.
     replace(
         &mut envoy,
         site(Mode::Portable, &named("better", json!([]))),
@@ -203,7 +202,7 @@ fn an_exchange_ends_under_the_policy_that_it_began_with(version: Version) {
             }]),
         );
         let mut envoy = start(version, site(mode, &deny_answers));
-        // One waits for the model's answer, one for the rest of the client's own request.
+        // One waits for the model's response, one for the rest of the client's own request.
         envoy
             .provider
             .answer_always(answers("the secret recipe is salt"));
@@ -261,7 +260,7 @@ fn an_exchange_ends_under_the_policy_that_it_began_with(version: Version) {
     }
 }
 
-fn a_bad_policy_at_the_start_refuses_everything_until_a_good_one_comes(version: Version) {
+fn an_invalid_policy_at_the_start_denies_everything_until_a_valid_one_arrives(version: Version) {
     let bad = named("bad", json!([{"id": "x", "action": "deni"}]));
     let mut envoy = start(version, site(Mode::Portable, &bad));
     let watched = envoy.site("watched");
@@ -274,7 +273,7 @@ fn a_bad_policy_at_the_start_refuses_everything_until_a_good_one_comes(version: 
     }
     assert_eq!(envoy.provider.count(), 0);
     assert!(envoy.printed().contains("AG1007"), "{}", envoy.printed());
-    // The filter's own count died with the VM, since none serves yet; Envoy has one too.
+    // The filter's own counter was lost with the VM, since none was in service; Envoy has one too.
     assert_eq!(envoy.discovery_stat("watched", "update_rejected"), 1);
     replace(
         &mut envoy,

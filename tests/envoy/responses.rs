@@ -1,4 +1,4 @@
-//! What a model answers.
+//! Responses of models.
 
 use crate::scene::{
     Mode, answers, both_modes, calls, case, completion, in_every_way, policy, refusal, says, with,
@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 
 in_both_envoys![
     a_denied_text_has_its_own_status_with_held_headers_and_is_a_refusal_without,
-    a_denied_call_is_taken_out_of_the_answer,
+    a_denied_call_is_removed_from_the_response,
     of_several_calls_only_the_denied_one_is_taken_out,
     a_forced_call_that_is_denied_becomes_an_error,
-    a_stream_where_nobody_knows_one_is_refused_at_once,
-    a_stream_flows_while_it_is_judged,
+    a_stream_of_an_endpoint_without_streams_is_denied_at_once,
+    a_stream_is_released_while_it_is_evaluated,
     a_policy_may_let_pass_what_can_t_be_read,
-    an_answer_that_can_t_be_read_is_refused,
+    an_unreadable_response_is_denied,
     an_error_of_the_provider_s_passes_as_it_came,
-    an_answer_without_a_body_passes_where_rules_look_at_answers,
+    a_response_without_a_body_passes_response_rules,
     a_call_that_needs_an_approval_is_not_made,
 ];
 
@@ -75,7 +75,7 @@ fn a_denied_text_has_its_own_status_with_held_headers_and_is_a_refusal_without(v
     });
 }
 
-fn a_denied_call_is_taken_out_of_the_answer(version: Version) {
+fn a_denied_call_is_removed_from_the_response(version: Version) {
     let envoy = both_modes(version, &policy(json!([no_delete()])));
     envoy
         .provider
@@ -163,18 +163,18 @@ fn a_stream(gate: &Gate) -> Answer {
         .end()
 }
 
-/// A question whose answer never streams.
+/// A request whose response is never streamed.
 fn embedding() -> Request {
     let body = json!({"model": "text-embedding-3-small", "input": "hi"});
     Request::chat(body.to_string()).path("/v1/embeddings")
 }
 
-fn a_stream_where_nobody_knows_one_is_refused_at_once(version: Version) {
+fn a_stream_of_an_endpoint_without_streams_is_denied_at_once(version: Version) {
     let envoy = both_modes(version, &policy(json!([no_recipes()])));
     in_every_way(&envoy, |site, _, http| {
         let gate = Gate::default();
         envoy.provider.answer_next(a_stream(&gate));
-        // Refused from its headers, so that it has its own status in either mode, and at once.
+        // Denied by its headers, so that it has its own status in either mode, at once.
         let error = refusal(&site.send(http, &embedding()), 400, "AG2014");
         assert!(error["agentguard"].get("rule").is_none());
         gate.open();
@@ -185,7 +185,7 @@ fn a_stream_where_nobody_knows_one_is_refused_at_once(version: Version) {
     });
 }
 
-fn a_stream_flows_while_it_is_judged(version: Version) {
+fn a_stream_is_released_while_it_is_evaluated(version: Version) {
     let envoy = both_modes(version, &policy(json!([no_recipes()])));
     let piece = |text: &str| {
         let chunk =
@@ -208,7 +208,7 @@ fn a_stream_flows_while_it_is_judged(version: Version) {
                 .end(),
         );
         let mut live = site.open(http, &request);
-        // The provider hasn't ended yet, and most of what it said is here.
+        // The provider hasn't ended yet, and most of its response has arrived.
         let mut seen = Vec::new();
         while seen.len() < first.len() {
             seen.extend(live.next_bytes().expect("an event").expect("an event"));
@@ -241,7 +241,7 @@ fn a_policy_may_let_pass_what_can_t_be_read(version: Version) {
     });
 }
 
-fn refused_in_its_mode(response: &Response, mode: Mode, status: u16, code: &str) {
+fn denied_in_its_mode(response: &Response, mode: Mode, status: u16, code: &str) {
     match mode {
         Mode::Hold => {
             refusal(response, status, code);
@@ -254,7 +254,7 @@ fn refused_in_its_mode(response: &Response, mode: Mode, status: u16, code: &str)
     }
 }
 
-fn an_answer_that_can_t_be_read_is_refused(version: Version) {
+fn an_unreadable_response_is_denied(version: Version) {
     let envoy = both_modes(version, &policy(json!([no_recipes()])));
     let json = [("content-type", "application/json")];
     let text = completion(json!({"role": "assistant", "content": "Hello"}), "stop");
@@ -337,7 +337,7 @@ fn an_answer_that_can_t_be_read_is_refused(version: Version) {
         for (name, answer, status, code) in &from_bodies {
             case(name, || {
                 envoy.provider.answer_next(answer.clone());
-                refused_in_its_mode(&ask(site, http), mode, *status, code);
+                denied_in_its_mode(&ask(site, http), mode, *status, code);
                 check(&envoy, site, code);
             });
         }
@@ -383,7 +383,7 @@ fn an_error_of_the_provider_s_passes_as_it_came(version: Version) {
     });
 }
 
-fn an_answer_without_a_body_passes_where_rules_look_at_answers(version: Version) {
+fn a_response_without_a_body_passes_response_rules(version: Version) {
     let envoy = both_modes(version, &policy(json!([no_recipes()])));
     in_every_way(&envoy, |site, _, http| {
         let empty = Answer::start(

@@ -1,22 +1,22 @@
-//! What most tests begin with: policies, bodies, an Envoy with a listener for each header mode.
+//! Common setup of the tests: policies, bodies, and an Envoy with a listener for each header mode.
 
 use harness::{Answer, Envoy, Http, Listening, Request, Response, Setup, Site, Version};
 use serde_json::{Value, json};
 
-/// When request headers leave.
+/// When request headers are forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// At once.
     Portable,
-    /// With the judged body.
+    /// With the evaluated body.
     Hold,
 }
 
 impl Mode {
-    /// Both.
+    /// Both modes.
     pub const BOTH: [Mode; 2] = [Mode::Portable, Mode::Hold];
 
-    /// The word for it in a policy, and the name of its listener.
+    /// The mode's word in a policy, and the name of its listener.
     pub fn word(self) -> &'static str {
         match self {
             Mode::Portable => "portable",
@@ -25,7 +25,7 @@ impl Mode {
     }
 }
 
-/// A policy that lets pass what no rule forbids.
+/// A policy that allows by default.
 pub fn policy(rules: Value) -> Value {
     json!({
         "apiVersion": "agentguard.dev/v1",
@@ -36,7 +36,7 @@ pub fn policy(rules: Value) -> Value {
     })
 }
 
-/// The same with more keys at its top, or others in their place.
+/// Sets more keys at the top of a policy.
 pub fn with(mut policy: Value, keys: Value) -> Value {
     if let (Some(policy), Value::Object(keys)) = (policy.as_object_mut(), keys) {
         policy.extend(keys);
@@ -44,24 +44,24 @@ pub fn with(mut policy: Value, keys: Value) -> Value {
     policy
 }
 
-/// The same in a header mode.
+/// Sets the header mode of a policy.
 pub fn in_mode(policy: &Value, mode: Mode) -> Value {
     with(policy.clone(), json!({"envoy": {"headers": mode.word()}}))
 }
 
-/// A listener for each header mode.
+/// Creates a listener for each header mode.
 pub fn sites(policy: &Value) -> Vec<Site> {
     Mode::BOTH
         .map(|mode| Site::new(mode.word(), &in_mode(policy, mode)))
         .to_vec()
 }
 
-/// An Envoy with a listener for each header mode.
+/// Starts an Envoy with a listener for each header mode.
 pub fn both_modes(version: Version, policy: &Value) -> Envoy {
     Setup::new(version, sites(policy)).start()
 }
 
-/// Says, if a test fails, in which of several cases it did.
+/// Prints the case of a failed test.
 struct Told(String);
 
 impl Drop for Told {
@@ -72,7 +72,7 @@ impl Drop for Told {
     }
 }
 
-/// Runs a part of a test; if it fails, the case is named.
+/// Runs a case of a test; a failure names it.
 pub fn case<T>(name: &str, run: impl FnOnce() -> T) -> T {
     let _told = Told(name.to_owned());
     run()
@@ -89,14 +89,14 @@ pub fn in_every_way(envoy: &Envoy, mut test: impl FnMut(&Listening, Mode, Http))
     }
 }
 
-/// A question to the model.
+/// A request to the model.
 pub fn says(text: &str) -> Vec<u8> {
     json!({"model": "gpt-4o", "messages": [{"role": "user", "content": text}]})
         .to_string()
         .into_bytes()
 }
 
-/// An answer with one choice.
+/// A response with one choice.
 pub fn completion(message: Value, finish: &str) -> Vec<u8> {
     json!({
         "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "gpt-4o-2024-08-06",
@@ -107,13 +107,13 @@ pub fn completion(message: Value, finish: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// An answer with a text.
+/// A response with a text.
 pub fn answers(text: &str) -> Answer {
     let message = json!({"role": "assistant", "content": text, "refusal": null});
     Answer::json(200, &completion(message, "stop"))
 }
 
-/// An answer that calls tools, each with its arguments.
+/// A response that calls tools, each with its arguments.
 pub fn calls(tools: &[(&str, &str)]) -> Answer {
     let calls: Vec<Value> = tools
         .iter()
@@ -130,7 +130,7 @@ pub fn calls(tools: &[(&str, &str)]) -> Answer {
     Answer::json(200, &completion(message, "tool_calls"))
 }
 
-/// A rule against a word of the user's.
+/// A rule against a word of the user.
 pub fn no_weapons() -> Value {
     json!({
         "id": "no-weapons",
@@ -142,7 +142,7 @@ pub fn no_weapons() -> Value {
     })
 }
 
-/// A rule that refuses answers with two words.
+/// A rule that denies responses with two words.
 pub fn no_recipes() -> Value {
     json!({
         "id": "no-recipes",
@@ -163,12 +163,12 @@ pub fn mask_cards() -> Value {
     })
 }
 
-/// A question that the rule against a word refuses.
+/// A request denied by the rule against a word.
 pub fn forbidden() -> Request {
     Request::chat(says("the forbidden word"))
 }
 
-/// The refusal in a response, after checking everything that all refusals have in common.
+/// Returns the error in a denial, after checking the properties that all denials share.
 #[track_caller]
 pub fn refusal(response: &Response, status: u16, code: &str) -> Value {
     let body = response.json();

@@ -9,13 +9,13 @@ use std::process::Command;
 
 in_both_envoys![the_openai_package_understands_every_outcome];
 
-/// Asks one of the questions of the script; what the package's caller gets.
+/// Sends one of the script's requests. Returns the result for the package's caller.
 fn ask(envoy: &Envoy, mode: Mode, question: &str) -> Value {
     let address = envoy.site(mode.word()).address;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/envoy/sdk.py");
     let output = Command::new(sdk_python())
         .args([script, &format!("http://{address}/v1"), question])
-        // The package would ask a proxy of the machine's instead.
+        // The package would use a proxy of the machine.
         .env_remove("HTTP_PROXY")
         .env_remove("http_proxy")
         .env_remove("ALL_PROXY")
@@ -45,7 +45,7 @@ fn outcomes(envoy: &Envoy, mode: Mode) {
     let ask_once = |question: &str| {
         let before = envoy.site(mode.word()).records.lines().len();
         let result = ask(envoy, mode, question);
-        // A refusal is not asked again: the package would, three times in all, without `x-should-retry`.
+        // A denial is not retried: without `x-should-retry` the package would send the request three times.
         envoy.site(mode.word()).records.skip_to(before + 1);
         assert_eq!(envoy.site(mode.word()).records.lines().len(), before + 1);
         result
@@ -116,7 +116,7 @@ fn outcomes(envoy: &Envoy, mode: Mode) {
         }
     }
 
-    // A finding that is spread over pieces of a stream.
+    // A match across frames of a stream.
     let piece = |delta: Value, finish: Value| {
         let chunk = json!({
             "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o-2024-08-06",

@@ -1,24 +1,24 @@
-//! A question with two tools, asked through every official package: what its caller gets of an answer, and which exception
-//! of which text of a refusal.
+//! Requests with two tools through every official package: the caller's result for a response, and the exception and
+//! text for a denial.
 
 use crate::packages::{Language, Package};
 use crate::scene::{Mode, both_modes, case, completion, no_recipes, no_weapons, policy};
 use harness::{Answer, Envoy, Http, Version};
 use serde_json::{Value, json};
 
-in_both_envoys![every_package_hands_on_answers_and_raises_refusals];
+in_both_envoys![every_package_returns_responses_and_raises_denials];
 
 /// A format with its packages.
 struct Format {
     name: &'static str,
-    /// Whose packages there are, and the class of the exception that each raises for a refusal.
+    /// The packages' languages, with the exception class of a denial in each.
     raised: &'static [(Language, &'static str)],
     path: &'static str,
     question: fn(&str) -> Value,
-    /// An answer with a text, one that calls a tool.
+    /// Responses with a text and with a tool call.
     says: fn(&str) -> Value,
     calls: fn(&str, Value) -> Value,
-    /// Why an answer with a text and one that calls a tool end.
+    /// Finish reasons of a response with a text and of one with a tool call.
     finish: [&'static str; 2],
 }
 
@@ -211,7 +211,7 @@ fn done(message: Value) -> Value {
     })
 }
 
-fn every_package_hands_on_answers_and_raises_refusals(version: Version) {
+fn every_package_returns_responses_and_raises_denials(version: Version) {
     let no_delete = json!({
         "id": "no-delete",
         "match": {"event": "tool_call", "tool": "delete_customer"},
@@ -284,7 +284,7 @@ fn outcomes(envoy: &Envoy, mode: Mode, format: &Format, package: Package, raised
 
     is_raised(refused, "We don't talk about this. Ask something else.");
 
-    // No package asks again after a refusal: three would, without `x-should-retry`.
+    // No package retries a denial: three would, without `x-should-retry`.
     site.records.skip_to(seen + asked.len());
     assert_eq!(site.records.lines().len(), seen + asked.len());
     let reached = envoy.provider.count() - before;

@@ -1,4 +1,4 @@
-//! Recorded streams, read by the official packages of their providers through rules that edit them.
+//! Recorded streams, edited by rules and read by the official packages of their providers.
 
 use crate::packages::{Language, Package};
 use crate::scene::{Mode, case, in_mode, policy};
@@ -11,7 +11,7 @@ in_both_envoys![the_packages_read_edited_streams];
 struct Recorded {
     format: &'static str,
     lines: &'static str,
-    /// Whose packages read it, and at least how many of the recorded streams they can.
+    /// The packages, with the minimum number of recorded streams that each can read.
     packages: &'static [(Language, usize)],
 }
 
@@ -41,7 +41,7 @@ struct Stream {
 }
 
 impl Recorded {
-    /// Those that the package can read as they came; a few of the recordings it can't.
+    /// The streams that the package can read unedited; it can't read a few of the recordings.
     fn readable_by(&self, package: Package, envoy: &Envoy) -> Vec<Stream> {
         let found: Vec<Stream> = self.lines.lines().filter_map(stream).collect();
         let plain = ask(envoy, "bare", Http::One, package, &found);
@@ -88,8 +88,8 @@ fn stream(line: &str) -> Option<Stream> {
     })
 }
 
-/// A question up to its first message of the user's: calls of tools in what was said before are judged as well, and here
-/// the answer matters.
+/// Returns a request up to its first message of the user. Tool calls in the history would be evaluated too, but this
+/// test is about the response.
 fn first_turn(mut body: Value) -> Value {
     for list in ["messages", "contents", "input"] {
         if let Some(messages) = body.get_mut(list).and_then(Value::as_array_mut) {
@@ -119,7 +119,7 @@ fn decoded(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// What the package's caller gets of each stream.
+/// Returns the result for the package's caller of each stream.
 fn ask(envoy: &Envoy, site: &str, http: Http, package: Package, streams: &[Stream]) -> Vec<Value> {
     for stream in streams {
         envoy.provider.answer_next(stream.answer.clone());
@@ -131,7 +131,7 @@ fn ask(envoy: &Envoy, site: &str, http: Http, package: Package, streams: &[Strea
     package.ask(envoy, site, http, &questions)
 }
 
-/// What the rule on words looks for: in most of the recorded texts, spread over several pieces in many of them.
+/// Words of the rule: they occur in most of the recorded texts, in many of them across frames.
 const WORDS: &[&str] = &[
     "1, 2",
     "2  \n3",
@@ -151,7 +151,7 @@ const WORDS: &[&str] = &[
     "Barcelona",
 ];
 
-/// What the models called, of the tools that the caller runs.
+/// Tools that the models called and the caller runs.
 const TOOLS: &[&str] = &[
     "best_language_to_learn",
     "compose_music",
@@ -165,7 +165,7 @@ const TOOLS: &[&str] = &[
     "weather",
 ];
 
-/// What the rule on words makes of a text.
+/// Returns a text after the rule on words.
 fn masked(text: &str) -> String {
     WORDS.iter().fold(text.to_owned(), |text, word| {
         text.replace(word, "[REDACTED]")
@@ -244,7 +244,7 @@ fn words_are_masked(plain: &Value, edited: &Value) {
         assert_eq!(edited["final"], masked_all(&plain["final"]));
         assert_eq!(edited["final"], edited["texts"]);
     }
-    // Arguments of calls are texts of the answer, too, which the rule names.
+    // Arguments of calls are texts of the response, which the rule names too.
     let calls = plain["tools"].as_array().into_iter().flatten();
     let masked: Value = calls
         .map(|call| json!([call[0], masked(call[1].as_str().unwrap_or_default())]))
@@ -253,7 +253,7 @@ fn words_are_masked(plain: &Value, edited: &Value) {
     assert_eq!(edited["finish"], plain["finish"]);
 }
 
-/// Whether the caller said that there must be a call: then nothing but an error can take its place.
+/// Whether the caller forces a call: then only an error can replace it.
 fn is_forced(question: &Value) -> bool {
     let choice = &question["body"]["tool_choice"];
     choice == "required" || choice["type"] == "any" || choice["type"] == "tool"
@@ -278,7 +278,7 @@ fn tool_calls_are_taken_out(question: &Value, plain: &Value, denied: &Value) {
     if denied.get("final").is_some() {
         assert_eq!(denied["final"], denied["texts"]);
     }
-    // Gemini ends with STOP in either case; the others say that a call is there.
+    // Gemini's finish reason is STOP in either case; the others report a call.
     let finish = denied["finish"].to_string();
     assert!(!finish.contains("tool"), "{denied}");
 }

@@ -1,4 +1,4 @@
-//! AWS signatures (Signature Version 4): they cover a hash of the body, so that whoever signs comes after whoever edits.
+//! AWS signatures (Signature Version 4): they cover a hash of the body, so that signing must follow editing.
 
 use crate::scene::{Mode, case, in_every_way, in_mode, mask_cards, no_weapons, policy};
 use harness::{Answer, Envoy, Request, Setup, Site, Version};
@@ -24,7 +24,7 @@ fn converse(text: &str) -> Request {
         .body(asks(text))
 }
 
-/// An Envoy that signs what the filter lets pass, where `signs`.
+/// Starts an Envoy that signs forwarded requests if `signs` is set.
 fn envoy(version: Version, signs: bool) -> Envoy {
     let policy = policy(json!([mask_cards(), no_weapons()]));
     let signing = json!({

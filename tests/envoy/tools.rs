@@ -1,5 +1,5 @@
-//! A real server of tools behind the filter, from the official `mcp` package of Python, and a real client before it, from
-//! the same and from the official npm package.
+//! Tool server and clients of MCP: the official `mcp` package of Python as the server, and clients of that package and
+//! of the official npm package.
 
 use crate::scene::{Mode, case, policy, sites};
 use harness::{Envoy, Process, Setup, Version, mcp_python, node, wait_for};
@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::process::Command;
 
-in_both_envoys![a_session_lives_on_whatever_is_refused_in_it];
+in_both_envoys![a_session_survives_denials];
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/envoy/tools.py");
 
-/// Starts the server; where it listens.
+/// Starts the server. Returns its address.
 fn serve(name: &str) -> (Process, SocketAddr) {
     let python = mcp_python();
     let output =
@@ -24,18 +24,18 @@ fn serve(name: &str) -> (Process, SocketAddr) {
     (process, SocketAddr::from(([127, 0, 0, 1], port)))
 }
 
-/// A client, and how it speaks.
+/// A client with its protocol version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Client {
-    /// Python's, with `initialize` and a session, whose answers all stream.
+    /// Python, with `initialize` and a session; all its responses are streams.
     Session,
-    /// Python's in the versions since 2026-07-28, without.
+    /// Python without a session, in the versions since 2026-07-28.
     Sessionless,
-    /// npm's, with a session.
+    /// npm, with a session.
     Npm,
 }
 
-/// Does everything once; what the package's caller gets.
+/// Uses every function once. Returns the result for the package's caller.
 fn use_tools(envoy: &Envoy, mode: Mode, client: Client) -> Value {
     let url = format!("http://{}/mcp", envoy.site(mode.word()).address);
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/envoy/");
@@ -55,7 +55,7 @@ fn use_tools(envoy: &Envoy, mode: Mode, client: Client) -> Value {
     serde_json::from_slice(&output.stdout).expect("what the script prints")
 }
 
-fn a_session_lives_on_whatever_is_refused_in_it(version: Version) {
+fn a_session_survives_denials(version: Version) {
     let rules = json!([
         {"id": "no-delete", "match": {"event": ["tool_call", "tool_offer"], "tool": "delete_customer"},
          "action": "deny", "reason": "Customers are deleted by a person."},
@@ -131,7 +131,7 @@ fn outcomes(seen: &Value, client: Client) {
     assert_eq!(seen["secret"], secret);
     if client != Client::Sessionless {
         refused("summary", "no-sampling", "Servers get no model.");
-        // The server was told as well, by the client, which does not know what took the place of its request.
+        // The server learned of it too, by the client, which does not know the replacement of its request.
         let learned = seen["learned"]["result"]
             .as_array()
             .expect("a list of errors");

@@ -1,4 +1,4 @@
-//! Exchanges that were recorded between real clients and real providers; see `tests/traffic/README.md`.
+//! Exchanges recorded between real clients and real providers; see `tests/traffic/README.md`.
 
 use crate::scene::{case, in_every_way, mask_cards, no_weapons, policy, sites};
 use harness::{Answer, Request, Setup, Version};
@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 in_both_envoys![
     recorded_exchanges_pass_unchanged_and_are_recorded_as_they_are,
-    recorded_answers_pass_rules_that_look_at_answers_unchanged,
+    recorded_responses_pass_response_rules_unchanged,
 ];
 
 const RECORDED: &str = include_str!("../traffic/openai.chat.jsonl");
@@ -35,7 +35,7 @@ fn recorded() -> Vec<Recorded> {
             let status =
                 u16::try_from(response["status"].as_u64().expect("a status")).expect("a status");
             let headers = [("content-type", media.as_str())];
-            // As providers send it: in pieces, of which none ends where a reader would like.
+            // In chunks with awkward boundaries, as providers send it.
             let answer = body
                 .chunks(1_000)
                 .fold(Answer::chunked(status, &headers), Answer::chunk)
@@ -97,7 +97,7 @@ fn recorded_exchanges_pass_unchanged_and_are_recorded_as_they_are(version: Versi
                         .map(str::to_owned)
                         .collect()
                 };
-                // Calls of the answer, and those whose results the request brings.
+                // Calls of the response, and those whose results are in the request.
                 let called = names(&expected["tool_calls"]);
                 let before = names(&expected["history_tool_calls"]);
                 let told = names(&record["tools"]);
@@ -111,7 +111,7 @@ fn recorded_exchanges_pass_unchanged_and_are_recorded_as_they_are(version: Versi
     });
 }
 
-fn recorded_answers_pass_rules_that_look_at_answers_unchanged(version: Version) {
+fn recorded_responses_pass_response_rules_unchanged(version: Version) {
     let no_delete =
         json!({"id": "no-delete", "match": {"tool": "delete_customer"}, "action": "deny"});
     let envoy = Setup::new(version, sites(&policy(json!([mask_cards(), no_delete])))).start();

@@ -1,4 +1,4 @@
-//! What no rule touches passes as it came.
+//! Traffic that no rule matches passes unchanged.
 
 use crate::scene::{
     Mode, answers, case, completion, in_every_way, in_mode, mask_cards, no_weapons, policy, says,
@@ -13,11 +13,11 @@ in_both_envoys![
     trailers_pass_in_both_directions,
     what_the_policy_is_not_about_is_not_even_looked_at,
     a_stream_that_no_rule_looks_at_flows_as_it_comes,
-    slow_uploads_and_answers_pass_whole,
+    slow_uploads_and_responses_pass_completely,
     many_exchanges_share_a_connection,
 ];
 
-/// Headers that differ from one exchange to the next, with or without us.
+/// Headers that differ between exchanges, with or without the filter.
 const FLEETING: [&str; 3] = ["x-request-id", "date", "x-envoy-upstream-service-time"];
 
 fn lasting(headers: &[(String, Vec<u8>)]) -> Vec<(String, String)> {
@@ -30,7 +30,7 @@ fn lasting(headers: &[(String, Vec<u8>)]) -> Vec<(String, String)> {
     headers
 }
 
-/// What one exchange looks like from both ends.
+/// An exchange as both sides received it.
 #[derive(Debug, PartialEq)]
 struct Both {
     method: String,
@@ -63,7 +63,7 @@ fn exchange(envoy: &Envoy, site: &Listening, http: Http, request: &Request) -> B
     }
 }
 
-/// Rules that read everything in requests and hold for nothing here.
+/// Rules that inspect all request content and match nothing here.
 fn watchful() -> Value {
     policy(json!([
         no_weapons(),
@@ -72,7 +72,7 @@ fn watchful() -> Value {
     ]))
 }
 
-/// The sites of a policy, and one without the filter, which shows what Envoy itself does to an exchange.
+/// The sites of a policy, and one without the filter, which shows Envoy's own changes.
 fn beside_a_bare_one(version: Version, policy: &Value) -> Envoy {
     let mut sites = sites(policy);
     sites.push(Site::bare("bare"));
@@ -162,7 +162,7 @@ fn bodies_of_several_megabytes_pass_unchanged(version: Version) {
         json!({"inspect": {"max_body": "8MiB", "max_text": "16MiB"}}),
     );
     let envoy = beside_a_bare_one(version, &both);
-    // Neither repeats itself within a network read, so that a lost, doubled or moved piece would show.
+    // Neither text repeats within a network read, so that a lost, doubled or moved chunk is detected.
     let text: String = (0..600_000).map(|n| format!("{n:x}.")).collect();
     let question = says(&text);
     let answer = completion(json!({"role": "assistant", "content": text}), "stop");
@@ -263,7 +263,7 @@ fn a_stream_that_no_rule_looks_at_flows_as_it_comes(version: Version) {
         let body = json!({"model": "gpt-4o", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
         let mut live = site.open(http, &Request::chat(body.to_string()));
         assert_eq!(live.status, 200);
-        // The provider goes on only when the client has seen what came before.
+        // The provider continues only when the client has received the previous part.
         assert_eq!(
             live.next_bytes().expect("an event").as_deref(),
             Some(events[0])
@@ -282,7 +282,7 @@ fn a_stream_that_no_rule_looks_at_flows_as_it_comes(version: Version) {
     });
 }
 
-fn slow_uploads_and_answers_pass_whole(version: Version) {
+fn slow_uploads_and_responses_pass_completely(version: Version) {
     let envoy = beside_a_bare_one(version, &policy(json!([no_weapons(), mask_cards()])));
     in_every_way(&envoy, |site, _, http| {
         let gate = harness::Gate::default();
@@ -307,7 +307,7 @@ fn slow_uploads_and_answers_pass_whole(version: Version) {
         }
         let open = gate.clone();
         let provider = envoy.provider.clone();
-        // The second half of the answer is sent only when the whole question is there.
+        // The second half of the response is sent only when the whole request has arrived.
         let opener = std::thread::spawn(move || {
             provider.ended(number);
             open.open();

@@ -175,7 +175,7 @@ impl<'c> Given<'c> {
                 "path" => facts.paths = Known::Is(texts(value)),
                 "model" => {
                     let names = texts(value);
-                    facts.models = Models::told(names.iter().map(|name| &**name));
+                    facts.models = Models::from_words(names.iter().map(|name| &**name));
                 }
                 "principal" => facts.principal = principal(value),
                 "headers" => {

@@ -1,8 +1,8 @@
-//! The least that a filter can do which reads both bodies: waits until a body is whole, copies it into its memory and
-//! lets it go. What AgentGuard costs is told as a multiple of this.
+//! Baseline filter: waits until a body is complete, copies it into its memory and forwards it. The cost of AgentGuard
+//! is reported as a multiple of this.
 //!
-//! For answers that stream its configuration says what it does with each part of one as it comes: `{"stream":"read"}`
-//! copies it into its memory and lets it go, `{"stream":"rewrite"}` also puts the same bytes in its place.
+//! For streamed responses its configuration selects the handling of each part: `{"stream":"read"}` copies the part into
+//! its memory and forwards it, `{"stream":"rewrite"}` also replaces it with the same bytes.
 
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType};
@@ -13,10 +13,10 @@ proxy_wasm::main! {{
     proxy_wasm::set_root_context(|_| Box::new(Root { parts: Cell::new(Parts::Wait) }));
 }}
 
-/// What becomes of a part of an answer.
+/// The handling of a part of a response.
 #[derive(Clone, Copy, PartialEq)]
 enum Parts {
-    /// It waits for the others.
+    /// The part is held until the end.
     Wait,
     Read,
     Rewrite,

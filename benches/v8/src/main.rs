@@ -11,11 +11,11 @@ mod speed;
 #[path = "../../texts.rs"]
 mod texts;
 
-/// How long one text is scanned over and over, before anything counts: V8 compiles its best code meanwhile.
+/// Warm-up time per text, in which V8 compiles its best code.
 const WARMING: Duration = Duration::from_millis(100);
-/// And then, while it counts.
+/// Measuring time per text.
 const TOGETHER: Duration = Duration::from_millis(100);
-/// The same code has been compiled by then.
+/// Warm-up time of one detector, whose code is already compiled.
 const ALONE: Duration = Duration::from_millis(5);
 
 fn main() {

@@ -1,17 +1,17 @@
-//! Envoy's configuration: one listener for each site, all with the provider double as their upstream.
+//! Envoy bootstrap configuration: one listener per site, all with the provider double as their upstream.
 
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-/// What the plugin is configured with.
+/// The configuration of the plugin.
 #[derive(Clone, Debug)]
 pub enum Configuration {
-    /// A text, `google.protobuf.StringValue`.
+    /// A text: `google.protobuf.StringValue`.
     Text(String),
     /// A `google.protobuf.Struct`.
     Struct(Value),
-    /// Nothing.
+    /// No configuration.
     Absent,
 }
 
@@ -29,7 +29,7 @@ impl Configuration {
     }
 }
 
-/// One listener with its own copy of the filter.
+/// A listener with its own copy of the filter.
 #[derive(Clone, Debug)]
 pub struct Site {
     pub(crate) name: String,
@@ -45,8 +45,8 @@ pub struct Site {
 }
 
 impl Site {
-    /// A listener whose filter has this policy. Its headers are portable unless the policy says otherwise, and then the
-    /// plugin has the flag that the policy needs.
+    /// Creates a listener whose filter has this policy. Headers are forwarded at once unless the policy holds them; the
+    /// plugin then has the required flag.
     pub fn new(name: &str, policy: &Value) -> Site {
         let hold = policy.pointer("/envoy/headers") == Some(&json!("hold"));
         Site {
@@ -56,7 +56,7 @@ impl Site {
         }
     }
 
-    /// A listener without the filter.
+    /// Creates a listener without the filter.
     pub fn bare(name: &str) -> Site {
         Site {
             name: name.to_owned(),
@@ -72,31 +72,31 @@ impl Site {
         }
     }
 
-    /// The same with another configuration, given as it stands.
+    /// Replaces the configuration.
     pub fn configured(mut self, configuration: Configuration) -> Site {
         self.configuration = Some(configuration);
         self
     }
 
-    /// The same with another module in the filter's place.
+    /// Replaces the filter's module.
     pub fn module(mut self, wasm: PathBuf) -> Site {
         self.wasm = Some(wasm);
         self
     }
 
-    /// The filter comes from a file that Envoy watches.
+    /// Loads the filter from a file that Envoy watches.
     pub fn watched(mut self) -> Site {
         self.watched = true;
         self
     }
 
-    /// Whether the plugin says `allow_on_headers_stop_iteration: true`.
+    /// Sets `allow_on_headers_stop_iteration` of the plugin.
     pub fn stop_iteration(mut self, allowed: bool) -> Site {
         self.stop_iteration = allowed;
         self
     }
 
-    /// Envoy's buffer filter stands behind ours: it lets nothing go before the whole request is there.
+    /// Adds Envoy's buffer filter after the filter. It forwards nothing before the whole request has arrived.
     pub fn buffered(mut self) -> Site {
         self.behind.push(json!({
             "name": "envoy.filters.http.buffer",
@@ -108,33 +108,33 @@ impl Site {
         self
     }
 
-    /// These of Envoy's filters stand before ours.
+    /// Adds these filters before the filter.
     pub fn behind_filters(mut self, filters: Vec<Value>) -> Site {
         self.before.extend(filters);
         self
     }
 
-    /// These of Envoy's filters stand behind ours.
+    /// Adds these filters after the filter.
     pub fn filters_after(mut self, filters: Vec<Value>) -> Site {
         self.behind.extend(filters);
         self
     }
 
-    /// WebSocket upgrades are let through to the filters.
+    /// Allows WebSocket upgrades.
     pub fn upgrades(mut self) -> Site {
         self.upgrades = true;
         self
     }
 
-    /// Most bytes of one message that Envoy keeps; 10 MiB unless said. Over HTTP/1.1 that is the listener's
-    /// `per_connection_buffer_limit_bytes`, over HTTP/2 it is the larger of that and a stream's window, which can't be
-    /// less than 64 KiB and is 16 MiB by default.
+    /// Sets the maximum bytes of one message that Envoy buffers; the default is 10 MiB. Over HTTP/1.1 that is the
+    /// listener's `per_connection_buffer_limit_bytes`, over HTTP/2 the larger of that and a stream's window, which is
+    /// at least 64 KiB and 16 MiB by default.
     pub fn buffer_limit(mut self, bytes: u32) -> Site {
         self.buffer_limit = bytes;
         self
     }
 
-    /// The filter sees this environment variable of Envoy's.
+    /// Passes an environment variable to the filter.
     pub fn variable(mut self, name: &str) -> Site {
         self.variables.push(name.to_owned());
         self
@@ -148,7 +148,7 @@ impl Site {
         format!("agentguard-{}", self.name)
     }
 
-    /// The configuration of the Wasm filter.
+    /// Returns the configuration of the Wasm filter.
     fn typed_config(&self, wasm: &Path) -> Value {
         let mut vm = json!({
             "runtime": "envoy.wasm.runtime.v8",
@@ -172,7 +172,7 @@ impl Site {
         json!({"@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm", "config": config})
     }
 
-    /// What stands in the watched file.
+    /// Returns the content of the watched file.
     pub(crate) fn discovery(&self, wasm: &Path) -> Value {
         json!({"resources": [{
             "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
@@ -284,7 +284,7 @@ impl Site {
     }
 }
 
-/// A route without a time limit: by default Envoy cuts every answer after 15 seconds.
+/// Returns a route without timeout: by default Envoy ends every response after 15 seconds.
 fn route(header: &str, present: bool, cluster: &str) -> Value {
     json!({
         "match": {
@@ -322,15 +322,15 @@ fn cluster(name: &str, endpoints: &[SocketAddr]) -> Value {
     })
 }
 
-/// The whole bootstrap.
+/// The complete bootstrap configuration.
 pub(crate) struct Bootstrap<'b> {
     pub(crate) sites: &'b [Site],
-    /// The metrics' label names, each cut out of the stats' names by Istio's own pattern.
+    /// Label names of the metrics, extracted from the stat names by Istio's own pattern.
     pub(crate) labels: &'b [&'static str],
     pub(crate) provider: SocketAddr,
     pub(crate) home: &'b Path,
     pub(crate) wasm: &'b Path,
-    /// Nothing that costs time without need.
+    /// Whether to leave out everything that costs time, for benchmarks.
     pub(crate) measured: bool,
 }
 

@@ -1,4 +1,4 @@
-//! A well-behaved client: hyper, over HTTP/1.1 or HTTP/2.
+//! HTTP client that follows the specification: hyper, over HTTP/1.1 or HTTP/2.
 
 use crate::wait::PATIENCE;
 use crate::wire::header;
@@ -27,7 +27,7 @@ pub enum Http {
 }
 
 impl Http {
-    /// Both.
+    /// Both protocols.
     pub const BOTH: [Http; 2] = [Http::One, Http::Two];
 }
 
@@ -43,7 +43,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// A request without a body.
+    /// Creates a request without a body.
     pub fn new(method: &str, path: &str) -> Request {
         Request {
             method: method.to_owned(),
@@ -55,7 +55,7 @@ impl Request {
         }
     }
 
-    /// A call of Chat Completions with its length.
+    /// Creates a Chat Completions request with its length.
     pub fn chat(body: impl Into<Vec<u8>>) -> Request {
         let body = body.into();
         Request::new("POST", "/v1/chat/completions")
@@ -64,49 +64,49 @@ impl Request {
             .body(body)
     }
 
-    /// The same with a header more.
+    /// Adds a header.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Request {
         self.headers
             .push((name.to_owned(), value.as_ref().to_vec()));
         self
     }
 
-    /// The same without a header.
+    /// Removes a header.
     pub fn without(mut self, name: &str) -> Request {
         self.headers.retain(|(known, _)| known != name);
         self
     }
 
-    /// The same to another host.
+    /// Replaces the host.
     pub fn authority(mut self, authority: &str) -> Request {
         authority.clone_into(&mut self.authority);
         self
     }
 
-    /// The same to another path.
+    /// Replaces the path.
     pub fn path(mut self, path: &str) -> Request {
         path.clone_into(&mut self.path);
         self
     }
 
-    /// The same with this body in one piece; says nothing about its length.
+    /// Sets the body, in one chunk and without a length.
     pub fn body(self, body: impl Into<Vec<u8>>) -> Request {
         self.chunks(vec![body.into()])
     }
 
-    /// The same with this body, piece by piece; says nothing about its length.
+    /// Sets the body in chunks, without a length.
     pub fn chunks(mut self, chunks: Vec<Vec<u8>>) -> Request {
         self.chunks = chunks;
         self
     }
 
-    /// The same with a trailer. Only a body without a length can have one.
+    /// Adds a trailer. Only a body without a length can have one.
     pub fn trailer(mut self, name: &str, value: &str) -> Request {
         self.trailers.push((name.to_owned(), value.to_owned()));
         self.without("content-length").header("trailer", name)
     }
 
-    /// The same as bytes of HTTP/1.1, for a connection of [`Raw`](crate::Raw).
+    /// Returns the request as bytes of HTTP/1.1, for a connection of [`Raw`](crate::Raw).
     pub fn bytes(&self) -> Vec<u8> {
         let mut out = format!(
             "{} {} HTTP/1.1\r\nhost: {}\r\n",
@@ -162,7 +162,7 @@ impl Request {
     }
 }
 
-/// A body that comes piece by piece from the test.
+/// A body that the test sends in chunks.
 struct Outgoing {
     frames: Option<UnboundedReceiver<Frame<Bytes>>>,
 }
@@ -206,7 +206,7 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn connect(http: Http, address: SocketAddr) -> Client {
-        // A thread of its own, so that bytes move while the test looks elsewhere.
+        // A separate thread, so that bytes are transferred while the test does something else.
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -298,7 +298,7 @@ impl Client {
 
 type Answering = JoinHandle<Result<hyper::Response<Incoming>, hyper::Error>>;
 
-/// A request whose body is still being sent. Dropped, it hangs up.
+/// A request whose body is still being sent. Dropping it closes the connection.
 pub struct Upload {
     client: Client,
     answering: Answering,
@@ -307,7 +307,7 @@ pub struct Upload {
 
 impl Upload {
     fn push(&self, frame: Frame<Bytes>) {
-        // Whoever was answered already takes no more.
+        // After a response, the peer accepts no more bytes.
         if let Some(body) = &self.body {
             let _ = body.send(frame);
         }
@@ -318,7 +318,7 @@ impl Upload {
         self.push(Frame::data(Bytes::copy_from_slice(bytes)));
     }
 
-    /// Ends the body and waits for nothing.
+    /// Ends the body without waiting.
     pub fn end(&mut self) {
         self.body = None;
     }
@@ -343,7 +343,7 @@ impl Upload {
     }
 }
 
-/// A response whose body may still be coming. Dropped, it hangs up.
+/// A response whose body may still be arriving. Dropping it closes the connection.
 pub struct Live {
     client: Client,
     /// Status.
@@ -353,7 +353,7 @@ pub struct Live {
     trailers: Vec<(String, Vec<u8>)>,
     body: Incoming,
     length: Option<usize>,
-    /// The open end of a request that was answered early: hyper hangs up when it closes too soon.
+    /// The open end of a request with an early response: hyper closes the connection if it is dropped too soon.
     upload: Option<UnboundedSender<Frame<Bytes>>>,
 }
 
@@ -386,10 +386,10 @@ impl Live {
         })
     }
 
-    /// The next bytes of the body; `None` at its end.
+    /// Returns the next bytes of the body; `None` at its end.
     ///
     /// # Errors
-    /// The body broke off.
+    /// The body ended early.
     pub fn next_bytes(&mut self) -> Result<Option<Vec<u8>>, String> {
         loop {
             let frame = self
@@ -413,7 +413,7 @@ impl Live {
         }
     }
 
-    /// Reads the response to its end.
+    /// Reads the rest of the response.
     pub fn rest(mut self) -> Response {
         let mut body = Vec::new();
         let mut broken = None;
@@ -449,22 +449,22 @@ pub struct Response {
     pub body: Vec<u8>,
     /// Trailers.
     pub trailers: Vec<(String, Vec<u8>)>,
-    /// Why the body broke off, if it did.
+    /// Why the body ended early, if it did.
     pub broken: Option<String>,
-    /// Length that the headers announce.
+    /// The length in the headers.
     pub length: Option<usize>,
 }
 
 impl Response {
-    /// The first value of a header.
+    /// Returns the first value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         std::str::from_utf8(header(&self.headers, name)?).ok()
     }
 
-    /// The body as JSON.
+    /// Returns the body as JSON.
     ///
     /// # Panics
-    /// When it is none.
+    /// The body is not JSON.
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
         assert_eq!(self.broken, None, "the body broke off");

@@ -1,4 +1,4 @@
-//! A running Envoy.
+//! An Envoy process.
 
 use crate::bootstrap::{Bootstrap, Site};
 use crate::client::{Client, Http, Live, Request, Response, Upload};
@@ -14,12 +14,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A version of Envoy that `make` installed.
+/// A version of Envoy that `make` installs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
-    /// The newest that there is.
+    /// The newest release.
     Newest,
-    /// The oldest that we support.
+    /// The oldest supported release.
     Oldest,
 }
 
@@ -31,10 +31,10 @@ impl Version {
         })
     }
 
-    /// Why this Envoy would not start with a configuration in a file, if it would not.
+    /// Returns why this Envoy rejects a configuration file, if it does.
     ///
     /// # Panics
-    /// When Envoy can't be run.
+    /// Envoy can't be run.
     pub fn refuses(self, config: &Path) -> Option<String> {
         let checked = std::process::Command::new(self.program())
             .args(["--mode", "validate", "--config-path"])
@@ -46,15 +46,15 @@ impl Version {
     }
 }
 
-/// The filter as `make wasm` built it.
+/// Returns the path of the filter built by `make wasm`.
 ///
 /// # Panics
-/// When `make` did not say where it is.
+/// `make` did not set it.
 pub fn wasm() -> PathBuf {
     setting("AGENTGUARD_WASM")
 }
 
-/// How an Envoy is started.
+/// The setup of an Envoy process.
 #[derive(Clone, Debug)]
 pub struct Setup {
     version: Version,
@@ -69,7 +69,7 @@ pub struct Setup {
 static STARTED: AtomicUsize = AtomicUsize::new(0);
 
 impl Setup {
-    /// An Envoy with one worker and these listeners.
+    /// Creates a setup with one worker and these listeners.
     pub fn new(version: Version, sites: Vec<Site>) -> Setup {
         Setup {
             version,
@@ -82,31 +82,31 @@ impl Setup {
         }
     }
 
-    /// Puts a real server behind Envoy, in the provider double's place.
+    /// Uses a real server instead of the provider double.
     pub fn upstream(mut self, address: SocketAddr) -> Setup {
         self.upstream = Some(address);
         self
     }
 
-    /// For benchmarks: leaves out what costs time and only serves to explain failing tests, or to wait less.
+    /// For benchmarks: leaves out what costs time and only helps to explain failing tests, or to wait less.
     pub fn measured(mut self) -> Setup {
         self.measured = true;
         self
     }
 
-    /// Labels that are cut out of the stats' names.
+    /// Sets the labels that are extracted from stat names.
     pub fn labels(mut self, labels: Vec<&'static str>) -> Setup {
         self.labels = labels;
         self
     }
 
-    /// How many workers.
+    /// Sets the number of workers.
     pub fn workers(mut self, workers: u32) -> Setup {
         self.workers = workers;
         self
     }
 
-    /// An environment variable of Envoy's.
+    /// Sets an environment variable of Envoy.
     pub fn variable(mut self, name: &str, value: &str) -> Setup {
         self.variables.push((name.to_owned(), value.to_owned()));
         self
@@ -164,10 +164,10 @@ impl Setup {
         }
     }
 
-    /// Starts Envoy with a provider double behind it and waits until it is ready.
+    /// Starts Envoy with a provider double as upstream and waits until it is ready.
     ///
     /// # Panics
-    /// When it does not start.
+    /// Envoy does not start.
     pub fn start(self) -> Envoy {
         let provider = if self.measured {
             Provider::forgetful()
@@ -217,10 +217,10 @@ impl Setup {
         envoy
     }
 
-    /// Starts Envoy with a configuration that it must refuse: how it ended and what it printed.
+    /// Starts Envoy with a configuration that it must reject. Returns its exit status and output.
     ///
     /// # Panics
-    /// When it does not end.
+    /// Envoy does not exit.
     pub fn fail_to_start(self) -> (ExitStatus, String) {
         let mut launched = self.launch(&Provider::start());
         let status = wait_for("Envoy to refuse its configuration", || {
@@ -238,7 +238,7 @@ struct Launched {
     admin: PathBuf,
 }
 
-/// Puts the file that a watched filter comes from in its place, at once as a whole, as Envoy wants it.
+/// Replaces the file of a watched filter atomically, as Envoy requires.
 fn put_filter(site: &Site, home: &Path) {
     let directory = site.directory(home);
     let new = directory.join("filter.json.new");
@@ -246,26 +246,26 @@ fn put_filter(site: &Site, home: &Path) {
     std::fs::rename(&new, directory.join("filter.json")).expect("the file takes its place");
 }
 
-/// A running Envoy with a provider double behind it. When a test fails, it shows what happened.
+/// A running Envoy with a provider double as upstream. A failing test prints its logs.
 pub struct Envoy {
     process: Process,
     home: PathBuf,
     admin: SocketAddr,
-    /// The double behind it.
+    /// The upstream.
     pub provider: Provider,
     sites: BTreeMap<String, Listening>,
 }
 
-/// One of its listeners.
+/// A listener.
 pub struct Listening {
     site: Site,
-    /// Where it listens.
+    /// The listening address.
     pub address: SocketAddr,
-    /// Its audit lines.
+    /// The audit events.
     pub records: Records,
 }
 
-/// One line of the Prometheus page.
+/// A sample of the Prometheus page.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
     /// Name.
@@ -277,21 +277,21 @@ pub struct Sample {
 }
 
 impl Envoy {
-    /// A listener.
+    /// Returns a listener.
     ///
     /// # Panics
-    /// When there is none of that name.
+    /// There is none with this name.
     #[track_caller]
     pub fn site(&self, name: &str) -> &Listening {
         self.sites.get(name).expect("no such site")
     }
 
-    /// Its process id.
+    /// Returns the process id.
     pub fn process_id(&self) -> u32 {
         self.process.id
     }
 
-    /// Everything that Envoy printed so far.
+    /// Returns Envoy's output so far.
     pub fn printed(&self) -> String {
         self.process.printed()
     }
@@ -309,17 +309,17 @@ impl Envoy {
         raw.response()
     }
 
-    /// A page of the admin interface.
+    /// Returns a page of the admin interface.
     ///
     /// # Panics
-    /// When it can't be had.
+    /// The request fails.
     #[track_caller]
     pub fn get(&self, path: &str) -> String {
         let response = self.try_get(path).expect("Envoy's admin does not answer");
         String::from_utf8(response.body).expect("the admin interface speaks UTF-8")
     }
 
-    /// A counter or gauge by its name in `/stats`; 0 if it is not there.
+    /// Returns a counter or gauge of `/stats`; 0 if it does not exist.
     #[track_caller]
     pub fn stat(&self, name: &str) -> u64 {
         self.get("/stats?format=text")
@@ -328,10 +328,10 @@ impl Envoy {
             .unwrap_or(0)
     }
 
-    /// The Prometheus page, as a strict scraper reads it.
+    /// Returns the Prometheus page, parsed like a strict scraper.
     ///
     /// # Panics
-    /// When a scraper could not read it.
+    /// A scraper could not parse it.
     #[track_caller]
     pub fn samples(&self) -> Vec<Sample> {
         self.get("/stats/prometheus")
@@ -341,7 +341,7 @@ impl Envoy {
             .collect()
     }
 
-    /// Puts another filter in the place of a watched one. Says nothing about when Envoy takes it up.
+    /// Replaces a watched filter. Does not wait until Envoy uses it.
     pub fn replace(&mut self, site: Site) {
         let name = site.name.clone();
         put_filter(&site, &self.home);
@@ -350,13 +350,13 @@ impl Envoy {
         }
     }
 
-    /// A count of what became of the files of a watched filter: `update_success`, `update_rejected` and others.
+    /// Returns a discovery counter of a watched filter: `update_success`, `update_rejected` and others.
     #[track_caller]
     pub fn discovery_stat(&self, site: &str, what: &str) -> u64 {
         self.stat(&self.site(site).site.discovery_stat(what))
     }
 
-    /// Bytes of memory that Envoy has in use, by its own count, and those that the system gave it.
+    /// Returns the bytes of memory in use by Envoy's own count, and those allocated from the system.
     #[track_caller]
     pub fn memory(&self) -> (u64, u64) {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id))
@@ -370,7 +370,7 @@ impl Envoy {
     }
 }
 
-/// Reads `name{label="value",…} 1`.
+/// Parses `name{label="value",…} 1`.
 fn sample(line: &str) -> Option<Sample> {
     let (name, mut rest) = line.split_at(line.find(['{', ' '])?);
     let mut labels = BTreeMap::new();
@@ -415,15 +415,15 @@ fn sample(line: &str) -> Option<Sample> {
 }
 
 impl Listening {
-    /// Its name.
+    /// Returns the listener's name.
     pub fn name(&self) -> &str {
         &self.site.name
     }
 
-    /// Sends a request on a connection of its own and reads the whole response.
+    /// Sends a request on a new connection and reads the whole response.
     ///
     /// # Panics
-    /// When there is no response.
+    /// There is no response.
     #[track_caller]
     pub fn send(&self, http: Http, request: &Request) -> Response {
         match self.try_send(http, request) {
@@ -432,7 +432,7 @@ impl Listening {
         }
     }
 
-    /// Sends a request on a connection of its own and reads the whole response.
+    /// Sends a request on a new connection and reads the whole response.
     ///
     /// # Errors
     /// There is no response.
@@ -443,7 +443,7 @@ impl Listening {
     /// Sends a request and waits for the head of the response.
     ///
     /// # Panics
-    /// When there is no response.
+    /// There is no response.
     #[track_caller]
     pub fn open(&self, http: Http, request: &Request) -> Live {
         match Client::connect(http, self.address).open(request) {
@@ -457,10 +457,10 @@ impl Listening {
         Client::connect(http, self.address).begin(request)
     }
 
-    /// A connection for any bytes.
+    /// Opens a connection for any bytes.
     ///
     /// # Panics
-    /// When nobody listens.
+    /// The listener does not accept it.
     #[track_caller]
     pub fn raw(&self) -> Raw {
         Raw::connect(self.address).expect("nobody listens")
@@ -477,7 +477,7 @@ impl Drop for Envoy {
 }
 
 impl Envoy {
-    /// Prints everything that helps to see why a test failed.
+    /// Prints the logs that explain a failed test.
     fn tell(&self) {
         let tail = |text: &str| {
             let lines: Vec<&str> = text.lines().collect();

@@ -1,7 +1,8 @@
-//! A real Envoy with the filter in it, a provider double behind it and clients before it, for tests and benchmarks.
+//! Test environment: a real Envoy with the filter, a provider double as its upstream, and clients, for tests and
+//! benchmarks.
 //!
-//! Everything listens on a port that the system chose, waits for conditions and never for a time, and ends with the
-//! process that started it, however that ends. What the processes printed is shown only when a test fails.
+//! Every listener uses a port chosen by the system. Tests wait for conditions, never for a time. All processes end with
+//! the process that started them, however it ends. Their output is printed only when a test fails.
 
 mod bootstrap;
 mod client;

@@ -1,11 +1,11 @@
-//! Processes that never outlive the test that started them.
+//! Processes that end with the test that started them.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 
-/// Starts the command in the background, prints its process id, and kills it when standard input ends: the other end
-/// is held by the test, and closes however the test ends, by a signal too. Exits with the command's own status.
+/// Starts the command in the background, prints its process id, and kills it when standard input ends. The test holds
+/// the other end, which closes however the test ends, also by a signal. Exits with the command's own status.
 const WARDEN: &str = r#"
 exec 3<&0
 out=$1; shift
@@ -20,13 +20,13 @@ kill "$watch" 2>/dev/null
 exit "$status"
 "#;
 
-/// A running command whose output is kept in a file.
+/// A running command with its output in a file.
 pub struct Process {
     warden: Child,
     lifeline: Option<ChildStdin>,
-    /// Its process id.
+    /// The process id.
     pub id: u32,
-    /// What it printed.
+    /// The output file.
     pub output: PathBuf,
 }
 
@@ -56,12 +56,12 @@ impl Process {
         }
     }
 
-    /// How it ended, if it has.
+    /// Returns the exit status, if the process has ended.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.warden.try_wait().expect("the shell can be waited for")
     }
 
-    /// Everything that it printed so far.
+    /// Returns the output so far.
     pub fn printed(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.output).unwrap_or_default()).into_owned()
     }
@@ -74,47 +74,47 @@ impl Drop for Process {
     }
 }
 
-/// The Python that has the SDKs.
+/// Returns the Python with the SDKs.
 ///
 /// # Panics
-/// When `make test` did not say which.
+/// `make test` did not set it.
 pub fn sdk_python() -> PathBuf {
     setting("AGENTGUARD_SDK_PYTHON")
 }
 
-/// The Python that has the `mcp` package.
+/// Returns the Python with the `mcp` package.
 ///
 /// # Panics
-/// When `make test` did not say which.
+/// `make test` did not set it.
 pub fn mcp_python() -> PathBuf {
     setting("AGENTGUARD_MCP_PYTHON")
 }
 
-/// The Node.js that finds the npm packages by `NODE_PATH`.
+/// Returns the Node.js that finds the npm packages by `NODE_PATH`.
 ///
 /// # Panics
-/// When `make test` did not say which.
+/// `make test` did not set it.
 pub fn node() -> PathBuf {
     setting("AGENTGUARD_NODE")
 }
 
-/// The Python that has the frameworks for agents.
+/// Returns the Python with the agent frameworks.
 ///
 /// # Panics
-/// When `make test` did not say which.
+/// `make test` did not set it.
 pub fn agents_python() -> PathBuf {
     setting("AGENTGUARD_AGENTS_PYTHON")
 }
 
-/// The folder of npm packages for agents, which [`node`] finds by `NODE_PATH`.
+/// Returns the folder of npm packages for agents, which [`node`] finds by `NODE_PATH`.
 ///
 /// # Panics
-/// When `make test` did not say which.
+/// `make test` did not set it.
 pub fn agents_packages() -> PathBuf {
     setting("AGENTGUARD_AGENTS_PACKAGES")
 }
 
-/// A path that `make` hands over.
+/// Returns a path set by `make`.
 pub(crate) fn setting(name: &str) -> PathBuf {
     match std::env::var_os(name) {
         Some(path) => PathBuf::from(path),

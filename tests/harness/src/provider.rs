@@ -1,25 +1,25 @@
-//! The provider double: plays the answers that a test gave it, byte for byte, and keeps what reached it.
+//! Provider double: an upstream that sends the responses of a test byte for byte, and records the requests it receives.
 
 use crate::wait::{PATIENCE, wait_for};
-use crate::wire::{RouteHead, Wire, header};
+use crate::wire::{MessageHead, Wire, header};
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How a request ended on its way to the provider.
+/// How a request ended at the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// It is still coming.
+    /// The request is still arriving.
     Not,
-    /// It came to its end.
+    /// The request arrived completely.
     Whole,
-    /// The connection was closed before.
+    /// The connection was closed before the end.
     Broken,
 }
 
-/// A request as it reached the provider.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct Received {
     /// Method.
@@ -28,27 +28,27 @@ pub struct Received {
     pub path: String,
     /// Headers in their order, names in lower case.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// What has come of the body.
+    /// The received part of the body.
     pub body: Vec<u8>,
     /// Trailers.
     pub trailers: Vec<(String, Vec<u8>)>,
-    /// Whether it came to its end.
+    /// How the request ended.
     pub ended: Ended,
 }
 
 impl Received {
-    /// The first value of a header.
+    /// Returns the first value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         std::str::from_utf8(header(&self.headers, name)?).ok()
     }
 }
 
-/// Keeps an answer back until a test opens it.
+/// A gate that holds a response until the test opens it.
 #[derive(Clone, Debug, Default)]
 pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
 
 impl Gate {
-    /// Lets everyone through who waits here, now and later.
+    /// Opens the gate for all that wait now and later.
     pub fn open(&self) {
         *lock(&self.0.0) = true;
         self.0.1.notify_all();
@@ -68,7 +68,7 @@ enum Part {
     HangUp,
 }
 
-/// What the provider does with a request.
+/// The provider's response to a request.
 #[derive(Clone, Debug)]
 pub struct Answer {
     parts: Vec<Part>,
@@ -77,7 +77,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// These bytes, with a head that says how many they are. `headers` without `content-length`.
+    /// Creates a response with this body and its length. `headers` without `content-length`.
     pub fn new(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let length = body.len().to_string();
         let mut all = headers.to_vec();
@@ -85,12 +85,12 @@ impl Answer {
         Answer::start(status, &all).bytes(body)
     }
 
-    /// JSON.
+    /// Creates a JSON response.
     pub fn json(status: u16, body: &[u8]) -> Answer {
         Answer::new(status, &[("content-type", "application/json")], body)
     }
 
-    /// A head, and nothing after it yet.
+    /// Creates a response that ends after its head for now.
     pub fn start(status: u16, headers: &[(&str, &str)]) -> Answer {
         let mut head = format!("HTTP/1.1 {status} Status\r\n");
         for (name, value) in headers {
@@ -100,7 +100,7 @@ impl Answer {
         Answer::raw(head.into_bytes())
     }
 
-    /// Any bytes.
+    /// Creates a response of any bytes.
     pub fn raw(bytes: Vec<u8>) -> Answer {
         Answer {
             parts: vec![Part::Bytes(bytes)],
@@ -109,14 +109,14 @@ impl Answer {
         }
     }
 
-    /// A head that announces chunks.
+    /// Creates the head of a chunked response.
     pub fn chunked(status: u16, headers: &[(&str, &str)]) -> Answer {
         let mut all = headers.to_vec();
         all.push(("transfer-encoding", "chunked"));
         Answer::start(status, &all)
     }
 
-    /// Nothing at all: hangs up once the request is there.
+    /// Creates no response: closes the connection once the request has arrived.
     pub fn none() -> Answer {
         Answer {
             parts: vec![Part::HangUp],
@@ -125,13 +125,13 @@ impl Answer {
         }
     }
 
-    /// Bytes as they stand.
+    /// Appends bytes.
     pub fn bytes(mut self, bytes: &[u8]) -> Answer {
         self.parts.push(Part::Bytes(bytes.to_vec()));
         self
     }
 
-    /// A chunk of a chunked answer.
+    /// Appends a chunk.
     pub fn chunk(self, bytes: &[u8]) -> Answer {
         let mut framed = format!("{:x}\r\n", bytes.len()).into_bytes();
         framed.extend_from_slice(bytes);
@@ -139,53 +139,53 @@ impl Answer {
         self.bytes(&framed)
     }
 
-    /// The end of a chunked answer.
+    /// Appends the end of a chunked response.
     pub fn end(self) -> Answer {
         self.bytes(b"0\r\n\r\n")
     }
 
-    /// The end of a chunked answer, with a trailer.
+    /// Appends the end of a chunked response, with a trailer.
     pub fn end_with_trailer(self, name: &str, value: &str) -> Answer {
         self.bytes(format!("0\r\n{name}: {value}\r\n\r\n").as_bytes())
     }
 
-    /// Waits here until the gate is open.
+    /// Waits until the gate is open.
     pub fn wait(mut self, gate: &Gate) -> Answer {
         self.parts.push(Part::Wait(gate.clone()));
         self
     }
 
-    /// Waits so long here.
+    /// Waits for a time.
     pub fn pause(mut self, time: Duration) -> Answer {
         self.parts.push(Part::Pause(time));
         self
     }
 
-    /// The same after the gate was opened.
+    /// Sends the response after the gate was opened.
     pub fn after(mut self, gate: &Gate) -> Answer {
         self.parts.insert(0, Part::Wait(gate.clone()));
         self
     }
 
-    /// Hangs up here.
+    /// Closes the connection here.
     pub fn hang_up(mut self) -> Answer {
         self.parts.push(Part::HangUp);
         self
     }
 
-    /// Does not wait for the request's body.
+    /// Sends the response without waiting for the request's body.
     pub fn early(mut self) -> Answer {
         self.early = true;
         self
     }
 
-    /// Closes the connection afterwards.
+    /// Closes the connection after the response.
     pub fn close(mut self) -> Answer {
         self.closes = true;
         self
     }
 
-    /// Plays it; whether the connection can go on.
+    /// Sends the response. Returns whether the connection can be reused.
     fn play(&self, mut stream: &TcpStream) -> io::Result<bool> {
         for part in &self.parts {
             match part {
@@ -207,7 +207,7 @@ struct State {
     next: VecDeque<Answer>,
     otherwise: Option<Answer>,
     received: Vec<Received>,
-    /// Keeps nothing of what reaches it.
+    /// Whether received requests are not recorded.
     forgetful: bool,
 }
 
@@ -219,10 +219,10 @@ impl State {
     }
 }
 
-/// The double. It listens as long as the process lives.
+/// The provider double. It listens as long as the process lives.
 #[derive(Clone)]
 pub struct Provider {
-    /// Where it listens.
+    /// The listening address.
     pub address: SocketAddr,
     state: Arc<Mutex<State>>,
 }
@@ -232,10 +232,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Provider {
-    /// Starts one. Until it is told otherwise it answers with an empty JSON object.
+    /// Starts a provider double. Its default response is an empty JSON object.
     ///
     /// # Panics
-    /// When there is no free port.
+    /// There is no free port.
     pub fn start() -> Provider {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("no free port");
         let address = listener.local_addr().expect("it is bound");
@@ -253,47 +253,47 @@ impl Provider {
         provider
     }
 
-    /// One that keeps nothing of what reaches it, for benchmarks.
+    /// Starts a provider double that records nothing, for benchmarks.
     pub(crate) fn forgetful() -> Provider {
         let provider = Provider::start();
         lock(&provider.state).forgetful = true;
         provider
     }
 
-    /// What every request is answered with for which nothing else was said.
+    /// Sets the default response.
     pub fn answer_always(&self, answer: Answer) {
         lock(&self.state).otherwise = Some(answer);
     }
 
-    /// What the next request is answered with; said several times, the next ones in that order.
+    /// Queues the response to the next request.
     pub fn answer_next(&self, answer: Answer) {
         lock(&self.state).next.push_back(answer);
     }
 
-    /// Everything that reached it, in the order in which it began.
+    /// Returns all received requests, in the order in which they began.
     pub fn received(&self) -> Vec<Received> {
         lock(&self.state).received.clone()
     }
 
-    /// How many requests have begun to reach it.
+    /// Returns the number of requests that have begun to arrive.
     pub fn count(&self) -> usize {
         lock(&self.state).received.len()
     }
 
-    /// The last request that reached it.
+    /// Returns the last received request.
     ///
     /// # Panics
-    /// When none has.
+    /// There is none.
     #[track_caller]
     pub fn last(&self) -> Received {
         let received = lock(&self.state).received.last().cloned();
         received.expect("nothing has reached the provider")
     }
 
-    /// The request of that number, once it has ended in one way or another.
+    /// Returns the request with this number, once it has ended.
     ///
     /// # Panics
-    /// When it never comes or never ends.
+    /// It never arrives or never ends.
     #[track_caller]
     pub fn ended(&self, number: usize) -> Received {
         wait_for("a request to end at the provider", || {
@@ -302,11 +302,10 @@ impl Provider {
         })
     }
 
-    /// The first request of that number or a later one that came whole: heads of requests that were given up may arrive
-    /// late.
+    /// Returns the first complete request with this number or a later one: heads of aborted requests may arrive late.
     ///
     /// # Panics
-    /// When it never comes or never ends.
+    /// It never arrives or never ends.
     #[track_caller]
     pub fn whole(&self, number: usize) -> Received {
         wait_for("a whole request at the provider", || {
@@ -318,7 +317,7 @@ impl Provider {
         })
     }
 
-    /// Forgets what reached it, for tests that send thousands.
+    /// Discards the received requests, for tests that send thousands.
     pub fn forget(&self) {
         lock(&self.state).received.clear();
     }
@@ -329,7 +328,7 @@ impl Provider {
         while let Some(head) = wire.head()? {
             let number = self.note(&head);
             if let Some(answer) = self.early() {
-                // Answered before its body was read; Envoy gives the connection up.
+                // The response is sent before the body was read; Envoy closes the connection.
                 answer.play(wire.stream())?;
                 let read = self.read_body(&mut wire, &head, number);
                 self.end(number, read.is_ok());
@@ -338,7 +337,8 @@ impl Provider {
             let read = self.read_body(&mut wire, &head, number);
             self.end(number, read.is_ok());
             read?;
-            // Chosen now: the head of a request that is refused on its way may arrive, and takes no other's answer.
+            // The response is chosen now: the head of a request that is denied on its way may arrive, and must not take
+            // another's response.
             if !self.answer().play(wire.stream())? {
                 return Ok(());
             }
@@ -346,7 +346,7 @@ impl Provider {
         Ok(())
     }
 
-    fn note(&self, head: &RouteHead) -> usize {
+    fn note(&self, head: &MessageHead) -> usize {
         let mut words = head.start.split(' ');
         let mut state = lock(&self.state);
         if state.forgetful {
@@ -363,7 +363,7 @@ impl Provider {
         state.received.len() - 1
     }
 
-    /// The next answer, if it is one that doesn't wait for a body.
+    /// Takes the next response, if it does not wait for a body.
     fn early(&self) -> Option<Answer> {
         let state = &mut *lock(&self.state);
         match state.next.front().or(state.otherwise.as_ref()) {
@@ -376,7 +376,7 @@ impl Provider {
         lock(&self.state).answer()
     }
 
-    fn read_body(&self, wire: &mut Wire, head: &RouteHead, number: usize) -> io::Result<()> {
+    fn read_body(&self, wire: &mut Wire, head: &MessageHead, number: usize) -> io::Result<()> {
         let told = |bytes: &[u8]| {
             let state = &mut *lock(&self.state);
             if let Some(received) = state.received.get_mut(number)

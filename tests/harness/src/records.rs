@@ -1,11 +1,11 @@
-//! The audit lines of one site, in the order in which Envoy wrote them.
+//! Audit events of one site, in the order in which Envoy wrote them.
 
 use crate::wait::wait_for;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Reads a site's audit log, line by line as exchanges end.
+/// Reader of a site's audit log, line by line as exchanges end.
 pub struct Records {
     path: PathBuf,
     taken: AtomicUsize,
@@ -19,7 +19,7 @@ impl Records {
         }
     }
 
-    /// All lines so far, without their line ends.
+    /// Returns all lines so far, without their line ends.
     pub fn lines(&self) -> Vec<String> {
         let text = std::fs::read(&self.path).unwrap_or_default();
         let text = String::from_utf8(text).expect("an audit log is UTF-8");
@@ -30,27 +30,27 @@ impl Records {
             .collect()
     }
 
-    /// The record of the next exchange, as it stands.
+    /// Returns the line of the next audit event.
     ///
     /// # Panics
-    /// When none comes.
+    /// There is none.
     #[track_caller]
     pub fn next_line(&self) -> String {
         let taken = self.taken.fetch_add(1, Ordering::Relaxed);
         wait_for("an audit line", || self.lines().get(taken).cloned())
     }
 
-    /// The record of the next exchange.
+    /// Returns the next audit event.
     ///
     /// # Panics
-    /// When none comes, or it is no JSON.
+    /// There is none, or it is not JSON.
     #[track_caller]
     pub fn next(&self) -> Value {
         let line = self.next_line();
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line}"))
     }
 
-    /// Waits for so many lines in all, and leaves them behind.
+    /// Waits for `count` lines in total, and skips them.
     #[track_caller]
     pub fn skip_to(&self, count: usize) {
         wait_for("audit lines", || {

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-/// Far more than anything here takes on a busy machine: whoever waits as long has found a fault.
+/// A timeout far beyond every wait on a busy machine: reaching it is a failure.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Asks again and again until there is an answer.
+/// Calls a function repeatedly until it returns a value.
 ///
 /// # Panics
-/// When there is none for [`PATIENCE`].
+/// There is none within [`PATIENCE`].
 #[track_caller]
 #[expect(
     clippy::disallowed_methods,

@@ -1,4 +1,4 @@
-//! HTTP/1.1 as bytes, for what no well-behaved library would send or accept.
+//! HTTP/1.1 as bytes, for messages that no HTTP library sends or accepts.
 
 use crate::wait::PATIENCE;
 use std::io::{self, Read, Write};
@@ -6,13 +6,13 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 
 /// The head of a message.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct RouteHead {
+pub(crate) struct MessageHead {
     /// Request line or status line.
     pub(crate) start: String,
     pub(crate) headers: Vec<(String, Vec<u8>)>,
 }
 
-impl RouteHead {
+impl MessageHead {
     pub(crate) fn header(&self, name: &str) -> Option<&[u8]> {
         header(&self.headers, name)
     }
@@ -35,7 +35,7 @@ pub(crate) fn header<'h>(headers: &'h [(String, Vec<u8>)], name: &str) -> Option
         .map(|(_, value)| value.as_slice())
 }
 
-/// Reads messages from a connection.
+/// Reader of messages from a connection.
 pub(crate) struct Wire {
     stream: TcpStream,
     buffer: Vec<u8>,
@@ -64,7 +64,7 @@ impl Wire {
         Ok(read)
     }
 
-    /// A line without its end; `None` if the connection ended before its first byte.
+    /// Reads a line without its end; `None` if the connection ended before its first byte.
     fn line(&mut self) -> io::Result<Option<Vec<u8>>> {
         let mut searched = 0;
         loop {
@@ -105,18 +105,18 @@ impl Wire {
         }
     }
 
-    /// The head of the next message; `None` if the connection ended before it.
-    pub(crate) fn head(&mut self) -> io::Result<Option<RouteHead>> {
+    /// Reads the head of the next message; `None` if the connection ended before it.
+    pub(crate) fn head(&mut self) -> io::Result<Option<MessageHead>> {
         let Some(start) = self.line()? else {
             return Ok(None);
         };
-        Ok(Some(RouteHead {
+        Ok(Some(MessageHead {
             start: String::from_utf8_lossy(&start).into_owned(),
             headers: self.fields()?,
         }))
     }
 
-    /// The body of a message that is `length` bytes long, told as it comes.
+    /// Reads a body of `length` bytes, reported as it arrives.
     pub(crate) fn sized(
         &mut self,
         mut length: usize,
@@ -134,7 +134,7 @@ impl Wire {
         Ok(())
     }
 
-    /// The body of a chunked message, told as it comes, and its trailers.
+    /// Reads a chunked body, reported as it arrives, and its trailers.
     pub(crate) fn chunked(
         &mut self,
         mut told: impl FnMut(&[u8]),
@@ -157,7 +157,7 @@ impl Wire {
         }
     }
 
-    /// Everything until the connection ends, told as it comes.
+    /// Reads until the connection ends, reported as it arrives.
     pub(crate) fn rest(&mut self, mut told: impl FnMut(&[u8])) -> io::Result<()> {
         loop {
             told(&self.buffer);
@@ -169,12 +169,12 @@ impl Wire {
     }
 }
 
-/// A connection on which anything at all can be sent.
+/// A connection for any bytes.
 pub struct Raw {
     wire: Wire,
 }
 
-/// What came back on a [`Raw`] connection.
+/// A response on a [`Raw`] connection.
 #[derive(Clone, Debug)]
 pub struct RawResponse {
     /// Status.
@@ -183,12 +183,12 @@ pub struct RawResponse {
     pub headers: Vec<(String, Vec<u8>)>,
     /// Body.
     pub body: Vec<u8>,
-    /// Whether the body came to its end by its own framing.
+    /// Whether the body is complete by its own framing.
     pub whole: bool,
 }
 
 impl Raw {
-    /// Connects, if anybody listens there.
+    /// Connects, if there is a listener.
     pub(crate) fn connect(address: SocketAddr) -> io::Result<Raw> {
         let stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -198,20 +198,20 @@ impl Raw {
         })
     }
 
-    /// Sends bytes. Whether they arrive is not told: the other side may have hung up, rightly.
+    /// Sends bytes. Errors are ignored: the peer may have closed the connection, as it should.
     pub fn send(&mut self, bytes: &[u8]) {
         let _ = self.wire.stream().write_all(bytes);
     }
 
-    /// Says that nothing more will be sent.
+    /// Closes the sending side.
     pub fn finish(&mut self) {
         let _ = self.wire.stream().shutdown(Shutdown::Write);
     }
 
-    /// Reads at least so many bytes of whatever comes, and drops them.
+    /// Reads and drops at least `bytes` bytes.
     ///
     /// # Panics
-    /// When the connection ends before.
+    /// The connection ends before.
     pub fn receive(&mut self, mut bytes: usize) {
         while bytes > 0 {
             let read = self.wire.more().expect("bytes");
@@ -221,16 +221,16 @@ impl Raw {
         }
     }
 
-    /// Reads until nothing more is on its way, and drops it: for connections that are not used again.
+    /// Reads and drops everything that arrives, for connections that are not used again.
     pub fn rest(&mut self) {
         self.finish();
         let _ = self.wire.rest(|_| ());
     }
 
-    /// Reads a response to its end; `None` if the connection ended before there was one.
+    /// Reads a response to its end; `None` if the connection ended before.
     ///
     /// # Panics
-    /// When nothing comes.
+    /// Nothing arrives.
     pub fn response(&mut self) -> Option<RawResponse> {
         let head = match self.wire.head() {
             Ok(head) => head?,
@@ -266,13 +266,13 @@ fn is_timeout(error: &io::Error) -> bool {
 }
 
 impl RawResponse {
-    /// The first value of a header.
+    /// Returns the first value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         std::str::from_utf8(header(&self.headers, name)?).ok()
     }
 }
 
-/// Packs bytes into the gzip format, uncompressed (RFC 1952 around stored blocks of RFC 1951).
+/// Encodes bytes as gzip without compression (RFC 1952 around stored blocks of RFC 1951).
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut out = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
     let blocks: Vec<&[u8]> = bytes.chunks(0xffff).collect();

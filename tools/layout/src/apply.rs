@@ -1,4 +1,4 @@
-//! Arranges a module by what was counted.
+//! Rearrangement of a module by its profile.
 
 use crate::blocks;
 use crate::profile::{Counted, Profile, branches, is_branch};
@@ -11,7 +11,7 @@ use wasmparser::{
     CodeSectionReader, CustomSectionReader, FunctionBody, FunctionSectionReader, Parser, Payload,
 };
 
-/// A branch is hinted at if it went one way this many times as often as the other.
+/// Minimum ratio between the two ways of a branch for a hint.
 const OFTEN: u32 = 20;
 
 /// The same module: its functions in the order of their first calls, then those that were not called, and hints at
@@ -32,9 +32,9 @@ pub fn apply(module: &[u8], memory: &[u8]) -> Result<(Vec<u8>, Vec<String>), Box
 
 struct Arranged {
     imports: u32,
-    /// Functions as they stood, in the order in which they will.
+    /// Old function indices, in the new order.
     order: Vec<u32>,
-    /// By their old numbers, the new.
+    /// New function indices, by the old ones.
     places: Vec<u32>,
     functions: Vec<Function>,
     hints: BranchHints,
@@ -57,7 +57,7 @@ impl Arranged {
         }
     }
 
-    /// Hints say at which byte a branch stands, so that the code is written first.
+    /// Writes the code section. Hints refer to byte offsets of branches, so that the code is written before them.
     fn write_functions(
         &mut self,
         module: &[u8],
@@ -109,7 +109,7 @@ impl Arranged {
     }
 }
 
-/// Which way a branch nearly always goes, if it was ever seen.
+/// Returns the usual way of a branch, if it was executed.
 fn likely(taken: u32, not: u32) -> Option<bool> {
     if taken == not {
         None
@@ -209,7 +209,7 @@ mod tests {
             drop))
     "#;
 
-    /// A memory in which $last was called first, then $branches, whose branches went `counts` ways.
+    /// Returns a profile in which $last was called first, then $branches, whose branches went `counts` ways.
     fn profile(module: &[u8], counts: [(u32, u32); 2]) -> Vec<u8> {
         let counted = Counted::of(module).unwrap();
         let [first, second] = counts;
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn functions_stand_in_the_order_of_their_first_calls_and_all_references_follow() {
+    fn functions_are_in_the_order_of_their_first_calls_and_all_references_follow() {
         let printed = arranged([(0, 0), (0, 0)]);
         // The imported function is 0, $last 1, $branches 2 and $never 3.
         for line in [
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_of_another_module_is_refused() {
+    fn a_profile_of_another_module_is_rejected() {
         let module = wat::parse_str(MODULE).unwrap();
         let short = profile(&module, [(0, 0), (0, 0)]);
         let error = apply(&module, &short[1..]).unwrap_err();

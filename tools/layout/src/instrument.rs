@@ -1,4 +1,4 @@
-//! Makes a module count.
+//! Instrumentation: makes a module count its calls and branches.
 
 use crate::profile::{Counted, is_branch};
 use std::convert::Infallible;
@@ -14,11 +14,11 @@ use wasmparser::{
 
 type Result<T> = std::result::Result<T, Error<Infallible>>;
 
-/// The memory that is counted in; the filter has one of its own.
+/// Index of the memory for the counts; the filter has a memory of its own.
 const MEMORY: u32 = 1;
 const PAGE: u32 = 1 << 16;
 
-/// The same module, which counts calls and branches in a second memory, exported as `profile`.
+/// Returns the module with counters for calls and branches in a second memory, exported as `profile`.
 pub fn instrument(module: &[u8]) -> Result<Vec<u8>> {
     let mut counting = Counting {
         counted: Counted::of(module)?,
@@ -32,13 +32,13 @@ pub fn instrument(module: &[u8]) -> Result<Vec<u8>> {
 
 struct Counting {
     counted: Counted,
-    /// Those that were written so far.
+    /// Number of functions written so far.
     functions: u32,
     branches: u32,
 }
 
 impl Counting {
-    /// `enter(at)`, behind all functions of the module, so that none of their numbers changes.
+    /// Index of `enter(at)`, after all functions of the module, so that their indices stay the same.
     fn enter(&self) -> u32 {
         self.counted.imports + self.counted.functions
     }
@@ -62,7 +62,7 @@ fn address(at: u32) -> i32 {
     at.cast_signed()
 }
 
-/// Adds one to the word whose address is a local.
+/// Adds one to the word at the address in a local.
 fn add_one(code: &mut InstructionSink<'_>, local: u32) {
     code.local_get(local).local_get(local).i32_load(word());
     code.i32_const(1).i32_add().i32_store(word());
@@ -128,7 +128,7 @@ impl Reencode for Counting {
         section: CodeSectionReader<'_>,
     ) -> Result<()> {
         utils::parse_code_section(self, code, section)?;
-        // enter: if the word is zero, it becomes the next number of word 0.
+        // enter: a word that is zero becomes the next value of word 0.
         let mut enter = Function::new([(1, ValType::I32)]);
         let mut sink = enter.instructions();
         sink.local_get(0).i32_load(word()).i32_eqz();
@@ -137,7 +137,7 @@ impl Reencode for Counting {
         sink.local_get(0).local_get(1).i32_load(word());
         sink.i32_store(word()).end().end();
         code.function(&enter);
-        // decide: the word of a false condition stands behind that of a true one.
+        // decide: the word of a false condition is after that of a true one.
         let mut decide = Function::new([]);
         let mut sink = decide.instructions();
         sink.local_get(1).local_get(0).i32_eqz();

@@ -1,8 +1,8 @@
 //! A tool that counts what a filter runs and arranges its code by that.
 //!
-//! Between two exchanges a processor runs Envoy and the kernel, after which little of the filter is in its caches: what an
-//! exchange costs is mostly how many lines of code it touches. V8 lays functions out in their order, and moves the side of a
-//! branch that a hint calls unlikely behind the rest of its function. Neither changes what a module does.
+//! Between two exchanges a processor runs Envoy and the kernel, after which its caches contain little of the filter:
+//! the cost of an exchange is mostly the number of cache lines of code. V8 places functions in their order, and moves
+//! the unlikely side of a hinted branch behind the rest of its function. Neither changes the behaviour of the module.
 //!
 //! `layout instrument` writes a module that counts branches and first calls, `train.mjs` runs traffic through it, `layout apply`
 //! uses the counts. They are made at each build from the very module that they are for, so that none can be out of date.

@@ -1,30 +1,30 @@
-//! What a module counts, and where: little-endian words of 32 bits in a memory.
+//! Profile of a module: counters as little-endian 32-bit words in a memory.
 //!
 //! | words | what |
 //! |---|---|
-//! | one | how many functions have been called so far |
-//! | one for each function of the module | the how-manieth it was to be called; 0: never |
-//! | two for each branch, in the order of the code | how often its condition was true, and false |
+//! | one | number of functions called so far |
+//! | one per function of the module | position of its first call; 0: never called |
+//! | two per branch, in the order of the code | how often its condition was true, and false |
 
 use wasmparser::{FunctionBody, Operator, Parser, Payload, Result, TypeRef};
 
 const WORD: u32 = 4;
 
-/// What a module has that is counted.
+/// Counts of the parts of a module.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
-    /// Types, which the functions that count come behind.
+    /// Number of types; those of the counting functions are added after them.
     pub types: u32,
-    /// Functions of the host, which come before the module's own in the numbers of functions.
+    /// Number of host functions, which come first in the function indices.
     pub imports: u32,
-    /// The module's own functions.
+    /// Number of the module's own functions.
     pub functions: u32,
-    /// Branches by a condition in all of them.
+    /// Number of conditional branches in all of them.
     pub branches: u32,
 }
 
 impl Counted {
-    /// Reads a module.
+    /// Parses a module.
     pub fn of(module: &[u8]) -> Result<Counted> {
         let mut counted = Counted::default();
         for payload in Parser::new(0).parse_all(module) {
@@ -45,28 +45,28 @@ impl Counted {
         Ok(counted)
     }
 
-    /// The address of the word that says when a function was first called.
+    /// Returns the address of a function's first-call word.
     pub fn first_call(self, function: u32) -> u32 {
         WORD * (1 + function)
     }
 
-    /// The address of the word that counts how often a branch's condition was true; the other follows.
+    /// Returns the address of a branch's word for a true condition; the word for a false one follows.
     pub fn branch(self, branch: u32) -> u32 {
         self.first_call(self.functions) + 2 * WORD * branch
     }
 
-    /// The size of all words in bytes.
+    /// Size of all words in bytes.
     pub fn size(self) -> u32 {
         self.branch(self.branches)
     }
 }
 
-/// Whether an operator takes a condition that a hint can be about.
+/// Whether an operator is a branch that can have a hint.
 pub fn is_branch(operator: &Operator<'_>) -> bool {
     matches!(operator, Operator::If { .. } | Operator::BrIf { .. })
 }
 
-/// How many branches a function has.
+/// Returns the number of branches in a function.
 pub fn branches(body: &FunctionBody<'_>) -> Result<u32> {
     let mut branches = 0;
     for operator in body.get_operators_reader()? {
@@ -75,14 +75,14 @@ pub fn branches(body: &FunctionBody<'_>) -> Result<u32> {
     Ok(branches)
 }
 
-/// What was counted.
+/// The counters of a run.
 pub struct Profile<'a> {
     counted: Counted,
     words: &'a [u8],
 }
 
 impl<'a> Profile<'a> {
-    /// Takes a memory as a module of `counted` left it; `None` if it is too small for that module.
+    /// Creates a profile from the memory of a module after a run; `None` if it is too small for that module.
     pub fn new(counted: Counted, memory: &'a [u8]) -> Option<Profile<'a>> {
         let words = memory.get(..counted.size() as usize)?;
         Some(Profile { counted, words })
@@ -94,13 +94,13 @@ impl<'a> Profile<'a> {
         word.map_or(0, |word| u32::from_le_bytes(*word))
     }
 
-    /// The how-manieth a function was to be called.
+    /// Returns the position of a function's first call.
     pub fn first_call(&self, function: u32) -> Option<u32> {
         let call = self.word(self.counted.first_call(function));
         (call > 0).then_some(call)
     }
 
-    /// How often a branch's condition was true, and false.
+    /// Returns how often a branch's condition was true, and false.
     pub fn branch(&self, branch: u32) -> (u32, u32) {
         let at = self.counted.branch(branch);
         (self.word(at), self.word(at + WORD))

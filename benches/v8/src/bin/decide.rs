@@ -1,4 +1,4 @@
-//! How long compiling a policy and one decision by it take in V8: see run.mjs.
+//! Benchmark of compiling a policy and of one decision in V8: see run.mjs.
 
 #[path = "../../../decisions.rs"]
 mod decisions;

@@ -1,4 +1,4 @@
-//! How long the filter itself takes for one exchange, in V8: benches/exchange.rs has it.
+//! Benchmark of one exchange in the filter, in V8: see benches/exchange.rs.
 
 #[path = "../../../exchange.rs"]
 mod exchange;
