@@ -9,10 +9,10 @@ use crate::wire::json::quote;
 use crate::wire::sorted_map::{SortedMap, SortedSet};
 
 /// Maximum bytes of one text. Texts of clients, such as a model's name, can have any length.
-const LONGEST_TEXT: usize = 256;
+const MAX_TEXT_BYTES: usize = 256;
 
 /// Maximum entries of one list.
-const LONGEST_LIST: usize = 64;
+const MAX_LIST_ITEMS: usize = 64;
 
 /// A rule that matched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,7 +129,7 @@ impl Record<'_> {
         number(out, "status", u64::from(self.status));
         if !self.rules.is_empty() {
             key(out, "rules");
-            list(out, self.rules.iter().take(LONGEST_LIST), |out, rule| {
+            list(out, self.rules.iter().take(MAX_LIST_ITEMS), |out, rule| {
                 object(out, |out| {
                     text(out, "id", &rule.id);
                     text(out, "action", rule.action);
@@ -162,7 +162,7 @@ impl Record<'_> {
         object(out, |out| {
             text(out, "level", level);
             key(out, "reasons");
-            list(out, reasons.iter().take(LONGEST_LIST), |out, reason| {
+            list(out, reasons.iter().take(MAX_LIST_ITEMS), |out, reason| {
                 quote(reason, out)
             });
         });
@@ -211,7 +211,7 @@ fn write_principal(principal: &Principal, out: &mut Vec<u8>) {
     }
     if let Known::Is(roles) = &principal.roles {
         key(out, "roles");
-        list(out, roles.iter().take(LONGEST_LIST), |out, role| {
+        list(out, roles.iter().take(MAX_LIST_ITEMS), |out, role| {
             quote(cut(role), out)
         });
     }
@@ -282,14 +282,14 @@ fn texts(out: &mut Vec<u8>, name: &str, texts: &SortedSet<Box<str>>) {
         return;
     }
     key(out, name);
-    list(out, texts.iter().take(LONGEST_LIST), |out, text| {
+    list(out, texts.iter().take(MAX_LIST_ITEMS), |out, text| {
         quote(cut(text), out)
     });
 }
 
 /// Returns at most [`LONGEST_TEXT`] bytes of a text.
 fn cut(text: &str) -> &str {
-    text.get(..text.floor_char_boundary(LONGEST_TEXT))
+    text.get(..text.floor_char_boundary(MAX_TEXT_BYTES))
         .unwrap_or(text)
 }
 

@@ -91,7 +91,7 @@ enum Target {
 impl Build {
     pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
         if self.bootstrap && self.target != Target::Envoy {
-            return Err(output::complain("--bootstrap is for `--for envoy`"));
+            return Err(output::print_error("--bootstrap is for `--for envoy`"));
         }
         let mut source = Source::open(&self.policy)?;
         source.policy()?;
@@ -99,9 +99,9 @@ impl Build {
         let missing: Vec<String> = source.loaded.errors().map(ToString::to_string).collect();
         if !missing.is_empty() {
             for message in &missing {
-                output::complain(message);
+                output::print_error(message);
             }
-            return Err(output::complain(&format!(
+            return Err(output::print_error(&format!(
                 "{} asks for what Envoy does not provide yet; see `agentguard validate --for envoy {}`",
                 self.policy, self.policy
             )));
@@ -109,7 +109,7 @@ impl Build {
         source.warn_of_unprovided();
         let policy = source.policy()?;
         let Some(root) = &source.root else {
-            return Err(output::complain("the policy could not be read"));
+            return Err(output::print_error("the policy could not be read"));
         };
         let mut document = Vec::new();
         with_zones(without_examples(root), &policy.zones).write_json(&mut document);
@@ -139,14 +139,14 @@ impl Build {
 
     fn bootstrap(&self, filter: &Value) -> Result<Value, Failed> {
         let upstream = Upstream::parse(&self.upstream).ok_or_else(|| {
-            output::complain(&format!(
+            output::print_error(&format!(
                 "--upstream {}: write http(s)://HOST[:PORT]",
                 self.upstream
             ))
         })?;
         let address = |option: &str, text: &str| {
             socket_address(text)
-                .ok_or_else(|| output::complain(&format!("{option} {text}: write ADDRESS:PORT")))
+                .ok_or_else(|| output::print_error(&format!("{option} {text}: write ADDRESS:PORT")))
         };
         let listen = address("--listen", &self.listen)?;
         let admin = address("--admin", &self.admin)?;

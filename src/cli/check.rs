@@ -26,9 +26,9 @@ impl Check {
         if json {
             output::line(&Value::Object(verdict.to_json()).to_string());
         } else {
-            output::print(&verdict.told());
+            output::print(&verdict.to_text());
         }
-        Ok(if verdict.refuses() {
+        Ok(if verdict.denies() {
             ExitStatus::Found
         } else {
             ExitStatus::Clean

@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 /// Maximum values of a list that are shown as text.
-const MOST_VALUES: usize = 20;
+const MAX_SHOWN_VALUES: usize = 20;
 
 /// Arguments of `diff`.
 #[derive(Debug, Args)]
@@ -58,12 +58,12 @@ impl Diff {
             if line.trim_ascii().is_empty() {
                 continue;
             }
-            let complain = |what| output::complain(&format!("{file}: line {number}: {what}"));
+            let complain = |what| output::print_error(&format!("{file}: line {number}: {what}"));
             let recorded = Recorded::parse(line).map_err(complain)?;
             let time = recorded.time.as_deref().and_then(moment);
             let time = time.unwrap_or(started);
-            let sent = recorded.sent().map_err(complain)?;
-            let answer = recorded.answered().map_err(complain)?;
+            let sent = recorded.request().map_err(complain)?;
+            let answer = recorded.response().map_err(complain)?;
             let one = old.evaluate(&sent, answer.clone(), time);
             let other = new.evaluate(&sent, answer, time);
             count = count.saturating_add(1);
@@ -91,13 +91,15 @@ impl Diff {
             }
         }
         if !json {
-            output::line(&format!("{differing} of {count} exchanges are decided differently"));
+            output::line(&format!(
+                "{differing} of {count} exchanges are decided differently"
+            ));
         }
         Ok(differing)
     }
 }
 
-fn told_json(told: &PolicyOutcome) -> Value {
+fn outcome_json(told: &PolicyOutcome) -> Value {
     let mut object = json!({"action": told.action, "rules": told.rules});
     if let Some(members) = object.as_object_mut() {
         if told.would != told.action {
@@ -118,7 +120,7 @@ fn case_text(case: &Node) -> String {
 
 fn witness_json(witness: &Witness) -> Value {
     let case: Value = serde_json::from_str(&case_text(&witness.case)).unwrap_or_default();
-    json!({"event": case, "old": told_json(&witness.old), "new": told_json(&witness.new)})
+    json!({"event": case, "old": outcome_json(&witness.old), "new": outcome_json(&witness.new)})
 }
 
 fn as_json(difference: &Difference) -> Value {
@@ -178,7 +180,11 @@ fn as_text(difference: &Difference) -> String {
         (None, None) => &difference.differs,
         _ => &None,
     };
-    answer("Does every event have the same decision?", difference.same, plain);
+    answer(
+        "Does every event have the same decision?",
+        difference.same,
+        plain,
+    );
     answer(
         "Is everything still denied that was denied?",
         difference.keeps,
@@ -226,8 +232,8 @@ fn lists_text(lists: &[ListChange]) -> String {
         };
         let mut values = signed('+', &change.added);
         values.extend(signed('-', &change.removed));
-        let more = values.len().saturating_sub(MOST_VALUES);
-        values.truncate(MOST_VALUES);
+        let more = values.len().saturating_sub(MAX_SHOWN_VALUES);
+        values.truncate(MAX_SHOWN_VALUES);
         let more = match more {
             0 => String::new(),
             more => format!(" and {more} more"),

@@ -91,7 +91,7 @@ impl EventOptions {
             describe(&node).map_err(|errors| wrong(text, &errors))?
         } else {
             let event = crate::policy::read_call(text)
-                .map_err(|what| output::complain(&format!("{text}: {what}")))?;
+                .map_err(|what| output::print_error(&format!("{text}: {what}")))?;
             (event, Facts::unknown())
         };
         self.add_facts(&mut facts)?;
@@ -103,7 +103,7 @@ impl EventOptions {
         if let Some(word) = &self.event {
             let kind = Kind::from_word(word).ok_or_else(|| {
                 let known: Vec<&str> = Kind::ALL.iter().map(|kind| kind.word()).collect();
-                output::complain(&format!("--event {word}: known are {}", known.join(", ")))
+                output::print_error(&format!("--event {word}: known are {}", known.join(", ")))
             })?;
             return Ok(vec![kind]);
         }
@@ -120,7 +120,7 @@ impl EventOptions {
             kinds.push(Kind::Message);
         }
         if kinds.is_empty() {
-            return Err(output::complain(
+            return Err(output::print_error(
                 "nothing to evaluate: give --model, --tool, --result, --text or --event",
             ));
         }
@@ -148,7 +148,7 @@ impl EventOptions {
             event.texts = text.into_iter().map(Into::into).collect();
         }
         let from = Author::from_word(&self.from).ok_or_else(|| {
-            output::complain(&format!(
+            output::print_error(&format!(
                 "--from {}: known are system, user, assistant, tool",
                 self.from
             ))
@@ -175,7 +175,7 @@ impl EventOptions {
         if let Some(text) = &self.time {
             let time: jiff::Timestamp = text
                 .parse()
-                .map_err(|error| output::complain(&format!("--time {text}: {error}")))?;
+                .map_err(|error| output::print_error(&format!("--time {text}: {error}")))?;
             facts.time = u64::try_from(time.as_nanosecond()).ok();
         }
         Ok(())
@@ -185,7 +185,8 @@ impl EventOptions {
 /// Reads all of standard input as text.
 fn standard_input() -> Result<String, Failed> {
     let bytes = output::read(output::STDIN)?;
-    String::from_utf8(bytes).map_err(|_| output::complain("--text -: standard input is not UTF-8"))
+    String::from_utf8(bytes)
+        .map_err(|_| output::print_error("--text -: standard input is not UTF-8"))
 }
 
 fn lay_out(
@@ -194,15 +195,15 @@ fn lay_out(
     policy: &Policy,
 ) -> Result<SampleExchange, Failed> {
     SampleExchange::new(events, facts, policy)
-        .map_err(|what| output::complain(&format!("the event can't be evaluated: {what}")))
+        .map_err(|what| output::print_error(&format!("the event can't be evaluated: {what}")))
 }
 
 fn json_option(option: &str, text: &str) -> Result<Node, Failed> {
     parse_json(text.as_bytes())
-        .map_err(|error| output::complain(&format!("{option} is not JSON: {}", error.message)))
+        .map_err(|error| output::print_error(&format!("{option} is not JSON: {}", error.message)))
 }
 
 fn wrong(text: &str, errors: &[Diagnostic]) -> Failed {
     let first = errors.first().map(ToString::to_string).unwrap_or_default();
-    output::complain(&format!("{text}: {first}"))
+    output::print_error(&format!("{text}: {first}"))
 }

@@ -67,7 +67,7 @@ impl Recorded {
     }
 
     /// Returns the message of the client.
-    pub(super) fn sent(&self) -> Result<HttpMessage, String> {
+    pub(super) fn request(&self) -> Result<HttpMessage, String> {
         let request = &self.request;
         let body = bytes_of(&request.body, &request.body_encoding)?;
         let mut headers = vec![
@@ -85,7 +85,7 @@ impl Recorded {
     }
 
     /// Returns the message of the upstream.
-    pub(super) fn answered(&self) -> Result<HttpMessage, String> {
+    pub(super) fn response(&self) -> Result<HttpMessage, String> {
         let Some(response) = &self.response else {
             return Ok(half(&[(":status".to_owned(), "200".to_owned())], b""));
         };
@@ -201,7 +201,7 @@ impl OfflineProxy {
     /// Puts a policy in force. `environment` is the name that a proxy would provide.
     pub(super) fn new(root: &Node, environment: Option<&str>) -> Result<OfflineProxy, Failed> {
         let Some(policy) = load_with_zones(root).policy else {
-            return Err(output::complain("the policy is not valid"));
+            return Err(output::print_error("the policy is not valid"));
         };
         let key = policy.document.audit.key.clone();
         let surroundings = HostEnvironment {
@@ -217,7 +217,7 @@ impl OfflineProxy {
             Ok(guard) => Ok(OfflineProxy {
                 guard: Rc::new(guard),
             }),
-            Err(error) => Err(output::complain(&format!(
+            Err(error) => Err(output::print_error(&format!(
                 "{}: {}",
                 error.code, error.message
             ))),

@@ -43,7 +43,7 @@ impl Explain {
     pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
         let Some(asked) = &self.asked else {
             for code in codes::CODES {
-                tell(code, json, false);
+                print_code(code, json, false);
             }
             return Ok(ExitStatus::Clean);
         };
@@ -56,7 +56,7 @@ impl Explain {
         let policy = source.policy()?;
         source.warn_of_unprovided();
         let (events, verdict) = match (&self.exchange, &self.described) {
-            (Some(file), _) => self.exchanged(&source, file)?,
+            (Some(file), _) => self.explain_exchange(&source, file)?,
             (None, Some(text)) => {
                 let case = self.event.described_case(text, policy)?;
                 (explained(policy, &case), CheckResult::of(policy, &case))
@@ -77,7 +77,7 @@ impl Explain {
         for event in &events {
             output::print(&as_text(event, self.all));
         }
-        output::print(&verdict.told());
+        output::print(&verdict.to_text());
         let is_by_code = verdict
             .code
             .as_ref()
@@ -92,24 +92,24 @@ impl Explain {
     }
 
     /// Replays a recorded exchange and explains each evaluated event.
-    fn exchanged(
+    fn explain_exchange(
         &self,
         source: &Source,
         file: &str,
     ) -> Result<(Vec<EventExplained>, CheckResult), Failed> {
         let Some(root) = &source.root else {
-            return Err(output::complain("the policy could not be read"));
+            return Err(output::print_error("the policy could not be read"));
         };
         let bytes = output::read_lines(file)?;
-        let complain = |what| output::complain(&format!("{file}: {what}"));
+        let complain = |what| output::print_error(&format!("{file}: {what}"));
         let recorded = Recorded::parse(&bytes).map_err(|what| {
             complain(format!(
                 "{what}; expected one exchange as a JSON object, in the format of `replay`"
             ))
         })?;
         let (sent, answered) = (
-            recorded.sent().map_err(complain)?,
-            recorded.answered().map_err(complain)?,
+            recorded.request().map_err(complain)?,
+            recorded.response().map_err(complain)?,
         );
         let time = recorded
             .time
@@ -229,7 +229,11 @@ fn as_text(event: &EventExplained, all: bool) -> String {
             others = others.saturating_add(1);
             continue;
         }
-        let mark = if rule.held { "matches" } else { "does not match" };
+        let mark = if rule.held {
+            "matches"
+        } else {
+            "does not match"
+        };
         let mode = if rule.enforced { "" } else { " (observed)" };
         out.push_str(&format!("  {} {}{mode}: {mark}\n", rule.action, rule.rule));
         if let Some(why) = rule.barred {
@@ -266,10 +270,10 @@ fn branch_text(branch: &Branch, depth: usize, out: &mut String) {
 fn explain_code(asked: &str, json: bool) -> Result<ExitStatus, Failed> {
     match codes::find(asked) {
         Some(code) => {
-            tell(code, json, true);
+            print_code(code, json, true);
             Ok(ExitStatus::Clean)
         }
-        None if std::path::Path::new(asked).exists() => Err(output::complain(
+        None if std::path::Path::new(asked).exists() => Err(output::print_error(
             "say which event: `agentguard explain POLICY '{call: \"issue_refund {amount: 250}\"}'`, or --tool, --text, --model",
         )),
         None => {
@@ -278,12 +282,12 @@ fn explain_code(asked: &str, json: bool) -> Result<ExitStatus, Failed> {
             let hint = near
                 .map(|near| format!("; did you mean {near}?"))
                 .unwrap_or_default();
-            Err(output::complain(&format!("{asked} is not a code{hint}")))
+            Err(output::print_error(&format!("{asked} is not a code{hint}")))
         }
     }
 }
 
-fn tell(code: &codes::Code, json: bool, whole: bool) {
+fn print_code(code: &codes::Code, json: bool, whole: bool) {
     if json {
         let object = json!({
             "code": code.id,

@@ -29,7 +29,7 @@ impl Fmt {
                 for diagnostic in &source.loaded.diagnostics {
                     output::line(&render::as_text(&source, diagnostic));
                 }
-                return Err(output::complain(&format!("{name} can't be parsed")));
+                return Err(output::print_error(&format!("{name} can't be parsed")));
             };
             let is_json = source.text.trim_start().starts_with('{');
             let formatted = if desugar(root).is_some() {
@@ -39,7 +39,7 @@ impl Fmt {
                         for diagnostic in &diagnostics {
                             output::line(&render::as_text(&source, diagnostic));
                         }
-                        return Err(output::complain(&format!(
+                        return Err(output::print_error(&format!(
                             "{name} can't be written in full"
                         )));
                     }
@@ -48,7 +48,7 @@ impl Fmt {
                 write_json(root)
             } else {
                 format_yaml(&source.text, root)
-                    .map_err(|error| output::complain(&format!("{name}: {}", error.0)))?
+                    .map_err(|error| output::print_error(&format!("{name}: {}", error.0)))?
             };
             let changes = formatted != source.text;
             if changes && self.check {
@@ -62,7 +62,7 @@ impl Fmt {
             if self.write && changes && name != output::STDIN {
                 // A symbolic link stays: its target is replaced.
                 let target = std::fs::canonicalize(name)
-                    .map_err(|error| output::complain(&format!("{name}: {error}")))?;
+                    .map_err(|error| output::print_error(&format!("{name}: {error}")))?;
                 output::replace_file(&target.to_string_lossy(), formatted.as_bytes())?;
             } else if !self.check && !self.write && !json {
                 output::print(&formatted);

@@ -35,18 +35,18 @@ impl Inspect {
             }
             let recorded = Recorded::parse(line).map_err(|error| {
                 let number = number.saturating_add(1);
-                output::complain(&format!(
+                output::print_error(&format!(
                     "{}: line {number} is not an exchange: {error}",
                     self.file
                 ))
             })?;
             let seen = inspect(&recorded).map_err(|what| {
-                output::complain(&format!("{}: {}: {what}", self.file, recorded.id))
+                output::print_error(&format!("{}: {}: {what}", self.file, recorded.id))
             })?;
             if json {
                 output::line(&Value::Object(seen).to_string());
             } else {
-                output::print(&told(&seen));
+                output::print(&as_text(&seen));
             }
         }
         Ok(ExitStatus::Clean)
@@ -119,7 +119,7 @@ impl InspectedExchange {
         for problem in &transcript.problems {
             self.problem(Direction::Response, problem);
         }
-        (transcript.answer, transcript.metered)
+        (transcript.response, transcript.metered)
     }
 
     /// Adds events; `at` is their location, if it is outside a body.
@@ -493,7 +493,7 @@ fn joined(
 }
 
 /// Formats one exchange as text.
-fn told(seen: &Map<String, Value>) -> String {
+fn as_text(seen: &Map<String, Value>) -> String {
     let text = |key: &str| match seen.get(key) {
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),

@@ -24,18 +24,18 @@ pub(super) fn print(text: &str) {
 }
 
 /// Prints an error message.
-pub(super) fn complain(message: &str) -> Failed {
+pub(super) fn print_error(message: &str) -> Failed {
     eprintln!("agentguard: {message}");
     Failed
 }
 
 /// Maximum bytes of a file that is read completely. Endless files (`/dev/zero`) are rejected.
-const MOST_BYTES: usize = 1 << 30;
+const MAX_FILE_BYTES: usize = 1 << 30;
 
 /// Reads a file, or standard input for `-`.
 pub(super) fn read(name: &str) -> Result<Vec<u8>, Failed> {
-    read_at_most(name, MOST_BYTES)
-        .map_err(|what| complain(&format!("{name} can't be read: {what}")))
+    read_at_most(name, MAX_FILE_BYTES)
+        .map_err(|what| print_error(&format!("{name} can't be read: {what}")))
 }
 
 /// Reads a file of at most `most` bytes, or standard input for `-`.
@@ -61,7 +61,7 @@ pub(super) fn read_at_most(name: &str, most: usize) -> Result<Vec<u8>, String> {
 /// keeps its permissions; a device or a pipe is written to directly.
 pub(super) fn replace_file(name: &str, contents: &[u8]) -> Result<(), Failed> {
     let path = Path::new(name);
-    let failed = |error: std::io::Error| complain(&format!("{name} can't be written: {error}"));
+    let failed = |error: std::io::Error| print_error(&format!("{name} can't be written: {error}"));
     let existing = std::fs::metadata(path).ok();
     if existing
         .as_ref()

@@ -43,7 +43,7 @@ struct OutcomeCount {
 }
 
 /// Maximum examples of an outcome.
-const MOST_EXAMPLES: usize = 3;
+const MAX_EXAMPLES: usize = 3;
 
 /// The outcomes of all lines.
 #[derive(Default)]
@@ -69,7 +69,7 @@ impl Summary {
         let note = |tallies: &mut BTreeMap<String, OutcomeCount>, key: String| {
             let tally = tallies.entry(key).or_default();
             bump(&mut tally.count, true);
-            if tally.examples.len() < MOST_EXAMPLES {
+            if tally.examples.len() < MAX_EXAMPLES {
                 tally.examples.push(line.id.clone());
             }
         };
@@ -118,7 +118,7 @@ impl Summary {
         object
     }
 
-    fn told(&self, is_against: bool) -> String {
+    fn text(&self, is_against: bool) -> String {
         let mut out = String::new();
         for (name, tallies) in self.parts() {
             // Frequent outcomes first.
@@ -195,8 +195,9 @@ impl Replay {
             if matches!(line.trim_ascii(), b"" | b"-") {
                 continue;
             }
-            let complain =
-                |what: String| output::complain(&format!("{}: line {number}: {what}", self.file));
+            let complain = |what: String| {
+                output::print_error(&format!("{}: line {number}: {what}", self.file))
+            };
             let told = self
                 .line(&evaluate, against.as_ref(), line)
                 .map_err(complain)?;
@@ -206,7 +207,7 @@ impl Replay {
             }
         }
         if !json {
-            output::print(&summary.told(self.against.is_some()));
+            output::print(&summary.text(self.against.is_some()));
         } else if self.summary {
             output::line(&summary.to_json().to_string());
         }
@@ -297,7 +298,7 @@ impl ReplayPolicy {
         let source = Source::open(name)?;
         source.policy()?;
         let Some(root) = &source.root else {
-            return Err(output::complain("the policy could not be read"));
+            return Err(output::print_error("the policy could not be read"));
         };
         Ok(ReplayPolicy {
             proxyless: OfflineProxy::new(root, environment)?,
@@ -313,8 +314,8 @@ impl ReplayPolicy {
     fn exchange(&self, recorded: &Recorded) -> Result<CheckResult, String> {
         let time = recorded.time.as_deref().and_then(moment);
         let evaluated = self.proxyless.evaluate(
-            &recorded.sent()?,
-            recorded.answered()?,
+            &recorded.request()?,
+            recorded.response()?,
             time.unwrap_or(self.started),
         );
         Ok(evaluated.verdict)

@@ -64,7 +64,7 @@ impl Scan {
                 continue;
             }
             let line: InputLine = serde_json::from_slice(line).map_err(|error| {
-                output::complain(&format!(
+                output::print_error(&format!(
                     "{}: line {number} is no object with a `text`: {error}",
                     self.file
                 ))
@@ -111,7 +111,7 @@ impl Scan {
                     Some(meant) => format!("; did you mean `{meant}`?"),
                     None => "; docs/detectors.md lists them".to_owned(),
                 };
-                output::complain(&format!("no detector or group `{name}`{meant}"))
+                output::print_error(&format!("no detector or group `{name}`{meant}"))
             })?;
         }
         if self.decode {

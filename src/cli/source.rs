@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::path::Path;
 
 /// Maximum warnings about functions that Envoy does not provide yet, beside a decision.
-const MOST_WARNED: usize = 5;
+const MAX_WARNINGS: usize = 5;
 
 /// A document and its compiled form.
 pub(super) struct Source {
@@ -39,7 +39,7 @@ impl Source {
     /// Reads a file without compiling it.
     pub(super) fn read(name: &str) -> Result<Source, Failed> {
         let bytes = output::read_at_most(name, MAX_DOCUMENT)
-            .map_err(|what| output::complain(&format!("{name} can't be read: {what}")))?;
+            .map_err(|what| output::print_error(&format!("{name} can't be read: {what}")))?;
         let whole = bytes.len();
         let bytes = bytes
             .strip_prefix(output::BYTE_ORDER_MARK)
@@ -144,7 +144,7 @@ impl Source {
                     .next()
                     .map(|error| format!(": {error}"))
                     .unwrap_or_default();
-                Err(output::complain(&format!(
+                Err(output::print_error(&format!(
                     "{} is not a valid policy ({errors}){first}; see `agentguard validate {}`",
                     self.name, self.name
                 )))
@@ -267,12 +267,12 @@ impl Source {
         let unprovided: Vec<&Diagnostic> = unprovided
             .filter(|diagnostic| diagnostic.code == codes::AG1017)
             .collect();
-        for diagnostic in unprovided.iter().take(MOST_WARNED) {
-            output::complain(&format!("warning: AG1017 {}", diagnostic.message));
+        for diagnostic in unprovided.iter().take(MAX_WARNINGS) {
+            output::print_error(&format!("warning: AG1017 {}", diagnostic.message));
         }
-        let more = unprovided.len().saturating_sub(MOST_WARNED);
+        let more = unprovided.len().saturating_sub(MAX_WARNINGS);
         if more > 0 {
-            output::complain(&format!(
+            output::print_error(&format!(
                 "warning: {more} more of AG1017; see `agentguard validate {}`",
                 self.name
             ));

@@ -78,7 +78,7 @@ impl Test {
             return Err(Failed);
         }
         if suite.ran.is_empty() {
-            return Err(output::complain(
+            return Err(output::print_error(
                 "no case is there: neither a test nor an example",
             ));
         }
@@ -100,7 +100,7 @@ impl Test {
             } else {
                 "files were"
             };
-            return Err(output::complain(&format!(
+            return Err(output::print_error(&format!(
                 "{broken} {files} not tested: see above"
             )));
         }
@@ -135,7 +135,7 @@ pub(super) fn documents(paths: &[String]) -> Result<Vec<(PathBuf, bool)>, Failed
             folder(&path, &mut found)?;
             if found.is_empty() {
                 let what = "no file in it ends with .yaml, .yml or .json";
-                return Err(output::complain(&format!("{}: {what}", path.display())));
+                return Err(output::print_error(&format!("{}: {what}", path.display())));
             }
             files.extend(found.into_iter().map(|file| (file, false)));
         } else {
@@ -156,7 +156,7 @@ fn beside(policy: &Path) -> Option<PathBuf> {
 }
 
 fn folder(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failed> {
-    let complain = |error| output::complain(&format!("{}: {error}", path.display()));
+    let complain = |error| output::print_error(&format!("{}: {error}", path.display()));
     let mut entries = Vec::new();
     for entry in std::fs::read_dir(path).map_err(complain)? {
         entries.push(entry.map_err(complain)?.path());
@@ -177,7 +177,7 @@ fn folder(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failed> {
 }
 
 /// Whether a document declares itself a policy, valid or not.
-pub(super) fn says_it_is_a_policy(root: &Node) -> bool {
+pub(super) fn is_policy_document(root: &Node) -> bool {
     let kind = root.get("kind").and_then(Node::text);
     matches!(kind, Some("AgentPolicy" | "AgentPolicySet")) || desugar(root).is_some()
 }
@@ -210,7 +210,7 @@ impl Suite {
                 };
                 self.run(&source, &policy, &file.cases)
             }
-            Some(root) if !is_named && !says_it_is_a_policy(root) => Ok(()),
+            Some(root) if !is_named && !is_policy_document(root) => Ok(()),
             _ => {
                 let source = source.compiled();
                 source.policy()?;
@@ -258,7 +258,7 @@ impl Suite {
             for difference in &ran.differs {
                 output::line(&format!("    {difference}"));
             }
-            for line in ran.got.told().lines() {
+            for line in ran.got.to_text().lines() {
                 output::line(&format!("    | {line}"));
             }
         }
@@ -320,7 +320,7 @@ impl Suite {
                     output::line(&format!("{open}/>"));
                 } else {
                     let message = xml(&ran.differs.join("; "));
-                    let got = xml(&ran.got.told());
+                    let got = xml(&ran.got.to_text());
                     output::line(&format!("{open}>"));
                     output::line(&format!(
                         "      <failure message=\"{message}\">{got}</failure>"
@@ -390,7 +390,7 @@ impl PolicyCoverage {
         match &case.subject {
             CaseInput::Event(event, facts) => {
                 let laid_out = SampleExchange::new(&[(**event).clone()], (**facts).clone(), policy)
-                    .map_err(|what| output::complain(&format!("{}: {what}", case.name)))?;
+                    .map_err(|what| output::print_error(&format!("{}: {what}", case.name)))?;
                 let got = CheckResult::of(policy, &laid_out);
                 let mut differs = compare(&case.expect, &got);
                 if let Some(text) = &case.expect.text
@@ -402,7 +402,7 @@ impl PolicyCoverage {
             }
             CaseInput::Exchange(exchange) => {
                 let Some(root) = &self.source.root else {
-                    return Err(output::complain("the policy could not be read"));
+                    return Err(output::print_error("the policy could not be read"));
                 };
                 let evaluated = evaluate_exchange(root, exchange)?;
                 let mut differs = compare(&case.expect, &evaluated.verdict);
@@ -554,5 +554,5 @@ fn wrong(source: &Source, errors: &[Diagnostic]) -> Failed {
         .iter()
         .filter(|error| error.severity == Severity::Error)
         .count();
-    output::complain(&format!("{}: {count} errors", source.name))
+    output::print_error(&format!("{}: {count} errors", source.name))
 }

@@ -1,14 +1,14 @@
 //! `agentguard validate FILE…`, `agentguard lint FILE…`
 
 use super::source::{ProxyKind, Source};
-use super::test::{documents, failing_examples, says_it_is_a_policy};
+use super::test::{documents, failing_examples, is_policy_document};
 use super::{ExitStatus, Failed, output, render};
 use crate::diag::{Diagnostic, Severity};
 use crate::policy::lint;
 use clap::Args;
 
 /// Maximum diagnostics that are rendered.
-const MOST_DRAWN: usize = 200;
+const MAX_RENDERED: usize = 200;
 
 /// Arguments of `validate` and `lint`.
 #[derive(Debug, Args)]
@@ -30,15 +30,15 @@ pub(super) struct Validate {
 impl Validate {
     /// Reports all errors.
     pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
-        self.tell(json, false)
+        self.report(json, false)
     }
 
     /// Reports all errors and valid but probably wrong rules.
     pub(super) fn run_lint(&self, json: bool) -> Result<ExitStatus, Failed> {
-        self.tell(json, true)
+        self.report(json, true)
     }
 
-    fn tell(&self, json: bool, linted: bool) -> Result<ExitStatus, Failed> {
+    fn report(&self, json: bool, linted: bool) -> Result<ExitStatus, Failed> {
         let mut outcome = ExitStatus::Clean;
         let mut unreadable = false;
         for (path, is_named) in documents(&self.files)? {
@@ -48,7 +48,7 @@ impl Validate {
                 unreadable = true;
                 continue;
             };
-            if !is_named && !source.root.as_ref().is_none_or(says_it_is_a_policy) {
+            if !is_named && !source.root.as_ref().is_none_or(is_policy_document) {
                 continue;
             }
             let mut source = source.compiled();
@@ -59,7 +59,7 @@ impl Validate {
             for (number, diagnostic) in diagnostics.iter().enumerate() {
                 if json {
                     output::line(&render::as_json(&source, diagnostic));
-                } else if number < MOST_DRAWN {
+                } else if number < MAX_RENDERED {
                     output::line(&render::as_text(&source, diagnostic));
                     output::line("");
                 }
@@ -72,7 +72,7 @@ impl Validate {
                     outcome = ExitStatus::Found;
                 }
             }
-            let left_out = diagnostics.len().saturating_sub(MOST_DRAWN);
+            let left_out = diagnostics.len().saturating_sub(MAX_RENDERED);
             if !json && left_out > 0 {
                 output::line(&format!(
                     "{left_out} more are not shown; --json lists all\n"

@@ -221,7 +221,7 @@ impl CheckResult {
     }
 
     /// Whether the decision denies the request.
-    pub(super) fn refuses(&self) -> bool {
+    pub(super) fn denies(&self) -> bool {
         matches!(self.action.as_str(), "deny" | "require_approval")
     }
 
@@ -261,7 +261,7 @@ impl CheckResult {
     }
 
     /// Formats the decision as text.
-    pub(super) fn told(&self) -> String {
+    pub(super) fn to_text(&self) -> String {
         let mut out = format!("{} (HTTP {})", self.action, self.status);
         if let Some(code) = &self.code {
             out.push_str(&format!(" {code}"));
@@ -333,16 +333,16 @@ fn redacted_text(
 ) -> Option<String> {
     let body = json.body()?;
     let mut edits = Edits::default();
-    let mut ledger = RedactionState::default();
+    let mut state = RedactionState::default();
     if with_pseudonyms {
-        ledger.pseudonyms.open(Vec::new());
+        state.pseudonyms.open(Vec::new());
     }
     // The command line has no key of its own: its hashes differ from those of a proxy.
     redact::apply(
         redactions,
         json,
         b"agentguard check",
-        &mut ledger,
+        &mut state,
         &mut edits,
     );
     let edited = edit::apply(body.bytes(), &json.flatten(edits));

@@ -14,7 +14,7 @@ pub struct History {
     /// that was not read) there may be unknown earlier events.
     pub is_complete: bool,
     /// Results by history query. They grow while the calls of a response are evaluated one after another.
-    answers: RefCell<Vec<HistoryMatches>>,
+    matches: RefCell<Vec<HistoryMatches>>,
 }
 
 /// The result of one history query.
@@ -66,7 +66,7 @@ pub enum Position {
     /// In the request.
     Request(NodeId),
     /// In the response, after everything that was evaluated before.
-    Answer,
+    Response,
 }
 
 /// A text of the past.
@@ -95,7 +95,7 @@ impl History {
     pub fn new(is_complete: bool) -> History {
         History {
             is_complete,
-            answers: RefCell::default(),
+            matches: RefCell::default(),
         }
     }
 
@@ -107,7 +107,7 @@ impl History {
         fit: BroadNarrow,
         texts: &mut dyn FnMut(&mut HistoryMatches),
     ) {
-        let mut answers = self.answers.borrow_mut();
+        let mut answers = self.matches.borrow_mut();
         if answers.len() <= question {
             answers.resize_with(question.saturating_add(1), HistoryMatches::default);
         }
@@ -131,12 +131,12 @@ impl History {
 
     /// Counts the matches of a query before a position: broad and narrow reading.
     pub fn count(&self, question: usize, before: Position) -> (Count, Count) {
-        let answers = self.answers.borrow();
+        let answers = self.matches.borrow();
         let Some(answer) = answers.get(question) else {
             return Default::default();
         };
         let last = match before {
-            Position::Answer => answer.past.len(),
+            Position::Response => answer.past.len(),
             Position::Request(_) => answer.past.partition_point(|past| past.at < before),
         };
         last.checked_sub(1)
@@ -153,12 +153,12 @@ impl History {
         narrowly: bool,
         visit: &mut dyn FnMut(&str),
     ) -> bool {
-        let answers = self.answers.borrow();
+        let answers = self.matches.borrow();
         let Some(answer) = answers.get(question) else {
             return self.is_complete;
         };
         for past in &answer.texts {
-            let is_before = before == Position::Answer || past.at < before;
+            let is_before = before == Position::Response || past.at < before;
             if is_before && (past.is_narrow || !narrowly) {
                 visit(&past.text);
             }
@@ -206,7 +206,7 @@ mod tests {
     };
 
     #[test]
-    fn only_what_stands_before_a_place_counts() {
+    fn only_earlier_events_count() {
         let history = History::default();
         for (node, fit) in [(2, FITS), (4, NOT), (6, FITS), (8, BROADLY)] {
             history.note(0, at(node), fit, &mut |_| {});
@@ -217,16 +217,16 @@ mod tests {
         assert_eq!(broadly(at(2)), count(0, 0));
         assert_eq!(broadly(at(3)), count(1, 1));
         assert_eq!(broadly(at(6)), count(1, 0));
-        assert_eq!(broadly(Position::Answer), count(3, 2));
-        assert_eq!(narrowly(Position::Answer), count(2, 0));
-        assert_eq!(history.count(1, Position::Answer), Default::default());
+        assert_eq!(broadly(Position::Response), count(3, 2));
+        assert_eq!(narrowly(Position::Response), count(2, 0));
+        assert_eq!(history.count(1, Position::Response), Default::default());
     }
 
     #[test]
-    fn an_answer_sees_its_own_calls_and_a_request_does_not() {
+    fn a_response_counts_its_own_calls_and_a_request_does_not() {
         let history = History::default();
-        history.note(0, Position::Answer, FITS, &mut |_| {});
-        assert_eq!(history.count(0, Position::Answer).0.all, 1);
+        history.note(0, Position::Response, FITS, &mut |_| {});
+        assert_eq!(history.count(0, Position::Response).0.all, 1);
         assert_eq!(history.count(0, at(100)).0.all, 0);
     }
 
@@ -235,14 +235,14 @@ mod tests {
         let history = History::new(true);
         let long = "x".repeat(MAX_TEXT);
         let keep = |text: &str, fit| {
-            history.note(0, Position::Answer, fit, &mut |answer| {
+            history.note(0, Position::Response, fit, &mut |answer| {
                 answer.keep(text, fit)
             });
         };
         let seen = |narrowly| {
             let mut texts = Vec::new();
             let mut visit = |text: &str| texts.push(text.to_owned());
-            let all = history.texts(0, Position::Answer, narrowly, &mut visit);
+            let all = history.texts(0, Position::Response, narrowly, &mut visit);
             (texts, all)
         };
         keep("a", BROADLY);

@@ -3,13 +3,13 @@
 //! deny-side condition is evaluated for all spellings, an allow-side condition only for the original name.
 
 /// Maximum spellings of one name. Names in use have at most six.
-const MOST_SPELLINGS: usize = 16;
+const MAX_SPELLINGS: usize = 16;
 
 /// Maximum bytes of a model's name. Longer names have no other spellings.
-const LONGEST_NAME: usize = 512;
+const MAX_NAME_BYTES: usize = 512;
 
 /// Collections of Google and AWS with account-specific members. Only the account knows the model behind a member.
-const HIDING: &[&str] = &[
+const ACCOUNT_COLLECTIONS: &[&str] = &[
     "tunedmodels",
     "endpoints",
     "reasoningengines",
@@ -27,7 +27,11 @@ const HIDING: &[&str] = &[
 pub(super) fn hides_model(name: &str) -> bool {
     let mut parts = name.split(['/', ':']).peekable();
     while let Some(part) = parts.next() {
-        if parts.peek().is_some() && HIDING.iter().any(|known| known.eq_ignore_ascii_case(part)) {
+        if parts.peek().is_some()
+            && ACCOUNT_COLLECTIONS
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(part))
+        {
             return true;
         }
     }
@@ -37,7 +41,7 @@ pub(super) fn hides_model(name: &str) -> bool {
 /// Returns the other spellings of a name, without duplicates.
 pub(super) fn spellings(name: &str) -> Vec<Box<str>> {
     let mut found: Vec<Box<str>> = Vec::new();
-    if name.len() > LONGEST_NAME {
+    if name.len() > MAX_NAME_BYTES {
         return found;
     }
     let mut next = 0usize;
@@ -46,7 +50,7 @@ pub(super) fn spellings(name: &str) -> Vec<Box<str>> {
         each_shorter(&current, &mut |spelling| {
             let spelling = spelling.trim();
             let is_new = spelling != name && found.iter().all(|known| **known != *spelling);
-            if !spelling.is_empty() && is_new && found.len() < MOST_SPELLINGS {
+            if !spelling.is_empty() && is_new && found.len() < MAX_SPELLINGS {
                 found.push(spelling.into());
             }
         });
@@ -197,13 +201,13 @@ mod tests {
     #[test]
     fn work_on_a_name_is_bounded() {
         for unit in ["/", "a/", "a.", ":", "@a", "[", "a:b/", "-latest"] {
-            assert!(spellings(&unit.repeat(80)).len() <= MOST_SPELLINGS);
+            assert!(spellings(&unit.repeat(80)).len() <= MAX_SPELLINGS);
             assert!(spellings(&unit.repeat(1000)).is_empty());
         }
     }
 
     #[test]
-    fn what_is_an_account_s_own_tells_no_model() {
+    fn names_of_an_account_hide_their_model() {
         for name in [
             "tunedModels/x",
             "projects/p/locations/l/endpoints/42",

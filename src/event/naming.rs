@@ -50,14 +50,14 @@ impl<'v> NodeName<'v> {
     }
 
     /// The same name for a value that is not immediately after it.
-    fn afar(self) -> Self {
+    fn detached(self) -> Self {
         NodeName {
             is_own: false,
             ..self
         }
     }
 
-    fn told(name: Value<'v>, over: Option<Value<'v>>) -> Self {
+    fn from_member(name: Value<'v>, over: Option<Value<'v>>) -> Self {
         NodeName {
             nearest: Some(name),
             over,
@@ -67,7 +67,7 @@ impl<'v> NodeName<'v> {
 }
 
 /// Members that name the value beside them. Of several, the first in this list counts.
-const TELLING: [&str; 16] = [
+const NAME_MEMBERS: [&str; 16] = [
     "label",
     "title",
     "question",
@@ -87,10 +87,10 @@ const TELLING: [&str; 16] = [
 ];
 
 /// Index of the first weak member name. Weak names give way to the name of the object around them.
-const WEAK: usize = 12;
+const FIRST_WEAK_MEMBER: usize = 12;
 
 /// Members that hold the value of a pair, or the single value of the object around them.
-const HOLDING: [&str; 19] = [
+const VALUE_MEMBERS: [&str; 19] = [
     "value",
     "values",
     "val",
@@ -113,26 +113,26 @@ const HOLDING: [&str; 19] = [
 ];
 
 /// Weak names, which need the name of the object around them.
-const NUMBERING: [&str; 3] = ["number", "no", "num"];
+const WEAK_NAMES: [&str; 3] = ["number", "no", "num"];
 
 /// Parts of the names of members that list the columns of a table.
-const COLUMNS: [&str; 9] = [
+const COLUMN_WORDS: [&str; 9] = [
     "column", "field", "header", "schema", "cols", "names", "titles", "rowtype", "meta",
 ];
 /// Parts of the names of members that list the rows of a table.
-const ROWS: [&str; 6] = ["row", "value", "data", "cell", "record", "table"];
+const ROW_WORDS: [&str; 6] = ["row", "value", "data", "cell", "record", "table"];
 
 /// Maximum bytes of a name.
 const MAX_NAME_BYTES: usize = 80;
 /// Maximum columns of a table with names.
-const MOST_COLUMNS: usize = 256;
+const MAX_COLUMNS: usize = 256;
 /// Maximum members of an object that are searched for a name.
-const MEMBERS: usize = 16;
+const MAX_SEARCHED_MEMBERS: usize = 16;
 /// Maximum depth of the member that lists the columns: `manifest.schema.columns`.
-const LEVELS: usize = 3;
+const MAX_SEARCH_DEPTH: usize = 3;
 
 /// A container on the way of the walk.
-struct Around<'v> {
+struct WalkedContainer<'v> {
     /// Index of the node after it.
     end: u32,
     /// The name of the container.
@@ -156,7 +156,7 @@ struct Around<'v> {
 /// Calls `visit` with a value and with all values and keys inside it, in the order of the bytes.
 pub fn each_named<'v>(root: Value<'v>, visit: &mut dyn FnMut(NamedNode<'v>)) {
     let mut columns: Vec<Value<'v>> = Vec::new();
-    let mut around: Vec<Around<'v>> = Vec::new();
+    let mut around: Vec<WalkedContainer<'v>> = Vec::new();
     let lists_columns = may_list_columns(root);
     for node in root.descendants() {
         let value = node.value;
@@ -188,25 +188,25 @@ pub fn each_named<'v>(root: Value<'v>, visit: &mut dyn FnMut(NamedNode<'v>)) {
         let inner = match value.kind() {
             ValueKind::Object => {
                 let first = columns.len();
-                let mut object = Around::new(value, name, outer.as_deref(), first);
-                if lists_columns && list_columns(value, LEVELS, &mut columns) {
+                let mut object = WalkedContainer::new(value, name, outer.as_deref(), first);
+                if lists_columns && list_columns(value, MAX_SEARCH_DEPTH, &mut columns) {
                     object.columns = first..columns.len();
                     object.is_below = false;
                 }
                 object
             }
-            ValueKind::Array => Around::array(value, name, outer.as_deref(), &mut columns),
+            ValueKind::Array => WalkedContainer::array(value, name, outer.as_deref(), &mut columns),
             _ => continue,
         };
         around.push(inner);
     }
 }
 
-impl<'v> Around<'v> {
+impl<'v> WalkedContainer<'v> {
     fn new(value: Value<'v>, name: NodeName<'v>, outer: Option<&Self>, names: usize) -> Self {
-        Around {
+        WalkedContainer {
             end: value.end_node(),
-            name: name.afar(),
+            name: name.detached(),
             next: NodeName::default(),
             value,
             columns: outer.map_or(0..0, |outer| outer.columns.clone()),
@@ -226,10 +226,10 @@ impl<'v> Around<'v> {
         columns: &mut Vec<Value<'v>>,
     ) -> Self {
         let first = columns.len();
-        let mut array = Around::new(value, name, outer, first);
+        let mut array = WalkedContainer::new(value, name, outer, first);
         array.is_array = true;
         array.is_below = true;
-        let holds_rows = name.nearest.is_none_or(|name| has_part(name, &ROWS));
+        let holds_rows = name.nearest.is_none_or(|name| has_part(name, &ROW_WORDS));
         let is_inside = outer.is_some_and(|outer| outer.is_below) || holds_rows;
         let count = value.elements().count();
         if count == array.columns.len() && count > 0 && is_inside {
@@ -250,8 +250,7 @@ impl<'v> Around<'v> {
         if let (Some(head), Some(row)) = (elements.next(), elements.next()) {
             let width = row.elements().count();
             let is_known = width == array.columns.len();
-            if (2..=MOST_COLUMNS).contains(&width) && !is_known && head.elements().count() == width
-            {
+            if (2..=MAX_COLUMNS).contains(&width) && !is_known && head.elements().count() == width {
                 array.has_pairs = width == 2 && !holds_rows;
                 if !array.has_pairs && head.elements().all(is_name) {
                     columns.extend(head.elements());
@@ -266,10 +265,12 @@ impl<'v> Around<'v> {
     #[inline(never)]
     fn name_under(&self, key: Value<'v>) -> NodeName<'v> {
         let over = self.name.nearest;
-        if is_one_of(key, &HOLDING) {
-            return match (telling(self.value, 1), over) {
-                (Some((WEAK.., told)), Some(name)) => NodeName::told(name, Some(told)),
-                (Some((_, told)), _) => NodeName::told(told, over),
+        if is_one_of(key, &VALUE_MEMBERS) {
+            return match (name_member(self.value, 1), over) {
+                (Some((FIRST_WEAK_MEMBER.., told)), Some(name)) => {
+                    NodeName::from_member(name, Some(told))
+                }
+                (Some((_, told)), _) => NodeName::from_member(told, over),
                 (None, Some(_)) => self.name,
                 (None, None) => NodeName::own(key),
             };
@@ -277,7 +278,7 @@ impl<'v> Around<'v> {
         let is_number = || key.raw_content().iter().all(u8::is_ascii_digit);
         match over {
             Some(_) if is_number() => self.name,
-            Some(_) if is_one_of(key, &NUMBERING) => NodeName::told(key, over),
+            Some(_) if is_one_of(key, &WEAK_NAMES) => NodeName::from_member(key, over),
             _ => NodeName::own(key),
         }
     }
@@ -292,22 +293,22 @@ impl<'v> Around<'v> {
         self.cell = Some(cell.saturating_add(1));
         columns
             .get(cell)
-            .map_or(self.name, |name| NodeName::told(*name, None))
+            .map_or(self.name, |name| NodeName::from_member(*name, None))
     }
 }
 
 /// Returns the member that names the values of an object, and its index in
 /// [`TELLING`]; also from an inner object, as in `"field": {"title": "SSN"}`.
 #[inline(never)]
-fn telling(object: Value<'_>, levels: usize) -> Option<(usize, Value<'_>)> {
+fn name_member(object: Value<'_>, levels: usize) -> Option<(usize, Value<'_>)> {
     let mut best: Option<(usize, Value<'_>)> = None;
-    for (key, value) in object.members().take(MEMBERS) {
-        let Some(place) = rank(key, &TELLING) else {
+    for (key, value) in object.members().take(MAX_SEARCHED_MEMBERS) {
+        let Some(place) = rank(key, &NAME_MEMBERS) else {
             continue;
         };
         let said = match levels.checked_sub(1) {
             Some(levels) if value.kind() == ValueKind::Object => {
-                telling(value, levels).map(|(_, name)| name)
+                name_member(value, levels).map(|(_, name)| name)
             }
             _ => Some(value).filter(|value| is_name(*value)),
         };
@@ -325,7 +326,8 @@ fn may_list_columns(root: Value<'_>) -> bool {
     let mut key = None;
     root.descendants().any(|node| {
         let before = std::mem::replace(&mut key, node.is_key.then_some(node.value));
-        node.value.kind() == ValueKind::Array && before.is_some_and(|key| has_part(key, &COLUMNS))
+        node.value.kind() == ValueKind::Array
+            && before.is_some_and(|key| has_part(key, &COLUMN_WORDS))
     })
 }
 
@@ -333,13 +335,13 @@ fn may_list_columns(root: Value<'_>) -> bool {
 #[inline(never)]
 fn list_columns<'v>(object: Value<'v>, levels: usize, columns: &mut Vec<Value<'v>>) -> bool {
     let first = columns.len();
-    for (key, list) in object.members().take(MEMBERS) {
-        if list.kind() != ValueKind::Array || !has_part(key, &COLUMNS) {
+    for (key, list) in object.members().take(MAX_SEARCHED_MEMBERS) {
+        if list.kind() != ValueKind::Array || !has_part(key, &COLUMN_WORDS) {
             continue;
         }
-        for column in list.elements().take(MOST_COLUMNS) {
+        for column in list.elements().take(MAX_COLUMNS) {
             let name = match column.kind() {
-                ValueKind::Object => telling(column, 0).map(|(_, name)| name),
+                ValueKind::Object => name_member(column, 0).map(|(_, name)| name),
                 _ => Some(column).filter(|column| is_name(*column)),
             };
             match name {
@@ -355,7 +357,7 @@ fn list_columns<'v>(object: Value<'v>, levels: usize, columns: &mut Vec<Value<'v
     let Some(levels) = levels.checked_sub(1) else {
         return false;
     };
-    let mut members = object.members().take(MEMBERS);
+    let mut members = object.members().take(MAX_SEARCHED_MEMBERS);
     members.any(|(_, member)| {
         member.kind() == ValueKind::Object && list_columns(member, levels, columns)
     })
@@ -412,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_goes_by_the_key_before_it() {
+    fn a_value_is_named_by_the_key_before_it() {
         for json in [
             r##"{"ssn": "#"}"##,
             r##"{"customer": {"id": 7, "ssn": "#", "name": "Ann"}}"##,
@@ -425,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_goes_by_what_says_what_it_is() {
+    fn a_value_is_named_by_a_member_beside_it() {
         for json in [
             // Lists and objects with the value as their only content.
             r##"{"ssn": ["#"]}"##,
@@ -460,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_little_stands_behind_what_it_is_in() {
+    fn a_weak_name_is_qualified_by_the_outer_one() {
         for (json, words) in [
             (r##"{"account": {"number": "#"}}"##, "account number"),
             (

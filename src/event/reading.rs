@@ -17,7 +17,7 @@ pub struct Models {
 }
 
 /// Maximum distinct names.
-const MOST_MODELS: usize = 1_024;
+const MAX_MODELS: usize = 1_024;
 
 impl Models {
     /// Creates the set of these names.
@@ -30,7 +30,7 @@ impl Models {
     }
 
     /// Creates the set from a test or command line, where `unknown` is a model that cannot be determined.
-    pub fn told<'n>(names: impl IntoIterator<Item = &'n str>) -> Models {
+    pub fn from_words<'n>(names: impl IntoIterator<Item = &'n str>) -> Models {
         let mut models = Models::default();
         for name in names {
             match name {
@@ -47,7 +47,7 @@ impl Models {
         if self.names.iter().any(|known| **known == *name) {
             return;
         }
-        if self.names.len() < MOST_MODELS {
+        if self.names.len() < MAX_MODELS {
             self.names.push(name.into());
             self.unknown |= hides_model(name);
             self.spellings.extend(spellings(name));

@@ -1,8 +1,8 @@
 //! Evaluation of the content of one half of an exchange, and collection of its results for the audit event.
 
 use super::Flow;
+use super::denial::redacted_pointer;
 use super::exchange::{Coverage, ExchangeOutcome};
-use super::refusal::told_place;
 use super::restore_pseudonyms::PseudonymUse;
 use crate::audit::RecordedRule;
 use crate::diag::codes;
@@ -189,19 +189,19 @@ impl Flow {
                 }
                 evaluate(event, None, unread);
             }
-            for event in told_identifiers(direction, reading, context) {
+            for event in secret_identifier_events(direction, reading, context) {
                 evaluate(&event, None, unread);
             }
             flow.evaluate_work(direction, force, context, verdict);
         });
-        if direction == Direction::Response && self.looks_for_written_calls() {
+        if direction == Direction::Response && self.searches_written_calls() {
             self.evaluate_written_calls(json, reading, force, &mut verdict);
         }
         verdict
     }
 
     /// Whether the policy requires a search for calls that a model writes as text.
-    pub(super) fn looks_for_written_calls(&self) -> bool {
+    pub(super) fn searches_written_calls(&self) -> bool {
         let may_call = |protocol: &&dyn Protocol| {
             !protocol.serves_tools()
                 && protocol::answers_of(*protocol).any(|kind| kind == Kind::ToolCall)
@@ -235,7 +235,7 @@ impl Flow {
                 let Some(written) = written.and_then(|written| written.text()) else {
                     continue;
                 };
-                let at = told_place(json, text.place);
+                let at = redacted_pointer(json, text.place);
                 let Some(evaluated) =
                     self.evaluate_written(&written, event.choice, reading, force, &at)
                 else {
@@ -516,7 +516,7 @@ impl Flow {
         }
         #[cfg(not(target_arch = "wasm32"))]
         if let Some(mut watcher) = self.watcher.take() {
-            let place = told_place(context.json, event.at);
+            let place = redacted_pointer(context.json, event.at);
             watcher(event, case.at.unwrap_or(&place), context);
             self.watcher = Some(watcher);
         }
@@ -562,7 +562,7 @@ impl Flow {
                     event: event.kind.word(),
                     at: match case.at {
                         Some(at) => at.to_owned(),
-                        None => told_place(context.json, event.at),
+                        None => redacted_pointer(context.json, event.at),
                     },
                     mode: mode.word(),
                     form: None,
@@ -602,7 +602,7 @@ impl Flow {
             if !held.enforced {
                 continue;
             }
-            self.unstores |= rule.unstores()
+            self.disables_storage |= rule.unstores()
                 && event.direction == Direction::Request
                 && self.pseudonyms == PseudonymUse::IfUnstored;
             outcome = outcome.max(what);
@@ -660,7 +660,11 @@ pub(super) fn may_hold_calls(part: Part) -> bool {
 
 /// Returns messages for identifiers and names of a request that contain an unmistakable secret, and for names with a
 /// number with check digit. Rules don't inspect other identifiers.
-fn told_identifiers(direction: Direction, reading: &Reading, context: &Context<'_>) -> Vec<Event> {
+fn secret_identifier_events(
+    direction: Direction,
+    reading: &Reading,
+    context: &Context<'_>,
+) -> Vec<Event> {
     let asks = direction == Direction::Request && context.policy.needs.detects(direction);
     let is_asked = |text: &Text| match text.class {
         Class::Id => context.policy.finds_secrets(),

@@ -164,7 +164,7 @@ impl Flow {
             protocol: self.facts.protocol.value().map_or("", |name| name),
             provider: self.facts.provider.value().map_or("", |name| name),
             models: &self.facts.models.names,
-            endpoint: self.asked.endpoint.name,
+            endpoint: self.request_context.endpoint.name,
             stream: self.facts.request.stream,
             decision: exchange.outcome.word(),
             would: (evaluated && exchange.would != exchange.outcome).then(|| exchange.would.word()),
@@ -202,7 +202,7 @@ impl Flow {
             .chain(&mut self.facts.models.names)
             .chain(&mut self.exchange.provider_error);
         for name in names {
-            self.guard.discretion.mask(name);
+            self.guard.name_masker.mask(name);
         }
     }
 

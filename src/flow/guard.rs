@@ -1,6 +1,6 @@
 //! State that all exchanges under one configuration share.
 
-use super::discreet::Discretion;
+use super::name_masker::NameMasker;
 use super::work::Allowance;
 use crate::audit::{Chain, ChainKey};
 use crate::diag::codes;
@@ -44,7 +44,7 @@ pub struct Guard {
     pub names: RefCell<LabelValues>,
     pub(super) scratch: RefCell<ScanScratch>,
     /// Masks names.
-    pub(super) discretion: Discretion,
+    pub(super) name_masker: NameMasker,
     pub(super) environment: Known<Box<str>>,
     /// Key of the hashes in redacted text.
     pub(super) secret: Vec<u8>,
@@ -109,7 +109,7 @@ impl Guard {
             chain: RefCell::new(Chain::new(id.try_into().unwrap_or_default(), key)),
             names: RefCell::default(),
             scratch: RefCell::default(),
-            discretion: Discretion::default(),
+            name_masker: NameMasker::default(),
             environment,
             secret,
             allowance: Allowance::of(&policy),

@@ -11,11 +11,11 @@
 //! 2. [`Flow::response_headers`] and [`Flow::response_body`] likewise;
 //! 3. [`Flow::finish`] once, in any case.
 
-mod discreet;
+mod denial;
 mod evaluate;
 mod exchange;
 mod guard;
-mod refusal;
+mod name_masker;
 mod request;
 mod response;
 mod restore_pseudonyms;
@@ -52,23 +52,23 @@ pub struct Flow {
     head: RequestInfo,
     protocol: Option<&'static dyn Protocol>,
     /// The request's properties that the evaluation of its response needs.
-    asked: RequestContext,
+    request_context: RequestContext,
     facts: Facts,
     exchange: Exchange,
     /// Remaining work budget in steps.
     work: u64,
     /// State shared by the redactions of request and response.
-    ledger: RedactionState,
+    redactions: RedactionState,
     /// Whether pseudonyms of the request can be restored.
     pseudonyms: PseudonymUse,
     /// Whether the provider is asked not to store the conversation.
-    unstores: bool,
+    disables_storage: bool,
     /// Whether the response has a `content-length`.
     sized_response: bool,
     /// Whether the upstream's status has been sent to the client.
-    answered: bool,
+    status_sent: bool,
     /// The response headers' problem, if the policy allows the body unread.
-    doubt: Option<Problem>,
+    headers_problem: Option<Problem>,
     /// Whether a local reply was sent. It comes back through the response callbacks.
     replied: bool,
     /// Observer of each evaluated event, for `explain` and `replay`.
@@ -92,7 +92,7 @@ struct RequestInfo {
     /// Kept while only the body can determine the protocol.
     undetermined: Option<Undetermined>,
     /// The headers' problem, if the policy allows the body unread.
-    doubt: Option<Problem>,
+    headers_problem: Option<Problem>,
 }
 
 /// The start of a request whose protocol is unknown.
@@ -145,15 +145,15 @@ impl Flow {
             response: HalfState::Waiting,
             head: RequestInfo::default(),
             protocol: None,
-            asked: RequestContext::default(),
+            request_context: RequestContext::default(),
             facts: Facts::unknown(),
             exchange: Exchange::default(),
-            ledger: RedactionState::default(),
+            redactions: RedactionState::default(),
             pseudonyms: PseudonymUse::default(),
-            unstores: false,
+            disables_storage: false,
             sized_response: false,
-            answered: false,
-            doubt: None,
+            status_sent: false,
+            headers_problem: None,
             replied: false,
             #[cfg(not(target_arch = "wasm32"))]
             watcher: None,

@@ -39,7 +39,7 @@ struct RequestHeaderInfo<'a> {
     own: Vec<String>,
 }
 
-fn look_at<'a>(head: &RequestHead<'a>) -> RequestHeaderInfo<'a> {
+fn request_header_info<'a>(head: &RequestHead<'a>) -> RequestHeaderInfo<'a> {
     let mut seen = RequestHeaderInfo {
         method: String::new(),
         authority: String::new(),
@@ -103,7 +103,7 @@ impl Flow {
     fn begin_request(&mut self, head: &RequestHead<'_>) -> Step {
         let guard = std::rc::Rc::clone(&self.guard);
         let policy = &guard.policy;
-        let seen = look_at(head);
+        let seen = request_header_info(head);
         let mut target = String::from_utf8_lossy(seen.path).into_owned();
         self.head.signed = seen.signed || is_presigned(&Path::parse(&target).query);
         // The provider has its own response ids.
@@ -119,7 +119,7 @@ impl Flow {
         let mut id = request_id(head)
             .unwrap_or_else(|| guard.fresh_id())
             .into_boxed_str();
-        guard.discretion.mask(&mut id);
+        guard.name_masker.mask(&mut id);
         self.head.request_id = id.into();
         self.remember(&seen, &target, &path, head);
 
@@ -168,7 +168,7 @@ impl Flow {
             return self.deny_now(&denied);
         }
         let is_read = (self.protocol.is_some() || self.head.undetermined.is_some())
-            && self.asked.endpoint.body != BodyForm::Absent
+            && self.request_context.endpoint.body != BodyForm::Absent
             && !head.end;
         // A client-chosen type, encoding or path must not hide a body from the policy.
         let is_doubtful = |problem: &Problem| {
@@ -188,14 +188,14 @@ impl Flow {
             problem => (None, problem),
         };
         if doubt.is_some() {
-            self.head.doubt = doubt;
+            self.head.headers_problem = doubt;
             if matches!(
-                self.asked.endpoint.body,
+                self.request_context.endpoint.body,
                 BodyForm::Multipart | BodyForm::Fields
             ) {
                 let content_type = ContentType::parse(seen.content_type.as_deref());
-                if !self.asked.endpoint.body.takes(content_type.media) {
-                    self.asked.endpoint.body = BodyForm::Json;
+                if !self.request_context.endpoint.body.takes(content_type.media) {
+                    self.request_context.endpoint.body = BodyForm::Json;
                 }
             }
         }
@@ -211,7 +211,7 @@ impl Flow {
             };
         }
 
-        if self.interest_in_answers() == Interest::Enforced && !seen.signs_accept_encoding {
+        if self.response_interest() == Interest::Enforced && !seen.signs_accept_encoding {
             // Envoy's decompressor never ends a response body, so that compressed responses cannot be inspected. The
             // upstream is asked not to compress.
             edits.push(HeaderEdit::Set(
@@ -228,8 +228,8 @@ impl Flow {
             return Step::with(edits, Action::Hold);
         }
         let restores = self.protocol.is_some_and(|protocol| {
-            protocol.restores(&self.asked.endpoint)
-                && self.interest_in_answers() == Interest::Enforced
+            protocol.restores(&self.request_context.endpoint)
+                && self.response_interest() == Interest::Enforced
         });
         if (policy.needs.edits_requests() || restores) && !self.head.signed {
             // The headers are forwarded now, and Envoy never corrects a length. Without one, the body is sent in
@@ -293,7 +293,7 @@ impl Flow {
     }
 
     /// Returns how far the policy inspects responses.
-    pub(super) fn interest_in_answers(&self) -> Interest {
+    pub(super) fn response_interest(&self) -> Interest {
         let needs = &self.guard.policy.needs;
         match self.protocol {
             Some(protocol) => needs.answers(protocol::answers_of(protocol)),
@@ -397,8 +397,8 @@ impl Flow {
             }
             Recognised::ByBody => (true, false),
             Recognised::Harmless { endpoint } => {
-                self.asked.endpoint.name = endpoint;
-                self.asked.endpoint.gate = DefaultGate::Origin;
+                self.request_context.endpoint.name = endpoint;
+                self.request_context.endpoint.gate = DefaultGate::Origin;
                 if endpoint == "models" {
                     self.facts.protocol = Known::Is("openai.other".into());
                 }
@@ -422,7 +422,7 @@ impl Flow {
             return problem(codes::AG2007, "the endpoint is not known");
         }
         let content_type = ContentType::parse(seen.content_type.as_deref());
-        let fits = self.asked.endpoint.body.takes(content_type.media);
+        let fits = self.request_context.endpoint.body.takes(content_type.media);
         if !fits && self.protocol.is_none() {
             return problem(codes::AG2007, "the endpoint is not known");
         }
@@ -457,7 +457,7 @@ impl Flow {
         if route.protocol.serves_tools() && self.facts.server == Known::Missing {
             self.facts.server = self.facts.host.clone();
         }
-        self.asked = RequestContext::at(route.endpoint);
+        self.request_context = RequestContext::at(route.endpoint);
     }
 
     /// Denies anonymous requests if the policy requires an identity. No identity source is supported yet, so that every
@@ -490,17 +490,17 @@ impl Flow {
     /// Evaluates a request whose body is not parsed: its headers have a problem, or its endpoint has no content.
     fn evaluate_without_body(&mut self, problem: Option<Problem>) -> Option<Step> {
         let mut reading = Reading {
-            models: self.asked.endpoint.models(),
+            models: self.request_context.endpoint.models(),
             is_unread: problem.is_some(),
             ..Reading::new()
         };
-        if self.asked.endpoint.model == Known::Missing && problem.is_some() {
+        if self.request_context.endpoint.model == Known::Missing && problem.is_some() {
             // The model in the body is unknown.
             reading.models.unknown = true;
         }
         let mut event = Event::new(Kind::Request, Direction::Request, NodeId::default());
         if problem.is_none() {
-            event.gate = self.asked.endpoint.gate;
+            event.gate = self.request_context.endpoint.gate;
         }
         reading.problems.extend(problem);
         reading.add(event);
@@ -542,7 +542,7 @@ impl Flow {
                 let since = *since;
                 let too_large = body.size() > self.guard.max_body();
                 // A body that was allowed unread and is no JSON is not held.
-                let is_opaque = self.head.doubt.is_some()
+                let is_opaque = self.head.headers_problem.is_some()
                     && body.size() > 0
                     && protocol::begins_like_json(&body.read()) == Some(false);
                 if !end && !too_large && !is_opaque {
@@ -555,7 +555,7 @@ impl Flow {
                 self.request = HalfState::Done;
                 if is_opaque {
                     self.request = HalfState::Passing;
-                    let doubt = self.head.doubt.take();
+                    let doubt = self.head.headers_problem.take();
                     return self.evaluate_without_body(doubt).unwrap_or(Step::go_on());
                 }
                 if too_large {
@@ -626,7 +626,7 @@ impl Flow {
     /// Parses a whole request. The headers' problem is also reported, and decides if the body doesn't even begin like
     /// JSON.
     fn read_request<'b>(&mut self, bytes: &'b [u8]) -> Result<(JsonBody<'b>, Reading), Problem> {
-        let Some(doubt) = self.head.doubt.take() else {
+        let Some(doubt) = self.head.headers_problem.take() else {
             return self.read_determined(bytes);
         };
         if protocol::begins_like_json(bytes) != Some(true) {
@@ -642,7 +642,7 @@ impl Flow {
         let route = match self.protocol {
             Some(protocol) => Route {
                 protocol,
-                endpoint: self.asked.endpoint.clone(),
+                endpoint: self.request_context.endpoint.clone(),
             },
             None => {
                 let route = self.determine(bytes)?;
@@ -696,16 +696,16 @@ impl Flow {
         };
         self.learn(&reading, bytes.len());
         self.recall(&reading, &json);
-        self.pseudonyms = self.standing(&json, &reading);
+        self.pseudonyms = self.pseudonym_use(&json, &reading);
         let verdict = self.evaluate(Direction::Request, &json, &reading);
         if let Some(denied) = verdict.strictest() {
             let denial = self.denial(denied, &json);
             let reply = self.reply(&denial, denied.ruling.decision);
             return Step::of(Action::Reply(reply));
         }
-        self.open_stand_ins();
+        self.enable_pseudonyms();
         let mut edits = Edits::default();
-        if self.unstores {
+        if self.disables_storage {
             self.unstore(&json, &mut edits);
             // With pseudonyms enabled, the rules' form is no longer `label`.
             let held: Vec<_> = self.exchange.rules.keys().copied().collect();
@@ -719,12 +719,12 @@ impl Flow {
             verdict.redactions,
             &json,
             &self.guard.secret,
-            &mut self.ledger,
+            &mut self.redactions,
             &mut edits,
         );
-        self.ledger.pseudonyms.close();
+        self.redactions.pseudonyms.close();
         if let (Some(protocol), Some(body), false) = (self.protocol, json.body(), self.head.signed)
-            && protocol.restores(&self.asked.endpoint)
+            && protocol.restores(&self.request_context.endpoint)
         {
             protocol.restore(body.root(), &mut edits);
         }
@@ -775,7 +775,7 @@ impl Flow {
             Ok((json, reading)) => {
                 self.learn(&reading, tap.bytes.len());
                 self.recall(&reading, &json);
-                self.pseudonyms = self.standing(&json, &reading);
+                self.pseudonyms = self.pseudonym_use(&json, &reading);
                 self.evaluate(Direction::Request, &json, &reading);
             }
             Err(problem) => {
@@ -817,9 +817,9 @@ impl Flow {
             self.facts
                 .offer(offers.filter_map(|offer| Some(&**offer.tool.value()?)));
         }
-        self.asked.learn(reading);
+        self.request_context.learn(reading);
         // A signed request cannot be edited, so that a reference to one of the filter's ids would reach the provider.
-        self.asked.unstored |= self.head.signed;
+        self.request_context.unstored |= self.head.signed;
     }
 
     /// Returns the header with the request's tags for the upstream.
@@ -831,7 +831,7 @@ impl Flow {
             .exchange
             .tags
             .iter()
-            .map(|tag| super::refusal::header_value(tag))
+            .map(|tag| super::denial::header_value(tag))
             .collect();
         Some(HeaderEdit::Set(
             "x-agentguard-tags".to_owned(),

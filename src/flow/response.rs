@@ -30,7 +30,12 @@ struct ResponseHeaderInfo {
 
 /// Whether all denied calls and texts are removed. A protocol's own code may miss a location; the evaluation found the
 /// part wherever it is.
-fn are_gone(denied: &[DeniedEvent], json: &JsonBody<'_>, reading: &Reading, edits: &Edits) -> bool {
+fn are_removed(
+    denied: &[DeniedEvent],
+    json: &JsonBody<'_>,
+    reading: &Reading,
+    edits: &Edits,
+) -> bool {
     let mut places: Vec<NodeId> = Vec::new();
     for DeniedEvent { event, .. } in denied {
         // A call is removed with its arguments.
@@ -50,7 +55,7 @@ fn are_gone(denied: &[DeniedEvent], json: &JsonBody<'_>, reading: &Reading, edit
     edits.replace_all(&mut standing) || edits.replace_all(&mut holding)
 }
 
-fn look_at(head: &ResponseHead<'_>) -> ResponseHeaderInfo {
+fn response_header_info(head: &ResponseHead<'_>) -> ResponseHeaderInfo {
     let mut seen = ResponseHeaderInfo {
         status: 0,
         media: MediaType::Absent,
@@ -89,28 +94,28 @@ fn look_at(head: &ResponseHead<'_>) -> ResponseHeaderInfo {
 }
 
 /// The format of a body by its first bytes, regardless of its headers.
-enum BodyLook {
+enum DetectedFormat {
     Json,
     Stream,
     Other,
 }
 
 /// Returns the format by the first bytes; `None` if they don't determine it yet.
-fn look_of(bytes: &[u8]) -> Option<BodyLook> {
+fn detect_format(bytes: &[u8]) -> Option<DetectedFormat> {
     /// Prefixes of a line in an event stream.
     const LINES: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let text = bytes.trim_ascii_start();
     if LINES.iter().any(|line| text.starts_with(line)) {
-        return Some(BodyLook::Stream);
+        return Some(DetectedFormat::Stream);
     }
     let is_begun = |line: &&[u8]| !text.is_empty() && line.starts_with(text);
     if LINES.iter().any(is_begun) {
         return None;
     }
     protocol::begins_like_json(text).map(|is_json| match is_json {
-        true => BodyLook::Json,
-        false => BodyLook::Other,
+        true => DetectedFormat::Json,
+        false => DetectedFormat::Other,
     })
 }
 
@@ -132,12 +137,12 @@ impl Flow {
         let step = self
             .metered(|flow| flow.begin_response(head))
             .without_absent(head.headers);
-        self.answered = step.action == Action::Continue;
+        self.status_sent = step.action == Action::Continue;
         step
     }
 
     fn begin_response(&mut self, head: &ResponseHead<'_>) -> Step {
-        let seen = look_at(head);
+        let seen = response_header_info(head);
         self.exchange.status = Some(seen.status);
         self.sized_response = seen.content_length.is_some();
         if let Some(protocol) = self.protocol {
@@ -169,10 +174,10 @@ impl Flow {
         {
             return denied;
         }
-        let interest = self.interest_in_answers();
+        let interest = self.response_interest();
         // A list of models is no stream. A stream on its endpoint could contain anything.
         let is_harmless = self.protocol.is_none()
-            && !self.asked.endpoint.name.is_empty()
+            && !self.request_context.endpoint.name.is_empty()
             && seen.media != MediaType::EventStream;
         if interest == Interest::None || is_harmless {
             if let Some(stream) = self.stream_of(&seen, ReadPurpose::Usage, head.now) {
@@ -182,7 +187,7 @@ impl Flow {
             let has_usage = self.protocol.is_some()
                 && !seen.encoded
                 && seen.media == MediaType::Json
-                && self.asked.endpoint.answer != ResponseForm::File;
+                && self.request_context.endpoint.answer != ResponseForm::File;
             self.response = if has_usage {
                 HalfState::Tapping(BodyCopy {
                     usage_only: true,
@@ -203,7 +208,7 @@ impl Flow {
         };
         let problem = match problem {
             Some(problem) if is_doubtful(&problem) => {
-                self.doubt = Some(problem);
+                self.headers_problem = Some(problem);
                 None
             }
             problem => problem,
@@ -213,7 +218,9 @@ impl Flow {
                 problems: vec![problem],
                 ..Reading::new()
             }),
-            None if self.protocol.is_some() && self.asked.endpoint.answer.is_media(seen.media) => {
+            None if self.protocol.is_some()
+                && self.request_context.endpoint.answer.is_media(seen.media) =>
+            {
                 protocol::read_bytes(self.guard.bounds())
                     .ok()
                     .map(|(_, reading)| reading)
@@ -231,7 +238,7 @@ impl Flow {
             Interest::Observed => ReadPurpose::Observe,
             _ => ReadPurpose::Enforce,
         };
-        if self.doubt.is_none()
+        if self.headers_problem.is_none()
             && let Some(stream) = self.stream_of(&seen, purpose, head.now)
         {
             self.response = HalfState::Streaming(stream);
@@ -260,8 +267,8 @@ impl Flow {
         now: u64,
     ) -> Option<Box<Stream>> {
         let protocol = self.protocol.filter(|_| !seen.encoded)?;
-        let framing = protocol.framing(&self.asked, seen.media)?;
-        let reader = protocol.stream(&self.asked)?;
+        let framing = protocol.framing(&self.request_context, seen.media)?;
+        let reader = protocol.stream(&self.request_context)?;
         let stream = Stream::new(&self.guard, purpose, framing, reader, now);
         Some(Box::new(stream))
     }
@@ -269,7 +276,7 @@ impl Flow {
     /// Whether the response is not the requested stream. A `GET` for a stream has few features to recognise it by and
     /// could be another request; its only valid responses are a stream and an error.
     fn is_no_stream(&self, seen: &ResponseHeaderInfo) -> bool {
-        let endpoint = &self.asked.endpoint;
+        let endpoint = &self.request_context.endpoint;
         self.protocol.is_some()
             && endpoint.body == BodyForm::Absent
             && endpoint.stream == Some(true)
@@ -292,13 +299,15 @@ impl Flow {
         if seen.status == 206 {
             return unreadable(codes::AG2006, "only a part of the body was asked for");
         }
-        let form = self.asked.endpoint.answer;
+        let form = self.request_context.endpoint.answer;
         if form.is_media(seen.media) {
             return None;
         }
         let is_streamed = self.protocol.is_some_and(|protocol| {
-            protocol.framing(&self.asked, seen.media).is_some()
-                && protocol.stream(&self.asked).is_some()
+            protocol
+                .framing(&self.request_context, seen.media)
+                .is_some()
+                && protocol.stream(&self.request_context).is_some()
         });
         match seen.media {
             _ if is_streamed => return None,
@@ -376,11 +385,13 @@ impl Flow {
             HalfState::Holding { since } => {
                 let since = *since;
                 let too_large = body.size() > self.guard.max_body();
-                if self.doubt.is_some() && body.size() > 0 {
-                    match look_of(&body.read()) {
-                        Some(BodyLook::Json) | None => {}
-                        Some(BodyLook::Stream) => return self.stream_all_the_same(body, end, now),
-                        Some(BodyLook::Other) => {
+                if self.headers_problem.is_some() && body.size() > 0 {
+                    match detect_format(&body.read()) {
+                        Some(DetectedFormat::Json) | None => {}
+                        Some(DetectedFormat::Stream) => {
+                            return self.stream_all_the_same(body, end, now);
+                        }
+                        Some(DetectedFormat::Other) => {
                             self.response = HalfState::Passing;
                             return self.pass_unread().unwrap_or(Step::go_on());
                         }
@@ -420,7 +431,7 @@ impl Flow {
     /// Evaluates the response headers' problem if nothing else is known of the response.
     fn pass_unread(&mut self) -> Option<Step> {
         let reading = Reading {
-            problems: self.doubt.take().into_iter().collect(),
+            problems: self.headers_problem.take().into_iter().collect(),
             ..Reading::new()
         };
         self.evaluate_unread_response(&reading)
@@ -429,8 +440,8 @@ impl Flow {
     /// Starts to read a stream whose `content-type` declares none.
     fn stream_all_the_same(&mut self, body: &mut dyn Body, end: bool, now: u64) -> Step {
         let reader = self.protocol.and_then(|protocol| {
-            let framing = protocol.framing(&self.asked, MediaType::EventStream)?;
-            Some((framing, protocol.stream(&self.asked)?))
+            let framing = protocol.framing(&self.request_context, MediaType::EventStream)?;
+            Some((framing, protocol.stream(&self.request_context)?))
         });
         if let Some(denied) = self.pass_unread() {
             return denied;
@@ -461,7 +472,7 @@ impl Flow {
         match verdict.strictest().cloned() {
             Some(denied) => {
                 let denial = self.denial(&denied, &json);
-                self.deny_answer(&denial, denied.ruling.decision)
+                self.deny_response(&denial, denied.ruling.decision)
             }
             None => Step::go_on(),
         }
@@ -478,15 +489,15 @@ impl Flow {
             self.exchange.read(Direction::Response, Coverage::Full);
             return Step::go_on();
         }
-        let doubt = self.doubt.take();
-        match protocol::read_response(protocol, &self.asked, bytes, self.guard.bounds()) {
+        let doubt = self.headers_problem.take();
+        match protocol::read_response(protocol, &self.request_context, bytes, self.guard.bounds()) {
             Ok((json, mut reading)) => {
                 match self.with_pseudonyms_restored(protocol, bytes, &json, &reading) {
                     None => {
-                        self.note_answer(&reading);
+                        self.record_response(&reading);
                         reading.problems.extend(doubt);
                         let verdict = self.evaluate(Direction::Response, &json, &reading);
-                        self.edit_answer(protocol, bytes, (&json, &reading), verdict)
+                        self.edit_response(protocol, bytes, (&json, &reading), verdict)
                     }
                     Some(Ok(real)) => self.evaluate_restored(protocol, &real),
                     Some(Err(())) => self.deny_uneditable(&json),
@@ -502,7 +513,7 @@ impl Flow {
                 match verdict.strictest().cloned() {
                     Some(denied) => {
                         let denial = self.denial(&denied, &json);
-                        self.deny_answer(&denial, denied.ruling.decision)
+                        self.deny_response(&denial, denied.ruling.decision)
                     }
                     None => Step::go_on(),
                 }
@@ -512,16 +523,17 @@ impl Flow {
 
     /// Evaluates a response after its pseudonyms were restored: rules evaluate what the client gets.
     fn evaluate_restored(&mut self, protocol: &'static dyn Protocol, real: &[u8]) -> Step {
-        let read = protocol::read_response(protocol, &self.asked, real, self.guard.bounds());
+        let read =
+            protocol::read_response(protocol, &self.request_context, real, self.guard.bounds());
         let Ok((json, reading)) = read else {
             return match empty_body() {
                 Some(json) => self.deny_uneditable(&json),
                 None => Step::go_on(),
             };
         };
-        self.note_answer(&reading);
+        self.record_response(&reading);
         let verdict = self.evaluate(Direction::Response, &json, &reading);
-        let step = self.edit_answer(protocol, real, (&json, &reading), verdict);
+        let step = self.edit_response(protocol, real, (&json, &reading), verdict);
         match step.action {
             Action::Continue => self.replace(real.to_vec(), step.headers),
             _ => step,
@@ -529,7 +541,7 @@ impl Flow {
     }
 
     /// Applies the edits of an evaluated response.
-    fn edit_answer(
+    fn edit_response(
         &mut self,
         protocol: &'static dyn Protocol,
         bytes: &[u8],
@@ -549,14 +561,14 @@ impl Flow {
                     .iter()
                     .all(|denied| self.can_be_taken_out(denied)))
         {
-            return self.deny_answer(denial, *decision);
+            return self.deny_response(denial, *decision);
         }
         let mut edits = Edits::default();
         let edited = redact::apply(
             verdict.redactions,
             json,
             &self.guard.secret,
-            &mut self.ledger,
+            &mut self.redactions,
             &mut edits,
         );
         if strictest.is_none() && edits.is_empty() {
@@ -565,15 +577,15 @@ impl Flow {
         let removals = self.removals(protocol, &verdict.denied, edited, json);
         if !is_one_text
             && (protocol
-                .remove_from_response(json, &self.asked, &removals, &mut edits)
+                .remove_from_response(json, &self.request_context, &removals, &mut edits)
                 .is_err()
-                || !are_gone(&verdict.denied, json, reading, &edits))
+                || !are_removed(&verdict.denied, json, reading, &edits))
         {
             return match strictest {
                 Some((denial, decision)) => {
                     self.exchange
                         .decided(ExchangeOutcome::Deny, ExchangeOutcome::Deny);
-                    self.deny_answer(&denial, decision)
+                    self.deny_response(&denial, decision)
                 }
                 // Copies of the redacted text cannot be corrected. The response is denied, because it would leak.
                 None => self.deny_uneditable(json),
@@ -637,7 +649,7 @@ impl Flow {
     fn deny_uneditable(&mut self, json: &JsonBody<'_>) -> Step {
         let denied = self.uneditable();
         let denial = self.denial(&denied, json);
-        self.deny_answer(&denial, Decision::Deny)
+        self.deny_response(&denial, Decision::Deny)
     }
 
     /// Whether a denied part of the response can be removed alone.
@@ -661,8 +673,8 @@ impl Flow {
             RemovalMethod::Call => {
                 !denied.event.provider_run
                     && on_deny != Some(OnDeny::Error)
-                    && !self.asked.forces_tool
-                    && !self.asked.waits_for_results(has_begun)
+                    && !self.request_context.forces_tool
+                    && !self.request_context.waits_for_results(has_begun)
             }
             // If headers are held, a denied text has a status of its own by default.
             RemovalMethod::Choice => {
@@ -676,15 +688,15 @@ impl Flow {
 
     /// Denies the whole response: with a status of its own if headers are held, otherwise as a refusal in the
     /// protocol's format.
-    fn deny_answer(&mut self, denial: &Denial, decision: Decision) -> Step {
+    fn deny_response(&mut self, denial: &Denial, decision: Decision) -> Step {
         if self.guard.holds_headers() {
             return Step::of(Action::Reply(self.reply(denial, decision)));
         }
         self.exchange.code = Some(denial.code);
         let failed = self.exchange.status.is_some_and(|status| status >= 400);
         let body = match self.protocol {
-            Some(protocol) if !failed => protocol.denied_response(denial, &self.asked),
-            Some(protocol) => protocol.denial_reply(denial, &self.asked).body,
+            Some(protocol) if !failed => protocol.denied_response(denial, &self.request_context),
+            Some(protocol) => protocol.denial_reply(denial, &self.request_context).body,
             None => crate::protocol::Dialect::OpenAi.body(denial),
         };
         Step::of(Action::Replace(body))
@@ -716,19 +728,24 @@ impl Flow {
             return;
         }
         self.guard.allowance.earn_body(tap.bytes.len());
-        let doubt = self.doubt.take();
+        let doubt = self.headers_problem.take();
         if let Some(doubt) = &doubt
-            && !matches!(look_of(&tap.bytes), Some(BodyLook::Json))
+            && !matches!(detect_format(&tap.bytes), Some(DetectedFormat::Json))
         {
             self.record_unreadable(doubt.code);
             return;
         }
-        match protocol::read_response(protocol, &self.asked, &tap.bytes, self.guard.bounds()) {
+        match protocol::read_response(
+            protocol,
+            &self.request_context,
+            &tap.bytes,
+            self.guard.bounds(),
+        ) {
             Ok((json, mut reading)) => {
-                self.note_answer(&reading);
+                self.record_response(&reading);
                 reading.problems.extend(doubt);
                 if tap.usage_only {
-                    self.note_calls(&reading);
+                    self.record_calls(&reading);
                 } else {
                     self.record(&json, &reading);
                 }
@@ -752,7 +769,7 @@ impl Flow {
     }
 
     /// Records usage, models and errors of a response.
-    pub(super) fn note_answer(&mut self, reading: &Reading) {
+    pub(super) fn record_response(&mut self, reading: &Reading) {
         // The body's counts take precedence over the headers'.
         self.exchange.usage = reading.usage.or(self.exchange.usage);
         if reading.error.is_some() {
@@ -761,7 +778,7 @@ impl Flow {
     }
 
     /// Records calls in a response that no rule applies to.
-    pub(super) fn note_calls(&mut self, reading: &Reading) {
+    pub(super) fn record_calls(&mut self, reading: &Reading) {
         for event in &reading.events {
             if event.kind == Kind::ToolCall
                 && let Known::Is(tool) = &event.tool

@@ -10,10 +10,10 @@ use crate::wire::sorted_map::SortedSet;
 use crate::wire::span::{Span, index};
 
 /// Protocols whose provider stores requests by default.
-const KEEPING: [&str; 2] = ["openai.responses", "gemini.interactions"];
+const STORING_BY_DEFAULT: [&str; 2] = ["openai.responses", "gemini.interactions"];
 
 /// Endpoints whose provider stores content for later. The response comes in another exchange.
-const STORING: [&str; 3] = [".other", ".batches", "a2a"];
+const STORED_FOR_LATER: [&str; 3] = [".other", ".batches", "a2a"];
 
 /// How pseudonyms are used in a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,15 +39,15 @@ impl Watch for Pseudonyms {
 
 impl Flow {
     /// Returns whether pseudonyms of this request can be restored.
-    pub(super) fn standing(&self, json: &JsonBody<'_>, reading: &Reading) -> PseudonymUse {
+    pub(super) fn pseudonym_use(&self, json: &JsonBody<'_>, reading: &Reading) -> PseudonymUse {
         let protocol = self.protocol.map(|protocol| protocol.name());
         let Some(protocol) = protocol.filter(|_| !keeps(json, reading)) else {
             return PseudonymUse::Labels;
         };
-        if STORING.iter().any(|end| protocol.ends_with(end)) {
+        if STORED_FOR_LATER.iter().any(|end| protocol.ends_with(end)) {
             return PseudonymUse::Labels;
         }
-        match KEEPING.contains(&protocol) && !says_not_to_store(json, reading) {
+        match STORING_BY_DEFAULT.contains(&protocol) && !disables_storage(json, reading) {
             true => PseudonymUse::IfUnstored,
             false => PseudonymUse::Pseudonyms,
         }
@@ -67,7 +67,7 @@ impl Flow {
     pub(super) fn unstore(&mut self, json: &JsonBody<'_>, edits: &mut Edits) {
         let Some(body) = json.body() else { return };
         let root = body.root();
-        self.asked.unstored = true;
+        self.request_context.unstored = true;
         match root.get("store") {
             Some(store) => edits.replace(store, b"false".to_vec()),
             None => {
@@ -83,10 +83,10 @@ impl Flow {
 
     /// Enables pseudonyms if they can be restored. If the provider stored the conversation, a later exchange would
     /// contain pseudonyms that it did not create.
-    pub(super) fn open_stand_ins(&mut self) {
+    pub(super) fn enable_pseudonyms(&mut self) {
         match self.pseudonyms {
             PseudonymUse::Pseudonyms => {}
-            PseudonymUse::IfUnstored if self.unstores => {}
+            PseudonymUse::IfUnstored if self.disables_storage => {}
             PseudonymUse::IfUnstored | PseudonymUse::Labels => return,
         }
         let principal = &self.facts.principal;
@@ -97,7 +97,7 @@ impl Flow {
             }
             scope.push(0);
         }
-        self.ledger.pseudonyms.open(scope);
+        self.redactions.pseudonyms.open(scope);
     }
 
     /// Returns a response with its pseudonyms restored; `Some(Err)` if its copies cannot be made consistent, `None` if
@@ -117,7 +117,9 @@ impl Flow {
         let removals = self.removals(protocol, &[], edited, json);
         let copies = match protocol::is_one_text(json) {
             true => Ok(()),
-            false => protocol.remove_from_response(json, &self.asked, &removals, &mut edits),
+            false => {
+                protocol.remove_from_response(json, &self.request_context, &removals, &mut edits)
+            }
         };
         Some(match copies {
             Ok(()) => Ok(json.edited(bytes, edits)),
@@ -134,7 +136,7 @@ impl Flow {
         is_free: &dyn Fn(json::NodeId) -> bool,
         edits: &mut Edits,
     ) -> Vec<Edited> {
-        let pseudonyms = &self.ledger.pseudonyms;
+        let pseudonyms = &self.redactions.pseudonyms;
         let mut all = Vec::new();
         if pseudonyms.is_empty() {
             return all;
@@ -216,7 +218,7 @@ fn keeps(json: &JsonBody<'_>, reading: &Reading) -> bool {
     !is_json || reading.continues_elsewhere || reading.events.iter().any(is_kept)
 }
 
-fn says_not_to_store(json: &JsonBody<'_>, reading: &Reading) -> bool {
+fn disables_storage(json: &JsonBody<'_>, reading: &Reading) -> bool {
     let params = reading.params.and_then(|place| json.value(place));
     let store = params.and_then(|params| params.get("store"));
     store.is_some_and(|store| store.kind() == json::ValueKind::Bool(false))

@@ -43,7 +43,7 @@ pub use transcript::{Transcript, TranscriptPart, transcript};
 const MAX_OPEN: usize = 4_096;
 
 /// Nanoseconds without any sent bytes after which an intermediary may close a connection.
-const SILENCE: u64 = 10_000_000_000;
+const KEEP_ALIVE_NS: u64 = 10_000_000_000;
 
 /// The purpose of reading a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +73,7 @@ pub(super) struct Stream {
     texts: SortedMap<TextKey, StreamedText>,
     calls: SortedMap<CallKey, AssembledCall>,
     /// What is known of the response: usage, finish reason.
-    answer: Reading,
+    response: Reading,
     changes: ChangesByText,
     /// Edited arguments of completed calls.
     rewritten: SortedMap<CallKey, String>,
@@ -82,9 +82,9 @@ pub(super) struct Stream {
     /// Whether the response is complete.
     is_over: bool,
     /// Whether the remaining stream is forwarded unread: it cannot be parsed, and the policy allows that.
-    is_blind: bool,
+    is_unread: bool,
     /// Whether the stream ended with a denial in its protocol's format.
-    is_told: bool,
+    ended_with_denial: bool,
     /// Bytes to send now.
     out: Vec<u8>,
     /// Whether a frame was sent, for framings with separators.
@@ -131,13 +131,13 @@ impl Stream {
             lanes: OrderingGroups::default(),
             texts: SortedMap::new(),
             calls: SortedMap::new(),
-            answer: Reading::new(),
+            response: Reading::new(),
             changes: ChangesByText::new(),
             rewritten: SortedMap::new(),
             is_changed: false,
             is_over: false,
-            is_blind: false,
-            is_told: false,
+            is_unread: false,
+            ended_with_denial: false,
             out: Vec::new(),
             any_sent: false,
             sent: 0,
@@ -263,7 +263,7 @@ impl Stream {
         self.out.extend_from_slice(&rest);
         self.texts.clear();
         self.calls.clear();
-        self.is_blind = true;
+        self.is_unread = true;
     }
 
     /// Number of bytes that are held back.
@@ -319,7 +319,7 @@ impl Flow {
             }
             return Step::go_on();
         }
-        self.note_holding(&mut stream, end || stopped.is_some(), now);
+        self.record_holding(&mut stream, end || stopped.is_some(), now);
         if out.is_empty() && !end && !bytes.is_empty() && stopped.is_none() {
             out = keep_alive_bytes(&stream, now);
         }
@@ -332,7 +332,7 @@ impl Flow {
         self.response = match (stopped.is_some(), end) {
             (true, true) | (false, true) => HalfState::Done,
             (true, false) => match self.guard.policy.document.stream_on_deny {
-                StreamOnDeny::Drain if stream.is_told => HalfState::Draining,
+                StreamOnDeny::Drain if stream.ended_with_denial => HalfState::Draining,
                 _ => HalfState::Resetting,
             },
             (false, false) => HalfState::Streaming(stream),
@@ -344,7 +344,7 @@ impl Flow {
         }
     }
 
-    fn note_holding(&mut self, stream: &mut Stream, is_over: bool, now: u64) {
+    fn record_holding(&mut self, stream: &mut Stream, is_over: bool, now: u64) {
         let holds = !is_over && !stream.queue.is_empty();
         match stream.held_since {
             None if holds => stream.held_since = Some(now),
@@ -358,7 +358,7 @@ impl Flow {
     }
 
     fn advance(&mut self, stream: &mut Stream, bytes: &[u8], end: bool) -> Result<(), StreamEnd> {
-        if stream.is_blind {
+        if stream.is_unread {
             stream.out.extend_from_slice(bytes);
             return Ok(());
         }
@@ -366,17 +366,17 @@ impl Flow {
             self.exchange.read(Direction::Response, Coverage::Full);
         }
         stream.frames.push(bytes);
-        while !stream.is_blind {
+        while !stream.is_unread {
             match stream.frames.next_frame() {
                 Ok(Some(frame)) => self.take_frame(stream, frame)?,
                 Ok(None) => break,
-                Err(_) => self.lose_frames(stream)?,
+                Err(_) => self.stop_parsing(stream)?,
             }
-            if stream.is_evaluated() && !stream.is_blind && self.has_too_much_text() {
+            if stream.is_evaluated() && !stream.is_unread && self.has_too_much_text() {
                 self.unread(stream, codes::AG2014, TOO_MUCH_TEXT)?;
                 stream.give_up();
             }
-            if stream.is_evaluated() && !stream.is_blind && work::is_exhausted() {
+            if stream.is_evaluated() && !stream.is_unread && work::is_exhausted() {
                 // Mostly the gap was evaluated when it was noticed.
                 if !self.exchange.has_gap(Direction::Response, codes::AG2015) {
                     self.stop_searching(stream)?;
@@ -384,18 +384,18 @@ impl Flow {
                 stream.give_up();
             }
         }
-        if end && !stream.is_blind {
+        if end && !stream.is_unread {
             match stream.frames.finish() {
                 Ok(Some(frame)) => self.take_frame(stream, frame)?,
                 Ok(None) => {}
-                Err(_) => self.lose_frames(stream)?,
+                Err(_) => self.stop_parsing(stream)?,
             }
             self.end_stream(stream)?;
         }
         if stream.held() > stream.guard.max_body()
             || stream.texts.len().saturating_add(stream.calls.len()) > MAX_OPEN
         {
-            self.lose_frames(stream)?;
+            self.stop_parsing(stream)?;
         } else if !stream.budget() {
             self.unread(
                 stream,
@@ -408,7 +408,7 @@ impl Flow {
     }
 
     /// Handles a stream that cannot be parsed further.
-    fn lose_frames(&mut self, stream: &mut Stream) -> Result<(), StreamEnd> {
+    fn stop_parsing(&mut self, stream: &mut Stream) -> Result<(), StreamEnd> {
         self.unread(stream, codes::AG2014, "the stream can't be read on")?;
         stream.give_up();
         Ok(())
@@ -480,7 +480,7 @@ impl Flow {
             .insert(format!("response:cut_after_{passed}_bytes"));
         stream.queue.take_all();
         let refusal = stream.reader.denial_frames(&stop.denial, stop.as_error);
-        stream.is_told = !refusal.is_empty();
+        stream.ended_with_denial = !refusal.is_empty();
         for made in refusal {
             stream.send_made(&made);
         }
@@ -572,8 +572,8 @@ impl Flow {
         for problem in &mut reading.problems {
             problem.code = codes::AG2014;
         }
-        learn(&mut stream.answer, &reading);
-        self.note_answer(&stream.answer);
+        learn(&mut stream.response, &reading);
+        self.record_response(&stream.response);
         let FrameReading {
             lanes,
             pieces,
@@ -583,7 +583,7 @@ impl Flow {
         } = told;
         self.exchange.usage = self.exchange.usage.or(metered);
         if stream.purpose == ReadPurpose::Usage {
-            self.note_calls(&reading);
+            self.record_calls(&reading);
         }
         let mut held = HeldFrame::of(Some(json));
         if stream.is_evaluated() && !(reading.events.is_empty() && reading.problems.is_empty()) {
@@ -651,7 +651,7 @@ impl Flow {
             verdict.redactions,
             json,
             &self.guard.secret,
-            &mut self.ledger,
+            &mut self.redactions,
             &mut edits,
         );
         let turned = {
@@ -795,17 +795,17 @@ impl Flow {
         event.choice = channel.choice;
         event.texts = 0..1;
         event.retold = piece.retold;
-        event.rpc = (!stream.answer.rpc.is_empty()).then_some(0);
+        event.rpc = (!stream.response.rpc.is_empty()).then_some(0);
         let at = stream.reader.text_at(&channel);
-        let (json, reading) = part_of_text("", class, &stream.answer);
+        let (json, reading) = part_of_text("", class, &stream.response);
         let Some(json) = json else {
             return Ok(StreamedText::new(event, class, at, ReleaseMode::Settled));
         };
         let flowing = self.flowing(&event, &reading, &json);
         let mut text = StreamedText::new(event, class, at, flowing);
-        text.written.is_asked = matches!(class, Class::Text | Class::Sealed)
+        text.written.is_enabled = matches!(class, Class::Text | Class::Sealed)
             && may_hold_calls(channel.part)
-            && self.looks_for_written_calls();
+            && self.searches_written_calls();
         if !text.is_held() {
             let part = PendingText {
                 json: &json,
@@ -851,7 +851,7 @@ impl Flow {
         };
         let settled = {
             let mut scratch = guard.scratch.borrow_mut();
-            let watch = &self.ledger.pseudonyms;
+            let watch = &self.redactions.pseudonyms;
             text.window
                 .push(&guard.policy, piece, ending, watch, &mut scratch)
         };
@@ -866,7 +866,7 @@ impl Flow {
                 // Rules evaluate the text that the client gets.
                 scans = Scans::default();
             }
-            let (json, reading) = part_of_text(&real, text.class, &stream.answer);
+            let (json, reading) = part_of_text(&real, text.class, &stream.response);
             let Some(json) = json else { return Ok(()) };
             let (start, characters) = (settled.start, settled.characters);
             let Some(text) = stream.texts.get(&channel) else {
@@ -901,7 +901,7 @@ impl Flow {
     fn turned_back_in(&self, part: &str, text: &StreamedText) -> Vec<(Range<usize>, String)> {
         let may_change = text.class == Class::Text && text.event.part != Part::Arguments;
         match may_change {
-            true => self.ledger.pseudonyms.found(part, None),
+            true => self.redactions.pseudonyms.found(part, None),
             false => Vec::new(),
         }
     }
@@ -925,7 +925,7 @@ impl Flow {
         } = part;
         let secret = &self.guard.secret;
         let real = replaced(part, &turned);
-        let changes = redact::changes(verdict.redactions, &real, secret, &mut self.ledger);
+        let changes = redact::changes(verdict.redactions, &real, secret, &mut self.redactions);
         let changes = composed(part, turned, changes);
         if changes.is_empty() {
             return;
@@ -966,7 +966,7 @@ impl Flow {
         if text.is_kept() {
             let turned = self.turned_back_in(&text.whole, text);
             let real = replaced(&text.whole, &turned);
-            let (json, reading) = part_of_text(&real, text.class, &stream.answer);
+            let (json, reading) = part_of_text(&real, text.class, &stream.response);
             let Some(json) = json else { return Ok(()) };
             let part = PendingText {
                 json: &json,
@@ -995,7 +995,7 @@ impl Flow {
         let written = text.and_then(|text| Some((text.written.take()?, text.at.clone())));
         if let Some((written, at)) = written {
             let (choice, force) = (channel.choice, stream.force());
-            let evaluated = self.evaluate_written(&written, choice, &stream.answer, force, &at);
+            let evaluated = self.evaluate_written(&written, choice, &stream.response, force, &at);
             if let (Some(verdict), Some(json)) = (evaluated, empty_body()) {
                 self.bind(stream, &verdict, &json, false)?;
             }
@@ -1112,7 +1112,7 @@ impl Flow {
                 Some(read) => read,
                 None => return Err(self.stop_uneditable(None)),
             };
-        know(&mut reading, &stream.answer);
+        copy_known_facts(&mut reading, &stream.response);
         let at = stream.reader.call_at(key);
         let verdict = self.evaluate_assembled(AssembledPart {
             events: &reading.events,
@@ -1135,8 +1135,8 @@ impl Flow {
                 (is_call && self.can_go(denied, RemovalMethod::Call, has_begun))
                     || (denied.event.kind == Kind::Response
                         && self.on_deny(&denied.ruling) != Some(OnDeny::Error)
-                        && !self.asked.forces_tool
-                        && !self.asked.waits_for_results(has_begun))
+                        && !self.request_context.forces_tool
+                        && !self.request_context.waits_for_results(has_begun))
             });
             if !can_go {
                 return Err(StreamEnd {
@@ -1147,7 +1147,7 @@ impl Flow {
             self.exchange.code = Some(denial.code);
             return Ok(Some(denial.message()));
         }
-        if self.guard.policy.needs.evaluates_calls() && call.say_name_once(&mut stream.queue) {
+        if self.guard.policy.needs.evaluates_calls() && call.keep_name_once(&mut stream.queue) {
             stream.is_changed = true;
         }
         let mut edits = Edits::default();
@@ -1155,7 +1155,7 @@ impl Flow {
             verdict.redactions,
             &json,
             &self.guard.secret,
-            &mut self.ledger,
+            &mut self.redactions,
             &mut edits,
         );
         if is_turned || !edits.is_empty() {
@@ -1233,7 +1233,7 @@ impl Flow {
         if aside.trim().is_empty() {
             return Ok(());
         }
-        let (json, mut reading) = part_of_text(aside, class, &stream.answer);
+        let (json, mut reading) = part_of_text(aside, class, &stream.response);
         let Some(json) = json else { return Ok(()) };
         let mut event = Event::new(Kind::Response, Direction::Response, NodeId::default());
         event.part = Part::Other;
@@ -1273,7 +1273,7 @@ fn part_of_text(
     let mut quoted = Vec::with_capacity(part.len().saturating_add(2));
     quote(part, &mut quoted);
     let mut reading = Reading::new();
-    know(&mut reading, answer);
+    copy_known_facts(&mut reading, answer);
     reading.texts.push(TextInfo {
         place: NodeId::default(),
         class,
@@ -1304,7 +1304,7 @@ fn is_plain(name: &str) -> bool {
 }
 
 /// Copies what is known of the response to the reading of its events.
-fn know(reading: &mut Reading, answer: &Reading) {
+fn copy_known_facts(reading: &mut Reading, answer: &Reading) {
     reading.usage = answer.usage;
     reading.finish.clone_from(&answer.finish);
     reading.error.clone_from(&answer.error);
@@ -1335,7 +1335,7 @@ fn learn(answer: &mut Reading, frame: &Reading) {
 
 /// Returns the bytes of a keep-alive frame, if everything is held back and nothing was sent for long.
 fn keep_alive_bytes(stream: &Stream, now: u64) -> Vec<u8> {
-    if now.saturating_sub(stream.last_sent) < SILENCE {
+    if now.saturating_sub(stream.last_sent) < KEEP_ALIVE_NS {
         return Vec::new();
     }
     match stream.reader.keep_alive() {

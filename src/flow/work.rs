@@ -35,7 +35,7 @@ pub(super) struct Allowance {
     per_byte: u64,
     per_frame: u64,
     /// Maximum unspent steps that are kept.
-    most: u64,
+    max_kept: u64,
 }
 
 impl Allowance {
@@ -51,7 +51,7 @@ impl Allowance {
             base: BASE,
             per_byte,
             per_frame: with(PER_FRAME, PER_FRAME_AND_PATTERN),
-            most: body.saturating_add(BASE),
+            max_kept: body.saturating_add(BASE),
         }
     }
 
@@ -63,13 +63,13 @@ impl Allowance {
     /// Earns the steps of a complete body.
     pub(super) fn earn_body(self, size: usize) {
         let size = u64::try_from(size).unwrap_or(u64::MAX);
-        work::earn(size.saturating_mul(self.per_byte), self.most);
+        work::earn(size.saturating_mul(self.per_byte), self.max_kept);
     }
 
     /// Returns the steps spent between two callbacks, without the limit on unspent steps.
     #[cfg(test)]
     pub(super) fn left_of(self, before: u64, after: u64) -> u64 {
-        before.min(self.most) - after
+        before.min(self.max_kept) - after
     }
 
     /// Half of everything, for what has to be far from the bound.
@@ -86,7 +86,7 @@ impl Allowance {
     /// A frame of a stream has come.
     pub(super) fn earn_frame(self, size: usize) {
         self.earn_body(size);
-        work::earn(self.per_frame, self.most);
+        work::earn(self.per_frame, self.max_kept);
     }
 }
 

@@ -18,11 +18,11 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::Rc;
 
 /// Interval in milliseconds at which held exchanges are checked.
-const TICK: u32 = 1_000;
+const TICK_MS: u32 = 1_000;
 
 /// Nanoseconds without a byte of the body after which a held request gets a reply. Without this limit the request would
 /// hang if Envoy is not configured to let the filter hold headers.
-const PATIENCE_NS: u64 = 10_000_000_000;
+const BODY_TIMEOUT_NS: u64 = 10_000_000_000;
 
 /// Requests whose headers are held and whose bodies have not started.
 pub(super) type HeldRequests = Rc<RefCell<BTreeMap<u32, (u64, Rc<RefCell<Flow>>)>>>;
@@ -56,7 +56,7 @@ impl RootContext for Root {
                 if let Some(what) = guard.policy.denied_for_want() {
                     abi::log(Level::Warn, &format!("agentguard: AG1017 {what}"));
                 }
-                let _ = abi::set_tick_period(TICK);
+                let _ = abi::set_tick_period(TICK_MS);
                 let _ = rejections();
                 self.guard = Some(Rc::new(guard));
                 true
@@ -77,13 +77,13 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
-        self.tell_policy();
+        self.set_policy_gauge();
         let now = abi::now();
         let overdue: Vec<(u32, Rc<RefCell<Flow>>)> = self
             .waiting
             .borrow()
             .iter()
-            .filter(|(_, (since, _))| now.saturating_sub(*since) > PATIENCE_NS)
+            .filter(|(_, (since, _))| now.saturating_sub(*since) > BODY_TIMEOUT_NS)
             .map(|(context, (_, flow))| (*context, Rc::clone(flow)))
             .collect();
         for (context, flow) in overdue {
@@ -124,7 +124,7 @@ impl Root {
     ///
     /// Set at the first tick. Before Envoy puts a configuration in force, it tries it in a VM that it discards
     /// silently, and a count of that VM would remain.
-    fn tell_policy(&mut self) {
+    fn set_policy_gauge(&mut self) {
         let (None, Some(guard)) = (self.info, &self.guard) else {
             return;
         };

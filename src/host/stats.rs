@@ -7,10 +7,10 @@ use crate::wire::sorted_map::SortedMap;
 
 /// Maximum cached ids per metric. The cache has the label values as clients wrote them, which are unlimited; further
 /// stats are found by name.
-const MOST_IDS: usize = 512;
+const MAX_IDS: usize = 512;
 
 /// Maximum bytes of the label values of a cached id.
-const LONGEST_VALUES: usize = 256;
+const MAX_VALUE_BYTES: usize = 256;
 
 /// Cached ids of stats.
 #[derive(Debug, Default)]
@@ -50,7 +50,7 @@ impl Stats {
                 let name = guard.names.borrow_mut().stat(metric, values);
                 let id = abi::define_metric(abi_kind(metric.kind), &name);
                 let bytes: usize = values.iter().map(|value| value.len()).sum();
-                if known.len() < MOST_IDS && bytes <= LONGEST_VALUES {
+                if known.len() < MAX_IDS && bytes <= MAX_VALUE_BYTES {
                     let values = values.iter().map(|value| (*value).into()).collect();
                     known.insert(at, ResolvedStat { values, id });
                 }

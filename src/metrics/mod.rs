@@ -5,10 +5,10 @@
 use crate::wire::sorted_map::{SortedMap, SortedSet};
 
 /// Maximum bytes of a label value.
-const LONGEST_VALUE: usize = 64;
+const MAX_VALUE_BYTES: usize = 64;
 
 /// Maximum values of one label of one metric. Further values are counted as `other`.
-const MOST_VALUES: usize = 200;
+const MAX_VALUES: usize = 200;
 
 /// The type of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,7 +92,7 @@ impl LabelValues {
         if seen.contains(&value) {
             return value;
         }
-        if seen.len() >= MOST_VALUES {
+        if seen.len() >= MAX_VALUES {
             return "other".to_owned();
         }
         seen.insert(value.clone());
@@ -105,7 +105,7 @@ impl LabelValues {
 fn sanitised(value: &str) -> String {
     let mut clean: String = value
         .chars()
-        .take(LONGEST_VALUE)
+        .take(MAX_VALUE_BYTES)
         .map(|c| match c {
             'A'..='Z' | 'a'..='z' | '0'..='9' | '.' | '_' | ':' | '/' | '@' | '-' => c,
             _ => '_',
@@ -145,9 +145,9 @@ mod tests {
     }
 
     #[test]
-    fn a_label_takes_so_many_values_and_then_says_other() {
+    fn further_values_of_a_full_label_are_other() {
         let mut names = LabelValues::default();
-        for n in 0..MOST_VALUES {
+        for n in 0..MAX_VALUES {
             assert!(requests(&mut names, &format!("m{n}")).contains(&format!("=m{n};")));
         }
         assert!(requests(&mut names, "one-more").contains("model=.=other;.;"));

@@ -635,7 +635,7 @@ impl Policy {
     /// Notes a call of a response, so that those behind it are evaluated as coming later.
     pub fn note(&self, event: &Event, context: &Context<'_>) {
         if event.kind == Kind::ToolCall && event.direction == Direction::Response {
-            self.note_at(Position::Answer, event, context, &context.facts.history);
+            self.note_at(Position::Response, event, context, &context.facts.history);
         }
     }
 
@@ -947,7 +947,7 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
     fn position(&self) -> Position {
         match self.event.direction {
             Direction::Request => Position::Request(self.event.at),
-            Direction::Response => Position::Answer,
+            Direction::Response => Position::Response,
         }
     }
 

@@ -688,7 +688,7 @@ fn known_node(node: &Node) -> Known<Node> {
 
 fn models(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Models> {
     let names = decoder.texts(at, node)?;
-    Some(Models::told(names.iter().map(|name| &**name)))
+    Some(Models::from_words(names.iter().map(|name| &**name)))
 }
 
 /// The class of this name, if there is one.

@@ -52,7 +52,7 @@ pub fn apply(
     mut redactions: Vec<Redaction>,
     json: &JsonBody<'_>,
     key: &[u8],
-    ledger: &mut RedactionState,
+    state: &mut RedactionState,
     edits: &mut Edits,
 ) -> Vec<Edited> {
     redactions.retain(|redaction| redaction.is_possible() && !redaction.range.is_empty());
@@ -66,7 +66,7 @@ pub fn apply(
             continue;
         };
         let text = value.text().unwrap_or_default();
-        let changes = written(group, &text, key, ledger);
+        let changes = written(group, &text, key, state);
         edits.replace_text(
             value,
             changes
@@ -87,7 +87,7 @@ pub fn changes(
     mut redactions: Vec<Redaction>,
     text: &str,
     key: &[u8],
-    ledger: &mut RedactionState,
+    state: &mut RedactionState,
 ) -> Vec<(Range<usize>, String)> {
     redactions.retain(|redaction| redaction.is_possible() && !redaction.range.is_empty());
     sort::sort_by_key(&mut redactions, |redaction| {
@@ -96,20 +96,20 @@ pub fn changes(
             std::cmp::Reverse(redaction.range.end),
         )
     });
-    written(&redactions, text, key, ledger)
+    written(&redactions, text, key, state)
 }
 
 fn written(
     sorted: &[Redaction],
     text: &str,
     key: &[u8],
-    ledger: &mut RedactionState,
+    state: &mut RedactionState,
 ) -> Vec<(Range<usize>, String)> {
     joined(sorted)
         .into_iter()
         .map(|(range, chosen)| {
             let found = text.get(range.clone()).unwrap_or_default();
-            (range, replacement(chosen, found, key, ledger))
+            (range, replacement(chosen, found, key, state))
         })
         .collect()
 }
@@ -141,7 +141,7 @@ fn replacement(
     redaction: &Redaction,
     found: &str,
     key: &[u8],
-    ledger: &mut RedactionState,
+    state: &mut RedactionState,
 ) -> String {
     let label = || match &redaction.label {
         Some(label) => label.trim_matches(['[', ']']).to_owned(),
@@ -162,7 +162,7 @@ fn replacement(
         Replacement::Remove => String::new(),
         Replacement::Label if redaction.numbered => {
             let label = label();
-            let number = ledger.number(&label, found);
+            let number = state.number(&label, found);
             format!("[{label}_{number}]")
         }
         Replacement::Label => plain(),
@@ -176,7 +176,7 @@ fn replacement(
                 value: found,
                 tools: &redaction.restore,
             };
-            match ledger.pseudonyms.of(key, original) {
+            match state.pseudonyms.of(key, original) {
                 Some(pseudonym) => pseudonym.to_owned(),
                 None => plain(),
             }
@@ -189,7 +189,7 @@ fn replacement(
 
 /// Replaces letters and digits by `*`, except for the last `kept` ones of a longer value; separators stay.
 fn masked(found: &str, kept: usize) -> String {
-    let total = found.chars().filter(|c| tells(*c)).count();
+    let total = found.chars().filter(|c| is_alphanumeric(*c)).count();
     let hidden = if total > kept {
         total.saturating_sub(kept)
     } else {
@@ -199,7 +199,7 @@ fn masked(found: &str, kept: usize) -> String {
     found
         .chars()
         .map(|c| {
-            if !tells(c) {
+            if !is_alphanumeric(c) {
                 return c;
             }
             seen = seen.saturating_add(1);
@@ -209,7 +209,7 @@ fn masked(found: &str, kept: usize) -> String {
 }
 
 /// Whether a character is a letter or a digit, or represents one, as a Unicode tag character does.
-fn tells(c: char) -> bool {
+fn is_alphanumeric(c: char) -> bool {
     c.is_alphanumeric()
         || View::of(c.encode_utf8(&mut [0; 4]))
             .is_some_and(|view| view.text().contains(char::is_alphanumeric))

@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_value_has_the_same_stand_in_for_the_same_tenant_only() {
+    fn the_same_value_has_the_same_pseudonym_for_the_same_tenant_only() {
         let first = made(&mut open("acme"), "email", "ann@contoso.com");
         assert_eq!(made(&mut open("acme"), "email", "ann@contoso.com"), first);
         assert_ne!(made(&mut open("beta"), "email", "ann@contoso.com"), first);
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn stand_ins_look_like_what_they_stand_for() {
+    fn pseudonyms_have_the_form_of_their_originals() {
         for (detector, value) in [
             ("email", "ann@contoso.com"),
             ("phone", "+49 30 901820"),
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_values_share_a_stand_in_even_where_the_range_is_small() {
+    fn no_two_values_share_a_pseudonym_even_in_a_small_range() {
         let mut pseudonyms = open("acme");
         let mut seen = crate::wire::sorted_map::SortedSet::new();
         for number in 0..20_000u32 {
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn only_stand_ins_of_this_exchange_are_turned_back() {
+    fn only_pseudonyms_of_this_exchange_are_restored() {
         let mut pseudonyms = open("acme");
         let email = made(&mut pseudonyms, "email", "ann@contoso.com");
         let other = made(&mut open("acme"), "email", "bob@contoso.com");
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_cut_before_what_may_become_a_stand_in() {
+    fn a_text_is_cut_before_a_possible_pseudonym() {
         let mut pseudonyms = open("acme");
         let text = made(&mut pseudonyms, "email", "ann@contoso.com");
         let said = format!("to {text}");

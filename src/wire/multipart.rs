@@ -506,14 +506,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_may_hold_what_only_looks_like_a_boundary() {
+    fn a_file_may_contain_text_that_looks_like_a_boundary() {
         let parts =
             form("--X\nContent-Disposition: form-data; name=a\n\n -- X --X\n- -X\n--X--").unwrap();
         assert_eq!(parts[0].content.len(), " -- X --X\r\n- -X".len());
     }
 
     #[test]
-    fn whatever_servers_read_differently_is_refused() {
+    fn forms_that_servers_read_differently_are_rejected() {
         let part = |headers: &str| format!("--X\n{headers}\n\nv\n--X--\n");
         let disposition =
             |parameters: &str| part(&format!("Content-Disposition: form-data{parameters}"));
@@ -600,7 +600,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_is_as_long_as_it_says_is_read() {
+    fn a_part_with_a_correct_content_length_is_accepted() {
         let body = "--X\nContent-Disposition: form-data; name=a\nContent-Length: 1\n\
                     Content-Transfer-Encoding: binary\nX-Note: call me\n\nv\n--X--";
         assert_eq!(form(body).unwrap()[0].others, ["x-note: call me"]);
@@ -634,7 +634,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_bytes_are_a_form_or_refused(body in proptest::collection::vec(
+        fn any_bytes_are_a_form_or_rejected(body in proptest::collection::vec(
             proptest::prop_oneof![
                 proptest::strategy::Just(&b"--X"[..]), proptest::strategy::Just(&b"--"[..]),
                 proptest::strategy::Just(&b"\r\n"[..]), proptest::strategy::Just(&b"\n"[..]),

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_spent_is_counted_and_what_is_gone_stays_gone() {
+    fn spent_steps_are_counted_and_an_exhausted_budget_stays_exhausted() {
         let (inner, steps) = count(|| {
             spend(40);
             is_exhausted()

@@ -25,7 +25,7 @@ pub(super) struct AssembledCall {
     parts: Vec<(u64, NodeId)>,
     arguments: String,
     /// Arguments that are sent one by one. If the stream also has the whole arguments, they repeat them.
-    scattered: ArgumentFragments,
+    fragments: ArgumentFragments,
     /// Whether the arguments are free text instead of JSON.
     is_text: bool,
     /// The single argument that the deltas contain, and whether it is a text.
@@ -91,7 +91,7 @@ impl AssembledCall {
             }
             CallDelta::At(path, place, extent) => {
                 if let Some(value) = json.value(*place) {
-                    self.scattered.add(frame, *place, value, path, *extent);
+                    self.fragments.add(frame, *place, value, path, *extent);
                 }
             }
             CallDelta::NameAgain(place) => self.names_again.push((frame, *place)),
@@ -103,23 +103,23 @@ impl AssembledCall {
 
     /// Number of bytes of its arguments so far.
     pub(super) fn size(&self) -> usize {
-        self.arguments.len().saturating_add(self.scattered.size())
+        self.arguments.len().saturating_add(self.fragments.size())
     }
 
     /// Returns the arguments as the client assembles them, and whether they are a text: free text, or deltas that
     /// clients may assemble in different ways.
-    fn said(&self) -> (Cow<'_, str>, bool) {
-        if self.scattered.is_empty() {
+    fn assembled_arguments(&self) -> (Cow<'_, str>, bool) {
+        if self.fragments.is_empty() {
             return (Cow::Borrowed(&self.arguments), self.is_text);
         }
         if !self.is_text && self.arguments.is_empty() {
-            if let Some(arguments) = self.scattered.put_together() {
+            if let Some(arguments) = self.fragments.assembled() {
                 return (Cow::Owned(arguments), false);
             }
-        } else if !self.is_text && self.scattered.agrees_with(&self.arguments) {
+        } else if !self.is_text && self.fragments.agrees_with(&self.arguments) {
             return (Cow::Borrowed(&self.arguments), false);
         }
-        let mut text = self.scattered.text();
+        let mut text = self.fragments.text();
         text.push_str(&self.arguments);
         (Cow::Owned(text), true)
     }
@@ -140,7 +140,7 @@ impl AssembledCall {
     /// Keeps the name in one delta only. Some servers repeat the name in every delta; OpenAI's own library would
     /// concatenate the copies, other clients keep one. With a single copy, every client sees the name that was
     /// evaluated.
-    pub(super) fn say_name_once(&self, queue: &mut Queue) -> bool {
+    pub(super) fn keep_name_once(&self, queue: &mut Queue) -> bool {
         let Some((_, rest)) = self.names.split_first() else {
             return false;
         };
@@ -166,7 +166,7 @@ impl AssembledCall {
         bounds: Bounds,
     ) -> Result<(JsonBody<'static>, Reading), Problem> {
         let mut body = br#"{"arguments":"#.to_vec();
-        let (arguments, is_text_alone) = self.said();
+        let (arguments, is_text_alone) = self.assembled_arguments();
         match self.argument {
             None => quote(&arguments, &mut body),
             Some((name, is_text)) => {
@@ -232,8 +232,8 @@ impl AssembledCall {
         }
         let call = AssembledCall {
             arguments: self.edited_arguments(&json, turned)?,
-            scattered: ArgumentFragments::default(),
-            is_text: self.said().1,
+            fragments: ArgumentFragments::default(),
+            is_text: self.assembled_arguments().1,
             ..self.clone()
         };
         call.read(key, bounds).ok()
@@ -266,13 +266,13 @@ impl AssembledCall {
         queue: &mut Queue,
     ) -> Option<String> {
         let arguments = self.edited_arguments(json, edits)?;
-        if !self.scattered.is_empty() {
-            if self.said().1 {
+        if !self.fragments.is_empty() {
+            if self.assembled_arguments().1 {
                 return None;
             }
-            self.scattered.edit(&arguments, queue)?;
+            self.fragments.edit(&arguments, queue)?;
         }
-        if self.scattered.is_empty() || !self.parts.is_empty() {
+        if self.fragments.is_empty() || !self.parts.is_empty() {
             put_in_first(&self.parts, &arguments, queue)?;
         }
         if !self.parts_again.is_empty() {

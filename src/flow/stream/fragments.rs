@@ -12,7 +12,7 @@ use crate::wire::json::{self, JsonBody, Limits, NodeId, Value, quote};
 const MAX_FRAGMENTS: usize = 1_024;
 
 /// Maximum depth of an argument. A deeper one is treated as a text.
-const DEEPEST: usize = 64;
+const MAX_DEPTH: usize = 64;
 
 /// The state of one argument.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ struct Argument {
     path: Box<[ArgumentStep]>,
     is_text: bool,
     /// Its text, or its JSON if it is no text.
-    said: String,
+    text: String,
     has_ended: bool,
     /// Deltas of the argument: frame and location.
     parts: Vec<(u64, NodeId)>,
@@ -36,7 +36,7 @@ pub(super) struct ArgumentFragments {
     /// Whether clients may assemble the arguments in different ways, or not at all.
     is_ambiguous: bool,
     /// The content that was sent while the arguments were ambiguous.
-    beside: String,
+    ambiguous_text: String,
 }
 
 impl ArgumentFragments {
@@ -69,11 +69,11 @@ impl ArgumentFragments {
             .arguments
             .binary_search_by(|known| known.path.as_ref().cmp(path));
         let at = at.unwrap_or_else(|at| {
-            if self.arguments.len() < MAX_FRAGMENTS && path.len() <= DEEPEST {
+            if self.arguments.len() < MAX_FRAGMENTS && path.len() <= MAX_DEPTH {
                 let argument = Argument {
                     path: path.into(),
                     is_text,
-                    said: String::new(),
+                    text: String::new(),
                     has_ended: false,
                     parts: Vec::new(),
                     wholes: Vec::new(),
@@ -85,19 +85,19 @@ impl ArgumentFragments {
         let fits = |known: &&mut Argument| known.path.as_ref() == path;
         let Some(argument) = self.arguments.get_mut(at).filter(fits) else {
             self.is_ambiguous = true;
-            write_line(path, &said, &mut self.beside);
+            write_line(path, &said, &mut self.ambiguous_text);
             return;
         };
         self.is_ambiguous |= argument.is_text != is_text;
-        if extent == Extent::Whole && !argument.said.is_empty() {
-            if argument.said != said {
+        if extent == Extent::Whole && !argument.text.is_empty() {
+            if argument.text != said {
                 self.is_ambiguous = true;
-                write_line(path, &said, &mut self.beside);
+                write_line(path, &said, &mut self.ambiguous_text);
             }
             argument.wholes.push((frame, place));
         } else {
-            self.is_ambiguous |= argument.has_ended || (!is_text && !argument.said.is_empty());
-            argument.said.push_str(&said);
+            self.is_ambiguous |= argument.has_ended || (!is_text && !argument.text.is_empty());
+            argument.text.push_str(&said);
             // Edited arguments are written to a delta that had some.
             if !said.is_empty() {
                 argument.parts.push((frame, place));
@@ -107,7 +107,7 @@ impl ArgumentFragments {
     }
 
     /// Returns the JSON of all arguments; `None` if they are inconsistent.
-    pub(super) fn put_together(&self) -> Option<String> {
+    pub(super) fn assembled(&self) -> Option<String> {
         let mut out = Vec::new();
         if self.is_ambiguous {
             return None;
@@ -120,7 +120,7 @@ impl ArgumentFragments {
     pub(super) fn agrees_with(&self, arguments: &str) -> bool {
         !self.is_ambiguous
             && self.each_in(arguments, |argument, value| {
-                (argument.said_in(value)? == argument.said).then_some(())
+                (argument.text_of(value)? == argument.text).then_some(())
             })
     }
 
@@ -128,17 +128,17 @@ impl ArgumentFragments {
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
         for argument in &self.arguments {
-            write_line(&argument.path, &argument.said, &mut text);
+            write_line(&argument.path, &argument.text, &mut text);
         }
-        text.push_str(&self.beside);
+        text.push_str(&self.ambiguous_text);
         text
     }
 
     /// Writes the values of edited arguments to their deltas. `None` if that is impossible.
     pub(super) fn edit(&self, arguments: &str, queue: &mut Queue) -> Option<()> {
         self.each_in(arguments, |argument, value| {
-            let says = argument.said_in(value)?;
-            if says == argument.said {
+            let says = argument.text_of(value)?;
+            if says == argument.text {
                 return Some(());
             }
             if !argument.is_text {
@@ -179,7 +179,7 @@ impl ArgumentFragments {
 
 impl Argument {
     /// Returns the text of a value, if it has the same type as the argument.
-    fn said_in(&self, value: Value<'_>) -> Option<String> {
+    fn text_of(&self, value: Value<'_>) -> Option<String> {
         match value.kind() {
             json::ValueKind::String if self.is_text => Some(value.text()?.into_owned()),
             json::ValueKind::String => None,
@@ -209,8 +209,8 @@ fn write(arguments: &[Argument], depth: usize, out: &mut Vec<u8>) -> Option<()> 
             return None;
         }
         match first.is_text {
-            true => quote(&first.said, out),
-            false => out.extend_from_slice(first.said.as_bytes()),
+            true => quote(&first.text, out),
+            false => out.extend_from_slice(first.text.as_bytes()),
         }
         return Some(());
     };

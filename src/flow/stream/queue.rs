@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 
 /// Maximum frames that are held behind a frame waiting for a little more of a text, regardless of their ordering
 /// groups. An unedited response then stays the same byte for byte. A text that pauses for longer is overtaken.
-const PATIENCE: u64 = 16;
+const MAX_FRAMES_BEHIND: u64 = 16;
 
 /// Capacity in frames that a list keeps for reuse.
 const KEPT_CAPACITY: usize = 16;
@@ -76,7 +76,7 @@ impl Queue {
             }
         }
         if let Some(stop) = self.stops.front().copied()
-            && number.saturating_sub(stop) > PATIENCE
+            && number.saturating_sub(stop) > MAX_FRAMES_BEHIND
         {
             self.stops.pop_front();
             self.pass(stop);
@@ -366,7 +366,7 @@ mod tests {
         let text = queue.push(frame("T"), None, OrderingGroups::of(0));
         queue.wait_shortly(text);
         queue.settled(text);
-        for _ in 0..=PATIENCE {
+        for _ in 0..=MAX_FRAMES_BEHIND {
             let other = queue.push(frame("o"), None, OrderingGroups::of(1));
             queue.settled(other);
         }

@@ -37,7 +37,7 @@ pub(super) struct StreamedText {
 #[derive(Debug, Default)]
 pub(super) struct WrittenCallTail {
     /// Whether the policy requires a search for calls.
-    pub(super) is_asked: bool,
+    pub(super) is_enabled: bool,
     /// The text from a call marker, or a possible one, on.
     kept: String,
     /// Offset of that text.
@@ -48,7 +48,7 @@ pub(super) struct WrittenCallTail {
 
 impl WrittenCallTail {
     fn push(&mut self, piece: &str) {
-        if !self.is_asked {
+        if !self.is_enabled {
             return;
         }
         self.kept.push_str(piece);
@@ -76,7 +76,7 @@ impl WrittenCallTail {
 
     /// Number of bytes that may be released.
     fn free(&self, length: usize) -> usize {
-        if !self.is_asked {
+        if !self.is_enabled {
             return usize::MAX;
         }
         match self.is_marked {

@@ -27,7 +27,7 @@ pub struct Transcript {
     /// The parts, in the order in which they begin.
     pub parts: Vec<TranscriptPart>,
     /// Usage and finish reason.
-    pub answer: Reading,
+    pub response: Reading,
     /// Tokens counted by the service around the model.
     pub metered: Usage,
     /// Content that could not be parsed.
@@ -82,7 +82,7 @@ pub fn transcript(
         let mut frame_reader = frame_reader;
         reader.read(&mut frame_reader, frame.event.as_deref());
         let (json, reading, told) = frame_reader.finish_frame();
-        learn(&mut transcript.answer, &reading);
+        learn(&mut transcript.response, &reading);
         transcript.metered = told.metered.or(transcript.metered);
         for piece in told.pieces {
             open.take(piece, &json, number, &mut parts);

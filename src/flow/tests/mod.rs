@@ -376,7 +376,7 @@ fn calls(names: &[&str]) -> Value {
 }
 
 #[test]
-fn a_denied_call_is_taken_out_of_the_answer() {
+fn a_denied_call_is_removed_from_the_response() {
     in_both_modes(TOOLS, |guard, _| {
         let seen = exchange(
             guard,

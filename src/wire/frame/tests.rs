@@ -63,13 +63,13 @@ fn names_comments_and_ids_of_events_are_kept_apart() {
 }
 
 #[test]
-fn a_line_without_a_colon_is_judged_too() {
+fn a_line_without_a_colon_is_evaluated_too() {
     let frames = read(Framing::Sse, &[b"4111 1111\ndata: {}\n\n"]).unwrap();
     assert_eq!(frames[0].asides, ["4111 1111"]);
 }
 
 #[test]
-fn an_answer_that_only_calls_itself_a_stream_is_none() {
+fn a_json_response_with_the_content_type_of_a_stream_is_malformed() {
     for answer in [
         &b"{\"choices\": []}"[..],
         b"\n\n{\n\"choices\": []}\n\n",

@@ -107,7 +107,7 @@ impl<'b> JsonBody<'b> {
 
     fn begin(
         bytes: Cow<'b, [u8]>,
-        held: Backing,
+        backing: Backing,
         limits: Limits,
         max_level: u8,
     ) -> Result<JsonBody<'b>, ScanError> {
@@ -119,7 +119,7 @@ impl<'b> JsonBody<'b> {
                 bytes,
                 tape,
                 parent: None,
-                held,
+                backing,
                 level: 0,
                 trail: PointerCache::default(),
             })],
@@ -205,7 +205,7 @@ impl<'b> JsonBody<'b> {
         &mut self,
         parent: Value<'_>,
         bytes: Vec<u8>,
-        held: Backing,
+        backing: Backing,
         level: u8,
     ) -> Result<Rc<JsonText<'b>>, ScanError> {
         let (true, Some(id)) = (level <= self.max_level, self.next_id()) else {
@@ -221,7 +221,7 @@ impl<'b> JsonBody<'b> {
             bytes: Cow::Owned(bytes),
             tape,
             parent: Some(parent.place()),
-            held,
+            backing,
             level,
             trail: PointerCache::default(),
         });
@@ -238,7 +238,7 @@ impl<'b> JsonBody<'b> {
     pub fn is_editable(&self, place: NodeId) -> bool {
         let mut doc = self.doc(place.doc);
         while let Some(current) = doc {
-            if current.held == Backing::Derived {
+            if current.backing == Backing::Derived {
                 return false;
             }
             doc = current.parent.and_then(|parent| self.doc(parent.doc));
@@ -264,7 +264,7 @@ impl<'b> JsonBody<'b> {
             bytes: Cow::Owned(text),
             tape,
             parent: None,
-            held: Backing::Derived,
+            backing: Backing::Derived,
             level: 0,
             trail: PointerCache::default(),
         });
@@ -325,7 +325,7 @@ impl<'b> JsonBody<'b> {
             };
             let mut offsets = DecodedOffsets::new(holder.raw_content());
             for splice in join_overlaps(inner) {
-                match doc.held {
+                match doc.backing {
                     Backing::InString => {
                         let raw = offsets.range(splice.span.range());
                         let mut with = Vec::with_capacity(splice.with.len());
@@ -351,7 +351,7 @@ impl<'b> JsonBody<'b> {
             return body.to_vec();
         };
         let mut splices = self.flatten(edits);
-        match outermost.held {
+        match outermost.backing {
             Backing::AsIs | Backing::InString => apply(body, &splices),
             Backing::InLines => {
                 for splice in &mut splices {

@@ -127,7 +127,7 @@ impl JsonBody<'_> {
             bytes: Cow::Owned(bytes),
             tape,
             parent: Some(string.place()),
-            held: Backing::InString,
+            backing: Backing::InString,
             level,
             trail: PointerCache::default(),
         };
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_string_is_read_as_the_json_that_it_holds() {
+    fn a_string_is_parsed_as_the_json_in_it() {
         let json = json(
             r#"{"a": "{\"b\": \"[1]\"}", "c": "\u007b}", "d": " [2]", "e": "\"[3]\"", "f": "{} {\"a\""}"#,
         );
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_holds_nothing_and_what_is_doubtful_is_not_read() {
+    fn text_is_not_json_and_ambiguous_json_is_unread() {
         let json = json(
             r#"["[draft] x", "5", "true", "", "{\"a\":1,\"a\":2}", "[[[[[[[[[[1]]]]]]]]]]", "[draft"]"#,
         );

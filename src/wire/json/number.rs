@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_number_is_refused() {
+    fn what_is_not_a_json_number_is_rejected() {
         for text in [
             "",
             "-",

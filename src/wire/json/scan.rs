@@ -143,7 +143,7 @@ pub fn scan(bytes: &[u8], limits: Limits, tape: &mut Tape) -> Result<(), ScanErr
             at: 0,
         });
     }
-    refuse_other_encodings(bytes)?;
+    reject_other_encodings(bytes)?;
     // A chat body has a value per 20 to 60 bytes, the frame of a stream one per 8. The estimate only saves
     // reallocations.
     let few = bytes.len().wrapping_div(8).min(64);
@@ -162,7 +162,7 @@ pub fn scan(bytes: &[u8], limits: Limits, tape: &mut Tape) -> Result<(), ScanErr
 
 /// Reports a byte order mark and UTF-16 or UTF-32 (which have NUL bytes around the first character) as an encoding
 /// error instead of a syntax error. RFC 8259 §8.1 forbids them.
-fn refuse_other_encodings(bytes: &[u8]) -> Result<(), ScanError> {
+fn reject_other_encodings(bytes: &[u8]) -> Result<(), ScanError> {
     let marked = bytes.starts_with(&[0xEF, 0xBB, 0xBF])
         || bytes.starts_with(&[0xFE, 0xFF])
         || bytes.starts_with(&[0xFF, 0xFE]);
@@ -302,7 +302,7 @@ impl Scanner<'_> {
             return Err(self.error(ScanErrorKind::Syntax));
         };
         if open.is_object {
-            self.refuse_duplicates(open.keys)?;
+            self.reject_duplicates(open.keys)?;
             self.keys.truncate(open.keys);
         }
         let next = offset(self.nodes.len());
@@ -439,7 +439,7 @@ impl Scanner<'_> {
 
     /// Reports a duplicate key. Texts are compared only if their hashes are equal. Keys with colliding hashes cost one
     /// sort of their texts, not a comparison of every pair.
-    fn refuse_duplicates(&mut self, from: usize) -> Result<(), ScanError> {
+    fn reject_duplicates(&mut self, from: usize) -> Result<(), ScanError> {
         let bytes = self.bytes;
         let nodes = &*self.nodes;
         let Some(keys) = self.keys.get_mut(from..) else {
@@ -523,7 +523,7 @@ fn skip_plain(bytes: &[u8], at: usize, high: &mut bool) -> usize {
     at
 }
 
-/// FNV-1a over eight bytes at a time. The hash has no key: see `refuse_duplicates` for collisions.
+/// FNV-1a over eight bytes at a time. The hash has no key: see `reject_duplicates` for collisions.
 fn hash_key(key: &[u8]) -> u32 {
     const PRIME: u64 = 0x100_0000_01b3;
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;

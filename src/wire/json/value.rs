@@ -17,7 +17,7 @@ pub struct JsonText<'b> {
     /// The value that contains this text; `None` for the body.
     pub(super) parent: Option<NodeId>,
     /// How the text was obtained from that value.
-    pub(super) held: Backing,
+    pub(super) backing: Backing,
     /// Nesting level in strings; 0 for the body.
     pub(super) level: u8,
     pub(super) trail: PointerCache,

@@ -114,7 +114,7 @@ fn write_table(file: &mut String, what: &str, entries: impl Iterator<Item = Stri
 }
 
 #[test]
-fn the_tables_are_what_the_standard_library_says() {
+fn the_tables_equal_the_standard_library() {
     assert!(char::UNICODE_VERSION >= UNICODE, "this compiler is too old");
     let tables = tables();
     assert!(

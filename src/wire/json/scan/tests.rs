@@ -70,7 +70,7 @@ fn depth_has_a_limit() {
 }
 
 #[test]
-fn what_is_not_utf8_says_so() {
+fn other_encodings_are_encoding_errors() {
     for body in [
         &b"\xEF\xBB\xBF{}"[..],
         b"\xFF\xFE{\0}\0",
@@ -105,7 +105,7 @@ fn an_error_names_the_byte() {
 }
 
 #[test]
-fn a_lone_surrogate_in_a_value_is_marked_not_refused() {
+fn a_lone_surrogate_in_a_value_is_flagged_not_rejected() {
     let mut tape = Tape::default();
     scan(br#"["\ud83d\ude00","\ud83d"]"#, LIMITS, &mut tape).unwrap();
     let lone: Vec<bool> = tape

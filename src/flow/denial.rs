@@ -25,7 +25,7 @@ impl Flow {
         let hides_arguments = code == codes::AG2010 && denied.problem.is_none();
         let reason = match (&denied.problem, rule) {
             (_, Some(rule)) if hides_arguments => {
-                rule.unseen_arguments(&told_tool(&denied.event.tool))
+                rule.unseen_arguments(&tool_type(&denied.event.tool))
             }
             (_, Some(rule)) if rule.reason.is_some() => {
                 rule.reason.as_deref().unwrap_or_default().to_owned()
@@ -58,7 +58,7 @@ impl Flow {
         {
             reason.push_str(SIGNED);
         }
-        let pointer = told_place(json, denied.event.at);
+        let pointer = redacted_pointer(json, denied.event.at);
         Denial {
             status: codes::status(code),
             code,
@@ -83,12 +83,12 @@ impl Flow {
     pub(super) fn reply(&mut self, denial: &Denial, decision: Decision) -> Reply {
         self.replied = true;
         let refusal = match self.protocol {
-            Some(protocol) => protocol.denial_reply(denial, &self.asked),
+            Some(protocol) => protocol.denial_reply(denial, &self.request_context),
             None => Dialect::OpenAi.refusal(denial),
         };
         self.exchange.code = Some(denial.code);
         // After the upstream's headers were sent, a local reply only cuts the connection.
-        if !self.answered {
+        if !self.status_sent {
             self.exchange.status = Some(refusal.status);
         }
         let mut headers: Vec<(String, String)> = refusal
@@ -160,13 +160,13 @@ impl Flow {
 }
 
 /// Returns the type of a provider-run tool: `web_search_20250305`. Text of any other form is left out.
-fn told_tool(tool: &Known<Box<str>>) -> String {
-    const MAX_POINTER_CHARS: usize = 64;
+fn tool_type(tool: &Known<Box<str>>) -> String {
+    const MAX_TYPE_CHARS: usize = 64;
     // Eight digits for a date as version.
-    const MOST_DIGITS: usize = 8;
+    const MAX_DIGITS: usize = 8;
     let is_type = |name: &&str| {
-        (1..=MAX_POINTER_CHARS).contains(&name.len())
-            && name.bytes().filter(u8::is_ascii_digit).count() <= MOST_DIGITS
+        (1..=MAX_TYPE_CHARS).contains(&name.len())
+            && name.bytes().filter(u8::is_ascii_digit).count() <= MAX_DIGITS
             && name
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"_-.:".contains(&b))
@@ -178,12 +178,12 @@ fn told_tool(tool: &Known<Box<str>>) -> String {
 }
 
 /// Returns the pointer to a location, without keys that may be the finding: addresses, numbers and secrets can be keys.
-pub(super) fn told_place(json: &JsonBody<'_>, place: NodeId) -> String {
-    const MOST_DIGITS: usize = 6;
-    const LONGEST: usize = 40;
+pub(super) fn redacted_pointer(json: &JsonBody<'_>, place: NodeId) -> String {
+    const MAX_DIGITS: usize = 6;
+    const MAX_KEY_CHARS: usize = 40;
     let is_word = |key: &str| {
-        key.len() <= LONGEST
-            && key.bytes().filter(u8::is_ascii_digit).count() <= MOST_DIGITS
+        key.len() <= MAX_KEY_CHARS
+            && key.bytes().filter(u8::is_ascii_digit).count() <= MAX_DIGITS
             && key
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"_-.$~".contains(&b))

@@ -9,10 +9,10 @@ use std::cell::{OnceCell, RefCell};
 const MIN_HIDDEN_CHARS: usize = 13;
 
 /// Maximum names without findings that are cached.
-const MOST_CLEAN: usize = 256;
+const MAX_CLEAN_NAMES: usize = 256;
 
 /// Detectors whose findings are always masked: unmistakable credentials, and numbers with a check digit.
-const NEVER_TOLD: &[(&str, Confidence)] = &[
+const ALWAYS_MASKED: &[(&str, Confidence)] = &[
     ("secrets", Confidence::High),
     ("credit_card", Confidence::Medium),
     ("iban", Confidence::Medium),
@@ -21,13 +21,13 @@ const NEVER_TOLD: &[(&str, Confidence)] = &[
 
 /// Masks names.
 #[derive(Debug, Default)]
-pub(super) struct Discretion {
+pub(super) struct NameMasker {
     /// Built for the first name that is long enough.
     scanner: OnceCell<Scanner>,
     clean: RefCell<SortedSet<Box<str>>>,
 }
 
-impl Discretion {
+impl NameMasker {
     /// Returns the masked name if it has findings.
     pub(super) fn masked(&self, name: &str) -> Option<Box<str>> {
         if name.len() < MIN_HIDDEN_CHARS || is_uuid(name) || self.clean.borrow().contains(name) {
@@ -36,7 +36,7 @@ impl Discretion {
         let findings = self.findings(name);
         if findings.is_empty() {
             let mut clean = self.clean.borrow_mut();
-            if clean.len() < MOST_CLEAN {
+            if clean.len() < MAX_CLEAN_NAMES {
                 clean.insert(name.into());
             }
             return None;
@@ -73,7 +73,7 @@ impl Discretion {
     fn scanner(&self) -> &Scanner {
         self.scanner.get_or_init(|| {
             let mut selection = Selection::none();
-            for (name, at_least) in NEVER_TOLD {
+            for (name, at_least) in ALWAYS_MASKED {
                 // Names of built-in detectors and groups are always valid.
                 let known = selection.add(name, *at_least);
                 debug_assert!(known.is_ok());
@@ -133,13 +133,13 @@ mod tests {
     use super::*;
 
     fn told(name: &str) -> String {
-        let discretion = Discretion::default();
-        let masked = discretion.masked(name);
+        let masker = NameMasker::default();
+        let masked = masker.masked(name);
         masked.map_or_else(|| name.to_owned(), Into::into)
     }
 
     #[test]
-    fn what_no_name_may_tell_is_masked_and_the_rest_stays() {
+    fn secrets_in_names_are_masked_and_the_rest_stays() {
         for (name, expected) in [
             ("4111111111111111", "[CREDIT_CARD]"),
             ("pay_4111111111111111", "pay_[CREDIT_CARD]"),
