@@ -16,8 +16,8 @@ fn every() -> impl Iterator<Item = char> {
 
 /// The expected content of `tables.rs`.
 fn tables() -> String {
-    let mut file = "//! What `char` says of letters; where the standard library has learnt new ones, the test beside this file \
-         tells what to write here.\n#![cfg_attr(rustfmt, rustfmt_skip)]\n\nuse super::{CaseRun, run};\n"
+    let mut file = "//! Letter case tables, equal to those of `char`. When the standard library gains letters, the test beside this file\n//! \
+         prints the new tables.\n#![cfg_attr(rustfmt, rustfmt_skip)]\n\nuse super::{CaseRun, run};\n"
         .to_owned();
     let runs_of = |counterparts: &dyn Fn(char) -> String| {
         let mut runs: Vec<CaseRun> = Vec::new();
@@ -68,7 +68,7 @@ fn tables() -> String {
         .collect();
     write!(
         file,
-        "\n/// Letters without a capital of their own, each before what stands for it.\npub(super) static \
+        "\n/// Letters whose capital is several characters, each letter before its capital.\npub(super) static \
          SEVERAL_CAPITALS: &str = \"\\\n    {}\";\n",
         several.join(" ")
     )
@@ -85,7 +85,10 @@ fn tables() -> String {
             }
         }
     }
-    file.push_str("\n/// The first of a run, and in the last two digits how many more follow.");
+    file.push_str(
+        "\n/// Runs of case-ignorable characters: the first one, and in the last two decimal digits the number of \
+         characters that\n/// follow it.",
+    );
     let entries = ignored
         .iter()
         .map(|(first, more)| format!("{first:#X}{more:02X},"));
