@@ -63,9 +63,9 @@ impl Diff {
             let time = recorded.time.as_deref().and_then(moment);
             let time = time.unwrap_or(started);
             let sent = recorded.request().map_err(complain)?;
-            let answer = recorded.response().map_err(complain)?;
-            let one = old.evaluate(&sent, answer.clone(), time);
-            let other = new.evaluate(&sent, answer, time);
+            let response = recorded.response().map_err(complain)?;
+            let one = old.evaluate(&sent, response.clone(), time);
+            let other = new.evaluate(&sent, response, time);
             count = count.saturating_add(1);
             let same = one.verdict.action == other.verdict.action
                 && one.verdict.would == other.verdict.would
@@ -99,14 +99,14 @@ impl Diff {
     }
 }
 
-fn outcome_json(told: &PolicyOutcome) -> Value {
-    let mut object = json!({"action": told.action, "rules": told.rules});
+fn outcome_json(outcome: &PolicyOutcome) -> Value {
+    let mut object = json!({"action": outcome.action, "rules": outcome.rules});
     if let Some(members) = object.as_object_mut() {
-        if told.would != told.action {
-            members.insert("would".to_owned(), json!(told.would));
+        if outcome.would != outcome.action {
+            members.insert("would".to_owned(), json!(outcome.would));
         }
-        if !told.effects.is_empty() {
-            members.insert("effects".to_owned(), json!(told.effects));
+        if !outcome.effects.is_empty() {
+            members.insert("effects".to_owned(), json!(outcome.effects));
         }
     }
     object
@@ -162,15 +162,15 @@ fn as_text(difference: &Difference) -> String {
     }
     let evaluated = difference.evaluated;
     let mut out = String::new();
-    let mut answer = |question: &str, answer: Proof, witness: &Option<Witness>| {
-        let told = match answer {
+    let mut answered = |question: &str, proof: Proof, witness: &Option<Witness>| {
+        let text = match proof {
             Proof::Yes => "yes (proved)".to_owned(),
             Proof::No => "no".to_owned(),
             Proof::Unknown => {
                 format!("unknown: not proved, and none of {evaluated} events is a counterexample")
             }
         };
-        out.push_str(&format!("{question} {told}\n"));
+        out.push_str(&format!("{question} {text}\n"));
         if let Some(witness) = witness {
             out.push_str(&witness_text(witness));
         }
@@ -180,17 +180,17 @@ fn as_text(difference: &Difference) -> String {
         (None, None) => &difference.differs,
         _ => &None,
     };
-    answer(
+    answered(
         "Does every event have the same decision?",
         difference.same,
         plain,
     );
-    answer(
+    answered(
         "Is everything still denied that was denied?",
         difference.keeps,
         &difference.loosens,
     );
-    answer(
+    answered(
         "Is nothing denied that was not denied?",
         difference.adds_nothing,
         &difference.tightens,
@@ -248,28 +248,28 @@ fn lists_text(lists: &[ListChange]) -> String {
 }
 
 fn witness_text(witness: &Witness) -> String {
-    let told = |told: &PolicyOutcome| {
-        let rules: Vec<&str> = told.rules.iter().map(|rule| &**rule).collect();
-        let would = if told.would == told.action {
+    let outcome = |outcome: &PolicyOutcome| {
+        let rules: Vec<&str> = outcome.rules.iter().map(|rule| &**rule).collect();
+        let would = if outcome.would == outcome.action {
             String::new()
         } else {
-            format!(", would {}", told.would)
+            format!(", would {}", outcome.would)
         };
         let rules = if rules.is_empty() {
             "no rule".to_owned()
         } else {
             rules.join(", ")
         };
-        let effects = match told.effects.is_empty() {
+        let effects = match outcome.effects.is_empty() {
             true => String::new(),
-            false => format!(": {}", told.effects.join("; ")),
+            false => format!(": {}", outcome.effects.join("; ")),
         };
-        format!("{}{would} ({rules}){effects}", told.action)
+        format!("{}{would} ({rules}){effects}", outcome.action)
     };
     format!(
         "    {}\n    old: {}\n    new: {}\n",
         case_text(&witness.case),
-        told(&witness.old),
-        told(&witness.new)
+        outcome(&witness.old),
+        outcome(&witness.new)
     )
 }

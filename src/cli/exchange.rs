@@ -228,21 +228,21 @@ impl OfflineProxy {
     pub(super) fn evaluate(
         &self,
         request: &HttpMessage,
-        answer: HttpMessage,
+        response: HttpMessage,
         now: u64,
     ) -> ReplayResult {
-        self.evaluate_watched(request, answer, now, None)
+        self.evaluate_watched(request, response, now, None)
     }
 
     /// Replays an exchange like [`evaluate`](OfflineProxy::evaluate), with an observer of each evaluated event.
     pub(super) fn evaluate_watched(
         &self,
         request: &HttpMessage,
-        answer: HttpMessage,
+        response: HttpMessage,
         now: u64,
         watcher: Option<EventObserver>,
     ) -> ReplayResult {
-        let seen = simulation::run_watched(&self.guard, request, |_| answer, now, watcher);
+        let seen = simulation::run_watched(&self.guard, request, |_| response, now, watcher);
         let record: Value = serde_json::from_slice(&seen.finished.line).unwrap_or_default();
         ReplayResult {
             verdict: CheckResult::of_record(&record, &self.guard.policy),

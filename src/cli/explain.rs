@@ -18,22 +18,22 @@ use std::rc::Rc;
 pub(super) struct Explain {
     /// A stable code such as `AG2002`, or the file of a policy. Without argument, all codes.
     #[arg(value_name = "CODE|POLICY")]
-    asked: Option<String>,
+    subject: Option<String>,
     /// With a policy: the event, as in a test file: `{call: "issue_refund {amount: 250}", env: prod}`, or only the
     /// call.
-    #[arg(value_name = "EVENT", requires = "asked")]
+    #[arg(value_name = "EVENT", requires = "subject")]
     described: Option<String>,
     /// With a policy: a file with one recorded exchange in the format of `replay`. Every event in it is explained. `-`
     /// is standard input.
     #[arg(
         long,
         value_name = "FILE",
-        requires = "asked",
+        requires = "subject",
         conflicts_with = "described"
     )]
     exchange: Option<String>,
     /// Also show rules whose `match` does not apply to the event.
-    #[arg(long, requires = "asked")]
+    #[arg(long, requires = "subject")]
     all: bool,
     #[command(flatten)]
     event: EventOptions,
@@ -41,7 +41,7 @@ pub(super) struct Explain {
 
 impl Explain {
     pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
-        let Some(asked) = &self.asked else {
+        let Some(subject) = &self.subject else {
             for code in codes::CODES {
                 print_code(code, json, false);
             }
@@ -50,9 +50,9 @@ impl Explain {
         let is_event =
             self.described.is_some() || self.exchange.is_some() || self.event.names_event();
         if !is_event {
-            return explain_code(asked, json);
+            return explain_code(subject, json);
         }
-        let source = Source::open(asked)?;
+        let source = Source::open(subject)?;
         let policy = source.policy()?;
         source.warn_of_unprovided();
         let (events, verdict) = match (&self.exchange, &self.described) {
@@ -117,7 +117,7 @@ impl Explain {
             .and_then(moment)
             .unwrap_or_else(now);
         let events: Rc<RefCell<Vec<EventExplained>>> = Rc::default();
-        let told = Rc::clone(&events);
+        let observed = Rc::clone(&events);
         let explainer = Explainer::default();
         let watcher = move |event: &Event, at: &str, context: &Context<'_>| {
             let explained = EventExplained {
@@ -125,14 +125,14 @@ impl Explain {
                 at: Some(at.to_owned()),
                 rules: explainer.explain(event, context, None),
             };
-            let mut told = told.borrow_mut();
+            let mut observed = observed.borrow_mut();
             // A streamed text is evaluated repeatedly. The last evaluation has the whole text.
-            match told
+            match observed
                 .iter_mut()
                 .find(|known| known.kind == explained.kind && known.at == explained.at)
             {
                 Some(known) if at.starts_with('#') => *known = explained,
-                _ => told.push(explained),
+                _ => observed.push(explained),
             }
         };
         let proxyless = OfflineProxy::new(root, self.event.environment())?;
@@ -267,22 +267,24 @@ fn branch_text(branch: &Branch, depth: usize, out: &mut String) {
     }
 }
 
-fn explain_code(asked: &str, json: bool) -> Result<ExitStatus, Failed> {
-    match codes::find(asked) {
+fn explain_code(subject: &str, json: bool) -> Result<ExitStatus, Failed> {
+    match codes::find(subject) {
         Some(code) => {
             print_code(code, json, true);
             Ok(ExitStatus::Clean)
         }
-        None if std::path::Path::new(asked).exists() => Err(output::print_error(
+        None if std::path::Path::new(subject).exists() => Err(output::print_error(
             "say which event: `agentguard explain POLICY '{call: \"issue_refund {amount: 250}\"}'`, or --tool, --text, --model",
         )),
         None => {
             let known: Vec<&str> = codes::CODES.iter().map(|code| code.id).collect();
-            let near = nearest(asked, &known);
+            let near = nearest(subject, &known);
             let hint = near
                 .map(|near| format!("; did you mean {near}?"))
                 .unwrap_or_default();
-            Err(output::print_error(&format!("{asked} is not a code{hint}")))
+            Err(output::print_error(&format!(
+                "{subject} is not a code{hint}"
+            )))
         }
     }
 }

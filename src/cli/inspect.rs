@@ -101,9 +101,9 @@ impl InspectedExchange {
         body: &[u8],
         framing: Framing,
         protocol: &dyn Protocol,
-        asked: &RequestContext,
+        context: &RequestContext,
     ) -> (Reading, Usage) {
-        let Some(reader) = protocol.stream(asked) else {
+        let Some(reader) = protocol.stream(context) else {
             let problem = unread(
                 codes::AG2014,
                 "no streamed response of this endpoint is known",
@@ -178,11 +178,11 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
         headers: &headers,
     };
     let mut seen = InspectedExchange::default();
-    let mut asked = RequestContext::default();
+    let mut context = RequestContext::default();
     let mut answered = Reading::new();
     let mut protocol_name = "unknown";
     let mut failed = false;
-    let mut told = Usage::default();
+    let mut header_usage = Usage::default();
     let mut metered = Usage::default();
     let mut agent = None;
     let mut problem = unread(codes::AG2007, "the endpoint is not known");
@@ -190,7 +190,7 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
         Recognised::Protocol(route) => Some(route),
         Recognised::ByBody => by_body(&head, &body, &mut problem),
         Recognised::Harmless { endpoint } => {
-            asked.endpoint.name = endpoint;
+            context.endpoint.name = endpoint;
             if endpoint == "models" {
                 protocol_name = "openai.other";
             }
@@ -200,14 +200,14 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
     };
     if let Some(route) = &route {
         protocol_name = route.protocol.name();
-        asked = RequestContext::at(route.endpoint.clone());
+        context = RequestContext::at(route.endpoint.clone());
         if let Some(code) = route.endpoint.code {
             let problem = unread(code, "this endpoint hands out access past the proxy");
             seen.problem(Direction::Request, &problem);
         } else if route.endpoint.body != BodyForm::Absent {
             let read = protocol::read_request(route, &body, BOUNDS);
             if let Some(reading) = seen.read(Direction::Request, read) {
-                asked.learn(&reading);
+                context.learn(&reading);
                 agent = reading.agent;
             }
         }
@@ -218,24 +218,24 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
                 .iter()
                 .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
                 .collect();
-            told = route.protocol.usage_in_headers(&headers);
+            header_usage = route.protocol.usage_in_headers(&headers);
             let body = bytes_of(&response.body, &response.body_encoding)?;
-            let form = asked.endpoint.answer;
+            let form = context.endpoint.answer;
             let media = media_of(response);
             if form.is_media(media) {
                 seen.read(Direction::Response, protocol::read_bytes(BOUNDS));
             } else if let Some(framing) = route
                 .protocol
-                .framing(&asked, media)
-                .filter(|_| !form.is_whole(media) || route.protocol.stream(&asked).is_some())
+                .framing(&context, media)
+                .filter(|_| !form.is_whole(media) || route.protocol.stream(&context).is_some())
             {
-                (answered, metered) = seen.stream(&body, framing, route.protocol, &asked);
+                (answered, metered) = seen.stream(&body, framing, route.protocol, &context);
             } else if !body.is_empty() {
-                let read = protocol::read_response(route.protocol, &asked, &body, BOUNDS);
+                let read = protocol::read_response(route.protocol, &context, &body, BOUNDS);
                 answered = seen.read(Direction::Response, read).unwrap_or_default();
             }
         }
-    } else if asked.endpoint.name.is_empty() {
+    } else if context.endpoint.name.is_empty() {
         seen.problem(Direction::Request, &problem);
     }
     let level = if seen.unread {
@@ -250,14 +250,15 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
     put("id", recorded.id.clone());
     put("protocol", json!(protocol_name));
     put("provider", json!(protocol::provider_of(&request.host)));
-    put("endpoint", json!(asked.endpoint.name));
-    if let Some(model) = asked.models.names.first() {
+    put("endpoint", json!(context.endpoint.name));
+    if let Some(model) = context.models.names.first() {
         put("model", json!(**model));
     }
     if let Some(agent) = agent {
         put("agent", json!(*agent));
     }
-    if let (Known::Is(deployment), true) = (&asked.endpoint.model, asked.endpoint.is_deployment) {
+    if let (Known::Is(deployment), true) = (&context.endpoint.model, context.endpoint.is_deployment)
+    {
         put("deployment", json!(**deployment));
     }
     // In these protocols the server chooses whether to stream; in others the client does.
@@ -266,7 +267,7 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
             .response
             .as_ref()
             .is_some_and(|response| media_of(response) == MediaType::EventStream),
-        _ => asked.stream,
+        _ => context.stream,
     };
     put("stream", json!(is_stream));
     let alone = recorded.response.is_some() && ONE_MESSAGE.contains(&protocol_name);
@@ -274,8 +275,8 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
     put("error", json!(failed || answered.error.is_some()));
     put("coverage", json!({"level": level, "reasons": seen.reasons}));
     put("usage", counts(&answered.usage));
-    if told != Usage::default() {
-        put("usage_headers", counts(&told));
+    if header_usage != Usage::default() {
+        put("usage_headers", counts(&header_usage));
     }
     if metered != Usage::default() {
         put("usage_invocation_metrics", counts(&metered));

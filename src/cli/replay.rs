@@ -198,12 +198,12 @@ impl Replay {
             let complain = |what: String| {
                 output::print_error(&format!("{}: line {number}: {what}", self.file))
             };
-            let told = self
+            let replayed = self
                 .line(&evaluate, against.as_ref(), line)
                 .map_err(complain)?;
-            summary.add(&told);
-            if !self.summary && (told.differs() || !self.differing) {
-                print(&told, json);
+            summary.add(&replayed);
+            if !self.summary && (replayed.differs() || !self.differing) {
+                print(&replayed, json);
             }
         }
         if !json {
@@ -330,11 +330,11 @@ impl ReplayPolicy {
         let Ok(node) = crate::policy::parse_json(text.as_bytes()) else {
             return verdict;
         };
-        let told = evaluate_record(policy, &node);
-        verdict.action = told.action.unwrap_or(UNKNOWN).to_owned();
-        verdict.code = told.code.map(str::to_owned);
-        verdict.status = told.code.map_or(0, crate::diag::codes::status);
-        verdict.rules = told
+        let decided = evaluate_record(policy, &node);
+        verdict.action = decided.action.unwrap_or(UNKNOWN).to_owned();
+        verdict.code = decided.code.map(str::to_owned);
+        verdict.status = decided.code.map_or(0, crate::diag::codes::status);
+        verdict.rules = decided
             .rules
             .iter()
             .filter_map(|id| policy.rules().iter().find(|rule| *rule.id == **id))

@@ -79,18 +79,18 @@ impl Source {
         let Some(root) = self.root.as_ref().or(self.partial.as_ref()) else {
             return self;
         };
-        let merged = desugar_document(root).and_then(|(root, told)| {
+        let merged = desugar_document(root).and_then(|(root, notes)| {
             let merged = if names_files(&root) {
                 resolve(&self.name, &root, &mut read_beside)?
             } else {
                 root
             };
-            Ok((merged, told))
+            Ok((merged, notes))
         });
         let (mut loaded, root) = match merged {
-            Ok((merged, told)) => {
+            Ok((merged, notes)) => {
                 let mut loaded = load_with_zones(&merged);
-                loaded.diagnostics.extend(told);
+                loaded.diagnostics.extend(notes);
                 if let Some(policy) = &loaded.policy {
                     loaded.diagnostics.extend(unprovided(policy, &merged));
                 }

@@ -419,12 +419,12 @@ fn evaluate_exchange(root: &Node, exchange: &WholeExchange) -> Result<ReplayResu
         _ => None,
     };
     let proxyless = OfflineProxy::new(root, environment)?;
-    let answer = match &exchange.response {
+    let response = match &exchange.response {
         Some(response) => HttpMessage::from(response),
         None => HttpMessage::new(&[(":status", "200")], b""),
     };
     let now = exchange.facts.time.unwrap_or(MONDAY_NOON);
-    Ok(proxyless.evaluate(&HttpMessage::from(&exchange.request), answer, now))
+    Ok(proxyless.evaluate(&HttpMessage::from(&exchange.request), response, now))
 }
 
 fn compare(expect: &Expectation, got: &CheckResult) -> Vec<String> {

@@ -93,8 +93,8 @@ impl CheckResult {
             let evaluation = policy.evaluate(event, context, EvaluationPhase::Whole);
             let mut wanted = word(evaluation.would.decision);
             if ruling.is_none_or(|(decision, ..)| decision < evaluation.ruling.decision) {
-                let told = evaluation.ruling;
-                ruling = Some((told.decision, told.rule, told.code));
+                let result = evaluation.ruling;
+                ruling = Some((result.decision, result.rule, result.code));
             }
             for held in &evaluation.held {
                 let Some(rule) = policy.rule(held.rule) else {

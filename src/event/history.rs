@@ -107,40 +107,40 @@ impl History {
         fit: BroadNarrow,
         texts: &mut dyn FnMut(&mut HistoryMatches),
     ) {
-        let mut answers = self.matches.borrow_mut();
-        if answers.len() <= question {
-            answers.resize_with(question.saturating_add(1), HistoryMatches::default);
+        let mut matches = self.matches.borrow_mut();
+        if matches.len() <= question {
+            matches.resize_with(question.saturating_add(1), HistoryMatches::default);
         }
-        let Some(answer) = answers.get_mut(question) else {
+        let Some(query) = matches.get_mut(question) else {
             return;
         };
-        let (broadly, narrowly) = answer
+        let (broadly, narrowly) = query
             .past
             .last()
             .map(|past| (past.broadly, past.narrowly))
             .unwrap_or_default();
-        answer.past.push(Past {
+        query.past.push(Past {
             at,
             broadly: broadly.next(fit.broadly),
             narrowly: narrowly.next(fit.narrowly),
         });
         if fit.broadly {
-            texts(answer);
+            texts(query);
         }
     }
 
     /// Counts the matches of a query before a position: broad and narrow reading.
     pub fn count(&self, question: usize, before: Position) -> (Count, Count) {
-        let answers = self.matches.borrow();
-        let Some(answer) = answers.get(question) else {
+        let matches = self.matches.borrow();
+        let Some(query) = matches.get(question) else {
             return Default::default();
         };
         let last = match before {
-            Position::Response => answer.past.len(),
-            Position::Request(_) => answer.past.partition_point(|past| past.at < before),
+            Position::Response => query.past.len(),
+            Position::Request(_) => query.past.partition_point(|past| past.at < before),
         };
         last.checked_sub(1)
-            .and_then(|last| answer.past.get(last))
+            .and_then(|last| query.past.get(last))
             .map(|past| (past.broadly, past.narrowly))
             .unwrap_or_default()
     }
@@ -153,17 +153,17 @@ impl History {
         narrowly: bool,
         visit: &mut dyn FnMut(&str),
     ) -> bool {
-        let answers = self.matches.borrow();
-        let Some(answer) = answers.get(question) else {
+        let matches = self.matches.borrow();
+        let Some(query) = matches.get(question) else {
             return self.is_complete;
         };
-        for past in &answer.texts {
+        for past in &query.texts {
             let is_before = before == Position::Response || past.at < before;
             if is_before && (past.is_narrow || !narrowly) {
                 visit(&past.text);
             }
         }
-        self.is_complete && !answer.is_cut
+        self.is_complete && !query.is_cut
     }
 }
 
@@ -235,8 +235,8 @@ mod tests {
         let history = History::new(true);
         let long = "x".repeat(MAX_TEXT);
         let keep = |text: &str, fit| {
-            history.note(0, Position::Response, fit, &mut |answer| {
-                answer.keep(text, fit)
+            history.note(0, Position::Response, fit, &mut |query| {
+                query.keep(text, fit)
             });
         };
         let seen = |narrowly| {

@@ -306,16 +306,16 @@ fn name_member(object: Value<'_>, levels: usize) -> Option<(usize, Value<'_>)> {
         let Some(place) = rank(key, &NAME_MEMBERS) else {
             continue;
         };
-        let said = match levels.checked_sub(1) {
+        let named = match levels.checked_sub(1) {
             Some(levels) if value.kind() == ValueKind::Object => {
                 name_member(value, levels).map(|(_, name)| name)
             }
             _ => Some(value).filter(|value| is_name(*value)),
         };
-        if let Some(said) = said
+        if let Some(named) = named
             && best.is_none_or(|(other, _)| place < other)
         {
-            best = Some((place, said));
+            best = Some((place, named));
         }
     }
     best

@@ -82,30 +82,30 @@ impl Flow {
     /// Creates a local reply.
     pub(super) fn reply(&mut self, denial: &Denial, decision: Decision) -> Reply {
         self.replied = true;
-        let refusal = match self.protocol {
+        let response = match self.protocol {
             Some(protocol) => protocol.denial_reply(denial, &self.request_context),
             None => Dialect::OpenAi.refusal(denial),
         };
         self.exchange.code = Some(denial.code);
         // After the upstream's headers were sent, a local reply only cuts the connection.
         if !self.status_sent {
-            self.exchange.status = Some(refusal.status);
+            self.exchange.status = Some(response.status);
         }
-        let mut headers: Vec<(String, String)> = refusal
+        let mut headers: Vec<(String, String)> = response
             .headers
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value))
             .collect();
         headers.push(("cache-control".to_owned(), "no-store".to_owned()));
         headers.push(("x-should-retry".to_owned(), "false".to_owned()));
-        if refusal.status == 401 {
+        if response.status == 401 {
             headers.push(("www-authenticate".to_owned(), "Bearer".to_owned()));
         }
         headers.extend(self.explaining_headers(denial, decision));
         Reply {
-            status: refusal.status,
+            status: response.status,
             headers,
-            body: refusal.body,
+            body: response.body,
         }
     }
 
@@ -188,12 +188,12 @@ pub(super) fn redacted_pointer(json: &JsonBody<'_>, place: NodeId) -> String {
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"_-.$~".contains(&b))
     };
-    let mut told = String::new();
+    let mut redacted = String::new();
     for key in json.pointer(place).split('/').skip(1) {
-        told.push('/');
-        told.push_str(if is_word(key) { key } else { "…" });
+        redacted.push('/');
+        redacted.push_str(if is_word(key) { key } else { "…" });
     }
-    told
+    redacted
 }
 
 /// Returns a policy text as a header value: visible ASCII.

@@ -256,7 +256,7 @@ impl Flow {
         &mut self,
         text: &str,
         choice: u32,
-        answer: &Reading,
+        response: &Reading,
         force: Enforcement,
         at: &str,
     ) -> Option<HalfDecision> {
@@ -282,8 +282,8 @@ impl Flow {
             .ok()?;
         let body = json.body()?;
         let mut reading = Reading {
-            usage: answer.usage,
-            finish: answer.finish.clone(),
+            usage: response.usage,
+            finish: response.finish.clone(),
             ..Reading::new()
         };
         let mut elements = body.root().elements();
@@ -450,13 +450,13 @@ impl Flow {
     /// Records the decision of a shadow policy.
     fn try_out(&mut self, shadow: &Shadow, event: &Event, context: &Context<'_>) {
         let mut outcome = self.outcome_of(event, &shadow.ruling);
-        let told = self.exchange.shadow.get_or_insert_default();
+        let tried = self.exchange.shadow.get_or_insert_default();
         for rule in shadow
             .held
             .iter()
             .filter_map(|held| context.policy.rule(held.rule))
         {
-            told.rules.insert(rule.id.clone());
+            tried.rules.insert(rule.id.clone());
             if rule.action == Action::Redact {
                 let mut impossible = false;
                 context
@@ -472,7 +472,7 @@ impl Flow {
                 });
             }
         }
-        told.outcome = told.outcome.max(outcome);
+        tried.outcome = tried.outcome.max(outcome);
     }
 
     /// Drops redactions in a history that the model signed. The provider rejects a signed thought of Claude's in each
@@ -673,17 +673,17 @@ fn secret_identifier_events(
     if !asks || !reading.texts.iter().any(is_asked) {
         return Vec::new();
     }
-    let mut is_told = vec![false; reading.texts.len()];
+    let mut is_covered = vec![false; reading.texts.len()];
     for number in reading.events.iter().flat_map(|event| event.texts.clone()) {
-        if let Some(told) = is_told.get_mut(index(number)) {
-            *told = true;
+        if let Some(covered) = is_covered.get_mut(index(number)) {
+            *covered = true;
         }
     }
     (0u32..)
         .zip(&reading.texts)
-        .zip(is_told)
-        .filter(|((_, text), told)| {
-            is_asked(text) && !told && context.is_unmistakable(direction, text)
+        .zip(is_covered)
+        .filter(|((_, text), covered)| {
+            is_asked(text) && !covered && context.is_unmistakable(direction, text)
         })
         .map(|((number, text), _)| {
             let mut event = Event::new(Kind::Message, direction, text.place);

@@ -42,25 +42,25 @@ impl NameMasker {
             return None;
         }
         let scanner = self.scanner();
-        let mut told = String::with_capacity(name.len());
+        let mut masked = String::with_capacity(name.len());
         let mut at = 0;
         for finding in findings {
             // The label of the first of two overlapping findings covers both.
             if finding.start >= at {
-                told.push_str(name.get(at..finding.start).unwrap_or_default());
-                told.push('[');
-                told.push_str(
+                masked.push_str(name.get(at..finding.start).unwrap_or_default());
+                masked.push('[');
+                masked.push_str(
                     &scanner
                         .name(finding.detector)
                         .unwrap_or_default()
                         .to_uppercase(),
                 );
-                told.push(']');
+                masked.push(']');
             }
             at = at.max(finding.end);
         }
-        told.push_str(name.get(at..).unwrap_or_default());
-        Some(told.into())
+        masked.push_str(name.get(at..).unwrap_or_default());
+        Some(masked.into())
     }
 
     /// Masks a name in place.
@@ -132,7 +132,7 @@ fn is_uuid(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn told(name: &str) -> String {
+    fn after_masking(name: &str) -> String {
         let masker = NameMasker::default();
         let masked = masker.masked(name);
         masked.map_or_else(|| name.to_owned(), Into::into)
@@ -150,7 +150,7 @@ mod tests {
             (concat!("AKIA", "Z7QX3N5PLM2RT6VD"), "[AWS_ACCESS_KEY]"),
             ("jane.doe@example.com", "[EMAIL]"),
         ] {
-            assert_eq!(told(name), expected);
+            assert_eq!(after_masking(name), expected);
         }
     }
 
@@ -174,7 +174,7 @@ mod tests {
             "3f2b8c1e-7a44-4d0e-9b1a-2f6c0d9e8a71",
             "20240620-2030405060708",
         ] {
-            assert_eq!(told(name), name);
+            assert_eq!(after_masking(name), name);
         }
     }
 }

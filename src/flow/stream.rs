@@ -568,7 +568,7 @@ impl Flow {
         mut reader: Reader<'static>,
     ) -> Result<(), StreamEnd> {
         stream.reader.read(&mut reader, frame.event.as_deref());
-        let (json, mut reading, told) = reader.finish_frame();
+        let (json, mut reading, details) = reader.finish_frame();
         for problem in &mut reading.problems {
             problem.code = codes::AG2014;
         }
@@ -580,7 +580,7 @@ impl Flow {
             last,
             quiet,
             metered,
-        } = told;
+        } = details;
         self.exchange.usage = self.exchange.usage.or(metered);
         if stream.purpose == ReadPurpose::Usage {
             self.record_calls(&reading);
@@ -1268,12 +1268,12 @@ struct EvaluatedText<'a> {
 fn part_of_text(
     part: &str,
     class: Class,
-    answer: &Reading,
+    response: &Reading,
 ) -> (Option<JsonBody<'static>>, Reading) {
     let mut quoted = Vec::with_capacity(part.len().saturating_add(2));
     quote(part, &mut quoted);
     let mut reading = Reading::new();
-    copy_known_facts(&mut reading, answer);
+    copy_known_facts(&mut reading, response);
     reading.texts.push(TextInfo {
         place: NodeId::default(),
         class,
@@ -1304,16 +1304,16 @@ fn is_plain(name: &str) -> bool {
 }
 
 /// Copies what is known of the response to the reading of its events.
-fn copy_known_facts(reading: &mut Reading, answer: &Reading) {
-    reading.usage = answer.usage;
-    reading.finish.clone_from(&answer.finish);
-    reading.error.clone_from(&answer.error);
-    reading.rpc.clone_from(&answer.rpc);
+fn copy_known_facts(reading: &mut Reading, response: &Reading) {
+    reading.usage = response.usage;
+    reading.finish.clone_from(&response.finish);
+    reading.error.clone_from(&response.error);
+    reading.rpc.clone_from(&response.rpc);
 }
 
 /// Adds the information of one more frame. Later token counts replace earlier ones.
-fn learn(answer: &mut Reading, frame: &Reading) {
-    let (known, new) = (&mut answer.usage, frame.usage);
+fn learn(response: &mut Reading, frame: &Reading) {
+    let (known, new) = (&mut response.usage, frame.usage);
     for (known, new) in [
         (&mut known.input_tokens, new.input_tokens),
         (&mut known.output_tokens, new.output_tokens),
@@ -1324,12 +1324,12 @@ fn learn(answer: &mut Reading, frame: &Reading) {
             *known = new;
         }
     }
-    answer.finish.extend(frame.finish.iter().cloned());
+    response.finish.extend(frame.finish.iter().cloned());
     if frame.error.is_some() {
-        answer.error.clone_from(&frame.error);
+        response.error.clone_from(&frame.error);
     }
-    if answer.rpc.is_empty() {
-        answer.rpc.extend(frame.rpc.first().cloned());
+    if response.rpc.is_empty() {
+        response.rpc.extend(frame.rpc.first().cloned());
     }
 }
 

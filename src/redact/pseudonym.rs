@@ -344,13 +344,13 @@ mod tests {
     fn a_text_is_cut_before_a_possible_pseudonym() {
         let mut pseudonyms = open("acme");
         let text = made(&mut pseudonyms, "email", "ann@contoso.com");
-        let said = format!("to {text}");
-        for end in 4..said.len() {
-            let begun = said.get(..end).unwrap();
+        let sentence = format!("to {text}");
+        for end in 4..sentence.len() {
+            let begun = sentence.get(..end).unwrap();
             assert_eq!(pseudonyms.cut(begun, end), 3, "{end}");
         }
-        assert_eq!(pseudonyms.cut(&said, said.len()), said.len());
-        assert_eq!(pseudonyms.cut(&said, 9), 3);
+        assert_eq!(pseudonyms.cut(&sentence, sentence.len()), sentence.len());
+        assert_eq!(pseudonyms.cut(&sentence, 9), 3);
     }
 
     #[test]

@@ -59,12 +59,12 @@ impl ArgumentFragments {
         extent: Extent,
     ) {
         let is_text = value.kind() == json::ValueKind::String && extent != Extent::Null;
-        let said = match value.text().filter(|_| is_text) {
+        let delta = match value.text().filter(|_| is_text) {
             Some(text) => text.into_owned(),
             None if extent == Extent::Null => "null".to_owned(),
             None => String::from_utf8_lossy(value.raw()).into_owned(),
         };
-        self.size = self.size.saturating_add(said.len());
+        self.size = self.size.saturating_add(delta.len());
         let at = self
             .arguments
             .binary_search_by(|known| known.path.as_ref().cmp(path));
@@ -85,21 +85,21 @@ impl ArgumentFragments {
         let fits = |known: &&mut Argument| known.path.as_ref() == path;
         let Some(argument) = self.arguments.get_mut(at).filter(fits) else {
             self.is_ambiguous = true;
-            write_line(path, &said, &mut self.ambiguous_text);
+            write_line(path, &delta, &mut self.ambiguous_text);
             return;
         };
         self.is_ambiguous |= argument.is_text != is_text;
         if extent == Extent::Whole && !argument.text.is_empty() {
-            if argument.text != said {
+            if argument.text != delta {
                 self.is_ambiguous = true;
-                write_line(path, &said, &mut self.ambiguous_text);
+                write_line(path, &delta, &mut self.ambiguous_text);
             }
             argument.wholes.push((frame, place));
         } else {
             self.is_ambiguous |= argument.has_ended || (!is_text && !argument.text.is_empty());
-            argument.text.push_str(&said);
+            argument.text.push_str(&delta);
             // Edited arguments are written to a delta that had some.
-            if !said.is_empty() {
+            if !delta.is_empty() {
                 argument.parts.push((frame, place));
             }
         }
@@ -189,14 +189,14 @@ impl Argument {
     }
 }
 
-fn write_line(path: &[ArgumentStep], said: &str, text: &mut String) {
+fn write_line(path: &[ArgumentStep], delta: &str, text: &mut String) {
     for step in path {
         if let ArgumentStep::Name(name) = step {
             text.push_str(name);
             text.push(' ');
         }
     }
-    text.push_str(said);
+    text.push_str(delta);
     text.push('\n');
 }
 

@@ -81,10 +81,10 @@ pub fn transcript(
         };
         let mut frame_reader = frame_reader;
         reader.read(&mut frame_reader, frame.event.as_deref());
-        let (json, reading, told) = frame_reader.finish_frame();
+        let (json, reading, details) = frame_reader.finish_frame();
         learn(&mut transcript.response, &reading);
-        transcript.metered = told.metered.or(transcript.metered);
-        for piece in told.pieces {
+        transcript.metered = details.metered.or(transcript.metered);
+        for piece in details.pieces {
             open.take(piece, &json, number, &mut parts);
         }
         if !(reading.events.is_empty() && reading.problems.is_empty()) {

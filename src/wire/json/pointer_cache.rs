@@ -114,14 +114,14 @@ mod tests {
     fn the_order_of_the_questions_does_not_matter() {
         let body = br#"{"a":[1,[2,{"b~/":3}],4],"c":{"d":5,"e":[]}}"#;
         let fresh = || JsonBody::scan(body, Limits { max_depth: 8 }, 0).unwrap();
-        let asked = fresh();
-        let doc = asked.body().unwrap();
+        let requested = fresh();
+        let doc = requested.body().unwrap();
         for first in 0..doc.len() {
             for second in 0..doc.len() {
                 for node in [first, second] {
                     let place = doc.value(node).place();
                     assert_eq!(
-                        asked.pointer(place),
+                        requested.pointer(place),
                         fresh().pointer(place),
                         "{first} {second}"
                     );
@@ -129,7 +129,7 @@ mod tests {
             }
         }
         let named: Vec<String> = (0..doc.len())
-            .map(|node| asked.pointer(doc.value(node).place()))
+            .map(|node| requested.pointer(doc.value(node).place()))
             .collect();
         assert_eq!(
             named,

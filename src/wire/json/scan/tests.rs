@@ -9,7 +9,7 @@ fn kinds(bytes: &[u8]) -> Result<Vec<NodeKind>, ScanErrorKind> {
     Ok(tape.nodes.iter().map(|node| node.kind).collect())
 }
 
-fn refusal(bytes: &[u8]) -> (ScanErrorKind, usize) {
+fn error_kind(bytes: &[u8]) -> (ScanErrorKind, usize) {
     let mut tape = Tape::default();
     let error = scan(bytes, LIMITS, &mut tape).expect_err("refused");
     (error.kind, error.at)
@@ -41,7 +41,7 @@ fn duplicate_keys_are_found_at_every_level_and_in_every_spelling() {
         (r#"{"":1,"":2}"#, 7),
     ] {
         assert_eq!(
-            refusal(body.as_bytes()),
+            error_kind(body.as_bytes()),
             (ScanErrorKind::DuplicateKey, at),
             "{body}"
         );
@@ -55,16 +55,22 @@ fn many_keys_are_compared_without_comparing_each_pair() {
     body = format!("{{{body}\"last\":0}}");
     assert!(kinds(body.as_bytes()).is_ok());
     let doubled = body.replace("\"last\"", "\"k777\"");
-    assert_eq!(refusal(doubled.as_bytes()).0, ScanErrorKind::DuplicateKey);
+    assert_eq!(
+        error_kind(doubled.as_bytes()).0,
+        ScanErrorKind::DuplicateKey
+    );
 }
 
 #[test]
 fn depth_has_a_limit() {
     let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
     assert!(kinds(nested(64).as_bytes()).is_ok());
-    assert_eq!(refusal(nested(65).as_bytes()), (ScanErrorKind::TooDeep, 64));
     assert_eq!(
-        refusal(nested(1_000_000).as_bytes()).0,
+        error_kind(nested(65).as_bytes()),
+        (ScanErrorKind::TooDeep, 64)
+    );
+    assert_eq!(
+        error_kind(nested(1_000_000).as_bytes()).0,
         ScanErrorKind::TooDeep
     );
 }
@@ -82,24 +88,24 @@ fn other_encodings_are_encoding_errors() {
         b"\"\xed\xa0\x80\"",
         b"{\"\x80\":1}",
     ] {
-        assert_eq!(refusal(body).0, ScanErrorKind::Encoding, "{body:?}");
+        assert_eq!(error_kind(body).0, ScanErrorKind::Encoding, "{body:?}");
     }
     assert_eq!(
-        refusal("\"aé".as_bytes().get(..3).unwrap()).0,
+        error_kind("\"aé".as_bytes().get(..3).unwrap()).0,
         ScanErrorKind::Syntax
     );
 }
 
 #[test]
 fn an_error_names_the_byte() {
-    assert_eq!(refusal(b""), (ScanErrorKind::Empty, 0));
-    assert_eq!(refusal(b"  "), (ScanErrorKind::Empty, 2));
-    assert_eq!(refusal(b"{} x"), (ScanErrorKind::Trailing, 3));
-    assert_eq!(refusal(b"{\"a\":}"), (ScanErrorKind::Syntax, 5));
-    assert_eq!(refusal(b"[1,]"), (ScanErrorKind::Syntax, 3));
-    assert_eq!(refusal(b"\"a\nb\""), (ScanErrorKind::Syntax, 2));
+    assert_eq!(error_kind(b""), (ScanErrorKind::Empty, 0));
+    assert_eq!(error_kind(b"  "), (ScanErrorKind::Empty, 2));
+    assert_eq!(error_kind(b"{} x"), (ScanErrorKind::Trailing, 3));
+    assert_eq!(error_kind(b"{\"a\":}"), (ScanErrorKind::Syntax, 5));
+    assert_eq!(error_kind(b"[1,]"), (ScanErrorKind::Syntax, 3));
+    assert_eq!(error_kind(b"\"a\nb\""), (ScanErrorKind::Syntax, 2));
     assert_eq!(
-        refusal(br#"{"\ud800":1}"#),
+        error_kind(br#"{"\ud800":1}"#),
         (ScanErrorKind::SurrogateInKey, 1)
     );
 }
