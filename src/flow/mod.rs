@@ -1,8 +1,8 @@
 //! The processing of one exchange from its first header to its last byte.
 //!
-//! [`Flow`] is deterministic. It reads no clock, draws no randomness and calls no host: each call brings the time and the bytes, and returns the actions as a [`Step`].
-//! The same inputs give the same outputs, regardless of chunk boundaries. The driver is Envoy (`host`), the command
-//! line, a test or a fuzzer.
+//! [`Flow`] is deterministic. It reads no clock, draws no randomness and calls no host: each call brings the time and
+//! the bytes, and returns the actions as a [`Step`]. The same inputs give the same outputs, regardless of chunk
+//! boundaries. The driver is Envoy (`host`), the command line, a test or a fuzzer.
 //!
 //! Calls are made in this order; spurious calls are harmless:
 //!
