@@ -1,8 +1,8 @@
 //! Work budget of an exchange in [steps](crate::wire::work). The budget grows with the received bytes, so that every
 //! ordinary text stays far below it, regardless of size. A text that costs many times as much was made to do so.
 //!
-//! What a text or a rule costs whatever there is to read isn't counted: it is some hundred steps at most, and a body has few
-//! of them for its size, most often in thousands of short messages that are as good as long ones.
+//! Fixed costs of a text or a rule are not counted: they are some hundred steps at most, and a body has few of them for
+//! its size.
 //!
 //! The bound is one of the exchange and so one of each callback: what was earned and not spent is kept up to what one body
 //! may cost. Steps are earned by bodies and by frames, never by how these were cut into chunks.
@@ -18,7 +18,7 @@ use crate::wire::work;
 /// Steps that every exchange may spend.
 const BASE: u64 = 8 << 20;
 
-/// Steps for each byte. Prose, code and data cost fewer than 12, texts that are full of findings some 20.
+/// Steps per byte. Prose, code and data cost fewer than 12, texts full of findings about 20.
 const PER_BYTE: u64 = 48;
 
 /// Steps per frame of a stream, which is evaluated together with the text before it.
@@ -43,7 +43,7 @@ impl Allowance {
         let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let patterns = number(policy.patterns());
         let with = |each: u64, more: u64| each.saturating_add(more.saturating_mul(patterns));
-        // What operators read costs the same for each byte, whatever it is: a policy that asks for more gets it.
+        // The cost of operators is fixed per byte, and grows with the policy.
         let operators = number(policy.operator_steps());
         let per_byte = with(PER_BYTE, PER_BYTE_AND_PATTERN).saturating_add(operators);
         let body = policy.document.inspect.max_body.saturating_mul(per_byte);
@@ -79,7 +79,7 @@ impl Allowance {
             base: self.base / 2,
             per_byte: self.per_byte / 2,
             per_frame: self.per_frame / 2,
-            most: self.most / 2,
+            max_kept: self.max_kept / 2,
         }
     }
 
