@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["wire", "diag"],
     &["detect", "event"],
     &["policy", "protocol", "audit", "metrics", "redact"],
-    &["flow"],
+    &["flow", "author"],
     &["cli", "host"],
 ];
 

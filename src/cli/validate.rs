@@ -3,8 +3,8 @@
 use super::source::{ProxyKind, Source};
 use super::test::{documents, failing_examples, says_it_is_a_policy};
 use super::{ExitStatus, Failed, output, render};
+use crate::author::lint;
 use crate::diag::{Diagnostic, Severity};
-use crate::policy::lint;
 use clap::Args;
 
 /// Most problems that are drawn: nobody reads more before mending some.

@@ -1,10 +1,10 @@
 //! What a policy decides of a case or of an exchange, in the one shape that `check`, `test` and `replay` print.
 
+use crate::author::{CASE_LIMITS, SampleExchange};
 use crate::diag::codes;
 use crate::event::{Direction, Kind, Redaction};
 use crate::policy::{
-    Action, CASE_LIMITS, CompiledRule, Context, Decision, EvaluationPhase, LEAVE_TOOL_OUT, Mode,
-    Policy, SampleExchange,
+    Action, CompiledRule, Context, Decision, EvaluationPhase, LEAVE_TOOL_OUT, Mode, Policy,
 };
 use crate::redact::{self, RedactionState};
 use crate::wire::edit;

@@ -22,12 +22,12 @@ pub struct Approval {
     /// How long a request waits for it, in seconds.
     pub wait: u64,
     /// What it is bound to: another value needs another approval.
-    pub(super) bind: Vec<FieldRef>,
+    pub(crate) bind: Vec<FieldRef>,
 }
 
 impl Approval {
     /// What holds where the policy says nothing.
-    pub(super) const USUAL: Approval = Approval {
+    pub(crate) const USUAL: Approval = Approval {
         by: Vec::new(),
         needed: 1,
         valid_for: USUAL_SECONDS,
@@ -42,7 +42,7 @@ impl Approval {
     }
 }
 
-pub(super) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Approval> {
+pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Approval> {
     let known = &["by", "needed", "valid_for", "uses", "bind", "wait"];
     let mut approval = Approval::USUAL;
     for member in decoder.mapping(at, node, known)? {

@@ -43,45 +43,45 @@ pub struct Policy {
     /// What it looks at.
     pub needs: InspectionPlan,
     /// By id, so that the order of the document can't matter.
-    pub(super) rules: Vec<CompiledRule>,
-    pub(super) index: Index,
-    pub(super) matcher: Matcher,
+    pub(crate) rules: Vec<CompiledRule>,
+    pub(crate) index: Index,
+    pub(crate) matcher: Matcher,
     definitions: Selection,
     /// The documents that decide, each for itself, and the one that is only tried out.
-    pub(super) chapters: Vec<CompiledDocument>,
+    pub(crate) chapters: Vec<CompiledDocument>,
     /// The time zones that its rules name.
     pub zones: Zones,
     /// What its rules ask of the conversation before an event.
-    pub(super) questions: Vec<HistoryQuery>,
+    pub(crate) questions: Vec<HistoryQuery>,
 }
 
 /// One document of a policy: what it says besides its rules.
 #[derive(Debug)]
-pub(super) struct CompiledDocument {
+pub(crate) struct CompiledDocument {
     /// Numbers of its rules.
-    pub(super) rules: Range<u16>,
-    pub(super) defaults: Defaults,
+    pub(crate) rules: Range<u16>,
+    pub(crate) defaults: Defaults,
     mode: Mode,
     /// Nothing in it is enforced, whatever it says.
     is_observed: bool,
     /// It is only tried out: what it would decide stands in the record by itself.
-    pub(super) is_shadow: bool,
+    pub(crate) is_shadow: bool,
     /// It decides by itself; what it does not apply to is not evaluated at all.
-    pub(super) is_alone: bool,
+    pub(crate) is_alone: bool,
     /// For whom it is.
-    pub(super) audience: Vec<CompiledTest>,
+    pub(crate) audience: Vec<CompiledTest>,
     scope: Scope,
 }
 
 impl CompiledDocument {
     /// Whether something with a mode of its own, or none, is enforced.
-    pub(super) fn enforces(&self, own: Option<Mode>) -> bool {
+    pub(crate) fn enforces(&self, own: Option<Mode>) -> bool {
         !self.is_observed && own.unwrap_or(self.mode) == Mode::Enforce
     }
 
     /// Whether an exchange is within `applies_to`. What restricts is read broadly, so an exchange is outside only if
     /// neither its path as it came nor as a server reads it fits, in whatever letter case; and what is not known fits.
-    pub(super) fn applies(&self, facts: &Facts) -> bool {
+    pub(crate) fn applies(&self, facts: &Facts) -> bool {
         let fits = |globs: &[Glob], value: &str| {
             let value = letter_case::lower(value);
             globs
@@ -104,12 +104,12 @@ impl CompiledDocument {
 
 /// What rules ask of the conversation before an event: a kind of events that fits.
 #[derive(Debug)]
-pub(super) struct HistoryQuery {
-    pub(super) kind: Kind,
-    pub(super) matches: Vec<CompiledTest>,
-    pub(super) when: Option<CompiledCondition>,
+pub(crate) struct HistoryQuery {
+    pub(crate) kind: Kind,
+    pub(crate) matches: Vec<CompiledTest>,
+    pub(crate) when: Option<CompiledCondition>,
     /// The texts of what fits are compared with.
-    pub(super) keeps_texts: bool,
+    pub(crate) keeps_texts: bool,
 }
 
 /// A rule, ready to be evaluated.
@@ -133,24 +133,24 @@ pub struct CompiledRule {
     pub approval: Option<Box<Approval>>,
     /// It holds only once this is exceeded.
     pub limit: Option<Box<Limit>>,
-    pub(super) kinds: Kinds,
-    pub(super) matches: Vec<CompiledTest>,
-    pub(super) when: Option<CompiledCondition>,
-    pub(super) unless: Option<CompiledCondition>,
-    pub(super) if_missing: Option<IfMissing>,
-    pub(super) redact: Rc<Redact>,
+    pub(crate) kinds: Kinds,
+    pub(crate) matches: Vec<CompiledTest>,
+    pub(crate) when: Option<CompiledCondition>,
+    pub(crate) unless: Option<CompiledCondition>,
+    pub(crate) if_missing: Option<IfMissing>,
+    pub(crate) redact: Rc<Redact>,
     /// It names `turn`, and so sees earlier calls too.
-    pub(super) asks_turn: bool,
+    pub(crate) asks_turn: bool,
     /// It asks for a `part`, and so may edit arguments of a call in a response.
-    pub(super) asks_part: bool,
+    pub(crate) asks_part: bool,
     /// It asks for arguments, which of a tool that the provider runs never pass here.
-    pub(super) asks_arguments: bool,
+    pub(crate) asks_arguments: bool,
     /// It can only hold if something that rules look for stands in the text.
-    pub(super) needs_hit: bool,
+    pub(crate) needs_hit: bool,
     /// What it looks for in texts.
-    pub(super) wants: MatchKinds,
+    pub(crate) wants: MatchKinds,
     /// When in a stream it can be evaluated.
-    pub(super) pace: DecisionPoint,
+    pub(crate) pace: DecisionPoint,
 }
 
 impl CompiledRule {
@@ -171,7 +171,7 @@ impl CompiledRule {
 }
 
 #[derive(Debug)]
-pub(super) enum CompiledCondition {
+pub(crate) enum CompiledCondition {
     All(Vec<CompiledCondition>),
     Any(Vec<CompiledCondition>),
     Not(Box<CompiledCondition>),
@@ -206,21 +206,21 @@ impl CompiledCondition {
 }
 
 #[derive(Debug)]
-pub(super) struct CompiledTest {
-    pub(super) field: Field,
-    pub(super) checks: Vec<CompiledCheck>,
+pub(crate) struct CompiledTest {
+    pub(crate) field: Field,
+    pub(crate) checks: Vec<CompiledCheck>,
 }
 
 #[derive(Debug)]
-pub(super) struct CompiledCheck {
-    pub(super) verb: Verb,
-    pub(super) quantifier: Option<Quantifier>,
-    pub(super) operator: Operator,
+pub(crate) struct CompiledCheck {
+    pub(crate) verb: Verb,
+    pub(crate) quantifier: Option<Quantifier>,
+    pub(crate) operator: Operator,
 }
 
 /// A verb with its operand.
 #[derive(Debug)]
-pub(super) enum Operator {
+pub(crate) enum Operator {
     Equality(Equality),
     Exists(bool),
     Order(Comparison),
@@ -265,7 +265,7 @@ pub(super) enum Operator {
 impl Operator {
     /// Whether an array that stands in a string is asked element by element as well: `"[\"/etc\"]"`. What is looked for in a
     /// text anyhow is found in it, and a length is that of the string.
-    pub(super) fn looks_into_strings(&self) -> bool {
+    pub(crate) fn looks_into_strings(&self) -> bool {
         !matches!(
             self,
             Operator::Exists(_)
@@ -279,7 +279,7 @@ impl Operator {
 
     /// Steps that it takes for each byte that it reads by itself. What looks into texts together with others, and whatever
     /// costs more for one text than for another, is counted where it is done.
-    pub(super) fn steps(&self) -> usize {
+    pub(crate) fn steps(&self) -> usize {
         match self {
             Operator::Exists(_)
             | Operator::Order(_)
@@ -311,7 +311,7 @@ fn each_of(node: &Node) -> Vec<&Node> {
 
 /// What `overlaps` compares with.
 #[derive(Debug)]
-pub(super) enum OverlapTarget {
+pub(crate) enum OverlapTarget {
     Field(Field),
     /// The texts of what answers this question.
     Earlier(usize),
@@ -326,7 +326,7 @@ struct Scope {
 
 impl CompiledCheck {
     /// The field of the event that is its operand.
-    pub(super) fn operand(&self) -> Option<&Field> {
+    pub(crate) fn operand(&self) -> Option<&Field> {
         match &self.operator {
             Operator::Field(field)
             | Operator::Keyed { key: field, .. }
@@ -354,7 +354,7 @@ impl CompiledTest {
     }
 
     /// Calls `visit` with each field that it looks at.
-    pub(super) fn fields(&self) -> impl Iterator<Item = &Field> {
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &Field> {
         let operands = self.checks.iter().filter_map(CompiledCheck::operand);
         std::iter::once(&self.field).chain(operands)
     }
@@ -449,15 +449,15 @@ impl Policy {
 }
 
 /// What the compiler builds up.
-pub(super) struct Compiler<'d> {
-    pub(super) decoder: &'d mut Decoder,
+pub(crate) struct Compiler<'d> {
+    pub(crate) decoder: &'d mut Decoder,
     lists: &'d SortedMap<Box<str>, List>,
     /// Time zones that the document brings with it.
-    pub(super) given_zones: &'d Zones,
+    pub(crate) given_zones: &'d Zones,
     /// Looks up those that it doesn't.
-    pub(super) find_zone: &'d dyn Fn(&str) -> Lookup,
+    pub(crate) find_zone: &'d dyn Fn(&str) -> Lookup,
     /// Those that its rules name.
-    pub(super) zones: Zones,
+    pub(crate) zones: Zones,
     literals: Vec<String>,
     literal_numbers: SortedMap<Box<str>, u32>,
     patterns: Vec<Pattern>,
@@ -473,7 +473,7 @@ type MakeOperator<'m, 'd> =
     &'m mut dyn FnMut(&mut Compiler<'d>, &[&Node], bool) -> Option<Operator>;
 
 /// Compiles a document. Notes what is wrong; the policy may be used only if no error was noted.
-pub(super) fn compile(
+pub(crate) fn compile(
     decoder: &mut Decoder,
     document: Document,
     version: String,
@@ -821,7 +821,7 @@ impl<'d> Compiler<'d> {
         })
     }
 
-    pub(super) fn error(
+    pub(crate) fn error(
         &mut self,
         code: &'static str,
         span: &Range<usize>,
@@ -843,7 +843,7 @@ impl<'d> Compiler<'d> {
         }
     }
 
-    pub(super) fn does_not_fit(&mut self, check: &Check, message: &str, help: &str) {
+    pub(crate) fn does_not_fit(&mut self, check: &Check, message: &str, help: &str) {
         self.error(codes::AG1011, &check.span, &check.path, message, help);
     }
 
@@ -1004,7 +1004,7 @@ impl<'d> Compiler<'d> {
     }
 
     /// The items of a plain list of this name, if there is one.
-    pub(super) fn plain_list(&self, name: &str) -> Option<&'d [Node]> {
+    pub(crate) fn plain_list(&self, name: &str) -> Option<&'d [Node]> {
         match self.lists.get(name) {
             Some(List::Plain(items)) => Some(items),
             _ => None,

@@ -13,7 +13,7 @@ use std::ops::Range;
 
 /// One condition, or several that belong together.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Condition {
+pub(crate) enum Condition {
     /// All hold.
     All(Vec<Condition>),
     /// One holds.
@@ -33,57 +33,57 @@ pub(super) enum Condition {
 
 /// A field where it is named.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct FieldRef {
-    pub(super) field: Field,
+pub(crate) struct FieldRef {
+    pub(crate) field: Field,
     /// As written.
-    pub(super) name: Box<str>,
-    pub(super) span: Range<usize>,
+    pub(crate) name: Box<str>,
+    pub(crate) span: Range<usize>,
 }
 
 /// What is asked of the conversation before the event.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Earlier {
-    pub(super) mention: FieldRef,
-    pub(super) kind: Kind,
-    pub(super) matches: Vec<MatchItem>,
-    pub(super) condition: Option<Condition>,
+pub(crate) struct Earlier {
+    pub(crate) mention: FieldRef,
+    pub(crate) kind: Kind,
+    pub(crate) matches: Vec<MatchItem>,
+    pub(crate) condition: Option<Condition>,
     /// How many must be there.
-    pub(super) at_least: u32,
+    pub(crate) at_least: u32,
     /// How many of the last ones must all be such.
-    pub(super) in_a_row: u32,
+    pub(crate) in_a_row: u32,
 }
 
 /// Tests of one field.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Test {
+pub(crate) struct Test {
     /// The left side.
-    pub(super) mention: FieldRef,
+    pub(crate) mention: FieldRef,
     /// All must hold.
-    pub(super) checks: Vec<Check>,
+    pub(crate) checks: Vec<Check>,
 }
 
 /// One verb with its operand.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Check {
-    pub(super) verb: Verb,
+pub(crate) struct Check {
+    pub(crate) verb: Verb,
     /// `any_…` or `all_…` in front of the verb.
-    pub(super) quantifier: Option<Quantifier>,
-    pub(super) operand: Operand,
-    pub(super) span: Range<usize>,
+    pub(crate) quantifier: Option<Quantifier>,
+    pub(crate) operand: Operand,
+    pub(crate) span: Range<usize>,
     /// Where it stands, for messages of the compiler.
-    pub(super) path: String,
+    pub(crate) path: String,
 }
 
 /// How many of several values must fit, where the policy says so itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Quantifier {
+pub(crate) enum Quantifier {
     Any,
     All,
 }
 
 /// The right side.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Operand {
+pub(crate) enum Operand {
     /// A value, or a list of values; a mapping only where the verb takes one.
     Value(Node),
     /// `{ list: NAME }`
@@ -113,7 +113,7 @@ pub(super) enum Operand {
 
 impl Condition {
     /// Calls `visit` with every test of the event itself.
-    pub(super) fn each_test<'c>(&'c self, visit: &mut dyn FnMut(&'c Test)) {
+    pub(crate) fn each_test<'c>(&'c self, visit: &mut dyn FnMut(&'c Test)) {
         match self {
             Condition::All(list) | Condition::Any(list) => {
                 for condition in list {
@@ -127,7 +127,7 @@ impl Condition {
     }
 
     /// Calls `visit` with every test of the items of a list.
-    pub(super) fn each_item_test<'c>(&'c self, visit: &mut dyn FnMut(&'c Test)) {
+    pub(crate) fn each_item_test<'c>(&'c self, visit: &mut dyn FnMut(&'c Test)) {
         match self {
             Condition::All(list) | Condition::Any(list) => {
                 for condition in list {
@@ -145,7 +145,7 @@ impl Condition {
 
     /// Calls `visit` with every operand, whatever it is compared with.
     #[cfg(not(target_arch = "wasm32"))]
-    pub(super) fn each_operand<'c>(&'c self, visit: &mut dyn FnMut(&'c Operand)) {
+    pub(crate) fn each_operand<'c>(&'c self, visit: &mut dyn FnMut(&'c Operand)) {
         match self {
             Condition::All(list) | Condition::Any(list) => {
                 for condition in list {
@@ -169,7 +169,7 @@ impl Condition {
 
     /// Calls `visit` with every field that it names, on which side of an operator ever, and with the kind of the earlier
     /// event if it is a field of one.
-    pub(super) fn each_field<'c>(
+    pub(crate) fn each_field<'c>(
         &'c self,
         of: Option<Kind>,
         visit: &mut dyn FnMut(&'c FieldRef, Option<Kind>),
@@ -244,7 +244,7 @@ enum FieldScope {
 }
 
 /// Reads the value of `when` or `unless`.
-pub(super) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Condition> {
+pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Condition> {
     read_of(decoder, at, node, FieldScope::Event)
 }
 
@@ -273,7 +273,7 @@ fn read_of(
 
 /// What is made of each; none if one of them is wrong, once all have been read: whoever mends a policy hears of every
 /// mistake.
-pub(super) fn each<T, U>(items: &[T], mut read: impl FnMut(&T) -> Option<U>) -> Option<Vec<U>> {
+pub(crate) fn each<T, U>(items: &[T], mut read: impl FnMut(&T) -> Option<U>) -> Option<Vec<U>> {
     let mut all = Vec::with_capacity(items.len());
     for item in items {
         all.extend(read(item));
@@ -337,7 +337,7 @@ fn read_list(
 }
 
 /// Reads a field's name; says what is wrong with it.
-pub(super) fn read_field(
+pub(crate) fn read_field(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
     name: &str,
@@ -384,7 +384,7 @@ pub(super) fn read_field(
 }
 
 /// The same with the name.
-pub(super) fn read_mention(
+pub(crate) fn read_mention(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
     name: &str,

@@ -29,15 +29,15 @@ const NOBODY: u16 = u16::MAX;
 
 /// A part of a finding that goes over several texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct CrossTextMatch {
+pub(crate) struct CrossTextMatch {
     /// The text, as a number in [`Reading::texts`].
-    pub(super) text: u32,
+    pub(crate) text: u32,
     /// Which text of a rule it is, if no detector found it.
-    pub(super) literal: Option<u32>,
+    pub(crate) literal: Option<u32>,
     /// What of it lies in this text.
-    pub(super) finding: Finding,
+    pub(crate) finding: Finding,
     /// Whether it begins here.
-    pub(super) is_first: bool,
+    pub(crate) is_first: bool,
 }
 
 /// A stretch of the joined text: which text it is from, and where it begins there.
@@ -48,7 +48,7 @@ struct JoinedSegment {
 }
 
 /// Everything in a body that is split over texts.
-pub(super) fn find(
+pub(crate) fn find(
     reading: &Reading,
     json: &JsonBody<'_>,
     matcher: &Matcher,

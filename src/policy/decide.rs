@@ -135,17 +135,17 @@ const ASKED: usize = 30;
 const SHORTEST_NAME: usize = 13;
 
 impl<'a> Context<'a> {
-    pub(super) fn value(&self, place: NodeId) -> Option<Value<'a>> {
+    pub(crate) fn value(&self, place: NodeId) -> Option<Value<'a>> {
         self.json.value(place)
     }
 
-    pub(super) fn text(&self, number: u32) -> Option<TextValue<'a>> {
+    pub(crate) fn text(&self, number: u32) -> Option<TextValue<'a>> {
         let text = self.text_info(number)?;
         let value = self.json.value(text.place)?;
         Some(TextValue::in_body(value, Some(number), text.form))
     }
 
-    pub(super) fn string(&self, value: Value<'a>) -> TextValue<'a> {
+    pub(crate) fn string(&self, value: Value<'a>) -> TextValue<'a> {
         TextValue::in_body(value, None, Form::String)
     }
 
@@ -572,7 +572,7 @@ impl Policy {
     }
 
     /// Whether a rule holds for an event: `match` and `when` do, `unless` doesn't.
-    pub(super) fn holds(&self, rule: &CompiledRule, event: &Event, context: &Context<'_>) -> bool {
+    pub(crate) fn holds(&self, rule: &CompiledRule, event: &Event, context: &Context<'_>) -> bool {
         self.holds_as(rule, event, context, false)
     }
 
@@ -695,7 +695,7 @@ impl CompiledDocument {
 
 impl HistoryQuery {
     /// How an event of its kind fits it.
-    pub(super) fn fit(&self, event: &Event, context: &Context<'_>) -> BroadNarrow {
+    pub(crate) fn fit(&self, event: &Event, context: &Context<'_>) -> BroadNarrow {
         let fits = |side| {
             let evaluate = ConditionEvaluator::new(event, context, side);
             self.matches.iter().all(|test| evaluate.test(test, side))
@@ -742,7 +742,7 @@ pub const LEAVE_TOOL_OUT: &str = "Leave this tool out of the request.";
 impl CompiledCheck {
     /// Which names are looked for in a tool's name that a client joined with its server's: only to restrict, and only where
     /// one that fits is enough.
-    pub(super) fn joined(&self, operator: &Operator, side: Polarity) -> Option<JoinedNames> {
+    pub(crate) fn joined(&self, operator: &Operator, side: Polarity) -> Option<JoinedNames> {
         let is_asked = side == Polarity::Restricting
             && !self.verb.is_negative()
             && self.quantifier != Some(Quantifier::All);
@@ -768,7 +768,7 @@ impl CompiledRule {
     }
 
     /// Why it is not about this event, whatever its conditions say.
-    pub(super) fn inapplicable_reason(&self, event: &Event) -> Option<&'static str> {
+    pub(crate) fn inapplicable_reason(&self, event: &Event) -> Option<&'static str> {
         // How often something happened is known to nobody yet; the filter takes no policy that asks for it.
         if self.limit.is_some() {
             return Some("how often something happened is not known yet");
@@ -802,7 +802,7 @@ impl CompiledRule {
         code.map(|_| "only a rule that names this code lets it pass")
     }
 
-    pub(super) fn side(&self) -> Polarity {
+    pub(crate) fn side(&self) -> Polarity {
         match self.action {
             Action::Allow => Polarity::Loosening,
             _ => Polarity::Restricting,
@@ -810,7 +810,7 @@ impl CompiledRule {
     }
 
     /// Whether `match` holds.
-    pub(super) fn may_match(&self, event: &Event, context: &Context<'_>) -> bool {
+    pub(crate) fn may_match(&self, event: &Event, context: &Context<'_>) -> bool {
         let evaluate = ConditionEvaluator {
             if_missing: self.if_missing,
             ..ConditionEvaluator::new(event, context, self.side())
@@ -837,7 +837,7 @@ impl CompiledRule {
 
     /// Whether it lets a code pass that no default does.
     #[cfg(not(target_arch = "wasm32"))]
-    pub(super) fn names_hard_code(&self) -> bool {
+    pub(crate) fn names_hard_code(&self) -> bool {
         let mut codes = codes::CODES.iter().map(|code| code.id);
         codes.any(|code| is_hard(code) && self.names_code(code))
     }
@@ -886,16 +886,16 @@ fn is_hard(code: &str) -> bool {
 }
 
 /// Evaluates the conditions of one rule for one event.
-pub(super) struct ConditionEvaluator<'e, 'a> {
-    pub(super) event: &'e Event,
-    pub(super) context: &'e Context<'a>,
+pub(crate) struct ConditionEvaluator<'e, 'a> {
+    pub(crate) event: &'e Event,
+    pub(crate) context: &'e Context<'a>,
     /// The side on which the whole condition stands, before any `not`.
-    pub(super) outer: Polarity,
-    pub(super) if_missing: Option<IfMissing>,
+    pub(crate) outer: Polarity,
+    pub(crate) if_missing: Option<IfMissing>,
     /// The item of a list that is looked at.
-    pub(super) item: Option<Value<'e>>,
+    pub(crate) item: Option<Value<'e>>,
     /// What can't be determined counts against the rule, to find out whether it holds whatever that is.
-    pub(super) for_certain: bool,
+    pub(crate) for_certain: bool,
 }
 
 impl<'e, 'a> ConditionEvaluator<'e, 'a> {
@@ -919,7 +919,7 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
         (side == Polarity::Restricting) != self.for_certain
     }
 
-    pub(super) fn condition(&self, condition: &CompiledCondition, side: Polarity) -> bool {
+    pub(crate) fn condition(&self, condition: &CompiledCondition, side: Polarity) -> bool {
         match condition {
             CompiledCondition::All(list) => list.iter().all(|inner| self.condition(inner, side)),
             CompiledCondition::Any(list) => list.iter().any(|inner| self.condition(inner, side)),
@@ -989,7 +989,7 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
     }
 
     /// Calls `give` with the values of a field.
-    pub(super) fn values<'v>(
+    pub(crate) fn values<'v>(
         &'v self,
         field: &Field,
         reading: Values,
@@ -1028,7 +1028,7 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
             .all(|check| self.check(&test.field, check, &check.operator, side))
     }
 
-    pub(super) fn check(
+    pub(crate) fn check(
         &self,
         field: &Field,
         check: &CompiledCheck,
@@ -1153,7 +1153,7 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
 
     /// Whether a field has a value that its operator can't read.
     #[cfg(not(target_arch = "wasm32"))]
-    pub(super) fn has_unreadable(
+    pub(crate) fn has_unreadable(
         &self,
         field: &Field,
         check: &CompiledCheck,
@@ -1484,7 +1484,7 @@ fn command_line(commands: &Commands, scalar: &Scalar<'_>) -> TestResult {
 
 /// Whether a missing value fits, by the side on which the whole condition is read, the side of this test, and what the rule
 /// says of it.
-pub(super) fn missing_fits(
+pub(crate) fn missing_fits(
     outer: Polarity,
     side: Polarity,
     if_missing: Option<IfMissing>,

@@ -10,7 +10,7 @@ use crate::event::{Event, Kind};
 
 /// When a rule about a text can be evaluated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum DecisionPoint {
+pub(crate) enum DecisionPoint {
     /// Before any of it: no condition looks at the text.
     #[default]
     Begin,
@@ -50,7 +50,7 @@ pub enum ReleaseMode {
 }
 
 impl EvaluationPhase {
-    pub(super) fn includes(self, rule: &CompiledRule) -> bool {
+    pub(crate) fn includes(self, rule: &CompiledRule) -> bool {
         match self {
             EvaluationPhase::Whole => true,
             EvaluationPhase::Begin => rule.pace <= DecisionPoint::Hit && !rule.needs_hit,
@@ -95,7 +95,7 @@ impl CompiledRule {
     }
 
     /// When it can be evaluated.
-    pub(super) fn pace_of(
+    pub(crate) fn pace_of(
         matches: &[CompiledTest],
         when: Option<&CompiledCondition>,
         unless: Option<&CompiledCondition>,

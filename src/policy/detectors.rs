@@ -18,7 +18,7 @@ use crate::diag::codes;
 use crate::wire::sorted_map::SortedMap;
 
 /// The keys of a detector that the policy brings.
-pub(super) const KEYS: &[&str] = &[
+pub(crate) const KEYS: &[&str] = &[
     "pattern",
     "keywords",
     "context",
@@ -34,14 +34,14 @@ pub(super) const KEYS: &[&str] = &[
 const REACHES: std::ops::RangeInclusive<usize> = 1..=65_536;
 
 /// The words for how sure a detector is.
-pub(super) const CONFIDENCES: &[(&str, Confidence)] = &[
+pub(crate) const CONFIDENCES: &[(&str, Confidence)] = &[
     ("low", Confidence::Low),
     ("medium", Confidence::Medium),
     ("high", Confidence::High),
 ];
 
 /// What the policy says of detectors; none of them runs yet. Of several documents each may bring its own.
-pub(super) fn define(decoder: &mut Decoder, document: &Document) -> Selection {
+pub(crate) fn define(decoder: &mut Decoder, document: &Document) -> Selection {
     let mut selection = Selection::none();
     selection.decode(document.inspect.decode);
     let parts: Vec<&Document> = document
@@ -156,7 +156,7 @@ fn allow(
 }
 
 /// A definition with the lists that it may name, to be compared with another.
-pub(super) fn written(node: &Node, lists: &SortedMap<Box<str>, List>) -> Vec<u8> {
+pub(crate) fn written(node: &Node, lists: &SortedMap<Box<str>, List>) -> Vec<u8> {
     let mut written = Vec::new();
     node.write_json(&mut written);
     write_lists(node, lists, &mut written);

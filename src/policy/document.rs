@@ -230,7 +230,7 @@ pub struct AuditSettings {
 
 /// A named list.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum List {
+pub(crate) enum List {
     /// Values.
     Plain(Vec<Node>),
     /// Values under keys.
@@ -268,18 +268,18 @@ pub struct Document {
     pub disclose_code_only: bool,
     /// The record's settings.
     pub audit: AuditSettings,
-    pub(super) lists: SortedMap<Box<str>, List>,
+    pub(crate) lists: SortedMap<Box<str>, List>,
     /// `detectors`, as written: they may name lists.
-    pub(super) detectors: Option<Node>,
+    pub(crate) detectors: Option<Node>,
     /// Time zones that `agentguard build` has looked up.
-    pub(super) zones: Zones,
-    pub(super) rules: Vec<Rule>,
+    pub(crate) zones: Zones,
+    pub(crate) rules: Vec<Rule>,
     /// For whom it is; without any, for everybody.
-    pub(super) audience: Vec<MatchItem>,
+    pub(crate) audience: Vec<MatchItem>,
     /// Of a set: its documents, by name. They decide, and this one only says what holds for all of them.
-    pub(super) members: Vec<Document>,
+    pub(crate) members: Vec<Document>,
     /// A policy that is evaluated and recorded beside this one, and never enforced.
-    pub(super) shadow: Option<Box<Document>>,
+    pub(crate) shadow: Option<Box<Document>>,
 }
 
 /// Where a document stands.
@@ -308,7 +308,7 @@ impl DocumentRole {
 
 impl Document {
     /// The documents that decide, each for itself.
-    pub(super) fn deciding(&self) -> &[Document] {
+    pub(crate) fn deciding(&self) -> &[Document] {
         match self.members.as_slice() {
             [] => std::slice::from_ref(self),
             members => members,
@@ -331,7 +331,7 @@ impl Document {
 }
 
 /// Reads a document. What could not be read is missing from it; it may be used only if no error was noted.
-pub(super) fn read(decoder: &mut Decoder, root: &Node) -> Option<Document> {
+pub(crate) fn read(decoder: &mut Decoder, root: &Node) -> Option<Document> {
     let at = PolicyPath::root();
     let NodeValue::Map(_) = &root.data else {
         decoder.error(
@@ -714,7 +714,7 @@ fn metadata(
     (name, description)
 }
 
-pub(super) const MODES: &[(&str, Mode)] = &[("enforce", Mode::Enforce), ("observe", Mode::Observe)];
+pub(crate) const MODES: &[(&str, Mode)] = &[("enforce", Mode::Enforce), ("observe", Mode::Observe)];
 
 fn mode(
     decoder: &mut Decoder,

@@ -37,13 +37,13 @@ pub struct InspectionPlan {
     pub results: bool,
     /// Some rule about results looks at the arguments of the call too.
     pub result_args: bool,
-    pub(super) request: MatchKinds,
-    pub(super) response: MatchKinds,
+    pub(crate) request: MatchKinds,
+    pub(crate) response: MatchKinds,
 }
 
 impl InspectionPlan {
     /// What the defaults of a document look at.
-    pub(super) fn add_defaults(&mut self, chapter: &CompiledDocument) {
+    pub(crate) fn add_defaults(&mut self, chapter: &CompiledDocument) {
         self.defaults_enforced |= chapter.enforces(None);
         let defaults = &chapter.defaults;
         for (kind, default) in [
@@ -58,7 +58,7 @@ impl InspectionPlan {
         }
     }
 
-    pub(super) fn add_rule(&mut self, rule: &Rule, compiled: &CompiledRule, wants: MatchKinds) {
+    pub(crate) fn add_rule(&mut self, rule: &Rule, compiled: &CompiledRule, wants: MatchKinds) {
         // An allow matters only under a default that denies, which looks at its kind itself.
         if rule.action != Action::Allow {
             let mut tells_requests_apart = false;
@@ -135,7 +135,7 @@ impl InspectionPlan {
     }
 
     /// What rules look for in texts of this half.
-    pub(super) fn wants(&self, direction: Direction) -> MatchKinds {
+    pub(crate) fn wants(&self, direction: Direction) -> MatchKinds {
         match direction {
             Direction::Request => self.request,
             Direction::Response => self.response,

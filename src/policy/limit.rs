@@ -49,8 +49,8 @@ pub struct Limit {
     pub window: Option<u64>,
     /// Each session by itself.
     pub per_session: bool,
-    pub(super) span: Range<usize>,
-    pub(super) path: String,
+    pub(crate) span: Range<usize>,
+    pub(crate) path: String,
     /// Each value of these by itself.
     per: Vec<FieldRef>,
     sum: Option<FieldRef>,
@@ -68,12 +68,12 @@ impl Limit {
     }
 
     /// The fields that it names.
-    pub(super) fn fields(&self) -> impl Iterator<Item = &FieldRef> {
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &FieldRef> {
         self.per.iter().chain(&self.sum)
     }
 
     /// The kind of event that it is about by what it counts.
-    pub(super) fn kind(&self) -> Option<Kind> {
+    pub(crate) fn kind(&self) -> Option<Kind> {
         match self.measure {
             Measure::Count(Counted::ToolCalls) => Some(Kind::ToolCall),
             Measure::Count(Counted::Requests) => Some(Kind::Request),
@@ -82,7 +82,7 @@ impl Limit {
     }
 }
 
-pub(super) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Limit> {
+pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Limit> {
     let mut measures = Vec::new();
     let mut sum = None;
     let mut per = Vec::new();

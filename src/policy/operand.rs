@@ -8,7 +8,7 @@ use super::value::Scalar;
 
 /// Makes operators of the values that another field holds: one of all for verbs that take a list, else one of each. None
 /// if one of the values can't be compared with.
-pub(super) fn operators(verb: Verb, values: &[Scalar<'_>], names: bool) -> Option<Vec<Operator>> {
+pub(crate) fn operators(verb: Verb, values: &[Scalar<'_>], names: bool) -> Option<Vec<Operator>> {
     if verb.takes_list() {
         return one(verb, values, names).map(|operator| vec![operator]);
     }

@@ -12,15 +12,15 @@ use crate::wire::sort;
 
 /// What a path leads to.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ReachedValue<'a> {
-    pub(super) value: Value<'a>,
+pub(crate) struct ReachedValue<'a> {
+    pub(crate) value: Value<'a>,
     /// Every name on the way stands there as the policy writes it, and no string was opened.
-    pub(super) as_named: bool,
+    pub(crate) as_named: bool,
 }
 
 /// Calls `reached` with everything that a path leads to. Tells whether there is a string on the way of which nobody can
 /// say what it holds.
-pub(super) fn each<'a>(
+pub(crate) fn each<'a>(
     root: Value<'a>,
     path: &JsonPath,
     json: &'a JsonBody<'a>,
@@ -147,7 +147,7 @@ impl<'a> PathWalk<'_, 'a> {
 
 /// Whether some reader takes a key for this name: letters in any case or disguise, with or without `_`, `-` and blanks.
 #[inline(never)]
-pub(super) fn is_spelling(key: Value<'_>, name: &str) -> bool {
+pub(crate) fn is_spelling(key: Value<'_>, name: &str) -> bool {
     let is_plain = |text: &[u8]| {
         let plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'\\';
         text.iter().all(plain)

@@ -837,7 +837,7 @@ fn is_path(name: &str) -> bool {
 }
 
 /// `amount_greater_than`: the name and the longest operator that it ends in.
-pub(super) fn split(key: &str) -> Option<(&str, Verb)> {
+pub(crate) fn split(key: &str) -> Option<(&str, Verb)> {
     let short = ["gt", "gte", "lt", "lte"];
     let word = operator_words()
         .chain(short)

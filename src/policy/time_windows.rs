@@ -14,7 +14,7 @@ use crate::diag::codes;
 
 impl Compiler<'_> {
     /// `not_before`, `not_after`.
-    pub(super) fn moment(&mut self, check: &Check, items: &[&Node]) -> Option<Operator> {
+    pub(crate) fn moment(&mut self, check: &Check, items: &[&Node]) -> Option<Operator> {
         let read = match items {
             [item] => item.text().and_then(moment),
             _ => None,
@@ -34,7 +34,7 @@ impl Compiler<'_> {
     }
 
     /// `inside`, `outside`, `schedule`.
-    pub(super) fn windows(
+    pub(crate) fn windows(
         &mut self,
         check: &Check,
         items: &[&Node],

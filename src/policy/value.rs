@@ -13,7 +13,7 @@ use std::borrow::Cow;
 
 /// One value of a field.
 #[derive(Clone, Debug)]
-pub(super) enum Scalar<'a> {
+pub(crate) enum Scalar<'a> {
     Null,
     /// With the value in the body, if it stands there.
     Bool(bool, Option<Value<'a>>),
@@ -27,7 +27,7 @@ pub(super) enum Scalar<'a> {
 
 impl Scalar<'_> {
     /// About how many bytes it has.
-    pub(super) fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         match self {
             Scalar::Null | Scalar::Bool(..) => 0,
             Scalar::Number(number, _) => number.len(),
@@ -42,7 +42,7 @@ impl Scalar<'_> {
 
 /// How arrays are given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Arrays {
+pub(crate) enum Arrays {
     /// Element by element, however deep.
     Opened,
     /// One that holds plain values as a whole: they belong together, as the words of a command do.
@@ -51,18 +51,18 @@ pub(super) enum Arrays {
 
 /// A text, with where it came from if it stands in a body. Decoded only when an operator reads it.
 #[derive(Clone, Debug)]
-pub(super) struct TextValue<'a> {
+pub(crate) struct TextValue<'a> {
     given: Cow<'a, str>,
     /// Its number in the reading: its scan is kept.
-    pub(super) number: Option<u32>,
+    pub(crate) number: Option<u32>,
     /// The value in the body.
-    pub(super) value: Option<Value<'a>>,
-    pub(super) form: Form,
+    pub(crate) value: Option<Value<'a>>,
+    pub(crate) form: Form,
 }
 
 impl<'a> TextValue<'a> {
     /// A text that stands in a body.
-    pub(super) fn in_body(value: Value<'a>, number: Option<u32>, form: Form) -> TextValue<'a> {
+    pub(crate) fn in_body(value: Value<'a>, number: Option<u32>, form: Form) -> TextValue<'a> {
         TextValue {
             given: Cow::Borrowed(""),
             number,
@@ -90,7 +90,7 @@ impl<'a> TextValue<'a> {
     }
 
     /// The decoded text; of a number or a boolean, as it is written.
-    pub(super) fn text(&self) -> Cow<'a, str> {
+    pub(crate) fn text(&self) -> Cow<'a, str> {
         let in_body = self
             .value
             .and_then(|value| value.text().or_else(|| value.number().map(Cow::Borrowed)));
@@ -100,7 +100,7 @@ impl<'a> TextValue<'a> {
 
 impl<'a> Scalar<'a> {
     /// A text that stands in no body.
-    pub(super) fn text(text: impl Into<Cow<'a, str>>) -> Scalar<'a> {
+    pub(crate) fn text(text: impl Into<Cow<'a, str>>) -> Scalar<'a> {
         Scalar::Text(TextValue::written(text.into()))
     }
 
@@ -111,21 +111,21 @@ impl<'a> Scalar<'a> {
 
 /// Which of the values that a path may lead to are given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct PathReading {
+pub(crate) struct PathReading {
     /// Not those that bear the names which the policy writes, but those that another reader may take for them.
-    pub(super) others: bool,
+    pub(crate) others: bool,
     /// The elements of an array that stands in a string are such values too.
-    pub(super) opens: bool,
+    pub(crate) opens: bool,
 }
 
 impl PathReading {
     /// What bears the names that the policy writes.
-    pub(super) const NAMED: PathReading = PathReading {
+    pub(crate) const NAMED: PathReading = PathReading {
         others: false,
         opens: false,
     };
     /// What may be taken for it.
-    pub(super) const OTHERS: PathReading = PathReading {
+    pub(crate) const OTHERS: PathReading = PathReading {
         others: true,
         opens: false,
     };
@@ -133,7 +133,7 @@ impl PathReading {
 
 /// Whether a field holds anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Presence {
+pub(crate) enum Presence {
     /// Nothing is there.
     Missing,
     /// It can't be determined.
@@ -147,7 +147,7 @@ pub(super) enum Presence {
 const PRESENT: Presence = Presence::Present { and_unknown: false };
 
 /// Calls `visit` with each value of a field. What comes back says what could not be given.
-pub(super) fn visit<'a>(
+pub(crate) fn visit<'a>(
     field: &Field,
     event: &'a Event,
     context: &Context<'a>,
@@ -327,7 +327,7 @@ fn is_unoffered(event: &Event, facts: &Facts) -> Option<bool> {
 /// The names that a tool goes by: its own, and where the policy names the server, `server/tool`. What restricts is asked of
 /// both; what loosens is not asked of an own name with a `/`, which would look like another server's tool. `joined`: also
 /// the names that it may have at a server whose name a client put in front of it.
-pub(super) fn tool_names<'a>(
+pub(crate) fn tool_names<'a>(
     event: &'a Event,
     facts: &Facts,
     side: Polarity,
@@ -354,9 +354,9 @@ pub(super) fn tool_names<'a>(
 
 /// Which names of a tool are looked for in a joined one.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct JoinedNames {
+pub(crate) struct JoinedNames {
     /// Also `server/tool`.
-    pub(super) qualified: bool,
+    pub(crate) qualified: bool,
 }
 
 /// The JSON-RPC message that an event belongs to.
@@ -447,7 +447,7 @@ fn at_place<'a>(
 }
 
 /// The values that a path leads to.
-pub(super) fn json_values<'a>(
+pub(crate) fn json_values<'a>(
     root: Value<'a>,
     path: &JsonPath,
     context: &Context<'a>,
@@ -554,7 +554,7 @@ fn give<'a>(
 
 /// What a text is to the value that it was found in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TextRelation {
+pub(crate) enum TextRelation {
     /// The value, or a string in it.
     Itself,
     /// A key or a number of a body that is looked into: nobody asked for it, and yet something may hide there.
@@ -563,7 +563,7 @@ pub(super) enum TextRelation {
 
 /// The texts in a scalar, as text operators read it: a string is itself, an object each string in it, numbers and
 /// booleans as written, `null` none.
-pub(super) fn text_parts<'a>(
+pub(crate) fn text_parts<'a>(
     scalar: Scalar<'a>,
     visit: &mut dyn FnMut(TextValue<'a>, TextRelation),
 ) {

@@ -1,6 +1,6 @@
 //! The one spelling of a field, whichever way a policy wrote it.
 
-use super::field::{Field, RequestField, UsageField};
+use crate::policy::field::{Field, RequestField, UsageField};
 use crate::wire::json::{JsonPath, PathStep};
 
 impl Field {

@@ -10,7 +10,7 @@ use crate::policy::operators::Verb;
 use std::collections::BTreeMap;
 
 /// Rules among which those are found that hold wherever another does.
-pub(in crate::policy) struct ImplicationIndex<'m> {
+pub(in crate::author) struct ImplicationIndex<'m> {
     rules: Vec<&'m RuleMeaning>,
     /// Rules by a test of theirs: the field, and what has to stand in a test of the same field.
     by_test: BTreeMap<(&'m str, String), Vec<usize>>,
@@ -20,7 +20,7 @@ pub(in crate::policy) struct ImplicationIndex<'m> {
 
 impl<'m> ImplicationIndex<'m> {
     /// Puts rules in order.
-    pub(in crate::policy) fn of(
+    pub(in crate::author) fn of(
         rules: impl Iterator<Item = &'m RuleMeaning>,
     ) -> ImplicationIndex<'m> {
         let mut among = ImplicationIndex {
@@ -47,7 +47,7 @@ impl<'m> ImplicationIndex<'m> {
     }
 
     /// The first rule that holds wherever `one` does and that `fits`; told by its place.
-    pub(in crate::policy) fn implied_by(
+    pub(in crate::author) fn implied_by(
         &self,
         one: &RuleMeaning,
         fits: &dyn Fn(usize) -> bool,

@@ -1,6 +1,11 @@
 //! Rules that decide nothing, and rules that decide against one another.
 
 use super::{Findings, LintedPolicy, LintedRule};
+use crate::author::analysis::{
+    Candidate, Formula, ImplicationIndex, TestLiteral, TestOperand, formula_implies, rule_implies,
+    together,
+};
+use crate::author::sample_event::{SampleExchange, written};
 use crate::detect::fold_name;
 use crate::diag::{Severity, codes};
 use crate::event::Kind;
@@ -8,12 +13,7 @@ use crate::policy::document::{DefaultAction, EnvironmentSource};
 use crate::policy::field::{Field, FieldType};
 use crate::policy::glob::{Glob, GlobReading};
 use crate::policy::operators::Polarity;
-use crate::policy::reason::{
-    Candidate, Formula, ImplicationIndex, TestLiteral, TestOperand, formula_implies, rule_implies,
-    together,
-};
 use crate::policy::rule::Action;
-use crate::policy::sample_event::{SampleExchange, written};
 use std::collections::BTreeMap;
 
 /// Most rules for which events are searched that two of them hold for.
@@ -171,14 +171,15 @@ fn exclude(one: &TestOperand, other: &TestOperand) -> bool {
         (TestOperand::Order(one), TestOperand::Order(other))
         | (TestOperand::Count(one), TestOperand::Count(other))
         | (TestOperand::Length(one), TestOperand::Length(other)) => {
-            let below = |a: &crate::policy::reason::Range, b: &crate::policy::reason::Range| match (
-                &a.high, &b.low,
-            ) {
-                (Some((high, high_in)), Some((low, low_in))) => {
-                    high < low || (high == low && !(*high_in && *low_in))
-                }
-                _ => false,
-            };
+            let below =
+                |a: &crate::author::analysis::Range, b: &crate::author::analysis::Range| match (
+                    &a.high, &b.low,
+                ) {
+                    (Some((high, high_in)), Some((low, low_in))) => {
+                        high < low || (high == low && !(*high_in && *low_in))
+                    }
+                    _ => false,
+                };
             below(one, other) || below(other, one)
         }
         (TestOperand::Exists(one), TestOperand::Exists(other)) => one != other,
@@ -415,7 +416,8 @@ fn held<'s>(subject: &'s LintedPolicy<'_>, candidate: &Candidate) -> Option<Vec<
 
 #[cfg(test)]
 mod tests {
-    use crate::policy::{lint, load_with_zones, parse_yaml};
+    use crate::author::{lint, parse_yaml};
+    use crate::policy::load_with_zones;
 
     /// The codes and messages of what lint finds in rules.
     fn findings(rules: impl Iterator<Item = String>) -> Vec<(&'static str, String)> {

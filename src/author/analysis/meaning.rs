@@ -1,11 +1,11 @@
 //! A rule's normal form: lists looked up, spellings united, `not` moved down to the single tests, order and repetition gone.
 
 use super::sample::ask_of_texts;
+use crate::author::explain::{compiled_to, parts};
 use crate::event::Kind;
 use crate::policy::compile::CompiledDocument;
 use crate::policy::condition::{Condition, Earlier, Operand, Quantifier, Test};
 use crate::policy::document::{AppliesTo, Document, List};
-use crate::policy::explain::{compiled_to, parts};
 use crate::policy::field::Kinds;
 use crate::policy::glob::Glob;
 use crate::policy::node::{Node, NodeValue};
@@ -17,22 +17,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The rules of a policy.
 #[derive(Debug)]
-pub(in crate::policy) struct Meaning {
-    pub(in crate::policy) rules: Vec<RuleMeaning>,
+pub(in crate::author) struct Meaning {
+    pub(in crate::author) rules: Vec<RuleMeaning>,
 }
 
 /// A document among those that decide.
-pub(in crate::policy) struct GuardedDocument<'p> {
-    pub(in crate::policy) chapter: &'p CompiledDocument,
+pub(in crate::author) struct GuardedDocument<'p> {
+    pub(in crate::author) chapter: &'p CompiledDocument,
     /// When it takes part; no condition if that is always so.
-    pub(in crate::policy) guard: Formula,
+    pub(in crate::author) guard: Formula,
     /// Its rules, as if it always did.
-    pub(in crate::policy) meaning: Meaning,
+    pub(in crate::author) meaning: Meaning,
 }
 
 impl GuardedDocument<'_> {
     /// Its rules: that the document takes part is one more condition of each.
-    pub(in crate::policy) fn guarded(&self) -> Vec<RuleMeaning> {
+    pub(in crate::author) fn guarded(&self) -> Vec<RuleMeaning> {
         let mut rules = self.meaning.rules.clone();
         for rule in &mut rules {
             // What a limit counts are the events of its document.
@@ -51,24 +51,24 @@ impl GuardedDocument<'_> {
 
 /// One rule.
 #[derive(Clone, Debug)]
-pub(in crate::policy) struct RuleMeaning {
-    pub(in crate::policy) id: Box<str>,
-    pub(in crate::policy) action: Action,
-    pub(in crate::policy) enforced: bool,
-    pub(in crate::policy) kinds: Kinds,
-    pub(in crate::policy) asks_turn: bool,
-    pub(in crate::policy) formula: Formula,
+pub(in crate::author) struct RuleMeaning {
+    pub(in crate::author) id: Box<str>,
+    pub(in crate::author) action: Action,
+    pub(in crate::author) enforced: bool,
+    pub(in crate::author) kinds: Kinds,
+    pub(in crate::author) asks_turn: bool,
+    pub(in crate::author) formula: Formula,
     /// What it does beside deciding: the form of a redaction, tags, what becomes of a denied part.
-    pub(in crate::policy) effect: String,
+    pub(in crate::author) effect: String,
     /// Who has to agree, for how long and how often; empty unless it requires an approval.
-    pub(in crate::policy) approval: String,
+    pub(in crate::author) approval: String,
     /// Its conditions as they are written, order and repetition aside: what decides which plumbing and which offers pass.
-    pub(in crate::policy) shape: String,
+    pub(in crate::author) shape: String,
 }
 
 /// When a rule holds.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::policy) enum Formula {
+pub(in crate::author) enum Formula {
     All(Vec<Formula>),
     Any(Vec<Formula>),
     Literal(TestLiteral),
@@ -76,21 +76,21 @@ pub(in crate::policy) enum Formula {
 
 /// A test of one field, or its denial.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::policy) struct TestLiteral {
-    pub(in crate::policy) negated: bool,
+pub(in crate::author) struct TestLiteral {
+    pub(in crate::author) negated: bool,
     /// The side on which the test is read.
-    pub(in crate::policy) side: Polarity,
+    pub(in crate::author) side: Polarity,
     /// The side of the condition that it is part of.
-    pub(in crate::policy) outer: Polarity,
-    pub(in crate::policy) if_missing: Option<IfMissing>,
-    pub(in crate::policy) field: String,
-    pub(in crate::policy) quantifier: Option<Quantifier>,
-    pub(in crate::policy) ask: TestOperand,
+    pub(in crate::author) outer: Polarity,
+    pub(in crate::author) if_missing: Option<IfMissing>,
+    pub(in crate::author) field: String,
+    pub(in crate::author) quantifier: Option<Quantifier>,
+    pub(in crate::author) ask: TestOperand,
 }
 
 /// What is asked of a field.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::policy) enum TestOperand {
+pub(in crate::author) enum TestOperand {
     /// One of these values, each with its type: `s:abc`, `n:100`.
     In(BTreeSet<String>),
     NotIn(BTreeSet<String>),
@@ -128,9 +128,9 @@ pub(in crate::policy) enum TestOperand {
 
 /// A range of numbers; each end with whether it belongs to it.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(in crate::policy) struct Range {
-    pub(in crate::policy) low: Option<(Decimal, bool)>,
-    pub(in crate::policy) high: Option<(Decimal, bool)>,
+pub(in crate::author) struct Range {
+    pub(in crate::author) low: Option<(Decimal, bool)>,
+    pub(in crate::author) high: Option<(Decimal, bool)>,
 }
 
 impl TestOperand {
@@ -171,12 +171,12 @@ impl TestLiteral {
 
 impl Meaning {
     /// The documents that decide.
-    pub(in crate::policy) fn parts_of(policy: &Policy) -> Vec<GuardedDocument<'_>> {
+    pub(in crate::author) fn parts_of(policy: &Policy) -> Vec<GuardedDocument<'_>> {
         Meaning::chapters_of(policy, false)
     }
 
     /// Those that are only tried out.
-    pub(in crate::policy) fn shadows_of(policy: &Policy) -> Vec<GuardedDocument<'_>> {
+    pub(in crate::author) fn shadows_of(policy: &Policy) -> Vec<GuardedDocument<'_>> {
         Meaning::chapters_of(policy, true)
     }
 
@@ -193,13 +193,13 @@ impl Meaning {
     }
 
     /// All rules of some documents.
-    pub(in crate::policy) fn of(parts: &[GuardedDocument<'_>]) -> Meaning {
+    pub(in crate::author) fn of(parts: &[GuardedDocument<'_>]) -> Meaning {
         let rules = parts.iter().flat_map(GuardedDocument::guarded).collect();
         Meaning { rules }
     }
 
     /// The rules of one of its documents.
-    pub(in crate::policy) fn of_part(document: &Document, compiled: &[CompiledRule]) -> Meaning {
+    pub(in crate::author) fn of_part(document: &Document, compiled: &[CompiledRule]) -> Meaning {
         let rules = document
             .rules
             .iter()
@@ -224,7 +224,7 @@ impl Meaning {
 
 impl RuleMeaning {
     /// Everything that it is, as a text: equal texts are equal rules.
-    pub(in crate::policy) fn normal(&self) -> String {
+    pub(in crate::author) fn normal(&self) -> String {
         let kinds: Vec<&str> = self.kinds.iter().map(Kind::word).collect();
         format!(
             "{} {} {:?} {} {} {} {}",
@@ -239,14 +239,14 @@ impl RuleMeaning {
     }
 
     /// The same with the conditions as they are written.
-    pub(in crate::policy) fn exact(&self) -> String {
+    pub(in crate::author) fn exact(&self) -> String {
         format!("{} {}", self.normal(), self.shape)
     }
 }
 
 impl Formula {
     /// The formula as a text, the same for every order of its parts.
-    pub(in crate::policy) fn normal(&self) -> String {
+    pub(in crate::author) fn normal(&self) -> String {
         let joined = |word: &str, parts: &[Formula]| {
             let parts: BTreeSet<String> = parts.iter().map(Formula::normal).collect();
             match parts.len() {
@@ -276,7 +276,7 @@ impl Formula {
     }
 
     /// Calls `visit` with every literal.
-    pub(in crate::policy) fn each<'f>(&'f self, visit: &mut dyn FnMut(&'f TestLiteral)) {
+    pub(in crate::author) fn each<'f>(&'f self, visit: &mut dyn FnMut(&'f TestLiteral)) {
         match self {
             Formula::All(parts) | Formula::Any(parts) => {
                 for part in parts {
@@ -334,7 +334,7 @@ impl Formula {
     }
 
     /// The parts that must all hold.
-    pub(in crate::policy) fn parts(&self) -> &[Formula] {
+    pub(in crate::author) fn parts(&self) -> &[Formula] {
         match self {
             Formula::All(parts) => parts,
             other => std::slice::from_ref(other),

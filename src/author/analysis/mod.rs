@@ -1,8 +1,8 @@
 //! What rules mean, apart from how they are written: compared by `diff`, looked through by `lint`. Never part of the filter.
 //!
 //! [`meaning`] puts a rule into a normal form; [`implies`] proves that one holds whenever another does, or doesn't know;
-//! [`among`] finds the rules of which that can be proved; [`sample`] finds values that make a condition hold or fail; [`search`] puts them together to events and lets the policies
-//! themselves evaluate those. What is proved is true of every event; what is found is shown with the event.
+//! [`implication_index`] finds the rules of which that can be proved; [`sample`] finds values that make a condition hold or
+//! fail; [`search`] puts them together to events and lets the policies themselves evaluate those. What is proved is true of every event; what is found is shown with the event.
 
 #[cfg(test)]
 mod agreement;

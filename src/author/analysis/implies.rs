@@ -10,7 +10,7 @@ use crate::policy::rule::Action;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Whether `b` holds for every event for which `a` holds.
-pub(in crate::policy) fn rule_implies(a: &RuleMeaning, b: &RuleMeaning) -> bool {
+pub(in crate::author) fn rule_implies(a: &RuleMeaning, b: &RuleMeaning) -> bool {
     // What could not be read is let pass only by a rule that names its code: another kind of reading.
     let unread = Kind::Uninspectable;
     let by_code = (a.action == Action::Allow || b.action == Action::Allow)
@@ -32,7 +32,7 @@ pub(in crate::policy) fn rule_implies(a: &RuleMeaning, b: &RuleMeaning) -> bool 
 }
 
 /// The same of what they ask.
-pub(in crate::policy) fn formula_implies(a: &Formula, b: &Formula) -> bool {
+pub(in crate::author) fn formula_implies(a: &Formula, b: &Formula) -> bool {
     match (a, b) {
         (_, Formula::All(parts)) => parts.iter().all(|part| formula_implies(a, part)),
         (Formula::Any(parts), _) => parts.iter().all(|part| formula_implies(part, b)),
@@ -202,7 +202,8 @@ mod tests {
     use super::super::implication_index::ImplicationIndex;
     use super::super::meaning::Meaning;
     use super::*;
-    use crate::policy::{load_with_zones, parse_yaml};
+    use crate::author::parse_yaml;
+    use crate::policy::load_with_zones;
 
     /// The rules of a policy that differ only as written.
     fn rules(rules: &str) -> Vec<RuleMeaning> {

@@ -2,13 +2,13 @@
 
 use super::breadth::{each_check, texts};
 use super::{Findings, LintedPolicy};
+use crate::author::analysis::{Formula, TestOperand};
 use crate::diag::{Severity, codes};
 use crate::policy::condition::{Check, Condition, Operand, Test};
 use crate::policy::document::List;
 use crate::policy::field::Field;
 use crate::policy::node::{Node, NodeValue};
 use crate::policy::operators::{Polarity, Verb};
-use crate::policy::reason::{Formula, TestOperand};
 use crate::policy::rule::Action;
 use crate::wire::json::PathStep;
 use std::collections::{BTreeMap, BTreeSet};

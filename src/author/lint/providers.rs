@@ -1,13 +1,13 @@
 //! What a provider's own ways make of a rule: how it names its models, what it keeps.
 
-use super::super::condition::Condition;
-use super::super::field::Field;
-use super::super::operators::Verb;
-use super::super::rule::{Action, Rule};
 use super::breadth::texts;
 use super::{Findings, LintedPolicy};
 use crate::diag::{Severity, codes};
 use crate::event::Replacement;
+use crate::policy::condition::Condition;
+use crate::policy::field::Field;
+use crate::policy::operators::Verb;
+use crate::policy::rule::{Action, Rule};
 use std::ops::Range;
 
 /// How Bedrock names vendors: `us.anthropic.claude-sonnet-4-20250514-v1:0`.

@@ -2,8 +2,9 @@
 //! what the policies decide. Limits may be exceeded or not, approvals be given or not: each such world is tried.
 
 use super::relation::{FullOutcome, Proofs, rank};
-use crate::policy::sample_event::{SampleEvent, SampleExchange, describe};
-use crate::policy::{Decision, EvaluationPhase, Policy, lint, load_with_zones, parse_yaml};
+use crate::author::sample_event::{SampleEvent, SampleExchange, describe};
+use crate::author::{lint, parse_yaml};
+use crate::policy::{Decision, EvaluationPhase, Policy, load_with_zones};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 

@@ -2,12 +2,12 @@
 //! such rules with what they are told; in Envoy nothing tells it. Whatever is missing there counts for the strict side, so
 //! that nothing passes that should not; but nobody gets what the policy promises either.
 
-use super::compile::Policy;
-use super::condition::FieldRef;
-use super::document::{Document, EnvironmentSource};
-use super::node::{Node, NodeValue};
-use super::rule::{Action, Rule};
 use crate::diag::{Diagnostic, Severity, codes};
+use crate::policy::compile::Policy;
+use crate::policy::condition::FieldRef;
+use crate::policy::document::{Document, EnvironmentSource};
+use crate::policy::node::{Node, NodeValue};
+use crate::policy::rule::{Action, Rule};
 use std::collections::BTreeSet;
 use std::ops::Range;
 

@@ -1,12 +1,12 @@
 //! What a policy says to people, and to itself.
 
 use super::{Findings, LintedPolicy};
+use crate::author::sample_event::{SampleEvent, SampleExchange};
 use crate::diag::codes;
 use crate::event::{Author, Facts, Kind, Known};
 use crate::policy::EvaluationPhase;
 use crate::policy::node::{Node, NodeValue};
 use crate::policy::rule::Action;
-use crate::policy::sample_event::{SampleEvent, SampleExchange};
 
 /// Approvals that nobody may give.
 pub(super) fn approvers(subject: &LintedPolicy<'_>, findings: &mut Findings) {

@@ -9,14 +9,14 @@ mod reach;
 mod tools;
 mod words;
 
-use super::compile::{CompiledRule, Policy};
-use super::document::Document;
-use super::explain::{compiled_to, parts};
-use super::node::Node;
-use super::provided::{top, written_documents, written_rules};
-use super::reason::{Meaning, RuleMeaning};
-use super::rule::Rule;
+use crate::author::analysis::{Meaning, RuleMeaning};
+use crate::author::explain::{compiled_to, parts};
+use crate::author::provided::{top, written_documents, written_rules};
 use crate::diag::{Diagnostic, Fix, Severity, codes};
+use crate::policy::compile::{CompiledRule, Policy};
+use crate::policy::document::Document;
+use crate::policy::node::Node;
+use crate::policy::rule::Rule;
 use std::ops::Range;
 
 /// What is looked for, in the order of the codes.

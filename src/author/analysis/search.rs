@@ -2,11 +2,11 @@
 
 use super::meaning::{Formula, Meaning, RuleMeaning, TestLiteral, TestOperand};
 use super::sample::{Sample, ask_of_texts, samples};
+use crate::author::sample_event::{SampleEvent, default_principal};
 use crate::event::{Author, Facts, Kind, Known, Models, Part, Turn};
 use crate::policy::field::{Field, RequestField, UsageField};
 use crate::policy::node::{Member, Node, NodeValue};
 use crate::policy::operators::Verb;
-use crate::policy::sample_event::{SampleEvent, default_principal};
 use crate::wire::json::{JsonPath, PathStep};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,21 +27,21 @@ const MOST_WAYS: usize = 24;
 
 /// A field with the value that it is given.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::policy) struct Assignment {
-    pub(in crate::policy) field: String,
-    pub(in crate::policy) sample: Sample,
+pub(in crate::author) struct Assignment {
+    pub(in crate::author) field: String,
+    pub(in crate::author) sample: Sample,
 }
 
 /// An event that is still to be put together.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::policy) struct Candidate {
-    pub(in crate::policy) kind: Kind,
-    pub(in crate::policy) assignments: Vec<Assignment>,
+pub(in crate::author) struct Candidate {
+    pub(in crate::author) kind: Kind,
+    pub(in crate::author) assignments: Vec<Assignment>,
 }
 
 impl Candidate {
     /// The event and its exchange. Nothing is known but what was assigned.
-    pub(in crate::policy) fn described(&self) -> (SampleEvent, Facts) {
+    pub(in crate::author) fn described(&self) -> (SampleEvent, Facts) {
         let mut event = SampleEvent::new(self.kind);
         let mut facts = Facts::unknown();
         event.tool = Known::Is("some_tool".into());
@@ -214,7 +214,7 @@ pub(super) fn ways(rule: &RuleMeaning) -> Vec<Candidate> {
 }
 
 /// Events that should make two rules hold at once.
-pub(in crate::policy) fn together(a: &RuleMeaning, b: &RuleMeaning) -> Vec<Candidate> {
+pub(in crate::author) fn together(a: &RuleMeaning, b: &RuleMeaning) -> Vec<Candidate> {
     let mut found = Vec::new();
     for kind in a.kinds.iter().filter(|kind| b.kinds.contains(*kind)) {
         for one in solve(&a.formula) {
@@ -465,7 +465,7 @@ fn assign(field: &Field, sample: &Sample, event: &mut SampleEvent, facts: &mut F
             event.code = one().and_then(|code| crate::diag::codes::find(&code).map(|code| code.id));
         }
         Field::Class => {
-            event.class = one().and_then(|class| crate::policy::sample_event::class(&class))
+            event.class = one().and_then(|class| crate::author::sample_event::class(&class))
         }
         Field::ContentType => facts.content_type = one(),
         Field::Earlier => {

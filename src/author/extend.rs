@@ -1,10 +1,10 @@
 //! `extends`: one document out of several, and lists out of files. Resolved by `agentguard build`, since the filter has no
 //! files. Whatever two documents say differently, the stricter of both holds.
 
-use super::load::parse_json;
-use super::node::{Member, Node, NodeValue};
 use super::yaml::parse_yaml;
 use crate::diag::{Diagnostic, Severity, codes};
+use crate::policy::load::parse_json;
+use crate::policy::node::{Member, Node, NodeValue};
 use std::ops::Range;
 
 /// How many documents one may rest on.

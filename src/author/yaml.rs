@@ -3,9 +3,9 @@
 //! A subset that reads the same to every reader: no anchors, aliases, tags, merge keys or second documents, and no plain
 //! scalar that YAML 1.1 and 1.2 read differently (`no`, `1_000`, `0x10`).
 
-use super::load::{MAX_DOCUMENT, parse_json};
-use super::node::{Member, Node, NodeValue};
 use crate::diag::{Diagnostic, Severity, codes};
+use crate::policy::load::{MAX_DOCUMENT, parse_json};
+use crate::policy::node::{Member, Node, NodeValue};
 use crate::wire::json::Decimal;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 use std::collections::HashSet;

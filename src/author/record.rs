@@ -1,14 +1,14 @@
 //! What a policy says of an audit line: of the request, of who asked, and of the tools that were called. Their arguments and
 //! all texts are not in it, so that a response often has to be that it can't be told.
 
-use super::EvaluationPhase;
-use super::compile::Policy;
-use super::decide::Decision;
-use super::field::Field;
-use super::node::{Node, NodeValue};
-use super::rule::{Action, Rule};
 use super::sample_event::{SampleEvent, SampleExchange, class, default_principal};
 use crate::event::{Direction, Facts, Kind, Known, Models, Principal};
+use crate::policy::EvaluationPhase;
+use crate::policy::compile::Policy;
+use crate::policy::decide::Decision;
+use crate::policy::field::Field;
+use crate::policy::node::{Node, NodeValue};
+use crate::policy::rule::{Action, Rule};
 use crate::wire::sorted_map::SortedSet;
 
 /// What can be told.
@@ -184,7 +184,7 @@ fn evaluate(
                     && super::explain::written(policy, rule).is_some_and(is_open)
             })
         });
-        let certain: Vec<&super::CompiledRule> = evaluation
+        let certain: Vec<&crate::policy::CompiledRule> = evaluation
             .held
             .iter()
             .filter_map(|held| policy.rule(held.rule))

@@ -23,7 +23,7 @@ const MOST_VALUES: usize = 6;
 
 /// A value of a field.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::policy) enum Sample {
+pub(in crate::author) enum Sample {
     /// There is none.
     Missing,
     /// It can't be determined.
@@ -35,7 +35,7 @@ pub(in crate::policy) enum Sample {
 }
 
 impl Sample {
-    pub(in crate::policy) fn text(text: &str) -> Sample {
+    pub(in crate::author) fn text(text: &str) -> Sample {
         Sample::Is(node(NodeValue::String(text.into())))
     }
 

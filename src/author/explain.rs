@@ -1,19 +1,19 @@
 //! Why a rule holds or doesn't: its conditions as a tree, each evaluated exactly as the filter evaluates it, with the values that
 //! were seen.
 
-use super::compile::{
-    CompiledCheck, CompiledCondition, CompiledRule, CompiledTest, Operator, OverlapTarget, Policy,
-};
-use super::condition::{Check, Condition, Earlier, Operand, Quantifier, Test};
-use super::decide::{ConditionEvaluator, Context};
-use super::document::Document;
-use super::field::Field;
-use super::node::{Node, NodeValue};
-use super::operators::Polarity;
-use super::rule::{MatchItem, Rule};
-use super::value::{Arrays, PathReading, Presence, Scalar, tool_names};
 use crate::detect::{Confidence, DETECTORS, Finding, Input, Scanner, Scratch, Selection};
 use crate::event::Event;
+use crate::policy::compile::{
+    CompiledCheck, CompiledCondition, CompiledRule, CompiledTest, Operator, OverlapTarget, Policy,
+};
+use crate::policy::condition::{Check, Condition, Earlier, Operand, Quantifier, Test};
+use crate::policy::decide::{ConditionEvaluator, Context};
+use crate::policy::document::Document;
+use crate::policy::field::Field;
+use crate::policy::node::{Node, NodeValue};
+use crate::policy::operators::Polarity;
+use crate::policy::rule::{MatchItem, Rule};
+use crate::policy::value::{Arrays, PathReading, Presence, Scalar, tool_names};
 
 /// Longest value that is shown, in characters.
 const LONGEST_VALUE: usize = 80;

@@ -1,9 +1,9 @@
 //! A policy in its usual form: two spaces a level, one spelling of every operator, short mappings and lists in one line.
 //! Comments, blank lines and the order of keys stay.
 
-use super::node::{Member, Node, NodeValue};
-use super::operators::Verb;
 use super::yaml::parse_yaml;
+use crate::policy::node::{Member, Node, NodeValue};
+use crate::policy::operators::Verb;
 use crate::wire::json::quote;
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -3,13 +3,13 @@
 //!
 //! A test holds its keys and words against those that the decoder takes.
 
-use super::field::NAMES;
-use super::operators::Verb;
-use super::rule::{Action, OnDeny};
 use super::testing;
 use crate::detect::select;
 use crate::diag::codes;
 use crate::event::{Author, Direction, Kind, PROTOCOL_NAMES, Part, Replacement, Turn};
+use crate::policy::field::NAMES;
+use crate::policy::operators::Verb;
+use crate::policy::rule::{Action, OnDeny};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -101,7 +101,7 @@ fn build() -> (Value, Builder) {
         "Whether decisions are taken or only recorded. The nearest holds; `{ all: observe }` overrides everything.",
     );
     let top = json!({
-        "apiVersion": {"const": super::document::API_VERSION},
+        "apiVersion": {"const": crate::policy::document::API_VERSION},
         "kind": {"enum": ["AgentPolicy", "AgentPolicySet"]},
         "metadata": metadata(b),
         "spec": {"type": "object", "description": "Everything below `metadata` may stand in here instead."},
@@ -203,7 +203,7 @@ fn allow_keys() -> Map<String, Value> {
 }
 
 fn detector_keys() -> Map<String, Value> {
-    super::detectors::KEYS
+    crate::policy::detectors::KEYS
         .iter()
         .map(|key| {
             let value = match *key {
@@ -373,7 +373,7 @@ fn redact(b: &mut Builder) -> Value {
 }
 
 fn limit(b: &mut Builder) -> Value {
-    let counted: Vec<&str> = super::limit::Counted::ALL
+    let counted: Vec<&str> = crate::policy::limit::Counted::ALL
         .iter()
         .map(|counted| counted.word())
         .collect();
@@ -397,7 +397,7 @@ fn matches(b: &mut Builder) -> Value {
         json!({"anyOf": [{"enum": words}, {"type": "array", "items": {"enum": words}, "minItems": 1}, {"type": "string", "pattern": "[*?\\[]"}]})
     };
     let mut properties = Map::new();
-    for key in super::rule::MATCH {
+    for key in crate::policy::rule::MATCH {
         let value = match *key {
             "event" => closed(&kinds),
             "from" => closed(&all(Author::ALL, Author::word)),
@@ -619,7 +619,7 @@ pub fn test_schema() -> Value {
         "title": "AgentGuard policy tests",
         "type": "object",
         "properties": {
-            "apiVersion": {"const": super::document::API_VERSION},
+            "apiVersion": {"const": crate::policy::document::API_VERSION},
             "kind": {"const": testing::KIND},
             "metadata": {"type": "object"},
             "policy": text("The policy's file, relative to this one."),
@@ -639,9 +639,10 @@ pub fn test_schema() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::author::parse_yaml;
     use crate::policy::compile::compile;
     use crate::policy::decode::Decoder;
-    use crate::policy::{document, parse_yaml, version, zones};
+    use crate::policy::{document, version, zones};
     use std::collections::BTreeSet;
 
     /// A document that has every mapping and every closed list at least once.

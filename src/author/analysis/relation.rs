@@ -6,17 +6,17 @@ use super::meaning::{
     Formula, GuardedDocument, Meaning, RuleMeaning, TestLiteral, TestOperand, approval,
 };
 use super::search::{Candidate, candidates};
+use crate::author::explain::written;
+use crate::author::sample_event::{SampleExchange, settle, written as written_case};
 use crate::event::{Kind, Known, Redaction};
 use crate::policy::condition::Quantifier;
 use crate::policy::decide::{Context, Decision};
 use crate::policy::detectors::written as written_detectors;
 use crate::policy::document::{Default, DefaultAction, Document, List};
-use crate::policy::explain::written;
 use crate::policy::field::Kinds;
 use crate::policy::node::Node;
 use crate::policy::operators::Polarity;
 use crate::policy::rule::Action;
-use crate::policy::sample_event::{SampleExchange, settle, written as written_case};
 use crate::policy::{EvaluationPhase, Policy};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -779,7 +779,8 @@ fn witness(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{load_with_zones, parse_yaml};
+    use crate::author::parse_yaml;
+    use crate::policy::load_with_zones;
     use proptest::prelude::*;
 
     fn policy(default: &str, rules: &[String]) -> Policy {

@@ -14,12 +14,12 @@
 //!     expect: { action: deny, status: 400 }
 //! ```
 
-use super::decode::{Decoder, PolicyPath};
-use super::document::API_VERSION;
-use super::node::{Node, NodeValue};
 use super::sample_event::{self, EVENT_KEYS, FACT_KEYS, SampleEvent};
 use crate::diag::{Diagnostic, codes, listed};
 use crate::event::Facts;
+use crate::policy::decode::{Decoder, PolicyPath};
+use crate::policy::document::API_VERSION;
+use crate::policy::node::{Node, NodeValue};
 use std::ops::Range;
 
 /// Keys of a test file.

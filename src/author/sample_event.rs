@@ -6,17 +6,17 @@
 //! Beside it stand facts of the exchange: `env`, `principal`, `time`, `host`, … A fact that is not given is unknown;
 //! `unknown` says so of any value, `null` says that there is none.
 
-use super::compile::Policy;
-use super::decide::Context;
-use super::decode::{Decoder, PolicyPath};
-use super::document::EnvironmentSource;
-use super::node::{Member, Node, NodeValue};
 use super::yaml::parse_yaml;
 use crate::diag::{Diagnostic, codes};
 use crate::event::{
     Author, Class, Direction, Event, Facts, Form, Kind, Known, Models, NodeName, Part, Principal,
     Reading, Text, Turn, Usage, each_named,
 };
+use crate::policy::compile::Policy;
+use crate::policy::decide::Context;
+use crate::policy::decode::{Decoder, PolicyPath};
+use crate::policy::document::EnvironmentSource;
+use crate::policy::node::{Member, Node, NodeValue};
 use crate::wire::json::{JsonBody, Limits, NodeId, Value, ValueKind as Json};
 use crate::wire::sorted_map::SortedMap;
 use crate::wire::span::offset;
