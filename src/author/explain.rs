@@ -3,17 +3,21 @@
 
 use crate::detect::{Confidence, DETECTORS, Finding, Input, Scanner, Scratch, Selection};
 use crate::event::Event;
-use crate::policy::compile::{
-    CompiledCheck, CompiledCondition, CompiledRule, CompiledTest, Operator, OverlapTarget, Policy,
+use crate::policy::compiled::{
+    CompiledCheck, CompiledCondition, CompiledRule, CompiledTest, Operator, OverlapTarget,
 };
+use crate::policy::compiled_policy::Policy;
 use crate::policy::condition::{Check, Condition, Earlier, Operand, Quantifier, Test};
-use crate::policy::decide::{ConditionEvaluator, Context};
+use crate::policy::context::Context;
 use crate::policy::document::Document;
+use crate::policy::evaluate::condition::ConditionEvaluator;
+use crate::policy::evaluate::value::{Arrays, PathReading, Presence, tool_names};
 use crate::policy::field::Field;
+use crate::policy::match_item::MatchItem;
 use crate::policy::node::{Node, NodeValue};
 use crate::policy::operators::Polarity;
-use crate::policy::rule::{MatchItem, Rule};
-use crate::policy::value::{Arrays, PathReading, Presence, Scalar, tool_names};
+use crate::policy::rule::Rule;
+use crate::policy::scalar::Scalar;
 
 /// Longest value that is shown, in characters.
 const LONGEST_VALUE: usize = 80;

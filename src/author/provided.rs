@@ -3,9 +3,9 @@
 //! that nothing passes that should not; but nobody gets what the policy promises either.
 
 use crate::diag::{Diagnostic, Severity, codes};
-use crate::policy::compile::Policy;
-use crate::policy::condition::FieldRef;
+use crate::policy::compiled_policy::Policy;
 use crate::policy::document::{Document, EnvironmentSource};
+use crate::policy::field_ref::FieldRef;
 use crate::policy::node::{Node, NodeValue};
 use crate::policy::rule::{Action, Rule};
 use std::collections::BTreeSet;

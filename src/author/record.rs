@@ -4,8 +4,8 @@
 use super::sample_event::{SampleEvent, SampleExchange, class, default_principal};
 use crate::event::{Direction, Facts, Kind, Known, Models, Principal};
 use crate::policy::EvaluationPhase;
-use crate::policy::compile::Policy;
-use crate::policy::decide::Decision;
+use crate::policy::compiled_policy::Policy;
+use crate::policy::evaluate::Decision;
 use crate::policy::field::Field;
 use crate::policy::node::{Node, NodeValue};
 use crate::policy::rule::{Action, Rule};

@@ -12,8 +12,8 @@ use crate::event::{
     Author, Class, Direction, Event, Facts, Form, Kind, Known, Models, NodeName, Part, Principal,
     Reading, Text, Turn, Usage, each_named,
 };
-use crate::policy::compile::Policy;
-use crate::policy::decide::Context;
+use crate::policy::compiled_policy::Policy;
+use crate::policy::context::Context;
 use crate::policy::decode::{Decoder, PolicyPath};
 use crate::policy::document::EnvironmentSource;
 use crate::policy::node::{Member, Node, NodeValue};

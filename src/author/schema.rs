@@ -397,7 +397,7 @@ fn matches(b: &mut Builder) -> Value {
         json!({"anyOf": [{"enum": words}, {"type": "array", "items": {"enum": words}, "minItems": 1}, {"type": "string", "pattern": "[*?\\[]"}]})
     };
     let mut properties = Map::new();
-    for key in crate::policy::rule::MATCH {
+    for key in crate::policy::match_item::MATCH {
         let value = match *key {
             "event" => closed(&kinds),
             "from" => closed(&all(Author::ALL, Author::word)),

@@ -1,7 +1,7 @@
 //! `approval`: who has to agree, and for how long that holds.
 
-use super::condition::{self, FieldRef};
 use super::decode::{Decoder, PolicyPath};
+use super::field_ref::{self, FieldRef};
 use super::node::Node;
 use crate::diag::codes;
 
@@ -56,7 +56,7 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
             "wait" => approval.wait = decoder.seconds(&at, value)?,
             _ => {
                 for path in decoder.names(&at, value)? {
-                    let bound = condition::read_mention(decoder, &at, &path, &value.span)?;
+                    let bound = field_ref::read_mention(decoder, &at, &path, &value.span)?;
                     approval.bind.push(bound);
                 }
             }

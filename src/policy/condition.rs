@@ -1,14 +1,13 @@
 //! Conditions as written: `path: operand`, `all`, `any`, `not`.
 
 use super::decode::{Decoder, PolicyPath};
-use super::field::{Field, FieldError, NAMES, ROOTS};
+use super::field::Field;
+use super::field_ref::{FieldRef, read_item_field, read_mention};
+use super::match_item::{MatchItem, is_match_key, read_match_item};
 use super::node::{Member, Node, NodeValue};
 use super::operators::{RUNS, USUAL_RUN, Verb};
-use super::rule::{MatchItem, is_match_key, read_match_item};
-use super::short_syntax;
 use crate::diag::codes;
 use crate::event::Kind;
-use crate::wire::json::JsonPath;
 use std::ops::Range;
 
 /// One condition, or several that belong together.
@@ -29,15 +28,6 @@ pub(crate) enum Condition {
     },
     /// Something stands before the event in the conversation: `earlier: { tool: … }`.
     Earlier(Box<Earlier>),
-}
-
-/// A field where it is named.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct FieldRef {
-    pub(crate) field: Field,
-    /// As written.
-    pub(crate) name: Box<str>,
-    pub(crate) span: Range<usize>,
 }
 
 /// What is asked of the conversation before the event.
@@ -334,94 +324,6 @@ fn read_list(
         let number = numbers.next().unwrap_or_default();
         read_of(decoder, &at.index(number), item, subject)
     })
-}
-
-/// Reads a field's name; says what is wrong with it.
-pub(crate) fn read_field(
-    decoder: &mut Decoder,
-    at: &PolicyPath<'_>,
-    name: &str,
-    span: &Range<usize>,
-) -> Option<Field> {
-    match Field::parse(name) {
-        Ok(field) => Some(field),
-        Err(FieldError::BadPath(what)) => {
-            decoder.error(
-                codes::AG1009,
-                at,
-                span,
-                &format!("`{name}` is no path: {what}"),
-                "paths look like `args.items[*].price`, `args[\"a.b\"]` or `args.to|cc`",
-            );
-            None
-        }
-        Err(FieldError::Unknown) if let Some((argument, verb)) = short_syntax::split(name) => {
-            let message = format!("unknown field `{name}`");
-            let help = format!("did you mean `args.{argument}: {{ {}: … }}`?", verb.word());
-            decoder.error(codes::AG1009, at, span, &message, &help);
-            None
-        }
-        Err(error) => {
-            let known: Vec<String> = match (error, name.split_once('.')) {
-                (FieldError::UnknownPart(parts), Some((root, _))) => {
-                    parts.iter().map(|part| format!("{root}.{part}")).collect()
-                }
-                // Either the whole name was misspelt, or what stands before its first dot.
-                (_, split) => {
-                    let rest = split.map(|(_, rest)| rest);
-                    let roots = rest
-                        .into_iter()
-                        .flat_map(|rest| ROOTS.iter().map(move |root| format!("{root}.{rest}")));
-                    let names = NAMES.iter().map(|name| (*name).to_owned());
-                    roots.chain(names).collect()
-                }
-            };
-            let known: Vec<&str> = known.iter().map(String::as_str).collect();
-            decoder.unknown(codes::AG1009, at, span, "field", name, &known);
-            None
-        }
-    }
-}
-
-/// The same with the name.
-pub(crate) fn read_mention(
-    decoder: &mut Decoder,
-    at: &PolicyPath<'_>,
-    name: &str,
-    span: &Range<usize>,
-) -> Option<FieldRef> {
-    let field = read_field(decoder, at, name, span)?;
-    Some(FieldRef {
-        field,
-        name: name.into(),
-        span: span.clone(),
-    })
-}
-
-/// Reads a path into an item: `price`, `tags[0]`.
-fn read_item_field(
-    decoder: &mut Decoder,
-    at: &PolicyPath<'_>,
-    name: &str,
-    span: &Range<usize>,
-) -> Option<FieldRef> {
-    let path = match name.starts_with(['[', '$', '.']) {
-        true => JsonPath::parse(name),
-        false => JsonPath::parse(&format!(".{name}")),
-    };
-    match path {
-        Ok(path) => Some(FieldRef {
-            field: Field::Item(path),
-            name: name.into(),
-            span: span.clone(),
-        }),
-        Err(what) => {
-            let message = format!("`{name}` is no path into an item: {what}");
-            let help = "name the item's own members: `price`, `tags[0]` or `[\"a.b\"]`";
-            decoder.error(codes::AG1009, at, span, &message, help);
-            None
-        }
-    }
 }
 
 fn read_test(

@@ -9,12 +9,11 @@
 //! ```
 
 use super::decode::{Decoder, PolicyPath};
-use super::document::{Document, List};
 use super::node::{Member, Node, NodeValue};
 use crate::detect::pattern::Pattern;
-use crate::detect::{AllowList, Confidence, CustomDetector, Selection, Validator};
-use crate::detect::{allow, select};
+use crate::detect::{AllowList, Confidence, CustomDetector, Selection, Validator, allow, select};
 use crate::diag::codes;
+use crate::policy::document::{Document, List};
 use crate::wire::sorted_map::SortedMap;
 
 /// The keys of a detector that the policy brings.

@@ -1,12 +1,14 @@
 //! The document as written: every key at its top, read strictly.
 
 use super::decode::{Decoder, PolicyPath};
+use super::match_item::{MatchItem, read_match_item};
+use super::mode::{MODES, Mode};
 use super::node::{Member, Node, NodeValue};
 use super::protocols::{self, ProtocolEntry};
-use super::rule::{self, MatchItem, Rule};
 use super::zones::{self, Zones};
 use crate::diag::{Fix, Severity, codes};
 use crate::event::words;
+use crate::policy::rule::{self, Rule};
 use crate::wire::sort;
 use crate::wire::sorted_map::SortedMap;
 
@@ -92,16 +94,6 @@ const AUDIENCE: &[&str] = &["client", "tenant", "agent", "role"];
 
 /// Most documents of a set.
 const MAX_MEMBERS: usize = 1_000;
-
-words! {
-    /// Whether decisions are taken or only recorded.
-    Mode {
-        /// Taken.
-        Enforce = "enforce",
-        /// Recorded as `would`.
-        Observe = "observe",
-    }
-}
 
 words! {
     /// When request headers leave.
@@ -540,7 +532,7 @@ fn audience(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Vec<Matc
     }
     let items = members
         .into_iter()
-        .filter_map(|member| rule::read_match_item(decoder, at, member));
+        .filter_map(|member| read_match_item(decoder, at, member));
     items.collect()
 }
 
@@ -713,8 +705,6 @@ fn metadata(
     }
     (name, description)
 }
-
-pub(crate) const MODES: &[(&str, Mode)] = &[("enforce", Mode::Enforce), ("observe", Mode::Observe)];
 
 fn mode(
     decoder: &mut Decoder,

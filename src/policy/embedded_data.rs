@@ -1,7 +1,7 @@
 //! Texts that are data: a tool's result that was written out as JSON or as HTML. Detectors read such a text as it stands,
 //! and find a value behind its key; what goes by a name that stands elsewhere is looked at here once more, under that name.
 
-use super::scan::TextScan;
+use super::text_scan::TextScan;
 use crate::detect::scan::{MAX_FINDINGS, join};
 use crate::detect::{Finding, Input, Scanner, Scratch};
 use crate::event::{NodeName, each_named};
@@ -378,7 +378,8 @@ pub(crate) fn whole(value: Value<'_>) -> Option<String> {
 mod tests {
     use super::*;
     use crate::author::parse_yaml;
-    use crate::policy::scan::{MatchKinds, ScanScratch};
+    use crate::policy::scan::ScanScratch;
+    use crate::policy::text_scan::MatchKinds;
     use crate::policy::{Policy, load};
 
     fn policy() -> Policy {

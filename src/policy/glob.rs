@@ -1,8 +1,7 @@
 //! Globs over names and texts: `*` any run, `**` any run across separators, `?` one character, `[abc]` `[a-z]` `[!a]`
 //! one of a set. `**/` at the beginning and behind a `/` are any folders, and none: `**/.env` is `.env` as well.
 
-use crate::wire::letter_case;
-use crate::wire::work;
+use crate::wire::{letter_case, work};
 
 /// A compiled glob. It matches the whole value.
 #[derive(Clone, Debug, PartialEq, Eq)]

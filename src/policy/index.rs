@@ -1,13 +1,13 @@
 //! Which rules can hold for an event at all. A policy may have thousands of rules that each name a tool or a model; an
 //! event is asked only of those that name its own, and of those that name none.
 
-use super::compile::{CompiledRule, Operator};
 use super::field::Field;
 use super::joined;
 use super::operators::Literal;
-use super::scan::MatchKinds;
+use super::text_scan::MatchKinds;
 use crate::detect::fold_name;
 use crate::event::{Author, Event, Facts, Kind, Known};
+use crate::policy::compiled::{CompiledRule, Operator};
 use crate::wire::sort;
 use std::ops::Range;
 

@@ -1,11 +1,11 @@
 //! What a policy looks at, so that nothing else is read, held or copied.
 
-use super::compile::{CompiledDocument, CompiledRule};
-use super::document::{Default, DefaultAction};
 use super::field::{Field, Kinds};
-use super::rule::{Action, Rule};
-use super::scan::MatchKinds;
+use super::text_scan::MatchKinds;
 use crate::event::{Direction, Kind, Replacement};
+use crate::policy::compiled::{CompiledDocument, CompiledRule};
+use crate::policy::document::{Default, DefaultAction};
+use crate::policy::rule::{Action, Rule};
 
 /// How strongly something is looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,8 +1,8 @@
 //! `limit`: a rule that holds once something has happened too often, or adds up to too much.
 
-use super::condition::{self, FieldRef};
 use super::decode::{Decoder, PolicyPath};
 use super::field::{Field, FieldType};
+use super::field_ref::{self, FieldRef};
 use super::node::{Node, NodeValue};
 use crate::diag::codes;
 use crate::event::{Kind, words};
@@ -110,7 +110,7 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
                     decoder.error(codes::AG1011, &at, &value.span, &message, &help);
                     return None;
                 }
-                let mention = condition::read_mention(decoder, &at, &path, &value.span)?;
+                let mention = field_ref::read_mention(decoder, &at, &path, &value.span)?;
                 if !matches!(mention.field.nature(), FieldType::Number | FieldType::Data) {
                     let message = format!("`{path}` is no number that could be added up");
                     let help = "name a number, such as `args.amount`, or count: `count: requests`, `count: tokens`";
@@ -126,7 +126,7 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
                         per_session = true;
                         continue;
                     }
-                    let mention = condition::read_mention(decoder, &at, &path, &value.span)?;
+                    let mention = field_ref::read_mention(decoder, &at, &path, &value.span)?;
                     if matches!(mention.field, Field::Text | Field::Time | Field::Earlier) {
                         let message = format!("`{path}` tells nobody apart");
                         let help =

@@ -1,50 +1,57 @@
 //! The policy: document → compiled → decision.
 //!
 //! [`document`] reads what a person wrote and says everything that is wrong with it; [`compile`] turns it into rules that
-//! can be evaluated fast; [`decide`] is the meaning: what holds, what wins.
+//! can be evaluated fast; [`evaluate`] is the meaning: what holds, what wins.
 
 pub(crate) mod approval;
 pub(crate) mod compile;
+pub(crate) mod compiled;
+pub(crate) mod compiled_policy;
 pub(crate) mod condition;
+pub(crate) mod context;
 pub(crate) mod cross_text;
-pub(crate) mod decide;
 pub(crate) mod decision_point;
 pub(crate) mod decode;
 pub(crate) mod detectors;
 pub(crate) mod document;
 pub(crate) mod embedded_data;
+pub(crate) mod evaluate;
 pub(crate) mod field;
+pub(crate) mod field_ref;
 pub(crate) mod glob;
 pub(crate) mod index;
 pub(crate) mod inspection_plan;
 pub(crate) mod joined;
 pub(crate) mod limit;
 pub(crate) mod load;
+pub(crate) mod match_item;
+pub(crate) mod mode;
 pub(crate) mod negative_cache;
 pub(crate) mod node;
-pub(crate) mod operand;
 pub(crate) mod operators;
-pub(crate) mod path_readings;
 pub(crate) mod protocols;
 pub(crate) mod rule;
+pub(crate) mod scalar;
 pub(crate) mod scan;
 pub(crate) mod short_syntax;
 pub(crate) mod stream_window;
-pub(crate) mod time_windows;
-pub(crate) mod value;
+pub(crate) mod text_scan;
 pub(crate) mod version;
 pub(crate) mod zones;
 
 pub use approval::Approval;
-pub use compile::{CompiledRule, Policy};
-pub use decide::{Context, Decision, Evaluation, LEAVE_TOOL_OUT, MatchedRule, Ruling, Shadow};
+pub use compiled::CompiledRule;
+pub use compiled_policy::Policy;
+pub use context::Context;
 pub use decision_point::{EvaluationPhase, ReleaseMode};
-pub use document::{Document, EnvironmentSource, HeaderMode, Inspect, Mode, StreamOnDeny};
+pub use document::{Document, EnvironmentSource, HeaderMode, Inspect, StreamOnDeny};
+pub use evaluate::{Decision, Evaluation, LEAVE_TOOL_OUT, MatchedRule, Ruling, Shadow};
 pub use inspection_plan::{InspectionPlan, Interest};
 pub use limit::{Counted, Limit, Measure};
 #[cfg(not(target_arch = "wasm32"))]
 pub use load::load_with_zones;
 pub use load::{Loaded, MAX_DOCUMENT, desugar_document, load, load_json, parse_json};
+pub use mode::Mode;
 pub use node::{Member, Node, NodeValue};
 pub use operators::operator_words;
 #[cfg(not(target_arch = "wasm32"))]

@@ -1,7 +1,7 @@
 //! Short texts in which nothing was found: names and keywords of tools' schemas come with every request of an agent, and
 //! need not be looked at each time.
 
-use super::scan::MatchKinds;
+use super::text_scan::MatchKinds;
 
 /// A line of the processor's cache.
 const BYTES: usize = 64;

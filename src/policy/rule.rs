@@ -1,14 +1,16 @@
 //! A rule as written.
 
 use super::approval::{self, Approval};
-use super::condition::{self, Condition, FieldRef, Operand};
 use super::decode::{Decoder, PolicyPath};
-use super::document::{MODES, Mode};
 use super::field::{Field, Kinds};
+use super::field_ref::{self, FieldRef};
 use super::limit::{self, Limit};
-use super::node::{Member, Node, NodeValue};
+use super::match_item::{MATCH, MatchItem, read_match_item};
+use super::mode::{MODES, Mode};
+use super::node::{Node, NodeValue};
 use crate::diag::{Severity, codes};
 use crate::event::{Kind, Replacement, words};
+use crate::policy::condition::{self, Condition, Operand};
 use crate::wire::sorted_map::SortedMap;
 use std::ops::Range;
 use std::rc::Rc;
@@ -32,26 +34,6 @@ const RULE: &[&str] = &[
     "trust",
     "overridable",
     "examples",
-];
-pub(crate) const MATCH: &[&str] = &[
-    "event",
-    "tool",
-    "model",
-    "provider",
-    "protocol",
-    "server",
-    "host",
-    "path",
-    "method",
-    "environment",
-    "client",
-    "tenant",
-    "agent",
-    "role",
-    "from",
-    "turn",
-    "part",
-    "code",
 ];
 
 /// Limits of a document itself.
@@ -130,14 +112,6 @@ impl Rule {
         self.each_field(&mut |mention, _| asks |= mention.field.is_identity());
         asks
     }
-}
-
-/// One key of `match`.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct MatchItem {
-    pub(crate) mention: FieldRef,
-    pub(crate) values: Vec<Box<str>>,
-    pub(crate) path: String,
 }
 
 /// What a missing value counts as in a restricting rule.
@@ -345,40 +319,6 @@ fn read_match(
     events
 }
 
-/// Whether a key of this name may stand in `match`.
-pub(crate) fn is_match_key(key: &str) -> bool {
-    MATCH.contains(&key)
-}
-
-/// Reads `tool: delete_*`, `model: [a, b]`.
-pub(crate) fn read_match_item(
-    decoder: &mut Decoder,
-    at: &PolicyPath<'_>,
-    member: &Member,
-) -> Option<MatchItem> {
-    let at = at.key(&member.key);
-    let values = decoder.names(&at, &member.value)?;
-    if &*member.key == "role" && values.iter().any(|value| is_author(value)) {
-        decoder.error(
-            codes::AG1007,
-            &at,
-            &member.value.span,
-            "`role` is a role of who is asking, not the author of a message",
-            "write `from: user` for the author",
-        );
-        return None;
-    }
-    Some(MatchItem {
-        mention: condition::read_mention(decoder, &at, &member.key, &member.value.span)?,
-        values,
-        path: at.path(),
-    })
-}
-
-fn is_author(word: &str) -> bool {
-    matches!(word, "user" | "assistant" | "system" | "tool" | "developer")
-}
-
 fn read_redact(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node, redact: &mut Redact) {
     for member in decoder
         .mapping(
@@ -403,7 +343,7 @@ fn read_redact(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node, redact: 
             },
             "what" => {
                 if let Some(path) = decoder.text(&at, value) {
-                    redact.what = condition::read_mention(decoder, &at, &path, &value.span);
+                    redact.what = field_ref::read_mention(decoder, &at, &path, &value.span);
                 }
             }
             "require" => {

@@ -1,66 +1,16 @@
 //! What stands in a text, found once for all rules: literals, patterns, detectors.
 
-use super::cross_text::CrossTextMatch;
 use super::embedded_data::EmbeddedData;
 use super::negative_cache::{CachedMiss, NegativeCache};
+use super::text_scan::{CrossTextMatch, MatchKinds, TextScan};
 use crate::detect::literals::Literals;
 use crate::detect::normalise::Tags;
 use crate::detect::pattern::PatternSet;
-use crate::detect::{Finding, Input, Scanner, View, pattern};
+use crate::detect::{Input, Scanner, View, pattern};
 use crate::event::{NodeName, each_named};
 use crate::wire::json::{NodeId, Value};
 use crate::wire::{sort, work};
 use std::ops::Range;
-
-/// What rules look for in texts; which of it is asked of a text depends on the half of the exchange it stands in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct MatchKinds {
-    pub(crate) literals: bool,
-    pub(crate) patterns: bool,
-    pub(crate) detectors: bool,
-}
-
-impl MatchKinds {
-    const NONE: MatchKinds = MatchKinds {
-        literals: false,
-        patterns: false,
-        detectors: false,
-    };
-    pub(crate) const LITERALS: MatchKinds = MatchKinds {
-        literals: true,
-        ..MatchKinds::NONE
-    };
-    pub(crate) const PATTERNS: MatchKinds = MatchKinds {
-        patterns: true,
-        ..MatchKinds::NONE
-    };
-    pub(crate) const DETECTORS: MatchKinds = MatchKinds {
-        detectors: true,
-        ..MatchKinds::NONE
-    };
-
-    pub(crate) fn join(&mut self, other: MatchKinds) {
-        self.literals |= other.literals;
-        self.patterns |= other.patterns;
-        self.detectors |= other.detectors;
-    }
-
-    pub(crate) fn and(self, other: MatchKinds) -> MatchKinds {
-        MatchKinds {
-            literals: self.literals && other.literals,
-            patterns: self.patterns && other.patterns,
-            detectors: self.detectors && other.detectors,
-        }
-    }
-
-    pub(crate) fn without(self, other: MatchKinds) -> MatchKinds {
-        MatchKinds {
-            literals: self.literals && !other.literals,
-            patterns: self.patterns && !other.patterns,
-            detectors: self.detectors && !other.detectors,
-        }
-    }
-}
 
 /// Everything that the rules of one policy look for.
 #[derive(Debug)]
@@ -77,62 +27,6 @@ pub struct ScanScratch {
     pub(crate) patterns: pattern::Scratch,
     pub(crate) detectors: crate::detect::Scratch,
     blanks: NegativeCache,
-}
-
-/// What was found in one text.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct TextScan {
-    /// What was looked for so far.
-    pub(crate) looked: MatchKinds,
-    /// Literals that stand in the text as written or as it is read, ascending.
-    pub(crate) literals: Vec<u32>,
-    /// Of these, those that stand there exactly as written.
-    pub(crate) exact: Vec<u32>,
-    /// Patterns that match, ascending.
-    pub(crate) patterns: Vec<u32>,
-    /// What detectors found.
-    pub(crate) findings: Vec<Finding>,
-    /// Its parts of findings that go over several texts.
-    pub(crate) splits: Vec<CrossTextMatch>,
-    /// There is more in it than detectors tell of one text.
-    pub(crate) incomplete: bool,
-    /// Where literals and patterns stand, if the text was looked at in pieces: what stands before a piece, which decides
-    /// where they match, is gone when a redaction asks.
-    pub(crate) spans: Option<Box<TextSpans>>,
-}
-
-/// Where literals and patterns stand in a text.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct TextSpans {
-    /// Pattern and place.
-    pub(crate) patterns: Vec<(u32, Range<usize>)>,
-    /// Literal, place, and whether it stands there exactly as written.
-    pub(crate) literals: Vec<(u32, Range<usize>, bool)>,
-}
-
-impl TextScan {
-    /// Nothing that any rule looks for.
-    pub(crate) fn is_blank(&self) -> bool {
-        self.found() == 0 && self.splits.is_empty()
-    }
-
-    /// Whether a literal stands in the text, or begins or ends in it.
-    pub(crate) fn stands(&self, literal: u32) -> bool {
-        let mut splits = self.splits.iter();
-        self.literals.binary_search(&literal).is_ok()
-            || splits.any(|split| split.literal == Some(literal))
-    }
-
-    /// How much stands in the text itself.
-    fn found(&self) -> usize {
-        [
-            self.literals.len(),
-            self.patterns.len(),
-            self.findings.len(),
-        ]
-        .iter()
-        .sum()
-    }
 }
 
 impl Matcher {

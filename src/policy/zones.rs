@@ -12,6 +12,9 @@
 //! Each pair is a second since 1970 and the offset in seconds that holds from then on. Before the first pair and from the
 //! horizon on a local time is unknown, and counts for the strict side.
 
+#[cfg(not(target_arch = "wasm32"))]
+mod database;
+
 use super::decode::{Decoder, PolicyPath};
 use super::node::{Member, Node, NodeValue};
 use crate::diag::codes;
@@ -19,9 +22,6 @@ use crate::wire::json::Decimal;
 use crate::wire::sorted_map::SortedMap;
 use std::ops::Range;
 use std::sync::Arc;
-
-#[cfg(not(target_arch = "wasm32"))]
-mod database;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use database::find;

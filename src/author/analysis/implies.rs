@@ -3,7 +3,7 @@
 use super::meaning::{Formula, Range, RuleMeaning, TestLiteral, TestOperand};
 use crate::detect::{Confidence, fold_name, select};
 use crate::event::Kind;
-use crate::policy::decide::missing_fits;
+use crate::policy::evaluate::condition::missing_fits;
 use crate::policy::glob::{Glob, GlobReading};
 use crate::policy::operators::{Polarity, Verb};
 use crate::policy::rule::Action;

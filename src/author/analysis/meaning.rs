@@ -3,14 +3,15 @@
 use super::sample::ask_of_texts;
 use crate::author::explain::{compiled_to, parts};
 use crate::event::Kind;
-use crate::policy::compile::CompiledDocument;
+use crate::policy::compiled::CompiledDocument;
 use crate::policy::condition::{Condition, Earlier, Operand, Quantifier, Test};
 use crate::policy::document::{AppliesTo, Document, List};
 use crate::policy::field::Kinds;
 use crate::policy::glob::Glob;
+use crate::policy::match_item::MatchItem;
 use crate::policy::node::{Node, NodeValue};
 use crate::policy::operators::{Polarity, Verb};
-use crate::policy::rule::{Action, IfMissing, MatchItem, Rule};
+use crate::policy::rule::{Action, IfMissing, Rule};
 use crate::policy::{Approval, CompiledRule, Limit, Policy};
 use crate::wire::json::Decimal;
 use std::collections::{BTreeMap, BTreeSet};

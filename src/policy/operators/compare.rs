@@ -1,7 +1,7 @@
 //! `greater_than`, `at_least`, `less_than`, `at_most`, `between`: exact decimals.
 
 use super::TestResult;
-use crate::policy::value::Scalar;
+use crate::policy::scalar::Scalar;
 use crate::wire::json::Decimal;
 
 /// A range of numbers; each end with whether it belongs to it.
@@ -67,7 +67,7 @@ fn width_folded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::value::Scalar;
+    use crate::policy::scalar::Scalar;
 
     fn more_than(limit: &str) -> Comparison {
         Comparison {

@@ -2,7 +2,7 @@
 
 use super::{Polarity, TestResult};
 use crate::detect::fold_name;
-use crate::policy::value::Scalar;
+use crate::policy::scalar::Scalar;
 use crate::wire::json::Decimal;
 
 /// A value in a policy.

@@ -1,6 +1,6 @@
 //! The verbs of conditions: one file for each family, each a plain function over one value.
 //!
-//! To add an operator: its word in [`Verb`], its file here, one arm in [`super::compile`], what people read of it in
+//! To add an operator: its word in [`Verb`], its file here, one arm in `compile/operators.rs`, what people read of it in
 //! `reference`.
 
 mod cidr;

@@ -1,10 +1,10 @@
 //! Operands that are known only when a rule is evaluated: what another field of the event holds.
 
-use super::compile::Operator;
-use super::operators::{
+use crate::policy::compiled::Operator;
+use crate::policy::operators::{
     Affix, Comparison, ContainsDynamic, Domains, Equality, Folders, Literal, Verb, number,
 };
-use super::value::Scalar;
+use crate::policy::scalar::Scalar;
 
 /// Makes operators of the values that another field holds: one of all for verbs that take a list, else one of each. None
 /// if one of the values can't be compared with.

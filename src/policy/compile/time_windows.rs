@@ -4,13 +4,14 @@
 //! (`{ hours: "09:00-17:00", days: [mon, wed], zone: Europe/Berlin }`); a word is the name of a list of windows. What a
 //! window doesn't say stands beside the operator; there is no zone to assume.
 
-use super::compile::{Compiler, Operator};
-use super::condition::Check;
-use super::decode::PolicyPath;
-use super::node::{Node, NodeValue};
-use super::operators::{Days, TimeTest, TimeWindow, TimeWindowText, Verb, Zone, moment};
-use super::zones::Lookup;
 use crate::diag::codes;
+use crate::policy::compile::Compiler;
+use crate::policy::compiled::Operator;
+use crate::policy::condition::Check;
+use crate::policy::decode::PolicyPath;
+use crate::policy::node::{Node, NodeValue};
+use crate::policy::operators::{Days, TimeTest, TimeWindow, TimeWindowText, Verb, Zone, moment};
+use crate::policy::zones::Lookup;
 
 impl Compiler<'_> {
     /// `not_before`, `not_after`.

@@ -1,44 +1,15 @@
 //! What a field of an event holds, found on demand.
 
-use super::decide::Context;
-use super::field::{Field, RequestField, UsageField};
-use super::joined;
-use super::operators::Polarity;
 use super::path_readings;
 use crate::detect::fold_name;
 use crate::event::{Event, Facts, Form, Known, RpcMessage};
+use crate::policy::context::Context;
+use crate::policy::field::{Field, RequestField, UsageField};
+use crate::policy::joined;
+use crate::policy::operators::Polarity;
+use crate::policy::scalar::{Scalar, TextValue};
 use crate::wire::json::{self, Inside, JsonPath, Value};
 use crate::wire::span::index;
-use std::borrow::Cow;
-
-/// One value of a field.
-#[derive(Clone, Debug)]
-pub(crate) enum Scalar<'a> {
-    Null,
-    /// With the value in the body, if it stands there.
-    Bool(bool, Option<Value<'a>>),
-    /// A number as written; likewise.
-    Number(Cow<'a, str>, Option<Value<'a>>),
-    Text(TextValue<'a>),
-    Object(Value<'a>),
-    /// An array of plain values; given only to who asks for [`Arrays::Whole`].
-    Array(Value<'a>),
-}
-
-impl Scalar<'_> {
-    /// About how many bytes it has.
-    pub(crate) fn size(&self) -> usize {
-        match self {
-            Scalar::Null | Scalar::Bool(..) => 0,
-            Scalar::Number(number, _) => number.len(),
-            Scalar::Text(text) => match text.value {
-                Some(value) => value.raw().len(),
-                None => text.given.len(),
-            },
-            Scalar::Object(value) | Scalar::Array(value) => value.raw().len(),
-        }
-    }
-}
 
 /// How arrays are given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,66 +18,6 @@ pub(crate) enum Arrays {
     Opened,
     /// One that holds plain values as a whole: they belong together, as the words of a command do.
     Whole,
-}
-
-/// A text, with where it came from if it stands in a body. Decoded only when an operator reads it.
-#[derive(Clone, Debug)]
-pub(crate) struct TextValue<'a> {
-    given: Cow<'a, str>,
-    /// Its number in the reading: its scan is kept.
-    pub(crate) number: Option<u32>,
-    /// The value in the body.
-    pub(crate) value: Option<Value<'a>>,
-    pub(crate) form: Form,
-}
-
-impl<'a> TextValue<'a> {
-    /// A text that stands in a body.
-    pub(crate) fn in_body(value: Value<'a>, number: Option<u32>, form: Form) -> TextValue<'a> {
-        TextValue {
-            given: Cow::Borrowed(""),
-            number,
-            value: Some(value),
-            form,
-        }
-    }
-
-    fn written(text: Cow<'a, str>) -> TextValue<'a> {
-        TextValue {
-            given: text,
-            number: None,
-            value: None,
-            form: Form::String,
-        }
-    }
-
-    /// A number or a boolean: never edited.
-    fn plain(text: Cow<'a, str>, value: Option<Value<'a>>) -> TextValue<'a> {
-        TextValue {
-            value,
-            form: Form::Number,
-            ..TextValue::written(text)
-        }
-    }
-
-    /// The decoded text; of a number or a boolean, as it is written.
-    pub(crate) fn text(&self) -> Cow<'a, str> {
-        let in_body = self
-            .value
-            .and_then(|value| value.text().or_else(|| value.number().map(Cow::Borrowed)));
-        in_body.unwrap_or_else(|| self.given.clone())
-    }
-}
-
-impl<'a> Scalar<'a> {
-    /// A text that stands in no body.
-    pub(crate) fn text(text: impl Into<Cow<'a, str>>) -> Scalar<'a> {
-        Scalar::Text(TextValue::written(text.into()))
-    }
-
-    fn number(number: u64) -> Scalar<'a> {
-        Scalar::Number(number.to_string().into(), None)
-    }
 }
 
 /// Which of the values that a path may lead to are given.
