@@ -9,9 +9,10 @@
     reason = "what is checked here fails by a panic, and not every target uses everything"
 )]
 
+use agentguard::author::parse_yaml;
 use agentguard::flow::simulation::{HttpMessage, SimulatedResult, run};
 use agentguard::flow::{Guard, HostEnvironment};
-use agentguard::policy::{load, parse_yaml};
+use agentguard::policy::load;
 use agentguard::protocol::{self, Bounds, Recognised, RequestContext, Route, RouteHead};
 use agentguard::wire::frame::{Frame, FrameError, Frames, Framing, compose};
 use agentguard::wire::http::{ContentType, Path};

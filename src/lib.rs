@@ -4,7 +4,7 @@
 //! Layers, top to bottom; an arrow may be skipped, never reversed, and siblings do not import one another:
 //!
 //! ```text
-//! cli, host → flow → policy, protocol, audit, metrics, redact → detect, event → wire, diag
+//! cli, host → flow, author → policy, protocol, audit, metrics, redact → detect, event → wire, diag
 //! ```
 //!
 //! The core is sans-IO: no clock, no randomness, no environment and no host call below `host` and `cli`.
@@ -17,6 +17,8 @@
 )]
 
 pub mod audit;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod author;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod cli;
 pub mod detect;

@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["wire", "diag"],
     &["detect", "event"],
     &["policy", "protocol", "audit", "metrics", "redact"],
-    &["flow"],
+    &["flow", "author"],
     &["cli", "host"],
 ];
 
@@ -278,4 +278,178 @@ fn only_the_host_names_the_sdk() {
             file.display()
         );
     }
+}
+
+/// Modules of the policy that import one another because they are one thought in several files: a parent whose words its
+/// children use, or readings of the same text that call each other.
+const POLICY_PAIRS: &[(&str, &str)] = &[
+    ("operators", "operators::*"),
+    ("operators::host", "operators::url"),
+    ("operators::host", "operators::mail"),
+    ("operators::sql::rows", "operators::sql::statement"),
+    ("zones", "zones::database"),
+];
+
+/// All paths of a file, from imports and from expressions, as their names in order.
+#[derive(Default)]
+struct Paths(Vec<Vec<String>>);
+
+impl Paths {
+    fn tree(&mut self, before: &[String], tree: &syn::UseTree) {
+        let with = |name: &syn::Ident| {
+            let mut path = before.to_vec();
+            path.push(name.to_string());
+            path
+        };
+        match tree {
+            syn::UseTree::Path(path) => self.tree(&with(&path.ident), &path.tree),
+            syn::UseTree::Name(name) => self.0.push(with(&name.ident)),
+            syn::UseTree::Rename(name) => self.0.push(with(&name.ident)),
+            syn::UseTree::Group(group) => {
+                group.items.iter().for_each(|item| self.tree(before, item));
+            }
+            syn::UseTree::Glob(_) => self.0.push(before.to_vec()),
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Paths {
+    fn visit_item(&mut self, item: &'ast syn::Item) {
+        match item {
+            syn::Item::Mod(module) if is_for_tests(&module.attrs) => {}
+            syn::Item::Fn(function) if is_for_tests(&function.attrs) => {}
+            syn::Item::Use(item) if is_for_tests(&item.attrs) => {}
+            _ => visit::visit_item(self, item),
+        }
+    }
+
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        self.tree(&[], &item.tree);
+    }
+
+    /// `pub(super)` imports nothing.
+    fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        // A name alone is a variable or was imported.
+        if path.segments.len() > 1 {
+            let segments = path.segments.iter();
+            self.0
+                .push(segments.map(|segment| segment.ident.to_string()).collect());
+        }
+        visit::visit_path(self, path);
+    }
+}
+
+/// The module that a path leads to, as far as its names are modules; `own` is where it is written.
+fn target(path: &[String], own: &str, modules: &BTreeSet<String>) -> Option<String> {
+    let mut at: Vec<&str> = own.split("::").filter(|name| !name.is_empty()).collect();
+    let mut names = path.iter().map(String::as_str).peekable();
+    match *names.peek()? {
+        "crate" => {
+            names.next();
+            at.clear();
+            names.next().filter(|name| *name == "policy")?;
+        }
+        "self" => drop(names.next()),
+        "super" => {
+            while names.next_if_eq(&"super").is_some() {
+                at.pop()?;
+            }
+        }
+        child => {
+            modules.contains(&[own, child].join("::")).then_some(())?;
+        }
+    }
+    for name in names {
+        at.push(name);
+        if !modules.contains(&at.join("::")) {
+            at.pop();
+            break;
+        }
+    }
+    Some(at.join("::")).filter(|module| !module.is_empty() && module != own)
+}
+
+fn is_pair(a: &str, b: &str) -> bool {
+    let fits = |pattern: &str, module: &str| match pattern.strip_suffix('*') {
+        Some(parent) => module.starts_with(parent),
+        None => module == pattern,
+    };
+    POLICY_PAIRS
+        .iter()
+        .any(|(one, two)| fits(one, a) && fits(two, b) || fits(one, b) && fits(two, a))
+}
+
+/// What imports what in the policy, without the arrows between pairs.
+fn policy_imports() -> BTreeMap<String, BTreeSet<String>> {
+    let folder = source().join("policy");
+    let files: BTreeMap<String, PathBuf> = declared()
+        .into_iter()
+        .filter(|(file, for_tests)| !for_tests && file.starts_with(&folder))
+        .map(|(file, _)| {
+            let path = file.strip_prefix(&folder).unwrap().with_extension("");
+            let names: Vec<&str> = path.iter().map(|name| name.to_str().unwrap()).collect();
+            (
+                names
+                    .join("::")
+                    .trim_end_matches("mod")
+                    .trim_end_matches("::")
+                    .to_owned(),
+                file,
+            )
+        })
+        .collect();
+    let modules: BTreeSet<String> = files.keys().cloned().collect();
+    let mut imports = BTreeMap::new();
+    for (module, file) in files {
+        let mut paths = Paths::default();
+        paths.visit_file(&parsed(&file));
+        let targets = paths
+            .0
+            .iter()
+            .filter_map(|path| target(path, &module, &modules));
+        let targets = targets.filter(|other| !is_pair(&module, other)).collect();
+        imports.insert(module, targets);
+    }
+    // The root names everything so that others can.
+    imports.remove("");
+    imports
+}
+
+/// A module that is reached from what it imports can't be read, tested or moved alone.
+#[test]
+fn no_modules_of_the_policy_import_one_another_in_a_circle() {
+    let mut imports = policy_imports();
+    let arrows: usize = imports.values().map(BTreeSet::len).sum();
+    assert!(arrows > 150, "{arrows} arrows were seen");
+    // What imports nothing that is left, or what nothing that is left imports, is in no circle.
+    loop {
+        let left: BTreeSet<String> = imports.keys().cloned().collect();
+        let imported: BTreeSet<String> = imports.values().flatten().cloned().collect();
+        imports.retain(|module, _| imported.contains(module));
+        for targets in imports.values_mut() {
+            targets.retain(|target| left.contains(target));
+        }
+        imports.retain(|_, targets| !targets.is_empty());
+        if imports.len() == left.len() {
+            break;
+        }
+    }
+    assert!(imports.is_empty(), "{imports:#?}");
+}
+
+#[test]
+fn a_module_is_found_behind_every_form_of_path() {
+    let modules = ["a", "a::b", "a::c", "d"].map(str::to_owned).into();
+    let target = |path: &str| {
+        let path: Vec<String> = path.split("::").map(str::to_owned).collect();
+        target(&path, "a::b", &modules)
+    };
+    assert_eq!(target("crate::policy::d::Item").as_deref(), Some("d"));
+    assert_eq!(target("super::c::Item").as_deref(), Some("a::c"));
+    assert_eq!(target("super::Item").as_deref(), Some("a"));
+    assert_eq!(target("super::super::d").as_deref(), Some("d"));
+    assert_eq!(target("crate::wire::d"), None);
+    assert_eq!(target("Item::new"), None);
 }

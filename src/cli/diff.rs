@@ -3,7 +3,8 @@
 use super::exchange::{OfflineProxy, Recorded, moment, now};
 use super::source::Source;
 use super::{ExitStatus, Failed, output};
-use crate::policy::{Difference, ListChange, Node, PolicyOutcome, Proof, Witness, compare};
+use crate::author::{Difference, ListChange, PolicyOutcome, Proof, Witness, compare};
+use crate::policy::Node;
 use clap::Args;
 use serde_json::{Map, Value, json};
 

@@ -1,11 +1,10 @@
 //! Command-line options that describe an event, for `check` and `explain`.
 
 use super::{Failed, output};
+use crate::author::{SampleEvent, SampleExchange, describe, describe_principal, parse_yaml};
 use crate::diag::Diagnostic;
 use crate::event::{Author, Facts, Kind, Known, Models};
-use crate::policy::{
-    Node, Policy, SampleEvent, SampleExchange, describe, describe_principal, parse_json, parse_yaml,
-};
+use crate::policy::{Node, Policy, parse_json};
 use clap::Args;
 
 /// Options of the event.
@@ -90,7 +89,7 @@ impl EventOptions {
             let node = parse_yaml(text).map_err(|errors| wrong(text, &errors))?;
             describe(&node).map_err(|errors| wrong(text, &errors))?
         } else {
-            let event = crate::policy::read_call(text)
+            let event = crate::author::read_call(text)
                 .map_err(|what| output::print_error(&format!("{text}: {what}")))?;
             (event, Facts::unknown())
         };

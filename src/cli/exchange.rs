@@ -5,9 +5,10 @@
 
 use super::verdict::CheckResult;
 use super::{Failed, output};
+use crate::author::HalfExchange;
 use crate::flow::simulation::{self, HttpMessage, SimulatedResult};
 use crate::flow::{EventObserver, Guard, HostEnvironment};
-use crate::policy::{HalfExchange, Node, load_with_zones};
+use crate::policy::{Node, load_with_zones};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;

@@ -2,7 +2,8 @@
 
 use super::source::Source;
 use super::{ExitStatus, Failed, output, render};
-use crate::policy::{desugar, desugar_document, format_yaml, write_converted, write_json};
+use crate::author::{format_yaml, write_converted, write_json};
+use crate::policy::{desugar, desugar_document};
 use clap::Args;
 use serde_json::json;
 

@@ -2,7 +2,7 @@
 
 use super::{ExitStatus, Failed, output};
 use crate::audit;
-use crate::policy::{schema, test_schema};
+use crate::author::{schema, test_schema};
 use clap::Args;
 
 /// Arguments of `schema`.

@@ -1,10 +1,10 @@
 //! Policy files: reading, parsing and compiling, with locations as lines and columns.
 
 use super::{Failed, output};
+use crate::author::{ReadPolicyFile, parse_yaml_in_part, resolve, unprovided};
 use crate::diag::{Diagnostic, Severity, codes};
 use crate::policy::{
-    Loaded, MAX_DOCUMENT, Node, NodeValue, Policy, ReadPolicyFile, desugar_document,
-    load_with_zones, parse_json, parse_yaml_in_part, resolve, unprovided,
+    Loaded, MAX_DOCUMENT, Node, NodeValue, Policy, desugar_document, load_with_zones, parse_json,
 };
 use std::ops::Range;
 use std::path::Path;

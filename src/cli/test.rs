@@ -4,13 +4,14 @@ use super::exchange::{OfflineProxy, ReplayResult};
 use super::source::Source;
 use super::verdict::CheckResult;
 use super::{ExitStatus, Failed, output, render};
+use crate::author::{
+    CaseInput, Expectation, SampleExchange, TestCase, WholeExchange, is_test_file, read_examples,
+    read_tests,
+};
 use crate::diag::{Diagnostic, Severity, codes};
 use crate::event::Known;
 use crate::flow::simulation::HttpMessage;
-use crate::policy::{
-    CaseInput, Expectation, Node, Policy, SampleExchange, TestCase, WholeExchange, desugar,
-    is_test_file, read_examples, read_tests,
-};
+use crate::policy::{Node, Policy, desugar};
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};

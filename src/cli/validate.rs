@@ -3,8 +3,8 @@
 use super::source::{ProxyKind, Source};
 use super::test::{documents, failing_examples, is_policy_document};
 use super::{ExitStatus, Failed, output, render};
+use crate::author::lint;
 use crate::diag::{Diagnostic, Severity};
-use crate::policy::lint;
 use clap::Args;
 
 /// Maximum diagnostics that are rendered.

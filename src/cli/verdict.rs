@@ -1,10 +1,10 @@
 //! The decision of a policy on a case or an exchange, in the common format of `check`, `test` and `replay`.
 
+use crate::author::{CASE_LIMITS, SampleExchange};
 use crate::diag::codes;
 use crate::event::{Direction, Kind, Redaction};
 use crate::policy::{
-    Action, CASE_LIMITS, CompiledRule, Context, Decision, EvaluationPhase, LEAVE_TOOL_OUT, Mode,
-    Policy, SampleExchange,
+    Action, CompiledRule, Context, Decision, EvaluationPhase, LEAVE_TOOL_OUT, Mode, Policy,
 };
 use crate::redact::{self, RedactionState};
 use crate::wire::edit;

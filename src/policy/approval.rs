@@ -1,7 +1,7 @@
 //! `approval`: who has to agree, and for how long that holds.
 
-use super::condition::{self, FieldRef};
 use super::decode::{Decoder, PolicyPath};
+use super::field_ref::{self, FieldRef};
 use super::node::Node;
 use crate::diag::codes;
 
@@ -22,12 +22,12 @@ pub struct Approval {
     /// How long a request waits for it, in seconds.
     pub wait: u64,
     /// What it is bound to: another value needs another approval.
-    pub(super) bind: Vec<FieldRef>,
+    pub(crate) bind: Vec<FieldRef>,
 }
 
 impl Approval {
     /// What holds where the policy says nothing.
-    pub(super) const USUAL: Approval = Approval {
+    pub(crate) const USUAL: Approval = Approval {
         by: Vec::new(),
         needed: 1,
         valid_for: USUAL_SECONDS,
@@ -42,7 +42,7 @@ impl Approval {
     }
 }
 
-pub(super) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Approval> {
+pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Approval> {
     let known = &["by", "needed", "valid_for", "uses", "bind", "wait"];
     let mut approval = Approval::USUAL;
     for member in decoder.mapping(at, node, known)? {
@@ -56,7 +56,7 @@ pub(super) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
             "wait" => approval.wait = decoder.seconds(&at, value)?,
             _ => {
                 for path in decoder.names(&at, value)? {
-                    let bound = condition::read_mention(decoder, &at, &path, &value.span)?;
+                    let bound = field_ref::read_mention(decoder, &at, &path, &value.span)?;
                     approval.bind.push(bound);
                 }
             }

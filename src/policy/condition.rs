@@ -1,19 +1,18 @@
 //! Conditions as written: `path: operand`, `all`, `any`, `not`.
 
 use super::decode::{Decoder, PolicyPath};
-use super::field::{Field, FieldError, NAMES, ROOTS};
+use super::field::Field;
+use super::field_ref::{FieldRef, read_item_field, read_mention};
+use super::match_item::{MatchItem, is_match_key, read_match_item};
 use super::node::{Member, Node, NodeValue};
 use super::operators::{RUNS, USUAL_RUN, Verb};
-use super::rule::{MatchItem, is_match_key, read_match_item};
-use super::short_syntax;
 use crate::diag::codes;
 use crate::event::Kind;
-use crate::wire::json::JsonPath;
 use std::ops::Range;
 
 /// One condition, or several that belong together.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Condition {
+pub(crate) enum Condition {
     /// All hold.
     All(Vec<Condition>),
     /// One holds.
@@ -31,59 +30,50 @@ pub(super) enum Condition {
     Earlier(Box<Earlier>),
 }
 
-/// A field where it is named.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct FieldRef {
-    pub(super) field: Field,
-    /// As written.
-    pub(super) name: Box<str>,
-    pub(super) span: Range<usize>,
-}
-
 /// What is asked of the conversation before the event.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Earlier {
-    pub(super) mention: FieldRef,
-    pub(super) kind: Kind,
-    pub(super) matches: Vec<MatchItem>,
-    pub(super) condition: Option<Condition>,
+pub(crate) struct Earlier {
+    pub(crate) mention: FieldRef,
+    pub(crate) kind: Kind,
+    pub(crate) matches: Vec<MatchItem>,
+    pub(crate) condition: Option<Condition>,
     /// How many must be there.
-    pub(super) at_least: u32,
+    pub(crate) at_least: u32,
     /// How many of the last ones must all be such.
-    pub(super) in_a_row: u32,
+    pub(crate) in_a_row: u32,
 }
 
 /// Tests of one field.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Test {
+pub(crate) struct Test {
     /// The left side.
-    pub(super) mention: FieldRef,
+    pub(crate) mention: FieldRef,
     /// All must hold.
-    pub(super) checks: Vec<Check>,
+    pub(crate) checks: Vec<Check>,
 }
 
 /// One verb with its operand.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Check {
-    pub(super) verb: Verb,
+pub(crate) struct Check {
+    pub(crate) verb: Verb,
     /// `any_…` or `all_…` in front of the verb.
-    pub(super) quantifier: Option<Quantifier>,
-    pub(super) operand: Operand,
-    pub(super) span: Range<usize>,
+    pub(crate) quantifier: Option<Quantifier>,
+    pub(crate) operand: Operand,
+    pub(crate) span: Range<usize>,
     /// Where it stands, for messages of the compiler.
-    pub(super) path: String,
+    pub(crate) path: String,
 }
 
 /// How many of several values must fit, where the policy says so itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Quantifier {
+pub(crate) enum Quantifier {
     Any,
     All,
 }
 
 /// The right side.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Operand {
+pub(crate) enum Operand {
     /// A value, or a list of values; a mapping only where the verb takes one.
     Value(Node),
     /// `{ list: NAME }`
@@ -113,7 +103,7 @@ pub(super) enum Operand {
 
 impl Condition {
     /// Calls `visit` with every test of the event itself.
-    pub(super) fn each_test<'c>(&'c self, visit: &mut dyn FnMut(&'c Test)) {
+    pub(crate) fn each_test<'c>(&'c self, visit: &mut dyn FnMut(&'c Test)) {
         match self {
             Condition::All(list) | Condition::Any(list) => {
                 for condition in list {
@@ -127,7 +117,7 @@ impl Condition {
     }
 
     /// Calls `visit` with every test of the items of a list.
-    pub(super) fn each_item_test<'c>(&'c self, visit: &mut dyn FnMut(&'c Test)) {
+    pub(crate) fn each_item_test<'c>(&'c self, visit: &mut dyn FnMut(&'c Test)) {
         match self {
             Condition::All(list) | Condition::Any(list) => {
                 for condition in list {
@@ -145,7 +135,7 @@ impl Condition {
 
     /// Calls `visit` with every operand, whatever it is compared with.
     #[cfg(not(target_arch = "wasm32"))]
-    pub(super) fn each_operand<'c>(&'c self, visit: &mut dyn FnMut(&'c Operand)) {
+    pub(crate) fn each_operand<'c>(&'c self, visit: &mut dyn FnMut(&'c Operand)) {
         match self {
             Condition::All(list) | Condition::Any(list) => {
                 for condition in list {
@@ -169,7 +159,7 @@ impl Condition {
 
     /// Calls `visit` with every field that it names, on which side of an operator ever, and with the kind of the earlier
     /// event if it is a field of one.
-    pub(super) fn each_field<'c>(
+    pub(crate) fn each_field<'c>(
         &'c self,
         of: Option<Kind>,
         visit: &mut dyn FnMut(&'c FieldRef, Option<Kind>),
@@ -244,7 +234,7 @@ enum FieldScope {
 }
 
 /// Reads the value of `when` or `unless`.
-pub(super) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Condition> {
+pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Condition> {
     read_of(decoder, at, node, FieldScope::Event)
 }
 
@@ -273,7 +263,7 @@ fn read_of(
 
 /// What is made of each; none if one of them is wrong, once all have been read: whoever mends a policy hears of every
 /// mistake.
-pub(super) fn each<T, U>(items: &[T], mut read: impl FnMut(&T) -> Option<U>) -> Option<Vec<U>> {
+pub(crate) fn each<T, U>(items: &[T], mut read: impl FnMut(&T) -> Option<U>) -> Option<Vec<U>> {
     let mut all = Vec::with_capacity(items.len());
     for item in items {
         all.extend(read(item));
@@ -334,94 +324,6 @@ fn read_list(
         let number = numbers.next().unwrap_or_default();
         read_of(decoder, &at.index(number), item, subject)
     })
-}
-
-/// Reads a field's name; says what is wrong with it.
-pub(super) fn read_field(
-    decoder: &mut Decoder,
-    at: &PolicyPath<'_>,
-    name: &str,
-    span: &Range<usize>,
-) -> Option<Field> {
-    match Field::parse(name) {
-        Ok(field) => Some(field),
-        Err(FieldError::BadPath(what)) => {
-            decoder.error(
-                codes::AG1009,
-                at,
-                span,
-                &format!("`{name}` is no path: {what}"),
-                "paths look like `args.items[*].price`, `args[\"a.b\"]` or `args.to|cc`",
-            );
-            None
-        }
-        Err(FieldError::Unknown) if let Some((argument, verb)) = short_syntax::split(name) => {
-            let message = format!("unknown field `{name}`");
-            let help = format!("did you mean `args.{argument}: {{ {}: … }}`?", verb.word());
-            decoder.error(codes::AG1009, at, span, &message, &help);
-            None
-        }
-        Err(error) => {
-            let known: Vec<String> = match (error, name.split_once('.')) {
-                (FieldError::UnknownPart(parts), Some((root, _))) => {
-                    parts.iter().map(|part| format!("{root}.{part}")).collect()
-                }
-                // Either the whole name was misspelt, or what stands before its first dot.
-                (_, split) => {
-                    let rest = split.map(|(_, rest)| rest);
-                    let roots = rest
-                        .into_iter()
-                        .flat_map(|rest| ROOTS.iter().map(move |root| format!("{root}.{rest}")));
-                    let names = NAMES.iter().map(|name| (*name).to_owned());
-                    roots.chain(names).collect()
-                }
-            };
-            let known: Vec<&str> = known.iter().map(String::as_str).collect();
-            decoder.unknown(codes::AG1009, at, span, "field", name, &known);
-            None
-        }
-    }
-}
-
-/// The same with the name.
-pub(super) fn read_mention(
-    decoder: &mut Decoder,
-    at: &PolicyPath<'_>,
-    name: &str,
-    span: &Range<usize>,
-) -> Option<FieldRef> {
-    let field = read_field(decoder, at, name, span)?;
-    Some(FieldRef {
-        field,
-        name: name.into(),
-        span: span.clone(),
-    })
-}
-
-/// Reads a path into an item: `price`, `tags[0]`.
-fn read_item_field(
-    decoder: &mut Decoder,
-    at: &PolicyPath<'_>,
-    name: &str,
-    span: &Range<usize>,
-) -> Option<FieldRef> {
-    let path = match name.starts_with(['[', '$', '.']) {
-        true => JsonPath::parse(name),
-        false => JsonPath::parse(&format!(".{name}")),
-    };
-    match path {
-        Ok(path) => Some(FieldRef {
-            field: Field::Item(path),
-            name: name.into(),
-            span: span.clone(),
-        }),
-        Err(what) => {
-            let message = format!("`{name}` is no path into an item: {what}");
-            let help = "name the item's own members: `price`, `tags[0]` or `[\"a.b\"]`";
-            decoder.error(codes::AG1009, at, span, &message, help);
-            None
-        }
-    }
 }
 
 fn read_test(

@@ -4,9 +4,10 @@
 //! Only the ends of the texts are looked at together, once as they follow one another and once with a space between
 //! them. What one text holds alone was found there, and isn't joined with a word before it.
 
-use super::scan::{MatchKinds, Matcher, ScanScratch};
+use super::text_scan::{CrossTextMatch, MatchKinds};
 use crate::detect::{Confidence, Finding, Input};
 use crate::event::{Class, Direction, Event, Form, Kind, Part, Reading};
+use crate::policy::scan::{Matcher, ScanScratch};
 use crate::wire::json::JsonBody;
 use crate::wire::sort;
 use crate::wire::span::index;
@@ -27,19 +28,6 @@ const SHORTEST_WITHOUT_SPACE: usize = 8;
 /// No detector found it.
 const NOBODY: u16 = u16::MAX;
 
-/// A part of a finding that goes over several texts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct CrossTextMatch {
-    /// The text, as a number in [`Reading::texts`].
-    pub(super) text: u32,
-    /// Which text of a rule it is, if no detector found it.
-    pub(super) literal: Option<u32>,
-    /// What of it lies in this text.
-    pub(super) finding: Finding,
-    /// Whether it begins here.
-    pub(super) is_first: bool,
-}
-
 /// A stretch of the joined text: which text it is from, and where it begins there.
 struct JoinedSegment {
     joined: Range<usize>,
@@ -48,7 +36,7 @@ struct JoinedSegment {
 }
 
 /// Everything in a body that is split over texts.
-pub(super) fn find(
+pub(crate) fn find(
     reading: &Reading,
     json: &JsonBody<'_>,
     matcher: &Matcher,

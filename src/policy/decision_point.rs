@@ -1,26 +1,14 @@
 //! What of a rule can be evaluated while a text still arrives, and what has to wait for its end.
 
-use super::compile::{
-    CompiledCheck, CompiledCondition, CompiledRule, CompiledTest, Operator, Policy,
-};
-use super::decide::Context;
+use super::compiled::DecisionPoint;
 use super::field::Field;
-use super::rule::Action;
 use crate::event::{Event, Kind};
-
-/// When a rule about a text can be evaluated.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum DecisionPoint {
-    /// Before any of it: no condition looks at the text.
-    #[default]
-    Begin,
-    /// At each thing that is found in it: one condition asks for something to stand in it.
-    Hit,
-    /// At its end: it counts characters, compares all of it, or asks for several things.
-    Text,
-    /// At the end of the whole response: it asks for usage, or why the response ended.
-    Answer,
-}
+use crate::policy::compiled::{
+    CompiledCheck, CompiledCondition, CompiledRule, CompiledTest, Operator,
+};
+use crate::policy::compiled_policy::Policy;
+use crate::policy::context::Context;
+use crate::policy::rule::Action;
 
 /// Which rules are evaluated now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +38,7 @@ pub enum ReleaseMode {
 }
 
 impl EvaluationPhase {
-    pub(super) fn includes(self, rule: &CompiledRule) -> bool {
+    pub(crate) fn includes(self, rule: &CompiledRule) -> bool {
         match self {
             EvaluationPhase::Whole => true,
             EvaluationPhase::Begin => rule.pace <= DecisionPoint::Hit && !rule.needs_hit,
@@ -95,7 +83,7 @@ impl CompiledRule {
     }
 
     /// When it can be evaluated.
-    pub(super) fn pace_of(
+    pub(crate) fn pace_of(
         matches: &[CompiledTest],
         when: Option<&CompiledCondition>,
         unless: Option<&CompiledCondition>,

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 /// A path into the document while it is read; costs nothing until a mistake is found.
 #[derive(Clone, Copy)]
-pub(super) struct PolicyPath<'a> {
+pub(crate) struct PolicyPath<'a> {
     parent: Option<&'a PolicyPath<'a>>,
     step: PathSegment<'a>,
 }
@@ -21,21 +21,21 @@ enum PathSegment<'a> {
 }
 
 impl<'a> PolicyPath<'a> {
-    pub(super) fn root() -> PolicyPath<'static> {
+    pub(crate) fn root() -> PolicyPath<'static> {
         PolicyPath {
             parent: None,
             step: PathSegment::Root,
         }
     }
 
-    pub(super) fn key(&'a self, key: &'a str) -> PolicyPath<'a> {
+    pub(crate) fn key(&'a self, key: &'a str) -> PolicyPath<'a> {
         PolicyPath {
             parent: Some(self),
             step: PathSegment::Key(key),
         }
     }
 
-    pub(super) fn index(&'a self, index: usize) -> PolicyPath<'a> {
+    pub(crate) fn index(&'a self, index: usize) -> PolicyPath<'a> {
         PolicyPath {
             parent: Some(self),
             step: PathSegment::Index(index),
@@ -43,7 +43,7 @@ impl<'a> PolicyPath<'a> {
     }
 
     /// `rules[2].when["args.amount"]`
-    pub(super) fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         // Every part of a policy notes where it stands.
         let mut path = String::with_capacity(48);
         self.write(&mut path);
@@ -120,20 +120,20 @@ const FOREIGN: &[(&str, &str)] = &[
 
 /// Collects what is wrong.
 #[derive(Default)]
-pub(super) struct Decoder {
-    pub(super) diagnostics: Vec<Diagnostic>,
+pub(crate) struct Decoder {
+    pub(crate) diagnostics: Vec<Diagnostic>,
     /// Keys that were asked for, by the path of their mapping: what the schema is held against.
     #[cfg(test)]
-    pub(super) asked_keys: Vec<(String, Vec<String>)>,
+    pub(crate) asked_keys: Vec<(String, Vec<String>)>,
     /// Words that were asked for.
     #[cfg(test)]
-    pub(super) asked_words: Vec<(String, Vec<String>)>,
+    pub(crate) asked_words: Vec<(String, Vec<String>)>,
 }
 
 impl Decoder {
     /// Notes a mistake; what is returned can be added to.
     #[inline(never)]
-    pub(super) fn report(
+    pub(crate) fn report(
         &mut self,
         severity: Severity,
         code: &'static str,
@@ -156,7 +156,7 @@ impl Decoder {
 
     /// Notes an error with a way out.
     #[inline(never)]
-    pub(super) fn error(
+    pub(crate) fn error(
         &mut self,
         code: &'static str,
         at: &PolicyPath<'_>,
@@ -171,7 +171,7 @@ impl Decoder {
     }
 
     /// Notes that a value has the wrong type.
-    pub(super) fn wrong_type(&mut self, at: &PolicyPath<'_>, node: &Node, expected: &str) {
+    pub(crate) fn wrong_type(&mut self, at: &PolicyPath<'_>, node: &Node, expected: &str) {
         self.error(
             codes::AG1005,
             at,
@@ -182,7 +182,7 @@ impl Decoder {
     }
 
     /// Notes a name that is not known, with the nearest one that is.
-    pub(super) fn unknown(
+    pub(crate) fn unknown(
         &mut self,
         code: &'static str,
         at: &PolicyPath<'_>,
@@ -211,7 +211,7 @@ impl Decoder {
     }
 
     /// The members of a mapping whose keys are all in `known`; others are reported and left out.
-    pub(super) fn mapping<'n>(
+    pub(crate) fn mapping<'n>(
         &mut self,
         at: &PolicyPath<'_>,
         node: &'n Node,
@@ -261,7 +261,7 @@ impl Decoder {
 
     /// A text.
     #[inline(never)]
-    pub(super) fn text(&mut self, at: &PolicyPath<'_>, node: &Node) -> Option<Box<str>> {
+    pub(crate) fn text(&mut self, at: &PolicyPath<'_>, node: &Node) -> Option<Box<str>> {
         match &node.data {
             NodeValue::String(text) => Some(text.clone()),
             _ => {
@@ -277,7 +277,7 @@ impl Decoder {
     }
 
     /// True or false.
-    pub(super) fn boolean(&mut self, at: &PolicyPath<'_>, node: &Node) -> Option<bool> {
+    pub(crate) fn boolean(&mut self, at: &PolicyPath<'_>, node: &Node) -> Option<bool> {
         match &node.data {
             NodeValue::Bool(value) => Some(*value),
             _ => {
@@ -288,7 +288,7 @@ impl Decoder {
     }
 
     /// A word out of a closed list.
-    pub(super) fn word<T: Copy>(
+    pub(crate) fn word<T: Copy>(
         &mut self,
         at: &PolicyPath<'_>,
         node: &Node,
@@ -301,7 +301,7 @@ impl Decoder {
     }
 
     /// What a word of a closed list stands for, where each value knows its word.
-    pub(super) fn one_of<T: Copy>(
+    pub(crate) fn one_of<T: Copy>(
         &mut self,
         at: &PolicyPath<'_>,
         node: &Node,
@@ -342,7 +342,7 @@ impl Decoder {
 
     /// A list of texts; a single text stands for a list of one.
     #[inline(never)]
-    pub(super) fn texts(&mut self, at: &PolicyPath<'_>, node: &Node) -> Option<Vec<Box<str>>> {
+    pub(crate) fn texts(&mut self, at: &PolicyPath<'_>, node: &Node) -> Option<Vec<Box<str>>> {
         match &node.data {
             NodeValue::String(text) => Some(vec![text.clone()]),
             NodeValue::List(items) => {
@@ -360,7 +360,7 @@ impl Decoder {
     }
 
     /// The same with at least one.
-    pub(super) fn names(&mut self, at: &PolicyPath<'_>, node: &Node) -> Option<Vec<Box<str>>> {
+    pub(crate) fn names(&mut self, at: &PolicyPath<'_>, node: &Node) -> Option<Vec<Box<str>>> {
         let texts = self.texts(at, node)?;
         if texts.is_empty() {
             self.error(codes::AG1006, at, &node.span, "the list is empty", "");
@@ -370,7 +370,7 @@ impl Decoder {
     }
 
     /// A whole number that is not negative.
-    pub(super) fn count(&mut self, at: &PolicyPath<'_>, node: &Node) -> Option<u64> {
+    pub(crate) fn count(&mut self, at: &PolicyPath<'_>, node: &Node) -> Option<u64> {
         match &node.data {
             NodeValue::Number(text) => match whole(text) {
                 Some(count) => Some(count),
@@ -393,7 +393,7 @@ impl Decoder {
     }
 
     /// A number of bytes: `8MiB`, `64KiB`, `500kB`, or a whole number.
-    pub(super) fn bytes(&mut self, at: &PolicyPath<'_>, node: &Node) -> Option<u64> {
+    pub(crate) fn bytes(&mut self, at: &PolicyPath<'_>, node: &Node) -> Option<u64> {
         let parsed = match &node.data {
             NodeValue::Number(text) => whole(text),
             NodeValue::String(text) => size(text),
@@ -412,7 +412,7 @@ impl Decoder {
     }
 
     /// A span of time in seconds: `30s`, `10m`, `24h`, `7d`.
-    pub(super) fn seconds(&mut self, at: &PolicyPath<'_>, node: &Node) -> Option<u64> {
+    pub(crate) fn seconds(&mut self, at: &PolicyPath<'_>, node: &Node) -> Option<u64> {
         let parsed = node.text().and_then(duration);
         if parsed.is_none() {
             self.error(

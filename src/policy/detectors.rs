@@ -9,16 +9,15 @@
 //! ```
 
 use super::decode::{Decoder, PolicyPath};
-use super::document::{Document, List};
 use super::node::{Member, Node, NodeValue};
 use crate::detect::pattern::Pattern;
-use crate::detect::{AllowList, Confidence, CustomDetector, Selection, Validator};
-use crate::detect::{allow, select};
+use crate::detect::{AllowList, Confidence, CustomDetector, Selection, Validator, allow, select};
 use crate::diag::codes;
+use crate::policy::document::{Document, List};
 use crate::wire::sorted_map::SortedMap;
 
 /// The keys of a detector that the policy brings.
-pub(super) const KEYS: &[&str] = &[
+pub(crate) const KEYS: &[&str] = &[
     "pattern",
     "keywords",
     "context",
@@ -34,14 +33,14 @@ pub(super) const KEYS: &[&str] = &[
 const REACHES: std::ops::RangeInclusive<usize> = 1..=65_536;
 
 /// The words for how sure a detector is.
-pub(super) const CONFIDENCES: &[(&str, Confidence)] = &[
+pub(crate) const CONFIDENCES: &[(&str, Confidence)] = &[
     ("low", Confidence::Low),
     ("medium", Confidence::Medium),
     ("high", Confidence::High),
 ];
 
 /// What the policy says of detectors; none of them runs yet. Of several documents each may bring its own.
-pub(super) fn define(decoder: &mut Decoder, document: &Document) -> Selection {
+pub(crate) fn define(decoder: &mut Decoder, document: &Document) -> Selection {
     let mut selection = Selection::none();
     selection.decode(document.inspect.decode);
     let parts: Vec<&Document> = document
@@ -156,7 +155,7 @@ fn allow(
 }
 
 /// A definition with the lists that it may name, to be compared with another.
-pub(super) fn written(node: &Node, lists: &SortedMap<Box<str>, List>) -> Vec<u8> {
+pub(crate) fn written(node: &Node, lists: &SortedMap<Box<str>, List>) -> Vec<u8> {
     let mut written = Vec::new();
     node.write_json(&mut written);
     write_lists(node, lists, &mut written);

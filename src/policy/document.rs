@@ -1,12 +1,14 @@
 //! The document as written: every key at its top, read strictly.
 
 use super::decode::{Decoder, PolicyPath};
+use super::match_item::{MatchItem, read_match_item};
+use super::mode::{MODES, Mode};
 use super::node::{Member, Node, NodeValue};
 use super::protocols::{self, ProtocolEntry};
-use super::rule::{self, MatchItem, Rule};
 use super::zones::{self, Zones};
 use crate::diag::{Fix, Severity, codes};
 use crate::event::words;
+use crate::policy::rule::{self, Rule};
 use crate::wire::sort;
 use crate::wire::sorted_map::SortedMap;
 
@@ -92,16 +94,6 @@ const AUDIENCE: &[&str] = &["client", "tenant", "agent", "role"];
 
 /// Most documents of a set.
 const MAX_MEMBERS: usize = 1_000;
-
-words! {
-    /// Whether decisions are taken or only recorded.
-    Mode {
-        /// Taken.
-        Enforce = "enforce",
-        /// Recorded as `would`.
-        Observe = "observe",
-    }
-}
 
 words! {
     /// When request headers leave.
@@ -230,7 +222,7 @@ pub struct AuditSettings {
 
 /// A named list.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum List {
+pub(crate) enum List {
     /// Values.
     Plain(Vec<Node>),
     /// Values under keys.
@@ -268,18 +260,18 @@ pub struct Document {
     pub disclose_code_only: bool,
     /// The record's settings.
     pub audit: AuditSettings,
-    pub(super) lists: SortedMap<Box<str>, List>,
+    pub(crate) lists: SortedMap<Box<str>, List>,
     /// `detectors`, as written: they may name lists.
-    pub(super) detectors: Option<Node>,
+    pub(crate) detectors: Option<Node>,
     /// Time zones that `agentguard build` has looked up.
-    pub(super) zones: Zones,
-    pub(super) rules: Vec<Rule>,
+    pub(crate) zones: Zones,
+    pub(crate) rules: Vec<Rule>,
     /// For whom it is; without any, for everybody.
-    pub(super) audience: Vec<MatchItem>,
+    pub(crate) audience: Vec<MatchItem>,
     /// Of a set: its documents, by name. They decide, and this one only says what holds for all of them.
-    pub(super) members: Vec<Document>,
+    pub(crate) members: Vec<Document>,
     /// A policy that is evaluated and recorded beside this one, and never enforced.
-    pub(super) shadow: Option<Box<Document>>,
+    pub(crate) shadow: Option<Box<Document>>,
 }
 
 /// Where a document stands.
@@ -308,7 +300,7 @@ impl DocumentRole {
 
 impl Document {
     /// The documents that decide, each for itself.
-    pub(super) fn deciding(&self) -> &[Document] {
+    pub(crate) fn deciding(&self) -> &[Document] {
         match self.members.as_slice() {
             [] => std::slice::from_ref(self),
             members => members,
@@ -331,7 +323,7 @@ impl Document {
 }
 
 /// Reads a document. What could not be read is missing from it; it may be used only if no error was noted.
-pub(super) fn read(decoder: &mut Decoder, root: &Node) -> Option<Document> {
+pub(crate) fn read(decoder: &mut Decoder, root: &Node) -> Option<Document> {
     let at = PolicyPath::root();
     let NodeValue::Map(_) = &root.data else {
         decoder.error(
@@ -540,7 +532,7 @@ fn audience(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Vec<Matc
     }
     let items = members
         .into_iter()
-        .filter_map(|member| rule::read_match_item(decoder, at, member));
+        .filter_map(|member| read_match_item(decoder, at, member));
     items.collect()
 }
 
@@ -713,8 +705,6 @@ fn metadata(
     }
     (name, description)
 }
-
-pub(super) const MODES: &[(&str, Mode)] = &[("enforce", Mode::Enforce), ("observe", Mode::Observe)];
 
 fn mode(
     decoder: &mut Decoder,

@@ -1,7 +1,7 @@
 //! Texts that are data: a tool's result that was written out as JSON or as HTML. Detectors read such a text as it stands,
 //! and find a value behind its key; what goes by a name that stands elsewhere is looked at here once more, under that name.
 
-use super::scan::TextScan;
+use super::text_scan::TextScan;
 use crate::detect::scan::{MAX_FINDINGS, join};
 use crate::detect::{Finding, Input, Scanner, Scratch};
 use crate::event::{NodeName, each_named};
@@ -23,7 +23,7 @@ const MIN_VALUE_BYTES: usize = 5;
 const AROUND: usize = 1_024;
 
 /// What a text holds beside prose.
-pub(super) enum EmbeddedData {
+pub(crate) enum EmbeddedData {
     /// JSON, in this part of the text.
     Json(Range<usize>),
     /// Tables of HTML, and other elements with a name.
@@ -33,7 +33,7 @@ pub(super) enum EmbeddedData {
 impl EmbeddedData {
     /// What a text seems to hold.
     #[inline(never)]
-    pub(super) fn of(text: &str) -> Option<EmbeddedData> {
+    pub(crate) fn of(text: &str) -> Option<EmbeddedData> {
         let bytes = text.as_bytes();
         let near = bytes.get(..AROUND).unwrap_or(bytes);
         // Most texts have no such mark.
@@ -63,7 +63,7 @@ impl EmbeddedData {
 
     /// Adds what values in a text are by their names. A text that is not what it seems to be has none.
     #[inline(never)]
-    pub(super) fn scan(
+    pub(crate) fn scan(
         self,
         detectors: &Scanner,
         text: &str,
@@ -331,7 +331,7 @@ const LEVELS: usize = 4;
 
 /// The numbers and keys of the JSON that a text is, and of that in its strings, in order: what takes the place of one would
 /// be no JSON, or another member.
-pub(super) fn fixed_parts(text: &str) -> Vec<Range<usize>> {
+pub(crate) fn fixed_parts(text: &str) -> Vec<Range<usize>> {
     let mut parts = Vec::new();
     add_fixed_parts(text, LEVELS, &mut parts);
     parts
@@ -366,7 +366,7 @@ fn add_fixed_parts(text: &str, levels: usize, parts: &mut Vec<Range<usize>>) {
 
 /// The digits of a whole number that is written with a point or an exponent: `123456789.0`.
 #[inline(never)]
-pub(super) fn whole(value: Value<'_>) -> Option<String> {
+pub(crate) fn whole(value: Value<'_>) -> Option<String> {
     let number = value.number()?;
     // Most numbers with a point are none, and there may be thousands of them.
     let may_be = number.ends_with(".0") || number.contains(['e', 'E']);
@@ -377,8 +377,10 @@ pub(super) fn whole(value: Value<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::scan::{MatchKinds, ScanScratch};
-    use crate::policy::{Policy, load, parse_yaml};
+    use crate::author::parse_yaml;
+    use crate::policy::scan::ScanScratch;
+    use crate::policy::text_scan::MatchKinds;
+    use crate::policy::{Policy, load};
 
     fn policy() -> Policy {
         let text = "

@@ -6,13 +6,13 @@ use crate::wire::letter_case;
 
 /// A set of kinds of events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Kinds(u8);
+pub(crate) struct Kinds(u8);
 
 impl Kinds {
-    pub(super) const EMPTY: Kinds = Kinds(0);
-    pub(super) const ALL: Kinds = Kinds(0x7F);
+    pub(crate) const EMPTY: Kinds = Kinds(0);
+    pub(crate) const ALL: Kinds = Kinds(0x7F);
 
-    pub(super) fn of(kinds: &[Kind]) -> Kinds {
+    pub(crate) fn of(kinds: &[Kind]) -> Kinds {
         kinds.iter().fold(Kinds::EMPTY, |set, kind| set.with(*kind))
     }
 
@@ -28,19 +28,19 @@ impl Kinds {
         }
     }
 
-    pub(super) fn with(self, kind: Kind) -> Kinds {
+    pub(crate) fn with(self, kind: Kind) -> Kinds {
         Kinds(self.0 | Kinds::bit(kind))
     }
 
-    pub(super) fn contains(self, kind: Kind) -> bool {
+    pub(crate) fn contains(self, kind: Kind) -> bool {
         self.0 & Kinds::bit(kind) != 0
     }
 
-    pub(super) fn meets(self, other: Kinds) -> bool {
+    pub(crate) fn meets(self, other: Kinds) -> bool {
         self.0 & other.0 != 0
     }
 
-    pub(super) fn iter(self) -> impl Iterator<Item = Kind> {
+    pub(crate) fn iter(self) -> impl Iterator<Item = Kind> {
         Kind::ALL
             .iter()
             .copied()
@@ -50,7 +50,7 @@ impl Kinds {
 
 /// A named value of an event or of its exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Field {
+pub(crate) enum Field {
     In,
     Protocol,
     Provider,
@@ -98,7 +98,7 @@ pub(super) enum Field {
 
 /// `request.*`
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum RequestField {
+pub(crate) enum RequestField {
     MessageCount,
     /// `request.roles.user`: messages by that author.
     Roles(Box<str>),
@@ -112,7 +112,7 @@ pub(super) enum RequestField {
 
 /// `usage.*`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum UsageField {
+pub(crate) enum UsageField {
     Input,
     Output,
     Cached,
@@ -121,7 +121,7 @@ pub(super) enum UsageField {
 
 /// What a field's values are, which decides how they are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FieldType {
+pub(crate) enum FieldType {
     /// A name: compared broadly where that restricts.
     Name,
     /// A set of names: one member that fits is enough, on both sides.
@@ -157,7 +157,7 @@ const PARTS: &[&str] = &[
 const TURNS: &[&str] = &["latest", "earlier"];
 
 /// What stands before the first dot of a path.
-pub(super) const ROOTS: &[&str] = &[
+pub(crate) const ROOTS: &[&str] = &[
     "args",
     "result",
     "params",
@@ -170,7 +170,7 @@ pub(super) const ROOTS: &[&str] = &[
 ];
 
 /// Every field that can be named whole, for suggestions.
-pub(super) const NAMES: &[&str] = &[
+pub(crate) const NAMES: &[&str] = &[
     "in",
     "protocol",
     "provider",
@@ -237,7 +237,7 @@ const USAGE_FIELDS: &[&str] = &[
 
 /// Why a name is no field.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum FieldError {
+pub(crate) enum FieldError {
     /// Nothing is called so.
     Unknown,
     /// The part behind the first dot is not known; those that are.
@@ -286,7 +286,7 @@ const SIMPLE: &[(&str, Field)] = &[
 
 impl Field {
     /// Reads the left side of a condition.
-    pub(super) fn parse(name: &str) -> Result<Field, FieldError> {
+    pub(crate) fn parse(name: &str) -> Result<Field, FieldError> {
         if let Some((_, field)) = SIMPLE.iter().find(|(simple, _)| *simple == name) {
             return Ok(field.clone());
         }
@@ -346,7 +346,7 @@ impl Field {
     }
 
     /// On which kinds of events it exists.
-    pub(super) fn kinds(&self) -> Kinds {
+    pub(crate) fn kinds(&self) -> Kinds {
         use Kind::*;
         match self {
             Field::Uri | Field::Params(_) => Kinds::of(&[Request]),
@@ -368,7 +368,7 @@ impl Field {
     }
 
     /// How its values are compared.
-    pub(super) fn nature(&self) -> FieldType {
+    pub(crate) fn nature(&self) -> FieldType {
         match self {
             Field::In => FieldType::Word(DIRECTIONS),
             Field::From => FieldType::Word(AUTHORS),
@@ -411,7 +411,7 @@ impl Field {
     }
 
     /// The kind of event that a rule without `event` is about if it names this field; `None`: any.
-    pub(super) fn only_kind(&self) -> Option<Kind> {
+    pub(crate) fn only_kind(&self) -> Option<Kind> {
         match self {
             Field::Definition => Some(Kind::ToolOffer),
             Field::Result(_) | Field::Ok => Some(Kind::ToolResult),
@@ -425,7 +425,7 @@ impl Field {
     }
 
     /// Whether it says something of the exchange as a whole, the same for every event in it.
-    pub(super) fn is_of_exchange(&self) -> bool {
+    pub(crate) fn is_of_exchange(&self) -> bool {
         self.is_identity()
             || matches!(
                 self,
@@ -442,7 +442,7 @@ impl Field {
     }
 
     /// Whether all requests to a host, by the same client, have the same.
-    pub(super) fn is_of_origin(&self) -> bool {
+    pub(crate) fn is_of_origin(&self) -> bool {
         self.is_identity()
             || matches!(
                 self,
@@ -452,13 +452,13 @@ impl Field {
 
     /// Whether it is known before a body is: from the headers, the configuration or the clock. A model in the path is known,
     /// and one that only the body names is unknown.
-    pub(super) fn is_of_head(&self) -> bool {
+    pub(crate) fn is_of_head(&self) -> bool {
         self.is_of_exchange() && !matches!(self, Field::Request(_))
             || matches!(self, Field::Method | Field::Time | Field::In)
     }
 
     /// Whether it says who is asking.
-    pub(super) fn is_identity(&self) -> bool {
+    pub(crate) fn is_identity(&self) -> bool {
         matches!(
             self,
             Field::Client | Field::Tenant | Field::Agent | Field::Roles | Field::Principal(_)

@@ -1,12 +1,11 @@
 //! Globs over names and texts: `*` any run, `**` any run across separators, `?` one character, `[abc]` `[a-z]` `[!a]`
 //! one of a set. `**/` at the beginning and behind a `/` are any folders, and none: `**/.env` is `.env` as well.
 
-use crate::wire::letter_case;
-use crate::wire::work;
+use crate::wire::{letter_case, work};
 
 /// A compiled glob. It matches the whole value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Glob {
+pub(crate) struct Glob {
     tokens: Vec<Token>,
     /// The glob is a lone `*`, which crosses separators on both sides.
     everything: bool,
@@ -29,7 +28,7 @@ enum Token {
 
 /// How a glob is read (the policy's rule: broad where it restricts, narrow where it loosens).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum GlobReading {
+pub(crate) enum GlobReading {
     /// `*` crosses `/` and `:`.
     Broad,
     /// `*` stops at `/` and `:`.
@@ -38,12 +37,12 @@ pub(super) enum GlobReading {
 
 impl Glob {
     /// Whether a text holds a character that a glob gives a meaning.
-    pub(super) fn is_glob(text: &str) -> bool {
+    pub(crate) fn is_glob(text: &str) -> bool {
         text.contains(['*', '?', '['])
     }
 
     /// Compiles a glob; the error says what is wrong.
-    pub(super) fn parse(text: &str) -> Result<Glob, String> {
+    pub(crate) fn parse(text: &str) -> Result<Glob, String> {
         let mut tokens = Vec::new();
         let mut chars = text.chars().peekable();
         while let Some(c) = chars.next() {
@@ -96,7 +95,7 @@ impl Glob {
     }
 
     /// Whether the whole text fits. Work is bounded by the product of both lengths.
-    pub(super) fn matches(&self, text: &str, reading: GlobReading) -> bool {
+    pub(crate) fn matches(&self, text: &str, reading: GlobReading) -> bool {
         self.everything
             || self
                 .after(text, reading)
@@ -104,13 +103,13 @@ impl Glob {
     }
 
     /// Whether some text that begins so could fit.
-    pub(super) fn could_begin_with(&self, start: &str, reading: GlobReading) -> bool {
+    pub(crate) fn could_begin_with(&self, start: &str, reading: GlobReading) -> bool {
         self.everything || self.after(start, reading).is_some()
     }
 
     /// Whether every text that fits another glob fits this one, however both are read. A proof: `false` says nothing.
     #[cfg(not(target_arch = "wasm32"))]
-    pub(super) fn covers(&self, other: &Glob) -> bool {
+    pub(crate) fn covers(&self, other: &Glob) -> bool {
         if self.everything || self == other {
             return true;
         }
@@ -175,7 +174,7 @@ impl Glob {
     }
 
     /// Whether it asks for this character.
-    pub(super) fn asks_for(&self, c: char) -> bool {
+    pub(crate) fn asks_for(&self, c: char) -> bool {
         self.tokens
             .iter()
             .any(|token| matches!(token, Token::Literal(own) if *own == c))
@@ -240,7 +239,7 @@ impl Glob {
     }
 
     /// The same glob with its literals and ranges passed through a fold, for names that are compared broadly.
-    pub(super) fn folded(&self, fold: impl Fn(&str) -> String) -> Glob {
+    pub(crate) fn folded(&self, fold: impl Fn(&str) -> String) -> Glob {
         let mut tokens = Vec::with_capacity(self.tokens.len());
         let mut literal = String::new();
         for token in &self.tokens {

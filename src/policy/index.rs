@@ -1,19 +1,19 @@
 //! Which rules can hold for an event at all. A policy may have thousands of rules that each name a tool or a model; an
 //! event is asked only of those that name its own, and of those that name none.
 
-use super::compile::{CompiledRule, Operator};
 use super::field::Field;
 use super::joined;
 use super::operators::Literal;
-use super::scan::MatchKinds;
+use super::text_scan::MatchKinds;
 use crate::detect::fold_name;
 use crate::event::{Author, Event, Facts, Kind, Known};
+use crate::policy::compiled::{CompiledRule, Operator};
 use crate::wire::sort;
 use std::ops::Range;
 
 /// The rules of a policy by what they can be about. Lists of rules ascend.
 #[derive(Debug, Default)]
-pub(super) struct Index {
+pub(crate) struct Index {
     /// In the order of [`Kind::ALL`].
     kinds: Vec<Rules>,
 }
@@ -43,7 +43,7 @@ struct ByName {
 }
 
 impl Index {
-    pub(super) fn of(rules: &[CompiledRule]) -> Index {
+    pub(crate) fn of(rules: &[CompiledRule]) -> Index {
         let mut kinds: Vec<Rules> = Kind::ALL.iter().map(|_| Rules::default()).collect();
         for (number, rule) in (0u16..=u16::MAX).zip(rules) {
             for (kind, of_kind) in Kind::ALL.iter().zip(&mut kinds) {
@@ -68,7 +68,7 @@ impl Index {
     }
 
     /// What rules that need a hit look for in the event's texts.
-    pub(super) fn asks_texts(&self, event: &Event) -> MatchKinds {
+    pub(crate) fn asks_texts(&self, event: &Event) -> MatchKinds {
         let mut asked = MatchKinds::default();
         if let Some(rules) = self.about(event.kind) {
             for (author, asks) in Author::ALL.iter().zip(rules.asks) {
@@ -82,20 +82,20 @@ impl Index {
     }
 
     /// All rules about a kind of event.
-    pub(super) fn all(&self, kind: Kind) -> &[u16] {
+    pub(crate) fn all(&self, kind: Kind) -> &[u16] {
         self.about(kind)
             .map(|rules| rules.all.as_slice())
             .unwrap_or_default()
     }
 
     /// The rules about a kind of event among those of one document.
-    pub(super) fn of_chapter(&self, kind: Kind, chapter: &Range<u16>) -> &[u16] {
+    pub(crate) fn of_chapter(&self, kind: Kind, chapter: &Range<u16>) -> &[u16] {
         among(self.all(kind), chapter)
     }
 
     /// The rules of a document about a kind that can hold for an event, ascending, and perhaps others. `has_hit` is asked at most once, and tells
     /// whether something that rules look for stands in its texts.
-    pub(super) fn candidates(
+    pub(crate) fn candidates(
         &self,
         kind: Kind,
         chapter: &Range<u16>,
@@ -219,7 +219,7 @@ impl CompiledRule {
 
 /// Rules, ascending.
 #[derive(Debug, Default)]
-pub(super) struct Candidates<'i> {
+pub(crate) struct Candidates<'i> {
     always: &'i [u16],
     on_hit: &'i [u16],
     named: Vec<u16>,

@@ -1,11 +1,11 @@
 //! What a policy looks at, so that nothing else is read, held or copied.
 
-use super::compile::{CompiledDocument, CompiledRule};
-use super::document::{Default, DefaultAction};
 use super::field::{Field, Kinds};
-use super::rule::{Action, Rule};
-use super::scan::MatchKinds;
+use super::text_scan::MatchKinds;
 use crate::event::{Direction, Kind, Replacement};
+use crate::policy::compiled::{CompiledDocument, CompiledRule};
+use crate::policy::document::{Default, DefaultAction};
+use crate::policy::rule::{Action, Rule};
 
 /// How strongly something is looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,13 +37,13 @@ pub struct InspectionPlan {
     pub results: bool,
     /// Some rule about results looks at the arguments of the call too.
     pub result_args: bool,
-    pub(super) request: MatchKinds,
-    pub(super) response: MatchKinds,
+    pub(crate) request: MatchKinds,
+    pub(crate) response: MatchKinds,
 }
 
 impl InspectionPlan {
     /// What the defaults of a document look at.
-    pub(super) fn add_defaults(&mut self, chapter: &CompiledDocument) {
+    pub(crate) fn add_defaults(&mut self, chapter: &CompiledDocument) {
         self.defaults_enforced |= chapter.enforces(None);
         let defaults = &chapter.defaults;
         for (kind, default) in [
@@ -58,7 +58,7 @@ impl InspectionPlan {
         }
     }
 
-    pub(super) fn add_rule(&mut self, rule: &Rule, compiled: &CompiledRule, wants: MatchKinds) {
+    pub(crate) fn add_rule(&mut self, rule: &Rule, compiled: &CompiledRule, wants: MatchKinds) {
         // An allow matters only under a default that denies, which looks at its kind itself.
         if rule.action != Action::Allow {
             let mut tells_requests_apart = false;
@@ -135,7 +135,7 @@ impl InspectionPlan {
     }
 
     /// What rules look for in texts of this half.
-    pub(super) fn wants(&self, direction: Direction) -> MatchKinds {
+    pub(crate) fn wants(&self, direction: Direction) -> MatchKinds {
         match direction {
             Direction::Request => self.request,
             Direction::Response => self.response,

@@ -17,7 +17,7 @@ use std::borrow::Cow;
 const MAX_JOINED_NAMES: usize = 16;
 
 /// Calls `visit` with each name that a tool may have at its server; with `qualified` also with `server/tool`.
-pub(super) fn each<'n>(name: &'n str, qualified: bool, visit: &mut dyn FnMut(Cow<'n, str>)) {
+pub(crate) fn each<'n>(name: &'n str, qualified: bool, visit: &mut dyn FnMut(Cow<'n, str>)) {
     if name.is_ascii() {
         each_part(name, qualified, &mut |tail, server| {
             visit(match server {

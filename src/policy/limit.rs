@@ -1,8 +1,8 @@
 //! `limit`: a rule that holds once something has happened too often, or adds up to too much.
 
-use super::condition::{self, FieldRef};
 use super::decode::{Decoder, PolicyPath};
 use super::field::{Field, FieldType};
+use super::field_ref::{self, FieldRef};
 use super::node::{Node, NodeValue};
 use crate::diag::codes;
 use crate::event::{Kind, words};
@@ -49,8 +49,8 @@ pub struct Limit {
     pub window: Option<u64>,
     /// Each session by itself.
     pub per_session: bool,
-    pub(super) span: Range<usize>,
-    pub(super) path: String,
+    pub(crate) span: Range<usize>,
+    pub(crate) path: String,
     /// Each value of these by itself.
     per: Vec<FieldRef>,
     sum: Option<FieldRef>,
@@ -68,12 +68,12 @@ impl Limit {
     }
 
     /// The fields that it names.
-    pub(super) fn fields(&self) -> impl Iterator<Item = &FieldRef> {
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &FieldRef> {
         self.per.iter().chain(&self.sum)
     }
 
     /// The kind of event that it is about by what it counts.
-    pub(super) fn kind(&self) -> Option<Kind> {
+    pub(crate) fn kind(&self) -> Option<Kind> {
         match self.measure {
             Measure::Count(Counted::ToolCalls) => Some(Kind::ToolCall),
             Measure::Count(Counted::Requests) => Some(Kind::Request),
@@ -82,7 +82,7 @@ impl Limit {
     }
 }
 
-pub(super) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Limit> {
+pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Limit> {
     let mut measures = Vec::new();
     let mut sum = None;
     let mut per = Vec::new();
@@ -110,7 +110,7 @@ pub(super) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
                     decoder.error(codes::AG1011, &at, &value.span, &message, &help);
                     return None;
                 }
-                let mention = condition::read_mention(decoder, &at, &path, &value.span)?;
+                let mention = field_ref::read_mention(decoder, &at, &path, &value.span)?;
                 if !matches!(mention.field.nature(), FieldType::Number | FieldType::Data) {
                     let message = format!("`{path}` is no number that could be added up");
                     let help = "name a number, such as `args.amount`, or count: `count: requests`, `count: tokens`";
@@ -126,7 +126,7 @@ pub(super) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
                         per_session = true;
                         continue;
                     }
-                    let mention = condition::read_mention(decoder, &at, &path, &value.span)?;
+                    let mention = field_ref::read_mention(decoder, &at, &path, &value.span)?;
                     if matches!(mention.field, Field::Text | Field::Time | Field::Earlier) {
                         let message = format!("`{path}` tells nobody apart");
                         let help =

@@ -1,13 +1,13 @@
 //! From bytes to a policy: what the filter does with its configuration and the command line with a file.
 
-use super::compile::{Policy, compile};
 use super::decode::Decoder;
-use super::document;
 use super::node::Node;
 use super::short_syntax::{self, DesugaredRule};
-use super::version;
 use super::zones::Lookup;
+use super::{document, version};
 use crate::diag::{Diagnostic, Severity, codes};
+use crate::policy::compile::compile;
+use crate::policy::compiled_policy::Policy;
 use crate::wire::json::{JsonBody, Limits, ScanErrorKind};
 use crate::wire::sort;
 

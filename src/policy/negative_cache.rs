@@ -1,7 +1,7 @@
 //! Short texts in which nothing was found: names and keywords of tools' schemas come with every request of an agent, and
 //! need not be looked at each time.
 
-use super::scan::MatchKinds;
+use super::text_scan::MatchKinds;
 
 /// A line of the processor's cache.
 const BYTES: usize = 64;
@@ -11,13 +11,13 @@ const SLOTS: usize = 512;
 
 /// Texts in which one policy's scans found nothing. A text that falls into another's slot takes its place.
 #[derive(Debug)]
-pub(super) struct NegativeCache {
+pub(crate) struct NegativeCache {
     slots: Vec<CachedMiss>,
 }
 
 /// A text, the name that it stands under, and what was looked for in it: their lengths, the flags, both of them, zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct CachedMiss([u8; BYTES]);
+pub(crate) struct CachedMiss([u8; BYTES]);
 
 impl Default for NegativeCache {
     fn default() -> Self {
@@ -28,11 +28,11 @@ impl Default for NegativeCache {
 }
 
 impl NegativeCache {
-    pub(super) fn has(&self, blank: &CachedMiss) -> bool {
+    pub(crate) fn has(&self, blank: &CachedMiss) -> bool {
         self.slots.get(blank.slot()) == Some(blank)
     }
 
-    pub(super) fn keep(&mut self, blank: CachedMiss) {
+    pub(crate) fn keep(&mut self, blank: CachedMiss) {
         if let Some(slot) = self.slots.get_mut(blank.slot()) {
             *slot = blank;
         }
@@ -41,7 +41,7 @@ impl NegativeCache {
 
 impl CachedMiss {
     /// `None`: too long to be kept.
-    pub(super) fn new(text: &str, key: Option<&str>, wants: MatchKinds) -> Option<Self> {
+    pub(crate) fn new(text: &str, key: Option<&str>, wants: MatchKinds) -> Option<Self> {
         let flags = [
             true,
             key.is_some(),

@@ -44,7 +44,7 @@ pub struct Member {
 impl Node {
     /// A text at a place.
     #[inline(never)]
-    pub(super) fn text_at(text: &str, span: &Range<usize>) -> Node {
+    pub(crate) fn text_at(text: &str, span: &Range<usize>) -> Node {
         Node {
             span: span.clone(),
             data: NodeValue::String(text.into()),
@@ -52,7 +52,7 @@ impl Node {
     }
 
     /// A list at a place.
-    pub(super) fn list_at(items: Vec<Node>, span: &Range<usize>) -> Node {
+    pub(crate) fn list_at(items: Vec<Node>, span: &Range<usize>) -> Node {
         Node {
             span: span.clone(),
             data: NodeValue::List(items),
@@ -61,7 +61,7 @@ impl Node {
 
     /// A mapping at a place, with its keys there too.
     #[inline(never)]
-    pub(super) fn map_at(members: Vec<(&str, Node)>, span: &Range<usize>) -> Node {
+    pub(crate) fn map_at(members: Vec<(&str, Node)>, span: &Range<usize>) -> Node {
         let members = members.into_iter().map(|(key, value)| Member {
             key: key.into(),
             key_span: span.clone(),
@@ -74,7 +74,7 @@ impl Node {
     }
 
     /// The items of a list; anything else is a list of one.
-    pub(super) fn items(&self) -> &[Node] {
+    pub(crate) fn items(&self) -> &[Node] {
         match &self.data {
             NodeValue::List(items) => items,
             _ => std::slice::from_ref(self),

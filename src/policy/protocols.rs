@@ -77,7 +77,7 @@ pub struct MatchedEntry<'p> {
 }
 
 /// The entry that is about an exchange: of several that fit, the first.
-pub(super) fn find<'p>(entries: &'p [ProtocolEntry], facts: &Facts) -> MatchedEntry<'p> {
+pub(crate) fn find<'p>(entries: &'p [ProtocolEntry], facts: &Facts) -> MatchedEntry<'p> {
     let host = facts.host.value().map_or("", |host| host);
     let fits = |path: &str| {
         entries.iter().position(|entry| {
@@ -103,7 +103,7 @@ pub(super) fn find<'p>(entries: &'p [ProtocolEntry], facts: &Facts) -> MatchedEn
 }
 
 /// Reads `protocols`.
-pub(super) fn read_all(
+pub(crate) fn read_all(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
     node: &Node,

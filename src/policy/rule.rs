@@ -1,14 +1,16 @@
 //! A rule as written.
 
 use super::approval::{self, Approval};
-use super::condition::{self, Condition, FieldRef, Operand};
 use super::decode::{Decoder, PolicyPath};
-use super::document::{MODES, Mode};
 use super::field::{Field, Kinds};
+use super::field_ref::{self, FieldRef};
 use super::limit::{self, Limit};
-use super::node::{Member, Node, NodeValue};
+use super::match_item::{MATCH, MatchItem, read_match_item};
+use super::mode::{MODES, Mode};
+use super::node::{Node, NodeValue};
 use crate::diag::{Severity, codes};
 use crate::event::{Kind, Replacement, words};
+use crate::policy::condition::{self, Condition, Operand};
 use crate::wire::sorted_map::SortedMap;
 use std::ops::Range;
 use std::rc::Rc;
@@ -33,29 +35,9 @@ const RULE: &[&str] = &[
     "overridable",
     "examples",
 ];
-pub(super) const MATCH: &[&str] = &[
-    "event",
-    "tool",
-    "model",
-    "provider",
-    "protocol",
-    "server",
-    "host",
-    "path",
-    "method",
-    "environment",
-    "client",
-    "tenant",
-    "agent",
-    "role",
-    "from",
-    "turn",
-    "part",
-    "code",
-];
 
 /// Limits of a document itself.
-pub(super) const MAX_RULES: usize = 20_000;
+pub(crate) const MAX_RULES: usize = 20_000;
 
 words! {
     /// What a rule does.
@@ -87,30 +69,30 @@ words! {
 
 /// A rule as written.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Rule {
-    pub(super) id: Box<str>,
-    pub(super) span: Range<usize>,
-    pub(super) index: usize,
-    pub(super) mode: Option<Mode>,
-    pub(super) kinds: Kinds,
-    pub(super) matches: Vec<MatchItem>,
-    pub(super) when: Option<Condition>,
-    pub(super) unless: Option<Condition>,
-    pub(super) if_missing: Option<IfMissing>,
-    pub(super) action: Action,
-    pub(super) reason: Option<Box<str>>,
-    pub(super) remedy: Option<Box<str>>,
-    pub(super) tags: Vec<Box<str>>,
-    pub(super) on_deny: Option<OnDeny>,
+pub(crate) struct Rule {
+    pub(crate) id: Box<str>,
+    pub(crate) span: Range<usize>,
+    pub(crate) index: usize,
+    pub(crate) mode: Option<Mode>,
+    pub(crate) kinds: Kinds,
+    pub(crate) matches: Vec<MatchItem>,
+    pub(crate) when: Option<Condition>,
+    pub(crate) unless: Option<Condition>,
+    pub(crate) if_missing: Option<IfMissing>,
+    pub(crate) action: Action,
+    pub(crate) reason: Option<Box<str>>,
+    pub(crate) remedy: Option<Box<str>>,
+    pub(crate) tags: Vec<Box<str>>,
+    pub(crate) on_deny: Option<OnDeny>,
     /// Shared by all rules that say nothing of it.
-    pub(super) redact: Rc<Redact>,
-    pub(super) approval: Option<Box<Approval>>,
-    pub(super) limit: Option<Box<Limit>>,
+    pub(crate) redact: Rc<Redact>,
+    pub(crate) approval: Option<Box<Approval>>,
+    pub(crate) limit: Option<Box<Limit>>,
 }
 
 impl Rule {
     /// Calls `visit` with every field that it names; with the kind of the earlier event if it is a field of one.
-    pub(super) fn each_field<'r>(&'r self, visit: &mut dyn FnMut(&'r FieldRef, Option<Kind>)) {
+    pub(crate) fn each_field<'r>(&'r self, visit: &mut dyn FnMut(&'r FieldRef, Option<Kind>)) {
         for item in &self.matches {
             visit(&item.mention, None);
         }
@@ -125,24 +107,16 @@ impl Rule {
     }
 
     /// Whether it asks who is asking.
-    pub(super) fn asks_identity(&self) -> bool {
+    pub(crate) fn asks_identity(&self) -> bool {
         let mut asks = false;
         self.each_field(&mut |mention, _| asks |= mention.field.is_identity());
         asks
     }
 }
 
-/// One key of `match`.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct MatchItem {
-    pub(super) mention: FieldRef,
-    pub(super) values: Vec<Box<str>>,
-    pub(super) path: String,
-}
-
 /// What a missing value counts as in a restricting rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum IfMissing {
+pub(crate) enum IfMissing {
     /// As if the condition held.
     Apply,
     /// As if it didn't.
@@ -151,21 +125,21 @@ pub(super) enum IfMissing {
 
 /// `redact`
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Redact {
-    pub(super) form: Replacement,
-    pub(super) label: Option<Box<str>>,
-    pub(super) numbered: bool,
-    pub(super) what: Option<FieldRef>,
+pub(crate) struct Redact {
+    pub(crate) form: Replacement,
+    pub(crate) label: Option<Box<str>>,
+    pub(crate) numbered: bool,
+    pub(crate) what: Option<FieldRef>,
     /// Tools in whose arguments pseudonyms are turned back.
-    pub(super) restore: Rc<[Box<str>]>,
+    pub(crate) restore: Rc<[Box<str>]>,
     /// Where no pseudonym can be made, the request is denied instead of labelled.
-    pub(super) requires_pseudonym: bool,
+    pub(crate) requires_pseudonym: bool,
     /// Where the provider would keep the conversation, it is asked not to.
-    pub(super) unstores: bool,
+    pub(crate) unstores: bool,
 }
 
 /// Reads `rules`.
-pub(super) fn read_all(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Vec<Rule> {
+pub(crate) fn read_all(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Vec<Rule> {
     let NodeValue::List(items) = &node.data else {
         decoder.wrong_type(at, node, "a list of rules");
         return Vec::new();
@@ -345,40 +319,6 @@ fn read_match(
     events
 }
 
-/// Whether a key of this name may stand in `match`.
-pub(super) fn is_match_key(key: &str) -> bool {
-    MATCH.contains(&key)
-}
-
-/// Reads `tool: delete_*`, `model: [a, b]`.
-pub(super) fn read_match_item(
-    decoder: &mut Decoder,
-    at: &PolicyPath<'_>,
-    member: &Member,
-) -> Option<MatchItem> {
-    let at = at.key(&member.key);
-    let values = decoder.names(&at, &member.value)?;
-    if &*member.key == "role" && values.iter().any(|value| is_author(value)) {
-        decoder.error(
-            codes::AG1007,
-            &at,
-            &member.value.span,
-            "`role` is a role of who is asking, not the author of a message",
-            "write `from: user` for the author",
-        );
-        return None;
-    }
-    Some(MatchItem {
-        mention: condition::read_mention(decoder, &at, &member.key, &member.value.span)?,
-        values,
-        path: at.path(),
-    })
-}
-
-fn is_author(word: &str) -> bool {
-    matches!(word, "user" | "assistant" | "system" | "tool" | "developer")
-}
-
 fn read_redact(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node, redact: &mut Redact) {
     for member in decoder
         .mapping(
@@ -403,7 +343,7 @@ fn read_redact(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node, redact: 
             },
             "what" => {
                 if let Some(path) = decoder.text(&at, value) {
-                    redact.what = condition::read_mention(decoder, &at, &path, &value.span);
+                    redact.what = field_ref::read_mention(decoder, &at, &path, &value.span);
                 }
             }
             "require" => {

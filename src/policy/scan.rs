@@ -1,145 +1,39 @@
 //! What stands in a text, found once for all rules: literals, patterns, detectors.
 
-use super::cross_text::CrossTextMatch;
 use super::embedded_data::EmbeddedData;
 use super::negative_cache::{CachedMiss, NegativeCache};
+use super::text_scan::{CrossTextMatch, MatchKinds, TextScan};
 use crate::detect::literals::Literals;
 use crate::detect::normalise::Tags;
 use crate::detect::pattern::PatternSet;
-use crate::detect::{Finding, Input, Scanner, View, pattern};
+use crate::detect::{Input, Scanner, View, pattern};
 use crate::event::{NodeName, each_named};
 use crate::wire::json::{NodeId, Value};
 use crate::wire::{sort, work};
 use std::ops::Range;
 
-/// What rules look for in texts; which of it is asked of a text depends on the half of the exchange it stands in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct MatchKinds {
-    pub(super) literals: bool,
-    pub(super) patterns: bool,
-    pub(super) detectors: bool,
-}
-
-impl MatchKinds {
-    const NONE: MatchKinds = MatchKinds {
-        literals: false,
-        patterns: false,
-        detectors: false,
-    };
-    pub(super) const LITERALS: MatchKinds = MatchKinds {
-        literals: true,
-        ..MatchKinds::NONE
-    };
-    pub(super) const PATTERNS: MatchKinds = MatchKinds {
-        patterns: true,
-        ..MatchKinds::NONE
-    };
-    pub(super) const DETECTORS: MatchKinds = MatchKinds {
-        detectors: true,
-        ..MatchKinds::NONE
-    };
-
-    pub(super) fn join(&mut self, other: MatchKinds) {
-        self.literals |= other.literals;
-        self.patterns |= other.patterns;
-        self.detectors |= other.detectors;
-    }
-
-    pub(super) fn and(self, other: MatchKinds) -> MatchKinds {
-        MatchKinds {
-            literals: self.literals && other.literals,
-            patterns: self.patterns && other.patterns,
-            detectors: self.detectors && other.detectors,
-        }
-    }
-
-    pub(super) fn without(self, other: MatchKinds) -> MatchKinds {
-        MatchKinds {
-            literals: self.literals && !other.literals,
-            patterns: self.patterns && !other.patterns,
-            detectors: self.detectors && !other.detectors,
-        }
-    }
-}
-
 /// Everything that the rules of one policy look for.
 #[derive(Debug)]
-pub(super) struct Matcher {
-    pub(super) literals: Literals,
-    pub(super) literal_texts: Vec<String>,
-    pub(super) patterns: PatternSet,
-    pub(super) detectors: Scanner,
+pub(crate) struct Matcher {
+    pub(crate) literals: Literals,
+    pub(crate) literal_texts: Vec<String>,
+    pub(crate) patterns: PatternSet,
+    pub(crate) detectors: Scanner,
 }
 
 /// Memory that a policy's scans reuse.
 #[derive(Debug, Default)]
 pub struct ScanScratch {
-    pub(super) patterns: pattern::Scratch,
-    pub(super) detectors: crate::detect::Scratch,
+    pub(crate) patterns: pattern::Scratch,
+    pub(crate) detectors: crate::detect::Scratch,
     blanks: NegativeCache,
-}
-
-/// What was found in one text.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct TextScan {
-    /// What was looked for so far.
-    pub(super) looked: MatchKinds,
-    /// Literals that stand in the text as written or as it is read, ascending.
-    pub(super) literals: Vec<u32>,
-    /// Of these, those that stand there exactly as written.
-    pub(super) exact: Vec<u32>,
-    /// Patterns that match, ascending.
-    pub(super) patterns: Vec<u32>,
-    /// What detectors found.
-    pub(super) findings: Vec<Finding>,
-    /// Its parts of findings that go over several texts.
-    pub(super) splits: Vec<CrossTextMatch>,
-    /// There is more in it than detectors tell of one text.
-    pub(super) incomplete: bool,
-    /// Where literals and patterns stand, if the text was looked at in pieces: what stands before a piece, which decides
-    /// where they match, is gone when a redaction asks.
-    pub(super) spans: Option<Box<TextSpans>>,
-}
-
-/// Where literals and patterns stand in a text.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct TextSpans {
-    /// Pattern and place.
-    pub(super) patterns: Vec<(u32, Range<usize>)>,
-    /// Literal, place, and whether it stands there exactly as written.
-    pub(super) literals: Vec<(u32, Range<usize>, bool)>,
-}
-
-impl TextScan {
-    /// Nothing that any rule looks for.
-    pub(super) fn is_blank(&self) -> bool {
-        self.found() == 0 && self.splits.is_empty()
-    }
-
-    /// Whether a literal stands in the text, or begins or ends in it.
-    pub(super) fn stands(&self, literal: u32) -> bool {
-        let mut splits = self.splits.iter();
-        self.literals.binary_search(&literal).is_ok()
-            || splits.any(|split| split.literal == Some(literal))
-    }
-
-    /// How much stands in the text itself.
-    fn found(&self) -> usize {
-        [
-            self.literals.len(),
-            self.patterns.len(),
-            self.findings.len(),
-        ]
-        .iter()
-        .sum()
-    }
 }
 
 impl Matcher {
     /// Looks in a text for what was not looked for yet. `key` is the name that it goes by; `is_data`: where it is JSON,
     /// what stands in it goes by names, too.
     #[inline(never)]
-    pub(super) fn scan(
+    pub(crate) fn scan(
         &self,
         text: &str,
         key: Option<&str>,
@@ -212,7 +106,7 @@ impl Matcher {
         scan.incomplete |= work::is_exhausted();
     }
 
-    pub(super) fn literal_text(&self, literal: u32) -> &str {
+    pub(crate) fn literal_text(&self, literal: u32) -> &str {
         self.literal_texts
             .get(crate::wire::span::index(literal))
             .map(String::as_str)
@@ -221,14 +115,14 @@ impl Matcher {
 
     /// Whether a literal that was found in a range of a text stands there exactly as the policy writes it. The range has more
     /// white space at its ends than the literal, if more stands there.
-    pub(super) fn is_as_written(&self, literal: u32, text: &str, range: &Range<usize>) -> bool {
+    pub(crate) fn is_as_written(&self, literal: u32, text: &str, range: &Range<usize>) -> bool {
         let found = text.get(range.clone()).unwrap_or_default();
         let written = self.literal_text(literal);
         found == written || found.len() > written.len() && found.contains(written)
     }
 
     /// Where these literals stand in a text, as written or as it is read.
-    pub(super) fn literal_spans(
+    pub(crate) fn literal_spans(
         &self,
         text: &str,
         literals: &[u32],
@@ -242,7 +136,7 @@ impl Matcher {
     }
 
     /// All literals in a text, as written or as it is read, and where they stand.
-    pub(super) fn each_literal(&self, text: &str, hit: &mut dyn FnMut(u32, Range<usize>)) {
+    pub(crate) fn each_literal(&self, text: &str, hit: &mut dyn FnMut(u32, Range<usize>)) {
         self.literals.find(text, hit);
         each_view(text, &mut |view| {
             self.literals.find(view.text(), &mut |literal, range| {
@@ -265,7 +159,7 @@ fn keep(found: &mut Vec<u32>, literal: u32) {
 
 /// A text as it is read, in all readings of characters that are not shown.
 #[inline(never)]
-pub(super) fn each_view(text: &str, visit: &mut dyn FnMut(&View)) {
+pub(crate) fn each_view(text: &str, visit: &mut dyn FnMut(&View)) {
     if let Some(mut view) = View::of(text) {
         visit(&view);
         let has_tags = view.has_tags();
@@ -283,24 +177,24 @@ pub(super) fn each_view(text: &str, visit: &mut dyn FnMut(&View)) {
 }
 
 /// Where the name of a value stands, and what stands over it.
-pub(super) type NamePlaces = [Option<NodeId>; 2];
+pub(crate) type NamePlaces = [Option<NodeId>; 2];
 
 /// The scans of one body's texts, made when the first rule asks.
 #[derive(Debug, Default)]
 pub struct Scans {
-    pub(super) list: Vec<Option<TextScan>>,
+    pub(crate) list: Vec<Option<TextScan>>,
     /// What goes over several texts; absent until somebody asks.
-    pub(super) splits: Option<Vec<CrossTextMatch>>,
+    pub(crate) splits: Option<Vec<CrossTextMatch>>,
     /// What values go by that are asked about as values, by document; made when the first is asked about.
-    pub(super) names: Vec<(u16, Vec<(NodeId, NamePlaces)>)>,
+    pub(crate) names: Vec<(u16, Vec<(NodeId, NamePlaces)>)>,
     /// Detectors don't look: there is more text than the policy lets them.
-    pub(super) skips_detectors: bool,
+    pub(crate) skips_detectors: bool,
 }
 
 impl Scans {
     /// What a value goes by.
     #[inline(never)]
-    pub(super) fn name_of(&mut self, value: Value<'_>) -> NamePlaces {
+    pub(crate) fn name_of(&mut self, value: Value<'_>) -> NamePlaces {
         let place = value.place();
         let doc = match self.names.iter().position(|(doc, _)| *doc == place.doc) {
             Some(doc) => doc,

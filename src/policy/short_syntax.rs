@@ -2,8 +2,9 @@
 //! so that it has one spelling; what they leave out has the meaning that it has elsewhere.
 
 use super::field::Field;
+use super::field_ref::split_operator;
 use super::node::{Member, Node, NodeValue};
-use super::operators::{Verb, operator_words};
+use super::operators::Verb;
 use crate::diag::{Diagnostic, Fix, Severity, codes, nearest};
 use crate::wire::letter_case;
 use std::ops::Range;
@@ -431,13 +432,13 @@ impl ShortSyntax {
             key => key,
         };
         match &member.value.data {
-            NodeValue::String(_) | NodeValue::List(_) if super::rule::is_match_key(key) => {
+            NodeValue::String(_) | NodeValue::List(_) if super::match_item::is_match_key(key) => {
                 matches.push((key, member.value.clone()));
             }
             _ if key.starts_with("message_content")
                 || matches!(key, "message_count" | "time_outside" | "time_inside")
                 || is_path(key)
-                || split(key).is_some()
+                || split_operator(key).is_some()
                 || is_operators(&member.value) =>
             {
                 self.condition(member, matches, conditions);
@@ -515,7 +516,7 @@ impl ShortSyntax {
                     self.error(codes::AG1010, at, &message, &help);
                 }
             }
-        } else if let Some((name, verb)) = split(&member.key) {
+        } else if let Some((name, verb)) = split_operator(&member.key) {
             conditions.push(self.test(name, verb, value, at));
         } else if FIELDS.contains(&&*member.key) || is_path(&member.key) {
             conditions.push(one(&member.key, value.clone(), at));
@@ -836,20 +837,6 @@ fn is_path(name: &str) -> bool {
     name.contains(['.', '[']) && Field::parse(name).is_ok()
 }
 
-/// `amount_greater_than`: the name and the longest operator that it ends in.
-pub(super) fn split(key: &str) -> Option<(&str, Verb)> {
-    let short = ["gt", "gte", "lt", "lte"];
-    let word = operator_words()
-        .chain(short)
-        .filter(|word| {
-            key.strip_suffix(word)
-                .is_some_and(|name| name.len() > 1 && name.ends_with('_'))
-        })
-        .max_by_key(|word| word.len())?;
-    let name = key.strip_suffix(word)?.strip_suffix('_')?;
-    Some((name, Verb::parse(word)?))
-}
-
 /// `LIMIT > 1000`
 fn limit(text: &str) -> Option<&str> {
     let rest = text
@@ -953,10 +940,10 @@ mod tests {
             ("amount_gte", "amount", Verb::AtLeast),
             ("body_contains_any", "body", Verb::ContainsAny),
         ] {
-            assert_eq!(split(key), Some((name, verb)), "{key}");
+            assert_eq!(split_operator(key), Some((name, verb)), "{key}");
         }
         for key in ["amount", "greater_than", "_in", "margin"] {
-            assert_eq!(split(key), None, "{key}");
+            assert_eq!(split_operator(key), None, "{key}");
         }
     }
 

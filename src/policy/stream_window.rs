@@ -1,11 +1,12 @@
 //! A text that arrives in pieces. What no rule, pattern or detector could still match is settled and can leave; the rest is
 //! held back. Whole texts and texts in pieces have the same findings.
 
-use super::compile::Policy;
-use super::scan::{MatchKinds, Matcher, ScanScratch, Scans, TextScan, TextSpans, each_view};
+use super::text_scan::{MatchKinds, TextScan, TextSpans};
 use crate::detect::normalise::stable_len;
 use crate::detect::scan::{LOOK_BEHIND, Tables};
 use crate::detect::{Ending, Finding, Input};
+use crate::policy::compiled_policy::Policy;
+use crate::policy::scan::{Matcher, ScanScratch, Scans, each_view};
 use crate::wire::sort;
 use std::ops::Range;
 

@@ -8,7 +8,7 @@ use crate::wire::sort;
 use sha2::{Digest, Sha256};
 
 /// `sha256:` and 64 hex digits.
-pub(super) fn of(root: &Node) -> String {
+pub(crate) fn of(root: &Node) -> String {
     let mut canonical = Vec::new();
     write_document(root, &mut canonical);
     let digest = Sha256::digest(&canonical);
@@ -119,7 +119,7 @@ fn is_canonical(text: &str) -> bool {
 
 /// A number as ECMAScript writes it (RFC 8785 §3.2.2.3), which is how [`Decimal`] writes exact values; so one that a double
 /// does not hold keeps its value.
-pub(super) fn number(text: &str) -> String {
+pub(crate) fn number(text: &str) -> String {
     Decimal::parse(text).map_or_else(|| text.to_owned(), |exact| exact.to_string())
 }
 

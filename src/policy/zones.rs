@@ -12,6 +12,9 @@
 //! Each pair is a second since 1970 and the offset in seconds that holds from then on. Before the first pair and from the
 //! horizon on a local time is unknown, and counts for the strict side.
 
+#[cfg(not(target_arch = "wasm32"))]
+mod database;
+
 use super::decode::{Decoder, PolicyPath};
 use super::node::{Member, Node, NodeValue};
 use crate::diag::codes;
@@ -21,10 +24,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 #[cfg(not(target_arch = "wasm32"))]
-mod database;
-
-#[cfg(not(target_arch = "wasm32"))]
-pub(super) use database::find;
+pub(crate) use database::find;
 
 /// A day has 86,400 seconds: POSIX time knows no leap seconds.
 const DAY: i64 = 86_400;
@@ -34,7 +34,7 @@ const MAX_OFFSET: i64 = 18 * 3_600;
 
 /// When the offset of a zone changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct OffsetChanges {
+pub(crate) struct OffsetChanges {
     /// Second since 1970, and the offset in seconds from then on; ascending.
     list: Arc<[(i64, i32)]>,
     /// First second that is no longer known.
@@ -42,7 +42,7 @@ pub(super) struct OffsetChanges {
 }
 
 impl OffsetChanges {
-    pub(super) fn new(list: Vec<(i64, i32)>, horizon: u16) -> OffsetChanges {
+    pub(crate) fn new(list: Vec<(i64, i32)>, horizon: u16) -> OffsetChanges {
         OffsetChanges {
             list: list.into(),
             end: year_start(horizon),
@@ -50,7 +50,7 @@ impl OffsetChanges {
     }
 
     /// The offset in seconds at a second since 1970, if it is known.
-    pub(super) fn offset(&self, second: i64) -> Option<i32> {
+    pub(crate) fn offset(&self, second: i64) -> Option<i32> {
         if second >= self.end {
             return None;
         }
@@ -75,7 +75,7 @@ pub struct Zones {
     target_arch = "wasm32",
     expect(dead_code, reason = "the filter has no database to find anything in")
 )]
-pub(super) enum Lookup {
+pub(crate) enum Lookup {
     /// When its offset changes; of which database, up to which year.
     Found(OffsetChanges, Box<str>, u16),
     /// There is no such zone; the name that is nearest to it.
@@ -87,18 +87,18 @@ pub(super) enum Lookup {
 impl Zones {
     /// Whether every zone that both know is the same to them.
     #[cfg(not(target_arch = "wasm32"))]
-    pub(super) fn agrees_with(&self, others: &Zones) -> bool {
+    pub(crate) fn agrees_with(&self, others: &Zones) -> bool {
         let known = self.known.iter();
         known.fold(true, |agree, (name, changes)| {
             agree && others.get(name).is_none_or(|other| other == changes)
         })
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&OffsetChanges> {
+    pub(crate) fn get(&self, name: &str) -> Option<&OffsetChanges> {
         self.known.get(name)
     }
 
-    pub(super) fn add(&mut self, name: &str, changes: OffsetChanges, database: &str, horizon: u16) {
+    pub(crate) fn add(&mut self, name: &str, changes: OffsetChanges, database: &str, horizon: u16) {
         if self.known.is_empty() {
             self.database = database.into();
             self.horizon = horizon;
@@ -107,7 +107,7 @@ impl Zones {
     }
 
     /// Takes a zone over from another table.
-    pub(super) fn take(&mut self, name: &str, from: &Zones) {
+    pub(crate) fn take(&mut self, name: &str, from: &Zones) {
         if let Some(changes) = from.get(name) {
             self.add(name, changes.clone(), &from.database, from.horizon);
         }
@@ -166,7 +166,7 @@ fn year_start(year: u16) -> i64 {
 }
 
 /// Reads `zones`.
-pub(super) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, root: &Node) -> Option<Zones> {
+pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, root: &Node) -> Option<Zones> {
     let mut zones = Zones::default();
     let members = decoder.mapping(at, root, &["database", "horizon", "offsets"])?;
     let mut offsets = None;

@@ -540,7 +540,7 @@ fn validator(option: &[&str]) -> jsonschema::Validator {
 /// A YAML document as JSON.
 fn as_json(file: &str) -> Option<Value> {
     let text = std::fs::read_to_string(root().join(file)).ok()?;
-    let node = agentguard::policy::parse_yaml(&text).ok()?;
+    let node = agentguard::author::parse_yaml(&text).ok()?;
     let mut json = Vec::new();
     node.write_json(&mut json);
     serde_json::from_slice(&json).ok()

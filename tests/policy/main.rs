@@ -28,9 +28,10 @@ mod reference;
 mod table;
 mod terse;
 
+use agentguard::author::parse_yaml;
 use agentguard::policy::{
     Context, Decision, Evaluation, EvaluationPhase, Member, Node, NodeValue, Policy, ScanScratch,
-    Scans, load_with_zones, parse_yaml,
+    Scans, load_with_zones,
 };
 use given::Given;
 use std::cell::RefCell;

@@ -242,8 +242,8 @@ proptest! {
         let base = document(&b, of_b);
         // Names differ, as they must.
         let renamed = written(&base).replace("\"id\":\"r", "\"id\":\"base-r");
-        let mut read = |_: &str, _: &str| Ok(agentguard::policy::ReadPolicyFile { name: "base.json".to_owned(), text: renamed.clone() });
-        let merged = agentguard::policy::resolve("top.yaml", &top, &mut read).unwrap();
+        let mut read = |_: &str, _: &str| Ok(agentguard::author::ReadPolicyFile { name: "base.json".to_owned(), text: renamed.clone() });
+        let merged = agentguard::author::resolve("top.yaml", &top, &mut read).unwrap();
         let merged = decided(&merged, &event).ruling.decision;
         let own = decided(&document(&a, of_a), &event).ruling.decision;
         let restricted = decided(&document(&b, "defaults: { action: allow }"), &event).ruling.decision;

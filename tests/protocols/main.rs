@@ -15,10 +15,11 @@ mod refusals;
 mod removals;
 mod streams;
 
+use agentguard::author::parse_yaml;
 use agentguard::event::{Event, Known, Reading};
 use agentguard::flow::simulation::{HttpMessage, SimulatedResult, run};
 use agentguard::flow::{Guard, HostEnvironment};
-use agentguard::policy::{load, parse_yaml};
+use agentguard::policy::load;
 use agentguard::protocol::{
     self, BodyForm, Bounds, Recognised, RequestContext, Route, RouteHead, read_request,
     read_response,

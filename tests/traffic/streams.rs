@@ -2,10 +2,11 @@
 //! edited they say what the edited whole would say.
 
 use super::recorded;
+use agentguard::author::parse_yaml;
 use agentguard::event::{Class, Kind, Part};
 use agentguard::flow::simulation::{HttpMessage, SimulatedResult, run};
 use agentguard::flow::{Guard, HostEnvironment, Transcript, transcript};
-use agentguard::policy::{load, parse_yaml};
+use agentguard::policy::load;
 use agentguard::protocol::{self, Bounds, Protocol, Recognised, RequestContext, RouteHead};
 use agentguard::wire::frame::Framing;
 use agentguard::wire::http::{ContentType, Path};

@@ -1,6 +1,7 @@
 use super::simulation::{HttpMessage, SimulatedResult, run};
 use super::*;
-use crate::policy::{load, parse_yaml};
+use crate::author::parse_yaml;
+use crate::policy::load;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

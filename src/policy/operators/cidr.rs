@@ -15,7 +15,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Networks to compare with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::policy) struct Networks {
+pub(crate) struct Networks {
     networks: Vec<Network>,
 }
 
@@ -144,7 +144,7 @@ impl std::fmt::Display for Network {
 
 impl Networks {
     /// Reads the entries of a list.
-    pub(in crate::policy) fn parse(entries: &[Box<str>]) -> Result<Networks, OperandError> {
+    pub(crate) fn parse(entries: &[Box<str>]) -> Result<Networks, OperandError> {
         let mut networks = Vec::with_capacity(entries.len());
         for (at, entry) in entries.iter().enumerate() {
             let Some(network) = Network::parse(entry) else {
@@ -167,7 +167,7 @@ impl Networks {
     }
 
     /// Evaluates each address in a text.
-    pub(in crate::policy) fn evaluate(&self, text: &str, verdict: &mut dyn FnMut(TestResult)) {
+    pub(crate) fn evaluate(&self, text: &str, verdict: &mut dyn FnMut(TestResult)) {
         // Networks, and addresses in the plain form among them.
         let items = text.split([',', ';', ' ', '\t', '\n', '\r']);
         let networks: Option<Vec<Network>> = items

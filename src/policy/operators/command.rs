@@ -23,7 +23,7 @@ use std::ops::Range;
 
 /// Commands to compare with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::policy) struct Commands {
+pub(crate) struct Commands {
     /// Each a command and the arguments that must come first.
     entries: Vec<Vec<Box<str>>>,
     /// Where redirections may write.
@@ -67,7 +67,7 @@ const SINKS: [&str; 4] = ["/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty"]
 
 impl Commands {
     /// Reads the entries of a list.
-    pub(in crate::policy) fn parse(entries: &[Box<str>]) -> Result<Commands, OperandError> {
+    pub(crate) fn parse(entries: &[Box<str>]) -> Result<Commands, OperandError> {
         let mut commands = Vec::with_capacity(entries.len());
         for (at, entry) in entries.iter().enumerate() {
             let words: Vec<Box<str>> = entry.split_whitespace().map(Box::from).collect();
@@ -98,11 +98,7 @@ impl Commands {
     }
 
     /// The same, with redirections into these folders, and assignments of these variables.
-    pub(in crate::policy) fn allowing(
-        self,
-        redirect: Option<Folders>,
-        variables: Vec<Box<str>>,
-    ) -> Commands {
+    pub(crate) fn allowing(self, redirect: Option<Folders>, variables: Vec<Box<str>>) -> Commands {
         Commands {
             redirect,
             variables,
@@ -111,9 +107,7 @@ impl Commands {
     }
 
     /// Reads the names of variables.
-    pub(in crate::policy) fn variables(
-        entries: &[Box<str>],
-    ) -> Result<Vec<Box<str>>, OperandError> {
+    pub(crate) fn variables(entries: &[Box<str>]) -> Result<Vec<Box<str>>, OperandError> {
         for (at, entry) in entries.iter().enumerate() {
             if assigned_name(&format!("{entry}=")) != Some(&**entry) {
                 return Err(OperandError::new(
@@ -149,7 +143,7 @@ impl Commands {
     }
 
     /// Evaluates a line for a shell.
-    pub(in crate::policy) fn evaluate_line(&self, line: &str) -> TestResult {
+    pub(crate) fn evaluate_line(&self, line: &str) -> TestResult {
         self.line(line, 0)
     }
 
@@ -176,7 +170,7 @@ impl Commands {
     }
 
     /// Evaluates the words of one command, which no shell reads.
-    pub(in crate::policy) fn evaluate_argv(&self, argv: &[&str]) -> TestResult {
+    pub(crate) fn evaluate_argv(&self, argv: &[&str]) -> TestResult {
         if argv.iter().any(|word| word.contains('\0')) {
             return TestResult::Unreadable;
         }

@@ -1,20 +1,20 @@
 //! `greater_than`, `at_least`, `less_than`, `at_most`, `between`: exact decimals.
 
 use super::TestResult;
-use crate::policy::value::Scalar;
+use crate::policy::scalar::Scalar;
 use crate::wire::json::Decimal;
 
 /// A range of numbers; each end with whether it belongs to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::policy) struct Comparison {
-    pub(in crate::policy) low: Option<(Decimal, bool)>,
-    pub(in crate::policy) high: Option<(Decimal, bool)>,
+pub(crate) struct Comparison {
+    pub(crate) low: Option<(Decimal, bool)>,
+    pub(crate) high: Option<(Decimal, bool)>,
 }
 
 impl Comparison {
     /// JSON numbers, and strings that are a number after trimming and width folding (`"１０１"`). Everything else
     /// (`"1,000"`, `"$5"`, `true`) can't be compared.
-    pub(in crate::policy) fn evaluate(&self, value: &Scalar<'_>) -> TestResult {
+    pub(crate) fn evaluate(&self, value: &Scalar<'_>) -> TestResult {
         match number(value) {
             Some(number) => self.holds(&number).into(),
             None => TestResult::Unreadable,
@@ -22,7 +22,7 @@ impl Comparison {
     }
 
     /// The same for a count.
-    pub(in crate::policy) fn evaluate_count(&self, count: u64) -> TestResult {
+    pub(crate) fn evaluate_count(&self, count: u64) -> TestResult {
         match Decimal::parse(&count.to_string()) {
             Some(number) => self.holds(&number).into(),
             None => TestResult::Unreadable,
@@ -43,7 +43,7 @@ impl Comparison {
 }
 
 /// The number that a value is, or that it holds as a text.
-pub(in crate::policy) fn number(value: &Scalar<'_>) -> Option<Decimal> {
+pub(crate) fn number(value: &Scalar<'_>) -> Option<Decimal> {
     match value {
         Scalar::Number(text, _) => Decimal::parse(text),
         Scalar::Text(text) => Decimal::parse(&width_folded(text.text().trim())),
@@ -67,7 +67,7 @@ fn width_folded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::value::Scalar;
+    use crate::policy::scalar::Scalar;
 
     fn more_than(limit: &str) -> Comparison {
         Comparison {

@@ -16,7 +16,7 @@ use std::net::IpAddr;
 
 /// Domains to compare with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::policy) struct Domains {
+pub(crate) struct Domains {
     names: SortedSet<Box<str>>,
     /// Names whose sub-domains are meant.
     above: SortedSet<Box<str>>,
@@ -26,10 +26,7 @@ pub(in crate::policy) struct Domains {
 
 impl Domains {
     /// Reads the entries of a list.
-    pub(in crate::policy) fn parse(
-        entries: &[Box<str>],
-        negative: bool,
-    ) -> Result<Domains, OperandError> {
+    pub(crate) fn parse(entries: &[Box<str>], negative: bool) -> Result<Domains, OperandError> {
         let mut domains = Domains {
             negative,
             ..Domains::default()
@@ -65,7 +62,7 @@ impl Domains {
     }
 
     /// Evaluates each host in a text.
-    pub(in crate::policy) fn evaluate(&self, text: &str, verdict: &mut dyn FnMut(TestResult)) {
+    pub(crate) fn evaluate(&self, text: &str, verdict: &mut dyn FnMut(TestResult)) {
         hosts(text, &mut |host| verdict(self.host(host)));
     }
 

@@ -2,12 +2,12 @@
 
 use super::{Polarity, TestResult};
 use crate::detect::fold_name;
-use crate::policy::value::Scalar;
+use crate::policy::scalar::Scalar;
 use crate::wire::json::Decimal;
 
 /// A value in a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::policy) enum Literal {
+pub(crate) enum Literal {
     Null,
     Bool(bool),
     /// With its exact value.
@@ -20,7 +20,7 @@ pub(in crate::policy) enum Literal {
 }
 
 impl Literal {
-    pub(in crate::policy) fn text(text: &str) -> Literal {
+    pub(crate) fn text(text: &str) -> Literal {
         Literal::Text {
             exact: text.into(),
             folded: fold_name(text).trim().into(),
@@ -28,7 +28,7 @@ impl Literal {
     }
 
     /// The text that it is, as written.
-    pub(in crate::policy) fn as_text(&self) -> Option<&str> {
+    pub(crate) fn as_text(&self) -> Option<&str> {
         match self {
             Literal::Text { exact, .. } => Some(exact),
             _ => None,
@@ -36,22 +36,22 @@ impl Literal {
     }
 
     /// Whether it is exactly this text.
-    pub(in crate::policy) fn is_text(&self, text: &str) -> bool {
+    pub(crate) fn is_text(&self, text: &str) -> bool {
         matches!(self, Literal::Text { exact, .. } if **exact == *text)
     }
 }
 
 /// Compares with one or several literals.
 #[derive(Clone, Debug)]
-pub(in crate::policy) struct Equality {
-    pub(in crate::policy) literals: Vec<Literal>,
-    pub(in crate::policy) negative: bool,
+pub(crate) struct Equality {
+    pub(crate) literals: Vec<Literal>,
+    pub(crate) negative: bool,
     /// The values are names, which are folded where that restricts.
-    pub(in crate::policy) names: bool,
+    pub(crate) names: bool,
 }
 
 impl Equality {
-    pub(in crate::policy) fn evaluate(&self, value: &Scalar<'_>, side: Polarity) -> TestResult {
+    pub(crate) fn evaluate(&self, value: &Scalar<'_>, side: Polarity) -> TestResult {
         let mut same_type = false;
         let mut equal = false;
         for literal in &self.literals {

@@ -3,7 +3,7 @@
 use super::mail;
 
 /// Mail addresses in one text, as a mail server reads a list of them; at least 1, since a text is one thing.
-pub(in crate::policy) fn address_count(text: &str) -> u64 {
+pub(crate) fn address_count(text: &str) -> u64 {
     let mut count = 0u64;
     mail::each_item(text, &mut |item| {
         count = count.saturating_add(mail::address_count(item));
@@ -12,7 +12,7 @@ pub(in crate::policy) fn address_count(text: &str) -> u64 {
 }
 
 /// Characters (Unicode scalar values) of a text.
-pub(in crate::policy) fn character_count(text: &str) -> u64 {
+pub(crate) fn character_count(text: &str) -> u64 {
     u64::try_from(text.chars().count()).unwrap_or(u64::MAX)
 }
 

@@ -1,6 +1,6 @@
 //! The verbs of conditions: one file for each family, each a plain function over one value.
 //!
-//! To add an operator: its word in [`Verb`], its file here, one arm in [`super::compile`], what people read of it in
+//! To add an operator: its word in [`Verb`], its file here, one arm in `compile/operators.rs`, what people read of it in
 //! `reference`.
 
 mod cidr;
@@ -23,25 +23,25 @@ mod text;
 mod time;
 mod url;
 
-pub(super) use cidr::Networks;
-pub(super) use command::Commands;
-pub(super) use compare::{Comparison, number};
-pub(super) use domain::Domains;
-pub(super) use equality::{Equality, Literal};
-pub(super) use measure::{address_count, character_count};
-pub(super) use overlap::{Overlap, RUNS, USUAL_RUN};
-pub(super) use path::Folders;
+pub(crate) use cidr::Networks;
+pub(crate) use command::Commands;
+pub(crate) use compare::{Comparison, number};
+pub(crate) use domain::Domains;
+pub(crate) use equality::{Equality, Literal};
+pub(crate) use measure::{address_count, character_count};
+pub(crate) use overlap::{Overlap, RUNS, USUAL_RUN};
+pub(crate) use path::Folders;
 #[cfg(not(target_arch = "wasm32"))]
 pub use reference::{OPERATORS, OperatorFamily, Reference};
-pub(super) use sql::SqlQuestion;
-pub(super) use text::{Affix, Contains, ContainsDynamic, seen};
-pub(super) use time::{Days, TimeTest, TimeWindow, TimeWindowText, Zone, moment};
+pub(crate) use sql::SqlQuestion;
+pub(crate) use text::{Affix, Contains, ContainsDynamic, seen};
+pub(crate) use time::{Days, TimeTest, TimeWindow, TimeWindowText, Zone, moment};
 
 use crate::event::words;
 
 /// What an operator says about one value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TestResult {
+pub(crate) enum TestResult {
     /// It fits.
     Holds,
     /// It doesn't.
@@ -62,13 +62,13 @@ impl From<bool> for TestResult {
 
 /// An operand that can't be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct OperandError {
+pub(crate) struct OperandError {
     /// Which of the operator's operands, from 0.
-    pub(super) at: usize,
+    pub(crate) at: usize,
     /// What is wrong with it.
-    pub(super) message: String,
+    pub(crate) message: String,
     /// What to write instead.
-    pub(super) help: String,
+    pub(crate) help: String,
 }
 
 impl OperandError {
@@ -83,7 +83,7 @@ impl OperandError {
 
 /// On which side a condition stands: whether it being true restricts or loosens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Polarity {
+pub(crate) enum Polarity {
     /// Read broadly.
     Restricting,
     /// Read narrowly.
@@ -91,7 +91,7 @@ pub(super) enum Polarity {
 }
 
 impl Polarity {
-    pub(super) fn flipped(self) -> Polarity {
+    pub(crate) fn flipped(self) -> Polarity {
         match self {
             Polarity::Restricting => Polarity::Loosening,
             Polarity::Loosening => Polarity::Restricting,
@@ -214,13 +214,13 @@ const SHORT_VERBS: &[(&str, Verb)] = &[
 
 impl Verb {
     /// Reads a verb in any of its spellings.
-    pub(super) fn parse(word: &str) -> Option<Verb> {
+    pub(crate) fn parse(word: &str) -> Option<Verb> {
         let short = || SHORT_VERBS.iter().find(|(short, _)| *short == word);
         Verb::from_word(word).or_else(|| short().map(|(_, verb)| *verb))
     }
 
     /// Whether it says that something is *not* so: true of a missing value where that restricts.
-    pub(super) fn is_negative(self) -> bool {
+    pub(crate) fn is_negative(self) -> bool {
         matches!(
             self,
             Verb::NotEquals | Verb::NotIn | Verb::DomainNotIn | Verb::PathNotWithin
@@ -228,17 +228,17 @@ impl Verb {
     }
 
     /// Whether it is about the time, and nothing else.
-    pub(super) fn asks_time(self) -> bool {
+    pub(crate) fn asks_time(self) -> bool {
         self.takes_windows() || matches!(self, Verb::NotBefore | Verb::NotAfter)
     }
 
     /// Whether it is about times of day.
-    pub(super) fn takes_windows(self) -> bool {
+    pub(crate) fn takes_windows(self) -> bool {
         matches!(self, Verb::Inside | Verb::Outside | Verb::Schedule)
     }
 
     /// Whether it reads text: strings inside objects, numbers and booleans as written.
-    pub(super) fn reads_text(self) -> bool {
+    pub(crate) fn reads_text(self) -> bool {
         matches!(
             self,
             Verb::Contains
@@ -259,7 +259,7 @@ impl Verb {
     }
 
     /// Whether it can only be true because something stands in the text, so that keys and numbers count as well.
-    pub(super) fn looks_for_text(self) -> bool {
+    pub(crate) fn looks_for_text(self) -> bool {
         matches!(
             self,
             Verb::Contains
@@ -273,7 +273,7 @@ impl Verb {
 
     /// Whether it can compare with what another field holds. Patterns and lists of commands are written down, so that
     /// nobody can slip one in.
-    pub(super) fn takes_field(self) -> bool {
+    pub(crate) fn takes_field(self) -> bool {
         !self.asks_time()
             && !matches!(
                 self,
@@ -291,7 +291,7 @@ impl Verb {
     }
 
     /// Whether its operand is a list of which one fits, so that several values of another field are one such list.
-    pub(super) fn takes_list(self) -> bool {
+    pub(crate) fn takes_list(self) -> bool {
         matches!(
             self,
             Verb::In

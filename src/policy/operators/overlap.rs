@@ -4,17 +4,17 @@ use super::text::seen;
 use crate::wire::sort;
 
 /// How many characters in a row are a shared text, unless the policy says otherwise.
-pub(in crate::policy) const USUAL_RUN: usize = 12;
+pub(crate) const USUAL_RUN: usize = 12;
 
 /// The shortest text that means something as a whole.
 const MIN_RUN: usize = 4;
 
 /// Lengths of a shared text that a policy may ask for.
-pub(in crate::policy) const RUNS: std::ops::RangeInclusive<usize> = MIN_RUN..=64;
+pub(crate) const RUNS: std::ops::RangeInclusive<usize> = MIN_RUN..=64;
 
 /// A text that others are compared with: the numbers of all its runs of some length, each length when it is first asked
 /// for.
-pub(in crate::policy) struct Overlap {
+pub(crate) struct Overlap {
     run: usize,
     exact: String,
     seen: Vec<char>,
@@ -23,7 +23,7 @@ pub(in crate::policy) struct Overlap {
 }
 
 impl Overlap {
-    pub(in crate::policy) fn new(text: &str, run: usize) -> Overlap {
+    pub(crate) fn new(text: &str, run: usize) -> Overlap {
         Overlap {
             run,
             exact: text.to_owned(),
@@ -34,7 +34,7 @@ impl Overlap {
 
     /// Whether a run of characters of the other text stands in this one, as both are read; a shorter text counts as a
     /// whole.
-    pub(in crate::policy) fn shares(&mut self, other: &str) -> bool {
+    pub(crate) fn shares(&mut self, other: &str) -> bool {
         let other: Vec<char> = seen(other).trim().chars().collect();
         let length = other.len().min(self.run);
         if length < MIN_RUN || length > self.seen.len() {
@@ -61,7 +61,7 @@ impl Overlap {
     }
 
     /// Whether all of this text stands in the other one, as written.
-    pub(in crate::policy) fn is_within(&self, other: &str) -> bool {
+    pub(crate) fn is_within(&self, other: &str) -> bool {
         !self.exact.is_empty() && other.contains(&self.exact)
     }
 }

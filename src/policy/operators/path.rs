@@ -25,7 +25,7 @@ const MAX_BYTES: usize = 128 << 10;
 
 /// Folders to compare with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::policy) struct Folders {
+pub(crate) struct Folders {
     folders: Vec<Path>,
     /// Whether `//server/share` may mean a server: only where a list speaks of Windows.
     windows: bool,
@@ -64,10 +64,7 @@ impl Path {
 
 impl Folders {
     /// Reads the entries of a list.
-    pub(in crate::policy) fn parse(
-        entries: &[Box<str>],
-        negative: bool,
-    ) -> Result<Folders, OperandError> {
+    pub(crate) fn parse(entries: &[Box<str>], negative: bool) -> Result<Folders, OperandError> {
         let mut folders = Vec::with_capacity(entries.len());
         for (at, entry) in entries.iter().enumerate() {
             let folder = resolve(entry, Backslash::Separates).ok_or_else(|| {
@@ -87,7 +84,7 @@ impl Folders {
     }
 
     /// Evaluates each reading of a path.
-    pub(in crate::policy) fn evaluate(&self, text: &str, verdict: &mut dyn FnMut(TestResult)) {
+    pub(crate) fn evaluate(&self, text: &str, verdict: &mut dyn FnMut(TestResult)) {
         if text.len() > MAX_BYTES {
             return verdict(TestResult::Unreadable);
         }

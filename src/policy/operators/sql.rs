@@ -37,7 +37,7 @@ const MAX_BYTES: usize = 256 << 10;
 
 /// What is asked of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::policy) enum SqlQuestion {
+pub(crate) enum SqlQuestion {
     /// Each verb: is it one of these?
     Verbs(SortedSet<Box<str>>),
     /// Each table: is it one of these? Parts of their names.
@@ -51,7 +51,7 @@ const SELECT_ALL: &str = "select *";
 
 impl SqlQuestion {
     /// Reads a list of verbs.
-    pub(in crate::policy) fn verbs(entries: &[Box<str>]) -> Result<SqlQuestion, OperandError> {
+    pub(crate) fn verbs(entries: &[Box<str>]) -> Result<SqlQuestion, OperandError> {
         let mut verbs = SortedSet::new();
         for (at, entry) in entries.iter().enumerate() {
             let lower = letter_case::lower(entry);
@@ -79,7 +79,7 @@ impl SqlQuestion {
     }
 
     /// Reads a list of tables.
-    pub(in crate::policy) fn tables(entries: &[Box<str>]) -> Result<SqlQuestion, OperandError> {
+    pub(crate) fn tables(entries: &[Box<str>]) -> Result<SqlQuestion, OperandError> {
         let mut tables = Vec::with_capacity(entries.len());
         for (at, entry) in entries.iter().enumerate() {
             let parts: Vec<Box<str>> = entry
@@ -105,7 +105,7 @@ impl SqlQuestion {
     }
 
     /// Evaluates each verb, table or statement of a text.
-    pub(in crate::policy) fn evaluate(&self, text: &str, verdict: &mut dyn FnMut(TestResult)) {
+    pub(crate) fn evaluate(&self, text: &str, verdict: &mut dyn FnMut(TestResult)) {
         if text.len() > MAX_BYTES {
             return verdict(TestResult::Unreadable);
         }

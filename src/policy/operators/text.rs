@@ -9,16 +9,16 @@ use crate::wire::letter_case;
 
 /// `contains`, `contains_any`, `contains_all`: numbers of literals in the policy's automaton.
 #[derive(Clone, Debug)]
-pub(in crate::policy) struct Contains {
+pub(crate) struct Contains {
     /// For each needle: the literal as written and as a reader sees it.
-    pub(in crate::policy) needles: Vec<[u32; 2]>,
+    pub(crate) needles: Vec<[u32; 2]>,
     /// All of them must be there, not just one.
-    pub(in crate::policy) all: bool,
+    pub(crate) all: bool,
 }
 
 /// `starts_with`, `ends_with`.
 #[derive(Clone, Debug)]
-pub(in crate::policy) struct Affix {
+pub(crate) struct Affix {
     needles: Vec<Needle>,
     at_end: bool,
 }
@@ -31,7 +31,7 @@ struct Needle {
 }
 
 impl Affix {
-    pub(in crate::policy) fn new(needles: &[Box<str>], at_end: bool) -> Affix {
+    pub(crate) fn new(needles: &[Box<str>], at_end: bool) -> Affix {
         Affix {
             needles: needles
                 .iter()
@@ -44,7 +44,7 @@ impl Affix {
         }
     }
 
-    pub(in crate::policy) fn evaluate(&self, text: &str, side: Polarity) -> bool {
+    pub(crate) fn evaluate(&self, text: &str, side: Polarity) -> bool {
         let fits = |text: &str, needle: &str| {
             if self.at_end {
                 text.ends_with(needle)
@@ -88,21 +88,21 @@ impl Needle {
 
 /// `contains`, `contains_any`, `contains_all` with texts that another field holds.
 #[derive(Clone, Debug)]
-pub(in crate::policy) struct ContainsDynamic {
+pub(crate) struct ContainsDynamic {
     needles: Vec<Needle>,
     all: bool,
 }
 
 impl ContainsDynamic {
     /// None for an empty text, which stands everywhere.
-    pub(in crate::policy) fn new(needles: &[Box<str>], all: bool) -> Option<ContainsDynamic> {
+    pub(crate) fn new(needles: &[Box<str>], all: bool) -> Option<ContainsDynamic> {
         let Affix { needles, .. } = Affix::new(needles, false);
         let is_empty = |needle: &Needle| needle.exact.trim().is_empty() || !needle.is_shown();
         let is_sound = !needles.is_empty() && !needles.iter().any(is_empty);
         is_sound.then_some(ContainsDynamic { needles, all })
     }
 
-    pub(in crate::policy) fn evaluate(&self, text: &str, side: Polarity) -> bool {
+    pub(crate) fn evaluate(&self, text: &str, side: Polarity) -> bool {
         let mut readings = vec![text.to_owned()];
         if side == Polarity::Restricting {
             readings.push(letter_case::lower(text));
@@ -123,7 +123,7 @@ impl ContainsDynamic {
 }
 
 /// A text as a reader sees it, in lower case, with each run of white space as one space.
-pub(in crate::policy) fn seen(text: &str) -> String {
+pub(crate) fn seen(text: &str) -> String {
     match View::of(text) {
         Some(view) => squeezed_lower(view.text()),
         None => squeezed_lower(text),

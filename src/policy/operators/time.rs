@@ -17,7 +17,7 @@ const NANOSECONDS: u64 = 1_000_000_000;
 
 /// What is asked of the time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::policy) enum TimeTest {
+pub(crate) enum TimeTest {
     /// It is in one of these windows, or (`false`) in none.
     Within(Vec<(TimeWindow, Zone)>, bool),
     /// In nanoseconds since 1970.
@@ -27,7 +27,7 @@ pub(in crate::policy) enum TimeTest {
 
 /// Where a clock hangs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::policy) enum Zone {
+pub(crate) enum Zone {
     /// So many seconds from UTC.
     Fixed(i32),
     /// By a table.
@@ -36,7 +36,7 @@ pub(in crate::policy) enum Zone {
 
 /// A span of the day on some days of the week.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::policy) struct TimeWindow {
+pub(crate) struct TimeWindow {
     days: Days,
     /// Seconds of the day.
     start: i64,
@@ -45,20 +45,20 @@ pub(in crate::policy) struct TimeWindow {
 
 /// Days of the week; bit 0 is Monday.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::policy) struct Days(u8);
+pub(crate) struct Days(u8);
 
 /// A window as a text has it: what it doesn't say stands beside it, or nowhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::policy) struct TimeWindowText {
-    pub(in crate::policy) days: Option<Days>,
-    pub(in crate::policy) start: i64,
-    pub(in crate::policy) end: i64,
-    pub(in crate::policy) zone: Option<Box<str>>,
+pub(crate) struct TimeWindowText {
+    pub(crate) days: Option<Days>,
+    pub(crate) start: i64,
+    pub(crate) end: i64,
+    pub(crate) zone: Option<Box<str>>,
 }
 
 impl TimeTest {
     /// Evaluates a time in nanoseconds since 1970.
-    pub(in crate::policy) fn evaluate(&self, time: u64) -> TestResult {
+    pub(crate) fn evaluate(&self, time: u64) -> TestResult {
         match self {
             TimeTest::NotBefore(moment) => (i128::from(time) >= *moment).into(),
             TimeTest::NotAfter(moment) => (i128::from(time) <= *moment).into(),
@@ -93,7 +93,7 @@ impl Zone {
     }
 
     /// `UTC`, `Z`, `+02:00`; `None` for a name.
-    pub(in crate::policy) fn fixed(text: &str) -> Option<Zone> {
+    pub(crate) fn fixed(text: &str) -> Option<Zone> {
         if matches!(text, "UTC" | "Z") {
             return Some(Zone::Fixed(0));
         }
@@ -110,7 +110,7 @@ impl Zone {
 }
 
 impl TimeWindow {
-    pub(in crate::policy) fn new(text: &TimeWindowText, days: Days) -> TimeWindow {
+    pub(crate) fn new(text: &TimeWindowText, days: Days) -> TimeWindow {
         TimeWindow {
             days,
             start: text.start,
@@ -141,7 +141,7 @@ const NAMES: [&str; 7] = [
 ];
 
 impl Days {
-    pub(in crate::policy) const ALL: Days = Days(0x7F);
+    pub(crate) const ALL: Days = Days(0x7F);
 
     /// Whether a day, counted from 1970-01-01, which was a Thursday, is one of them.
     fn has(self, day: i64) -> bool {
@@ -152,7 +152,7 @@ impl Days {
     }
 
     /// `mon`, `Monday`, `mon-fri`, `sat-mon`, `mon,wed`.
-    pub(in crate::policy) fn parse(text: &str) -> Option<Days> {
+    pub(crate) fn parse(text: &str) -> Option<Days> {
         let mut days = 0u8;
         for part in text.split(',') {
             let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -169,7 +169,7 @@ impl Days {
         Some(Days(days))
     }
 
-    pub(in crate::policy) fn and(self, other: Days) -> Days {
+    pub(crate) fn and(self, other: Days) -> Days {
         Days(self.0 | other.0)
     }
 }
@@ -199,7 +199,7 @@ fn clock(text: &str) -> Option<i64> {
 
 impl TimeWindowText {
     /// `09:00-17:00`, `mon-fri 09:00-17:00`, `mon-fri 09:00-17:00 Europe/Berlin`.
-    pub(in crate::policy) fn parse(text: &str) -> Option<TimeWindowText> {
+    pub(crate) fn parse(text: &str) -> Option<TimeWindowText> {
         let mut window = None;
         let mut days = None;
         let mut zone = None;
@@ -229,7 +229,7 @@ fn span(text: &str) -> Option<(i64, i64)> {
 }
 
 /// A moment of RFC 3339 in nanoseconds since 1970. Digits beyond nanoseconds are cut off.
-pub(in crate::policy) fn moment(text: &str) -> Option<i128> {
+pub(crate) fn moment(text: &str) -> Option<i128> {
     let (date, rest) = text.split_at_checked(10)?;
     let rest = rest.strip_prefix(['T', 't', ' '])?;
     let (time, rest) = rest.split_at_checked(8)?;

@@ -1,5 +1,6 @@
 use super::*;
-use crate::policy::{load, parse_yaml};
+use crate::author::parse_yaml;
+use crate::policy::load;
 use proptest::prelude::*;
 
 /// `patterns` is a list of regular expressions as YAML writes it.

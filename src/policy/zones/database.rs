@@ -12,7 +12,7 @@ const FIRST_YEAR: u16 = 2000;
 const HORIZON: u16 = 2050;
 
 /// Looks a zone up. The database is the one that was built in, so that a policy is the same wherever it is built.
-pub(in crate::policy) fn find(name: &str) -> Lookup {
+pub(crate) fn find(name: &str) -> Lookup {
     let database = TimeZoneDatabase::bundled();
     // Names of a place have a slash; `EST` and the like are abbreviations that mean several zones to people.
     let zone = database.get(name).ok().filter(|_| name.contains('/'));

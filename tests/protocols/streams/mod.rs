@@ -2,11 +2,12 @@
 
 mod cases;
 
+use agentguard::author::parse_yaml;
 use agentguard::flow::simulation::{HttpMessage, SimulatedResult, run};
 use agentguard::flow::{
     Action, Flow, Guard, HostEnvironment, RequestHead, ResponseHead, Transcript, transcript,
 };
-use agentguard::policy::{load, parse_yaml};
+use agentguard::policy::load;
 use agentguard::protocol::{self, Recognised, RequestContext, Route, RouteHead};
 use agentguard::wire::http::Path;
 use agentguard::wire::json::{JsonBody, Limits};

@@ -1,0 +1,786 @@
+//! A rule's normal form: lists looked up, spellings united, `not` moved down to the single tests, order and repetition gone.
+
+use super::sample::ask_of_texts;
+use crate::author::explain::{compiled_to, parts};
+use crate::event::Kind;
+use crate::policy::compiled::CompiledDocument;
+use crate::policy::condition::{Condition, Earlier, Operand, Quantifier, Test};
+use crate::policy::document::{AppliesTo, Document, List};
+use crate::policy::field::Kinds;
+use crate::policy::glob::Glob;
+use crate::policy::match_item::MatchItem;
+use crate::policy::node::{Node, NodeValue};
+use crate::policy::operators::{Polarity, Verb};
+use crate::policy::rule::{Action, IfMissing, Rule};
+use crate::policy::{Approval, CompiledRule, Limit, Policy};
+use crate::wire::json::Decimal;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The rules of a policy.
+#[derive(Debug)]
+pub(in crate::author) struct Meaning {
+    pub(in crate::author) rules: Vec<RuleMeaning>,
+}
+
+/// A document among those that decide.
+pub(in crate::author) struct GuardedDocument<'p> {
+    pub(in crate::author) chapter: &'p CompiledDocument,
+    /// When it takes part; no condition if that is always so.
+    pub(in crate::author) guard: Formula,
+    /// Its rules, as if it always did.
+    pub(in crate::author) meaning: Meaning,
+}
+
+impl GuardedDocument<'_> {
+    /// Its rules: that the document takes part is one more condition of each.
+    pub(in crate::author) fn guarded(&self) -> Vec<RuleMeaning> {
+        let mut rules = self.meaning.rules.clone();
+        for rule in &mut rules {
+            // What a limit counts are the events of its document.
+            let guard = &self.guard;
+            rule.formula.each_mut(&mut |literal| {
+                if let TestOperand::Limit(limit) = &mut literal.ask {
+                    limit.push_str(&guard.normal());
+                }
+            });
+            let formula = std::mem::replace(&mut rule.formula, Formula::All(Vec::new()));
+            rule.formula = Formula::all(vec![self.guard.clone(), formula]);
+        }
+        rules
+    }
+}
+
+/// One rule.
+#[derive(Clone, Debug)]
+pub(in crate::author) struct RuleMeaning {
+    pub(in crate::author) id: Box<str>,
+    pub(in crate::author) action: Action,
+    pub(in crate::author) enforced: bool,
+    pub(in crate::author) kinds: Kinds,
+    pub(in crate::author) asks_turn: bool,
+    pub(in crate::author) formula: Formula,
+    /// What it does beside deciding: the form of a redaction, tags, what becomes of a denied part.
+    pub(in crate::author) effect: String,
+    /// Who has to agree, for how long and how often; empty unless it requires an approval.
+    pub(in crate::author) approval: String,
+    /// Its conditions as they are written, order and repetition aside: what decides which plumbing and which offers pass.
+    pub(in crate::author) shape: String,
+}
+
+/// When a rule holds.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::author) enum Formula {
+    All(Vec<Formula>),
+    Any(Vec<Formula>),
+    Literal(TestLiteral),
+}
+
+/// A test of one field, or its denial.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::author) struct TestLiteral {
+    pub(in crate::author) negated: bool,
+    /// The side on which the test is read.
+    pub(in crate::author) side: Polarity,
+    /// The side of the condition that it is part of.
+    pub(in crate::author) outer: Polarity,
+    pub(in crate::author) if_missing: Option<IfMissing>,
+    pub(in crate::author) field: String,
+    pub(in crate::author) quantifier: Option<Quantifier>,
+    pub(in crate::author) ask: TestOperand,
+}
+
+/// What is asked of a field.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::author) enum TestOperand {
+    /// One of these values, each with its type: `s:abc`, `n:100`.
+    In(BTreeSet<String>),
+    NotIn(BTreeSet<String>),
+    Exists(bool),
+    Order(Range),
+    Count(Range),
+    Length(Range),
+    Globs(BTreeSet<String>),
+    /// A verb that looks for one of several texts, and finds more with more of them.
+    OneOf(Verb, BTreeSet<String>),
+    /// A verb that finds less with more texts.
+    AllOf(Verb, BTreeSet<String>),
+    /// One item of a list fits.
+    AnyItem(Box<Formula>),
+    /// So many events stand earlier, or in a row, that fit.
+    Earlier {
+        kind: Kind,
+        formula: Box<Formula>,
+        count: (u32, u32),
+    },
+    /// `sql_limit_greater_than`
+    RowsOver(u64),
+    /// A value of the list that another field names.
+    Keyed {
+        verb: Verb,
+        key: String,
+        lists: BTreeMap<String, BTreeSet<String>>,
+    },
+    /// A limit is exceeded. What it has counted so far is known to no proof, so that it may or may not be; two limits that
+    /// count the same events with the same numbers are exceeded together.
+    Limit(String),
+    /// Whatever can only be compared as a whole.
+    Other(Verb, String),
+}
+
+/// A range of numbers; each end with whether it belongs to it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(in crate::author) struct Range {
+    pub(in crate::author) low: Option<(Decimal, bool)>,
+    pub(in crate::author) high: Option<(Decimal, bool)>,
+}
+
+impl TestOperand {
+    /// The question for each of several values alone.
+    pub(super) fn single(&self) -> Vec<TestOperand> {
+        let single = |text: &String| BTreeSet::from([text.clone()]);
+        let each = |texts: &BTreeSet<String>, ask: &dyn Fn(BTreeSet<String>) -> TestOperand| {
+            texts.iter().map(|text| ask(single(text))).collect()
+        };
+        match self {
+            TestOperand::In(texts) | TestOperand::NotIn(texts) => each(texts, &TestOperand::In),
+            TestOperand::Globs(texts) => each(texts, &TestOperand::Globs),
+            TestOperand::OneOf(verb, texts) => each(texts, &|text| TestOperand::OneOf(*verb, text)),
+            TestOperand::AllOf(Verb::DomainNotIn, texts) => {
+                each(texts, &|text| TestOperand::OneOf(Verb::DomainIn, text))
+            }
+            TestOperand::AllOf(Verb::PathNotWithin, texts) => {
+                each(texts, &|text| TestOperand::OneOf(Verb::PathWithin, text))
+            }
+            TestOperand::Keyed { verb, lists, .. } => {
+                let asks = lists.values().map(|texts| ask_of_texts(*verb, texts));
+                asks.flat_map(|ask| ask.single()).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl TestLiteral {
+    /// Everything but what is asked.
+    fn frame(&self) -> String {
+        format!(
+            "{} {:?} {:?} {:?} {} {:?}",
+            self.negated, self.side, self.outer, self.if_missing, self.field, self.quantifier
+        )
+    }
+}
+
+impl Meaning {
+    /// The documents that decide.
+    pub(in crate::author) fn parts_of(policy: &Policy) -> Vec<GuardedDocument<'_>> {
+        Meaning::chapters_of(policy, false)
+    }
+
+    /// Those that are only tried out.
+    pub(in crate::author) fn shadows_of(policy: &Policy) -> Vec<GuardedDocument<'_>> {
+        Meaning::chapters_of(policy, true)
+    }
+
+    fn chapters_of(policy: &Policy, are_shadows: bool) -> Vec<GuardedDocument<'_>> {
+        parts(policy)
+            .zip(&policy.chapters)
+            .filter(|(_, chapter)| chapter.is_shadow == are_shadows)
+            .map(|((document, compiled), chapter)| GuardedDocument {
+                chapter,
+                guard: guard(document, chapter),
+                meaning: Meaning::of_part(document, compiled),
+            })
+            .collect()
+    }
+
+    /// All rules of some documents.
+    pub(in crate::author) fn of(parts: &[GuardedDocument<'_>]) -> Meaning {
+        let rules = parts.iter().flat_map(GuardedDocument::guarded).collect();
+        Meaning { rules }
+    }
+
+    /// The rules of one of its documents.
+    pub(in crate::author) fn of_part(document: &Document, compiled: &[CompiledRule]) -> Meaning {
+        let rules = document
+            .rules
+            .iter()
+            .filter_map(|written| {
+                let compiled = compiled_to(document, written, compiled)?;
+                Some(RuleMeaning {
+                    id: compiled.id.clone(),
+                    action: written.action,
+                    enforced: compiled.enforced,
+                    kinds: written.kinds,
+                    asks_turn: compiled.asks_turn,
+                    formula: holds(written, document),
+                    effect: effect(written),
+                    approval: approval(written),
+                    shape: shape(written, document),
+                })
+            })
+            .collect();
+        Meaning { rules }
+    }
+}
+
+impl RuleMeaning {
+    /// Everything that it is, as a text: equal texts are equal rules.
+    pub(in crate::author) fn normal(&self) -> String {
+        let kinds: Vec<&str> = self.kinds.iter().map(Kind::word).collect();
+        format!(
+            "{} {} {:?} {} {} {} {}",
+            self.action.word(),
+            self.enforced,
+            kinds,
+            self.asks_turn,
+            self.effect,
+            self.approval,
+            self.formula.normal()
+        )
+    }
+
+    /// The same with the conditions as they are written.
+    pub(in crate::author) fn exact(&self) -> String {
+        format!("{} {}", self.normal(), self.shape)
+    }
+}
+
+impl Formula {
+    /// The formula as a text, the same for every order of its parts.
+    pub(in crate::author) fn normal(&self) -> String {
+        let joined = |word: &str, parts: &[Formula]| {
+            let parts: BTreeSet<String> = parts.iter().map(Formula::normal).collect();
+            match parts.len() {
+                1 => parts.into_iter().next().unwrap_or_default(),
+                _ => format!("{word}({})", Vec::from_iter(parts).join(", ")),
+            }
+        };
+        match self {
+            Formula::All(parts) => joined("all", parts),
+            Formula::Any(parts) => joined("any", parts),
+            Formula::Literal(literal) => match &literal.ask {
+                TestOperand::AnyItem(inner) => {
+                    format!("{} item {}", literal.frame(), inner.normal())
+                }
+                TestOperand::Earlier {
+                    kind,
+                    formula,
+                    count,
+                } => format!(
+                    "{} {kind:?} {count:?} {}",
+                    literal.frame(),
+                    formula.normal()
+                ),
+                ask => format!("{} {ask:?}", literal.frame()),
+            },
+        }
+    }
+
+    /// Calls `visit` with every literal.
+    pub(in crate::author) fn each<'f>(&'f self, visit: &mut dyn FnMut(&'f TestLiteral)) {
+        match self {
+            Formula::All(parts) | Formula::Any(parts) => {
+                for part in parts {
+                    part.each(visit);
+                }
+            }
+            Formula::Literal(literal) => visit(literal),
+        }
+    }
+
+    /// Calls `change` with every literal.
+    fn each_mut(&mut self, change: &mut dyn FnMut(&mut TestLiteral)) {
+        match self {
+            Formula::All(parts) | Formula::Any(parts) => {
+                for part in parts {
+                    part.each_mut(change);
+                }
+            }
+            Formula::Literal(literal) => change(literal),
+        }
+    }
+
+    fn all(parts: Vec<Formula>) -> Formula {
+        let mut flat = Vec::new();
+        for part in parts {
+            match part {
+                Formula::All(inner) => flat.extend(inner),
+                other => flat.push(other),
+            }
+        }
+        match (flat.len(), flat.pop()) {
+            (1, Some(only)) => only,
+            (_, last) => {
+                flat.extend(last);
+                Formula::All(flat)
+            }
+        }
+    }
+
+    fn any(parts: Vec<Formula>) -> Formula {
+        let mut flat = Vec::new();
+        for part in parts {
+            match part {
+                Formula::Any(inner) => flat.extend(inner),
+                other => flat.push(other),
+            }
+        }
+        match (flat.len(), flat.pop()) {
+            (1, Some(only)) => only,
+            (_, last) => {
+                flat.extend(last);
+                Formula::Any(flat)
+            }
+        }
+    }
+
+    /// The parts that must all hold.
+    pub(in crate::author) fn parts(&self) -> &[Formula] {
+        match self {
+            Formula::All(parts) => parts,
+            other => std::slice::from_ref(other),
+        }
+    }
+}
+
+fn side_of(action: Action) -> Polarity {
+    match action {
+        Action::Allow => Polarity::Loosening,
+        _ => Polarity::Restricting,
+    }
+}
+
+/// When a document takes part: for whom it is, read broadly, and in a set what it applies to.
+fn guard(document: &Document, chapter: &CompiledDocument) -> Formula {
+    let side = Polarity::Restricting;
+    let reader = MeaningReader {
+        document,
+        outer: side,
+        if_missing: None,
+    };
+    let mut parts = reader.matches(&document.audience, side);
+    if !chapter.is_alone && document.applies_to != AppliesTo::default() {
+        let scope = TestOperand::Other(Verb::Glob, format!("{:?}", document.applies_to));
+        parts.push(reader.literal("applies_to", None, scope, side, false));
+    }
+    Formula::All(parts)
+}
+
+fn holds(rule: &Rule, document: &Document) -> Formula {
+    let side = side_of(rule.action);
+    let reader = MeaningReader {
+        document,
+        outer: side,
+        if_missing: rule.if_missing,
+    };
+    let mut parts = reader.matches(&rule.matches, side);
+    if let Some(when) = &rule.when {
+        parts.push(reader.condition(when, side, false));
+    }
+    if let Some(unless) = &rule.unless {
+        let side = side.flipped();
+        let reader = MeaningReader {
+            outer: side,
+            ..reader
+        };
+        parts.push(reader.condition(unless, side, true));
+    }
+    let Some(limit) = &rule.limit else {
+        return Formula::all(parts);
+    };
+    // It counts the events that the rest of the rule holds for.
+    let counted = Formula::all(parts.clone()).normal();
+    let kinds: Vec<&str> = rule.kinds.iter().map(Kind::word).collect();
+    let ask = TestOperand::Limit(format!("{} {kinds:?} {counted} ", limited(limit)));
+    parts.push(reader.literal("limit", None, ask, side, false));
+    Formula::all(parts)
+}
+
+/// The conditions of a rule as they are written, each part sorted.
+fn shape(rule: &Rule, document: &Document) -> String {
+    fn of(condition: &Condition, side: Polarity, reader: &MeaningReader<'_>) -> String {
+        let joined = |word: &str, list: &[Condition]| {
+            let parts: BTreeSet<String> =
+                list.iter().map(|inner| of(inner, side, reader)).collect();
+            format!("{word}({})", Vec::from_iter(parts).join(", "))
+        };
+        match condition {
+            Condition::All(list) => joined("all", list),
+            Condition::Any(list) => joined("any", list),
+            Condition::Not(inner) => format!("not({})", of(inner, side.flipped(), reader)),
+            other => reader.condition(other, side, false).normal(),
+        }
+    }
+    let side = side_of(rule.action);
+    let reader = MeaningReader {
+        document,
+        outer: side,
+        if_missing: rule.if_missing,
+    };
+    let matches = Formula::All(reader.matches(&rule.matches, side)).normal();
+    let [when, unless] = [(&rule.when, side), (&rule.unless, side.flipped())]
+        .map(|(part, side)| part.as_ref().map(|part| of(part, side, &reader)));
+    format!("{matches} {when:?} {unless:?}")
+}
+
+struct MeaningReader<'d> {
+    document: &'d Document,
+    outer: Polarity,
+    if_missing: Option<IfMissing>,
+}
+
+impl MeaningReader<'_> {
+    fn condition(&self, condition: &Condition, side: Polarity, negated: bool) -> Formula {
+        let each = |list: &[Condition]| -> Vec<Formula> {
+            list.iter()
+                .map(|inner| self.condition(inner, side, negated))
+                .collect()
+        };
+        match (condition, negated) {
+            (Condition::All(list), false) | (Condition::Any(list), true) => {
+                Formula::all(each(list))
+            }
+            (Condition::Any(list), false) | (Condition::All(list), true) => {
+                Formula::any(each(list))
+            }
+            (Condition::Not(inner), _) => self.condition(inner, side.flipped(), !negated),
+            (Condition::Test(test), _) => self.test(test, side, negated),
+            (Condition::AnyItem { list, condition }, _) => {
+                let ask = TestOperand::AnyItem(Box::new(self.condition(condition, side, false)));
+                self.literal(&list.field.name(), None, ask, side, negated)
+            }
+            (Condition::Earlier(earlier), _) => {
+                let ask = self.earlier(earlier, side);
+                self.literal("earlier", None, ask, side, negated)
+            }
+        }
+    }
+
+    fn matches(&self, items: &[MatchItem], side: Polarity) -> Vec<Formula> {
+        items
+            .iter()
+            .map(|item| {
+                let texts: BTreeSet<String> = item.values.iter().map(ToString::to_string).collect();
+                let ask = if texts.iter().any(|text| Glob::is_glob(text)) {
+                    TestOperand::Globs(texts)
+                } else {
+                    TestOperand::In(texts.iter().map(|text| format!("s:{text}")).collect())
+                };
+                self.literal(&item.mention.field.name(), None, ask, side, false)
+            })
+            .collect()
+    }
+
+    fn earlier(&self, earlier: &Earlier, side: Polarity) -> TestOperand {
+        let mut parts = self.matches(&earlier.matches, side);
+        if let Some(condition) = &earlier.condition {
+            parts.push(self.condition(condition, side, false));
+        }
+        TestOperand::Earlier {
+            kind: earlier.kind,
+            formula: Box::new(Formula::all(parts)),
+            count: (earlier.at_least, earlier.in_a_row),
+        }
+    }
+
+    fn test(&self, test: &Test, side: Polarity, negated: bool) -> Formula {
+        let name = test.mention.field.name();
+        let literals = test
+            .checks
+            .iter()
+            .map(|check| {
+                let ask = self.ask(check.verb, &check.operand, side);
+                self.literal(&name, check.quantifier, ask, side, negated)
+            })
+            .collect();
+        if negated {
+            Formula::any(literals)
+        } else {
+            Formula::all(literals)
+        }
+    }
+
+    fn literal(
+        &self,
+        field: &str,
+        quantifier: Option<Quantifier>,
+        ask: TestOperand,
+        side: Polarity,
+        negated: bool,
+    ) -> Formula {
+        // Where nothing can be missing for the worse, the word about it says nothing.
+        let if_missing = match self.outer {
+            Polarity::Restricting => self.if_missing,
+            Polarity::Loosening => None,
+        };
+        Formula::Literal(TestLiteral {
+            negated,
+            side,
+            outer: self.outer,
+            if_missing,
+            field: field.to_owned(),
+            quantifier,
+            ask,
+        })
+    }
+
+    fn ask(&self, verb: Verb, operand: &Operand, side: Polarity) -> TestOperand {
+        match operand {
+            Operand::Value(node) => ask_of(verb, &items(node)),
+            Operand::List(name, _) => match self.document.lists.get(name) {
+                Some(List::Plain(nodes)) => ask_of(verb, &nodes.iter().collect::<Vec<_>>()),
+                _ => TestOperand::Other(verb, format!("list {name}")),
+            },
+            Operand::KeyedList(name, key, _) => {
+                let lists = match self.document.lists.get(name) {
+                    Some(List::Keyed(lists)) => lists
+                        .iter()
+                        .map(|(key, nodes)| {
+                            (key.to_string(), texts(&nodes.iter().collect::<Vec<_>>()))
+                        })
+                        .collect(),
+                    _ => BTreeMap::new(),
+                };
+                TestOperand::Keyed {
+                    verb,
+                    key: key.field.name(),
+                    lists,
+                }
+            }
+            Operand::Windows {
+                windows,
+                days,
+                zone,
+            } => {
+                let windows = self.ask(verb, windows, side);
+                let beside: Vec<String> = [days, zone]
+                    .into_iter()
+                    .map(|node| node.as_ref().map(written).unwrap_or_default())
+                    .collect();
+                TestOperand::Other(verb, format!("{windows:?} {beside:?}"))
+            }
+            Operand::Field(mention) => {
+                TestOperand::Other(verb, format!("field {}", mention.field.name()))
+            }
+            Operand::Earlier(earlier) => {
+                TestOperand::Other(verb, format!("{:?}", self.earlier(earlier, side)))
+            }
+            Operand::Overlap { with, run } => {
+                TestOperand::Other(verb, format!("{:?} {run}", self.ask(verb, with, side)))
+            }
+            Operand::Commands {
+                commands,
+                redirect,
+                variables,
+            } => {
+                let beside = [redirect, variables].map(|node| node.as_ref().map(written));
+                let commands = self.ask(verb, commands, side);
+                TestOperand::Other(verb, format!("{commands:?} {beside:?}"))
+            }
+        }
+    }
+}
+
+fn items(node: &Node) -> Vec<&Node> {
+    match &node.data {
+        NodeValue::List(items) => items.iter().collect(),
+        _ => vec![node],
+    }
+}
+
+fn ask_of(verb: Verb, items: &[&Node]) -> TestOperand {
+    let range = |low: Option<bool>, high: Option<bool>| {
+        let end = |included: Option<bool>| Some((number(items.first()?)?, included?));
+        Range {
+            low: end(low),
+            high: end(high),
+        }
+    };
+    let texts = texts(items);
+    let bounds = if verb == Verb::Between { 2 } else { 1 };
+    let is_order = matches!(
+        verb.word()
+            .strip_prefix("count_")
+            .or(verb.word().strip_prefix("length_"))
+            .unwrap_or(verb.word()),
+        "greater_than" | "at_least" | "less_than" | "at_most" | "between"
+    ) || matches!(verb, Verb::CountEquals | Verb::LengthEquals);
+    if is_order && (items.len() != bounds || items.iter().any(|node| number(node).is_none())) {
+        return TestOperand::Other(verb, format!("{texts:?}"));
+    }
+    match verb {
+        Verb::Equals | Verb::In => TestOperand::In(texts),
+        Verb::NotEquals | Verb::NotIn => TestOperand::NotIn(texts),
+        Verb::Exists => TestOperand::Exists(matches!(
+            items.first().map(|node| &node.data),
+            Some(NodeValue::Bool(true))
+        )),
+        Verb::GreaterThan => TestOperand::Order(range(Some(false), None)),
+        Verb::AtLeast => TestOperand::Order(range(Some(true), None)),
+        Verb::LessThan => TestOperand::Order(range(None, Some(false))),
+        Verb::AtMost => TestOperand::Order(range(None, Some(true))),
+        Verb::Between => TestOperand::Order(Range {
+            low: items.first().and_then(|node| Some((number(node)?, true))),
+            high: items.get(1).and_then(|node| Some((number(node)?, true))),
+        }),
+        Verb::CountGreaterThan => TestOperand::Count(range(Some(false), None)),
+        Verb::CountAtLeast => TestOperand::Count(range(Some(true), None)),
+        Verb::CountLessThan => TestOperand::Count(range(None, Some(false))),
+        Verb::CountAtMost => TestOperand::Count(range(None, Some(true))),
+        Verb::CountEquals => TestOperand::Count(range(Some(true), Some(true))),
+        Verb::LengthGreaterThan => TestOperand::Length(range(Some(false), None)),
+        Verb::LengthAtLeast => TestOperand::Length(range(Some(true), None)),
+        Verb::LengthLessThan => TestOperand::Length(range(None, Some(false))),
+        Verb::LengthAtMost => TestOperand::Length(range(None, Some(true))),
+        Verb::LengthEquals => TestOperand::Length(range(Some(true), Some(true))),
+        Verb::Glob => TestOperand::Globs(plain_texts(items)),
+        Verb::Contains => TestOperand::OneOf(Verb::ContainsAny, plain_texts(items)),
+        Verb::ContainsAny
+        | Verb::StartsWith
+        | Verb::EndsWith
+        | Verb::Matches
+        | Verb::DomainIn
+        | Verb::PathWithin
+        | Verb::CommandIn
+        | Verb::CidrIn
+        | Verb::SqlVerbIn
+        | Verb::SqlTableIn => TestOperand::OneOf(verb, plain_texts(items)),
+        Verb::ContainsAll | Verb::DomainNotIn | Verb::PathNotWithin => {
+            TestOperand::AllOf(verb, plain_texts(items))
+        }
+        Verb::SqlLimitGreaterThan => {
+            let rows = items.first().and_then(|node| number(node));
+            match rows.and_then(|rows| rows.to_string().parse().ok()) {
+                Some(rows) => TestOperand::RowsOver(rows),
+                None => TestOperand::Other(verb, format!("{texts:?}")),
+            }
+        }
+        Verb::Detects => detects(items),
+        _ => TestOperand::Other(verb, format!("{texts:?}")),
+    }
+}
+
+/// `detects: NAME`, a list, or `{ types, confidence }`.
+fn detects(items: &[&Node]) -> TestOperand {
+    let mut names = BTreeSet::new();
+    for item in items {
+        match &item.data {
+            NodeValue::Map(_) => {
+                let types = item.get("types").map(self::items).unwrap_or_default();
+                let confidence = item
+                    .get("confidence")
+                    .and_then(Node::text)
+                    .unwrap_or("medium");
+                for name in plain_texts(&types) {
+                    names.insert(format!("{name} {confidence}"));
+                }
+            }
+            _ => names.extend(item.text().map(|name| format!("{name} medium"))),
+        }
+    }
+    TestOperand::OneOf(Verb::Detects, names)
+}
+
+fn number(node: &Node) -> Option<Decimal> {
+    match &node.data {
+        NodeValue::Number(text) => Decimal::parse(text),
+        _ => None,
+    }
+}
+
+fn plain_texts(items: &[&Node]) -> BTreeSet<String> {
+    items
+        .iter()
+        .map(|item| match &item.data {
+            NodeValue::String(text) => text.to_string(),
+            _ => written(item),
+        })
+        .collect()
+}
+
+/// Values with their types, numbers in one spelling.
+fn texts(items: &[&Node]) -> BTreeSet<String> {
+    items
+        .iter()
+        .map(|item| match &item.data {
+            NodeValue::String(text) => format!("s:{text}"),
+            NodeValue::Number(text) => match Decimal::parse(text) {
+                Some(number) => format!("n:{number}"),
+                None => format!("n:{text}"),
+            },
+            _ => format!("j:{}", written(item)),
+        })
+        .collect()
+}
+
+fn written(node: &Node) -> String {
+    let mut out = Vec::new();
+    node.write_json(&mut out);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn effect(rule: &Rule) -> String {
+    let tags: BTreeSet<&str> = rule.tags.iter().map(|tag| &**tag).collect();
+    let mut effect = format!("{tags:?} {:?}", rule.on_deny);
+    if rule.action == Action::Redact {
+        let what = rule.redact.what.as_ref().map(|what| what.field.name());
+        effect.push_str(&format!(
+            " {:?} {:?} {} {what:?} {:?} {} {}",
+            rule.redact.form,
+            rule.redact.label,
+            rule.redact.numbered,
+            rule.redact.restore,
+            rule.redact.requires_pseudonym,
+            rule.redact.unstores,
+        ));
+    }
+    if let Some(limit) = &rule.limit {
+        effect.push_str(&limited(limit));
+    }
+    effect
+}
+
+/// A limit as it is written.
+fn limited(limit: &Limit) -> String {
+    format!(
+        " {:?} {:?} {:?} {} {:?}",
+        limit.measure,
+        limit.max.to_string(),
+        limit.window,
+        limit.per_session,
+        limit.per().collect::<BTreeSet<_>>()
+    )
+}
+
+/// What a rule asks of an approval.
+pub(super) fn approval(rule: &Rule) -> String {
+    if rule.action != Action::RequireApproval {
+        return String::new();
+    }
+    let usual = Approval::USUAL;
+    let approval = rule.approval.as_deref().unwrap_or(&usual);
+    let by: BTreeSet<&str> = approval.by.iter().map(|role| &**role).collect();
+    let mut told = match by.is_empty() {
+        true => "by nobody named".to_owned(),
+        false => format!("by {}", Vec::from_iter(by).join(" or ")),
+    };
+    for (word, value, usual) in [
+        (
+            "needed",
+            u64::from(approval.needed),
+            u64::from(usual.needed),
+        ),
+        ("uses", u64::from(approval.uses), u64::from(usual.uses)),
+        ("valid for seconds", approval.valid_for, usual.valid_for),
+        ("waits seconds", approval.wait, usual.wait),
+    ] {
+        if value != usual {
+            told.push_str(&format!(", {word}: {value}"));
+        }
+    }
+    let bound: BTreeSet<&str> = approval.bound_to().collect();
+    if !bound.is_empty() {
+        told.push_str(&format!(", bound to {}", Vec::from_iter(bound).join(", ")));
+    }
+    told
+}

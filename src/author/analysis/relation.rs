@@ -1,0 +1,1077 @@
+//! How two policies relate: what is proved, what an event shows, what stays open.
+
+use super::implication_index::ImplicationIndex;
+use super::implies::formula_implies;
+use super::meaning::{
+    Formula, GuardedDocument, Meaning, RuleMeaning, TestLiteral, TestOperand, approval,
+};
+use super::search::{Candidate, candidates};
+use crate::author::explain::written;
+use crate::author::sample_event::{SampleExchange, settle, written as written_case};
+use crate::event::{Kind, Known, Redaction};
+use crate::policy::condition::Quantifier;
+use crate::policy::context::Context;
+use crate::policy::detectors::written as written_detectors;
+use crate::policy::document::{Default, DefaultAction, Document, List};
+use crate::policy::evaluate::Decision;
+use crate::policy::field::Kinds;
+use crate::policy::node::Node;
+use crate::policy::operators::Polarity;
+use crate::policy::rule::Action;
+use crate::policy::{EvaluationPhase, Policy};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Most events that are evaluated in search of a witness.
+const MOST_EVENTS: usize = 20_000;
+
+/// How often a rule is taken apart in search of a proof.
+const MOST_SPLITS: usize = 2;
+
+/// Most rules that one is taken apart into.
+const MOST_PARTS: usize = 32;
+
+/// A response that is right wherever it is not `Unknown`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// Proved of every event.
+    Yes,
+    /// A witness shows it.
+    No,
+    /// Neither.
+    Unknown,
+}
+
+impl Proof {
+    /// The word for output.
+    pub fn word(self) -> &'static str {
+        match self {
+            Proof::Yes => "yes",
+            Proof::No => "no",
+            Proof::Unknown => "unknown",
+        }
+    }
+}
+
+/// An event that two policies decide differently.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Witness {
+    /// The event and its exchange, as a test file writes them.
+    pub case: Node,
+    /// What the old policy does.
+    pub old: PolicyOutcome,
+    /// What the new one does.
+    pub new: PolicyOutcome,
+}
+
+/// What a policy does with an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyOutcome {
+    /// `allow`, `redact`, `require_approval`, `deny`.
+    pub action: &'static str,
+    /// The same if everything were enforced.
+    pub would: &'static str,
+    /// Rules that hold.
+    pub rules: Vec<Box<str>>,
+    /// What is done beside it: how what was found is replaced, tags, whose approval is asked, what becomes of a denied part.
+    pub effects: Vec<String>,
+}
+
+/// A list that two policies fill differently.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListChange {
+    /// Its name; of a keyed list with the key.
+    pub name: String,
+    /// Values that only the new policy has.
+    pub added: Vec<String>,
+    /// Values that only the old policy has.
+    pub removed: Vec<String>,
+}
+
+/// How two policies relate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// Whether they do the same with every event.
+    pub same: Proof,
+    /// Whether everything that the old one refuses is refused as strictly by the new one.
+    pub keeps: Proof,
+    /// Whether everything that the new one refuses was refused as strictly by the old one.
+    pub adds_nothing: Proof,
+    /// An event that is done something else with.
+    pub differs: Option<Witness>,
+    /// An event that the new policy lets through further than the old one.
+    pub loosens: Option<Witness>,
+    /// An event that the new policy refuses more strictly than the old one.
+    pub tightens: Option<Witness>,
+    /// Settings of the document that differ.
+    pub settings: Vec<&'static str>,
+    /// Lists whose values differ.
+    pub lists: Vec<ListChange>,
+    /// Ids of rules that only the new policy has, or means otherwise.
+    pub added: Vec<Box<str>>,
+    /// Ids of rules that only the old policy has, or means otherwise.
+    pub removed: Vec<Box<str>>,
+    /// Events that were evaluated in search of a witness.
+    pub evaluated: usize,
+}
+
+/// What is proved of two policies, without a look at any event.
+pub(super) struct Proofs {
+    /// They do the same with every event.
+    pub(super) same: bool,
+    /// Whatever the old one refuses, the new one does.
+    pub(super) keeps: bool,
+    /// Whatever the new one refuses, the old one did.
+    pub(super) adds_nothing: bool,
+}
+
+impl Proofs {
+    pub(super) fn of(old: &Policy, new: &Policy) -> Proofs {
+        if old.version == new.version {
+            return Proofs {
+                same: true,
+                keeps: true,
+                adds_nothing: true,
+            };
+        }
+        let (old_parts, new_parts) = (Meaning::parts_of(old), Meaning::parts_of(new));
+        let effects = |parts: &[GuardedDocument<'_>]| effects(&Meaning::of(parts));
+        let is_open = !settings(old, new).is_empty();
+        let keeps = !is_open && refuses_as_much(&old_parts, &new_parts);
+        let adds_nothing = !is_open && refuses_as_much(&new_parts, &old_parts);
+        let same = !is_open
+            && (wholes(&old_parts) == wholes(&new_parts)
+                || (keeps
+                    && adds_nothing
+                    && closed_gates(&old_parts) == closed_gates(&new_parts)
+                    && effects(&old_parts) == effects(&new_parts)));
+        Proofs {
+            same,
+            keeps: keeps || same,
+            adds_nothing: adds_nothing || same,
+        }
+    }
+}
+
+/// Compares two policies.
+pub fn compare(old: &Policy, new: &Policy) -> Difference {
+    let proofs = Proofs::of(old, new);
+    let (old_parts, new_parts) = (Meaning::parts_of(old), Meaning::parts_of(new));
+    let (old_meaning, new_meaning) = (Meaning::of(&old_parts), Meaning::of(&new_parts));
+    let mut difference = Difference {
+        same: proved(proofs.same),
+        keeps: proved(proofs.keeps),
+        adds_nothing: proved(proofs.adds_nothing),
+        differs: None,
+        loosens: None,
+        tightens: None,
+        settings: match old.version == new.version {
+            true => Vec::new(),
+            false => settings(old, new),
+        },
+        lists: list_changes(&old.document, &new.document),
+        added: only_in(&new_meaning, &old_meaning),
+        removed: only_in(&old_meaning, &new_meaning),
+        evaluated: 0,
+    };
+    if !proofs.same {
+        let parts = old_parts.iter().chain(&new_parts);
+        let guards: Vec<&Formula> = parts.map(|part| &part.guard).collect();
+        search(
+            old,
+            new,
+            candidates(&old_meaning, &new_meaning, &guards),
+            &mut difference,
+        );
+    }
+    difference
+}
+
+fn proved(yes: bool) -> Proof {
+    if yes { Proof::Yes } else { Proof::Unknown }
+}
+
+/// Settings beside rules, lists and defaults that decide something, or that the record shows.
+fn settings(old: &Policy, new: &Policy) -> Vec<&'static str> {
+    let zones = old.zones.agrees_with(&new.zones);
+    let shadow = tried_out(old) == tried_out(new);
+    let (old, new) = (&old.document, &new.document);
+    [
+        ("applies_to", old.applies_to == new.applies_to),
+        ("environment", old.environment == new.environment),
+        ("require", old.requires_identity == new.requires_identity),
+        ("inspect", old.inspect == new.inspect),
+        ("protocols", old.protocols == new.protocols),
+        ("envoy", old.headers == new.headers),
+        ("stream", old.stream_on_deny == new.stream_on_deny),
+        ("disclose", old.disclose_code_only == new.disclose_code_only),
+        ("detectors", detectors(old) == detectors(new)),
+        ("audit", old.audit == new.audit),
+        ("shadow", shadow),
+        ("zones", zones),
+    ]
+    .into_iter()
+    .filter(|(_, equal)| !equal)
+    .map(|(name, _)| name)
+    .collect()
+}
+
+/// The policy that is only tried out, as a text.
+fn tried_out(policy: &Policy) -> Vec<String> {
+    wholes(&Meaning::shadows_of(policy))
+}
+
+/// The policy's own detectors and allow-lists, with the lists that they name.
+fn detectors(document: &Document) -> BTreeSet<Vec<u8>> {
+    let documents = document.deciding().iter();
+    let written = |part: &Document| Some(written_detectors(part.detectors.as_ref()?, &part.lists));
+    documents.filter_map(written).collect()
+}
+
+/// What two policies fill their lists with, where that differs.
+fn list_changes(old: &Document, new: &Document) -> Vec<ListChange> {
+    let (old, new) = (list_values(old), list_values(new));
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let none = BTreeSet::new();
+    let change = |name: &String| {
+        let [one, other] = [&old, &new].map(|lists| lists.get(name).unwrap_or(&none));
+        let only = |here: &BTreeSet<String>, there: &BTreeSet<String>| {
+            here.difference(there).cloned().collect::<Vec<_>>()
+        };
+        let (added, removed) = (only(other, one), only(one, other));
+        let name = name.clone();
+        (!added.is_empty() || !removed.is_empty()).then_some(ListChange {
+            name,
+            added,
+            removed,
+        })
+    };
+    names.into_iter().filter_map(change).collect()
+}
+
+/// The values of each list; of a keyed one, of each of its keys.
+fn list_values(document: &Document) -> BTreeMap<String, BTreeSet<String>> {
+    let mut values: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for part in document.deciding() {
+        let start = match document.members.is_empty() {
+            true => String::new(),
+            false => format!("{}/", part.name),
+        };
+        for (name, list) in part.lists.iter() {
+            let mut add = |name: String, nodes: &[Node]| {
+                let texts = nodes.iter().map(|node| match node.text() {
+                    Some(text) => text.to_owned(),
+                    None => {
+                        let mut out = Vec::new();
+                        node.write_json(&mut out);
+                        String::from_utf8_lossy(&out).into_owned()
+                    }
+                });
+                values.insert(name, texts.collect());
+            };
+            match list {
+                List::Plain(nodes) => add(format!("{start}{name}"), nodes),
+                List::Keyed(lists) => {
+                    for (key, nodes) in lists.iter() {
+                        add(format!("{start}{name}.{key}"), nodes);
+                    }
+                }
+            }
+        }
+    }
+    values
+}
+
+/// What the gates of a document do by default, and whether that is enforced.
+fn defaults(part: &GuardedDocument<'_>) -> Vec<(DefaultAction, bool)> {
+    let defaults = &part.chapter.defaults;
+    [
+        defaults.request,
+        defaults.tool_call,
+        defaults.tool_offer,
+        defaults.uninspectable,
+        defaults.partial,
+        // Of codes that readers could understand differently no default lets pass; its mode holds for them all the same.
+        Default {
+            action: DefaultAction::Deny,
+            mode: defaults.uninspectable.mode,
+        },
+    ]
+    .into_iter()
+    .map(|Default { action, mode }| (action, part.chapter.enforces(mode)))
+    .collect()
+}
+
+/// How much a default refuses: offers that could never be called are fewer than all.
+fn strictness(action: DefaultAction) -> u8 {
+    match action {
+        DefaultAction::Allow => 0,
+        DefaultAction::Hide => 1,
+        DefaultAction::Deny => 2,
+    }
+}
+
+/// Documents, each as a text; in another order they decide alike.
+fn wholes(parts: &[GuardedDocument<'_>]) -> Vec<String> {
+    let mut wholes: Vec<String> = parts
+        .iter()
+        .map(|part| {
+            format!(
+                "{} {:?} {:?}",
+                part.guard.normal(),
+                defaults(part),
+                part.meaning
+                    .rules
+                    .iter()
+                    .map(RuleMeaning::exact)
+                    .collect::<BTreeSet<_>>()
+            )
+        })
+        .collect();
+    wholes.sort();
+    wholes
+}
+
+/// The gates that some document closes by default.
+fn closed_gates(parts: &[GuardedDocument<'_>]) -> BTreeSet<String> {
+    let of_part = |part: &GuardedDocument<'_>| -> Vec<String> {
+        let closed = defaults(part).into_iter().enumerate();
+        closed
+            .filter(|(_, (action, _))| *action != DefaultAction::Allow)
+            .map(|gate| format!("{} {gate:?}", part.guard.normal()))
+            .collect()
+    };
+    parts.iter().flat_map(of_part).collect()
+}
+
+fn normals(meaning: &Meaning) -> BTreeSet<String> {
+    normal_forms(&meaning.rules)
+}
+
+fn normal_forms(rules: &[RuleMeaning]) -> BTreeSet<String> {
+    rules.iter().map(RuleMeaning::normal).collect()
+}
+
+/// What `effect` says of a rule that only decides.
+const NO_EFFECT: &str = "{} None";
+
+/// Rules that do something beside deciding.
+fn effects(meaning: &Meaning) -> BTreeSet<String> {
+    meaning
+        .rules
+        .iter()
+        .filter(|rule| {
+            matches!(rule.action, Action::Redact | Action::Tag) || rule.effect != NO_EFFECT
+        })
+        .map(RuleMeaning::normal)
+        .collect()
+}
+
+fn only_in(one: &Meaning, other: &Meaning) -> Vec<Box<str>> {
+    let known = normals(other);
+    one.rules
+        .iter()
+        .filter(|rule| !known.contains(&rule.normal()))
+        .map(|rule| rule.id.clone())
+        .collect()
+}
+
+/// A proof that whatever `a` refuses, `b` refuses at least as strictly: as things are enforced, and if everything were.
+fn refuses_as_much(a: &[GuardedDocument<'_>], b: &[GuardedDocument<'_>]) -> bool {
+    let (a_rules, b_rules) = (Meaning::of(a), Meaning::of(b));
+    [true, false].into_iter().all(|only_enforced| {
+        let take = |meaning: &Meaning, actions: &[Action]| -> Vec<RuleMeaning> {
+            meaning
+                .rules
+                .iter()
+                .filter(|rule| actions.contains(&rule.action))
+                .filter(|rule| rule.enforced || !only_enforced)
+                .cloned()
+                .collect()
+        };
+        let each = |of: &[RuleMeaning], within: &[RuleMeaning]| {
+            // Most rules of two policies are the same: only the others are compared with all.
+            let known = normal_forms(within);
+            let among = ImplicationIndex::of(within.iter());
+            of.iter()
+                .all(|one| known.contains(&one.normal()) || is_covered(one, &among, MOST_SPLITS))
+        };
+        let (a_deny, b_deny) = (
+            take(&a_rules, &[Action::Deny]),
+            take(&b_rules, &[Action::Deny]),
+        );
+        let asks = [Action::RequireApproval];
+        let a_asks = take(&a_rules, &asks);
+        let b_refuses = take(&b_rules, &[Action::Deny, Action::RequireApproval]);
+        // A redaction that can't be made is a denial.
+        let a_redacts = take(&a_rules, &[Action::Redact]);
+        let b_redacts = take(&b_rules, &[Action::Redact]);
+        let known = normal_forms(&b_redacts);
+        let among = ImplicationIndex::of(b_deny.iter());
+        let redacts = a_redacts
+            .iter()
+            .all(|one| known.contains(&one.normal()) || is_implied(one, &among));
+        let closed = |part: &GuardedDocument<'_>| -> Vec<u8> {
+            defaults(part)
+                .into_iter()
+                .map(|(action, enforced)| match enforced || !only_enforced {
+                    true => strictness(action),
+                    false => 0,
+                })
+                .collect()
+        };
+        // Whatever the defaults of a document refuse, those of one document refuse that takes part wherever it does.
+        let opens = [Action::Allow, Action::RequireApproval];
+        let exact = |rules: &[RuleMeaning]| -> BTreeSet<String> {
+            rules.iter().map(RuleMeaning::exact).collect()
+        };
+        let gates = a.iter().all(|a| {
+            let a_closed = closed(a);
+            let a_opens = take(&a.meaning, &opens);
+            let known = exact(&a_opens);
+            let among = ImplicationIndex::of(a_opens.iter());
+            // Behind a closed gate, whatever `b` opens, `a` opens.
+            let behind = kinds_behind(&a_closed);
+            let hides = a.chapter.defaults.tool_offer.action == DefaultAction::Hide;
+            // Which plumbing and which offers pass is read off the rules as they are written, not off what they mean.
+            let reads_rules = hides || a_closed.first().is_some_and(|closed| *closed > 0);
+            let calls = |rules: &[RuleMeaning]| -> BTreeSet<String> {
+                let calls = rules
+                    .iter()
+                    .filter(|rule| rule.kinds.contains(Kind::ToolCall));
+                calls.map(RuleMeaning::exact).collect()
+            };
+            let is_as_closed = |b: &GuardedDocument<'_>| {
+                let closes = a_closed.iter().zip(closed(b)).all(|(a, b)| b >= *a);
+                let mut b_opens = take(&b.meaning, &opens);
+                b_opens.retain(|rule| rule.kinds.meets(behind));
+                // An offer is hidden because its call is denied, too.
+                let b_hides = b.chapter.defaults.tool_offer.action == DefaultAction::Hide;
+                let denials = !(hides && b_hides)
+                    || calls(&take(&a.meaning, &[Action::Deny]))
+                        .is_subset(&calls(&take(&b.meaning, &[Action::Deny])));
+                closes
+                    && denials
+                    && formula_implies(&a.guard, &b.guard)
+                    && b_opens.iter().all(|one| match one.action {
+                        Action::RequireApproval if !reads_rules => is_implied(one, &among),
+                        _ => known.contains(&one.exact()),
+                    })
+            };
+            a_closed.iter().all(|closed| *closed == 0) || b.iter().any(is_as_closed)
+        });
+        each(&a_deny, &b_deny)
+            && each(&a_asks, &b_refuses)
+            && redacts
+            && gates
+            && refuses_strangers(a, b, only_enforced)
+    })
+}
+
+/// A proof that wherever a restricting rule holds, one of some others does: one of them always, or one for each part of it.
+fn is_covered(one: &RuleMeaning, within: &ImplicationIndex<'_>, splits: usize) -> bool {
+    is_implied(one, within)
+        || splits.checked_sub(1).is_some_and(|fewer| {
+            split(one)
+                .iter()
+                .any(|parts| parts.iter().all(|part| is_covered(part, within, fewer)))
+        })
+}
+
+fn is_implied(one: &RuleMeaning, within: &ImplicationIndex<'_>) -> bool {
+    within.implied_by(one, &|_| true).is_some()
+}
+
+/// The ways to write a restricting rule as several, one of which holds wherever it does: for each kind of event, each
+/// alternative, each of the values that it asks for.
+fn split(rule: &RuleMeaning) -> Vec<Vec<RuleMeaning>> {
+    let kinds: Vec<RuleMeaning> = rule
+        .kinds
+        .iter()
+        .map(|kind| RuleMeaning {
+            kinds: Kinds::of(&[kind]),
+            ..rule.clone()
+        })
+        .collect();
+    let mut ways = vec![kinds];
+    let parts = rule.formula.parts();
+    for (at, part) in parts.iter().enumerate() {
+        let instead = |part: Formula| {
+            let mut parts = parts.to_vec();
+            if let Some(slot) = parts.get_mut(at) {
+                *slot = part;
+            }
+            RuleMeaning {
+                formula: Formula::All(parts),
+                ..rule.clone()
+            }
+        };
+        let single = |text: &String| BTreeSet::from([text.clone()]);
+        let pieces: Vec<Formula> = match part {
+            Formula::Any(parts) => parts.clone(),
+            // One of several values is enough only where they are read broadly.
+            Formula::Literal(literal)
+                if !literal.negated
+                    && literal.side == Polarity::Restricting
+                    && literal.quantifier != Some(Quantifier::All) =>
+            {
+                let asks: Vec<TestOperand> = match &literal.ask {
+                    TestOperand::In(texts) => texts
+                        .iter()
+                        .map(|text| TestOperand::In(single(text)))
+                        .collect(),
+                    TestOperand::Globs(texts) => texts
+                        .iter()
+                        .map(|text| TestOperand::Globs(single(text)))
+                        .collect(),
+                    _ => Vec::new(),
+                };
+                let piece = |ask| {
+                    Formula::Literal(TestLiteral {
+                        ask,
+                        ..literal.clone()
+                    })
+                };
+                asks.into_iter().map(piece).collect()
+            }
+            _ => Vec::new(),
+        };
+        ways.push(pieces.into_iter().map(instead).collect());
+    }
+    ways.retain(|parts: &Vec<RuleMeaning>| (2..=MOST_PARTS).contains(&parts.len()));
+    ways
+}
+
+/// A proof that whoever no document of `a` is for, no document of `b` is for: nobody lets them through.
+fn refuses_strangers(
+    a: &[GuardedDocument<'_>],
+    b: &[GuardedDocument<'_>],
+    only_enforced: bool,
+) -> bool {
+    let is_for_all =
+        |parts: &[GuardedDocument<'_>]| parts.iter().any(|part| part.guard.parts().is_empty());
+    let enforces =
+        |parts: &[GuardedDocument<'_>]| parts.iter().any(|part| part.chapter.enforces(None));
+    let is_known = |part: &GuardedDocument<'_>| {
+        a.iter()
+            .any(|known| formula_implies(&part.guard, &known.guard))
+    };
+    is_for_all(a)
+        || (!is_for_all(b)
+            && b.iter().all(is_known)
+            && (enforces(b) || !enforces(a) || !only_enforced))
+}
+
+/// The kinds of events whose rules decide what passes where a default refuses.
+fn kinds_behind(closed: &[u8]) -> Kinds {
+    let kinds = [
+        Kinds::of(&[Kind::Request]),
+        Kinds::of(&[Kind::ToolCall]),
+        Kinds::of(&[Kind::ToolOffer, Kind::ToolCall]),
+        Kinds::of(&[Kind::Uninspectable]),
+        Kinds::of(&[Kind::Uninspectable]),
+        Kinds::of(&[Kind::Uninspectable]),
+    ];
+    closed
+        .iter()
+        .zip(kinds)
+        .filter(|(closed, _)| **closed > 0)
+        .flat_map(|(_, kinds)| Vec::from_iter(kinds.iter()))
+        .fold(Kinds::EMPTY, Kinds::with)
+}
+
+/// What a policy does with a case, in full.
+pub(super) struct FullOutcome {
+    pub(super) told: PolicyOutcome,
+    pub(super) redactions: Vec<Redaction>,
+}
+
+pub(super) fn rank(action: &str) -> usize {
+    ["allow", "redact", "require_approval", "deny"]
+        .iter()
+        .position(|known| *known == action)
+        .unwrap_or_default()
+}
+
+impl FullOutcome {
+    fn of(policy: &Policy, candidate: &Candidate) -> Option<FullOutcome> {
+        let (event, facts) = candidate.described();
+        let case = SampleExchange::new(&[event], facts, policy).ok()?;
+        case.seen_by(policy, |context| FullOutcome::under(policy, &case, context))?
+    }
+
+    pub(super) fn under(
+        policy: &Policy,
+        case: &SampleExchange,
+        context: &Context<'_>,
+    ) -> Option<FullOutcome> {
+        let event = case.reading.events.first()?;
+        let evaluation = policy.evaluate(event, context, EvaluationPhase::Whole);
+        let word = |decision| match decision {
+            Decision::Allow => "allow",
+            Decision::RequireApproval => "require_approval",
+            Decision::Deny => "deny",
+        };
+        let (mut action, mut would) = (
+            word(evaluation.ruling.decision),
+            word(evaluation.would.decision),
+        );
+        let mut redactions = Vec::new();
+        let mut effects = BTreeSet::new();
+        let mut rules = Vec::new();
+        for held in &evaluation.held {
+            let rule = policy.rule(held.rule)?;
+            rules.push(rule.id.clone());
+            effects.extend(rule.tags.iter().map(|tag| format!("tag {tag}")));
+            if rule.action != Action::Redact {
+                continue;
+            }
+            let mut found = Vec::new();
+            policy.redactions(rule, event, context, &mut |redaction| found.push(redaction));
+            let effect = if found.iter().any(|redaction| !redaction.is_possible()) {
+                "deny"
+            } else {
+                "redact"
+            };
+            if rank(effect) > rank(would) {
+                would = effect;
+            }
+            let form = rule.redact.form.word();
+            effects.extend((!found.is_empty()).then(|| match &rule.redact.label {
+                Some(label) => format!("redact with {form} {label}"),
+                None => format!("redact with {form}"),
+            }));
+            if held.enforced {
+                if rank(effect) > rank(action) {
+                    action = effect;
+                }
+                redactions.extend(found);
+            }
+        }
+        // What a rule says beside its action counts where that is what happens, after redactions that can't be made.
+        for held in &evaluation.held {
+            let rule = policy.rule(held.rule)?;
+            if [action, would].contains(&rule.action.word()) {
+                if rule.action == Action::RequireApproval {
+                    let written = written(policy, rule)?;
+                    effects.insert(format!("approval {}", approval(written)));
+                }
+                if let Some(on_deny) = rule.on_deny {
+                    effects.insert(format!("on_deny {}", on_deny.word()));
+                }
+            }
+        }
+        redactions.sort_by_key(|redaction| format!("{redaction:?}"));
+        redactions.dedup();
+        Some(FullOutcome {
+            told: PolicyOutcome {
+                action,
+                would,
+                rules,
+                effects: effects.into_iter().collect(),
+            },
+            redactions,
+        })
+    }
+}
+
+/// What a witness would show.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum DocumentQuestion {
+    Differs,
+    Loosens,
+    Tightens,
+}
+
+impl DocumentQuestion {
+    fn shown_by(self, old: &FullOutcome, new: &FullOutcome) -> bool {
+        let ranks = |outcome: &FullOutcome| (rank(outcome.told.action), rank(outcome.told.would));
+        let (old_ranks, new_ranks) = (ranks(old), ranks(new));
+        let refuses = |rank: usize| if rank >= 2 { rank } else { 0 };
+        let less = |a: (usize, usize), b: (usize, usize)| {
+            refuses(a.0) < refuses(b.0) || refuses(a.1) < refuses(b.1)
+        };
+        match self {
+            DocumentQuestion::Differs => {
+                old_ranks != new_ranks
+                    || old.told.effects != new.told.effects
+                    || (old.told.action == "redact" && old.redactions != new.redactions)
+            }
+            DocumentQuestion::Loosens => less(new_ranks, old_ranks),
+            DocumentQuestion::Tightens => less(old_ranks, new_ranks),
+        }
+    }
+}
+
+fn search(old: &Policy, new: &Policy, among: Vec<Candidate>, difference: &mut Difference) {
+    let mut known: BTreeSet<String> = BTreeSet::new();
+    for candidate in among {
+        if difference.evaluated >= MOST_EVENTS {
+            break;
+        }
+        if !known.insert(format!("{candidate:?}")) {
+            continue;
+        }
+        let (Some(one), Some(other)) = (
+            FullOutcome::of(old, &candidate),
+            FullOutcome::of(new, &candidate),
+        ) else {
+            continue;
+        };
+        difference.evaluated = difference.evaluated.saturating_add(1);
+        for question in [
+            DocumentQuestion::Differs,
+            DocumentQuestion::Loosens,
+            DocumentQuestion::Tightens,
+        ] {
+            let slot = match question {
+                DocumentQuestion::Differs => &mut difference.differs,
+                DocumentQuestion::Loosens => &mut difference.loosens,
+                DocumentQuestion::Tightens => &mut difference.tightens,
+            };
+            if slot.is_none() && question.shown_by(&one, &other) {
+                *slot = witness(old, new, &candidate, question);
+            }
+        }
+        if difference.loosens.is_some() && difference.tightens.is_some() {
+            break;
+        }
+    }
+    if difference.differs.is_some() {
+        difference.same = Proof::No;
+    }
+    if difference.loosens.is_some() {
+        difference.keeps = Proof::No;
+    }
+    if difference.tightens.is_some() {
+        difference.adds_nothing = Proof::No;
+    }
+}
+
+/// The witness with everything left out that it shows itself without.
+fn witness(
+    old: &Policy,
+    new: &Policy,
+    candidate: &Candidate,
+    question: DocumentQuestion,
+) -> Option<Witness> {
+    let mut least = candidate.clone();
+    for assignment in &candidate.assignments {
+        let mut fewer = least.clone();
+        fewer.assignments.retain(|known| known != assignment);
+        if let (Some(one), Some(other)) =
+            (FullOutcome::of(old, &fewer), FullOutcome::of(new, &fewer))
+            && question.shown_by(&one, &other)
+        {
+            least = fewer;
+        }
+    }
+    let (one, other) = (FullOutcome::of(old, &least)?, FullOutcome::of(new, &least)?);
+    let (event, mut facts) = least.described();
+    if facts.environment == Known::Unknown {
+        settle(&mut facts, new);
+    }
+    Some(Witness {
+        case: written_case(&event, &facts),
+        old: one.told,
+        new: other.told,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::author::parse_yaml;
+    use crate::policy::load_with_zones;
+    use proptest::prelude::*;
+
+    fn policy(default: &str, rules: &[String]) -> Policy {
+        let rules: Vec<String> = rules
+            .iter()
+            .enumerate()
+            .map(|(number, rule)| format!("  - {{ id: r{number}, {rule} }}\n"))
+            .collect();
+        let text = format!(
+            "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: {{ name: t }}\nrequire: none\ndefaults: {{ action: {default} }}\nrules:{}\n{}",
+            if rules.is_empty() { " []" } else { "" },
+            rules.concat()
+        );
+        loaded(&text)
+    }
+
+    fn loaded(text: &str) -> Policy {
+        let loaded = load_with_zones(&parse_yaml(text).unwrap());
+        let errors: Vec<String> = loaded.errors().map(ToString::to_string).collect();
+        loaded
+            .policy
+            .unwrap_or_else(|| panic!("{errors:?}\n{text}"))
+    }
+
+    /// A set of documents, each as what follows its name.
+    fn set(documents: &[String]) -> Policy {
+        let documents: Vec<String> = documents
+            .iter()
+            .enumerate()
+            .map(|(number, document)| {
+                format!("  - {{ metadata: {{ name: d{number} }}, {document} }}\n")
+            })
+            .collect();
+        loaded(&format!(
+            "apiVersion: agentguard.dev/v1\nkind: AgentPolicySet\nmetadata: {{ name: t }}\nrequire: none\npolicies:\n{}",
+            documents.concat()
+        ))
+    }
+
+    fn told(old: &Policy, new: &Policy) -> [Proof; 3] {
+        let difference = compare(old, new);
+        [difference.same, difference.keeps, difference.adds_nothing]
+    }
+
+    const ALL: &str =
+        "defaults: { action: allow }, rules: [{ id: r, match: { tool: t }, action: deny }]";
+    const ACME: &str = "for: { tenant: acme }, defaults: { action: deny }, rules: [{ id: r, match: { tool: u }, action: allow }]";
+
+    fn of(documents: &[&str]) -> Policy {
+        set(&documents
+            .iter()
+            .map(|text| (*text).to_owned())
+            .collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn documents_of_a_set_decide_alike_in_every_order() {
+        assert_eq!(told(&of(&[ALL, ACME]), &of(&[ACME, ALL])), [Proof::Yes; 3]);
+    }
+
+    #[test]
+    fn a_set_of_one_is_the_document_alone() {
+        let alone = policy("allow", &["match: { tool: t }, action: deny".to_owned()]);
+        assert_eq!(told(&alone, &of(&[ALL])), [Proof::Yes; 3]);
+    }
+
+    #[test]
+    fn a_document_more_takes_nothing_away() {
+        let (few, more) = (of(&[ALL]), of(&[ALL, ACME]));
+        assert_eq!(told(&few, &more), [Proof::No, Proof::Yes, Proof::No]);
+        assert_eq!(told(&more, &few), [Proof::No, Proof::No, Proof::Yes]);
+    }
+
+    #[test]
+    fn documents_for_somebody_are_compared_rule_by_rule() {
+        let longer = ACME.replace("tool: u", "tool: [u, v]");
+        let (short, long) = (of(&[ALL, ACME]), of(&[ALL, &longer]));
+        let difference = compare(&short, &long);
+        let loosens = difference.loosens.unwrap();
+        assert_eq!((loosens.old.action, loosens.new.action), ("deny", "allow"));
+        assert_eq!(difference.added, vec![Box::from("d1/r")]);
+    }
+
+    #[test]
+    fn whoever_no_document_is_for_counts() {
+        let acme = ACME.replace("action: deny", "action: allow");
+        let beta = acme.replace("acme", "[acme, beta]");
+        assert_eq!(told(&of(&[&acme]), &of(&[&beta]))[1], Proof::No);
+        assert_eq!(told(&of(&[&acme]), &of(&[&acme, ALL]))[1], Proof::No);
+        assert_eq!(
+            told(&of(&[&beta]), &of(&[&beta, &acme])),
+            [Proof::Unknown, Proof::Yes, Proof::Yes]
+        );
+    }
+
+    #[test]
+    fn a_rule_for_several_tools_is_one_for_each() {
+        let one = policy(
+            "allow",
+            &["match: { tool: [t, u] }, action: deny".to_owned()],
+        );
+        let each = ["t", "u"].map(|tool| format!("match: {{ tool: {tool} }}, action: deny"));
+        assert_eq!(told(&one, &policy("allow", &each)), [Proof::Yes; 3]);
+    }
+
+    #[test]
+    fn a_number_between_two_whole_ones_is_a_witness() {
+        let [old, new] = ["greater_than: 5", "at_least: 6"].map(|asks| {
+            policy(
+                "allow",
+                &[format!("when: {{ args.n: {{ {asks} }} }}, action: deny")],
+            )
+        });
+        assert_eq!(told(&old, &new), [Proof::No, Proof::No, Proof::Yes]);
+    }
+
+    #[test]
+    fn every_alternative_of_a_pattern_is_tried() {
+        let [old, new] = ["(secret|hidden)-[0-9]{3}", "secret-[0-9]{3}"].map(|pattern| {
+            policy(
+                "allow",
+                &[format!(
+                    "when: {{ args.s: {{ matches: \"^{pattern}$\" }} }}, action: deny"
+                )],
+            )
+        });
+        assert_eq!(told(&old, &new)[1], Proof::No);
+    }
+
+    #[test]
+    fn a_rule_for_more_covers_one_for_fewer() {
+        let denies = "for: { tenant: acme }, defaults: { action: allow }, rules: [{ id: r, match: { tool: u }, action: deny }]";
+        let more = denies.replace("acme", "[acme, beta]");
+        let difference = compare(&of(&[ALL, denies]), &of(&[ALL, &more]));
+        assert_eq!(difference.keeps, Proof::Yes);
+        assert_eq!(difference.adds_nothing, Proof::No);
+    }
+
+    fn any_test() -> impl Strategy<Value = String> {
+        prop_oneof![
+            (0..4i32).prop_map(|n| format!("args.n: {{ greater_than: {n} }}")),
+            (0..4i32).prop_map(|n| format!("args.n: {{ at_most: {n} }}")),
+            (0..3i32).prop_map(|n| format!("args.n: {n}")),
+            Just("args.n: { not_in: [1, 2] }".to_owned()),
+            Just("args.n: { not_in: [1, a] }".to_owned()),
+            Just("args.s: [a, b]".to_owned()),
+            Just("args.s: A".to_owned()),
+            Just("args.s: { not_equals: a }".to_owned()),
+            Just("args.s: { contains_any: [ab, c] }".to_owned()),
+            Just("args.s: { contains_all: [ab, c] }".to_owned()),
+            Just("args.s: { glob: \"a*\" }".to_owned()),
+            Just("args.s: { glob: \"a?b*\" }".to_owned()),
+            Just("args.s: { any_equals: a }".to_owned()),
+            Just("args.s: { exists: true }".to_owned()),
+            Just("args.s: { count_greater_than: 1 }".to_owned()),
+            Just("args.to: { domain_in: [a.example, b.example] }".to_owned()),
+            Just("args.to: { domain_not_in: [a.example] }".to_owned()),
+            Just("principal.roles: lead".to_owned()),
+            Just("principal.roles: { not_in: [lead, dev] }".to_owned()),
+            Just("model: { glob: \"m*\" }".to_owned()),
+            Just("model: m1".to_owned()),
+        ]
+    }
+
+    fn any_condition() -> impl Strategy<Value = String> {
+        let leaf = any_test().prop_map(|test| format!("{{ {test} }}"));
+        leaf.prop_recursive(2, 6, 2, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 1..3)
+                    .prop_map(|all| format!("{{ all: [{}] }}", all.join(", "))),
+                prop::collection::vec(inner.clone(), 1..3)
+                    .prop_map(|any| format!("{{ any: [{}] }}", any.join(", "))),
+                inner.prop_map(|inner| format!("{{ not: {inner} }}")),
+            ]
+        })
+    }
+
+    fn any_rule() -> impl Strategy<Value = String> {
+        let tool = prop_oneof![
+            Just("t"),
+            Just("u"),
+            Just("[t, u]"),
+            Just("\"t*\""),
+            Just("\"*\""),
+        ];
+        let action = prop_oneof![
+            Just("deny"),
+            Just("allow"),
+            Just("require_approval"),
+            Just("tag, tags: [x]"),
+        ];
+        (
+            tool,
+            prop::option::of(any_condition()),
+            prop::option::of(any_condition()),
+            prop::option::of(prop_oneof![Just("apply"), Just("skip")]),
+            action,
+        )
+            .prop_map(|(tool, when, unless, missing, action)| {
+                let part = |key: &str, value: Option<String>| {
+                    value.map_or(String::new(), |value| format!("{key}: {value}, "))
+                };
+                format!(
+                    "match: {{ tool: {tool} }}, {}{}{}action: {action}",
+                    part("when", when),
+                    part("unless", unless),
+                    part("if_missing", missing.map(str::to_owned)),
+                )
+            })
+    }
+
+    fn any_document() -> impl Strategy<Value = String> {
+        (
+            prop_oneof![
+                Just(""),
+                Just("for: { tenant: a }, "),
+                Just("for: { tenant: [a, b] }, "),
+                Just("for: { role: lead }, "),
+                Just("applies_to: { paths: [\"/v1/*\"] }, "),
+                Just("mode: observe, "),
+            ],
+            prop_oneof![Just("allow"), Just("deny")],
+            prop::collection::vec(any_rule(), 0..3),
+        )
+            .prop_map(|(whom, default, rules)| {
+                let rules: Vec<String> = rules
+                    .iter()
+                    .enumerate()
+                    .map(|(number, rule)| format!("{{ id: r{number}, {rule} }}"))
+                    .collect();
+                format!(
+                    "{whom}defaults: {{ action: {default} }}, rules: [{}]",
+                    rules.join(", ")
+                )
+            })
+    }
+
+    /// Where a change is proved to loosen or to tighten nothing, no event is found that it does.
+    fn proofs_hold(old: &Policy, new: &Policy) -> Result<(), TestCaseError> {
+        let (one, other) = (Meaning::parts_of(old), Meaning::parts_of(new));
+        let keeps = refuses_as_much(&one, &other);
+        let adds_nothing = refuses_as_much(&other, &one);
+        let difference = compare(old, new);
+        if keeps {
+            prop_assert!(difference.loosens.is_none(), "{:?}", difference.loosens);
+        }
+        if adds_nothing {
+            prop_assert!(difference.tightens.is_none(), "{:?}", difference.tightens);
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(96))]
+
+        /// What is proved, no event contradicts: neither of rules taken away, nor of rules that were changed.
+        #[test]
+        fn a_proof_and_a_witness_never_meet(
+            rules in prop::collection::vec(any_rule(), 0..4),
+            others in prop::collection::vec(any_rule(), 0..3),
+            kept in 0..4usize,
+            defaults in prop_oneof![Just(("allow", "allow")), Just(("deny", "deny")), Just(("allow", "deny"))],
+        ) {
+            let old = policy(defaults.0, &rules);
+            let mut changed: Vec<String> = rules.into_iter().take(kept).collect();
+            changed.extend(others);
+            let new = policy(defaults.1, &changed);
+            proofs_hold(&old, &new)?;
+            // And a policy is always proved to be itself, in any order.
+            changed.reverse();
+            let turned = policy(defaults.1, &changed);
+            prop_assert_eq!(compare(&new, &turned).same, Proof::Yes);
+        }
+
+        /// The same of sets, whose documents are for everybody or for somebody.
+        #[test]
+        fn a_proof_and_a_witness_never_meet_in_sets(
+            documents in prop::collection::vec(any_document(), 1..4),
+            others in prop::collection::vec(any_document(), 0..2),
+            kept in 0..4usize,
+        ) {
+            let old = set(&documents);
+            let mut changed: Vec<String> = documents.into_iter().take(kept).chain(others).collect();
+            if changed.is_empty() {
+                changed.push("defaults: { action: allow }".to_owned());
+            }
+            let new = set(&changed);
+            proofs_hold(&old, &new)?;
+            changed.reverse();
+            prop_assert_eq!(compare(&new, &set(&changed)).same, Proof::Yes);
+        }
+    }
+}

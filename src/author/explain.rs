@@ -1,0 +1,627 @@
+//! Why a rule holds or doesn't: its conditions as a tree, each evaluated exactly as the filter evaluates it, with the values that
+//! were seen.
+
+use crate::detect::{Confidence, DETECTORS, Finding, Input, Scanner, Scratch, Selection};
+use crate::event::Event;
+use crate::policy::compiled::{
+    CompiledCheck, CompiledCondition, CompiledRule, CompiledTest, Operator, OverlapTarget,
+};
+use crate::policy::compiled_policy::Policy;
+use crate::policy::condition::{Check, Condition, Earlier, Operand, Quantifier, Test};
+use crate::policy::context::Context;
+use crate::policy::document::Document;
+use crate::policy::evaluate::condition::ConditionEvaluator;
+use crate::policy::evaluate::value::{Arrays, PathReading, Presence, tool_names};
+use crate::policy::field::Field;
+use crate::policy::match_item::MatchItem;
+use crate::policy::node::{Node, NodeValue};
+use crate::policy::operators::Polarity;
+use crate::policy::rule::Rule;
+use crate::policy::scalar::Scalar;
+
+/// Longest value that is shown, in characters.
+const LONGEST_VALUE: usize = 80;
+
+/// Most values of one field that are shown.
+const MOST_VALUES: usize = 5;
+
+/// A rule and one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explained {
+    /// The rule's id.
+    pub rule: Box<str>,
+    /// What it does.
+    pub action: &'static str,
+    /// Whether it is enforced or only recorded.
+    pub enforced: bool,
+    /// Whether it holds.
+    pub held: bool,
+    /// Why it is not about this event, whatever its conditions say.
+    pub barred: Option<&'static str>,
+    /// `match`, `when` and `unless`.
+    pub parts: Vec<Branch>,
+}
+
+/// A condition, or several that belong together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Branch {
+    /// What is asked: `match`, `all`, `args.amount greater_than 100`.
+    pub asks: String,
+    /// Whether it holds.
+    pub held: bool,
+    /// The values that it was asked of, secrets masked.
+    pub seen: Vec<String>,
+    /// What is worth knowing about how it was read.
+    pub note: Option<&'static str>,
+    /// What it is made of.
+    pub parts: Vec<Branch>,
+}
+
+/// Explains rules.
+pub struct Explainer {
+    masked: Scanner,
+}
+
+impl Default for Explainer {
+    fn default() -> Explainer {
+        let mut selection = Selection::all(Confidence::High);
+        // The group is built in; should it ever be gone, what is certain is masked all the same.
+        let _ = selection.add("secrets", Confidence::Low);
+        Explainer {
+            masked: Scanner::new(&selection),
+        }
+    }
+}
+
+impl Explainer {
+    /// Explains every rule about events of this kind, by id. `past` is what the conversation before it is evaluated against.
+    pub fn explain(
+        &self,
+        event: &Event,
+        context: &Context<'_>,
+        past: Option<&Context<'_>>,
+    ) -> Vec<Explained> {
+        let policy = context.policy;
+        policy
+            .index
+            .all(event.kind)
+            .iter()
+            .filter_map(|number| {
+                let rule = policy.rule(*number)?;
+                let written = written(policy, rule)?;
+                Some(self.rule(rule, written, event, (context, past)))
+            })
+            .collect()
+    }
+
+    fn rule<'e>(
+        &self,
+        rule: &'e CompiledRule,
+        written: &'e Rule,
+        event: &'e Event,
+        (context, past): (&'e Context<'_>, Option<&'e Context<'_>>),
+    ) -> Explained {
+        let teller = |side| ConditionExplainer {
+            evaluate: ConditionEvaluator {
+                event,
+                context,
+                outer: side,
+                if_missing: rule.if_missing,
+                item: None,
+                for_certain: false,
+            },
+            masked: &self.masked,
+            past,
+        };
+        let side = rule.side();
+        let mut parts = Vec::new();
+        let tests: Vec<Branch> = rule
+            .matches
+            .iter()
+            .zip(&written.matches)
+            .map(|(test, item)| teller(side).test(test, &[told_match(item)], side))
+            .collect();
+        if !tests.is_empty() {
+            parts.push(Branch::of(
+                "match",
+                tests.iter().all(|test| test.held),
+                tests,
+            ));
+        }
+        if let (Some(when), Some(written)) = (&rule.when, &written.when) {
+            let inner = teller(side).condition(when, written, side);
+            parts.push(Branch::of("when", inner.held, vec![inner]));
+        }
+        if let (Some(unless), Some(written)) = (&rule.unless, &written.unless) {
+            let side = side.flipped();
+            let inner = teller(side).condition(unless, written, side);
+            parts.push(Branch::of("unless", inner.held, vec![inner]));
+        }
+        Explained {
+            rule: rule.id.clone(),
+            action: rule.action.word(),
+            enforced: rule.enforced,
+            held: context.policy.holds(rule, event, context),
+            barred: rule.inapplicable_reason(event),
+            parts,
+        }
+    }
+}
+
+impl Branch {
+    fn of(asks: &str, held: bool, parts: Vec<Branch>) -> Branch {
+        Branch {
+            asks: asks.to_owned(),
+            held,
+            seen: Vec::new(),
+            note: None,
+            parts,
+        }
+    }
+}
+
+/// The documents that decide and the one that is tried out, each with its rules as they were compiled.
+pub(super) fn parts(policy: &Policy) -> impl Iterator<Item = (&Document, &[CompiledRule])> {
+    let documents = policy.document.deciding().iter();
+    let tried_out = policy.document.shadow.as_deref();
+    documents
+        .chain(tried_out)
+        .zip(&policy.chapters)
+        .map(|(document, chapter)| {
+            let rules = usize::from(chapter.rules.start)..usize::from(chapter.rules.end);
+            (document, policy.rules.get(rules).unwrap_or_default())
+        })
+}
+
+/// The rule as it was written.
+pub(super) fn written<'p>(policy: &'p Policy, rule: &CompiledRule) -> Option<&'p Rule> {
+    parts(policy).find_map(|(document, rules)| {
+        rules.iter().find(|known| std::ptr::eq(*known, rule))?;
+        document
+            .rules
+            .iter()
+            .find(|written| is_compiled(document, written, rule))
+    })
+}
+
+/// What a rule of a document was compiled to. Rules are compiled in the order of their ids.
+pub(super) fn compiled_to<'c>(
+    document: &Document,
+    written: &Rule,
+    rules: &'c [CompiledRule],
+) -> Option<&'c CompiledRule> {
+    let in_set = format!("{}/{}", document.name, written.id);
+    [&*in_set, &*written.id].into_iter().find_map(|id| {
+        let at = rules.binary_search_by(|rule| (*rule.id).cmp(id)).ok()?;
+        rules.get(at)
+    })
+}
+
+/// Whether a rule of a document was compiled to this one; in a set, the document's name stands before its id.
+fn is_compiled(document: &Document, written: &Rule, compiled: &CompiledRule) -> bool {
+    let own = compiled
+        .id
+        .strip_prefix(&*document.name)
+        .and_then(|rest| rest.strip_prefix('/'));
+    compiled.id == written.id || own == Some(&*written.id)
+}
+
+/// Tells the conditions of one rule.
+struct ConditionExplainer<'t, 'e, 'a> {
+    evaluate: ConditionEvaluator<'e, 'a>,
+    masked: &'t Scanner,
+    /// What stands earlier.
+    past: Option<&'e Context<'a>>,
+}
+
+impl<'e> ConditionExplainer<'_, 'e, '_> {
+    fn condition(
+        &self,
+        condition: &'e CompiledCondition,
+        written: &'e Condition,
+        side: Polarity,
+    ) -> Branch {
+        match (condition, written) {
+            (CompiledCondition::All(list), Condition::All(written)) => {
+                let parts = self.conditions(list, written, side);
+                Branch::of("all", parts.iter().all(|part| part.held), parts)
+            }
+            (CompiledCondition::Any(list), Condition::Any(written)) => {
+                let parts = self.conditions(list, written, side);
+                Branch::of("any", parts.iter().any(|part| part.held), parts)
+            }
+            (CompiledCondition::Not(inner), Condition::Not(written)) => {
+                let inner = self.condition(inner, written, side.flipped());
+                Branch::of("not", !inner.held, vec![inner])
+            }
+            (CompiledCondition::Test(test), Condition::Test(written)) => {
+                let asks: Vec<String> = written
+                    .checks
+                    .iter()
+                    .map(|check| told(written, check))
+                    .collect();
+                self.test(test, &asks, side)
+            }
+            (
+                CompiledCondition::AnyItem {
+                    list: field,
+                    condition: inner,
+                },
+                Condition::AnyItem {
+                    list,
+                    condition: written,
+                },
+            ) => Branch::of(
+                &format!("an item of {} fits", list.name),
+                self.evaluate.condition(condition, side),
+                self.items(field, inner, written, side),
+            ),
+            (CompiledCondition::Earlier { question, .. }, Condition::Earlier(earlier)) => {
+                let is_known = self.evaluate.context.facts.history.is_complete;
+                Branch {
+                    note: (!is_known).then_some(
+                        "not all of the conversation is known, which counts for the strict side",
+                    ),
+                    ..Branch::of(
+                        &told_earlier(earlier),
+                        self.evaluate.condition(condition, side),
+                        self.earlier(*question, Some(earlier), side),
+                    )
+                }
+            }
+            // The compiler keeps the shape of what it is given.
+            _ => Branch::of("", false, Vec::new()),
+        }
+    }
+
+    fn conditions(
+        &self,
+        list: &'e [CompiledCondition],
+        written: &'e [Condition],
+        side: Polarity,
+    ) -> Vec<Branch> {
+        list.iter()
+            .zip(written)
+            .map(|(inner, written)| self.condition(inner, written, side))
+            .collect()
+    }
+
+    /// The items of a list, each with what is asked of it.
+    fn items(
+        &self,
+        list: &Field,
+        condition: &CompiledCondition,
+        written: &Condition,
+        side: Polarity,
+    ) -> Vec<Branch> {
+        let mut branches = Vec::new();
+        for reading in [PathReading::NAMED, PathReading::OTHERS] {
+            self.evaluate.values(list, reading, Arrays::Opened, &mut |scalar| {
+            let asks = format!("item {}", branches.len());
+            let seen = vec![self.shown(&scalar)];
+            let branch = match scalar {
+                Scalar::Object(value) => {
+                    let teller = ConditionExplainer {
+                        evaluate: ConditionEvaluator {
+                            item: Some(value),
+                            ..self.evaluate
+                        },
+                        masked: self.masked,
+                        past: self.past,
+                    };
+                    let inner = teller.condition(condition, written, side);
+                    Branch::of(&asks, inner.held, vec![inner])
+                }
+                _ => Branch {
+                    note: Some(
+                        "only an object can be looked into; this counts for the strict side",
+                    ),
+                    ..Branch::of(&asks, side == Polarity::Restricting, Vec::new())
+                },
+            };
+            branches.push(Branch { seen, ..branch });
+            });
+        }
+        telling(branches)
+    }
+
+    /// The events that stand earlier and are of the kind that is asked for, each with what is asked of it; where only
+    /// their texts are compared with something (`written` is absent), the texts.
+    fn earlier(&self, question: usize, written: Option<&Earlier>, side: Polarity) -> Vec<Branch> {
+        let questions = &self.evaluate.context.policy.questions;
+        let (Some(past), Some(asked)) = (self.past, questions.get(question)) else {
+            return Vec::new();
+        };
+        let mut branches = Vec::new();
+        for (number, event) in (0_usize..).zip(&past.reading.events) {
+            if event.kind != asked.kind {
+                continue;
+            }
+            let teller = ConditionExplainer {
+                evaluate: ConditionEvaluator {
+                    event,
+                    context: past,
+                    outer: side,
+                    if_missing: None,
+                    item: None,
+                    for_certain: false,
+                },
+                masked: self.masked,
+                past: None,
+            };
+            let fit = asked.fit(event, past);
+            let held = match side {
+                Polarity::Restricting => fit.broadly,
+                Polarity::Loosening => fit.narrowly,
+            };
+            let asks = format!("earlier[{number}] {}", event.kind.word());
+            branches.push(match written {
+                Some(written) => {
+                    let mut parts: Vec<Branch> = asked
+                        .matches
+                        .iter()
+                        .zip(&written.matches)
+                        .map(|(test, item)| teller.test(test, &[told_match(item)], side))
+                        .collect();
+                    if let (Some(when), Some(written)) = (&asked.when, &written.condition) {
+                        parts.push(teller.condition(when, written, side));
+                    }
+                    Branch::of(&asks, held, parts)
+                }
+                None => Branch {
+                    seen: teller.seen(&Field::Text, side).0,
+                    ..Branch::of(&asks, held, Vec::new())
+                },
+            });
+        }
+        telling(branches)
+    }
+
+    /// The tests of one field; `asks` tells each.
+    fn test(&self, test: &'e CompiledTest, asks: &[String], side: Polarity) -> Branch {
+        let mut parts: Vec<Branch> = test
+            .checks
+            .iter()
+            .zip(asks)
+            .map(|(check, asks)| self.check(&test.field, check, asks, side))
+            .collect();
+        match (parts.len(), parts.pop()) {
+            (1, Some(only)) => only,
+            (_, last) => {
+                parts.extend(last);
+                Branch::of("all", parts.iter().all(|part| part.held), parts)
+            }
+        }
+    }
+
+    fn check(
+        &self,
+        field: &'e Field,
+        check: &'e CompiledCheck,
+        asks: &str,
+        side: Polarity,
+    ) -> Branch {
+        let held = |side| self.evaluate.check(field, check, &check.operator, side);
+        let (seen, presence) = self.seen(field, side);
+        let note = match presence {
+            Presence::Missing => Some("there is none"),
+            Presence::Unknown => Some("it can't be determined, which counts for the strict side"),
+            Presence::Ambiguous => Some(
+                "a name in another spelling, or JSON in a string, may be taken for it, which counts for the strict side",
+            ),
+            Presence::Present { .. }
+                if held(side) == (side == Polarity::Restricting)
+                    && self.evaluate.has_unreadable(field, check, side) =>
+            {
+                Some("it can't be read as what is asked for, which counts for the strict side")
+            }
+            Presence::Present { .. } => match (side, held(side), held(side.flipped())) {
+                (Polarity::Restricting, true, false) => {
+                    Some("read broadly, as everything that restricts")
+                }
+                (Polarity::Loosening, false, true) => {
+                    Some("read narrowly, as everything that loosens")
+                }
+                _ => None,
+            },
+        };
+        Branch {
+            asks: asks.to_owned(),
+            held: held(side),
+            seen,
+            note,
+            parts: match &check.operator {
+                Operator::Overlaps {
+                    with: OverlapTarget::Earlier(question),
+                    ..
+                } => self.earlier(*question, None, side),
+                _ => Vec::new(),
+            },
+        }
+    }
+
+    fn seen(&self, field: &'e Field, side: Polarity) -> (Vec<String>, Presence) {
+        let mut seen = Vec::new();
+        let (event, context) = (self.evaluate.event, self.evaluate.context);
+        if *field == Field::Time {
+            return match context.facts.time.and_then(moment) {
+                Some(time) => (vec![time], Presence::Present { and_unknown: false }),
+                None => (seen, Presence::Unknown),
+            };
+        }
+        let mut more = 0_usize;
+        let mut give = |scalar: Scalar<'_>| {
+            if seen.len() < MOST_VALUES {
+                seen.push(self.shown(&scalar));
+            } else {
+                more = more.saturating_add(1);
+            }
+        };
+        let presence = match field {
+            Field::Tool => tool_names(event, context.facts, side, None, &mut give),
+            _ => {
+                let presence =
+                    self.evaluate
+                        .values(field, PathReading::NAMED, Arrays::Opened, &mut give);
+                if presence == Presence::Ambiguous {
+                    self.evaluate
+                        .values(field, PathReading::OTHERS, Arrays::Opened, &mut give);
+                }
+                presence
+            }
+        };
+        if *field == Field::Model && side == Polarity::Restricting {
+            for spelling in &context.facts.models.spellings {
+                give(Scalar::text(&**spelling));
+            }
+        }
+        if more > 0 {
+            seen.push(format!("… and {more} more"));
+        }
+        (seen, presence)
+    }
+
+    fn shown(&self, scalar: &Scalar<'_>) -> String {
+        let text = match scalar {
+            Scalar::Null => return "null".to_owned(),
+            Scalar::Bool(value, _) => return value.to_string(),
+            Scalar::Number(text, _) => text.clone().into_owned(),
+            Scalar::Text(text) => format!("{:?}", masked(self.masked, &text.text())),
+            Scalar::Object(value) | Scalar::Array(value) => {
+                masked(self.masked, &String::from_utf8_lossy(value.raw()))
+            }
+        };
+        match text.char_indices().nth(LONGEST_VALUE) {
+            Some((cut, _)) => format!("{}…", text.get(..cut).unwrap_or_default()),
+            None => text,
+        }
+    }
+}
+
+/// A text with the secrets in it replaced by what they are.
+fn masked(scanner: &Scanner, text: &str) -> String {
+    let mut findings: Vec<Finding> = Vec::new();
+    scanner.scan(&Input::whole(text), &mut Scratch::default(), &mut findings);
+    findings.sort_by_key(|finding| (finding.start, finding.end));
+    let mut out = String::new();
+    let mut done = 0;
+    for finding in &findings {
+        if finding.start < done {
+            continue;
+        }
+        let name = DETECTORS
+            .get(usize::from(finding.detector))
+            .map_or("secret", |detector| detector.name);
+        out.push_str(text.get(done..finding.start).unwrap_or_default());
+        out.push_str(&format!("[{}]", name.to_uppercase()));
+        done = finding.end;
+    }
+    out.push_str(text.get(done..).unwrap_or_default());
+    out
+}
+
+fn moment(nanoseconds: u64) -> Option<String> {
+    jiff::Timestamp::from_nanosecond(i128::from(nanoseconds))
+        .ok()
+        .map(|time| time.to_string())
+}
+
+/// The branches that tell most, in their order: those that hold, and others as long as there are few.
+fn telling(branches: Vec<Branch>) -> Vec<Branch> {
+    let all = branches.len();
+    let holding = branches.iter().filter(|branch| branch.held).count();
+    let mut others = MOST_VALUES.saturating_sub(holding);
+    let mut kept: Vec<Branch> = Vec::new();
+    for branch in branches {
+        if branch.held && kept.len() < MOST_VALUES {
+            kept.push(branch);
+        } else if !branch.held && others > 0 {
+            others = others.saturating_sub(1);
+            kept.push(branch);
+        }
+    }
+    if let Some(last) = kept.last_mut().filter(|_| all > MOST_VALUES) {
+        last.note = Some("others are not shown");
+    }
+    kept
+}
+
+/// A key of `match` as a person would say it: `tool: a or b`.
+fn told_match(item: &MatchItem) -> String {
+    let values: Vec<&str> = item.values.iter().map(|value| &**value).collect();
+    format!("{}: {}", item.mention.name, values.join(" or "))
+}
+
+/// A check as a person would say it: `args.amount greater_than 100`.
+pub(super) fn told(test: &Test, check: &Check) -> String {
+    let quantifier = match check.quantifier {
+        Some(Quantifier::Any) => "any_",
+        Some(Quantifier::All) => "all_",
+        None => "",
+    };
+    let operand = told_operand(&check.operand);
+    format!(
+        "{} {quantifier}{} {operand}",
+        test.mention.name,
+        check.verb.word()
+    )
+}
+
+fn told_operand(operand: &Operand) -> String {
+    match operand {
+        Operand::Value(node) => told_node(node),
+        Operand::List(name, _) => format!("list {name}"),
+        Operand::KeyedList(name, key, _) => format!("list {name} under {}", key.name),
+        Operand::Windows {
+            windows,
+            days,
+            zone,
+        } => {
+            let mut told = told_operand(windows);
+            for (word, node) in [("days", days), ("zone", zone)] {
+                if let Some(node) = node {
+                    told.push_str(&format!(" {word} {}", told_node(node)));
+                }
+            }
+            told
+        }
+        Operand::Field(mention) => mention.name.to_string(),
+        Operand::Earlier(earlier) => told_earlier(earlier),
+        Operand::Commands { commands, .. } => told_operand(commands),
+        Operand::Overlap { with, run } => format!("{} by {run} characters", told_operand(with)),
+    }
+}
+
+/// What is asked of the conversation: `earlier tool_result (tool: web_fetch), at least 2`.
+fn told_earlier(earlier: &Earlier) -> String {
+    let matches: Vec<String> = earlier.matches.iter().map(told_match).collect();
+    let mut told = format!("earlier {}", earlier.kind.word());
+    if !matches.is_empty() {
+        told.push_str(&format!(" ({})", matches.join(", ")));
+    }
+    if earlier.condition.is_some() {
+        told.push_str(" that fits");
+    }
+    if earlier.at_least > 1 {
+        told.push_str(&format!(", at least {}", earlier.at_least));
+    }
+    if earlier.in_a_row > 0 {
+        told.push_str(&format!(", {} in a row", earlier.in_a_row));
+    }
+    told
+}
+
+fn told_node(node: &Node) -> String {
+    match &node.data {
+        NodeValue::String(text) => text.to_string(),
+        NodeValue::List(items) => {
+            let items: Vec<String> = items.iter().map(told_node).collect();
+            format!("[{}]", items.join(", "))
+        }
+        _ => {
+            let mut out = Vec::new();
+            node.write_json(&mut out);
+            String::from_utf8_lossy(&out).into_owned()
+        }
+    }
+}

@@ -1,0 +1,812 @@
+//! `extends`: one document out of several, and lists out of files. Resolved by `agentguard build`, since the filter has no
+//! files. Whatever two documents say differently, the stricter of both holds.
+
+use super::yaml::parse_yaml;
+use crate::diag::{Diagnostic, Severity, codes};
+use crate::policy::load::parse_json;
+use crate::policy::node::{Member, Node, NodeValue};
+use std::ops::Range;
+
+/// How many documents one may rest on.
+const MAX_DOCUMENTS: usize = 64;
+
+/// What stands at the top only: a base can't say where other documents' principals or secrets come from.
+const TOP_ONLY: &[&str] = &[
+    "principals",
+    "audit",
+    "environment",
+    "envoy",
+    "inspect",
+    "shadow",
+];
+
+/// The gates and their default, if a document that is complete says nothing of them.
+const DEFAULTS: &[(&str, &str)] = &[
+    ("request", ""),
+    ("tool_call", ""),
+    ("tool_offer", "allow"),
+    ("uninspectable", "deny"),
+    ("partial", "allow"),
+];
+
+/// A file that was read.
+pub struct ReadPolicyFile {
+    /// What it is called, wherever it was named from.
+    pub name: String,
+    /// What stands in it.
+    pub text: String,
+}
+
+/// Reads a file: the name of the file that names it, and the path that stands there.
+pub type ReadFile<'r> = &'r mut dyn FnMut(&str, &str) -> Result<ReadPolicyFile, String>;
+
+/// Makes one document of a document, what it `extends`, and the files of its lists. What needs neither comes back as it is.
+///
+/// # Errors
+/// Everything that is wrong with it; places are those of `root`.
+pub fn resolve(name: &str, root: &Node, read: ReadFile<'_>) -> Result<Node, Vec<Diagnostic>> {
+    let mut resolver = Resolver {
+        read,
+        open: vec![name.to_owned()],
+        count: 0,
+        span: 0..0,
+        wrong: Vec::new(),
+    };
+    let merged = resolver.document(name, root, true);
+    match resolver.wrong.is_empty() {
+        true => Ok(merged),
+        false => Err(resolver.wrong),
+    }
+}
+
+struct Resolver<'r> {
+    read: ReadFile<'r>,
+    /// The documents that are being resolved, each named by the one before.
+    open: Vec<String>,
+    count: usize,
+    /// Where in the outermost document this comes from.
+    span: Range<usize>,
+    wrong: Vec<Diagnostic>,
+}
+
+impl Resolver<'_> {
+    fn error(&mut self, code: &'static str, path: &str, message: String, help: &str) {
+        self.wrong.push(Diagnostic {
+            code,
+            severity: Severity::Error,
+            path: path.to_owned(),
+            span: self.span.clone(),
+            message,
+            label: None,
+            help: (!help.is_empty()).then(|| help.to_owned()),
+            fix: None,
+        });
+    }
+
+    fn document(&mut self, name: &str, root: &Node, is_top: bool) -> Node {
+        let mut root = opened(root);
+        for member in members_mut(&mut root) {
+            match &*member.key {
+                "lists" => self.lists(name, &mut member.value, is_top),
+                "policies" => {
+                    for part in items_mut(&mut member.value) {
+                        *part = self.document(name, part, is_top);
+                    }
+                }
+                _ => {}
+            }
+        }
+        let Some(extends) = take(&mut root, "extends") else {
+            return root;
+        };
+        if is_top {
+            self.span = extends.span.clone();
+        }
+        let paths: Option<Vec<&str>> = match &extends.data {
+            NodeValue::String(path) => Some(vec![path]),
+            NodeValue::List(items) => items.iter().map(Node::text).collect(),
+            _ => None,
+        };
+        let Some(paths) = paths else {
+            let message = "a path or a list of paths is expected here".to_owned();
+            self.error(codes::AG1005, "extends", message, "");
+            return root;
+        };
+        let mut merged = root;
+        for path in paths {
+            if let Some(base) = self.base(name, path) {
+                self.merge(&mut merged, base, path);
+            }
+        }
+        merged
+    }
+
+    /// Reads and resolves a document that another one extends.
+    fn base(&mut self, from: &str, path: &str) -> Option<Node> {
+        let file = match (self.read)(from, path) {
+            Ok(file) => file,
+            Err(error) => {
+                let message = format!("`{path}` can't be read: {error}");
+                self.error(codes::AG1016, "extends", message, "");
+                return None;
+            }
+        };
+        self.count = self.count.saturating_add(1);
+        if self.open.contains(&file.name) || self.count > MAX_DOCUMENTS {
+            let message = match self.open.contains(&file.name) {
+                true => format!("`{path}` extends itself"),
+                false => format!("more than {MAX_DOCUMENTS} documents"),
+            };
+            self.error(codes::AG1016, "extends", message, "");
+            return None;
+        }
+        let root = match parse(&file) {
+            Ok(root) => root,
+            Err(diagnostics) => {
+                for diagnostic in diagnostics {
+                    let message = format!("in `{path}`: {}", diagnostic.message);
+                    self.error(diagnostic.code, "extends", message, "");
+                }
+                return None;
+            }
+        };
+        let is_policy = matches!(root.data, NodeValue::Map(_)) && root.get("policies").is_none();
+        if !is_policy {
+            let message = format!("`{path}` is no policy that could be extended");
+            self.error(codes::AG1003, "extends", message, "");
+            return None;
+        }
+        self.open.push(file.name.clone());
+        let base = self.document(&file.name, &root, false);
+        self.open.pop();
+        Some(base)
+    }
+
+    /// Adds a base to a document.
+    fn merge(&mut self, top: &mut Node, mut base: Node, path: &str) {
+        for key in TOP_ONLY {
+            if base.get(key).is_some() {
+                let message =
+                    format!("`{path}` has `{key}`, which stands in the outermost document only");
+                self.error(codes::AG1004, key, message, "move it there");
+            }
+        }
+        // A document with defaults could stand alone: what it does not say has its usual meaning. One without is a part.
+        let is_complete = |node: &Node| node.get("defaults").is_some();
+        let (top_whole, base_whole) = (is_complete(top), is_complete(&base));
+        keep_modes(top);
+        keep_modes(&mut base);
+        let top_mode = mode_of(top);
+        let base_mode = mode_of(&base);
+        scope(top, &mut base, (top_whole, base_whole));
+        self.audience(top, &base, (top_whole, base_whole), path);
+        merge_defaults(top, &base, top_mode, base_mode);
+        let enforced = top_mode == "enforce" || (base_whole && base_mode == "enforce");
+        set(
+            top,
+            "mode",
+            text(if enforced { "enforce" } else { "observe" }),
+        );
+        merge_word(top, &base, "require", None, &["identity", "none"]);
+        merge_word(top, &base, "disclose", None, &["code", "all"]);
+        merge_word(top, &base, "stream", Some("on_deny"), &["reset", "drain"]);
+        for key in ["lists", "detectors"] {
+            if let Some(given) = take(&mut base, key) {
+                self.named(top, key, given, path);
+            }
+        }
+        self.rules(top, base.get("rules"), path);
+        if let Some(Node {
+            data: NodeValue::List(mut protocols),
+            ..
+        }) = take(&mut base, "protocols")
+        {
+            // The first entry that fits holds: a base's names can't be taken away from it.
+            protocols.extend(take(top, "protocols").iter().flat_map(items).cloned());
+            set(top, "protocols", list(protocols));
+        }
+    }
+
+    fn audience(&mut self, top: &Node, base: &Node, whole: (bool, bool), path: &str) {
+        let (top_whole, base_whole) = whole;
+        let differs = match (top.get("for"), base.get("for")) {
+            (None, None) => false,
+            (Some(_), None) => base_whole,
+            (None, Some(_)) => top_whole || base_whole,
+            (Some(a), Some(b)) => !same(a, b),
+        };
+        if differs {
+            let message =
+                format!("`{path}` is for somebody else, and one document is for one audience");
+            self.error(
+                codes::AG1004,
+                "for",
+                message,
+                "put both into an AgentPolicySet",
+            );
+        }
+    }
+
+    /// Lists and detectors: by name, each defined once.
+    fn named(&mut self, top: &mut Node, key: &str, given: Node, path: &str) {
+        let mut merged = match take(top, key) {
+            Some(Node {
+                data: NodeValue::Map(members),
+                ..
+            }) => members,
+            _ => Vec::new(),
+        };
+        let NodeValue::Map(given) = given.data else {
+            return;
+        };
+        for member in given {
+            match merged.iter().find(|own| own.key == member.key) {
+                None => merged.push(member),
+                Some(own) if same(&own.value, &member.value) => {}
+                Some(_) => {
+                    let message =
+                        format!("`{}` is defined twice: here and in `{path}`", member.key);
+                    self.error(codes::AG1008, key, message, "choose another name");
+                }
+            }
+        }
+        set(top, key, node(NodeValue::Map(merged)));
+    }
+
+    fn rules(&mut self, top: &mut Node, given: Option<&Node>, path: &str) {
+        let mut merged: Vec<Node> = take(top, "rules").iter().flat_map(items).cloned().collect();
+        for rule in given.into_iter().flat_map(items) {
+            let id = rule.get("id").and_then(Node::text);
+            let own = merged
+                .iter()
+                .find(|own| id.is_some() && own.get("id").and_then(Node::text) == id);
+            match own {
+                None => merged.push(rule.clone()),
+                Some(own) if same(own, rule) => {}
+                Some(_)
+                    if rule.get("overridable").map(|node| &node.data)
+                        == Some(&NodeValue::Bool(true)) => {}
+                Some(_) => {
+                    let id = id.unwrap_or_default();
+                    let message = format!("rule `{id}` is defined twice: here and in `{path}`");
+                    let help = "choose another id, or let the base say `overridable: true`";
+                    self.error(codes::AG1008, "rules", message, help);
+                }
+            }
+        }
+        set(top, "rules", list(merged));
+    }
+
+    /// `lists: { NAME: { file: PATH } }`: a YAML or JSON list, or lines; empty ones and those that begin with `#` don't count.
+    fn lists(&mut self, from: &str, lists: &mut Node, is_top: bool) {
+        for list in members_mut(lists) {
+            let Some(file) = list.value.get("file") else {
+                continue;
+            };
+            if is_top {
+                self.span = file.span.clone();
+            }
+            let at = format!("lists.{}", list.key);
+            let Some(path) = file.text().filter(|_| list.value.members().len() == 1) else {
+                let message = "a file is named by its path".to_owned();
+                self.error(codes::AG1005, &at, message, "write `{ file: domains.txt }`");
+                continue;
+            };
+            let read = match (self.read)(from, path) {
+                Ok(read) => read,
+                Err(error) => {
+                    let message = format!("`{path}` can't be read: {error}");
+                    self.error(codes::AG1016, &at, message, "");
+                    continue;
+                }
+            };
+            let is_structured = [".yaml", ".yml", ".json"]
+                .iter()
+                .any(|end| path.ends_with(end));
+            let items = match is_structured {
+                true => parse(&read).ok().map(|node| node.data),
+                false => Some(NodeValue::List(
+                    read.text
+                        .lines()
+                        .map(str::trim)
+                        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+                        .map(text)
+                        .collect(),
+                )),
+            };
+            match items {
+                Some(data @ (NodeValue::List(_) | NodeValue::Map(_))) => list.value = node(data),
+                _ => {
+                    let message = format!("`{path}` holds no list");
+                    self.error(codes::AG1005, &at, message, "");
+                }
+            }
+        }
+    }
+}
+
+/// `applies_to`: whatever one of both is about. A whole document that doesn't say is about everything.
+fn scope(top: &mut Node, base: &mut Node, whole: (bool, bool)) {
+    let (top_whole, base_whole) = whole;
+    let merged = match (take(top, "applies_to"), take(base, "applies_to")) {
+        (None, None) => None,
+        (Some(scope), None) if !base_whole => Some(scope),
+        (None, Some(scope)) if !top_whole => Some(scope),
+        // One list that is absent fits everything.
+        (Some(a), Some(b)) => {
+            let both = a.members().iter().filter_map(|member| {
+                let other = b.get(&member.key)?;
+                let united = [member.value.items(), other.items()].concat();
+                Some((&*member.key, list(united)))
+            });
+            let both: Vec<(&str, Node)> = both.collect();
+            // Hosts of one and paths of the other don't make what both are about: only one kind can be united.
+            match (both.as_slice(), a.members().len(), b.members().len()) {
+                ([_], 1, 1) => Some(map(both)),
+                _ if a == b => Some(a),
+                _ => None,
+            }
+        }
+        _ => None,
+    };
+    if let Some(scope) = merged {
+        set(top, "applies_to", scope);
+    }
+}
+
+fn parse(file: &ReadPolicyFile) -> Result<Node, Vec<Diagnostic>> {
+    match file.name.ends_with(".json") {
+        true => parse_json(file.text.as_bytes()).map_err(|diagnostic| vec![*diagnostic]),
+        false => parse_yaml(&file.text),
+    }
+}
+
+/// A document without `spec` around its keys. One in which a key would stand twice stays as it is, and is refused as such.
+fn opened(root: &Node) -> Node {
+    let inner = root.get("spec").map(Node::members).unwrap_or_default();
+    let is_twice = |member: &Member| &*member.key == "spec" || root.get(&member.key).is_some();
+    let mut opened = root.clone();
+    if !inner.iter().any(is_twice)
+        && let Some(spec) = take(&mut opened, "spec")
+    {
+        match (&mut opened.data, spec.data) {
+            (NodeValue::Map(members), NodeValue::Map(inner)) => members.extend(inner),
+            _ => return root.clone(),
+        }
+    }
+    opened
+}
+
+/// The mode that holds for what has none of its own.
+fn mode_of(document: &Node) -> &'static str {
+    match document.get("mode") {
+        None => "enforce",
+        Some(mode) if mode.text() == Some("enforce") => "enforce",
+        Some(_) => "observe",
+    }
+}
+
+/// Gives each rule the mode that it has in its document, so that it keeps it in another.
+fn keep_modes(document: &mut Node) {
+    let observes_all = matches!(
+        document.get("mode").map(|mode| &mode.data),
+        Some(NodeValue::Map(_))
+    );
+    let mode = mode_of(document);
+    let rules = members_mut(document).find(|member| &*member.key == "rules");
+    for rule in rules
+        .into_iter()
+        .flat_map(|member| items_mut(&mut member.value))
+    {
+        if observes_all || rule.get("mode").is_none() {
+            set(rule, "mode", text(mode));
+        }
+    }
+    // From here on its rules say so themselves; a document that is added is not meant.
+    if observes_all {
+        set(document, "mode", text(mode));
+    }
+}
+
+/// A default as it stands in a document: its word, and whether it is enforced.
+fn default_of(defaults: &Node, gate: &str, usual: &str, mode: &str) -> (String, bool) {
+    let written = defaults.get(gate).or(match usual {
+        "" => defaults.get("action"),
+        _ => None,
+    });
+    let Some(written) = written else {
+        let word = if usual.is_empty() { "deny" } else { usual };
+        return (word.to_owned(), mode == "enforce");
+    };
+    let word = written
+        .text()
+        .or(written.get("action").and_then(Node::text));
+    let own = written.get("mode").and_then(Node::text).unwrap_or(mode);
+    (word.unwrap_or("deny").to_owned(), own == "enforce")
+}
+
+/// How strict a default is.
+fn strictness(default: &(String, bool)) -> (bool, u8) {
+    let word = match &*default.0 {
+        "allow" => 0,
+        "hide" => 1,
+        _ => 2,
+    };
+    (default.1 && word > 0, word)
+}
+
+fn merge_defaults(top: &mut Node, base: &Node, top_mode: &str, base_mode: &str) {
+    let Some(theirs) = base.get("defaults") else {
+        return;
+    };
+    let own = take(top, "defaults");
+    let merged = DEFAULTS.iter().map(|(gate, usual)| {
+        let theirs = default_of(theirs, gate, usual, base_mode);
+        let own = own
+            .as_ref()
+            .map(|own| default_of(own, gate, usual, top_mode));
+        let (word, enforced) = match own {
+            Some(own) if strictness(&own) >= strictness(&theirs) => own,
+            _ => theirs,
+        };
+        let mode = if enforced { "enforce" } else { "observe" };
+        let default = map(vec![("action", text(&word)), ("mode", text(mode))]);
+        (*gate, default)
+    });
+    let merged = map(merged.collect());
+    set(top, "defaults", merged);
+}
+
+/// A word of which the first that one of both says holds.
+fn merge_word(top: &mut Node, base: &Node, key: &str, inner: Option<&str>, strict_first: &[&str]) {
+    let say = |document: &Node| {
+        let value = document.get(key)?;
+        let value = match inner {
+            Some(inner) => value.get(inner)?,
+            None => value,
+        };
+        value.text().map(str::to_owned)
+    };
+    let said = [say(top), say(base)];
+    let strictest = strict_first
+        .iter()
+        .find(|word| said.iter().flatten().any(|said| said == **word));
+    if let Some(word) = strictest {
+        let value = match inner {
+            Some(inner) => map(vec![(inner, text(word))]),
+            None => text(word),
+        };
+        set(top, key, value);
+    }
+}
+
+/// Whether two values are the same, wherever they stand.
+fn same(a: &Node, b: &Node) -> bool {
+    let written = |node: &Node| {
+        let mut out = Vec::new();
+        node.write_json(&mut out);
+        out
+    };
+    written(a) == written(b)
+}
+
+fn text(text: &str) -> Node {
+    Node::text_at(text, &(0..0))
+}
+
+fn list(items: Vec<Node>) -> Node {
+    Node::list_at(items, &(0..0))
+}
+
+fn map(members: Vec<(&str, Node)>) -> Node {
+    Node::map_at(members, &(0..0))
+}
+
+fn node(data: NodeValue) -> Node {
+    Node { span: 0..0, data }
+}
+
+fn items(node: &Node) -> &[Node] {
+    match &node.data {
+        NodeValue::List(items) => items,
+        _ => &[],
+    }
+}
+
+fn items_mut(node: &mut Node) -> impl Iterator<Item = &mut Node> {
+    let items = match &mut node.data {
+        NodeValue::List(items) => items.as_mut_slice(),
+        _ => &mut [],
+    };
+    items.iter_mut()
+}
+
+fn members_mut(node: &mut Node) -> impl Iterator<Item = &mut Member> {
+    let members = match &mut node.data {
+        NodeValue::Map(members) => members.as_mut_slice(),
+        _ => &mut [],
+    };
+    members.iter_mut()
+}
+
+fn take(node: &mut Node, key: &str) -> Option<Node> {
+    let NodeValue::Map(members) = &mut node.data else {
+        return None;
+    };
+    let at = members.iter().position(|member| &*member.key == key)?;
+    Some(members.remove(at).value)
+}
+
+fn set(node: &mut Node, key: &str, value: Node) {
+    if let NodeValue::Map(members) = &mut node.data {
+        members.retain(|member| &*member.key != key);
+        members.push(Member {
+            key: key.into(),
+            key_span: value.span.clone(),
+            value,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::load;
+
+    const HEAD: &str =
+        "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: { name: top }\n";
+
+    fn resolved(top: &str, files: &[(&str, &str)]) -> Result<Node, Vec<String>> {
+        let root = parse_yaml(&format!("{HEAD}{top}")).unwrap();
+        let mut read = |_: &str, path: &str| {
+            let file = files.iter().find(|(name, _)| *name == path);
+            file.map(|(name, text)| ReadPolicyFile {
+                name: (*name).to_owned(),
+                text: (*text).to_owned(),
+            })
+            .ok_or_else(|| "no such file".to_owned())
+        };
+        let told = |wrong: Vec<Diagnostic>| -> Vec<String> {
+            wrong.iter().map(ToString::to_string).collect()
+        };
+        let merged = resolve("top.yaml", &root, &mut read).map_err(told)?;
+        let loaded = load(&merged);
+        let errors: Vec<String> = loaded.errors().map(ToString::to_string).collect();
+        assert!(errors.is_empty(), "{errors:?}");
+        Ok(merged)
+    }
+
+    fn written(node: Option<&Node>) -> String {
+        let mut out = Vec::new();
+        if let Some(node) = node {
+            node.write_json(&mut out);
+        }
+        String::from_utf8(out).unwrap()
+    }
+
+    /// What one document says under a key after it was merged with its base.
+    fn merged(top: &str, base: &str, key: &str) -> String {
+        let top = format!("extends: base.yaml\n{top}");
+        written(resolved(&top, &[("base.yaml", base)]).unwrap().get(key))
+    }
+
+    const ALLOW: &str = "defaults: { action: allow }";
+
+    #[test]
+    fn rules_are_united_and_each_keeps_the_mode_of_its_document() {
+        let top = format!(
+            "{ALLOW}\nmode: observe\nrules: [{{ id: own, match: {{ tool: a }}, action: deny }}]"
+        );
+        let base = "rules: [{ id: base, match: { tool: b }, action: deny }]";
+        assert_eq!(
+            merged(&top, base, "rules"),
+            r#"[{"id":"own","match":{"tool":"a"},"action":"deny","mode":"observe"},{"id":"base","match":{"tool":"b"},"action":"deny","mode":"enforce"}]"#
+        );
+        let everything = top.replace("mode: observe", "mode: { all: observe }");
+        assert!(merged(&everything, base, "rules").ends_with(r#""mode":"enforce"}]"#));
+    }
+
+    #[test]
+    fn the_stricter_default_holds() {
+        for (top, base, request, tool_call) in [
+            (
+                "{ action: allow }",
+                "{ action: deny }",
+                ("deny", "enforce"),
+                ("deny", "enforce"),
+            ),
+            (
+                "{ action: deny }",
+                "{ action: allow }",
+                ("deny", "enforce"),
+                ("deny", "enforce"),
+            ),
+            (
+                "{ action: allow }",
+                "{ action: allow, tool_call: deny }",
+                ("allow", "enforce"),
+                ("deny", "enforce"),
+            ),
+            (
+                "{ action: allow, tool_call: { action: deny, mode: observe } }",
+                "{ action: allow, tool_call: deny }",
+                ("allow", "enforce"),
+                ("deny", "enforce"),
+            ),
+            (
+                "{ action: allow }",
+                "{ action: allow, tool_call: { action: deny, mode: observe } }",
+                ("allow", "enforce"),
+                ("deny", "observe"),
+            ),
+        ] {
+            let defaults = merged(
+                &format!("defaults: {top}"),
+                &format!("defaults: {base}"),
+                "defaults",
+            );
+            let expected = |gate: &str, (action, mode): (&str, &str)| {
+                format!(r#""{gate}":{{"action":"{action}","mode":"{mode}"}}"#)
+            };
+            assert!(
+                defaults.contains(&expected("request", request)),
+                "{defaults}"
+            );
+            assert!(
+                defaults.contains(&expected("tool_call", tool_call)),
+                "{defaults}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_stricter_mode_and_words_hold() {
+        let base = "defaults: { action: deny }\nrequire: identity\ndisclose: code";
+        assert_eq!(
+            merged(&format!("{ALLOW}\nmode: observe"), base, "mode"),
+            r#""enforce""#
+        );
+        assert_eq!(merged(ALLOW, base, "require"), r#""identity""#);
+        assert_eq!(
+            merged(&format!("{ALLOW}\nrequire: none"), base, "require"),
+            r#""identity""#
+        );
+        assert_eq!(
+            merged(&format!("{ALLOW}\ndisclose: all"), base, "disclose"),
+            r#""code""#
+        );
+        let part = "rules: []";
+        assert_eq!(
+            merged(&format!("{ALLOW}\nmode: observe"), part, "mode"),
+            r#""observe""#
+        );
+    }
+
+    #[test]
+    fn a_document_is_about_whatever_one_of_both_is_about() {
+        let scoped = format!("{ALLOW}\napplies_to: {{ paths: [/a] }}");
+        assert_eq!(
+            merged(&scoped, "rules: []", "applies_to"),
+            r#"{"paths":["/a"]}"#
+        );
+        assert_eq!(
+            merged(&scoped, ALLOW, "applies_to"),
+            "",
+            "a whole base is about everything"
+        );
+        let other = format!("{ALLOW}\napplies_to: {{ paths: [/b] }}");
+        assert_eq!(
+            merged(&scoped, &other, "applies_to"),
+            r#"{"paths":["/a","/b"]}"#
+        );
+        let hosts = format!("{ALLOW}\napplies_to: {{ hosts: [b] }}");
+        assert_eq!(merged(&scoped, &hosts, "applies_to"), "");
+    }
+
+    #[test]
+    fn a_name_is_defined_once_unless_the_base_lets_it_be_replaced() {
+        let top = format!(
+            "extends: [base.yaml]\n{ALLOW}\nlists: {{ l: [a] }}\nrules: [{{ id: r, match: {{ tool: a }}, action: deny }}]"
+        );
+        let rule = "rules: [{ id: r, match: { tool: b }, action: deny }]";
+        let wrong = resolved(&top, &[("base.yaml", rule)]).unwrap_err();
+        assert!(
+            wrong[0].starts_with("AG1008 rules: rule `r` is defined twice"),
+            "{wrong:?}"
+        );
+        let list = resolved(&top, &[("base.yaml", "lists: { l: [b] }")]).unwrap_err();
+        assert!(
+            list[0].starts_with("AG1008 lists: `l` is defined twice"),
+            "{list:?}"
+        );
+        assert!(resolved(&top, &[("base.yaml", "lists: { l: [a] }")]).is_ok());
+        let open = rule.replace("action", "overridable: true, action");
+        let merged = resolved(&top, &[("base.yaml", &open)]).unwrap();
+        assert!(written(merged.get("rules")).contains(r#""tool":"a""#));
+    }
+
+    #[test]
+    fn what_belongs_to_the_outermost_document_is_refused_in_a_base() {
+        let top = format!("extends: base.yaml\n{ALLOW}");
+        for (base, words) in [
+            (
+                "environment: prod",
+                "`environment`, which stands in the outermost document only",
+            ),
+            ("for: { tenant: a }", "for somebody else"),
+            ("[1]", "no policy that could be extended"),
+            ("extends: base.yaml", "extends itself"),
+            ("extends: more.yaml", "can't be read: no such file"),
+            ("a: [", "in `base.yaml`"),
+        ] {
+            let wrong = resolved(&top, &[("base.yaml", base)])
+                .unwrap_err()
+                .join("; ");
+            assert!(wrong.contains(words), "{base}: {wrong}");
+        }
+        let wrong = resolved("extends: 5", &[]).unwrap_err();
+        assert!(wrong[0].starts_with("AG1005 extends"), "{wrong:?}");
+    }
+
+    #[test]
+    fn bases_may_have_bases_and_documents_of_a_set_too() {
+        let top = format!("extends: a.yaml\n{ALLOW}");
+        let files = [
+            (
+                "a.yaml",
+                "extends: [b.yaml]\nrules: [{ id: a, match: { tool: t }, action: deny }]",
+            ),
+            (
+                "b.yaml",
+                "spec: { rules: [{ id: b, match: { tool: t }, action: deny }] }",
+            ),
+        ];
+        let rules = written(resolved(&top, &files).unwrap().get("rules"));
+        assert!(
+            rules.contains(r#""id":"a""#) && rules.contains(r#""id":"b""#),
+            "{rules}"
+        );
+        let set = "apiVersion: agentguard.dev/v1\nkind: AgentPolicySet\nmetadata: { name: s }\npolicies: [{ metadata: { name: x }, extends: b.yaml, defaults: { action: allow } }]";
+        let root = parse_yaml(set).unwrap();
+        let mut read = |_: &str, path: &str| {
+            let (name, text) = files.iter().find(|(name, _)| *name == path).unwrap();
+            Ok(ReadPolicyFile {
+                name: (*name).to_owned(),
+                text: (*text).to_owned(),
+            })
+        };
+        let merged = resolve("set.yaml", &root, &mut read).unwrap();
+        assert!(load(&merged).policy.is_some());
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_not_settled_here() {
+        let text = format!(
+            "{HEAD}defaults: {{ action: allow }}\nspec: {{ defaults: {{ action: deny }} }}"
+        );
+        let root = parse_yaml(&text).unwrap();
+        let mut read = |_: &str, _: &str| Err("nothing is read".to_owned());
+        let resolved = resolve("top.yaml", &root, &mut read).unwrap();
+        assert_eq!(resolved, root);
+        let errors = load(&resolved)
+            .errors()
+            .map(|error| error.code)
+            .collect::<Vec<_>>();
+        assert_eq!(errors, ["AG1002"]);
+    }
+
+    #[test]
+    fn a_list_may_stand_in_a_file() {
+        let top = format!("{ALLOW}\nlists: {{ d: {{ file: d.txt }}, y: {{ file: y.yaml }} }}");
+        let files = [
+            ("d.txt", "# ours\nexample.com\n\n  example.org  \n"),
+            ("y.yaml", "[a, b]"),
+        ];
+        assert_eq!(
+            written(resolved(&top, &files).unwrap().get("lists")),
+            r#"{"d":["example.com","example.org"],"y":["a","b"]}"#
+        );
+        let wrong = resolved(&top, &[]).unwrap_err();
+        assert_eq!(wrong.len(), 2, "{wrong:?}");
+    }
+}

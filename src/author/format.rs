@@ -1,0 +1,927 @@
+//! A policy in its usual form: two spaces a level, one spelling of every operator, short mappings and lists in one line.
+//! Comments, blank lines and the order of keys stay.
+
+use super::yaml::parse_yaml;
+use crate::policy::node::{Member, Node, NodeValue};
+use crate::policy::operators::Verb;
+use crate::wire::json::quote;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// Longest line that a mapping or a list is written in.
+const WIDTH: usize = 120;
+
+/// Why a document can't be formatted without losing something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FormatError(pub String);
+
+/// Formats a document that was parsed from YAML.
+///
+/// # Errors
+/// The result would not read as the same document.
+pub fn format_yaml(text: &str, root: &Node) -> Result<String, FormatError> {
+    let mut root = root.clone();
+    unite_spellings(&mut root);
+    let mut writer = Writer::new(text, &root);
+    writer.document(&root);
+    let out = writer.out;
+    // What is written must say what was read; a comment that got lost is seen by its count.
+    let again = parse_yaml(&out).map_err(|errors| {
+        let what = errors.first().map(ToString::to_string);
+        FormatError(what.unwrap_or_default())
+    })?;
+    if !same(&root, &again) {
+        return Err(FormatError(
+            "what would be written does not read as the same document".to_owned(),
+        ));
+    }
+    let (before, after) = (comments(text, &root).len(), comments(&out, &again).len());
+    if before != after {
+        return Err(FormatError(format!(
+            "{} comments would be lost; put each before a key or at the end of its line",
+            before.saturating_sub(after)
+        )));
+    }
+    Ok(out)
+}
+
+/// Writes a document that has no YAML text of its own: read from JSON, or converted.
+pub fn write_yaml(root: &Node) -> String {
+    let mut root = root.clone();
+    forget_places(&mut root);
+    unite_spellings(&mut root);
+    let mut writer = Writer::new("", &root);
+    writer.document(&root);
+    writer.out
+}
+
+/// Writes a document that was converted from another one, with the comments of that one's text: each before the rule that
+/// it stood in or before, and those before all rules at the top.
+pub fn write_converted(text: &str, written: &Node, root: &Node) -> String {
+    let rules: &[Node] = root.get("rules").map_or(&[], Node::items);
+    let mut top = Vec::new();
+    let mut before: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+    let mut last = Vec::new();
+    // An entry ends with its last scalar; the parser's span goes on to what follows.
+    let policy = written.get("policy").unwrap_or(written);
+    let entries = LISTS_OF_RULES.iter().filter_map(|key| policy.get(key));
+    let ends: BTreeMap<usize, usize> = entries
+        .flat_map(Node::items)
+        .map(|entry| {
+            let mut end = entry.span.start;
+            each_scalar(entry, &mut |span| end = end.max(span.end));
+            (entry.span.start, end)
+        })
+        .collect();
+    let spans: Vec<Range<usize>> = rules
+        .iter()
+        .map(|rule| {
+            let start = rule.span.start;
+            start..ends.get(&start).copied().unwrap_or(start)
+        })
+        .collect();
+    let first = spans.iter().map(|span| span.start).min();
+    for comment in comments(text, written) {
+        // Several rules may come from one entry: the first of them bears its comments.
+        let line = text.get(..comment.at).and_then(|before| before.rfind('\n'));
+        let line = line.unwrap_or_default()..=comment.at;
+        let owner = spans.iter().position(|span| {
+            let is_behind = !comment.alone && line.contains(&span.end);
+            span.contains(&comment.at) || is_behind
+        });
+        let next = spans.iter().enumerate();
+        let next = next
+            .filter(|(_, span)| span.start > comment.at)
+            .min_by_key(|(_, span)| span.start);
+        let is_of_document = first.is_none_or(|first| comment.at < first) && !comment.alone;
+        match (owner, next) {
+            (Some(owner), _) => before.entry(owner).or_default().push(comment.text),
+            (None, _) if is_of_document => top.push(comment.text),
+            (None, Some((next, _))) if is_behind_rules(comment.at, written) => {
+                before.entry(next).or_default().push(comment.text);
+            }
+            (None, Some(_)) => top.push(comment.text),
+            (None, None) => last.push(comment.text),
+        }
+    }
+    let mut out: String = top.iter().map(|line| format!("{line}\n")).collect();
+    let mut number = 0_usize;
+    let mut in_rules = false;
+    for line in write_yaml(root).lines() {
+        in_rules |= line == "rules:";
+        if in_rules && line.starts_with("  - ") {
+            for comment in before.get(&number).into_iter().flatten() {
+                out.push_str(&format!("  {comment}\n"));
+            }
+            number = number.saturating_add(1);
+        }
+        out.push_str(line);
+        out.push('\n');
+    }
+    out.extend(last.iter().map(|line| format!("{line}\n")));
+    out
+}
+
+/// Keys of a document written elsewhere whose entries become rules.
+const LISTS_OF_RULES: [&str; 4] = ["rules", "allow", "deny", "rate_limits"];
+
+/// Whether a place stands behind the key of a list of rules.
+fn is_behind_rules(at: usize, written: &Node) -> bool {
+    let policy = written.get("policy").unwrap_or(written);
+    let mut lists = policy.members().iter();
+    lists.any(|member| LISTS_OF_RULES.contains(&&*member.key) && member.key_span.end <= at)
+}
+
+/// The same document as indented JSON.
+pub fn write_json(root: &Node) -> String {
+    let mut out = String::new();
+    json(root, 0, &mut out);
+    out.push('\n');
+    out
+}
+
+fn json(node: &Node, depth: usize, out: &mut String) {
+    let short = compact(node);
+    if depth.saturating_mul(2).saturating_add(short.len()) <= WIDTH && depth > 1 {
+        out.push_str(&short);
+        return;
+    }
+    let inner = "  ".repeat(depth.saturating_add(1));
+    let outer = "  ".repeat(depth);
+    match &node.data {
+        NodeValue::List(items) if !items.is_empty() => {
+            out.push('[');
+            for (at, item) in items.iter().enumerate() {
+                out.push_str(if at > 0 { ",\n" } else { "\n" });
+                out.push_str(&inner);
+                json(item, depth.saturating_add(1), out);
+            }
+            out.push_str(&format!("\n{outer}]"));
+        }
+        NodeValue::Map(members) if !members.is_empty() => {
+            out.push('{');
+            for (at, member) in members.iter().enumerate() {
+                out.push_str(if at > 0 { ",\n" } else { "\n" });
+                out.push_str(&format!("{inner}{}: ", quoted(&member.key)));
+                json(&member.value, depth.saturating_add(1), out);
+            }
+            out.push_str(&format!("\n{outer}}}"));
+        }
+        _ => out.push_str(&short),
+    }
+}
+
+/// JSON in one line, with the spaces that people put.
+fn compact(node: &Node) -> String {
+    match &node.data {
+        NodeValue::List(items) => {
+            let items: Vec<String> = items.iter().map(compact).collect();
+            format!("[{}]", items.join(", "))
+        }
+        NodeValue::Map(members) if members.is_empty() => "{}".to_owned(),
+        NodeValue::Map(members) => {
+            let members: Vec<String> = members
+                .iter()
+                .map(|member| format!("{}: {}", quoted(&member.key), compact(&member.value)))
+                .collect();
+            format!("{{ {} }}", members.join(", "))
+        }
+        _ => {
+            let mut out = Vec::new();
+            node.write_json(&mut out);
+            String::from_utf8_lossy(&out).into_owned()
+        }
+    }
+}
+
+/// The same values, wherever they stand.
+fn same(a: &Node, b: &Node) -> bool {
+    match (&a.data, &b.data) {
+        (NodeValue::List(a), NodeValue::List(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
+        }
+        (NodeValue::Map(a), NodeValue::Map(b)) => {
+            a.len() == b.len()
+                && a.iter()
+                    .zip(b)
+                    .all(|(a, b)| a.key == b.key && same(&a.value, &b.value))
+        }
+        (a, b) => a == b,
+    }
+}
+
+fn forget_places(node: &mut Node) {
+    node.span = 0..0;
+    match &mut node.data {
+        NodeValue::List(items) => items.iter_mut().for_each(forget_places),
+        NodeValue::Map(members) => {
+            for member in members {
+                member.key_span = 0..0;
+                forget_places(&mut member.value);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Gives every operator of the rules its one spelling: `gt` is `greater_than`.
+fn unite_spellings(root: &mut Node) {
+    let NodeValue::Map(members) = &mut root.data else {
+        return;
+    };
+    for member in members {
+        match &*member.key {
+            "spec" => unite_spellings(&mut member.value),
+            "rules" => {
+                let NodeValue::List(rules) = &mut member.value.data else {
+                    continue;
+                };
+                for rule in rules {
+                    let NodeValue::Map(keys) = &mut rule.data else {
+                        continue;
+                    };
+                    for key in keys
+                        .iter_mut()
+                        .filter(|key| matches!(&*key.key, "when" | "unless"))
+                    {
+                        unite_verbs(&mut key.value);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn unite_verbs(node: &mut Node) {
+    match &mut node.data {
+        NodeValue::List(items) => items.iter_mut().for_each(unite_verbs),
+        NodeValue::Map(members) => {
+            for member in members {
+                if let Some(verb) = Verb::parse(&member.key)
+                    && verb.word() != &*member.key
+                {
+                    member.key = verb.word().into();
+                    // Written anew instead of as it stands in the text.
+                    member.key_span = 0..0;
+                }
+                unite_verbs(&mut member.value);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A comment, without the line end.
+struct Comment {
+    at: usize,
+    text: String,
+    /// Nothing else stands in its line.
+    alone: bool,
+}
+
+/// The comments of a document: what begins with `#` at the start of a line or behind a space, outside of scalars.
+fn comments(text: &str, root: &Node) -> Vec<Comment> {
+    let mut scalars = Vec::new();
+    each_scalar(root, &mut |span| scalars.push(span.clone()));
+    scalars.sort_by_key(|span| span.start);
+    let mut found = Vec::new();
+    let mut start = 0_usize;
+    for line in text.split_inclusive('\n') {
+        let mut before = ' ';
+        let mut blank = true;
+        for (at, c) in line.char_indices() {
+            let place = start.saturating_add(at);
+            if c == '#' && before.is_whitespace() && !is_within(&scalars, place) {
+                found.push(Comment {
+                    at: place,
+                    text: line.get(at..).unwrap_or_default().trim_end().to_owned(),
+                    alone: blank,
+                });
+                break;
+            }
+            blank &= c.is_whitespace();
+            before = c;
+        }
+        start = start.saturating_add(line.len());
+    }
+    found
+}
+
+fn is_within(scalars: &[Range<usize>], place: usize) -> bool {
+    let next = scalars.partition_point(|span| span.start <= place);
+    next.checked_sub(1)
+        .and_then(|at| scalars.get(at))
+        .is_some_and(|span| span.contains(&place))
+}
+
+fn each_scalar(node: &Node, visit: &mut dyn FnMut(&Range<usize>)) {
+    match &node.data {
+        NodeValue::List(items) => {
+            for item in items {
+                each_scalar(item, visit);
+            }
+        }
+        NodeValue::Map(members) => {
+            for member in members {
+                visit(&member.key_span);
+                each_scalar(&member.value, visit);
+            }
+        }
+        _ => visit(&node.span),
+    }
+}
+
+struct Writer<'t> {
+    text: &'t str,
+    out: String,
+    /// Comments before the key or item that begins here, by its first byte.
+    leading: BTreeMap<usize, Vec<String>>,
+    /// The comment at the end of the line of the key or item that begins here.
+    trailing: BTreeMap<usize, String>,
+    /// Keys and items that a blank line stands before.
+    spaced: BTreeMap<usize, ()>,
+    /// Comments behind everything.
+    last: Vec<String>,
+}
+
+impl<'t> Writer<'t> {
+    fn new(text: &'t str, root: &Node) -> Writer<'t> {
+        let mut writer = Writer {
+            text,
+            out: String::new(),
+            leading: BTreeMap::new(),
+            trailing: BTreeMap::new(),
+            spaced: BTreeMap::new(),
+            last: Vec::new(),
+        };
+        if !text.is_empty() {
+            writer.attach(root);
+        }
+        writer
+    }
+
+    /// Gives each comment and blank line its place in the tree.
+    fn attach(&mut self, root: &Node) {
+        let mut anchors = Vec::new();
+        self.anchors(root, &mut anchors);
+        anchors.sort_unstable();
+        anchors.dedup();
+        let line_of = |at: usize| {
+            self.text
+                .get(..at)
+                .map_or(0, |before| before.matches('\n').count())
+        };
+        for comment in comments(self.text, root) {
+            let next = anchors.partition_point(|anchor| *anchor < comment.at);
+            let before = next.checked_sub(1).and_then(|at| anchors.get(at)).copied();
+            match (comment.alone, before, anchors.get(next)) {
+                (false, Some(before), _) if line_of(before) == line_of(comment.at) => {
+                    self.trailing.insert(before, comment.text);
+                }
+                (_, _, Some(next)) => {
+                    self.leading.entry(*next).or_default().push(comment.text);
+                }
+                _ => self.last.push(comment.text),
+            }
+        }
+        for anchor in anchors {
+            let start = self
+                .text
+                .get(..anchor)
+                .and_then(|before| before.rfind('\n'))
+                .unwrap_or_default();
+            let above = self.text.get(..start).unwrap_or_default();
+            let mut lines = above.rsplit('\n');
+            let above = lines.find(|line| !line.trim_start().starts_with('#'));
+            if above.is_some_and(|line| line.trim().is_empty()) {
+                self.spaced.insert(anchor, ());
+            }
+        }
+    }
+
+    /// Where keys and items begin that stand in lines of their own.
+    fn anchors(&self, node: &Node, anchors: &mut Vec<usize>) {
+        let inline = self.is_flow(node) && !self.spans_lines(node);
+        match &node.data {
+            NodeValue::Map(members) if !inline => {
+                for member in members {
+                    anchors.push(member.key_span.start);
+                    self.anchors(&member.value, anchors);
+                }
+            }
+            NodeValue::List(items) if !inline => {
+                for item in items {
+                    // An item that is a mapping begins with its first key.
+                    anchors.push(first_byte(item));
+                    self.anchors(item, anchors);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn source(&self, node: &Node) -> &'t str {
+        self.text.get(node.span.clone()).unwrap_or_default()
+    }
+
+    fn is_flow(&self, node: &Node) -> bool {
+        self.source(node).starts_with(['{', '['])
+    }
+
+    fn spans_lines(&self, node: &Node) -> bool {
+        self.source(node).trim_end().contains('\n')
+    }
+
+    fn document(&mut self, root: &Node) {
+        match &root.data {
+            NodeValue::Map(members) => self.block_map(members, 0, false),
+            _ => {
+                let line = self.inline(root);
+                self.out.push_str(&line);
+                self.out.push('\n');
+            }
+        }
+        for comment in std::mem::take(&mut self.last) {
+            self.out.push_str(&comment);
+            self.out.push('\n');
+        }
+    }
+
+    /// What stands before a key or an item.
+    fn before(&mut self, at: usize, indent: usize) {
+        if self.text.is_empty() {
+            return;
+        }
+        if self.spaced.remove(&at).is_some() && !self.out.is_empty() && !self.out.ends_with("\n\n")
+        {
+            self.out.push('\n');
+        }
+        for comment in self.leading.remove(&at).unwrap_or_default() {
+            self.out
+                .push_str(&format!("{}{comment}\n", " ".repeat(indent)));
+        }
+    }
+
+    fn end_line(&mut self, at: usize) {
+        if let Some(comment) = self.trailing.remove(&at) {
+            self.out.push_str(&format!(" {comment}"));
+        }
+        self.out.push('\n');
+    }
+
+    fn block_map(&mut self, members: &[Member], indent: usize, begun: bool) {
+        for (number, member) in members.iter().enumerate() {
+            let at = member.key_span.start;
+            if number > 0 || !begun {
+                self.before(at, indent);
+                self.out.push_str(&" ".repeat(indent));
+            }
+            let key = self.key(member);
+            self.out.push_str(&format!("{key}:"));
+            self.value(&member.value, indent, at);
+        }
+    }
+
+    /// The value behind a key, with the end of its line.
+    fn value(&mut self, node: &Node, indent: usize, at: usize) {
+        let column = self
+            .out
+            .rsplit('\n')
+            .next()
+            .map_or(0, |line| line.chars().count());
+        if let Some(line) = self.fits(node, column.saturating_add(1)) {
+            self.out.push_str(&format!(" {line}"));
+            self.end_line(at);
+            return;
+        }
+        let inner = indent.saturating_add(2);
+        match &node.data {
+            NodeValue::Map(members) => {
+                self.end_line(at);
+                self.block_map(members, inner, false);
+            }
+            NodeValue::List(items) => {
+                self.end_line(at);
+                self.block_list(items, inner);
+            }
+            NodeValue::String(text) => {
+                let block = block_scalar(text, inner);
+                let (head, rest) = block.split_once('\n').unwrap_or((&block, ""));
+                self.out.push_str(&format!(" {head}"));
+                self.end_line(at);
+                self.out.push_str(rest);
+            }
+            _ => self.end_line(at),
+        }
+    }
+
+    fn block_list(&mut self, items: &[Node], indent: usize) {
+        for item in items {
+            let at = first_byte(item);
+            self.before(at, indent);
+            self.out.push_str(&format!("{}-", " ".repeat(indent)));
+            if let Some(line) = self.fits(item, indent.saturating_add(2)) {
+                self.out.push_str(&format!(" {line}"));
+                self.end_line(at);
+                continue;
+            }
+            match &item.data {
+                NodeValue::Map(members) => {
+                    self.out.push(' ');
+                    self.block_map(members, indent.saturating_add(2), true);
+                }
+                NodeValue::List(items) => {
+                    self.end_line(at);
+                    self.block_list(items, indent.saturating_add(2));
+                }
+                _ => self.value(item, indent, at),
+            }
+        }
+    }
+
+    /// The node in one line, if it is short and was so, or stands nowhere yet.
+    fn fits(&self, node: &Node, column: usize) -> Option<String> {
+        match &node.data {
+            NodeValue::Map(members) if !members.is_empty() => {
+                let was_flow = self.text.is_empty() || node.span.is_empty() || self.is_flow(node);
+                // Rules and other long things are easier to read in lines.
+                if !was_flow || self.holds_comments(node) || (self.text.is_empty() && is_deep(node))
+                {
+                    return None;
+                }
+            }
+            NodeValue::List(items) if !items.is_empty() => {
+                let was_flow = self.text.is_empty() || node.span.is_empty() || self.is_flow(node);
+                if !was_flow || self.holds_comments(node) || (self.text.is_empty() && is_deep(node))
+                {
+                    return None;
+                }
+            }
+            NodeValue::String(text) => {
+                let line = self.inline(node);
+                let is_long = column.saturating_add(line.chars().count()) > WIDTH;
+                let breaks = text.contains(' ') && !text.contains("  ");
+                if text.contains('\n') || (is_long && breaks) {
+                    return None;
+                }
+                return Some(line);
+            }
+            _ => {}
+        }
+        let line = self.inline(node);
+        let short = column.saturating_add(line.chars().count()) <= WIDTH && !line.contains('\n');
+        let is_scalar = !matches!(node.data, NodeValue::Map(_) | NodeValue::List(_));
+        (short || is_scalar).then_some(line)
+    }
+
+    fn holds_comments(&self, node: &Node) -> bool {
+        let holds = |at: &usize| node.span.contains(at);
+        self.leading.keys().any(holds) || self.trailing.keys().any(holds)
+    }
+
+    fn key(&self, member: &Member) -> String {
+        match self.text.get(member.key_span.clone()) {
+            Some(source) if !member.key_span.is_empty() => source.to_owned(),
+            _ => plain(&member.key, true),
+        }
+    }
+
+    fn inline(&self, node: &Node) -> String {
+        match &node.data {
+            NodeValue::List(items) => {
+                let items: Vec<String> = items.iter().map(|item| self.inline_inner(item)).collect();
+                format!("[{}]", items.join(", "))
+            }
+            NodeValue::Map(members) if members.is_empty() => "{}".to_owned(),
+            NodeValue::Map(members) => {
+                let members: Vec<String> = members
+                    .iter()
+                    .map(|member| {
+                        format!("{}: {}", self.key(member), self.inline_inner(&member.value))
+                    })
+                    .collect();
+                format!("{{ {} }}", members.join(", "))
+            }
+            _ => self.scalar(node, false),
+        }
+    }
+
+    fn inline_inner(&self, node: &Node) -> String {
+        match &node.data {
+            NodeValue::List(_) | NodeValue::Map(_) => self.inline(node),
+            _ => self.scalar(node, true),
+        }
+    }
+
+    /// A scalar as it stands in the text; written anew where it has no text or several lines of it.
+    fn scalar(&self, node: &Node, in_flow: bool) -> String {
+        let source = self.source(node).trim_end();
+        let is_block = source.starts_with(['|', '>']);
+        if !source.is_empty() && !source.contains('\n') && !is_block {
+            return source.to_owned();
+        }
+        match &node.data {
+            NodeValue::String(text) => plain(text, in_flow),
+            NodeValue::Null => "null".to_owned(),
+            NodeValue::Bool(value) => value.to_string(),
+            NodeValue::Number(text) => text.to_string(),
+            NodeValue::List(_) | NodeValue::Map(_) => String::new(),
+        }
+    }
+}
+
+/// The first byte of a node, whatever it begins with.
+fn first_byte(node: &Node) -> usize {
+    match &node.data {
+        NodeValue::Map(members) => members
+            .first()
+            .map_or(node.span.start, |member| member.key_span.start)
+            .min(node.span.start),
+        _ => node.span.start,
+    }
+}
+
+/// Whether a mapping holds more than plain values and short lists.
+fn is_deep(node: &Node) -> bool {
+    let depth = depth(node);
+    depth > 2
+}
+
+fn depth(node: &Node) -> usize {
+    let inner = match &node.data {
+        NodeValue::List(items) => items.iter().map(depth).max(),
+        NodeValue::Map(members) => members.iter().map(|member| depth(&member.value)).max(),
+        _ => return 0,
+    };
+    inner.unwrap_or_default().saturating_add(1)
+}
+
+/// A text without quotes where YAML reads it as that text; else in quotes.
+fn plain(text: &str, in_flow: bool) -> String {
+    let document = if in_flow {
+        format!("[{text}]")
+    } else {
+        format!("- {text}")
+    };
+    let reads_back = match parse_yaml(&document).map(|node| node.data) {
+        Ok(NodeValue::List(items)) => match items.as_slice() {
+            [only] => matches!(&only.data, NodeValue::String(read) if **read == *text),
+            _ => false,
+        },
+        _ => false,
+    };
+    let begins = [
+        '-', '?', '!', '&', '*', '|', '>', '\'', '"', '%', '@', '`', ' ',
+    ];
+    let is_special = text.is_empty()
+        || text.contains(['\n', '#', ':', '\t'])
+        || text.starts_with(begins)
+        || text.ends_with(' ')
+        || (in_flow && text.contains([',', '[', ']', '{', '}']));
+    if reads_back && !is_special {
+        text.to_owned()
+    } else {
+        quoted(text)
+    }
+}
+
+fn quoted(text: &str) -> String {
+    let mut out = Vec::new();
+    quote(text, &mut out);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// A long text over several lines: folded if it is one line, literal if it is several. Its first line is `>-` or the like.
+fn block_scalar(text: &str, indent: usize) -> String {
+    let pad = " ".repeat(indent);
+    let foldable = !text.contains('\n')
+        && !text.contains("  ")
+        && !text.starts_with(' ')
+        && !text.ends_with(' ')
+        && !text.contains('\t');
+    if foldable {
+        let mut out = ">-\n".to_owned();
+        let mut line = pad.clone();
+        for word in text.split(' ') {
+            let length = line.chars().count().saturating_add(word.chars().count());
+            if line.len() > pad.len() && length >= WIDTH {
+                out.push_str(line.trim_end());
+                out.push('\n');
+                line = pad.clone();
+            }
+            line.push_str(word);
+            line.push(' ');
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+        return out;
+    }
+    let literal = text.contains('\n')
+        && !text.starts_with([' ', '\n'])
+        && text.lines().all(|line| !line.ends_with(' '))
+        && !text.contains(['\r', '\t'])
+        && !text.ends_with("\n\n");
+    if !literal {
+        return format!("{}\n", quoted(text));
+    }
+    let chomp = if text.ends_with('\n') { "|" } else { "|-" };
+    let mut out = format!("{chomp}\n");
+    for line in text.lines() {
+        if !line.is_empty() {
+            out.push_str(&format!("{pad}{line}"));
+        }
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn format(text: &str) -> Result<String, FormatError> {
+        format_yaml(text, &parse_yaml(text).unwrap())
+    }
+
+    #[test]
+    fn comments_of_a_document_written_elsewhere_stay_with_their_rules() {
+        let text = "# For: the gateway.
+policy:
+  name: gateway # in records
+  rules:
+    # Refunds.
+    - id: refunds
+      match: { tool_name: issue_refund } # by its name
+      # Asked for by finance.
+      outcome: DENY
+      reason: \"No # here\"  # said so
+    # Long ones.
+    - { id: long, match: { message_count: { gt: 50 } }, outcome: DENY }
+  rate_limits:
+    # Everyone.
+    - { id: everyone, requests_per_minute: 60, tokens_per_day: 9 }
+  # The end.
+";
+        let root = parse_yaml(text).unwrap();
+        let (full, _) = crate::policy::desugar_document(&root).unwrap();
+        let out = write_converted(text, &root, &full);
+        let expected = "# For: the gateway.
+# in records
+apiVersion: agentguard.dev/v1
+kind: AgentPolicy
+metadata: { name: gateway }
+require: none
+defaults: { action: allow }
+rules:
+  # Refunds.
+  # by its name
+  # Asked for by finance.
+  # said so
+  - { id: refunds, match: { tool: issue_refund }, action: deny, reason: \"No # here\" }
+  # Long ones.
+  - id: long
+    when: { request.message_count: { greater_than: 50 } }
+    action: deny
+  # Everyone.
+  - { id: everyone, action: deny, limit: { count: requests, max: 60, window: 1m } }
+  - { id: everyone-2, action: deny, limit: { count: tokens, max: 9, window: 24h } }
+# The end.
+";
+        assert_eq!(out, expected);
+        let again = parse_yaml(&out).unwrap();
+        assert_eq!(write_yaml(&again), write_yaml(&full));
+    }
+
+    #[test]
+    fn a_comment_behind_quotes_is_one() {
+        let text = "a: \"x # y\"   # one\nb: 'it''s'   # two\nc: \"\\\"\" # three\n";
+        let root = parse_yaml(text).unwrap();
+        let told: Vec<String> = comments(text, &root).into_iter().map(|c| c.text).collect();
+        assert_eq!(told, ["# one", "# two", "# three"]);
+    }
+
+    #[test]
+    fn comments_blank_lines_and_the_order_of_keys_stay() {
+        let text = "# For: everyone.
+# Does not: much.
+kind: AgentPolicy   # the kind
+apiVersion: x
+
+# About rules.
+rules:
+    # The first.
+    - id: a     # its name
+      when:  {args.n: {gt: 5,lt: 9}}   # numbers
+      reason: \"not # a comment\"
+
+    -   id: b
+        match: {tool: [x,
+                       y # why
+                       ]}
+# The end.
+";
+        let formatted = format(text).unwrap();
+        assert_eq!(
+            formatted,
+            "# For: everyone.
+# Does not: much.
+kind: AgentPolicy # the kind
+apiVersion: x
+
+# About rules.
+rules:
+  # The first.
+  - id: a # its name
+    when: { args.n: { greater_than: 5, less_than: 9 } } # numbers
+    reason: \"not # a comment\"
+
+  - id: b
+    match:
+      tool:
+        - x
+        - y # why
+# The end.
+"
+        );
+        assert_eq!(format(&formatted).unwrap(), formatted);
+    }
+
+    #[test]
+    fn long_texts_and_long_lines_are_broken() {
+        let long = "word ".repeat(40);
+        let text = format!(
+            "a: >-\n  {}\nb: |\n  one # not a comment\n  two\nc: [{}]\n",
+            long.trim(),
+            "x, ".repeat(60) + "x"
+        );
+        let formatted = format(&text).unwrap();
+        assert!(
+            formatted.lines().all(|line| line.len() <= WIDTH),
+            "{formatted}"
+        );
+        assert_eq!(format(&formatted).unwrap(), formatted);
+    }
+
+    #[test]
+    fn a_document_without_text_is_written_whole() {
+        let json = br#"{"apiVersion":"x","rules":[{"id":"a","when":{"args.n":{"gt":1.50}},"reason":"No: never","tags":["yes","1"]}]}"#;
+        let root = crate::policy::parse_json(json).unwrap();
+        let written = write_yaml(&root);
+        let again = parse_yaml(&written).unwrap();
+        let mut expected = root.clone();
+        unite_spellings(&mut expected);
+        assert!(same(&expected, &again), "{written}");
+        assert_eq!(format(&written).unwrap(), written);
+        let json = write_json(&root);
+        assert!(same(
+            &root,
+            &crate::policy::parse_json(json.as_bytes()).unwrap()
+        ));
+    }
+
+    fn any_node() -> impl Strategy<Value = Node> {
+        let leaf = prop_oneof![
+            "[ -~]{0,12}".prop_map(|text| NodeValue::String(text.into())),
+            "[a-z#:,\\[\\]{}\n ]{0,12}".prop_map(|text| NodeValue::String(text.into())),
+            any::<i32>().prop_map(|n| NodeValue::Number(n.to_string().into())),
+            any::<bool>().prop_map(NodeValue::Bool),
+            Just(NodeValue::Null),
+        ]
+        .prop_map(|data| Node { span: 0..0, data });
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(NodeValue::List),
+                prop::collection::btree_map("[a-z.\"#: ]{1,8}", inner, 0..4).prop_map(|map| {
+                    NodeValue::Map(
+                        map.into_iter()
+                            .map(|(key, value)| Member {
+                                key: key.into(),
+                                key_span: 0..0,
+                                value,
+                            })
+                            .collect(),
+                    )
+                }),
+            ]
+            .prop_map(|data| Node { span: 0..0, data })
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_written_reads_back_and_stays(node in any_node()) {
+            let root = Node {
+                span: 0..0,
+                data: NodeValue::Map(vec![Member { key: "root".into(), key_span: 0..0, value: node }]),
+            };
+            let written = write_yaml(&root);
+            let again = parse_yaml(&written);
+            prop_assert!(again.is_ok(), "{:?}\n{}", again, written);
+            let again = again.unwrap();
+            prop_assert!(same(&root, &again), "{}", written);
+            prop_assert_eq!(format_yaml(&written, &again).unwrap(), written);
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What a policy costs its users, and what it doesn't do for them.
+
+use super::breadth::{each_check, texts};
+use super::{Findings, LintedPolicy, PORTABLE, top};
+use crate::detect::custom::DEFAULT_REACH;
+use crate::detect::pattern::Pattern;
+use crate::diag::{Severity, codes};
+use crate::event::Kind;
+use crate::policy::compiled::DecisionPoint;
+use crate::policy::document::HeaderMode;
+use crate::policy::field::Field;
+use crate::policy::mode::Mode;
+use crate::policy::node::Node;
+use crate::policy::operators::Verb;
+use crate::policy::rule::{Action, OnDeny};
+
+/// Patterns over answers whose matches could grow without end.
+pub(super) fn unbounded(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    for view in &subject.rules {
+        if !view.written.kinds.contains(Kind::Response) || !view.compiled.enforced {
+            continue;
+        }
+        each_check(view.written, &mut |test, check| {
+            if check.verb != Verb::Matches || test.mention.field != Field::Text {
+                return;
+            }
+            for (text, node) in texts(check) {
+                let unbounded = Pattern::new(text)
+                    .is_ok_and(|pattern| pattern.reach().is_none() && !pattern.matches_empty());
+                if unbounded {
+                    findings.warn(
+                        codes::AG1108,
+                        (node.span.clone(), check.path.clone()),
+                        format!("a match of `{text}` may grow without end, and holds a streamed answer back while it does"),
+                        "bound its repetitions: `.{0,200}` instead of `.*`, `{1,64}` instead of `+`",
+                    );
+                }
+            }
+        });
+    }
+}
+
+/// Detectors of responses whose patterns could match without end, and that don't say how far a stream waits for them.
+pub(super) fn endless_detectors(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    let mut looks = false;
+    for view in &subject.rules {
+        if view.written.kinds.contains(Kind::Response) {
+            each_check(view.written, &mut |_, check| {
+                looks |= check.verb == Verb::Detects
+            });
+        }
+    }
+    let detectors = top(subject.root, "detectors").filter(|_| looks);
+    for member in detectors.map(Node::members).unwrap_or_default() {
+        let detector = &member.value;
+        let (Some(written), None) = (detector.get("pattern"), detector.get("reach")) else {
+            continue;
+        };
+        let one = std::slice::from_ref(written);
+        let patterns = if written.items().is_empty() {
+            one
+        } else {
+            written.items()
+        };
+        for node in patterns {
+            let Some(text) = node.text() else { continue };
+            let unbounded = Pattern::new(text).is_ok_and(|pattern| pattern.reach().is_none());
+            if unbounded {
+                findings.warn(
+                    codes::AG1108,
+                    (node.span.clone(), format!("detectors.{}.pattern", member.key)),
+                    format!(
+                        "a match of `{text}` may grow without end; in a stream one of more than {DEFAULT_REACH} characters is a finding to the end of its text"
+                    ),
+                    "bound its repetitions (`{1,64}` instead of `+`), or say how long a stream waits: `reach: 200`",
+                );
+            }
+        }
+    }
+}
+
+/// Decisions that are only recorded.
+pub(super) fn observed(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    let document = subject.document;
+    if document.mode == Mode::Observe {
+        let span = top(subject.root, "mode").map_or(0..0, |node| node.span.clone());
+        let message = if document.observe_all {
+            "nothing in this policy is enforced, whatever its rules say"
+        } else {
+            "this policy is only observed"
+        };
+        findings.warn(
+            codes::AG1115,
+            (span, "mode".to_owned()),
+            message.to_owned(),
+            "write `mode: enforce` once its records are as expected",
+        );
+    }
+    for view in &subject.rules {
+        if view.written.mode == Some(Mode::Observe) && document.mode == Mode::Enforce {
+            findings.add(
+                Severity::Note,
+                codes::AG1115,
+                view.place("mode"),
+                format!("rule `{}` is only observed", view.written.id),
+                "",
+            );
+        }
+    }
+}
+
+/// Rules that let nothing of a stream leave before its end.
+pub(super) fn held_streams(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    for view in &subject.rules {
+        let restricts = matches!(
+            view.written.action,
+            Action::Deny | Action::RequireApproval | Action::Redact
+        );
+        if !restricts
+            || !view.compiled.enforced
+            || !view.written.kinds.contains(Kind::Response)
+            || view.compiled.pace < DecisionPoint::Text
+        {
+            continue;
+        }
+        let until = if view.compiled.pace == DecisionPoint::Answer {
+            "the whole answer has ended"
+        } else {
+            "each of its texts has ended"
+        };
+        findings.add(
+            Severity::Note,
+            codes::AG1117,
+            view.place("when"),
+            format!(
+                "rule `{}` holds streamed answers until {until}",
+                view.written.id
+            ),
+            "one `detects`, `contains` or `matches` alone is judged while the text flows",
+        );
+    }
+}
+
+/// What can't be done once headers have left.
+pub(super) fn portable(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    if subject.document.headers == HeaderMode::Hold {
+        return;
+    }
+    for view in &subject.rules {
+        let answers = [Kind::Response, Kind::ToolCall, Kind::ToolResult];
+        let is_of_answers = answers
+            .iter()
+            .any(|kind| view.written.kinds.contains(*kind));
+        if view.written.on_deny == Some(OnDeny::Error) && is_of_answers {
+            let place = view.place("on_deny");
+            let span = place.0.clone();
+            let report = findings.warn(
+                PORTABLE,
+                place,
+                "in portable mode the answer's headers have left: `error` acts as `replace`".to_owned(),
+                "write `on_deny: replace`, or `envoy: { headers: hold }` with `allow_on_headers_stop_iteration: true`",
+            );
+            if let Some(diagnostic) = report {
+                diagnostic.fix = super::fix(&span, "replace");
+            }
+        }
+    }
+}

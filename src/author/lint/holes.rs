@@ -1,0 +1,473 @@
+//! Ways around a rule.
+
+use super::breadth::{each_check, texts};
+use super::{Findings, LintedPolicy};
+use crate::author::analysis::{Formula, TestOperand};
+use crate::diag::{Severity, codes};
+use crate::policy::condition::{Check, Condition, Operand, Test};
+use crate::policy::document::List;
+use crate::policy::field::Field;
+use crate::policy::node::{Node, NodeValue};
+use crate::policy::operators::{Polarity, Verb};
+use crate::policy::rule::Action;
+use crate::wire::json::PathStep;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Names that tools give the same argument.
+const SYNONYMS: [&[&str]; 8] = [
+    &["path", "file", "file_path", "filename", "filepath"],
+    &["url", "uri", "link", "href"],
+    &["command", "cmd", "script", "shell"],
+    &["query", "sql", "statement"],
+    &["to", "cc", "bcc", "recipient", "recipients"],
+    &["amount", "total", "value", "sum"],
+    &["body", "text", "content", "message"],
+    &["name", "title", "subject"],
+];
+
+/// Conditions over one spelling of an argument.
+pub(super) fn renamed_arguments(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    for view in &subject.rules {
+        let restricts = matches!(view.written.action, Action::Deny | Action::RequireApproval);
+        if !restricts || view.written.if_missing.is_some() {
+            continue;
+        }
+        let Some(when) = &view.written.when else {
+            continue;
+        };
+        for (field, span, name) in needed(when) {
+            let Field::Args(path) = field else { continue };
+            let [way] = path.ways.as_slice() else {
+                continue;
+            };
+            let Some(PathStep::Key(key)) = way.last() else {
+                continue;
+            };
+            let others: Vec<&str> = SYNONYMS
+                .iter()
+                .find(|names| names.contains(&&**key))
+                .map(|names| {
+                    names
+                        .iter()
+                        .copied()
+                        .filter(|name| *name != &**key)
+                        .collect()
+                })
+                .unwrap_or_default();
+            let help = if others.is_empty() {
+                "add `if_missing: apply` if a call without it is to be refused".to_owned()
+            } else {
+                format!(
+                    "write `{name}|{}`, or add `if_missing: apply`",
+                    others.join("|")
+                )
+            };
+            findings.warn(
+                codes::AG1109,
+                (span, view.path.clone()),
+                format!("a call that has no `{name}`, or calls it otherwise, passes this rule"),
+                help,
+            );
+        }
+    }
+}
+
+/// Fields without which a condition is false: what is asked of them is positive and has no alternative.
+fn needed(condition: &Condition) -> Vec<(&Field, std::ops::Range<usize>, &str)> {
+    match condition {
+        Condition::All(list) => list.iter().flat_map(needed).collect(),
+        Condition::Any(list) => match list.as_slice() {
+            [only] => needed(only),
+            _ => Vec::new(),
+        },
+        Condition::Not(_) | Condition::AnyItem { .. } | Condition::Earlier(_) => Vec::new(),
+        Condition::Test(test) => {
+            let positive = test
+                .checks
+                .iter()
+                .any(|check| !check.verb.is_negative() && check.verb != Verb::Exists);
+            if positive {
+                vec![(
+                    &test.mention.field,
+                    test.mention.span.clone(),
+                    &*test.mention.name,
+                )]
+            } else {
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// Tools' names that are one name to people and several to servers.
+pub(super) fn spellings(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    let mut known: BTreeMap<String, BTreeMap<&str, (std::ops::Range<usize>, String)>> =
+        BTreeMap::new();
+    for view in &subject.rules {
+        for item in view
+            .written
+            .matches
+            .iter()
+            .filter(|item| item.mention.field == Field::Tool)
+        {
+            for value in &item.values {
+                known
+                    .entry(skeleton(value))
+                    .or_default()
+                    .entry(value)
+                    .or_insert_with(|| (item.mention.span.clone(), item.path.clone()));
+            }
+        }
+    }
+    for spellings in known.values().filter(|spellings| spellings.len() > 1) {
+        // Those that stand in one list are named together on purpose.
+        let places: BTreeSet<usize> = spellings.values().map(|(span, _)| span.start).collect();
+        if places.len() < 2 {
+            continue;
+        }
+        let names: Vec<String> = spellings.keys().map(|name| format!("`{name}`")).collect();
+        let last = spellings.values().max_by_key(|(span, _)| span.start);
+        if let Some((span, path)) = last {
+            findings.warn(
+                codes::AG1110,
+                (span.clone(), path.clone()),
+                format!("{} are different tools", names.join(" and ")),
+                "name in each rule every spelling that is meant",
+            );
+        }
+    }
+}
+
+/// A name without what people write in different ways.
+fn skeleton(name: &str) -> String {
+    name.chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, '*' | '?' | '/'))
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+/// What loosens and rests on the client's word alone.
+pub(super) fn claims(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    for view in &subject.rules {
+        if view.node.get("trust").is_some() {
+            continue;
+        }
+        let is_allow = view.written.action == Action::Allow;
+        let formula = &view.meaning.formula;
+        let rests_on_claims = match is_allow {
+            true => opened_by(formula) == AllowBasis::Claims,
+            false => formula.parts().iter().any(is_exempt_by_claims),
+        };
+        if !rests_on_claims {
+            continue;
+        }
+        let mut claimed: BTreeSet<&str> = BTreeSet::new();
+        formula.each(&mut |literal| {
+            if literal.outer == Polarity::Loosening && is_claim(&literal.field, &literal.ask) {
+                claimed.insert(&literal.field);
+            }
+        });
+        let key = if is_allow { "when" } else { "unless" };
+        let names: Vec<String> = claimed.iter().map(|name| format!("`{name}`")).collect();
+        findings.warn(
+            codes::AG1111,
+            view.place(key),
+            format!(
+                "rule `{}` is loosened by {} alone, which anyone can send",
+                view.written.id,
+                names.join(", ")
+            ),
+            "ask for something of `principal` as well, or say that it is meant: `trust: claimed`",
+        );
+    }
+}
+
+/// What it takes for an allow to hold.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum AllowBasis {
+    /// Something that someone else than the client establishes.
+    Established,
+    /// Nothing but what it is about.
+    Nothing,
+    /// Only claims beside that.
+    Claims,
+}
+
+/// The least that it takes for what an allow asks to hold.
+fn opened_by(formula: &Formula) -> AllowBasis {
+    match formula {
+        Formula::All(parts) => {
+            let asked = || parts.iter().map(opened_by);
+            match asked().any(|asked| asked == AllowBasis::Established) {
+                true => AllowBasis::Established,
+                false => asked().max().unwrap_or(AllowBasis::Nothing),
+            }
+        }
+        Formula::Any(parts) => parts
+            .iter()
+            .map(opened_by)
+            .max()
+            .unwrap_or(AllowBasis::Nothing),
+        // An exception that this allow makes.
+        Formula::Literal(literal) if literal.outer == Polarity::Restricting => AllowBasis::Nothing,
+        Formula::Literal(literal) if is_claim(&literal.field, &literal.ask) => AllowBasis::Claims,
+        Formula::Literal(literal) if is_established(&literal.field) => AllowBasis::Established,
+        Formula::Literal(_) => AllowBasis::Nothing,
+    }
+}
+
+/// Whether claims alone can make a part of what a restricting rule asks false.
+fn is_exempt_by_claims(formula: &Formula) -> bool {
+    match formula {
+        Formula::All(parts) => parts.iter().any(is_exempt_by_claims),
+        Formula::Any(parts) => parts.iter().all(is_exempt_by_claims),
+        Formula::Literal(literal) => {
+            literal.outer == Polarity::Loosening && is_claim(&literal.field, &literal.ask)
+        }
+    }
+}
+
+/// Whether a field is only what the client says of itself. An argument that is compared with a place, a size or a list of
+/// commands is what the tool gets; one that only has to say a word is a claim.
+fn is_claim(field: &str, ask: &TestOperand) -> bool {
+    let says_a_word = matches!(ask, TestOperand::In(_) | TestOperand::Exists(_));
+    ["header.", "query.", "session.", "earlier"]
+        .iter()
+        .any(|start| field.starts_with(start))
+        || (says_a_word && (field.starts_with("args.") || field.starts_with("params.")))
+}
+
+/// Whether a field is established by someone else than the client.
+fn is_established(field: &str) -> bool {
+    field.starts_with("principal.") || matches!(field, "environment" | "time" | "host")
+}
+
+/// What a text operator misses of an argument that has a form of its own, by the argument's usual names.
+const FORMS: [(&[&str], &str, &str); 4] = [
+    (
+        &["command", "cmd", "script", "shell", "bash"],
+        "a line of a shell: quotes, variables and other spellings walk past",
+        "name what may run: `not: { PATH: { command_in: [ls, cat] } }`",
+    ),
+    (
+        &["sql", "query", "statement"],
+        "SQL: comments, quotes and other spellings walk past",
+        "read its tokens: `sql_verb_in`, `sql_table_in`, `sql_limit_greater_than`",
+    ),
+    (
+        &["path", "file", "file_path", "filepath"],
+        "a path: dot segments and encodings walk past",
+        "resolve it first: `path_within`, `path_not_within`",
+    ),
+    (
+        &[
+            "url",
+            "uri",
+            "link",
+            "href",
+            "to",
+            "cc",
+            "bcc",
+            "recipient",
+            "recipients",
+        ],
+        "an address: other spellings of the host walk past",
+        "read the hosts: `domain_in`, `domain_not_in`, `cidr_in`",
+    ),
+];
+
+/// Conditions that restrict by what stands in a command, a query, a path or an address, and lists of commands that have to
+/// be all that runs.
+pub(super) fn forms(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    // Beside what reads a field as what it is, a pattern may refine.
+    let mut read_as_such: Vec<&Vec<PathStep>> = Vec::new();
+    for view in &subject.rules {
+        each_check(view.written, &mut |test, check| {
+            let Field::Args(path) = &test.mention.field else {
+                return;
+            };
+            if matches!(
+                check.verb,
+                Verb::CommandIn
+                    | Verb::SqlVerbIn
+                    | Verb::SqlTableIn
+                    | Verb::SqlLimitGreaterThan
+                    | Verb::PathWithin
+                    | Verb::PathNotWithin
+                    | Verb::DomainIn
+                    | Verb::DomainNotIn
+                    | Verb::CidrIn
+            ) {
+                read_as_such.extend(&path.ways);
+            }
+        });
+    }
+    for view in &subject.rules {
+        if !matches!(view.written.action, Action::Deny | Action::RequireApproval) {
+            continue;
+        }
+        let Some(when) = &view.written.when else {
+            continue;
+        };
+        for test in asked(when) {
+            let Field::Args(path) = &test.mention.field else {
+                continue;
+            };
+            // A search has its words under `query` as well: beside other names it says nothing.
+            let several = path.ways.len() > 1;
+            let last = path.ways.iter().filter_map(|way| way.last());
+            let form = FORMS.iter().find(|(names, ..)| {
+                last.clone().any(|step| {
+                    matches!(step, PathStep::Key(key)
+                        if names.contains(&&**key) && !(several && **key == *"query"))
+                })
+            });
+            for check in &test.checks {
+                let reads_text = matches!(
+                    check.verb,
+                    Verb::Contains
+                        | Verb::ContainsAny
+                        | Verb::ContainsAll
+                        | Verb::StartsWith
+                        | Verb::EndsWith
+                ) || (matches!(check.verb, Verb::Glob | Verb::Matches)
+                    && !path.ways.iter().any(|way| read_as_such.contains(&way))
+                    && !asks_nothing(check));
+                let place = (check.span.clone(), check.path.clone());
+                if check.verb == Verb::CommandIn {
+                    findings.warn(
+                        codes::AG1121,
+                        place,
+                        format!(
+                            "`{}` is refused only if it runs nothing but these: one other command beside them walks past",
+                            test.mention.name
+                        ),
+                        "name what may run, and refuse the rest: `not: { PATH: { command_in: [ls, cat] } }`",
+                    );
+                } else if let Some((_, what, help)) = form.filter(|_| reads_text) {
+                    findings.warn(
+                        codes::AG1121,
+                        place,
+                        format!("`{}` is {what}", test.mention.name),
+                        *help,
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// A glob that fits everything, of which something else is said.
+fn asks_nothing(check: &Check) -> bool {
+    let texts = texts(check);
+    check.verb == Verb::Glob
+        && texts
+            .iter()
+            .any(|(text, _)| text.bytes().all(|b| b == b'*'))
+}
+
+/// The tests of a condition that are not denied.
+fn asked(condition: &Condition) -> Vec<&Test> {
+    match condition {
+        Condition::All(list) | Condition::Any(list) => list.iter().flat_map(asked).collect(),
+        Condition::Test(test) => vec![test],
+        Condition::Not(_) | Condition::AnyItem { .. } | Condition::Earlier(_) => Vec::new(),
+    }
+}
+
+/// Lists that no rule and no detector names.
+pub(super) fn unused_lists(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    let mut used: BTreeSet<&str> = BTreeSet::new();
+    for rule in &subject.document.rules {
+        for condition in rule.when.iter().chain(&rule.unless) {
+            condition.each_operand(&mut |operand| names(operand, &mut used));
+        }
+    }
+    if let Some(detectors) = &subject.document.detectors {
+        named_by(detectors, &mut used);
+    }
+    let Some(lists) = super::top(subject.root, "lists") else {
+        return;
+    };
+    for member in lists.members() {
+        let known = matches!(
+            subject.document.lists.get(&member.key),
+            Some(List::Plain(_) | List::Keyed(_))
+        );
+        if known && !used.contains(&*member.key) {
+            findings.add(
+                Severity::Warning,
+                codes::AG1119,
+                (member.key_span.clone(), format!("lists.{}", member.key)),
+                format!("nothing uses the list `{}`", member.key),
+                "use it (`{ list: NAME }`), or remove it",
+            );
+        }
+    }
+}
+
+/// The lists that definitions of detectors name, each as `{ list: NAME }`.
+fn named_by<'n>(definition: &'n Node, used: &mut BTreeSet<&'n str>) {
+    used.extend(definition.get("list").and_then(Node::text));
+    for member in definition.members() {
+        named_by(&member.value, used);
+    }
+    if let NodeValue::List(items) = &definition.data {
+        for item in items {
+            named_by(item, used);
+        }
+    }
+}
+
+fn names<'o>(operand: &'o Operand, used: &mut BTreeSet<&'o str>) {
+    match operand {
+        Operand::List(name, _) | Operand::KeyedList(name, ..) => {
+            used.insert(name);
+        }
+        Operand::Windows { windows, .. } => names(windows, used),
+        Operand::Overlap { with, .. } => names(with, used),
+        Operand::Commands { commands, .. } => names(commands, used),
+        // A schedule may be named by a bare word.
+        Operand::Value(node) => used.extend(node.text()),
+        Operand::Field(_) | Operand::Earlier(_) => {}
+    }
+    if let Operand::Windows { windows, .. } = operand
+        && let Operand::Value(Node { data, .. }) = &**windows
+        && let NodeValue::List(items) = data
+    {
+        used.extend(items.iter().filter_map(Node::text));
+    }
+}
+
+/// Questions about earlier events where no conversation is sent along.
+pub(super) fn no_history(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    for view in &subject.rules {
+        let mut asks = false;
+        view.meaning
+            .formula
+            .each(&mut |literal| asks |= matches!(literal.ask, TestOperand::Earlier { .. }));
+        let is_elsewhere = view
+            .written
+            .matches
+            .iter()
+            .any(|item| match item.mention.field {
+                Field::Server => true,
+                Field::Protocol => item
+                    .values
+                    .iter()
+                    .any(|value| matches!(&**value, "mcp" | "a2a")),
+                _ => false,
+            });
+        if asks && is_elsewhere {
+            findings.warn(
+                codes::AG1120,
+                view.place("when"),
+                format!(
+                    "rule `{}` asks what stands earlier where no conversation is sent along",
+                    view.written.id
+                ),
+                "judge the conversation where the model is asked; here the strict side always holds",
+            );
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! What is legal in a policy and probably wrong. Each finding has a code `AG11…`; each family of them one file.
+
+mod breadth;
+mod cost;
+mod gaps;
+mod holes;
+mod providers;
+mod reach;
+mod tools;
+mod words;
+
+use crate::author::analysis::{Meaning, RuleMeaning};
+use crate::author::explain::{compiled_to, parts};
+use crate::author::provided::{top, written_documents, written_rules};
+use crate::diag::{Diagnostic, Fix, Severity, codes};
+use crate::policy::compiled::CompiledRule;
+use crate::policy::compiled_policy::Policy;
+use crate::policy::document::Document;
+use crate::policy::node::Node;
+use crate::policy::rule::Rule;
+use std::ops::Range;
+
+/// What is looked for, in the order of the codes.
+const CHECKS: &[fn(&LintedPolicy<'_>, &mut Findings)] = &[
+    reach::contradictions,
+    reach::repetitions,
+    reach::idle_openings,
+    reach::conflicts,
+    breadth::open_names,
+    breadth::patterns,
+    breadth::needles,
+    cost::unbounded,
+    cost::endless_detectors,
+    holes::renamed_arguments,
+    holes::spellings,
+    holes::claims,
+    holes::unused_lists,
+    holes::no_history,
+    holes::forms,
+    gaps::run_by_arguments,
+    gaps::second_paths,
+    gaps::no_lower_bound,
+    gaps::two_names,
+    gaps::keywords,
+    words::approvers,
+    words::reasons,
+    words::own_words,
+    cost::observed,
+    cost::held_streams,
+    cost::portable,
+    tools::open_by_default,
+    tools::unseen_arguments,
+    tools::edited_arguments,
+    providers::versions,
+    providers::pseudonyms,
+];
+
+/// A policy that is looked through.
+struct LintedPolicy<'p> {
+    policy: &'p Policy,
+    /// The document, or one of a set.
+    document: &'p Document,
+    /// What it was read from.
+    root: &'p Node,
+    rules: Vec<LintedRule<'p>>,
+}
+
+/// A rule from all sides.
+struct LintedRule<'p> {
+    written: &'p Rule,
+    compiled: &'p CompiledRule,
+    meaning: RuleMeaning,
+    node: &'p Node,
+    path: String,
+}
+
+impl LintedRule<'_> {
+    /// Where a key of the rule has its value; where it has none, the rule's id.
+    fn place(&self, key: &str) -> (Range<usize>, String) {
+        match self.node.get(key) {
+            Some(value) => (value.span.clone(), format!("{}.{key}", self.path)),
+            None => match self.node.get("id") {
+                Some(id) => (id.span.clone(), self.path.clone()),
+                None => (self.node.span.clone(), self.path.clone()),
+            },
+        }
+    }
+}
+
+#[derive(Default)]
+struct Findings {
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Findings {
+    fn add(
+        &mut self,
+        severity: Severity,
+        code: &'static str,
+        place: (Range<usize>, String),
+        message: String,
+        help: impl Into<String>,
+    ) -> Option<&mut Diagnostic> {
+        let (span, path) = place;
+        let help = help.into();
+        self.diagnostics.push(Diagnostic {
+            code,
+            severity,
+            path,
+            span,
+            message,
+            label: None,
+            help: (!help.is_empty()).then_some(help),
+            fix: None,
+        });
+        self.diagnostics.last_mut()
+    }
+
+    fn warn(
+        &mut self,
+        code: &'static str,
+        place: (Range<usize>, String),
+        message: String,
+        help: impl Into<String>,
+    ) -> Option<&mut Diagnostic> {
+        self.add(Severity::Warning, code, place, message, help)
+    }
+}
+
+/// Looks a valid policy through. `root` is the document that it was compiled from.
+pub fn lint(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
+    let mut findings = Findings::default();
+    // What is only tried out says nothing to anybody.
+    let compiled = parts(policy).map(|(_, compiled)| compiled);
+    for ((document, part, path), compiled) in
+        written_documents(policy, root).into_iter().zip(compiled)
+    {
+        lint_part(policy, document, compiled, (part, path), &mut findings);
+    }
+    findings
+        .diagnostics
+        .sort_by_key(|diagnostic| (diagnostic.severity, diagnostic.span.start, diagnostic.code));
+    findings.diagnostics
+}
+
+fn lint_part(
+    policy: &Policy,
+    document: &Document,
+    compiled: &[CompiledRule],
+    (root, path): (&Node, String),
+    findings: &mut Findings,
+) {
+    let (nodes, start) = written_rules(root, &path);
+    let meaning = Meaning::of_part(document, compiled);
+    let rules = document
+        .rules
+        .iter()
+        .zip(meaning.rules)
+        .filter_map(|(written, meaning)| {
+            Some(LintedRule {
+                compiled: compiled_to(document, written, compiled)?,
+                node: nodes.get(written.index)?,
+                path: format!("{start}[{}]", written.index),
+                written,
+                meaning,
+            })
+        })
+        .collect();
+    let subject = LintedPolicy {
+        policy,
+        document,
+        root,
+        rules,
+    };
+    for check in CHECKS {
+        check(&subject, findings);
+    }
+}
+
+/// A replacement of a place.
+fn fix(span: &Range<usize>, with: &str) -> Option<Fix> {
+    Some(Fix {
+        span: span.clone(),
+        with: with.to_owned(),
+    })
+}
+
+/// The code of a finding that is the same as what validation says.
+const PORTABLE: &str = codes::AG1021;

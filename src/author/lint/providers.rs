@@ -1,0 +1,117 @@
+//! What a provider's own ways make of a rule: how it names its models, what it keeps.
+
+use super::breadth::texts;
+use super::{Findings, LintedPolicy};
+use crate::diag::{Severity, codes};
+use crate::event::Replacement;
+use crate::policy::condition::Condition;
+use crate::policy::field::Field;
+use crate::policy::operators::Verb;
+use crate::policy::rule::{Action, Rule};
+use std::ops::Range;
+
+/// How Bedrock names vendors: `us.anthropic.claude-sonnet-4-20250514-v1:0`.
+const VENDORS: &[&str] = &[
+    "ai21.",
+    "amazon.",
+    "anthropic.",
+    "cohere.",
+    "deepseek.",
+    "meta.",
+    "mistral.",
+    "openai.",
+    "qwen.",
+    "stability.",
+    "writer.",
+];
+
+/// Allows by a glob that ends at the colon of Bedrock's versions.
+pub(super) fn versions(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    for view in &subject.rules {
+        let mut tell = |glob: &str, place: (Range<usize>, String)| {
+            if !ends_at_a_colon(glob) {
+                return;
+            }
+            findings.warn(
+                codes::AG1141,
+                place,
+                format!("`*` in what allows stops at `:`, and Bedrock's models end with one: `{glob}` takes none that is called `…-v1:0`"),
+                format!("write `{glob}*`: `**` crosses `:` and `/`"),
+            );
+        };
+        if view.written.action == Action::Allow {
+            for item in &view.written.matches {
+                if item.mention.field == Field::Model {
+                    for glob in &item.values {
+                        tell(glob, (item.mention.span.clone(), item.path.clone()));
+                    }
+                }
+            }
+        }
+        let Some(condition) = loosening(view.written) else {
+            continue;
+        };
+        condition.each_test(&mut |test| {
+            if test.mention.field != Field::Model {
+                return;
+            }
+            for check in test.checks.iter().filter(|check| check.verb == Verb::Glob) {
+                for (glob, node) in texts(check) {
+                    tell(glob, (node.span.clone(), check.path.clone()));
+                }
+            }
+        });
+    }
+}
+
+/// The condition of a rule that lets more through the more it fits.
+fn loosening(rule: &Rule) -> Option<&Condition> {
+    match rule.action {
+        Action::Allow => rule.when.as_ref(),
+        _ => rule.unless.as_ref(),
+    }
+}
+
+fn ends_at_a_colon(glob: &str) -> bool {
+    glob.ends_with('*')
+        && !glob.ends_with("**")
+        && !glob.contains(':')
+        && VENDORS.iter().any(|vendor| glob.contains(vendor))
+}
+
+/// Pseudonyms that become labels wherever the provider keeps the conversation.
+pub(super) fn pseudonyms(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    for view in &subject.rules {
+        let redact = &view.written.redact;
+        if view.written.action != Action::Redact
+            || redact.form != Replacement::Pseudonym
+            || redact.requires_pseudonym
+            || redact.unstores
+        {
+            continue;
+        }
+        let protocols = view
+            .written
+            .matches
+            .iter()
+            .filter(|item| item.mention.field == Field::Protocol);
+        // Those that keep nothing unless they are asked to.
+        let keeps = |name: &str| name.contains('*') || KEEPING.contains(&name);
+        if protocols
+            .clone()
+            .any(|item| !item.values.iter().any(|value| keeps(value)))
+        {
+            continue;
+        }
+        findings.add(
+            Severity::Note,
+            codes::AG1142,
+            view.place("redact"),
+            "OpenAI's Responses and Google's Interactions keep conversations unless a request says `store: false`, which few clients do: there a label takes the pseudonym's place".to_owned(),
+            "say `store: false` to have it asked for, `require: pseudonym` to deny instead, or match the `protocol` that is meant",
+        );
+    }
+}
+
+/// Protocols whose requests the provider keeps unless they say otherwise.
+const KEEPING: &[&str] = &["openai.responses", "gemini.interactions"];

@@ -1,0 +1,468 @@
+//! Rules that decide nothing, and rules that decide against one another.
+
+use super::{Findings, LintedPolicy, LintedRule};
+use crate::author::analysis::{
+    Candidate, Formula, ImplicationIndex, TestLiteral, TestOperand, formula_implies, rule_implies,
+    together,
+};
+use crate::author::sample_event::{SampleExchange, written};
+use crate::detect::fold_name;
+use crate::diag::{Severity, codes};
+use crate::event::Kind;
+use crate::policy::document::{DefaultAction, EnvironmentSource};
+use crate::policy::field::{Field, FieldType};
+use crate::policy::glob::{Glob, GlobReading};
+use crate::policy::operators::Polarity;
+use crate::policy::rule::Action;
+use std::collections::BTreeMap;
+
+/// Most rules for which events are searched that two of them hold for.
+const MOST_SEARCHED: usize = 200;
+
+/// Most conflicts that are told of one rule.
+const MOST_CONFLICTS: usize = 3;
+
+/// Values that a restricting condition takes though no plain value fits, as it is read broadly.
+const ODD: &str = "unknown, unreadable, several values, or spelled in another way";
+
+/// Rules whose conditions exclude one another.
+pub(super) fn contradictions(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    for view in &subject.rules {
+        let id = &view.written.id;
+        if let Some(conflict) = contradictory(&view.meaning.formula) {
+            let field = conflict.field;
+            let (severity, message) = match conflict.is_proof {
+                true => (
+                    Severity::Warning,
+                    format!(
+                        "rule `{id}` can never hold: what it asks of `{field}` excludes itself"
+                    ),
+                ),
+                // Two members of one list are a question that makes sense.
+                false => (
+                    if conflict.is_of_members {
+                        Severity::Note
+                    } else {
+                        Severity::Warning
+                    },
+                    format!(
+                        "what rule `{id}` asks of `{field}` excludes itself: it holds only where that is {ODD}"
+                    ),
+                ),
+            };
+            findings.add(
+                severity,
+                codes::AG1101,
+                view.place("when"),
+                message,
+                "all of a rule's conditions must hold at once; for alternatives use a list or `any`",
+            );
+        } else if is_exempt_always(&view.meaning.formula, true) {
+            findings.warn(
+                codes::AG1101,
+                view.place("unless"),
+                format!("rule `{id}` can never hold: its `unless` holds wherever it does"),
+                "",
+            );
+        } else if is_exempt_always(&view.meaning.formula, false) {
+            findings.warn(
+                codes::AG1101,
+                view.place("unless"),
+                format!(
+                    "the `unless` of rule `{id}` exempts what it is about: it holds only where that is {ODD}"
+                ),
+                "",
+            );
+        } else if let Some((span, path, environment)) = elsewhere(subject, view) {
+            findings.add(
+                Severity::Note,
+                codes::AG1101,
+                (span, path),
+                format!(
+                    "rule `{}` never holds here: `environment` is `{environment}`",
+                    view.written.id
+                ),
+                "take it out, or let the proxy say where it runs: `environment: { from: node }`",
+            );
+        }
+    }
+}
+
+/// Where a rule asks for another environment than the one that the document says it is in.
+fn elsewhere<'s>(
+    subject: &'s LintedPolicy<'_>,
+    view: &LintedRule<'_>,
+) -> Option<(std::ops::Range<usize>, String, &'s str)> {
+    let EnvironmentSource::Value(here) = &subject.policy.document.environment else {
+        return None;
+    };
+    let folded = fold_name(here);
+    let folded = folded.trim();
+    let fits = |value: &str| {
+        fold_name(value).trim() == folded
+            || Glob::parse(value).is_ok_and(|glob| {
+                let as_folded = glob.folded(|literal| fold_name(literal).into_owned());
+                glob.matches(here, GlobReading::Broad)
+                    || as_folded.matches(folded, GlobReading::Broad)
+            })
+    };
+    let item = view
+        .written
+        .matches
+        .iter()
+        .find(|item| item.mention.field == Field::Environment)
+        .filter(|item| !item.values.iter().any(|value| fits(value)))?;
+    Some((item.mention.span.clone(), item.path.clone(), here))
+}
+
+/// Two things that are asked of a field and that no one plain value can be.
+struct Conflict<'f> {
+    field: &'f str,
+    /// It is true of every value: the conditions are read narrowly.
+    is_proof: bool,
+    /// They may be two members of one list.
+    is_of_members: bool,
+}
+
+fn contradictory(formula: &Formula) -> Option<Conflict<'_>> {
+    let parts = formula.parts();
+    let mut asked: BTreeMap<&str, Vec<&TestLiteral>> = BTreeMap::new();
+    for part in parts {
+        match part {
+            Formula::Literal(literal) if !literal.negated && literal.quantifier.is_none() => {
+                asked.entry(&literal.field).or_default().push(literal);
+            }
+            _ => {}
+        }
+    }
+    asked.into_iter().find_map(|(field, asked)| {
+        // Of a set, several members may fit.
+        let nature = Field::parse(field).ok().map(|field| field.nature());
+        let is_set = matches!(
+            field,
+            "principal.roles" | "request.tools" | "model" | "path"
+        ) || field.starts_with("principal.");
+        let pairs = asked.iter().enumerate().flat_map(|(at, one)| {
+            let others = asked.iter().skip(at.saturating_add(1));
+            others.map(move |other| (*one, *other))
+        });
+        let mut excluding = pairs.filter(|(one, other)| exclude(&one.ask, &other.ask));
+        let (one, other) = excluding.next().filter(|_| !is_set)?;
+        Some(Conflict {
+            field,
+            is_proof: one.side == Polarity::Loosening && other.side == Polarity::Loosening,
+            is_of_members: matches!(
+                (&one.ask, &other.ask),
+                (TestOperand::In(_), TestOperand::In(_))
+            ) && matches!(nature, Some(FieldType::Data)),
+        })
+    })
+}
+
+fn exclude(one: &TestOperand, other: &TestOperand) -> bool {
+    match (one, other) {
+        (TestOperand::In(one), TestOperand::In(other)) => {
+            let fold = |text: &String| fold_name(text).trim().to_owned();
+            !one.iter()
+                .any(|value| other.iter().any(|known| fold(known) == fold(value)))
+        }
+        (TestOperand::In(one), TestOperand::NotIn(other))
+        | (TestOperand::NotIn(other), TestOperand::In(one)) => one.is_subset(other),
+        (TestOperand::Order(one), TestOperand::Order(other))
+        | (TestOperand::Count(one), TestOperand::Count(other))
+        | (TestOperand::Length(one), TestOperand::Length(other)) => {
+            let below =
+                |a: &crate::author::analysis::Range, b: &crate::author::analysis::Range| match (
+                    &a.high, &b.low,
+                ) {
+                    (Some((high, high_in)), Some((low, low_in))) => {
+                        high < low || (high == low && !(*high_in && *low_in))
+                    }
+                    _ => false,
+                };
+            below(one, other) || below(other, one)
+        }
+        (TestOperand::Exists(one), TestOperand::Exists(other)) => one != other,
+        _ => false,
+    }
+}
+
+/// Whether what is asked for is what `unless` exempts; as it is read, or apart from how broadly either is read.
+fn is_exempt_always(formula: &Formula, as_read: bool) -> bool {
+    let plain = |formula: &Formula| {
+        let mut formula = formula.clone();
+        if !as_read {
+            flatten(&mut formula);
+        }
+        formula
+    };
+    let parts: Vec<Formula> = formula.parts().iter().map(plain).collect();
+    parts.iter().any(|part| match part {
+        Formula::Literal(literal) if literal.negated => {
+            let mut asked = literal.clone();
+            asked.negated = false;
+            let asked = Formula::Literal(asked);
+            parts.iter().any(|other| formula_implies(other, &asked))
+        }
+        _ => false,
+    })
+}
+
+fn flatten(formula: &mut Formula) {
+    match formula {
+        Formula::All(parts) | Formula::Any(parts) => parts.iter_mut().for_each(flatten),
+        Formula::Literal(literal) => {
+            literal.side = Polarity::Restricting;
+            literal.outer = Polarity::Restricting;
+            literal.if_missing = None;
+        }
+    }
+}
+
+/// Rules that another one with the same action makes needless.
+pub(super) fn repetitions(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    let rules = ImplicationIndex::of(subject.rules.iter().map(|view| &view.meaning));
+    for (at, view) in subject.rules.iter().enumerate() {
+        let covering = rules.implied_by(&view.meaning, &|other_at| {
+            subject.rules.get(other_at).is_some_and(|other| {
+                other_at != at
+                    && other.written.action == view.written.action
+                    && other.compiled.enforced == view.compiled.enforced
+                    && other.meaning.effect == view.meaning.effect
+                    && replaces_the_same(view, other)
+                    // Of two that say the same, the later one repeats the earlier.
+                    && (other_at < at || !rule_implies(&other.meaning, &view.meaning))
+            })
+        });
+        let Some(other) = covering.and_then(|at| subject.rules.get(at)) else {
+            continue;
+        };
+        let same = rule_implies(&other.meaning, &view.meaning);
+        let (severity, what) = if same {
+            (Severity::Warning, "says the same as")
+        } else {
+            // One that is narrower may be there for its own reason.
+            let own_words =
+                view.written.reason.is_some() && view.written.reason != other.written.reason;
+            let severity = if own_words {
+                Severity::Note
+            } else {
+                Severity::Warning
+            };
+            (severity, "holds only where")
+        };
+        let message = if same {
+            format!(
+                "rule `{}` {what} rule `{}`",
+                view.written.id, other.written.id
+            )
+        } else {
+            format!(
+                "rule `{}` {what} rule `{}` holds as well",
+                view.written.id, other.written.id
+            )
+        };
+        findings.add(
+            severity,
+            codes::AG1102,
+            view.place("id"),
+            message,
+            "remove it, or make one of the two narrower",
+        );
+    }
+}
+
+/// Whether two redactions that hold at once replace the same: all of a value, or what the same conditions find.
+fn replaces_the_same(one: &LintedRule<'_>, other: &LintedRule<'_>) -> bool {
+    one.written.action != Action::Redact
+        || one.written.redact.what.is_some()
+        || one.meaning.formula.normal() == other.meaning.formula.normal()
+}
+
+/// Openings of gates that are open, or that something keeps shut.
+pub(super) fn idle_openings(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    let defaults = &subject.document.defaults;
+    let rules = ImplicationIndex::of(subject.rules.iter().map(|view| &view.meaning));
+    let denies = |at: usize| {
+        let view = subject.rules.get(at);
+        view.is_some_and(|view| view.written.action == Action::Deny && view.compiled.enforced)
+    };
+    for view in &subject.rules {
+        let opens = matches!(view.written.action, Action::Allow | Action::RequireApproval);
+        // Its tags are set whatever is decided.
+        if !opens || !view.compiled.enforced || !view.written.tags.is_empty() {
+            continue;
+        }
+        let denial = rules.implied_by(&view.meaning, &denies);
+        if let Some(other) = denial.and_then(|at| subject.rules.get(at)) {
+            findings.warn(
+                codes::AG1103,
+                view.place("action"),
+                format!(
+                    "rule `{}` never decides: `{}` denies everything that it is about",
+                    view.written.id, other.written.id
+                ),
+                "rules have no order; put the exception under `unless` of the rule that denies",
+            );
+            continue;
+        }
+        let is_open = |kind: Kind| {
+            let default = match kind {
+                Kind::Request => defaults.request,
+                Kind::ToolCall => defaults.tool_call,
+                Kind::ToolOffer => defaults.tool_offer,
+                Kind::Uninspectable => defaults.uninspectable,
+                _ => return true,
+            };
+            let of_opaque = kind != Kind::Uninspectable
+                || defaults.partial.action == DefaultAction::Allow
+                    && !view.compiled.names_hard_code();
+            default.action == DefaultAction::Allow && of_opaque
+        };
+        if view.written.action == Action::Allow && view.written.kinds.iter().all(is_open) {
+            findings.warn(
+                codes::AG1103,
+                view.place("action"),
+                format!(
+                    "rule `{}` never matters: this is allowed by default",
+                    view.written.id
+                ),
+                "remove it, or make the default `deny`",
+            );
+        }
+    }
+}
+
+/// Allows that a denial or an approval overrides in part.
+pub(super) fn conflicts(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    let is_stricter = |view: &LintedRule<'_>| {
+        matches!(view.written.action, Action::Deny | Action::RequireApproval)
+            && view.compiled.enforced
+    };
+    let mut allows = subject
+        .rules
+        .iter()
+        .filter(|view| view.written.action == Action::Allow)
+        .peekable();
+    if subject.rules.len() > MOST_SEARCHED {
+        let (Some(first), true) = (allows.peek(), subject.rules.iter().any(is_stricter)) else {
+            return;
+        };
+        findings.add(
+            Severity::Note,
+            codes::AG1105,
+            first.place("action"),
+            format!(
+                "with more than {MOST_SEARCHED} rules, lint does not look for events that an `allow` and a stricter rule both hold for"
+            ),
+            "",
+        );
+        return;
+    }
+    for view in allows {
+        let stricter = subject
+            .rules
+            .iter()
+            .filter(|other| is_stricter(other) && !rule_implies(&view.meaning, &other.meaning));
+        for (other, event) in stricter
+            .filter_map(|other| Some((other, both_hold(subject, view, other)?)))
+            .take(MOST_CONFLICTS)
+        {
+            findings.add(
+                Severity::Note,
+                codes::AG1105,
+                view.place("action"),
+                format!(
+                    "`{}` and `{}` both hold for {event}: `{}` wins",
+                    view.written.id, other.written.id, other.written.id
+                ),
+                "",
+            );
+        }
+    }
+}
+
+/// An event for which both rules hold.
+fn both_hold(subject: &LintedPolicy<'_>, a: &LintedRule<'_>, b: &LintedRule<'_>) -> Option<String> {
+    together(&a.meaning, &b.meaning)
+        .iter()
+        .find_map(|candidate| {
+            let held = held(subject, candidate)?;
+            let both = held.contains(&&*a.written.id) && held.contains(&&*b.written.id);
+            let (event, facts) = candidate.described();
+            let mut out = Vec::new();
+            written(&event, &facts).write_json(&mut out);
+            both.then(|| String::from_utf8_lossy(&out).into_owned())
+        })
+}
+
+/// Rules that hold for a candidate.
+fn held<'s>(subject: &'s LintedPolicy<'_>, candidate: &Candidate) -> Option<Vec<&'s str>> {
+    let (event, facts) = candidate.described();
+    let case = SampleExchange::new(&[event], facts, subject.policy).ok()?;
+    let event = case.reading.events.first()?;
+    case.seen_by(subject.policy, |context| {
+        subject
+            .rules
+            .iter()
+            .filter(|view| {
+                view.written.kinds.contains(event.kind)
+                    && subject.policy.holds(view.compiled, event, context)
+            })
+            .map(|view| &*view.written.id)
+            .collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::author::{lint, parse_yaml};
+    use crate::policy::load_with_zones;
+
+    /// The codes and messages of what lint finds in rules.
+    fn findings(rules: impl Iterator<Item = String>) -> Vec<(&'static str, String)> {
+        let head = "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: { name: t }\nrequire: none\ndefaults: { action: deny }\nrules:\n";
+        let text = rules.fold(head.to_owned(), |text, rule| text + "  - " + &rule + "\n");
+        let root = parse_yaml(&text).unwrap();
+        let policy = load_with_zones(&root).policy.unwrap();
+        let found = lint(&policy, &root).into_iter();
+        found.map(|found| (found.code, found.message)).collect()
+    }
+
+    #[test]
+    fn thousands_of_rules_are_compared_with_each_other() {
+        let rule = |number: u32| {
+            format!(
+                "{{ id: r{number}, match: {{ tool: tool_{number} }}, action: deny, reason: Stop. }}"
+            )
+        };
+        let again =
+            "{ id: again, match: { tool: tool_77 }, action: deny, reason: Stop. }".to_owned();
+        let found = findings((0..5_000).map(rule).chain([again]));
+        let repeats: Vec<_> = found.iter().filter(|(code, _)| *code == "AG1102").collect();
+        assert_eq!(repeats.len(), 1, "{repeats:?}");
+        assert_eq!(repeats[0].1, "rule `again` says the same as rule `r77`");
+    }
+
+    #[test]
+    fn what_is_not_looked_for_is_said_once() {
+        let rule = |number: u32| {
+            let action = if number == 0 { "deny" } else { "allow" };
+            format!(
+                "{{ id: r{number}, match: {{ tool: tool_{number} }}, action: {action}, reason: Stop. }}"
+            )
+        };
+        let told = |rules: u32| -> Vec<String> {
+            let found = findings((0..rules).map(rule)).into_iter();
+            let found = found.filter(|(code, _)| *code == "AG1105");
+            found.map(|(_, message)| message).collect()
+        };
+        assert_eq!(told(200), [] as [&str; 0]);
+        assert_eq!(
+            told(201),
+            [
+                "with more than 200 rules, lint does not look for events that an `allow` and a stricter rule both hold for"
+            ]
+        );
+    }
+}

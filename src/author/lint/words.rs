@@ -1,0 +1,111 @@
+//! What a policy says to people, and to itself.
+
+use super::{Findings, LintedPolicy};
+use crate::author::sample_event::{SampleEvent, SampleExchange};
+use crate::diag::codes;
+use crate::event::{Author, Facts, Kind, Known};
+use crate::policy::EvaluationPhase;
+use crate::policy::node::{Node, NodeValue};
+use crate::policy::rule::Action;
+
+/// Approvals that nobody may give.
+pub(super) fn approvers(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    for view in &subject.rules {
+        if view.written.action != Action::RequireApproval {
+            continue;
+        }
+        let by = view
+            .node
+            .get("approval")
+            .and_then(|approval| approval.get("by"));
+        let is_empty = match by.map(|by| &by.data) {
+            None => true,
+            Some(NodeValue::List(roles)) => roles.is_empty(),
+            Some(_) => false,
+        };
+        if is_empty {
+            findings.warn(
+                codes::AG1112,
+                view.place("approval"),
+                format!("rule `{}` does not say who may approve", view.written.id),
+                "write `approval: { by: [ROLE] }`",
+            );
+        }
+    }
+}
+
+/// Refusals that tell nobody why.
+pub(super) fn reasons(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    for view in &subject.rules {
+        let refuses = matches!(view.written.action, Action::Deny | Action::RequireApproval);
+        if refuses && view.written.reason.is_none() {
+            findings.warn(
+                codes::AG1113,
+                view.place("id"),
+                format!(
+                    "rule `{}` refuses without a reason: the agent reads only its id",
+                    view.written.id
+                ),
+                "add `reason: …`, and `remedy: …` for what to do instead",
+            );
+        }
+    }
+}
+
+/// Words of refusals and redactions for which the policy itself holds.
+pub(super) fn own_words(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    for view in &subject.rules {
+        for key in ["reason", "remedy"] {
+            if let Some(text) = view.node.get(key).and_then(Node::text) {
+                check(subject, findings, view.place(key), text);
+            }
+        }
+        let label = view
+            .node
+            .get("redact")
+            .and_then(|redact| redact.get("label"))
+            .and_then(Node::text);
+        if let Some(label) = label.filter(|label| *label != "numbered") {
+            check(subject, findings, view.place("redact"), label);
+        }
+    }
+}
+
+fn check(
+    subject: &LintedPolicy<'_>,
+    findings: &mut Findings,
+    place: (std::ops::Range<usize>, String),
+    text: &str,
+) {
+    let mut said = SampleEvent::new(Kind::Message);
+    said.texts = vec![text.into()];
+    said.from = Known::Is(Author::Assistant);
+    let mut result = SampleEvent::new(Kind::ToolResult);
+    result.texts = vec![text.into()];
+    let Ok(case) = SampleExchange::new(&[said, result], Facts::unknown(), subject.policy) else {
+        return;
+    };
+    case.seen_by(subject.policy, |context| {
+    for event in &case.reading.events {
+        let evaluation = subject.policy.evaluate(event, context, EvaluationPhase::Whole);
+        let holding = evaluation.held.iter().find_map(|held| {
+            let rule = subject.policy.rule(held.rule)?;
+            // A rule that holds for every text says nothing about this one.
+            let looks = rule.needs_hit;
+            (looks && rule.action != Action::Tag).then_some(rule)
+        });
+        if let Some(rule) = holding {
+            findings.warn(
+                codes::AG1114,
+                place,
+                format!(
+                    "rule `{}` holds for these words: once they were said, they stand in the conversation",
+                    rule.id
+                ),
+                "say it in other words, or leave out what the rule looks for",
+            );
+            return;
+        }
+    }
+    });
+}

@@ -1,0 +1,34 @@
+//! The tools of who writes a policy: what reads it as YAML, writes it, checks it, explains it, compares it and tests it.
+//!
+//! None of this is part of the filter, which has the policy as JSON and evaluates it.
+
+mod analysis;
+mod explain;
+mod extend;
+mod format;
+mod lint;
+mod naming;
+mod provided;
+mod record;
+mod sample_event;
+mod schema;
+mod testing;
+mod yaml;
+
+pub use analysis::{Difference, ListChange, PolicyOutcome, Proof, Witness, compare};
+pub use explain::{Branch, Explained, Explainer};
+pub use extend::{ReadFile, ReadPolicyFile, resolve};
+pub use format::{FormatError, format_yaml, write_converted, write_json, write_yaml};
+pub use lint::lint;
+pub use provided::unprovided;
+pub use record::{FromRecord, evaluate_record};
+pub use sample_event::{
+    CASE_LIMITS, SampleEvent, SampleExchange, default_principal, describe, describe_principal,
+    read_call, written as written_case,
+};
+pub use schema::{schema, test_schema};
+pub use testing::{
+    CaseInput, Expectation, HalfExchange, TestCase, TestFile, WholeExchange, is_test_file,
+    read_examples, read_tests,
+};
+pub use yaml::{parse_yaml, parse_yaml_in_part};

@@ -1,0 +1,206 @@
+//! What a policy asks for and this version does not provide in Envoy: who is asking, approvals, limits. Commands evaluate
+//! such rules with what they are told; in Envoy nothing tells it. Whatever is missing there counts for the strict side, so
+//! that nothing passes that should not; but nobody gets what the policy promises either.
+
+use crate::diag::{Diagnostic, Severity, codes};
+use crate::policy::compiled_policy::Policy;
+use crate::policy::document::{Document, EnvironmentSource};
+use crate::policy::field_ref::FieldRef;
+use crate::policy::node::{Node, NodeValue};
+use crate::policy::rule::{Action, Rule};
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+/// The documents that decide, each with what it was read from and that one's path: `policies[2].`.
+pub(super) fn written_documents<'p>(
+    policy: &'p Policy,
+    root: &'p Node,
+) -> Vec<(&'p Document, &'p Node, String)> {
+    if policy.document.members.is_empty() {
+        return vec![(&policy.document, root, String::new())];
+    }
+    let set = match top(root, "policies").map(|policies| &policies.data) {
+        Some(NodeValue::List(documents)) => documents.as_slice(),
+        _ => &[],
+    };
+    // Documents are in the order of their names, and stand in the file in any.
+    let written = |document: &Document| {
+        set.iter().enumerate().find(|(_, node)| {
+            let name = node
+                .get("metadata")
+                .and_then(|metadata| metadata.get("name"));
+            name.and_then(Node::text) == Some(&*document.name)
+        })
+    };
+    let members = policy.document.members.iter();
+    members
+        .filter_map(|document| {
+            let (number, node) = written(document)?;
+            Some((document, node, format!("policies[{number}].")))
+        })
+        .collect()
+}
+
+/// The value of a key at the top, or inside `spec`.
+pub(super) fn top<'n>(root: &'n Node, key: &str) -> Option<&'n Node> {
+    root.get(key)
+        .or_else(|| root.get("spec").and_then(|spec| spec.get(key)))
+}
+
+/// The rules of a document as they were read, with the path of their list.
+pub(super) fn written_rules<'n>(root: &'n Node, path: &str) -> (&'n [Node], String) {
+    let (start, rules) = match root.get("rules") {
+        Some(rules) => ("rules", Some(rules)),
+        None => ("spec.rules", top(root, "rules")),
+    };
+    let nodes: &[Node] = match rules.map(|rules| &rules.data) {
+        Some(NodeValue::List(nodes)) => nodes,
+        _ => &[],
+    };
+    (nodes, format!("{path}{start}"))
+}
+
+/// What to do where strictness is not what was meant.
+const STRICT: &str = "build with `--fail-closed` if that is meant";
+
+/// What a policy asks for and Envoy does not provide yet, each as a warning: the rule or key, what happens there today, and
+/// what to do. Limits are told when the policy is compiled.
+pub fn unprovided(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let mut warn = |span: Range<usize>, path: String, message: String, help: String| {
+        found.push(Diagnostic {
+            code: codes::AG1017,
+            severity: Severity::Warning,
+            path,
+            span,
+            message,
+            label: None,
+            help: Some(help),
+            fix: None,
+        });
+    };
+    let place = |key: &str| top(root, key).map_or(0..0, |node| node.span.clone());
+    if policy.document.requires_identity == Some(true) {
+        warn(
+            place("require"),
+            "require".to_owned(),
+            "`require: identity`: in Envoy no credential is read yet, so that every request is denied (AG4001)".to_owned(),
+            format!("write `require: none`, and let Envoy authenticate (`jwt_authn`, mTLS) before this filter; or {STRICT}"),
+        );
+    }
+    if let EnvironmentSource::Principal { otherwise } = &policy.document.environment {
+        let here = match otherwise {
+            Some(name) => format!("it is always `{name}`"),
+            None => "it is unknown, which counts for the strict side".to_owned(),
+        };
+        warn(
+            place("environment"),
+            "environment".to_owned(),
+            format!(
+                "the environment comes from the principal, whom nothing in Envoy tells yet: {here}"
+            ),
+            format!("write its name, or `{{ from: node }}` or `{{ from: env:NAME }}`; or {STRICT}"),
+        );
+    }
+    let documents = written_documents(policy, root);
+    let for_all = documents
+        .iter()
+        .any(|(document, ..)| document.audience.is_empty());
+    for (document, node, path) in &documents {
+        if let Some(item) = document.audience.first() {
+            let strangers = match for_all {
+                true => "",
+                false => "; and as no document is for everybody, every request is denied (AG3002)",
+            };
+            warn(
+                item.mention.span.clone(),
+                format!("{path}for"),
+                format!(
+                    "document `{}` is for some of those who ask, and nothing in Envoy tells yet who does: it takes part whoever asks{strangers}",
+                    document.name
+                ),
+                format!(
+                    "give each of them a route and a policy of their own (`applies_to`, or another filter); or {STRICT}"
+                ),
+            );
+        }
+        let (nodes, start) = written_rules(node, path);
+        for rule in &document.rules {
+            let Some(node) = nodes.get(rule.index) else {
+                continue;
+            };
+            let at = format!("{start}[{}]", rule.index);
+            if rule.action == Action::RequireApproval && rule.limit.is_none() {
+                let key = ["approval", "action", "id"]
+                    .into_iter()
+                    .find(|key| node.get(key).is_some());
+                let key = key.unwrap_or("id");
+                warn(
+                    node.get(key)
+                        .map_or(rule.span.clone(), |node| node.span.clone()),
+                    format!("{at}.{key}"),
+                    format!(
+                        "rule `{}` requires an approval, and in Envoy none can be given yet: all that it holds for is denied (AG3003)",
+                        rule.id
+                    ),
+                    format!(
+                        "write `action: deny` with a `remedy` that says whom to ask, or an `unless` for what may pass; or {STRICT}"
+                    ),
+                );
+            }
+            if rule.limit.is_none()
+                && let Some((span, asked, effect)) = asks_identity(rule)
+            {
+                warn(
+                    span,
+                    at,
+                    format!(
+                        "rule `{}` asks for {asked}, and nothing in Envoy tells yet who is asking: {effect}",
+                        rule.id
+                    ),
+                    format!(
+                        "take that out of the rule, or give each of them a route and a policy of their own; or {STRICT}"
+                    ),
+                );
+            }
+        }
+    }
+    found
+}
+
+/// What a rule asks about whoever asks, and what comes of it while that is unknown.
+fn asks_identity(rule: &Rule) -> Option<(Range<usize>, String, String)> {
+    let mut names: BTreeSet<&str> = BTreeSet::new();
+    let mut first: Option<Range<usize>> = None;
+    let note = |mention: &FieldRef| mention.field.is_identity().then(|| mention.span.clone());
+    let (mut asks, mut exempts) = (false, false);
+    for item in &rule.matches {
+        if let Some(span) = note(&item.mention) {
+            asks = true;
+            names.insert(&item.mention.name);
+            first.get_or_insert(span);
+        }
+    }
+    for (part, is_exemption) in [(&rule.when, false), (&rule.unless, true)] {
+        let Some(part) = part else { continue };
+        part.each_field(None, &mut |mention, _| {
+            if let Some(span) = note(mention) {
+                match is_exemption {
+                    true => exempts = true,
+                    false => asks = true,
+                }
+                names.insert(&mention.name);
+                first.get_or_insert(span);
+            }
+        });
+    }
+    let effect = match (rule.action, asks, exempts) {
+        (_, false, false) => return None,
+        (Action::Allow, ..) => "it is as if nobody fitted, and lets nothing pass by that",
+        (_, true, false) => "it is as if everybody fitted",
+        (_, false, true) => "nobody is exempt",
+        (_, true, true) => "it is as if everybody fitted and nobody were exempt",
+    };
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    Some((first?, quoted.join(", "), effect.to_owned()))
+}

@@ -1,0 +1,961 @@
+//! Events that people describe instead of recording them: on the command line, in a policy's tests and examples. The same
+//! description is how `diff` shows a witness.
+//!
+//! A case is a mapping. What is evaluated is one of `call` (`"issue_refund {amount: 100}"`, or `{ tool, args, … }`), `text`
+//! (a message), `model` (a request), or a kind of event with its members (`tool_result: { tool: fetch, text: … }`).
+//! Beside it stand facts of the exchange: `env`, `principal`, `time`, `host`, … A fact that is not given is unknown;
+//! `unknown` says so of any value, `null` says that there is none.
+
+use super::yaml::parse_yaml;
+use crate::diag::{Diagnostic, codes};
+use crate::event::{
+    Author, Class, Direction, Event, Facts, Form, Kind, Known, Models, NodeName, Part, Principal,
+    Reading, Text, Turn, Usage, each_named,
+};
+use crate::policy::compiled_policy::Policy;
+use crate::policy::context::Context;
+use crate::policy::decode::{Decoder, PolicyPath};
+use crate::policy::document::EnvironmentSource;
+use crate::policy::node::{Member, Node, NodeValue};
+use crate::wire::json::{JsonBody, Limits, NodeId, Value, ValueKind as Json};
+use crate::wire::sorted_map::SortedMap;
+use crate::wire::span::offset;
+use std::cell::RefCell;
+use std::ops::Range;
+
+/// Deepest nesting of a described event.
+pub const CASE_LIMITS: Limits = Limits { max_depth: 64 };
+
+/// Facts of the exchange that a case may give.
+pub const FACT_KEYS: &[&str] = &[
+    "env",
+    "principal",
+    "time",
+    "host",
+    "path",
+    "method",
+    "provider",
+    "protocol",
+    "server",
+    "model",
+    "headers",
+    "earlier",
+];
+
+/// What a case may be about.
+pub const EVENT_KEYS: &[&str] = &[
+    "call",
+    "text",
+    "request",
+    "message",
+    "tool_offer",
+    "tool_call",
+    "tool_result",
+    "response",
+    "uninspectable",
+];
+
+const MEMBERS: &[&str] = &[
+    "tool",
+    "args",
+    "result",
+    "text",
+    "from",
+    "part",
+    "turn",
+    "ok",
+    "in",
+    "provider_run",
+    "unoffered",
+    "code",
+    "class",
+    "usage",
+    "finish",
+];
+
+const REQUEST_MEMBERS: &[&str] = &[
+    "model",
+    "params",
+    "message_count",
+    "estimated_tokens",
+    "bytes",
+    "stream",
+    "max_tokens",
+    "tools",
+];
+
+/// Classes of what was read but is opaque.
+const CLASSES: &[&str] = &[
+    "attachment",
+    "provider_state",
+    "opaque",
+    "token_ids",
+    "text_tools",
+    "arguments",
+];
+
+/// An event as it was described.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SampleEvent {
+    /// What it is.
+    pub kind: Kind,
+    /// Which half of the exchange it is in; absent: where its kind is evaluated first.
+    pub direction: Option<Direction>,
+    /// The tool.
+    pub tool: Known<Box<str>>,
+    /// Arguments of a call.
+    pub args: Known<Node>,
+    /// A structured result.
+    pub result: Known<Node>,
+    /// Settings of a request.
+    pub params: Known<Node>,
+    /// Its texts.
+    pub texts: Vec<Box<str>>,
+    /// Who wrote the text.
+    pub from: Known<Author>,
+    /// Which part it is.
+    pub part: Part,
+    /// Which turn it belongs to.
+    pub turn: Turn,
+    /// Whether a result is a success.
+    pub ok: Known<bool>,
+    /// Whether the provider runs the tool.
+    pub provider_run: bool,
+    /// Whether the request offers no such tool; missing: what it offers tells.
+    pub unoffered: Known<bool>,
+    /// Why it could not be read.
+    pub code: Option<&'static str>,
+    /// What is opaque about it.
+    pub class: Option<&'static str>,
+    /// Tokens of the response.
+    pub usage: Usage,
+    /// Why the response ended.
+    pub finish: Option<Box<str>>,
+    /// What stands before it in the conversation; absent: not known.
+    pub earlier: Option<Vec<SampleEvent>>,
+}
+
+impl SampleEvent {
+    /// An event of a kind of which nothing else is said.
+    pub fn new(kind: Kind) -> SampleEvent {
+        SampleEvent {
+            kind,
+            direction: None,
+            tool: Known::Unknown,
+            args: Known::Missing,
+            result: Known::Missing,
+            params: Known::Missing,
+            texts: Vec::new(),
+            from: Known::Is(Author::User),
+            part: Part::Text,
+            turn: Turn::Latest,
+            ok: Known::Missing,
+            provider_run: false,
+            unoffered: Known::Missing,
+            code: None,
+            class: None,
+            usage: Usage::default(),
+            finish: None,
+            earlier: None,
+        }
+    }
+
+    /// Calls are evaluated where they can be stopped: in a response.
+    fn direction(&self) -> Direction {
+        // What is known of a tool that the provider runs is mostly its offer, in a request.
+        let is_offer = self.provider_run && self.args == Known::Unknown;
+        self.direction.unwrap_or(match self.kind {
+            Kind::ToolCall if is_offer => Direction::Request,
+            Kind::ToolCall | Kind::Response => Direction::Response,
+            _ => Direction::Request,
+        })
+    }
+}
+
+/// Events and the exchange that they are part of, ready to be evaluated.
+#[derive(Clone, Debug)]
+pub struct SampleExchange {
+    /// A body that holds the events' values.
+    pub body: Vec<u8>,
+    /// The events in it.
+    pub reading: Reading,
+    /// The exchange.
+    pub facts: Facts,
+    /// What stands earlier in the conversation.
+    pub past: Option<Box<SampleExchange>>,
+}
+
+impl SampleExchange {
+    /// Lays out described events for a policy, which says itself some of what the case doesn't.
+    ///
+    /// # Errors
+    /// Their values can't be scanned: what is wrong.
+    pub fn new(
+        events: &[SampleEvent],
+        mut facts: Facts,
+        policy: &Policy,
+    ) -> Result<SampleExchange, String> {
+        settle(&mut facts, policy);
+        let earlier: Option<Vec<SampleEvent>> = events
+            .iter()
+            .filter_map(|event| event.earlier.clone())
+            .reduce(|mut all, more| {
+                all.extend(more);
+                all
+            });
+        let mut earlier_case = None;
+        if let Some(mut earlier) = earlier {
+            for event in &mut earlier {
+                // What stands earlier came with the request.
+                event.direction = Some(Direction::Request);
+            }
+            let past = SampleExchange::laid_out(&earlier, facts.clone())?;
+            if let Some(history) = past.seen_by(policy, |context| policy.recall(context)) {
+                facts.history = history;
+            }
+            earlier_case = Some(Box::new(past));
+        }
+        let mut case = SampleExchange::laid_out(events, facts)?;
+        case.past = earlier_case;
+        Ok(case)
+    }
+
+    fn laid_out(events: &[SampleEvent], facts: Facts) -> Result<SampleExchange, String> {
+        let body = body_of(events);
+        let mut case = SampleExchange {
+            body,
+            reading: Reading::new(),
+            facts,
+            past: None,
+        };
+        let json = JsonBody::scan(&case.body, CASE_LIMITS, 0).map_err(|error| error.to_string())?;
+        let Some(doc) = json.body() else {
+            return Ok(case);
+        };
+        let mut reading = Reading::new();
+        for (event, value) in events.iter().zip(doc.root().elements()) {
+            lay_out(event, value, &mut reading);
+        }
+        drop(doc);
+        drop(json);
+        case.reading = reading;
+        Ok(case)
+    }
+
+    /// Runs `look` with what a policy evaluates the events against.
+    pub fn seen_by<R>(&self, policy: &Policy, look: impl FnOnce(&Context<'_>) -> R) -> Option<R> {
+        let levels = policy.document.inspect.nested_json;
+        let json = JsonBody::scan(&self.body, CASE_LIMITS, levels).ok()?;
+        Some(look(&Context {
+            policy,
+            facts: &self.facts,
+            reading: &self.reading,
+            json: &json,
+            scans: &RefCell::default(),
+            scratch: &RefCell::default(),
+        }))
+    }
+}
+
+/// What the policy itself says of the exchange, where the case says nothing: its environment, and what it is where the
+/// proxy doesn't say.
+pub(super) fn settle(facts: &mut Facts, policy: &Policy) {
+    let name = match &policy.document.environment {
+        EnvironmentSource::Absent => None,
+        EnvironmentSource::Value(name) => Some(name),
+        EnvironmentSource::Node { otherwise }
+        | EnvironmentSource::Variable { otherwise, .. }
+        | EnvironmentSource::Principal { otherwise } => otherwise.as_ref(),
+    };
+    if let (Known::Unknown, Some(name)) = (&facts.environment, name) {
+        facts.environment = Known::Is(name.clone());
+    }
+}
+
+fn body_of(events: &[SampleEvent]) -> Vec<u8> {
+    let members = |event: &SampleEvent| {
+        let texts = event
+            .texts
+            .iter()
+            .map(|text| node(NodeValue::String(text.clone())))
+            .collect();
+        let mut members = vec![member("texts", node(NodeValue::List(texts)))];
+        for (key, value) in [
+            ("args", &event.args),
+            ("result", &event.result),
+            ("params", &event.params),
+        ] {
+            members.extend(value.value().map(|value| member(key, value.clone())));
+        }
+        node(NodeValue::Map(members))
+    };
+    let mut body = Vec::new();
+    node(NodeValue::List(events.iter().map(members).collect())).write_json(&mut body);
+    body
+}
+
+fn node(data: NodeValue) -> Node {
+    Node { span: 0..0, data }
+}
+
+fn member(key: &str, value: Node) -> Member {
+    Member {
+        key: key.into(),
+        key_span: 0..0,
+        value,
+    }
+}
+
+fn lay_out(described: &SampleEvent, value: Value<'_>, reading: &mut Reading) {
+    let mut event = Event::new(described.kind, described.direction(), value.place());
+    let place = |known: &Known<Node>, key: &str| -> Known<NodeId> {
+        match known {
+            Known::Missing => Known::Missing,
+            Known::Unknown => Known::Unknown,
+            Known::Is(_) => value.get(key).map(|value| value.place()).into(),
+        }
+    };
+    event.args = place(&described.args, "args");
+    event.result = place(&described.result, "result");
+    event.tool = described.tool.clone();
+    event.from = described.from.clone();
+    event.ok = described.ok.clone();
+    event.part = described.part;
+    event.turn = described.turn;
+    event.provider_run = described.provider_run;
+    event.unoffered = described.unoffered.clone();
+    event.code = described.code;
+    event.opacity = described.class;
+    let texts = match described.kind {
+        Kind::ToolCall => value.get("args"),
+        Kind::ToolResult if described.texts.is_empty() => value.get("result"),
+        _ => value.get("texts"),
+    };
+    if let Some(texts) = texts {
+        let is_data = described.kind == Kind::ToolResult;
+        event.texts = register(texts, is_data, reading);
+    }
+    match described.kind {
+        Kind::Request => reading.params = place(&described.params, "params").value().copied(),
+        Kind::Response => {
+            reading.usage = described.usage;
+            reading.finish = described.finish.iter().cloned().collect();
+        }
+        _ => {}
+    }
+    reading.add(event);
+}
+
+/// Registers the strings, keys and numbers of a value as a protocol's reader does.
+fn register(value: Value<'_>, is_data: bool, reading: &mut Reading) -> Range<u32> {
+    let start = offset(reading.texts.len());
+    each_named(value, &mut |named| {
+        let form = match named.value.kind() {
+            Json::String if named.is_key => Form::Key,
+            Json::String => Form::String,
+            Json::Number => Form::Number,
+            _ => return,
+        };
+        let NodeName { nearest, over, .. } = named.name;
+        let [key, over] = [nearest, over].map(|name| name.map(Value::place));
+        reading.texts.push(Text {
+            place: named.value.place(),
+            class: Class::Text,
+            form,
+            key,
+            over,
+            is_data,
+        });
+    });
+    start..offset(reading.texts.len())
+}
+
+/// Reads what a case gives: the facts, and the event that it is about. Other keys are the caller's own.
+pub(super) fn read(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    node: &Node,
+    shared: &Facts,
+) -> Option<(SampleEvent, Facts)> {
+    let errors_before = decoder.diagnostics.len();
+    let mut facts = shared.clone();
+    read_facts(decoder, at, node, &mut facts);
+    let mut event = None;
+    for key in EVENT_KEYS {
+        let Some(value) = node.get(key) else { continue };
+        let at = at.key(key);
+        if event.is_some() {
+            decoder.error(
+                codes::AG1007,
+                &at,
+                &value.span,
+                "a case is about one event",
+                "give each event a case of its own",
+            );
+            return None;
+        }
+        event = Some(read_event(decoder, &at, key, value, &mut facts)?);
+    }
+    let event = match event {
+        Some(event) => event,
+        None if node.get("model").is_some() => SampleEvent::new(Kind::Request),
+        None => {
+            decoder.error(
+                codes::AG1006,
+                at,
+                &node.span,
+                "nothing says what is judged",
+                "write `call`, `text`, `model`, or a kind of event such as `tool_result`",
+            );
+            return None;
+        }
+    };
+    let mut event = event;
+    if let Some(earlier) = node.get("earlier") {
+        let at = at.key("earlier");
+        let NodeValue::List(items) = &earlier.data else {
+            decoder.wrong_type(&at, earlier, "a list of events");
+            return None;
+        };
+        let mut events = Vec::with_capacity(items.len());
+        for (number, item) in items.iter().enumerate() {
+            let at = at.index(number);
+            decoder.mapping(&at, item, EVENT_KEYS)?;
+            events.push(read(decoder, &at, item, &facts)?.0);
+        }
+        event.earlier = Some(events);
+    }
+    (decoder.diagnostics.len() == errors_before).then_some((event, facts))
+}
+
+/// Reads `NAME {arguments}`.
+///
+/// # Errors
+/// The arguments are not YAML's.
+pub fn read_call(text: &str) -> Result<SampleEvent, String> {
+    let text = text.trim();
+    let split = text
+        .find(|c: char| c == '{' || c.is_whitespace())
+        .unwrap_or(text.len());
+    let (name, rest) = text.split_at_checked(split).unwrap_or((text, ""));
+    let mut event = SampleEvent::new(Kind::ToolCall);
+    event.tool = name_of(name);
+    match rest.trim() {
+        "" => {}
+        "unknown" => event.args = Known::Unknown,
+        rest => {
+            let args = parse_yaml(rest).map_err(|errors| {
+                errors
+                    .first()
+                    .map_or_else(String::new, |error| error.message.clone())
+            })?;
+            event.args = Known::Is(args);
+        }
+    }
+    Ok(event)
+}
+
+fn name_of(text: &str) -> Known<Box<str>> {
+    match text {
+        "unknown" => Known::Unknown,
+        text => Known::Is(text.into()),
+    }
+}
+
+fn read_event(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    key: &str,
+    node: &Node,
+    facts: &mut Facts,
+) -> Option<SampleEvent> {
+    match (key, &node.data) {
+        ("call", NodeValue::String(text)) => match read_call(text) {
+            Ok(event) => return Some(event),
+            Err(what) => {
+                decoder.error(
+                    codes::AG1005,
+                    at,
+                    &node.span,
+                    &format!("the arguments can't be read: {what}"),
+                    "write a call as `NAME {argument: value, …}`",
+                );
+                return None;
+            }
+        },
+        ("text", _) => {
+            let mut event = SampleEvent::new(Kind::Message);
+            event.texts = decoder.texts(at, node)?;
+            return Some(event);
+        }
+        ("request", _) => {
+            let mut event = SampleEvent::new(Kind::Request);
+            for member in decoder.mapping(at, node, REQUEST_MEMBERS)? {
+                read_request(decoder, &at.key(&member.key), member, facts, &mut event)?;
+            }
+            return Some(event);
+        }
+        _ => {}
+    }
+    let kind = match key {
+        "call" => Kind::ToolCall,
+        key => Kind::from_word(key)?,
+    };
+    let mut event = SampleEvent::new(kind);
+    for member in decoder.mapping(at, node, MEMBERS)? {
+        read_member(decoder, &at.key(&member.key), member, &mut event)?;
+    }
+    Some(event)
+}
+
+fn read_member(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    member: &Member,
+    event: &mut SampleEvent,
+) -> Option<()> {
+    let value = &member.value;
+    match &*member.key {
+        "tool" => event.tool = known(decoder, at, value)?,
+        "args" => event.args = known_node(value),
+        "result" => event.result = known_node(value),
+        "text" => event.texts = decoder.texts(at, value)?,
+        "from" => {
+            event.from = match value.text() {
+                Some("unknown") => Known::Unknown,
+                _ => Known::Is(decoder.word(at, value, &words(Author::ALL, Author::word))?),
+            }
+        }
+        "part" => event.part = decoder.word(at, value, &words(Part::ALL, Part::word))?,
+        "turn" => event.turn = decoder.word(at, value, &words(Turn::ALL, Turn::word))?,
+        "in" => {
+            let words = words(Direction::ALL, Direction::word);
+            event.direction = Some(decoder.word(at, value, &words)?);
+        }
+        "ok" => {
+            event.ok = match value.text() {
+                Some("unknown") => Known::Unknown,
+                _ => Known::Is(decoder.boolean(at, value)?),
+            }
+        }
+        "provider_run" => {
+            event.provider_run = decoder.boolean(at, value)?;
+            if event.provider_run {
+                event.args = Known::Unknown;
+            }
+        }
+        "unoffered" => {
+            event.unoffered = match value.text() {
+                Some("unknown") => Known::Unknown,
+                _ => Known::Is(decoder.boolean(at, value)?),
+            }
+        }
+        "code" => {
+            let words: Vec<(&str, &'static str)> =
+                codes::CODES.iter().map(|code| (code.id, code.id)).collect();
+            event.code = Some(decoder.word(at, value, &words)?);
+        }
+        "class" => {
+            let words: Vec<(&str, &'static str)> =
+                CLASSES.iter().map(|class| (*class, *class)).collect();
+            event.class = Some(decoder.word(at, value, &words)?);
+        }
+        "usage" => {
+            let known = &[
+                "input_tokens",
+                "output_tokens",
+                "cached_tokens",
+                "reasoning_tokens",
+            ];
+            for member in decoder.mapping(at, value, known)? {
+                let count = decoder.count(&at.key(&member.key), &member.value)?;
+                match &*member.key {
+                    "input_tokens" => event.usage.input_tokens = Some(count),
+                    "output_tokens" => event.usage.output_tokens = Some(count),
+                    "cached_tokens" => event.usage.cached_tokens = Some(count),
+                    _ => event.usage.reasoning_tokens = Some(count),
+                }
+            }
+        }
+        _ => event.finish = Some(decoder.text(at, value)?),
+    }
+    Some(())
+}
+
+fn words<T: Copy>(all: &[T], word: fn(T) -> &'static str) -> Vec<(&'static str, T)> {
+    all.iter().map(|value| (word(*value), *value)).collect()
+}
+
+fn read_request(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    member: &Member,
+    facts: &mut Facts,
+    event: &mut SampleEvent,
+) -> Option<()> {
+    let value = &member.value;
+    match &*member.key {
+        "model" => facts.models = models(decoder, at, value)?,
+        "params" => event.params = known_node(value),
+        "message_count" => facts.request.message_count = Some(decoder.count(at, value)?),
+        "estimated_tokens" => facts.request.estimated_tokens = Some(decoder.count(at, value)?),
+        "bytes" => facts.request.bytes = Some(decoder.count(at, value)?),
+        "max_tokens" => facts.request.max_tokens = Some(decoder.count(at, value)?),
+        "stream" => facts.request.stream = Some(decoder.boolean(at, value)?),
+        _ => facts.request.tools = Some(decoder.texts(at, value)?),
+    }
+    Some(())
+}
+
+/// Reads the facts that stand in a mapping.
+pub(super) fn read_facts(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    node: &Node,
+    facts: &mut Facts,
+) {
+    for member in node.members() {
+        if FACT_KEYS.contains(&&*member.key) {
+            let _ = read_fact(decoder, &at.key(&member.key), member, facts);
+        }
+    }
+}
+
+fn read_fact(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    member: &Member,
+    facts: &mut Facts,
+) -> Option<()> {
+    let value = &member.value;
+    match &*member.key {
+        "env" => facts.environment = known(decoder, at, value)?,
+        "host" => facts.host = known(decoder, at, value)?,
+        "method" => facts.method = known(decoder, at, value)?,
+        "provider" => facts.provider = known(decoder, at, value)?,
+        "protocol" => facts.protocol = known(decoder, at, value)?,
+        "server" => facts.server = known(decoder, at, value)?,
+        "path" => facts.paths = Known::Is(decoder.texts(at, value)?),
+        "model" => facts.models = models(decoder, at, value)?,
+        "principal" => facts.principal = principal(decoder, at, value)?,
+        "headers" => {
+            let NodeValue::Map(members) = &value.data else {
+                decoder.wrong_type(at, value, "a mapping of headers");
+                return None;
+            };
+            facts.headers.clear();
+            for member in members {
+                let text = decoder.text(&at.key(&member.key), &member.value)?;
+                let name = member.key.to_ascii_lowercase().into();
+                facts.headers.push((name, text.as_bytes().into()));
+            }
+        }
+        // Read with the event that it stands before.
+        "earlier" => {}
+        _ => {
+            let text = decoder.text(at, value)?;
+            match text.parse::<jiff::Timestamp>() {
+                Ok(time) => facts.time = u64::try_from(time.as_nanosecond()).ok(),
+                Err(error) => {
+                    decoder.error(
+                        codes::AG1005,
+                        at,
+                        &value.span,
+                        &format!("`{text}` is no moment: {error}"),
+                        "write it as RFC 3339: `2026-03-09T14:00:00Z`",
+                    );
+                    return None;
+                }
+            }
+        }
+    }
+    Some(())
+}
+
+fn known(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Known<Box<str>>> {
+    match &node.data {
+        NodeValue::Null => Some(Known::Missing),
+        _ => decoder.text(at, node).map(|text| name_of(&text)),
+    }
+}
+
+fn known_node(node: &Node) -> Known<Node> {
+    match node.text() {
+        Some("unknown") => Known::Unknown,
+        _ => Known::Is(node.clone()),
+    }
+}
+
+fn models(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Models> {
+    let names = decoder.texts(at, node)?;
+    Some(Models::from_words(names.iter().map(|name| &**name)))
+}
+
+/// The class of this name, if there is one.
+pub(super) fn class(name: &str) -> Option<&'static str> {
+    CLASSES.iter().copied().find(|class| *class == name)
+}
+
+/// Somebody of whom nothing is known yet but that they are known.
+pub fn default_principal() -> Principal {
+    Principal {
+        id: Known::Missing,
+        agent: Known::Missing,
+        client: Known::Missing,
+        tenant: Known::Missing,
+        roles: Known::Missing,
+        claims: SortedMap::new(),
+        via: Some("case".into()),
+    }
+}
+
+fn principal(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Principal> {
+    if matches!(&node.data, NodeValue::Null) || node.text() == Some("anonymous") {
+        return Some(Principal::anonymous());
+    }
+    let NodeValue::Map(members) = &node.data else {
+        decoder.wrong_type(at, node, "a mapping, or `anonymous`,");
+        return None;
+    };
+    let mut principal = default_principal();
+    for member in members {
+        let at = at.key(&member.key);
+        let value = &member.value;
+        match &*member.key {
+            "id" => principal.id = known(decoder, &at, value)?,
+            "agent" => principal.agent = known(decoder, &at, value)?,
+            "client" => principal.client = known(decoder, &at, value)?,
+            "tenant" => principal.tenant = known(decoder, &at, value)?,
+            "roles" | "role" if value.text() == Some("unknown") => {
+                principal.roles = Known::Unknown;
+            }
+            "roles" | "role" => principal.roles = Known::Is(decoder.texts(&at, value)?),
+            claim => {
+                let values = match &value.data {
+                    NodeValue::Number(number) => vec![number.clone()],
+                    NodeValue::Bool(value) => vec![value.to_string().into()],
+                    _ => decoder.texts(&at, value)?,
+                };
+                principal.claims.insert(claim.into(), values);
+            }
+        }
+    }
+    Some(principal)
+}
+
+/// Reads a case that stands alone.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn describe(node: &Node) -> Result<(SampleEvent, Facts), Vec<Diagnostic>> {
+    let mut decoder = Decoder::default();
+    let at = PolicyPath::root();
+    let known: Vec<&str> = EVENT_KEYS.iter().chain(FACT_KEYS).copied().collect();
+    let described = decoder
+        .mapping(&at, node, &known)
+        .and_then(|_| read(&mut decoder, &at, node, &Facts::unknown()));
+    match described {
+        Some(described) if decoder.diagnostics.is_empty() => Ok(described),
+        _ => Err(decoder.diagnostics),
+    }
+}
+
+/// Reads who is asking.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn describe_principal(node: &Node) -> Result<Principal, Vec<Diagnostic>> {
+    let mut decoder = Decoder::default();
+    principal(&mut decoder, &PolicyPath::root(), node).ok_or(decoder.diagnostics)
+}
+
+/// An event and its exchange as a case, the way a test file writes it.
+pub fn written(event: &SampleEvent, facts: &Facts) -> Node {
+    let mut members = Vec::new();
+    let mut inner = Vec::new();
+    let text = |text: &str| node(NodeValue::String(text.into()));
+    let list = |texts: &[Box<str>]| match texts {
+        [only] => node(NodeValue::String(only.clone())),
+        several => node(NodeValue::List(
+            several
+                .iter()
+                .map(|text| node(NodeValue::String(text.clone())))
+                .collect(),
+        )),
+    };
+    let name = |known: &Known<Box<str>>| match known {
+        Known::Missing => node(NodeValue::Null),
+        Known::Unknown => node(NodeValue::String("unknown".into())),
+        Known::Is(name) => node(NodeValue::String(name.clone())),
+    };
+    let count = |count: u64| node(NodeValue::Number(count.to_string().into()));
+    let has_tool = matches!(
+        event.kind,
+        Kind::ToolOffer | Kind::ToolCall | Kind::ToolResult
+    );
+    if has_tool {
+        inner.push(member("tool", name(&event.tool)));
+    }
+    for (key, value) in [
+        ("args", &event.args),
+        ("result", &event.result),
+        ("params", &event.params),
+    ] {
+        match value {
+            Known::Missing => {}
+            Known::Unknown => inner.push(member(key, text("unknown"))),
+            Known::Is(value) => inner.push(member(key, value.clone())),
+        }
+    }
+    if !event.texts.is_empty() && event.kind != Kind::ToolCall {
+        inner.push(member("text", list(&event.texts)));
+    }
+    if event.kind == Kind::Message && event.from != Known::Is(Author::User) {
+        let from = match &event.from {
+            Known::Is(from) => from.word(),
+            _ => "unknown",
+        };
+        inner.push(member("from", text(from)));
+    }
+    if event.part != Part::Text {
+        inner.push(member("part", text(event.part.word())));
+    }
+    if event.turn != Turn::Latest {
+        inner.push(member("turn", text(event.turn.word())));
+    }
+    if let Some(direction) = event.direction {
+        inner.push(member("in", text(direction.word())));
+    }
+    if let Known::Is(ok) = event.ok {
+        inner.push(member("ok", node(NodeValue::Bool(ok))));
+    }
+    if event.provider_run {
+        inner.push(member("provider_run", node(NodeValue::Bool(true))));
+    }
+    if let Known::Is(unoffered) = event.unoffered {
+        inner.push(member("unoffered", node(NodeValue::Bool(unoffered))));
+    }
+    for (key, value) in [("code", event.code), ("class", event.class)] {
+        inner.extend(value.map(|value| member(key, text(value))));
+    }
+    let usage: Vec<Member> = [
+        ("input_tokens", event.usage.input_tokens),
+        ("output_tokens", event.usage.output_tokens),
+        ("cached_tokens", event.usage.cached_tokens),
+        ("reasoning_tokens", event.usage.reasoning_tokens),
+    ]
+    .into_iter()
+    .filter_map(|(key, tokens)| Some(member(key, count(tokens?))))
+    .collect();
+    if !usage.is_empty() {
+        inner.push(member("usage", node(NodeValue::Map(usage))));
+    }
+    inner.extend(
+        event
+            .finish
+            .as_ref()
+            .map(|finish| member("finish", text(finish))),
+    );
+    let request = &facts.request;
+    let mut models = facts.models.names.clone();
+    if facts.models.unknown && !models.is_empty() {
+        models.push("unknown".into());
+    }
+    if event.kind == Kind::Request {
+        if !models.is_empty() {
+            inner.push(member("model", list(&models)));
+        }
+        for (key, value) in [
+            ("message_count", request.message_count),
+            ("estimated_tokens", request.estimated_tokens),
+            ("bytes", request.bytes),
+            ("max_tokens", request.max_tokens),
+        ] {
+            inner.extend(value.map(|value| member(key, count(value))));
+        }
+        inner.extend(
+            request
+                .stream
+                .map(|stream| member("stream", node(NodeValue::Bool(stream)))),
+        );
+        inner.extend(
+            request
+                .tools
+                .as_ref()
+                .map(|tools| member("tools", list(tools))),
+        );
+    } else if !models.is_empty() {
+        members.push(member("model", list(&models)));
+    }
+    members.insert(0, member(event.kind.word(), node(NodeValue::Map(inner))));
+    for (key, value) in [
+        ("env", &facts.environment),
+        ("host", &facts.host),
+        ("method", &facts.method),
+        ("provider", &facts.provider),
+        ("protocol", &facts.protocol),
+        ("server", &facts.server),
+    ] {
+        if *value != Known::Unknown {
+            members.push(member(key, name(value)));
+        }
+    }
+    if let Known::Is(paths) = &facts.paths {
+        members.push(member("path", list(paths)));
+    }
+    if !facts.principal.is_anonymous() {
+        members.push(member("principal", written_principal(&facts.principal)));
+    }
+    let time = facts
+        .time
+        .and_then(|time| jiff::Timestamp::from_nanosecond(i128::from(time)).ok());
+    members.extend(time.map(|time| member("time", text(&time.to_string()))));
+    if let Some(earlier) = &event.earlier {
+        let nothing = Facts::unknown();
+        let events = earlier
+            .iter()
+            .map(|event| written(event, &nothing))
+            .collect();
+        members.push(member("earlier", node(NodeValue::List(events))));
+    }
+    if !facts.headers.is_empty() {
+        let headers = facts
+            .headers
+            .iter()
+            .map(|(key, value)| member(key, text(&String::from_utf8_lossy(value))))
+            .collect();
+        members.push(member("headers", node(NodeValue::Map(headers))));
+    }
+    node(NodeValue::Map(members))
+}
+
+fn written_principal(principal: &Principal) -> Node {
+    let mut members = Vec::new();
+    for (key, value) in [
+        ("id", &principal.id),
+        ("agent", &principal.agent),
+        ("client", &principal.client),
+        ("tenant", &principal.tenant),
+    ] {
+        match value {
+            Known::Missing => {}
+            Known::Unknown => members.push(member(key, node(NodeValue::String("unknown".into())))),
+            Known::Is(name) => members.push(member(key, node(NodeValue::String(name.clone())))),
+        }
+    }
+    let list = |texts: &[Box<str>]| {
+        let texts = texts
+            .iter()
+            .map(|text| node(NodeValue::String(text.clone())));
+        node(NodeValue::List(texts.collect()))
+    };
+    match &principal.roles {
+        Known::Missing => {}
+        Known::Unknown => members.push(member("roles", node(NodeValue::String("unknown".into())))),
+        Known::Is(roles) => members.push(member("roles", list(roles))),
+    }
+    for (claim, values) in &principal.claims {
+        members.push(member(claim, list(values)));
+    }
+    node(NodeValue::Map(members))
+}

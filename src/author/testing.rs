@@ -1,0 +1,433 @@
+//! A policy's tests: documents of `kind: PolicyTest`, and the `examples` of its rules.
+//!
+//! ```yaml
+//! apiVersion: agentguard.dev/v1
+//! kind: PolicyTest
+//! policy: support-agent.yaml            # beside this file
+//! given: { env: prod }                  # facts of every case
+//! tests:
+//!   - { name: a small refund, call: "issue_refund {amount: 100}", expect: allow }
+//!   - { name: a card, text: "4111 1111 1111 1111", expect: { action: redact, rules: [mask-cards], text: "[CREDIT_CARD]" } }
+//!   - name: a whole exchange
+//!     exchange:
+//!       request: { host: api.openai.com, path: /v1/chat/completions, body: { model: gpt-4o, messages: [] } }
+//!     expect: { action: deny, status: 400 }
+//! ```
+
+use super::sample_event::{self, EVENT_KEYS, FACT_KEYS, SampleEvent};
+use crate::diag::{Diagnostic, codes, listed};
+use crate::event::Facts;
+use crate::policy::decode::{Decoder, PolicyPath};
+use crate::policy::document::API_VERSION;
+use crate::policy::node::{Node, NodeValue};
+use std::ops::Range;
+
+/// Keys of a test file.
+pub(super) const TOP: &[&str] = &["apiVersion", "kind", "metadata", "policy", "given", "tests"];
+/// Keys of a case beside its event and its facts.
+pub(super) const CASE: &[&str] = &["name", "exchange", "expect"];
+/// Keys of what is expected.
+pub(super) const EXPECT: &[&str] = &[
+    "action", "would", "code", "status", "rules", "text", "reason", "upstream", "client",
+];
+/// Keys of a whole exchange.
+pub(super) const EXCHANGE: &[&str] = &["request", "response"];
+/// Keys of its request.
+pub(super) const EXCHANGE_REQUEST: &[&str] = &["method", "host", "path", "headers", "body"];
+/// Keys of its response.
+pub(super) const EXCHANGE_RESPONSE: &[&str] = &["status", "headers", "body"];
+/// What a policy can decide of a case.
+pub(super) const ACTIONS: &[&str] = &["allow", "deny", "redact", "require_approval"];
+
+/// The kind that a test file says it is.
+pub const KIND: &str = "PolicyTest";
+
+/// A file of tests.
+#[derive(Clone, Debug)]
+pub struct TestFile {
+    /// The policy's file, relative to the test file.
+    pub policy: Box<str>,
+    /// The cases.
+    pub cases: Vec<TestCase>,
+}
+
+/// One case.
+#[derive(Clone, Debug)]
+pub struct TestCase {
+    /// Its name; of an example, the rule's id and its number.
+    pub name: String,
+    /// Where it stands in the file.
+    pub span: Range<usize>,
+    /// The same in the document's structure.
+    pub path: String,
+    /// What is evaluated.
+    pub subject: CaseInput,
+    /// What is expected.
+    pub expect: Expectation,
+}
+
+/// What a case is about.
+#[derive(Clone, Debug)]
+pub enum CaseInput {
+    /// One event.
+    Event(Box<SampleEvent>, Box<Facts>),
+    /// A whole exchange.
+    Exchange(WholeExchange),
+}
+
+/// An exchange, driven through everything that the filter does.
+#[derive(Clone, Debug)]
+pub struct WholeExchange {
+    /// What the client sends.
+    pub request: HalfExchange,
+    /// What the upstream answers.
+    pub response: Option<HalfExchange>,
+    /// The environment's name and the time.
+    pub facts: Box<Facts>,
+}
+
+/// One half of it.
+#[derive(Clone, Debug, Default)]
+pub struct HalfExchange {
+    /// Headers, pseudo-headers included.
+    pub headers: Vec<(String, String)>,
+    /// Body.
+    pub body: Vec<u8>,
+}
+
+/// What is expected. What is absent is not compared.
+#[derive(Clone, Debug, Default)]
+pub struct Expectation {
+    /// What happens.
+    pub action: Option<Box<str>>,
+    /// What would happen if everything were enforced.
+    pub would: Option<Box<str>>,
+    /// Stable code.
+    pub code: Option<Box<str>>,
+    /// Status that the client sees.
+    pub status: Option<u64>,
+    /// Exactly the rules that hold.
+    pub rules: Option<Vec<Box<str>>>,
+    /// The text after redaction; of a whole exchange, a text in what one of the sides saw.
+    pub text: Option<Box<str>>,
+    /// Why it was refused.
+    pub reason: Option<Box<str>>,
+    /// Texts that reached the upstream.
+    pub upstream: Vec<Box<str>>,
+    /// Texts that reached the client.
+    pub client: Vec<Box<str>>,
+}
+
+/// Whether a document is a file of tests.
+pub fn is_test_file(root: &Node) -> bool {
+    root.get("kind").and_then(Node::text) == Some(KIND)
+}
+
+/// Reads a file of tests.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn read_tests(root: &Node) -> Result<TestFile, Vec<Diagnostic>> {
+    let mut decoder = Decoder::default();
+    let file = read_file(&mut decoder, root);
+    match file {
+        Some(file) if decoder.diagnostics.is_empty() => Ok(file),
+        _ => Err(decoder.diagnostics),
+    }
+}
+
+/// Reads the examples of a policy's rules.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub fn read_examples(root: &Node) -> Result<Vec<TestCase>, Vec<Diagnostic>> {
+    let mut decoder = Decoder::default();
+    let mut cases = Vec::new();
+    let top = PolicyPath::root();
+    let spec = top.key("spec");
+    let (at, rules) = match root.get("rules") {
+        Some(rules) => (&top, Some(rules)),
+        None => (&spec, root.get("spec").and_then(|spec| spec.get("rules"))),
+    };
+    let Some(NodeValue::List(rules)) = rules.map(|rules| &rules.data) else {
+        return Ok(cases);
+    };
+    let at = at.key("rules");
+    for (number, rule) in rules.iter().enumerate() {
+        let at = at.index(number);
+        let at = at.key("examples");
+        let Some(examples) = rule.get("examples") else {
+            continue;
+        };
+        let id = rule.get("id").and_then(Node::text).unwrap_or_default();
+        let NodeValue::List(examples) = &examples.data else {
+            decoder.wrong_type(&at, examples, "a list of cases");
+            continue;
+        };
+        for (number, example) in examples.iter().enumerate() {
+            let name = format!("{id} example {}", number.saturating_add(1));
+            let at = at.index(number);
+            cases.extend(read_case(
+                &mut decoder,
+                &at,
+                example,
+                &Facts::unknown(),
+                name,
+            ));
+        }
+    }
+    if decoder.diagnostics.is_empty() {
+        Ok(cases)
+    } else {
+        Err(decoder.diagnostics)
+    }
+}
+
+fn read_file(decoder: &mut Decoder, root: &Node) -> Option<TestFile> {
+    let at = PolicyPath::root();
+    let members = decoder.mapping(&at, root, TOP)?;
+    for (key, value) in [("apiVersion", API_VERSION), ("kind", KIND)] {
+        if root.get(key).and_then(Node::text) != Some(value) {
+            let span = root.get(key).map_or(0..0, |node| node.span.clone());
+            decoder.error(
+                codes::AG1003,
+                &at.key(key),
+                &span,
+                &format!("a file of tests says `{key}: {value}`"),
+                "",
+            );
+        }
+    }
+    let mut policy = None;
+    let mut facts = Facts::unknown();
+    let mut tests = None;
+    for member in members {
+        let at = at.key(&member.key);
+        match &*member.key {
+            "policy" => policy = decoder.text(&at, &member.value),
+            "given" => {
+                decoder.mapping(&at, &member.value, FACT_KEYS);
+                sample_event::read_facts(decoder, &at, &member.value, &mut facts);
+            }
+            "tests" => tests = Some(&member.value),
+            _ => {}
+        }
+    }
+    for (key, is_there) in [("policy", policy.is_some()), ("tests", tests.is_some())] {
+        if !is_there && root.get(key).is_none() {
+            let help = match key {
+                "policy" => "name the policy's file, relative to this one",
+                _ => {
+                    "for example `- { name: a refund, call: \"issue_refund {amount: 5}\", expect: allow }`"
+                }
+            };
+            decoder.error(
+                codes::AG1006,
+                &at,
+                &(root.span.start..root.span.start),
+                &format!("`{key}` is missing"),
+                help,
+            );
+        }
+    }
+    let at = at.key("tests");
+    let tests = tests?;
+    let NodeValue::List(items) = &tests.data else {
+        decoder.wrong_type(&at, tests, "a list of cases");
+        return None;
+    };
+    let mut cases = Vec::with_capacity(items.len());
+    for (number, item) in items.iter().enumerate() {
+        let name = format!("case {}", number.saturating_add(1));
+        cases.extend(read_case(decoder, &at.index(number), item, &facts, name));
+    }
+    Some(TestFile {
+        policy: policy?,
+        cases,
+    })
+}
+
+fn read_case(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    node: &Node,
+    shared: &Facts,
+    name: String,
+) -> Option<TestCase> {
+    let known: Vec<&str> = CASE
+        .iter()
+        .chain(EVENT_KEYS)
+        .chain(FACT_KEYS)
+        .copied()
+        .collect();
+    decoder.mapping(at, node, &known)?;
+    let name = match node.get("name") {
+        Some(name) => decoder.text(&at.key("name"), name)?.into(),
+        None => name,
+    };
+    let subject = match node.get("exchange") {
+        Some(exchange) => {
+            let mut facts = shared.clone();
+            sample_event::read_facts(decoder, at, node, &mut facts);
+            CaseInput::Exchange(read_exchange(
+                decoder,
+                &at.key("exchange"),
+                exchange,
+                facts,
+            )?)
+        }
+        None => {
+            let (event, facts) = sample_event::read(decoder, at, node, shared)?;
+            CaseInput::Event(Box::new(event), Box::new(facts))
+        }
+    };
+    let Some(expect) = node.get("expect") else {
+        decoder.error(
+            codes::AG1006,
+            at,
+            &node.span,
+            "`expect` is missing",
+            "for example `expect: deny` or `expect: { action: redact, rules: [mask-cards] }`",
+        );
+        return None;
+    };
+    let expect = read_expect(decoder, &at.key("expect"), expect)?;
+    Some(TestCase {
+        name,
+        span: node.span.clone(),
+        path: at.path(),
+        subject,
+        expect,
+    })
+}
+
+fn read_expect(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Expectation> {
+    let mut expect = Expectation::default();
+    if node.text().is_some() {
+        expect.action = action(decoder, at, node);
+        return expect.action.is_some().then_some(expect);
+    }
+    for member in decoder.mapping(at, node, EXPECT)? {
+        let at = at.key(&member.key);
+        let value = &member.value;
+        match &*member.key {
+            "action" => expect.action = Some(action(decoder, &at, value)?),
+            "would" => expect.would = Some(action(decoder, &at, value)?),
+            "code" => expect.code = Some(decoder.text(&at, value)?),
+            "status" => expect.status = Some(decoder.count(&at, value)?),
+            "rules" => {
+                let mut rules = decoder.texts(&at, value)?;
+                rules.sort();
+                expect.rules = Some(rules);
+            }
+            "text" => expect.text = Some(decoder.text(&at, value)?),
+            "reason" => expect.reason = Some(decoder.text(&at, value)?),
+            "upstream" => expect.upstream = decoder.texts(&at, value)?,
+            _ => expect.client = decoder.texts(&at, value)?,
+        }
+    }
+    Some(expect)
+}
+
+fn action(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Box<str>> {
+    let text = decoder.text(at, node)?;
+    if ACTIONS.contains(&&*text) {
+        return Some(text);
+    }
+    let known = listed(ACTIONS).unwrap_or_default();
+    decoder.unknown(codes::AG1007, at, &node.span, "outcome", &text, ACTIONS);
+    if let Some(diagnostic) = decoder.diagnostics.last_mut()
+        && diagnostic.help.is_none()
+    {
+        diagnostic.help = Some(format!("known are {known}"));
+    }
+    None
+}
+
+fn read_exchange(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    node: &Node,
+    facts: Facts,
+) -> Option<WholeExchange> {
+    let members = decoder.mapping(at, node, EXCHANGE)?;
+    let mut request = None;
+    let mut response = None;
+    for member in members {
+        let at = at.key(&member.key);
+        if &*member.key == "request" {
+            request = Some(read_half(decoder, &at, &member.value, EXCHANGE_REQUEST)?);
+        } else {
+            response = Some(read_half(decoder, &at, &member.value, EXCHANGE_RESPONSE)?);
+        }
+    }
+    if request.is_none() {
+        decoder.error(codes::AG1006, at, &node.span, "`request` is missing", "");
+    }
+    Some(WholeExchange {
+        request: request?,
+        response,
+        facts: Box::new(facts),
+    })
+}
+
+fn read_half(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    node: &Node,
+    known: &[&str],
+) -> Option<HalfExchange> {
+    let mut half = HalfExchange::default();
+    let mut others = Vec::new();
+    let mut method: Box<str> = "POST".into();
+    let mut host: Box<str> = "".into();
+    let mut path = None;
+    let mut status = 200;
+    for member in decoder.mapping(at, node, known)? {
+        let at = at.key(&member.key);
+        let value = &member.value;
+        match &*member.key {
+            "method" => method = decoder.text(&at, value)?,
+            "host" => host = decoder.text(&at, value)?,
+            "path" => path = Some(decoder.text(&at, value)?),
+            "status" => status = decoder.count(&at, value)?,
+            "headers" => {
+                for header in value.members() {
+                    let text = decoder.text(&at.key(&header.key), &header.value)?;
+                    others.push((header.key.to_ascii_lowercase(), text.into()));
+                }
+            }
+            _ => match &value.data {
+                // As it is, so that a test can send what is no JSON.
+                NodeValue::String(text) => half.body = text.as_bytes().to_vec(),
+                NodeValue::Null => {}
+                _ => value.write_json(&mut half.body),
+            },
+        }
+    }
+    if known == EXCHANGE_REQUEST {
+        let Some(path) = path else {
+            decoder.error(
+                codes::AG1006,
+                at,
+                &node.span,
+                "`path` is missing",
+                "for example `path: /v1/chat/completions`",
+            );
+            return None;
+        };
+        half.headers = vec![
+            (":method".to_owned(), method.into()),
+            (":path".to_owned(), path.into()),
+            (":authority".to_owned(), host.into()),
+        ];
+    } else {
+        half.headers = vec![(":status".to_owned(), status.to_string())];
+    }
+    if !half.body.is_empty() && !others.iter().any(|(name, _)| name == "content-type") {
+        let kind = "application/json".to_owned();
+        half.headers.push(("content-type".to_owned(), kind));
+    }
+    half.headers.extend(others);
+    Some(half)
+}

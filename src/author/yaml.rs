@@ -1,0 +1,588 @@
+//! YAML as the tree of a document. Native only: the filter is given JSON.
+//!
+//! A subset that reads the same to every reader: no anchors, aliases, tags, merge keys or second documents, and no plain
+//! scalar that YAML 1.1 and 1.2 read differently (`no`, `1_000`, `0x10`).
+
+use crate::diag::{Diagnostic, Severity, codes};
+use crate::policy::load::{MAX_DOCUMENT, parse_json};
+use crate::policy::node::{Member, Node, NodeValue};
+use crate::wire::json::Decimal;
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use std::collections::HashSet;
+use std::ops::Range;
+
+const MAX_DEPTH: usize = 64;
+
+/// Reads YAML text as a document's tree.
+///
+/// # Errors
+/// Everything that is wrong with it, in the order of the text.
+pub fn parse_yaml(text: &str) -> Result<Node, Vec<Diagnostic>> {
+    match parse_yaml_in_part(text) {
+        (Some(root), diagnostics) if diagnostics.is_empty() => Ok(root),
+        (_, diagnostics) => Err(diagnostics),
+    }
+}
+
+/// The same with the tree also where something is wrong, as long as it is clear what belongs to what: so that one bare `yes`
+/// does not hide what else is wrong with a policy.
+pub fn parse_yaml_in_part(text: &str) -> (Option<Node>, Vec<Diagnostic>) {
+    if text.len() > MAX_DOCUMENT {
+        let message = format!("{} bytes, at most {MAX_DOCUMENT} are allowed", text.len());
+        return (None, vec![diagnostic(codes::AG1019, 0..0, message, None)]);
+    }
+    // JSON is YAML, but for escapes of letters beyond 16 bits, of which it needs two.
+    if text.trim_start().starts_with('{')
+        && let Ok(root) = parse_json(text.as_bytes())
+    {
+        return (Some(root), Vec::new());
+    }
+    let mut loader = Loader {
+        offsets: Offsets::of(text),
+        text,
+        diagnostics: Vec::new(),
+        open: Vec::new(),
+        root: None,
+        words: 0,
+    };
+    loader.run();
+    let Loader {
+        root,
+        mut diagnostics,
+        words,
+        ..
+    } = loader;
+    if root.is_none() && diagnostics.is_empty() {
+        let message = "the document is empty".to_owned();
+        diagnostics.push(diagnostic(codes::AG1001, 0..0, message, None));
+    }
+    let is_clear = words == diagnostics.len();
+    (root.filter(|_| is_clear), diagnostics)
+}
+
+fn diagnostic(
+    code: &'static str,
+    span: Range<usize>,
+    message: String,
+    help: Option<&str>,
+) -> Diagnostic {
+    Diagnostic {
+        code,
+        severity: Severity::Error,
+        path: String::new(),
+        span,
+        message,
+        label: None,
+        help: help.map(str::to_owned),
+        fix: None,
+    }
+}
+
+/// The parser counts characters; everything else here counts bytes.
+struct Offsets {
+    /// Byte offset of each character; empty for ASCII text.
+    bytes: Vec<usize>,
+    length: usize,
+}
+
+impl Offsets {
+    fn of(text: &str) -> Offsets {
+        Offsets {
+            bytes: if text.is_ascii() {
+                Vec::new()
+            } else {
+                text.char_indices().map(|(byte, _)| byte).collect()
+            },
+            length: text.len(),
+        }
+    }
+
+    fn byte(&self, character: usize) -> usize {
+        if self.bytes.is_empty() {
+            character.min(self.length)
+        } else {
+            self.bytes.get(character).copied().unwrap_or(self.length)
+        }
+    }
+
+    fn range(&self, span: Span) -> Range<usize> {
+        let start = self.byte(span.start.index());
+        start..self.byte(span.end.index()).max(start)
+    }
+}
+
+/// A container that is being read.
+struct OpenNode {
+    start: usize,
+    kind: OpenKind,
+}
+
+fn too_deep() -> String {
+    format!("nested deeper than {MAX_DEPTH} levels")
+}
+
+/// What to do about something that the parser says in its own words.
+fn way_out(info: &str) -> Option<&'static str> {
+    let known = [
+        ("tabs disallowed", "indent with spaces"),
+        (
+            "',' or '}'",
+            "close the `{` with `}`, and separate its members with commas",
+        ),
+        (
+            "',' or ']'",
+            "close the `[` with `]`, and separate its items with commas",
+        ),
+        (
+            "block collection",
+            "what belongs together begins in one column",
+        ),
+        (
+            "block mapping",
+            "what belongs together begins in one column",
+        ),
+        (
+            "mapping values are not allowed",
+            "put a text that holds `: ` in quotes",
+        ),
+        ("unexpected end of stream", "close the quotes"),
+        ("escape", "write a backslash twice, or use single quotes"),
+    ];
+    known
+        .iter()
+        .find(|(words, _)| info.contains(words))
+        .map(|(_, help)| *help)
+}
+
+enum OpenKind {
+    List(Vec<Node>),
+    Map {
+        members: Vec<Member>,
+        known: HashSet<Box<str>>,
+        /// The key whose value comes next.
+        key: Option<(Box<str>, Range<usize>)>,
+    },
+}
+
+struct Loader<'t> {
+    text: &'t str,
+    offsets: Offsets,
+    diagnostics: Vec<Diagnostic>,
+    open: Vec<OpenNode>,
+    root: Option<Node>,
+    /// Diagnostics about single words: what stands around them is clear.
+    words: usize,
+}
+
+impl Loader<'_> {
+    fn run(&mut self) {
+        let text = self.text;
+        let mut documents = 0u32;
+        for event in Parser::new_from_str(text) {
+            let (event, span) = match event {
+                Ok(event) => event,
+                Err(error) => {
+                    let at = self.offsets.byte(error.marker().index());
+                    let end = self.text.len().min(at.saturating_add(1));
+                    let info = error.info();
+                    if info.contains("recursion limit") {
+                        self.report(codes::AG1019, at..end, too_deep(), None);
+                    } else {
+                        self.report(codes::AG1001, at..end, info.to_owned(), way_out(info));
+                    }
+                    return;
+                }
+            };
+            let range = self.offsets.range(span);
+            match event {
+                Event::DocumentStart(_) => {
+                    documents = documents.saturating_add(1);
+                    if documents == 2 {
+                        self.report(
+                            codes::AG1001,
+                            range,
+                            "a second document begins here".to_owned(),
+                            Some("one file holds one policy"),
+                        );
+                        return;
+                    }
+                }
+                Event::Alias(_) => {
+                    self.report(
+                        codes::AG1001,
+                        range.clone(),
+                        "aliases are not read".to_owned(),
+                        Some("write the value out; lists can be named under `lists`"),
+                    );
+                    self.push(Node {
+                        span: range,
+                        data: NodeValue::Null,
+                    });
+                }
+                Event::Scalar(value, style, anchor, tag) => {
+                    self.refuse_extras(&range, anchor, tag.is_some());
+                    let range = self.trimmed(range, style);
+                    self.scalar(&value, style, range);
+                }
+                Event::SequenceStart(anchor, tag) => {
+                    self.refuse_extras(&range, anchor, tag.is_some());
+                    if !self.begin(range.start, OpenKind::List(Vec::new())) {
+                        return;
+                    }
+                }
+                Event::MappingStart(anchor, tag) => {
+                    self.refuse_extras(&range, anchor, tag.is_some());
+                    let kind = OpenKind::Map {
+                        members: Vec::new(),
+                        known: HashSet::new(),
+                        key: None,
+                    };
+                    if !self.begin(range.start, kind) {
+                        return;
+                    }
+                }
+                Event::SequenceEnd | Event::MappingEnd => self.end(range.end),
+                _ => {}
+            }
+        }
+    }
+
+    fn report(
+        &mut self,
+        code: &'static str,
+        span: Range<usize>,
+        message: String,
+        help: Option<&str>,
+    ) {
+        self.diagnostics.push(diagnostic(code, span, message, help));
+    }
+
+    fn refuse_extras(&mut self, range: &Range<usize>, anchor: usize, tagged: bool) {
+        if anchor != 0 {
+            self.report(
+                codes::AG1001,
+                range.clone(),
+                "anchors are not read".to_owned(),
+                Some("write the value out where it is needed"),
+            );
+        }
+        if tagged {
+            self.report(
+                codes::AG1001,
+                range.clone(),
+                "tags are not read".to_owned(),
+                Some("put texts in quotes"),
+            );
+        }
+    }
+
+    /// The parser's end of a plain or block scalar may lie behind white space that is no part of it.
+    fn trimmed(&self, range: Range<usize>, style: ScalarStyle) -> Range<usize> {
+        let written = self.text.get(range.clone()).unwrap_or_default();
+        let length = match style {
+            // The parser's span goes on over a comment behind the quotes.
+            ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => quoted_length(written),
+            _ => written.trim_end().len(),
+        };
+        range.start..range.start.saturating_add(length)
+    }
+
+    fn begin(&mut self, start: usize, kind: OpenKind) -> bool {
+        if self.open.len() >= MAX_DEPTH {
+            self.report(codes::AG1019, start..start, too_deep(), None);
+            return false;
+        }
+        if self.expects_key() {
+            self.report(
+                codes::AG1001,
+                start..start,
+                "a key is a text".to_owned(),
+                None,
+            );
+            return false;
+        }
+        self.open.push(OpenNode { start, kind });
+        true
+    }
+
+    fn end(&mut self, end: usize) {
+        let Some(open) = self.open.pop() else { return };
+        let data = match open.kind {
+            OpenKind::List(items) => NodeValue::List(items),
+            OpenKind::Map { members, .. } => NodeValue::Map(members),
+        };
+        // A block container is said to end where the next thing begins.
+        let written = self.text.get(open.start..end).unwrap_or_default();
+        let length = written.trim_end().len();
+        self.push(Node {
+            span: open.start..open.start.saturating_add(length),
+            data,
+        });
+    }
+
+    fn expects_key(&self) -> bool {
+        matches!(
+            self.open.last(),
+            Some(OpenNode {
+                kind: OpenKind::Map { key: None, .. },
+                ..
+            })
+        )
+    }
+
+    fn scalar(&mut self, value: &str, style: ScalarStyle, range: Range<usize>) {
+        if self.expects_key() {
+            if style == ScalarStyle::Plain && is_no_text_elsewhere(value) {
+                self.refuse_word(value, &range);
+            }
+            self.key(value, range);
+            return;
+        }
+        let data = if style == ScalarStyle::Plain {
+            self.plain(value, &range)
+        } else {
+            NodeValue::String(value.into())
+        };
+        self.push(Node { span: range, data });
+    }
+
+    fn key(&mut self, name: &str, range: Range<usize>) {
+        if name == "<<" {
+            self.report(
+                codes::AG1001,
+                range.clone(),
+                "merge keys are not read".to_owned(),
+                Some("write the values out"),
+            );
+        }
+        let Some(OpenNode {
+            kind: OpenKind::Map { known, key, .. },
+            ..
+        }) = self.open.last_mut()
+        else {
+            return;
+        };
+        let twice = !known.insert(name.into());
+        *key = Some((name.into(), range.clone()));
+        if twice {
+            self.report(
+                codes::AG1002,
+                range,
+                format!("`{name}` stands twice in one mapping"),
+                Some("remove one of the two"),
+            );
+        }
+    }
+
+    /// YAML 1.2's core schema, in JSON's grammar; what other readers would take for something else is an error.
+    fn plain(&mut self, value: &str, range: &Range<usize>) -> NodeValue {
+        match value {
+            "" | "~" | "null" | "Null" | "NULL" => return NodeValue::Null,
+            "true" | "True" | "TRUE" => return NodeValue::Bool(true),
+            "false" | "False" | "FALSE" => return NodeValue::Bool(false),
+            _ => {}
+        }
+        if Decimal::parse(value).is_some() {
+            return NodeValue::Number(value.into());
+        }
+        if is_read_differently(value) {
+            self.refuse_word(value, range);
+        }
+        NodeValue::String(value.into())
+    }
+
+    fn refuse_word(&mut self, value: &str, range: &Range<usize>) {
+        self.words = self.words.saturating_add(1);
+        self.report(
+            codes::AG1001,
+            range.clone(),
+            format!("`{value}` is a text to some YAML readers and something else to others"),
+            Some("put a text in quotes; write a number in plain digits, a boolean as `true` or `false`"),
+        );
+    }
+
+    fn push(&mut self, node: Node) {
+        match self.open.last_mut() {
+            None => self.root = Some(node),
+            Some(OpenNode {
+                kind: OpenKind::List(items),
+                ..
+            }) => items.push(node),
+            Some(OpenNode {
+                kind: OpenKind::Map { members, key, .. },
+                ..
+            }) => {
+                if let Some((key, key_span)) = key.take() {
+                    members.push(Member {
+                        key,
+                        key_span,
+                        value: node,
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// Keys that other readers, which make JSON of a manifest, turn into `true` and `false`.
+fn is_no_text_elsewhere(key: &str) -> bool {
+    ["yes", "no", "on", "off"]
+        .iter()
+        .any(|word| key.eq_ignore_ascii_case(word))
+}
+
+/// Plain scalars that are texts by YAML 1.2's core schema and booleans or numbers by 1.1, or the other way round.
+/// Times (`09:00`) and dates are texts here; nobody takes them for something that a policy could hold.
+fn is_read_differently(value: &str) -> bool {
+    let lower = value.to_ascii_lowercase();
+    if matches!(&*lower, "yes" | "no" | "on" | "off" | ".nan") {
+        return true;
+    }
+    let unsigned = lower.strip_prefix(['+', '-']).unwrap_or(&lower);
+    if unsigned == ".inf" {
+        return true;
+    }
+    let mut bytes = unsigned.bytes();
+    let first = bytes.next();
+    let second = bytes.next();
+    let begins_as_number = matches!(
+        (first, second),
+        (Some(b'0'..=b'9'), _) | (Some(b'.'), Some(b'0'..=b'9'))
+    );
+    begins_as_number
+        && (unsigned.strip_prefix("0x").is_some_and(is_digits(16))
+            || unsigned.strip_prefix("0o").is_some_and(is_digits(8))
+            || unsigned.strip_prefix("0b").is_some_and(is_digits(2))
+            || unsigned
+                .bytes()
+                .all(|b| b.is_ascii_digit() || matches!(b, b'_' | b'.' | b'e' | b'+' | b'-'))
+                && unsigned.bytes().filter(|b| *b == b'.').count() <= 1
+                && !unsigned.contains('-')
+            || unsigned
+                .split_once('e')
+                .is_some_and(|(mantissa, exponent)| {
+                    is_digits(10)(&mantissa.replace('.', ""))
+                        && is_digits(10)(exponent.trim_start_matches(['+', '-']))
+                }))
+}
+
+fn is_digits(radix: u32) -> impl Fn(&str) -> bool {
+    move |text| !text.is_empty() && text.chars().all(|c| c.is_digit(radix) || c == '_')
+}
+
+/// How long a text is with its quotes: `"a \" b"`, `'it''s'`.
+fn quoted_length(written: &str) -> usize {
+    let mut chars = written.char_indices();
+    let Some((_, quote)) = chars.next() else {
+        return 0;
+    };
+    while let Some((at, c)) = chars.next() {
+        let rest = written.get(at.saturating_add(1)..).unwrap_or_default();
+        if c == quote && (quote == '"' || !rest.starts_with(quote)) {
+            return at.saturating_add(1);
+        }
+        // What is escaped ends nothing.
+        if c == quote || (quote == '"' && c == '\\') {
+            chars.next();
+        }
+    }
+    written.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::load::parse_json;
+
+    fn message(text: &str) -> String {
+        let diagnostics = parse_yaml(text).expect_err(text);
+        format!("{} {}", diagnostics[0].code, diagnostics[0].message)
+    }
+
+    /// A tree without its places.
+    fn shape(node: &Node) -> String {
+        match &node.data {
+            NodeValue::Null => "null".to_owned(),
+            NodeValue::Bool(value) => value.to_string(),
+            NodeValue::Number(text) => text.to_string(),
+            NodeValue::String(text) => format!("{text:?}"),
+            NodeValue::List(items) => format!(
+                "[{}]",
+                items.iter().map(shape).collect::<Vec<_>>().join(",")
+            ),
+            NodeValue::Map(members) => {
+                let members: Vec<_> = members
+                    .iter()
+                    .map(|member| format!("{:?}:{}", member.key, shape(&member.value)))
+                    .collect();
+                format!("{{{}}}", members.join(","))
+            }
+        }
+    }
+
+    #[test]
+    fn yaml_and_json_give_the_same_tree() {
+        let yaml = "a: 1\nb: [x, 'y', \"z\", true, ~]\nc:\n  - d: 0.10\n    e: |\n      two\n      lines\nf: {}\n";
+        let json =
+            r#"{"a":1,"b":["x","y","z",true,null],"c":[{"d":0.10,"e":"two\nlines\n"}],"f":{}}"#;
+        assert_eq!(
+            shape(&parse_yaml(yaml).unwrap()),
+            shape(&parse_json(json.as_bytes()).unwrap())
+        );
+        assert_eq!(
+            shape(&parse_yaml(json).unwrap()),
+            shape(&parse_json(json.as_bytes()).unwrap())
+        );
+    }
+
+    #[test]
+    fn places_are_bytes_also_behind_other_letters() {
+        let text = "é: ü\nkey: value # comment\n";
+        let root = parse_yaml(text).unwrap();
+        let member = &root.members()[1];
+        assert_eq!(text.get(member.key_span.clone()), Some("key"));
+        assert_eq!(text.get(member.value.span.clone()), Some("value"));
+    }
+
+    #[test]
+    fn what_two_readers_could_read_differently_is_refused() {
+        for text in [
+            "no", "Yes", "off", "0x10", "0o17", "1_000", "+1", ".5", "0123", "1.", "-.inf", ".nan",
+            "1e3.", "0b11",
+        ] {
+            assert!(
+                message(&format!("a: {text}")).contains("some YAML readers"),
+                "{text}"
+            );
+        }
+        for text in [
+            "none",
+            "north",
+            "v1",
+            "09:00",
+            "2026-11-20",
+            "1.2.3",
+            "10m",
+            "8MiB",
+            "gpt-4o",
+            "e3",
+        ] {
+            assert!(parse_yaml(&format!("a: {text}")).is_ok(), "{text}");
+            assert!(parse_yaml(&format!("a: '{text}'")).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_makes_a_document_hard_to_read_is_refused() {
+        assert!(message("a: &x 1\nb: *x").starts_with("AG1001 anchors"));
+        assert!(message("a: !!str 1").starts_with("AG1001 tags"));
+        assert!(message("a: {<<: {b: 1}}").starts_with("AG1001 merge keys"));
+        assert!(message("a: 1\n---\nb: 2").starts_with("AG1001 a second document"));
+        assert!(message("a: 1\na: 2").starts_with("AG1002"));
+        assert!(message("? [a]\n: 1").starts_with("AG1001 a key"));
+        assert!(message("a: [").starts_with("AG1001"));
+        assert!(message("a:\n\tb: 1").starts_with("AG1001"));
+        assert!(message("").starts_with("AG1001 the document is empty"));
+        assert!(message(&"[".repeat(100)).starts_with("AG1019"));
+    }
+}

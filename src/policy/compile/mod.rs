@@ -1,0 +1,497 @@
+//! Document → policy that can be evaluated: names resolved, patterns compiled, what it looks at known.
+
+mod operators;
+mod time_windows;
+
+use crate::detect::literals::Literals;
+use crate::detect::pattern::{Pattern, PatternSet};
+use crate::detect::{Scanner, Selection, fold_name};
+use crate::diag::{Severity, codes};
+use crate::policy::compiled::{
+    CompiledCheck, CompiledCondition, CompiledDocument, CompiledRule, CompiledTest, HistoryQuery,
+    Operator, Scope,
+};
+use crate::policy::compiled_policy::Policy;
+use crate::policy::condition::{self, Check, Condition, Earlier, Test};
+use crate::policy::decode::{Decoder, PolicyPath};
+use crate::policy::detectors;
+use crate::policy::document::{AppliesTo, Document, List};
+use crate::policy::field::{Field, FieldType};
+use crate::policy::glob::Glob;
+use crate::policy::index::Index;
+use crate::policy::inspection_plan::InspectionPlan;
+use crate::policy::limit::Limit;
+use crate::policy::match_item::MatchItem;
+use crate::policy::operators::{Equality, Literal, Verb};
+use crate::policy::rule::{Action, IfMissing, MAX_RULES, Rule};
+use crate::policy::scan::Matcher;
+use crate::policy::text_scan::MatchKinds;
+use crate::policy::zones::{Lookup, Zones};
+use crate::wire::sorted_map::SortedMap;
+use crate::wire::{letter_case, sort};
+use std::ops::Range;
+use std::rc::Rc;
+
+/// What the compiler builds up.
+pub(crate) struct Compiler<'d> {
+    pub(crate) decoder: &'d mut Decoder,
+    lists: &'d SortedMap<Box<str>, List>,
+    /// Time zones that the document brings with it.
+    pub(crate) given_zones: &'d Zones,
+    /// Looks up those that it doesn't.
+    pub(crate) find_zone: &'d dyn Fn(&str) -> Lookup,
+    /// Those that its rules name.
+    pub(crate) zones: Zones,
+    literals: Vec<String>,
+    literal_numbers: SortedMap<Box<str>, u32>,
+    patterns: Vec<Pattern>,
+    pattern_numbers: SortedMap<String, u32>,
+    selection: Selection,
+    /// What the rule at hand looks for.
+    wants: MatchKinds,
+    questions: Vec<HistoryQuery>,
+}
+
+/// Compiles a document. Notes what is wrong; the policy may be used only if no error was noted.
+pub(crate) fn compile(
+    decoder: &mut Decoder,
+    document: Document,
+    version: String,
+    find_zone: &dyn Fn(&str) -> Lookup,
+) -> Option<Policy> {
+    let definitions = detectors::define(decoder, &document);
+    let mut compiler = Compiler {
+        lists: &document.lists,
+        given_zones: &document.zones,
+        find_zone,
+        zones: Zones::default(),
+        literals: Vec::new(),
+        literal_numbers: SortedMap::new(),
+        patterns: Vec::new(),
+        pattern_numbers: SortedMap::new(),
+        selection: definitions.clone(),
+        wants: MatchKinds::default(),
+        questions: Vec::new(),
+        decoder,
+    };
+    let mut needs = InspectionPlan::default();
+    let mut rules = Vec::new();
+    let mut chapters = Vec::new();
+    let tried_out = document.shadow.as_deref();
+    for part in document.deciding().iter().chain(tried_out) {
+        let is_shadow = tried_out.is_some_and(|shadow| std::ptr::eq(shadow, part));
+        compiler.lists = &part.lists;
+        let mut chapter = compiler.chapter(part, is_shadow)?;
+        chapter.is_observed |= document.observe_all;
+        chapter.is_alone = !is_shadow && document.members.is_empty();
+        needs.add_defaults(&chapter);
+        let start = number_of(rules.len());
+        compiler.rules(part, &chapter, &mut needs, &mut rules);
+        chapter.rules = start..number_of(rules.len());
+        chapters.push(chapter);
+    }
+    if rules.len() > MAX_RULES {
+        let message = format!("{} rules, at most {MAX_RULES} are allowed", rules.len());
+        let at = PolicyPath::root();
+        compiler
+            .decoder
+            .error(codes::AG1019, &at, &(0..0), &message, "");
+        return None;
+    }
+    let Compiler {
+        literals,
+        patterns,
+        selection,
+        zones,
+        questions,
+        ..
+    } = compiler;
+    let at = PolicyPath::root();
+    let automaton = Literals::new(&literals)
+        .map_err(|error| {
+            let message = format!("too many texts to look for: {error}");
+            decoder.error(codes::AG1019, &at, &(0..0), &message, "");
+        })
+        .ok()?;
+    let patterns = PatternSet::new(patterns)
+        .map_err(|error| {
+            decoder.error(
+                codes::AG1013,
+                &at,
+                &(0..0),
+                &error.message,
+                error.help.as_deref().unwrap_or_default(),
+            )
+        })
+        .ok()?;
+    if rules.len() > usize::from(u16::MAX) {
+        let message = format!("{} rules are more than the filter can number", rules.len());
+        let help =
+            "write one rule for several tools or texts: `tool: [a, b]`, `contains_any: [..]`";
+        decoder.error(codes::AG1019, &at, &(0..0), &message, help);
+        return None;
+    }
+    Some(Policy {
+        version,
+        needs,
+        index: Index::of(&rules),
+        rules,
+        matcher: Matcher {
+            literals: automaton,
+            literal_texts: literals,
+            patterns,
+            detectors: Scanner::new(&selection),
+        },
+        definitions,
+        chapters,
+        zones,
+        questions,
+        document,
+    })
+}
+
+fn scope(decoder: &mut Decoder, applies_to: &AppliesTo) -> Scope {
+    let at = PolicyPath::root();
+    let at = at.key("applies_to");
+    let mut globs = |key: &str, texts: &Option<Vec<Box<str>>>| {
+        texts.as_ref().map(|texts| {
+            texts
+                .iter()
+                .filter_map(|text| match Glob::parse(&letter_case::lower(text)) {
+                    Ok(glob) => Some(glob),
+                    Err(what) => {
+                        decoder.error(codes::AG1013, &at.key(key), &(0..0), &what, "");
+                        None
+                    }
+                })
+                .collect()
+        })
+    };
+    Scope {
+        hosts: globs("hosts", &applies_to.hosts),
+        paths: globs("paths", &applies_to.paths),
+        clusters: globs("clusters", &applies_to.clusters),
+    }
+}
+
+fn number_of(rules: usize) -> u16 {
+    u16::try_from(rules).unwrap_or(u16::MAX)
+}
+
+impl<'d> Compiler<'d> {
+    /// What a document says besides its rules.
+    fn chapter(&mut self, document: &Document, is_shadow: bool) -> Option<CompiledDocument> {
+        let mut audience = Vec::with_capacity(document.audience.len());
+        for item in &document.audience {
+            audience.push(self.match_item(item)?);
+        }
+        Some(CompiledDocument {
+            rules: 0..0,
+            defaults: document.defaults,
+            mode: document.mode,
+            is_observed: is_shadow || document.observe_all,
+            is_shadow,
+            is_alone: false,
+            audience,
+            scope: scope(self.decoder, &document.applies_to),
+        })
+    }
+
+    /// Adds the rules of a document, by id.
+    fn rules(
+        &mut self,
+        document: &Document,
+        chapter: &CompiledDocument,
+        needs: &mut InspectionPlan,
+        rules: &mut Vec<CompiledRule>,
+    ) {
+        let mut sorted: Vec<&Rule> = document.rules.iter().collect();
+        sort::sort_by(&mut sorted, |a, b| a.id.cmp(&b.id));
+        rules.reserve_exact(sorted.len());
+        for rule in sorted {
+            self.wants = MatchKinds::default();
+            if let Some(limit) = &rule.limit {
+                self.warn_of_limit(rule, limit);
+            }
+            if let Some(mut compiled) = self.rule(rule, chapter.enforces(rule.mode)) {
+                needs.add_rule(rule, &compiled, self.wants);
+                if !chapter.is_alone {
+                    compiled.id = format!("{}/{}", document.name, rule.id).into();
+                }
+                rules.push(compiled);
+            }
+        }
+    }
+
+    fn warn_of_limit(&mut self, rule: &Rule, limit: &Limit) {
+        let message = format!(
+            "rule `{}` has a limit, and nothing counts between requests yet: Envoy refuses this policy",
+            rule.id
+        );
+        let at = PolicyPath::root();
+        let warning = Severity::Warning;
+        let report = self
+            .decoder
+            .report(warning, codes::AG1017, &at, limit.span.clone(), message);
+        if let Some(diagnostic) = report {
+            diagnostic.path.clone_from(&limit.path);
+            let help = "take it out, and use Envoy's own filters (`local_ratelimit`, `ratelimit`) until it works";
+            diagnostic.help = Some(help.to_owned());
+        }
+    }
+
+    fn rule(&mut self, rule: &Rule, enforced: bool) -> Option<CompiledRule> {
+        let mut matches = Vec::with_capacity(rule.matches.len());
+        for item in &rule.matches {
+            matches.push(self.match_item(item)?);
+        }
+        let when = match &rule.when {
+            Some(condition) => Some(self.condition(condition)?),
+            None => None,
+        };
+        let unless = match &rule.unless {
+            Some(condition) => Some(self.condition(condition)?),
+            None => None,
+        };
+        let (mut asks_turn, mut asks_part, mut asks_arguments) = (false, false, false);
+        rule.each_field(&mut |mention, of| {
+            // What is asked of an earlier event says nothing of the one at hand.
+            if of.is_none() {
+                asks_turn |= mention.field == Field::Turn;
+                asks_part |= mention.field == Field::Part;
+                asks_arguments |= matches!(mention.field, Field::Args(_));
+            }
+        });
+        Some(CompiledRule {
+            id: rule.id.clone(),
+            action: rule.action,
+            enforced,
+            reason: rule.reason.clone(),
+            remedy: rule.remedy.clone(),
+            tags: rule.tags.clone(),
+            on_deny: rule.on_deny,
+            approval: rule.approval.clone(),
+            limit: rule.limit.clone(),
+            kinds: rule.kinds,
+            // Where a missing text counts as a hit, there is nothing to look for first.
+            needs_hit: rule.action != Action::Allow
+                && rule.if_missing != Some(IfMissing::Apply)
+                && when.as_ref().is_some_and(needs_hit),
+            wants: self.wants,
+            pace: CompiledRule::pace_of(&matches, when.as_ref(), unless.as_ref()),
+            matches,
+            when,
+            unless,
+            if_missing: rule.if_missing,
+            redact: Rc::clone(&rule.redact),
+            asks_turn,
+            asks_part,
+            asks_arguments,
+        })
+    }
+
+    /// `match: { tool: [a, "b*"] }`: names and globs, one of which must fit.
+    fn match_item(&mut self, item: &MatchItem) -> Option<CompiledTest> {
+        let (verb, operator) = if item.values.iter().any(|value| Glob::is_glob(value)) {
+            let mut exact = Vec::with_capacity(item.values.len());
+            for value in &item.values {
+                exact.push(self.glob(value, &item.mention.span, &item.path)?);
+            }
+            let glob = Operator::Glob {
+                folded: folded(&exact),
+                exact,
+                names: true,
+            };
+            (Verb::Glob, glob)
+        } else {
+            if let FieldType::Word(words) = item.mention.field.nature() {
+                for value in &item.values {
+                    self.known_word(value, words, &item.mention.span, &item.path)?;
+                }
+            }
+            let equality = Operator::Equality(Equality {
+                literals: item
+                    .values
+                    .iter()
+                    .map(|value| Literal::text(value))
+                    .collect(),
+                negative: false,
+                names: true,
+            });
+            (Verb::In, equality)
+        };
+        Some(CompiledTest {
+            field: item.mention.field.clone(),
+            checks: vec![CompiledCheck {
+                verb,
+                quantifier: None,
+                operator,
+            }],
+        })
+    }
+
+    fn condition(&mut self, condition: &Condition) -> Option<CompiledCondition> {
+        Some(match condition {
+            Condition::All(list) => CompiledCondition::All(self.conditions(list)?),
+            Condition::Any(list) => CompiledCondition::Any(self.conditions(list)?),
+            Condition::Not(inner) => CompiledCondition::Not(Box::new(self.condition(inner)?)),
+            Condition::Test(test) => CompiledCondition::Test(self.test(test)?),
+            Condition::AnyItem { list, condition } => {
+                if list.field.nature() != FieldType::Data {
+                    let message = format!("`{}` is no list", list.name);
+                    let help = "items stand in `args`, `result` and `params`";
+                    self.error(codes::AG1011, &list.span, "", &message, help);
+                    return None;
+                }
+                CompiledCondition::AnyItem {
+                    list: list.field.clone(),
+                    condition: Box::new(self.condition(condition)?),
+                }
+            }
+            Condition::Earlier(earlier) => CompiledCondition::Earlier {
+                question: self.question(earlier, false)?,
+                at_least: earlier.at_least,
+                in_a_row: earlier.in_a_row,
+            },
+        })
+    }
+
+    /// What is asked of the conversation before an event; gives its number.
+    fn question(&mut self, earlier: &Earlier, keeps_texts: bool) -> Option<usize> {
+        let mut matches = Vec::with_capacity(earlier.matches.len());
+        for item in &earlier.matches {
+            matches.push(self.match_item(item)?);
+        }
+        let when = match &earlier.condition {
+            Some(condition) => Some(self.condition(condition)?),
+            None => None,
+        };
+        self.questions.push(HistoryQuery {
+            kind: earlier.kind,
+            matches,
+            when,
+            keeps_texts,
+        });
+        self.questions.len().checked_sub(1)
+    }
+
+    fn conditions(&mut self, list: &[Condition]) -> Option<Vec<CompiledCondition>> {
+        condition::each(list, |condition| self.condition(condition))
+    }
+
+    fn test(&mut self, test: &Test) -> Option<CompiledTest> {
+        if matches!(test.mention.field, Field::Session(_)) {
+            let message = format!("`{}`: sessions are not supported yet", test.mention.name);
+            let path = test.checks.first().map_or("", |check| &*check.path);
+            self.error(codes::AG1017, &test.mention.span, path, &message, "");
+            return None;
+        }
+        let checks = condition::each(&test.checks, |check| {
+            self.fits_nature(test, check)?;
+            let operator = self.operator(&test.mention.field, check, &check.operand)?;
+            Some(CompiledCheck {
+                verb: check.verb,
+                quantifier: check.quantifier,
+                operator,
+            })
+        })?;
+        Some(CompiledTest {
+            field: test.mention.field.clone(),
+            checks,
+        })
+    }
+
+    pub(crate) fn error(
+        &mut self,
+        code: &'static str,
+        span: &Range<usize>,
+        path: &str,
+        message: &str,
+        help: &str,
+    ) {
+        let message = message.to_owned();
+        let report = self.decoder.report(
+            Severity::Error,
+            code,
+            &PolicyPath::root(),
+            span.clone(),
+            message,
+        );
+        if let Some(diagnostic) = report {
+            diagnostic.path = path.to_owned();
+            diagnostic.help = (!help.is_empty()).then(|| help.to_owned());
+        }
+    }
+
+    pub(crate) fn does_not_fit(&mut self, check: &Check, message: &str, help: &str) {
+        self.error(codes::AG1011, &check.span, &check.path, message, help);
+    }
+
+    /// Whether the field's values are something that the verb can be asked about.
+    fn fits_nature(&mut self, test: &Test, check: &Check) -> Option<()> {
+        let verb = check.verb;
+        let equality = matches!(
+            verb,
+            Verb::Equals | Verb::NotEquals | Verb::In | Verb::NotIn | Verb::Exists
+        );
+        let order = matches!(
+            verb,
+            Verb::GreaterThan | Verb::AtLeast | Verb::LessThan | Verb::AtMost | Verb::Between
+        );
+        let fits = match test.mention.field.nature() {
+            FieldType::Word(_) | FieldType::Bool => equality,
+            FieldType::Number => equality || order,
+            FieldType::Name | FieldType::NameSet | FieldType::Text => !order && !verb.asks_time(),
+            FieldType::Data => !verb.asks_time(),
+            FieldType::Time => verb.asks_time(),
+            FieldType::History => true,
+        };
+        if fits {
+            return Some(());
+        }
+        let what = match test.mention.field.nature() {
+            FieldType::Word(_) => "one of a few words",
+            FieldType::Bool => "true or false",
+            FieldType::Number => "a number",
+            _ if verb.asks_time() => "not the field `time`",
+            _ => "a text",
+        };
+        self.does_not_fit(
+            check,
+            &format!(
+                "`{}` does not apply to `{}`, which is {what}",
+                verb.word(),
+                test.mention.name
+            ),
+            "",
+        );
+        None
+    }
+}
+
+/// Whether a condition can only hold if the text of the event holds something that is looked for.
+fn needs_hit(condition: &CompiledCondition) -> bool {
+    match condition {
+        CompiledCondition::All(list) => list.iter().any(needs_hit),
+        CompiledCondition::Any(list) => list.iter().all(needs_hit),
+        CompiledCondition::Not(_)
+        | CompiledCondition::AnyItem { .. }
+        | CompiledCondition::Earlier { .. } => false,
+        CompiledCondition::Test(test) => {
+            test.field == Field::Text
+                && test.checks.iter().any(|check| {
+                    matches!(
+                        check.operator,
+                        Operator::Contains(_) | Operator::Matches(_) | Operator::Detects(_)
+                    )
+                })
+        }
+    }
+}
+
+fn folded(globs: &[Glob]) -> Vec<Glob> {
+    globs
+        .iter()
+        .map(|glob| glob.folded(|literal| fold_name(literal).into_owned()))
+        .collect()
+}

@@ -1,0 +1,694 @@
+//! Operators of what a condition compares with.
+
+use super::{Compiler, folded};
+use crate::detect::literals::squeezed;
+use crate::detect::pattern::Pattern;
+use crate::detect::{Confidence, View};
+use crate::diag::codes;
+use crate::policy::compiled::{Operator, OverlapTarget};
+use crate::policy::condition::{Check, Operand};
+use crate::policy::decode::PolicyPath;
+use crate::policy::detectors::CONFIDENCES;
+use crate::policy::document::List;
+use crate::policy::field::{Field, FieldType};
+use crate::policy::field_ref::FieldRef;
+use crate::policy::glob::Glob;
+use crate::policy::node::{Node, NodeValue};
+use crate::policy::operators::{
+    Affix, Commands, Comparison, Contains, Domains, Equality, Folders, Literal, Networks,
+    OperandError, SqlQuestion, Verb,
+};
+use crate::wire::json::Decimal;
+use crate::wire::sort;
+use crate::wire::sorted_map::SortedMap;
+use crate::wire::span::offset;
+use std::ops::Range;
+
+/// Makes an operator of the items of an operand; whether they stand in a list.
+type MakeOperator<'m, 'd> =
+    &'m mut dyn FnMut(&mut Compiler<'d>, &[&Node], bool) -> Option<Operator>;
+
+impl<'d> Compiler<'d> {
+    pub(super) fn operator(
+        &mut self,
+        field: &Field,
+        check: &Check,
+        operand: &Operand,
+    ) -> Option<Operator> {
+        self.with_items(check, operand, &mut |compiler, items, is_list| {
+            compiler.plain_operator(field, check, items, is_list)
+        })
+    }
+
+    /// Makes an operator of an operand's items, or one for each key of a keyed list.
+    fn with_items(
+        &mut self,
+        check: &Check,
+        operand: &Operand,
+        make: MakeOperator<'_, 'd>,
+    ) -> Option<Operator> {
+        match operand {
+            Operand::Value(node) => {
+                let items = each_of(node);
+                make(self, &items, matches!(node.data, NodeValue::List(_)))
+            }
+            Operand::Windows {
+                windows,
+                days,
+                zone,
+            } => self.with_items(check, windows, &mut |compiler, items, _| {
+                compiler.windows(check, items, days.as_ref(), zone.as_ref())
+            }),
+            Operand::Commands {
+                commands,
+                redirect,
+                variables,
+            } => self.with_items(check, commands, &mut |compiler, items, _| {
+                compiler.commands(check, items, redirect.as_ref(), variables.as_ref())
+            }),
+            Operand::List(name, span) => match self.list(name, span, &check.path)? {
+                List::Plain(items) => {
+                    let items: Vec<&Node> = items.iter().collect();
+                    make(self, &items, true)
+                }
+                List::Keyed(_) => {
+                    self.error(
+                        codes::AG1011,
+                        span,
+                        &check.path,
+                        &format!("list `{name}` has keys"),
+                        "say which one: `{ list: NAME, key: principal.tenant }`",
+                    );
+                    None
+                }
+            },
+            Operand::KeyedList(name, key, span) => match self.list(name, span, &check.path)? {
+                List::Keyed(keyed) => {
+                    let mut operators = SortedMap::new();
+                    for (key, items) in keyed {
+                        let items: Vec<&Node> = items.iter().collect();
+                        let operator = make(self, &items, true)?;
+                        operators.insert(key.clone(), operator);
+                    }
+                    Some(Operator::Keyed {
+                        key: self.operand_field(check, key)?,
+                        operators,
+                    })
+                }
+                List::Plain(_) => {
+                    self.error(
+                        codes::AG1011,
+                        span,
+                        &check.path,
+                        &format!("list `{name}` has no keys"),
+                        "leave `key` out",
+                    );
+                    None
+                }
+            },
+            Operand::Field(mention) => {
+                if !check.verb.takes_field() {
+                    let message = format!("`{}` takes no other field", check.verb.word());
+                    let help = "write what it compares with, or a list";
+                    self.error(codes::AG1011, &mention.span, &check.path, &message, help);
+                    return None;
+                }
+                self.operand_field(check, mention).map(Operator::Field)
+            }
+            Operand::Overlap { with, run } => {
+                let with = match &**with {
+                    Operand::Field(mention) => {
+                        OverlapTarget::Field(self.operand_field(check, mention)?)
+                    }
+                    Operand::Earlier(earlier) => {
+                        OverlapTarget::Earlier(self.question(earlier, true)?)
+                    }
+                    _ => return None,
+                };
+                Some(Operator::Overlaps { with, run: *run })
+            }
+            Operand::Earlier(earlier) => {
+                let message = format!("`{}` takes no earlier event", check.verb.word());
+                let help = "`overlaps` compares with the texts of earlier events";
+                let span = &earlier.mention.span;
+                self.error(codes::AG1011, span, &check.path, &message, help);
+                None
+            }
+        }
+    }
+
+    /// Another field whose values can be compared with.
+    fn operand_field(&mut self, check: &Check, mention: &FieldRef) -> Option<Field> {
+        let field = &mention.field;
+        let is_session = matches!(field, Field::Session(_));
+        if is_session || matches!(field.nature(), FieldType::Time | FieldType::History) {
+            let message = format!("`{}` can't be compared with", mention.name);
+            self.error(codes::AG1011, &mention.span, &check.path, &message, "");
+            return None;
+        }
+        Some(field.clone())
+    }
+
+    /// The items of a plain list of this name, if there is one.
+    pub(crate) fn plain_list(&self, name: &str) -> Option<&'d [Node]> {
+        match self.lists.get(name) {
+            Some(List::Plain(items)) => Some(items),
+            _ => None,
+        }
+    }
+
+    pub(super) fn list(&mut self, name: &str, span: &Range<usize>, path: &str) -> Option<&'d List> {
+        let lists = self.lists;
+        if let Some(list) = lists.get(name) {
+            return Some(list);
+        }
+        let known: Vec<&str> = lists.keys().map(|name| &**name).collect();
+        self.decoder.unknown(
+            codes::AG1012,
+            &PolicyPath::root(),
+            span,
+            "list",
+            name,
+            &known,
+        );
+        if let Some(diagnostic) = self.decoder.diagnostics.last_mut() {
+            diagnostic.path = path.to_owned();
+        }
+        None
+    }
+
+    fn plain_operator(
+        &mut self,
+        field: &Field,
+        check: &Check,
+        items: &[&Node],
+        is_list: bool,
+    ) -> Option<Operator> {
+        let verb = check.verb;
+        match verb {
+            Verb::Equals | Verb::NotEquals if is_list => {
+                self.does_not_fit(
+                    check,
+                    &format!("`{}` compares with one value", verb.word()),
+                    "use `in` or `not_in` for a list",
+                );
+                None
+            }
+            Verb::Equals | Verb::NotEquals | Verb::In | Verb::NotIn => {
+                self.equality(field, check, items)
+            }
+            Verb::Exists => match items.first().map(|node| &node.data) {
+                Some(NodeValue::Bool(value)) if !is_list => Some(Operator::Exists(*value)),
+                _ => {
+                    self.does_not_fit(check, "`exists` takes true or false", "");
+                    None
+                }
+            },
+            Verb::GreaterThan => Some(Operator::Order(self.low(check, items, false)?)),
+            Verb::AtLeast => Some(Operator::Order(self.low(check, items, true)?)),
+            Verb::LessThan => Some(Operator::Order(self.high(check, items, false)?)),
+            Verb::AtMost => Some(Operator::Order(self.high(check, items, true)?)),
+            Verb::Between => self.between(check, items),
+            Verb::CountGreaterThan => Some(Operator::Count(self.low(check, items, false)?)),
+            Verb::CountAtLeast => Some(Operator::Count(self.low(check, items, true)?)),
+            Verb::CountLessThan => Some(Operator::Count(self.high(check, items, false)?)),
+            Verb::CountAtMost => Some(Operator::Count(self.high(check, items, true)?)),
+            Verb::CountEquals => Some(Operator::Count(self.exactly(check, items)?)),
+            Verb::LengthGreaterThan => Some(Operator::Length(self.low(check, items, false)?)),
+            Verb::LengthAtLeast => Some(Operator::Length(self.low(check, items, true)?)),
+            Verb::LengthLessThan => Some(Operator::Length(self.high(check, items, false)?)),
+            Verb::LengthAtMost => Some(Operator::Length(self.high(check, items, true)?)),
+            Verb::LengthEquals => Some(Operator::Length(self.exactly(check, items)?)),
+            Verb::Contains | Verb::ContainsAny | Verb::ContainsAll => {
+                if verb == Verb::Contains && is_list {
+                    self.does_not_fit(
+                        check,
+                        "`contains` looks for one text",
+                        "use `contains_any` or `contains_all` for a list",
+                    );
+                    return None;
+                }
+                let texts = self.needles(check, items)?;
+                self.wants.literals = true;
+                let needles = texts.iter().map(|text| self.literal(text)).collect();
+                Some(Operator::Contains(Contains {
+                    needles,
+                    all: verb == Verb::ContainsAll,
+                }))
+            }
+            Verb::StartsWith | Verb::EndsWith => {
+                let texts = self.needles(check, items)?;
+                Some(Operator::Affix(Affix::new(&texts, verb == Verb::EndsWith)))
+            }
+            Verb::Matches => self.matches(check, items),
+            Verb::Glob => {
+                let texts = self.needles(check, items)?;
+                let names = matches!(field.nature(), FieldType::Name | FieldType::NameSet);
+                let mut exact = Vec::with_capacity(texts.len());
+                let mut read = Vec::with_capacity(texts.len());
+                for text in &texts {
+                    exact.push(self.glob(text, &check.span, &check.path)?);
+                    if !names {
+                        // Texts are compared with each run of white space as one space.
+                        read.push(self.glob(&squeezed(text), &check.span, &check.path)?);
+                    }
+                }
+                Some(Operator::Glob {
+                    folded: folded(if names { &exact } else { &read }),
+                    exact,
+                    names,
+                })
+            }
+            Verb::Detects => self.detects(check, items),
+            Verb::DomainIn | Verb::DomainNotIn => {
+                let parse = |texts: &[Box<str>]| Domains::parse(texts, verb.is_negative());
+                self.listed(check, items, parse).map(Operator::Domains)
+            }
+            Verb::PathWithin | Verb::PathNotWithin => {
+                let parse = |texts: &[Box<str>]| Folders::parse(texts, verb.is_negative());
+                self.listed(check, items, parse).map(Operator::Folders)
+            }
+            Verb::CommandIn => self.commands(check, items, None, None),
+            Verb::CidrIn => self
+                .listed(check, items, Networks::parse)
+                .map(Operator::Networks),
+            Verb::SqlVerbIn => self
+                .listed(check, items, SqlQuestion::verbs)
+                .map(Operator::Sql),
+            Verb::SqlTableIn => self
+                .listed(check, items, SqlQuestion::tables)
+                .map(Operator::Sql),
+            Verb::SqlLimitGreaterThan => {
+                let number = self.number(check, items)?;
+                match number.to_string().parse() {
+                    Ok(rows) => Some(Operator::Sql(SqlQuestion::MoreRowsThan(rows))),
+                    Err(_) => {
+                        let message = format!("`{}` compares with a whole number", verb.word());
+                        self.does_not_fit(check, &message, "");
+                        None
+                    }
+                }
+            }
+            Verb::NotBefore | Verb::NotAfter => self.moment(check, items),
+            _ => {
+                self.error(
+                    codes::AG1017,
+                    &check.span,
+                    &check.path,
+                    &format!("`{}` is not supported yet", verb.word()),
+                    "",
+                );
+                None
+            }
+        }
+    }
+
+    pub(super) fn equality(
+        &mut self,
+        field: &Field,
+        check: &Check,
+        items: &[&Node],
+    ) -> Option<Operator> {
+        if items.is_empty() {
+            self.does_not_fit(check, "the list is empty", "");
+            return None;
+        }
+        let mut literals = Vec::with_capacity(items.len());
+        for item in items {
+            let literal = match &item.data {
+                NodeValue::Null => Literal::Null,
+                NodeValue::Bool(value) => Literal::Bool(*value),
+                NodeValue::Number(text) => match Decimal::parse(text) {
+                    Some(number) => Literal::Number(number),
+                    None => {
+                        self.does_not_fit(
+                            check,
+                            &format!("`{text}` is no number that can be compared"),
+                            "",
+                        );
+                        return None;
+                    }
+                },
+                NodeValue::String(text) => {
+                    if let FieldType::Word(words) = field.nature() {
+                        self.known_word(text, words, &item.span, &check.path)?;
+                    }
+                    Literal::text(text)
+                }
+                NodeValue::List(_) | NodeValue::Map(_) => {
+                    self.does_not_fit(
+                        check,
+                        &format!(
+                            "`{}` compares with plain values, not with {}",
+                            check.verb.word(),
+                            item.kind()
+                        ),
+                        "",
+                    );
+                    return None;
+                }
+            };
+            let fits = match (field.nature(), &literal) {
+                (FieldType::Data, _) | (_, Literal::Null) => true,
+                (FieldType::Bool, literal) => matches!(literal, Literal::Bool(_)),
+                (FieldType::Number, literal) => matches!(literal, Literal::Number(_)),
+                (_, literal) => matches!(literal, Literal::Text { .. }),
+            };
+            if !fits {
+                let help = if matches!(literal, Literal::Text { .. }) {
+                    "without quotes it is a number or a boolean"
+                } else {
+                    "put it in quotes"
+                };
+                self.does_not_fit(check, "this can never be equal: the types differ", help);
+                return None;
+            }
+            literals.push(literal);
+        }
+        Some(Operator::Equality(Equality {
+            literals,
+            negative: check.verb.is_negative(),
+            names: matches!(field.nature(), FieldType::Name | FieldType::NameSet),
+        }))
+    }
+
+    pub(super) fn known_word(
+        &mut self,
+        word: &str,
+        known: &'static [&'static str],
+        span: &Range<usize>,
+        path: &str,
+    ) -> Option<()> {
+        if known.contains(&word) {
+            return Some(());
+        }
+        self.decoder.unknown(
+            codes::AG1007,
+            &PolicyPath::root(),
+            span,
+            "value",
+            word,
+            known,
+        );
+        if let Some(diagnostic) = self.decoder.diagnostics.last_mut() {
+            diagnostic.path = path.to_owned();
+        }
+        None
+    }
+
+    fn number(&mut self, check: &Check, items: &[&Node]) -> Option<Decimal> {
+        let number = match items {
+            [only] => match &only.data {
+                NodeValue::Number(text) => Decimal::parse(text),
+                _ => None,
+            },
+            _ => None,
+        };
+        if number.is_none() {
+            self.does_not_fit(
+                check,
+                &format!("`{}` compares with one number", check.verb.word()),
+                "write it without quotes and without separators: `1000`",
+            );
+        }
+        number
+    }
+
+    fn low(&mut self, check: &Check, items: &[&Node], included: bool) -> Option<Comparison> {
+        let number = self.number(check, items)?;
+        Some(Comparison {
+            low: Some((number, included)),
+            high: None,
+        })
+    }
+
+    fn high(&mut self, check: &Check, items: &[&Node], included: bool) -> Option<Comparison> {
+        let number = self.number(check, items)?;
+        Some(Comparison {
+            low: None,
+            high: Some((number, included)),
+        })
+    }
+
+    fn exactly(&mut self, check: &Check, items: &[&Node]) -> Option<Comparison> {
+        let number = self.number(check, items)?;
+        Some(Comparison {
+            low: Some((number.clone(), true)),
+            high: Some((number, true)),
+        })
+    }
+
+    fn between(&mut self, check: &Check, items: &[&Node]) -> Option<Operator> {
+        let [low, high] = items else {
+            self.does_not_fit(
+                check,
+                "`between` takes two numbers",
+                "`between: [1, 100]` includes both",
+            );
+            return None;
+        };
+        let low = self.number(check, &[low])?;
+        let high = self.number(check, &[high])?;
+        if high < low {
+            self.does_not_fit(check, "the first number is larger than the second", "");
+            return None;
+        }
+        Some(Operator::Order(Comparison {
+            low: Some((low, true)),
+            high: Some((high, true)),
+        }))
+    }
+
+    /// Texts that an operator looks for.
+    fn needles(&mut self, check: &Check, items: &[&Node]) -> Option<Vec<Box<str>>> {
+        let mut texts = Vec::with_capacity(items.len());
+        for item in items {
+            match &item.data {
+                NodeValue::String(text) if !text.is_empty() => texts.push(text.clone()),
+                NodeValue::String(_) => {
+                    self.does_not_fit(check, "an empty text stands everywhere", "");
+                    return None;
+                }
+                _ => {
+                    self.does_not_fit(
+                        check,
+                        &format!(
+                            "`{}` looks for texts, not for {}",
+                            check.verb.word(),
+                            item.kind()
+                        ),
+                        "put it in quotes",
+                    );
+                    return None;
+                }
+            }
+        }
+        if texts.is_empty() {
+            self.does_not_fit(check, "the list is empty", "");
+            return None;
+        }
+        Some(texts)
+    }
+
+    /// An operator over a list of texts that it reads itself.
+    /// `command_in: [ls, cat]`, with the folders that redirections may write to and the variables that may be assigned.
+    fn commands(
+        &mut self,
+        check: &Check,
+        items: &[&Node],
+        redirect: Option<&Node>,
+        variables: Option<&Node>,
+    ) -> Option<Operator> {
+        let commands = self.listed(check, items, Commands::parse)?;
+        let redirect = match redirect {
+            Some(node) => {
+                let parse = |texts: &[Box<str>]| Folders::parse(texts, false);
+                Some(self.listed(check, &each_of(node), parse)?)
+            }
+            None => None,
+        };
+        let variables = match variables {
+            Some(node) => self.listed(check, &each_of(node), Commands::variables)?,
+            None => Vec::new(),
+        };
+        Some(Operator::Commands(commands.allowing(redirect, variables)))
+    }
+
+    fn listed<T>(
+        &mut self,
+        check: &Check,
+        items: &[&Node],
+        parse: impl FnOnce(&[Box<str>]) -> Result<T, OperandError>,
+    ) -> Option<T> {
+        let texts = self.needles(check, items)?;
+        match parse(&texts) {
+            Ok(operator) => Some(operator),
+            Err(error) => {
+                let span = items.get(error.at).map_or(&check.span, |item| &item.span);
+                self.error(
+                    codes::AG1011,
+                    span,
+                    &check.path,
+                    &error.message,
+                    &error.help,
+                );
+                None
+            }
+        }
+    }
+
+    fn literal(&mut self, text: &str) -> [u32; 2] {
+        let written = self.literal_number(text);
+        let seen = match View::of(text) {
+            Some(view) => self.literal_number(view.text()),
+            None => written,
+        };
+        [written, seen]
+    }
+
+    fn literal_number(&mut self, text: &str) -> u32 {
+        let next = offset(self.literals.len());
+        let number = *self.literal_numbers.entry(text.into()).or_insert(next);
+        if number == next {
+            self.literals.push(text.to_owned());
+        }
+        number
+    }
+
+    pub(super) fn glob(&mut self, text: &str, span: &Range<usize>, path: &str) -> Option<Glob> {
+        match Glob::parse(text) {
+            Ok(glob) => Some(glob),
+            Err(what) => {
+                self.error(
+                    codes::AG1013,
+                    span,
+                    path,
+                    &what,
+                    "globs know `*`, `**`, `?` and `[abc]`",
+                );
+                None
+            }
+        }
+    }
+
+    pub(super) fn matches(&mut self, check: &Check, items: &[&Node]) -> Option<Operator> {
+        let sources = self.needles(check, items)?;
+        let mut numbers = Vec::with_capacity(sources.len());
+        for source in &sources {
+            if let Some(number) = self.pattern_numbers.get(&**source) {
+                numbers.push(*number);
+                continue;
+            }
+            match Pattern::new(source) {
+                Ok(pattern) => {
+                    let number = offset(self.patterns.len());
+                    self.patterns.push(pattern);
+                    self.pattern_numbers.insert(source.to_string(), number);
+                    numbers.push(number);
+                }
+                Err(error) => {
+                    let message = format!("`{source}`: {}", error.message);
+                    let help = error.help.unwrap_or_default();
+                    self.error(codes::AG1013, &check.span, &check.path, &message, &help);
+                    return None;
+                }
+            }
+        }
+        self.wants.patterns = true;
+        sort::sort(&mut numbers);
+        Some(Operator::Matches(numbers))
+    }
+
+    /// `{ types: […], confidence: high }`: adds the names, each with its place.
+    fn types(
+        &mut self,
+        operand: &Node,
+        names: &mut Vec<(Box<str>, Range<usize>)>,
+        confidence: &mut Confidence,
+    ) -> Option<()> {
+        let at = PolicyPath::root();
+        let known = &["types", "confidence"];
+        for member in self.decoder.mapping(&at, operand, known)? {
+            let at = at.key(&member.key);
+            let value = &member.value;
+            if &*member.key == "confidence" {
+                *confidence = self.decoder.word(&at, value, CONFIDENCES)?;
+                continue;
+            }
+            let types = self.decoder.texts(&at, value)?;
+            let spans: Vec<Range<usize>> = match &value.data {
+                NodeValue::List(items) => items.iter().map(|item| item.span.clone()).collect(),
+                _ => vec![value.span.clone()],
+            };
+            names.extend(types.into_iter().zip(spans));
+        }
+        Some(())
+    }
+
+    /// `detects: credit_card`, `detects: [pii, secrets]`, `detects: { types: […], confidence: high }`
+    fn detects(&mut self, check: &Check, items: &[&Node]) -> Option<Operator> {
+        let mut confidence = Confidence::Medium;
+        let mut names: Vec<(Box<str>, Range<usize>)> = Vec::new();
+        for item in items {
+            match &item.data {
+                NodeValue::String(text) => names.push((text.clone(), item.span.clone())),
+                NodeValue::Map(_) => {
+                    let known = self.decoder.diagnostics.len();
+                    let read = self.types(item, &mut names, &mut confidence);
+                    // They are told from the operand on.
+                    for told in self.decoder.diagnostics.iter_mut().skip(known) {
+                        told.path = format!("{}.{}", check.path, told.path);
+                    }
+                    read?;
+                }
+                _ => {
+                    self.does_not_fit(check, "`detects` takes names of detectors or groups", "");
+                    return None;
+                }
+            }
+        }
+        let mut detectors: Vec<(u16, Confidence)> = Vec::new();
+        let mut are_known = true;
+        for (name, span) in &names {
+            match self.selection.members(name) {
+                Ok(members) => {
+                    detectors.extend(members.into_iter().map(|member| (member, confidence)))
+                }
+                Err(unknown) => {
+                    let help = match unknown.suggestions.as_slice() {
+                        [] => "docs/detectors.md lists detectors and groups".to_owned(),
+                        near => {
+                            let near: Vec<String> =
+                                near.iter().map(|name| format!("`{name}`")).collect();
+                            format!("did you mean {}?", near.join(" or "))
+                        }
+                    };
+                    let message = format!("unknown detector or group `{name}`");
+                    self.error(codes::AG1012, span, &check.path, &message, &help);
+                    are_known = false;
+                    continue;
+                }
+            }
+            are_known &= self.selection.add(name, confidence).is_ok();
+        }
+        if !are_known {
+            return None;
+        }
+        if detectors.is_empty() {
+            self.does_not_fit(check, "no detector is named", "");
+            return None;
+        }
+        sort::sort(&mut detectors);
+        detectors.dedup();
+        self.wants.detectors = true;
+        Some(Operator::Detects(detectors))
+    }
+}
+
+/// The values of a list; a value alone is one.
+fn each_of(node: &Node) -> Vec<&Node> {
+    match &node.data {
+        NodeValue::List(items) => items.iter().collect(),
+        _ => vec![node],
+    }
+}

@@ -1,0 +1,671 @@
+//! Whether a condition holds.
+
+use crate::detect::{Confidence, Finding, fold_name};
+use crate::event::{Direction, Event, Position};
+use crate::policy::compiled::{
+    CompiledCheck, CompiledCondition, CompiledTest, Operator, OverlapTarget,
+};
+use crate::policy::condition::Quantifier;
+use crate::policy::context::Context;
+use crate::policy::evaluate::operand;
+use crate::policy::evaluate::value::{
+    Arrays, PathReading as Values, Presence, TextRelation, json_values, text_parts, tool_names,
+    visit,
+};
+use crate::policy::field::{Field, FieldType};
+use crate::policy::glob::GlobReading;
+use crate::policy::operators::{
+    Commands, Overlap, Polarity, TestResult, address_count, character_count, seen,
+};
+use crate::policy::rule::IfMissing;
+use crate::policy::scalar::{Scalar, TextValue};
+use crate::policy::text_scan::{MatchKinds, TextScan};
+use crate::wire::json::Value;
+use crate::wire::sorted_map::SortedMap;
+use crate::wire::work;
+
+/// Steps of asking an operator, besides what it reads.
+const ASKED: usize = 30;
+
+/// Evaluates the conditions of one rule for one event.
+pub(crate) struct ConditionEvaluator<'e, 'a> {
+    pub(crate) event: &'e Event,
+    pub(crate) context: &'e Context<'a>,
+    /// The side on which the whole condition stands, before any `not`.
+    pub(crate) outer: Polarity,
+    pub(crate) if_missing: Option<IfMissing>,
+    /// The item of a list that is looked at.
+    pub(crate) item: Option<Value<'e>>,
+    /// What can't be determined counts against the rule, to find out whether it holds whatever that is.
+    pub(crate) for_certain: bool,
+}
+
+impl<'e, 'a> ConditionEvaluator<'e, 'a> {
+    pub(super) fn new(
+        event: &'e Event,
+        context: &'e Context<'a>,
+        outer: Polarity,
+    ) -> ConditionEvaluator<'e, 'a> {
+        ConditionEvaluator {
+            event,
+            context,
+            outer,
+            if_missing: None,
+            item: None,
+            for_certain: false,
+        }
+    }
+
+    /// What something that can't be determined counts as: it fits what restricts and not what loosens.
+    fn unknown(&self, side: Polarity) -> bool {
+        (side == Polarity::Restricting) != self.for_certain
+    }
+
+    pub(crate) fn condition(&self, condition: &CompiledCondition, side: Polarity) -> bool {
+        match condition {
+            CompiledCondition::All(list) => list.iter().all(|inner| self.condition(inner, side)),
+            CompiledCondition::Any(list) => list.iter().any(|inner| self.condition(inner, side)),
+            CompiledCondition::Not(inner) => !self.condition(inner, side.flipped()),
+            CompiledCondition::Test(test) => self.test(test, side),
+            CompiledCondition::AnyItem { list, condition } => self.any_item(list, condition, side),
+            CompiledCondition::Earlier {
+                question,
+                at_least,
+                in_a_row,
+            } => {
+                let history = &self.context.facts.history;
+                let (broadly, narrowly) = history.count(*question, self.position());
+                let count = match side {
+                    Polarity::Restricting => broadly,
+                    Polarity::Loosening => narrowly,
+                };
+                let stands = count.all >= *at_least && count.in_a_row >= *in_a_row;
+                stands || (!history.is_complete && self.unknown(side))
+            }
+        }
+    }
+
+    /// Where the event stands in the conversation.
+    fn position(&self) -> Position {
+        match self.event.direction {
+            Direction::Request => Position::Request(self.event.at),
+            Direction::Response => Position::Response,
+        }
+    }
+
+    /// Whether one item of a list fits. What is no object can't be looked into.
+    fn any_item(&self, list: &Field, condition: &CompiledCondition, side: Polarity) -> bool {
+        let strict = side == Polarity::Restricting;
+        let mut items: Vec<Option<Value<'_>>> = Vec::new();
+        let mut presence = Presence::Missing;
+        for reading in [Values::NAMED, Values::OTHERS] {
+            presence = self.values(list, reading, Arrays::Opened, &mut |scalar| {
+                items.push(match scalar {
+                    Scalar::Object(value) => Some(value),
+                    _ => None,
+                });
+            });
+            if presence != Presence::Ambiguous || !strict {
+                break;
+            }
+            if items.is_empty() && self.missing(false, side) {
+                return true;
+            }
+        }
+        let fits = |item: &Option<Value<'_>>| match item {
+            Some(_) => ConditionEvaluator {
+                item: *item,
+                ..*self
+            }
+            .condition(condition, side),
+            None => strict,
+        };
+        match presence {
+            Presence::Unknown => self.unknown(side),
+            Presence::Ambiguous => strict,
+            Presence::Present { and_unknown } if and_unknown || !items.is_empty() => {
+                items.iter().any(fits) || (and_unknown && self.unknown(side))
+            }
+            _ => self.missing(false, side),
+        }
+    }
+
+    /// Calls `give` with the values of a field.
+    pub(crate) fn values<'v>(
+        &'v self,
+        field: &Field,
+        reading: Values,
+        arrays: Arrays,
+        give: &mut dyn FnMut(Scalar<'v>),
+    ) -> Presence {
+        match field {
+            Field::Item(path) => match self.item {
+                Some(item) => json_values(item, path, self.context, reading, arrays, give),
+                None => Presence::Missing,
+            },
+            _ => visit(field, self.event, self.context, reading, arrays, give),
+        }
+    }
+
+    /// Whether a condition of an allow could hold, if the fields that are `open` had the right values.
+    pub(super) fn could_hold(
+        &self,
+        condition: &CompiledCondition,
+        open: impl Fn(&CompiledTest) -> bool + Copy,
+    ) -> bool {
+        match condition {
+            CompiledCondition::All(list) => list.iter().all(|inner| self.could_hold(inner, open)),
+            CompiledCondition::Any(list) => list.iter().any(|inner| self.could_hold(inner, open)),
+            // What does not hold now may not hold later either: the rule itself decides when it comes to it.
+            CompiledCondition::Not(_)
+            | CompiledCondition::AnyItem { .. }
+            | CompiledCondition::Earlier { .. } => true,
+            CompiledCondition::Test(test) => open(test) || self.test(test, Polarity::Loosening),
+        }
+    }
+
+    pub(super) fn test(&self, test: &CompiledTest, side: Polarity) -> bool {
+        test.checks
+            .iter()
+            .all(|check| self.check(&test.field, check, &check.operator, side))
+    }
+
+    pub(crate) fn check(
+        &self,
+        field: &Field,
+        check: &CompiledCheck,
+        operator: &Operator,
+        side: Polarity,
+    ) -> bool {
+        match operator {
+            Operator::Keyed { key, operators } => {
+                return self.keyed(field, check, key, operators, side);
+            }
+            Operator::Field(other) => return self.compared(field, check, other, side),
+            // What is known of the history may still be enough for what loosens.
+            Operator::Overlaps { with, .. }
+                if !self.is_told(with)
+                    && (side == Polarity::Restricting
+                        || matches!(with, OverlapTarget::Field(_))) =>
+            {
+                return self.unknown(side);
+            }
+            _ => {}
+        }
+        if let Operator::Time(test) = operator {
+            let verdict = self.context.facts.time.map(|time| test.evaluate(time));
+            return match verdict {
+                Some(TestResult::Holds) => true,
+                Some(TestResult::Fails) => false,
+                Some(TestResult::Unreadable) | None => self.unknown(side),
+            };
+        }
+        let reading = Values {
+            others: false,
+            opens: side == Polarity::Restricting && operator.looks_into_strings(),
+        };
+        let (tally, presence) = self.tally(field, check, operator, side, reading);
+        match presence {
+            Presence::Unknown => return self.unknown(side),
+            Presence::Ambiguous if side == Polarity::Restricting => {
+                return self.either(field, check, operator, &tally, reading.opens);
+            }
+            Presence::Ambiguous => return false,
+            _ => {}
+        }
+        if let Operator::Exists(expected) = operator {
+            // Plainly true or false on both sides; what can't be determined counts for the strict one.
+            return (tally.count > 0) == *expected;
+        }
+        match presence {
+            Presence::Present { and_unknown } if tally.count > 0 || and_unknown => {
+                self.fits(field, check, &tally, and_unknown, side)
+            }
+            _ => self.missing(check.verb.is_negative(), side),
+        }
+    }
+
+    /// What restricts, where readers differ in what a path leads to: it holds if it does for some of them. Of several
+    /// values that may be taken for the field, each is one that fits or not; how many a reader takes, nobody can tell.
+    #[inline(never)]
+    fn either(
+        &self,
+        field: &Field,
+        check: &CompiledCheck,
+        operator: &Operator,
+        named: &ElementCounts,
+        opens: bool,
+    ) -> bool {
+        let side = Polarity::Restricting;
+        let reading = Values {
+            others: true,
+            opens,
+        };
+        let (others, presence) = self.tally(field, check, operator, side, reading);
+        let is_unread = presence == (Presence::Present { and_unknown: true });
+        let of_others = match operator {
+            Operator::Exists(false) => return named.count == 0,
+            Operator::Count(order) if order.high.is_some() => true,
+            _ => others.holding.saturating_add(others.unreadable) > 0,
+        };
+        let of_named = match named.count {
+            0 => self.missing(check.verb.is_negative(), side),
+            _ => self.fits(field, check, named, false, side),
+        };
+        is_unread || of_others || of_named
+    }
+
+    /// What an operator says of each value of a field.
+    fn tally(
+        &self,
+        field: &Field,
+        check: &CompiledCheck,
+        operator: &Operator,
+        side: Polarity,
+        reading: Values,
+    ) -> (ElementCounts, Presence) {
+        let mut tally = ElementCounts::default();
+        let arrays = match operator {
+            Operator::Commands(_) => Arrays::Whole,
+            _ => Arrays::Opened,
+        };
+        let mut evaluate = |scalar| self.scalar(check, operator, scalar, side, &mut tally);
+        let presence = match field {
+            Field::Tool => {
+                let joined = check.joined(operator, side);
+                tool_names(self.event, self.context.facts, side, joined, &mut evaluate)
+            }
+            // What denies a model denies it however it is spelt. That a spelling is none of some names says nothing.
+            Field::Model if side == Polarity::Restricting && !check.verb.is_negative() => {
+                let presence = self.values(field, reading, arrays, &mut evaluate);
+                for spelling in &self.context.facts.models.spellings {
+                    evaluate(Scalar::text(&**spelling));
+                }
+                presence
+            }
+            _ => self.values(field, reading, arrays, &mut evaluate),
+        };
+        if let Operator::Count(order) = operator
+            && tally.elements > 0
+        {
+            tally.add(order.evaluate_count(tally.elements));
+        }
+        (tally, presence)
+    }
+
+    /// Whether a field has a value that its operator can't read.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn has_unreadable(
+        &self,
+        field: &Field,
+        check: &CompiledCheck,
+        side: Polarity,
+    ) -> bool {
+        let asks_elsewhere = matches!(
+            check.operator,
+            Operator::Keyed { .. }
+                | Operator::Field(_)
+                | Operator::Overlaps { .. }
+                | Operator::Time(_)
+        );
+        let tally = |reading| self.tally(field, check, &check.operator, side, reading).0;
+        let readings = [Values::NAMED, Values::OTHERS];
+        !asks_elsewhere && readings.map(tally).iter().any(|tally| tally.unreadable > 0)
+    }
+
+    /// Compares with what another field holds; if that is missing or can't be determined, it counts for the strict side.
+    fn compared(
+        &self,
+        field: &Field,
+        check: &CompiledCheck,
+        other: &Field,
+        side: Polarity,
+    ) -> bool {
+        let strict = side == Polarity::Restricting;
+        let mut values = Vec::new();
+        let presence = self.values(other, Values::NAMED, Arrays::Opened, &mut |scalar| {
+            values.push(scalar)
+        });
+        if presence != (Presence::Present { and_unknown: false }) || values.is_empty() {
+            return self.unknown(side);
+        }
+        let is_name =
+            |field: &Field| matches!(field.nature(), FieldType::Name | FieldType::NameSet);
+        let names = is_name(field) || is_name(other);
+        let Some(operators) = operand::operators(check.verb, &values, names) else {
+            return strict;
+        };
+        let mut fits = operators
+            .iter()
+            .map(|operator| self.check(field, check, operator, side));
+        match strict {
+            true => fits.any(|fits| fits),
+            false => fits.all(|fits| fits),
+        }
+    }
+
+    /// Whether all that `overlaps` compares with is known.
+    fn is_told(&self, with: &OverlapTarget) -> bool {
+        match with {
+            OverlapTarget::Earlier(question) => {
+                let history = &self.context.facts.history;
+                history.texts(*question, self.position(), true, &mut |_| {})
+            }
+            OverlapTarget::Field(other) => {
+                let presence = self.values(other, Values::NAMED, Arrays::Opened, &mut |_| {});
+                presence == Presence::Present { and_unknown: false }
+            }
+        }
+    }
+
+    /// Whether a text shares something with others: a run of characters with one of them where that restricts; where it
+    /// loosens, all of it must stand in one of them.
+    fn overlaps(&self, text: &str, with: &OverlapTarget, run: usize, side: Polarity) -> bool {
+        let mut overlap = Overlap::new(text, run);
+        let mut found = false;
+        let mut compare = |other: &str| {
+            found = found
+                || match side {
+                    Polarity::Restricting => overlap.shares(other),
+                    Polarity::Loosening => overlap.is_within(other),
+                };
+        };
+        match with {
+            OverlapTarget::Earlier(question) => {
+                let narrowly = side == Polarity::Loosening;
+                let history = &self.context.facts.history;
+                history.texts(*question, self.position(), narrowly, &mut compare);
+            }
+            OverlapTarget::Field(other) => {
+                self.values(other, Values::NAMED, Arrays::Opened, &mut |scalar| {
+                    text_parts(scalar, &mut |text, _| compare(&text.text()));
+                });
+            }
+        }
+        found
+    }
+
+    /// Adds what an operator says about one value, or about each part of it.
+    fn scalar<'s>(
+        &self,
+        check: &CompiledCheck,
+        operator: &Operator,
+        scalar: Scalar<'s>,
+        side: Polarity,
+        tally: &mut ElementCounts,
+    ) {
+        work::spend(
+            scalar
+                .size()
+                .saturating_mul(operator.steps())
+                .saturating_add(ASKED),
+        );
+        if work::is_exhausted() {
+            tally.add(TestResult::Unreadable);
+            return;
+        }
+        match operator {
+            Operator::Exists(_) => tally.add(TestResult::Holds),
+            Operator::Nothing => tally.add(check.verb.is_negative().into()),
+            Operator::Count(_) => {
+                let more = match &scalar {
+                    Scalar::Text(text) => address_count(&text.text()),
+                    _ => 1,
+                };
+                tally.elements = tally.elements.saturating_add(more);
+            }
+            _ if check.verb.reads_text() => {
+                text_parts(scalar, &mut |text, part| {
+                    let verdict = match part {
+                        TextRelation::Itself => self.evaluate_text(operator, &text, side),
+                        // A find among keys and numbers counts; that nothing is found there says nothing.
+                        TextRelation::Beside => {
+                            let looks =
+                                check.verb.looks_for_text() && side == Polarity::Restricting;
+                            if !looks
+                                || self.evaluate_text(operator, &text, side) != TestResult::Holds
+                            {
+                                return;
+                            }
+                            TestResult::Holds
+                        }
+                    };
+                    tally.add(verdict);
+                });
+            }
+            Operator::Equality(equality) => tally.add(equality.evaluate(&scalar, side)),
+            Operator::Order(order) => tally.add(order.evaluate(&scalar)),
+            Operator::Commands(commands) => tally.add(command_line(commands, &scalar)),
+            _ => match &scalar {
+                Scalar::Text(text) => evaluate_parts(operator, &text.text(), tally),
+                _ => tally.add(TestResult::Unreadable),
+            },
+        }
+    }
+
+    /// Whether several values fit: broadly where that restricts, narrowly where it loosens.
+    fn fits(
+        &self,
+        field: &Field,
+        check: &CompiledCheck,
+        tally: &ElementCounts,
+        and_unknown: bool,
+        side: Polarity,
+    ) -> bool {
+        let restricting = side == Polarity::Restricting;
+        let fitting = if restricting {
+            tally.holding.saturating_add(tally.unreadable)
+        } else {
+            tally.holding
+        };
+        let any = fitting > 0 || (and_unknown && restricting && self.unknown(side));
+        let all = fitting == tally.count
+            && tally.count > 0
+            && (restricting || !and_unknown || self.unknown(side));
+        match check.quantifier {
+            Some(Quantifier::Any) => return any,
+            Some(Quantifier::All) => return all,
+            None => {}
+        }
+        if matches!(field.nature(), FieldType::NameSet) || matches!(field, Field::Principal(_)) {
+            // A set: one member that fits, or for a negative verb none that doesn't.
+            return if check.verb.is_negative() { all } else { any };
+        }
+        if restricting { any } else { all }
+    }
+
+    fn missing(&self, is_negative: bool, side: Polarity) -> bool {
+        missing_fits(self.outer, side, self.if_missing, is_negative)
+    }
+
+    /// The list under the key that another field holds. A key that has no list has an empty one; a key that is missing,
+    /// or can't be determined, counts for the strict side.
+    fn keyed(
+        &self,
+        field: &Field,
+        check: &CompiledCheck,
+        key: &Field,
+        operators: &SortedMap<Box<str>, Operator>,
+        side: Polarity,
+    ) -> bool {
+        let mut keys = Vec::new();
+        let presence = self.values(key, Values::NAMED, Arrays::Opened, &mut |scalar| {
+            if let Scalar::Text(text) = scalar {
+                keys.push(text.text());
+            }
+        });
+        match (presence, keys.as_slice()) {
+            (Presence::Present { and_unknown: false }, [key]) => {
+                let operator = operators.get(&**key).unwrap_or(&Operator::Nothing);
+                self.check(field, check, operator, side)
+            }
+            _ => self.unknown(side),
+        }
+    }
+
+    fn evaluate_text(
+        &self,
+        operator: &Operator,
+        text: &TextValue<'_>,
+        side: Polarity,
+    ) -> TestResult {
+        let direction = self.event.direction;
+        let context = self.context;
+        match operator {
+            Operator::Contains(contains) => {
+                with_scan(context, direction, text, MatchKinds::LITERALS, |scan| {
+                    let stands = |needle: &[u32; 2]| match side {
+                        Polarity::Restricting => needle.iter().any(|literal| scan.stands(*literal)),
+                        Polarity::Loosening => needle
+                            .first()
+                            .is_some_and(|literal| scan.exact.binary_search(literal).is_ok()),
+                    };
+                    if contains.all {
+                        contains.needles.iter().all(stands)
+                    } else {
+                        contains.needles.iter().any(stands)
+                    }
+                })
+            }
+            Operator::Matches(patterns) => {
+                with_scan(context, direction, text, MatchKinds::PATTERNS, |scan| {
+                    patterns
+                        .iter()
+                        .any(|pattern| scan.patterns.binary_search(pattern).is_ok())
+                })
+            }
+            Operator::Detects(detectors) => {
+                let mut incomplete = false;
+                let found = with_scan(context, direction, text, MatchKinds::DETECTORS, |scan| {
+                    incomplete = scan.incomplete;
+                    let splits = scan.splits.iter().map(|split| &split.finding);
+                    scan.findings.iter().chain(splits).any(|finding| {
+                        asks_for(detectors, finding) && context.counts(text, finding)
+                    })
+                });
+                if incomplete && !found {
+                    return TestResult::Unreadable;
+                }
+                found
+            }
+            Operator::Affix(affix) => affix.evaluate(&text.text(), side),
+            Operator::Stands(stands) => stands.evaluate(&text.text(), side),
+            Operator::Overlaps { with, run } => self.overlaps(&text.text(), with, *run, side),
+            Operator::Length(order) => return order.evaluate_count(character_count(&text.text())),
+            Operator::Glob {
+                exact,
+                folded,
+                names,
+            } => {
+                let text = text.text();
+                match side {
+                    Polarity::Loosening => exact
+                        .iter()
+                        .any(|glob| glob.matches(&text, GlobReading::Narrow)),
+                    Polarity::Restricting => {
+                        let broad = |globs: &[crate::policy::glob::Glob], text: &str| {
+                            globs
+                                .iter()
+                                .any(|glob| glob.matches(text, GlobReading::Broad))
+                        };
+                        let read = if *names {
+                            fold_name(&text).trim().to_owned()
+                        } else {
+                            seen(&text)
+                        };
+                        broad(exact, &text) || broad(folded, &read)
+                    }
+                }
+            }
+            _ => return TestResult::Unreadable,
+        }
+        .into()
+    }
+}
+
+/// The lifetime of a text's body is the context's own; this keeps the callers free of it.
+fn with_scan(
+    context: &Context<'_>,
+    direction: Direction,
+    text: &TextValue<'_>,
+    asked: MatchKinds,
+    holds: impl FnOnce(&TextScan) -> bool,
+) -> bool {
+    context.with_scan(direction, text, asked, holds)
+}
+
+/// Operators that find several values in one text: each host, address, table or verb counts as one.
+fn evaluate_parts(operator: &Operator, text: &str, tally: &mut ElementCounts) {
+    let mut add = |verdict| tally.add(verdict);
+    match operator {
+        Operator::Domains(domains) => domains.evaluate(text, &mut add),
+        Operator::Folders(folders) => folders.evaluate(text, &mut add),
+        Operator::Networks(networks) => networks.evaluate(text, &mut add),
+        Operator::Sql(question) => question.evaluate(text, &mut add),
+        _ => add(TestResult::Unreadable),
+    }
+}
+
+/// A text is a line for a shell, an array of texts one command.
+fn command_line(commands: &Commands, scalar: &Scalar<'_>) -> TestResult {
+    match scalar {
+        Scalar::Text(text) => commands.evaluate_line(&text.text()),
+        Scalar::Array(array) => {
+            let words: Option<Vec<_>> = array.elements().map(|word| word.text()).collect();
+            match words {
+                Some(words) => {
+                    let words: Vec<&str> = words.iter().map(|word| &**word).collect();
+                    commands.evaluate_argv(&words)
+                }
+                None => TestResult::Unreadable,
+            }
+        }
+        _ => TestResult::Unreadable,
+    }
+}
+
+/// Whether a missing value fits, by the side on which the whole condition is read, the side of this test, and what the rule
+/// says of it.
+pub(crate) fn missing_fits(
+    outer: Polarity,
+    side: Polarity,
+    if_missing: Option<IfMissing>,
+    is_negative: bool,
+) -> bool {
+    match (outer, side, if_missing) {
+        // `if_missing` speaks of the whole condition, so that under a `not` its words change places.
+        (Polarity::Restricting, Polarity::Restricting, Some(word)) => word == IfMissing::Apply,
+        (Polarity::Restricting, Polarity::Loosening, Some(word)) => word == IfMissing::Skip,
+        (Polarity::Restricting, Polarity::Restricting, None) => is_negative,
+        // Under a `not` in what loosens: true, so that the whole stays false.
+        (Polarity::Loosening, Polarity::Restricting, _) => true,
+        (_, Polarity::Loosening, _) => false,
+    }
+}
+
+pub(super) fn asks_for(detectors: &[(u16, Confidence)], finding: &Finding) -> bool {
+    detectors
+        .iter()
+        .any(|(detector, least)| *detector == finding.detector && finding.confidence >= *least)
+}
+
+/// How many values there are, how many fit, how many can't be read.
+#[derive(Clone, Copy, Default)]
+struct ElementCounts {
+    /// What `count_*` counts.
+    elements: u64,
+    count: u32,
+    holding: u32,
+    unreadable: u32,
+}
+
+impl ElementCounts {
+    fn add(&mut self, verdict: TestResult) {
+        self.count = self.count.saturating_add(1);
+        match verdict {
+            TestResult::Holds => self.holding = self.holding.saturating_add(1),
+            TestResult::Fails => {}
+            TestResult::Unreadable => self.unreadable = self.unreadable.saturating_add(1),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Where a path into JSON leads: to what bears the names that the policy writes, and to what another reader of the same
+//! bytes may take for it.
+//!
+//! `{"amount": 5, "Amount": 500}` has the amount 500 for Go's `encoding/json` and for .NET's web decoders, which ignore
+//! case and let the last key win; Go's second version and others also ignore `_` and `-`. `{"x": "{\"amount\": 500}"}`
+//! has `x.amount` for a tool that decodes `x`. What restricts is asked of all of these; where there are any, what loosens
+//! is false. One rule for every path: arguments, results, parameters, items of lists, operands.
+
+use crate::detect::fold_name;
+use crate::wire::json::{Inside, JsonBody, JsonPath, NodeId, PathStep, Value, ValueKind};
+use crate::wire::sort;
+
+/// What a path leads to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReachedValue<'a> {
+    pub(crate) value: Value<'a>,
+    /// Every name on the way stands there as the policy writes it, and no string was opened.
+    pub(crate) as_named: bool,
+}
+
+/// Calls `reached` with everything that a path leads to. Tells whether there is a string on the way of which nobody can
+/// say what it holds.
+pub(crate) fn each<'a>(
+    root: Value<'a>,
+    path: &JsonPath,
+    json: &'a JsonBody<'a>,
+    reached: &mut dyn FnMut(ReachedValue<'a>),
+) -> bool {
+    let has_several = path.ways.len() > 1
+        || path
+            .ways
+            .iter()
+            .any(|way| way.iter().any(|step| matches!(step, PathStep::Anywhere(_))));
+    if path.is_whole() {
+        reached(ReachedValue {
+            value: root,
+            as_named: true,
+        });
+        return false;
+    }
+    if !has_several {
+        let mut walk = PathWalk {
+            json,
+            reached,
+            unread: false,
+        };
+        for way in &path.ways {
+            walk.on(root, way, true);
+        }
+        return walk.unread;
+    }
+    // One way may name what another only spells otherwise: then it is named.
+    let mut named: Vec<NodeId> = Vec::new();
+    let mut others: Vec<Value<'a>> = Vec::new();
+    let mut walk = PathWalk {
+        json,
+        reached: &mut |found: ReachedValue<'a>| match found.as_named {
+            true => {
+                named.push(found.value.place());
+                reached(found);
+            }
+            false => others.push(found.value),
+        },
+        unread: false,
+    };
+    for way in &path.ways {
+        walk.on(root, way, true);
+    }
+    let unread = walk.unread;
+    if !others.is_empty() {
+        sort::sort(&mut named);
+        sort::sort_by_key(&mut others, |value| value.place());
+        others.dedup_by_key(|value| value.place());
+        others.retain(|value| named.binary_search(&value.place()).is_err());
+    }
+    for value in others {
+        reached(ReachedValue {
+            value,
+            as_named: false,
+        });
+    }
+    unread
+}
+
+struct PathWalk<'w, 'a> {
+    json: &'a JsonBody<'a>,
+    reached: &'w mut dyn FnMut(ReachedValue<'a>),
+    unread: bool,
+}
+
+impl<'a> PathWalk<'_, 'a> {
+    fn on(&mut self, value: Value<'a>, way: &[PathStep], as_named: bool) {
+        let Some((step, rest)) = way.split_first() else {
+            (self.reached)(ReachedValue { value, as_named });
+            return;
+        };
+        if value.kind() == ValueKind::String {
+            return self.into(value, way);
+        }
+        match step {
+            PathStep::Key(name) => self.members(value, name, rest, as_named),
+            PathStep::Index(index) => {
+                if let Some(element) = value.element(*index) {
+                    self.on(element, rest, as_named);
+                }
+            }
+            PathStep::Every => {
+                for element in value.elements() {
+                    self.on(element, rest, as_named);
+                }
+                for (_, member) in value.members() {
+                    self.on(member, rest, as_named);
+                }
+            }
+            PathStep::Anywhere(name) => {
+                for node in value.descendants() {
+                    match node.value.kind() {
+                        _ if node.is_key => {}
+                        ValueKind::Object => self.members(node.value, name, rest, as_named),
+                        ValueKind::String => self.into(node.value, way),
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn members(&mut self, object: Value<'a>, name: &str, rest: &[PathStep], as_named: bool) {
+        for (key, member) in object.members() {
+            if key.is_text(name) {
+                self.on(member, rest, as_named);
+            } else if is_spelling(key, name) {
+                self.on(member, rest, false);
+            }
+        }
+    }
+
+    /// Goes on in the JSON that a string holds.
+    fn into(&mut self, string: Value<'a>, way: &[PathStep]) {
+        match self.json.inside(string) {
+            Inside::Nothing => {}
+            Inside::Json(inner) => self.on(inner, way, false),
+            Inside::Unread => self.unread = true,
+        }
+    }
+}
+
+/// Whether some reader takes a key for this name: letters in any case or disguise, with or without `_`, `-` and blanks.
+#[inline(never)]
+pub(crate) fn is_spelling(key: Value<'_>, name: &str) -> bool {
+    let is_plain = |text: &[u8]| {
+        let plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'\\';
+        text.iter().all(plain)
+    };
+    let raw = key.raw_content();
+    if is_plain(raw) && is_plain(name.as_bytes()) {
+        return letters(raw).eq(letters(name.as_bytes()));
+    }
+    let key = key.text().unwrap_or_default();
+    letters(fold_name(&key).as_bytes()).eq(letters(fold_name(name).as_bytes()))
+}
+
+/// A name without what joins its words: `filePath`, `file_path`, `File-Path`.
+fn letters(name: &[u8]) -> impl Iterator<Item = u8> {
+    let joints = |byte: &u8| matches!(byte, b'_' | b'-' | b' ');
+    let kept = name.iter().filter(move |byte| !joints(byte));
+    kept.map(u8::to_ascii_lowercase)
+}

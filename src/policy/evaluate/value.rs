@@ -1,0 +1,522 @@
+//! What a field of an event holds, found on demand.
+
+use super::path_readings;
+use crate::detect::fold_name;
+use crate::event::{Event, Facts, Form, Known, RpcMessage};
+use crate::policy::context::Context;
+use crate::policy::field::{Field, RequestField, UsageField};
+use crate::policy::joined;
+use crate::policy::operators::Polarity;
+use crate::policy::scalar::{Scalar, TextValue};
+use crate::wire::json::{self, Inside, JsonPath, Value};
+use crate::wire::span::index;
+
+/// How arrays are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrays {
+    /// Element by element, however deep.
+    Opened,
+    /// One that holds plain values as a whole: they belong together, as the words of a command do.
+    Whole,
+}
+
+/// Which of the values that a path may lead to are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PathReading {
+    /// Not those that bear the names which the policy writes, but those that another reader may take for them.
+    pub(crate) others: bool,
+    /// The elements of an array that stands in a string are such values too.
+    pub(crate) opens: bool,
+}
+
+impl PathReading {
+    /// What bears the names that the policy writes.
+    pub(crate) const NAMED: PathReading = PathReading {
+        others: false,
+        opens: false,
+    };
+    /// What may be taken for it.
+    pub(crate) const OTHERS: PathReading = PathReading {
+        others: true,
+        opens: false,
+    };
+}
+
+/// Whether a field holds anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// Nothing is there.
+    Missing,
+    /// It can't be determined.
+    Unknown,
+    /// What was given bears the name; something else may be taken for it.
+    Ambiguous,
+    /// Values were given; `and_unknown`: there are more that can't be determined.
+    Present { and_unknown: bool },
+}
+
+const PRESENT: Presence = Presence::Present { and_unknown: false };
+
+/// Calls `visit` with each value of a field. What comes back says what could not be given.
+pub(crate) fn visit<'a>(
+    field: &Field,
+    event: &'a Event,
+    context: &Context<'a>,
+    reading: PathReading,
+    arrays: Arrays,
+    visit: &mut dyn FnMut(Scalar<'a>),
+) -> Presence {
+    let facts = context.facts;
+    let is_path = matches!(field, Field::Params(_) | Field::Args(_) | Field::Result(_));
+    if reading.others && !is_path {
+        return Presence::Missing;
+    }
+    let mut name = |known: &'a Known<Box<str>>| match known {
+        Known::Missing => Presence::Missing,
+        Known::Unknown => Presence::Unknown,
+        Known::Is(name) => {
+            visit(Scalar::text(&**name));
+            PRESENT
+        }
+    };
+    match field {
+        Field::Protocol => return name(&facts.protocol),
+        Field::Provider => return name(&facts.provider),
+        Field::Host => return name(&facts.host),
+        Field::Method => {
+            return match rpc(event, context) {
+                // One HTTP method carries all of a JSON-RPC protocol: what is asked for is the message's own.
+                Some(message) => match &message.method {
+                    Some(method) => {
+                        visit(Scalar::text(&**method));
+                        PRESENT
+                    }
+                    None => Presence::Missing,
+                },
+                None => name(&facts.method),
+            };
+        }
+        Field::Server => return name(&facts.server),
+        Field::Environment => return name(&facts.environment),
+        Field::Client => return name(&facts.principal.client),
+        Field::Tenant => return name(&facts.principal.tenant),
+        Field::Agent => return name(&facts.principal.agent),
+        Field::Tool => return name(&event.tool),
+        Field::Request(RequestField::Region) => return name(&facts.request.region),
+        _ => {}
+    }
+    let mut one = |value: Option<Scalar<'a>>| match value {
+        Some(value) => {
+            visit(value);
+            PRESENT
+        }
+        None => Presence::Missing,
+    };
+    match field {
+        Field::In => one(Some(Scalar::text(event.direction.word()))),
+        Field::Part => one(Some(Scalar::text(event.part.word()))),
+        Field::Turn => one(Some(Scalar::text(event.turn.word()))),
+        Field::ProviderRun => one(Some(Scalar::Bool(event.provider_run, None))),
+        Field::Unoffered => match is_unoffered(event, facts) {
+            Some(unoffered) => one(Some(Scalar::Bool(unoffered, None))),
+            None => Presence::Unknown,
+        },
+        Field::Code => one(event.code.map(Scalar::text)),
+        Field::Class => one(event.opacity.map(Scalar::text)),
+        Field::Uri => one(rpc(event, context)
+            .and_then(|message| message.uri.as_deref())
+            .map(Scalar::text)),
+        Field::ContentType => one(facts.content_type.as_deref().map(Scalar::text)),
+        // As it came and as a server reads it, so that neither spelling escapes.
+        Field::Path => names(&facts.paths, visit),
+        Field::Model => {
+            for model in &facts.models.names {
+                visit(Scalar::text(&**model));
+            }
+            match (facts.models.names.is_empty(), facts.models.unknown) {
+                (true, true) => Presence::Unknown,
+                (true, false) => Presence::Missing,
+                (false, and_unknown) => Presence::Present { and_unknown },
+            }
+        }
+        Field::Roles => names(&facts.principal.roles, visit),
+        Field::Principal(name) => match facts.principal.claim(name) {
+            Known::Missing => Presence::Missing,
+            Known::Unknown => Presence::Unknown,
+            Known::Is(values) => {
+                for value in values {
+                    visit(Scalar::text(value));
+                }
+                PRESENT
+            }
+        },
+        Field::Header(name) => {
+            let mut presence = Presence::Missing;
+            for (header, value) in &facts.headers {
+                let is_all = match &**name {
+                    "*" => !header.starts_with('?'),
+                    "?*" => header.starts_with('?'),
+                    _ => false,
+                };
+                if is_all || **header == **name {
+                    presence = PRESENT;
+                    visit(Scalar::text(String::from_utf8_lossy(value)));
+                }
+            }
+            presence
+        }
+        Field::From => match event.from {
+            Known::Missing => Presence::Missing,
+            Known::Unknown => Presence::Unknown,
+            Known::Is(author) => one(Some(Scalar::text(author.word()))),
+        },
+        Field::Ok => match event.ok {
+            Known::Missing => Presence::Missing,
+            Known::Unknown => Presence::Unknown,
+            Known::Is(ok) => one(Some(Scalar::Bool(ok, None))),
+        },
+        Field::Request(field) => request(field, context, visit),
+        Field::Usage(field) => {
+            let usage = &context.reading.usage;
+            let value = match field {
+                UsageField::Input => usage.input_tokens,
+                UsageField::Output => usage.output_tokens,
+                UsageField::Cached => usage.cached_tokens,
+                UsageField::Reasoning => usage.reasoning_tokens,
+            };
+            one(value.map(Scalar::number))
+        }
+        Field::Finish => {
+            let choice = usize::try_from(event.choice).unwrap_or(usize::MAX);
+            one(context
+                .reading
+                .finish
+                .get(choice)
+                .map(|reason| Scalar::text(&**reason)))
+        }
+        Field::Text | Field::Definition => texts(event, context, visit),
+        Field::Params(path) => match rpc(event, context)
+            .map_or(context.reading.params, |message| message.params)
+            .and_then(|place| context.value(place))
+        {
+            Some(root) => json_values(root, path, context, reading, arrays, visit),
+            None => Presence::Missing,
+        },
+        Field::Args(path) => at_place(&event.args, path, context, reading, arrays, visit),
+        Field::Result(path) => at_place(&event.result, path, context, reading, arrays, visit),
+        // The clock, the conversation's history and the items of lists are asked otherwise; rules about sessions are
+        // refused when the policy is compiled.
+        Field::Time | Field::Session(_) | Field::Earlier | Field::Item(_) => Presence::Unknown,
+        Field::Protocol
+        | Field::Provider
+        | Field::Host
+        | Field::Method
+        | Field::Server
+        | Field::Environment
+        | Field::Client
+        | Field::Tenant
+        | Field::Agent
+        | Field::Tool => Presence::Unknown,
+    }
+}
+
+/// Whether a call is of a tool that the exchange's request doesn't offer; absent where that can't be told. What the provider
+/// runs, it offered.
+fn is_unoffered(event: &Event, facts: &Facts) -> Option<bool> {
+    match (&event.unoffered, &facts.offered, &event.tool) {
+        (Known::Is(unoffered), _, _) => Some(*unoffered),
+        (Known::Unknown, _, _) => None,
+        _ if event.provider_run => Some(false),
+        (Known::Missing, Known::Is(offered), Known::Is(tool)) => {
+            let name = fold_name(tool);
+            Some(offered.iter().all(|offered| fold_name(offered) != name))
+        }
+        _ => None,
+    }
+}
+
+/// The names that a tool goes by: its own, and where the policy names the server, `server/tool`. What restricts is asked of
+/// both; what loosens is not asked of an own name with a `/`, which would look like another server's tool. `joined`: also
+/// the names that it may have at a server whose name a client put in front of it.
+pub(crate) fn tool_names<'a>(
+    event: &'a Event,
+    facts: &Facts,
+    side: Polarity,
+    joined: Option<JoinedNames>,
+    visit: &mut dyn FnMut(Scalar<'a>),
+) -> Presence {
+    let tool = match &event.tool {
+        Known::Missing => return Presence::Missing,
+        Known::Unknown => return Presence::Unknown,
+        Known::Is(tool) => tool,
+    };
+    let qualified = facts.qualified(tool);
+    if qualified.is_none() || side == Polarity::Restricting || !tool.contains('/') {
+        visit(Scalar::text(&**tool));
+    }
+    if let Some(qualified) = qualified {
+        visit(Scalar::text(qualified));
+    }
+    if let Some(JoinedNames { qualified }) = joined {
+        joined::each(tool, qualified, &mut |name| visit(Scalar::text(name)));
+    }
+    PRESENT
+}
+
+/// Which names of a tool are looked for in a joined one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct JoinedNames {
+    /// Also `server/tool`.
+    pub(crate) qualified: bool,
+}
+
+/// The JSON-RPC message that an event belongs to.
+fn rpc<'a>(event: &Event, context: &Context<'a>) -> Option<&'a RpcMessage> {
+    context.reading.rpc.get(index(event.rpc?))
+}
+
+fn names<'a>(names: &'a Known<Vec<Box<str>>>, visit: &mut dyn FnMut(Scalar<'a>)) -> Presence {
+    match names {
+        Known::Missing => Presence::Missing,
+        Known::Unknown => Presence::Unknown,
+        Known::Is(names) => {
+            for name in names {
+                visit(Scalar::text(&**name));
+            }
+            PRESENT
+        }
+    }
+}
+
+fn request<'a>(
+    field: &RequestField,
+    context: &Context<'a>,
+    visit: &mut dyn FnMut(Scalar<'a>),
+) -> Presence {
+    let request = &context.facts.request;
+    let number = |value: Option<u64>, visit: &mut dyn FnMut(Scalar<'a>)| match value {
+        Some(value) => {
+            visit(Scalar::number(value));
+            PRESENT
+        }
+        None => Presence::Missing,
+    };
+    match field {
+        RequestField::MessageCount => number(request.message_count, visit),
+        RequestField::Roles(role) => number(request.messages_by(role), visit),
+        RequestField::EstimatedTokens => number(request.estimated_tokens, visit),
+        RequestField::Bytes => number(request.bytes, visit),
+        RequestField::MaxTokens => number(request.max_tokens, visit),
+        RequestField::Stream => match request.stream {
+            Some(stream) => {
+                visit(Scalar::Bool(stream, None));
+                PRESENT
+            }
+            None => Presence::Missing,
+        },
+        RequestField::Tools => match &request.tools {
+            Some(tools) => {
+                for tool in tools {
+                    visit(Scalar::text(&**tool));
+                }
+                PRESENT
+            }
+            None => Presence::Missing,
+        },
+        RequestField::Region => Presence::Missing,
+    }
+}
+
+fn texts<'a>(event: &Event, context: &Context<'a>, visit: &mut dyn FnMut(Scalar<'a>)) -> Presence {
+    let mut presence = Presence::Missing;
+    for number in event.texts.clone() {
+        let Some(text) = context.text(number) else {
+            continue;
+        };
+        presence = PRESENT;
+        visit(Scalar::Text(text));
+    }
+    presence
+}
+
+fn at_place<'a>(
+    place: &Known<json::NodeId>,
+    path: &JsonPath,
+    context: &Context<'a>,
+    reading: PathReading,
+    arrays: Arrays,
+    visit: &mut dyn FnMut(Scalar<'a>),
+) -> Presence {
+    match place {
+        Known::Missing => Presence::Missing,
+        Known::Unknown => Presence::Unknown,
+        Known::Is(place) => match context.value(*place) {
+            Some(root) => json_values(root, path, context, reading, arrays, visit),
+            None => Presence::Missing,
+        },
+    }
+}
+
+/// The values that a path leads to.
+pub(crate) fn json_values<'a>(
+    root: Value<'a>,
+    path: &JsonPath,
+    context: &Context<'a>,
+    reading: PathReading,
+    arrays: Arrays,
+    visit: &mut dyn FnMut(Scalar<'a>),
+) -> Presence {
+    let mut found = false;
+    let mut others = false;
+    let mut doubt = false;
+    let unread = path_readings::each(root, path, context.json, &mut |reached| {
+        others |= !reached.as_named;
+        if reached.as_named != reading.others {
+            give(reached.value, context, arrays, &mut |scalar| {
+                found = true;
+                visit(scalar);
+            });
+        }
+        if reading.opens {
+            doubt |= each_array_in_strings(reached.value, context, &mut |array| {
+                others = true;
+                if reading.others {
+                    found = true;
+                    give(array, context, arrays, visit);
+                }
+            });
+        }
+    });
+    let unread = unread || doubt;
+    match (reading.others, found) {
+        (true, false) if !unread => Presence::Missing,
+        (true, _) => Presence::Present {
+            and_unknown: unread,
+        },
+        (false, _) if others || unread => Presence::Ambiguous,
+        (false, true) => PRESENT,
+        (false, false) => Presence::Missing,
+    }
+}
+
+/// Calls `found` with the array that a string holds, or a string in an array. Tells whether there is a string of which that
+/// can't be told.
+fn each_array_in_strings<'a>(
+    value: Value<'a>,
+    context: &Context<'a>,
+    found: &mut dyn FnMut(Value<'a>),
+) -> bool {
+    match value.kind() {
+        json::ValueKind::Array => {
+            let mut doubt = false;
+            for element in value.elements() {
+                doubt |= each_array_in_strings(element, context, found);
+            }
+            doubt
+        }
+        json::ValueKind::String => match context.json.inside(value) {
+            Inside::Json(inner) if inner.kind() == json::ValueKind::Array => {
+                found(inner);
+                each_array_in_strings(inner, context, found)
+            }
+            Inside::Json(inner) => {
+                inner.kind() == json::ValueKind::String
+                    && each_array_in_strings(inner, context, found)
+            }
+            Inside::Unread => true,
+            Inside::Nothing => false,
+        },
+        _ => false,
+    }
+}
+
+/// A value as scalars.
+fn give<'a>(
+    value: Value<'a>,
+    context: &Context<'a>,
+    arrays: Arrays,
+    visit: &mut dyn FnMut(Scalar<'a>),
+) {
+    let is_plain = |value: Value<'_>| {
+        !matches!(
+            value.kind(),
+            json::ValueKind::Array | json::ValueKind::Object
+        )
+    };
+    match value.kind() {
+        json::ValueKind::Array if arrays == Arrays::Whole && value.elements().any(is_plain) => {
+            visit(Scalar::Array(value));
+        }
+        json::ValueKind::Array => {
+            for element in value.elements() {
+                give(element, context, arrays, visit);
+            }
+        }
+        json::ValueKind::Null => visit(Scalar::Null),
+        json::ValueKind::Bool(is_true) => visit(Scalar::Bool(is_true, Some(value))),
+        json::ValueKind::Number => visit(Scalar::Number(
+            value.number().unwrap_or_default().into(),
+            Some(value),
+        )),
+        json::ValueKind::Object => visit(Scalar::Object(value)),
+        json::ValueKind::String => visit(Scalar::Text(context.string(value))),
+    }
+}
+
+/// What a text is to the value that it was found in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TextRelation {
+    /// The value, or a string in it.
+    Itself,
+    /// A key or a number of a body that is looked into: nobody asked for it, and yet something may hide there.
+    Beside,
+}
+
+/// The texts in a scalar, as text operators read it: a string is itself, an object each string in it, numbers and
+/// booleans as written, `null` none.
+pub(crate) fn text_parts<'a>(
+    scalar: Scalar<'a>,
+    visit: &mut dyn FnMut(TextValue<'a>, TextRelation),
+) {
+    match scalar {
+        Scalar::Null | Scalar::Array(_) => {}
+        Scalar::Bool(value, place) => {
+            let text = if value { "true" } else { "false" };
+            visit(TextValue::plain(text.into(), place), TextRelation::Itself);
+        }
+        Scalar::Number(text, place) => visit(TextValue::plain(text, place), TextRelation::Itself),
+        Scalar::Text(text) => {
+            let part = match text.form {
+                Form::String => TextRelation::Itself,
+                Form::Key | Form::Number => TextRelation::Beside,
+            };
+            visit(text, part);
+        }
+        Scalar::Object(value) => {
+            for node in value.descendants() {
+                let value = node.value;
+                match value.kind() {
+                    json::ValueKind::String if node.is_key => {
+                        visit(
+                            TextValue::in_body(value, None, Form::Key),
+                            TextRelation::Beside,
+                        );
+                    }
+                    json::ValueKind::String => {
+                        visit(
+                            TextValue::in_body(value, None, Form::String),
+                            TextRelation::Itself,
+                        );
+                    }
+                    json::ValueKind::Number => {
+                        visit(
+                            TextValue::in_body(value, None, Form::Number),
+                            TextRelation::Beside,
+                        );
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+}

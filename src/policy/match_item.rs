@@ -1,0 +1,69 @@
+//! One key of `match`: a field and the names that it may hold.
+
+use super::decode::{Decoder, PolicyPath};
+use super::field_ref::{FieldRef, read_mention};
+use super::node::Member;
+use crate::diag::codes;
+
+pub(crate) const MATCH: &[&str] = &[
+    "event",
+    "tool",
+    "model",
+    "provider",
+    "protocol",
+    "server",
+    "host",
+    "path",
+    "method",
+    "environment",
+    "client",
+    "tenant",
+    "agent",
+    "role",
+    "from",
+    "turn",
+    "part",
+    "code",
+];
+
+/// One key of `match`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct MatchItem {
+    pub(crate) mention: FieldRef,
+    pub(crate) values: Vec<Box<str>>,
+    pub(crate) path: String,
+}
+
+/// Whether a key of this name may stand in `match`.
+pub(crate) fn is_match_key(key: &str) -> bool {
+    MATCH.contains(&key)
+}
+
+/// Reads `tool: delete_*`, `model: [a, b]`.
+pub(crate) fn read_match_item(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    member: &Member,
+) -> Option<MatchItem> {
+    let at = at.key(&member.key);
+    let values = decoder.names(&at, &member.value)?;
+    if &*member.key == "role" && values.iter().any(|value| is_author(value)) {
+        decoder.error(
+            codes::AG1007,
+            &at,
+            &member.value.span,
+            "`role` is a role of who is asking, not the author of a message",
+            "write `from: user` for the author",
+        );
+        return None;
+    }
+    Some(MatchItem {
+        mention: read_mention(decoder, &at, &member.key, &member.value.span)?,
+        values,
+        path: at.path(),
+    })
+}
+
+fn is_author(word: &str) -> bool {
+    matches!(word, "user" | "assistant" | "system" | "tool" | "developer")
+}

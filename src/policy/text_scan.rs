@@ -1,0 +1,123 @@
+//! What was looked for in one text, and what was found.
+
+use crate::detect::Finding;
+use std::ops::Range;
+
+/// What rules look for in texts; which of it is asked of a text depends on the half of the exchange it stands in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MatchKinds {
+    pub(crate) literals: bool,
+    pub(crate) patterns: bool,
+    pub(crate) detectors: bool,
+}
+
+impl MatchKinds {
+    const NONE: MatchKinds = MatchKinds {
+        literals: false,
+        patterns: false,
+        detectors: false,
+    };
+    pub(crate) const LITERALS: MatchKinds = MatchKinds {
+        literals: true,
+        ..MatchKinds::NONE
+    };
+    pub(crate) const PATTERNS: MatchKinds = MatchKinds {
+        patterns: true,
+        ..MatchKinds::NONE
+    };
+    pub(crate) const DETECTORS: MatchKinds = MatchKinds {
+        detectors: true,
+        ..MatchKinds::NONE
+    };
+
+    pub(crate) fn join(&mut self, other: MatchKinds) {
+        self.literals |= other.literals;
+        self.patterns |= other.patterns;
+        self.detectors |= other.detectors;
+    }
+
+    pub(crate) fn and(self, other: MatchKinds) -> MatchKinds {
+        MatchKinds {
+            literals: self.literals && other.literals,
+            patterns: self.patterns && other.patterns,
+            detectors: self.detectors && other.detectors,
+        }
+    }
+
+    pub(crate) fn without(self, other: MatchKinds) -> MatchKinds {
+        MatchKinds {
+            literals: self.literals && !other.literals,
+            patterns: self.patterns && !other.patterns,
+            detectors: self.detectors && !other.detectors,
+        }
+    }
+}
+
+/// What was found in one text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TextScan {
+    /// What was looked for so far.
+    pub(crate) looked: MatchKinds,
+    /// Literals that stand in the text as written or as it is read, ascending.
+    pub(crate) literals: Vec<u32>,
+    /// Of these, those that stand there exactly as written.
+    pub(crate) exact: Vec<u32>,
+    /// Patterns that match, ascending.
+    pub(crate) patterns: Vec<u32>,
+    /// What detectors found.
+    pub(crate) findings: Vec<Finding>,
+    /// Its parts of findings that go over several texts.
+    pub(crate) splits: Vec<CrossTextMatch>,
+    /// There is more in it than detectors tell of one text.
+    pub(crate) incomplete: bool,
+    /// Where literals and patterns stand, if the text was looked at in pieces: what stands before a piece, which decides
+    /// where they match, is gone when a redaction asks.
+    pub(crate) spans: Option<Box<TextSpans>>,
+}
+
+/// Where literals and patterns stand in a text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TextSpans {
+    /// Pattern and place.
+    pub(crate) patterns: Vec<(u32, Range<usize>)>,
+    /// Literal, place, and whether it stands there exactly as written.
+    pub(crate) literals: Vec<(u32, Range<usize>, bool)>,
+}
+
+impl TextScan {
+    /// Nothing that any rule looks for.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.found() == 0 && self.splits.is_empty()
+    }
+
+    /// Whether a literal stands in the text, or begins or ends in it.
+    pub(crate) fn stands(&self, literal: u32) -> bool {
+        let mut splits = self.splits.iter();
+        self.literals.binary_search(&literal).is_ok()
+            || splits.any(|split| split.literal == Some(literal))
+    }
+
+    /// How much stands in the text itself.
+    pub(crate) fn found(&self) -> usize {
+        [
+            self.literals.len(),
+            self.patterns.len(),
+            self.findings.len(),
+        ]
+        .iter()
+        .sum()
+    }
+}
+
+/// A part of a finding that goes over several texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CrossTextMatch {
+    /// The text, as a number in [`Reading::texts`](crate::event::Reading).
+    pub(crate) text: u32,
+    /// Which text of a rule it is, if no detector found it.
+    pub(crate) literal: Option<u32>,
+    /// What of it lies in this text.
+    pub(crate) finding: Finding,
+    /// Whether it begins here.
+    pub(crate) is_first: bool,
+}
