@@ -117,6 +117,11 @@ pub struct Hit {
     pub found: &'static [&'static str],
 }
 
+/// A sample that must be found, with the parts of it that are findings, in order.
+const fn hit(text: &'static str, found: &'static [&'static str]) -> Hit {
+    Hit { text, found }
+}
+
 /// A sample that must not be found.
 #[derive(Debug)]
 pub struct Miss {
@@ -124,4 +129,9 @@ pub struct Miss {
     pub text: &'static str,
     /// Why it is none.
     pub why: &'static str,
+}
+
+/// A sample that must not be found, and why it is none.
+const fn miss(text: &'static str, why: &'static str) -> Miss {
+    Miss { text, why }
 }

@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::weighted;
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "au_abn",
@@ -25,36 +25,15 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "A.B.N. 51824753556",
-            found: &["51824753556"],
-        },
-        Hit {
-            text: "see 51 824 753 556",
-            found: &["51 824 753 556"],
-        },
-        Hit {
-            text: "ABN 51824753556",
-            found: &["51824753556"],
-        },
-        Hit {
-            text: "{\"abn\":\"53 004 085 616\"}",
-            found: &["53 004 085 616"],
-        },
+        hit("A.B.N. 51824753556", &["51824753556"]),
+        hit("see 51 824 753 556", &["51 824 753 556"]),
+        hit("ABN 51824753556", &["51824753556"]),
+        hit("{\"abn\":\"53 004 085 616\"}", &["53 004 085 616"]),
     ],
     misses: &[
-        Miss {
-            text: "ABN 51 824 753 557",
-            why: "wrong check digits",
-        },
-        Miss {
-            text: "id 51824753556",
-            why: "eleven digits that could be anything",
-        },
-        Miss {
-            text: "ABN 51 824 753 5564",
-            why: "twelve digits",
-        },
+        miss("ABN 51 824 753 557", "wrong check digits"),
+        miss("id 51824753556", "eleven digits that could be anything"),
+        miss("ABN 51 824 753 5564", "twelve digits"),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::{digit, weighted_head};
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "au_acn",
@@ -25,36 +25,15 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "A.C.N. 005499981",
-            found: &["005499981"],
-        },
-        Hit {
-            text: "ACN 004 085 616",
-            found: &["004 085 616"],
-        },
-        Hit {
-            text: "Australian company number: 005499981",
-            found: &["005499981"],
-        },
-        Hit {
-            text: "{\"acn\":\"000000019\"}",
-            found: &["000000019"],
-        },
+        hit("A.C.N. 005499981", &["005499981"]),
+        hit("ACN 004 085 616", &["004 085 616"]),
+        hit("Australian company number: 005499981", &["005499981"]),
+        hit("{\"acn\":\"000000019\"}", &["000000019"]),
     ],
     misses: &[
-        Miss {
-            text: "ACN 004 085 617",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "id 004085616",
-            why: "nothing says that it is one",
-        },
-        Miss {
-            text: "ACN 51 824 753 5564",
-            why: "twelve digits",
-        },
+        miss("ACN 004 085 617", "wrong check digit"),
+        miss("id 004085616", "nothing says that it is one"),
+        miss("ACN 51 824 753 5564", "twelve digits"),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::{digit, weighted_head};
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "au_medicare",
@@ -25,32 +25,14 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "see 2123 45670 1",
-            found: &["2123 45670 1"],
-        },
-        Hit {
-            text: "Medicare 2123456701",
-            found: &["2123456701"],
-        },
-        Hit {
-            text: "Medicare card 2123-45670-1.",
-            found: &["2123-45670-1"],
-        },
+        hit("see 2123 45670 1", &["2123 45670 1"]),
+        hit("Medicare 2123456701", &["2123456701"]),
+        hit("Medicare card 2123-45670-1.", &["2123-45670-1"]),
     ],
     misses: &[
-        Miss {
-            text: "Medicare 2123 25870 1",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "Medicare 7123 45675 1",
-            why: "begins with 7",
-        },
-        Miss {
-            text: "id 2123456701",
-            why: "ten digits that could be anything",
-        },
+        miss("Medicare 2123 25870 1", "wrong check digit"),
+        miss("Medicare 7123 45675 1", "begins with 7"),
+        miss("id 2123456701", "ten digits that could be anything"),
     ],
 };
 

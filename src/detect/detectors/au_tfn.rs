@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::weighted;
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "au_tfn",
@@ -19,32 +19,14 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "TFN: 123 456 782",
-            found: &["123 456 782"],
-        },
-        Hit {
-            text: "tax file number=876543210;",
-            found: &["876543210"],
-        },
-        Hit {
-            text: "{\"TFN\":\"123456782\"}",
-            found: &["123456782"],
-        },
+        hit("TFN: 123 456 782", &["123 456 782"]),
+        hit("tax file number=876543210;", &["876543210"]),
+        hit("{\"TFN\":\"123456782\"}", &["123456782"]),
     ],
     misses: &[
-        Miss {
-            text: "TFN 123 456 783",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "id 123456782",
-            why: "nothing says that it is one",
-        },
-        Miss {
-            text: "TFN 12345678",
-            why: "eight digits",
-        },
+        miss("TFN 123 456 783", "wrong check digit"),
+        miss("id 123456782", "nothing says that it is one"),
+        miss("TFN 12345678", "eight digits"),
     ],
 };
 

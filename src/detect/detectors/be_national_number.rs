@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::number_at;
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "be_national_number",
@@ -35,32 +35,14 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "see 85.07.30-033.28",
-            found: &["85.07.30-033.28"],
-        },
-        Hit {
-            text: "rijksregisternummer 93051822361",
-            found: &["93051822361"],
-        },
-        Hit {
-            text: "registre national: 01.02.03-004.67",
-            found: &["01.02.03-004.67"],
-        },
+        hit("see 85.07.30-033.28", &["85.07.30-033.28"]),
+        hit("rijksregisternummer 93051822361", &["93051822361"]),
+        hit("registre national: 01.02.03-004.67", &["01.02.03-004.67"]),
     ],
     misses: &[
-        Miss {
-            text: "see 85.07.30-033.29",
-            why: "wrong key",
-        },
-        Miss {
-            text: "see 85.13.30-033.28",
-            why: "month 13",
-        },
-        Miss {
-            text: "id 93051822361",
-            why: "eleven digits that could be anything",
-        },
+        miss("see 85.07.30-033.29", "wrong key"),
+        miss("see 85.13.30-033.28", "month 13"),
+        miss("id 93051822361", "eleven digits that could be anything"),
     ],
 };
 

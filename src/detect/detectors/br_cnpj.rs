@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::{digit, weighted_head};
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "br_cnpj",
@@ -19,32 +19,17 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "see 11.222.333/0001-81",
-            found: &["11.222.333/0001-81"],
-        },
-        Hit {
-            text: "CNPJ 11444777000161",
-            found: &["11444777000161"],
-        },
-        Hit {
-            text: "{\"cnpj\":\"11.444.777/0001-61\"}",
-            found: &["11.444.777/0001-61"],
-        },
+        hit("see 11.222.333/0001-81", &["11.222.333/0001-81"]),
+        hit("CNPJ 11444777000161", &["11444777000161"]),
+        hit("{\"cnpj\":\"11.444.777/0001-61\"}", &["11.444.777/0001-61"]),
     ],
     misses: &[
-        Miss {
-            text: "CNPJ 11.222.333/0001-82",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "CNPJ 00.000.000/0000-00",
-            why: "zeros",
-        },
-        Miss {
-            text: "id 11444777000161",
-            why: "fourteen digits that could be anything",
-        },
+        miss("CNPJ 11.222.333/0001-82", "wrong check digit"),
+        miss("CNPJ 00.000.000/0000-00", "zeros"),
+        miss(
+            "id 11444777000161",
+            "fourteen digits that could be anything",
+        ),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::{digit, weighted_head};
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "br_cpf",
@@ -19,32 +19,14 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "see 111.444.777-35",
-            found: &["111.444.777-35"],
-        },
-        Hit {
-            text: "CPF 52998224725",
-            found: &["52998224725"],
-        },
-        Hit {
-            text: "{\"cpf\":\"529.982.247-25\"}",
-            found: &["529.982.247-25"],
-        },
+        hit("see 111.444.777-35", &["111.444.777-35"]),
+        hit("CPF 52998224725", &["52998224725"]),
+        hit("{\"cpf\":\"529.982.247-25\"}", &["529.982.247-25"]),
     ],
     misses: &[
-        Miss {
-            text: "CPF 111.444.777-36",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "CPF 111.111.111-11",
-            why: "one digit repeated",
-        },
-        Miss {
-            text: "id 52998224725",
-            why: "eleven digits that could be anything",
-        },
+        miss("CPF 111.444.777-36", "wrong check digit"),
+        miss("CPF 111.111.111-11", "one digit repeated"),
+        miss("id 52998224725", "eleven digits that could be anything"),
     ],
 };
 

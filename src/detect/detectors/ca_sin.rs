@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::luhn;
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "ca_sin",
@@ -25,36 +25,15 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "see 130 692 544",
-            found: &["130 692 544"],
-        },
-        Hit {
-            text: "SIN: 046454286",
-            found: &["046454286"],
-        },
-        Hit {
-            text: "mon NAS: 258-933-688",
-            found: &["258-933-688"],
-        },
+        hit("see 130 692 544", &["130 692 544"]),
+        hit("SIN: 046454286", &["046454286"]),
+        hit("mon NAS: 258-933-688", &["258-933-688"]),
     ],
     misses: &[
-        Miss {
-            text: "SIN 130 692 545",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "SIN 812 345 676",
-            why: "begins with 8",
-        },
-        Miss {
-            text: "999 999 999",
-            why: "one digit repeated",
-        },
-        Miss {
-            text: "id 130692544",
-            why: "nine digits that could be anything",
-        },
+        miss("SIN 130 692 545", "wrong check digit"),
+        miss("SIN 812 345 676", "begins with 8"),
+        miss("999 999 999", "one digit repeated"),
+        miss("id 130692544", "nine digits that could be anything"),
     ],
 };
 

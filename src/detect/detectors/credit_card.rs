@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::phone::is_called_other;
 use crate::detect::checksum::luhn;
 use crate::detect::scan::place::{Anchor, Found, Place, When};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "credit_card",
@@ -55,117 +55,75 @@ pub(super) static DETECTOR: Detector = Detector {
         ),
     ],
     hits: &[
-        Hit {
-            text: "in 2024 4111 1111 1111 1111 5500 0000 0000 0004 4012 8888 8888 1881",
-            found: &[
+        hit(
+            "in 2024 4111 1111 1111 1111 5500 0000 0000 0004 4012 8888 8888 1881",
+            &[
                 "4111 1111 1111 1111",
                 "5500 0000 0000 0004",
                 "4012 8888 8888 1881",
             ],
-        },
-        Hit {
-            text: "card 4111 1111 1111 1111.",
-            found: &["4111 1111 1111 1111"],
-        },
-        Hit {
-            text: "card 4111 1111 1111 1111 123, 41111111 11111111, 4111111111111111/12/27",
-            found: &[
+        ),
+        hit("card 4111 1111 1111 1111.", &["4111 1111 1111 1111"]),
+        hit(
+            "card 4111 1111 1111 1111 123, 41111111 11111111, 4111111111111111/12/27",
+            &[
                 "4111 1111 1111 1111",
                 "41111111 11111111",
                 "4111111111111111",
             ],
-        },
-        Hit {
-            text: "378282246310005",
-            found: &["378282246310005"],
-        },
-        Hit {
-            text: "3782-822463-10005",
-            found: &["3782-822463-10005"],
-        },
-        Hit {
-            text: "pay with 4111-1111 1111.1111",
-            found: &["4111-1111 1111.1111"],
-        },
-        Hit {
-            text: "https://shop.example/pay?n=4111+1111+1111+1111&m=12",
-            found: &["4111+1111+1111+1111"],
-        },
-        Hit {
-            text: "pay 4111  1111\t1111\r\n1111 or 5555 - 5555 - 5555 - 4444.",
-            found: &["4111  1111\t1111\r\n1111", "5555 - 5555 - 5555 - 4444"],
-        },
-        Hit {
-            text: "pay 4111,1111,1111,1111 or 4111:1111:1111:1111 or 5555*5555*5555*4444 or 3782;822463;10005.",
-            found: &[
+        ),
+        hit("378282246310005", &["378282246310005"]),
+        hit("3782-822463-10005", &["3782-822463-10005"]),
+        hit("pay with 4111-1111 1111.1111", &["4111-1111 1111.1111"]),
+        hit(
+            "https://shop.example/pay?n=4111+1111+1111+1111&m=12",
+            &["4111+1111+1111+1111"],
+        ),
+        hit(
+            "pay 4111  1111\t1111\r\n1111 or 5555 - 5555 - 5555 - 4444.",
+            &["4111  1111\t1111\r\n1111", "5555 - 5555 - 5555 - 4444"],
+        ),
+        hit(
+            "pay 4111,1111,1111,1111 or 4111:1111:1111:1111 or 5555*5555*5555*4444 or 3782;822463;10005.",
+            &[
                 "4111,1111,1111,1111",
                 "4111:1111:1111:1111",
                 "5555*5555*5555*4444",
                 "3782;822463;10005",
             ],
-        },
-        Hit {
-            text: "card 41,11:11;11*11~11=11#11. card 411-11111111-11111",
-            found: &["41,11:11;11*11~11=11#11", "411-11111111-11111"],
-        },
-        Hit {
-            text: "3782 822463 10005\n2 items",
-            found: &["3782 822463 10005"],
-        },
-        Hit {
-            text: "it is 4 1 1 1 - 1 1 1 1 - 1 1 1 1 - 1 1 1 1, I think",
-            found: &["4 1 1 1 - 1 1 1 1 - 1 1 1 1 - 1 1 1 1"],
-        },
-        Hit {
-            text: "{\"cc\":\"5555555555554444\"}",
-            found: &["5555555555554444"],
-        },
+        ),
+        hit(
+            "card 41,11:11;11*11~11=11#11. card 411-11111111-11111",
+            &["41,11:11;11*11~11=11#11", "411-11111111-11111"],
+        ),
+        hit("3782 822463 10005\n2 items", &["3782 822463 10005"]),
+        hit(
+            "it is 4 1 1 1 - 1 1 1 1 - 1 1 1 1 - 1 1 1 1, I think",
+            &["4 1 1 1 - 1 1 1 1 - 1 1 1 1 - 1 1 1 1"],
+        ),
+        hit("{\"cc\":\"5555555555554444\"}", &["5555555555554444"]),
     ],
     misses: &[
-        Miss {
-            text: "card 4111 1111 1111 1112",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "0.4111111111111111",
-            why: "a decimal",
-        },
-        Miss {
-            text: "9111111111111111",
-            why: "no issuer begins with 9",
-        },
-        Miss {
-            text: "build 5555.5555.5555.4445",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "2000\t4111\t1111\t1111\t1111\n",
-            why: "a row of a table",
-        },
-        Miss {
-            text: "4111\n1111\n1111\n1111\n1200",
-            why: "a column of a table",
-        },
-        Miss {
-            text: "[4111,1111,1111,1111], {4111:1111}, 7,4111,1111,1111,1111,3",
-            why: "lists of numbers",
-        },
-        Miss {
-            text: "411-11111111-11111",
-            why: "groups of other sizes, and no word before them",
-        },
-        Miss {
-            text: "EAN 4577297717897",
-            why: "the check digit of an article's number",
-        },
-        Miss {
-            text: "[0, 4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1]",
-            why: "a row of digits",
-        },
-        Miss {
-            text: "id 00000000000000000000",
-            why: "twenty digits, no issuer",
-        },
+        miss("card 4111 1111 1111 1112", "wrong check digit"),
+        miss("0.4111111111111111", "a decimal"),
+        miss("9111111111111111", "no issuer begins with 9"),
+        miss("build 5555.5555.5555.4445", "wrong check digit"),
+        miss("2000\t4111\t1111\t1111\t1111\n", "a row of a table"),
+        miss("4111\n1111\n1111\n1111\n1200", "a column of a table"),
+        miss(
+            "[4111,1111,1111,1111], {4111:1111}, 7,4111,1111,1111,1111,3",
+            "lists of numbers",
+        ),
+        miss(
+            "411-11111111-11111",
+            "groups of other sizes, and no word before them",
+        ),
+        miss(
+            "EAN 4577297717897",
+            "the check digit of an article's number",
+        ),
+        miss("[0, 4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1]", "a row of digits"),
+        miss("id 00000000000000000000", "twenty digits, no issuer"),
     ],
 };
 

@@ -3,7 +3,7 @@
 use crate::detect::checksum::{base58_check, bech32};
 use crate::detect::keccak::keccak_256;
 use crate::detect::scan::place::{Anchor, Found, Place, When};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "crypto_address",
@@ -20,39 +20,33 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Mixed(26..=62, When::Always, probe)],
     hits: &[
-        Hit {
-            text: "send to 1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa",
-            found: &["1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa"],
-        },
-        Hit {
-            text: "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4",
-            found: &["bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"],
-        },
-        Hit {
-            text: "hash 0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed, 0x52908400098527886E0F7030069857D2E4169EE7",
-            found: &[
+        hit(
+            "send to 1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa",
+            &["1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa"],
+        ),
+        hit(
+            "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4",
+            &["bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"],
+        ),
+        hit(
+            "hash 0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed, 0x52908400098527886E0F7030069857D2E4169EE7",
+            &[
                 "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
                 "0x52908400098527886E0F7030069857D2E4169EE7",
             ],
-        },
-        Hit {
-            text: "wallet 0xde709f2102306220921060314715629080e2fb77",
-            found: &["0xde709f2102306220921060314715629080e2fb77"],
-        },
+        ),
+        hit(
+            "wallet 0xde709f2102306220921060314715629080e2fb77",
+            &["0xde709f2102306220921060314715629080e2fb77"],
+        ),
     ],
     misses: &[
-        Miss {
-            text: "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNb",
-            why: "wrong check",
-        },
-        Miss {
-            text: "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t5",
-            why: "wrong check",
-        },
-        Miss {
-            text: "hash 0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeaEd, 0xde709f2102306220921060314715629080e2fb77",
-            why: "a wrong check, and nothing that says that these are addresses",
-        },
+        miss("1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNb", "wrong check"),
+        miss("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t5", "wrong check"),
+        miss(
+            "hash 0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeaEd, 0xde709f2102306220921060314715629080e2fb77",
+            "a wrong check, and nothing that says that these are addresses",
+        ),
     ],
 };
 

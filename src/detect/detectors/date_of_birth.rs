@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::{is_date, number_at};
 use crate::detect::scan::place::{Anchor, Candidate, Found, Place, When};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "date_of_birth",
@@ -117,66 +117,36 @@ pub(super) static DETECTOR: Detector = Detector {
         ),
     ],
     hits: &[
-        Hit {
-            text: "born on March 15, 1962; geboren am 3. Mai 1975; nacida el 9 de abril de 2001",
-            found: &["March 15, 1962", "3. Mai 1975", "9 de abril de 2001"],
-        },
-        Hit {
-            text: "生年月日：1984年3月14日",
-            found: &["1984年3月14日"],
-        },
-        Hit {
-            text: "DOB 14/03/84, born 03-14-84",
-            found: &["14/03/84", "03-14-84"],
-        },
-        Hit {
-            text: "DOB: 1984-02-29",
-            found: &["1984-02-29"],
-        },
-        Hit {
-            text: "geboren am 24.12.1990 in Ulm",
-            found: &["24.12.1990"],
-        },
-        Hit {
-            text: "{\"dateOfBirth\":\"7/4/1976\"}",
-            found: &["7/4/1976"],
-        },
-        Hit {
-            text: "{\"birth_day\":\"1976-04-07T00:00:00Z\"}, D.O.B. 07/04/1976",
-            found: &["1976-04-07", "07/04/1976"],
-        },
-        Hit {
-            text: "Дата рождения: 24.12.1990; urodzony 3.5.1975; född 1984-02-29; født 24.12.1990; nascido em 24/12/1990",
-            found: &[
+        hit(
+            "born on March 15, 1962; geboren am 3. Mai 1975; nacida el 9 de abril de 2001",
+            &["March 15, 1962", "3. Mai 1975", "9 de abril de 2001"],
+        ),
+        hit("生年月日：1984年3月14日", &["1984年3月14日"]),
+        hit("DOB 14/03/84, born 03-14-84", &["14/03/84", "03-14-84"]),
+        hit("DOB: 1984-02-29", &["1984-02-29"]),
+        hit("geboren am 24.12.1990 in Ulm", &["24.12.1990"]),
+        hit("{\"dateOfBirth\":\"7/4/1976\"}", &["7/4/1976"]),
+        hit(
+            "{\"birth_day\":\"1976-04-07T00:00:00Z\"}, D.O.B. 07/04/1976",
+            &["1976-04-07", "07/04/1976"],
+        ),
+        hit(
+            "Дата рождения: 24.12.1990; urodzony 3.5.1975; född 1984-02-29; født 24.12.1990; nascido em 24/12/1990",
+            &[
                 "24.12.1990",
                 "3.5.1975",
                 "1984-02-29",
                 "24.12.1990",
                 "24/12/1990",
             ],
-        },
+        ),
     ],
     misses: &[
-        Miss {
-            text: "due 1984-02-29",
-            why: "nothing says whose day it is",
-        },
-        Miss {
-            text: "DOB 1983-02-29",
-            why: "no such day",
-        },
-        Miss {
-            text: "born in the summer of 1962",
-            why: "no day",
-        },
-        Miss {
-            text: "founded March 15, 1962",
-            why: "nothing says that it is a birth",
-        },
-        Miss {
-            text: "DOB 1784-02-28",
-            why: "too long ago",
-        },
+        miss("due 1984-02-29", "nothing says whose day it is"),
+        miss("DOB 1983-02-29", "no such day"),
+        miss("born in the summer of 1962", "no day"),
+        miss("founded March 15, 1962", "nothing says that it is a birth"),
+        miss("DOB 1784-02-28", "too long ago"),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::number_at;
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "de_bsnr",
@@ -31,36 +31,15 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(&["?999999999"], judge)],
     hits: &[
-        Hit {
-            text: "betriebsstaettennummer: 021234567",
-            found: &["021234567"],
-        },
-        Hit {
-            text: "BSNR 711234567 der Praxis.",
-            found: &["711234567"],
-        },
-        Hit {
-            text: "Betriebsstättennummer: 021234567",
-            found: &["021234567"],
-        },
-        Hit {
-            text: "{\"bsnr\":\"931234567\"}",
-            found: &["931234567"],
-        },
+        hit("betriebsstaettennummer: 021234567", &["021234567"]),
+        hit("BSNR 711234567 der Praxis.", &["711234567"]),
+        hit("Betriebsstättennummer: 021234567", &["021234567"]),
+        hit("{\"bsnr\":\"931234567\"}", &["931234567"]),
     ],
     misses: &[
-        Miss {
-            text: "BSNR 000000000",
-            why: "no association 00",
-        },
-        Miss {
-            text: "BSNR 71123456",
-            why: "eight digits",
-        },
-        Miss {
-            text: "id 711234567",
-            why: "nothing says that it is one",
-        },
+        miss("BSNR 000000000", "no association 00"),
+        miss("BSNR 71123456", "eight digits"),
+        miss("id 711234567", "nothing says that it is one"),
     ],
 };
 

@@ -1,7 +1,7 @@
 //! German driving licences.
 
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "de_driver_licence",
@@ -30,36 +30,15 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(&["?xxxxxxxxxxx"], judge)],
     hits: &[
-        Hit {
-            text: "Führerscheinnr. B072RRE2I55",
-            found: &["B072RRE2I55"],
-        },
-        Hit {
-            text: "Führerschein B072RRE2I55",
-            found: &["B072RRE2I55"],
-        },
-        Hit {
-            text: "Fahrerlaubnis GE123456780",
-            found: &["GE123456780"],
-        },
-        Hit {
-            text: "{\"fuehrerschein\":\"mu12345678b\"}",
-            found: &["mu12345678b"],
-        },
+        hit("Führerscheinnr. B072RRE2I55", &["B072RRE2I55"]),
+        hit("Führerschein B072RRE2I55", &["B072RRE2I55"]),
+        hit("Fahrerlaubnis GE123456780", &["GE123456780"]),
+        hit("{\"fuehrerschein\":\"mu12345678b\"}", &["mu12345678b"]),
     ],
     misses: &[
-        Miss {
-            text: "part GE123456780",
-            why: "nothing says that it is one",
-        },
-        Miss {
-            text: "Führerschein 12345678901",
-            why: "no letter",
-        },
-        Miss {
-            text: "Führerschein Anmeldungen",
-            why: "no digit",
-        },
+        miss("part GE123456780", "nothing says that it is one"),
+        miss("Führerschein 12345678901", "no letter"),
+        miss("Führerschein Anmeldungen", "no digit"),
     ],
 };
 

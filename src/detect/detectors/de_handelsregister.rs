@@ -1,7 +1,7 @@
 //! German commercial register entries.
 
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "de_handelsregister",
@@ -30,32 +30,14 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "Amtsgericht München HRB 12345.",
-            found: &["HRB 12345"],
-        },
-        Hit {
-            text: "HRA12345",
-            found: &["HRA12345"],
-        },
-        Hit {
-            text: "HRB 123456",
-            found: &["HRB 123456"],
-        },
+        hit("Amtsgericht München HRB 12345.", &["HRB 12345"]),
+        hit("HRA12345", &["HRA12345"]),
+        hit("HRB 123456", &["HRB 123456"]),
     ],
     misses: &[
-        Miss {
-            text: "HR 12345",
-            why: "neither part of the register",
-        },
-        Miss {
-            text: "HRC 12345",
-            why: "no part C",
-        },
-        Miss {
-            text: "HRB 1234567",
-            why: "seven digits",
-        },
+        miss("HR 12345", "neither part of the register"),
+        miss("HRC 12345", "no part C"),
+        miss("HRB 1234567", "seven digits"),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::digit;
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "de_health_insurance",
@@ -37,36 +37,15 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(&["?A999999999"], judge)],
     hits: &[
-        Hit {
-            text: "Versicherten-Nr. A123456780",
-            found: &["A123456780"],
-        },
-        Hit {
-            text: "KVNR A123456780",
-            found: &["A123456780"],
-        },
-        Hit {
-            text: "Versichertennummer: C000500021",
-            found: &["C000500021"],
-        },
-        Hit {
-            text: "{\"kvnr\":\"A000500015\"}",
-            found: &["A000500015"],
-        },
+        hit("Versicherten-Nr. A123456780", &["A123456780"]),
+        hit("KVNR A123456780", &["A123456780"]),
+        hit("Versichertennummer: C000500021", &["C000500021"]),
+        hit("{\"kvnr\":\"A000500015\"}", &["A000500015"]),
     ],
     misses: &[
-        Miss {
-            text: "KVNR A123456787",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "KVNR 1123456780",
-            why: "no letter",
-        },
-        Miss {
-            text: "part A123456780",
-            why: "nothing says that it is one",
-        },
+        miss("KVNR A123456787", "wrong check digit"),
+        miss("KVNR 1123456780", "no letter"),
+        miss("part A123456780", "nothing says that it is one"),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use super::de_passport::{icao_checks, is_serial};
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "de_id_card",
@@ -29,32 +29,14 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(&["axxxxxxxx", "axxxxxxxx9"], judge)],
     hits: &[
-        Hit {
-            text: "Personalausweis: L01X00T44.",
-            found: &["L01X00T44"],
-        },
-        Hit {
-            text: "l01x00t44",
-            found: &["l01x00t44"],
-        },
-        Hit {
-            text: "T22000129",
-            found: &["T22000129"],
-        },
+        hit("Personalausweis: L01X00T44.", &["L01X00T44"]),
+        hit("l01x00t44", &["l01x00t44"]),
+        hit("T22000129", &["T22000129"]),
     ],
     misses: &[
-        Miss {
-            text: "article L01X00T44 is sold",
-            why: "nothing says that it is one",
-        },
-        Miss {
-            text: "Ausweis 123456789",
-            why: "begins with a digit",
-        },
-        Miss {
-            text: "Ausweis A01234565",
-            why: "vowels are not used",
-        },
+        miss("article L01X00T44 is sold", "nothing says that it is one"),
+        miss("Ausweis 123456789", "begins with a digit"),
+        miss("Ausweis A01234565", "vowels are not used"),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::{digit, weighted_head};
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "de_lanr",
@@ -30,32 +30,14 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(&["?999999999"], judge)],
     hits: &[
-        Hit {
-            text: "LANR 123456601",
-            found: &["123456601"],
-        },
-        Hit {
-            text: "Arztnummer: 987654401",
-            found: &["987654401"],
-        },
-        Hit {
-            text: "{\"lanr\":\"100000601\"}",
-            found: &["100000601"],
-        },
+        hit("LANR 123456601", &["123456601"]),
+        hit("Arztnummer: 987654401", &["987654401"]),
+        hit("{\"lanr\":\"100000601\"}", &["100000601"]),
     ],
     misses: &[
-        Miss {
-            text: "LANR 123456701",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "LANR 12345660",
-            why: "eight digits",
-        },
-        Miss {
-            text: "id 123456601",
-            why: "nothing says that it is one",
-        },
+        miss("LANR 123456701", "wrong check digit"),
+        miss("LANR 12345660", "eight digits"),
+        miss("id 123456601", "nothing says that it is one"),
     ],
 };
 

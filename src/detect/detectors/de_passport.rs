@@ -1,7 +1,7 @@
 //! German passport numbers.
 
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "de_passport",
@@ -26,32 +26,17 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(&["axxxxxxxx", "axxxxxxxx9"], judge)],
     hits: &[
-        Hit {
-            text: "Reisepass C01234565 ausgestellt am 01.01.2020.",
-            found: &["C01234565"],
-        },
-        Hit {
-            text: "C01X00T41",
-            found: &["C01X00T41"],
-        },
-        Hit {
-            text: "Pass-Nr.: F12345671",
-            found: &["F12345671"],
-        },
+        hit(
+            "Reisepass C01234565 ausgestellt am 01.01.2020.",
+            &["C01234565"],
+        ),
+        hit("C01X00T41", &["C01X00T41"]),
+        hit("Pass-Nr.: F12345671", &["F12345671"]),
     ],
     misses: &[
-        Miss {
-            text: "article C01X00T41 is sold",
-            why: "nothing says that it is one",
-        },
-        Miss {
-            text: "Reisepass 901234567",
-            why: "begins with a digit",
-        },
-        Miss {
-            text: "Reisepass A01234565",
-            why: "vowels are not used",
-        },
+        miss("article C01X00T41 is sold", "nothing says that it is one"),
+        miss("Reisepass 901234567", "begins with a digit"),
+        miss("Reisepass A01234565", "vowels are not used"),
     ],
 };
 

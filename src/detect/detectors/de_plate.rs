@@ -1,7 +1,7 @@
 //! German number plates.
 
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "de_plate",
@@ -87,36 +87,18 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "Kennzeichen: HH-AB-1234.",
-            found: &["HH-AB-1234"],
-        },
-        Hit {
-            text: "Kennzeichen M-XY 999",
-            found: &["M-XY 999"],
-        },
-        Hit {
-            text: "Kennzeichen: B-XY4711, HH-F68, MTK-PJ615",
-            found: &["B-XY4711", "HH-F68", "MTK-PJ615"],
-        },
-        Hit {
-            text: "Kfz B AB 1234 parkt",
-            found: &["B AB 1234"],
-        },
+        hit("Kennzeichen: HH-AB-1234.", &["HH-AB-1234"]),
+        hit("Kennzeichen M-XY 999", &["M-XY 999"]),
+        hit(
+            "Kennzeichen: B-XY4711, HH-F68, MTK-PJ615",
+            &["B-XY4711", "HH-F68", "MTK-PJ615"],
+        ),
+        hit("Kfz B AB 1234 parkt", &["B AB 1234"]),
     ],
     misses: &[
-        Miss {
-            text: "part HH-AB-1234",
-            why: "nothing says that it is one",
-        },
-        Miss {
-            text: "Kennzeichen B 1234",
-            why: "no letters in the middle",
-        },
-        Miss {
-            text: "Kennzeichen B AB 0123",
-            why: "a leading zero",
-        },
+        miss("part HH-AB-1234", "nothing says that it is one"),
+        miss("Kennzeichen B 1234", "no letters in the middle"),
+        miss("Kennzeichen B AB 0123", "a leading zero"),
     ],
 };
 

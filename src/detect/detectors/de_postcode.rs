@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::number_at;
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "de_postcode",
@@ -23,32 +23,14 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(&["?99999"], judge)],
     hits: &[
-        Hit {
-            text: "PLZ 80331",
-            found: &["80331"],
-        },
-        Hit {
-            text: "Postleitzahl: 01067 Dresden",
-            found: &["01067"],
-        },
-        Hit {
-            text: "{\"plz\":\"10115\"}",
-            found: &["10115"],
-        },
+        hit("PLZ 80331", &["80331"]),
+        hit("Postleitzahl: 01067 Dresden", &["01067"]),
+        hit("{\"plz\":\"10115\"}", &["10115"]),
     ],
     misses: &[
-        Miss {
-            text: "port 80331",
-            why: "nothing says that it is one",
-        },
-        Miss {
-            text: "PLZ 00000",
-            why: "below the first",
-        },
-        Miss {
-            text: "PLZ 1011",
-            why: "four digits",
-        },
+        miss("port 80331", "nothing says that it is one"),
+        miss("PLZ 00000", "below the first"),
+        miss("PLZ 1011", "four digits"),
     ],
 };
 

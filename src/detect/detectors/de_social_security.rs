@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::{digit, number_at};
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "de_social_security",
@@ -28,32 +28,14 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "15070649C103",
-            found: &["15070649C103"],
-        },
-        Hit {
-            text: "Rentenversicherung 65 170839 J 003",
-            found: &["65 170839 J 003"],
-        },
-        Hit {
-            text: "SV-Nummer: 38551285K051",
-            found: &["38551285K051"],
-        },
+        hit("15070649C103", &["15070649C103"]),
+        hit("Rentenversicherung 65 170839 J 003", &["65 170839 J 003"]),
+        hit("SV-Nummer: 38551285K051", &["38551285K051"]),
     ],
     misses: &[
-        Miss {
-            text: "15070649C104",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "15071349C103",
-            why: "month 13",
-        },
-        Miss {
-            text: "150706491103",
-            why: "no letter",
-        },
+        miss("15070649C104", "wrong check digit"),
+        miss("15071349C103", "month 13"),
+        miss("150706491103", "no letter"),
     ],
 };
 

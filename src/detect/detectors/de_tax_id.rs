@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::mod_11_10;
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "de_tax_id",
@@ -29,32 +29,14 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(&["?99999999999", "?99 999 999 999"], judge)],
     hits: &[
-        Hit {
-            text: "Steuer-ID: 86095742719",
-            found: &["86095742719"],
-        },
-        Hit {
-            text: "my IdNr is 99 150 746 233",
-            found: &["99 150 746 233"],
-        },
-        Hit {
-            text: "{\"steuerId\":\"36825941202\"}",
-            found: &["36825941202"],
-        },
+        hit("Steuer-ID: 86095742719", &["86095742719"]),
+        hit("my IdNr is 99 150 746 233", &["99 150 746 233"]),
+        hit("{\"steuerId\":\"36825941202\"}", &["36825941202"]),
     ],
     misses: &[
-        Miss {
-            text: "Steuer-ID 86095742718",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "Steuer-ID 06095742719",
-            why: "begins with 0",
-        },
-        Miss {
-            text: "id 86095742719",
-            why: "nothing says that it is one",
-        },
+        miss("Steuer-ID 86095742718", "wrong check digit"),
+        miss("Steuer-ID 06095742719", "begins with 0"),
+        miss("id 86095742719", "nothing says that it is one"),
     ],
 };
 

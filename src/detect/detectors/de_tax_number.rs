@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::number_at;
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "de_tax_number",
@@ -37,32 +37,17 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "St.-Nr. 123/456/78901 bitte angeben.",
-            found: &["123/456/78901"],
-        },
-        Hit {
-            text: "Steuernummer: 0981508150999 wurde vergeben.",
-            found: &["0981508150999"],
-        },
-        Hit {
-            text: "{\"steuernummer\":\"12/345/67890\"}",
-            found: &["12/345/67890"],
-        },
+        hit("St.-Nr. 123/456/78901 bitte angeben.", &["123/456/78901"]),
+        hit(
+            "Steuernummer: 0981508150999 wurde vergeben.",
+            &["0981508150999"],
+        ),
+        hit("{\"steuernummer\":\"12/345/67890\"}", &["12/345/67890"]),
     ],
     misses: &[
-        Miss {
-            text: "Aktenzeichen 123/456/78901",
-            why: "nothing says that it is one",
-        },
-        Miss {
-            text: "Steuernummer 1781508150001",
-            why: "no state 17",
-        },
-        Miss {
-            text: "Steuernummer 123/45/6789",
-            why: "two digits",
-        },
+        miss("Aktenzeichen 123/456/78901", "nothing says that it is one"),
+        miss("Steuernummer 1781508150001", "no state 17"),
+        miss("Steuernummer 123/45/6789", "two digits"),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::mod_11_10;
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "de_vat_id",
@@ -43,32 +43,17 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "Bitte angeben: DE136695976 auf der Rechnung.",
-            found: &["DE136695976"],
-        },
-        Hit {
-            text: "de 136 695 976",
-            found: &["de 136 695 976"],
-        },
-        Hit {
-            text: "DE 136-695.976",
-            found: &["DE 136-695.976"],
-        },
+        hit(
+            "Bitte angeben: DE136695976 auf der Rechnung.",
+            &["DE136695976"],
+        ),
+        hit("de 136 695 976", &["de 136 695 976"]),
+        hit("DE 136-695.976", &["DE 136-695.976"]),
     ],
     misses: &[
-        Miss {
-            text: "DE136695977",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "DE12345678",
-            why: "eight digits",
-        },
-        Miss {
-            text: "AT136695976",
-            why: "another country",
-        },
+        miss("DE136695977", "wrong check digit"),
+        miss("DE12345678", "eight digits"),
+        miss("AT136695976", "another country"),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::{is_date, number_at, weighted};
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "dk_cpr",
@@ -19,32 +19,14 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "see 211062-5637",
-            found: &["211062-5637"],
-        },
-        Hit {
-            text: "CPR 0101851230",
-            found: &["0101851230"],
-        },
-        Hit {
-            text: "CPR-nr. 211062-5638",
-            found: &["211062-5638"],
-        },
+        hit("see 211062-5637", &["211062-5637"]),
+        hit("CPR 0101851230", &["0101851230"]),
+        hit("CPR-nr. 211062-5638", &["211062-5638"]),
     ],
     misses: &[
-        Miss {
-            text: "see 211062-5638",
-            why: "the weights don't fit",
-        },
-        Miss {
-            text: "CPR 321062-5637",
-            why: "day 32",
-        },
-        Miss {
-            text: "id 0101851230",
-            why: "ten digits that could be anything",
-        },
+        miss("see 211062-5638", "the weights don't fit"),
+        miss("CPR 321062-5637", "day 32"),
+        miss("id 0101851230", "ten digits that could be anything"),
     ],
 };
 

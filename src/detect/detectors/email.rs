@@ -1,7 +1,7 @@
 //! E-mail addresses.
 
 use crate::detect::scan::place::{Anchor, Found, Place};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "email",
@@ -19,87 +19,60 @@ pub(super) static DETECTOR: Detector = Detector {
         Anchor::Word(&["dot "], spoken),
     ],
     hits: &[
-        Hit {
-            text: "O'Brien@example.com, 'o'hara@example.com', \"jane.doe\"@example.com",
-            found: &[
+        hit(
+            "O'Brien@example.com, 'o'hara@example.com', \"jane.doe\"@example.com",
+            &[
                 "O'Brien@example.com",
                 "o'hara@example.com",
                 "\"jane.doe\"@example.com",
             ],
-        },
-        Hit {
-            text: "Mail jane.doe+x@mail.example.com.",
-            found: &["jane.doe+x@mail.example.com"],
-        },
-        Hit {
-            text: "<a@b.co>, c_d@e-f.org",
-            found: &["a@b.co", "c_d@e-f.org"],
-        },
-        Hit {
-            text: "mailto:x@example.xn--p1ai",
-            found: &["x@example.xn--p1ai"],
-        },
-        Hit {
-            text: "write to josé@example.com",
-            found: &["josé@example.com"],
-        },
-        Hit {
-            text: "私のメールはann@example.comです",
-            found: &["ann@example.com"],
-        },
-        Hit {
-            text: "jane.doe [at] example [dot] co [dot] uk; bob(at)example.com",
-            found: &[
+        ),
+        hit(
+            "Mail jane.doe+x@mail.example.com.",
+            &["jane.doe+x@mail.example.com"],
+        ),
+        hit("<a@b.co>, c_d@e-f.org", &["a@b.co", "c_d@e-f.org"]),
+        hit("mailto:x@example.xn--p1ai", &["x@example.xn--p1ai"]),
+        hit("write to josé@example.com", &["josé@example.com"]),
+        hit("私のメールはann@example.comです", &["ann@example.com"]),
+        hit(
+            "jane.doe [at] example [dot] co [dot] uk; bob(at)example.com",
+            &[
                 "jane.doe [at] example [dot] co [dot] uk",
                 "bob(at)example.com",
             ],
-        },
-        Hit {
-            text: "From: reply@example.com: hello; mailto:x@example.com:25, ssh keys of jane@example.com",
-            found: &["reply@example.com", "x@example.com", "jane@example.com"],
-        },
-        Hit {
-            text: "it's jane_doe at mail dot example dot com, I think",
-            found: &["jane_doe at mail dot example dot com"],
-        },
+        ),
+        hit(
+            "From: reply@example.com: hello; mailto:x@example.com:25, ssh keys of jane@example.com",
+            &["reply@example.com", "x@example.com", "jane@example.com"],
+        ),
+        hit(
+            "it's jane_doe at mail dot example dot com, I think",
+            &["jane_doe at mail dot example dot com"],
+        ),
     ],
     misses: &[
-        Miss {
-            text: "{\"a\":\"@example.com\",\"b\": \"@example.com\"}",
-            why: "nobody's",
-        },
-        Miss {
-            text: "Co-Authored-By: Claude <noreply@anthropic.com>, 49699333+dependabot[bot]@users.noreply.github.com, ci-no-reply@corp.example.com, octo@users.noreply.github.com, DoNotReply@corp.example.com",
-            why: "nobody reads these",
-        },
-        Miss {
-            text: "git clone git@github.com:org/repo.git; scp x ops@web1.corp.example.com:/srv/x; rsync -a d a@b.corp.example.com:~/d; ssh -p 22 deploy@web1.corp.example.com uptime; ssh://git@git.corp.example.com/x; https://jane:hunter@corp.example.com/",
-            why: "accounts on hosts",
-        },
-        Miss {
-            text: "npm i @scope/pkg@1.2.3",
-            why: "a package and its version",
-        },
-        Miss {
-            text: "icon@2x.png",
-            why: "an image for dense screens",
-        },
-        Miss {
-            text: "@handle and a@b",
-            why: "no domain",
-        },
-        Miss {
-            text: "a @ b.com",
-            why: "spaces",
-        },
-        Miss {
-            text: "look at node dot js, or meet me at example dot com",
-            why: "no address",
-        },
-        Miss {
-            text: "x[at] = b.c",
-            why: "a variable",
-        },
+        miss(
+            "{\"a\":\"@example.com\",\"b\": \"@example.com\"}",
+            "nobody's",
+        ),
+        miss(
+            "Co-Authored-By: Claude <noreply@anthropic.com>, 49699333+dependabot[bot]@users.noreply.github.com, ci-no-reply@corp.example.com, octo@users.noreply.github.com, DoNotReply@corp.example.com",
+            "nobody reads these",
+        ),
+        miss(
+            "git clone git@github.com:org/repo.git; scp x ops@web1.corp.example.com:/srv/x; rsync -a d a@b.corp.example.com:~/d; ssh -p 22 deploy@web1.corp.example.com uptime; ssh://git@git.corp.example.com/x; https://jane:hunter@corp.example.com/",
+            "accounts on hosts",
+        ),
+        miss("npm i @scope/pkg@1.2.3", "a package and its version"),
+        miss("icon@2x.png", "an image for dense screens"),
+        miss("@handle and a@b", "no domain"),
+        miss("a @ b.com", "spaces"),
+        miss(
+            "look at node dot js, or meet me at example dot com",
+            "no address",
+        ),
+        miss("x[at] = b.c", "a variable"),
     ],
 };
 

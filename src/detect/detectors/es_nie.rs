@@ -3,7 +3,7 @@
 use super::es_nif::LETTERS;
 use crate::detect::checksum::number_at;
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "es_nie",
@@ -20,32 +20,14 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "see Z3034038K attached",
-            found: &["Z3034038K"],
-        },
-        Hit {
-            text: "Mi NIE es Y8063915-Z",
-            found: &["Y8063915-Z"],
-        },
-        Hit {
-            text: "z8078221m",
-            found: &["z8078221m"],
-        },
+        hit("see Z3034038K attached", &["Z3034038K"]),
+        hit("Mi NIE es Y8063915-Z", &["Y8063915-Z"]),
+        hit("z8078221m", &["z8078221m"]),
     ],
     misses: &[
-        Miss {
-            text: "NIE Y6865966P",
-            why: "wrong letter",
-        },
-        Miss {
-            text: "NIE A1234567L",
-            why: "begins with A",
-        },
-        Miss {
-            text: "NIE X123456L",
-            why: "six digits",
-        },
+        miss("NIE Y6865966P", "wrong letter"),
+        miss("NIE A1234567L", "begins with A"),
+        miss("NIE X123456L", "six digits"),
     ],
 };
 

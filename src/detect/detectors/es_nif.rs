@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::number_at;
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "es_nif",
@@ -37,32 +37,14 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "see 12345678Z",
-            found: &["12345678Z"],
-        },
-        Hit {
-            text: "DNI: 89869386-Z.",
-            found: &["89869386-Z"],
-        },
-        Hit {
-            text: "the es nif number is 01234567l",
-            found: &["01234567l"],
-        },
+        hit("see 12345678Z", &["12345678Z"]),
+        hit("DNI: 89869386-Z.", &["89869386-Z"]),
+        hit("the es nif number is 01234567l", &["01234567l"]),
     ],
     misses: &[
-        Miss {
-            text: "DNI 12345678A",
-            why: "wrong letter",
-        },
-        Miss {
-            text: "0988838e",
-            why: "the head of a UUID",
-        },
-        Miss {
-            text: "12345678z in a hash",
-            why: "a small letter without context",
-        },
+        miss("DNI 12345678A", "wrong letter"),
+        miss("0988838e", "the head of a UUID"),
+        miss("12345678z in a hash", "a small letter without context"),
     ],
 };
 

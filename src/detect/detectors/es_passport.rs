@@ -1,7 +1,7 @@
 //! Spanish passport numbers.
 
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "es_passport",
@@ -21,32 +21,14 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(&["?aaa999999"], judge)],
     hits: &[
-        Hit {
-            text: "Mi pasaporte es AAA123456",
-            found: &["AAA123456"],
-        },
-        Hit {
-            text: "the es passport number is ZAB000254",
-            found: &["ZAB000254"],
-        },
-        Hit {
-            text: "pasaporte: AaA123456",
-            found: &["AaA123456"],
-        },
+        hit("Mi pasaporte es AAA123456", &["AAA123456"]),
+        hit("the es passport number is ZAB000254", &["ZAB000254"]),
+        hit("pasaporte: AaA123456", &["AaA123456"]),
     ],
     misses: &[
-        Miss {
-            text: "part AAA123456",
-            why: "nothing says that it is one",
-        },
-        Miss {
-            text: "pasaporte AAAA12345",
-            why: "four letters",
-        },
-        Miss {
-            text: "pasaporte AAA12345",
-            why: "five digits",
-        },
+        miss("part AAA123456", "nothing says that it is one"),
+        miss("pasaporte AAAA12345", "four letters"),
+        miss("pasaporte AAA12345", "five digits"),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::{digit, luhn, number_at, weighted_head};
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "eu_vat_id",
@@ -28,36 +28,15 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "UID ATU13585627",
-            found: &["ATU13585627"],
-        },
-        Hit {
-            text: "VAT: FR83404833048",
-            found: &["FR83404833048"],
-        },
-        Hit {
-            text: "btw NL004495445B01",
-            found: &["NL004495445B01"],
-        },
-        Hit {
-            text: "BE0411905847",
-            found: &["BE0411905847"],
-        },
+        hit("UID ATU13585627", &["ATU13585627"]),
+        hit("VAT: FR83404833048", &["FR83404833048"]),
+        hit("btw NL004495445B01", &["NL004495445B01"]),
+        hit("BE0411905847", &["BE0411905847"]),
     ],
     misses: &[
-        Miss {
-            text: "VAT ATU13585626",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "VAT BE0411905848",
-            why: "wrong key",
-        },
-        Miss {
-            text: "VAT XX0411905847",
-            why: "no such country",
-        },
+        miss("VAT ATU13585626", "wrong check digit"),
+        miss("VAT BE0411905848", "wrong key"),
+        miss("VAT XX0411905847", "no such country"),
     ],
 };
 

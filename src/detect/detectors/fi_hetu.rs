@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::{is_date, number_at};
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "fi_hetu",
@@ -25,32 +25,14 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "see 131052-308T",
-            found: &["131052-308T"],
-        },
-        Hit {
-            text: "HETU: 131002+308W",
-            found: &["131002+308W"],
-        },
-        Hit {
-            text: "020504B904H",
-            found: &["020504B904H"],
-        },
+        hit("see 131052-308T", &["131052-308T"]),
+        hit("HETU: 131002+308W", &["131002+308W"]),
+        hit("020504B904H", &["020504B904H"]),
     ],
     misses: &[
-        Miss {
-            text: "hetu 131052-308U",
-            why: "wrong check character",
-        },
-        Miss {
-            text: "hetu 131352-308T",
-            why: "month 13",
-        },
-        Miss {
-            text: "hetu 131052/308T",
-            why: "no such sign",
-        },
+        miss("hetu 131052-308U", "wrong check character"),
+        miss("hetu 131352-308T", "month 13"),
+        miss("hetu 131052/308T", "no such sign"),
     ],
 };
 

@@ -1,7 +1,7 @@
 //! French social security numbers (NIR, numéro INSEE).
 
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "fr_nir",
@@ -31,32 +31,14 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "see 1 85 05 78 006 084 91",
-            found: &["1 85 05 78 006 084 91"],
-        },
-        Hit {
-            text: "NIR 269054958815780",
-            found: &["269054958815780"],
-        },
-        Hit {
-            text: "sécurité sociale : 185057800608491",
-            found: &["185057800608491"],
-        },
+        hit("see 1 85 05 78 006 084 91", &["1 85 05 78 006 084 91"]),
+        hit("NIR 269054958815780", &["269054958815780"]),
+        hit("sécurité sociale : 185057800608491", &["185057800608491"]),
     ],
     misses: &[
-        Miss {
-            text: "NIR 1 85 05 78 006 084 92",
-            why: "wrong key",
-        },
-        Miss {
-            text: "NIR 585057800608491",
-            why: "begins with 5",
-        },
-        Miss {
-            text: "NIR 1850578006084",
-            why: "no key",
-        },
+        miss("NIR 1 85 05 78 006 084 92", "wrong key"),
+        miss("NIR 585057800608491", "begins with 5"),
+        miss("NIR 1850578006084", "no key"),
     ],
 };
 

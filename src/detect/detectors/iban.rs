@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::mod_97;
 use crate::detect::scan::place::{Anchor, Found, Place, When};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "iban",
@@ -24,56 +24,38 @@ pub(super) static DETECTOR: Detector = Detector {
         Anchor::Mixed(15..=38, When::BeginsWithLetters, probe),
     ],
     hits: &[
-        Hit {
-            text: "IBAN: DE89 3704 0044 0532 0130 00.",
-            found: &["DE89 3704 0044 0532 0130 00"],
-        },
-        Hit {
-            text: "GB82WEST12345698765432",
-            found: &["GB82WEST12345698765432"],
-        },
-        Hit {
-            text: "AL47-2121-1009-0000-0002-3569-8741",
-            found: &["AL47-2121-1009-0000-0002-3569-8741"],
-        },
-        Hit {
-            text: "to CH93 0076 2011 6238 5295 7 today",
-            found: &["CH93 0076 2011 6238 5295 7"],
-        },
-        Hit {
-            text: "de89 3704 0044 0532 0130 00, gb82west12345698765432",
-            found: &["de89 3704 0044 0532 0130 00", "gb82west12345698765432"],
-        },
-        Hit {
-            text: "DE89  3704\t0044\r\n0532 0130 00",
-            found: &["DE89  3704\t0044\r\n0532 0130 00"],
-        },
-        Hit {
-            text: "IBANDE89370400440532013000",
-            found: &["DE89370400440532013000"],
-        },
-        Hit {
-            text: "D E 8 9 3 7 0 4 0 0 4 4 0 5 3 2 0 1 3 0 0 0",
-            found: &["D E 8 9 3 7 0 4 0 0 4 4 0 5 3 2 0 1 3 0 0 0"],
-        },
+        hit(
+            "IBAN: DE89 3704 0044 0532 0130 00.",
+            &["DE89 3704 0044 0532 0130 00"],
+        ),
+        hit("GB82WEST12345698765432", &["GB82WEST12345698765432"]),
+        hit(
+            "AL47-2121-1009-0000-0002-3569-8741",
+            &["AL47-2121-1009-0000-0002-3569-8741"],
+        ),
+        hit(
+            "to CH93 0076 2011 6238 5295 7 today",
+            &["CH93 0076 2011 6238 5295 7"],
+        ),
+        hit(
+            "de89 3704 0044 0532 0130 00, gb82west12345698765432",
+            &["de89 3704 0044 0532 0130 00", "gb82west12345698765432"],
+        ),
+        hit(
+            "DE89  3704\t0044\r\n0532 0130 00",
+            &["DE89  3704\t0044\r\n0532 0130 00"],
+        ),
+        hit("IBANDE89370400440532013000", &["DE89370400440532013000"]),
+        hit(
+            "D E 8 9 3 7 0 4 0 0 4 4 0 5 3 2 0 1 3 0 0 0",
+            &["D E 8 9 3 7 0 4 0 0 4 4 0 5 3 2 0 1 3 0 0 0"],
+        ),
     ],
     misses: &[
-        Miss {
-            text: "DE89 3704 0044 0532 0130 01",
-            why: "wrong check digits",
-        },
-        Miss {
-            text: "DE89 3704 0044 0532 0130",
-            why: "too short for Germany",
-        },
-        Miss {
-            text: "de89 3704 00\n44 0532 0130 00",
-            why: "cut within a group",
-        },
-        Miss {
-            text: "XX89 3704 0044 0532 0130 00",
-            why: "no such country",
-        },
+        miss("DE89 3704 0044 0532 0130 01", "wrong check digits"),
+        miss("DE89 3704 0044 0532 0130", "too short for Germany"),
+        miss("de89 3704 00\n44 0532 0130 00", "cut within a group"),
+        miss("XX89 3704 0044 0532 0130 00", "no such country"),
     ],
 };
 

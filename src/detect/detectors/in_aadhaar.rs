@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::verhoeff;
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "in_aadhaar",
@@ -35,40 +35,16 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "ஆதார் எண் 312345678909",
-            found: &["312345678909"],
-        },
-        Hit {
-            text: "Aadhaar 2341  2341  2346",
-            found: &["2341  2341  2346"],
-        },
-        Hit {
-            text: "see 3123 4567 8909",
-            found: &["3123 4567 8909"],
-        },
-        Hit {
-            text: "my aadhaar number is 312345678909",
-            found: &["312345678909"],
-        },
-        Hit {
-            text: "3998:7654:3211",
-            found: &["3998:7654:3211"],
-        },
+        hit("ஆதார் எண் 312345678909", &["312345678909"]),
+        hit("Aadhaar 2341  2341  2346", &["2341  2341  2346"]),
+        hit("see 3123 4567 8909", &["3123 4567 8909"]),
+        hit("my aadhaar number is 312345678909", &["312345678909"]),
+        hit("3998:7654:3211", &["3998:7654:3211"]),
     ],
     misses: &[
-        Miss {
-            text: "Aadhaar 3123 4567 8908",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "Aadhaar 1123 4567 8905",
-            why: "begins with 1",
-        },
-        Miss {
-            text: "id 312345678909",
-            why: "twelve digits that could be anything",
-        },
+        miss("Aadhaar 3123 4567 8908", "wrong check digit"),
+        miss("Aadhaar 1123 4567 8905", "begins with 1"),
+        miss("id 312345678909", "twelve digits that could be anything"),
     ],
 };
 

@@ -1,7 +1,7 @@
 //! Indian goods and services tax numbers.
 
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "in_gstin",
@@ -15,32 +15,14 @@ pub(super) static DETECTOR: Detector = Detector {
     context: &["gst", "gstin", "gsts", "gstno"],
     anchors: &[Anchor::Forms(&["99AAAAA9999AXAX"], judge)],
     hits: &[
-        Hit {
-            text: "GSTIN 27AAPFU0939F1ZV",
-            found: &["27AAPFU0939F1ZV"],
-        },
-        Hit {
-            text: "see 29AAGCB7383J1Z4.",
-            found: &["29AAGCB7383J1Z4"],
-        },
-        Hit {
-            text: "{\"gst\":\"27ABCDE1234F1Z5\"}",
-            found: &["27ABCDE1234F1Z5"],
-        },
+        hit("GSTIN 27AAPFU0939F1ZV", &["27AAPFU0939F1ZV"]),
+        hit("see 29AAGCB7383J1Z4.", &["29AAGCB7383J1Z4"]),
+        hit("{\"gst\":\"27ABCDE1234F1Z5\"}", &["27ABCDE1234F1Z5"]),
     ],
     misses: &[
-        Miss {
-            text: "GSTIN 00AAPFU0939F1ZV",
-            why: "no state 00",
-        },
-        Miss {
-            text: "GSTIN 27AAPFU0939F1YV",
-            why: "the fourteenth character is Z",
-        },
-        Miss {
-            text: "GSTIN 27AAPFU0939F1ZVX",
-            why: "sixteen characters",
-        },
+        miss("GSTIN 00AAPFU0939F1ZV", "no state 00"),
+        miss("GSTIN 27AAPFU0939F1YV", "the fourteenth character is Z"),
+        miss("GSTIN 27AAPFU0939F1ZVX", "sixteen characters"),
     ],
 };
 

@@ -1,7 +1,7 @@
 //! Indian permanent account numbers.
 
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "in_pan",
@@ -15,32 +15,14 @@ pub(super) static DETECTOR: Detector = Detector {
     context: &["pan", "pans", "permanent account", "income tax"],
     anchors: &[Anchor::Forms(&["AAAAA9999A"], judge)],
     hits: &[
-        Hit {
-            text: "PAN: NQOPD6585K",
-            found: &["NQOPD6585K"],
-        },
-        Hit {
-            text: "{\"PAN card\": \"ALMCQ9099G\"}",
-            found: &["ALMCQ9099G"],
-        },
-        Hit {
-            text: "see ABCPD1234Z",
-            found: &["ABCPD1234Z"],
-        },
+        hit("PAN: NQOPD6585K", &["NQOPD6585K"]),
+        hit("{\"PAN card\": \"ALMCQ9099G\"}", &["ALMCQ9099G"]),
+        hit("see ABCPD1234Z", &["ABCPD1234Z"]),
     ],
     misses: &[
-        Miss {
-            text: "PAN ABCXD1234Z",
-            why: "X is no kind of holder",
-        },
-        Miss {
-            text: "PAN abcpd1234z",
-            why: "small letters",
-        },
-        Miss {
-            text: "PAN ABCPD0000Z",
-            why: "number 0000",
-        },
+        miss("PAN ABCXD1234Z", "X is no kind of holder"),
+        miss("PAN abcpd1234z", "small letters"),
+        miss("PAN ABCPD0000Z", "number 0000"),
     ],
 };
 

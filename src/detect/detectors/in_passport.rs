@@ -1,7 +1,7 @@
 //! Indian passport numbers.
 
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "in_passport",
@@ -15,36 +15,15 @@ pub(super) static DETECTOR: Detector = Detector {
     context: &["passport", "passports", "passportnumber", "पासपोर्ट"],
     anchors: &[Anchor::Forms(&["?A9999999", "?A99 99999"], judge)],
     hits: &[
-        Hit {
-            text: "passport Z3757575",
-            found: &["Z3757575"],
-        },
-        Hit {
-            text: "Indian passport A2096457",
-            found: &["A2096457"],
-        },
-        Hit {
-            text: "passport no. J8369854",
-            found: &["J8369854"],
-        },
-        Hit {
-            text: "{\"passport\":\"K1234567\"}",
-            found: &["K1234567"],
-        },
+        hit("passport Z3757575", &["Z3757575"]),
+        hit("Indian passport A2096457", &["A2096457"]),
+        hit("passport no. J8369854", &["J8369854"]),
+        hit("{\"passport\":\"K1234567\"}", &["K1234567"]),
     ],
     misses: &[
-        Miss {
-            text: "part A2096457",
-            why: "nothing says that it is one",
-        },
-        Miss {
-            text: "passport Q2096457",
-            why: "Q is not used",
-        },
-        Miss {
-            text: "passport A0096457",
-            why: "a zero after the letter",
-        },
+        miss("part A2096457", "nothing says that it is one"),
+        miss("passport Q2096457", "Q is not used"),
+        miss("passport A0096457", "a zero after the letter"),
     ],
 };
 

@@ -1,7 +1,7 @@
 //! Indian vehicle registration marks.
 
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "in_vehicle",
@@ -40,36 +40,15 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "KA53ME3456",
-            found: &["KA53ME3456"],
-        },
-        Hit {
-            text: "registration number is OD02BA2341 with",
-            found: &["OD02BA2341"],
-        },
-        Hit {
-            text: "a taxi, MH 12 AB 1234, waits",
-            found: &["MH 12 AB 1234"],
-        },
-        Hit {
-            text: "22 BH 6517 A",
-            found: &["22 BH 6517 A"],
-        },
+        hit("KA53ME3456", &["KA53ME3456"]),
+        hit("registration number is OD02BA2341 with", &["OD02BA2341"]),
+        hit("a taxi, MH 12 AB 1234, waits", &["MH 12 AB 1234"]),
+        hit("22 BH 6517 A", &["22 BH 6517 A"]),
     ],
     misses: &[
-        Miss {
-            text: "ZZ53ME3456",
-            why: "no state ZZ",
-        },
-        Miss {
-            text: "ka53me3456",
-            why: "small letters",
-        },
-        Miss {
-            text: "KA53ME345",
-            why: "three digits",
-        },
+        miss("ZZ53ME3456", "no state ZZ"),
+        miss("ka53me3456", "small letters"),
+        miss("KA53ME345", "three digits"),
     ],
 };
 

@@ -1,7 +1,7 @@
 //! Indian voter cards (EPIC numbers).
 
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "in_voter",
@@ -25,32 +25,14 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(&["?AAA9999999"], judge)],
     hits: &[
-        Hit {
-            text: "You can vote with your CPJ4467918 number",
-            found: &["CPJ4467918"],
-        },
-        Hit {
-            text: "EPIC: KSD1287349",
-            found: &["KSD1287349"],
-        },
-        Hit {
-            text: "{\"voter_id\":\"ABC1234567\"}",
-            found: &["ABC1234567"],
-        },
+        hit("You can vote with your CPJ4467918 number", &["CPJ4467918"]),
+        hit("EPIC: KSD1287349", &["KSD1287349"]),
+        hit("{\"voter_id\":\"ABC1234567\"}", &["ABC1234567"]),
     ],
     misses: &[
-        Miss {
-            text: "part CPJ4467918",
-            why: "nothing says that it is one",
-        },
-        Miss {
-            text: "voter CPJ446791",
-            why: "six digits",
-        },
-        Miss {
-            text: "voter cpj4467918",
-            why: "small letters",
-        },
+        miss("part CPJ4467918", "nothing says that it is one"),
+        miss("voter CPJ446791", "six digits"),
+        miss("voter cpj4467918", "small letters"),
     ],
 };
 

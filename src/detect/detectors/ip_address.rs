@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 use crate::detect::scan::place::{Anchor, Found, Place, When};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "ip_address",
@@ -23,64 +23,25 @@ pub(super) static DETECTOR: Detector = Detector {
         Anchor::Colon(version_6),
     ],
     hits: &[
-        Hit {
-            text: "アドレス：2001:db8::17, ip6:2001:db8::18",
-            found: &["2001:db8::17", "2001:db8::18"],
-        },
-        Hit {
-            text: "顧客のIP：2001:db8::17、以上です",
-            found: &["2001:db8::17"],
-        },
-        Hit {
-            text: "from 192.168.0.1:80",
-            found: &["192.168.0.1"],
-        },
-        Hit {
-            text: "subnet 10.0.0.0/8.",
-            found: &["10.0.0.0/8"],
-        },
-        Hit {
-            text: "http://[2001:db8::1]/path",
-            found: &["2001:db8::1"],
-        },
-        Hit {
-            text: "fe80::1%eth0/64 and ::1",
-            found: &["fe80::1%eth0/64", "::1"],
-        },
-        Hit {
-            text: "64:ff9b::198.51.100.1",
-            found: &["64:ff9b::198.51.100.1"],
-        },
+        hit(
+            "アドレス：2001:db8::17, ip6:2001:db8::18",
+            &["2001:db8::17", "2001:db8::18"],
+        ),
+        hit("顧客のIP：2001:db8::17、以上です", &["2001:db8::17"]),
+        hit("from 192.168.0.1:80", &["192.168.0.1"]),
+        hit("subnet 10.0.0.0/8.", &["10.0.0.0/8"]),
+        hit("http://[2001:db8::1]/path", &["2001:db8::1"]),
+        hit("fe80::1%eth0/64 and ::1", &["fe80::1%eth0/64", "::1"]),
+        hit("64:ff9b::198.51.100.1", &["64:ff9b::198.51.100.1"]),
     ],
     misses: &[
-        Miss {
-            text: "text2001:db8::1",
-            why: "part of a longer word",
-        },
-        Miss {
-            text: "Firmware 5.14.2.7",
-            why: "a version",
-        },
-        Miss {
-            text: "section 10.4.2.1.7",
-            why: "five parts",
-        },
-        Miss {
-            text: "192.168.1.256",
-            why: "more than 255",
-        },
-        Miss {
-            text: "1.2.3.04",
-            why: "a leading zero",
-        },
-        Miss {
-            text: "std::vector and a[1::2]",
-            why: "a name and a slice of a program",
-        },
-        Miss {
-            text: "at 12:34:56",
-            why: "a time",
-        },
+        miss("text2001:db8::1", "part of a longer word"),
+        miss("Firmware 5.14.2.7", "a version"),
+        miss("section 10.4.2.1.7", "five parts"),
+        miss("192.168.1.256", "more than 255"),
+        miss("1.2.3.04", "a leading zero"),
+        miss("std::vector and a[1::2]", "a name and a slice of a program"),
+        miss("at 12:34:56", "a time"),
     ],
 };
 

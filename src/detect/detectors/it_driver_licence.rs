@@ -1,7 +1,7 @@
 //! Italian driving licences.
 
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "it_driver_licence",
@@ -22,32 +22,14 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(&["aa9999999a", "a9xxxxxxxa"], judge)],
     hits: &[
-        Hit {
-            text: "AA0123456B and AB0123456C",
-            found: &["AA0123456B", "AB0123456C"],
-        },
-        Hit {
-            text: "U1H00B000C",
-            found: &["U1H00B000C"],
-        },
-        Hit {
-            text: "patente: aa0123456b",
-            found: &["aa0123456b"],
-        },
+        hit("AA0123456B and AB0123456C", &["AA0123456B", "AB0123456C"]),
+        hit("U1H00B000C", &["U1H00B000C"]),
+        hit("patente: aa0123456b", &["aa0123456b"]),
     ],
     misses: &[
-        Miss {
-            text: "990123456B",
-            why: "begins with digits",
-        },
-        Miss {
-            text: "U1H00A000B",
-            why: "A is not used",
-        },
-        Miss {
-            text: "U2H00B000C",
-            why: "begins with U2",
-        },
+        miss("990123456B", "begins with digits"),
+        miss("U1H00A000B", "A is not used"),
+        miss("U2H00B000C", "begins with U2"),
     ],
 };
 

@@ -1,7 +1,7 @@
 //! Italian fiscal codes.
 
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "it_fiscal_code",
@@ -18,32 +18,14 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "see RSSMRA85T10A562S",
-            found: &["RSSMRA85T10A562S"],
-        },
-        Hit {
-            text: "codice fiscale: dmlpry77d15h501f.",
-            found: &["dmlpry77d15h501f"],
-        },
-        Hit {
-            text: "CF=SMDZGM82L05H125N;",
-            found: &["SMDZGM82L05H125N"],
-        },
+        hit("see RSSMRA85T10A562S", &["RSSMRA85T10A562S"]),
+        hit("codice fiscale: dmlpry77d15h501f.", &["dmlpry77d15h501f"]),
+        hit("CF=SMDZGM82L05H125N;", &["SMDZGM82L05H125N"]),
     ],
     misses: &[
-        Miss {
-            text: "CF RSSMRA85T10A562T",
-            why: "wrong letter at the end",
-        },
-        Miss {
-            text: "CF RSSMRA85Z10A562S",
-            why: "no month has the letter Z",
-        },
-        Miss {
-            text: "CF RSSMRA85T99A562S",
-            why: "day 99",
-        },
+        miss("CF RSSMRA85T10A562T", "wrong letter at the end"),
+        miss("CF RSSMRA85Z10A562S", "no month has the letter Z"),
+        miss("CF RSSMRA85T99A562S", "day 99"),
     ],
 };
 

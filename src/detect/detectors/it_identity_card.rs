@@ -1,7 +1,7 @@
 //! Italian identity cards.
 
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "it_identity_card",
@@ -27,32 +27,14 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "carta d'identità CA12345AB",
-            found: &["CA12345AB"],
-        },
-        Hit {
-            text: "CIE: CA00000AA",
-            found: &["CA00000AA"],
-        },
-        Hit {
-            text: "carta d'identità n. AO 1234567",
-            found: &["AO 1234567"],
-        },
+        hit("carta d'identità CA12345AB", &["CA12345AB"]),
+        hit("CIE: CA00000AA", &["CA00000AA"]),
+        hit("carta d'identità n. AO 1234567", &["AO 1234567"]),
     ],
     misses: &[
-        Miss {
-            text: "part CA12345AB",
-            why: "nothing says that it is one",
-        },
-        Miss {
-            text: "carta d'identità CA1234AB",
-            why: "four digits",
-        },
-        Miss {
-            text: "CIE 123456",
-            why: "no letters",
-        },
+        miss("part CA12345AB", "nothing says that it is one"),
+        miss("carta d'identità CA1234AB", "four digits"),
+        miss("CIE 123456", "no letters"),
     ],
 };
 

@@ -1,7 +1,7 @@
 //! Italian passport numbers.
 
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "it_passport",
@@ -22,32 +22,14 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(&["?aa9999999"], judge)],
     hits: &[
-        Hit {
-            text: "passaporto YA8335453",
-            found: &["YA8335453"],
-        },
-        Hit {
-            text: "the it passport number is KK0000000",
-            found: &["KK0000000"],
-        },
-        Hit {
-            text: "{\"passaporto\":\"aa7654321\"}",
-            found: &["aa7654321"],
-        },
+        hit("passaporto YA8335453", &["YA8335453"]),
+        hit("the it passport number is KK0000000", &["KK0000000"]),
+        hit("{\"passaporto\":\"aa7654321\"}", &["aa7654321"]),
     ],
     misses: &[
-        Miss {
-            text: "part YA8335453",
-            why: "nothing says that it is one",
-        },
-        Miss {
-            text: "passaporto YA833545",
-            why: "six digits",
-        },
-        Miss {
-            text: "passaporto Y8335453",
-            why: "one letter",
-        },
+        miss("part YA8335453", "nothing says that it is one"),
+        miss("passaporto YA833545", "six digits"),
+        miss("passaporto Y8335453", "one letter"),
     ],
 };
 

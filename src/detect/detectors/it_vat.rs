@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::luhn;
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "it_vat",
@@ -16,32 +16,14 @@ pub(super) static DETECTOR: Detector = Detector {
     context: &["piva", "partitaiva", "iva", "vat"],
     anchors: &[Anchor::Forms(&["?99999999999", "AA99999999999"], judge)],
     hits: &[
-        Hit {
-            text: "P.IVA: 00743110157",
-            found: &["00743110157"],
-        },
-        Hit {
-            text: "partita IVA=01333550323;",
-            found: &["01333550323"],
-        },
-        Hit {
-            text: "from IT00743110157",
-            found: &["IT00743110157"],
-        },
+        hit("P.IVA: 00743110157", &["00743110157"]),
+        hit("partita IVA=01333550323;", &["01333550323"]),
+        hit("from IT00743110157", &["IT00743110157"]),
     ],
     misses: &[
-        Miss {
-            text: "P.IVA 00743110158",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "id 00743110157",
-            why: "eleven digits that could be anything",
-        },
-        Miss {
-            text: "P.IVA 00000000000",
-            why: "zeros",
-        },
+        miss("P.IVA 00743110158", "wrong check digit"),
+        miss("id 00743110157", "eleven digits that could be anything"),
+        miss("P.IVA 00000000000", "zeros"),
     ],
 };
 

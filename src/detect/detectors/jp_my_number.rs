@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::{digit, weighted_head};
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "jp_my_number",
@@ -25,32 +25,14 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "マイナンバーは123456789018です",
-            found: &["123456789018"],
-        },
-        Hit {
-            text: "My Number: 9876 5432 1093",
-            found: &["9876 5432 1093"],
-        },
-        Hit {
-            text: "{\"個人番号\":\"123456789018\"}",
-            found: &["123456789018"],
-        },
+        hit("マイナンバーは123456789018です", &["123456789018"]),
+        hit("My Number: 9876 5432 1093", &["9876 5432 1093"]),
+        hit("{\"個人番号\":\"123456789018\"}", &["123456789018"]),
     ],
     misses: &[
-        Miss {
-            text: "My Number 123456789019",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "My Number 12345678901",
-            why: "eleven digits",
-        },
-        Miss {
-            text: "id 123456789018",
-            why: "nothing says that it is one",
-        },
+        miss("My Number 123456789019", "wrong check digit"),
+        miss("My Number 12345678901", "eleven digits"),
+        miss("id 123456789018", "nothing says that it is one"),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::{digit, weighted_head};
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "kr_brn",
@@ -23,32 +23,14 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(&["999-99-99999", "?9999999999"], judge)],
     hits: &[
-        Hit {
-            text: "see 104-86-56659",
-            found: &["104-86-56659"],
-        },
-        Hit {
-            text: "사업자등록번호 1048656659",
-            found: &["1048656659"],
-        },
-        Hit {
-            text: "BRN: 120-81-47521",
-            found: &["120-81-47521"],
-        },
+        hit("see 104-86-56659", &["104-86-56659"]),
+        hit("사업자등록번호 1048656659", &["1048656659"]),
+        hit("BRN: 120-81-47521", &["120-81-47521"]),
     ],
     misses: &[
-        Miss {
-            text: "BRN 104-86-56658",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "BRN 110-81-412722",
-            why: "eleven digits",
-        },
-        Miss {
-            text: "at 1048656659",
-            why: "ten digits that could be anything",
-        },
+        miss("BRN 104-86-56658", "wrong check digit"),
+        miss("BRN 110-81-412722", "eleven digits"),
+        miss("at 1048656659", "ten digits that could be anything"),
     ],
 };
 

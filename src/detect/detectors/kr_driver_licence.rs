@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::number_at;
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "kr_driver_licence",
@@ -16,32 +16,14 @@ pub(super) static DETECTOR: Detector = Detector {
     context: &["license", "licence", "driver", "면허"],
     anchors: &[Anchor::Forms(&["99-99-999999-99", "?999999999999"], judge)],
     hits: &[
-        Hit {
-            text: "My license is 13-22-123456-12",
-            found: &["13-22-123456-12"],
-        },
-        Hit {
-            text: "see 11-07-654321-01",
-            found: &["11-07-654321-01"],
-        },
-        Hit {
-            text: "운전면허 112212345612",
-            found: &["112212345612"],
-        },
+        hit("My license is 13-22-123456-12", &["13-22-123456-12"]),
+        hit("see 11-07-654321-01", &["11-07-654321-01"]),
+        hit("운전면허 112212345612", &["112212345612"]),
     ],
     misses: &[
-        Miss {
-            text: "license 10-22-123456-12",
-            why: "no region 10",
-        },
-        Miss {
-            text: "license 11-22-12345-12",
-            why: "five digits",
-        },
-        Miss {
-            text: "id 112212345612",
-            why: "twelve digits that could be anything",
-        },
+        miss("license 10-22-123456-12", "no region 10"),
+        miss("license 11-22-12345-12", "five digits"),
+        miss("id 112212345612", "twelve digits that could be anything"),
     ],
 };
 

@@ -3,7 +3,7 @@
 use super::kr_rrn::{is_dated, rest};
 use crate::detect::checksum::digit;
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "kr_frn",
@@ -25,36 +25,15 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(&["999999-9999999", "?9999999999999"], judge)],
     hits: &[
-        Hit {
-            text: "외국인 등록번호 9601215021416",
-            found: &["9601215021416"],
-        },
-        Hit {
-            text: "see 960121-5021416",
-            found: &["960121-5021416"],
-        },
-        Hit {
-            text: "외국인등록번호 960121-5021416",
-            found: &["960121-5021416"],
-        },
-        Hit {
-            text: "FRN 9601215021416",
-            found: &["9601215021416"],
-        },
+        hit("외국인 등록번호 9601215021416", &["9601215021416"]),
+        hit("see 960121-5021416", &["960121-5021416"]),
+        hit("외국인등록번호 960121-5021416", &["960121-5021416"]),
+        hit("FRN 9601215021416", &["9601215021416"]),
     ],
     misses: &[
-        Miss {
-            text: "FRN 961321-5021415",
-            why: "month 13",
-        },
-        Miss {
-            text: "see 960121-5021417",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "see 960121+5021415",
-            why: "no hyphen",
-        },
+        miss("FRN 961321-5021415", "month 13"),
+        miss("see 960121-5021417", "wrong check digit"),
+        miss("see 960121+5021415", "no hyphen"),
     ],
 };
 

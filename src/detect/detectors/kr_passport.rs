@@ -1,7 +1,7 @@
 //! South Korean passport numbers.
 
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "kr_passport",
@@ -15,32 +15,14 @@ pub(super) static DETECTOR: Detector = Detector {
     context: &["passport", "passports", "passportnumber", "여권"],
     anchors: &[Anchor::Forms(&["?a99999999", "?a999a9999"], judge)],
     hits: &[
-        Hit {
-            text: "the kr passport number is M35772699",
-            found: &["M35772699"],
-        },
-        Hit {
-            text: "여권번호는 M789C1234입니다",
-            found: &["M789C1234"],
-        },
-        Hit {
-            text: "passport: s99887766",
-            found: &["s99887766"],
-        },
+        hit("the kr passport number is M35772699", &["M35772699"]),
+        hit("여권번호는 M789C1234입니다", &["M789C1234"]),
+        hit("passport: s99887766", &["s99887766"]),
     ],
     misses: &[
-        Miss {
-            text: "part M35772699",
-            why: "nothing says that it is one",
-        },
-        Miss {
-            text: "passport M123456789",
-            why: "nine digits",
-        },
-        Miss {
-            text: "passport MM123A4567",
-            why: "two letters",
-        },
+        miss("part M35772699", "nothing says that it is one"),
+        miss("passport M123456789", "nine digits"),
+        miss("passport MM123A4567", "two letters"),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::{digit, is_date, number_at, weighted_head};
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "kr_rrn",
@@ -24,36 +24,18 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(&["999999-9999999", "?9999999999999"], judge)],
     hits: &[
-        Hit {
-            text: "주민 등록 번호 9601211021413",
-            found: &["9601211021413"],
-        },
-        Hit {
-            text: "see 960121-1021413",
-            found: &["960121-1021413"],
-        },
-        Hit {
-            text: "주민등록번호는 960121-1021413입니다",
-            found: &["960121-1021413"],
-        },
-        Hit {
-            text: "RRN 9601211021413",
-            found: &["9601211021413"],
-        },
+        hit("주민 등록 번호 9601211021413", &["9601211021413"]),
+        hit("see 960121-1021413", &["960121-1021413"]),
+        hit("주민등록번호는 960121-1021413입니다", &["960121-1021413"]),
+        hit("RRN 9601211021413", &["9601211021413"]),
     ],
     misses: &[
-        Miss {
-            text: "RRN 961321-1021413",
-            why: "month 13",
-        },
-        Miss {
-            text: "see 960121-1021414",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "RRN 051102-9234110",
-            why: "no resident has the digit 9 after 1900",
-        },
+        miss("RRN 961321-1021413", "month 13"),
+        miss("see 960121-1021414", "wrong check digit"),
+        miss(
+            "RRN 051102-9234110",
+            "no resident has the digit 9 after 1900",
+        ),
     ],
 };
 

@@ -1,7 +1,7 @@
 //! Hardware addresses of network interfaces.
 
 use crate::detect::scan::place::{Anchor, Candidate, Found, Place};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "mac_address",
@@ -28,52 +28,25 @@ pub(super) static DETECTOR: Detector = Detector {
         Anchor::Forms(&["!xxxx.xxxx.xxxx"], judge),
     ],
     hits: &[
-        Hit {
-            text: "MACアドレス：B1:E5:7F:26:70:63",
-            found: &["B1:E5:7F:26:70:63"],
-        },
-        Hit {
-            text: "device:2C:55:1A:3D:2E:31",
-            found: &["2C:55:1A:3D:2E:31"],
-        },
-        Hit {
-            text: "MAC 8a-3b-7e-d9-14-9b.",
-            found: &["8a-3b-7e-d9-14-9b"],
-        },
-        Hit {
-            text: "device ab:ab:ab:ab:ab:ab is offline",
-            found: &["ab:ab:ab:ab:ab:ab"],
-        },
-        Hit {
-            text: "mac abcd.ef01.2345",
-            found: &["abcd.ef01.2345"],
-        },
-        Hit {
-            text: "4687.0CDE.a19a",
-            found: &["4687.0CDE.a19a"],
-        },
+        hit("MACアドレス：B1:E5:7F:26:70:63", &["B1:E5:7F:26:70:63"]),
+        hit("device:2C:55:1A:3D:2E:31", &["2C:55:1A:3D:2E:31"]),
+        hit("MAC 8a-3b-7e-d9-14-9b.", &["8a-3b-7e-d9-14-9b"]),
+        hit(
+            "device ab:ab:ab:ab:ab:ab is offline",
+            &["ab:ab:ab:ab:ab:ab"],
+        ),
+        hit("mac abcd.ef01.2345", &["abcd.ef01.2345"]),
+        hit("4687.0CDE.a19a", &["4687.0CDE.a19a"]),
     ],
     misses: &[
-        Miss {
-            text: "MAC 1d-10-33-dd-66",
-            why: "five pairs",
-        },
-        Miss {
-            text: "fingerprint 8a:3b:7e:d9:14:9b:00",
-            why: "seven pairs",
-        },
-        Miss {
-            text: "see 4687.0cde.a19a, 2024.1103.0007",
-            why: "nothing says that it is one",
-        },
-        Miss {
-            text: "2024.1103.0007",
-            why: "a version",
-        },
-        Miss {
-            text: "MAC 33:9f:de:5a:fa:6g",
-            why: "not hexadecimal",
-        },
+        miss("MAC 1d-10-33-dd-66", "five pairs"),
+        miss("fingerprint 8a:3b:7e:d9:14:9b:00", "seven pairs"),
+        miss(
+            "see 4687.0cde.a19a, 2024.1103.0007",
+            "nothing says that it is one",
+        ),
+        miss("2024.1103.0007", "a version"),
+        miss("MAC 33:9f:de:5a:fa:6g", "not hexadecimal"),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::{is_date, number_at};
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "mx_curp",
@@ -16,32 +16,14 @@ pub(super) static DETECTOR: Detector = Detector {
     context: &["curp", "clave unica"],
     anchors: &[Anchor::Forms(&["AAAA999999AAAAAAX9"], judge)],
     hits: &[
-        Hit {
-            text: "CURP HEGG560427MVZRRL04",
-            found: &["HEGG560427MVZRRL04"],
-        },
-        Hit {
-            text: "see BADD110313HCMLNS06.",
-            found: &["BADD110313HCMLNS06"],
-        },
-        Hit {
-            text: "{\"curp\":\"HEGG560427MVZRRL04\"}",
-            found: &["HEGG560427MVZRRL04"],
-        },
+        hit("CURP HEGG560427MVZRRL04", &["HEGG560427MVZRRL04"]),
+        hit("see BADD110313HCMLNS06.", &["BADD110313HCMLNS06"]),
+        hit("{\"curp\":\"HEGG560427MVZRRL04\"}", &["HEGG560427MVZRRL04"]),
     ],
     misses: &[
-        Miss {
-            text: "CURP HEGG560427MVZRRL05",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "CURP HEGG561327MVZRRL04",
-            why: "month 13",
-        },
-        Miss {
-            text: "CURP HEGG560427KVZRRL04",
-            why: "neither H, M nor X",
-        },
+        miss("CURP HEGG560427MVZRRL05", "wrong check digit"),
+        miss("CURP HEGG561327MVZRRL04", "month 13"),
+        miss("CURP HEGG560427KVZRRL04", "neither H, M nor X"),
     ],
 };
 

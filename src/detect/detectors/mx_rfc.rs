@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::{is_date, number_at};
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "mx_rfc",
@@ -24,32 +24,14 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "RFC: GODE561231GR8",
-            found: &["GODE561231GR8"],
-        },
-        Hit {
-            text: "RFC MAG041126GT8",
-            found: &["MAG041126GT8"],
-        },
-        Hit {
-            text: "{\"rfc\":\"VECJ880326XXX\"}",
-            found: &["VECJ880326XXX"],
-        },
+        hit("RFC: GODE561231GR8", &["GODE561231GR8"]),
+        hit("RFC MAG041126GT8", &["MAG041126GT8"]),
+        hit("{\"rfc\":\"VECJ880326XXX\"}", &["VECJ880326XXX"]),
     ],
     misses: &[
-        Miss {
-            text: "part GODE561231GR8",
-            why: "nothing says that it is one",
-        },
-        Miss {
-            text: "RFC GODE561331GR8",
-            why: "month 13",
-        },
-        Miss {
-            text: "RFC 2616",
-            why: "a standard",
-        },
+        miss("part GODE561231GR8", "nothing says that it is one"),
+        miss("RFC GODE561331GR8", "month 13"),
+        miss("RFC 2616", "a standard"),
     ],
 };
 

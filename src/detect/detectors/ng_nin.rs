@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::verhoeff;
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "ng_nin",
@@ -28,36 +28,15 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "NIN 12345678902",
-            found: &["12345678902"],
-        },
-        Hit {
-            text: "NIN: 1234 567 8902",
-            found: &["1234 567 8902"],
-        },
-        Hit {
-            text: "my NIN is 23456789019",
-            found: &["23456789019"],
-        },
-        Hit {
-            text: "{\"nin\":\"34567890120\"}",
-            found: &["34567890120"],
-        },
+        hit("NIN 12345678902", &["12345678902"]),
+        hit("NIN: 1234 567 8902", &["1234 567 8902"]),
+        hit("my NIN is 23456789019", &["23456789019"]),
+        hit("{\"nin\":\"34567890120\"}", &["34567890120"]),
     ],
     misses: &[
-        Miss {
-            text: "NIN 12345678901",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "NIN 1234567890",
-            why: "ten digits",
-        },
-        Miss {
-            text: "id 12345678902",
-            why: "nothing says that it is one",
-        },
+        miss("NIN 12345678901", "wrong check digit"),
+        miss("NIN 1234567890", "ten digits"),
+        miss("id 12345678902", "nothing says that it is one"),
     ],
 };
 

@@ -1,7 +1,7 @@
 //! Nigerian vehicle registration marks.
 
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "ng_vehicle",
@@ -32,36 +32,21 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "reg. ABJ123XY",
-            found: &["ABJ123XY"],
-        },
-        Hit {
-            text: "The plate number is ABJ-123XY for this vehicle",
-            found: &["ABJ-123XY"],
-        },
-        Hit {
-            text: "APP 456CV",
-            found: &["APP 456CV"],
-        },
-        Hit {
-            text: "Plates: APP-456CV and KJA-999PZ",
-            found: &["APP-456CV", "KJA-999PZ"],
-        },
+        hit("reg. ABJ123XY", &["ABJ123XY"]),
+        hit(
+            "The plate number is ABJ-123XY for this vehicle",
+            &["ABJ-123XY"],
+        ),
+        hit("APP 456CV", &["APP 456CV"]),
+        hit(
+            "Plates: APP-456CV and KJA-999PZ",
+            &["APP-456CV", "KJA-999PZ"],
+        ),
     ],
     misses: &[
-        Miss {
-            text: "part APP-456CV fits",
-            why: "nothing says that it is one",
-        },
-        Miss {
-            text: "plate AB-12CD",
-            why: "two letters",
-        },
-        Miss {
-            text: "plate 123-456AB",
-            why: "digits in front",
-        },
+        miss("part APP-456CV fits", "nothing says that it is one"),
+        miss("plate AB-12CD", "two letters"),
+        miss("plate 123-456AB", "digits in front"),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::{digit, weighted_head};
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "nl_bsn",
@@ -25,32 +25,14 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "BSN 111222333",
-            found: &["111222333"],
-        },
-        Hit {
-            text: "burgerservicenummer: 123456782",
-            found: &["123456782"],
-        },
-        Hit {
-            text: "{\"bsn\":\"000987657\"}",
-            found: &["000987657"],
-        },
+        hit("BSN 111222333", &["111222333"]),
+        hit("burgerservicenummer: 123456782", &["123456782"]),
+        hit("{\"bsn\":\"000987657\"}", &["000987657"]),
     ],
     misses: &[
-        Miss {
-            text: "BSN 111222334",
-            why: "fails the eleven test",
-        },
-        Miss {
-            text: "BSN 000000000",
-            why: "zeros",
-        },
-        Miss {
-            text: "id 111222333",
-            why: "nothing says that it is one",
-        },
+        miss("BSN 111222334", "fails the eleven test"),
+        miss("BSN 000000000", "zeros"),
+        miss("id 111222333", "nothing says that it is one"),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::{digit, is_date, number_at, weighted_head};
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "no_fodselsnummer",
@@ -23,32 +23,14 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(&["999999 99999", "?99999999999"], judge)],
     hits: &[
-        Hit {
-            text: "see 131052 30855",
-            found: &["131052 30855"],
-        },
-        Hit {
-            text: "fødselsnummer: 15108511114",
-            found: &["15108511114"],
-        },
-        Hit {
-            text: "{\"fnr\":\"13105230855\"}",
-            found: &["13105230855"],
-        },
+        hit("see 131052 30855", &["131052 30855"]),
+        hit("fødselsnummer: 15108511114", &["15108511114"]),
+        hit("{\"fnr\":\"13105230855\"}", &["13105230855"]),
     ],
     misses: &[
-        Miss {
-            text: "fødselsnummer 13105230856",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "fødselsnummer 13135230855",
-            why: "month 13",
-        },
-        Miss {
-            text: "id 13105230855",
-            why: "eleven digits that could be anything",
-        },
+        miss("fødselsnummer 13105230856", "wrong check digit"),
+        miss("fødselsnummer 13135230855", "month 13"),
+        miss("id 13105230855", "eleven digits that could be anything"),
     ],
 };
 

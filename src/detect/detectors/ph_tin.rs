@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::{digit, weighted_head};
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "ph_tin",
@@ -36,32 +36,14 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "My TIN is 000-123-456-000",
-            found: &["000-123-456-000"],
-        },
-        Hit {
-            text: "BIR TIN: 000123456000",
-            found: &["000123456000"],
-        },
-        Hit {
-            text: "{\"tin\":\"000-123-456\"}",
-            found: &["000-123-456"],
-        },
+        hit("My TIN is 000-123-456-000", &["000-123-456-000"]),
+        hit("BIR TIN: 000123456000", &["000123456000"]),
+        hit("{\"tin\":\"000-123-456\"}", &["000-123-456"]),
     ],
     misses: &[
-        Miss {
-            text: "Not a TIN 123456789",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "id 000-123-456",
-            why: "nothing says that it is one",
-        },
-        Miss {
-            text: "TIN 000-123",
-            why: "six digits",
-        },
+        miss("Not a TIN 123456789", "wrong check digit"),
+        miss("id 000-123-456", "nothing says that it is one"),
+        miss("TIN 000-123", "six digits"),
     ],
 };
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::detect::scan::place::{Anchor, Found, Place, When};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "phone",
@@ -95,93 +95,57 @@ pub(super) static DETECTOR: Detector = Detector {
         Anchor::Number(10..=15, When::InContextOr(0b1), probe),
     ],
     hits: &[
-        Hit {
-            text: "phone,age\n2125550188,35\n2125550189 2125550190",
-            found: &["2125550188", "2125550189"],
-        },
-        Hit {
-            text: "Tlf. 62 36 66 63, मोबाइल 9844417305",
-            found: &["62 36 66 63", "9844417305"],
-        },
-        Hit {
-            text: "Tel. 030 / 3643994 or 0171 - 1234567; reach us: +81 3-5588-2546 (9-5); +33 (0)1 62 31 68 66",
-            found: &[
+        hit(
+            "phone,age\n2125550188,35\n2125550189 2125550190",
+            &["2125550188", "2125550189"],
+        ),
+        hit(
+            "Tlf. 62 36 66 63, मोबाइल 9844417305",
+            &["62 36 66 63", "9844417305"],
+        ),
+        hit(
+            "Tel. 030 / 3643994 or 0171 - 1234567; reach us: +81 3-5588-2546 (9-5); +33 (0)1 62 31 68 66",
+            &[
                 "030 / 3643994",
                 "0171 - 1234567",
                 "+81 3-5588-2546",
                 "+33 (0)1 62 31 68 66",
             ],
-        },
-        Hit {
-            text: "call +44 (20) 7123 4567 or +4930123456",
-            found: &["+44 (20) 7123 4567", "+4930123456"],
-        },
-        Hit {
-            text: "US: 415-555-0132, (415) 555-0132",
-            found: &["415-555-0132", "(415) 555-0132"],
-        },
-        Hit {
-            text: "09171234567",
-            found: &["09171234567"],
-        },
-        Hit {
-            text: "0312 123 45 67",
-            found: &["0312 123 45 67"],
-        },
-        Hit {
-            text: "my phone number is 425 8829090",
-            found: &["425 8829090"],
-        },
-        Hit {
-            text: "call me on 0097688112222 tonight",
-            found: &["0097688112222"],
-        },
+        ),
+        hit(
+            "call +44 (20) 7123 4567 or +4930123456",
+            &["+44 (20) 7123 4567", "+4930123456"],
+        ),
+        hit(
+            "US: 415-555-0132, (415) 555-0132",
+            &["415-555-0132", "(415) 555-0132"],
+        ),
+        hit("09171234567", &["09171234567"]),
+        hit("0312 123 45 67", &["0312 123 45 67"]),
+        hit("my phone number is 425 8829090", &["425 8829090"]),
+        hit("call me on 0097688112222 tonight", &["0097688112222"]),
     ],
     misses: &[
-        Miss {
-            text: "phone 0.4160976159, 12.2.1249.13880, released 2025-11, phone \u{A9} 2016-2017",
-            why: "a decimal, a version, times",
-        },
-        Miss {
-            text: "a phone. Order no. 4622669671, NDC 08984-3206-96",
-            why: "numbers of something else",
-        },
-        Miss {
-            text: "phone or card? 6304 5101 9962 3180, 340314801661319",
-            why: "cards",
-        },
-        Miss {
-            text: "phone 128 / 256 / 512, fax 2000 / 3000",
-            why: "no area codes",
-        },
-        Miss {
-            text: "phone,ip\nnone,45.79.23.58",
-            why: "an address of a host",
-        },
-        Miss {
-            text: "page 415-420",
-            why: "six digits",
-        },
-        Miss {
-            text: "ts 1700000000",
-            why: "a time",
-        },
-        Miss {
-            text: "12.34.56",
-            why: "six digits",
-        },
-        Miss {
-            text: "id 53212345678",
-            why: "eleven digits that could be anything",
-        },
-        Miss {
-            text: "0.09171234567",
-            why: "a decimal",
-        },
-        Miss {
-            text: "115-555-0132",
-            why: "no area code begins with 1",
-        },
+        miss(
+            "phone 0.4160976159, 12.2.1249.13880, released 2025-11, phone \u{A9} 2016-2017",
+            "a decimal, a version, times",
+        ),
+        miss(
+            "a phone. Order no. 4622669671, NDC 08984-3206-96",
+            "numbers of something else",
+        ),
+        miss(
+            "phone or card? 6304 5101 9962 3180, 340314801661319",
+            "cards",
+        ),
+        miss("phone 128 / 256 / 512, fax 2000 / 3000", "no area codes"),
+        miss("phone,ip\nnone,45.79.23.58", "an address of a host"),
+        miss("page 415-420", "six digits"),
+        miss("ts 1700000000", "a time"),
+        miss("12.34.56", "six digits"),
+        miss("id 53212345678", "eleven digits that could be anything"),
+        miss("0.09171234567", "a decimal"),
+        miss("115-555-0132", "no area code begins with 1"),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::{digit, weighted_head};
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "pl_nip",
@@ -24,32 +24,14 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "NIP 123-456-32-18",
-            found: &["123-456-32-18"],
-        },
-        Hit {
-            text: "NIP: 1234563218",
-            found: &["1234563218"],
-        },
-        Hit {
-            text: "see 526-10-40-828",
-            found: &["526-10-40-828"],
-        },
+        hit("NIP 123-456-32-18", &["123-456-32-18"]),
+        hit("NIP: 1234563218", &["1234563218"]),
+        hit("see 526-10-40-828", &["526-10-40-828"]),
     ],
     misses: &[
-        Miss {
-            text: "NIP 123-456-32-19",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "id 1234563218",
-            why: "ten digits that could be anything",
-        },
-        Miss {
-            text: "NIP 123-456-32-1",
-            why: "nine digits",
-        },
+        miss("NIP 123-456-32-19", "wrong check digit"),
+        miss("id 1234563218", "ten digits that could be anything"),
+        miss("NIP 123-456-32-1", "nine digits"),
     ],
 };
 

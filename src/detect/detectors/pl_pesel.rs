@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::{digit, is_date, number_at, weighted_head};
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "pl_pesel",
@@ -16,32 +16,14 @@ pub(super) static DETECTOR: Detector = Detector {
     context: &["pesel", "pesels"],
     anchors: &[Anchor::Forms(&["?99999999999"], judge)],
     hits: &[
-        Hit {
-            text: "numer PESEL: 44051401458",
-            found: &["44051401458"],
-        },
-        Hit {
-            text: "My pesel is 02070803628.",
-            found: &["02070803628"],
-        },
-        Hit {
-            text: "{\"pesel\":\"91040276690\"}",
-            found: &["91040276690"],
-        },
+        hit("numer PESEL: 44051401458", &["44051401458"]),
+        hit("My pesel is 02070803628.", &["02070803628"]),
+        hit("{\"pesel\":\"91040276690\"}", &["91040276690"]),
     ],
     misses: &[
-        Miss {
-            text: "PESEL 44051401459",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "id 44051401458",
-            why: "nothing says that it is one",
-        },
-        Miss {
-            text: "PESEL 4405140145",
-            why: "ten digits",
-        },
+        miss("PESEL 44051401459", "wrong check digit"),
+        miss("id 44051401458", "nothing says that it is one"),
+        miss("PESEL 4405140145", "ten digits"),
     ],
 };
 

@@ -1,7 +1,7 @@
 //! Postal addresses, as far as form and context tell them.
 
 use crate::detect::scan::place::{Anchor, Found, Place, When};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "postal_address",
@@ -32,32 +32,17 @@ pub(super) static DETECTOR: Detector = Detector {
         Anchor::Mixed(2..=5, When::BeforeName, probe),
     ],
     hits: &[
-        Hit {
-            text: "billing address: 12 Mill Lane, Leeds",
-            found: &["12 Mill Lane"],
-        },
-        Hit {
-            text: "She lives at 221B Baker Street.",
-            found: &["221B Baker Street"],
-        },
-        Hit {
-            text: "{\"address\":\"1600 Pennsylvania Ave NW\"}",
-            found: &["1600 Pennsylvania Ave"],
-        },
+        hit("billing address: 12 Mill Lane, Leeds", &["12 Mill Lane"]),
+        hit("She lives at 221B Baker Street.", &["221B Baker Street"]),
+        hit(
+            "{\"address\":\"1600 Pennsylvania Ave NW\"}",
+            &["1600 Pennsylvania Ave"],
+        ),
     ],
     misses: &[
-        Miss {
-            text: "see 12 Mill Lane",
-            why: "nothing says whose it is",
-        },
-        Miss {
-            text: "address 12 of the list",
-            why: "no street",
-        },
-        Miss {
-            text: "address 0x12 Main Memory",
-            why: "no street",
-        },
+        miss("see 12 Mill Lane", "nothing says whose it is"),
+        miss("address 12 of the list", "no street"),
+        miss("address 0x12 Main Memory", "no street"),
     ],
 };
 

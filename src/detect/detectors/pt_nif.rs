@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::{digit, weighted_head};
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "pt_nif",
@@ -19,32 +19,14 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "NIF 123456789",
-            found: &["123456789"],
-        },
-        Hit {
-            text: "contribuinte: 501 442 014",
-            found: &["501 442 014"],
-        },
-        Hit {
-            text: "from PT501442014",
-            found: &["PT501442014"],
-        },
+        hit("NIF 123456789", &["123456789"]),
+        hit("contribuinte: 501 442 014", &["501 442 014"]),
+        hit("from PT501442014", &["PT501442014"]),
     ],
     misses: &[
-        Miss {
-            text: "NIF 123456788",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "NIF 423456787",
-            why: "begins with 4",
-        },
-        Miss {
-            text: "id 123456789",
-            why: "nothing says that it is one",
-        },
+        miss("NIF 123456788", "wrong check digit"),
+        miss("NIF 423456787", "begins with 4"),
+        miss("id 123456789", "nothing says that it is one"),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::luhn;
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "se_orgnr",
@@ -23,32 +23,14 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(&["999999-9999", "?9999999999"], judge)],
     hits: &[
-        Hit {
-            text: "see 556703-7485",
-            found: &["556703-7485"],
-        },
-        Hit {
-            text: "orgnr 2120000142",
-            found: &["2120000142"],
-        },
-        Hit {
-            text: "Org.nr: 212000-0142.",
-            found: &["212000-0142"],
-        },
+        hit("see 556703-7485", &["556703-7485"]),
+        hit("orgnr 2120000142", &["2120000142"]),
+        hit("Org.nr: 212000-0142.", &["212000-0142"]),
     ],
     misses: &[
-        Miss {
-            text: "orgnr 556703-7486",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "orgnr 551203-7486",
-            why: "the third digit is a month's",
-        },
-        Miss {
-            text: "id 2120000142",
-            why: "ten digits that could be anything",
-        },
+        miss("orgnr 556703-7486", "wrong check digit"),
+        miss("orgnr 551203-7486", "the third digit is a month's"),
+        miss("id 2120000142", "ten digits that could be anything"),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::{is_date, luhn, number_at};
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "se_personnummer",
@@ -35,32 +35,14 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "see 640823-3234",
-            found: &["640823-3234"],
-        },
-        Hit {
-            text: "personnummer: 19640823-3234",
-            found: &["19640823-3234"],
-        },
-        Hit {
-            text: "personnummer 201109252385",
-            found: &["201109252385"],
-        },
+        hit("see 640823-3234", &["640823-3234"]),
+        hit("personnummer: 19640823-3234", &["19640823-3234"]),
+        hit("personnummer 201109252385", &["201109252385"]),
     ],
     misses: &[
-        Miss {
-            text: "personnummer 640823-3235",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "personnummer 641323-3233",
-            why: "month 13",
-        },
-        Miss {
-            text: "id 201109252385",
-            why: "twelve digits that could be anything",
-        },
+        miss("personnummer 640823-3235", "wrong check digit"),
+        miss("personnummer 641323-3233", "month 13"),
+        miss("id 201109252385", "twelve digits that could be anything"),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::weighted;
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "sg_nric",
@@ -24,32 +24,14 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(&["a9999999a"], judge)],
     hits: &[
-        Hit {
-            text: "NRIC S2740116C was processed",
-            found: &["S2740116C"],
-        },
-        Hit {
-            text: "G1122144R",
-            found: &["G1122144R"],
-        },
-        Hit {
-            text: "my fin is f2346401l",
-            found: &["f2346401l"],
-        },
+        hit("NRIC S2740116C was processed", &["S2740116C"]),
+        hit("G1122144R", &["G1122144R"]),
+        hit("my fin is f2346401l", &["f2346401l"]),
     ],
     misses: &[
-        Miss {
-            text: "NRIC S2740116D",
-            why: "wrong letter",
-        },
-        Miss {
-            text: "NRIC A2740116C",
-            why: "begins with A",
-        },
-        Miss {
-            text: "exponent t1671728i",
-            why: "small letters without context",
-        },
+        miss("NRIC S2740116D", "wrong letter"),
+        miss("NRIC A2740116C", "begins with A"),
+        miss("exponent t1671728i", "small letters without context"),
     ],
 };
 

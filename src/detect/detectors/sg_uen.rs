@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::weighted;
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "sg_uen",
@@ -27,32 +27,14 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "UEN 00192200M",
-            found: &["00192200M"],
-        },
-        Hit {
-            text: "UEN: 197401143C",
-            found: &["197401143C"],
-        },
-        Hit {
-            text: "{\"uen\":\"201434292D\"}",
-            found: &["201434292D"],
-        },
+        hit("UEN 00192200M", &["00192200M"]),
+        hit("UEN: 197401143C", &["197401143C"]),
+        hit("{\"uen\":\"201434292D\"}", &["201434292D"]),
     ],
     misses: &[
-        Miss {
-            text: "UEN 00192200N",
-            why: "wrong letter",
-        },
-        Miss {
-            text: "UEN 197401143D",
-            why: "wrong letter",
-        },
-        Miss {
-            text: "id 00192200M",
-            why: "nothing says that it is one",
-        },
+        miss("UEN 00192200N", "wrong letter"),
+        miss("UEN 197401143D", "wrong letter"),
+        miss("id 00192200M", "nothing says that it is one"),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::{digit, weighted_head};
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "th_tnin",
@@ -29,32 +29,14 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "see 1-2345-67890-12-1",
-            found: &["1-2345-67890-12-1"],
-        },
-        Hit {
-            text: "My Thai ID is 1234567890121",
-            found: &["1234567890121"],
-        },
-        Hit {
-            text: "เลขประจำตัวประชาชน 1234567890121",
-            found: &["1234567890121"],
-        },
+        hit("see 1-2345-67890-12-1", &["1-2345-67890-12-1"]),
+        hit("My Thai ID is 1234567890121", &["1234567890121"]),
+        hit("เลขประจำตัวประชาชน 1234567890121", &["1234567890121"]),
     ],
     misses: &[
-        Miss {
-            text: "Thai ID 1234567890122",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "Thai ID 0234567890124",
-            why: "begins with 0",
-        },
-        Miss {
-            text: "at 1234567890121",
-            why: "thirteen digits that could be anything",
-        },
+        miss("Thai ID 1234567890122", "wrong check digit"),
+        miss("Thai ID 0234567890124", "begins with 0"),
+        miss("at 1234567890121", "thirteen digits that could be anything"),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::digit;
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "tr_national_id",
@@ -28,36 +28,15 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(&["?99999999999", "?999 999 999 99"], judge)],
     hits: &[
-        Hit {
-            text: "TC Kimlik No: 10000000146",
-            found: &["10000000146"],
-        },
-        Hit {
-            text: "Turkish ID 10000000146",
-            found: &["10000000146"],
-        },
-        Hit {
-            text: "Hasta: Ay\u{15F}e, T.C. 10000000146",
-            found: &["10000000146"],
-        },
-        Hit {
-            text: "{\"tckn\":\"19191919190\"}",
-            found: &["19191919190"],
-        },
+        hit("TC Kimlik No: 10000000146", &["10000000146"]),
+        hit("Turkish ID 10000000146", &["10000000146"]),
+        hit("Hasta: Ay\u{15F}e, T.C. 10000000146", &["10000000146"]),
+        hit("{\"tckn\":\"19191919190\"}", &["19191919190"]),
     ],
     misses: &[
-        Miss {
-            text: "TCKN 10000000145",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "TCKN 01000000146",
-            why: "begins with 0",
-        },
-        Miss {
-            text: "id 10000000146",
-            why: "nothing says that it is one",
-        },
+        miss("TCKN 10000000145", "wrong check digit"),
+        miss("TCKN 01000000146", "begins with 0"),
+        miss("id 10000000146", "nothing says that it is one"),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::number_at;
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "tr_vehicle",
@@ -40,32 +40,17 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "35 JK 12",
-            found: &["35 JK 12"],
-        },
-        Hit {
-            text: "Plaka 34 ABC 123 ve 06 JK 567",
-            found: &["34 ABC 123", "06 JK 567"],
-        },
-        Hit {
-            text: "{\"plaka\":\"34 ABC 1234\"}",
-            found: &["34 ABC 1234"],
-        },
+        hit("35 JK 12", &["35 JK 12"]),
+        hit(
+            "Plaka 34 ABC 123 ve 06 JK 567",
+            &["34 ABC 123", "06 JK 567"],
+        ),
+        hit("{\"plaka\":\"34 ABC 1234\"}", &["34 ABC 1234"]),
     ],
     misses: &[
-        Miss {
-            text: "plaka 82 ABC 123",
-            why: "no province 82",
-        },
-        Miss {
-            text: "on 12 JAN 2024 at",
-            why: "a date",
-        },
-        Miss {
-            text: "plaka 34 ABCD 12",
-            why: "four letters",
-        },
+        miss("plaka 82 ABC 123", "no province 82"),
+        miss("on 12 JAN 2024 at", "a date"),
+        miss("plaka 34 ABCD 12", "four letters"),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::number_at;
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "uk_driving_licence",
@@ -25,32 +25,14 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "MORGA657054SM9IJ",
-            found: &["MORGA657054SM9IJ"],
-        },
-        Hit {
-            text: "licence fo999512018aa1ab",
-            found: &["fo999512018aa1ab"],
-        },
-        Hit {
-            text: "JONES710153J99EF.",
-            found: &["JONES710153J99EF"],
-        },
+        hit("MORGA657054SM9IJ", &["MORGA657054SM9IJ"]),
+        hit("licence fo999512018aa1ab", &["fo999512018aa1ab"]),
+        hit("JONES710153J99EF.", &["JONES710153J99EF"]),
     ],
     misses: &[
-        Miss {
-            text: "MORGA600054SM9IJ",
-            why: "month 00",
-        },
-        Miss {
-            text: "MORGA663054SM9IJ",
-            why: "month 63",
-        },
-        Miss {
-            text: "MORGA601004SM9IJ",
-            why: "day 00",
-        },
+        miss("MORGA600054SM9IJ", "month 00"),
+        miss("MORGA663054SM9IJ", "month 63"),
+        miss("MORGA601004SM9IJ", "day 00"),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::{digit, weighted_head};
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "uk_nhs",
@@ -25,32 +25,14 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "see 401-023-2137",
-            found: &["401-023-2137"],
-        },
-        Hit {
-            text: "NHS number 9434765919",
-            found: &["9434765919"],
-        },
-        Hit {
-            text: "patient NHS: 943 476 5919",
-            found: &["943 476 5919"],
-        },
+        hit("see 401-023-2137", &["401-023-2137"]),
+        hit("NHS number 9434765919", &["9434765919"]),
+        hit("patient NHS: 943 476 5919", &["943 476 5919"]),
     ],
     misses: &[
-        Miss {
-            text: "NHS 401-023-2138",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "size 2147483648",
-            why: "a power of two that passes the check",
-        },
-        Miss {
-            text: "NHS 000 000 0000",
-            why: "one digit repeated",
-        },
+        miss("NHS 401-023-2138", "wrong check digit"),
+        miss("size 2147483648", "a power of two that passes the check"),
+        miss("NHS 000 000 0000", "one digit repeated"),
     ],
 };
 

@@ -1,7 +1,7 @@
 //! UK national insurance numbers.
 
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "uk_nino",
@@ -32,44 +32,20 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "my National Insurance number is RA 01 88 64 C",
-            found: &["RA 01 88 64 C"],
-        },
-        Hit {
-            text: "NINO=KM318300C;status=ok",
-            found: &["KM318300C"],
-        },
-        Hit {
-            text: "tw483726b",
-            found: &["tw483726b"],
-        },
-        Hit {
-            text: "hh 01 02 03 d",
-            found: &["hh 01 02 03 d"],
-        },
+        hit(
+            "my National Insurance number is RA 01 88 64 C",
+            &["RA 01 88 64 C"],
+        ),
+        hit("NINO=KM318300C;status=ok", &["KM318300C"]),
+        hit("tw483726b", &["tw483726b"]),
+        hit("hh 01 02 03 d", &["hh 01 02 03 d"]),
     ],
     misses: &[
-        Miss {
-            text: "NINO BG318894A",
-            why: "the prefix BG is not used",
-        },
-        Miss {
-            text: "NINO AO318894A",
-            why: "O in second place",
-        },
-        Miss {
-            text: "NINO AB123456E",
-            why: "ends in E",
-        },
-        Miss {
-            text: "order tw483726b",
-            why: "nothing says that it is one",
-        },
-        Miss {
-            text: "commit ab123456c",
-            why: "hexadecimal",
-        },
+        miss("NINO BG318894A", "the prefix BG is not used"),
+        miss("NINO AO318894A", "O in second place"),
+        miss("NINO AB123456E", "ends in E"),
+        miss("order tw483726b", "nothing says that it is one"),
+        miss("commit ab123456c", "hexadecimal"),
     ],
 };
 

@@ -1,7 +1,7 @@
 //! UK passport numbers.
 
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "uk_passport",
@@ -15,32 +15,17 @@ pub(super) static DETECTOR: Detector = Detector {
     context: &["passport", "passports", "passportnumber", "travel document"],
     anchors: &[Anchor::Forms(&["?999999999", "?AA9999999"], judge)],
     hits: &[
-        Hit {
-            text: "the uk passport number is 107182890",
-            found: &["107182890"],
-        },
-        Hit {
-            text: "Passports: AB1234567 and XY9876543",
-            found: &["AB1234567", "XY9876543"],
-        },
-        Hit {
-            text: "{\"passport\":\"104121156\"}",
-            found: &["104121156"],
-        },
+        hit("the uk passport number is 107182890", &["107182890"]),
+        hit(
+            "Passports: AB1234567 and XY9876543",
+            &["AB1234567", "XY9876543"],
+        ),
+        hit("{\"passport\":\"104121156\"}", &["104121156"]),
     ],
     misses: &[
-        Miss {
-            text: "order 107182890",
-            why: "nothing says that it is one",
-        },
-        Miss {
-            text: "passport A12345678",
-            why: "one letter",
-        },
-        Miss {
-            text: "passport 1234567AB",
-            why: "letters at the end",
-        },
+        miss("order 107182890", "nothing says that it is one"),
+        miss("passport A12345678", "one letter"),
+        miss("passport 1234567AB", "letters at the end"),
     ],
 };
 

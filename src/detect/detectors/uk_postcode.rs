@@ -1,7 +1,7 @@
 //! UK postcodes.
 
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "uk_postcode",
@@ -39,36 +39,15 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "Send to postcode EC2A 1NT please",
-            found: &["EC2A 1NT"],
-        },
-        Hit {
-            text: "My address is SW1A 1AA in London",
-            found: &["SW1A 1AA"],
-        },
-        Hit {
-            text: "221B Baker Street, London NW1 6XE",
-            found: &["NW1 6XE"],
-        },
-        Hit {
-            text: "{\"postcode\":\"CR26XH\"}",
-            found: &["CR26XH"],
-        },
+        hit("Send to postcode EC2A 1NT please", &["EC2A 1NT"]),
+        hit("My address is SW1A 1AA in London", &["SW1A 1AA"]),
+        hit("221B Baker Street, London NW1 6XE", &["NW1 6XE"]),
+        hit("{\"postcode\":\"CR26XH\"}", &["CR26XH"]),
     ],
     misses: &[
-        Miss {
-            text: "model EC2A 1NT",
-            why: "nothing says that it is one",
-        },
-        Miss {
-            text: "postcode M1 1CA",
-            why: "C is not used in the inward code",
-        },
-        Miss {
-            text: "postcode M1 1AI",
-            why: "I is not used in the inward code",
-        },
+        miss("model EC2A 1NT", "nothing says that it is one"),
+        miss("postcode M1 1CA", "C is not used in the inward code"),
+        miss("postcode M1 1AI", "I is not used in the inward code"),
     ],
 };
 

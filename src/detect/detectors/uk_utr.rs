@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::{digit, weighted};
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "uk_utr",
@@ -25,32 +25,14 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "UTR 1955839661",
-            found: &["1955839661"],
-        },
-        Hit {
-            text: "Unique Taxpayer Reference: 11234 56789",
-            found: &["11234 56789"],
-        },
-        Hit {
-            text: "{\"utr\":\"2234234987\"}",
-            found: &["2234234987"],
-        },
+        hit("UTR 1955839661", &["1955839661"]),
+        hit("Unique Taxpayer Reference: 11234 56789", &["11234 56789"]),
+        hit("{\"utr\":\"2234234987\"}", &["2234234987"]),
     ],
     misses: &[
-        Miss {
-            text: "UTR 2955839661",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "at 1955839661",
-            why: "nothing says that it is one",
-        },
-        Miss {
-            text: "UTR 195583966",
-            why: "nine digits",
-        },
+        miss("UTR 2955839661", "wrong check digit"),
+        miss("at 1955839661", "nothing says that it is one"),
+        miss("UTR 195583966", "nine digits"),
     ],
 };
 

@@ -1,7 +1,7 @@
 //! UK vehicle registration marks.
 
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "uk_vehicle",
@@ -44,32 +44,17 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "a blue AB51 ABC was seen",
-            found: &["AB51 ABC"],
-        },
-        Hit {
-            text: "LN14-HGT",
-            found: &["LN14-HGT"],
-        },
-        Hit {
-            text: "Vehicles AB51 ABC and BD62XYZ were seen",
-            found: &["AB51 ABC", "BD62XYZ"],
-        },
+        hit("a blue AB51 ABC was seen", &["AB51 ABC"]),
+        hit("LN14-HGT", &["LN14-HGT"]),
+        hit(
+            "Vehicles AB51 ABC and BD62XYZ were seen",
+            &["AB51 ABC", "BD62XYZ"],
+        ),
     ],
     misses: &[
-        Miss {
-            text: "reg AQ51 ABC",
-            why: "Q is not used",
-        },
-        Miss {
-            text: "reg AB51 AIB",
-            why: "I is not used",
-        },
-        Miss {
-            text: "part BD62XYZ",
-            why: "nothing says that it is one",
-        },
+        miss("reg AQ51 ABC", "Q is not used"),
+        miss("reg AB51 AIB", "I is not used"),
+        miss("part BD62XYZ", "nothing says that it is one"),
     ],
 };
 

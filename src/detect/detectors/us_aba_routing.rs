@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::{number_at, weighted};
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "us_aba_routing",
@@ -16,36 +16,15 @@ pub(super) static DETECTOR: Detector = Detector {
     context: &["routing", "aba", "rtn", "transit number", "abarouting"],
     anchors: &[Anchor::Forms(&["9999-9999-9", "?999999999"], judge)],
     hits: &[
-        Hit {
-            text: "my bank's routing number is 011103093",
-            found: &["011103093"],
-        },
-        Hit {
-            text: "routing number: 011103093",
-            found: &["011103093"],
-        },
-        Hit {
-            text: "ABA 0711-0130-7",
-            found: &["0711-0130-7"],
-        },
-        Hit {
-            text: "{\"RTN\":\"256339130\"}",
-            found: &["256339130"],
-        },
+        hit("my bank's routing number is 011103093", &["011103093"]),
+        hit("routing number: 011103093", &["011103093"]),
+        hit("ABA 0711-0130-7", &["0711-0130-7"]),
+        hit("{\"RTN\":\"256339130\"}", &["256339130"]),
     ],
     misses: &[
-        Miss {
-            text: "ABA 011103094",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "ABA 426317017",
-            why: "no such prefix",
-        },
-        Miss {
-            text: "id 011103093",
-            why: "nine digits that could be anything",
-        },
+        miss("ABA 011103094", "wrong check digit"),
+        miss("ABA 426317017", "no such prefix"),
+        miss("id 011103093", "nine digits that could be anything"),
     ],
 };
 

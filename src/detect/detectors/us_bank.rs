@@ -1,7 +1,7 @@
 //! US bank account numbers.
 
 use crate::detect::scan::place::{Anchor, Found, Place, When};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "us_bank",
@@ -27,32 +27,14 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Number(8..=17, When::InContext, probe)],
     hits: &[
-        Hit {
-            text: "my bank account number is 71170298473",
-            found: &["71170298473"],
-        },
-        Hit {
-            text: "{\"account no.\": \"2872485296\"}",
-            found: &["2872485296"],
-        },
-        Hit {
-            text: "checking account: 405265257543",
-            found: &["405265257543"],
-        },
+        hit("my bank account number is 71170298473", &["71170298473"]),
+        hit("{\"account no.\": \"2872485296\"}", &["2872485296"]),
+        hit("checking account: 405265257543", &["405265257543"]),
     ],
     misses: &[
-        Miss {
-            text: "order 71170298473",
-            why: "nothing says that it is one",
-        },
-        Miss {
-            text: "account number 1234567",
-            why: "seven digits",
-        },
-        Miss {
-            text: "account number 00000000",
-            why: "one digit repeated",
-        },
+        miss("order 71170298473", "nothing says that it is one"),
+        miss("account number 1234567", "seven digits"),
+        miss("account number 00000000", "one digit repeated"),
     ],
 };
 

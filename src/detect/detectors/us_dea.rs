@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::digit;
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "us_dea",
@@ -21,32 +21,14 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(&["?AX9999999"], judge)],
     hits: &[
-        Hit {
-            text: "DEA: AW5004445",
-            found: &["AW5004445"],
-        },
-        Hit {
-            text: "DEA number=GB8407517;",
-            found: &["GB8407517"],
-        },
-        Hit {
-            text: "{\"dea\":\"F91234563\"}",
-            found: &["F91234563"],
-        },
+        hit("DEA: AW5004445", &["AW5004445"]),
+        hit("DEA number=GB8407517;", &["GB8407517"]),
+        hit("{\"dea\":\"F91234563\"}", &["F91234563"]),
     ],
     misses: &[
-        Miss {
-            text: "DEA AW5004446",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "DEA ZW5004445",
-            why: "no registrant has the letter Z",
-        },
-        Miss {
-            text: "file AW5004445",
-            why: "nothing says that it is one",
-        },
+        miss("DEA AW5004446", "wrong check digit"),
+        miss("DEA ZW5004445", "no registrant has the letter Z"),
+        miss("file AW5004445", "nothing says that it is one"),
     ],
 };
 

@@ -1,7 +1,7 @@
 //! US driver licence numbers.
 
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "us_driver_licence",
@@ -53,36 +53,15 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "license_no: 'S5041801'",
-            found: &["S5041801"],
-        },
-        Hit {
-            text: "my driver's license is 96558245",
-            found: &["96558245"],
-        },
-        Hit {
-            text: "DL: T4828834",
-            found: &["T4828834"],
-        },
-        Hit {
-            text: "| driver license | F311912636676 |",
-            found: &["F311912636676"],
-        },
+        hit("license_no: 'S5041801'", &["S5041801"]),
+        hit("my driver's license is 96558245", &["96558245"]),
+        hit("DL: T4828834", &["T4828834"]),
+        hit("| driver license | F311912636676 |", &["F311912636676"]),
     ],
     misses: &[
-        Miss {
-            text: "order 96558245",
-            why: "nothing says that it is one",
-        },
-        Miss {
-            text: "driver's license 965",
-            why: "three digits",
-        },
-        Miss {
-            text: "DL ABCDEFGH",
-            why: "no digits",
-        },
+        miss("order 96558245", "nothing says that it is one"),
+        miss("driver's license 965", "three digits"),
+        miss("DL ABCDEFGH", "no digits"),
     ],
 };
 

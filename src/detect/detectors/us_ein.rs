@@ -1,7 +1,7 @@
 //! US employer identification numbers.
 
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "us_ein",
@@ -22,32 +22,17 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(&["?99-9999999", "?999999999"], judge)],
     hits: &[
-        Hit {
-            text: "EIN 12-3456789",
-            found: &["12-3456789"],
-        },
-        Hit {
-            text: "{\"employer_identification_number\": \"94-1234567\"}",
-            found: &["94-1234567"],
-        },
-        Hit {
-            text: "Our FEIN is 121234567.",
-            found: &["121234567"],
-        },
+        hit("EIN 12-3456789", &["12-3456789"]),
+        hit(
+            "{\"employer_identification_number\": \"94-1234567\"}",
+            &["94-1234567"],
+        ),
+        hit("Our FEIN is 121234567.", &["121234567"]),
     ],
     misses: &[
-        Miss {
-            text: "EIN 07-3456789",
-            why: "no campus has the prefix 07",
-        },
-        Miss {
-            text: "invoice 12-3456789",
-            why: "nothing says that it is one",
-        },
-        Miss {
-            text: "EIN 12-345678",
-            why: "eight digits",
-        },
+        miss("EIN 07-3456789", "no campus has the prefix 07"),
+        miss("invoice 12-3456789", "nothing says that it is one"),
+        miss("EIN 12-345678", "eight digits"),
     ],
 };
 

@@ -1,7 +1,7 @@
 //! US individual taxpayer identification numbers.
 
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "us_itin",
@@ -35,36 +35,15 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "see 911-64-1234 attached",
-            found: &["911-64-1234"],
-        },
-        Hit {
-            text: "ITIN: 900 70 0000",
-            found: &["900 70 0000"],
-        },
-        Hit {
-            text: "my itin: 911701234",
-            found: &["911701234"],
-        },
+        hit("see 911-64-1234 attached", &["911-64-1234"]),
+        hit("ITIN: 900 70 0000", &["900 70 0000"]),
+        hit("my itin: 911701234", &["911701234"]),
     ],
     misses: &[
-        Miss {
-            text: "ITIN 911-69-1234",
-            why: "group 69 is not used",
-        },
-        Miss {
-            text: "ITIN 911-93-1234",
-            why: "group 93 is not used",
-        },
-        Miss {
-            text: "ITIN 811-70-1234",
-            why: "begins with 8",
-        },
-        Miss {
-            text: "part 911701234",
-            why: "nine digits that could be anything",
-        },
+        miss("ITIN 911-69-1234", "group 69 is not used"),
+        miss("ITIN 911-93-1234", "group 93 is not used"),
+        miss("ITIN 811-70-1234", "begins with 8"),
+        miss("part 911701234", "nine digits that could be anything"),
     ],
 };
 

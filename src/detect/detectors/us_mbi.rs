@@ -1,7 +1,7 @@
 //! US Medicare beneficiary identifiers.
 
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "us_mbi",
@@ -23,32 +23,14 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(&["9ax9-ax9-aa99", "9ax9ax9aa99"], judge)],
     hits: &[
-        Hit {
-            text: "MBI 1EG4-TE5-MK73",
-            found: &["1EG4-TE5-MK73"],
-        },
-        Hit {
-            text: "for 1eg4-te5-mk73.",
-            found: &["1eg4-te5-mk73"],
-        },
-        Hit {
-            text: "The MBI is 4EF6GH8JK12 for this patient",
-            found: &["4EF6GH8JK12"],
-        },
+        hit("MBI 1EG4-TE5-MK73", &["1EG4-TE5-MK73"]),
+        hit("for 1eg4-te5-mk73.", &["1eg4-te5-mk73"]),
+        hit("The MBI is 4EF6GH8JK12 for this patient", &["4EF6GH8JK12"]),
     ],
     misses: &[
-        Miss {
-            text: "MBI 1EG4-LE5-MK73",
-            why: "L is not used",
-        },
-        Miss {
-            text: "MBI 0EG4-TE5-MK73",
-            why: "begins with 0",
-        },
-        Miss {
-            text: "MBI 1EG4TE5MK7",
-            why: "ten characters",
-        },
+        miss("MBI 1EG4-LE5-MK73", "L is not used"),
+        miss("MBI 0EG4-TE5-MK73", "begins with 0"),
+        miss("MBI 1EG4TE5MK7", "ten characters"),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::luhn_sum;
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "us_npi",
@@ -26,32 +26,14 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "NPI: 1234567893",
-            found: &["1234567893"],
-        },
-        Hit {
-            text: "{\"npi\":\"1245319599\"}",
-            found: &["1245319599"],
-        },
-        Hit {
-            text: "national provider identifier 1003000126",
-            found: &["1003000126"],
-        },
+        hit("NPI: 1234567893", &["1234567893"]),
+        hit("{\"npi\":\"1245319599\"}", &["1245319599"]),
+        hit("national provider identifier 1003000126", &["1003000126"]),
     ],
     misses: &[
-        Miss {
-            text: "NPI 1234567890",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "NPI 3234567893",
-            why: "begins with 3",
-        },
-        Miss {
-            text: "at 1234567893",
-            why: "could be a time",
-        },
+        miss("NPI 1234567890", "wrong check digit"),
+        miss("NPI 3234567893", "begins with 3"),
+        miss("at 1234567893", "could be a time"),
     ],
 };
 

@@ -1,7 +1,7 @@
 //! US passport numbers.
 
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "us_passport",
@@ -21,32 +21,14 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(&["?999999999", "?a99999999"], judge)],
     hits: &[
-        Hit {
-            text: "my passport number is 912803456",
-            found: &["912803456"],
-        },
-        Hit {
-            text: "US passport: E00007734",
-            found: &["E00007734"],
-        },
-        Hit {
-            text: "{\"passportNumber\":\"340007237\"}",
-            found: &["340007237"],
-        },
+        hit("my passport number is 912803456", &["912803456"]),
+        hit("US passport: E00007734", &["E00007734"]),
+        hit("{\"passportNumber\":\"340007237\"}", &["340007237"]),
     ],
     misses: &[
-        Miss {
-            text: "order 912803456",
-            why: "nothing says that it is one",
-        },
-        Miss {
-            text: "passport 91280345",
-            why: "eight digits",
-        },
-        Miss {
-            text: "passport 000000000",
-            why: "one digit repeated",
-        },
+        miss("order 912803456", "nothing says that it is one"),
+        miss("passport 91280345", "eight digits"),
+        miss("passport 000000000", "one digit repeated"),
     ],
 };
 

@@ -1,7 +1,7 @@
 //! US social security numbers.
 
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "us_ssn",
@@ -39,64 +39,28 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "SSN 536 - 22 - 8711, ssn: 536  22  8712, SSN 5 3 6 - 2 2 - 8 7 1 3",
-            found: &["536 - 22 - 8711", "536  22  8712", "5 3 6 - 2 2 - 8 7 1 3"],
-        },
-        Hit {
-            text: "SSN 536-22-1234",
-            found: &["536-22-1234"],
-        },
-        Hit {
-            text: "see 536 22 1234 attached",
-            found: &["536 22 1234"],
-        },
-        Hit {
-            text: "a 536-22-1234, b 537-22-1234",
-            found: &["536-22-1234", "537-22-1234"],
-        },
-        Hit {
-            text: "my social security number is 536221234",
-            found: &["536221234"],
-        },
+        hit(
+            "SSN 536 - 22 - 8711, ssn: 536  22  8712, SSN 5 3 6 - 2 2 - 8 7 1 3",
+            &["536 - 22 - 8711", "536  22  8712", "5 3 6 - 2 2 - 8 7 1 3"],
+        ),
+        hit("SSN 536-22-1234", &["536-22-1234"]),
+        hit("see 536 22 1234 attached", &["536 22 1234"]),
+        hit(
+            "a 536-22-1234, b 537-22-1234",
+            &["536-22-1234", "537-22-1234"],
+        ),
+        hit("my social security number is 536221234", &["536221234"]),
     ],
     misses: &[
-        Miss {
-            text: "SSN 000-22-1234",
-            why: "area 000",
-        },
-        Miss {
-            text: "SSN 666-22-1234",
-            why: "area 666",
-        },
-        Miss {
-            text: "SSN 536-00-1234",
-            why: "group 00",
-        },
-        Miss {
-            text: "SSN 536-22-0000",
-            why: "serial 0000",
-        },
-        Miss {
-            text: "536-22-12345",
-            why: "ten digits",
-        },
-        Miss {
-            text: "order GR-412-55-1928",
-            why: "a number with letters in front",
-        },
-        Miss {
-            text: "536-22 1234",
-            why: "mixed separators",
-        },
-        Miss {
-            text: "SSN 078-05-1120",
-            why: "a specimen",
-        },
-        Miss {
-            text: "part 536221234",
-            why: "nine digits that could be anything",
-        },
+        miss("SSN 000-22-1234", "area 000"),
+        miss("SSN 666-22-1234", "area 666"),
+        miss("SSN 536-00-1234", "group 00"),
+        miss("SSN 536-22-0000", "serial 0000"),
+        miss("536-22-12345", "ten digits"),
+        miss("order GR-412-55-1928", "a number with letters in front"),
+        miss("536-22 1234", "mixed separators"),
+        miss("SSN 078-05-1120", "a specimen"),
+        miss("part 536221234", "nine digits that could be anything"),
     ],
 };
 

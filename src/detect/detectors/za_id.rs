@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::{is_date, luhn, number_at};
 use crate::detect::scan::place::{Anchor, Candidate};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "za_id",
@@ -32,36 +32,15 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
-        Hit {
-            text: "ID-nommer 8001015009087",
-            found: &["8001015009087"],
-        },
-        Hit {
-            text: "South African ID 8001015009087",
-            found: &["8001015009087"],
-        },
-        Hit {
-            text: "RSA ID number: 7701247704188",
-            found: &["7701247704188"],
-        },
-        Hit {
-            text: "{\"id_number\":\"9408092928189\"}",
-            found: &["9408092928189"],
-        },
+        hit("ID-nommer 8001015009087", &["8001015009087"]),
+        hit("South African ID 8001015009087", &["8001015009087"]),
+        hit("RSA ID number: 7701247704188", &["7701247704188"]),
+        hit("{\"id_number\":\"9408092928189\"}", &["9408092928189"]),
     ],
     misses: &[
-        Miss {
-            text: "RSA ID 8001015009086",
-            why: "wrong check digit",
-        },
-        Miss {
-            text: "RSA ID 8013015009087",
-            why: "month 13",
-        },
-        Miss {
-            text: "at 8001015009087",
-            why: "nothing says that it is one",
-        },
+        miss("RSA ID 8001015009086", "wrong check digit"),
+        miss("RSA ID 8013015009087", "month 13"),
+        miss("at 8001015009087", "nothing says that it is one"),
     ],
 };
 

@@ -3,7 +3,7 @@
 use crate::detect::scan::names::Concern;
 use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Keyed, Part};
 use crate::detect::variety::{is_placeholder, makeup, variety};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 const ID: &[Part] = &[Part::Run(Alphabet::Base32, 16, 16)];
 
@@ -45,36 +45,27 @@ pub(in crate::detect) static ACCESS_KEY: Detector = Detector {
         },
     ])],
     hits: &[
-        Hit {
-            text: concat!("the key AK", "IASKGHGQ4PU6B3OUNQ was leaked"),
-            found: &[concat!("AK", "IASKGHGQ4PU6B3OUNQ")],
-        },
-        Hit {
-            text: concat!("AWS_ACCESS_KEY_ID=AS", "IARX6V3MXGITP33CBN"),
-            found: &[concat!("AS", "IARX6V3MXGITP33CBN")],
-        },
-        Hit {
-            text: concat!("AWSToken = \"AB", "IA3N3I4KR4XNJQI7LI\""),
-            found: &[concat!("AB", "IA3N3I4KR4XNJQI7LI")],
-        },
+        hit(
+            concat!("the key AK", "IASKGHGQ4PU6B3OUNQ was leaked"),
+            &[concat!("AK", "IASKGHGQ4PU6B3OUNQ")],
+        ),
+        hit(
+            concat!("AWS_ACCESS_KEY_ID=AS", "IARX6V3MXGITP33CBN"),
+            &[concat!("AS", "IARX6V3MXGITP33CBN")],
+        ),
+        hit(
+            concat!("AWSToken = \"AB", "IA3N3I4KR4XNJQI7LI\""),
+            &[concat!("AB", "IA3N3I4KR4XNJQI7LI")],
+        ),
     ],
     misses: &[
-        Miss {
-            text: concat!("AK", "IAIOSFODNN7EXAMPLE"),
-            why: "the documentation's key",
-        },
-        Miss {
-            text: concat!("SAK", "IAJ234567ABCDEFGHI"),
-            why: "begins within a word",
-        },
-        Miss {
-            text: concat!("ak", "iaskghgq4pu6b3ounq"),
-            why: "small letters",
-        },
-        Miss {
-            text: concat!("AK", "IASKGHGQ4PU6B3OUN"),
-            why: "fifteen characters",
-        },
+        miss(
+            concat!("AK", "IAIOSFODNN7EXAMPLE"),
+            "the documentation's key",
+        ),
+        miss(concat!("SAK", "IAJ234567ABCDEFGHI"), "begins within a word"),
+        miss(concat!("ak", "iaskghgq4pu6b3ounq"), "small letters"),
+        miss(concat!("AK", "IASKGHGQ4PU6B3OUN"), "fifteen characters"),
     ],
 };
 
@@ -90,48 +81,48 @@ pub(in crate::detect) static SECRET_KEY: Detector = Detector {
     context: &[],
     anchors: &[Anchor::Keyed(40..=40, Concern::Any, secret)],
     hits: &[
-        Hit {
-            text: "my aws secret access key: Ut9Efi2lPjYKmy8iFgny1NCeQ06rEdciIeO/RgBq",
-            found: &["Ut9Efi2lPjYKmy8iFgny1NCeQ06rEdciIeO/RgBq"],
-        },
-        Hit {
-            text: concat!(
+        hit(
+            "my aws secret access key: Ut9Efi2lPjYKmy8iFgny1NCeQ06rEdciIeO/RgBq",
+            &["Ut9Efi2lPjYKmy8iFgny1NCeQ06rEdciIeO/RgBq"],
+        ),
+        hit(
+            concat!(
                 "AWS_SECRET_ACCESS_KEY=Ut9Efi2lPjYKmy8iFgny",
                 "1NCeQ06rEdciIeO/RgBq"
             ),
-            found: &[concat!("Ut9Efi2lPjYKmy8iFgny", "1NCeQ06rEdciIeO/RgBq")],
-        },
-        Hit {
-            text: concat!(
+            &[concat!("Ut9Efi2lPjYKmy8iFgny", "1NCeQ06rEdciIeO/RgBq")],
+        ),
+        hit(
+            concat!(
                 "\"SecretAccessKey\": \"f755LnGIft6SRxRn4vaJ",
                 "SRxVs/HhfGtVFQStdvA2\","
             ),
-            found: &[concat!("f755LnGIft6SRxRn4vaJ", "SRxVs/HhfGtVFQStdvA2")],
-        },
-        Hit {
-            text: concat!(
+            &[concat!("f755LnGIft6SRxRn4vaJ", "SRxVs/HhfGtVFQStdvA2")],
+        ),
+        hit(
+            concat!(
                 "export aws_secret='fOePb6uh4+RURz/5airh",
                 "zTn/akLtnlTcIhouRk5v'"
             ),
-            found: &[concat!("fOePb6uh4+RURz/5airh", "zTn/akLtnlTcIhouRk5v")],
-        },
+            &[concat!("fOePb6uh4+RURz/5airh", "zTn/akLtnlTcIhouRk5v")],
+        ),
     ],
     misses: &[
-        Miss {
-            text: concat!(
+        miss(
+            concat!(
                 "aws_secret = \"wJalrXUtnFEMI/K7MDENG/bPxR",
                 "fiCYEXAMPLEKEY\""
             ),
-            why: "the documentation's key",
-        },
-        Miss {
-            text: "aws_secret = \"da39a3ee5e6b4b0d3255bfef95601890afd80709\"",
-            why: "a SHA-1 hash",
-        },
-        Miss {
-            text: "name = \"Ut9Efi2lPjYKmy8iFgny1NCeQ06rEdciIeO/RgBq\"",
-            why: "the name is not one of a secret",
-        },
+            "the documentation's key",
+        ),
+        miss(
+            "aws_secret = \"da39a3ee5e6b4b0d3255bfef95601890afd80709\"",
+            "a SHA-1 hash",
+        ),
+        miss(
+            "name = \"Ut9Efi2lPjYKmy8iFgny1NCeQ06rEdciIeO/RgBq\"",
+            "the name is not one of a secret",
+        ),
     ],
 };
 

@@ -3,7 +3,7 @@
 use crate::detect::scan::names::Concern;
 use crate::detect::scan::place::{Alphabet, Anchor, Found, Keyed, Place, When};
 use crate::detect::variety::{is_placeholder, variety};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(in crate::detect) static SECRET: Detector = Detector {
     name: "azure_secret",
@@ -23,65 +23,62 @@ pub(in crate::detect) static SECRET: Detector = Detector {
         Anchor::Word(&["sig="], signature),
     ],
     hits: &[
-        Hit {
-            text: "https://prod-12.westeurope.logic.azure.com/workflows/1/triggers/manual/paths/invoke?sv=1.0&sig=6sQ2mXv9RkT1bZ0pWcYh4LdNf8JgUa3EoViKxHq_wPM",
-            found: &["6sQ2mXv9RkT1bZ0pWcYh4LdNf8JgUa3EoViKxHq_wPM"],
-        },
-        Hit {
-            text: concat!(
+        hit(
+            "https://prod-12.westeurope.logic.azure.com/workflows/1/triggers/manual/paths/invoke?sv=1.0&sig=6sQ2mXv9RkT1bZ0pWcYh4LdNf8JgUa3EoViKxHq_wPM",
+            &["6sQ2mXv9RkT1bZ0pWcYh4LdNf8JgUa3EoViKxHq_wPM"],
+        ),
+        hit(
+            concat!(
                 "pat: 7xQmD2vKpL9sRtYw4ZbNc8HjFg3UaEo6VkXi1PqTzWnBs5CdMuJy",
                 "JQQJ99BKACAAAAAAArohTAASAZDO4XyZ"
             ),
-            found: &[concat!(
+            &[concat!(
                 "7xQmD2vKpL9sRtYw4ZbNc8HjFg3UaEo6VkXi1PqTzWnBs5CdMuJy",
                 "JQQJ99BKACAAAAAAArohTAASAZDO4XyZ"
             )],
-        },
-        Hit {
-            text: concat!("client_secret: .IQ8", "Q~79R7TOWOspFnWcEG-dYt4KXqFqxK16cxr"),
-            found: &[concat!(".IQ8", "Q~79R7TOWOspFnWcEG-dYt4KXqFqxK16cxr")],
-        },
-        Hit {
-            text: concat!(
+        ),
+        hit(
+            concat!("client_secret: .IQ8", "Q~79R7TOWOspFnWcEG-dYt4KXqFqxK16cxr"),
+            &[concat!(".IQ8", "Q~79R7TOWOspFnWcEG-dYt4KXqFqxK16cxr")],
+        ),
+        hit(
+            concat!(
                 "AccountName=acme;AccountKey=gsceBorhOUI6rRH5HTZgMNk/sW/EuJYWFIbX",
                 "gI+MmTltbIocPqM2I88jYUk0RC3M0yMBpbNuA7Z1j9y4bu6h9g==;"
             ),
-            found: &[concat!(
+            &[concat!(
                 "gsceBorhOUI6rRH5HTZgMNk/sW/EuJYWFIbX",
                 "gI+MmTltbIocPqM2I88jYUk0RC3M0yMBpbNuA7Z1j9y4bu6h9g=="
             )],
-        },
-        Hit {
-            text: concat!(
+        ),
+        hit(
+            concat!(
                 "the secret is q0J8",
                 "Q~b0mBw_TDNV~cUZm73Oish64y2ZCEp5xfU today"
             ),
-            found: &[concat!("q0J8", "Q~b0mBw_TDNV~cUZm73Oish64y2ZCEp5xfU")],
-        },
-        Hit {
-            text: concat!(
+            &[concat!("q0J8", "Q~b0mBw_TDNV~cUZm73Oish64y2ZCEp5xfU")],
+        ),
+        hit(
+            concat!(
                 "?sv=2022-11-02&sig=T7j2QbUW",
                 "mX0fSxGsoTLPp0vTMBBYIBxFEBYVDBnxLOo%3D"
             ),
-            found: &[concat!(
+            &[concat!(
                 "T7j2QbUW",
                 "mX0fSxGsoTLPp0vTMBBYIBxFEBYVDBnxLOo%3D"
             )],
-        },
+        ),
     ],
     misses: &[
-        Miss {
-            text: concat!("client_secret=bP88", "Q~xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
-            why: "a placeholder",
-        },
-        Miss {
-            text: "http://www.2doc.nl/speel~VARA_101375237~mh17-het-verdriet-van-nederland~.html",
-            why: "an address",
-        },
-        Miss {
-            text: "AccountKey=c2hvcnQ=",
-            why: "too short",
-        },
+        miss(
+            concat!("client_secret=bP88", "Q~xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
+            "a placeholder",
+        ),
+        miss(
+            "http://www.2doc.nl/speel~VARA_101375237~mh17-het-verdriet-van-nederland~.html",
+            "an address",
+        ),
+        miss("AccountKey=c2hvcnQ=", "too short"),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use crate::detect::scan::place::{Alphabet, Anchor, Found, Place, When};
 use crate::detect::variety::{is_placeholder, variety};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(in crate::detect) static TELEGRAM: Detector = Detector {
     name: "telegram_bot_token",
@@ -19,41 +19,38 @@ pub(in crate::detect) static TELEGRAM: Detector = Detector {
         Anchor::Mixed(11..=13, When::Before(b":"), telegram),
     ],
     hits: &[
-        Hit {
-            text: concat!(
+        hit(
+            concat!(
                 "bot token 883595252",
                 ":AAP5CS4eqyttWYg-XyLS0DNd5o3s9uBSCRS"
             ),
-            found: &[concat!("883595252", ":AAP5CS4eqyttWYg-XyLS0DNd5o3s9uBSCRS")],
-        },
-        Hit {
-            text: concat!(
+            &[concat!("883595252", ":AAP5CS4eqyttWYg-XyLS0DNd5o3s9uBSCRS")],
+        ),
+        hit(
+            concat!(
                 "https://api.telegram.org/bot983145129",
                 ":AAKkF1zGYATAbmO_OVmc_b75Mw3iQKJQRM_/getMe"
             ),
-            found: &[concat!("983145129", ":AAKkF1zGYATAbmO_OVmc_b75Mw3iQKJQRM_")],
-        },
-        Hit {
-            text: concat!("T=2396088886", ":AAtBdaOdp2PW8BXjY62An1Td2hQX-6XlASu"),
-            found: &[concat!(
+            &[concat!("983145129", ":AAKkF1zGYATAbmO_OVmc_b75Mw3iQKJQRM_")],
+        ),
+        hit(
+            concat!("T=2396088886", ":AAtBdaOdp2PW8BXjY62An1Td2hQX-6XlASu"),
+            &[concat!(
                 "2396088886",
                 ":AAtBdaOdp2PW8BXjY62An1Td2hQX-6XlASu"
             )],
-        },
+        ),
     ],
     misses: &[
-        Miss {
-            text: "arn:aws:sns:aaa:111122223333:aaaaaaaaaaaaaaaaaaassssssddddddddddddd",
-            why: "an ARN",
-        },
-        Miss {
-            text: "12345678:AA",
-            why: "too short",
-        },
-        Miss {
-            text: concat!("883595252", ":BBP5CS4eqyttWYg-XyLS0DNd5o3s9uBSCRS"),
-            why: "no AA",
-        },
+        miss(
+            "arn:aws:sns:aaa:111122223333:aaaaaaaaaaaaaaaaaaassssssddddddddddddd",
+            "an ARN",
+        ),
+        miss("12345678:AA", "too short"),
+        miss(
+            concat!("883595252", ":BBP5CS4eqyttWYg-XyLS0DNd5o3s9uBSCRS"),
+            "no AA",
+        ),
     ],
 };
 
@@ -75,50 +72,44 @@ pub(in crate::detect) static DISCORD: Detector = Detector {
         ),
     ],
     hits: &[
-        Hit {
-            text: concat!(
+        hit(
+            concat!(
                 "DISCORD_TOKEN=NlrxI2j66GZgBGi9UOzBrLQX",
                 ".m60kJ9.1ZzCHnf9bY3yFh2z_uBXlc0NpXf"
             ),
-            found: &[concat!(
+            &[concat!(
                 "NlrxI2j66GZgBGi9UOzBrLQX",
                 ".m60kJ9.1ZzCHnf9bY3yFh2z_uBXlc0NpXf"
             )],
-        },
-        Hit {
-            text: concat!(
+        ),
+        hit(
+            concat!(
                 "login('NkLbyp6fIuNAPLgKSaSGP506",
                 ".47Vx8u.bIB1PDHNpqDlfph-o_Fqjtiw7dG')"
             ),
-            found: &[concat!(
+            &[concat!(
                 "NkLbyp6fIuNAPLgKSaSGP506",
                 ".47Vx8u.bIB1PDHNpqDlfph-o_Fqjtiw7dG"
             )],
-        },
-        Hit {
-            text: concat!(
+        ),
+        hit(
+            concat!(
                 "https://discord",
                 ".com/api/webhooks/1029481395951310046/sbaw8msOR3Wi6vPUzeIWy_P0vJbB0UuRVjH8l8-Qx5cO"
             ),
-            found: &[concat!(
+            &[concat!(
                 "https://discord",
                 ".com/api/webhooks/1029481395951310046/sbaw8msOR3Wi6vPUzeIWy_P0vJbB0UuRVjH8l8-Qx5cO"
             )],
-        },
+        ),
     ],
     misses: &[
-        Miss {
-            text: "MgS7hbMfqCp4FawE5qUou0mB.HtHQlo",
-            why: "one part is missing",
-        },
-        Miss {
-            text: "AgS7hbMfqCp4FawE5qUou0mB.HtHQlo.REuvvbtjSVEvgpAVyqmmyFt6hcl",
-            why: "begins with A",
-        },
-        Miss {
-            text: "https://discord.com/api/webhooks/",
-            why: "no path",
-        },
+        miss("MgS7hbMfqCp4FawE5qUou0mB.HtHQlo", "one part is missing"),
+        miss(
+            "AgS7hbMfqCp4FawE5qUou0mB.HtHQlo.REuvvbtjSVEvgpAVyqmmyFt6hcl",
+            "begins with A",
+        ),
+        miss("https://discord.com/api/webhooks/", "no path"),
     ],
 };
 

@@ -6,7 +6,7 @@ use crate::detect::scan::keyed::VALUE;
 use crate::detect::scan::names::{Concern, Said};
 use crate::detect::scan::place::{Alphabet, Anchor, Found, Keyed, Link, Place};
 use crate::detect::variety::{is_placeholder, marks};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(in crate::detect) static KEY: Detector = Detector {
     name: "generic_api_key",
@@ -25,80 +25,65 @@ pub(in crate::detect) static KEY: Detector = Detector {
         Anchor::Word(&["variable \""], variable),
     ],
     hits: &[
-        Hit {
-            text: "https://example.com/?token=wvNqWJ0C9JdWEvBYkZLQa026&pretty",
-            found: &["wvNqWJ0C9JdWEvBYkZLQa026"],
-        },
-        Hit {
-            text: "accessTokenSecret: 'LaCge2D7DFVICxZnRdl59zBm', PRIMARY_API_KEY=wvNqWJ0C9JdWEvBYkZLQa026",
-            found: &["LaCge2D7DFVICxZnRdl59zBm", "wvNqWJ0C9JdWEvBYkZLQa026"],
-        },
-        Hit {
-            text: "| API key | n5rAeWSpLvy4ZcF229Jemquu |\nb.setApiKey(\"wvNqWJ0C9JdWEvBYkZLQa026\")",
-            found: &["n5rAeWSpLvy4ZcF229Jemquu", "wvNqWJ0C9JdWEvBYkZLQa026"],
-        },
-        Hit {
-            text: "my API key is 52k4DbSA5po1a77D5cotMbWY, the token wvNqWJ0C9JdWEvBYkZLQa026",
-            found: &["52k4DbSA5po1a77D5cotMbWY", "wvNqWJ0C9JdWEvBYkZLQa026"],
-        },
-        Hit {
-            text: "API key:\nn5rAeWSpLvy4ZcF229Jemquu\n\nvariable \"api_token\" {\n  default = \"wvNqWJ0C9JdWEvBYkZLQa026\"\n}",
-            found: &["n5rAeWSpLvy4ZcF229Jemquu", "wvNqWJ0C9JdWEvBYkZLQa026"],
-        },
-        Hit {
-            text: "genericToken = \"Zf3D0LXCM3EIMbgJpUNnkRtOfOueHznB\"",
-            found: &["Zf3D0LXCM3EIMbgJpUNnkRtOfOueHznB"],
-        },
-        Hit {
-            text: "<sumoToken>\n    suBmxwThKvuG8L5x\n</sumoToken>",
-            found: &["suBmxwThKvuG8L5x"],
-        },
-        Hit {
-            text: "JIRA_API_TOKEN=HXe8DGg1iJd2AopzyxkFB7F2",
-            found: &["HXe8DGg1iJd2AopzyxkFB7F2"],
-        },
-        Hit {
-            text: "herokuToken=28333d61-f405-5362-90f0-558ae1e7951c",
-            found: &["28333d61-f405-5362-90f0-558ae1e7951c"],
-        },
+        hit(
+            "https://example.com/?token=wvNqWJ0C9JdWEvBYkZLQa026&pretty",
+            &["wvNqWJ0C9JdWEvBYkZLQa026"],
+        ),
+        hit(
+            "accessTokenSecret: 'LaCge2D7DFVICxZnRdl59zBm', PRIMARY_API_KEY=wvNqWJ0C9JdWEvBYkZLQa026",
+            &["LaCge2D7DFVICxZnRdl59zBm", "wvNqWJ0C9JdWEvBYkZLQa026"],
+        ),
+        hit(
+            "| API key | n5rAeWSpLvy4ZcF229Jemquu |\nb.setApiKey(\"wvNqWJ0C9JdWEvBYkZLQa026\")",
+            &["n5rAeWSpLvy4ZcF229Jemquu", "wvNqWJ0C9JdWEvBYkZLQa026"],
+        ),
+        hit(
+            "my API key is 52k4DbSA5po1a77D5cotMbWY, the token wvNqWJ0C9JdWEvBYkZLQa026",
+            &["52k4DbSA5po1a77D5cotMbWY", "wvNqWJ0C9JdWEvBYkZLQa026"],
+        ),
+        hit(
+            "API key:\nn5rAeWSpLvy4ZcF229Jemquu\n\nvariable \"api_token\" {\n  default = \"wvNqWJ0C9JdWEvBYkZLQa026\"\n}",
+            &["n5rAeWSpLvy4ZcF229Jemquu", "wvNqWJ0C9JdWEvBYkZLQa026"],
+        ),
+        hit(
+            "genericToken = \"Zf3D0LXCM3EIMbgJpUNnkRtOfOueHznB\"",
+            &["Zf3D0LXCM3EIMbgJpUNnkRtOfOueHznB"],
+        ),
+        hit(
+            "<sumoToken>\n    suBmxwThKvuG8L5x\n</sumoToken>",
+            &["suBmxwThKvuG8L5x"],
+        ),
+        hit(
+            "JIRA_API_TOKEN=HXe8DGg1iJd2AopzyxkFB7F2",
+            &["HXe8DGg1iJd2AopzyxkFB7F2"],
+        ),
+        hit(
+            "herokuToken=28333d61-f405-5362-90f0-558ae1e7951c",
+            &["28333d61-f405-5362-90f0-558ae1e7951c"],
+        ),
     ],
     misses: &[
-        Miss {
-            text: "the key is 4bf92f3577b34da6a3ce929d0e0e4736, the token is gpt2-medium-v1",
-            why: "a key of anything; a name",
-        },
-        Miss {
-            text: "public key:\nn5rAeWSpLvy4ZcF229Jemquu\n\ntoken:\n  name-of-the-service-2024-11\n",
-            why: "a public key, a name",
-        },
-        Miss {
-            text: "cache-key: linux-node-18-abc123def, PASS: Suite1.TestLogin_OK",
-            why: "a key of something else, a test",
-        },
-        Miss {
-            text: "\"key\": \"user:12345:profile\"",
-            why: "names",
-        },
-        Miss {
-            text: "api_key = \"YOUR_API_KEY_1234\"",
-            why: "a placeholder",
-        },
-        Miss {
-            text: "max_tokens: 4096",
-            why: "a number of tokens",
-        },
-        Miss {
-            text: "\"primaryKey\": \"customer_id_2\"",
-            why: "a name",
-        },
-        Miss {
-            text: "token = tokens[1234567890]",
-            why: "code",
-        },
-        Miss {
-            text: "public_key = \"Zf3D0LXCM3EIMbgJpUNnkRtOfOueHznB\"",
-            why: "public",
-        },
+        miss(
+            "the key is 4bf92f3577b34da6a3ce929d0e0e4736, the token is gpt2-medium-v1",
+            "a key of anything; a name",
+        ),
+        miss(
+            "public key:\nn5rAeWSpLvy4ZcF229Jemquu\n\ntoken:\n  name-of-the-service-2024-11\n",
+            "a public key, a name",
+        ),
+        miss(
+            "cache-key: linux-node-18-abc123def, PASS: Suite1.TestLogin_OK",
+            "a key of something else, a test",
+        ),
+        miss("\"key\": \"user:12345:profile\"", "names"),
+        miss("api_key = \"YOUR_API_KEY_1234\"", "a placeholder"),
+        miss("max_tokens: 4096", "a number of tokens"),
+        miss("\"primaryKey\": \"customer_id_2\"", "a name"),
+        miss("token = tokens[1234567890]", "code"),
+        miss(
+            "public_key = \"Zf3D0LXCM3EIMbgJpUNnkRtOfOueHznB\"",
+            "public",
+        ),
     ],
 };
 

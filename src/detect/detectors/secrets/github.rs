@@ -1,7 +1,7 @@
 //! Tokens of GitHub.
 
 use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Part};
-use crate::detect::{Detector, Doc, Hit, Miss};
+use crate::detect::{Detector, Doc, hit, miss};
 
 const TOKEN: &[Part] = &[Part::Run(Alphabet::Alphanumeric, 36, 36)];
 
@@ -51,40 +51,37 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
         },
     ])],
     hits: &[
-        Hit {
-            text: concat!("token gh", "s_IXKEtt2AAfOHNBFd0MTV25m0NSpVz96VgX6k expired"),
-            found: &[concat!("gh", "s_IXKEtt2AAfOHNBFd0MTV25m0NSpVz96VgX6k")],
-        },
-        Hit {
-            text: concat!(
+        hit(
+            concat!("token gh", "s_IXKEtt2AAfOHNBFd0MTV25m0NSpVz96VgX6k expired"),
+            &[concat!("gh", "s_IXKEtt2AAfOHNBFd0MTV25m0NSpVz96VgX6k")],
+        ),
+        hit(
+            concat!(
                 "https://x:gh",
                 "u_Z8c47AwWftotpCkBHc2xdF12pVkz3JL3300e@github.com/a/b"
             ),
-            found: &[concat!("gh", "u_Z8c47AwWftotpCkBHc2xdF12pVkz3JL3300e")],
-        },
-        Hit {
-            text: concat!(
+            &[concat!("gh", "u_Z8c47AwWftotpCkBHc2xdF12pVkz3JL3300e")],
+        ),
+        hit(
+            concat!(
                 "GITHUB_TOKEN=github",
                 "_pat_QUp8DlPqbWwBzfJcg5fcAP_ZMh9Jn92tJ1VK5E53UovVks0bYdPZ62NIAu7dzNFjRvTeEgT9tYEnzBbIJu"
             ),
-            found: &[concat!(
+            &[concat!(
                 "github",
                 "_pat_QUp8DlPqbWwBzfJcg5fcAP_ZMh9Jn92tJ1VK5E53UovVks0bYdPZ62NIAu7dzNFjRvTeEgT9tYEnzBbIJu"
             )],
-        },
+        ),
     ],
     misses: &[
-        Miss {
-            text: concat!("gh", "p_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
-            why: "a placeholder",
-        },
-        Miss {
-            text: "foo_wWPw5k4aXcaT4fNP0UcnZwJUVFk6LO0pINUx",
-            why: "another prefix",
-        },
-        Miss {
-            text: concat!("gh", "p_wWPw5k4aXcaT4fNP0UcnZwJUVFk6LO0pINU"),
-            why: "35 characters",
-        },
+        miss(
+            concat!("gh", "p_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
+            "a placeholder",
+        ),
+        miss("foo_wWPw5k4aXcaT4fNP0UcnZwJUVFk6LO0pINUx", "another prefix"),
+        miss(
+            concat!("gh", "p_wWPw5k4aXcaT4fNP0UcnZwJUVFk6LO0pINU"),
+            "35 characters",
+        ),
     ],
 };

@@ -2,7 +2,7 @@
 
 use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Part, Place};
 use crate::detect::variety::{is_placeholder, variety};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 const TWENTY: &[Part] = &[Part::Run(Alphabet::Base64Url, 20, 20)];
 const ROUTABLE: &[Part] = &[
@@ -123,52 +123,46 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
         Anchor::Word(&["gitlab_session="], session),
     ],
     hits: &[
-        Hit {
-            text: concat!("key: gl", "pat-nb7pVbOphA6mzZKGwfZn\n"),
-            found: &[concat!("gl", "pat-nb7pVbOphA6mzZKGwfZn")],
-        },
-        Hit {
-            text: concat!(
+        hit(
+            concat!("key: gl", "pat-nb7pVbOphA6mzZKGwfZn\n"),
+            &[concat!("gl", "pat-nb7pVbOphA6mzZKGwfZn")],
+        ),
+        hit(
+            concat!(
                 "| gl",
                 "rt-t3_AVuzP4UrFlfeMagEvEU8izZ765bshX9oscmupv.4fc6lkcdn |"
             ),
-            found: &[concat!(
+            &[concat!(
                 "gl",
                 "rt-t3_AVuzP4UrFlfeMagEvEU8izZ765bshX9oscmupv.4fc6lkcdn"
             )],
-        },
-        Hit {
-            text: concat!(
+        ),
+        hit(
+            concat!(
                 "Cookie: _gitlab",
                 "_session=i9kzqjoyprcb0l358tz0moi1e26aixte"
             ),
-            found: &[concat!(
+            &[concat!(
                 "_gitlab",
                 "_session=i9kzqjoyprcb0l358tz0moi1e26aixte"
             )],
-        },
-        Hit {
-            text: concat!("GR134", "8941eIN2R6jt65m7rF1WmgZs"),
-            found: &[concat!("GR134", "8941eIN2R6jt65m7rF1WmgZs")],
-        },
+        ),
+        hit(
+            concat!("GR134", "8941eIN2R6jt65m7rF1WmgZs"),
+            &[concat!("GR134", "8941eIN2R6jt65m7rF1WmgZs")],
+        ),
     ],
     misses: &[
-        Miss {
-            text: concat!("gl", "pat-hellOWorld380 testin"),
-            why: "too short",
-        },
-        Miss {
-            text: concat!("gl", "ptt-Need5_T00-be-exactly-40-chars--ELse_failing"),
-            why: "too long",
-        },
-        Miss {
-            text: concat!("gl", "pat-xxxxxxxx-xxxxxxxxxxxxxxxxxx.xxxxxxxxx"),
-            why: "a placeholder",
-        },
-        Miss {
-            text: concat!("GR134", "894112312312312312312312"),
-            why: "no variety",
-        },
+        miss(concat!("gl", "pat-hellOWorld380 testin"), "too short"),
+        miss(
+            concat!("gl", "ptt-Need5_T00-be-exactly-40-chars--ELse_failing"),
+            "too long",
+        ),
+        miss(
+            concat!("gl", "pat-xxxxxxxx-xxxxxxxxxxxxxxxxxx.xxxxxxxxx"),
+            "a placeholder",
+        ),
+        miss(concat!("GR134", "894112312312312312312312"), "no variety"),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use crate::detect::scan::place::{Alphabet, Anchor, Found, Place};
 use crate::detect::variety::{is_placeholder, variety};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(in crate::detect) static API_KEY: Detector = Detector {
     name: "google_api_key",
@@ -16,39 +16,39 @@ pub(in crate::detect) static API_KEY: Detector = Detector {
     context: &[],
     anchors: &[Anchor::Token(&["AIza"], key)],
     hits: &[
-        Hit {
-            text: concat!("GOOGLE_API_KEY=AI", "zaWxEuqLm1FnSIxsrODHvBoEY6pWCdxrc5kHq"),
-            found: &[concat!("AI", "zaWxEuqLm1FnSIxsrODHvBoEY6pWCdxrc5kHq")],
-        },
-        Hit {
-            text: concat!("js?key=AI", "zalQsueU4Qcj9P_-KCTpCuOjhj6Tz4sBwuz5m&v=3"),
-            found: &[concat!("AI", "zalQsueU4Qcj9P_-KCTpCuOjhj6Tz4sBwuz5m")],
-        },
-        Hit {
-            text: concat!("\"key\": \"AI", "zaYZLdO7Y7PGwp27DfvoFXz8WQOHIUK05XEvr\""),
-            found: &[concat!("AI", "zaYZLdO7Y7PGwp27DfvoFXz8WQOHIUK05XEvr")],
-        },
+        hit(
+            concat!("GOOGLE_API_KEY=AI", "zaWxEuqLm1FnSIxsrODHvBoEY6pWCdxrc5kHq"),
+            &[concat!("AI", "zaWxEuqLm1FnSIxsrODHvBoEY6pWCdxrc5kHq")],
+        ),
+        hit(
+            concat!("js?key=AI", "zalQsueU4Qcj9P_-KCTpCuOjhj6Tz4sBwuz5m&v=3"),
+            &[concat!("AI", "zalQsueU4Qcj9P_-KCTpCuOjhj6Tz4sBwuz5m")],
+        ),
+        hit(
+            concat!("\"key\": \"AI", "zaYZLdO7Y7PGwp27DfvoFXz8WQOHIUK05XEvr\""),
+            &[concat!("AI", "zaYZLdO7Y7PGwp27DfvoFXz8WQOHIUK05XEvr")],
+        ),
     ],
     misses: &[
-        Miss {
-            text: concat!("AI", "zaSyabcdefghijklmnopqrstuvwxyz1234567"),
-            why: "a placeholder",
-        },
-        Miss {
-            text: concat!("AI", "zaWxEuqLm1FnSIxsrODHvBoEY6pWCdxrc5kHqX"),
-            why: "36 characters",
-        },
-        Miss {
-            text: concat!("ai", "zawxeuqlm1fnsixsrodhvboey6pwcdxrc5khq"),
-            why: "small letters",
-        },
-        Miss {
-            text: concat!(
+        miss(
+            concat!("AI", "zaSyabcdefghijklmnopqrstuvwxyz1234567"),
+            "a placeholder",
+        ),
+        miss(
+            concat!("AI", "zaWxEuqLm1FnSIxsrODHvBoEY6pWCdxrc5kHqX"),
+            "36 characters",
+        ),
+        miss(
+            concat!("ai", "zawxeuqlm1fnsixsrodhvboey6pwcdxrc5khq"),
+            "small letters",
+        ),
+        miss(
+            concat!(
                 "47muVRNunLxsa82tMAdvmrhOqNkRKiYMEAFbTJAI",
                 "zaTesb6Tscfcni8vIpWZqNCXFDFslJtVSvFDq"
             ),
-            why: "within a longer run",
-        },
+            "within a longer run",
+        ),
     ],
 };
 

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Part, Place, When};
 use crate::detect::variety::variety;
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 use crate::wire::work;
 
 pub(in crate::detect) static TOKEN: Detector = Detector {
@@ -24,48 +24,39 @@ pub(in crate::detect) static TOKEN: Detector = Detector {
         Anchor::Beginning(ENCODED),
     ],
     hits: &[
-        Hit {
-            text: concat!(
+        hit(
+            concat!(
                 "Bearer eyJhbGciOiJIUzI1NiJ9",
                 ".eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
             ),
-            found: &[concat!(
+            &[concat!(
                 "eyJhbGciOiJIUzI1NiJ9",
                 ".eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
             )],
-        },
-        Hit {
-            text: concat!(
+        ),
+        hit(
+            concat!(
                 "?token=eyJ0eXAiOiJKV1QiLCJhbGciOiJub25lIn0",
                 ".eyJuYW1lIjoiSm9lIn0&s=1"
             ),
-            found: &[concat!(
+            &[concat!(
                 "eyJ0eXAiOiJKV1QiLCJhbGciOiJub25lIn0",
                 ".eyJuYW1lIjoiSm9lIn0"
             )],
-        },
-        Hit {
-            text: concat!("eyJhbGciOiJIUzI1NiJ9", ".eyJzdWIiOiIxIn0."),
-            found: &[concat!("eyJhbGciOiJIUzI1NiJ9", ".eyJzdWIiOiIxIn0.")],
-        },
+        ),
+        hit(
+            concat!("eyJhbGciOiJIUzI1NiJ9", ".eyJzdWIiOiIxIn0."),
+            &[concat!("eyJhbGciOiJIUzI1NiJ9", ".eyJzdWIiOiIxIn0.")],
+        ),
     ],
     misses: &[
-        Miss {
-            text: "eyJhbGciOiJIUzI1NiJ9",
-            why: "a header alone",
-        },
-        Miss {
-            text: "eyJust.like.text",
-            why: "no JSON",
-        },
-        Miss {
-            text: "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ.eyJzdWIiOiIxMjM0NTY3ODkwIn0.SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c",
-            why: "the header is cut",
-        },
-        Miss {
-            text: "a.b.c",
-            why: "no tokens",
-        },
+        miss("eyJhbGciOiJIUzI1NiJ9", "a header alone"),
+        miss("eyJust.like.text", "no JSON"),
+        miss(
+            "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ.eyJzdWIiOiIxMjM0NTY3ODkwIn0.SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c",
+            "the header is cut",
+        ),
+        miss("a.b.c", "no tokens"),
     ],
 };
 

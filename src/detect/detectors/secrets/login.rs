@@ -5,7 +5,7 @@ use crate::detect::scan::keyed::VALUE;
 use crate::detect::scan::names::{Concern, Said, has_part};
 use crate::detect::scan::place::{Alphabet, Anchor, Found, Keyed, Place};
 use crate::detect::variety::{is_reference, is_repetitive, makeup, marks};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(in crate::detect) static BASIC_AUTH: Detector = Detector {
     name: "basic_auth",
@@ -19,36 +19,30 @@ pub(in crate::detect) static BASIC_AUTH: Detector = Detector {
     context: &[],
     anchors: &[Anchor::Url(url), Anchor::Word(&["curl "], curl)],
     hits: &[
-        Hit {
-            text: "postgres://reader:aE.UTYKibE@db.internal.example:5432/app",
-            found: &["reader:aE.UTYKibE"],
-        },
-        Hit {
-            text: "git clone https://root:F9Jb8N5cF@git.example.com/a/b.git",
-            found: &["root:F9Jb8N5cF"],
-        },
-        Hit {
-            text: "curl -k -u elastic:P4ssw0rdX1 https://localhost:9200",
-            found: &["elastic:P4ssw0rdX1"],
-        },
+        hit(
+            "postgres://reader:aE.UTYKibE@db.internal.example:5432/app",
+            &["reader:aE.UTYKibE"],
+        ),
+        hit(
+            "git clone https://root:F9Jb8N5cF@git.example.com/a/b.git",
+            &["root:F9Jb8N5cF"],
+        ),
+        hit(
+            "curl -k -u elastic:P4ssw0rdX1 https://localhost:9200",
+            &["elastic:P4ssw0rdX1"],
+        ),
     ],
     misses: &[
-        Miss {
-            text: "http://localhost:5000/<%= @variable %>",
-            why: "a port",
-        },
-        Miss {
-            text: "https://example.com:8443/path@v2",
-            why: "the sign stands in the path",
-        },
-        Miss {
-            text: "mysql://${USER}:${PASSWORD}@db/x",
-            why: "references",
-        },
-        Miss {
-            text: "curl --user \"username:password\" https://example.com",
-            why: "a toy",
-        },
+        miss("http://localhost:5000/<%= @variable %>", "a port"),
+        miss(
+            "https://example.com:8443/path@v2",
+            "the sign stands in the path",
+        ),
+        miss("mysql://${USER}:${PASSWORD}@db/x", "references"),
+        miss(
+            "curl --user \"username:password\" https://example.com",
+            "a toy",
+        ),
     ],
 };
 
@@ -64,36 +58,27 @@ pub(in crate::detect) static HTTP_AUTH_HEADER: Detector = Detector {
     context: &[],
     anchors: &[Anchor::Keyed(1..=VALUE, Concern::Header, header)],
     hits: &[
-        Hit {
-            text: "Authorization: Basic c3ZjOkZqdm1naWEzOSNmbjdpZQ==",
-            found: &["c3ZjOkZqdm1naWEzOSNmbjdpZQ=="],
-        },
-        Hit {
-            text: "\"authorization\": \"Bearer Zk3x9QmA7vB2cD4e\"",
-            found: &["Zk3x9QmA7vB2cD4e"],
-        },
-        Hit {
-            text: "curl -H \"apikey: c4ed6c21-9dd5-4a05-8e3f-c56d1151cce8\" x",
-            found: &["c4ed6c21-9dd5-4a05-8e3f-c56d1151cce8"],
-        },
+        hit(
+            "Authorization: Basic c3ZjOkZqdm1naWEzOSNmbjdpZQ==",
+            &["c3ZjOkZqdm1naWEzOSNmbjdpZQ=="],
+        ),
+        hit(
+            "\"authorization\": \"Bearer Zk3x9QmA7vB2cD4e\"",
+            &["Zk3x9QmA7vB2cD4e"],
+        ),
+        hit(
+            "curl -H \"apikey: c4ed6c21-9dd5-4a05-8e3f-c56d1151cce8\" x",
+            &["c4ed6c21-9dd5-4a05-8e3f-c56d1151cce8"],
+        ),
     ],
     misses: &[
-        Miss {
-            text: "-H \"Authorization: Bearer XXXXXXXXXXXX\"",
-            why: "a placeholder",
-        },
-        Miss {
-            text: "-H \"Authorization: Bearer $(gcloud auth print-access-token)\"",
-            why: "a command",
-        },
-        Miss {
-            text: "--header \"Authorization: Basic ...\"",
-            why: "shortened",
-        },
-        Miss {
-            text: "Authorization: Bearer <token>",
-            why: "a placeholder",
-        },
+        miss("-H \"Authorization: Bearer XXXXXXXXXXXX\"", "a placeholder"),
+        miss(
+            "-H \"Authorization: Bearer $(gcloud auth print-access-token)\"",
+            "a command",
+        ),
+        miss("--header \"Authorization: Basic ...\"", "shortened"),
+        miss("Authorization: Bearer <token>", "a placeholder"),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Part, Place, When};
 use crate::detect::variety::{is_placeholder, variety};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(in crate::detect) static SENDGRID: Detector = Detector {
     name: "sendgrid_key",
@@ -20,56 +20,53 @@ pub(in crate::detect) static SENDGRID: Detector = Detector {
         variety: 30,
     }])],
     hits: &[
-        Hit {
-            text: concat!(
+        hit(
+            concat!(
                 "SG",
                 ".ngeVfQFYQlKU0ufo8x5d1A.TwL2iGABf9DHoTf-09kqeF8tAmbihYzrnopKc-1s5cr"
             ),
-            found: &[concat!(
+            &[concat!(
                 "SG",
                 ".ngeVfQFYQlKU0ufo8x5d1A.TwL2iGABf9DHoTf-09kqeF8tAmbihYzrnopKc-1s5cr"
             )],
-        },
-        Hit {
-            text: concat!(
+        ),
+        hit(
+            concat!(
                 "key: SG",
                 ".pq9oxb4t54yv2htm-hh334v_6_x0gk=b2dqkxf=hz8bf0qc90uhhj_bw5=v_w=ncuc\n"
             ),
-            found: &[concat!(
+            &[concat!(
                 "SG",
                 ".pq9oxb4t54yv2htm-hh334v_6_x0gk=b2dqkxf=hz8bf0qc90uhhj_bw5=v_w=ncuc"
             )],
-        },
-        Hit {
-            text: concat!(
+        ),
+        hit(
+            concat!(
                 "\"SG",
                 ".rzm6gvtq-giymsl4kcixojkf0wg42vmtq6ps=gsggr_axfwx-3eo5e.x9oldvcwwpv\""
             ),
-            found: &[concat!(
+            &[concat!(
                 "SG",
                 ".rzm6gvtq-giymsl4kcixojkf0wg42vmtq6ps=gsggr_axfwx-3eo5e.x9oldvcwwpv"
             )],
-        },
+        ),
     ],
     misses: &[
-        Miss {
-            text: concat!(
+        miss(
+            concat!(
                 "SG",
                 ".ngeVfQFYQlKU0ufo8x5d1A..TwL2iGABf9DHoTf-09kqeF8tAmbihYzrnopKc-1s5cr"
             ),
-            why: "67 characters",
-        },
-        Miss {
-            text: "SG.x",
-            why: "too short",
-        },
-        Miss {
-            text: concat!(
+            "67 characters",
+        ),
+        miss("SG.x", "too short"),
+        miss(
+            concat!(
                 "SG",
                 ".xxxxxxxxxxxxxxxxxxxxxx.xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
             ),
-            why: "a placeholder",
-        },
+            "a placeholder",
+        ),
     ],
 };
 
@@ -85,32 +82,32 @@ pub(in crate::detect) static TWILIO: Detector = Detector {
     context: &["twilio"],
     anchors: &[Anchor::Mixed(34..=34, When::Always, twilio)],
     hits: &[
-        Hit {
-            text: concat!("| SK", "2FBb8A7D1eA2E63EBfe7Db00FEe8Ccf3 |"),
-            found: &[concat!("SK", "2FBb8A7D1eA2E63EBfe7Db00FEe8Ccf3")],
-        },
-        Hit {
-            text: concat!("twilio_token: SK", "01a5182cf649dfc7e565bdbbd271a19f"),
-            found: &[concat!("SK", "01a5182cf649dfc7e565bdbbd271a19f")],
-        },
-        Hit {
-            text: concat!("export T=SK", "eB45CfEab61D566bE08Df52AfCf4Cafd"),
-            found: &[concat!("SK", "eB45CfEab61D566bE08Df52AfCf4Cafd")],
-        },
+        hit(
+            concat!("| SK", "2FBb8A7D1eA2E63EBfe7Db00FEe8Ccf3 |"),
+            &[concat!("SK", "2FBb8A7D1eA2E63EBfe7Db00FEe8Ccf3")],
+        ),
+        hit(
+            concat!("twilio_token: SK", "01a5182cf649dfc7e565bdbbd271a19f"),
+            &[concat!("SK", "01a5182cf649dfc7e565bdbbd271a19f")],
+        ),
+        hit(
+            concat!("export T=SK", "eB45CfEab61D566bE08Df52AfCf4Cafd"),
+            &[concat!("SK", "eB45CfEab61D566bE08Df52AfCf4Cafd")],
+        ),
     ],
     misses: &[
-        Miss {
-            text: concat!("SK", "00000000000000000000000000000000"),
-            why: "no variety",
-        },
-        Miss {
-            text: concat!("SK", "01a5182cf649dfc7e565bdbbd271a19g"),
-            why: "not hexadecimal",
-        },
-        Miss {
-            text: concat!("sk", "01a5182cf649dfc7e565bdbbd271a19f"),
-            why: "small letters",
-        },
+        miss(
+            concat!("SK", "00000000000000000000000000000000"),
+            "no variety",
+        ),
+        miss(
+            concat!("SK", "01a5182cf649dfc7e565bdbbd271a19g"),
+            "not hexadecimal",
+        ),
+        miss(
+            concat!("sk", "01a5182cf649dfc7e565bdbbd271a19f"),
+            "small letters",
+        ),
     ],
 };
 
@@ -129,32 +126,26 @@ pub(in crate::detect) static MAILCHIMP: Detector = Detector {
         Anchor::Number(32..=32, When::Always, mailchimp),
     ],
     hits: &[
-        Hit {
-            text: concat!("key 16584afd87f7deca6f3ee72d79044b1a", "-us3 stopped"),
-            found: &[concat!("16584afd87f7deca6f3ee72d79044b1a", "-us3")],
-        },
-        Hit {
-            text: concat!("\"apikey\": \"2d33a42c2bc5e7ed0495c1964d0748bf", "-us47\""),
-            found: &[concat!("2d33a42c2bc5e7ed0495c1964d0748bf", "-us47")],
-        },
-        Hit {
-            text: concat!("KEY=b5b9f8e50c640da28993e8b6a48e3e53", "-us18"),
-            found: &[concat!("b5b9f8e50c640da28993e8b6a48e3e53", "-us18")],
-        },
+        hit(
+            concat!("key 16584afd87f7deca6f3ee72d79044b1a", "-us3 stopped"),
+            &[concat!("16584afd87f7deca6f3ee72d79044b1a", "-us3")],
+        ),
+        hit(
+            concat!("\"apikey\": \"2d33a42c2bc5e7ed0495c1964d0748bf", "-us47\""),
+            &[concat!("2d33a42c2bc5e7ed0495c1964d0748bf", "-us47")],
+        ),
+        hit(
+            concat!("KEY=b5b9f8e50c640da28993e8b6a48e3e53", "-us18"),
+            &[concat!("b5b9f8e50c640da28993e8b6a48e3e53", "-us18")],
+        ),
     ],
     misses: &[
-        Miss {
-            text: concat!("9276a43e2951aa46e2b1c33ED38357DB", "-us2"),
-            why: "capitals",
-        },
-        Miss {
-            text: "16584afd87f7deca6f3ee72d79044b1a-usa",
-            why: "no data centre",
-        },
-        Miss {
-            text: "16584afd87f7deca6f3ee72d79044b1a",
-            why: "no data centre",
-        },
+        miss(
+            concat!("9276a43e2951aa46e2b1c33ED38357DB", "-us2"),
+            "capitals",
+        ),
+        miss("16584afd87f7deca6f3ee72d79044b1a-usa", "no data centre"),
+        miss("16584afd87f7deca6f3ee72d79044b1a", "no data centre"),
     ],
 };
 
@@ -184,35 +175,32 @@ pub(in crate::detect) static MAILGUN: Detector = Detector {
         Anchor::Mixed(32..=32, When::Always, mailgun),
     ],
     hits: &[
-        Hit {
-            text: concat!("mailgun: key", "-6aaf2d0f2f412f289de135af6d18e2a1"),
-            found: &[concat!("key", "-6aaf2d0f2f412f289de135af6d18e2a1")],
-        },
-        Hit {
-            text: concat!("\"5134c813e8f7850b618d28f440ca780c", "-0a1b1c2d-22e2f3a3\""),
-            found: &[concat!(
+        hit(
+            concat!("mailgun: key", "-6aaf2d0f2f412f289de135af6d18e2a1"),
+            &[concat!("key", "-6aaf2d0f2f412f289de135af6d18e2a1")],
+        ),
+        hit(
+            concat!("\"5134c813e8f7850b618d28f440ca780c", "-0a1b1c2d-22e2f3a3\""),
+            &[concat!(
                 "5134c813e8f7850b618d28f440ca780c",
                 "-0a1b1c2d-22e2f3a3"
             )],
-        },
-        Hit {
-            text: concat!("api:key", "-0123456789abcdef9876543210fedcba@api"),
-            found: &[concat!("key", "-0123456789abcdef9876543210fedcba")],
-        },
+        ),
+        hit(
+            concat!("api:key", "-0123456789abcdef9876543210fedcba@api"),
+            &[concat!("key", "-0123456789abcdef9876543210fedcba")],
+        ),
     ],
     misses: &[
-        Miss {
-            text: concat!("monkey", "-6aaf2d0f2f412f289de135af6d18e2a1"),
-            why: "another word",
-        },
-        Miss {
-            text: "key-6aaf2d0f",
-            why: "too short",
-        },
-        Miss {
-            text: "5134c813e8f7850b618d28f440ca780c-00001111",
-            why: "one part is missing",
-        },
+        miss(
+            concat!("monkey", "-6aaf2d0f2f412f289de135af6d18e2a1"),
+            "another word",
+        ),
+        miss("key-6aaf2d0f", "too short"),
+        miss(
+            "5134c813e8f7850b618d28f440ca780c-00001111",
+            "one part is missing",
+        ),
     ],
 };
 

@@ -1,7 +1,7 @@
 //! Keys of model providers.
 
 use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Part, Place, Sought};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(in crate::detect) static OPENAI: Detector = Detector {
     name: "openai_key",
@@ -15,57 +15,51 @@ pub(in crate::detect) static OPENAI: Detector = Detector {
     context: &[],
     anchors: &[Anchor::Token(&["sk-"], openai)],
     hits: &[
-        Hit {
-            text: concat!(
+        hit(
+            concat!(
                 "my key sk-sRcjds2k02zK70Nou6Hh",
                 "T3BlbkFJ97CrX8WEooHXhnJImpdM returns 401"
             ),
-            found: &[concat!(
+            &[concat!(
                 "sk-sRcjds2k02zK70Nou6Hh",
                 "T3BlbkFJ97CrX8WEooHXhnJImpdM"
             )],
-        },
-        Hit {
-            text: concat!(
+        ),
+        hit(
+            concat!(
                 "sk-proj-jAr6Udjwb8R5mAFV12_8poDtus1L4D1zION03ChAtW9w9xI7x4xI7blGBESc9K8o9IRt7bw8ZA",
                 "T3BlbkFJAfQLNiYSA1w8dGu6H3lKAzLjS0Bv3zhc729xzzr4UtrySyNCDdAcB17pAWOjek6mCq0wbx4-bq"
             ),
-            found: &[concat!(
+            &[concat!(
                 "sk-proj-jAr6Udjwb8R5mAFV12_8poDtus1L4D1zION03ChAtW9w9xI7x4xI7blGBESc9K8o9IRt7bw8ZA",
                 "T3BlbkFJAfQLNiYSA1w8dGu6H3lKAzLjS0Bv3zhc729xzzr4UtrySyNCDdAcB17pAWOjek6mCq0wbx4-bq"
             )],
-        },
-        Hit {
-            text: concat!(
+        ),
+        hit(
+            concat!(
                 "\"sk-admin-JWARXiHjpLXSh6W_0pFGb3sW7yr0cKheXXtWGMY0Q8kbBNqsxLskJy0LCO",
                 "T3BlbkFJgTJWgjMvdi6YlPvdXRqmSlZ4dLK-nFxUG2d9Tgaz5Q6weGVNBaLuUmMV4A\""
             ),
-            found: &[concat!(
+            &[concat!(
                 "sk-admin-JWARXiHjpLXSh6W_0pFGb3sW7yr0cKheXXtWGMY0Q8kbBNqsxLskJy0LCO",
                 "T3BlbkFJgTJWgjMvdi6YlPvdXRqmSlZ4dLK-nFxUG2d9Tgaz5Q6weGVNBaLuUmMV4A"
             )],
-        },
+        ),
     ],
     misses: &[
-        Miss {
-            text: "sk-your-key-here",
-            why: "a placeholder",
-        },
-        Miss {
-            text: "sk-...abcd",
-            why: "a shortened key",
-        },
-        Miss {
-            text: "task-proj-runner-2024-build-00000000000000000000",
-            why: "another word",
-        },
-        Miss {
-            text: concat!(
+        miss("sk-your-key-here", "a placeholder"),
+        miss("sk-...abcd", "a shortened key"),
+        miss(
+            "task-proj-runner-2024-build-00000000000000000000",
+            "another word",
+        ),
+        miss(
+            concat!(
                 "sk-proj-Xi8tdMjHV6pmbBbwilTe",
                 "T4BlbkFJ3UDnpdEwNNm6wVBpYM0o"
             ),
-            why: "another mark",
-        },
+            "another mark",
+        ),
     ],
 };
 
@@ -81,56 +75,53 @@ pub(in crate::detect) static ANTHROPIC: Detector = Detector {
     context: &[],
     anchors: &[Anchor::Token(&["sk-ant-"], anthropic)],
     hits: &[
-        Hit {
-            text: concat!(
+        hit(
+            concat!(
                 "x-api-key: sk-ant",
                 "-api03--yNDA-ClJLgUSphP1qO8wwJPwW1VIiMNs3gGt7ZyEKbFEc7bFUX_rn44xlCNLPEWD6eUSeTbFhHhZ-jNXQ-k11snAvGQ8AA"
             ),
-            found: &[concat!(
+            &[concat!(
                 "sk-ant",
                 "-api03--yNDA-ClJLgUSphP1qO8wwJPwW1VIiMNs3gGt7ZyEKbFEc7bFUX_rn44xlCNLPEWD6eUSeTbFhHhZ-jNXQ-k11snAvGQ8AA"
             )],
-        },
-        Hit {
-            text: concat!(
+        ),
+        hit(
+            concat!(
                 "| sk-ant",
                 "-admin01-FW9E7Kt74akRpUt1lqljDTSrvmJ4xThy5hQx2qZ-7aX4IWsWVXEzca0KLlAbT2mxqL-MqJVV1sHxJ4ZQyaQoj5ryk-HTgAA |"
             ),
-            found: &[concat!(
+            &[concat!(
                 "sk-ant",
                 "-admin01-FW9E7Kt74akRpUt1lqljDTSrvmJ4xThy5hQx2qZ-7aX4IWsWVXEzca0KLlAbT2mxqL-MqJVV1sHxJ4ZQyaQoj5ryk-HTgAA"
             )],
-        },
-        Hit {
-            text: concat!(
+        ),
+        hit(
+            concat!(
                 "{\"key\":\"sk-ant",
                 "-oat01-BbO3xg1c_x5ZKbrDLCxOoGMXNqNeIKPAkdojXixsOhrG5PW31YhHOb9_AP4teRqn0HgrBHsNN1-yRXGPR1Q9VLOmJsgmrAA\"}"
             ),
-            found: &[concat!(
+            &[concat!(
                 "sk-ant",
                 "-oat01-BbO3xg1c_x5ZKbrDLCxOoGMXNqNeIKPAkdojXixsOhrG5PW31YhHOb9_AP4teRqn0HgrBHsNN1-yRXGPR1Q9VLOmJsgmrAA"
             )],
-        },
+        ),
     ],
     misses: &[
-        Miss {
-            text: concat!(
+        miss(
+            concat!(
                 "sk-ant",
                 "-api03-abc123xyz-456de-klMnopqrstuvwx-3456yza789bcde-1234fghijklmnopAA"
             ),
-            why: "too short",
-        },
-        Miss {
-            text: concat!("sk-ant", "-api03-..."),
-            why: "a shortened key",
-        },
-        Miss {
-            text: concat!(
+            "too short",
+        ),
+        miss(concat!("sk-ant", "-api03-..."), "a shortened key"),
+        miss(
+            concat!(
                 "sk-ant",
                 "-api03-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
             ),
-            why: "a placeholder",
-        },
+            "a placeholder",
+        ),
     ],
 };
 
@@ -157,32 +148,32 @@ pub(in crate::detect) static HUGGING_FACE: Detector = Detector {
         },
     ])],
     hits: &[
-        Hit {
-            text: concat!("--token hf", "_jfzrkpbnodiqkemikwyjaymqbzapoclqgx"),
-            found: &[concat!("hf", "_jfzrkpbnodiqkemikwyjaymqbzapoclqgx")],
-        },
-        Hit {
-            text: concat!("HF_TOKEN=hf", "_QNqXrtFihRuySZubEgnUVvGcnENCBhKgGD poetry"),
-            found: &[concat!("hf", "_QNqXrtFihRuySZubEgnUVvGcnENCBhKgGD")],
-        },
-        Hit {
-            text: concat!("`api", "_org_lYqIcVkErvSNFcroWzxlrUNNdTZrfUvHBz`"),
-            found: &[concat!("api", "_org_lYqIcVkErvSNFcroWzxlrUNNdTZrfUvHBz")],
-        },
+        hit(
+            concat!("--token hf", "_jfzrkpbnodiqkemikwyjaymqbzapoclqgx"),
+            &[concat!("hf", "_jfzrkpbnodiqkemikwyjaymqbzapoclqgx")],
+        ),
+        hit(
+            concat!("HF_TOKEN=hf", "_QNqXrtFihRuySZubEgnUVvGcnENCBhKgGD poetry"),
+            &[concat!("hf", "_QNqXrtFihRuySZubEgnUVvGcnENCBhKgGD")],
+        ),
+        hit(
+            concat!("`api", "_org_lYqIcVkErvSNFcroWzxlrUNNdTZrfUvHBz`"),
+            &[concat!("api", "_org_lYqIcVkErvSNFcroWzxlrUNNdTZrfUvHBz")],
+        ),
     ],
     misses: &[
-        Miss {
-            text: concat!("hf", "_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
-            why: "a placeholder",
-        },
-        Miss {
-            text: concat!("hf", "_requiredCharacteristicTypesForDisplayMetadata"),
-            why: "a name",
-        },
-        Miss {
-            text: concat!("_api", "_org_96726c78_4ae3_402f_b08b_7a78c6903d2a"),
-            why: "a name",
-        },
+        miss(
+            concat!("hf", "_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
+            "a placeholder",
+        ),
+        miss(
+            concat!("hf", "_requiredCharacteristicTypesForDisplayMetadata"),
+            "a name",
+        ),
+        miss(
+            concat!("_api", "_org_96726c78_4ae3_402f_b08b_7a78c6903d2a"),
+            "a name",
+        ),
     ],
 };
 

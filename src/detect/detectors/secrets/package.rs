@@ -3,7 +3,7 @@
 use crate::detect::scan::names::Concern;
 use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Keyed, Part};
 use crate::detect::variety::is_placeholder;
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(in crate::detect) static NPM: Detector = Detector {
     name: "npm_token",
@@ -24,32 +24,32 @@ pub(in crate::detect) static NPM: Detector = Detector {
         Anchor::Keyed(36..=36, Concern::Any, npmrc),
     ],
     hits: &[
-        Hit {
-            text: concat!("TOKEN=npm", "_hwt79fr6p36uaydft2z7x1u8ufjftytfd5m5\n"),
-            found: &[concat!("npm", "_hwt79fr6p36uaydft2z7x1u8ufjftytfd5m5")],
-        },
-        Hit {
-            text: "//registry.npmjs.org/:_authToken=346a14f2-a672-4668-a892-956a462ab56e",
-            found: &["346a14f2-a672-4668-a892-956a462ab56e"],
-        },
-        Hit {
-            text: "//registry.npmjs.org/:_authToken= 743b294a-cd03-11ec-9d64-0242ac120002",
-            found: &["743b294a-cd03-11ec-9d64-0242ac120002"],
-        },
+        hit(
+            concat!("TOKEN=npm", "_hwt79fr6p36uaydft2z7x1u8ufjftytfd5m5\n"),
+            &[concat!("npm", "_hwt79fr6p36uaydft2z7x1u8ufjftytfd5m5")],
+        ),
+        hit(
+            "//registry.npmjs.org/:_authToken=346a14f2-a672-4668-a892-956a462ab56e",
+            &["346a14f2-a672-4668-a892-956a462ab56e"],
+        ),
+        hit(
+            "//registry.npmjs.org/:_authToken= 743b294a-cd03-11ec-9d64-0242ac120002",
+            &["743b294a-cd03-11ec-9d64-0242ac120002"],
+        ),
     ],
     misses: &[
-        Miss {
-            text: "//registry.npmjs.org/:_authToken=${NPM_TOKEN}",
-            why: "a reference",
-        },
-        Miss {
-            text: "_authToken=743b294a-cd03-11ec-9d64-0242ac120002",
-            why: "no registry",
-        },
-        Miss {
-            text: concat!("npm", "_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
-            why: "a placeholder",
-        },
+        miss(
+            "//registry.npmjs.org/:_authToken=${NPM_TOKEN}",
+            "a reference",
+        ),
+        miss(
+            "_authToken=743b294a-cd03-11ec-9d64-0242ac120002",
+            "no registry",
+        ),
+        miss(
+            concat!("npm", "_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
+            "a placeholder",
+        ),
     ],
 };
 
@@ -76,50 +76,44 @@ pub(in crate::detect) static PYPI: Detector = Detector {
         },
     ])],
     hits: &[
-        Hit {
-            text: concat!(
+        hit(
+            concat!(
                 "pypi",
                 "-AgEIcHlwaS5vcmcg_sWosfXiMlpwfUcDVbBnBMlFB-zbLKoluojqzzHMpZly1mNLokSE3j6HJ7D-A1zZHlc4WjJ\nnpm"
             ),
-            found: &[concat!(
+            &[concat!(
                 "pypi",
                 "-AgEIcHlwaS5vcmcg_sWosfXiMlpwfUcDVbBnBMlFB-zbLKoluojqzzHMpZly1mNLokSE3j6HJ7D-A1zZHlc4WjJ"
             )],
-        },
-        Hit {
-            text: concat!(
+        ),
+        hit(
+            concat!(
                 "\"pypi",
                 "-AgENdGVzdC5weXBpLm9yZwIkN2YxOWZhOWEtY2FjYS00MGZhLTj2MGEtODFjMnE2MjdmMzY0AAIqWzMsImJl\""
             ),
-            found: &[concat!(
+            &[concat!(
                 "pypi",
                 "-AgENdGVzdC5weXBpLm9yZwIkN2YxOWZhOWEtY2FjYS00MGZhLTj2MGEtODFjMnE2MjdmMzY0AAIqWzMsImJl"
             )],
-        },
-        Hit {
-            text: concat!(
+        ),
+        hit(
+            concat!(
                 "X-Token: pypi",
                 "-AgEIcHlwaS5vcmc_hLfBpjBP8S_ygXEJwV81nJY_jfdWiM9X0q0ujfhQaf34Mub6iYV_Yt9L4l"
             ),
-            found: &[concat!(
+            &[concat!(
                 "pypi",
                 "-AgEIcHlwaS5vcmc_hLfBpjBP8S_ygXEJwV81nJY_jfdWiM9X0q0ujfhQaf34Mub6iYV_Yt9L4l"
             )],
-        },
+        ),
     ],
     misses: &[
-        Miss {
-            text: "pypi-AgEIcHlwaS5vcmc",
-            why: "nothing follows",
-        },
-        Miss {
-            text: "pip install pypi-timemachine-of-a-very-long-name-that-is-longer-than-fifty-characters",
-            why: "a package",
-        },
-        Miss {
-            text: "pypi-token",
-            why: "a name",
-        },
+        miss("pypi-AgEIcHlwaS5vcmc", "nothing follows"),
+        miss(
+            "pip install pypi-timemachine-of-a-very-long-name-that-is-longer-than-fifty-characters",
+            "a package",
+        ),
+        miss("pypi-token", "a name"),
     ],
 };
 

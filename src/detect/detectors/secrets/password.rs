@@ -8,7 +8,7 @@ use crate::detect::scan::keyed::VALUE;
 use crate::detect::scan::names::{Concern, Said, has_part};
 use crate::detect::scan::place::{Anchor, Found, Keyed, Link, Place, When};
 use crate::detect::variety::{Makeup, is_placeholder, makeup, marks};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(in crate::detect) static PASSWORD: Detector = Detector {
     name: "password",
@@ -35,160 +35,133 @@ pub(in crate::detect) static PASSWORD: Detector = Detector {
         ),
     ],
     hits: &[
-        Hit {
-            text: "ACCOUNT_PASSWORD=kX9mQ2vLw3\nCREATE USER app IDENTIFIED BY 'Gk!r7uPq2wE'",
-            found: &["kX9mQ2vLw3", "Gk!r7uPq2wE"],
-        },
-        Hit {
-            text: "| password | kX9#mQ2vL |\nbuilder.password(\"hunter2Xy!\")",
-            found: &["kX9#mQ2vL", "hunter2Xy!"],
-        },
-        Hit {
-            text: "DB_PASSWORD=Tr0ub4dor&3 ./run & curl 'https://example.com/?password=Tr0ub4dor2&x=1', password=Tr0ub4dor4&$MORE",
-            found: &["Tr0ub4dor&3", "Tr0ub4dor2", "Tr0ub4dor4"],
-        },
-        Hit {
-            text: "das Passwort lautet kX9#mQ2vL, la clave: kX9#mQ2vM, password set to kX9#mQ2vN",
-            found: &["kX9#mQ2vL", "kX9#mQ2vM", "kX9#mQ2vN"],
-        },
-        Hit {
-            text: "pw: kX9#mQ2vL, bindpw kX9#mQ2vM\nPassword:\n```\nkX9#mQ2vN\n```",
-            found: &["kX9#mQ2vL", "kX9#mQ2vM", "kX9#mQ2vN"],
-        },
-        Hit {
-            text: "variable \"db_password\" {\n  type    = string\n  default = \"kX9#mQ2vL\"\n}",
-            found: &["kX9#mQ2vL"],
-        },
-        Hit {
-            text: "пароль: kewa6TrHja#7, 密码：xJvmCNsLES#7。hasło = \"HRZMOIBsh0\"",
-            found: &["kewa6TrHja#7", "xJvmCNsLES#7", "HRZMOIBsh0"],
-        },
-        Hit {
-            text: "Passwort: Ugdwuy862#6avw7, contraseña: Ugdwuy862#6avw8",
-            found: &["Ugdwuy862#6avw7", "Ugdwuy862#6avw8"],
-        },
-        Hit {
-            text: "DB_PASSWORD=Ugdwuy862#6avw7",
-            found: &["Ugdwuy862#6avw7"],
-        },
-        Hit {
-            text: "{\"username\":\"lee\",\"password\":\"Nlrram353%cB\"}",
-            found: &["Nlrram353%cB"],
-        },
-        Hit {
-            text: "login with user lee and passphrase Pjdcdu078#Yhd please",
-            found: &["Pjdcdu078#Yhd"],
-        },
-        Hit {
-            text: "user bob, pass `kX9#mQ2vL`; pass: \"Gk!r7uPq2wE\"; login with pass kX9mQ2vLw3#",
-            found: &["kX9#mQ2vL", "Gk!r7uPq2wE", "kX9mQ2vLw3#"],
-        },
-        Hit {
-            text: "<password>Gtbd11?Va</password>",
-            found: &["Gtbd11?Va"],
-        },
-        Hit {
-            text: "mysqldump -u root -pwr7Kd93xQ -P 3306 shop; redis-cli -h cache -a 'kd8 Qx3zP!' ping",
-            found: &["wr7Kd93xQ", "kd8 Qx3zP!"],
-        },
-        Hit {
-            text: "sshpass -p Trw4ub9dr ssh ops@host && docker login -u bot -p \"x8Kq20-pLw\" registry.example.com",
-            found: &["Trw4ub9dr", "x8Kq20-pLw"],
-        },
+        hit(
+            "ACCOUNT_PASSWORD=kX9mQ2vLw3\nCREATE USER app IDENTIFIED BY 'Gk!r7uPq2wE'",
+            &["kX9mQ2vLw3", "Gk!r7uPq2wE"],
+        ),
+        hit(
+            "| password | kX9#mQ2vL |\nbuilder.password(\"hunter2Xy!\")",
+            &["kX9#mQ2vL", "hunter2Xy!"],
+        ),
+        hit(
+            "DB_PASSWORD=Tr0ub4dor&3 ./run & curl 'https://example.com/?password=Tr0ub4dor2&x=1', password=Tr0ub4dor4&$MORE",
+            &["Tr0ub4dor&3", "Tr0ub4dor2", "Tr0ub4dor4"],
+        ),
+        hit(
+            "das Passwort lautet kX9#mQ2vL, la clave: kX9#mQ2vM, password set to kX9#mQ2vN",
+            &["kX9#mQ2vL", "kX9#mQ2vM", "kX9#mQ2vN"],
+        ),
+        hit(
+            "pw: kX9#mQ2vL, bindpw kX9#mQ2vM\nPassword:\n```\nkX9#mQ2vN\n```",
+            &["kX9#mQ2vL", "kX9#mQ2vM", "kX9#mQ2vN"],
+        ),
+        hit(
+            "variable \"db_password\" {\n  type    = string\n  default = \"kX9#mQ2vL\"\n}",
+            &["kX9#mQ2vL"],
+        ),
+        hit(
+            "пароль: kewa6TrHja#7, 密码：xJvmCNsLES#7。hasło = \"HRZMOIBsh0\"",
+            &["kewa6TrHja#7", "xJvmCNsLES#7", "HRZMOIBsh0"],
+        ),
+        hit(
+            "Passwort: Ugdwuy862#6avw7, contraseña: Ugdwuy862#6avw8",
+            &["Ugdwuy862#6avw7", "Ugdwuy862#6avw8"],
+        ),
+        hit("DB_PASSWORD=Ugdwuy862#6avw7", &["Ugdwuy862#6avw7"]),
+        hit(
+            "{\"username\":\"lee\",\"password\":\"Nlrram353%cB\"}",
+            &["Nlrram353%cB"],
+        ),
+        hit(
+            "login with user lee and passphrase Pjdcdu078#Yhd please",
+            &["Pjdcdu078#Yhd"],
+        ),
+        hit(
+            "user bob, pass `kX9#mQ2vL`; pass: \"Gk!r7uPq2wE\"; login with pass kX9mQ2vLw3#",
+            &["kX9#mQ2vL", "Gk!r7uPq2wE", "kX9mQ2vLw3#"],
+        ),
+        hit("<password>Gtbd11?Va</password>", &["Gtbd11?Va"]),
+        hit(
+            "mysqldump -u root -pwr7Kd93xQ -P 3306 shop; redis-cli -h cache -a 'kd8 Qx3zP!' ping",
+            &["wr7Kd93xQ", "kd8 Qx3zP!"],
+        ),
+        hit(
+            "sshpass -p Trw4ub9dr ssh ops@host && docker login -u bot -p \"x8Kq20-pLw\" registry.example.com",
+            &["Trw4ub9dr", "x8Kq20-pLw"],
+        ),
     ],
     misses: &[
-        Miss {
-            text: "password:\n  secretKeyRef:\n    name: db2-Login\n\nvariable \"db_password\" {\n  type = string\n}\nvariable \"size\" {\n  default = \"t3.Micro-2\"\n}",
-            why: "names, and another variable's default",
-        },
-        Miss {
-            text: "password is Base64-encoded or AES256-GCM, password to Server01-Prod, password = db.Column(db.String(80)), 'password' => 'required|min:8'",
-            why: "words with numbers, code, a rule",
-        },
-        Miss {
-            text: "Reisepass: JRRZ7GG47",
-            why: "a passport",
-        },
-        Miss {
-            text: "PASS: Suite1.TestFoo\nPASS - Suite1.TestFoo | PASS | Suite2.TestFoo | what we pass to `Vec2.Foo`",
-            why: "tests and functions",
-        },
-        Miss {
-            text: "encrypted_password: varchar(255), t.password(\"Must contain 8 Chars\"), identified by 'app'",
-            why: "a type, a sentence, a name",
-        },
-        Miss {
-            text: "mysql -u root -p shop1Data, mysql -p$DB_PASSWORD, mysqldump -pPASSWORD -P 33060, sshpass -p \"$PW1\" ssh host",
-            why: "a database, references, a placeholder, a port",
-        },
-        Miss {
-            text: "docker run -p 127.0.0.1:8080:80 web, after docker login; docker run -p Q1w2e3r4",
-            why: "another command's option",
-        },
-        Miss {
-            text: "Пароль не короче 8 знаков: a-z, A-Z, 0-9",
-            why: "nothing that is one",
-        },
-        Miss {
-            text: "\"PasswordLastUsed\": \"2016-09-08T21:47:36Z\"",
-            why: "a time",
-        },
-        Miss {
-            text: "also pass `--cfg tokio_unstable`, not pass `TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF`",
-            why: "an option and a name of a program",
-        },
-        Miss {
-            text: "Pass `run_in_background: false`, pass `timeout_ms: 120000`, pass `limit=2000`, pass 'offset=10', pass `kind: \"Explore2\"`, pass `model=\"fast-4\"`, pass `resume: agent_id2`",
-            why: "arguments of a tool",
-        },
-        Miss {
-            text: "pass `Option<String>`, pass `Vec2::new(1, 2)`, pass `&mut self.buf2[..]`, pass `foo(bar1)`, pass `x1 => x1.id`, pass `{\"n\": 2}`",
-            why: "types and expressions",
-        },
-        Miss {
-            text: "password: process.env.DB_PASSWORD2, password: config2.auth.password, password = z.string().min(8), password: Secret<String>, pwd: [u8; 32], { PassThrough: PassThrough8 }, { PassThrough: _3 } = f1(\"x\")",
-            why: "references, types, names",
-        },
-        Miss {
-            text: "TOKEN_TYPE = \"urn:ietf:params:oauth:token-type:saml2\", \"TOKEN\", \"ghcr.io/org/mcp-server:latest\", \"enforcedAuthType\": \"oauth-personal|api-key|…\", key = `[a-z]${REST}{0,255}`",
-            why: "names, an image, choices, a pattern",
-        },
-        Miss {
-            text: "{\"pass\":\"Only one role value used\",\"fail\":\"Use one\"}, read('../../etc/passwd', 'the content 1!')",
-            why: "the outcome of a test, a file",
-        },
-        Miss {
-            text: "throw Error('Cannot pass \"'+name(b1)+'\" as a ') || 'should pass \"` + $rule.keyword + `\" validation'",
-            why: "what stands between two strings of a program",
-        },
-        Miss {
-            text: "{\"Failed to validate credentials\":\"凭据验证失败\",\"Any other key\":\"任意其他键\"}",
-            why: "translated messages",
-        },
-        Miss {
-            text: "reset your password: https://example.com/reset",
-            why: "an address",
-        },
-        Miss {
-            text: "password: {{ .Values.db.password }}",
-            why: "a reference",
-        },
-        Miss {
-            text: "password = os.environ[\"DB_PASSWORD\"]",
-            why: "code",
-        },
-        Miss {
-            text: "\"password\": \"string\"",
-            why: "a type",
-        },
-        Miss {
-            text: "password=<your-password>",
-            why: "a placeholder",
-        },
-        Miss {
-            text: "def check_password(password: str) -> bool:",
-            why: "a type",
-        },
+        miss(
+            "password:\n  secretKeyRef:\n    name: db2-Login\n\nvariable \"db_password\" {\n  type = string\n}\nvariable \"size\" {\n  default = \"t3.Micro-2\"\n}",
+            "names, and another variable's default",
+        ),
+        miss(
+            "password is Base64-encoded or AES256-GCM, password to Server01-Prod, password = db.Column(db.String(80)), 'password' => 'required|min:8'",
+            "words with numbers, code, a rule",
+        ),
+        miss("Reisepass: JRRZ7GG47", "a passport"),
+        miss(
+            "PASS: Suite1.TestFoo\nPASS - Suite1.TestFoo | PASS | Suite2.TestFoo | what we pass to `Vec2.Foo`",
+            "tests and functions",
+        ),
+        miss(
+            "encrypted_password: varchar(255), t.password(\"Must contain 8 Chars\"), identified by 'app'",
+            "a type, a sentence, a name",
+        ),
+        miss(
+            "mysql -u root -p shop1Data, mysql -p$DB_PASSWORD, mysqldump -pPASSWORD -P 33060, sshpass -p \"$PW1\" ssh host",
+            "a database, references, a placeholder, a port",
+        ),
+        miss(
+            "docker run -p 127.0.0.1:8080:80 web, after docker login; docker run -p Q1w2e3r4",
+            "another command's option",
+        ),
+        miss(
+            "Пароль не короче 8 знаков: a-z, A-Z, 0-9",
+            "nothing that is one",
+        ),
+        miss("\"PasswordLastUsed\": \"2016-09-08T21:47:36Z\"", "a time"),
+        miss(
+            "also pass `--cfg tokio_unstable`, not pass `TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF`",
+            "an option and a name of a program",
+        ),
+        miss(
+            "Pass `run_in_background: false`, pass `timeout_ms: 120000`, pass `limit=2000`, pass 'offset=10', pass `kind: \"Explore2\"`, pass `model=\"fast-4\"`, pass `resume: agent_id2`",
+            "arguments of a tool",
+        ),
+        miss(
+            "pass `Option<String>`, pass `Vec2::new(1, 2)`, pass `&mut self.buf2[..]`, pass `foo(bar1)`, pass `x1 => x1.id`, pass `{\"n\": 2}`",
+            "types and expressions",
+        ),
+        miss(
+            "password: process.env.DB_PASSWORD2, password: config2.auth.password, password = z.string().min(8), password: Secret<String>, pwd: [u8; 32], { PassThrough: PassThrough8 }, { PassThrough: _3 } = f1(\"x\")",
+            "references, types, names",
+        ),
+        miss(
+            "TOKEN_TYPE = \"urn:ietf:params:oauth:token-type:saml2\", \"TOKEN\", \"ghcr.io/org/mcp-server:latest\", \"enforcedAuthType\": \"oauth-personal|api-key|…\", key = `[a-z]${REST}{0,255}`",
+            "names, an image, choices, a pattern",
+        ),
+        miss(
+            "{\"pass\":\"Only one role value used\",\"fail\":\"Use one\"}, read('../../etc/passwd', 'the content 1!')",
+            "the outcome of a test, a file",
+        ),
+        miss(
+            "throw Error('Cannot pass \"'+name(b1)+'\" as a ') || 'should pass \"` + $rule.keyword + `\" validation'",
+            "what stands between two strings of a program",
+        ),
+        miss(
+            "{\"Failed to validate credentials\":\"凭据验证失败\",\"Any other key\":\"任意其他键\"}",
+            "translated messages",
+        ),
+        miss(
+            "reset your password: https://example.com/reset",
+            "an address",
+        ),
+        miss("password: {{ .Values.db.password }}", "a reference"),
+        miss("password = os.environ[\"DB_PASSWORD\"]", "code"),
+        miss("\"password\": \"string\"", "a type"),
+        miss("password=<your-password>", "a placeholder"),
+        miss("def check_password(password: str) -> bool:", "a type"),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Part, Place, When};
 use crate::detect::variety::{is_placeholder, makeup, variety};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 const HEX_64: &[Part] = &[Part::Run(Alphabet::HexSmall, 64, 64)];
 const HEX_32: &[Part] = &[Part::Run(Alphabet::Hex, 32, 32)];
@@ -35,44 +35,41 @@ pub(in crate::detect) static SQUARE: Detector = Detector {
         },
     ])],
     hits: &[
-        Hit {
-            text: concat!("\"sq0", "atp-VXXr2TDwMMsbEKyDceZA42oxdYhSf7IS1ZMarAE0fq\""),
-            found: &[concat!(
+        hit(
+            concat!("\"sq0", "atp-VXXr2TDwMMsbEKyDceZA42oxdYhSf7IS1ZMarAE0fq\""),
+            &[concat!(
                 "sq0",
                 "atp-VXXr2TDwMMsbEKyDceZA42oxdYhSf7IS1ZMarAE0fq"
             )],
-        },
-        Hit {
-            text: concat!("key: EAA", "As4pBtr1pxi8Br_6dg6Kk6gWcCLI-aDL2Jq7wpEgWZXs\n"),
-            found: &[concat!(
+        ),
+        hit(
+            concat!("key: EAA", "As4pBtr1pxi8Br_6dg6Kk6gWcCLI-aDL2Jq7wpEgWZXs\n"),
+            &[concat!(
                 "EAA",
                 "As4pBtr1pxi8Br_6dg6Kk6gWcCLI-aDL2Jq7wpEgWZXs"
             )],
-        },
-        Hit {
-            text: concat!(
+        ),
+        hit(
+            concat!(
                 "oauth = sq0",
                 "csp-ABCDEFGHIJK_LMNOPQRSTUVWXYZ-0123456789abc"
             ),
-            found: &[concat!(
+            &[concat!(
                 "sq0",
                 "csp-ABCDEFGHIJK_LMNOPQRSTUVWXYZ-0123456789abc"
             )],
-        },
+        ),
     ],
     misses: &[
-        Miss {
-            text: "aws-cli@sha256:eaaa7b11777babe28e6133a8b19ff71cea687e0d7f05158dee95a71f76ce3d00",
-            why: "a hash",
-        },
-        Miss {
-            text: concat!("sq0", "atp-short"),
-            why: "too short",
-        },
-        Miss {
-            text: "AQ+EAAAs4pBtr1pxi8Br_6dg6Kk6gWcCLI-aDL2Jq7wpEgWZXs",
-            why: "within a run of Base64",
-        },
+        miss(
+            "aws-cli@sha256:eaaa7b11777babe28e6133a8b19ff71cea687e0d7f05158dee95a71f76ce3d00",
+            "a hash",
+        ),
+        miss(concat!("sq0", "atp-short"), "too short"),
+        miss(
+            "AQ+EAAAs4pBtr1pxi8Br_6dg6Kk6gWcCLI-aDL2Jq7wpEgWZXs",
+            "within a run of Base64",
+        ),
     ],
 };
 
@@ -109,32 +106,32 @@ pub(in crate::detect) static SHOPIFY: Detector = Detector {
         },
     ])],
     hits: &[
-        Hit {
-            text: concat!("shp", "ca_4B0893d7bcfC5AF4fCAcb6e84A2D2e59"),
-            found: &[concat!("shp", "ca_4B0893d7bcfC5AF4fCAcb6e84A2D2e59")],
-        },
-        Hit {
-            text: concat!("| shp", "pa_DA0CAF33D47dacd944Da3Ce9BF86d3D8 |"),
-            found: &[concat!("shp", "pa_DA0CAF33D47dacd944Da3Ce9BF86d3D8")],
-        },
-        Hit {
-            text: concat!("token=shp", "at_4f4d58ac2ee011a5245b059e81f3bbc3;"),
-            found: &[concat!("shp", "at_4f4d58ac2ee011a5245b059e81f3bbc3")],
-        },
+        hit(
+            concat!("shp", "ca_4B0893d7bcfC5AF4fCAcb6e84A2D2e59"),
+            &[concat!("shp", "ca_4B0893d7bcfC5AF4fCAcb6e84A2D2e59")],
+        ),
+        hit(
+            concat!("| shp", "pa_DA0CAF33D47dacd944Da3Ce9BF86d3D8 |"),
+            &[concat!("shp", "pa_DA0CAF33D47dacd944Da3Ce9BF86d3D8")],
+        ),
+        hit(
+            concat!("token=shp", "at_4f4d58ac2ee011a5245b059e81f3bbc3;"),
+            &[concat!("shp", "at_4f4d58ac2ee011a5245b059e81f3bbc3")],
+        ),
     ],
     misses: &[
-        Miss {
-            text: concat!("shp", "at_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
-            why: "a placeholder",
-        },
-        Miss {
-            text: concat!("shp", "at_4f4d58ac2ee011a5245b059e81f3bbc"),
-            why: "31 digits",
-        },
-        Miss {
-            text: concat!("shp", "zz_4f4d58ac2ee011a5245b059e81f3bbc3"),
-            why: "another prefix",
-        },
+        miss(
+            concat!("shp", "at_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
+            "a placeholder",
+        ),
+        miss(
+            concat!("shp", "at_4f4d58ac2ee011a5245b059e81f3bbc"),
+            "31 digits",
+        ),
+        miss(
+            concat!("shp", "zz_4f4d58ac2ee011a5245b059e81f3bbc3"),
+            "another prefix",
+        ),
     ],
 };
 
@@ -166,56 +163,53 @@ pub(in crate::detect) static DIGITALOCEAN: Detector = Detector {
         },
     ])],
     hits: &[
-        Hit {
-            text: concat!(
+        hit(
+            concat!(
                 "dop",
                 "_v1_bbc0e6f55559c213870edb10f993078c87c193549a6a7f705de9fb653f5be5a4"
             ),
-            found: &[concat!(
+            &[concat!(
                 "dop",
                 "_v1_bbc0e6f55559c213870edb10f993078c87c193549a6a7f705de9fb653f5be5a4"
             )],
-        },
-        Hit {
-            text: concat!(
+        ),
+        hit(
+            concat!(
                 "\"doo",
                 "_v1_7a8d717c84f91608efa4e1425943e8e095bd9c6773d3e776d27d536510b7957b\""
             ),
-            found: &[concat!(
+            &[concat!(
                 "doo",
                 "_v1_7a8d717c84f91608efa4e1425943e8e095bd9c6773d3e776d27d536510b7957b"
             )],
-        },
-        Hit {
-            text: concat!(
+        ),
+        hit(
+            concat!(
                 "T=dor",
                 "_v1_58474617b81acf6b11d9069330b0c337ea653431734b8f5f3699bc43947b638e\n"
             ),
-            found: &[concat!(
+            &[concat!(
                 "dor",
                 "_v1_58474617b81acf6b11d9069330b0c337ea653431734b8f5f3699bc43947b638e"
             )],
-        },
+        ),
     ],
     misses: &[
-        Miss {
-            text: concat!("dop", "_v1_bbc0e6f5"),
-            why: "too short",
-        },
-        Miss {
-            text: concat!(
+        miss(concat!("dop", "_v1_bbc0e6f5"), "too short"),
+        miss(
+            concat!(
                 "dop",
                 "_v1_0000000000000000000000000000000000000000000000000000000000000000"
             ),
-            why: "no variety",
-        },
-        Miss {
-            text: concat!(
+            "no variety",
+        ),
+        miss(
+            concat!(
                 "dop",
                 "_v2_bbc0e6f55559c213870edb10f993078c87c193549a6a7f705de9fb653f5be5a4"
             ),
-            why: "another version",
-        },
+            "another version",
+        ),
     ],
 };
 
@@ -238,32 +232,26 @@ pub(in crate::detect) static DATABRICKS: Detector = Detector {
         variety: 25,
     }])],
     hits: &[
-        Hit {
-            text: concat!("| dap", "i01d413b4c0af0a068df84b670ca23789 |"),
-            found: &[concat!("dap", "i01d413b4c0af0a068df84b670ca23789")],
-        },
-        Hit {
-            text: concat!("use dap", "i38b1a99032e8f6f54671020fce787140-1 to"),
-            found: &[concat!("dap", "i38b1a99032e8f6f54671020fce787140-1")],
-        },
-        Hit {
-            text: concat!("\"dap", "i03f577350f56db2359cc4655f0e1bb49\""),
-            found: &[concat!("dap", "i03f577350f56db2359cc4655f0e1bb49")],
-        },
+        hit(
+            concat!("| dap", "i01d413b4c0af0a068df84b670ca23789 |"),
+            &[concat!("dap", "i01d413b4c0af0a068df84b670ca23789")],
+        ),
+        hit(
+            concat!("use dap", "i38b1a99032e8f6f54671020fce787140-1 to"),
+            &[concat!("dap", "i38b1a99032e8f6f54671020fce787140-1")],
+        ),
+        hit(
+            concat!("\"dap", "i03f577350f56db2359cc4655f0e1bb49\""),
+            &[concat!("dap", "i03f577350f56db2359cc4655f0e1bb49")],
+        ),
     ],
     misses: &[
-        Miss {
-            text: concat!("dap", "i123"),
-            why: "too short",
-        },
-        Miss {
-            text: "dapibus",
-            why: "a Latin word",
-        },
-        Miss {
-            text: concat!("dap", "i00000000000000000000000000000000"),
-            why: "no variety",
-        },
+        miss(concat!("dap", "i123"), "too short"),
+        miss("dapibus", "a Latin word"),
+        miss(
+            concat!("dap", "i00000000000000000000000000000000"),
+            "no variety",
+        ),
     ],
 };
 
@@ -299,47 +287,47 @@ pub(in crate::detect) static GRAFANA: Detector = Detector {
         },
     ])],
     hits: &[
-        Hit {
-            text: concat!("Bearer gl", "sa_pITqMOBIfNH2KL4PkXJqmTyQl0D9QGxF_486f63e1'"),
-            found: &[concat!(
+        hit(
+            concat!("Bearer gl", "sa_pITqMOBIfNH2KL4PkXJqmTyQl0D9QGxF_486f63e1'"),
+            &[concat!(
                 "gl",
                 "sa_pITqMOBIfNH2KL4PkXJqmTyQl0D9QGxF_486f63e1"
             )],
-        },
-        Hit {
-            text: concat!(
+        ),
+        hit(
+            concat!(
                 "use gl",
                 "c_3mbq2Qp/W+27//42ik0ZrpQPV10HB0e50WnPEHpSn3fJ5xN6vCUyxpj to"
             ),
-            found: &[concat!(
+            &[concat!(
                 "gl",
                 "c_3mbq2Qp/W+27//42ik0ZrpQPV10HB0e50WnPEHpSn3fJ5xN6vCUyxpj"
             )],
-        },
-        Hit {
-            text: concat!(
+        ),
+        hit(
+            concat!(
                 "\"eyJrIjoi",
                 "arb9agttlvkcdtwi5t87h9t8srgqt0pqbwivby4b3eas1cmyxe7v60nhn59u37g4htx7hg\""
             ),
-            found: &[concat!(
+            &[concat!(
                 "eyJrIjoi",
                 "arb9agttlvkcdtwi5t87h9t8srgqt0pqbwivby4b3eas1cmyxe7v60nhn59u37g4htx7hg"
             )],
-        },
+        ),
     ],
     misses: &[
-        Miss {
-            text: concat!("gl", "c_111111111111111111111111111111111111111111="),
-            why: "no variety",
-        },
-        Miss {
-            text: "static void GLC_CreateLightmapTextureArray(void);",
-            why: "a name",
-        },
-        Miss {
-            text: concat!("gl", "sa_pITqMOBIfNH2KL4PkXJqmTyQl0D9QGxF"),
-            why: "no checksum",
-        },
+        miss(
+            concat!("gl", "c_111111111111111111111111111111111111111111="),
+            "no variety",
+        ),
+        miss(
+            "static void GLC_CreateLightmapTextureArray(void);",
+            "a name",
+        ),
+        miss(
+            concat!("gl", "sa_pITqMOBIfNH2KL4PkXJqmTyQl0D9QGxF"),
+            "no checksum",
+        ),
     ],
 };
 
@@ -376,48 +364,39 @@ pub(in crate::detect) static HASHICORP: Detector = Detector {
         Anchor::Mixed(14..=14, When::Always, terraform),
     ],
     hits: &[
-        Hit {
-            text: concat!("token = \"s", ".4EqMIGRipzpSFlafc0Bir4bI\""),
-            found: &[concat!("s", ".4EqMIGRipzpSFlafc0Bir4bI")],
-        },
-        Hit {
-            text: concat!("vault login hv", "s.6j4cuewowBGit65rheNoceI7"),
-            found: &[concat!("hv", "s.6j4cuewowBGit65rheNoceI7")],
-        },
-        Hit {
-            text: concat!(
+        hit(
+            concat!("token = \"s", ".4EqMIGRipzpSFlafc0Bir4bI\""),
+            &[concat!("s", ".4EqMIGRipzpSFlafc0Bir4bI")],
+        ),
+        hit(
+            concat!("vault login hv", "s.6j4cuewowBGit65rheNoceI7"),
+            &[concat!("hv", "s.6j4cuewowBGit65rheNoceI7")],
+        ),
+        hit(
+            concat!(
                 "hv",
                 "s.25EsAmU_xbdNfTZ_7pax84oVrY-pxRqIrU7ogMJQoWY6FG1R-OIuVl6hEXtzlp_sobnVVmVKFb1b9rdYXKqEUhJ9hr"
             ),
-            found: &[concat!(
+            &[concat!(
                 "hv",
                 "s.25EsAmU_xbdNfTZ_7pax84oVrY-pxRqIrU7ogMJQoWY6FG1R-OIuVl6hEXtzlp_sobnVVmVKFb1b9rdYXKqEUhJ9hr"
             )],
-        },
-        Hit {
-            text: concat!(
+        ),
+        hit(
+            concat!(
                 "'06e3cf3d91f235",
                 ".atlasv1.817fou02itnlu_expthtf3boisk=5_8mdxvv1fyuh_d4cx3_mz2maocitou2k886t'"
             ),
-            found: &[concat!(
+            &[concat!(
                 "06e3cf3d91f235",
                 ".atlasv1.817fou02itnlu_expthtf3boisk=5_8mdxvv1fyuh_d4cx3_mz2maocitou2k886t"
             )],
-        },
+        ),
     ],
     misses: &[
-        Miss {
-            text: "s.thisstringisalllowercase",
-            why: "no digits",
-        },
-        Miss {
-            text: "s.makeKubeConfigController = args",
-            why: "a name",
-        },
-        Miss {
-            text: "this.34925esrt60n80izkvev6u89",
-            why: "not a lone s",
-        },
+        miss("s.thisstringisalllowercase", "no digits"),
+        miss("s.makeKubeConfigController = args", "a name"),
+        miss("this.34925esrt60n80izkvev6u89", "not a lone s"),
     ],
 };
 
@@ -444,53 +423,50 @@ pub(in crate::detect) static JFROG: Detector = Detector {
         },
     ])],
     hits: &[
-        Hit {
-            text: concat!(
+        hit(
+            concat!(
                 "T=cmV",
                 "mdlJiLPNertggkxKqoxvWAXD2CaQv8l2vmWfyrDGKhQCAwda2QxHFfuFnizlI\n"
             ),
-            found: &[concat!(
+            &[concat!(
                 "cmV",
                 "mdlJiLPNertggkxKqoxvWAXD2CaQv8l2vmWfyrDGKhQCAwda2QxHFfuFnizlI"
             )],
-        },
-        Hit {
-            text: concat!(
+        ),
+        hit(
+            concat!(
                 "\"AKC",
                 "pwidDXuQWvL3XrfZrno3igf3oUPDiLzKhxPeaLGr05Z8pGjiEMLWeVVVg6RHC5TqEjkT8t\""
             ),
-            found: &[concat!(
+            &[concat!(
                 "AKC",
                 "pwidDXuQWvL3XrfZrno3igf3oUPDiLzKhxPeaLGr05Z8pGjiEMLWeVVVg6RHC5TqEjkT8t"
             )],
-        },
-        Hit {
-            text: concat!(
+        ),
+        hit(
+            concat!(
                 "| cmV",
                 "mdjKQ3u59pL8D5rYD7asVeJollyrAs7sDL5BnXQBg3CCDwm93vyQllE8qXR9i |"
             ),
-            found: &[concat!(
+            &[concat!(
                 "cmV",
                 "mdjKQ3u59pL8D5rYD7asVeJollyrAs7sDL5BnXQBg3CCDwm93vyQllE8qXR9i"
             )],
-        },
+        ),
     ],
     misses: &[
-        Miss {
-            text: concat!("cmV", "mdon6vynbf3ybkqt4h3dsp77571vs712h0ceghgh91hxskx36hs"),
-            why: "too short",
-        },
-        Miss {
-            text: concat!(
+        miss(
+            concat!("cmV", "mdon6vynbf3ybkqt4h3dsp77571vs712h0ceghgh91hxskx36hs"),
+            "too short",
+        ),
+        miss(
+            concat!(
                 "cmV",
                 "Mdw1fyxw8pcbkkhokopvv5443xxurr2z4zrcrunueyictvnzaysd7un5u9s03"
             ),
-            why: "another beginning",
-        },
-        Miss {
-            text: "testAKCwithinsomeirrelevantstring",
-            why: "within a word",
-        },
+            "another beginning",
+        ),
+        miss("testAKCwithinsomeirrelevantstring", "within a word"),
     ],
 };
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::detect::scan::first_in;
 use crate::detect::scan::place::{Anchor, Found, Place, Sought};
 use crate::detect::scan::text::Text;
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 use crate::wire::work;
 
 pub(in crate::detect) static BLOCK: Detector = Detector {
@@ -20,58 +20,58 @@ pub(in crate::detect) static BLOCK: Detector = Detector {
     context: &[],
     anchors: &[Anchor::Dashes(block)],
     hits: &[
-        Hit {
-            text: concat!(
+        hit(
+            concat!(
                 "key:\n-----BEGIN RSA PRI",
                 "VATE KEY-----\nMIIEpAIBAAKCAQEAwhlLvNcc0xqVXW63T40ZIYdZze1CEZaH7FbH\n-----END RSA PRI",
                 "VATE KEY-----\n"
             ),
-            found: &[concat!(
+            &[concat!(
                 "-----BEGIN RSA PRI",
                 "VATE KEY-----\nMIIEpAIBAAKCAQEAwhlLvNcc0xqVXW63T40ZIYdZze1CEZaH7FbH\n-----END RSA PRI",
                 "VATE KEY-----"
             )],
-        },
-        Hit {
-            text: concat!(
+        ),
+        hit(
+            concat!(
                 "\"-----BEGIN PRI",
                 "VATE KEY-----\\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQDA\\n-----END PRI",
                 "VATE KEY-----\\n\""
             ),
-            found: &[concat!(
+            &[concat!(
                 "-----BEGIN PRI",
                 "VATE KEY-----\\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQDA\\n-----END PRI",
                 "VATE KEY-----"
             )],
-        },
-        Hit {
-            text: concat!(
+        ),
+        hit(
+            concat!(
                 "-----BEGIN PGP PRI",
                 "VATE KEY BLOCK-----\n\nlQWGBGSVV4YBDAClvRnxezIRy2Yv7SFlzC0iFiRFOjePSw+XYhvcrTaq\n=8xQN"
             ),
-            found: &[concat!(
+            &[concat!(
                 "-----BEGIN PGP PRI",
                 "VATE KEY BLOCK-----\n\nlQWGBGSVV4YBDAClvRnxezIRy2Yv7SFlzC0iFiRFOjePSw+XYhvcrTaq\n=8xQN"
             )],
-        },
+        ),
     ],
     misses: &[
-        Miss {
-            text: concat!("the line -----BEGIN PRI", "VATE KEY----- starts a key file"),
-            why: "a mention",
-        },
-        Miss {
-            text: concat!(
+        miss(
+            concat!("the line -----BEGIN PRI", "VATE KEY----- starts a key file"),
+            "a mention",
+        ),
+        miss(
+            concat!(
                 "-----BEGIN PRI",
                 "VATE KEY-----\nanything\n-----END PRI",
                 "VATE KEY-----"
             ),
-            why: "too short for a key",
-        },
-        Miss {
-            text: "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAwhlLvNcc0xqVXW63\n-----END PUBLIC KEY-----",
-            why: "a public key",
-        },
+            "too short for a key",
+        ),
+        miss(
+            "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAwhlLvNcc0xqVXW63\n-----END PUBLIC KEY-----",
+            "a public key",
+        ),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use crate::detect::scan::place::{Alphabet, Anchor, Found, Place};
 use crate::detect::variety::{is_placeholder, variety};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(in crate::detect) static TOKEN: Detector = Detector {
     name: "slack_token",
@@ -16,41 +16,35 @@ pub(in crate::detect) static TOKEN: Detector = Detector {
     context: &[],
     anchors: &[Anchor::Token(&["xox", "xapp-"], token)],
     hits: &[
-        Hit {
-            text: concat!(
+        hit(
+            concat!(
                 "slack_token: 'xox",
                 "b-263594206564-FGqddMF8t08v8N7Oq4i57vs1'"
             ),
-            found: &[concat!("xox", "b-263594206564-FGqddMF8t08v8N7Oq4i57vs1")],
-        },
-        Hit {
-            text: concat!("xox", "s-523423-234243-234233-e039d02840a0b9379c"),
-            found: &[concat!("xox", "s-523423-234243-234233-e039d02840a0b9379c")],
-        },
-        Hit {
-            text: concat!(
+            &[concat!("xox", "b-263594206564-FGqddMF8t08v8N7Oq4i57vs1")],
+        ),
+        hit(
+            concat!("xox", "s-523423-234243-234233-e039d02840a0b9379c"),
+            &[concat!("xox", "s-523423-234243-234233-e039d02840a0b9379c")],
+        ),
+        hit(
+            concat!(
                 "xa",
                 "pp-1-A052FGTS2DL-5171572773297-610b6a11f4b7eb819e87b767d80e6575"
             ),
-            found: &[concat!(
+            &[concat!(
                 "xa",
                 "pp-1-A052FGTS2DL-5171572773297-610b6a11f4b7eb819e87b767d80e6575"
             )],
-        },
+        ),
     ],
     misses: &[
-        Miss {
-            text: concat!("xox", "b-Slack_BOT_TOKEN"),
-            why: "words",
-        },
-        Miss {
-            text: concat!("xox", "b-xxxxxxxxxxx-xxxxxxxxxxxxxxxxxxxxxxxx"),
-            why: "a placeholder",
-        },
-        Miss {
-            text: concat!("xox", "e.xoxp-1-RANDOMSTRINGHERE"),
-            why: "words",
-        },
+        miss(concat!("xox", "b-Slack_BOT_TOKEN"), "words"),
+        miss(
+            concat!("xox", "b-xxxxxxxxxxx-xxxxxxxxxxxxxxxxxxxxxxxx"),
+            "a placeholder",
+        ),
+        miss(concat!("xox", "e.xoxp-1-RANDOMSTRINGHERE"), "words"),
     ],
 };
 
@@ -66,50 +60,47 @@ pub(in crate::detect) static WEBHOOK: Detector = Detector {
     context: &[],
     anchors: &[Anchor::Word(&["hooks.slack.com/"], webhook)],
     hits: &[
-        Hit {
-            text: concat!(
+        hit(
+            concat!(
                 "curl https://hooks.slack",
                 ".com/services/TVR45WBVL/BMUJHYUNG/mwkSmvvPzwIIC4CSHM2wpX8Z"
             ),
-            found: &[concat!(
+            &[concat!(
                 "https://hooks.slack",
                 ".com/services/TVR45WBVL/BMUJHYUNG/mwkSmvvPzwIIC4CSHM2wpX8Z"
             )],
-        },
-        Hit {
-            text: concat!(
+        ),
+        hit(
+            concat!(
                 "http://hooks.slack",
                 ".com/workflows/af57bexkwfmz2z0zd2ufjjnwk748ml326v8szvn1f0z7x"
             ),
-            found: &[concat!(
+            &[concat!(
                 "http://hooks.slack",
                 ".com/workflows/af57bexkwfmz2z0zd2ufjjnwk748ml326v8szvn1f0z7x"
             )],
-        },
-        Hit {
-            text: concat!(
+        ),
+        hit(
+            concat!(
                 "\"hooks.slack",
                 ".com/triggers/T016M3G1GHZ/442660231806/F6Vm03reCkhPm0vD\""
             ),
-            found: &[concat!(
+            &[concat!(
                 "hooks.slack",
                 ".com/triggers/T016M3G1GHZ/442660231806/F6Vm03reCkhPm0vD"
             )],
-        },
+        ),
     ],
     misses: &[
-        Miss {
-            text: "https://hooks.slack.com/services/",
-            why: "no path",
-        },
-        Miss {
-            text: "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX",
-            why: "the documentation's",
-        },
-        Miss {
-            text: "https://slack.com/services/TVR45WBVL/BMUJHYUNG",
-            why: "another host",
-        },
+        miss("https://hooks.slack.com/services/", "no path"),
+        miss(
+            "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX",
+            "the documentation's",
+        ),
+        miss(
+            "https://slack.com/services/TVR45WBVL/BMUJHYUNG",
+            "another host",
+        ),
     ],
 };
 

@@ -1,7 +1,7 @@
 //! Keys of Stripe.
 
 use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Part};
-use crate::detect::{Detector, Doc, Hit, Miss};
+use crate::detect::{Detector, Doc, hit, miss};
 
 const KEY: &[Part] = &[Part::Run(Alphabet::Alphanumeric, 10, 120)];
 
@@ -53,34 +53,28 @@ pub(in crate::detect) static KEYS: Detector = Detector {
         },
     ])],
     hits: &[
-        Hit {
-            text: concat!(
+        hit(
+            concat!(
                 "use sk",
                 "_live_4GbSdljjfw2Tq57SCG0DmosixsWqTYpx for the refund"
             ),
-            found: &[concat!("sk", "_live_4GbSdljjfw2Tq57SCG0DmosixsWqTYpx")],
-        },
-        Hit {
-            text: concat!("{\"key\":\"rk", "_test_WB4v6QRC9jzIuBUzEZdsXK3aM\"}"),
-            found: &[concat!("rk", "_test_WB4v6QRC9jzIuBUzEZdsXK3aM")],
-        },
-        Hit {
-            text: concat!("sk", "_prod_AmdLCXyoa25XjY4c"),
-            found: &[concat!("sk", "_prod_AmdLCXyoa25XjY4c")],
-        },
+            &[concat!("sk", "_live_4GbSdljjfw2Tq57SCG0DmosixsWqTYpx")],
+        ),
+        hit(
+            concat!("{\"key\":\"rk", "_test_WB4v6QRC9jzIuBUzEZdsXK3aM\"}"),
+            &[concat!("rk", "_test_WB4v6QRC9jzIuBUzEZdsXK3aM")],
+        ),
+        hit(
+            concat!("sk", "_prod_AmdLCXyoa25XjY4c"),
+            &[concat!("sk", "_prod_AmdLCXyoa25XjY4c")],
+        ),
     ],
     misses: &[
-        Miss {
-            text: concat!("pk", "_live_j5krY8XTgIcDaHDb3YrsAfCl"),
-            why: "a publishable key",
-        },
-        Miss {
-            text: concat!("sk", "_live_"),
-            why: "nothing follows",
-        },
-        Miss {
-            text: "task_test_WB4v6QRC9jzIuBUzEZdsXK3aM",
-            why: "another word",
-        },
+        miss(
+            concat!("pk", "_live_j5krY8XTgIcDaHDb3YrsAfCl"),
+            "a publishable key",
+        ),
+        miss(concat!("sk", "_live_"), "nothing follows"),
+        miss("task_test_WB4v6QRC9jzIuBUzEZdsXK3aM", "another word"),
     ],
 };

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::detect::scan::first_in;
 use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Part, Place, Sought, When};
-use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::detect::{Confidence, Detector, Doc, hit, miss};
 use crate::wire::work;
 
 use Alphabet::{
@@ -375,58 +375,58 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
         Anchor::Word(&["data:", "stringData:"], kubernetes),
     ],
     hits: &[
-        Hit {
-            text: concat!(
+        hit(
+            concat!(
                 "key: pp",
                 "lx-GpvcQDZyrFV81i6A9BeinPquoTmIZ3cQw28mMWGUMHrhGV6u\n"
             ),
-            found: &[concat!(
+            &[concat!(
                 "pp",
                 "lx-GpvcQDZyrFV81i6A9BeinPquoTmIZ3cQw28mMWGUMHrhGV6u"
             )],
-        },
-        Hit {
-            text: concat!("\"A3", "-I6IL3T-SIEMPP-YVOON-V6X0F-EFOU8-CTI0G\""),
-            found: &[concat!("A3", "-I6IL3T-SIEMPP-YVOON-V6X0F-EFOU8-CTI0G")],
-        },
-        Hit {
-            text: concat!(
+        ),
+        hit(
+            concat!("\"A3", "-I6IL3T-SIEMPP-YVOON-V6X0F-EFOU8-CTI0G\""),
+            &[concat!("A3", "-I6IL3T-SIEMPP-YVOON-V6X0F-EFOU8-CTI0G")],
+        ),
+        hit(
+            concat!(
                 "OPENROUTER=sk-or",
                 "-v1-1771c9a9ff879ebf899e7b9e91f682db8a19e54379c29063d961cfa28ce26e7f"
             ),
-            found: &[concat!(
+            &[concat!(
                 "sk-or",
                 "-v1-1771c9a9ff879ebf899e7b9e91f682db8a19e54379c29063d961cfa28ce26e7f"
             )],
-        },
-        Hit {
-            text: concat!(
+        ),
+        hit(
+            concat!(
                 "CLOUDFLARE=cf",
                 "ut_k3Vd9QmZ7xRb2TnLw8YpHs4JcGf6AeUo1XiKvBqM05c7e91a"
             ),
-            found: &[concat!(
+            &[concat!(
                 "cf",
                 "ut_k3Vd9QmZ7xRb2TnLw8YpHs4JcGf6AeUo1XiKvBqM05c7e91a"
             )],
-        },
-        Hit {
-            text: concat!(
+        ),
+        hit(
+            concat!(
                 "tailscale up --auth-key tskey",
                 "-auth-kQ7wZp2XcT11CNTRL-8hVdN3rLm5KsJ9tYbG2fWxQ4zPeR6uCa"
             ),
-            found: &[concat!(
+            &[concat!(
                 "tskey",
                 "-auth-kQ7wZp2XcT11CNTRL-8hVdN3rLm5KsJ9tYbG2fWxQ4zPeR6uCa"
             )],
-        },
-        Hit {
-            text: concat!(
+        ),
+        hit(
+            concat!(
                 "Bearer pdl",
                 "_live_apikey_01hq7zk3mw9vd5n2rbx8tcf4ge_Q6xTGnJyv3Iz7LDtXT65bX_kQ4, ph",
                 "x_hV7dN3rLm5KsJ9tYbG2fWxQ4zPeR6uCa1kTqZ8mXwEo, rn",
                 "d_hV7dN3rLm5KsJ9tYbG2fWxQ4zPeR"
             ),
-            found: &[
+            &[
                 concat!(
                     "pdl",
                     "_live_apikey_01hq7zk3mw9vd5n2rbx8tcf4ge_Q6xTGnJyv3Iz7LDtXT65bX_kQ4"
@@ -434,62 +434,59 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
                 concat!("ph", "x_hV7dN3rLm5KsJ9tYbG2fWxQ4zPeR6uCa1kTqZ8mXwEo"),
                 concat!("rn", "d_hV7dN3rLm5KsJ9tYbG2fWxQ4zPeR"),
             ],
-        },
-        Hit {
-            text: concat!(
+        ),
+        hit(
+            concat!(
                 "BLOB_RW=vercel",
                 "_blob_rw_hV7dN3rLm5KsJ9tY_bG2fWxQ4zPeR6uCa1kTqZ8mXwEo3Dg access",
                 "-sandbox-7c1a4f2e-93b5-4d08-8e6a-51f0c2d7b394"
             ),
-            found: &[
+            &[
                 concat!(
                     "vercel",
                     "_blob_rw_hV7dN3rLm5KsJ9tY_bG2fWxQ4zPeR6uCa1kTqZ8mXwEo3Dg"
                 ),
                 concat!("access", "-sandbox-7c1a4f2e-93b5-4d08-8e6a-51f0c2d7b394"),
             ],
-        },
-        Hit {
-            text: "kind: Secret\ndata:\n  key: bXlwYXNzd29yZA==\n",
-            found: &["key: bXlwYXNzd29yZA=="],
-        },
-        Hit {
-            text: concat!("maxmind = w5fruZ_8ZUsgYLu8vwgb3yKsgMna3uIF9Oa4", "_mmk"),
-            found: &[concat!("w5fruZ_8ZUsgYLu8vwgb3yKsgMna3uIF9Oa4", "_mmk")],
-        },
+        ),
+        hit(
+            "kind: Secret\ndata:\n  key: bXlwYXNzd29yZA==\n",
+            &["key: bXlwYXNzd29yZA=="],
+        ),
+        hit(
+            concat!("maxmind = w5fruZ_8ZUsgYLu8vwgb3yKsgMna3uIF9Oa4", "_mmk"),
+            &[concat!("w5fruZ_8ZUsgYLu8vwgb3yKsgMna3uIF9Oa4", "_mmk")],
+        ),
     ],
     misses: &[
-        Miss {
-            text: concat!("sgp", "_local_d45b6G86aBb0F2Cee943902dbaDBCFCFDD1dA089"),
-            why: "not hexadecimal",
-        },
-        Miss {
-            text: "sk-thisisonlyanameandnotakeyofanythingthatisreal123",
-            why: "words",
-        },
-        Miss {
-            text: "phc_hV7dN3rLm5KsJ9tYbG2fWxQ4zPeR6uCa1kTqZ8mXwEo, rnd_generator_of_the_first_kind",
-            why: "a public key, a name",
-        },
-        Miss {
-            text: concat!("nt", "n_12345678901abc"),
-            why: "too short",
-        },
-        Miss {
-            text: concat!(
+        miss(
+            concat!("sgp", "_local_d45b6G86aBb0F2Cee943902dbaDBCFCFDD1dA089"),
+            "not hexadecimal",
+        ),
+        miss(
+            "sk-thisisonlyanameandnotakeyofanythingthatisreal123",
+            "words",
+        ),
+        miss(
+            "phc_hV7dN3rLm5KsJ9tYbG2fWxQ4zPeR6uCa1kTqZ8mXwEo, rnd_generator_of_the_first_kind",
+            "a public key, a name",
+        ),
+        miss(concat!("nt", "n_12345678901abc"), "too short"),
+        miss(
+            concat!(
                 "rd",
                 "me_XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX"
             ),
-            why: "a placeholder",
-        },
-        Miss {
-            text: "src=\"./assets/vipul-f0eb1acf0da84c06a50c5b2c59932001997786b1\"",
-            why: "within a name",
-        },
-        Miss {
-            text: "kind: ExternalSecret\ndata:\n  secretKey: api-key-of-the-service\n",
-            why: "a reference",
-        },
+            "a placeholder",
+        ),
+        miss(
+            "src=\"./assets/vipul-f0eb1acf0da84c06a50c5b2c59932001997786b1\"",
+            "within a name",
+        ),
+        miss(
+            "kind: ExternalSecret\ndata:\n  secretKey: api-key-of-the-service\n",
+            "a reference",
+        ),
     ],
 };
 
