@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::DETECTORS;
-use super::scan::place::{Anchor, Part};
+use super::scan::place::Anchor;
+use super::scan::token_form::{self, TokenPart};
 
 /// What stands between things, encloses or disguises them.
 pub(crate) const SEPARATORS: &[&str] = &[
@@ -185,24 +186,24 @@ fn of_anchor(anchor: &Anchor, add: &mut dyn FnMut(String)) {
         Anchor::Word(words, _) | Anchor::Token(words, _) | Anchor::Phrases(words) => {
             words.iter().map(|word| (*word).to_owned()).for_each(add);
         }
-        Anchor::Beginning(beginnings) => {
-            for beginning in *beginnings {
-                add(beginning.prefix.to_owned());
+        Anchor::Beginning(tokens) => {
+            for known in *tokens {
+                add(known.prefix.to_owned());
                 // As far as each of its parts, of as few and of as many characters as it may have.
                 for most in [false, true] {
-                    let mut token = beginning.prefix.to_owned();
-                    for part in beginning.rest {
+                    let mut token = known.prefix.to_owned();
+                    for part in token_form::parts_of(known.form).unwrap() {
                         match part {
-                            Part::Text(text) => token.push_str(text),
-                            Part::Run(_, least, longest) => {
+                            TokenPart::Text(text) => token.push_str(text),
+                            TokenPart::Run(_, least, longest) => {
                                 let len = if most {
-                                    *longest.min(&200)
+                                    longest.min(200)
                                 } else {
                                     least.saturating_sub(1)
                                 };
                                 token.extend("aB3dE6".chars().cycle().take(len));
                             }
-                            Part::Maybe(text, ..) => token.push_str(text),
+                            TokenPart::Maybe(text, ..) => token.push_str(text),
                         }
                         add(token.clone());
                     }

@@ -29,6 +29,7 @@ pub(super) mod place;
 mod spelled;
 mod table;
 pub(super) mod text;
+pub(in crate::detect) mod token_form;
 mod tokens;
 
 /// Whether the text ends here.

@@ -8,10 +8,11 @@ use super::context::{Nearby, Slots, Terms};
 use super::forms::{FormTable, Forms};
 use super::keyed;
 use super::names::{Concern, Said};
-use super::place::{Anchor, Beginning, Found, Judge, KeyedJudge, Link, Part, Place, Probe};
+use super::place::{Anchor, Found, Judge, KeyedJudge, Link, Place, Probe};
 use super::spelled;
 use super::table::Table;
 use super::text::Text;
+use super::token_form::{self, TokenPart, TokenPrefix};
 use super::tokens::{TokenProbe, TokenProbes, add_by_length};
 use super::{MAX_RAW, Slot};
 use crate::detect::literals::Literals;
@@ -76,7 +77,8 @@ pub(super) struct Plan {
 /// What a known beginning leads to.
 #[derive(Clone, Debug)]
 enum Begun {
-    Token(usize, &'static Beginning),
+    /// A token, with what follows its prefix.
+    Token(usize, &'static TokenPrefix, Box<[TokenPart]>),
     Word(usize, &'static str, Probe),
 }
 
@@ -84,7 +86,7 @@ impl Begun {
     /// The beginning itself.
     fn text(&self) -> &'static str {
         match self {
-            Self::Token(_, beginning) => beginning.prefix,
+            Self::Token(_, token, _) => token.prefix,
             Self::Word(_, word, _) => word,
         }
     }
@@ -215,12 +217,11 @@ impl Plan {
                     plan.begun_by
                         .extend(words.iter().map(|word| Begun::Word(slot, word, *probe)));
                 }
-                Anchor::Beginning(beginnings) => {
-                    plan.begun_by.extend(
-                        beginnings
-                            .iter()
-                            .map(|beginning| Begun::Token(slot, beginning)),
-                    );
+                Anchor::Beginning(tokens) => {
+                    plan.begun_by.extend(tokens.iter().filter_map(|token| {
+                        let parts = token_form::parts_of(token.form)?;
+                        Some(Begun::Token(slot, token, parts.into()))
+                    }));
                 }
                 Anchor::Keyed(lengths, concern, judge) => {
                     plan.keyed.push((slot, lengths.clone(), *concern, *judge));
@@ -687,11 +688,11 @@ impl<'a> Pass<'a> {
                 continue;
             }
             match plan.begun_by.get(usize::from(entry.number)) {
-                Some(Begun::Token(slot, _) | Begun::Word(slot, ..))
+                Some(Begun::Token(slot, ..) | Begun::Word(slot, ..))
                     if self.is_covered(*slot, at) => {}
-                Some(Begun::Token(slot, beginning)) => {
+                Some(Begun::Token(slot, token, parts)) => {
                     work::spend(PROBE);
-                    let found = matched(self.text, at, beginning);
+                    let found = matched(self.text, at, token, parts);
                     self.take(*slot, at, found);
                 }
                 Some(Begun::Word(slot, word, probe)) => {
@@ -831,22 +832,26 @@ impl<'a> Pass<'a> {
 }
 
 /// Whether a token that begins as it should goes on as it should.
-fn matched(text: &Text<'_>, start: usize, beginning: &Beginning) -> Option<Found> {
-    if !text.goes_on_as(start, beginning.prefix) || is_inside_base64(text, start, beginning.prefix)
-    {
+fn matched(
+    text: &Text<'_>,
+    start: usize,
+    token: &TokenPrefix,
+    parts: &[TokenPart],
+) -> Option<Found> {
+    if !text.goes_on_as(start, token.prefix) || is_inside_base64(text, start, token.prefix) {
         return None;
     }
-    let rest = start.wrapping_add(beginning.prefix.len());
+    let rest = start.wrapping_add(token.prefix.len());
     let mut at = rest;
-    for part in beginning.rest {
+    for part in parts {
         match part {
-            Part::Text(part) => {
+            TokenPart::Text(part) => {
                 if !text.goes_on_as(at, part) {
                     return None;
                 }
                 at = at.wrapping_add(part.len());
             }
-            Part::Run(alphabet, least, most) => {
+            TokenPart::Run(alphabet, least, most) => {
                 let mut end = text.run_of(*alphabet, at, most.wrapping_add(1));
                 let mut len = end.wrapping_sub(at);
                 if len > *most && text.before(end) == b'.' && !text.at(end).is_ascii_alphanumeric()
@@ -860,7 +865,7 @@ fn matched(text: &Text<'_>, start: usize, beginning: &Beginning) -> Option<Found
                 }
                 at = end;
             }
-            Part::Maybe(mark, alphabet, most) => {
+            TokenPart::Maybe(mark, alphabet, most) => {
                 if text.goes_on_as(at, mark) {
                     at = text.run(at.wrapping_add(mark.len()), *most, |byte| {
                         alphabet.has(byte)
@@ -869,7 +874,7 @@ fn matched(text: &Text<'_>, start: usize, beginning: &Beginning) -> Option<Found
             }
         }
     }
-    let variety = beginning.variety;
+    let variety = token.variety;
     if text.at(at).is_ascii_alphanumeric() {
         return None;
     }

@@ -6,6 +6,7 @@ use std::ops::{Range, RangeInclusive};
 use super::context::{Nearby, Slots, Terms};
 use super::names::{self, Concern, Said};
 use super::text::Text;
+use super::token_form::TokenPrefix;
 use crate::detect::Confidence;
 use crate::detect::normalise::OddKind;
 use crate::detect::variety::Makeup;
@@ -36,7 +37,7 @@ pub(in crate::detect) enum Anchor {
     /// As [`Word`](Self::Word); what is found begins with the word.
     Token(&'static [&'static str], Probe),
     /// A token that begins so, in this case.
-    Beginning(&'static [Beginning]),
+    Beginning(&'static [TokenPrefix]),
     /// Something in the original that a reader can't see.
     Odd(OddKind),
     /// Phrases in scripts that aren't Latin, as they are written; found in texts with such characters only.
@@ -99,29 +100,6 @@ pub(in crate::detect) struct Found {
     pub(in crate::detect) confidence: Confidence,
 }
 
-/// A token that is known by how it begins.
-#[derive(Debug)]
-pub(in crate::detect) struct Beginning {
-    /// Three characters or more.
-    pub(in crate::detect) prefix: &'static str,
-    /// What follows it.
-    pub(in crate::detect) rest: &'static [Part],
-    /// The least variety of what follows, in tenths of a bit for each character. 0: a form so long and rare that
-    /// even samples of it are reported.
-    pub(in crate::detect) variety: u32,
-}
-
-/// A piece of a token.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::detect) enum Part {
-    /// These characters.
-    Text(&'static str),
-    /// Characters of an alphabet: at least, at most so many, as many as there are.
-    Run(Alphabet, usize, usize),
-    /// These characters and so many of the alphabet at most, or nothing.
-    Maybe(&'static str, Alphabet, usize),
-}
-
 /// Sets of characters that tokens are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::detect) enum Alphabet {
@@ -162,6 +140,27 @@ pub(in crate::detect) enum Alphabet {
 impl Alphabet {
     /// How many there are.
     pub(super) const COUNT: usize = Self::Bare as usize + 1;
+
+    /// The alphabet of a regular expression's class, without its brackets.
+    pub(super) fn of_class(class: &str) -> Option<Alphabet> {
+        Some(match class {
+            "0-9" => Self::Digits,
+            "0-9a-f" => Self::HexSmall,
+            "0-9a-fA-F" => Self::Hex,
+            "0-9A-Z" => Self::Capitals,
+            "0-9a-z" => Self::Smalls,
+            "0-9a-zA-Z" => Self::Alphanumeric,
+            "0-9a-zA-Z_" => Self::Word,
+            "A-Z2-7" => Self::Base32,
+            "0-9a-zA-Z_-" => Self::Base64Url,
+            "0-9a-zA-Z_=-" => Self::Base64UrlPadded,
+            "0-9a-zA-Z-" => Self::Hyphened,
+            "0-9a-zA-Z+/=" => Self::Base64,
+            "0-9a-zA-Z_.=-" => Self::Dotted,
+            "0-9a-zA-Z_.=+/-" => Self::Wide,
+            _ => return None,
+        })
+    }
 
     /// Whether the alphabet has this character.
     #[inline]

@@ -1,11 +1,12 @@
 //! Keys of Amazon Web Services.
 
 use crate::detect::scan::names::Concern;
-use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Keyed, Part};
+use crate::detect::scan::place::{Alphabet, Anchor, Found, Keyed};
+use crate::detect::scan::token_form::token;
 use crate::detect::variety::{is_placeholder, makeup, variety};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
-const ID: &[Part] = &[Part::Run(Alphabet::Base32, 16, 16)];
+const ID: &str = "[A-Z2-7]{16}";
 
 pub(in crate::detect) static ACCESS_KEY: Detector = Detector {
     name: "aws_access_key",
@@ -18,31 +19,11 @@ pub(in crate::detect) static ACCESS_KEY: Detector = Detector {
     reach: 20,
     context: &[],
     anchors: &[Anchor::Beginning(&[
-        Beginning {
-            prefix: "AKIA",
-            rest: ID,
-            variety: 25,
-        },
-        Beginning {
-            prefix: "ASIA",
-            rest: ID,
-            variety: 25,
-        },
-        Beginning {
-            prefix: "ABIA",
-            rest: ID,
-            variety: 25,
-        },
-        Beginning {
-            prefix: "ACCA",
-            rest: ID,
-            variety: 25,
-        },
-        Beginning {
-            prefix: "A3T",
-            rest: &[Part::Run(Alphabet::Capitals, 17, 17)],
-            variety: 25,
-        },
+        token("AKIA", ID),
+        token("ASIA", ID),
+        token("ABIA", ID),
+        token("ACCA", ID),
+        token("A3T", "[0-9A-Z]{17}"),
     ])],
     hits: &[
         hit(

@@ -1,12 +1,13 @@
 //! Tokens of GitHub.
 
-use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Part};
+use crate::detect::scan::place::Anchor;
+use crate::detect::scan::token_form::token;
 use crate::detect::{Detector, Doc, hit, miss};
 
-const TOKEN: &[Part] = &[Part::Run(Alphabet::Alphanumeric, 36, 36)];
+const TOKEN: &str = "[0-9a-zA-Z]{36}";
 
 /// Those of installations and those that renew others are longer at times.
-const LONG: &[Part] = &[Part::Run(Alphabet::Alphanumeric, 36, 255)];
+const LONG: &str = "[0-9a-zA-Z]{36,255}";
 
 pub(in crate::detect) static TOKENS: Detector = Detector {
     name: "github_token",
@@ -19,36 +20,12 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
     reach: 93,
     context: &[],
     anchors: &[Anchor::Beginning(&[
-        Beginning {
-            prefix: "ghp_",
-            rest: TOKEN,
-            variety: 30,
-        },
-        Beginning {
-            prefix: "gho_",
-            rest: TOKEN,
-            variety: 30,
-        },
-        Beginning {
-            prefix: "ghu_",
-            rest: TOKEN,
-            variety: 30,
-        },
-        Beginning {
-            prefix: "ghs_",
-            rest: LONG,
-            variety: 30,
-        },
-        Beginning {
-            prefix: "ghr_",
-            rest: LONG,
-            variety: 30,
-        },
-        Beginning {
-            prefix: "github_pat_",
-            rest: &[Part::Run(Alphabet::Word, 82, 82)],
-            variety: 30,
-        },
+        token("ghp_", TOKEN).variety(30),
+        token("gho_", TOKEN).variety(30),
+        token("ghu_", TOKEN).variety(30),
+        token("ghs_", LONG).variety(30),
+        token("ghr_", LONG).variety(30),
+        token("github_pat_", "[0-9a-zA-Z_]{82}").variety(30),
     ])],
     hits: &[
         hit(

@@ -1,22 +1,15 @@
 //! Tokens of GitLab.
 
-use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Part, Place};
+use crate::detect::scan::place::{Alphabet, Anchor, Found, Place};
+use crate::detect::scan::token_form::token;
 use crate::detect::variety::{is_placeholder, variety};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
-const TWENTY: &[Part] = &[Part::Run(Alphabet::Base64Url, 20, 20)];
-const ROUTABLE: &[Part] = &[
-    Part::Run(Alphabet::Base64Url, 27, 300),
-    Part::Text("."),
-    Part::Run(Alphabet::Smalls, 9, 9),
-];
+const TWENTY: &str = "[0-9a-zA-Z_-]{20}";
+const ROUTABLE: &str = r"[0-9a-zA-Z_-]{27,300}\.[0-9a-z]{9}";
 
 /// As above since GitLab 17.9, with the version of the form before the check.
-const VERSIONED: &[Part] = &[
-    Part::Run(Alphabet::Base64Url, 27, 300),
-    Part::Text(".01."),
-    Part::Run(Alphabet::Smalls, 9, 9),
-];
+const VERSIONED: &str = r"[0-9a-zA-Z_-]{27,300}\.01\.[0-9a-z]{9}";
 
 pub(in crate::detect) static TOKENS: Detector = Detector {
     name: "gitlab_token",
@@ -30,95 +23,23 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
     context: &[],
     anchors: &[
         Anchor::Beginning(&[
-            Beginning {
-                prefix: "glpat-",
-                rest: TWENTY,
-                variety: 25,
-            },
-            Beginning {
-                prefix: "glpat-",
-                rest: ROUTABLE,
-                variety: 30,
-            },
-            Beginning {
-                prefix: "glpat-",
-                rest: VERSIONED,
-                variety: 30,
-            },
-            Beginning {
-                prefix: "glrt-",
-                rest: TWENTY,
-                variety: 25,
-            },
-            Beginning {
-                prefix: "glrt-",
-                rest: ROUTABLE,
-                variety: 30,
-            },
-            Beginning {
-                prefix: "glrt-",
-                rest: VERSIONED,
-                variety: 30,
-            },
-            Beginning {
-                prefix: "glrt-t",
-                rest: &[
-                    Part::Run(Alphabet::Digits, 1, 1),
-                    Part::Text("_"),
-                    Part::Run(Alphabet::Base64Url, 20, 30),
-                ],
-                variety: 25,
-            },
-            Beginning {
-                prefix: "glcbt-",
-                rest: &[Part::Run(Alphabet::Base64Url, 20, 26)],
-                variety: 25,
-            },
-            Beginning {
-                prefix: "gldt-",
-                rest: TWENTY,
-                variety: 25,
-            },
-            Beginning {
-                prefix: "glffct-",
-                rest: TWENTY,
-                variety: 25,
-            },
-            Beginning {
-                prefix: "glft-",
-                rest: &[Part::Run(Alphabet::Base64Url, 20, 26)],
-                variety: 25,
-            },
-            Beginning {
-                prefix: "glimt-",
-                rest: &[Part::Run(Alphabet::Base64Url, 25, 25)],
-                variety: 25,
-            },
-            Beginning {
-                prefix: "glagent-",
-                rest: &[Part::Run(Alphabet::Base64Url, 50, 200)],
-                variety: 30,
-            },
-            Beginning {
-                prefix: "gloas-",
-                rest: &[Part::Run(Alphabet::Base64Url, 64, 64)],
-                variety: 30,
-            },
-            Beginning {
-                prefix: "glptt-",
-                rest: &[Part::Run(Alphabet::Base64Url, 40, 40)],
-                variety: 28,
-            },
-            Beginning {
-                prefix: "glsoat-",
-                rest: TWENTY,
-                variety: 25,
-            },
-            Beginning {
-                prefix: "GR1348941",
-                rest: TWENTY,
-                variety: 25,
-            },
+            token("glpat-", TWENTY),
+            token("glpat-", ROUTABLE).variety(30),
+            token("glpat-", VERSIONED).variety(30),
+            token("glrt-", TWENTY),
+            token("glrt-", ROUTABLE).variety(30),
+            token("glrt-", VERSIONED).variety(30),
+            token("glrt-t", "[0-9]{1}_[0-9a-zA-Z_-]{20,30}"),
+            token("glcbt-", "[0-9a-zA-Z_-]{20,26}"),
+            token("gldt-", TWENTY),
+            token("glffct-", TWENTY),
+            token("glft-", "[0-9a-zA-Z_-]{20,26}"),
+            token("glimt-", "[0-9a-zA-Z_-]{25}"),
+            token("glagent-", "[0-9a-zA-Z_-]{50,200}").variety(30),
+            token("gloas-", "[0-9a-zA-Z_-]{64}").variety(30),
+            token("glptt-", "[0-9a-zA-Z_-]{40}").variety(28),
+            token("glsoat-", TWENTY),
+            token("GR1348941", TWENTY),
         ]),
         Anchor::Word(&["gitlab_session="], session),
     ],

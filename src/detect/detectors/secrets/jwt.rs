@@ -3,7 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Part, Place, When};
+use crate::detect::scan::place::{Alphabet, Anchor, Found, Place, When};
+use crate::detect::scan::token_form::{self, TokenPrefix};
 use crate::detect::variety::variety;
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 use crate::wire::work;
@@ -63,7 +64,7 @@ pub(in crate::detect) static TOKEN: Detector = Detector {
 const REACH: usize = 8_192;
 
 /// Tokens that were encoded once more: a header's first key as Base64 of Base64.
-const ENCODED: &[Beginning] = &[
+const ENCODED: &[TokenPrefix] = &[
     encoded("ZXlKaGJHY2lPaU"),
     encoded("ZXlKMGVYQWlPaU"),
     encoded("ZXlKcmFXUWlPaU"),
@@ -82,12 +83,8 @@ const ENCODED: &[Beginning] = &[
     encoded("ZXlKNE5XTWlPaU"),
 ];
 
-const fn encoded(prefix: &'static str) -> Beginning {
-    Beginning {
-        prefix,
-        rest: &[Part::Run(Alphabet::Base64, 40, 8_000)],
-        variety: 30,
-    }
+const fn encoded(prefix: &'static str) -> TokenPrefix {
+    token_form::token(prefix, "[0-9a-zA-Z+/=]{40,8000}").variety(30)
 }
 
 /// Longest header that is decoded.

@@ -1,6 +1,7 @@
 //! Keys of mail and message services.
 
-use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Part, Place, When};
+use crate::detect::scan::place::{Alphabet, Anchor, Found, Place, When};
+use crate::detect::scan::token_form::token;
 use crate::detect::variety::{is_placeholder, variety};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
@@ -14,11 +15,9 @@ pub(in crate::detect) static SENDGRID: Detector = Detector {
     },
     reach: 69,
     context: &[],
-    anchors: &[Anchor::Beginning(&[Beginning {
-        prefix: "SG.",
-        rest: &[Part::Run(Alphabet::Dotted, 66, 66)],
-        variety: 30,
-    }])],
+    anchors: &[Anchor::Beginning(&[
+        token("SG.", "[0-9a-zA-Z_.=-]{66}").variety(30)
+    ])],
     hits: &[
         hit(
             concat!(
@@ -161,16 +160,8 @@ pub(in crate::detect) static MAILGUN: Detector = Detector {
     context: &[],
     anchors: &[
         Anchor::Beginning(&[
-            Beginning {
-                prefix: "key-",
-                rest: &[Part::Run(Alphabet::HexSmall, 32, 32)],
-                variety: 25,
-            },
-            Beginning {
-                prefix: "pubkey-",
-                rest: &[Part::Run(Alphabet::HexSmall, 32, 32)],
-                variety: 25,
-            },
+            token("key-", "[0-9a-f]{32}"),
+            token("pubkey-", "[0-9a-f]{32}"),
         ]),
         Anchor::Mixed(32..=32, When::Always, mailgun),
     ],

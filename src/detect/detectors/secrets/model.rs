@@ -1,6 +1,7 @@
 //! Keys of model providers.
 
-use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Part, Place, Sought};
+use crate::detect::scan::place::{Alphabet, Anchor, Found, Place, Sought};
+use crate::detect::scan::token_form::token;
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(in crate::detect) static OPENAI: Detector = Detector {
@@ -136,16 +137,8 @@ pub(in crate::detect) static HUGGING_FACE: Detector = Detector {
     reach: 42,
     context: &[],
     anchors: &[Anchor::Beginning(&[
-        Beginning {
-            prefix: "hf_",
-            rest: &[Part::Run(Alphabet::Alphanumeric, 34, 34)],
-            variety: 30,
-        },
-        Beginning {
-            prefix: "api_org_",
-            rest: &[Part::Run(Alphabet::Alphanumeric, 34, 34)],
-            variety: 30,
-        },
+        token("hf_", "[0-9a-zA-Z]{34}").variety(30),
+        token("api_org_", "[0-9a-zA-Z]{34}").variety(30),
     ])],
     hits: &[
         hit(

@@ -1,7 +1,8 @@
 //! Tokens of package registries.
 
 use crate::detect::scan::names::Concern;
-use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Keyed, Part};
+use crate::detect::scan::place::{Anchor, Found, Keyed};
+use crate::detect::scan::token_form::token;
 use crate::detect::variety::is_placeholder;
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
@@ -16,11 +17,7 @@ pub(in crate::detect) static NPM: Detector = Detector {
     reach: 40,
     context: &[],
     anchors: &[
-        Anchor::Beginning(&[Beginning {
-            prefix: "npm_",
-            rest: &[Part::Run(Alphabet::Alphanumeric, 36, 36)],
-            variety: 30,
-        }]),
+        Anchor::Beginning(&[token("npm_", "[0-9a-zA-Z]{36}").variety(30)]),
         Anchor::Keyed(36..=36, Concern::Any, npmrc),
     ],
     hits: &[
@@ -64,16 +61,8 @@ pub(in crate::detect) static PYPI: Detector = Detector {
     reach: 1_100,
     context: &[],
     anchors: &[Anchor::Beginning(&[
-        Beginning {
-            prefix: "pypi-AgEIcHlwaS5vcmc",
-            rest: &[Part::Run(Alphabet::Base64Url, 50, 1_000)],
-            variety: 30,
-        },
-        Beginning {
-            prefix: "pypi-AgENdGVzdC5weXBpLm9yZw",
-            rest: &[Part::Run(Alphabet::Base64Url, 50, 1_000)],
-            variety: 30,
-        },
+        token("pypi-AgEIcHlwaS5vcmc", "[0-9a-zA-Z_-]{50,1000}").variety(30),
+        token("pypi-AgENdGVzdC5weXBpLm9yZw", "[0-9a-zA-Z_-]{50,1000}").variety(30),
     ])],
     hits: &[
         hit(

@@ -1,11 +1,12 @@
 //! Tokens of platforms that have a detector of their own.
 
-use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Part, Place, When};
+use crate::detect::scan::place::{Alphabet, Anchor, Found, Place, When};
+use crate::detect::scan::token_form::token;
 use crate::detect::variety::{is_placeholder, makeup, variety};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
-const HEX_64: &[Part] = &[Part::Run(Alphabet::HexSmall, 64, 64)];
-const HEX_32: &[Part] = &[Part::Run(Alphabet::Hex, 32, 32)];
+const HEX_64: &str = "[0-9a-f]{64}";
+const HEX_32: &str = "[0-9a-fA-F]{32}";
 
 pub(in crate::detect) static SQUARE: Detector = Detector {
     name: "square_token",
@@ -18,21 +19,9 @@ pub(in crate::detect) static SQUARE: Detector = Detector {
     reach: 70,
     context: &[],
     anchors: &[Anchor::Beginning(&[
-        Beginning {
-            prefix: "sq0atp-",
-            rest: &[Part::Run(Alphabet::Base64Url, 22, 60)],
-            variety: 25,
-        },
-        Beginning {
-            prefix: "sq0csp-",
-            rest: &[Part::Run(Alphabet::Base64Url, 22, 60)],
-            variety: 0,
-        },
-        Beginning {
-            prefix: "EAAA",
-            rest: &[Part::Run(Alphabet::Base64Url, 22, 60)],
-            variety: 40,
-        },
+        token("sq0atp-", "[0-9a-zA-Z_-]{22,60}"),
+        token("sq0csp-", "[0-9a-zA-Z_-]{22,60}").variety(0),
+        token("EAAA", "[0-9a-zA-Z_-]{22,60}").variety(40),
     ])],
     hits: &[
         hit(
@@ -84,26 +73,10 @@ pub(in crate::detect) static SHOPIFY: Detector = Detector {
     reach: 38,
     context: &[],
     anchors: &[Anchor::Beginning(&[
-        Beginning {
-            prefix: "shpat_",
-            rest: HEX_32,
-            variety: 20,
-        },
-        Beginning {
-            prefix: "shpca_",
-            rest: HEX_32,
-            variety: 20,
-        },
-        Beginning {
-            prefix: "shppa_",
-            rest: HEX_32,
-            variety: 20,
-        },
-        Beginning {
-            prefix: "shpss_",
-            rest: HEX_32,
-            variety: 20,
-        },
+        token("shpat_", HEX_32).variety(20),
+        token("shpca_", HEX_32).variety(20),
+        token("shppa_", HEX_32).variety(20),
+        token("shpss_", HEX_32).variety(20),
     ])],
     hits: &[
         hit(
@@ -146,21 +119,9 @@ pub(in crate::detect) static DIGITALOCEAN: Detector = Detector {
     reach: 71,
     context: &[],
     anchors: &[Anchor::Beginning(&[
-        Beginning {
-            prefix: "dop_v1_",
-            rest: HEX_64,
-            variety: 30,
-        },
-        Beginning {
-            prefix: "doo_v1_",
-            rest: HEX_64,
-            variety: 30,
-        },
-        Beginning {
-            prefix: "dor_v1_",
-            rest: HEX_64,
-            variety: 30,
-        },
+        token("dop_v1_", HEX_64).variety(30),
+        token("doo_v1_", HEX_64).variety(30),
+        token("dor_v1_", HEX_64).variety(30),
     ])],
     hits: &[
         hit(
@@ -223,14 +184,10 @@ pub(in crate::detect) static DATABRICKS: Detector = Detector {
     },
     reach: 39,
     context: &[],
-    anchors: &[Anchor::Beginning(&[Beginning {
-        prefix: "dapi",
-        rest: &[
-            Part::Run(Alphabet::HexSmall, 32, 32),
-            Part::Maybe("-", Alphabet::Digits, 2),
-        ],
-        variety: 25,
-    }])],
+    anchors: &[Anchor::Beginning(&[token(
+        "dapi",
+        "[0-9a-f]{32}(-[0-9]{0,2})?",
+    )])],
     hits: &[
         hit(
             concat!("| dap", "i01d413b4c0af0a068df84b670ca23789 |"),
@@ -266,25 +223,9 @@ pub(in crate::detect) static GRAFANA: Detector = Detector {
     reach: 420,
     context: &[],
     anchors: &[Anchor::Beginning(&[
-        Beginning {
-            prefix: "glsa_",
-            rest: &[
-                Part::Run(Alphabet::Alphanumeric, 32, 32),
-                Part::Text("_"),
-                Part::Run(Alphabet::Hex, 8, 8),
-            ],
-            variety: 30,
-        },
-        Beginning {
-            prefix: "glc_",
-            rest: &[Part::Run(Alphabet::Base64, 32, 400)],
-            variety: 30,
-        },
-        Beginning {
-            prefix: "eyJrIjoi",
-            rest: &[Part::Run(Alphabet::Base64, 70, 400)],
-            variety: 30,
-        },
+        token("glsa_", "[0-9a-zA-Z]{32}_[0-9a-fA-F]{8}").variety(30),
+        token("glc_", "[0-9a-zA-Z+/=]{32,400}").variety(30),
+        token("eyJrIjoi", "[0-9a-zA-Z+/=]{70,400}").variety(30),
     ])],
     hits: &[
         hit(
@@ -343,22 +284,10 @@ pub(in crate::detect) static HASHICORP: Detector = Detector {
     context: &[],
     anchors: &[
         Anchor::Beginning(&[
-            Beginning {
-                prefix: "hvs.",
-                rest: &[Part::Run(Alphabet::Base64Url, 90, 130)],
-                variety: 35,
-            },
+            token("hvs.", "[0-9a-zA-Z_-]{90,130}").variety(35),
             // A root token, and those that Vault keeps itself.
-            Beginning {
-                prefix: "hvs.",
-                rest: &[Part::Run(Alphabet::Alphanumeric, 24, 24)],
-                variety: 35,
-            },
-            Beginning {
-                prefix: "hvb.",
-                rest: &[Part::Run(Alphabet::Base64Url, 130, 300)],
-                variety: 35,
-            },
+            token("hvs.", "[0-9a-zA-Z]{24}").variety(35),
+            token("hvb.", "[0-9a-zA-Z_-]{130,300}").variety(35),
         ]),
         Anchor::Mixed(24..=24, When::Always, vault),
         Anchor::Mixed(14..=14, When::Always, terraform),
@@ -411,16 +340,8 @@ pub(in crate::detect) static JFROG: Detector = Detector {
     reach: 73,
     context: &[],
     anchors: &[Anchor::Beginning(&[
-        Beginning {
-            prefix: "AKCp",
-            rest: &[Part::Run(Alphabet::Alphanumeric, 69, 69)],
-            variety: 35,
-        },
-        Beginning {
-            prefix: "cmVmd",
-            rest: &[Part::Run(Alphabet::Alphanumeric, 59, 59)],
-            variety: 35,
-        },
+        token("AKCp", "[0-9a-zA-Z]{69}").variety(35),
+        token("cmVmd", "[0-9a-zA-Z]{59}").variety(35),
     ])],
     hits: &[
         hit(

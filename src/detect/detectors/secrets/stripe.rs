@@ -1,9 +1,10 @@
 //! Keys of Stripe.
 
-use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Part};
+use crate::detect::scan::place::Anchor;
+use crate::detect::scan::token_form::token;
 use crate::detect::{Detector, Doc, hit, miss};
 
-const KEY: &[Part] = &[Part::Run(Alphabet::Alphanumeric, 10, 120)];
+const KEY: &str = "[0-9a-zA-Z]{10,120}";
 
 pub(in crate::detect) static KEYS: Detector = Detector {
     name: "stripe_key",
@@ -16,41 +17,13 @@ pub(in crate::detect) static KEYS: Detector = Detector {
     reach: 130,
     context: &[],
     anchors: &[Anchor::Beginning(&[
-        Beginning {
-            prefix: "sk_live_",
-            rest: KEY,
-            variety: 25,
-        },
-        Beginning {
-            prefix: "sk_test_",
-            rest: KEY,
-            variety: 25,
-        },
-        Beginning {
-            prefix: "sk_prod_",
-            rest: KEY,
-            variety: 25,
-        },
-        Beginning {
-            prefix: "rk_live_",
-            rest: KEY,
-            variety: 25,
-        },
-        Beginning {
-            prefix: "rk_test_",
-            rest: KEY,
-            variety: 25,
-        },
-        Beginning {
-            prefix: "rk_prod_",
-            rest: KEY,
-            variety: 25,
-        },
-        Beginning {
-            prefix: "whsec_",
-            rest: &[Part::Run(Alphabet::Base64, 32, 64)],
-            variety: 35,
-        },
+        token("sk_live_", KEY),
+        token("sk_test_", KEY),
+        token("sk_prod_", KEY),
+        token("rk_live_", KEY),
+        token("rk_test_", KEY),
+        token("rk_prod_", KEY),
+        token("whsec_", "[0-9a-zA-Z+/=]{32,64}").variety(35),
     ])],
     hits: &[
         hit(

@@ -1,0 +1,215 @@
+//! Tokens that are known by how they begin: `ghp_` and 36 letters or digits.
+//!
+//! What follows the prefix is written as a regular expression of few means, which is read once when a policy is loaded:
+//! characters that stand for themselves (`\` before `.`, `$`, `+` and the like), a class with a count (`[0-9a-f]{64}`,
+//! `[0-9a-zA-Z]{10,24}`), and at the end of the form characters with a class that may be missing (`(\.[0-9a-z]{0,40})?`).
+//! Classes are those of [`Alphabet`]; a class takes as many characters as there are.
+
+use super::place::Alphabet;
+
+/// A token with a known prefix, and what follows the prefix.
+#[derive(Debug)]
+pub(in crate::detect) struct TokenPrefix {
+    /// Three characters or more.
+    pub(in crate::detect) prefix: &'static str,
+    /// The form of the rest, as this module describes it.
+    pub(in crate::detect) form: &'static str,
+    /// The least entropy of the rest, in tenths of a bit for each character. 0: a form so long and rare that even
+    /// samples of it are reported.
+    pub(in crate::detect) variety: u32,
+}
+
+/// A token whose rest has at least 2.5 bits of entropy for each character: what people type by hand has less.
+pub(in crate::detect) const fn token(prefix: &'static str, form: &'static str) -> TokenPrefix {
+    TokenPrefix {
+        prefix,
+        form,
+        variety: 25,
+    }
+}
+
+impl TokenPrefix {
+    /// The same with another least entropy, in tenths of a bit for each character.
+    pub(in crate::detect) const fn variety(self, variety: u32) -> Self {
+        Self { variety, ..self }
+    }
+}
+
+/// A part of a token's rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::detect) enum TokenPart {
+    /// These characters.
+    Text(&'static str),
+    /// Characters of an alphabet: the fewest, the most; as many as there are.
+    Run(Alphabet, usize, usize),
+    /// These characters and at most this many of the alphabet, or nothing.
+    Maybe(&'static str, Alphabet, usize),
+}
+
+/// Reads a form; `None` if it is none.
+pub(in crate::detect) fn parts_of(form: &'static str) -> Option<Vec<TokenPart>> {
+    let mut parts = Vec::new();
+    let mut rest = form;
+    while !rest.is_empty() {
+        if let Some(group) = rest.strip_prefix('(') {
+            let (group, behind) = group.split_once(")?")?;
+            let (text, group) = text_of(group);
+            let (alphabet, _, most, end) = run_of(group)?;
+            if !end.is_empty() || !behind.is_empty() {
+                return None;
+            }
+            parts.push(TokenPart::Maybe(text, alphabet, most));
+            break;
+        }
+        if rest.starts_with('[') {
+            let (alphabet, least, most, behind) = run_of(rest)?;
+            parts.push(TokenPart::Run(alphabet, least, most));
+            rest = behind;
+        } else {
+            let (text, behind) = text_of(rest);
+            if text.is_empty() {
+                return None;
+            }
+            parts.push(TokenPart::Text(text));
+            rest = behind;
+        }
+    }
+    Some(parts)
+}
+
+/// The characters at the beginning of a form that stand for themselves, up to the next `\`, and what follows them.
+fn text_of(form: &'static str) -> (&'static str, &'static str) {
+    const SPECIAL: [char; 8] = ['[', '(', '\\', ')', ']', '{', '}', '?'];
+    let (escaped, form) = match form.strip_prefix('\\') {
+        Some(behind) => (behind.chars().next().map_or(0, char::len_utf8), behind),
+        None => (0, form),
+    };
+    let behind = form.get(escaped..).unwrap_or_default();
+    let end = behind.find(SPECIAL).unwrap_or(behind.len());
+    form.split_at_checked(escaped.saturating_add(end))
+        .unwrap_or((form, ""))
+}
+
+/// A class with its count at the beginning of a form: the alphabet, the fewest, the most, and what follows.
+fn run_of(form: &'static str) -> Option<(Alphabet, usize, usize, &'static str)> {
+    let (class, count) = form.strip_prefix('[')?.split_once("]{")?;
+    let (count, behind) = count.split_once('}')?;
+    let (least, most) = match count.split_once(',') {
+        Some((least, most)) => (least.parse().ok()?, most.parse().ok()?),
+        None => (count.parse().ok()?, count.parse().ok()?),
+    };
+    Some((Alphabet::of_class(class)?, least, most, behind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::scan::place::Anchor;
+    use crate::detect::{Confidence, DETECTORS, Input, Scanner, Scratch, Selection};
+
+    #[test]
+    fn a_form_is_characters_and_classes_with_counts() {
+        let parts = parts_of(r"[0-9a-z]{26}_x\.acc[0-9a-f]{10,24}(\.[0-9a-zA-Z_-]{0,40})?");
+        assert_eq!(
+            parts.unwrap(),
+            [
+                TokenPart::Run(Alphabet::Smalls, 26, 26),
+                TokenPart::Text("_x"),
+                TokenPart::Text(".acc"),
+                TokenPart::Run(Alphabet::HexSmall, 10, 24),
+                TokenPart::Maybe(".", Alphabet::Base64Url, 40),
+            ]
+        );
+        for wrong in [
+            "[0-9]",
+            "[0-9]{",
+            "[q-r]{3}",
+            "[0-9]{x}",
+            "(x)?",
+            "([0-9]{0,3})?x",
+            "a]b",
+        ] {
+            assert_eq!(parts_of(wrong), None, "{wrong}");
+        }
+    }
+
+    /// Tokens with their detectors.
+    fn tokens() -> impl Iterator<Item = (&'static str, &'static TokenPrefix)> {
+        DETECTORS.iter().flat_map(|detector| {
+            detector
+                .anchors
+                .iter()
+                .filter_map(move |anchor| match anchor {
+                    Anchor::Beginning(tokens) => Some(tokens.iter()),
+                    _ => None,
+                })
+                .flatten()
+                .map(|token| (detector.name, token))
+        })
+    }
+
+    /// A token of the form: each run as short as it may be, or one character shorter if that is asked.
+    fn sample(token: &TokenPrefix, too_short: bool) -> Option<String> {
+        let parts = parts_of(token.form).expect(token.form);
+        let mut text = token.prefix.to_owned();
+        let mut seed = 7_u32;
+        let last = parts
+            .iter()
+            .rposition(|part| matches!(part, TokenPart::Run(..)))?;
+        for (at, part) in parts.iter().enumerate() {
+            match part {
+                TokenPart::Text(literal) => text.push_str(literal),
+                TokenPart::Maybe(..) => {}
+                TokenPart::Run(alphabet, least, most) => {
+                    let characters: Vec<char> = ('0'..='z')
+                        .filter(|c| c.is_ascii_alphanumeric() && alphabet.has(*c as u8))
+                        .collect();
+                    // Of a form that may be short, so many that what people would type by hand is none.
+                    let wanted = (*least).max(24.min(*most));
+                    let count = if too_short && at == last {
+                        least.checked_sub(1)?
+                    } else {
+                        wanted
+                    };
+                    for _ in 0..count {
+                        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                        text.push(characters[(seed >> 16) as usize % characters.len()]);
+                    }
+                }
+            }
+        }
+        Some(text)
+    }
+
+    fn found(detector: &str, text: &str) -> Vec<String> {
+        let mut selection = Selection::none();
+        selection.add(detector, Confidence::Low).unwrap();
+        let mut findings = Vec::new();
+        Scanner::new(&selection).scan(&Input::whole(text), &mut Scratch::default(), &mut findings);
+        findings
+            .iter()
+            .map(|finding| text[finding.range()].to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn every_token_is_found_by_its_form_and_not_when_it_is_too_short() {
+        for (detector, token) in tokens() {
+            let whole = sample(token, false).unwrap();
+            let text = format!("it is {whole} here");
+            assert!(
+                found(detector, &text).contains(&whole),
+                "{}: {text}",
+                token.prefix
+            );
+            if let Some(short) = sample(token, true) {
+                let text = format!("it is {short} here");
+                assert!(
+                    !found(detector, &text).contains(&short),
+                    "{}: {text}",
+                    token.prefix
+                );
+            }
+        }
+    }
+}
