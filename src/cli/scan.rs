@@ -4,7 +4,7 @@
 
 use super::source::Source;
 use super::{ExitStatus, Failed, output};
-use crate::detect::{Confidence, Scanner, Scratch, Selection, lines};
+use crate::detect::{Confidence, Scanner, Scratch, Selection, report};
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -69,7 +69,7 @@ impl Scan {
                     self.file
                 ))
             })?;
-            let spans = lines::spans(&scanner, &line.text, &mut scratch);
+            let spans = report::spans(&scanner, &line.text, &mut scratch);
             if json {
                 let spans: Vec<Value> = spans
                     .iter()

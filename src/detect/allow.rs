@@ -3,7 +3,7 @@
 use crate::wire::sorted_map::SortedSet;
 use std::net::IpAddr;
 
-use super::normalise::View;
+use super::normalise::NormalisedText;
 
 /// Card numbers that payment providers publish for tests (the testing pages of Stripe, PayPal, Adyen and Worldpay).
 const TEST_CARD_NUMBERS: &[&str] = &[
@@ -133,7 +133,8 @@ impl AllowList {
 }
 
 fn folded(value: &str) -> String {
-    let mut seen = View::of(value).map_or_else(|| value.to_owned(), |view| view.text().to_owned());
+    let mut seen =
+        NormalisedText::of(value).map_or_else(|| value.to_owned(), |view| view.text().to_owned());
     seen.make_ascii_lowercase();
     seen
 }

@@ -33,7 +33,7 @@ pub(super) struct Automaton {
     /// if all states had one; with [`ENDS`].
     rows: Vec<u32>,
     /// And one more at the end.
-    states: Vec<State>,
+    states: Vec<AutomatonState>,
     /// The class that leads to each state.
     labels: Vec<u8>,
     /// Words that end at a state, the longest first: each says which one follows. The first of all is none.
@@ -43,7 +43,7 @@ pub(super) struct Automaton {
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct State {
+struct AutomatonState {
     /// The first of its children; the next state's are those behind them.
     children: u32,
     /// The state of the longest end of what this one stands for, itself left out.
@@ -100,9 +100,9 @@ impl Automaton {
             }
             level = level.end..offset(built.states.len());
         }
-        built.states.push(State {
+        built.states.push(AutomatonState {
             children: offset(built.states.len()),
-            ..State::default()
+            ..AutomatonState::default()
         });
         built
     }
@@ -140,7 +140,7 @@ impl Automaton {
             space,
             shift: u8::BITS.saturating_sub(count.leading_zeros()),
             rows: Vec::new(),
-            states: vec![State::default()],
+            states: vec![AutomatonState::default()],
             labels: vec![0],
             ends: vec![End::default()],
             depths: Vec::new(),
@@ -165,7 +165,7 @@ impl Automaton {
             let place = self.next(self.place(self.state(parent).shorter), class);
             self.number(place & !ENDS)
         };
-        self.states.push(State {
+        self.states.push(AutomatonState {
             children: 0,
             shorter,
             end: self.state(shorter).end,
@@ -224,7 +224,7 @@ impl Automaton {
         self.classes.get(usize::from(byte)).copied().unwrap_or(0)
     }
 
-    fn state(&self, state: u32) -> State {
+    fn state(&self, state: u32) -> AutomatonState {
         self.states.get(index(state)).copied().unwrap_or_default()
     }
 
@@ -283,7 +283,7 @@ impl Automaton {
     /// longest comes first. Runs of white space at the ends of a word are in its range as a whole.
     pub(super) fn find(&self, text: &[u8], hit: &mut dyn FnMut(u32, Range<usize>)) {
         let (mut place, mut at) = (0, 0_usize);
-        let mut runs = Runs::default();
+        let mut runs = WhitespaceRuns::default();
         loop {
             // Most of a text is read here: among states that have rows, with no word ending.
             while let Some(byte) = text.get(at)
@@ -385,7 +385,7 @@ fn end_of_white(text: &[u8], at: usize) -> usize {
 /// The runs of white space of a text up to where it was read: the way back from the bytes that a word counts to those that
 /// are there. A text is read for it once, and only if a word with a space was found.
 #[derive(Default)]
-struct Runs {
+struct WhitespaceRuns {
     read: usize,
     is_white: bool,
     is_long: bool,
@@ -395,7 +395,7 @@ struct Runs {
     ends: Vec<(usize, usize)>,
 }
 
-impl Runs {
+impl WhitespaceRuns {
     fn read(&mut self, text: &[u8], to: usize, longest: usize) {
         let from = std::mem::replace(&mut self.read, to);
         for (at, byte) in (from..to).zip(text.get(from..to).unwrap_or_default()) {
@@ -556,7 +556,7 @@ mod tests {
     fn runs_that_no_word_reaches_back_to_are_forgotten() {
         let automaton = Automaton::new(&[b"a b"]);
         let text = "a  b ".repeat(3 * RUNS);
-        let mut runs = Runs::default();
+        let mut runs = WhitespaceRuns::default();
         for at in 0..text.len() {
             runs.read(text.as_bytes(), at, automaton.longest());
         }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::allow::AllowList;
 use super::checksum::{digits, luhn, mod_11_10, mod_97, verhoeff};
+use super::entropy::{is_placeholder, shannon_entropy_tenths};
 use super::literals::MAX_LITERAL_BYTES;
 use super::normalise::readings;
 use super::pattern::Pattern;
-use super::variety::{is_placeholder, variety};
 use super::{Confidence, DETECTORS, select};
 
 /// Most detectors that a policy can bring.
@@ -230,7 +230,8 @@ impl Validator {
     /// Whether a value, as it is read, passes.
     pub(super) fn passes(self, value: &str) -> bool {
         if self == Self::Random {
-            return variety(value.as_bytes()) >= 28 && !is_placeholder(value.as_bytes());
+            return shannon_entropy_tenths(value.as_bytes()) >= 28
+                && !is_placeholder(value.as_bytes());
         }
         let compact: Vec<u8> = value
             .bytes()

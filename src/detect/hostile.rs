@@ -308,7 +308,7 @@ pub(crate) fn share() -> Option<usize> {
 
 /// What texts are made of, so many bytes of each: a unit alone, two in turns, one within the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Made {
+pub(crate) enum HostileText {
     /// `ababab…`
     InTurns(String, String),
     /// `aaaa…bbbb…`: all the beginnings, then something that might have ended them.
@@ -317,7 +317,7 @@ pub(crate) enum Made {
     Within(String, String),
 }
 
-impl Made {
+impl HostileText {
     pub(crate) fn text(&self, len: usize) -> String {
         match self {
             Self::InTurns(a, b) => filled(&format!("{a}{b}"), len),
@@ -344,28 +344,28 @@ impl Numbers {
 }
 
 /// Every unit alone and with each separator, or with some of them: `share` of so many. And as many pairs of units.
-pub(crate) fn texts(units: &[String], share: usize) -> Vec<Made> {
+pub(crate) fn texts(units: &[String], share: usize) -> Vec<HostileText> {
     let mut numbers = Numbers(0x9E37_79B9_7F4A_7C15);
     let mut made = Vec::new();
     for unit in units {
-        made.push(Made::InTurns(unit.clone(), String::new()));
+        made.push(HostileText::InTurns(unit.clone(), String::new()));
         for separator in SEPARATORS.iter().skip(1) {
             if numbers.below(share) == 0 {
-                made.push(Made::InTurns(unit.clone(), (*separator).to_owned()));
+                made.push(HostileText::InTurns(unit.clone(), (*separator).to_owned()));
             }
         }
         for run in RUNS {
             if numbers.below(share) == 0 {
-                made.push(Made::Within(unit.clone(), (*run).to_owned()));
+                made.push(HostileText::Within(unit.clone(), (*run).to_owned()));
             }
         }
     }
     for _ in 0..made.len() {
         let [a, b] = [(); 2].map(|()| units[numbers.below(units.len())].clone());
         made.push(match numbers.below(4) {
-            0 => Made::Apart(a, b),
-            1 => Made::Within(a, b),
-            _ => Made::InTurns(a, b),
+            0 => HostileText::Apart(a, b),
+            1 => HostileText::Within(a, b),
+            _ => HostileText::InTurns(a, b),
         });
     }
     made

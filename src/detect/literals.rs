@@ -7,7 +7,7 @@
 
 use super::automaton::Automaton;
 pub(super) use super::automaton::is_white;
-use super::sieve::Sieve;
+use super::prefilter::Sieve;
 use crate::wire::span::{Span, index, offset};
 use crate::wire::{sort, work};
 use std::borrow::Cow;

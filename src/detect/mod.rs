@@ -11,26 +11,26 @@ mod automaton;
 mod checksum;
 pub mod custom;
 pub mod detectors;
+mod entropy;
 #[cfg(test)]
 #[expect(clippy::string_slice, reason = "tests cut at boundaries")]
 pub(crate) mod hostile;
 mod keccak;
-pub mod lines;
 pub mod literals;
 pub mod normalise;
-mod parts;
 pub mod pattern;
+mod prefilter;
+pub mod report;
 pub mod scan;
 pub mod select;
-mod sieve;
 mod simd;
+mod substring_set;
 mod tables;
-mod variety;
 
 pub use allow::AllowList;
 pub use custom::{CustomDetector, DefinitionError, Validator};
 pub use detectors::DETECTORS;
-pub use normalise::{View, fold_name};
+pub use normalise::{NormalisedText, fold_name};
 pub use scan::{Ending, Input, Scanner, Scratch};
 pub use select::{Selection, UnknownDetector};
 

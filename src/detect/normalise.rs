@@ -16,7 +16,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::Confidence;
-use super::simd::Level;
+use super::simd::SimdLevel;
 use super::tables::fold::{FIRST_LONG, INDEX, LONG, MARK, PAGE, PAGES, REMOVE};
 use crate::wire::{sort, work};
 use escape::{Escape, escape_at};
@@ -28,18 +28,18 @@ const BUILT: usize = 3;
 
 /// A normalised text and where each byte of it came from.
 #[derive(Clone, Debug, Default)]
-pub struct View {
+pub struct NormalisedText {
     text: String,
-    pieces: Vec<Piece>,
+    pieces: Vec<Segment>,
     joins: Vec<Join>,
-    oddities: Vec<Oddity>,
-    unseen_end: Option<UnseenEnd>,
+    oddities: Vec<UnicodeAnomaly>,
+    unseen_end: Option<InvisibleRunEnd>,
     has_tags: bool,
 }
 
 /// A run of hidden characters that the text ends with.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct UnseenEnd {
+pub(super) struct InvisibleRunEnd {
     pub(super) start: usize,
     /// More than 64 in a row, which are a finding however they go on.
     pub(super) long: bool,
@@ -58,8 +58,8 @@ pub enum Tags {
 
 /// Something in the original that a reader can't see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Oddity {
-    pub(super) kind: OddKind,
+pub(super) struct UnicodeAnomaly {
+    pub(super) kind: AnomalyKind,
     /// Bytes of the original.
     pub(super) start: usize,
     pub(super) end: usize,
@@ -68,7 +68,7 @@ pub(super) struct Oddity {
 
 /// What can't be seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum OddKind {
+pub(super) enum AnomalyKind {
     /// Characters that are not shown, more or others than text needs.
     Hidden,
     /// A word of Latin letters with letters of another script among them that look Latin.
@@ -78,7 +78,7 @@ pub(super) enum OddKind {
 /// A run of the view. INVARIANT (pieces are in order): by `view` without gaps, by `start` with gaps where something
 /// was removed.
 #[derive(Clone, Copy, Debug)]
-struct Piece {
+struct Segment {
     view: usize,
     start: usize,
     end: usize,
@@ -97,7 +97,7 @@ struct Join {
     end: usize,
 }
 
-impl View {
+impl NormalisedText {
     /// The text as it is read; `None` if there is nothing to normalise.
     pub fn of(text: &str) -> Option<Self> {
         let mut view = Self::default();
@@ -143,18 +143,18 @@ impl View {
         self.unseen_end = None;
         self.has_tags = false;
         work::spend(text.len() / 8);
-        if Level::best().is_plain(text.as_bytes()) {
+        if SimdLevel::best().is_plain(text.as_bytes()) {
             return false;
         }
         work::spend(text.len().saturating_mul(BUILT));
-        let mut build = Build {
+        let mut build = ViewBuilder {
             view: self,
             source: text,
             copied: 0,
             changed: false,
             behind: None,
-            unseen: Unseen::default(),
-            word: Word::default(),
+            unseen: InvisibleRun::default(),
+            word: ScriptWord::default(),
             tags,
         };
         build.run();
@@ -177,7 +177,7 @@ impl View {
             if let Some(join) = joins.next_if(|join| join.view == piece.view) {
                 add(&mut self.text, &text, copied..join.view);
                 self.text.push(' ');
-                self.pieces.push(Piece {
+                self.pieces.push(Segment {
                     view: join.view.saturating_add(spaces),
                     start: join.start,
                     end: join.end,
@@ -186,7 +186,7 @@ impl View {
                 copied = join.view;
                 spaces = spaces.saturating_add(1);
             }
-            self.pieces.push(Piece {
+            self.pieces.push(Segment {
                 view: piece.view.saturating_add(spaces),
                 ..piece
             });
@@ -200,12 +200,12 @@ impl View {
     }
 
     /// What a reader doesn't see, in order.
-    pub(super) fn oddities(&self) -> &[Oddity] {
+    pub(super) fn oddities(&self) -> &[UnicodeAnomaly] {
         &self.oddities
     }
 
     /// The hidden characters that the text ends with.
-    pub(super) fn unseen_end(&self) -> Option<UnseenEnd> {
+    pub(super) fn unseen_end(&self) -> Option<InvisibleRunEnd> {
         self.unseen_end
     }
 
@@ -259,7 +259,7 @@ impl View {
             })
     }
 
-    fn piece_at(&self, view: usize) -> Option<&Piece> {
+    fn piece_at(&self, view: usize) -> Option<&Segment> {
         let after = self.pieces.partition_point(|piece| piece.view <= view);
         self.pieces.get(after.checked_sub(1)?)
     }
@@ -291,7 +291,7 @@ pub(super) fn readings(words: &str) -> Vec<String> {
     }
     let mut seen: Vec<String> = written
         .into_iter()
-        .map(|words| match View::of(&words) {
+        .map(|words| match NormalisedText::of(&words) {
             Some(view) => view.text().to_owned(),
             None => words,
         })
@@ -310,7 +310,7 @@ pub fn stable_len(text: &str) -> usize {
 
 /// How a character is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reading {
+pub(super) enum CharReading {
     /// As it is.
     Same,
     /// As this ASCII character.
@@ -328,28 +328,28 @@ pub(super) enum Reading {
 }
 
 /// How a character is read.
-pub(super) fn read(c: char) -> Reading {
+pub(super) fn read(c: char) -> CharReading {
     let code = u32::from(c);
     if c.is_ascii() {
         return if code >= 0x20 && code != 0x7F || (0x09..=0x0D).contains(&code) {
-            Reading::Same
+            CharReading::Same
         } else {
-            Reading::Hidden
+            CharReading::Hidden
         };
     }
     if let 0xE0000..=0xE0FFF = code {
         // Tags U+E0020–E007E mirror ASCII; the whole block is default-ignorable (Unicode, DerivedCoreProperties.txt).
         return match u8::try_from(code.saturating_sub(0xE0000)) {
-            Ok(tag) if (0x20..0x7F).contains(&tag) => Reading::Tag(tag),
-            _ => Reading::Hidden,
+            Ok(tag) if (0x20..0x7F).contains(&tag) => CharReading::Tag(tag),
+            _ => CharReading::Hidden,
         };
     }
     if let 0x1F1E6..=0x1F1FF = code {
         let letter = u8::try_from(code.saturating_sub(0x1F1E6)).unwrap_or(0);
-        return Reading::Flag(b'A'.saturating_add(letter));
+        return CharReading::Flag(b'A'.saturating_add(letter));
     }
     let Ok(code) = usize::try_from(code) else {
-        return Reading::Same;
+        return CharReading::Same;
     };
     let entry = INDEX.get(code.div_euclid(PAGE)).and_then(|page| {
         PAGES.get(
@@ -359,30 +359,30 @@ pub(super) fn read(c: char) -> Reading {
         )
     });
     match entry.copied() {
-        None | Some(0) => Reading::Same,
-        Some(REMOVE) => Reading::Hidden,
-        Some(MARK) => Reading::Mark,
-        Some(ascii) if ascii.is_ascii() => Reading::Ascii(ascii),
+        None | Some(0) => CharReading::Same,
+        Some(REMOVE) => CharReading::Hidden,
+        Some(MARK) => CharReading::Mark,
+        Some(ascii) if ascii.is_ascii() => CharReading::Ascii(ascii),
         Some(long) => LONG
             .get(usize::from(long.saturating_sub(FIRST_LONG)))
-            .map_or(Reading::Same, |text| Reading::Several(text)),
+            .map_or(CharReading::Same, |text| CharReading::Several(text)),
     }
 }
 
-struct Build<'a> {
-    view: &'a mut View,
+struct ViewBuilder<'a> {
+    view: &'a mut NormalisedText,
     source: &'a str,
     /// The source has been taken over up to here.
     copied: usize,
     changed: bool,
     /// Where hidden characters behind a letter or digit begin, until something visible comes.
     behind: Option<usize>,
-    unseen: Unseen,
-    word: Word,
+    unseen: InvisibleRun,
+    word: ScriptWord,
     tags: Tags,
 }
 
-impl Build<'_> {
+impl ViewBuilder<'_> {
     fn run(&mut self) {
         let source = self.source;
         let bytes = source.as_bytes();
@@ -416,24 +416,24 @@ impl Build<'_> {
             self.look(c, reading, at, end);
             let was_in_tags = tagged == at;
             match reading {
-                Reading::Same if !escaped => {}
-                Reading::Same => {
+                CharReading::Same if !escaped => {}
+                CharReading::Same => {
                     let mut buffer = [0; 4];
                     self.put(c.encode_utf8(&mut buffer), at, end);
                 }
-                Reading::Ascii(ascii) => self.put_ascii(ascii, at, end),
-                Reading::Several(text) => self.put(text, at, end),
-                Reading::Hidden => self.hide(at, end),
-                Reading::Mark => self.mark(at, end),
-                Reading::Tag(_) if self.tags == Tags::Nothing => self.hide(at, end),
-                Reading::Flag(_) if self.tags == Tags::Nothing => {
+                CharReading::Ascii(ascii) => self.put_ascii(ascii, at, end),
+                CharReading::Several(text) => self.put(text, at, end),
+                CharReading::Hidden => self.hide(at, end),
+                CharReading::Mark => self.mark(at, end),
+                CharReading::Tag(_) if self.tags == Tags::Nothing => self.hide(at, end),
+                CharReading::Flag(_) if self.tags == Tags::Nothing => {
                     match was_in_tags {
                         true => self.hide(at, end),
                         false => self.put(" ", at, end),
                     }
                     tagged = end;
                 }
-                Reading::Tag(letter) | Reading::Flag(letter) => {
+                CharReading::Tag(letter) | CharReading::Flag(letter) => {
                     self.view.has_tags = true;
                     if !was_in_tags && self.tags == Tags::Apart {
                         self.copy(at);
@@ -444,14 +444,14 @@ impl Build<'_> {
                     tagged = end;
                 }
             }
-            if was_in_tags && reading == Reading::Hidden {
+            if was_in_tags && reading == CharReading::Hidden {
                 tagged = end;
             }
             at = end;
         }
         self.look_over(bytes.len());
         let unseen = &self.unseen;
-        self.view.unseen_end = (unseen.count > 0).then_some(UnseenEnd {
+        self.view.unseen_end = (unseen.count > 0).then_some(InvisibleRunEnd {
             start: unseen.start,
             long: unseen.count > 64,
         });
@@ -463,13 +463,13 @@ impl Build<'_> {
     }
 
     /// Takes note of a character that was read: whether it can be seen, whether it looks like another.
-    fn look(&mut self, c: char, reading: Reading, start: usize, end: usize) {
+    fn look(&mut self, c: char, reading: CharReading, start: usize, end: usize) {
         if start > self.word.at {
             self.look_over(start);
         }
         self.word.at = end;
         match reading {
-            Reading::Hidden | Reading::Tag(_) => {
+            CharReading::Hidden | CharReading::Tag(_) => {
                 if self.unseen.count == 0 {
                     let before = start
                         .checked_sub(1)
@@ -480,17 +480,20 @@ impl Build<'_> {
                 }
                 self.unseen.add(c, start);
             }
-            Reading::Mark => {}
-            Reading::Ascii(ascii) if ascii.is_ascii_alphabetic() => {
+            CharReading::Mark => {}
+            CharReading::Ascii(ascii) if ascii.is_ascii_alphabetic() => {
                 self.unseen.end(start, &mut self.view.oddities);
                 self.word.add(foreign(c), start);
             }
-            Reading::Ascii(_) | Reading::Several(_) | Reading::Same | Reading::Flag(_) => {
+            CharReading::Ascii(_)
+            | CharReading::Several(_)
+            | CharReading::Same
+            | CharReading::Flag(_) => {
                 self.unseen.end(start, &mut self.view.oddities);
                 self.word.end(start, &mut self.view.oddities);
             }
         }
-        self.unseen.flag = c == FLAG || self.unseen.flag && matches!(reading, Reading::Tag(_));
+        self.unseen.flag = c == FLAG || self.unseen.flag && matches!(reading, CharReading::Tag(_));
     }
 
     /// Takes note of the plain ASCII between the last character that was read and `to`.
@@ -586,12 +589,12 @@ impl Build<'_> {
             .start
             .saturating_add(from.saturating_sub(piece.view).saturating_mul(piece.unit));
         if piece.view < from {
-            self.view.pieces.push(Piece {
+            self.view.pieces.push(Segment {
                 end: start,
                 ..piece
             });
         }
-        self.view.pieces.push(Piece {
+        self.view.pieces.push(Segment {
             view: from,
             start,
             end,
@@ -631,7 +634,7 @@ impl Build<'_> {
             last.end = end;
             return;
         }
-        self.view.pieces.push(Piece {
+        self.view.pieces.push(Segment {
             view,
             start,
             end,
@@ -645,7 +648,7 @@ const FLAG: char = '\u{1F3F4}';
 
 /// A run of characters that are not shown.
 #[derive(Default)]
-struct Unseen {
+struct InvisibleRun {
     start: usize,
     count: u32,
     /// Tag characters among them, other than those of a flag.
@@ -662,7 +665,7 @@ struct Unseen {
     in_text: bool,
 }
 
-impl Unseen {
+impl InvisibleRun {
     fn add(&mut self, c: char, start: usize) {
         if self.count == 0 {
             self.start = start;
@@ -684,13 +687,13 @@ impl Unseen {
 
     /// The run ends before `end`.
     #[inline]
-    fn end(&mut self, end: usize, found: &mut Vec<Oddity>) {
+    fn end(&mut self, end: usize, found: &mut Vec<UnicodeAnomaly>) {
         if self.count > 0 {
             self.close(end, found);
         }
     }
 
-    fn close(&mut self, end: usize, found: &mut Vec<Oddity>) {
+    fn close(&mut self, end: usize, found: &mut Vec<UnicodeAnomaly>) {
         let confidence = if self.tags >= 3 || self.selectors >= 8 || self.count > 64 {
             Some(Confidence::High)
         } else if self.tags > 0 && self.in_text
@@ -705,8 +708,8 @@ impl Unseen {
             None
         };
         if let Some(confidence) = confidence {
-            found.push(Oddity {
-                kind: OddKind::Hidden,
+            found.push(UnicodeAnomaly {
+                kind: AnomalyKind::Hidden,
                 start: self.start,
                 end,
                 confidence,
@@ -721,7 +724,7 @@ impl Unseen {
 
 /// A word that is being read.
 #[derive(Default)]
-struct Word {
+struct ScriptWord {
     start: usize,
     /// The text has been looked at up to here.
     at: usize,
@@ -730,7 +733,7 @@ struct Word {
     greek: bool,
 }
 
-impl Word {
+impl ScriptWord {
     fn add_latin(&mut self, letters: usize, start: usize) {
         if self.latin == 0 && self.foreign == 0 {
             self.start = start;
@@ -756,13 +759,13 @@ impl Word {
 
     /// The word ends before `end`.
     #[inline]
-    fn end(&mut self, end: usize, found: &mut Vec<Oddity>) {
+    fn end(&mut self, end: usize, found: &mut Vec<UnicodeAnomaly>) {
         if self.latin > 0 || self.foreign > 0 {
             self.close(end, found);
         }
     }
 
-    fn close(&mut self, end: usize, found: &mut Vec<Oddity>) {
+    fn close(&mut self, end: usize, found: &mut Vec<UnicodeAnomaly>) {
         if self.latin >= 2 && self.foreign > 0 {
             // Greek letters stand in formulas.
             let confidence = if self.greek {
@@ -770,8 +773,8 @@ impl Word {
             } else {
                 Confidence::Medium
             };
-            found.push(Oddity {
-                kind: OddKind::Mixed,
+            found.push(UnicodeAnomaly {
+                kind: AnomalyKind::Mixed,
                 start: self.start,
                 end,
                 confidence,
@@ -815,16 +818,18 @@ pub fn fold_name(name: &str) -> Cow<'_, str> {
     let mut folded = String::with_capacity(name.len());
     for c in name.chars() {
         match read(c) {
-            Reading::Same if c.is_ascii() => folded.push(c.to_ascii_lowercase()),
+            CharReading::Same if c.is_ascii() => folded.push(c.to_ascii_lowercase()),
             // Full case folding (CaseFolding.txt, status F) where lower case alone would keep two spellings apart.
-            Reading::Same if c == 'ß' || c == 'ẞ' => folded.push_str("ss"),
-            Reading::Same if c == 'ς' => folded.push('σ'),
-            Reading::Same => folded.extend(letter_case::lower_of(c)),
-            Reading::Ascii(ascii) | Reading::Tag(ascii) | Reading::Flag(ascii) => {
+            CharReading::Same if c == 'ß' || c == 'ẞ' => folded.push_str("ss"),
+            CharReading::Same if c == 'ς' => folded.push('σ'),
+            CharReading::Same => folded.extend(letter_case::lower_of(c)),
+            CharReading::Ascii(ascii) | CharReading::Tag(ascii) | CharReading::Flag(ascii) => {
                 folded.push(char::from(ascii.to_ascii_lowercase()))
             }
-            Reading::Several(text) => folded.extend(text.chars().map(|c| c.to_ascii_lowercase())),
-            Reading::Hidden | Reading::Mark => {}
+            CharReading::Several(text) => {
+                folded.extend(text.chars().map(|c| c.to_ascii_lowercase()))
+            }
+            CharReading::Hidden | CharReading::Mark => {}
         }
     }
     Cow::Owned(folded)

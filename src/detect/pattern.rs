@@ -13,7 +13,7 @@ use regex_automata::nfa::thompson::{self, NFA, WhichCaptures};
 use regex_automata::{Anchored, Input, MatchKind, PatternID, PatternSet as Bits};
 use regex_syntax::hir::Hir;
 
-use super::sieve::Sieve;
+use super::prefilter::Sieve;
 use crate::wire::{sort, work};
 
 mod translate;

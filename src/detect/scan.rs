@@ -4,29 +4,29 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::allow::AllowList;
-use super::normalise::{Tags, View, stable_len};
+use super::normalise::{NormalisedText, Tags, stable_len};
 use super::select::{self, Selection};
-use super::simd::Level;
+use super::simd::SimdLevel;
 use super::{Confidence, DETECTORS, Detector, Finding};
 use crate::wire::{sort, work};
 use context::Words;
-use custom::{CustomPlan, Hit, Reading};
-use pass::{Memory, Plan, Raw, Read};
-use spelled::Readings;
+use custom::{CustomInput, CustomMatch, CustomPlan};
+use pass::{PassInput, PassScratch, Plan, ViewFinding};
+use spaced_out::Readings;
 pub use table::Tables;
-use table::{BUILT_IN, CUSTOM, Standing, Table};
+use table::{BUILT_IN, CUSTOM, Table, TableState};
 pub(super) use text::first_in;
 
-mod beginnings;
 mod context;
 mod custom;
 mod decode;
 mod forms;
-pub(super) mod keyed;
+pub(super) mod named_value;
 pub(super) mod names;
 mod pass;
 pub(super) mod place;
-mod spelled;
+mod prefix_table;
+mod spaced_out;
 mod table;
 pub(super) mod text;
 pub(in crate::detect) mod token_form;
@@ -157,22 +157,22 @@ impl<'a> Normal<'a> {
                 || byte.is_ascii_whitespace()
                 || matches!(byte, b':' | b'=' | b',' | b'.' | b'(' | b'[' | b'"' | b'\'')
         });
-        Level::best().is_plain(before)
+        SimdLevel::best().is_plain(before)
             || apart
                 && *self
                     .whole
-                    .get_or_insert_with(|| View::of(self.read).is_none())
+                    .get_or_insert_with(|| NormalisedText::of(self.read).is_none())
     }
 }
 
 /// Memory that scans reuse.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    view: View,
-    memory: Memory,
-    custom: custom::Memory,
-    raw: Vec<Raw>,
-    hits: Vec<Hit>,
+    view: NormalisedText,
+    memory: PassScratch,
+    custom: custom::CustomScratch,
+    raw: Vec<ViewFinding>,
+    hits: Vec<CustomMatch>,
     found: Vec<Finding>,
     /// What patterns matched without being a finding.
     held: Vec<Range<usize>>,
@@ -208,7 +208,7 @@ impl Scratch {
 /// The detectors of a policy, ready to run.
 #[derive(Clone, Debug)]
 pub struct Scanner {
-    slots: Vec<Slot>,
+    slots: Vec<SelectedDetector>,
     plan: Plan,
     custom: CustomPlan,
     /// For each list the detectors that it is for; `None`: all.
@@ -220,12 +220,12 @@ pub struct Scanner {
 
 /// A detector that runs.
 #[derive(Clone, Copy, Debug)]
-struct Slot {
+struct SelectedDetector {
     index: u16,
     threshold: Confidence,
     detector: &'static Detector,
     /// Its bit in a set of the detectors that have words of context.
-    context: context::Slots,
+    context: context::DetectorSet,
 }
 
 impl Scanner {
@@ -237,9 +237,9 @@ impl Scanner {
                 .filter(|(index, _)| selection.threshold(*index).is_some())
         };
         let contexts = pass::context_bits(selected().map(|(_, detector)| *detector));
-        let slots: Vec<Slot> = selected()
+        let slots: Vec<SelectedDetector> = selected()
             .zip(contexts)
-            .map(|((index, detector), context)| Slot {
+            .map(|((index, detector), context)| SelectedDetector {
                 index,
                 threshold: selection.threshold(index).unwrap_or(Confidence::High),
                 detector,
@@ -329,12 +329,12 @@ impl Scanner {
 
     /// Whether a name says anything to a detector: what goes by another is found without it, or not at all.
     #[inline(never)]
-    pub fn hears(&self, name: &str) -> bool {
-        let seen = View::of(name);
-        let name = seen.as_ref().map_or(name, View::text).as_bytes();
+    pub fn name_is_context(&self, name: &str) -> bool {
+        let seen = NormalisedText::of(name);
+        let name = seen.as_ref().map_or(name, NormalisedText::text).as_bytes();
         let terms = [self.plan.terms(), self.custom.terms()];
         let mut words = Words::default();
-        keyed::may_name_secret(name) && self.plan.terms().finds_secrets()
+        named_value::may_name_secret(name) && self.plan.terms().finds_secrets()
             || terms.iter().any(|terms| words.of_name(name, terms) != 0)
     }
 
@@ -350,10 +350,10 @@ impl Scanner {
             let from = text.floor_char_boundary(settled.saturating_sub(standing.behind));
             let rest = text.get(from..).unwrap_or_default();
             let rest = rest.get(..stable_len(rest)).unwrap_or_default();
-            let view = View::of(rest);
+            let view = NormalisedText::of(rest);
             let to = now.saturating_sub(from);
             let to = view.as_ref().map_or(to, |view| view.position(to));
-            let read = view.as_ref().map_or(rest, View::text).as_bytes();
+            let read = view.as_ref().map_or(rest, NormalisedText::text).as_bytes();
             let mut table = std::mem::take(&mut standing.table).moved(0);
             table.read_all(read.get(..to).unwrap_or(read), terms);
             let at = table.at();
@@ -361,7 +361,7 @@ impl Scanner {
                 true => from.saturating_add(original(view.as_ref(), at..at).start),
                 false => now,
             };
-            *standing = Standing {
+            *standing = TableState {
                 table,
                 behind: now.saturating_sub(place),
             };
@@ -474,7 +474,7 @@ impl Scanner {
     fn run_built_in(
         &self,
         read: &str,
-        view: Option<&View>,
+        view: Option<&NormalisedText>,
         table: Option<Table>,
         part: Part,
         input: &Input<'_>,
@@ -486,7 +486,7 @@ impl Scanner {
         let settled = || view.map_or(input.settled, |view| view.position(input.settled));
         let begun = self.plan.run(
             &self.slots,
-            &Read {
+            &PassInput {
                 text: read.as_bytes(),
                 key: input.key,
                 open: input.ending == Ending::Open,
@@ -522,14 +522,14 @@ impl Scanner {
     fn run_custom(
         &self,
         read: &str,
-        view: Option<&View>,
+        view: Option<&NormalisedText>,
         table: Option<Table>,
         input: &Input<'_>,
         keywords: bool,
         scratch: &mut Scratch,
     ) -> usize {
         scratch.hits.clear();
-        let reading = Reading {
+        let reading = CustomInput {
             text: read,
             from: view.map_or(input.settled, |view| view.position(input.settled)),
             key: input.key,
@@ -575,7 +575,7 @@ impl Scanner {
     fn run_decoded(
         &self,
         read: &str,
-        view: Option<&View>,
+        view: Option<&NormalisedText>,
         input: &Input<'_>,
         depth: usize,
         scratch: &mut Scratch,
@@ -612,7 +612,7 @@ impl Scanner {
     fn run_spelled(
         &self,
         read: &str,
-        view: Option<&View>,
+        view: Option<&NormalisedText>,
         input: &Input<'_>,
         scratch: &mut Scratch,
     ) {
@@ -627,9 +627,9 @@ impl Scanner {
         } = scratch;
         // What begins before `from` is too long to be looked at, or has been looked at.
         let runs = memory.spelled().iter().filter(|run| run.start >= from);
-        *incomplete |= runs.clone().count() > spelled::MOST;
+        *incomplete |= runs.clone().count() > spaced_out::MAX_SPELLED_RUNS;
         let mut normal = Normal::new(read, view.is_some());
-        for run in runs.take(spelled::MOST) {
+        for run in runs.take(spaced_out::MAX_SPELLED_RUNS) {
             let inner = inner.get_or_insert_default();
             let mut readings = std::mem::take(&mut inner.readings);
             let mut within = std::mem::take(&mut inner.within);
@@ -706,7 +706,7 @@ impl Scanner {
 
 /// The tables that are known where what has not been scanned begins.
 #[inline(never)]
-fn table_of(input: &Input<'_>, view: Option<&View>, whose: usize) -> Table {
+fn table_of(input: &Input<'_>, view: Option<&NormalisedText>, whose: usize) -> Table {
     match input.tables.and_then(|tables| tables.of(whose)) {
         Some(standing) => {
             let at = input.settled.saturating_sub(standing.behind);
@@ -742,7 +742,7 @@ fn near(text: &str, settled: usize) -> usize {
 }
 
 /// The bytes of the original that a range of a reading came from.
-fn original(view: Option<&View>, range: Range<usize>) -> Range<usize> {
+fn original(view: Option<&NormalisedText>, range: Range<usize>) -> Range<usize> {
     match view {
         Some(view) if range.start < view.text().len() || range.end > range.start => {
             view.original(range)
@@ -756,7 +756,7 @@ impl Scanner {
     /// Adds what can't be seen. Returns the safe point, which hidden characters at the end of an open text move.
     fn add_odd(
         &self,
-        view: &View,
+        view: &NormalisedText,
         input: &Input<'_>,
         safe: usize,
         found: &mut Vec<Finding>,

@@ -143,7 +143,7 @@ const fn stem_tables() -> [[[u8; 16]; 2]; 3] {
 
 /// Which form of the function this machine can run; found once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Level {
+pub(super) enum SimdLevel {
     /// The table loop.
     #[cfg_attr(
         target_arch = "wasm32",
@@ -158,7 +158,7 @@ pub(super) enum Level {
     Avx2,
 }
 
-impl Level {
+impl SimdLevel {
     /// The fastest form.
     pub(super) fn best() -> Self {
         #[cfg(target_arch = "x86_64")]
@@ -575,22 +575,22 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn classified(level: Level, bytes: &[u8]) -> Vec<Block> {
+    fn classified(level: SimdLevel, bytes: &[u8]) -> Vec<Block> {
         let mut blocks = vec![Block::default(); bytes.len() / BLOCK + 2];
         let filled = level.classify(bytes, 0, &mut blocks);
         blocks.truncate(filled);
         blocks
     }
 
-    fn levels() -> Vec<Level> {
+    fn levels() -> Vec<SimdLevel> {
         #[cfg_attr(
             not(target_arch = "x86_64"),
             expect(unused_mut, reason = "more levels on other machines")
         )]
-        let mut levels = vec![Level::Plain, Level::best()];
+        let mut levels = vec![SimdLevel::Plain, SimdLevel::best()];
         #[cfg(target_arch = "x86_64")]
         if std::arch::is_x86_feature_detected!("ssse3") {
-            levels.push(Level::Ssse3);
+            levels.push(SimdLevel::Ssse3);
         }
         levels
     }
@@ -598,7 +598,7 @@ mod tests {
     #[test]
     fn each_byte_has_the_class_that_its_name_says() {
         for byte in 0..=u8::MAX {
-            let [block] = classified(Level::Plain, &[byte])[..] else {
+            let [block] = classified(SimdLevel::Plain, &[byte])[..] else {
                 panic!()
             };
             assert_eq!(block.digit, u64::from(byte.is_ascii_digit()), "{byte}");
@@ -652,7 +652,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_level_finds_what_the_plain_loop_finds(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-            let plain = classified(Level::Plain, &bytes);
+            let plain = classified(SimdLevel::Plain, &bytes);
             prop_assert_eq!(plain.len(), bytes.len().div_ceil(BLOCK));
             for level in levels() {
                 prop_assert_eq!(&classified(level, &bytes), &plain);
@@ -661,7 +661,7 @@ mod tests {
 
         #[test]
         fn every_level_finds_the_stems_of_words(words in "([a-zA-Z:/<|!\\[\\]() -]|pass|KEY|Token|secret|://|---){0,120}") {
-            let plain = classified(Level::Plain, words.as_bytes());
+            let plain = classified(SimdLevel::Plain, words.as_bytes());
             for level in levels() {
                 prop_assert_eq!(&classified(level, words.as_bytes()), &plain);
             }

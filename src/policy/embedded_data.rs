@@ -185,7 +185,7 @@ impl Search<'_> {
         }
         let words = name.words()?;
         if !is_known {
-            *slot = (nearest, over, self.detectors.hears(&words));
+            *slot = (nearest, over, self.detectors.name_is_context(&words));
         }
         slot.2.then_some(words)
     }

@@ -6,7 +6,7 @@ use super::text_scan::{CrossTextMatch, MatchKinds, TextScan};
 use crate::detect::literals::Literals;
 use crate::detect::normalise::Tags;
 use crate::detect::pattern::PatternSet;
-use crate::detect::{Input, Scanner, View, pattern};
+use crate::detect::{Input, NormalisedText, Scanner, pattern};
 use crate::event::{NodeName, each_named};
 use crate::wire::json::{NodeId, Value};
 use crate::wire::{sort, work};
@@ -159,8 +159,8 @@ fn keep(found: &mut Vec<u32>, literal: u32) {
 
 /// A text as it is read, in all readings of characters that are not shown.
 #[inline(never)]
-pub(crate) fn each_view(text: &str, visit: &mut dyn FnMut(&View)) {
-    if let Some(mut view) = View::of(text) {
+pub(crate) fn each_view(text: &str, visit: &mut dyn FnMut(&NormalisedText)) {
+    if let Some(mut view) = NormalisedText::of(text) {
         visit(&view);
         let has_tags = view.has_tags();
         if view.joins() {

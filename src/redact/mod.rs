@@ -1,7 +1,7 @@
 //! Redaction: writes the replacements into a body. Overlapping parts are merged; of several forms the strongest
 //! applies.
 
-use crate::detect::{DETECTORS, View};
+use crate::detect::{DETECTORS, NormalisedText};
 use crate::event::{Redaction, Replacement};
 use crate::wire::json::{Edits, JsonBody, NodeId};
 use crate::wire::letter_case;
@@ -211,7 +211,7 @@ fn masked(found: &str, kept: usize) -> String {
 /// Whether a character is a letter or a digit, or represents one, as a Unicode tag character does.
 fn is_alphanumeric(c: char) -> bool {
     c.is_alphanumeric()
-        || View::of(c.encode_utf8(&mut [0; 4]))
+        || NormalisedText::of(c.encode_utf8(&mut [0; 4]))
             .is_some_and(|view| view.text().contains(char::is_alphanumeric))
 }
 

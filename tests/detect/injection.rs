@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use agentguard::detect::{Confidence, Scanner, Scratch, Selection, lines};
+use agentguard::detect::{Confidence, Scanner, Scratch, Selection, report};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -33,7 +33,7 @@ pub fn tallies() -> (BTreeMap<String, Tally>, usize) {
     let mut decoys = 0;
     for line in include_str!("injection.jsonl").lines() {
         let sample: Sample = serde_json::from_str(line).unwrap();
-        let found = lines::spans(&scanner, &sample.text, &mut scratch);
+        let found = report::spans(&scanner, &sample.text, &mut scratch);
         if sample.sign.is_empty() {
             decoys += 1;
             for span in found {

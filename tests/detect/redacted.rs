@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use agentguard::detect::View;
+use agentguard::detect::NormalisedText;
 use agentguard::flow::simulation::{HttpMessage, run};
 use agentguard::flow::{Guard, HostEnvironment};
 use agentguard::policy::load_json;
@@ -106,7 +106,8 @@ fn a_mask_leaves_no_letter_and_no_digit_in_any_disguise() {
             let text = sent["messages"][0]["content"].as_str().unwrap();
             let masked = text.strip_prefix(&format!("my {} is ", kind.word)).unwrap();
             let masked = masked.strip_suffix(", ok").unwrap();
-            let read = View::of(masked).map_or(masked.to_owned(), |view| view.text().to_owned());
+            let read =
+                NormalisedText::of(masked).map_or(masked.to_owned(), |view| view.text().to_owned());
             assert!(
                 !read.contains(char::is_alphanumeric),
                 "{} in {how}: {masked}",

@@ -1,6 +1,6 @@
 //! The goals, on the labelled texts.
 
-use agentguard::detect::{DETECTORS, Scanner, Scratch, Selection, lines};
+use agentguard::detect::{DETECTORS, Scanner, Scratch, Selection, report};
 
 use super::judge::{Labelled, Verdict, cases};
 
@@ -8,7 +8,7 @@ pub fn verdict(selection: &Selection) -> Verdict {
     let scanner = Scanner::new(selection);
     let mut scratch = Scratch::default();
     Verdict::new(&cases(), |text| -> Vec<Labelled> {
-        lines::spans(&scanner, text, &mut scratch)
+        report::spans(&scanner, text, &mut scratch)
             .iter()
             .map(|span| (span.start, span.end, span.name.to_owned()))
             .collect()

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::phone::is_called_other;
 use crate::detect::checksum::luhn;
-use crate::detect::scan::place::{Anchor, Found, Place, When};
+use crate::detect::scan::place::{Anchor, Match, MatchSite, PreFilter};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
@@ -44,13 +44,13 @@ pub(super) static DETECTOR: Detector = Detector {
     anchors: &[
         Anchor::Number(
             4..=4,
-            When::FirstBeforeGroup(0b111_1100, b" \t\n\r\x0C-.|_/+,:;*~0"),
+            PreFilter::FirstBeforeGroup(0b111_1100, b" \t\n\r\x0C-.|_/+,:;*~0"),
             grouped,
         ),
-        Anchor::Number(13..=19, When::Always, solid),
+        Anchor::Number(13..=19, PreFilter::Always, solid),
         Anchor::Number(
             2..=12,
-            When::InContextBeforeGroup(b" \t\n\r\x0C-.|_/+,:;*~=#0"),
+            PreFilter::InContextBeforeGroup(b" \t\n\r\x0C-.|_/+,:;*~=#0"),
             loose,
         ),
     ],
@@ -128,7 +128,7 @@ pub(super) static DETECTOR: Detector = Detector {
 };
 
 /// A number without separators.
-fn solid(place: &Place<'_>) -> Option<Found> {
+fn solid(place: &MatchSite<'_>) -> Option<Match> {
     let range = place.at..place.end;
     let number = place.text.slice(range.clone());
     if !issued(number) || !luhn(number) {
@@ -139,7 +139,7 @@ fn solid(place: &Place<'_>) -> Option<Found> {
     if !dated && place.is_part(&range) {
         return None;
     }
-    Some(Found {
+    Some(Match {
         start: place.at,
         end: place.end,
         confidence: confidence(place, number),
@@ -147,7 +147,7 @@ fn solid(place: &Place<'_>) -> Option<Found> {
 }
 
 /// A number in groups, of which the first four digits stand here.
-fn grouped(place: &Place<'_>) -> Option<Found> {
+fn grouped(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     if !matches!(text.at(place.at), b'2'..=b'6') || text.before(place.at).is_ascii_digit() {
         return None;
@@ -220,7 +220,7 @@ fn grouped(place: &Place<'_>) -> Option<Found> {
         return None;
     }
     let confidence = confidence(place, number);
-    Some(Found {
+    Some(Match {
         start: place.at,
         end,
         confidence: match in_context {
@@ -241,7 +241,7 @@ fn is_mark(byte: u8) -> bool {
 }
 
 /// Whether a range is one of several things in brackets or with marks between them.
-fn is_listed(place: &Place<'_>, range: &Range<usize>) -> bool {
+fn is_listed(place: &MatchSite<'_>, range: &Range<usize>) -> bool {
     let text = place.text;
     let within = |byte: u8| is_mark(byte) || byte == b' ';
     let before = text.run_back(range.start, WIDE, within);
@@ -253,7 +253,7 @@ fn is_listed(place: &Place<'_>, range: &Range<usize>) -> bool {
 }
 
 /// Where the next group of digits begins behind one that ends at `at`: one separator on, or several wide ones.
-fn next_group(place: &Place<'_>, at: usize, wide: bool) -> Option<usize> {
+fn next_group(place: &MatchSite<'_>, at: usize, wide: bool) -> Option<usize> {
     let text = place.text;
     let byte = text.at(at);
     let mut next = at.wrapping_add(1);
@@ -268,7 +268,7 @@ fn next_group(place: &Place<'_>, at: usize, wide: bool) -> Option<usize> {
 }
 
 /// A number after a word for it, in groups of any size.
-fn loose(place: &Place<'_>) -> Option<Found> {
+fn loose(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let between = |byte: u8| {
         is_wide(byte) || is_mark(byte) || matches!(byte, b'_' | b'/' | b'+' | b'=' | b'#')
@@ -307,7 +307,7 @@ fn loose(place: &Place<'_>) -> Option<Found> {
     }
     // Without a word for it only the lengths of most cards count.
     let best = best.filter(|_| in_context || matches!(len, 15 | 16));
-    best.map(|end| Found {
+    best.map(|end| Match {
         start: place.at,
         end,
         confidence: if in_context {
@@ -326,7 +326,7 @@ fn is_wide(byte: u8) -> bool {
 }
 
 /// Whether other numbers stand beside a range, as in a row or column.
-fn is_in_table(place: &Place<'_>, range: &Range<usize>) -> bool {
+fn is_in_table(place: &MatchSite<'_>, range: &Range<usize>) -> bool {
     let text = place.text;
     let before = text.run_back(range.start, WIDE, is_wide);
     let after = text.run(range.end, WIDE, is_wide);
@@ -380,7 +380,7 @@ fn is_no_card(written: &[u8; LOOK]) -> bool {
 
 /// Fifteen or sixteen digits of an issuer are a card number by themselves; 13 and 14 digits with a check digit are a
 /// time or an article number as often, and longer ones an identifier.
-fn confidence(place: &Place<'_>, number: &[u8]) -> Confidence {
+fn confidence(place: &MatchSite<'_>, number: &[u8]) -> Confidence {
     match number.len() {
         _ if place.context(place.at) => Confidence::High,
         15 | 16 => Confidence::High,

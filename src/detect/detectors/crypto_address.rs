@@ -2,7 +2,7 @@
 
 use crate::detect::checksum::{base58_check, bech32};
 use crate::detect::keccak::keccak_256;
-use crate::detect::scan::place::{Anchor, Found, Place, When};
+use crate::detect::scan::place::{Anchor, Match, MatchSite, PreFilter};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
@@ -18,7 +18,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "wallet", "wallets", "eth", "ethereum", "btc", "bitcoin", "address", "erc", "metamask",
         "crypto",
     ],
-    anchors: &[Anchor::Mixed(26..=62, When::Always, probe)],
+    anchors: &[Anchor::Mixed(26..=62, PreFilter::Always, probe)],
     hits: &[
         hit(
             "send to 1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa",
@@ -50,7 +50,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn probe(place: &Place<'_>) -> Option<Found> {
+fn probe(place: &MatchSite<'_>) -> Option<Match> {
     let token = place.text.slice(place.at..place.end);
     let confidence = match token {
         [b'1' | b'3', ..] if token.len() <= 35 => {
@@ -74,7 +74,7 @@ fn probe(place: &Place<'_>) -> Option<Found> {
         }
         _ => return None,
     };
-    Some(Found {
+    Some(Match {
         start: place.at,
         end: place.end,
         confidence,
@@ -95,7 +95,7 @@ fn is_checked(digits: &[u8; 40]) -> bool {
         .all(|(digit, half)| digit.is_ascii_digit() || digit.is_ascii_uppercase() == (half >= 8))
 }
 
-fn in_context(place: &Place<'_>, with: Confidence) -> Confidence {
+fn in_context(place: &MatchSite<'_>, with: Confidence) -> Confidence {
     if place.context(place.at) {
         with
     } else {

@@ -1,7 +1,7 @@
 //! Dates of birth.
 
 use crate::detect::checksum::{is_date, number_at};
-use crate::detect::scan::place::{Anchor, Candidate, Found, Place, When};
+use crate::detect::scan::place::{Anchor, Candidate, Match, MatchSite, PreFilter};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
@@ -82,10 +82,10 @@ pub(super) static DETECTOR: Detector = Detector {
             ],
             judge,
         ),
-        Anchor::Number(1..=2, When::InContextBefore(b" ,.-"), day_first),
+        Anchor::Number(1..=2, PreFilter::InContextBefore(b" ,.-"), day_first),
         // The first bytes of 年 and 년.
-        Anchor::Number(4..=4, When::InContextBefore(b"\xE5\xEB"), year_first),
-        Anchor::Number(4..=4, When::InContextBeforeGroup(b"-0"), timed),
+        Anchor::Number(4..=4, PreFilter::InContextBefore(b"\xE5\xEB"), year_first),
+        Anchor::Number(4..=4, PreFilter::InContextBeforeGroup(b"-0"), timed),
         Anchor::Word(
             &[
                 "january",
@@ -196,7 +196,7 @@ const MONTHS: &[&[u8; 3]] = &[
 ];
 
 /// `19 April 1975`, `3. Mai 1975`, `9 de abril de 2001`; the place is at the day.
-fn day_first(place: &Place<'_>) -> Option<Found> {
+fn day_first(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let from = of(place, gap(place, place.end));
     if from == place.end || !text.at(from).is_ascii_alphabetic() {
@@ -216,7 +216,7 @@ fn day_first(place: &Place<'_>) -> Option<Found> {
 }
 
 /// `April 19th, 1975`; the place is at the month.
-fn month_first(place: &Place<'_>) -> Option<Found> {
+fn month_first(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let from = gap(place, place.end);
     let end = text.run(from, 3, |byte| byte.is_ascii_digit());
@@ -232,7 +232,7 @@ fn month_first(place: &Place<'_>) -> Option<Found> {
 }
 
 /// `1984年3月14日`, `1984년 3월 14일`; the place is at the year.
-fn year_first(place: &Place<'_>) -> Option<Found> {
+fn year_first(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let mut parts = [number_at(text.slice(place.at..place.end), 0, 4)?, 0, 0];
     let mut at = place.end;
@@ -248,7 +248,7 @@ fn year_first(place: &Place<'_>) -> Option<Found> {
     }
     let [year, month, day] = parts;
     let known = (1900..=2029).contains(&year) && is_date(year, month, day);
-    known.then_some(Found {
+    known.then_some(Match {
         start: place.at,
         end: at,
         confidence: Confidence::High,
@@ -256,7 +256,7 @@ fn year_first(place: &Place<'_>) -> Option<Found> {
 }
 
 /// The date in `1976-04-07T00:00:00Z`, as programs write it; the place is at the year.
-fn timed(place: &Place<'_>) -> Option<Found> {
+fn timed(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let end = place.end.wrapping_add(6);
     let part = |from: usize| number_at(text.slice(from..from.wrapping_add(2)), 0, 2);
@@ -269,7 +269,7 @@ fn timed(place: &Place<'_>) -> Option<Found> {
         && text.at(end.wrapping_sub(3)) == b'-'
         && text.at(end) == b'T'
         && text.at(end.wrapping_add(3)) == b':';
-    fits.then_some(Found {
+    fits.then_some(Match {
         start: place.at,
         end,
         confidence: Confidence::High,
@@ -277,24 +277,24 @@ fn timed(place: &Place<'_>) -> Option<Found> {
 }
 
 /// The end of spaces and marks between the parts of a date.
-fn gap(place: &Place<'_>, at: usize) -> usize {
+fn gap(place: &MatchSite<'_>, at: usize) -> usize {
     place
         .text
         .run(at, 2, |byte| matches!(byte, b' ' | b',' | b'.' | b'-'))
 }
 
 /// The end of `de `, as Spanish and Portuguese have it.
-fn of(place: &Place<'_>, at: usize) -> usize {
+fn of(place: &MatchSite<'_>, at: usize) -> usize {
     at.wrapping_add(if place.text.follows(at, "de ") { 3 } else { 0 })
 }
 
 /// The date, if a year stands here.
-fn until_year(place: &Place<'_>, from: usize) -> Option<Found> {
+fn until_year(place: &MatchSite<'_>, from: usize) -> Option<Match> {
     let text = place.text;
     let end = text.run(from, 5, |byte| byte.is_ascii_digit());
     let year = number_at(text.slice(from..end), 0, 4)?;
     let known = end.wrapping_sub(from) == 4 && (1900..=2029).contains(&year);
-    (known && !text.at(end).is_ascii_alphanumeric()).then_some(Found {
+    (known && !text.at(end).is_ascii_alphanumeric()).then_some(Match {
         start: place.at,
         end,
         confidence: Confidence::High,

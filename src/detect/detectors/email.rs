@@ -1,6 +1,6 @@
 //! E-mail addresses.
 
-use crate::detect::scan::place::{Anchor, Found, Place};
+use crate::detect::scan::place::{Anchor, Match, MatchSite};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
@@ -77,7 +77,7 @@ pub(super) static DETECTOR: Detector = Detector {
 };
 
 /// The address around an `@`.
-fn around(place: &Place<'_>) -> Option<Found> {
+fn around(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let at = place.at;
     let last = text.before(at);
@@ -92,7 +92,7 @@ fn around(place: &Place<'_>) -> Option<Found> {
     place.begins(start);
     let end = domain?;
     let is_someones = !is_unread(place, start, end) && !is_account(place, start, end);
-    Some(Found {
+    Some(Match {
         start,
         end,
         confidence: if is_someones {
@@ -104,7 +104,7 @@ fn around(place: &Place<'_>) -> Option<Found> {
 }
 
 /// Whether nobody reads a mailbox: `noreply@…`, `build-no-reply@…`, `1234+octo@users.noreply.github.com`.
-fn is_unread(place: &Place<'_>, start: usize, end: usize) -> bool {
+fn is_unread(place: &MatchSite<'_>, start: usize, end: usize) -> bool {
     let name = place.text.slice(start..place.at);
     let unread = [
         "noreply",
@@ -135,7 +135,7 @@ fn is_unread(place: &Place<'_>, start: usize, end: usize) -> bool {
 
 /// Whether what looks like an address is an account on a host: `git@github.com:org/repo`, `ssh ops@web.example.com`, a URL's
 /// user information (RFC 3986, section 3.2.1).
-fn is_account(place: &Place<'_>, start: usize, end: usize) -> bool {
+fn is_account(place: &MatchSite<'_>, start: usize, end: usize) -> bool {
     let text = place.text;
     if text.at(end) == b':' {
         // `host:/path`, `host:~/path`, `host:org/repo`
@@ -170,7 +170,7 @@ fn is_account(place: &Place<'_>, start: usize, end: usize) -> bool {
 }
 
 /// Where the local part before an `@` begins.
-fn local_start(place: &Place<'_>) -> usize {
+fn local_start(place: &MatchSite<'_>) -> usize {
     let (text, at) = (place.text, place.at);
     // `"jane.doe"@example.com`, and not the value behind `"to":` that begins with an `@`.
     if text.before(at) == b'"' {
@@ -195,7 +195,7 @@ fn local_start(place: &Place<'_>) -> usize {
 }
 
 /// Where the domain behind an `@` ends.
-fn domain_end(place: &Place<'_>) -> Option<usize> {
+fn domain_end(place: &MatchSite<'_>) -> Option<usize> {
     let text = place.text;
     let at = place.at;
     let mut end = at.wrapping_add(1);
@@ -235,7 +235,7 @@ fn domain_end(place: &Place<'_>) -> Option<usize> {
 const THREE_BYTES: u8 = 0xE0;
 
 /// In `住所はann@example.com` the address begins with the Latin letters.
-fn after_unspaced(place: &Place<'_>, start: usize) -> usize {
+fn after_unspaced(place: &MatchSite<'_>, start: usize) -> usize {
     let (text, at) = (place.text, place.at);
     let ascii = text.run_back(at, at.saturating_sub(start), |byte| byte.is_ascii());
     let script = text.before(ascii.saturating_sub(2));
@@ -256,7 +256,7 @@ fn is_local(byte: u8) -> bool {
 }
 
 /// `jane [at] example [dot] com`, `jane(at)example.com`; the place is at `at]`.
-fn bracketed(place: &Place<'_>) -> Option<Found> {
+fn bracketed(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let open = place.at.checked_sub(1)?;
     if !matches!(
@@ -272,7 +272,7 @@ fn bracketed(place: &Place<'_>) -> Option<Found> {
         .wrapping_add(usize::from(text.at(place.end) == b' '));
     let (end, dots) = domain(place, from);
     let top = text.run_back(end, 24, |byte| byte.is_ascii_alphabetic());
-    (dots > 0 && end.wrapping_sub(top) >= 2).then_some(Found {
+    (dots > 0 && end.wrapping_sub(top) >= 2).then_some(Match {
         start,
         end,
         confidence: Confidence::High,
@@ -344,7 +344,7 @@ const TOPS: &[&[u8]] = &[
 ];
 
 /// `jane at example dot com`; the place is at the first `dot`.
-fn spoken(place: &Place<'_>) -> Option<Found> {
+fn spoken(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let label_end = place.at.checked_sub(1)?;
     if text.at(label_end) != b' ' {
@@ -360,7 +360,7 @@ fn spoken(place: &Place<'_>) -> Option<Found> {
     let (end, dots) = domain(place, label);
     let top = text.slice(text.run_back(end, 24, |byte| byte.is_ascii_alphabetic())..end);
     let is_one_of = |list: &[&[u8]], word: &[u8]| list.iter().any(|w| w.eq_ignore_ascii_case(word));
-    (dots > 0 && is_one_of(TOPS, top) && !is_one_of(NO_NAMES, name)).then_some(Found {
+    (dots > 0 && is_one_of(TOPS, top) && !is_one_of(NO_NAMES, name)).then_some(Match {
         start,
         end,
         confidence: Confidence::Medium,
@@ -372,7 +372,7 @@ fn is_label_or_hyphen(byte: u8) -> bool {
 }
 
 /// The start of the local part before `end`.
-fn local_before(place: &Place<'_>, end: usize) -> Option<usize> {
+fn local_before(place: &MatchSite<'_>, end: usize) -> Option<usize> {
     let text = place.text;
     let start = text.run_back(end, 64, is_local);
     let start = text.run(start, end.wrapping_sub(start), |byte| !is_label(byte));
@@ -381,7 +381,7 @@ fn local_before(place: &Place<'_>, end: usize) -> Option<usize> {
 }
 
 /// The end of a domain whose dots may be spelled, and how many there are.
-fn domain(place: &Place<'_>, from: usize) -> (usize, usize) {
+fn domain(place: &MatchSite<'_>, from: usize) -> (usize, usize) {
     let text = place.text;
     let mut end = text.run(from, 63, is_label_or_hyphen);
     let mut dots = 0usize;

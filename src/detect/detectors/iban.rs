@@ -1,7 +1,7 @@
 //! International bank account numbers.
 
 use crate::detect::checksum::mod_97;
-use crate::detect::scan::place::{Anchor, Found, Place, When};
+use crate::detect::scan::place::{Anchor, Match, MatchSite, PreFilter};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
@@ -18,10 +18,10 @@ pub(super) static DETECTOR: Detector = Detector {
         // The first group of several; none has all of its characters.
         Anchor::Mixed(
             4..=14,
-            When::BeginsWithLettersBefore(b" -.\t\n\r\x0C"),
+            PreFilter::BeginsWithLettersBefore(b" -.\t\n\r\x0C"),
             probe,
         ),
-        Anchor::Mixed(15..=38, When::BeginsWithLetters, probe),
+        Anchor::Mixed(15..=38, PreFilter::BeginsWithLetters, probe),
     ],
     hits: &[
         hit(
@@ -175,7 +175,7 @@ const fn lengths() -> [[u8; 26]; 26] {
     lengths
 }
 
-fn probe(place: &Place<'_>) -> Option<Found> {
+fn probe(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     // The word may stand before it without a space.
     let named = text.slice(place.at..place.end).get(..4);
@@ -241,7 +241,7 @@ fn probe(place: &Place<'_>) -> Option<Found> {
     }
     let (head, tail) = number.get(..len)?.split_at_checked(4)?;
     let rest = mod_97(tail.iter().chain(head).copied())?;
-    (rest == 1).then_some(Found {
+    (rest == 1).then_some(Match {
         start,
         end: at,
         confidence: Confidence::High,

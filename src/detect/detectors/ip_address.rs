@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use crate::detect::scan::place::{Anchor, Found, Place, When};
+use crate::detect::scan::place::{Anchor, Match, MatchSite, PreFilter};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
@@ -19,7 +19,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "client", "address", "addr", "dns",
     ],
     anchors: &[
-        Anchor::Number(1..=3, When::Before(b"."), version_4),
+        Anchor::Number(1..=3, PreFilter::Before(b"."), version_4),
         Anchor::Colon(version_6),
     ],
     hits: &[
@@ -46,7 +46,7 @@ pub(super) static DETECTOR: Detector = Detector {
 };
 
 /// The address of which the first number stands here.
-fn version_4(place: &Place<'_>) -> Option<Found> {
+fn version_4(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let before = text.before(place.at);
     let second = place.at.saturating_sub(1);
@@ -89,7 +89,7 @@ fn version_4(place: &Place<'_>) -> Option<Found> {
     } else {
         Confidence::Medium
     };
-    Some(Found {
+    Some(Match {
         start: place.at,
         end,
         confidence,
@@ -97,7 +97,7 @@ fn version_4(place: &Place<'_>) -> Option<Found> {
 }
 
 /// `v1.2.3.4`, `version 1.2.3.4`.
-fn is_version(place: &Place<'_>) -> bool {
+fn is_version(place: &MatchSite<'_>) -> bool {
     let text = place.text;
     let word_end = text.run_back(place.at, 4, |byte| {
         matches!(
@@ -128,7 +128,7 @@ fn is_numbering(address: &[u8]) -> bool {
 }
 
 /// The end with `/24`, if that follows and is a length.
-fn prefix_length(place: &Place<'_>, at: usize, most: u32) -> usize {
+fn prefix_length(place: &MatchSite<'_>, at: usize, most: u32) -> usize {
     let text = place.text;
     if text.at(at) != b'/' {
         return at;
@@ -144,7 +144,7 @@ fn prefix_length(place: &Place<'_>, at: usize, most: u32) -> usize {
 }
 
 /// The address of which a colon stands here; only its first colon counts.
-fn version_6(place: &Place<'_>) -> Option<Found> {
+fn version_6(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     // An address has a second colon, not three in a row.
     let next = text.at(place.at.wrapping_add(1));
@@ -199,7 +199,7 @@ fn version_6(place: &Place<'_>) -> Option<Found> {
         };
     }
     let end = prefix_length(place, zoned, 128);
-    Some(Found {
+    Some(Match {
         start,
         end,
         confidence: Confidence::High,

@@ -1,6 +1,6 @@
 //! Hardware addresses of network interfaces.
 
-use crate::detect::scan::place::{Anchor, Candidate, Found, Place};
+use crate::detect::scan::place::{Anchor, Candidate, Match, MatchSite};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
@@ -51,7 +51,7 @@ pub(super) static DETECTOR: Detector = Detector {
 };
 
 /// The address of which the third separator stands here.
-fn around(place: &Place<'_>) -> Option<Found> {
+fn around(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let start = place.at.checked_sub(8)?;
     place.begins(start);
@@ -83,7 +83,7 @@ fn around(place: &Place<'_>) -> Option<Found> {
     } else {
         Confidence::Medium
     };
-    Some(Found {
+    Some(Match {
         start,
         end,
         confidence,

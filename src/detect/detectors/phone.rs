@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::detect::scan::place::{Anchor, Found, Place, When};
+use crate::detect::scan::place::{Anchor, Match, MatchSite, PreFilter};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
@@ -86,13 +86,13 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     // As [`is_promising`] wants them.
     anchors: &[
-        Anchor::Number(1..=1, When::FirstOfGroups(0b11), probe),
-        Anchor::Number(2..=2, When::GroupsInContextOr(0b1), probe),
-        Anchor::Number(3..=3, When::GroupsInContextOr(0b11_1111_1101), probe),
-        Anchor::Number(4..=5, When::GroupsInContextOr(0b1), probe),
-        Anchor::Number(6..=6, When::GroupsInContextOr(0), probe),
-        Anchor::Number(7..=9, When::InContextOr(0), probe),
-        Anchor::Number(10..=15, When::InContextOr(0b1), probe),
+        Anchor::Number(1..=1, PreFilter::FirstOfGroups(0b11), probe),
+        Anchor::Number(2..=2, PreFilter::GroupsInContextOr(0b1), probe),
+        Anchor::Number(3..=3, PreFilter::GroupsInContextOr(0b11_1111_1101), probe),
+        Anchor::Number(4..=5, PreFilter::GroupsInContextOr(0b1), probe),
+        Anchor::Number(6..=6, PreFilter::GroupsInContextOr(0), probe),
+        Anchor::Number(7..=9, PreFilter::InContextOr(0), probe),
+        Anchor::Number(10..=15, PreFilter::InContextOr(0b1), probe),
     ],
     hits: &[
         hit(
@@ -154,7 +154,7 @@ const GROUPS: usize = 7;
 
 /// A number as it is written.
 #[derive(Default)]
-struct Written {
+struct WrittenNumber {
     /// Digits of each group.
     groups: [u8; GROUPS],
     count: usize,
@@ -166,7 +166,7 @@ struct Written {
     separators: [u8; GROUPS],
 }
 
-fn probe(place: &Place<'_>) -> Option<Found> {
+fn probe(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let first = place.at;
     let opened = text.before(first) == b'(';
@@ -182,14 +182,14 @@ fn probe(place: &Place<'_>) -> Option<Found> {
     let written = read(place, first, opened)?;
     if plus {
         let end = international(place, first, &written)?;
-        return Some(Found {
+        return Some(Match {
             start,
             end,
             confidence: Confidence::High,
         });
     }
     let (end, confidence) = national(place, first, &written, opened)?;
-    Some(Found {
+    Some(Match {
         start,
         end,
         confidence,
@@ -197,7 +197,7 @@ fn probe(place: &Place<'_>) -> Option<Found> {
 }
 
 /// Whether a number may begin here: not within a longer one.
-fn begins(place: &Place<'_>, start: usize, marked: bool) -> bool {
+fn begins(place: &MatchSite<'_>, start: usize, marked: bool) -> bool {
     let text = place.text;
     let before = text.before(start);
     let second = text.before(start.saturating_sub(1));
@@ -220,7 +220,7 @@ fn begins(place: &Place<'_>, start: usize, marked: bool) -> bool {
 }
 
 /// Whether the first group can begin a number by form, or a word says that it is one.
-fn is_promising(place: &Place<'_>, plus: bool, opened: bool) -> bool {
+fn is_promising(place: &MatchSite<'_>, plus: bool, opened: bool) -> bool {
     let len = place.end.wrapping_sub(place.at);
     let first = place.text.at(place.at);
     let area = len == 3 && first >= b'2' || opened && (2..=5).contains(&len);
@@ -231,9 +231,9 @@ fn is_promising(place: &Place<'_>, plus: bool, opened: bool) -> bool {
 }
 
 /// Reads groups of digits with one separator between them.
-fn read(place: &Place<'_>, first: usize, opened: bool) -> Option<Written> {
+fn read(place: &MatchSite<'_>, first: usize, opened: bool) -> Option<WrittenNumber> {
     let text = place.text;
-    let mut written = Written::default();
+    let mut written = WrittenNumber::default();
     let mut at = first;
     let mut open = opened;
     // What stands before a parenthesis that isn't closed: `(9-5)`.
@@ -303,7 +303,7 @@ fn longest(number: &[u8]) -> usize {
 }
 
 /// Where a number with a country code ends.
-fn international(place: &Place<'_>, first: usize, written: &Written) -> Option<usize> {
+fn international(place: &MatchSite<'_>, first: usize, written: &WrittenNumber) -> Option<usize> {
     let text = place.text;
     // `+33 (0)1 …`
     let trunk =
@@ -327,9 +327,9 @@ fn international(place: &Place<'_>, first: usize, written: &Written) -> Option<u
 
 /// Where a number without a country code ends, and how sure it is one.
 fn national(
-    place: &Place<'_>,
+    place: &MatchSite<'_>,
     first: usize,
-    written: &Written,
+    written: &WrittenNumber,
     opened: bool,
 ) -> Option<(usize, Confidence)> {
     let groups = written.groups.get(..written.count)?;
@@ -404,7 +404,7 @@ fn national(
 
 /// Area code, exchange and subscriber, with or without the 1 in front.
 fn north_american(
-    place: &Place<'_>,
+    place: &MatchSite<'_>,
     first: usize,
     groups: &[u8],
     separators: &[u8],
@@ -440,7 +440,7 @@ fn north_american(
 
 /// A number with the trunk prefix 0, or in the groups of a mobile number.
 fn trunk(
-    place: &Place<'_>,
+    place: &MatchSite<'_>,
     range: Range<usize>,
     groups: &[u8],
     separators: &[u8],
@@ -526,7 +526,7 @@ const OTHERS: &[&str] = &[
 ];
 
 /// Whether a word before the number says that it is some other, or it stands between numbers of a list.
-fn is_other_number(place: &Place<'_>, range: &Range<usize>) -> bool {
+fn is_other_number(place: &MatchSite<'_>, range: &Range<usize>) -> bool {
     let text = place.text;
     let comma = |byte: u8| matches!(byte, b',' | b';' | b'\t');
     let before = text.before(range.start);
@@ -542,7 +542,7 @@ fn is_other_number(place: &Place<'_>, range: &Range<usize>) -> bool {
 }
 
 /// Whether the word right before a number says that it is none of a person's.
-pub(super) fn is_called_other(place: &Place<'_>, start: usize) -> bool {
+pub(super) fn is_called_other(place: &MatchSite<'_>, start: usize) -> bool {
     let text = place.text;
     let end = text.run_back(start, 4, |byte| {
         matches!(byte, b' ' | b'=' | b':' | b'#' | b'.' | b'"' | b'\'')
@@ -556,7 +556,7 @@ pub(super) fn is_called_other(place: &Place<'_>, start: usize) -> bool {
 }
 
 /// Whether a longer number goes on after the end.
-fn is_continued(place: &Place<'_>, end: usize) -> bool {
+fn is_continued(place: &MatchSite<'_>, end: usize) -> bool {
     let text = place.text;
     match text.at(end) {
         b'.' | b':' | b'/' | b'-' | b'_' => text.at(end.wrapping_add(1)).is_ascii_digit(),

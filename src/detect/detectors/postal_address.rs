@@ -1,6 +1,6 @@
 //! Postal addresses, as far as form and context tell them.
 
-use crate::detect::scan::place::{Anchor, Found, Place, When};
+use crate::detect::scan::place::{Anchor, Match, MatchSite, PreFilter};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
@@ -28,8 +28,8 @@ pub(super) static DETECTOR: Detector = Detector {
         "send to",
     ],
     anchors: &[
-        Anchor::Number(1..=5, When::BeforeName, probe),
-        Anchor::Mixed(2..=5, When::BeforeName, probe),
+        Anchor::Number(1..=5, PreFilter::BeforeName, probe),
+        Anchor::Mixed(2..=5, PreFilter::BeforeName, probe),
     ],
     hits: &[
         hit("billing address: 12 Mill Lane, Leeds", &["12 Mill Lane"]),
@@ -81,7 +81,7 @@ const STREETS: &[&str] = &[
     "trl",
 ];
 
-fn probe(place: &Place<'_>) -> Option<Found> {
+fn probe(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let number = text.slice(place.at..place.end);
     let suffixed = number.split_last().is_some_and(|(last, head)| {
@@ -111,7 +111,7 @@ fn probe(place: &Place<'_>) -> Option<Found> {
                 .iter()
                 .any(|street| word.eq_ignore_ascii_case(street.as_bytes()))
         {
-            return Some(Found {
+            return Some(Match {
                 start: place.at,
                 end,
                 confidence: Confidence::Medium,

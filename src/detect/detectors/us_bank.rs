@@ -1,6 +1,6 @@
 //! US bank account numbers.
 
-use crate::detect::scan::place::{Anchor, Found, Place, When};
+use crate::detect::scan::place::{Anchor, Match, MatchSite, PreFilter};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
@@ -25,7 +25,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "deposit account",
         "bank",
     ],
-    anchors: &[Anchor::Number(8..=17, When::InContext, probe)],
+    anchors: &[Anchor::Number(8..=17, PreFilter::InContext, probe)],
     hits: &[
         hit("my bank account number is 71170298473", &["71170298473"]),
         hit("{\"account no.\": \"2872485296\"}", &["2872485296"]),
@@ -38,7 +38,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn probe(place: &Place<'_>) -> Option<Found> {
+fn probe(place: &MatchSite<'_>) -> Option<Match> {
     let range = place.at..place.end;
     let number = place.text.slice(range.clone());
     if number.iter().all(|byte| Some(byte) == number.first()) || place.is_part(&range) {
@@ -49,7 +49,7 @@ fn probe(place: &Place<'_>) -> Option<Found> {
     } else {
         Confidence::Low
     };
-    Some(Found {
+    Some(Match {
         start: place.at,
         end: place.end,
         confidence,

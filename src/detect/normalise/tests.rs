@@ -4,12 +4,12 @@ use super::*;
 use proptest::prelude::*;
 
 fn view(text: &str) -> String {
-    View::of(text).map_or_else(|| text.to_owned(), |view| view.text().to_owned())
+    NormalisedText::of(text).map_or_else(|| text.to_owned(), |view| view.text().to_owned())
 }
 
 /// The bytes of the original behind a text that stands once in the view.
 fn behind<'a>(text: &'a str, seen: &str) -> &'a str {
-    let view = View::of(text).unwrap();
+    let view = NormalisedText::of(text).unwrap();
     let start = view.text().find(seen).unwrap();
     &text[view.original(start..start + seen.len())]
 }
@@ -23,7 +23,7 @@ fn plain_text_has_no_view() {
         "日本語のテキスト",
         "привiт",
     ] {
-        let seen = View::of(text);
+        let seen = NormalisedText::of(text);
         if text.is_ascii() || text.starts_with('日') {
             assert!(seen.is_none(), "{text}");
         }
@@ -88,20 +88,20 @@ fn tags_are_decoded_as_words_of_their_own() {
 fn tags_have_a_second_reading_in_which_they_are_nothing() {
     let text = "4\u{E0041}1\u{E0042}\u{E0043}1 \u{E0041}x";
     assert_eq!(view(text), "4 A1 BC1  Ax");
-    let bare = View::with_tags(text, Tags::Nothing).unwrap();
+    let bare = NormalisedText::with_tags(text, Tags::Nothing).unwrap();
     assert_eq!(bare.text(), "411 x");
     assert_eq!(
         bare.original(0..3),
         0.."4\u{E0041}1\u{E0042}\u{E0043}1".len()
     );
-    assert!(View::with_tags("4\u{200B}1", Tags::Nothing).is_none());
-    assert!(View::with_tags("plain", Tags::Nothing).is_none());
+    assert!(NormalisedText::with_tags("4\u{200B}1", Tags::Nothing).is_none());
+    assert!(NormalisedText::with_tags("plain", Tags::Nothing).is_none());
 }
 
 #[test]
 fn tags_in_small_pieces_are_letters_of_the_words_around_them() {
     let text = "d\u{E0065}l\u{E0065}\u{200B}\u{E0074}e";
-    let within = View::with_tags(text, Tags::Within).unwrap();
+    let within = NormalisedText::with_tags(text, Tags::Within).unwrap();
     assert_eq!(within.text(), "delete");
     assert_eq!(within.original(0..6), 0..text.len());
 }
@@ -110,7 +110,12 @@ fn tags_in_small_pieces_are_letters_of_the_words_around_them() {
 fn regional_indicators_are_letters_or_flags_between_words() {
     let text = "🇮🇬🇳🇴🇷🇪 it🇩🇪now";
     assert_eq!(view(text), " IGNORE it DEnow");
-    let read = |tags| View::with_tags(text, tags).unwrap().text().to_owned();
+    let read = |tags| {
+        NormalisedText::with_tags(text, tags)
+            .unwrap()
+            .text()
+            .to_owned()
+    };
     assert_eq!(read(Tags::Within), "IGNORE itDEnow");
     assert_eq!(read(Tags::Nothing), "  it now");
     assert_eq!(fold_name("🇩🇪🇱🇪🇹🇪"), "delete");
@@ -163,12 +168,12 @@ fn hidden_characters_between_letters_have_a_second_reading() {
     let text = "ignore\u{200B}all, igno\u{200B}re \u{200B}this";
     assert_eq!(view(text), "ignoreall, ignore this");
     assert_eq!(
-        View::spaced(text).unwrap().text(),
+        NormalisedText::spaced(text).unwrap().text(),
         "ignore all, igno re this"
     );
-    assert!(View::spaced("a \u{200B}b").is_none());
-    assert!(View::spaced("\u{200B}é\u{200B}").is_none());
-    assert!(View::spaced("plain").is_none());
+    assert!(NormalisedText::spaced("a \u{200B}b").is_none());
+    assert!(NormalisedText::spaced("\u{200B}é\u{200B}").is_none());
+    assert!(NormalisedText::spaced("plain").is_none());
 }
 
 #[test]
@@ -187,7 +192,7 @@ fn ranges_lead_back_to_exactly_the_bytes_that_are_read() {
 #[test]
 fn a_place_of_the_original_is_found_in_the_view() {
     let text = "é４１\u{200B}x&amp;y";
-    let view = View::of(text).unwrap();
+    let view = NormalisedText::of(text).unwrap();
     assert_eq!(view.text(), "e41x&y");
     let places: Vec<usize> = [0, 2, 5, 8, 11, 12, 17, 18]
         .iter()
@@ -301,11 +306,11 @@ fn every_character_of_the_block_has_a_reading_that_is_ascii_or_itself() {
             continue;
         };
         match read(c) {
-            Reading::Ascii(ascii) | Reading::Tag(ascii) | Reading::Flag(ascii) => {
+            CharReading::Ascii(ascii) | CharReading::Tag(ascii) | CharReading::Flag(ascii) => {
                 assert!(ascii.is_ascii() && !c.is_ascii())
             }
-            Reading::Several(text) => assert!(text.is_ascii() && text.len() > 1),
-            Reading::Same | Reading::Hidden | Reading::Mark => {}
+            CharReading::Several(text) => assert!(text.is_ascii() && text.len() > 1),
+            CharReading::Same | CharReading::Hidden | CharReading::Mark => {}
         }
     }
 }
@@ -348,10 +353,10 @@ proptest! {
     fn the_map_covers_the_view_in_order(parts in prop::collection::vec(prop::sample::select(PARTS), 0..24)) {
         let text = parts.concat();
         let readings = [
-            View::of(&text),
-            View::spaced(&text),
-            View::with_tags(&text, Tags::Within),
-            View::with_tags(&text, Tags::Nothing),
+            NormalisedText::of(&text),
+            NormalisedText::spaced(&text),
+            NormalisedText::with_tags(&text, Tags::Within),
+            NormalisedText::with_tags(&text, Tags::Nothing),
         ];
         for view in readings.into_iter().flatten() {
             let mut last = 0..0;

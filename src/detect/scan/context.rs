@@ -6,12 +6,12 @@
 
 use std::sync::Arc;
 
-use super::table::{Cell, Heading, Step, Table};
-use crate::detect::normalise::{View, readings};
+use super::table::{Cell, Heading, Table, TableStep};
+use crate::detect::normalise::{NormalisedText, readings};
 use crate::wire::work;
 
 /// Detectors that have words of context, 127 at most; the highest bit is none of theirs.
-pub(super) type Slots = u128;
+pub(super) type DetectorSet = u128;
 
 /// A term reaches over so many words to its value …
 const WORDS: usize = 6;
@@ -30,7 +30,7 @@ const PHRASE: usize = 5;
 
 /// All terms of the selected detectors, by the hash of their words.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Terms {
+pub(super) struct ContextDictionary {
     /// Open addressing; the length is a power of two.
     entries: Vec<Entry>,
     /// Lengths in characters of terms in scripts without spaces.
@@ -44,7 +44,7 @@ pub(super) struct Terms {
     /// A bit for the first two bytes of each term of one word.
     run_starts: [u64; RUN_STARTS / 64],
     /// The detectors whose words call a value a password.
-    passwords: Slots,
+    passwords: DetectorSet,
     finds_secrets: bool,
 }
 
@@ -58,7 +58,7 @@ const RUN_START_BITS: u32 = 11;
 #[derive(Clone, Copy, Debug, Default)]
 struct Entry {
     hash: u64,
-    slots: Slots,
+    slots: DetectorSet,
     /// Bit n: some term of n + 1 words ends with this word.
     phrases: u8,
 }
@@ -81,12 +81,12 @@ pub(super) struct Words {
 
 /// What has been read of one text.
 #[derive(Debug, Default)]
-pub(super) struct Nearby {
+pub(super) struct ContextWords {
     words: Words,
     /// The places that the last answer is for: validators at one place ask the same, and so do places further on with no
     /// word between them.
     answered: Option<(usize, usize)>,
-    answer: Slots,
+    answer: DetectorSet,
     /// Of a text in ASCII: there are no letters from `lettered` to `passed`.
     lettered: usize,
     passed: usize,
@@ -113,9 +113,9 @@ struct Word {
     hash: u64,
     start: usize,
     end: usize,
-    slots: Slots,
+    slots: DetectorSet,
     /// Those of terms of several words that end here, the first of which begins at `phrase_start`.
-    phrase_slots: Slots,
+    phrase_slots: DetectorSet,
     phrase_start: usize,
     /// An object or paragraph ended between the word before and this one.
     after_barrier: bool,
@@ -132,11 +132,11 @@ impl Word {
     }
 }
 
-impl Terms {
+impl ContextDictionary {
     /// The terms of each slot.
-    pub(super) fn new<'a>(terms: impl Iterator<Item = (Slots, &'a str)>) -> Self {
+    pub(super) fn new<'a>(terms: impl Iterator<Item = (DetectorSet, &'a str)>) -> Self {
         let mut built = Self::default();
-        let mut all: Vec<(u64, Slots, u8)> = Vec::new();
+        let mut all: Vec<(u64, DetectorSet, u8)> = Vec::new();
         let readings = terms.flat_map(|(bit, term)| {
             let readings = readings(term).into_iter();
             readings.map(move |seen| (bit, seen))
@@ -219,7 +219,7 @@ impl Terms {
         })
     }
 
-    fn insert(&mut self, hash: u64, slots: Slots, phrases: u8) {
+    fn insert(&mut self, hash: u64, slots: DetectorSet, phrases: u8) {
         let mut index = self.index(hash);
         while let Some(entry) = self.entries.get_mut(index) {
             if entry.hash == hash || entry.hash == 0 {
@@ -233,7 +233,7 @@ impl Terms {
     }
 
     /// The detectors of the terms that a run begins with.
-    fn of_run(&self, run: &[u8]) -> Slots {
+    fn of_run(&self, run: &[u8]) -> DetectorSet {
         let mut slots = 0;
         let mut hash = SEED;
         let mut characters = 0u32;
@@ -255,7 +255,7 @@ impl Terms {
     }
 
     /// Whether one of these detectors finds passwords by their names.
-    pub(super) fn is_password(&self, slots: Slots) -> bool {
+    pub(super) fn is_password(&self, slots: DetectorSet) -> bool {
         self.passwords & slots != 0
     }
 
@@ -275,7 +275,7 @@ impl Terms {
     }
 
     /// Notes that the words of a detector call values passwords.
-    pub(super) fn add_passwords(&mut self, slots: Slots) {
+    pub(super) fn add_passwords(&mut self, slots: DetectorSet) {
         self.passwords |= slots;
     }
 
@@ -298,20 +298,20 @@ impl Terms {
     }
 }
 
-impl Nearby {
+impl ContextWords {
     /// Begins a text, under a key, and where its tables are known from, if anything is to be under their headings.
     pub(super) fn begin(
         &mut self,
         key: Option<&str>,
         ascii: bool,
         table: Option<Table>,
-        terms: &Terms,
+        terms: &ContextDictionary,
     ) {
         self.plain = ascii;
         match key {
             Some(key) => {
-                let seen = View::of(key);
-                let key = seen.as_ref().map_or(key, View::text);
+                let seen = NormalisedText::of(key);
+                let key = seen.as_ref().map_or(key, NormalisedText::text);
                 self.plain &= self.words.of_name(key.as_bytes(), terms) == 0;
             }
             None => self.words.begin(),
@@ -379,7 +379,12 @@ impl Nearby {
     }
 
     /// The detectors of which a term stands before `at`, not too far, or over it in a table.
-    pub(super) fn before(&mut self, text: &[u8], at: usize, terms: &Terms) -> Slots {
+    pub(super) fn before(
+        &mut self,
+        text: &[u8],
+        at: usize,
+        terms: &ContextDictionary,
+    ) -> DetectorSet {
         if self.is_answered(at) {
             self.answer
         } else if self.is_quiet(at) {
@@ -390,7 +395,7 @@ impl Nearby {
     }
 
     #[inline(never)]
-    fn look_over(&mut self, text: &[u8], at: usize, terms: &Terms) -> Slots {
+    fn look_over(&mut self, text: &[u8], at: usize, terms: &ContextDictionary) -> DetectorSet {
         self.read_tables(text, at, terms);
         let next = self.cells.partition_point(|cell| cell.range().end <= at);
         let cell = self.cells.get(next).filter(|cell| cell.has(text, at));
@@ -398,7 +403,7 @@ impl Nearby {
     }
 
     /// Reads the text's tables up to the cell that a place lies in.
-    pub(super) fn read_tables(&mut self, text: &[u8], to: usize, terms: &Terms) {
+    pub(super) fn read_tables(&mut self, text: &[u8], to: usize, terms: &ContextDictionary) {
         if to < self.charted || self.charted == usize::MAX {
             return;
         }
@@ -414,8 +419,8 @@ impl Nearby {
         while self.table.at() <= to && !done {
             let cell;
             (cell, done) = match self.table.step(text, terms) {
-                Step::Moved(cell) => (cell, false),
-                Step::Done(cell) => (cell, true),
+                TableStep::Moved(cell) => (cell, false),
+                TableStep::Done(cell) => (cell, true),
             };
             if let Some(cell) = cell {
                 if cell.is_secret
@@ -450,7 +455,7 @@ impl Nearby {
     }
 
     #[inline(never)]
-    fn look_before(&mut self, text: &[u8], at: usize, terms: &Terms) -> Slots {
+    fn look_before(&mut self, text: &[u8], at: usize, terms: &ContextDictionary) -> DetectorSet {
         if terms.entries.is_empty() {
             return 0;
         }
@@ -489,7 +494,7 @@ impl Words {
     }
 
     /// The detectors that a name has a term of, the last of which count as words before what follows.
-    pub(super) fn of_name(&mut self, name: &[u8], terms: &Terms) -> Slots {
+    pub(super) fn of_name(&mut self, name: &[u8], terms: &ContextDictionary) -> DetectorSet {
         self.begin();
         self.read_near(name, name.len(), terms);
         let mut slots = 0;
@@ -503,7 +508,7 @@ impl Words {
 
     /// Reads the words that are near a place.
     #[inline(never)]
-    fn read_near(&mut self, text: &[u8], at: usize, terms: &Terms) {
+    fn read_near(&mut self, text: &[u8], at: usize, terms: &ContextDictionary) {
         if terms.entries.is_empty() {
             return;
         }
@@ -523,7 +528,7 @@ impl Words {
 
     /// The detectors of which a term stands before `at`, of what has been read, and up to where that is near enough.
     #[inline(always)]
-    fn spoken_before(&self, text: &[u8], at: usize) -> (Slots, usize) {
+    fn spoken_before(&self, text: &[u8], at: usize) -> (DetectorSet, usize) {
         let from = at.saturating_sub(BYTES);
         if self.telling < from {
             return (0, usize::MAX);
@@ -571,7 +576,7 @@ impl Words {
 
     /// Reads the words that end before `to`. A word that goes on there is read as if it ended.
     #[inline(always)]
-    fn read_on(&mut self, text: &[u8], to: usize, terms: &Terms) {
+    fn read_on(&mut self, text: &[u8], to: usize, terms: &ContextDictionary) {
         let to = to.min(text.len());
         work::spend(to.saturating_sub(self.read));
         if self.read > self.full {
@@ -649,7 +654,13 @@ impl Words {
     }
 
     /// The terms that the humps of a name are together.
-    fn joined(&self, text: &[u8], start: usize, end: usize, terms: &Terms) -> Slots {
+    fn joined(
+        &self,
+        text: &[u8],
+        start: usize,
+        end: usize,
+        terms: &ContextDictionary,
+    ) -> DetectorSet {
         let mut first = start;
         for word in self
             .words
@@ -668,7 +679,14 @@ impl Words {
         terms.get(hash(name)).map_or(0, |entry| entry.slots)
     }
 
-    fn word(&mut self, hash: u64, start: usize, end: usize, slots: Slots, terms: &Terms) {
+    fn word(
+        &mut self,
+        hash: u64,
+        start: usize,
+        end: usize,
+        slots: DetectorSet,
+        terms: &ContextDictionary,
+    ) {
         let mut word = Word {
             hash,
             slots,
@@ -707,7 +725,7 @@ impl Words {
     }
 
     /// Letters of a script without spaces, perhaps with Latin words among them.
-    fn run(&mut self, run: &[u8], start: usize, terms: &Terms) {
+    fn run(&mut self, run: &[u8], start: usize, terms: &ContextDictionary) {
         let mut slots = 0;
         let mut at = 0usize;
         // The end of the Latin letters that stand here.
@@ -904,14 +922,15 @@ mod tests {
         (9, "aba"),
     ];
 
-    fn terms() -> Terms {
-        Terms::new(TERMS.iter().map(|(slot, term)| (1 << slot, *term)))
+    fn terms() -> ContextDictionary {
+        ContextDictionary::new(TERMS.iter().map(|(slot, term)| (1 << slot, *term)))
     }
 
     fn slots(text: &str, key: Option<&str>) -> Vec<u16> {
         let terms = terms();
-        let seen = View::of(text).map_or_else(|| text.to_owned(), |view| view.text().to_owned());
-        let mut nearby = Nearby::default();
+        let seen =
+            NormalisedText::of(text).map_or_else(|| text.to_owned(), |view| view.text().to_owned());
+        let mut nearby = ContextWords::default();
         nearby.begin(key, false, None, &terms);
         let found = nearby.before(seen.as_bytes(), seen.len(), &terms);
         (0..16).filter(|slot| found >> slot & 1 == 1).collect()
@@ -980,10 +999,10 @@ mod tests {
     fn asking_again_and_again_gives_what_asking_once_gives() {
         let terms = terms();
         let text = "ssn 1 credit card 2 0xAba9cD 4 social security 3 x y z 4 national insurance number 5 a b c d e f g 6".repeat(9);
-        let mut running = Nearby::default();
+        let mut running = ContextWords::default();
         running.begin(None, false, None, &terms);
         for at in (0..text.len()).filter(|at| text.as_bytes()[*at].is_ascii_digit()) {
-            let mut fresh = Nearby::default();
+            let mut fresh = ContextWords::default();
             fresh.begin(None, false, None, &terms);
             assert_eq!(
                 running.before(text.as_bytes(), at, &terms),

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::context::{Nearby, Slots, Terms};
+use super::context::{ContextDictionary, ContextWords, DetectorSet};
 use super::table::Table;
 use crate::detect::custom::CustomDetector;
 use crate::detect::literals::Literals;
@@ -16,24 +16,24 @@ use crate::wire::{sort, work};
 /// A policy's own detectors, ready to run.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CustomPlan {
-    known: Vec<Known>,
+    known: Vec<SelectedCustom>,
     patterns: Vec<Owned>,
     /// Which of the patterns match at all; `None` if there are none, or if they are too large together.
     which: Option<PatternSet>,
     keywords: Option<Literals>,
     /// Whose keyword each literal is.
     owners: Vec<usize>,
-    terms: Terms,
+    terms: ContextDictionary,
 }
 
 /// A detector that runs.
 #[derive(Clone, Debug)]
-struct Known {
+struct SelectedCustom {
     index: u16,
     threshold: Confidence,
     detector: Arc<CustomDetector>,
     /// Its bit among those that have words of context; 0: it has none.
-    context: Slots,
+    context: DetectorSet,
 }
 
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ const JUDGED: usize = 40;
 
 /// What matched, in the reading.
 #[derive(Clone, Debug)]
-pub(super) struct Hit {
+pub(super) struct CustomMatch {
     /// The detector; `None`: the match is no finding, but what a pattern took for one match must not be cut in two.
     pub(super) detector: Option<u16>,
     pub(super) range: Range<usize>,
@@ -58,7 +58,7 @@ pub(super) struct Hit {
 
 /// One reading of a text.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reading<'a> {
+pub(super) struct CustomInput<'a> {
     pub(super) text: &'a str,
     /// Nothing is found before this.
     pub(super) from: usize,
@@ -72,9 +72,9 @@ pub(super) struct Reading<'a> {
 
 /// Memory of the scans.
 #[derive(Debug, Default)]
-pub(super) struct Memory {
+pub(super) struct CustomScratch {
     patterns: pattern::Scratch,
-    near: Nearby,
+    near: ContextWords,
     matches: Vec<(usize, Range<usize>, bool)>,
     matching: Vec<usize>,
     /// The first place at which a match has begun that is longer than its detector reaches.
@@ -82,7 +82,7 @@ pub(super) struct Memory {
     is_incomplete: bool,
 }
 
-impl Memory {
+impl CustomScratch {
     /// Whether not all of the text's tables were read.
     pub(super) fn is_incomplete(&self) -> bool {
         self.is_incomplete
@@ -97,8 +97,8 @@ impl Memory {
 impl CustomPlan {
     pub(super) fn new(selection: &Selection) -> Self {
         let mut plan = Self::default();
-        let mut contexts: Vec<(Slots, &str)> = Vec::new();
-        let mut next_context: Slots = 1;
+        let mut contexts: Vec<(DetectorSet, &str)> = Vec::new();
+        let mut next_context: DetectorSet = 1;
         let mut literals: Vec<String> = Vec::new();
         let first = u16::try_from(DETECTORS.len()).unwrap_or(u16::MAX);
         for (index, detector) in (first..).zip(selection.custom()) {
@@ -106,7 +106,7 @@ impl CustomPlan {
                 continue;
             };
             let known = plan.known.len();
-            let mut context: Slots = 0;
+            let mut context: DetectorSet = 0;
             if !detector.context.is_empty() {
                 context = next_context;
                 contexts.extend(detector.context.iter().map(|term| (context, term.as_str())));
@@ -122,7 +122,7 @@ impl CustomPlan {
                 literals.push(word);
                 plan.owners.push(known);
             }
-            plan.known.push(Known {
+            plan.known.push(SelectedCustom {
                 index,
                 threshold,
                 detector: Arc::clone(detector),
@@ -141,7 +141,7 @@ impl CustomPlan {
         plan.keywords = Literals::new(&literals)
             .ok()
             .filter(|_| !literals.is_empty());
-        plan.terms = Terms::new(contexts.into_iter());
+        plan.terms = ContextDictionary::new(contexts.into_iter());
         plan
     }
 
@@ -151,7 +151,7 @@ impl CustomPlan {
     }
 
     /// The words of context.
-    pub(super) fn terms(&self) -> &Terms {
+    pub(super) fn terms(&self) -> &ContextDictionary {
         &self.terms
     }
 
@@ -173,7 +173,7 @@ impl CustomPlan {
             .unwrap_or_default()
     }
 
-    fn find(&self, detector: u16) -> Option<&Known> {
+    fn find(&self, detector: u16) -> Option<&SelectedCustom> {
         self.known.iter().find(|known| known.index == detector)
     }
 
@@ -190,9 +190,9 @@ impl CustomPlan {
     /// Adds what matches, by start. Returns where a match may have begun that more text could complete or change.
     pub(super) fn run(
         &self,
-        reading: &Reading<'_>,
-        memory: &mut Memory,
-        out: &mut Vec<Hit>,
+        reading: &CustomInput<'_>,
+        memory: &mut CustomScratch,
+        out: &mut Vec<CustomMatch>,
     ) -> usize {
         let mut begun = reading.text.len();
         memory.outrun = None;
@@ -215,7 +215,7 @@ impl CustomPlan {
             if confidence.is_none() && !by_pattern {
                 continue;
             }
-            out.push(Hit {
+            out.push(CustomMatch {
                 detector: confidence.map(|_| known.index),
                 range,
                 confidence: confidence.unwrap_or(Confidence::Low),
@@ -230,7 +230,7 @@ impl CustomPlan {
                 .near
                 .begin(reading.key, false, reading.table.cloned(), &self.terms);
             let confidence = known.confidence(reading, first, &mut memory.near, &self.terms);
-            out.extend(confidence.map(|confidence| Hit {
+            out.extend(confidence.map(|confidence| CustomMatch {
                 detector: Some(known.index),
                 range: first..reading.text.len(),
                 confidence,
@@ -241,7 +241,7 @@ impl CustomPlan {
 
     fn find_keywords(
         &self,
-        reading: &Reading<'_>,
+        reading: &CustomInput<'_>,
         matches: &mut Vec<(usize, Range<usize>, bool)>,
     ) -> usize {
         let Some(keywords) = &self.keywords else {
@@ -271,9 +271,9 @@ impl CustomPlan {
         begun
     }
 
-    fn find_patterns(&self, reading: &Reading<'_>, memory: &mut Memory) -> usize {
+    fn find_patterns(&self, reading: &CustomInput<'_>, memory: &mut CustomScratch) -> usize {
         let mut begun = reading.text.len();
-        let Memory {
+        let CustomScratch {
             patterns: scratch,
             matches,
             matching,
@@ -314,15 +314,15 @@ impl CustomPlan {
     }
 }
 
-impl Known {
+impl SelectedCustom {
     /// How sure a match is; `None`: it is no finding.
     fn judge(
         &self,
-        reading: &Reading<'_>,
+        reading: &CustomInput<'_>,
         range: &Range<usize>,
         by_pattern: bool,
-        near: &mut Nearby,
-        terms: &Terms,
+        near: &mut ContextWords,
+        terms: &ContextDictionary,
     ) -> Option<Confidence> {
         let detector = &self.detector;
         let confidence = self.confidence(reading, range.start, near, terms)?;
@@ -337,10 +337,10 @@ impl Known {
     /// How sure a match is that begins there; `None`: not enough.
     fn confidence(
         &self,
-        reading: &Reading<'_>,
+        reading: &CustomInput<'_>,
         start: usize,
-        near: &mut Nearby,
-        terms: &Terms,
+        near: &mut ContextWords,
+        terms: &ContextDictionary,
     ) -> Option<Confidence> {
         let in_context = self.context == 0
             || near.before(reading.text.as_bytes(), start, terms) & self.context != 0;

@@ -10,13 +10,13 @@ use super::LOOK_BEHIND;
 use crate::wire::work;
 
 /// Shortest run: twelve bytes of text.
-const SHORTEST: usize = 16;
+const MIN_ENCODED_BYTES: usize = 16;
 
 /// Characters that decide whether a run is text.
 const PROBE: usize = 24;
 
 /// Characters that are decoded together. What is longer is decoded in parts, and a stream waits for so many.
-const LONGEST: usize = 64 << 10;
+const MAX_ENCODED_BYTES: usize = 64 << 10;
 
 /// Steps for each character that is decoded.
 const DECODED: usize = 3;
@@ -55,7 +55,7 @@ pub(super) fn each_run(
             from = line.end;
             continue;
         };
-        let Part { end, decided } = part(text, start);
+        let DecodedRun { end, decided } = part(text, start);
         if open && !decided {
             begun = begun.min(start);
             break;
@@ -72,7 +72,7 @@ pub(super) fn each_run(
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum Encoding {
     Base64,
     Hexadecimal,
 }
@@ -91,7 +91,7 @@ fn next_line(text: &[u8], from: usize) -> Option<Range<usize>> {
     while place < text.len() {
         // A run of the shortest length has one of every so many bytes; short words are stepped over.
         let probe = place
-            .saturating_add(SHORTEST - 1)
+            .saturating_add(MIN_ENCODED_BYTES - 1)
             .min(text.len().saturating_sub(1));
         if !is_of_run(at(text, probe)) {
             place = probe.saturating_add(1);
@@ -103,7 +103,7 @@ fn next_line(text: &[u8], from: usize) -> Option<Range<usize>> {
         let len = known.take_while(|byte| is_of_run(**byte)).count();
         let start = probe.saturating_sub(len);
         let end = line_end(text, probe);
-        if end.saturating_sub(start) >= SHORTEST || end == text.len() {
+        if end.saturating_sub(start) >= MIN_ENCODED_BYTES || end == text.len() {
             return Some(start..end);
         }
         place = end.saturating_add(1);
@@ -130,7 +130,7 @@ fn places(text: &[u8], line: &Range<usize>) -> impl Iterator<Item = usize> {
 }
 
 /// Where text begins in a line of a run, from `from` on.
-fn beginning(text: &[u8], line: &Range<usize>, from: usize) -> Option<(usize, Kind)> {
+fn beginning(text: &[u8], line: &Range<usize>, from: usize) -> Option<(usize, Encoding)> {
     let rest = text.get(line.start..).unwrap_or_default();
     let prefix = if rest.starts_with(b"0x") || rest.starts_with(b"0X") {
         2
@@ -138,22 +138,22 @@ fn beginning(text: &[u8], line: &Range<usize>, from: usize) -> Option<(usize, Ki
         0
     };
     let first = line.start.saturating_add(prefix);
-    if first >= from && is_text(text, first, Kind::Hexadecimal) {
-        return Some((first, Kind::Hexadecimal));
+    if first >= from && is_text(text, first, Encoding::Hexadecimal) {
+        return Some((first, Encoding::Hexadecimal));
     }
     // The part before may have been the longest that is decoded together. Of a line that long, all that is known is seen.
-    let is_long = from.saturating_sub(line.start) >= LOOK_BEHIND.saturating_sub(SHORTEST);
+    let is_long = from.saturating_sub(line.start) >= LOOK_BEHIND.saturating_sub(MIN_ENCODED_BYTES);
     let goes_on = from
         .checked_sub(PROBE)
         .filter(|_| is_long && from < line.end);
-    for kind in [Kind::Base64, Kind::Hexadecimal] {
+    for kind in [Encoding::Base64, Encoding::Hexadecimal] {
         if goes_on.is_some_and(|before| is_text(text, before, kind)) {
             return Some((from, kind));
         }
     }
     places(text, line)
-        .find(|place| *place >= from && is_text(text, *place, Kind::Base64))
-        .map(|place| (place, Kind::Base64))
+        .find(|place| *place >= from && is_text(text, *place, Encoding::Base64))
+        .map(|place| (place, Encoding::Base64))
 }
 
 /// The first place in the line at the text's end of which too little is there to tell whether text begins there.
@@ -164,11 +164,11 @@ fn undecided(text: &[u8], line: &Range<usize>, from: usize) -> usize {
 }
 
 /// Whether the run from `start` on begins with text.
-fn is_text(text: &[u8], start: usize, kind: Kind) -> bool {
+fn is_text(text: &[u8], start: usize, kind: Encoding) -> bool {
     let rest = text.get(start..).unwrap_or_default();
     let fits = |byte: &u8| match kind {
-        Kind::Base64 => is_of_run(*byte),
-        Kind::Hexadecimal => byte.is_ascii_hexdigit(),
+        Encoding::Base64 => is_of_run(*byte),
+        Encoding::Hexadecimal => byte.is_ascii_hexdigit(),
     };
     // Most runs are names; the first character tells for most of them.
     let first = decode(rest.get(..4).unwrap_or_default(), kind).next();
@@ -182,8 +182,8 @@ fn is_text(text: &[u8], start: usize, kind: Kind) -> bool {
         .take(PROBE)
         .take_while(|byte| fits(byte))
         .count();
-    let ends_within = kind == Kind::Hexadecimal && len < PROBE && is_of_run(at(rest, len));
-    if len < SHORTEST || ends_within {
+    let ends_within = kind == Encoding::Hexadecimal && len < PROBE && is_of_run(at(rest, len));
+    if len < MIN_ENCODED_BYTES || ends_within {
         return false;
     }
     let mut bytes = [0u8; PROBE];
@@ -214,23 +214,23 @@ fn is_readable(bytes: &[u8]) -> bool {
 }
 
 /// What of a run is decoded together, padding included.
-struct Part {
+struct DecodedRun {
     end: usize,
     /// More text can't change where it ends.
     decided: bool,
 }
 
-fn part(text: &[u8], start: usize) -> Part {
+fn part(text: &[u8], start: usize) -> DecodedRun {
     let mut line = start;
     let mut end = start;
     let mut count = 0usize;
     loop {
-        let most = LONGEST.saturating_sub(count);
+        let most = MAX_ENCODED_BYTES.saturating_sub(count);
         end = line_end(text, end).min(end.saturating_add(most));
         let len = end.saturating_sub(line);
         count = count.saturating_add(len);
-        if count >= LONGEST {
-            return Part { end, decided: true };
+        if count >= MAX_ENCODED_BYTES {
+            return DecodedRun { end, decided: true };
         }
         let next = match (at(text, end), at(text, end.saturating_add(1))) {
             (b'\n', _) => end.saturating_add(1),
@@ -241,7 +241,7 @@ fn part(text: &[u8], start: usize) -> Part {
             break;
         }
         if next >= text.len() {
-            return Part {
+            return DecodedRun {
                 end,
                 decided: false,
             };
@@ -260,25 +260,25 @@ fn part(text: &[u8], start: usize) -> Part {
         .count();
     let end = end.saturating_add(padding);
     let cut = end == text.len() || at(text, end) == b'\r' && end.saturating_add(1) == text.len();
-    Part { end, decided: !cut }
+    DecodedRun { end, decided: !cut }
 }
 
 /// The bytes of a run, line ends and padding aside.
-fn decode(run: &[u8], kind: Kind) -> impl Iterator<Item = u8> {
+fn decode(run: &[u8], kind: Encoding) -> impl Iterator<Item = u8> {
     let bits = match kind {
-        Kind::Base64 => 6u32,
-        Kind::Hexadecimal => 4,
+        Encoding::Base64 => 6u32,
+        Encoding::Hexadecimal => 4,
     };
     let (mut held, mut count) = (0u32, 0u32);
     run.iter().filter_map(move |byte| {
         let value = match (kind, byte) {
-            (Kind::Hexadecimal, b'0'..=b'9') => byte & 0x0F,
-            (Kind::Hexadecimal, b'a'..=b'f' | b'A'..=b'F') => (byte & 0x0F).wrapping_add(9),
-            (Kind::Base64, b'A'..=b'Z') => byte.wrapping_sub(b'A'),
-            (Kind::Base64, b'a'..=b'z') => byte.wrapping_sub(b'a').wrapping_add(26),
-            (Kind::Base64, b'0'..=b'9') => byte.wrapping_sub(b'0').wrapping_add(52),
-            (Kind::Base64, b'+' | b'-') => 62,
-            (Kind::Base64, b'/' | b'_') => 63,
+            (Encoding::Hexadecimal, b'0'..=b'9') => byte & 0x0F,
+            (Encoding::Hexadecimal, b'a'..=b'f' | b'A'..=b'F') => (byte & 0x0F).wrapping_add(9),
+            (Encoding::Base64, b'A'..=b'Z') => byte.wrapping_sub(b'A'),
+            (Encoding::Base64, b'a'..=b'z') => byte.wrapping_sub(b'a').wrapping_add(26),
+            (Encoding::Base64, b'0'..=b'9') => byte.wrapping_sub(b'0').wrapping_add(52),
+            (Encoding::Base64, b'+' | b'-') => 62,
+            (Encoding::Base64, b'/' | b'_') => 63,
             _ => return None,
         };
         held = held << bits | u32::from(value);

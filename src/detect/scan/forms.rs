@@ -10,7 +10,7 @@
 
 use crate::wire::sorted_map::SortedMap;
 
-use super::context::Slots;
+use super::context::DetectorSet;
 use crate::wire::sort;
 
 /// Classes of characters that forms tell apart.
@@ -57,7 +57,7 @@ const fn class_of() -> [u8; 256] {
 
 /// A form that the walk has come to the end of: whose, and which of its list. Those that need no word before them come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Fit {
+pub(super) struct FormMatch {
     pub(super) needs_context: bool,
     /// It needs a word unless the text is nothing else.
     pub(super) or_whole: bool,
@@ -66,10 +66,10 @@ pub(super) struct Fit {
 }
 
 /// The gate of a state with a form that needs no word before it.
-pub(super) const FREE: Slots = 1 << 127;
+pub(super) const FREE: DetectorSet = 1 << 127;
 
 /// The gate of a state with a form that needs no word before it where the text is nothing else.
-pub(super) const WHOLE: Slots = 1 << 126;
+pub(super) const WHOLE: DetectorSet = 1 << 126;
 
 /// How far a walk came.
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +83,7 @@ pub(super) struct Walked {
 pub(super) struct Forms {
     pub(super) patterns: &'static [&'static str],
     /// Its detector among those that have words of context.
-    pub(super) context: Slots,
+    pub(super) context: DetectorSet,
     /// Whether forms without context are wanted too.
     pub(super) low: bool,
 }
@@ -94,9 +94,9 @@ pub(super) struct FormTable {
     next: Vec<u16>,
     /// For each state, where its fits begin in `fits`; one more at the end.
     first_fit: Vec<u32>,
-    fits: Vec<Fit>,
+    fits: Vec<FormMatch>,
     /// For each state, the detectors of which a word must stand before the form, and [`FREE`] if one needs none.
-    gates: Vec<Slots>,
+    gates: Vec<DetectorSet>,
     /// The state before anything was read; 0 if there are no forms.
     start: u16,
     /// From this state on a form may end that needs no word before it; before it only others.
@@ -116,7 +116,7 @@ pub(super) struct FormTable {
 const DIGITS: usize = 24;
 
 /// A form that is partly walked: which of the written-out forms, and in the lowest byte how far.
-type Place = u32;
+type FormState = u32;
 
 impl FormTable {
     /// Builds the automaton; a judge's place in the list is its number.
@@ -134,13 +134,13 @@ impl FormTable {
             after_digits: [0; DIGITS],
             first_classes: Vec::new(),
         };
-        let mut start: Vec<Place> = Vec::new();
-        let mut written: Vec<(Fit, Vec<u8>)> = Vec::new();
+        let mut start: Vec<FormState> = Vec::new();
+        let mut written: Vec<(FormMatch, Vec<u8>)> = Vec::new();
         for (judge, known) in (0u16..).zip(forms) {
             for (form, pattern) in (0u8..).zip(known.patterns) {
                 let bare = pattern.trim_start_matches(['?', '!']);
                 let needs_context = bare.len() < pattern.len() && !known.low;
-                let fit = Fit {
+                let fit = FormMatch {
                     judge,
                     form,
                     needs_context,
@@ -152,7 +152,7 @@ impl FormTable {
         }
         let count = u32::try_from(written.len()).unwrap_or(u32::MAX);
         start.extend((0..count).map(|which| which << 8));
-        let at = |place: Place| {
+        let at = |place: FormState| {
             let which = usize::try_from(place >> 8).unwrap_or(usize::MAX);
             let (fit, form) = written.get(which)?;
             Some((*fit, form.get(usize::from((place & 0xFF) as u8)).copied()))
@@ -161,7 +161,7 @@ impl FormTable {
             return Self::default();
         }
         // Subset construction: a state is the set of places that fit so far.
-        let mut known: SortedMap<Vec<Place>, u16> = SortedMap::from([(Vec::new(), 0)]);
+        let mut known: SortedMap<Vec<FormState>, u16> = SortedMap::from([(Vec::new(), 0)]);
         let mut queue = vec![start.clone()];
         known.insert(start, 1);
         let mut done = 0usize;
@@ -169,12 +169,12 @@ impl FormTable {
             done = done.saturating_add(1);
             let mut row = [0u16; CLASSES];
             for (class, to) in (0u8..).zip(&mut row).skip(1) {
-                let goes_on = |place: &Place| {
+                let goes_on = |place: &FormState| {
                     let symbol = at(*place).and_then(|(_, symbol)| symbol);
                     symbol.is_some_and(|symbol| stands_for(symbol, class))
                 };
                 let places = places.iter().copied().filter(goes_on);
-                let reached: Vec<Place> = places.map(|place| place.wrapping_add(1)).collect();
+                let reached: Vec<FormState> = places.map(|place| place.wrapping_add(1)).collect();
                 *to = match known.get(&reached) {
                     Some(state) => *state,
                     None => {
@@ -193,7 +193,7 @@ impl FormTable {
                 Some((fit, None)) => Some(fit),
                 _ => None,
             });
-            let mut fits: Vec<Fit> = ends.collect();
+            let mut fits: Vec<FormMatch> = ends.collect();
             sort::sort(&mut fits);
             fits.dedup();
             table.gates.push(fits.iter().fold(0, |gates, fit| {
@@ -416,13 +416,13 @@ impl FormTable {
     /// The detectors of which a word must stand before what ends in this state, and [`FREE`] if a form needs none;
     /// 0 if none ends here.
     #[inline]
-    pub(super) fn gate(&self, state: u16) -> Slots {
+    pub(super) fn gate(&self, state: u16) -> DetectorSet {
         self.gates.get(usize::from(state)).copied().unwrap_or(0)
     }
 
     /// The forms that end in this state.
     #[inline]
-    pub(super) fn fits(&self, state: u16) -> &[Fit] {
+    pub(super) fn fits(&self, state: u16) -> &[FormMatch] {
         let state = usize::from(state);
         let from = self.first_fit.get(state).copied().unwrap_or(0);
         let to = self

@@ -1,13 +1,13 @@
 //! What the name of a value says, and whom the value concerns by it.
 
-use super::place::{Keyed, Link};
-use crate::detect::parts::Parts;
+use super::place::{Binding, NamedValue};
+use crate::detect::substring_set::SubstringSet;
 
 /// Groups of words that a name has in it, a bit for each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::detect) struct Said(u32);
+pub(in crate::detect) struct NameGroups(u32);
 
-impl Said {
+impl NameGroups {
     /// The value is a password.
     pub(in crate::detect) const PASSWORD: u32 = PASS | PASSWORD_ONLY;
     /// It is that of the header.
@@ -45,14 +45,14 @@ const NO_PASSWORD: u32 = 0b10_0000_0000;
 const GROUPS: &[(u32, &[&str])] = &[
     (PASS, &["pass", "pwd"]),
     (PASSWORD_ONLY, &["contrasena", "senha", "kennwort"]),
-    (Said::AUTHORIZATION, &["authoriz"]),
+    (NameGroups::AUTHORIZATION, &["authoriz"]),
     // These name headers, too.
     (TOKEN, &["token", "secret", "auth"]),
     (
         SECRET_ONLY,
         &["apikey", "api_key", "api-key", "api.key", "cred"],
     ),
-    (Said::MORE, &["access", "private"]),
+    (NameGroups::MORE, &["access", "private"]),
     (KEY, &["key"]),
     (
         PUBLIC,
@@ -148,7 +148,7 @@ const GROUPS: &[(u32, &[&str])] = &[
         ],
     ),
     (
-        Said::WHOLE,
+        NameGroups::WHOLE,
         &[
             "apikey",
             "secretkey",
@@ -249,7 +249,7 @@ static FLAT: ([&str; WORD_COUNT], [u32; WORD_COUNT]) = {
     (words, bits)
 };
 
-static NAMES: Parts = Parts::new(&FLAT.0);
+static NAMES: SubstringSet = SubstringSet::new(&FLAT.0);
 
 /// Whether a name has this part, letters in any case.
 pub(in crate::detect) fn has_part(name: &[u8], part: &str) -> bool {
@@ -262,7 +262,7 @@ pub(in crate::detect) fn has_part(name: &[u8], part: &str) -> bool {
 
 /// Who looks at the value of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::detect) enum Concern {
+pub(in crate::detect) enum KeyFilter {
     /// Values of all names.
     Any,
     /// Passwords, and what stands in quotes as they do.
@@ -273,12 +273,12 @@ pub(in crate::detect) enum Concern {
     Header,
 }
 
-impl Concern {
+impl KeyFilter {
     /// Whether this value is to be looked at.
     #[inline]
-    pub(super) fn has(self, keyed: &Keyed<'_>) -> bool {
-        let Keyed { said, link, .. } = keyed;
-        let told = *link == Link::Told;
+    pub(super) fn has(self, keyed: &NamedValue<'_>) -> bool {
+        let NamedValue { said, link, .. } = keyed;
+        let told = *link == Binding::Told;
         match self {
             Self::Any => true,
             Self::Password => {
@@ -287,13 +287,13 @@ impl Concern {
                     let end = keyed.name.get(keyed.name.len().saturating_sub(8)..);
                     end.is_some_and(|end| end.eq_ignore_ascii_case(b"password"))
                 };
-                (said.any(Said::PASSWORD) || keyed.quote != 0 && !told)
+                (said.any(NameGroups::PASSWORD) || keyed.quote != 0 && !told)
                     && (!said.any(NO_PASSWORD) || itself())
             }
-            Self::Key => said.any(Said::SECRET | KEY) && !said.any(PUBLIC),
+            Self::Key => said.any(NameGroups::SECRET | KEY) && !said.any(PUBLIC),
             Self::Header => {
                 let quoted = || matches!(keyed.place.text.before(keyed.name_at), b'"' | b'\'');
-                !told && (said.any(Said::AUTHORIZATION) || said.any(TOKEN | KEY) && quoted())
+                !told && (said.any(NameGroups::AUTHORIZATION) || said.any(TOKEN | KEY) && quoted())
             }
         }
     }

@@ -3,22 +3,22 @@
 use std::cell::{Cell, RefCell};
 use std::ops::{Range, RangeInclusive};
 
-use super::beginnings::{self, Beginnings};
-use super::context::{Nearby, Slots, Terms};
+use super::context::{ContextDictionary, ContextWords, DetectorSet};
 use super::forms::{FormTable, Forms};
-use super::keyed;
-use super::names::{Concern, Said};
-use super::place::{Anchor, Found, Judge, KeyedJudge, Link, Place, Probe};
-use super::spelled;
+use super::named_value;
+use super::names::{KeyFilter, NameGroups};
+use super::place::{Anchor, Binding, KeyedValidateFn, Match, MatchSite, ProbeFn, ValidateFn};
+use super::prefix_table::{self, PrefixTable};
+use super::spaced_out;
 use super::table::Table;
 use super::text::Text;
 use super::token_form::{self, TokenPart, TokenPrefix};
 use super::tokens::{TokenProbe, TokenProbes, add_by_length};
-use super::{MAX_RAW, Slot};
+use super::{MAX_RAW, SelectedDetector};
+use crate::detect::entropy::CharClasses;
 use crate::detect::literals::Literals;
-use crate::detect::normalise::{OddKind, View};
-use crate::detect::simd::{self, BLOCK, Block, Level};
-use crate::detect::variety::Makeup;
+use crate::detect::normalise::{AnomalyKind, NormalisedText};
+use crate::detect::simd::{self, BLOCK, Block, SimdLevel};
 use crate::detect::{Confidence, Detector};
 use crate::wire::work;
 
@@ -46,28 +46,28 @@ const LEAD: usize = 4;
 /// Everything that the selected detectors are anchored at.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
-    level: Level,
+    level: SimdLevel,
     forms: FormTable,
     /// What finds passwords; words that it is anchored at name columns, too.
     passwords: Option<usize>,
     /// With the slot and the place of its detector among those that have words of context.
-    judges: Vec<(usize, Slots, Judge)>,
-    terms: Terms,
-    beginnings: Beginnings,
-    begun_by: Vec<Begun>,
+    judges: Vec<(usize, DetectorSet, ValidateFn)>,
+    terms: ContextDictionary,
+    beginnings: PrefixTable,
+    begun_by: Vec<PrefixAction>,
     /// For each digit that one of them begins with, the characters that may follow it: a bit for each, in two words.
     behind_digits: [[u64; 2]; 10],
     /// By length.
     numbers: Vec<TokenProbes>,
     mixed: Vec<TokenProbes>,
-    at: Vec<(usize, Probe)>,
-    colon: Vec<(usize, Probe)>,
-    pairs: Vec<(usize, Probe)>,
-    url: Vec<(usize, Probe)>,
-    dashes: Vec<(usize, Probe)>,
-    mark: Vec<(usize, Probe)>,
-    keyed: Vec<(usize, RangeInclusive<usize>, Concern, KeyedJudge)>,
-    odd: Vec<(usize, OddKind)>,
+    at: Vec<(usize, ProbeFn)>,
+    colon: Vec<(usize, ProbeFn)>,
+    pairs: Vec<(usize, ProbeFn)>,
+    url: Vec<(usize, ProbeFn)>,
+    dashes: Vec<(usize, ProbeFn)>,
+    mark: Vec<(usize, ProbeFn)>,
+    keyed: Vec<(usize, RangeInclusive<usize>, KeyFilter, KeyedValidateFn)>,
+    odd: Vec<(usize, AnomalyKind)>,
     phrases: Option<Literals>,
     phrase_slots: Vec<usize>,
     /// For each slot whether its findings come in order, as those of tokens do: all of its anchors are of one such kind.
@@ -76,13 +76,13 @@ pub(super) struct Plan {
 
 /// What a known beginning leads to.
 #[derive(Clone, Debug)]
-enum Begun {
+enum PrefixAction {
     /// A token, with what follows its prefix.
     Token(usize, &'static TokenPrefix, Box<[TokenPart]>),
-    Word(usize, &'static str, Probe),
+    Word(usize, &'static str, ProbeFn),
 }
 
-impl Begun {
+impl PrefixAction {
     /// The beginning itself.
     fn text(&self) -> &'static str {
         match self {
@@ -94,7 +94,7 @@ impl Begun {
 
 /// A finding in the view.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Raw {
+pub(super) struct ViewFinding {
     pub(super) slot: usize,
     pub(super) start: usize,
     pub(super) end: usize,
@@ -103,7 +103,7 @@ pub(super) struct Raw {
 
 /// A text to look at.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Read<'a> {
+pub(super) struct PassInput<'a> {
     /// Normalised.
     pub(super) text: &'a [u8],
     /// The key that it stands under.
@@ -120,16 +120,16 @@ pub(super) struct Read<'a> {
 
 /// Memory of a pass.
 #[derive(Debug, Default)]
-pub(super) struct Memory {
+pub(super) struct PassScratch {
     blocks: Vec<Block>,
     covered: Vec<usize>,
     covered_values: Vec<usize>,
-    near: RefCell<Nearby>,
+    near: RefCell<ContextWords>,
     far: bool,
     spelled: Vec<Range<usize>>,
 }
 
-impl Memory {
+impl PassScratch {
     /// Runs of single characters in the text, which may be values that are spelled.
     pub(super) fn spelled(&self) -> &[Range<usize>] {
         &self.spelled
@@ -147,17 +147,17 @@ impl Memory {
 }
 
 impl Plan {
-    pub(super) fn new(slots: &[Slot]) -> Self {
+    pub(super) fn new(slots: &[SelectedDetector]) -> Self {
         let mut plan = Self {
-            level: Level::best(),
+            level: SimdLevel::best(),
             forms: FormTable::default(),
             passwords: None,
             judges: Vec::new(),
-            terms: Terms::new(slots.iter().flat_map(|slot| {
+            terms: ContextDictionary::new(slots.iter().flat_map(|slot| {
                 let terms = slot.detector.context.iter();
                 terms.map(move |term| (slot.context, *term))
             })),
-            beginnings: Beginnings::default(),
+            beginnings: PrefixTable::default(),
             begun_by: Vec::new(),
             behind_digits: [[0; 2]; 10],
             numbers: vec![TokenProbes::default(); 24],
@@ -210,22 +210,29 @@ impl Plan {
                 Anchor::Dashes(probe) => plan.dashes.push((slot, *probe)),
                 Anchor::Mark(probe) => plan.mark.push((slot, *probe)),
                 Anchor::Word(words, probe) => {
-                    plan.begun_by
-                        .extend(words.iter().map(|word| Begun::Word(slot, word, *probe)));
+                    plan.begun_by.extend(
+                        words
+                            .iter()
+                            .map(|word| PrefixAction::Word(slot, word, *probe)),
+                    );
                 }
                 Anchor::Token(words, probe) => {
-                    plan.begun_by
-                        .extend(words.iter().map(|word| Begun::Word(slot, word, *probe)));
+                    plan.begun_by.extend(
+                        words
+                            .iter()
+                            .map(|word| PrefixAction::Word(slot, word, *probe)),
+                    );
                 }
                 Anchor::Beginning(tokens) => {
                     plan.begun_by.extend(tokens.iter().filter_map(|token| {
                         let parts = token_form::parts_of(token.form)?;
-                        Some(Begun::Token(slot, token, parts.into()))
+                        Some(PrefixAction::Token(slot, token, parts.into()))
                     }));
                 }
                 Anchor::Keyed(lengths, concern, judge) => {
                     plan.keyed.push((slot, lengths.clone(), *concern, *judge));
-                    if let Some(known) = slots.get(slot).filter(|_| *concern == Concern::Password) {
+                    if let Some(known) = slots.get(slot).filter(|_| *concern == KeyFilter::Password)
+                    {
                         plan.terms.add_passwords(known.context);
                         plan.passwords = Some(slot);
                     }
@@ -233,7 +240,7 @@ impl Plan {
                 Anchor::Odd(kind) => plan.odd.push((slot, *kind)),
                 Anchor::Phrases(written) => {
                     for phrase in *written {
-                        let seen = View::of(phrase);
+                        let seen = NormalisedText::of(phrase);
                         phrases.push(
                             seen.map_or_else(
                                 || (*phrase).to_owned(),
@@ -250,7 +257,7 @@ impl Plan {
         }
         plan.phrases = Literals::new(&phrases).ok().filter(|_| !phrases.is_empty());
         plan.forms = FormTable::new(&forms);
-        let beginnings = || plan.begun_by.iter().map(Begun::text);
+        let beginnings = || plan.begun_by.iter().map(PrefixAction::text);
         for text in beginnings() {
             if let [first @ b'0'..=b'9', second, ..] = text.as_bytes()
                 && let Some(behind) = plan.behind_digits.get_mut(usize::from(first & 15))
@@ -262,7 +269,7 @@ impl Plan {
                 }
             }
         }
-        plan.beginnings = Beginnings::new(beginnings().zip(0u16..));
+        plan.beginnings = PrefixTable::new(beginnings().zip(0u16..));
         plan
     }
 
@@ -270,13 +277,13 @@ impl Plan {
     /// where a finding may have begun that more text could complete or change.
     pub(super) fn run(
         &self,
-        slots: &[Slot],
-        read: &Read<'_>,
+        slots: &[SelectedDetector],
+        read: &PassInput<'_>,
         table: Option<Table>,
-        memory: &mut Memory,
-        out: &mut Vec<Raw>,
+        memory: &mut PassScratch,
+        out: &mut Vec<ViewFinding>,
     ) -> usize {
-        let Read {
+        let PassInput {
             text,
             key,
             open,
@@ -298,7 +305,7 @@ impl Plan {
         let begun = match open {
             true => {
                 let begun = trailing(&text, !self.at.is_empty());
-                spelled::begun(&text).map_or(begun, |spelled| begun.min(spelled))
+                spaced_out::begun(&text).map_or(begun, |spelled| begun.min(spelled))
             }
             false => text.len(),
         };
@@ -318,8 +325,8 @@ impl Plan {
             token_done: tokens_from,
             keyed_done: usize::MAX,
             keyed_name: 0..0,
-            keyed_said: Said::default(),
-            keyed_last: (0..0, Makeup::default()),
+            keyed_said: NameGroups::default(),
+            keyed_last: (0..0, CharClasses::default()),
             keyed_until: 0,
             known_until: 0,
             named_until: 0,
@@ -366,24 +373,30 @@ impl Plan {
     fn judges_of(
         &self,
         len: usize,
-    ) -> impl Iterator<Item = &(usize, RangeInclusive<usize>, Concern, KeyedJudge)> {
+    ) -> impl Iterator<Item = &(usize, RangeInclusive<usize>, KeyFilter, KeyedValidateFn)> {
         let judges = self.keyed.iter();
         judges.filter(move |(_, lengths, ..)| lengths.contains(&len))
     }
 
     /// The words of context.
-    pub(super) fn terms(&self) -> &Terms {
+    pub(super) fn terms(&self) -> &ContextDictionary {
         &self.terms
     }
 
     /// What finds things in the original that can't be seen.
-    pub(super) fn odd(&self) -> &[(usize, OddKind)] {
+    pub(super) fn odd(&self) -> &[(usize, AnomalyKind)] {
         &self.odd
     }
 
     /// Scripts without spaces have no word beginnings; their phrases are looked for anywhere. Returns where one has begun
     /// that more text could complete.
-    fn find_phrases(&self, slots: &[Slot], text: &[u8], open: bool, out: &mut Vec<Raw>) -> usize {
+    fn find_phrases(
+        &self,
+        slots: &[SelectedDetector],
+        text: &[u8],
+        open: bool,
+        out: &mut Vec<ViewFinding>,
+    ) -> usize {
         let (Some(phrases), Ok(text)) = (&self.phrases, std::str::from_utf8(text)) else {
             return text.len();
         };
@@ -397,7 +410,7 @@ impl Plan {
                 && known.threshold <= Confidence::Medium
                 && out.len() < MAX_RAW
             {
-                out.push(Raw {
+                out.push(ViewFinding {
                     slot,
                     start: range.start,
                     end: range.end,
@@ -506,13 +519,13 @@ struct Carry {
 
 struct Pass<'a> {
     plan: &'a Plan,
-    slots: &'a [Slot],
+    slots: &'a [SelectedDetector],
     text: &'a Text<'a>,
-    near: &'a RefCell<Nearby>,
+    near: &'a RefCell<ContextWords>,
     /// The text is [plain](Nearby::is_plain).
     plain: bool,
     open: bool,
-    out: &'a mut Vec<Raw>,
+    out: &'a mut Vec<ViewFinding>,
     begun: usize,
     /// A finding may have begun behind what it was found by.
     far: bool,
@@ -524,9 +537,9 @@ struct Pass<'a> {
     keyed_done: usize,
     /// The last name, and what it says: the same one often stands before value after value.
     keyed_name: Range<usize>,
-    keyed_said: Said,
+    keyed_said: NameGroups,
     /// The last value that a judge looked at, and what it is made of.
-    keyed_last: (Range<usize>, Makeup),
+    keyed_last: (Range<usize>, CharClasses),
     /// Names before this stand within a long value.
     keyed_until: usize,
     /// Names before this stand within a value that was found, and [nothing else](Self::is_known) is found by most of them.
@@ -612,7 +625,7 @@ impl<'a> Pass<'a> {
             );
         }
         let (spelled, singles) =
-            spelled::candidates(alphanumeric, carry.alphanumeric, carry.singles);
+            spaced_out::candidates(alphanumeric, carry.alphanumeric, carry.singles);
         if base.wrapping_add(BLOCK) > self.spelled_done {
             each(spelled, |bit| {
                 self.spelled(base.wrapping_add(bit).wrapping_sub(1));
@@ -642,14 +655,14 @@ impl<'a> Pass<'a> {
         if at < self.spelled_done {
             return;
         }
-        let run = spelled::around(self.text, at);
+        let run = spaced_out::around(self.text, at);
         work::spend(run.len().wrapping_mul(2));
         let cut = self.text.take_past_end() && self.open;
         self.spelled_done = run.end;
-        if cut && run.len() <= spelled::LONGEST {
+        if cut && run.len() <= spaced_out::MAX_SPELLED_BYTES {
             self.begun = self.begun.min(run.start);
-        } else if spelled::is_run(self.text.bytes(), &run)
-            && (spelled::tells(self.text.bytes(), &run) || self.context(run.start) != 0)
+        } else if spaced_out::is_run(self.text.bytes(), &run)
+            && (spaced_out::tells(self.text.bytes(), &run) || self.context(run.start) != 0)
         {
             self.spelled.push(run);
         }
@@ -682,20 +695,20 @@ impl<'a> Pass<'a> {
         }
         work::spend(entries.len());
         let known = self.out.len();
-        let eight = rest.first_chunk().map(beginnings::folded);
+        let eight = rest.first_chunk().map(prefix_table::folded);
         for entry in entries {
             if eight.is_some_and(|eight| !entry.may_be(eight)) {
                 continue;
             }
             match plan.begun_by.get(usize::from(entry.number)) {
-                Some(Begun::Token(slot, ..) | Begun::Word(slot, ..))
+                Some(PrefixAction::Token(slot, ..) | PrefixAction::Word(slot, ..))
                     if self.is_covered(*slot, at) => {}
-                Some(Begun::Token(slot, token, parts)) => {
+                Some(PrefixAction::Token(slot, token, parts)) => {
                     work::spend(PROBE);
                     let found = matched(self.text, at, token, parts);
                     self.take(*slot, at, found);
                 }
-                Some(Begun::Word(slot, word, probe)) => {
+                Some(PrefixAction::Word(slot, word, probe)) => {
                     if let Some(end) = self.text.follows_spaced(at, word) {
                         self.probe(&[(*slot, *probe)], at, end);
                         if plan.passwords == Some(*slot) && word.ends_with(char::is_alphabetic) {
@@ -748,7 +761,7 @@ impl<'a> Pass<'a> {
                 && !(at < self.known_until && self.is_known(at)) =>
             {
                 work::spend(PROBE);
-                let pair = keyed::pair(self.text, at);
+                let pair = named_value::pair(self.text, at);
                 let cut = self.text.take_past_end();
                 if cut && self.open {
                     // Without what follows there may be no value yet: a quoted one that begins with a space.
@@ -756,7 +769,9 @@ impl<'a> Pass<'a> {
                     self.begun = self.begun.min(from);
                 } else if let Some(pair) = pair {
                     // Behind the name of a column another stands.
-                    if pair.link != Link::Assigned && keyed::ends_cell(self.text, pair.name.end) {
+                    if pair.link != Binding::Assigned
+                        && named_value::ends_cell(self.text, pair.name.end)
+                    {
                         self.read_tables(at);
                     }
                     self.keyed(at, pair);
@@ -770,8 +785,8 @@ impl<'a> Pass<'a> {
     }
 
     #[inline]
-    fn place(&self, slot: usize, at: usize, end: usize) -> Place<'a> {
-        let mut place = Place {
+    fn place(&self, slot: usize, at: usize, end: usize) -> MatchSite<'a> {
+        let mut place = MatchSite {
             text: self.text,
             at,
             end,
@@ -787,7 +802,7 @@ impl<'a> Pass<'a> {
 
     /// The same place as another detector sees it.
     #[inline]
-    fn ask_for(&self, place: &mut Place<'_>, slot: usize) {
+    fn ask_for(&self, place: &mut MatchSite<'_>, slot: usize) {
         if let Some(known) = self.slots.get(slot) {
             (place.context, place.threshold) = (known.context, known.threshold);
         }
@@ -795,7 +810,7 @@ impl<'a> Pass<'a> {
     }
 
     #[inline]
-    fn probe(&mut self, list: &[(usize, Probe)], at: usize, end: usize) {
+    fn probe(&mut self, list: &[(usize, ProbeFn)], at: usize, end: usize) {
         work::spend(list.len().wrapping_mul(PROBE));
         for (slot, probe) in list {
             let place = self.place(*slot, at, end);
@@ -808,7 +823,7 @@ impl<'a> Pass<'a> {
 
     /// Keeps a finding that is certain enough, unless it was decided by the end of a text that goes on; whether it was.
     #[inline]
-    fn take(&mut self, slot: usize, first: usize, found: Option<Found>) -> bool {
+    fn take(&mut self, slot: usize, first: usize, found: Option<Match>) -> bool {
         if self.text.take_past_end() && self.open {
             self.begun = self.begun.min(first);
             return true;
@@ -820,7 +835,7 @@ impl<'a> Pass<'a> {
                 .is_some_and(|slot| found.confidence >= slot.threshold)
             && self.out.len() < MAX_RAW
         {
-            self.out.push(Raw {
+            self.out.push(ViewFinding {
                 slot,
                 start: found.start,
                 end: found.end,
@@ -837,7 +852,7 @@ fn matched(
     start: usize,
     token: &TokenPrefix,
     parts: &[TokenPart],
-) -> Option<Found> {
+) -> Option<Match> {
     if !text.goes_on_as(start, token.prefix) || is_inside_base64(text, start, token.prefix) {
         return None;
     }
@@ -874,7 +889,7 @@ fn matched(
             }
         }
     }
-    let variety = token.variety;
+    let variety = token.min_entropy;
     if text.at(at).is_ascii_alphanumeric() {
         return None;
     }
@@ -886,7 +901,7 @@ fn matched(
     } else {
         return None;
     };
-    Some(Found {
+    Some(Match {
         start,
         end: at,
         confidence,
@@ -905,8 +920,8 @@ fn is_inside_base64(text: &Text<'_>, start: usize, prefix: &str) -> bool {
 /// Detectors with words of context get a bit each, others none.
 pub(super) fn context_bits<'a>(
     detectors: impl Iterator<Item = &'a Detector>,
-) -> impl Iterator<Item = Slots> {
-    let mut next: Slots = 1;
+) -> impl Iterator<Item = DetectorSet> {
+    let mut next: DetectorSet = 1;
     detectors.map(move |detector| {
         if detector.context.is_empty() {
             return 0;

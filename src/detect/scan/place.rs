@@ -3,52 +3,52 @@
 use std::cell::{Cell, RefCell};
 use std::ops::{Range, RangeInclusive};
 
-use super::context::{Nearby, Slots, Terms};
-use super::names::{self, Concern, Said};
+use super::context::{ContextDictionary, ContextWords, DetectorSet};
+use super::names::{self, KeyFilter, NameGroups};
 use super::text::Text;
 use super::token_form::TokenPrefix;
 use crate::detect::Confidence;
-use crate::detect::normalise::OddKind;
-use crate::detect::variety::Makeup;
+use crate::detect::entropy::CharClasses;
+use crate::detect::normalise::AnomalyKind;
 
 /// Where a detector looks. Each is a class of places that the pass over the text knows without extra cost.
 #[derive(Debug)]
 pub(in crate::detect) enum Anchor {
     /// Forms in the language of [`forms`](super::forms), and the judge of what fits one.
-    Forms(&'static [&'static str], Judge),
+    Forms(&'static [&'static str], ValidateFn),
     /// Digits in a row, so many, with no letter next to them.
-    Number(RangeInclusive<usize>, When, Probe),
+    Number(RangeInclusive<usize>, PreFilter, ProbeFn),
     /// Letters and digits in a row, so many of both, at least one of each.
-    Mixed(RangeInclusive<usize>, When, Probe),
+    Mixed(RangeInclusive<usize>, PreFilter, ProbeFn),
     /// `@`.
-    At(Probe),
+    At(ProbeFn),
     /// `:` after a hexadecimal digit or another colon.
-    Colon(Probe),
+    Colon(ProbeFn),
     /// The third of three colons, or hyphens, with two characters between them.
-    Pairs(Probe),
+    Pairs(ProbeFn),
     /// `://`.
-    Url(Probe),
+    Url(ProbeFn),
     /// `---`.
-    Dashes(Probe),
+    Dashes(ProbeFn),
     /// One of the marks `![`, `](h`, `<|`, `[inst`, `</s`.
-    Mark(Probe),
+    Mark(ProbeFn),
     /// A word that begins so; at least three characters, letters in any case.
-    Word(&'static [&'static str], Probe),
+    Word(&'static [&'static str], ProbeFn),
     /// As [`Word`](Self::Word); what is found begins with the word.
-    Token(&'static [&'static str], Probe),
+    Token(&'static [&'static str], ProbeFn),
     /// A token that begins so, in this case.
     Beginning(&'static [TokenPrefix]),
     /// Something in the original that a reader can't see.
-    Odd(OddKind),
+    Odd(AnomalyKind),
     /// Phrases in scripts that aren't Latin, as they are written; found in texts with such characters only.
     Phrases(&'static [&'static str]),
     /// A value of so many bytes that stands after a word such as `password`, `token`, `api_key`.
-    Keyed(RangeInclusive<usize>, Concern, KeyedJudge),
+    Keyed(RangeInclusive<usize>, KeyFilter, KeyedValidateFn),
 }
 
 /// What spares a look at most tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::detect) enum When {
+pub(in crate::detect) enum PreFilter {
     /// Every token is looked at.
     Always,
     /// Only those after one of the detector's words, unless findings of low confidence are wanted.
@@ -84,17 +84,17 @@ pub(in crate::detect) enum When {
 }
 
 /// Looks at what has one of the forms.
-pub(in crate::detect) type Judge = fn(&Candidate<'_>) -> Option<Confidence>;
+pub(in crate::detect) type ValidateFn = fn(&Candidate<'_>) -> Option<Confidence>;
 
 /// Looks at the value of a name.
-pub(in crate::detect) type KeyedJudge = fn(&Keyed<'_>) -> Option<Found>;
+pub(in crate::detect) type KeyedValidateFn = fn(&NamedValue<'_>) -> Option<Match>;
 
 /// Looks around a place.
-pub(in crate::detect) type Probe = fn(&Place<'_>) -> Option<Found>;
+pub(in crate::detect) type ProbeFn = fn(&MatchSite<'_>) -> Option<Match>;
 
 /// A finding in the normalised text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::detect) struct Found {
+pub(in crate::detect) struct Match {
     pub(in crate::detect) start: usize,
     pub(in crate::detect) end: usize,
     pub(in crate::detect) confidence: Confidence,
@@ -245,7 +245,7 @@ const fn alphabets() -> [u16; 256] {
 
 /// What detectors look for around many places that may stand close together.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::detect) enum Sought {
+pub(in crate::detect) enum SearchState {
     /// The mark within a key of OpenAI's.
     KeyMark,
     /// What a manifest is of, before and behind its data.
@@ -264,24 +264,24 @@ pub(in crate::detect) enum Sought {
     KeyBegin,
 }
 
-impl Sought {
+impl SearchState {
     /// How many there are.
     pub(super) const COUNT: usize = Self::KeyBegin as usize + 1;
 }
 
 /// A place of the text that a detector is anchored at.
-pub(in crate::detect) struct Place<'a> {
+pub(in crate::detect) struct MatchSite<'a> {
     pub(in crate::detect) text: &'a Text<'a>,
     /// The anchor: the first byte of the mark, word or token.
     pub(in crate::detect) at: usize,
     /// The first byte after the token or word; for marks the same as `at`.
     pub(in crate::detect) end: usize,
     /// The detector's bit among those that have words of context.
-    pub(super) context: Slots,
+    pub(super) context: DetectorSet,
     /// The least confidence that is asked for.
     pub(super) threshold: Confidence,
-    pub(super) near: &'a RefCell<Nearby>,
-    pub(super) terms: &'a Terms,
+    pub(super) near: &'a RefCell<ContextWords>,
+    pub(super) terms: &'a ContextDictionary,
     /// The first byte that a finding could begin at, should the text go on.
     pub(super) first: Cell<usize>,
 }
@@ -289,7 +289,7 @@ pub(in crate::detect) struct Place<'a> {
 /// Most quotes and spaces on each side of what a text is nothing but.
 pub(super) const BLANKS: usize = 16;
 
-impl Place<'_> {
+impl MatchSite<'_> {
     /// Says where a finding would begin if the text goes on; without it, at the anchor.
     pub(in crate::detect) fn begins(&self, at: usize) {
         self.first.set(at);
@@ -347,7 +347,7 @@ impl Place<'_> {
 
 /// Something that fits a form.
 pub(in crate::detect) struct Candidate<'a> {
-    pub(in crate::detect) place: Place<'a>,
+    pub(in crate::detect) place: MatchSite<'a>,
     pub(in crate::detect) range: Range<usize>,
     /// Which form of the detector's list.
     pub(in crate::detect) form: usize,
@@ -438,26 +438,26 @@ impl std::ops::Deref for Capitals {
 }
 
 /// A value that something like `api_key = "…"` names.
-pub(in crate::detect) struct Keyed<'a> {
-    pub(in crate::detect) place: Place<'a>,
+pub(in crate::detect) struct NamedValue<'a> {
+    pub(in crate::detect) place: MatchSite<'a>,
     /// The whole name: `MY_API_KEY`, `db.password`.
     pub(in crate::detect) name: &'a [u8],
     /// Where the name begins; 0 if it is the key that the text stands under.
     pub(in crate::detect) name_at: usize,
     pub(in crate::detect) value: Range<usize>,
     /// What stands between.
-    pub(in crate::detect) link: Link,
+    pub(in crate::detect) link: Binding,
     /// The quote that the value stands in; 0: none.
     pub(in crate::detect) quote: u8,
     /// What the value is made of.
-    pub(in crate::detect) kinds: Makeup,
+    pub(in crate::detect) kinds: CharClasses,
     /// What the name says.
-    pub(in crate::detect) said: Said,
+    pub(in crate::detect) said: NameGroups,
 }
 
 /// How a name and its value belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::detect) enum Link {
+pub(in crate::detect) enum Binding {
     /// `=`, `:`, `:=`, `=>`, `<name>value`.
     Assigned,
     /// `==`, `!=`.
@@ -470,7 +470,7 @@ pub(in crate::detect) enum Link {
     Key,
 }
 
-impl Keyed<'_> {
+impl NamedValue<'_> {
     /// The value's bytes.
     #[inline]
     pub(in crate::detect) fn bytes(&self) -> &[u8] {
@@ -486,8 +486,8 @@ impl Keyed<'_> {
     }
 
     /// The value as a finding.
-    pub(in crate::detect) fn found(&self, confidence: Confidence) -> Found {
-        Found {
+    pub(in crate::detect) fn found(&self, confidence: Confidence) -> Match {
+        Match {
             start: self.value.start,
             end: self.value.end,
             confidence,

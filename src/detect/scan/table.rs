@@ -12,9 +12,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::context::{Slots, Terms, Words, is_letter};
-use super::keyed;
-use super::names::Said;
+use super::context::{ContextDictionary, DetectorSet, Words, is_letter};
+use super::named_value;
+use super::names::NameGroups;
 use crate::wire::work;
 
 /// Columns of a table that have a name; what stands further right has none.
@@ -55,10 +55,10 @@ struct Column {
     /// Where its name ends among the others.
     end: usize,
     /// The detectors that the name speaks for.
-    slots: Slots,
+    slots: DetectorSet,
     /// It calls its values secrets, and says this of them.
     is_secret: bool,
-    said: Said,
+    said: NameGroups,
     /// It is that of a password, in a language that names in programs are not in.
     is_foreign: bool,
 }
@@ -93,7 +93,7 @@ impl Heading {
     }
 
     /// Reads what the names say.
-    fn judge(&mut self, terms: &Terms) {
+    fn judge(&mut self, terms: &ContextDictionary) {
         let mut words = Words::default();
         (self.speaking, self.has_secrets) = (0, false);
         let mut start = 0;
@@ -102,16 +102,16 @@ impl Heading {
             let name = self.names.get_mut(start..column.end).unwrap_or_default();
             start = column.end;
             column.slots = words.of_name(name, terms);
-            if terms.finds_secrets() && keyed::names_secret(name) {
+            if terms.finds_secrets() && named_value::names_secret(name) {
                 column.is_secret = true;
                 for byte in name.iter_mut().filter(|byte| **byte == b' ') {
                     // As programs write it.
                     *byte = b'_';
                 }
-                column.said = Said::by(name);
+                column.said = NameGroups::by(name);
             } else if terms.is_password(column.slots) {
                 (column.is_secret, column.is_foreign) = (true, true);
-                column.said = Said::by(PASSWORD);
+                column.said = NameGroups::by(PASSWORD);
             }
             self.has_secrets |= column.is_secret;
             let speaks = column.slots != 0 || column.is_secret;
@@ -120,7 +120,7 @@ impl Heading {
     }
 
     /// The name of a column of secrets as programs write it, `client_secret`, and what it says.
-    pub(super) fn secret(&self, cell: &Cell) -> Option<(&[u8], Said)> {
+    pub(super) fn secret(&self, cell: &Cell) -> Option<(&[u8], NameGroups)> {
         let column = cell.column;
         let known = self.columns.get(column)?;
         let before = column.checked_sub(1).and_then(|at| self.columns.get(at));
@@ -140,20 +140,20 @@ const PASSWORD: &[u8] = b"password";
 pub(super) struct Table {
     /// The place.
     at: usize,
-    stage: Stage,
+    stage: TableStage,
     /// Of the table that the line belongs to.
     heading: Option<Arc<Heading>>,
     misfits: u8,
     /// How many lines have been judged to be one.
     headings: u16,
-    line: Line,
+    line: TableLine,
     /// The cells of the line so far, while they may be a heading.
     names: Heading,
 }
 
 /// The tables of a stream where it is settled, for the scan of what follows. The default: it has not begun.
 #[derive(Clone, Debug, Default)]
-pub struct Tables(Option<Box<[Standing; 2]>>);
+pub struct Tables(Option<Box<[TableState; 2]>>);
 
 /// Whose words they are read with: those of the built-in detectors, or of a policy's own.
 pub(super) const BUILT_IN: usize = 0;
@@ -166,18 +166,18 @@ impl Tables {
         both.fold(0, |most, standing| most.max(standing.behind))
     }
 
-    pub(super) fn of(&self, whose: usize) -> Option<&Standing> {
+    pub(super) fn of(&self, whose: usize) -> Option<&TableState> {
         self.0.as_ref()?.get(whose)
     }
 
-    pub(super) fn both(&mut self) -> &mut [Standing; 2] {
+    pub(super) fn both(&mut self) -> &mut [TableState; 2] {
         self.0.get_or_insert_default()
     }
 }
 
 /// As the words of some detectors see them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Standing {
+pub(super) struct TableState {
     pub(super) table: Table,
     /// It stands so many bytes before what is not settled.
     pub(super) behind: usize,
@@ -185,7 +185,7 @@ pub(super) struct Standing {
 
 /// What begins at a place, or goes on there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Stage {
+enum TableStage {
     #[default]
     Line,
     Cell,
@@ -204,7 +204,7 @@ enum Stage {
 
 /// What is known of a line, or of a row of a statement.
 #[derive(Clone, Copy, Debug, Default)]
-struct Line {
+struct TableLine {
     /// What stands between its cells; 0: none has been seen.
     mark: u8,
     /// Cells before the place.
@@ -236,7 +236,7 @@ pub(super) struct Cell {
     end: usize,
     column: usize,
     /// The detectors that the name speaks for.
-    pub(super) slots: Slots,
+    pub(super) slots: DetectorSet,
     pub(super) is_secret: bool,
     /// Words that may stand before a value.
     words: usize,
@@ -265,7 +265,7 @@ impl Cell {
 
 /// What was read.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Step {
+pub(super) enum TableStep {
     Moved(Option<Cell>),
     /// Everything up to the end of the text.
     Done(Option<Cell>),
@@ -283,8 +283,8 @@ impl Table {
     }
 
     /// Reads a text up to where it ends.
-    pub(super) fn read_all(&mut self, text: &[u8], terms: &Terms) {
-        while let Step::Moved(_) = self.step(text, terms) {}
+    pub(super) fn read_all(&mut self, text: &[u8], terms: &ContextDictionary) {
+        while let TableStep::Moved(_) = self.step(text, terms) {}
     }
 
     /// The heading that a cell stands under which has just been read.
@@ -304,47 +304,47 @@ impl Table {
     }
 
     /// Reads on by a cell, or what stands between cells.
-    pub(super) fn step(&mut self, text: &[u8], terms: &Terms) -> Step {
+    pub(super) fn step(&mut self, text: &[u8], terms: &ContextDictionary) -> TableStep {
         if self.is_incomplete() {
             self.at = text.len();
-            return Step::Done(None);
+            return TableStep::Done(None);
         }
         let from = self.at;
         let step = match self.stage {
-            Stage::Line => self.line(text),
-            Stage::Cell => self.cell(text, terms),
-            Stage::Within => self.within(text, terms),
-            Stage::End => self.end(terms),
-            Stage::Rest => self.rest(text, self.at),
-            Stage::Statement => self.statement(text),
-            Stage::Values => self.values(text),
-            Stage::Tuples => self.tuples(text),
+            TableStage::Line => self.line(text),
+            TableStage::Cell => self.cell(text, terms),
+            TableStage::Within => self.within(text, terms),
+            TableStage::End => self.end(terms),
+            TableStage::Rest => self.rest(text, self.at),
+            TableStage::Statement => self.statement(text),
+            TableStage::Values => self.values(text),
+            TableStage::Tuples => self.tuples(text),
         };
         work::spend(self.at.saturating_sub(from) / 4);
         work::spend(STEP);
         step
     }
 
-    fn go(&mut self, at: usize, stage: Stage) -> Step {
+    fn go(&mut self, at: usize, stage: TableStage) -> TableStep {
         (self.at, self.stage) = (at, stage);
-        Step::Moved(None)
+        TableStep::Moved(None)
     }
 
     /// Nothing of the rest of the line belongs to a table.
-    fn give_up(&mut self, at: usize) -> Step {
+    fn give_up(&mut self, at: usize) -> TableStep {
         self.heading = None;
         self.names.clear();
-        self.go(at, Stage::Rest)
+        self.go(at, TableStage::Rest)
     }
 
-    fn line(&mut self, text: &[u8]) -> Step {
+    fn line(&mut self, text: &[u8]) -> TableStep {
         let mark = self.heading.as_ref().map_or(0, |heading| heading.mark);
         let mut start = self.at;
         if mark != b'\t' {
             start = run(text, start, BLANKS, SPACE);
         }
         let Some(first) = text.get(start).copied() else {
-            return Step::Done(None);
+            return TableStep::Done(None);
         };
         self.names.clear();
         if matches!(first, b'\n' | b'\r') {
@@ -363,25 +363,25 @@ impl Table {
             for words in STATEMENTS.into_iter().take(most) {
                 match begins(text, start, words) {
                     Some(true) => {
-                        return self.go(start.wrapping_add(words.len()), Stage::Statement);
+                        return self.go(start.wrapping_add(words.len()), TableStage::Statement);
                     }
                     Some(false) => {}
-                    None => return Step::Done(None),
+                    None => return TableStep::Done(None),
                 }
             }
         }
         let edged = first == b'|' && matches!(mark, 0 | b'|');
         let before = text.get(self.at..start).unwrap_or_default();
-        self.line = Line {
+        self.line = TableLine {
             mark: if edged { first } else { mark },
             indented: before.contains(&b'\t'),
             edged,
-            ..Line::new()
+            ..TableLine::new()
         };
-        self.go(start.wrapping_add(usize::from(edged)), Stage::Cell)
+        self.go(start.wrapping_add(usize::from(edged)), TableStage::Cell)
     }
 
-    fn cell(&mut self, text: &[u8], terms: &Terms) -> Step {
+    fn cell(&mut self, text: &[u8], terms: &ContextDictionary) -> TableStep {
         let from = self.at;
         let mut near = text;
         if self.heading.is_none() {
@@ -395,7 +395,7 @@ impl Table {
                 false => from,
             };
             match text.get(name) {
-                None => return Step::Done(None),
+                None => return TableStep::Done(None),
                 Some(b'|' | b'\t' | b';' | b',' | b'\n' | b')') if self.line.named => {}
                 Some(_) => return self.give_up(from),
             }
@@ -412,9 +412,9 @@ impl Table {
         let len = to.wrapping_sub(from);
         let Some(end) = end else {
             if len > LONG {
-                (self.at, self.stage) = (to, Stage::Within);
+                (self.at, self.stage) = (to, TableStage::Within);
             }
-            return Step::Done(cell);
+            return TableStep::Done(cell);
         };
         if len > LONG {
             self.take_in_long();
@@ -422,7 +422,7 @@ impl Table {
             self.take_in(text, from..to);
         }
         self.behind(text, end, terms);
-        Step::Moved(cell)
+        TableStep::Moved(cell)
     }
 
     /// A cell of a row, if the name of its column speaks.
@@ -479,18 +479,18 @@ impl Table {
     }
 
     /// Goes on behind a cell.
-    fn behind(&mut self, text: &[u8], end: usize, terms: &Terms) {
+    fn behind(&mut self, text: &[u8], end: usize, terms: &ContextDictionary) {
         let mark = text.get(end).copied().unwrap_or(b'\n');
         let line = &mut self.line;
         line.cells = line.cells.saturating_add(1);
-        (self.at, self.stage) = (end.wrapping_add(1), Stage::Cell);
+        (self.at, self.stage) = (end.wrapping_add(1), TableStage::Cell);
         match mark {
-            b'\n' if line.mark != TUPLE => (self.at, self.stage) = (end, Stage::End),
-            b')' if self.heading.is_some() => self.stage = Stage::Tuples,
+            b'\n' if line.mark != TUPLE => (self.at, self.stage) = (end, TableStage::End),
+            b')' if self.heading.is_some() => self.stage = TableStage::Tuples,
             b')' => {
                 self.judge(terms);
                 self.stand_over(TUPLE);
-                self.stage = Stage::Values;
+                self.stage = TableStage::Values;
             }
             mark if line.mark == 0 => {
                 line.mark = mark;
@@ -502,22 +502,22 @@ impl Table {
     }
 
     /// The rest of a cell that has been too long for a while.
-    fn within(&mut self, text: &[u8], terms: &Terms) -> Step {
+    fn within(&mut self, text: &[u8], terms: &ContextDictionary) -> TableStep {
         match self.line.end_of_cell(text, self.at) {
             Some(end) => {
                 self.take_in_long();
                 self.behind(text, end, terms);
-                Step::Moved(None)
+                TableStep::Moved(None)
             }
             None => {
                 self.at = text.len();
-                Step::Done(None)
+                TableStep::Done(None)
             }
         }
     }
 
     /// The line ends here: it is a heading, a row, or neither.
-    fn end(&mut self, terms: &Terms) -> Step {
+    fn end(&mut self, terms: &ContextDictionary) -> TableStep {
         let line = self.line;
         // Without a pipe in front there is none behind: the last cell is empty.
         let trailing = line.edged && line.empty && line.cells > 1;
@@ -548,11 +548,11 @@ impl Table {
             }
         }
         self.names.clear();
-        self.go(self.at.wrapping_add(1), Stage::Line)
+        self.go(self.at.wrapping_add(1), TableStage::Line)
     }
 
     /// Reads what the names of the line say, and how many of them speak.
-    fn judge(&mut self, terms: &Terms) -> usize {
+    fn judge(&mut self, terms: &ContextDictionary) -> usize {
         self.names.judge(terms);
         let speaking = self.names.speaking;
         let counts = speaking > 0 && self.line.mark != 0;
@@ -585,41 +585,41 @@ impl Table {
         self.names.clear();
     }
 
-    fn rest(&mut self, text: &[u8], from: usize) -> Step {
+    fn rest(&mut self, text: &[u8], from: usize) -> TableStep {
         match newline(text, from) {
-            Some(end) => self.go(end.wrapping_add(1), Stage::Line),
+            Some(end) => self.go(end.wrapping_add(1), TableStage::Line),
             None => {
-                (self.at, self.stage) = (text.len(), Stage::Rest);
-                Step::Done(None)
+                (self.at, self.stage) = (text.len(), TableStage::Rest);
+                TableStep::Done(None)
             }
         }
     }
 
     /// The name of a table, up to the bracket before its columns.
-    fn statement(&mut self, text: &[u8]) -> Step {
+    fn statement(&mut self, text: &[u8]) -> TableStep {
         self.heading = None;
         let end = run(text, self.at, TABLE, OF_TABLES);
         match text.get(end) {
             Some(&TUPLE) => {
-                self.line = Line {
+                self.line = TableLine {
                     mark: TUPLE,
                     edged: true,
-                    ..Line::new()
+                    ..TableLine::new()
                 };
-                self.go(end.wrapping_add(1), Stage::Cell)
+                self.go(end.wrapping_add(1), TableStage::Cell)
             }
             Some(_) => self.give_up(end),
-            None => Step::Done(None),
+            None => TableStep::Done(None),
         }
     }
 
-    fn values(&mut self, text: &[u8]) -> Step {
+    fn values(&mut self, text: &[u8]) -> TableStep {
         let Some(heading) = &self.heading else {
             return self.give_up(self.at);
         };
         let start = run(text, self.at, BLANKS, BLANK);
         if begins(text, start, b"values") == Some(true) {
-            return self.go(start.wrapping_add(6), Stage::Tuples);
+            return self.go(start.wrapping_add(6), TableStage::Tuples);
         }
         if begins(text, start, b"from stdin") == Some(true) {
             let lines = Heading {
@@ -627,32 +627,32 @@ impl Table {
                 ..Heading::clone(heading)
             };
             self.heading = Some(Arc::new(lines));
-            return self.go(start, Stage::Rest);
+            return self.go(start, TableStage::Rest);
         }
         let cut = |words| begins(text, start, words).is_none();
         if cut(b"values") || cut(b"from stdin") {
-            return Step::Done(None);
+            return TableStep::Done(None);
         }
         self.give_up(start)
     }
 
-    fn tuples(&mut self, text: &[u8]) -> Step {
+    fn tuples(&mut self, text: &[u8]) -> TableStep {
         let mut start = run(text, self.at, BLANKS, BLANK);
         if text.get(start) == Some(&b',') {
             start = run(text, start.wrapping_add(1), BLANKS, BLANK);
         }
         match text.get(start) {
             Some(&TUPLE) => {
-                self.line = Line {
+                self.line = TableLine {
                     mark: TUPLE,
                     edged: true,
                     named: false,
-                    ..Line::new()
+                    ..TableLine::new()
                 };
-                self.go(start.wrapping_add(1), Stage::Cell)
+                self.go(start.wrapping_add(1), TableStage::Cell)
             }
             Some(_) => self.give_up(start),
-            None => Step::Done(None),
+            None => TableStep::Done(None),
         }
     }
 }
@@ -660,7 +660,7 @@ impl Table {
 /// What rows of tables stand behind, up to the name of the table.
 const STATEMENTS: [&[u8]; 3] = [b"insert into ", b"replace into ", b"copy "];
 
-impl Line {
+impl TableLine {
     fn new() -> Self {
         Self {
             named: true,

@@ -3,10 +3,10 @@
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
 
-use super::place::{Alphabet, Sought};
+use super::place::{Alphabet, SearchState};
+use crate::detect::entropy::{self, SlidingHistogram};
 use crate::detect::literals::is_white;
-use crate::detect::parts::Parts;
-use crate::detect::variety::{self, Tally};
+use crate::detect::substring_set::SubstringSet;
 use crate::wire::work;
 
 /// The bytes of a normalised text. Looking past the end is allowed and noticed: what was decided by it may change
@@ -17,11 +17,11 @@ pub(in crate::detect) struct Text<'a> {
     /// For each alphabet the last run that was walked: every prefix within it leads to the same end.
     runs: [Cell<(usize, usize)>; Alphabet::COUNT],
     /// The last searches of [`find`](Self::find): from where, up to where, and the place that was found, if any.
-    searched: [Cell<(usize, usize, Option<usize>)>; Sought::COUNT],
+    searched: [Cell<(usize, usize, Option<usize>)>; SearchState::COUNT],
     /// As of [`lacks`](Self::lacks): from where, up to where, and the last place where a word was found.
     lacking: [Cell<(usize, usize, Option<usize>)>; 2],
     /// The last values whose variety was asked for, in turns.
-    tallies: RefCell<Vec<Tally>>,
+    tallies: RefCell<Vec<SlidingHistogram>>,
     turn: Cell<usize>,
 }
 
@@ -43,7 +43,7 @@ impl<'a> Text<'a> {
             bytes,
             past_end: Cell::new(false),
             runs: [const { Cell::new((0, 0)) }; Alphabet::COUNT],
-            searched: [const { Cell::new((0, 0, None)) }; Sought::COUNT],
+            searched: [const { Cell::new((0, 0, None)) }; SearchState::COUNT],
             lacking: [const { Cell::new((0, 0, None)) }; 2],
             tallies: RefCell::new(Vec::new()),
             turn: Cell::new(0),
@@ -54,21 +54,21 @@ impl<'a> Text<'a> {
     pub(in crate::detect) fn variety(&self, range: Range<usize>) -> u32 {
         let value = self.slice(range.clone());
         self.tallied(value, range, |tally| tally.variety())
-            .unwrap_or_else(|| variety::variety(value))
+            .unwrap_or_else(|| entropy::shannon_entropy_tenths(value))
     }
 
     /// [`is_placeholder`](variety::is_placeholder) of a range that has been read already.
     pub(in crate::detect) fn is_placeholder(&self, range: Range<usize>) -> bool {
         let value = self.slice(range.clone());
         self.tallied(value, range, |tally| tally.is_placeholder(value))
-            .unwrap_or_else(|| variety::is_placeholder(value))
+            .unwrap_or_else(|| entropy::is_placeholder(value))
     }
 
     /// Whether a [word](variety::has_word) stands in a range that has been read already which says that it is none.
     pub(super) fn has_placeholder(&self, range: Range<usize>) -> bool {
         let value = self.slice(range.clone());
         self.tallied(value, range, |tally| tally.has_word(value))
-            .unwrap_or_else(|| variety::has_word(value))
+            .unwrap_or_else(|| entropy::has_word(value))
     }
 
     /// Whether a range that has been read already has such variety and is no placeholder.
@@ -77,14 +77,16 @@ impl<'a> Text<'a> {
         self.tallied(value, range, |tally| {
             tally.variety() >= least && !tally.is_placeholder(value)
         })
-        .unwrap_or_else(|| variety::variety(value) >= least && !variety::is_placeholder(value))
+        .unwrap_or_else(|| {
+            entropy::shannon_entropy_tenths(value) >= least && !entropy::is_placeholder(value)
+        })
     }
 
     /// How many digits there are in a range that has been read already.
     pub(in crate::detect) fn digits(&self, range: Range<usize>) -> usize {
         let value = self.slice(range.clone());
         self.tallied(value, range, |tally| tally.digits())
-            .unwrap_or_else(|| variety::makeup(value).digits)
+            .unwrap_or_else(|| entropy::makeup(value).digits)
     }
 
     /// Asks what is known of a value, which the one before may have ended with.
@@ -92,14 +94,14 @@ impl<'a> Text<'a> {
         &self,
         value: &[u8],
         range: Range<usize>,
-        ask: impl Fn(&mut Tally) -> T,
+        ask: impl Fn(&mut SlidingHistogram) -> T,
     ) -> Option<T> {
         if value.len() < SHORT || value.len() > usize::from(u16::MAX) {
             work::spend(value.len().wrapping_mul(TALLIED));
             return None;
         }
         let mut tallies = self.tallies.borrow_mut();
-        let same = |tally: &&mut Tally| {
+        let same = |tally: &&mut SlidingHistogram| {
             let known = tally.range();
             known.contains(&range.start)
                 && known.start <= range.start
@@ -118,7 +120,7 @@ impl<'a> Text<'a> {
         let turn = self.turn.get();
         self.turn.set(turn.wrapping_add(1) % TALLIES);
         if tallies.len() <= turn {
-            tallies.push(Tally::new());
+            tallies.push(SlidingHistogram::new());
         }
         let tally = tallies.get_mut(turn)?;
         work::spend(value.len().wrapping_mul(TALLIED));
@@ -218,7 +220,7 @@ impl<'a> Text<'a> {
     pub(in crate::detect) fn lacks(
         &self,
         list: usize,
-        words: &Parts,
+        words: &SubstringSet,
         longest: usize,
         range: Range<usize>,
     ) -> bool {
@@ -259,7 +261,7 @@ impl<'a> Text<'a> {
     /// sought: what was searched for one start isn't searched again for the next.
     pub(in crate::detect) fn find(
         &self,
-        what: Sought,
+        what: SearchState,
         part: &[u8],
         range: Range<usize>,
     ) -> Option<usize> {
@@ -273,7 +275,7 @@ impl<'a> Text<'a> {
     /// range is.
     pub(in crate::detect) fn find_by(
         &self,
-        what: Sought,
+        what: SearchState,
         len: usize,
         range: Range<usize>,
         first_in: impl Fn(Range<usize>) -> Option<usize>,

@@ -16,7 +16,7 @@ pub(in crate::detect) struct TokenPrefix {
     pub(in crate::detect) form: &'static str,
     /// The least entropy of the rest, in tenths of a bit for each character. 0: a form so long and rare that even
     /// samples of it are reported.
-    pub(in crate::detect) variety: u32,
+    pub(in crate::detect) min_entropy: u32,
 }
 
 /// A token whose rest has at least 2.5 bits of entropy for each character: what people type by hand has less.
@@ -24,14 +24,17 @@ pub(in crate::detect) const fn token(prefix: &'static str, form: &'static str) -
     TokenPrefix {
         prefix,
         form,
-        variety: 25,
+        min_entropy: 25,
     }
 }
 
 impl TokenPrefix {
     /// The same with another least entropy, in tenths of a bit for each character.
-    pub(in crate::detect) const fn variety(self, variety: u32) -> Self {
-        Self { variety, ..self }
+    pub(in crate::detect) const fn entropy(self, variety: u32) -> Self {
+        Self {
+            min_entropy: variety,
+            ..self
+        }
     }
 }
 

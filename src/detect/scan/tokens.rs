@@ -2,9 +2,9 @@
 
 use std::ops::RangeInclusive;
 
-use super::Slot;
-use super::context::Slots;
-use super::place::{Probe, When};
+use super::SelectedDetector;
+use super::context::DetectorSet;
+use super::place::{PreFilter, ProbeFn};
 use crate::detect::Confidence;
 
 /// In a set of first digits: those behind `+` or `(`.
@@ -14,11 +14,11 @@ const FIRSTS: usize = 16;
 /// What looks at tokens of a length.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TokenProbe {
-    pub(super) probe: (usize, Probe),
+    pub(super) probe: (usize, ProbeFn),
     /// The first digits that it is looked at with, and [`MARKED`]; with others only in context.
     pub(super) firsts: Option<u16>,
     /// Detectors of which a word before the token is such context.
-    pub(super) gate: Slots,
+    pub(super) gate: DetectorSet,
     /// Whether it is asked first where the words before the token have not been read: that costs more.
     pub(super) eager: bool,
     /// The characters that may follow; none: any.
@@ -38,34 +38,39 @@ pub(super) struct TokenProbe {
 }
 
 impl TokenProbe {
-    pub(super) fn new(slots: &[Slot], slot: usize, when: When, probe: Probe) -> Self {
+    pub(super) fn new(
+        slots: &[SelectedDetector],
+        slot: usize,
+        when: PreFilter,
+        probe: ProbeFn,
+    ) -> Self {
         let context = slots.get(slot).map_or(0, |known| known.context);
         let low = slots
             .get(slot)
             .is_some_and(|known| known.threshold == Confidence::Low);
         let (gate, firsts) = match when {
-            When::InContext
-            | When::InContextBefore(_)
-            | When::InContextBeforeGroup(_)
-            | When::InWideContext
+            PreFilter::InContext
+            | PreFilter::InContextBefore(_)
+            | PreFilter::InContextBeforeGroup(_)
+            | PreFilter::InWideContext
                 if !low && context != 0 =>
             {
                 (context, Some(0))
             }
-            When::InContextOr(digits) | When::GroupsInContextOr(digits) => {
+            PreFilter::InContextOr(digits) | PreFilter::GroupsInContextOr(digits) => {
                 (context, Some(digits | MARKED))
             }
-            When::FirstBeforeGroup(digits, _) => (0, Some(digits)),
-            When::FirstOfGroups(digits) => (0, Some(digits | MARKED)),
-            When::BeforeName => (context, Some(0)),
-            When::Always
-            | When::Before(_)
-            | When::BeginsWithLetters
-            | When::BeginsWithLettersBefore(_)
-            | When::InContext
-            | When::InContextBefore(_)
-            | When::InContextBeforeGroup(_)
-            | When::InWideContext => (0, None),
+            PreFilter::FirstBeforeGroup(digits, _) => (0, Some(digits)),
+            PreFilter::FirstOfGroups(digits) => (0, Some(digits | MARKED)),
+            PreFilter::BeforeName => (context, Some(0)),
+            PreFilter::Always
+            | PreFilter::Before(_)
+            | PreFilter::BeginsWithLetters
+            | PreFilter::BeginsWithLettersBefore(_)
+            | PreFilter::InContext
+            | PreFilter::InContextBefore(_)
+            | PreFilter::InContextBeforeGroup(_)
+            | PreFilter::InWideContext => (0, None),
         };
         Self {
             probe: (slot, probe),
@@ -73,35 +78,44 @@ impl TokenProbe {
             firsts,
             eager: matches!(
                 when,
-                When::InContextBefore(_) | When::InContextBeforeGroup(_) | When::BeforeName
+                PreFilter::InContextBefore(_)
+                    | PreFilter::InContextBeforeGroup(_)
+                    | PreFilter::BeforeName
             ),
             next: match when {
-                When::Before(next)
-                | When::BeginsWithLettersBefore(next)
-                | When::InContextBefore(next)
-                | When::InContextBeforeGroup(next)
-                | When::FirstBeforeGroup(_, next) => next,
-                When::BeforeName => b" ",
-                When::FirstOfGroups(_) | When::GroupsInContextOr(_) => b" -./()",
+                PreFilter::Before(next)
+                | PreFilter::BeginsWithLettersBefore(next)
+                | PreFilter::InContextBefore(next)
+                | PreFilter::InContextBeforeGroup(next)
+                | PreFilter::FirstBeforeGroup(_, next) => next,
+                PreFilter::BeforeName => b" ",
+                PreFilter::FirstOfGroups(_) | PreFilter::GroupsInContextOr(_) => b" -./()",
                 _ => &[],
             },
             second: match when {
-                When::InContextBefore(_) => b" ,.-aA\x80",
-                When::InContextBeforeGroup(next) | When::FirstBeforeGroup(_, next) => next,
-                When::BeforeName => b"A\x80",
-                When::FirstOfGroups(_) | When::GroupsInContextOr(_) => b"0 -./(",
+                PreFilter::InContextBefore(_) => b" ,.-aA\x80",
+                PreFilter::InContextBeforeGroup(next) | PreFilter::FirstBeforeGroup(_, next) => {
+                    next
+                }
+                PreFilter::BeforeName => b"A\x80",
+                PreFilter::FirstOfGroups(_) | PreFilter::GroupsInContextOr(_) => b"0 -./(",
                 _ => &[],
             },
             strict: matches!(
                 when,
-                When::Before(_) | When::BeginsWithLettersBefore(_) | When::BeforeName
+                PreFilter::Before(_)
+                    | PreFilter::BeginsWithLettersBefore(_)
+                    | PreFilter::BeforeName
             ),
-            named: when == When::BeforeName,
-            grouped: matches!(when, When::FirstOfGroups(_) | When::GroupsInContextOr(_)),
-            wide: when == When::InWideContext,
+            named: when == PreFilter::BeforeName,
+            grouped: matches!(
+                when,
+                PreFilter::FirstOfGroups(_) | PreFilter::GroupsInContextOr(_)
+            ),
+            wide: when == PreFilter::InWideContext,
             lettered: matches!(
                 when,
-                When::BeginsWithLetters | When::BeginsWithLettersBefore(_)
+                PreFilter::BeginsWithLetters | PreFilter::BeginsWithLettersBefore(_)
             ),
         }
     }
@@ -116,7 +130,7 @@ pub(super) struct TokenProbes {
     /// Those that may be asked with other digits where a word stands before the token.
     pub(super) gated: u32,
     /// The detectors whose words these are.
-    pub(super) gates: Slots,
+    pub(super) gates: DetectorSet,
     /// By what follows the token, and by what stands behind that.
     by_next: [u32; CLASSES],
     by_second: [u32; CLASSES],

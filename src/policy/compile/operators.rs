@@ -3,7 +3,7 @@
 use super::{Compiler, folded};
 use crate::detect::literals::squeezed;
 use crate::detect::pattern::Pattern;
-use crate::detect::{Confidence, View};
+use crate::detect::{Confidence, NormalisedText};
 use crate::diag::codes;
 use crate::policy::compiled::{Operator, OverlapTarget};
 use crate::policy::condition::{Check, Operand};
@@ -539,7 +539,7 @@ impl<'d> Compiler<'d> {
 
     fn literal(&mut self, text: &str) -> [u32; 2] {
         let written = self.literal_number(text);
-        let seen = match View::of(text) {
+        let seen = match NormalisedText::of(text) {
             Some(view) => self.literal_number(view.text()),
             None => written,
         };

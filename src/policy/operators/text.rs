@@ -2,7 +2,7 @@
 //! space ignored where it restricts.
 
 use super::Polarity;
-use crate::detect::View;
+use crate::detect::NormalisedText;
 use crate::detect::literals::squeezed;
 use crate::policy::scan::each_view;
 use crate::wire::letter_case;
@@ -124,7 +124,7 @@ impl ContainsDynamic {
 
 /// A text as a reader sees it, in lower case, with each run of white space as one space.
 pub(crate) fn seen(text: &str) -> String {
-    match View::of(text) {
+    match NormalisedText::of(text) {
         Some(view) => squeezed_lower(view.text()),
         None => squeezed_lower(text),
     }

@@ -172,7 +172,7 @@ fn heard(client: &Client, events: &[Event]) -> Heard {
     heard
 }
 
-fn hears(case: &StreamCase, seen: &SimulatedResult) -> Heard {
+fn name_is_context(case: &StreamCase, seen: &SimulatedResult) -> Heard {
     let events = case.wire.events(&seen.client.body());
     for at in case.client.numbers {
         let mut next = 0;
@@ -411,7 +411,10 @@ fn a_text_is_redacted_across_events() {
         for cuts in [vec![], (1..body.len()).collect()] {
             let seen = ask(case, &guard(case, LOOKS), &body, &cuts);
             let client = seen.client.body();
-            assert_eq!(hears(case, &seen).text, "write to [EMAIL] today, and so on");
+            assert_eq!(
+                name_is_context(case, &seen).text,
+                "write to [EMAIL] today, and so on"
+            );
             assert!(!lossy(&client).contains("anna"), "{}", lossy(&client));
             let count = |bytes: &[u8]| case.wire.events(bytes).len();
             assert_eq!(count(&client), count(&body), "every event is still there");
@@ -462,7 +465,7 @@ fn a_denied_text_ends_the_stream_as_its_protocol_says_so() {
         for cuts in [vec![], (1..body.len()).collect()] {
             let seen = ask(case, &guard(case, LOOKS), &body, &cuts);
             let client = lossy(&seen.client.body());
-            let heard = hears(case, &seen);
+            let heard = name_is_context(case, &seen);
             assert!(
                 heard.denial.ends_with("Not that word."),
                 "{heard:?} in {client}"
@@ -515,7 +518,7 @@ fn a_denied_text_is_an_error_where_the_policy_asks_for_one() {
         let rules = LOOKS.replace("    reason: Not that word.\n", "    on_deny: error\n");
         let body = bytes(case, &[Said::Text(&["the forbidden", " word"])]);
         let seen = ask(case, &guard(case, &rules), &body, &[]);
-        let heard = hears(case, &seen);
+        let heard = name_is_context(case, &seen);
         assert_eq!(
             heard.error.as_deref(),
             Some("Blocked by rule `swan`."),
@@ -542,7 +545,7 @@ fn a_denied_call_is_left_out_and_the_texts_and_calls_around_it_stay() {
         for cuts in [vec![], (1..body.len()).collect()] {
             let seen = ask(case, &guard(case, LOOKS), &body, &cuts);
             let client = seen.client.body();
-            let heard = hears(case, &seen);
+            let heard = name_is_context(case, &seen);
             let record = record(&seen);
             assert_eq!(record["decision"], "deny");
             assert_eq!(record["code"], "AG3001");
@@ -590,7 +593,7 @@ fn a_text_behind_a_denied_call_stays() {
             ],
         );
         let seen = ask(case, &guard(case, LOOKS), &body, &[]);
-        let heard = hears(case, &seen);
+        let heard = name_is_context(case, &seen);
         assert!(heard.text.contains("Customers stay."), "{heard:?}");
         assert!(heard.text.contains("And more."), "{heard:?}");
         assert_eq!((heard.calls, heard.error), (vec![], None));
@@ -606,7 +609,7 @@ fn without_any_call_left_the_answer_ends_as_a_text_does() {
         };
         let body = bytes(case, &[Said::Call("delete_customer", &["{\"id\"", ":1}"])]);
         let seen = ask(case, &guard(case, LOOKS), &body, &[]);
-        let heard = hears(case, &seen);
+        let heard = name_is_context(case, &seen);
         assert!(heard.text.ends_with("Customers stay."), "{heard:?}");
         assert_eq!((heard.calls, heard.error), (vec![], None));
         assert_eq!(heard.finish.unwrap_or_default(), finish);
@@ -633,7 +636,7 @@ fn a_call_is_judged_by_all_of_its_arguments() {
         let seen = ask(case, &guard, &little, &[50]);
         assert_eq!(lossy(&seen.client.body()), lossy(&little));
         let seen = ask(case, &guard, &pays("000}"), &[50]);
-        let heard = hears(case, &seen);
+        let heard = name_is_context(case, &seen);
         assert_eq!(heard.calls, []);
         let told = [heard.text, heard.error.unwrap_or_default()].concat();
         assert!(told.contains("Too much."), "{}", lossy(&seen.client.body()));
@@ -657,7 +660,7 @@ fn arguments_are_redacted_across_their_pieces() {
         for (rules, label) in [(by_name, "[REDACTED]"), (by_part, "[EMAIL]")] {
             let seen = ask(case, &guard(case, rules), &body, &[50]);
             let client = lossy(&seen.client.body());
-            let [(tool, args)] = &hears(case, &seen).calls[..] else {
+            let [(tool, args)] = &name_is_context(case, &seen).calls[..] else {
                 panic!("{client}");
             };
             assert_eq!(tool, "send");
@@ -712,7 +715,7 @@ fn a_rule_about_the_whole_text_holds_it_to_its_end() {
         let seen = ask(case, &guard, &long, &[]);
         let client = lossy(&seen.client.body());
         assert!(!client.contains("a long"), "{client}");
-        let heard = hears(case, &seen);
+        let heard = name_is_context(case, &seen);
         assert!(
             heard.denial.ends_with("Blocked by rule `long`."),
             "{client}"
@@ -744,7 +747,7 @@ fn a_stream_that_ends_early_gives_the_client_no_more_than_came() {
                     lossy(&whole[..at])
                 );
             }
-            let heard = hears(case, &seen);
+            let heard = name_is_context(case, &seen);
             assert!(heard.error.is_some() || client == whole[..at]);
             // A call is there as a whole, or not at all.
             for call in &heard.calls {
@@ -767,7 +770,7 @@ fn a_denied_call_does_not_pass_wherever_the_stream_ends() {
         let guard = guard(case, LOOKS);
         for count in 0..frames.len() {
             let body = frames[..count].concat();
-            let heard = hears(case, &ask(case, &guard, &body, &[]));
+            let heard = name_is_context(case, &ask(case, &guard, &body, &[]));
             assert_eq!(heard.calls, [], "after {count} frames");
         }
     });
@@ -815,7 +818,7 @@ fn an_end_in_the_middle_of_a_frame_is_an_error() {
             "{}",
             lossy(&seen.client.body())
         );
-        let heard = hears(case, &seen);
+        let heard = name_is_context(case, &seen);
         assert!(heard.error.is_some(), "{}", lossy(&seen.client.body()));
         // What came whole before is there.
         let client = seen.client.body();
@@ -843,7 +846,7 @@ fn a_frame_that_is_no_json_is_an_error() {
             lossy(&seen.client.body())
         );
         assert!(
-            hears(case, &seen).error.is_some(),
+            name_is_context(case, &seen).error.is_some(),
             "{}",
             lossy(&seen.client.body())
         );
@@ -884,7 +887,10 @@ fn an_error_of_the_provider_passes() {
         let seen = ask(case, &guard(case, LOOKS), &body, &[]);
         assert_eq!(lossy(&seen.client.body()), lossy(&body));
         assert_eq!(record(&seen)["decision"], "allow");
-        assert_eq!(hears(case, &seen).error.as_deref(), Some("Overloaded"));
+        assert_eq!(
+            name_is_context(case, &seen).error.as_deref(),
+            Some("Overloaded")
+        );
     });
 }
 

@@ -1,14 +1,14 @@
 //! Values that don't stand right behind their name: below it, or in a block of Terraform.
 
 use crate::detect::scan::names::has_part;
-use crate::detect::scan::place::{Alphabet, Place};
+use crate::detect::scan::place::{Alphabet, MatchSite};
 
 fn is_blank(byte: u8) -> bool {
     byte.is_ascii_whitespace() || matches!(byte, b'`' | b'*' | b'=')
 }
 
 /// Where the value begins under a line that ends with the place's word: `Password:`. It may be fenced.
-pub(super) fn below(place: &Place<'_>) -> Option<usize> {
+pub(super) fn below(place: &MatchSite<'_>) -> Option<usize> {
     let text = place.text;
     let start = text.run(place.end, 16, is_blank);
     place.begins(start);
@@ -22,7 +22,7 @@ const LINES: usize = 8;
 
 /// Where the default begins of the variable that begins here, if its name has one of these parts: `variable
 /// "db_password" { default = "…" }` (Terraform, input variables).
-pub(super) fn default_of(place: &Place<'_>, parts: &[&str]) -> Option<usize> {
+pub(super) fn default_of(place: &MatchSite<'_>, parts: &[&str]) -> Option<usize> {
     let text = place.text;
     let indented = text.run_back(place.at, 16, |byte| matches!(byte, b' ' | b'\t'));
     let mut at = text.run_of(Alphabet::Name, place.end, 64);
@@ -53,7 +53,7 @@ pub(super) fn default_of(place: &Place<'_>, parts: &[&str]) -> Option<usize> {
 
 /// Whether a value that ends here is all that stands on its line, or in its quotes. What ends in a colon leads to
 /// something else: `password:` and `secretKeyRef:` in YAML.
-pub(super) fn is_alone(place: &Place<'_>, end: usize) -> bool {
+pub(super) fn is_alone(place: &MatchSite<'_>, end: usize) -> bool {
     let text = place.text;
     let next = text.run(end, 8, is_blank);
     let alone = text.slice(end..next).contains(&b'\n') || matches!(text.at(next), b'"' | 0);

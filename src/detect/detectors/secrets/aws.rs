@@ -1,9 +1,9 @@
 //! Keys of Amazon Web Services.
 
-use crate::detect::scan::names::Concern;
-use crate::detect::scan::place::{Alphabet, Anchor, Found, Keyed};
+use crate::detect::entropy::{is_placeholder, makeup, shannon_entropy_tenths};
+use crate::detect::scan::names::KeyFilter;
+use crate::detect::scan::place::{Alphabet, Anchor, Match, NamedValue};
 use crate::detect::scan::token_form::token;
-use crate::detect::variety::{is_placeholder, makeup, variety};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 const ID: &str = "[A-Z2-7]{16}";
@@ -60,7 +60,7 @@ pub(in crate::detect) static SECRET_KEY: Detector = Detector {
     },
     reach: 40,
     context: &[],
-    anchors: &[Anchor::Keyed(40..=40, Concern::Any, secret)],
+    anchors: &[Anchor::Keyed(40..=40, KeyFilter::Any, secret)],
     hits: &[
         hit(
             "my aws secret access key: Ut9Efi2lPjYKmy8iFgny1NCeQ06rEdciIeO/RgBq",
@@ -107,7 +107,7 @@ pub(in crate::detect) static SECRET_KEY: Detector = Detector {
     ],
 };
 
-fn secret(keyed: &Keyed<'_>) -> Option<Found> {
+fn secret(keyed: &NamedValue<'_>) -> Option<Match> {
     let value = keyed.bytes();
     let named = || {
         let before = |words| keyed.place.text.precedes(keyed.name_at, words);
@@ -118,7 +118,7 @@ fn secret(keyed: &Keyed<'_>) -> Option<Found> {
     }
     let kinds = makeup(value);
     let mixed = kinds.capitals > 3 && kinds.smalls > 3;
-    if !mixed || variety(value) < 40 || is_placeholder(value) {
+    if !mixed || shannon_entropy_tenths(value) < 40 || is_placeholder(value) {
         return None;
     }
     Some(keyed.found(Confidence::High))

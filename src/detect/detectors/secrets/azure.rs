@@ -1,8 +1,8 @@
 //! Secrets of Microsoft Azure.
 
-use crate::detect::scan::names::Concern;
-use crate::detect::scan::place::{Alphabet, Anchor, Found, Keyed, Place, When};
-use crate::detect::variety::{is_placeholder, variety};
+use crate::detect::entropy::{is_placeholder, shannon_entropy_tenths};
+use crate::detect::scan::names::KeyFilter;
+use crate::detect::scan::place::{Alphabet, Anchor, Match, MatchSite, NamedValue, PreFilter};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(in crate::detect) static SECRET: Detector = Detector {
@@ -16,10 +16,10 @@ pub(in crate::detect) static SECRET: Detector = Detector {
     reach: 120,
     context: &[],
     anchors: &[
-        Anchor::Mixed(2..=40, When::Before(b"~"), client),
-        Anchor::Mixed(84..=84, When::Always, devops),
-        Anchor::Keyed(88..=88, Concern::Any, account),
-        Anchor::Keyed(44..=44, Concern::Any, shared),
+        Anchor::Mixed(2..=40, PreFilter::Before(b"~"), client),
+        Anchor::Mixed(84..=84, PreFilter::Always, devops),
+        Anchor::Keyed(88..=88, KeyFilter::Any, account),
+        Anchor::Keyed(44..=44, KeyFilter::Any, shared),
         Anchor::Word(&["sig="], signature),
     ],
     hits: &[
@@ -83,7 +83,7 @@ pub(in crate::detect) static SECRET: Detector = Detector {
 };
 
 /// Three characters, a digit, `Q~`, and 31–34 more. The token that ends with the Q stands here.
-fn client(place: &Place<'_>) -> Option<Found> {
+fn client(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let q = place.end.checked_sub(1)?;
     if text.at(q) != b'Q' || !text.before(q).is_ascii_digit() {
@@ -100,14 +100,14 @@ fn client(place: &Place<'_>) -> Option<Found> {
     let fits = head.iter().all(|byte| part(*byte))
         && !text.before(start).is_ascii_alphanumeric()
         && (30..=36).contains(&body.len());
-    (fits && variety(body) >= 35 && !is_placeholder(body)).then_some(Found {
+    (fits && shannon_entropy_tenths(body) >= 35 && !is_placeholder(body)).then_some(Match {
         start,
         end,
         confidence: Confidence::High,
     })
 }
 
-fn account(keyed: &Keyed<'_>) -> Option<Found> {
+fn account(keyed: &NamedValue<'_>) -> Option<Match> {
     let names = [
         "accountkey",
         "account_key",
@@ -120,30 +120,30 @@ fn account(keyed: &Keyed<'_>) -> Option<Found> {
     encoded(keyed, &names)
 }
 
-fn shared(keyed: &Keyed<'_>) -> Option<Found> {
+fn shared(keyed: &NamedValue<'_>) -> Option<Match> {
     encoded(keyed, &["sharedaccesskey", "azure"])
 }
 
 /// A value in Base64 whose name has one of these parts.
-fn encoded(keyed: &Keyed<'_>, names: &[&str]) -> Option<Found> {
+fn encoded(keyed: &NamedValue<'_>, names: &[&str]) -> Option<Match> {
     let value = keyed.bytes();
     let encoded = value.ends_with(b"=") && value.iter().all(|byte| Alphabet::Base64.has(*byte));
-    (encoded && names.iter().any(|name| keyed.names(name)) && variety(value) >= 40)
+    (encoded && names.iter().any(|name| keyed.names(name)) && shannon_entropy_tenths(value) >= 40)
         .then(|| keyed.found(Confidence::High))
 }
 
 /// The signature of a shared access URL: 32 bytes in Base64.
-fn devops(place: &Place<'_>) -> Option<Found> {
+fn devops(place: &MatchSite<'_>) -> Option<Match> {
     let token = place.text.slice(place.at..place.end);
     let signed = token.get(52..56) == Some(b"JQQJ") && token.get(76..80) == Some(b"AZDO");
-    (signed && variety(token) >= 35).then_some(Found {
+    (signed && shannon_entropy_tenths(token) >= 35).then_some(Match {
         start: place.at,
         end: place.end,
         confidence: Confidence::High,
     })
 }
 
-fn signature(place: &Place<'_>) -> Option<Found> {
+fn signature(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     if !matches!(text.before(place.at), b'&' | b'?') {
         return None;
@@ -160,7 +160,7 @@ fn signature(place: &Place<'_>) -> Option<Found> {
         (end, text.slice(place.end..end))
     };
     (padded || value.len() == 43).then_some(())?;
-    (variety(value) >= 40).then_some(Found {
+    (shannon_entropy_tenths(value) >= 40).then_some(Match {
         start: place.end,
         end,
         confidence: Confidence::High,

@@ -1,7 +1,7 @@
 //! Tokens of bots.
 
-use crate::detect::scan::place::{Alphabet, Anchor, Found, Place, When};
-use crate::detect::variety::{is_placeholder, variety};
+use crate::detect::entropy::{is_placeholder, shannon_entropy_tenths};
+use crate::detect::scan::place::{Alphabet, Anchor, Match, MatchSite, PreFilter};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(in crate::detect) static TELEGRAM: Detector = Detector {
@@ -15,8 +15,8 @@ pub(in crate::detect) static TELEGRAM: Detector = Detector {
     reach: 46,
     context: &[],
     anchors: &[
-        Anchor::Number(8..=10, When::Before(b":"), telegram),
-        Anchor::Mixed(11..=13, When::Before(b":"), telegram),
+        Anchor::Number(8..=10, PreFilter::Before(b":"), telegram),
+        Anchor::Mixed(11..=13, PreFilter::Before(b":"), telegram),
     ],
     hits: &[
         hit(
@@ -65,7 +65,7 @@ pub(in crate::detect) static DISCORD: Detector = Detector {
     reach: 140,
     context: &[],
     anchors: &[
-        Anchor::Mixed(23..=26, When::Always, discord),
+        Anchor::Mixed(23..=26, PreFilter::Always, discord),
         Anchor::Word(
             &["discord.com/api/webhooks/", "discordapp.com/api/webhooks/"],
             webhook,
@@ -113,7 +113,7 @@ pub(in crate::detect) static DISCORD: Detector = Detector {
     ],
 };
 
-fn telegram(place: &Place<'_>) -> Option<Found> {
+fn telegram(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let token = text.slice(place.at..place.end);
     let start = if token.starts_with(b"bot") {
@@ -128,16 +128,18 @@ fn telegram(place: &Place<'_>) -> Option<Found> {
     let from = place.end.wrapping_add(1);
     let end = text.run_of(Alphabet::Base64Url, from, 36);
     let key = text.slice(from..end);
-    let fits =
-        key.len() == 35 && key.starts_with(b"AA") && variety(key) >= 30 && !is_placeholder(key);
-    fits.then_some(Found {
+    let fits = key.len() == 35
+        && key.starts_with(b"AA")
+        && shannon_entropy_tenths(key) >= 30
+        && !is_placeholder(key);
+    fits.then_some(Match {
         start,
         end,
         confidence: Confidence::High,
     })
 }
 
-fn discord(place: &Place<'_>) -> Option<Found> {
+fn discord(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     if !matches!(text.at(place.at), b'M' | b'N' | b'O') || text.at(place.end) != b'.' {
         return None;
@@ -149,14 +151,14 @@ fn discord(place: &Place<'_>) -> Option<Found> {
     let fits = second_end.wrapping_sub(second) == 6
         && text.at(second_end) == b'.'
         && end.wrapping_sub(third) >= 27;
-    (fits && variety(text.slice(place.at..end)) >= 35).then_some(Found {
+    (fits && shannon_entropy_tenths(text.slice(place.at..end)) >= 35).then_some(Match {
         start: place.at,
         end,
         confidence: Confidence::High,
     })
 }
 
-fn webhook(place: &Place<'_>) -> Option<Found> {
+fn webhook(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let scheme = ["https://", "http://"]
         .iter()
@@ -170,7 +172,7 @@ fn webhook(place: &Place<'_>) -> Option<Found> {
     let end = text.run_of(Alphabet::Base64Url, from, 80);
     let fits =
         id.wrapping_sub(place.end) >= 15 && text.at(id) == b'/' && end.wrapping_sub(from) >= 40;
-    fits.then_some(Found {
+    fits.then_some(Match {
         start,
         end,
         confidence: Confidence::High,

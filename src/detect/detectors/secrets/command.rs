@@ -2,8 +2,8 @@
 
 use super::named::is_word;
 use crate::detect::Confidence;
-use crate::detect::scan::place::{Found, Place};
-use crate::detect::variety::{is_placeholder, makeup};
+use crate::detect::entropy::{is_placeholder, makeup};
+use crate::detect::scan::place::{Match, MatchSite};
 
 /// Beginnings of commands; `mysql` stands for `mysqldump` and `mysqladmin`, too.
 pub(super) const COMMANDS: &[&str] = &[
@@ -52,7 +52,7 @@ fn option_of(name: &[u8]) -> (&'static str, Placement) {
     }
 }
 
-pub(super) fn option(place: &Place<'_>) -> Option<Found> {
+pub(super) fn option(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let name = text.slice(place.at..place.end);
     let (option, stands) = option_of(name);
@@ -92,7 +92,7 @@ pub(super) fn option(place: &Place<'_>) -> Option<Found> {
             byte > b' ' && !matches!(byte, b'"' | b'\'' | b'`' | b';' | b'|' | b'&')
         }
     });
-    judge(text.slice(start..end)).map(|confidence| Found {
+    judge(text.slice(start..end)).map(|confidence| Match {
         start,
         end,
         confidence,

@@ -2,10 +2,10 @@
 
 use super::apart::{below, default_of, is_alone};
 use super::named::{is_code, is_numbered, is_snippet, is_word};
-use crate::detect::scan::keyed::VALUE;
-use crate::detect::scan::names::{Concern, Said};
-use crate::detect::scan::place::{Alphabet, Anchor, Found, Keyed, Link, Place};
-use crate::detect::variety::{is_placeholder, marks};
+use crate::detect::entropy::{is_placeholder, marks};
+use crate::detect::scan::named_value::VALUE;
+use crate::detect::scan::names::{KeyFilter, NameGroups};
+use crate::detect::scan::place::{Alphabet, Anchor, Binding, Match, MatchSite, NamedValue};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(in crate::detect) static KEY: Detector = Detector {
@@ -19,7 +19,7 @@ pub(in crate::detect) static KEY: Detector = Detector {
     reach: 512,
     context: &[],
     anchors: &[
-        Anchor::Keyed(10..=VALUE, Concern::Key, generic),
+        Anchor::Keyed(10..=VALUE, KeyFilter::Key, generic),
         Anchor::Word(&["BUNDLE_"], bundler),
         Anchor::Word(&["key:", "token:", "secret:"], under),
         Anchor::Word(&["variable \""], variable),
@@ -90,7 +90,7 @@ pub(in crate::detect) static KEY: Detector = Detector {
 /// Words before `key` that make the name of a secret with it.
 const BEFORE_KEY: &[&str] = &["api ", "secret ", "access "];
 
-fn generic(keyed: &Keyed<'_>) -> Option<Found> {
+fn generic(keyed: &NamedValue<'_>) -> Option<Match> {
     let value = keyed.bytes();
     let kinds = keyed.kinds;
     let part = |byte: u8| Alphabet::Wide.has(byte) || matches!(byte, b'~' | b':' | b'%' | b'@');
@@ -108,11 +108,11 @@ fn generic(keyed: &Keyed<'_>) -> Option<Found> {
                 .iter()
                 .any(|word| text.precedes(keyed.name_at, word))
     };
-    let only_key = !keyed.said.any(Said::SECRET | Said::MORE) && !more();
+    let only_key = !keyed.said.any(NameGroups::SECRET | NameGroups::MORE) && !more();
     // In prose more stands behind such a word than its value, another name and its value perhaps.
     let named =
         || kinds.may_have(marks::EQUALS) && value.iter().rev().skip(2).any(|byte| *byte == b'=');
-    let vague = keyed.link == Link::Told && (only_key || value.len() < 20 || named());
+    let vague = keyed.link == Binding::Told && (only_key || value.len() < 20 || named());
     if vague || only_key && value.len() < 16 || !is_whole_word(keyed) {
         return None;
     }
@@ -157,7 +157,7 @@ fn generic(keyed: &Keyed<'_>) -> Option<Found> {
 }
 
 /// `API key:` and the value on the next line.
-fn under(place: &Place<'_>) -> Option<Found> {
+fn under(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let named = !text.follows(place.at, "key")
         || BEFORE_KEY.iter().any(|word| text.precedes(place.at, word));
@@ -165,7 +165,7 @@ fn under(place: &Place<'_>) -> Option<Found> {
 }
 
 /// `variable "api_key" { default = "…" }`
-fn variable(place: &Place<'_>) -> Option<Found> {
+fn variable(place: &MatchSite<'_>) -> Option<Match> {
     apart(
         place,
         default_of(place, &["token", "secret", "api_key", "access_key"])?,
@@ -173,7 +173,7 @@ fn variable(place: &Place<'_>) -> Option<Found> {
 }
 
 /// A value so varied that its name need not stand right before it.
-fn apart(place: &Place<'_>, start: usize) -> Option<Found> {
+fn apart(place: &MatchSite<'_>, start: usize) -> Option<Match> {
     let end = place.text.run_of(Alphabet::Wide, start, 128);
     let value = place.text.slice(start..end);
     let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
@@ -182,7 +182,7 @@ fn apart(place: &Place<'_>, start: usize) -> Option<Found> {
         && is_alone(place, end)
         && place.text.is_random(start..end, 35)
         && !is_words(value);
-    fits.then_some(Found {
+    fits.then_some(Match {
         start,
         end,
         confidence: Confidence::Medium,
@@ -190,7 +190,7 @@ fn apart(place: &Place<'_>, start: usize) -> Option<Found> {
 }
 
 /// `BUNDLE_GEMS__EXAMPLE__COM=user:password`: Bundler's credentials for a host (bundle-config(1)).
-fn bundler(place: &Place<'_>) -> Option<Found> {
+fn bundler(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let name_end = text.run(place.end, 80, |byte| {
         byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_'
@@ -213,7 +213,7 @@ fn bundler(place: &Place<'_>) -> Option<Found> {
         && user > from
         && text.at(user) == b':'
         && end.wrapping_sub(user) > 6;
-    (fits && !is_placeholder(value)).then_some(Found {
+    (fits && !is_placeholder(value)).then_some(Match {
         start: from,
         end,
         confidence: Confidence::High,
@@ -221,7 +221,7 @@ fn bundler(place: &Place<'_>) -> Option<Found> {
 }
 
 /// The word in the name is not the end of another: `monkey`, `compass`.
-fn is_whole_word(keyed: &Keyed<'_>) -> bool {
+fn is_whole_word(keyed: &NamedValue<'_>) -> bool {
     let name = keyed.name;
     let ends = ["key", "pass", "auth"].iter().any(|word| {
         let Some((head, tail)) = name
@@ -235,7 +235,7 @@ fn is_whole_word(keyed: &Keyed<'_>) -> bool {
             && tail.first().is_some_and(u8::is_ascii_lowercase);
         small && tail.eq_ignore_ascii_case(word.as_bytes())
     });
-    !ends || keyed.said.any(Said::WHOLE)
+    !ends || keyed.said.any(NameGroups::WHOLE)
 }
 
 /// Five letters in a row without a vowel, as hardly any word has.

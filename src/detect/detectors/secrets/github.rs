@@ -20,12 +20,12 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
     reach: 93,
     context: &[],
     anchors: &[Anchor::Beginning(&[
-        token("ghp_", TOKEN).variety(30),
-        token("gho_", TOKEN).variety(30),
-        token("ghu_", TOKEN).variety(30),
-        token("ghs_", LONG).variety(30),
-        token("ghr_", LONG).variety(30),
-        token("github_pat_", "[0-9a-zA-Z_]{82}").variety(30),
+        token("ghp_", TOKEN).entropy(30),
+        token("gho_", TOKEN).entropy(30),
+        token("ghu_", TOKEN).entropy(30),
+        token("ghs_", LONG).entropy(30),
+        token("ghr_", LONG).entropy(30),
+        token("github_pat_", "[0-9a-zA-Z_]{82}").entropy(30),
     ])],
     hits: &[
         hit(

@@ -1,8 +1,8 @@
 //! Tokens of GitLab.
 
-use crate::detect::scan::place::{Alphabet, Anchor, Found, Place};
+use crate::detect::entropy::{is_placeholder, shannon_entropy_tenths};
+use crate::detect::scan::place::{Alphabet, Anchor, Match, MatchSite};
 use crate::detect::scan::token_form::token;
-use crate::detect::variety::{is_placeholder, variety};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 const TWENTY: &str = "[0-9a-zA-Z_-]{20}";
@@ -24,20 +24,20 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
     anchors: &[
         Anchor::Beginning(&[
             token("glpat-", TWENTY),
-            token("glpat-", ROUTABLE).variety(30),
-            token("glpat-", VERSIONED).variety(30),
+            token("glpat-", ROUTABLE).entropy(30),
+            token("glpat-", VERSIONED).entropy(30),
             token("glrt-", TWENTY),
-            token("glrt-", ROUTABLE).variety(30),
-            token("glrt-", VERSIONED).variety(30),
+            token("glrt-", ROUTABLE).entropy(30),
+            token("glrt-", VERSIONED).entropy(30),
             token("glrt-t", "[0-9]{1}_[0-9a-zA-Z_-]{20,30}"),
             token("glcbt-", "[0-9a-zA-Z_-]{20,26}"),
             token("gldt-", TWENTY),
             token("glffct-", TWENTY),
             token("glft-", "[0-9a-zA-Z_-]{20,26}"),
             token("glimt-", "[0-9a-zA-Z_-]{25}"),
-            token("glagent-", "[0-9a-zA-Z_-]{50,200}").variety(30),
-            token("gloas-", "[0-9a-zA-Z_-]{64}").variety(30),
-            token("glptt-", "[0-9a-zA-Z_-]{40}").variety(28),
+            token("glagent-", "[0-9a-zA-Z_-]{50,200}").entropy(30),
+            token("gloas-", "[0-9a-zA-Z_-]{64}").entropy(30),
+            token("glptt-", "[0-9a-zA-Z_-]{40}").entropy(28),
             token("glsoat-", TWENTY),
             token("GR1348941", TWENTY),
         ]),
@@ -87,7 +87,7 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
     ],
 };
 
-fn session(place: &Place<'_>) -> Option<Found> {
+fn session(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let start = place
         .at
@@ -95,8 +95,8 @@ fn session(place: &Place<'_>) -> Option<Found> {
     place.begins(start);
     let end = text.run_of(Alphabet::Smalls, place.end, 33);
     let value = text.slice(place.end..end);
-    let fits = value.len() == 32 && variety(value) >= 30 && !is_placeholder(value);
-    fits.then_some(Found {
+    let fits = value.len() == 32 && shannon_entropy_tenths(value) >= 30 && !is_placeholder(value);
+    fits.then_some(Match {
         start,
         end,
         confidence: Confidence::High,

@@ -1,7 +1,7 @@
 //! API keys of Google.
 
-use crate::detect::scan::place::{Alphabet, Anchor, Found, Place};
-use crate::detect::variety::{is_placeholder, variety};
+use crate::detect::entropy::{is_placeholder, shannon_entropy_tenths};
+use crate::detect::scan::place::{Alphabet, Anchor, Match, MatchSite};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(in crate::detect) static API_KEY: Detector = Detector {
@@ -72,19 +72,22 @@ const SAMPLES: &[u64] = &[
     0xE766_6DBB_286C_6C2E,
 ];
 
-fn key(place: &Place<'_>) -> Option<Found> {
+fn key(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let end = text.run_of(Alphabet::Base64Url, place.end, 36);
     let token = text.slice(place.at..end);
     let body = text.slice(place.end..end);
-    if body.len() != 35 || !token.starts_with(b"AIza") || variety(body) < 30 || is_placeholder(body)
+    if body.len() != 35
+        || !token.starts_with(b"AIza")
+        || shannon_entropy_tenths(body) < 30
+        || is_placeholder(body)
     {
         return None;
     }
     let hash = token.iter().fold(0xCBF2_9CE4_8422_2325u64, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3)
     });
-    (!SAMPLES.contains(&hash)).then_some(Found {
+    (!SAMPLES.contains(&hash)).then_some(Match {
         start: place.at,
         end,
         confidence: Confidence::High,

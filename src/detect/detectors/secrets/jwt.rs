@@ -3,9 +3,9 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::detect::scan::place::{Alphabet, Anchor, Found, Place, When};
+use crate::detect::entropy::shannon_entropy_tenths;
+use crate::detect::scan::place::{Alphabet, Anchor, Match, MatchSite, PreFilter};
 use crate::detect::scan::token_form::{self, TokenPrefix};
-use crate::detect::variety::variety;
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 use crate::wire::work;
 
@@ -21,7 +21,7 @@ pub(in crate::detect) static TOKEN: Detector = Detector {
     context: &[],
     anchors: &[
         Anchor::Word(&["eyJ"], token),
-        Anchor::Mixed(19..=95, When::Always, odd),
+        Anchor::Mixed(19..=95, PreFilter::Always, odd),
         Anchor::Beginning(ENCODED),
     ],
     hits: &[
@@ -84,13 +84,13 @@ const ENCODED: &[TokenPrefix] = &[
 ];
 
 const fn encoded(prefix: &'static str) -> TokenPrefix {
-    token_form::token(prefix, "[0-9a-zA-Z+/=]{40,8000}").variety(30)
+    token_form::token(prefix, "[0-9a-zA-Z+/=]{40,8000}").entropy(30)
 }
 
 /// Longest header that is decoded.
 const HEADER: usize = 1_024;
 
-fn token(place: &Place<'_>) -> Option<Found> {
+fn token(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     if text.slice(place.at..place.end) != b"eyJ" {
         return None;
@@ -123,7 +123,7 @@ fn token(place: &Place<'_>) -> Option<Found> {
         let next = end.wrapping_add(1);
         end = text.run_of(Alphabet::Base64UrlPadded, next, most(next));
     }
-    Some(Found {
+    Some(Match {
         start: place.at,
         end,
         confidence: Confidence::High,
@@ -131,7 +131,7 @@ fn token(place: &Place<'_>) -> Option<Found> {
 }
 
 /// Tokens whose header is JSON with a space or line break first have another third letter.
-fn odd(place: &Place<'_>) -> Option<Found> {
+fn odd(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let head = text.slice(place.at..place.end);
     if !head.starts_with(b"ey") || head.get(2) == Some(&b'J') {
@@ -150,7 +150,7 @@ fn odd(place: &Place<'_>) -> Option<Found> {
         return None;
     };
     let long = header_end.wrapping_sub(place.at) >= 19 && payload_end.wrapping_sub(payload) >= 19;
-    (long && variety(text.slice(place.at..end)) >= 35).then_some(Found {
+    (long && shannon_entropy_tenths(text.slice(place.at..end)) >= 35).then_some(Match {
         start: place.at,
         end,
         confidence: Confidence::Medium,

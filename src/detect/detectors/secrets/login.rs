@@ -1,10 +1,10 @@
 //! Credentials in addresses and headers.
 
-use crate::detect::parts::Parts;
-use crate::detect::scan::keyed::VALUE;
-use crate::detect::scan::names::{Concern, Said, has_part};
-use crate::detect::scan::place::{Alphabet, Anchor, Found, Keyed, Place};
-use crate::detect::variety::{is_reference, is_repetitive, makeup, marks};
+use crate::detect::entropy::{is_reference, is_repetitive, makeup, marks};
+use crate::detect::scan::named_value::VALUE;
+use crate::detect::scan::names::{KeyFilter, NameGroups, has_part};
+use crate::detect::scan::place::{Alphabet, Anchor, Match, MatchSite, NamedValue};
+use crate::detect::substring_set::SubstringSet;
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(in crate::detect) static BASIC_AUTH: Detector = Detector {
@@ -56,7 +56,7 @@ pub(in crate::detect) static HTTP_AUTH_HEADER: Detector = Detector {
     },
     reach: 2_048,
     context: &[],
-    anchors: &[Anchor::Keyed(1..=VALUE, Concern::Header, header)],
+    anchors: &[Anchor::Keyed(1..=VALUE, KeyFilter::Header, header)],
     hits: &[
         hit(
             "Authorization: Basic c3ZjOkZqdm1naWEzOSNmbjdpZQ==",
@@ -112,7 +112,7 @@ fn password_part(byte: u8) -> bool {
 }
 
 /// `://user:password@host`
-fn url(place: &Place<'_>) -> Option<Found> {
+fn url(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     if !text.before(place.at).is_ascii_alphanumeric() {
         return None;
@@ -146,7 +146,7 @@ fn url(place: &Place<'_>) -> Option<Found> {
         b"user:pwd",
     ];
     let toy = toys.iter().any(|toy| written.eq_ignore_ascii_case(toy));
-    Some(Found {
+    Some(Match {
         start,
         end,
         confidence: if toy {
@@ -158,7 +158,7 @@ fn url(place: &Place<'_>) -> Option<Found> {
 }
 
 /// `curl … -u user:password`
-fn curl(place: &Place<'_>) -> Option<Found> {
+fn curl(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     // Up to the end of the line, or to the next command, which is looked at by itself.
     let mut line = place.end.wrapping_sub(1);
@@ -220,7 +220,7 @@ fn curl(place: &Place<'_>) -> Option<Found> {
     ];
     let toy =
         toys.iter().any(|toy| secret.eq_ignore_ascii_case(toy)) || kinds.is_repetitive(secret);
-    (telling && !reference && !toy).then_some(Found {
+    (telling && !reference && !toy).then_some(Match {
         start,
         end,
         confidence: Confidence::High,
@@ -245,9 +245,9 @@ const SCHEMES: &[&str] = &[
     "oauth",
 ];
 
-fn header(keyed: &Keyed<'_>) -> Option<Found> {
+fn header(keyed: &NamedValue<'_>) -> Option<Match> {
     let text = keyed.place.text;
-    let authorization = keyed.said.any(Said::AUTHORIZATION);
+    let authorization = keyed.said.any(NameGroups::AUTHORIZATION);
     let on_command_line = || {
         let quote = keyed.name_at.wrapping_sub(1);
         matches!(text.before(keyed.name_at), b'"' | b'\'')
@@ -308,7 +308,7 @@ fn header(keyed: &Keyed<'_>) -> Option<Found> {
     {
         return None;
     }
-    Some(Found {
+    Some(Match {
         start,
         end,
         confidence: Confidence::High,
@@ -316,7 +316,7 @@ fn header(keyed: &Keyed<'_>) -> Option<Found> {
 }
 
 /// `your-token-here`, `YOUR_API_KEY`, `token`.
-static PLACEHOLDERS: Parts = Parts::new(&[
+static PLACEHOLDERS: SubstringSet = SubstringSet::new(&[
     "your",
     "token_",
     "_token",

@@ -1,8 +1,8 @@
 //! Keys of mail and message services.
 
-use crate::detect::scan::place::{Alphabet, Anchor, Found, Place, When};
+use crate::detect::entropy::{is_placeholder, shannon_entropy_tenths};
+use crate::detect::scan::place::{Alphabet, Anchor, Match, MatchSite, PreFilter};
 use crate::detect::scan::token_form::token;
-use crate::detect::variety::{is_placeholder, variety};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(in crate::detect) static SENDGRID: Detector = Detector {
@@ -16,7 +16,7 @@ pub(in crate::detect) static SENDGRID: Detector = Detector {
     reach: 69,
     context: &[],
     anchors: &[Anchor::Beginning(&[
-        token("SG.", "[0-9a-zA-Z_.=-]{66}").variety(30)
+        token("SG.", "[0-9a-zA-Z_.=-]{66}").entropy(30)
     ])],
     hits: &[
         hit(
@@ -79,7 +79,7 @@ pub(in crate::detect) static TWILIO: Detector = Detector {
     },
     reach: 34,
     context: &["twilio"],
-    anchors: &[Anchor::Mixed(34..=34, When::Always, twilio)],
+    anchors: &[Anchor::Mixed(34..=34, PreFilter::Always, twilio)],
     hits: &[
         hit(
             concat!("| SK", "2FBb8A7D1eA2E63EBfe7Db00FEe8Ccf3 |"),
@@ -121,8 +121,8 @@ pub(in crate::detect) static MAILCHIMP: Detector = Detector {
     reach: 37,
     context: &[],
     anchors: &[
-        Anchor::Mixed(32..=32, When::Always, mailchimp),
-        Anchor::Number(32..=32, When::Always, mailchimp),
+        Anchor::Mixed(32..=32, PreFilter::Always, mailchimp),
+        Anchor::Number(32..=32, PreFilter::Always, mailchimp),
     ],
     hits: &[
         hit(
@@ -163,7 +163,7 @@ pub(in crate::detect) static MAILGUN: Detector = Detector {
             token("key-", "[0-9a-f]{32}"),
             token("pubkey-", "[0-9a-f]{32}"),
         ]),
-        Anchor::Mixed(32..=32, When::Always, mailgun),
+        Anchor::Mixed(32..=32, PreFilter::Always, mailgun),
     ],
     hits: &[
         hit(
@@ -195,44 +195,45 @@ pub(in crate::detect) static MAILGUN: Detector = Detector {
     ],
 };
 
-fn twilio(place: &Place<'_>) -> Option<Found> {
+fn twilio(place: &MatchSite<'_>) -> Option<Match> {
     let hash = place.text.slice(place.at..place.end).strip_prefix(b"SK")?;
-    let fits =
-        hash.iter().all(u8::is_ascii_hexdigit) && variety(hash) >= 25 && !is_placeholder(hash);
-    fits.then_some(Found {
+    let fits = hash.iter().all(u8::is_ascii_hexdigit)
+        && shannon_entropy_tenths(hash) >= 25
+        && !is_placeholder(hash);
+    fits.then_some(Match {
         start: place.at,
         end: place.end,
         confidence: Confidence::High,
     })
 }
 
-fn mailchimp(place: &Place<'_>) -> Option<Found> {
+fn mailchimp(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let hash = text.slice(place.at..place.end);
     if !text.follows(place.end, "-us")
         || !hash.iter().all(|byte| Alphabet::HexSmall.has(*byte))
-        || variety(hash) < 25
+        || shannon_entropy_tenths(hash) < 25
     {
         return None;
     }
     let from = place.end.wrapping_add(3);
     let end = text.run(from, 3, |byte| byte.is_ascii_digit());
     let fits = matches!(end.wrapping_sub(from), 1 | 2) && !text.at(end).is_ascii_alphanumeric();
-    fits.then_some(Found {
+    fits.then_some(Match {
         start: place.at,
         end,
         confidence: Confidence::High,
     })
 }
 
-fn mailgun(place: &Place<'_>) -> Option<Found> {
+fn mailgun(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     // Webhook signing keys have two letters more.
     let hexadecimal = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'h').contains(&byte);
     let first = text.slice(place.at..place.end);
     if text.at(place.end) != b'-'
         || !first.iter().all(|byte| hexadecimal(*byte))
-        || variety(first) < 25
+        || shannon_entropy_tenths(first) < 25
     {
         return None;
     }
@@ -243,7 +244,7 @@ fn mailgun(place: &Place<'_>) -> Option<Found> {
     let fits = second_end.wrapping_sub(second) == 8
         && text.at(second_end) == b'-'
         && end.wrapping_sub(third) == 8;
-    (fits && !text.at(end).is_ascii_alphanumeric()).then_some(Found {
+    (fits && !text.at(end).is_ascii_alphanumeric()).then_some(Match {
         start: place.at,
         end,
         confidence: Confidence::High,

@@ -1,6 +1,6 @@
 //! Keys of model providers.
 
-use crate::detect::scan::place::{Alphabet, Anchor, Found, Place, Sought};
+use crate::detect::scan::place::{Alphabet, Anchor, Match, MatchSite, SearchState};
 use crate::detect::scan::token_form::token;
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
@@ -137,8 +137,8 @@ pub(in crate::detect) static HUGGING_FACE: Detector = Detector {
     reach: 42,
     context: &[],
     anchors: &[Anchor::Beginning(&[
-        token("hf_", "[0-9a-zA-Z]{34}").variety(30),
-        token("api_org_", "[0-9a-zA-Z]{34}").variety(30),
+        token("hf_", "[0-9a-zA-Z]{34}").entropy(30),
+        token("api_org_", "[0-9a-zA-Z]{34}").entropy(30),
     ])],
     hits: &[
         hit(
@@ -170,27 +170,27 @@ pub(in crate::detect) static HUGGING_FACE: Detector = Detector {
     ],
 };
 
-fn openai(place: &Place<'_>) -> Option<Found> {
+fn openai(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     if !text.slice(place.at..place.end).starts_with(b"sk") {
         return None;
     }
     let end = text.run_of(Alphabet::Base64Url, place.end, 210);
     let body = text.slice(place.end..end);
-    let mark = text.find(Sought::KeyMark, b"T3BlbkFJ", place.end..end)?;
+    let mark = text.find(SearchState::KeyMark, b"T3BlbkFJ", place.end..end)?;
     let mark = mark.wrapping_sub(place.end);
     let fits = mark >= 16
         && body.len().saturating_sub(mark) >= 24
         && text.variety(place.end..end) >= 30
         && !text.is_placeholder(place.end..end);
-    fits.then_some(Found {
+    fits.then_some(Match {
         start: place.at,
         end,
         confidence: Confidence::High,
     })
 }
 
-fn anthropic(place: &Place<'_>) -> Option<Found> {
+fn anthropic(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let kind = text.run(place.end, 12, |byte| byte.is_ascii_alphanumeric());
     if kind == place.end || text.at(kind) != b'-' {
@@ -202,7 +202,7 @@ fn anthropic(place: &Place<'_>) -> Option<Found> {
     let fits = (80..=120).contains(&body.len())
         && text.variety(from..end) >= 35
         && !text.is_placeholder(from..end);
-    fits.then_some(Found {
+    fits.then_some(Match {
         start: place.at,
         end,
         confidence: Confidence::High,

@@ -1,6 +1,6 @@
 //! What stands where a secret would, and is none.
 
-use crate::detect::variety::{Makeup, marks};
+use crate::detect::entropy::{CharClasses, marks};
 
 /// Values that are no password though they stand where one would.
 const WORDS: &[&str] = &[
@@ -83,7 +83,7 @@ pub(super) fn is_word(value: &[u8]) -> bool {
 }
 
 /// A path, an address or a reference to something in a program: `os.environ[…]`, `config.password`, `getPassword()`.
-pub(super) fn is_code(value: &[u8], kinds: Makeup) -> bool {
+pub(super) fn is_code(value: &[u8], kinds: CharClasses) -> bool {
     let pair = |first: u8, second: &[u8]| {
         value
             .windows(2)
@@ -112,7 +112,7 @@ fn is_dotted(value: &[u8]) -> bool {
         .all(|word| !word.is_empty() && word.iter().all(letter))
 }
 
-fn is_path_or_address(value: &[u8], kinds: Makeup) -> bool {
+fn is_path_or_address(value: &[u8], kinds: CharClasses) -> bool {
     let several = value.iter().filter(|byte| **byte == b'/').count() > 1;
     let absolute = several && value.starts_with(b"/") && kinds.digits == 0;
     let relative = [&b"./"[..], b"../", b"~/"]

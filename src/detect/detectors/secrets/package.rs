@@ -1,9 +1,9 @@
 //! Tokens of package registries.
 
-use crate::detect::scan::names::Concern;
-use crate::detect::scan::place::{Anchor, Found, Keyed};
+use crate::detect::entropy::is_placeholder;
+use crate::detect::scan::names::KeyFilter;
+use crate::detect::scan::place::{Anchor, Match, NamedValue};
 use crate::detect::scan::token_form::token;
-use crate::detect::variety::is_placeholder;
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(in crate::detect) static NPM: Detector = Detector {
@@ -17,8 +17,8 @@ pub(in crate::detect) static NPM: Detector = Detector {
     reach: 40,
     context: &[],
     anchors: &[
-        Anchor::Beginning(&[token("npm_", "[0-9a-zA-Z]{36}").variety(30)]),
-        Anchor::Keyed(36..=36, Concern::Any, npmrc),
+        Anchor::Beginning(&[token("npm_", "[0-9a-zA-Z]{36}").entropy(30)]),
+        Anchor::Keyed(36..=36, KeyFilter::Any, npmrc),
     ],
     hits: &[
         hit(
@@ -61,8 +61,8 @@ pub(in crate::detect) static PYPI: Detector = Detector {
     reach: 1_100,
     context: &[],
     anchors: &[Anchor::Beginning(&[
-        token("pypi-AgEIcHlwaS5vcmc", "[0-9a-zA-Z_-]{50,1000}").variety(30),
-        token("pypi-AgENdGVzdC5weXBpLm9yZw", "[0-9a-zA-Z_-]{50,1000}").variety(30),
+        token("pypi-AgEIcHlwaS5vcmc", "[0-9a-zA-Z_-]{50,1000}").entropy(30),
+        token("pypi-AgENdGVzdC5weXBpLm9yZw", "[0-9a-zA-Z_-]{50,1000}").entropy(30),
     ])],
     hits: &[
         hit(
@@ -107,7 +107,7 @@ pub(in crate::detect) static PYPI: Detector = Detector {
 };
 
 /// `//registry/:_authToken=UUID`
-fn npmrc(keyed: &Keyed<'_>) -> Option<Found> {
+fn npmrc(keyed: &NamedValue<'_>) -> Option<Match> {
     let text = keyed.place.text;
     let value = keyed.bytes();
     let digit = |byte: &u8| byte.is_ascii_hexdigit() || *byte == b'-';

@@ -3,11 +3,11 @@
 use super::apart::{below, default_of, is_alone};
 use super::command;
 use super::named::{is_code, is_numbered, is_snippet, is_word};
-use crate::detect::parts::Parts;
-use crate::detect::scan::keyed::VALUE;
-use crate::detect::scan::names::{Concern, Said, has_part};
-use crate::detect::scan::place::{Anchor, Found, Keyed, Link, Place, When};
-use crate::detect::variety::{Makeup, is_placeholder, makeup, marks};
+use crate::detect::entropy::{CharClasses, is_placeholder, makeup, marks};
+use crate::detect::scan::named_value::VALUE;
+use crate::detect::scan::names::{KeyFilter, NameGroups, has_part};
+use crate::detect::scan::place::{Anchor, Binding, Match, MatchSite, NamedValue, PreFilter};
+use crate::detect::substring_set::SubstringSet;
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(in crate::detect) static PASSWORD: Detector = Detector {
@@ -21,9 +21,9 @@ pub(in crate::detect) static PASSWORD: Detector = Detector {
     reach: 512,
     context: WORDS,
     anchors: &[
-        Anchor::Keyed(6..=VALUE, Concern::Password, password),
-        Anchor::Mixed(2..=40, When::InWideContext, elsewhere),
-        Anchor::Number(1..=12, When::InWideContext, elsewhere),
+        Anchor::Keyed(6..=VALUE, KeyFilter::Password, password),
+        Anchor::Mixed(2..=40, PreFilter::InWideContext, elsewhere),
+        Anchor::Number(1..=12, PreFilter::InWideContext, elsewhere),
         Anchor::Word(LATIN, assigned),
         Anchor::Word(&["pw: ", "bindpw", "rootpw"], short),
         Anchor::Word(&["password:", "passphrase:", "passwort:"], under),
@@ -169,7 +169,7 @@ pub(in crate::detect) static PASSWORD: Detector = Detector {
 const SAMPLES: &[&[u8]] = &[b"33f!!lloppa", b"hal+9ooo_da!sY"];
 
 /// Words that a value has where no password is written.
-static PLACEHOLDERS: Parts = Parts::new(&[
+static PLACEHOLDERS: SubstringSet = SubstringSet::new(&[
     "your",
     "example",
     "changeme",
@@ -188,7 +188,7 @@ static PLACEHOLDERS: Parts = Parts::new(&[
     "nullable",
 ]);
 
-fn password(keyed: &Keyed<'_>) -> Option<Found> {
+fn password(keyed: &NamedValue<'_>) -> Option<Match> {
     let value = keyed.bytes();
     let kinds = keyed.kinds;
     let quoted = keyed.quote != 0;
@@ -200,9 +200,9 @@ fn password(keyed: &Keyed<'_>) -> Option<Found> {
         value.len() >= 6 && kinds.digits > 0 && kinds.capitals.wrapping_add(kinds.smalls) > 0;
     // Without quotes nothing else is one, whatever its name.
     let likely = quoted || strong || plain;
-    let confidence = if !(likely && keyed.said.any(Said::PASSWORD)) {
+    let confidence = if !(likely && keyed.said.any(NameGroups::PASSWORD)) {
         // A quoted value full of marks is typed by a person, whatever the name calls it.
-        let telling = quoted && punctuation && value.len() >= 8 && keyed.link != Link::Told;
+        let telling = quoted && punctuation && value.len() >= 8 && keyed.link != Binding::Told;
         let said = value
             .iter()
             .any(|byte| byte.is_ascii_punctuation() && !matches!(byte, b'_' | b'-' | b'.'));
@@ -214,7 +214,7 @@ fn password(keyed: &Keyed<'_>) -> Option<Found> {
         .then_some(Confidence::Medium)
     } else {
         match keyed.link {
-            Link::Told => {
+            Binding::Told => {
                 let likely = strong && kinds.digits > 0 && !spaces();
                 (likely
                     && !is_program(value, kinds)
@@ -222,7 +222,7 @@ fn password(keyed: &Keyed<'_>) -> Option<Found> {
                     && !is_numbered(value))
                 .then_some(Confidence::Medium)
             }
-            Link::Beside if !quoted => strong.then_some(Confidence::Medium),
+            Binding::Beside if !quoted => strong.then_some(Confidence::Medium),
             _ if quoted && spaces() => ((12..=64).contains(&value.len()) && !is_sentence(value))
                 .then_some(Confidence::Medium),
             _ if quoted && (strong || plain) && !is_code(value, kinds) => Some(Confidence::High),
@@ -240,7 +240,7 @@ fn password(keyed: &Keyed<'_>) -> Option<Found> {
             _ if !quoted && strong && kinds.digits > 0 && !is_program(value, kinds) => {
                 Some(Confidence::High)
             }
-            Link::Assigned if !quoted && plain && !is_program(value, kinds) => {
+            Binding::Assigned if !quoted && plain && !is_program(value, kinds) => {
                 Some(Confidence::Medium)
             }
             _ => None,
@@ -250,7 +250,7 @@ fn password(keyed: &Keyed<'_>) -> Option<Found> {
     let option = value.starts_with(b"--");
     let time =
         matches!(value, [y, _, _, _, b'-', _, _, b'-', _, _, b'T', ..] if y.is_ascii_digit());
-    let constant = keyed.link != Link::Assigned && is_identifier(value);
+    let constant = keyed.link != Binding::Assigned && is_identifier(value);
     if option || time || constant || is_snippet(value) || is_verb(keyed) {
         return None;
     }
@@ -267,13 +267,13 @@ fn password(keyed: &Keyed<'_>) -> Option<Found> {
 
 /// `pass` as a verb or as the outcome of a test: `Pass "Explore2"`, `{"pass": "All roles are valid"}`; and the file
 /// `/etc/passwd`.
-fn is_verb(keyed: &Keyed<'_>) -> bool {
+fn is_verb(keyed: &NamedValue<'_>) -> bool {
     let value = keyed.bytes();
     let text = keyed.place.text;
     let name = keyed.name;
     let is_pass = name.len() == 4 || name.ends_with(b"-pass") || name.ends_with(b".pass");
     let sentence = keyed.quote != 0 && value.contains(&b' ') && keyed.kinds.digits == 0;
-    let beside = matches!(keyed.link, Link::Beside | Link::Told);
+    let beside = matches!(keyed.link, Binding::Beside | Binding::Told);
     is_pass && (sentence || beside && (is_numbered(value) || is_path(value, keyed.kinds)))
         || text.precedes(keyed.name_at, "etc/")
         || name.ends_with(b"etc_passwd")
@@ -287,7 +287,7 @@ fn is_image(value: &[u8]) -> bool {
 }
 
 /// A path or a name: `PASS: gdb.ada/assign_1.exp`, `pass file0_dirname`.
-fn is_path(value: &[u8], kinds: Makeup) -> bool {
+fn is_path(value: &[u8], kinds: CharClasses) -> bool {
     let joined = value.contains(&b'/') || value.contains(&b'_');
     let part = |byte: &u8| {
         byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'/' | b'_' | b'.')
@@ -296,7 +296,7 @@ fn is_path(value: &[u8], kinds: Makeup) -> bool {
 }
 
 /// A reference to something in a program, or a piece of it.
-fn is_program(value: &[u8], kinds: Makeup) -> bool {
+fn is_program(value: &[u8], kinds: CharClasses) -> bool {
     // `Column(String(80`, `*get1_by_user(table`
     let pointer = value.strip_prefix(b"*");
     let value = pointer.unwrap_or(value);
@@ -354,7 +354,7 @@ fn is_sentence(value: &[u8]) -> bool {
 }
 
 /// Brackets and operators of a program. A typed password may have any of them, but then it has many marks.
-fn is_code_with_marks(value: &[u8], kinds: Makeup) -> bool {
+fn is_code_with_marks(value: &[u8], kinds: CharClasses) -> bool {
     let all = marks::EQUALS | marks::BRACKET | marks::REFERENCE | marks::SLASH | marks::QUOTE;
     if !kinds.may_have(all) || kinds.others >= 10 {
         return false;
@@ -410,7 +410,7 @@ fn is_between(byte: u8) -> bool {
 }
 
 /// `wachtwoord: …`, `haslo=…`
-fn assigned(place: &Place<'_>) -> Option<Found> {
+fn assigned(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let sign = text.run(place.end, 3, is_between);
     matches!(text.at(sign), b':' | b'=').then_some(())?;
@@ -419,28 +419,28 @@ fn assigned(place: &Place<'_>) -> Option<Found> {
 }
 
 /// `pw: …`; `bindpw …` (nslcd.conf(5)); `rootpw …` (slapd.conf(5))
-fn short(place: &Place<'_>) -> Option<Found> {
+fn short(place: &MatchSite<'_>) -> Option<Match> {
     let sign = |byte: u8| is_between(byte) || matches!(byte, b':' | b'=');
     let start = place.text.run(place.end, 4, sign);
     value_from(place, start)
 }
 
 /// `Password:` and the value on the next line.
-fn under(place: &Place<'_>) -> Option<Found> {
+fn under(place: &MatchSite<'_>) -> Option<Match> {
     apart(place, below(place)?)
 }
 
 /// `variable "db_password" { default = "…" }`
-fn variable(place: &Place<'_>) -> Option<Found> {
+fn variable(place: &MatchSite<'_>) -> Option<Match> {
     apart(place, default_of(place, &["pass", "pwd"])?)
 }
 
-fn apart(place: &Place<'_>, start: usize) -> Option<Found> {
+fn apart(place: &MatchSite<'_>, start: usize) -> Option<Match> {
     value_from(place, start).filter(|found| is_alone(place, found.end))
 }
 
 /// `пароль: …`, `hasło = …`: words of languages that names in programs are not in.
-fn elsewhere(place: &Place<'_>) -> Option<Found> {
+fn elsewhere(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let start = text.run_back(place.at, 40, is_of_value);
     place.begins(start);
@@ -460,7 +460,7 @@ fn elsewhere(place: &Place<'_>) -> Option<Found> {
 }
 
 /// Where the value that begins here ends, if it looks like a password.
-fn value_from(place: &Place<'_>, start: usize) -> Option<Found> {
+fn value_from(place: &MatchSite<'_>, start: usize) -> Option<Match> {
     let text = place.text;
     let end = text.run(start, 64, is_of_value);
     let end = text.run_back_in(start..end, |byte| matches!(byte, b'.' | b')' | b'}'));
@@ -477,7 +477,7 @@ fn value_from(place: &Place<'_>, start: usize) -> Option<Found> {
             || PLACEHOLDERS.stand_in(value)
             || is_word(value)
     };
-    (telling && !known()).then_some(Found {
+    (telling && !known()).then_some(Match {
         start,
         end,
         confidence: Confidence::Medium,
@@ -485,7 +485,7 @@ fn value_from(place: &Place<'_>, start: usize) -> Option<Found> {
 }
 
 /// `if ("value" == password)`, and `IDENTIFIED BY 'value'`.
-fn compared(place: &Place<'_>) -> Option<Found> {
+fn compared(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let from = text.run(place.end, 4, |byte| byte == b' ');
     let quote = text.at(from);
@@ -515,7 +515,7 @@ fn compared(place: &Place<'_>) -> Option<Found> {
     let kinds = makeup(value);
     let telling =
         value.len() >= 8 && (kinds.digits > 0 || kinds.others > 3) && !is_placeholder(value);
-    ((secret || !compares) && telling).then_some(Found {
+    ((secret || !compares) && telling).then_some(Match {
         start,
         end,
         confidence: Confidence::Medium,

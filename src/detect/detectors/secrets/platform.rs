@@ -1,8 +1,8 @@
 //! Tokens of platforms that have a detector of their own.
 
-use crate::detect::scan::place::{Alphabet, Anchor, Found, Place, When};
+use crate::detect::entropy::{is_placeholder, makeup, shannon_entropy_tenths};
+use crate::detect::scan::place::{Alphabet, Anchor, Match, MatchSite, PreFilter};
 use crate::detect::scan::token_form::token;
-use crate::detect::variety::{is_placeholder, makeup, variety};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 const HEX_64: &str = "[0-9a-f]{64}";
@@ -20,8 +20,8 @@ pub(in crate::detect) static SQUARE: Detector = Detector {
     context: &[],
     anchors: &[Anchor::Beginning(&[
         token("sq0atp-", "[0-9a-zA-Z_-]{22,60}"),
-        token("sq0csp-", "[0-9a-zA-Z_-]{22,60}").variety(0),
-        token("EAAA", "[0-9a-zA-Z_-]{22,60}").variety(40),
+        token("sq0csp-", "[0-9a-zA-Z_-]{22,60}").entropy(0),
+        token("EAAA", "[0-9a-zA-Z_-]{22,60}").entropy(40),
     ])],
     hits: &[
         hit(
@@ -73,10 +73,10 @@ pub(in crate::detect) static SHOPIFY: Detector = Detector {
     reach: 38,
     context: &[],
     anchors: &[Anchor::Beginning(&[
-        token("shpat_", HEX_32).variety(20),
-        token("shpca_", HEX_32).variety(20),
-        token("shppa_", HEX_32).variety(20),
-        token("shpss_", HEX_32).variety(20),
+        token("shpat_", HEX_32).entropy(20),
+        token("shpca_", HEX_32).entropy(20),
+        token("shppa_", HEX_32).entropy(20),
+        token("shpss_", HEX_32).entropy(20),
     ])],
     hits: &[
         hit(
@@ -119,9 +119,9 @@ pub(in crate::detect) static DIGITALOCEAN: Detector = Detector {
     reach: 71,
     context: &[],
     anchors: &[Anchor::Beginning(&[
-        token("dop_v1_", HEX_64).variety(30),
-        token("doo_v1_", HEX_64).variety(30),
-        token("dor_v1_", HEX_64).variety(30),
+        token("dop_v1_", HEX_64).entropy(30),
+        token("doo_v1_", HEX_64).entropy(30),
+        token("dor_v1_", HEX_64).entropy(30),
     ])],
     hits: &[
         hit(
@@ -223,9 +223,9 @@ pub(in crate::detect) static GRAFANA: Detector = Detector {
     reach: 420,
     context: &[],
     anchors: &[Anchor::Beginning(&[
-        token("glsa_", "[0-9a-zA-Z]{32}_[0-9a-fA-F]{8}").variety(30),
-        token("glc_", "[0-9a-zA-Z+/=]{32,400}").variety(30),
-        token("eyJrIjoi", "[0-9a-zA-Z+/=]{70,400}").variety(30),
+        token("glsa_", "[0-9a-zA-Z]{32}_[0-9a-fA-F]{8}").entropy(30),
+        token("glc_", "[0-9a-zA-Z+/=]{32,400}").entropy(30),
+        token("eyJrIjoi", "[0-9a-zA-Z+/=]{70,400}").entropy(30),
     ])],
     hits: &[
         hit(
@@ -284,13 +284,13 @@ pub(in crate::detect) static HASHICORP: Detector = Detector {
     context: &[],
     anchors: &[
         Anchor::Beginning(&[
-            token("hvs.", "[0-9a-zA-Z_-]{90,130}").variety(35),
+            token("hvs.", "[0-9a-zA-Z_-]{90,130}").entropy(35),
             // A root token, and those that Vault keeps itself.
-            token("hvs.", "[0-9a-zA-Z]{24}").variety(35),
-            token("hvb.", "[0-9a-zA-Z_-]{130,300}").variety(35),
+            token("hvs.", "[0-9a-zA-Z]{24}").entropy(35),
+            token("hvb.", "[0-9a-zA-Z_-]{130,300}").entropy(35),
         ]),
-        Anchor::Mixed(24..=24, When::Always, vault),
-        Anchor::Mixed(14..=14, When::Always, terraform),
+        Anchor::Mixed(24..=24, PreFilter::Always, vault),
+        Anchor::Mixed(14..=14, PreFilter::Always, terraform),
     ],
     hits: &[
         hit(
@@ -340,8 +340,8 @@ pub(in crate::detect) static JFROG: Detector = Detector {
     reach: 73,
     context: &[],
     anchors: &[Anchor::Beginning(&[
-        token("AKCp", "[0-9a-zA-Z]{69}").variety(35),
-        token("cmVmd", "[0-9a-zA-Z]{59}").variety(35),
+        token("AKCp", "[0-9a-zA-Z]{69}").entropy(35),
+        token("cmVmd", "[0-9a-zA-Z]{59}").entropy(35),
     ])],
     hits: &[
         hit(
@@ -392,7 +392,7 @@ pub(in crate::detect) static JFROG: Detector = Detector {
 };
 
 /// A service token of Vault before 1.10: `s.` and 24 characters, which stand here.
-fn vault(place: &Place<'_>) -> Option<Found> {
+fn vault(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let start = place.at.checked_sub(2)?;
     place.begins(start);
@@ -405,10 +405,10 @@ fn vault(place: &Place<'_>) -> Option<Found> {
     }
     let token = text.slice(place.at..place.end);
     let fits = makeup(token).digits >= 2
-        && variety(token) >= 35
+        && shannon_entropy_tenths(token) >= 35
         && !is_placeholder(token)
         && !matches!(text.at(place.end), b'(' | b'_');
-    fits.then_some(Found {
+    fits.then_some(Match {
         start,
         end: place.end,
         confidence: Confidence::High,
@@ -416,15 +416,16 @@ fn vault(place: &Place<'_>) -> Option<Found> {
 }
 
 /// Fourteen characters, `.atlasv1.`, and 60–70 more.
-fn terraform(place: &Place<'_>) -> Option<Found> {
+fn terraform(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     if !text.follows(place.end, ".atlasv1.") {
         return None;
     }
     let from = place.end.wrapping_add(9);
     let end = text.run_of(Alphabet::Base64UrlPadded, from, 72);
-    let fits = (60..=71).contains(&end.wrapping_sub(from)) && variety(text.slice(from..end)) >= 35;
-    fits.then_some(Found {
+    let fits = (60..=71).contains(&end.wrapping_sub(from))
+        && shannon_entropy_tenths(text.slice(from..end)) >= 35;
+    fits.then_some(Match {
         start: place.at,
         end,
         confidence: Confidence::High,

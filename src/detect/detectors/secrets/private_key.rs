@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::detect::scan::first_in;
-use crate::detect::scan::place::{Anchor, Found, Place, Sought};
+use crate::detect::scan::place::{Anchor, Match, MatchSite, SearchState};
 use crate::detect::scan::text::Text;
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 use crate::wire::work;
@@ -119,7 +119,7 @@ fn next_key(text: &Text<'_>, range: Range<usize>) -> Option<usize> {
     None
 }
 
-fn block(place: &Place<'_>) -> Option<Found> {
+fn block(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let begin = text.run(place.at, 8, |byte| byte == b'-');
     let body = header(text, begin)?;
@@ -129,18 +129,18 @@ fn block(place: &Place<'_>) -> Option<Found> {
     // Of many beginnings in a row, what follows is read once.
     let last = body.saturating_add(most);
     let known = body..last.min(text.len());
-    let end = text.find_by(Sought::KeyBreak, 1, known.clone(), |range| {
+    let end = text.find_by(SearchState::KeyBreak, 1, known.clone(), |range| {
         let from = range.start;
         let rest = text.slice(range);
         let len = rest.iter().position(|byte| !is_of_body(*byte))?;
         Some(from.wrapping_add(len))
     });
     let end = end.unwrap_or_else(|| text.end_within(body, most));
-    let next = text.find_by(Sought::KeyBegin, BEGIN.len(), body..end, |range| {
+    let next = text.find_by(SearchState::KeyBegin, BEGIN.len(), body..end, |range| {
         next_key(text, range)
     });
     let written = text.slice(body..next.unwrap_or(end));
-    let close = text.find(Sought::KeyEnd, END, body..next.unwrap_or(end));
+    let close = text.find(SearchState::KeyEnd, END, body..next.unwrap_or(end));
     let (key, end) = match close {
         Some(close) => {
             let label = text.run(close.wrapping_add(END.len()), 64, is_of_label);
@@ -169,12 +169,12 @@ fn block(place: &Place<'_>) -> Option<Found> {
         .unwrap_or(0);
     let is_key = solid > LEAST && (lines > LEAST || close.is_some());
     Some(match is_key {
-        true => Found {
+        true => Match {
             start: place.at,
             end,
             confidence: Confidence::High,
         },
-        false => Found {
+        false => Match {
             start: place.at,
             end: if close.is_some() { end } else { body },
             confidence: Confidence::Low,

@@ -1,7 +1,7 @@
 //! Tokens and webhooks of Slack.
 
-use crate::detect::scan::place::{Alphabet, Anchor, Found, Place};
-use crate::detect::variety::{is_placeholder, variety};
+use crate::detect::entropy::{is_placeholder, shannon_entropy_tenths};
+use crate::detect::scan::place::{Alphabet, Anchor, Match, MatchSite};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(in crate::detect) static TOKEN: Detector = Detector {
@@ -104,7 +104,7 @@ pub(in crate::detect) static WEBHOOK: Detector = Detector {
     ],
 };
 
-fn token(place: &Place<'_>) -> Option<Found> {
+fn token(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let mut at = place.end;
     if text.before(at) != b'-' {
@@ -127,12 +127,14 @@ fn token(place: &Place<'_>) -> Option<Found> {
     let digits = text.digits(at..end);
     // The last part is the secret; the numbers before it say whose it is.
     let secret = || body.rsplit(|byte| *byte == b'-').next().unwrap_or(body);
-    let varied =
-        || text.variety(at..end) >= 20 && !text.is_placeholder(at..end) || variety(secret()) >= 28;
+    let varied = || {
+        text.variety(at..end) >= 20 && !text.is_placeholder(at..end)
+            || shannon_entropy_tenths(secret()) >= 28
+    };
     // The oldest tokens are one string, which may have no digits.
     let one =
         || !body.contains(&b'-') && text.variety(at..end) >= 30 && !text.is_placeholder(at..end);
-    ((digits >= 2 || one()) && varied()).then_some(Found {
+    ((digits >= 2 || one()) && varied()).then_some(Match {
         start: place.at,
         end,
         confidence: if digits >= 4 {
@@ -143,7 +145,7 @@ fn token(place: &Place<'_>) -> Option<Found> {
     })
 }
 
-fn webhook(place: &Place<'_>) -> Option<Found> {
+fn webhook(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let scheme = ["https://", "http://"]
         .iter()
@@ -158,8 +160,8 @@ fn webhook(place: &Place<'_>) -> Option<Found> {
     let from = place.end.wrapping_add(kind.len());
     let end = text.run(from, 120, |byte| Alphabet::Base64.has(byte) && byte != b'=');
     let path = text.slice(from..end);
-    let fits = path.len() >= 20 && variety(path) >= 30 && !is_placeholder(path);
-    fits.then_some(Found {
+    let fits = path.len() >= 20 && shannon_entropy_tenths(path) >= 30 && !is_placeholder(path);
+    fits.then_some(Match {
         start,
         end,
         confidence: Confidence::High,

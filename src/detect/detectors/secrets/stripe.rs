@@ -23,7 +23,7 @@ pub(in crate::detect) static KEYS: Detector = Detector {
         token("rk_live_", KEY),
         token("rk_test_", KEY),
         token("rk_prod_", KEY),
-        token("whsec_", "[0-9a-zA-Z+/=]{32,64}").variety(35),
+        token("whsec_", "[0-9a-zA-Z+/=]{32,64}").entropy(35),
     ])],
     hits: &[
         hit(

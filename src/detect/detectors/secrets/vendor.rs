@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::detect::scan::first_in;
-use crate::detect::scan::place::{Alphabet, Anchor, Found, Place, Sought, When};
+use crate::detect::scan::place::{Alphabet, Anchor, Match, MatchSite, PreFilter, SearchState};
 use crate::detect::scan::token_form::token;
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 use crate::wire::work;
@@ -27,10 +27,10 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
     reach: 16_384,
     context: &[],
     anchors: &[
-        Anchor::Number(15..=16, When::Before(b"|"), application),
+        Anchor::Number(15..=16, PreFilter::Before(b"|"), application),
         Anchor::Beginning(&[
             token("p8e-", "[0-9a-z]{32}"),
-            token("AGE-SECRET-KEY-1", "[0-9A-Z]{58}").variety(0),
+            token("AGE-SECRET-KEY-1", "[0-9A-Z]{58}").entropy(0),
             token("pat", r"[0-9a-zA-Z]{14}\.[0-9a-f]{64}"),
             token("LTAI", "[0-9a-zA-Z]{20}"),
             token(
@@ -180,7 +180,7 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
             token("sk-lf-", UUID),
             token("sk-", "[0-9a-f]{32}"),
             token("sk_", "[0-9a-f]{48}"),
-            token("sk-", "[0-9a-zA-Z]{48}").variety(42),
+            token("sk-", "[0-9a-zA-Z]{48}").entropy(42),
             token("cfk_", "[0-9a-zA-Z]{48}"),
             token("cfut_", "[0-9a-zA-Z]{48}"),
             token("cfat_", "[0-9a-zA-Z]{48}"),
@@ -188,14 +188,14 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
             token("vcp_", "[0-9a-zA-Z]{40,64}"),
             token("AQ.Ab8R", "[0-9a-zA-Z_-]{40,64}"),
             token("1//0", "[0-9a-zA-Z_-]{60,110}"),
-            token("oy2", "[0-9a-z]{43}").variety(38),
+            token("oy2", "[0-9a-z]{43}").entropy(38),
             token("bedrock-api-key-", "[0-9a-zA-Z+/=]{60,600}"),
-            token("ABSKQmVkcm9ja0FQSUtleS", "[0-9a-zA-Z+/=]{80,200}").variety(0),
+            token("ABSKQmVkcm9ja0FQSUtleS", "[0-9a-zA-Z+/=]{80,200}").entropy(0),
             token("ABSK", "[0-9a-zA-Z+/=]{109,269}"),
             token("dnkey-", "[0-9a-zA-Z_=-]{20,120}"),
         ]),
-        Anchor::Mixed(29..=29, When::Before(b"_"), maxmind),
-        Anchor::Mixed(6..=6, When::Before(b"_"), maxmind),
+        Anchor::Mixed(29..=29, PreFilter::Before(b"_"), maxmind),
+        Anchor::Mixed(6..=6, PreFilter::Before(b"_"), maxmind),
         Anchor::Word(
             &[
                 "webhook.office.com/webhookb2/",
@@ -322,7 +322,7 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
 };
 
 /// Six characters, `_`, 29 characters, `_mmk`; either of the two may be the first with a digit.
-fn maxmind(place: &Place<'_>) -> Option<Found> {
+fn maxmind(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let alphanumeric = |byte: u8| byte.is_ascii_alphanumeric();
     let long = place.end.wrapping_sub(place.at) == 29;
@@ -344,14 +344,14 @@ fn maxmind(place: &Place<'_>) -> Option<Found> {
     let fits = end.wrapping_sub(from) == 29
         && text.follows(end, "_mmk")
         && !alphanumeric(text.at(end.wrapping_add(4)));
-    fits.then_some(Found {
+    fits.then_some(Match {
         start,
         end: end.wrapping_add(4),
         confidence: Confidence::High,
     })
 }
 
-fn teams(place: &Place<'_>) -> Option<Found> {
+fn teams(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let host = text.run_back(place.at, 64, |byte| {
         byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.')
@@ -368,7 +368,7 @@ fn teams(place: &Place<'_>) -> Option<Found> {
     let incoming = path
         .windows(17)
         .any(|window| window == b"/IncomingWebhook/");
-    (incoming && path.len() >= 100).then_some(Found {
+    (incoming && path.len() >= 100).then_some(Match {
         start,
         end,
         confidence: Confidence::High,
@@ -376,7 +376,7 @@ fn teams(place: &Place<'_>) -> Option<Found> {
 }
 
 /// Facebook's application token: the application's number, a bar, its secret.
-fn application(place: &Place<'_>) -> Option<Found> {
+fn application(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let from = place.end.wrapping_add(1);
     let end = text.run_of(Alphabet::Base64Url, from, 41);
@@ -384,7 +384,7 @@ fn application(place: &Place<'_>) -> Option<Found> {
     let fits = (27..=40).contains(&secret.len())
         && text.is_random(from..end, 30)
         && text.before(place.at) != b'|';
-    fits.then_some(Found {
+    fits.then_some(Match {
         start: place.at,
         end,
         confidence: Confidence::Medium,
@@ -401,7 +401,7 @@ const KIND: &[u8] = b"kind:";
 const SECRET: &[u8] = b"secret";
 
 /// The entries of the data of a Kubernetes secret.
-fn kubernetes(place: &Place<'_>) -> Option<Found> {
+fn kubernetes(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     if !matches!(text.before(place.at), b'\n' | b' ' | 0) {
         return None;
@@ -439,13 +439,13 @@ fn kubernetes(place: &Place<'_>) -> Option<Found> {
             is_secret(text.slice(range))
         }
     };
-    if !is_secret(Sought::KindBefore, from..place.at) {
+    if !is_secret(SearchState::KindBefore, from..place.at) {
         let to = text.end_within(end, MANIFEST);
-        if !is_secret(Sought::KindBehind, end..to) {
+        if !is_secret(SearchState::KindBehind, end..to) {
             return None;
         }
     }
-    Some(Found {
+    Some(Match {
         start,
         end,
         confidence: Confidence::Medium,
@@ -453,7 +453,7 @@ fn kubernetes(place: &Place<'_>) -> Option<Found> {
 }
 
 /// `name: c2VjcmV0…`, the value perhaps on the next line.
-fn entry_of(place: &Place<'_>, entry: usize, line_end: usize) -> Option<(usize, usize)> {
+fn entry_of(place: &MatchSite<'_>, entry: usize, line_end: usize) -> Option<(usize, usize)> {
     let text = place.text;
     let name = text.run(entry, 64, |byte| {
         byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')

@@ -3,12 +3,12 @@
 use std::ops::Range;
 
 use super::{PROBE, Pass};
-use crate::detect::scan::keyed;
-use crate::detect::scan::names::{Concern, Said};
-use crate::detect::scan::place::{Alphabet, Keyed, Link};
+use crate::detect::entropy::{self, CharClasses, marks};
+use crate::detect::scan::named_value;
+use crate::detect::scan::names::{KeyFilter, NameGroups};
+use crate::detect::scan::place::{Alphabet, Binding, NamedValue};
 use crate::detect::scan::table::{Cell, Heading};
 use crate::detect::scan::text::Text;
-use crate::detect::variety::{self, Makeup, marks};
 use crate::wire::work;
 
 /// In an unquoted value of this length no names are looked for: they would all have the same value.
@@ -18,19 +18,19 @@ impl Pass<'_> {
     /// A name may stand here that has no value behind it.
     #[inline(never)]
     pub(super) fn without_value(&mut self, at: usize) {
-        if !keyed::begins_word(self.text.bytes(), at) {
+        if !named_value::begins_word(self.text.bytes(), at) {
             return;
         }
-        let end = self.text.run_of(Alphabet::Name, at, keyed::NAME);
+        let end = self.text.run_of(Alphabet::Name, at, named_value::NAME);
         self.text.take_past_end();
-        if keyed::ends_cell(self.text, end) {
+        if named_value::ends_cell(self.text, end) {
             self.read_tables(at);
         }
     }
 
     /// Asks about the value that the name with the word at `at` has.
-    pub(super) fn keyed(&mut self, at: usize, pair: keyed::Pair) {
-        let keyed::Pair {
+    pub(super) fn keyed(&mut self, at: usize, pair: named_value::Pair) {
+        let named_value::Pair {
             name,
             value,
             link,
@@ -40,7 +40,7 @@ impl Pass<'_> {
             return;
         }
         self.keyed_done = value.start;
-        if name.len() <= keyed::NAME {
+        if name.len() <= named_value::NAME {
             // Each of its words leads to the same value.
             self.named_until = name.end;
         }
@@ -62,16 +62,16 @@ impl Pass<'_> {
         let name = self.text.slice(name);
         if last != name {
             work::spend(name.len());
-            self.keyed_said = Said::by(name);
+            self.keyed_said = NameGroups::by(name);
         }
-        let mut keyed = Keyed {
+        let mut keyed = NamedValue {
             place: self.place(0, value.start, value.end),
             name,
             name_at,
             value: value.clone(),
             link,
             quote,
-            kinds: Makeup::default(),
+            kinds: CharClasses::default(),
             said: self.keyed_said,
         };
         let mut counted = false;
@@ -113,7 +113,7 @@ impl Pass<'_> {
     /// Up to where names in a value without quotes that was found have the rest of it for their value, and nothing else would
     /// be found in that by those that look at keys: `a1b2key:c3d4key:e5f6…`.
     #[inline(never)]
-    fn known_until(&self, keyed: &Keyed<'_>) -> usize {
+    fn known_until(&self, keyed: &NamedValue<'_>) -> usize {
         let value = keyed.bytes();
         let assigned = keyed.kinds.may_have(marks::COLON | marks::EQUALS);
         let last = assigned.then(|| value.iter().rposition(is_sign)).flatten();
@@ -123,7 +123,7 @@ impl Pass<'_> {
         // A word behind the last name may be the type of a value that stands behind it.
         let known = rest.iter().any(u8::is_ascii_digit)
             && self.plan.keyed.iter().all(|(slot, lengths, concern, _)| {
-                matches!(concern, Concern::Password | Concern::Header)
+                matches!(concern, KeyFilter::Password | KeyFilter::Header)
                     || *lengths.start() >= value.len()
                     || self.covered_values.get(*slot) == Some(&keyed.value.end)
             });
@@ -147,14 +147,14 @@ impl Pass<'_> {
     }
 
     /// What a value is made of. One within the last one, up to its end, has what that one has but its beginning.
-    fn made_of(&mut self, value: &Range<usize>) -> Makeup {
+    fn made_of(&mut self, value: &Range<usize>) -> CharClasses {
         work::spend(value.len());
         let (last, made) = &self.keyed_last;
         let kinds = if last.end == value.end && last.contains(&value.start) {
             let before = self.text.slice(last.start..value.start);
-            made.without(variety::makeup(before))
+            made.without(entropy::makeup(before))
         } else {
-            variety::makeup(self.text.slice(value.clone()))
+            entropy::makeup(self.text.slice(value.clone()))
         };
         self.keyed_last = (value.clone(), kinds);
         kinds
@@ -185,7 +185,7 @@ impl Pass<'_> {
         work::spend(written.len().wrapping_add(PROBE));
         // In statements texts are quoted, elsewhere what is not quoted has no blanks.
         let bare = !cell.in_statement && !written.iter().any(u8::is_ascii_whitespace);
-        if written.len() > keyed::VALUE || quote == 0 && !bare {
+        if written.len() > named_value::VALUE || quote == 0 && !bare {
             return;
         }
         if self.open && !cell.ended {
@@ -199,15 +199,19 @@ impl Pass<'_> {
             return;
         };
         let verb = name.eq_ignore_ascii_case(b"pass");
-        let keyed = Keyed {
+        let keyed = NamedValue {
             place: self.place(0, value.start, value.end),
             name,
             name_at: 0,
             value: value.clone(),
             // That column may also tell of tests.
-            link: if verb { Link::Told } else { Link::Assigned },
+            link: if verb {
+                Binding::Told
+            } else {
+                Binding::Assigned
+            },
             quote,
-            kinds: variety::makeup(written),
+            kinds: entropy::makeup(written),
             said,
         };
         self.ask_judges(keyed);
@@ -237,11 +241,11 @@ impl Pass<'_> {
             *byte = b'_';
         }
         let named = Text::new(&assigned);
-        let pair = (0..key.len()).find_map(|at| keyed::pair(&named, at));
+        let pair = (0..key.len()).find_map(|at| named_value::pair(&named, at));
         if pair.is_none_or(|pair| pair.value.start != key.len().wrapping_add(1)) {
             return;
         }
-        let end = self.text.run(0, keyed::VALUE, |byte| byte >= b' ');
+        let end = self.text.run(0, named_value::VALUE, |byte| byte >= b' ');
         if self.text.take_past_end() && self.open {
             self.begun = 0;
             return;
@@ -250,20 +254,20 @@ impl Pass<'_> {
             return;
         }
         let name = named.slice(0..key.len());
-        self.ask_judges(Keyed {
+        self.ask_judges(NamedValue {
             place: self.place(0, 0, end),
             name,
             name_at: 0,
             value: 0..end,
-            link: Link::Key,
+            link: Binding::Key,
             quote: b'"',
-            kinds: variety::makeup(self.text.slice(0..end)),
-            said: Said::by(name),
+            kinds: entropy::makeup(self.text.slice(0..end)),
+            said: NameGroups::by(name),
         });
     }
 
     /// Asks about a value that doesn't stand behind its name.
-    fn ask_judges(&mut self, mut keyed: Keyed<'_>) {
+    fn ask_judges(&mut self, mut keyed: NamedValue<'_>) {
         let plan = self.plan;
         for (slot, _, concern, judge) in plan.judges_of(keyed.value.len()) {
             self.ask_for(&mut keyed.place, *slot);

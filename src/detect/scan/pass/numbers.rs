@@ -1,16 +1,16 @@
 //! Tokens with digits in them, and the forms that begin with such: who is asked about them.
 
-use super::{Pass, Raw, TOKEN, lead};
+use super::{Pass, TOKEN, ViewFinding, lead};
 use crate::detect::Confidence;
-use crate::detect::scan::context::Slots;
+use crate::detect::scan::context::DetectorSet;
 use crate::detect::scan::forms::{FREE, WHOLE, Walked};
-use crate::detect::scan::place::{Alphabet, BLANKS, COMPACT, Candidate, Found};
+use crate::detect::scan::place::{Alphabet, BLANKS, COMPACT, Candidate, Match};
 use crate::detect::scan::tokens::{MARKED, TokenProbe, TokenProbes};
 use crate::detect::simd::Block;
 use crate::wire::work;
 
 /// Steps in the forms that are taken before anything else is asked.
-const FEW: usize = 3;
+const FEW_DIGITS: usize = 3;
 
 /// Steps of looking at a token, besides who is asked about it.
 const TOKEN_SEEN: usize = 4;
@@ -86,7 +86,7 @@ impl Pass<'_> {
             self.ask(list, start, end);
         }
         if self.out.len() > known {
-            let sure = |raw: &&Raw| {
+            let sure = |raw: &&ViewFinding| {
                 raw.confidence == Confidence::High && raw.start == start && raw.end > end
             };
             if let Some(raw) = self.out.get(known..).unwrap_or_default().iter().find(sure) {
@@ -104,7 +104,7 @@ impl Pass<'_> {
         if number {
             let bytes = self.text.bytes();
             // Behind most numbers no form goes on.
-            let Walked { at, state } = plan.forms.walk_few(bytes, end, len, FEW);
+            let Walked { at, state } = plan.forms.walk_few(bytes, end, len, FEW_DIGITS);
             if state != 0 {
                 self.forms(start, at, state);
             }
@@ -169,7 +169,7 @@ impl Pass<'_> {
 
     /// Whether a word of one of these detectors may stand before a place; where that would mean to read much, it may.
     #[inline]
-    fn may_be_named(&self, gates: Slots, start: usize) -> bool {
+    fn may_be_named(&self, gates: DetectorSet, start: usize) -> bool {
         let near = self.near.borrow();
         if near.is_unread(start) {
             return !near.is_quiet(start);
@@ -226,7 +226,7 @@ impl Pass<'_> {
 
     /// The detectors of which a word stands before a place.
     #[inline(always)]
-    pub(super) fn context(&self, at: usize) -> Slots {
+    pub(super) fn context(&self, at: usize) -> DetectorSet {
         let mut near = self.near.borrow_mut();
         near.before(self.text.bytes(), at, &self.plan.terms)
     }
@@ -355,7 +355,7 @@ impl Pass<'_> {
                 form: usize::from(fit.form),
                 compact,
             };
-            let found = judge(&candidate).map(|confidence| Found {
+            let found = judge(&candidate).map(|confidence| Match {
                 start,
                 end,
                 confidence,

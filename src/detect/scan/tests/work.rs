@@ -5,7 +5,7 @@
 //! texts, and prints those that cost most; with 20 a twentieth of them, and so on.
 
 use super::*;
-use crate::detect::hostile::{Made, share, texts, units};
+use crate::detect::hostile::{HostileText, share, texts, units};
 use crate::wire::work;
 
 /// Most steps for each byte of a whole text. What is spelled costs so much; an exchange with more of it than a little is
@@ -39,11 +39,11 @@ fn steps(scanner: &Scanner, scratch: &mut Scratch, text: &str) -> u64 {
 }
 
 /// The costliest texts, each with its steps for a hundred bytes.
-fn worst(share: usize) -> Vec<(u64, Made)> {
+fn worst(share: usize) -> Vec<(u64, HostileText)> {
     let scanner = scanner();
     let mut scratch = Scratch::default();
-    let mut of = |made: Vec<Made>, len: usize| {
-        let mut tried: Vec<(u64, Made)> = made
+    let mut of = |made: Vec<HostileText>, len: usize| {
+        let mut tried: Vec<(u64, HostileText)> = made
             .into_iter()
             .map(|made| (steps(&scanner, &mut scratch, &made.text(len)), made))
             .collect();

@@ -2,7 +2,7 @@
 
 /// Words of three characters or more in small letters; letters of the text match in any case.
 #[derive(Debug)]
-pub(super) struct Parts {
+pub(super) struct SubstringSet {
     /// Hashes of three characters in a row, as many of each word as `step` tells.
     filter: [u64; 32],
     /// For each end of a [hash](chain) one of the words that have it, and for each word the next one; from 1 on, 0 is none.
@@ -19,7 +19,7 @@ const WORDS: usize = 158;
 /// Ends of hashes.
 const CHAINS: usize = 128;
 
-impl Parts {
+impl SubstringSet {
     #[expect(
         clippy::indexing_slicing,
         clippy::arithmetic_side_effects,
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn words_are_found_anywhere_and_in_any_case() {
-        static PARTS: Parts = Parts::new(&["pass", "key_id", "***"]);
+        static PARTS: SubstringSet = SubstringSet::new(&["pass", "key_id", "***"]);
         assert!(
             PARTS.stand_in(b"myPASSword") && PARTS.stand_in(b"KEY_ID") && PARTS.stand_in(b"a***")
         );
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn long_words_are_found_at_every_place() {
-        static PARTS: Parts = Parts::new(&["rules", "prompts", "******"]);
+        static PARTS: SubstringSet = SubstringSet::new(&["rules", "prompts", "******"]);
         for before in 0..12 {
             for after in 0..12 {
                 for word in ["ruLes", "prompts", "******"] {
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_text_has_the_bits_of_all_its_words() {
-        static PARTS: Parts = Parts::new(&["key", "pass", "token"]);
+        static PARTS: SubstringSet = SubstringSet::new(&["key", "pass", "token"]);
         assert_eq!(PARTS.bits_in(b"a_token_key", &[1, 2, 4]), 0b101);
         assert_eq!(PARTS.bits_in(b"passkey", &[1, 1, 2]), 0b1);
         assert_eq!(PARTS.bits_in(b"nothing", &[1, 2, 4]), 0);

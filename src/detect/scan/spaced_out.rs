@@ -12,10 +12,10 @@ use crate::detect::checksum::luhn;
 const FEWEST: usize = 8;
 
 /// Longest run; what is longer is a table or a vector.
-pub(super) const LONGEST: usize = 240;
+pub(super) const MAX_SPELLED_BYTES: usize = 240;
 
 /// Most runs of one text that are looked at; each costs as much as some hundred bytes of text.
-pub(super) const MOST: usize = 2_000;
+pub(super) const MAX_SPELLED_RUNS: usize = 2_000;
 
 /// Most separators between two characters.
 const BETWEEN: usize = 3;
@@ -63,7 +63,7 @@ pub(super) fn is_run(text: &[u8], range: &Range<usize>) -> bool {
         let letters = written.iter();
         letters.filter(|byte| byte.is_ascii_alphanumeric()).count()
     };
-    written.len() <= LONGEST && count() >= FEWEST
+    written.len() <= MAX_SPELLED_BYTES && count() >= FEWEST
 }
 
 /// Whether a run says something without a word before it: by its letters, its groups, or a check digit. Rows of tables
@@ -101,7 +101,7 @@ pub(super) fn begun(text: &Text<'_>) -> Option<usize> {
     let single = text.before(last.wrapping_add(1)).is_ascii_alphanumeric()
         && !text.before(last).is_ascii_alphanumeric();
     let start = first(text, last);
-    (single && text.len().wrapping_sub(start) <= LONGEST).then_some(start)
+    (single && text.len().wrapping_sub(start) <= MAX_SPELLED_BYTES).then_some(start)
 }
 
 fn is_separator(byte: u8) -> bool {
@@ -132,7 +132,7 @@ fn first(text: &Text<'_>, at: usize) -> usize {
             && text.before(gap).is_ascii_alphanumeric()
             && !text.before(before).is_ascii_alphanumeric();
         // Nothing that long is looked at.
-        if !single || at.wrapping_sub(before) > LONGEST {
+        if !single || at.wrapping_sub(before) > MAX_SPELLED_BYTES {
             return first;
         }
         first = before;
@@ -141,7 +141,7 @@ fn first(text: &Text<'_>, at: usize) -> usize {
 
 /// A run as it is read, behind what stands before it.
 #[derive(Debug, Default)]
-pub(super) struct Joined {
+pub(super) struct JoinedRun {
     pub(super) text: String,
     /// Where it begins in `text`.
     pub(super) from: usize,
@@ -149,7 +149,7 @@ pub(super) struct Joined {
     places: Vec<usize>,
 }
 
-impl Joined {
+impl JoinedRun {
     /// The bytes that a range of `text` came from.
     pub(super) fn original(&self, range: &Range<usize>) -> Option<Range<usize>> {
         let place = |at: usize| self.places.get(at.checked_sub(self.from)?).copied();
@@ -175,7 +175,7 @@ impl Joined {
     }
 
     /// The same as another with only those bytes of the run.
-    fn only(&mut self, other: &Joined, fits: impl Fn(u8) -> bool) {
+    fn only(&mut self, other: &JoinedRun, fits: impl Fn(u8) -> bool) {
         let (before, run) = other.text.split_at_checked(other.from).unwrap_or_default();
         self.begin(before);
         for (byte, place) in run.bytes().zip(&other.places) {
@@ -190,7 +190,7 @@ impl Joined {
 #[derive(Debug, Default)]
 pub(super) struct Readings {
     /// As it is grouped, without groups, and only its digits.
-    all: [Joined; 3],
+    all: [JoinedRun; 3],
     is_wanted: [bool; 3],
 }
 
@@ -246,7 +246,7 @@ impl Readings {
         grouped.text.get(..grouped.from).unwrap_or_default()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Joined> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &JoinedRun> {
         let all = self.all.iter().zip(self.is_wanted);
         all.filter_map(|(joined, is_wanted)| is_wanted.then_some(joined))
     }
@@ -320,7 +320,7 @@ mod tests {
         for text in ["4 1 1 1", "11 12 13 14 15 16 17 18", "1, 2 and 3, 4"] {
             assert!(read(text).is_empty(), "{text}");
         }
-        assert!(read(&"1 ".repeat(LONGEST)).is_empty());
+        assert!(read(&"1 ".repeat(MAX_SPELLED_BYTES)).is_empty());
     }
 
     #[test]
@@ -350,6 +350,6 @@ mod tests {
         assert_eq!(from("no 4 1 12"), None);
         assert_eq!(from("a word"), None);
         assert_eq!(from(""), None);
-        assert_eq!(from(&"1 ".repeat(LONGEST)), None);
+        assert_eq!(from(&"1 ".repeat(MAX_SPELLED_BYTES)), None);
     }
 }

@@ -1,9 +1,9 @@
 //! Whether a string looks drawn at random, typed by a person, or put there as a placeholder.
 
-use super::parts::Parts;
+use super::substring_set::SubstringSet;
 
 /// Shannon's entropy of the characters in tenths of a bit for each: `aaaa` 0, `abab` 10, hexadecimal noise up to 40.
-pub(super) fn variety(bytes: &[u8]) -> u32 {
+pub(super) fn shannon_entropy_tenths(bytes: &[u8]) -> u32 {
     let bytes = bytes.get(..usize::from(u16::MAX)).unwrap_or(bytes);
     let Some(total) = u16::try_from(bytes.len()).ok().filter(|total| *total > 0) else {
         return 0;
@@ -14,7 +14,7 @@ pub(super) fn variety(bytes: &[u8]) -> u32 {
 /// What a value is made of, kept so that another which begins within it, and ends with it or little later, costs only what
 /// they have not in common: beginnings of tokens over and over inside one long token.
 #[derive(Clone, Debug)]
-pub(super) struct Tally {
+pub(super) struct SlidingHistogram {
     start: usize,
     end: usize,
     counts: [u16; 256],
@@ -35,7 +35,7 @@ struct LastWords {
     short: Option<usize>,
 }
 
-impl Tally {
+impl SlidingHistogram {
     /// Of nothing.
     pub(super) fn new() -> Self {
         Self {
@@ -255,7 +255,7 @@ const fn log2(number: u32) -> u32 {
 
 /// What is in a string.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Makeup {
+pub(super) struct CharClasses {
     pub(super) digits: usize,
     pub(super) capitals: usize,
     pub(super) smalls: usize,
@@ -301,7 +301,7 @@ pub(super) mod marks {
     }
 }
 
-impl Makeup {
+impl CharClasses {
     /// Adds four counts of kinds, the lowest that of digits.
     fn add(&mut self, counts: u64) {
         let count = |kind: u32| usize::try_from(counts >> kind & 0xFFFF).unwrap_or(0);
@@ -342,7 +342,7 @@ impl Makeup {
         let (_, longest) = longest_run(value);
         // Some tokens begin with a run of zero bytes, which Base64 writes as A.
         is_mostly(value, longest, || {
-            value.len().saturating_sub(longest) >= 24 && variety(value) >= 35
+            value.len().saturating_sub(longest) >= 24 && shannon_entropy_tenths(value) >= 35
         })
     }
 
@@ -368,8 +368,8 @@ impl Makeup {
 }
 
 /// Counts kinds of characters, and notes [`marks`].
-pub(super) fn makeup(bytes: &[u8]) -> Makeup {
-    let mut makeup = Makeup::default();
+pub(super) fn makeup(bytes: &[u8]) -> CharClasses {
+    let mut makeup = CharClasses::default();
     let mut last = bytes.first().map_or(0, |first| !first);
     let (mut marks, mut pairs) = (0u16, 0usize);
     // Four counters in one word, emptied before one runs over.
@@ -418,7 +418,7 @@ const fn kinds() -> [u16; 256] {
 }
 
 /// Words that people write where a secret would stand.
-static PLACEHOLDERS: Parts = Parts::new(&[
+static PLACEHOLDERS: SubstringSet = SubstringSet::new(&[
     // So short that they come up in long random strings.
     "xxxx",
     "dummy",
@@ -492,7 +492,7 @@ pub(super) fn is_placeholder(value: &[u8]) -> bool {
 
 /// Whether a word stands in a value that says that it is none.
 pub(super) fn has_word(value: &[u8]) -> bool {
-    let random = || value.len() >= 20 && variety(value) >= 38;
+    let random = || value.len() >= 20 && shannon_entropy_tenths(value) >= 38;
     match last_words(value) {
         (Some(_), _) => true,
         (None, short) => short.is_some() && !random(),
@@ -573,14 +573,17 @@ mod tests {
 
     #[test]
     fn variety_is_shannons_entropy() {
-        assert_eq!(variety(b""), 0);
-        assert_eq!(variety(b"aaaa"), 0);
-        assert_eq!(variety(b"abab"), 10);
-        assert_eq!(variety(b"abcdefgh"), 30);
-        assert_eq!(variety(b"0123456789abcdef0123456789abcdef"), 40);
+        assert_eq!(shannon_entropy_tenths(b""), 0);
+        assert_eq!(shannon_entropy_tenths(b"aaaa"), 0);
+        assert_eq!(shannon_entropy_tenths(b"abab"), 10);
+        assert_eq!(shannon_entropy_tenths(b"abcdefgh"), 30);
+        assert_eq!(
+            shannon_entropy_tenths(b"0123456789abcdef0123456789abcdef"),
+            40
+        );
         // 1.84644 bits.
-        assert_eq!(variety(b"hello world"), 28);
-        assert_eq!(variety(b"aab"), 9);
+        assert_eq!(shannon_entropy_tenths(b"hello world"), 28);
+        assert_eq!(shannon_entropy_tenths(b"aab"), 9);
     }
 
     #[test]

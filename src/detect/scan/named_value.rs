@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::place::{Alphabet, Link};
+use super::place::{Alphabet, Binding};
 use super::table;
 use super::text::Text;
 
@@ -18,7 +18,7 @@ pub(in crate::detect) const VALUE: usize = 512;
 pub(super) struct Pair {
     pub(super) name: Range<usize>,
     pub(super) value: Range<usize>,
-    pub(super) link: Link,
+    pub(super) link: Binding,
     pub(super) quote: u8,
 }
 
@@ -142,7 +142,7 @@ pub(super) fn pair(text: &Text<'_>, at: usize) -> Option<Pair> {
         return Some(Pair {
             name,
             value: word,
-            link: Link::Told,
+            link: Binding::Told,
             quote: 0,
         });
     }
@@ -203,7 +203,7 @@ fn is_blank(byte: u8) -> bool {
 }
 
 /// What stands between a name and its value, and where the value begins.
-fn link(text: &Text<'_>, name: &Range<usize>) -> Option<(Link, usize)> {
+fn link(text: &Text<'_>, name: &Range<usize>) -> Option<(Binding, usize)> {
     let mut at = name.end;
     if text.at(at) == b'*' {
         // `**Password**: …`
@@ -220,10 +220,10 @@ fn link(text: &Text<'_>, name: &Range<usize>) -> Option<(Link, usize)> {
         if next == b'*' && text.goes_on_as(from, "** ") {
             // `**Password:** …`
             let behind = from.wrapping_add(3);
-            return Some((Link::Assigned, text.run(behind, 16, is_space)));
+            return Some((Binding::Assigned, text.run(behind, 16, is_space)));
         }
         if !is_sign(next) && !is_space(next) {
-            return Some((Link::Assigned, typed(text, from)));
+            return Some((Binding::Assigned, typed(text, from)));
         }
     }
     let quoted = is_quote(text.at(at));
@@ -246,34 +246,34 @@ fn link(text: &Text<'_>, name: &Range<usize>) -> Option<(Link, usize)> {
         let compared = matches!(signs, b"==" | b"===" | b"!=" | b"!==");
         let assigned = signs.contains(&b'=') || signs.contains(&b':');
         if compared {
-            return Some((Link::Compared, text.run(operator, 16, is_space)));
+            return Some((Binding::Compared, text.run(operator, 16, is_space)));
         }
         if assigned {
             let from = typed(text, text.run(operator, 16, is_space));
             // In C a single quote encloses one character, so no array is made of it.
-            return (!array || text.at(from) != b'\'').then_some((Link::Assigned, from));
+            return (!array || text.at(from) != b'\'').then_some((Binding::Assigned, from));
         }
         // `<token>` and the value, perhaps on a line of its own; not the end of some other tag.
         let tag = signs == b">" && text.before(name.start) == b'<' && spaced == name.end;
         // The next cell of a table.
         let cell = signs == b"|" && spaced > name.end && !is_verb(text, name);
         return match tag {
-            true => Some((Link::Assigned, text.run(operator, 64, is_blank))),
-            false => cell.then(|| (Link::Told, text.run(operator, 16, is_space))),
+            true => Some((Binding::Assigned, text.run(operator, 64, is_blank))),
+            false => cell.then(|| (Binding::Told, text.run(operator, 16, is_space))),
         };
     }
     // `.password("…")`
     if text.at(at) == b'(' && is_quote(text.at(at.wrapping_add(1))) && !is_verb(text, name) {
-        return Some((Link::Told, at.wrapping_add(1)));
+        return Some((Binding::Told, at.wrapping_add(1)));
     }
     if text.at(spaced) == b',' {
         let next = text.run(spaced.wrapping_add(1), 16, is_blank);
         if quoted && let Some(from) = as_value(text, next) {
-            return Some((Link::Assigned, from));
+            return Some((Binding::Assigned, from));
         }
         // A name that is a symbol: `set(:api_key, "…")`
         let named = quoted || text.before(name.start) == b':';
-        return (named && is_quote(text.at(next))).then_some((Link::Beside, next));
+        return (named && is_quote(text.at(next))).then_some((Binding::Beside, next));
     }
     beside(text, name, at, spaced, quoted)
 }
@@ -310,22 +310,22 @@ fn beside(
     at: usize,
     spaced: usize,
     quoted: bool,
-) -> Option<(Link, usize)> {
+) -> Option<(Binding, usize)> {
     let blank = text.run(at, 32, is_blank);
     // `key="Password" value="…"`, `name: TOKEN` and `value: …` on the next line
     if let Some(from) = as_value(text, blank) {
-        return Some((Link::Assigned, from));
+        return Some((Binding::Assigned, from));
     }
     if spaced == at {
         return None;
     }
     let next = text.at(spaced);
     if is_quote(next) && !quoted {
-        return Some((Link::Beside, spaced));
+        return Some((Binding::Beside, spaced));
     }
     // `--token …`, and in a Dockerfile `ENV TOKEN …`
     if (text.at(name.start) == b'-' || text.precedes(name.start, "ENV ")) && !quoted {
-        return Some((Link::Beside, spaced));
+        return Some((Binding::Beside, spaced));
     }
     // `var token string = "…"`
     let word = text.run(spaced, 16, |byte| byte.is_ascii_alphanumeric());
@@ -338,7 +338,7 @@ fn beside(
                 text.slice(spaced..word)
                     .eq_ignore_ascii_case(kind.as_bytes())
             });
-        return known.then(|| (Link::Assigned, text.run(signs, 16, is_space)));
+        return known.then(|| (Binding::Assigned, text.run(signs, 16, is_space)));
     }
     let leads = LEADS.iter().take(match is_verb(text, name) {
         true => VERBS,
@@ -350,7 +350,7 @@ fn beside(
         8,
         |byte| is_space(byte) || byte == b':',
     );
-    Some((Link::Told, from))
+    Some((Binding::Told, from))
 }
 
 /// `pass` also says that a test did, or what is handed on.
@@ -379,7 +379,7 @@ const LEADS: &[&str] = &[
 ];
 
 /// The value that begins at `at`, and the quote that it stands in.
-fn value(text: &Text<'_>, at: usize, link: Link) -> Option<(Range<usize>, u8)> {
+fn value(text: &Text<'_>, at: usize, link: Binding) -> Option<(Range<usize>, u8)> {
     let quote = text.at(at);
     if is_quote(quote) {
         let start = at.wrapping_add(1);
@@ -391,7 +391,7 @@ fn value(text: &Text<'_>, at: usize, link: Link) -> Option<(Range<usize>, u8)> {
         }
     }
     let start = at.wrapping_add(usize::from(is_quote(quote)));
-    if link == Link::Compared && !is_quote(quote) {
+    if link == Binding::Compared && !is_quote(quote) {
         return None;
     }
     let end = text.run_of(Alphabet::Bare, start, VALUE);

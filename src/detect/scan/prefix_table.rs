@@ -13,17 +13,17 @@ const WHITE: [u8; 4] = *b" \n\r\t";
 
 /// Beginnings, looked up by three characters.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Beginnings {
+pub(super) struct PrefixTable {
     filter: Vec<u64>,
     /// Sorted by key.
-    entries: Vec<Entry>,
+    entries: Vec<PrefixEntry>,
     /// Where the entries of a key begin, and how many there are: open addressing, the length is a power of two.
     index: Vec<(u32, u16, u16)>,
 }
 
 /// A beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Entry {
+pub(super) struct PrefixEntry {
     /// The first three characters in lower case.
     key: u32,
     /// The caller's.
@@ -33,7 +33,7 @@ pub(super) struct Entry {
     mask: u64,
 }
 
-impl Entry {
+impl PrefixEntry {
     /// Whether eight characters, [folded], may be the first of it and what follows it.
     #[inline]
     pub(super) fn may_be(&self, eight: u64) -> bool {
@@ -41,7 +41,7 @@ impl Entry {
     }
 }
 
-impl Beginnings {
+impl PrefixTable {
     /// `beginnings` have three characters or more; the numbers are handed back. A space may be other white space, and more
     /// of it: what follows the first is not compared.
     pub(super) fn new<'a>(beginnings: impl Iterator<Item = (&'a str, u16)>) -> Self {
@@ -72,7 +72,7 @@ impl Beginnings {
                 (*to, *masked) = (byte, u8::MAX);
             }
             let mask = u64::from_le_bytes(mask);
-            built.entries.push(Entry {
+            built.entries.push(PrefixEntry {
                 key,
                 number,
                 first: folded(&eight) & mask,
@@ -83,7 +83,7 @@ impl Beginnings {
         let size = built.entries.len().saturating_mul(2).next_power_of_two();
         built.index = vec![(0, 0, 0); size];
         let entries = std::mem::take(&mut built.entries);
-        for (place, Entry { key, .. }) in (0u16..).zip(&entries) {
+        for (place, PrefixEntry { key, .. }) in (0u16..).zip(&entries) {
             let slot = built.slot(*key);
             if let Some((known, from, count)) = built.index.get_mut(slot) {
                 if *count == 0 {
@@ -102,7 +102,7 @@ impl Beginnings {
 
     /// The beginnings whose first three characters these are, letters in any case.
     #[inline]
-    pub(super) fn get(&self, three: &[u8; 3]) -> &[Entry] {
+    pub(super) fn get(&self, three: &[u8; 3]) -> &[PrefixEntry] {
         let key = key(three);
         let bit = filter_bit(key);
         let word = self.filter.get(bit >> 6).copied().unwrap_or(0);
@@ -114,7 +114,7 @@ impl Beginnings {
     }
 
     #[inline(never)]
-    fn of(&self, key: u32) -> &[Entry] {
+    fn of(&self, key: u32) -> &[PrefixEntry] {
         let (from, count) = self
             .index
             .get(self.slot(key))
@@ -161,10 +161,10 @@ fn filter_bit(key: u32) -> usize {
 mod tests {
     use super::*;
 
-    fn numbers(beginnings: &Beginnings, text: &str) -> Vec<u16> {
+    fn numbers(beginnings: &PrefixTable, text: &str) -> Vec<u16> {
         let eight = text.as_bytes().first_chunk().map(folded);
         let entries = beginnings.get(text.as_bytes().first_chunk().unwrap());
-        let may_be = |entry: &&Entry| eight.is_none_or(|eight| entry.may_be(eight));
+        let may_be = |entry: &&PrefixEntry| eight.is_none_or(|eight| entry.may_be(eight));
         entries
             .iter()
             .filter(may_be)
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn a_beginning_is_found_by_its_first_three_characters_in_any_case() {
         let beginnings =
-            Beginnings::new([("ghp_", 0), ("github_pat_", 1), ("GHS_", 2), ("gh", 3)].into_iter());
+            PrefixTable::new([("ghp_", 0), ("github_pat_", 1), ("GHS_", 2), ("gh", 3)].into_iter());
         let get = |text: &str| numbers(&beginnings, text);
         assert_eq!(get("ghp_"), [0]);
         assert_eq!(get("GHP_abcdefgh"), [0]);
@@ -183,12 +183,12 @@ mod tests {
         assert_eq!(get("gitHub_Pat_"), [1]);
         assert_eq!(get("ghs"), [2]);
         assert!(get("abc").is_empty());
-        assert!(Beginnings::new(std::iter::empty()).get(b"ghp").is_empty());
+        assert!(PrefixTable::new(std::iter::empty()).get(b"ghp").is_empty());
     }
 
     #[test]
     fn a_space_may_be_other_white_space() {
-        let beginnings = Beginnings::new([("do not", 0), ("pay no", 1)].into_iter());
+        let beginnings = PrefixTable::new([("do not", 0), ("pay no", 1)].into_iter());
         for text in ["do not x", "DO\nnot x", "do \t not", "do\r\nnot"] {
             assert_eq!(numbers(&beginnings, text), [0], "{text:?}");
         }
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn one_that_goes_on_otherwise_is_left_out() {
-        let beginnings = Beginnings::new([("glpat-", 0), ("glptt-", 1)].into_iter());
+        let beginnings = PrefixTable::new([("glpat-", 0), ("glptt-", 1)].into_iter());
         let get = |text: &str| numbers(&beginnings, text);
         assert_eq!(get("glptt-12"), [1]);
         assert!(get("glp-pat-").is_empty());
