@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::DETECTORS;
-use super::scan::place::Anchor;
+use super::scan::anchor::Anchor;
 use super::scan::token_form::{self, TokenPart};
 
 /// What stands between things, encloses or disguises them.

@@ -90,7 +90,7 @@ pub struct Detector {
     /// Words that stand before a value and speak for it; also as a JSON key or column name.
     pub context: &'static [&'static str],
     /// Where it looks.
-    pub(in crate::detect) anchors: &'static [scan::place::Anchor],
+    pub(in crate::detect) anchors: &'static [scan::anchor::Anchor],
     /// Texts in which it finds exactly these parts.
     pub hits: &'static [Hit],
     /// Texts in which it finds nothing at medium confidence.

@@ -17,6 +17,8 @@ pub use table::Tables;
 use table::{BUILT_IN, CUSTOM, Table, TableState};
 pub(super) use text::first_in;
 
+pub(in crate::detect) mod alphabet;
+pub(in crate::detect) mod anchor;
 mod context;
 mod custom;
 mod decode;
@@ -24,8 +26,8 @@ mod forms;
 pub(super) mod named_value;
 pub(super) mod names;
 mod pass;
-pub(super) mod place;
 mod prefix_table;
+pub(in crate::detect) mod probe;
 mod spaced_out;
 mod table;
 pub(super) mod text;

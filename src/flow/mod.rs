@@ -7,7 +7,7 @@
 //! Calls are made in this order; spurious calls are harmless:
 //!
 //! 1. [`Flow::request_headers`] once; then [`Flow::request_body`] for each arrival of bytes, the last one with `end` (a
-//! request with trailers has its end there, since Envoy never marks the end of its body);
+//!    request with trailers has its end there, since Envoy never marks the end of its body);
 //! 2. [`Flow::response_headers`] and [`Flow::response_body`] likewise;
 //! 3. [`Flow::finish`] once, in any case.
 

@@ -1,7 +1,8 @@
 //! Australian Medicare card numbers.
 
 use crate::detect::checksum::{digit, weighted_head};
-use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::scan::anchor::Anchor;
+use crate::detect::scan::probe::Candidate;
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::phone::is_called_other;
 use crate::detect::checksum::luhn;
-use crate::detect::scan::place::{Anchor, Match, MatchSite, PreFilter};
+use crate::detect::scan::anchor::{Anchor, PreFilter};
+use crate::detect::scan::probe::{Match, MatchSite};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
@@ -44,13 +45,17 @@ pub(super) static DETECTOR: Detector = Detector {
     anchors: &[
         Anchor::Number(
             4..=4,
-            PreFilter::FirstBeforeGroup(0b111_1100, b" \t\n\r\x0C-.|_/+,:;*~0"),
+            PreFilter::ALWAYS
+                .first(0b111_1100)
+                .before_group(b" \t\n\r\x0C-.|_/+,:;*~0"),
             grouped,
         ),
-        Anchor::Number(13..=19, PreFilter::Always, solid),
+        Anchor::Number(13..=19, PreFilter::ALWAYS, solid),
         Anchor::Number(
             2..=12,
-            PreFilter::InContextBeforeGroup(b" \t\n\r\x0C-.|_/+,:;*~=#0"),
+            PreFilter::ALWAYS
+                .in_context()
+                .before_group(b" \t\n\r\x0C-.|_/+,:;*~=#0"),
             loose,
         ),
     ],

@@ -2,7 +2,8 @@
 
 use crate::detect::checksum::{base58_check, bech32};
 use crate::detect::keccak::keccak_256;
-use crate::detect::scan::place::{Anchor, Match, MatchSite, PreFilter};
+use crate::detect::scan::anchor::{Anchor, PreFilter};
+use crate::detect::scan::probe::{Match, MatchSite};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
@@ -18,7 +19,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "wallet", "wallets", "eth", "ethereum", "btc", "bitcoin", "address", "erc", "metamask",
         "crypto",
     ],
-    anchors: &[Anchor::Mixed(26..=62, PreFilter::Always, probe)],
+    anchors: &[Anchor::Mixed(26..=62, PreFilter::ALWAYS, probe)],
     hits: &[
         hit(
             "send to 1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa",

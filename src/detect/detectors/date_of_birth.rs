@@ -1,7 +1,8 @@
 //! Dates of birth.
 
 use crate::detect::checksum::{is_date, number_at};
-use crate::detect::scan::place::{Anchor, Candidate, Match, MatchSite, PreFilter};
+use crate::detect::scan::anchor::{Anchor, PreFilter};
+use crate::detect::scan::probe::{Candidate, Match, MatchSite};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
@@ -82,10 +83,22 @@ pub(super) static DETECTOR: Detector = Detector {
             ],
             judge,
         ),
-        Anchor::Number(1..=2, PreFilter::InContextBefore(b" ,.-"), day_first),
+        Anchor::Number(
+            1..=2,
+            PreFilter::ALWAYS.in_context().before_date(b" ,.-"),
+            day_first,
+        ),
         // The first bytes of 年 and 년.
-        Anchor::Number(4..=4, PreFilter::InContextBefore(b"\xE5\xEB"), year_first),
-        Anchor::Number(4..=4, PreFilter::InContextBeforeGroup(b"-0"), timed),
+        Anchor::Number(
+            4..=4,
+            PreFilter::ALWAYS.in_context().before_date(b"\xE5\xEB"),
+            year_first,
+        ),
+        Anchor::Number(
+            4..=4,
+            PreFilter::ALWAYS.in_context().before_group(b"-0"),
+            timed,
+        ),
         Anchor::Word(
             &[
                 "january",

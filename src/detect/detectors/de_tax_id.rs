@@ -1,7 +1,8 @@
 //! German tax identification numbers (steuerliche Identifikationsnummer).
 
 use crate::detect::checksum::mod_11_10;
-use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::scan::anchor::Anchor;
+use crate::detect::scan::probe::Candidate;
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {

@@ -1,6 +1,7 @@
 //! E-mail addresses.
 
-use crate::detect::scan::place::{Anchor, Match, MatchSite};
+use crate::detect::scan::anchor::Anchor;
+use crate::detect::scan::probe::{Match, MatchSite};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {

@@ -1,7 +1,8 @@
 //! VAT identification numbers of the European Union, other than those with detectors of their own.
 
 use crate::detect::checksum::{digit, luhn, number_at, weighted_head};
-use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::scan::anchor::Anchor;
+use crate::detect::scan::probe::Candidate;
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {

@@ -1,7 +1,8 @@
 //! International bank account numbers.
 
 use crate::detect::checksum::mod_97;
-use crate::detect::scan::place::{Anchor, Match, MatchSite, PreFilter};
+use crate::detect::scan::anchor::{Anchor, PreFilter};
+use crate::detect::scan::probe::{Match, MatchSite};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
@@ -18,10 +19,10 @@ pub(super) static DETECTOR: Detector = Detector {
         // The first group of several; none has all of its characters.
         Anchor::Mixed(
             4..=14,
-            PreFilter::BeginsWithLettersBefore(b" -.\t\n\r\x0C"),
+            PreFilter::ALWAYS.lettered().before(b" -.\t\n\r\x0C"),
             probe,
         ),
-        Anchor::Mixed(15..=38, PreFilter::BeginsWithLetters, probe),
+        Anchor::Mixed(15..=38, PreFilter::ALWAYS.lettered(), probe),
     ],
     hits: &[
         hit(

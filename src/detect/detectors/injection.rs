@@ -4,7 +4,9 @@
 use crate::detect::entropy::{makeup, shannon_entropy_tenths};
 use crate::detect::literals::is_white;
 use crate::detect::normalise::AnomalyKind;
-use crate::detect::scan::place::{Anchor, Match, MatchSite, SearchState};
+use crate::detect::scan::alphabet::SearchState;
+use crate::detect::scan::anchor::Anchor;
+use crate::detect::scan::probe::{Match, MatchSite};
 use crate::detect::scan::text::Text;
 use crate::detect::substring_set::SubstringSet;
 use crate::detect::{Confidence, Detector, Doc, hit, miss};

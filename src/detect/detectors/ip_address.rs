@@ -2,7 +2,8 @@
 
 use std::net::Ipv6Addr;
 
-use crate::detect::scan::place::{Anchor, Match, MatchSite, PreFilter};
+use crate::detect::scan::anchor::{Anchor, PreFilter};
+use crate::detect::scan::probe::{Match, MatchSite};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
@@ -19,7 +20,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "client", "address", "addr", "dns",
     ],
     anchors: &[
-        Anchor::Number(1..=3, PreFilter::Before(b"."), version_4),
+        Anchor::Number(1..=3, PreFilter::ALWAYS.before(b"."), version_4),
         Anchor::Colon(version_6),
     ],
     hits: &[

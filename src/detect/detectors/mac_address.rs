@@ -1,6 +1,7 @@
 //! Hardware addresses of network interfaces.
 
-use crate::detect::scan::place::{Anchor, Candidate, Match, MatchSite};
+use crate::detect::scan::anchor::Anchor;
+use crate::detect::scan::probe::{Candidate, Match, MatchSite};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {

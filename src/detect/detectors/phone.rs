@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use crate::detect::scan::place::{Anchor, Match, MatchSite, PreFilter};
+use crate::detect::scan::anchor::{Anchor, PreFilter};
+use crate::detect::scan::probe::{Match, MatchSite};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
@@ -86,13 +87,29 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     // As [`is_promising`] wants them.
     anchors: &[
-        Anchor::Number(1..=1, PreFilter::FirstOfGroups(0b11), probe),
-        Anchor::Number(2..=2, PreFilter::GroupsInContextOr(0b1), probe),
-        Anchor::Number(3..=3, PreFilter::GroupsInContextOr(0b11_1111_1101), probe),
-        Anchor::Number(4..=5, PreFilter::GroupsInContextOr(0b1), probe),
-        Anchor::Number(6..=6, PreFilter::GroupsInContextOr(0), probe),
-        Anchor::Number(7..=9, PreFilter::InContextOr(0), probe),
-        Anchor::Number(10..=15, PreFilter::InContextOr(0b1), probe),
+        Anchor::Number(
+            1..=1,
+            PreFilter::ALWAYS.first_or_marked(0b11).of_groups(),
+            probe,
+        ),
+        Anchor::Number(
+            2..=2,
+            PreFilter::ALWAYS.in_context_or(0b1).of_groups(),
+            probe,
+        ),
+        Anchor::Number(
+            3..=3,
+            PreFilter::ALWAYS.in_context_or(0b11_1111_1101).of_groups(),
+            probe,
+        ),
+        Anchor::Number(
+            4..=5,
+            PreFilter::ALWAYS.in_context_or(0b1).of_groups(),
+            probe,
+        ),
+        Anchor::Number(6..=6, PreFilter::ALWAYS.in_context_or(0).of_groups(), probe),
+        Anchor::Number(7..=9, PreFilter::ALWAYS.in_context_or(0), probe),
+        Anchor::Number(10..=15, PreFilter::ALWAYS.in_context_or(0b1), probe),
     ],
     hits: &[
         hit(

@@ -1,7 +1,8 @@
 //! Polish national identification numbers (PESEL).
 
 use crate::detect::checksum::{digit, is_date, number_at, weighted_head};
-use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::scan::anchor::Anchor;
+use crate::detect::scan::probe::Candidate;
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {

@@ -1,6 +1,7 @@
 //! Postal addresses, as far as form and context tell them.
 
-use crate::detect::scan::place::{Anchor, Match, MatchSite, PreFilter};
+use crate::detect::scan::anchor::{Anchor, PreFilter};
+use crate::detect::scan::probe::{Match, MatchSite};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
@@ -28,8 +29,8 @@ pub(super) static DETECTOR: Detector = Detector {
         "send to",
     ],
     anchors: &[
-        Anchor::Number(1..=5, PreFilter::BeforeName, probe),
-        Anchor::Mixed(2..=5, PreFilter::BeforeName, probe),
+        Anchor::Number(1..=5, PreFilter::ALWAYS.before_name(), probe),
+        Anchor::Mixed(2..=5, PreFilter::ALWAYS.before_name(), probe),
     ],
     hits: &[
         hit("billing address: 12 Mill Lane, Leeds", &["12 Mill Lane"]),

@@ -1,7 +1,8 @@
 //! Singapore identity numbers (NRIC, FIN).
 
 use crate::detect::checksum::weighted;
-use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::scan::anchor::Anchor;
+use crate::detect::scan::probe::Candidate;
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {

@@ -1,6 +1,7 @@
 //! US bank account numbers.
 
-use crate::detect::scan::place::{Anchor, Match, MatchSite, PreFilter};
+use crate::detect::scan::anchor::{Anchor, PreFilter};
+use crate::detect::scan::probe::{Match, MatchSite};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {
@@ -25,7 +26,11 @@ pub(super) static DETECTOR: Detector = Detector {
         "deposit account",
         "bank",
     ],
-    anchors: &[Anchor::Number(8..=17, PreFilter::InContext, probe)],
+    anchors: &[Anchor::Number(
+        8..=17,
+        PreFilter::ALWAYS.in_context(),
+        probe,
+    )],
     hits: &[
         hit("my bank account number is 71170298473", &["71170298473"]),
         hit("{\"account no.\": \"2872485296\"}", &["2872485296"]),

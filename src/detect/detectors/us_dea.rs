@@ -1,7 +1,8 @@
 //! US registration numbers of prescribers of controlled substances.
 
 use crate::detect::checksum::digit;
-use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::scan::anchor::Anchor;
+use crate::detect::scan::probe::Candidate;
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {

@@ -1,7 +1,8 @@
 //! US national provider identifiers of health care.
 
 use crate::detect::checksum::luhn_sum;
-use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::scan::anchor::Anchor;
+use crate::detect::scan::probe::Candidate;
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(super) static DETECTOR: Detector = Detector {

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::place::{Alphabet, Binding};
+use super::alphabet::{Alphabet, Binding};
 use super::table;
 use super::text::Text;
 

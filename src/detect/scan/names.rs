@@ -1,6 +1,5 @@
 //! What the name of a value says, and whom the value concerns by it.
 
-use super::place::{Binding, NamedValue};
 use crate::detect::substring_set::SubstringSet;
 
 /// Groups of words that a name has in it, a bit for each.
@@ -274,26 +273,33 @@ pub(in crate::detect) enum KeyFilter {
 }
 
 impl KeyFilter {
-    /// Whether this value is to be looked at.
+    /// Whether the value of a name is to be looked at. `told`: the name and the value are joined by a word of prose;
+    /// `is_quoted`: the value has quotes; `name_is_quoted`: the name has.
     #[inline]
-    pub(super) fn has(self, keyed: &NamedValue<'_>) -> bool {
-        let NamedValue { said, link, .. } = keyed;
-        let told = *link == Binding::Told;
+    pub(super) fn has(
+        self,
+        name: &[u8],
+        said: NameGroups,
+        told: bool,
+        is_quoted: bool,
+        name_is_quoted: impl FnOnce() -> bool,
+    ) -> bool {
         match self {
             Self::Any => true,
             Self::Password => {
                 // `account_password` has `count` in it.
                 let itself = || {
-                    let end = keyed.name.get(keyed.name.len().saturating_sub(8)..);
+                    let end = name.get(name.len().saturating_sub(8)..);
                     end.is_some_and(|end| end.eq_ignore_ascii_case(b"password"))
                 };
-                (said.any(NameGroups::PASSWORD) || keyed.quote != 0 && !told)
+                (said.any(NameGroups::PASSWORD) || is_quoted && !told)
                     && (!said.any(NO_PASSWORD) || itself())
             }
             Self::Key => said.any(NameGroups::SECRET | KEY) && !said.any(PUBLIC),
             Self::Header => {
-                let quoted = || matches!(keyed.place.text.before(keyed.name_at), b'"' | b'\'');
-                !told && (said.any(NameGroups::AUTHORIZATION) || said.any(TOKEN | KEY) && quoted())
+                !told
+                    && (said.any(NameGroups::AUTHORIZATION)
+                        || said.any(TOKEN | KEY) && name_is_quoted())
             }
         }
     }

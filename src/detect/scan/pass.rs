@@ -3,12 +3,14 @@
 use std::cell::{Cell, RefCell};
 use std::ops::{Range, RangeInclusive};
 
+use super::alphabet::Binding;
+use super::anchor::Anchor;
 use super::context::{ContextDictionary, ContextWords, DetectorSet};
 use super::forms::{FormTable, Forms};
 use super::named_value;
 use super::names::{KeyFilter, NameGroups};
-use super::place::{Anchor, Binding, KeyedValidateFn, Match, MatchSite, ProbeFn, ValidateFn};
 use super::prefix_table::{self, PrefixTable};
+use super::probe::{KeyedValidateFn, Match, MatchSite, ProbeFn, ValidateFn};
 use super::spaced_out;
 use super::table::Table;
 use super::text::Text;

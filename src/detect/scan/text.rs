@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
 
-use super::place::{Alphabet, SearchState};
+use super::alphabet::{Alphabet, SearchState};
 use crate::detect::entropy::{self, SlidingHistogram};
 use crate::detect::literals::is_white;
 use crate::detect::substring_set::SubstringSet;

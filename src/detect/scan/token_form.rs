@@ -5,7 +5,7 @@
 //! `[0-9a-zA-Z]{10,24}`), and at the end of the form characters with a class that may be missing (`(\.[0-9a-z]{0,40})?`).
 //! Classes are those of [`Alphabet`]; a class takes as many characters as there are.
 
-use super::place::Alphabet;
+use super::alphabet::Alphabet;
 
 /// A token with a known prefix, and what follows the prefix.
 #[derive(Debug)]
@@ -107,7 +107,7 @@ fn run_of(form: &'static str) -> Option<(Alphabet, usize, usize, &'static str)> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::detect::scan::place::Anchor;
+    use crate::detect::scan::anchor::Anchor;
     use crate::detect::{Confidence, DETECTORS, Input, Scanner, Scratch, Selection};
 
     #[test]

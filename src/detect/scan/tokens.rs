@@ -3,12 +3,11 @@
 use std::ops::RangeInclusive;
 
 use super::SelectedDetector;
+use super::anchor::{ContextWordNeed, MARKED, PreFilter};
 use super::context::DetectorSet;
-use super::place::{PreFilter, ProbeFn};
+use super::probe::ProbeFn;
 use crate::detect::Confidence;
 
-/// In a set of first digits: those behind `+` or `(`.
-pub(super) const MARKED: u16 = 1 << 10;
 const FIRSTS: usize = 16;
 
 /// What looks at tokens of a length.
@@ -48,75 +47,25 @@ impl TokenProbe {
         let low = slots
             .get(slot)
             .is_some_and(|known| known.threshold == Confidence::Low);
-        let (gate, firsts) = match when {
-            PreFilter::InContext
-            | PreFilter::InContextBefore(_)
-            | PreFilter::InContextBeforeGroup(_)
-            | PreFilter::InWideContext
-                if !low && context != 0 =>
-            {
-                (context, Some(0))
+        let (gate, firsts) = match when.words {
+            ContextWordNeed::None => (0, when.firsts),
+            ContextWordNeed::UnlessLow if low || context == 0 => (0, None),
+            ContextWordNeed::UnlessLow | ContextWordNeed::OrFirst => {
+                (context, Some(when.firsts.unwrap_or(0)))
             }
-            PreFilter::InContextOr(digits) | PreFilter::GroupsInContextOr(digits) => {
-                (context, Some(digits | MARKED))
-            }
-            PreFilter::FirstBeforeGroup(digits, _) => (0, Some(digits)),
-            PreFilter::FirstOfGroups(digits) => (0, Some(digits | MARKED)),
-            PreFilter::BeforeName => (context, Some(0)),
-            PreFilter::Always
-            | PreFilter::Before(_)
-            | PreFilter::BeginsWithLetters
-            | PreFilter::BeginsWithLettersBefore(_)
-            | PreFilter::InContext
-            | PreFilter::InContextBefore(_)
-            | PreFilter::InContextBeforeGroup(_)
-            | PreFilter::InWideContext => (0, None),
         };
         Self {
             probe: (slot, probe),
             gate,
             firsts,
-            eager: matches!(
-                when,
-                PreFilter::InContextBefore(_)
-                    | PreFilter::InContextBeforeGroup(_)
-                    | PreFilter::BeforeName
-            ),
-            next: match when {
-                PreFilter::Before(next)
-                | PreFilter::BeginsWithLettersBefore(next)
-                | PreFilter::InContextBefore(next)
-                | PreFilter::InContextBeforeGroup(next)
-                | PreFilter::FirstBeforeGroup(_, next) => next,
-                PreFilter::BeforeName => b" ",
-                PreFilter::FirstOfGroups(_) | PreFilter::GroupsInContextOr(_) => b" -./()",
-                _ => &[],
-            },
-            second: match when {
-                PreFilter::InContextBefore(_) => b" ,.-aA\x80",
-                PreFilter::InContextBeforeGroup(next) | PreFilter::FirstBeforeGroup(_, next) => {
-                    next
-                }
-                PreFilter::BeforeName => b"A\x80",
-                PreFilter::FirstOfGroups(_) | PreFilter::GroupsInContextOr(_) => b"0 -./(",
-                _ => &[],
-            },
-            strict: matches!(
-                when,
-                PreFilter::Before(_)
-                    | PreFilter::BeginsWithLettersBefore(_)
-                    | PreFilter::BeforeName
-            ),
-            named: when == PreFilter::BeforeName,
-            grouped: matches!(
-                when,
-                PreFilter::FirstOfGroups(_) | PreFilter::GroupsInContextOr(_)
-            ),
-            wide: when == PreFilter::InWideContext,
-            lettered: matches!(
-                when,
-                PreFilter::BeginsWithLetters | PreFilter::BeginsWithLettersBefore(_)
-            ),
+            eager: when.words != ContextWordNeed::None && !when.next.is_empty() && !when.grouped,
+            next: when.next,
+            second: when.second,
+            strict: when.strict,
+            named: when.named,
+            grouped: when.grouped,
+            wide: when.wide,
+            lettered: when.lettered,
         }
     }
 }

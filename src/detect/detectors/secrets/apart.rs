@@ -1,7 +1,8 @@
 //! Values that don't stand right behind their name: below it, or in a block of Terraform.
 
+use crate::detect::scan::alphabet::Alphabet;
 use crate::detect::scan::names::has_part;
-use crate::detect::scan::place::{Alphabet, MatchSite};
+use crate::detect::scan::probe::MatchSite;
 
 fn is_blank(byte: u8) -> bool {
     byte.is_ascii_whitespace() || matches!(byte, b'`' | b'*' | b'=')

@@ -1,8 +1,10 @@
 //! Keys of Amazon Web Services.
 
 use crate::detect::entropy::{is_placeholder, makeup, shannon_entropy_tenths};
+use crate::detect::scan::alphabet::Alphabet;
+use crate::detect::scan::anchor::Anchor;
 use crate::detect::scan::names::KeyFilter;
-use crate::detect::scan::place::{Alphabet, Anchor, Match, NamedValue};
+use crate::detect::scan::probe::{Match, NamedValue};
 use crate::detect::scan::token_form::token;
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 

@@ -1,8 +1,10 @@
 //! Secrets of Microsoft Azure.
 
 use crate::detect::entropy::{is_placeholder, shannon_entropy_tenths};
+use crate::detect::scan::alphabet::Alphabet;
+use crate::detect::scan::anchor::{Anchor, PreFilter};
 use crate::detect::scan::names::KeyFilter;
-use crate::detect::scan::place::{Alphabet, Anchor, Match, MatchSite, NamedValue, PreFilter};
+use crate::detect::scan::probe::{Match, MatchSite, NamedValue};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(in crate::detect) static SECRET: Detector = Detector {
@@ -16,8 +18,8 @@ pub(in crate::detect) static SECRET: Detector = Detector {
     reach: 120,
     context: &[],
     anchors: &[
-        Anchor::Mixed(2..=40, PreFilter::Before(b"~"), client),
-        Anchor::Mixed(84..=84, PreFilter::Always, devops),
+        Anchor::Mixed(2..=40, PreFilter::ALWAYS.before(b"~"), client),
+        Anchor::Mixed(84..=84, PreFilter::ALWAYS, devops),
         Anchor::Keyed(88..=88, KeyFilter::Any, account),
         Anchor::Keyed(44..=44, KeyFilter::Any, shared),
         Anchor::Word(&["sig="], signature),

@@ -1,7 +1,9 @@
 //! Tokens of bots.
 
 use crate::detect::entropy::{is_placeholder, shannon_entropy_tenths};
-use crate::detect::scan::place::{Alphabet, Anchor, Match, MatchSite, PreFilter};
+use crate::detect::scan::alphabet::Alphabet;
+use crate::detect::scan::anchor::{Anchor, PreFilter};
+use crate::detect::scan::probe::{Match, MatchSite};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(in crate::detect) static TELEGRAM: Detector = Detector {
@@ -15,8 +17,8 @@ pub(in crate::detect) static TELEGRAM: Detector = Detector {
     reach: 46,
     context: &[],
     anchors: &[
-        Anchor::Number(8..=10, PreFilter::Before(b":"), telegram),
-        Anchor::Mixed(11..=13, PreFilter::Before(b":"), telegram),
+        Anchor::Number(8..=10, PreFilter::ALWAYS.before(b":"), telegram),
+        Anchor::Mixed(11..=13, PreFilter::ALWAYS.before(b":"), telegram),
     ],
     hits: &[
         hit(
@@ -65,7 +67,7 @@ pub(in crate::detect) static DISCORD: Detector = Detector {
     reach: 140,
     context: &[],
     anchors: &[
-        Anchor::Mixed(23..=26, PreFilter::Always, discord),
+        Anchor::Mixed(23..=26, PreFilter::ALWAYS, discord),
         Anchor::Word(
             &["discord.com/api/webhooks/", "discordapp.com/api/webhooks/"],
             webhook,

@@ -3,7 +3,7 @@
 use super::named::is_word;
 use crate::detect::Confidence;
 use crate::detect::entropy::{is_placeholder, makeup};
-use crate::detect::scan::place::{Match, MatchSite};
+use crate::detect::scan::probe::{Match, MatchSite};
 
 /// Beginnings of commands; `mysql` stands for `mysqldump` and `mysqladmin`, too.
 pub(super) const COMMANDS: &[&str] = &[

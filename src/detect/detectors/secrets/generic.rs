@@ -3,9 +3,11 @@
 use super::apart::{below, default_of, is_alone};
 use super::named::{is_code, is_numbered, is_snippet, is_word};
 use crate::detect::entropy::{is_placeholder, marks};
+use crate::detect::scan::alphabet::{Alphabet, Binding};
+use crate::detect::scan::anchor::Anchor;
 use crate::detect::scan::named_value::VALUE;
 use crate::detect::scan::names::{KeyFilter, NameGroups};
-use crate::detect::scan::place::{Alphabet, Anchor, Binding, Match, MatchSite, NamedValue};
+use crate::detect::scan::probe::{Match, MatchSite, NamedValue};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(in crate::detect) static KEY: Detector = Detector {

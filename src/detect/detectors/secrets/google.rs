@@ -1,7 +1,9 @@
 //! API keys of Google.
 
 use crate::detect::entropy::{is_placeholder, shannon_entropy_tenths};
-use crate::detect::scan::place::{Alphabet, Anchor, Match, MatchSite};
+use crate::detect::scan::alphabet::Alphabet;
+use crate::detect::scan::anchor::Anchor;
+use crate::detect::scan::probe::{Match, MatchSite};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
 pub(in crate::detect) static API_KEY: Detector = Detector {

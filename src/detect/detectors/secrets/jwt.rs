@@ -4,7 +4,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::detect::entropy::shannon_entropy_tenths;
-use crate::detect::scan::place::{Alphabet, Anchor, Match, MatchSite, PreFilter};
+use crate::detect::scan::alphabet::Alphabet;
+use crate::detect::scan::anchor::{Anchor, PreFilter};
+use crate::detect::scan::probe::{Match, MatchSite};
 use crate::detect::scan::token_form::{self, TokenPrefix};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 use crate::wire::work;
@@ -21,7 +23,7 @@ pub(in crate::detect) static TOKEN: Detector = Detector {
     context: &[],
     anchors: &[
         Anchor::Word(&["eyJ"], token),
-        Anchor::Mixed(19..=95, PreFilter::Always, odd),
+        Anchor::Mixed(19..=95, PreFilter::ALWAYS, odd),
         Anchor::Beginning(ENCODED),
     ],
     hits: &[

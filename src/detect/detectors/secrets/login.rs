@@ -1,9 +1,11 @@
 //! Credentials in addresses and headers.
 
 use crate::detect::entropy::{is_reference, is_repetitive, makeup, marks};
+use crate::detect::scan::alphabet::Alphabet;
+use crate::detect::scan::anchor::Anchor;
 use crate::detect::scan::named_value::VALUE;
 use crate::detect::scan::names::{KeyFilter, NameGroups, has_part};
-use crate::detect::scan::place::{Alphabet, Anchor, Match, MatchSite, NamedValue};
+use crate::detect::scan::probe::{Match, MatchSite, NamedValue};
 use crate::detect::substring_set::SubstringSet;
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 

@@ -1,7 +1,9 @@
 //! Keys of mail and message services.
 
 use crate::detect::entropy::{is_placeholder, shannon_entropy_tenths};
-use crate::detect::scan::place::{Alphabet, Anchor, Match, MatchSite, PreFilter};
+use crate::detect::scan::alphabet::Alphabet;
+use crate::detect::scan::anchor::{Anchor, PreFilter};
+use crate::detect::scan::probe::{Match, MatchSite};
 use crate::detect::scan::token_form::token;
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
@@ -79,7 +81,7 @@ pub(in crate::detect) static TWILIO: Detector = Detector {
     },
     reach: 34,
     context: &["twilio"],
-    anchors: &[Anchor::Mixed(34..=34, PreFilter::Always, twilio)],
+    anchors: &[Anchor::Mixed(34..=34, PreFilter::ALWAYS, twilio)],
     hits: &[
         hit(
             concat!("| SK", "2FBb8A7D1eA2E63EBfe7Db00FEe8Ccf3 |"),
@@ -121,8 +123,8 @@ pub(in crate::detect) static MAILCHIMP: Detector = Detector {
     reach: 37,
     context: &[],
     anchors: &[
-        Anchor::Mixed(32..=32, PreFilter::Always, mailchimp),
-        Anchor::Number(32..=32, PreFilter::Always, mailchimp),
+        Anchor::Mixed(32..=32, PreFilter::ALWAYS, mailchimp),
+        Anchor::Number(32..=32, PreFilter::ALWAYS, mailchimp),
     ],
     hits: &[
         hit(
@@ -163,7 +165,7 @@ pub(in crate::detect) static MAILGUN: Detector = Detector {
             token("key-", "[0-9a-f]{32}"),
             token("pubkey-", "[0-9a-f]{32}"),
         ]),
-        Anchor::Mixed(32..=32, PreFilter::Always, mailgun),
+        Anchor::Mixed(32..=32, PreFilter::ALWAYS, mailgun),
     ],
     hits: &[
         hit(

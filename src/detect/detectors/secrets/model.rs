@@ -1,6 +1,8 @@
 //! Keys of model providers.
 
-use crate::detect::scan::place::{Alphabet, Anchor, Match, MatchSite, SearchState};
+use crate::detect::scan::alphabet::{Alphabet, SearchState};
+use crate::detect::scan::anchor::Anchor;
+use crate::detect::scan::probe::{Match, MatchSite};
 use crate::detect::scan::token_form::token;
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 

@@ -1,8 +1,9 @@
 //! Tokens of package registries.
 
 use crate::detect::entropy::is_placeholder;
+use crate::detect::scan::anchor::Anchor;
 use crate::detect::scan::names::KeyFilter;
-use crate::detect::scan::place::{Anchor, Match, NamedValue};
+use crate::detect::scan::probe::{Match, NamedValue};
 use crate::detect::scan::token_form::token;
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 

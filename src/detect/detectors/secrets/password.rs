@@ -4,9 +4,11 @@ use super::apart::{below, default_of, is_alone};
 use super::command;
 use super::named::{is_code, is_numbered, is_snippet, is_word};
 use crate::detect::entropy::{CharClasses, is_placeholder, makeup, marks};
+use crate::detect::scan::alphabet::Binding;
+use crate::detect::scan::anchor::{Anchor, PreFilter};
 use crate::detect::scan::named_value::VALUE;
 use crate::detect::scan::names::{KeyFilter, NameGroups, has_part};
-use crate::detect::scan::place::{Anchor, Binding, Match, MatchSite, NamedValue, PreFilter};
+use crate::detect::scan::probe::{Match, MatchSite, NamedValue};
 use crate::detect::substring_set::SubstringSet;
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
@@ -22,8 +24,16 @@ pub(in crate::detect) static PASSWORD: Detector = Detector {
     context: WORDS,
     anchors: &[
         Anchor::Keyed(6..=VALUE, KeyFilter::Password, password),
-        Anchor::Mixed(2..=40, PreFilter::InWideContext, elsewhere),
-        Anchor::Number(1..=12, PreFilter::InWideContext, elsewhere),
+        Anchor::Mixed(
+            2..=40,
+            PreFilter::ALWAYS.in_context().in_wide_text(),
+            elsewhere,
+        ),
+        Anchor::Number(
+            1..=12,
+            PreFilter::ALWAYS.in_context().in_wide_text(),
+            elsewhere,
+        ),
         Anchor::Word(LATIN, assigned),
         Anchor::Word(&["pw: ", "bindpw", "rootpw"], short),
         Anchor::Word(&["password:", "passphrase:", "passwort:"], under),

@@ -1,7 +1,9 @@
 //! Tokens of platforms that have a detector of their own.
 
 use crate::detect::entropy::{is_placeholder, makeup, shannon_entropy_tenths};
-use crate::detect::scan::place::{Alphabet, Anchor, Match, MatchSite, PreFilter};
+use crate::detect::scan::alphabet::Alphabet;
+use crate::detect::scan::anchor::{Anchor, PreFilter};
+use crate::detect::scan::probe::{Match, MatchSite};
 use crate::detect::scan::token_form::token;
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
@@ -289,8 +291,8 @@ pub(in crate::detect) static HASHICORP: Detector = Detector {
             token("hvs.", "[0-9a-zA-Z]{24}").entropy(35),
             token("hvb.", "[0-9a-zA-Z_-]{130,300}").entropy(35),
         ]),
-        Anchor::Mixed(24..=24, PreFilter::Always, vault),
-        Anchor::Mixed(14..=14, PreFilter::Always, terraform),
+        Anchor::Mixed(24..=24, PreFilter::ALWAYS, vault),
+        Anchor::Mixed(14..=14, PreFilter::ALWAYS, terraform),
     ],
     hits: &[
         hit(

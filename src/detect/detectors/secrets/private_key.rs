@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
+use crate::detect::scan::alphabet::SearchState;
+use crate::detect::scan::anchor::Anchor;
 use crate::detect::scan::first_in;
-use crate::detect::scan::place::{Anchor, Match, MatchSite, SearchState};
+use crate::detect::scan::probe::{Match, MatchSite};
 use crate::detect::scan::text::Text;
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 use crate::wire::work;

@@ -1,6 +1,6 @@
 //! Keys of Stripe.
 
-use crate::detect::scan::place::Anchor;
+use crate::detect::scan::anchor::Anchor;
 use crate::detect::scan::token_form::token;
 use crate::detect::{Detector, Doc, hit, miss};
 

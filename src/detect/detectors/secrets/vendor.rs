@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
+use crate::detect::scan::alphabet::{Alphabet, SearchState};
+use crate::detect::scan::anchor::{Anchor, PreFilter};
 use crate::detect::scan::first_in;
-use crate::detect::scan::place::{Alphabet, Anchor, Match, MatchSite, PreFilter, SearchState};
+use crate::detect::scan::probe::{Match, MatchSite};
 use crate::detect::scan::token_form::token;
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 use crate::wire::work;
@@ -27,7 +29,7 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
     reach: 16_384,
     context: &[],
     anchors: &[
-        Anchor::Number(15..=16, PreFilter::Before(b"|"), application),
+        Anchor::Number(15..=16, PreFilter::ALWAYS.before(b"|"), application),
         Anchor::Beginning(&[
             token("p8e-", "[0-9a-z]{32}"),
             token("AGE-SECRET-KEY-1", "[0-9A-Z]{58}").entropy(0),
@@ -194,8 +196,8 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
             token("ABSK", "[0-9a-zA-Z+/=]{109,269}"),
             token("dnkey-", "[0-9a-zA-Z_=-]{20,120}"),
         ]),
-        Anchor::Mixed(29..=29, PreFilter::Before(b"_"), maxmind),
-        Anchor::Mixed(6..=6, PreFilter::Before(b"_"), maxmind),
+        Anchor::Mixed(29..=29, PreFilter::ALWAYS.before(b"_"), maxmind),
+        Anchor::Mixed(6..=6, PreFilter::ALWAYS.before(b"_"), maxmind),
         Anchor::Word(
             &[
                 "webhook.office.com/webhookb2/",

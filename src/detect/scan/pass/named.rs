@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use super::{PROBE, Pass};
 use crate::detect::entropy::{self, CharClasses, marks};
+use crate::detect::scan::alphabet::{Alphabet, Binding};
 use crate::detect::scan::named_value;
 use crate::detect::scan::names::{KeyFilter, NameGroups};
-use crate::detect::scan::place::{Alphabet, Binding, NamedValue};
+use crate::detect::scan::probe::NamedValue;
 use crate::detect::scan::table::{Cell, Heading};
 use crate::detect::scan::text::Text;
 use crate::wire::work;
@@ -80,7 +81,7 @@ impl Pass<'_> {
         let straight = || !self.text.slice(name_at..value.start).contains(&b'[');
         for (slot, _, concern, judge) in plan.judges_of(written.len()) {
             let covered = self.covered_values.get(*slot).copied().unwrap_or(0);
-            if value.start < covered && straight() || !concern.has(&keyed) {
+            if value.start < covered && straight() || !keyed.passes(*concern) {
                 continue;
             }
             if !counted {
@@ -272,7 +273,7 @@ impl Pass<'_> {
         for (slot, _, concern, judge) in plan.judges_of(keyed.value.len()) {
             self.ask_for(&mut keyed.place, *slot);
             work::spend(PROBE);
-            let found = concern.has(&keyed).then(|| judge(&keyed)).flatten();
+            let found = keyed.passes(*concern).then(|| judge(&keyed)).flatten();
             let first = keyed.place.first.get();
             self.take(*slot, first, found);
         }

@@ -2,10 +2,12 @@
 
 use super::{Pass, TOKEN, ViewFinding, lead};
 use crate::detect::Confidence;
+use crate::detect::scan::alphabet::Alphabet;
+use crate::detect::scan::anchor::MARKED;
 use crate::detect::scan::context::DetectorSet;
 use crate::detect::scan::forms::{FREE, WHOLE, Walked};
-use crate::detect::scan::place::{Alphabet, BLANKS, COMPACT, Candidate, Match};
-use crate::detect::scan::tokens::{MARKED, TokenProbe, TokenProbes};
+use crate::detect::scan::probe::{BLANKS, COMPACT, Candidate, Match};
+use crate::detect::scan::tokens::{TokenProbe, TokenProbes};
 use crate::detect::simd::Block;
 use crate::wire::work;
 
