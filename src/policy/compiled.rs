@@ -10,8 +10,8 @@ use crate::policy::glob::Glob;
 use crate::policy::limit::Limit;
 use crate::policy::mode::Mode;
 use crate::policy::operators::{
-    Affix, Commands, Comparison, Contains, ContainsDynamic, Domains, Equality, Folders, Networks,
-    SqlQuestion, TimeTest, Verb,
+    Affix, Commands, Comparison, Contains, ContainsDynamic, Domains, Equality, Folders, Measured,
+    Networks, SqlQuestion, TimeTest, Verb,
 };
 use crate::policy::rule::{Action, IfMissing, OnDeny, Redact};
 use crate::policy::text_scan::MatchKinds;
@@ -264,6 +264,15 @@ pub(crate) enum Operator {
 }
 
 impl Operator {
+    /// A comparison with numbers.
+    pub(crate) fn comparison(measured: Measured, comparison: Comparison) -> Operator {
+        match measured {
+            Measured::Number => Operator::Order(comparison),
+            Measured::Count => Operator::Count(comparison),
+            Measured::Length => Operator::Length(comparison),
+        }
+    }
+
     /// Whether an array that stands in a string is asked element by element as well: `"[\"/etc\"]"`. What is looked for in a
     /// text anyhow is found in it, and a length is that of the string.
     pub(crate) fn looks_into_strings(&self) -> bool {

@@ -10,7 +10,7 @@ use crate::policy::field::Kinds;
 use crate::policy::glob::Glob;
 use crate::policy::match_item::MatchItem;
 use crate::policy::node::{Node, NodeValue};
-use crate::policy::operators::{Polarity, Verb};
+use crate::policy::operators::{Measured, OperandKind, Polarity, Verb};
 use crate::policy::rule::{Action, IfMissing, Rule};
 use crate::policy::{Approval, CompiledRule, Limit, Policy};
 use crate::wire::json::Decimal;
@@ -597,66 +597,61 @@ fn ask_of(verb: Verb, items: &[&Node]) -> TestOperand {
         }
     };
     let texts = texts(items);
-    let bounds = if verb == Verb::Between { 2 } else { 1 };
-    let is_order = matches!(
-        verb.word()
-            .strip_prefix("count_")
-            .or(verb.word().strip_prefix("length_"))
-            .unwrap_or(verb.word()),
-        "greater_than" | "at_least" | "less_than" | "at_most" | "between"
-    ) || matches!(verb, Verb::CountEquals | Verb::LengthEquals);
+    let operand = verb.spec().operand;
+    let bounds = if operand == OperandKind::Between {
+        2
+    } else {
+        1
+    };
+    let is_order = matches!(operand, OperandKind::Bounds(..) | OperandKind::Between);
     if is_order && (items.len() != bounds || items.iter().any(|node| number(node).is_none())) {
         return TestOperand::Other(verb, format!("{texts:?}"));
     }
-    match verb {
-        Verb::Equals | Verb::In => TestOperand::In(texts),
-        Verb::NotEquals | Verb::NotIn => TestOperand::NotIn(texts),
-        Verb::Exists => TestOperand::Exists(matches!(
+    match operand {
+        OperandKind::Value | OperandKind::Values if verb.is_negative() => TestOperand::NotIn(texts),
+        OperandKind::Value | OperandKind::Values => TestOperand::In(texts),
+        OperandKind::Truth => TestOperand::Exists(matches!(
             items.first().map(|node| &node.data),
             Some(NodeValue::Bool(true))
         )),
-        Verb::GreaterThan => TestOperand::Order(range(Some(false), None)),
-        Verb::AtLeast => TestOperand::Order(range(Some(true), None)),
-        Verb::LessThan => TestOperand::Order(range(None, Some(false))),
-        Verb::AtMost => TestOperand::Order(range(None, Some(true))),
-        Verb::Between => TestOperand::Order(Range {
+        OperandKind::Bounds(measured, bounds) => {
+            let range = range(bounds.low, bounds.high);
+            match measured {
+                Measured::Number => TestOperand::Order(range),
+                Measured::Count => TestOperand::Count(range),
+                Measured::Length => TestOperand::Length(range),
+            }
+        }
+        OperandKind::Between => TestOperand::Order(Range {
             low: items.first().and_then(|node| Some((number(node)?, true))),
             high: items.get(1).and_then(|node| Some((number(node)?, true))),
         }),
-        Verb::CountGreaterThan => TestOperand::Count(range(Some(false), None)),
-        Verb::CountAtLeast => TestOperand::Count(range(Some(true), None)),
-        Verb::CountLessThan => TestOperand::Count(range(None, Some(false))),
-        Verb::CountAtMost => TestOperand::Count(range(None, Some(true))),
-        Verb::CountEquals => TestOperand::Count(range(Some(true), Some(true))),
-        Verb::LengthGreaterThan => TestOperand::Length(range(Some(false), None)),
-        Verb::LengthAtLeast => TestOperand::Length(range(Some(true), None)),
-        Verb::LengthLessThan => TestOperand::Length(range(None, Some(false))),
-        Verb::LengthAtMost => TestOperand::Length(range(None, Some(true))),
-        Verb::LengthEquals => TestOperand::Length(range(Some(true), Some(true))),
-        Verb::Glob => TestOperand::Globs(plain_texts(items)),
-        Verb::Contains => TestOperand::OneOf(Verb::ContainsAny, plain_texts(items)),
-        Verb::ContainsAny
-        | Verb::StartsWith
-        | Verb::EndsWith
-        | Verb::Matches
-        | Verb::DomainIn
-        | Verb::PathWithin
-        | Verb::CommandIn
-        | Verb::CidrIn
-        | Verb::SqlVerbIn
-        | Verb::SqlTableIn => TestOperand::OneOf(verb, plain_texts(items)),
-        Verb::ContainsAll | Verb::DomainNotIn | Verb::PathNotWithin => {
+        OperandKind::Globs => TestOperand::Globs(plain_texts(items)),
+        OperandKind::Literal => TestOperand::OneOf(Verb::ContainsAny, plain_texts(items)),
+        OperandKind::Literals { all: true } => TestOperand::AllOf(verb, plain_texts(items)),
+        OperandKind::Domains | OperandKind::Folders if verb.is_negative() => {
             TestOperand::AllOf(verb, plain_texts(items))
         }
-        Verb::SqlLimitGreaterThan => {
+        OperandKind::Literals { all: false }
+        | OperandKind::Affix { .. }
+        | OperandKind::Patterns
+        | OperandKind::Domains
+        | OperandKind::Folders
+        | OperandKind::Commands
+        | OperandKind::Networks
+        | OperandKind::SqlVerbs
+        | OperandKind::SqlTables => TestOperand::OneOf(verb, plain_texts(items)),
+        OperandKind::SqlRows => {
             let rows = items.first().and_then(|node| number(node));
             match rows.and_then(|rows| rows.to_string().parse().ok()) {
                 Some(rows) => TestOperand::RowsOver(rows),
                 None => TestOperand::Other(verb, format!("{texts:?}")),
             }
         }
-        Verb::Detects => detects(items),
-        _ => TestOperand::Other(verb, format!("{texts:?}")),
+        OperandKind::Detectors => detects(items),
+        OperandKind::OtherText | OperandKind::Windows | OperandKind::Moment => {
+            TestOperand::Other(verb, format!("{texts:?}"))
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::policy::glob::Glob;
 use crate::policy::node::{Node, NodeValue};
 use crate::policy::operators::{
     Affix, Commands, Comparison, Contains, Domains, Equality, Folders, Literal, Networks,
-    OperandError, SqlQuestion, Verb,
+    OperandError, OperandKind, SqlQuestion,
 };
 use crate::wire::json::Decimal;
 use crate::wire::sort;
@@ -185,8 +185,8 @@ impl<'d> Compiler<'d> {
         is_list: bool,
     ) -> Option<Operator> {
         let verb = check.verb;
-        match verb {
-            Verb::Equals | Verb::NotEquals if is_list => {
+        match verb.spec().operand {
+            OperandKind::Value if is_list => {
                 self.does_not_fit(
                     check,
                     &format!("`{}` compares with one value", verb.word()),
@@ -194,33 +194,21 @@ impl<'d> Compiler<'d> {
                 );
                 None
             }
-            Verb::Equals | Verb::NotEquals | Verb::In | Verb::NotIn => {
-                self.equality(field, check, items)
-            }
-            Verb::Exists => match items.first().map(|node| &node.data) {
+            OperandKind::Value | OperandKind::Values => self.equality(field, check, items),
+            OperandKind::Truth => match items.first().map(|node| &node.data) {
                 Some(NodeValue::Bool(value)) if !is_list => Some(Operator::Exists(*value)),
                 _ => {
                     self.does_not_fit(check, "`exists` takes true or false", "");
                     None
                 }
             },
-            Verb::GreaterThan => Some(Operator::Order(self.low(check, items, false)?)),
-            Verb::AtLeast => Some(Operator::Order(self.low(check, items, true)?)),
-            Verb::LessThan => Some(Operator::Order(self.high(check, items, false)?)),
-            Verb::AtMost => Some(Operator::Order(self.high(check, items, true)?)),
-            Verb::Between => self.between(check, items),
-            Verb::CountGreaterThan => Some(Operator::Count(self.low(check, items, false)?)),
-            Verb::CountAtLeast => Some(Operator::Count(self.low(check, items, true)?)),
-            Verb::CountLessThan => Some(Operator::Count(self.high(check, items, false)?)),
-            Verb::CountAtMost => Some(Operator::Count(self.high(check, items, true)?)),
-            Verb::CountEquals => Some(Operator::Count(self.exactly(check, items)?)),
-            Verb::LengthGreaterThan => Some(Operator::Length(self.low(check, items, false)?)),
-            Verb::LengthAtLeast => Some(Operator::Length(self.low(check, items, true)?)),
-            Verb::LengthLessThan => Some(Operator::Length(self.high(check, items, false)?)),
-            Verb::LengthAtMost => Some(Operator::Length(self.high(check, items, true)?)),
-            Verb::LengthEquals => Some(Operator::Length(self.exactly(check, items)?)),
-            Verb::Contains | Verb::ContainsAny | Verb::ContainsAll => {
-                if verb == Verb::Contains && is_list {
+            OperandKind::Bounds(measured, bounds) => {
+                let number = self.number(check, items)?;
+                Some(Operator::comparison(measured, bounds.around(&number)))
+            }
+            OperandKind::Between => self.between(check, items),
+            kind @ (OperandKind::Literal | OperandKind::Literals { .. }) => {
+                if kind == OperandKind::Literal && is_list {
                     self.does_not_fit(
                         check,
                         "`contains` looks for one text",
@@ -233,15 +221,15 @@ impl<'d> Compiler<'d> {
                 let needles = texts.iter().map(|text| self.literal(text)).collect();
                 Some(Operator::Contains(Contains {
                     needles,
-                    all: verb == Verb::ContainsAll,
+                    all: kind == OperandKind::Literals { all: true },
                 }))
             }
-            Verb::StartsWith | Verb::EndsWith => {
+            OperandKind::Affix { at_end } => {
                 let texts = self.needles(check, items)?;
-                Some(Operator::Affix(Affix::new(&texts, verb == Verb::EndsWith)))
+                Some(Operator::Affix(Affix::new(&texts, at_end)))
             }
-            Verb::Matches => self.matches(check, items),
-            Verb::Glob => {
+            OperandKind::Patterns => self.matches(check, items),
+            OperandKind::Globs => {
                 let texts = self.needles(check, items)?;
                 let names = matches!(field.nature(), FieldType::Name | FieldType::NameSet);
                 let mut exact = Vec::with_capacity(texts.len());
@@ -259,26 +247,26 @@ impl<'d> Compiler<'d> {
                     names,
                 })
             }
-            Verb::Detects => self.detects(check, items),
-            Verb::DomainIn | Verb::DomainNotIn => {
+            OperandKind::Detectors => self.detects(check, items),
+            OperandKind::Domains => {
                 let parse = |texts: &[Box<str>]| Domains::parse(texts, verb.is_negative());
                 self.listed(check, items, parse).map(Operator::Domains)
             }
-            Verb::PathWithin | Verb::PathNotWithin => {
+            OperandKind::Folders => {
                 let parse = |texts: &[Box<str>]| Folders::parse(texts, verb.is_negative());
                 self.listed(check, items, parse).map(Operator::Folders)
             }
-            Verb::CommandIn => self.commands(check, items, None, None),
-            Verb::CidrIn => self
+            OperandKind::Commands => self.commands(check, items, None, None),
+            OperandKind::Networks => self
                 .listed(check, items, Networks::parse)
                 .map(Operator::Networks),
-            Verb::SqlVerbIn => self
+            OperandKind::SqlVerbs => self
                 .listed(check, items, SqlQuestion::verbs)
                 .map(Operator::Sql),
-            Verb::SqlTableIn => self
+            OperandKind::SqlTables => self
                 .listed(check, items, SqlQuestion::tables)
                 .map(Operator::Sql),
-            Verb::SqlLimitGreaterThan => {
+            OperandKind::SqlRows => {
                 let number = self.number(check, items)?;
                 match number.to_string().parse() {
                     Ok(rows) => Some(Operator::Sql(SqlQuestion::MoreRowsThan(rows))),
@@ -289,8 +277,8 @@ impl<'d> Compiler<'d> {
                     }
                 }
             }
-            Verb::NotBefore | Verb::NotAfter => self.moment(check, items),
-            _ => {
+            OperandKind::Moment => self.moment(check, items),
+            OperandKind::OtherText | OperandKind::Windows => {
                 self.error(
                     codes::AG1017,
                     &check.span,
@@ -412,30 +400,6 @@ impl<'d> Compiler<'d> {
             );
         }
         number
-    }
-
-    fn low(&mut self, check: &Check, items: &[&Node], included: bool) -> Option<Comparison> {
-        let number = self.number(check, items)?;
-        Some(Comparison {
-            low: Some((number, included)),
-            high: None,
-        })
-    }
-
-    fn high(&mut self, check: &Check, items: &[&Node], included: bool) -> Option<Comparison> {
-        let number = self.number(check, items)?;
-        Some(Comparison {
-            low: None,
-            high: Some((number, included)),
-        })
-    }
-
-    fn exactly(&mut self, check: &Check, items: &[&Node]) -> Option<Comparison> {
-        let number = self.number(check, items)?;
-        Some(Comparison {
-            low: Some((number.clone(), true)),
-            high: Some((number, true)),
-        })
     }
 
     fn between(&mut self, check: &Check, items: &[&Node]) -> Option<Operator> {

@@ -2,7 +2,7 @@
 
 use crate::policy::compiled::Operator;
 use crate::policy::operators::{
-    Affix, Comparison, ContainsDynamic, Domains, Equality, Folders, Literal, Verb, number,
+    Affix, ContainsDynamic, Domains, Equality, Folders, Literal, OperandKind, Verb, number,
 };
 use crate::policy::scalar::Scalar;
 
@@ -19,8 +19,8 @@ pub(crate) fn operators(verb: Verb, values: &[Scalar<'_>], names: bool) -> Optio
 }
 
 fn one(verb: Verb, values: &[Scalar<'_>], names: bool) -> Option<Operator> {
-    match verb {
-        Verb::Equals | Verb::NotEquals | Verb::In | Verb::NotIn => {
+    match verb.spec().operand {
+        OperandKind::Value | OperandKind::Values => {
             let literals = values.iter().map(literal).collect::<Option<Vec<_>>>()?;
             Some(Operator::Equality(Equality {
                 literals,
@@ -28,59 +28,30 @@ fn one(verb: Verb, values: &[Scalar<'_>], names: bool) -> Option<Operator> {
                 names,
             }))
         }
-        Verb::Contains | Verb::ContainsAny | Verb::ContainsAll => {
-            let all = verb == Verb::ContainsAll;
+        OperandKind::Literal => ContainsDynamic::new(&texts(values)?, false).map(Operator::Stands),
+        OperandKind::Literals { all } => {
             ContainsDynamic::new(&texts(values)?, all).map(Operator::Stands)
         }
-        Verb::StartsWith | Verb::EndsWith => {
+        OperandKind::Affix { at_end } => {
             let texts = texts(values)?;
             let is_sound = texts.iter().all(|text| !text.trim().is_empty());
-            is_sound.then(|| Operator::Affix(Affix::new(&texts, verb == Verb::EndsWith)))
+            is_sound.then(|| Operator::Affix(Affix::new(&texts, at_end)))
         }
-        Verb::DomainIn | Verb::DomainNotIn => {
+        OperandKind::Domains => {
             let domains = Domains::parse(&texts(values)?, verb.is_negative());
             domains.ok().map(Operator::Domains)
         }
-        Verb::PathWithin | Verb::PathNotWithin => {
+        OperandKind::Folders => {
             let folders = Folders::parse(&texts(values)?, verb.is_negative());
             folders.ok().map(Operator::Folders)
         }
-        _ => order(verb, values),
+        OperandKind::Bounds(measured, bounds) => {
+            let [value] = values else { return None };
+            let comparison = bounds.around(&number(value)?);
+            Some(Operator::comparison(measured, comparison))
+        }
+        _ => None,
     }
-}
-
-fn order(verb: Verb, values: &[Scalar<'_>]) -> Option<Operator> {
-    let [value] = values else { return None };
-    let number = number(value)?;
-    let above = |included| Comparison {
-        low: Some((number.clone(), included)),
-        high: None,
-    };
-    let below = |included| Comparison {
-        low: None,
-        high: Some((number.clone(), included)),
-    };
-    let exactly = || Comparison {
-        low: Some((number.clone(), true)),
-        high: Some((number.clone(), true)),
-    };
-    Some(match verb {
-        Verb::GreaterThan => Operator::Order(above(false)),
-        Verb::AtLeast => Operator::Order(above(true)),
-        Verb::LessThan => Operator::Order(below(false)),
-        Verb::AtMost => Operator::Order(below(true)),
-        Verb::CountGreaterThan => Operator::Count(above(false)),
-        Verb::CountAtLeast => Operator::Count(above(true)),
-        Verb::CountLessThan => Operator::Count(below(false)),
-        Verb::CountAtMost => Operator::Count(below(true)),
-        Verb::CountEquals => Operator::Count(exactly()),
-        Verb::LengthGreaterThan => Operator::Length(above(false)),
-        Verb::LengthAtLeast => Operator::Length(above(true)),
-        Verb::LengthLessThan => Operator::Length(below(false)),
-        Verb::LengthAtMost => Operator::Length(below(true)),
-        Verb::LengthEquals => Operator::Length(exactly()),
-        _ => return None,
-    })
 }
 
 fn literal(value: &Scalar<'_>) -> Option<Literal> {

@@ -1,7 +1,7 @@
 //! The verbs of conditions: one file for each family, each a plain function over one value.
 //!
-//! To add an operator: its word in [`Verb`], its file here, one arm in `compile/operators.rs`, what people read of it in
-//! `reference`.
+//! To add an operator: its line in the list [`Verb`] is made of, its file here, what people read of it in `reference`, and,
+//! if its operand is of a new [`OperandKind`], what `compile/operators.rs` makes of that.
 
 mod cidr;
 mod command;
@@ -18,6 +18,7 @@ mod path;
 #[cfg(not(target_arch = "wasm32"))]
 mod reference;
 mod shell;
+mod spec;
 mod sql;
 mod text;
 mod time;
@@ -33,11 +34,13 @@ pub(crate) use overlap::{Overlap, RUNS, USUAL_RUN};
 pub(crate) use path::Folders;
 #[cfg(not(target_arch = "wasm32"))]
 pub use reference::{OPERATORS, OperatorFamily, Reference};
+pub(crate) use spec::{Bounds, Measured, OperandKind};
 pub(crate) use sql::SqlQuestion;
 pub(crate) use text::{Affix, Contains, ContainsDynamic, seen};
 pub(crate) use time::{Days, TimeTest, TimeWindow, TimeWindowText, Zone, moment};
 
 use crate::event::words;
+use spec::{Compares, OperatorSpec, Reads};
 
 /// What an operator says about one value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,118 +102,122 @@ impl Polarity {
     }
 }
 
-words! {
-    /// The verbs.
-    Verb {
-        /// The same value; typed.
-        Equals = "equals",
-        /// Another value.
-        NotEquals = "not_equals",
-        /// One of these.
-        In = "in",
-        /// None of these.
-        NotIn = "not_in",
-        /// There is one; `null` counts.
-        Exists = "exists",
-        /// More than.
-        GreaterThan = "greater_than",
-        /// At least.
-        AtLeast = "at_least",
-        /// Less than.
-        LessThan = "less_than",
-        /// At most.
-        AtMost = "at_most",
-        /// From … to, both included.
-        Between = "between",
-        /// Holds this text.
-        Contains = "contains",
-        /// Holds one of these texts.
-        ContainsAny = "contains_any",
-        /// Holds all of these texts.
-        ContainsAll = "contains_all",
-        /// Begins with this text, or one of these.
-        StartsWith = "starts_with",
-        /// Ends with this text, or one of these.
-        EndsWith = "ends_with",
-        /// Fits a regular expression.
-        Matches = "matches",
-        /// Fits a glob, or one of these.
-        Glob = "glob",
-        /// A detector finds something.
-        Detects = "detects",
-        /// A domain that is one of these.
-        DomainIn = "domain_in",
-        /// A domain that is none of these.
-        DomainNotIn = "domain_not_in",
-        /// A path inside one of these folders.
-        PathWithin = "path_within",
-        /// A path outside all of these folders.
-        PathNotWithin = "path_not_within",
-        /// Only these commands.
-        CommandIn = "command_in",
-        /// An address in one of these networks.
-        CidrIn = "cidr_in",
-        /// An SQL statement with one of these verbs.
-        SqlVerbIn = "sql_verb_in",
-        /// An SQL statement that touches one of these tables.
-        SqlTableIn = "sql_table_in",
-        /// An SQL statement without a limit or with a larger one.
-        SqlLimitGreaterThan = "sql_limit_greater_than",
-        /// Shares text with another value.
-        Overlaps = "overlaps",
-        /// Outside a time of day.
-        Outside = "outside",
-        /// Inside a time of day.
-        Inside = "inside",
-        /// Inside one of several times of day.
-        Schedule = "schedule",
-        /// Not before a moment.
-        NotBefore = "not_before",
-        /// Not after a moment.
-        NotAfter = "not_after",
-        /// Count more than.
-        CountGreaterThan = "count_greater_than",
-        /// Count at least.
-        CountAtLeast = "count_at_least",
-        /// Count less than.
-        CountLessThan = "count_less_than",
-        /// Count at most.
-        CountAtMost = "count_at_most",
-        /// Count exactly.
-        CountEquals = "count_equals",
-        /// Length more than.
-        LengthGreaterThan = "length_greater_than",
-        /// Length at least.
-        LengthAtLeast = "length_at_least",
-        /// Length less than.
-        LengthLessThan = "length_less_than",
-        /// Length at most.
-        LengthAtMost = "length_at_most",
-        /// Length exactly.
-        LengthEquals = "length_equals",
-    }
+/// The operators: what each is called, what its operand is, what it reads and what it may be compared with. Everything else
+/// that treats operators alike asks this list.
+macro_rules! operators {
+    ($($(#[$doc:meta])* $verb:ident = $word:literal $(or $short:literal)?: $of:ident($kind:expr)$(.$add:ident())*;)+) => {
+        words! {
+            /// The verbs.
+            Verb { $($(#[$doc])* $verb = $word,)+ }
+        }
+
+        /// Shorter spellings.
+        const SHORT_VERBS: &[(&str, Verb)] = &[$($(($short, Verb::$verb),)?)+];
+
+        impl Verb {
+            /// What is known of it.
+            pub(crate) const fn spec(self) -> OperatorSpec {
+                match self {
+                    $(Verb::$verb => const { OperatorSpec::$of($kind)$(.$add())* },)+
+                }
+            }
+        }
+    };
+}
+
+operators! {
+    /// The same value; typed.
+    Equals = "equals": of(OperandKind::Value).field();
+    /// Another value.
+    NotEquals = "not_equals": of(OperandKind::Value).field().negative();
+    /// One of these.
+    In = "in": of(OperandKind::Values).list();
+    /// None of these.
+    NotIn = "not_in": of(OperandKind::Values).list().negative();
+    /// There is one; `null` counts.
+    Exists = "exists": of(OperandKind::Truth);
+    /// More than.
+    GreaterThan = "greater_than" or "gt": of(OperandKind::Bounds(Measured::Number, Bounds::ABOVE)).field();
+    /// At least.
+    AtLeast = "at_least" or "gte": of(OperandKind::Bounds(Measured::Number, Bounds::FROM)).field();
+    /// Less than.
+    LessThan = "less_than" or "lt": of(OperandKind::Bounds(Measured::Number, Bounds::BELOW)).field();
+    /// At most.
+    AtMost = "at_most" or "lte": of(OperandKind::Bounds(Measured::Number, Bounds::UP_TO)).field();
+    /// From … to, both included.
+    Between = "between": of(OperandKind::Between);
+    /// Holds this text.
+    Contains = "contains": of(OperandKind::Literal).field().search();
+    /// Holds one of these texts.
+    ContainsAny = "contains_any": of(OperandKind::Literals { all: false }).list().search();
+    /// Holds all of these texts.
+    ContainsAll = "contains_all": of(OperandKind::Literals { all: true }).list().search();
+    /// Begins with this text, or one of these.
+    StartsWith = "starts_with": of(OperandKind::Affix { at_end: false }).field().text();
+    /// Ends with this text, or one of these.
+    EndsWith = "ends_with": of(OperandKind::Affix { at_end: true }).field().text();
+    /// Fits a regular expression.
+    Matches = "matches": of(OperandKind::Patterns).search();
+    /// Fits a glob, or one of these.
+    Glob = "glob": of(OperandKind::Globs).text();
+    /// A detector finds something.
+    Detects = "detects": of(OperandKind::Detectors).search();
+    /// A domain that is one of these.
+    DomainIn = "domain_in": of(OperandKind::Domains).list();
+    /// A domain that is none of these.
+    DomainNotIn = "domain_not_in": of(OperandKind::Domains).list().negative();
+    /// A path inside one of these folders.
+    PathWithin = "path_within": of(OperandKind::Folders).list();
+    /// A path outside all of these folders.
+    PathNotWithin = "path_not_within": of(OperandKind::Folders).list().negative();
+    /// Only these commands.
+    CommandIn = "command_in": of(OperandKind::Commands);
+    /// An address in one of these networks.
+    CidrIn = "cidr_in": of(OperandKind::Networks);
+    /// An SQL statement with one of these verbs.
+    SqlVerbIn = "sql_verb_in": of(OperandKind::SqlVerbs);
+    /// An SQL statement that touches one of these tables.
+    SqlTableIn = "sql_table_in": of(OperandKind::SqlTables);
+    /// An SQL statement without a limit or with a larger one.
+    SqlLimitGreaterThan = "sql_limit_greater_than": of(OperandKind::SqlRows);
+    /// Shares text with another value.
+    Overlaps = "overlaps": of(OperandKind::OtherText).field().search();
+    /// Outside a time of day.
+    Outside = "outside": of(OperandKind::Windows);
+    /// Inside a time of day.
+    Inside = "inside": of(OperandKind::Windows);
+    /// Inside one of several times of day.
+    Schedule = "schedule": of(OperandKind::Windows);
+    /// Not before a moment.
+    NotBefore = "not_before": of(OperandKind::Moment);
+    /// Not after a moment.
+    NotAfter = "not_after": of(OperandKind::Moment);
+    /// Count more than.
+    CountGreaterThan = "count_greater_than" or "count_gt": of(OperandKind::Bounds(Measured::Count, Bounds::ABOVE)).field();
+    /// Count at least.
+    CountAtLeast = "count_at_least" or "count_gte": of(OperandKind::Bounds(Measured::Count, Bounds::FROM)).field();
+    /// Count less than.
+    CountLessThan = "count_less_than" or "count_lt": of(OperandKind::Bounds(Measured::Count, Bounds::BELOW)).field();
+    /// Count at most.
+    CountAtMost = "count_at_most" or "count_lte": of(OperandKind::Bounds(Measured::Count, Bounds::UP_TO)).field();
+    /// Count exactly.
+    CountEquals = "count_equals": of(OperandKind::Bounds(Measured::Count, Bounds::EXACTLY)).field();
+    /// Length more than.
+    LengthGreaterThan = "length_greater_than" or "length_gt": of(OperandKind::Bounds(Measured::Length, Bounds::ABOVE)).field().text();
+    /// Length at least.
+    LengthAtLeast = "length_at_least" or "length_gte": of(OperandKind::Bounds(Measured::Length, Bounds::FROM)).field().text();
+    /// Length less than.
+    LengthLessThan = "length_less_than" or "length_lt": of(OperandKind::Bounds(Measured::Length, Bounds::BELOW)).field().text();
+    /// Length at most.
+    LengthAtMost = "length_at_most" or "length_lte": of(OperandKind::Bounds(Measured::Length, Bounds::UP_TO)).field().text();
+    /// Length exactly.
+    LengthEquals = "length_equals": of(OperandKind::Bounds(Measured::Length, Bounds::EXACTLY)).field().text();
 }
 
 /// The words of all operators, in the order of the documentation.
 pub fn operator_words() -> impl Iterator<Item = &'static str> {
     Verb::ALL.iter().map(|verb| verb.word())
 }
-
-/// Shorter spellings.
-const SHORT_VERBS: &[(&str, Verb)] = &[
-    ("gt", Verb::GreaterThan),
-    ("gte", Verb::AtLeast),
-    ("lt", Verb::LessThan),
-    ("lte", Verb::AtMost),
-    ("count_gt", Verb::CountGreaterThan),
-    ("count_gte", Verb::CountAtLeast),
-    ("count_lt", Verb::CountLessThan),
-    ("count_lte", Verb::CountAtMost),
-    ("length_gt", Verb::LengthGreaterThan),
-    ("length_gte", Verb::LengthAtLeast),
-    ("length_lt", Verb::LengthLessThan),
-    ("length_lte", Verb::LengthAtMost),
-];
 
 impl Verb {
     /// Reads a verb in any of its spellings.
@@ -221,87 +228,36 @@ impl Verb {
 
     /// Whether it says that something is *not* so: true of a missing value where that restricts.
     pub(crate) fn is_negative(self) -> bool {
-        matches!(
-            self,
-            Verb::NotEquals | Verb::NotIn | Verb::DomainNotIn | Verb::PathNotWithin
-        )
+        self.spec().is_negative
     }
 
     /// Whether it is about the time, and nothing else.
     pub(crate) fn asks_time(self) -> bool {
-        self.takes_windows() || matches!(self, Verb::NotBefore | Verb::NotAfter)
+        self.takes_windows() || self.spec().operand == OperandKind::Moment
     }
 
     /// Whether it is about times of day.
     pub(crate) fn takes_windows(self) -> bool {
-        matches!(self, Verb::Inside | Verb::Outside | Verb::Schedule)
+        self.spec().operand == OperandKind::Windows
     }
 
     /// Whether it reads text: strings inside objects, numbers and booleans as written.
     pub(crate) fn reads_text(self) -> bool {
-        matches!(
-            self,
-            Verb::Contains
-                | Verb::ContainsAny
-                | Verb::ContainsAll
-                | Verb::StartsWith
-                | Verb::EndsWith
-                | Verb::Matches
-                | Verb::Glob
-                | Verb::Detects
-                | Verb::Overlaps
-                | Verb::LengthGreaterThan
-                | Verb::LengthAtLeast
-                | Verb::LengthLessThan
-                | Verb::LengthAtMost
-                | Verb::LengthEquals
-        )
+        self.spec().reads != Reads::Values
     }
 
     /// Whether it can only be true because something stands in the text, so that keys and numbers count as well.
     pub(crate) fn looks_for_text(self) -> bool {
-        matches!(
-            self,
-            Verb::Contains
-                | Verb::ContainsAny
-                | Verb::ContainsAll
-                | Verb::Matches
-                | Verb::Detects
-                | Verb::Overlaps
-        )
+        self.spec().reads == Reads::Search
     }
 
-    /// Whether it can compare with what another field holds. Patterns and lists of commands are written down, so that
-    /// nobody can slip one in.
+    /// Whether it can compare with what another field holds.
     pub(crate) fn takes_field(self) -> bool {
-        !self.asks_time()
-            && !matches!(
-                self,
-                Verb::Exists
-                    | Verb::Between
-                    | Verb::Matches
-                    | Verb::Glob
-                    | Verb::Detects
-                    | Verb::CommandIn
-                    | Verb::CidrIn
-                    | Verb::SqlVerbIn
-                    | Verb::SqlTableIn
-                    | Verb::SqlLimitGreaterThan
-            )
+        self.spec().compares != Compares::Written
     }
 
     /// Whether its operand is a list of which one fits, so that several values of another field are one such list.
     pub(crate) fn takes_list(self) -> bool {
-        matches!(
-            self,
-            Verb::In
-                | Verb::NotIn
-                | Verb::ContainsAny
-                | Verb::ContainsAll
-                | Verb::DomainIn
-                | Verb::DomainNotIn
-                | Verb::PathWithin
-                | Verb::PathNotWithin
-        )
+        self.spec().compares == Compares::List
     }
 }
