@@ -9,7 +9,7 @@ mod stream;
 use super::conversation::Calls;
 use super::coverage::shown;
 use super::openai_shapes::{self, called_function, error, tool_offer};
-use super::reader::{Member, Origin, Reader, Shape};
+use super::reader::{Origin, Reader, Row, Type};
 use super::routes::{self, RouteSpec, json};
 use super::stream::StreamReader;
 use super::{
@@ -47,109 +47,109 @@ const GENERATE: &[RouteSpec] = &[
 /// Endpoints that response as a stream unless the request says otherwise.
 const STREAMED: &[&str] = &["chat", "generate", "create", "pull", "push"];
 
-const REQUEST: &[Member] = &[
-    ("model", Shape::Own),
-    ("name", Shape::Own),
-    ("from", Shape::Own),
-    ("source", Shape::Own),
-    ("destination", Shape::Own),
-    ("messages", Shape::Own),
-    ("prompt", Shape::Own),
-    ("suffix", Shape::Own),
-    ("input", Shape::Own),
-    ("query", Shape::Own),
-    ("url", Shape::Own),
-    ("system", Shape::Text(Part::Text)),
-    ("template", Shape::Text(Part::Other)),
-    ("modelfile", Shape::Own),
-    ("license", Shape::Tree(Part::Other)),
-    ("images", Shape::Own),
-    ("tools", Shape::Own),
-    ("format", Shape::Own),
-    ("context", Shape::Own),
-    ("options", Shape::Object(OPTIONS)),
-    ("parameters", Shape::Object(OPTIONS)),
-    ("stream", Shape::Own),
-    ("think", Shape::Own),
-    ("keep_alive", Shape::Id),
-    ("quantize", Shape::Id),
-    ("raw", Shape::Flag),
-    ("truncate", Shape::Flag),
-    ("shift", Shape::Flag),
-    ("insecure", Shape::Flag),
-    ("verbose", Shape::Flag),
-    ("logprobs", Shape::Flag),
-    ("top_logprobs", Shape::Number),
-    ("dimensions", Shape::Number),
-    ("max_results", Shape::Number),
+const REQUEST: &[Row] = &[
+    ("model", Type::Custom),
+    ("name", Type::Custom),
+    ("from", Type::Custom),
+    ("source", Type::Custom),
+    ("destination", Type::Custom),
+    ("messages", Type::Custom),
+    ("prompt", Type::Custom),
+    ("suffix", Type::Custom),
+    ("input", Type::Custom),
+    ("query", Type::Custom),
+    ("url", Type::Custom),
+    ("system", Type::Text(Part::Text)),
+    ("template", Type::Text(Part::Other)),
+    ("modelfile", Type::Custom),
+    ("license", Type::Tree(Part::Other)),
+    ("images", Type::Custom),
+    ("tools", Type::Custom),
+    ("format", Type::Custom),
+    ("context", Type::Custom),
+    ("options", Type::Object(OPTIONS)),
+    ("parameters", Type::Object(OPTIONS)),
+    ("stream", Type::Custom),
+    ("think", Type::Custom),
+    ("keep_alive", Type::Id),
+    ("quantize", Type::Id),
+    ("raw", Type::Flag),
+    ("truncate", Type::Flag),
+    ("shift", Type::Flag),
+    ("insecure", Type::Flag),
+    ("verbose", Type::Flag),
+    ("logprobs", Type::Flag),
+    ("top_logprobs", Type::Number),
+    ("dimensions", Type::Number),
+    ("max_results", Type::Number),
 ];
-const OPTIONS: &[Member] = &[
-    ("num_predict", Shape::Own),
-    ("stop", Shape::Tree(Part::Other)),
-    ("seed", Shape::Number),
-    ("temperature", Shape::Number),
-    ("top_k", Shape::Number),
-    ("top_p", Shape::Number),
-    ("min_p", Shape::Number),
-    ("typical_p", Shape::Number),
-    ("repeat_last_n", Shape::Number),
-    ("repeat_penalty", Shape::Number),
-    ("presence_penalty", Shape::Number),
-    ("frequency_penalty", Shape::Number),
-    ("num_ctx", Shape::Number),
-    ("num_keep", Shape::Number),
-    ("num_batch", Shape::Number),
-    ("num_gpu", Shape::Number),
-    ("main_gpu", Shape::Number),
-    ("num_thread", Shape::Number),
-    ("use_mmap", Shape::Flag),
-    ("numa", Shape::Flag),
+const OPTIONS: &[Row] = &[
+    ("num_predict", Type::Custom),
+    ("stop", Type::Tree(Part::Other)),
+    ("seed", Type::Number),
+    ("temperature", Type::Number),
+    ("top_k", Type::Number),
+    ("top_p", Type::Number),
+    ("min_p", Type::Number),
+    ("typical_p", Type::Number),
+    ("repeat_last_n", Type::Number),
+    ("repeat_penalty", Type::Number),
+    ("presence_penalty", Type::Number),
+    ("frequency_penalty", Type::Number),
+    ("num_ctx", Type::Number),
+    ("num_keep", Type::Number),
+    ("num_batch", Type::Number),
+    ("num_gpu", Type::Number),
+    ("main_gpu", Type::Number),
+    ("num_thread", Type::Number),
+    ("use_mmap", Type::Flag),
+    ("numa", Type::Flag),
 ];
-const MESSAGE: &[Member] = &[
-    ("role", Shape::Own),
-    ("content", Shape::Own),
-    ("thinking", Shape::Text(Part::Reasoning)),
-    ("images", Shape::Own),
-    ("tool_calls", Shape::Own),
-    ("tool_name", Shape::Own),
-    ("name", Shape::Own),
-    ("tool_call_id", Shape::Id),
+const MESSAGE: &[Row] = &[
+    ("role", Type::Custom),
+    ("content", Type::Custom),
+    ("thinking", Type::Text(Part::Reasoning)),
+    ("images", Type::Custom),
+    ("tool_calls", Type::Custom),
+    ("tool_name", Type::Custom),
+    ("name", Type::Custom),
+    ("tool_call_id", Type::Id),
 ];
-const RESPONSE: &[Member] = &[
-    ("model", Shape::Own),
-    ("created_at", Shape::Id),
-    ("modified_at", Shape::Id),
-    ("message", Shape::Own),
-    ("response", Shape::Text(Part::Text)),
-    ("thinking", Shape::Text(Part::Reasoning)),
-    ("context", Shape::Numbers),
-    ("embeddings", Shape::Numbers),
-    ("embedding", Shape::Numbers),
-    ("done", Shape::Flag),
-    ("done_reason", Shape::Own),
-    ("total_duration", Shape::Number),
-    ("load_duration", Shape::Number),
-    ("prompt_eval_count", Shape::Own),
-    ("prompt_eval_duration", Shape::Number),
-    ("eval_count", Shape::Own),
-    ("eval_duration", Shape::Number),
-    ("remote_model", Shape::Id),
-    ("remote_host", Shape::Url),
-    ("logprobs", Shape::Own),
-    ("status", Shape::Id),
-    ("digest", Shape::Id),
-    ("total", Shape::Number),
-    ("completed", Shape::Number),
-    ("modelfile", Shape::Text(Part::Other)),
-    ("template", Shape::Text(Part::Other)),
-    ("system", Shape::Text(Part::Other)),
-    ("license", Shape::Tree(Part::Other)),
-    ("parameters", Shape::Text(Part::Other)),
-    ("results", Shape::Tree(Part::Other)),
-    ("title", Shape::Text(Part::Other)),
-    ("content", Shape::Text(Part::Other)),
-    ("links", Shape::Tree(Part::Other)),
-    ("error", Shape::Own),
+const RESPONSE: &[Row] = &[
+    ("model", Type::Custom),
+    ("created_at", Type::Id),
+    ("modified_at", Type::Id),
+    ("message", Type::Custom),
+    ("response", Type::Text(Part::Text)),
+    ("thinking", Type::Text(Part::Reasoning)),
+    ("context", Type::Numbers),
+    ("embeddings", Type::Numbers),
+    ("embedding", Type::Numbers),
+    ("done", Type::Flag),
+    ("done_reason", Type::Custom),
+    ("total_duration", Type::Number),
+    ("load_duration", Type::Number),
+    ("prompt_eval_count", Type::Custom),
+    ("prompt_eval_duration", Type::Number),
+    ("eval_count", Type::Custom),
+    ("eval_duration", Type::Number),
+    ("remote_model", Type::Id),
+    ("remote_host", Type::Url),
+    ("logprobs", Type::Custom),
+    ("status", Type::Id),
+    ("digest", Type::Id),
+    ("total", Type::Number),
+    ("completed", Type::Number),
+    ("modelfile", Type::Text(Part::Other)),
+    ("template", Type::Text(Part::Other)),
+    ("system", Type::Text(Part::Other)),
+    ("license", Type::Tree(Part::Other)),
+    ("parameters", Type::Text(Part::Other)),
+    ("results", Type::Tree(Part::Other)),
+    ("title", Type::Text(Part::Other)),
+    ("content", Type::Text(Part::Other)),
+    ("links", Type::Tree(Part::Other)),
+    ("error", Type::Custom),
 ];
 
 const CHAT_ROWS: &[CoverageRow] = &[CoverageRow {
@@ -275,7 +275,7 @@ fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
             "stream" => stream = reader.boolean(value),
             // `true`, `false` or a level.
             _ => match value.kind() {
-                json::ValueKind::String => reader.word(value, &["low", "medium", "high", "max"]),
+                json::ValueKind::String => reader.word(value, "low|medium|high|max"),
                 _ => {
                     reader.boolean(value);
                 }
@@ -316,7 +316,7 @@ fn images(reader: &mut Reader<'_>, value: Value<'_>) {
 fn format(reader: &mut Reader<'_>, value: Value<'_>) {
     match value.kind() {
         json::ValueKind::String => {
-            reader.word(value, &["", "json"]);
+            reader.word(value, "|json");
             reader.reading.structured_output |= value.is_text("json");
         }
         _ => {
@@ -388,13 +388,7 @@ impl TurnState {
                 Turn::Earlier
             }
         };
-        let origin = Origin {
-            from: author,
-            part: Part::Text,
-            turn: turn(at >= self.after_assistant),
-            choice: 0,
-            piece_of: None,
-        };
+        let origin = Origin::new(author, Part::Text, turn(at >= self.after_assistant));
         let calls_turn = turn(self.latest_from == Some(at));
         reader.reading.count_message(&origin.from);
         if origin.from == Known::Is(Author::Assistant) {
@@ -409,7 +403,7 @@ impl TurnState {
             &mut |reader, key, value| match key {
                 "role" => match value.kind() {
                     json::ValueKind::String => {
-                        reader.word(value, &["system", "user", "assistant", "tool"]);
+                        reader.word(value, "system|user|assistant|tool");
                     }
                     _ => reader.wrong_type(value, "a string"),
                 },
@@ -486,7 +480,7 @@ fn tool_call(
                 id = value.text().map(Box::from);
                 reader.id(value);
             }
-            "type" => reader.word(value, &["function"]),
+            "type" => reader.word(value, "function"),
             _ => {
                 seen = true;
                 reader.object(
@@ -543,7 +537,7 @@ fn answer_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
             if let Some(reason) = value.text() {
                 reader.reading.finish.push(reason.into());
             }
-            reader.word(value, &["stop", "length", "load", "unload"]);
+            reader.word(value, "stop|length|load|unload");
         }
         "prompt_eval_count" => reader.reading.usage.input_tokens = reader.number(value),
         "eval_count" => reader.reading.usage.output_tokens = reader.number(value),
@@ -557,7 +551,7 @@ fn answer_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
 fn message_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>, origin: &Origin) {
     match key {
         _ if value.is_null() => reader.claim(value),
-        "role" => reader.word(value, &["assistant"]),
+        "role" => reader.word(value, "assistant"),
         "content" => {
             reader.text(value, origin);
         }

@@ -5,7 +5,7 @@ use super::{CARD, STREAM, SUBSCRIBE, endpoint_of, named_like};
 use crate::diag::codes;
 use crate::event::{Author, DefaultGate, Direction, Event, Kind, Known, Part, RpcMessage, Turn};
 use crate::protocol::jsonrpc::{self, Envelope, PendingRpc, is_message};
-use crate::protocol::reader::{Origin, Reader, Voice, is_textual};
+use crate::protocol::reader::{Origin, Reader, is_textual};
 use crate::protocol::stream::{Delta, TextDelta};
 use crate::protocol::{Endpoint, RequestContext};
 use crate::wire::json::{self, NodeId, Value};
@@ -48,18 +48,12 @@ fn unknown(reader: &mut Reader<'_>, root: Value<'_>, method: &str) {
     if let Some(known) = named_like(method) {
         jsonrpc::report_variant(reader, root, known);
     }
-    let origin = Origin {
-        from: Known::Unknown,
-        part: Part::Other,
-        turn: Turn::Latest,
-        choice: 0,
-        piece_of: None,
-    };
+    let origin = Origin::new(Known::Unknown, Part::Other, Turn::Latest);
     jsonrpc::unknown_method(reader, root, &origin);
 }
 
 fn params(reader: &mut Reader<'_>, value: Value<'_>) {
-    let voice = Voice::of(Origin::of(Author::System, Part::Other));
+    let voice = Origin::of(Author::System, Part::Other);
     reader.table(value, PARAMS, &voice, &mut |reader, _, spoken| {
         message(reader, spoken, Turn::Latest);
     });
@@ -79,22 +73,20 @@ fn message(reader: &mut Reader<'_>, value: Value<'_>, turn: Turn) {
     if is_request && !value.is_null() {
         reader.reading.count_message(&from);
     }
-    let voice = Voice::of(Origin {
-        from: if is_request { from } else { Known::Missing },
-        part: match turn {
+    let voice = Origin::new(
+        if is_request { from } else { Known::Missing },
+        match turn {
             Turn::Latest => Part::Text,
             Turn::Earlier => Part::Other,
         },
         turn,
-        choice: 0,
-        piece_of: None,
-    });
+    );
     reader.table(value, MESSAGE, &voice, &mut |reader, _, parts| {
         self::parts(reader, parts, &voice, None);
     });
 }
 
-fn parts(reader: &mut Reader<'_>, value: Value<'_>, voice: &Voice, piece: Option<TextDelta>) {
+fn parts(reader: &mut Reader<'_>, value: Value<'_>, voice: &Origin, piece: Option<TextDelta>) {
     reader.array(value, |reader, part| {
         let member = |key: &str| part.get(key).filter(|value| !value.is_null());
         let file = member("file");
@@ -115,8 +107,7 @@ fn parts(reader: &mut Reader<'_>, value: Value<'_>, voice: &Voice, piece: Option
             _ if value.is_null() => reader.claim(value),
             _ => {
                 has_bytes = true;
-                let origin = &voice.origin;
-                reader.file_bytes(value, is_text, part, |count| &mut count.file, origin);
+                reader.file_bytes(value, is_text, part, |count| &mut count.file, voice);
             }
         });
         let is_elsewhere = member("url").is_some()
@@ -129,7 +120,7 @@ fn parts(reader: &mut Reader<'_>, value: Value<'_>, voice: &Voice, piece: Option
     });
 }
 
-fn text(reader: &mut Reader<'_>, text: Value<'_>, voice: &Voice, piece: Option<TextDelta>) {
+fn text(reader: &mut Reader<'_>, text: Value<'_>, voice: &Origin, piece: Option<TextDelta>) {
     match piece {
         Some(piece) => {
             reader.register_text(text, piece.class);
@@ -139,7 +130,7 @@ fn text(reader: &mut Reader<'_>, text: Value<'_>, voice: &Voice, piece: Option<T
             }));
         }
         None => {
-            reader.text(text, &voice.origin);
+            reader.text(text, voice);
         }
     }
 }
@@ -195,20 +186,14 @@ fn rest_answer(
     };
     let status = error.get("status").and_then(|status| status.text());
     reader.reading.error = Some(status.as_deref().unwrap_or("error").into());
-    let voice = Voice::of(said());
+    let voice = said();
     reader.object(root, &["error"], |reader, _, error| {
         reader.table(error, ERROR, &voice, &mut |_, _, _| {});
     });
 }
 
 fn said() -> Origin {
-    Origin {
-        from: Known::Missing,
-        part: Part::Text,
-        turn: Turn::Latest,
-        choice: 0,
-        piece_of: None,
-    }
+    Origin::new(Known::Missing, Part::Text, Turn::Latest)
 }
 
 fn result(reader: &mut Reader<'_>, value: Value<'_>, context: &RequestContext, pieces: &DeltaSink) {
@@ -229,7 +214,7 @@ fn result(reader: &mut Reader<'_>, value: Value<'_>, context: &RequestContext, p
         // Not what is answered here: unknown.
         _ => return,
     }
-    let voice = Voice::of(said());
+    let voice = said();
     reader.table(value, RESULT, &voice, &mut |reader, key, value| match key {
         "parts" | "content" => {
             let place = value.place();

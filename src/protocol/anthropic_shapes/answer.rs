@@ -3,59 +3,42 @@
 use super::blocks::content;
 use crate::event::{Author, Part, Turn};
 use crate::protocol::conversation::{Attribution, Calls};
-use crate::protocol::reader::{Is, Key, Origin, Reader};
+use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::wire::json::{self, Value};
 
 /// Why a response was refused.
-pub(super) const STOP_DETAILS: Is = Is::Object(&[
-    ("type", Is::Word(&["refusal"])),
+pub(super) const STOP_DETAILS: Type = Type::Object(&[
+    ("type", Type::Word("refusal")),
     (
         "category",
-        Is::Word(&[
-            "cyber",
-            "bio",
-            "frontier_llm",
-            "reasoning_extraction",
-            "general_harms",
-        ]),
+        Type::Word("cyber|bio|frontier_llm|reasoning_extraction|general_harms"),
     ),
-    ("explanation", Is::Text(Part::Refusal)),
-    ("recommended_model", Is::Name),
-    ("fallback_credit_token", Is::Opaque),
-    ("fallback_has_prefill_claim", Is::Flag),
+    ("explanation", Type::Text(Part::Refusal)),
+    ("recommended_model", Type::Name),
+    ("fallback_credit_token", Type::Opaque),
+    ("fallback_has_prefill_claim", Type::Flag),
 ]);
 /// Where the provider's tools run.
-pub(super) const CONTAINER: Is = Is::Object(&[("id", Is::Id), ("expires_at", Is::Id)]);
-pub(super) const RESPONSE: &[Key] = &[
-    (
-        "type",
-        Is::Word(&["message", "error", "message_batch", "completion"]),
-    ),
-    ("id", Is::Id),
-    ("role", Is::Word(&["assistant"])),
-    ("model", Is::Model),
-    ("content", Is::Own),
-    ("stop_reason", Is::Own),
-    ("stop_sequence", Is::Text(Part::Other)),
+pub(super) const CONTAINER: Type = Type::Object(&[("id", Type::Id), ("expires_at", Type::Id)]);
+pub(super) const RESPONSE: &[Row] = &[
+    ("type", Type::Word("message|error|message_batch|completion")),
+    ("id", Type::Id),
+    ("role", Type::Word("assistant")),
+    ("model", Type::Model),
+    ("content", Type::Custom),
+    ("stop_reason", Type::Custom),
+    ("stop_sequence", Type::Text(Part::Other)),
     ("stop_details", STOP_DETAILS),
-    ("usage", Is::Own),
+    ("usage", Type::Custom),
     ("container", CONTAINER),
-    ("context_management", Is::Counts),
-    ("request_id", Is::Id),
-    ("error", Is::Own),
+    ("context_management", Type::Counts),
+    ("request_id", Type::Id),
+    ("error", Type::Custom),
     // Of `count_tokens`.
-    ("input_tokens", Is::Own),
+    ("input_tokens", Type::Custom),
 ];
-pub(super) const STOP_REASONS: &[&str] = &[
-    "end_turn",
-    "max_tokens",
-    "stop_sequence",
-    "tool_use",
-    "pause_turn",
-    "refusal",
-    "compaction",
-    "model_context_window_exceeded",
-];
+pub(super) const STOP_REASONS: &str = "end_turn|max_tokens|stop_sequence|tool_use|pause_turn|refusal|compaction|\
+     model_context_window_exceeded";
 
 /// The whole body of a response.
 pub(in crate::protocol) fn response(reader: &mut Reader<'_>, root: Value<'_>) {
@@ -99,10 +82,10 @@ pub(in crate::protocol) fn message(reader: &mut Reader<'_>, message: Value<'_>, 
 
 /// `{type, message}`.
 pub(in crate::protocol) fn error(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
-    const ERROR: &[Key] = &[
-        ("type", Is::Id),
-        ("message", Is::Text(Part::Other)),
-        ("details", Is::Tree(Part::Other)),
+    const ERROR: &[Row] = &[
+        ("type", Type::Id),
+        ("message", Type::Text(Part::Other)),
+        ("details", Type::Tree(Part::Other)),
     ];
     if value.is_null() {
         reader.claim(value);
@@ -128,5 +111,5 @@ pub(super) fn usage(reader: &mut Reader<'_>, value: Value<'_>) {
     usage.cached_tokens = count("cache_read_input_tokens");
     usage.reasoning_tokens = thinking;
     let origin = Origin::of(Author::System, Part::Other);
-    reader.value(value, Is::Counts, &origin);
+    reader.value(value, Type::Counts, &origin);
 }

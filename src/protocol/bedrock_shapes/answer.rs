@@ -4,54 +4,37 @@ use super::content::{SERVER_CALL, blocks};
 use crate::event::{Known, Part, Turn};
 use crate::protocol::conversation::{Attribution, Calls};
 use crate::protocol::json_edit::{ObjectWriter, count, remove_members};
-use crate::protocol::reader::{Is, Key, Origin, Reader};
+use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::protocol::{CannotRemove, Removals};
 use crate::wire::json::{Edits, Value};
 
-const RESPONSE: &[Key] = &[
-    ("output", Is::Own),
-    ("stopReason", Is::Own),
-    ("usage", Is::Own),
-    ("metrics", Is::Counts),
+const RESPONSE: &[Row] = &[
+    ("output", Type::Custom),
+    ("stopReason", Type::Custom),
+    ("usage", Type::Custom),
+    ("metrics", Type::Counts),
     // Holds what the model said before a guardrail of Bedrock changed it.
-    ("trace", Is::Tree(Part::Other)),
-    ("additionalModelResponseFields", Is::Tree(Part::Other)),
+    ("trace", Type::Tree(Part::Other)),
+    ("additionalModelResponseFields", Type::Tree(Part::Other)),
     (
         "performanceConfig",
-        Is::Object(&[("latency", Is::Word(&["standard", "optimized"]))]),
+        Type::Object(&[("latency", Type::Word("standard|optimized"))]),
     ),
     (
         "serviceTier",
-        Is::Object(&[(
-            "type",
-            Is::Word(&["priority", "default", "flex", "reserved"]),
-        )]),
+        Type::Object(&[("type", Type::Word("priority|default|flex|reserved"))]),
     ),
-    ("message", Is::Own),
-    ("Message", Is::Own),
-    ("__type", Is::Id),
+    ("message", Type::Custom),
+    ("Message", Type::Custom),
+    ("__type", Type::Id),
 ];
-pub(super) const STOP_REASONS: &[&str] = &[
-    "end_turn",
-    "tool_use",
-    "max_tokens",
-    "stop_sequence",
-    "guardrail_intervened",
-    "content_filtered",
-    "malformed_model_output",
-    "malformed_tool_use",
-    "model_context_window_exceeded",
-];
+pub(super) const STOP_REASONS: &str = "end_turn|tool_use|max_tokens|stop_sequence|guardrail_intervened|\
+     content_filtered|malformed_model_output|malformed_tool_use|\
+     model_context_window_exceeded";
 
 /// The whole body of a response, or AWS's own error.
 pub(in crate::protocol) fn converse_response(reader: &mut Reader<'_>, root: Value<'_>) {
-    let origin = Origin {
-        from: Known::Missing,
-        part: Part::Text,
-        turn: Turn::Latest,
-        choice: 0,
-        piece_of: None,
-    };
+    let origin = Origin::new(Known::Missing, Part::Text, Turn::Latest);
     let speaker = Attribution {
         origin: origin.clone(),
         calls: Turn::Latest,
@@ -66,7 +49,7 @@ pub(in crate::protocol) fn converse_response(reader: &mut Reader<'_>, root: Valu
             "output" => {
                 reader.keys(
                     value,
-                    &[("message", Is::Own)],
+                    &[("message", Type::Custom)],
                     &origin,
                     &mut |reader, _, message| said(reader, message, &speaker),
                 );
@@ -89,18 +72,12 @@ pub(in crate::protocol) fn converse_response(reader: &mut Reader<'_>, root: Valu
 pub(in crate::protocol) fn aws_error(reader: &mut Reader<'_>, root: Value<'_>, message: Value<'_>) {
     let kind = root.get("__type").and_then(|kind| kind.text());
     reader.reading.error = Some(kind.as_deref().unwrap_or("error").into());
-    let origin = Origin {
-        from: Known::Missing,
-        part: Part::Other,
-        turn: Turn::Latest,
-        choice: 0,
-        piece_of: None,
-    };
+    let origin = Origin::new(Known::Missing, Part::Other, Turn::Latest);
     reader.text(message, &origin);
 }
 
 fn said(reader: &mut Reader<'_>, message: Value<'_>, speaker: &Attribution) {
-    const MESSAGE: &[Key] = &[("role", Is::Word(&["assistant"])), ("content", Is::Own)];
+    const MESSAGE: &[Row] = &[("role", Type::Word("assistant")), ("content", Type::Custom)];
     reader.keys(
         message,
         MESSAGE,
@@ -115,7 +92,7 @@ pub(super) fn usage(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) 
     usage.input_tokens = count("inputTokens");
     usage.output_tokens = count("outputTokens");
     usage.cached_tokens = count("cacheReadInputTokens").or(count("cacheReadInputTokenCount"));
-    reader.value(value, Is::Counts, origin);
+    reader.value(value, Type::Counts, origin);
 }
 
 /// A response that is nothing but a refusal.

@@ -10,7 +10,7 @@ use crate::event::{Class, Event, Kind, Known, Part, Turn};
 use crate::protocol::client_blocks::ClientBlocks;
 use crate::protocol::conversation::{Attribution, Calls};
 use crate::protocol::json_edit::{ObjectWriter, remove_members};
-use crate::protocol::reader::{Is, Key, Origin, Reader};
+use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::protocol::stream::{
     CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, HeldFrame, HeldFrames, OrderingGroups,
     StreamReader, SyntheticFrame, TextDelta, TextKey, block_number,
@@ -19,63 +19,60 @@ use crate::protocol::{CannotRemove, Denial, Dialect};
 use crate::wire::json::{self, Value};
 
 /// Nova's own form in InvokeModel: the event under its name.
-const NAMED: &[Key] = &[
-    ("messageStart", Is::Own),
-    ("contentBlockStart", Is::Own),
-    ("contentBlockDelta", Is::Own),
-    ("contentBlockStop", Is::Own),
-    ("messageStop", Is::Own),
-    ("metadata", Is::Own),
-    ("amazon-bedrock-invocationMetrics", Is::Counts),
-    ("amazon-bedrock-guardrailAction", Is::Constant),
-    ("amazon-bedrock-trace", Is::Tree(Part::Other)),
+const NAMED: &[Row] = &[
+    ("messageStart", Type::Custom),
+    ("contentBlockStart", Type::Custom),
+    ("contentBlockDelta", Type::Custom),
+    ("contentBlockStop", Type::Custom),
+    ("messageStop", Type::Custom),
+    ("metadata", Type::Custom),
+    ("amazon-bedrock-invocationMetrics", Type::Counts),
+    ("amazon-bedrock-guardrailAction", Type::Constant),
+    ("amazon-bedrock-trace", Type::Tree(Part::Other)),
 ];
 /// Members of all events. `p` is padding against traffic analysis.
-const EVENT: &[Key] = &[
-    ("role", Is::Word(&["assistant"])),
-    ("contentBlockIndex", Is::Number),
-    ("start", Is::Own),
-    ("delta", Is::Own),
-    ("stopReason", Is::Own),
-    ("additionalModelResponseFields", Is::Tree(Part::Other)),
-    ("usage", Is::Own),
-    ("metrics", Is::Counts),
-    ("trace", Is::Tree(Part::Other)),
+const EVENT: &[Row] = &[
+    ("role", Type::Word("assistant")),
+    ("contentBlockIndex", Type::Number),
+    ("start", Type::Custom),
+    ("delta", Type::Custom),
+    ("stopReason", Type::Custom),
+    ("additionalModelResponseFields", Type::Tree(Part::Other)),
+    ("usage", Type::Custom),
+    ("metrics", Type::Counts),
+    ("trace", Type::Tree(Part::Other)),
     (
         "performanceConfig",
-        Is::Object(&[("latency", Is::Word(&["standard", "optimized"]))]),
+        Type::Object(&[("latency", Type::Word("standard|optimized"))]),
     ),
     (
         "serviceTier",
-        Is::Object(&[(
-            "type",
-            Is::Word(&["priority", "default", "flex", "reserved"]),
-        )]),
+        Type::Object(&[("type", Type::Word("priority|default|flex|reserved"))]),
     ),
-    ("p", Is::Id),
+    ("p", Type::Id),
 ];
-const START: &[Key] = &[
-    ("toolUse", Is::Own),
-    ("toolResult", Is::Own),
-    ("image", Is::Object(&[("format", Is::Id)])),
+const START: &[Row] = &[
+    ("toolUse", Type::Custom),
+    ("toolResult", Type::Custom),
+    ("image", Type::Object(&[("format", Type::Id)])),
 ];
-const CALL: &[Key] = &[
-    ("toolUseId", Is::Id),
-    ("name", Is::Own),
-    ("type", Is::Word(&["tool_use", SERVER_CALL])),
+const CALL: &[Row] = &[
+    ("toolUseId", Type::Id),
+    ("name", Type::Custom),
+    ("type", Type::Word("tool_use|server_tool_use")),
 ];
-const DELTA: &[Key] = &[
-    ("text", Is::Own),
-    ("toolUse", Is::Own),
-    ("toolResult", Is::Own),
-    ("reasoningContent", Is::Own),
-    ("citation", Is::Object(CITATION)),
-    ("image", Is::Own),
+const DELTA: &[Row] = &[
+    ("text", Type::Custom),
+    ("toolUse", Type::Custom),
+    ("toolResult", Type::Custom),
+    ("reasoningContent", Type::Custom),
+    ("citation", Type::Object(CITATION)),
+    ("image", Type::Custom),
 ];
-const REASONING: &[Key] = &[
-    ("text", Is::Own),
-    ("signature", Is::Opaque),
-    ("redactedContent", Is::Opaque),
+const REASONING: &[Row] = &[
+    ("text", Type::Custom),
+    ("signature", Type::Opaque),
+    ("redactedContent", Type::Opaque),
 ];
 
 /// A streamed response.
@@ -197,10 +194,10 @@ impl ConverseStream {
 
     /// The result of a tool that the provider ran.
     fn begin_result(&mut self, reader: &mut Reader<'static>, value: Value<'_>) {
-        const RESULT: &[Key] = &[
-            ("toolUseId", Is::Id),
-            ("status", Is::Word(&["success", "error"])),
-            ("type", Is::Id),
+        const RESULT: &[Row] = &[
+            ("toolUseId", Type::Id),
+            ("status", Type::Word("success|error")),
+            ("type", Type::Id),
         ];
         reader.known(value, RESULT, &Origin::answer(0));
         let id = value.get("toolUseId").and_then(|id| id.text());
@@ -228,7 +225,7 @@ impl ConverseStream {
                 }
                 "toolUse" => {
                     self.end_run(reader);
-                    const INPUT: &[Key] = &[("input", Is::Own)];
+                    const INPUT: &[Row] = &[("input", Type::Custom)];
                     reader.keys(value, INPUT, &origin, &mut |reader, _, input| {
                         reader.claim_all(input);
                         reader.call_piece(event, index, CallDelta::Arguments(input.place()));
@@ -272,7 +269,7 @@ impl ConverseStream {
 
     /// More of a result: `[{text} | {json}]`.
     fn result(&mut self, reader: &mut Reader<'static>, value: Value<'_>, index: u32) {
-        const CONTENT: &[Key] = &[("text", Is::Own), ("json", Is::Tree(Part::Other))];
+        const CONTENT: &[Row] = &[("text", Type::Custom), ("json", Type::Tree(Part::Other))];
         self.end_run(reader);
         let mut event = Event::new(Kind::ToolResult, reader.direction(), value.place());
         event.tool = self.answering.clone();
@@ -389,12 +386,12 @@ pub(in crate::protocol) fn read_exception(
     root: Value<'_>,
     kind: Option<&str>,
 ) {
-    const EXCEPTION: &[Key] = &[
-        ("message", Is::Text(Part::Other)),
-        ("Message", Is::Text(Part::Other)),
-        ("originalMessage", Is::Text(Part::Other)),
-        ("originalStatusCode", Is::Number),
-        ("p", Is::Id),
+    const EXCEPTION: &[Row] = &[
+        ("message", Type::Text(Part::Other)),
+        ("Message", Type::Text(Part::Other)),
+        ("originalMessage", Type::Text(Part::Other)),
+        ("originalStatusCode", Type::Number),
+        ("p", Type::Id),
     ];
     reader.reading.error = Some(kind.unwrap_or("error").into());
     reader.known(root, EXCEPTION, &Origin::answer(0));

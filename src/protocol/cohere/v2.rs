@@ -11,22 +11,22 @@ use crate::protocol::json_edit::{member_span, move_citations, remove_elements, r
 use crate::protocol::openai_shapes::{
     self, content, content_texts, documents, refusal_text, tool_call, tool_choice,
 };
-use crate::protocol::reader::{Member, Origin, Reader, Shape};
+use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::protocol::{CannotRemove, Denial, Endpoint, Removals};
 use crate::wire::json::{self, Edits, JsonBody, Value};
 use crate::wire::sort;
 use crate::wire::span::Span;
 
-const REQUEST: &[Member] = &[("messages", Shape::Own), ("tool_choice", Shape::Own)];
-const MESSAGE: &[Member] = &[
-    ("role", Shape::Own),
-    ("content", Shape::Own),
-    ("tool_plan", Shape::Text(Part::Reasoning)),
-    ("tool_calls", Shape::Own),
-    ("tool_call_id", Shape::Id),
-    ("citations", Shape::Tree(Part::Other)),
+const REQUEST: &[Row] = &[("messages", Type::Custom), ("tool_choice", Type::Custom)];
+const MESSAGE: &[Row] = &[
+    ("role", Type::Custom),
+    ("content", Type::Custom),
+    ("tool_plan", Type::Text(Part::Reasoning)),
+    ("tool_calls", Type::Custom),
+    ("tool_call_id", Type::Id),
+    ("citations", Type::Tree(Part::Other)),
 ];
-const RESPONSE: &[Member] = &[("message", Shape::Own), ("logprobs", Shape::Own)];
+const RESPONSE: &[Row] = &[("message", Type::Custom), ("logprobs", Type::Custom)];
 
 pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
     let Some(body) = reader.body() else { return };
@@ -107,13 +107,7 @@ impl TurnState {
                 Turn::Earlier
             }
         };
-        let origin = Origin {
-            from,
-            part: Part::Text,
-            turn: turn(at >= self.after_assistant),
-            choice: 0,
-            piece_of: None,
-        };
+        let origin = Origin::new(from, Part::Text, turn(at >= self.after_assistant));
         let calls_turn = turn(self.latest_from == Some(at));
         reader.reading.count_message(&origin.from);
         let mut result = None;
@@ -124,7 +118,7 @@ impl TurnState {
             &mut |reader, key, value| match key {
                 "role" => match value.kind() {
                     json::ValueKind::String => {
-                        reader.word(value, &["system", "developer", "user", "assistant", "tool"]);
+                        reader.word(value, "system|developer|user|assistant|tool");
                     }
                     _ => reader.wrong_type(value, "a string"),
                 },
@@ -167,7 +161,7 @@ impl TurnState {
 fn each_document(reader: &mut Reader<'_>, parts: Value<'_>) {
     for part in parts.elements() {
         if part.get("document").is_some() {
-            reader.word_of(part, "type", &["document"]);
+            reader.word_of(part, "type", "document");
             reader.object(part, &["document"], |reader, _, value| {
                 documents(reader, value);
             });
@@ -202,7 +196,7 @@ fn said(reader: &mut Reader<'_>, message: Value<'_>) {
         &origin,
         &mut |reader, key, value| match key {
             _ if value.is_null() => reader.claim(value),
-            "role" => reader.word(value, &["assistant"]),
+            "role" => reader.word(value, "assistant"),
             "content" => content(reader, value, &origin),
             _ => reader.array(value, |reader, call| {
                 tool_call(reader, call, Turn::Latest, 0);

@@ -3,39 +3,39 @@
 
 use crate::event::{Attachments, Author, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::{Attribution, Calls, Turns, emit_attributed};
-use crate::protocol::reader::{CallBuilder, Is, Key, Origin, Reader, is_textual};
+use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type, is_textual};
 use crate::wire::json::{self, Value};
 use crate::wire::letter_case;
 
-pub(super) const CONTENT: &[Key] = &[("role", Is::Own), ("parts", Is::Own)];
-const PART: &[Key] = &[
-    ("text", Is::Own),
-    ("inlineData", Is::Own),
-    ("fileData", Is::Own),
-    ("functionCall", Is::Own),
-    ("functionResponse", Is::Own),
-    ("executableCode", Is::Own),
-    ("codeExecutionResult", Is::Own),
-    ("toolCall", Is::Own),
-    ("toolResponse", Is::Own),
-    ("thought", Is::Flag),
-    ("thoughtSignature", Is::Opaque),
+pub(super) const CONTENT: &[Row] = &[("role", Type::Custom), ("parts", Type::Custom)];
+const PART: &[Row] = &[
+    ("text", Type::Custom),
+    ("inlineData", Type::Custom),
+    ("fileData", Type::Custom),
+    ("functionCall", Type::Custom),
+    ("functionResponse", Type::Custom),
+    ("executableCode", Type::Custom),
+    ("codeExecutionResult", Type::Custom),
+    ("toolCall", Type::Custom),
+    ("toolResponse", Type::Custom),
+    ("thought", Type::Flag),
+    ("thoughtSignature", Type::Opaque),
     (
         "videoMetadata",
-        Is::Object(&[
-            ("fps", Is::Number),
-            ("startOffset", Is::Id),
-            ("endOffset", Is::Id),
+        Type::Object(&[
+            ("fps", Type::Number),
+            ("startOffset", Type::Id),
+            ("endOffset", Type::Id),
         ]),
     ),
     (
         "mediaResolution",
-        Is::Object(&[("level", Is::Constant), ("numTokens", Is::Number)]),
+        Type::Object(&[("level", Type::Constant), ("numTokens", Type::Number)]),
     ),
-    ("partMetadata", Is::Tree(Part::Other)),
+    ("partMetadata", Type::Tree(Part::Other)),
     (
         "audioTranscription",
-        Is::Object(&[("text", Is::Text(Part::Transcript))]),
+        Type::Object(&[("text", Type::Text(Part::Transcript))]),
     ),
 ];
 
@@ -96,13 +96,7 @@ pub(in crate::protocol) fn contents(reader: &mut Reader<'_>, value: Value<'_>) {
         let from = role_of(reader, content);
         reader.reading.count_message(&from);
         let speaker = Attribution {
-            origin: Origin {
-                from,
-                part: Part::Text,
-                turn: turns.text_turn(at),
-                choice: 0,
-                piece_of: None,
-            },
+            origin: Origin::new(from, Part::Text, turns.text_turn(at)),
             calls: turns.call_turn(at),
             is_result: false,
         };
@@ -118,13 +112,7 @@ pub(in crate::protocol) fn contents_by(
     from: Known<Author>,
 ) {
     let speaker = Attribution {
-        origin: Origin {
-            from,
-            part: Part::Text,
-            turn: Turn::Latest,
-            choice: 0,
-            piece_of: None,
-        },
+        origin: Origin::new(from, Part::Text, Turn::Latest),
         calls: Turn::Earlier,
         is_result: false,
     };
@@ -163,7 +151,7 @@ pub(super) fn read_content(
 
 pub(super) fn role(reader: &mut Reader<'_>, value: Value<'_>) {
     match value.kind() {
-        json::ValueKind::String => reader.word(value, &["user", "model", "function", "system"]),
+        json::ValueKind::String => reader.word(value, "user|model|function|system"),
         json::ValueKind::Null => reader.claim(value),
         _ => reader.wrong_type(value, "a string"),
     }
@@ -226,11 +214,11 @@ pub(super) fn read_part(
 /// Bytes, or where they are. Those that a function's response brings along are told as uninspectable and not counted among
 /// the parts of the conversation.
 fn file(reader: &mut Reader<'_>, file: Value<'_>, speaker: &Attribution, is_part: bool) {
-    const FILE: &[Key] = &[
-        ("mimeType", Is::Own),
-        ("data", Is::Own),
-        ("fileUri", Is::Url),
-        ("displayName", Is::Text(Part::Other)),
+    const FILE: &[Row] = &[
+        ("mimeType", Type::Custom),
+        ("data", Type::Custom),
+        ("fileUri", Type::Url),
+        ("displayName", Type::Text(Part::Other)),
     ];
     let kind = reader.get(file, "mimeType").and_then(|kind| kind.text());
     let kind = letter_case::ascii_lower(&kind.unwrap_or_default());
@@ -264,12 +252,12 @@ fn call(
     speaker: &Attribution,
     calls: &mut Calls,
 ) {
-    const CALL: &[Key] = &[
-        ("id", Is::Id),
-        ("name", Is::Own),
-        ("args", Is::Own),
-        ("willContinue", Is::Flag),
-        ("partialArgs", Is::Own),
+    const CALL: &[Row] = &[
+        ("id", Type::Id),
+        ("name", Type::Custom),
+        ("args", Type::Custom),
+        ("willContinue", Type::Flag),
+        ("partialArgs", Type::Custom),
     ];
     let mut call = CallBuilder::at(reader, part);
     call.event.choice = speaker.origin.choice;
@@ -312,18 +300,18 @@ fn function_response(
     speaker: &Attribution,
     calls: &mut Calls,
 ) {
-    const RESPONSE: &[Key] = &[
-        ("id", Is::Id),
-        ("name", Is::Own),
-        ("response", Is::Own),
-        ("parts", Is::Own),
-        ("willContinue", Is::Flag),
-        ("scheduling", Is::Constant),
+    const RESPONSE: &[Row] = &[
+        ("id", Type::Id),
+        ("name", Type::Custom),
+        ("response", Type::Custom),
+        ("parts", Type::Custom),
+        ("willContinue", Type::Flag),
+        ("scheduling", Type::Constant),
     ];
-    const PART: &[Key] = &[
-        ("inlineData", Is::Own),
-        ("fileData", Is::Own),
-        ("mediaProcessing", Is::Tree(Part::Other)),
+    const PART: &[Row] = &[
+        ("inlineData", Type::Custom),
+        ("fileData", Type::Custom),
+        ("mediaProcessing", Type::Tree(Part::Other)),
     ];
     let id = reader.get(value, "id").and_then(|id| id.text());
     let tool = speaker.tool(Part::Text);
@@ -403,12 +391,12 @@ fn provider_call(
     speaker: &Attribution,
     name: &str,
 ) {
-    const CALL: &[Key] = &[
-        ("id", Is::Id),
-        ("toolType", Is::Constant),
-        ("language", Is::Constant),
-        ("code", Is::Own),
-        ("args", Is::Own),
+    const CALL: &[Row] = &[
+        ("id", Type::Id),
+        ("toolType", Type::Constant),
+        ("language", Type::Constant),
+        ("code", Type::Custom),
+        ("args", Type::Custom),
     ];
     let mut call = CallBuilder::at(reader, part);
     call.event.choice = speaker.origin.choice;
@@ -444,12 +432,12 @@ fn provider_result(
     speaker: &Attribution,
     name: Option<&str>,
 ) {
-    const RESULT: &[Key] = &[
-        ("id", Is::Id),
-        ("toolType", Is::Constant),
-        ("outcome", Is::Constant),
-        ("output", Is::Own),
-        ("response", Is::Own),
+    const RESULT: &[Row] = &[
+        ("id", Type::Id),
+        ("toolType", Type::Constant),
+        ("outcome", Type::Constant),
+        ("output", Type::Custom),
+        ("response", Type::Custom),
     ];
     let tool = speaker.tool(Part::Other);
     let mut event = Event::new(Kind::ToolResult, reader.direction(), value.place());

@@ -7,7 +7,7 @@ use super::removal::{denied_frame, is_call, remove_from_response, sign, text_par
 use crate::event::{Kind, Part, Turn};
 use crate::protocol::conversation::{Attribution, Calls};
 use crate::protocol::json_edit::{remove_elements, remove_members};
-use crate::protocol::reader::{Is, Key, Origin, Reader};
+use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::protocol::stream::{
     ArgumentStep, CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, Extent, HeldFrame,
     HeldFrames, KeepAlive, OrderingGroups, StreamReader, SyntheticFrame, TextChanges, TextKey,
@@ -97,7 +97,7 @@ impl GenerateStream {
             }
             self.as_number = value.kind() == json::ValueKind::Number;
         }
-        reader.value(value, Is::Constant, &Origin::answer(number));
+        reader.value(value, Type::Constant, &Origin::answer(number));
     }
 
     fn content(&mut self, reader: &mut Reader<'static>, content: Value<'_>, number: u32) {
@@ -199,17 +199,17 @@ impl StreamedCandidate {
         call: Value<'_>,
         number: u32,
     ) {
-        const PART: &[Key] = &[
-            ("functionCall", Is::Own),
-            ("thoughtSignature", Is::Opaque),
-            ("thought", Is::Flag),
+        const PART: &[Row] = &[
+            ("functionCall", Type::Custom),
+            ("thoughtSignature", Type::Opaque),
+            ("thought", Type::Flag),
         ];
-        const CALL: &[Key] = &[
-            ("id", Is::Id),
-            ("name", Is::Own),
-            ("args", Is::Own),
-            ("willContinue", Is::Flag),
-            ("partialArgs", Is::Own),
+        const CALL: &[Row] = &[
+            ("id", Type::Id),
+            ("name", Type::Custom),
+            ("args", Type::Custom),
+            ("willContinue", Type::Flag),
+            ("partialArgs", Type::Custom),
         ];
         let key = CallKey {
             choice: number,
@@ -269,13 +269,13 @@ fn argument(
     origin: &Origin,
     say: &mut dyn FnMut(&mut Reader<'static>, CallDelta),
 ) {
-    const PARTIAL: &[Key] = &[
-        ("jsonPath", Is::Own),
-        ("stringValue", Is::Own),
-        ("numberValue", Is::Own),
-        ("boolValue", Is::Own),
-        ("nullValue", Is::Own),
-        ("willContinue", Is::Flag),
+    const PARTIAL: &[Row] = &[
+        ("jsonPath", Type::Custom),
+        ("stringValue", Type::Custom),
+        ("numberValue", Type::Custom),
+        ("boolValue", Type::Custom),
+        ("nullValue", Type::Custom),
+        ("willContinue", Type::Flag),
     ];
     let path = reader.get(piece, "jsonPath");
     let steps = path.and_then(|path| steps(&path.text()?));

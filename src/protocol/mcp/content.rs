@@ -3,11 +3,16 @@
 use super::tables::{CONTENT, RESOURCE_CONTENTS, SPOKEN};
 use crate::event::{Class, Direction, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::Calls;
-use crate::protocol::reader::{Origin, Reader, Told, Voice, is_textual};
+use crate::protocol::reader::{Emit, Origin, Reader, is_textual};
 use crate::wire::json::{self, Value};
 
 /// A block, or a list of blocks.
-pub(super) fn blocks(reader: &mut Reader<'_>, value: Value<'_>, voice: &Voice, called: &mut Calls) {
+pub(super) fn blocks(
+    reader: &mut Reader<'_>,
+    value: Value<'_>,
+    voice: &Origin,
+    called: &mut Calls,
+) {
     match value.kind() {
         json::ValueKind::Array => {
             reader.array(value, |reader, block| {
@@ -18,7 +23,7 @@ pub(super) fn blocks(reader: &mut Reader<'_>, value: Value<'_>, voice: &Voice, c
     }
 }
 
-fn block(reader: &mut Reader<'_>, block: Value<'_>, voice: &Voice, called: &mut Calls) {
+fn block(reader: &mut Reader<'_>, block: Value<'_>, voice: &Origin, called: &mut Calls) {
     let kind = block.get("type").and_then(|kind| kind.text());
     let kind = kind.as_deref().unwrap_or_default();
     let mut call = ToolBlock::default();
@@ -37,7 +42,7 @@ fn block(reader: &mut Reader<'_>, block: Value<'_>, voice: &Voice, called: &mut 
         "name" if kind == "tool_use" => call.name = reader.name(value).map(Into::into),
         "name" => {
             let texts = reader.register_text(value, Class::Text);
-            reader.emit_voiced(value, texts, &voice.with_part(Part::Other));
+            reader.emit_text(value, texts, &voice.with_part(Part::Other));
         }
         "input" => call.input = Some(value),
         "content" => call.content = Some(value),
@@ -59,10 +64,10 @@ fn block(reader: &mut Reader<'_>, block: Value<'_>, voice: &Voice, called: &mut 
             turn: turn_of_history(reader),
         };
         if let Some(content) = call.content {
-            tool_result(reader, content, &result, &voice.origin, false);
+            tool_result(reader, content, &result, voice, false);
         }
         if let Some(structured) = call.structured {
-            tool_result(reader, structured, &result, &voice.origin, true);
+            tool_result(reader, structured, &result, voice, true);
         }
     }
 }
@@ -97,7 +102,7 @@ fn tool_use(reader: &mut Reader<'_>, block: Value<'_>, call: ToolBlock<'_>) {
 }
 
 /// The contents of a resource: a text, or bytes. Bytes of a text type are read as the text that they are.
-pub(super) fn resource(reader: &mut Reader<'_>, value: Value<'_>, voice: &Voice) {
+pub(super) fn resource(reader: &mut Reader<'_>, value: Value<'_>, voice: &Origin) {
     let media = value.get("mimeType").and_then(|media| media.text());
     reader.table(value, RESOURCE_CONTENTS, voice, &mut |reader, _, blob| {
         reader.media(blob);
@@ -109,7 +114,7 @@ pub(super) fn resource(reader: &mut Reader<'_>, value: Value<'_>, voice: &Voice)
         if media.as_deref().is_none_or(is_textual)
             && let Some((texts, is_whole)) = reader.base64_texts(blob)
         {
-            reader.emit_voiced(blob, texts, voice);
+            reader.emit_text(blob, texts, voice);
             is_read = is_whole;
         }
         if !is_read {
@@ -122,7 +127,7 @@ pub(super) fn resource(reader: &mut Reader<'_>, value: Value<'_>, voice: &Voice)
 pub(super) fn messages(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
     let mut called = Calls::default();
     reader.array(value, |reader, message| {
-        let voice = Voice::of(origin.clone());
+        let voice = origin.clone();
         reader.table(message, SPOKEN, &voice, &mut |reader, _, content| {
             blocks(reader, content, &voice, &mut called);
         });
@@ -147,23 +152,23 @@ pub(super) fn tool_result(
     origin: &Origin,
     is_data: bool,
 ) {
-    let voice = Voice {
-        origin: origin.with_part(if is_data { Part::Other } else { Part::Text }),
-        told: Told::Again,
+    let voice = Origin {
+        emit: Emit::Also,
+        ..origin.with_part(if is_data { Part::Other } else { Part::Text })
     };
     let start = reader.text_count();
     if is_data {
         let texts = reader.tree(value);
-        reader.emit_voiced(value, texts, &voice);
+        reader.emit_text(value, texts, &voice);
     } else if value.kind() == json::ValueKind::Array {
         blocks(reader, value, &voice, &mut Calls::default());
     } else {
         reader.wrong_type(value, "a list of blocks");
     }
     let rest = reader.rest(value);
-    reader.emit_voiced(value, rest, &voice.with_part(Part::Other));
+    reader.emit_text(value, rest, &voice.with_part(Part::Other));
     let mut event = Event::new(Kind::ToolResult, reader.direction(), value.place());
-    event.part = voice.origin.part;
+    event.part = voice.part;
     event.turn = answered.turn;
     event.tool = answered.tool.clone();
     event.args = answered.args.clone();

@@ -6,7 +6,7 @@ use super::stored::{
 };
 use crate::protocol::json_edit::move_annotations;
 use crate::protocol::openai_shapes::{ANSWER, beside, content_part};
-use crate::protocol::reader::{Member, Shape};
+use crate::protocol::reader::{Row, Type};
 use crate::protocol::stream::{
     CallDelta, CallKey, ChangesByText, Delta, HeldFrame, KeepAlive, MAX_TEXTS, OrderingGroups,
     SnapshotTexts, StreamReader, SyntheticFrame, TextKey, TextPath, TextPrefixHash, Update,
@@ -16,11 +16,11 @@ use crate::protocol::{Denial, Dialect, Origin, Reader};
 use crate::wire::json::{self, Edits, NodeId, Value};
 use crate::wire::span::{index, offset};
 
-const EVENT: &[Member] = &[("delta", Shape::Own)];
-const DELTA: &[Member] = &[
-    ("role", Shape::Id),
-    ("content", Shape::Own),
-    ("step_details", Shape::Own),
+const EVENT: &[Row] = &[("delta", Type::Custom)];
+const DELTA: &[Row] = &[
+    ("role", Type::Id),
+    ("content", Type::Custom),
+    ("step_details", Type::Custom),
 ];
 /// What a spot is in: a message or the code of a step.
 const CONTENT: u32 = 0;

@@ -6,121 +6,106 @@ use crate::diag::codes;
 use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::Calls;
 use crate::protocol::openai_shapes::CACHE_CONTROL;
-use crate::protocol::reader::{CallBuilder, Member, Origin, Reader, Shape};
+use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type};
 use crate::wire::json::{self, Value};
 use std::ops::Range;
 
-const STATUS: Shape = Shape::Word(&[
-    "completed",
-    "in_progress",
-    "incomplete",
-    "failed",
-    "searching",
-    "interpreting",
-    "generating",
-    "calling",
-    "queued",
-]);
+const STATUS: Type = Type::Word(
+    "completed|in_progress|incomplete|failed|searching|interpreting|generating|\
+     calling|queued",
+);
 
 /// What every kind of item may have.
-pub(super) const ITEM: &[Member] = &[
-    ("type", Shape::Own),
-    ("id", Shape::Id),
-    ("call_id", Shape::Id),
+pub(super) const ITEM: &[Row] = &[
+    ("type", Type::Custom),
+    ("id", Type::Id),
+    ("call_id", Type::Id),
     ("status", STATUS),
-    ("created_by", Shape::Id),
-    ("encrypted_content", Shape::Opaque),
+    ("created_by", Type::Id),
+    ("encrypted_content", Type::Opaque),
 ];
-pub(super) const MESSAGE: &[Member] = &[
-    ("role", Shape::Own),
-    ("content", Shape::Own),
-    ("name", Shape::Text(Part::Name)),
-    ("phase", Shape::Word(&["commentary", "final_answer"])),
+pub(super) const MESSAGE: &[Row] = &[
+    ("role", Type::Custom),
+    ("content", Type::Custom),
+    ("name", Type::Text(Part::Name)),
+    ("phase", Type::Word("commentary|final_answer")),
 ];
-const REASONING: &[Member] = &[
-    ("summary", Shape::List(&Shape::Object(THOUGHT))),
-    ("content", Shape::List(&Shape::Object(THOUGHT))),
+const REASONING: &[Row] = &[
+    ("summary", Type::List(&Type::Object(THOUGHT))),
+    ("content", Type::List(&Type::Object(THOUGHT))),
 ];
-pub(super) const THOUGHT: &[Member] = &[
-    ("type", Shape::Word(&["summary_text", "reasoning_text"])),
-    ("text", Shape::Text(Part::Reasoning)),
+pub(super) const THOUGHT: &[Row] = &[
+    ("type", Type::Word("summary_text|reasoning_text")),
+    ("text", Type::Text(Part::Reasoning)),
 ];
-pub(super) const CALL: &[Member] = &[
-    ("name", Shape::Own),
-    ("namespace", Shape::Id),
-    ("server_label", Shape::Id),
-    ("execution", Shape::Word(&["server", "client"])),
-    ("approval_request_id", Shape::Id),
-    ("container_id", Shape::Id),
-    ("arguments", Shape::Own),
-    ("input", Shape::Own),
-    ("action", Shape::Own),
-    ("actions", Shape::Own),
-    ("operation", Shape::Own),
-    ("code", Shape::Own),
-    ("queries", Shape::Own),
-    ("environment", Shape::Counts),
-    ("pending_safety_checks", Shape::Tree(Part::Other)),
+pub(super) const CALL: &[Row] = &[
+    ("name", Type::Custom),
+    ("namespace", Type::Id),
+    ("server_label", Type::Id),
+    ("execution", Type::Word("server|client")),
+    ("approval_request_id", Type::Id),
+    ("container_id", Type::Id),
+    ("arguments", Type::Custom),
+    ("input", Type::Custom),
+    ("action", Type::Custom),
+    ("actions", Type::Custom),
+    ("operation", Type::Custom),
+    ("code", Type::Custom),
+    ("queries", Type::Custom),
+    ("environment", Type::Counts),
+    ("pending_safety_checks", Type::Tree(Part::Other)),
     // What the provider's own tools found, beside the call.
-    ("results", Shape::Own),
-    ("outputs", Shape::Own),
-    ("output", Shape::Own),
-    ("error", Shape::Own),
-    ("revised_prompt", Shape::Text(Part::Other)),
-    ("result", Shape::Own),
-    ("background", Shape::Id),
-    ("output_format", Shape::Id),
-    ("quality", Shape::Id),
-    ("size", Shape::Id),
+    ("results", Type::Custom),
+    ("outputs", Type::Custom),
+    ("output", Type::Custom),
+    ("error", Type::Custom),
+    ("revised_prompt", Type::Text(Part::Other)),
+    ("result", Type::Custom),
+    ("background", Type::Id),
+    ("output_format", Type::Id),
+    ("quality", Type::Id),
+    ("size", Type::Id),
 ];
-const RESULT: &[Member] = &[
-    ("output", Shape::Own),
-    ("max_output_length", Shape::Number),
-    ("acknowledged_safety_checks", Shape::Tree(Part::Other)),
-    ("approval_request_id", Shape::Id),
-    ("approve", Shape::Flag),
-    ("reason", Shape::Text(Part::Other)),
+const RESULT: &[Row] = &[
+    ("output", Type::Custom),
+    ("max_output_length", Type::Number),
+    ("acknowledged_safety_checks", Type::Tree(Part::Other)),
+    ("approval_request_id", Type::Id),
+    ("approve", Type::Flag),
+    ("reason", Type::Text(Part::Other)),
 ];
-const OFFERED: &[Member] = &[
-    ("role", Shape::Word(&["developer", "system"])),
-    ("execution", Shape::Word(&["server", "client"])),
-    ("tools", Shape::Own),
+const OFFERED: &[Row] = &[
+    ("role", Type::Word("developer|system")),
+    ("execution", Type::Word("server|client")),
+    ("tools", Type::Custom),
 ];
-const LISTED: &[Member] = &[
-    ("server_label", Shape::Id),
-    ("tools", Shape::Tree(Part::Definition)),
-    ("error", Shape::Tree(Part::Other)),
+const LISTED: &[Row] = &[
+    ("server_label", Type::Id),
+    ("tools", Type::Tree(Part::Definition)),
+    ("error", Type::Tree(Part::Other)),
 ];
-pub(super) const PART: &[Member] = &[
+pub(super) const PART: &[Row] = &[
     (
         "type",
-        Shape::Word(&[
-            "input_text",
-            "output_text",
-            "text",
-            "summary_text",
-            "reasoning_text",
-            "refusal",
-            "input_image",
-            "input_file",
-            "input_audio",
-            "computer_screenshot",
-        ]),
+        Type::Word(
+            "input_text|output_text|text|summary_text|reasoning_text|refusal|\
+             input_image|input_file|input_audio|computer_screenshot",
+        ),
     ),
-    ("text", Shape::Own),
-    ("refusal", Shape::Text(Part::Refusal)),
-    ("annotations", Shape::Tree(Part::Other)),
-    ("logprobs", Shape::Own),
-    ("image_url", Shape::Own),
-    ("file_data", Shape::Own),
-    ("file_url", Shape::Own),
-    ("file_id", Shape::Own),
-    ("filename", Shape::Text(Part::Other)),
+    ("text", Type::Custom),
+    ("refusal", Type::Text(Part::Refusal)),
+    ("annotations", Type::Tree(Part::Other)),
+    ("logprobs", Type::Custom),
+    ("image_url", Type::Custom),
+    ("file_data", Type::Custom),
+    ("file_url", Type::Custom),
+    ("file_id", Type::Custom),
+    ("filename", Type::Text(Part::Other)),
     (
         "input_audio",
-        Shape::Object(&[("data", Shape::Media), ("format", Shape::Id)]),
+        Type::Object(&[("data", Type::Media), ("format", Type::Id)]),
     ),
-    ("detail", Shape::Word(&["auto", "low", "high", "original"])),
+    ("detail", Type::Word("auto|low|high|original")),
     ("prompt_cache_breakpoint", CACHE_CONTROL),
 ];
 
@@ -302,17 +287,15 @@ impl Items {
                 Turn::Earlier
             }
         };
-        let origin = Origin {
-            from: if is_request {
+        let origin = Origin::new(
+            if is_request {
                 Known::Unknown
             } else {
                 Known::Missing
             },
-            part: Part::Other,
-            turn: turn(at >= self.after_model),
-            choice: 0,
-            piece_of: None,
-        };
+            Part::Other,
+            turn(at >= self.after_model),
+        );
         // Some servers take bare strings in the list.
         if item.kind() == json::ValueKind::String {
             let user = Origin {
@@ -580,7 +563,7 @@ fn message(reader: &mut Reader<'_>, item: Value<'_>, origin: &Origin) {
         &mut |reader, key, value| match key {
             "role" => match value.kind() {
                 json::ValueKind::String => {
-                    reader.word(value, &["system", "developer", "user", "assistant", "tool"])
+                    reader.word(value, "system|developer|user|assistant|tool")
                 }
                 _ => reader.wrong_type(value, "a string"),
             },

@@ -13,7 +13,7 @@ use super::{Common, RESPONSE, response_member};
 use crate::event::{Class, Known, Part, Pending};
 use crate::protocol::json_edit::move_annotations;
 use crate::protocol::openai_shapes::{ANSWER, beside, error};
-use crate::protocol::reader::{Member, Shape};
+use crate::protocol::reader::{Row, Type};
 use crate::protocol::stream::{
     ArgumentStep, CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, Extent, HeldFrame,
     HeldFrames, KeepAlive, MAX_TEXTS, OrderingGroups, SnapshotTexts, StreamReader, SyntheticFrame,
@@ -25,47 +25,47 @@ use crate::wire::span::{index, offset};
 use numbers::Numbers;
 
 /// Members of events.
-const EVENT: &[Member] = &[
-    ("type", Shape::Own),
-    ("sequence_number", Shape::Number),
-    ("output_index", Shape::Number),
-    ("content_index", Shape::Number),
-    ("summary_index", Shape::Number),
-    ("annotation_index", Shape::Number),
-    ("item_id", Shape::Id),
+const EVENT: &[Row] = &[
+    ("type", Type::Custom),
+    ("sequence_number", Type::Number),
+    ("output_index", Type::Number),
+    ("content_index", Type::Number),
+    ("summary_index", Type::Number),
+    ("annotation_index", Type::Number),
+    ("item_id", Type::Id),
     // Random padding against traffic analysis.
-    ("obfuscation", Shape::Id),
-    ("delta", Shape::Own),
-    ("text", Shape::Own),
-    ("refusal", Shape::Own),
-    ("transcript", Shape::Own),
-    ("arguments", Shape::Own),
-    ("input", Shape::Own),
-    ("code", Shape::Own),
-    ("command", Shape::Own),
-    ("command_index", Shape::Number),
-    ("diff", Shape::Own),
-    ("name", Shape::Own),
-    ("item", Shape::Own),
-    ("part", Shape::Own),
-    ("response", Shape::Own),
-    ("logprobs", Shape::Own),
-    ("annotation", Shape::Tree(Part::Other)),
+    ("obfuscation", Type::Id),
+    ("delta", Type::Custom),
+    ("text", Type::Custom),
+    ("refusal", Type::Custom),
+    ("transcript", Type::Custom),
+    ("arguments", Type::Custom),
+    ("input", Type::Custom),
+    ("code", Type::Custom),
+    ("command", Type::Custom),
+    ("command_index", Type::Number),
+    ("diff", Type::Custom),
+    ("name", Type::Custom),
+    ("item", Type::Custom),
+    ("part", Type::Custom),
+    ("response", Type::Custom),
+    ("logprobs", Type::Custom),
+    ("annotation", Type::Tree(Part::Other)),
     // Pictures while they are drawn.
-    ("partial_image_index", Shape::Number),
-    ("partial_image_b64", Shape::Media),
-    ("size", Shape::Id),
-    ("quality", Shape::Id),
-    ("background", Shape::Id),
-    ("output_format", Shape::Id),
+    ("partial_image_index", Type::Number),
+    ("partial_image_b64", Type::Media),
+    ("size", Type::Id),
+    ("quality", Type::Id),
+    ("background", Type::Id),
+    ("output_format", Type::Id),
     // Errors.
-    ("message", Shape::Text(Part::Other)),
-    ("param", Shape::Id),
-    ("error", Shape::Own),
+    ("message", Type::Text(Part::Other)),
+    ("param", Type::Id),
+    ("error", Type::Custom),
 ];
 
 /// Both lists of a reasoning item hold thoughts.
-const THOUGHTS: &[Member] = &[("summary", Shape::Own), ("content", Shape::Own)];
+const THOUGHTS: &[Row] = &[("summary", Type::Custom), ("content", Type::Custom)];
 
 /// Texts that arrive in deltas: the events' name, where the text stands in its item, which part of the response it is, and
 /// which member of the event at its end repeats it.
@@ -440,7 +440,7 @@ impl ResponsesStream {
                         at = at.saturating_add(1);
                     }),
                     ("role", json::ValueKind::String) => {
-                        reader.word(value, &["assistant", "system", "developer", "user"]);
+                        reader.word(value, "assistant|system|developer|user");
                     }
                     ("type", _) => reader.claim(value),
                     _ => {}

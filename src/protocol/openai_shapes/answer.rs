@@ -1,8 +1,8 @@
 //! What answers share: tokens used, errors, and our own words in them.
 
 use crate::event::Part;
-use crate::protocol::reader::Member;
-use crate::protocol::reader::{Origin, Reader, Shape};
+use crate::protocol::reader::Row;
+use crate::protocol::reader::{Origin, Reader, Type};
 use crate::wire::json::{self, Value};
 use crate::wire::sorted_map::SortedSet;
 
@@ -17,30 +17,30 @@ const USAGE: &[&str] = &[
     "output_tokens_details",
 ];
 
-const ERROR: &[Member] = &[
-    ("message", Shape::Text(Part::Other)),
-    ("type", Shape::Id),
-    ("param", Shape::Id),
-    ("code", Shape::Id),
-    ("status", Shape::Id),
+const ERROR: &[Row] = &[
+    ("message", Type::Text(Part::Other)),
+    ("type", Type::Id),
+    ("param", Type::Id),
+    ("code", Type::Id),
+    ("status", Type::Id),
     // Groq repeats what the model wrote.
-    ("failed_generation", Shape::Text(Part::Other)),
+    ("failed_generation", Type::Text(Part::Other)),
     // OpenRouter repeats what the provider behind it said.
-    ("metadata", Shape::Tree(Part::Other)),
-    ("innererror", Shape::Counts),
+    ("metadata", Type::Tree(Part::Other)),
+    ("innererror", Type::Counts),
 ];
 
 /// What every response may hold beside what it is for: who answered, what it cost, or an error. Older vLLM, Mistral and
 /// FastAPI write the members of an error at the top.
-pub(crate) const ANSWER: &[Member] = &[
-    ("model", Shape::Own),
-    ("usage", Shape::Own),
-    ("error", Shape::Own),
-    ("message", Shape::Own),
-    ("detail", Shape::Own),
-    ("type", Shape::Own),
-    ("code", Shape::Own),
-    ("param", Shape::Own),
+pub(crate) const ANSWER: &[Row] = &[
+    ("model", Type::Custom),
+    ("usage", Type::Custom),
+    ("error", Type::Custom),
+    ("message", Type::Custom),
+    ("detail", Type::Custom),
+    ("type", Type::Custom),
+    ("code", Type::Custom),
+    ("param", Type::Custom),
 ];
 
 /// Reads a member of [`ANSWER`].

@@ -1,0 +1,375 @@
+//! Rows: which members an object of a format has and what each one is. A hundred members are a hundred rows of data read
+//! by one loop; code is left for what has a meaning of its own: models, offers, calls, results.
+
+use super::tools::is_data_url;
+use super::{Emit, Names, Origin, Reader, VisitField};
+use crate::event::{Class, Direction, Part};
+use crate::wire::json::{self, Value};
+
+/// A member of an object: its key and its type.
+pub(in crate::protocol) type Row = (&'static str, Type);
+
+/// The type of a value. `null` always counts as absent, except under [`Type::Custom`].
+#[derive(Clone, Copy, Debug)]
+pub(in crate::protocol) enum Type {
+    /// A value that its format reads itself.
+    Custom,
+    /// A number.
+    Number,
+    /// A boolean.
+    Flag,
+    /// A number or a boolean: servers differ.
+    Setting,
+    /// One word of a closed list, `"auto|any|none"`. Another word is evaluated as text.
+    Word(&'static str),
+    /// A constant of an enumeration that grows: capitals, digits and underscores. Anything else is evaluated as text.
+    Constant,
+    /// A media type, `text/plain; charset=utf-8`. Anything else is evaluated as text.
+    Mime,
+    /// An identifier, a version, a date. Only unmistakable secrets count in it.
+    Id,
+    /// An identifier of something that the provider keeps: the model reads what AgentGuard never sees.
+    State,
+    /// A name that is compared.
+    Name,
+    /// A model that may answer, or that did.
+    Model,
+    /// A text of the context's own part.
+    Spoken,
+    /// A text of this part.
+    Text(Part),
+    /// Free structure: every string in it is a text of this part, and all of them are one event.
+    Tree(Part),
+    /// The location of something that is not in the body: evaluated as text, never edited. A `data:` URL is the medium
+    /// itself.
+    Url,
+    /// A URI or a path: evaluated as text, never edited.
+    Reference,
+    /// A signed, encrypted or otherwise unreadable string.
+    Opaque,
+    /// A code, a token or a password, if it could be one: not a text of any event.
+    Secret,
+    /// Bytes of an image, of sound or of a file.
+    Media,
+    /// Counts in a response: numbers and flags under names that differ from version to version.
+    Counts,
+    /// Numbers, also as keys (`logit_bias` is keyed by token).
+    Numbers,
+    /// Objects of booleans and of words of a closed list.
+    Switches(&'static str),
+    /// An object.
+    Object(&'static [Row]),
+    /// A list of values of one type.
+    List(&'static Type),
+}
+
+/// Differences between the formats in how strictly a row is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// Anthropic, Google, AWS.
+    Strict,
+    /// OpenAI and what follows it.
+    Lenient,
+    /// MCP, A2A, OAuth.
+    Rpc,
+}
+
+impl Dialect {
+    /// Whether a value of another type is left to what finds unknown texts if it is in a response.
+    fn has_lenient_responses(self) -> bool {
+        self == Dialect::Lenient
+    }
+
+    /// Whether a value may be an identifier.
+    fn is_id(self, kind: json::ValueKind) -> bool {
+        match kind {
+            json::ValueKind::String => true,
+            json::ValueKind::Number => self != Dialect::Strict,
+            json::ValueKind::Bool(_) => self == Dialect::Lenient,
+            _ => false,
+        }
+    }
+
+    /// Whether an identifier has an event of its own, so that a secret in it is found.
+    fn emits_ids(self) -> bool {
+        self == Dialect::Rpc
+    }
+
+    /// Whether a name is a text as well.
+    fn emits_names(self) -> bool {
+        self == Dialect::Rpc
+    }
+
+    /// Whether an empty string is nothing opaque.
+    fn ignores_empty_opaque(self) -> bool {
+        self == Dialect::Strict
+    }
+
+    /// Whether counts have short words among them.
+    fn has_tags_in_counts(self) -> bool {
+        self == Dialect::Strict
+    }
+}
+
+/// The callback for the rows that are [`Type::Custom`]: the key and the value.
+type CustomRow<'b, 'v, 'f> = &'f mut (dyn VisitField<'b, 'v, &'static str> + 'f);
+
+impl<'b> Reader<'b> {
+    /// Reads an object by its rows; `custom` gets the members that its format reads itself. A key that some servers read
+    /// as a known one (letter case, escapes, both spellings at once) is AG2002.
+    #[inline(always)]
+    pub(in crate::protocol) fn keys<'v, F: FnMut(&mut Self, &'static str, Value<'v>)>(
+        &mut self,
+        value: Value<'v>,
+        rows: &'static [Row],
+        origin: &Origin,
+        custom: &mut F,
+    ) {
+        self.rows_by(value, &[rows], Dialect::Strict, origin, custom);
+    }
+
+    /// The same for an object of several lists of rows, read leniently in a response.
+    #[inline(always)]
+    pub(in crate::protocol) fn shaped<'v, F: FnMut(&mut Self, &'static str, Value<'v>)>(
+        &mut self,
+        value: Value<'v>,
+        rows: &[&'static [Row]],
+        origin: &Origin,
+        custom: &mut F,
+    ) {
+        self.rows_by(value, rows, Dialect::Lenient, origin, custom);
+    }
+
+    /// The same for the objects of JSON-RPC and OAuth.
+    #[inline(always)]
+    pub(in crate::protocol) fn table<'v, F: FnMut(&mut Self, &'static str, Value<'v>)>(
+        &mut self,
+        value: Value<'v>,
+        rows: &'static [Row],
+        origin: &Origin,
+        custom: &mut F,
+    ) {
+        self.rows_by(value, &[rows], Dialect::Rpc, origin, custom);
+    }
+
+    /// Reads an object without custom rows.
+    pub(in crate::protocol) fn known(
+        &mut self,
+        value: Value<'_>,
+        rows: &'static [Row],
+        origin: &Origin,
+    ) {
+        self.keys(value, rows, origin, &mut |_, _, _| {});
+    }
+
+    /// Reads an object without custom rows, leniently in a response.
+    pub(in crate::protocol) fn plain(
+        &mut self,
+        value: Value<'_>,
+        rows: &'static [Row],
+        origin: &Origin,
+    ) {
+        self.shaped(value, &[rows], origin, &mut |_, _, _| {});
+    }
+
+    /// Reads one value by its type.
+    pub(in crate::protocol) fn value<'v>(&mut self, value: Value<'v>, of: Type, origin: &Origin) {
+        let mut nothing = |_: &mut Self, _: &'static str, _: Value<'v>| {};
+        self.typed(value, ("", of), Dialect::Strict, origin, &mut nothing);
+    }
+
+    #[inline(never)]
+    fn rows_by<'v>(
+        &mut self,
+        value: Value<'v>,
+        rows: &[&'static [Row]],
+        dialect: Dialect,
+        origin: &Origin,
+        custom: CustomRow<'b, 'v, '_>,
+    ) {
+        if !matches!(
+            value.kind(),
+            json::ValueKind::Object | json::ValueKind::Null
+        ) {
+            self.mistyped(value, "an object", dialect);
+            return;
+        }
+        let names = Names::Rows(rows);
+        let mut read = |reader: &mut Self, at: usize, value: Value<'v>| {
+            let Some(row) = names.row(at) else { return };
+            if origin.piece_of.is_some() {
+                reader.typed(value, row, dialect, &origin.member(at), custom);
+            } else {
+                reader.typed(value, row, dialect, origin, custom);
+            }
+        };
+        self.members(value, names, &mut read);
+    }
+
+    /// Reads one member by its row.
+    fn typed<'v>(
+        &mut self,
+        value: Value<'v>,
+        (key, of): Row,
+        dialect: Dialect,
+        origin: &Origin,
+        custom: CustomRow<'b, 'v, '_>,
+    ) {
+        if matches!(of, Type::Custom) {
+            custom.take(self, key, value);
+            return;
+        }
+        if value.is_null() {
+            self.claim(value);
+            return;
+        }
+        if let Some(expected) = self.expected(value.kind(), of, dialect) {
+            self.mistyped(value, expected, dialect);
+            match of {
+                Type::State if dialect != Dialect::Lenient => {
+                    self.uninspectable(value, "provider_state");
+                }
+                Type::Opaque if dialect != Dialect::Lenient => self.uninspectable(value, "opaque"),
+                _ => {}
+            }
+            return;
+        }
+        match of {
+            Type::Custom => {}
+            // Digits in a string are evaluated as text.
+            Type::Number if self.proto_json && value.kind() == json::ValueKind::String => {}
+            Type::Number => {
+                self.number(value);
+            }
+            Type::Setting if value.kind() == json::ValueKind::Number => self.claim(value),
+            Type::Setting if self.is_form && self.number(value).is_some() => {}
+            Type::Flag | Type::Setting => {
+                self.boolean(value);
+            }
+            Type::Word(words) => self.word(value, words),
+            Type::Constant => self.constant(value),
+            Type::Mime if is_media_type(value) => self.claim(value),
+            Type::Secret if could_grant_access(value) => self.claim(value),
+            Type::Id if value.kind() != json::ValueKind::String => self.claim(value),
+            Type::Id if dialect.emits_ids() && origin.emit != Emit::Never => {
+                self.emit_identifier(value, origin);
+            }
+            Type::Id => self.id(value),
+            Type::State => self.state(value),
+            Type::Name if dialect.emits_names() => {
+                self.text_of(value, Class::Name, &origin.with_part(Part::Name));
+            }
+            Type::Name => {
+                self.name(value);
+            }
+            Type::Model => self.model(value),
+            Type::Spoken => self.text_of(value, Class::Text, origin),
+            Type::Text(part) => self.text_of(value, Class::Text, &origin.with_part(part)),
+            Type::Tree(part) => {
+                let texts = self.tree(value);
+                self.emit_text(value, texts, &origin.with_part(part).whole());
+            }
+            Type::Url if is_data_url(value) => self.media(value),
+            Type::Url | Type::Reference | Type::Mime | Type::Secret => {
+                self.text_of(
+                    value,
+                    Class::Unknown,
+                    &origin.with_part(Part::Other).whole(),
+                );
+            }
+            Type::Opaque if dialect.ignores_empty_opaque() && value.is_text("") => {
+                self.claim(value);
+            }
+            Type::Opaque => self.opaque(value, "opaque"),
+            Type::Media => self.media(value),
+            Type::Counts if dialect.has_tags_in_counts() => self.tagged_counts(value),
+            Type::Counts => self.counts(value),
+            Type::Numbers => self.claim_numbers(value),
+            Type::Switches(words) => self.switches(value, words),
+            Type::Object(rows) => self.rows_by(value, &[rows], dialect, origin, custom),
+            Type::List(of) => {
+                self.claim(value);
+                for element in value.elements() {
+                    self.typed(element, (key, *of), dialect, origin, custom);
+                }
+            }
+        }
+    }
+
+    /// What a value of this kind should be instead, if it can't be of that type.
+    fn expected(&self, kind: json::ValueKind, of: Type, dialect: Dialect) -> Option<&'static str> {
+        let is_string = kind == json::ValueKind::String;
+        let is_number = kind == json::ValueKind::Number;
+        let is_flag = matches!(kind, json::ValueKind::Bool(_));
+        let (fits, expected) = match of {
+            Type::Number => (
+                is_number || (is_string && (self.is_form || self.proto_json)),
+                "a number",
+            ),
+            Type::Flag => (is_flag || (is_string && self.is_form), "a boolean"),
+            Type::Setting => (
+                is_flag || is_number || (is_string && self.is_form),
+                "a boolean",
+            ),
+            Type::Id => (dialect.is_id(kind), "a string"),
+            Type::Mime
+            | Type::State
+            | Type::Name
+            | Type::Model
+            | Type::Spoken
+            | Type::Text(_)
+            | Type::Url
+            | Type::Reference
+            | Type::Opaque
+            | Type::Secret
+            | Type::Media => (is_string, "a string"),
+            Type::Object(_) => (kind == json::ValueKind::Object, "an object"),
+            Type::List(_) => (kind == json::ValueKind::Array, "an array"),
+            Type::Custom
+            | Type::Word(_)
+            | Type::Constant
+            | Type::Tree(_)
+            | Type::Counts
+            | Type::Numbers
+            | Type::Switches(_) => (true, ""),
+        };
+        (!fits).then_some(expected)
+    }
+
+    fn mistyped(&mut self, value: Value<'_>, expected: &str, dialect: Dialect) {
+        if self.direction == Direction::Request || !dialect.has_lenient_responses() {
+            self.wrong_type(value, expected);
+        }
+    }
+
+    fn text_of(&mut self, value: Value<'_>, class: Class, origin: &Origin) {
+        let texts = self.register_text(value, class);
+        self.emit_text(value, texts, origin);
+    }
+}
+
+/// Whether a value is one of the words of a list, `"auto|any|none"`.
+pub(super) fn is_one_of(value: Value<'_>, words: &str) -> bool {
+    words.split('|').any(|word| value.is_text(word))
+}
+
+/// RFC 6749, appendix A: visible characters. A number that is as long as that of a card is none.
+fn could_grant_access(value: Value<'_>) -> bool {
+    const SHORTEST_NUMBER: usize = 12;
+    let text = value.raw_content();
+    value.kind() == json::ValueKind::String
+        && text.iter().all(u8::is_ascii_graphic)
+        && (text.len() < SHORTEST_NUMBER || text.iter().any(u8::is_ascii_alphabetic))
+}
+
+/// RFC 9110 §8.3.1, without quoted parameters: nothing that reads as a sentence.
+fn is_media_type(value: Value<'_>) -> bool {
+    let is_token = |b: &u8| b.is_ascii_alphanumeric() || b"!#$&^_.+-/;=".contains(b);
+    let text = value.raw_content();
+    let compact: Vec<u8> = text.iter().copied().filter(|b| *b != b' ').collect();
+    value.kind() == json::ValueKind::String
+        && text.len() <= 100
+        && text.len().saturating_sub(compact.len()) <= 2
+        && compact.contains(&b'/')
+        && compact.iter().all(is_token)
+}
