@@ -522,7 +522,7 @@ impl<'b> Reader<'b> {
                 }
                 return text.trim().parse().ok();
             }
-            _ => self.wrong_type(value, "a number"),
+            _ => self.mistyped(value, "a number"),
         }
         value.as_u64()
     }
@@ -540,7 +540,7 @@ impl<'b> Reader<'b> {
                 }
                 return Some(is_true);
             }
-            _ => self.wrong_type(value, "a boolean"),
+            _ => self.mistyped(value, "a boolean"),
         }
         value.as_bool()
     }
@@ -597,7 +597,7 @@ impl<'b> Reader<'b> {
                 }
             }
             json::ValueKind::Null => self.claim(value),
-            _ => self.wrong_type(value, "a string"),
+            _ => self.mistyped(value, "a string"),
         }
     }
 

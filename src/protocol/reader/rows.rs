@@ -75,11 +75,6 @@ pub(super) enum Dialect {
 }
 
 impl Dialect {
-    /// Whether a value of another type is left to what finds unknown texts if it is in a response.
-    fn has_lenient_responses(self) -> bool {
-        self == Dialect::Lenient
-    }
-
     /// Whether a value may be an identifier.
     fn is_id(self, kind: json::ValueKind) -> bool {
         match kind {
@@ -191,7 +186,7 @@ impl<'b> Reader<'b> {
             value.kind(),
             json::ValueKind::Object | json::ValueKind::Null
         ) {
-            self.mistyped(value, "an object", dialect);
+            self.mistyped(value, "an object");
             return;
         }
         let names = Names::Rows(rows);
@@ -224,14 +219,7 @@ impl<'b> Reader<'b> {
             return;
         }
         if let Some(expected) = self.expected(value.kind(), of, dialect) {
-            self.mistyped(value, expected, dialect);
-            match of {
-                Type::State if dialect != Dialect::Lenient => {
-                    self.uninspectable(value, "provider_state");
-                }
-                Type::Opaque if dialect != Dialect::Lenient => self.uninspectable(value, "opaque"),
-                _ => {}
-            }
+            self.mistyped(value, expected);
             return;
         }
         match of {
@@ -336,8 +324,11 @@ impl<'b> Reader<'b> {
         (!fits).then_some(expected)
     }
 
-    fn mistyped(&mut self, value: Value<'_>, expected: &str, dialect: Dialect) {
-        if self.direction == Direction::Request || !dialect.has_lenient_responses() {
+    /// A value of another type than its row's. In a request it is AG2001: two readers could disagree about it. In a
+    /// response it stays unclaimed, and what is in it is evaluated as unknown text: clients read `"42"` where a count
+    /// should be, and a provider that adds such a thing must not end every response.
+    pub(super) fn mistyped(&mut self, value: Value<'_>, expected: &str) {
+        if self.direction == Direction::Request {
             self.wrong_type(value, expected);
         }
     }
@@ -372,4 +363,102 @@ fn is_media_type(value: Value<'_>) -> bool {
         && text.len().saturating_sub(compact.len()) <= 2
         && compact.contains(&b'/')
         && compact.iter().all(is_token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Author, Kind, Reading};
+    use crate::protocol::reader::Bounds;
+
+    const ROWS: &[Row] = &[
+        ("count", Type::Number),
+        ("flag", Type::Flag),
+        ("id", Type::Id),
+        ("text", Type::Text(Part::Text)),
+        ("name", Type::Name),
+        ("signature", Type::Opaque),
+        ("list", Type::List(&Type::Number)),
+        ("object", Type::Object(&[("count", Type::Number)])),
+        ("usage", Type::Counts),
+    ];
+
+    fn read(body: &str, direction: Direction) -> Reading {
+        let bounds = Bounds {
+            max_depth: 9,
+            nested_json: 0,
+            results: false,
+            result_args: false,
+        };
+        let mut reader = Reader::new(body.as_bytes(), direction, bounds).unwrap();
+        let body = reader.body().unwrap();
+        let origin = Origin::of(Author::User, Part::Text);
+        reader.known(body.root(), ROWS, &origin);
+        reader.finish().1
+    }
+
+    fn codes(body: &str, direction: Direction) -> Vec<&'static str> {
+        let problems = read(body, direction).problems;
+        problems.iter().map(|problem| problem.code).collect()
+    }
+
+    /// How many texts of class `unknown` there are.
+    fn unknown_texts(body: &str, direction: Direction) -> usize {
+        let texts = read(body, direction).texts;
+        texts
+            .iter()
+            .filter(|text| text.class == Class::Unknown)
+            .count()
+    }
+
+    const MISTYPED: &[&str] = &[
+        r#"{"count": "many words"}"#,
+        r#"{"flag": "yes please"}"#,
+        r#"{"id": ["a b"]}"#,
+        r#"{"text": {"said": "hello"}}"#,
+        r#"{"name": ["hello"]}"#,
+        r#"{"signature": ["hello"]}"#,
+        r#"{"list": "hello"}"#,
+        r#"{"list": ["hello"]}"#,
+        r#"{"object": "hello"}"#,
+        r#"{"object": {"count": "hello"}}"#,
+    ];
+
+    #[test]
+    fn a_wrong_type_in_a_request_is_a_problem() {
+        for body in MISTYPED {
+            assert_eq!(
+                codes(body, Direction::Request),
+                [crate::diag::codes::AG2001],
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_wrong_type_in_a_response_is_evaluated_as_unknown_text() {
+        for body in MISTYPED {
+            assert_eq!(codes(body, Direction::Response), [""; 0], "{body}");
+            assert_ne!(unknown_texts(body, Direction::Response), 0, "{body}");
+        }
+    }
+
+    #[test]
+    fn null_is_an_absent_member() {
+        for (key, _) in ROWS {
+            let body = format!("{{\"{key}\": null}}");
+            let reading = read(&body, Direction::Request);
+            assert!(
+                reading.problems.is_empty() && reading.texts.is_empty(),
+                "{body}"
+            );
+            assert!(
+                reading
+                    .events
+                    .iter()
+                    .all(|event| event.kind != Kind::Uninspectable),
+                "{body}"
+            );
+        }
+    }
 }
