@@ -26,7 +26,7 @@ pub(in crate::protocol) enum Type {
     Constant,
     /// A media type, `text/plain; charset=utf-8`. Anything else is evaluated as text.
     Mime,
-    /// An identifier, a version, a date. Only unmistakable secrets count in it.
+    /// An identifier, a version, a date: a string or a number. Only unmistakable secrets count in it.
     Id,
     /// An identifier of something that the provider keeps: the model reads what AgentGuard never sees.
     State,
@@ -75,16 +75,6 @@ pub(super) enum Dialect {
 }
 
 impl Dialect {
-    /// Whether a value may be an identifier.
-    fn is_id(self, kind: json::ValueKind) -> bool {
-        match kind {
-            json::ValueKind::String => true,
-            json::ValueKind::Number => self != Dialect::Strict,
-            json::ValueKind::Bool(_) => self == Dialect::Lenient,
-            _ => false,
-        }
-    }
-
     /// Whether an identifier has an event of its own, so that a secret in it is found.
     fn emits_ids(self) -> bool {
         self == Dialect::Rpc
@@ -218,7 +208,7 @@ impl<'b> Reader<'b> {
             self.claim(value);
             return;
         }
-        if let Some(expected) = self.expected(value.kind(), of, dialect) {
+        if let Some(expected) = self.expected(value.kind(), of) {
             self.mistyped(value, expected);
             return;
         }
@@ -285,7 +275,7 @@ impl<'b> Reader<'b> {
     }
 
     /// What a value of this kind should be instead, if it can't be of that type.
-    fn expected(&self, kind: json::ValueKind, of: Type, dialect: Dialect) -> Option<&'static str> {
+    fn expected(&self, kind: json::ValueKind, of: Type) -> Option<&'static str> {
         let is_string = kind == json::ValueKind::String;
         let is_number = kind == json::ValueKind::Number;
         let is_flag = matches!(kind, json::ValueKind::Bool(_));
@@ -299,7 +289,7 @@ impl<'b> Reader<'b> {
                 is_flag || is_number || (is_string && self.is_form),
                 "a boolean",
             ),
-            Type::Id => (dialect.is_id(kind), "a string"),
+            Type::Id => (is_string || is_number, "a string"),
             Type::Mime
             | Type::State
             | Type::Name
@@ -440,6 +430,21 @@ mod tests {
         for body in MISTYPED {
             assert_eq!(codes(body, Direction::Response), [""; 0], "{body}");
             assert_ne!(unknown_texts(body, Direction::Response), 0, "{body}");
+        }
+    }
+
+    #[test]
+    fn an_identifier_is_a_string_or_a_number() {
+        for id in [r#""msg_1""#, "17", "1700000000"] {
+            let reading = read(&format!("{{\"id\": {id}}}"), Direction::Request);
+            assert!(
+                reading.problems.is_empty() && reading.events.is_empty(),
+                "{id}"
+            );
+        }
+        for other in ["true", "{}", "[]"] {
+            let found = codes(&format!("{{\"id\": {other}}}"), Direction::Request);
+            assert_eq!(found, [crate::diag::codes::AG2001], "{other}");
         }
     }
 
