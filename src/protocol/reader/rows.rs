@@ -85,11 +85,6 @@ impl Dialect {
         self == Dialect::Rpc
     }
 
-    /// Whether an empty string is nothing opaque.
-    fn ignores_empty_opaque(self) -> bool {
-        self == Dialect::Strict
-    }
-
     /// Whether counts have short words among them.
     fn has_tags_in_counts(self) -> bool {
         self == Dialect::Strict
@@ -255,9 +250,7 @@ impl<'b> Reader<'b> {
                     &origin.with_part(Part::Other).whole(),
                 );
             }
-            Type::Opaque if dialect.ignores_empty_opaque() && value.is_text("") => {
-                self.claim(value);
-            }
+            Type::Opaque if value.is_text("") => self.claim(value),
             Type::Opaque => self.opaque(value, "opaque"),
             Type::Media => self.media(value),
             Type::Counts if dialect.has_tags_in_counts() => self.tagged_counts(value),
@@ -446,6 +439,13 @@ mod tests {
             let found = codes(&format!("{{\"id\": {other}}}"), Direction::Request);
             assert_eq!(found, [crate::diag::codes::AG2001], "{other}");
         }
+    }
+
+    #[test]
+    fn an_empty_string_is_nothing_opaque() {
+        let opaque = |body: &str| read(body, Direction::Request).events.len();
+        assert_eq!(opaque(r#"{"signature": ""}"#), 0);
+        assert_eq!(opaque(r#"{"signature": "EqQB"}"#), 1);
     }
 
     #[test]
