@@ -2,7 +2,7 @@
 
 use super::{Origin, Reader, is_one_of, telling_form};
 use crate::diag::codes;
-use crate::event::{Class, Known, Part, each_named};
+use crate::event::{Class, Direction, Known, Part, each_named};
 use crate::wire::json::{self, Value};
 use std::ops::Range;
 
@@ -73,21 +73,13 @@ impl Reader<'_> {
         }
     }
 
-    /// Structure that holds no text: numbers and flags under names that the provider gives them. Strings in it are
-    /// evaluated as text.
+    /// Structure that holds no text: numbers and flags under names that the provider gives them. In a response, a short
+    /// word among them is an identifier (`"service_tier": "standard"`). Other strings are evaluated as text.
     pub fn counts(&mut self, value: Value<'_>) {
         for node in value.descendants() {
             if node.is_key || node.value.kind() != json::ValueKind::String {
                 self.claim(node.value);
-            }
-        }
-    }
-
-    pub(super) fn tagged_counts(&mut self, value: Value<'_>) {
-        for node in value.descendants() {
-            if node.is_key || node.value.kind() != json::ValueKind::String {
-                self.claim(node.value);
-            } else if is_tag(node.value.raw_content()) {
+            } else if self.direction == Direction::Response && is_tag(node.value.raw_content()) {
                 self.id(node.value);
             }
         }

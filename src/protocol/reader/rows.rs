@@ -51,7 +51,8 @@ pub(in crate::protocol) enum Type {
     Secret,
     /// Bytes of an image, of sound or of a file.
     Media,
-    /// Counts in a response: numbers and flags under names that differ from version to version.
+    /// Counts: numbers and flags under names that differ from version to version. In a response, a short word among them
+    /// (a tier, a region) is an identifier; other strings are evaluated as text.
     Counts,
     /// Numbers, also as keys (`logit_bias` is keyed by token).
     Numbers,
@@ -83,11 +84,6 @@ impl Dialect {
     /// Whether a name is a text as well.
     fn emits_names(self) -> bool {
         self == Dialect::Rpc
-    }
-
-    /// Whether counts have short words among them.
-    fn has_tags_in_counts(self) -> bool {
-        self == Dialect::Strict
     }
 }
 
@@ -253,7 +249,6 @@ impl<'b> Reader<'b> {
             Type::Opaque if value.is_text("") => self.claim(value),
             Type::Opaque => self.opaque(value, "opaque"),
             Type::Media => self.media(value),
-            Type::Counts if dialect.has_tags_in_counts() => self.tagged_counts(value),
             Type::Counts => self.counts(value),
             Type::Numbers => self.claim_numbers(value),
             Type::Switches(words) => self.switches(value, words),
@@ -446,6 +441,18 @@ mod tests {
         let opaque = |body: &str| read(body, Direction::Request).events.len();
         assert_eq!(opaque(r#"{"signature": ""}"#), 0);
         assert_eq!(opaque(r#"{"signature": "EqQB"}"#), 1);
+    }
+
+    #[test]
+    fn a_short_word_among_the_counts_of_a_response_is_an_identifier() {
+        let usage =
+            |text: &str| format!("{{\"usage\": {{\"tokens\": 7, \"service_tier\": \"{text}\"}}}}");
+        assert_eq!(unknown_texts(&usage("standard"), Direction::Response), 0);
+        assert_eq!(
+            unknown_texts(&usage("ask me anything"), Direction::Response),
+            1
+        );
+        assert_eq!(unknown_texts(&usage("standard"), Direction::Request), 1);
     }
 
     #[test]
