@@ -180,7 +180,7 @@ const RESOURCE: &[Row] = &[
     ("_meta", META),
 ];
 const PROMPT_GET: &[Row] = &[
-    ("name", Type::Name),
+    ("name", Type::Label),
     ("arguments", Type::Tree(Part::Arguments)),
     ("inputResponses", Type::Custom),
     ("requestState", Type::Opaque),
@@ -191,14 +191,14 @@ const COMPLETE: &[Row] = &[
         "ref",
         Type::Object(&[
             ("type", Type::Word("ref/prompt|ref/resource")),
-            ("name", Type::Name),
+            ("name", Type::Label),
             ("title", Type::Text(Part::Other)),
             ("uri", Type::Reference),
         ]),
     ),
     (
         "argument",
-        Type::Object(&[("name", Type::Name), ("value", Type::Text(Part::Other))]),
+        Type::Object(&[("name", Type::Label), ("value", Type::Text(Part::Other))]),
     ),
     (
         "context",
@@ -231,7 +231,7 @@ const SAMPLING: &[Row] = &[
     (
         "modelPreferences",
         Type::Object(&[
-            ("hints", Type::List(&Type::Object(&[("name", Type::Name)]))),
+            ("hints", Type::List(&Type::Object(&[("name", Type::Label)]))),
             ("costPriority", Type::Number),
             ("speedPriority", Type::Number),
             ("intelligencePriority", Type::Number),
@@ -298,7 +298,7 @@ pub(super) const CLIENT_RESULT: &[Row] = &[
     ("action", Type::Word("accept|decline|cancel")),
     ("content", Type::Custom),
     ("role", Type::Word(ROLES)),
-    ("model", Type::Name),
+    ("model", Type::Label),
     ("stopReason", Type::Id),
     (
         "roots",

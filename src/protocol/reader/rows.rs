@@ -30,8 +30,10 @@ pub(in crate::protocol) enum Type {
     Id,
     /// An identifier of something that the provider keeps: the model reads what AgentGuard never sees.
     State,
-    /// A name that is compared.
+    /// A name that is compared: a tool's, a model's.
     Name,
+    /// A name that somebody chose, of a prompt or of a template: evaluated as text of the part `name`, never edited.
+    Label,
     /// A model that may answer, or that did.
     Model,
     /// A text of the context's own part.
@@ -78,11 +80,6 @@ pub(super) enum Dialect {
 impl Dialect {
     /// Whether an identifier has an event of its own, so that a secret in it is found.
     fn emits_ids(self) -> bool {
-        self == Dialect::Rpc
-    }
-
-    /// Whether a name is a text as well.
-    fn emits_names(self) -> bool {
         self == Dialect::Rpc
     }
 }
@@ -225,9 +222,7 @@ impl<'b> Reader<'b> {
             }
             Type::Id => self.id(value),
             Type::State => self.state(value),
-            Type::Name if dialect.emits_names() => {
-                self.text_of(value, Class::Name, &origin.with_part(Part::Name));
-            }
+            Type::Label => self.text_of(value, Class::Name, &origin.with_part(Part::Name)),
             Type::Name => {
                 self.name(value);
             }
@@ -281,6 +276,7 @@ impl<'b> Reader<'b> {
             Type::Mime
             | Type::State
             | Type::Name
+            | Type::Label
             | Type::Model
             | Type::Spoken
             | Type::Text(_)
@@ -359,6 +355,7 @@ mod tests {
         ("list", Type::List(&Type::Number)),
         ("object", Type::Object(&[("count", Type::Number)])),
         ("usage", Type::Counts),
+        ("label", Type::Label),
     ];
 
     fn read(body: &str, direction: Direction) -> Reading {
@@ -453,6 +450,16 @@ mod tests {
             1
         );
         assert_eq!(unknown_texts(&usage("standard"), Direction::Request), 1);
+    }
+
+    #[test]
+    fn a_name_is_no_text_and_a_label_is_one_of_the_part_name() {
+        let parts = |body: &str| {
+            let events = read(body, Direction::Request).events;
+            events.iter().map(|event| event.part).collect::<Vec<_>>()
+        };
+        assert_eq!(parts(r#"{"name": "get_weather"}"#), []);
+        assert_eq!(parts(r#"{"label": "code_review"}"#), [Part::Name]);
     }
 
     #[test]
