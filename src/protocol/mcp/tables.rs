@@ -117,8 +117,8 @@ const CAPABILITIES: &str = "experimental|extensions|roots|sampling|elicitation|t
      createMessage|call|subscribe|listChanged";
 
 const META: Type = Type::Object(&[
-    ("progressToken", Type::Id),
-    ("io.modelcontextprotocol/protocolVersion", Type::Id),
+    ("progressToken", Type::PeerId),
+    ("io.modelcontextprotocol/protocolVersion", Type::PeerId),
     (
         "io.modelcontextprotocol/clientInfo",
         Type::Object(IMPLEMENTATION),
@@ -132,13 +132,13 @@ const META: Type = Type::Object(&[
         Type::Switches(CAPABILITIES),
     ),
     ("io.modelcontextprotocol/logLevel", Type::Word(LEVELS)),
-    ("io.modelcontextprotocol/subscriptionId", Type::Id),
+    ("io.modelcontextprotocol/subscriptionId", Type::PeerId),
     (
         "io.modelcontextprotocol/related-task",
-        Type::Object(&[("taskId", Type::Id)]),
+        Type::Object(&[("taskId", Type::PeerId)]),
     ),
-    ("traceparent", Type::Id),
-    ("tracestate", Type::Id),
+    ("traceparent", Type::PeerId),
+    ("tracestate", Type::PeerId),
 ]);
 
 const ONLY_META: &[Row] = &[("_meta", META)];
@@ -154,17 +154,17 @@ const IMPLEMENTATION: &[Row] = &[
 const ICONS: Type = Type::List(&Type::Object(&[
     ("src", Type::Url),
     ("mimeType", Type::Mime),
-    ("sizes", Type::List(&Type::Id)),
+    ("sizes", Type::List(&Type::PeerId)),
     ("theme", Type::Word("light|dark")),
 ]));
 
 const INITIALIZE: &[Row] = &[
-    ("protocolVersion", Type::Id),
+    ("protocolVersion", Type::PeerId),
     ("capabilities", Type::Switches(CAPABILITIES)),
     ("clientInfo", Type::Object(IMPLEMENTATION)),
     ("_meta", META),
 ];
-const PAGE: &[Row] = &[("cursor", Type::Id), ("_meta", META)];
+const PAGE: &[Row] = &[("cursor", Type::PeerId), ("_meta", META)];
 const TOOL_CALL: &[Row] = &[
     ("name", Type::Custom),
     ("arguments", Type::Custom),
@@ -215,13 +215,13 @@ const LISTEN: &[Row] = &[
             ("promptsListChanged", Type::Flag),
             ("resourcesListChanged", Type::Flag),
             ("resourceSubscriptions", Type::List(&Type::Reference)),
-            ("taskIds", Type::List(&Type::Id)),
+            ("taskIds", Type::List(&Type::PeerId)),
         ]),
     ),
     ("_meta", META),
 ];
 const TASK_ID: &[Row] = &[
-    ("taskId", Type::Id),
+    ("taskId", Type::PeerId),
     ("inputResponses", Type::Custom),
     ("requestState", Type::Opaque),
     ("_meta", META),
@@ -256,17 +256,17 @@ const ELICITATION: &[Row] = &[
     ("message", Type::Text(Part::Other)),
     ("requestedSchema", Type::Tree(Part::Definition)),
     ("url", Type::Reference),
-    ("elicitationId", Type::Id),
+    ("elicitationId", Type::PeerId),
     ("task", Type::Object(&[("ttl", Type::Number)])),
     ("_meta", META),
 ];
 const CANCELLED: &[Row] = &[
-    ("requestId", Type::Id),
+    ("requestId", Type::PeerId),
     ("reason", Type::Text(Part::Other)),
     ("_meta", META),
 ];
 const PROGRESS: &[Row] = &[
-    ("progressToken", Type::Id),
+    ("progressToken", Type::PeerId),
     ("progress", Type::Number),
     ("total", Type::Number),
     ("message", Type::Text(Part::Other)),
@@ -279,15 +279,15 @@ const LOG: &[Row] = &[
     ("_meta", META),
 ];
 const UPDATED: &[Row] = &[("uri", Type::Reference), ("_meta", META)];
-const ELICITED: &[Row] = &[("elicitationId", Type::Id), ("_meta", META)];
+const ELICITED: &[Row] = &[("elicitationId", Type::PeerId), ("_meta", META)];
 
 const STATES: &str = "working|input_required|completed|failed|cancelled";
 const TASK: &[Row] = &[
-    ("taskId", Type::Id),
+    ("taskId", Type::PeerId),
     ("status", Type::Word(STATES)),
     ("statusMessage", Type::Text(Part::Other)),
-    ("createdAt", Type::Id),
-    ("lastUpdatedAt", Type::Id),
+    ("createdAt", Type::PeerId),
+    ("lastUpdatedAt", Type::PeerId),
     ("ttl", Type::Number),
     ("pollInterval", Type::Number),
     ("_meta", META),
@@ -299,7 +299,7 @@ pub(super) const CLIENT_RESULT: &[Row] = &[
     ("content", Type::Custom),
     ("role", Type::Word(ROLES)),
     ("model", Type::Label),
-    ("stopReason", Type::Id),
+    ("stopReason", Type::PeerId),
     (
         "roots",
         Type::List(&Type::Object(&[
@@ -317,7 +317,7 @@ pub(super) const CLIENT_RESULT: &[Row] = &[
 pub(super) const RESULT: &[Row] = &[
     ("resultType", Type::Word("complete|input_required|task")),
     ("_meta", META),
-    ("nextCursor", Type::Id),
+    ("nextCursor", Type::PeerId),
     ("ttlMs", Type::Number),
     ("cacheScope", Type::Word("private|public")),
     ("tools", Type::Custom),
@@ -333,8 +333,8 @@ pub(super) const RESULT: &[Row] = &[
     ("instructions", Type::Text(Part::Other)),
     ("serverInfo", Type::Object(IMPLEMENTATION)),
     ("capabilities", Type::Switches(CAPABILITIES)),
-    ("protocolVersion", Type::Id),
-    ("supportedVersions", Type::List(&Type::Id)),
+    ("protocolVersion", Type::PeerId),
+    ("supportedVersions", Type::List(&Type::PeerId)),
     (
         "completion",
         Type::Object(&[
@@ -345,11 +345,11 @@ pub(super) const RESULT: &[Row] = &[
     ),
     ("task", Type::Object(TASK)),
     ("tasks", Type::List(&Type::Object(TASK))),
-    ("taskId", Type::Id),
+    ("taskId", Type::PeerId),
     ("status", Type::Word(STATES)),
     ("statusMessage", Type::Text(Part::Other)),
-    ("createdAt", Type::Id),
-    ("lastUpdatedAt", Type::Id),
+    ("createdAt", Type::PeerId),
+    ("lastUpdatedAt", Type::PeerId),
     ("ttl", Type::Number),
     ("pollInterval", Type::Number),
     ("inputRequests", Type::Custom),
@@ -382,7 +382,7 @@ const LISTED: &[Row] = &[
 const ANNOTATIONS: Type = Type::Object(&[
     ("audience", Type::List(&Type::Word(ROLES))),
     ("priority", Type::Number),
-    ("lastModified", Type::Id),
+    ("lastModified", Type::PeerId),
 ]);
 
 /// A tool as `tools/list` and sampling offer it.
@@ -426,9 +426,9 @@ pub(super) const CONTENT: &[Row] = &[
     ("size", Type::Number),
     ("icons", ICONS),
     ("resource", Type::Custom),
-    ("id", Type::Id),
+    ("id", Type::PeerId),
     ("input", Type::Custom),
-    ("toolUseId", Type::Id),
+    ("toolUseId", Type::PeerId),
     ("content", Type::Custom),
     ("structuredContent", Type::Custom),
     ("isError", Type::Flag),

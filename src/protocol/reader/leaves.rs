@@ -10,7 +10,8 @@ use std::ops::Range;
 const SHORTEST_SECRET: usize = 16;
 
 impl Reader<'_> {
-    /// An identifier with an event of its own, so that a secret in it is found. It may be a whole number.
+    /// An identifier of a peer, which may be a whole number. In a response it has an event of its own, so that a secret
+    /// in it is found; in a request the evaluation finds one in any identifier.
     pub fn emit_identifier(&mut self, value: Value<'_>, origin: &Origin) {
         if value.kind() == json::ValueKind::Number {
             self.claim(value);
@@ -18,7 +19,7 @@ impl Reader<'_> {
         }
         let start = self.text_count();
         self.id(value);
-        if value.raw_content().len() >= SHORTEST_SECRET {
+        if self.direction == Direction::Response && value.raw_content().len() >= SHORTEST_SECRET {
             let texts = start..self.text_count();
             self.emit_duplicate(value, texts, &origin.with_part(Part::Other));
         }

@@ -28,6 +28,9 @@ pub(in crate::protocol) enum Type {
     Mime,
     /// An identifier, a version, a date: a string or a number. Only unmistakable secrets count in it.
     Id,
+    /// An identifier in MCP, A2A or OAuth. The other side is no provider but anyone, so an unmistakable secret in it is
+    /// found in a response as well.
+    PeerId,
     /// An identifier of something that the provider keeps: the model reads what AgentGuard never sees.
     State,
     /// A name that is compared: a tool's, a model's.
@@ -75,13 +78,6 @@ pub(super) enum Dialect {
     Lenient,
     /// MCP, A2A, OAuth.
     Rpc,
-}
-
-impl Dialect {
-    /// Whether an identifier has an event of its own, so that a secret in it is found.
-    fn emits_ids(self) -> bool {
-        self == Dialect::Rpc
-    }
 }
 
 /// The callback for the rows that are [`Type::Custom`]: the key and the value.
@@ -216,11 +212,9 @@ impl<'b> Reader<'b> {
             Type::Constant => self.constant(value),
             Type::Mime if is_media_type(value) => self.claim(value),
             Type::Secret if could_grant_access(value) => self.claim(value),
-            Type::Id if value.kind() != json::ValueKind::String => self.claim(value),
-            Type::Id if dialect.emits_ids() && origin.emit != Emit::Never => {
-                self.emit_identifier(value, origin);
-            }
-            Type::Id => self.id(value),
+            Type::Id | Type::PeerId if value.kind() != json::ValueKind::String => self.claim(value),
+            Type::PeerId if origin.emit != Emit::Never => self.emit_identifier(value, origin),
+            Type::Id | Type::PeerId => self.id(value),
             Type::State => self.state(value),
             Type::Label => self.text_of(value, Class::Name, &origin.with_part(Part::Name)),
             Type::Name => {
@@ -272,7 +266,7 @@ impl<'b> Reader<'b> {
                 is_flag || is_number || (is_string && self.is_form),
                 "a boolean",
             ),
-            Type::Id => (is_string || is_number, "a string"),
+            Type::Id | Type::PeerId => (is_string || is_number, "a string"),
             Type::Mime
             | Type::State
             | Type::Name
@@ -356,6 +350,7 @@ mod tests {
         ("object", Type::Object(&[("count", Type::Number)])),
         ("usage", Type::Counts),
         ("label", Type::Label),
+        ("cursor", Type::PeerId),
     ];
 
     fn read(body: &str, direction: Direction) -> Reading {
@@ -460,6 +455,19 @@ mod tests {
         };
         assert_eq!(parts(r#"{"name": "get_weather"}"#), []);
         assert_eq!(parts(r#"{"label": "code_review"}"#), [Part::Name]);
+    }
+
+    #[test]
+    fn a_long_identifier_of_a_peer_has_an_event_in_a_response() {
+        let events = |body: &str, direction| read(body, direction).events.len();
+        let long = r#"{"cursor": "eyJvZmZzZXQiOiA0Mn0="}"#;
+        assert_eq!(events(long, Direction::Request), 0);
+        assert_eq!(events(long, Direction::Response), 1);
+        assert_eq!(events(r#"{"cursor": "42"}"#, Direction::Response), 0);
+        assert_eq!(
+            events(r#"{"id": "eyJvZmZzZXQiOiA0Mn0="}"#, Direction::Response),
+            0
+        );
     }
 
     #[test]
