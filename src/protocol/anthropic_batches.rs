@@ -98,9 +98,9 @@ impl Protocol for AnthropicBatches {
         let Some(body) = reader.body() else { return };
         let root = body.root();
         let origin = Origin::of(Author::User, Part::Other);
-        reader.keys(root, BATCH, &origin, &mut |reader, _, list| {
+        reader.rows(root, BATCH, &origin, &mut |reader, _, list| {
             reader.array(list, |reader, element| {
-                reader.keys(element, REQUEST, &origin, &mut |reader, _, params| {
+                reader.rows(element, REQUEST, &origin, &mut |reader, _, params| {
                     request(reader, params, endpoint);
                 });
             });
@@ -206,14 +206,14 @@ fn read_result(reader: &mut Reader<'_>, line: Value<'_>, choice: u32) {
         ("request_id", Type::Id),
     ];
     let origin = answered(choice);
-    reader.keys(line, LINE, &origin, &mut |reader, _, result| {
-        reader.keys(
+    reader.rows(line, LINE, &origin, &mut |reader, _, result| {
+        reader.rows(
             result,
             RESULT,
             &origin,
             &mut |reader, key, value| match key {
                 "message" => answered_message(reader, value, choice),
-                _ => reader.keys(value, ERROR, &origin, &mut |reader, _, value| {
+                _ => reader.rows(value, ERROR, &origin, &mut |reader, _, value| {
                     error(reader, value, &origin);
                 }),
             },
@@ -248,7 +248,7 @@ fn read_state(reader: &mut Reader<'_>, root: Value<'_>) {
         ("last_id", Type::Id),
     ];
     let origin = answered(0);
-    reader.keys(root, BATCH, &origin, &mut |reader, key, value| match key {
+    reader.rows(root, BATCH, &origin, &mut |reader, key, value| match key {
         "error" => error(reader, value, &origin),
         _ => reader.array(value, read_state),
     });

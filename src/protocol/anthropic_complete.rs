@@ -74,7 +74,7 @@ impl Protocol for AnthropicComplete {
         let Some(body) = reader.body() else { return };
         let root = body.root();
         let origin = Origin::of(Author::User, Part::Text);
-        reader.keys(
+        reader.rows(
             root,
             REQUEST,
             &origin,
@@ -132,7 +132,7 @@ impl Protocol for AnthropicComplete {
 /// A whole response, or what one event adds to it.
 fn answer(reader: &mut Reader<'_>, root: Value<'_>, said: &Origin) {
     let origin = said.whole();
-    reader.keys(
+    reader.rows(
         root,
         RESPONSE,
         &origin,

@@ -42,17 +42,17 @@ impl Protocol for BedrockCountTokens {
         let Some(body) = reader.body() else { return };
         let root = body.root();
         let origin = Origin::of(Author::System, Part::Other);
-        reader.keys(
+        reader.rows(
             root,
             &[("input", Type::Custom)],
             &origin,
             &mut |reader, _, input| {
-                reader.keys(input, INPUT, &origin, &mut |reader, key, value| {
+                reader.rows(input, INPUT, &origin, &mut |reader, key, value| {
                     if key == "converse" {
                         converse_request(reader, value, endpoint);
                         return;
                     }
-                    reader.keys(
+                    reader.rows(
                         value,
                         &[("body", Type::Custom)],
                         &origin,
@@ -80,7 +80,7 @@ impl Protocol for BedrockCountTokens {
         let Some(body) = reader.body() else { return };
         let root = body.root();
         let origin = Origin::new(Known::Missing, Part::Other, Turn::Latest);
-        reader.keys(root, RESPONSE, &origin, &mut |reader, _, value| {
+        reader.rows(root, RESPONSE, &origin, &mut |reader, _, value| {
             aws_error(reader, root, value);
         });
     }

@@ -120,14 +120,14 @@ impl Protocol for GeminiEmbed {
         reader.proto_json = true;
         let Some(body) = reader.body() else { return };
         let origin = Origin::new(Known::Missing, Part::Text, Turn::Latest);
-        reader.keys(
+        reader.rows(
             body.root(),
             RESPONSE,
             &origin,
             &mut |reader, key, value| match key {
                 "error" => error(reader, value),
                 _ => reader.array(value, |reader, prediction| match prediction.kind() {
-                    json::ValueKind::Object => reader.known(prediction, PREDICTION, &origin),
+                    json::ValueKind::Object => reader.plain_rows(prediction, PREDICTION, &origin),
                     // What a model that someone deployed gives, is anything.
                     _ => reader.value(prediction, Type::Tree(Part::Text), &origin),
                 }),
@@ -138,7 +138,7 @@ impl Protocol for GeminiEmbed {
 
 fn request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
     let origin = unspoken();
-    reader.keys(
+    reader.rows(
         root,
         REQUEST,
         &origin,
@@ -150,7 +150,7 @@ fn request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
             "content" => contents_by(reader, value, Known::Unknown),
             "requests" => reader.array(value, |reader, element| request(reader, element, endpoint)),
             _ => reader.array(value, |reader, instance| {
-                reader.keys(instance, INSTANCE, &origin, &mut |reader, key, value| {
+                reader.rows(instance, INSTANCE, &origin, &mut |reader, key, value| {
                     let count: fn(&mut Attachments) -> &mut u32 = match key {
                         "image" => |count| &mut count.image,
                         _ => |count| &mut count.file,
@@ -174,7 +174,7 @@ fn medium(reader: &mut Reader<'_>, value: Value<'_>, count: fn(&mut Attachments)
         return;
     }
     reader.attachment(value, count);
-    reader.keys(value, MEDIUM, &unspoken(), &mut |reader, _, value| {
+    reader.rows(value, MEDIUM, &unspoken(), &mut |reader, _, value| {
         reader.media_type(value);
     });
 }

@@ -171,20 +171,20 @@ fn batch(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
         ("metadata", Type::Tree(Part::Other)),
     ];
     let origin = Origin::of(Author::System, Part::Other);
-    reader.keys(root, ROOT, &origin, &mut |reader, _, batch| {
-        reader.keys(batch, CONTENTS, &origin, &mut |reader, key, value| {
+    reader.rows(root, ROOT, &origin, &mut |reader, _, batch| {
+        reader.rows(batch, CONTENTS, &origin, &mut |reader, key, value| {
             if key == "model" {
                 reader.model_beside_path(value, &endpoint.model);
                 return;
             }
-            reader.keys(value, INPUT, &origin, &mut |reader, _, wrapper| {
-                reader.keys(
+            reader.rows(value, INPUT, &origin, &mut |reader, _, wrapper| {
+                reader.rows(
                     wrapper,
                     &[("requests", Type::Custom)],
                     &origin,
                     &mut |reader, _, list| {
                         reader.array(list, |reader, item| {
-                            reader.keys(item, ITEM, &origin, &mut |reader, _, request| {
+                            reader.rows(item, ITEM, &origin, &mut |reader, _, request| {
                                 generate_request(reader, request, endpoint);
                             });
                         });

@@ -136,7 +136,7 @@ impl Protocol for GeminiInteractions {
         let Some(body) = reader.body() else { return };
         let root = body.root();
         let system = Origin::of(Author::System, Part::Other);
-        reader.keys(
+        reader.rows(
             root,
             REQUEST,
             &system,
@@ -221,7 +221,7 @@ impl Protocol for GeminiInteractions {
 /// What an interaction says of itself, and its steps.
 fn interaction(reader: &mut Reader<'_>, root: Value<'_>) {
     let origin = Origin::answer(0);
-    reader.keys(
+    reader.rows(
         root,
         RESPONSE,
         &origin,
@@ -251,7 +251,7 @@ fn agent_config(reader: &mut Reader<'_>, value: Value<'_>) {
         ("thinkingSummaries", Type::Word("auto|none")),
         ("collaborativePlanning", Type::Flag),
     ];
-    reader.known(value, CONFIG, &Origin::of(Author::System, Part::Other));
+    reader.plain_rows(value, CONFIG, &Origin::of(Author::System, Part::Other));
 }
 
 fn generation_config(reader: &mut Reader<'_>, value: Value<'_>) {
@@ -266,7 +266,7 @@ fn generation_config(reader: &mut Reader<'_>, value: Value<'_>) {
         ("toolChoice", Type::Custom),
     ];
     let origin = Origin::of(Author::System, Part::Other);
-    reader.keys(
+    reader.rows(
         value,
         CONFIG,
         &origin,
@@ -297,7 +297,7 @@ fn tool_choice(reader: &mut Reader<'_>, value: Value<'_>) {
             "allowedTools",
             Type::Object(&[("mode", MODE), ("tools", Type::List(&Type::Name))]),
         )];
-        reader.known(value, CHOICE, &origin);
+        reader.plain_rows(value, CHOICE, &origin);
     }
 }
 

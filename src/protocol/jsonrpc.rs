@@ -171,7 +171,7 @@ impl<'v> Envelope<'v> {
         }
         if error.kind() == json::ValueKind::Object {
             let voice = origin.with_part(Part::Other);
-            reader.table(error, ERROR, &voice, &mut |_, _, _| {});
+            reader.rows(error, ERROR, &voice, &mut |_, _, _| {});
         }
     }
 }

@@ -241,9 +241,9 @@ fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
     if let Some(value) = root.get("model") {
         openai_shapes::model(reader, value);
     }
-    reader.shaped(
+    reader.rows(
         root,
-        &[REQUEST],
+        REQUEST,
         &system,
         &mut |reader, key, value| match key {
             "model" => {}
@@ -396,9 +396,9 @@ impl TurnState {
         }
         let mut named = None;
         let mut result = None;
-        reader.shaped(
+        reader.rows(
             message,
-            &[MESSAGE],
+            MESSAGE,
             &origin,
             &mut |reader, key, value| match key {
                 "role" => match value.kind() {
@@ -509,14 +509,14 @@ fn tool_call(
 fn read_response(reader: &mut Reader<'_>) {
     let Some(body) = reader.body() else { return };
     let origin = openai_shapes::beside();
-    reader.shaped(
+    reader.row_lists(
         body.root(),
         &[RESPONSE],
         &origin,
         &mut |reader, key, value| match key {
             "message" => {
                 let origin = Origin::answer(0);
-                reader.shaped(value, &[MESSAGE], &origin, &mut |reader, key, value| {
+                reader.rows(value, MESSAGE, &origin, &mut |reader, key, value| {
                     message_member(reader, key, value, &origin);
                 });
             }

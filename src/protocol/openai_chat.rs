@@ -279,7 +279,7 @@ pub(super) fn read_request(
         openai_shapes::model(reader, value);
     }
     let other = Origin::of(Author::System, Part::Other);
-    reader.shaped(root, &[REQUEST], &other, &mut |reader, key, value| {
+    reader.rows(root, REQUEST, &other, &mut |reader, key, value| {
         request.member(reader, key, value);
     });
     let is_there = |name: &str| root.get(name).is_some_and(|value| !value.is_null());
@@ -303,7 +303,7 @@ pub(super) fn read_request(
 /// Reads a response of choices, or an error.
 pub(super) fn read_response(reader: &mut Reader<'_>) {
     let Some(body) = reader.body() else { return };
-    reader.shaped(
+    reader.row_lists(
         body.root(),
         &[RESPONSE, ANSWER],
         &beside(),
@@ -508,7 +508,7 @@ impl RequestReader {
         let mut named: Option<Box<str>> = None;
         let mut result: Option<(Value<'_>, Range<u32>, Range<u32>)> = None;
         let tables = [MESSAGE, SPEECH];
-        reader.shaped(
+        reader.row_lists(
             message,
             &tables,
             &origin,
@@ -601,9 +601,9 @@ fn choice_number(choice: Value<'_>, at: usize) -> u32 {
 
 fn read_choice(reader: &mut Reader<'_>, choice: Value<'_>, number: u32) {
     let origin = Origin::answer(number);
-    reader.shaped(
+    reader.rows(
         choice,
-        &[CHOICE],
+        CHOICE,
         &origin,
         &mut |reader, key, value| match key {
             "finish_reason" => {
@@ -622,7 +622,7 @@ fn read_choice(reader: &mut Reader<'_>, choice: Value<'_>, number: u32) {
 
 fn response_message(reader: &mut Reader<'_>, message: Value<'_>, origin: &Origin) {
     let tables = [MESSAGE, SPEECH];
-    reader.shaped(
+    reader.row_lists(
         message,
         &tables,
         origin,

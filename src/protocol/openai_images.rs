@@ -108,7 +108,7 @@ impl Protocol for OpenAiImages {
 
     fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
         let Some(body) = reader.body() else { return };
-        reader.shaped(
+        reader.row_lists(
             body.root(),
             &[RESPONSE, ANSWER],
             &beside(),
@@ -152,9 +152,9 @@ fn image(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
         }
         _ => {
             reader.uninspectable(value, "attachment");
-            reader.shaped(
+            reader.rows(
                 value,
-                &[REFERENCE],
+                REFERENCE,
                 origin,
                 &mut |reader, _, value| match value.kind() {
                     json::ValueKind::String => reader.url(value, origin),

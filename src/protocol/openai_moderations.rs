@@ -54,7 +54,7 @@ impl Protocol for OpenAiModerations {
 
     fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
         let Some(body) = reader.body() else { return };
-        reader.shaped(
+        reader.row_lists(
             body.root(),
             &[RESPONSE, ANSWER],
             &beside(),

@@ -217,7 +217,7 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
     }
     let other = Origin::of(Author::System, Part::Other);
     reader.reading.pending = Some(Pending::Nothing);
-    reader.shaped(root, &[REQUEST], &other, &mut request_member);
+    reader.rows(root, REQUEST, &other, &mut request_member);
     let is_there = |name: &str| root.get(name).is_some_and(|value| !value.is_null());
     let begins_somewhere = ["input", "prompt", "previous_response_id", "conversation"]
         .iter()
@@ -333,7 +333,7 @@ fn stored_prompt(reader: &mut Reader<'_>, value: Value<'_>) {
 /// Reads a response, a list of items, or an error.
 pub(super) fn read_response(reader: &mut Reader<'_>) {
     let Some(body) = reader.body() else { return };
-    reader.shaped(
+    reader.row_lists(
         body.root(),
         &[RESPONSE, ANSWER],
         &beside(),

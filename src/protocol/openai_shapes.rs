@@ -99,18 +99,13 @@ pub(super) fn read_input<'b>(
     reader.reading.params = Some(root.place());
     let user = Origin::of(Author::User, Part::Text);
     reader.reading.count_message(&user.from);
-    reader.shaped(
-        root,
-        &[members],
-        &user,
-        &mut |reader, key, value| match key {
-            _ if value.is_null() => reader.claim(value),
-            "model" => model(reader, value),
-            "models" => models(reader, value),
-            "stream" => reader.reading.stream = reader.boolean(value).unwrap_or(false),
-            _ => own(reader, key, value, &user),
-        },
-    );
+    reader.rows(root, members, &user, &mut |reader, key, value| match key {
+        _ if value.is_null() => reader.claim(value),
+        "model" => model(reader, value),
+        "models" => models(reader, value),
+        "stream" => reader.reading.stream = reader.boolean(value).unwrap_or(false),
+        _ => own(reader, key, value, &user),
+    });
     model_is_needed(reader, endpoint);
     let event = Event::new(Kind::Request, Direction::Request, root.place());
     reader.reading.add(event);

@@ -54,7 +54,7 @@ fn unknown(reader: &mut Reader<'_>, root: Value<'_>, method: &str) {
 
 fn params(reader: &mut Reader<'_>, value: Value<'_>) {
     let voice = Origin::of(Author::System, Part::Other);
-    reader.table(value, PARAMS, &voice, &mut |reader, _, spoken| {
+    reader.rows(value, PARAMS, &voice, &mut |reader, _, spoken| {
         message(reader, spoken, Turn::Latest);
     });
 }
@@ -81,7 +81,7 @@ fn message(reader: &mut Reader<'_>, value: Value<'_>, turn: Turn) {
         },
         turn,
     );
-    reader.table(value, MESSAGE, &voice, &mut |reader, _, parts| {
+    reader.rows(value, MESSAGE, &voice, &mut |reader, _, parts| {
         self::parts(reader, parts, &voice, None);
     });
 }
@@ -102,7 +102,7 @@ fn parts(reader: &mut Reader<'_>, value: Value<'_>, voice: &Origin, piece: Optio
             kind.is_some_and(|kind| is_textual(&kind))
         });
         let mut has_bytes = false;
-        reader.table(part, PART, voice, &mut |reader, key, value| match key {
+        reader.rows(part, PART, voice, &mut |reader, key, value| match key {
             "text" => text(reader, value, voice, piece),
             _ if value.is_null() => reader.claim(value),
             _ => {
@@ -188,7 +188,7 @@ fn rest_answer(
     reader.reading.error = Some(status.as_deref().unwrap_or("error").into());
     let voice = said();
     reader.object(root, &["error"], |reader, _, error| {
-        reader.table(error, ERROR, &voice, &mut |_, _, _| {});
+        reader.rows(error, ERROR, &voice, &mut |_, _, _| {});
     });
 }
 
@@ -215,7 +215,7 @@ fn result(reader: &mut Reader<'_>, value: Value<'_>, context: &RequestContext, p
         _ => return,
     }
     let voice = said();
-    reader.table(value, RESULT, &voice, &mut |reader, key, value| match key {
+    reader.rows(value, RESULT, &voice, &mut |reader, key, value| match key {
         "parts" | "content" => {
             let place = value.place();
             let known = pieces.binary_search_by_key(&place, |(parts, _)| *parts);

@@ -59,7 +59,7 @@ pub(in crate::protocol) fn message(reader: &mut Reader<'_>, message: Value<'_>, 
     let origin = Origin::answer(choice);
     let speaker = answering(origin.clone());
     let mut reason: Option<Box<str>> = None;
-    reader.keys(
+    reader.rows(
         message,
         RESPONSE,
         &origin,
@@ -94,7 +94,7 @@ pub(in crate::protocol) fn error(reader: &mut Reader<'_>, value: Value<'_>, orig
     let kind = value.get("type").and_then(|kind| kind.text());
     reader.reading.error = Some(kind.as_deref().unwrap_or("error").into());
     if value.kind() == json::ValueKind::Object {
-        reader.known(value, ERROR, origin);
+        reader.plain_rows(value, ERROR, origin);
     }
 }
 

@@ -183,24 +183,24 @@ pub(super) fn block(
     let origin = &speaker.origin.whole();
     let kind = block.get("type").and_then(|kind| kind.text());
     match kind.as_deref() {
-        Some("text") => reader.keys(block, TEXT, origin, &mut |reader, _, value| {
+        Some("text") => reader.rows(block, TEXT, origin, &mut |reader, _, value| {
             emit_attributed(reader, value, speaker);
         }),
         Some("image") => medium(reader, block, speaker, calls, |count| &mut count.image),
         Some("document") => medium(reader, block, speaker, calls, |count| &mut count.file),
         Some("search_result") => {
             let aside = speaker.aside();
-            reader.keys(block, SEARCH_RESULT, origin, &mut |reader, _, value| {
+            reader.rows(block, SEARCH_RESULT, origin, &mut |reader, _, value| {
                 content(reader, value, &aside, calls);
             });
         }
         // The signature covers the thinking: with a changed byte the provider refuses the next turn.
         Some("thinking") => reader.in_signed(true, |reader| {
-            reader.keys(block, THINKING, origin, &mut |reader, _, value| {
+            reader.rows(block, THINKING, origin, &mut |reader, _, value| {
                 reader.text(value, &speaker.origin.with_part(Part::Reasoning));
             });
         }),
-        Some("redacted_thinking") => reader.known(block, REDACTED_THINKING, origin),
+        Some("redacted_thinking") => reader.plain_rows(block, REDACTED_THINKING, origin),
         Some("tool_use") => call(reader, block, speaker, calls, false),
         Some("server_tool_use" | "mcp_tool_use") => call(reader, block, speaker, calls, true),
         Some("tool_result") => result(reader, block, speaker, calls, None),
@@ -208,15 +208,15 @@ pub(super) fn block(
             let tool = kind.trim_end_matches("_tool_result");
             result(reader, block, speaker, calls, Some(tool));
         }
-        Some("tool_reference") => reader.known(block, TOOL_REFERENCE, origin),
+        Some("tool_reference") => reader.plain_rows(block, TOOL_REFERENCE, origin),
         Some("container_upload") => {
             reader.attachment(block, |count| &mut count.file);
-            reader.known(block, CONTAINER_UPLOAD, origin);
+            reader.plain_rows(block, CONTAINER_UPLOAD, origin);
         }
         Some("compaction") => {
             let is_signed = block.get("signature").is_some_and(|value| !value.is_null());
             reader.in_signed(is_signed, |reader| {
-                reader.keys(block, COMPACTION, origin, &mut |reader, _, value| {
+                reader.rows(block, COMPACTION, origin, &mut |reader, _, value| {
                     content(reader, value, speaker, calls);
                 });
             });
@@ -224,7 +224,7 @@ pub(super) fn block(
         Some("mid_conv_system") => {
             let mut system = speaker.clone();
             system.origin.from = Known::Is(Author::System);
-            reader.keys(
+            reader.rows(
                 block,
                 MID_CONVERSATION_SYSTEM,
                 origin,
@@ -234,16 +234,16 @@ pub(super) fn block(
             );
         }
         Some("tool_addition" | "tool_removal") => {
-            reader.keys(block, TOOL_CHANGE, origin, &mut |reader, _, value| {
+            reader.rows(block, TOOL_CHANGE, origin, &mut |reader, _, value| {
                 tools::changed_tool(reader, value);
             });
         }
         Some("mcp_tool_listing") => {
-            reader.keys(block, TOOL_LISTING, origin, &mut |reader, _, value| {
+            reader.rows(block, TOOL_LISTING, origin, &mut |reader, _, value| {
                 reader.array(value, tools::listed_tool);
             });
         }
-        Some("fallback") => reader.known(block, FALLBACK, origin),
+        Some("fallback") => reader.plain_rows(block, FALLBACK, origin),
         _ => {}
     }
 }
@@ -256,7 +256,7 @@ fn medium(
     calls: &mut Calls,
     count: fn(&mut Attachments) -> &mut u32,
 ) {
-    reader.keys(block, MEDIUM, &speaker.origin, &mut |reader, _, value| {
+    reader.rows(block, MEDIUM, &speaker.origin, &mut |reader, _, value| {
         source(reader, value, speaker, calls, count);
     });
 }
@@ -289,11 +289,11 @@ fn source(
     match kind.as_deref() {
         Some("text") => {
             reader.count_attachment(count);
-            reader.known(source, PLAIN, origin);
+            reader.plain_rows(source, PLAIN, origin);
         }
         Some("content") => {
             reader.count_attachment(count);
-            reader.keys(source, NESTED, origin, &mut |reader, _, value| {
+            reader.rows(source, NESTED, origin, &mut |reader, _, value| {
                 content(reader, value, &aside, calls);
             });
         }
@@ -302,7 +302,7 @@ fn source(
             let textual = media_type
                 .and_then(|kind| kind.text())
                 .is_some_and(|kind| is_textual(&kind));
-            reader.keys(
+            reader.rows(
                 source,
                 BASE64,
                 origin,
@@ -314,11 +314,11 @@ fn source(
         }
         Some("url") => {
             reader.attachment(source, count);
-            reader.known(source, URL, origin);
+            reader.plain_rows(source, URL, origin);
         }
         Some("file") => {
             reader.attachment(source, count);
-            reader.known(source, FILE, origin);
+            reader.plain_rows(source, FILE, origin);
         }
         _ => reader.attachment(source, count),
     }
@@ -342,7 +342,7 @@ fn call(
         _ => speaker.calls,
     };
     let mut toolset = None;
-    reader.keys(
+    reader.rows(
         block,
         CALL,
         &speaker.origin,
@@ -396,7 +396,7 @@ fn result(
     });
     event.from = tool.origin.from.clone();
     let mut held: Option<(Value<'_>, Range<u32>)> = None;
-    reader.keys(block, RESULT, &tool.origin, &mut |reader, _, value| {
+    reader.rows(block, RESULT, &tool.origin, &mut |reader, _, value| {
         let start = reader.text_count();
         match provider {
             Some(_) => provider_result(reader, value, &tool, calls),
@@ -433,7 +433,7 @@ fn provider_result(
                 block(reader, value, speaker, calls);
                 return;
             }
-            reader.keys(
+            reader.rows(
                 value,
                 PROVIDER_RESULT,
                 &speaker.origin,

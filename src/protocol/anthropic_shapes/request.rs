@@ -147,7 +147,7 @@ pub(in crate::protocol) fn request(reader: &mut Reader<'_>, root: Value<'_>, end
         is_result: false,
     };
     let mut calls = Calls::default();
-    reader.keys(
+    reader.rows(
         root,
         REQUEST,
         &origin,
@@ -210,7 +210,7 @@ fn message(
         calls: turns.call_turn(at),
         is_result: false,
     };
-    reader.keys(
+    reader.rows(
         message,
         MESSAGE,
         &speaker.origin,
@@ -247,7 +247,7 @@ fn tool_choice(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.reading.forces_tool |=
         kind.is_some_and(|kind| kind.is_text("any") || kind.is_text("tool"));
     let origin = Origin::of(Author::System, Part::Other);
-    reader.known(value, CHOICE, &origin);
+    reader.plain_rows(value, CHOICE, &origin);
 }
 
 /// Models that response where the first refuses or is overloaded: a list of models with settings, of names (gateways), or
@@ -268,7 +268,7 @@ fn fallbacks(reader: &mut Reader<'_>, value: Value<'_>) {
         }
         _ => reader.array(value, |reader, fallback| match fallback.kind() {
             json::ValueKind::String => reader.model(fallback),
-            _ => reader.known(fallback, FALLBACK, &origin),
+            _ => reader.plain_rows(fallback, FALLBACK, &origin),
         }),
     }
 }
@@ -290,7 +290,7 @@ fn container(reader: &mut Reader<'_>, value: Value<'_>) {
         json::ValueKind::String => reader.state(value),
         _ => {
             let origin = Origin::of(Author::System, Part::Other);
-            reader.known(value, CONTAINER, &origin);
+            reader.plain_rows(value, CONTAINER, &origin);
         }
     }
 }
@@ -302,7 +302,7 @@ fn thread(reader: &mut Reader<'_>, value: Value<'_>) {
         ("previous_message_id", Type::State),
     ];
     let origin = Origin::of(Author::System, Part::Other);
-    reader.known(value, THREAD, &origin);
+    reader.plain_rows(value, THREAD, &origin);
     reader.reading.continues_elsewhere |= value
         .get("previous_message_id")
         .is_some_and(|id| !id.is_null());

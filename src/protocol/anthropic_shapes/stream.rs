@@ -127,7 +127,7 @@ impl MessageStream {
         self.calls = self.calls.saturating_add(calls.count());
         let origin = Origin::answer(0);
         let speaker = answering(origin.clone());
-        reader.keys(
+        reader.rows(
             message,
             RESPONSE,
             &origin,
@@ -215,7 +215,7 @@ impl MessageStream {
         reader.call_piece(event, index, CallDelta::Begin { provider_run });
         let mut name = None;
         let origin = Origin::answer(0);
-        reader.keys(value, CALL, &origin, &mut |reader, key, member| match key {
+        reader.rows(value, CALL, &origin, &mut |reader, key, member| match key {
             "name" => {
                 name = reader.name(member).map(Box::from);
                 reader.call_piece(event, index, CallDelta::Name(member.place()));
@@ -255,7 +255,7 @@ impl MessageStream {
         let is_encrypted = delta
             .get("encrypted_content")
             .is_some_and(|content| !content.is_null());
-        reader.keys(
+        reader.rows(
             delta,
             DELTA,
             &origin.whole(),
@@ -305,7 +305,7 @@ impl MessageStream {
     }
 
     fn end(&mut self, reader: &mut Reader<'static>, delta: Value<'_>) {
-        reader.keys(delta, END, &Origin::answer(0), &mut |reader, _, value| {
+        reader.rows(delta, END, &Origin::answer(0), &mut |reader, _, value| {
             if let Some(reason) = value.text() {
                 reader.reading.finish.push(reason.into());
             }
@@ -389,7 +389,7 @@ impl StreamReader for MessageStream {
             reader.problem(codes::AG2014, root, &what);
         }
         let origin = Origin::answer(0);
-        reader.keys(
+        reader.rows(
             root,
             EVENT,
             &origin,

@@ -70,7 +70,7 @@ pub(in crate::protocol) fn tool(reader: &mut Reader<'_>, tool: Value<'_>) {
     let mut server: Option<Box<str>> = None;
     let start = reader.text_count();
     let mut inline = None;
-    reader.keys(
+    reader.rows(
         tool,
         TOOL,
         &definition,
@@ -172,7 +172,7 @@ pub(super) fn listed_tool(reader: &mut Reader<'_>, tool: Value<'_>) {
     }
     let mut name: Option<Box<str>> = None;
     let start = reader.text_count();
-    reader.keys(
+    reader.rows(
         tool,
         LISTED,
         &definition,
@@ -209,7 +209,7 @@ pub(super) fn changed_tool(reader: &mut Reader<'_>, value: Value<'_>) {
         ("definition", Type::Custom),
     ];
     let origin = Origin::of(Author::System, Part::Definition);
-    reader.keys(value, CHANGE, &origin, &mut |reader, _, value| {
+    reader.rows(value, CHANGE, &origin, &mut |reader, _, value| {
         tool(reader, value);
     });
 }
@@ -233,7 +233,7 @@ pub(super) fn mcp_servers(reader: &mut Reader<'_>, servers: Value<'_>, has_tools
     let origin = Origin::of(Author::System, Part::Other);
     reader.array(servers, |reader, server| {
         let mut name: Option<Box<str>> = None;
-        reader.keys(
+        reader.rows(
             server,
             SERVER,
             &origin,

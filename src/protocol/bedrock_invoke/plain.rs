@@ -86,7 +86,7 @@ pub(super) fn request(reader: &mut Reader<'_>, root: Value<'_>) {
         ..user.with_part(Part::Other)
     };
     reader.reading.count_message(&user.from);
-    reader.keys(root, REQUEST, &user, &mut |reader, key, value| match key {
+    reader.rows(root, REQUEST, &user, &mut |reader, key, value| match key {
         "preamble" | "system" => {
             reader.value(
                 value,
@@ -145,7 +145,7 @@ fn history(reader: &mut Reader<'_>, value: Value<'_>) {
         };
         reader.reading.count_message(&from);
         let origin = Origin::new(from, Part::Text, Turn::Earlier);
-        reader.keys(turn, TURN, &origin, &mut |reader, _, calls| {
+        reader.rows(turn, TURN, &origin, &mut |reader, _, calls| {
             reader.array(calls, |reader, call| tool_call(reader, call, Turn::Earlier));
         });
     });
@@ -157,7 +157,7 @@ fn tool_call(reader: &mut Reader<'_>, call: Value<'_>, turn: Turn) {
     let mut told = CallBuilder::at(reader, call);
     told.event.turn = turn;
     let origin = Origin::of(Author::Assistant, Part::Arguments);
-    reader.keys(call, CALL, &origin, &mut |reader, key, value| match key {
+    reader.rows(call, CALL, &origin, &mut |reader, key, value| match key {
         "name" => told.name(reader, value),
         _ => {
             let given = reader.any_arguments(value);
@@ -253,7 +253,7 @@ pub(super) fn response(reader: &mut Reader<'_>, root: Value<'_>) {
 /// A whole response, or what one frame adds to the response that `origin` names.
 pub(super) fn read(reader: &mut Reader<'_>, root: Value<'_>, origin: &Origin) {
     let whole = origin.whole();
-    reader.keys(
+    reader.rows(
         root,
         RESPONSE,
         origin,
@@ -315,12 +315,12 @@ pub(super) fn index_of(answer: Value<'_>) -> Option<u32> {
 
 fn read_answer(reader: &mut Reader<'_>, answer: Value<'_>, origin: &Origin) {
     const DATA: &[Row] = &[("text", Type::Text(Part::Text)), ("tokens", Type::Custom)];
-    reader.keys(
+    reader.rows(
         answer,
         ANSWER,
         origin,
         &mut |reader, key, value| match key {
-            "data" => reader.keys(value, DATA, origin, &mut |reader, _, tokens| {
+            "data" => reader.rows(value, DATA, origin, &mut |reader, _, tokens| {
                 reader.claim_all(tokens);
             }),
             // The text once more, token by token: it goes as a whole when the text is edited.
@@ -338,7 +338,7 @@ fn finish(reader: &mut Reader<'_>, value: Value<'_>) {
             ("length", Type::Number),
             ("sequence", Type::Text(Part::Other)),
         ];
-        reader.keys(
+        reader.rows(
             value,
             REASON,
             &Origin::answer(0),
@@ -357,7 +357,7 @@ fn prompt(reader: &mut Reader<'_>, value: Value<'_>) {
     const PROMPT: &[Row] = &[("text", Type::Text(Part::Other)), ("tokens", Type::Custom)];
     let origin = Origin::answer(0).with_part(Part::Other);
     if value.kind() == json::ValueKind::Object {
-        reader.keys(value, PROMPT, &origin, &mut |reader, _, tokens| {
+        reader.rows(value, PROMPT, &origin, &mut |reader, _, tokens| {
             reader.claim_all(tokens)
         });
     } else {

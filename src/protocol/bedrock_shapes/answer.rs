@@ -41,13 +41,13 @@ pub(in crate::protocol) fn converse_response(reader: &mut Reader<'_>, root: Valu
         is_result: false,
     };
     let mut reason: Option<Box<str>> = None;
-    reader.keys(
+    reader.rows(
         root,
         RESPONSE,
         &origin,
         &mut |reader, key, value| match key {
             "output" => {
-                reader.keys(
+                reader.rows(
                     value,
                     &[("message", Type::Custom)],
                     &origin,
@@ -78,7 +78,7 @@ pub(in crate::protocol) fn aws_error(reader: &mut Reader<'_>, root: Value<'_>, m
 
 fn said(reader: &mut Reader<'_>, message: Value<'_>, speaker: &Attribution) {
     const MESSAGE: &[Row] = &[("role", Type::Word("assistant")), ("content", Type::Custom)];
-    reader.keys(
+    reader.rows(
         message,
         MESSAGE,
         &speaker.origin,

@@ -112,7 +112,7 @@ pub(super) fn blocks(
 }
 
 fn block(reader: &mut Reader<'_>, block: Value<'_>, speaker: &Attribution, calls: &mut Calls) {
-    reader.keys(
+    reader.rows(
         block,
         CONTENT,
         &speaker.origin,
@@ -131,10 +131,10 @@ fn block(reader: &mut Reader<'_>, block: Value<'_>, speaker: &Attribution, calls
                 "guardContent" => guarded(reader, value, speaker),
                 // The signature covers the text.
                 "reasoningContent" => reader.in_signed(true, |reader| {
-                    reader.known(value, REASONING, &speaker.origin);
+                    reader.plain_rows(value, REASONING, &speaker.origin);
                 }),
-                "citationsContent" => reader.known(value, CITATIONS, &speaker.origin),
-                "searchResult" => reader.known(value, SEARCH_RESULT, &speaker.origin),
+                "citationsContent" => reader.plain_rows(value, CITATIONS, &speaker.origin),
+                "searchResult" => reader.plain_rows(value, SEARCH_RESULT, &speaker.origin),
                 // What a tool answered as data.
                 _ => {
                     let texts = reader.tree(value);
@@ -160,12 +160,12 @@ pub(super) fn guarded(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Attri
         ),
     ];
     let origin = &speaker.origin;
-    reader.keys(
+    reader.rows(
         value,
         GUARDED,
         origin,
         &mut |reader, key, value| match key {
-            "text" => reader.keys(value, TEXT, origin, &mut |reader, _, value| {
+            "text" => reader.rows(value, TEXT, origin, &mut |reader, _, value| {
                 emit_attributed(reader, value, speaker);
             }),
             _ => file(reader, value, speaker, |count| &mut count.image),
@@ -186,8 +186,8 @@ pub(super) fn file(
         .and_then(|format| format.text())
         .is_some_and(|format| is_textual(&format));
     let mut is_counted = false;
-    reader.keys(file, FILE, &origin, &mut |reader, _, source| {
-        reader.keys(source, SOURCE, &origin, &mut |reader, _, bytes| {
+    reader.rows(file, FILE, &origin, &mut |reader, _, source| {
+        reader.rows(source, SOURCE, &origin, &mut |reader, _, bytes| {
             reader.file_bytes(bytes, is_text, file, count, &origin);
             is_counted = true;
         });
@@ -227,7 +227,7 @@ fn call(
         _ if call.event.provider_run => Turn::Earlier,
         _ => speaker.calls,
     };
-    reader.keys(
+    reader.rows(
         value,
         CALL,
         &speaker.origin,
@@ -276,7 +276,7 @@ fn result(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Attribution, call
     });
     event.from = tool.origin.from.clone();
     let mut held: Option<(Value<'_>, Range<u32>)> = None;
-    reader.keys(value, RESULT, &tool.origin, &mut |reader, _, value| {
+    reader.rows(value, RESULT, &tool.origin, &mut |reader, _, value| {
         let start = reader.text_count();
         blocks(reader, value, &tool, calls);
         held = Some((value, start..reader.text_count()));

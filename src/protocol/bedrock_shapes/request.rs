@@ -63,7 +63,7 @@ pub(in crate::protocol) fn converse_request(
         },
     );
     let mut calls = Calls::default();
-    reader.keys(
+    reader.rows(
         root,
         REQUEST,
         &beside(),
@@ -113,7 +113,7 @@ fn message(
         calls: turns.call_turn(at),
         is_result: false,
     };
-    reader.keys(
+    reader.rows(
         message,
         MESSAGE,
         &speaker.origin,
@@ -150,7 +150,7 @@ fn system(reader: &mut Reader<'_>, value: Value<'_>) {
         return;
     }
     reader.array(value, |reader, block| {
-        reader.keys(
+        reader.rows(
             block,
             BLOCK,
             &speaker.origin,
@@ -185,9 +185,9 @@ fn tool_config(reader: &mut Reader<'_>, value: Value<'_>) {
             .members()
             .any(|(key, value)| !key.is_text("auto") && !value.is_null())
     });
-    reader.keys(value, CONFIG, &beside(), &mut |reader, _, list| {
+    reader.rows(value, CONFIG, &beside(), &mut |reader, _, list| {
         reader.array(list, |reader, tool| {
-            reader.keys(tool, TOOL, &beside(), &mut |reader, key, value| match key {
+            reader.rows(tool, TOOL, &beside(), &mut |reader, key, value| match key {
                 "toolSpec" => tool_spec(reader, tool, value),
                 _ => system_tool(reader, tool, value),
             });
@@ -204,7 +204,7 @@ fn tool_spec(reader: &mut Reader<'_>, tool: Value<'_>, spec: Value<'_>) {
     ];
     let mut name = Known::Unknown;
     let start = reader.text_count();
-    reader.keys(spec, SPEC, &beside(), &mut |reader, key, value| match key {
+    reader.rows(spec, SPEC, &beside(), &mut |reader, key, value| match key {
         "name" => {
             if let Some(text) = reader.name(value) {
                 name = Known::Is(text.into());
@@ -212,7 +212,7 @@ fn tool_spec(reader: &mut Reader<'_>, tool: Value<'_>, spec: Value<'_>) {
         }
         "description" => definition(reader, value, false),
         // `{"json": SCHEMA}`: the wrapper's key is no text.
-        _ => reader.keys(
+        _ => reader.rows(
             value,
             &[("json", Type::Custom)],
             &beside(),
@@ -226,7 +226,7 @@ fn tool_spec(reader: &mut Reader<'_>, tool: Value<'_>, spec: Value<'_>) {
 /// `systemTool`: the provider runs it.
 fn system_tool(reader: &mut Reader<'_>, tool: Value<'_>, value: Value<'_>) {
     let mut name: Option<Box<str>> = None;
-    reader.keys(
+    reader.rows(
         value,
         &[("name", Type::Custom)],
         &beside(),
@@ -247,7 +247,7 @@ fn inference(reader: &mut Reader<'_>, value: Value<'_>) {
         ("stopSequences", Type::Tree(Part::Other)),
         ("reasoningConfig", Type::Tree(Part::Other)),
     ];
-    reader.keys(value, INFERENCE, &beside(), &mut |reader, _, value| {
+    reader.rows(value, INFERENCE, &beside(), &mut |reader, _, value| {
         let tokens = reader.number(value);
         reader.reading.max_tokens = reader.reading.max_tokens.max(tokens);
     });
@@ -284,7 +284,7 @@ fn output(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.reading.structured_output |= value
         .get("textFormat")
         .is_some_and(|format| !format.is_null());
-    reader.known(value, OUTPUT, &beside());
+    reader.plain_rows(value, OUTPUT, &beside());
 }
 
 /// Members that go to the model as they are: a side door for tools, models and servers. What is none of these is evaluated as
@@ -314,7 +314,7 @@ fn model_fields(reader: &mut Reader<'_>, value: Value<'_>, endpoint: &Endpoint) 
         reader.value(value, Type::Tree(Part::Other), &beside());
         return;
     }
-    reader.keys(
+    reader.rows(
         value,
         FIELDS,
         &beside(),

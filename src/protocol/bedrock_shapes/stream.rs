@@ -116,7 +116,7 @@ impl ConverseStream {
 
     fn event(&mut self, reader: &mut Reader<'static>, name: &str, event: Value<'_>) {
         let origin = Origin::answer(0);
-        reader.keys(event, EVENT, &origin, &mut |reader, key, value| match key {
+        reader.rows(event, EVENT, &origin, &mut |reader, key, value| match key {
             "start" => self.start(reader, event, value),
             "delta" => self.delta(reader, event, value),
             "usage" => usage(reader, value, &origin),
@@ -158,7 +158,7 @@ impl ConverseStream {
         self.next = self.next.max(index.saturating_add(1));
         self.end_run(reader);
         let origin = Origin::answer(0);
-        reader.keys(start, START, &origin, &mut |reader, key, value| {
+        reader.rows(start, START, &origin, &mut |reader, key, value| {
             if key == "toolUse" {
                 self.begin_call(reader, event, value, index);
             } else {
@@ -179,7 +179,7 @@ impl ConverseStream {
             .is_some_and(|kind| kind.is_text(SERVER_CALL));
         reader.call_piece(event, index, CallDelta::Begin { provider_run });
         let mut name = None;
-        reader.keys(value, CALL, &Origin::answer(0), &mut |reader, _, member| {
+        reader.rows(value, CALL, &Origin::answer(0), &mut |reader, _, member| {
             name = reader.name(member).map(Box::from);
             reader.call_piece(event, index, CallDelta::Name(member.place()));
         });
@@ -199,7 +199,7 @@ impl ConverseStream {
             ("status", Type::Word("success|error")),
             ("type", Type::Id),
         ];
-        reader.known(value, RESULT, &Origin::answer(0));
+        reader.plain_rows(value, RESULT, &Origin::answer(0));
         let id = value.get("toolUseId").and_then(|id| id.text());
         let called = id.and_then(|id| self.names.answer(&id));
         self.answering = called.unwrap_or(Known::Unknown);
@@ -208,7 +208,7 @@ impl ConverseStream {
     fn delta(&mut self, reader: &mut Reader<'static>, event: Value<'_>, delta: Value<'_>) {
         let index = self.index(reader, event);
         let origin = Origin::answer(0);
-        reader.keys(delta, DELTA, &origin, &mut |reader, key, value| {
+        reader.rows(delta, DELTA, &origin, &mut |reader, key, value| {
             if value.is_null() {
                 reader.claim(value);
                 return;
@@ -226,7 +226,7 @@ impl ConverseStream {
                 "toolUse" => {
                     self.end_run(reader);
                     const INPUT: &[Row] = &[("input", Type::Custom)];
-                    reader.keys(value, INPUT, &origin, &mut |reader, _, input| {
+                    reader.rows(value, INPUT, &origin, &mut |reader, _, input| {
                         reader.claim_all(input);
                         reader.call_piece(event, index, CallDelta::Arguments(input.place()));
                     });
@@ -257,7 +257,7 @@ impl ConverseStream {
     fn reasoning(&mut self, reader: &mut Reader<'static>, value: Value<'_>) {
         let origin = self.run_of(reader, Part::Reasoning);
         reader.in_signed(true, |reader| {
-            reader.keys(value, REASONING, &origin.whole(), &mut |reader, _, text| {
+            reader.rows(value, REASONING, &origin.whole(), &mut |reader, _, text| {
                 reader.text(text, &origin);
             });
         });
@@ -281,7 +281,7 @@ impl ConverseStream {
         };
         let start = reader.text_count();
         reader.array(value, |reader, element| {
-            reader.keys(element, CONTENT, &whole, &mut |reader, _, text| {
+            reader.rows(element, CONTENT, &whole, &mut |reader, _, text| {
                 reader.text(text, &origin);
             });
         });
@@ -394,7 +394,7 @@ pub(in crate::protocol) fn read_exception(
         ("p", Type::Id),
     ];
     reader.reading.error = Some(kind.unwrap_or("error").into());
-    reader.known(root, EXCEPTION, &Origin::answer(0));
+    reader.plain_rows(root, EXCEPTION, &Origin::answer(0));
 }
 
 impl StreamReader for ConverseStream {
@@ -403,7 +403,7 @@ impl StreamReader for ConverseStream {
         let Some(body) = reader.body() else { return };
         let root = body.root();
         if self.is_named {
-            reader.keys(
+            reader.rows(
                 root,
                 NAMED,
                 &Origin::answer(0),

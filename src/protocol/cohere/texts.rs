@@ -107,7 +107,7 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
 pub(super) fn read_response(reader: &mut Reader<'_>) {
     let Some(body) = reader.body() else { return };
     let tables = [RESPONSE, ANSWER];
-    reader.shaped(
+    reader.row_lists(
         body.root(),
         &tables,
         &beside(),

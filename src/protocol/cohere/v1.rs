@@ -53,7 +53,7 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
     reader.reading.params = Some(root.place());
     let other = Origin::of(Author::System, Part::Other);
     let tables = [REQUEST, SETTINGS];
-    reader.shaped(root, &tables, &other, &mut |reader, key, value| match key {
+    reader.row_lists(root, &tables, &other, &mut |reader, key, value| match key {
         _ if value.is_null() => reader.claim(value),
         "message" => {
             let user = Origin::of(Author::User, Part::Text);
@@ -98,26 +98,21 @@ fn history(reader: &mut Reader<'_>, turn: Value<'_>) {
     };
     reader.reading.count_message(&from);
     let origin = Origin::new(from, Part::Text, Turn::Earlier);
-    reader.shaped(
-        turn,
-        &[TURN],
-        &origin,
-        &mut |reader, key, value| match key {
-            _ if value.is_null() => reader.claim(value),
-            "role" => match value.kind() {
-                json::ValueKind::String if origin.from != Known::Unknown => reader.claim(value),
-                json::ValueKind::String => {}
-                _ => reader.wrong_type(value, "a string"),
-            },
-            "message" => {
-                reader.text(value, &origin);
-            }
-            "tool_calls" => reader.array(value, |reader, call| {
-                tool_call(reader, call, Turn::Earlier);
-            }),
-            _ => results(reader, value, Turn::Earlier),
+    reader.rows(turn, TURN, &origin, &mut |reader, key, value| match key {
+        _ if value.is_null() => reader.claim(value),
+        "role" => match value.kind() {
+            json::ValueKind::String if origin.from != Known::Unknown => reader.claim(value),
+            json::ValueKind::String => {}
+            _ => reader.wrong_type(value, "a string"),
         },
-    );
+        "message" => {
+            reader.text(value, &origin);
+        }
+        "tool_calls" => reader.array(value, |reader, call| {
+            tool_call(reader, call, Turn::Earlier);
+        }),
+        _ => results(reader, value, Turn::Earlier),
+    });
 }
 
 /// `{name, parameters}` with the parameters as an object.
@@ -170,7 +165,7 @@ pub(super) fn read_response(reader: &mut Reader<'_>) {
     let Some(body) = reader.body() else { return };
     let origin = openai_shapes::beside();
     let tables = [RESPONSE, ANSWER];
-    reader.shaped(
+    reader.row_lists(
         body.root(),
         &tables,
         &origin,

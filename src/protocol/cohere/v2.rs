@@ -35,7 +35,7 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
     let other = Origin::of(Author::System, Part::Other);
     let mut conversation = TurnState::of(root.get("messages"));
     let tables = [REQUEST, SETTINGS];
-    reader.shaped(root, &tables, &other, &mut |reader, key, value| match key {
+    reader.row_lists(root, &tables, &other, &mut |reader, key, value| match key {
         "messages" => {
             let mut at = 0usize;
             reader.array(value, |reader, message| {
@@ -111,9 +111,9 @@ impl TurnState {
         let calls_turn = turn(self.latest_from == Some(at));
         reader.reading.count_message(&origin.from);
         let mut result = None;
-        reader.shaped(
+        reader.rows(
             message,
-            &[MESSAGE],
+            MESSAGE,
             &origin,
             &mut |reader, key, value| match key {
                 "role" => match value.kind() {
@@ -173,7 +173,7 @@ pub(super) fn read_response(reader: &mut Reader<'_>) {
     let Some(body) = reader.body() else { return };
     let origin = openai_shapes::beside();
     let tables = [RESPONSE, ANSWER];
-    reader.shaped(
+    reader.row_lists(
         body.root(),
         &tables,
         &origin,
@@ -190,9 +190,9 @@ pub(super) fn read_response(reader: &mut Reader<'_>) {
 
 fn said(reader: &mut Reader<'_>, message: Value<'_>) {
     let origin = openai_shapes::beside().with_part(Part::Text);
-    reader.shaped(
+    reader.rows(
         message,
-        &[MESSAGE],
+        MESSAGE,
         &origin,
         &mut |reader, key, value| match key {
             _ if value.is_null() => reader.claim(value),

@@ -156,7 +156,7 @@ pub(super) fn step(
                 origin: speaker.origin.with_part(Part::Reasoning),
                 ..speaker.clone()
             };
-            reader.keys(step, THOUGHT, origin, &mut |reader, _, summary| {
+            reader.rows(step, THOUGHT, origin, &mut |reader, _, summary| {
                 contents(reader, summary, &thinking);
             });
         }),
@@ -177,7 +177,7 @@ pub(super) fn step(
 
 fn spoken(reader: &mut Reader<'_>, step: Value<'_>, speaker: &Attribution) {
     let origin = speaker.origin.whole();
-    reader.keys(step, SPOKEN, &origin, &mut |reader, _, value| {
+    reader.rows(step, SPOKEN, &origin, &mut |reader, _, value| {
         contents(reader, value, speaker);
     });
 }
@@ -199,7 +199,7 @@ pub(super) fn content(reader: &mut Reader<'_>, content: Value<'_>, speaker: &Att
     let count: fn(&mut Attachments) -> &mut u32 = match kind.as_deref() {
         Some("text") => {
             let origin = speaker.origin.whole();
-            reader.keys(content, TEXT, &origin, &mut |reader, _, value| {
+            reader.rows(content, TEXT, &origin, &mut |reader, _, value| {
                 emit_attributed(reader, value, speaker);
             });
             return;
@@ -213,7 +213,7 @@ pub(super) fn content(reader: &mut Reader<'_>, content: Value<'_>, speaker: &Att
     let is_text = mime_type.is_some_and(|kind| is_textual(&kind));
     let origin = speaker.origin.with_part(Part::Other).whole();
     let mut is_told = false;
-    reader.keys(
+    reader.rows(
         content,
         MEDIUM,
         &origin,
@@ -267,7 +267,7 @@ fn call(
         .get(step, "signature")
         .is_some_and(|signature| !signature.is_null());
     reader.in_signed(is_signed, |reader| {
-        reader.keys(
+        reader.rows(
             step,
             CALL,
             &speaker.origin,
@@ -332,7 +332,7 @@ fn result(
         .is_some_and(|signature| !signature.is_null());
     let mut held = None;
     reader.in_signed(is_signed, |reader| {
-        reader.keys(step, RESULT, &tool.origin, &mut |reader, _, value| {
+        reader.rows(step, RESULT, &tool.origin, &mut |reader, _, value| {
             let start = reader.text_count();
             let is_contents = value.elements().all(|element| {
                 element.kind() == json::ValueKind::String || element.get("type").is_some()
@@ -397,7 +397,7 @@ pub(super) fn tool(reader: &mut Reader<'_>, tool: Value<'_>) {
         Some("function") | None => {
             let mut name = Known::Unknown;
             let start = reader.text_count();
-            reader.keys(
+            reader.rows(
                 tool,
                 FUNCTION,
                 &origin,

@@ -171,7 +171,7 @@ impl InteractionStream {
     ) {
         let origin = Origin::answer(0);
         let mut name = None;
-        reader.keys(value, CALL, &origin, &mut |reader, key, member| {
+        reader.rows(value, CALL, &origin, &mut |reader, key, member| {
             if key == "name" {
                 name = reader.name(member).map(Box::from);
                 reader.call_piece(event, index, CallDelta::Name(member.place()));
@@ -215,7 +215,7 @@ impl InteractionStream {
             content(reader, delta, &whole);
             return;
         }
-        reader.keys(
+        reader.rows(
             delta,
             DELTA,
             &origin.whole(),
@@ -337,7 +337,7 @@ impl StreamReader for InteractionStream {
             self.names = &CONTENTS;
         }
         let is_over = matches!(kind, "interaction.completed" | "interaction.complete");
-        reader.keys(
+        reader.rows(
             root,
             EVENT,
             &Origin::answer(0),

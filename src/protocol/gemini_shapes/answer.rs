@@ -56,7 +56,7 @@ pub(super) const CANDIDATE: &[Row] = &[
 /// The whole body of a response.
 pub(in crate::protocol) fn response(reader: &mut Reader<'_>, root: Value<'_>) {
     let origin = answered(0);
-    reader.keys(
+    reader.rows(
         root,
         RESPONSE,
         &origin,
@@ -101,7 +101,7 @@ fn candidate(reader: &mut Reader<'_>, candidate: Value<'_>, number: u32) {
         calls: Turn::Latest,
         is_result: false,
     };
-    reader.keys(
+    reader.rows(
         candidate,
         CANDIDATE,
         &origin,
@@ -152,7 +152,7 @@ pub(in crate::protocol) fn error(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.reading.error = Some(status.as_deref().unwrap_or("error").into());
     if value.kind() == json::ValueKind::Object {
         // A number; Interactions say a word.
-        reader.keys(
+        reader.rows(
             value,
             ERROR,
             &answered(0),

@@ -136,7 +136,7 @@ pub(super) fn read_content(
     speaker: &Attribution,
     calls: &mut Calls,
 ) {
-    reader.keys(
+    reader.rows(
         content,
         CONTENT,
         &speaker.origin,
@@ -177,7 +177,7 @@ pub(super) fn read_part(
         .get(part, "thought")
         .and_then(|thought| thought.as_bool())
         .unwrap_or(false);
-    reader.keys(
+    reader.rows(
         part,
         PART,
         &speaker.origin,
@@ -233,7 +233,7 @@ fn file(reader: &mut Reader<'_>, file: Value<'_>, speaker: &Attribution, is_part
     };
     let origin = speaker.origin.with_part(Part::Other);
     let mut is_told = false;
-    reader.keys(file, FILE, &origin, &mut |reader, key, value| match key {
+    reader.rows(file, FILE, &origin, &mut |reader, key, value| match key {
         "mimeType" => reader.media_type(value),
         _ => {
             is_told = true;
@@ -262,7 +262,7 @@ fn call(
     let mut call = CallBuilder::at(reader, part);
     call.event.choice = speaker.origin.choice;
     call.event.turn = speaker.calls;
-    reader.keys(
+    reader.rows(
         value,
         CALL,
         &speaker.origin,
@@ -323,7 +323,7 @@ fn function_response(
     let mut name: Option<Box<str>> = None;
     let mut said = None;
     let mut beside = Vec::new();
-    reader.keys(
+    reader.rows(
         value,
         RESPONSE,
         &tool.origin,
@@ -340,7 +340,7 @@ fn function_response(
             _ => {
                 let start = reader.text_count();
                 one_or_many(reader, value, |reader, part| {
-                    reader.keys(part, PART, &tool.origin, &mut |reader, _, value| {
+                    reader.rows(part, PART, &tool.origin, &mut |reader, _, value| {
                         file(reader, value, &tool, false);
                     });
                 });
@@ -409,7 +409,7 @@ fn provider_call(
         Known::Missing => Turn::Latest,
         _ => Turn::Earlier,
     };
-    reader.keys(
+    reader.rows(
         value,
         CALL,
         &speaker.origin,
@@ -450,7 +450,7 @@ fn provider_result(
         _ => Known::Unknown,
     };
     let mut said = None;
-    reader.keys(value, RESULT, &tool.origin, &mut |reader, _, value| {
+    reader.rows(value, RESULT, &tool.origin, &mut |reader, _, value| {
         let texts = reader.tree(value);
         event.at = value.place();
         event.texts = texts.clone();

@@ -103,7 +103,7 @@ pub(in crate::protocol) fn generate_request(
     endpoint: &Endpoint,
 ) {
     let origin = Origin::of(Author::System, Part::Other);
-    reader.keys(
+    reader.rows(
         root,
         REQUEST,
         &origin,
@@ -132,7 +132,7 @@ fn generation_config(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.reading.structured_output |= is_set(reader, "responseSchema")
         || is_set(reader, "responseJsonSchema")
         || mime_type.is_some_and(|kind| kind.is_text("application/json"));
-    reader.keys(
+    reader.rows(
         value,
         GENERATION,
         &origin,
@@ -179,5 +179,5 @@ fn tool_config(reader: &mut Reader<'_>, value: Value<'_>) {
             .is_some_and(|mode| mode.eq_ignore_ascii_case("ANY"))
             || mode.as_u64() == Some(2)
     });
-    reader.known(value, CONFIG, &Origin::of(Author::System, Part::Other));
+    reader.plain_rows(value, CONFIG, &Origin::of(Author::System, Part::Other));
 }

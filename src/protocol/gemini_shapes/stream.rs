@@ -63,7 +63,7 @@ impl GenerateStream {
         let has_finish = reader
             .get(candidate, "finishReason")
             .is_some_and(|reason| !reason.is_null());
-        reader.keys(candidate, CANDIDATE, &origin, &mut |reader, key, value| {
+        reader.rows(candidate, CANDIDATE, &origin, &mut |reader, key, value| {
             match key {
                 "content" => self.content(reader, value, number),
                 // The text once more, token by token: it goes as a whole when the text is edited.
@@ -114,7 +114,7 @@ impl GenerateStream {
             read_part(reader, part, &speaker, &mut self.calls);
         };
         let candidates = &mut self.candidates;
-        reader.keys(
+        reader.rows(
             content,
             CONTENT,
             &origin.whole(),
@@ -229,8 +229,8 @@ impl StreamedCandidate {
             },
         );
         let origin = Origin::answer(number);
-        reader.known(part, PART, &origin);
-        reader.keys(
+        reader.plain_rows(part, PART, &origin);
+        reader.rows(
             call,
             CALL,
             &origin,
@@ -286,7 +286,7 @@ fn argument(
         Some(true) => Extent::Part,
         _ => Extent::Last,
     };
-    reader.keys(piece, PARTIAL, origin, &mut |reader, key, value| {
+    reader.rows(piece, PARTIAL, origin, &mut |reader, key, value| {
         reader.claim_all(value);
         let is_named = key == "jsonPath";
         match &steps {
@@ -365,7 +365,7 @@ impl StreamReader for GenerateStream {
         reader.proto_json = true;
         let Some(body) = reader.body() else { return };
         let origin = Origin::answer(0);
-        reader.keys(
+        reader.rows(
             body.root(),
             RESPONSE,
             &origin,

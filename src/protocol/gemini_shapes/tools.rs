@@ -37,7 +37,7 @@ pub(in crate::protocol) fn tools(reader: &mut Reader<'_>, value: Value<'_>) {
     one_or_many(reader, value, |reader, tool| {
         let origin = Origin::of(Author::System, Part::Definition);
         let mut known = Vec::new();
-        reader.keys(tool, TOOL, &origin, &mut |reader, key, value| {
+        reader.rows(tool, TOOL, &origin, &mut |reader, key, value| {
             known.push(value.place());
             match key {
                 _ if value.is_null() => reader.claim(value),
@@ -63,7 +63,7 @@ fn function(reader: &mut Reader<'_>, function: Value<'_>) {
     let origin = Origin::of(Author::System, Part::Definition);
     let mut name = Known::Unknown;
     let start = reader.text_count();
-    reader.keys(
+    reader.rows(
         function,
         FUNCTION,
         &origin,

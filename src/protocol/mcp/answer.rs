@@ -82,7 +82,7 @@ fn server_request(reader: &mut Reader<'_>, at: Value<'_>, name: &str, params: Op
 
 fn server_params(reader: &mut Reader<'_>, params: Value<'_>, method: &Method) {
     let voice = server_origin();
-    reader.table(
+    reader.rows(
         params,
         method.params,
         &voice,
@@ -100,7 +100,7 @@ fn result(reader: &mut Reader<'_>, result: Value<'_>, context: Option<&RpcMessag
     let failed = result.get("isError").and_then(|failed| failed.as_bool());
     let mut content = None;
     let mut data = None;
-    reader.table(
+    reader.rows(
         result,
         RESULT,
         &voice,
@@ -151,7 +151,7 @@ fn offer(reader: &mut Reader<'_>, tool: Value<'_>) {
         ..server_origin().with_part(Part::Definition)
     };
     let mut name = Known::Unknown;
-    reader.table(tool, TOOL, &voice, &mut |reader, _, value| {
+    reader.rows(tool, TOOL, &voice, &mut |reader, _, value| {
         if let Some(text) = reader.name(value) {
             name = Known::Is(text.into());
         }
@@ -174,7 +174,7 @@ fn input_requests(reader: &mut Reader<'_>, requests: Value<'_>) {
         let mut method = None;
         let mut params = None;
         let voice = server_origin();
-        reader.table(request, INPUT_REQUEST, &voice, &mut |reader, key, value| {
+        reader.rows(request, INPUT_REQUEST, &voice, &mut |reader, key, value| {
             if key == "method" {
                 method = reader.name(value);
             } else {

@@ -27,7 +27,7 @@ fn block(reader: &mut Reader<'_>, block: Value<'_>, voice: &Origin, called: &mut
     let kind = block.get("type").and_then(|kind| kind.text());
     let kind = kind.as_deref().unwrap_or_default();
     let mut call = ToolBlock::default();
-    reader.table(block, CONTENT, voice, &mut |reader, key, value| match key {
+    reader.rows(block, CONTENT, voice, &mut |reader, key, value| match key {
         "data" => {
             reader.media(value);
             if !value.is_null() {
@@ -104,7 +104,7 @@ fn tool_use(reader: &mut Reader<'_>, block: Value<'_>, call: ToolBlock<'_>) {
 /// The contents of a resource: a text, or bytes. Bytes of a text type are read as the text that they are.
 pub(super) fn resource(reader: &mut Reader<'_>, value: Value<'_>, voice: &Origin) {
     let media = value.get("mimeType").and_then(|media| media.text());
-    reader.table(value, RESOURCE_CONTENTS, voice, &mut |reader, _, blob| {
+    reader.rows(value, RESOURCE_CONTENTS, voice, &mut |reader, _, blob| {
         reader.media(blob);
         if blob.is_null() {
             return;
@@ -128,7 +128,7 @@ pub(super) fn messages(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origi
     let mut called = Calls::default();
     reader.array(value, |reader, message| {
         let voice = origin.clone();
-        reader.table(message, SPOKEN, &voice, &mut |reader, _, content| {
+        reader.rows(message, SPOKEN, &voice, &mut |reader, _, content| {
             blocks(reader, content, &voice, &mut called);
         });
     });

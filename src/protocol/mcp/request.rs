@@ -138,7 +138,7 @@ fn read_params(reader: &mut Reader<'_>, params: Value<'_>, method: &Method) {
     let mut name = None;
     let mut arguments = None;
     let mut responses = None;
-    reader.table(
+    reader.rows(
         params,
         method.params,
         &voice,
@@ -215,7 +215,7 @@ fn tool_call(
 fn client_result(reader: &mut Reader<'_>, result: Value<'_>) {
     let spoken = result.get("role").is_some();
     let voice = Origin::of(Author::Assistant, Part::Text);
-    reader.table(result, CLIENT_RESULT, &voice, &mut |reader, _, content| {
+    reader.rows(result, CLIENT_RESULT, &voice, &mut |reader, _, content| {
         if spoken {
             blocks(reader, content, &voice, &mut Calls::default());
         } else {

@@ -43,7 +43,7 @@ impl StreamReader for AudioStream {
         };
         let first = reader.frame.pieces.len();
         let tables = [EVENT, RESPONSE, SEGMENT, ANSWER];
-        reader.shaped(
+        reader.row_lists(
             root,
             &tables,
             &origin,

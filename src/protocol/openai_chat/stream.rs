@@ -121,9 +121,9 @@ impl ChatStream {
             piece_of: Some(IN_CHOICE),
             ..Origin::answer(number)
         };
-        reader.shaped(
+        reader.rows(
             choice,
-            &[CHOICE],
+            CHOICE,
             &origin,
             &mut |reader, key, value| match key {
                 "finish_reason" => {
@@ -162,7 +162,7 @@ impl ChatStream {
             piece_of: Some(IN_DELTA),
             ..Origin::answer(choice)
         };
-        reader.shaped(
+        reader.row_lists(
             delta,
             SPOKEN,
             &origin,
@@ -331,7 +331,7 @@ impl ChatStream {
         begin(reader, call, key);
         let tables = [CALL, SPEECH];
         let origin = Origin::answer(choice).with_part(Part::Other);
-        reader.shaped(
+        reader.row_lists(
             call,
             &tables,
             &origin,
@@ -530,7 +530,7 @@ impl StreamReader for ChatStream {
         }
         let mut has_choice = false;
         let tables = [CHUNK, RESPONSE, ANSWER];
-        reader.shaped(
+        reader.row_lists(
             root,
             &tables,
             &beside(),

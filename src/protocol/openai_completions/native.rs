@@ -94,9 +94,9 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
         &mut |reader, key, value, user| match key {
             "n_predict" => reader.reading.max_tokens = reader.number(value),
             "parameters" | "sampling_params" => {
-                reader.shaped(
+                reader.rows(
                     value,
-                    &[PARAMETERS],
+                    PARAMETERS,
                     user,
                     &mut |reader, key, value| match key {
                         "max_new_tokens" => reader.reading.max_tokens = reader.number(value),
@@ -135,7 +135,7 @@ pub(super) fn read_response(reader: &mut Reader<'_>) {
             choice,
             ..Origin::new(Known::Missing, Part::Text, Turn::Latest)
         };
-        reader.shaped(answer, &[RESPONSE], &origin, &mut response_member);
+        reader.rows(answer, RESPONSE, &origin, &mut response_member);
     }
 }
 

@@ -24,7 +24,7 @@ impl StreamReader for ImageStream {
         reader.frame.lanes = OrderingGroups::ALL;
         let tables = [EVENT, IMAGE, RESPONSE, ANSWER];
         let root = body.root();
-        reader.shaped(
+        reader.row_lists(
             root,
             &tables,
             &beside(),

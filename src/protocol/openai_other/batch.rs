@@ -97,17 +97,12 @@ pub(super) fn read_lines(reader: &mut Reader<'_>, lines: Value<'_>) {
             (None, Some(_)) => Some("/v1/chat/completions".into()),
             (url, _) => url,
         };
-        reader.shaped(
-            line,
-            &[LINE],
-            &origin,
-            &mut |reader, key, value| match key {
-                "body" => request(reader, value, url.as_deref()),
-                _ => {
-                    reader.name(value);
-                }
-            },
-        );
+        reader.rows(line, LINE, &origin, &mut |reader, key, value| match key {
+            "body" => request(reader, value, url.as_deref()),
+            _ => {
+                reader.name(value);
+            }
+        });
         if line.get("body").is_none() {
             let what = "`body` is missing";
             reader.problem(codes::AG2001, line, what);
@@ -120,7 +115,7 @@ pub(super) fn read_requests(reader: &mut Reader<'_>) {
     let Some(body) = reader.body() else { return };
     let root = body.root();
     let origin = Origin::of(Author::System, Part::Other);
-    reader.shaped(root, &[REQUESTS], &origin, &mut |reader, _, value| {
+    reader.rows(root, REQUESTS, &origin, &mut |reader, _, value| {
         reader.claim(value);
         for (key, body) in value.members() {
             let url = NAMED.iter().find(|(name, _)| key.is_text(name));
@@ -166,7 +161,7 @@ pub(super) fn read_generate(reader: &mut Reader<'_>, endpoint: &Endpoint) {
     let model = endpoint.model.value().map_or("", |model| model);
     let url = format!("/v1beta/models/{model}:{verb}");
     let origin = Origin::of(Author::User, Part::Other);
-    reader.shaped(root, &[GENERATE], &origin, &mut |reader, _, value| {
+    reader.rows(root, GENERATE, &origin, &mut |reader, _, value| {
         request(reader, value, Some(&url));
     });
     let event = Event::new(Kind::Request, Direction::Request, root.place());
@@ -184,7 +179,7 @@ pub(super) fn read_results(reader: &mut Reader<'_>) {
 }
 
 fn result(reader: &mut Reader<'_>, value: Value<'_>) {
-    reader.shaped(
+    reader.row_lists(
         value,
         &[RESULT, ANSWER],
         &beside(),
@@ -201,7 +196,7 @@ fn answered(reader: &mut Reader<'_>, value: Value<'_>) {
     if value.kind() != json::ValueKind::Object {
         return;
     }
-    reader.shaped(value, &[ANSWERED], &beside(), &mut |reader, key, value| {
+    reader.rows(value, ANSWERED, &beside(), &mut |reader, key, value| {
         match (key, value.kind()) {
             ("response", json::ValueKind::Object) if answer_of(value).is_none() => {
                 // xAI: the response under the name of its endpoint.

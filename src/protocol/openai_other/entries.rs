@@ -184,7 +184,7 @@ impl StreamReader for EntryStream {
         let number = entry.map_or(0, |(number, _)| offset(number));
         let at = root.get("content_index").and_then(|at| at.as_u64());
         let at = at.and_then(|at| u32::try_from(at).ok()).unwrap_or(0);
-        reader.shaped(
+        reader.row_lists(
             root,
             &[EVENT, ANSWER],
             &beside(),

@@ -245,7 +245,7 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
             .and_then(|purpose| purpose.text())
             .is_some_and(|purpose| letter_case::ascii_lower(&purpose).contains("batch"));
     let origin = Origin::of(Author::System, Part::Other);
-    reader.shaped(root, &[REQUEST], &origin, &mut |reader, key, value| {
+    reader.rows(root, REQUEST, &origin, &mut |reader, key, value| {
         request_member(reader, root, key, value, is_batch);
     });
     // A conversation that goes on has a model, instructions and tools that the request does not show.
@@ -302,7 +302,7 @@ fn request_member(
         },
         "messages" | "additional_messages" => reader.array(value, message),
         "thread" => {
-            reader.shaped(value, &[REQUEST], &user, &mut |reader, key, member| {
+            reader.rows(value, REQUEST, &user, &mut |reader, key, member| {
                 request_member(reader, value, key, member, is_batch);
             });
         }
@@ -371,9 +371,9 @@ fn message(reader: &mut Reader<'_>, message: Value<'_>) {
         ..Origin::of(Author::User, Part::Text)
     };
     reader.reading.count_message(&origin.from);
-    reader.shaped(
+    reader.rows(
         message,
-        &[MESSAGE],
+        MESSAGE,
         &origin,
         &mut |reader, key, value| match key {
             "role" => reader.word(value, "user|assistant|system|developer|tool"),
@@ -385,14 +385,9 @@ fn message(reader: &mut Reader<'_>, message: Value<'_>) {
 
 fn attachment(reader: &mut Reader<'_>, attachment: Value<'_>) {
     let origin = Origin::of(Author::User, Part::Other);
-    reader.shaped(
-        attachment,
-        &[ATTACHMENT],
-        &origin,
-        &mut |reader, _, value| {
-            reader.array(value, tool_offer);
-        },
-    );
+    reader.rows(attachment, ATTACHMENT, &origin, &mut |reader, _, value| {
+        reader.array(value, tool_offer);
+    });
 }
 
 /// Whether something in a conversation is a call or a result in Mistral's words.
@@ -419,19 +414,14 @@ fn entry(reader: &mut Reader<'_>, entry: Value<'_>) {
     if reader.direction() == Direction::Request {
         call.event.turn = Turn::Earlier;
     }
-    reader.shaped(
-        entry,
-        &[ENTRY],
-        &beside,
-        &mut |reader, key, value| match key {
-            "type" => reader.claim(value),
-            "name" => call.name(reader, value),
-            "arguments" => call.arguments(reader, value),
-            _ => {
-                reader.text(value, &beside);
-            }
-        },
-    );
+    reader.rows(entry, ENTRY, &beside, &mut |reader, key, value| match key {
+        "type" => reader.claim(value),
+        "name" => call.name(reader, value),
+        "arguments" => call.arguments(reader, value),
+        _ => {
+            reader.text(value, &beside);
+        }
+    });
     call.tell(reader);
 }
 
@@ -445,29 +435,24 @@ fn result(reader: &mut Reader<'_>, entry: Value<'_>) {
     event.from = origin.from.clone();
     let mut said = None;
     let beside = origin.with_part(Part::Other);
-    reader.shaped(
-        entry,
-        &[ENTRY],
-        &beside,
-        &mut |reader, key, value| match key {
-            "type" => reader.claim(value),
-            "name" => {
-                if let Some(name) = reader.name(value) {
-                    event.tool = Known::Is(name.into());
-                }
+    reader.rows(entry, ENTRY, &beside, &mut |reader, key, value| match key {
+        "type" => reader.claim(value),
+        "name" => {
+            if let Some(name) = reader.name(value) {
+                event.tool = Known::Is(name.into());
             }
-            "arguments" => {
-                let texts = reader.tree(value);
-                reader.emit_text(value, texts, &beside);
-            }
-            _ => {
-                event.texts = reader.register_text(value, Class::Text);
-                event.at = value.place();
-                reader.emit_duplicate(value, event.texts.clone(), &origin);
-                said = Some(value);
-            }
-        },
-    );
+        }
+        "arguments" => {
+            let texts = reader.tree(value);
+            reader.emit_text(value, texts, &beside);
+        }
+        _ => {
+            event.texts = reader.register_text(value, Class::Text);
+            event.at = value.place();
+            reader.emit_duplicate(value, event.texts.clone(), &origin);
+            said = Some(value);
+        }
+    });
     match said {
         Some(said) => reader.tell_result(event, said, &|_| None),
         None => reader.reading.add(event),
@@ -476,7 +461,7 @@ fn result(reader: &mut Reader<'_>, entry: Value<'_>) {
 
 /// One call of a run's step, whichever tool it is of: what the client was asked to run, or what the provider has run.
 fn step_call(reader: &mut Reader<'_>, call: Value<'_>) {
-    reader.shaped(call, &[STEP_CALL], &beside(), &mut |reader, _, function| {
+    reader.rows(call, STEP_CALL, &beside(), &mut |reader, _, function| {
         step_function(reader, call, function)
     });
     step_of_provider(reader, call);
@@ -489,9 +474,9 @@ pub(super) fn step_function(reader: &mut Reader<'_>, call: Value<'_>, function: 
     if function.get("output").is_some_and(|it| !it.is_null()) {
         told.event.turn = Turn::Earlier;
     }
-    reader.shaped(
+    reader.rows(
         function,
-        &[STEP_FUNCTION],
+        STEP_FUNCTION,
         &beside(),
         &mut |reader, key, value| match key {
             "name" => told.name(reader, value),
@@ -522,7 +507,7 @@ fn tool_output(reader: &mut Reader<'_>, output: Value<'_>) {
     event.from = origin.from.clone();
     event.tool = Known::Unknown;
     let mut holder = None;
-    reader.shaped(output, &[TOOL_OUTPUT], &origin, &mut |reader, _, value| {
+    reader.rows(output, TOOL_OUTPUT, &origin, &mut |reader, _, value| {
         holder = Some(value);
         event.at = value.place();
         event.texts = reader.register_text(value, Class::Text);
@@ -589,7 +574,7 @@ fn object(reader: &mut Reader<'_>, value: Value<'_>) {
         json::ValueKind::Object => {
             let tables = [OBJECT, ANSWER];
             let origin = beside();
-            reader.shaped(value, &tables, &origin, &mut |reader, key, member| {
+            reader.row_lists(value, &tables, &origin, &mut |reader, key, member| {
                 object_member(reader, value, key, member);
             });
         }
@@ -633,12 +618,10 @@ pub(super) fn object_member(
             }
         }
         "choices" => openai_chat::read_choices(reader, value),
-        "required_action" => {
-            reader.shaped(value, &[REQUIRED], &beside(), &mut |reader, _, call| {
-                tool_call(reader, call, Turn::Latest, 0);
-            })
-        }
-        "step_details" => reader.shaped(value, &[STEP], &beside(), &mut |reader, _, calls| {
+        "required_action" => reader.rows(value, REQUIRED, &beside(), &mut |reader, _, call| {
+            tool_call(reader, call, Turn::Latest, 0);
+        }),
+        "step_details" => reader.rows(value, STEP, &beside(), &mut |reader, _, calls| {
             reader.array(calls, |reader, call| step_call(reader, call));
         }),
         // The type of an object is no error's.

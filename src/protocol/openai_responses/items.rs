@@ -312,22 +312,22 @@ impl Items {
             "message" => message(reader, item, &origin),
             "reasoning" => {
                 let origin = by_model(&origin);
-                reader.shaped(item, &[ITEM, REASONING], &origin, &mut claim_type);
+                reader.row_lists(item, &[ITEM, REASONING], &origin, &mut claim_type);
             }
             "compaction" | "compaction_summary" | "context_compaction" => {
-                reader.shaped(item, &[ITEM], &origin, &mut claim_type);
+                reader.rows(item, ITEM, &origin, &mut claim_type);
             }
             // One of ours that stands for nothing does not leave.
             "item_reference" if mark::standing(item.get("id")) == ItemOwner::Nothing => {
-                reader.shaped(item, &[ITEM], &origin, &mut claim_type);
+                reader.rows(item, ITEM, &origin, &mut claim_type);
             }
             "item_reference" => {
-                reader.shaped(item, &[ITEM], &origin, &mut claim_type);
+                reader.rows(item, ITEM, &origin, &mut claim_type);
                 reader.uninspectable(item, "provider_state");
                 reader.reading.continues_elsewhere = true;
             }
             "additional_tools" | "tool_search_output" => {
-                reader.shaped(
+                reader.row_lists(
                     item,
                     &[ITEM, OFFERED],
                     &origin,
@@ -342,14 +342,14 @@ impl Items {
                 );
             }
             "mcp_list_tools" => {
-                reader.shaped(item, &[ITEM, LISTED], &origin, &mut claim_type);
+                reader.row_lists(item, &[ITEM, LISTED], &origin, &mut claim_type);
             }
             "mcp_approval_response" => {
                 let user = Origin {
                     from: Known::Is(Author::User),
                     ..origin
                 };
-                reader.shaped(item, &[ITEM, RESULT], &user, &mut claim_type);
+                reader.row_lists(item, &[ITEM, RESULT], &user, &mut claim_type);
             }
             kind if kind.ends_with("_output") => self.result(reader, item, &origin),
             kind if is_call(kind) => {
@@ -357,7 +357,7 @@ impl Items {
                 self.call(reader, item, kind, turn(is_latest), &by_model(&origin));
             }
             // An item of a kind that is not known: everything in it is unknown text.
-            _ => reader.shaped(item, &[ITEM], &origin, &mut |_, _, _| {}),
+            _ => reader.rows(item, ITEM, &origin, &mut |_, _, _| {}),
         }
     }
 
@@ -375,7 +375,7 @@ impl Items {
         call.event.tool = named_by_type.map_or(Known::Unknown, |name| Known::Is(name.into()));
         call.event.provider_run = is_provider_run(item, kind);
         let mut found = Vec::new();
-        reader.shaped(
+        reader.row_lists(
             item,
             &[ITEM, CALL],
             origin,
@@ -441,7 +441,7 @@ impl Items {
             };
         }
         let mut said = None;
-        reader.shaped(
+        reader.row_lists(
             item,
             &[ITEM, RESULT],
             &origin,
@@ -556,7 +556,7 @@ fn message(reader: &mut Reader<'_>, item: Value<'_>, origin: &Origin) {
             reader.problem(codes::AG2001, item, "`role` is missing");
         }
     }
-    reader.shaped(
+    reader.row_lists(
         item,
         &[ITEM, MESSAGE],
         &origin,
@@ -612,7 +612,7 @@ pub(super) fn content_part(
         *counter = counter.saturating_add(1);
     }
     let mut is_read = false;
-    reader.shaped(part, &[PART], origin, &mut |reader, key, value| match key {
+    reader.rows(part, PART, origin, &mut |reader, key, value| match key {
         _ if value.is_null() => reader.claim(value),
         "text" => said(reader, value, origin, is_result),
         // The text once more, token by token: it goes as a whole when the text is edited.

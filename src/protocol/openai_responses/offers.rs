@@ -59,9 +59,9 @@ pub(super) fn offer(reader: &mut Reader<'_>, tool: Value<'_>) {
     match kind {
         "function" | "custom" if tool.get("function").is_some() => tool_offer(reader, tool),
         "function" | "custom" => named_offer(reader, tool, tool),
-        "namespace" => reader.shaped(
+        "namespace" => reader.rows(
             tool,
-            &[NAMESPACE],
+            NAMESPACE,
             &definition,
             &mut |reader, key, value| match key {
                 "name" | "description" => {
@@ -72,7 +72,7 @@ pub(super) fn offer(reader: &mut Reader<'_>, tool: Value<'_>) {
             },
         ),
         "tool_search" => {
-            reader.plain(tool, TOOL_SEARCH, &definition);
+            reader.plain_rows(tool, TOOL_SEARCH, &definition);
             reader.provider_tool(tool, kind);
         }
         "mcp" => mcp(reader, tool),
@@ -109,14 +109,14 @@ pub(in crate::protocol) fn mcp(reader: &mut Reader<'_>, tool: Value<'_>) {
     let origin = Origin::of(Author::System, Part::Other);
     let mut allowed: Vec<Box<str>> = Vec::new();
     let mut is_listed = false;
-    reader.shaped(tool, &[MCP], &origin, &mut |reader, key, value| match key {
+    reader.rows(tool, MCP, &origin, &mut |reader, key, value| match key {
         "server_label" => {
             reader.text(value, &origin.with_part(Part::Name));
         }
         "server_url" => reader.reference(value, &origin),
         "require_approval" => match value.kind() {
             json::ValueKind::String => reader.word(value, "always|never"),
-            _ => reader.plain(value, APPROVAL, &origin),
+            _ => reader.plain_rows(value, APPROVAL, &origin),
         },
         _ => {
             let list = match value.kind() {

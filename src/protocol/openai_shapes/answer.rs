@@ -73,7 +73,7 @@ pub(crate) fn error(reader: &mut Reader<'_>, value: Value<'_>) {
                 .or_else(|| value.get("code"))
                 .and_then(|kind| kind.text());
             reader.reading.error = Some(kind.as_deref().unwrap_or("error").into());
-            reader.plain(value, ERROR, &beside());
+            reader.plain_rows(value, ERROR, &beside());
         }
         json::ValueKind::String => {
             reader.reading.error = Some("error".into());

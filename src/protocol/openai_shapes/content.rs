@@ -204,7 +204,7 @@ pub(crate) fn content_part(
         said(reader, part, origin, is_result);
         return;
     }
-    reader.shaped(part, &[PART], origin, &mut |reader, key, value| match key {
+    reader.rows(part, PART, origin, &mut |reader, key, value| match key {
         "text" => match value.kind() {
             // Assistants: `{value, annotations}`.
             json::ValueKind::Object => reader.object(
@@ -229,14 +229,14 @@ pub(crate) fn content_part(
         "video_url" => attached(reader, part, value, origin, None),
         "image_file" => {
             reader.attachment(part, |count| &mut count.image);
-            reader.plain(value, URL, origin);
+            reader.plain_rows(value, URL, origin);
         }
         "input_audio" => {
             reader.attachment(value, |count| &mut count.audio);
             match value.kind() {
                 // Mistral: base64, or a URL.
                 json::ValueKind::String => reader.url(value, origin),
-                _ => reader.plain(value, INPUT_AUDIO, origin),
+                _ => reader.plain_rows(value, INPUT_AUDIO, origin),
             }
         }
         _ => file(reader, value, origin),
@@ -262,7 +262,7 @@ fn attached(
     let mut is_read = false;
     match value.kind() {
         json::ValueKind::String => is_read = url(reader, value, origin),
-        _ => reader.shaped(value, &[URL], origin, &mut |reader, _, value| {
+        _ => reader.rows(value, URL, origin, &mut |reader, _, value| {
             is_read = url(reader, value, origin);
         }),
     }
@@ -284,7 +284,7 @@ fn file(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
     let mut is_read = false;
     let counter = &mut reader.reading.attachments.file;
     *counter = counter.saturating_add(1);
-    reader.shaped(value, &[FILE], origin, &mut |reader, _, data| {
+    reader.rows(value, FILE, origin, &mut |reader, _, data| {
         is_read = url(reader, data, origin);
     });
     if !is_read {

@@ -81,7 +81,7 @@ pub(crate) fn tool_offer(reader: &mut Reader<'_>, tool: Value<'_>) {
                 named_offer(reader, tool, tool);
             }
             if !is_flat {
-                reader.plain(tool, WRAPPER, &definition_origin());
+                reader.plain_rows(tool, WRAPPER, &definition_origin());
             }
         }
         Some("mcp") => mcp_offer(reader, tool),
@@ -93,9 +93,9 @@ pub(crate) fn tool_offer(reader: &mut Reader<'_>, tool: Value<'_>) {
 /// but for a model of its own, which may answer as well (OpenRouter's advisor, image generation).
 pub(crate) fn provider_tool(reader: &mut Reader<'_>, tool: Value<'_>, name: &str) {
     let origin = definition_origin();
-    reader.shaped(
+    reader.rows(
         tool,
-        &[PROVIDER_TOOL],
+        PROVIDER_TOOL,
         &origin,
         &mut |reader, key, value| match (key, value.kind()) {
             ("type", _) => reader.claim(value),
@@ -161,9 +161,9 @@ pub(crate) fn named_offer(reader: &mut Reader<'_>, tool: Value<'_>, function: Va
     if function.place() == tool.place() {
         reader.word_of(tool, "type", "function|custom");
     }
-    reader.shaped(
+    reader.rows(
         function,
-        &[FUNCTION],
+        FUNCTION,
         &origin,
         &mut |reader, key, value| match key {
             "name" => {
@@ -229,7 +229,7 @@ pub(crate) fn tool_call(
     let mut name = None;
     let mut seen = false;
     let tables = [TOOL_CALL, super::SPEECH];
-    reader.shaped(
+    reader.row_lists(
         call,
         &tables,
         &definition_origin(),

@@ -69,17 +69,6 @@ pub(in crate::protocol) enum Type {
     List(&'static Type),
 }
 
-/// Differences between the formats in how strictly a row is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dialect {
-    /// Anthropic, Google, AWS.
-    Strict,
-    /// OpenAI and what follows it.
-    Lenient,
-    /// MCP, A2A, OAuth.
-    Rpc,
-}
-
 /// The callback for the rows that are [`Type::Custom`]: the key and the value.
 type CustomRow<'b, 'v, 'f> = &'f mut (dyn VisitField<'b, 'v, &'static str> + 'f);
 
@@ -87,72 +76,49 @@ impl<'b> Reader<'b> {
     /// Reads an object by its rows; `custom` gets the members that its format reads itself. A key that some servers read
     /// as a known one (letter case, escapes, both spellings at once) is AG2002.
     #[inline(always)]
-    pub(in crate::protocol) fn keys<'v, F: FnMut(&mut Self, &'static str, Value<'v>)>(
+    pub(in crate::protocol) fn rows<'v, F: FnMut(&mut Self, &'static str, Value<'v>)>(
         &mut self,
         value: Value<'v>,
         rows: &'static [Row],
         origin: &Origin,
         custom: &mut F,
     ) {
-        self.rows_by(value, &[rows], Dialect::Strict, origin, custom);
+        self.rows_by(value, &[rows], origin, custom);
     }
 
-    /// The same for an object of several lists of rows, read leniently in a response.
+    /// Reads an object by several lists of rows.
     #[inline(always)]
-    pub(in crate::protocol) fn shaped<'v, F: FnMut(&mut Self, &'static str, Value<'v>)>(
+    pub(in crate::protocol) fn row_lists<'v, F: FnMut(&mut Self, &'static str, Value<'v>)>(
         &mut self,
         value: Value<'v>,
-        rows: &[&'static [Row]],
+        lists: &[&'static [Row]],
         origin: &Origin,
         custom: &mut F,
     ) {
-        self.rows_by(value, rows, Dialect::Lenient, origin, custom);
-    }
-
-    /// The same for the objects of JSON-RPC and OAuth.
-    #[inline(always)]
-    pub(in crate::protocol) fn table<'v, F: FnMut(&mut Self, &'static str, Value<'v>)>(
-        &mut self,
-        value: Value<'v>,
-        rows: &'static [Row],
-        origin: &Origin,
-        custom: &mut F,
-    ) {
-        self.rows_by(value, &[rows], Dialect::Rpc, origin, custom);
+        self.rows_by(value, lists, origin, custom);
     }
 
     /// Reads an object without custom rows.
-    pub(in crate::protocol) fn known(
+    pub(in crate::protocol) fn plain_rows(
         &mut self,
         value: Value<'_>,
         rows: &'static [Row],
         origin: &Origin,
     ) {
-        self.keys(value, rows, origin, &mut |_, _, _| {});
-    }
-
-    /// Reads an object without custom rows, leniently in a response.
-    pub(in crate::protocol) fn plain(
-        &mut self,
-        value: Value<'_>,
-        rows: &'static [Row],
-        origin: &Origin,
-    ) {
-        self.shaped(value, &[rows], origin, &mut |_, _, _| {});
+        self.rows(value, rows, origin, &mut |_, _, _| {});
     }
 
     /// Reads one value by its type.
     pub(in crate::protocol) fn value<'v>(&mut self, value: Value<'v>, of: Type, origin: &Origin) {
         let mut nothing = |_: &mut Self, _: &'static str, _: Value<'v>| {};
-        self.typed(value, ("", of), Dialect::Strict, origin, &mut nothing);
+        self.typed(value, ("", of), origin, &mut nothing);
     }
 
     #[inline(never)]
     fn rows_by<'v>(
         &mut self,
         value: Value<'v>,
-        rows: &[&'static [Row]],
-        dialect: Dialect,
+        lists: &[&'static [Row]],
         origin: &Origin,
         custom: CustomRow<'b, 'v, '_>,
     ) {
@@ -163,13 +129,13 @@ impl<'b> Reader<'b> {
             self.mistyped(value, "an object");
             return;
         }
-        let names = Names::Rows(rows);
+        let names = Names::Rows(lists);
         let mut read = |reader: &mut Self, at: usize, value: Value<'v>| {
             let Some(row) = names.row(at) else { return };
             if origin.piece_of.is_some() {
-                reader.typed(value, row, dialect, &origin.member(at), custom);
+                reader.typed(value, row, &origin.member(at), custom);
             } else {
-                reader.typed(value, row, dialect, origin, custom);
+                reader.typed(value, row, origin, custom);
             }
         };
         self.members(value, names, &mut read);
@@ -180,7 +146,6 @@ impl<'b> Reader<'b> {
         &mut self,
         value: Value<'v>,
         (key, of): Row,
-        dialect: Dialect,
         origin: &Origin,
         custom: CustomRow<'b, 'v, '_>,
     ) {
@@ -241,11 +206,11 @@ impl<'b> Reader<'b> {
             Type::Counts => self.counts(value),
             Type::Numbers => self.claim_numbers(value),
             Type::Switches(words) => self.switches(value, words),
-            Type::Object(rows) => self.rows_by(value, &[rows], dialect, origin, custom),
+            Type::Object(rows) => self.rows_by(value, &[rows], origin, custom),
             Type::List(of) => {
                 self.claim(value);
                 for element in value.elements() {
-                    self.typed(element, (key, *of), dialect, origin, custom);
+                    self.typed(element, (key, *of), origin, custom);
                 }
             }
         }
@@ -363,7 +328,7 @@ mod tests {
         let mut reader = Reader::new(body.as_bytes(), direction, bounds).unwrap();
         let body = reader.body().unwrap();
         let origin = Origin::of(Author::User, Part::Text);
-        reader.known(body.root(), ROWS, &origin);
+        reader.plain_rows(body.root(), ROWS, &origin);
         reader.finish().1
     }
 

@@ -101,7 +101,7 @@ impl V1Stream {
         };
         let tables = [RESPONSE_OF_STREAM, table, ANSWER];
         let mut calls = None;
-        reader.shaped(
+        reader.row_lists(
             response,
             &tables,
             &origin,
@@ -313,7 +313,7 @@ fn history(reader: &mut Reader<'static>, turns: Value<'_>, origin: &Origin) {
             reader.emit_duplicate(turn, texts, &beside());
             return;
         }
-        reader.shaped(turn, &[TURN], origin, &mut |reader, key, value| match key {
+        reader.rows(turn, TURN, origin, &mut |reader, key, value| match key {
             "role" => reader.claim(value),
             "message" if value.kind() == json::ValueKind::String => {
                 reader.text(value, origin);
@@ -356,7 +356,7 @@ impl StreamReader for V1Stream {
         let first = reader.frame.pieces.len();
         let mut calls = Vec::new();
         let tables = [EVENT, RESPONSE, ANSWER];
-        reader.shaped(
+        reader.row_lists(
             root,
             &tables,
             &origin,

@@ -106,14 +106,14 @@ impl V2Stream {
             part,
             ..Origin::answer(0)
         };
-        reader.shaped(
+        reader.rows(
             message,
-            &[MESSAGE],
+            MESSAGE,
             &origin,
             &mut |reader, key, value| match key {
                 _ if value.is_null() => reader.claim(value),
                 "content" if value.kind() == json::ValueKind::Object => {
-                    reader.shaped(value, &[CONTENT], &origin, &mut |reader, key, value| {
+                    reader.rows(value, CONTENT, &origin, &mut |reader, key, value| {
                         let part = match key {
                             "text" => Part::Text,
                             _ => Part::Reasoning,
@@ -153,7 +153,7 @@ impl V2Stream {
             return;
         }
         let origin = beside();
-        reader.shaped(call, &[CALL], &origin, &mut |reader, _, function| {
+        reader.rows(call, CALL, &origin, &mut |reader, _, function| {
             reader.object(function, &["name", "arguments"], |reader, member, value| {
                 reader.claim_all(value);
                 if value.is_null() {
@@ -339,7 +339,7 @@ impl StreamReader for V2Stream {
             });
         }
         let tables = [EVENT, ANSWER];
-        reader.shaped(
+        reader.row_lists(
             root,
             &tables,
             &beside(),
@@ -348,17 +348,14 @@ impl StreamReader for V2Stream {
                 _ if value.is_null() => reader.claim(value),
                 "delta" => {
                     let tables = [DELTA, ANSWER];
-                    reader.shaped(
-                        value,
-                        &tables,
-                        &beside(),
-                        &mut |reader, name, value| match name {
+                    reader.row_lists(value, &tables, &beside(), &mut |reader, name, value| {
+                        match name {
                             _ if value.is_null() => reader.claim(value),
                             "message" => self.message(reader, root, value, &kind),
                             "logprobs" => reader.claim_all(value),
                             _ => answer_member(reader, name, value),
-                        },
-                    );
+                        }
+                    });
                 }
                 "message" => error_text(reader, value),
                 // The text once more, token by token: it goes as a whole when the text is edited.

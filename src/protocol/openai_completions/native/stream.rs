@@ -55,7 +55,7 @@ impl StreamReader for NativeStream {
         };
         let first = reader.frame.pieces.len();
         let tables = [FRAME, RESPONSE];
-        reader.shaped(
+        reader.row_lists(
             root,
             &tables,
             &origin,
