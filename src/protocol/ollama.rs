@@ -6,7 +6,7 @@
 mod removal;
 mod stream;
 
-use super::conversation::Calls;
+use super::conversation::{Attribution, Calls, TurnRole, Turns};
 use super::coverage::shown;
 use super::openai_shapes::{self, called_function, error, tool_offer};
 use super::reader::{Origin, Reader, Row, Type};
@@ -329,35 +329,30 @@ fn format(reader: &mut Reader<'_>, value: Value<'_>) {
 
 /// The messages of a request while they are read.
 struct TurnState {
-    /// Index of the assistant message whose calls are the latest.
-    latest_from: Option<usize>,
-    /// Index of the first message after the last assistant message.
-    after_assistant: usize,
+    turns: Turns,
     /// Names of the tools called so far, by the id of the call.
     calls: Calls,
     /// Names of the tools that the last assistant message called, in order; results are often matched by order alone.
     pending: std::collections::VecDeque<Box<str>>,
 }
 
-fn is_by(message: Value<'_>, role: &str) -> bool {
-    message.get("role").is_some_and(|by| by.is_text(role))
+fn author_of(message: Value<'_>) -> Known<Author> {
+    match message.get("role").and_then(|role| role.text()).as_deref() {
+        Some("system") => Known::Is(Author::System),
+        Some("user") => Known::Is(Author::User),
+        Some("assistant") => Known::Is(Author::Assistant),
+        Some("tool") => Known::Is(Author::Tool),
+        _ => Known::Unknown,
+    }
 }
 
 impl TurnState {
     fn of(messages: Value<'_>) -> TurnState {
-        let mut last = None;
-        let mut only_results_follow = false;
-        for (at, message) in messages.elements().enumerate() {
-            if is_by(message, "assistant") {
-                last = Some(at);
-                only_results_follow = true;
-            } else {
-                only_results_follow &= is_by(message, "tool");
-            }
-        }
+        let roles = messages
+            .elements()
+            .map(|message| TurnRole::of(&author_of(message), false));
         TurnState {
-            latest_from: last.filter(|_| only_results_follow),
-            after_assistant: last.map_or(0, |at| at.saturating_add(1)),
+            turns: Turns::of(roles),
             calls: Calls::default(),
             pending: std::collections::VecDeque::new(),
         }
@@ -373,23 +368,8 @@ impl TurnState {
 
     fn message(&mut self, reader: &mut Reader<'_>, message: Value<'_>, at: usize) {
         let role = message.get("role").and_then(|role| role.text());
-        let author = match role.as_deref() {
-            Some("system") => Known::Is(Author::System),
-            Some("user") => Known::Is(Author::User),
-            Some("assistant") => Known::Is(Author::Assistant),
-            Some("tool") => Known::Is(Author::Tool),
-            _ => Known::Unknown,
-        };
-        let is_result = author == Known::Is(Author::Tool);
-        let turn = |is_latest: bool| {
-            if is_latest {
-                Turn::Latest
-            } else {
-                Turn::Earlier
-            }
-        };
-        let origin = Origin::new(author, Part::Text, turn(at >= self.after_assistant));
-        let calls_turn = turn(self.latest_from == Some(at));
+        let Attribution { origin, calls, .. } = self.turns.attribution(author_of(message), at);
+        let is_result = origin.from == Known::Is(Author::Tool);
         reader.reading.count_message(&origin.from);
         if origin.from == Known::Is(Author::Assistant) {
             self.pending.clear();
@@ -417,7 +397,7 @@ impl TurnState {
                 }
                 "images" => images(reader, value),
                 "tool_calls" => reader.array(value, |reader, call| {
-                    if let (id, Some(name)) = tool_call(reader, call, calls_turn) {
+                    if let (id, Some(name)) = tool_call(reader, call, calls) {
                         if let Some(id) = id {
                             self.calls.add(&id, &name);
                         }

@@ -10,7 +10,7 @@ mod stream;
 pub(super) use removal::remove_from_response;
 pub(super) use stream::ChatStream;
 
-use super::conversation::Calls;
+use super::conversation::{Attribution, Calls, TurnRole, Turns};
 use super::coverage::shown;
 use super::openai_shapes::{
     self, ANSWER, REASONING, SPEECH, answer_member, beside, called_function, content,
@@ -269,9 +269,9 @@ pub(super) fn read_request(
     let root = body.root();
     reader.reading.params = Some(root.place());
     let messages = root.get("messages");
+    let list = messages.into_iter().flat_map(|list| list.elements());
     let mut request = RequestReader {
-        latest_from: latest_calls_from(messages),
-        after_assistant: last_assistant(messages).map_or(0, |at| at.saturating_add(1)),
+        turns: Turns::of(list.map(|message| TurnRole::of(&author_of(message), false))),
         calls: Calls::default(),
     };
     // The first choice is named first, wherever it stands.
@@ -352,40 +352,19 @@ pub(super) fn denied_response(
 }
 
 /// Where in `messages` the last assistant message stands.
-fn last_assistant(messages: Option<Value<'_>>) -> Option<usize> {
-    let messages = messages?;
-    let mut last = None;
-    for (at, message) in messages.elements().enumerate() {
-        if message
-            .get("role")
-            .is_some_and(|role| role.is_text("assistant"))
-        {
-            last = Some(at);
-        }
+fn author_of(message: Value<'_>) -> Known<Author> {
+    match message.get("role").and_then(|role| role.text()).as_deref() {
+        Some("system" | "developer") => Known::Is(Author::System),
+        Some("user") => Known::Is(Author::User),
+        Some("assistant") => Known::Is(Author::Assistant),
+        Some("tool" | "function") => Known::Is(Author::Tool),
+        _ => Known::Unknown,
     }
-    last
-}
-
-/// The last assistant message, if only results follow it: its calls are those that were just answered.
-fn latest_calls_from(messages: Option<Value<'_>>) -> Option<usize> {
-    let at = last_assistant(messages)?;
-    messages?
-        .elements()
-        .skip(at.saturating_add(1))
-        .all(|message| {
-            message
-                .get("role")
-                .is_some_and(|role| role.is_text("tool") || role.is_text("function"))
-        })
-        .then_some(at)
 }
 
 /// A request while it is read.
 struct RequestReader {
-    /// Index of the assistant message whose calls are the latest.
-    latest_from: Option<usize>,
-    /// Index of the first message after the last assistant message.
-    after_assistant: usize,
+    turns: Turns,
     /// Names of the tools called so far, by the id of the call.
     calls: Calls,
 }
@@ -481,28 +460,8 @@ impl RequestReader {
 
     fn message(&mut self, reader: &mut Reader<'_>, message: Value<'_>, at: usize) {
         let role = message.get("role");
-        let from = match role.and_then(|role| role.text()).as_deref() {
-            Some("system" | "developer") => Known::Is(Author::System),
-            Some("user") => Known::Is(Author::User),
-            Some("assistant") => Known::Is(Author::Assistant),
-            Some("tool" | "function") => Known::Is(Author::Tool),
-            _ => Known::Unknown,
-        };
-        let origin = Origin::new(
-            from,
-            Part::Text,
-            if at >= self.after_assistant {
-                Turn::Latest
-            } else {
-                Turn::Earlier
-            },
-        );
+        let Attribution { origin, calls, .. } = self.turns.attribution(author_of(message), at);
         reader.reading.count_message(&origin.from);
-        let calls_turn = if self.latest_from == Some(at) {
-            Turn::Latest
-        } else {
-            Turn::Earlier
-        };
         let is_result = origin.from == Known::Is(Author::Tool);
         let mut answered: Option<Box<str>> = None;
         let mut named: Option<Box<str>> = None;
@@ -532,12 +491,12 @@ impl RequestReader {
                     reader.id(value);
                 }
                 "tool_calls" => reader.array(value, |reader, call| {
-                    if let Some((id, name)) = tool_call(reader, call, calls_turn, 0) {
+                    if let Some((id, name)) = tool_call(reader, call, calls, 0) {
                         self.calls.add(&id, &name);
                     }
                 }),
                 "function_call" if !value.is_null() => {
-                    called_function(reader, value, value, calls_turn, 0);
+                    called_function(reader, value, value, calls, 0);
                 }
                 _ => spoken(reader, key, value, &origin),
             },

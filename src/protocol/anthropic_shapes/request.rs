@@ -5,7 +5,7 @@ use super::{CACHE_CONTROL, tools};
 use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
 use crate::protocol::Endpoint;
-use crate::protocol::conversation::{Attribution, Calls, Turns};
+use crate::protocol::conversation::{Attribution, Calls, TurnRole, Turns};
 use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::wire::json::{self, Value};
 
@@ -121,15 +121,9 @@ const REQUEST: &[Row] = &[
 /// Reads the body of a request for a message.
 pub(in crate::protocol) fn request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
     let messages = root.get("messages");
-    let turns = Turns::of(
-        messages.into_iter().flat_map(|list| list.elements()),
-        &|message| {
-            message
-                .get("role")
-                .is_some_and(|role| role.is_text("assistant"))
-        },
-        &holds_result,
-    );
+    let list = messages.into_iter().flat_map(|list| list.elements());
+    let turns =
+        Turns::of(list.map(|message| TurnRole::of(&author_of(message), holds_result(message))));
     let has_toolset = root.get("tools").is_some_and(|tools| {
         tools.elements().any(|tool| {
             tool.get("type")
@@ -198,18 +192,9 @@ fn message(
         ("output_config", Type::Object(&[("effort", EFFORT)])),
     ];
     let role = message.get("role");
-    let from = match role.and_then(|role| role.text()).as_deref() {
-        Some("user") => Known::Is(Author::User),
-        Some("assistant") => Known::Is(Author::Assistant),
-        Some("system") => Known::Is(Author::System),
-        _ => Known::Unknown,
-    };
+    let from = author_of(message);
     reader.reading.count_message(&from);
-    let speaker = Attribution {
-        origin: Origin::new(from, Part::Text, turns.text_turn(at)),
-        calls: turns.call_turn(at),
-        is_result: false,
-    };
+    let speaker = turns.attribution(from, at);
     reader.rows(
         message,
         MESSAGE,
@@ -224,6 +209,15 @@ fn message(
     );
     if role.is_none() && message.kind() == json::ValueKind::Object {
         reader.problem(codes::AG2001, message, "`role` is missing");
+    }
+}
+
+fn author_of(message: Value<'_>) -> Known<Author> {
+    match message.get("role").and_then(|role| role.text()).as_deref() {
+        Some("user") => Known::Is(Author::User),
+        Some("assistant") => Known::Is(Author::Assistant),
+        Some("system") => Known::Is(Author::System),
+        _ => Known::Unknown,
     }
 }
 

@@ -5,7 +5,7 @@ use crate::diag::codes;
 use crate::event::{Author, Known, Part, Turn};
 use crate::protocol::Endpoint;
 use crate::protocol::anthropic_shapes::offered_tool;
-use crate::protocol::conversation::{Attribution, Calls, Turns, emit_attributed};
+use crate::protocol::conversation::{Attribution, Calls, TurnRole, Turns, emit_attributed};
 use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::wire::json::{self, Value};
 
@@ -47,21 +47,9 @@ pub(in crate::protocol) fn converse_request(
     endpoint: &Endpoint,
 ) {
     let messages = root.get("messages");
-    let turns = Turns::of(
-        messages.into_iter().flat_map(|list| list.elements()),
-        &|message| {
-            message
-                .get("role")
-                .is_some_and(|role| role.is_text("assistant"))
-        },
-        &|message| {
-            message.get("content").is_some_and(|content| {
-                content
-                    .elements()
-                    .any(|block| block.get("toolResult").is_some())
-            })
-        },
-    );
+    let list = messages.into_iter().flat_map(|list| list.elements());
+    let turns =
+        Turns::of(list.map(|message| TurnRole::of(&author_of(message), holds_result(message))));
     let mut calls = Calls::default();
     reader.rows(
         root,
@@ -92,6 +80,23 @@ pub(in crate::protocol) fn converse_request(
     }
 }
 
+fn author_of(message: Value<'_>) -> Known<Author> {
+    match message.get("role").and_then(|role| role.text()).as_deref() {
+        Some("user") => Known::Is(Author::User),
+        Some("assistant") => Known::Is(Author::Assistant),
+        Some("system") => Known::Is(Author::System),
+        _ => Known::Unknown,
+    }
+}
+
+fn holds_result(message: Value<'_>) -> bool {
+    message.get("content").is_some_and(|content| {
+        content
+            .elements()
+            .any(|block| block.get("toolResult").is_some())
+    })
+}
+
 fn message(
     reader: &mut Reader<'_>,
     message: Value<'_>,
@@ -101,18 +106,9 @@ fn message(
 ) {
     const MESSAGE: &[Row] = &[("role", Type::Custom), ("content", Type::Custom)];
     let role = message.get("role");
-    let from = match role.and_then(|role| role.text()).as_deref() {
-        Some("user") => Known::Is(Author::User),
-        Some("assistant") => Known::Is(Author::Assistant),
-        Some("system") => Known::Is(Author::System),
-        _ => Known::Unknown,
-    };
+    let from = author_of(message);
     reader.reading.count_message(&from);
-    let speaker = Attribution {
-        origin: Origin::new(from, Part::Text, turns.text_turn(at)),
-        calls: turns.call_turn(at),
-        is_result: false,
-    };
+    let speaker = turns.attribution(from, at);
     reader.rows(
         message,
         MESSAGE,

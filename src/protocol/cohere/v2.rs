@@ -6,7 +6,7 @@ pub(super) use stream::V2Stream;
 
 use super::{ANSWER, SETTINGS, answer_member, error_text, quoted, setting};
 use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
-use crate::protocol::conversation::Calls;
+use crate::protocol::conversation::{Attribution, Calls, TurnRole, Turns};
 use crate::protocol::json_edit::{member_span, move_citations, remove_elements, remove_members};
 use crate::protocol::openai_shapes::{
     self, content, content_texts, documents, refusal_text, tool_call, tool_choice,
@@ -58,57 +58,36 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
     reader.reading.add(event);
 }
 
+fn author_of(message: Value<'_>) -> Known<Author> {
+    match message.get("role").and_then(|role| role.text()).as_deref() {
+        Some("system" | "developer") => Known::Is(Author::System),
+        Some("user") => Known::Is(Author::User),
+        Some("assistant") => Known::Is(Author::Assistant),
+        Some("tool") => Known::Is(Author::Tool),
+        _ => Known::Unknown,
+    }
+}
+
 struct TurnState {
-    /// Index of the assistant message whose calls are the latest.
-    latest_from: Option<usize>,
-    /// Index of the first message after the last assistant message.
-    after_assistant: usize,
+    turns: Turns,
     /// Names of the tools called so far, by the id of the call.
     calls: Calls,
 }
 
 impl TurnState {
     fn of(messages: Option<Value<'_>>) -> TurnState {
-        let mut last = None;
-        let mut only_results_follow = false;
-        let messages = messages
-            .into_iter()
-            .flat_map(|messages| messages.elements());
-        for (at, message) in messages.enumerate() {
-            let is_by = |role: &str| message.get("role").is_some_and(|by| by.is_text(role));
-            if is_by("assistant") {
-                last = Some(at);
-                only_results_follow = true;
-            } else {
-                only_results_follow &= is_by("tool");
-            }
-        }
+        let list = messages.into_iter().flat_map(|list| list.elements());
+        let roles = list.map(|message| TurnRole::of(&author_of(message), false));
         TurnState {
-            latest_from: last.filter(|_| only_results_follow),
-            after_assistant: last.map_or(0, |at| at.saturating_add(1)),
+            turns: Turns::of(roles),
             calls: Calls::default(),
         }
     }
 
     fn message(&mut self, reader: &mut Reader<'_>, message: Value<'_>, at: usize) {
         let role = message.get("role").and_then(|role| role.text());
-        let from = match role.as_deref() {
-            Some("system" | "developer") => Known::Is(Author::System),
-            Some("user") => Known::Is(Author::User),
-            Some("assistant") => Known::Is(Author::Assistant),
-            Some("tool") => Known::Is(Author::Tool),
-            _ => Known::Unknown,
-        };
-        let is_result = from == Known::Is(Author::Tool);
-        let turn = |is_latest: bool| {
-            if is_latest {
-                Turn::Latest
-            } else {
-                Turn::Earlier
-            }
-        };
-        let origin = Origin::new(from, Part::Text, turn(at >= self.after_assistant));
-        let calls_turn = turn(self.latest_from == Some(at));
+        let Attribution { origin, calls, .. } = self.turns.attribution(author_of(message), at);
+        let is_result = origin.from == Known::Is(Author::Tool);
         reader.reading.count_message(&origin.from);
         let mut result = None;
         reader.rows(
@@ -131,7 +110,7 @@ impl TurnState {
                     result = is_result.then_some((value, texts, beside));
                 }
                 _ => reader.array(value, |reader, call| {
-                    if let Some((id, name)) = tool_call(reader, call, calls_turn, 0) {
+                    if let Some((id, name)) = tool_call(reader, call, calls, 0) {
                         self.calls.add(&id, &name);
                     }
                 }),

@@ -2,7 +2,7 @@
 //! table: in one that is not known, nothing is claimed, and all of it is evaluated as text.
 
 use crate::event::{Attachments, Author, Class, Event, Kind, Known, Part, Turn};
-use crate::protocol::conversation::{Attribution, Calls, Turns, emit_attributed};
+use crate::protocol::conversation::{Attribution, Calls, TurnRole, Turns, emit_attributed};
 use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type, is_textual};
 use crate::wire::json::{self, Value};
 
@@ -93,21 +93,16 @@ pub(super) fn input(reader: &mut Reader<'_>, value: Value<'_>) {
             step(reader, value, &user, &mut Calls::default());
         }
         _ => {
-            let turns = Turns::of(
-                value.elements(),
-                &|step| author_of(step) == Known::Is(Author::Assistant),
-                &|step| author_of(step) == Known::Is(Author::Tool),
-            );
+            let roles = value
+                .elements()
+                .map(|step| TurnRole::of(&author_of(step), false));
+            let turns = Turns::of(roles);
             let mut calls = Calls::default();
             let mut at = 0usize;
             reader.array(value, |reader, element| {
                 let from = author_of(element);
                 reader.reading.count_message(&from);
-                let speaker = Attribution {
-                    origin: Origin::new(from, Part::Text, turns.text_turn(at)),
-                    calls: turns.call_turn(at),
-                    is_result: false,
-                };
+                let speaker = turns.attribution(from, at);
                 step(reader, element, &speaker, &mut calls);
                 at = at.saturating_add(1);
             });

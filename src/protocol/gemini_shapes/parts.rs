@@ -2,7 +2,7 @@
 //! stand together.
 
 use crate::event::{Attachments, Author, Event, Kind, Known, Part, Turn};
-use crate::protocol::conversation::{Attribution, Calls, Turns, emit_attributed};
+use crate::protocol::conversation::{Attribution, Calls, TurnRole, Turns, emit_attributed};
 use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type, is_textual};
 use crate::wire::json::{self, Value};
 use crate::wire::letter_case;
@@ -71,11 +71,6 @@ fn role_of(reader: &Reader<'_>, content: Value<'_>) -> Known<Author> {
 /// The contents of a conversation.
 pub(in crate::protocol) fn contents(reader: &mut Reader<'_>, value: Value<'_>) {
     let single = (value.kind() == json::ValueKind::Object).then_some(value);
-    let is_model = |content: Value<'_>| {
-        content
-            .get("role")
-            .is_some_and(|role| role.is_text("model"))
-    };
     let holds_result = |content: Value<'_>| {
         let parts = content.get("parts");
         let single = parts.filter(|parts| parts.kind() == json::ValueKind::Object);
@@ -89,17 +84,17 @@ pub(in crate::protocol) fn contents(reader: &mut Reader<'_>, value: Value<'_>) {
                     .is_some()
             })
     };
-    let turns = Turns::of(value.elements().chain(single), &is_model, &holds_result);
+    let roles = value
+        .elements()
+        .chain(single)
+        .map(|content| TurnRole::of(&role_of(reader, content), holds_result(content)));
+    let turns = Turns::of(roles);
     let mut calls = Calls::default();
     let mut at = 0usize;
     one_or_many(reader, value, |reader, content| {
         let from = role_of(reader, content);
         reader.reading.count_message(&from);
-        let speaker = Attribution {
-            origin: Origin::new(from, Part::Text, turns.text_turn(at)),
-            calls: turns.call_turn(at),
-            is_result: false,
-        };
+        let speaker = turns.attribution(from, at);
         read_content(reader, content, &speaker, &mut calls);
         at = at.saturating_add(1);
     });

@@ -4,7 +4,7 @@ use super::mark::{self, ItemOwner};
 use super::offers;
 use crate::diag::codes;
 use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Turn};
-use crate::protocol::conversation::Calls;
+use crate::protocol::conversation::{Calls, TurnRole, Turns};
 use crate::protocol::openai_shapes::CACHE_CONTROL;
 use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type};
 use crate::wire::json::{self, Value};
@@ -178,17 +178,6 @@ pub(super) fn named_by_type(kind: &str) -> Option<&str> {
     }
 }
 
-/// What an item is, as far as it decides which turn others belong to.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ItemRole {
-    /// Said or done by the model.
-    Model,
-    /// What a tool answered, and tools that are offered on the way.
-    Result,
-    /// Said by the user or the application.
-    Other,
-}
-
 /// The type of an item. Items without one are messages; those that say nothing but an id are references.
 #[inline(never)]
 pub(super) fn kind_of(item: Value<'_>) -> String {
@@ -203,25 +192,22 @@ pub(super) fn kind_of(item: Value<'_>) -> String {
     }
 }
 
-fn role_of(item: Value<'_>) -> ItemRole {
+/// The part of an item in the order of turns. Tools that are offered on the way end no turn.
+fn role_of(item: Value<'_>) -> TurnRole {
     let kind = kind_of(item);
     let says = |word: &str| item.get("role").is_some_and(|role| role.is_text(word));
     match kind.as_str() {
-        "message" if says("assistant") => ItemRole::Model,
-        "message" => ItemRole::Other,
-        "additional_tools" | "mcp_approval_response" => ItemRole::Result,
-        kind if kind.ends_with("_output") => ItemRole::Result,
-        _ => ItemRole::Model,
+        "message" if says("assistant") => TurnRole::Model,
+        "message" => TurnRole::Other,
+        "additional_tools" | "mcp_approval_response" => TurnRole::Result,
+        kind if kind.ends_with("_output") => TurnRole::Result,
+        _ => TurnRole::Model,
     }
 }
 
 /// A list of items while it is read.
 pub(in crate::protocol) struct Items {
-    /// Items from here to `latest_end` are those whose calls are the latest.
-    latest_from: usize,
-    latest_end: usize,
-    /// Index of the first item after the last one of the model.
-    after_model: usize,
+    turns: Turns,
     /// Names of the tools called so far, by the id of the call.
     calls: Calls,
 }
@@ -229,41 +215,16 @@ pub(in crate::protocol) struct Items {
 impl Items {
     /// Finds out which turn is the latest: the calls of the model's last items, if only results follow them.
     pub(in crate::protocol) fn of(list: Value<'_>) -> Items {
-        let mut items = Items {
-            latest_from: 0,
-            latest_end: 0,
-            after_model: 0,
+        Items {
+            turns: Turns::of(list.elements().map(role_of)),
             calls: Calls::default(),
-        };
-        let mut previous = ItemRole::Other;
-        for (at, item) in list.elements().enumerate() {
-            let next = at.saturating_add(1);
-            let role = role_of(item);
-            match role {
-                ItemRole::Model => {
-                    if previous != ItemRole::Model {
-                        items.latest_from = at;
-                    }
-                    items.latest_end = next;
-                    items.after_model = next;
-                }
-                ItemRole::Result => {}
-                ItemRole::Other => {
-                    items.latest_from = next;
-                    items.latest_end = next;
-                }
-            }
-            previous = role;
         }
-        items
     }
 
     /// Reads an item that stands alone.
     pub(in crate::protocol) fn alone(reader: &mut Reader<'_>, item: Value<'_>) {
         let mut items = Items {
-            latest_from: 0,
-            latest_end: 1,
-            after_model: 0,
+            turns: Turns::of_one(),
             calls: Calls::default(),
         };
         items.item(reader, item, 0);
@@ -280,13 +241,7 @@ impl Items {
 
     fn item(&mut self, reader: &mut Reader<'_>, item: Value<'_>, at: usize) {
         let is_request = reader.direction() == Direction::Request;
-        let turn = |is_latest: bool| {
-            if is_latest || !is_request {
-                Turn::Latest
-            } else {
-                Turn::Earlier
-            }
-        };
+        let turn = |turn: Turn| if is_request { turn } else { Turn::Latest };
         let origin = Origin::new(
             if is_request {
                 Known::Unknown
@@ -294,7 +249,7 @@ impl Items {
                 Known::Missing
             },
             Part::Other,
-            turn(at >= self.after_model),
+            turn(self.turns.text_turn(at)),
         );
         // Some servers take bare strings in the list.
         if item.kind() == json::ValueKind::String {
@@ -353,8 +308,8 @@ impl Items {
             }
             kind if kind.ends_with("_output") => self.result(reader, item, &origin),
             kind if is_call(kind) => {
-                let is_latest = at >= self.latest_from && at < self.latest_end;
-                self.call(reader, item, kind, turn(is_latest), &by_model(&origin));
+                let calls = turn(self.turns.call_turn(at));
+                self.call(reader, item, kind, calls, &by_model(&origin));
             }
             // An item of a kind that is not known: everything in it is unknown text.
             _ => reader.rows(item, ITEM, &origin, &mut |_, _, _| {}),
