@@ -1,6 +1,6 @@
 //! Conversations as every format has them: who speaks, which turn it is, which call a result belongs to.
 
-use super::reader::{Origin, Reader};
+use super::reader::{Origin, Reader, Roles};
 use crate::event::{Author, Class, Known, Part, Turn};
 use crate::wire::json::Value;
 use crate::wire::sorted_map::SortedMap;
@@ -71,6 +71,22 @@ impl Calls {
         called.is_answered = true;
         Some(called.tool.clone())
     }
+}
+
+/// The roles of OpenAI's messages, which most formats took over.
+pub(super) const ROLES: Roles = &[
+    ("system", Author::System),
+    ("developer", Author::System),
+    ("user", Author::User),
+    ("assistant", Author::Assistant),
+    ("tool", Author::Tool),
+];
+
+/// The author that a message's `role` names.
+pub(super) fn author_of(message: Value<'_>, roles: Roles) -> Known<Author> {
+    let role = message.get("role").and_then(|role| role.text());
+    let known = role.and_then(|role| roles.iter().find(|(word, _)| *word == role));
+    known.map_or(Known::Unknown, |(_, author)| Known::Is(*author))
 }
 
 /// One running text.

@@ -6,10 +6,10 @@
 mod removal;
 mod stream;
 
-use super::conversation::{Attribution, Calls, TurnRole, Turns};
+use super::conversation::{Attribution, Calls, TurnRole, Turns, author_of};
 use super::coverage::shown;
 use super::openai_shapes::{self, called_function, error, tool_offer};
-use super::reader::{Origin, Reader, Row, Type};
+use super::reader::{Origin, Reader, Roles, Row, Type};
 use super::routes::{self, RouteSpec, json};
 use super::stream::StreamReader;
 use super::{
@@ -105,8 +105,14 @@ const OPTIONS: &[Row] = &[
     ("use_mmap", Type::Flag),
     ("numa", Type::Flag),
 ];
+const ROLES: Roles = &[
+    ("system", Author::System),
+    ("user", Author::User),
+    ("assistant", Author::Assistant),
+    ("tool", Author::Tool),
+];
 const MESSAGE: &[Row] = &[
-    ("role", Type::Custom),
+    ("role", Type::Role(ROLES)),
     ("content", Type::Custom),
     ("thinking", Type::Text(Part::Reasoning)),
     ("images", Type::Custom),
@@ -336,21 +342,11 @@ struct TurnState {
     pending: std::collections::VecDeque<Box<str>>,
 }
 
-fn author_of(message: Value<'_>) -> Known<Author> {
-    match message.get("role").and_then(|role| role.text()).as_deref() {
-        Some("system") => Known::Is(Author::System),
-        Some("user") => Known::Is(Author::User),
-        Some("assistant") => Known::Is(Author::Assistant),
-        Some("tool") => Known::Is(Author::Tool),
-        _ => Known::Unknown,
-    }
-}
-
 impl TurnState {
     fn of(messages: Value<'_>) -> TurnState {
         let roles = messages
             .elements()
-            .map(|message| TurnRole::of(&author_of(message), false));
+            .map(|message| TurnRole::of(&author_of(message, ROLES), false));
         TurnState {
             turns: Turns::of(roles),
             calls: Calls::default(),
@@ -367,8 +363,8 @@ impl TurnState {
     }
 
     fn message(&mut self, reader: &mut Reader<'_>, message: Value<'_>, at: usize) {
-        let role = message.get("role").and_then(|role| role.text());
-        let Attribution { origin, calls, .. } = self.turns.attribution(author_of(message), at);
+        let Attribution { origin, calls, .. } =
+            self.turns.attribution(author_of(message, ROLES), at);
         let is_result = origin.from == Known::Is(Author::Tool);
         reader.reading.count_message(&origin.from);
         if origin.from == Known::Is(Author::Assistant) {
@@ -381,12 +377,6 @@ impl TurnState {
             MESSAGE,
             &origin,
             &mut |reader, key, value| match key {
-                "role" => match value.kind() {
-                    json::ValueKind::String => {
-                        reader.word(value, "system|user|assistant|tool");
-                    }
-                    _ => reader.wrong_type(value, "a string"),
-                },
                 "content" if is_result => {
                     let texts = reader.register_text(value, Class::Text);
                     reader.emit_duplicate(value, texts.clone(), &origin);
@@ -414,10 +404,7 @@ impl TurnState {
                 }
             },
         );
-        if role.is_none() && message.kind() == json::ValueKind::Object {
-            let what = "`role` is missing";
-            reader.problem(crate::diag::codes::AG2001, message, what);
-        }
+        reader.role_is_needed(message);
         if is_result {
             let id = message.get("tool_call_id").and_then(|id| id.text());
             let by_id = id.and_then(|id| self.calls.answer(&id));
@@ -531,7 +518,6 @@ fn answer_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
 fn message_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>, origin: &Origin) {
     match key {
         _ if value.is_null() => reader.claim(value),
-        "role" => reader.word(value, "assistant"),
         "content" => {
             reader.text(value, origin);
         }

@@ -10,14 +10,14 @@ mod stream;
 pub(super) use removal::remove_from_response;
 pub(super) use stream::ChatStream;
 
-use super::conversation::{Attribution, Calls, TurnRole, Turns};
+use super::conversation::{Attribution, Calls, TurnRole, Turns, author_of};
 use super::coverage::shown;
 use super::openai_shapes::{
     self, ANSWER, REASONING, SPEECH, answer_member, beside, called_function, content,
     content_texts, error, inputs, named_offer, plugins, response_format, spoken, tool_call,
     tool_choice, tool_offer, usage, user_id,
 };
-use super::reader::{Origin, Reader, Row, Type};
+use super::reader::{Origin, Reader, Roles, Row, Type};
 use super::routes::{self, RouteSpec, json};
 use super::stream::StreamReader;
 use super::{
@@ -132,7 +132,7 @@ const REQUEST: &[Row] = &[
     ("moderation", Type::Object(&[("model", Type::Name)])),
 ];
 const MESSAGE: &[Row] = &[
-    ("role", Type::Custom),
+    ("role", Type::Role(ROLES)),
     ("content", Type::Custom),
     ("name", Type::Custom),
     ("tool_calls", Type::Custom),
@@ -174,7 +174,14 @@ const CHOICE: &[Row] = &[
     ("error", Type::Custom),
     ("content_filter_results", Type::Counts),
 ];
-const ROLES: &str = "system|developer|user|assistant|tool|function";
+const ROLES: Roles = &[
+    ("system", Author::System),
+    ("developer", Author::System),
+    ("user", Author::User),
+    ("assistant", Author::Assistant),
+    ("tool", Author::Tool),
+    ("function", Author::Tool),
+];
 const FINISH_REASONS: &str = "|stop|length|tool_calls|content_filter|function_call|eos|error|model_length|\
      insufficient_system_resource";
 
@@ -271,7 +278,7 @@ pub(super) fn read_request(
     let messages = root.get("messages");
     let list = messages.into_iter().flat_map(|list| list.elements());
     let mut request = RequestReader {
-        turns: Turns::of(list.map(|message| TurnRole::of(&author_of(message), false))),
+        turns: Turns::of(list.map(|message| TurnRole::of(&author_of(message, ROLES), false))),
         calls: Calls::default(),
     };
     // The first choice is named first, wherever it stands.
@@ -352,16 +359,6 @@ pub(super) fn denied_response(
 }
 
 /// Where in `messages` the last assistant message stands.
-fn author_of(message: Value<'_>) -> Known<Author> {
-    match message.get("role").and_then(|role| role.text()).as_deref() {
-        Some("system" | "developer") => Known::Is(Author::System),
-        Some("user") => Known::Is(Author::User),
-        Some("assistant") => Known::Is(Author::Assistant),
-        Some("tool" | "function") => Known::Is(Author::Tool),
-        _ => Known::Unknown,
-    }
-}
-
 /// A request while it is read.
 struct RequestReader {
     turns: Turns,
@@ -459,8 +456,8 @@ impl RequestReader {
     }
 
     fn message(&mut self, reader: &mut Reader<'_>, message: Value<'_>, at: usize) {
-        let role = message.get("role");
-        let Attribution { origin, calls, .. } = self.turns.attribution(author_of(message), at);
+        let Attribution { origin, calls, .. } =
+            self.turns.attribution(author_of(message, ROLES), at);
         reader.reading.count_message(&origin.from);
         let is_result = origin.from == Known::Is(Author::Tool);
         let mut answered: Option<Box<str>> = None;
@@ -472,10 +469,6 @@ impl RequestReader {
             &tables,
             &origin,
             &mut |reader, key, value| match key {
-                "role" => match value.kind() {
-                    JsonKind::String => reader.word(value, ROLES),
-                    _ => reader.wrong_type(value, "a string"),
-                },
                 "content" if is_result => {
                     let texts = content_texts(reader, value, &origin);
                     let beside = texts.end..reader.text_count();
@@ -501,9 +494,7 @@ impl RequestReader {
                 _ => spoken(reader, key, value, &origin),
             },
         );
-        if role.is_none() && message.kind() == JsonKind::Object {
-            reader.problem(codes::AG2001, message, "`role` is missing");
-        }
+        reader.role_is_needed(message);
         // An earlier answer in audio, which the provider keeps.
         if let Some(kept) = message.get("audio").and_then(|audio| audio.get("id")) {
             reader.uninspectable(kept, "provider_state");
@@ -586,7 +577,6 @@ fn response_message(reader: &mut Reader<'_>, message: Value<'_>, origin: &Origin
         &tables,
         origin,
         &mut |reader, key, value| match key {
-            "role" => reader.word(value, ROLES),
             "content" => content(reader, value, origin),
             "tool_calls" => {
                 reader.array(value, |reader, call| {

@@ -3,11 +3,17 @@
 use super::blocks::content;
 use super::{CACHE_CONTROL, tools};
 use crate::diag::codes;
-use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
+use crate::event::{Author, Direction, Event, Kind, Part, Turn};
 use crate::protocol::Endpoint;
-use crate::protocol::conversation::{Attribution, Calls, TurnRole, Turns};
-use crate::protocol::reader::{Origin, Reader, Row, Type};
+use crate::protocol::conversation::{Attribution, Calls, TurnRole, Turns, author_of};
+use crate::protocol::reader::{Origin, Reader, Roles, Row, Type};
 use crate::wire::json::{self, Value};
+
+const ROLES: Roles = &[
+    ("user", Author::User),
+    ("assistant", Author::Assistant),
+    ("system", Author::System),
+];
 
 const OUTPUT_FORMAT: Type = Type::Object(&[
     ("type", Type::Word("json_schema|text")),
@@ -122,8 +128,9 @@ const REQUEST: &[Row] = &[
 pub(in crate::protocol) fn request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
     let messages = root.get("messages");
     let list = messages.into_iter().flat_map(|list| list.elements());
-    let turns =
-        Turns::of(list.map(|message| TurnRole::of(&author_of(message), holds_result(message))));
+    let turns = Turns::of(
+        list.map(|message| TurnRole::of(&author_of(message, ROLES), holds_result(message))),
+    );
     let has_toolset = root.get("tools").is_some_and(|tools| {
         tools.elements().any(|tool| {
             tool.get("type")
@@ -186,39 +193,21 @@ fn message(
     calls: &mut Calls,
 ) {
     const MESSAGE: &[Row] = &[
-        ("role", Type::Custom),
+        ("role", Type::Role(ROLES)),
         ("content", Type::Custom),
         ("clear_at", Type::Word("next_user_message|never")),
         ("output_config", Type::Object(&[("effort", EFFORT)])),
     ];
-    let role = message.get("role");
-    let from = author_of(message);
+    let from = author_of(message, ROLES);
     reader.reading.count_message(&from);
     let speaker = turns.attribution(from, at);
     reader.rows(
         message,
         MESSAGE,
         &speaker.origin,
-        &mut |reader, key, value| match key {
-            "role" => match value.kind() {
-                json::ValueKind::String => reader.word(value, "user|assistant|system"),
-                _ => reader.wrong_type(value, "a string"),
-            },
-            _ => content(reader, value, &speaker, calls),
-        },
+        &mut |reader, _, value| content(reader, value, &speaker, calls),
     );
-    if role.is_none() && message.kind() == json::ValueKind::Object {
-        reader.problem(codes::AG2001, message, "`role` is missing");
-    }
-}
-
-fn author_of(message: Value<'_>) -> Known<Author> {
-    match message.get("role").and_then(|role| role.text()).as_deref() {
-        Some("user") => Known::Is(Author::User),
-        Some("assistant") => Known::Is(Author::Assistant),
-        Some("system") => Known::Is(Author::System),
-        _ => Known::Unknown,
-    }
+    reader.role_is_needed(message);
 }
 
 fn holds_result(message: Value<'_>) -> bool {

@@ -4,8 +4,9 @@
 use crate::event::{Author, Event, Kind, Known, Part, Turn};
 use crate::protocol::anthropic_shapes::offered_tool;
 use crate::protocol::bedrock_shapes::aws_error;
+use crate::protocol::conversation::author_of;
 use crate::protocol::json_edit::remove_members;
-use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type};
+use crate::protocol::reader::{CallBuilder, Origin, Reader, Roles, Row, Type};
 use crate::protocol::{CannotRemove, Removals};
 use crate::wire::json::{self, Edits, Value};
 use crate::wire::span::offset;
@@ -128,21 +129,20 @@ fn image(reader: &mut Reader<'_>, value: Value<'_>) {
 
 /// Cohere: `{role: USER | CHATBOT | SYSTEM | TOOL, message}`.
 fn history(reader: &mut Reader<'_>, value: Value<'_>) {
+    const ROLES: Roles = &[
+        ("USER", Author::User),
+        ("CHATBOT", Author::Assistant),
+        ("SYSTEM", Author::System),
+        ("TOOL", Author::Tool),
+    ];
     const TURN: &[Row] = &[
-        ("role", Type::Word("USER|CHATBOT|SYSTEM|TOOL")),
+        ("role", Type::Role(ROLES)),
         ("message", Type::Text(Part::Text)),
         ("tool_calls", Type::Custom),
         ("tool_results", Type::Tree(Part::Other)),
     ];
     reader.array(value, |reader, turn| {
-        let role = turn.get("role").and_then(|role| role.text());
-        let from = match role.as_deref() {
-            Some("USER") => Known::Is(Author::User),
-            Some("CHATBOT") => Known::Is(Author::Assistant),
-            Some("SYSTEM") => Known::Is(Author::System),
-            Some("TOOL") => Known::Is(Author::Tool),
-            _ => Known::Unknown,
-        };
+        let from = author_of(turn, ROLES);
         reader.reading.count_message(&from);
         let origin = Origin::new(from, Part::Text, Turn::Earlier);
         reader.rows(turn, TURN, &origin, &mut |reader, _, calls| {

@@ -5,9 +5,17 @@ use crate::diag::codes;
 use crate::event::{Author, Known, Part, Turn};
 use crate::protocol::Endpoint;
 use crate::protocol::anthropic_shapes::offered_tool;
-use crate::protocol::conversation::{Attribution, Calls, TurnRole, Turns, emit_attributed};
-use crate::protocol::reader::{Origin, Reader, Row, Type};
+use crate::protocol::conversation::{
+    Attribution, Calls, TurnRole, Turns, author_of, emit_attributed,
+};
+use crate::protocol::reader::{Origin, Reader, Roles, Row, Type};
 use crate::wire::json::{self, Value};
+
+const ROLES: Roles = &[
+    ("user", Author::User),
+    ("assistant", Author::Assistant),
+    ("system", Author::System),
+];
 
 const REQUEST: &[Row] = &[
     ("messages", Type::Custom),
@@ -48,8 +56,9 @@ pub(in crate::protocol) fn converse_request(
 ) {
     let messages = root.get("messages");
     let list = messages.into_iter().flat_map(|list| list.elements());
-    let turns =
-        Turns::of(list.map(|message| TurnRole::of(&author_of(message), holds_result(message))));
+    let turns = Turns::of(
+        list.map(|message| TurnRole::of(&author_of(message, ROLES), holds_result(message))),
+    );
     let mut calls = Calls::default();
     reader.rows(
         root,
@@ -80,15 +89,6 @@ pub(in crate::protocol) fn converse_request(
     }
 }
 
-fn author_of(message: Value<'_>) -> Known<Author> {
-    match message.get("role").and_then(|role| role.text()).as_deref() {
-        Some("user") => Known::Is(Author::User),
-        Some("assistant") => Known::Is(Author::Assistant),
-        Some("system") => Known::Is(Author::System),
-        _ => Known::Unknown,
-    }
-}
-
 fn holds_result(message: Value<'_>) -> bool {
     message.get("content").is_some_and(|content| {
         content
@@ -104,9 +104,8 @@ fn message(
     at: usize,
     calls: &mut Calls,
 ) {
-    const MESSAGE: &[Row] = &[("role", Type::Custom), ("content", Type::Custom)];
-    let role = message.get("role");
-    let from = author_of(message);
+    const MESSAGE: &[Row] = &[("role", Type::Role(ROLES)), ("content", Type::Custom)];
+    let from = author_of(message, ROLES);
     reader.reading.count_message(&from);
     let speaker = turns.attribution(from, at);
     reader.rows(
@@ -114,10 +113,6 @@ fn message(
         MESSAGE,
         &speaker.origin,
         &mut |reader, key, value| match key {
-            "role" => match value.kind() {
-                json::ValueKind::String => reader.word(value, "user|assistant|system"),
-                _ => reader.wrong_type(value, "a string"),
-            },
             // Nova takes a text as well.
             _ if value.kind() == json::ValueKind::String => {
                 emit_attributed(reader, value, &speaker)
@@ -125,9 +120,7 @@ fn message(
             _ => blocks(reader, value, &speaker, calls),
         },
     );
-    if role.is_none() && message.kind() == json::ValueKind::Object {
-        reader.problem(codes::AG2001, message, "`role` is missing");
-    }
+    reader.role_is_needed(message);
 }
 
 fn system(reader: &mut Reader<'_>, value: Value<'_>) {

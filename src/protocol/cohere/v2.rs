@@ -6,7 +6,7 @@ pub(super) use stream::V2Stream;
 
 use super::{ANSWER, SETTINGS, answer_member, error_text, quoted, setting};
 use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
-use crate::protocol::conversation::{Attribution, Calls, TurnRole, Turns};
+use crate::protocol::conversation::{Attribution, Calls, ROLES, TurnRole, Turns, author_of};
 use crate::protocol::json_edit::{member_span, move_citations, remove_elements, remove_members};
 use crate::protocol::openai_shapes::{
     self, content, content_texts, documents, refusal_text, tool_call, tool_choice,
@@ -19,7 +19,7 @@ use crate::wire::span::Span;
 
 const REQUEST: &[Row] = &[("messages", Type::Custom), ("tool_choice", Type::Custom)];
 const MESSAGE: &[Row] = &[
-    ("role", Type::Custom),
+    ("role", Type::Role(ROLES)),
     ("content", Type::Custom),
     ("tool_plan", Type::Text(Part::Reasoning)),
     ("tool_calls", Type::Custom),
@@ -58,16 +58,6 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
     reader.reading.add(event);
 }
 
-fn author_of(message: Value<'_>) -> Known<Author> {
-    match message.get("role").and_then(|role| role.text()).as_deref() {
-        Some("system" | "developer") => Known::Is(Author::System),
-        Some("user") => Known::Is(Author::User),
-        Some("assistant") => Known::Is(Author::Assistant),
-        Some("tool") => Known::Is(Author::Tool),
-        _ => Known::Unknown,
-    }
-}
-
 struct TurnState {
     turns: Turns,
     /// Names of the tools called so far, by the id of the call.
@@ -77,7 +67,7 @@ struct TurnState {
 impl TurnState {
     fn of(messages: Option<Value<'_>>) -> TurnState {
         let list = messages.into_iter().flat_map(|list| list.elements());
-        let roles = list.map(|message| TurnRole::of(&author_of(message), false));
+        let roles = list.map(|message| TurnRole::of(&author_of(message, ROLES), false));
         TurnState {
             turns: Turns::of(roles),
             calls: Calls::default(),
@@ -85,8 +75,8 @@ impl TurnState {
     }
 
     fn message(&mut self, reader: &mut Reader<'_>, message: Value<'_>, at: usize) {
-        let role = message.get("role").and_then(|role| role.text());
-        let Attribution { origin, calls, .. } = self.turns.attribution(author_of(message), at);
+        let Attribution { origin, calls, .. } =
+            self.turns.attribution(author_of(message, ROLES), at);
         let is_result = origin.from == Known::Is(Author::Tool);
         reader.reading.count_message(&origin.from);
         let mut result = None;
@@ -95,12 +85,6 @@ impl TurnState {
             MESSAGE,
             &origin,
             &mut |reader, key, value| match key {
-                "role" => match value.kind() {
-                    json::ValueKind::String => {
-                        reader.word(value, "system|developer|user|assistant|tool");
-                    }
-                    _ => reader.wrong_type(value, "a string"),
-                },
                 "content" => {
                     let texts = content_texts(reader, value, &origin);
                     if value.kind() == json::ValueKind::Array {
@@ -116,10 +100,7 @@ impl TurnState {
                 }),
             },
         );
-        if role.is_none() && message.kind() == json::ValueKind::Object {
-            let what = "`role` is missing";
-            reader.problem(crate::diag::codes::AG2001, message, what);
-        }
+        reader.role_is_needed(message);
         if is_result {
             let id = message.get("tool_call_id").and_then(|id| id.text());
             let called = id.and_then(|id| self.calls.answer(&id));
@@ -175,7 +156,6 @@ fn said(reader: &mut Reader<'_>, message: Value<'_>) {
         &origin,
         &mut |reader, key, value| match key {
             _ if value.is_null() => reader.claim(value),
-            "role" => reader.word(value, "assistant"),
             "content" => content(reader, value, &origin),
             _ => reader.array(value, |reader, call| {
                 tool_call(reader, call, Turn::Latest, 0);

@@ -167,7 +167,6 @@ impl ChatStream {
             SPOKEN,
             &origin,
             &mut |reader, key, value| match key {
-                "role" => reader.word(value, ROLES),
                 "content" => content(reader, value, &origin.member(number_of(key))),
                 "tool_calls" => {
                     let mut at = 0u32;
@@ -237,7 +236,7 @@ impl ChatStream {
             let twin = delta.and_then(|delta| delta.get(key));
             let is_string = value.kind() == json::ValueKind::String;
             match key {
-                "role" => reader.word(value, ROLES),
+                "role" => reader.role(value, ROLES),
                 "content" | "refusal" | "reasoning_content" | "reasoning" if is_string => {
                     let piece = self.copied_text(reader, key, value, twin, choice);
                     // Mistral's models at Bedrock say all in `message`.

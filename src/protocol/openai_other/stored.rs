@@ -2,6 +2,7 @@
 
 use super::{BATCH_CREATE, UPLOADED, batch};
 use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Turn};
+use crate::protocol::conversation::{ROLES, author_of};
 use crate::protocol::json_edit::move_indices;
 use crate::protocol::openai_chat;
 use crate::protocol::openai_responses::Items;
@@ -33,7 +34,7 @@ const REQUEST: &[Row] = &[
     ("input", Type::Custom),
     ("content", Type::Custom),
     ("tokens", Type::Custom),
-    ("role", Type::Custom),
+    ("role", Type::Role(ROLES)),
     ("messages", Type::Custom),
     ("additional_messages", Type::Custom),
     ("thread", Type::Custom),
@@ -105,7 +106,7 @@ const ENTRY: &[Row] = &[
     ("info", Type::Tree(Part::Other)),
 ];
 const MESSAGE: &[Row] = &[
-    ("role", Type::Custom),
+    ("role", Type::Role(ROLES)),
     ("content", Type::Custom),
     ("attachments", Type::Custom),
     ("metadata", Type::Tree(Part::Other)),
@@ -292,14 +293,10 @@ fn request_member(
             inputs(reader, value, &user);
         }
         "content" => {
-            let from = author_of(object);
+            let from = author_of(object, ROLES);
             reader.reading.count_message(&from);
             content(reader, value, &Origin { from, ..user });
         }
-        "role" => match value.kind() {
-            json::ValueKind::String => reader.word(value, "user|assistant|system|tool"),
-            _ => reader.wrong_type(value, "a string"),
-        },
         "messages" | "additional_messages" => reader.array(value, message),
         "thread" => {
             reader.rows(value, REQUEST, &user, &mut |reader, key, member| {
@@ -349,25 +346,18 @@ fn request_member(
     }
 }
 
-fn author_of(message: Value<'_>) -> Known<Author> {
-    match message.get("role").and_then(|role| role.text()).as_deref() {
-        Some("user") => Known::Is(Author::User),
-        Some("assistant") => Known::Is(Author::Assistant),
-        Some("system" | "developer") => Known::Is(Author::System),
-        Some("tool") => Known::Is(Author::Tool),
-        _ => Known::Unknown,
-    }
-}
-
 /// Whether a response's message repeats what the user or the application said.
 pub(super) fn is_by_others(message: Value<'_>) -> bool {
-    matches!(author_of(message), Known::Is(Author::User | Author::System))
+    matches!(
+        author_of(message, ROLES),
+        Known::Is(Author::User | Author::System)
+    )
 }
 
 /// A message of a thread.
 fn message(reader: &mut Reader<'_>, message: Value<'_>) {
     let origin = Origin {
-        from: author_of(message),
+        from: author_of(message, ROLES),
         ..Origin::of(Author::User, Part::Text)
     };
     reader.reading.count_message(&origin.from);
@@ -376,7 +366,6 @@ fn message(reader: &mut Reader<'_>, message: Value<'_>) {
         MESSAGE,
         &origin,
         &mut |reader, key, value| match key {
-            "role" => reader.word(value, "user|assistant|system|developer|tool"),
             "content" => content(reader, value, &origin),
             _ => reader.array(value, attachment),
         },

@@ -4,7 +4,7 @@ use super::mark::{self, ItemOwner};
 use super::offers;
 use crate::diag::codes;
 use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Turn};
-use crate::protocol::conversation::{Calls, TurnRole, Turns};
+use crate::protocol::conversation::{Calls, ROLES, TurnRole, Turns, author_of};
 use crate::protocol::openai_shapes::CACHE_CONTROL;
 use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type};
 use crate::wire::json::{self, Value};
@@ -25,7 +25,7 @@ pub(super) const ITEM: &[Row] = &[
     ("encrypted_content", Type::Opaque),
 ];
 pub(super) const MESSAGE: &[Row] = &[
-    ("role", Type::Custom),
+    ("role", Type::Role(ROLES)),
     ("content", Type::Custom),
     ("name", Type::Text(Part::Name)),
     ("phase", Type::Word("commentary|final_answer")),
@@ -485,43 +485,29 @@ fn claim_type(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
 }
 
 fn message(reader: &mut Reader<'_>, item: Value<'_>, origin: &Origin) {
-    let role = item.get("role").and_then(|role| role.text());
-    let author = match role.as_deref() {
-        Some("system" | "developer") => Some(Author::System),
-        Some("user") => Some(Author::User),
-        Some("assistant") => Some(Author::Assistant),
-        _ => None,
-    };
+    let author = author_of(item, ROLES);
     let is_request = reader.direction() == Direction::Request;
     let origin = match is_request {
         true => Origin {
-            from: author.map_or(Known::Unknown, Known::Is),
+            from: author,
             part: Part::Text,
             ..origin.clone()
         },
         // A list of items repeats what others said.
         false => origin.with_part(match author {
-            Some(Author::Assistant) | None => Part::Text,
-            Some(_) => Part::Other,
+            Known::Is(Author::System | Author::User | Author::Tool) => Part::Other,
+            _ => Part::Text,
         }),
     };
     if is_request {
         reader.reading.count_message(&origin.from);
-        if role.is_none() && item.kind() == json::ValueKind::Object {
-            reader.problem(codes::AG2001, item, "`role` is missing");
-        }
+        reader.role_is_needed(item);
     }
     reader.row_lists(
         item,
         &[ITEM, MESSAGE],
         &origin,
         &mut |reader, key, value| match key {
-            "role" => match value.kind() {
-                json::ValueKind::String => {
-                    reader.word(value, "system|developer|user|assistant|tool")
-                }
-                _ => reader.wrong_type(value, "a string"),
-            },
             "content" => match value.kind() {
                 json::ValueKind::String => said(reader, value, &origin, false),
                 _ => reader.array(value, |reader, part| {

@@ -434,9 +434,6 @@ impl ResponsesStream {
                         self.told_part(reader, part, about, CONTENT);
                         at = at.saturating_add(1);
                     }),
-                    ("role", json::ValueKind::String) => {
-                        reader.word(value, "assistant|system|developer|user");
-                    }
                     ("type", _) => reader.claim(value),
                     _ => {}
                 });

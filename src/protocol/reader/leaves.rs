@@ -1,6 +1,6 @@
 //! Leaves: values that hold no other known object, and how each type of them is read.
 
-use super::{Origin, Reader, is_one_of, telling_form};
+use super::{Origin, Reader, Roles, is_one_of, telling_form};
 use crate::diag::codes;
 use crate::event::{Class, Direction, Known, Part, each_named};
 use crate::wire::json::{self, Value};
@@ -61,6 +61,21 @@ impl Reader<'_> {
             self.problem(codes::AG2012, value, what);
         }
         self.reading.models.add(model);
+    }
+
+    /// The word for an author.
+    pub(in crate::protocol) fn role(&mut self, value: Value<'_>, roles: Roles) {
+        if roles.iter().any(|(role, _)| value.is_text(role)) {
+            self.claim(value);
+        }
+    }
+
+    /// A message without a role: servers differ in whose it is.
+    pub(in crate::protocol) fn role_is_needed(&mut self, message: Value<'_>) {
+        let is_missing = message.get("role").is_none_or(Value::is_null);
+        if is_missing && message.kind() == json::ValueKind::Object {
+            self.problem(codes::AG2001, message, "`role` is missing");
+        }
     }
 
     pub(super) fn constant(&mut self, value: Value<'_>) {

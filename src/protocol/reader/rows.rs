@@ -3,11 +3,14 @@
 
 use super::tools::is_data_url;
 use super::{Emit, Names, Origin, Reader, VisitField};
-use crate::event::{Class, Direction, Part};
+use crate::event::{Author, Class, Direction, Part};
 use crate::wire::json::{self, Value};
 
 /// A member of an object: its key and its type.
 pub(in crate::protocol) type Row = (&'static str, Type);
+
+/// The words of a format for the authors of messages.
+pub(in crate::protocol) type Roles = &'static [(&'static str, Author)];
 
 /// The type of a value. `null` always counts as absent, except under [`Type::Custom`].
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +25,8 @@ pub(in crate::protocol) enum Type {
     Setting,
     /// One word of a closed list, `"auto|any|none"`. Another word is evaluated as text.
     Word(&'static str),
+    /// The word for an author. Another word is evaluated as text.
+    Role(Roles),
     /// A constant of an enumeration that grows: capitals, digits and underscores. Anything else is evaluated as text.
     Constant,
     /// A media type, `text/plain; charset=utf-8`. Anything else is evaluated as text.
@@ -174,6 +179,7 @@ impl<'b> Reader<'b> {
                 self.boolean(value);
             }
             Type::Word(words) => self.word(value, words),
+            Type::Role(roles) => self.role(value, roles),
             Type::Constant => self.constant(value),
             Type::Mime if is_media_type(value) => self.claim(value),
             Type::Secret if could_grant_access(value) => self.claim(value),
@@ -243,7 +249,8 @@ impl<'b> Reader<'b> {
             | Type::Reference
             | Type::Opaque
             | Type::Secret
-            | Type::Media => (is_string, "a string"),
+            | Type::Media
+            | Type::Role(_) => (is_string, "a string"),
             Type::Object(_) => (kind == json::ValueKind::Object, "an object"),
             Type::List(_) => (kind == json::ValueKind::Array, "an array"),
             Type::Custom
@@ -301,7 +308,7 @@ fn is_media_type(value: Value<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Author, Kind, Reading};
+    use crate::event::{Kind, Reading};
     use crate::protocol::reader::Bounds;
 
     const ROWS: &[Row] = &[
