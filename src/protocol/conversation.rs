@@ -65,6 +65,21 @@ impl Calls {
         self.0.insert(id.into(), NamedCall { tool, is_answered });
     }
 
+    /// Whether a tool was called under this id.
+    pub(super) fn knows(&self, id: &str) -> bool {
+        self.0.get(id).is_some()
+    }
+
+    /// The tool of a result that gives the call's id, the tool's name, or both. Where they are different tools, it may be
+    /// either's.
+    pub(super) fn tool_of(&mut self, id: Option<&str>, named: Option<Box<str>>) -> Known<Box<str>> {
+        match (id.and_then(|id| self.answer(id)), named) {
+            (Some(Known::Is(called)), Some(named)) if called != named => Known::Unknown,
+            (Some(called), _) => called,
+            (None, named) => named.map_or(Known::Unknown, Known::Is),
+        }
+    }
+
     /// The tool whose result comes under this id; `None` where none was called under it.
     pub(super) fn answer(&mut self, id: &str) -> Option<Known<Box<str>>> {
         let called = self.0.get_mut(id)?;
@@ -224,6 +239,20 @@ mod tests {
         assert_eq!(calls.answer("1"), Some(Known::Is("search".into())));
         calls.add("1", "read_secret");
         assert_eq!(calls.answer("1"), Some(Known::Is("read_secret".into())));
+    }
+
+    #[test]
+    fn a_result_that_names_another_tool_than_its_call_may_be_either_s() {
+        let mut calls = Calls::default();
+        calls.add("1", "search");
+        let mut tool = |id, named: Option<&str>| calls.tool_of(id, named.map(Box::from));
+        let search = Known::Is(Box::from("search"));
+        assert_eq!(tool(Some("1"), None), search);
+        assert_eq!(tool(Some("1"), Some("search")), search);
+        assert_eq!(tool(Some("1"), Some("read_secret")), Known::Unknown);
+        assert_eq!(tool(Some("2"), Some("search")), search);
+        assert_eq!(tool(None, Some("search")), search);
+        assert_eq!(tool(Some("2"), None), Known::Unknown);
     }
 
     #[test]

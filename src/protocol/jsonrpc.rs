@@ -170,8 +170,8 @@ impl<'v> Envelope<'v> {
             reader.reading.error = Some(code.unwrap_or("error").into());
         }
         if error.kind() == json::ValueKind::Object {
-            let voice = origin.with_part(Part::Other);
-            reader.rows(error, ERROR, &voice, &mut |_, _, _| {});
+            let origin = origin.with_part(Part::Other);
+            reader.rows(error, ERROR, &origin, &mut |_, _, _| {});
         }
     }
 }

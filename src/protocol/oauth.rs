@@ -272,8 +272,7 @@ fn names_client(head: &RouteHead<'_>) -> bool {
 
 fn read(reader: &mut Reader<'_>, root: Value<'_>) {
     let origin = Origin::new(reader.author(Author::System), Part::Text, Turn::Latest);
-    let voice = origin.clone();
-    reader.rows(root, FIELDS, &voice, &mut |reader, _, value| {
+    reader.rows(root, FIELDS, &origin, &mut |reader, _, value| {
         // RFC 8707: may stand more than once.
         match value.kind() {
             json::ValueKind::Array => {

@@ -407,18 +407,14 @@ impl TurnState {
         reader.role_is_needed(message);
         if is_result {
             let id = message.get("tool_call_id").and_then(|id| id.text());
-            let by_id = id.and_then(|id| self.calls.answer(&id));
             let by_order = self.pending.pop_front();
+            let is_called = id.as_deref().is_some_and(|id| self.calls.knows(id));
             let mut event = Event::new(Kind::ToolResult, Direction::Request, message.place());
             event.turn = origin.turn;
             event.from = origin.from.clone();
-            event.tool = match (by_id, named) {
-                // The call and the result name different tools: it may be either's.
-                (Some(Known::Is(called)), Some(named)) if called != named => Known::Unknown,
-                (Some(called), _) => called,
-                (None, Some(name)) => Known::Is(name),
-                (None, None) => by_order.map_or(Known::Unknown, Known::Is),
-            };
+            // Without an id and a name, results come in the order of the calls.
+            let named = named.or_else(|| by_order.filter(|_| !is_called));
+            event.tool = self.calls.tool_of(id.as_deref(), named);
             let holder = result.as_ref().map(|(value, _)| *value);
             if let Some((value, texts)) = result {
                 event.at = value.place();

@@ -503,14 +503,7 @@ impl RequestReader {
             let mut event = Event::new(Kind::ToolResult, Direction::Request, message.place());
             event.turn = origin.turn;
             event.from = origin.from.clone();
-            let called = answered.and_then(|id| self.calls.answer(&id));
-            event.tool = match (called, named) {
-                // The call and the result name different tools: it may be either's.
-                (Some(Known::Is(called)), Some(named)) if called != named => Known::Unknown,
-                (Some(called), _) => called,
-                (None, Some(name)) => Known::Is(name),
-                (None, None) => Known::Unknown,
-            };
+            event.tool = self.calls.tool_of(answered.as_deref(), named);
             reader.said_result(event, result, &|part| part.get("text"));
         }
     }

@@ -53,8 +53,8 @@ fn unknown(reader: &mut Reader<'_>, root: Value<'_>, method: &str) {
 }
 
 fn params(reader: &mut Reader<'_>, value: Value<'_>) {
-    let voice = Origin::of(Author::System, Part::Other);
-    reader.rows(value, PARAMS, &voice, &mut |reader, _, spoken| {
+    let origin = Origin::of(Author::System, Part::Other);
+    reader.rows(value, PARAMS, &origin, &mut |reader, _, spoken| {
         message(reader, spoken, Turn::Latest);
     });
 }
@@ -73,7 +73,7 @@ fn message(reader: &mut Reader<'_>, value: Value<'_>, turn: Turn) {
     if is_request && !value.is_null() {
         reader.reading.count_message(&from);
     }
-    let voice = Origin::new(
+    let origin = Origin::new(
         if is_request { from } else { Known::Missing },
         match turn {
             Turn::Latest => Part::Text,
@@ -81,12 +81,12 @@ fn message(reader: &mut Reader<'_>, value: Value<'_>, turn: Turn) {
         },
         turn,
     );
-    reader.rows(value, MESSAGE, &voice, &mut |reader, _, parts| {
-        self::parts(reader, parts, &voice, None);
+    reader.rows(value, MESSAGE, &origin, &mut |reader, _, parts| {
+        self::parts(reader, parts, &origin, None);
     });
 }
 
-fn parts(reader: &mut Reader<'_>, value: Value<'_>, voice: &Origin, piece: Option<TextDelta>) {
+fn parts(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin, piece: Option<TextDelta>) {
     reader.array(value, |reader, part| {
         let member = |key: &str| part.get(key).filter(|value| !value.is_null());
         let file = member("file");
@@ -102,12 +102,12 @@ fn parts(reader: &mut Reader<'_>, value: Value<'_>, voice: &Origin, piece: Optio
             kind.is_some_and(|kind| is_textual(&kind))
         });
         let mut has_bytes = false;
-        reader.rows(part, PART, voice, &mut |reader, key, value| match key {
-            "text" => text(reader, value, voice, piece),
+        reader.rows(part, PART, origin, &mut |reader, key, value| match key {
+            "text" => text(reader, value, origin, piece),
             _ if value.is_null() => reader.claim(value),
             _ => {
                 has_bytes = true;
-                reader.file_bytes(value, is_text, part, |count| &mut count.file, voice);
+                reader.file_bytes(value, is_text, part, |count| &mut count.file, origin);
             }
         });
         let is_elsewhere = member("url").is_some()
@@ -120,7 +120,7 @@ fn parts(reader: &mut Reader<'_>, value: Value<'_>, voice: &Origin, piece: Optio
     });
 }
 
-fn text(reader: &mut Reader<'_>, text: Value<'_>, voice: &Origin, piece: Option<TextDelta>) {
+fn text(reader: &mut Reader<'_>, text: Value<'_>, origin: &Origin, piece: Option<TextDelta>) {
     match piece {
         Some(piece) => {
             reader.register_text(text, piece.class);
@@ -130,7 +130,7 @@ fn text(reader: &mut Reader<'_>, text: Value<'_>, voice: &Origin, piece: Option<
             }));
         }
         None => {
-            reader.text(text, voice);
+            reader.text(text, origin);
         }
     }
 }
@@ -186,9 +186,9 @@ fn rest_answer(
     };
     let status = error.get("status").and_then(|status| status.text());
     reader.reading.error = Some(status.as_deref().unwrap_or("error").into());
-    let voice = said();
+    let origin = said();
     reader.object(root, &["error"], |reader, _, error| {
-        reader.rows(error, ERROR, &voice, &mut |_, _, _| {});
+        reader.rows(error, ERROR, &origin, &mut |_, _, _| {});
     });
 }
 
@@ -214,19 +214,24 @@ fn result(reader: &mut Reader<'_>, value: Value<'_>, context: &RequestContext, p
         // Not what is answered here: unknown.
         _ => return,
     }
-    let voice = said();
-    reader.rows(value, RESULT, &voice, &mut |reader, key, value| match key {
-        "parts" | "content" => {
-            let place = value.place();
-            let known = pieces.binary_search_by_key(&place, |(parts, _)| *parts);
-            let piece = known.ok().and_then(|at| pieces.get(at));
-            parts(reader, value, &voice, piece.map(|(_, piece)| *piece));
-        }
-        "history" => reader.array(value, |reader, spoken| {
-            message(reader, spoken, Turn::Earlier);
-        }),
-        _ => message(reader, value, Turn::Latest),
-    });
+    let origin = said();
+    reader.rows(
+        value,
+        RESULT,
+        &origin,
+        &mut |reader, key, value| match key {
+            "parts" | "content" => {
+                let place = value.place();
+                let known = pieces.binary_search_by_key(&place, |(parts, _)| *parts);
+                let piece = known.ok().and_then(|at| pieces.get(at));
+                parts(reader, value, &origin, piece.map(|(_, piece)| *piece));
+            }
+            "history" => reader.array(value, |reader, spoken| {
+                message(reader, spoken, Turn::Earlier);
+            }),
+            _ => message(reader, value, Turn::Latest),
+        },
+    );
 }
 
 /// What an agent says that it is and can do. If it is signed, no byte of it may change: then it stays unknown, which is

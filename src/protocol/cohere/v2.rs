@@ -103,11 +103,10 @@ impl TurnState {
         reader.role_is_needed(message);
         if is_result {
             let id = message.get("tool_call_id").and_then(|id| id.text());
-            let called = id.and_then(|id| self.calls.answer(&id));
             let mut event = Event::new(Kind::ToolResult, Direction::Request, message.place());
             event.turn = origin.turn;
             event.from = origin.from.clone();
-            event.tool = called.unwrap_or(Known::Unknown);
+            event.tool = self.calls.tool_of(id.as_deref(), None);
             // Documents are what Cohere's own client sends.
             reader.said_result(event, result, &|part| match part.get("document") {
                 Some(document) => document.get("data"),

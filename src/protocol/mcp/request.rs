@@ -134,14 +134,14 @@ fn unknown_method(reader: &mut Reader<'_>, message: Value<'_>, method: &str) {
 }
 
 fn read_params(reader: &mut Reader<'_>, params: Value<'_>, method: &Method) {
-    let voice = Origin::of(author_of(method), Part::Text);
+    let origin = Origin::of(author_of(method), Part::Text);
     let mut name = None;
     let mut arguments = None;
     let mut responses = None;
     reader.rows(
         params,
         method.params,
-        &voice,
+        &origin,
         &mut |_, key, value| match key {
             "name" => name = Some(value),
             "arguments" => arguments = Some(value),
@@ -214,10 +214,10 @@ fn tool_call(
 /// What a client answers to the server: a person's input, a model's answer, its roots.
 fn client_result(reader: &mut Reader<'_>, result: Value<'_>) {
     let spoken = result.get("role").is_some();
-    let voice = Origin::of(Author::Assistant, Part::Text);
-    reader.rows(result, CLIENT_RESULT, &voice, &mut |reader, _, content| {
+    let origin = Origin::of(Author::Assistant, Part::Text);
+    reader.rows(result, CLIENT_RESULT, &origin, &mut |reader, _, content| {
         if spoken {
-            blocks(reader, content, &voice, &mut Calls::default());
+            blocks(reader, content, &origin, &mut Calls::default());
         } else {
             let texts = reader.tree(content);
             reader.emit_text(content, texts, &Origin::of(Author::User, Part::Other));
