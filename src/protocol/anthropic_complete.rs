@@ -22,8 +22,8 @@ pub(super) struct AnthropicComplete;
 const REQUEST: &[Row] = &[
     ("model", Type::Custom),
     ("prompt", Type::Text(Part::Text)),
-    ("max_tokens_to_sample", Type::Custom),
-    ("stream", Type::Custom),
+    ("max_tokens_to_sample", Type::MaxTokens),
+    ("stream", Type::Stream),
     ("stop_sequences", Type::Tree(Part::Other)),
     ("temperature", Type::Number),
     ("top_p", Type::Number),
@@ -74,16 +74,9 @@ impl Protocol for AnthropicComplete {
         let Some(body) = reader.body() else { return };
         let root = body.root();
         let origin = Origin::of(Author::User, Part::Text);
-        reader.rows(
-            root,
-            REQUEST,
-            &origin,
-            &mut |reader, key, value| match key {
-                "model" => reader.model_beside_path(value, &endpoint.model),
-                "stream" => reader.reading.stream |= reader.boolean(value).unwrap_or(false),
-                _ => reader.reading.max_tokens = reader.number(value),
-            },
-        );
+        reader.rows(root, REQUEST, &origin, &mut |reader, _, value| {
+            reader.model_beside_path(value, &endpoint.model)
+        });
         if root.get("prompt").is_none_or(|prompt| prompt.is_null()) {
             reader.problem(codes::AG2001, root, "`prompt` is missing");
         }

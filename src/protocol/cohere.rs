@@ -43,8 +43,8 @@ const V2: &[RouteSpec] = &[
 /// Settings of both versions.
 const SETTINGS: &[Row] = &[
     ("model", Type::Custom),
-    ("stream", Type::Custom),
-    ("max_tokens", Type::Custom),
+    ("stream", Type::Stream),
+    ("max_tokens", Type::MaxTokens),
     ("tools", Type::Custom),
     ("documents", Type::Custom),
     ("response_format", Type::Custom),
@@ -243,8 +243,6 @@ fn setting(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
     match key {
         _ if value.is_null() => reader.claim(value),
         "model" => openai_shapes::model(reader, value),
-        "stream" => reader.reading.stream = reader.boolean(value).unwrap_or(false),
-        "max_tokens" => reader.reading.max_tokens = reader.number(value),
         "tools" => reader.array(value, openai_shapes::tool_offer),
         "documents" => openai_shapes::documents(reader, value),
         _ => openai_shapes::response_format(reader, value),

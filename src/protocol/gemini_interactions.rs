@@ -11,7 +11,7 @@ use super::anthropic_shapes::tell_request;
 use super::coverage::{ANSWER_WITH_RESULTS, ASKED, CONVERSATION, shown};
 use super::gemini_shapes::error;
 use super::json_edit::remove_members;
-use super::reader::{Origin, Reader, Row, Type};
+use super::reader::{Origin, Reader, Row, Type, UsageKeys};
 use super::stream::StreamReader;
 use super::{
     CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Protocol, Removals, RequestContext,
@@ -32,7 +32,7 @@ const REQUEST: &[Row] = &[
     ("systemInstruction", Type::Text(Part::Text)),
     ("tools", Type::Custom),
     ("generationConfig", Type::Custom),
-    ("stream", Type::Custom),
+    ("stream", Type::Stream),
     ("background", Type::Flag),
     ("store", Type::Flag),
     ("previousInteractionId", Type::Custom),
@@ -64,7 +64,7 @@ const RESPONSE: &[Row] = &[
     ("steps", Type::Custom),
     // Before steps, answers were a list of contents.
     ("outputs", Type::Custom),
-    ("usage", Type::Custom),
+    ("usage", Type::Usage(&USAGE)),
     ("created", Type::Id),
     ("updated", Type::Id),
     ("serviceTier", Type::Word("standard|flex|priority")),
@@ -153,7 +153,6 @@ impl Protocol for GeminiInteractions {
                 "input" => steps::input(reader, value),
                 "tools" => reader.array(value, steps::tool),
                 "generationConfig" => generation_config(reader, value),
-                "stream" => reader.reading.stream |= reader.boolean(value).unwrap_or(false),
                 // One of ours does not leave.
                 "previousInteractionId" if is_own(value) => reader.id(value),
                 "previousInteractionId" => {
@@ -233,7 +232,6 @@ fn interaction(reader: &mut Reader<'_>, root: Value<'_>) {
                 }
                 reader.word(value, STATUSES);
             }
-            "usage" => usage(reader, value, &origin),
             "errors" => reader.array(value, error),
             _ => error(reader, value),
         },
@@ -259,26 +257,16 @@ fn generation_config(reader: &mut Reader<'_>, value: Value<'_>) {
         ("temperature", Type::Number),
         ("topP", Type::Number),
         ("seed", Type::Number),
-        ("maxOutputTokens", Type::Custom),
+        ("maxOutputTokens", Type::MaxTokens),
         ("stopSequences", Type::Tree(Part::Other)),
         ("thinkingLevel", Type::Word("minimal|low|medium|high")),
         ("thinkingSummaries", Type::Word("auto|none")),
         ("toolChoice", Type::Custom),
     ];
     let origin = Origin::of(Author::System, Part::Other);
-    reader.rows(
-        value,
-        CONFIG,
-        &origin,
-        &mut |reader, key, value| match key {
-            "toolChoice" => tool_choice(reader, value),
-            _ => {
-                let tokens = value.as_u64();
-                reader.value(value, Type::Number, &origin);
-                reader.reading.max_tokens = reader.reading.max_tokens.max(tokens);
-            }
-        },
-    );
+    reader.rows(value, CONFIG, &origin, &mut |reader, _, value| {
+        tool_choice(reader, value)
+    });
 }
 
 /// A mode, or `{allowed_tools: {mode, tools}}`.
@@ -301,16 +289,10 @@ fn tool_choice(reader: &mut Reader<'_>, value: Value<'_>) {
     }
 }
 
-fn usage(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
-    let count = |name: &str| reader.get(value, name).and_then(|count| count.as_u64());
-    let input = count("totalInputTokens");
-    let output = count("totalOutputTokens");
-    let cached = count("totalCachedTokens");
-    let reasoning = count("totalThoughtTokens");
-    let usage = &mut reader.reading.usage;
-    usage.input_tokens = input;
-    usage.output_tokens = output;
-    usage.cached_tokens = cached;
-    usage.reasoning_tokens = reasoning;
-    reader.value(value, Type::Counts, origin);
-}
+/// Counts of tokens.
+const USAGE: UsageKeys = UsageKeys {
+    input: "totalInputTokens",
+    output: "totalOutputTokens",
+    cached: "totalCachedTokens",
+    reasoning: "totalThoughtTokens",
+};

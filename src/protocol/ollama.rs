@@ -84,7 +84,7 @@ const REQUEST: &[Row] = &[
     ("max_results", Type::Number),
 ];
 const OPTIONS: &[Row] = &[
-    ("num_predict", Type::Custom),
+    ("num_predict", Type::MaxTokens),
     ("stop", Type::Tree(Part::Other)),
     ("seed", Type::Number),
     ("temperature", Type::Number),
@@ -277,7 +277,6 @@ fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
                     reader.uninspectable(value, "token_ids");
                 }
             }
-            "num_predict" => reader.reading.max_tokens = reader.number(value),
             "stream" => stream = reader.boolean(value),
             // `true`, `false` or a level.
             _ => match value.kind() {

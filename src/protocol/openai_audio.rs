@@ -37,7 +37,7 @@ const REQUEST: &[Row] = &[
     ("file", Type::Custom),
     ("file_url", Type::Custom),
     ("input_audio", Type::Custom),
-    ("stream", Type::Custom),
+    ("stream", Type::Stream),
     ("voice", Type::Custom),
     ("known_speaker_references[]", Type::Custom),
     ("known_speaker_references", Type::Custom),

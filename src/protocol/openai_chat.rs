@@ -54,11 +54,11 @@ const REQUEST: &[Row] = &[
     ("search_parameters", Type::Custom),
     ("enable_search", Type::Custom),
     ("data_sources", Type::Custom),
-    ("stream", Type::Custom),
-    ("max_tokens", Type::Custom),
-    ("max_completion_tokens", Type::Custom),
-    ("max_new_tokens", Type::Custom),
-    ("n_predict", Type::Custom),
+    ("stream", Type::Stream),
+    ("max_tokens", Type::MaxTokens),
+    ("max_completion_tokens", Type::MaxTokens),
+    ("max_new_tokens", Type::MaxTokens),
+    ("n_predict", Type::MaxTokens),
     ("response_format", Type::Custom),
     ("prediction", Type::Custom),
     ("user", Type::Custom),
@@ -427,11 +427,6 @@ impl RequestReader {
                 reader.provider_tool(source, kind.as_deref().unwrap_or("data_sources"));
                 reader.uninspectable(source, "provider_state");
             }),
-            "stream" => reader.reading.stream = reader.boolean(value).unwrap_or(false),
-            "max_tokens" | "max_completion_tokens" | "max_new_tokens" | "n_predict" => {
-                let tokens = reader.number(value);
-                reader.reading.max_tokens = reader.reading.max_tokens.max(tokens);
-            }
             "response_format" => response_format(reader, value),
             "audio" => {
                 reader.object(value, &["voice", "format"], |reader, _, value| {

@@ -34,7 +34,7 @@ const REQUEST: &[Row] = &[
     ("images[]", Type::Custom),
     ("mask", Type::Custom),
     ("user", Type::Custom),
-    ("stream", Type::Custom),
+    ("stream", Type::Stream),
     ("n", Type::Number),
     ("output_compression", Type::Number),
     ("partial_images", Type::Number),

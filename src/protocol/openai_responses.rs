@@ -50,8 +50,8 @@ const REQUEST: &[Row] = &[
     ("tool_choice", Type::Custom),
     ("plugins", Type::Custom),
     ("search_parameters", Type::Custom),
-    ("stream", Type::Custom),
-    ("max_output_tokens", Type::Custom),
+    ("stream", Type::Stream),
+    ("max_output_tokens", Type::MaxTokens),
     ("text", Type::Custom),
     ("user", Type::Custom),
     ("safety_identifier", Type::Custom),
@@ -280,8 +280,6 @@ fn request_member(reader: &mut Reader<'_>, key: &'static str, value: Value<'_>) 
         "search_parameters" => {
             reader.provider_run_offer(value, &["search_parameters", "web_search"]);
         }
-        "stream" => reader.reading.stream = reader.boolean(value).unwrap_or(false),
-        "max_output_tokens" => reader.reading.max_tokens = reader.number(value),
         "text" => {
             reader.object(
                 value,

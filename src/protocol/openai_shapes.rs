@@ -103,7 +103,6 @@ pub(super) fn read_input<'b>(
         _ if value.is_null() => reader.claim(value),
         "model" => model(reader, value),
         "models" => models(reader, value),
-        "stream" => reader.reading.stream = reader.boolean(value).unwrap_or(false),
         _ => own(reader, key, value, &user),
     });
     model_is_needed(reader, endpoint);

@@ -16,7 +16,7 @@ pub(super) use leaves::is_tag;
 use names::Names;
 pub(super) use names::is_case_variant;
 use rows::is_one_of;
-pub(super) use rows::{Roles, Row, Type};
+pub(super) use rows::{Roles, Row, Type, UsageKeys};
 pub(super) use tools::CallBuilder;
 
 use super::Endpoint;

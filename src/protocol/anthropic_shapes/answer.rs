@@ -1,9 +1,9 @@
 //! Answers: a message, an error, a count of tokens.
 
 use super::blocks::content;
-use crate::event::{Author, Part, Turn};
+use crate::event::{Part, Turn};
 use crate::protocol::conversation::{Attribution, Calls};
-use crate::protocol::reader::{Origin, Reader, Row, Type};
+use crate::protocol::reader::{Origin, Reader, Row, Type, UsageKeys};
 use crate::wire::json::{self, Value};
 
 /// Why a response was refused.
@@ -98,18 +98,14 @@ pub(in crate::protocol) fn error(reader: &mut Reader<'_>, value: Value<'_>, orig
     }
 }
 
-/// What was read from the cache and what was written to it is not in `input_tokens`.
+/// Counts of tokens. What was read from the cache and what was written to it is not in `input_tokens`.
+const USAGE: UsageKeys = UsageKeys {
+    input: "input_tokens",
+    output: "output_tokens",
+    cached: "cache_read_input_tokens",
+    reasoning: "output_tokens_details.thinking_tokens",
+};
+
 pub(super) fn usage(reader: &mut Reader<'_>, value: Value<'_>) {
-    let count = |name: &str| value.get(name).and_then(|count| count.as_u64());
-    let thinking = value
-        .get("output_tokens_details")
-        .and_then(|details| details.get("thinking_tokens"))
-        .and_then(|count| count.as_u64());
-    let usage = &mut reader.reading.usage;
-    usage.input_tokens = count("input_tokens");
-    usage.output_tokens = count("output_tokens");
-    usage.cached_tokens = count("cache_read_input_tokens");
-    usage.reasoning_tokens = thinking;
-    let origin = Origin::of(Author::System, Part::Other);
-    reader.value(value, Type::Counts, &origin);
+    reader.usage(value, &USAGE);
 }

@@ -62,8 +62,8 @@ const REQUEST: &[Row] = &[
     ("tools", Type::Custom),
     ("mcp_servers", Type::Custom),
     ("tool_choice", Type::Custom),
-    ("stream", Type::Custom),
-    ("max_tokens", Type::Custom),
+    ("stream", Type::Stream),
+    ("max_tokens", Type::MaxTokens),
     ("container", Type::Custom),
     ("thread", Type::Custom),
     ("temperature", Type::Number),
@@ -165,11 +165,6 @@ pub(in crate::protocol) fn request(reader: &mut Reader<'_>, root: Value<'_>, end
             "mcp_servers" => tools::mcp_servers(reader, value, has_toolset),
             "tool_choice" => tool_choice(reader, value),
             "fallbacks" => fallbacks(reader, value),
-            "stream" => reader.reading.stream |= reader.boolean(value).unwrap_or(false),
-            "max_tokens" => {
-                let tokens = reader.number(value);
-                reader.reading.max_tokens = reader.reading.max_tokens.max(tokens);
-            }
             "container" => container(reader, value),
             "thread" => thread(reader, value),
             _ => {}

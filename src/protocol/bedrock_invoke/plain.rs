@@ -40,10 +40,10 @@ const REQUEST: &[Row] = &[
     ("stopSequences", Type::Tree(Part::Other)),
     ("images", Type::Custom),
     ("inputImage", Type::Custom),
-    ("max_tokens", Type::Custom),
-    ("max_tokens_to_sample", Type::Custom),
-    ("max_gen_len", Type::Custom),
-    ("maxTokens", Type::Custom),
+    ("max_tokens", Type::MaxTokens),
+    ("max_tokens_to_sample", Type::MaxTokens),
+    ("max_gen_len", Type::MaxTokens),
+    ("maxTokens", Type::MaxTokens),
     (
         "textGenerationConfig",
         Type::Object(&[
@@ -109,11 +109,7 @@ pub(super) fn request(reader: &mut Reader<'_>, root: Value<'_>) {
         }
         "query" | "documents" => reader.value(value, Type::Tree(Part::Other), &nobody),
         "images" => reader.array(value, image),
-        "inputImage" => image(reader, value),
-        _ => {
-            let tokens = reader.number(value);
-            reader.reading.max_tokens = reader.reading.max_tokens.max(tokens);
-        }
+        _ => image(reader, value),
     });
 }
 

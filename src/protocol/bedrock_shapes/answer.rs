@@ -4,14 +4,14 @@ use super::content::{SERVER_CALL, blocks};
 use crate::event::{Known, Part, Turn};
 use crate::protocol::conversation::{Attribution, Calls};
 use crate::protocol::json_edit::{ObjectWriter, count, remove_members};
-use crate::protocol::reader::{Origin, Reader, Row, Type};
+use crate::protocol::reader::{Origin, Reader, Row, Type, UsageKeys};
 use crate::protocol::{CannotRemove, Removals};
 use crate::wire::json::{Edits, Value};
 
 const RESPONSE: &[Row] = &[
     ("output", Type::Custom),
     ("stopReason", Type::Custom),
-    ("usage", Type::Custom),
+    ("usage", Type::Usage(&USAGE)),
     ("metrics", Type::Counts),
     // Holds what the model said before a guardrail of Bedrock changed it.
     ("trace", Type::Tree(Part::Other)),
@@ -58,7 +58,6 @@ pub(in crate::protocol) fn converse_response(reader: &mut Reader<'_>, root: Valu
                 reason = value.text().map(Box::from);
                 reader.word(value, STOP_REASONS);
             }
-            "usage" => usage(reader, value, &origin),
             _ => aws_error(reader, root, value),
         },
     );
@@ -86,14 +85,13 @@ fn said(reader: &mut Reader<'_>, message: Value<'_>, speaker: &Attribution) {
     );
 }
 
-pub(super) fn usage(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
-    let count = |name: &str| value.get(name).and_then(|count| count.as_u64());
-    let usage = &mut reader.reading.usage;
-    usage.input_tokens = count("inputTokens");
-    usage.output_tokens = count("outputTokens");
-    usage.cached_tokens = count("cacheReadInputTokens").or(count("cacheReadInputTokenCount"));
-    reader.value(value, Type::Counts, origin);
-}
+/// Counts of tokens.
+pub(super) const USAGE: UsageKeys = UsageKeys {
+    input: "inputTokens",
+    output: "outputTokens",
+    cached: "cacheReadInputTokens|cacheReadInputTokenCount",
+    reasoning: "",
+};
 
 /// A response that is nothing but a refusal.
 pub(in crate::protocol) fn denied_converse(text: &str, tokens: (u64, u64)) -> Vec<u8> {

@@ -226,8 +226,8 @@ fn system_tool(reader: &mut Reader<'_>, tool: Value<'_>, value: Value<'_>) {
 
 fn inference(reader: &mut Reader<'_>, value: Value<'_>) {
     const INFERENCE: &[Row] = &[
-        ("maxTokens", Type::Custom),
-        ("max_new_tokens", Type::Custom),
+        ("maxTokens", Type::MaxTokens),
+        ("max_new_tokens", Type::MaxTokens),
         ("temperature", Type::Number),
         ("topP", Type::Number),
         ("top_p", Type::Number),
@@ -236,10 +236,7 @@ fn inference(reader: &mut Reader<'_>, value: Value<'_>) {
         ("stopSequences", Type::Tree(Part::Other)),
         ("reasoningConfig", Type::Tree(Part::Other)),
     ];
-    reader.rows(value, INFERENCE, &beside(), &mut |reader, _, value| {
-        let tokens = reader.number(value);
-        reader.reading.max_tokens = reader.reading.max_tokens.max(tokens);
-    });
+    reader.plain_rows(value, INFERENCE, &beside());
 }
 
 /// `{NAME: {text}}`: what fills the gaps of a prompt that the provider keeps.

@@ -3,7 +3,7 @@
 //!
 //! Source: AWS's service model (`ConverseStreamOutput`) and recorded exchanges.
 
-use super::answer::{STOP_REASONS, usage};
+use super::answer::{STOP_REASONS, USAGE};
 use super::content::{CITATION, SERVER_CALL, file};
 use crate::diag::codes;
 use crate::event::{Class, Event, Kind, Known, Part, Turn};
@@ -38,7 +38,7 @@ const EVENT: &[Row] = &[
     ("delta", Type::Custom),
     ("stopReason", Type::Custom),
     ("additionalModelResponseFields", Type::Tree(Part::Other)),
-    ("usage", Type::Custom),
+    ("usage", Type::Usage(&USAGE)),
     ("metrics", Type::Counts),
     ("trace", Type::Tree(Part::Other)),
     (
@@ -119,7 +119,6 @@ impl ConverseStream {
         reader.rows(event, EVENT, &origin, &mut |reader, key, value| match key {
             "start" => self.start(reader, event, value),
             "delta" => self.delta(reader, event, value),
-            "usage" => usage(reader, value, &origin),
             _ => {
                 if let Some(reason) = value.text() {
                     reader.reading.finish.push(reason.into());

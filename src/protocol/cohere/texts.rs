@@ -18,8 +18,8 @@ const REQUEST: &[Row] = &[
     ("images", Type::Custom),
     ("documents", Type::Custom),
     ("examples", Type::Custom),
-    ("stream", Type::Custom),
-    ("max_tokens", Type::Custom),
+    ("stream", Type::Stream),
+    ("max_tokens", Type::MaxTokens),
     ("additional_command", Type::Text(Part::Text)),
     ("preset", Type::State),
     ("stop_sequences", Type::Tree(Part::Other)),
@@ -89,7 +89,6 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
         endpoint,
         REQUEST,
         &mut |reader, key, value, user| match key {
-            "max_tokens" => reader.reading.max_tokens = reader.number(value),
             "documents" => documents(reader, value),
             "examples" => {
                 let texts = reader.tree(value);

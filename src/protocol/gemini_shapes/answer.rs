@@ -4,13 +4,13 @@ use super::SAFETY;
 use super::parts::read_content;
 use crate::event::{Known, Part, Turn};
 use crate::protocol::conversation::{Attribution, Calls};
-use crate::protocol::reader::{Origin, Reader, Row, Type};
+use crate::protocol::reader::{Origin, Reader, Row, Type, UsageKeys};
 use crate::wire::json::{self, Value};
 use crate::wire::span::offset;
 
 pub(super) const RESPONSE: &[Row] = &[
     ("candidates", Type::Custom),
-    ("usageMetadata", Type::Custom),
+    ("usageMetadata", Type::Usage(&USAGE)),
     ("modelVersion", Type::Model),
     ("responseId", Type::Id),
     ("createTime", Type::Id),
@@ -70,7 +70,6 @@ pub(in crate::protocol) fn response(reader: &mut Reader<'_>, root: Value<'_>) {
                     at = at.saturating_add(1);
                 });
             }
-            "usageMetadata" => usage(reader, value, &origin),
             "totalTokens" => {
                 reader.number(value);
             }
@@ -121,20 +120,13 @@ fn candidate(reader: &mut Reader<'_>, candidate: Value<'_>, number: u32) {
     );
 }
 
-/// Thinking is not in `candidatesTokenCount`.
-pub(super) fn usage(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
-    let count = |name: &str| reader.get(value, name).and_then(|count| count.as_u64());
-    let input = count("promptTokenCount");
-    let output = count("candidatesTokenCount");
-    let cached = count("cachedContentTokenCount");
-    let reasoning = count("thoughtsTokenCount");
-    let usage = &mut reader.reading.usage;
-    usage.input_tokens = input;
-    usage.output_tokens = output;
-    usage.cached_tokens = cached;
-    usage.reasoning_tokens = reasoning;
-    reader.value(value, Type::Counts, origin);
-}
+/// Counts of tokens.
+pub(super) const USAGE: UsageKeys = UsageKeys {
+    input: "promptTokenCount",
+    output: "candidatesTokenCount",
+    cached: "cachedContentTokenCount",
+    reasoning: "thoughtsTokenCount",
+};
 
 /// `google.rpc.Status`.
 pub(in crate::protocol) fn error(reader: &mut Reader<'_>, value: Value<'_>) {

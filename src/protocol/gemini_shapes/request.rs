@@ -45,7 +45,7 @@ const GENERATION: &[Row] = &[
     ("topP", Type::Number),
     ("topK", Type::Number),
     ("candidateCount", Type::Number),
-    ("maxOutputTokens", Type::Custom),
+    ("maxOutputTokens", Type::MaxTokens),
     ("stopSequences", Type::Tree(Part::Other)),
     ("responseMimeType", Type::Custom),
     ("responseSchema", Type::Tree(Part::Definition)),
@@ -132,21 +132,9 @@ fn generation_config(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.reading.structured_output |= is_set(reader, "responseSchema")
         || is_set(reader, "responseJsonSchema")
         || mime_type.is_some_and(|kind| kind.is_text("application/json"));
-    reader.rows(
-        value,
-        GENERATION,
-        &origin,
-        &mut |reader, key, value| match key {
-            "responseMimeType" => reader.media_type(value),
-            _ => {
-                reader.value(value, Type::Number, &origin);
-                let tokens = value
-                    .as_u64()
-                    .or_else(|| value.text().and_then(|text| text.parse().ok()));
-                reader.reading.max_tokens = reader.reading.max_tokens.max(tokens);
-            }
-        },
-    );
+    reader.rows(value, GENERATION, &origin, &mut |reader, _, value| {
+        reader.media_type(value)
+    });
 }
 
 fn tool_config(reader: &mut Reader<'_>, value: Value<'_>) {

@@ -1,7 +1,7 @@
 //! A response that streams: each frame is a response of its own with a piece of each candidate. Calls stand whole in one frame,
 //! unless the caller asked for their arguments in pieces.
 
-use super::answer::{CANDIDATE, RESPONSE, candidate_number, error, usage};
+use super::answer::{CANDIDATE, RESPONSE, candidate_number, error};
 use super::parts::{CONTENT, one_or_many, read_part, role};
 use super::removal::{denied_frame, is_call, remove_from_response, sign, text_part};
 use crate::event::{Kind, Part, Turn};
@@ -379,7 +379,6 @@ impl StreamReader for GenerateStream {
                         at = at.saturating_add(1);
                     });
                 }
-                "usageMetadata" => usage(reader, value, &origin),
                 "totalTokens" => {
                     reader.number(value);
                 }

@@ -29,8 +29,8 @@ const REQUEST: &[Row] = &[
     ("image_data", Type::Custom),
     ("parameters", Type::Custom),
     ("sampling_params", Type::Custom),
-    ("stream", Type::Custom),
-    ("n_predict", Type::Custom),
+    ("stream", Type::Stream),
+    ("n_predict", Type::MaxTokens),
     ("temperature", Type::Number),
     ("top_k", Type::Number),
     ("top_p", Type::Number),
@@ -42,7 +42,7 @@ const REQUEST: &[Row] = &[
 ];
 /// TGI and SGLang keep the settings apart.
 const PARAMETERS: &[Row] = &[
-    ("max_new_tokens", Type::Custom),
+    ("max_new_tokens", Type::MaxTokens),
     ("temperature", Type::Number),
     ("top_k", Type::Number),
     ("top_p", Type::Number),
@@ -92,17 +92,10 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
         endpoint,
         REQUEST,
         &mut |reader, key, value, user| match key {
-            "n_predict" => reader.reading.max_tokens = reader.number(value),
             "parameters" | "sampling_params" => {
-                reader.rows(
-                    value,
-                    PARAMETERS,
-                    user,
-                    &mut |reader, key, value| match key {
-                        "max_new_tokens" => reader.reading.max_tokens = reader.number(value),
-                        _ => response_format(reader, value),
-                    },
-                );
+                reader.rows(value, PARAMETERS, user, &mut |reader, _, value| {
+                    response_format(reader, value)
+                });
             }
             "image_data" => {
                 reader.attachment(value, |count| &mut count.image);

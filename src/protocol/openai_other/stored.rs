@@ -44,8 +44,8 @@ const REQUEST: &[Row] = &[
     ("tool_outputs", Type::Custom),
     ("documents", Type::Custom),
     ("response_format", Type::Custom),
-    ("stream", Type::Custom),
-    ("max_completion_tokens", Type::Custom),
+    ("stream", Type::Stream),
+    ("max_completion_tokens", Type::MaxTokens),
     ("file", Type::Custom),
     ("data", Type::Custom),
     ("input_reference", Type::Custom),
@@ -338,8 +338,6 @@ fn request_member(
         }
         "documents" => documents(reader, value),
         "response_format" => response_format(reader, value),
-        "stream" => reader.reading.stream = reader.boolean(value).unwrap_or(false),
-        "max_completion_tokens" => reader.reading.max_tokens = reader.number(value),
         "attachments" => reader.array(value, attachment),
         // `file`, `data`, `input_reference`, `image`, `video`: files of a form, or references in JSON.
         _ => file(reader, value, &user, is_batch),

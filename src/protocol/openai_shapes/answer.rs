@@ -2,20 +2,9 @@
 
 use crate::event::Part;
 use crate::protocol::reader::Row;
-use crate::protocol::reader::{Origin, Reader, Type};
+use crate::protocol::reader::{Origin, Reader, Type, UsageKeys};
 use crate::wire::json::{self, Value};
 use crate::wire::sorted_map::SortedSet;
-
-const USAGE: &[&str] = &[
-    "prompt_tokens",
-    "completion_tokens",
-    "prompt_tokens_details",
-    "completion_tokens_details",
-    "input_tokens",
-    "output_tokens",
-    "input_tokens_details",
-    "output_tokens_details",
-];
 
 const ERROR: &[Row] = &[
     ("message", Type::Text(Part::Other)),
@@ -34,7 +23,7 @@ const ERROR: &[Row] = &[
 /// FastAPI write the members of an error at the top.
 pub(crate) const ANSWER: &[Row] = &[
     ("model", Type::Custom),
-    ("usage", Type::Custom),
+    ("usage", Type::Usage(&USAGE)),
     ("error", Type::Custom),
     ("message", Type::Custom),
     ("detail", Type::Custom),
@@ -52,7 +41,6 @@ pub(crate) fn answer_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>
                 reader.reading.models.add(&model);
             }
         }
-        "usage" => usage(reader, value),
         "error" => error(reader, value),
         _ => top_error(reader, key, value),
     }
@@ -105,26 +93,16 @@ fn top_error(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
     }
 }
 
-/// Tokens, under OpenAI's older and newer names.
+/// Counts of tokens.
+const USAGE: UsageKeys = UsageKeys {
+    input: "prompt_tokens|input_tokens",
+    output: "completion_tokens|output_tokens",
+    cached: "prompt_tokens_details.cached_tokens|input_tokens_details.cached_tokens",
+    reasoning: "completion_tokens_details.reasoning_tokens|output_tokens_details.reasoning_tokens",
+};
+
 pub(crate) fn usage(reader: &mut Reader<'_>, value: Value<'_>) {
-    if value.kind() != json::ValueKind::Object {
-        reader.claim(value);
-        return;
-    }
-    // Numbers only, in members that differ from server to server.
-    reader.counts(value);
-    reader.object(value, USAGE, |reader, key, value| {
-        let detail = |name: &str| value.get(name).and_then(|count| count.as_u64());
-        let usage = &mut reader.reading.usage;
-        match key {
-            "prompt_tokens" | "input_tokens" => usage.input_tokens = value.as_u64(),
-            "completion_tokens" | "output_tokens" => usage.output_tokens = value.as_u64(),
-            "prompt_tokens_details" | "input_tokens_details" => {
-                usage.cached_tokens = detail("cached_tokens");
-            }
-            _ => usage.reasoning_tokens = detail("reasoning_tokens"),
-        }
-    });
+    reader.usage(value, &USAGE);
 }
 
 /// The words that stand for what is withheld, each once.

@@ -1,6 +1,6 @@
 //! Leaves: values that hold no other known object, and how each type of them is read.
 
-use super::{Origin, Reader, Roles, is_one_of, telling_form};
+use super::{Origin, Reader, Roles, UsageKeys, is_one_of, telling_form};
 use crate::diag::codes;
 use crate::event::{Class, Direction, Known, Part, each_named};
 use crate::wire::json::{self, Value};
@@ -61,6 +61,35 @@ impl Reader<'_> {
             self.problem(codes::AG2012, value, what);
         }
         self.reading.models.add(model);
+    }
+
+    /// The most tokens that may be generated. Google's JSON also has the number as a string.
+    pub(super) fn max_tokens(&mut self, value: Value<'_>) {
+        let tokens = match value.kind() {
+            json::ValueKind::String if self.proto_json => {
+                value.text().and_then(|text| text.parse().ok())
+            }
+            _ => self.number(value),
+        };
+        self.reading.max_tokens = self.reading.max_tokens.max(tokens);
+    }
+
+    /// Tokens that a response cost.
+    pub(in crate::protocol) fn usage(&mut self, value: Value<'_>, keys: &UsageKeys) {
+        self.counts(value);
+        let count = |path: &str| {
+            path.split('|').find_map(|path| {
+                let found = path.split('.').try_fold(value, |at, key| self.get(at, key));
+                found?.as_u64()
+            })
+        };
+        let [input, output] = [keys.input, keys.output].map(count);
+        let [cached, reasoning] = [keys.cached, keys.reasoning].map(count);
+        let usage = &mut self.reading.usage;
+        usage.input_tokens = input;
+        usage.output_tokens = output;
+        usage.cached_tokens = cached;
+        usage.reasoning_tokens = reasoning;
     }
 
     /// The word for an author.

@@ -12,6 +12,20 @@ pub(in crate::protocol) type Row = (&'static str, Type);
 /// The words of a format for the authors of messages.
 pub(in crate::protocol) type Roles = &'static [(&'static str, Author)];
 
+/// The members of a format's token counts: keys, of which a dot leads into an object and a bar divides what servers call
+/// the same, `"prompt_tokens|input_tokens"`.
+#[derive(Debug)]
+pub(in crate::protocol) struct UsageKeys {
+    /// Tokens that were read.
+    pub(in crate::protocol) input: &'static str,
+    /// Tokens that were generated.
+    pub(in crate::protocol) output: &'static str,
+    /// Of those that were read, the ones from a cache.
+    pub(in crate::protocol) cached: &'static str,
+    /// Of those that were generated, the model's reasoning.
+    pub(in crate::protocol) reasoning: &'static str,
+}
+
 /// The type of a value. `null` always counts as absent, except under [`Type::Custom`].
 #[derive(Clone, Copy, Debug)]
 pub(in crate::protocol) enum Type {
@@ -44,6 +58,12 @@ pub(in crate::protocol) enum Type {
     Label,
     /// A model that may answer, or that did.
     Model,
+    /// Whether the response is to be a stream.
+    Stream,
+    /// The most tokens that may be generated. Of several such members the largest counts.
+    MaxTokens,
+    /// Tokens that a response cost, among other counts.
+    Usage(&'static UsageKeys),
     /// A text of the context's own part.
     Spoken,
     /// A text of this part.
@@ -179,6 +199,9 @@ impl<'b> Reader<'b> {
                 self.boolean(value);
             }
             Type::Word(words) => self.word(value, words),
+            Type::Stream => self.reading.stream |= self.boolean(value).unwrap_or(false),
+            Type::MaxTokens => self.max_tokens(value),
+            Type::Usage(keys) => self.usage(value, keys),
             Type::Role(roles) => self.role(value, roles),
             Type::Constant => self.constant(value),
             Type::Mime if is_media_type(value) => self.claim(value),
@@ -228,11 +251,11 @@ impl<'b> Reader<'b> {
         let is_number = kind == json::ValueKind::Number;
         let is_flag = matches!(kind, json::ValueKind::Bool(_));
         let (fits, expected) = match of {
-            Type::Number => (
+            Type::Number | Type::MaxTokens => (
                 is_number || (is_string && (self.is_form || self.proto_json)),
                 "a number",
             ),
-            Type::Flag => (is_flag || (is_string && self.is_form), "a boolean"),
+            Type::Flag | Type::Stream => (is_flag || (is_string && self.is_form), "a boolean"),
             Type::Setting => (
                 is_flag || is_number || (is_string && self.is_form),
                 "a boolean",
@@ -258,6 +281,7 @@ impl<'b> Reader<'b> {
             | Type::Constant
             | Type::Tree(_)
             | Type::Counts
+            | Type::Usage(_)
             | Type::Numbers
             | Type::Switches(_) => (true, ""),
         };
@@ -439,6 +463,32 @@ mod tests {
         assert_eq!(
             events(r#"{"id": "eyJvZmZzZXQiOiA0Mn0="}"#, Direction::Response),
             0
+        );
+    }
+
+    #[test]
+    fn tokens_are_counted_under_any_of_their_names() {
+        const KEYS: UsageKeys = UsageKeys {
+            input: "prompt_tokens|input_tokens",
+            output: "output_tokens",
+            cached: "details.cached",
+            reasoning: "",
+        };
+        let body = br#"{"input_tokens": 7, "output_tokens": "9", "details": {"cached": 3}}"#;
+        let bounds = Bounds {
+            max_depth: 9,
+            nested_json: 0,
+            results: false,
+            result_args: false,
+        };
+        let mut reader = Reader::new(body, Direction::Response, bounds).unwrap();
+        let body = reader.body().unwrap();
+        reader.usage(body.root(), &KEYS);
+        let usage = reader.finish().1.usage;
+        assert_eq!((usage.input_tokens, usage.output_tokens), (Some(7), None));
+        assert_eq!(
+            (usage.cached_tokens, usage.reasoning_tokens),
+            (Some(3), None)
         );
     }
 
