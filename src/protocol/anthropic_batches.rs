@@ -6,7 +6,7 @@ use super::anthropic_shapes::{
     answered_message, error, remove_from_message, request, tell_request,
 };
 use super::coverage::{ANSWER_WITH_RESULTS, ASKED, CONVERSATION, TEXT_ANSWER, shown};
-use super::reader::{Is, Key, Origin, Reader};
+use super::reader::{Origin, Reader, Row, Type};
 use super::{
     CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Inspected, Protocol, Removals,
     RequestContext, ResponseForm, RouteHead,
@@ -90,14 +90,17 @@ impl Protocol for AnthropicBatches {
     }
 
     fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
-        const BATCH: &[Key] = &[("requests", Is::Own)];
-        const REQUEST: &[Key] = &[("custom_id", Is::Text(Part::Other)), ("params", Is::Own)];
+        const BATCH: &[Row] = &[("requests", Type::Custom)];
+        const REQUEST: &[Row] = &[
+            ("custom_id", Type::Text(Part::Other)),
+            ("params", Type::Custom),
+        ];
         let Some(body) = reader.body() else { return };
         let root = body.root();
         let origin = Origin::of(Author::User, Part::Other);
-        reader.keys(root, BATCH, &origin, &mut |reader, _, list| {
+        reader.rows(root, BATCH, &origin, &mut |reader, _, list| {
             reader.array(list, |reader, element| {
-                reader.keys(element, REQUEST, &origin, &mut |reader, _, params| {
+                reader.rows(element, REQUEST, &origin, &mut |reader, _, params| {
                     request(reader, params, endpoint);
                 });
             });
@@ -184,39 +187,33 @@ fn has_nothing_else(line: Value<'_>) -> bool {
 
 fn answered(choice: u32) -> Origin {
     Origin {
-        from: Known::Missing,
-        part: Part::Other,
-        turn: Turn::Latest,
         choice,
-        piece_of: None,
+        ..Origin::new(Known::Missing, Part::Other, Turn::Latest)
     }
 }
 
 /// One line of the results.
 fn read_result(reader: &mut Reader<'_>, line: Value<'_>, choice: u32) {
-    const LINE: &[Key] = &[("custom_id", Is::Id), ("result", Is::Own)];
-    const RESULT: &[Key] = &[
-        (
-            "type",
-            Is::Word(&["succeeded", "errored", "canceled", "expired"]),
-        ),
-        ("message", Is::Own),
-        ("error", Is::Own),
+    const LINE: &[Row] = &[("custom_id", Type::Id), ("result", Type::Custom)];
+    const RESULT: &[Row] = &[
+        ("type", Type::Word("succeeded|errored|canceled|expired")),
+        ("message", Type::Custom),
+        ("error", Type::Custom),
     ];
-    const ERROR: &[Key] = &[
-        ("type", Is::Word(&["error"])),
-        ("error", Is::Own),
-        ("request_id", Is::Id),
+    const ERROR: &[Row] = &[
+        ("type", Type::Word("error")),
+        ("error", Type::Custom),
+        ("request_id", Type::Id),
     ];
     let origin = answered(choice);
-    reader.keys(line, LINE, &origin, &mut |reader, _, result| {
-        reader.keys(
+    reader.rows(line, LINE, &origin, &mut |reader, _, result| {
+        reader.rows(
             result,
             RESULT,
             &origin,
             &mut |reader, key, value| match key {
                 "message" => answered_message(reader, value, choice),
-                _ => reader.keys(value, ERROR, &origin, &mut |reader, _, value| {
+                _ => reader.rows(value, ERROR, &origin, &mut |reader, _, value| {
                     error(reader, value, &origin);
                 }),
             },
@@ -226,32 +223,32 @@ fn read_result(reader: &mut Reader<'_>, line: Value<'_>, choice: u32) {
 
 /// The state of a batch, or a list of such.
 fn read_state(reader: &mut Reader<'_>, root: Value<'_>) {
-    const BATCH: &[Key] = &[
+    const BATCH: &[Row] = &[
         (
             "type",
-            Is::Word(&["message_batch", "message_batch_deleted", "error"]),
+            Type::Word("message_batch|message_batch_deleted|error"),
         ),
-        ("id", Is::Id),
+        ("id", Type::Id),
         (
             "processing_status",
-            Is::Word(&["in_progress", "canceling", "ended"]),
+            Type::Word("in_progress|canceling|ended"),
         ),
-        ("request_counts", Is::Counts),
-        ("created_at", Is::Id),
-        ("ended_at", Is::Id),
-        ("expires_at", Is::Id),
-        ("archived_at", Is::Id),
-        ("cancel_initiated_at", Is::Id),
-        ("results_url", Is::Text(Part::Other)),
-        ("request_id", Is::Id),
-        ("error", Is::Own),
-        ("data", Is::Own),
-        ("has_more", Is::Flag),
-        ("first_id", Is::Id),
-        ("last_id", Is::Id),
+        ("request_counts", Type::Counts),
+        ("created_at", Type::Id),
+        ("ended_at", Type::Id),
+        ("expires_at", Type::Id),
+        ("archived_at", Type::Id),
+        ("cancel_initiated_at", Type::Id),
+        ("results_url", Type::Text(Part::Other)),
+        ("request_id", Type::Id),
+        ("error", Type::Custom),
+        ("data", Type::Custom),
+        ("has_more", Type::Flag),
+        ("first_id", Type::Id),
+        ("last_id", Type::Id),
     ];
     let origin = answered(0);
-    reader.keys(root, BATCH, &origin, &mut |reader, key, value| match key {
+    reader.rows(root, BATCH, &origin, &mut |reader, key, value| match key {
         "error" => error(reader, value, &origin),
         _ => reader.array(value, read_state),
     });

@@ -5,7 +5,7 @@ mod stream;
 use super::anthropic_shapes::{error, tell_request};
 use super::coverage::{MODEL_ANSWER, TEXTS, shown};
 use super::json_edit::{ObjectWriter, tag};
-use super::reader::{Is, Key, Origin, Reader};
+use super::reader::{Origin, Reader, Row, Type};
 use super::stream::StreamReader;
 use super::{
     CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Protocol, Removals, RequestContext,
@@ -19,30 +19,30 @@ use stream::CompletionStream;
 /// The format.
 pub(super) struct AnthropicComplete;
 
-const REQUEST: &[Key] = &[
-    ("model", Is::Own),
-    ("prompt", Is::Text(Part::Text)),
-    ("max_tokens_to_sample", Is::Own),
-    ("stream", Is::Own),
-    ("stop_sequences", Is::Tree(Part::Other)),
-    ("temperature", Is::Number),
-    ("top_p", Is::Number),
-    ("top_k", Is::Number),
+const REQUEST: &[Row] = &[
+    ("model", Type::Custom),
+    ("prompt", Type::Text(Part::Text)),
+    ("max_tokens_to_sample", Type::MaxTokens),
+    ("stream", Type::Stream),
+    ("stop_sequences", Type::Tree(Part::Other)),
+    ("temperature", Type::Number),
+    ("top_p", Type::Number),
+    ("top_k", Type::Number),
     (
         "metadata",
-        Is::Object(&[("user_id", Is::Text(Part::Other))]),
+        Type::Object(&[("user_id", Type::Text(Part::Other))]),
     ),
 ];
-const RESPONSE: &[Key] = &[
-    ("type", Is::Word(&["completion", "error", "ping"])),
-    ("id", Is::Id),
-    ("log_id", Is::Id),
-    ("model", Is::Model),
-    ("completion", Is::Own),
-    ("stop_reason", Is::Own),
-    ("stop", Is::Text(Part::Other)),
-    ("request_id", Is::Id),
-    ("error", Is::Own),
+const RESPONSE: &[Row] = &[
+    ("type", Type::Word("completion|error|ping")),
+    ("id", Type::Id),
+    ("log_id", Type::Id),
+    ("model", Type::Model),
+    ("completion", Type::Custom),
+    ("stop_reason", Type::Custom),
+    ("stop", Type::Text(Part::Other)),
+    ("request_id", Type::Id),
+    ("error", Type::Custom),
 ];
 
 const ROWS: &[CoverageRow] = &[CoverageRow {
@@ -74,16 +74,9 @@ impl Protocol for AnthropicComplete {
         let Some(body) = reader.body() else { return };
         let root = body.root();
         let origin = Origin::of(Author::User, Part::Text);
-        reader.keys(
-            root,
-            REQUEST,
-            &origin,
-            &mut |reader, key, value| match key {
-                "model" => reader.model_beside_path(value, &endpoint.model),
-                "stream" => reader.reading.stream |= reader.boolean(value).unwrap_or(false),
-                _ => reader.reading.max_tokens = reader.number(value),
-            },
-        );
+        reader.rows(root, REQUEST, &origin, &mut |reader, _, value| {
+            reader.model_beside_path(value, &endpoint.model)
+        });
         if root.get("prompt").is_none_or(|prompt| prompt.is_null()) {
             reader.problem(codes::AG2001, root, "`prompt` is missing");
         }
@@ -132,7 +125,7 @@ impl Protocol for AnthropicComplete {
 /// A whole response, or what one event adds to it.
 fn answer(reader: &mut Reader<'_>, root: Value<'_>, said: &Origin) {
     let origin = said.whole();
-    reader.keys(
+    reader.rows(
         root,
         RESPONSE,
         &origin,
@@ -145,7 +138,7 @@ fn answer(reader: &mut Reader<'_>, root: Value<'_>, said: &Origin) {
                 if let Some(reason) = value.text() {
                     reader.reading.finish.push(reason.into());
                 }
-                reader.word(value, &["stop_sequence", "max_tokens", "refusal"]);
+                reader.word(value, "stop_sequence|max_tokens|refusal");
             }
         },
     );

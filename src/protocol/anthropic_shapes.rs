@@ -18,55 +18,50 @@ pub(super) use request::{request, tell_request};
 pub(super) use stream::MessageStream;
 pub(super) use tools::tool as offered_tool;
 
-use super::reader::{Is, Key};
+use super::reader::{Row, Type};
 use crate::event::Part;
 
 /// `cache_control`.
-const CACHE_CONTROL: Is = Is::Object(&[
-    ("type", Is::Word(&["ephemeral"])),
-    ("ttl", Is::Word(&["5m", "1h"])),
-    ("scope", Is::Word(&["global"])),
+const CACHE_CONTROL: Type = Type::Object(&[
+    ("type", Type::Word("ephemeral")),
+    ("ttl", Type::Word("5m|1h")),
+    ("scope", Type::Word("global")),
 ]);
 
 /// Who asked for a call: the model, or a program that the model wrote and the provider runs.
-const CALLER: Is = Is::Object(&[
+const CALLER: Type = Type::Object(&[
     (
         "type",
-        Is::Word(&[
-            "direct",
-            "code_execution_20250825",
-            "code_execution_20260120",
-            "code_execution_20260521",
-        ]),
+        Type::Word(
+            "direct|code_execution_20250825|code_execution_20260120|\
+             code_execution_20260521",
+        ),
     ),
-    ("tool_id", Is::Id),
+    ("tool_id", Type::Id),
 ]);
 
 /// A place in a source that a response cites. Positions count in the source, not in the response.
-const CITATION: &[Key] = &[
+const CITATION: &[Row] = &[
     (
         "type",
-        Is::Word(&[
-            "char_location",
-            "page_location",
-            "content_block_location",
-            "web_search_result_location",
-            "search_result_location",
-        ]),
+        Type::Word(
+            "char_location|page_location|content_block_location|\
+             web_search_result_location|search_result_location",
+        ),
     ),
-    ("cited_text", Is::Text(Part::Other)),
-    ("document_title", Is::Text(Part::Other)),
-    ("title", Is::Text(Part::Other)),
-    ("source", Is::Text(Part::Other)),
-    ("url", Is::Text(Part::Other)),
-    ("encrypted_index", Is::Opaque),
-    ("file_id", Is::Id),
-    ("document_index", Is::Number),
-    ("search_result_index", Is::Number),
-    ("start_char_index", Is::Number),
-    ("end_char_index", Is::Number),
-    ("start_page_number", Is::Number),
-    ("end_page_number", Is::Number),
-    ("start_block_index", Is::Number),
-    ("end_block_index", Is::Number),
+    ("cited_text", Type::Text(Part::Other)),
+    ("document_title", Type::Text(Part::Other)),
+    ("title", Type::Text(Part::Other)),
+    ("source", Type::Text(Part::Other)),
+    ("url", Type::Text(Part::Other)),
+    ("encrypted_index", Type::Opaque),
+    ("file_id", Type::Id),
+    ("document_index", Type::Number),
+    ("search_result_index", Type::Number),
+    ("start_char_index", Type::Number),
+    ("end_char_index", Type::Number),
+    ("start_page_number", Type::Number),
+    ("end_page_number", Type::Number),
+    ("start_block_index", Type::Number),
+    ("end_block_index", Type::Number),
 ];

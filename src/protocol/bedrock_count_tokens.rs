@@ -4,7 +4,7 @@ use super::anthropic_shapes::tell_request;
 use super::bedrock_invoke::invoke_request;
 use super::bedrock_shapes::{aws_error, converse_request, model_call};
 use super::coverage::{CONVERSATION, TEXT_ANSWER, shown};
-use super::reader::{Is, Key, Origin, Reader};
+use super::reader::{Origin, Reader, Row, Type};
 use super::{CoverageRow, Dialect, Endpoint, Inspected, Protocol, RequestContext, RouteHead};
 use crate::diag::codes;
 use crate::event::{Author, Known, Part, Turn};
@@ -38,23 +38,23 @@ impl Protocol for BedrockCountTokens {
     }
 
     fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
-        const INPUT: &[Key] = &[("converse", Is::Own), ("invokeModel", Is::Own)];
+        const INPUT: &[Row] = &[("converse", Type::Custom), ("invokeModel", Type::Custom)];
         let Some(body) = reader.body() else { return };
         let root = body.root();
         let origin = Origin::of(Author::System, Part::Other);
-        reader.keys(
+        reader.rows(
             root,
-            &[("input", Is::Own)],
+            &[("input", Type::Custom)],
             &origin,
             &mut |reader, _, input| {
-                reader.keys(input, INPUT, &origin, &mut |reader, key, value| {
+                reader.rows(input, INPUT, &origin, &mut |reader, key, value| {
                     if key == "converse" {
                         converse_request(reader, value, endpoint);
                         return;
                     }
-                    reader.keys(
+                    reader.rows(
                         value,
-                        &[("body", Is::Own)],
+                        &[("body", Type::Custom)],
                         &origin,
                         &mut |reader, _, body| {
                             reader.base64_body(body, &mut |reader, inner| {
@@ -72,21 +72,15 @@ impl Protocol for BedrockCountTokens {
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
-        const RESPONSE: &[Key] = &[
-            ("inputTokens", Is::Number),
-            ("message", Is::Own),
-            ("__type", Is::Id),
+        const RESPONSE: &[Row] = &[
+            ("inputTokens", Type::Number),
+            ("message", Type::Custom),
+            ("__type", Type::Id),
         ];
         let Some(body) = reader.body() else { return };
         let root = body.root();
-        let origin = Origin {
-            from: Known::Missing,
-            part: Part::Other,
-            turn: Turn::Latest,
-            choice: 0,
-            piece_of: None,
-        };
-        reader.keys(root, RESPONSE, &origin, &mut |reader, _, value| {
+        let origin = Origin::new(Known::Missing, Part::Other, Turn::Latest);
+        reader.rows(root, RESPONSE, &origin, &mut |reader, _, value| {
             aws_error(reader, root, value);
         });
     }

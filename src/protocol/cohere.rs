@@ -9,7 +9,7 @@ mod v2;
 
 use super::coverage::shown;
 use super::openai_shapes::{self, beside};
-use super::reader::{Member, Reader, Shape};
+use super::reader::{Reader, Row, Type};
 use super::routes::{self, RouteSpec, json};
 use super::stream::StreamReader;
 use super::{
@@ -41,71 +41,56 @@ const V2: &[RouteSpec] = &[
 ];
 
 /// Settings of both versions.
-const SETTINGS: &[Member] = &[
-    ("model", Shape::Own),
-    ("stream", Shape::Own),
-    ("max_tokens", Shape::Own),
-    ("tools", Shape::Own),
-    ("documents", Shape::Own),
-    ("response_format", Shape::Own),
-    ("temperature", Shape::Number),
-    ("seed", Shape::Number),
-    ("frequency_penalty", Shape::Number),
-    ("presence_penalty", Shape::Number),
-    ("k", Shape::Number),
-    ("p", Shape::Number),
-    ("max_input_tokens", Shape::Number),
-    ("num_generations", Shape::Number),
-    ("priority", Shape::Number),
-    ("logprobs", Shape::Flag),
-    ("strict_tools", Shape::Flag),
-    ("raw_prompting", Shape::Flag),
-    ("return_prompt", Shape::Flag),
-    ("stop_sequences", Shape::Tree(Part::Other)),
-    (
-        "safety_mode",
-        Shape::Word(&["CONTEXTUAL", "STRICT", "NONE", "OFF"]),
-    ),
+const SETTINGS: &[Row] = &[
+    ("model", Type::Custom),
+    ("stream", Type::Stream),
+    ("max_tokens", Type::MaxTokens),
+    ("tools", Type::Custom),
+    ("documents", Type::Custom),
+    ("response_format", Type::Custom),
+    ("temperature", Type::Number),
+    ("seed", Type::Number),
+    ("frequency_penalty", Type::Number),
+    ("presence_penalty", Type::Number),
+    ("k", Type::Number),
+    ("p", Type::Number),
+    ("max_input_tokens", Type::Number),
+    ("num_generations", Type::Number),
+    ("priority", Type::Number),
+    ("logprobs", Type::Flag),
+    ("strict_tools", Type::Flag),
+    ("raw_prompting", Type::Flag),
+    ("return_prompt", Type::Flag),
+    ("stop_sequences", Type::Tree(Part::Other)),
+    ("safety_mode", Type::Word("CONTEXTUAL|STRICT|NONE|OFF")),
     (
         "thinking",
-        Shape::Object(&[
-            ("type", Shape::Word(&["enabled", "disabled"])),
-            ("token_budget", Shape::Number),
+        Type::Object(&[
+            ("type", Type::Word("enabled|disabled")),
+            ("token_budget", Type::Number),
         ]),
     ),
     (
         "citation_options",
-        Shape::Object(&[(
-            "mode",
-            Shape::Word(&["FAST", "ACCURATE", "OFF", "ENABLED", "DISABLED"]),
-        )]),
+        Type::Object(&[("mode", Type::Word("FAST|ACCURATE|OFF|ENABLED|DISABLED"))]),
     ),
 ];
 /// What answers of both versions hold beside what they are for.
-const ANSWER: &[Member] = &[
-    ("id", Shape::Id),
-    ("response_id", Shape::Id),
-    ("generation_id", Shape::Id),
-    ("conversation_id", Shape::Id),
-    ("response_type", Shape::Id),
-    ("error_type", Shape::Id),
-    ("finish_reason", Shape::Own),
-    ("usage", Shape::Own),
-    ("meta", Shape::Own),
-    ("prompt", Shape::Text(Part::Other)),
-    ("error", Shape::Own),
+const ANSWER: &[Row] = &[
+    ("id", Type::Id),
+    ("response_id", Type::Id),
+    ("generation_id", Type::Id),
+    ("conversation_id", Type::Id),
+    ("response_type", Type::Id),
+    ("error_type", Type::Id),
+    ("finish_reason", Type::Custom),
+    ("usage", Type::Custom),
+    ("meta", Type::Custom),
+    ("prompt", Type::Text(Part::Other)),
+    ("error", Type::Custom),
 ];
-const FINISH_REASONS: &[&str] = &[
-    "COMPLETE",
-    "STOP_SEQUENCE",
-    "MAX_TOKENS",
-    "TOOL_CALL",
-    "ERROR",
-    "ERROR_TOXIC",
-    "ERROR_LIMIT",
-    "TIMEOUT",
-    "USER_CANCEL",
-];
+const FINISH_REASONS: &str = "COMPLETE|STOP_SEQUENCE|MAX_TOKENS|TOOL_CALL|ERROR|ERROR_TOXIC|ERROR_LIMIT|\
+     TIMEOUT|USER_CANCEL";
 const COUNTED: &[&str] = &[
     "tokens",
     "billed_units",
@@ -258,8 +243,6 @@ fn setting(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
     match key {
         _ if value.is_null() => reader.claim(value),
         "model" => openai_shapes::model(reader, value),
-        "stream" => reader.reading.stream = reader.boolean(value).unwrap_or(false),
-        "max_tokens" => reader.reading.max_tokens = reader.number(value),
         "tools" => reader.array(value, openai_shapes::tool_offer),
         "documents" => openai_shapes::documents(reader, value),
         _ => openai_shapes::response_format(reader, value),

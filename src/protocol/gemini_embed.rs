@@ -4,7 +4,7 @@
 use super::anthropic_shapes::tell_request;
 use super::coverage::{TEXT_ANSWER, TEXTS, shown};
 use super::gemini_shapes::{contents_by, error, unspoken};
-use super::reader::{Is, Key, Origin, Reader};
+use super::reader::{Origin, Reader, Row, Type};
 use super::vertex_paths::vertex_call;
 use super::{CoverageRow, Dialect, Endpoint, Inspected, Protocol, RequestContext, RouteHead};
 use crate::event::{Attachments, Known, Part, Turn};
@@ -22,35 +22,35 @@ const ENDPOINTS: &[(&str, &str)] = &[
     ("generateimages", "generate_images"),
 ];
 
-const REQUEST: &[Key] = &[
-    ("model", Is::Own),
-    ("content", Is::Own),
-    ("requests", Is::Own),
-    ("instances", Is::Own),
-    ("parameters", Is::Tree(Part::Other)),
-    ("taskType", Is::Constant),
-    ("title", Is::Text(Part::Other)),
-    ("outputDimensionality", Is::Number),
+const REQUEST: &[Row] = &[
+    ("model", Type::Custom),
+    ("content", Type::Custom),
+    ("requests", Type::Custom),
+    ("instances", Type::Custom),
+    ("parameters", Type::Tree(Part::Other)),
+    ("taskType", Type::Constant),
+    ("title", Type::Text(Part::Other)),
+    ("outputDimensionality", Type::Number),
     (
         "embedContentConfig",
-        Is::Object(&[
-            ("taskType", Is::Constant),
-            ("title", Is::Text(Part::Other)),
-            ("outputDimensionality", Is::Number),
-            ("autoTruncate", Is::Flag),
+        Type::Object(&[
+            ("taskType", Type::Constant),
+            ("title", Type::Text(Part::Other)),
+            ("outputDimensionality", Type::Number),
+            ("autoTruncate", Type::Flag),
         ]),
     ),
 ];
-const INSTANCE: &[Key] = &[
+const INSTANCE: &[Row] = &[
     // Of embeddings; of Imagen and Veo; of older text models.
-    ("content", Is::Text(Part::Text)),
-    ("prompt", Is::Text(Part::Text)),
-    ("text", Is::Text(Part::Text)),
-    ("negativePrompt", Is::Text(Part::Other)),
-    ("title", Is::Text(Part::Other)),
-    ("taskType", Is::Constant),
-    ("image", Is::Own),
-    ("video", Is::Own),
+    ("content", Type::Text(Part::Text)),
+    ("prompt", Type::Text(Part::Text)),
+    ("text", Type::Text(Part::Text)),
+    ("negativePrompt", Type::Text(Part::Other)),
+    ("title", Type::Text(Part::Other)),
+    ("taskType", Type::Constant),
+    ("image", Type::Custom),
+    ("video", Type::Custom),
 ];
 
 const ROWS: &[CoverageRow] = &[CoverageRow {
@@ -94,48 +94,42 @@ impl Protocol for GeminiEmbed {
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
-        const RESPONSE: &[Key] = &[
-            ("embedding", Is::Counts),
-            ("embeddings", Is::Counts),
-            ("predictions", Is::Own),
-            ("metadata", Is::Counts),
-            ("usageMetadata", Is::Counts),
-            ("deployedModelId", Is::Id),
-            ("model", Is::Id),
-            ("modelDisplayName", Is::Id),
-            ("modelVersionId", Is::Id),
-            ("truncated", Is::Flag),
-            ("error", Is::Own),
+        const RESPONSE: &[Row] = &[
+            ("embedding", Type::Counts),
+            ("embeddings", Type::Counts),
+            ("predictions", Type::Custom),
+            ("metadata", Type::Counts),
+            ("usageMetadata", Type::Counts),
+            ("deployedModelId", Type::Id),
+            ("model", Type::Id),
+            ("modelDisplayName", Type::Id),
+            ("modelVersionId", Type::Id),
+            ("truncated", Type::Flag),
+            ("error", Type::Custom),
         ];
-        const PREDICTION: &[Key] = &[
-            ("embeddings", Is::Counts),
-            ("textEmbedding", Is::Counts),
-            ("imageEmbedding", Is::Counts),
-            ("videoEmbeddings", Is::Counts),
-            ("bytesBase64Encoded", Is::Media),
-            ("mimeType", Is::Id),
-            ("prompt", Is::Text(Part::Text)),
-            ("content", Is::Text(Part::Text)),
+        const PREDICTION: &[Row] = &[
+            ("embeddings", Type::Counts),
+            ("textEmbedding", Type::Counts),
+            ("imageEmbedding", Type::Counts),
+            ("videoEmbeddings", Type::Counts),
+            ("bytesBase64Encoded", Type::Media),
+            ("mimeType", Type::Id),
+            ("prompt", Type::Text(Part::Text)),
+            ("content", Type::Text(Part::Text)),
         ];
         reader.proto_json = true;
         let Some(body) = reader.body() else { return };
-        let origin = Origin {
-            from: Known::Missing,
-            part: Part::Text,
-            turn: Turn::Latest,
-            choice: 0,
-            piece_of: None,
-        };
-        reader.keys(
+        let origin = Origin::new(Known::Missing, Part::Text, Turn::Latest);
+        reader.rows(
             body.root(),
             RESPONSE,
             &origin,
             &mut |reader, key, value| match key {
                 "error" => error(reader, value),
                 _ => reader.array(value, |reader, prediction| match prediction.kind() {
-                    json::ValueKind::Object => reader.known(prediction, PREDICTION, &origin),
+                    json::ValueKind::Object => reader.plain_rows(prediction, PREDICTION, &origin),
                     // What a model that someone deployed gives, is anything.
-                    _ => reader.value(prediction, Is::Tree(Part::Text), &origin),
+                    _ => reader.value(prediction, Type::Tree(Part::Text), &origin),
                 }),
             },
         );
@@ -144,7 +138,7 @@ impl Protocol for GeminiEmbed {
 
 fn request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
     let origin = unspoken();
-    reader.keys(
+    reader.rows(
         root,
         REQUEST,
         &origin,
@@ -156,7 +150,7 @@ fn request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
             "content" => contents_by(reader, value, Known::Unknown),
             "requests" => reader.array(value, |reader, element| request(reader, element, endpoint)),
             _ => reader.array(value, |reader, instance| {
-                reader.keys(instance, INSTANCE, &origin, &mut |reader, key, value| {
+                reader.rows(instance, INSTANCE, &origin, &mut |reader, key, value| {
                     let count: fn(&mut Attachments) -> &mut u32 = match key {
                         "image" => |count| &mut count.image,
                         _ => |count| &mut count.file,
@@ -170,17 +164,17 @@ fn request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
 
 /// `{bytesBase64Encoded | gcsUri, mimeType}`.
 fn medium(reader: &mut Reader<'_>, value: Value<'_>, count: fn(&mut Attachments) -> &mut u32) {
-    const MEDIUM: &[Key] = &[
-        ("bytesBase64Encoded", Is::Media),
-        ("gcsUri", Is::Url),
-        ("mimeType", Is::Own),
+    const MEDIUM: &[Row] = &[
+        ("bytesBase64Encoded", Type::Media),
+        ("gcsUri", Type::Url),
+        ("mimeType", Type::Custom),
     ];
     if value.is_null() {
         reader.claim(value);
         return;
     }
     reader.attachment(value, count);
-    reader.keys(value, MEDIUM, &unspoken(), &mut |reader, _, value| {
+    reader.rows(value, MEDIUM, &unspoken(), &mut |reader, _, value| {
         reader.media_type(value);
     });
 }

@@ -8,7 +8,7 @@ use super::coverage::{ANSWER_WITH_RESULTS, CONVERSATION, TEXT_ANSWER, shown};
 use super::gemini_shapes::{
     GenerateStream, denied_response_body, generate_request, remove_from_response, response,
 };
-use super::reader::{Is, Key, Origin, Reader};
+use super::reader::{Origin, Reader, Row, Type};
 use super::stream::StreamReader;
 use super::vertex_paths::vertex_call;
 use super::{
@@ -157,31 +157,34 @@ impl Protocol for GeminiGenerate {
 
 /// `{batch: {inputConfig: {requests: {requests: [{request, metadata}]}} | {fileName}}}`.
 fn batch(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
-    const ROOT: &[Key] = &[("batch", Is::Own)];
-    const CONTENTS: &[Key] = &[
-        ("name", Is::Id),
-        ("model", Is::Own),
-        ("displayName", Is::Text(Part::Other)),
-        ("inputConfig", Is::Own),
-        ("priority", Is::Number),
+    const ROOT: &[Row] = &[("batch", Type::Custom)];
+    const CONTENTS: &[Row] = &[
+        ("name", Type::Id),
+        ("model", Type::Custom),
+        ("displayName", Type::Text(Part::Other)),
+        ("inputConfig", Type::Custom),
+        ("priority", Type::Number),
     ];
-    const INPUT: &[Key] = &[("fileName", Is::State), ("requests", Is::Own)];
-    const ITEM: &[Key] = &[("request", Is::Own), ("metadata", Is::Tree(Part::Other))];
+    const INPUT: &[Row] = &[("fileName", Type::State), ("requests", Type::Custom)];
+    const ITEM: &[Row] = &[
+        ("request", Type::Custom),
+        ("metadata", Type::Tree(Part::Other)),
+    ];
     let origin = Origin::of(Author::System, Part::Other);
-    reader.keys(root, ROOT, &origin, &mut |reader, _, batch| {
-        reader.keys(batch, CONTENTS, &origin, &mut |reader, key, value| {
+    reader.rows(root, ROOT, &origin, &mut |reader, _, batch| {
+        reader.rows(batch, CONTENTS, &origin, &mut |reader, key, value| {
             if key == "model" {
                 reader.model_beside_path(value, &endpoint.model);
                 return;
             }
-            reader.keys(value, INPUT, &origin, &mut |reader, _, wrapper| {
-                reader.keys(
+            reader.rows(value, INPUT, &origin, &mut |reader, _, wrapper| {
+                reader.rows(
                     wrapper,
-                    &[("requests", Is::Own)],
+                    &[("requests", Type::Custom)],
                     &origin,
                     &mut |reader, _, list| {
                         reader.array(list, |reader, item| {
-                            reader.keys(item, ITEM, &origin, &mut |reader, _, request| {
+                            reader.rows(item, ITEM, &origin, &mut |reader, _, request| {
                                 generate_request(reader, request, endpoint);
                             });
                         });

@@ -11,7 +11,7 @@ use super::anthropic_shapes::tell_request;
 use super::coverage::{ANSWER_WITH_RESULTS, ASKED, CONVERSATION, shown};
 use super::gemini_shapes::error;
 use super::json_edit::remove_members;
-use super::reader::{Is, Key, Origin, Reader};
+use super::reader::{Origin, Reader, Row, Type, UsageKeys};
 use super::stream::StreamReader;
 use super::{
     CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Protocol, Removals, RequestContext,
@@ -24,67 +24,58 @@ use crate::wire::json::{self, Edits, JsonBody, Value};
 /// The format.
 pub(super) struct GeminiInteractions;
 
-const REQUEST: &[Key] = &[
-    ("model", Is::Own),
-    ("agent", Is::Own),
-    ("agentConfig", Is::Own),
-    ("input", Is::Own),
-    ("systemInstruction", Is::Text(Part::Text)),
-    ("tools", Is::Own),
-    ("generationConfig", Is::Own),
-    ("stream", Is::Own),
-    ("background", Is::Flag),
-    ("store", Is::Flag),
-    ("previousInteractionId", Is::Own),
-    ("cachedContent", Is::State),
-    ("continuationToken", Is::State),
-    ("responseFormat", Is::Tree(Part::Definition)),
-    ("responseMimeType", Is::Own),
+const REQUEST: &[Row] = &[
+    ("model", Type::Custom),
+    ("agent", Type::Custom),
+    ("agentConfig", Type::Custom),
+    ("input", Type::Custom),
+    ("systemInstruction", Type::Text(Part::Text)),
+    ("tools", Type::Custom),
+    ("generationConfig", Type::Custom),
+    ("stream", Type::Stream),
+    ("background", Type::Flag),
+    ("store", Type::Flag),
+    ("previousInteractionId", Type::Custom),
+    ("cachedContent", Type::State),
+    ("continuationToken", Type::State),
+    ("responseFormat", Type::Tree(Part::Definition)),
+    ("responseMimeType", Type::Custom),
     (
         "responseModalities",
-        Is::List(&Is::Word(&["text", "image", "audio", "video"])),
+        Type::List(&Type::Word("text|image|audio|video")),
     ),
-    ("labels", Is::Tree(Part::Other)),
-    ("serviceTier", Is::Word(&["standard", "flex", "priority"])),
+    ("labels", Type::Tree(Part::Other)),
+    ("serviceTier", Type::Word("standard|flex|priority")),
     (
         "webhookConfig",
-        Is::Object(&[
-            ("uris", Is::List(&Is::Url)),
-            ("userMetadata", Is::Tree(Part::Other)),
+        Type::Object(&[
+            ("uris", Type::List(&Type::Url)),
+            ("userMetadata", Type::Tree(Part::Other)),
         ]),
     ),
 ];
-const RESPONSE: &[Key] = &[
-    ("id", Is::Id),
-    ("object", Is::Word(&["interaction"])),
-    ("status", Is::Own),
-    ("model", Is::Model),
-    ("agent", Is::Name),
-    ("role", Is::Word(&["model", "agent"])),
-    ("steps", Is::Own),
+const RESPONSE: &[Row] = &[
+    ("id", Type::Id),
+    ("object", Type::Word("interaction")),
+    ("status", Type::Custom),
+    ("model", Type::Model),
+    ("agent", Type::Name),
+    ("role", Type::Word("model|agent")),
+    ("steps", Type::Custom),
     // Before steps, answers were a list of contents.
-    ("outputs", Is::Own),
-    ("usage", Is::Own),
-    ("created", Is::Id),
-    ("updated", Is::Id),
-    ("serviceTier", Is::Word(&["standard", "flex", "priority"])),
-    ("previousInteractionId", Is::Id),
-    ("environmentId", Is::Id),
-    ("continuationToken", Is::Opaque),
-    ("errors", Is::Own),
-    ("error", Is::Own),
+    ("outputs", Type::Custom),
+    ("usage", Type::Usage(&USAGE)),
+    ("created", Type::Id),
+    ("updated", Type::Id),
+    ("serviceTier", Type::Word("standard|flex|priority")),
+    ("previousInteractionId", Type::Id),
+    ("environmentId", Type::Id),
+    ("continuationToken", Type::Opaque),
+    ("errors", Type::Custom),
+    ("error", Type::Custom),
 ];
-const STATUSES: &[&str] = &[
-    "in_progress",
-    "requires_action",
-    "completed",
-    "failed",
-    "cancelled",
-    "incomplete",
-    "budget_exceeded",
-    "queued",
-    "requires_continuation",
-];
+const STATUSES: &str = "in_progress|requires_action|completed|failed|cancelled|incomplete|\
+     budget_exceeded|queued|requires_continuation";
 
 const ROWS: &[CoverageRow] = &[
     CoverageRow {
@@ -145,7 +136,7 @@ impl Protocol for GeminiInteractions {
         let Some(body) = reader.body() else { return };
         let root = body.root();
         let system = Origin::of(Author::System, Part::Other);
-        reader.keys(
+        reader.rows(
             root,
             REQUEST,
             &system,
@@ -162,7 +153,6 @@ impl Protocol for GeminiInteractions {
                 "input" => steps::input(reader, value),
                 "tools" => reader.array(value, steps::tool),
                 "generationConfig" => generation_config(reader, value),
-                "stream" => reader.reading.stream |= reader.boolean(value).unwrap_or(false),
                 // One of ours does not leave.
                 "previousInteractionId" if is_own(value) => reader.id(value),
                 "previousInteractionId" => {
@@ -230,7 +220,7 @@ impl Protocol for GeminiInteractions {
 /// What an interaction says of itself, and its steps.
 fn interaction(reader: &mut Reader<'_>, root: Value<'_>) {
     let origin = Origin::answer(0);
-    reader.keys(
+    reader.rows(
         root,
         RESPONSE,
         &origin,
@@ -242,7 +232,6 @@ fn interaction(reader: &mut Reader<'_>, root: Value<'_>) {
                 }
                 reader.word(value, STATUSES);
             }
-            "usage" => usage(reader, value, &origin),
             "errors" => reader.array(value, error),
             _ => error(reader, value),
         },
@@ -250,52 +239,39 @@ fn interaction(reader: &mut Reader<'_>, root: Value<'_>) {
 }
 
 fn agent_config(reader: &mut Reader<'_>, value: Value<'_>) {
-    const CONFIG: &[Key] = &[
+    const CONFIG: &[Row] = &[
         (
             "type",
-            Is::Word(&["antigravity", "code-mender", "deep-research", "dynamic"]),
+            Type::Word("antigravity|code-mender|deep-research|dynamic"),
         ),
-        ("model", Is::Model),
-        ("maxTotalTokens", Is::Number),
-        ("thinkingSummaries", Is::Word(&["auto", "none"])),
-        ("collaborativePlanning", Is::Flag),
+        ("model", Type::Model),
+        ("maxTotalTokens", Type::Number),
+        ("thinkingSummaries", Type::Word("auto|none")),
+        ("collaborativePlanning", Type::Flag),
     ];
-    reader.known(value, CONFIG, &Origin::of(Author::System, Part::Other));
+    reader.plain_rows(value, CONFIG, &Origin::of(Author::System, Part::Other));
 }
 
 fn generation_config(reader: &mut Reader<'_>, value: Value<'_>) {
-    const CONFIG: &[Key] = &[
-        ("temperature", Is::Number),
-        ("topP", Is::Number),
-        ("seed", Is::Number),
-        ("maxOutputTokens", Is::Own),
-        ("stopSequences", Is::Tree(Part::Other)),
-        (
-            "thinkingLevel",
-            Is::Word(&["minimal", "low", "medium", "high"]),
-        ),
-        ("thinkingSummaries", Is::Word(&["auto", "none"])),
-        ("toolChoice", Is::Own),
+    const CONFIG: &[Row] = &[
+        ("temperature", Type::Number),
+        ("topP", Type::Number),
+        ("seed", Type::Number),
+        ("maxOutputTokens", Type::MaxTokens),
+        ("stopSequences", Type::Tree(Part::Other)),
+        ("thinkingLevel", Type::Word("minimal|low|medium|high")),
+        ("thinkingSummaries", Type::Word("auto|none")),
+        ("toolChoice", Type::Custom),
     ];
     let origin = Origin::of(Author::System, Part::Other);
-    reader.keys(
-        value,
-        CONFIG,
-        &origin,
-        &mut |reader, key, value| match key {
-            "toolChoice" => tool_choice(reader, value),
-            _ => {
-                let tokens = value.as_u64();
-                reader.value(value, Is::Number, &origin);
-                reader.reading.max_tokens = reader.reading.max_tokens.max(tokens);
-            }
-        },
-    );
+    reader.rows(value, CONFIG, &origin, &mut |reader, _, value| {
+        tool_choice(reader, value)
+    });
 }
 
 /// A mode, or `{allowed_tools: {mode, tools}}`.
 fn tool_choice(reader: &mut Reader<'_>, value: Value<'_>) {
-    const MODE: Is = Is::Word(&["auto", "any", "none", "validated"]);
+    const MODE: Type = Type::Word("auto|any|none|validated");
     let origin = Origin::of(Author::System, Part::Other);
     let mode = reader
         .get(value, "allowedTools")
@@ -305,24 +281,18 @@ fn tool_choice(reader: &mut Reader<'_>, value: Value<'_>) {
     if value.kind() == json::ValueKind::String {
         reader.value(value, MODE, &origin);
     } else {
-        const CHOICE: &[Key] = &[(
+        const CHOICE: &[Row] = &[(
             "allowedTools",
-            Is::Object(&[("mode", MODE), ("tools", Is::List(&Is::Name))]),
+            Type::Object(&[("mode", MODE), ("tools", Type::List(&Type::Name))]),
         )];
-        reader.known(value, CHOICE, &origin);
+        reader.plain_rows(value, CHOICE, &origin);
     }
 }
 
-fn usage(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
-    let count = |name: &str| reader.get(value, name).and_then(|count| count.as_u64());
-    let input = count("totalInputTokens");
-    let output = count("totalOutputTokens");
-    let cached = count("totalCachedTokens");
-    let reasoning = count("totalThoughtTokens");
-    let usage = &mut reader.reading.usage;
-    usage.input_tokens = input;
-    usage.output_tokens = output;
-    usage.cached_tokens = cached;
-    usage.reasoning_tokens = reasoning;
-    reader.value(value, Is::Counts, origin);
-}
+/// Counts of tokens.
+const USAGE: UsageKeys = UsageKeys {
+    input: "totalInputTokens",
+    output: "totalOutputTokens",
+    cached: "totalCachedTokens",
+    reasoning: "totalThoughtTokens",
+};

@@ -17,17 +17,17 @@ pub(super) use request::generate_request;
 pub(super) use stream::GenerateStream;
 pub(super) use tools::tools;
 
-use super::reader::{Is, Key};
+use super::reader::{Row, Type};
 
 /// Ratings and settings of Google's safety filters.
-const SAFETY: &[Key] = &[
-    ("category", Is::Constant),
-    ("threshold", Is::Constant),
-    ("method", Is::Constant),
-    ("probability", Is::Constant),
-    ("severity", Is::Constant),
-    ("overwrittenThreshold", Is::Constant),
-    ("blocked", Is::Flag),
-    ("probabilityScore", Is::Number),
-    ("severityScore", Is::Number),
+const SAFETY: &[Row] = &[
+    ("category", Type::Constant),
+    ("threshold", Type::Constant),
+    ("method", Type::Constant),
+    ("probability", Type::Constant),
+    ("severity", Type::Constant),
+    ("overwrittenThreshold", Type::Constant),
+    ("blocked", Type::Flag),
+    ("probabilityScore", Type::Number),
+    ("severityScore", Type::Number),
 ];

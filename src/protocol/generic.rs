@@ -121,13 +121,7 @@ fn read(reader: &mut Reader<'_>, root: Value<'_>, shape: &CustomFormat, is_frame
             }
         });
     }
-    let mut origin = Origin {
-        from: reader.author(Author::User),
-        part: Part::Text,
-        turn: Turn::Latest,
-        choice: 0,
-        piece_of: None,
-    };
+    let mut origin = Origin::new(reader.author(Author::User), Part::Text, Turn::Latest);
     for (number, path) in shape.texts.iter().enumerate() {
         let first = offset(number).saturating_mul(MOST_TEXTS);
         let mut count = 0u32;

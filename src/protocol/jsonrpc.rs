@@ -1,7 +1,7 @@
 //! JSON-RPC 2.0 as MCP and A2A use it: the envelope, and refusals that name the request which they answer.
 
 use super::json_edit::ObjectWriter;
-use super::reader::{How, Origin, Reader, Voice, field, is_case_variant};
+use super::reader::{Origin, Reader, Row, Type, is_case_variant};
 use super::refusal::Denial;
 use super::{DenialReply, RequestContext, RouteHead, provider_of};
 use crate::diag::codes;
@@ -21,10 +21,10 @@ const INVALID_REQUEST: i32 = -32600;
 const HEADER_MISMATCH: i32 = -32020;
 
 const ENVELOPE: &[&str] = &["jsonrpc", "id", "method", "params", "result", "error"];
-const ERROR: &[super::reader::Field] = &[
-    field("code", How::Number),
-    field("message", How::Text),
-    field("data", How::Tree(Part::Other)),
+const ERROR: &[Row] = &[
+    ("code", Type::Number),
+    ("message", Type::Spoken),
+    ("data", Type::Tree(Part::Other)),
 ];
 
 /// Whether the body of such a request could be a JSON-RPC message. Both protocols may be served at any path.
@@ -104,7 +104,7 @@ impl<'v> Envelope<'v> {
         reader.object(message, ENVELOPE, |reader, key, value| match key {
             "jsonrpc" => {
                 version = Some(value);
-                reader.word(value, &["2.0"]);
+                reader.word(value, "2.0");
             }
             "id" => {
                 envelope.id = Some(value);
@@ -170,8 +170,8 @@ impl<'v> Envelope<'v> {
             reader.reading.error = Some(code.unwrap_or("error").into());
         }
         if error.kind() == json::ValueKind::Object {
-            let voice = Voice::of(origin.with_part(Part::Other));
-            reader.table(error, ERROR, &voice, &mut |_, _, _| {});
+            let origin = origin.with_part(Part::Other);
+            reader.rows(error, ERROR, &origin, &mut |_, _, _| {});
         }
     }
 }
@@ -257,13 +257,7 @@ impl PendingRpc {
 
 /// Text of a request by someone whom the protocol names, or of a response.
 pub(super) fn origin(reader: &Reader<'_>, from: Author, part: Part) -> Origin {
-    Origin {
-        from: reader.author(from),
-        part,
-        turn: Turn::Latest,
-        choice: 0,
-        piece_of: None,
-    }
+    Origin::new(reader.author(from), part, Turn::Latest)
 }
 
 /// Whether a refusal has its own HTTP status: whoever sent the request is not known, or it could not be read. All others

@@ -6,10 +6,10 @@
 mod removal;
 mod stream;
 
-use super::conversation::Calls;
+use super::conversation::{Attribution, Calls, TurnRole, Turns, author_of};
 use super::coverage::shown;
 use super::openai_shapes::{self, called_function, error, tool_offer};
-use super::reader::{Member, Origin, Reader, Shape};
+use super::reader::{Origin, Reader, Roles, Row, Type};
 use super::routes::{self, RouteSpec, json};
 use super::stream::StreamReader;
 use super::{
@@ -47,109 +47,115 @@ const GENERATE: &[RouteSpec] = &[
 /// Endpoints that response as a stream unless the request says otherwise.
 const STREAMED: &[&str] = &["chat", "generate", "create", "pull", "push"];
 
-const REQUEST: &[Member] = &[
-    ("model", Shape::Own),
-    ("name", Shape::Own),
-    ("from", Shape::Own),
-    ("source", Shape::Own),
-    ("destination", Shape::Own),
-    ("messages", Shape::Own),
-    ("prompt", Shape::Own),
-    ("suffix", Shape::Own),
-    ("input", Shape::Own),
-    ("query", Shape::Own),
-    ("url", Shape::Own),
-    ("system", Shape::Text(Part::Text)),
-    ("template", Shape::Text(Part::Other)),
-    ("modelfile", Shape::Own),
-    ("license", Shape::Tree(Part::Other)),
-    ("images", Shape::Own),
-    ("tools", Shape::Own),
-    ("format", Shape::Own),
-    ("context", Shape::Own),
-    ("options", Shape::Object(OPTIONS)),
-    ("parameters", Shape::Object(OPTIONS)),
-    ("stream", Shape::Own),
-    ("think", Shape::Own),
-    ("keep_alive", Shape::Id),
-    ("quantize", Shape::Id),
-    ("raw", Shape::Flag),
-    ("truncate", Shape::Flag),
-    ("shift", Shape::Flag),
-    ("insecure", Shape::Flag),
-    ("verbose", Shape::Flag),
-    ("logprobs", Shape::Flag),
-    ("top_logprobs", Shape::Number),
-    ("dimensions", Shape::Number),
-    ("max_results", Shape::Number),
+const REQUEST: &[Row] = &[
+    ("model", Type::Custom),
+    ("name", Type::Custom),
+    ("from", Type::Custom),
+    ("source", Type::Custom),
+    ("destination", Type::Custom),
+    ("messages", Type::Custom),
+    ("prompt", Type::Custom),
+    ("suffix", Type::Custom),
+    ("input", Type::Custom),
+    ("query", Type::Custom),
+    ("url", Type::Custom),
+    ("system", Type::Text(Part::Text)),
+    ("template", Type::Text(Part::Other)),
+    ("modelfile", Type::Custom),
+    ("license", Type::Tree(Part::Other)),
+    ("images", Type::Custom),
+    ("tools", Type::Custom),
+    ("format", Type::Custom),
+    ("context", Type::Custom),
+    ("options", Type::Object(OPTIONS)),
+    ("parameters", Type::Object(OPTIONS)),
+    ("stream", Type::Custom),
+    ("think", Type::Custom),
+    ("keep_alive", Type::Id),
+    ("quantize", Type::Id),
+    ("raw", Type::Flag),
+    ("truncate", Type::Flag),
+    ("shift", Type::Flag),
+    ("insecure", Type::Flag),
+    ("verbose", Type::Flag),
+    ("logprobs", Type::Flag),
+    ("top_logprobs", Type::Number),
+    ("dimensions", Type::Number),
+    ("max_results", Type::Number),
 ];
-const OPTIONS: &[Member] = &[
-    ("num_predict", Shape::Own),
-    ("stop", Shape::Tree(Part::Other)),
-    ("seed", Shape::Number),
-    ("temperature", Shape::Number),
-    ("top_k", Shape::Number),
-    ("top_p", Shape::Number),
-    ("min_p", Shape::Number),
-    ("typical_p", Shape::Number),
-    ("repeat_last_n", Shape::Number),
-    ("repeat_penalty", Shape::Number),
-    ("presence_penalty", Shape::Number),
-    ("frequency_penalty", Shape::Number),
-    ("num_ctx", Shape::Number),
-    ("num_keep", Shape::Number),
-    ("num_batch", Shape::Number),
-    ("num_gpu", Shape::Number),
-    ("main_gpu", Shape::Number),
-    ("num_thread", Shape::Number),
-    ("use_mmap", Shape::Flag),
-    ("numa", Shape::Flag),
+const OPTIONS: &[Row] = &[
+    ("num_predict", Type::MaxTokens),
+    ("stop", Type::Tree(Part::Other)),
+    ("seed", Type::Number),
+    ("temperature", Type::Number),
+    ("top_k", Type::Number),
+    ("top_p", Type::Number),
+    ("min_p", Type::Number),
+    ("typical_p", Type::Number),
+    ("repeat_last_n", Type::Number),
+    ("repeat_penalty", Type::Number),
+    ("presence_penalty", Type::Number),
+    ("frequency_penalty", Type::Number),
+    ("num_ctx", Type::Number),
+    ("num_keep", Type::Number),
+    ("num_batch", Type::Number),
+    ("num_gpu", Type::Number),
+    ("main_gpu", Type::Number),
+    ("num_thread", Type::Number),
+    ("use_mmap", Type::Flag),
+    ("numa", Type::Flag),
 ];
-const MESSAGE: &[Member] = &[
-    ("role", Shape::Own),
-    ("content", Shape::Own),
-    ("thinking", Shape::Text(Part::Reasoning)),
-    ("images", Shape::Own),
-    ("tool_calls", Shape::Own),
-    ("tool_name", Shape::Own),
-    ("name", Shape::Own),
-    ("tool_call_id", Shape::Id),
+const ROLES: Roles = &[
+    ("system", Author::System),
+    ("user", Author::User),
+    ("assistant", Author::Assistant),
+    ("tool", Author::Tool),
 ];
-const RESPONSE: &[Member] = &[
-    ("model", Shape::Own),
-    ("created_at", Shape::Id),
-    ("modified_at", Shape::Id),
-    ("message", Shape::Own),
-    ("response", Shape::Text(Part::Text)),
-    ("thinking", Shape::Text(Part::Reasoning)),
-    ("context", Shape::Numbers),
-    ("embeddings", Shape::Numbers),
-    ("embedding", Shape::Numbers),
-    ("done", Shape::Flag),
-    ("done_reason", Shape::Own),
-    ("total_duration", Shape::Number),
-    ("load_duration", Shape::Number),
-    ("prompt_eval_count", Shape::Own),
-    ("prompt_eval_duration", Shape::Number),
-    ("eval_count", Shape::Own),
-    ("eval_duration", Shape::Number),
-    ("remote_model", Shape::Id),
-    ("remote_host", Shape::Url),
-    ("logprobs", Shape::Own),
-    ("status", Shape::Id),
-    ("digest", Shape::Id),
-    ("total", Shape::Number),
-    ("completed", Shape::Number),
-    ("modelfile", Shape::Text(Part::Other)),
-    ("template", Shape::Text(Part::Other)),
-    ("system", Shape::Text(Part::Other)),
-    ("license", Shape::Tree(Part::Other)),
-    ("parameters", Shape::Text(Part::Other)),
-    ("results", Shape::Tree(Part::Other)),
-    ("title", Shape::Text(Part::Other)),
-    ("content", Shape::Text(Part::Other)),
-    ("links", Shape::Tree(Part::Other)),
-    ("error", Shape::Own),
+const MESSAGE: &[Row] = &[
+    ("role", Type::Role(ROLES)),
+    ("content", Type::Custom),
+    ("thinking", Type::Text(Part::Reasoning)),
+    ("images", Type::Custom),
+    ("tool_calls", Type::Custom),
+    ("tool_name", Type::Custom),
+    ("name", Type::Custom),
+    ("tool_call_id", Type::Id),
+];
+const RESPONSE: &[Row] = &[
+    ("model", Type::Custom),
+    ("created_at", Type::Id),
+    ("modified_at", Type::Id),
+    ("message", Type::Custom),
+    ("response", Type::Text(Part::Text)),
+    ("thinking", Type::Text(Part::Reasoning)),
+    ("context", Type::Numbers),
+    ("embeddings", Type::Numbers),
+    ("embedding", Type::Numbers),
+    ("done", Type::Flag),
+    ("done_reason", Type::Custom),
+    ("total_duration", Type::Number),
+    ("load_duration", Type::Number),
+    ("prompt_eval_count", Type::Custom),
+    ("prompt_eval_duration", Type::Number),
+    ("eval_count", Type::Custom),
+    ("eval_duration", Type::Number),
+    ("remote_model", Type::Id),
+    ("remote_host", Type::Url),
+    ("logprobs", Type::Custom),
+    ("status", Type::Id),
+    ("digest", Type::Id),
+    ("total", Type::Number),
+    ("completed", Type::Number),
+    ("modelfile", Type::Text(Part::Other)),
+    ("template", Type::Text(Part::Other)),
+    ("system", Type::Text(Part::Other)),
+    ("license", Type::Tree(Part::Other)),
+    ("parameters", Type::Text(Part::Other)),
+    ("results", Type::Tree(Part::Other)),
+    ("title", Type::Text(Part::Other)),
+    ("content", Type::Text(Part::Other)),
+    ("links", Type::Tree(Part::Other)),
+    ("error", Type::Custom),
 ];
 
 const CHAT_ROWS: &[CoverageRow] = &[CoverageRow {
@@ -241,9 +247,9 @@ fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
     if let Some(value) = root.get("model") {
         openai_shapes::model(reader, value);
     }
-    reader.shaped(
+    reader.rows(
         root,
-        &[REQUEST],
+        REQUEST,
         &system,
         &mut |reader, key, value| match key {
             "model" => {}
@@ -271,11 +277,10 @@ fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
                     reader.uninspectable(value, "token_ids");
                 }
             }
-            "num_predict" => reader.reading.max_tokens = reader.number(value),
             "stream" => stream = reader.boolean(value),
             // `true`, `false` or a level.
             _ => match value.kind() {
-                json::ValueKind::String => reader.word(value, &["low", "medium", "high", "max"]),
+                json::ValueKind::String => reader.word(value, "low|medium|high|max"),
                 _ => {
                     reader.boolean(value);
                 }
@@ -316,7 +321,7 @@ fn images(reader: &mut Reader<'_>, value: Value<'_>) {
 fn format(reader: &mut Reader<'_>, value: Value<'_>) {
     match value.kind() {
         json::ValueKind::String => {
-            reader.word(value, &["", "json"]);
+            reader.word(value, "|json");
             reader.reading.structured_output |= value.is_text("json");
         }
         _ => {
@@ -329,35 +334,20 @@ fn format(reader: &mut Reader<'_>, value: Value<'_>) {
 
 /// The messages of a request while they are read.
 struct TurnState {
-    /// Index of the assistant message whose calls are the latest.
-    latest_from: Option<usize>,
-    /// Index of the first message after the last assistant message.
-    after_assistant: usize,
+    turns: Turns,
     /// Names of the tools called so far, by the id of the call.
     calls: Calls,
     /// Names of the tools that the last assistant message called, in order; results are often matched by order alone.
     pending: std::collections::VecDeque<Box<str>>,
 }
 
-fn is_by(message: Value<'_>, role: &str) -> bool {
-    message.get("role").is_some_and(|by| by.is_text(role))
-}
-
 impl TurnState {
     fn of(messages: Value<'_>) -> TurnState {
-        let mut last = None;
-        let mut only_results_follow = false;
-        for (at, message) in messages.elements().enumerate() {
-            if is_by(message, "assistant") {
-                last = Some(at);
-                only_results_follow = true;
-            } else {
-                only_results_follow &= is_by(message, "tool");
-            }
-        }
+        let roles = messages
+            .elements()
+            .map(|message| TurnRole::of(&author_of(message, ROLES), false));
         TurnState {
-            latest_from: last.filter(|_| only_results_follow),
-            after_assistant: last.map_or(0, |at| at.saturating_add(1)),
+            turns: Turns::of(roles),
             calls: Calls::default(),
             pending: std::collections::VecDeque::new(),
         }
@@ -372,47 +362,20 @@ impl TurnState {
     }
 
     fn message(&mut self, reader: &mut Reader<'_>, message: Value<'_>, at: usize) {
-        let role = message.get("role").and_then(|role| role.text());
-        let author = match role.as_deref() {
-            Some("system") => Known::Is(Author::System),
-            Some("user") => Known::Is(Author::User),
-            Some("assistant") => Known::Is(Author::Assistant),
-            Some("tool") => Known::Is(Author::Tool),
-            _ => Known::Unknown,
-        };
-        let is_result = author == Known::Is(Author::Tool);
-        let turn = |is_latest: bool| {
-            if is_latest {
-                Turn::Latest
-            } else {
-                Turn::Earlier
-            }
-        };
-        let origin = Origin {
-            from: author,
-            part: Part::Text,
-            turn: turn(at >= self.after_assistant),
-            choice: 0,
-            piece_of: None,
-        };
-        let calls_turn = turn(self.latest_from == Some(at));
+        let Attribution { origin, calls, .. } =
+            self.turns.attribution(author_of(message, ROLES), at);
+        let is_result = origin.from == Known::Is(Author::Tool);
         reader.reading.count_message(&origin.from);
         if origin.from == Known::Is(Author::Assistant) {
             self.pending.clear();
         }
         let mut named = None;
         let mut result = None;
-        reader.shaped(
+        reader.rows(
             message,
-            &[MESSAGE],
+            MESSAGE,
             &origin,
             &mut |reader, key, value| match key {
-                "role" => match value.kind() {
-                    json::ValueKind::String => {
-                        reader.word(value, &["system", "user", "assistant", "tool"]);
-                    }
-                    _ => reader.wrong_type(value, "a string"),
-                },
                 "content" if is_result => {
                     let texts = reader.register_text(value, Class::Text);
                     reader.emit_duplicate(value, texts.clone(), &origin);
@@ -423,7 +386,7 @@ impl TurnState {
                 }
                 "images" => images(reader, value),
                 "tool_calls" => reader.array(value, |reader, call| {
-                    if let (id, Some(name)) = tool_call(reader, call, calls_turn) {
+                    if let (id, Some(name)) = tool_call(reader, call, calls) {
                         if let Some(id) = id {
                             self.calls.add(&id, &name);
                         }
@@ -440,24 +403,17 @@ impl TurnState {
                 }
             },
         );
-        if role.is_none() && message.kind() == json::ValueKind::Object {
-            let what = "`role` is missing";
-            reader.problem(crate::diag::codes::AG2001, message, what);
-        }
+        reader.role_is_needed(message);
         if is_result {
             let id = message.get("tool_call_id").and_then(|id| id.text());
-            let by_id = id.and_then(|id| self.calls.answer(&id));
             let by_order = self.pending.pop_front();
+            let is_called = id.as_deref().is_some_and(|id| self.calls.knows(id));
             let mut event = Event::new(Kind::ToolResult, Direction::Request, message.place());
             event.turn = origin.turn;
             event.from = origin.from.clone();
-            event.tool = match (by_id, named) {
-                // The call and the result name different tools: it may be either's.
-                (Some(Known::Is(called)), Some(named)) if called != named => Known::Unknown,
-                (Some(called), _) => called,
-                (None, Some(name)) => Known::Is(name),
-                (None, None) => by_order.map_or(Known::Unknown, Known::Is),
-            };
+            // Without an id and a name, results come in the order of the calls.
+            let named = named.or_else(|| by_order.filter(|_| !is_called));
+            event.tool = self.calls.tool_of(id.as_deref(), named);
             let holder = result.as_ref().map(|(value, _)| *value);
             if let Some((value, texts)) = result {
                 event.at = value.place();
@@ -486,7 +442,7 @@ fn tool_call(
                 id = value.text().map(Box::from);
                 reader.id(value);
             }
-            "type" => reader.word(value, &["function"]),
+            "type" => reader.word(value, "function"),
             _ => {
                 seen = true;
                 reader.object(
@@ -515,14 +471,14 @@ fn tool_call(
 fn read_response(reader: &mut Reader<'_>) {
     let Some(body) = reader.body() else { return };
     let origin = openai_shapes::beside();
-    reader.shaped(
+    reader.row_lists(
         body.root(),
         &[RESPONSE],
         &origin,
         &mut |reader, key, value| match key {
             "message" => {
                 let origin = Origin::answer(0);
-                reader.shaped(value, &[MESSAGE], &origin, &mut |reader, key, value| {
+                reader.rows(value, MESSAGE, &origin, &mut |reader, key, value| {
                     message_member(reader, key, value, &origin);
                 });
             }
@@ -543,7 +499,7 @@ fn answer_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
             if let Some(reason) = value.text() {
                 reader.reading.finish.push(reason.into());
             }
-            reader.word(value, &["stop", "length", "load", "unload"]);
+            reader.word(value, "stop|length|load|unload");
         }
         "prompt_eval_count" => reader.reading.usage.input_tokens = reader.number(value),
         "eval_count" => reader.reading.usage.output_tokens = reader.number(value),
@@ -557,7 +513,6 @@ fn answer_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
 fn message_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>, origin: &Origin) {
     match key {
         _ if value.is_null() => reader.claim(value),
-        "role" => reader.word(value, &["assistant"]),
         "content" => {
             reader.text(value, origin);
         }

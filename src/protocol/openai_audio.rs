@@ -5,7 +5,7 @@ mod stream;
 
 use super::coverage::shown;
 use super::openai_shapes::{self, ANSWER, answer_member, beside};
-use super::reader::{Member, Origin, Reader, Shape};
+use super::reader::{Origin, Reader, Row, Type};
 use super::routes::{self, RouteSpec, json};
 use super::stream::StreamReader;
 use super::{
@@ -28,75 +28,62 @@ const LINES: &[RouteSpec] = &[
         .answer(ResponseForm::Transcript),
 ];
 
-const REQUEST: &[Member] = &[
-    ("model", Shape::Own),
-    ("models", Shape::Own),
-    ("input", Shape::Text(Part::Text)),
-    ("prompt", Shape::Text(Part::Text)),
-    ("instructions", Shape::Own),
-    ("file", Shape::Own),
-    ("file_url", Shape::Own),
-    ("input_audio", Shape::Own),
-    ("stream", Shape::Own),
-    ("voice", Shape::Own),
-    ("known_speaker_references[]", Shape::Own),
-    ("known_speaker_references", Shape::Own),
-    ("known_speaker_names[]", Shape::Tree(Part::Name)),
-    ("known_speaker_names", Shape::Tree(Part::Name)),
-    ("speed", Shape::Number),
-    ("temperature", Shape::Number),
-    ("language", Shape::Id),
+const REQUEST: &[Row] = &[
+    ("model", Type::Custom),
+    ("models", Type::Custom),
+    ("input", Type::Text(Part::Text)),
+    ("prompt", Type::Text(Part::Text)),
+    ("instructions", Type::Custom),
+    ("file", Type::Custom),
+    ("file_url", Type::Custom),
+    ("input_audio", Type::Custom),
+    ("stream", Type::Stream),
+    ("voice", Type::Custom),
+    ("known_speaker_references[]", Type::Custom),
+    ("known_speaker_references", Type::Custom),
+    ("known_speaker_names[]", Type::Tree(Part::Name)),
+    ("known_speaker_names", Type::Tree(Part::Name)),
+    ("speed", Type::Number),
+    ("temperature", Type::Number),
+    ("language", Type::Id),
     (
         "response_format",
-        Shape::Word(&[
-            "json",
-            "text",
-            "srt",
-            "verbose_json",
-            "vtt",
-            "diarized_json",
-            "mp3",
-            "opus",
-            "aac",
-            "flac",
-            "wav",
-            "pcm",
-        ]),
+        Type::Word("json|text|srt|verbose_json|vtt|diarized_json|mp3|opus|aac|flac|wav|pcm"),
     ),
-    ("stream_format", Shape::Word(&["sse", "audio"])),
-    ("chunking_strategy", Shape::Word(&["auto"])),
+    ("stream_format", Type::Word("sse|audio")),
+    ("chunking_strategy", Type::Word("auto")),
     (
         "timestamp_granularities[]",
-        Shape::List(&Shape::Word(&["word", "segment"])),
+        Type::List(&Type::Word("word|segment")),
     ),
-    ("include[]", Shape::List(&Shape::Word(&["logprobs"]))),
+    ("include[]", Type::List(&Type::Word("logprobs"))),
 ];
-const RESPONSE: &[Member] = &[
-    ("text", Shape::Text(Part::Transcript)),
-    ("task", Shape::Id),
-    ("language", Shape::Id),
-    ("duration", Shape::Number),
-    ("segments", Shape::List(&Shape::Object(SEGMENT))),
-    ("words", Shape::List(&Shape::Object(SEGMENT))),
-    ("logprobs", Shape::Own),
-    ("audio_data", Shape::Own),
-    ("x_groq", Shape::Object(&[("id", Shape::Id)])),
+const RESPONSE: &[Row] = &[
+    ("text", Type::Text(Part::Transcript)),
+    ("task", Type::Id),
+    ("language", Type::Id),
+    ("duration", Type::Number),
+    ("segments", Type::List(&Type::Object(SEGMENT))),
+    ("words", Type::List(&Type::Object(SEGMENT))),
+    ("logprobs", Type::Custom),
+    ("audio_data", Type::Custom),
+    ("x_groq", Type::Object(&[("id", Type::Id)])),
 ];
 /// A stretch of what was said, or one word of it.
-const SEGMENT: &[Member] = &[
-    ("id", Shape::Id),
-    ("type", Shape::Id),
-    ("seek", Shape::Number),
-    ("start", Shape::Number),
-    ("end", Shape::Number),
-    ("text", Shape::Text(Part::Transcript)),
-    ("word", Shape::Text(Part::Transcript)),
-    ("speaker", Shape::Text(Part::Name)),
-    ("tokens", Shape::Numbers),
-    ("temperature", Shape::Number),
-    ("avg_logprob", Shape::Number),
-    ("compression_ratio", Shape::Number),
-    ("no_speech_prob", Shape::Number),
+const SEGMENT: &[Row] = &[
+    ("id", Type::Id),
+    ("type", Type::Id),
+    ("seek", Type::Number),
+    ("start", Type::Number),
+    ("end", Type::Number),
+    ("text", Type::Text(Part::Transcript)),
+    ("word", Type::Text(Part::Transcript)),
+    ("speaker", Type::Text(Part::Name)),
+    ("tokens", Type::Numbers),
+    ("temperature", Type::Number),
+    ("avg_logprob", Type::Number),
+    ("compression_ratio", Type::Number),
+    ("no_speech_prob", Type::Number),
 ];
 
 const ROWS: &[CoverageRow] = &[CoverageRow {
@@ -143,7 +130,7 @@ impl Protocol for OpenAiAudio {
 
     fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
         let Some(body) = reader.body() else { return };
-        reader.shaped(
+        reader.row_lists(
             body.root(),
             &[RESPONSE, ANSWER],
             &beside(),

@@ -10,14 +10,14 @@ mod stream;
 pub(super) use removal::remove_from_response;
 pub(super) use stream::ChatStream;
 
-use super::conversation::Calls;
+use super::conversation::{Attribution, Calls, TurnRole, Turns, author_of};
 use super::coverage::shown;
 use super::openai_shapes::{
     self, ANSWER, REASONING, SPEECH, answer_member, beside, called_function, content,
     content_texts, error, inputs, named_offer, plugins, response_format, spoken, tool_call,
     tool_choice, tool_offer, usage, user_id,
 };
-use super::reader::{Member, Origin, Reader, Shape};
+use super::reader::{Origin, Reader, Roles, Row, Type};
 use super::routes::{self, RouteSpec, json};
 use super::stream::StreamReader;
 use super::{
@@ -35,181 +35,155 @@ pub(super) struct OpenAiChat;
 
 const LINES: &[RouteSpec] = &[json("chat/completions", "chat.completions")];
 
-const REQUEST: &[Member] = &[
-    ("model", Shape::Own),
-    ("models", Shape::Own),
-    ("fallbacks", Shape::Own),
-    ("preset", Shape::Own),
-    ("agent_id", Shape::Own),
-    ("messages", Shape::Own),
-    ("prompt", Shape::Own),
-    ("suffix", Shape::Own),
-    ("inputs", Shape::Own),
-    ("tools", Shape::Own),
-    ("tool_choice", Shape::Own),
-    ("functions", Shape::Own),
-    ("function_call", Shape::Own),
-    ("plugins", Shape::Own),
-    ("web_search_options", Shape::Own),
-    ("search_parameters", Shape::Own),
-    ("enable_search", Shape::Own),
-    ("data_sources", Shape::Own),
-    ("stream", Shape::Own),
-    ("max_tokens", Shape::Own),
-    ("max_completion_tokens", Shape::Own),
-    ("max_new_tokens", Shape::Own),
-    ("n_predict", Shape::Own),
-    ("response_format", Shape::Own),
-    ("prediction", Shape::Own),
-    ("user", Shape::Own),
-    ("safety_identifier", Shape::Own),
-    ("prompt_cache_key", Shape::Own),
-    ("audio", Shape::Own),
+const REQUEST: &[Row] = &[
+    ("model", Type::Custom),
+    ("models", Type::Custom),
+    ("fallbacks", Type::Custom),
+    ("preset", Type::Custom),
+    ("agent_id", Type::Custom),
+    ("messages", Type::Custom),
+    ("prompt", Type::Custom),
+    ("suffix", Type::Custom),
+    ("inputs", Type::Custom),
+    ("tools", Type::Custom),
+    ("tool_choice", Type::Custom),
+    ("functions", Type::Custom),
+    ("function_call", Type::Custom),
+    ("plugins", Type::Custom),
+    ("web_search_options", Type::Custom),
+    ("search_parameters", Type::Custom),
+    ("enable_search", Type::Custom),
+    ("data_sources", Type::Custom),
+    ("stream", Type::Stream),
+    ("max_tokens", Type::MaxTokens),
+    ("max_completion_tokens", Type::MaxTokens),
+    ("max_new_tokens", Type::MaxTokens),
+    ("n_predict", Type::MaxTokens),
+    ("response_format", Type::Custom),
+    ("prediction", Type::Custom),
+    ("user", Type::Custom),
+    ("safety_identifier", Type::Custom),
+    ("prompt_cache_key", Type::Custom),
+    ("audio", Type::Custom),
     (
         "stream_options",
-        Shape::Object(&[
-            ("include_usage", Shape::Flag),
-            ("include_obfuscation", Shape::Flag),
-            ("continuous_usage_stats", Shape::Flag),
+        Type::Object(&[
+            ("include_usage", Type::Flag),
+            ("include_obfuscation", Type::Flag),
+            ("continuous_usage_stats", Type::Flag),
         ]),
     ),
-    ("parallel_tool_calls", Shape::Flag),
-    ("store", Shape::Flag),
-    ("echo", Shape::Flag),
-    ("include_reasoning", Shape::Flag),
-    ("enable_thinking", Shape::Flag),
-    ("safe_prompt", Shape::Flag),
-    ("add_generation_prompt", Shape::Flag),
-    ("continue_final_message", Shape::Flag),
-    ("add_special_tokens", Shape::Flag),
-    ("skip_special_tokens", Shape::Flag),
-    ("ignore_eos", Shape::Flag),
-    ("return_token_ids", Shape::Flag),
-    ("return_images", Shape::Flag),
-    ("return_related_questions", Shape::Flag),
-    ("return_citations", Shape::Flag),
-    ("logprobs", Shape::Setting),
-    ("temperature", Shape::Number),
-    ("top_p", Shape::Number),
-    ("top_k", Shape::Number),
-    ("top_a", Shape::Number),
-    ("min_p", Shape::Number),
-    ("n", Shape::Number),
-    ("best_of", Shape::Number),
-    ("seed", Shape::Number),
-    ("random_seed", Shape::Number),
-    ("presence_penalty", Shape::Number),
-    ("frequency_penalty", Shape::Number),
-    ("repetition_penalty", Shape::Number),
-    ("length_penalty", Shape::Number),
-    ("min_tokens", Shape::Number),
-    ("top_logprobs", Shape::Number),
-    ("prompt_logprobs", Shape::Number),
-    ("truncate_prompt_tokens", Shape::Number),
-    ("thinking_budget", Shape::Number),
-    ("logit_bias", Shape::Numbers),
-    ("stop", Shape::Tree(Part::Other)),
-    ("metadata", Shape::Tree(Part::Other)),
+    ("parallel_tool_calls", Type::Flag),
+    ("store", Type::Flag),
+    ("echo", Type::Flag),
+    ("include_reasoning", Type::Flag),
+    ("enable_thinking", Type::Flag),
+    ("safe_prompt", Type::Flag),
+    ("add_generation_prompt", Type::Flag),
+    ("continue_final_message", Type::Flag),
+    ("add_special_tokens", Type::Flag),
+    ("skip_special_tokens", Type::Flag),
+    ("ignore_eos", Type::Flag),
+    ("return_token_ids", Type::Flag),
+    ("return_images", Type::Flag),
+    ("return_related_questions", Type::Flag),
+    ("return_citations", Type::Flag),
+    ("logprobs", Type::Setting),
+    ("temperature", Type::Number),
+    ("top_p", Type::Number),
+    ("top_k", Type::Number),
+    ("top_a", Type::Number),
+    ("min_p", Type::Number),
+    ("n", Type::Number),
+    ("best_of", Type::Number),
+    ("seed", Type::Number),
+    ("random_seed", Type::Number),
+    ("presence_penalty", Type::Number),
+    ("frequency_penalty", Type::Number),
+    ("repetition_penalty", Type::Number),
+    ("length_penalty", Type::Number),
+    ("min_tokens", Type::Number),
+    ("top_logprobs", Type::Number),
+    ("prompt_logprobs", Type::Number),
+    ("truncate_prompt_tokens", Type::Number),
+    ("thinking_budget", Type::Number),
+    ("logit_bias", Type::Numbers),
+    ("stop", Type::Tree(Part::Other)),
+    ("metadata", Type::Tree(Part::Other)),
     // Texts that vLLM puts into its template, and the template.
-    ("documents", Shape::Own),
-    ("chat_template", Shape::Text(Part::Other)),
+    ("documents", Type::Custom),
+    ("chat_template", Type::Text(Part::Other)),
     (
         "service_tier",
-        Shape::Word(&[
-            "auto",
-            "default",
-            "flex",
-            "scale",
-            "priority",
-            "on_demand",
-            "standard_only",
-        ]),
+        Type::Word("auto|default|flex|scale|priority|on_demand|standard_only"),
     ),
     (
         "reasoning_effort",
-        Shape::Word(&[
-            "none", "minimal", "low", "medium", "high", "xhigh", "max", "default",
-        ]),
+        Type::Word("none|minimal|low|medium|high|xhigh|max|default"),
     ),
-    (
-        "reasoning_format",
-        Shape::Word(&["hidden", "raw", "parsed"]),
-    ),
-    ("prompt_mode", Shape::Word(&["reasoning"])),
-    ("reasoning", Shape::Object(REASONING)),
-    ("thinking", Shape::Object(REASONING)),
-    ("verbosity", Shape::Word(&["low", "medium", "high"])),
-    (
-        "modalities",
-        Shape::List(&Shape::Word(&["text", "audio", "image"])),
-    ),
-    ("route", Shape::Word(&["fallback", "sort"])),
-    ("transforms", Shape::List(&Shape::Word(&["middle-out"]))),
-    ("moderation", Shape::Object(&[("model", Shape::Name)])),
+    ("reasoning_format", Type::Word("hidden|raw|parsed")),
+    ("prompt_mode", Type::Word("reasoning")),
+    ("reasoning", Type::Object(REASONING)),
+    ("thinking", Type::Object(REASONING)),
+    ("verbosity", Type::Word("low|medium|high")),
+    ("modalities", Type::List(&Type::Word("text|audio|image"))),
+    ("route", Type::Word("fallback|sort")),
+    ("transforms", Type::List(&Type::Word("middle-out"))),
+    ("moderation", Type::Object(&[("model", Type::Name)])),
 ];
-const MESSAGE: &[Member] = &[
-    ("role", Shape::Own),
-    ("content", Shape::Own),
-    ("name", Shape::Own),
-    ("tool_calls", Shape::Own),
-    ("tool_call_id", Shape::Own),
-    ("function_call", Shape::Own),
+const MESSAGE: &[Row] = &[
+    ("role", Type::Role(ROLES)),
+    ("content", Type::Custom),
+    ("name", Type::Custom),
+    ("tool_calls", Type::Custom),
+    ("tool_call_id", Type::Custom),
+    ("function_call", Type::Custom),
 ];
-const RESPONSE: &[Member] = &[
-    ("id", Shape::Id),
-    ("object", Shape::Id),
-    ("created", Shape::Number),
-    ("created_at", Shape::Id),
-    ("choices", Shape::Own),
-    ("x_groq", Shape::Own),
-    ("usage_breakdown", Shape::Counts),
-    ("system_fingerprint", Shape::Id),
-    ("service_tier", Shape::Id),
-    ("provider", Shape::Id),
-    ("request_id", Shape::Id),
-    ("citations", Shape::Tree(Part::Other)),
-    ("search_results", Shape::Tree(Part::Other)),
-    ("prompt", Shape::Tree(Part::Other)),
-    ("prompt_filter_results", Shape::Counts),
-    ("time_info", Shape::Counts),
-    ("moderation", Shape::Counts),
+const RESPONSE: &[Row] = &[
+    ("id", Type::Id),
+    ("object", Type::Id),
+    ("created", Type::Number),
+    ("created_at", Type::Id),
+    ("choices", Type::Custom),
+    ("x_groq", Type::Custom),
+    ("usage_breakdown", Type::Counts),
+    ("system_fingerprint", Type::Id),
+    ("service_tier", Type::Id),
+    ("provider", Type::Id),
+    ("request_id", Type::Id),
+    ("citations", Type::Tree(Part::Other)),
+    ("search_results", Type::Tree(Part::Other)),
+    ("prompt", Type::Tree(Part::Other)),
+    ("prompt_filter_results", Type::Counts),
+    ("time_info", Type::Counts),
+    ("moderation", Type::Counts),
 ];
-const CHOICE: &[Member] = &[
-    ("index", Shape::Number),
-    ("message", Shape::Own),
+const CHOICE: &[Row] = &[
+    ("index", Type::Number),
+    ("message", Type::Custom),
     // Perplexity repeats an empty one beside the message.
-    ("delta", Shape::Own),
-    ("text", Shape::Text(Part::Text)),
-    ("reasoning_content", Shape::Text(Part::Reasoning)),
-    ("finish_reason", Shape::Own),
-    ("native_finish_reason", Shape::Id),
-    ("stop_reason", Shape::Id),
-    ("logprobs", Shape::Own),
-    ("log_probs", Shape::Own),
-    ("seed", Shape::Number),
-    ("error", Shape::Own),
-    ("content_filter_results", Shape::Counts),
+    ("delta", Type::Custom),
+    ("text", Type::Text(Part::Text)),
+    ("reasoning_content", Type::Text(Part::Reasoning)),
+    ("finish_reason", Type::Custom),
+    ("native_finish_reason", Type::Id),
+    ("stop_reason", Type::Id),
+    ("logprobs", Type::Custom),
+    ("log_probs", Type::Custom),
+    ("seed", Type::Number),
+    ("error", Type::Custom),
+    ("content_filter_results", Type::Counts),
 ];
-const ROLES: &[&str] = &[
-    "system",
-    "developer",
-    "user",
-    "assistant",
-    "tool",
-    "function",
+const ROLES: Roles = &[
+    ("system", Author::System),
+    ("developer", Author::System),
+    ("user", Author::User),
+    ("assistant", Author::Assistant),
+    ("tool", Author::Tool),
+    ("function", Author::Tool),
 ];
-const FINISH_REASONS: &[&str] = &[
-    "",
-    "stop",
-    "length",
-    "tool_calls",
-    "content_filter",
-    "function_call",
-    "eos",
-    "error",
-    "model_length",
-    "insufficient_system_resource",
-];
+const FINISH_REASONS: &str = "|stop|length|tool_calls|content_filter|function_call|eos|error|model_length|\
+     insufficient_system_resource";
 
 const ROWS: &[CoverageRow] = &[CoverageRow {
     route: shown("`POST …/chat/completions`, and `POST …/v1/chat` with `messages`"),
@@ -302,9 +276,9 @@ pub(super) fn read_request(
     let root = body.root();
     reader.reading.params = Some(root.place());
     let messages = root.get("messages");
+    let list = messages.into_iter().flat_map(|list| list.elements());
     let mut request = RequestReader {
-        latest_from: latest_calls_from(messages),
-        after_assistant: last_assistant(messages).map_or(0, |at| at.saturating_add(1)),
+        turns: Turns::of(list.map(|message| TurnRole::of(&author_of(message, ROLES), false))),
         calls: Calls::default(),
     };
     // The first choice is named first, wherever it stands.
@@ -312,7 +286,7 @@ pub(super) fn read_request(
         openai_shapes::model(reader, value);
     }
     let other = Origin::of(Author::System, Part::Other);
-    reader.shaped(root, &[REQUEST], &other, &mut |reader, key, value| {
+    reader.rows(root, REQUEST, &other, &mut |reader, key, value| {
         request.member(reader, key, value);
     });
     let is_there = |name: &str| root.get(name).is_some_and(|value| !value.is_null());
@@ -336,7 +310,7 @@ pub(super) fn read_request(
 /// Reads a response of choices, or an error.
 pub(super) fn read_response(reader: &mut Reader<'_>) {
     let Some(body) = reader.body() else { return };
-    reader.shaped(
+    reader.row_lists(
         body.root(),
         &[RESPONSE, ANSWER],
         &beside(),
@@ -385,40 +359,9 @@ pub(super) fn denied_response(
 }
 
 /// Where in `messages` the last assistant message stands.
-fn last_assistant(messages: Option<Value<'_>>) -> Option<usize> {
-    let messages = messages?;
-    let mut last = None;
-    for (at, message) in messages.elements().enumerate() {
-        if message
-            .get("role")
-            .is_some_and(|role| role.is_text("assistant"))
-        {
-            last = Some(at);
-        }
-    }
-    last
-}
-
-/// The last assistant message, if only results follow it: its calls are those that were just answered.
-fn latest_calls_from(messages: Option<Value<'_>>) -> Option<usize> {
-    let at = last_assistant(messages)?;
-    messages?
-        .elements()
-        .skip(at.saturating_add(1))
-        .all(|message| {
-            message
-                .get("role")
-                .is_some_and(|role| role.is_text("tool") || role.is_text("function"))
-        })
-        .then_some(at)
-}
-
 /// A request while it is read.
 struct RequestReader {
-    /// Index of the assistant message whose calls are the latest.
-    latest_from: Option<usize>,
-    /// Index of the first message after the last assistant message.
-    after_assistant: usize,
+    turns: Turns,
     /// Names of the tools called so far, by the id of the call.
     calls: Calls,
 }
@@ -484,11 +427,6 @@ impl RequestReader {
                 reader.provider_tool(source, kind.as_deref().unwrap_or("data_sources"));
                 reader.uninspectable(source, "provider_state");
             }),
-            "stream" => reader.reading.stream = reader.boolean(value).unwrap_or(false),
-            "max_tokens" | "max_completion_tokens" | "max_new_tokens" | "n_predict" => {
-                let tokens = reader.number(value);
-                reader.reading.max_tokens = reader.reading.max_tokens.max(tokens);
-            }
             "response_format" => response_format(reader, value),
             "audio" => {
                 reader.object(value, &["voice", "format"], |reader, _, value| {
@@ -502,7 +440,7 @@ impl RequestReader {
                     value,
                     &["type", "content"],
                     |reader, key, value| match key {
-                        "type" => reader.word(value, &["content"]),
+                        "type" => reader.word(value, "content"),
                         _ => content(reader, value, &Origin::of(Author::Assistant, Part::Text)),
                     },
                 );
@@ -513,45 +451,19 @@ impl RequestReader {
     }
 
     fn message(&mut self, reader: &mut Reader<'_>, message: Value<'_>, at: usize) {
-        let role = message.get("role");
-        let from = match role.and_then(|role| role.text()).as_deref() {
-            Some("system" | "developer") => Known::Is(Author::System),
-            Some("user") => Known::Is(Author::User),
-            Some("assistant") => Known::Is(Author::Assistant),
-            Some("tool" | "function") => Known::Is(Author::Tool),
-            _ => Known::Unknown,
-        };
-        let origin = Origin {
-            from,
-            part: Part::Text,
-            turn: if at >= self.after_assistant {
-                Turn::Latest
-            } else {
-                Turn::Earlier
-            },
-            choice: 0,
-            piece_of: None,
-        };
+        let Attribution { origin, calls, .. } =
+            self.turns.attribution(author_of(message, ROLES), at);
         reader.reading.count_message(&origin.from);
-        let calls_turn = if self.latest_from == Some(at) {
-            Turn::Latest
-        } else {
-            Turn::Earlier
-        };
         let is_result = origin.from == Known::Is(Author::Tool);
         let mut answered: Option<Box<str>> = None;
         let mut named: Option<Box<str>> = None;
         let mut result: Option<(Value<'_>, Range<u32>, Range<u32>)> = None;
         let tables = [MESSAGE, SPEECH];
-        reader.shaped(
+        reader.row_lists(
             message,
             &tables,
             &origin,
             &mut |reader, key, value| match key {
-                "role" => match value.kind() {
-                    JsonKind::String => reader.word(value, ROLES),
-                    _ => reader.wrong_type(value, "a string"),
-                },
                 "content" if is_result => {
                     let texts = content_texts(reader, value, &origin);
                     let beside = texts.end..reader.text_count();
@@ -567,19 +479,17 @@ impl RequestReader {
                     reader.id(value);
                 }
                 "tool_calls" => reader.array(value, |reader, call| {
-                    if let Some((id, name)) = tool_call(reader, call, calls_turn, 0) {
+                    if let Some((id, name)) = tool_call(reader, call, calls, 0) {
                         self.calls.add(&id, &name);
                     }
                 }),
                 "function_call" if !value.is_null() => {
-                    called_function(reader, value, value, calls_turn, 0);
+                    called_function(reader, value, value, calls, 0);
                 }
                 _ => spoken(reader, key, value, &origin),
             },
         );
-        if role.is_none() && message.kind() == JsonKind::Object {
-            reader.problem(codes::AG2001, message, "`role` is missing");
-        }
+        reader.role_is_needed(message);
         // An earlier answer in audio, which the provider keeps.
         if let Some(kept) = message.get("audio").and_then(|audio| audio.get("id")) {
             reader.uninspectable(kept, "provider_state");
@@ -588,14 +498,7 @@ impl RequestReader {
             let mut event = Event::new(Kind::ToolResult, Direction::Request, message.place());
             event.turn = origin.turn;
             event.from = origin.from.clone();
-            let called = answered.and_then(|id| self.calls.answer(&id));
-            event.tool = match (called, named) {
-                // The call and the result name different tools: it may be either's.
-                (Some(Known::Is(called)), Some(named)) if called != named => Known::Unknown,
-                (Some(called), _) => called,
-                (None, Some(name)) => Known::Is(name),
-                (None, None) => Known::Unknown,
-            };
+            event.tool = self.calls.tool_of(answered.as_deref(), named);
             reader.said_result(event, result, &|part| part.get("text"));
         }
     }
@@ -636,9 +539,9 @@ fn choice_number(choice: Value<'_>, at: usize) -> u32 {
 
 fn read_choice(reader: &mut Reader<'_>, choice: Value<'_>, number: u32) {
     let origin = Origin::answer(number);
-    reader.shaped(
+    reader.rows(
         choice,
-        &[CHOICE],
+        CHOICE,
         &origin,
         &mut |reader, key, value| match key {
             "finish_reason" => {
@@ -657,12 +560,11 @@ fn read_choice(reader: &mut Reader<'_>, choice: Value<'_>, number: u32) {
 
 fn response_message(reader: &mut Reader<'_>, message: Value<'_>, origin: &Origin) {
     let tables = [MESSAGE, SPEECH];
-    reader.shaped(
+    reader.row_lists(
         message,
         &tables,
         origin,
         &mut |reader, key, value| match key {
-            "role" => reader.word(value, ROLES),
             "content" => content(reader, value, origin),
             "tool_calls" => {
                 reader.array(value, |reader, call| {

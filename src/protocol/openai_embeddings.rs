@@ -2,7 +2,7 @@
 
 use super::coverage::shown;
 use super::openai_shapes::{self, ANSWER, answer_member, beside, inputs, user_id};
-use super::reader::{Member, Reader, Shape};
+use super::reader::{Reader, Row, Type};
 use super::routes::{self, RouteSpec, json};
 use super::{
     CoverageRow, Dialect, Endpoint, Inspected, Protocol, RequestContext, RouteHead, TEXT_ANSWER,
@@ -15,46 +15,40 @@ pub(super) struct OpenAiEmbeddings;
 
 const LINES: &[RouteSpec] = &[json("embeddings", "embeddings")];
 
-const REQUEST: &[Member] = &[
-    ("model", Shape::Own),
-    ("models", Shape::Own),
-    ("input", Shape::Own),
-    ("user", Shape::Own),
-    ("encoding_format", Shape::Word(&["float", "base64"])),
-    ("dimensions", Shape::Number),
-    ("output_dimension", Shape::Number),
+const REQUEST: &[Row] = &[
+    ("model", Type::Custom),
+    ("models", Type::Custom),
+    ("input", Type::Custom),
+    ("user", Type::Custom),
+    ("encoding_format", Type::Word("float|base64")),
+    ("dimensions", Type::Number),
+    ("output_dimension", Type::Number),
     (
         "output_dtype",
-        Shape::Word(&["float", "int8", "uint8", "binary", "ubinary"]),
+        Type::Word("float|int8|uint8|binary|ubinary"),
     ),
     (
         "input_type",
-        Shape::Word(&[
-            "query",
-            "document",
-            "search_query",
-            "search_document",
-            "classification",
-            "clustering",
-            "text",
-            "image",
-        ]),
+        Type::Word(
+            "query|document|search_query|search_document|classification|clustering|\
+             text|image",
+        ),
     ),
-    ("truncation", Shape::Flag),
-    ("truncate_prompt_tokens", Shape::Number),
-    ("normalized", Shape::Flag),
+    ("truncation", Type::Flag),
+    ("truncate_prompt_tokens", Type::Number),
+    ("normalized", Type::Flag),
 ];
-const RESPONSE: &[Member] = &[
-    ("id", Shape::Id),
-    ("object", Shape::Id),
-    ("created", Shape::Number),
-    ("provider", Shape::Id),
-    ("data", Shape::List(&Shape::Object(VECTOR))),
+const RESPONSE: &[Row] = &[
+    ("id", Type::Id),
+    ("object", Type::Id),
+    ("created", Type::Number),
+    ("provider", Type::Id),
+    ("data", Type::List(&Type::Object(VECTOR))),
 ];
-const VECTOR: &[Member] = &[
-    ("object", Shape::Id),
-    ("index", Shape::Number),
-    ("embedding", Shape::Own),
+const VECTOR: &[Row] = &[
+    ("object", Type::Id),
+    ("index", Type::Number),
+    ("embedding", Type::Custom),
 ];
 
 const ROWS: &[CoverageRow] = &[CoverageRow {
@@ -106,7 +100,7 @@ impl Protocol for OpenAiEmbeddings {
 
     fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
         let Some(body) = reader.body() else { return };
-        reader.shaped(
+        reader.row_lists(
             body.root(),
             &[RESPONSE, ANSWER],
             &beside(),

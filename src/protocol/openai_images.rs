@@ -4,7 +4,7 @@ mod stream;
 
 use super::coverage::shown;
 use super::openai_shapes::{self, ANSWER, answer_member, beside, user_id};
-use super::reader::{Member, Origin, Reader, Shape};
+use super::reader::{Origin, Reader, Row, Type};
 use super::routes::{self, RouteSpec, json};
 use super::stream::StreamReader;
 use super::{
@@ -23,57 +23,51 @@ const LINES: &[RouteSpec] = &[
     json("images/variations", "images.variations").body(BodyForm::Multipart),
 ];
 
-const REQUEST: &[Member] = &[
-    ("model", Shape::Own),
-    ("models", Shape::Own),
-    ("prompt", Shape::Text(Part::Text)),
-    ("negative_prompt", Shape::Text(Part::Text)),
-    ("image", Shape::Own),
-    ("image[]", Shape::Own),
-    ("images", Shape::Own),
-    ("images[]", Shape::Own),
-    ("mask", Shape::Own),
-    ("user", Shape::Own),
-    ("stream", Shape::Own),
-    ("n", Shape::Number),
-    ("output_compression", Shape::Number),
-    ("partial_images", Shape::Number),
-    ("size", Shape::Id),
-    ("aspect_ratio", Shape::Id),
-    ("resolution", Shape::Id),
-    (
-        "quality",
-        Shape::Word(&["standard", "hd", "low", "medium", "high", "auto"]),
-    ),
-    ("style", Shape::Word(&["vivid", "natural"])),
-    ("response_format", Shape::Word(&["url", "b64_json"])),
-    (
-        "background",
-        Shape::Word(&["transparent", "opaque", "auto"]),
-    ),
-    ("moderation", Shape::Word(&["low", "auto"])),
-    ("output_format", Shape::Word(&["png", "jpeg", "webp"])),
-    ("input_fidelity", Shape::Word(&["high", "low"])),
+const REQUEST: &[Row] = &[
+    ("model", Type::Custom),
+    ("models", Type::Custom),
+    ("prompt", Type::Text(Part::Text)),
+    ("negative_prompt", Type::Text(Part::Text)),
+    ("image", Type::Custom),
+    ("image[]", Type::Custom),
+    ("images", Type::Custom),
+    ("images[]", Type::Custom),
+    ("mask", Type::Custom),
+    ("user", Type::Custom),
+    ("stream", Type::Stream),
+    ("n", Type::Number),
+    ("output_compression", Type::Number),
+    ("partial_images", Type::Number),
+    ("size", Type::Id),
+    ("aspect_ratio", Type::Id),
+    ("resolution", Type::Id),
+    ("quality", Type::Word("standard|hd|low|medium|high|auto")),
+    ("style", Type::Word("vivid|natural")),
+    ("response_format", Type::Word("url|b64_json")),
+    ("background", Type::Word("transparent|opaque|auto")),
+    ("moderation", Type::Word("low|auto")),
+    ("output_format", Type::Word("png|jpeg|webp")),
+    ("input_fidelity", Type::Word("high|low")),
 ];
-const RESPONSE: &[Member] = &[
-    ("created", Shape::Number),
-    ("data", Shape::List(&Shape::Object(IMAGE))),
-    ("background", Shape::Id),
-    ("output_format", Shape::Id),
-    ("quality", Shape::Id),
-    ("size", Shape::Id),
+const RESPONSE: &[Row] = &[
+    ("created", Type::Number),
+    ("data", Type::List(&Type::Object(IMAGE))),
+    ("background", Type::Id),
+    ("output_format", Type::Id),
+    ("quality", Type::Id),
+    ("size", Type::Id),
 ];
-const IMAGE: &[Member] = &[
-    ("b64_json", Shape::Own),
-    ("url", Shape::Own),
-    ("revised_prompt", Shape::Text(Part::Other)),
-    ("mime_type", Shape::Id),
+const IMAGE: &[Row] = &[
+    ("b64_json", Type::Custom),
+    ("url", Type::Custom),
+    ("revised_prompt", Type::Text(Part::Other)),
+    ("mime_type", Type::Id),
 ];
-const REFERENCE: &[Member] = &[
-    ("type", Shape::Word(&["image_url", "input_image"])),
-    ("url", Shape::Own),
-    ("image_url", Shape::Own),
-    ("file_id", Shape::State),
+const REFERENCE: &[Row] = &[
+    ("type", Type::Word("image_url|input_image")),
+    ("url", Type::Custom),
+    ("image_url", Type::Custom),
+    ("file_id", Type::State),
 ];
 
 const ROWS: &[CoverageRow] = &[CoverageRow {
@@ -114,7 +108,7 @@ impl Protocol for OpenAiImages {
 
     fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
         let Some(body) = reader.body() else { return };
-        reader.shaped(
+        reader.row_lists(
             body.root(),
             &[RESPONSE, ANSWER],
             &beside(),
@@ -158,9 +152,9 @@ fn image(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
         }
         _ => {
             reader.uninspectable(value, "attachment");
-            reader.shaped(
+            reader.rows(
                 value,
-                &[REFERENCE],
+                REFERENCE,
                 origin,
                 &mut |reader, _, value| match value.kind() {
                     json::ValueKind::String => reader.url(value, origin),

@@ -3,7 +3,7 @@
 
 use super::coverage::shown;
 use super::openai_shapes::{self, ANSWER, answer_member, beside, inputs};
-use super::reader::{Member, Reader, Shape};
+use super::reader::{Reader, Row, Type};
 use super::routes::{self, RouteSpec, json};
 use super::{
     CoverageRow, Dialect, Endpoint, Inspected, Protocol, RequestContext, RouteHead, TEXT_ANSWER,
@@ -19,8 +19,8 @@ const LINES: &[RouteSpec] = &[
     json("classifications", "classifications"),
 ];
 
-const REQUEST: &[Member] = &[("model", Shape::Own), ("input", Shape::Own)];
-const RESPONSE: &[Member] = &[("id", Shape::Id), ("results", Shape::Own)];
+const REQUEST: &[Row] = &[("model", Type::Custom), ("input", Type::Custom)];
+const RESPONSE: &[Row] = &[("id", Type::Id), ("results", Type::Custom)];
 
 const ROWS: &[CoverageRow] = &[CoverageRow {
     route: shown("`POST …/moderations`, `…/classifications`"),
@@ -54,7 +54,7 @@ impl Protocol for OpenAiModerations {
 
     fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
         let Some(body) = reader.body() else { return };
-        reader.shaped(
+        reader.row_lists(
             body.root(),
             &[RESPONSE, ANSWER],
             &beside(),
@@ -71,7 +71,7 @@ fn verdicts(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.counts(value);
     for node in value.descendants() {
         if !node.is_key && node.value.kind() == json::ValueKind::String {
-            reader.word(node.value, &["text", "image"]);
+            reader.word(node.value, "text|image");
         }
     }
 }

@@ -20,7 +20,7 @@ use super::coverage::{ANSWER_WITH_RESULTS, shown};
 use super::openai_shapes::{
     self, ANSWER, REASONING, answer_member, beside, plugins, response_format, tool_choice, user_id,
 };
-use super::reader::{Member, Origin, Reader, Shape};
+use super::reader::{Origin, Reader, Row, Type};
 use super::routes::{self, RouteSpec, json};
 use super::stream::StreamReader;
 use super::{
@@ -36,122 +36,115 @@ pub(super) struct OpenAiResponses;
 
 const LINES: &[RouteSpec] = &[json("responses", "responses")];
 
-const REQUEST: &[Member] = &[
-    ("model", Shape::Own),
-    ("models", Shape::Own),
-    ("fallbacks", Shape::Own),
-    ("preset", Shape::Own),
-    ("instructions", Shape::Own),
-    ("input", Shape::Own),
-    ("prompt", Shape::Own),
-    ("previous_response_id", Shape::Own),
-    ("conversation", Shape::Own),
-    ("tools", Shape::Own),
-    ("tool_choice", Shape::Own),
-    ("plugins", Shape::Own),
-    ("search_parameters", Shape::Own),
-    ("stream", Shape::Own),
-    ("max_output_tokens", Shape::Own),
-    ("text", Shape::Own),
-    ("user", Shape::Own),
-    ("safety_identifier", Shape::Own),
-    ("prompt_cache_key", Shape::Own),
+const REQUEST: &[Row] = &[
+    ("model", Type::Custom),
+    ("models", Type::Custom),
+    ("fallbacks", Type::Custom),
+    ("preset", Type::Custom),
+    ("instructions", Type::Custom),
+    ("input", Type::Custom),
+    ("prompt", Type::Custom),
+    ("previous_response_id", Type::Custom),
+    ("conversation", Type::Custom),
+    ("tools", Type::Custom),
+    ("tool_choice", Type::Custom),
+    ("plugins", Type::Custom),
+    ("search_parameters", Type::Custom),
+    ("stream", Type::Stream),
+    ("max_output_tokens", Type::MaxTokens),
+    ("text", Type::Custom),
+    ("user", Type::Custom),
+    ("safety_identifier", Type::Custom),
+    ("prompt_cache_key", Type::Custom),
     (
         "stream_options",
-        Shape::Object(&[("include_obfuscation", Shape::Flag)]),
+        Type::Object(&[("include_obfuscation", Type::Flag)]),
     ),
-    ("parallel_tool_calls", Shape::Flag),
-    ("store", Shape::Own),
-    ("background", Shape::Flag),
-    ("temperature", Shape::Number),
-    ("top_p", Shape::Number),
-    ("top_k", Shape::Number),
-    ("top_logprobs", Shape::Number),
-    ("presence_penalty", Shape::Number),
-    ("frequency_penalty", Shape::Number),
-    ("max_tool_calls", Shape::Number),
-    ("metadata", Shape::Tree(Part::Other)),
-    ("client_metadata", Shape::Tree(Part::Other)),
-    ("reasoning", Shape::Object(REASONING)),
-    ("truncation", Shape::Word(&["auto", "disabled"])),
+    ("parallel_tool_calls", Type::Flag),
+    ("store", Type::Custom),
+    ("background", Type::Flag),
+    ("temperature", Type::Number),
+    ("top_p", Type::Number),
+    ("top_k", Type::Number),
+    ("top_logprobs", Type::Number),
+    ("presence_penalty", Type::Number),
+    ("frequency_penalty", Type::Number),
+    ("max_tool_calls", Type::Number),
+    ("metadata", Type::Tree(Part::Other)),
+    ("client_metadata", Type::Tree(Part::Other)),
+    ("reasoning", Type::Object(REASONING)),
+    ("truncation", Type::Word("auto|disabled")),
     (
         "service_tier",
-        Shape::Word(&["auto", "default", "flex", "scale", "priority"]),
+        Type::Word("auto|default|flex|scale|priority"),
     ),
     (
         "prompt_cache_retention",
-        Shape::Word(&["in_memory", "in-memory", "24h"]),
+        Type::Word("in_memory|in-memory|24h"),
     ),
     ("prompt_cache_options", openai_shapes::CACHE_CONTROL),
     (
         "include",
-        Shape::List(&Shape::Word(&[
-            "file_search_call.results",
-            "web_search_call.results",
-            "web_search_call.action.sources",
-            "message.input_image.image_url",
-            "message.output_text.logprobs",
-            "computer_call_output.output.image_url",
-            "code_interpreter_call.outputs",
-            "reasoning.encrypted_content",
-        ])),
+        Type::List(&Type::Word(
+            "file_search_call.results|web_search_call.results|\
+             web_search_call.action.sources|message.input_image.image_url|\
+             message.output_text.logprobs|computer_call_output.output.image_url|\
+             code_interpreter_call.outputs|reasoning.encrypted_content",
+        )),
     ),
     (
         "context_management",
-        Shape::List(&Shape::Object(&[
-            ("type", Shape::Word(&["compaction"])),
-            ("compact_threshold", Shape::Number),
+        Type::List(&Type::Object(&[
+            ("type", Type::Word("compaction")),
+            ("compact_threshold", Type::Number),
         ])),
     ),
-    ("moderation", Shape::Object(&[("model", Shape::Name)])),
+    ("moderation", Type::Object(&[("model", Type::Name)])),
 ];
 /// The response repeats the request's settings.
-const RESPONSE: &[Member] = &[
-    ("id", Shape::Id),
-    ("object", Shape::Id),
-    ("created_at", Shape::Id),
-    ("completed_at", Shape::Id),
-    ("status", Shape::Own),
-    ("output", Shape::Own),
-    ("output_text", Shape::Own),
-    ("data", Shape::Own),
-    ("first_id", Shape::Id),
-    ("last_id", Shape::Id),
-    ("has_more", Shape::Flag),
-    (
-        "incomplete_details",
-        Shape::Object(&[("reason", Shape::Id)]),
-    ),
-    ("instructions", Shape::Tree(Part::Other)),
-    ("prompt", Shape::Tree(Part::Other)),
-    ("tools", Shape::Tree(Part::Definition)),
-    ("tool_choice", Shape::Tree(Part::Other)),
-    ("text", Shape::Tree(Part::Definition)),
-    ("metadata", Shape::Tree(Part::Other)),
-    ("user", Shape::Text(Part::Other)),
-    ("safety_identifier", Shape::Text(Part::Other)),
-    ("prompt_cache_key", Shape::Text(Part::Other)),
-    ("previous_response_id", Shape::Id),
-    ("conversation", Shape::Object(&[("id", Shape::Id)])),
-    ("reasoning", Shape::Object(REASONING)),
-    ("max_output_tokens", Shape::Number),
-    ("max_tool_calls", Shape::Number),
-    ("parallel_tool_calls", Shape::Flag),
-    ("background", Shape::Flag),
-    ("store", Shape::Flag),
-    ("temperature", Shape::Number),
-    ("top_p", Shape::Number),
-    ("top_logprobs", Shape::Number),
-    ("presence_penalty", Shape::Number),
-    ("frequency_penalty", Shape::Number),
-    ("total_tokens", Shape::Number),
-    ("service_tier", Shape::Id),
-    ("truncation", Shape::Id),
-    ("prompt_cache_retention", Shape::Id),
-    ("billing", Shape::Object(&[("payer", Shape::Id)])),
-    ("tool_usage", Shape::Counts),
-    ("moderation", Shape::Counts),
-    ("content_filters", Shape::Counts),
+const RESPONSE: &[Row] = &[
+    ("id", Type::Id),
+    ("object", Type::Id),
+    ("created_at", Type::Id),
+    ("completed_at", Type::Id),
+    ("status", Type::Custom),
+    ("output", Type::Custom),
+    ("output_text", Type::Custom),
+    ("data", Type::Custom),
+    ("first_id", Type::Id),
+    ("last_id", Type::Id),
+    ("has_more", Type::Flag),
+    ("incomplete_details", Type::Object(&[("reason", Type::Id)])),
+    ("instructions", Type::Tree(Part::Other)),
+    ("prompt", Type::Tree(Part::Other)),
+    ("tools", Type::Tree(Part::Definition)),
+    ("tool_choice", Type::Tree(Part::Other)),
+    ("text", Type::Tree(Part::Definition)),
+    ("metadata", Type::Tree(Part::Other)),
+    ("user", Type::Text(Part::Other)),
+    ("safety_identifier", Type::Text(Part::Other)),
+    ("prompt_cache_key", Type::Text(Part::Other)),
+    ("previous_response_id", Type::Id),
+    ("conversation", Type::Object(&[("id", Type::Id)])),
+    ("reasoning", Type::Object(REASONING)),
+    ("max_output_tokens", Type::Number),
+    ("max_tool_calls", Type::Number),
+    ("parallel_tool_calls", Type::Flag),
+    ("background", Type::Flag),
+    ("store", Type::Flag),
+    ("temperature", Type::Number),
+    ("top_p", Type::Number),
+    ("top_logprobs", Type::Number),
+    ("presence_penalty", Type::Number),
+    ("frequency_penalty", Type::Number),
+    ("total_tokens", Type::Number),
+    ("service_tier", Type::Id),
+    ("truncation", Type::Id),
+    ("prompt_cache_retention", Type::Id),
+    ("billing", Type::Object(&[("payer", Type::Id)])),
+    ("tool_usage", Type::Counts),
+    ("moderation", Type::Counts),
+    ("content_filters", Type::Counts),
 ];
 
 const ROWS: &[CoverageRow] = &[CoverageRow {
@@ -224,7 +217,7 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
     }
     let other = Origin::of(Author::System, Part::Other);
     reader.reading.pending = Some(Pending::Nothing);
-    reader.shaped(root, &[REQUEST], &other, &mut request_member);
+    reader.rows(root, REQUEST, &other, &mut request_member);
     let is_there = |name: &str| root.get(name).is_some_and(|value| !value.is_null());
     let begins_somewhere = ["input", "prompt", "previous_response_id", "conversation"]
         .iter()
@@ -287,15 +280,13 @@ fn request_member(reader: &mut Reader<'_>, key: &'static str, value: Value<'_>) 
         "search_parameters" => {
             reader.provider_run_offer(value, &["search_parameters", "web_search"]);
         }
-        "stream" => reader.reading.stream = reader.boolean(value).unwrap_or(false),
-        "max_output_tokens" => reader.reading.max_tokens = reader.number(value),
         "text" => {
             reader.object(
                 value,
                 &["format", "verbosity"],
                 |reader, key, value| match key {
                     "format" => response_format(reader, value),
-                    _ => reader.word(value, &["low", "medium", "high"]),
+                    _ => reader.word(value, "low|medium|high"),
                 },
             );
         }
@@ -340,7 +331,7 @@ fn stored_prompt(reader: &mut Reader<'_>, value: Value<'_>) {
 /// Reads a response, a list of items, or an error.
 pub(super) fn read_response(reader: &mut Reader<'_>) {
     let Some(body) = reader.body() else { return };
-    reader.shaped(
+    reader.row_lists(
         body.root(),
         &[RESPONSE, ANSWER],
         &beside(),

@@ -11,47 +11,33 @@ pub(super) use tools::{
     tool_offer,
 };
 
-use super::reader::{Member, Origin, Reader, Shape};
+use super::reader::{Origin, Reader, Row, Type};
 use crate::event::{Author, Direction, Event, Kind, Known, Part};
 use crate::wire::json::{self, Value};
 
 /// A mark that everything before it may be kept for later requests (Anthropic's, also through OpenRouter; OpenAI's).
-pub(super) const CACHE_CONTROL: Shape = Shape::Object(&[
-    ("type", Shape::Word(&["ephemeral"])),
-    ("mode", Shape::Word(&["explicit", "implicit"])),
-    ("ttl", Shape::Word(&["5m", "1h", "30m", "24h"])),
+pub(super) const CACHE_CONTROL: Type = Type::Object(&[
+    ("type", Type::Word("ephemeral")),
+    ("mode", Type::Word("explicit|implicit")),
+    ("ttl", Type::Word("5m|1h|30m|24h")),
 ]);
 
 /// Settings of a model's reasoning, under the names of all who have them.
-pub(super) const REASONING: &[Member] = &[
+pub(super) const REASONING: &[Row] = &[
     (
         "effort",
-        Shape::Word(&[
-            "none", "minimal", "low", "medium", "high", "xhigh", "max", "default",
-        ]),
+        Type::Word("none|minimal|low|medium|high|xhigh|max|default"),
     ),
-    (
-        "summary",
-        Shape::Word(&["auto", "concise", "detailed", "none"]),
-    ),
-    (
-        "generate_summary",
-        Shape::Word(&["auto", "concise", "detailed"]),
-    ),
-    (
-        "context",
-        Shape::Word(&["auto", "current_turn", "all_turns"]),
-    ),
-    ("mode", Shape::Word(&["standard", "pro"])),
-    (
-        "type",
-        Shape::Word(&["enabled", "disabled", "auto", "adaptive"]),
-    ),
-    ("max_tokens", Shape::Number),
-    ("budget_tokens", Shape::Number),
-    ("exclude", Shape::Flag),
-    ("enabled", Shape::Flag),
-    ("clear_thinking", Shape::Flag),
+    ("summary", Type::Word("auto|concise|detailed|none")),
+    ("generate_summary", Type::Word("auto|concise|detailed")),
+    ("context", Type::Word("auto|current_turn|all_turns")),
+    ("mode", Type::Word("standard|pro")),
+    ("type", Type::Word("enabled|disabled|auto|adaptive")),
+    ("max_tokens", Type::Number),
+    ("budget_tokens", Type::Number),
+    ("exclude", Type::Flag),
+    ("enabled", Type::Flag),
+    ("clear_thinking", Type::Flag),
 ];
 
 /// A model that may answer. OpenRouter's `@preset/…` and `openrouter/auto` stand for models that only it knows, and its
@@ -100,12 +86,12 @@ pub(super) fn models(reader: &mut Reader<'_>, value: Value<'_>) {
 }
 
 /// Reads the body of a request that holds no conversation but something to work on, which its user says: embeddings,
-/// moderations, images, sound, a text to go on with. `own` gets the members that are [`Shape::Own`], but for those that
+/// moderations, images, sound, a text to go on with. `own` gets the members that are [`Type::Custom`], but for those that
 /// name models or ask for a stream, and the user as their origin.
 pub(super) fn read_input<'b>(
     reader: &mut Reader<'b>,
     endpoint: &super::Endpoint,
-    members: &'static [Member],
+    members: &'static [Row],
     own: &mut dyn FnMut(&mut Reader<'b>, &'static str, Value<'_>, &Origin),
 ) {
     let Some(body) = reader.body() else { return };
@@ -113,18 +99,12 @@ pub(super) fn read_input<'b>(
     reader.reading.params = Some(root.place());
     let user = Origin::of(Author::User, Part::Text);
     reader.reading.count_message(&user.from);
-    reader.shaped(
-        root,
-        &[members],
-        &user,
-        &mut |reader, key, value| match key {
-            _ if value.is_null() => reader.claim(value),
-            "model" => model(reader, value),
-            "models" => models(reader, value),
-            "stream" => reader.reading.stream = reader.boolean(value).unwrap_or(false),
-            _ => own(reader, key, value, &user),
-        },
-    );
+    reader.rows(root, members, &user, &mut |reader, key, value| match key {
+        _ if value.is_null() => reader.claim(value),
+        "model" => model(reader, value),
+        "models" => models(reader, value),
+        _ => own(reader, key, value, &user),
+    });
     model_is_needed(reader, endpoint);
     let event = Event::new(Kind::Request, Direction::Request, root.place());
     reader.reading.add(event);

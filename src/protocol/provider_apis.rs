@@ -7,7 +7,7 @@
 use super::anthropic_shapes::tell_request;
 use super::coverage::{MODEL_ANSWER, TEXT_ANSWER, TEXTS, shown};
 use super::provider::provider_of;
-use super::reader::{Is, Reader};
+use super::reader::{Reader, Type};
 use super::{
     BodyForm, CoverageRow, Denial, Dialect, Endpoint, Inspected, Protocol, RequestContext,
     RouteHead,
@@ -224,7 +224,7 @@ impl Protocol for ProviderApi {
         // What is said to an agent.
         for name in ["inputText", "input_text"] {
             if let Some(text) = root.get(name) {
-                reader.value(text, Is::Text(Part::Text), &origin);
+                reader.value(text, Type::Text(Part::Text), &origin);
             }
         }
         reader.uninspectable(root, "provider_state");

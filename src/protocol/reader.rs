@@ -5,16 +5,18 @@
 mod embedded;
 mod encoded;
 mod form;
-mod keys;
+mod leaves;
+mod names;
 mod record;
-mod shape;
-mod table;
+mod rows;
 mod tools;
 
 pub(super) use encoded::is_textual;
-pub(super) use keys::{Is, Key, is_tag};
-pub use shape::{Member, Shape};
-pub use table::{Field, How, Told, Voice, field};
+pub(super) use leaves::is_tag;
+use names::Names;
+pub(super) use names::is_case_variant;
+use rows::is_one_of;
+pub(super) use rows::{Roles, Row, Type, UsageKeys};
 pub(super) use tools::CallBuilder;
 
 use super::Endpoint;
@@ -69,30 +71,47 @@ pub struct Origin {
     pub choice: u32,
     /// In a frame of a stream: the text goes on in other frames. Which of several texts of this part it is.
     pub piece_of: Option<u32>,
+    /// Events of the text.
+    pub emit: Emit,
+}
+
+/// Which events have a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Emit {
+    /// One of its own.
+    Own,
+    /// One of its own, and that of the result which it is part of.
+    Also,
+    /// Only that of what it is part of.
+    Never,
 }
 
 impl Origin {
+    /// A whole text, outside of any choice, that has an event of its own.
+    #[inline(never)]
+    pub fn new(from: Known<Author>, part: Part, turn: Turn) -> Origin {
+        Origin {
+            from,
+            part,
+            turn,
+            choice: 0,
+            piece_of: None,
+            emit: Emit::Own,
+        }
+    }
+
     /// Text of a request by a known author.
     #[inline(never)]
     pub fn of(from: Author, part: Part) -> Origin {
-        Origin {
-            from: Known::Is(from),
-            part,
-            turn: Turn::Latest,
-            choice: 0,
-            piece_of: None,
-        }
+        Origin::new(Known::Is(from), part, Turn::Latest)
     }
 
     /// Text of a response.
     #[inline(never)]
     pub fn answer(choice: u32) -> Origin {
         Origin {
-            from: Known::Missing,
-            part: Part::Text,
-            turn: Turn::Latest,
             choice,
-            piece_of: None,
+            ..Origin::new(Known::Missing, Part::Text, Turn::Latest)
         }
     }
 
@@ -179,53 +198,6 @@ trait VisitElement<'b, 'v> {
 impl<'b, 'v, F: FnMut(&mut Reader<'b>, Value<'v>)> VisitElement<'b, 'v> for F {
     fn take(&mut self, reader: &mut Reader<'b>, value: Value<'v>) {
         self(reader, value);
-    }
-}
-
-/// Names of members, as a plain list or as a table.
-#[derive(Clone, Copy)]
-enum Names<'k> {
-    Keys(&'k [&'static str]),
-    Fields(&'static [Field]),
-    Shapes(&'k [&'static [Member]]),
-}
-
-impl Names<'_> {
-    fn get(self, at: usize) -> Option<&'static str> {
-        match self {
-            Names::Keys(keys) => keys.get(at).copied(),
-            Names::Fields(fields) => fields.get(at).map(|field| field.key),
-            Names::Shapes(tables) => {
-                let mut members = tables.iter().copied().flatten();
-                members.nth(at).map(|(key, _)| *key)
-            }
-        }
-    }
-
-    /// The place of a name that a key is, byte for byte.
-    fn exactly(self, key: &[u8]) -> Option<usize> {
-        let Names::Shapes(tables) = self else {
-            return self.position(|name| name.as_bytes() == key);
-        };
-        let mut before: usize = 0;
-        for table in tables {
-            if let Some(at) = table.iter().position(|(name, _)| name.as_bytes() == key) {
-                return Some(before.saturating_add(at));
-            }
-            before = before.saturating_add(table.len());
-        }
-        None
-    }
-
-    fn position(self, is_it: impl Fn(&str) -> bool) -> Option<usize> {
-        match self {
-            Names::Keys(keys) => keys.iter().position(|key| is_it(key)),
-            Names::Fields(fields) => fields.iter().position(|field| is_it(field.key)),
-            Names::Shapes(tables) => {
-                let mut members = tables.iter().copied().flatten();
-                members.position(|(key, _)| is_it(key))
-            }
-        }
     }
 }
 
@@ -523,65 +495,6 @@ impl<'b> Reader<'b> {
         }
     }
 
-    /// Reads an object member by member; `null` counts as absent. `keys` are all that its format knows; only those reach `read`. A key that is
-    /// written in another letter case or with escapes is AG2002: some servers fold case, so that two readers differ.
-    pub fn object<'v>(
-        &mut self,
-        value: Value<'v>,
-        keys: &[&'static str],
-        mut read: impl FnMut(&mut Self, &'static str, Value<'v>),
-    ) {
-        let mut read = |reader: &mut Self, at: usize, value: Value<'v>| {
-            if let Some(key) = keys.get(at) {
-                read(reader, key, value);
-            }
-        };
-        self.members(value, Names::Keys(keys), &mut read);
-    }
-
-    /// The same for any list of names; `read` is told which of them it is. Compiled once, however many objects are read.
-    fn members<'v>(
-        &mut self,
-        value: Value<'v>,
-        names: Names<'_>,
-        read: &mut dyn VisitField<'b, 'v, usize>,
-    ) {
-        if !matches!(
-            value.kind(),
-            json::ValueKind::Object | json::ValueKind::Null
-        ) {
-            self.wrong_type(value, "an object");
-            return;
-        }
-        self.claim(value);
-        for (key, member) in value.members() {
-            let known = if key.has_escapes() {
-                None
-            } else {
-                names.exactly(key.raw_content())
-            };
-            match known {
-                Some(at) => {
-                    self.claim(key);
-                    read.take(self, at, member);
-                }
-                None => self.report_variant(key, names),
-            }
-        }
-    }
-
-    fn report_variant(&mut self, key: Value<'_>, names: Names<'_>) {
-        let Some(text) = key.text() else { return };
-        let variant = names.position(|name| is_case_variant(&text, name));
-        if let Some(name) = variant.and_then(|at| names.get(at)) {
-            self.problem(
-                codes::AG2002,
-                key,
-                &format!("a key that some servers read as `{name}`"),
-            );
-        }
-    }
-
     /// Reads an array element by element; `null` counts as absent.
     pub fn array<'v>(&mut self, value: Value<'v>, mut read: impl FnMut(&mut Self, Value<'v>)) {
         self.each_element(value, &mut read);
@@ -609,7 +522,7 @@ impl<'b> Reader<'b> {
                 }
                 return text.trim().parse().ok();
             }
-            _ => self.wrong_type(value, "a number"),
+            _ => self.mistyped(value, "a number"),
         }
         value.as_u64()
     }
@@ -627,17 +540,15 @@ impl<'b> Reader<'b> {
                 }
                 return Some(is_true);
             }
-            _ => self.wrong_type(value, "a boolean"),
+            _ => self.mistyped(value, "a boolean"),
         }
         value.as_bool()
     }
 
-    /// A word out of a closed list. Another word is not claimed and so evaluated as text.
-    pub fn word(&mut self, value: Value<'_>, known: &[&str]) {
+    /// A word out of a closed list, `"auto|any|none"`. Another word is not claimed and so evaluated as text.
+    pub fn word(&mut self, value: Value<'_>, words: &str) {
         match value.kind() {
-            json::ValueKind::String if known.iter().any(|word| value.is_text(word)) => {
-                self.claim(value)
-            }
+            json::ValueKind::String if is_one_of(value, words) => self.claim(value),
             json::ValueKind::Null => self.claim(value),
             json::ValueKind::String => {}
             _ if self.direction == Direction::Request => self.wrong_type(value, "a string"),
@@ -646,11 +557,11 @@ impl<'b> Reader<'b> {
     }
 
     /// The same for one member of an object whose other members are read elsewhere.
-    pub fn word_of(&mut self, object: Value<'_>, name: &str, known: &[&str]) {
+    pub fn word_of(&mut self, object: Value<'_>, name: &str, words: &str) {
         for (key, value) in object.members() {
             if key.is_text(name) && !key.has_escapes() {
                 self.claim(key);
-                self.word(value, known);
+                self.word(value, words);
             }
         }
     }
@@ -686,7 +597,7 @@ impl<'b> Reader<'b> {
                 }
             }
             json::ValueKind::Null => self.claim(value),
-            _ => self.wrong_type(value, "a string"),
+            _ => self.mistyped(value, "a string"),
         }
     }
 
@@ -849,12 +760,16 @@ impl<'b> Reader<'b> {
         start..self.text_count()
     }
 
-    /// Tells of texts that were registered: one `message` or `response` event.
+    /// The event of texts that were registered: one `message` or `response`.
     pub fn emit_text(&mut self, at: Value<'_>, texts: Range<u32>, origin: &Origin) {
-        self.emit_text_event(at, texts, origin, false);
+        match origin.emit {
+            Emit::Own => self.emit_text_event(at, texts, origin, false),
+            Emit::Also => self.emit_text_event(at, texts, origin, true),
+            Emit::Never => {}
+        }
     }
 
-    /// Tells of texts that another event tells of as well.
+    /// The event of texts that another event has as well.
     pub fn emit_duplicate(&mut self, at: Value<'_>, texts: Range<u32>, origin: &Origin) {
         self.emit_text_event(at, texts, origin, true);
     }
@@ -1055,18 +970,6 @@ fn is_number(text: &str) -> bool {
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let is_empty = whole.is_empty() && fraction.is_empty() || exponent.is_empty();
     !is_empty && digits(whole) && digits(fraction) && digits(exponent)
-}
-
-/// Whether some JSON library would take `key` for `name`. Go's folds case by Unicode's simple folding, under which
-/// `ſ` (U+017F) is `s` and `K` (U+212A) is `k`. A key equal after decoding counts too: it was written with escapes.
-pub(super) fn is_case_variant(key: &str, name: &str) -> bool {
-    key.chars()
-        .map(|c| match c {
-            '\u{17F}' => 's',
-            '\u{212A}' => 'k',
-            _ => c.to_ascii_lowercase(),
-        })
-        .eq(name.chars().map(|c| c.to_ascii_lowercase()))
 }
 
 /// The stable code of a body that is no JSON.

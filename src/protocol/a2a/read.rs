@@ -5,7 +5,7 @@ use super::{CARD, STREAM, SUBSCRIBE, endpoint_of, named_like};
 use crate::diag::codes;
 use crate::event::{Author, DefaultGate, Direction, Event, Kind, Known, Part, RpcMessage, Turn};
 use crate::protocol::jsonrpc::{self, Envelope, PendingRpc, is_message};
-use crate::protocol::reader::{Origin, Reader, Voice, is_textual};
+use crate::protocol::reader::{Origin, Reader, is_textual};
 use crate::protocol::stream::{Delta, TextDelta};
 use crate::protocol::{Endpoint, RequestContext};
 use crate::wire::json::{self, NodeId, Value};
@@ -48,19 +48,13 @@ fn unknown(reader: &mut Reader<'_>, root: Value<'_>, method: &str) {
     if let Some(known) = named_like(method) {
         jsonrpc::report_variant(reader, root, known);
     }
-    let origin = Origin {
-        from: Known::Unknown,
-        part: Part::Other,
-        turn: Turn::Latest,
-        choice: 0,
-        piece_of: None,
-    };
+    let origin = Origin::new(Known::Unknown, Part::Other, Turn::Latest);
     jsonrpc::unknown_method(reader, root, &origin);
 }
 
 fn params(reader: &mut Reader<'_>, value: Value<'_>) {
-    let voice = Voice::of(Origin::of(Author::System, Part::Other));
-    reader.table(value, PARAMS, &voice, &mut |reader, _, spoken| {
+    let origin = Origin::of(Author::System, Part::Other);
+    reader.rows(value, PARAMS, &origin, &mut |reader, _, spoken| {
         message(reader, spoken, Turn::Latest);
     });
 }
@@ -79,22 +73,20 @@ fn message(reader: &mut Reader<'_>, value: Value<'_>, turn: Turn) {
     if is_request && !value.is_null() {
         reader.reading.count_message(&from);
     }
-    let voice = Voice::of(Origin {
-        from: if is_request { from } else { Known::Missing },
-        part: match turn {
+    let origin = Origin::new(
+        if is_request { from } else { Known::Missing },
+        match turn {
             Turn::Latest => Part::Text,
             Turn::Earlier => Part::Other,
         },
         turn,
-        choice: 0,
-        piece_of: None,
-    });
-    reader.table(value, MESSAGE, &voice, &mut |reader, _, parts| {
-        self::parts(reader, parts, &voice, None);
+    );
+    reader.rows(value, MESSAGE, &origin, &mut |reader, _, parts| {
+        self::parts(reader, parts, &origin, None);
     });
 }
 
-fn parts(reader: &mut Reader<'_>, value: Value<'_>, voice: &Voice, piece: Option<TextDelta>) {
+fn parts(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin, piece: Option<TextDelta>) {
     reader.array(value, |reader, part| {
         let member = |key: &str| part.get(key).filter(|value| !value.is_null());
         let file = member("file");
@@ -110,12 +102,11 @@ fn parts(reader: &mut Reader<'_>, value: Value<'_>, voice: &Voice, piece: Option
             kind.is_some_and(|kind| is_textual(&kind))
         });
         let mut has_bytes = false;
-        reader.table(part, PART, voice, &mut |reader, key, value| match key {
-            "text" => text(reader, value, voice, piece),
+        reader.rows(part, PART, origin, &mut |reader, key, value| match key {
+            "text" => text(reader, value, origin, piece),
             _ if value.is_null() => reader.claim(value),
             _ => {
                 has_bytes = true;
-                let origin = &voice.origin;
                 reader.file_bytes(value, is_text, part, |count| &mut count.file, origin);
             }
         });
@@ -129,7 +120,7 @@ fn parts(reader: &mut Reader<'_>, value: Value<'_>, voice: &Voice, piece: Option
     });
 }
 
-fn text(reader: &mut Reader<'_>, text: Value<'_>, voice: &Voice, piece: Option<TextDelta>) {
+fn text(reader: &mut Reader<'_>, text: Value<'_>, origin: &Origin, piece: Option<TextDelta>) {
     match piece {
         Some(piece) => {
             reader.register_text(text, piece.class);
@@ -139,7 +130,7 @@ fn text(reader: &mut Reader<'_>, text: Value<'_>, voice: &Voice, piece: Option<T
             }));
         }
         None => {
-            reader.text(text, &voice.origin);
+            reader.text(text, origin);
         }
     }
 }
@@ -195,20 +186,14 @@ fn rest_answer(
     };
     let status = error.get("status").and_then(|status| status.text());
     reader.reading.error = Some(status.as_deref().unwrap_or("error").into());
-    let voice = Voice::of(said());
+    let origin = said();
     reader.object(root, &["error"], |reader, _, error| {
-        reader.table(error, ERROR, &voice, &mut |_, _, _| {});
+        reader.rows(error, ERROR, &origin, &mut |_, _, _| {});
     });
 }
 
 fn said() -> Origin {
-    Origin {
-        from: Known::Missing,
-        part: Part::Text,
-        turn: Turn::Latest,
-        choice: 0,
-        piece_of: None,
-    }
+    Origin::new(Known::Missing, Part::Text, Turn::Latest)
 }
 
 fn result(reader: &mut Reader<'_>, value: Value<'_>, context: &RequestContext, pieces: &DeltaSink) {
@@ -229,19 +214,24 @@ fn result(reader: &mut Reader<'_>, value: Value<'_>, context: &RequestContext, p
         // Not what is answered here: unknown.
         _ => return,
     }
-    let voice = Voice::of(said());
-    reader.table(value, RESULT, &voice, &mut |reader, key, value| match key {
-        "parts" | "content" => {
-            let place = value.place();
-            let known = pieces.binary_search_by_key(&place, |(parts, _)| *parts);
-            let piece = known.ok().and_then(|at| pieces.get(at));
-            parts(reader, value, &voice, piece.map(|(_, piece)| *piece));
-        }
-        "history" => reader.array(value, |reader, spoken| {
-            message(reader, spoken, Turn::Earlier);
-        }),
-        _ => message(reader, value, Turn::Latest),
-    });
+    let origin = said();
+    reader.rows(
+        value,
+        RESULT,
+        &origin,
+        &mut |reader, key, value| match key {
+            "parts" | "content" => {
+                let place = value.place();
+                let known = pieces.binary_search_by_key(&place, |(parts, _)| *parts);
+                let piece = known.ok().and_then(|at| pieces.get(at));
+                parts(reader, value, &origin, piece.map(|(_, piece)| *piece));
+            }
+            "history" => reader.array(value, |reader, spoken| {
+                message(reader, spoken, Turn::Earlier);
+            }),
+            _ => message(reader, value, Turn::Latest),
+        },
+    );
 }
 
 /// What an agent says that it is and can do. If it is signed, no byte of it may change: then it stays unknown, which is

@@ -1,61 +1,44 @@
 //! Answers: a message, an error, a count of tokens.
 
 use super::blocks::content;
-use crate::event::{Author, Part, Turn};
+use crate::event::{Part, Turn};
 use crate::protocol::conversation::{Attribution, Calls};
-use crate::protocol::reader::{Is, Key, Origin, Reader};
+use crate::protocol::reader::{Origin, Reader, Row, Type, UsageKeys};
 use crate::wire::json::{self, Value};
 
 /// Why a response was refused.
-pub(super) const STOP_DETAILS: Is = Is::Object(&[
-    ("type", Is::Word(&["refusal"])),
+pub(super) const STOP_DETAILS: Type = Type::Object(&[
+    ("type", Type::Word("refusal")),
     (
         "category",
-        Is::Word(&[
-            "cyber",
-            "bio",
-            "frontier_llm",
-            "reasoning_extraction",
-            "general_harms",
-        ]),
+        Type::Word("cyber|bio|frontier_llm|reasoning_extraction|general_harms"),
     ),
-    ("explanation", Is::Text(Part::Refusal)),
-    ("recommended_model", Is::Name),
-    ("fallback_credit_token", Is::Opaque),
-    ("fallback_has_prefill_claim", Is::Flag),
+    ("explanation", Type::Text(Part::Refusal)),
+    ("recommended_model", Type::Name),
+    ("fallback_credit_token", Type::Opaque),
+    ("fallback_has_prefill_claim", Type::Flag),
 ]);
 /// Where the provider's tools run.
-pub(super) const CONTAINER: Is = Is::Object(&[("id", Is::Id), ("expires_at", Is::Id)]);
-pub(super) const RESPONSE: &[Key] = &[
-    (
-        "type",
-        Is::Word(&["message", "error", "message_batch", "completion"]),
-    ),
-    ("id", Is::Id),
-    ("role", Is::Word(&["assistant"])),
-    ("model", Is::Model),
-    ("content", Is::Own),
-    ("stop_reason", Is::Own),
-    ("stop_sequence", Is::Text(Part::Other)),
+pub(super) const CONTAINER: Type = Type::Object(&[("id", Type::Id), ("expires_at", Type::Id)]);
+pub(super) const RESPONSE: &[Row] = &[
+    ("type", Type::Word("message|error|message_batch|completion")),
+    ("id", Type::Id),
+    ("role", Type::Word("assistant")),
+    ("model", Type::Model),
+    ("content", Type::Custom),
+    ("stop_reason", Type::Custom),
+    ("stop_sequence", Type::Text(Part::Other)),
     ("stop_details", STOP_DETAILS),
-    ("usage", Is::Own),
+    ("usage", Type::Custom),
     ("container", CONTAINER),
-    ("context_management", Is::Counts),
-    ("request_id", Is::Id),
-    ("error", Is::Own),
+    ("context_management", Type::Counts),
+    ("request_id", Type::Id),
+    ("error", Type::Custom),
     // Of `count_tokens`.
-    ("input_tokens", Is::Own),
+    ("input_tokens", Type::Custom),
 ];
-pub(super) const STOP_REASONS: &[&str] = &[
-    "end_turn",
-    "max_tokens",
-    "stop_sequence",
-    "tool_use",
-    "pause_turn",
-    "refusal",
-    "compaction",
-    "model_context_window_exceeded",
-];
+pub(super) const STOP_REASONS: &str = "end_turn|max_tokens|stop_sequence|tool_use|pause_turn|refusal|compaction|\
+     model_context_window_exceeded";
 
 /// The whole body of a response.
 pub(in crate::protocol) fn response(reader: &mut Reader<'_>, root: Value<'_>) {
@@ -76,7 +59,7 @@ pub(in crate::protocol) fn message(reader: &mut Reader<'_>, message: Value<'_>, 
     let origin = Origin::answer(choice);
     let speaker = answering(origin.clone());
     let mut reason: Option<Box<str>> = None;
-    reader.keys(
+    reader.rows(
         message,
         RESPONSE,
         &origin,
@@ -99,10 +82,10 @@ pub(in crate::protocol) fn message(reader: &mut Reader<'_>, message: Value<'_>, 
 
 /// `{type, message}`.
 pub(in crate::protocol) fn error(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
-    const ERROR: &[Key] = &[
-        ("type", Is::Id),
-        ("message", Is::Text(Part::Other)),
-        ("details", Is::Tree(Part::Other)),
+    const ERROR: &[Row] = &[
+        ("type", Type::Id),
+        ("message", Type::Text(Part::Other)),
+        ("details", Type::Tree(Part::Other)),
     ];
     if value.is_null() {
         reader.claim(value);
@@ -111,22 +94,18 @@ pub(in crate::protocol) fn error(reader: &mut Reader<'_>, value: Value<'_>, orig
     let kind = value.get("type").and_then(|kind| kind.text());
     reader.reading.error = Some(kind.as_deref().unwrap_or("error").into());
     if value.kind() == json::ValueKind::Object {
-        reader.known(value, ERROR, origin);
+        reader.plain_rows(value, ERROR, origin);
     }
 }
 
-/// What was read from the cache and what was written to it is not in `input_tokens`.
+/// Counts of tokens. What was read from the cache and what was written to it is not in `input_tokens`.
+const USAGE: UsageKeys = UsageKeys {
+    input: "input_tokens",
+    output: "output_tokens",
+    cached: "cache_read_input_tokens",
+    reasoning: "output_tokens_details.thinking_tokens",
+};
+
 pub(super) fn usage(reader: &mut Reader<'_>, value: Value<'_>) {
-    let count = |name: &str| value.get(name).and_then(|count| count.as_u64());
-    let thinking = value
-        .get("output_tokens_details")
-        .and_then(|details| details.get("thinking_tokens"))
-        .and_then(|count| count.as_u64());
-    let usage = &mut reader.reading.usage;
-    usage.input_tokens = count("input_tokens");
-    usage.output_tokens = count("output_tokens");
-    usage.cached_tokens = count("cache_read_input_tokens");
-    usage.reasoning_tokens = thinking;
-    let origin = Origin::of(Author::System, Part::Other);
-    reader.value(value, Is::Counts, &origin);
+    reader.usage(value, &USAGE);
 }

@@ -4,171 +4,152 @@
 use super::{CACHE_CONTROL, CALLER, CITATION, tools};
 use crate::event::{Attachments, Author, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::{Attribution, Calls, emit_attributed};
-use crate::protocol::reader::{CallBuilder, Is, Key, Reader, is_textual};
+use crate::protocol::reader::{CallBuilder, Reader, Row, Type, is_textual};
 use crate::wire::json::{self, Value};
 use std::ops::Range;
 
-const TEXT: &[Key] = &[
-    ("type", Is::Word(&["text"])),
-    ("text", Is::Own),
-    ("citations", Is::List(&Is::Object(CITATION))),
+const TEXT: &[Row] = &[
+    ("type", Type::Word("text")),
+    ("text", Type::Custom),
+    ("citations", Type::List(&Type::Object(CITATION))),
     ("cache_control", CACHE_CONTROL),
 ];
-const MEDIUM: &[Key] = &[
-    ("type", Is::Word(&["image", "document"])),
-    ("source", Is::Own),
-    ("title", Is::Text(Part::Other)),
-    ("context", Is::Text(Part::Other)),
-    ("citations", Is::Object(&[("enabled", Is::Flag)])),
+const MEDIUM: &[Row] = &[
+    ("type", Type::Word("image|document")),
+    ("source", Type::Custom),
+    ("title", Type::Text(Part::Other)),
+    ("context", Type::Text(Part::Other)),
+    ("citations", Type::Object(&[("enabled", Type::Flag)])),
     (
         "transformations",
-        Is::Object(&[("oversized_image", Is::Word(&["downsize", "error"]))]),
+        Type::Object(&[("oversized_image", Type::Word("downsize|error"))]),
     ),
     ("cache_control", CACHE_CONTROL),
 ];
-const SEARCH_RESULT: &[Key] = &[
-    ("type", Is::Word(&["search_result"])),
-    ("source", Is::Text(Part::Other)),
-    ("title", Is::Text(Part::Other)),
-    ("content", Is::Own),
-    ("citations", Is::Object(&[("enabled", Is::Flag)])),
+const SEARCH_RESULT: &[Row] = &[
+    ("type", Type::Word("search_result")),
+    ("source", Type::Text(Part::Other)),
+    ("title", Type::Text(Part::Other)),
+    ("content", Type::Custom),
+    ("citations", Type::Object(&[("enabled", Type::Flag)])),
     ("cache_control", CACHE_CONTROL),
 ];
-const THINKING: &[Key] = &[
-    ("type", Is::Word(&["thinking"])),
-    ("thinking", Is::Own),
-    ("signature", Is::Opaque),
+const THINKING: &[Row] = &[
+    ("type", Type::Word("thinking")),
+    ("thinking", Type::Custom),
+    ("signature", Type::Opaque),
     ("cache_control", CACHE_CONTROL),
 ];
-const REDACTED_THINKING: &[Key] = &[
-    ("type", Is::Word(&["redacted_thinking"])),
-    ("data", Is::Opaque),
+const REDACTED_THINKING: &[Row] = &[
+    ("type", Type::Word("redacted_thinking")),
+    ("data", Type::Opaque),
 ];
-pub(super) const CALL: &[Key] = &[
-    (
-        "type",
-        Is::Word(&["tool_use", "server_tool_use", "mcp_tool_use"]),
-    ),
-    ("id", Is::Id),
-    ("name", Is::Own),
-    ("input", Is::Own),
-    ("toolset_name", Is::Own),
-    ("server_name", Is::Name),
+pub(super) const CALL: &[Row] = &[
+    ("type", Type::Word("tool_use|server_tool_use|mcp_tool_use")),
+    ("id", Type::Id),
+    ("name", Type::Custom),
+    ("input", Type::Custom),
+    ("toolset_name", Type::Custom),
+    ("server_name", Type::Name),
     ("caller", CALLER),
     ("cache_control", CACHE_CONTROL),
 ];
-const RESULT: &[Key] = &[
-    ("type", Is::Word(RESULT_TYPES)),
-    ("tool_use_id", Is::Id),
-    ("content", Is::Own),
-    ("is_error", Is::Flag),
-    ("toolset_name", Is::Name),
+const RESULT: &[Row] = &[
+    ("type", Type::Word(RESULT_TYPES)),
+    ("tool_use_id", Type::Id),
+    ("content", Type::Custom),
+    ("is_error", Type::Flag),
+    ("toolset_name", Type::Name),
     ("caller", CALLER),
     ("cache_control", CACHE_CONTROL),
 ];
-const RESULT_TYPES: &[&str] = &[
-    "tool_result",
-    "mcp_tool_result",
-    "web_search_tool_result",
-    "web_fetch_tool_result",
-    "code_execution_tool_result",
-    "bash_code_execution_tool_result",
-    "text_editor_code_execution_tool_result",
-    "tool_search_tool_result",
-    "advisor_tool_result",
-];
+const RESULT_TYPES: &str = "tool_result|mcp_tool_result|web_search_tool_result|web_fetch_tool_result|\
+     code_execution_tool_result|bash_code_execution_tool_result|\
+     text_editor_code_execution_tool_result|tool_search_tool_result|\
+     advisor_tool_result";
 /// What a tool of the provider gave, whichever tool: each has some of these.
-const PROVIDER_RESULT: &[Key] = &[
+const PROVIDER_RESULT: &[Row] = &[
     (
         "type",
-        Is::Word(&[
-            "web_search_result",
-            "web_fetch_result",
-            "code_execution_result",
-            "encrypted_code_execution_result",
-            "bash_code_execution_result",
-            "code_execution_output",
-            "bash_code_execution_output",
-            "text_editor_code_execution_view_result",
-            "text_editor_code_execution_create_result",
-            "text_editor_code_execution_str_replace_result",
-            "tool_search_tool_search_result",
-            "advisor_result",
-            "advisor_redacted_result",
-            "web_search_tool_result_error",
-            "web_fetch_tool_result_error",
-            "code_execution_tool_result_error",
-            "bash_code_execution_tool_result_error",
-            "text_editor_code_execution_tool_result_error",
-            "tool_search_tool_result_error",
-            "advisor_tool_result_error",
-        ]),
+        Type::Word(
+            "web_search_result|web_fetch_result|code_execution_result|\
+             encrypted_code_execution_result|bash_code_execution_result|\
+             code_execution_output|bash_code_execution_output|\
+             text_editor_code_execution_view_result|\
+             text_editor_code_execution_create_result|\
+             text_editor_code_execution_str_replace_result|\
+             tool_search_tool_search_result|advisor_result|advisor_redacted_result|\
+             web_search_tool_result_error|web_fetch_tool_result_error|\
+             code_execution_tool_result_error|bash_code_execution_tool_result_error|\
+             text_editor_code_execution_tool_result_error|\
+             tool_search_tool_result_error|advisor_tool_result_error",
+        ),
     ),
-    ("content", Is::Own),
-    ("title", Is::Text(Part::Other)),
-    ("url", Is::Text(Part::Other)),
-    ("page_age", Is::Text(Part::Other)),
-    ("text", Is::Text(Part::Other)),
-    ("stdout", Is::Text(Part::Other)),
-    ("stderr", Is::Text(Part::Other)),
-    ("lines", Is::Tree(Part::Other)),
-    ("error_code", Is::Text(Part::Other)),
-    ("error_message", Is::Text(Part::Other)),
-    ("stop_reason", Is::Text(Part::Other)),
-    ("retrieved_at", Is::Text(Part::Other)),
-    ("encrypted_content", Is::Opaque),
-    ("encrypted_stdout", Is::Opaque),
-    ("tool_references", Is::List(&Is::Object(TOOL_REFERENCE))),
-    ("file_id", Is::State),
-    ("file_type", Is::Word(&["text", "image", "pdf"])),
-    ("is_file_update", Is::Flag),
-    ("return_code", Is::Number),
-    ("num_lines", Is::Number),
-    ("start_line", Is::Number),
-    ("total_lines", Is::Number),
-    ("old_start", Is::Number),
-    ("old_lines", Is::Number),
-    ("new_start", Is::Number),
-    ("new_lines", Is::Number),
+    ("content", Type::Custom),
+    ("title", Type::Text(Part::Other)),
+    ("url", Type::Text(Part::Other)),
+    ("page_age", Type::Text(Part::Other)),
+    ("text", Type::Text(Part::Other)),
+    ("stdout", Type::Text(Part::Other)),
+    ("stderr", Type::Text(Part::Other)),
+    ("lines", Type::Tree(Part::Other)),
+    ("error_code", Type::Text(Part::Other)),
+    ("error_message", Type::Text(Part::Other)),
+    ("stop_reason", Type::Text(Part::Other)),
+    ("retrieved_at", Type::Text(Part::Other)),
+    ("encrypted_content", Type::Opaque),
+    ("encrypted_stdout", Type::Opaque),
+    ("tool_references", Type::List(&Type::Object(TOOL_REFERENCE))),
+    ("file_id", Type::State),
+    ("file_type", Type::Word("text|image|pdf")),
+    ("is_file_update", Type::Flag),
+    ("return_code", Type::Number),
+    ("num_lines", Type::Number),
+    ("start_line", Type::Number),
+    ("total_lines", Type::Number),
+    ("old_start", Type::Number),
+    ("old_lines", Type::Number),
+    ("new_start", Type::Number),
+    ("new_lines", Type::Number),
 ];
-const TOOL_REFERENCE: &[Key] = &[
-    ("type", Is::Word(&["tool_reference"])),
-    ("tool_name", Is::Name),
+const TOOL_REFERENCE: &[Row] = &[
+    ("type", Type::Word("tool_reference")),
+    ("tool_name", Type::Name),
     ("cache_control", CACHE_CONTROL),
 ];
-const CONTAINER_UPLOAD: &[Key] = &[
-    ("type", Is::Word(&["container_upload"])),
-    ("file_id", Is::State),
+const CONTAINER_UPLOAD: &[Row] = &[
+    ("type", Type::Word("container_upload")),
+    ("file_id", Type::State),
     ("cache_control", CACHE_CONTROL),
 ];
-const COMPACTION: &[Key] = &[
-    ("type", Is::Word(&["compaction"])),
-    ("content", Is::Text(Part::Other)),
-    ("encrypted_content", Is::Opaque),
-    ("signature", Is::Opaque),
-    ("tool_changes", Is::Own),
+const COMPACTION: &[Row] = &[
+    ("type", Type::Word("compaction")),
+    ("content", Type::Text(Part::Other)),
+    ("encrypted_content", Type::Opaque),
+    ("signature", Type::Opaque),
+    ("tool_changes", Type::Custom),
     ("cache_control", CACHE_CONTROL),
 ];
-const MID_CONVERSATION_SYSTEM: &[Key] = &[
-    ("type", Is::Word(&["mid_conv_system"])),
-    ("content", Is::Own),
+const MID_CONVERSATION_SYSTEM: &[Row] = &[
+    ("type", Type::Word("mid_conv_system")),
+    ("content", Type::Custom),
     ("cache_control", CACHE_CONTROL),
 ];
-const TOOL_CHANGE: &[Key] = &[
-    ("type", Is::Word(&["tool_addition", "tool_removal"])),
-    ("tool", Is::Own),
+const TOOL_CHANGE: &[Row] = &[
+    ("type", Type::Word("tool_addition|tool_removal")),
+    ("tool", Type::Custom),
     ("cache_control", CACHE_CONTROL),
 ];
-const TOOL_LISTING: &[Key] = &[
-    ("type", Is::Word(&["mcp_tool_listing"])),
-    ("mcp_server_name", Is::Name),
-    ("tools", Is::Own),
+const TOOL_LISTING: &[Row] = &[
+    ("type", Type::Word("mcp_tool_listing")),
+    ("mcp_server_name", Type::Name),
+    ("tools", Type::Custom),
 ];
-const FALLBACK: &[Key] = &[
-    ("type", Is::Word(&["fallback"])),
-    ("from", Is::Object(&[("model", Is::Name)])),
-    ("to", Is::Object(&[("model", Is::Name)])),
-    ("trigger", Is::Tree(Part::Other)),
+const FALLBACK: &[Row] = &[
+    ("type", Type::Word("fallback")),
+    ("from", Type::Object(&[("model", Type::Name)])),
+    ("to", Type::Object(&[("model", Type::Name)])),
+    ("trigger", Type::Tree(Part::Other)),
 ];
 
 /// Content: a text, nothing, or a list of blocks.
@@ -202,40 +183,40 @@ pub(super) fn block(
     let origin = &speaker.origin.whole();
     let kind = block.get("type").and_then(|kind| kind.text());
     match kind.as_deref() {
-        Some("text") => reader.keys(block, TEXT, origin, &mut |reader, _, value| {
+        Some("text") => reader.rows(block, TEXT, origin, &mut |reader, _, value| {
             emit_attributed(reader, value, speaker);
         }),
         Some("image") => medium(reader, block, speaker, calls, |count| &mut count.image),
         Some("document") => medium(reader, block, speaker, calls, |count| &mut count.file),
         Some("search_result") => {
             let aside = speaker.aside();
-            reader.keys(block, SEARCH_RESULT, origin, &mut |reader, _, value| {
+            reader.rows(block, SEARCH_RESULT, origin, &mut |reader, _, value| {
                 content(reader, value, &aside, calls);
             });
         }
         // The signature covers the thinking: with a changed byte the provider refuses the next turn.
         Some("thinking") => reader.in_signed(true, |reader| {
-            reader.keys(block, THINKING, origin, &mut |reader, _, value| {
+            reader.rows(block, THINKING, origin, &mut |reader, _, value| {
                 reader.text(value, &speaker.origin.with_part(Part::Reasoning));
             });
         }),
-        Some("redacted_thinking") => reader.known(block, REDACTED_THINKING, origin),
+        Some("redacted_thinking") => reader.plain_rows(block, REDACTED_THINKING, origin),
         Some("tool_use") => call(reader, block, speaker, calls, false),
         Some("server_tool_use" | "mcp_tool_use") => call(reader, block, speaker, calls, true),
         Some("tool_result") => result(reader, block, speaker, calls, None),
-        Some(kind) if RESULT_TYPES.contains(&kind) => {
+        Some(kind) if RESULT_TYPES.split('|').any(|result| result == kind) => {
             let tool = kind.trim_end_matches("_tool_result");
             result(reader, block, speaker, calls, Some(tool));
         }
-        Some("tool_reference") => reader.known(block, TOOL_REFERENCE, origin),
+        Some("tool_reference") => reader.plain_rows(block, TOOL_REFERENCE, origin),
         Some("container_upload") => {
             reader.attachment(block, |count| &mut count.file);
-            reader.known(block, CONTAINER_UPLOAD, origin);
+            reader.plain_rows(block, CONTAINER_UPLOAD, origin);
         }
         Some("compaction") => {
             let is_signed = block.get("signature").is_some_and(|value| !value.is_null());
             reader.in_signed(is_signed, |reader| {
-                reader.keys(block, COMPACTION, origin, &mut |reader, _, value| {
+                reader.rows(block, COMPACTION, origin, &mut |reader, _, value| {
                     content(reader, value, speaker, calls);
                 });
             });
@@ -243,7 +224,7 @@ pub(super) fn block(
         Some("mid_conv_system") => {
             let mut system = speaker.clone();
             system.origin.from = Known::Is(Author::System);
-            reader.keys(
+            reader.rows(
                 block,
                 MID_CONVERSATION_SYSTEM,
                 origin,
@@ -253,16 +234,16 @@ pub(super) fn block(
             );
         }
         Some("tool_addition" | "tool_removal") => {
-            reader.keys(block, TOOL_CHANGE, origin, &mut |reader, _, value| {
+            reader.rows(block, TOOL_CHANGE, origin, &mut |reader, _, value| {
                 tools::changed_tool(reader, value);
             });
         }
         Some("mcp_tool_listing") => {
-            reader.keys(block, TOOL_LISTING, origin, &mut |reader, _, value| {
+            reader.rows(block, TOOL_LISTING, origin, &mut |reader, _, value| {
                 reader.array(value, tools::listed_tool);
             });
         }
-        Some("fallback") => reader.known(block, FALLBACK, origin),
+        Some("fallback") => reader.plain_rows(block, FALLBACK, origin),
         _ => {}
     }
 }
@@ -275,24 +256,24 @@ fn medium(
     calls: &mut Calls,
     count: fn(&mut Attachments) -> &mut u32,
 ) {
-    reader.keys(block, MEDIUM, &speaker.origin, &mut |reader, _, value| {
+    reader.rows(block, MEDIUM, &speaker.origin, &mut |reader, _, value| {
         source(reader, value, speaker, calls, count);
     });
 }
 
-const BASE64: &[Key] = &[
-    ("type", Is::Word(&["base64"])),
-    ("media_type", Is::Own),
-    ("data", Is::Own),
+const BASE64: &[Row] = &[
+    ("type", Type::Word("base64")),
+    ("media_type", Type::Custom),
+    ("data", Type::Custom),
 ];
-const URL: &[Key] = &[("type", Is::Word(&["url"])), ("url", Is::Url)];
-const FILE: &[Key] = &[("type", Is::Word(&["file"])), ("file_id", Is::State)];
-const PLAIN: &[Key] = &[
-    ("type", Is::Word(&["text"])),
-    ("media_type", Is::Word(&["text/plain"])),
-    ("data", Is::Text(Part::Other)),
+const URL: &[Row] = &[("type", Type::Word("url")), ("url", Type::Url)];
+const FILE: &[Row] = &[("type", Type::Word("file")), ("file_id", Type::State)];
+const PLAIN: &[Row] = &[
+    ("type", Type::Word("text")),
+    ("media_type", Type::Word("text/plain")),
+    ("data", Type::Text(Part::Other)),
 ];
-const NESTED: &[Key] = &[("type", Is::Word(&["content"])), ("content", Is::Own)];
+const NESTED: &[Row] = &[("type", Type::Word("content")), ("content", Type::Custom)];
 
 /// Where a medium's bytes or words stand. What can be read is counted; what can't is uninspectable too.
 fn source(
@@ -308,11 +289,11 @@ fn source(
     match kind.as_deref() {
         Some("text") => {
             reader.count_attachment(count);
-            reader.known(source, PLAIN, origin);
+            reader.plain_rows(source, PLAIN, origin);
         }
         Some("content") => {
             reader.count_attachment(count);
-            reader.keys(source, NESTED, origin, &mut |reader, _, value| {
+            reader.rows(source, NESTED, origin, &mut |reader, _, value| {
                 content(reader, value, &aside, calls);
             });
         }
@@ -321,7 +302,7 @@ fn source(
             let textual = media_type
                 .and_then(|kind| kind.text())
                 .is_some_and(|kind| is_textual(&kind));
-            reader.keys(
+            reader.rows(
                 source,
                 BASE64,
                 origin,
@@ -333,11 +314,11 @@ fn source(
         }
         Some("url") => {
             reader.attachment(source, count);
-            reader.known(source, URL, origin);
+            reader.plain_rows(source, URL, origin);
         }
         Some("file") => {
             reader.attachment(source, count);
-            reader.known(source, FILE, origin);
+            reader.plain_rows(source, FILE, origin);
         }
         _ => reader.attachment(source, count),
     }
@@ -361,7 +342,7 @@ fn call(
         _ => speaker.calls,
     };
     let mut toolset = None;
-    reader.keys(
+    reader.rows(
         block,
         CALL,
         &speaker.origin,
@@ -415,7 +396,7 @@ fn result(
     });
     event.from = tool.origin.from.clone();
     let mut held: Option<(Value<'_>, Range<u32>)> = None;
-    reader.keys(block, RESULT, &tool.origin, &mut |reader, _, value| {
+    reader.rows(block, RESULT, &tool.origin, &mut |reader, _, value| {
         let start = reader.text_count();
         match provider {
             Some(_) => provider_result(reader, value, &tool, calls),
@@ -452,7 +433,7 @@ fn provider_result(
                 block(reader, value, speaker, calls);
                 return;
             }
-            reader.keys(
+            reader.rows(
                 value,
                 PROVIDER_RESULT,
                 &speaker.origin,

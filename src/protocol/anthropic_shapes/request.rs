@@ -3,136 +3,133 @@
 use super::blocks::content;
 use super::{CACHE_CONTROL, tools};
 use crate::diag::codes;
-use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
+use crate::event::{Author, Direction, Event, Kind, Part, Turn};
 use crate::protocol::Endpoint;
-use crate::protocol::conversation::{Attribution, Calls, Turns};
-use crate::protocol::reader::{Is, Key, Origin, Reader};
+use crate::protocol::conversation::{Attribution, Calls, TurnRole, Turns, author_of};
+use crate::protocol::reader::{Origin, Reader, Roles, Row, Type};
 use crate::wire::json::{self, Value};
 
-const OUTPUT_FORMAT: Is = Is::Object(&[
-    ("type", Is::Word(&["json_schema", "text"])),
-    ("schema", Is::Tree(Part::Definition)),
+const ROLES: Roles = &[
+    ("user", Author::User),
+    ("assistant", Author::Assistant),
+    ("system", Author::System),
+];
+
+const OUTPUT_FORMAT: Type = Type::Object(&[
+    ("type", Type::Word("json_schema|text")),
+    ("schema", Type::Tree(Part::Definition)),
 ]);
-const EFFORT: Is = Is::Word(&["low", "medium", "high", "xhigh", "max"]);
-const OUTPUT_CONFIG: Is = Is::Object(&[
+const EFFORT: Type = Type::Word("low|medium|high|xhigh|max");
+const OUTPUT_CONFIG: Type = Type::Object(&[
     ("effort", EFFORT),
     ("format", OUTPUT_FORMAT),
     (
         "task_budget",
-        Is::Object(&[
-            ("type", Is::Word(&["tokens"])),
-            ("total", Is::Number),
-            ("remaining", Is::Number),
+        Type::Object(&[
+            ("type", Type::Word("tokens")),
+            ("total", Type::Number),
+            ("remaining", Type::Number),
         ]),
     ),
 ]);
-const THINKING: Is = Is::Object(&[
+const THINKING: Type = Type::Object(&[
     (
         "type",
-        Is::Word(&["enabled", "disabled", "adaptive", "between_tools"]),
+        Type::Word("enabled|disabled|adaptive|between_tools"),
     ),
-    ("budget_tokens", Is::Number),
-    ("display", Is::Word(&["summarized", "omitted", "updates"])),
+    ("budget_tokens", Type::Number),
+    ("display", Type::Word("summarized|omitted|updates")),
     (
         "block_binding",
-        Is::Object(&[(
-            "prefix_mismatch_behavior",
-            Is::Word(&["error", "drop_block"]),
-        )]),
+        Type::Object(&[("prefix_mismatch_behavior", Type::Word("error|drop_block"))]),
     ),
 ]);
-const SPEED: Is = Is::Word(&["fast", "standard"]);
-const COUNTED: Is = Is::Object(&[
+const SPEED: Type = Type::Word("fast|standard");
+const COUNTED: Type = Type::Object(&[
     (
         "type",
-        Is::Word(&["input_tokens", "tool_uses", "thinking_turns", "all"]),
+        Type::Word("input_tokens|tool_uses|thinking_turns|all"),
     ),
-    ("value", Is::Number),
+    ("value", Type::Number),
 ]);
 
-const REQUEST: &[Key] = &[
-    ("model", Is::Own),
-    ("models", Is::List(&Is::Model)),
-    ("fallbacks", Is::Own),
-    ("messages", Is::Own),
-    ("system", Is::Own),
-    ("tools", Is::Own),
-    ("mcp_servers", Is::Own),
-    ("tool_choice", Is::Own),
-    ("stream", Is::Own),
-    ("max_tokens", Is::Own),
-    ("container", Is::Own),
-    ("thread", Is::Own),
-    ("temperature", Is::Number),
-    ("top_p", Is::Number),
-    ("top_k", Is::Number),
-    ("stop_sequences", Is::Tree(Part::Other)),
+const REQUEST: &[Row] = &[
+    ("model", Type::Custom),
+    ("models", Type::List(&Type::Model)),
+    ("fallbacks", Type::Custom),
+    ("messages", Type::Custom),
+    ("system", Type::Custom),
+    ("tools", Type::Custom),
+    ("mcp_servers", Type::Custom),
+    ("tool_choice", Type::Custom),
+    ("stream", Type::Stream),
+    ("max_tokens", Type::MaxTokens),
+    ("container", Type::Custom),
+    ("thread", Type::Custom),
+    ("temperature", Type::Number),
+    ("top_p", Type::Number),
+    ("top_k", Type::Number),
+    ("stop_sequences", Type::Tree(Part::Other)),
     (
         "metadata",
-        Is::Object(&[("user_id", Is::Text(Part::Other))]),
+        Type::Object(&[("user_id", Type::Text(Part::Other))]),
     ),
     ("thinking", THINKING),
     ("output_config", OUTPUT_CONFIG),
     ("output_format", OUTPUT_FORMAT),
     ("cache_control", CACHE_CONTROL),
-    ("service_tier", Is::Word(&["auto", "standard_only"])),
+    ("service_tier", Type::Word("auto|standard_only")),
     ("speed", SPEED),
     (
         "context_management",
-        Is::Object(&[(
+        Type::Object(&[(
             "edits",
-            Is::List(&Is::Object(&[
+            Type::List(&Type::Object(&[
                 (
                     "type",
-                    Is::Word(&[
-                        "clear_tool_uses_20250919",
-                        "clear_thinking_20251015",
-                        "compact_20260112",
-                    ]),
+                    Type::Word(
+                        "clear_tool_uses_20250919|clear_thinking_20251015|\
+                         compact_20260112",
+                    ),
                 ),
                 ("trigger", COUNTED),
                 ("clear_at_least", COUNTED),
-                ("pause_after_compaction", Is::Flag),
-                ("instructions", Is::Text(Part::Other)),
+                ("pause_after_compaction", Type::Flag),
+                ("instructions", Type::Text(Part::Other)),
             ])),
         )]),
     ),
     (
         "compaction",
-        Is::Object(&[
-            ("type", Is::Word(&["summarize"])),
-            ("instructions", Is::Text(Part::Other)),
+        Type::Object(&[
+            ("type", Type::Word("summarize")),
+            ("instructions", Type::Text(Part::Other)),
         ]),
     ),
     (
         "diagnostics",
-        Is::Object(&[("previous_message_id", Is::Id)]),
+        Type::Object(&[("previous_message_id", Type::Id)]),
     ),
     (
         "billing_policy",
-        Is::Object(&[
-            ("type", Is::Word(&["billing_policy"])),
-            ("bill_to", Is::Word(&["self", "user_profile"])),
+        Type::Object(&[
+            ("type", Type::Word("billing_policy")),
+            ("bill_to", Type::Word("self|user_profile")),
         ]),
     ),
-    ("user_profile_id", Is::Id),
-    ("workspace_id", Is::Id),
+    ("user_profile_id", Type::Id),
+    ("workspace_id", Type::Id),
     // Vertex AI and Bedrock ask for these in the body.
-    ("anthropic_version", Is::Id),
-    ("anthropic_beta", Is::List(&Is::Id)),
+    ("anthropic_version", Type::Id),
+    ("anthropic_beta", Type::List(&Type::Id)),
 ];
 
 /// Reads the body of a request for a message.
 pub(in crate::protocol) fn request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
     let messages = root.get("messages");
+    let list = messages.into_iter().flat_map(|list| list.elements());
     let turns = Turns::of(
-        messages.into_iter().flat_map(|list| list.elements()),
-        &|message| {
-            message
-                .get("role")
-                .is_some_and(|role| role.is_text("assistant"))
-        },
-        &holds_result,
+        list.map(|message| TurnRole::of(&author_of(message, ROLES), holds_result(message))),
     );
     let has_toolset = root.get("tools").is_some_and(|tools| {
         tools.elements().any(|tool| {
@@ -151,7 +148,7 @@ pub(in crate::protocol) fn request(reader: &mut Reader<'_>, root: Value<'_>, end
         is_result: false,
     };
     let mut calls = Calls::default();
-    reader.keys(
+    reader.rows(
         root,
         REQUEST,
         &origin,
@@ -168,11 +165,6 @@ pub(in crate::protocol) fn request(reader: &mut Reader<'_>, root: Value<'_>, end
             "mcp_servers" => tools::mcp_servers(reader, value, has_toolset),
             "tool_choice" => tool_choice(reader, value),
             "fallbacks" => fallbacks(reader, value),
-            "stream" => reader.reading.stream |= reader.boolean(value).unwrap_or(false),
-            "max_tokens" => {
-                let tokens = reader.number(value);
-                reader.reading.max_tokens = reader.reading.max_tokens.max(tokens);
-            }
             "container" => container(reader, value),
             "thread" => thread(reader, value),
             _ => {}
@@ -195,46 +187,22 @@ fn message(
     at: usize,
     calls: &mut Calls,
 ) {
-    const MESSAGE: &[Key] = &[
-        ("role", Is::Own),
-        ("content", Is::Own),
-        ("clear_at", Is::Word(&["next_user_message", "never"])),
-        ("output_config", Is::Object(&[("effort", EFFORT)])),
+    const MESSAGE: &[Row] = &[
+        ("role", Type::Role(ROLES)),
+        ("content", Type::Custom),
+        ("clear_at", Type::Word("next_user_message|never")),
+        ("output_config", Type::Object(&[("effort", EFFORT)])),
     ];
-    let role = message.get("role");
-    let from = match role.and_then(|role| role.text()).as_deref() {
-        Some("user") => Known::Is(Author::User),
-        Some("assistant") => Known::Is(Author::Assistant),
-        Some("system") => Known::Is(Author::System),
-        _ => Known::Unknown,
-    };
+    let from = author_of(message, ROLES);
     reader.reading.count_message(&from);
-    let speaker = Attribution {
-        origin: Origin {
-            from,
-            part: Part::Text,
-            turn: turns.text_turn(at),
-            choice: 0,
-            piece_of: None,
-        },
-        calls: turns.call_turn(at),
-        is_result: false,
-    };
-    reader.keys(
+    let speaker = turns.attribution(from, at);
+    reader.rows(
         message,
         MESSAGE,
         &speaker.origin,
-        &mut |reader, key, value| match key {
-            "role" => match value.kind() {
-                json::ValueKind::String => reader.word(value, &["user", "assistant", "system"]),
-                _ => reader.wrong_type(value, "a string"),
-            },
-            _ => content(reader, value, &speaker, calls),
-        },
+        &mut |reader, _, value| content(reader, value, &speaker, calls),
     );
-    if role.is_none() && message.kind() == json::ValueKind::Object {
-        reader.problem(codes::AG2001, message, "`role` is missing");
-    }
+    reader.role_is_needed(message);
 }
 
 fn holds_result(message: Value<'_>) -> bool {
@@ -248,24 +216,24 @@ fn holds_result(message: Value<'_>) -> bool {
 }
 
 fn tool_choice(reader: &mut Reader<'_>, value: Value<'_>) {
-    const CHOICE: &[Key] = &[
-        ("type", Is::Word(&["auto", "any", "tool", "none"])),
-        ("name", Is::Name),
-        ("disable_parallel_tool_use", Is::Flag),
+    const CHOICE: &[Row] = &[
+        ("type", Type::Word("auto|any|tool|none")),
+        ("name", Type::Name),
+        ("disable_parallel_tool_use", Type::Flag),
     ];
     let kind = value.get("type");
     reader.reading.forces_tool |=
         kind.is_some_and(|kind| kind.is_text("any") || kind.is_text("tool"));
     let origin = Origin::of(Author::System, Part::Other);
-    reader.known(value, CHOICE, &origin);
+    reader.plain_rows(value, CHOICE, &origin);
 }
 
 /// Models that response where the first refuses or is overloaded: a list of models with settings, of names (gateways), or
 /// `default`, which is whatever the provider takes.
 fn fallbacks(reader: &mut Reader<'_>, value: Value<'_>) {
-    const FALLBACK: &[Key] = &[
-        ("model", Is::Model),
-        ("max_tokens", Is::Number),
+    const FALLBACK: &[Row] = &[
+        ("model", Type::Model),
+        ("max_tokens", Type::Number),
         ("output_config", OUTPUT_CONFIG),
         ("speed", SPEED),
         ("thinking", THINKING),
@@ -273,26 +241,26 @@ fn fallbacks(reader: &mut Reader<'_>, value: Value<'_>) {
     let origin = Origin::of(Author::System, Part::Other);
     match value.kind() {
         json::ValueKind::String => {
-            reader.word(value, &["default"]);
+            reader.word(value, "default");
             reader.reading.models.unknown = true;
         }
         _ => reader.array(value, |reader, fallback| match fallback.kind() {
             json::ValueKind::String => reader.model(fallback),
-            _ => reader.known(fallback, FALLBACK, &origin),
+            _ => reader.plain_rows(fallback, FALLBACK, &origin),
         }),
     }
 }
 
 /// A sandbox that the provider keeps, with files and skills in it.
 fn container(reader: &mut Reader<'_>, value: Value<'_>) {
-    const CONTAINER: &[Key] = &[
-        ("id", Is::State),
+    const CONTAINER: &[Row] = &[
+        ("id", Type::State),
         (
             "skills",
-            Is::List(&Is::Object(&[
-                ("type", Is::Word(&["anthropic", "custom"])),
-                ("skill_id", Is::State),
-                ("version", Is::Id),
+            Type::List(&Type::Object(&[
+                ("type", Type::Word("anthropic|custom")),
+                ("skill_id", Type::State),
+                ("version", Type::Id),
             ])),
         ),
     ];
@@ -300,19 +268,19 @@ fn container(reader: &mut Reader<'_>, value: Value<'_>) {
         json::ValueKind::String => reader.state(value),
         _ => {
             let origin = Origin::of(Author::System, Part::Other);
-            reader.known(value, CONTAINER, &origin);
+            reader.plain_rows(value, CONTAINER, &origin);
         }
     }
 }
 
 /// A conversation that the provider keeps.
 fn thread(reader: &mut Reader<'_>, value: Value<'_>) {
-    const THREAD: &[Key] = &[
-        ("type", Is::Word(&["create", "continue"])),
-        ("previous_message_id", Is::State),
+    const THREAD: &[Row] = &[
+        ("type", Type::Word("create|continue")),
+        ("previous_message_id", Type::State),
     ];
     let origin = Origin::of(Author::System, Part::Other);
-    reader.known(value, THREAD, &origin);
+    reader.plain_rows(value, THREAD, &origin);
     reader.reading.continues_elsewhere |= value
         .get("previous_message_id")
         .is_some_and(|id| !id.is_null());

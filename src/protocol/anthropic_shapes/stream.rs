@@ -11,7 +11,7 @@ use crate::event::{Class, Part};
 use crate::protocol::client_blocks::ClientBlocks;
 use crate::protocol::conversation::Calls;
 use crate::protocol::json_edit::{ObjectWriter, tag};
-use crate::protocol::reader::{Is, Key, Origin, Reader};
+use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::protocol::stream::{
     CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, HeldFrame, HeldFrames, KeepAlive,
     OrderingGroups, StreamReader, SyntheticFrame, TextDelta, TextKey, block_number,
@@ -20,57 +20,45 @@ use crate::protocol::{CannotRemove, Denial, Dialect, Removals, RequestContext};
 use crate::wire::json::{self, Value};
 use crate::wire::span::offset;
 
-const EVENT: &[Key] = &[
-    ("type", Is::Word(EVENTS)),
-    ("index", Is::Number),
-    ("message", Is::Own),
-    ("content_block", Is::Own),
-    ("delta", Is::Own),
-    ("usage", Is::Own),
-    ("context_management", Is::Counts),
-    ("error", Is::Own),
-    ("request_id", Is::Id),
+const EVENT: &[Row] = &[
+    ("type", Type::Word(EVENTS)),
+    ("index", Type::Number),
+    ("message", Type::Custom),
+    ("content_block", Type::Custom),
+    ("delta", Type::Custom),
+    ("usage", Type::Custom),
+    ("context_management", Type::Counts),
+    ("error", Type::Custom),
+    ("request_id", Type::Id),
     // What Bedrock adds to the last event.
-    ("amazon-bedrock-invocationMetrics", Is::Counts),
-    ("amazon-bedrock-guardrailAction", Is::Constant),
-    ("amazon-bedrock-trace", Is::Tree(Part::Other)),
+    ("amazon-bedrock-invocationMetrics", Type::Counts),
+    ("amazon-bedrock-guardrailAction", Type::Constant),
+    ("amazon-bedrock-trace", Type::Tree(Part::Other)),
 ];
-const EVENTS: &[&str] = &[
-    "message_start",
-    "content_block_start",
-    "content_block_delta",
-    "content_block_stop",
-    "message_delta",
-    "message_stop",
-    "ping",
-    "error",
-];
+const EVENTS: &str = "message_start|content_block_start|content_block_delta|content_block_stop|\
+     message_delta|message_stop|ping|error";
 /// What a delta adds to a block. Clients go by its type or by its members: all are read, whichever stand together.
-const DELTA: &[Key] = &[
+const DELTA: &[Row] = &[
     (
         "type",
-        Is::Word(&[
-            "text_delta",
-            "input_json_delta",
-            "thinking_delta",
-            "signature_delta",
-            "citations_delta",
-            "compaction_delta",
-        ]),
+        Type::Word(
+            "text_delta|input_json_delta|thinking_delta|signature_delta|\
+             citations_delta|compaction_delta",
+        ),
     ),
-    ("text", Is::Own),
-    ("partial_json", Is::Own),
-    ("thinking", Is::Own),
-    ("content", Is::Own),
-    ("signature", Is::Opaque),
-    ("encrypted_content", Is::Opaque),
-    ("citation", Is::Object(CITATION)),
-    ("estimated_tokens", Is::Number),
+    ("text", Type::Custom),
+    ("partial_json", Type::Custom),
+    ("thinking", Type::Custom),
+    ("content", Type::Custom),
+    ("signature", Type::Opaque),
+    ("encrypted_content", Type::Opaque),
+    ("citation", Type::Object(CITATION)),
+    ("estimated_tokens", Type::Number),
 ];
 /// What `message_delta` says of the whole message.
-const END: &[Key] = &[
-    ("stop_reason", Is::Own),
-    ("stop_sequence", Is::Text(Part::Other)),
+const END: &[Row] = &[
+    ("stop_reason", Type::Custom),
+    ("stop_sequence", Type::Text(Part::Other)),
     ("stop_details", STOP_DETAILS),
     ("container", CONTAINER),
 ];
@@ -139,7 +127,7 @@ impl MessageStream {
         self.calls = self.calls.saturating_add(calls.count());
         let origin = Origin::answer(0);
         let speaker = answering(origin.clone());
-        reader.keys(
+        reader.rows(
             message,
             RESPONSE,
             &origin,
@@ -227,7 +215,7 @@ impl MessageStream {
         reader.call_piece(event, index, CallDelta::Begin { provider_run });
         let mut name = None;
         let origin = Origin::answer(0);
-        reader.keys(value, CALL, &origin, &mut |reader, key, member| match key {
+        reader.rows(value, CALL, &origin, &mut |reader, key, member| match key {
             "name" => {
                 name = reader.name(member).map(Box::from);
                 reader.call_piece(event, index, CallDelta::Name(member.place()));
@@ -267,7 +255,7 @@ impl MessageStream {
         let is_encrypted = delta
             .get("encrypted_content")
             .is_some_and(|content| !content.is_null());
-        reader.keys(
+        reader.rows(
             delta,
             DELTA,
             &origin.whole(),
@@ -317,7 +305,7 @@ impl MessageStream {
     }
 
     fn end(&mut self, reader: &mut Reader<'static>, delta: Value<'_>) {
-        reader.keys(delta, END, &Origin::answer(0), &mut |reader, _, value| {
+        reader.rows(delta, END, &Origin::answer(0), &mut |reader, _, value| {
             if let Some(reason) = value.text() {
                 reader.reading.finish.push(reason.into());
             }
@@ -401,7 +389,7 @@ impl StreamReader for MessageStream {
             reader.problem(codes::AG2014, root, &what);
         }
         let origin = Origin::answer(0);
-        reader.keys(
+        reader.rows(
             root,
             EVENT,
             &origin,

@@ -3,7 +3,7 @@
 
 use super::CACHE_CONTROL;
 use crate::event::{Author, Class, Kind, Known, Part};
-use crate::protocol::reader::{Is, Key, Origin, Reader};
+use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::wire::json::Value;
 
 /// Client-run tools by the start of their type, with the name that their calls carry.
@@ -18,50 +18,48 @@ const CLIENT_RUN: &[(&str, &str)] = &[
     ("memory_", "memory"),
 ];
 
-const TOOL: &[Key] = &[
-    ("type", Is::Own),
-    ("name", Is::Own),
-    ("description", Is::Own),
-    ("input_schema", Is::Own),
-    ("input_examples", Is::Own),
+const TOOL: &[Row] = &[
+    ("type", Type::Custom),
+    ("name", Type::Custom),
+    ("description", Type::Custom),
+    ("input_schema", Type::Custom),
+    ("input_examples", Type::Custom),
     ("cache_control", CACHE_CONTROL),
-    ("defer_loading", Is::Flag),
-    ("eager_input_streaming", Is::Flag),
-    ("strict", Is::Flag),
+    ("defer_loading", Type::Flag),
+    ("eager_input_streaming", Type::Flag),
+    ("strict", Type::Flag),
     (
         "allowed_callers",
-        Is::List(&Is::Word(&[
-            "direct",
-            "code_execution_20250825",
-            "code_execution_20260120",
-            "code_execution_20260521",
-        ])),
+        Type::List(&Type::Word(
+            "direct|code_execution_20250825|code_execution_20260120|\
+             code_execution_20260521",
+        )),
     ),
-    ("max_characters", Is::Number),
-    ("display_width_px", Is::Number),
-    ("display_height_px", Is::Number),
-    ("display_number", Is::Number),
-    ("enable_zoom", Is::Flag),
-    ("max_uses", Is::Number),
-    ("max_content_tokens", Is::Number),
-    ("max_tokens", Is::Number),
-    ("use_cache", Is::Flag),
-    ("response_inclusion", Is::Word(&["full", "excluded"])),
-    ("citations", Is::Object(&[("enabled", Is::Flag)])),
+    ("max_characters", Type::Number),
+    ("display_width_px", Type::Number),
+    ("display_height_px", Type::Number),
+    ("display_number", Type::Number),
+    ("enable_zoom", Type::Flag),
+    ("max_uses", Type::Number),
+    ("max_content_tokens", Type::Number),
+    ("max_tokens", Type::Number),
+    ("use_cache", Type::Flag),
+    ("response_inclusion", Type::Word("full|excluded")),
+    ("citations", Type::Object(&[("enabled", Type::Flag)])),
     ("caching", CACHE_CONTROL),
-    ("allowed_domains", Is::Own),
-    ("blocked_domains", Is::Own),
-    ("user_location", Is::Own),
-    ("url_sources", Is::Own),
-    ("configs", Is::Own),
+    ("allowed_domains", Type::Custom),
+    ("blocked_domains", Type::Custom),
+    ("user_location", Type::Custom),
+    ("url_sources", Type::Custom),
+    ("configs", Type::Custom),
     (
         "default_config",
-        Is::Object(&[("enabled", Is::Flag), ("defer_loading", Is::Flag)]),
+        Type::Object(&[("enabled", Type::Flag), ("defer_loading", Type::Flag)]),
     ),
     // The advisor is a model of its own.
-    ("model", Is::Model),
-    ("mcp_server_name", Is::Own),
-    ("tools", Is::Own),
+    ("model", Type::Model),
+    ("mcp_server_name", Type::Custom),
+    ("tools", Type::Custom),
 ];
 
 /// One entry of `tools`.
@@ -72,7 +70,7 @@ pub(in crate::protocol) fn tool(reader: &mut Reader<'_>, tool: Value<'_>) {
     let mut server: Option<Box<str>> = None;
     let start = reader.text_count();
     let mut inline = None;
-    reader.keys(
+    reader.rows(
         tool,
         TOOL,
         &definition,
@@ -158,10 +156,10 @@ fn server_tools(reader: &mut Reader<'_>, server: Value<'_>, configuration: Optio
     }
 }
 
-const LISTED: &[Key] = &[
-    ("name", Is::Own),
-    ("description", Is::Own),
-    ("input_schema", Is::Own),
+const LISTED: &[Row] = &[
+    ("name", Type::Custom),
+    ("description", Type::Custom),
+    ("input_schema", Type::Custom),
 ];
 
 /// A tool of an MCP server that the provider calls, with its definition. In a response it is only named: what it says is
@@ -174,7 +172,7 @@ pub(super) fn listed_tool(reader: &mut Reader<'_>, tool: Value<'_>) {
     }
     let mut name: Option<Box<str>> = None;
     let start = reader.text_count();
-    reader.keys(
+    reader.rows(
         tool,
         LISTED,
         &definition,
@@ -198,22 +196,20 @@ pub(super) fn listed_tool(reader: &mut Reader<'_>, tool: Value<'_>) {
 /// `tool_addition`, `tool_removal`: mostly references to tools of `tools`; a definition offers a tool in the middle of the
 /// conversation.
 pub(super) fn changed_tool(reader: &mut Reader<'_>, value: Value<'_>) {
-    const CHANGE: &[Key] = &[
+    const CHANGE: &[Row] = &[
         (
             "type",
-            Is::Word(&[
-                "tool_reference",
-                "mcp_tool_reference",
-                "mcp_toolset_reference",
-                "tool_definition",
-            ]),
+            Type::Word(
+                "tool_reference|mcp_tool_reference|mcp_toolset_reference|\
+                 tool_definition",
+            ),
         ),
-        ("name", Is::Name),
-        ("server_name", Is::Name),
-        ("definition", Is::Own),
+        ("name", Type::Name),
+        ("server_name", Type::Name),
+        ("definition", Type::Custom),
     ];
     let origin = Origin::of(Author::System, Part::Definition);
-    reader.keys(value, CHANGE, &origin, &mut |reader, _, value| {
+    reader.rows(value, CHANGE, &origin, &mut |reader, _, value| {
         tool(reader, value);
     });
 }
@@ -221,23 +217,23 @@ pub(super) fn changed_tool(reader: &mut Reader<'_>, value: Value<'_>) {
 /// `mcp_servers`: the provider connects to them and calls their tools. Where no `mcp_toolset` stands in `tools`, this is
 /// the whole offer.
 pub(super) fn mcp_servers(reader: &mut Reader<'_>, servers: Value<'_>, has_toolset: bool) {
-    const SERVER: &[Key] = &[
-        ("type", Is::Word(&["url"])),
-        ("name", Is::Own),
-        ("url", Is::Own),
-        ("authorization_token", Is::Id),
+    const SERVER: &[Row] = &[
+        ("type", Type::Word("url")),
+        ("name", Type::Custom),
+        ("url", Type::Custom),
+        ("authorization_token", Type::Id),
         (
             "tool_configuration",
-            Is::Object(&[
-                ("enabled", Is::Flag),
-                ("allowed_tools", Is::List(&Is::Name)),
+            Type::Object(&[
+                ("enabled", Type::Flag),
+                ("allowed_tools", Type::List(&Type::Name)),
             ]),
         ),
     ];
     let origin = Origin::of(Author::System, Part::Other);
     reader.array(servers, |reader, server| {
         let mut name: Option<Box<str>> = None;
-        reader.keys(
+        reader.rows(
             server,
             SERVER,
             &origin,

@@ -4,90 +4,79 @@
 use crate::event::{Author, Event, Kind, Known, Part, Turn};
 use crate::protocol::anthropic_shapes::offered_tool;
 use crate::protocol::bedrock_shapes::aws_error;
+use crate::protocol::conversation::author_of;
 use crate::protocol::json_edit::remove_members;
-use crate::protocol::reader::{CallBuilder, Is, Key, Origin, Reader};
+use crate::protocol::reader::{CallBuilder, Origin, Reader, Roles, Row, Type};
 use crate::protocol::{CannotRemove, Removals};
 use crate::wire::json::{self, Edits, Value};
 use crate::wire::span::offset;
 
-const REQUEST: &[Key] = &[
+const REQUEST: &[Row] = &[
     // Llama, Mistral, AI21, Cohere and Claude of old, Stability.
-    ("prompt", Is::Text(Part::Text)),
+    ("prompt", Type::Text(Part::Text)),
     // Titan.
-    ("inputText", Is::Text(Part::Text)),
+    ("inputText", Type::Text(Part::Text)),
     // Cohere Command R.
-    ("message", Is::Text(Part::Text)),
-    ("preamble", Is::Own),
-    ("chat_history", Is::Own),
-    ("tools", Is::Own),
-    ("tool_results", Is::Own),
+    ("message", Type::Text(Part::Text)),
+    ("preamble", Type::Custom),
+    ("chat_history", Type::Custom),
+    ("tools", Type::Custom),
+    ("tool_results", Type::Custom),
     // Cohere's embeddings and reranking: what is embedded or ranked was written by nobody in the conversation.
-    ("texts", Is::List(&Is::Text(Part::Text))),
-    ("query", Is::Own),
-    ("documents", Is::Own),
+    ("texts", Type::List(&Type::Text(Part::Text))),
+    ("query", Type::Custom),
+    ("documents", Type::Custom),
     (
         "text_prompts",
-        Is::List(&Is::Object(&[
-            ("text", Is::Text(Part::Text)),
-            ("weight", Is::Number),
+        Type::List(&Type::Object(&[
+            ("text", Type::Text(Part::Text)),
+            ("weight", Type::Number),
         ])),
     ),
-    ("negative_prompt", Is::Text(Part::Other)),
-    ("system", Is::Own),
-    ("stop", Is::Tree(Part::Other)),
-    ("stop_sequences", Is::Tree(Part::Other)),
-    ("stopSequences", Is::Tree(Part::Other)),
-    ("images", Is::Own),
-    ("inputImage", Is::Own),
-    ("max_tokens", Is::Own),
-    ("max_tokens_to_sample", Is::Own),
-    ("max_gen_len", Is::Own),
-    ("maxTokens", Is::Own),
+    ("negative_prompt", Type::Text(Part::Other)),
+    ("system", Type::Custom),
+    ("stop", Type::Tree(Part::Other)),
+    ("stop_sequences", Type::Tree(Part::Other)),
+    ("stopSequences", Type::Tree(Part::Other)),
+    ("images", Type::Custom),
+    ("inputImage", Type::Custom),
+    ("max_tokens", Type::MaxTokens),
+    ("max_tokens_to_sample", Type::MaxTokens),
+    ("max_gen_len", Type::MaxTokens),
+    ("maxTokens", Type::MaxTokens),
     (
         "textGenerationConfig",
-        Is::Object(&[
-            ("maxTokenCount", Is::Number),
-            ("temperature", Is::Number),
-            ("topP", Is::Number),
-            ("stopSequences", Is::Tree(Part::Other)),
+        Type::Object(&[
+            ("maxTokenCount", Type::Number),
+            ("temperature", Type::Number),
+            ("topP", Type::Number),
+            ("stopSequences", Type::Tree(Part::Other)),
         ]),
     ),
-    ("temperature", Is::Number),
-    ("top_p", Is::Number),
-    ("topP", Is::Number),
-    ("top_k", Is::Number),
-    ("p", Is::Number),
-    ("k", Is::Number),
-    ("num_generations", Is::Number),
-    ("dimensions", Is::Number),
-    ("output_dimension", Is::Number),
-    ("top_n", Is::Number),
-    ("api_version", Is::Number),
-    ("normalize", Is::Flag),
-    ("stream", Is::Flag),
+    ("temperature", Type::Number),
+    ("top_p", Type::Number),
+    ("topP", Type::Number),
+    ("top_k", Type::Number),
+    ("p", Type::Number),
+    ("k", Type::Number),
+    ("num_generations", Type::Number),
+    ("dimensions", Type::Number),
+    ("output_dimension", Type::Number),
+    ("top_n", Type::Number),
+    ("api_version", Type::Number),
+    ("normalize", Type::Flag),
+    ("stream", Type::Flag),
     (
         "input_type",
-        Is::Word(&[
-            "search_document",
-            "search_query",
-            "classification",
-            "clustering",
-            "image",
-        ]),
+        Type::Word("search_document|search_query|classification|clustering|image"),
     ),
-    (
-        "truncate",
-        Is::Word(&["NONE", "START", "END", "LEFT", "RIGHT"]),
-    ),
+    ("truncate", Type::Word("NONE|START|END|LEFT|RIGHT")),
     (
         "embedding_types",
-        Is::List(&Is::Word(&["float", "int8", "uint8", "binary", "ubinary"])),
+        Type::List(&Type::Word("float|int8|uint8|binary|ubinary")),
     ),
-    (
-        "return_likelihoods",
-        Is::Word(&["GENERATION", "ALL", "NONE"]),
-    ),
-    ("anthropic_version", Is::Id),
+    ("return_likelihoods", Type::Word("GENERATION|ALL|NONE")),
+    ("anthropic_version", Type::Id),
 ];
 
 /// The body of a request.
@@ -98,11 +87,11 @@ pub(super) fn request(reader: &mut Reader<'_>, root: Value<'_>) {
         ..user.with_part(Part::Other)
     };
     reader.reading.count_message(&user.from);
-    reader.keys(root, REQUEST, &user, &mut |reader, key, value| match key {
+    reader.rows(root, REQUEST, &user, &mut |reader, key, value| match key {
         "preamble" | "system" => {
             reader.value(
                 value,
-                Is::Tree(Part::Text),
+                Type::Tree(Part::Text),
                 &Origin::of(Author::System, Part::Text),
             );
         }
@@ -118,13 +107,9 @@ pub(super) fn request(reader: &mut Reader<'_>, root: Value<'_>) {
             reader.reading.add(event);
             reader.emit_duplicate(value, texts, &tool);
         }
-        "query" | "documents" => reader.value(value, Is::Tree(Part::Other), &nobody),
+        "query" | "documents" => reader.value(value, Type::Tree(Part::Other), &nobody),
         "images" => reader.array(value, image),
-        "inputImage" => image(reader, value),
-        _ => {
-            let tokens = reader.number(value);
-            reader.reading.max_tokens = reader.reading.max_tokens.max(tokens);
-        }
+        _ => image(reader, value),
     });
 }
 
@@ -140,30 +125,23 @@ fn image(reader: &mut Reader<'_>, value: Value<'_>) {
 
 /// Cohere: `{role: USER | CHATBOT | SYSTEM | TOOL, message}`.
 fn history(reader: &mut Reader<'_>, value: Value<'_>) {
-    const TURN: &[Key] = &[
-        ("role", Is::Word(&["USER", "CHATBOT", "SYSTEM", "TOOL"])),
-        ("message", Is::Text(Part::Text)),
-        ("tool_calls", Is::Own),
-        ("tool_results", Is::Tree(Part::Other)),
+    const ROLES: Roles = &[
+        ("USER", Author::User),
+        ("CHATBOT", Author::Assistant),
+        ("SYSTEM", Author::System),
+        ("TOOL", Author::Tool),
+    ];
+    const TURN: &[Row] = &[
+        ("role", Type::Role(ROLES)),
+        ("message", Type::Text(Part::Text)),
+        ("tool_calls", Type::Custom),
+        ("tool_results", Type::Tree(Part::Other)),
     ];
     reader.array(value, |reader, turn| {
-        let role = turn.get("role").and_then(|role| role.text());
-        let from = match role.as_deref() {
-            Some("USER") => Known::Is(Author::User),
-            Some("CHATBOT") => Known::Is(Author::Assistant),
-            Some("SYSTEM") => Known::Is(Author::System),
-            Some("TOOL") => Known::Is(Author::Tool),
-            _ => Known::Unknown,
-        };
+        let from = author_of(turn, ROLES);
         reader.reading.count_message(&from);
-        let origin = Origin {
-            from,
-            part: Part::Text,
-            turn: Turn::Earlier,
-            choice: 0,
-            piece_of: None,
-        };
-        reader.keys(turn, TURN, &origin, &mut |reader, _, calls| {
+        let origin = Origin::new(from, Part::Text, Turn::Earlier);
+        reader.rows(turn, TURN, &origin, &mut |reader, _, calls| {
             reader.array(calls, |reader, call| tool_call(reader, call, Turn::Earlier));
         });
     });
@@ -171,11 +149,11 @@ fn history(reader: &mut Reader<'_>, value: Value<'_>) {
 
 /// Cohere: `{name, parameters}`.
 fn tool_call(reader: &mut Reader<'_>, call: Value<'_>, turn: Turn) {
-    const CALL: &[Key] = &[("name", Is::Own), ("parameters", Is::Own)];
+    const CALL: &[Row] = &[("name", Type::Custom), ("parameters", Type::Custom)];
     let mut told = CallBuilder::at(reader, call);
     told.event.turn = turn;
     let origin = Origin::of(Author::Assistant, Part::Arguments);
-    reader.keys(call, CALL, &origin, &mut |reader, key, value| match key {
+    reader.rows(call, CALL, &origin, &mut |reader, key, value| match key {
         "name" => told.name(reader, value),
         _ => {
             let given = reader.any_arguments(value);
@@ -185,90 +163,82 @@ fn tool_call(reader: &mut Reader<'_>, call: Value<'_>, turn: Turn) {
     told.tell(reader);
 }
 
-const RESPONSE: &[Key] = &[
+const RESPONSE: &[Row] = &[
     // Titan, streamed.
-    ("outputText", Is::Text(Part::Text)),
+    ("outputText", Type::Text(Part::Text)),
     // Llama; Claude of old; Cohere Command R.
-    ("generation", Is::Text(Part::Text)),
-    ("completion", Is::Text(Part::Text)),
-    ("text", Is::Text(Part::Text)),
+    ("generation", Type::Text(Part::Text)),
+    ("completion", Type::Text(Part::Text)),
+    ("text", Type::Text(Part::Text)),
     // Titan (and ranks); Mistral; Cohere Command; AI21; SageMaker's completions.
-    ("results", Is::Own),
-    ("outputs", Is::Own),
-    ("generations", Is::Own),
-    ("completions", Is::Own),
-    ("choices", Is::Own),
-    ("tool_calls", Is::Own),
-    ("stop_reason", Is::Own),
-    ("finish_reason", Is::Own),
+    ("results", Type::Custom),
+    ("outputs", Type::Custom),
+    ("generations", Type::Custom),
+    ("completions", Type::Custom),
+    ("choices", Type::Custom),
+    ("tool_calls", Type::Custom),
+    ("stop_reason", Type::Custom),
+    ("finish_reason", Type::Custom),
     // The request once more.
-    ("chat_history", Is::Tree(Part::Other)),
-    ("prompt", Is::Own),
-    ("texts", Is::Tree(Part::Other)),
-    ("embedding", Is::Own),
-    ("embeddings", Is::Own),
-    ("embeddingsByType", Is::Own),
-    ("images", Is::Own),
-    ("artifacts", Is::Tree(Part::Other)),
-    ("id", Is::Own),
-    ("response_id", Is::Id),
-    ("generation_id", Is::Id),
+    ("chat_history", Type::Tree(Part::Other)),
+    ("prompt", Type::Custom),
+    ("texts", Type::Tree(Part::Other)),
+    ("embedding", Type::Custom),
+    ("embeddings", Type::Custom),
+    ("embeddingsByType", Type::Custom),
+    ("images", Type::Custom),
+    ("artifacts", Type::Tree(Part::Other)),
+    ("id", Type::Custom),
+    ("response_id", Type::Id),
+    ("generation_id", Type::Id),
     (
         "response_type",
-        Is::Word(&["embeddings_floats", "embeddings_by_type"]),
+        Type::Word("embeddings_floats|embeddings_by_type"),
     ),
-    ("model", Is::Model),
-    ("object", Is::Word(&["text_completion"])),
-    ("created", Is::Number),
-    ("system_fingerprint", Is::Id),
-    ("usage", Is::Counts),
-    ("meta", Is::Counts),
-    ("inputTextTokenCount", Is::Number),
-    ("prompt_token_count", Is::Number),
-    ("generation_token_count", Is::Number),
-    ("message", Is::Own),
-    ("Message", Is::Own),
-    ("__type", Is::Id),
+    ("model", Type::Model),
+    ("object", Type::Word("text_completion")),
+    ("created", Type::Number),
+    ("system_fingerprint", Type::Id),
+    ("usage", Type::Counts),
+    ("meta", Type::Counts),
+    ("inputTextTokenCount", Type::Number),
+    ("prompt_token_count", Type::Number),
+    ("generation_token_count", Type::Number),
+    ("message", Type::Custom),
+    ("Message", Type::Custom),
+    ("__type", Type::Id),
     // What streams add.
-    ("index", Is::Number),
-    ("is_finished", Is::Flag),
-    ("event_type", Is::Word(EVENTS)),
-    ("response", Is::Own),
-    ("completionReason", Is::Own),
-    ("stop", Is::Own),
-    ("totalOutputTextTokenCount", Is::Number),
-    ("amazon-bedrock-invocationMetrics", Is::Counts),
-    ("amazon-bedrock-guardrailAction", Is::Constant),
-    ("amazon-bedrock-trace", Is::Tree(Part::Other)),
+    ("index", Type::Number),
+    ("is_finished", Type::Flag),
+    ("event_type", Type::Word(EVENTS)),
+    ("response", Type::Custom),
+    ("completionReason", Type::Custom),
+    ("stop", Type::Custom),
+    ("totalOutputTextTokenCount", Type::Number),
+    ("amazon-bedrock-invocationMetrics", Type::Counts),
+    ("amazon-bedrock-guardrailAction", Type::Constant),
+    ("amazon-bedrock-trace", Type::Tree(Part::Other)),
 ];
 /// Cohere's events.
-const EVENTS: &[&str] = &[
-    "stream-start",
-    "search-queries-generation",
-    "search-results",
-    "text-generation",
-    "citation-generation",
-    "tool-calls-chunk",
-    "tool-calls-generation",
-    "stream-end",
-];
+const EVENTS: &str = "stream-start|search-queries-generation|search-results|text-generation|\
+     citation-generation|tool-calls-chunk|tool-calls-generation|stream-end";
 /// One of several answers, whatever the family calls its members.
-const ANSWER: &[Key] = &[
-    ("outputText", Is::Text(Part::Text)),
-    ("text", Is::Text(Part::Text)),
-    ("data", Is::Own),
-    ("document", Is::Tree(Part::Other)),
-    ("completionReason", Is::Own),
-    ("stop_reason", Is::Own),
-    ("finish_reason", Is::Own),
-    ("finishReason", Is::Own),
-    ("id", Is::Id),
-    ("index", Is::Number),
-    ("tokenCount", Is::Number),
-    ("relevance_score", Is::Number),
-    ("likelihood", Is::Number),
-    ("token_likelihoods", Is::Own),
-    ("logprobs", Is::Own),
+const ANSWER: &[Row] = &[
+    ("outputText", Type::Text(Part::Text)),
+    ("text", Type::Text(Part::Text)),
+    ("data", Type::Custom),
+    ("document", Type::Tree(Part::Other)),
+    ("completionReason", Type::Custom),
+    ("stop_reason", Type::Custom),
+    ("finish_reason", Type::Custom),
+    ("finishReason", Type::Custom),
+    ("id", Type::Id),
+    ("index", Type::Number),
+    ("tokenCount", Type::Number),
+    ("relevance_score", Type::Number),
+    ("likelihood", Type::Number),
+    ("token_likelihoods", Type::Custom),
+    ("logprobs", Type::Custom),
 ];
 
 /// The whole body of a response. Its counts are not read: Bedrock itself counts, in headers, for every family alike.
@@ -279,7 +249,7 @@ pub(super) fn response(reader: &mut Reader<'_>, root: Value<'_>) {
 /// A whole response, or what one frame adds to the response that `origin` names.
 pub(super) fn read(reader: &mut Reader<'_>, root: Value<'_>, origin: &Origin) {
     let whole = origin.whole();
-    reader.keys(
+    reader.rows(
         root,
         RESPONSE,
         origin,
@@ -319,7 +289,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: Value<'_>, origin: &Origin) {
             "stop_reason" | "finish_reason" | "completionReason" => finish(reader, value),
             "prompt" => prompt(reader, value),
             "embedding" | "embeddings" | "embeddingsByType" => {
-                reader.value(value, Is::Counts, &whole)
+                reader.value(value, Type::Counts, &whole)
             }
             "images" => reader.array(value, |reader, bytes| reader.media(bytes)),
             "id" => match value.kind() {
@@ -340,13 +310,13 @@ pub(super) fn index_of(answer: Value<'_>) -> Option<u32> {
 }
 
 fn read_answer(reader: &mut Reader<'_>, answer: Value<'_>, origin: &Origin) {
-    const DATA: &[Key] = &[("text", Is::Text(Part::Text)), ("tokens", Is::Own)];
-    reader.keys(
+    const DATA: &[Row] = &[("text", Type::Text(Part::Text)), ("tokens", Type::Custom)];
+    reader.rows(
         answer,
         ANSWER,
         origin,
         &mut |reader, key, value| match key {
-            "data" => reader.keys(value, DATA, origin, &mut |reader, _, tokens| {
+            "data" => reader.rows(value, DATA, origin, &mut |reader, _, tokens| {
                 reader.claim_all(tokens);
             }),
             // The text once more, token by token: it goes as a whole when the text is edited.
@@ -359,12 +329,12 @@ fn read_answer(reader: &mut Reader<'_>, answer: Value<'_>, origin: &Origin) {
 /// A reason, or AI21's `{reason, length, sequence}`.
 fn finish(reader: &mut Reader<'_>, value: Value<'_>) {
     if value.kind() == json::ValueKind::Object {
-        const REASON: &[Key] = &[
-            ("reason", Is::Own),
-            ("length", Is::Number),
-            ("sequence", Is::Text(Part::Other)),
+        const REASON: &[Row] = &[
+            ("reason", Type::Custom),
+            ("length", Type::Number),
+            ("sequence", Type::Text(Part::Other)),
         ];
-        reader.keys(
+        reader.rows(
             value,
             REASON,
             &Origin::answer(0),
@@ -380,10 +350,10 @@ fn finish(reader: &mut Reader<'_>, value: Value<'_>) {
 
 /// The prompt, or AI21's `{text, tokens}`.
 fn prompt(reader: &mut Reader<'_>, value: Value<'_>) {
-    const PROMPT: &[Key] = &[("text", Is::Text(Part::Other)), ("tokens", Is::Own)];
+    const PROMPT: &[Row] = &[("text", Type::Text(Part::Other)), ("tokens", Type::Custom)];
     let origin = Origin::answer(0).with_part(Part::Other);
     if value.kind() == json::ValueKind::Object {
-        reader.keys(value, PROMPT, &origin, &mut |reader, _, tokens| {
+        reader.rows(value, PROMPT, &origin, &mut |reader, _, tokens| {
             reader.claim_all(tokens)
         });
     } else {

@@ -4,69 +4,52 @@ use super::content::{SERVER_CALL, blocks};
 use crate::event::{Known, Part, Turn};
 use crate::protocol::conversation::{Attribution, Calls};
 use crate::protocol::json_edit::{ObjectWriter, count, remove_members};
-use crate::protocol::reader::{Is, Key, Origin, Reader};
+use crate::protocol::reader::{Origin, Reader, Row, Type, UsageKeys};
 use crate::protocol::{CannotRemove, Removals};
 use crate::wire::json::{Edits, Value};
 
-const RESPONSE: &[Key] = &[
-    ("output", Is::Own),
-    ("stopReason", Is::Own),
-    ("usage", Is::Own),
-    ("metrics", Is::Counts),
+const RESPONSE: &[Row] = &[
+    ("output", Type::Custom),
+    ("stopReason", Type::Custom),
+    ("usage", Type::Usage(&USAGE)),
+    ("metrics", Type::Counts),
     // Holds what the model said before a guardrail of Bedrock changed it.
-    ("trace", Is::Tree(Part::Other)),
-    ("additionalModelResponseFields", Is::Tree(Part::Other)),
+    ("trace", Type::Tree(Part::Other)),
+    ("additionalModelResponseFields", Type::Tree(Part::Other)),
     (
         "performanceConfig",
-        Is::Object(&[("latency", Is::Word(&["standard", "optimized"]))]),
+        Type::Object(&[("latency", Type::Word("standard|optimized"))]),
     ),
     (
         "serviceTier",
-        Is::Object(&[(
-            "type",
-            Is::Word(&["priority", "default", "flex", "reserved"]),
-        )]),
+        Type::Object(&[("type", Type::Word("priority|default|flex|reserved"))]),
     ),
-    ("message", Is::Own),
-    ("Message", Is::Own),
-    ("__type", Is::Id),
+    ("message", Type::Custom),
+    ("Message", Type::Custom),
+    ("__type", Type::Id),
 ];
-pub(super) const STOP_REASONS: &[&str] = &[
-    "end_turn",
-    "tool_use",
-    "max_tokens",
-    "stop_sequence",
-    "guardrail_intervened",
-    "content_filtered",
-    "malformed_model_output",
-    "malformed_tool_use",
-    "model_context_window_exceeded",
-];
+pub(super) const STOP_REASONS: &str = "end_turn|tool_use|max_tokens|stop_sequence|guardrail_intervened|\
+     content_filtered|malformed_model_output|malformed_tool_use|\
+     model_context_window_exceeded";
 
 /// The whole body of a response, or AWS's own error.
 pub(in crate::protocol) fn converse_response(reader: &mut Reader<'_>, root: Value<'_>) {
-    let origin = Origin {
-        from: Known::Missing,
-        part: Part::Text,
-        turn: Turn::Latest,
-        choice: 0,
-        piece_of: None,
-    };
+    let origin = Origin::new(Known::Missing, Part::Text, Turn::Latest);
     let speaker = Attribution {
         origin: origin.clone(),
         calls: Turn::Latest,
         is_result: false,
     };
     let mut reason: Option<Box<str>> = None;
-    reader.keys(
+    reader.rows(
         root,
         RESPONSE,
         &origin,
         &mut |reader, key, value| match key {
             "output" => {
-                reader.keys(
+                reader.rows(
                     value,
-                    &[("message", Is::Own)],
+                    &[("message", Type::Custom)],
                     &origin,
                     &mut |reader, _, message| said(reader, message, &speaker),
                 );
@@ -75,7 +58,6 @@ pub(in crate::protocol) fn converse_response(reader: &mut Reader<'_>, root: Valu
                 reason = value.text().map(Box::from);
                 reader.word(value, STOP_REASONS);
             }
-            "usage" => usage(reader, value, &origin),
             _ => aws_error(reader, root, value),
         },
     );
@@ -89,19 +71,13 @@ pub(in crate::protocol) fn converse_response(reader: &mut Reader<'_>, root: Valu
 pub(in crate::protocol) fn aws_error(reader: &mut Reader<'_>, root: Value<'_>, message: Value<'_>) {
     let kind = root.get("__type").and_then(|kind| kind.text());
     reader.reading.error = Some(kind.as_deref().unwrap_or("error").into());
-    let origin = Origin {
-        from: Known::Missing,
-        part: Part::Other,
-        turn: Turn::Latest,
-        choice: 0,
-        piece_of: None,
-    };
+    let origin = Origin::new(Known::Missing, Part::Other, Turn::Latest);
     reader.text(message, &origin);
 }
 
 fn said(reader: &mut Reader<'_>, message: Value<'_>, speaker: &Attribution) {
-    const MESSAGE: &[Key] = &[("role", Is::Word(&["assistant"])), ("content", Is::Own)];
-    reader.keys(
+    const MESSAGE: &[Row] = &[("role", Type::Word("assistant")), ("content", Type::Custom)];
+    reader.rows(
         message,
         MESSAGE,
         &speaker.origin,
@@ -109,14 +85,13 @@ fn said(reader: &mut Reader<'_>, message: Value<'_>, speaker: &Attribution) {
     );
 }
 
-pub(super) fn usage(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
-    let count = |name: &str| value.get(name).and_then(|count| count.as_u64());
-    let usage = &mut reader.reading.usage;
-    usage.input_tokens = count("inputTokens");
-    usage.output_tokens = count("outputTokens");
-    usage.cached_tokens = count("cacheReadInputTokens").or(count("cacheReadInputTokenCount"));
-    reader.value(value, Is::Counts, origin);
-}
+/// Counts of tokens.
+pub(super) const USAGE: UsageKeys = UsageKeys {
+    input: "inputTokens",
+    output: "outputTokens",
+    cached: "cacheReadInputTokens|cacheReadInputTokenCount",
+    reasoning: "",
+};
 
 /// A response that is nothing but a refusal.
 pub(in crate::protocol) fn denied_converse(text: &str, tokens: (u64, u64)) -> Vec<u8> {

@@ -3,104 +3,100 @@
 
 use crate::event::{Attachments, Author, Class, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::{Attribution, Calls, emit_attributed};
-use crate::protocol::reader::{CallBuilder, Is, Key, Origin, Reader, is_textual};
+use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type, is_textual};
 use crate::wire::json::Value;
 use std::ops::Range;
 
-pub(super) const CACHE_POINT: Is = Is::Object(&[
-    ("type", Is::Word(&["default"])),
-    ("ttl", Is::Word(&["5m", "1h"])),
+pub(super) const CACHE_POINT: Type = Type::Object(&[
+    ("type", Type::Word("default")),
+    ("ttl", Type::Word("5m|1h")),
 ]);
 
-const CONTENT: &[Key] = &[
-    ("text", Is::Own),
-    ("image", Is::Own),
-    ("document", Is::Own),
-    ("video", Is::Own),
-    ("audio", Is::Own),
-    ("toolUse", Is::Own),
-    ("toolResult", Is::Own),
-    ("guardContent", Is::Own),
-    ("reasoningContent", Is::Own),
-    ("citationsContent", Is::Own),
-    ("searchResult", Is::Own),
-    ("json", Is::Own),
-    ("toolAddition", Is::Object(&[("tool", TOOL_REFERENCE)])),
-    ("toolRemoval", Is::Object(&[("tool", TOOL_REFERENCE)])),
+const CONTENT: &[Row] = &[
+    ("text", Type::Custom),
+    ("image", Type::Custom),
+    ("document", Type::Custom),
+    ("video", Type::Custom),
+    ("audio", Type::Custom),
+    ("toolUse", Type::Custom),
+    ("toolResult", Type::Custom),
+    ("guardContent", Type::Custom),
+    ("reasoningContent", Type::Custom),
+    ("citationsContent", Type::Custom),
+    ("searchResult", Type::Custom),
+    ("json", Type::Custom),
+    ("toolAddition", Type::Object(&[("tool", TOOL_REFERENCE)])),
+    ("toolRemoval", Type::Object(&[("tool", TOOL_REFERENCE)])),
     ("cachePoint", CACHE_POINT),
 ];
 /// Tools that come and go in the middle of a conversation are named; their definitions stand in `toolConfig`.
-const TOOL_REFERENCE: Is = Is::Object(&[
+const TOOL_REFERENCE: Type = Type::Object(&[
     (
         "type",
-        Is::Word(&[
-            "tool_reference",
-            "mcp_tool_reference",
-            "mcp_toolset_reference",
-        ]),
+        Type::Word("tool_reference|mcp_tool_reference|mcp_toolset_reference"),
     ),
-    ("name", Is::Name),
-    ("serverName", Is::Name),
+    ("name", Type::Name),
+    ("serverName", Type::Name),
 ]);
-const FORMATS: &[&str] = &[
-    "png", "jpeg", "gif", "webp", "pdf", "csv", "doc", "docx", "xls", "xlsx", "html", "txt", "md",
-    "mkv", "mov", "mp4", "webm", "flv", "mpeg", "mpg", "wmv", "three_gp", "mp3", "opus", "wav",
-    "aac", "flac", "ogg", "mka", "m4a", "pcm", "x-aac", "mpga",
+const FORMATS: &str = "png|jpeg|gif|webp|pdf|csv|doc|docx|xls|xlsx|html|txt|md|mkv|mov|mp4|webm|flv|\
+     mpeg|mpg|wmv|three_gp|mp3|opus|wav|aac|flac|ogg|mka|m4a|pcm|x-aac|mpga";
+const FILE: &[Row] = &[
+    ("format", Type::Word(FORMATS)),
+    ("source", Type::Custom),
+    ("name", Type::Text(Part::Other)),
+    ("context", Type::Text(Part::Other)),
+    ("citations", Type::Object(&[("enabled", Type::Flag)])),
+    (
+        "error",
+        Type::Object(&[("message", Type::Text(Part::Other))]),
+    ),
 ];
-const FILE: &[Key] = &[
-    ("format", Is::Word(FORMATS)),
-    ("source", Is::Own),
-    ("name", Is::Text(Part::Other)),
-    ("context", Is::Text(Part::Other)),
-    ("citations", Is::Object(&[("enabled", Is::Flag)])),
-    ("error", Is::Object(&[("message", Is::Text(Part::Other))])),
-];
-const SOURCE: &[Key] = &[
-    ("bytes", Is::Own),
+const SOURCE: &[Row] = &[
+    ("bytes", Type::Custom),
     (
         "s3Location",
-        Is::Object(&[("uri", Is::Url), ("bucketOwner", Is::Id)]),
+        Type::Object(&[("uri", Type::Url), ("bucketOwner", Type::Id)]),
     ),
-    ("text", Is::Text(Part::Other)),
+    ("text", Type::Text(Part::Other)),
     (
         "content",
-        Is::List(&Is::Object(&[("text", Is::Text(Part::Other))])),
+        Type::List(&Type::Object(&[("text", Type::Text(Part::Other))])),
     ),
 ];
-const SEARCH_RESULT: &[Key] = &[
-    ("source", Is::Text(Part::Other)),
-    ("title", Is::Text(Part::Other)),
+const SEARCH_RESULT: &[Row] = &[
+    ("source", Type::Text(Part::Other)),
+    ("title", Type::Text(Part::Other)),
     (
         "content",
-        Is::List(&Is::Object(&[("text", Is::Text(Part::Other))])),
+        Type::List(&Type::Object(&[("text", Type::Text(Part::Other))])),
     ),
-    ("citations", Is::Object(&[("enabled", Is::Flag)])),
+    ("citations", Type::Object(&[("enabled", Type::Flag)])),
 ];
-const CITATIONS: &[Key] = &[
+const CITATIONS: &[Row] = &[
     (
         "content",
-        Is::List(&Is::Object(&[("text", Is::Text(Part::Text))])),
+        Type::List(&Type::Object(&[("text", Type::Text(Part::Text))])),
     ),
-    ("citations", Is::List(&Is::Object(CITATION))),
+    ("citations", Type::List(&Type::Object(CITATION))),
 ];
-pub(super) const CITATION: &[Key] = &[
-    ("title", Is::Text(Part::Other)),
-    ("source", Is::Text(Part::Other)),
+pub(super) const CITATION: &[Row] = &[
+    ("title", Type::Text(Part::Other)),
+    ("source", Type::Text(Part::Other)),
     (
         "sourceContent",
-        Is::List(&Is::Object(&[("text", Is::Text(Part::Other))])),
+        Type::List(&Type::Object(&[("text", Type::Text(Part::Other))])),
     ),
-    ("location", Is::Tree(Part::Other)),
+    ("location", Type::Tree(Part::Other)),
 ];
-const REASONING: &[Key] = &[
+const REASONING: &[Row] = &[
     (
         "reasoningText",
-        Is::Object(&[
-            ("text", Is::Text(Part::Reasoning)),
-            ("signature", Is::Opaque),
+        Type::Object(&[
+            ("text", Type::Text(Part::Reasoning)),
+            ("signature", Type::Opaque),
         ]),
     ),
-    ("redactedContent", Is::Opaque),
+    ("redactedContent", Type::Opaque),
 ];
 
 /// A list of content blocks.
@@ -116,7 +112,7 @@ pub(super) fn blocks(
 }
 
 fn block(reader: &mut Reader<'_>, block: Value<'_>, speaker: &Attribution, calls: &mut Calls) {
-    reader.keys(
+    reader.rows(
         block,
         CONTENT,
         &speaker.origin,
@@ -135,10 +131,10 @@ fn block(reader: &mut Reader<'_>, block: Value<'_>, speaker: &Attribution, calls
                 "guardContent" => guarded(reader, value, speaker),
                 // The signature covers the text.
                 "reasoningContent" => reader.in_signed(true, |reader| {
-                    reader.known(value, REASONING, &speaker.origin);
+                    reader.plain_rows(value, REASONING, &speaker.origin);
                 }),
-                "citationsContent" => reader.known(value, CITATIONS, &speaker.origin),
-                "searchResult" => reader.known(value, SEARCH_RESULT, &speaker.origin),
+                "citationsContent" => reader.plain_rows(value, CITATIONS, &speaker.origin),
+                "searchResult" => reader.plain_rows(value, SEARCH_RESULT, &speaker.origin),
                 // What a tool answered as data.
                 _ => {
                     let texts = reader.tree(value);
@@ -155,21 +151,21 @@ fn block(reader: &mut Reader<'_>, block: Value<'_>, speaker: &Attribution, calls
 
 /// Text that a guardrail of Bedrock looks at: it is said as any other.
 pub(super) fn guarded(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Attribution) {
-    const GUARDED: &[Key] = &[("text", Is::Own), ("image", Is::Own)];
-    const TEXT: &[Key] = &[
-        ("text", Is::Own),
+    const GUARDED: &[Row] = &[("text", Type::Custom), ("image", Type::Custom)];
+    const TEXT: &[Row] = &[
+        ("text", Type::Custom),
         (
             "qualifiers",
-            Is::List(&Is::Word(&["grounding_source", "query", "guard_content"])),
+            Type::List(&Type::Word("grounding_source|query|guard_content")),
         ),
     ];
     let origin = &speaker.origin;
-    reader.keys(
+    reader.rows(
         value,
         GUARDED,
         origin,
         &mut |reader, key, value| match key {
-            "text" => reader.keys(value, TEXT, origin, &mut |reader, _, value| {
+            "text" => reader.rows(value, TEXT, origin, &mut |reader, _, value| {
                 emit_attributed(reader, value, speaker);
             }),
             _ => file(reader, value, speaker, |count| &mut count.image),
@@ -190,8 +186,8 @@ pub(super) fn file(
         .and_then(|format| format.text())
         .is_some_and(|format| is_textual(&format));
     let mut is_counted = false;
-    reader.keys(file, FILE, &origin, &mut |reader, _, source| {
-        reader.keys(source, SOURCE, &origin, &mut |reader, _, bytes| {
+    reader.rows(file, FILE, &origin, &mut |reader, _, source| {
+        reader.rows(source, SOURCE, &origin, &mut |reader, _, bytes| {
             reader.file_bytes(bytes, is_text, file, count, &origin);
             is_counted = true;
         });
@@ -215,11 +211,11 @@ fn call(
     speaker: &Attribution,
     calls: &mut Calls,
 ) {
-    const CALL: &[Key] = &[
-        ("toolUseId", Is::Id),
-        ("name", Is::Own),
-        ("input", Is::Own),
-        ("type", Is::Word(&["tool_use", SERVER_CALL])),
+    const CALL: &[Row] = &[
+        ("toolUseId", Type::Id),
+        ("name", Type::Custom),
+        ("input", Type::Custom),
+        ("type", Type::Word("tool_use|server_tool_use")),
     ];
     let mut call = CallBuilder::at(reader, block);
     call.event.choice = speaker.origin.choice;
@@ -231,7 +227,7 @@ fn call(
         _ if call.event.provider_run => Turn::Earlier,
         _ => speaker.calls,
     };
-    reader.keys(
+    reader.rows(
         value,
         CALL,
         &speaker.origin,
@@ -253,11 +249,11 @@ fn call(
 pub(super) const SERVER_CALL: &str = "server_tool_use";
 
 fn result(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Attribution, calls: &mut Calls) {
-    const RESULT: &[Key] = &[
-        ("toolUseId", Is::Id),
-        ("content", Is::Own),
-        ("status", Is::Word(&["success", "error"])),
-        ("type", Is::Id),
+    const RESULT: &[Row] = &[
+        ("toolUseId", Type::Id),
+        ("content", Type::Custom),
+        ("status", Type::Word("success|error")),
+        ("type", Type::Id),
     ];
     let called = value
         .get("toolUseId")
@@ -280,7 +276,7 @@ fn result(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Attribution, call
     });
     event.from = tool.origin.from.clone();
     let mut held: Option<(Value<'_>, Range<u32>)> = None;
-    reader.keys(value, RESULT, &tool.origin, &mut |reader, _, value| {
+    reader.rows(value, RESULT, &tool.origin, &mut |reader, _, value| {
         let start = reader.text_count();
         blocks(reader, value, &tool, calls);
         held = Some((value, start..reader.text_count()));

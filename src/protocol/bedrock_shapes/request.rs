@@ -5,42 +5,47 @@ use crate::diag::codes;
 use crate::event::{Author, Known, Part, Turn};
 use crate::protocol::Endpoint;
 use crate::protocol::anthropic_shapes::offered_tool;
-use crate::protocol::conversation::{Attribution, Calls, Turns, emit_attributed};
-use crate::protocol::reader::{Is, Key, Origin, Reader};
+use crate::protocol::conversation::{
+    Attribution, Calls, TurnRole, Turns, author_of, emit_attributed,
+};
+use crate::protocol::reader::{Origin, Reader, Roles, Row, Type};
 use crate::wire::json::{self, Value};
 
-const REQUEST: &[Key] = &[
-    ("messages", Is::Own),
-    ("system", Is::Own),
-    ("toolConfig", Is::Own),
-    ("inferenceConfig", Is::Own),
-    ("additionalModelRequestFields", Is::Own),
-    ("promptVariables", Is::Own),
-    ("outputConfig", Is::Own),
-    ("additionalModelResponseFieldPaths", Is::Tree(Part::Other)),
-    ("requestMetadata", Is::Tree(Part::Other)),
+const ROLES: Roles = &[
+    ("user", Author::User),
+    ("assistant", Author::Assistant),
+    ("system", Author::System),
+];
+
+const REQUEST: &[Row] = &[
+    ("messages", Type::Custom),
+    ("system", Type::Custom),
+    ("toolConfig", Type::Custom),
+    ("inferenceConfig", Type::Custom),
+    ("additionalModelRequestFields", Type::Custom),
+    ("promptVariables", Type::Custom),
+    ("outputConfig", Type::Custom),
+    ("additionalModelResponseFieldPaths", Type::Tree(Part::Other)),
+    ("requestMetadata", Type::Tree(Part::Other)),
     (
         "guardrailConfig",
-        Is::Object(&[
-            ("guardrailIdentifier", Is::Id),
-            ("guardrailVersion", Is::Id),
-            ("trace", Is::Word(&["enabled", "disabled", "enabled_full"])),
-            ("streamProcessingMode", Is::Word(&["sync", "async"])),
+        Type::Object(&[
+            ("guardrailIdentifier", Type::Id),
+            ("guardrailVersion", Type::Id),
+            ("trace", Type::Word("enabled|disabled|enabled_full")),
+            ("streamProcessingMode", Type::Word("sync|async")),
         ]),
     ),
     (
         "performanceConfig",
-        Is::Object(&[("latency", Is::Word(&["standard", "optimized"]))]),
+        Type::Object(&[("latency", Type::Word("standard|optimized"))]),
     ),
     (
         "serviceTier",
-        Is::Object(&[(
-            "type",
-            Is::Word(&["priority", "default", "flex", "reserved"]),
-        )]),
+        Type::Object(&[("type", Type::Word("priority|default|flex|reserved"))]),
     ),
     // Nova's body in InvokeModel.
-    ("schemaVersion", Is::Word(&["messages-v1"])),
+    ("schemaVersion", Type::Word("messages-v1")),
 ];
 
 /// Reads the body of a Converse request; `endpoint` has the path's model.
@@ -50,23 +55,12 @@ pub(in crate::protocol) fn converse_request(
     endpoint: &Endpoint,
 ) {
     let messages = root.get("messages");
+    let list = messages.into_iter().flat_map(|list| list.elements());
     let turns = Turns::of(
-        messages.into_iter().flat_map(|list| list.elements()),
-        &|message| {
-            message
-                .get("role")
-                .is_some_and(|role| role.is_text("assistant"))
-        },
-        &|message| {
-            message.get("content").is_some_and(|content| {
-                content
-                    .elements()
-                    .any(|block| block.get("toolResult").is_some())
-            })
-        },
+        list.map(|message| TurnRole::of(&author_of(message, ROLES), holds_result(message))),
     );
     let mut calls = Calls::default();
-    reader.keys(
+    reader.rows(
         root,
         REQUEST,
         &beside(),
@@ -95,6 +89,14 @@ pub(in crate::protocol) fn converse_request(
     }
 }
 
+fn holds_result(message: Value<'_>) -> bool {
+    message.get("content").is_some_and(|content| {
+        content
+            .elements()
+            .any(|block| block.get("toolResult").is_some())
+    })
+}
+
 fn message(
     reader: &mut Reader<'_>,
     message: Value<'_>,
@@ -102,35 +104,15 @@ fn message(
     at: usize,
     calls: &mut Calls,
 ) {
-    const MESSAGE: &[Key] = &[("role", Is::Own), ("content", Is::Own)];
-    let role = message.get("role");
-    let from = match role.and_then(|role| role.text()).as_deref() {
-        Some("user") => Known::Is(Author::User),
-        Some("assistant") => Known::Is(Author::Assistant),
-        Some("system") => Known::Is(Author::System),
-        _ => Known::Unknown,
-    };
+    const MESSAGE: &[Row] = &[("role", Type::Role(ROLES)), ("content", Type::Custom)];
+    let from = author_of(message, ROLES);
     reader.reading.count_message(&from);
-    let speaker = Attribution {
-        origin: Origin {
-            from,
-            part: Part::Text,
-            turn: turns.text_turn(at),
-            choice: 0,
-            piece_of: None,
-        },
-        calls: turns.call_turn(at),
-        is_result: false,
-    };
-    reader.keys(
+    let speaker = turns.attribution(from, at);
+    reader.rows(
         message,
         MESSAGE,
         &speaker.origin,
         &mut |reader, key, value| match key {
-            "role" => match value.kind() {
-                json::ValueKind::String => reader.word(value, &["user", "assistant", "system"]),
-                _ => reader.wrong_type(value, "a string"),
-            },
             // Nova takes a text as well.
             _ if value.kind() == json::ValueKind::String => {
                 emit_attributed(reader, value, &speaker)
@@ -138,15 +120,13 @@ fn message(
             _ => blocks(reader, value, &speaker, calls),
         },
     );
-    if role.is_none() && message.kind() == json::ValueKind::Object {
-        reader.problem(codes::AG2001, message, "`role` is missing");
-    }
+    reader.role_is_needed(message);
 }
 
 fn system(reader: &mut Reader<'_>, value: Value<'_>) {
-    const BLOCK: &[Key] = &[
-        ("text", Is::Own),
-        ("guardContent", Is::Own),
+    const BLOCK: &[Row] = &[
+        ("text", Type::Custom),
+        ("guardContent", Type::Custom),
         ("cachePoint", CACHE_POINT),
     ];
     let speaker = Attribution {
@@ -159,7 +139,7 @@ fn system(reader: &mut Reader<'_>, value: Value<'_>) {
         return;
     }
     reader.array(value, |reader, block| {
-        reader.keys(
+        reader.rows(
             block,
             BLOCK,
             &speaker.origin,
@@ -172,20 +152,20 @@ fn system(reader: &mut Reader<'_>, value: Value<'_>) {
 }
 
 fn tool_config(reader: &mut Reader<'_>, value: Value<'_>) {
-    const CONFIG: &[Key] = &[
-        ("tools", Is::Own),
+    const CONFIG: &[Row] = &[
+        ("tools", Type::Custom),
         (
             "toolChoice",
-            Is::Object(&[
-                ("auto", Is::Object(&[])),
-                ("any", Is::Object(&[])),
-                ("tool", Is::Object(&[("name", Is::Name)])),
+            Type::Object(&[
+                ("auto", Type::Object(&[])),
+                ("any", Type::Object(&[])),
+                ("tool", Type::Object(&[("name", Type::Name)])),
             ]),
         ),
     ];
-    const TOOL: &[Key] = &[
-        ("toolSpec", Is::Own),
-        ("systemTool", Is::Own),
+    const TOOL: &[Row] = &[
+        ("toolSpec", Type::Custom),
+        ("systemTool", Type::Custom),
         ("cachePoint", CACHE_POINT),
     ];
     let choice = value.get("toolChoice");
@@ -194,9 +174,9 @@ fn tool_config(reader: &mut Reader<'_>, value: Value<'_>) {
             .members()
             .any(|(key, value)| !key.is_text("auto") && !value.is_null())
     });
-    reader.keys(value, CONFIG, &beside(), &mut |reader, _, list| {
+    reader.rows(value, CONFIG, &beside(), &mut |reader, _, list| {
         reader.array(list, |reader, tool| {
-            reader.keys(tool, TOOL, &beside(), &mut |reader, key, value| match key {
+            reader.rows(tool, TOOL, &beside(), &mut |reader, key, value| match key {
                 "toolSpec" => tool_spec(reader, tool, value),
                 _ => system_tool(reader, tool, value),
             });
@@ -205,15 +185,15 @@ fn tool_config(reader: &mut Reader<'_>, value: Value<'_>) {
 }
 
 fn tool_spec(reader: &mut Reader<'_>, tool: Value<'_>, spec: Value<'_>) {
-    const SPEC: &[Key] = &[
-        ("name", Is::Own),
-        ("description", Is::Own),
-        ("inputSchema", Is::Own),
-        ("strict", Is::Flag),
+    const SPEC: &[Row] = &[
+        ("name", Type::Custom),
+        ("description", Type::Custom),
+        ("inputSchema", Type::Custom),
+        ("strict", Type::Flag),
     ];
     let mut name = Known::Unknown;
     let start = reader.text_count();
-    reader.keys(spec, SPEC, &beside(), &mut |reader, key, value| match key {
+    reader.rows(spec, SPEC, &beside(), &mut |reader, key, value| match key {
         "name" => {
             if let Some(text) = reader.name(value) {
                 name = Known::Is(text.into());
@@ -221,9 +201,9 @@ fn tool_spec(reader: &mut Reader<'_>, tool: Value<'_>, spec: Value<'_>) {
         }
         "description" => definition(reader, value, false),
         // `{"json": SCHEMA}`: the wrapper's key is no text.
-        _ => reader.keys(
+        _ => reader.rows(
             value,
-            &[("json", Is::Own)],
+            &[("json", Type::Custom)],
             &beside(),
             &mut |reader, _, schema| definition(reader, schema, true),
         ),
@@ -235,9 +215,9 @@ fn tool_spec(reader: &mut Reader<'_>, tool: Value<'_>, spec: Value<'_>) {
 /// `systemTool`: the provider runs it.
 fn system_tool(reader: &mut Reader<'_>, tool: Value<'_>, value: Value<'_>) {
     let mut name: Option<Box<str>> = None;
-    reader.keys(
+    reader.rows(
         value,
-        &[("name", Is::Own)],
+        &[("name", Type::Custom)],
         &beside(),
         &mut |reader, _, value| name = reader.name(value).map(Box::from),
     );
@@ -245,21 +225,18 @@ fn system_tool(reader: &mut Reader<'_>, tool: Value<'_>, value: Value<'_>) {
 }
 
 fn inference(reader: &mut Reader<'_>, value: Value<'_>) {
-    const INFERENCE: &[Key] = &[
-        ("maxTokens", Is::Own),
-        ("max_new_tokens", Is::Own),
-        ("temperature", Is::Number),
-        ("topP", Is::Number),
-        ("top_p", Is::Number),
-        ("topK", Is::Number),
-        ("top_k", Is::Number),
-        ("stopSequences", Is::Tree(Part::Other)),
-        ("reasoningConfig", Is::Tree(Part::Other)),
+    const INFERENCE: &[Row] = &[
+        ("maxTokens", Type::MaxTokens),
+        ("max_new_tokens", Type::MaxTokens),
+        ("temperature", Type::Number),
+        ("topP", Type::Number),
+        ("top_p", Type::Number),
+        ("topK", Type::Number),
+        ("top_k", Type::Number),
+        ("stopSequences", Type::Tree(Part::Other)),
+        ("reasoningConfig", Type::Tree(Part::Other)),
     ];
-    reader.keys(value, INFERENCE, &beside(), &mut |reader, _, value| {
-        let tokens = reader.number(value);
-        reader.reading.max_tokens = reader.reading.max_tokens.max(tokens);
-    });
+    reader.plain_rows(value, INFERENCE, &beside());
 }
 
 /// `{NAME: {text}}`: what fills the gaps of a prompt that the provider keeps.
@@ -269,24 +246,21 @@ fn prompt_variables(reader: &mut Reader<'_>, value: Value<'_>) {
 }
 
 fn output(reader: &mut Reader<'_>, value: Value<'_>) {
-    const OUTPUT: &[Key] = &[
-        (
-            "effort",
-            Is::Word(&["low", "medium", "high", "xhigh", "max"]),
-        ),
+    const OUTPUT: &[Row] = &[
+        ("effort", Type::Word("low|medium|high|xhigh|max")),
         (
             "textFormat",
-            Is::Object(&[
-                ("type", Is::Word(&["json_schema"])),
+            Type::Object(&[
+                ("type", Type::Word("json_schema")),
                 (
                     "structure",
-                    Is::Object(&[(
+                    Type::Object(&[(
                         "jsonSchema",
-                        Is::Object(&[
+                        Type::Object(&[
                             // A schema as text; its words are read as they stand.
-                            ("schema", Is::Text(Part::Definition)),
-                            ("name", Is::Text(Part::Definition)),
-                            ("description", Is::Text(Part::Definition)),
+                            ("schema", Type::Text(Part::Definition)),
+                            ("name", Type::Text(Part::Definition)),
+                            ("description", Type::Text(Part::Definition)),
                         ]),
                     )]),
                 ),
@@ -296,37 +270,37 @@ fn output(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.reading.structured_output |= value
         .get("textFormat")
         .is_some_and(|format| !format.is_null());
-    reader.known(value, OUTPUT, &beside());
+    reader.plain_rows(value, OUTPUT, &beside());
 }
 
 /// Members that go to the model as they are: a side door for tools, models and servers. What is none of these is evaluated as
 /// text.
 fn model_fields(reader: &mut Reader<'_>, value: Value<'_>, endpoint: &Endpoint) {
-    const FIELDS: &[Key] = &[
-        ("tools", Is::Own),
-        ("mcp_servers", Is::Own),
-        ("model", Is::Own),
-        ("models", Is::List(&Is::Model)),
-        ("system", Is::Tree(Part::Other)),
-        ("messages", Is::Tree(Part::Other)),
-        ("anthropic_beta", Is::List(&Is::Id)),
-        ("top_k", Is::Number),
-        ("inferenceConfig", Is::Own),
+    const FIELDS: &[Row] = &[
+        ("tools", Type::Custom),
+        ("mcp_servers", Type::Custom),
+        ("model", Type::Custom),
+        ("models", Type::List(&Type::Model)),
+        ("system", Type::Tree(Part::Other)),
+        ("messages", Type::Tree(Part::Other)),
+        ("anthropic_beta", Type::List(&Type::Id)),
+        ("top_k", Type::Number),
+        ("inferenceConfig", Type::Custom),
         (
             "thinking",
-            Is::Object(&[
-                ("type", Is::Word(&["enabled", "disabled", "adaptive"])),
-                ("budget_tokens", Is::Number),
+            Type::Object(&[
+                ("type", Type::Word("enabled|disabled|adaptive")),
+                ("budget_tokens", Type::Number),
             ]),
         ),
-        ("reasoning_config", Is::Tree(Part::Other)),
+        ("reasoning_config", Type::Tree(Part::Other)),
     ];
     if value.kind() != json::ValueKind::Object {
         // Any JSON is taken here; what is no object holds no tool.
-        reader.value(value, Is::Tree(Part::Other), &beside());
+        reader.value(value, Type::Tree(Part::Other), &beside());
         return;
     }
-    reader.keys(
+    reader.rows(
         value,
         FIELDS,
         &beside(),
@@ -337,7 +311,7 @@ fn model_fields(reader: &mut Reader<'_>, value: Value<'_>, endpoint: &Endpoint) 
             _ => {
                 reader.provider_run_offer(value, &["mcp_servers"]);
                 reader.provider_may_call(value, Known::Unknown);
-                reader.value(value, Is::Tree(Part::Other), &beside());
+                reader.value(value, Type::Tree(Part::Other), &beside());
             }
         },
     );

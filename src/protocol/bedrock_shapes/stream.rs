@@ -3,14 +3,14 @@
 //!
 //! Source: AWS's service model (`ConverseStreamOutput`) and recorded exchanges.
 
-use super::answer::{STOP_REASONS, usage};
+use super::answer::{STOP_REASONS, USAGE};
 use super::content::{CITATION, SERVER_CALL, file};
 use crate::diag::codes;
 use crate::event::{Class, Event, Kind, Known, Part, Turn};
 use crate::protocol::client_blocks::ClientBlocks;
 use crate::protocol::conversation::{Attribution, Calls};
 use crate::protocol::json_edit::{ObjectWriter, remove_members};
-use crate::protocol::reader::{Is, Key, Origin, Reader};
+use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::protocol::stream::{
     CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, HeldFrame, HeldFrames, OrderingGroups,
     StreamReader, SyntheticFrame, TextDelta, TextKey, block_number,
@@ -19,63 +19,60 @@ use crate::protocol::{CannotRemove, Denial, Dialect};
 use crate::wire::json::{self, Value};
 
 /// Nova's own form in InvokeModel: the event under its name.
-const NAMED: &[Key] = &[
-    ("messageStart", Is::Own),
-    ("contentBlockStart", Is::Own),
-    ("contentBlockDelta", Is::Own),
-    ("contentBlockStop", Is::Own),
-    ("messageStop", Is::Own),
-    ("metadata", Is::Own),
-    ("amazon-bedrock-invocationMetrics", Is::Counts),
-    ("amazon-bedrock-guardrailAction", Is::Constant),
-    ("amazon-bedrock-trace", Is::Tree(Part::Other)),
+const NAMED: &[Row] = &[
+    ("messageStart", Type::Custom),
+    ("contentBlockStart", Type::Custom),
+    ("contentBlockDelta", Type::Custom),
+    ("contentBlockStop", Type::Custom),
+    ("messageStop", Type::Custom),
+    ("metadata", Type::Custom),
+    ("amazon-bedrock-invocationMetrics", Type::Counts),
+    ("amazon-bedrock-guardrailAction", Type::Constant),
+    ("amazon-bedrock-trace", Type::Tree(Part::Other)),
 ];
 /// Members of all events. `p` is padding against traffic analysis.
-const EVENT: &[Key] = &[
-    ("role", Is::Word(&["assistant"])),
-    ("contentBlockIndex", Is::Number),
-    ("start", Is::Own),
-    ("delta", Is::Own),
-    ("stopReason", Is::Own),
-    ("additionalModelResponseFields", Is::Tree(Part::Other)),
-    ("usage", Is::Own),
-    ("metrics", Is::Counts),
-    ("trace", Is::Tree(Part::Other)),
+const EVENT: &[Row] = &[
+    ("role", Type::Word("assistant")),
+    ("contentBlockIndex", Type::Number),
+    ("start", Type::Custom),
+    ("delta", Type::Custom),
+    ("stopReason", Type::Custom),
+    ("additionalModelResponseFields", Type::Tree(Part::Other)),
+    ("usage", Type::Usage(&USAGE)),
+    ("metrics", Type::Counts),
+    ("trace", Type::Tree(Part::Other)),
     (
         "performanceConfig",
-        Is::Object(&[("latency", Is::Word(&["standard", "optimized"]))]),
+        Type::Object(&[("latency", Type::Word("standard|optimized"))]),
     ),
     (
         "serviceTier",
-        Is::Object(&[(
-            "type",
-            Is::Word(&["priority", "default", "flex", "reserved"]),
-        )]),
+        Type::Object(&[("type", Type::Word("priority|default|flex|reserved"))]),
     ),
-    ("p", Is::Id),
+    ("p", Type::Id),
 ];
-const START: &[Key] = &[
-    ("toolUse", Is::Own),
-    ("toolResult", Is::Own),
-    ("image", Is::Object(&[("format", Is::Id)])),
+const START: &[Row] = &[
+    ("toolUse", Type::Custom),
+    ("toolResult", Type::Custom),
+    ("image", Type::Object(&[("format", Type::Id)])),
 ];
-const CALL: &[Key] = &[
-    ("toolUseId", Is::Id),
-    ("name", Is::Own),
-    ("type", Is::Word(&["tool_use", SERVER_CALL])),
+const CALL: &[Row] = &[
+    ("toolUseId", Type::Id),
+    ("name", Type::Custom),
+    ("type", Type::Word("tool_use|server_tool_use")),
 ];
-const DELTA: &[Key] = &[
-    ("text", Is::Own),
-    ("toolUse", Is::Own),
-    ("toolResult", Is::Own),
-    ("reasoningContent", Is::Own),
-    ("citation", Is::Object(CITATION)),
-    ("image", Is::Own),
+const DELTA: &[Row] = &[
+    ("text", Type::Custom),
+    ("toolUse", Type::Custom),
+    ("toolResult", Type::Custom),
+    ("reasoningContent", Type::Custom),
+    ("citation", Type::Object(CITATION)),
+    ("image", Type::Custom),
 ];
-const REASONING: &[Key] = &[
-    ("text", Is::Own),
-    ("signature", Is::Opaque),
-    ("redactedContent", Is::Opaque),
+const REASONING: &[Row] = &[
+    ("text", Type::Custom),
+    ("signature", Type::Opaque),
+    ("redactedContent", Type::Opaque),
 ];
 
 /// A streamed response.
@@ -119,10 +116,9 @@ impl ConverseStream {
 
     fn event(&mut self, reader: &mut Reader<'static>, name: &str, event: Value<'_>) {
         let origin = Origin::answer(0);
-        reader.keys(event, EVENT, &origin, &mut |reader, key, value| match key {
+        reader.rows(event, EVENT, &origin, &mut |reader, key, value| match key {
             "start" => self.start(reader, event, value),
             "delta" => self.delta(reader, event, value),
-            "usage" => usage(reader, value, &origin),
             _ => {
                 if let Some(reason) = value.text() {
                     reader.reading.finish.push(reason.into());
@@ -161,7 +157,7 @@ impl ConverseStream {
         self.next = self.next.max(index.saturating_add(1));
         self.end_run(reader);
         let origin = Origin::answer(0);
-        reader.keys(start, START, &origin, &mut |reader, key, value| {
+        reader.rows(start, START, &origin, &mut |reader, key, value| {
             if key == "toolUse" {
                 self.begin_call(reader, event, value, index);
             } else {
@@ -182,7 +178,7 @@ impl ConverseStream {
             .is_some_and(|kind| kind.is_text(SERVER_CALL));
         reader.call_piece(event, index, CallDelta::Begin { provider_run });
         let mut name = None;
-        reader.keys(value, CALL, &Origin::answer(0), &mut |reader, _, member| {
+        reader.rows(value, CALL, &Origin::answer(0), &mut |reader, _, member| {
             name = reader.name(member).map(Box::from);
             reader.call_piece(event, index, CallDelta::Name(member.place()));
         });
@@ -197,12 +193,12 @@ impl ConverseStream {
 
     /// The result of a tool that the provider ran.
     fn begin_result(&mut self, reader: &mut Reader<'static>, value: Value<'_>) {
-        const RESULT: &[Key] = &[
-            ("toolUseId", Is::Id),
-            ("status", Is::Word(&["success", "error"])),
-            ("type", Is::Id),
+        const RESULT: &[Row] = &[
+            ("toolUseId", Type::Id),
+            ("status", Type::Word("success|error")),
+            ("type", Type::Id),
         ];
-        reader.known(value, RESULT, &Origin::answer(0));
+        reader.plain_rows(value, RESULT, &Origin::answer(0));
         let id = value.get("toolUseId").and_then(|id| id.text());
         let called = id.and_then(|id| self.names.answer(&id));
         self.answering = called.unwrap_or(Known::Unknown);
@@ -211,7 +207,7 @@ impl ConverseStream {
     fn delta(&mut self, reader: &mut Reader<'static>, event: Value<'_>, delta: Value<'_>) {
         let index = self.index(reader, event);
         let origin = Origin::answer(0);
-        reader.keys(delta, DELTA, &origin, &mut |reader, key, value| {
+        reader.rows(delta, DELTA, &origin, &mut |reader, key, value| {
             if value.is_null() {
                 reader.claim(value);
                 return;
@@ -228,8 +224,8 @@ impl ConverseStream {
                 }
                 "toolUse" => {
                     self.end_run(reader);
-                    const INPUT: &[Key] = &[("input", Is::Own)];
-                    reader.keys(value, INPUT, &origin, &mut |reader, _, input| {
+                    const INPUT: &[Row] = &[("input", Type::Custom)];
+                    reader.rows(value, INPUT, &origin, &mut |reader, _, input| {
                         reader.claim_all(input);
                         reader.call_piece(event, index, CallDelta::Arguments(input.place()));
                     });
@@ -260,7 +256,7 @@ impl ConverseStream {
     fn reasoning(&mut self, reader: &mut Reader<'static>, value: Value<'_>) {
         let origin = self.run_of(reader, Part::Reasoning);
         reader.in_signed(true, |reader| {
-            reader.keys(value, REASONING, &origin.whole(), &mut |reader, _, text| {
+            reader.rows(value, REASONING, &origin.whole(), &mut |reader, _, text| {
                 reader.text(text, &origin);
             });
         });
@@ -272,7 +268,7 @@ impl ConverseStream {
 
     /// More of a result: `[{text} | {json}]`.
     fn result(&mut self, reader: &mut Reader<'static>, value: Value<'_>, index: u32) {
-        const CONTENT: &[Key] = &[("text", Is::Own), ("json", Is::Tree(Part::Other))];
+        const CONTENT: &[Row] = &[("text", Type::Custom), ("json", Type::Tree(Part::Other))];
         self.end_run(reader);
         let mut event = Event::new(Kind::ToolResult, reader.direction(), value.place());
         event.tool = self.answering.clone();
@@ -284,7 +280,7 @@ impl ConverseStream {
         };
         let start = reader.text_count();
         reader.array(value, |reader, element| {
-            reader.keys(element, CONTENT, &whole, &mut |reader, _, text| {
+            reader.rows(element, CONTENT, &whole, &mut |reader, _, text| {
                 reader.text(text, &origin);
             });
         });
@@ -389,15 +385,15 @@ pub(in crate::protocol) fn read_exception(
     root: Value<'_>,
     kind: Option<&str>,
 ) {
-    const EXCEPTION: &[Key] = &[
-        ("message", Is::Text(Part::Other)),
-        ("Message", Is::Text(Part::Other)),
-        ("originalMessage", Is::Text(Part::Other)),
-        ("originalStatusCode", Is::Number),
-        ("p", Is::Id),
+    const EXCEPTION: &[Row] = &[
+        ("message", Type::Text(Part::Other)),
+        ("Message", Type::Text(Part::Other)),
+        ("originalMessage", Type::Text(Part::Other)),
+        ("originalStatusCode", Type::Number),
+        ("p", Type::Id),
     ];
     reader.reading.error = Some(kind.unwrap_or("error").into());
-    reader.known(root, EXCEPTION, &Origin::answer(0));
+    reader.plain_rows(root, EXCEPTION, &Origin::answer(0));
 }
 
 impl StreamReader for ConverseStream {
@@ -406,7 +402,7 @@ impl StreamReader for ConverseStream {
         let Some(body) = reader.body() else { return };
         let root = body.root();
         if self.is_named {
-            reader.keys(
+            reader.rows(
                 root,
                 NAMED,
                 &Origin::answer(0),

@@ -3,95 +3,84 @@
 use super::{ANSWER, answer_member, error_text, quoted};
 use crate::event::Part;
 use crate::protocol::openai_shapes::{self, beside, documents, inputs};
-use crate::protocol::reader::{Member, Reader, Shape};
+use crate::protocol::reader::{Reader, Row, Type};
 use crate::protocol::{CannotRemove, Denial, Endpoint, Removals};
 use crate::wire::json::{self, Edits, JsonBody, Value};
 
-const REQUEST: &[Member] = &[
-    ("model", Shape::Own),
-    ("prompt", Shape::Own),
-    ("text", Shape::Own),
-    ("texts", Shape::Own),
-    ("inputs", Shape::Own),
-    ("query", Shape::Own),
-    ("tokens", Shape::Own),
-    ("images", Shape::Own),
-    ("documents", Shape::Own),
-    ("examples", Shape::Own),
-    ("stream", Shape::Own),
-    ("max_tokens", Shape::Own),
-    ("additional_command", Shape::Text(Part::Text)),
-    ("preset", Shape::State),
-    ("stop_sequences", Shape::Tree(Part::Other)),
-    ("end_sequences", Shape::Tree(Part::Other)),
-    ("rank_fields", Shape::Tree(Part::Other)),
-    ("temperature", Shape::Number),
-    ("num_generations", Shape::Number),
-    ("k", Shape::Number),
-    ("p", Shape::Number),
-    ("seed", Shape::Number),
-    ("frequency_penalty", Shape::Number),
-    ("presence_penalty", Shape::Number),
-    ("top_n", Shape::Number),
-    ("top_k", Shape::Number),
-    ("max_chunks_per_doc", Shape::Number),
-    ("max_tokens_per_doc", Shape::Number),
-    ("output_dimension", Shape::Number),
-    ("priority", Shape::Number),
-    ("return_documents", Shape::Flag),
-    ("truncate", Shape::Word(&["NONE", "START", "END"])),
+const REQUEST: &[Row] = &[
+    ("model", Type::Custom),
+    ("prompt", Type::Custom),
+    ("text", Type::Custom),
+    ("texts", Type::Custom),
+    ("inputs", Type::Custom),
+    ("query", Type::Custom),
+    ("tokens", Type::Custom),
+    ("images", Type::Custom),
+    ("documents", Type::Custom),
+    ("examples", Type::Custom),
+    ("stream", Type::Stream),
+    ("max_tokens", Type::MaxTokens),
+    ("additional_command", Type::Text(Part::Text)),
+    ("preset", Type::State),
+    ("stop_sequences", Type::Tree(Part::Other)),
+    ("end_sequences", Type::Tree(Part::Other)),
+    ("rank_fields", Type::Tree(Part::Other)),
+    ("temperature", Type::Number),
+    ("num_generations", Type::Number),
+    ("k", Type::Number),
+    ("p", Type::Number),
+    ("seed", Type::Number),
+    ("frequency_penalty", Type::Number),
+    ("presence_penalty", Type::Number),
+    ("top_n", Type::Number),
+    ("top_k", Type::Number),
+    ("max_chunks_per_doc", Type::Number),
+    ("max_tokens_per_doc", Type::Number),
+    ("output_dimension", Type::Number),
+    ("priority", Type::Number),
+    ("return_documents", Type::Flag),
+    ("truncate", Type::Word("NONE|START|END")),
     (
         "input_type",
-        Shape::Word(&[
-            "search_document",
-            "search_query",
-            "classification",
-            "clustering",
-            "image",
-        ]),
+        Type::Word("search_document|search_query|classification|clustering|image"),
     ),
     (
         "embedding_types",
-        Shape::List(&Shape::Word(&[
-            "float", "int8", "uint8", "binary", "ubinary", "base64",
-        ])),
+        Type::List(&Type::Word("float|int8|uint8|binary|ubinary|base64")),
     ),
-    ("length", Shape::Word(&["short", "medium", "long", "auto"])),
-    ("format", Shape::Word(&["paragraph", "bullets", "auto"])),
-    (
-        "extractiveness",
-        Shape::Word(&["low", "medium", "high", "auto"]),
-    ),
+    ("length", Type::Word("short|medium|long|auto")),
+    ("format", Type::Word("paragraph|bullets|auto")),
+    ("extractiveness", Type::Word("low|medium|high|auto")),
 ];
-pub(super) const RESPONSE: &[Member] = &[
-    ("generations", Shape::List(&Shape::Object(GENERATION))),
-    ("text", Shape::Text(Part::Text)),
-    ("summary", Shape::Text(Part::Text)),
-    ("embeddings", Shape::Own),
-    ("texts", Shape::Tree(Part::Other)),
-    ("images", Shape::Counts),
-    ("results", Shape::List(&Shape::Object(RANKED))),
-    ("data", Shape::List(&Shape::Object(RANKED))),
-    ("classifications", Shape::Tree(Part::Other)),
-    ("tokens", Shape::Numbers),
-    ("token_strings", Shape::Tree(Part::Other)),
-    ("model", Shape::Id),
-    ("object", Shape::Id),
-    ("message", Shape::Own),
+pub(super) const RESPONSE: &[Row] = &[
+    ("generations", Type::List(&Type::Object(GENERATION))),
+    ("text", Type::Text(Part::Text)),
+    ("summary", Type::Text(Part::Text)),
+    ("embeddings", Type::Custom),
+    ("texts", Type::Tree(Part::Other)),
+    ("images", Type::Counts),
+    ("results", Type::List(&Type::Object(RANKED))),
+    ("data", Type::List(&Type::Object(RANKED))),
+    ("classifications", Type::Tree(Part::Other)),
+    ("tokens", Type::Numbers),
+    ("token_strings", Type::Tree(Part::Other)),
+    ("model", Type::Id),
+    ("object", Type::Id),
+    ("message", Type::Custom),
 ];
-const GENERATION: &[Member] = &[
-    ("id", Shape::Id),
-    ("text", Shape::Text(Part::Text)),
-    ("index", Shape::Number),
-    ("likelihood", Shape::Number),
-    ("token_likelihoods", Shape::Own),
-    ("finish_reason", Shape::Own),
+const GENERATION: &[Row] = &[
+    ("id", Type::Id),
+    ("text", Type::Text(Part::Text)),
+    ("index", Type::Number),
+    ("likelihood", Type::Number),
+    ("token_likelihoods", Type::Custom),
+    ("finish_reason", Type::Custom),
 ];
-const RANKED: &[Member] = &[
-    ("index", Shape::Number),
-    ("relevance_score", Shape::Number),
-    ("score", Shape::Number),
-    ("document", Shape::Tree(Part::Other)),
+const RANKED: &[Row] = &[
+    ("index", Type::Number),
+    ("relevance_score", Type::Number),
+    ("score", Type::Number),
+    ("document", Type::Tree(Part::Other)),
 ];
 
 pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
@@ -100,7 +89,6 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
         endpoint,
         REQUEST,
         &mut |reader, key, value, user| match key {
-            "max_tokens" => reader.reading.max_tokens = reader.number(value),
             "documents" => documents(reader, value),
             "examples" => {
                 let texts = reader.tree(value);
@@ -118,7 +106,7 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
 pub(super) fn read_response(reader: &mut Reader<'_>) {
     let Some(body) = reader.body() else { return };
     let tables = [RESPONSE, ANSWER];
-    reader.shaped(
+    reader.row_lists(
         body.root(),
         &tables,
         &beside(),

@@ -8,46 +8,43 @@ use super::{ANSWER, SETTINGS, answer_member, error_text, quoted, setting};
 use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
 use crate::protocol::json_edit::{move_citations, remove_elements};
 use crate::protocol::openai_shapes::{self, refusal_text};
-use crate::protocol::reader::{CallBuilder, Member, Origin, Reader, Shape};
+use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type};
 use crate::protocol::{CannotRemove, Denial, Endpoint, Removals};
 use crate::wire::json::{self, Edits, JsonBody, Value};
 use crate::wire::sort;
 
-const REQUEST: &[Member] = &[
-    ("message", Shape::Own),
-    ("preamble", Shape::Own),
-    ("chat_history", Shape::Own),
-    ("conversation_id", Shape::Own),
-    ("connectors", Shape::Own),
-    ("tool_results", Shape::Own),
-    ("search_queries_only", Shape::Flag),
-    ("force_single_step", Shape::Flag),
+const REQUEST: &[Row] = &[
+    ("message", Type::Custom),
+    ("preamble", Type::Custom),
+    ("chat_history", Type::Custom),
+    ("conversation_id", Type::Custom),
+    ("connectors", Type::Custom),
+    ("tool_results", Type::Custom),
+    ("search_queries_only", Type::Flag),
+    ("force_single_step", Type::Flag),
     (
         "prompt_truncation",
-        Shape::Word(&["AUTO", "AUTO_PRESERVE_ORDER", "OFF"]),
+        Type::Word("AUTO|AUTO_PRESERVE_ORDER|OFF"),
     ),
-    (
-        "citation_quality",
-        Shape::Word(&["accurate", "fast", "off"]),
-    ),
+    ("citation_quality", Type::Word("accurate|fast|off")),
 ];
-const TURN: &[Member] = &[
-    ("role", Shape::Own),
-    ("message", Shape::Own),
-    ("tool_calls", Shape::Own),
-    ("tool_results", Shape::Own),
+const TURN: &[Row] = &[
+    ("role", Type::Custom),
+    ("message", Type::Custom),
+    ("tool_calls", Type::Custom),
+    ("tool_results", Type::Custom),
 ];
 const CALL: &[&str] = &["name", "parameters", "generation_id"];
-const RESPONSE: &[Member] = &[
-    ("text", Shape::Text(Part::Text)),
-    ("tool_calls", Shape::Own),
-    ("message", Shape::Own),
-    ("chat_history", Shape::Tree(Part::Other)),
-    ("citations", Shape::Tree(Part::Other)),
-    ("documents", Shape::Tree(Part::Other)),
-    ("search_results", Shape::Tree(Part::Other)),
-    ("search_queries", Shape::Tree(Part::Other)),
-    ("is_search_required", Shape::Flag),
+const RESPONSE: &[Row] = &[
+    ("text", Type::Text(Part::Text)),
+    ("tool_calls", Type::Custom),
+    ("message", Type::Custom),
+    ("chat_history", Type::Tree(Part::Other)),
+    ("citations", Type::Tree(Part::Other)),
+    ("documents", Type::Tree(Part::Other)),
+    ("search_results", Type::Tree(Part::Other)),
+    ("search_queries", Type::Tree(Part::Other)),
+    ("is_search_required", Type::Flag),
 ];
 
 pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
@@ -56,7 +53,7 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
     reader.reading.params = Some(root.place());
     let other = Origin::of(Author::System, Part::Other);
     let tables = [REQUEST, SETTINGS];
-    reader.shaped(root, &tables, &other, &mut |reader, key, value| match key {
+    reader.row_lists(root, &tables, &other, &mut |reader, key, value| match key {
         _ if value.is_null() => reader.claim(value),
         "message" => {
             let user = Origin::of(Author::User, Part::Text);
@@ -100,33 +97,22 @@ fn history(reader: &mut Reader<'_>, turn: Value<'_>) {
         _ => Known::Unknown,
     };
     reader.reading.count_message(&from);
-    let origin = Origin {
-        from,
-        part: Part::Text,
-        turn: Turn::Earlier,
-        choice: 0,
-        piece_of: None,
-    };
-    reader.shaped(
-        turn,
-        &[TURN],
-        &origin,
-        &mut |reader, key, value| match key {
-            _ if value.is_null() => reader.claim(value),
-            "role" => match value.kind() {
-                json::ValueKind::String if origin.from != Known::Unknown => reader.claim(value),
-                json::ValueKind::String => {}
-                _ => reader.wrong_type(value, "a string"),
-            },
-            "message" => {
-                reader.text(value, &origin);
-            }
-            "tool_calls" => reader.array(value, |reader, call| {
-                tool_call(reader, call, Turn::Earlier);
-            }),
-            _ => results(reader, value, Turn::Earlier),
+    let origin = Origin::new(from, Part::Text, Turn::Earlier);
+    reader.rows(turn, TURN, &origin, &mut |reader, key, value| match key {
+        _ if value.is_null() => reader.claim(value),
+        "role" => match value.kind() {
+            json::ValueKind::String if origin.from != Known::Unknown => reader.claim(value),
+            json::ValueKind::String => {}
+            _ => reader.wrong_type(value, "a string"),
         },
-    );
+        "message" => {
+            reader.text(value, &origin);
+        }
+        "tool_calls" => reader.array(value, |reader, call| {
+            tool_call(reader, call, Turn::Earlier);
+        }),
+        _ => results(reader, value, Turn::Earlier),
+    });
 }
 
 /// `{name, parameters}` with the parameters as an object.
@@ -179,7 +165,7 @@ pub(super) fn read_response(reader: &mut Reader<'_>) {
     let Some(body) = reader.body() else { return };
     let origin = openai_shapes::beside();
     let tables = [RESPONSE, ANSWER];
-    reader.shaped(
+    reader.row_lists(
         body.root(),
         &tables,
         &origin,

@@ -6,27 +6,27 @@ pub(super) use stream::V2Stream;
 
 use super::{ANSWER, SETTINGS, answer_member, error_text, quoted, setting};
 use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
-use crate::protocol::conversation::Calls;
+use crate::protocol::conversation::{Attribution, Calls, ROLES, TurnRole, Turns, author_of};
 use crate::protocol::json_edit::{member_span, move_citations, remove_elements, remove_members};
 use crate::protocol::openai_shapes::{
     self, content, content_texts, documents, refusal_text, tool_call, tool_choice,
 };
-use crate::protocol::reader::{Member, Origin, Reader, Shape};
+use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::protocol::{CannotRemove, Denial, Endpoint, Removals};
 use crate::wire::json::{self, Edits, JsonBody, Value};
 use crate::wire::sort;
 use crate::wire::span::Span;
 
-const REQUEST: &[Member] = &[("messages", Shape::Own), ("tool_choice", Shape::Own)];
-const MESSAGE: &[Member] = &[
-    ("role", Shape::Own),
-    ("content", Shape::Own),
-    ("tool_plan", Shape::Text(Part::Reasoning)),
-    ("tool_calls", Shape::Own),
-    ("tool_call_id", Shape::Id),
-    ("citations", Shape::Tree(Part::Other)),
+const REQUEST: &[Row] = &[("messages", Type::Custom), ("tool_choice", Type::Custom)];
+const MESSAGE: &[Row] = &[
+    ("role", Type::Role(ROLES)),
+    ("content", Type::Custom),
+    ("tool_plan", Type::Text(Part::Reasoning)),
+    ("tool_calls", Type::Custom),
+    ("tool_call_id", Type::Id),
+    ("citations", Type::Tree(Part::Other)),
 ];
-const RESPONSE: &[Member] = &[("message", Shape::Own), ("logprobs", Shape::Own)];
+const RESPONSE: &[Row] = &[("message", Type::Custom), ("logprobs", Type::Custom)];
 
 pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
     let Some(body) = reader.body() else { return };
@@ -35,7 +35,7 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
     let other = Origin::of(Author::System, Part::Other);
     let mut conversation = TurnState::of(root.get("messages"));
     let tables = [REQUEST, SETTINGS];
-    reader.shaped(root, &tables, &other, &mut |reader, key, value| match key {
+    reader.row_lists(root, &tables, &other, &mut |reader, key, value| match key {
         "messages" => {
             let mut at = 0usize;
             reader.array(value, |reader, message| {
@@ -59,75 +59,32 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
 }
 
 struct TurnState {
-    /// Index of the assistant message whose calls are the latest.
-    latest_from: Option<usize>,
-    /// Index of the first message after the last assistant message.
-    after_assistant: usize,
+    turns: Turns,
     /// Names of the tools called so far, by the id of the call.
     calls: Calls,
 }
 
 impl TurnState {
     fn of(messages: Option<Value<'_>>) -> TurnState {
-        let mut last = None;
-        let mut only_results_follow = false;
-        let messages = messages
-            .into_iter()
-            .flat_map(|messages| messages.elements());
-        for (at, message) in messages.enumerate() {
-            let is_by = |role: &str| message.get("role").is_some_and(|by| by.is_text(role));
-            if is_by("assistant") {
-                last = Some(at);
-                only_results_follow = true;
-            } else {
-                only_results_follow &= is_by("tool");
-            }
-        }
+        let list = messages.into_iter().flat_map(|list| list.elements());
+        let roles = list.map(|message| TurnRole::of(&author_of(message, ROLES), false));
         TurnState {
-            latest_from: last.filter(|_| only_results_follow),
-            after_assistant: last.map_or(0, |at| at.saturating_add(1)),
+            turns: Turns::of(roles),
             calls: Calls::default(),
         }
     }
 
     fn message(&mut self, reader: &mut Reader<'_>, message: Value<'_>, at: usize) {
-        let role = message.get("role").and_then(|role| role.text());
-        let from = match role.as_deref() {
-            Some("system" | "developer") => Known::Is(Author::System),
-            Some("user") => Known::Is(Author::User),
-            Some("assistant") => Known::Is(Author::Assistant),
-            Some("tool") => Known::Is(Author::Tool),
-            _ => Known::Unknown,
-        };
-        let is_result = from == Known::Is(Author::Tool);
-        let turn = |is_latest: bool| {
-            if is_latest {
-                Turn::Latest
-            } else {
-                Turn::Earlier
-            }
-        };
-        let origin = Origin {
-            from,
-            part: Part::Text,
-            turn: turn(at >= self.after_assistant),
-            choice: 0,
-            piece_of: None,
-        };
-        let calls_turn = turn(self.latest_from == Some(at));
+        let Attribution { origin, calls, .. } =
+            self.turns.attribution(author_of(message, ROLES), at);
+        let is_result = origin.from == Known::Is(Author::Tool);
         reader.reading.count_message(&origin.from);
         let mut result = None;
-        reader.shaped(
+        reader.rows(
             message,
-            &[MESSAGE],
+            MESSAGE,
             &origin,
             &mut |reader, key, value| match key {
-                "role" => match value.kind() {
-                    json::ValueKind::String => {
-                        reader.word(value, &["system", "developer", "user", "assistant", "tool"]);
-                    }
-                    _ => reader.wrong_type(value, "a string"),
-                },
                 "content" => {
                     let texts = content_texts(reader, value, &origin);
                     if value.kind() == json::ValueKind::Array {
@@ -137,23 +94,19 @@ impl TurnState {
                     result = is_result.then_some((value, texts, beside));
                 }
                 _ => reader.array(value, |reader, call| {
-                    if let Some((id, name)) = tool_call(reader, call, calls_turn, 0) {
+                    if let Some((id, name)) = tool_call(reader, call, calls, 0) {
                         self.calls.add(&id, &name);
                     }
                 }),
             },
         );
-        if role.is_none() && message.kind() == json::ValueKind::Object {
-            let what = "`role` is missing";
-            reader.problem(crate::diag::codes::AG2001, message, what);
-        }
+        reader.role_is_needed(message);
         if is_result {
             let id = message.get("tool_call_id").and_then(|id| id.text());
-            let called = id.and_then(|id| self.calls.answer(&id));
             let mut event = Event::new(Kind::ToolResult, Direction::Request, message.place());
             event.turn = origin.turn;
             event.from = origin.from.clone();
-            event.tool = called.unwrap_or(Known::Unknown);
+            event.tool = self.calls.tool_of(id.as_deref(), None);
             // Documents are what Cohere's own client sends.
             reader.said_result(event, result, &|part| match part.get("document") {
                 Some(document) => document.get("data"),
@@ -167,7 +120,7 @@ impl TurnState {
 fn each_document(reader: &mut Reader<'_>, parts: Value<'_>) {
     for part in parts.elements() {
         if part.get("document").is_some() {
-            reader.word_of(part, "type", &["document"]);
+            reader.word_of(part, "type", "document");
             reader.object(part, &["document"], |reader, _, value| {
                 documents(reader, value);
             });
@@ -179,7 +132,7 @@ pub(super) fn read_response(reader: &mut Reader<'_>) {
     let Some(body) = reader.body() else { return };
     let origin = openai_shapes::beside();
     let tables = [RESPONSE, ANSWER];
-    reader.shaped(
+    reader.row_lists(
         body.root(),
         &tables,
         &origin,
@@ -196,13 +149,12 @@ pub(super) fn read_response(reader: &mut Reader<'_>) {
 
 fn said(reader: &mut Reader<'_>, message: Value<'_>) {
     let origin = openai_shapes::beside().with_part(Part::Text);
-    reader.shaped(
+    reader.rows(
         message,
-        &[MESSAGE],
+        MESSAGE,
         &origin,
         &mut |reader, key, value| match key {
             _ if value.is_null() => reader.claim(value),
-            "role" => reader.word(value, &["assistant"]),
             "content" => content(reader, value, &origin),
             _ => reader.array(value, |reader, call| {
                 tool_call(reader, call, Turn::Latest, 0);

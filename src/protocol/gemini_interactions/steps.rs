@@ -2,71 +2,62 @@
 //! table: in one that is not known, nothing is claimed, and all of it is evaluated as text.
 
 use crate::event::{Attachments, Author, Class, Event, Kind, Known, Part, Turn};
-use crate::protocol::conversation::{Attribution, Calls, Turns, emit_attributed};
-use crate::protocol::reader::{CallBuilder, Is, Key, Origin, Reader, is_textual};
+use crate::protocol::conversation::{Attribution, Calls, TurnRole, Turns, emit_attributed};
+use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type, is_textual};
 use crate::wire::json::{self, Value};
 
-pub(super) const ANNOTATION: &[Key] = &[
+pub(super) const ANNOTATION: &[Row] = &[
     (
         "type",
-        Is::Word(&[
-            "url_citation",
-            "file_citation",
-            "place_citation",
-            "speech_metadata",
-            "word_info",
-        ]),
+        Type::Word("url_citation|file_citation|place_citation|speech_metadata|word_info"),
     ),
-    ("startIndex", Is::Number),
-    ("endIndex", Is::Number),
-    ("pageNumber", Is::Number),
-    ("title", Is::Text(Part::Other)),
-    ("url", Is::Text(Part::Other)),
-    ("source", Is::Text(Part::Other)),
-    ("name", Is::Text(Part::Other)),
-    ("text", Is::Text(Part::Other)),
-    ("fileName", Is::Text(Part::Other)),
-    ("documentUri", Is::Text(Part::Other)),
-    ("mediaId", Is::Id),
-    ("placeId", Is::Id),
-    ("reviewSnippets", Is::Tree(Part::Other)),
-    ("customMetadata", Is::Tree(Part::Other)),
+    ("startIndex", Type::Number),
+    ("endIndex", Type::Number),
+    ("pageNumber", Type::Number),
+    ("title", Type::Text(Part::Other)),
+    ("url", Type::Text(Part::Other)),
+    ("source", Type::Text(Part::Other)),
+    ("name", Type::Text(Part::Other)),
+    ("text", Type::Text(Part::Other)),
+    ("fileName", Type::Text(Part::Other)),
+    ("documentUri", Type::Text(Part::Other)),
+    ("mediaId", Type::Id),
+    ("placeId", Type::Id),
+    ("reviewSnippets", Type::Tree(Part::Other)),
+    ("customMetadata", Type::Tree(Part::Other)),
 ];
-const TEXT: &[Key] = &[
-    ("type", Is::Word(&["text"])),
-    ("text", Is::Own),
-    ("annotations", Is::List(&Is::Object(ANNOTATION))),
+const TEXT: &[Row] = &[
+    ("type", Type::Word("text")),
+    ("text", Type::Custom),
+    ("annotations", Type::List(&Type::Object(ANNOTATION))),
 ];
-const MEDIUM: &[Key] = &[
-    ("type", Is::Word(&["image", "audio", "document", "video"])),
-    ("data", Is::Own),
-    ("mimeType", Is::Own),
-    ("uri", Is::Url),
-    ("name", Is::Text(Part::Other)),
-    (
-        "resolution",
-        Is::Word(&["low", "medium", "high", "ultra_high"]),
-    ),
-    ("channels", Is::Number),
-    ("sampleRate", Is::Number),
+const MEDIUM: &[Row] = &[
+    ("type", Type::Word("image|audio|document|video")),
+    ("data", Type::Custom),
+    ("mimeType", Type::Custom),
+    ("uri", Type::Url),
+    ("name", Type::Text(Part::Other)),
+    ("resolution", Type::Word("low|medium|high|ultra_high")),
+    ("channels", Type::Number),
+    ("sampleRate", Type::Number),
 ];
-const SPOKEN: &[Key] = &[
-    ("type", Is::Word(&["user_input", "model_output"])),
-    ("role", Is::Word(&["user", "model"])),
-    ("content", Is::Own),
+const SPOKEN: &[Row] = &[
+    ("type", Type::Word("user_input|model_output")),
+    ("role", Type::Word("user|model")),
+    ("content", Type::Custom),
     (
         "error",
-        Is::Object(&[
-            ("code", Is::Number),
-            ("message", Is::Text(Part::Other)),
-            ("details", Is::Tree(Part::Other)),
+        Type::Object(&[
+            ("code", Type::Number),
+            ("message", Type::Text(Part::Other)),
+            ("details", Type::Tree(Part::Other)),
         ]),
     ),
 ];
-const THOUGHT: &[Key] = &[
-    ("type", Is::Word(&["thought"])),
-    ("signature", Is::Opaque),
-    ("summary", Is::Own),
+const THOUGHT: &[Row] = &[
+    ("type", Type::Word("thought")),
+    ("signature", Type::Opaque),
+    ("summary", Type::Custom),
 ];
 
 /// Who speaks in a step of the input.
@@ -102,27 +93,16 @@ pub(super) fn input(reader: &mut Reader<'_>, value: Value<'_>) {
             step(reader, value, &user, &mut Calls::default());
         }
         _ => {
-            let turns = Turns::of(
-                value.elements(),
-                &|step| author_of(step) == Known::Is(Author::Assistant),
-                &|step| author_of(step) == Known::Is(Author::Tool),
-            );
+            let roles = value
+                .elements()
+                .map(|step| TurnRole::of(&author_of(step), false));
+            let turns = Turns::of(roles);
             let mut calls = Calls::default();
             let mut at = 0usize;
             reader.array(value, |reader, element| {
                 let from = author_of(element);
                 reader.reading.count_message(&from);
-                let speaker = Attribution {
-                    origin: Origin {
-                        from,
-                        part: Part::Text,
-                        turn: turns.text_turn(at),
-                        choice: 0,
-                        piece_of: None,
-                    },
-                    calls: turns.call_turn(at),
-                    is_result: false,
-                };
+                let speaker = turns.attribution(from, at);
                 step(reader, element, &speaker, &mut calls);
                 at = at.saturating_add(1);
             });
@@ -171,7 +151,7 @@ pub(super) fn step(
                 origin: speaker.origin.with_part(Part::Reasoning),
                 ..speaker.clone()
             };
-            reader.keys(step, THOUGHT, origin, &mut |reader, _, summary| {
+            reader.rows(step, THOUGHT, origin, &mut |reader, _, summary| {
                 contents(reader, summary, &thinking);
             });
         }),
@@ -192,7 +172,7 @@ pub(super) fn step(
 
 fn spoken(reader: &mut Reader<'_>, step: Value<'_>, speaker: &Attribution) {
     let origin = speaker.origin.whole();
-    reader.keys(step, SPOKEN, &origin, &mut |reader, _, value| {
+    reader.rows(step, SPOKEN, &origin, &mut |reader, _, value| {
         contents(reader, value, speaker);
     });
 }
@@ -214,7 +194,7 @@ pub(super) fn content(reader: &mut Reader<'_>, content: Value<'_>, speaker: &Att
     let count: fn(&mut Attachments) -> &mut u32 = match kind.as_deref() {
         Some("text") => {
             let origin = speaker.origin.whole();
-            reader.keys(content, TEXT, &origin, &mut |reader, _, value| {
+            reader.rows(content, TEXT, &origin, &mut |reader, _, value| {
                 emit_attributed(reader, value, speaker);
             });
             return;
@@ -228,7 +208,7 @@ pub(super) fn content(reader: &mut Reader<'_>, content: Value<'_>, speaker: &Att
     let is_text = mime_type.is_some_and(|kind| is_textual(&kind));
     let origin = speaker.origin.with_part(Part::Other).whole();
     let mut is_told = false;
-    reader.keys(
+    reader.rows(
         content,
         MEDIUM,
         &origin,
@@ -247,28 +227,19 @@ pub(super) fn content(reader: &mut Reader<'_>, content: Value<'_>, speaker: &Att
 }
 
 /// Members of a call.
-pub(super) const CALL: &[Key] = &[
-    ("type", Is::Word(CALLS)),
-    ("id", Is::Id),
-    ("name", Is::Own),
-    ("arguments", Is::Own),
-    ("serverName", Is::Name),
-    ("searchType", Is::Id),
-    ("retrievalType", Is::Id),
-    ("signature", Is::Opaque),
+pub(super) const CALL: &[Row] = &[
+    ("type", Type::Word(CALLS)),
+    ("id", Type::Id),
+    ("name", Type::Custom),
+    ("arguments", Type::Custom),
+    ("serverName", Type::Name),
+    ("searchType", Type::Id),
+    ("retrievalType", Type::Id),
+    ("signature", Type::Opaque),
 ];
-const CALLS: &[&str] = &[
-    "arguments_delta",
-    "function_call",
-    "code_execution_call",
-    "url_context_call",
-    "google_search_call",
-    "google_maps_call",
-    "file_search_call",
-    "retrieval_call",
-    "processing_call",
-    "mcp_server_tool_call",
-];
+const CALLS: &str = "arguments_delta|function_call|code_execution_call|url_context_call|\
+     google_search_call|google_maps_call|file_search_call|retrieval_call|\
+     processing_call|mcp_server_tool_call";
 
 /// A call of the client's function, or of a tool that the provider runs.
 fn call(
@@ -291,7 +262,7 @@ fn call(
         .get(step, "signature")
         .is_some_and(|signature| !signature.is_null());
     reader.in_signed(is_signed, |reader| {
-        reader.keys(
+        reader.rows(
             step,
             CALL,
             &speaker.origin,
@@ -316,26 +287,18 @@ fn result(
     calls: &mut Calls,
     provider: Option<&str>,
 ) {
-    const RESULT: &[Key] = &[
-        ("type", Is::Word(RESULTS)),
-        ("callId", Is::Id),
-        ("name", Is::Name),
-        ("serverName", Is::Name),
-        ("result", Is::Own),
-        ("isError", Is::Flag),
-        ("signature", Is::Opaque),
+    const RESULT: &[Row] = &[
+        ("type", Type::Word(RESULTS)),
+        ("callId", Type::Id),
+        ("name", Type::Name),
+        ("serverName", Type::Name),
+        ("result", Type::Custom),
+        ("isError", Type::Flag),
+        ("signature", Type::Opaque),
     ];
-    const RESULTS: &[&str] = &[
-        "function_result",
-        "code_execution_result",
-        "url_context_result",
-        "google_search_result",
-        "google_maps_result",
-        "file_search_result",
-        "retrieval_result",
-        "processing_result",
-        "mcp_server_tool_result",
-    ];
+    const RESULTS: &str = "function_result|code_execution_result|url_context_result|\
+         google_search_result|google_maps_result|file_search_result|retrieval_result|\
+         processing_result|mcp_server_tool_result";
     let called = reader
         .get(step, "callId")
         .and_then(|id| id.text())
@@ -364,7 +327,7 @@ fn result(
         .is_some_and(|signature| !signature.is_null());
     let mut held = None;
     reader.in_signed(is_signed, |reader| {
-        reader.keys(step, RESULT, &tool.origin, &mut |reader, _, value| {
+        reader.rows(step, RESULT, &tool.origin, &mut |reader, _, value| {
             let start = reader.text_count();
             let is_contents = value.elements().all(|element| {
                 element.kind() == json::ValueKind::String || element.get("type").is_some()
@@ -417,11 +380,11 @@ fn server_tools(reader: &mut Reader<'_>, server: Value<'_>) {
 
 /// One entry of `tools`: a function of the client, or a tool that the provider runs, named by its type.
 pub(super) fn tool(reader: &mut Reader<'_>, tool: Value<'_>) {
-    const FUNCTION: &[Key] = &[
-        ("type", Is::Word(&["function"])),
-        ("name", Is::Own),
-        ("description", Is::Own),
-        ("parameters", Is::Own),
+    const FUNCTION: &[Row] = &[
+        ("type", Type::Word("function")),
+        ("name", Type::Custom),
+        ("description", Type::Custom),
+        ("parameters", Type::Custom),
     ];
     let origin = Origin::of(Author::System, Part::Definition);
     let kind = tool.get("type").and_then(|kind| kind.text());
@@ -429,7 +392,7 @@ pub(super) fn tool(reader: &mut Reader<'_>, tool: Value<'_>) {
         Some("function") | None => {
             let mut name = Known::Unknown;
             let start = reader.text_count();
-            reader.keys(
+            reader.rows(
                 tool,
                 FUNCTION,
                 &origin,

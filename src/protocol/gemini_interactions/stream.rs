@@ -12,7 +12,7 @@ use crate::protocol::client_blocks::ClientBlocks;
 use crate::protocol::conversation::Calls;
 use crate::protocol::gemini_shapes::error;
 use crate::protocol::json_edit::{ObjectWriter, tag};
-use crate::protocol::reader::{Is, Key, Origin, Reader};
+use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::protocol::stream::{
     CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, HeldFrame, HeldFrames, KeepAlive,
     OrderingGroups, StreamReader, SyntheticFrame, TextDelta, TextKey, block_number,
@@ -20,49 +20,35 @@ use crate::protocol::stream::{
 use crate::protocol::{CannotRemove, Denial, Dialect, Removals, RequestContext};
 use crate::wire::json::{self, Value};
 
-const EVENT: &[Key] = &[
-    ("eventType", Is::Word(EVENTS)),
-    ("eventId", Is::Id),
-    ("index", Is::Number),
-    ("interaction", Is::Own),
-    ("interactionId", Is::Id),
-    ("status", Is::Word(STATUSES)),
-    ("step", Is::Own),
-    ("content", Is::Own),
-    ("delta", Is::Own),
-    ("error", Is::Own),
-    ("metadata", Is::Counts),
+const EVENT: &[Row] = &[
+    ("eventType", Type::Word(EVENTS)),
+    ("eventId", Type::Id),
+    ("index", Type::Number),
+    ("interaction", Type::Custom),
+    ("interactionId", Type::Id),
+    ("status", Type::Word(STATUSES)),
+    ("step", Type::Custom),
+    ("content", Type::Custom),
+    ("delta", Type::Custom),
+    ("error", Type::Custom),
+    ("metadata", Type::Counts),
 ];
-const EVENTS: &[&str] = &[
-    "interaction.created",
-    "interaction.start",
-    "interaction.status_update",
-    "interaction.completed",
-    "interaction.complete",
-    "step.start",
-    "step.delta",
-    "step.stop",
-    "content.start",
-    "content.delta",
-    "content.stop",
-    "error",
-];
+const EVENTS: &str = "interaction.created|interaction.start|interaction.status_update|\
+     interaction.completed|interaction.complete|step.start|step.delta|step.stop|\
+     content.start|content.delta|content.stop|error";
 /// What a delta adds to a step. Clients go by its type or by its members: all are read, whichever stand together.
-const DELTA: &[Key] = &[
+const DELTA: &[Row] = &[
     (
         "type",
-        Is::Word(&[
-            "text",
-            "thought_summary",
-            "thought_signature",
-            "text_annotation",
-            "text_annotation_delta",
-        ]),
+        Type::Word(
+            "text|thought_summary|thought_signature|text_annotation|\
+             text_annotation_delta",
+        ),
     ),
-    ("text", Is::Own),
-    ("content", Is::Own),
-    ("annotations", Is::List(&Is::Object(ANNOTATION))),
-    ("signature", Is::Opaque),
+    ("text", Type::Custom),
+    ("content", Type::Custom),
+    ("annotations", Type::List(&Type::Object(ANNOTATION))),
+    ("signature", Type::Opaque),
 ];
 
 /// How events of a step are called, or of what there was before steps.
@@ -185,7 +171,7 @@ impl InteractionStream {
     ) {
         let origin = Origin::answer(0);
         let mut name = None;
-        reader.keys(value, CALL, &origin, &mut |reader, key, member| {
+        reader.rows(value, CALL, &origin, &mut |reader, key, member| {
             if key == "name" {
                 name = reader.name(member).map(Box::from);
                 reader.call_piece(event, index, CallDelta::Name(member.place()));
@@ -229,7 +215,7 @@ impl InteractionStream {
             content(reader, delta, &whole);
             return;
         }
-        reader.keys(
+        reader.rows(
             delta,
             DELTA,
             &origin.whole(),
@@ -351,7 +337,7 @@ impl StreamReader for InteractionStream {
             self.names = &CONTENTS;
         }
         let is_over = matches!(kind, "interaction.completed" | "interaction.complete");
-        reader.keys(
+        reader.rows(
             root,
             EVENT,
             &Origin::answer(0),

@@ -4,59 +4,59 @@ use super::SAFETY;
 use super::parts::read_content;
 use crate::event::{Known, Part, Turn};
 use crate::protocol::conversation::{Attribution, Calls};
-use crate::protocol::reader::{Is, Key, Origin, Reader};
+use crate::protocol::reader::{Origin, Reader, Row, Type, UsageKeys};
 use crate::wire::json::{self, Value};
 use crate::wire::span::offset;
 
-pub(super) const RESPONSE: &[Key] = &[
-    ("candidates", Is::Own),
-    ("usageMetadata", Is::Own),
-    ("modelVersion", Is::Model),
-    ("responseId", Is::Id),
-    ("createTime", Is::Id),
+pub(super) const RESPONSE: &[Row] = &[
+    ("candidates", Type::Custom),
+    ("usageMetadata", Type::Usage(&USAGE)),
+    ("modelVersion", Type::Model),
+    ("responseId", Type::Id),
+    ("createTime", Type::Id),
     (
         "promptFeedback",
-        Is::Object(&[
-            ("blockReason", Is::Constant),
-            ("blockReasonMessage", Is::Text(Part::Refusal)),
-            ("safetyRatings", Is::List(&Is::Object(SAFETY))),
+        Type::Object(&[
+            ("blockReason", Type::Constant),
+            ("blockReasonMessage", Type::Text(Part::Refusal)),
+            ("safetyRatings", Type::List(&Type::Object(SAFETY))),
         ]),
     ),
     (
         "modelStatus",
-        Is::Object(&[
-            ("message", Is::Text(Part::Other)),
-            ("modelStage", Is::Constant),
+        Type::Object(&[
+            ("message", Type::Text(Part::Other)),
+            ("modelStage", Type::Constant),
         ]),
     ),
-    ("error", Is::Own),
+    ("error", Type::Custom),
     // Of a count.
-    ("totalTokens", Is::Own),
-    ("totalBillableCharacters", Is::Number),
-    ("cachedContentTokenCount", Is::Number),
-    ("promptTokensDetails", Is::Counts),
-    ("cacheTokensDetails", Is::Counts),
+    ("totalTokens", Type::Custom),
+    ("totalBillableCharacters", Type::Number),
+    ("cachedContentTokenCount", Type::Number),
+    ("promptTokensDetails", Type::Counts),
+    ("cacheTokensDetails", Type::Counts),
 ];
-pub(super) const CANDIDATE: &[Key] = &[
-    ("content", Is::Own),
-    ("finishReason", Is::Own),
-    ("finishMessage", Is::Text(Part::Other)),
-    ("index", Is::Number),
-    ("tokenCount", Is::Number),
-    ("avgLogprobs", Is::Number),
-    ("safetyRatings", Is::List(&Is::Object(SAFETY))),
-    ("citationMetadata", Is::Tree(Part::Other)),
-    ("groundingMetadata", Is::Tree(Part::Other)),
-    ("groundingAttributions", Is::Tree(Part::Other)),
-    ("urlContextMetadata", Is::Tree(Part::Other)),
-    ("logprobsResult", Is::Own),
-    ("continuationToken", Is::Opaque),
+pub(super) const CANDIDATE: &[Row] = &[
+    ("content", Type::Custom),
+    ("finishReason", Type::Custom),
+    ("finishMessage", Type::Text(Part::Other)),
+    ("index", Type::Number),
+    ("tokenCount", Type::Number),
+    ("avgLogprobs", Type::Number),
+    ("safetyRatings", Type::List(&Type::Object(SAFETY))),
+    ("citationMetadata", Type::Tree(Part::Other)),
+    ("groundingMetadata", Type::Tree(Part::Other)),
+    ("groundingAttributions", Type::Tree(Part::Other)),
+    ("urlContextMetadata", Type::Tree(Part::Other)),
+    ("logprobsResult", Type::Custom),
+    ("continuationToken", Type::Opaque),
 ];
 
 /// The whole body of a response.
 pub(in crate::protocol) fn response(reader: &mut Reader<'_>, root: Value<'_>) {
     let origin = answered(0);
-    reader.keys(
+    reader.rows(
         root,
         RESPONSE,
         &origin,
@@ -70,7 +70,6 @@ pub(in crate::protocol) fn response(reader: &mut Reader<'_>, root: Value<'_>) {
                     at = at.saturating_add(1);
                 });
             }
-            "usageMetadata" => usage(reader, value, &origin),
             "totalTokens" => {
                 reader.number(value);
             }
@@ -81,11 +80,8 @@ pub(in crate::protocol) fn response(reader: &mut Reader<'_>, root: Value<'_>) {
 
 fn answered(choice: u32) -> Origin {
     Origin {
-        from: Known::Missing,
-        part: Part::Text,
-        turn: Turn::Latest,
         choice,
-        piece_of: None,
+        ..Origin::new(Known::Missing, Part::Text, Turn::Latest)
     }
 }
 
@@ -104,7 +100,7 @@ fn candidate(reader: &mut Reader<'_>, candidate: Value<'_>, number: u32) {
         calls: Turn::Latest,
         is_result: false,
     };
-    reader.keys(
+    reader.rows(
         candidate,
         CANDIDATE,
         &origin,
@@ -118,34 +114,27 @@ fn candidate(reader: &mut Reader<'_>, candidate: Value<'_>, number: u32) {
                 if let Some(reason) = reason.as_deref().or_else(|| value.number()) {
                     reader.reading.finish.push(reason.into());
                 }
-                reader.value(value, Is::Constant, &origin);
+                reader.value(value, Type::Constant, &origin);
             }
         },
     );
 }
 
-/// Thinking is not in `candidatesTokenCount`.
-pub(super) fn usage(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
-    let count = |name: &str| reader.get(value, name).and_then(|count| count.as_u64());
-    let input = count("promptTokenCount");
-    let output = count("candidatesTokenCount");
-    let cached = count("cachedContentTokenCount");
-    let reasoning = count("thoughtsTokenCount");
-    let usage = &mut reader.reading.usage;
-    usage.input_tokens = input;
-    usage.output_tokens = output;
-    usage.cached_tokens = cached;
-    usage.reasoning_tokens = reasoning;
-    reader.value(value, Is::Counts, origin);
-}
+/// Counts of tokens.
+pub(super) const USAGE: UsageKeys = UsageKeys {
+    input: "promptTokenCount",
+    output: "candidatesTokenCount",
+    cached: "cachedContentTokenCount",
+    reasoning: "thoughtsTokenCount",
+};
 
 /// `google.rpc.Status`.
 pub(in crate::protocol) fn error(reader: &mut Reader<'_>, value: Value<'_>) {
-    const ERROR: &[Key] = &[
-        ("code", Is::Own),
-        ("message", Is::Text(Part::Other)),
-        ("status", Is::Constant),
-        ("details", Is::Tree(Part::Other)),
+    const ERROR: &[Row] = &[
+        ("code", Type::Custom),
+        ("message", Type::Text(Part::Other)),
+        ("status", Type::Constant),
+        ("details", Type::Tree(Part::Other)),
     ];
     if value.is_null() {
         reader.claim(value);
@@ -155,7 +144,7 @@ pub(in crate::protocol) fn error(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.reading.error = Some(status.as_deref().unwrap_or("error").into());
     if value.kind() == json::ValueKind::Object {
         // A number; Interactions say a word.
-        reader.keys(
+        reader.rows(
             value,
             ERROR,
             &answered(0),

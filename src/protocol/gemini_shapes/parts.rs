@@ -2,40 +2,40 @@
 //! stand together.
 
 use crate::event::{Attachments, Author, Event, Kind, Known, Part, Turn};
-use crate::protocol::conversation::{Attribution, Calls, Turns, emit_attributed};
-use crate::protocol::reader::{CallBuilder, Is, Key, Origin, Reader, is_textual};
+use crate::protocol::conversation::{Attribution, Calls, TurnRole, Turns, emit_attributed};
+use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type, is_textual};
 use crate::wire::json::{self, Value};
 use crate::wire::letter_case;
 
-pub(super) const CONTENT: &[Key] = &[("role", Is::Own), ("parts", Is::Own)];
-const PART: &[Key] = &[
-    ("text", Is::Own),
-    ("inlineData", Is::Own),
-    ("fileData", Is::Own),
-    ("functionCall", Is::Own),
-    ("functionResponse", Is::Own),
-    ("executableCode", Is::Own),
-    ("codeExecutionResult", Is::Own),
-    ("toolCall", Is::Own),
-    ("toolResponse", Is::Own),
-    ("thought", Is::Flag),
-    ("thoughtSignature", Is::Opaque),
+pub(super) const CONTENT: &[Row] = &[("role", Type::Custom), ("parts", Type::Custom)];
+const PART: &[Row] = &[
+    ("text", Type::Custom),
+    ("inlineData", Type::Custom),
+    ("fileData", Type::Custom),
+    ("functionCall", Type::Custom),
+    ("functionResponse", Type::Custom),
+    ("executableCode", Type::Custom),
+    ("codeExecutionResult", Type::Custom),
+    ("toolCall", Type::Custom),
+    ("toolResponse", Type::Custom),
+    ("thought", Type::Flag),
+    ("thoughtSignature", Type::Opaque),
     (
         "videoMetadata",
-        Is::Object(&[
-            ("fps", Is::Number),
-            ("startOffset", Is::Id),
-            ("endOffset", Is::Id),
+        Type::Object(&[
+            ("fps", Type::Number),
+            ("startOffset", Type::Id),
+            ("endOffset", Type::Id),
         ]),
     ),
     (
         "mediaResolution",
-        Is::Object(&[("level", Is::Constant), ("numTokens", Is::Number)]),
+        Type::Object(&[("level", Type::Constant), ("numTokens", Type::Number)]),
     ),
-    ("partMetadata", Is::Tree(Part::Other)),
+    ("partMetadata", Type::Tree(Part::Other)),
     (
         "audioTranscription",
-        Is::Object(&[("text", Is::Text(Part::Transcript))]),
+        Type::Object(&[("text", Type::Text(Part::Transcript))]),
     ),
 ];
 
@@ -71,11 +71,6 @@ fn role_of(reader: &Reader<'_>, content: Value<'_>) -> Known<Author> {
 /// The contents of a conversation.
 pub(in crate::protocol) fn contents(reader: &mut Reader<'_>, value: Value<'_>) {
     let single = (value.kind() == json::ValueKind::Object).then_some(value);
-    let is_model = |content: Value<'_>| {
-        content
-            .get("role")
-            .is_some_and(|role| role.is_text("model"))
-    };
     let holds_result = |content: Value<'_>| {
         let parts = content.get("parts");
         let single = parts.filter(|parts| parts.kind() == json::ValueKind::Object);
@@ -89,23 +84,17 @@ pub(in crate::protocol) fn contents(reader: &mut Reader<'_>, value: Value<'_>) {
                     .is_some()
             })
     };
-    let turns = Turns::of(value.elements().chain(single), &is_model, &holds_result);
+    let roles = value
+        .elements()
+        .chain(single)
+        .map(|content| TurnRole::of(&role_of(reader, content), holds_result(content)));
+    let turns = Turns::of(roles);
     let mut calls = Calls::default();
     let mut at = 0usize;
     one_or_many(reader, value, |reader, content| {
         let from = role_of(reader, content);
         reader.reading.count_message(&from);
-        let speaker = Attribution {
-            origin: Origin {
-                from,
-                part: Part::Text,
-                turn: turns.text_turn(at),
-                choice: 0,
-                piece_of: None,
-            },
-            calls: turns.call_turn(at),
-            is_result: false,
-        };
+        let speaker = turns.attribution(from, at);
         read_content(reader, content, &speaker, &mut calls);
         at = at.saturating_add(1);
     });
@@ -118,13 +107,7 @@ pub(in crate::protocol) fn contents_by(
     from: Known<Author>,
 ) {
     let speaker = Attribution {
-        origin: Origin {
-            from,
-            part: Part::Text,
-            turn: Turn::Latest,
-            choice: 0,
-            piece_of: None,
-        },
+        origin: Origin::new(from, Part::Text, Turn::Latest),
         calls: Turn::Earlier,
         is_result: false,
     };
@@ -148,7 +131,7 @@ pub(super) fn read_content(
     speaker: &Attribution,
     calls: &mut Calls,
 ) {
-    reader.keys(
+    reader.rows(
         content,
         CONTENT,
         &speaker.origin,
@@ -163,7 +146,7 @@ pub(super) fn read_content(
 
 pub(super) fn role(reader: &mut Reader<'_>, value: Value<'_>) {
     match value.kind() {
-        json::ValueKind::String => reader.word(value, &["user", "model", "function", "system"]),
+        json::ValueKind::String => reader.word(value, "user|model|function|system"),
         json::ValueKind::Null => reader.claim(value),
         _ => reader.wrong_type(value, "a string"),
     }
@@ -189,7 +172,7 @@ pub(super) fn read_part(
         .get(part, "thought")
         .and_then(|thought| thought.as_bool())
         .unwrap_or(false);
-    reader.keys(
+    reader.rows(
         part,
         PART,
         &speaker.origin,
@@ -226,11 +209,11 @@ pub(super) fn read_part(
 /// Bytes, or where they are. Those that a function's response brings along are told as uninspectable and not counted among
 /// the parts of the conversation.
 fn file(reader: &mut Reader<'_>, file: Value<'_>, speaker: &Attribution, is_part: bool) {
-    const FILE: &[Key] = &[
-        ("mimeType", Is::Own),
-        ("data", Is::Own),
-        ("fileUri", Is::Url),
-        ("displayName", Is::Text(Part::Other)),
+    const FILE: &[Row] = &[
+        ("mimeType", Type::Custom),
+        ("data", Type::Custom),
+        ("fileUri", Type::Url),
+        ("displayName", Type::Text(Part::Other)),
     ];
     let kind = reader.get(file, "mimeType").and_then(|kind| kind.text());
     let kind = letter_case::ascii_lower(&kind.unwrap_or_default());
@@ -245,7 +228,7 @@ fn file(reader: &mut Reader<'_>, file: Value<'_>, speaker: &Attribution, is_part
     };
     let origin = speaker.origin.with_part(Part::Other);
     let mut is_told = false;
-    reader.keys(file, FILE, &origin, &mut |reader, key, value| match key {
+    reader.rows(file, FILE, &origin, &mut |reader, key, value| match key {
         "mimeType" => reader.media_type(value),
         _ => {
             is_told = true;
@@ -264,17 +247,17 @@ fn call(
     speaker: &Attribution,
     calls: &mut Calls,
 ) {
-    const CALL: &[Key] = &[
-        ("id", Is::Id),
-        ("name", Is::Own),
-        ("args", Is::Own),
-        ("willContinue", Is::Flag),
-        ("partialArgs", Is::Own),
+    const CALL: &[Row] = &[
+        ("id", Type::Id),
+        ("name", Type::Custom),
+        ("args", Type::Custom),
+        ("willContinue", Type::Flag),
+        ("partialArgs", Type::Custom),
     ];
     let mut call = CallBuilder::at(reader, part);
     call.event.choice = speaker.origin.choice;
     call.event.turn = speaker.calls;
-    reader.keys(
+    reader.rows(
         value,
         CALL,
         &speaker.origin,
@@ -312,18 +295,18 @@ fn function_response(
     speaker: &Attribution,
     calls: &mut Calls,
 ) {
-    const RESPONSE: &[Key] = &[
-        ("id", Is::Id),
-        ("name", Is::Own),
-        ("response", Is::Own),
-        ("parts", Is::Own),
-        ("willContinue", Is::Flag),
-        ("scheduling", Is::Constant),
+    const RESPONSE: &[Row] = &[
+        ("id", Type::Id),
+        ("name", Type::Custom),
+        ("response", Type::Custom),
+        ("parts", Type::Custom),
+        ("willContinue", Type::Flag),
+        ("scheduling", Type::Constant),
     ];
-    const PART: &[Key] = &[
-        ("inlineData", Is::Own),
-        ("fileData", Is::Own),
-        ("mediaProcessing", Is::Tree(Part::Other)),
+    const PART: &[Row] = &[
+        ("inlineData", Type::Custom),
+        ("fileData", Type::Custom),
+        ("mediaProcessing", Type::Tree(Part::Other)),
     ];
     let id = reader.get(value, "id").and_then(|id| id.text());
     let tool = speaker.tool(Part::Text);
@@ -335,7 +318,7 @@ fn function_response(
     let mut name: Option<Box<str>> = None;
     let mut said = None;
     let mut beside = Vec::new();
-    reader.keys(
+    reader.rows(
         value,
         RESPONSE,
         &tool.origin,
@@ -352,7 +335,7 @@ fn function_response(
             _ => {
                 let start = reader.text_count();
                 one_or_many(reader, value, |reader, part| {
-                    reader.keys(part, PART, &tool.origin, &mut |reader, _, value| {
+                    reader.rows(part, PART, &tool.origin, &mut |reader, _, value| {
                         file(reader, value, &tool, false);
                     });
                 });
@@ -403,12 +386,12 @@ fn provider_call(
     speaker: &Attribution,
     name: &str,
 ) {
-    const CALL: &[Key] = &[
-        ("id", Is::Id),
-        ("toolType", Is::Constant),
-        ("language", Is::Constant),
-        ("code", Is::Own),
-        ("args", Is::Own),
+    const CALL: &[Row] = &[
+        ("id", Type::Id),
+        ("toolType", Type::Constant),
+        ("language", Type::Constant),
+        ("code", Type::Custom),
+        ("args", Type::Custom),
     ];
     let mut call = CallBuilder::at(reader, part);
     call.event.choice = speaker.origin.choice;
@@ -421,7 +404,7 @@ fn provider_call(
         Known::Missing => Turn::Latest,
         _ => Turn::Earlier,
     };
-    reader.keys(
+    reader.rows(
         value,
         CALL,
         &speaker.origin,
@@ -444,12 +427,12 @@ fn provider_result(
     speaker: &Attribution,
     name: Option<&str>,
 ) {
-    const RESULT: &[Key] = &[
-        ("id", Is::Id),
-        ("toolType", Is::Constant),
-        ("outcome", Is::Constant),
-        ("output", Is::Own),
-        ("response", Is::Own),
+    const RESULT: &[Row] = &[
+        ("id", Type::Id),
+        ("toolType", Type::Constant),
+        ("outcome", Type::Constant),
+        ("output", Type::Custom),
+        ("response", Type::Custom),
     ];
     let tool = speaker.tool(Part::Other);
     let mut event = Event::new(Kind::ToolResult, reader.direction(), value.place());
@@ -462,7 +445,7 @@ fn provider_result(
         _ => Known::Unknown,
     };
     let mut said = None;
-    reader.keys(value, RESULT, &tool.origin, &mut |reader, _, value| {
+    reader.rows(value, RESULT, &tool.origin, &mut |reader, _, value| {
         let texts = reader.tree(value);
         event.at = value.place();
         event.texts = texts.clone();

@@ -4,97 +4,95 @@ use super::parts::{contents, contents_by};
 use super::{SAFETY, tools};
 use crate::event::{Author, Known, Part};
 use crate::protocol::Endpoint;
-use crate::protocol::reader::{Is, Key, Origin, Reader};
+use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::wire::json::Value;
 
-const REQUEST: &[Key] = &[
-    ("model", Is::Own),
-    ("contents", Is::Own),
-    ("systemInstruction", Is::Own),
-    ("tools", Is::Own),
-    ("toolConfig", Is::Own),
-    ("generationConfig", Is::Own),
-    ("generateContentRequest", Is::Own),
-    ("safetySettings", Is::List(&Is::Object(SAFETY))),
+const REQUEST: &[Row] = &[
+    ("model", Type::Custom),
+    ("contents", Type::Custom),
+    ("systemInstruction", Type::Custom),
+    ("tools", Type::Custom),
+    ("toolConfig", Type::Custom),
+    ("generationConfig", Type::Custom),
+    ("generateContentRequest", Type::Custom),
+    ("safetySettings", Type::List(&Type::Object(SAFETY))),
     // System, tools and contents that the provider keeps.
-    ("cachedContent", Is::State),
-    ("continuationToken", Is::State),
-    ("labels", Is::Tree(Part::Other)),
+    ("cachedContent", Type::State),
+    ("continuationToken", Type::State),
+    ("labels", Type::Tree(Part::Other)),
     (
         "modelArmorConfig",
-        Is::Object(&[
-            ("promptTemplateName", Is::Id),
-            ("responseTemplateName", Is::Id),
+        Type::Object(&[
+            ("promptTemplateName", Type::Id),
+            ("responseTemplateName", Type::Id),
         ]),
     ),
     (
         "serviceTier",
-        Is::Word(&["standard", "flex", "priority", "unspecified"]),
+        Type::Word("standard|flex|priority|unspecified"),
     ),
-    ("store", Is::Flag),
+    ("store", Type::Flag),
     // Of a cached content.
-    ("name", Is::Id),
-    ("displayName", Is::Text(Part::Other)),
-    ("ttl", Is::Id),
-    ("expireTime", Is::Id),
-    ("kmsKeyName", Is::Id),
+    ("name", Type::Id),
+    ("displayName", Type::Text(Part::Other)),
+    ("ttl", Type::Id),
+    ("expireTime", Type::Id),
+    ("kmsKeyName", Type::Id),
 ];
 
-const GENERATION: &[Key] = &[
-    ("temperature", Is::Number),
-    ("topP", Is::Number),
-    ("topK", Is::Number),
-    ("candidateCount", Is::Number),
-    ("maxOutputTokens", Is::Own),
-    ("stopSequences", Is::Tree(Part::Other)),
-    ("responseMimeType", Is::Own),
-    ("responseSchema", Is::Tree(Part::Definition)),
-    ("responseJsonSchema", Is::Tree(Part::Definition)),
-    ("responseFormat", Is::Tree(Part::Definition)),
-    ("responseModalities", Is::List(&Is::Constant)),
-    ("responseLogprobs", Is::Flag),
-    ("logprobs", Is::Number),
-    ("presencePenalty", Is::Number),
-    ("frequencyPenalty", Is::Number),
-    ("seed", Is::Number),
-    ("mediaResolution", Is::Constant),
-    ("audioTimestamp", Is::Flag),
-    ("enableAffectiveDialog", Is::Flag),
-    ("enableEnhancedCivicAnswers", Is::Flag),
+const GENERATION: &[Row] = &[
+    ("temperature", Type::Number),
+    ("topP", Type::Number),
+    ("topK", Type::Number),
+    ("candidateCount", Type::Number),
+    ("maxOutputTokens", Type::MaxTokens),
+    ("stopSequences", Type::Tree(Part::Other)),
+    ("responseMimeType", Type::Custom),
+    ("responseSchema", Type::Tree(Part::Definition)),
+    ("responseJsonSchema", Type::Tree(Part::Definition)),
+    ("responseFormat", Type::Tree(Part::Definition)),
+    ("responseModalities", Type::List(&Type::Constant)),
+    ("responseLogprobs", Type::Flag),
+    ("logprobs", Type::Number),
+    ("presencePenalty", Type::Number),
+    ("frequencyPenalty", Type::Number),
+    ("seed", Type::Number),
+    ("mediaResolution", Type::Constant),
+    ("audioTimestamp", Type::Flag),
+    ("enableAffectiveDialog", Type::Flag),
+    ("enableEnhancedCivicAnswers", Type::Flag),
     (
         "thinkingConfig",
-        Is::Object(&[
-            ("includeThoughts", Is::Flag),
-            ("thinkingBudget", Is::Number),
+        Type::Object(&[
+            ("includeThoughts", Type::Flag),
+            ("thinkingBudget", Type::Number),
             (
                 "thinkingLevel",
-                Is::Word(&[
-                    "minimal", "low", "medium", "high", "MINIMAL", "LOW", "MEDIUM", "HIGH",
-                ]),
+                Type::Word("minimal|low|medium|high|MINIMAL|LOW|MEDIUM|HIGH"),
             ),
         ]),
     ),
     (
         "imageConfig",
-        Is::Object(&[
-            ("aspectRatio", Is::Id),
-            ("imageSize", Is::Id),
-            ("personGeneration", Is::Id),
+        Type::Object(&[
+            ("aspectRatio", Type::Id),
+            ("imageSize", Type::Id),
+            ("personGeneration", Type::Id),
         ]),
     ),
     (
         "routingConfig",
-        Is::Object(&[
+        Type::Object(&[
             (
                 "autoMode",
-                Is::Object(&[("modelRoutingPreference", Is::Constant)]),
+                Type::Object(&[("modelRoutingPreference", Type::Constant)]),
             ),
-            ("manualMode", Is::Object(&[("modelName", Is::Model)])),
+            ("manualMode", Type::Object(&[("modelName", Type::Model)])),
         ]),
     ),
     (
         "modelSelectionConfig",
-        Is::Object(&[("featureSelectionPreference", Is::Constant)]),
+        Type::Object(&[("featureSelectionPreference", Type::Constant)]),
     ),
 ];
 
@@ -105,7 +103,7 @@ pub(in crate::protocol) fn generate_request(
     endpoint: &Endpoint,
 ) {
     let origin = Origin::of(Author::System, Part::Other);
-    reader.keys(
+    reader.rows(
         root,
         REQUEST,
         &origin,
@@ -134,44 +132,32 @@ fn generation_config(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.reading.structured_output |= is_set(reader, "responseSchema")
         || is_set(reader, "responseJsonSchema")
         || mime_type.is_some_and(|kind| kind.is_text("application/json"));
-    reader.keys(
-        value,
-        GENERATION,
-        &origin,
-        &mut |reader, key, value| match key {
-            "responseMimeType" => reader.media_type(value),
-            _ => {
-                reader.value(value, Is::Number, &origin);
-                let tokens = value
-                    .as_u64()
-                    .or_else(|| value.text().and_then(|text| text.parse().ok()));
-                reader.reading.max_tokens = reader.reading.max_tokens.max(tokens);
-            }
-        },
-    );
+    reader.rows(value, GENERATION, &origin, &mut |reader, _, value| {
+        reader.media_type(value)
+    });
 }
 
 fn tool_config(reader: &mut Reader<'_>, value: Value<'_>) {
-    const CONFIG: &[Key] = &[
+    const CONFIG: &[Row] = &[
         (
             "functionCallingConfig",
-            Is::Object(&[
-                ("mode", Is::Constant),
-                ("allowedFunctionNames", Is::List(&Is::Name)),
-                ("streamFunctionCallArguments", Is::Flag),
+            Type::Object(&[
+                ("mode", Type::Constant),
+                ("allowedFunctionNames", Type::List(&Type::Name)),
+                ("streamFunctionCallArguments", Type::Flag),
             ]),
         ),
         (
             "retrievalConfig",
-            Is::Object(&[
+            Type::Object(&[
                 (
                     "latLng",
-                    Is::Object(&[("latitude", Is::Number), ("longitude", Is::Number)]),
+                    Type::Object(&[("latitude", Type::Number), ("longitude", Type::Number)]),
                 ),
-                ("languageCode", Is::Id),
+                ("languageCode", Type::Id),
             ]),
         ),
-        ("includeServerSideToolInvocations", Is::Flag),
+        ("includeServerSideToolInvocations", Type::Flag),
     ];
     let mode = reader
         .get(value, "functionCallingConfig")
@@ -181,5 +167,5 @@ fn tool_config(reader: &mut Reader<'_>, value: Value<'_>) {
             .is_some_and(|mode| mode.eq_ignore_ascii_case("ANY"))
             || mode.as_u64() == Some(2)
     });
-    reader.known(value, CONFIG, &Origin::of(Author::System, Part::Other));
+    reader.plain_rows(value, CONFIG, &Origin::of(Author::System, Part::Other));
 }

@@ -1,13 +1,13 @@
 //! A response that streams: each frame is a response of its own with a piece of each candidate. Calls stand whole in one frame,
 //! unless the caller asked for their arguments in pieces.
 
-use super::answer::{CANDIDATE, RESPONSE, candidate_number, error, usage};
+use super::answer::{CANDIDATE, RESPONSE, candidate_number, error};
 use super::parts::{CONTENT, one_or_many, read_part, role};
 use super::removal::{denied_frame, is_call, remove_from_response, sign, text_part};
 use crate::event::{Kind, Part, Turn};
 use crate::protocol::conversation::{Attribution, Calls};
 use crate::protocol::json_edit::{remove_elements, remove_members};
-use crate::protocol::reader::{Is, Key, Origin, Reader};
+use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::protocol::stream::{
     ArgumentStep, CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, Extent, HeldFrame,
     HeldFrames, KeepAlive, OrderingGroups, StreamReader, SyntheticFrame, TextChanges, TextKey,
@@ -63,7 +63,7 @@ impl GenerateStream {
         let has_finish = reader
             .get(candidate, "finishReason")
             .is_some_and(|reason| !reason.is_null());
-        reader.keys(candidate, CANDIDATE, &origin, &mut |reader, key, value| {
+        reader.rows(candidate, CANDIDATE, &origin, &mut |reader, key, value| {
             match key {
                 "content" => self.content(reader, value, number),
                 // The text once more, token by token: it goes as a whole when the text is edited.
@@ -97,7 +97,7 @@ impl GenerateStream {
             }
             self.as_number = value.kind() == json::ValueKind::Number;
         }
-        reader.value(value, Is::Constant, &Origin::answer(number));
+        reader.value(value, Type::Constant, &Origin::answer(number));
     }
 
     fn content(&mut self, reader: &mut Reader<'static>, content: Value<'_>, number: u32) {
@@ -114,7 +114,7 @@ impl GenerateStream {
             read_part(reader, part, &speaker, &mut self.calls);
         };
         let candidates = &mut self.candidates;
-        reader.keys(
+        reader.rows(
             content,
             CONTENT,
             &origin.whole(),
@@ -199,17 +199,17 @@ impl StreamedCandidate {
         call: Value<'_>,
         number: u32,
     ) {
-        const PART: &[Key] = &[
-            ("functionCall", Is::Own),
-            ("thoughtSignature", Is::Opaque),
-            ("thought", Is::Flag),
+        const PART: &[Row] = &[
+            ("functionCall", Type::Custom),
+            ("thoughtSignature", Type::Opaque),
+            ("thought", Type::Flag),
         ];
-        const CALL: &[Key] = &[
-            ("id", Is::Id),
-            ("name", Is::Own),
-            ("args", Is::Own),
-            ("willContinue", Is::Flag),
-            ("partialArgs", Is::Own),
+        const CALL: &[Row] = &[
+            ("id", Type::Id),
+            ("name", Type::Custom),
+            ("args", Type::Custom),
+            ("willContinue", Type::Flag),
+            ("partialArgs", Type::Custom),
         ];
         let key = CallKey {
             choice: number,
@@ -229,8 +229,8 @@ impl StreamedCandidate {
             },
         );
         let origin = Origin::answer(number);
-        reader.known(part, PART, &origin);
-        reader.keys(
+        reader.plain_rows(part, PART, &origin);
+        reader.rows(
             call,
             CALL,
             &origin,
@@ -269,13 +269,13 @@ fn argument(
     origin: &Origin,
     say: &mut dyn FnMut(&mut Reader<'static>, CallDelta),
 ) {
-    const PARTIAL: &[Key] = &[
-        ("jsonPath", Is::Own),
-        ("stringValue", Is::Own),
-        ("numberValue", Is::Own),
-        ("boolValue", Is::Own),
-        ("nullValue", Is::Own),
-        ("willContinue", Is::Flag),
+    const PARTIAL: &[Row] = &[
+        ("jsonPath", Type::Custom),
+        ("stringValue", Type::Custom),
+        ("numberValue", Type::Custom),
+        ("boolValue", Type::Custom),
+        ("nullValue", Type::Custom),
+        ("willContinue", Type::Flag),
     ];
     let path = reader.get(piece, "jsonPath");
     let steps = path.and_then(|path| steps(&path.text()?));
@@ -286,7 +286,7 @@ fn argument(
         Some(true) => Extent::Part,
         _ => Extent::Last,
     };
-    reader.keys(piece, PARTIAL, origin, &mut |reader, key, value| {
+    reader.rows(piece, PARTIAL, origin, &mut |reader, key, value| {
         reader.claim_all(value);
         let is_named = key == "jsonPath";
         match &steps {
@@ -365,7 +365,7 @@ impl StreamReader for GenerateStream {
         reader.proto_json = true;
         let Some(body) = reader.body() else { return };
         let origin = Origin::answer(0);
-        reader.keys(
+        reader.rows(
             body.root(),
             RESPONSE,
             &origin,
@@ -379,7 +379,6 @@ impl StreamReader for GenerateStream {
                         at = at.saturating_add(1);
                     });
                 }
-                "usageMetadata" => usage(reader, value, &origin),
                 "totalTokens" => {
                     reader.number(value);
                 }

@@ -2,34 +2,34 @@
 
 use crate::event::{Author, Class, Known, Part};
 use crate::protocol::gemini_shapes::parts::one_or_many;
-use crate::protocol::reader::{Is, Key, Origin, Reader};
+use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::wire::json::{self, Value};
 
-const FUNCTION: &[Key] = &[
-    ("name", Is::Own),
-    ("description", Is::Own),
-    ("parameters", Is::Own),
-    ("parametersJsonSchema", Is::Own),
-    ("response", Is::Own),
-    ("responseJsonSchema", Is::Own),
-    ("behavior", Is::Constant),
+const FUNCTION: &[Row] = &[
+    ("name", Type::Custom),
+    ("description", Type::Custom),
+    ("parameters", Type::Custom),
+    ("parametersJsonSchema", Type::Custom),
+    ("response", Type::Custom),
+    ("responseJsonSchema", Type::Custom),
+    ("behavior", Type::Constant),
 ];
 /// Tools that run at the provider. `computerUse` is told by its name: its functions are called as any other and run at the
 /// client.
-const TOOL: &[Key] = &[
-    ("functionDeclarations", Is::Own),
-    ("computerUse", Is::Own),
-    ("googleSearch", Is::Own),
-    ("googleSearchRetrieval", Is::Own),
-    ("codeExecution", Is::Own),
-    ("urlContext", Is::Own),
-    ("fileSearch", Is::Own),
-    ("googleMaps", Is::Own),
-    ("enterpriseWebSearch", Is::Own),
-    ("retrieval", Is::Own),
-    ("parallelAiSearch", Is::Own),
-    ("exaAiSearch", Is::Own),
-    ("mcpServers", Is::Own),
+const TOOL: &[Row] = &[
+    ("functionDeclarations", Type::Custom),
+    ("computerUse", Type::Custom),
+    ("googleSearch", Type::Custom),
+    ("googleSearchRetrieval", Type::Custom),
+    ("codeExecution", Type::Custom),
+    ("urlContext", Type::Custom),
+    ("fileSearch", Type::Custom),
+    ("googleMaps", Type::Custom),
+    ("enterpriseWebSearch", Type::Custom),
+    ("retrieval", Type::Custom),
+    ("parallelAiSearch", Type::Custom),
+    ("exaAiSearch", Type::Custom),
+    ("mcpServers", Type::Custom),
 ];
 
 /// `tools`.
@@ -37,7 +37,7 @@ pub(in crate::protocol) fn tools(reader: &mut Reader<'_>, value: Value<'_>) {
     one_or_many(reader, value, |reader, tool| {
         let origin = Origin::of(Author::System, Part::Definition);
         let mut known = Vec::new();
-        reader.keys(tool, TOOL, &origin, &mut |reader, key, value| {
+        reader.rows(tool, TOOL, &origin, &mut |reader, key, value| {
             known.push(value.place());
             match key {
                 _ if value.is_null() => reader.claim(value),
@@ -63,7 +63,7 @@ fn function(reader: &mut Reader<'_>, function: Value<'_>) {
     let origin = Origin::of(Author::System, Part::Definition);
     let mut name = Known::Unknown;
     let start = reader.text_count();
-    reader.keys(
+    reader.rows(
         function,
         FUNCTION,
         &origin,

@@ -5,7 +5,7 @@ use super::tables::{INPUT_REQUEST, Method, RESULT, TOOL, named};
 use crate::event::{DefaultGate, Event, Kind, Known, Part, RpcMessage, Turn};
 use crate::protocol::RequestContext;
 use crate::protocol::jsonrpc::{self, Envelope, PendingRpc};
-use crate::protocol::reader::{Origin, Reader, Told, Voice};
+use crate::protocol::reader::{Emit, Origin, Reader};
 use crate::wire::json::{self, Value};
 
 /// Reads a body, or an event of a stream. What is no JSON-RPC message (an error page in JSON) is left unclaimed, and so
@@ -24,13 +24,7 @@ pub(super) fn read(reader: &mut Reader<'_>, context: &RequestContext, waiting: &
 }
 
 fn server_origin() -> Origin {
-    Origin {
-        from: Known::Missing,
-        part: Part::Other,
-        turn: Turn::Latest,
-        choice: 0,
-        piece_of: None,
-    }
+    Origin::new(Known::Missing, Part::Other, Turn::Latest)
 }
 
 fn message(
@@ -87,13 +81,13 @@ fn server_request(reader: &mut Reader<'_>, at: Value<'_>, name: &str, params: Op
 }
 
 fn server_params(reader: &mut Reader<'_>, params: Value<'_>, method: &Method) {
-    let voice = Voice::of(server_origin());
-    reader.table(
+    let origin = server_origin();
+    reader.rows(
         params,
         method.params,
-        &voice,
+        &origin,
         &mut |reader, key, value| match key {
-            "messages" => content::messages(reader, value, &voice.origin),
+            "messages" => content::messages(reader, value, &origin),
             "tools" => reader.array(value, offer),
             _ => {}
         },
@@ -102,20 +96,19 @@ fn server_params(reader: &mut Reader<'_>, params: Value<'_>, method: &Method) {
 
 fn result(reader: &mut Reader<'_>, result: Value<'_>, context: Option<&RpcMessage>) {
     let origin = server_origin();
-    let voice = Voice::of(origin.clone());
     let failed = result.get("isError").and_then(|failed| failed.as_bool());
     let mut content = None;
     let mut data = None;
-    reader.table(
+    reader.rows(
         result,
         RESULT,
-        &voice,
+        &origin,
         &mut |reader, key, value| match key {
             "tools" => reader.array(value, offer),
             "content" => content = Some(value),
             "structuredContent" => data = Some(value),
             "contents" => reader.array(value, |reader, contents| {
-                content::resource(reader, contents, &voice);
+                content::resource(reader, contents, &origin);
             }),
             "messages" => content::messages(reader, value, &origin),
             _ => input_requests(reader, value),
@@ -152,12 +145,12 @@ fn result(reader: &mut Reader<'_>, result: Value<'_>, context: Option<&RpcMessag
 /// it reaches the model.
 fn offer(reader: &mut Reader<'_>, tool: Value<'_>) {
     let start = reader.text_count();
-    let voice = Voice {
-        origin: server_origin().with_part(Part::Definition),
-        told: Told::Within,
+    let origin = Origin {
+        emit: Emit::Never,
+        ..server_origin().with_part(Part::Definition)
     };
     let mut name = Known::Unknown;
-    reader.table(tool, TOOL, &voice, &mut |reader, _, value| {
+    reader.rows(tool, TOOL, &origin, &mut |reader, _, value| {
         if let Some(text) = reader.name(value) {
             name = Known::Is(text.into());
         }
@@ -179,14 +172,19 @@ fn input_requests(reader: &mut Reader<'_>, requests: Value<'_>) {
     for (_, request) in requests.members() {
         let mut method = None;
         let mut params = None;
-        let voice = Voice::of(server_origin());
-        reader.table(request, INPUT_REQUEST, &voice, &mut |reader, key, value| {
-            if key == "method" {
-                method = reader.name(value);
-            } else {
-                params = Some(value);
-            }
-        });
+        let origin = server_origin();
+        reader.rows(
+            request,
+            INPUT_REQUEST,
+            &origin,
+            &mut |reader, key, value| {
+                if key == "method" {
+                    method = reader.name(value);
+                } else {
+                    params = Some(value);
+                }
+            },
+        );
         reader.message(
             request,
             RpcMessage {

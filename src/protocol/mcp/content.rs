@@ -3,46 +3,56 @@
 use super::tables::{CONTENT, RESOURCE_CONTENTS, SPOKEN};
 use crate::event::{Class, Direction, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::Calls;
-use crate::protocol::reader::{Origin, Reader, Told, Voice, is_textual};
+use crate::protocol::reader::{Emit, Origin, Reader, is_textual};
 use crate::wire::json::{self, Value};
 
 /// A block, or a list of blocks.
-pub(super) fn blocks(reader: &mut Reader<'_>, value: Value<'_>, voice: &Voice, called: &mut Calls) {
+pub(super) fn blocks(
+    reader: &mut Reader<'_>,
+    value: Value<'_>,
+    origin: &Origin,
+    called: &mut Calls,
+) {
     match value.kind() {
         json::ValueKind::Array => {
             reader.array(value, |reader, block| {
-                self::block(reader, block, voice, called)
+                self::block(reader, block, origin, called)
             });
         }
-        _ => block(reader, value, voice, called),
+        _ => block(reader, value, origin, called),
     }
 }
 
-fn block(reader: &mut Reader<'_>, block: Value<'_>, voice: &Voice, called: &mut Calls) {
+fn block(reader: &mut Reader<'_>, block: Value<'_>, origin: &Origin, called: &mut Calls) {
     let kind = block.get("type").and_then(|kind| kind.text());
     let kind = kind.as_deref().unwrap_or_default();
     let mut call = ToolBlock::default();
-    reader.table(block, CONTENT, voice, &mut |reader, key, value| match key {
-        "data" => {
-            reader.media(value);
-            if !value.is_null() {
-                reader.attachment(value, |count| match kind {
-                    "audio" => &mut count.audio,
-                    "image" => &mut count.image,
-                    _ => &mut count.file,
-                });
+    reader.rows(
+        block,
+        CONTENT,
+        origin,
+        &mut |reader, key, value| match key {
+            "data" => {
+                reader.media(value);
+                if !value.is_null() {
+                    reader.attachment(value, |count| match kind {
+                        "audio" => &mut count.audio,
+                        "image" => &mut count.image,
+                        _ => &mut count.file,
+                    });
+                }
             }
-        }
-        "resource" => resource(reader, value, voice),
-        "name" if kind == "tool_use" => call.name = reader.name(value).map(Into::into),
-        "name" => {
-            let texts = reader.register_text(value, Class::Text);
-            reader.emit_voiced(value, texts, &voice.with_part(Part::Other));
-        }
-        "input" => call.input = Some(value),
-        "content" => call.content = Some(value),
-        _ => call.structured = Some(value),
-    });
+            "resource" => resource(reader, value, origin),
+            "name" if kind == "tool_use" => call.name = reader.name(value).map(Into::into),
+            "name" => {
+                let texts = reader.register_text(value, Class::Text);
+                reader.emit_text(value, texts, &origin.with_part(Part::Other));
+            }
+            "input" => call.input = Some(value),
+            "content" => call.content = Some(value),
+            _ => call.structured = Some(value),
+        },
+    );
     let id = |key: &str| block.get(key).and_then(|id| id.text());
     if kind == "tool_use" {
         if let (Some(id), Some(name)) = (id("id"), &call.name) {
@@ -59,10 +69,10 @@ fn block(reader: &mut Reader<'_>, block: Value<'_>, voice: &Voice, called: &mut 
             turn: turn_of_history(reader),
         };
         if let Some(content) = call.content {
-            tool_result(reader, content, &result, &voice.origin, false);
+            tool_result(reader, content, &result, origin, false);
         }
         if let Some(structured) = call.structured {
-            tool_result(reader, structured, &result, &voice.origin, true);
+            tool_result(reader, structured, &result, origin, true);
         }
     }
 }
@@ -97,9 +107,9 @@ fn tool_use(reader: &mut Reader<'_>, block: Value<'_>, call: ToolBlock<'_>) {
 }
 
 /// The contents of a resource: a text, or bytes. Bytes of a text type are read as the text that they are.
-pub(super) fn resource(reader: &mut Reader<'_>, value: Value<'_>, voice: &Voice) {
+pub(super) fn resource(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
     let media = value.get("mimeType").and_then(|media| media.text());
-    reader.table(value, RESOURCE_CONTENTS, voice, &mut |reader, _, blob| {
+    reader.rows(value, RESOURCE_CONTENTS, origin, &mut |reader, _, blob| {
         reader.media(blob);
         if blob.is_null() {
             return;
@@ -109,7 +119,7 @@ pub(super) fn resource(reader: &mut Reader<'_>, value: Value<'_>, voice: &Voice)
         if media.as_deref().is_none_or(is_textual)
             && let Some((texts, is_whole)) = reader.base64_texts(blob)
         {
-            reader.emit_voiced(blob, texts, voice);
+            reader.emit_text(blob, texts, origin);
             is_read = is_whole;
         }
         if !is_read {
@@ -122,9 +132,8 @@ pub(super) fn resource(reader: &mut Reader<'_>, value: Value<'_>, voice: &Voice)
 pub(super) fn messages(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
     let mut called = Calls::default();
     reader.array(value, |reader, message| {
-        let voice = Voice::of(origin.clone());
-        reader.table(message, SPOKEN, &voice, &mut |reader, _, content| {
-            blocks(reader, content, &voice, &mut called);
+        reader.rows(message, SPOKEN, origin, &mut |reader, _, content| {
+            blocks(reader, content, origin, &mut called);
         });
     });
 }
@@ -147,23 +156,23 @@ pub(super) fn tool_result(
     origin: &Origin,
     is_data: bool,
 ) {
-    let voice = Voice {
-        origin: origin.with_part(if is_data { Part::Other } else { Part::Text }),
-        told: Told::Again,
+    let origin = Origin {
+        emit: Emit::Also,
+        ..origin.with_part(if is_data { Part::Other } else { Part::Text })
     };
     let start = reader.text_count();
     if is_data {
         let texts = reader.tree(value);
-        reader.emit_voiced(value, texts, &voice);
+        reader.emit_text(value, texts, &origin);
     } else if value.kind() == json::ValueKind::Array {
-        blocks(reader, value, &voice, &mut Calls::default());
+        blocks(reader, value, &origin, &mut Calls::default());
     } else {
         reader.wrong_type(value, "a list of blocks");
     }
     let rest = reader.rest(value);
-    reader.emit_voiced(value, rest, &voice.with_part(Part::Other));
+    reader.emit_text(value, rest, &origin.with_part(Part::Other));
     let mut event = Event::new(Kind::ToolResult, reader.direction(), value.place());
-    event.part = voice.origin.part;
+    event.part = origin.part;
     event.turn = answered.turn;
     event.tool = answered.tool.clone();
     event.args = answered.args.clone();

@@ -8,7 +8,7 @@ use crate::event::{Author, DefaultGate, Event, Kind, Known, Part, Turn};
 use crate::protocol::Endpoint;
 use crate::protocol::conversation::Calls;
 use crate::protocol::jsonrpc::{self, Envelope, comparable, origin};
-use crate::protocol::reader::{Origin, Reader, Voice};
+use crate::protocol::reader::{Origin, Reader};
 use crate::wire::json::{self, Value};
 use crate::wire::sorted_map::SortedMap;
 
@@ -129,25 +129,19 @@ fn unknown_method(reader: &mut Reader<'_>, message: Value<'_>, method: &str) {
             "a method of A2A in a request that says it is MCP",
         );
     }
-    let origin = Origin {
-        from: Known::Unknown,
-        part: Part::Other,
-        turn: Turn::Latest,
-        choice: 0,
-        piece_of: None,
-    };
+    let origin = Origin::new(Known::Unknown, Part::Other, Turn::Latest);
     jsonrpc::unknown_method(reader, message, &origin);
 }
 
 fn read_params(reader: &mut Reader<'_>, params: Value<'_>, method: &Method) {
-    let voice = Voice::of(Origin::of(author_of(method), Part::Text));
+    let origin = Origin::of(author_of(method), Part::Text);
     let mut name = None;
     let mut arguments = None;
     let mut responses = None;
-    reader.table(
+    reader.rows(
         params,
         method.params,
-        &voice,
+        &origin,
         &mut |_, key, value| match key {
             "name" => name = Some(value),
             "arguments" => arguments = Some(value),
@@ -220,10 +214,10 @@ fn tool_call(
 /// What a client answers to the server: a person's input, a model's answer, its roots.
 fn client_result(reader: &mut Reader<'_>, result: Value<'_>) {
     let spoken = result.get("role").is_some();
-    let voice = Voice::of(Origin::of(Author::Assistant, Part::Text));
-    reader.table(result, CLIENT_RESULT, &voice, &mut |reader, _, content| {
+    let origin = Origin::of(Author::Assistant, Part::Text);
+    reader.rows(result, CLIENT_RESULT, &origin, &mut |reader, _, content| {
         if spoken {
-            blocks(reader, content, &voice, &mut Calls::default());
+            blocks(reader, content, &origin, &mut Calls::default());
         } else {
             let texts = reader.tree(content);
             reader.emit_text(content, texts, &Origin::of(Author::User, Part::Other));

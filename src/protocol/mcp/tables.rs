@@ -2,14 +2,14 @@
 
 use super::same_method;
 use crate::event::{DefaultGate, Part};
-use crate::protocol::reader::{Field, How, field};
+use crate::protocol::reader::{Row, Type};
 
 /// A method of either side.
 pub(super) struct Method {
     pub(super) name: &'static str,
     /// Who lets it pass where no rule decides.
     pub(super) gate: DefaultGate,
-    pub(super) params: &'static [Field],
+    pub(super) params: &'static [Row],
     /// The parameter that `Mcp-Name` mirrors (2026-07-28, "Standard Request Headers").
     pub(super) mirrored: Option<&'static str>,
 }
@@ -20,7 +20,7 @@ impl Method {
     }
 }
 
-const fn plumbing(name: &'static str, params: &'static [Field]) -> Method {
+const fn plumbing(name: &'static str, params: &'static [Row]) -> Method {
     Method {
         name,
         gate: DefaultGate::Plumbing,
@@ -29,7 +29,7 @@ const fn plumbing(name: &'static str, params: &'static [Field]) -> Method {
     }
 }
 
-const fn governed(name: &'static str, params: &'static [Field]) -> Method {
+const fn governed(name: &'static str, params: &'static [Row]) -> Method {
     Method {
         name,
         gate: DefaultGate::Requests,
@@ -108,411 +108,352 @@ const METHODS: &[Method] = &[
     plumbing("notifications/subscriptions/acknowledged", LISTEN),
 ];
 
-const LEVELS: &[&str] = &[
-    "debug",
-    "info",
-    "notice",
-    "warning",
-    "error",
-    "critical",
-    "alert",
-    "emergency",
-];
-const ROLES: &[&str] = &["user", "assistant"];
+const LEVELS: &str = "debug|info|notice|warning|error|critical|alert|emergency";
+const ROLES: &str = "user|assistant";
 
 /// Keys that capabilities are made of.
-const CAPABILITIES: &[&str] = &[
-    "experimental",
-    "extensions",
-    "roots",
-    "sampling",
-    "elicitation",
-    "tasks",
-    "tools",
-    "prompts",
-    "resources",
-    "logging",
-    "completions",
-    "context",
-    "form",
-    "url",
-    "list",
-    "cancel",
-    "requests",
-    "create",
-    "createMessage",
-    "call",
-    "subscribe",
-    "listChanged",
-];
+const CAPABILITIES: &str = "experimental|extensions|roots|sampling|elicitation|tasks|tools|prompts|\
+     resources|logging|completions|context|form|url|list|cancel|requests|create|\
+     createMessage|call|subscribe|listChanged";
 
-const META: How = How::Object(&[
-    field("progressToken", How::Id),
-    field("io.modelcontextprotocol/protocolVersion", How::Id),
-    field(
+const META: Type = Type::Object(&[
+    ("progressToken", Type::PeerId),
+    ("io.modelcontextprotocol/protocolVersion", Type::PeerId),
+    (
         "io.modelcontextprotocol/clientInfo",
-        How::Object(IMPLEMENTATION),
+        Type::Object(IMPLEMENTATION),
     ),
-    field(
+    (
         "io.modelcontextprotocol/serverInfo",
-        How::Object(IMPLEMENTATION),
+        Type::Object(IMPLEMENTATION),
     ),
-    field(
+    (
         "io.modelcontextprotocol/clientCapabilities",
-        How::Switches(CAPABILITIES),
+        Type::Switches(CAPABILITIES),
     ),
-    field("io.modelcontextprotocol/logLevel", How::Word(LEVELS)),
-    field("io.modelcontextprotocol/subscriptionId", How::Id),
-    field(
+    ("io.modelcontextprotocol/logLevel", Type::Word(LEVELS)),
+    ("io.modelcontextprotocol/subscriptionId", Type::PeerId),
+    (
         "io.modelcontextprotocol/related-task",
-        How::Object(&[field("taskId", How::Id)]),
+        Type::Object(&[("taskId", Type::PeerId)]),
     ),
-    field("traceparent", How::Id),
-    field("tracestate", How::Id),
+    ("traceparent", Type::PeerId),
+    ("tracestate", Type::PeerId),
 ]);
 
-const ONLY_META: &[Field] = &[field("_meta", META)];
+const ONLY_META: &[Row] = &[("_meta", META)];
 
-const IMPLEMENTATION: &[Field] = &[
-    field("name", How::Part(Part::Other)),
-    field("title", How::Part(Part::Other)),
-    field("version", How::Part(Part::Other)),
-    field("description", How::Part(Part::Other)),
-    field("websiteUrl", How::Reference),
-    field("icons", ICONS),
+const IMPLEMENTATION: &[Row] = &[
+    ("name", Type::Text(Part::Other)),
+    ("title", Type::Text(Part::Other)),
+    ("version", Type::Text(Part::Other)),
+    ("description", Type::Text(Part::Other)),
+    ("websiteUrl", Type::Reference),
+    ("icons", ICONS),
 ];
-const ICONS: How = How::List(&How::Object(&[
-    field("src", How::Url),
-    field("mimeType", How::MediaType),
-    field("sizes", How::List(&How::Id)),
-    field("theme", How::Word(&["light", "dark"])),
+const ICONS: Type = Type::List(&Type::Object(&[
+    ("src", Type::Url),
+    ("mimeType", Type::Mime),
+    ("sizes", Type::List(&Type::PeerId)),
+    ("theme", Type::Word("light|dark")),
 ]));
 
-const INITIALIZE: &[Field] = &[
-    field("protocolVersion", How::Id),
-    field("capabilities", How::Switches(CAPABILITIES)),
-    field("clientInfo", How::Object(IMPLEMENTATION)),
-    field("_meta", META),
+const INITIALIZE: &[Row] = &[
+    ("protocolVersion", Type::PeerId),
+    ("capabilities", Type::Switches(CAPABILITIES)),
+    ("clientInfo", Type::Object(IMPLEMENTATION)),
+    ("_meta", META),
 ];
-const PAGE: &[Field] = &[field("cursor", How::Id), field("_meta", META)];
-const TOOL_CALL: &[Field] = &[
-    field("name", How::Own),
-    field("arguments", How::Own),
-    field("task", How::Object(&[field("ttl", How::Number)])),
-    field("inputResponses", How::Own),
-    field("requestState", How::Opaque),
-    field("_meta", META),
+const PAGE: &[Row] = &[("cursor", Type::PeerId), ("_meta", META)];
+const TOOL_CALL: &[Row] = &[
+    ("name", Type::Custom),
+    ("arguments", Type::Custom),
+    ("task", Type::Object(&[("ttl", Type::Number)])),
+    ("inputResponses", Type::Custom),
+    ("requestState", Type::Opaque),
+    ("_meta", META),
 ];
-const RESOURCE: &[Field] = &[
-    field("uri", How::Reference),
-    field("inputResponses", How::Own),
-    field("requestState", How::Opaque),
-    field("_meta", META),
+const RESOURCE: &[Row] = &[
+    ("uri", Type::Reference),
+    ("inputResponses", Type::Custom),
+    ("requestState", Type::Opaque),
+    ("_meta", META),
 ];
-const PROMPT_GET: &[Field] = &[
-    field("name", How::Name),
-    field("arguments", How::Tree(Part::Arguments)),
-    field("inputResponses", How::Own),
-    field("requestState", How::Opaque),
-    field("_meta", META),
+const PROMPT_GET: &[Row] = &[
+    ("name", Type::Label),
+    ("arguments", Type::Tree(Part::Arguments)),
+    ("inputResponses", Type::Custom),
+    ("requestState", Type::Opaque),
+    ("_meta", META),
 ];
-const COMPLETE: &[Field] = &[
-    field(
+const COMPLETE: &[Row] = &[
+    (
         "ref",
-        How::Object(&[
-            field("type", How::Word(&["ref/prompt", "ref/resource"])),
-            field("name", How::Name),
-            field("title", How::Part(Part::Other)),
-            field("uri", How::Reference),
+        Type::Object(&[
+            ("type", Type::Word("ref/prompt|ref/resource")),
+            ("name", Type::Label),
+            ("title", Type::Text(Part::Other)),
+            ("uri", Type::Reference),
         ]),
     ),
-    field(
+    (
         "argument",
-        How::Object(&[
-            field("name", How::Name),
-            field("value", How::Part(Part::Other)),
-        ]),
+        Type::Object(&[("name", Type::Label), ("value", Type::Text(Part::Other))]),
     ),
-    field(
+    (
         "context",
-        How::Object(&[field("arguments", How::Tree(Part::Arguments))]),
+        Type::Object(&[("arguments", Type::Tree(Part::Arguments))]),
     ),
-    field("_meta", META),
+    ("_meta", META),
 ];
-const SET_LEVEL: &[Field] = &[field("level", How::Word(LEVELS)), field("_meta", META)];
-const LISTEN: &[Field] = &[
-    field(
+const SET_LEVEL: &[Row] = &[("level", Type::Word(LEVELS)), ("_meta", META)];
+const LISTEN: &[Row] = &[
+    (
         "notifications",
-        How::Object(&[
-            field("toolsListChanged", How::Flag),
-            field("promptsListChanged", How::Flag),
-            field("resourcesListChanged", How::Flag),
-            field("resourceSubscriptions", How::List(&How::Reference)),
-            field("taskIds", How::List(&How::Id)),
+        Type::Object(&[
+            ("toolsListChanged", Type::Flag),
+            ("promptsListChanged", Type::Flag),
+            ("resourcesListChanged", Type::Flag),
+            ("resourceSubscriptions", Type::List(&Type::Reference)),
+            ("taskIds", Type::List(&Type::PeerId)),
         ]),
     ),
-    field("_meta", META),
+    ("_meta", META),
 ];
-const TASK_ID: &[Field] = &[
-    field("taskId", How::Id),
-    field("inputResponses", How::Own),
-    field("requestState", How::Opaque),
-    field("_meta", META),
+const TASK_ID: &[Row] = &[
+    ("taskId", Type::PeerId),
+    ("inputResponses", Type::Custom),
+    ("requestState", Type::Opaque),
+    ("_meta", META),
 ];
-const SAMPLING: &[Field] = &[
-    field("messages", How::Own),
-    field(
+const SAMPLING: &[Row] = &[
+    ("messages", Type::Custom),
+    (
         "modelPreferences",
-        How::Object(&[
-            field(
-                "hints",
-                How::List(&How::Object(&[field("name", How::Name)])),
-            ),
-            field("costPriority", How::Number),
-            field("speedPriority", How::Number),
-            field("intelligencePriority", How::Number),
+        Type::Object(&[
+            ("hints", Type::List(&Type::Object(&[("name", Type::Label)]))),
+            ("costPriority", Type::Number),
+            ("speedPriority", Type::Number),
+            ("intelligencePriority", Type::Number),
         ]),
     ),
-    field("systemPrompt", How::Part(Part::Other)),
-    field(
-        "includeContext",
-        How::Word(&["none", "thisServer", "allServers"]),
-    ),
-    field("temperature", How::Number),
-    field("maxTokens", How::Number),
-    field("stopSequences", How::List(&How::Part(Part::Other))),
-    field("metadata", How::Tree(Part::Other)),
-    field("tools", How::Own),
-    field(
+    ("systemPrompt", Type::Text(Part::Other)),
+    ("includeContext", Type::Word("none|thisServer|allServers")),
+    ("temperature", Type::Number),
+    ("maxTokens", Type::Number),
+    ("stopSequences", Type::List(&Type::Text(Part::Other))),
+    ("metadata", Type::Tree(Part::Other)),
+    ("tools", Type::Custom),
+    (
         "toolChoice",
-        How::Object(&[field("mode", How::Word(&["auto", "required", "none"]))]),
+        Type::Object(&[("mode", Type::Word("auto|required|none"))]),
     ),
-    field("task", How::Object(&[field("ttl", How::Number)])),
-    field("_meta", META),
+    ("task", Type::Object(&[("ttl", Type::Number)])),
+    ("_meta", META),
 ];
-const ELICITATION: &[Field] = &[
-    field("mode", How::Word(&["form", "url"])),
-    field("message", How::Part(Part::Other)),
-    field("requestedSchema", How::Tree(Part::Definition)),
-    field("url", How::Reference),
-    field("elicitationId", How::Id),
-    field("task", How::Object(&[field("ttl", How::Number)])),
-    field("_meta", META),
+const ELICITATION: &[Row] = &[
+    ("mode", Type::Word("form|url")),
+    ("message", Type::Text(Part::Other)),
+    ("requestedSchema", Type::Tree(Part::Definition)),
+    ("url", Type::Reference),
+    ("elicitationId", Type::PeerId),
+    ("task", Type::Object(&[("ttl", Type::Number)])),
+    ("_meta", META),
 ];
-const CANCELLED: &[Field] = &[
-    field("requestId", How::Id),
-    field("reason", How::Part(Part::Other)),
-    field("_meta", META),
+const CANCELLED: &[Row] = &[
+    ("requestId", Type::PeerId),
+    ("reason", Type::Text(Part::Other)),
+    ("_meta", META),
 ];
-const PROGRESS: &[Field] = &[
-    field("progressToken", How::Id),
-    field("progress", How::Number),
-    field("total", How::Number),
-    field("message", How::Part(Part::Other)),
-    field("_meta", META),
+const PROGRESS: &[Row] = &[
+    ("progressToken", Type::PeerId),
+    ("progress", Type::Number),
+    ("total", Type::Number),
+    ("message", Type::Text(Part::Other)),
+    ("_meta", META),
 ];
-const LOG: &[Field] = &[
-    field("level", How::Word(LEVELS)),
-    field("logger", How::Part(Part::Other)),
-    field("data", How::Tree(Part::Other)),
-    field("_meta", META),
+const LOG: &[Row] = &[
+    ("level", Type::Word(LEVELS)),
+    ("logger", Type::Text(Part::Other)),
+    ("data", Type::Tree(Part::Other)),
+    ("_meta", META),
 ];
-const UPDATED: &[Field] = &[field("uri", How::Reference), field("_meta", META)];
-const ELICITED: &[Field] = &[field("elicitationId", How::Id), field("_meta", META)];
+const UPDATED: &[Row] = &[("uri", Type::Reference), ("_meta", META)];
+const ELICITED: &[Row] = &[("elicitationId", Type::PeerId), ("_meta", META)];
 
-const STATES: &[&str] = &[
-    "working",
-    "input_required",
-    "completed",
-    "failed",
-    "cancelled",
-];
-const TASK: &[Field] = &[
-    field("taskId", How::Id),
-    field("status", How::Word(STATES)),
-    field("statusMessage", How::Part(Part::Other)),
-    field("createdAt", How::Id),
-    field("lastUpdatedAt", How::Id),
-    field("ttl", How::Number),
-    field("pollInterval", How::Number),
-    field("_meta", META),
+const STATES: &str = "working|input_required|completed|failed|cancelled";
+const TASK: &[Row] = &[
+    ("taskId", Type::PeerId),
+    ("status", Type::Word(STATES)),
+    ("statusMessage", Type::Text(Part::Other)),
+    ("createdAt", Type::PeerId),
+    ("lastUpdatedAt", Type::PeerId),
+    ("ttl", Type::Number),
+    ("pollInterval", Type::Number),
+    ("_meta", META),
 ];
 
 /// What a client answers to a request of the server: to an elicitation, to a sampling, to `roots/list`.
-pub(super) const CLIENT_RESULT: &[Field] = &[
-    field("action", How::Word(&["accept", "decline", "cancel"])),
-    field("content", How::Own),
-    field("role", How::Word(ROLES)),
-    field("model", How::Name),
-    field("stopReason", How::Id),
-    field(
+pub(super) const CLIENT_RESULT: &[Row] = &[
+    ("action", Type::Word("accept|decline|cancel")),
+    ("content", Type::Custom),
+    ("role", Type::Word(ROLES)),
+    ("model", Type::Label),
+    ("stopReason", Type::PeerId),
+    (
         "roots",
-        How::List(&How::Object(&[
-            field("uri", How::Reference),
-            field("name", How::Part(Part::Other)),
-            field("_meta", META),
+        Type::List(&Type::Object(&[
+            ("uri", Type::Reference),
+            ("name", Type::Text(Part::Other)),
+            ("_meta", META),
         ])),
     ),
-    field("task", How::Object(TASK)),
-    field("_meta", META),
+    ("task", Type::Object(TASK)),
+    ("_meta", META),
 ];
 
 /// What a server answers, whatever was asked: the members have one meaning each, so that an answer to another question
 /// than the one that was asked is read all the same.
-pub(super) const RESULT: &[Field] = &[
-    field(
-        "resultType",
-        How::Word(&["complete", "input_required", "task"]),
-    ),
-    field("_meta", META),
-    field("nextCursor", How::Id),
-    field("ttlMs", How::Number),
-    field("cacheScope", How::Word(&["private", "public"])),
-    field("tools", How::Own),
-    field("content", How::Own),
-    field("structuredContent", How::Own),
-    field("isError", How::Flag),
-    field("resources", How::List(&How::Object(LISTED))),
-    field("resourceTemplates", How::List(&How::Object(LISTED))),
-    field("prompts", How::List(&How::Object(LISTED))),
-    field("contents", How::Own),
-    field("messages", How::Own),
-    field("description", How::Part(Part::Definition)),
-    field("instructions", How::Part(Part::Other)),
-    field("serverInfo", How::Object(IMPLEMENTATION)),
-    field("capabilities", How::Switches(CAPABILITIES)),
-    field("protocolVersion", How::Id),
-    field("supportedVersions", How::List(&How::Id)),
-    field(
+pub(super) const RESULT: &[Row] = &[
+    ("resultType", Type::Word("complete|input_required|task")),
+    ("_meta", META),
+    ("nextCursor", Type::PeerId),
+    ("ttlMs", Type::Number),
+    ("cacheScope", Type::Word("private|public")),
+    ("tools", Type::Custom),
+    ("content", Type::Custom),
+    ("structuredContent", Type::Custom),
+    ("isError", Type::Flag),
+    ("resources", Type::List(&Type::Object(LISTED))),
+    ("resourceTemplates", Type::List(&Type::Object(LISTED))),
+    ("prompts", Type::List(&Type::Object(LISTED))),
+    ("contents", Type::Custom),
+    ("messages", Type::Custom),
+    ("description", Type::Text(Part::Definition)),
+    ("instructions", Type::Text(Part::Other)),
+    ("serverInfo", Type::Object(IMPLEMENTATION)),
+    ("capabilities", Type::Switches(CAPABILITIES)),
+    ("protocolVersion", Type::PeerId),
+    ("supportedVersions", Type::List(&Type::PeerId)),
+    (
         "completion",
-        How::Object(&[
-            field("values", How::List(&How::Part(Part::Other))),
-            field("total", How::Number),
-            field("hasMore", How::Flag),
+        Type::Object(&[
+            ("values", Type::List(&Type::Text(Part::Other))),
+            ("total", Type::Number),
+            ("hasMore", Type::Flag),
         ]),
     ),
-    field("task", How::Object(TASK)),
-    field("tasks", How::List(&How::Object(TASK))),
-    field("taskId", How::Id),
-    field("status", How::Word(STATES)),
-    field("statusMessage", How::Part(Part::Other)),
-    field("createdAt", How::Id),
-    field("lastUpdatedAt", How::Id),
-    field("ttl", How::Number),
-    field("pollInterval", How::Number),
-    field("inputRequests", How::Own),
-    field("requestState", How::Opaque),
+    ("task", Type::Object(TASK)),
+    ("tasks", Type::List(&Type::Object(TASK))),
+    ("taskId", Type::PeerId),
+    ("status", Type::Word(STATES)),
+    ("statusMessage", Type::Text(Part::Other)),
+    ("createdAt", Type::PeerId),
+    ("lastUpdatedAt", Type::PeerId),
+    ("ttl", Type::Number),
+    ("pollInterval", Type::Number),
+    ("inputRequests", Type::Custom),
+    ("requestState", Type::Opaque),
 ];
 
 /// Resources, templates of resources, and prompts, as lists describe them.
-const LISTED: &[Field] = &[
-    field("uri", How::Reference),
-    field("uriTemplate", How::Reference),
-    field("name", How::Part(Part::Definition)),
-    field("title", How::Part(Part::Definition)),
-    field("description", How::Part(Part::Definition)),
-    field("mimeType", How::MediaType),
-    field("size", How::Number),
-    field(
+const LISTED: &[Row] = &[
+    ("uri", Type::Reference),
+    ("uriTemplate", Type::Reference),
+    ("name", Type::Text(Part::Definition)),
+    ("title", Type::Text(Part::Definition)),
+    ("description", Type::Text(Part::Definition)),
+    ("mimeType", Type::Mime),
+    ("size", Type::Number),
+    (
         "arguments",
-        How::List(&How::Object(&[
-            field("name", How::Part(Part::Definition)),
-            field("title", How::Part(Part::Definition)),
-            field("description", How::Part(Part::Definition)),
-            field("required", How::Flag),
+        Type::List(&Type::Object(&[
+            ("name", Type::Text(Part::Definition)),
+            ("title", Type::Text(Part::Definition)),
+            ("description", Type::Text(Part::Definition)),
+            ("required", Type::Flag),
         ])),
     ),
-    field("icons", ICONS),
-    field("annotations", ANNOTATIONS),
-    field("_meta", META),
+    ("icons", ICONS),
+    ("annotations", ANNOTATIONS),
+    ("_meta", META),
 ];
 
-const ANNOTATIONS: How = How::Object(&[
-    field("audience", How::List(&How::Word(ROLES))),
-    field("priority", How::Number),
-    field("lastModified", How::Id),
+const ANNOTATIONS: Type = Type::Object(&[
+    ("audience", Type::List(&Type::Word(ROLES))),
+    ("priority", Type::Number),
+    ("lastModified", Type::PeerId),
 ]);
 
 /// A tool as `tools/list` and sampling offer it.
-pub(super) const TOOL: &[Field] = &[
-    field("name", How::Own),
-    field("title", How::Part(Part::Definition)),
-    field("description", How::Part(Part::Definition)),
-    field("inputSchema", How::Tree(Part::Definition)),
-    field("outputSchema", How::Tree(Part::Definition)),
-    field(
+pub(super) const TOOL: &[Row] = &[
+    ("name", Type::Custom),
+    ("title", Type::Text(Part::Definition)),
+    ("description", Type::Text(Part::Definition)),
+    ("inputSchema", Type::Tree(Part::Definition)),
+    ("outputSchema", Type::Tree(Part::Definition)),
+    (
         "annotations",
-        How::Object(&[
-            field("title", How::Part(Part::Definition)),
-            field("readOnlyHint", How::Flag),
-            field("destructiveHint", How::Flag),
-            field("idempotentHint", How::Flag),
-            field("openWorldHint", How::Flag),
+        Type::Object(&[
+            ("title", Type::Text(Part::Definition)),
+            ("readOnlyHint", Type::Flag),
+            ("destructiveHint", Type::Flag),
+            ("idempotentHint", Type::Flag),
+            ("openWorldHint", Type::Flag),
         ]),
     ),
-    field(
+    (
         "execution",
-        How::Object(&[field(
-            "taskSupport",
-            How::Word(&["forbidden", "optional", "required"]),
-        )]),
+        Type::Object(&[("taskSupport", Type::Word("forbidden|optional|required"))]),
     ),
-    field("icons", ICONS),
-    field("_meta", META),
+    ("icons", ICONS),
+    ("_meta", META),
 ];
 
 /// A block of content: text, image, audio, a link to a resource, a resource, and in sampling calls and results of tools.
-pub(super) const CONTENT: &[Field] = &[
-    field(
+pub(super) const CONTENT: &[Row] = &[
+    (
         "type",
-        How::Word(&[
-            "text",
-            "image",
-            "audio",
-            "resource_link",
-            "resource",
-            "tool_use",
-            "tool_result",
-        ]),
+        Type::Word("text|image|audio|resource_link|resource|tool_use|tool_result"),
     ),
-    field("text", How::Text),
-    field("data", How::Own),
-    field("mimeType", How::MediaType),
-    field("uri", How::Reference),
-    field("name", How::Own),
-    field("title", How::Part(Part::Other)),
-    field("description", How::Part(Part::Other)),
-    field("size", How::Number),
-    field("icons", ICONS),
-    field("resource", How::Own),
-    field("id", How::Id),
-    field("input", How::Own),
-    field("toolUseId", How::Id),
-    field("content", How::Own),
-    field("structuredContent", How::Own),
-    field("isError", How::Flag),
-    field("annotations", ANNOTATIONS),
-    field("_meta", META),
+    ("text", Type::Spoken),
+    ("data", Type::Custom),
+    ("mimeType", Type::Mime),
+    ("uri", Type::Reference),
+    ("name", Type::Custom),
+    ("title", Type::Text(Part::Other)),
+    ("description", Type::Text(Part::Other)),
+    ("size", Type::Number),
+    ("icons", ICONS),
+    ("resource", Type::Custom),
+    ("id", Type::PeerId),
+    ("input", Type::Custom),
+    ("toolUseId", Type::PeerId),
+    ("content", Type::Custom),
+    ("structuredContent", Type::Custom),
+    ("isError", Type::Flag),
+    ("annotations", ANNOTATIONS),
+    ("_meta", META),
 ];
 
 /// The contents of a resource.
-pub(super) const RESOURCE_CONTENTS: &[Field] = &[
-    field("uri", How::Reference),
-    field("name", How::Part(Part::Other)),
-    field("title", How::Part(Part::Other)),
-    field("mimeType", How::MediaType),
-    field("text", How::Text),
-    field("blob", How::Own),
-    field("annotations", ANNOTATIONS),
-    field("_meta", META),
+pub(super) const RESOURCE_CONTENTS: &[Row] = &[
+    ("uri", Type::Reference),
+    ("name", Type::Text(Part::Other)),
+    ("title", Type::Text(Part::Other)),
+    ("mimeType", Type::Mime),
+    ("text", Type::Spoken),
+    ("blob", Type::Custom),
+    ("annotations", ANNOTATIONS),
+    ("_meta", META),
 ];
 
 /// A message of a prompt or of a sampling.
-pub(super) const SPOKEN: &[Field] = &[
-    field("role", How::Word(ROLES)),
-    field("content", How::Own),
-    field("_meta", META),
+pub(super) const SPOKEN: &[Row] = &[
+    ("role", Type::Word(ROLES)),
+    ("content", Type::Custom),
+    ("_meta", META),
 ];
 
 /// A request of the server inside a result (2026-07-28, "Multi Round-Trip Requests").
-pub(super) const INPUT_REQUEST: &[Field] = &[field("method", How::Own), field("params", How::Own)];
+pub(super) const INPUT_REQUEST: &[Row] = &[("method", Type::Custom), ("params", Type::Custom)];

@@ -91,9 +91,9 @@ impl StreamReader for OllamaStream {
             ..Origin::answer(0)
         };
         let origin = of(IN_LINE);
-        reader.shaped(
+        reader.rows(
             root,
-            &[RESPONSE],
+            RESPONSE,
             &origin,
             &mut |reader, key, value| match key {
                 "message" => {
@@ -101,7 +101,7 @@ impl StreamReader for OllamaStream {
                     let mut read = |reader: &mut Reader<'static>, key: &'static str, value| {
                         message_member(reader, key, value, &origin);
                     };
-                    reader.shaped(value, &[MESSAGE], &origin, &mut read);
+                    reader.rows(value, MESSAGE, &origin, &mut read);
                 }
                 _ => answer_member(reader, key, value),
             },

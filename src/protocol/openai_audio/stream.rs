@@ -3,19 +3,19 @@
 use super::{RESPONSE, SEGMENT};
 use crate::event::Part;
 use crate::protocol::openai_shapes::{ANSWER, answer_member};
-use crate::protocol::reader::{Member, Shape};
+use crate::protocol::reader::{Row, Type};
 use crate::protocol::stream::{
     CallKey, ChangesByText, Delta, HeldFrame, KeepAlive, OrderingGroups, SnapshotTexts,
     StreamReader, SyntheticFrame, TextKey, Update,
 };
 use crate::protocol::{Denial, Dialect, Origin, Reader};
 
-const EVENT: &[Member] = &[
-    ("type", Shape::Own),
-    ("delta", Shape::Text(Part::Transcript)),
-    ("audio", Shape::Own),
-    ("segment_id", Shape::Id),
-    ("logprobs", Shape::Own),
+const EVENT: &[Row] = &[
+    ("type", Type::Custom),
+    ("delta", Type::Text(Part::Transcript)),
+    ("audio", Type::Custom),
+    ("segment_id", Type::Id),
+    ("logprobs", Type::Custom),
 ];
 
 /// What was said, and the same in stretches with their speakers. Those go on with each other too.
@@ -43,7 +43,7 @@ impl StreamReader for AudioStream {
         };
         let first = reader.frame.pieces.len();
         let tables = [EVENT, RESPONSE, SEGMENT, ANSWER];
-        reader.shaped(
+        reader.row_lists(
             root,
             &tables,
             &origin,

@@ -12,7 +12,7 @@ use crate::protocol::json_edit::{move_annotations, remove_elements, remove_membe
 use crate::protocol::openai_shapes::{
     ANSWER, SPEECH, beside, called_function, content, error, spoken, tool_call,
 };
-use crate::protocol::reader::{Member, Shape};
+use crate::protocol::reader::{Row, Type};
 use crate::protocol::stream::{
     CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, HeldFrame, HeldFrames, KeepAlive,
     OrderingGroups, StreamReader, SyntheticFrame, TextDelta, TextKey,
@@ -30,7 +30,7 @@ const LEGACY_CALL: u32 = u32::MAX;
 const FIRST_UNKNOWN_TEXT: u32 = 1_000_000;
 
 /// Members of a chunk that no whole response has: padding against traffic analysis, OpenAI's and Mistral's.
-const CHUNK: &[Member] = &[("obfuscation", Shape::Id), ("p", Shape::Id)];
+const CHUNK: &[Row] = &[("obfuscation", Type::Id), ("p", Type::Id)];
 
 /// Where texts stand whose members are numbered.
 const IN_CHOICE: u32 = 0;
@@ -38,7 +38,7 @@ const IN_DELTA: u32 = 1;
 const IN_MESSAGE: u32 = 2;
 
 /// Members of `delta`.
-const SPOKEN: &[&[Member]] = &[MESSAGE, SPEECH];
+const SPOKEN: &[&[Row]] = &[MESSAGE, SPEECH];
 
 /// Members of `message` beside `delta` that say what `delta` says.
 const COPIED: &[&str] = &[
@@ -52,12 +52,12 @@ const COPIED: &[&str] = &[
 ];
 
 /// Members of an entry of `tool_calls`.
-const CALL: &[Member] = &[
-    ("id", Shape::Id),
-    ("type", Shape::Word(&["function", "custom"])),
-    ("index", Shape::Number),
-    ("function", Shape::Own),
-    ("custom", Shape::Own),
+const CALL: &[Row] = &[
+    ("id", Type::Id),
+    ("type", Type::Word("function|custom")),
+    ("index", Type::Number),
+    ("function", Type::Custom),
+    ("custom", Type::Custom),
 ];
 
 /// Most members of `delta` that nobody knows: more are no text that goes on.
@@ -121,9 +121,9 @@ impl ChatStream {
             piece_of: Some(IN_CHOICE),
             ..Origin::answer(number)
         };
-        reader.shaped(
+        reader.rows(
             choice,
-            &[CHOICE],
+            CHOICE,
             &origin,
             &mut |reader, key, value| match key {
                 "finish_reason" => {
@@ -162,12 +162,11 @@ impl ChatStream {
             piece_of: Some(IN_DELTA),
             ..Origin::answer(choice)
         };
-        reader.shaped(
+        reader.row_lists(
             delta,
             SPOKEN,
             &origin,
             &mut |reader, key, value| match key {
-                "role" => reader.word(value, ROLES),
                 "content" => content(reader, value, &origin.member(number_of(key))),
                 "tool_calls" => {
                     let mut at = 0u32;
@@ -237,7 +236,7 @@ impl ChatStream {
             let twin = delta.and_then(|delta| delta.get(key));
             let is_string = value.kind() == json::ValueKind::String;
             match key {
-                "role" => reader.word(value, ROLES),
+                "role" => reader.role(value, ROLES),
                 "content" | "refusal" | "reasoning_content" | "reasoning" if is_string => {
                     let piece = self.copied_text(reader, key, value, twin, choice);
                     // Mistral's models at Bedrock say all in `message`.
@@ -331,7 +330,7 @@ impl ChatStream {
         begin(reader, call, key);
         let tables = [CALL, SPEECH];
         let origin = Origin::answer(choice).with_part(Part::Other);
-        reader.shaped(
+        reader.row_lists(
             call,
             &tables,
             &origin,
@@ -530,7 +529,7 @@ impl StreamReader for ChatStream {
         }
         let mut has_choice = false;
         let tables = [CHUNK, RESPONSE, ANSWER];
-        reader.shaped(
+        reader.row_lists(
             root,
             &tables,
             &beside(),

@@ -6,7 +6,7 @@ pub(super) use stream::NativeStream;
 
 use crate::event::{Known, Part, Turn};
 use crate::protocol::openai_shapes::{self, error, inputs, response_format};
-use crate::protocol::reader::{Member, Origin, Reader, Shape};
+use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::protocol::{CannotRemove, Denial, Endpoint, Removals};
 use crate::wire::json::{self, Edits, JsonBody, Value, quote};
 
@@ -15,67 +15,67 @@ pub(super) const NAME: &str = "generate";
 /// The endpoint that answers as a stream.
 pub(super) const STREAM: &str = "generate_stream";
 
-const REQUEST: &[Member] = &[
-    ("model", Shape::Own),
-    ("inputs", Shape::Own),
-    ("prompt", Shape::Own),
-    ("text", Shape::Own),
-    ("text_input", Shape::Own),
-    ("input_ids", Shape::Own),
-    ("input_prefix", Shape::Own),
-    ("input_suffix", Shape::Own),
-    ("input_extra", Shape::Tree(Part::Other)),
-    ("system_prompt", Shape::Tree(Part::Other)),
-    ("image_data", Shape::Own),
-    ("parameters", Shape::Own),
-    ("sampling_params", Shape::Own),
-    ("stream", Shape::Own),
-    ("n_predict", Shape::Own),
-    ("temperature", Shape::Number),
-    ("top_k", Shape::Number),
-    ("top_p", Shape::Number),
-    ("min_p", Shape::Number),
-    ("seed", Shape::Number),
-    ("stop", Shape::Tree(Part::Other)),
-    ("logit_bias", Shape::Numbers),
-    ("cache_prompt", Shape::Flag),
+const REQUEST: &[Row] = &[
+    ("model", Type::Custom),
+    ("inputs", Type::Custom),
+    ("prompt", Type::Custom),
+    ("text", Type::Custom),
+    ("text_input", Type::Custom),
+    ("input_ids", Type::Custom),
+    ("input_prefix", Type::Custom),
+    ("input_suffix", Type::Custom),
+    ("input_extra", Type::Tree(Part::Other)),
+    ("system_prompt", Type::Tree(Part::Other)),
+    ("image_data", Type::Custom),
+    ("parameters", Type::Custom),
+    ("sampling_params", Type::Custom),
+    ("stream", Type::Stream),
+    ("n_predict", Type::MaxTokens),
+    ("temperature", Type::Number),
+    ("top_k", Type::Number),
+    ("top_p", Type::Number),
+    ("min_p", Type::Number),
+    ("seed", Type::Number),
+    ("stop", Type::Tree(Part::Other)),
+    ("logit_bias", Type::Numbers),
+    ("cache_prompt", Type::Flag),
 ];
 /// TGI and SGLang keep the settings apart.
-const PARAMETERS: &[Member] = &[
-    ("max_new_tokens", Shape::Own),
-    ("temperature", Shape::Number),
-    ("top_k", Shape::Number),
-    ("top_p", Shape::Number),
-    ("typical_p", Shape::Number),
-    ("repetition_penalty", Shape::Number),
-    ("frequency_penalty", Shape::Number),
-    ("seed", Shape::Number),
-    ("best_of", Shape::Number),
-    ("truncate", Shape::Number),
-    ("top_n_tokens", Shape::Number),
-    ("do_sample", Shape::Flag),
-    ("return_full_text", Shape::Flag),
-    ("details", Shape::Flag),
-    ("decoder_input_details", Shape::Flag),
-    ("watermark", Shape::Flag),
-    ("stop", Shape::Tree(Part::Other)),
-    ("grammar", Shape::Own),
+const PARAMETERS: &[Row] = &[
+    ("max_new_tokens", Type::MaxTokens),
+    ("temperature", Type::Number),
+    ("top_k", Type::Number),
+    ("top_p", Type::Number),
+    ("typical_p", Type::Number),
+    ("repetition_penalty", Type::Number),
+    ("frequency_penalty", Type::Number),
+    ("seed", Type::Number),
+    ("best_of", Type::Number),
+    ("truncate", Type::Number),
+    ("top_n_tokens", Type::Number),
+    ("do_sample", Type::Flag),
+    ("return_full_text", Type::Flag),
+    ("details", Type::Flag),
+    ("decoder_input_details", Type::Flag),
+    ("watermark", Type::Flag),
+    ("stop", Type::Tree(Part::Other)),
+    ("grammar", Type::Custom),
 ];
-const RESPONSE: &[Member] = &[
-    ("generated_text", Shape::Text(Part::Text)),
-    ("content", Shape::Text(Part::Text)),
-    ("text", Shape::Text(Part::Text)),
-    ("details", Shape::Own),
-    ("meta_info", Shape::Own),
-    ("model", Shape::Own),
-    ("prompt", Shape::Text(Part::Other)),
-    ("tokens_evaluated", Shape::Own),
-    ("tokens_predicted", Shape::Own),
-    ("timings", Shape::Counts),
-    ("stop", Shape::Flag),
-    ("stopping_word", Shape::Text(Part::Other)),
-    ("error", Shape::Own),
-    ("error_type", Shape::Id),
+const RESPONSE: &[Row] = &[
+    ("generated_text", Type::Text(Part::Text)),
+    ("content", Type::Text(Part::Text)),
+    ("text", Type::Text(Part::Text)),
+    ("details", Type::Custom),
+    ("meta_info", Type::Custom),
+    ("model", Type::Custom),
+    ("prompt", Type::Text(Part::Other)),
+    ("tokens_evaluated", Type::Custom),
+    ("tokens_predicted", Type::Custom),
+    ("timings", Type::Counts),
+    ("stop", Type::Flag),
+    ("stopping_word", Type::Text(Part::Other)),
+    ("error", Type::Custom),
+    ("error_type", Type::Id),
 ];
 const DETAILS: &[&str] = &[
     "finish_reason",
@@ -92,17 +92,10 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
         endpoint,
         REQUEST,
         &mut |reader, key, value, user| match key {
-            "n_predict" => reader.reading.max_tokens = reader.number(value),
             "parameters" | "sampling_params" => {
-                reader.shaped(
-                    value,
-                    &[PARAMETERS],
-                    user,
-                    &mut |reader, key, value| match key {
-                        "max_new_tokens" => reader.reading.max_tokens = reader.number(value),
-                        _ => response_format(reader, value),
-                    },
-                );
+                reader.rows(value, PARAMETERS, user, &mut |reader, _, value| {
+                    response_format(reader, value)
+                });
             }
             "image_data" => {
                 reader.attachment(value, |count| &mut count.image);
@@ -132,13 +125,10 @@ pub(super) fn read_response(reader: &mut Reader<'_>) {
     }
     for (choice, answer) in (0u32..).zip(answers(root)) {
         let origin = Origin {
-            from: Known::Missing,
-            part: Part::Text,
-            turn: Turn::Latest,
             choice,
-            piece_of: None,
+            ..Origin::new(Known::Missing, Part::Text, Turn::Latest)
         };
-        reader.shaped(answer, &[RESPONSE], &origin, &mut response_member);
+        reader.rows(answer, RESPONSE, &origin, &mut response_member);
     }
 }
 

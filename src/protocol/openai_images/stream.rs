@@ -2,16 +2,16 @@
 
 use super::{IMAGE, RESPONSE, answer_member_of};
 use crate::protocol::openai_shapes::{ANSWER, beside};
-use crate::protocol::reader::{Member, Shape};
+use crate::protocol::reader::{Row, Type};
 use crate::protocol::stream::{
     CallKey, KeepAlive, OrderingGroups, StreamReader, SyntheticFrame, TextKey,
 };
 use crate::protocol::{Denial, Dialect, Reader};
 
-const EVENT: &[Member] = &[
-    ("type", Shape::Own),
-    ("created_at", Shape::Number),
-    ("partial_image_index", Shape::Number),
+const EVENT: &[Row] = &[
+    ("type", Type::Custom),
+    ("created_at", Type::Number),
+    ("partial_image_index", Type::Number),
 ];
 
 /// Streamed pictures. All of a picture stands in one event, though a rough one.
@@ -24,7 +24,7 @@ impl StreamReader for ImageStream {
         reader.frame.lanes = OrderingGroups::ALL;
         let tables = [EVENT, IMAGE, RESPONSE, ANSWER];
         let root = body.root();
-        reader.shaped(
+        reader.row_lists(
             root,
             &tables,
             &beside(),

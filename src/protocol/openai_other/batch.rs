@@ -3,7 +3,7 @@
 use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Known, Part};
 use crate::protocol::openai_shapes::{ANSWER, answer_member, beside};
-use crate::protocol::reader::{Member, Origin, Reader, Shape};
+use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::protocol::{
     Endpoint, Protocol, Recognised, RequestContext, Route, RouteHead, recognise,
 };
@@ -11,17 +11,17 @@ use crate::wire::http::Path;
 use crate::wire::json::{self, Value};
 
 /// A line of a batch file.
-const LINE: &[Member] = &[
-    ("custom_id", Shape::Id),
-    ("method", Shape::Word(&["POST"])),
-    ("url", Shape::Own),
-    ("body", Shape::Own),
+const LINE: &[Row] = &[
+    ("custom_id", Type::Id),
+    ("method", Type::Word("POST")),
+    ("url", Type::Custom),
+    ("body", Type::Custom),
 ];
 /// xAI sends its records in the body, each under the name of its endpoint.
-const REQUESTS: &[Member] = &[("batch_requests", Shape::List(&Shape::Object(REQUEST)))];
-const REQUEST: &[Member] = &[
-    ("batch_request_id", Shape::Id),
-    ("batch_request", Shape::Own),
+const REQUESTS: &[Row] = &[("batch_requests", Type::List(&Type::Object(REQUEST)))];
+const REQUEST: &[Row] = &[
+    ("batch_request_id", Type::Id),
+    ("batch_request", Type::Custom),
 ];
 const NAMED: &[(&str, &str)] = &[
     ("responses", "/v1/responses"),
@@ -32,19 +32,19 @@ const NAMED: &[(&str, &str)] = &[
     ("video_generation", "/v1/videos/generations"),
 ];
 /// A line of a file of results.
-const RESULT: &[Member] = &[
-    ("id", Shape::Id),
-    ("custom_id", Shape::Id),
-    ("batch_request_id", Shape::Id),
-    ("response", Shape::Own),
-    ("batch_result", Shape::Own),
-    ("results", Shape::Own),
+const RESULT: &[Row] = &[
+    ("id", Type::Id),
+    ("custom_id", Type::Id),
+    ("batch_request_id", Type::Id),
+    ("response", Type::Custom),
+    ("batch_result", Type::Custom),
+    ("results", Type::Custom),
 ];
-const ANSWERED: &[Member] = &[
-    ("status_code", Shape::Number),
-    ("request_id", Shape::Id),
-    ("body", Shape::Own),
-    ("response", Shape::Own),
+const ANSWERED: &[Row] = &[
+    ("status_code", Type::Number),
+    ("request_id", Type::Id),
+    ("body", Type::Custom),
+    ("response", Type::Custom),
 ];
 
 /// The endpoint that a record names.
@@ -97,17 +97,12 @@ pub(super) fn read_lines(reader: &mut Reader<'_>, lines: Value<'_>) {
             (None, Some(_)) => Some("/v1/chat/completions".into()),
             (url, _) => url,
         };
-        reader.shaped(
-            line,
-            &[LINE],
-            &origin,
-            &mut |reader, key, value| match key {
-                "body" => request(reader, value, url.as_deref()),
-                _ => {
-                    reader.name(value);
-                }
-            },
-        );
+        reader.rows(line, LINE, &origin, &mut |reader, key, value| match key {
+            "body" => request(reader, value, url.as_deref()),
+            _ => {
+                reader.name(value);
+            }
+        });
         if line.get("body").is_none() {
             let what = "`body` is missing";
             reader.problem(codes::AG2001, line, what);
@@ -120,7 +115,7 @@ pub(super) fn read_requests(reader: &mut Reader<'_>) {
     let Some(body) = reader.body() else { return };
     let root = body.root();
     let origin = Origin::of(Author::System, Part::Other);
-    reader.shaped(root, &[REQUESTS], &origin, &mut |reader, _, value| {
+    reader.rows(root, REQUESTS, &origin, &mut |reader, _, value| {
         reader.claim(value);
         for (key, body) in value.members() {
             let url = NAMED.iter().find(|(name, _)| key.is_text(name));
@@ -135,24 +130,24 @@ pub(super) fn read_requests(reader: &mut Reader<'_>) {
 }
 
 /// Google's batches: requests as `:generateContent` or `:embedContent` takes them, inside the body or in a file.
-const GENERATE: &[Member] = &[("batch", Shape::Object(GENERATE_BATCH))];
-const GENERATE_BATCH: &[Member] = &[
-    ("displayName", Shape::Text(Part::Other)),
-    ("display_name", Shape::Text(Part::Other)),
-    ("inputConfig", Shape::Object(INPUT_CONFIG)),
-    ("input_config", Shape::Object(INPUT_CONFIG)),
+const GENERATE: &[Row] = &[("batch", Type::Object(GENERATE_BATCH))];
+const GENERATE_BATCH: &[Row] = &[
+    ("displayName", Type::Text(Part::Other)),
+    ("display_name", Type::Text(Part::Other)),
+    ("inputConfig", Type::Object(INPUT_CONFIG)),
+    ("input_config", Type::Object(INPUT_CONFIG)),
 ];
-const INPUT_CONFIG: &[Member] = &[
+const INPUT_CONFIG: &[Row] = &[
     (
         "requests",
-        Shape::Object(&[("requests", Shape::List(&Shape::Object(INLINED)))]),
+        Type::Object(&[("requests", Type::List(&Type::Object(INLINED)))]),
     ),
-    ("fileName", Shape::State),
-    ("file_name", Shape::State),
+    ("fileName", Type::State),
+    ("file_name", Type::State),
 ];
-const INLINED: &[Member] = &[
-    ("request", Shape::Own),
-    ("metadata", Shape::Tree(Part::Other)),
+const INLINED: &[Row] = &[
+    ("request", Type::Custom),
+    ("metadata", Type::Tree(Part::Other)),
 ];
 
 /// Reads a batch of Google's. The model and what is done with it are in the path.
@@ -166,7 +161,7 @@ pub(super) fn read_generate(reader: &mut Reader<'_>, endpoint: &Endpoint) {
     let model = endpoint.model.value().map_or("", |model| model);
     let url = format!("/v1beta/models/{model}:{verb}");
     let origin = Origin::of(Author::User, Part::Other);
-    reader.shaped(root, &[GENERATE], &origin, &mut |reader, _, value| {
+    reader.rows(root, GENERATE, &origin, &mut |reader, _, value| {
         request(reader, value, Some(&url));
     });
     let event = Event::new(Kind::Request, Direction::Request, root.place());
@@ -184,7 +179,7 @@ pub(super) fn read_results(reader: &mut Reader<'_>) {
 }
 
 fn result(reader: &mut Reader<'_>, value: Value<'_>) {
-    reader.shaped(
+    reader.row_lists(
         value,
         &[RESULT, ANSWER],
         &beside(),
@@ -201,7 +196,7 @@ fn answered(reader: &mut Reader<'_>, value: Value<'_>) {
     if value.kind() != json::ValueKind::Object {
         return;
     }
-    reader.shaped(value, &[ANSWERED], &beside(), &mut |reader, key, value| {
+    reader.rows(value, ANSWERED, &beside(), &mut |reader, key, value| {
         match (key, value.kind()) {
             ("response", json::ValueKind::Object) if answer_of(value).is_none() => {
                 // xAI: the response under the name of its endpoint.

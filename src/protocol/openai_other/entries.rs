@@ -8,7 +8,7 @@ use crate::diag::codes;
 use crate::event::Part;
 use crate::protocol::json_edit::ObjectWriter;
 use crate::protocol::openai_shapes::{ANSWER, answer_member, beside, content_part};
-use crate::protocol::reader::{Member, Reader, Shape};
+use crate::protocol::reader::{Reader, Row, Type};
 use crate::protocol::stream::{
     CallDelta, CallKey, Delta, EvaluatedCall, HeldFrames, KeepAlive, MAX_TEXTS, OrderingGroups,
     SnapshotTexts, StreamReader, SyntheticFrame, TextKey, Update, too_many,
@@ -17,28 +17,28 @@ use crate::protocol::{CannotRemove, Denial};
 use crate::wire::json::{Value, ValueKind};
 use crate::wire::span::{index, offset};
 
-const EVENT: &[Member] = &[
-    ("type", Shape::Own),
-    ("object", Shape::Id),
-    ("id", Shape::Id),
-    ("tool_call_id", Shape::Id),
-    ("conversation_id", Shape::Id),
-    ("output_index", Shape::Number),
-    ("content_index", Shape::Number),
-    ("created_at", Shape::Id),
-    ("completed_at", Shape::Id),
-    ("agent_id", Shape::Id),
-    ("previous_agent_id", Shape::Id),
-    ("previous_agent_name", Shape::Text(Part::Other)),
-    ("next_agent_id", Shape::Id),
-    ("next_agent_name", Shape::Text(Part::Other)),
-    ("role", Shape::Id),
-    ("confirmation_status", Shape::Id),
-    ("function", Shape::Text(Part::Other)),
-    ("content", Shape::Own),
-    ("name", Shape::Own),
-    ("arguments", Shape::Own),
-    ("info", Shape::Tree(Part::Other)),
+const EVENT: &[Row] = &[
+    ("type", Type::Custom),
+    ("object", Type::Id),
+    ("id", Type::Id),
+    ("tool_call_id", Type::Id),
+    ("conversation_id", Type::Id),
+    ("output_index", Type::Number),
+    ("content_index", Type::Number),
+    ("created_at", Type::Id),
+    ("completed_at", Type::Id),
+    ("agent_id", Type::Id),
+    ("previous_agent_id", Type::Id),
+    ("previous_agent_name", Type::Text(Part::Other)),
+    ("next_agent_id", Type::Id),
+    ("next_agent_name", Type::Text(Part::Other)),
+    ("role", Type::Id),
+    ("confirmation_status", Type::Id),
+    ("function", Type::Text(Part::Other)),
+    ("content", Type::Custom),
+    ("name", Type::Custom),
+    ("arguments", Type::Custom),
+    ("info", Type::Tree(Part::Other)),
 ];
 
 /// An entry so far.
@@ -184,7 +184,7 @@ impl StreamReader for EntryStream {
         let number = entry.map_or(0, |(number, _)| offset(number));
         let at = root.get("content_index").and_then(|at| at.as_u64());
         let at = at.and_then(|at| u32::try_from(at).ok()).unwrap_or(0);
-        reader.shaped(
+        reader.row_lists(
             root,
             &[EVENT, ANSWER],
             &beside(),

@@ -2,6 +2,7 @@
 
 use super::{BATCH_CREATE, UPLOADED, batch};
 use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Turn};
+use crate::protocol::conversation::{ROLES, author_of};
 use crate::protocol::json_edit::move_indices;
 use crate::protocol::openai_chat;
 use crate::protocol::openai_responses::Items;
@@ -9,232 +10,229 @@ use crate::protocol::openai_shapes::{
     self, ANSWER, answer_member, beside, content, documents, inputs, response_format, tool_call,
     tool_choice, tool_offer,
 };
-use crate::protocol::reader::{CallBuilder, Member, Origin, Reader, Shape};
+use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type};
 use crate::protocol::{CannotRemove, Endpoint, Removals, RequestContext};
 use crate::wire::json::{self, Edits, JsonBody, Value};
 use crate::wire::letter_case;
 use crate::wire::sort;
 
-const REQUEST: &[Member] = &[
-    ("model", Shape::Own),
-    ("assistant_id", Shape::Own),
-    ("agent_id", Shape::Own),
-    ("inputs", Shape::Own),
-    ("instructions", Shape::Own),
-    ("additional_instructions", Shape::Own),
-    ("system", Shape::Own),
-    ("prompt", Shape::Own),
-    ("prompts", Shape::Own),
-    ("query", Shape::Own),
-    ("text_1", Shape::Own),
-    ("text_2", Shape::Own),
-    ("data_1", Shape::Own),
-    ("data_2", Shape::Own),
-    ("input", Shape::Own),
-    ("content", Shape::Own),
-    ("tokens", Shape::Own),
-    ("role", Shape::Own),
-    ("messages", Shape::Own),
-    ("additional_messages", Shape::Own),
-    ("thread", Shape::Own),
-    ("items", Shape::Own),
-    ("tools", Shape::Own),
-    ("tool_choice", Shape::Own),
-    ("tool_outputs", Shape::Own),
-    ("documents", Shape::Own),
-    ("response_format", Shape::Own),
-    ("stream", Shape::Own),
-    ("max_completion_tokens", Shape::Own),
-    ("file", Shape::Own),
-    ("data", Shape::Own),
-    ("input_reference", Shape::Own),
-    ("image", Shape::Own),
-    ("video", Shape::Own),
-    ("attachments", Shape::Own),
-    ("name", Shape::Text(Part::Other)),
-    ("description", Shape::Text(Part::Other)),
-    ("filename", Shape::Text(Part::Other)),
-    ("metadata", Shape::Tree(Part::Other)),
-    ("tool_resources", Shape::Own),
-    ("filters", Shape::Tree(Part::Other)),
-    ("attributes", Shape::Tree(Part::Other)),
-    ("stop", Shape::Tree(Part::Other)),
-    ("file_id", Shape::State),
-    ("file_ids", Shape::List(&Shape::State)),
-    ("input_file_id", Shape::State),
-    ("training_file", Shape::State),
-    ("validation_file", Shape::State),
-    ("part_ids", Shape::List(&Shape::Id)),
-    ("endpoint", Shape::Name),
-    ("purpose", Shape::Id),
-    ("completion_window", Shape::Id),
-    ("mime_type", Shape::Id),
-    ("md5", Shape::Id),
-    ("size", Shape::Id),
-    ("seconds", Shape::Id),
-    ("resolution", Shape::Id),
-    ("aspect_ratio", Shape::Id),
-    ("bytes", Shape::Number),
-    ("duration", Shape::Number),
-    ("temperature", Shape::Number),
-    ("top_p", Shape::Number),
-    ("max_prompt_tokens", Shape::Number),
-    ("max_num_results", Shape::Number),
-    ("parallel_tool_calls", Shape::Flag),
-    ("rewrite_query", Shape::Flag),
-    ("add_special_tokens", Shape::Flag),
-    ("return_token_strs", Shape::Flag),
+const REQUEST: &[Row] = &[
+    ("model", Type::Custom),
+    ("assistant_id", Type::Custom),
+    ("agent_id", Type::Custom),
+    ("inputs", Type::Custom),
+    ("instructions", Type::Custom),
+    ("additional_instructions", Type::Custom),
+    ("system", Type::Custom),
+    ("prompt", Type::Custom),
+    ("prompts", Type::Custom),
+    ("query", Type::Custom),
+    ("text_1", Type::Custom),
+    ("text_2", Type::Custom),
+    ("data_1", Type::Custom),
+    ("data_2", Type::Custom),
+    ("input", Type::Custom),
+    ("content", Type::Custom),
+    ("tokens", Type::Custom),
+    ("role", Type::Role(ROLES)),
+    ("messages", Type::Custom),
+    ("additional_messages", Type::Custom),
+    ("thread", Type::Custom),
+    ("items", Type::Custom),
+    ("tools", Type::Custom),
+    ("tool_choice", Type::Custom),
+    ("tool_outputs", Type::Custom),
+    ("documents", Type::Custom),
+    ("response_format", Type::Custom),
+    ("stream", Type::Stream),
+    ("max_completion_tokens", Type::MaxTokens),
+    ("file", Type::Custom),
+    ("data", Type::Custom),
+    ("input_reference", Type::Custom),
+    ("image", Type::Custom),
+    ("video", Type::Custom),
+    ("attachments", Type::Custom),
+    ("name", Type::Text(Part::Other)),
+    ("description", Type::Text(Part::Other)),
+    ("filename", Type::Text(Part::Other)),
+    ("metadata", Type::Tree(Part::Other)),
+    ("tool_resources", Type::Custom),
+    ("filters", Type::Tree(Part::Other)),
+    ("attributes", Type::Tree(Part::Other)),
+    ("stop", Type::Tree(Part::Other)),
+    ("file_id", Type::State),
+    ("file_ids", Type::List(&Type::State)),
+    ("input_file_id", Type::State),
+    ("training_file", Type::State),
+    ("validation_file", Type::State),
+    ("part_ids", Type::List(&Type::Id)),
+    ("endpoint", Type::Name),
+    ("purpose", Type::Id),
+    ("completion_window", Type::Id),
+    ("mime_type", Type::Id),
+    ("md5", Type::Id),
+    ("size", Type::Id),
+    ("seconds", Type::Id),
+    ("resolution", Type::Id),
+    ("aspect_ratio", Type::Id),
+    ("bytes", Type::Number),
+    ("duration", Type::Number),
+    ("temperature", Type::Number),
+    ("top_p", Type::Number),
+    ("max_prompt_tokens", Type::Number),
+    ("max_num_results", Type::Number),
+    ("parallel_tool_calls", Type::Flag),
+    ("rewrite_query", Type::Flag),
+    ("add_special_tokens", Type::Flag),
+    ("return_token_strs", Type::Flag),
     (
         "reasoning_effort",
-        Shape::Word(&["none", "minimal", "low", "medium", "high", "xhigh"]),
+        Type::Word("none|minimal|low|medium|high|xhigh"),
     ),
 ];
 /// What Mistral's conversations hold, beside messages: `{type: "function.call" | "tool.execution" | "function.result", …}`.
-const ENTRY: &[Member] = &[
-    ("object", Shape::Word(&["entry"])),
-    ("type", Shape::Own),
-    ("id", Shape::Id),
-    ("created_at", Shape::Id),
-    ("completed_at", Shape::Id),
-    ("agent_id", Shape::Id),
-    ("model", Shape::Id),
-    ("tool_call_id", Shape::Id),
-    ("name", Shape::Own),
-    ("arguments", Shape::Own),
-    ("result", Shape::Own),
-    ("info", Shape::Tree(Part::Other)),
+const ENTRY: &[Row] = &[
+    ("object", Type::Word("entry")),
+    ("type", Type::Custom),
+    ("id", Type::Id),
+    ("created_at", Type::Id),
+    ("completed_at", Type::Id),
+    ("agent_id", Type::Id),
+    ("model", Type::Id),
+    ("tool_call_id", Type::Id),
+    ("name", Type::Custom),
+    ("arguments", Type::Custom),
+    ("result", Type::Custom),
+    ("info", Type::Tree(Part::Other)),
 ];
-const MESSAGE: &[Member] = &[
-    ("role", Shape::Own),
-    ("content", Shape::Own),
-    ("attachments", Shape::Own),
-    ("metadata", Shape::Tree(Part::Other)),
+const MESSAGE: &[Row] = &[
+    ("role", Type::Role(ROLES)),
+    ("content", Type::Custom),
+    ("attachments", Type::Custom),
+    ("metadata", Type::Tree(Part::Other)),
 ];
-const ATTACHMENT: &[Member] = &[("file_id", Shape::State), ("tools", Shape::Own)];
-const TOOL_OUTPUT: &[Member] = &[("tool_call_id", Shape::Id), ("output", Shape::Own)];
+const ATTACHMENT: &[Row] = &[("file_id", Type::State), ("tools", Type::Custom)];
+const TOOL_OUTPUT: &[Row] = &[("tool_call_id", Type::Id), ("output", Type::Custom)];
 
 /// Objects of responses, whichever they are.
-pub(super) const OBJECT: &[Member] = &[
-    ("id", Shape::Id),
-    ("object", Shape::Id),
-    ("deleted", Shape::Flag),
-    ("status", Shape::Id),
-    ("created_at", Shape::Id),
-    ("completed_at", Shape::Id),
-    ("started_at", Shape::Id),
-    ("expires_at", Shape::Id),
-    ("cancelled_at", Shape::Id),
-    ("failed_at", Shape::Id),
-    ("in_progress_at", Shape::Id),
-    ("finalizing_at", Shape::Id),
-    ("cancelling_at", Shape::Id),
-    ("incomplete_at", Shape::Id),
-    ("last_active_at", Shape::Id),
-    ("expired_at", Shape::Id),
-    ("assistant_id", Shape::Id),
-    ("thread_id", Shape::Id),
-    ("run_id", Shape::Id),
-    ("vector_store_id", Shape::Id),
-    ("container_id", Shape::Id),
-    ("file_id", Shape::Id),
-    ("input_file_id", Shape::Id),
-    ("output_file_id", Shape::Id),
-    ("error_file_id", Shape::Id),
-    ("request_id", Shape::Id),
-    ("batch_id", Shape::Id),
-    ("first_id", Shape::Id),
-    ("last_id", Shape::Id),
-    ("next_page", Shape::Id),
-    ("has_more", Shape::Flag),
-    ("downloadable", Shape::Flag),
-    ("endpoint", Shape::Id),
-    ("purpose", Shape::Id),
-    ("mime_type", Shape::Id),
-    ("completion_window", Shape::Id),
-    ("role", Shape::Id),
-    ("bytes", Shape::Number),
-    ("size_bytes", Shape::Number),
-    ("usage_bytes", Shape::Number),
-    ("progress", Shape::Number),
-    ("duration", Shape::Number),
-    ("temperature", Shape::Number),
-    ("top_p", Shape::Number),
-    ("max_prompt_tokens", Shape::Number),
-    ("max_completion_tokens", Shape::Number),
-    ("parallel_tool_calls", Shape::Flag),
-    ("reasoning_effort", Shape::Id),
+pub(super) const OBJECT: &[Row] = &[
+    ("id", Type::Id),
+    ("object", Type::Id),
+    ("deleted", Type::Flag),
+    ("status", Type::Id),
+    ("created_at", Type::Id),
+    ("completed_at", Type::Id),
+    ("started_at", Type::Id),
+    ("expires_at", Type::Id),
+    ("cancelled_at", Type::Id),
+    ("failed_at", Type::Id),
+    ("in_progress_at", Type::Id),
+    ("finalizing_at", Type::Id),
+    ("cancelling_at", Type::Id),
+    ("incomplete_at", Type::Id),
+    ("last_active_at", Type::Id),
+    ("expired_at", Type::Id),
+    ("assistant_id", Type::Id),
+    ("thread_id", Type::Id),
+    ("run_id", Type::Id),
+    ("vector_store_id", Type::Id),
+    ("container_id", Type::Id),
+    ("file_id", Type::Id),
+    ("input_file_id", Type::Id),
+    ("output_file_id", Type::Id),
+    ("error_file_id", Type::Id),
+    ("request_id", Type::Id),
+    ("batch_id", Type::Id),
+    ("first_id", Type::Id),
+    ("last_id", Type::Id),
+    ("next_page", Type::Id),
+    ("has_more", Type::Flag),
+    ("downloadable", Type::Flag),
+    ("endpoint", Type::Id),
+    ("purpose", Type::Id),
+    ("mime_type", Type::Id),
+    ("completion_window", Type::Id),
+    ("role", Type::Id),
+    ("bytes", Type::Number),
+    ("size_bytes", Type::Number),
+    ("usage_bytes", Type::Number),
+    ("progress", Type::Number),
+    ("duration", Type::Number),
+    ("temperature", Type::Number),
+    ("top_p", Type::Number),
+    ("max_prompt_tokens", Type::Number),
+    ("max_completion_tokens", Type::Number),
+    ("parallel_tool_calls", Type::Flag),
+    ("reasoning_effort", Type::Id),
     (
         "truncation_strategy",
-        Shape::Object(&[("type", Shape::Id), ("last_messages", Shape::Number)]),
+        Type::Object(&[("type", Type::Id), ("last_messages", Type::Number)]),
     ),
-    (
-        "incomplete_details",
-        Shape::Object(&[("reason", Shape::Id)]),
-    ),
-    ("request_counts", Shape::Counts),
-    ("file_counts", Shape::Counts),
-    ("state", Shape::Counts),
-    ("filename", Shape::Text(Part::Other)),
-    ("name", Shape::Text(Part::Other)),
-    ("description", Shape::Text(Part::Other)),
-    ("instructions", Shape::Text(Part::Other)),
-    ("metadata", Shape::Tree(Part::Other)),
-    ("tool_resources", Shape::Tree(Part::Other)),
-    ("tools", Shape::Tree(Part::Definition)),
-    ("tool_choice", Shape::Tree(Part::Other)),
-    ("response_format", Shape::Tree(Part::Definition)),
-    ("attachments", Shape::Tree(Part::Other)),
-    ("last_error", Shape::Tree(Part::Other)),
-    ("errors", Shape::Tree(Part::Other)),
-    ("prompt", Shape::Tree(Part::Other)),
-    ("query", Shape::Tree(Part::Other)),
-    ("text", Shape::Text(Part::Text)),
-    ("content", Shape::Own),
-    ("choices", Shape::Own),
-    ("data", Shape::Own),
-    ("items", Shape::Own),
-    ("outputs", Shape::Own),
-    ("entries", Shape::Own),
-    ("conversation_id", Shape::Id),
-    ("required_action", Shape::Own),
-    ("step_details", Shape::Own),
-    ("tokens", Shape::Numbers),
+    ("incomplete_details", Type::Object(&[("reason", Type::Id)])),
+    ("request_counts", Type::Counts),
+    ("file_counts", Type::Counts),
+    ("state", Type::Counts),
+    ("filename", Type::Text(Part::Other)),
+    ("name", Type::Text(Part::Other)),
+    ("description", Type::Text(Part::Other)),
+    ("instructions", Type::Text(Part::Other)),
+    ("metadata", Type::Tree(Part::Other)),
+    ("tool_resources", Type::Tree(Part::Other)),
+    ("tools", Type::Tree(Part::Definition)),
+    ("tool_choice", Type::Tree(Part::Other)),
+    ("response_format", Type::Tree(Part::Definition)),
+    ("attachments", Type::Tree(Part::Other)),
+    ("last_error", Type::Tree(Part::Other)),
+    ("errors", Type::Tree(Part::Other)),
+    ("prompt", Type::Tree(Part::Other)),
+    ("query", Type::Tree(Part::Other)),
+    ("text", Type::Text(Part::Text)),
+    ("content", Type::Custom),
+    ("choices", Type::Custom),
+    ("data", Type::Custom),
+    ("items", Type::Custom),
+    ("outputs", Type::Custom),
+    ("entries", Type::Custom),
+    ("conversation_id", Type::Id),
+    ("required_action", Type::Custom),
+    ("step_details", Type::Custom),
+    ("tokens", Type::Numbers),
 ];
 /// What a run has done in one step.
-pub(super) const STEP: &[Member] = &[
-    ("type", Shape::Id),
-    ("tool_calls", Shape::Own),
+pub(super) const STEP: &[Row] = &[
+    ("type", Type::Id),
+    ("tool_calls", Type::Custom),
     (
         "message_creation",
-        Shape::Object(&[("message_id", Shape::Id)]),
+        Type::Object(&[("message_id", Type::Id)]),
     ),
 ];
-pub(super) const STEP_CALL: &[Member] = &[
-    ("id", Shape::Id),
-    ("type", Shape::Id),
-    ("index", Shape::Number),
-    ("function", Shape::Own),
+pub(super) const STEP_CALL: &[Row] = &[
+    ("id", Type::Id),
+    ("type", Type::Id),
+    ("index", Type::Number),
+    ("function", Type::Custom),
     // What the provider runs goes on over events too.
     (
         "code_interpreter",
-        Shape::Object(&[
-            ("input", Shape::Text(Part::Other)),
-            ("outputs", Shape::Tree(Part::Other)),
+        Type::Object(&[
+            ("input", Type::Text(Part::Other)),
+            ("outputs", Type::Tree(Part::Other)),
         ]),
     ),
-    ("file_search", Shape::Tree(Part::Other)),
-    ("retrieval", Shape::Tree(Part::Other)),
+    ("file_search", Type::Tree(Part::Other)),
+    ("retrieval", Type::Tree(Part::Other)),
 ];
-pub(super) const STEP_FUNCTION: &[Member] = &[
-    ("name", Shape::Own),
-    ("arguments", Shape::Own),
-    ("output", Shape::Tree(Part::Other)),
+pub(super) const STEP_FUNCTION: &[Row] = &[
+    ("name", Type::Custom),
+    ("arguments", Type::Custom),
+    ("output", Type::Tree(Part::Other)),
 ];
-pub(super) const REQUIRED: &[Member] = &[
-    ("type", Shape::Id),
+pub(super) const REQUIRED: &[Row] = &[
+    ("type", Type::Id),
     (
         "submit_tool_outputs",
-        Shape::Object(&[("tool_calls", Shape::List(&Shape::Own))]),
+        Type::Object(&[("tool_calls", Type::List(&Type::Custom))]),
     ),
 ];
 
@@ -248,7 +246,7 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
             .and_then(|purpose| purpose.text())
             .is_some_and(|purpose| letter_case::ascii_lower(&purpose).contains("batch"));
     let origin = Origin::of(Author::System, Part::Other);
-    reader.shaped(root, &[REQUEST], &origin, &mut |reader, key, value| {
+    reader.rows(root, REQUEST, &origin, &mut |reader, key, value| {
         request_member(reader, root, key, value, is_batch);
     });
     // A conversation that goes on has a model, instructions and tools that the request does not show.
@@ -295,17 +293,13 @@ fn request_member(
             inputs(reader, value, &user);
         }
         "content" => {
-            let from = author_of(object);
+            let from = author_of(object, ROLES);
             reader.reading.count_message(&from);
             content(reader, value, &Origin { from, ..user });
         }
-        "role" => match value.kind() {
-            json::ValueKind::String => reader.word(value, &["user", "assistant", "system", "tool"]),
-            _ => reader.wrong_type(value, "a string"),
-        },
         "messages" | "additional_messages" => reader.array(value, message),
         "thread" => {
-            reader.shaped(value, &[REQUEST], &user, &mut |reader, key, member| {
+            reader.rows(value, REQUEST, &user, &mut |reader, key, member| {
                 request_member(reader, value, key, member, is_batch);
             });
         }
@@ -344,42 +338,32 @@ fn request_member(
         }
         "documents" => documents(reader, value),
         "response_format" => response_format(reader, value),
-        "stream" => reader.reading.stream = reader.boolean(value).unwrap_or(false),
-        "max_completion_tokens" => reader.reading.max_tokens = reader.number(value),
         "attachments" => reader.array(value, attachment),
         // `file`, `data`, `input_reference`, `image`, `video`: files of a form, or references in JSON.
         _ => file(reader, value, &user, is_batch),
     }
 }
 
-fn author_of(message: Value<'_>) -> Known<Author> {
-    match message.get("role").and_then(|role| role.text()).as_deref() {
-        Some("user") => Known::Is(Author::User),
-        Some("assistant") => Known::Is(Author::Assistant),
-        Some("system" | "developer") => Known::Is(Author::System),
-        Some("tool") => Known::Is(Author::Tool),
-        _ => Known::Unknown,
-    }
-}
-
 /// Whether a response's message repeats what the user or the application said.
 pub(super) fn is_by_others(message: Value<'_>) -> bool {
-    matches!(author_of(message), Known::Is(Author::User | Author::System))
+    matches!(
+        author_of(message, ROLES),
+        Known::Is(Author::User | Author::System)
+    )
 }
 
 /// A message of a thread.
 fn message(reader: &mut Reader<'_>, message: Value<'_>) {
     let origin = Origin {
-        from: author_of(message),
+        from: author_of(message, ROLES),
         ..Origin::of(Author::User, Part::Text)
     };
     reader.reading.count_message(&origin.from);
-    reader.shaped(
+    reader.rows(
         message,
-        &[MESSAGE],
+        MESSAGE,
         &origin,
         &mut |reader, key, value| match key {
-            "role" => reader.word(value, &["user", "assistant", "system", "developer", "tool"]),
             "content" => content(reader, value, &origin),
             _ => reader.array(value, attachment),
         },
@@ -388,14 +372,9 @@ fn message(reader: &mut Reader<'_>, message: Value<'_>) {
 
 fn attachment(reader: &mut Reader<'_>, attachment: Value<'_>) {
     let origin = Origin::of(Author::User, Part::Other);
-    reader.shaped(
-        attachment,
-        &[ATTACHMENT],
-        &origin,
-        &mut |reader, _, value| {
-            reader.array(value, tool_offer);
-        },
-    );
+    reader.rows(attachment, ATTACHMENT, &origin, &mut |reader, _, value| {
+        reader.array(value, tool_offer);
+    });
 }
 
 /// Whether something in a conversation is a call or a result in Mistral's words.
@@ -422,19 +401,14 @@ fn entry(reader: &mut Reader<'_>, entry: Value<'_>) {
     if reader.direction() == Direction::Request {
         call.event.turn = Turn::Earlier;
     }
-    reader.shaped(
-        entry,
-        &[ENTRY],
-        &beside,
-        &mut |reader, key, value| match key {
-            "type" => reader.claim(value),
-            "name" => call.name(reader, value),
-            "arguments" => call.arguments(reader, value),
-            _ => {
-                reader.text(value, &beside);
-            }
-        },
-    );
+    reader.rows(entry, ENTRY, &beside, &mut |reader, key, value| match key {
+        "type" => reader.claim(value),
+        "name" => call.name(reader, value),
+        "arguments" => call.arguments(reader, value),
+        _ => {
+            reader.text(value, &beside);
+        }
+    });
     call.tell(reader);
 }
 
@@ -448,29 +422,24 @@ fn result(reader: &mut Reader<'_>, entry: Value<'_>) {
     event.from = origin.from.clone();
     let mut said = None;
     let beside = origin.with_part(Part::Other);
-    reader.shaped(
-        entry,
-        &[ENTRY],
-        &beside,
-        &mut |reader, key, value| match key {
-            "type" => reader.claim(value),
-            "name" => {
-                if let Some(name) = reader.name(value) {
-                    event.tool = Known::Is(name.into());
-                }
+    reader.rows(entry, ENTRY, &beside, &mut |reader, key, value| match key {
+        "type" => reader.claim(value),
+        "name" => {
+            if let Some(name) = reader.name(value) {
+                event.tool = Known::Is(name.into());
             }
-            "arguments" => {
-                let texts = reader.tree(value);
-                reader.emit_text(value, texts, &beside);
-            }
-            _ => {
-                event.texts = reader.register_text(value, Class::Text);
-                event.at = value.place();
-                reader.emit_duplicate(value, event.texts.clone(), &origin);
-                said = Some(value);
-            }
-        },
-    );
+        }
+        "arguments" => {
+            let texts = reader.tree(value);
+            reader.emit_text(value, texts, &beside);
+        }
+        _ => {
+            event.texts = reader.register_text(value, Class::Text);
+            event.at = value.place();
+            reader.emit_duplicate(value, event.texts.clone(), &origin);
+            said = Some(value);
+        }
+    });
     match said {
         Some(said) => reader.tell_result(event, said, &|_| None),
         None => reader.reading.add(event),
@@ -479,7 +448,7 @@ fn result(reader: &mut Reader<'_>, entry: Value<'_>) {
 
 /// One call of a run's step, whichever tool it is of: what the client was asked to run, or what the provider has run.
 fn step_call(reader: &mut Reader<'_>, call: Value<'_>) {
-    reader.shaped(call, &[STEP_CALL], &beside(), &mut |reader, _, function| {
+    reader.rows(call, STEP_CALL, &beside(), &mut |reader, _, function| {
         step_function(reader, call, function)
     });
     step_of_provider(reader, call);
@@ -492,9 +461,9 @@ pub(super) fn step_function(reader: &mut Reader<'_>, call: Value<'_>, function: 
     if function.get("output").is_some_and(|it| !it.is_null()) {
         told.event.turn = Turn::Earlier;
     }
-    reader.shaped(
+    reader.rows(
         function,
-        &[STEP_FUNCTION],
+        STEP_FUNCTION,
         &beside(),
         &mut |reader, key, value| match key {
             "name" => told.name(reader, value),
@@ -525,7 +494,7 @@ fn tool_output(reader: &mut Reader<'_>, output: Value<'_>) {
     event.from = origin.from.clone();
     event.tool = Known::Unknown;
     let mut holder = None;
-    reader.shaped(output, &[TOOL_OUTPUT], &origin, &mut |reader, _, value| {
+    reader.rows(output, TOOL_OUTPUT, &origin, &mut |reader, _, value| {
         holder = Some(value);
         event.at = value.place();
         event.texts = reader.register_text(value, Class::Text);
@@ -592,7 +561,7 @@ fn object(reader: &mut Reader<'_>, value: Value<'_>) {
         json::ValueKind::Object => {
             let tables = [OBJECT, ANSWER];
             let origin = beside();
-            reader.shaped(value, &tables, &origin, &mut |reader, key, member| {
+            reader.row_lists(value, &tables, &origin, &mut |reader, key, member| {
                 object_member(reader, value, key, member);
             });
         }
@@ -636,12 +605,10 @@ pub(super) fn object_member(
             }
         }
         "choices" => openai_chat::read_choices(reader, value),
-        "required_action" => {
-            reader.shaped(value, &[REQUIRED], &beside(), &mut |reader, _, call| {
-                tool_call(reader, call, Turn::Latest, 0);
-            })
-        }
-        "step_details" => reader.shaped(value, &[STEP], &beside(), &mut |reader, _, calls| {
+        "required_action" => reader.rows(value, REQUIRED, &beside(), &mut |reader, _, call| {
+            tool_call(reader, call, Turn::Latest, 0);
+        }),
+        "step_details" => reader.rows(value, STEP, &beside(), &mut |reader, _, calls| {
             reader.array(calls, |reader, call| step_call(reader, call));
         }),
         // The type of an object is no error's.

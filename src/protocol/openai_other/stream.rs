@@ -6,7 +6,7 @@ use super::stored::{
 };
 use crate::protocol::json_edit::move_annotations;
 use crate::protocol::openai_shapes::{ANSWER, beside, content_part};
-use crate::protocol::reader::{Member, Shape};
+use crate::protocol::reader::{Row, Type};
 use crate::protocol::stream::{
     CallDelta, CallKey, ChangesByText, Delta, HeldFrame, KeepAlive, MAX_TEXTS, OrderingGroups,
     SnapshotTexts, StreamReader, SyntheticFrame, TextKey, TextPath, TextPrefixHash, Update,
@@ -16,11 +16,11 @@ use crate::protocol::{Denial, Dialect, Origin, Reader};
 use crate::wire::json::{self, Edits, NodeId, Value};
 use crate::wire::span::{index, offset};
 
-const EVENT: &[Member] = &[("delta", Shape::Own)];
-const DELTA: &[Member] = &[
-    ("role", Shape::Id),
-    ("content", Shape::Own),
-    ("step_details", Shape::Own),
+const EVENT: &[Row] = &[("delta", Type::Custom)];
+const DELTA: &[Row] = &[
+    ("role", Type::Id),
+    ("content", Type::Custom),
+    ("step_details", Type::Custom),
 ];
 /// What a spot is in: a message or the code of a step.
 const CONTENT: u32 = 0;
@@ -100,13 +100,13 @@ impl RunStream {
         number: u32,
         how: Update,
     ) {
-        reader.shaped(step, &[STEP], &beside(), &mut |reader, _, calls| {
+        reader.rows(step, STEP, &beside(), &mut |reader, _, calls| {
             let mut position = 0u32;
             reader.array(calls, |reader, call| {
                 let at = at_of(call, position);
                 position = position.saturating_add(1);
                 let first = reader.frame.pieces.len();
-                reader.shaped(call, &[STEP_CALL], &pieces(), &mut |reader, _, function| {
+                reader.rows(call, STEP_CALL, &pieces(), &mut |reader, _, function| {
                     let place = (number, at);
                     self.function(reader, event, call, function, place, how);
                 });
@@ -201,9 +201,9 @@ impl RunStream {
             return;
         };
         let element = event.place();
-        reader.shaped(
+        reader.rows(
             function,
-            &[STEP_FUNCTION],
+            STEP_FUNCTION,
             &beside(),
             &mut |reader, key, value| {
                 reader.claim_all(value);
@@ -230,9 +230,9 @@ impl RunStream {
         function: Value<'_>,
         number: usize,
     ) {
-        reader.shaped(
+        reader.rows(
             function,
-            &[STEP_FUNCTION],
+            STEP_FUNCTION,
             &beside(),
             &mut |reader, _, value| {
                 reader.claim_all(value);
@@ -284,17 +284,17 @@ impl RunStream {
     /// What the client is asked to run.
     fn required(&mut self, reader: &mut Reader<'static>, event: Value<'_>, action: Value<'_>) {
         let mut at = 0u32;
-        reader.shaped(action, &[REQUIRED], &beside(), &mut |reader, _, call| {
+        reader.rows(action, REQUIRED, &beside(), &mut |reader, _, call| {
             let id = call.get("id").and_then(|id| id.text());
             let known = self
                 .calls
                 .iter()
                 .rposition(|known| known.id.is_some() && known.id.as_deref() == id.as_deref());
             let function = call.get("function");
-            reader.shaped(call, &[STEP_CALL], &beside(), &mut |reader, _, function| {
-                reader.shaped(
+            reader.rows(call, STEP_CALL, &beside(), &mut |reader, _, function| {
+                reader.rows(
                     function,
-                    &[STEP_FUNCTION],
+                    STEP_FUNCTION,
                     &beside(),
                     &mut |reader, _, value| {
                         reader.claim_all(value);
@@ -354,34 +354,32 @@ impl StreamReader for RunStream {
         let number = self.number_of(root);
         let first = reader.reading.events.len();
         let tables = [EVENT, OBJECT, ANSWER];
-        reader.shaped(
-            root,
-            &tables,
-            &beside(),
-            &mut |reader, key, value| match (key, value.kind()) {
-                (_, json::ValueKind::Null) => reader.claim(value),
-                ("delta", _) => {
-                    reader.shaped(
-                        value,
-                        &[DELTA],
-                        &beside(),
-                        &mut |reader, key, value| match key {
-                            _ if value.is_null() => reader.claim(value),
-                            "content" => self.contents(reader, value, number, Update::Delta),
-                            _ => self.step(reader, root, value, number, Update::Delta),
-                        },
-                    );
-                }
-                ("content", json::ValueKind::Array) if !is_by_others(root) => {
-                    self.contents(reader, value, number, Update::Whole);
-                }
-                ("step_details", json::ValueKind::Object) => {
-                    self.step(reader, root, value, number, Update::Whole);
-                }
-                ("required_action", json::ValueKind::Object) => self.required(reader, root, value),
-                _ => object_member(reader, root, key, value),
-            },
-        );
+        reader.row_lists(root, &tables, &beside(), &mut |reader, key, value| match (
+            key,
+            value.kind(),
+        ) {
+            (_, json::ValueKind::Null) => reader.claim(value),
+            ("delta", _) => {
+                reader.rows(
+                    value,
+                    DELTA,
+                    &beside(),
+                    &mut |reader, key, value| match key {
+                        _ if value.is_null() => reader.claim(value),
+                        "content" => self.contents(reader, value, number, Update::Delta),
+                        _ => self.step(reader, root, value, number, Update::Delta),
+                    },
+                );
+            }
+            ("content", json::ValueKind::Array) if !is_by_others(root) => {
+                self.contents(reader, value, number, Update::Whole);
+            }
+            ("step_details", json::ValueKind::Object) => {
+                self.step(reader, root, value, number, Update::Whole);
+            }
+            ("required_action", json::ValueKind::Object) => self.required(reader, root, value),
+            _ => object_member(reader, root, key, value),
+        });
         let is_run = kind.starts_with("thread.run.") && !kind.starts_with("thread.run.step.");
         let is_told_later = kind.ends_with(".created") || kind.ends_with(".in_progress");
         if (is_run && std::mem::replace(&mut self.has_told, true)) || (!is_run && is_told_later) {

@@ -4,123 +4,108 @@ use super::mark::{self, ItemOwner};
 use super::offers;
 use crate::diag::codes;
 use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Turn};
-use crate::protocol::conversation::Calls;
+use crate::protocol::conversation::{Calls, ROLES, TurnRole, Turns, author_of};
 use crate::protocol::openai_shapes::CACHE_CONTROL;
-use crate::protocol::reader::{CallBuilder, Member, Origin, Reader, Shape};
+use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type};
 use crate::wire::json::{self, Value};
 use std::ops::Range;
 
-const STATUS: Shape = Shape::Word(&[
-    "completed",
-    "in_progress",
-    "incomplete",
-    "failed",
-    "searching",
-    "interpreting",
-    "generating",
-    "calling",
-    "queued",
-]);
+const STATUS: Type = Type::Word(
+    "completed|in_progress|incomplete|failed|searching|interpreting|generating|\
+     calling|queued",
+);
 
 /// What every kind of item may have.
-pub(super) const ITEM: &[Member] = &[
-    ("type", Shape::Own),
-    ("id", Shape::Id),
-    ("call_id", Shape::Id),
+pub(super) const ITEM: &[Row] = &[
+    ("type", Type::Custom),
+    ("id", Type::Id),
+    ("call_id", Type::Id),
     ("status", STATUS),
-    ("created_by", Shape::Id),
-    ("encrypted_content", Shape::Opaque),
+    ("created_by", Type::Id),
+    ("encrypted_content", Type::Opaque),
 ];
-pub(super) const MESSAGE: &[Member] = &[
-    ("role", Shape::Own),
-    ("content", Shape::Own),
-    ("name", Shape::Text(Part::Name)),
-    ("phase", Shape::Word(&["commentary", "final_answer"])),
+pub(super) const MESSAGE: &[Row] = &[
+    ("role", Type::Role(ROLES)),
+    ("content", Type::Custom),
+    ("name", Type::Text(Part::Name)),
+    ("phase", Type::Word("commentary|final_answer")),
 ];
-const REASONING: &[Member] = &[
-    ("summary", Shape::List(&Shape::Object(THOUGHT))),
-    ("content", Shape::List(&Shape::Object(THOUGHT))),
+const REASONING: &[Row] = &[
+    ("summary", Type::List(&Type::Object(THOUGHT))),
+    ("content", Type::List(&Type::Object(THOUGHT))),
 ];
-pub(super) const THOUGHT: &[Member] = &[
-    ("type", Shape::Word(&["summary_text", "reasoning_text"])),
-    ("text", Shape::Text(Part::Reasoning)),
+pub(super) const THOUGHT: &[Row] = &[
+    ("type", Type::Word("summary_text|reasoning_text")),
+    ("text", Type::Text(Part::Reasoning)),
 ];
-pub(super) const CALL: &[Member] = &[
-    ("name", Shape::Own),
-    ("namespace", Shape::Id),
-    ("server_label", Shape::Id),
-    ("execution", Shape::Word(&["server", "client"])),
-    ("approval_request_id", Shape::Id),
-    ("container_id", Shape::Id),
-    ("arguments", Shape::Own),
-    ("input", Shape::Own),
-    ("action", Shape::Own),
-    ("actions", Shape::Own),
-    ("operation", Shape::Own),
-    ("code", Shape::Own),
-    ("queries", Shape::Own),
-    ("environment", Shape::Counts),
-    ("pending_safety_checks", Shape::Tree(Part::Other)),
+pub(super) const CALL: &[Row] = &[
+    ("name", Type::Custom),
+    ("namespace", Type::Id),
+    ("server_label", Type::Id),
+    ("execution", Type::Word("server|client")),
+    ("approval_request_id", Type::Id),
+    ("container_id", Type::Id),
+    ("arguments", Type::Custom),
+    ("input", Type::Custom),
+    ("action", Type::Custom),
+    ("actions", Type::Custom),
+    ("operation", Type::Custom),
+    ("code", Type::Custom),
+    ("queries", Type::Custom),
+    ("environment", Type::Counts),
+    ("pending_safety_checks", Type::Tree(Part::Other)),
     // What the provider's own tools found, beside the call.
-    ("results", Shape::Own),
-    ("outputs", Shape::Own),
-    ("output", Shape::Own),
-    ("error", Shape::Own),
-    ("revised_prompt", Shape::Text(Part::Other)),
-    ("result", Shape::Own),
-    ("background", Shape::Id),
-    ("output_format", Shape::Id),
-    ("quality", Shape::Id),
-    ("size", Shape::Id),
+    ("results", Type::Custom),
+    ("outputs", Type::Custom),
+    ("output", Type::Custom),
+    ("error", Type::Custom),
+    ("revised_prompt", Type::Text(Part::Other)),
+    ("result", Type::Custom),
+    ("background", Type::Id),
+    ("output_format", Type::Id),
+    ("quality", Type::Id),
+    ("size", Type::Id),
 ];
-const RESULT: &[Member] = &[
-    ("output", Shape::Own),
-    ("max_output_length", Shape::Number),
-    ("acknowledged_safety_checks", Shape::Tree(Part::Other)),
-    ("approval_request_id", Shape::Id),
-    ("approve", Shape::Flag),
-    ("reason", Shape::Text(Part::Other)),
+const RESULT: &[Row] = &[
+    ("output", Type::Custom),
+    ("max_output_length", Type::Number),
+    ("acknowledged_safety_checks", Type::Tree(Part::Other)),
+    ("approval_request_id", Type::Id),
+    ("approve", Type::Flag),
+    ("reason", Type::Text(Part::Other)),
 ];
-const OFFERED: &[Member] = &[
-    ("role", Shape::Word(&["developer", "system"])),
-    ("execution", Shape::Word(&["server", "client"])),
-    ("tools", Shape::Own),
+const OFFERED: &[Row] = &[
+    ("role", Type::Word("developer|system")),
+    ("execution", Type::Word("server|client")),
+    ("tools", Type::Custom),
 ];
-const LISTED: &[Member] = &[
-    ("server_label", Shape::Id),
-    ("tools", Shape::Tree(Part::Definition)),
-    ("error", Shape::Tree(Part::Other)),
+const LISTED: &[Row] = &[
+    ("server_label", Type::Id),
+    ("tools", Type::Tree(Part::Definition)),
+    ("error", Type::Tree(Part::Other)),
 ];
-pub(super) const PART: &[Member] = &[
+pub(super) const PART: &[Row] = &[
     (
         "type",
-        Shape::Word(&[
-            "input_text",
-            "output_text",
-            "text",
-            "summary_text",
-            "reasoning_text",
-            "refusal",
-            "input_image",
-            "input_file",
-            "input_audio",
-            "computer_screenshot",
-        ]),
+        Type::Word(
+            "input_text|output_text|text|summary_text|reasoning_text|refusal|\
+             input_image|input_file|input_audio|computer_screenshot",
+        ),
     ),
-    ("text", Shape::Own),
-    ("refusal", Shape::Text(Part::Refusal)),
-    ("annotations", Shape::Tree(Part::Other)),
-    ("logprobs", Shape::Own),
-    ("image_url", Shape::Own),
-    ("file_data", Shape::Own),
-    ("file_url", Shape::Own),
-    ("file_id", Shape::Own),
-    ("filename", Shape::Text(Part::Other)),
+    ("text", Type::Custom),
+    ("refusal", Type::Text(Part::Refusal)),
+    ("annotations", Type::Tree(Part::Other)),
+    ("logprobs", Type::Custom),
+    ("image_url", Type::Custom),
+    ("file_data", Type::Custom),
+    ("file_url", Type::Custom),
+    ("file_id", Type::Custom),
+    ("filename", Type::Text(Part::Other)),
     (
         "input_audio",
-        Shape::Object(&[("data", Shape::Media), ("format", Shape::Id)]),
+        Type::Object(&[("data", Type::Media), ("format", Type::Id)]),
     ),
-    ("detail", Shape::Word(&["auto", "low", "high", "original"])),
+    ("detail", Type::Word("auto|low|high|original")),
     ("prompt_cache_breakpoint", CACHE_CONTROL),
 ];
 
@@ -193,17 +178,6 @@ pub(super) fn named_by_type(kind: &str) -> Option<&str> {
     }
 }
 
-/// What an item is, as far as it decides which turn others belong to.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ItemRole {
-    /// Said or done by the model.
-    Model,
-    /// What a tool answered, and tools that are offered on the way.
-    Result,
-    /// Said by the user or the application.
-    Other,
-}
-
 /// The type of an item. Items without one are messages; those that say nothing but an id are references.
 #[inline(never)]
 pub(super) fn kind_of(item: Value<'_>) -> String {
@@ -218,25 +192,22 @@ pub(super) fn kind_of(item: Value<'_>) -> String {
     }
 }
 
-fn role_of(item: Value<'_>) -> ItemRole {
+/// The part of an item in the order of turns. Tools that are offered on the way end no turn.
+fn role_of(item: Value<'_>) -> TurnRole {
     let kind = kind_of(item);
     let says = |word: &str| item.get("role").is_some_and(|role| role.is_text(word));
     match kind.as_str() {
-        "message" if says("assistant") => ItemRole::Model,
-        "message" => ItemRole::Other,
-        "additional_tools" | "mcp_approval_response" => ItemRole::Result,
-        kind if kind.ends_with("_output") => ItemRole::Result,
-        _ => ItemRole::Model,
+        "message" if says("assistant") => TurnRole::Model,
+        "message" => TurnRole::Other,
+        "additional_tools" | "mcp_approval_response" => TurnRole::Result,
+        kind if kind.ends_with("_output") => TurnRole::Result,
+        _ => TurnRole::Model,
     }
 }
 
 /// A list of items while it is read.
 pub(in crate::protocol) struct Items {
-    /// Items from here to `latest_end` are those whose calls are the latest.
-    latest_from: usize,
-    latest_end: usize,
-    /// Index of the first item after the last one of the model.
-    after_model: usize,
+    turns: Turns,
     /// Names of the tools called so far, by the id of the call.
     calls: Calls,
 }
@@ -244,41 +215,16 @@ pub(in crate::protocol) struct Items {
 impl Items {
     /// Finds out which turn is the latest: the calls of the model's last items, if only results follow them.
     pub(in crate::protocol) fn of(list: Value<'_>) -> Items {
-        let mut items = Items {
-            latest_from: 0,
-            latest_end: 0,
-            after_model: 0,
+        Items {
+            turns: Turns::of(list.elements().map(role_of)),
             calls: Calls::default(),
-        };
-        let mut previous = ItemRole::Other;
-        for (at, item) in list.elements().enumerate() {
-            let next = at.saturating_add(1);
-            let role = role_of(item);
-            match role {
-                ItemRole::Model => {
-                    if previous != ItemRole::Model {
-                        items.latest_from = at;
-                    }
-                    items.latest_end = next;
-                    items.after_model = next;
-                }
-                ItemRole::Result => {}
-                ItemRole::Other => {
-                    items.latest_from = next;
-                    items.latest_end = next;
-                }
-            }
-            previous = role;
         }
-        items
     }
 
     /// Reads an item that stands alone.
     pub(in crate::protocol) fn alone(reader: &mut Reader<'_>, item: Value<'_>) {
         let mut items = Items {
-            latest_from: 0,
-            latest_end: 1,
-            after_model: 0,
+            turns: Turns::of_one(),
             calls: Calls::default(),
         };
         items.item(reader, item, 0);
@@ -295,24 +241,16 @@ impl Items {
 
     fn item(&mut self, reader: &mut Reader<'_>, item: Value<'_>, at: usize) {
         let is_request = reader.direction() == Direction::Request;
-        let turn = |is_latest: bool| {
-            if is_latest || !is_request {
-                Turn::Latest
-            } else {
-                Turn::Earlier
-            }
-        };
-        let origin = Origin {
-            from: if is_request {
+        let turn = |turn: Turn| if is_request { turn } else { Turn::Latest };
+        let origin = Origin::new(
+            if is_request {
                 Known::Unknown
             } else {
                 Known::Missing
             },
-            part: Part::Other,
-            turn: turn(at >= self.after_model),
-            choice: 0,
-            piece_of: None,
-        };
+            Part::Other,
+            turn(self.turns.text_turn(at)),
+        );
         // Some servers take bare strings in the list.
         if item.kind() == json::ValueKind::String {
             let user = Origin {
@@ -329,22 +267,22 @@ impl Items {
             "message" => message(reader, item, &origin),
             "reasoning" => {
                 let origin = by_model(&origin);
-                reader.shaped(item, &[ITEM, REASONING], &origin, &mut claim_type);
+                reader.row_lists(item, &[ITEM, REASONING], &origin, &mut claim_type);
             }
             "compaction" | "compaction_summary" | "context_compaction" => {
-                reader.shaped(item, &[ITEM], &origin, &mut claim_type);
+                reader.rows(item, ITEM, &origin, &mut claim_type);
             }
             // One of ours that stands for nothing does not leave.
             "item_reference" if mark::standing(item.get("id")) == ItemOwner::Nothing => {
-                reader.shaped(item, &[ITEM], &origin, &mut claim_type);
+                reader.rows(item, ITEM, &origin, &mut claim_type);
             }
             "item_reference" => {
-                reader.shaped(item, &[ITEM], &origin, &mut claim_type);
+                reader.rows(item, ITEM, &origin, &mut claim_type);
                 reader.uninspectable(item, "provider_state");
                 reader.reading.continues_elsewhere = true;
             }
             "additional_tools" | "tool_search_output" => {
-                reader.shaped(
+                reader.row_lists(
                     item,
                     &[ITEM, OFFERED],
                     &origin,
@@ -359,22 +297,22 @@ impl Items {
                 );
             }
             "mcp_list_tools" => {
-                reader.shaped(item, &[ITEM, LISTED], &origin, &mut claim_type);
+                reader.row_lists(item, &[ITEM, LISTED], &origin, &mut claim_type);
             }
             "mcp_approval_response" => {
                 let user = Origin {
                     from: Known::Is(Author::User),
                     ..origin
                 };
-                reader.shaped(item, &[ITEM, RESULT], &user, &mut claim_type);
+                reader.row_lists(item, &[ITEM, RESULT], &user, &mut claim_type);
             }
             kind if kind.ends_with("_output") => self.result(reader, item, &origin),
             kind if is_call(kind) => {
-                let is_latest = at >= self.latest_from && at < self.latest_end;
-                self.call(reader, item, kind, turn(is_latest), &by_model(&origin));
+                let calls = turn(self.turns.call_turn(at));
+                self.call(reader, item, kind, calls, &by_model(&origin));
             }
             // An item of a kind that is not known: everything in it is unknown text.
-            _ => reader.shaped(item, &[ITEM], &origin, &mut |_, _, _| {}),
+            _ => reader.rows(item, ITEM, &origin, &mut |_, _, _| {}),
         }
     }
 
@@ -392,7 +330,7 @@ impl Items {
         call.event.tool = named_by_type.map_or(Known::Unknown, |name| Known::Is(name.into()));
         call.event.provider_run = is_provider_run(item, kind);
         let mut found = Vec::new();
-        reader.shaped(
+        reader.row_lists(
             item,
             &[ITEM, CALL],
             origin,
@@ -458,7 +396,7 @@ impl Items {
             };
         }
         let mut said = None;
-        reader.shaped(
+        reader.row_lists(
             item,
             &[ITEM, RESULT],
             &origin,
@@ -547,43 +485,29 @@ fn claim_type(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
 }
 
 fn message(reader: &mut Reader<'_>, item: Value<'_>, origin: &Origin) {
-    let role = item.get("role").and_then(|role| role.text());
-    let author = match role.as_deref() {
-        Some("system" | "developer") => Some(Author::System),
-        Some("user") => Some(Author::User),
-        Some("assistant") => Some(Author::Assistant),
-        _ => None,
-    };
+    let author = author_of(item, ROLES);
     let is_request = reader.direction() == Direction::Request;
     let origin = match is_request {
         true => Origin {
-            from: author.map_or(Known::Unknown, Known::Is),
+            from: author,
             part: Part::Text,
             ..origin.clone()
         },
         // A list of items repeats what others said.
         false => origin.with_part(match author {
-            Some(Author::Assistant) | None => Part::Text,
-            Some(_) => Part::Other,
+            Known::Is(Author::System | Author::User | Author::Tool) => Part::Other,
+            _ => Part::Text,
         }),
     };
     if is_request {
         reader.reading.count_message(&origin.from);
-        if role.is_none() && item.kind() == json::ValueKind::Object {
-            reader.problem(codes::AG2001, item, "`role` is missing");
-        }
+        reader.role_is_needed(item);
     }
-    reader.shaped(
+    reader.row_lists(
         item,
         &[ITEM, MESSAGE],
         &origin,
         &mut |reader, key, value| match key {
-            "role" => match value.kind() {
-                json::ValueKind::String => {
-                    reader.word(value, &["system", "developer", "user", "assistant", "tool"])
-                }
-                _ => reader.wrong_type(value, "a string"),
-            },
             "content" => match value.kind() {
                 json::ValueKind::String => said(reader, value, &origin, false),
                 _ => reader.array(value, |reader, part| {
@@ -629,7 +553,7 @@ pub(super) fn content_part(
         *counter = counter.saturating_add(1);
     }
     let mut is_read = false;
-    reader.shaped(part, &[PART], origin, &mut |reader, key, value| match key {
+    reader.rows(part, PART, origin, &mut |reader, key, value| match key {
         _ if value.is_null() => reader.claim(value),
         "text" => said(reader, value, origin, is_result),
         // The text once more, token by token: it goes as a whole when the text is edited.

@@ -2,40 +2,40 @@
 
 use crate::event::{Author, Class, Event, Kind, Known, Part};
 use crate::protocol::openai_shapes::{named_offer, provider_tool, tool_offer};
-use crate::protocol::reader::{Member, Origin, Reader, Shape};
+use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::wire::json::{self, Value};
 
-const NAMESPACE: &[Member] = &[
-    ("type", Shape::Word(&["namespace"])),
-    ("name", Shape::Own),
-    ("description", Shape::Own),
-    ("tools", Shape::Own),
+const NAMESPACE: &[Row] = &[
+    ("type", Type::Word("namespace")),
+    ("name", Type::Custom),
+    ("description", Type::Custom),
+    ("tools", Type::Custom),
 ];
-const TOOL_SEARCH: &[Member] = &[
-    ("type", Shape::Word(&["tool_search"])),
-    ("execution", Shape::Word(&["server", "client"])),
-    ("description", Shape::Text(Part::Definition)),
-    ("parameters", Shape::Tree(Part::Definition)),
+const TOOL_SEARCH: &[Row] = &[
+    ("type", Type::Word("tool_search")),
+    ("execution", Type::Word("server|client")),
+    ("description", Type::Text(Part::Definition)),
+    ("parameters", Type::Tree(Part::Definition)),
 ];
-const MCP: &[Member] = &[
-    ("type", Shape::Word(&["mcp"])),
-    ("server_label", Shape::Own),
+const MCP: &[Row] = &[
+    ("type", Type::Word("mcp")),
+    ("server_label", Type::Custom),
     // Whose server it is, is what rules about text read.
-    ("server_url", Shape::Own),
-    ("connector_id", Shape::Name),
-    ("authorization", Shape::Id),
-    ("server_description", Shape::Text(Part::Definition)),
-    ("allowed_tools", Shape::Own),
-    ("require_approval", Shape::Own),
-    ("defer_loading", Shape::Flag),
+    ("server_url", Type::Custom),
+    ("connector_id", Type::Name),
+    ("authorization", Type::Id),
+    ("server_description", Type::Text(Part::Definition)),
+    ("allowed_tools", Type::Custom),
+    ("require_approval", Type::Custom),
+    ("defer_loading", Type::Flag),
 ];
-const TOOL_FILTER: &[Member] = &[
-    ("tool_names", Shape::List(&Shape::Name)),
-    ("read_only", Shape::Flag),
+const TOOL_FILTER: &[Row] = &[
+    ("tool_names", Type::List(&Type::Name)),
+    ("read_only", Type::Flag),
 ];
-const APPROVAL: &[Member] = &[
-    ("always", Shape::Object(TOOL_FILTER)),
-    ("never", Shape::Object(TOOL_FILTER)),
+const APPROVAL: &[Row] = &[
+    ("always", Type::Object(TOOL_FILTER)),
+    ("never", Type::Object(TOOL_FILTER)),
 ];
 
 /// Types that the client runs, each with the names that rules may call it by. The first is its own, the last that of its
@@ -59,9 +59,9 @@ pub(super) fn offer(reader: &mut Reader<'_>, tool: Value<'_>) {
     match kind {
         "function" | "custom" if tool.get("function").is_some() => tool_offer(reader, tool),
         "function" | "custom" => named_offer(reader, tool, tool),
-        "namespace" => reader.shaped(
+        "namespace" => reader.rows(
             tool,
-            &[NAMESPACE],
+            NAMESPACE,
             &definition,
             &mut |reader, key, value| match key {
                 "name" | "description" => {
@@ -72,7 +72,7 @@ pub(super) fn offer(reader: &mut Reader<'_>, tool: Value<'_>) {
             },
         ),
         "tool_search" => {
-            reader.plain(tool, TOOL_SEARCH, &definition);
+            reader.plain_rows(tool, TOOL_SEARCH, &definition);
             reader.provider_tool(tool, kind);
         }
         "mcp" => mcp(reader, tool),
@@ -109,14 +109,14 @@ pub(in crate::protocol) fn mcp(reader: &mut Reader<'_>, tool: Value<'_>) {
     let origin = Origin::of(Author::System, Part::Other);
     let mut allowed: Vec<Box<str>> = Vec::new();
     let mut is_listed = false;
-    reader.shaped(tool, &[MCP], &origin, &mut |reader, key, value| match key {
+    reader.rows(tool, MCP, &origin, &mut |reader, key, value| match key {
         "server_label" => {
             reader.text(value, &origin.with_part(Part::Name));
         }
         "server_url" => reader.reference(value, &origin),
         "require_approval" => match value.kind() {
-            json::ValueKind::String => reader.word(value, &["always", "never"]),
-            _ => reader.plain(value, APPROVAL, &origin),
+            json::ValueKind::String => reader.word(value, "always|never"),
+            _ => reader.plain_rows(value, APPROVAL, &origin),
         },
         _ => {
             let list = match value.kind() {

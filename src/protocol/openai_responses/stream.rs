@@ -13,7 +13,7 @@ use super::{Common, RESPONSE, response_member};
 use crate::event::{Class, Known, Part, Pending};
 use crate::protocol::json_edit::move_annotations;
 use crate::protocol::openai_shapes::{ANSWER, beside, error};
-use crate::protocol::reader::{Member, Shape};
+use crate::protocol::reader::{Row, Type};
 use crate::protocol::stream::{
     ArgumentStep, CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, Extent, HeldFrame,
     HeldFrames, KeepAlive, MAX_TEXTS, OrderingGroups, SnapshotTexts, StreamReader, SyntheticFrame,
@@ -25,47 +25,47 @@ use crate::wire::span::{index, offset};
 use numbers::Numbers;
 
 /// Members of events.
-const EVENT: &[Member] = &[
-    ("type", Shape::Own),
-    ("sequence_number", Shape::Number),
-    ("output_index", Shape::Number),
-    ("content_index", Shape::Number),
-    ("summary_index", Shape::Number),
-    ("annotation_index", Shape::Number),
-    ("item_id", Shape::Id),
+const EVENT: &[Row] = &[
+    ("type", Type::Custom),
+    ("sequence_number", Type::Number),
+    ("output_index", Type::Number),
+    ("content_index", Type::Number),
+    ("summary_index", Type::Number),
+    ("annotation_index", Type::Number),
+    ("item_id", Type::Id),
     // Random padding against traffic analysis.
-    ("obfuscation", Shape::Id),
-    ("delta", Shape::Own),
-    ("text", Shape::Own),
-    ("refusal", Shape::Own),
-    ("transcript", Shape::Own),
-    ("arguments", Shape::Own),
-    ("input", Shape::Own),
-    ("code", Shape::Own),
-    ("command", Shape::Own),
-    ("command_index", Shape::Number),
-    ("diff", Shape::Own),
-    ("name", Shape::Own),
-    ("item", Shape::Own),
-    ("part", Shape::Own),
-    ("response", Shape::Own),
-    ("logprobs", Shape::Own),
-    ("annotation", Shape::Tree(Part::Other)),
+    ("obfuscation", Type::Id),
+    ("delta", Type::Custom),
+    ("text", Type::Custom),
+    ("refusal", Type::Custom),
+    ("transcript", Type::Custom),
+    ("arguments", Type::Custom),
+    ("input", Type::Custom),
+    ("code", Type::Custom),
+    ("command", Type::Custom),
+    ("command_index", Type::Number),
+    ("diff", Type::Custom),
+    ("name", Type::Custom),
+    ("item", Type::Custom),
+    ("part", Type::Custom),
+    ("response", Type::Custom),
+    ("logprobs", Type::Custom),
+    ("annotation", Type::Tree(Part::Other)),
     // Pictures while they are drawn.
-    ("partial_image_index", Shape::Number),
-    ("partial_image_b64", Shape::Media),
-    ("size", Shape::Id),
-    ("quality", Shape::Id),
-    ("background", Shape::Id),
-    ("output_format", Shape::Id),
+    ("partial_image_index", Type::Number),
+    ("partial_image_b64", Type::Media),
+    ("size", Type::Id),
+    ("quality", Type::Id),
+    ("background", Type::Id),
+    ("output_format", Type::Id),
     // Errors.
-    ("message", Shape::Text(Part::Other)),
-    ("param", Shape::Id),
-    ("error", Shape::Own),
+    ("message", Type::Text(Part::Other)),
+    ("param", Type::Id),
+    ("error", Type::Custom),
 ];
 
 /// Both lists of a reasoning item hold thoughts.
-const THOUGHTS: &[Member] = &[("summary", Shape::Own), ("content", Shape::Own)];
+const THOUGHTS: &[Row] = &[("summary", Type::Custom), ("content", Type::Custom)];
 
 /// Texts that arrive in deltas: the events' name, where the text stands in its item, which part of the response it is, and
 /// which member of the event at its end repeats it.
@@ -302,79 +302,74 @@ impl ResponsesStream {
         }
         self.hold(reader, event.place(), about.item);
         let other = Origin::answer(0).with_part(Part::Other);
-        reader.shaped(
-            event,
-            &[EVENT],
-            &other,
-            &mut |reader, key, value| match key {
-                "type" | "name" => reader.claim(value),
-                _ if value.is_null() => reader.claim(value),
-                "error" => error(reader, value),
-                // The text once more, token by token: it goes as a whole when the text is edited.
-                "logprobs" => reader.claim_all(value),
-                "item" => self.told_item(reader, event, value, about.item, phase),
-                "part" => {
-                    let list = if stem.starts_with("reasoning_summary") {
-                        SUMMARY
+        reader.rows(event, EVENT, &other, &mut |reader, key, value| match key {
+            "type" | "name" => reader.claim(value),
+            _ if value.is_null() => reader.claim(value),
+            "error" => error(reader, value),
+            // The text once more, token by token: it goes as a whole when the text is edited.
+            "logprobs" => reader.claim_all(value),
+            "item" => self.told_item(reader, event, value, about.item, phase),
+            "part" => {
+                let list = if stem.starts_with("reasoning_summary") {
+                    SUMMARY
+                } else {
+                    CONTENT
+                };
+                let first = reader.reading.events.len();
+                self.told_part(reader, value, about, list);
+                retell(reader, first);
+            }
+            "response" => self.told_response(reader, value, kind),
+            "delta" if stem == "audio" => reader.media(value),
+            _ => match (said, called) {
+                (Some((_, list, part, member)), _) if is_delta || key == *member => {
+                    let spot = [about.item, *list, about.at];
+                    let how = if is_delta {
+                        Update::Delta
                     } else {
-                        CONTENT
+                        Update::Whole
                     };
-                    let first = reader.reading.events.len();
-                    self.told_part(reader, value, about, list);
-                    retell(reader, first);
+                    self.text(reader, value, spot, *part, how);
                 }
-                "response" => self.told_response(reader, value, kind),
-                "delta" if stem == "audio" => reader.media(value),
-                _ => match (said, called) {
-                    (Some((_, list, part, member)), _) if is_delta || key == *member => {
-                        let spot = [about.item, *list, about.at];
-                        let how = if is_delta {
-                            Update::Delta
-                        } else {
-                            Update::Whole
-                        };
-                        self.text(reader, value, spot, *part, how);
+                (_, Some((_, member))) if is_delta || key == *member => {
+                    let name = event.get("name").and_then(|name| name.text());
+                    let call = CallAt {
+                        item: about.item,
+                        element: event.place(),
+                        name: name.as_deref(),
+                        provider_run,
+                    };
+                    if !is_delta {
+                        self.call_of(reader, &call, None);
                     }
-                    (_, Some((_, member))) if is_delta || key == *member => {
-                        let name = event.get("name").and_then(|name| name.text());
-                        let call = CallAt {
-                            item: about.item,
-                            element: event.place(),
-                            name: name.as_deref(),
-                            provider_run,
-                        };
-                        if !is_delta {
-                            self.call_of(reader, &call, None);
-                        }
-                        self.arguments(reader, value, &call, member, is_delta);
-                    }
-                    _ if let Some((_, argument, member)) = part
-                        && (key == "delta" || key == *member) =>
-                    {
-                        let call = CallAt {
-                            item: about.item,
-                            element: event.place(),
-                            name: None,
-                            provider_run,
-                        };
-                        let extent = match phase {
-                            _ if is_delta => Extent::Part,
-                            Phase::Added => Extent::Part,
-                            _ => Extent::Whole,
-                        };
-                        let mut path = vec![ArgumentStep::Name((*argument).into())];
-                        let index = event.get("command_index").and_then(|at| at.as_u64());
-                        path.extend(
-                            index.and_then(|at| Some(ArgumentStep::Index(at.try_into().ok()?))),
-                        );
-                        self.argument(reader, value, &call, path, extent);
-                    }
-                    _ if key == "code" && kind == "error" => reader.id(value),
-                    _ if key == "delta" => self.unknown_delta(reader, value, stem, about),
-                    _ => {}
-                },
+                    self.arguments(reader, value, &call, member, is_delta);
+                }
+                _ if let Some((_, argument, member)) = part
+                    && (key == "delta" || key == *member) =>
+                {
+                    let call = CallAt {
+                        item: about.item,
+                        element: event.place(),
+                        name: None,
+                        provider_run,
+                    };
+                    let extent = match phase {
+                        _ if is_delta => Extent::Part,
+                        Phase::Added => Extent::Part,
+                        _ => Extent::Whole,
+                    };
+                    let mut path = vec![ArgumentStep::Name((*argument).into())];
+                    let index = event.get("command_index").and_then(|at| at.as_u64());
+                    path.extend(
+                        index.and_then(|at| Some(ArgumentStep::Index(at.try_into().ok()?))),
+                    );
+                    self.argument(reader, value, &call, path, extent);
+                }
+                _ if key == "code" && kind == "error" => reader.id(value),
+                _ if key == "delta" => self.unknown_delta(reader, value, stem, about),
+                _ => {}
             },
-        );
+        });
         match phase {
             Phase::Added => {}
             _ if kind == "output_item.done" => self.end_item(reader, about.item),
@@ -430,7 +425,7 @@ impl ResponsesStream {
                 let mut at = 0u32;
                 let origin = Origin::answer(0).with_part(Part::Other);
                 let tables = [ITEM, MESSAGE];
-                reader.shaped(item, &tables, &origin, &mut |reader, key, value| match (
+                reader.row_lists(item, &tables, &origin, &mut |reader, key, value| match (
                     key,
                     value.kind(),
                 ) {
@@ -439,9 +434,6 @@ impl ResponsesStream {
                         self.told_part(reader, part, about, CONTENT);
                         at = at.saturating_add(1);
                     }),
-                    ("role", json::ValueKind::String) => {
-                        reader.word(value, &["assistant", "system", "developer", "user"]);
-                    }
                     ("type", _) => reader.claim(value),
                     _ => {}
                 });
@@ -449,7 +441,7 @@ impl ResponsesStream {
             "reasoning" => {
                 let origin = Origin::answer(0).with_part(Part::Other);
                 let tables = [ITEM, THOUGHTS];
-                reader.shaped(
+                reader.row_lists(
                     item,
                     &tables,
                     &origin,
@@ -491,7 +483,7 @@ impl ResponsesStream {
         };
         reader.array(thoughts, |reader, thought| {
             let first = reader.frame.pieces.len();
-            reader.plain(thought, THOUGHT, &origin);
+            reader.plain_rows(thought, THOUGHT, &origin);
             let spot = [item, list, at];
             self.texts.told(reader, first, spot, Update::Whole);
             at = at.saturating_add(1);
@@ -519,19 +511,14 @@ impl ResponsesStream {
             ..Origin::answer(0)
         };
         let first = reader.frame.pieces.len();
-        reader.shaped(
-            part,
-            &[PART],
-            &origin,
-            &mut |reader, key, value| match key {
-                _ if value.is_null() => reader.claim(value),
-                "text" => {
-                    reader.text(value, &origin.with_part(text_part));
-                }
-                "logprobs" => reader.claim_all(value),
-                _ => {}
-            },
-        );
+        reader.rows(part, PART, &origin, &mut |reader, key, value| match key {
+            _ if value.is_null() => reader.claim(value),
+            "text" => {
+                reader.text(value, &origin.with_part(text_part));
+            }
+            "logprobs" => reader.claim_all(value),
+            _ => {}
+        });
         let spot = [about.item, list, about.at];
         self.texts.told(reader, first, spot, Update::Whole);
     }
@@ -614,7 +601,7 @@ impl ResponsesStream {
         }
         let origin = Origin::answer(0).with_part(Part::Other);
         let tables = [ITEM, CALL];
-        reader.shaped(
+        reader.row_lists(
             item,
             &tables,
             &origin,
@@ -828,7 +815,7 @@ impl ResponsesStream {
         let mut output = None;
         let first = reader.reading.events.len();
         let tables = [RESPONSE, ANSWER];
-        reader.shaped(
+        reader.row_lists(
             response,
             &tables,
             &beside(),

@@ -1,46 +1,35 @@
 //! What answers share: tokens used, errors, and our own words in them.
 
 use crate::event::Part;
-use crate::protocol::reader::Member;
-use crate::protocol::reader::{Origin, Reader, Shape};
+use crate::protocol::reader::Row;
+use crate::protocol::reader::{Origin, Reader, Type, UsageKeys};
 use crate::wire::json::{self, Value};
 use crate::wire::sorted_map::SortedSet;
 
-const USAGE: &[&str] = &[
-    "prompt_tokens",
-    "completion_tokens",
-    "prompt_tokens_details",
-    "completion_tokens_details",
-    "input_tokens",
-    "output_tokens",
-    "input_tokens_details",
-    "output_tokens_details",
-];
-
-const ERROR: &[Member] = &[
-    ("message", Shape::Text(Part::Other)),
-    ("type", Shape::Id),
-    ("param", Shape::Id),
-    ("code", Shape::Id),
-    ("status", Shape::Id),
+const ERROR: &[Row] = &[
+    ("message", Type::Text(Part::Other)),
+    ("type", Type::Id),
+    ("param", Type::Id),
+    ("code", Type::Id),
+    ("status", Type::Id),
     // Groq repeats what the model wrote.
-    ("failed_generation", Shape::Text(Part::Other)),
+    ("failed_generation", Type::Text(Part::Other)),
     // OpenRouter repeats what the provider behind it said.
-    ("metadata", Shape::Tree(Part::Other)),
-    ("innererror", Shape::Counts),
+    ("metadata", Type::Tree(Part::Other)),
+    ("innererror", Type::Counts),
 ];
 
 /// What every response may hold beside what it is for: who answered, what it cost, or an error. Older vLLM, Mistral and
 /// FastAPI write the members of an error at the top.
-pub(crate) const ANSWER: &[Member] = &[
-    ("model", Shape::Own),
-    ("usage", Shape::Own),
-    ("error", Shape::Own),
-    ("message", Shape::Own),
-    ("detail", Shape::Own),
-    ("type", Shape::Own),
-    ("code", Shape::Own),
-    ("param", Shape::Own),
+pub(crate) const ANSWER: &[Row] = &[
+    ("model", Type::Custom),
+    ("usage", Type::Usage(&USAGE)),
+    ("error", Type::Custom),
+    ("message", Type::Custom),
+    ("detail", Type::Custom),
+    ("type", Type::Custom),
+    ("code", Type::Custom),
+    ("param", Type::Custom),
 ];
 
 /// Reads a member of [`ANSWER`].
@@ -52,7 +41,6 @@ pub(crate) fn answer_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>
                 reader.reading.models.add(&model);
             }
         }
-        "usage" => usage(reader, value),
         "error" => error(reader, value),
         _ => top_error(reader, key, value),
     }
@@ -73,7 +61,7 @@ pub(crate) fn error(reader: &mut Reader<'_>, value: Value<'_>) {
                 .or_else(|| value.get("code"))
                 .and_then(|kind| kind.text());
             reader.reading.error = Some(kind.as_deref().unwrap_or("error").into());
-            reader.plain(value, ERROR, &beside());
+            reader.plain_rows(value, ERROR, &beside());
         }
         json::ValueKind::String => {
             reader.reading.error = Some("error".into());
@@ -105,26 +93,16 @@ fn top_error(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
     }
 }
 
-/// Tokens, under OpenAI's older and newer names.
+/// Counts of tokens.
+const USAGE: UsageKeys = UsageKeys {
+    input: "prompt_tokens|input_tokens",
+    output: "completion_tokens|output_tokens",
+    cached: "prompt_tokens_details.cached_tokens|input_tokens_details.cached_tokens",
+    reasoning: "completion_tokens_details.reasoning_tokens|output_tokens_details.reasoning_tokens",
+};
+
 pub(crate) fn usage(reader: &mut Reader<'_>, value: Value<'_>) {
-    if value.kind() != json::ValueKind::Object {
-        reader.claim(value);
-        return;
-    }
-    // Numbers only, in members that differ from server to server.
-    reader.counts(value);
-    reader.object(value, USAGE, |reader, key, value| {
-        let detail = |name: &str| value.get(name).and_then(|count| count.as_u64());
-        let usage = &mut reader.reading.usage;
-        match key {
-            "prompt_tokens" | "input_tokens" => usage.input_tokens = value.as_u64(),
-            "completion_tokens" | "output_tokens" => usage.output_tokens = value.as_u64(),
-            "prompt_tokens_details" | "input_tokens_details" => {
-                usage.cached_tokens = detail("cached_tokens");
-            }
-            _ => usage.reasoning_tokens = detail("reasoning_tokens"),
-        }
-    });
+    reader.usage(value, &USAGE);
 }
 
 /// The words that stand for what is withheld, each once.

@@ -2,118 +2,103 @@
 
 use super::CACHE_CONTROL;
 use crate::event::{Attachments, Author, Class, Known, Part};
-use crate::protocol::reader::{CallBuilder, Member, Origin, Reader, Shape};
+use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type};
 use crate::wire::json::{self, Value};
 use std::ops::Range;
 
 /// A part of a message's content, in the words of OpenAI, Mistral, OpenRouter and vLLM.
-const PART: &[Member] = &[
+const PART: &[Row] = &[
     (
         "type",
-        Shape::Word(&[
-            "text",
-            "input_text",
-            "output_text",
-            "image_url",
-            "image_file",
-            "input_image",
-            "input_audio",
-            "audio_url",
-            "video_url",
-            "input_video",
-            "file",
-            "input_file",
-            "document_url",
-            "refusal",
-            "thinking",
-        ]),
+        Type::Word(
+            "text|input_text|output_text|image_url|image_file|input_image|\
+             input_audio|audio_url|video_url|input_video|file|input_file|\
+             document_url|refusal|thinking",
+        ),
     ),
-    ("text", Shape::Own),
-    ("refusal", Shape::Text(Part::Refusal)),
-    ("thinking", Shape::Own),
-    ("closed", Shape::Flag),
-    ("image_url", Shape::Own),
-    ("image_file", Shape::Own),
-    ("audio_url", Shape::Own),
-    ("video_url", Shape::Own),
-    ("document_url", Shape::Own),
-    ("document_name", Shape::Text(Part::Other)),
-    ("input_audio", Shape::Own),
-    ("file", Shape::Own),
-    ("detail", Shape::Word(DETAIL)),
+    ("text", Type::Custom),
+    ("refusal", Type::Text(Part::Refusal)),
+    ("thinking", Type::Custom),
+    ("closed", Type::Flag),
+    ("image_url", Type::Custom),
+    ("image_file", Type::Custom),
+    ("audio_url", Type::Custom),
+    ("video_url", Type::Custom),
+    ("document_url", Type::Custom),
+    ("document_name", Type::Text(Part::Other)),
+    ("input_audio", Type::Custom),
+    ("file", Type::Custom),
+    ("detail", Type::Word(DETAIL)),
     // In deltas of an assistant's message.
-    ("index", Shape::Number),
+    ("index", Type::Number),
     ("cache_control", CACHE_CONTROL),
     ("prompt_cache_breakpoint", CACHE_CONTROL),
 ];
-const DETAIL: &[&str] = &["auto", "low", "high", "original"];
-const URL: &[Member] = &[
-    ("url", Shape::Own),
-    ("file_id", Shape::State),
-    ("detail", Shape::Word(DETAIL)),
+const DETAIL: &str = "auto|low|high|original";
+const URL: &[Row] = &[
+    ("url", Type::Custom),
+    ("file_id", Type::State),
+    ("detail", Type::Word(DETAIL)),
 ];
-const INPUT_AUDIO: &[Member] = &[("data", Shape::Media), ("format", Shape::Id)];
-const FILE: &[Member] = &[
-    ("file_id", Shape::State),
-    ("file_data", Shape::Own),
-    ("file_url", Shape::Own),
-    ("filename", Shape::Text(Part::Other)),
+const INPUT_AUDIO: &[Row] = &[("data", Type::Media), ("format", Type::Id)];
+const FILE: &[Row] = &[
+    ("file_id", Type::State),
+    ("file_data", Type::Custom),
+    ("file_url", Type::Custom),
+    ("filename", Type::Text(Part::Other)),
 ];
-const REASONING_DETAIL: &[Member] = &[
+const REASONING_DETAIL: &[Row] = &[
     (
         "type",
-        Shape::Word(&["reasoning.text", "reasoning.summary", "reasoning.encrypted"]),
+        Type::Word("reasoning.text|reasoning.summary|reasoning.encrypted"),
     ),
-    ("text", Shape::Text(Part::Reasoning)),
-    ("summary", Shape::Text(Part::Reasoning)),
-    ("data", Shape::Opaque),
-    ("signature", Shape::Opaque),
-    ("id", Shape::Id),
-    ("format", Shape::Id),
-    ("index", Shape::Number),
+    ("text", Type::Text(Part::Reasoning)),
+    ("summary", Type::Text(Part::Reasoning)),
+    ("data", Type::Opaque),
+    ("signature", Type::Opaque),
+    ("id", Type::Id),
+    ("format", Type::Id),
+    ("index", Type::Number),
 ];
-const AUDIO_OUT: &[Member] = &[
-    ("id", Shape::Id),
-    ("data", Shape::Own),
-    ("transcript", Shape::Text(Part::Transcript)),
-    ("expires_at", Shape::Number),
+const AUDIO_OUT: &[Row] = &[
+    ("id", Type::Id),
+    ("data", Type::Custom),
+    ("transcript", Type::Text(Part::Transcript)),
+    ("expires_at", Type::Number),
 ];
 /// What a model behind Google's compatible endpoint signs.
-const EXTRA_CONTENT: &[Member] = &[(
+const EXTRA_CONTENT: &[Row] = &[(
     "google",
-    Shape::Object(&[
-        ("thought", Shape::Flag),
-        ("thought_signature", Shape::Opaque),
-    ]),
+    Type::Object(&[("thought", Type::Flag), ("thought_signature", Type::Opaque)]),
 )];
 const EXECUTED_TOOL: &[&str] = &["index", "type", "arguments", "output", "search_results"];
 
 /// Members of a message that say something beside its content, in requests and in responses. What is `Own` among them is
 /// read by [`spoken`].
-pub(crate) const SPEECH: &[Member] = &[
-    ("refusal", Shape::Text(Part::Refusal)),
-    ("reasoning_content", Shape::Own),
-    ("reasoning", Shape::Own),
-    ("thinking", Shape::Own),
-    ("tool_plan", Shape::Own),
+pub(crate) const SPEECH: &[Row] = &[
+    ("refusal", Type::Text(Part::Refusal)),
+    ("reasoning_content", Type::Custom),
+    ("reasoning", Type::Custom),
+    ("thinking", Type::Custom),
+    ("tool_plan", Type::Custom),
     (
         "reasoning_details",
-        Shape::List(&Shape::Object(REASONING_DETAIL)),
+        Type::List(&Type::Object(REASONING_DETAIL)),
     ),
-    ("audio", Shape::Object(AUDIO_OUT)),
-    ("annotations", Shape::Tree(Part::Other)),
-    ("citations", Shape::Tree(Part::Other)),
-    ("search_results", Shape::Tree(Part::Other)),
+    ("audio", Type::Object(AUDIO_OUT)),
+    ("annotations", Type::Tree(Part::Other)),
+    ("citations", Type::Tree(Part::Other)),
+    ("search_results", Type::Tree(Part::Other)),
     // What Azure's own search found.
-    ("context", Shape::Tree(Part::Other)),
-    ("images", Shape::Own),
-    ("executed_tools", Shape::Own),
-    ("extra_content", Shape::Object(EXTRA_CONTENT)),
-    ("thought_signature", Shape::Opaque),
+    ("context", Type::Tree(Part::Other)),
+    ("images", Type::Custom),
+    ("executed_tools", Type::Custom),
+    ("extra_content", Type::Object(EXTRA_CONTENT)),
+    ("thought_signature", Type::Opaque),
     ("cache_control", CACHE_CONTROL),
-    ("prefix", Shape::Flag),
-    ("partial", Shape::Flag),
-    ("weight", Shape::Number),
+    ("prefix", Type::Flag),
+    ("partial", Type::Flag),
+    ("weight", Type::Number),
 ];
 
 /// Reads a member of [`SPEECH`] that has code of its own.
@@ -219,7 +204,7 @@ pub(crate) fn content_part(
         said(reader, part, origin, is_result);
         return;
     }
-    reader.shaped(part, &[PART], origin, &mut |reader, key, value| match key {
+    reader.rows(part, PART, origin, &mut |reader, key, value| match key {
         "text" => match value.kind() {
             // Assistants: `{value, annotations}`.
             json::ValueKind::Object => reader.object(
@@ -244,14 +229,14 @@ pub(crate) fn content_part(
         "video_url" => attached(reader, part, value, origin, None),
         "image_file" => {
             reader.attachment(part, |count| &mut count.image);
-            reader.plain(value, URL, origin);
+            reader.plain_rows(value, URL, origin);
         }
         "input_audio" => {
             reader.attachment(value, |count| &mut count.audio);
             match value.kind() {
                 // Mistral: base64, or a URL.
                 json::ValueKind::String => reader.url(value, origin),
-                _ => reader.plain(value, INPUT_AUDIO, origin),
+                _ => reader.plain_rows(value, INPUT_AUDIO, origin),
             }
         }
         _ => file(reader, value, origin),
@@ -277,7 +262,7 @@ fn attached(
     let mut is_read = false;
     match value.kind() {
         json::ValueKind::String => is_read = url(reader, value, origin),
-        _ => reader.shaped(value, &[URL], origin, &mut |reader, _, value| {
+        _ => reader.rows(value, URL, origin, &mut |reader, _, value| {
             is_read = url(reader, value, origin);
         }),
     }
@@ -299,7 +284,7 @@ fn file(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
     let mut is_read = false;
     let counter = &mut reader.reading.attachments.file;
     *counter = counter.saturating_add(1);
-    reader.shaped(value, &[FILE], origin, &mut |reader, _, data| {
+    reader.rows(value, FILE, origin, &mut |reader, _, data| {
         is_read = url(reader, data, origin);
     });
     if !is_read {

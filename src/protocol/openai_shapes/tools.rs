@@ -4,35 +4,35 @@ use super::CACHE_CONTROL;
 use crate::diag::codes;
 use crate::event::{Author, Class, Known, Part, Turn};
 use crate::protocol::openai_responses::mcp_offer;
-use crate::protocol::reader::{CallBuilder, Member, Origin, Reader, Shape};
+use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type};
 use crate::wire::json::{self, Value};
 
 /// The definition of a function, wherever it stands.
-const FUNCTION: &[Member] = &[
-    ("name", Shape::Own),
-    ("description", Shape::Own),
-    ("parameters", Shape::Own),
-    ("parameter_definitions", Shape::Own),
-    ("output_schema", Shape::Own),
-    ("format", Shape::Own),
-    ("strict", Shape::Flag),
-    ("defer_loading", Shape::Flag),
+const FUNCTION: &[Row] = &[
+    ("name", Type::Custom),
+    ("description", Type::Custom),
+    ("parameters", Type::Custom),
+    ("parameter_definitions", Type::Custom),
+    ("output_schema", Type::Custom),
+    ("format", Type::Custom),
+    ("strict", Type::Flag),
+    ("defer_loading", Type::Flag),
     ("cache_control", CACHE_CONTROL),
 ];
 /// What stands around it.
-const WRAPPER: &[Member] = &[
-    ("type", Shape::Word(&["function", "custom"])),
-    ("function", Shape::Own),
-    ("custom", Shape::Own),
+const WRAPPER: &[Row] = &[
+    ("type", Type::Word("function|custom")),
+    ("function", Type::Custom),
+    ("custom", Type::Custom),
     ("cache_control", CACHE_CONTROL),
 ];
 /// What rules need to know of a tool that the provider runs.
-const PROVIDER_TOOL: &[Member] = &[
-    ("type", Shape::Own),
-    ("model", Shape::Own),
-    ("parameters", Shape::Own),
-    ("container", Shape::Own),
-    ("vector_store_ids", Shape::List(&Shape::State)),
+const PROVIDER_TOOL: &[Row] = &[
+    ("type", Type::Custom),
+    ("model", Type::Custom),
+    ("parameters", Type::Custom),
+    ("container", Type::Custom),
+    ("vector_store_ids", Type::List(&Type::State)),
     ("cache_control", CACHE_CONTROL),
 ];
 const TOOL_CHOICE: &[&str] = &[
@@ -45,12 +45,12 @@ const TOOL_CHOICE: &[&str] = &[
     "allowed_tools",
     "tools",
 ];
-const TOOL_CALL: &[Member] = &[
-    ("id", Shape::Own),
-    ("type", Shape::Word(&["function", "custom"])),
-    ("index", Shape::Number),
-    ("function", Shape::Own),
-    ("custom", Shape::Own),
+const TOOL_CALL: &[Row] = &[
+    ("id", Type::Custom),
+    ("type", Type::Word("function|custom")),
+    ("index", Type::Number),
+    ("function", Type::Custom),
+    ("custom", Type::Custom),
 ];
 const CALLED: &[&str] = &["name", "arguments", "input"];
 const RESPONSE_FORMAT: &[&str] = &[
@@ -81,7 +81,7 @@ pub(crate) fn tool_offer(reader: &mut Reader<'_>, tool: Value<'_>) {
                 named_offer(reader, tool, tool);
             }
             if !is_flat {
-                reader.plain(tool, WRAPPER, &definition_origin());
+                reader.plain_rows(tool, WRAPPER, &definition_origin());
             }
         }
         Some("mcp") => mcp_offer(reader, tool),
@@ -93,9 +93,9 @@ pub(crate) fn tool_offer(reader: &mut Reader<'_>, tool: Value<'_>) {
 /// but for a model of its own, which may answer as well (OpenRouter's advisor, image generation).
 pub(crate) fn provider_tool(reader: &mut Reader<'_>, tool: Value<'_>, name: &str) {
     let origin = definition_origin();
-    reader.shaped(
+    reader.rows(
         tool,
-        &[PROVIDER_TOOL],
+        PROVIDER_TOOL,
         &origin,
         &mut |reader, key, value| match (key, value.kind()) {
             ("type", _) => reader.claim(value),
@@ -110,7 +110,7 @@ pub(crate) fn provider_tool(reader: &mut Reader<'_>, tool: Value<'_>, name: &str
                     value,
                     &["type", "file_ids"],
                     |reader, key, value| match key {
-                        "type" => reader.word(value, &["auto"]),
+                        "type" => reader.word(value, "auto"),
                         _ => reader.array(value, kept),
                     },
                 );
@@ -159,11 +159,11 @@ pub(crate) fn named_offer(reader: &mut Reader<'_>, tool: Value<'_>, function: Va
     let start = reader.text_count();
     let origin = definition_origin();
     if function.place() == tool.place() {
-        reader.word_of(tool, "type", &["function", "custom"]);
+        reader.word_of(tool, "type", "function|custom");
     }
-    reader.shaped(
+    reader.rows(
         function,
-        &[FUNCTION],
+        FUNCTION,
         &origin,
         &mut |reader, key, value| match key {
             "name" => {
@@ -187,10 +187,7 @@ pub(crate) fn named_offer(reader: &mut Reader<'_>, tool: Value<'_>, function: Va
 pub(crate) fn tool_choice(reader: &mut Reader<'_>, value: Value<'_>) {
     match value.kind() {
         json::ValueKind::String => {
-            reader.word(
-                value,
-                &["none", "auto", "required", "any", "REQUIRED", "NONE"],
-            );
+            reader.word(value, "none|auto|required|any|REQUIRED|NONE");
             reader.reading.forces_tool |= ["required", "any", "REQUIRED"]
                 .iter()
                 .any(|word| value.is_text(word));
@@ -212,7 +209,7 @@ pub(crate) fn tool_choice(reader: &mut Reader<'_>, value: Value<'_>) {
 /// Names of tools that are offered elsewhere in the request, so that nothing in it is new to a rule.
 fn named_choice(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.object(value, TOOL_CHOICE, |reader, key, value| match key {
-        "mode" => reader.word(value, &["auto", "required"]),
+        "mode" => reader.word(value, "auto|required"),
         "type" | "name" | "server_label" => {
             reader.name(value);
         }
@@ -232,7 +229,7 @@ pub(crate) fn tool_call(
     let mut name = None;
     let mut seen = false;
     let tables = [TOOL_CALL, super::SPEECH];
-    reader.shaped(
+    reader.row_lists(
         call,
         &tables,
         &definition_origin(),
@@ -285,17 +282,7 @@ pub(crate) fn response_format(reader: &mut Reader<'_>, value: Value<'_>) {
 fn format_members(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.object(value, RESPONSE_FORMAT, |reader, key, value| match key {
         "type" => {
-            reader.word(
-                value,
-                &[
-                    "text",
-                    "json_object",
-                    "json_schema",
-                    "grammar",
-                    "json",
-                    "regex",
-                ],
-            );
+            reader.word(value, "text|json_object|json_schema|grammar|json|regex");
             reader.reading.structured_output |=
                 !value.is_text("text") && value.kind() == json::ValueKind::String;
         }

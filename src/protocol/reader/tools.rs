@@ -138,11 +138,8 @@ impl Reader<'_> {
             return None;
         }
         let origin = Origin {
-            from: self.author(Author::Assistant),
-            part: Part::Arguments,
-            turn: event.turn,
             choice: event.choice,
-            piece_of: None,
+            ..Origin::new(self.author(Author::Assistant), Part::Arguments, event.turn)
         };
         let texts = event.texts.clone();
         let inner = match holder {
@@ -166,11 +163,8 @@ impl Reader<'_> {
     pub fn result(&mut self, event: Event, holder: Option<Value<'_>>) {
         let inner = self.look_into_all(event.texts.clone());
         let origin = Origin {
-            from: event.from.clone(),
-            part: event.part,
-            turn: event.turn,
             choice: event.choice,
-            piece_of: None,
+            ..Origin::new(event.from.clone(), event.part, event.turn)
         };
         let beside = event.clone();
         self.reading.add(event);

@@ -5,7 +5,7 @@ use crate::event::Part;
 use crate::protocol::cohere::{ANSWER, answer_member, error_text, texts};
 use crate::protocol::json_edit::{cite, remove_elements};
 use crate::protocol::openai_shapes::beside;
-use crate::protocol::reader::{Member, Shape};
+use crate::protocol::reader::{Row, Type};
 use crate::protocol::stream::{
     CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, HeldFrame, HeldFrames, KeepAlive,
     MAX_TEXTS, OrderingGroups, SnapshotTexts, StreamReader, SyntheticFrame, TextKey, TextPath,
@@ -15,12 +15,12 @@ use crate::protocol::{CannotRemove, Denial, Origin, Reader, RequestContext};
 use crate::wire::json::{self, Edits, NodeId, Value};
 use crate::wire::span::{index, offset};
 
-const EVENT: &[Member] = &[
-    ("event_type", Shape::Own),
-    ("is_finished", Shape::Flag),
-    ("index", Shape::Number),
-    ("tool_call_delta", Shape::Own),
-    ("response", Shape::Own),
+const EVENT: &[Row] = &[
+    ("event_type", Type::Custom),
+    ("is_finished", Type::Flag),
+    ("index", Type::Number),
+    ("tool_call_delta", Type::Custom),
+    ("response", Type::Custom),
 ];
 const CALL_DELTA: &[&str] = &["index", "name", "parameters"];
 
@@ -101,7 +101,7 @@ impl V1Stream {
         };
         let tables = [RESPONSE_OF_STREAM, table, ANSWER];
         let mut calls = None;
-        reader.shaped(
+        reader.row_lists(
             response,
             &tables,
             &origin,
@@ -292,7 +292,7 @@ impl V1Stream {
 }
 
 /// What the last line tells in another way than a whole response.
-const RESPONSE_OF_STREAM: &[Member] = &[("chat_history", Shape::Own)];
+const RESPONSE_OF_STREAM: &[Row] = &[("chat_history", Type::Custom)];
 
 fn pieces() -> Origin {
     Origin {
@@ -313,7 +313,7 @@ fn history(reader: &mut Reader<'static>, turns: Value<'_>, origin: &Origin) {
             reader.emit_duplicate(turn, texts, &beside());
             return;
         }
-        reader.shaped(turn, &[TURN], origin, &mut |reader, key, value| match key {
+        reader.rows(turn, TURN, origin, &mut |reader, key, value| match key {
             "role" => reader.claim(value),
             "message" if value.kind() == json::ValueKind::String => {
                 reader.text(value, origin);
@@ -356,7 +356,7 @@ impl StreamReader for V1Stream {
         let first = reader.frame.pieces.len();
         let mut calls = Vec::new();
         let tables = [EVENT, RESPONSE, ANSWER];
-        reader.shaped(
+        reader.row_lists(
             root,
             &tables,
             &origin,

@@ -5,7 +5,7 @@ use crate::event::Part;
 use crate::protocol::cohere::{ANSWER, answer_member, error_text};
 use crate::protocol::json_edit::move_annotations;
 use crate::protocol::openai_shapes::{beside, content};
-use crate::protocol::reader::{Member, Shape};
+use crate::protocol::reader::{Row, Type};
 use crate::protocol::stream::{
     CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, HeldFrame, HeldFrames, KeepAlive,
     MAX_TEXTS, OrderingGroups, StreamReader, SyntheticFrame, TextChanges, TextKey, too_many,
@@ -14,30 +14,30 @@ use crate::protocol::{CannotRemove, Denial, Origin, Reader};
 use crate::wire::json::{self, Edits, Value};
 use crate::wire::span::offset;
 
-const EVENT: &[Member] = &[
-    ("type", Shape::Own),
-    ("index", Shape::Number),
-    ("delta", Shape::Own),
-    ("message", Shape::Own),
-    ("logprobs", Shape::Own),
+const EVENT: &[Row] = &[
+    ("type", Type::Custom),
+    ("index", Type::Number),
+    ("delta", Type::Custom),
+    ("message", Type::Custom),
+    ("logprobs", Type::Custom),
 ];
-const DELTA: &[Member] = &[("message", Shape::Own), ("logprobs", Shape::Own)];
-const MESSAGE: &[Member] = &[
-    ("role", Shape::Word(&["assistant"])),
-    ("content", Shape::Own),
-    ("tool_plan", Shape::Own),
-    ("tool_calls", Shape::Own),
-    ("citations", Shape::Tree(Part::Other)),
+const DELTA: &[Row] = &[("message", Type::Custom), ("logprobs", Type::Custom)];
+const MESSAGE: &[Row] = &[
+    ("role", Type::Word("assistant")),
+    ("content", Type::Custom),
+    ("tool_plan", Type::Custom),
+    ("tool_calls", Type::Custom),
+    ("citations", Type::Tree(Part::Other)),
 ];
-const CONTENT: &[Member] = &[
-    ("type", Shape::Word(&["text", "thinking"])),
-    ("text", Shape::Own),
-    ("thinking", Shape::Own),
+const CONTENT: &[Row] = &[
+    ("type", Type::Word("text|thinking")),
+    ("text", Type::Custom),
+    ("thinking", Type::Custom),
 ];
-const CALL: &[Member] = &[
-    ("id", Shape::Id),
-    ("type", Shape::Word(&["function"])),
-    ("function", Shape::Own),
+const CALL: &[Row] = &[
+    ("id", Type::Id),
+    ("type", Type::Word("function")),
+    ("function", Type::Custom),
 ];
 
 /// Number of the text of the plan.
@@ -106,14 +106,14 @@ impl V2Stream {
             part,
             ..Origin::answer(0)
         };
-        reader.shaped(
+        reader.rows(
             message,
-            &[MESSAGE],
+            MESSAGE,
             &origin,
             &mut |reader, key, value| match key {
                 _ if value.is_null() => reader.claim(value),
                 "content" if value.kind() == json::ValueKind::Object => {
-                    reader.shaped(value, &[CONTENT], &origin, &mut |reader, key, value| {
+                    reader.rows(value, CONTENT, &origin, &mut |reader, key, value| {
                         let part = match key {
                             "text" => Part::Text,
                             _ => Part::Reasoning,
@@ -153,7 +153,7 @@ impl V2Stream {
             return;
         }
         let origin = beside();
-        reader.shaped(call, &[CALL], &origin, &mut |reader, _, function| {
+        reader.rows(call, CALL, &origin, &mut |reader, _, function| {
             reader.object(function, &["name", "arguments"], |reader, member, value| {
                 reader.claim_all(value);
                 if value.is_null() {
@@ -339,7 +339,7 @@ impl StreamReader for V2Stream {
             });
         }
         let tables = [EVENT, ANSWER];
-        reader.shaped(
+        reader.row_lists(
             root,
             &tables,
             &beside(),
@@ -348,17 +348,14 @@ impl StreamReader for V2Stream {
                 _ if value.is_null() => reader.claim(value),
                 "delta" => {
                     let tables = [DELTA, ANSWER];
-                    reader.shaped(
-                        value,
-                        &tables,
-                        &beside(),
-                        &mut |reader, name, value| match name {
+                    reader.row_lists(value, &tables, &beside(), &mut |reader, name, value| {
+                        match name {
                             _ if value.is_null() => reader.claim(value),
                             "message" => self.message(reader, root, value, &kind),
                             "logprobs" => reader.claim_all(value),
                             _ => answer_member(reader, name, value),
-                        },
-                    );
+                        }
+                    });
                 }
                 "message" => error_text(reader, value),
                 // The text once more, token by token: it goes as a whole when the text is edited.

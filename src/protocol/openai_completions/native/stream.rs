@@ -3,7 +3,7 @@
 
 use super::{RESPONSE, TOKENS, denied_response, response_member};
 use crate::event::Part;
-use crate::protocol::reader::{Member, Shape};
+use crate::protocol::reader::{Row, Type};
 use crate::protocol::stream::{
     CallKey, ChangesByText, Delta, HeldFrame, KeepAlive, OrderingGroups, SnapshotTexts,
     StreamReader, SyntheticFrame, TextKey, Update,
@@ -12,20 +12,20 @@ use crate::protocol::{Denial, Dialect, Origin, Reader};
 use crate::wire::json::{Edits, Value};
 
 /// Members of a frame that no whole response has.
-const FRAME: &[Member] = &[
-    ("token", Shape::Object(TOKEN)),
-    ("top_tokens", Shape::Own),
-    ("index", Shape::Number),
-    ("id_slot", Shape::Number),
-    ("tokens", Shape::Numbers),
-    ("output_ids", Shape::Numbers),
-    ("generation_settings", Shape::Tree(Part::Other)),
+const FRAME: &[Row] = &[
+    ("token", Type::Object(TOKEN)),
+    ("top_tokens", Type::Custom),
+    ("index", Type::Number),
+    ("id_slot", Type::Number),
+    ("tokens", Type::Numbers),
+    ("output_ids", Type::Numbers),
+    ("generation_settings", Type::Tree(Part::Other)),
 ];
-const TOKEN: &[Member] = &[
-    ("id", Shape::Number),
-    ("text", Shape::Text(Part::Text)),
-    ("logprob", Shape::Number),
-    ("special", Shape::Flag),
+const TOKEN: &[Row] = &[
+    ("id", Type::Number),
+    ("text", Type::Text(Part::Text)),
+    ("logprob", Type::Number),
+    ("special", Type::Flag),
 ];
 
 /// A streamed response.
@@ -55,7 +55,7 @@ impl StreamReader for NativeStream {
         };
         let first = reader.frame.pieces.len();
         let tables = [FRAME, RESPONSE];
-        reader.shaped(
+        reader.row_lists(
             root,
             &tables,
             &origin,

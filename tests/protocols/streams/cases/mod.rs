@@ -1407,8 +1407,8 @@ pub const CASES: &[StreamCase] = &[
             ..USUAL.client
         },
         refuses_by_error: true,
-        // The kind of its usage is a text as well.
-        record: || with(counted(), json!({"events": {"request": 1, "response": 2}})),
+        // What is asked is a file.
+        record: || with(counted(), json!({"events": {"request": 1, "response": 1}})),
         error: || {
             Some(bare(
                 json!({"type": "error", "error": {"message": "Overloaded", "type": "server_error"}}),

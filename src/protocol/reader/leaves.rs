@@ -1,0 +1,171 @@
+//! Leaves: values that hold no other known object, and how each type of them is read.
+
+use super::{Origin, Reader, Roles, UsageKeys, is_one_of, telling_form};
+use crate::diag::codes;
+use crate::event::{Class, Direction, Known, Part, each_named};
+use crate::wire::json::{self, Value};
+use std::ops::Range;
+
+/// Shorter identifiers hold no unmistakable secret.
+const SHORTEST_SECRET: usize = 16;
+
+impl Reader<'_> {
+    /// An identifier of a peer, which may be a whole number. In a response it has an event of its own, so that a secret
+    /// in it is found; in a request the evaluation finds one in any identifier.
+    pub fn emit_identifier(&mut self, value: Value<'_>, origin: &Origin) {
+        if value.kind() == json::ValueKind::Number {
+            self.claim(value);
+            return;
+        }
+        let start = self.text_count();
+        self.id(value);
+        if self.direction == Direction::Response && value.raw_content().len() >= SHORTEST_SECRET {
+            let texts = start..self.text_count();
+            self.emit_duplicate(value, texts, &origin.with_part(Part::Other));
+        }
+    }
+
+    /// An identifier of something that the provider keeps.
+    pub(in crate::protocol) fn state(&mut self, value: Value<'_>) {
+        self.id(value);
+        if !value.is_null() {
+            self.uninspectable(value, "provider_state");
+        }
+    }
+
+    /// A model that may answer, or that did.
+    pub(in crate::protocol) fn model(&mut self, value: Value<'_>) {
+        if let Some(model) = self.name(value) {
+            self.reading.models.add(&model);
+        }
+    }
+
+    /// A model in the body, where the path may name one too. If they differ, servers differ in which they take.
+    pub(in crate::protocol) fn model_beside_path(
+        &mut self,
+        value: Value<'_>,
+        path: &Known<Box<str>>,
+    ) {
+        let Some(model) = self.name(value) else {
+            return;
+        };
+        // Google's resource names: `models/x`, `projects/p/locations/l/publishers/google/models/x`.
+        let model = match model.rsplit_once("models/") {
+            Some((_, short)) if self.proto_json => short,
+            _ => &model,
+        };
+        if let Known::Is(path) = path
+            && **path != *model
+        {
+            let what = "another model than the path names";
+            self.problem(codes::AG2012, value, what);
+        }
+        self.reading.models.add(model);
+    }
+
+    /// The most tokens that may be generated. Google's JSON also has the number as a string.
+    pub(super) fn max_tokens(&mut self, value: Value<'_>) {
+        let tokens = match value.kind() {
+            json::ValueKind::String if self.proto_json => {
+                value.text().and_then(|text| text.parse().ok())
+            }
+            _ => self.number(value),
+        };
+        self.reading.max_tokens = self.reading.max_tokens.max(tokens);
+    }
+
+    /// Tokens that a response cost.
+    pub(in crate::protocol) fn usage(&mut self, value: Value<'_>, keys: &UsageKeys) {
+        self.counts(value);
+        let count = |path: &str| {
+            path.split('|').find_map(|path| {
+                let found = path.split('.').try_fold(value, |at, key| self.get(at, key));
+                found?.as_u64()
+            })
+        };
+        let [input, output] = [keys.input, keys.output].map(count);
+        let [cached, reasoning] = [keys.cached, keys.reasoning].map(count);
+        let usage = &mut self.reading.usage;
+        usage.input_tokens = input;
+        usage.output_tokens = output;
+        usage.cached_tokens = cached;
+        usage.reasoning_tokens = reasoning;
+    }
+
+    /// The word for an author.
+    pub(in crate::protocol) fn role(&mut self, value: Value<'_>, roles: Roles) {
+        if roles.iter().any(|(role, _)| value.is_text(role)) {
+            self.claim(value);
+        }
+    }
+
+    /// A message without a role: servers differ in whose it is.
+    pub(in crate::protocol) fn role_is_needed(&mut self, message: Value<'_>) {
+        let is_missing = message.get("role").is_none_or(Value::is_null);
+        if is_missing && message.kind() == json::ValueKind::Object {
+            self.problem(codes::AG2001, message, "`role` is missing");
+        }
+    }
+
+    pub(super) fn constant(&mut self, value: Value<'_>) {
+        let raw = value.raw_content();
+        let is_constant = raw.len() <= 64
+            && raw
+                .iter()
+                .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_');
+        if value.kind() != json::ValueKind::String || is_constant {
+            self.claim(value);
+        }
+    }
+
+    /// Structure that holds no text: numbers and flags under names that the provider gives them. In a response, a short
+    /// word among them is an identifier (`"service_tier": "standard"`). Other strings are evaluated as text.
+    pub fn counts(&mut self, value: Value<'_>) {
+        for node in value.descendants() {
+            if node.is_key || node.value.kind() != json::ValueKind::String {
+                self.claim(node.value);
+            } else if self.direction == Direction::Response && is_tag(node.value.raw_content()) {
+                self.id(node.value);
+            }
+        }
+    }
+
+    pub(super) fn switches(&mut self, value: Value<'_>, words: &str) {
+        for node in value.descendants() {
+            let is_known = match node.value.kind() {
+                json::ValueKind::String => is_one_of(node.value, words),
+                // A long number is evaluated as one that no row describes.
+                json::ValueKind::Number => false,
+                _ => true,
+            };
+            if is_known {
+                self.claim(node.value);
+            }
+        }
+    }
+
+    /// Unclaimed parts of a value become text of class `unknown`, here and now: they belong to what the value is. Gives
+    /// the numbers of these texts.
+    #[inline(never)]
+    pub fn rest(&mut self, value: Value<'_>) -> Range<u32> {
+        let start = self.text_count();
+        each_named(value, &mut |named| {
+            if self.is_claimed_value(named.value) {
+                return;
+            }
+            self.claim(named.value);
+            if let Some(form) = telling_form(named.is_key, named.value) {
+                self.register_named(named, Class::Unknown, form);
+            }
+        });
+        start..self.text_count()
+    }
+}
+
+/// A word without spaces, such as a tier, a region, a model or an id: nothing that could hold a sentence.
+pub(in crate::protocol) fn is_tag(raw: &[u8]) -> bool {
+    raw.len() <= 128
+        && raw
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || b"._:/@-".contains(b))
+}
