@@ -2,8 +2,12 @@
 //! and calls that go on in later frames are told as [`Piece`]s. It also knows how a call disappears from its frames, how
 //! a response ends as a refusal, and what keeps a silent connection alive.
 
+mod block;
+mod deltas;
 mod texts;
 
+pub(super) use block::{BlockEvent, BlockSpec, BlockStream, KindIn};
+pub use deltas::{FrameEvent, FrameMark};
 pub use texts::{MAX_TEXTS, SnapshotTexts, TextPath, TextPrefixHash, Update, too_many};
 
 use super::{CannotRemove, Denial, Reader, RemovalMethod, Removals};
@@ -196,6 +200,8 @@ pub struct FrameReading {
     pub quiet: bool,
     /// Tokens that the service around the model has counted.
     pub metered: Usage,
+    /// What of it is needed again when it is corrected.
+    pub mark: FrameMark,
 }
 
 /// A frame that is held back, while it can still be changed.
@@ -203,6 +209,8 @@ pub struct FrameReading {
 pub struct HeldFrame {
     /// Its payload; absent for a mark that is no JSON.
     pub json: Option<JsonBody<'static>>,
+    /// What was found in it when it was read.
+    pub mark: FrameMark,
     /// Changes of it.
     pub edits: Edits,
     /// It is not sent at all.
@@ -218,6 +226,7 @@ impl HeldFrame {
     pub fn of(json: Option<JsonBody<'static>>) -> HeldFrame {
         HeldFrame {
             json,
+            mark: FrameMark::default(),
             edits: Edits::default(),
             dropped: false,
             before: Vec::new(),

@@ -1,0 +1,69 @@
+//! Pieces that the readers of several streams share.
+
+use super::{Delta, TextDelta, TextKey};
+use crate::event::Class;
+use crate::protocol::reader::{Origin, Reader};
+use crate::wire::json::{self, Value};
+
+/// What reading a frame finds that correcting it needs again: the JSON need not be searched a second time, and where the
+/// framing names the event, the payload does not say it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FrameMark {
+    /// What the frame is.
+    pub event: FrameEvent,
+    /// Number of its block; in the beginning of a response, how many blocks stand in that.
+    pub block: Option<u32>,
+    /// The text in it is empty.
+    pub is_blank: bool,
+}
+
+/// What a frame is in a response of numbered blocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FrameEvent {
+    /// Nothing that matters for what may follow.
+    #[default]
+    Other,
+    /// The response begins.
+    Begin,
+    /// A block begins.
+    BlockStart,
+    /// A block goes on.
+    BlockDelta,
+    /// A block ends.
+    BlockStop,
+    /// Why the response ended.
+    End,
+}
+
+impl Origin {
+    /// A text of the only response that goes on in other frames: which of several texts of its part.
+    pub fn piece(number: u32) -> Origin {
+        Origin {
+            piece_of: Some(number),
+            ..Origin::answer(0)
+        }
+    }
+}
+
+impl Reader<'static> {
+    /// Reads the strings of a delta that its table does not know: who says a text under a name of its own says it in pieces,
+    /// too. `text` gives the text that a member goes on with, by the member's name.
+    pub fn unknown_texts(
+        &mut self,
+        delta: Value<'_>,
+        text: &mut dyn FnMut(&str) -> Option<TextKey>,
+    ) {
+        for (key, value) in delta.members() {
+            if value.kind() != json::ValueKind::String || self.is_claimed_value(value) {
+                continue;
+            }
+            let name = key.text().filter(|name| *name != "type");
+            let Some(channel) = name.and_then(|name| text(&name)) else {
+                continue;
+            };
+            self.claim(value);
+            let piece = TextDelta::new(channel, value.place(), Class::Unknown);
+            self.piece(Delta::Text(piece));
+        }
+    }
+}
