@@ -24,6 +24,20 @@ pub(super) fn count(usage: Option<Value<'_>>, name: &str) -> u64 {
         .unwrap_or(0)
 }
 
+/// Members of a response that what we say in its place repeats as they are written, each with a comma behind it.
+pub(super) fn raw_members(root: Value<'_>, names: &[&str]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for name in names {
+        if let Some(value) = root.get(name) {
+            quote(name, &mut out);
+            out.push(b':');
+            out.extend_from_slice(value.raw());
+            out.push(b',');
+        }
+    }
+    out
+}
+
 /// Writes one JSON object. Built without buffers in between, and without a copy for each kind of value.
 pub(super) struct ObjectWriter<'o> {
     out: &'o mut Vec<u8>,

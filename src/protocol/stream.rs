@@ -7,15 +7,16 @@ mod deltas;
 mod texts;
 
 pub(super) use block::{BlockEvent, BlockSpec, BlockStream, KindIn};
-pub use deltas::{FrameEvent, FrameMark};
+pub use deltas::{FrameEvent, FrameMark, UnknownTexts};
 pub use texts::{MAX_TEXTS, SnapshotTexts, TextPath, TextPrefixHash, Update, too_many};
 
-use super::{CannotRemove, Denial, Reader, RemovalMethod, Removals};
+use super::{CannotRemove, Denial, Dialect, Reader, RemovalMethod, Removals};
 use crate::diag::codes;
 use crate::event::{Class, Kind, Part, Usage};
-use crate::wire::json::{Edits, JsonBody, NodeId, Value};
+use crate::wire::json::{Edits, JsonBody, JsonText, NodeId, Value};
 use crate::wire::sorted_map::SortedMap;
 use std::ops::Range;
+use std::rc::Rc;
 
 /// A text of a response that arrives in pieces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -204,6 +205,14 @@ pub struct FrameReading {
     pub mark: FrameMark,
 }
 
+/// What ends a stream of events at OpenAI, and at those who take after it.
+pub const DONE: &[u8] = b"[DONE]";
+
+/// Whether a payload is that.
+pub fn is_done(payload: &[u8]) -> bool {
+    payload.trim_ascii() == DONE
+}
+
 /// A frame that is held back, while it can still be changed.
 #[derive(Debug)]
 pub struct HeldFrame {
@@ -233,6 +242,11 @@ impl HeldFrame {
             after: Vec::new(),
         }
     }
+
+    /// Its payload as JSON.
+    pub fn body(&self) -> Option<Rc<JsonText<'static>>> {
+        self.json.as_ref()?.body()
+    }
 }
 
 /// A frame of our own.
@@ -247,6 +261,11 @@ pub struct SyntheticFrame {
 }
 
 impl SyntheticFrame {
+    /// The event `error`, in a dialect.
+    pub fn error(dialect: Dialect, denial: &Denial) -> SyntheticFrame {
+        SyntheticFrame::new(Some("error"), dialect.body(denial))
+    }
+
     /// A frame.
     pub fn new(event: Option<&'static str>, payload: Vec<u8>) -> SyntheticFrame {
         SyntheticFrame {
@@ -460,6 +479,11 @@ pub enum KeepAlive {
     Bytes(&'static [u8]),
     /// A frame.
     Frame(SyntheticFrame),
+}
+
+impl KeepAlive {
+    /// A comment, which SSE takes anywhere.
+    pub const COMMENT: KeepAlive = KeepAlive::Bytes(b": keep-alive\n\n");
 }
 
 impl Reader<'_> {

@@ -117,7 +117,7 @@ pub(in crate::protocol) const MESSAGE_STREAM: &BlockSpec = &BlockSpec {
     correct: |_, _, _, _| {},
     denied_begin,
     denied_end,
-    error: |denial| SyntheticFrame::new(Some("error"), Dialect::Anthropic.body(denial)),
+    error: |denial| SyntheticFrame::error(Dialect::Anthropic, denial),
     keep_alive: || {
         let ping = SyntheticFrame::new(Some("ping"), br#"{"type": "ping"}"#.to_vec());
         Some(KeepAlive::Frame(ping))
@@ -257,8 +257,7 @@ fn remove(
     if denied.is_empty() {
         return Ok(());
     }
-    let body = frame.json.as_ref().and_then(|json| json.body());
-    let body = body.ok_or(CannotRemove)?;
+    let body = frame.body().ok_or(CannotRemove)?;
     let message = body.root().get("message").ok_or(CannotRemove)?;
     let taken = remove_from_message(message, None, &denied, &mut frame.edits)?;
     if taken < denied.len() {

@@ -23,8 +23,8 @@ use crate::protocol::gemini_shapes::error;
 use crate::protocol::json_edit::{ObjectWriter, tag};
 use crate::protocol::reader::{Is, Key, Origin, Reader};
 use crate::protocol::stream::{
-    BlockEvent, BlockSpec, BlockStream, CallDelta, HeldFrame, KeepAlive, KindIn, SyntheticFrame,
-    TextKey,
+    BlockEvent, BlockSpec, BlockStream, CallDelta, DONE, HeldFrame, KeepAlive, KindIn,
+    SyntheticFrame, TextKey,
 };
 use crate::protocol::{CannotRemove, Denial, Dialect, Removals};
 use crate::wire::json::Value;
@@ -119,7 +119,7 @@ const CONTENT_STREAM: &BlockSpec = &BlockSpec {
     denied_begin: |stream, denial| described(stream, "interaction.created", "in_progress", denial),
     denied_end: |stream, denial| {
         let end = described(stream, "interaction.completed", "completed", denial);
-        let done = SyntheticFrame::new(Some("done"), b"[DONE]".to_vec());
+        let done = SyntheticFrame::new(Some("done"), DONE.to_vec());
         vec![end, done]
     },
     error: |denial| {
@@ -128,7 +128,7 @@ const CONTENT_STREAM: &BlockSpec = &BlockSpec {
         out.extend_from_slice(body.get(1..).unwrap_or_default());
         SyntheticFrame::new(Some("error"), out)
     },
-    keep_alive: || Some(KeepAlive::Bytes(b": keep-alive\n\n")),
+    keep_alive: || Some(KeepAlive::COMMENT),
 };
 
 /// A streamed interaction.
@@ -229,8 +229,7 @@ fn remove(
     frame: &mut HeldFrame,
     removals: &Removals,
 ) -> Result<(), CannotRemove> {
-    let body = frame.json.as_ref().and_then(|json| json.body());
-    let body = body.ok_or(CannotRemove)?;
+    let body = frame.body().ok_or(CannotRemove)?;
     match body.root().get("interaction") {
         Some(interaction) => remove_from_response(interaction, removals, &mut frame.edits),
         None => removals.only_edits(),

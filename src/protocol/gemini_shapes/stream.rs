@@ -1,5 +1,11 @@
 //! A response that streams: each frame is a response of its own with a piece of each candidate. Calls stand whole in one frame,
 //! unless the caller asked for their arguments in pieces.
+//!
+//! ```text
+//! {"candidates":[{"content":{"parts":[{"text":"Rain"}],"role":"model"},"index":0}],"modelVersion":"gemini-2.5-pro"}
+//! {"candidates":[{"content":{"parts":[{"functionCall":{"name":"weather","args":{"city":"Bern"}}}],"role":"model"},"finishReason":"STOP","index":0}]}
+//! {"candidates":[{"content":{"parts":[{"functionCall":{"partialArgs":[{"jsonPath":"$.city","stringValue":"Be","willContinue":true}],"willContinue":true}}],"role":"model"}}]}
+//! ```
 
 use super::answer::{CANDIDATE, RESPONSE, candidate_number, error, usage};
 use super::parts::{CONTENT, one_or_many, read_part, role};
@@ -428,8 +434,7 @@ impl StreamReader for GenerateStream {
         frame: &mut HeldFrame,
         removals: &Removals,
     ) -> Result<(), CannotRemove> {
-        let body = frame.json.as_ref().and_then(|json| json.body());
-        let body = body.ok_or(CannotRemove)?;
+        let body = frame.body().ok_or(CannotRemove)?;
         let denied = removals.denied_calls();
         for (number, candidate) in candidates_of(body.root()) {
             let state = self.candidates.entry(number).or_default();
@@ -451,7 +456,7 @@ impl StreamReader for GenerateStream {
     }
 
     fn correct(&mut self, frame: &mut HeldFrame, changes: &ChangesByText) {
-        let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
+        let Some(body) = frame.body() else {
             return;
         };
         let is_edited = !frame.edits.is_empty();
@@ -492,11 +497,10 @@ impl StreamReader for GenerateStream {
     }
 
     fn keep_alive(&self) -> Option<KeepAlive> {
-        Some(KeepAlive::Bytes(if self.is_array {
-            b"\n"
-        } else {
-            b": keep-alive\n\n"
-        }))
+        Some(match self.is_array {
+            true => KeepAlive::Bytes(b"\n"),
+            false => KeepAlive::COMMENT,
+        })
     }
 }
 

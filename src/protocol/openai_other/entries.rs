@@ -1,6 +1,13 @@
 //! Mistral's conversations, streamed: each event is more of an entry, which is a message, a call of the client's function, or
 //! a tool that Mistral runs. No event repeats another.
 //!
+//! ```text
+//! {"type":"conversation.response.started","conversation_id":"conv_1","created_at":"2026-01-01T00:00:00Z"}
+//! {"type":"message.output.delta","id":"msg_1","output_index":0,"content_index":0,"content":"Rain","role":"assistant"}
+//! {"type":"function.call.delta","id":"fc_1","tool_call_id":"call_1","output_index":1,"name":"weather","arguments":"{\"city\""}
+//! {"type":"conversation.response.done","usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}
+//! ```
+//!
 //! Source: Mistral's published SDK types.
 
 use super::stream::{key, piece, pieces};
@@ -258,6 +265,6 @@ impl StreamReader for EntryStream {
     }
 
     fn keep_alive(&self) -> Option<KeepAlive> {
-        Some(KeepAlive::Bytes(b": keep-alive\n\n"))
+        Some(KeepAlive::COMMENT)
     }
 }

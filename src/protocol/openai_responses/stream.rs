@@ -1,5 +1,14 @@
 //! Events of a streamed response. What is said is told in deltas, and then as a whole up to four times: when the text ends,
 //! when its part, its item and the response end. All of it stays the same text, so that every copy is edited alike.
+//!
+//! ```text
+//! {"type":"response.created","sequence_number":0,"response":{"id":"resp_1","object":"response","status":"in_progress","output":[]}}
+//! {"type":"response.output_item.added","sequence_number":1,"output_index":0,"item":{"id":"msg_1","type":"message","role":"assistant","content":[]}}
+//! {"type":"response.output_text.delta","sequence_number":2,"item_id":"msg_1","output_index":0,"content_index":0,"delta":"Rain"}
+//! {"type":"response.output_text.done","sequence_number":3,"item_id":"msg_1","output_index":0,"content_index":0,"text":"Rain"}
+//! {"type":"response.output_item.done","sequence_number":4,"output_index":0,"item":{"id":"msg_1","type":"message","role":"assistant","content":[{"type":"output_text","text":"Rain","annotations":[]}]}}
+//! {"type":"response.completed","sequence_number":5,"response":{"id":"resp_1","object":"response","status":"completed","output":[{"id":"msg_1","type":"message","role":"assistant","content":[{"type":"output_text","text":"Rain","annotations":[]}]}]}}
+//! ```
 
 mod numbers;
 mod own;
@@ -17,7 +26,7 @@ use crate::protocol::reader::{Member, Shape};
 use crate::protocol::stream::{
     ArgumentStep, CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, Extent, HeldFrame,
     HeldFrames, KeepAlive, MAX_TEXTS, OrderingGroups, SnapshotTexts, StreamReader, SyntheticFrame,
-    TextDelta, TextKey, TextPath, TextPrefixHash, Update, too_many,
+    TextDelta, TextKey, TextPath, TextPrefixHash, Update, is_done, too_many,
 };
 use crate::protocol::{CannotRemove, Denial, Dialect, Origin, Reader, Removals, RequestContext};
 use crate::wire::json::{self, Edits, NodeId, Value, quote};
@@ -1047,7 +1056,7 @@ impl StreamReader for ResponsesStream {
 
     /// OpenRouter says so; OpenAI doesn't.
     fn is_end(&self, payload: &[u8]) -> bool {
-        payload.trim_ascii() == b"[DONE]"
+        is_done(payload)
     }
 
     fn text_at(&self, channel: &TextKey) -> String {
@@ -1165,7 +1174,7 @@ impl StreamReader for ResponsesStream {
         for made in &mut frame.before {
             self.numbers.add(made);
         }
-        let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
+        let Some(body) = frame.body() else {
             return;
         };
         let root = body.root();
@@ -1259,6 +1268,6 @@ impl StreamReader for ResponsesStream {
     }
 
     fn keep_alive(&self) -> Option<KeepAlive> {
-        Some(KeepAlive::Bytes(b": keep-alive\n\n"))
+        Some(KeepAlive::COMMENT)
     }
 }

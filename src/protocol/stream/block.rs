@@ -14,6 +14,7 @@
 use super::{
     CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, FrameEvent, FrameMark, HeldFrame,
     HeldFrames, KeepAlive, OrderingGroups, StreamReader, SyntheticFrame, TextKey, block_number,
+    is_done,
 };
 use crate::diag::codes;
 use crate::event::{Known, Part};
@@ -239,7 +240,8 @@ impl BlockStream {
         reader.frame.mark.event = FrameEvent::BlockDelta;
         reader.frame.mark.is_blank = self.is_blank(delta);
         (self.spec.read_delta)(self, reader, at, delta);
-        reader.unknown_texts(delta, &mut |_| Some(TextKey::block(at.index, Part::Other)));
+        let text = TextKey::block(at.index, Part::Other);
+        reader.unknown_texts(delta, &mut |name| (name != "type").then_some(text));
     }
 
     fn is_blank(&self, value: Value<'_>) -> bool {
@@ -443,7 +445,7 @@ impl StreamReader for BlockStream {
     }
 
     fn is_end(&self, payload: &[u8]) -> bool {
-        self.spec.has_done && payload.trim_ascii() == b"[DONE]"
+        self.spec.has_done && is_done(payload)
     }
 
     fn text_at(&self, channel: &TextKey) -> String {
@@ -477,8 +479,7 @@ impl StreamReader for BlockStream {
             let frame = frames.get(first).ok_or(CannotRemove)?;
             match self.spec.empty_text {
                 Some(empty) => {
-                    let body = frame.json.as_ref().and_then(|json| json.body());
-                    let body = body.ok_or(CannotRemove)?;
+                    let body = frame.body().ok_or(CannotRemove)?;
                     let event = self.event_in(body.root());
                     let mut begun = self.spec.begun.iter();
                     let begun = begun.find_map(|member| event.get(member));
@@ -509,7 +510,7 @@ impl StreamReader for BlockStream {
     }
 
     fn correct(&mut self, frame: &mut HeldFrame, changes: &ChangesByText) {
-        let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
+        let Some(body) = frame.body() else {
             return;
         };
         if frame.dropped && frame.after.is_empty() {

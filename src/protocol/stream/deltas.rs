@@ -4,6 +4,7 @@ use super::{Delta, TextDelta, TextKey};
 use crate::event::Class;
 use crate::protocol::reader::{Origin, Reader};
 use crate::wire::json::{self, Value};
+use crate::wire::span::offset;
 
 /// What reading a frame finds that correcting it needs again: the JSON need not be searched a second time, and where the
 /// framing names the event, the payload does not say it.
@@ -35,6 +36,32 @@ pub enum FrameEvent {
     End,
 }
 
+/// Texts under names that nobody knows.
+#[derive(Debug, Default)]
+pub struct UnknownTexts {
+    names: Vec<Box<str>>,
+}
+
+impl UnknownTexts {
+    /// Above the numbers of all texts that have a place in a table.
+    const FIRST: u32 = 1_000_000;
+    /// More of them are no text that goes on.
+    const MAX: usize = 64;
+
+    /// Number of the text under a name.
+    pub fn item(&mut self, name: &str) -> Option<u32> {
+        let known = self.names.iter().position(|known| **known == *name);
+        let at = known.unwrap_or(self.names.len());
+        if at >= UnknownTexts::MAX {
+            return None;
+        }
+        if known.is_none() {
+            self.names.push(name.into());
+        }
+        Some(UnknownTexts::FIRST.saturating_add(offset(at)))
+    }
+}
+
 impl Origin {
     /// A text of the only response that goes on in other frames: which of several texts of its part.
     pub fn piece(number: u32) -> Origin {
@@ -57,8 +84,7 @@ impl Reader<'static> {
             if value.kind() != json::ValueKind::String || self.is_claimed_value(value) {
                 continue;
             }
-            let name = key.text().filter(|name| *name != "type");
-            let Some(channel) = name.and_then(|name| text(&name)) else {
+            let Some(channel) = key.text().and_then(|name| text(&name)) else {
                 continue;
             };
             self.claim(value);

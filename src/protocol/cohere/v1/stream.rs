@@ -1,4 +1,12 @@
 //! Events of `POST /v1/chat` and `/v1/generate`, one in each line; the last repeats the whole response.
+//!
+//! ```text
+//! {"is_finished":false,"event_type":"stream-start","generation_id":"g"}
+//! {"is_finished":false,"event_type":"text-generation","text":"Rain"}
+//! {"is_finished":false,"event_type":"tool-calls-chunk","tool_call_delta":{"index":0,"name":"weather"}}
+//! {"is_finished":false,"event_type":"tool-calls-chunk","tool_call_delta":{"index":0,"parameters":"{\"city\""}}
+//! {"is_finished":true,"event_type":"stream-end","finish_reason":"COMPLETE","response":{"generation_id":"g","text":"Rain"}}
+//! ```
 
 use super::{CALL, RESPONSE, TURN, denied_response, quoted};
 use crate::event::Part;
@@ -453,7 +461,7 @@ impl StreamReader for V1Stream {
 
     fn correct(&mut self, frame: &mut HeldFrame, changes: &ChangesByText) {
         self.has_begun = true;
-        let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
+        let Some(body) = frame.body() else {
             return;
         };
         let root = body.root();

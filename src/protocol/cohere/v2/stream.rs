@@ -1,4 +1,15 @@
 //! Events of `POST /v2/chat`: contents, a plan, calls and citations, each numbered for itself.
+//!
+//! ```text
+//! {"id":"r","type":"message-start","delta":{"message":{"role":"assistant","content":[],"tool_plan":"","tool_calls":[],"citations":[]}}}
+//! {"type":"content-start","index":0,"delta":{"message":{"content":{"type":"text","text":""}}}}
+//! {"type":"content-delta","index":0,"delta":{"message":{"content":{"text":"Rain"}}}}
+//! {"type":"content-end","index":0}
+//! {"type":"tool-call-start","index":0,"delta":{"message":{"tool_calls":{"id":"c1","type":"function","function":{"name":"weather","arguments":""}}}}}
+//! {"type":"tool-call-delta","index":0,"delta":{"message":{"tool_calls":{"function":{"arguments":"{\"city\""}}}}}
+//! {"type":"tool-call-end","index":0}
+//! {"type":"message-end","delta":{"finish_reason":"TOOL_CALL","usage":{"tokens":{"input_tokens":9,"output_tokens":41}}}}
+//! ```
 
 use super::quoted;
 use crate::event::Part;
@@ -7,8 +18,9 @@ use crate::protocol::json_edit::move_annotations;
 use crate::protocol::openai_shapes::{beside, content};
 use crate::protocol::reader::{Member, Shape};
 use crate::protocol::stream::{
-    CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, HeldFrame, HeldFrames, KeepAlive,
-    MAX_TEXTS, OrderingGroups, StreamReader, SyntheticFrame, TextChanges, TextKey, too_many,
+    CallDelta, CallKey, ChangesByText, DONE, Delta, EvaluatedCall, HeldFrame, HeldFrames,
+    KeepAlive, MAX_TEXTS, OrderingGroups, StreamReader, SyntheticFrame, TextChanges, TextKey,
+    is_done, too_many,
 };
 use crate::protocol::{CannotRemove, Denial, Origin, Reader};
 use crate::wire::json::{self, Edits, Value};
@@ -383,7 +395,7 @@ impl StreamReader for V2Stream {
     }
 
     fn is_end(&self, payload: &[u8]) -> bool {
-        payload.trim_ascii() == b"[DONE]"
+        is_done(payload)
     }
 
     fn text_at(&self, channel: &TextKey) -> String {
@@ -427,7 +439,7 @@ impl StreamReader for V2Stream {
     }
 
     fn correct(&mut self, frame: &mut HeldFrame, changes: &ChangesByText) {
-        let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
+        let Some(body) = frame.body() else {
             return;
         };
         if !frame.dropped {
@@ -462,11 +474,11 @@ impl StreamReader for V2Stream {
         }
         end.extend_from_slice(b"}}");
         frames.push(SyntheticFrame::new(Some("message-end"), end));
-        frames.push(SyntheticFrame::new(None, b"[DONE]".to_vec()));
+        frames.push(SyntheticFrame::new(None, DONE.to_vec()));
         frames
     }
 
     fn keep_alive(&self) -> Option<KeepAlive> {
-        Some(KeepAlive::Bytes(b": keep-alive\n\n"))
+        Some(KeepAlive::COMMENT)
     }
 }

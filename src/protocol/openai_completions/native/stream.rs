@@ -1,12 +1,18 @@
 //! Streams of servers' own formats: TGI sends tokens and at the end all of them, llama.cpp what goes on, SGLang the text so
 //! far.
+//!
+//! ```text
+//! {"index":1,"token":{"id":7,"text":"Rain","logprob":-0.1,"special":false},"generated_text":null,"details":null}    TGI
+//! {"content":"Rain","stop":false,"tokens":[7]}                                                                       llama.cpp
+//! {"text":"Rain to","meta_info":{"id":"1","finish_reason":null}}                                                     SGLang
+//! ```
 
 use super::{RESPONSE, TOKENS, denied_response, response_member};
 use crate::event::Part;
 use crate::protocol::reader::{Member, Shape};
 use crate::protocol::stream::{
     CallKey, ChangesByText, Delta, HeldFrame, KeepAlive, OrderingGroups, SnapshotTexts,
-    StreamReader, SyntheticFrame, TextKey, Update,
+    StreamReader, SyntheticFrame, TextKey, Update, is_done,
 };
 use crate::protocol::{Denial, Dialect, Origin, Reader};
 use crate::wire::json::{Edits, Value};
@@ -99,7 +105,7 @@ impl StreamReader for NativeStream {
     }
 
     fn is_end(&self, payload: &[u8]) -> bool {
-        payload.trim_ascii() == b"[DONE]"
+        is_done(payload)
     }
 
     fn text_at(&self, channel: &TextKey) -> String {
@@ -112,7 +118,7 @@ impl StreamReader for NativeStream {
 
     /// Tokens say once more what was edited.
     fn correct(&mut self, frame: &mut HeldFrame, _: &ChangesByText) {
-        let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
+        let Some(body) = frame.body() else {
             return;
         };
         if frame.edits.is_empty() {
@@ -149,7 +155,7 @@ impl StreamReader for NativeStream {
     }
 
     fn keep_alive(&self) -> Option<KeepAlive> {
-        Some(KeepAlive::Bytes(b": keep-alive\n\n"))
+        Some(KeepAlive::COMMENT)
     }
 }
 
