@@ -7,7 +7,7 @@ mod deltas;
 mod texts;
 
 pub(super) use block::{BlockEvent, BlockSpec, BlockStream, KindIn};
-pub use deltas::{FrameEvent, FrameMark, UnknownTexts};
+pub use deltas::{FrameEvent, FrameMark, TextRun, UnknownTexts};
 pub use texts::{MAX_TEXTS, SnapshotTexts, TextPath, TextPrefixHash, Update, too_many};
 
 use super::{CannotRemove, Denial, Dialect, Reader, RemovalMethod, Removals};
@@ -54,11 +54,6 @@ impl CallKey {
     pub fn block(item: u32) -> CallKey {
         CallKey { choice: 0, item }
     }
-}
-
-/// The number of a block, in the member that holds it.
-pub(super) fn block_number(event: Value<'_>, member: &str) -> Option<u32> {
-    u32::try_from(event.get(member)?.as_u64()?).ok()
 }
 
 /// What a frame adds to something that began before or goes on after it. Places are strings of the frame.

@@ -6,8 +6,9 @@
 //! {"outputs":[{"text":"Rain","stop_reason":null}]}
 //! ```
 
-use super::plain::{self, index_of};
+use super::plain;
 use crate::event::Part;
+use crate::protocol::json_edit::number;
 use crate::protocol::reader::{Origin, Reader};
 use crate::protocol::stream::{
     CallKey, ChangesByText, HeldFrame, OrderingGroups, StreamReader, SyntheticFrame, TextKey,
@@ -54,7 +55,7 @@ impl StreamReader for PlainStream {
         }
         let origin = Origin {
             piece_of: Some(BESIDE),
-            ..Origin::answer(index_of(root).unwrap_or(0))
+            ..Origin::answer(number(root, "index").unwrap_or(0))
         };
         plain::read(reader, root, &origin);
     }

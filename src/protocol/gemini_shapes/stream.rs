@@ -17,6 +17,7 @@ use crate::protocol::reader::{Is, Key, Origin, Reader};
 use crate::protocol::stream::{
     ArgumentStep, CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, Extent, HeldFrame,
     HeldFrames, KeepAlive, OrderingGroups, StreamReader, SyntheticFrame, TextChanges, TextKey,
+    TextRun,
 };
 use crate::protocol::{CannotRemove, Denial, Dialect, Removals, RequestContext, ResponseForm};
 use crate::wire::json::{self, Edits, Value};
@@ -35,9 +36,8 @@ pub(in crate::protocol) struct GenerateStream {
 /// A candidate so far.
 #[derive(Debug, Default)]
 struct StreamedCandidate {
-    /// The text that goes on: which part, whether it is signed, and the number of its channel.
-    running: Option<Part>,
-    run: u32,
+    /// The text that goes on.
+    run: TextRun,
     /// Why it ended. Older models say it in every frame, from the first on.
     finish: Option<Box<str>>,
     /// Frames so far.
@@ -84,8 +84,8 @@ impl GenerateStream {
         state.part_texts(reader, first_piece, number);
         let mut events = reader.reading.events.iter().skip(first_event);
         if events.any(|event| event.kind == Kind::ToolCall) {
-            state.end_run(&mut reader.frame.pieces, number);
-        } else if has_ended && let Some(channel) = state.channel(number) {
+            state.run.end(number, &mut reader.frame.pieces);
+        } else if has_ended && let Some(channel) = state.run.key(number) {
             reader.frame.pieces.push(Delta::TextRest(channel));
         }
         reader.frame.lanes = reader.frame.lanes.and(OrderingGroups::of(number));
@@ -167,32 +167,10 @@ impl StreamedCandidate {
                 if value.is_none_or(|value| value.is_text("")) {
                     continue;
                 }
-                let kind = text.channel.part;
-                if self.running != Some(kind) {
-                    self.end_run(&mut reader.frame.pieces, number);
-                    self.running = Some(kind);
-                }
-                text.channel.item = self.run;
+                let part = text.channel.part;
+                text.channel.item = self.run.go_on(part, number, &mut reader.frame.pieces);
             }
             reader.frame.pieces.push(piece);
-        }
-    }
-
-    /// The text that goes on.
-    fn channel(&self, number: u32) -> Option<TextKey> {
-        let part = self.running?;
-        Some(TextKey {
-            choice: number,
-            part,
-            item: self.run,
-        })
-    }
-
-    fn end_run(&mut self, pieces: &mut Vec<Delta>, number: u32) {
-        if let Some(channel) = self.channel(number) {
-            pieces.push(Delta::TextEnd(channel));
-            self.running = None;
-            self.run = self.run.saturating_add(1);
         }
     }
 

@@ -13,7 +13,7 @@
 use super::stream::{key, piece, pieces};
 use crate::diag::codes;
 use crate::event::Part;
-use crate::protocol::json_edit::ObjectWriter;
+use crate::protocol::json_edit::{self, ObjectWriter};
 use crate::protocol::openai_shapes::{ANSWER, answer_member, beside, content_part};
 use crate::protocol::reader::{Member, Reader, Shape};
 use crate::protocol::stream::{
@@ -189,8 +189,7 @@ impl StreamReader for EntryStream {
             false => None,
         };
         let number = entry.map_or(0, |(number, _)| offset(number));
-        let at = root.get("content_index").and_then(|at| at.as_u64());
-        let at = at.and_then(|at| u32::try_from(at).ok()).unwrap_or(0);
+        let at = json_edit::number(root, "content_index").unwrap_or(0);
         reader.shaped(
             root,
             &[EVENT, ANSWER],

@@ -11,7 +11,7 @@ use super::stored::{
     OBJECT, REQUIRED, STEP, STEP_CALL, STEP_FUNCTION, is_by_others, object_member, step_function,
     step_of_provider,
 };
-use crate::protocol::json_edit::move_annotations;
+use crate::protocol::json_edit::{move_annotations, number};
 use crate::protocol::openai_shapes::{ANSWER, beside, content_part};
 use crate::protocol::reader::{Member, Shape};
 use crate::protocol::stream::{
@@ -63,10 +63,7 @@ pub(super) fn pieces() -> Origin {
 }
 
 fn at_of(value: Value<'_>, position: u32) -> u32 {
-    let index = value.get("index").and_then(|index| index.as_u64());
-    index
-        .and_then(|index| u32::try_from(index).ok())
-        .unwrap_or(position)
+    number(value, "index").unwrap_or(position)
 }
 
 impl RunStream {

@@ -20,7 +20,7 @@ use super::removal::{
 };
 use super::{Common, RESPONSE, response_member};
 use crate::event::{Class, Known, Part, Pending};
-use crate::protocol::json_edit::move_annotations;
+use crate::protocol::json_edit::{move_annotations, number};
 use crate::protocol::openai_shapes::{ANSWER, beside, error};
 use crate::protocol::reader::{Member, Shape};
 use crate::protocol::stream::{
@@ -243,10 +243,7 @@ impl ResponsesStream {
     }
 
     fn about(&self, event: Value<'_>) -> ItemText {
-        let number = |name: &str| {
-            let number = event.get(name)?.as_u64()?;
-            u32::try_from(number).ok()
-        };
+        let number = |name: &str| number(event, name);
         let item = number("output_index").unwrap_or_else(|| {
             let id = event.get("item_id").and_then(|id| id.text());
             self.number_of(id.as_deref(), None)

@@ -13,14 +13,13 @@
 
 use super::{
     CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, FrameEvent, FrameMark, HeldFrame,
-    HeldFrames, KeepAlive, OrderingGroups, StreamReader, SyntheticFrame, TextKey, block_number,
-    is_done,
+    HeldFrames, KeepAlive, OrderingGroups, StreamReader, SyntheticFrame, TextKey, TextRun, is_done,
 };
 use crate::diag::codes;
 use crate::event::{Known, Part};
 use crate::protocol::client_blocks::ClientBlocks;
 use crate::protocol::conversation::Calls;
-use crate::protocol::json_edit::ObjectWriter;
+use crate::protocol::json_edit::{ObjectWriter, number};
 use crate::protocol::reader::{Key, Origin, Reader};
 use crate::protocol::{CannotRemove, Denial, Removals, RequestContext};
 use crate::wire::json::{self, Edits, Value, quote};
@@ -134,9 +133,8 @@ pub(in crate::protocol) struct BlockStream {
     pub irreplaceable: Vec<u32>,
     /// A number above those of all blocks that have begun.
     next: u32,
-    /// The text that goes on from block to block: which part, and the number of its key.
-    running: Option<Part>,
-    run: u32,
+    /// The text that goes on from block to block.
+    run: TextRun,
     /// The block that said the last of it, and its part.
     said_in: Option<(u32, Part)>,
     /// What the client has.
@@ -158,8 +156,7 @@ impl BlockStream {
             taken: 0,
             irreplaceable: Vec::new(),
             next: 0,
-            running: None,
-            run: 0,
+            run: TextRun::default(),
             said_in: None,
             sent: ClientBlocks::default(),
             blank: None,
@@ -184,7 +181,7 @@ impl BlockStream {
                 _ if kind == spec.stop => FrameEvent::BlockStop,
                 _ => FrameEvent::Other,
             },
-            block: block_number(event, spec.index),
+            block: number(event, spec.index),
             is_blank: false,
         };
         let origin = Origin::answer(0);
@@ -213,7 +210,7 @@ impl BlockStream {
 
     /// An event with its block. Without a number it is taken for one of the first block.
     fn block<'v>(&self, reader: &mut Reader<'static>, event: Value<'v>) -> BlockEvent<'v> {
-        let index = block_number(event, self.spec.index).unwrap_or_else(|| {
+        let index = number(event, self.spec.index).unwrap_or_else(|| {
             let what = format!("a {} without its number", self.spec.noun);
             reader.problem(codes::AG2014, event, &what);
             0
@@ -319,19 +316,13 @@ impl BlockStream {
         if index >= before {
             self.said_in = Some((index, part));
         }
-        if self.running != Some(part) {
-            self.end_run(reader);
-            self.running = Some(part);
-        }
-        Origin::piece(self.run).with_part(part)
+        let number = self.run.go_on(part, 0, &mut reader.frame.pieces);
+        Origin::piece(number).with_part(part)
     }
 
     /// Nothing goes on with the text so far.
     pub fn end_run(&mut self, reader: &mut Reader<'static>) {
-        if let Some(part) = self.running.take() {
-            reader.piece(Delta::TextEnd(TextKey::block(self.run, part)));
-            self.run = self.run.saturating_add(1);
-        }
+        self.run.end(0, &mut reader.frame.pieces);
     }
 
     /// An event of our own.

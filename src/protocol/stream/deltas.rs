@@ -1,7 +1,7 @@
 //! Pieces that the readers of several streams share.
 
 use super::{Delta, TextDelta, TextKey};
-use crate::event::Class;
+use crate::event::{Class, Part};
 use crate::protocol::reader::{Origin, Reader};
 use crate::wire::json::{self, Value};
 use crate::wire::span::offset;
@@ -34,6 +34,42 @@ pub enum FrameEvent {
     BlockStop,
     /// Why the response ended.
     End,
+}
+
+/// A text of a choice that goes on until another kind of text begins.
+#[derive(Debug, Default)]
+pub struct TextRun {
+    /// What goes on.
+    part: Option<Part>,
+    /// Which text it is, or the next one will be.
+    number: u32,
+}
+
+impl TextRun {
+    /// The text that goes on.
+    pub fn key(&self, choice: u32) -> Option<TextKey> {
+        let item = self.number;
+        let part = self.part?;
+        Some(TextKey { choice, part, item })
+    }
+
+    /// Goes on with a part; gives which text that is. Another part before it has ended.
+    pub fn go_on(&mut self, part: Part, choice: u32, pieces: &mut Vec<Delta>) -> u32 {
+        if self.part != Some(part) {
+            self.end(choice, pieces);
+            self.part = Some(part);
+        }
+        self.number
+    }
+
+    /// Nothing goes on with the text so far.
+    pub fn end(&mut self, choice: u32, pieces: &mut Vec<Delta>) {
+        if let Some(key) = self.key(choice) {
+            pieces.push(Delta::TextEnd(key));
+            self.part = None;
+            self.number = self.number.saturating_add(1);
+        }
+    }
 }
 
 /// Texts under names that nobody knows.

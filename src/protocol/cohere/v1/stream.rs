@@ -11,7 +11,7 @@
 use super::{CALL, RESPONSE, TURN, denied_response, quoted};
 use crate::event::Part;
 use crate::protocol::cohere::{ANSWER, answer_member, error_text, texts};
-use crate::protocol::json_edit::{cite, remove_elements};
+use crate::protocol::json_edit::{cite, number, remove_elements};
 use crate::protocol::openai_shapes::beside;
 use crate::protocol::reader::{Member, Shape};
 use crate::protocol::stream::{
@@ -229,9 +229,7 @@ impl V1Stream {
 
     /// More of a call: its name, or of its parameters.
     fn call_delta(&mut self, reader: &mut Reader<'static>, event: Value<'_>, delta: Value<'_>) {
-        let number = delta.get("index").and_then(|index| index.as_u64());
-        let number = number.and_then(|number| u32::try_from(number).ok());
-        let number = number.unwrap_or(0);
+        let number = number(delta, "index").unwrap_or(0);
         let known = self
             .calls
             .iter()
@@ -354,8 +352,7 @@ impl StreamReader for V1Stream {
         let Some(body) = reader.body() else { return };
         let root = body.root();
         reader.frame.lanes = OrderingGroups::ALL;
-        let index = root.get("index").and_then(|index| index.as_u64());
-        let index = index.and_then(|index| u32::try_from(index).ok());
+        let index = number(root, "index");
         let spot = [index.filter(|_| !self.is_chat).unwrap_or(0), 0, 0];
         let is_whole = root.get("tool_calls").is_some();
         let said = root.get("text").and_then(|text| text.text());

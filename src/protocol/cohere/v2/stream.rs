@@ -14,7 +14,7 @@
 use super::quoted;
 use crate::event::Part;
 use crate::protocol::cohere::{ANSWER, answer_member, error_text};
-use crate::protocol::json_edit::move_annotations;
+use crate::protocol::json_edit::{move_annotations, number};
 use crate::protocol::openai_shapes::{beside, content};
 use crate::protocol::reader::{Member, Shape};
 use crate::protocol::stream::{
@@ -77,10 +77,7 @@ pub(in crate::protocol) struct V2Stream {
 }
 
 fn number_of(event: Value<'_>) -> u32 {
-    let index = event.get("index").and_then(|index| index.as_u64());
-    index
-        .and_then(|index| u32::try_from(index).ok())
-        .unwrap_or(0)
+    number(event, "index").unwrap_or(0)
 }
 
 /// How many of these numbers are lower.
@@ -210,10 +207,7 @@ impl V2Stream {
 
     /// What was changed in the text that a citation is about.
     fn cited<'c>(&self, citation: Value<'_>, changes: &'c ChangesByText) -> Cited<'c> {
-        let told = citation
-            .get("content_index")
-            .and_then(|index| index.as_u64());
-        let told = told.and_then(|index| u32::try_from(index).ok());
+        let told = number(citation, "content_index");
         let number = match (told, self.texts.as_slice()) {
             (Some(number), _) => number,
             (None, [only]) => *only,

@@ -9,6 +9,7 @@
 
 use super::{RESPONSE, TOKENS, denied_response, response_member};
 use crate::event::Part;
+use crate::protocol::json_edit::number;
 use crate::protocol::reader::{Member, Shape};
 use crate::protocol::stream::{
     CallKey, ChangesByText, Delta, HeldFrame, KeepAlive, OrderingGroups, SnapshotTexts,
@@ -42,11 +43,8 @@ pub(in crate::protocol) struct NativeStream {
 
 /// Which of several answers a frame is about. TGI counts tokens under the same name.
 fn choice_of(frame: Value<'_>) -> u32 {
-    let index = frame.get("index").filter(|_| frame.get("token").is_none());
-    let index = index.and_then(|index| index.as_u64());
-    index
-        .and_then(|index| u32::try_from(index).ok())
-        .unwrap_or(0)
+    let index = number(frame, "index").filter(|_| frame.get("token").is_none());
+    index.unwrap_or(0)
 }
 
 impl StreamReader for NativeStream {
