@@ -11,7 +11,7 @@ use super::{MESSAGE, RESPONSE, answer_member, message_member, removal};
 use crate::protocol::json_edit::raw_members;
 use crate::protocol::stream::{
     CallKey, ChangesByText, HeldFrame, KeepAlive, OrderingGroups, StreamReader, SyntheticFrame,
-    TextKey,
+    TextKey, UnknownTexts,
 };
 use crate::protocol::{CannotRemove, Denial, Dialect, Origin, Reader, Removals, RequestContext};
 use crate::wire::json::{Edits, NodeId, Value, quote};
@@ -31,6 +31,8 @@ pub(super) struct OllamaStream {
     denied: VecDeque<Vec<NodeId>>,
     /// Calls that were taken out of lines that have been sent.
     gone: u64,
+    /// Members of messages that nobody knows.
+    unknown: UnknownTexts,
 }
 
 impl OllamaStream {
@@ -40,6 +42,7 @@ impl OllamaStream {
             common: None,
             denied: VecDeque::new(),
             gone: 0,
+            unknown: UnknownTexts::default(),
         }
     }
 
@@ -97,6 +100,8 @@ impl StreamReader for OllamaStream {
                         message_member(reader, key, value, &origin);
                     };
                     reader.shaped(value, &[MESSAGE], &origin, &mut read);
+                    // Servers that take after Ollama say texts under names of their own, over lines as all texts.
+                    self.unknown.read(reader, value, &[MESSAGE], 0);
                 }
                 _ => answer_member(reader, key, value),
             },

@@ -198,18 +198,8 @@ impl ChatStream {
                 _ => spoken(reader, key, value, &origin.member(number_of(key))),
             },
         );
-        reader.unknown_texts(delta, &mut |name| {
-            let mut known = SPOKEN.iter().copied().flatten();
-            if known.any(|(known, _)| *known == name) {
-                return None;
-            }
-            let item = self.unknown.item(name)?;
-            Some(TextKey {
-                choice,
-                part: Part::Other,
-                item,
-            })
-        });
+        // A server that says its text under a name of its own says it in pieces, too.
+        self.unknown.read(reader, delta, SPOKEN, choice);
     }
 
     /// `message` beside `delta`: Writer says the same in both, Perplexity puts the whole text so far into it.

@@ -2,7 +2,7 @@
 
 use super::{Delta, TextDelta, TextKey};
 use crate::event::{Class, Part};
-use crate::protocol::reader::{Origin, Reader};
+use crate::protocol::reader::{Member, Origin, Reader};
 use crate::wire::json::{self, Value};
 use crate::wire::span::offset;
 
@@ -84,8 +84,29 @@ impl UnknownTexts {
     /// More of them are no text that goes on.
     const MAX: usize = 64;
 
+    /// Reads the strings of an object that its tables do not know.
+    pub fn read(
+        &mut self,
+        reader: &mut Reader<'static>,
+        object: Value<'_>,
+        tables: &[&[Member]],
+        choice: u32,
+    ) {
+        reader.unknown_texts(object, &mut |name| {
+            let mut known = tables.iter().copied().flatten();
+            if known.any(|(known, _)| *known == name) {
+                return None;
+            }
+            Some(TextKey {
+                choice,
+                part: Part::Other,
+                item: self.item(name)?,
+            })
+        });
+    }
+
     /// Number of the text under a name.
-    pub fn item(&mut self, name: &str) -> Option<u32> {
+    fn item(&mut self, name: &str) -> Option<u32> {
         let known = self.names.iter().position(|known| **known == *name);
         let at = known.unwrap_or(self.names.len());
         if at >= UnknownTexts::MAX {

@@ -20,7 +20,7 @@ use crate::protocol::reader::{Member, Shape};
 use crate::protocol::stream::{
     CallDelta, CallKey, ChangesByText, DONE, Delta, EvaluatedCall, HeldFrame, HeldFrames,
     KeepAlive, MAX_TEXTS, OrderingGroups, StreamReader, SyntheticFrame, TextChanges, TextKey,
-    is_done, too_many,
+    UnknownTexts, is_done, too_many,
 };
 use crate::protocol::{CannotRemove, Denial, Origin, Reader};
 use crate::wire::json::{self, Edits, Value};
@@ -74,6 +74,8 @@ pub(in crate::protocol) struct V2Stream {
     denied: Vec<u32>,
     /// Citations that were taken out, by their number.
     cut: Vec<u32>,
+    /// Members of messages and contents that nobody knows.
+    unknown: UnknownTexts,
 }
 
 fn number_of(event: Value<'_>) -> u32 {
@@ -132,6 +134,7 @@ impl V2Stream {
                         }
                         reader.text(value, &of(number, part));
                     });
+                    self.unknown.read(reader, value, &[CONTENT], 0);
                 }
                 "content" => content(reader, value, &origin),
                 "tool_plan" => {
@@ -145,6 +148,8 @@ impl V2Stream {
                 }),
             },
         );
+        // What a content of a kind that nobody knows says, it says in pieces as well.
+        self.unknown.read(reader, message, &[MESSAGE], 0);
         if kind == "content-start" {
             self.contents = self.contents.max(number.saturating_add(1));
         }
@@ -393,9 +398,10 @@ impl StreamReader for V2Stream {
     }
 
     fn text_at(&self, channel: &TextKey) -> String {
-        match channel.item {
-            PLAN => "#tool_plan".to_owned(),
-            item => format!("#content/{item}"),
+        match (channel.item, channel.part) {
+            (PLAN, _) => "#tool_plan".to_owned(),
+            (_, Part::Other) => "#content/other".to_owned(),
+            (item, _) => format!("#content/{item}"),
         }
     }
 
