@@ -194,6 +194,7 @@ impl Stream {
             dropped,
             before,
             after,
+            ..
         } = held;
         for made in before {
             self.send_made(&made);
@@ -580,12 +581,16 @@ impl Flow {
             last,
             quiet,
             metered,
+            mark,
         } = details;
         self.exchange.usage = self.exchange.usage.or(metered);
         if stream.purpose == ReadPurpose::Usage {
             self.record_calls(&reading);
         }
-        let mut held = HeldFrame::of(Some(json));
+        let mut held = HeldFrame {
+            mark,
+            ..HeldFrame::of(Some(json))
+        };
         if stream.is_evaluated() && !(reading.events.is_empty() && reading.problems.is_empty()) {
             self.evaluate_frame(stream, &mut held, &reading)?;
         }

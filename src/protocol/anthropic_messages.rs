@@ -5,11 +5,11 @@
 //! Source: Anthropic's published SDK types, beta ones included, and recorded exchanges.
 
 use super::anthropic_shapes::{
-    MessageStream, denied_message, remove_from_answer, request, response, tell_request,
+    MESSAGE_STREAM, denied_message, remove_from_answer, request, response, tell_request,
 };
 use super::coverage::{ANSWER_WITH_RESULTS, CONVERSATION, TEXT_ANSWER, shown};
 use super::reader::Reader;
-use super::stream::StreamReader;
+use super::stream::{BlockStream, StreamReader};
 use super::vertex_paths::{VertexCall, vertex_call};
 use super::{
     CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Inspected, Protocol, Removals,
@@ -100,7 +100,7 @@ impl Protocol for AnthropicMessages {
     }
 
     fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
-        Some(Box::new(MessageStream::new(context)))
+        Some(Box::new(BlockStream::new(MESSAGE_STREAM, context)))
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) use removal::{
     denied_message, message as remove_from_message, whole as remove_from_answer,
 };
 pub(super) use request::{request, tell_request};
-pub(super) use stream::MessageStream;
+pub(super) use stream::MESSAGE_STREAM;
 pub(super) use tools::tool as offered_tool;
 
 use super::reader::{Row, Type};

@@ -4,12 +4,12 @@
 
 use super::anthropic_shapes::tell_request;
 use super::bedrock_shapes::{
-    ConverseStream, converse_request, converse_response, denied_converse, model_call,
+    CONVERSE_STREAM, converse_request, converse_response, denied_converse, model_call,
     remove_from_converse, usage_in_headers,
 };
 use super::coverage::{ANSWER_WITH_RESULTS, CONVERSATION, shown};
 use super::reader::Reader;
-use super::stream::StreamReader;
+use super::stream::{BlockStream, StreamReader};
 use super::{
     CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Protocol, Removals, RequestContext,
     RouteHead,
@@ -79,7 +79,7 @@ impl Protocol for BedrockConverse {
         remove_from_converse(body.root(), removals, edits)
     }
 
-    fn stream(&self, _: &RequestContext) -> Option<Box<dyn StreamReader>> {
-        Some(Box::new(ConverseStream::new(false)))
+    fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
+        Some(Box::new(BlockStream::new(CONVERSE_STREAM, context)))
     }
 }

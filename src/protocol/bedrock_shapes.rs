@@ -10,7 +10,7 @@ mod stream;
 
 pub(super) use answer::{aws_error, converse_response, denied_converse, remove_from_converse};
 pub(super) use request::converse_request;
-pub(super) use stream::{ConverseStream, exception, read_exception};
+pub(super) use stream::{CONVERSE_STREAM, NOVA_STREAM, exception, read_exception};
 
 use super::{Endpoint, RouteHead};
 use crate::event::{Known, Usage};

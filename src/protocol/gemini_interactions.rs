@@ -12,7 +12,7 @@ use super::coverage::{ANSWER_WITH_RESULTS, ASKED, CONVERSATION, shown};
 use super::gemini_shapes::error;
 use super::json_edit::remove_members;
 use super::reader::{Origin, Reader, Row, Type, UsageKeys};
-use super::stream::StreamReader;
+use super::stream::{BlockStream, StreamReader};
 use super::{
     CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Protocol, Removals, RequestContext,
     RouteHead,
@@ -213,7 +213,7 @@ impl Protocol for GeminiInteractions {
     }
 
     fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
-        Some(Box::new(stream::InteractionStream::new(context)))
+        Some(Box::new(BlockStream::new(stream::STEP_STREAM, context)))
     }
 }
 

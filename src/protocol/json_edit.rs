@@ -24,6 +24,25 @@ pub(super) fn count(usage: Option<Value<'_>>, name: &str) -> u64 {
         .unwrap_or(0)
 }
 
+/// The number in a member, such as that of a choice or a block.
+pub(super) fn number(holder: Value<'_>, member: &str) -> Option<u32> {
+    u32::try_from(holder.get(member)?.as_u64()?).ok()
+}
+
+/// Members of a response that what we say in its place repeats as they are written, each with a comma behind it.
+pub(super) fn raw_members(root: Value<'_>, names: &[&str]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for name in names {
+        if let Some(value) = root.get(name) {
+            quote(name, &mut out);
+            out.push(b':');
+            out.extend_from_slice(value.raw());
+            out.push(b',');
+        }
+    }
+    out
+}
+
 /// Writes one JSON object. Built without buffers in between, and without a copy for each kind of value.
 pub(super) struct ObjectWriter<'o> {
     out: &'o mut Vec<u8>,

@@ -12,6 +12,7 @@ pub(super) use stream::ChatStream;
 
 use super::conversation::{Attribution, Calls, TurnRole, Turns, author_of};
 use super::coverage::shown;
+use super::json_edit::number;
 use super::openai_shapes::{
     self, ANSWER, REASONING, SPEECH, answer_member, beside, called_function, content,
     content_texts, error, inputs, named_offer, plugins, response_format, spoken, tool_call,
@@ -530,11 +531,7 @@ pub(super) fn read_choices(reader: &mut Reader<'_>, choices: Value<'_>) {
 }
 
 fn choice_number(choice: Value<'_>, at: usize) -> u32 {
-    choice
-        .get("index")
-        .and_then(|index| index.as_u64())
-        .and_then(|index| u32::try_from(index).ok())
-        .unwrap_or(offset(at))
+    number(choice, "index").unwrap_or(offset(at))
 }
 
 fn read_choice(reader: &mut Reader<'_>, choice: Value<'_>, number: u32) {

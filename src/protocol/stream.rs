@@ -2,16 +2,21 @@
 //! and calls that go on in later frames are told as [`Piece`]s. It also knows how a call disappears from its frames, how
 //! a response ends as a refusal, and what keeps a silent connection alive.
 
+mod block;
+mod deltas;
 mod texts;
 
+pub(super) use block::{BlockEvent, BlockSpec, BlockStream, KindIn};
+pub use deltas::{FrameEvent, FrameMark, TextRun, UnknownTexts};
 pub use texts::{MAX_TEXTS, SnapshotTexts, TextPath, TextPrefixHash, Update, too_many};
 
-use super::{CannotRemove, Denial, Reader, RemovalMethod, Removals};
+use super::{CannotRemove, Denial, Dialect, Reader, RemovalMethod, Removals};
 use crate::diag::codes;
 use crate::event::{Class, Kind, Part, Usage};
-use crate::wire::json::{Edits, JsonBody, NodeId, Value};
+use crate::wire::json::{Edits, JsonBody, JsonText, NodeId, Value};
 use crate::wire::sorted_map::SortedMap;
 use std::ops::Range;
+use std::rc::Rc;
 
 /// A text of a response that arrives in pieces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,11 +54,6 @@ impl CallKey {
     pub fn block(item: u32) -> CallKey {
         CallKey { choice: 0, item }
     }
-}
-
-/// The number of a block, in the member that holds it.
-pub(super) fn block_number(event: Value<'_>, member: &str) -> Option<u32> {
-    u32::try_from(event.get(member)?.as_u64()?).ok()
 }
 
 /// What a frame adds to something that began before or goes on after it. Places are strings of the frame.
@@ -196,6 +196,16 @@ pub struct FrameReading {
     pub quiet: bool,
     /// Tokens that the service around the model has counted.
     pub metered: Usage,
+    /// What of it is needed again when it is corrected.
+    pub mark: FrameMark,
+}
+
+/// What ends a stream of events at OpenAI, and at those who take after it.
+pub const DONE: &[u8] = b"[DONE]";
+
+/// Whether a payload is that.
+pub fn is_done(payload: &[u8]) -> bool {
+    payload.trim_ascii() == DONE
 }
 
 /// A frame that is held back, while it can still be changed.
@@ -203,6 +213,8 @@ pub struct FrameReading {
 pub struct HeldFrame {
     /// Its payload; absent for a mark that is no JSON.
     pub json: Option<JsonBody<'static>>,
+    /// What was found in it when it was read.
+    pub mark: FrameMark,
     /// Changes of it.
     pub edits: Edits,
     /// It is not sent at all.
@@ -218,11 +230,17 @@ impl HeldFrame {
     pub fn of(json: Option<JsonBody<'static>>) -> HeldFrame {
         HeldFrame {
             json,
+            mark: FrameMark::default(),
             edits: Edits::default(),
             dropped: false,
             before: Vec::new(),
             after: Vec::new(),
         }
+    }
+
+    /// Its payload as JSON.
+    pub fn body(&self) -> Option<Rc<JsonText<'static>>> {
+        self.json.as_ref()?.body()
     }
 }
 
@@ -238,6 +256,11 @@ pub struct SyntheticFrame {
 }
 
 impl SyntheticFrame {
+    /// The event `error`, in a dialect.
+    pub fn error(dialect: Dialect, denial: &Denial) -> SyntheticFrame {
+        SyntheticFrame::new(Some("error"), dialect.body(denial))
+    }
+
     /// A frame.
     pub fn new(event: Option<&'static str>, payload: Vec<u8>) -> SyntheticFrame {
         SyntheticFrame {
@@ -451,6 +474,11 @@ pub enum KeepAlive {
     Bytes(&'static [u8]),
     /// A frame.
     Frame(SyntheticFrame),
+}
+
+impl KeepAlive {
+    /// A comment, which SSE takes anywhere.
+    pub const COMMENT: KeepAlive = KeepAlive::Bytes(b": keep-alive\n\n");
 }
 
 impl Reader<'_> {

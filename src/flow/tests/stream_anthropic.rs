@@ -490,6 +490,18 @@ mod faults {
     }
 
     #[test]
+    fn a_call_without_a_number_is_judged_where_that_is_only_recorded() {
+        let mut events = called(0, "tool_use", "delete_customer", &["{}"]);
+        for event in &mut events {
+            event.as_object_mut().unwrap().remove("index");
+        }
+        let guard = guard(&format!("mode: observe\n{LOOKS}"));
+        let record = record(&ask(&guard, &message(&[events]), &[]));
+        assert_eq!(record["tools"], json!(["delete_customer"]));
+        assert_eq!(record["rules"][0]["id"], "no-deleting");
+    }
+
+    #[test]
     fn an_error_of_the_provider_passes() {
         let mut body = message(&[text(0, &["Well, "])]);
         body.extend(sse(&[

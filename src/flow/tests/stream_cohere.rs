@@ -215,6 +215,20 @@ mod v2 {
     }
 
     #[test]
+    fn words_under_a_name_that_nobody_knows_are_one_text() {
+        let parts = ["the forbid", "den wo", "rd"];
+        let in_content =
+            parts.map(|part| of("content-delta", 0, json!({"content": {"verse": part}})));
+        let in_message = parts.map(|part| of("content-delta", 0, json!({"verse": part})));
+        for body in [in_content.to_vec(), in_message.to_vec()] {
+            let seen = ask(&guard(LOOKS), &sse(&whole(&[body], "COMPLETE")));
+            assert_eq!(record(&seen)["decision"], "deny");
+            let left = String::from_utf8(seen.client.body()).unwrap();
+            assert!(!left.contains("den wo"), "{left}");
+        }
+    }
+
+    #[test]
     fn thoughts_and_plans_are_read() {
         let guard = guard(LOOKS);
         let plan = |part: &str| of("tool-plan-delta", 0, json!({"tool_plan": part}));

@@ -119,6 +119,20 @@ fn thoughts_are_a_text_of_their_own() {
 }
 
 #[test]
+fn words_under_a_name_that_nobody_knows_are_one_text() {
+    let verse = |part: &str| says(json!({"role": "assistant", "content": "", "verse": part}));
+    let body = ["the forbid", "den wo", "rd"].map(verse);
+    let seen = ask(
+        &guard(LOOKS),
+        &chat(),
+        &lines(&[&body[..], &[end()]].concat()),
+    );
+    assert_eq!(record(&seen)["decision"], "deny");
+    let left = String::from_utf8(seen.client.body()).unwrap();
+    assert!(!left.contains("den wo"), "{left}");
+}
+
+#[test]
 fn tokens_that_repeat_an_edited_text_go() {
     let guard = guard(LOOKS);
     let part = |text: &str| {

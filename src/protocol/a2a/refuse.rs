@@ -67,7 +67,7 @@ pub(super) fn answer(denial: &Denial, context: &RequestContext) -> Vec<u8> {
 pub(super) fn frame(denial: &Denial, context: &RequestContext) -> SyntheticFrame {
     match errors(denial, context) {
         Some(body) => SyntheticFrame::new(None, body),
-        None => SyntheticFrame::new(Some("error"), Dialect::A2a.body(denial)),
+        None => SyntheticFrame::error(Dialect::A2a, denial),
     }
 }
 

@@ -1,5 +1,10 @@
 //! What an agent says while it works: a task, then its states and its artifacts as they grow, or one message. Source: the
 //! specification, "Streaming" of both versions.
+//!
+//! ```text
+//! {"jsonrpc":"2.0","id":1,"result":{"statusUpdate":{"taskId":"t","contextId":"c","status":{"state":"TASK_STATE_WORKING"}}}}
+//! {"jsonrpc":"2.0","id":1,"result":{"artifactUpdate":{"taskId":"t","contextId":"c","artifact":{"artifactId":"a1","parts":[{"text":"Rain"}]},"append":true}}}
+//! ```
 
 use super::read;
 use super::refuse;
@@ -197,6 +202,6 @@ impl StreamReader for A2aStream {
     }
 
     fn keep_alive(&self) -> Option<KeepAlive> {
-        Some(KeepAlive::Bytes(b": keep-alive\n\n"))
+        Some(KeepAlive::COMMENT)
     }
 }

@@ -1,4 +1,9 @@
 //! A text completion that streams: events that each hold a piece of the text.
+//!
+//! ```text
+//! {"type":"completion","id":"compl_1","completion":" Rain","stop_reason":null,"model":"claude-2.1"}
+//! {"type":"completion","id":"compl_1","completion":"","stop_reason":"stop_sequence","model":"claude-2.1"}
+//! ```
 
 use super::{answer, denied_text};
 use crate::diag::codes;
@@ -6,7 +11,7 @@ use crate::event::Part;
 use crate::protocol::json_edit::tag;
 use crate::protocol::reader::{Origin, Reader};
 use crate::protocol::stream::{
-    CallKey, KeepAlive, OrderingGroups, StreamReader, SyntheticFrame, TextKey,
+    KeepAlive, OrderingGroups, StreamReader, SyntheticFrame, TextKey, is_done,
 };
 use crate::protocol::{Denial, Dialect, RequestContext};
 
@@ -60,7 +65,7 @@ impl StreamReader for CompletionStream {
     }
 
     fn is_end(&self, payload: &[u8]) -> bool {
-        payload.trim_ascii() == b"[DONE]"
+        is_done(payload)
     }
 
     fn text_at(&self, channel: &TextKey) -> String {
@@ -70,13 +75,9 @@ impl StreamReader for CompletionStream {
         }
     }
 
-    fn call_at(&self, _: &CallKey) -> String {
-        String::new()
-    }
-
     fn denial_frames(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
         vec![if as_error {
-            SyntheticFrame::new(Some("error"), Dialect::Anthropic.body(denial))
+            SyntheticFrame::error(Dialect::Anthropic, denial)
         } else {
             let denied_text = denied_text(&denial.message(), &self.id, &self.model);
             SyntheticFrame::new(Some("completion"), denied_text)

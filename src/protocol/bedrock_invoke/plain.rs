@@ -5,7 +5,7 @@ use crate::event::{Author, Event, Kind, Known, Part, Turn};
 use crate::protocol::anthropic_shapes::offered_tool;
 use crate::protocol::bedrock_shapes::aws_error;
 use crate::protocol::conversation::author_of;
-use crate::protocol::json_edit::remove_members;
+use crate::protocol::json_edit::{number, remove_members};
 use crate::protocol::reader::{CallBuilder, Origin, Reader, Roles, Row, Type};
 use crate::protocol::{CannotRemove, Removals};
 use crate::wire::json::{self, Edits, Value};
@@ -257,7 +257,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: Value<'_>, origin: &Origin) {
             "results" | "outputs" | "generations" | "completions" | "choices" => {
                 let mut at = 0usize;
                 reader.array(value, |reader, answer| {
-                    let choice = index_of(answer).unwrap_or(offset(at));
+                    let choice = number(answer, "index").unwrap_or(offset(at));
                     let origin = Origin {
                         choice: if origin.piece_of.is_some() {
                             choice
@@ -303,11 +303,6 @@ pub(super) fn read(reader: &mut Reader<'_>, root: Value<'_>, origin: &Origin) {
 
 /// Where the texts of a list's answers are counted from.
 const IN_LIST: u32 = 1;
-
-/// Which of several answers it is, where it says so.
-pub(super) fn index_of(answer: Value<'_>) -> Option<u32> {
-    u32::try_from(answer.get("index")?.as_u64()?).ok()
-}
 
 fn read_answer(reader: &mut Reader<'_>, answer: Value<'_>, origin: &Origin) {
     const DATA: &[Row] = &[("text", Type::Text(Part::Text)), ("tokens", Type::Custom)];

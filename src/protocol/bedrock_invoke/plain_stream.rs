@@ -1,7 +1,14 @@
 //! Answers of a prompt that stream: each frame holds a piece of the text, in the words of the model's family.
+//!
+//! ```text
+//! {"outputText":"Rain","index":0,"totalOutputTextTokenCount":null,"completionReason":null,"inputTextTokenCount":4}
+//! {"generation":"Rain","prompt_token_count":4,"generation_token_count":1,"stop_reason":null}
+//! {"outputs":[{"text":"Rain","stop_reason":null}]}
+//! ```
 
-use super::plain::{self, index_of};
+use super::plain;
 use crate::event::Part;
+use crate::protocol::json_edit::number;
 use crate::protocol::reader::{Origin, Reader};
 use crate::protocol::stream::{
     CallKey, ChangesByText, HeldFrame, OrderingGroups, StreamReader, SyntheticFrame, TextKey,
@@ -48,7 +55,7 @@ impl StreamReader for PlainStream {
         }
         let origin = Origin {
             piece_of: Some(BESIDE),
-            ..Origin::answer(index_of(root).unwrap_or(0))
+            ..Origin::answer(number(root, "index").unwrap_or(0))
         };
         plain::read(reader, root, &origin);
     }
@@ -69,8 +76,7 @@ impl StreamReader for PlainStream {
         frame: &mut HeldFrame,
         removals: &Removals,
     ) -> Result<(), CannotRemove> {
-        let body = frame.json.as_ref().and_then(|json| json.body());
-        let body = body.ok_or(CannotRemove)?;
+        let body = frame.body().ok_or(CannotRemove)?;
         plain::remove_from_response(body.root(), removals, &mut frame.edits)
     }
 
@@ -78,7 +84,7 @@ impl StreamReader for PlainStream {
         if frame.edits.is_empty() {
             return;
         }
-        if let Some(body) = frame.json.as_ref().and_then(|json| json.body()) {
+        if let Some(body) = frame.body() {
             plain::drop_copies(body.root(), &mut frame.edits);
         }
     }

@@ -1,16 +1,20 @@
 //! A response of InvokeModel that streams: each frame holds an event of the model family's own in base64. The first one tells
 //! which family's it is.
+//!
+//! ```text
+//! {"bytes":"eyJ0eXBlIjoibWVzc2FnZV9zdG9wIn0=","p":"abcd"}    with {"type":"message_stop"} inside
+//! ```
 
 use super::plain_stream::PlainStream;
 use super::{ModelFamily, model_of, plain};
 use crate::diag::codes;
-use crate::protocol::anthropic_shapes::MessageStream;
-use crate::protocol::bedrock_shapes::{ConverseStream, exception, read_exception};
+use crate::protocol::anthropic_shapes::MESSAGE_STREAM;
+use crate::protocol::bedrock_shapes::{NOVA_STREAM, exception, read_exception};
 use crate::protocol::openai_chat::{ChatStream, ResponseShape};
 use crate::protocol::reader::{Reader, is_tag};
 use crate::protocol::stream::{
-    CallKey, ChangesByText, EvaluatedCall, HeldFrame, HeldFrames, OrderingGroups, StreamReader,
-    SyntheticFrame, TextKey,
+    BlockStream, CallKey, ChangesByText, DONE, EvaluatedCall, HeldFrame, HeldFrames,
+    OrderingGroups, StreamReader, SyntheticFrame, TextKey,
 };
 use crate::protocol::{CannotRemove, Denial, Removals, RequestContext};
 use crate::wire::json::{Edits, JsonBody, Limits, Value, quote};
@@ -80,8 +84,8 @@ impl InvokeStream {
 
 fn reader_of(family: ModelFamily, context: &RequestContext) -> Box<dyn StreamReader> {
     match family {
-        ModelFamily::Claude => Box::new(MessageStream::new(context)),
-        ModelFamily::Nova => Box::new(ConverseStream::new(true)),
+        ModelFamily::Claude => Box::new(BlockStream::new(MESSAGE_STREAM, context)),
+        ModelFamily::Nova => Box::new(BlockStream::new(NOVA_STREAM, context)),
         ModelFamily::Chat => Box::new(ChatStream::new(context, ResponseShape::Chat)),
         ModelFamily::Plain => Box::new(PlainStream::new(&model_of(&context.endpoint))),
     }
@@ -205,7 +209,7 @@ impl StreamReader for InvokeStream {
         }
         let mut made = self.inner.denial_frames(denial, false);
         // Bedrock ends a stream without a mark.
-        made.retain(|made| made.payload != b"[DONE]");
+        made.retain(|made| made.payload != DONE);
         made
     }
 }

@@ -4,6 +4,7 @@ use super::SAFETY;
 use super::parts::read_content;
 use crate::event::{Known, Part, Turn};
 use crate::protocol::conversation::{Attribution, Calls};
+use crate::protocol::json_edit::number;
 use crate::protocol::reader::{Origin, Reader, Row, Type, UsageKeys};
 use crate::wire::json::{self, Value};
 use crate::wire::span::offset;
@@ -87,10 +88,7 @@ fn answered(choice: u32) -> Origin {
 
 /// The number of a candidate: its own, or the place where it stands.
 pub(super) fn candidate_number(candidate: Value<'_>, at: usize) -> u32 {
-    candidate
-        .get("index")
-        .and_then(|index| u32::try_from(index.as_u64()?).ok())
-        .unwrap_or(offset(at))
+    number(candidate, "index").unwrap_or(offset(at))
 }
 
 fn candidate(reader: &mut Reader<'_>, candidate: Value<'_>, number: u32) {

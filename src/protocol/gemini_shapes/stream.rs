@@ -1,5 +1,11 @@
 //! A response that streams: each frame is a response of its own with a piece of each candidate. Calls stand whole in one frame,
 //! unless the caller asked for their arguments in pieces.
+//!
+//! ```text
+//! {"candidates":[{"content":{"parts":[{"text":"Rain"}],"role":"model"},"index":0}],"modelVersion":"gemini-2.5-pro"}
+//! {"candidates":[{"content":{"parts":[{"functionCall":{"name":"weather","args":{"city":"Bern"}}}],"role":"model"},"finishReason":"STOP","index":0}]}
+//! {"candidates":[{"content":{"parts":[{"functionCall":{"partialArgs":[{"jsonPath":"$.city","stringValue":"Be","willContinue":true}],"willContinue":true}}],"role":"model"}}]}
+//! ```
 
 use super::answer::{CANDIDATE, RESPONSE, candidate_number, error};
 use super::parts::{CONTENT, one_or_many, read_part, role};
@@ -11,6 +17,7 @@ use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::protocol::stream::{
     ArgumentStep, CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, Extent, HeldFrame,
     HeldFrames, KeepAlive, OrderingGroups, StreamReader, SyntheticFrame, TextChanges, TextKey,
+    TextRun,
 };
 use crate::protocol::{CannotRemove, Denial, Dialect, Removals, RequestContext, ResponseForm};
 use crate::wire::json::{self, Edits, Value};
@@ -29,9 +36,8 @@ pub(in crate::protocol) struct GenerateStream {
 /// A candidate so far.
 #[derive(Debug, Default)]
 struct StreamedCandidate {
-    /// The text that goes on: which part, whether it is signed, and the number of its channel.
-    running: Option<Part>,
-    run: u32,
+    /// The text that goes on.
+    run: TextRun,
     /// Why it ended. Older models say it in every frame, from the first on.
     finish: Option<Box<str>>,
     /// Frames so far.
@@ -78,8 +84,8 @@ impl GenerateStream {
         state.part_texts(reader, first_piece, number);
         let mut events = reader.reading.events.iter().skip(first_event);
         if events.any(|event| event.kind == Kind::ToolCall) {
-            state.end_run(&mut reader.frame.pieces, number);
-        } else if has_ended && let Some(channel) = state.channel(number) {
+            state.run.end(number, &mut reader.frame.pieces);
+        } else if has_ended && let Some(channel) = state.run.key(number) {
             reader.frame.pieces.push(Delta::TextRest(channel));
         }
         reader.frame.lanes = reader.frame.lanes.and(OrderingGroups::of(number));
@@ -161,32 +167,10 @@ impl StreamedCandidate {
                 if value.is_none_or(|value| value.is_text("")) {
                     continue;
                 }
-                let kind = text.channel.part;
-                if self.running != Some(kind) {
-                    self.end_run(&mut reader.frame.pieces, number);
-                    self.running = Some(kind);
-                }
-                text.channel.item = self.run;
+                let part = text.channel.part;
+                text.channel.item = self.run.go_on(part, number, &mut reader.frame.pieces);
             }
             reader.frame.pieces.push(piece);
-        }
-    }
-
-    /// The text that goes on.
-    fn channel(&self, number: u32) -> Option<TextKey> {
-        let part = self.running?;
-        Some(TextKey {
-            choice: number,
-            part,
-            item: self.run,
-        })
-    }
-
-    fn end_run(&mut self, pieces: &mut Vec<Delta>, number: u32) {
-        if let Some(channel) = self.channel(number) {
-            pieces.push(Delta::TextEnd(channel));
-            self.running = None;
-            self.run = self.run.saturating_add(1);
         }
     }
 
@@ -427,8 +411,7 @@ impl StreamReader for GenerateStream {
         frame: &mut HeldFrame,
         removals: &Removals,
     ) -> Result<(), CannotRemove> {
-        let body = frame.json.as_ref().and_then(|json| json.body());
-        let body = body.ok_or(CannotRemove)?;
+        let body = frame.body().ok_or(CannotRemove)?;
         let denied = removals.denied_calls();
         for (number, candidate) in candidates_of(body.root()) {
             let state = self.candidates.entry(number).or_default();
@@ -450,7 +433,7 @@ impl StreamReader for GenerateStream {
     }
 
     fn correct(&mut self, frame: &mut HeldFrame, changes: &ChangesByText) {
-        let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
+        let Some(body) = frame.body() else {
             return;
         };
         let is_edited = !frame.edits.is_empty();
@@ -491,11 +474,10 @@ impl StreamReader for GenerateStream {
     }
 
     fn keep_alive(&self) -> Option<KeepAlive> {
-        Some(KeepAlive::Bytes(if self.is_array {
-            b"\n"
-        } else {
-            b": keep-alive\n\n"
-        }))
+        Some(match self.is_array {
+            true => KeepAlive::Bytes(b"\n"),
+            false => KeepAlive::COMMENT,
+        })
     }
 }
 

@@ -1,9 +1,16 @@
 //! A stream of an endpoint that a policy names. Nobody says which texts go on in later frames: those at declared places do.
+//!
+//! ```text
+//! {"answer":{"text":"Rain"}}    with `answer.text` declared as a text
+//! Rain                          where the policy says that the body is the text
+//! ```
 
 use super::read;
 use crate::event::{CustomFormat, Kind};
 use crate::protocol::reader::Reader;
-use crate::protocol::stream::{HeldFrame, OrderingGroups, StreamReader, SyntheticFrame, TextKey};
+use crate::protocol::stream::{
+    HeldFrame, OrderingGroups, StreamReader, SyntheticFrame, TextKey, is_done,
+};
 use crate::protocol::{CannotRemove, Denial, Dialect, RemovalMethod, Removals};
 use crate::wire::json::{JsonBody, JsonPath, Limits, quote};
 use std::rc::Rc;
@@ -44,7 +51,7 @@ impl StreamReader for GenericStream {
     }
 
     fn is_end(&self, payload: &[u8]) -> bool {
-        payload.trim_ascii() == b"[DONE]"
+        is_done(payload)
     }
 
     fn wraps(&self) -> bool {

@@ -1,5 +1,10 @@
 //! Answers and streams of server-sent events: every event is a whole message, read, evaluated and refused as one. Source: the
 //! specification, "Streamable HTTP" of each version, and "HTTP with SSE" of 2024-11-05.
+//!
+//! ```text
+//! {"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":0.5,"message":"Half"}}
+//! {"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"Rain"}],"isError":false}}
+//! ```
 
 use super::refuse::{self, write_denied};
 use super::{STREAM, answer};
@@ -196,7 +201,7 @@ impl StreamReader for McpStream {
 
     /// A late answer to what we have answered reaches nobody.
     fn correct(&mut self, frame: &mut HeldFrame, _: &ChangesByText) {
-        let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
+        let Some(body) = frame.body() else {
             return;
         };
         let root = body.root();
@@ -216,7 +221,7 @@ impl StreamReader for McpStream {
     }
 
     fn keep_alive(&self) -> Option<KeepAlive> {
-        Some(KeepAlive::Bytes(b": keep-alive\n\n"))
+        Some(KeepAlive::COMMENT)
     }
 }
 

@@ -1,9 +1,17 @@
 //! Answers line by line: texts go on over lines, each call stands whole in one.
+//!
+//! ```text
+//! {"model":"llama3.2","created_at":"2026-01-01T00:00:00Z","message":{"role":"assistant","content":"Rain"},"done":false}
+//! {"model":"llama3.2","created_at":"2026-01-01T00:00:00Z","message":{"role":"assistant","content":"","tool_calls":[{"function":{"name":"weather","arguments":{"city":"Bern"}}}]},"done":false}
+//! {"model":"llama3.2","created_at":"2026-01-01T00:00:00Z","response":"Rain","done":false}
+//! {"model":"llama3.2","created_at":"2026-01-01T00:00:00Z","message":{"role":"assistant","content":""},"done":true,"done_reason":"stop","eval_count":41}
+//! ```
 
 use super::{MESSAGE, RESPONSE, answer_member, message_member, removal};
+use crate::protocol::json_edit::raw_members;
 use crate::protocol::stream::{
     CallKey, ChangesByText, HeldFrame, KeepAlive, OrderingGroups, StreamReader, SyntheticFrame,
-    TextKey,
+    TextKey, UnknownTexts,
 };
 use crate::protocol::{CannotRemove, Denial, Dialect, Origin, Reader, Removals, RequestContext};
 use crate::wire::json::{Edits, NodeId, Value, quote};
@@ -23,6 +31,8 @@ pub(super) struct OllamaStream {
     denied: VecDeque<Vec<NodeId>>,
     /// Calls that were taken out of lines that have been sent.
     gone: u64,
+    /// Members of messages that nobody knows.
+    unknown: UnknownTexts,
 }
 
 impl OllamaStream {
@@ -32,6 +42,7 @@ impl OllamaStream {
             common: None,
             denied: VecDeque::new(),
             gone: 0,
+            unknown: UnknownTexts::default(),
         }
     }
 
@@ -56,19 +67,6 @@ impl OllamaStream {
         });
         out
     }
-
-    fn learn(&mut self, root: Value<'_>) {
-        let mut common = Vec::new();
-        for name in ["model", "created_at"] {
-            if let Some(value) = root.get(name) {
-                quote(name, &mut common);
-                common.push(b':');
-                common.extend_from_slice(value.raw());
-                common.push(b',');
-            }
-        }
-        self.common = Some(common);
-    }
 }
 
 fn calls_of(root: Value<'_>) -> impl Iterator<Item = Value<'_>> {
@@ -84,7 +82,7 @@ impl StreamReader for OllamaStream {
         let root = body.root();
         reader.frame.lanes = OrderingGroups::ALL;
         if self.common.is_none() {
-            self.learn(root);
+            self.common = Some(raw_members(root, &["model", "created_at"]));
         }
         let of = |which: u32| Origin {
             piece_of: Some(which),
@@ -102,6 +100,8 @@ impl StreamReader for OllamaStream {
                         message_member(reader, key, value, &origin);
                     };
                     reader.rows(value, MESSAGE, &origin, &mut read);
+                    // Servers that take after Ollama say texts under names of their own, over lines as all texts.
+                    self.unknown.read(reader, value, &[MESSAGE], 0);
                 }
                 _ => answer_member(reader, key, value),
             },
@@ -138,7 +138,7 @@ impl StreamReader for OllamaStream {
     }
 
     fn correct(&mut self, frame: &mut HeldFrame, changes: &ChangesByText) {
-        let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
+        let Some(body) = frame.body() else {
             return;
         };
         let root = body.root();

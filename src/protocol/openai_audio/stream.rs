@@ -1,12 +1,19 @@
 //! What was said in audio, and audio itself, as it comes.
+//!
+//! ```text
+//! {"type":"transcript.text.delta","delta":"Rain"}
+//! {"type":"transcript.text.segment","id":"seg_1","speaker":"A","start":0.0,"end":1.2,"text":"Rain"}
+//! {"type":"transcript.text.done","text":"Rain today."}
+//! {"type":"speech.audio.delta","audio":"UklGRg=="}
+//! ```
 
 use super::{RESPONSE, SEGMENT};
 use crate::event::Part;
 use crate::protocol::openai_shapes::{ANSWER, answer_member};
 use crate::protocol::reader::{Row, Type};
 use crate::protocol::stream::{
-    CallKey, ChangesByText, Delta, HeldFrame, KeepAlive, OrderingGroups, SnapshotTexts,
-    StreamReader, SyntheticFrame, TextKey, Update,
+    ChangesByText, Delta, HeldFrame, KeepAlive, OrderingGroups, SnapshotTexts, StreamReader,
+    SyntheticFrame, TextKey, Update, is_done,
 };
 use crate::protocol::{Denial, Dialect, Origin, Reader};
 
@@ -85,7 +92,7 @@ impl StreamReader for AudioStream {
     }
 
     fn is_end(&self, payload: &[u8]) -> bool {
-        payload.trim_ascii() == b"[DONE]"
+        is_done(payload)
     }
 
     fn text_at(&self, channel: &TextKey) -> String {
@@ -95,12 +102,8 @@ impl StreamReader for AudioStream {
         }
     }
 
-    fn call_at(&self, _: &CallKey) -> String {
-        String::new()
-    }
-
     fn correct(&mut self, frame: &mut HeldFrame, _: &ChangesByText) {
-        let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
+        let Some(body) = frame.body() else {
             return;
         };
         let copy = body.root().get("logprobs").filter(|copy| !copy.is_null());
@@ -111,13 +114,10 @@ impl StreamReader for AudioStream {
 
     /// Nobody said a refusal: it is an error.
     fn denial_frames(&mut self, denial: &Denial, _: bool) -> Vec<SyntheticFrame> {
-        vec![SyntheticFrame::new(
-            Some("error"),
-            Dialect::OpenAi.body(denial),
-        )]
+        vec![SyntheticFrame::error(Dialect::OpenAi, denial)]
     }
 
     fn keep_alive(&self) -> Option<KeepAlive> {
-        Some(KeepAlive::Bytes(b": keep-alive\n\n"))
+        Some(KeepAlive::COMMENT)
     }
 }

@@ -1,4 +1,13 @@
 //! `chat.completion.chunk`: one response in many frames, its choices interleaved.
+//!
+//! ```text
+//! {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"gpt-4o","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}
+//! {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"gpt-4o","choices":[{"index":0,"delta":{"content":"Rain"},"finish_reason":null}]}
+//! {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"gpt-4o","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"weather","arguments":""}}]},"finish_reason":null}]}
+//! {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"gpt-4o","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"city\""}}]},"finish_reason":null}]}
+//! {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"gpt-4o","choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}
+//! [DONE]
+//! ```
 
 use super::removal::{self, denial_reason};
 use super::{
@@ -8,14 +17,15 @@ use crate::diag::codes;
 use crate::event::Class;
 use crate::event::Part;
 use crate::event::Turn;
-use crate::protocol::json_edit::{move_annotations, remove_elements, remove_members};
+use crate::protocol::json_edit::{move_annotations, raw_members, remove_elements, remove_members};
 use crate::protocol::openai_shapes::{
     ANSWER, SPEECH, beside, called_function, content, error, spoken, tool_call,
 };
 use crate::protocol::reader::{Row, Type};
 use crate::protocol::stream::{
-    CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, HeldFrame, HeldFrames, KeepAlive,
-    OrderingGroups, StreamReader, SyntheticFrame, TextDelta, TextKey,
+    CallDelta, CallKey, ChangesByText, DONE, Delta, EvaluatedCall, HeldFrame, HeldFrames,
+    KeepAlive, OrderingGroups, StreamReader, SyntheticFrame, TextDelta, TextKey, UnknownTexts,
+    is_done,
 };
 use crate::protocol::{CannotRemove, Denial, Dialect, Origin, Reader, Removals, RequestContext};
 use crate::wire::json::{self, Edits, Value, quote};
@@ -25,9 +35,6 @@ use crate::wire::span::{index, offset};
 
 /// Number of the call in `function_call`, of which there is one at most.
 const LEGACY_CALL: u32 = u32::MAX;
-
-/// Number of the text of a member of `delta` that nobody knows, and of those after it.
-const FIRST_UNKNOWN_TEXT: u32 = 1_000_000;
 
 /// Members of a chunk that no whole response has: padding against traffic analysis, OpenAI's and Mistral's.
 const CHUNK: &[Row] = &[("obfuscation", Type::Id), ("p", Type::Id)];
@@ -60,9 +67,6 @@ const CALL: &[Row] = &[
     ("custom", Type::Custom),
 ];
 
-/// Most members of `delta` that nobody knows: more are no text that goes on.
-const MAX_UNKNOWN_TEXTS: usize = 64;
-
 /// A streamed chat completion.
 #[derive(Debug)]
 pub(in crate::protocol) struct ChatStream {
@@ -75,7 +79,7 @@ pub(in crate::protocol) struct ChatStream {
     /// Choices that the frame at hand ends. It may still be refused.
     ending: Vec<u32>,
     /// Members of `delta` that nobody knows.
-    unknown: Vec<Box<str>>,
+    unknown: UnknownTexts,
 }
 
 /// A choice so far.
@@ -108,7 +112,7 @@ impl ChatStream {
             common: None,
             choices: SortedMap::new(),
             ending: Vec::new(),
-            unknown: Vec::new(),
+            unknown: UnknownTexts::default(),
         }
     }
 
@@ -194,33 +198,7 @@ impl ChatStream {
             },
         );
         // A server that says its text under a name of its own says it in pieces, too.
-        for (key, value) in delta.members() {
-            let Some(name) = key
-                .text()
-                .filter(|_| value.kind() == json::ValueKind::String)
-            else {
-                continue;
-            };
-            if SPOKEN
-                .iter()
-                .copied()
-                .flatten()
-                .any(|(known, _)| **known == *name)
-            {
-                continue;
-            }
-            let Some(item) = self.unknown_text(&name) else {
-                continue;
-            };
-            reader.claim(value);
-            let channel = TextKey {
-                choice,
-                part: Part::Other,
-                item,
-            };
-            let piece = TextDelta::new(channel, value.place(), Class::Unknown);
-            reader.piece(Delta::Text(piece));
-        }
+        self.unknown.read(reader, delta, SPOKEN, choice);
     }
 
     /// `message` beside `delta`: Writer says the same in both, Perplexity puts the whole text so far into it.
@@ -307,18 +285,6 @@ impl ChatStream {
         })
     }
 
-    fn unknown_text(&mut self, name: &str) -> Option<u32> {
-        let known = self.unknown.iter().position(|known| **known == *name);
-        let at = known.or_else(|| {
-            let at = self.unknown.len();
-            (at < MAX_UNKNOWN_TEXTS).then(|| {
-                self.unknown.push(name.into());
-                at
-            })
-        })?;
-        Some(FIRST_UNKNOWN_TEXT.saturating_add(offset(at)))
-    }
-
     fn call(&mut self, reader: &mut Reader<'static>, call: Value<'_>, choice: u32, at: u32) {
         let item = self.call_number(call, choice, at);
         let key = CallKey { choice, item };
@@ -402,19 +368,6 @@ impl ChatStream {
         out.extend_from_slice(finish.unwrap_or(b"null"));
         out.extend_from_slice(b"}]}");
         SyntheticFrame::new(None, out)
-    }
-
-    fn learn(&mut self, root: Value<'_>) {
-        let mut common = Vec::new();
-        for name in ["id", "created", "model"] {
-            if let Some(value) = root.get(name) {
-                quote(name, &mut common);
-                common.push(b':');
-                common.extend_from_slice(value.raw());
-                common.push(b',');
-            }
-        }
-        self.common = Some(common);
     }
 }
 
@@ -519,7 +472,7 @@ impl StreamReader for ChatStream {
         let Some(body) = reader.body() else { return };
         let root = body.root();
         if self.common.is_none() {
-            self.learn(root);
+            self.common = Some(raw_members(root, &["id", "created", "model"]));
         }
         for ended in std::mem::take(&mut self.ending) {
             let choice = self.choices.entry(ended).or_default();
@@ -551,7 +504,7 @@ impl StreamReader for ChatStream {
     }
 
     fn is_end(&self, payload: &[u8]) -> bool {
-        payload.trim_ascii() == b"[DONE]"
+        is_done(payload)
     }
 
     fn text_at(&self, channel: &TextKey) -> String {
@@ -612,7 +565,7 @@ impl StreamReader for ChatStream {
     }
 
     fn correct(&mut self, frame: &mut HeldFrame, changes: &ChangesByText) {
-        let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
+        let Some(body) = frame.body() else {
             return;
         };
         let is_edited = !frame.edits.is_empty();
@@ -659,12 +612,12 @@ impl StreamReader for ChatStream {
                 ]
             })
             .collect();
-        made.push(SyntheticFrame::new(None, b"[DONE]".to_vec()));
+        made.push(SyntheticFrame::new(None, DONE.to_vec()));
         made
     }
 
     fn keep_alive(&self) -> Option<KeepAlive> {
-        Some(KeepAlive::Bytes(b": keep-alive\n\n"))
+        Some(KeepAlive::COMMENT)
     }
 }
 
@@ -745,7 +698,7 @@ fn renumber(element: Value<'_>, call: &EvaluatedCall, calls: &[EvaluatedCall], e
 
 /// Without any call the response is an ordinary text.
 fn finish_plainly(frame: &mut HeldFrame, number: u32) {
-    let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
+    let Some(body) = frame.body() else {
         return;
     };
     let choices = body.root().get("choices").into_iter();

@@ -1,11 +1,14 @@
 //! Pictures while they are drawn.
+//!
+//! ```text
+//! {"type":"image_generation.partial_image","partial_image_index":0,"b64_json":"iVBORw=="}
+//! {"type":"image_generation.completed","b64_json":"iVBORw==","usage":{"total_tokens":100}}
+//! ```
 
 use super::{IMAGE, RESPONSE, answer_member_of};
 use crate::protocol::openai_shapes::{ANSWER, beside};
 use crate::protocol::reader::{Row, Type};
-use crate::protocol::stream::{
-    CallKey, KeepAlive, OrderingGroups, StreamReader, SyntheticFrame, TextKey,
-};
+use crate::protocol::stream::{KeepAlive, OrderingGroups, StreamReader, SyntheticFrame, is_done};
 use crate::protocol::{Denial, Dialect, Reader};
 
 const EVENT: &[Row] = &[
@@ -36,26 +39,14 @@ impl StreamReader for ImageStream {
     }
 
     fn is_end(&self, payload: &[u8]) -> bool {
-        payload.trim_ascii() == b"[DONE]"
-    }
-
-    /// No text goes on.
-    fn text_at(&self, _: &TextKey) -> String {
-        String::new()
-    }
-
-    fn call_at(&self, _: &CallKey) -> String {
-        String::new()
+        is_done(payload)
     }
 
     fn denial_frames(&mut self, denial: &Denial, _: bool) -> Vec<SyntheticFrame> {
-        vec![SyntheticFrame::new(
-            Some("error"),
-            Dialect::OpenAi.body(denial),
-        )]
+        vec![SyntheticFrame::error(Dialect::OpenAi, denial)]
     }
 
     fn keep_alive(&self) -> Option<KeepAlive> {
-        Some(KeepAlive::Bytes(b": keep-alive\n\n"))
+        Some(KeepAlive::COMMENT)
     }
 }

@@ -1,12 +1,19 @@
 //! Mistral's conversations, streamed: each event is more of an entry, which is a message, a call of the client's function, or
 //! a tool that Mistral runs. No event repeats another.
 //!
+//! ```text
+//! {"type":"conversation.response.started","conversation_id":"conv_1","created_at":"2026-01-01T00:00:00Z"}
+//! {"type":"message.output.delta","id":"msg_1","output_index":0,"content_index":0,"content":"Rain","role":"assistant"}
+//! {"type":"function.call.delta","id":"fc_1","tool_call_id":"call_1","output_index":1,"name":"weather","arguments":"{\"city\""}
+//! {"type":"conversation.response.done","usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}
+//! ```
+//!
 //! Source: Mistral's published SDK types.
 
 use super::stream::{key, piece, pieces};
 use crate::diag::codes;
 use crate::event::Part;
-use crate::protocol::json_edit::ObjectWriter;
+use crate::protocol::json_edit::{self, ObjectWriter};
 use crate::protocol::openai_shapes::{ANSWER, answer_member, beside, content_part};
 use crate::protocol::reader::{Reader, Row, Type};
 use crate::protocol::stream::{
@@ -182,8 +189,7 @@ impl StreamReader for EntryStream {
             false => None,
         };
         let number = entry.map_or(0, |(number, _)| offset(number));
-        let at = root.get("content_index").and_then(|at| at.as_u64());
-        let at = at.and_then(|at| u32::try_from(at).ok()).unwrap_or(0);
+        let at = json_edit::number(root, "content_index").unwrap_or(0);
         reader.row_lists(
             root,
             &[EVENT, ANSWER],
@@ -258,6 +264,6 @@ impl StreamReader for EntryStream {
     }
 
     fn keep_alive(&self) -> Option<KeepAlive> {
-        Some(KeepAlive::Bytes(b": keep-alive\n\n"))
+        Some(KeepAlive::COMMENT)
     }
 }

@@ -1,16 +1,23 @@
 //! Events of an assistant's run: the run itself, its steps with their calls, and its messages.
+//!
+//! ```text
+//! {"id":"run_1","object":"thread.run","status":"in_progress","assistant_id":"asst_1","model":"gpt-4o"}
+//! {"id":"msg_1","object":"thread.message.delta","delta":{"content":[{"index":0,"type":"text","text":{"value":"Rain","annotations":[]}}]}}
+//! {"id":"step_1","object":"thread.run.step.delta","delta":{"step_details":{"type":"tool_calls","tool_calls":[{"index":0,"type":"function","function":{"arguments":"{\"city\""}}]}}}
+//! [DONE]
+//! ```
 
 use super::stored::{
     OBJECT, REQUIRED, STEP, STEP_CALL, STEP_FUNCTION, is_by_others, object_member, step_function,
     step_of_provider,
 };
-use crate::protocol::json_edit::move_annotations;
+use crate::protocol::json_edit::{move_annotations, number};
 use crate::protocol::openai_shapes::{ANSWER, beside, content_part};
 use crate::protocol::reader::{Row, Type};
 use crate::protocol::stream::{
     CallDelta, CallKey, ChangesByText, Delta, HeldFrame, KeepAlive, MAX_TEXTS, OrderingGroups,
     SnapshotTexts, StreamReader, SyntheticFrame, TextKey, TextPath, TextPrefixHash, Update,
-    too_many,
+    is_done, too_many,
 };
 use crate::protocol::{Denial, Dialect, Origin, Reader};
 use crate::wire::json::{self, Edits, NodeId, Value};
@@ -56,10 +63,7 @@ pub(super) fn pieces() -> Origin {
 }
 
 fn at_of(value: Value<'_>, position: u32) -> u32 {
-    let index = value.get("index").and_then(|index| index.as_u64());
-    index
-        .and_then(|index| u32::try_from(index).ok())
-        .unwrap_or(position)
+    number(value, "index").unwrap_or(position)
 }
 
 impl RunStream {
@@ -405,7 +409,7 @@ impl StreamReader for RunStream {
     }
 
     fn is_end(&self, payload: &[u8]) -> bool {
-        payload.trim_ascii() == b"[DONE]"
+        is_done(payload)
     }
 
     fn text_at(&self, channel: &TextKey) -> String {
@@ -430,7 +434,7 @@ impl StreamReader for RunStream {
 
     /// Annotations point into the text.
     fn correct(&mut self, frame: &mut HeldFrame, changes: &ChangesByText) {
-        let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
+        let Some(body) = frame.body() else {
             return;
         };
         let root = body.root();
@@ -451,13 +455,10 @@ impl StreamReader for RunStream {
 
     /// The run goes on at the provider, whatever is told here.
     fn denial_frames(&mut self, denial: &Denial, _: bool) -> Vec<SyntheticFrame> {
-        vec![SyntheticFrame::new(
-            Some("error"),
-            Dialect::OpenAi.body(denial),
-        )]
+        vec![SyntheticFrame::error(Dialect::OpenAi, denial)]
     }
 
     fn keep_alive(&self) -> Option<KeepAlive> {
-        Some(KeepAlive::Bytes(b": keep-alive\n\n"))
+        Some(KeepAlive::COMMENT)
     }
 }

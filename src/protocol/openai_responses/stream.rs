@@ -1,5 +1,14 @@
 //! Events of a streamed response. What is said is told in deltas, and then as a whole up to four times: when the text ends,
 //! when its part, its item and the response end. All of it stays the same text, so that every copy is edited alike.
+//!
+//! ```text
+//! {"type":"response.created","sequence_number":0,"response":{"id":"resp_1","object":"response","status":"in_progress","output":[]}}
+//! {"type":"response.output_item.added","sequence_number":1,"output_index":0,"item":{"id":"msg_1","type":"message","role":"assistant","content":[]}}
+//! {"type":"response.output_text.delta","sequence_number":2,"item_id":"msg_1","output_index":0,"content_index":0,"delta":"Rain"}
+//! {"type":"response.output_text.done","sequence_number":3,"item_id":"msg_1","output_index":0,"content_index":0,"text":"Rain"}
+//! {"type":"response.output_item.done","sequence_number":4,"output_index":0,"item":{"id":"msg_1","type":"message","role":"assistant","content":[{"type":"output_text","text":"Rain","annotations":[]}]}}
+//! {"type":"response.completed","sequence_number":5,"response":{"id":"resp_1","object":"response","status":"completed","output":[{"id":"msg_1","type":"message","role":"assistant","content":[{"type":"output_text","text":"Rain","annotations":[]}]}]}}
+//! ```
 
 mod numbers;
 mod own;
@@ -11,13 +20,13 @@ use super::removal::{
 };
 use super::{Common, RESPONSE, response_member};
 use crate::event::{Class, Known, Part, Pending};
-use crate::protocol::json_edit::move_annotations;
+use crate::protocol::json_edit::{move_annotations, number};
 use crate::protocol::openai_shapes::{ANSWER, beside, error};
 use crate::protocol::reader::{Row, Type};
 use crate::protocol::stream::{
     ArgumentStep, CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, Extent, HeldFrame,
     HeldFrames, KeepAlive, MAX_TEXTS, OrderingGroups, SnapshotTexts, StreamReader, SyntheticFrame,
-    TextDelta, TextKey, TextPath, TextPrefixHash, Update, too_many,
+    TextDelta, TextKey, TextPath, TextPrefixHash, Update, is_done, too_many,
 };
 use crate::protocol::{CannotRemove, Denial, Dialect, Origin, Reader, Removals, RequestContext};
 use crate::wire::json::{self, Edits, NodeId, Value, quote};
@@ -234,10 +243,7 @@ impl ResponsesStream {
     }
 
     fn about(&self, event: Value<'_>) -> ItemText {
-        let number = |name: &str| {
-            let number = event.get(name)?.as_u64()?;
-            u32::try_from(number).ok()
-        };
+        let number = |name: &str| number(event, name);
         let item = number("output_index").unwrap_or_else(|| {
             let id = event.get("item_id").and_then(|id| id.text());
             self.number_of(id.as_deref(), None)
@@ -1034,7 +1040,7 @@ impl StreamReader for ResponsesStream {
 
     /// OpenRouter says so; OpenAI doesn't.
     fn is_end(&self, payload: &[u8]) -> bool {
-        payload.trim_ascii() == b"[DONE]"
+        is_done(payload)
     }
 
     fn text_at(&self, channel: &TextKey) -> String {
@@ -1152,7 +1158,7 @@ impl StreamReader for ResponsesStream {
         for made in &mut frame.before {
             self.numbers.add(made);
         }
-        let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
+        let Some(body) = frame.body() else {
             return;
         };
         let root = body.root();
@@ -1246,6 +1252,6 @@ impl StreamReader for ResponsesStream {
     }
 
     fn keep_alive(&self) -> Option<KeepAlive> {
-        Some(KeepAlive::Bytes(b": keep-alive\n\n"))
+        Some(KeepAlive::COMMENT)
     }
 }

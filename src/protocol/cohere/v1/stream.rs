@@ -1,9 +1,17 @@
 //! Events of `POST /v1/chat` and `/v1/generate`, one in each line; the last repeats the whole response.
+//!
+//! ```text
+//! {"is_finished":false,"event_type":"stream-start","generation_id":"g"}
+//! {"is_finished":false,"event_type":"text-generation","text":"Rain"}
+//! {"is_finished":false,"event_type":"tool-calls-chunk","tool_call_delta":{"index":0,"name":"weather"}}
+//! {"is_finished":false,"event_type":"tool-calls-chunk","tool_call_delta":{"index":0,"parameters":"{\"city\""}}
+//! {"is_finished":true,"event_type":"stream-end","finish_reason":"COMPLETE","response":{"generation_id":"g","text":"Rain"}}
+//! ```
 
 use super::{CALL, RESPONSE, TURN, denied_response, quoted};
 use crate::event::Part;
 use crate::protocol::cohere::{ANSWER, answer_member, error_text, texts};
-use crate::protocol::json_edit::{cite, remove_elements};
+use crate::protocol::json_edit::{cite, number, remove_elements};
 use crate::protocol::openai_shapes::beside;
 use crate::protocol::reader::{Row, Type};
 use crate::protocol::stream::{
@@ -221,9 +229,7 @@ impl V1Stream {
 
     /// More of a call: its name, or of its parameters.
     fn call_delta(&mut self, reader: &mut Reader<'static>, event: Value<'_>, delta: Value<'_>) {
-        let number = delta.get("index").and_then(|index| index.as_u64());
-        let number = number.and_then(|number| u32::try_from(number).ok());
-        let number = number.unwrap_or(0);
+        let number = number(delta, "index").unwrap_or(0);
         let known = self
             .calls
             .iter()
@@ -346,8 +352,7 @@ impl StreamReader for V1Stream {
         let Some(body) = reader.body() else { return };
         let root = body.root();
         reader.frame.lanes = OrderingGroups::ALL;
-        let index = root.get("index").and_then(|index| index.as_u64());
-        let index = index.and_then(|index| u32::try_from(index).ok());
+        let index = number(root, "index");
         let spot = [index.filter(|_| !self.is_chat).unwrap_or(0), 0, 0];
         let is_whole = root.get("tool_calls").is_some();
         let said = root.get("text").and_then(|text| text.text());
@@ -453,7 +458,7 @@ impl StreamReader for V1Stream {
 
     fn correct(&mut self, frame: &mut HeldFrame, changes: &ChangesByText) {
         self.has_begun = true;
-        let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
+        let Some(body) = frame.body() else {
             return;
         };
         let root = body.root();

@@ -1,14 +1,26 @@
 //! Events of `POST /v2/chat`: contents, a plan, calls and citations, each numbered for itself.
+//!
+//! ```text
+//! {"id":"r","type":"message-start","delta":{"message":{"role":"assistant","content":[],"tool_plan":"","tool_calls":[],"citations":[]}}}
+//! {"type":"content-start","index":0,"delta":{"message":{"content":{"type":"text","text":""}}}}
+//! {"type":"content-delta","index":0,"delta":{"message":{"content":{"text":"Rain"}}}}
+//! {"type":"content-end","index":0}
+//! {"type":"tool-call-start","index":0,"delta":{"message":{"tool_calls":{"id":"c1","type":"function","function":{"name":"weather","arguments":""}}}}}
+//! {"type":"tool-call-delta","index":0,"delta":{"message":{"tool_calls":{"function":{"arguments":"{\"city\""}}}}}
+//! {"type":"tool-call-end","index":0}
+//! {"type":"message-end","delta":{"finish_reason":"TOOL_CALL","usage":{"tokens":{"input_tokens":9,"output_tokens":41}}}}
+//! ```
 
 use super::quoted;
 use crate::event::Part;
 use crate::protocol::cohere::{ANSWER, answer_member, error_text};
-use crate::protocol::json_edit::move_annotations;
+use crate::protocol::json_edit::{move_annotations, number};
 use crate::protocol::openai_shapes::{beside, content};
 use crate::protocol::reader::{Row, Type};
 use crate::protocol::stream::{
-    CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, HeldFrame, HeldFrames, KeepAlive,
-    MAX_TEXTS, OrderingGroups, StreamReader, SyntheticFrame, TextChanges, TextKey, too_many,
+    CallDelta, CallKey, ChangesByText, DONE, Delta, EvaluatedCall, HeldFrame, HeldFrames,
+    KeepAlive, MAX_TEXTS, OrderingGroups, StreamReader, SyntheticFrame, TextChanges, TextKey,
+    UnknownTexts, is_done, too_many,
 };
 use crate::protocol::{CannotRemove, Denial, Origin, Reader};
 use crate::wire::json::{self, Edits, Value};
@@ -62,13 +74,12 @@ pub(in crate::protocol) struct V2Stream {
     denied: Vec<u32>,
     /// Citations that were taken out, by their number.
     cut: Vec<u32>,
+    /// Members of messages and contents that nobody knows.
+    unknown: UnknownTexts,
 }
 
 fn number_of(event: Value<'_>) -> u32 {
-    let index = event.get("index").and_then(|index| index.as_u64());
-    index
-        .and_then(|index| u32::try_from(index).ok())
-        .unwrap_or(0)
+    number(event, "index").unwrap_or(0)
 }
 
 /// How many of these numbers are lower.
@@ -123,6 +134,7 @@ impl V2Stream {
                         }
                         reader.text(value, &of(number, part));
                     });
+                    self.unknown.read(reader, value, &[CONTENT], 0);
                 }
                 "content" => content(reader, value, &origin),
                 "tool_plan" => {
@@ -136,6 +148,8 @@ impl V2Stream {
                 }),
             },
         );
+        // What a content of a kind that nobody knows says, it says in pieces as well.
+        self.unknown.read(reader, message, &[MESSAGE], 0);
         if kind == "content-start" {
             self.contents = self.contents.max(number.saturating_add(1));
         }
@@ -198,10 +212,7 @@ impl V2Stream {
 
     /// What was changed in the text that a citation is about.
     fn cited<'c>(&self, citation: Value<'_>, changes: &'c ChangesByText) -> Cited<'c> {
-        let told = citation
-            .get("content_index")
-            .and_then(|index| index.as_u64());
-        let told = told.and_then(|index| u32::try_from(index).ok());
+        let told = number(citation, "content_index");
         let number = match (told, self.texts.as_slice()) {
             (Some(number), _) => number,
             (None, [only]) => *only,
@@ -380,13 +391,14 @@ impl StreamReader for V2Stream {
     }
 
     fn is_end(&self, payload: &[u8]) -> bool {
-        payload.trim_ascii() == b"[DONE]"
+        is_done(payload)
     }
 
     fn text_at(&self, channel: &TextKey) -> String {
-        match channel.item {
-            PLAN => "#tool_plan".to_owned(),
-            item => format!("#content/{item}"),
+        match (channel.item, channel.part) {
+            (PLAN, _) => "#tool_plan".to_owned(),
+            (_, Part::Other) => "#content/other".to_owned(),
+            (item, _) => format!("#content/{item}"),
         }
     }
 
@@ -424,7 +436,7 @@ impl StreamReader for V2Stream {
     }
 
     fn correct(&mut self, frame: &mut HeldFrame, changes: &ChangesByText) {
-        let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
+        let Some(body) = frame.body() else {
             return;
         };
         if !frame.dropped {
@@ -459,11 +471,11 @@ impl StreamReader for V2Stream {
         }
         end.extend_from_slice(b"}}");
         frames.push(SyntheticFrame::new(Some("message-end"), end));
-        frames.push(SyntheticFrame::new(None, b"[DONE]".to_vec()));
+        frames.push(SyntheticFrame::new(None, DONE.to_vec()));
         frames
     }
 
     fn keep_alive(&self) -> Option<KeepAlive> {
-        Some(KeepAlive::Bytes(b": keep-alive\n\n"))
+        Some(KeepAlive::COMMENT)
     }
 }

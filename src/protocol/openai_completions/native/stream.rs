@@ -1,12 +1,19 @@
 //! Streams of servers' own formats: TGI sends tokens and at the end all of them, llama.cpp what goes on, SGLang the text so
 //! far.
+//!
+//! ```text
+//! {"index":1,"token":{"id":7,"text":"Rain","logprob":-0.1,"special":false},"generated_text":null,"details":null}    TGI
+//! {"content":"Rain","stop":false,"tokens":[7]}                                                                       llama.cpp
+//! {"text":"Rain to","meta_info":{"id":"1","finish_reason":null}}                                                     SGLang
+//! ```
 
 use super::{RESPONSE, TOKENS, denied_response, response_member};
 use crate::event::Part;
+use crate::protocol::json_edit::number;
 use crate::protocol::reader::{Row, Type};
 use crate::protocol::stream::{
     CallKey, ChangesByText, Delta, HeldFrame, KeepAlive, OrderingGroups, SnapshotTexts,
-    StreamReader, SyntheticFrame, TextKey, Update,
+    StreamReader, SyntheticFrame, TextKey, Update, is_done,
 };
 use crate::protocol::{Denial, Dialect, Origin, Reader};
 use crate::wire::json::{Edits, Value};
@@ -36,11 +43,8 @@ pub(in crate::protocol) struct NativeStream {
 
 /// Which of several answers a frame is about. TGI counts tokens under the same name.
 fn choice_of(frame: Value<'_>) -> u32 {
-    let index = frame.get("index").filter(|_| frame.get("token").is_none());
-    let index = index.and_then(|index| index.as_u64());
-    index
-        .and_then(|index| u32::try_from(index).ok())
-        .unwrap_or(0)
+    let index = number(frame, "index").filter(|_| frame.get("token").is_none());
+    index.unwrap_or(0)
 }
 
 impl StreamReader for NativeStream {
@@ -99,7 +103,7 @@ impl StreamReader for NativeStream {
     }
 
     fn is_end(&self, payload: &[u8]) -> bool {
-        payload.trim_ascii() == b"[DONE]"
+        is_done(payload)
     }
 
     fn text_at(&self, channel: &TextKey) -> String {
@@ -112,7 +116,7 @@ impl StreamReader for NativeStream {
 
     /// Tokens say once more what was edited.
     fn correct(&mut self, frame: &mut HeldFrame, _: &ChangesByText) {
-        let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
+        let Some(body) = frame.body() else {
             return;
         };
         if frame.edits.is_empty() {
@@ -149,7 +153,7 @@ impl StreamReader for NativeStream {
     }
 
     fn keep_alive(&self) -> Option<KeepAlive> {
-        Some(KeepAlive::Bytes(b": keep-alive\n\n"))
+        Some(KeepAlive::COMMENT)
     }
 }
 

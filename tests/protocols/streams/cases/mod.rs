@@ -557,7 +557,7 @@ fn message_answer(said: &[Said<'_>]) -> Vec<Event> {
 const MESSAGES: StreamCase = StreamCase {
     name: "anthropic.messages",
     protocol: "anthropic.messages",
-    reader: "MessageStream",
+    reader: "BlockStream",
     path: "/v1/messages",
     headers: &[("anthropic-version", "2023-06-01")],
     question: r#"{"model":"claude-x","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}]}"#,
@@ -1469,7 +1469,7 @@ pub const CASES: &[StreamCase] = &[
     StreamCase {
         name: "bedrock.converse",
         protocol: "bedrock.converse",
-        reader: "ConverseStream",
+        reader: "BlockStream",
         host: "bedrock-runtime.us-east-1.amazonaws.com",
         path: "/model/us.amazon.nova-lite-v1%3A0/converse-stream",
         question: r#"{"messages":[{"role":"user","content":[{"text":"hi"}]}]}"#,
@@ -1571,7 +1571,7 @@ pub const CASES: &[StreamCase] = &[
     StreamCase {
         name: "gemini.interactions",
         protocol: "gemini.interactions",
-        reader: "InteractionStream",
+        reader: "BlockStream",
         path: "/v1beta/interactions",
         question: r#"{"model":"gemini-x","input":"hi","stream":true}"#,
         answer: interaction_answer,
