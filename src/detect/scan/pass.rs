@@ -352,7 +352,7 @@ impl Plan {
                 pass.block(from, block, &mut carry);
                 from = from.wrapping_add(BLOCK);
             }
-            if filled < CHUNK {
+            if filled < CHUNK || work::is_exhausted() {
                 break;
             }
         }

@@ -105,6 +105,7 @@ fn run_of(form: &'static str) -> Option<(Alphabet, usize, usize, &'static str)> 
 }
 
 #[cfg(test)]
+#[expect(clippy::string_slice, reason = "tests cut at boundaries")]
 mod tests {
     use super::*;
     use crate::detect::scan::anchor::Anchor;

@@ -107,3 +107,29 @@ fn prose_code_and_data_cost_little() {
         assert!(steps < USUAL * 100, "{steps} for 100 bytes: {text}");
     }
 }
+
+/// A search that goes on when nothing is left would hold the worker for good.
+#[test]
+fn a_scan_ends_wherever_its_budget_ends() {
+    let scanner = scanner();
+    let text = [
+        "4.1.1.1\n1.1.1.1=",
+        "password: hunter2hunter2 ",
+        "{\"a\": \"bXlwYXNzd29yZA==\"}, ",
+    ]
+    .map(|unit| unit.repeat(400))
+    .concat();
+    let mut scratch = Scratch::default();
+    let mut scan = |budget: u64| {
+        let before = work::allow(budget);
+        scanner.scan(&Input::whole(&text), &mut scratch, &mut Vec::new());
+        let is_exhausted = work::is_exhausted();
+        work::allow(before);
+        is_exhausted
+    };
+    let mut budget = 1;
+    while scan(budget) {
+        budget += budget / 16 + 97;
+    }
+    assert!(budget > 10_000, "{budget}");
+}
