@@ -427,21 +427,18 @@ impl RandomRule {
         }
     }
 
-    /// What its limit counts.
+    /// What its limit counts. What is to be done where something is missing is left out: where nothing is, two rules that
+    /// differ in that alone count the same.
     fn counted(&self) -> String {
         let RandomRule {
             kind,
             matches,
             when,
             unless,
-            if_missing,
             limit,
             ..
         } = self;
-        // Where nothing is asked for nothing can be missing.
-        let asks = !matches.is_empty() || when.is_some() || unless.is_some();
-        let if_missing = if asks { if_missing } else { "" };
-        format!("{limit} {kind} {matches:?} {when:?} {unless:?} {if_missing}")
+        format!("{limit} {kind} {matches:?} {when:?} {unless:?}")
     }
 
     fn text(&self) -> String {
@@ -958,7 +955,7 @@ fn lint_agrees(seed: u64) -> Result<(), TestCaseError> {
             continue;
         };
         let mut without = whole.clone();
-        without.0[0].rules.remove(number);
+        let rule = without.0[0].rules.remove(number);
         // Ids are numbers: those behind it move up.
         for world in 0..WORLDS {
             let world = world.wrapping_mul(7919).wrapping_add(seed);
@@ -988,8 +985,12 @@ fn lint_agrees(seed: u64) -> Result<(), TestCaseError> {
                         is.told
                     )
                 };
+                // An allow opens what only keeps a conversation going to calls that it might allow, whether it ever does or not.
+                let opens = finding.code == "AG1101"
+                    && rule.action == "allow"
+                    && !text.starts_with(&format!("{{ {}:", rule.kind));
                 prop_assert!(
-                    is_alike(&was, &is),
+                    opens || is_alike(&was, &is),
                     "taking it out changes something\n{}",
                     told()
                 );
@@ -1034,8 +1035,14 @@ proptest! {
 }
 
 #[test]
-fn rules_that_ask_for_nothing_count_the_same_whatever_is_to_be_done_where_something_is_missing() {
-    lint_agrees(14_659_430_484_846_834_273).unwrap();
+fn what_random_policies_once_showed_of_lint_holds() {
+    for seed in [
+        14_659_430_484_846_834_273,
+        11_927_358_912_098_862_702,
+        3_195_657_442_158_684_065,
+    ] {
+        lint_agrees(seed).unwrap();
+    }
 }
 
 #[test]
