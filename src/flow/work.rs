@@ -19,7 +19,7 @@ use crate::wire::work;
 const BASE: u64 = 8 << 20;
 
 /// Steps per byte. Prose, code and data cost fewer than 12, texts full of findings about 20.
-const PER_BYTE: u64 = 48;
+const PER_BYTE: u64 = 32;
 
 /// Steps per frame of a stream, which is evaluated together with the text before it.
 const PER_FRAME: u64 = 8_192;
