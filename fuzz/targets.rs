@@ -10,8 +10,8 @@
 )]
 
 use agentguard::author::parse_yaml;
-use agentguard::flow::simulation::{HttpMessage, SimulatedResult, run};
-use agentguard::flow::{Guard, HostEnvironment};
+use agentguard::flow::Guard;
+use agentguard::flow::simulation::{self, HttpMessage, SimulatedResult, run};
 use agentguard::policy::load;
 use agentguard::protocol::{self, Bounds, Recognised, RequestContext, Route, RouteHead};
 use agentguard::wire::frame::{Frame, FrameError, Frames, Framing, compose};
@@ -162,12 +162,7 @@ const NOW: u64 = 1_763_622_245_000_000_000;
 thread_local! {
     static GUARD: Rc<Guard> = {
         let loaded = load(&parse_yaml(POLICY).unwrap());
-        let surroundings = HostEnvironment {
-            variable: &|_| None,
-            node_environment: &|| None,
-            seed: [7; 40],
-        };
-        Rc::new(Guard::new(loaded.policy.unwrap(), &surroundings).unwrap())
+        simulation::guard(loaded.policy.unwrap()).unwrap()
     };
 }
 

@@ -12,7 +12,7 @@ use crate::wire::{sort, work};
 use context::Words;
 use custom::{CustomInput, CustomMatch, CustomPlan};
 use pass::{PassInput, PassScratch, Plan, ViewFinding};
-use spaced_out::Readings;
+use spaced_out::RunReadings;
 pub use table::Tables;
 use table::{BUILT_IN, CUSTOM, Table, TableState};
 pub(super) use text::first_in;
@@ -119,16 +119,16 @@ impl<'a> Input<'a> {
 
 /// Another reading of a text with characters that can't be seen.
 #[derive(Clone, Copy, Debug)]
-enum Other {
+enum HiddenReading {
     /// Hidden characters between letters are spaces.
     Spaced,
     /// Of tag characters.
     Tags(Tags),
 }
 
-/// What of a reading is looked for.
+/// The scope of a pass over one reading of a text.
 #[derive(Clone, Copy, Debug, Default)]
-struct Part {
+struct PassScope {
     /// There are other readings of the same text.
     is_read_again: bool,
     /// Letters and digits before this are only context.
@@ -137,21 +137,21 @@ struct Part {
     spelled: bool,
 }
 
-/// Whether runs as they are read are normalised, and what stands before them.
-struct Normal<'a> {
+/// Whether spelled runs, with the text before them, are normalised already: then nothing of them is normalised again.
+struct NormalityOfRuns<'a> {
     read: &'a str,
     /// Whether the text itself is, where that is known.
     whole: Option<bool>,
 }
 
-impl<'a> Normal<'a> {
+impl<'a> NormalityOfRuns<'a> {
     fn new(read: &'a str, viewed: bool) -> Self {
         let whole = (!viewed).then_some(true);
         Self { read, whole }
     }
 
-    /// Of a run, which is letters, digits and plain separators, behind such a text.
-    fn is(&mut self, before: &str) -> bool {
+    /// Whether a run, which is letters, digits and plain separators, is normalised behind this text.
+    fn holds_behind(&mut self, before: &str) -> bool {
         let before = before.as_bytes();
         // Behind these no escape goes on.
         let apart = before.last().is_none_or(|byte| {
@@ -185,7 +185,7 @@ pub struct Scratch {
     endless: Option<Finding>,
     /// Of what is decoded or spelled.
     inner: Option<Box<Scratch>>,
-    readings: Readings,
+    readings: RunReadings,
     within: Vec<Finding>,
 }
 
@@ -397,9 +397,9 @@ impl Scanner {
             safe = safe.min(begun);
         }
         let others = [
-            (viewed && scratch.view.joins()).then_some(Other::Spaced),
-            (viewed && scratch.view.has_tags()).then_some(Other::Tags(Tags::Within)),
-            (viewed && scratch.view.has_tags()).then_some(Other::Tags(Tags::Nothing)),
+            (viewed && scratch.view.joins()).then_some(HiddenReading::Spaced),
+            (viewed && scratch.view.has_tags()).then_some(HiddenReading::Tags(Tags::Within)),
+            (viewed && scratch.view.has_tags()).then_some(HiddenReading::Tags(Tags::Nothing)),
         ];
         let is_read_again = others.iter().any(Option::is_some);
         let readings = others.into_iter().flatten().map(Some);
@@ -410,8 +410,8 @@ impl Scanner {
             }
             match other {
                 None => {}
-                Some(Other::Spaced) => scratch.view.space(),
-                Some(Other::Tags(tags)) => scratch.view.read_tags(text, tags),
+                Some(HiddenReading::Spaced) => scratch.view.space(),
+                Some(HiddenReading::Tags(tags)) => scratch.view.read_tags(text, tags),
             }
             let view = std::mem::take(&mut scratch.view);
             let (read, seen) = if viewed {
@@ -419,11 +419,11 @@ impl Scanner {
             } else {
                 (text, None)
             };
-            // Other readings have no tables: a stream goes on with those of the first.
+            // HiddenReading readings have no tables: a stream goes on with those of the first.
             let is_first = other.is_none();
             let standing = |whose| is_first.then(|| table_of(input, seen, whose));
             let table = standing(BUILT_IN);
-            let part = Part {
+            let part = PassScope {
                 is_read_again,
                 tokens_from: 0,
                 spelled: depth > 0 && is_first,
@@ -478,7 +478,7 @@ impl Scanner {
         read: &str,
         view: Option<&NormalisedText>,
         table: Option<Table>,
-        part: Part,
+        part: PassScope,
         input: &Input<'_>,
         scratch: &mut Scratch,
     ) -> usize {
@@ -630,14 +630,17 @@ impl Scanner {
         // What begins before `from` is too long to be looked at, or has been looked at.
         let runs = memory.spelled().iter().filter(|run| run.start >= from);
         *incomplete |= runs.clone().count() > spaced_out::MAX_SPELLED_RUNS;
-        let mut normal = Normal::new(read, view.is_some());
+        let mut normal = NormalityOfRuns::new(read, view.is_some());
         for run in runs.take(spaced_out::MAX_SPELLED_RUNS) {
+            if work::is_exhausted() {
+                break;
+            }
             let inner = inner.get_or_insert_default();
             let mut readings = std::mem::take(&mut inner.readings);
             let mut within = std::mem::take(&mut inner.within);
             readings.read(read, run);
             let before = readings.before();
-            let is_normal = normal.is(before);
+            let is_normal = normal.holds_behind(before);
             let tabled = table::may_begin_in(before.as_bytes());
             for joined in readings.iter() {
                 inner.incomplete = false;
@@ -679,9 +682,9 @@ impl Scanner {
     ) {
         scratch.found.clear();
         scratch.held.clear();
-        let part = Part {
+        let part = PassScope {
             tokens_from: input.settled,
-            ..Part::default()
+            ..PassScope::default()
         };
         let table = tabled.then(Table::default);
         self.run_built_in(input.text, None, table.clone(), part, input, scratch);

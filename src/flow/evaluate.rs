@@ -368,14 +368,7 @@ impl Flow {
     /// Evaluates the policy's history queries on a request.
     pub(super) fn recall(&mut self, reading: &Reading, json: &JsonBody<'_>) {
         let scans = RefCell::default();
-        let context = Context {
-            policy: &self.guard.policy,
-            facts: &self.facts,
-            reading,
-            json,
-            scans: &scans,
-            scratch: &self.guard.scratch,
-        };
+        let context = self.guard.context(&self.facts, reading, json, &scans);
         self.facts.history = self.guard.policy.recall(&context);
     }
 
@@ -387,14 +380,7 @@ impl Flow {
         json: &JsonBody<'_>,
     ) -> ReleaseMode {
         let scans = RefCell::default();
-        let context = Context {
-            policy: &self.guard.policy,
-            facts: &self.facts,
-            reading,
-            json,
-            scans: &scans,
-            scratch: &self.guard.scratch,
-        };
+        let context = self.guard.context(&self.facts, reading, json, &scans);
         self.guard.policy.flowing(event, &context)
     }
 
@@ -408,14 +394,7 @@ impl Flow {
         let guard = Rc::clone(&self.guard);
         let scans = RefCell::new(scans);
         let facts = std::mem::replace(&mut self.facts, crate::event::Facts::unknown());
-        let context = Context {
-            policy: &guard.policy,
-            facts: &facts,
-            reading,
-            json,
-            scans: &scans,
-            scratch: &guard.scratch,
-        };
+        let context = guard.context(&facts, reading, json, &scans);
         let mut verdict = HalfDecision::default();
         evaluate(self, &context, &mut verdict);
         for (name, count) in context.finding_counts() {

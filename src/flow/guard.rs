@@ -4,10 +4,11 @@ use super::name_masker::NameMasker;
 use super::work::Allowance;
 use crate::audit::{Chain, ChainKey};
 use crate::diag::codes;
-use crate::event::Known;
+use crate::event::{Facts, Known, Reading};
 use crate::metrics::LabelValues;
-use crate::policy::{EnvironmentSource, HeaderMode, Policy, ScanScratch};
+use crate::policy::{Context, EnvironmentSource, HeaderMode, Policy, ScanScratch, Scans};
 use crate::protocol::Bounds;
+use crate::wire::json::JsonBody;
 use std::cell::{Cell, RefCell};
 
 /// Maximum bytes of copies that one VM holds at a time. A VM has at most 1 GiB; beyond that it fails with all its
@@ -122,6 +123,24 @@ impl Guard {
     /// Whether request headers are held until the body is evaluated.
     pub fn holds_headers(&self) -> bool {
         self.policy.document.headers == HeaderMode::Hold
+    }
+
+    /// The context in which events of a body are evaluated.
+    pub(super) fn context<'a>(
+        &'a self,
+        facts: &'a Facts,
+        reading: &'a Reading,
+        json: &'a JsonBody<'a>,
+        scans: &'a RefCell<Scans>,
+    ) -> Context<'a> {
+        Context {
+            policy: &self.policy,
+            facts,
+            reading,
+            json,
+            scans,
+            scratch: &self.scratch,
+        }
     }
 
     pub(super) fn bounds(&self) -> Bounds {

@@ -6,9 +6,7 @@ use super::step::{Action, Body, HeaderEdit, RequestHead, Step};
 use super::{BodyCopy, Flow, HalfState, Undetermined};
 use crate::diag::codes;
 use crate::event::{DefaultGate, Direction, Event, Kind, Known, Models, Problem, Reading};
-use crate::policy::{
-    Context, Decision, EvaluationPhase, Interest, MatchedEntry, ProtocolEntry, Ruling,
-};
+use crate::policy::{Decision, EvaluationPhase, Interest, MatchedEntry, ProtocolEntry, Ruling};
 use crate::protocol::{
     self, BodyForm, Recognised, RequestContext, Route, RouteHead as ProtocolHead,
 };
@@ -265,18 +263,12 @@ impl Flow {
         };
         let mut event = Event::new(Kind::Uninspectable, direction, NodeId::default());
         event.code = Some(code);
-        let evaluation = self.guard.policy.evaluate(
-            &event,
-            &Context {
-                policy: &self.guard.policy,
-                facts: &self.facts,
-                reading: &Reading::new(),
-                json: &json,
-                scans: &RefCell::default(),
-                scratch: &self.guard.scratch,
-            },
-            EvaluationPhase::Whole,
-        );
+        let (reading, scans) = (Reading::new(), RefCell::default());
+        let context = self.guard.context(&self.facts, &reading, &json, &scans);
+        let evaluation = self
+            .guard
+            .policy
+            .evaluate(&event, &context, EvaluationPhase::Whole);
         evaluation.ruling.decision != Decision::Allow
     }
 

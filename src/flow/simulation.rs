@@ -2,8 +2,23 @@
 //! simulation; released bytes reach the upstream or the client at once. For the command line and for tests.
 
 use super::step::{Action, Body, End, HeaderEdit, RequestHead, ResponseHead, Step};
-use super::{EventObserver, Finished, Flow, Guard};
+use super::{EventObserver, Finished, Flow, Guard, GuardError, HostEnvironment};
+use crate::policy::Policy;
 use std::rc::Rc;
+
+/// Puts a policy in force where nothing surrounds it: no variables, no names from a proxy, and a chain whose id is always
+/// the same.
+///
+/// # Errors
+/// As [`Guard::new`].
+pub fn guard(policy: Policy) -> Result<Rc<Guard>, GuardError> {
+    let surroundings = HostEnvironment {
+        variable: &|_| None,
+        node_environment: &|| None,
+        seed: [7; 40],
+    };
+    Guard::new(policy, &surroundings).map(Rc::new)
+}
 
 /// One half of an exchange, as it arrives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

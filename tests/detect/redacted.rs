@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use agentguard::detect::NormalisedText;
-use agentguard::flow::simulation::{HttpMessage, run};
-use agentguard::flow::{Guard, HostEnvironment};
+use agentguard::flow::Guard;
+use agentguard::flow::simulation::{self, HttpMessage, run};
 use agentguard::policy::load_json;
 use serde_json::{Value, json};
 
@@ -29,12 +29,7 @@ fn guard_that(detector: &str, redacts: &Value) -> Rc<Guard> {
         }],
     });
     let loaded = load_json(policy.to_string().as_bytes());
-    let surroundings = HostEnvironment {
-        variable: &|_| None,
-        node_environment: &|| None,
-        seed: [7; 40],
-    };
-    Rc::new(Guard::new(loaded.policy.unwrap(), &surroundings).unwrap())
+    simulation::guard(loaded.policy.unwrap()).unwrap()
 }
 
 /// The body as it reaches the model.

@@ -17,8 +17,8 @@ mod streams;
 
 use agentguard::author::parse_yaml;
 use agentguard::event::{Event, Known, Reading};
-use agentguard::flow::simulation::{HttpMessage, SimulatedResult, run};
-use agentguard::flow::{Guard, HostEnvironment};
+use agentguard::flow::Guard;
+use agentguard::flow::simulation::{self, HttpMessage, SimulatedResult, run};
 use agentguard::policy::load;
 use agentguard::protocol::{
     self, BodyForm, Bounds, Recognised, RequestContext, Route, RouteHead, read_request,
@@ -199,12 +199,7 @@ fn guard(policy: &str) -> Rc<Guard> {
     let loaded = load(&parse_yaml(&text).unwrap_or_else(|errors| panic!("{errors:?}")));
     let errors: Vec<String> = loaded.errors().map(ToString::to_string).collect();
     let policy = loaded.policy.unwrap_or_else(|| panic!("{errors:?}"));
-    let surroundings = HostEnvironment {
-        variable: &|_| None,
-        node_environment: &|| None,
-        seed: [7; 40],
-    };
-    Rc::new(Guard::new(policy, &surroundings).unwrap())
+    simulation::guard(policy).unwrap()
 }
 
 /// The same policy in both modes of the filter: with headers let go at once, and held.

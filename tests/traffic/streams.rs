@@ -4,8 +4,8 @@
 use super::recorded;
 use agentguard::author::parse_yaml;
 use agentguard::event::{Class, Kind, Part};
-use agentguard::flow::simulation::{HttpMessage, SimulatedResult, run};
-use agentguard::flow::{Guard, HostEnvironment, Transcript, transcript};
+use agentguard::flow::simulation::{self, HttpMessage, SimulatedResult, run};
+use agentguard::flow::{Guard, Transcript, transcript};
 use agentguard::policy::load;
 use agentguard::protocol::{self, Bounds, Protocol, Recognised, RequestContext, RouteHead};
 use agentguard::wire::frame::Framing;
@@ -130,12 +130,7 @@ pub(super) fn guard_with(defaults: &str, rules: &str) -> Rc<Guard> {
     let policy = loaded
         .policy
         .unwrap_or_else(|| panic!("{:?}\n{text}", loaded.diagnostics));
-    let surroundings = HostEnvironment {
-        variable: &|_| None,
-        node_environment: &|| None,
-        seed: [7; 40],
-    };
-    Rc::new(Guard::new(policy, &surroundings).unwrap())
+    simulation::guard(policy).unwrap()
 }
 
 /// Cuts a body into pieces of uneven sizes.

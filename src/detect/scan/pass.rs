@@ -341,18 +341,18 @@ impl Plan {
         pass.whole_under(key);
         let mut carry = Carry::default();
         let mut from = 0;
-        loop {
+        'chunks: loop {
             let filled = self.level.classify(text.bytes(), from, &mut memory.blocks);
             let rest = text.len().saturating_sub(from);
             work::spend(filled.wrapping_mul(BLOCK).min(rest));
             for block in memory.blocks.iter().take(filled) {
                 if work::is_exhausted() {
-                    break;
+                    break 'chunks;
                 }
                 pass.block(from, block, &mut carry);
                 from = from.wrapping_add(BLOCK);
             }
-            if filled < CHUNK || work::is_exhausted() {
+            if filled < CHUNK {
                 break;
             }
         }

@@ -188,13 +188,13 @@ impl JoinedRun {
 
 /// The ways to read a run, in memory that is used again.
 #[derive(Debug, Default)]
-pub(super) struct Readings {
+pub(super) struct RunReadings {
     /// As it is grouped, without groups, and only its digits.
     all: [JoinedRun; 3],
     is_wanted: [bool; 3],
 }
 
-impl Readings {
+impl RunReadings {
     /// Reads a run of a text.
     pub(super) fn read(&mut self, text: &str, range: &Range<usize>) {
         let bytes = text.as_bytes().get(range.clone()).unwrap_or_default();
@@ -294,7 +294,7 @@ mod tests {
         if !is_run(text.as_bytes(), &range) {
             return Vec::new();
         }
-        let mut readings = Readings::default();
+        let mut readings = RunReadings::default();
         readings.read(text, &range);
         readings
             .iter()

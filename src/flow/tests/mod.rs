@@ -1,4 +1,4 @@
-use super::simulation::{HttpMessage, SimulatedResult, run};
+use super::simulation::{self, HttpMessage, SimulatedResult, run};
 use super::*;
 use crate::author::parse_yaml;
 use crate::policy::load;
@@ -38,12 +38,7 @@ fn guard_of(text: &str) -> Rc<Guard> {
     let Some(policy) = loaded.policy else {
         panic!("{errors:?}")
     };
-    let surroundings = HostEnvironment {
-        variable: &|_| None,
-        node_environment: &|| None,
-        seed: [7; 40],
-    };
-    Rc::new(Guard::new(policy, &surroundings).unwrap())
+    simulation::guard(policy).unwrap()
 }
 
 fn chat_request(body: &[u8]) -> HttpMessage {

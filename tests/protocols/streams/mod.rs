@@ -3,10 +3,8 @@
 mod cases;
 
 use agentguard::author::parse_yaml;
-use agentguard::flow::simulation::{HttpMessage, SimulatedResult, run};
-use agentguard::flow::{
-    Action, Flow, Guard, HostEnvironment, RequestHead, ResponseHead, Transcript, transcript,
-};
+use agentguard::flow::simulation::{self, HttpMessage, SimulatedResult, run};
+use agentguard::flow::{Action, Flow, Guard, RequestHead, ResponseHead, Transcript, transcript};
 use agentguard::policy::load;
 use agentguard::protocol::{self, Recognised, RequestContext, Route, RouteHead};
 use agentguard::wire::http::Path;
@@ -46,12 +44,7 @@ fn guard(case: &StreamCase, rules: &str) -> Rc<Guard> {
     let policy = loaded
         .policy
         .unwrap_or_else(|| panic!("{:?}\n{text}", loaded.diagnostics));
-    let surroundings = HostEnvironment {
-        variable: &|_| None,
-        node_environment: &|| None,
-        seed: [7; 40],
-    };
-    Rc::new(Guard::new(policy, &surroundings).unwrap())
+    simulation::guard(policy).unwrap()
 }
 
 fn request(case: &StreamCase) -> HttpMessage {

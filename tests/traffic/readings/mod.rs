@@ -15,7 +15,7 @@ mod cases;
 mod dump;
 mod vary;
 
-use super::golden::digest;
+use super::golden::{digest, hold_to};
 use super::recorded;
 use super::streams::{guard, half};
 use agentguard::event::{CustomCallFormat, CustomFormat};
@@ -651,17 +651,5 @@ fn readings_pieces_and_edits_of_recorded_and_changed_bodies_are_as_they_were() {
             let _ = writeln!(text, "{digest} {what}");
             text
         });
-    if std::env::var_os("GOLDEN_WRITE").is_some() {
-        std::fs::write(file(), &text).unwrap();
-    }
-    let before = std::fs::read_to_string(file()).unwrap_or_default();
-    let known: Vec<&str> = before.lines().collect();
-    let differ: Vec<&str> = text.lines().filter(|line| !known.contains(line)).collect();
-    assert!(
-        differ.is_empty() && known.len() == found.len(),
-        "{} of {} differ, {} are known (see the head of this file): {differ:#?}",
-        differ.len(),
-        found.len(),
-        known.len()
-    );
+    hold_to(&file(), &text);
 }
