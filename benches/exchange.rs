@@ -35,7 +35,7 @@ fn ask(flow: &mut Flow, question: &[u8]) -> bool {
     let held = flow.request_headers(&RequestHead {
         headers: REQUEST,
         end: false,
-        cluster: None,
+        properties: &agentguard::proxy::MemoryProperties::default(),
         now: NOW,
     });
     assert_ne!(held.action, Action::Reset);
@@ -138,6 +138,7 @@ fn guard(policy: &Value) -> (Rc<Guard>, Duration) {
         variable: &|_| Some("a key of sixteen bytes and more".to_owned()),
         node_environment: &|| None,
         seed: [7; 40],
+        shared_data: Rc::new(agentguard::proxy::MemorySharedData::default()),
     };
     let guard = Guard::new(policy, &surroundings).expect("a guard");
     (Rc::new(guard), loaded)

@@ -4,7 +4,7 @@
 //! Layers, top to bottom; an arrow may be skipped, never reversed, and siblings do not import one another:
 //!
 //! ```text
-//! cli, host → flow, author → policy, protocol, audit, metrics, redact → detect, event → wire, diag
+//! cli, host → flow, author → policy, protocol, audit, metrics, redact → detect, event → wire, diag, proxy
 //! ```
 //!
 //! The core is sans-IO: no clock, no randomness, no environment and no host call below `host` and `cli`.
@@ -30,5 +30,6 @@ mod host;
 pub mod metrics;
 pub mod policy;
 pub mod protocol;
+pub mod proxy;
 pub mod redact;
 pub mod wire;

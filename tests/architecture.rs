@@ -9,7 +9,7 @@ use syn::visit::{self, Visit};
 
 /// From the bottom up; the layers of one line are siblings.
 const LAYERS: &[&[&str]] = &[
-    &["wire", "diag"],
+    &["wire", "diag", "proxy"],
     &["detect", "event"],
     &["policy", "protocol", "audit", "metrics", "redact"],
     &["flow", "author"],

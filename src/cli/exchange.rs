@@ -9,6 +9,7 @@ use crate::author::HalfExchange;
 use crate::flow::simulation::{self, HttpMessage, SimulatedResult};
 use crate::flow::{EventObserver, Guard, HostEnvironment};
 use crate::policy::{Node, load_with_zones};
+use crate::proxy::MemorySharedData;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
@@ -213,6 +214,7 @@ impl OfflineProxy {
             },
             node_environment: &|| environment.map(str::to_owned),
             seed: [0; 40],
+            shared_data: Rc::new(MemorySharedData::default()),
         };
         match Guard::new(policy, &surroundings) {
             Ok(guard) => Ok(OfflineProxy {

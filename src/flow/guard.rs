@@ -8,8 +8,10 @@ use crate::event::{Facts, Known, Reading};
 use crate::metrics::LabelValues;
 use crate::policy::{Context, EnvironmentSource, HeaderMode, Policy, ScanScratch, Scans};
 use crate::protocol::Bounds;
+use crate::proxy::SharedData;
 use crate::wire::json::JsonBody;
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 /// Maximum bytes of copies that one VM holds at a time. A VM has at most 1 GiB; beyond that it fails with all its
 /// exchanges.
@@ -23,6 +25,8 @@ pub struct HostEnvironment<'a> {
     pub node_environment: &'a dyn Fn() -> Option<String>,
     /// Random bytes: eight for the chain's id, the remaining for a secret.
     pub seed: [u8; 40],
+    /// Data that all workers share.
+    pub shared_data: Rc<dyn SharedData>,
 }
 
 /// An error that prevents a policy from being put in force.

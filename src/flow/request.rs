@@ -316,7 +316,14 @@ impl Flow {
         facts.paths = Known::Is(paths);
         facts.protocol = Known::Is("unknown".into());
         facts.provider = Known::Is(protocol::provider_of(&seen.authority).into());
-        facts.cluster = head.cluster.map(Box::from).into();
+        facts.cluster = guard
+            .policy
+            .asks_cluster()
+            .then(|| head.properties.get(&["xds", "cluster_name"]))
+            .flatten()
+            .and_then(|name| String::from_utf8(name).ok())
+            .map(Box::from)
+            .into();
         facts.server = Known::Missing;
         facts.models = Models::default();
         facts.time = Some(head.now);

@@ -4,6 +4,7 @@
 use super::step::{Action, Body, End, HeaderEdit, RequestHead, ResponseHead, Step};
 use super::{EventObserver, Finished, Flow, Guard, GuardError, HostEnvironment};
 use crate::policy::Policy;
+use crate::proxy::{MemoryProperties, MemorySharedData};
 use std::rc::Rc;
 
 /// Puts a policy in force where nothing surrounds it: no variables, no names from a proxy, and a chain whose id is always
@@ -16,6 +17,7 @@ pub fn guard(policy: Policy) -> Result<Rc<Guard>, GuardError> {
         variable: &|_| None,
         node_environment: &|| None,
         seed: [7; 40],
+        shared_data: Rc::new(MemorySharedData::default()),
     };
     Guard::new(policy, &surroundings).map(Rc::new)
 }
@@ -125,6 +127,7 @@ pub fn run_watched(
     }
     let mut simulation = Simulation {
         flow,
+        properties: MemoryProperties::default(),
         now,
         upstream: None,
         client: HttpMessage::default(),
@@ -156,6 +159,7 @@ pub fn run_watched(
 
 struct Simulation {
     flow: Flow,
+    properties: MemoryProperties,
     now: u64,
     upstream: Option<HttpMessage>,
     client: HttpMessage,
@@ -196,7 +200,7 @@ impl Simulation {
         let step = self.flow.request_headers(&RequestHead {
             headers: &headers,
             end: !has_body,
-            cluster: None,
+            properties: &self.properties,
             now: self.now,
         });
         sent.edit(step.headers);

@@ -1,14 +1,16 @@
 //! The inputs and outputs of a [`Flow`](super::Flow).
 
+use crate::proxy::Properties;
+
 /// The start of a request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct RequestHead<'a> {
     /// All headers in their order, pseudo-headers included; names in lower case, any bytes as values.
     pub headers: &'a [(&'a [u8], &'a [u8])],
     /// Whether no body follows.
     pub end: bool,
-    /// Envoy's cluster, if the policy needs it.
-    pub cluster: Option<&'a str>,
+    /// What the proxy knows about the connection and the request.
+    pub properties: &'a dyn Properties,
     /// Nanoseconds since 1970.
     pub now: u64,
 }

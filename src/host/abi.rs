@@ -74,6 +74,20 @@ unsafe extern "C" {
         value: *const u8,
         value_size: usize,
     ) -> u32;
+    fn proxy_get_shared_data(
+        key: *const u8,
+        key_size: usize,
+        value: *mut *mut u8,
+        value_size: *mut usize,
+        cas: *mut u32,
+    ) -> u32;
+    fn proxy_set_shared_data(
+        key: *const u8,
+        key_size: usize,
+        value: *const u8,
+        value_size: usize,
+        cas: u32,
+    ) -> u32;
     fn proxy_send_local_response(
         status: u32,
         details: *const u8,
@@ -171,6 +185,25 @@ pub(super) fn property(path: &[&str]) -> Option<Vec<u8>> {
 pub(super) fn set_property(name: &str, value: &[u8]) -> Result<(), HostError> {
     // SAFETY: the slices outlive the call.
     checked(unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
+}
+
+/// Returns the value of a key of the shared data with its version; `None` if it was never set.
+pub(super) fn shared_data(key: &str) -> Option<(Vec<u8>, u32)> {
+    let (mut data, mut size, mut cas) = (null_mut(), 0, 0);
+    // SAFETY: the slice and the locals outlive the call.
+    checked(unsafe {
+        proxy_get_shared_data(key.as_ptr(), key.len(), &mut data, &mut size, &mut cas)
+    })
+    .ok()?;
+    Some((taken(data, size), cas))
+}
+
+/// Sets the value of a key of the shared data if it still has this version; version 0 sets it in any case.
+pub(super) fn set_shared_data(key: &str, value: &[u8], cas: u32) -> Result<(), HostError> {
+    // SAFETY: the slices outlive the call.
+    checked(unsafe {
+        proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), cas)
+    })
 }
 
 /// Sends a local reply to the client.

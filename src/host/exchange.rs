@@ -2,6 +2,7 @@
 
 use super::abi::{self, Buffer, Level, Map};
 use super::headers;
+use super::proxy::EnvoyProperties;
 use super::root::{HeldRequests, send};
 use super::stats::Stats;
 use crate::flow::{Action as FlowAction, Body, End, Flow, Guard, RequestHead, ResponseHead, Step};
@@ -136,20 +137,11 @@ impl HttpContext for HttpExchange {
         let Ok(map) = abi::headers(REQUEST.map) else {
             return self.fail("the request headers could not be read");
         };
-        let cluster = self
-            .guard
-            .policy
-            .asks_cluster()
-            .then(|| abi::property(&["xds", "cluster_name"]))
-            .flatten();
-        let cluster = cluster
-            .as_deref()
-            .and_then(|name| std::str::from_utf8(name).ok());
         let step = self.timed(|flow, now| {
             flow.request_headers(&RequestHead {
                 headers: &headers::parse(&map),
                 end,
-                cluster,
+                properties: &EnvoyProperties,
                 now,
             })
         });

@@ -5,6 +5,7 @@
 mod abi;
 mod exchange;
 mod headers;
+mod proxy;
 mod root;
 mod stats;
 

@@ -4,6 +4,7 @@
 use super::abi::{self, Buffer, Level};
 use super::exchange::HttpExchange;
 use super::headers;
+use super::proxy::EnvoySharedData;
 use super::stats::{Stats, abi_kind};
 use crate::diag::Severity;
 use crate::flow::{Flow, Guard, HostEnvironment, Reply};
@@ -191,6 +192,7 @@ fn configure() -> Result<Guard, Vec<String>> {
             String::from_utf8(value).ok()
         },
         seed: seed(),
+        shared_data: Rc::new(EnvoySharedData),
     };
     Guard::new(policy, &surroundings)
         .map_err(|error| vec![format!("{} {}", error.code, error.message)])

@@ -52,7 +52,7 @@ fn begun(rules: &str, streamed: &Streamed) -> Flow {
     let _ = flow.request_headers(&RequestHead {
         headers: &sent,
         end: body.is_empty(),
-        cluster: None,
+        properties: &agentguard::proxy::MemoryProperties::default(),
         now: NOW,
     });
     if !body.is_empty() {

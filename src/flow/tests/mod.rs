@@ -72,7 +72,7 @@ fn sends_head(flow: &mut Flow, request: &HttpMessage) -> Step {
     flow.request_headers(&RequestHead {
         headers: &headers,
         end: false,
-        cluster: None,
+        properties: &crate::proxy::MemoryProperties::default(),
         now: NOW,
     })
 }

@@ -586,7 +586,7 @@ fn spent_on(guard: &Rc<Guard>, argument: &str) -> u64 {
     let _ = flow.request_headers(&RequestHead {
         headers: &headers,
         end: false,
-        cluster: None,
+        properties: &crate::proxy::MemoryProperties::default(),
         now: NOW,
     });
     // As if it had so much to spend that it is all counted.

@@ -943,7 +943,7 @@ fn slowly(case: &StreamCase, guard: &Rc<Guard>, frames: &[(&[u8], u64)]) -> Vec<
     let _ = flow.request_headers(&RequestHead {
         headers: &headers,
         end: case.question.is_empty(),
-        cluster: None,
+        properties: &agentguard::proxy::MemoryProperties::default(),
         now: NOW,
     });
     if !case.question.is_empty() {

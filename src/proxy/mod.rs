@@ -1,0 +1,41 @@
+//! What the proxy around the filter offers: properties of a connection, and data that all workers share. Envoy answers in
+//! the filter; memory answers in the command line and in tests.
+
+#[cfg(not(target_arch = "wasm32"))]
+mod memory;
+
+#[cfg(not(target_arch = "wasm32"))]
+pub use memory::{MemoryProperties, MemorySharedData};
+
+/// Properties of the connection and of the request, which only the proxy knows: addresses, certificates, verified tokens.
+pub trait Properties {
+    /// Returns the bytes of a property, in the proxy's encoding; `None` if it is absent or unreadable.
+    ///
+    /// `["source", "address"]` gives `127.0.0.1:54256`; the type is not in the bytes.
+    fn get(&self, path: &[&str]) -> Option<Vec<u8>>;
+}
+
+/// A value of shared data with its version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Versioned {
+    /// The value.
+    pub value: Vec<u8>,
+    /// Envoy's `cas`: a number that changes with each write; never 0.
+    pub version: u32,
+}
+
+/// A write that lost against another one: the value has another version by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VersionMismatch;
+
+/// Data that all workers of one proxy share. Envoy never frees a key, so that their number must be bounded.
+pub trait SharedData {
+    /// Returns the value of a key, if it has ever been set.
+    fn get(&self, key: &str) -> Option<Versioned>;
+
+    /// Sets the value of a key that still has this version; version 0 sets it whatever it is.
+    ///
+    /// # Errors
+    /// Another worker has written in between.
+    fn set(&self, key: &str, value: &[u8], version: u32) -> Result<(), VersionMismatch>;
+}
