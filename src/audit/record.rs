@@ -42,6 +42,8 @@ pub struct Record<'a> {
     pub policy: (&'a str, &'a str, &'static str),
     /// The caller.
     pub principal: Option<&'a Principal>,
+    /// The source of an invalid credential, why it is invalid, and whose it is if that is known.
+    pub authentication: Option<(&'a str, &'static str, Option<&'a str>)>,
     /// The protocol.
     pub protocol: &'a str,
     /// The provider of the model.
@@ -106,6 +108,14 @@ impl Record<'_> {
         if let Some(principal) = self.principal.filter(|principal| !principal.is_anonymous()) {
             key(out, "principal");
             object(out, |out| write_principal(principal, out));
+        }
+        if let Some((source, reason, client)) = self.authentication {
+            key(out, "authentication");
+            object(out, |out| {
+                text(out, "source", source);
+                text(out, "reason", reason);
+                text(out, "client", client.unwrap_or_default());
+            });
         }
         text(out, "protocol", self.protocol);
         text(out, "provider", self.provider);
@@ -355,6 +365,7 @@ mod tests {
             request_id: "r-1",
             policy: ("demo", "sha256:00", "enforce"),
             principal: None,
+            authentication: None,
             protocol: "openai.chat",
             provider: "openai",
             models: &empty.models,

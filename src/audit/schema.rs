@@ -60,6 +60,16 @@ pub fn schema() -> Value {
                     "via": {"type": "string", "description": "The source that said so."},
                 },
             },
+            "authentication": {
+                "type": "object",
+                "description": "Why a credential is invalid, or that there is none and the policy requires one.",
+                "properties": {
+                    "source": {"type": "string", "description": "The policy's source that recognised it; `none` if none did."},
+                    "reason": {"enum": ["missing", "unknown", "expired", "not_yet_valid", "revoked", "duplicate", "malformed", "in_url", "wrong_issuer", "unverified", "contradictory"]},
+                    "client": {"type": "string", "description": "Whose credential it is, if that is known."},
+                },
+                "required": ["source", "reason"],
+            },
             "protocol": {"examples": protocols, "type": "string"},
             "provider": {"type": "string"},
             "model": {"type": "string", "description": "Several are joined by a comma."},

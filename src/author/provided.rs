@@ -1,11 +1,15 @@
-//! What a policy asks for and this version does not provide in Envoy: who is asking, approvals, limits. Commands evaluate
-//! such rules with what they are told; in Envoy nothing tells it. Whatever is missing there counts for the strict side, so
-//! that nothing passes that should not; but nobody gets what the policy promises either.
+//! What a policy asks for and gets nowhere: who is asking without a source in `principals` that says so, and the approvals
+//! and limits that this version does not provide in Envoy. Commands evaluate such rules with what they are told; in Envoy
+//! nothing tells it. Whatever is missing there counts for the strict side, so that nothing passes that should not; but nobody
+//! gets what the policy promises either.
 
 use crate::diag::{Diagnostic, Severity, codes};
+use crate::policy::IdentitySource;
 use crate::policy::compiled_policy::Policy;
 use crate::policy::document::{Document, EnvironmentSource};
+use crate::policy::field::Field;
 use crate::policy::field_ref::FieldRef;
+use crate::policy::match_item::MatchItem;
 use crate::policy::node::{Node, NodeValue};
 use crate::policy::rule::{Action, Rule};
 use std::collections::BTreeSet;
@@ -60,6 +64,9 @@ pub(super) fn written_rules<'n>(root: &'n Node, path: &str) -> (&'n [Node], Stri
     (nodes, format!("{path}{start}"))
 }
 
+/// Where who is asking can come from.
+const SOURCES: &str = "API keys, JWT claims, mTLS or headers of a trusted proxy (docs/identity.md)";
+
 /// What to do where strictness is not what was meant.
 const STRICT: &str = "build with `--fail-closed` if that is meant";
 
@@ -80,15 +87,19 @@ pub fn unprovided(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
         });
     };
     let place = |key: &str| top(root, key).map_or(0..0, |node| node.span.clone());
-    if policy.document.requires_identity == Some(true) {
+    let sources = &policy.document.principals;
+    let given: BTreeSet<&str> = sources.iter().flat_map(IdentitySource::members).collect();
+    if policy.document.requires_identity == Some(true) && sources.is_empty() {
         warn(
             place("require"),
             "require".to_owned(),
-            "`require: identity`: in Envoy no credential is read yet, so that every request is denied (AG4001)".to_owned(),
-            format!("write `require: none`, and let Envoy authenticate (`jwt_authn`, mTLS) before this filter; or {STRICT}"),
+            "`require: identity`: no credential is read without `principals`, so that every request is denied (AG4001)".to_owned(),
+            format!("add `principals`: {SOURCES}; or {STRICT}"),
         );
     }
-    if let EnvironmentSource::Principal { otherwise } = &policy.document.environment {
+    if let EnvironmentSource::Principal { otherwise } = &policy.document.environment
+        && !given.contains("environment")
+    {
         let here = match otherwise {
             Some(name) => format!("it is always `{name}`"),
             None => "it is unknown, which counts for the strict side".to_owned(),
@@ -97,9 +108,11 @@ pub fn unprovided(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
             place("environment"),
             "environment".to_owned(),
             format!(
-                "the environment comes from the principal, whom nothing in Envoy tells yet: {here}"
+                "the environment comes from the principal, and no source in `principals` gives it: {here}"
             ),
-            format!("write its name, or `{{ from: node }}` or `{{ from: env:NAME }}`; or {STRICT}"),
+            format!(
+                "give a source the member `environment`, or write its name, `{{ from: node }}` or `{{ from: env:NAME }}`; or {STRICT}"
+            ),
         );
     }
     let documents = written_documents(policy, root);
@@ -107,7 +120,10 @@ pub fn unprovided(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
         .iter()
         .any(|(document, ..)| document.audience.is_empty());
     for (document, node, path) in &documents {
-        if let Some(item) = document.audience.first() {
+        let mut audience = document.audience.iter();
+        let untold =
+            |item: &&MatchItem| member(&item.mention).is_some_and(|name| !given.contains(name));
+        if let Some(item) = audience.find(untold) {
             let strangers = match for_all {
                 true => "",
                 false => "; and as no document is for everybody, every request is denied (AG3002)",
@@ -116,12 +132,15 @@ pub fn unprovided(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
                 item.mention.span.clone(),
                 format!("{path}for"),
                 format!(
-                    "document `{}` is for some of those who ask, and nothing in Envoy tells yet who does: it takes part whoever asks{strangers}",
-                    document.name
+                    "document `{}` is for some of those who ask, and no source in `principals` gives `{}`: {}",
+                    document.name,
+                    item.mention.name,
+                    match sources.is_empty() {
+                        true => format!("it takes part whoever asks{strangers}"),
+                        false => "it takes part for nobody that is known".to_owned(),
+                    }
                 ),
-                format!(
-                    "give each of them a route and a policy of their own (`applies_to`, or another filter); or {STRICT}"
-                ),
+                format!("give a source this member: {SOURCES}; or {STRICT}"),
             );
         }
         let (nodes, start) = written_rules(node, path);
@@ -149,18 +168,20 @@ pub fn unprovided(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
                 );
             }
             if rule.limit.is_none()
-                && let Some((span, asked, effect)) = asks_identity(rule)
+                && let Some((span, asked, effect)) = asks_identity(rule, &given)
             {
                 warn(
                     span,
                     at,
                     format!(
-                        "rule `{}` asks for {asked}, and nothing in Envoy tells yet who is asking: {effect}",
-                        rule.id
+                        "rule `{}` asks for {asked}, and no source in `principals` gives it: {}",
+                        rule.id,
+                        match sources.is_empty() {
+                            true => effect,
+                            false => "it is missing for everybody that is known",
+                        }
                     ),
-                    format!(
-                        "take that out of the rule, or give each of them a route and a policy of their own; or {STRICT}"
-                    ),
+                    format!("give a source this member: {SOURCES}; or {STRICT}"),
                 );
             }
         }
@@ -168,11 +189,29 @@ pub fn unprovided(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
     found
 }
 
+/// The member of a principal that a field is.
+fn member(mention: &FieldRef) -> Option<&str> {
+    match &mention.field {
+        Field::Client => Some("client"),
+        Field::Tenant => Some("tenant"),
+        Field::Agent => Some("agent"),
+        Field::Roles => Some("roles"),
+        Field::Principal(name) => Some(name),
+        _ => None,
+    }
+}
+
 /// What a rule asks about whoever asks, and what comes of it while that is unknown.
-fn asks_identity(rule: &Rule) -> Option<(Range<usize>, String, String)> {
+fn asks_identity(
+    rule: &Rule,
+    given: &BTreeSet<&str>,
+) -> Option<(Range<usize>, String, &'static str)> {
     let mut names: BTreeSet<&str> = BTreeSet::new();
     let mut first: Option<Range<usize>> = None;
-    let note = |mention: &FieldRef| mention.field.is_identity().then(|| mention.span.clone());
+    let note = |mention: &FieldRef| {
+        let name = member(mention)?;
+        (!given.contains(name)).then(|| mention.span.clone())
+    };
     let (mut asks, mut exempts) = (false, false);
     for item in &rule.matches {
         if let Some(span) = note(&item.mention) {
@@ -202,5 +241,5 @@ fn asks_identity(rule: &Rule) -> Option<(Range<usize>, String, String)> {
         (_, true, true) => "it is as if everybody fitted and nobody were exempt",
     };
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    Some((first?, quoted.join(", "), effect.to_owned()))
+    Some((first?, quoted.join(", "), effect))
 }

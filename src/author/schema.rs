@@ -3,6 +3,8 @@
 //!
 //! A test holds its keys and words against those that the decoder takes.
 
+mod principals;
+
 use super::testing;
 use crate::detect::select;
 use crate::diag::codes;
@@ -149,7 +151,7 @@ fn build() -> (Value, Builder) {
         "extends": texts("Resolved by `agentguard build`."),
         "shadow": {"description": "A second policy, evaluated and never enforced."},
         "protocols": {"type": "array", "items": {"$ref": "#/$defs/protocol"}, "description": "What nothing on the wire says."},
-        "principals": {"description": "Where it comes from who is asking."},
+        "principals": principals::principals(b),
         "stream": stream(b),
         "disclose": about(b.words("disclose", &["all", "code"]), "What refusals tell."),
         "audit": b.object("audit", json!({
@@ -666,6 +668,13 @@ inspect: { max_depth: 5 }
 stream: { on_deny: reset }
 disclose: code
 audit: { key: "env:K" }
+principals:
+  - name: key
+    api_key: { header: x-key, keys: [{ env: KEY, client: acme }] }
+    combine: user
+  - { name: user, jwt: { payload: jwt, id: { claim: sub, type: text } } }
+  - { name: mesh, mtls: { uri_san: "spiffe://td/{agent}" } }
+  - { name: edge, header: { id: x-user, trusted: 10.0.0.0/8 } }
 protocols:
   - { paths: [/x], protocol: generic, read: { texts: [$.a], calls: { at: $.c, name: n } } }
 rules:

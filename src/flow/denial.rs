@@ -6,6 +6,7 @@ use super::step::{HeaderEdit, Reply};
 use super::{Flow, HalfState};
 use crate::diag::codes;
 use crate::event::{Direction, Known};
+use crate::identity::challenge;
 use crate::policy::{Decision, LEAVE_TOOL_OUT};
 use crate::protocol::{Denial, Dialect};
 use crate::wire::json::{JsonBody, NodeId};
@@ -46,6 +47,11 @@ impl Flow {
                 ),
                 _ => format!("Blocked by rule `{}`.", rule.id),
             },
+            (None, None) if code == codes::AG4001 => "Authentication required.".to_owned(),
+            // Why a credential is invalid helps whoever tries some.
+            (None, None) if matches!(code, codes::AG4002 | codes::AG4003) => {
+                "Authentication failed: the credential is not valid.".to_owned()
+            }
             (None, None) => match denied.event.opacity {
                 Some(class) => {
                     format!("The {half} holds something that can't be inspected: {class}.")
@@ -99,7 +105,8 @@ impl Flow {
         headers.push(("cache-control".to_owned(), "no-store".to_owned()));
         headers.push(("x-should-retry".to_owned(), "false".to_owned()));
         if response.status == 401 {
-            headers.push(("www-authenticate".to_owned(), "Bearer".to_owned()));
+            let sources = &self.guard.policy.document.principals;
+            headers.push(("www-authenticate".to_owned(), challenge(sources)));
         }
         headers.extend(self.explaining_headers(denial, decision));
         Reply {

@@ -70,6 +70,8 @@ pub(super) struct Exchange {
     /// Names of the called tools, each with the outcome of its call.
     pub(super) calls: Vec<(Box<str>, ExchangeOutcome)>,
     pub(super) tags: SortedSet<Box<str>>,
+    /// Whether the request has no valid credential, and the policy asks for one.
+    pub(super) is_unauthenticated: bool,
     /// Whether the policy does not apply to the exchange.
     pub(super) ignored: bool,
     pub(super) request_read: Coverage,
@@ -161,6 +163,7 @@ impl Flow {
             request_id: &self.head.request_id,
             policy: (&policy.document.name, &policy.version, mode.word()),
             principal: Some(&self.facts.principal),
+            authentication: self.authentication_failure(),
             protocol: self.facts.protocol.value().map_or("", |name| name),
             provider: self.facts.provider.value().map_or("", |name| name),
             models: &self.facts.models.names,
@@ -193,6 +196,21 @@ impl Flow {
             rule: self.deciding_rule(),
             tokens_total: tokens.saturating_add(exchange.usage.output_tokens.unwrap_or(0)),
         }
+    }
+
+    /// The source that recognised an invalid credential, why it is invalid, and whose it is.
+    fn authentication_failure(&self) -> Option<(&str, &'static str, Option<&str>)> {
+        if !self.exchange.is_unauthenticated {
+            return None;
+        }
+        Some(match &self.authentication {
+            Some(failure) => (
+                &failure.source,
+                failure.reason.word(),
+                failure.client.as_deref(),
+            ),
+            None => ("none", "missing", None),
+        })
     }
 
     /// Masks secrets in names. The client or the provider chooses the names of models, tools and error types.
@@ -270,6 +288,9 @@ impl Flow {
                 &[provider],
                 exchange.inspect_ns.div_euclid(1_000),
             );
+        }
+        if let Some((source, reason, _)) = self.authentication_failure() {
+            tell(metrics::AUTHENTICATION_FAILURES, &[source, reason], 1);
         }
         for rule in exchange.rules.values() {
             tell(metrics::POLICY_DECISIONS, &[&rule.id, rule.action], 1);

@@ -5,6 +5,7 @@ use super::work::Allowance;
 use crate::audit::{Chain, ChainKey};
 use crate::diag::codes;
 use crate::event::{Facts, Known, Reading};
+use crate::identity::{KeyError, KeyTable};
 use crate::metrics::LabelValues;
 use crate::policy::{Context, EnvironmentSource, HeaderMode, Policy, ScanScratch, Scans};
 use crate::protocol::Bounds;
@@ -51,6 +52,8 @@ pub struct Guard {
     /// Masks names.
     pub(super) name_masker: NameMasker,
     pub(super) environment: Known<Box<str>>,
+    /// The hashes of the API keys.
+    pub(super) keys: KeyTable,
     /// Key of the hashes in redacted text.
     pub(super) secret: Vec<u8>,
     /// The work budget of an exchange.
@@ -107,15 +110,29 @@ impl Guard {
             EnvironmentSource::Variable { name, otherwise } => {
                 or((surroundings.variable)(name), otherwise)
             }
-            // No source of principals is supported yet, so that no environment comes from one.
+            // Each request says its own.
             EnvironmentSource::Principal { otherwise } => or(None, otherwise),
         };
+        let keys = KeyTable::new(&policy.document.principals, surroundings.variable);
+        let keys = keys.map_err(|error| GuardError {
+            code: codes::AG1022,
+            message: match error {
+                KeyError::Absent(name) => format!(
+                    "principals: the environment variable `{name}` is not set; list it under \
+                     `vm_config.environment_variables.host_env_keys`"
+                ),
+                KeyError::Short(name) => format!(
+                    "principals: the environment variable `{name}` is too short for a key; `agentguard keygen` makes one"
+                ),
+            },
+        })?;
         Ok(Guard {
             chain: RefCell::new(Chain::new(id.try_into().unwrap_or_default(), key)),
             names: RefCell::default(),
             scratch: RefCell::default(),
             name_masker: NameMasker::default(),
             environment,
+            keys,
             secret,
             allowance: Allowance::of(&policy),
             held: Cell::new(0),

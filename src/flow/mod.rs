@@ -15,6 +15,7 @@ mod denial;
 mod evaluate;
 mod exchange;
 mod guard;
+mod identity;
 mod name_masker;
 mod request;
 mod response;
@@ -33,6 +34,7 @@ pub use stream::{Transcript, TranscriptPart, transcript};
 
 use crate::diag::codes;
 use crate::event::{Facts, Problem};
+use crate::identity::Failure;
 use crate::protocol::{Protocol, RequestContext};
 use crate::redact::RedactionState;
 use crate::wire::http::Path;
@@ -54,6 +56,8 @@ pub struct Flow {
     /// The request's properties that the evaluation of its response needs.
     request_context: RequestContext,
     facts: Facts,
+    /// The invalid credential of the request.
+    authentication: Option<Failure>,
     exchange: Exchange,
     /// Remaining work budget in steps.
     work: u64,
@@ -74,6 +78,9 @@ pub struct Flow {
     /// Observer of each evaluated event, for `explain` and `replay`.
     #[cfg(not(target_arch = "wasm32"))]
     watcher: Option<EventObserver>,
+    /// The caller, told by a test or a command line instead of by credentials.
+    #[cfg(not(target_arch = "wasm32"))]
+    told: Option<crate::event::Principal>,
 }
 
 /// Observer of evaluated events. Its arguments are the event, its location and the context of its evaluation.
@@ -147,6 +154,7 @@ impl Flow {
             protocol: None,
             request_context: RequestContext::default(),
             facts: Facts::unknown(),
+            authentication: None,
             exchange: Exchange::default(),
             redactions: RedactionState::default(),
             pseudonyms: PseudonymUse::default(),
@@ -157,7 +165,15 @@ impl Flow {
             replied: false,
             #[cfg(not(target_arch = "wasm32"))]
             watcher: None,
+            #[cfg(not(target_arch = "wasm32"))]
+            told: None,
         }
+    }
+
+    /// Tells who is asking, instead of the request's credentials.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn asked_by(&mut self, principal: crate::event::Principal) {
+        self.told = Some(principal);
     }
 
     /// Sets the observer of evaluated events.

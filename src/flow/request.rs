@@ -2,11 +2,12 @@
 
 use super::evaluate::DeniedEvent;
 use super::exchange::ExchangeOutcome;
+use super::identity::removals;
 use super::step::{Action, Body, HeaderEdit, RequestHead, Step};
 use super::{BodyCopy, Flow, HalfState, Undetermined};
 use crate::diag::codes;
 use crate::event::{DefaultGate, Direction, Event, Kind, Known, Models, Problem, Reading};
-use crate::policy::{Decision, EvaluationPhase, Interest, MatchedEntry, ProtocolEntry, Ruling};
+use crate::policy::{Decision, EvaluationPhase, Interest, MatchedEntry, ProtocolEntry};
 use crate::protocol::{
     self, BodyForm, Recognised, RequestContext, Route, RouteHead as ProtocolHead,
 };
@@ -102,7 +103,12 @@ impl Flow {
         let guard = std::rc::Rc::clone(&self.guard);
         let policy = &guard.policy;
         let seen = request_header_info(head);
-        let mut target = String::from_utf8_lossy(seen.path).into_owned();
+        let mut identified = self.identify(head);
+        let without_key = identified.path.take();
+        let mut target = match &without_key {
+            Some(path) => path.clone(),
+            None => String::from_utf8_lossy(seen.path).into_owned(),
+        };
         self.head.signed = seen.signed || is_presigned(&Path::parse(&target).query);
         // The provider has its own response ids.
         let restored = protocol::restored_path(&target)
@@ -110,6 +116,7 @@ impl Flow {
         if let Some(restored) = &restored {
             target.clone_from(restored);
         }
+        let new_path = restored.or(without_key);
         let path = Path::parse(&target);
         self.exchange.started = head.now;
         self.head.method.clone_from(&seen.method);
@@ -120,18 +127,23 @@ impl Flow {
         guard.name_masker.mask(&mut id);
         self.head.request_id = id.into();
         self.remember(&seen, &target, &path, head);
+        let applies = policy.applies(&self.facts);
+        let mut edits = removals(&identified, applies);
+        self.remember_caller(identified);
 
-        if !policy.applies(&self.facts) {
+        if !applies {
             self.exchange.ignored = true;
             self.exchange
                 .decided(ExchangeOutcome::Allow, ExchangeOutcome::Allow);
             self.request = HalfState::Passing;
             self.response = HalfState::Passing;
-            return Step::go_on();
+            self.authentication = None;
+            edits.extend(new_path.map(|path| HeaderEdit::Set(":path".to_owned(), path)));
+            return Step::with(edits, Action::Continue);
         }
 
-        let mut edits: Vec<HeaderEdit> = seen.own.iter().cloned().map(HeaderEdit::Remove).collect();
-        edits.extend(restored.map(|path| HeaderEdit::Set(":path".to_owned(), path)));
+        edits.extend(seen.own.iter().cloned().map(HeaderEdit::Remove));
+        edits.extend(new_path.map(|path| HeaderEdit::Set(":path".to_owned(), path)));
         let named = policy.named(&self.facts);
         self.take_names(&named);
         let start = ProtocolHead {
@@ -457,33 +469,6 @@ impl Flow {
             self.facts.server = self.facts.host.clone();
         }
         self.request_context = RequestContext::at(route.endpoint);
-    }
-
-    /// Denies anonymous requests if the policy requires an identity. No identity source is supported yet, so that every
-    /// request is anonymous.
-    fn evaluate_identity(&mut self) -> Option<DeniedEvent> {
-        if self.guard.policy.document.requires_identity != Some(true)
-            || !self.facts.principal.is_anonymous()
-        {
-            return None;
-        }
-        let enforced = self.guard.policy.enforces_defaults();
-        let outcome = if enforced {
-            ExchangeOutcome::Deny
-        } else {
-            ExchangeOutcome::Allow
-        };
-        self.exchange.decided(outcome, ExchangeOutcome::Deny);
-        enforced.then(|| DeniedEvent {
-            event: Event::new(Kind::Request, Direction::Request, NodeId::default()),
-            ruling: Ruling {
-                decision: Decision::Deny,
-                rule: None,
-                code: Some(codes::AG4001),
-            },
-            problem: None,
-            hidden: false,
-        })
     }
 
     /// Evaluates a request whose body is not parsed: its headers have a problem, or its endpoint has no content.

@@ -3,6 +3,7 @@
 
 use super::step::{Action, Body, End, HeaderEdit, RequestHead, ResponseHead, Step};
 use super::{EventObserver, Finished, Flow, Guard, GuardError, HostEnvironment};
+use crate::event::Principal;
 use crate::policy::Policy;
 use crate::proxy::{MemoryProperties, MemorySharedData};
 use std::rc::Rc;
@@ -121,13 +122,37 @@ pub fn run_watched(
     now: u64,
     watcher: Option<EventObserver>,
 ) -> SimulatedResult {
+    run_as(&Caller::default(), guard, request, answer, now, watcher)
+}
+
+/// Who sends a simulated request.
+#[derive(Clone, Debug, Default)]
+pub struct Caller {
+    /// What the proxy knows of the connection: address, certificate, verified tokens.
+    pub properties: MemoryProperties,
+    /// The principal, told directly. The request's credentials are then not looked at.
+    pub principal: Option<Principal>,
+}
+
+/// Runs one exchange of a caller like [`run_watched`].
+pub fn run_as(
+    caller: &Caller,
+    guard: &Rc<Guard>,
+    request: &HttpMessage,
+    answer: impl FnOnce(&HttpMessage) -> HttpMessage,
+    now: u64,
+    watcher: Option<EventObserver>,
+) -> SimulatedResult {
     let mut flow = Flow::new(Rc::clone(guard));
     if let Some(watcher) = watcher {
         flow.watched_by(watcher);
     }
+    if let Some(principal) = &caller.principal {
+        flow.asked_by(principal.clone());
+    }
     let mut simulation = Simulation {
         flow,
-        properties: MemoryProperties::default(),
+        properties: caller.properties.clone(),
         now,
         upstream: None,
         client: HttpMessage::default(),

@@ -60,6 +60,8 @@ metrics! {
     TOOL_CALLS "agentguard_tool_calls_total" Counter ["tool", "action"];
     /// Content that could not be inspected.
     UNINSPECTABLE "agentguard_uninspectable_total" Counter ["code"];
+    /// Requests without a valid credential; `source` is the policy's source that recognised it.
+    AUTHENTICATION_FAILURES "agentguard_authentication_failures_total" Counter ["source", "reason"];
     /// The policy in force.
     POLICY_INFO "agentguard_policy_info" Gauge ["name", "version"];
     /// Rejected configurations.

@@ -4,6 +4,7 @@ use super::decode::{Decoder, PolicyPath};
 use super::match_item::{MatchItem, read_match_item};
 use super::mode::{MODES, Mode};
 use super::node::{Member, Node, NodeValue};
+use super::principals::{self, IdentitySource};
 use super::protocols::{self, ProtocolEntry};
 use super::zones::{self, Zones};
 use crate::diag::{Fix, Severity, codes};
@@ -250,6 +251,8 @@ pub struct Document {
     pub defaults: Defaults,
     /// Whether anonymous requests are refused; `None`: the policy does not say.
     pub requires_identity: Option<bool>,
+    /// The sources that say who is asking, in their order.
+    pub principals: Vec<IdentitySource>,
     /// Bounds of reading.
     pub inspect: Inspect,
     /// Which protocol is spoken where.
@@ -318,6 +321,7 @@ impl Document {
             .as_deref()
             .into_iter()
             .chain(environment)
+            .chain(principals::key_variables(&self.principals))
             .collect()
     }
 }
@@ -418,15 +422,9 @@ fn read_standing(
             .find(|(name, _)| *name == key)
             .map(|(_, node)| *node)
     };
-    for (key, why) in [("extends", codes::AG1016), ("principals", codes::AG1017)] {
-        if let Some(value) = node(key) {
-            let message = if why == codes::AG1016 {
-                format!("`{key}` is resolved by `agentguard build`, not by the filter")
-            } else {
-                format!("`{key}` is not supported yet")
-            };
-            decoder.error(why, &at.key(key), &value.span, &message, "");
-        }
+    if let Some(value) = node("extends") {
+        let message = "`extends` is resolved by `agentguard build`, not by the filter";
+        decoder.error(codes::AG1016, &at.key("extends"), &value.span, message, "");
     }
 
     let (name, description) = match (standing, node("metadata")) {
@@ -484,6 +482,9 @@ fn read_standing(
             .unwrap_or(EnvironmentSource::Absent),
         defaults: defaults?,
         requires_identity,
+        principals: node("principals")
+            .map(|value| principals::read_all(decoder, &at.key("principals"), value))
+            .unwrap_or_default(),
         inspect: node("inspect")
             .map(|value| inspect(decoder, &at.key("inspect"), value))
             .unwrap_or(Inspect::DEFAULT),

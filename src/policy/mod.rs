@@ -29,6 +29,7 @@ pub(crate) mod mode;
 pub(crate) mod negative_cache;
 pub(crate) mod node;
 pub(crate) mod operators;
+pub(crate) mod principals;
 pub(crate) mod protocols;
 pub(crate) mod rule;
 pub(crate) mod scalar;
@@ -56,6 +57,11 @@ pub use node::{Member, Node, NodeValue};
 pub use operators::operator_words;
 #[cfg(not(target_arch = "wasm32"))]
 pub use operators::{OPERATORS, OperatorFamily, Reference};
+pub(crate) use principals::{
+    ApiKey, ApiKeySource, CertificatePattern, Claim, ClaimType, HeaderSource, JwtSource, KeyHash,
+    KeySecret, MtlsSource, digest,
+};
+pub use principals::{IdentitySource, SourceKind};
 pub use protocols::{MatchedEntry, ProtocolEntry};
 pub use rule::{Action, OnDeny};
 pub use scan::{ScanScratch, Scans};

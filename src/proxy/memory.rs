@@ -1,6 +1,7 @@
 //! Properties and shared data in memory.
 
 use super::{Properties, SharedData, VersionMismatch, Versioned};
+use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
@@ -16,6 +17,71 @@ impl MemoryProperties {
         self.0.insert(path, value.into());
         self
     }
+}
+
+impl MemoryProperties {
+    /// Properties as JSON, each object a level of the path: `{"source": {"address": "127.0.0.1:54256"}}`. Their bytes are
+    /// those of Envoy.
+    pub fn of_json(properties: &Value) -> MemoryProperties {
+        let mut told = MemoryProperties::default();
+        told.insert(&mut Vec::new(), properties);
+        told
+    }
+
+    fn insert(&mut self, path: &mut Vec<String>, value: &Value) {
+        let children: Vec<(String, &Value)> = match value {
+            Value::Object(members) => members
+                .iter()
+                .map(|(name, value)| (name.clone(), value))
+                .collect(),
+            Value::Array(items) => items
+                .iter()
+                .enumerate()
+                .map(|(number, value)| (number.to_string(), value))
+                .collect(),
+            _ => Vec::new(),
+        };
+        for (name, child) in children {
+            path.push(name);
+            self.insert(path, child);
+            path.pop();
+        }
+        if !path.is_empty() {
+            self.0.insert(path.clone(), encoded(value));
+        }
+    }
+}
+
+/// The bytes of a property's value. The type is not in them: a text is its bytes, a number a double, a truth value a byte,
+/// and an object or a list is a map: the number of pairs, their lengths, then the pairs with a NUL behind each half.
+fn encoded(value: &Value) -> Vec<u8> {
+    let pairs: Vec<(Vec<u8>, Vec<u8>)> = match value {
+        Value::Null => return Vec::new(),
+        Value::Bool(value) => return vec![u8::from(*value)],
+        Value::Number(number) => {
+            return number.as_f64().unwrap_or_default().to_le_bytes().to_vec();
+        }
+        Value::String(text) => return text.clone().into_bytes(),
+        Value::Array(items) => (0_u64..)
+            .zip(items)
+            .map(|(number, item)| (number.to_le_bytes().to_vec(), encoded(item)))
+            .collect(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| (name.clone().into_bytes(), encoded(value)))
+            .collect(),
+    };
+    let length = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX).to_le_bytes();
+    let mut bytes = length(pairs.len()).to_vec();
+    for (name, value) in &pairs {
+        bytes.extend(length(name.len()));
+        bytes.extend(length(value.len()));
+    }
+    for half in pairs.iter().flat_map(|(name, value)| [name, value]) {
+        bytes.extend(half);
+        bytes.push(0);
+    }
+    bytes
 }
 
 impl Properties for MemoryProperties {

@@ -12,6 +12,7 @@ mod documents;
 mod generic;
 mod history;
 mod identifiers;
+mod identity;
 mod mcp;
 mod memory;
 mod models;

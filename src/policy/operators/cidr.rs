@@ -166,6 +166,11 @@ impl Networks {
         Ok(Networks { networks })
     }
 
+    /// Whether an address lies in one of the networks.
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
+        self.compare(Network::of(address)) == TestResult::Holds
+    }
+
     /// Evaluates each address in a text.
     pub(crate) fn evaluate(&self, text: &str, verdict: &mut dyn FnMut(TestResult)) {
         // Networks, and addresses in the plain form among them.

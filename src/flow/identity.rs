@@ -1,0 +1,101 @@
+//! Who is asking, in an exchange: what the credentials say becomes facts, and what may not go upstream is taken out.
+
+use super::Flow;
+use super::evaluate::DeniedEvent;
+use super::exchange::ExchangeOutcome;
+use super::step::{HeaderEdit, RequestHead};
+use crate::diag::codes;
+use crate::event::{Direction, Event, Kind, Known, Principal};
+use crate::identity::{Credentials, Failure, Identified, Reason, identify};
+use crate::policy::{Decision, EnvironmentSource, Ruling};
+use crate::wire::json::NodeId;
+use std::rc::Rc;
+
+impl Flow {
+    /// Resolves the credentials of a request.
+    pub(super) fn identify(&self, head: &RequestHead<'_>) -> Identified {
+        let document = &self.guard.policy.document;
+        let credentials = Credentials {
+            headers: head.headers,
+            properties: head.properties,
+            now: head.now,
+        };
+        identify(&document.principals, &self.guard.keys, &credentials)
+    }
+
+    /// Keeps who is asking.
+    pub(super) fn remember_caller(&mut self, identified: Identified) {
+        let guard = Rc::clone(&self.guard);
+        let document = &guard.policy.document;
+        self.authentication = identified.failure;
+        self.facts.principal = identified.principal;
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Some(told) = self.told.take() {
+            self.authentication = None;
+            self.facts.principal = told;
+        }
+        if let EnvironmentSource::Principal { otherwise } = &document.environment {
+            self.facts.environment = environment(&self.facts.principal, otherwise.as_deref());
+        }
+    }
+
+    /// Denies a request with an invalid credential, and an anonymous one if the policy requires an identity.
+    pub(super) fn evaluate_identity(&mut self) -> Option<DeniedEvent> {
+        let code = match &self.authentication {
+            Some(Failure {
+                reason: Reason::Contradictory,
+                ..
+            }) => codes::AG4003,
+            Some(_) => codes::AG4002,
+            None if self.guard.policy.document.requires_identity == Some(true)
+                && self.facts.principal.is_anonymous() =>
+            {
+                codes::AG4001
+            }
+            None => return None,
+        };
+        self.exchange.is_unauthenticated = true;
+        let enforced = self.guard.policy.enforces_defaults();
+        let outcome = if enforced {
+            ExchangeOutcome::Deny
+        } else {
+            ExchangeOutcome::Allow
+        };
+        self.exchange.decided(outcome, ExchangeOutcome::Deny);
+        enforced.then(|| DeniedEvent {
+            event: Event::new(Kind::Request, Direction::Request, NodeId::default()),
+            ruling: Ruling {
+                decision: Decision::Deny,
+                rule: None,
+                code: Some(code),
+            },
+            problem: None,
+            hidden: false,
+        })
+    }
+}
+
+/// The environment that a principal is in.
+fn environment(principal: &Principal, otherwise: Option<&str>) -> Known<Box<str>> {
+    let named = match principal.claim("environment") {
+        Known::Is(names) => match names.as_slice() {
+            [name] => Some(*name),
+            // Which of several is meant is not known.
+            [_, ..] => return Known::Unknown,
+            [] => None,
+        },
+        Known::Missing | Known::Unknown => None,
+    };
+    named
+        .or(otherwise)
+        .map_or(Known::Unknown, |name| Known::Is(name.into()))
+}
+
+/// The headers that may not go upstream: keys of the policy always, and a source's headers from others than its trusted
+/// proxies where the policy applies.
+pub(super) fn removals(identified: &Identified, applies: bool) -> Vec<HeaderEdit> {
+    let untrusted = identified.untrusted.iter().filter(|_| applies);
+    let keys = identified.keys.iter();
+    let names = keys.chain(untrusted);
+    names.cloned().map(HeaderEdit::Remove).collect()
+}

@@ -1,0 +1,290 @@
+//! Who is asking: from a request's credentials to the decision, the audit event, the metrics and what goes upstream.
+
+use super::simulation::{Caller, run_as};
+use super::*;
+use crate::proxy::MemoryProperties;
+
+const KEY: &str = "agk_0123456789abcdef";
+const BETA: &str = "agk_fedcba9876543210";
+
+fn hash(key: &str) -> String {
+    crate::policy::digest(key.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+fn sources() -> String {
+    format!(
+        r#"principals:
+  - name: key
+    api_key:
+      header: x-agent-key
+      keys:
+        - {{ sha256: {}, client: acme, agent: bot, tenant: a, roles: [sre], environment: staging }}
+        - {{ sha256: {}, client: beta, tenant: b }}
+        - {{ sha256: {}, client: old, not_after: 2020-01-01T00:00:00Z }}
+"#,
+        hash(KEY),
+        hash(BETA),
+        hash("expired")
+    )
+}
+
+fn asking(headers: &[(&str, &str)]) -> HttpMessage {
+    let mut request = chat_request(&says("hi"));
+    for (name, value) in headers {
+        request
+            .headers
+            .push((name.as_bytes().to_vec(), value.as_bytes().to_vec()));
+    }
+    request
+}
+
+fn ask(policy: &str, headers: &[(&str, &str)]) -> SimulatedResult {
+    let guard = guard(&format!("{}{policy}", sources()));
+    exchange(&guard, &asking(headers), hello())
+}
+
+const OPEN: &str = "require: none\ndefaults: { action: allow }\n";
+const CLOSED: &str = "require: identity\ndefaults: { action: allow }\n";
+
+#[test]
+fn a_request_without_credential_is_asked_for_one() {
+    let seen = ask(CLOSED, &[]);
+    assert_eq!(seen.client.status(), Some(401));
+    assert_eq!(
+        seen.client.header("www-authenticate"),
+        Some(&br#"ApiKey realm="agentguard", header="x-agent-key""#[..])
+    );
+    let error = &client_json(&seen)["error"];
+    assert_eq!(error["message"], "Authentication required.");
+    assert_eq!(error["agentguard"]["code"], "AG4001");
+    assert!(seen.upstream.is_none());
+    let record = record(&seen);
+    assert_eq!(record["code"], "AG4001");
+    assert_eq!(
+        record["authentication"],
+        json!({"source": "none", "reason": "missing"})
+    );
+    let failures = (
+        "agentguard_authentication_failures_total",
+        ["none", "missing"],
+    );
+    let counted = seen.counts.iter().find(|(name, ..)| *name == failures.0);
+    assert_eq!(counted.unwrap().1, failures.1);
+    assert_eq!(ask(OPEN, &[]).client.status(), Some(200));
+}
+
+#[test]
+fn a_known_key_names_its_caller_in_the_audit_event_and_the_metrics() {
+    let seen = ask(CLOSED, &[("x-agent-key", KEY)]);
+    assert_eq!(seen.client.status(), Some(200));
+    let record = record(&seen);
+    assert_eq!(
+        record["principal"],
+        json!({"agent": "bot", "client": "acme", "tenant": "a", "roles": ["sre"], "via": "key"})
+    );
+    assert_eq!(record["authentication"], Value::Null);
+    for (name, values, _) in &seen.counts {
+        if *name == "agentguard_requests_total" {
+            assert_eq!(values[3], "acme");
+        }
+        assert_ne!(*name, "agentguard_authentication_failures_total");
+    }
+    let upstream = seen.upstream.unwrap();
+    assert_eq!(
+        upstream.header("x-agent-key"),
+        None,
+        "our key went upstream"
+    );
+    assert!(!String::from_utf8_lossy(&seen.finished.line).contains(KEY));
+}
+
+#[test]
+fn an_invalid_key_is_refused_though_nobody_requires_one() {
+    for (key, reason) in [("sk-strange", "unknown"), ("expired", "expired")] {
+        let seen = ask(OPEN, &[("x-agent-key", key)]);
+        assert_eq!(seen.client.status(), Some(401), "{key}");
+        let said = client_json(&seen)["error"].clone();
+        assert_eq!(said["agentguard"]["code"], "AG4002");
+        let body = String::from_utf8(seen.client.body()).unwrap();
+        assert!(!body.contains(reason), "the caller learns why: {body}");
+        let record = record(&seen);
+        assert_eq!(record["authentication"]["source"], "key");
+        assert_eq!(record["authentication"]["reason"], reason);
+        assert_eq!(record["principal"], Value::Null);
+    }
+}
+
+#[test]
+fn the_caller_learns_the_same_of_every_invalid_credential() {
+    let bodies: Vec<Value> = ["sk-strange", "expired", "a, b"]
+        .into_iter()
+        .map(|key| client_json(&ask(CLOSED, &[("x-agent-key", key)])))
+        .collect();
+    assert!(
+        bodies.windows(2).all(|pair| pair[0] == pair[1]),
+        "{bodies:?}"
+    );
+}
+
+#[test]
+fn observed_nothing_is_refused_and_still_no_key_goes_upstream() {
+    for key in ["expired", "sk-strange", KEY] {
+        let seen = ask(&format!("mode: observe\n{CLOSED}"), &[("x-agent-key", key)]);
+        assert_eq!(seen.client.status(), Some(200), "{key}");
+        let record = record(&seen);
+        let is_valid = key == KEY;
+        assert_eq!(
+            record["would"],
+            if is_valid { Value::Null } else { json!("deny") }
+        );
+        assert_eq!(record["principal"].is_object(), is_valid);
+        let upstream = seen.upstream.unwrap();
+        // What is not ours is not touched.
+        let left = (key == "sk-strange").then_some(key.as_bytes());
+        assert_eq!(upstream.header("x-agent-key"), left, "{key}");
+    }
+}
+
+#[test]
+fn no_key_of_ours_leaves_where_the_policy_does_not_apply() {
+    let policy = format!("applies_to: {{ paths: [/elsewhere/*] }}\n{OPEN}");
+    let seen = ask(&policy, &[("x-agent-key", KEY), ("x-other", "1")]);
+    assert_eq!(record(&seen)["coverage"]["level"], "ignored");
+    assert_eq!(record(&seen)["authentication"], Value::Null);
+    let upstream = seen.upstream.unwrap();
+    assert_eq!(upstream.header("x-agent-key"), None);
+    assert_eq!(upstream.header("x-other"), Some(&b"1"[..]));
+    let seen = ask(&policy, &[("x-agent-key", "of-another-application")]);
+    assert_eq!(seen.client.status(), Some(200));
+    assert!(seen.upstream.unwrap().header("x-agent-key").is_some());
+}
+
+#[test]
+fn a_key_in_the_url_is_refused_and_observed_taken_out() {
+    let in_url = |policy: &str| {
+        let guard = guard(&format!("{}{policy}", sources()));
+        let mut request = asking(&[]);
+        request.headers[1].1 = format!("/v1/chat/completions?key={KEY}&a=1").into_bytes();
+        exchange(&guard, &request, hello())
+    };
+    let seen = in_url(OPEN);
+    assert_eq!(seen.client.status(), Some(401));
+    assert_eq!(record(&seen)["authentication"]["reason"], "in_url");
+    let seen = in_url(&format!("mode: observe\n{OPEN}"));
+    assert_eq!(
+        seen.upstream.unwrap().header(":path"),
+        Some(&b"/v1/chat/completions?a=1"[..])
+    );
+}
+
+#[test]
+fn rules_ask_who_is_asking() {
+    let rules = r#"rules:
+  - { id: sre-only, match: { event: request }, unless: { principal.roles: sre }, action: deny }
+"#;
+    let policy = format!("{CLOSED}{rules}");
+    assert_eq!(
+        ask(&policy, &[("x-agent-key", KEY)]).client.status(),
+        Some(200)
+    );
+    let denied = ask(&policy, &[("x-agent-key", BETA)]);
+    assert_eq!(record(&denied)["rules"][0]["id"], "sre-only");
+    let two_lines = r#"lists: { models: { acme: ["gpt-*"], beta: ["claude-*"] } }
+rules:
+  - { id: models, match: { event: request }, when: { model: { glob: { list: models, key: principal.client } } }, action: allow }
+"#;
+    let policy =
+        format!("require: identity\ndefaults: {{ action: allow, request: deny }}\n{two_lines}");
+    assert_eq!(
+        ask(&policy, &[("x-agent-key", KEY)]).client.status(),
+        Some(200)
+    );
+    assert_eq!(
+        ask(&policy, &[("x-agent-key", BETA)]).client.status(),
+        Some(400)
+    );
+}
+
+#[test]
+fn a_document_takes_part_for_its_own_tenant() {
+    let set = format!(
+        r#"require: identity
+{}
+policies:
+  - metadata: {{ name: a }}
+    for: {{ tenant: a }}
+    defaults: {{ action: allow }}
+  - metadata: {{ name: b }}
+    for: {{ tenant: b }}
+    defaults: {{ action: deny, tool_call: allow }}
+"#,
+        sources()
+    );
+    let guard = guard_of(&format!(
+        "apiVersion: agentguard.dev/v1\nkind: AgentPolicySet\nmetadata: {{ name: all }}\n{set}"
+    ));
+    let ask = |key| exchange(&guard, &asking(&[("x-agent-key", key)]), hello());
+    assert_eq!(ask(KEY).client.status(), Some(200));
+    assert_eq!(record(&ask(BETA))["code"], "AG3002");
+}
+
+#[test]
+fn the_environment_is_that_of_the_principal() {
+    let rules = r#"environment: { from: principal, otherwise: prod }
+rules: [{ id: no-prod, match: { event: request, environment: prod }, action: deny }]
+"#;
+    let policy = format!("{CLOSED}{rules}");
+    assert_eq!(
+        ask(&policy, &[("x-agent-key", KEY)]).client.status(),
+        Some(200)
+    );
+    assert_eq!(
+        ask(&policy, &[("x-agent-key", BETA)]).client.status(),
+        Some(400)
+    );
+}
+
+#[test]
+fn headers_of_an_untrusted_peer_are_taken_out() {
+    let policy = "require: identity
+principals: [{ name: edge, header: { id: x-user, trusted: [10.0.0.0/8] } }]
+defaults: { action: allow }
+";
+    let ask = |policy: &str, peer: &str| {
+        let caller = Caller {
+            properties: MemoryProperties::default().with(&["source", "address"], peer),
+            principal: None,
+        };
+        let request = asking(&[("x-user", "root")]);
+        run_as(&caller, &guard(policy), &request, |_| hello(), NOW, None)
+    };
+    let seen = ask(policy, "10.0.0.7:4000");
+    assert_eq!(
+        record(&seen)["principal"],
+        json!({"id": "root", "via": "edge"})
+    );
+    assert!(seen.upstream.unwrap().header("x-user").is_some());
+    assert_eq!(ask(policy, "192.0.2.1:4000").client.status(), Some(401));
+    for policy in [
+        policy.replace("identity", "none"),
+        format!("mode: observe\n{policy}"),
+    ] {
+        let seen = ask(&policy, "192.0.2.1:4000");
+        assert_eq!(seen.client.status(), Some(200));
+        assert_eq!(seen.upstream.unwrap().header("x-user"), None);
+    }
+}
+
+#[test]
+fn who_is_asking_can_be_told_directly() {
+    let guard = guard(&format!("{}{CLOSED}", sources()));
+    let caller = Caller {
+        principal: Some(crate::author::default_principal()),
+        ..Caller::default()
+    };
+    let seen = run_as(&caller, &guard, &asking(&[]), |_| hello(), NOW, None);
+    assert_eq!(seen.client.status(), Some(200));
+}

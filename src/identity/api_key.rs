@@ -1,0 +1,303 @@
+//! API keys: what a header brings is hashed and compared with the hashes of the policy, all of them, in the same time
+//! whether one matches or not.
+
+use super::{Credentials, Finding, Reason, is_alike};
+use crate::policy::{ApiKey, ApiKeySource, IdentitySource, KeyHash, KeySecret, SourceKind, digest};
+use crate::wire::http::percent_decode;
+
+/// Longest value of a header or of the query that is hashed.
+const MAX_KEY: usize = 1024;
+
+/// Shortest key that an environment variable may hold.
+const MIN_KEY: usize = 16;
+
+/// Most parameters of a query that are looked at.
+const MAX_PARAMETERS: usize = 256;
+
+/// Headers in which providers take their own keys. A key of ours may end up there by mistake.
+const USUAL: [&str; 5] = [
+    "authorization",
+    "proxy-authorization",
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+];
+
+/// The hashes of all keys, those of environment variables included.
+#[derive(Clone, Debug, Default)]
+pub struct KeyTable {
+    keys: Vec<KnownKey>,
+}
+
+/// A key with where the policy has it.
+#[derive(Clone, Copy, Debug)]
+struct KnownKey {
+    hash: KeyHash,
+    source: usize,
+    /// The number of its entry; `None`: it was revoked.
+    entry: Option<usize>,
+}
+
+/// An environment variable that holds no key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyError {
+    /// It is not set.
+    Absent(Box<str>),
+    /// It is too short to be a key.
+    Short(Box<str>),
+}
+
+impl KeyTable {
+    /// Hashes the keys of a policy.
+    ///
+    /// # Errors
+    /// A variable that a key is taken from is not set or too short.
+    pub fn new(
+        sources: &[IdentitySource],
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<KeyTable, KeyError> {
+        let mut keys = Vec::new();
+        for (number, source) in sources.iter().enumerate() {
+            let SourceKind::ApiKey(source) = &source.kind else {
+                continue;
+            };
+            for (entry, key) in source.keys.iter().enumerate() {
+                let hash = match &key.secret {
+                    KeySecret::Hash(hash) => *hash,
+                    KeySecret::Variable(name) => {
+                        let value = variable(name).ok_or_else(|| KeyError::Absent(name.clone()))?;
+                        // Envoy trims the values of headers.
+                        match value.trim() {
+                            "" => return Err(KeyError::Absent(name.clone())),
+                            value if value.len() < MIN_KEY => {
+                                return Err(KeyError::Short(name.clone()));
+                            }
+                            value => digest(value.as_bytes()),
+                        }
+                    }
+                };
+                keys.push(KnownKey {
+                    hash,
+                    source: number,
+                    entry: Some(entry),
+                });
+            }
+            keys.extend(source.revoked.iter().map(|hash| KnownKey {
+                hash: *hash,
+                source: number,
+                entry: None,
+            }));
+        }
+        Ok(KeyTable { keys })
+    }
+
+    /// The keys with this hash. Every one is compared.
+    fn find(&self, hash: &KeyHash) -> impl Iterator<Item = &KnownKey> {
+        self.keys.iter().filter(move |key| is_same(&key.hash, hash))
+    }
+
+    fn knows(&self, value: &[u8]) -> bool {
+        // The number of matches, so that the search does not end at the first.
+        (1..=MAX_KEY).contains(&value.len()) && self.find(&digest(value)).count() > 0
+    }
+}
+
+/// Compares two hashes in constant time.
+fn is_same(a: &KeyHash, b: &KeyHash) -> bool {
+    let differing = a.iter().zip(b).fold(0, |bits, (a, b)| bits | (a ^ b));
+    std::hint::black_box(differing) == 0
+}
+
+/// Looks for a key in the headers of a source.
+pub(super) fn find(
+    number: usize,
+    source: &ApiKeySource,
+    sources: &[IdentitySource],
+    keys: &KeyTable,
+    credentials: &Credentials<'_>,
+) -> Finding {
+    let mut found: Option<(usize, &ApiKey)> = None;
+    for header in &source.headers {
+        let mut values = credentials
+            .values(&header.name)
+            .filter_map(|value| recognised(source, header.prefix.as_deref(), value, keys));
+        let Some(value) = values.next() else { continue };
+        if values.next().is_some() {
+            return Finding::Invalid(Reason::Duplicate, None);
+        }
+        let Some(value) = value else {
+            return Finding::Invalid(Reason::Malformed, None);
+        };
+        if value.len() > MAX_KEY {
+            return Finding::Invalid(Reason::Unknown, None);
+        }
+        let hash = digest(value);
+        let (own, others): (Vec<&KnownKey>, Vec<&KnownKey>) =
+            keys.find(&hash).partition(|key| key.source == number);
+        let entries = own.iter().filter_map(|key| key.entry);
+        let entry = entries
+            .clone()
+            .find_map(|entry| Some((entry, source.keys.get(entry)?)));
+        let client = || {
+            let (_, key) = entry?;
+            key.principal.client.value().cloned()
+        };
+        if own.iter().any(|key| key.entry.is_none()) {
+            return Finding::Invalid(Reason::Revoked, client());
+        }
+        let Some((entry, key)) = entry else {
+            let reads = |other: &&KnownKey| reads_header(sources, other.source, &header.name);
+            match others.iter().any(reads) {
+                true => continue,
+                false => return Finding::Invalid(Reason::Unknown, None),
+            }
+        };
+        if key.not_after.is_some_and(|end| credentials.now >= end) {
+            return Finding::Invalid(Reason::Expired, client());
+        }
+        if key.not_before.is_some_and(|start| credentials.now < start) {
+            return Finding::Invalid(Reason::NotYetValid, client());
+        }
+        match found {
+            Some((other, _)) if other != entry => {
+                return Finding::Invalid(Reason::Contradictory, client());
+            }
+            _ => found = Some((entry, key)),
+        }
+    }
+    match found {
+        Some((_, key)) => Finding::Found(key.principal.clone()),
+        None => Finding::Absent,
+    }
+}
+
+/// Whether another source reads keys from this header.
+fn reads_header(sources: &[IdentitySource], source: usize, name: &str) -> bool {
+    match sources.get(source).map(|source| &source.kind) {
+        Some(SourceKind::ApiKey(source)) => {
+            source.headers.iter().any(|header| *header.name == *name)
+        }
+        _ => false,
+    }
+}
+
+/// The key in a header's value: `None` if the value is none of this source's, `Some(None)` if a key stands there in a form
+/// that is not accepted.
+fn recognised<'v>(
+    source: &ApiKeySource,
+    prefix: Option<&str>,
+    value: &'v [u8],
+    keys: &KeyTable,
+) -> Option<Option<&'v [u8]>> {
+    let value = value.trim_ascii();
+    if value.is_empty() {
+        return None;
+    }
+    let key = match prefix {
+        None => value,
+        Some(prefix) => match behind_scheme(value, prefix) {
+            Some(key) => key,
+            // The key without its scheme.
+            None => return keys.knows(value).then_some(None),
+        },
+    };
+    if key.is_empty() {
+        return Some(None);
+    }
+    match &source.starts_with {
+        Some(start) if !key.starts_with(start.as_bytes()) => None,
+        _ => Some(Some(key)),
+    }
+}
+
+/// What stands behind a scheme: `Bearer KEY`, in any letter case, with any white space.
+fn behind_scheme<'v>(value: &'v [u8], scheme: &str) -> Option<&'v [u8]> {
+    let (start, rest) = value.split_at_checked(scheme.len())?;
+    let is_scheme = start.eq_ignore_ascii_case(scheme.as_bytes())
+        && rest.first().is_none_or(u8::is_ascii_whitespace);
+    is_scheme.then(|| rest.trim_ascii())
+}
+
+/// Where keys of the policy stand in a request.
+pub(super) struct Leak {
+    /// Names of headers.
+    pub(super) headers: Vec<String>,
+    /// The source of a key in the query.
+    pub(super) in_url: Option<Box<str>>,
+    /// The path without it.
+    pub(super) path: Option<String>,
+}
+
+/// Finds the keys of the policy, valid or not, in every header in which one may be, and in the query.
+pub(super) fn leaks(
+    sources: &[IdentitySource],
+    keys: &KeyTable,
+    credentials: &Credentials<'_>,
+) -> Option<Leak> {
+    if keys.keys.is_empty() {
+        return None;
+    }
+    let mut leak = Leak {
+        headers: Vec::new(),
+        in_url: None,
+        path: None,
+    };
+    let configured = || {
+        sources.iter().flat_map(|source| match &source.kind {
+            SourceKind::ApiKey(source) => source.headers.as_slice(),
+            _ => &[],
+        })
+    };
+    for (name, value) in credentials.headers {
+        let prefixes: Vec<&str> = configured()
+            .filter(|header| is_alike(name, &header.name))
+            .filter_map(|header| header.prefix.as_deref())
+            .collect();
+        let may_hold = configured().any(|header| is_alike(name, &header.name))
+            || USUAL.iter().any(|usual| is_alike(name, usual));
+        if !may_hold {
+            continue;
+        }
+        let value = value.trim_ascii();
+        let behind = prefixes
+            .into_iter()
+            .chain(["Bearer"])
+            .find_map(|scheme| behind_scheme(value, scheme));
+        if keys.knows(value) || behind.is_some_and(|key| keys.knows(key)) {
+            let name = String::from_utf8_lossy(name).into_owned();
+            if !leak.headers.contains(&name) {
+                leak.headers.push(name);
+            }
+        }
+    }
+    let path = credentials.values(":path").next().unwrap_or_default();
+    if path.contains(&b'?') {
+        let path = String::from_utf8_lossy(path);
+        let (before, query) = path.split_once('?').unwrap_or((&path, ""));
+        let mut kept = Vec::new();
+        for (number, parameter) in query.split('&').enumerate() {
+            let value = parameter
+                .split_once('=')
+                .map_or(parameter, |(_, value)| value);
+            let is_long = number < MAX_PARAMETERS && value.len() >= MIN_KEY;
+            let decoded = is_long.then(|| percent_decode(value));
+            let known = decoded.and_then(|value| {
+                let hash = (value.len() <= MAX_KEY).then(|| digest(value.as_bytes()))?;
+                keys.find(&hash).last()
+            });
+            match known {
+                Some(key) => {
+                    leak.in_url = sources.get(key.source).map(|source| source.name.clone());
+                }
+                None => kept.push(parameter),
+            }
+        }
+        if leak.in_url.is_some() {
+            leak.path = Some(match kept.is_empty() {
+                true => before.to_owned(),
+                false => format!("{before}?{}", kept.join("&")),
+            });
+        }
+    }
+    Some(leak)
+}

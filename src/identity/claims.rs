@@ -1,0 +1,127 @@
+//! Claims of a token that Envoy's `jwt_authn` has verified.
+//!
+//! Envoy hands out the payload as properties below `metadata.filter_metadata["envoy.filters.http.jwt_authn"]`. A text is its
+//! bytes, a number eight bytes of a double, a truth value one byte; an object and a list are maps with lengths. Nothing says
+//! which it is, so that the policy names the type. A client can't write there.
+
+use super::{Credentials, Finding, Reason, set, somebody, text};
+use crate::event::Known;
+use crate::policy::{Claim, ClaimType, JwtSource};
+
+/// Most elements of a list that are read.
+const MAX_ELEMENTS: usize = 256;
+
+/// Where `jwt_authn` puts what it has verified.
+const METADATA: [&str; 3] = [
+    "metadata",
+    "filter_metadata",
+    "envoy.filters.http.jwt_authn",
+];
+
+/// Looks for the claims of a verified token.
+pub(super) fn find(source: &JwtSource, credentials: &Credentials<'_>) -> Finding {
+    let get = |path: &[&str]| {
+        let mut whole: Vec<&str> = METADATA.to_vec();
+        whole.extend_from_slice(path);
+        credentials.properties.get(&whole)
+    };
+    if get(&[&source.payload]).is_none_or(|payload| payload.is_empty()) {
+        return match source.failed.as_deref().and_then(|failed| {
+            get(&[failed])?;
+            Some(get(&[failed, "message"]).and_then(text).unwrap_or_default())
+        }) {
+            Some(message) => Finding::Invalid(reason(&message), None),
+            None => Finding::Absent,
+        };
+    }
+    if !source.issuers.is_empty() {
+        let issuer = get(&[&source.payload, "iss"]).and_then(text);
+        if !issuer.is_some_and(|issuer| source.issuers.iter().any(|known| **known == *issuer)) {
+            return Finding::Invalid(Reason::WrongIssuer, None);
+        }
+    }
+    let mut principal = somebody();
+    for (member, claim) in &source.members {
+        set(&mut principal, member, read(&source.payload, claim, &get));
+    }
+    Finding::Found(principal)
+}
+
+/// Why `jwt_authn` has not accepted a token, by its message: `Jwt is expired`, `Jwt issuer is not configured`.
+fn reason(message: &str) -> Reason {
+    match message {
+        message if message.contains("expired") => Reason::Expired,
+        message if message.contains("not yet valid") => Reason::NotYetValid,
+        message if message.contains("issuer") => Reason::WrongIssuer,
+        _ => Reason::Unverified,
+    }
+}
+
+fn read(
+    payload: &str,
+    claim: &Claim,
+    get: &dyn Fn(&[&str]) -> Option<Vec<u8>>,
+) -> Known<Vec<Box<str>>> {
+    let mut path: Vec<&str> = vec![payload];
+    path.extend(claim.path.iter().map(|name| &**name));
+    let Some(bytes) = get(&path) else {
+        return Known::Missing;
+    };
+    // Only a list or an object has something below it.
+    let mut elements = Vec::new();
+    for number in 0..MAX_ELEMENTS {
+        let number = number.to_string();
+        let mut path = path.clone();
+        path.push(&number);
+        match get(&path) {
+            Some(element) => elements.push(element),
+            None => break,
+        }
+    }
+    let is_empty_list = bytes == [0; 4] && claim.kind != ClaimType::Number;
+    if elements.is_empty() && !is_empty_list {
+        return match scalar(claim.kind, bytes) {
+            Some(values) => Known::Is(values),
+            None => Known::Unknown,
+        };
+    }
+    let mut values = Vec::with_capacity(elements.len());
+    for element in elements {
+        let kind = match claim.kind {
+            // A list holds whole values.
+            ClaimType::Words => ClaimType::Text,
+            kind => kind,
+        };
+        match scalar(kind, element) {
+            Some(value) => values.extend(value),
+            None => return Known::Unknown,
+        }
+    }
+    Known::Is(values)
+}
+
+/// A value of this type; `None` if the bytes are of another one.
+fn scalar(kind: ClaimType, bytes: Vec<u8>) -> Option<Vec<Box<str>>> {
+    match kind {
+        ClaimType::Text if bytes.is_empty() => Some(Vec::new()),
+        ClaimType::Text => Some(vec![text(bytes)?.into()]),
+        ClaimType::Words if bytes.is_empty() => Some(Vec::new()),
+        ClaimType::Words => Some(text(bytes)?.split_whitespace().map(Box::from).collect()),
+        ClaimType::Number => {
+            let number = f64::from_le_bytes(bytes.try_into().ok()?);
+            // Whole numbers up to 2^53 are exact; others have no one spelling.
+            const EXACT: f64 = 9_007_199_254_740_992.0;
+            let is_whole = number.fract() == 0.0 && number.abs() <= EXACT;
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "a whole number within 2^53 fits"
+            )]
+            is_whole.then(|| vec![(number as i64).to_string().into()])
+        }
+        ClaimType::Boolean => match bytes.as_slice() {
+            [0] => Some(vec!["false".into()]),
+            [1] => Some(vec!["true".into()]),
+            _ => None,
+        },
+    }
+}

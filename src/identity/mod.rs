@@ -1,0 +1,368 @@
+//! Who is asking: the credentials of a request, resolved to a [`Principal`] by the sources of a policy.
+//!
+//! Every source looks for its credential in the headers or in what the proxy has verified. A credential that is there and
+//! invalid ends the request, whatever the others say; of those that are valid the first source decides. What the sources
+//! read of the client is never believed by itself: a key is compared with hashes, a token and a certificate were verified by
+//! Envoy, and headers count only from a trusted peer.
+
+mod address;
+mod api_key;
+mod certificate;
+mod claims;
+mod trusted_header;
+
+use address::peer_address;
+pub use api_key::{KeyError, KeyTable};
+
+use crate::event::{Known, Principal};
+use crate::policy::{IdentitySource, SourceKind};
+use crate::proxy::Properties;
+use crate::wire::sorted_map::SortedMap;
+
+/// The start of a request, as far as it says who is asking.
+#[derive(Clone, Copy)]
+pub struct Credentials<'a> {
+    /// All headers, names in lower case.
+    pub headers: &'a [(&'a [u8], &'a [u8])],
+    /// What the proxy knows about the connection and the request.
+    pub properties: &'a dyn Properties,
+    /// Nanoseconds since 1970.
+    pub now: u64,
+}
+
+impl<'a> Credentials<'a> {
+    /// The values of a header, by its exact name.
+    fn values(&self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        let headers = self.headers.iter();
+        headers
+            .filter(move |(known, _)| *known == name.as_bytes())
+            .map(|(_, value)| *value)
+    }
+
+    /// A property as text, without control characters.
+    fn text(&self, path: &[&str]) -> Option<String> {
+        text(self.properties.get(path)?)
+    }
+}
+
+/// Why a credential is invalid. The audit event and the metrics say it; the client doesn't learn it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Nobody has this key.
+    Unknown,
+    /// It is valid no longer.
+    Expired,
+    /// It is not valid yet.
+    NotYetValid,
+    /// It was revoked.
+    Revoked,
+    /// It is there more than once.
+    Duplicate,
+    /// It can't be read.
+    Malformed,
+    /// It stands in the URL, which every server on the way logs.
+    InUrl,
+    /// Somebody else issued it.
+    WrongIssuer,
+    /// Envoy could not verify it.
+    Unverified,
+    /// Two credentials belong to two callers.
+    Contradictory,
+}
+
+impl Reason {
+    /// Its word in audit events and metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Reason::Unknown => "unknown",
+            Reason::Expired => "expired",
+            Reason::NotYetValid => "not_yet_valid",
+            Reason::Revoked => "revoked",
+            Reason::Duplicate => "duplicate",
+            Reason::Malformed => "malformed",
+            Reason::InUrl => "in_url",
+            Reason::WrongIssuer => "wrong_issuer",
+            Reason::Unverified => "unverified",
+            Reason::Contradictory => "contradictory",
+        }
+    }
+}
+
+/// An invalid credential.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The source that recognised it; of several, joined by `+`.
+    pub source: Box<str>,
+    /// Why it is invalid.
+    pub reason: Reason,
+    /// Whose credential it is, if that is known.
+    pub client: Option<Box<str>>,
+}
+
+/// What the credentials of a request say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identified {
+    /// Who is asking; anonymous if nobody is known or a credential is invalid.
+    pub principal: Principal,
+    /// The invalid credential.
+    pub failure: Option<Failure>,
+    /// Headers that hold a key of the policy, which no upstream may see.
+    pub keys: Vec<String>,
+    /// Headers of a source that this peer may not set.
+    pub untrusted: Vec<String>,
+    /// The path without the keys in its query, if there are any.
+    pub path: Option<String>,
+}
+
+/// What one source found.
+enum Finding {
+    /// Its credential is not there.
+    Absent,
+    /// A valid credential.
+    Found(Principal),
+    /// An invalid one.
+    Invalid(Reason, Option<Box<str>>),
+}
+
+/// Resolves the credentials of a request.
+pub fn identify(
+    sources: &[IdentitySource],
+    keys: &KeyTable,
+    credentials: &Credentials<'_>,
+) -> Identified {
+    let mut identified = Identified {
+        principal: Principal::anonymous(),
+        failure: None,
+        keys: Vec::new(),
+        untrusted: Vec::new(),
+        path: None,
+    };
+    let mut found: Vec<Option<Principal>> = Vec::with_capacity(sources.len());
+    let mut trusted = Vec::new();
+    for (number, source) in sources.iter().enumerate() {
+        let finding = match &source.kind {
+            SourceKind::ApiKey(api_key) => {
+                api_key::find(number, api_key, sources, keys, credentials)
+            }
+            SourceKind::Jwt(jwt) => claims::find(jwt, credentials),
+            SourceKind::Mtls(mtls) => certificate::find(mtls, credentials),
+            SourceKind::Header(header) => {
+                let untrusted = &mut identified.untrusted;
+                trusted_header::find(header, credentials, &mut trusted, untrusted)
+            }
+        };
+        found.push(match finding {
+            Finding::Absent => None,
+            Finding::Found(principal) => Some(Principal {
+                via: Some(source.name.clone()),
+                ..principal
+            }),
+            Finding::Invalid(reason, client) => {
+                identified.failure.get_or_insert(Failure {
+                    source: source.name.clone(),
+                    reason,
+                    client,
+                });
+                None
+            }
+        });
+    }
+    // A header of two sources goes on if one of them trusts the peer.
+    identified.untrusted.retain(|name| !trusted.contains(name));
+    if let Some(leak) = api_key::leaks(sources, keys, credentials) {
+        identified.keys = leak.headers;
+        identified.path = leak.path;
+        if let (None, Some(source)) = (&identified.failure, leak.in_url) {
+            identified.failure = Some(Failure {
+                source,
+                reason: Reason::InUrl,
+                client: None,
+            });
+        }
+    }
+    if identified.failure.is_none() {
+        match agreed(sources, found) {
+            Ok(principal) => identified.principal = principal,
+            Err(failure) => identified.failure = Some(failure),
+        }
+    }
+    identified
+}
+
+/// The principal of several sources: the first one's, with the members of those that it combines.
+fn agreed(
+    sources: &[IdentitySource],
+    mut found: Vec<Option<Principal>>,
+) -> Result<Principal, Failure> {
+    // Two clients contradict each other, combined or not.
+    let mut clients = found.iter().flatten();
+    let named = |principal: &&Principal| principal.client.value().is_some();
+    if let Some(first) = clients.find(named)
+        && let Some(other) = clients.find(|other| named(other) && other.client != first.client)
+    {
+        return Err(contradiction(first, other));
+    }
+    let Some(number) = found.iter().position(Option::is_some) else {
+        return Ok(Principal::anonymous());
+    };
+    let Some(mut principal) = found.get_mut(number).and_then(Option::take) else {
+        return Ok(Principal::anonymous());
+    };
+    let combined = sources.get(number).map(|source| source.combine.as_slice());
+    for other in combined.unwrap_or_default() {
+        let Some(other) = found.get_mut(*other).and_then(Option::take) else {
+            continue;
+        };
+        if let (Known::Is(tenant), Known::Is(second)) = (&principal.tenant, &other.tenant)
+            && tenant != second
+        {
+            return Err(contradiction(&principal, &other));
+        }
+        add(&mut principal, other);
+    }
+    Ok(principal)
+}
+
+fn contradiction(first: &Principal, other: &Principal) -> Failure {
+    Failure {
+        source: joined(&first.via, &other.via).unwrap_or_default(),
+        reason: Reason::Contradictory,
+        client: None,
+    }
+}
+
+fn joined(first: &Option<Box<str>>, other: &Option<Box<str>>) -> Option<Box<str>> {
+    match (first, other) {
+        (Some(first), Some(other)) => Some(format!("{first}+{other}").into()),
+        (Some(one), None) | (None, Some(one)) => Some(one.clone()),
+        (None, None) => None,
+    }
+}
+
+/// Adds the members of another principal that the first one lacks. Roles add up.
+fn add(principal: &mut Principal, other: Principal) {
+    let fill = |own: &mut Known<Box<str>>, other: Known<Box<str>>| {
+        if *own == Known::Missing {
+            *own = other;
+        }
+    };
+    fill(&mut principal.id, other.id);
+    fill(&mut principal.agent, other.agent);
+    fill(&mut principal.client, other.client);
+    fill(&mut principal.tenant, other.tenant);
+    match (&mut principal.roles, other.roles) {
+        (Known::Is(roles), Known::Is(others)) => {
+            for role in others {
+                if !roles.contains(&role) {
+                    roles.push(role);
+                }
+            }
+        }
+        (own @ Known::Missing, roles) => *own = roles,
+        _ => {}
+    }
+    for (name, values) in other.claims {
+        principal.claims.entry(name).or_insert(values);
+    }
+    principal.via = joined(&principal.via, &other.via);
+}
+
+/// A principal of whom nothing is known yet, but that there is one.
+fn somebody() -> Principal {
+    Principal {
+        id: Known::Missing,
+        agent: Known::Missing,
+        client: Known::Missing,
+        tenant: Known::Missing,
+        roles: Known::Missing,
+        claims: SortedMap::new(),
+        via: None,
+    }
+}
+
+/// Sets a member of a principal. An empty text says nothing.
+fn set(principal: &mut Principal, member: &str, values: Known<Vec<Box<str>>>) {
+    let first = |values: Known<Vec<Box<str>>>| match values {
+        Known::Is(values) => {
+            let mut values = values.into_iter();
+            match (values.next(), values.next()) {
+                (Some(only), None) => Known::Is(only),
+                (None, _) => Known::Missing,
+                // Which of several is meant is not known.
+                _ => Known::Unknown,
+            }
+        }
+        Known::Missing => Known::Missing,
+        Known::Unknown => Known::Unknown,
+    };
+    let values = match values {
+        Known::Is(mut values) => {
+            values.retain(|value| !value.is_empty());
+            Known::Is(values)
+        }
+        other => other,
+    };
+    match member {
+        "id" => principal.id = first(values),
+        "agent" => principal.agent = first(values),
+        "client" => principal.client = first(values),
+        "tenant" => principal.tenant = first(values),
+        "roles" | "role" => principal.roles = values,
+        member => {
+            if let Known::Is(values) = values
+                && !values.is_empty()
+            {
+                principal.claims.insert(member.into(), values);
+            }
+        }
+    }
+}
+
+/// Bytes as text, if they are UTF-8 without control characters. Envoy's encodings of numbers and structures have some.
+fn text(bytes: Vec<u8>) -> Option<String> {
+    let text = String::from_utf8(bytes).ok()?;
+    (!text.is_empty() && !text.chars().any(char::is_control)).then_some(text)
+}
+
+/// Whether two names of headers are the same to a server that reads `_` as `-`: CGI, WSGI and their kin.
+fn is_alike(name: &[u8], other: &str) -> bool {
+    let folded = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    name.len() == other.len()
+        && name
+            .iter()
+            .zip(other.bytes())
+            .all(|(a, b)| folded(*a) == folded(b))
+}
+
+/// What a client is asked for when a credential is missing: the value of `www-authenticate`.
+pub fn challenge(sources: &[IdentitySource]) -> String {
+    let mut challenges: Vec<String> = Vec::new();
+    let mut add = |challenge: String| {
+        if !challenges.contains(&challenge) {
+            challenges.push(challenge);
+        }
+    };
+    for source in sources {
+        match &source.kind {
+            SourceKind::Jwt(_) => add("Bearer realm=\"agentguard\"".to_owned()),
+            SourceKind::ApiKey(source) => {
+                for header in &source.headers {
+                    add(match (&*header.name, header.prefix.as_deref()) {
+                        ("authorization", Some(scheme)) => format!("{scheme} realm=\"agentguard\""),
+                        (name, _) => format!("ApiKey realm=\"agentguard\", header=\"{name}\""),
+                    });
+                }
+            }
+            SourceKind::Mtls(_) => add("ClientCertificate realm=\"agentguard\"".to_owned()),
+            SourceKind::Header(_) => {}
+        }
+    }
+    match challenges.is_empty() {
+        // RFC 9110 §15.5.2: a 401 has at least one challenge.
+        true => "Bearer".to_owned(),
+        false => challenges.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests;

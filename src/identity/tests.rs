@@ -1,0 +1,531 @@
+//! The sources, from what a request brings to who is asking.
+
+use super::*;
+use crate::policy::load_json;
+use crate::proxy::MemoryProperties;
+use serde_json::{Value, json};
+
+/// 2026-01-01T00:00:00Z
+const NOW: u64 = 1_767_225_600_000_000_000;
+
+const KEY: &str = "agk_0123456789abcdef";
+const OTHER: &str = "agk_fedcba9876543210";
+const STRANGE: &str = "agk_aaaaaaaaaaaaaaaa";
+
+fn hash(key: &str) -> String {
+    crate::policy::digest(key.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+fn sources(principals: Value) -> Vec<IdentitySource> {
+    let document = json!({
+        "apiVersion": "agentguard.dev/v1", "kind": "AgentPolicy", "metadata": {"name": "test"},
+        "defaults": {"action": "allow"}, "principals": principals,
+    });
+    let loaded = load_json(document.to_string().as_bytes());
+    let wrong: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
+    loaded
+        .policy
+        .unwrap_or_else(|| panic!("{wrong:?}"))
+        .document
+        .principals
+}
+
+/// What a request says: the principal's members, or the reason of the failure; and what may not go upstream.
+fn read(
+    principals: &Value,
+    headers: &[(&str, &str)],
+    properties: &MemoryProperties,
+) -> (String, Identified) {
+    let sources = sources(principals.clone());
+    let variable = |name: &str| (name == "AGENT_KEY").then(|| format!("{OTHER}\n"));
+    let keys = KeyTable::new(&sources, &variable).unwrap();
+    let headers: Vec<(&[u8], &[u8])> = headers
+        .iter()
+        .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+        .collect();
+    let identified = identify(
+        &sources,
+        &keys,
+        &Credentials {
+            headers: &headers,
+            properties,
+            now: NOW,
+        },
+    );
+    (told(&identified), identified)
+}
+
+fn told(identified: &Identified) -> String {
+    if let Some(failure) = &identified.failure {
+        assert!(
+            identified.principal.is_anonymous(),
+            "a failure names nobody"
+        );
+        return format!("{} {}", failure.source, failure.reason.word());
+    }
+    let principal = &identified.principal;
+    let Some(via) = &principal.via else {
+        return "anonymous".to_owned();
+    };
+    let mut told = via.to_string();
+    for member in ["id", "agent", "client", "tenant"] {
+        match principal.claim(member) {
+            Known::Is(values) => told += &format!(" {member}={}", values.join(",")),
+            Known::Unknown => told += &format!(" {member}=?"),
+            Known::Missing => {}
+        }
+    }
+    match &principal.roles {
+        Known::Is(roles) => told += &format!(" roles={}", roles.join(",")),
+        Known::Unknown => told += " roles=?",
+        Known::Missing => {}
+    }
+    for (name, values) in &principal.claims {
+        told += &format!(" {name}={}", values.join(","));
+    }
+    told
+}
+
+fn says(principals: &Value, headers: &[(&str, &str)]) -> String {
+    read(principals, headers, &MemoryProperties::default()).0
+}
+
+mod api_keys {
+    use super::*;
+
+    fn policy() -> Value {
+        json!([{"name": "key", "api_key": {
+            "header": "x-agent-key",
+            "keys": [
+                {"sha256": hash(KEY), "client": "acme", "tenant": "a", "roles": ["agent"]},
+                {"env": "AGENT_KEY", "client": "beta"},
+                {"sha256": hash("old"), "client": "acme", "not_after": "2025-12-31T00:00:00Z"},
+                {"sha256": hash("new"), "client": "acme", "not_before": "2026-12-31T00:00:00+01:00"},
+                {"sha256": hash("stolen"), "client": "acme"},
+            ],
+            "revoked": [hash("stolen"), hash("gone")],
+        }}])
+    }
+
+    #[test]
+    fn a_key_names_its_client() {
+        let say = |key: &str| says(&policy(), &[("x-agent-key", key)]);
+        assert_eq!(say(KEY), "key client=acme tenant=a roles=agent");
+        assert_eq!(
+            say(&format!("  {KEY} ")),
+            "key client=acme tenant=a roles=agent"
+        );
+        assert_eq!(say(OTHER), "key client=beta");
+        assert_eq!(says(&policy(), &[]), "anonymous");
+        assert_eq!(say(""), "anonymous");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_key_is_told_apart() {
+        for (key, reason) in [
+            (STRANGE, "unknown"),
+            ("old", "expired"),
+            ("new", "not_yet_valid"),
+            ("stolen", "revoked"),
+            ("gone", "revoked"),
+            (&KEY.to_uppercase(), "unknown"),
+            (&format!("{KEY}, {KEY}"), "unknown"),
+            (&"k".repeat(5_000), "unknown"),
+        ] {
+            let said = says(&policy(), &[("x-agent-key", key)]);
+            assert_eq!(said, format!("key {reason}"), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_there_twice_is_refused() {
+        let twice = [("x-agent-key", KEY), ("x-agent-key", KEY)];
+        assert_eq!(says(&policy(), &twice), "key duplicate");
+    }
+
+    #[test]
+    fn another_spelling_of_the_header_is_no_credential_and_does_not_go_upstream() {
+        let (said, identified) = read(
+            &policy(),
+            &[("x_agent_key", KEY)],
+            &MemoryProperties::default(),
+        );
+        assert_eq!(said, "anonymous");
+        assert_eq!(identified.keys, ["x_agent_key"]);
+    }
+
+    #[test]
+    fn no_key_of_ours_goes_upstream_wherever_it_is() {
+        for (name, value) in [
+            ("x-agent-key", KEY.to_owned()),
+            ("x-agent-key", "old".to_owned()),
+            ("x-agent-key", "gone".to_owned()),
+            ("authorization", format!("Bearer {KEY}")),
+            ("authorization", format!("bearer\t {KEY}")),
+            ("authorization", KEY.to_owned()),
+            ("x-api-key", KEY.to_owned()),
+            ("x-goog-api-key", KEY.to_owned()),
+        ] {
+            let headers = [(name, value.as_str())];
+            let (_, identified) = read(&policy(), &headers, &MemoryProperties::default());
+            assert_eq!(identified.keys, [name], "{name}: {value}");
+        }
+        // What is not ours belongs to the provider.
+        let headers = [
+            ("authorization", "Bearer sk-provider"),
+            ("x-agent-key", STRANGE),
+        ];
+        let (_, identified) = read(&policy(), &headers, &MemoryProperties::default());
+        assert_eq!(identified.keys, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_key_in_the_url_is_refused_and_taken_out() {
+        for (path, rest) in [
+            (format!("/v1/models?key={KEY}"), "/v1/models"),
+            (
+                format!("/v1/models?a=1&key={KEY}&b=2"),
+                "/v1/models?a=1&b=2",
+            ),
+            (format!("/v1/models?{KEY}"), "/v1/models"),
+            (
+                format!("/v1/models?key={}", KEY.replace('_', "%5F")),
+                "/v1/models",
+            ),
+        ] {
+            let headers = [(":path", path.as_str())];
+            let (said, identified) = read(&policy(), &headers, &MemoryProperties::default());
+            assert_eq!(said, "key in_url", "{path}");
+            assert_eq!(identified.path.as_deref(), Some(rest), "{path}");
+        }
+        let (said, identified) = read(
+            &policy(),
+            &[(":path", "/v1/models?key=AIzaSyProviderProvider")],
+            &MemoryProperties::default(),
+        );
+        assert_eq!((said.as_str(), identified.path), ("anonymous", None));
+    }
+
+    #[test]
+    fn a_bearer_key_stands_behind_its_scheme() {
+        let policy = json!([{"name": "key", "api_key": {
+            "header": ["authorization", "x-api-key"], "starts_with": "agk_",
+            "keys": [{"sha256": hash(KEY), "client": "acme"}, {"sha256": hash(OTHER), "client": "beta"}],
+        }}]);
+        let say = |headers: &[(&str, &str)]| says(&policy, headers);
+        let bearer = format!("Bearer {KEY}");
+        assert_eq!(say(&[("authorization", &bearer)]), "key client=acme");
+        assert_eq!(
+            say(&[("authorization", &bearer.to_lowercase())]),
+            "key client=acme"
+        );
+        assert_eq!(say(&[("x-api-key", KEY)]), "key client=acme");
+        assert_eq!(
+            say(&[("authorization", &bearer), ("x-api-key", KEY)]),
+            "key client=acme"
+        );
+        assert_eq!(
+            say(&[("authorization", &bearer), ("x-api-key", OTHER)]),
+            "key contradictory"
+        );
+        // Of a provider, or of another scheme.
+        assert_eq!(say(&[("authorization", "Bearer sk-1")]), "anonymous");
+        assert_eq!(say(&[("authorization", "Basic YTpi")]), "anonymous");
+        assert_eq!(
+            say(&[("authorization", "Bearer sk-1"), ("x-api-key", KEY)]),
+            "key client=acme"
+        );
+        // Recognised, and not what it should be.
+        assert_eq!(say(&[("authorization", KEY)]), "key malformed");
+        assert_eq!(say(&[("authorization", "Bearer")]), "key malformed");
+        assert_eq!(
+            say(&[("authorization", &format!("Bearer {STRANGE}"))]),
+            "key unknown"
+        );
+    }
+
+    #[test]
+    fn sources_may_share_a_header() {
+        let policy = json!([
+            {"name": "a", "api_key": {"header": "x-key", "keys": [{"sha256": hash(KEY), "client": "acme"}]}},
+            {"name": "b", "api_key": {"header": "x-key", "keys": [{"sha256": hash(OTHER), "client": "beta"}]}},
+        ]);
+        assert_eq!(says(&policy, &[("x-key", KEY)]), "a client=acme");
+        assert_eq!(says(&policy, &[("x-key", OTHER)]), "b client=beta");
+        assert_eq!(says(&policy, &[("x-key", STRANGE)]), "a unknown");
+    }
+
+    #[test]
+    fn a_variable_that_is_not_set_or_short_is_an_error() {
+        let sources = sources(policy());
+        let key = |value: Option<&str>| {
+            let value = value.map(str::to_owned);
+            KeyTable::new(&sources, &|_| value.clone()).map(|_| ())
+        };
+        assert_eq!(key(None), Err(KeyError::Absent("AGENT_KEY".into())));
+        assert_eq!(key(Some(" ")), Err(KeyError::Absent("AGENT_KEY".into())));
+        assert_eq!(key(Some("short")), Err(KeyError::Short("AGENT_KEY".into())));
+    }
+}
+
+mod tokens {
+    use super::*;
+
+    fn payload() -> MemoryProperties {
+        MemoryProperties::of_json(&json!({"metadata": {"filter_metadata": {
+            "envoy.filters.http.jwt_authn": {"jwt": {
+                "iss": "https://issuer", "sub": "user-1", "azp": "acme", "org": {"id": "t-1", "number": 42},
+                "scope": "read write", "realm_access": {"roles": ["sre", "dev"]}, "empty": [],
+                "https://acme.com/claims": {"department": "ops"}, "admin": true, "one": ["only"], "two": ["a", "b"],
+            }},
+        }}}))
+    }
+
+    fn say(jwt: Value) -> String {
+        read(&json!([{"name": "user", "jwt": jwt}]), &[], &payload()).0
+    }
+
+    #[test]
+    fn claims_become_members() {
+        assert_eq!(
+            say(json!({
+                "payload": "jwt", "id": "sub", "client": "azp", "tenant": "org.id", "roles": "realm_access.roles",
+                "claims": {
+                    "department": ["https://acme.com/claims", "department"],
+                    "admin": {"claim": "admin", "type": "boolean"},
+                    "number": {"claim": "org.number", "type": "number"},
+                    "scopes": {"claim": "scope", "type": "words"},
+                    "absent": "nothing.there",
+                },
+            })),
+            "user id=user-1 client=acme tenant=t-1 roles=sre,dev admin=true department=ops number=42 scopes=read,write"
+        );
+    }
+
+    #[test]
+    fn roles_are_a_list_or_words() {
+        let roles = |claim: &str| say(json!({"payload": "jwt", "id": "sub", "roles": claim}));
+        assert_eq!(roles("scope"), "user id=user-1 roles=read,write");
+        assert_eq!(roles("realm_access.roles"), "user id=user-1 roles=sre,dev");
+        assert_eq!(roles("empty"), "user id=user-1 roles=");
+        assert_eq!(roles("absent"), "user id=user-1");
+        assert_eq!(
+            roles("org"),
+            "user id=user-1 roles=?",
+            "an object is no role"
+        );
+    }
+
+    #[test]
+    fn a_claim_of_another_type_is_unknown() {
+        let id = |claim: Value| say(json!({"payload": "jwt", "id": claim}));
+        assert_eq!(id(json!("org.number")), "user id=?");
+        assert_eq!(id(json!("admin")), "user id=?");
+        assert_eq!(id(json!("org")), "user id=?");
+        assert_eq!(id(json!("one")), "user id=only");
+        assert_eq!(
+            id(json!("two")),
+            "user id=?",
+            "which of the two is not known"
+        );
+        assert_eq!(id(json!({"claim": "sub", "type": "number"})), "user id=?");
+    }
+
+    #[test]
+    fn without_a_verified_token_nobody_is_known() {
+        let policy =
+            json!([{"name": "user", "jwt": {"payload": "jwt", "failed": "failure", "id": "sub"}}]);
+        // What a client says of itself is no token.
+        let headers = [
+            ("x-jwt-payload", "eyJzdWIiOiJyb290In0"),
+            ("authorization", "Bearer eyJ.eyJ."),
+        ];
+        assert_eq!(says(&policy, &headers), "anonymous");
+        for (message, reason) in [
+            ("Jwt is expired", "expired"),
+            ("Jwt issuer is not configured", "wrong_issuer"),
+            ("Jwt verification fails", "unverified"),
+        ] {
+            let failed = MemoryProperties::of_json(&json!({"metadata": {"filter_metadata": {
+                "envoy.filters.http.jwt_authn": {"failure": {"code": 5, "message": message}},
+            }}}));
+            assert_eq!(read(&policy, &[], &failed).0, format!("user {reason}"));
+        }
+    }
+
+    #[test]
+    fn the_issuer_is_one_of_those_named() {
+        let issuer = |issuer: &str| say(json!({"payload": "jwt", "issuer": issuer, "id": "sub"}));
+        assert_eq!(issuer("https://issuer"), "user id=user-1");
+        assert_eq!(issuer("https://other"), "user wrong_issuer");
+        assert_eq!(issuer("https://issuer/"), "user wrong_issuer");
+    }
+}
+
+mod peers {
+    use super::*;
+
+    fn from(address: &str) -> MemoryProperties {
+        MemoryProperties::default().with(&["source", "address"], address)
+    }
+
+    fn with_uri(uri: &str) -> MemoryProperties {
+        MemoryProperties::default()
+            .with(&["connection", "mtls"], vec![1])
+            .with(&["connection", "uri_san_peer_certificate"], uri)
+    }
+
+    fn edge() -> Value {
+        json!([{"name": "edge", "header": {
+            "id": "x-user", "roles": "x-roles",
+            "trusted": ["10.0.0.0/8", "spiffe://mesh/ns/edge/sa/gateway"],
+        }}])
+    }
+
+    #[test]
+    fn a_certificate_names_a_workload() {
+        let mesh =
+            json!([{"name": "mesh", "mtls": {"uri_san": "spiffe://*/ns/{tenant}/sa/{agent}"}}]);
+        let say = |properties: &MemoryProperties| read(&mesh, &[], properties).0;
+        let uri = "spiffe://cluster.local/ns/acme/sa/bot";
+        assert_eq!(
+            say(&with_uri(uri)),
+            format!("mesh id={uri} agent=bot tenant=acme")
+        );
+        assert_eq!(
+            say(&with_uri("spiffe://cluster.local/ns/acme/x/bot")),
+            "anonymous"
+        );
+        assert_eq!(say(&with_uri("")), "anonymous");
+        // The name alone, of a connection without a verified certificate.
+        let unproven =
+            MemoryProperties::default().with(&["connection", "uri_san_peer_certificate"], uri);
+        assert_eq!(say(&unproven), "anonymous");
+    }
+
+    #[test]
+    fn headers_count_from_trusted_peers_only() {
+        let headers = [("x-user", "ann"), ("x-roles", "dev, sre")];
+        let trusted = ["10.1.2.3:5000", "[::ffff:10.1.2.3]:5000"];
+        for peer in trusted {
+            let (said, identified) = read(&edge(), &headers, &from(peer));
+            assert_eq!(said, "edge id=ann roles=dev,sre", "{peer}");
+            assert_eq!(identified.untrusted, Vec::<String>::new());
+        }
+        let by_certificate = with_uri("spiffe://mesh/ns/edge/sa/gateway");
+        assert_eq!(
+            read(&edge(), &headers, &by_certificate).0,
+            "edge id=ann roles=dev,sre"
+        );
+        for peer in ["11.0.0.1:5000", "10.1.2.3:0", "10.1.2.3", "", "nonsense"] {
+            let (said, identified) = read(&edge(), &headers, &from(peer));
+            assert_eq!(said, "anonymous", "{peer}");
+            assert_eq!(identified.untrusted, ["x-user", "x-roles"], "{peer}");
+        }
+        assert_eq!(
+            read(
+                &edge(),
+                &headers,
+                &with_uri("spiffe://mesh/ns/other/sa/gateway")
+            )
+            .0,
+            "anonymous"
+        );
+    }
+
+    #[test]
+    fn a_trusted_proxy_can_t_be_made_to_say_two_things() {
+        let peer = from("10.1.2.3:5000");
+        let twice = [("x-user", "ann"), ("x-user", "root")];
+        assert_eq!(read(&edge(), &twice, &peer).0, "edge duplicate");
+        let (said, identified) = read(&edge(), &[("x-user", "ann"), ("x_user", "root")], &peer);
+        assert_eq!(said, "edge id=ann");
+        assert_eq!(identified.untrusted, ["x_user"]);
+        assert_eq!(
+            read(&edge(), &[("x-user", "a\u{1}b")], &peer).0,
+            "edge malformed"
+        );
+        assert_eq!(read(&edge(), &[("x-user", " ")], &peer).0, "anonymous");
+    }
+}
+
+mod several {
+    use super::*;
+
+    fn sources(combine: Value) -> Value {
+        let mut key = json!({"name": "key", "api_key": {"header": "x-key", "keys": [
+            {"sha256": hash(KEY), "client": "acme", "roles": ["agent"]},
+            {"sha256": hash(OTHER), "client": "beta", "tenant": "t-2"},
+        ]}});
+        if let (Some(members), Value::Object(combine)) = (key.as_object_mut(), combine) {
+            members.extend(combine);
+        }
+        json!([key, {"name": "user", "jwt": {
+            "payload": "jwt", "id": "sub", "client": "azp", "tenant": "org", "roles": "roles",
+        }}])
+    }
+
+    fn token() -> MemoryProperties {
+        MemoryProperties::of_json(
+            &json!({"metadata": {"filter_metadata": {"envoy.filters.http.jwt_authn": {
+                "jwt": {"sub": "ann", "azp": "acme", "org": "t-1", "roles": ["dev"]},
+            }}}}),
+        )
+    }
+
+    #[test]
+    fn the_first_source_decides() {
+        let said = |headers: &[(&str, &str)]| read(&sources(json!({})), headers, &token()).0;
+        assert_eq!(said(&[("x-key", KEY)]), "key client=acme roles=agent");
+        assert_eq!(said(&[]), "user id=ann client=acme tenant=t-1 roles=dev");
+    }
+
+    #[test]
+    fn sources_add_up_where_the_policy_combines_them() {
+        let combined = sources(json!({"combine": ["user"]}));
+        let said = |headers: &[(&str, &str)]| read(&combined, headers, &token()).0;
+        assert_eq!(
+            said(&[("x-key", KEY)]),
+            "key+user id=ann client=acme tenant=t-1 roles=agent,dev"
+        );
+    }
+
+    #[test]
+    fn two_clients_contradict_each_other_combined_or_not() {
+        for combine in [json!({}), json!({"combine": "user"})] {
+            let said = read(&sources(combine), &[("x-key", OTHER)], &token()).0;
+            assert_eq!(said, "key+user contradictory");
+        }
+    }
+
+    #[test]
+    fn an_invalid_credential_is_not_ignored_for_another_one() {
+        let said = read(&sources(json!({})), &[("x-key", STRANGE)], &token()).0;
+        assert_eq!(said, "key unknown");
+    }
+}
+
+mod challenges {
+    use super::*;
+
+    #[test]
+    fn a_client_is_asked_for_what_the_sources_read() {
+        let asked = |principals: Value| challenge(&sources(principals));
+        let keys = json!([{"sha256": hash(KEY), "client": "acme"}]);
+        assert_eq!(
+            asked(json!([
+                {"name": "user", "jwt": {"payload": "jwt", "id": "sub"}},
+                {"name": "key", "api_key": {"header": ["authorization", "x-agent-key"], "keys": keys}},
+            ])),
+            r#"Bearer realm="agentguard", ApiKey realm="agentguard", header="x-agent-key""#
+        );
+        assert_eq!(
+            asked(json!([{"name": "mesh", "mtls": {"uri_san": "spiffe://td/{agent}"}}])),
+            r#"ClientCertificate realm="agentguard""#
+        );
+        assert_eq!(challenge(&[]), "Bearer");
+    }
+}

@@ -1,0 +1,471 @@
+//! `principals`: the sources that say who is asking.
+//!
+//! ```yaml
+//! principals:                        # in this order: the first source that finds its credential decides
+//!   - name: key
+//!     api_key:
+//!       header: x-agent-key
+//!       keys: [{ sha256: 64 hex digits, client: acme, roles: [agent], not_after: 2027-01-01T00:00:00Z }]
+//!   - name: user
+//!     jwt: { payload: jwt, id: sub, client: azp, tenant: org.id, roles: realm_access.roles }
+//!   - name: mesh
+//!     mtls: { uri_san: "spiffe://*/ns/{tenant}/sa/{agent}" }
+//!   - name: edge
+//!     header: { id: x-user, roles: x-roles, trusted: [10.0.0.0/8] }
+//! ```
+//!
+//! No secret stands in it: a key is its SHA-256 hash, or an environment variable of the proxy.
+
+mod api_key;
+mod certificate_pattern;
+mod member;
+
+use super::decode::{Decoder, PolicyPath};
+use super::node::{Member, Node, NodeValue};
+use super::operators::Networks;
+use crate::diag::codes;
+pub(crate) use api_key::{ApiKey, ApiKeySource, KeyHash, KeySecret, digest};
+pub(crate) use certificate_pattern::{CertificatePattern, NameSyntax};
+use member::{claims, header_name, nobody_named};
+
+/// Keys of a source.
+pub(crate) const SOURCE: &[&str] = &["name", "api_key", "jwt", "mtls", "header", "combine"];
+/// Keys of `jwt`.
+pub(crate) const JWT: &[&str] = &[
+    "payload",
+    "failed",
+    "issuer",
+    "id",
+    "agent",
+    "client",
+    "tenant",
+    "roles",
+    "ticket",
+    "environment",
+    "claims",
+];
+/// Keys of a claim that is written out.
+pub(crate) const CLAIM: &[&str] = &["claim", "type"];
+/// Keys of `mtls`.
+pub(crate) const MTLS: &[&str] = &["uri_san", "dns_san", "subject"];
+/// Keys of `header`.
+pub(crate) const HEADER: &[&str] = &[
+    "id",
+    "agent",
+    "client",
+    "tenant",
+    "roles",
+    "ticket",
+    "environment",
+    "claims",
+    "trusted",
+];
+/// Most sources of a policy: each may ask Envoy for properties of every request.
+const MAX_SOURCES: usize = 16;
+
+/// A source that may say who is asking.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IdentitySource {
+    /// Its name, in the audit event and in metrics.
+    pub name: Box<str>,
+    /// What it reads.
+    pub kind: SourceKind,
+    /// Other sources whose members it adds to its own, by number.
+    pub(crate) combine: Vec<usize>,
+}
+
+/// What a source reads.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SourceKind {
+    /// Keys that the policy lists.
+    ApiKey(ApiKeySource),
+    /// Claims of a token that Envoy's `jwt_authn` has verified.
+    Jwt(JwtSource),
+    /// The client certificate that Envoy has verified.
+    Mtls(MtlsSource),
+    /// Headers that a trusted proxy sets.
+    Header(HeaderSource),
+}
+
+/// `jwt`
+#[derive(Clone, Debug, PartialEq)]
+pub struct JwtSource {
+    /// `payload_in_metadata` of the provider in `jwt_authn`.
+    pub(crate) payload: Box<str>,
+    /// Its `failed_status_in_metadata`.
+    pub(crate) failed: Option<Box<str>>,
+    /// Who may have issued the token; empty: whoever `jwt_authn` accepts.
+    pub(crate) issuers: Vec<Box<str>>,
+    /// The principal's members with their claims.
+    pub(crate) members: Vec<(Box<str>, Claim)>,
+}
+
+/// A claim of a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Claim {
+    /// The names from the payload's top on.
+    pub(crate) path: Vec<Box<str>>,
+    /// How its bytes are read: Envoy does not say which type a claim has.
+    pub(crate) kind: ClaimType,
+}
+
+/// The type of a claim, or of the elements of its list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ClaimType {
+    /// One text.
+    Text,
+    /// Words between spaces, as in `scope`.
+    Words,
+    /// A number.
+    Number,
+    /// True or false.
+    Boolean,
+}
+
+/// `mtls`: all patterns that are given must match.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MtlsSource {
+    /// Patterns of the first URI SAN.
+    pub(crate) uri_san: Vec<CertificatePattern>,
+    /// Patterns of the first DNS SAN.
+    pub(crate) dns_san: Vec<CertificatePattern>,
+    /// Patterns of the subject.
+    pub(crate) subject: Vec<CertificatePattern>,
+}
+
+/// `header`
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeaderSource {
+    /// The principal's members with their headers, in lower case.
+    pub(crate) members: Vec<(Box<str>, Box<str>)>,
+    /// Addresses of trusted peers.
+    pub(crate) networks: Networks,
+    /// SPIFFE ids of trusted peers.
+    pub(crate) peers: Vec<CertificatePattern>,
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl IdentitySource {
+    /// The members of a principal that this source can give.
+    pub(crate) fn members(&self) -> Vec<&str> {
+        match &self.kind {
+            SourceKind::ApiKey(source) => {
+                let each = source.keys.iter().flat_map(|key| key.members());
+                each.collect()
+            }
+            SourceKind::Jwt(source) => source.members.iter().map(|(name, _)| &**name).collect(),
+            SourceKind::Mtls(source) => {
+                let patterns = [&source.uri_san, &source.dns_san, &source.subject];
+                let captured = patterns.into_iter().flatten();
+                let captured = captured.flat_map(CertificatePattern::members);
+                std::iter::once("id").chain(captured).collect()
+            }
+            SourceKind::Header(source) => source.members.iter().map(|(name, _)| &**name).collect(),
+        }
+    }
+}
+
+/// Environment variables that hold keys.
+pub(crate) fn key_variables(sources: &[IdentitySource]) -> impl Iterator<Item = &str> {
+    sources.iter().flat_map(|source| {
+        let keys = match &source.kind {
+            SourceKind::ApiKey(source) => source.keys.as_slice(),
+            _ => &[],
+        };
+        keys.iter().filter_map(|key| match &key.secret {
+            KeySecret::Variable(name) => Some(&**name),
+            KeySecret::Hash(_) => None,
+        })
+    })
+}
+
+/// Reads `principals`.
+pub(crate) fn read_all(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    node: &Node,
+) -> Vec<IdentitySource> {
+    let NodeValue::List(items) = &node.data else {
+        decoder.wrong_type(at, node, "a list of sources");
+        return Vec::new();
+    };
+    if items.is_empty() || items.len() > MAX_SOURCES {
+        let message = format!("a list of 1 to {MAX_SOURCES} sources is expected here");
+        decoder.error(codes::AG1005, at, &node.span, &message, "");
+        return Vec::new();
+    }
+    let mut sources: Vec<IdentitySource> = Vec::with_capacity(items.len());
+    for (number, item) in items.iter().enumerate() {
+        let at = at.index(number);
+        let Some(source) = read_source(decoder, &at, item) else {
+            continue;
+        };
+        if sources.iter().any(|other| other.name == source.name) {
+            let message = format!("source `{}` is defined twice", source.name);
+            let help = "audit events name a source by its name";
+            decoder.error(codes::AG1008, &at, &item.span, &message, help);
+        }
+        sources.push(source);
+    }
+    if sources.len() == items.len() {
+        resolve_combined(decoder, at, items, &mut sources);
+    }
+    sources
+}
+
+/// Replaces the names in `combine` by the numbers of their sources.
+fn resolve_combined(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    items: &[Node],
+    sources: &mut [IdentitySource],
+) {
+    let names: Vec<Box<str>> = sources.iter().map(|source| source.name.clone()).collect();
+    let known: Vec<&str> = names.iter().map(|name| &**name).collect();
+    for (number, (item, source)) in items.iter().zip(sources).enumerate() {
+        let Some(node) = item.get("combine") else {
+            continue;
+        };
+        let at = at.index(number);
+        let at = at.key("combine");
+        for name in decoder.names(&at, node).unwrap_or_default() {
+            match known.iter().position(|known| **known == *name) {
+                Some(other) if other == number => {
+                    let message = format!("source `{name}` is this one");
+                    decoder.error(codes::AG1012, &at, &node.span, &message, "name another");
+                }
+                Some(other) => source.combine.push(other),
+                None => decoder.unknown(codes::AG1012, &at, &node.span, "source", &name, &known),
+            }
+        }
+    }
+}
+
+fn read_source(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<IdentitySource> {
+    let members = decoder.mapping(at, node, SOURCE)?;
+    let mut name = None;
+    let mut kinds: Vec<(&Member, Option<SourceKind>)> = Vec::new();
+    for member in members {
+        let at = at.key(&member.key);
+        let value = &member.value;
+        let kind = match &*member.key {
+            "name" => {
+                name = source_name(decoder, &at, value);
+                continue;
+            }
+            "api_key" => api_key::read(decoder, &at, value).map(SourceKind::ApiKey),
+            "jwt" => read_jwt(decoder, &at, value).map(SourceKind::Jwt),
+            "mtls" => read_mtls(decoder, &at, value).map(SourceKind::Mtls),
+            "header" => read_header(decoder, &at, value).map(SourceKind::Header),
+            // Its names may be those of sources that follow.
+            _ => continue,
+        };
+        kinds.push((member, kind));
+    }
+    if node.get("name").is_none() {
+        let help = "audit events name the source: `name: key`";
+        decoder.error(codes::AG1006, at, &node.span, "`name` is missing", help);
+    }
+    if kinds.len() != 1 {
+        let help = "write one of `api_key`, `jwt`, `mtls` and `header`";
+        let message = "a source reads exactly one kind of credential";
+        decoder.error(codes::AG1006, at, &node.span, message, help);
+        return None;
+    }
+    let kind = kinds.into_iter().next()?.1?;
+    Some(IdentitySource {
+        name: name?,
+        kind,
+        combine: Vec::new(),
+    })
+}
+
+/// A name that can be the value of a metric's label.
+fn source_name(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Box<str>> {
+    const MAX_NAME: usize = 64;
+    let name = decoder.text(at, node)?;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(is_plain) {
+        return Some(name);
+    }
+    let help = "letters, digits, `.`, `_` and `-`, at most 64";
+    let message = format!("`{name}` is no name of a source");
+    decoder.error(codes::AG1007, at, &node.span, &message, help);
+    None
+}
+
+fn read_jwt(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<JwtSource> {
+    let mut payload = None;
+    let mut failed = None;
+    let mut issuers = Vec::new();
+    let mut members = Vec::new();
+    for member in decoder.mapping(at, node, JWT)? {
+        let at = at.key(&member.key);
+        let value = &member.value;
+        match &*member.key {
+            "payload" => payload = decoder.text(&at, value),
+            "failed" => failed = decoder.text(&at, value),
+            "issuer" => issuers = decoder.names(&at, value)?,
+            "claims" => claims(decoder, &at, value, &mut members, |decoder, at, node| {
+                claim(decoder, at, node, ClaimType::Text)
+            }),
+            key => {
+                let usual = match key {
+                    "roles" => ClaimType::Words,
+                    _ => ClaimType::Text,
+                };
+                if let Some(claim) = claim(decoder, &at, value, usual) {
+                    members.push((key.into(), claim));
+                }
+            }
+        }
+    }
+    if node.get("payload").is_none() {
+        let help = "it is `payload_in_metadata` of the provider in Envoy's `jwt_authn`";
+        decoder.error(codes::AG1006, at, &node.span, "`payload` is missing", help);
+    }
+    nobody_named(decoder, at, node);
+    Some(JwtSource {
+        payload: payload?,
+        failed,
+        issuers,
+        members,
+    })
+}
+
+/// A claim: `org.id` (dots lead inwards), `["https://acme.com/org", id]`, or either as `{ claim: …, type: number }`.
+fn claim(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    node: &Node,
+    usual: ClaimType,
+) -> Option<Claim> {
+    let mut kind = usual;
+    let mut path = None;
+    match &node.data {
+        NodeValue::Map(_) => {
+            for member in decoder.mapping(at, node, CLAIM)? {
+                let at = at.key(&member.key);
+                match &*member.key {
+                    "claim" => path = claim_path(decoder, &at, &member.value),
+                    _ => {
+                        let words = [
+                            ("text", ClaimType::Text),
+                            ("words", ClaimType::Words),
+                            ("number", ClaimType::Number),
+                            ("boolean", ClaimType::Boolean),
+                        ];
+                        kind = decoder.word(&at, &member.value, &words)?;
+                    }
+                }
+            }
+            if node.get("claim").is_none() {
+                decoder.error(codes::AG1006, at, &node.span, "`claim` is missing", "");
+            }
+        }
+        _ => path = claim_path(decoder, at, node),
+    }
+    Some(Claim { path: path?, kind })
+}
+
+fn claim_path(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Vec<Box<str>>> {
+    const MAX_DEPTH: usize = 8;
+    let path: Vec<Box<str>> = match &node.data {
+        NodeValue::String(text) => text.split('.').map(Box::from).collect(),
+        _ => decoder.texts(at, node)?,
+    };
+    if path.is_empty() || path.len() > MAX_DEPTH || path.iter().any(|name| name.is_empty()) {
+        let message = "this is no path of a claim";
+        let help = "write `org.id`, or `[\"https://acme.com/org\", id]` for names with dots";
+        decoder.error(codes::AG1007, at, &node.span, message, help);
+        return None;
+    }
+    Some(path)
+}
+
+fn read_mtls(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<MtlsSource> {
+    let mut source = MtlsSource::default();
+    for member in decoder.mapping(at, node, MTLS)? {
+        let at = at.key(&member.key);
+        let (syntax, patterns) = match &*member.key {
+            "uri_san" => (NameSyntax::Uri, &mut source.uri_san),
+            "dns_san" => (NameSyntax::Dns, &mut source.dns_san),
+            _ => (NameSyntax::Subject, &mut source.subject),
+        };
+        for text in decoder.names(&at, &member.value)? {
+            patterns.push(pattern(decoder, &at, &member.value, &text, syntax)?);
+        }
+    }
+    if node.members().is_empty() {
+        let help = "for example `uri_san: \"spiffe://*/ns/{tenant}/sa/{agent}\"`";
+        decoder.error(
+            codes::AG1006,
+            at,
+            &node.span,
+            "no pattern stands here",
+            help,
+        );
+        return None;
+    }
+    Some(source)
+}
+
+fn pattern(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    node: &Node,
+    text: &str,
+    syntax: NameSyntax,
+) -> Option<CertificatePattern> {
+    match CertificatePattern::parse(text, syntax) {
+        Ok(pattern) => Some(pattern),
+        Err(what) => {
+            let help = "`*` and `{name}` each stand for a part between separators, `**` for all parts at the end";
+            decoder.error(codes::AG1013, at, &node.span, &what, help);
+            None
+        }
+    }
+}
+
+fn read_header(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<HeaderSource> {
+    let mut members: Vec<(Box<str>, Box<str>)> = Vec::new();
+    let mut networks = None;
+    let mut peers = Vec::new();
+    for member in decoder.mapping(at, node, HEADER)? {
+        let at = at.key(&member.key);
+        let value = &member.value;
+        match &*member.key {
+            "trusted" => {
+                let (uris, addresses): (Vec<Box<str>>, Vec<Box<str>>) = decoder
+                    .names(&at, value)?
+                    .into_iter()
+                    .partition(|text| text.contains("://"));
+                for uri in uris {
+                    peers.push(pattern(decoder, &at, value, &uri, NameSyntax::Uri)?);
+                }
+                match Networks::parse(&addresses) {
+                    Ok(parsed) => networks = Some(parsed),
+                    Err(error) => {
+                        decoder.error(codes::AG1011, &at, &value.span, &error.message, &error.help);
+                    }
+                }
+            }
+            "claims" => claims(decoder, &at, value, &mut members, header_name),
+            key => {
+                if let Some(name) = header_name(decoder, &at, value) {
+                    members.push((key.into(), name));
+                }
+            }
+        }
+    }
+    if node.get("trusted").is_none() {
+        let help = "any client could send these headers: name the proxies that may, `trusted: [10.0.0.0/8]` or a SPIFFE id";
+        decoder.error(codes::AG1006, at, &node.span, "`trusted` is missing", help);
+    }
+    nobody_named(decoder, at, node);
+    Some(HeaderSource {
+        members,
+        networks: networks?,
+        peers,
+    })
+}
