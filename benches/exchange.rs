@@ -139,6 +139,7 @@ fn guard(policy: &Value) -> (Rc<Guard>, Duration) {
         node_environment: &|| None,
         seed: [7; 40],
         shared_data: Rc::new(agentguard::proxy::MemorySharedData::default()),
+        kill: Rc::default(),
     };
     let guard = Guard::new(policy, &surroundings).expect("a guard");
     (Rc::new(guard), loaded)

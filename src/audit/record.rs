@@ -60,6 +60,8 @@ pub struct Record<'a> {
     pub would: Option<&'static str>,
     /// The code of a denial.
     pub code: Option<&'static str>,
+    /// The generation of the kill list that stopped the exchange or a call.
+    pub killed_by: Option<u64>,
     /// Status sent to the client; 0 if there was none.
     pub status: u16,
     /// The rules that matched, by id.
@@ -135,6 +137,12 @@ impl Record<'_> {
         }
         if let Some(code) = self.code {
             text(out, "code", code);
+        }
+        if let Some(generation) = self.killed_by {
+            key(out, "kill");
+            out.extend_from_slice(b"{\"generation\":");
+            out.extend_from_slice(generation.to_string().as_bytes());
+            out.push(b'}');
         }
         number(out, "status", u64::from(self.status));
         if !self.rules.is_empty() {
@@ -374,6 +382,7 @@ mod tests {
             decision: "allow",
             would: None,
             code: None,
+            killed_by: None,
             status: 200,
             rules: &[],
             undecided: &empty.texts,

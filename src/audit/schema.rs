@@ -78,6 +78,12 @@ pub fn schema() -> Value {
             "decision": {"enum": decisions, "description": "What happened."},
             "would": {"enum": decisions, "description": "What enforcement would have done, if that differs."},
             "code": {"enum": codes},
+            "kill": {
+                "type": "object",
+                "description": "The kill list that stopped the exchange or a call.",
+                "properties": {"generation": count},
+                "required": ["generation"],
+            },
             "status": {"type": "integer", "minimum": 0, "maximum": 999, "description": "Sent to the client; 0 if none was."},
             "rules": {"type": "array", "description": "All that held, by id.", "items": {
                 "type": "object",

@@ -215,6 +215,7 @@ impl OfflineProxy {
             node_environment: &|| environment.map(str::to_owned),
             seed: [0; 40],
             shared_data: Rc::new(MemorySharedData::default()),
+            kill: Rc::default(),
         };
         match Guard::new(policy, &surroundings) {
             Ok(guard) => Ok(OfflineProxy {

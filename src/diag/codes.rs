@@ -183,6 +183,8 @@ codes! {
         "The approval token does not match this call, has expired, or was used."
     AG3005 400 "impossible redaction"
         "A rule redacts content that cannot be edited: a number, a key, a name, a signed block, unknown structure."
+    AG3006 400 "stopped by the kill switch"
+        "The kill list in force stops this agent, client, tenant, principal or tool, or everything. `agentguard kill --lift` takes an entry away."
     AG4001 401 "no identity"
         "The policy requires an identity, and none of its sources found one in this request."
     AG4002 401 "invalid credential"
@@ -195,6 +197,8 @@ codes! {
         "The filter failed and denied the request, because it never allows traffic unread."
     AG9002 503 "no body after held headers"
         "The policy has `envoy: { headers: hold }`, but the plugin runs without `allow_on_headers_stop_iteration: true`, so that Envoy never delivers the body."
+    AG9003 503 "kill list not in force"
+        "A kill list is configured, and it can't be read, or its filter runs in another VM than the policy. Everything is denied, because nobody can tell who is stopped."
 }
 
 /// Returns the code with this id; `None` if there is none.

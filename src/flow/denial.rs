@@ -25,6 +25,11 @@ impl Flow {
         // The message of a rule on arguments would be misleading: the arguments are unknown.
         let hides_arguments = code == codes::AG2010 && denied.problem.is_none();
         let reason = match (&denied.problem, rule) {
+            _ if code == codes::AG9003 => "A kill list is configured and can't be read.".to_owned(),
+            _ if code == codes::AG3006 => match self.kill.killed() {
+                Some(killed) => format!("Stopped by the kill switch: {}", killed.reason),
+                None => "Stopped by the kill switch.".to_owned(),
+            },
             (_, Some(rule)) if hides_arguments => {
                 rule.unseen_arguments(&tool_type(&denied.event.tool))
             }

@@ -211,7 +211,8 @@ impl Flow {
             .policy
             .needs
             .answers(std::iter::once(Kind::ToolCall));
-        interest != Interest::None && self.protocol.as_ref().is_some_and(may_call)
+        (interest != Interest::None || self.kill.stops_tools())
+            && self.protocol.as_ref().is_some_and(may_call)
     }
 
     /// Evaluates the calls in the texts of a response. A denied call is removed with its text.
@@ -507,6 +508,15 @@ impl Flow {
         if !event.retold {
             let count = self.exchange.events.entry(event.kind.word()).or_default();
             *count = count.saturating_add(1);
+        }
+        let mut evaluation = evaluation;
+        if self.is_killed_call(event, context) {
+            let killed = Ruling {
+                decision: Decision::Deny,
+                rule: None,
+                code: Some(codes::AG3006),
+            };
+            (evaluation.ruling, evaluation.would) = (killed, killed);
         }
         let mut outcome = self.outcome_of(event, &evaluation.ruling);
         let mut would = self.outcome_of(event, &evaluation.would);

@@ -172,6 +172,7 @@ impl Flow {
             decision: exchange.outcome.word(),
             would: (evaluated && exchange.would != exchange.outcome).then(|| exchange.would.word()),
             code: exchange.code,
+            killed_by: self.kill.generation(),
             status,
             rules: &rules,
             undecided: &exchange.undecided,

@@ -7,7 +7,9 @@ use crate::diag::codes;
 use crate::event::{Facts, Known, Reading};
 use crate::identity::{KeyError, KeyTable};
 use crate::metrics::LabelValues;
-use crate::policy::{Context, EnvironmentSource, HeaderMode, Policy, ScanScratch, Scans};
+use crate::policy::{
+    Context, EnvironmentSource, HeaderMode, KillSwitch, Policy, ScanScratch, Scans,
+};
 use crate::protocol::Bounds;
 use crate::proxy::SharedData;
 use crate::wire::json::JsonBody;
@@ -28,6 +30,8 @@ pub struct HostEnvironment<'a> {
     pub seed: [u8; 40],
     /// Data that all workers share.
     pub shared_data: Rc<dyn SharedData>,
+    /// The kill list of this VM.
+    pub kill: Rc<KillSwitch>,
 }
 
 /// An error that prevents a policy from being put in force.
@@ -58,6 +62,8 @@ pub struct Guard {
     pub(super) secret: Vec<u8>,
     /// The work budget of an exchange.
     pub(super) allowance: Allowance,
+    /// The kill list of this VM.
+    pub kill: Rc<KillSwitch>,
     held: Cell<usize>,
     /// The next id for exchanges without request id.
     next_id: Cell<u64>,
@@ -135,6 +141,7 @@ impl Guard {
             keys,
             secret,
             allowance: Allowance::of(&policy),
+            kill: Rc::clone(&surroundings.kill),
             held: Cell::new(0),
             next_id: Cell::new(0),
             policy,

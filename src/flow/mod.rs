@@ -16,6 +16,7 @@ mod evaluate;
 mod exchange;
 mod guard;
 mod identity;
+mod kill;
 mod name_masker;
 mod request;
 mod response;
@@ -39,6 +40,7 @@ use crate::protocol::{Protocol, RequestContext};
 use crate::redact::RedactionState;
 use crate::wire::http::Path;
 use exchange::Exchange;
+use kill::KillCheck;
 use restore_pseudonyms::PseudonymUse;
 use std::rc::Rc;
 use stream::Stream;
@@ -59,6 +61,8 @@ pub struct Flow {
     /// The invalid credential of the request.
     authentication: Option<Failure>,
     exchange: Exchange,
+    /// What the kill switch has decided.
+    kill: KillCheck,
     /// Remaining work budget in steps.
     work: u64,
     /// State shared by the redactions of request and response.
@@ -156,6 +160,7 @@ impl Flow {
             facts: Facts::unknown(),
             authentication: None,
             exchange: Exchange::default(),
+            kill: KillCheck::default(),
             redactions: RedactionState::default(),
             pseudonyms: PseudonymUse::default(),
             disables_storage: false,

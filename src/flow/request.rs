@@ -133,6 +133,9 @@ impl Flow {
 
         if !applies {
             self.exchange.ignored = true;
+            if let Some(denied) = self.begin_kill() {
+                return self.deny_now(&denied);
+            }
             self.exchange
                 .decided(ExchangeOutcome::Allow, ExchangeOutcome::Allow);
             self.request = HalfState::Passing;
@@ -173,7 +176,7 @@ impl Flow {
             at: String::new(),
             what: "the path can be read as two that the policy tells apart".to_owned(),
         }));
-        let denied = self.evaluate_identity();
+        let denied = self.evaluate_identity().or_else(|| self.begin_kill());
         if let Some(denied) = denied {
             return self.deny_now(&denied);
         }
@@ -229,7 +232,7 @@ impl Flow {
                 "identity".to_owned(),
             ));
         }
-        if !policy.needs.holds_requests() {
+        if !policy.needs.holds_requests() && !self.kill.stops_tools() {
             self.request = HalfState::Tapping(BodyCopy::default());
             return Step::with(edits, Action::Continue);
         }
@@ -300,6 +303,12 @@ impl Flow {
     pub(super) fn response_interest(&self) -> Interest {
         let needs = &self.guard.policy.needs;
         match self.protocol {
+            Some(protocol)
+                if self.kill.stops_tools()
+                    && protocol::answers_of(protocol).any(|kind| kind == Kind::ToolCall) =>
+            {
+                Interest::Enforced
+            }
             Some(protocol) => needs.answers(protocol::answers_of(protocol)),
             None => needs.answers(Kind::ALL.iter().copied()),
         }
@@ -669,6 +678,9 @@ impl Flow {
 
     /// Parses, evaluates and edits a whole request.
     fn evaluate_request(&mut self, bytes: &[u8]) -> Step {
+        if let Some(denied) = self.recheck_kill(Direction::Request) {
+            return self.deny_now(&denied);
+        }
         self.guard.allowance.earn_body(bytes.len());
         let (json, reading) = match self.read_request(bytes) {
             Ok(read) => read,

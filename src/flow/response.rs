@@ -174,6 +174,9 @@ impl Flow {
         {
             return denied;
         }
+        if let Some(denied) = self.recheck_kill(Direction::Response) {
+            return self.deny_headers(&denied);
+        }
         let interest = self.response_interest();
         // A list of models is no stream. A stream on its endpoint could contain anything.
         let is_harmless = self.protocol.is_none()
@@ -355,11 +358,19 @@ impl Flow {
         let json = empty_body()?;
         let verdict = self.evaluate(Direction::Response, &json, reading);
         let denied = verdict.strictest()?.clone();
+        Some(self.deny_headers(&denied))
+    }
+
+    /// Denies a response whose headers have not been forwarded.
+    fn deny_headers(&mut self, denied: &DeniedEvent) -> Step {
         self.response = HalfState::Done;
-        let denial = self.denial(&denied, &json);
-        Some(Step::of(Action::Reply(
-            self.reply(&denial, denied.ruling.decision),
-        )))
+        match empty_body() {
+            Some(json) => {
+                let denial = self.denial(denied, &json);
+                Step::of(Action::Reply(self.reply(&denial, denied.ruling.decision)))
+            }
+            None => Step::go_on(),
+        }
     }
 
     /// Processes received bytes of the response; with `end`, the last ones.
@@ -370,6 +381,15 @@ impl Flow {
     fn take_response(&mut self, body: &mut dyn Body, end: bool, now: u64) -> Step {
         if self.replied {
             return Step::go_on();
+        }
+        if self.is_forwarded_unread()
+            && !self.exchange.ignored
+            && !end
+            && self.recheck_kill(Direction::Response).is_some()
+        {
+            self.exchange.code = Some(codes::AG3006);
+            self.response = HalfState::Done;
+            return Step::of(Action::Reset);
         }
         match &self.response {
             HalfState::Tapping(_) => {
@@ -414,6 +434,12 @@ impl Flow {
                     return step;
                 }
                 let bytes = body.read();
+                if let (Some(denied), Some(json)) =
+                    (self.recheck_kill(Direction::Response), empty_body())
+                {
+                    let denial = self.denial(&denied, &json);
+                    return self.deny_response(&denial, denied.ruling.decision);
+                }
                 self.evaluate_response(&bytes)
             }
             HalfState::Streaming(_) => self.stream_body(body, end, now),

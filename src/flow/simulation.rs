@@ -19,6 +19,7 @@ pub fn guard(policy: Policy) -> Result<Rc<Guard>, GuardError> {
         node_environment: &|| None,
         seed: [7; 40],
         shared_data: Rc::new(MemorySharedData::default()),
+        kill: Rc::default(),
     };
     Guard::new(policy, &surroundings).map(Rc::new)
 }

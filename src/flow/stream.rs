@@ -309,12 +309,18 @@ impl Flow {
         } else {
             Vec::new()
         };
-        let stopped = self.advance(&mut stream, &bytes, end).err();
+        let killed = self.killed_stream(&stream);
+        let stopped = match killed {
+            // What comes now is not even read.
+            Some(stop) if stream.is_enforced() => Some(stop),
+            Some(stop) => self.end_forwarded_stream(&mut stream, &bytes, stop),
+            None => self.advance(&mut stream, &bytes, end).err(),
+        };
         if let Some(stop) = &stopped {
             self.stop(&mut stream, stop);
         }
         let mut out = std::mem::take(&mut stream.out);
-        if !stream.is_enforced() {
+        if !stream.is_enforced() && stopped.is_none() {
             if !end {
                 self.response = HalfState::Streaming(stream);
             }
@@ -343,6 +349,39 @@ impl Flow {
         } else {
             Step::of(Action::Replace(out))
         }
+    }
+
+    /// Returns the end of the stream, if the kill list stops its exchange. A complete response needs none.
+    fn killed_stream(&mut self, stream: &Stream) -> Option<StreamEnd> {
+        if stream.is_over || stream.is_unread {
+            return None;
+        }
+        let denied = self.recheck_kill(Direction::Response)?;
+        Some(StreamEnd {
+            denial: Box::new(self.denial(&denied, &empty_body()?)),
+            as_error: false,
+        })
+    }
+
+    /// Ends a stream whose bytes were forwarded as they came, behind the last complete frame. Returns `None` while the
+    /// client has only a part of a frame.
+    fn end_forwarded_stream(
+        &mut self,
+        stream: &mut Stream,
+        bytes: &[u8],
+        stop: StreamEnd,
+    ) -> Option<StreamEnd> {
+        let _ = self.advance(stream, bytes, false);
+        let complete = bytes.len().checked_sub(stream.frames.held());
+        if stream.is_over || stream.is_unread {
+            return None;
+        }
+        // The client has what is still queued; the reader has to know.
+        for waiting in stream.queue.take_all() {
+            stream.send(waiting);
+        }
+        stream.out = bytes.get(..complete?)?.to_vec();
+        Some(stop)
     }
 
     fn record_holding(&mut self, stream: &mut Stream, is_over: bool, now: u64) {

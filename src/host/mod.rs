@@ -5,6 +5,7 @@
 mod abi;
 mod exchange;
 mod headers;
+mod kill;
 mod proxy;
 mod root;
 mod stats;

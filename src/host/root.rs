@@ -4,6 +4,7 @@
 use super::abi::{self, Buffer, Level};
 use super::exchange::HttpExchange;
 use super::headers;
+use super::kill::{self, KillExchange, KillRoot};
 use super::proxy::EnvoySharedData;
 use super::stats::{Stats, abi_kind};
 use crate::diag::Severity;
@@ -32,6 +33,8 @@ pub(super) type HeldRequests = Rc<RefCell<BTreeMap<u32, (u64, Rc<RefCell<Flow>>)
 #[derive(Default)]
 pub(super) struct Root {
     guard: Option<Rc<Guard>>,
+    /// The kill list, if that is what this configuration holds.
+    kill: Option<KillRoot>,
     stats: Rc<RefCell<Stats>>,
     waiting: HeldRequests,
     /// Id of the gauge for the policy in force.
@@ -42,6 +45,11 @@ impl Context for Root {}
 
 impl RootContext for Root {
     fn on_configure(&mut self, _size: usize) -> bool {
+        if let Some(kill) = KillRoot::configure(configuration()) {
+            let _ = abi::set_tick_period(TICK_MS);
+            self.kill = Some(kill);
+            return true;
+        }
         match configure() {
             Ok(guard) => {
                 let document = &guard.policy.document;
@@ -60,6 +68,7 @@ impl RootContext for Root {
                 let _ = abi::set_tick_period(TICK_MS);
                 let _ = rejections();
                 self.guard = Some(Rc::new(guard));
+                kill::add_policy();
                 true
             }
             Err(errors) => {
@@ -103,6 +112,9 @@ impl RootContext for Root {
     }
 
     fn create_http_context(&self, context: u32) -> Option<Box<dyn HttpContext>> {
+        if self.kill.is_some() {
+            return Some(Box::new(KillExchange));
+        }
         // Envoy creates no exchange under a rejected configuration. If it did, `None` would trap, which denies the
         // exchange.
         let guard = Rc::clone(self.guard.as_ref()?);
@@ -126,14 +138,22 @@ impl Root {
     /// Set at the first tick. Before Envoy puts a configuration in force, it tries it in a VM that it discards
     /// silently, and a count of that VM would remain.
     fn set_policy_gauge(&mut self) {
-        let (None, Some(guard)) = (self.info, &self.guard) else {
+        if self.info.is_some() {
             return;
+        }
+        let (name, version) = match (&self.guard, &self.kill) {
+            (Some(guard), _) => (&*guard.policy.document.name, guard.policy.version.as_str()),
+            (None, Some(kill)) => (kill::NAME, kill.version()),
+            (None, None) => return,
         };
-        if !guard.holds_headers() {
+        if self
+            .guard
+            .as_ref()
+            .is_none_or(|guard| !guard.holds_headers())
+        {
             let _ = abi::set_tick_period(0);
         }
-        let values = [&*guard.policy.document.name, &guard.policy.version];
-        let name = LabelValues::default().stat(metrics::POLICY_INFO, &values);
+        let name = LabelValues::default().stat(metrics::POLICY_INFO, &[name, version]);
         self.info = abi::define_metric(abi_kind(metrics::POLICY_INFO.kind), &name);
         if let Some(id) = self.info {
             abi::increment_metric(id, 1);
@@ -143,6 +163,9 @@ impl Root {
 
 impl Drop for Root {
     fn drop(&mut self) {
+        if self.guard.is_some() {
+            kill::remove_policy();
+        }
         if let Some(id) = self.info {
             abi::increment_metric(id, -1);
         }
@@ -193,6 +216,7 @@ fn configure() -> Result<Guard, Vec<String>> {
         },
         seed: seed(),
         shared_data: Rc::new(EnvoySharedData),
+        kill: kill::switch(),
     };
     Guard::new(policy, &surroundings)
         .map_err(|error| vec![format!("{} {}", error.code, error.message)])

@@ -22,6 +22,7 @@ pub(crate) mod glob;
 pub(crate) mod index;
 pub(crate) mod inspection_plan;
 pub(crate) mod joined;
+pub(crate) mod kill;
 pub(crate) mod limit;
 pub(crate) mod load;
 pub(crate) mod match_item;
@@ -48,6 +49,7 @@ pub use decision_point::{EvaluationPhase, ReleaseMode};
 pub use document::{Document, EnvironmentSource, HeaderMode, Inspect, StreamOnDeny};
 pub use evaluate::{Decision, Evaluation, LEAVE_TOOL_OUT, MatchedRule, Ruling, Shadow};
 pub use inspection_plan::{InspectionPlan, Interest};
+pub use kill::{KILL_KIND, Kill, KillList, KillState, KillSwitch, KillTarget, Killed, MAX_KILLS};
 pub use limit::{Counted, Limit, Measure};
 #[cfg(not(target_arch = "wasm32"))]
 pub use load::load_with_zones;

@@ -13,6 +13,7 @@ mod generic;
 mod history;
 mod identifiers;
 mod identity;
+mod kill;
 mod mcp;
 mod memory;
 mod models;

@@ -5,7 +5,7 @@ mod cases;
 use agentguard::author::parse_yaml;
 use agentguard::flow::simulation::{self, HttpMessage, SimulatedResult, run};
 use agentguard::flow::{Action, Flow, Guard, RequestHead, ResponseHead, Transcript, transcript};
-use agentguard::policy::load;
+use agentguard::policy::{KillList, KillState, load};
 use agentguard::protocol::{self, Recognised, RequestContext, Route, RouteHead};
 use agentguard::wire::http::Path;
 use agentguard::wire::json::{JsonBody, Limits};
@@ -931,8 +931,8 @@ fn signs_of_life_pass() {
     });
 }
 
-/// What becomes of frames that come so slowly, each with the second at which it comes.
-fn slowly(case: &StreamCase, guard: &Rc<Guard>, frames: &[(&[u8], u64)]) -> Vec<Action> {
+/// An exchange whose response begins.
+fn begun(case: &StreamCase, guard: &Rc<Guard>) -> Flow {
     let mut flow = Flow::new(Rc::clone(guard));
     let request = request(case);
     let headers: Vec<(&[u8], &[u8])> = request
@@ -957,6 +957,12 @@ fn slowly(case: &StreamCase, guard: &Rc<Guard>, frames: &[(&[u8], u64)]) -> Vec<
         end: false,
         now: NOW,
     });
+    flow
+}
+
+/// What becomes of frames that come so slowly, each with the second at which it comes.
+fn slowly(case: &StreamCase, guard: &Rc<Guard>, frames: &[(&[u8], u64)]) -> Vec<Action> {
+    let mut flow = begun(case, guard);
     let steps = frames.iter().map(|(frame, seconds)| {
         let mut bytes = *frame;
         let now = NOW + seconds * 1_000_000_000;
@@ -996,4 +1002,55 @@ fn what_is_held_for_long_is_kept_alive() {
         };
         assert_eq!(lossy(&kept_alive), case.keep_alive);
     });
+}
+
+/// What a client gets of a stream whose caller is stopped after some chunks.
+fn killed(case: &StreamCase, guard: &Rc<Guard>, frames: &[Vec<u8>], after: usize) -> Vec<u8> {
+    guard.kill.set(KillState::Absent);
+    let list = r#"{"apiVersion":"agentguard.dev/v1","kind":"AgentKill","generation":1,
+                   "kill":[{"all":true,"reason":"Everything leaks."}]}"#;
+    let list = Rc::new(KillList::from_json(list.as_bytes()).unwrap());
+    let mut flow = begun(case, guard);
+    let mut client = Vec::new();
+    for (number, frame) in frames.iter().enumerate() {
+        if number == after {
+            guard.kill.set(KillState::List(Rc::clone(&list)));
+        }
+        // Each in two pieces, so that one is mostly open.
+        for piece in [&frame[..frame.len() / 2], &frame[frame.len() / 2..]] {
+            let mut bytes = piece;
+            match flow.response_body(&mut bytes, false, NOW).action {
+                Action::Continue => client.extend_from_slice(piece),
+                Action::Replace(bytes) => client.extend_from_slice(&bytes),
+                Action::Hold => {}
+                action => panic!("{}: {action:?}", case.name),
+            }
+        }
+    }
+    client
+}
+
+#[test]
+fn a_stream_whose_caller_is_stopped_ends_validly_whoever_reads_it() {
+    for rules in ["", LOOKS] {
+        each(|case| {
+            let guard = guard(case, rules);
+            let events = everything(case);
+            let frames = case.wire.frames(&events);
+            for after in 0..frames.len() {
+                let client = killed(case, &guard, &frames, after);
+                let whole = killed(case, &guard, &frames, usize::MAX);
+                if client == whole {
+                    continue;
+                }
+                let events = format!("{:?}", case.wire.events(&client));
+                assert!(
+                    events.contains("Everything leaks."),
+                    "{} after {after}: {events}",
+                    case.name
+                );
+                well_formed(case, &client);
+            }
+        });
+    }
 }

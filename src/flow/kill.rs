@@ -1,0 +1,145 @@
+//! The kill switch: what a kill list stops, before any rule of a policy. It is enforced in every mode, since somebody has
+//! decided about this very caller or tool.
+//!
+//! Who asks is evaluated at the start of the exchange, and again with each body and frame if the list has changed since.
+//! Calls of tools are evaluated where a policy's rules are.
+
+use super::evaluate::DeniedEvent;
+use super::exchange::ExchangeOutcome;
+use super::request::empty_body;
+use super::{Flow, HalfState};
+use crate::diag::codes;
+use crate::event::{Direction, Event, Kind, Known, Principal, Reading};
+use crate::policy::{Context, Decision, KillState, Killed, Ruling};
+use crate::wire::json::NodeId;
+use std::cell::RefCell;
+
+/// What the kill switch has decided about an exchange.
+#[derive(Debug, Default)]
+pub(super) struct KillCheck {
+    /// The state that the exchange was evaluated with.
+    state: KillState,
+    /// Why it is stopped, or a call of it.
+    killed: Option<Killed>,
+    /// Whether the exchange itself is stopped.
+    stops_exchange: bool,
+}
+
+impl KillCheck {
+    /// Why the exchange or a call is stopped.
+    pub(super) fn killed(&self) -> Option<&Killed> {
+        self.killed.as_ref()
+    }
+
+    /// Whether calls must be read even if no rule asks for them.
+    pub(super) fn stops_tools(&self) -> bool {
+        matches!(&self.state, KillState::List(list) if list.stops_tools())
+    }
+
+    /// The generation of the list that stopped something.
+    pub(super) fn generation(&self) -> Option<u64> {
+        self.killed.as_ref().map(|killed| killed.generation)
+    }
+}
+
+impl Flow {
+    /// Evaluates who asks with the kill list in force, at the start of an exchange.
+    pub(super) fn begin_kill(&mut self) -> Option<DeniedEvent> {
+        self.kill.state = self.guard.kill.state();
+        self.evaluate_kill(Direction::Request)
+    }
+
+    /// Evaluates who asks again if the list has changed since. An exchange that was stopped stays so.
+    pub(super) fn recheck_kill(&mut self, direction: Direction) -> Option<DeniedEvent> {
+        if self.kill.stops_exchange {
+            return Some(self.killed_exchange(direction));
+        }
+        let state = self.guard.kill.state();
+        if state.is_same(&self.kill.state) || self.replied {
+            return None;
+        }
+        self.kill.state = state;
+        self.evaluate_kill(direction)
+    }
+
+    fn evaluate_kill(&mut self, direction: Direction) -> Option<DeniedEvent> {
+        let list = match &self.kill.state {
+            KillState::Absent => return None,
+            KillState::Unreadable => {
+                self.kill.stops_exchange = true;
+                return Some(self.killed_exchange(direction));
+            }
+            KillState::List(list) => list.clone(),
+        };
+        let event = Event::new(Kind::Request, Direction::Request, NodeId::default());
+        let (json, reading, scans) = (empty_body()?, Reading::new(), RefCell::default());
+        let principal = self.exchange.ignored.then(nobody);
+        let known = principal.map(|nobody| std::mem::replace(&mut self.facts.principal, nobody));
+        let context = self.guard.context(&self.facts, &reading, &json, &scans);
+        let killed = list.stops(&event, &context);
+        if let Some(known) = known {
+            self.facts.principal = known;
+        }
+        self.kill.killed = Some(killed?);
+        self.kill.stops_exchange = true;
+        Some(self.killed_exchange(direction))
+    }
+
+    /// Evaluates a call with the kill list that the exchange began with.
+    pub(super) fn is_killed_call(&mut self, event: &Event, context: &Context<'_>) -> bool {
+        let KillState::List(list) = &self.kill.state else {
+            return false;
+        };
+        if event.kind != Kind::ToolCall || !list.stops_tools() {
+            return false;
+        }
+        let killed = list.stops(event, context);
+        let is_killed = killed.is_some();
+        if is_killed {
+            self.kill.killed = killed;
+        }
+        is_killed
+    }
+
+    /// Records the denial of the exchange.
+    fn killed_exchange(&mut self, direction: Direction) -> DeniedEvent {
+        self.exchange
+            .decided(ExchangeOutcome::Deny, ExchangeOutcome::Deny);
+        let kind = match direction {
+            Direction::Request => Kind::Request,
+            Direction::Response => Kind::Response,
+        };
+        let code = match self.kill.state {
+            KillState::Unreadable => codes::AG9003,
+            _ => codes::AG3006,
+        };
+        DeniedEvent {
+            event: Event::new(kind, direction, NodeId::default()),
+            ruling: Ruling {
+                decision: Decision::Deny,
+                rule: None,
+                code: Some(code),
+            },
+            problem: None,
+            hidden: false,
+        }
+    }
+
+    /// Whether bytes of this response are forwarded without a reader that could end them validly.
+    pub(super) fn is_forwarded_unread(&self) -> bool {
+        matches!(self.response, HalfState::Passing | HalfState::Tapping(_))
+    }
+}
+
+/// A caller whom only an entry for everything stops. Outside `applies_to` nobody is asked who it is.
+fn nobody() -> Principal {
+    Principal {
+        id: Known::Missing,
+        agent: Known::Missing,
+        client: Known::Missing,
+        tenant: Known::Missing,
+        roles: Known::Missing,
+        via: Some("none".into()),
+        ..Principal::anonymous()
+    }
+}

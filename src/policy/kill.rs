@@ -1,0 +1,366 @@
+//! The kill list: who and what is stopped at once. It is a document of its own (`kind: AgentKill`), so that it can be
+//! changed without touching a policy.
+//!
+//! ```yaml
+//! apiVersion: agentguard.dev/v1
+//! kind: AgentKill
+//! generation: 7
+//! kill:
+//!   - { agents: [support-bot], reason: It pays out refunds by itself, until: "2026-12-01T00:00:00Z" }
+//!   - { tools: ["issue_*"], reason: The payment provider is being attacked }
+//! ```
+//!
+//! Each entry is compiled as a rule that denies. Names, globs and facts that can't be determined therefore mean what they
+//! mean in a policy: `support-bot` is stopped in every spelling that folds to it, and so is a caller who doesn't say who
+//! it is.
+
+use super::decode::{Decoder, PolicyPath};
+use super::document::API_VERSION;
+use super::load::{load, parse_json};
+use super::node::{Node, NodeValue};
+use crate::diag::{Diagnostic, Severity, codes};
+use crate::event::{Event, Kind, words};
+use crate::policy::compiled_policy::Policy;
+use crate::policy::context::Context;
+use crate::policy::decision_point::EvaluationPhase;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// What a kill list says it is.
+pub const KILL_KIND: &str = "AgentKill";
+
+/// Maximum entries of a list. Each is evaluated for each exchange.
+pub const MAX_KILLS: usize = 1_000;
+
+words! {
+    /// What an entry names.
+    KillTarget {
+        /// Agents.
+        Agents = "agents",
+        /// Client applications.
+        Clients = "clients",
+        /// Tenants.
+        Tenants = "tenants",
+        /// Users and service accounts, by their id.
+        Principals = "principals",
+        /// Tools, by their name or `server/name`.
+        Tools = "tools",
+        /// Everything.
+        All = "all",
+    }
+}
+
+/// An entry of a kill list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kill {
+    /// What it names.
+    pub target: KillTarget,
+    /// The names: exact or globs. Empty for `all`.
+    pub names: Vec<Box<str>>,
+    /// Why.
+    pub reason: Box<str>,
+    /// Until when, RFC 3339; `None`: until it is lifted.
+    pub until: Option<Box<str>>,
+}
+
+/// A kill list in force.
+#[derive(Debug)]
+pub struct KillList {
+    /// Grows with each change, so that everybody can tell which list is in force.
+    pub generation: u64,
+    /// The entries in their order.
+    pub kills: Vec<Kill>,
+    rules: Policy,
+}
+
+/// Why an exchange or a call is stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Killed {
+    /// The reason of the entry.
+    pub reason: Box<str>,
+    /// The generation of the list.
+    pub generation: u64,
+}
+
+impl KillList {
+    /// Reads a kill list in JSON.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn from_json(text: &[u8]) -> Result<KillList, Vec<Diagnostic>> {
+        KillList::read(&parse_json(text).map_err(|diagnostic| vec![*diagnostic])?)
+    }
+
+    /// Reads a kill list.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn read(root: &Node) -> Result<KillList, Vec<Diagnostic>> {
+        let mut decoder = Decoder::default();
+        let read = read(&mut decoder, root);
+        let is_error = |diagnostic: &Diagnostic| diagnostic.severity == Severity::Error;
+        let (generation, kills) = match read {
+            Some(read) if !decoder.diagnostics.iter().any(is_error) => read,
+            _ => return Err(decoder.diagnostics),
+        };
+        let mut loaded = load(&as_policy(&kills, root));
+        match loaded.policy.take() {
+            Some(rules) => Ok(KillList {
+                generation,
+                kills,
+                rules,
+            }),
+            None => Err(at_entries(loaded.diagnostics)),
+        }
+    }
+
+    /// Whether an entry names tools, so that calls must be read even where no policy asks for them.
+    pub fn stops_tools(&self) -> bool {
+        let mut kills = self.kills.iter();
+        kills.any(|kill| kill.target == KillTarget::Tools)
+    }
+
+    /// Returns why an event is stopped: the request by who asks, a call by its tool.
+    pub fn stops(&self, event: &Event, context: &Context<'_>) -> Option<Killed> {
+        let context = Context {
+            policy: &self.rules,
+            ..*context
+        };
+        let evaluation = self.rules.evaluate(event, &context, EvaluationPhase::Whole);
+        let rule = evaluation.held.first()?.rule;
+        Some(Killed {
+            reason: self.rules.rule(rule)?.reason.clone().unwrap_or_default(),
+            generation: self.generation,
+        })
+    }
+}
+
+/// The kill list of one VM, which several configurations share.
+#[derive(Debug, Default)]
+pub struct KillSwitch(RefCell<KillState>);
+
+/// The state of the kill switch.
+#[derive(Clone, Debug, Default)]
+pub enum KillState {
+    /// None is configured.
+    #[default]
+    Absent,
+    /// A list is in force.
+    List(Rc<KillList>),
+    /// One is configured and can't be read: everything is denied.
+    Unreadable,
+}
+
+impl KillState {
+    /// Whether it is the same state, and so decides the same.
+    pub fn is_same(&self, other: &KillState) -> bool {
+        match (self, other) {
+            (KillState::Absent, KillState::Absent)
+            | (KillState::Unreadable, KillState::Unreadable) => true,
+            (KillState::List(one), KillState::List(other)) => Rc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+}
+
+impl KillSwitch {
+    /// The state at this moment.
+    pub fn state(&self) -> KillState {
+        self.0.borrow().clone()
+    }
+
+    /// Puts another state in force.
+    pub fn set(&self, state: KillState) {
+        self.0.replace(state);
+    }
+}
+
+fn read(decoder: &mut Decoder, root: &Node) -> Option<(u64, Vec<Kill>)> {
+    let at = PolicyPath::root();
+    let keys = ["apiVersion", "kind", "metadata", "generation", "kill"];
+    decoder.mapping(&at, root, &keys)?;
+    for (key, value) in [("apiVersion", API_VERSION), ("kind", KILL_KIND)] {
+        let node = root.get(key);
+        if node.and_then(Node::text) != Some(value) {
+            let span = node.map_or(root.span.start..root.span.start, |node| node.span.clone());
+            let help = format!("write `{key}: {value}`");
+            decoder.error(
+                codes::AG1003,
+                &at.key(key),
+                &span,
+                "this is no kill list",
+                &help,
+            );
+        }
+    }
+    let mut required = |key: &str, help: &str| {
+        let node = root.get(key);
+        if node.is_none() {
+            let message = format!("`{key}` is missing");
+            decoder.error(codes::AG1006, &at, &root.span, &message, help);
+        }
+        node
+    };
+    let generation = required(
+        "generation",
+        "write a number that grows with each change: `generation: 1`",
+    );
+    let list = required(
+        "kill",
+        "write the entries, or `kill: []` where nothing is stopped",
+    )?;
+    let generation = decoder.count(&at.key("generation"), generation?)?;
+    let at = at.key("kill");
+    let NodeValue::List(items) = &list.data else {
+        decoder.wrong_type(&at, list, "a list");
+        return None;
+    };
+    if items.len() > MAX_KILLS {
+        let message = format!("{} entries, at most {MAX_KILLS} are allowed", items.len());
+        let help = "name several in one entry, or use globs";
+        decoder.error(codes::AG1019, &at, &list.span, &message, help);
+    }
+    let kills = items.iter().enumerate();
+    let kills: Vec<Kill> = kills
+        .filter_map(|(number, item)| read_kill(decoder, &at.index(number), item))
+        .collect();
+    Some((generation, kills))
+}
+
+fn read_kill(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Kill> {
+    let mut keys: Vec<&str> = KillTarget::ALL.iter().map(|target| target.word()).collect();
+    keys.extend(["reason", "until"]);
+    let errors_before = decoder.diagnostics.len();
+    let mut targets = Vec::new();
+    let (mut reason, mut until) = (None, None);
+    for member in decoder.mapping(at, node, &keys)? {
+        let at = at.key(&member.key);
+        let value = &member.value;
+        match &*member.key {
+            "reason" => reason = Some(decoder.text(&at, value)?),
+            "until" => until = Some(decoder.text(&at, value)?),
+            "all" => match decoder.boolean(&at, value)? {
+                true => targets.push((KillTarget::All, Vec::new())),
+                false => {
+                    let help = "remove the entry, or write `all: true`";
+                    decoder.error(codes::AG1007, &at, &value.span, "this stops nothing", help);
+                }
+            },
+            word => {
+                let names = decoder.names(&at, value)?;
+                if names.iter().any(|name| name.trim().is_empty()) {
+                    let help = "write `all: true` to stop everything";
+                    decoder.error(
+                        codes::AG1011,
+                        &at,
+                        &value.span,
+                        "an empty name names nobody",
+                        help,
+                    );
+                }
+                targets.extend(KillTarget::from_word(word).map(|target| (target, names)));
+            }
+        }
+    }
+    if decoder.diagnostics.len() > errors_before {
+        return None;
+    }
+    let (1, Some((target, names))) = (targets.len(), targets.pop()) else {
+        // Two in one entry could mean either and both.
+        let help = "write one of `agents`, `clients`, `tenants`, `principals`, `tools` or `all: true`; an entry for each";
+        decoder.error(
+            codes::AG1006,
+            at,
+            &node.span,
+            "an entry stops one kind of thing",
+            help,
+        );
+        return None;
+    };
+    let Some(reason) = reason.filter(|reason| !reason.trim().is_empty()) else {
+        let help = "say why: whoever is stopped reads it";
+        decoder.error(codes::AG1006, at, &node.span, "`reason` is missing", help);
+        return None;
+    };
+    Some(Kill {
+        target,
+        names,
+        reason,
+        until,
+    })
+}
+
+/// The path of a rule's condition for what an entry names; `None` for everything.
+fn field(target: KillTarget) -> Option<&'static str> {
+    match target {
+        KillTarget::Agents => Some("principal.agent"),
+        KillTarget::Clients => Some("principal.client"),
+        KillTarget::Tenants => Some("principal.tenant"),
+        KillTarget::Principals => Some("principal.id"),
+        KillTarget::Tools => Some("tool"),
+        KillTarget::All => None,
+    }
+}
+
+/// The policy whose rules deny what the list stops. Rules are named by their entry: `kill[0]`.
+fn as_policy(kills: &[Kill], root: &Node) -> Node {
+    let at = &root.span;
+    let text = |text: &str| Node::text_at(text, at);
+    let rules = kills.iter().enumerate().map(|(number, kill)| {
+        let kind = match kill.target {
+            KillTarget::Tools => Kind::ToolCall,
+            _ => Kind::Request,
+        };
+        let mut conditions = Vec::new();
+        if let Some(path) = field(kill.target) {
+            let names = kill.names.iter().map(|name| text(name)).collect();
+            let names = Node::list_at(names, at);
+            conditions.push((path, Node::map_at(vec![("glob", names)], at)));
+        }
+        if let Some(until) = &kill.until {
+            conditions.push(("time", Node::map_at(vec![("not_after", text(until))], at)));
+        }
+        let mut rule = vec![
+            ("id", text(&format!("kill-{number:04}"))),
+            (
+                "match",
+                Node::map_at(vec![("event", text(kind.word()))], at),
+            ),
+            ("action", text("deny")),
+            ("reason", text(&kill.reason)),
+        ];
+        if !conditions.is_empty() {
+            rule.push(("when", Node::map_at(conditions, at)));
+        }
+        Node::map_at(rule, at)
+    });
+    let rules = Node::list_at(rules.collect(), at);
+    Node::map_at(
+        vec![
+            ("apiVersion", text(API_VERSION)),
+            ("kind", text("AgentPolicy")),
+            ("metadata", Node::map_at(vec![("name", text("kill"))], at)),
+            ("require", text("none")),
+            (
+                "defaults",
+                Node::map_at(vec![("action", text("allow"))], at),
+            ),
+            ("rules", rules),
+        ],
+        at,
+    )
+}
+
+/// Names the entry of the list in place of the rule that it was compiled to: `rules[3].when.time` is `kill[3]`.
+fn at_entries(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    for diagnostic in &mut diagnostics {
+        let rest = diagnostic.path.strip_prefix("rules[");
+        if let Some((number, _)) = rest.and_then(|rest| rest.split_once(']')) {
+            diagnostic.path = format!("kill[{number}]");
+        }
+    }
+    diagnostics
+}
+
+#[cfg(test)]
+mod tests;
