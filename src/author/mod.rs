@@ -6,6 +6,7 @@ mod analysis;
 mod explain;
 mod extend;
 mod format;
+mod kill;
 mod lint;
 mod naming;
 mod provided;
@@ -19,6 +20,7 @@ pub use analysis::{Difference, ListChange, PolicyOutcome, Proof, Witness, compar
 pub use explain::{Branch, Explained, Explainer};
 pub use extend::{ReadFile, ReadPolicyFile, resolve};
 pub use format::{FormatError, format_yaml, write_converted, write_json, write_yaml};
+pub use kill::{KillChange, KillDocument, is_kill_list, kill_schema, singular};
 pub use lint::lint;
 pub use provided::unprovided;
 pub use record::{FromRecord, evaluate_record};

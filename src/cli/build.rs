@@ -2,6 +2,7 @@
 
 use super::source::Source;
 use super::{ExitStatus, Failed, output};
+use crate::author::{KillDocument, is_kill_list};
 use crate::metrics::METRICS;
 use crate::policy::{HeaderMode, Member, Node, NodeValue, Zones};
 use clap::{Args, ValueEnum};
@@ -11,7 +12,7 @@ use std::collections::BTreeSet;
 /// Arguments of `build`.
 #[derive(Debug, Args)]
 pub(super) struct Build {
-    /// The policy.
+    /// The policy, or a kill list.
     policy: String,
     /// The output format.
     #[arg(long = "for", value_enum)]
@@ -78,7 +79,19 @@ pub(super) struct Build {
         requires = "bootstrap"
     )]
     audit_log: String,
+    /// With `--bootstrap`: watch this kill list (written by `build KILL.yaml --for envoy`), which `agentguard kill`
+    /// changes.
+    #[arg(long, value_name = "PATH", requires = "bootstrap")]
+    kill_list: Option<String>,
+    /// For a kill list: the policy that stands beside it. Both run in one VM, which gets its environment variables
+    /// from the filter that is created first.
+    #[arg(long, value_name = "POLICY")]
+    beside: Option<String>,
 }
+
+/// The name of the policy's filter, and of the kill list's.
+const FILTER: &str = "agentguard";
+const KILL_FILTER: &str = "agentguard-kill";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Target {
@@ -93,7 +106,11 @@ impl Build {
         if self.bootstrap && self.target != Target::Envoy {
             return Err(output::print_error("--bootstrap is for `--for envoy`"));
         }
-        let mut source = Source::open(&self.policy)?;
+        let read = Source::read(&self.policy)?;
+        if read.root.as_ref().is_some_and(is_kill_list) {
+            return self.build_kill_list(&read, json);
+        }
+        let mut source = read.compiled();
         source.policy()?;
         source.require_provided(self.fail_closed);
         let missing: Vec<String> = source.loaded.errors().map(ToString::to_string).collect();
@@ -116,21 +133,68 @@ impl Build {
         let document = String::from_utf8_lossy(&document).into_owned();
         let holds = policy.document.headers == HeaderMode::Hold;
         let keys: Vec<&str> = policy.document.secret_names();
-        let filter = wasm_filter(&document, &self.wasm, holds, &keys);
+        let filter = wasm_filter(FILTER, &document, &self.wasm, holds, &keys);
         let built = match self.target {
             Target::Json => document,
             Target::Envoy if self.bootstrap => pretty(&self.bootstrap(&filter)?),
-            Target::Envoy => pretty(&discovery(&filter, &policy.version)),
+            Target::Envoy => pretty(&discovery(FILTER, &filter, &policy.version)),
         };
+        let (name, version) = (&policy.document.name, &policy.version);
+        let summary = json!({"file": self.output, "policy": name, "version": version});
+        self.write(&built, json, &summary, &format!("policy {name} {version}"))
+    }
+
+    /// Writes the configuration of the kill filter.
+    fn build_kill_list(&self, source: &Source, json: bool) -> Result<ExitStatus, Failed> {
+        if self.bootstrap {
+            return Err(output::print_error(
+                "--bootstrap is for policies; `--kill-list PATH` adds the kill filter to theirs",
+            ));
+        }
+        let document = KillDocument::read(&source.text).map_err(|errors| {
+            for error in &errors {
+                output::print_error(&format!("{}: {error}", self.policy));
+            }
+            Failed
+        })?;
+        let beside = self.beside.as_deref().map(Source::open).transpose()?;
+        let keys = match &beside {
+            Some(source) => source.policy()?.document.secret_names(),
+            None => Vec::new(),
+        };
+        let mut text = Vec::new();
+        if let Some(root) = &source.root {
+            root.write_json(&mut text);
+        }
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let built = match self.target {
+            Target::Json => text,
+            Target::Envoy => pretty(&discovery(
+                KILL_FILTER,
+                &wasm_filter(KILL_FILTER, &text, &self.wasm, false, &keys),
+                &document.list.generation.to_string(),
+            )),
+        };
+        let summary = json!({"file": self.output, "generation": document.list.generation});
+        let told = format!("kill list generation {}", document.list.generation);
+        self.write(&built, json, &summary, &told)
+    }
+
+    /// Prints what was built, or writes it to the file of `--output` and prints a summary.
+    fn write(
+        &self,
+        built: &str,
+        json: bool,
+        summary: &Value,
+        told: &str,
+    ) -> Result<ExitStatus, Failed> {
         match self.output.as_deref() {
-            None | Some(output::STDIN) => output::line(&built),
+            None | Some(output::STDIN) => output::line(built),
             Some(file) => {
                 output::replace_file(file, format!("{built}\n").as_bytes())?;
-                output::line(&if json {
-                    json!({"file": file, "policy": policy.document.name, "version": policy.version})
-                        .to_string()
-                } else {
-                    format!("{file}: policy {} {}", policy.document.name, policy.version)
+                output::line(&match json {
+                    true => summary.to_string(),
+                    false => format!("{file}: {told}"),
                 });
             }
         }
@@ -151,9 +215,11 @@ impl Build {
         let listen = address("--listen", &self.listen)?;
         let admin = address("--admin", &self.admin)?;
         let agentguard = match &self.watch {
-            None => json!({"name": "agentguard", "typed_config": filter}),
-            Some(path) => watched(path),
+            None => json!({"name": FILTER, "typed_config": filter}),
+            Some(path) => watched(FILTER, path),
         };
+        let kill_list = self.kill_list.as_deref();
+        let kill_list = kill_list.map(|path| watched(KILL_FILTER, path));
         Ok(json!({
             // Without a name, Envoy discovers no configuration. `--service-node` and `--service-cluster` override it.
             "node": {"id": "agentguard", "cluster": "agentguard"},
@@ -167,7 +233,7 @@ impl Build {
                     "address": listen,
                     // The largest body that can be held for inspection.
                     "per_connection_buffer_limit_bytes": BUFFER_LIMIT,
-                    "filter_chains": [{"filters": [connection_manager(&agentguard, &self.audit_log, &upstream)]}],
+                    "filter_chains": [{"filters": [connection_manager(kill_list, &agentguard, &self.audit_log, &upstream)]}],
                 }],
                 "clusters": [upstream.cluster(&self.trusted_ca)],
             },
@@ -255,7 +321,7 @@ fn strip_rules(rules: &Node) -> Node {
 }
 
 /// Returns the configuration of the Wasm filter.
-fn wasm_filter(document: &str, wasm: &str, holds: bool, keys: &[&str]) -> Value {
+fn wasm_filter(name: &str, document: &str, wasm: &str, holds: bool, keys: &[&str]) -> Value {
     let mut vm = json!({
         "runtime": "envoy.wasm.runtime.v8",
         "vm_id": "agentguard",
@@ -268,8 +334,8 @@ fn wasm_filter(document: &str, wasm: &str, holds: bool, keys: &[&str]) -> Value 
         );
     }
     let mut config = json!({
-        "name": "agentguard",
-        "root_id": "agentguard",
+        "name": name,
+        "root_id": name,
         // A failed VM denies everything until it is reloaded; FAIL_OPEN would let everything pass unread.
         "failure_policy": "FAIL_RELOAD",
         "configuration": {
@@ -288,25 +354,25 @@ fn wasm_filter(document: &str, wasm: &str, holds: bool, keys: &[&str]) -> Value 
 }
 
 /// Returns a DiscoveryResponse for a watched file. To replace it, write a file beside it and rename.
-fn discovery(filter: &Value, version: &str) -> Value {
+fn discovery(name: &str, filter: &Value, version: &str) -> Value {
     json!({
         "version_info": version,
         "resources": [{
             "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
-            "name": "agentguard",
+            "name": name,
             "typed_config": filter,
         }],
     })
 }
 
-fn watched(path: &str) -> Value {
+fn watched(name: &str, path: &str) -> Value {
     let folder = match path.rsplit_once('/') {
         Some(("", _)) => "/",
         Some((folder, _)) => folder,
         None => ".",
     };
     json!({
-        "name": "agentguard",
+        "name": name,
         "config_discovery": {
             "config_source": {
                 "path_config_source": {"path": path, "watched_directory": {"path": folder}},
@@ -331,7 +397,12 @@ fn stats_tags() -> Value {
         .collect()
 }
 
-fn connection_manager(agentguard: &Value, audit_log: &str, upstream: &Upstream) -> Value {
+fn connection_manager(
+    kill_list: Option<Value>,
+    agentguard: &Value,
+    audit_log: &str,
+    upstream: &Upstream,
+) -> Value {
     let decompressor = |name: &str, library: &str| {
         json!({
             "name": format!("decompress-{name}"),
@@ -351,6 +422,26 @@ fn connection_manager(agentguard: &Value, audit_log: &str, upstream: &Upstream) 
             },
         })
     };
+    let mut filters = vec![
+        decompressor(
+            "gzip",
+            "envoy.extensions.compression.gzip.decompressor.v3.Gzip",
+        ),
+        decompressor(
+            "brotli",
+            "envoy.extensions.compression.brotli.decompressor.v3.Brotli",
+        ),
+        decompressor(
+            "zstd",
+            "envoy.extensions.compression.zstd.decompressor.v3.Zstd",
+        ),
+    ];
+    filters.extend(kill_list);
+    filters.push(agentguard.clone());
+    filters.push(json!({
+        "name": "envoy.filters.http.router",
+        "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+    }));
     json!({
         "name": "envoy.filters.network.http_connection_manager",
         "typed_config": {
@@ -381,16 +472,7 @@ fn connection_manager(agentguard: &Value, audit_log: &str, upstream: &Upstream) 
                               "host_rewrite_literal": upstream.host},
                 }],
             }]},
-            "http_filters": [
-                decompressor("gzip", "envoy.extensions.compression.gzip.decompressor.v3.Gzip"),
-                decompressor("brotli", "envoy.extensions.compression.brotli.decompressor.v3.Brotli"),
-                decompressor("zstd", "envoy.extensions.compression.zstd.decompressor.v3.Zstd"),
-                agentguard,
-                {
-                    "name": "envoy.filters.http.router",
-                    "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
-                },
-            ],
+            "http_filters": filters,
         },
     })
 }

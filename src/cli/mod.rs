@@ -11,6 +11,7 @@ mod exchange;
 mod explain;
 mod fmt;
 mod inspect;
+mod kill;
 mod output;
 mod render;
 mod replay;
@@ -73,6 +74,8 @@ enum Command {
     Diff(diff::Diff),
     /// Write the configuration for Envoy.
     Build(build::Build),
+    /// Stop agents, clients, tenants, principals or tools at once, or show what is stopped.
+    Kill(kill::KillCommand),
     /// Format policies.
     Fmt(fmt::Fmt),
     /// Print the JSON Schema of policies, test files, or audit events.
@@ -95,6 +98,7 @@ pub fn main() -> ExitCode {
         Command::Replay(command) => command.run(json),
         Command::Diff(command) => command.run(json),
         Command::Build(command) => command.run(json),
+        Command::Kill(command) => command.run(json),
         Command::Fmt(command) => command.run(json),
         Command::Schema(command) => command.run(json),
         Command::Explain(command) => command.run(json),

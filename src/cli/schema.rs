@@ -2,7 +2,7 @@
 
 use super::{ExitStatus, Failed, output};
 use crate::audit;
-use crate::author::{schema, test_schema};
+use crate::author::{kill_schema, schema, test_schema};
 use clap::Args;
 
 /// Arguments of `schema`.
@@ -14,6 +14,9 @@ pub(super) struct Schema {
     /// The schema of test files.
     #[arg(long)]
     test: bool,
+    /// The schema of kill lists.
+    #[arg(long, conflicts_with_all = ["test", "audit"])]
+    kill: bool,
 }
 
 impl Schema {
@@ -22,6 +25,8 @@ impl Schema {
             audit::schema()
         } else if self.test {
             test_schema()
+        } else if self.kill {
+            kill_schema()
         } else {
             schema()
         };

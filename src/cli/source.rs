@@ -1,10 +1,11 @@
 //! Policy files: reading, parsing and compiling, with locations as lines and columns.
 
 use super::{Failed, output};
-use crate::author::{ReadPolicyFile, parse_yaml_in_part, resolve, unprovided};
+use crate::author::{ReadPolicyFile, is_kill_list, parse_yaml_in_part, resolve, unprovided};
 use crate::diag::{Diagnostic, Severity, codes};
 use crate::policy::{
-    Loaded, MAX_DOCUMENT, Node, NodeValue, Policy, desugar_document, load_with_zones, parse_json,
+    KillList, Loaded, MAX_DOCUMENT, Node, NodeValue, Policy, desugar_document, load_with_zones,
+    parse_json,
 };
 use std::ops::Range;
 use std::path::Path;
@@ -79,6 +80,14 @@ impl Source {
         let Some(root) = self.root.as_ref().or(self.partial.as_ref()) else {
             return self;
         };
+        if is_kill_list(root) {
+            let diagnostics = KillList::read(root).err().unwrap_or_default();
+            let loaded = Loaded {
+                policy: None,
+                diagnostics,
+            };
+            return Source { loaded, ..self };
+        }
         let merged = desugar_document(root).and_then(|(root, notes)| {
             let merged = if names_files(&root) {
                 resolve(&self.name, &root, &mut read_beside)?
@@ -133,6 +142,9 @@ impl Source {
     pub(super) fn policy(&self) -> Result<&Policy, Failed> {
         match &self.loaded.policy {
             Some(policy) => Ok(policy),
+            None if self.root.as_ref().is_some_and(is_kill_list) => Err(output::print_error(
+                &format!("{} is a kill list, not a policy", self.name),
+            )),
             None => {
                 let errors = match self.loaded.errors().count() {
                     1 => "1 error".to_owned(),

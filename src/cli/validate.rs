@@ -5,6 +5,7 @@ use super::test::{documents, failing_examples, is_policy_document};
 use super::{ExitStatus, Failed, output, render};
 use crate::author::lint;
 use crate::diag::{Diagnostic, Severity};
+use crate::policy::KillList;
 use clap::Args;
 
 /// Maximum diagnostics that are rendered.
@@ -76,6 +77,14 @@ impl Validate {
             if !json && left_out > 0 {
                 output::line(&format!(
                     "{left_out} more are not shown; --json lists all\n"
+                ));
+            }
+            if let (false, true, Some(root)) = (json, diagnostics.is_empty(), &source.root)
+                && let Ok(list) = KillList::read(root)
+            {
+                let (entries, generation) = (list.kills.len(), list.generation);
+                output::line(&format!(
+                    "{name}: kill list, entries: {entries}, generation {generation}"
                 ));
             }
             if !json && let Some(policy) = &source.loaded.policy {

@@ -363,24 +363,30 @@ impl Flow {
         })
     }
 
-    /// Ends a stream whose bytes were forwarded as they came, behind the last complete frame. Returns `None` while the
-    /// client has only a part of a frame.
+    /// Ends a stream whose bytes were forwarded as they came, behind the frame that the client has a part of. Returns
+    /// `None` while it has no end.
     fn end_forwarded_stream(
         &mut self,
         stream: &mut Stream,
         bytes: &[u8],
         stop: StreamEnd,
     ) -> Option<StreamEnd> {
-        let _ = self.advance(stream, bytes, false);
-        let complete = bytes.len().checked_sub(stream.frames.held());
-        if stream.is_over || stream.is_unread {
-            return None;
+        let open = stream.frames.held();
+        let mut rest = 0;
+        if open > 0 {
+            stream.frames.push(bytes);
+            let frame = stream.frames.next_frame().ok()??;
+            rest = frame.raw.len().checked_sub(open)?;
+            let _ = self.take_frame(stream, frame);
+            if stream.is_over {
+                return None;
+            }
         }
         // The client has what is still queued; the reader has to know.
         for waiting in stream.queue.take_all() {
             stream.send(waiting);
         }
-        stream.out = bytes.get(..complete?)?.to_vec();
+        stream.out = bytes.get(..rest)?.to_vec();
         Some(stop)
     }
 

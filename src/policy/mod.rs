@@ -46,7 +46,7 @@ pub use compiled::CompiledRule;
 pub use compiled_policy::Policy;
 pub use context::Context;
 pub use decision_point::{EvaluationPhase, ReleaseMode};
-pub use document::{Document, EnvironmentSource, HeaderMode, Inspect, StreamOnDeny};
+pub use document::{API_VERSION, Document, EnvironmentSource, HeaderMode, Inspect, StreamOnDeny};
 pub use evaluate::{Decision, Evaluation, LEAVE_TOOL_OUT, MatchedRule, Ruling, Shadow};
 pub use inspection_plan::{InspectionPlan, Interest};
 pub use kill::{KILL_KIND, Kill, KillList, KillState, KillSwitch, KillTarget, Killed, MAX_KILLS};

@@ -1,0 +1,385 @@
+//! Changes of a kill list as a document: entries added and lifted, everything else left as it was written.
+
+use crate::diag::Diagnostic;
+use crate::policy::{
+    API_VERSION, KILL_KIND, Kill, KillList, KillTarget, MAX_KILLS, Node, NodeValue, parse_json,
+};
+use serde_json::{Value, json};
+
+/// What is to be stopped, or no longer.
+#[derive(Clone, Debug, Default)]
+pub struct KillChange {
+    /// The names for each kind of thing; none for everything.
+    pub targets: Vec<(KillTarget, Vec<Box<str>>)>,
+    /// Why: stops them. `None` lifts them.
+    pub reason: Option<Box<str>>,
+    /// Until when, RFC 3339.
+    pub until: Option<Box<str>>,
+}
+
+/// A kill list in a file.
+#[derive(Debug)]
+pub struct KillDocument {
+    format: Format,
+    text: String,
+    /// The list.
+    pub list: KillList,
+    generation: std::ops::Range<usize>,
+    kills: std::ops::Range<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Yaml,
+    Json,
+    /// Envoy's resource, which has the JSON document as a text.
+    Discovery,
+}
+
+/// Where a resource of `agentguard build` has its document.
+const IN_RESOURCE: &str = "/resources/0/typed_config/config/configuration/value";
+
+impl KillDocument {
+    /// A document that stops nothing yet.
+    pub fn empty() -> String {
+        format!("apiVersion: {API_VERSION}\nkind: {KILL_KIND}\ngeneration: 0\nkill: []\n")
+    }
+
+    /// Reads a kill list in YAML or JSON, or the resource that `agentguard build` wrote from one.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, with places in the document.
+    pub fn read(text: &str) -> Result<KillDocument, Vec<Diagnostic>> {
+        if !text.trim_start().starts_with('{') {
+            let root = super::parse_yaml(text)?;
+            return KillDocument::of(Format::Yaml, text, &root);
+        }
+        let resource: Option<Value> = serde_json::from_str(text).ok();
+        let inner = resource
+            .as_ref()
+            .and_then(|value| value.pointer(IN_RESOURCE)?.as_str());
+        let text = inner.unwrap_or(text);
+        let root = parse_json(text.as_bytes()).map_err(|diagnostic| vec![*diagnostic])?;
+        let format = match inner {
+            Some(_) => Format::Discovery,
+            None => Format::Json,
+        };
+        KillDocument::of(format, text, &root)
+    }
+
+    fn of(format: Format, text: &str, root: &Node) -> Result<KillDocument, Vec<Diagnostic>> {
+        let list = KillList::read(root)?;
+        let span = |key: &str| root.get(key).map_or(0..0, |node| node.span.clone());
+        Ok(KillDocument {
+            format,
+            text: text.to_owned(),
+            list,
+            generation: span("generation"),
+            kills: span("kill"),
+        })
+    }
+
+    /// Returns the file's new text. `file` is its present one.
+    ///
+    /// # Errors
+    /// What is to be lifted is not stopped, or the result is no kill list.
+    pub fn changed(&self, file: &str, change: &KillChange) -> Result<String, String> {
+        let kills = changed(&self.list.kills, change)?;
+        let generation = self.list.generation.saturating_add(1);
+        let written = match self.format {
+            Format::Yaml => self.as_yaml(&kills),
+            Format::Json | Format::Discovery => as_json(&kills).to_string(),
+        };
+        let mut text = self.text.clone();
+        let mut kills_at = self.kills.clone();
+        if written.starts_with('\n') {
+            let before = text.get(..kills_at.start).unwrap_or_default();
+            kills_at.start = before.trim_end_matches(' ').len();
+        }
+        let mut places = [
+            (self.generation.clone(), generation.to_string()),
+            (kills_at, written),
+        ];
+        places.sort_by_key(|(place, _)| std::cmp::Reverse(place.start));
+        for (place, with) in places {
+            text.replace_range(place, &with);
+        }
+        let read = KillDocument::read(&text).map_err(|errors| {
+            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            errors.join("; ")
+        })?;
+        debug_assert_eq!(read.list.kills, kills);
+        if self.format != Format::Discovery {
+            return Ok(text);
+        }
+        let mut resource: Value = serde_json::from_str(file).map_err(|error| error.to_string())?;
+        if let Some(value) = resource.pointer_mut(IN_RESOURCE) {
+            *value = json!(text);
+        }
+        if let Some(version) = resource.get_mut("version_info") {
+            *version = json!(generation.to_string());
+        }
+        serde_json::to_string_pretty(&resource)
+            .map(|text| format!("{text}\n"))
+            .map_err(|error| error.to_string())
+    }
+
+    /// One entry a line, below each other: `- { agents: ["a"], reason: "b" }`.
+    fn as_yaml(&self, kills: &[Kill]) -> String {
+        if kills.is_empty() {
+            return "[]".to_owned();
+        }
+        let before = self.text.get(..self.kills.start).unwrap_or_default();
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        let is_block = self
+            .text
+            .get(self.kills.clone())
+            .is_some_and(|list| list.starts_with('-'));
+        let (first, indent) = match is_block && line.trim().is_empty() {
+            true => (String::new(), line.to_owned()),
+            // It stood on the line of its key.
+            false => ("\n  ".to_owned(), "  ".to_owned()),
+        };
+        let lines: Vec<String> = kills.iter().map(yaml_entry).collect();
+        let end = match is_block
+            && self
+                .text
+                .get(..self.kills.end)
+                .is_some_and(|text| text.ends_with('\n'))
+        {
+            true => "\n",
+            false => "",
+        };
+        format!("{first}{}{end}", lines.join(&format!("\n{indent}")))
+    }
+}
+
+fn yaml_entry(kill: &Kill) -> String {
+    let Value::Object(members) = entry(kill) else {
+        return String::new();
+    };
+    let members: Vec<String> = members
+        .iter()
+        .map(|(key, value)| format!("{key}: {value}"))
+        .collect();
+    format!("- {{ {} }}", members.join(", "))
+}
+
+fn entry(kill: &Kill) -> Value {
+    let mut entry = serde_json::Map::new();
+    let names = match kill.target {
+        KillTarget::All => json!(true),
+        _ => json!(kill.names),
+    };
+    entry.insert(kill.target.word().to_owned(), names);
+    entry.insert("reason".to_owned(), json!(kill.reason));
+    if let Some(until) = &kill.until {
+        entry.insert("until".to_owned(), json!(until));
+    }
+    Value::Object(entry)
+}
+
+fn as_json(kills: &[Kill]) -> Value {
+    kills.iter().map(entry).collect()
+}
+
+/// The entries after a change. A name that is stopped already gets the new reason and end.
+fn changed(kills: &[Kill], change: &KillChange) -> Result<Vec<Kill>, String> {
+    let mut kills = kills.to_vec();
+    for (target, names) in &change.targets {
+        for name in names {
+            let known = kills
+                .iter_mut()
+                .filter(|kill| kill.target == *target)
+                .any(|kill| {
+                    let before = kill.names.len();
+                    kill.names.retain(|known| known != name);
+                    kill.names.len() < before
+                });
+            if !known && change.reason.is_none() {
+                return Err(format!("{} `{name}` is not stopped", singular(*target)));
+            }
+        }
+        let before = kills.len();
+        kills.retain(|kill| match kill.target {
+            KillTarget::All => *target != KillTarget::All,
+            _ => !kill.names.is_empty(),
+        });
+        if *target == KillTarget::All && change.reason.is_none() && kills.len() == before {
+            return Err("no entry stops everything".to_owned());
+        }
+        if let Some(reason) = &change.reason {
+            kills.push(Kill {
+                target: *target,
+                names: names.clone(),
+                reason: reason.clone(),
+                until: change.until.clone(),
+            });
+        }
+    }
+    Ok(kills)
+}
+
+/// The word for one of them: `agent`.
+pub fn singular(target: KillTarget) -> &'static str {
+    match target {
+        KillTarget::All => "everything",
+        target => target.word().trim_end_matches('s'),
+    }
+}
+
+/// The JSON Schema of kill lists.
+pub fn kill_schema() -> Value {
+    let names = json!({"type": ["array", "string"], "items": {"type": "string", "minLength": 1}, "minItems": 1,
+                       "minLength": 1, "description": "Names or globs."});
+    let entries: Vec<Value> = KillTarget::ALL
+        .iter()
+        .map(|target| {
+            let what = match target {
+                KillTarget::All => json!({"const": true, "description": "Stops everything."}),
+                _ => names.clone(),
+            };
+            json!({
+                "type": "object",
+                "additionalProperties": false,
+                "required": [target.word(), "reason"],
+                "properties": {
+                    target.word(): what,
+                    "reason": {"type": "string", "minLength": 1, "description": "Why; whoever is stopped reads it."},
+                    "until": {"type": "string", "format": "date-time", "description": "Ends by itself."},
+                },
+            })
+        })
+        .collect();
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "AgentGuard kill list",
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["apiVersion", "kind", "generation", "kill"],
+        "properties": {
+            "apiVersion": {"const": API_VERSION},
+            "kind": {"const": KILL_KIND},
+            "metadata": {"type": "object"},
+            "generation": {"type": "integer", "minimum": 0, "description": "Grows with each change."},
+            "kill": {"type": "array", "maxItems": MAX_KILLS, "items": {"oneOf": entries}},
+        },
+    })
+}
+
+/// Whether a document is a kill list.
+pub fn is_kill_list(root: &Node) -> bool {
+    matches!(&root.get("kind").map(|kind| &kind.data), Some(NodeValue::String(kind)) if **kind == *KILL_KIND)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stop(target: KillTarget, names: &[&str], reason: &str) -> KillChange {
+        KillChange {
+            targets: vec![(target, names.iter().map(|name| (*name).into()).collect())],
+            reason: Some(reason.into()),
+            until: None,
+        }
+    }
+
+    fn lift(target: KillTarget, names: &[&str]) -> KillChange {
+        KillChange {
+            reason: None,
+            ..stop(target, names, "")
+        }
+    }
+
+    fn after(text: &str, changes: &[KillChange]) -> String {
+        changes.iter().fold(text.to_owned(), |text, change| {
+            let document = KillDocument::read(&text).unwrap();
+            document.changed(&text, change).unwrap()
+        })
+    }
+
+    #[test]
+    fn entries_are_added_and_lifted_and_all_else_stays() {
+        let text = "# Ask the duty officer first.\napiVersion: agentguard.dev/v1\nkind: AgentKill\n\
+                    generation: 3 # grows\nkill:\n    - { agents: [a, b], reason: r }\nmetadata: { name: x }\n";
+        let changed = after(
+            text,
+            &[
+                stop(KillTarget::Tools, &["issue_*"], "it's \"attacked\""),
+                lift(KillTarget::Agents, &["a"]),
+            ],
+        );
+        assert_eq!(
+            changed,
+            "# Ask the duty officer first.\napiVersion: agentguard.dev/v1\nkind: AgentKill\n\
+             generation: 5 # grows\nkill:\n    - { agents: [\"b\"], reason: \"r\" }\n    \
+             - { tools: [\"issue_*\"], reason: \"it's \\\"attacked\\\"\" }\nmetadata: { name: x }\n"
+        );
+    }
+
+    #[test]
+    fn an_empty_document_takes_entries_and_loses_them_again() {
+        let stopped = after(&KillDocument::empty(), &[stop(KillTarget::All, &[], "r")]);
+        assert_eq!(
+            stopped,
+            "apiVersion: agentguard.dev/v1\nkind: AgentKill\ngeneration: 1\nkill:\n  - { all: true, reason: \"r\" }\n"
+        );
+        let lifted = after(&stopped, &[lift(KillTarget::All, &[])]);
+        assert!(lifted.ends_with("generation: 2\nkill:\n  []\n"), "{lifted}");
+        let again = after(&lifted, &[stop(KillTarget::Agents, &["a"], "r")]);
+        assert_eq!(KillDocument::read(&again).unwrap().list.kills.len(), 1);
+    }
+
+    #[test]
+    fn a_name_that_is_stopped_already_gets_the_new_reason() {
+        let text = after(
+            &KillDocument::empty(),
+            &[
+                stop(KillTarget::Agents, &["a", "b"], "old"),
+                stop(KillTarget::Agents, &["a"], "new"),
+            ],
+        );
+        let kills = KillDocument::read(&text).unwrap().list.kills;
+        let told: Vec<(usize, &str)> = kills
+            .iter()
+            .map(|kill| (kill.names.len(), &*kill.reason))
+            .collect();
+        assert_eq!(told, [(1, "old"), (1, "new")]);
+    }
+
+    #[test]
+    fn what_is_not_stopped_cannot_be_lifted() {
+        let document = KillDocument::read(&KillDocument::empty()).unwrap();
+        let error = |change: &KillChange| document.changed("", change).unwrap_err();
+        assert_eq!(
+            error(&lift(KillTarget::Agents, &["a"])),
+            "agent `a` is not stopped"
+        );
+        assert_eq!(
+            error(&lift(KillTarget::All, &[])),
+            "no entry stops everything"
+        );
+    }
+
+    #[test]
+    fn the_resource_for_envoy_is_changed_in_place() {
+        let inner =
+            r#"{"apiVersion":"agentguard.dev/v1","kind":"AgentKill","generation":1,"kill":[]}"#;
+        let resource = json!({"version_info": "1", "resources": [{"typed_config": {"config": {
+            "vm_config": {"vm_id": "agentguard"}, "configuration": {"value": inner}}}}]});
+        let text = after(
+            &resource.to_string(),
+            &[stop(KillTarget::Agents, &["a"], "r")],
+        );
+        let changed: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(changed["version_info"], "2");
+        assert_eq!(
+            changed.pointer(IN_RESOURCE).unwrap(),
+            r#"{"apiVersion":"agentguard.dev/v1","kind":"AgentKill","generation":2,"kill":[{"agents":["a"],"reason":"r"}]}"#
+        );
+        assert_eq!(
+            changed["resources"][0]["typed_config"]["config"]["vm_config"]["vm_id"],
+            "agentguard"
+        );
+    }
+}

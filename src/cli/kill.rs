@@ -1,0 +1,182 @@
+//! `agentguard kill`: stops agents, clients, tenants, principals or tools at once, by changing a kill list in place.
+
+use super::{ExitStatus, Failed, output};
+use crate::author::{KillChange, KillDocument, singular};
+use crate::policy::{Kill, KillList, KillTarget, MAX_DOCUMENT};
+use clap::Args;
+use serde_json::json;
+use std::path::Path;
+
+/// Arguments of `kill`.
+#[derive(Debug, Args)]
+pub(super) struct KillCommand {
+    /// The kill list: the document, or the file that `agentguard build` wrote from it and Envoy watches. A document
+    /// that does not exist is created.
+    #[arg(long, value_name = "FILE")]
+    file: String,
+    /// An agent: its name or a glob.
+    #[arg(long, value_name = "NAME")]
+    agent: Vec<String>,
+    /// A client application.
+    #[arg(long, value_name = "NAME")]
+    client: Vec<String>,
+    /// A tenant.
+    #[arg(long, value_name = "NAME")]
+    tenant: Vec<String>,
+    /// A user or service account, by its id.
+    #[arg(long, value_name = "ID")]
+    principal: Vec<String>,
+    /// A tool: `NAME`, `SERVER/NAME` or a glob.
+    #[arg(long, value_name = "NAME")]
+    tool: Vec<String>,
+    /// Everything.
+    #[arg(long)]
+    all: bool,
+    /// Why. Whoever is stopped reads it.
+    #[arg(long, value_name = "TEXT", conflicts_with = "lift")]
+    reason: Option<String>,
+    /// Until when, RFC 3339. Without it, until it is lifted.
+    #[arg(long, value_name = "RFC3339", requires = "reason")]
+    until: Option<String>,
+    /// Let these go on again.
+    #[arg(long)]
+    lift: bool,
+}
+
+impl KillCommand {
+    pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
+        let change = self.change()?;
+        // Two people in a hurry must not undo each other's change.
+        let _lock = lock(&self.file)?;
+        let text = self.text(change.is_some())?;
+        let document = KillDocument::read(&text).map_err(|errors| {
+            for error in &errors {
+                output::print_error(&format!("{}: {error}", self.file));
+            }
+            output::print_error("nothing was changed")
+        })?;
+        let Some(change) = change else {
+            print(&self.file, &document.list, json);
+            return Ok(ExitStatus::Clean);
+        };
+        let changed = document
+            .changed(&text, &change)
+            .map_err(|why| output::print_error(&format!("{why}; nothing was changed")))?;
+        let list = KillDocument::read(&changed)
+            .map_err(|_| output::print_error("the change is no kill list; nothing was changed"))?
+            .list;
+        output::replace_file(&self.file, changed.as_bytes())?;
+        print(&self.file, &list, json);
+        Ok(ExitStatus::Clean)
+    }
+
+    /// Returns what to change; `None` if only the list is asked for.
+    fn change(&self) -> Result<Option<KillChange>, Failed> {
+        let mut targets: Vec<(KillTarget, Vec<Box<str>>)> = [
+            (KillTarget::Agents, &self.agent),
+            (KillTarget::Clients, &self.client),
+            (KillTarget::Tenants, &self.tenant),
+            (KillTarget::Principals, &self.principal),
+            (KillTarget::Tools, &self.tool),
+        ]
+        .into_iter()
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(target, names)| (target, names.iter().map(|name| (**name).into()).collect()))
+        .collect();
+        if self.all {
+            targets.push((KillTarget::All, Vec::new()));
+        }
+        let (is_named, has_reason) = (!targets.is_empty(), self.reason.is_some());
+        match (is_named, has_reason, self.lift) {
+            (false, false, false) => return Ok(None),
+            (false, ..) => {
+                return Err(output::print_error(
+                    "name what: --agent, --client, --tenant, --principal, --tool or --all",
+                ));
+            }
+            (true, false, false) => {
+                return Err(output::print_error(
+                    "say why with --reason TEXT, or let them go on with --lift",
+                ));
+            }
+            _ => {}
+        }
+        Ok(Some(KillChange {
+            targets,
+            reason: self.reason.as_deref().map(Into::into),
+            until: self.until.as_deref().map(Into::into),
+        }))
+    }
+
+    fn text(&self, creates: bool) -> Result<String, Failed> {
+        let is_new = !Path::new(&self.file).exists();
+        if creates && is_new && !self.file.ends_with(".json") {
+            return Ok(KillDocument::empty());
+        }
+        let bytes = output::read_at_most(&self.file, MAX_DOCUMENT).map_err(|what| {
+            let hint = match is_new {
+                true => "; write one with `agentguard build KILL.yaml --for envoy --output FILE`",
+                false => "",
+            };
+            output::print_error(&format!("{} can't be read: {what}{hint}", self.file))
+        })?;
+        String::from_utf8(bytes)
+            .map_err(|_| output::print_error(&format!("{} is not UTF-8", self.file)))
+    }
+}
+
+/// Takes the lock of the file's folder, until it is dropped. The file itself is replaced by renaming.
+fn lock(file: &str) -> Result<std::fs::File, Failed> {
+    let folder = Path::new(file)
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let failed =
+        |error: std::io::Error| output::print_error(&format!("{}: {error}", folder.display()));
+    let folder = std::fs::File::open(folder).map_err(failed)?;
+    folder.lock().map_err(failed)?;
+    Ok(folder)
+}
+
+/// Prints what is in force.
+fn print(file: &str, list: &KillList, json: bool) {
+    if json {
+        let kills: Vec<_> = list
+            .kills
+            .iter()
+            .map(|kill| {
+                json!({"target": kill.target.word(), "names": kill.names, "reason": kill.reason,
+                       "until": kill.until})
+            })
+            .collect();
+        output::line(
+            &json!({"file": file, "generation": list.generation, "kill": kills}).to_string(),
+        );
+        return;
+    }
+    let stopped = match list.kills.len() {
+        0 => "nothing is stopped".to_owned(),
+        1 => "1 entry".to_owned(),
+        several => format!("{several} entries"),
+    };
+    output::line(&format!(
+        "{file}: generation {}, {stopped}",
+        list.generation
+    ));
+    for kill in &list.kills {
+        output::line(&format!("  {}", line(kill)));
+    }
+}
+
+/// `agent support-bot, sales-*: It pays out refunds by itself (until 2026-12-01T00:00:00Z)`
+fn line(kill: &Kill) -> String {
+    let names = match kill.names.as_slice() {
+        [] => String::new(),
+        names => format!(" {}", names.join(", ")),
+    };
+    let until = match &kill.until {
+        Some(until) => format!(" (until {until})"),
+        None => String::new(),
+    };
+    format!("{}{names}: {}{until}", singular(kill.target), kill.reason)
+}

@@ -1,0 +1,349 @@
+//! The kill switch: a second filter of the module, whose file `agentguard kill` changes while Envoy runs.
+
+use crate::scene::{Mode, answers, calls, in_mode, policy, refusal, says, with};
+use harness::{Answer, Envoy, Gate, Http, Request, Sample, Setup, Site, Version, wait_for, wasm};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+in_both_envoys![
+    what_is_stopped_is_refused_by_every_worker_within_a_second_and_goes_on_when_it_is_lifted,
+    open_streams_end_validly_with_their_next_frame,
+    a_tool_is_stopped_though_no_rule_asks_for_tools,
+    a_list_that_cannot_be_read_stops_everything_until_it_is_mended,
+    in_another_vm_than_the_policy_nothing_passes,
+];
+
+/// A kill list in a folder that Envoy watches.
+struct KillFile {
+    folder: PathBuf,
+}
+
+fn agentguard(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_agentguard"))
+        .args(arguments)
+        .output()
+        .expect("the command");
+    let (out, errors) = (
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    );
+    assert!(output.status.success(), "{out}{errors}");
+    out
+}
+
+impl KillFile {
+    fn new(name: &str, version: Version) -> KillFile {
+        let folder = std::env::temp_dir().join(format!(
+            "agentguard-{name}-{version:?}-{}",
+            std::process::id()
+        ));
+        std::fs::create_dir_all(&folder).expect("a directory");
+        let file = KillFile { folder };
+        let document = file.folder.join("kill.yaml");
+        let text = "apiVersion: agentguard.dev/v1\nkind: AgentKill\ngeneration: 1\nkill: []\n";
+        std::fs::write(&document, text).expect("a file");
+        agentguard(&[
+            "build",
+            &document.to_string_lossy(),
+            "--for",
+            "envoy",
+            "--wasm",
+            &wasm().to_string_lossy(),
+            "--output",
+            &file.path().to_string_lossy(),
+        ]);
+        file
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.join("filter.json")
+    }
+
+    /// Changes the list with `agentguard kill`.
+    fn kill(&self, arguments: &[&str]) -> String {
+        let file = self.path().to_string_lossy().into_owned();
+        agentguard(&[&["kill", "--file", &file], arguments].concat())
+    }
+
+    /// Replaces the resource by an edited one.
+    fn edit(&self, edit: impl FnOnce(&mut Value)) {
+        let text = std::fs::read_to_string(self.path()).expect("a file");
+        let mut resource: Value = serde_json::from_str(&text).expect("JSON");
+        edit(&mut resource);
+        let new = self.folder.join("new");
+        std::fs::write(&new, resource.to_string()).expect("a file");
+        std::fs::rename(&new, self.path()).expect("it takes its place");
+    }
+
+    /// The filter as it stands in a chain.
+    fn filter(&self) -> Value {
+        json!({
+            "name": "agentguard-kill",
+            "config_discovery": {
+                "config_source": {
+                    "path_config_source": {"path": self.path(), "watched_directory": {"path": self.folder}},
+                    "resource_api_version": "V3",
+                },
+                "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"],
+            },
+        })
+    }
+
+    fn sites(&self, policy: &Value) -> Vec<Site> {
+        Mode::BOTH
+            .map(|mode| {
+                Site::new(mode.word(), &in_mode(policy, mode)).behind_filters(vec![self.filter()])
+            })
+            .to_vec()
+    }
+}
+
+impl Drop for KillFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn silent() -> Value {
+    with(policy(json!([])), json!({"require": "none"}))
+}
+
+fn hello() -> Request {
+    Request::chat(says("hello"))
+}
+
+fn generation(envoy: &Envoy) -> Vec<(String, f64)> {
+    let is_kill = |sample: &&Sample| {
+        sample.name == "agentguard_policy_info"
+            && sample
+                .labels
+                .get("name")
+                .is_some_and(|name| name == "agentguard-kill")
+            && sample.value > 0.0
+    };
+    let samples = envoy.samples();
+    let of = |sample: &Sample| sample.labels.get("version").cloned().unwrap_or_default();
+    samples
+        .iter()
+        .filter(is_kill)
+        .map(|sample| (of(sample), sample.value))
+        .collect()
+}
+
+fn what_is_stopped_is_refused_by_every_worker_within_a_second_and_goes_on_when_it_is_lifted(
+    version: Version,
+) {
+    let file = KillFile::new("kill", version);
+    let envoy = Setup::new(version, file.sites(&silent()))
+        .labels(vec!["name", "version"])
+        .workers(4)
+        .start();
+    envoy.provider.answer_always(answers("Hello"));
+    let status = |mode: Mode| envoy.site(mode.word()).send(Http::One, &hello()).status;
+    assert_eq!(Mode::BOTH.map(status), [200, 200]);
+    file.kill(&["--all", "--reason", "Everything leaks."]);
+    let begun = Instant::now();
+    wait_for("the list to be in force", || {
+        (Mode::BOTH.map(status) == [400, 400]).then_some(())
+    });
+    // The kernel gives each new connection to one of the workers.
+    for _ in 0..40 {
+        assert_eq!(Mode::BOTH.map(status), [400, 400]);
+    }
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
+    let site = envoy.site("portable");
+    let error = refusal(&site.send(Http::One, &hello()), 400, "AG3006");
+    assert_eq!(
+        error["message"],
+        "Stopped by the kill switch: Everything leaks."
+    );
+    let records = site.records.lines();
+    let last: Value = serde_json::from_str(records.last().expect("a record")).expect("JSON");
+    assert_eq!(
+        (&last["code"], &last["kill"]["generation"]),
+        (&json!("AG3006"), &json!(2))
+    );
+    wait_for(
+        "the generation to be told by four workers and the main thread",
+        || (generation(&envoy) == [("2".to_owned(), 5.0)]).then_some(()),
+    );
+    file.kill(&["--lift", "--all"]);
+    wait_for("the list to be lifted", || {
+        (Mode::BOTH.map(status) == [200, 200]).then_some(())
+    });
+}
+
+fn open_streams_end_validly_with_their_next_frame(version: Version) {
+    const STREAMS: usize = 200;
+    let file = KillFile::new("kill-streams", version);
+    let envoy = Setup::new(version, file.sites(&silent()))
+        .labels(vec!["name", "version"])
+        .workers(4)
+        .start();
+    let gate = Gate::default();
+    let chunk = |delta: Value, finish: Value| {
+        let frame = json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m",
+                           "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]});
+        format!("data: {frame}\n\n").into_bytes()
+    };
+    envoy.provider.answer_always(
+        Answer::chunked(200, &[("content-type", "text/event-stream")])
+            .chunk(&chunk(
+                json!({"role": "assistant", "content": "Go"}),
+                Value::Null,
+            ))
+            .wait(&gate)
+            .chunk(&chunk(json!({"content": "ing on"}), Value::Null))
+            .chunk(&chunk(json!({"content": " for ever"}), json!("stop")))
+            .chunk(b"data: [DONE]\n\n")
+            .end(),
+    );
+    let body =
+        json!({"model": "gpt-4o", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
+    let request = Request::chat(body.to_string());
+    let site = envoy.site("portable");
+    let open: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut streams = Vec::new();
+                    for _ in 0..STREAMS / 8 {
+                        let mut live = site.open(Http::One, &request);
+                        let first = live.next_bytes().expect("a frame").expect("a frame");
+                        streams.push((live, first));
+                    }
+                    streams
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .flat_map(|thread| thread.join().expect("a thread"))
+            .collect()
+    });
+    assert_eq!(open.len(), STREAMS);
+    file.kill(&["--all", "--reason", "Everything leaks."]);
+    wait_for("the list to be in force in every worker", || {
+        (generation(&envoy) == [("2".to_owned(), 5.0)]).then_some(())
+    });
+    gate.open();
+    for (live, first) in open {
+        let rest = live.rest();
+        assert_eq!(rest.broken, None);
+        let text = String::from_utf8([first, rest.body].concat()).expect("UTF-8");
+        assert!(!text.contains("ing on"), "{text}");
+        let frames: Vec<&str> = text
+            .split("\n\n")
+            .filter(|frame| !frame.is_empty())
+            .collect();
+        assert_eq!(frames.last(), Some(&"data: [DONE]"), "{text}");
+        for frame in frames.iter().take(frames.len() - 1) {
+            let payload = frame.strip_prefix("data: ").expect("data");
+            serde_json::from_str::<Value>(payload).expect("JSON");
+        }
+        assert!(text.contains("Everything leaks."), "{text}");
+    }
+}
+
+fn a_tool_is_stopped_though_no_rule_asks_for_tools(version: Version) {
+    let file = KillFile::new("kill-tool", version);
+    let envoy = Setup::new(version, file.sites(&silent())).start();
+    envoy
+        .provider
+        .answer_always(calls(&[("issue_refund", "{}")]));
+    file.kill(&["--tool", "issue_*", "--reason", "It is attacked."]);
+    for mode in Mode::BOTH {
+        let site = envoy.site(mode.word());
+        let answer = wait_for("the list to be in force", || {
+            let answer = site.send(Http::Two, &hello()).json();
+            let message = answer["choices"][0]["message"].clone();
+            message["tool_calls"].is_null().then_some(message)
+        });
+        assert_eq!(
+            answer["content"],
+            "Stopped by the kill switch: It is attacked."
+        );
+    }
+}
+
+fn a_list_that_cannot_be_read_stops_everything_until_it_is_mended(version: Version) {
+    let file = KillFile::new("kill-broken", version);
+    let envoy = Setup::new(version, file.sites(&silent())).start();
+    envoy.provider.answer_always(answers("Hello"));
+    let status = || envoy.site("hold").send(Http::One, &hello()).status;
+    assert_eq!(status(), 200);
+    let document = "/resources/0/typed_config/config/configuration/value";
+    for broken in [
+        "",
+        "{",
+        "{\"kind\":\"AgentPolicy\"}",
+        "{\"kind\":\"AgentKill\",\"kill\":[{\"agent\":\"a\"}]}",
+    ] {
+        file.edit(|resource| *resource.pointer_mut(document).expect("a document") = json!(broken));
+        wait_for("everything to be refused", || {
+            (status() == 503).then_some(())
+        });
+        refusal(&envoy.site("hold").send(Http::One, &hello()), 503, "AG9003");
+        let good =
+            r#"{"apiVersion":"agentguard.dev/v1","kind":"AgentKill","generation":9,"kill":[]}"#;
+        file.edit(|resource| *resource.pointer_mut(document).expect("a document") = json!(good));
+        wait_for("everything to go on", || (status() == 200).then_some(()));
+    }
+    assert!(
+        envoy
+            .printed()
+            .contains("AG9003 the kill list can't be read")
+    );
+}
+
+fn in_another_vm_than_the_policy_nothing_passes(version: Version) {
+    let file = KillFile::new("kill-elsewhere", version);
+    let id = "/resources/0/typed_config/config/vm_config/vm_id";
+    file.edit(|resource| *resource.pointer_mut(id).expect("an id") = json!("elsewhere"));
+    let envoy = Setup::new(version, file.sites(&silent())).start();
+    envoy.provider.answer_always(answers("Hello"));
+    let response = envoy.site("portable").send(Http::One, &hello());
+    assert_eq!(
+        (response.status, response.header("x-agentguard-code")),
+        (503, Some("AG9003"))
+    );
+    assert_eq!(envoy.provider.count(), 0);
+    assert!(
+        envoy
+            .printed()
+            .contains("no policy runs in the VM of the kill list")
+    );
+}
+
+/// `agentguard build --bootstrap --kill-list` gives a configuration that Envoy takes.
+#[test]
+fn the_bootstrap_with_a_kill_list_is_valid() {
+    let version = Version::Newest;
+    let file = KillFile::new("kill-bootstrap", version);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let policy = root.join("policies/getting-started.yaml");
+    let (policy, wasm) = (policy.to_string_lossy(), wasm());
+    let kill_list = file.path();
+    let built = agentguard(&[
+        "build",
+        &policy,
+        "--for",
+        "envoy",
+        "--bootstrap",
+        "--upstream",
+        "http://127.0.0.1:8080",
+        "--wasm",
+        &wasm.to_string_lossy(),
+        "--kill-list",
+        &kill_list.to_string_lossy(),
+    ]);
+    let config = file.folder.join("bootstrap.json");
+    std::fs::write(&config, built).expect("a file");
+    assert_eq!(version.refuses(&config), None);
+}
