@@ -3,6 +3,7 @@
 use crate::scene::{Mode, answers, calls, in_mode, policy, refusal, says, with};
 use harness::{Answer, Envoy, Gate, Http, Request, Sample, Setup, Site, Version, wait_for, wasm};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 in_both_envoys![
     what_is_stopped_is_refused_by_every_worker_within_a_second_and_goes_on_when_it_is_lifted,
     open_streams_end_validly_with_their_next_frame,
+    an_agent_is_stopped_by_its_key_and_others_go_on,
     a_tool_is_stopped_though_no_rule_asks_for_tools,
     a_list_that_cannot_be_read_stops_everything_until_it_is_mended,
     in_another_vm_than_the_policy_nothing_passes,
@@ -249,6 +251,32 @@ fn open_streams_end_validly_with_their_next_frame(version: Version) {
         }
         assert!(text.contains("Everything leaks."), "{text}");
     }
+}
+
+fn an_agent_is_stopped_by_its_key_and_others_go_on(version: Version) {
+    let hash = |key: &str| -> String {
+        let digest = Sha256::digest(key.as_bytes());
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    let key = |agent: &str| json!({"sha256": hash(&format!("key-of-{agent}")), "client": "acme", "agent": agent});
+    let keys = json!([{"name": "key", "api_key": {"header": "x-agent-key", "keys": [key("one"), key("two")]}}]);
+    let policy = with(
+        policy(json!([])),
+        json!({"require": "identity", "principals": keys}),
+    );
+    let file = KillFile::new("kill-agent", version);
+    let envoy = Setup::new(version, file.sites(&policy)).start();
+    envoy.provider.answer_always(answers("Hello"));
+    let status = |mode: Mode, agent: &str| {
+        let request = hello().header("x-agent-key", format!("key-of-{agent}"));
+        envoy.site(mode.word()).send(Http::One, &request).status
+    };
+    assert_eq!(Mode::BOTH.map(|mode| status(mode, "one")), [200, 200]);
+    file.kill(&["--agent", "one", "--reason", "It pays out refunds."]);
+    wait_for("the list to be in force", || {
+        (Mode::BOTH.map(|mode| status(mode, "one")) == [400, 400]).then_some(())
+    });
+    assert_eq!(Mode::BOTH.map(|mode| status(mode, "two")), [200, 200]);
 }
 
 fn a_tool_is_stopped_though_no_rule_asks_for_tools(version: Version) {
