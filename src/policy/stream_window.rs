@@ -10,6 +10,9 @@ use crate::policy::scan::{Matcher, ScanScratch, Scans, each_view};
 use crate::wire::sort;
 use std::ops::Range;
 
+/// Bytes before the settled end that are read again for literals: more than an escape with all its layers.
+const LITERAL_CONTEXT: usize = 64;
+
 /// A text of a stream: what is still held back of it, and what stands before that for context.
 #[derive(Debug, Default)]
 pub struct HoldbackBuffer {
@@ -225,10 +228,12 @@ impl HoldbackBuffer {
             }
         }
         if wants.literals {
-            // A literal has no use for what stands before it.
-            let rest = self.text.get(self.settled..).unwrap_or_default();
+            // How a hidden character is read depends on what stands before it: `s\u{200d}end` is `s end` too.
+            let from = self.settled.saturating_sub(LITERAL_CONTEXT);
+            let from = self.text.floor_char_boundary(from);
+            let rest = self.text.get(from..).unwrap_or_default();
             let moved = |range: Range<usize>| {
-                range.start.saturating_add(self.settled)..range.end.saturating_add(self.settled)
+                range.start.saturating_add(from)..range.end.saturating_add(from)
             };
             matcher.literals.find(rest, &mut |literal, range| {
                 let exact = matcher.is_as_written(literal, rest, &range);
@@ -242,7 +247,7 @@ impl HoldbackBuffer {
                 });
             });
             if is_open {
-                let begun = literal_begun(matcher, rest).saturating_add(self.settled);
+                let begun = literal_begun(matcher, rest).saturating_add(from);
                 found.safe = found.safe.min(begun);
             }
         }

@@ -184,6 +184,19 @@ proptest! {
 }
 
 #[test]
+fn what_is_read_as_a_blank_is_so_wherever_the_text_is_cut() {
+    let policy = policy(r#""\\bend\\b""#);
+    for hidden in ["\u{200d}", "\u{200b}\u{200d}", "\u{ad}"] {
+        for blanks in [" ", "  ", "   ", "\u{a0}  ", "     x"] {
+            let text = format!("s{hidden}end{blanks}");
+            let (whole, _) = found(&policy, &[&text]);
+            let letters: Vec<&str> = text.split_inclusive(|_: char| true).collect();
+            assert_eq!(found(&policy, &letters).0, whole, "{text:?}");
+        }
+    }
+}
+
+#[test]
 fn of_clean_text_little_is_held_back() {
     let policy = policy(r#""AB-[0-9]{4,9}", "x{1,50}y""#);
     let text = "The quick brown fox, aged 7, jumped over 13 lazy dogs on 2026-11-20; it cost $12.50 and nobody minded. "
