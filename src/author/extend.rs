@@ -3,6 +3,7 @@
 
 use super::yaml::parse_yaml;
 use crate::diag::{Diagnostic, Severity, codes};
+use crate::policy::digest;
 use crate::policy::load::parse_json;
 use crate::policy::node::{Member, Node, NodeValue};
 use std::ops::Range;
@@ -88,6 +89,7 @@ impl Resolver<'_> {
         for member in members_mut(&mut root) {
             match &*member.key {
                 "lists" => self.lists(name, &mut member.value, is_top),
+                "principals" => self.key_files(name, &mut member.value, is_top),
                 "policies" => {
                     for part in items_mut(&mut member.value) {
                         *part = self.document(name, part, is_top);
@@ -275,6 +277,47 @@ impl Resolver<'_> {
             }
         }
         set(top, "rules", list(merged));
+    }
+
+    /// `keys: [{ file: PATH, client: acme }]`: the file's key becomes its hash.
+    fn key_files(&mut self, from: &str, sources: &mut Node, is_top: bool) {
+        for source in items_mut(sources) {
+            let api_key = members_mut(source).find(|member| &*member.key == "api_key");
+            let keys = api_key.and_then(|member| {
+                members_mut(&mut member.value).find(|member| &*member.key == "keys")
+            });
+            let Some(keys) = keys else { continue };
+            for key in items_mut(&mut keys.value) {
+                let file = members_mut(key).find(|member| &*member.key == "file");
+                let Some(file) = file else { continue };
+                if is_top {
+                    self.span = file.value.span.clone();
+                }
+                let at = "principals";
+                let Some(path) = file.value.text() else {
+                    let message = "a file is named by its path".to_owned();
+                    self.error(codes::AG1005, at, message, "write `file: acme.key`");
+                    continue;
+                };
+                match (self.read)(from, path) {
+                    Ok(read) if !read.text.trim().is_empty() => {
+                        let hash = digest(read.text.trim().as_bytes());
+                        let digits: String =
+                            hash.iter().map(|byte| format!("{byte:02x}")).collect();
+                        file.key = "sha256".into();
+                        file.value = text(&digits);
+                    }
+                    Ok(_) => {
+                        let message = format!("`{path}` is empty");
+                        self.error(codes::AG1005, at, message, "it holds one key");
+                    }
+                    Err(error) => {
+                        let message = format!("`{path}` can't be read: {error}");
+                        self.error(codes::AG1016, at, message, "");
+                    }
+                }
+            }
+        }
     }
 
     /// `lists: { NAME: { file: PATH } }`: a YAML or JSON list, or lines; empty ones and those that begin with `#` don't count.

@@ -611,6 +611,8 @@ pub fn test_schema() -> Value {
             "properties": {
                 "request": half(testing::EXCHANGE_REQUEST),
                 "response": half(testing::EXCHANGE_RESPONSE),
+                "peer": {"type": ["string", "object"], "description": "The connection's peer: an address, a SPIFFE id, or `{ address, uri_san, dns_san, subject }`."},
+                "properties": {"type": "object", "description": "Envoy's properties, by their path."},
             },
             "required": ["request"],
             "additionalProperties": false,

@@ -20,6 +20,7 @@ use crate::event::Facts;
 use crate::policy::decode::{Decoder, PolicyPath};
 use crate::policy::document::API_VERSION;
 use crate::policy::node::{Node, NodeValue};
+use crate::proxy::MemoryProperties;
 use std::ops::Range;
 
 /// Keys of a test file.
@@ -31,7 +32,7 @@ pub(super) const EXPECT: &[&str] = &[
     "action", "would", "code", "status", "rules", "text", "reason", "upstream", "client",
 ];
 /// Keys of a whole exchange.
-pub(super) const EXCHANGE: &[&str] = &["request", "response"];
+pub(super) const EXCHANGE: &[&str] = &["request", "response", "peer", "properties"];
 /// Keys of its request.
 pub(super) const EXCHANGE_REQUEST: &[&str] = &["method", "host", "path", "headers", "body"];
 /// Keys of its response.
@@ -82,7 +83,9 @@ pub struct WholeExchange {
     pub request: HalfExchange,
     /// What the upstream answers.
     pub response: Option<HalfExchange>,
-    /// The environment's name and the time.
+    /// What the proxy knows of the connection: its peer, certificates, verified tokens.
+    pub properties: MemoryProperties,
+    /// The environment's name, the time, and the principal if it is told directly.
     pub facts: Box<Facts>,
 }
 
@@ -353,12 +356,23 @@ fn read_exchange(
     let members = decoder.mapping(at, node, EXCHANGE)?;
     let mut request = None;
     let mut response = None;
+    let mut properties = MemoryProperties::default();
     for member in members {
         let at = at.key(&member.key);
-        if &*member.key == "request" {
-            request = Some(read_half(decoder, &at, &member.value, EXCHANGE_REQUEST)?);
-        } else {
-            response = Some(read_half(decoder, &at, &member.value, EXCHANGE_RESPONSE)?);
+        match &*member.key {
+            "request" => request = Some(read_half(decoder, &at, &member.value, EXCHANGE_REQUEST)?),
+            "response" => {
+                response = Some(read_half(decoder, &at, &member.value, EXCHANGE_RESPONSE)?);
+            }
+            "peer" => match MemoryProperties::of_peer(&as_json(&member.value)) {
+                Ok(peer) => properties.extend(peer),
+                Err(what) => {
+                    let help = "for example `peer: 10.0.0.7` or `peer: spiffe://td/ns/acme/sa/bot`";
+                    decoder.error(codes::AG1005, &at, &member.value.span, &what, help);
+                    return None;
+                }
+            },
+            _ => properties.extend(MemoryProperties::of_json(&as_json(&member.value))),
         }
     }
     if request.is_none() {
@@ -367,8 +381,15 @@ fn read_exchange(
     Some(WholeExchange {
         request: request?,
         response,
+        properties,
         facts: Box::new(facts),
     })
+}
+
+fn as_json(node: &Node) -> serde_json::Value {
+    let mut text = Vec::new();
+    node.write_json(&mut text);
+    serde_json::from_slice(&text).unwrap_or_default()
 }
 
 fn read_half(

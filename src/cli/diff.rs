@@ -65,8 +65,9 @@ impl Diff {
             let time = time.unwrap_or(started);
             let sent = recorded.request().map_err(complain)?;
             let response = recorded.response().map_err(complain)?;
-            let one = old.evaluate(&sent, response.clone(), time);
-            let other = new.evaluate(&sent, response, time);
+            let caller = recorded.caller().map_err(complain)?;
+            let one = old.evaluate(&caller, &sent, response.clone(), time);
+            let other = new.evaluate(&caller, &sent, response, time);
             count = count.saturating_add(1);
             let same = one.verdict.action == other.verdict.action
                 && one.verdict.would == other.verdict.would

@@ -3,7 +3,7 @@
 use super::{Failed, output};
 use crate::author::{SampleEvent, SampleExchange, describe, describe_principal, parse_yaml};
 use crate::diag::Diagnostic;
-use crate::event::{Author, Facts, Kind, Known, Models};
+use crate::event::{Author, Facts, Kind, Known, Models, Principal};
 use crate::policy::{Node, Policy, parse_json};
 use clap::Args;
 
@@ -61,6 +61,17 @@ impl EventOptions {
     /// Returns the environment of `--env`.
     pub(super) fn environment(&self) -> Option<&str> {
         self.env.as_deref()
+    }
+
+    /// Returns the principal of `--principal`.
+    pub(super) fn principal(&self) -> Result<Option<Principal>, Failed> {
+        let Some(text) = &self.principal else {
+            return Ok(None);
+        };
+        let node = json_option("--principal", text)?;
+        let told = describe_principal(&node)
+            .map_err(|errors| wrong(&format!("--principal {text}"), &errors))?;
+        Ok(Some(told))
     }
 
     /// Returns the case that the options describe.
@@ -166,10 +177,8 @@ impl EventOptions {
         if let Some(name) = &self.env {
             facts.environment = Known::Is(name.as_str().into());
         }
-        if let Some(text) = &self.principal {
-            let node = json_option("--principal", text)?;
-            facts.principal = describe_principal(&node)
-                .map_err(|errors| wrong(&format!("--principal {text}"), &errors))?;
+        if let Some(principal) = self.principal()? {
+            facts.principal = principal;
         }
         if let Some(text) = &self.time {
             let time: jiff::Timestamp = text

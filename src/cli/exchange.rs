@@ -5,11 +5,11 @@
 
 use super::verdict::CheckResult;
 use super::{Failed, output};
-use crate::author::HalfExchange;
-use crate::flow::simulation::{self, HttpMessage, SimulatedResult};
+use crate::author::{HalfExchange, describe_principal};
+use crate::flow::simulation::{self, Caller, HttpMessage, SimulatedResult};
 use crate::flow::{EventObserver, Guard, HostEnvironment};
-use crate::policy::{Node, load_with_zones};
-use crate::proxy::MemorySharedData;
+use crate::policy::{Node, load_with_zones, parse_json};
+use crate::proxy::{MemoryProperties, MemorySharedData};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
@@ -25,6 +25,15 @@ pub(super) struct Recorded {
     pub(super) request: RecordedRequest,
     #[serde(default)]
     pub(super) response: Option<RecordedResponse>,
+    /// The connection's peer: an address, a SPIFFE id, or `{"address", "uri_san", "dns_san", "subject"}`.
+    #[serde(default)]
+    pub(super) peer: Option<Value>,
+    /// Envoy's properties, by their path: `{"metadata": {"filter_metadata": {…}}}`.
+    #[serde(default)]
+    pub(super) properties: Option<Value>,
+    /// The principal, told instead of by credentials.
+    #[serde(default)]
+    pub(super) principal: Option<Value>,
     /// Start of the exchange, RFC 3339.
     #[serde(default)]
     pub(super) time: Option<String>,
@@ -66,6 +75,33 @@ impl Recorded {
     /// Parses one line.
     pub(super) fn parse(line: &[u8]) -> Result<Recorded, String> {
         serde_json::from_slice(line).map_err(|error| error.to_string())
+    }
+
+    /// Returns who sends it.
+    pub(super) fn caller(&self) -> Result<Caller, String> {
+        let mut properties = match &self.peer {
+            Some(peer) => MemoryProperties::of_peer(peer)?,
+            None => MemoryProperties::default(),
+        };
+        properties.extend(MemoryProperties::of_json(
+            self.properties.as_ref().unwrap_or(&Value::Null),
+        ));
+        let principal = match &self.principal {
+            None => None,
+            Some(principal) => {
+                let node = parse_json(principal.to_string().as_bytes())
+                    .map_err(|error| error.message.clone())?;
+                let told = describe_principal(&node).map_err(|errors| {
+                    let first = errors.first().map(ToString::to_string);
+                    format!("principal: {}", first.unwrap_or_default())
+                })?;
+                Some(told)
+            }
+        };
+        Ok(Caller {
+            properties,
+            principal,
+        })
     }
 
     /// Returns the message of the client.
@@ -206,10 +242,12 @@ impl OfflineProxy {
             return Err(output::print_error("the policy is not valid"));
         };
         let key = policy.document.audit.key.clone();
+        let keys: Vec<Box<str>> = policy.document.key_variables().map(Box::from).collect();
         let surroundings = HostEnvironment {
             // The key of the chain's MAC has no effect on decisions. All other variables would come from a proxy.
             variable: &|name| match key.as_deref() {
                 Some(key) if key == name => Some("agentguard".to_owned()),
+                _ if keys.iter().any(|key| **key == *name) => Some(key_in(name)),
                 _ => environment.map(str::to_owned),
             },
             node_environment: &|| environment.map(str::to_owned),
@@ -231,28 +269,41 @@ impl OfflineProxy {
     /// Replays an exchange at a time in nanoseconds since 1970.
     pub(super) fn evaluate(
         &self,
+        caller: &Caller,
         request: &HttpMessage,
         response: HttpMessage,
         now: u64,
     ) -> ReplayResult {
-        self.evaluate_watched(request, response, now, None)
+        self.evaluate_watched(caller, request, response, now, None)
     }
 
     /// Replays an exchange like [`evaluate`](OfflineProxy::evaluate), with an observer of each evaluated event.
     pub(super) fn evaluate_watched(
         &self,
+        caller: &Caller,
         request: &HttpMessage,
         response: HttpMessage,
         now: u64,
         watcher: Option<EventObserver>,
     ) -> ReplayResult {
-        let seen = simulation::run_watched(&self.guard, request, |_| response, now, watcher);
+        let answer = |_: &HttpMessage| response;
+        let seen = simulation::run_as(caller, &self.guard, request, answer, now, watcher);
         let record: Value = serde_json::from_slice(&seen.finished.line).unwrap_or_default();
         ReplayResult {
             verdict: CheckResult::of_record(&record, &self.guard.policy),
             seen,
         }
     }
+}
+
+/// Returns an API key of the environment. One that is not set here has a stand-in, which no request brings.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the command line is where the environment comes in, as in the proxy"
+)]
+fn key_in(name: &str) -> String {
+    let set = std::env::var(name).ok().filter(|key| !key.is_empty());
+    set.unwrap_or_else(|| format!("the variable {name} is not set here"))
 }
 
 /// Returns the current time in nanoseconds since 1970.

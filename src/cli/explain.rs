@@ -8,6 +8,7 @@ use super::{ExitStatus, Failed, output};
 use crate::author::{Branch, Explained, Explainer, SampleExchange};
 use crate::diag::{codes, nearest};
 use crate::event::Event;
+use crate::flow::EventObserver;
 use crate::policy::{Context, Policy};
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -137,7 +138,12 @@ impl Explain {
             }
         };
         let proxyless = OfflineProxy::new(root, self.event.environment())?;
-        let evaluated = proxyless.evaluate_watched(&sent, answered, time, Some(Box::new(watcher)));
+        let mut caller = recorded.caller().map_err(complain)?;
+        if let Some(principal) = self.event.principal()? {
+            caller.principal = Some(principal);
+        }
+        let watcher = Some(Box::new(watcher) as EventObserver);
+        let evaluated = proxyless.evaluate_watched(&caller, &sent, answered, time, watcher);
         Ok((events.take(), evaluated.verdict))
     }
 }

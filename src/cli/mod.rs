@@ -11,6 +11,7 @@ mod exchange;
 mod explain;
 mod fmt;
 mod inspect;
+mod keygen;
 mod kill;
 mod output;
 mod render;
@@ -76,6 +77,8 @@ enum Command {
     Build(build::Build),
     /// Stop agents, clients, tenants, principals or tools at once, or show what is stopped.
     Kill(kill::KillCommand),
+    /// Make a key, and its entry in a policy.
+    Keygen(keygen::Keygen),
     /// Format policies.
     Fmt(fmt::Fmt),
     /// Print the JSON Schema of policies, test files, or audit events.
@@ -99,6 +102,7 @@ pub fn main() -> ExitCode {
         Command::Diff(command) => command.run(json),
         Command::Build(command) => command.run(json),
         Command::Kill(command) => command.run(json),
+        Command::Keygen(command) => command.run(json),
         Command::Fmt(command) => command.run(json),
         Command::Schema(command) => command.run(json),
         Command::Explain(command) => command.run(json),

@@ -315,6 +315,7 @@ impl ReplayPolicy {
     fn exchange(&self, recorded: &Recorded) -> Result<CheckResult, String> {
         let time = recorded.time.as_deref().and_then(moment);
         let evaluated = self.proxyless.evaluate(
+            &recorded.caller()?,
             &recorded.request()?,
             recorded.response()?,
             time.unwrap_or(self.started),

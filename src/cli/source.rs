@@ -195,9 +195,21 @@ fn names_files(root: &Node) -> bool {
                 .iter()
                 .any(|list| list.value.get("file").is_some()),
             ("policies", NodeValue::List(documents)) => documents.iter().any(names_files),
+            ("principals", NodeValue::List(sources)) => sources.iter().any(names_key_files),
             _ => false,
         }
     })
+}
+
+/// Whether a source of `principals` has keys in files.
+fn names_key_files(source: &Node) -> bool {
+    let keys = source
+        .get("api_key")
+        .and_then(|api_key| api_key.get("keys"));
+    match keys.map(|keys| &keys.data) {
+        Some(NodeValue::List(keys)) => keys.iter().any(|key| key.get("file").is_some()),
+        _ => false,
+    }
 }
 
 /// Reads a file that a document names, relative to the document.

@@ -10,7 +10,7 @@ use crate::author::{
 };
 use crate::diag::{Diagnostic, Severity, codes};
 use crate::event::Known;
-use crate::flow::simulation::HttpMessage;
+use crate::flow::simulation::{Caller, HttpMessage};
 use crate::policy::{Node, Policy, desugar};
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
@@ -425,7 +425,13 @@ fn evaluate_exchange(root: &Node, exchange: &WholeExchange) -> Result<ReplayResu
         None => HttpMessage::new(&[(":status", "200")], b""),
     };
     let now = exchange.facts.time.unwrap_or(MONDAY_NOON);
-    Ok(proxyless.evaluate(&HttpMessage::from(&exchange.request), response, now))
+    let principal = &exchange.facts.principal;
+    let caller = Caller {
+        properties: exchange.properties.clone(),
+        principal: (!principal.is_anonymous()).then(|| principal.clone()),
+    };
+    let request = HttpMessage::from(&exchange.request);
+    Ok(proxyless.evaluate(&caller, &request, response, now))
 }
 
 fn compare(expect: &Expectation, got: &CheckResult) -> Vec<String> {

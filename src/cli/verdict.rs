@@ -87,6 +87,13 @@ impl CheckResult {
     fn under(policy: &Policy, case: &SampleExchange, context: &Context<'_>) -> CheckResult {
         let mut ruling: Option<(Decision, Option<u16>, Option<&'static str>)> = None;
         let mut would = "allow";
+        let principal = &context.facts.principal;
+        if policy.document.requires_identity == Some(true) && principal.is_anonymous() {
+            would = "deny";
+            if policy.enforces_defaults() {
+                ruling = Some((Decision::Deny, None, Some(codes::AG4001)));
+            }
+        }
         let mut rules = BTreeMap::new();
         let mut redactions: Vec<Redaction> = Vec::new();
         for event in &case.reading.events {

@@ -68,7 +68,7 @@ codes! {
     AG1016 0 "needs `agentguard build`"
         "The filter has no file system and no time zone database. `agentguard build` resolves `extends`, `file:` and time zones into one document."
     AG1017 0 "not provided by this version"
-        "The policy uses a function that this version does not provide in Envoy: identities, approvals, limits, or an unsupported key. The filter rejects a policy with a limit. Without identities, `require: identity` denies every request, and conditions on the caller are resolved toward denial; without approvals, a rule that requires one denies. `validate` and `lint` warn about it, `validate --for envoy` and `build` fail; `build --fail-closed` accepts these denials as intended."
+        "The policy uses a function that this version does not provide in Envoy (approvals, limits, or an unsupported key), or asks who is calling without a source in `principals` that says so. The filter rejects a policy with a limit. Without `principals`, `require: identity` denies every request, and conditions on the caller are resolved toward denial; without approvals, a rule that requires one denies. `validate` and `lint` warn about it, `validate --for envoy` and `build` fail; `build --fail-closed` accepts these denials as intended."
     AG1018 0 "`require` is missing for rules on the caller"
         "Rules on the caller need `require: identity` (anonymous requests are denied) or `require: none` (they are evaluated with unknown principal fields)."
     AG1019 0 "the document is too large"

@@ -139,6 +139,7 @@ pub fn identify(
     };
     let mut found: Vec<Option<Principal>> = Vec::with_capacity(sources.len());
     let mut trusted = Vec::new();
+    let mut elsewhere = None;
     for (number, source) in sources.iter().enumerate() {
         let finding = match &source.kind {
             SourceKind::ApiKey(api_key) => {
@@ -158,14 +159,25 @@ pub fn identify(
                 ..principal
             }),
             Finding::Invalid(reason, client) => {
-                identified.failure.get_or_insert(Failure {
+                let failure = Failure {
                     source: source.name.clone(),
                     reason,
                     client,
-                });
+                };
+                match reason {
+                    Reason::WrongIssuer => elsewhere.get_or_insert(failure),
+                    _ => identified.failure.get_or_insert(failure),
+                };
                 None
             }
         });
+    }
+    // A token of one issuer is of the wrong one to the sources of all others.
+    let mut kinds = sources.iter().zip(&found);
+    let has_token =
+        kinds.any(|(source, found)| matches!(source.kind, SourceKind::Jwt(_)) && found.is_some());
+    if !has_token && identified.failure.is_none() {
+        identified.failure = elsewhere;
     }
     // A header of two sources goes on if one of them trusts the peer.
     identified.untrusted.retain(|name| !trusted.contains(name));

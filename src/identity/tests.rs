@@ -363,6 +363,15 @@ mod tokens {
         assert_eq!(issuer("https://other"), "user wrong_issuer");
         assert_eq!(issuer("https://issuer/"), "user wrong_issuer");
     }
+
+    #[test]
+    fn a_token_is_of_the_source_that_names_its_issuer() {
+        let source = |name: &str, issuer: &str| json!({"name": name, "jwt": {"payload": "jwt", "issuer": issuer, "id": "sub"}});
+        let two = json!([source("a", "https://other"), source("b", "https://issuer")]);
+        assert_eq!(read(&two, &[], &payload()).0, "b id=user-1");
+        let neither = json!([source("a", "https://other"), source("b", "https://another")]);
+        assert_eq!(read(&neither, &[], &payload()).0, "a wrong_issuer");
+    }
 }
 
 mod peers {

@@ -80,8 +80,11 @@ impl Policy {
     /// What is in force although nothing here provides what it asks for: all of that is denied, or counts for the strict side.
     pub fn denied_for_want(&self) -> Option<&'static str> {
         let documents = self.document.deciding();
-        if self.document.requires_identity == Some(true) {
-            return Some("`require: identity` denies every request: no credential is read yet");
+        let is_sourceless = self.document.principals.is_empty();
+        if self.document.requires_identity == Some(true) && is_sourceless {
+            return Some(
+                "`require: identity` denies every request: no source in `principals` reads a credential",
+            );
         }
         if self
             .rules
@@ -93,8 +96,9 @@ impl Policy {
         let asks = |part: &Document| {
             !part.audience.is_empty() || part.rules.iter().any(Rule::asks_identity)
         };
-        documents.iter().any(asks).then_some(
-            "rules about who is asking count for the strict side: nothing tells that yet",
+        let untold = is_sourceless && documents.iter().any(asks);
+        untold.then_some(
+            "rules about who is asking count for the strict side: no source in `principals` tells it",
         )
     }
 

@@ -321,8 +321,13 @@ impl Document {
             .as_deref()
             .into_iter()
             .chain(environment)
-            .chain(principals::key_variables(&self.principals))
+            .chain(self.key_variables())
             .collect()
+    }
+
+    /// Environment variables that hold API keys.
+    pub fn key_variables(&self) -> impl Iterator<Item = &str> {
+        principals::key_variables(&self.principals)
     }
 }
 

@@ -4,6 +4,7 @@ use super::{Properties, SharedData, VersionMismatch, Versioned};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 
 /// Properties that were told, by their path: `["source", "address"]`.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +27,62 @@ impl MemoryProperties {
         let mut told = MemoryProperties::default();
         told.insert(&mut Vec::new(), properties);
         told
+    }
+
+    /// Properties of a connection's peer: an address (`10.0.0.7:5000`, the port may be absent), a SPIFFE id, or
+    /// `{"address", "uri_san", "dns_san", "subject"}`.
+    ///
+    /// # Errors
+    /// It is none of these.
+    pub fn of_peer(peer: &Value) -> Result<MemoryProperties, String> {
+        let mut told = MemoryProperties::default();
+        match peer {
+            Value::String(text) if text.contains("://") => told.add_peer("uri_san", text)?,
+            Value::String(text) => told.add_peer("address", text)?,
+            Value::Object(members) => {
+                for (name, value) in members {
+                    let text = value.as_str().ok_or("each member of a peer is a text")?;
+                    told.add_peer(name, text)?;
+                }
+            }
+            _ => return Err("a peer is an address, a SPIFFE id or an object".to_owned()),
+        }
+        Ok(told)
+    }
+
+    fn add_peer(&mut self, name: &str, text: &str) -> Result<(), String> {
+        let mut add = |path: [&str; 2], value: Vec<u8>| {
+            let path = path.map(str::to_owned).to_vec();
+            self.0.insert(path, value);
+        };
+        let property = match name {
+            "address" => {
+                // A port that no system gives away by itself.
+                const ANY_PORT: u16 = 1;
+                let address = match text.parse::<IpAddr>() {
+                    Ok(address) => SocketAddr::new(address, ANY_PORT).to_string(),
+                    Err(_) => text.to_owned(),
+                };
+                add(["source", "address"], address.into_bytes());
+                return Ok(());
+            }
+            "uri_san" => "uri_san_peer_certificate",
+            "dns_san" => "dns_san_peer_certificate",
+            "subject" => "subject_peer_certificate",
+            other => {
+                return Err(format!(
+                    "a peer has no `{other}`: known are address, uri_san, dns_san, subject"
+                ));
+            }
+        };
+        add(["connection", "mtls"], vec![1]);
+        add(["connection", property], text.as_bytes().to_vec());
+        Ok(())
+    }
+
+    /// Adds other properties.
+    pub fn extend(&mut self, more: MemoryProperties) {
+        self.0.extend(more.0);
     }
 
     fn insert(&mut self, path: &mut Vec<String>, value: &Value) {

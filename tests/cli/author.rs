@@ -6,10 +6,10 @@ use super::*;
 const HEAD: &str = "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: { name: t }\nrequire: none\ndefaults: { action: allow }\n";
 
 /// A folder of its own, gone with the value.
-struct Folder(PathBuf);
+pub(super) struct Folder(PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Folder {
+    pub(super) fn new(name: &str) -> Folder {
         let path =
             std::env::temp_dir().join(format!("agentguard-author-{}-{name}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
@@ -17,13 +17,13 @@ impl Folder {
         Folder(path)
     }
 
-    fn file(&self, name: &str, text: &str) -> String {
+    pub(super) fn file(&self, name: &str, text: &str) -> String {
         let path = self.0.join(name);
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     }
 
-    fn policy(&self, name: &str, rules: &str) -> String {
+    pub(super) fn policy(&self, name: &str, rules: &str) -> String {
         self.file(name, &format!("{HEAD}{rules}"))
     }
 

@@ -33,6 +33,7 @@ mod denial;
 mod disguise;
 mod endurance;
 mod headers;
+mod identity;
 mod kill;
 mod metrics;
 mod observe;

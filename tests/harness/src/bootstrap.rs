@@ -42,6 +42,8 @@ pub struct Site {
     upgrades: bool,
     buffer_limit: u32,
     variables: Vec<String>,
+    transport: Option<Value>,
+    manager: Value,
 }
 
 impl Site {
@@ -69,7 +71,21 @@ impl Site {
             upgrades: false,
             buffer_limit: 10 << 20,
             variables: Vec::new(),
+            transport: None,
+            manager: json!({}),
         }
+    }
+
+    /// Accepts TLS connections with this `DownstreamTlsContext`.
+    pub fn tls(mut self, context: Value) -> Site {
+        self.transport = Some(context);
+        self
+    }
+
+    /// Sets keys of the HTTP connection manager.
+    pub fn manager(mut self, keys: Value) -> Site {
+        self.manager = keys;
+        self
     }
 
     /// Replaces the configuration.
@@ -273,13 +289,22 @@ impl Site {
         if self.upgrades {
             manager["upgrade_configs"] = json!([{"upgrade_type": "websocket"}]);
         }
+        if let (Some(manager), Value::Object(keys)) = (manager.as_object_mut(), &self.manager) {
+            manager.extend(keys.clone());
+        }
+        let mut chain = json!({"filters": [{
+            "name": "envoy.filters.network.http_connection_manager", "typed_config": manager,
+        }]});
+        if let Some(context) = &self.transport {
+            chain["transport_socket"] = json!({
+                "name": "envoy.transport_sockets.tls", "typed_config": context,
+            });
+        }
         json!({
             "name": self.name,
             "address": address(0),
             "per_connection_buffer_limit_bytes": self.buffer_limit,
-            "filter_chains": [{"filters": [{
-                "name": "envoy.filters.network.http_connection_manager", "typed_config": manager,
-            }]}],
+            "filter_chains": [chain],
         })
     }
 }

@@ -1,0 +1,131 @@
+//! `agentguard keygen`: makes keys. The key of a client is printed once; the policy gets its hash.
+
+use super::{ExitStatus, Failed, output};
+use crate::policy::digest;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::Args;
+use serde_json::json;
+
+/// How a client's key begins: scanners for secrets know it by that, and `starts_with: agk_` tells it from others.
+const PREFIX: &str = "agk_";
+
+/// Random bytes of a key: 256 bits.
+const KEY_BYTES: usize = 32;
+
+/// Arguments of `keygen`.
+#[derive(Debug, Args)]
+pub(super) struct Keygen {
+    /// The client application that gets the key.
+    #[arg(long, value_name = "NAME")]
+    client: Option<String>,
+    /// Its agent.
+    #[arg(long, value_name = "NAME")]
+    agent: Option<String>,
+    /// Its tenant.
+    #[arg(long, value_name = "NAME")]
+    tenant: Option<String>,
+    /// A role; may be given several times.
+    #[arg(long = "role", value_name = "NAME")]
+    roles: Vec<String>,
+    /// When the key expires, RFC 3339.
+    #[arg(long, value_name = "RFC3339")]
+    not_after: Option<String>,
+    /// Print the entry for an existing key, read from this file (`-`: standard input), instead of making one.
+    #[arg(long, value_name = "FILE")]
+    key: Option<String>,
+}
+
+impl Keygen {
+    pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
+        let names = [&self.client, &self.agent, &self.tenant];
+        if names.into_iter().all(Option::is_none) {
+            return Err(output::print_error(
+                "whose key is it? give --client, --agent or --tenant",
+            ));
+        }
+        if let Some(time) = &self.not_after
+            && let Err(error) = time.parse::<jiff::Timestamp>()
+        {
+            return Err(output::print_error(&format!("--not-after {time}: {error}")));
+        }
+        let (key, is_new) = match &self.key {
+            Some(file) => (existing_key(file)?, false),
+            None => (new_key()?, true),
+        };
+        let hash = hex(&digest(key.as_bytes()));
+        let entry = self.entry(&hash);
+        if json {
+            let mut told = json!({"sha256": hash, "entry": entry});
+            if let (true, Some(members)) = (is_new, told.as_object_mut()) {
+                members.insert("key".to_owned(), json!(key));
+            }
+            output::line(&told.to_string());
+            return Ok(ExitStatus::Clean);
+        }
+        if is_new {
+            output::line("The key, shown once. Give it to the client over a safe channel:\n");
+            output::line(&format!("  {key}\n"));
+        }
+        output::line("The entry for `principals[].api_key.keys`:\n");
+        output::line(&format!("  - {entry}"));
+        Ok(ExitStatus::Clean)
+    }
+
+    /// The key's entry in a policy.
+    fn entry(&self, hash: &str) -> String {
+        let mut members = vec![format!("sha256: {hash}")];
+        let named = [
+            ("client", &self.client),
+            ("agent", &self.agent),
+            ("tenant", &self.tenant),
+        ];
+        for (member, name) in named {
+            members.extend(
+                name.as_ref()
+                    .map(|name| format!("{member}: {}", quoted(name))),
+            );
+        }
+        if !self.roles.is_empty() {
+            let roles: Vec<String> = self.roles.iter().map(|role| quoted(role)).collect();
+            members.push(format!("roles: [{}]", roles.join(", ")));
+        }
+        members.extend(
+            self.not_after
+                .as_ref()
+                .map(|time| format!("not_after: {}", quoted(time))),
+        );
+        format!("{{ {} }}", members.join(", "))
+    }
+}
+
+/// A text in YAML. A JSON string is one, and never a number or a truth value.
+fn quoted(text: &str) -> String {
+    json!(text).to_string()
+}
+
+fn new_key() -> Result<String, Failed> {
+    let mut random = [0; KEY_BYTES];
+    getrandom::fill(&mut random)
+        .map_err(|error| output::print_error(&format!("no randomness: {error}")))?;
+    Ok(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random)))
+}
+
+/// Reads a key as the filter will see it: without the line end of its file.
+fn existing_key(file: &str) -> Result<String, Failed> {
+    let text = String::from_utf8(output::read(file)?)
+        .map_err(|_| output::print_error(&format!("{file}: a key is ASCII")))?;
+    let key = text.trim();
+    let is_visible = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
+    match is_visible {
+        true => Ok(key.to_owned()),
+        false => Err(output::print_error(&format!(
+            "{file}: a key is one word of visible ASCII"
+        ))),
+    }
+}
+
+/// Writes a hash as lower-case hexadecimal digits.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
