@@ -354,6 +354,10 @@ mod tokens {
             }}}));
             assert_eq!(read(&policy, &[], &failed).0, format!("user {reason}"));
         }
+        let missing = MemoryProperties::of_json(&json!({"metadata": {"filter_metadata": {
+            "envoy.filters.http.jwt_authn": {"failure": {"code": 1, "message": "Jwt is missing"}},
+        }}}));
+        assert_eq!(read(&policy, &[], &missing).0, "anonymous");
     }
 
     #[test]
