@@ -332,6 +332,7 @@ impl Flow {
         if paths.first().is_none_or(|path| **path != *normal) {
             paths.push(normal.into());
         }
+        facts.request.region = protocol::region_of(host, path);
         facts.host = Known::Is(host.trim_end_matches('.').into());
         facts.method = Known::Is(seen.method.as_str().into());
         facts.paths = Known::Is(paths);
@@ -476,6 +477,11 @@ impl Flow {
         self.facts.protocol = Known::Is(route.protocol.name().into());
         if route.protocol.serves_tools() && self.facts.server == Known::Missing {
             self.facts.server = self.facts.host.clone();
+        }
+        let region = &mut self.facts.request.region;
+        if *region == Known::Missing && route.protocol.name().starts_with("bedrock.") {
+            // Behind a host of the operator's own.
+            *region = Known::Unknown;
         }
         self.request_context = RequestContext::at(route.endpoint);
     }

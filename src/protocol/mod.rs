@@ -38,6 +38,7 @@ mod provider;
 mod provider_apis;
 mod reader;
 mod refusal;
+mod region;
 mod routes;
 pub mod stream;
 
@@ -52,6 +53,7 @@ pub use coverage::{CoverageRow, Inspected, OTHER_ROUTES, answers_of};
 pub use provider::provider_of;
 pub use reader::{Bounds, Origin, Reader, begins_like_json, code_of, unread_message};
 pub use refusal::{Denial, Dialect};
+pub use region::region_of;
 
 use crate::diag::codes;
 use crate::event::{

@@ -288,3 +288,25 @@ fn who_is_asking_can_be_told_directly() {
     let seen = run_as(&caller, &guard, &asking(&[]), |_| hello(), NOW, None);
     assert_eq!(seen.client.status(), Some(200));
 }
+
+#[test]
+fn rules_ask_for_the_region() {
+    let policy = guard(
+        "require: none
+defaults: { action: allow }
+rules: [{ id: eu-only, match: { event: request }, when: { request.region: { exists: true, not_in: [eu-central-1] } }, action: deny }]
+",
+    );
+    for (host, status) in [
+        ("bedrock-runtime.eu-central-1.amazonaws.com", 200),
+        ("bedrock-runtime.us-east-1.amazonaws.com", 400),
+        ("models.internal", 400),
+    ] {
+        let mut request =
+            chat_request(br#"{"messages":[{"role":"user","content":[{"text":"hi"}]}]}"#);
+        request.headers[1].1 = b"/model/amazon.nova-lite-v1:0/converse".to_vec();
+        request.headers[2].1 = host.as_bytes().to_vec();
+        let seen = exchange(&policy, &request, hello());
+        assert_eq!(seen.client.status(), Some(status), "{host}");
+    }
+}
