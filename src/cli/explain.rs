@@ -83,7 +83,7 @@ impl Explain {
         let is_by_code = verdict
             .code
             .as_ref()
-            .is_some_and(|code| code.starts_with("AG2"));
+            .is_some_and(|code| code.starts_with("AG2") || code.starts_with("AG4"));
         if verdict.rules.is_empty() {
             output::line(match is_by_code {
                 true => "  no rule matches: the code decides",

@@ -22,6 +22,7 @@ in_both_envoys![
     a_certificate_names_its_workload,
     headers_of_a_trusted_proxy_count_and_others_are_taken_out,
     an_address_that_a_client_wrote_is_nobody_s_address,
+    envoy_accepts_what_the_documentation_shows,
 ];
 
 const KEY: &str = "agk_0123456789abcdef";
@@ -642,4 +643,70 @@ fn an_address_that_a_client_wrote_is_nobody_s_address(version: Version) {
         .header("x-user", "ann")
         .header("x-forwarded-for", "192.0.2.7");
     assert_eq!(envoy.site("portable").send(Http::One, &request).status, 200);
+}
+
+/// The YAML blocks of docs/identity.md, as JSON, with their files in this folder.
+fn documented(folder: &Folder) -> Vec<Value> {
+    let page = std::fs::read_to_string("docs/identity.md").expect("the page");
+    let blocks = page.split("```yaml\n").skip(1);
+    blocks
+        .map(|block| {
+            let text = block.split("```").next().expect("a block");
+            let text = text.replace("/etc/envoy", &folder.root());
+            let node = agentguard::author::parse_yaml(&text)
+                .unwrap_or_else(|errors| panic!("{text}: {errors:?}"));
+            let mut json = Vec::new();
+            node.write_json(&mut json);
+            serde_json::from_slice(&json).expect("JSON")
+        })
+        .collect()
+}
+
+fn envoy_accepts_what_the_documentation_shows(version: Version) {
+    let authority = Authority::new("docs");
+    let folder = authority.folder();
+    authority.certificate("server", "DNS:localhost");
+    folder.copy("ca.pem", "clients-ca.pem");
+    let blocks = documented(folder);
+    let mut filters: Vec<Value> = blocks
+        .iter()
+        .filter_map(Value::as_array)
+        .flatten()
+        .filter(|filter| filter["typed_config"].is_object())
+        .cloned()
+        .collect();
+    assert_eq!(filters.len(), 2, "jwt_authn and the injector: {filters:?}");
+    filters.push(json!({
+        "name": "envoy.filters.http.router",
+        "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+    }));
+    let find = |key: &str| {
+        let found = blocks.iter().find(|block| !block[key].is_null());
+        found
+            .unwrap_or_else(|| panic!("no block has {key}"))
+            .clone()
+    };
+    folder.write("provider-key.yaml", &find("resources").to_string());
+    let address =
+        |port: u16| json!({"socket_address": {"address": "127.0.0.1", "port_value": port}});
+    let node = json!({"id": "agents", "cluster": "agents"});
+    let config = json!({"node": node, "static_resources": {
+        "listeners": [{"name": "l", "address": address(0), "filter_chains": [{
+            "transport_socket": find("transport_socket")["transport_socket"],
+            "filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+                "stat_prefix": "s", "http_filters": filters, "route_config": {"virtual_hosts": []},
+            }}],
+        }]}],
+        "clusters": [{"name": "login", "type": "STATIC", "load_assignment": {
+            "cluster_name": "login",
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(9)}}]}],
+        }}],
+    }});
+    let file = folder.write("bootstrap.json", &config.to_string());
+    assert_eq!(version.refuses(std::path::Path::new(&file)), None);
+    // The policy is one as well.
+    let policy = find("principals").to_string();
+    let loaded = agentguard::policy::load_json(policy.as_bytes());
+    assert!(loaded.policy.is_some(), "{:?}", loaded.diagnostics);
 }

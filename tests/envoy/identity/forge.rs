@@ -28,6 +28,16 @@ impl Folder {
         self.path(name)
     }
 
+    /// Its path.
+    pub(super) fn root(&self) -> String {
+        self.0.to_string_lossy().into_owned()
+    }
+
+    /// Copies a file in it.
+    pub(super) fn copy(&self, from: &str, to: &str) {
+        std::fs::copy(self.0.join(from), self.0.join(to)).expect("a copy");
+    }
+
     fn path(&self, name: &str) -> String {
         self.0.join(name).to_string_lossy().into_owned()
     }
@@ -196,6 +206,11 @@ impl Authority {
         let authority = Authority { folder };
         authority.certificate("server", "DNS:localhost");
         authority
+    }
+
+    /// Where its files are.
+    pub(super) fn folder(&self) -> &Folder {
+        &self.folder
     }
 
     /// Issues a certificate with these alternative names: `URI:spiffe://td/a,DNS:b`.
