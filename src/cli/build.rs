@@ -3,6 +3,8 @@
 use super::source::Source;
 use super::{ExitStatus, Failed, output};
 use crate::author::{KillDocument, is_kill_list};
+use crate::detect::{Confidence, Scanner, Scratch, Selection, report};
+use crate::diag::codes;
 use crate::metrics::METRICS;
 use crate::policy::{HeaderMode, Member, Node, NodeValue, Zones};
 use clap::{Args, ValueEnum};
@@ -128,8 +130,10 @@ impl Build {
         let Some(root) = &source.root else {
             return Err(output::print_error("the policy could not be read"));
         };
+        let root = with_zones(without_examples(root), &policy.zones);
+        refuse_secrets(&root)?;
         let mut document = Vec::new();
-        with_zones(without_examples(root), &policy.zones).write_json(&mut document);
+        root.write_json(&mut document);
         let document = String::from_utf8_lossy(&document).into_owned();
         let holds = policy.document.headers == HeaderMode::Hold;
         let keys: Vec<&str> = policy.document.secret_names();
@@ -238,6 +242,50 @@ impl Build {
                 "clusters": [upstream.cluster(&self.trusted_ca)],
             },
         }))
+    }
+}
+
+/// Refuses a document with a key or a token in it: Envoy's configuration dump shows the plugin's configuration.
+fn refuse_secrets(root: &Node) -> Result<(), Failed> {
+    let mut selection = Selection::none();
+    if selection.add("secrets", Confidence::High).is_err() {
+        return Ok(());
+    }
+    let scanner = Scanner::new(&selection);
+    let mut scratch = Scratch::default();
+    let mut found = None;
+    each_text(root, String::new(), &mut |path, text| {
+        let mut spans = report::spans(&scanner, text, &mut scratch).into_iter();
+        if let (None, Some(span)) = (&found, spans.next()) {
+            found = Some(format!("{path} holds a secret ({})", span.name));
+        }
+    });
+    match found {
+        None => Ok(()),
+        Some(what) => Err(output::print_error(&format!(
+            "{} {what}: Envoy's configuration dump would show it; name an environment variable (`env:NAME`), \
+             or for API keys write the hash (`agentguard keygen`)",
+            codes::AG1025
+        ))),
+    }
+}
+
+/// Visits the texts of a document with their paths.
+fn each_text(node: &Node, path: String, visit: &mut dyn FnMut(&str, &str)) {
+    match &node.data {
+        NodeValue::String(text) => visit(&path, text),
+        NodeValue::List(items) => {
+            for (number, item) in items.iter().enumerate() {
+                each_text(item, format!("{path}[{number}]"), visit);
+            }
+        }
+        NodeValue::Map(members) => {
+            for member in members {
+                let dot = if path.is_empty() { "" } else { "." };
+                each_text(&member.value, format!("{path}{dot}{}", member.key), visit);
+            }
+        }
+        _ => {}
     }
 }
 
