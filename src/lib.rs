@@ -4,7 +4,7 @@
 //! Layers, top to bottom; an arrow may be skipped, never reversed, and siblings do not import one another:
 //!
 //! ```text
-//! cli, host → flow, author → identity → policy, protocol, audit, metrics, redact → detect, event → wire, diag, proxy
+//! cli, host → flow, author → approval, identity → policy, protocol, audit, metrics, redact → detect, event → wire, diag, proxy
 //! ```
 //!
 //! The core is sans-IO: no clock, no randomness, no environment and no host call below `host` and `cli`.
@@ -16,6 +16,7 @@
     )
 )]
 
+pub mod approval;
 pub mod audit;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod author;

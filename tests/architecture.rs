@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["wire", "diag", "proxy"],
     &["detect", "event"],
     &["policy", "protocol", "audit", "metrics", "redact"],
-    &["identity"],
+    &["approval", "identity"],
     &["flow", "author"],
     &["cli", "host"],
 ];

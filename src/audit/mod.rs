@@ -7,6 +7,6 @@ mod record;
 mod schema;
 
 pub use chain::{Chain, ChainKey};
-pub use record::{Record, RecordedRule};
+pub use record::{Record, RecordedApproval, RecordedRule};
 #[cfg(not(target_arch = "wasm32"))]
 pub use schema::schema;

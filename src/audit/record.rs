@@ -31,6 +31,19 @@ pub struct RecordedRule {
     pub form: Option<&'static str>,
 }
 
+/// An approval that was asked for or given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordedApproval<'a> {
+    /// The id of its request.
+    pub id: &'a str,
+    /// The digest of the arguments.
+    pub digest: &'a str,
+    /// `required`, `approved` or `invalid`.
+    pub state: &'static str,
+    /// What is wrong with it.
+    pub detail: Option<&'static str>,
+}
+
 /// The content of an audit event. Members that don't apply are empty.
 #[derive(Clone, Debug)]
 pub struct Record<'a> {
@@ -80,6 +93,8 @@ pub struct Record<'a> {
     pub coverage: (&'static str, &'a SortedSet<String>),
     /// Token usage.
     pub usage: Usage,
+    /// An approval that was asked for or given.
+    pub approval: Option<RecordedApproval<'a>>,
     /// The decision of the shadow policy, and its matching rules.
     pub shadow: Option<(&'static str, &'a SortedSet<Box<str>>)>,
     /// Time spent in the filter, in microseconds.
@@ -195,6 +210,17 @@ impl Record<'_> {
                     if let Some(tokens) = tokens {
                         number(out, name, tokens);
                     }
+                }
+            });
+        }
+        if let Some(approval) = self.approval {
+            key(out, "approval");
+            object(out, |out| {
+                text(out, "id", approval.id);
+                text(out, "digest", approval.digest);
+                text(out, "state", approval.state);
+                if let Some(detail) = approval.detail {
+                    text(out, "detail", detail);
                 }
             });
         }
@@ -393,6 +419,7 @@ mod tests {
             coverage: ("full", reasons),
             usage: Usage::default(),
             inspect_us: 12,
+            approval: None,
             shadow: None,
             held_us: 34,
         }

@@ -111,6 +111,16 @@ pub fn schema() -> Value {
                 "required": ["level", "reasons"],
             },
             "usage": {"type": "object", "properties": {"input_tokens": count, "output_tokens": count}},
+            "approval": {
+                "type": "object",
+                "properties": {
+                    "id": {"type": "string", "description": "Of the request for it."},
+                    "digest": {"type": "string", "description": "Of the arguments, or of what the rule binds."},
+                    "state": {"enum": ["required", "approved", "invalid"]},
+                    "detail": {"type": "string", "description": "What is wrong with the token that came."},
+                },
+                "required": ["id", "digest", "state"],
+            },
             "timing": {
                 "type": "object",
                 "properties": {"inspect_us": count, "held_us": count},

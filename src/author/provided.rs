@@ -5,6 +5,7 @@
 
 use crate::diag::{Diagnostic, Severity, codes};
 use crate::policy::IdentitySource;
+use crate::policy::approval::Approval;
 use crate::policy::compiled_policy::Policy;
 use crate::policy::document::{Document, EnvironmentSource};
 use crate::policy::field::Field;
@@ -149,7 +150,20 @@ pub fn unprovided(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
                 continue;
             };
             let at = format!("{start}[{}]", rule.index);
-            if rule.action == Action::RequireApproval && rule.limit.is_none() {
+            let usual = Approval::USUAL;
+            let approval = rule.approval.as_deref().unwrap_or(&usual);
+            let unable = policy.document.roles_without_key(approval);
+            if rule.action == Action::RequireApproval
+                && rule.limit.is_none()
+                && unable.len() == approval.by.len()
+            {
+                let who = match unable.as_slice() {
+                    [] => "says not who may give it".to_owned(),
+                    roles => format!(
+                        "asks {}, and `approvers` has no key for that",
+                        quoted(roles)
+                    ),
+                };
                 let key = ["approval", "action", "id"]
                     .into_iter()
                     .find(|key| node.get(key).is_some());
@@ -159,11 +173,11 @@ pub fn unprovided(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
                         .map_or(rule.span.clone(), |node| node.span.clone()),
                     format!("{at}.{key}"),
                     format!(
-                        "rule `{}` requires an approval, and in Envoy none can be given yet: all that it holds for is denied (AG3003)",
+                        "rule `{}` requires an approval and {who}: all that it holds for is denied (AG3003)",
                         rule.id
                     ),
                     format!(
-                        "write `action: deny` with a `remedy` that says whom to ask, or an `unless` for what may pass; or {STRICT}"
+                        "`agentguard keygen --approver ROLE` makes a key and prints the line for `approvers`; or {STRICT}"
                     ),
                 );
             }
@@ -199,6 +213,11 @@ fn member(mention: &FieldRef) -> Option<&str> {
         Field::Principal(name) => Some(name),
         _ => None,
     }
+}
+
+fn quoted(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    quoted.join(" or ")
 }
 
 /// What a rule asks about whoever asks, and what comes of it while that is unknown.

@@ -78,6 +78,13 @@ pub fn evaluate_record(policy: &Policy, record: &Node) -> FromRecord {
             });
     }
     told.rules = rules.into_iter().collect();
+    let approval = record
+        .get("approval")
+        .and_then(|approval| approval.get("state"));
+    if strictest == Decision::RequireApproval && approval.and_then(Node::text) == Some("approved") {
+        strictest = Decision::Allow;
+        told.code = None;
+    }
     told.action = match (strictest, open) {
         (Decision::Deny, _) => Some("deny"),
         (_, true) => None,

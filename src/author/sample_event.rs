@@ -40,6 +40,7 @@ pub const FACT_KEYS: &[&str] = &[
     "model",
     "headers",
     "earlier",
+    "approved_by",
 ];
 
 /// What a case may be about.
@@ -650,6 +651,7 @@ fn read_fact(
                 facts.headers.push((name, text.as_bytes().into()));
             }
         }
+        "approved_by" => facts.approved_by = decoder.texts(at, value)?,
         // Read with the event that it stands before.
         "earlier" => {}
         _ => {
@@ -902,6 +904,9 @@ pub fn written(event: &SampleEvent, facts: &Facts) -> Node {
     }
     if let Known::Is(paths) = &facts.paths {
         members.push(member("path", list(paths)));
+    }
+    if !facts.approved_by.is_empty() {
+        members.push(member("approved_by", list(&facts.approved_by)));
     }
     if !facts.principal.is_anonymous() {
         members.push(member("principal", written_principal(&facts.principal)));

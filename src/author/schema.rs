@@ -152,6 +152,7 @@ fn build() -> (Value, Builder) {
         "shadow": {"description": "A second policy, evaluated and never enforced."},
         "protocols": {"type": "array", "items": {"$ref": "#/$defs/protocol"}, "description": "What nothing on the wire says."},
         "principals": principals::principals(b),
+        "approvers": approvers(b),
         "stream": stream(b),
         "disclose": about(b.words("disclose", &["all", "code"]), "What refusals tell."),
         "audit": b.object("audit", json!({
@@ -315,6 +316,22 @@ fn defaults(b: &mut Builder) -> Value {
     object
 }
 
+/// The keys of each role, one or a list of them; `x` stands for any role.
+fn approvers(b: &mut Builder) -> Value {
+    let public = json!({"type": "string", "pattern": "^ed25519:[A-Za-z0-9+/_-]{43}=?$", "description": "An Ed25519 public key; `agentguard keygen --approver ROLE` writes it."});
+    let members = b.object("approvers.x[]", json!({
+        "key": public,
+        "hmac": {"type": "string", "pattern": "^env:.+", "description": "The environment variable that holds a shared secret. Whoever verifies with it can approve with it."},
+        "principal": text("Who holds the key. Nobody approves what the same principal asks for."),
+    }), &[]);
+    let key = json!({"anyOf": [public, members]});
+    json!({
+        "type": "object",
+        "additionalProperties": {"anyOf": [key, {"type": "array", "items": key, "minItems": 1}]},
+        "description": "The keys of those who approve, by role.",
+    })
+}
+
 fn stream(b: &mut Builder) -> Value {
     let on_deny = b.words("stream.on_deny", &["drain", "reset"]);
     b.object("stream", json!({"on_deny": on_deny}), &[])
@@ -347,7 +364,8 @@ fn rule(b: &mut Builder) -> Value {
             "valid_for": seconds("For how long an approval holds."),
             "uses": {"type": "integer", "minimum": 1, "description": "For how many uses."},
             "bind": texts("What it is bound to: another value needs another approval."),
-            "wait": seconds("How long a request waits for it."),
+            "show": texts("What an approver reads of the call. It travels through the agent."),
+            "wait": seconds("Not supported yet."),
         }), &[]),
         "limit": limit(b),
         "trust": about(trust, "What loosens rests only on what the client says, and that is meant."),
@@ -677,6 +695,7 @@ principals:
   - { name: user, jwt: { payload: jwt, id: { claim: sub, type: text } } }
   - { name: mesh, mtls: { uri_san: "spiffe://td/{agent}" } }
   - { name: edge, header: { id: x-user, trusted: 10.0.0.0/8 } }
+approvers: { x: [{ hmac: "env:K" }] }
 protocols:
   - { paths: [/x], protocol: generic, read: { texts: [$.a], calls: { at: $.c, name: n } } }
 rules:

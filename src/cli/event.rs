@@ -37,6 +37,9 @@ pub(super) struct EventOptions {
     /// The caller: {"id", "agent", "client", "tenant", "roles": […], …}. Any other member is a claim.
     #[arg(long, value_name = "JSON")]
     principal: Option<String>,
+    /// Roles that have approved it, one for each who agrees.
+    #[arg(long, value_name = "ROLE", value_delimiter = ',')]
+    approved_by: Vec<String>,
     /// Name of the environment.
     #[arg(long, value_name = "NAME")]
     env: Option<String>,
@@ -170,6 +173,13 @@ impl EventOptions {
     fn add_facts(&self, facts: &mut Facts) -> Result<(), Failed> {
         if let Some(model) = &self.model {
             facts.models = Models::of([model.as_str()]);
+        }
+        if !self.approved_by.is_empty() {
+            facts.approved_by = self
+                .approved_by
+                .iter()
+                .map(|role| role.as_str().into())
+                .collect();
         }
         if let Some(names) = &self.offered {
             facts.offer(names.iter().map(String::as_str));

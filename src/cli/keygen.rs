@@ -1,6 +1,6 @@
-//! `agentguard keygen`: makes keys. The key of a client is printed once; the policy gets its hash.
+//! `agentguard keygen`: makes keys. The key of a client is printed once; the policy gets its hash. `approver_key` makes those of approvers.
 
-use super::{ExitStatus, Failed, output};
+use super::{ExitStatus, Failed, approver_key, output};
 use crate::policy::digest;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -34,14 +34,23 @@ pub(super) struct Keygen {
     /// Print the entry for an existing key, read from this file (`-`: standard input), instead of making one.
     #[arg(long, value_name = "FILE")]
     key: Option<String>,
+    /// Make the key of an approver with this role instead: writes `ROLE.key`, and prints the line for `approvers`.
+    #[arg(long, value_name = "ROLE", conflicts_with_all = ["client", "agent", "tenant", "roles", "not_after", "key"])]
+    approver: Option<String>,
+    /// The file of an approver's key. `ROLE.key` if absent.
+    #[arg(long, short, requires = "approver", value_name = "FILE")]
+    output: Option<String>,
 }
 
 impl Keygen {
     pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
+        if let Some(role) = &self.approver {
+            return approver_key::make(role, self.output.as_deref(), json);
+        }
         let names = [&self.client, &self.agent, &self.tenant];
         if names.into_iter().all(Option::is_none) {
             return Err(output::print_error(
-                "whose key is it? give --client, --agent or --tenant",
+                "whose key is it? give --client, --agent, --tenant or --approver",
             ));
         }
         if let Some(time) = &self.not_after

@@ -3,6 +3,8 @@
 //! Exit codes: 0 success; 1 findings (an error, a denial, a difference); 2 usage error, unreadable input, or an invalid
 //! policy for a subcommand that needs a valid one.
 
+mod approve;
+mod approver_key;
 mod build;
 mod check;
 mod diff;
@@ -85,6 +87,8 @@ enum Command {
     Schema(schema::Schema),
     /// Explain a policy's decision on an event, or a stable code.
     Explain(explain::Explain),
+    /// Show what a denied call asks an approval for, and make the token that gives it.
+    Approve(approve::Approve),
 }
 
 /// Runs the command line.
@@ -102,10 +106,11 @@ pub fn main() -> ExitCode {
         Command::Diff(command) => command.run(json),
         Command::Build(command) => command.run(json),
         Command::Kill(command) => command.run(json),
-        Command::Keygen(command) => command.run(json),
         Command::Fmt(command) => command.run(json),
         Command::Schema(command) => command.run(json),
         Command::Explain(command) => command.run(json),
+        Command::Approve(command) => command.run(json),
+        Command::Keygen(command) => command.run(json),
     };
     match outcome {
         Ok(ExitStatus::Clean) => ExitCode::SUCCESS,

@@ -23,6 +23,11 @@ pub(super) fn print(text: &str) {
     }
 }
 
+/// Prints a line for the person beside the output.
+pub(super) fn note(text: &str) {
+    eprintln!("{text}");
+}
+
 /// Prints an error message.
 pub(super) fn print_error(message: &str) -> Failed {
     eprintln!("agentguard: {message}");

@@ -133,6 +133,9 @@ pub struct Facts {
     pub request: RequestFacts,
     /// The conversation history.
     pub history: History,
+    /// Roles that have approved the event, of a case that is only tried out: in Envoy, tokens tell.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub approved_by: Vec<Box<str>>,
 }
 
 impl Facts {
@@ -164,6 +167,8 @@ impl Facts {
             content_type: None,
             request: RequestFacts::default(),
             history: History::default(),
+            #[cfg(not(target_arch = "wasm32"))]
+            approved_by: Vec::new(),
         }
     }
 

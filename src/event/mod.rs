@@ -14,7 +14,9 @@ pub use facts::{Facts, Principal, RequestFacts};
 pub use history::{BroadNarrow, Count, History, HistoryMatches, Position};
 pub use names::PROTOCOL_NAMES;
 pub use naming::{NamedNode, NodeName, each_named};
-pub use reading::{Attachments, Models, Pending, Problem, Reading, RpcMessage, Usage};
+pub use reading::{
+    APPROVAL_KEY, Attachments, Models, Pending, Problem, Reading, RpcMessage, Usage,
+};
 pub use redaction::{Redaction, Replacement};
 
 use crate::wire::json::NodeId;

@@ -118,6 +118,9 @@ pub struct Problem {
     pub what: String,
 }
 
+/// The key of approval tokens in an MCP request's `_meta`.
+pub const APPROVAL_KEY: &str = "agentguard/approval";
+
 impl Reading {
     /// Creates an empty reading.
     #[inline(never)]
@@ -247,6 +250,8 @@ pub struct Reading {
     pub rpc: Vec<RpcMessage>,
     /// The endpoint that the body names, if the path doesn't.
     pub endpoint: Option<&'static str>,
+    /// Objects of the body that hold approval tokens, under [`APPROVAL_KEY`].
+    pub approvals: Vec<NodeId>,
     /// Values of class `sealed`, for code that reaches a value without its text.
     pub sealed: SortedSet<NodeId>,
 }

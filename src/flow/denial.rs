@@ -4,6 +4,7 @@ use super::evaluate::DeniedEvent;
 use super::exchange::ExchangeOutcome;
 use super::step::{HeaderEdit, Reply};
 use super::{Flow, HalfState};
+use crate::approval::Invalid;
 use crate::diag::codes;
 use crate::event::{Direction, Known};
 use crate::identity::challenge;
@@ -24,12 +25,15 @@ impl Flow {
         let half = denied.event.direction.word();
         // The message of a rule on arguments would be misleading: the arguments are unknown.
         let hides_arguments = code == codes::AG2010 && denied.problem.is_none();
+        let approval = denied.approval.as_deref();
+        let invalid = approval.and_then(|approval| approval.invalid);
         let reason = match (&denied.problem, rule) {
             _ if code == codes::AG9003 => "A kill list is configured and can't be read.".to_owned(),
             _ if code == codes::AG3006 => match self.kill.killed() {
                 Some(killed) => format!("Stopped by the kill switch: {}", killed.reason),
                 None => "Stopped by the kill switch.".to_owned(),
             },
+            (None, _) if let Some(invalid) = invalid => invalid.message().to_owned(),
             (_, Some(rule)) if hides_arguments => {
                 rule.unseen_arguments(&tool_type(&denied.event.tool))
             }
@@ -45,6 +49,12 @@ impl Flow {
                 format!("The {half} can't be inspected: {}{at}.", problem.what)
             }
             (None, Some(rule)) => match code {
+                codes::AG3003 if approval.is_some_and(|approval| approval.is_untold) => {
+                    format!(
+                        "Rule `{}` asks for an approval, and what would be approved can't be told.",
+                        rule.id
+                    )
+                }
                 codes::AG3003 => format!("Rule `{}` asks for an approval.", rule.id),
                 codes::AG3005 => format!(
                     "Rule `{}` asks to redact something that can't be edited.",
@@ -85,6 +95,8 @@ impl Flow {
             } else {
                 Vec::new()
             },
+            approval: approval.and_then(|approval| approval.request.as_deref().map(str::to_owned)),
+            detail: invalid.map(Invalid::word),
             code_only: policy.document.disclose_code_only,
             is_answer: denied.event.direction == Direction::Response,
         }

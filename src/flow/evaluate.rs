@@ -1,6 +1,7 @@
 //! Evaluation of the content of one half of an exchange, and collection of its results for the audit event.
 
 use super::Flow;
+use super::approval::{Answer, ApprovedEvent, DeniedApproval, is_required};
 use super::denial::redacted_pointer;
 use super::exchange::{Coverage, ExchangeOutcome};
 use super::restore_pseudonyms::PseudonymUse;
@@ -11,8 +12,8 @@ use crate::event::{
     Text, Turn,
 };
 use crate::policy::{
-    Action, Context, Decision, EvaluationPhase, Interest, Mode, OnDeny, ReleaseMode, Ruling, Scans,
-    Shadow,
+    Action, Context, Decision, Evaluation, EvaluationPhase, Interest, Mode, OnDeny, ReleaseMode,
+    Ruling, Scans, Shadow,
 };
 use crate::protocol::{self, Protocol, RemovalMethod, written_calls};
 use crate::wire::json::{JsonBody, Limits, NodeId};
@@ -36,6 +37,8 @@ pub(super) struct DeniedEvent {
     /// Whether the event is hidden: it is removed from a list, which denies no request. Counts as a modification, like
     /// a redaction.
     pub(super) hidden: bool,
+    /// The approval that is missing.
+    pub(super) approval: Option<Box<DeniedApproval>>,
 }
 
 /// The decision on one half of an exchange.
@@ -45,6 +48,8 @@ pub(super) struct HalfDecision {
     pub(super) denied: Vec<DeniedEvent>,
     /// Redactions, to apply if nothing is denied.
     pub(super) redactions: Vec<Redaction>,
+    /// Events that pass if the approvals for them are still unused.
+    pub(super) approved: Vec<ApprovedEvent>,
 }
 
 impl HalfDecision {
@@ -77,6 +82,7 @@ impl Flow {
             },
             problem: None,
             hidden: false,
+            approval: None,
         }
     }
 }
@@ -197,6 +203,7 @@ impl Flow {
         if direction == Direction::Response && self.searches_written_calls() {
             self.evaluate_written_calls(json, reading, force, &mut verdict);
         }
+        self.spend(direction, &mut verdict);
         verdict
     }
 
@@ -350,7 +357,7 @@ impl Flow {
             force,
             at,
         } = assembled;
-        self.in_context(json, reading, scans, |flow, context, verdict| {
+        let mut verdict = self.in_context(json, reading, scans, |flow, context, verdict| {
             for event in events {
                 let case = EvaluatedEvent {
                     event,
@@ -363,7 +370,9 @@ impl Flow {
                 flow.evaluate_event(&case, context, verdict);
             }
             flow.evaluate_work(Direction::Response, force, context, verdict);
-        })
+        });
+        self.spend(Direction::Response, &mut verdict);
+        verdict
     }
 
     /// Evaluates the policy's history queries on a request.
@@ -478,6 +487,47 @@ impl Flow {
         }
     }
 
+    /// Lets an event pass whose approval came with the request. Returns what is missing otherwise.
+    fn seek_approval(
+        &mut self,
+        case: &EvaluatedEvent<'_>,
+        context: &Context<'_>,
+        evaluation: &mut Evaluation,
+        verdict: &mut HalfDecision,
+    ) -> Option<Box<DeniedApproval>> {
+        let passes = |ruling: Ruling| Ruling {
+            decision: Decision::Allow,
+            code: None,
+            ..ruling
+        };
+        let mut missing = None;
+        if is_required(&evaluation.ruling) {
+            let asked = evaluation.ruling;
+            match self.answer(case.event, context, &evaluation.held, asked, true) {
+                Answer::Approved(approved) => {
+                    evaluation.ruling = passes(asked);
+                    if case.force == Enforcement::Enforced {
+                        verdict.approved.push(*approved);
+                    }
+                }
+                Answer::Denied(denied) => {
+                    if denied.invalid.is_some() {
+                        evaluation.ruling.code = Some(codes::AG3004);
+                    }
+                    missing = Some(Box::new(denied));
+                }
+            }
+        }
+        if is_required(&evaluation.would) && missing.is_none() {
+            let asked = evaluation.would;
+            let answer = self.answer(case.event, context, &evaluation.held, asked, false);
+            if let Answer::Approved(_) = answer {
+                evaluation.would = passes(asked);
+            }
+        }
+        missing
+    }
+
     /// Evaluates an event. Returns whether it is denied.
     pub(super) fn evaluate_event(
         &mut self,
@@ -500,7 +550,7 @@ impl Flow {
             watcher(event, case.at.unwrap_or(&place), context);
             self.watcher = Some(watcher);
         }
-        let evaluation = policy.evaluate(event, context, case.moment);
+        let mut evaluation = policy.evaluate(event, context, case.moment);
         policy.note(event, context);
         if let Some(shadow) = &evaluation.shadow {
             self.try_out(shadow, event, context);
@@ -509,7 +559,6 @@ impl Flow {
             let count = self.exchange.events.entry(event.kind.word()).or_default();
             *count = count.saturating_add(1);
         }
-        let mut evaluation = evaluation;
         if self.is_killed_call(event, context) {
             let killed = Ruling {
                 decision: Decision::Deny,
@@ -518,6 +567,8 @@ impl Flow {
             };
             (evaluation.ruling, evaluation.would) = (killed, killed);
         }
+        // What is killed spends no approval.
+        let missing = self.seek_approval(case, context, &mut evaluation, verdict);
         let mut outcome = self.outcome_of(event, &evaluation.ruling);
         let mut would = self.outcome_of(event, &evaluation.would);
         let hides = self.hides(event, &evaluation.would);
@@ -633,6 +684,7 @@ impl Flow {
                 event: event.clone(),
                 ruling,
                 problem: case.problem.cloned(),
+                approval: missing,
             });
         }
         UnreadableBody {

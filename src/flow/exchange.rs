@@ -1,7 +1,7 @@
 //! The results of an exchange, and its audit event and metrics.
 
 use super::{Flow, HalfState, step::End};
-use crate::audit::{Record, RecordedRule};
+use crate::audit::{Record, RecordedApproval, RecordedRule};
 use crate::event::{Direction, Kind, Known, Usage};
 use crate::metrics::{self, Metric};
 use crate::policy::Mode;
@@ -158,6 +158,7 @@ impl Flow {
         };
         let evaluated = exchange.outcome != ExchangeOutcome::NotEvaluated;
         let known = exchange.started != 0;
+        let recorded = self.approvals.recorded.as_ref();
         let record = Record {
             started_ns: if known { exchange.started } else { end.now },
             request_id: &self.head.request_id,
@@ -182,6 +183,12 @@ impl Flow {
             tags: &exchange.tags,
             coverage: (exchange.coverage(), &exchange.reasons),
             usage: exchange.usage,
+            approval: recorded.map(|approval| RecordedApproval {
+                id: &approval.id,
+                digest: &approval.digest,
+                state: approval.state,
+                detail: approval.detail,
+            }),
             shadow: exchange
                 .shadow
                 .as_ref()

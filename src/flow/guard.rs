@@ -1,7 +1,9 @@
 //! State that all exchanges under one configuration share.
 
+use super::approval::Approvals;
 use super::name_masker::NameMasker;
 use super::work::Allowance;
+use crate::approval::{MissingSecret, VerifyingKeys};
 use crate::audit::{Chain, ChainKey};
 use crate::diag::codes;
 use crate::event::{Facts, Known, Reading};
@@ -13,6 +15,8 @@ use crate::policy::{
 use crate::protocol::Bounds;
 use crate::proxy::SharedData;
 use crate::wire::json::JsonBody;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -60,6 +64,7 @@ pub struct Guard {
     pub(super) keys: KeyTable,
     /// Key of the hashes in redacted text.
     pub(super) secret: Vec<u8>,
+    pub(super) approvals: Approvals,
     /// The work budget of an exchange.
     pub(super) allowance: Allowance,
     /// The kill list of this VM.
@@ -67,6 +72,29 @@ pub struct Guard {
     held: Cell<usize>,
     /// The next id for exchanges without request id.
     next_id: Cell<u64>,
+}
+
+/// The error of a secret that the proxy doesn't hand in.
+fn missing_secret(key: &str, name: &str) -> GuardError {
+    GuardError {
+        code: codes::AG1022,
+        message: format!(
+            "{key}: the environment variable `{name}` is not set; list it under \
+             `vm_config.environment_variables.host_env_keys`"
+        ),
+    }
+}
+
+/// A key of its own for each use of a secret, so that none tells anything of another.
+fn derived(secret: &[u8], purpose: &str) -> [u8; 32] {
+    match Hmac::<Sha256>::new_from_slice(secret) {
+        Ok(mut mac) => {
+            mac.update(b"agentguard v1 ");
+            mac.update(purpose.as_bytes());
+            mac.finalize().into_bytes().into()
+        }
+        Err(_) => [0; 32],
+    }
 }
 
 impl Guard {
@@ -85,19 +113,14 @@ impl Guard {
             });
         }
         let (id, secret) = surroundings.seed.split_at_checked(8).unwrap_or_default();
-        let mut secret = secret.to_vec();
+        let seed = secret.to_vec();
+        let mut secret = seed.clone();
         let key = match &policy.document.audit.key {
             None => None,
             Some(name) => {
                 let value = (surroundings.variable)(name).filter(|value| !value.is_empty());
                 let Some(value) = value else {
-                    return Err(GuardError {
-                        code: codes::AG1022,
-                        message: format!(
-                            "audit.key: the environment variable `{name}` is not set; list it under \
-                             `vm_config.environment_variables.host_env_keys`"
-                        ),
-                    });
+                    return Err(missing_secret("audit.key", name));
                 };
                 secret = value.as_bytes().to_vec();
                 ChainKey::new(value.as_bytes())
@@ -132,6 +155,15 @@ impl Guard {
                 ),
             },
         })?;
+        let verifying = VerifyingKeys::new(&policy.document.approvers, surroundings.variable);
+        let verifying =
+            verifying.map_err(|MissingSecret(name)| missing_secret("approvers", &name))?;
+        let approvals = Approvals::new(
+            verifying,
+            Rc::clone(&surroundings.shared_data),
+            derived(&seed, "ids of approval requests"),
+            policy.asks_approvals(),
+        );
         Ok(Guard {
             chain: RefCell::new(Chain::new(id.try_into().unwrap_or_default(), key)),
             names: RefCell::default(),
@@ -140,6 +172,7 @@ impl Guard {
             environment,
             keys,
             secret,
+            approvals,
             allowance: Allowance::of(&policy),
             kill: Rc::clone(&surroundings.kill),
             held: Cell::new(0),

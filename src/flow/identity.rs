@@ -71,6 +71,7 @@ impl Flow {
             },
             problem: None,
             hidden: false,
+            approval: None,
         })
     }
 }

@@ -122,6 +122,7 @@ impl Flow {
             },
             problem: None,
             hidden: false,
+            approval: None,
         }
     }
 

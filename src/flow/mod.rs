@@ -11,6 +11,7 @@
 //! 2. [`Flow::response_headers`] and [`Flow::response_body`] likewise;
 //! 3. [`Flow::finish`] once, in any case.
 
+mod approval;
 mod denial;
 mod evaluate;
 mod exchange;
@@ -39,6 +40,7 @@ use crate::identity::Failure;
 use crate::protocol::{Protocol, RequestContext};
 use crate::redact::RedactionState;
 use crate::wire::http::Path;
+use approval::PresentedApprovals;
 use exchange::Exchange;
 use kill::KillCheck;
 use restore_pseudonyms::PseudonymUse;
@@ -65,6 +67,8 @@ pub struct Flow {
     kill: KillCheck,
     /// Remaining work budget in steps.
     work: u64,
+    /// Approval tokens and what came of them.
+    approvals: PresentedApprovals,
     /// State shared by the redactions of request and response.
     redactions: RedactionState,
     /// Whether pseudonyms of the request can be restored.
@@ -161,6 +165,7 @@ impl Flow {
             authentication: None,
             exchange: Exchange::default(),
             kill: KillCheck::default(),
+            approvals: PresentedApprovals::default(),
             redactions: RedactionState::default(),
             pseudonyms: PseudonymUse::default(),
             disables_storage: false,

@@ -147,6 +147,7 @@ impl Flow {
 
         edits.extend(seen.own.iter().cloned().map(HeaderEdit::Remove));
         edits.extend(new_path.map(|path| HeaderEdit::Set(":path".to_owned(), path)));
+        self.take_presented(head.headers, &seen.method, &seen.authority, &target);
         let named = policy.named(&self.facts);
         self.take_names(&named);
         let start = ProtocolHead {
@@ -244,7 +245,8 @@ impl Flow {
             protocol.restores(&self.request_context.endpoint)
                 && self.response_interest() == Interest::Enforced
         });
-        if (policy.needs.edits_requests() || restores) && !self.head.signed {
+        let edits_body = policy.needs.edits_requests() || restores || self.removes_tokens();
+        if edits_body && !self.head.signed {
             // The headers are forwarded now, and Envoy never corrects a length. Without one, the body is sent in
             // chunks.
             edits.push(HeaderEdit::Remove("content-length".to_owned()));
@@ -699,6 +701,7 @@ impl Flow {
         self.learn(&reading, bytes.len());
         self.recall(&reading, &json);
         self.pseudonyms = self.pseudonym_use(&json, &reading);
+        self.take_presented_in_body(&reading, &json);
         let verdict = self.evaluate(Direction::Request, &json, &reading);
         if let Some(denied) = verdict.strictest() {
             let denial = self.denial(denied, &json);
@@ -729,6 +732,9 @@ impl Flow {
             && protocol.restores(&self.request_context.endpoint)
         {
             protocol.restore(body.root(), &mut edits);
+        }
+        if self.removes_tokens() {
+            protocol::remove_approvals(&json, &reading, &mut edits);
         }
         let holds = self.guard.holds_headers();
         let mut headers: Vec<HeaderEdit> = if holds {
@@ -778,6 +784,7 @@ impl Flow {
                 self.learn(&reading, tap.bytes.len());
                 self.recall(&reading, &json);
                 self.pseudonyms = self.pseudonym_use(&json, &reading);
+                self.take_presented_in_body(&reading, &json);
                 self.evaluate(Direction::Request, &json, &reading);
             }
             Err(problem) => {

@@ -19,10 +19,10 @@ pub struct Approval {
     pub valid_for: u64,
     /// For how many uses.
     pub uses: u32,
-    /// How long a request waits for it, in seconds.
-    pub wait: u64,
-    /// What it is bound to: another value needs another approval.
+    /// What it is bound to: another value needs another approval. Without any, all arguments, or the whole request.
     pub(crate) bind: Vec<FieldRef>,
+    /// What an approver reads in the request for an approval. It travels through the agent.
+    pub(crate) show: Vec<FieldRef>,
 }
 
 impl Approval {
@@ -32,18 +32,23 @@ impl Approval {
         needed: 1,
         valid_for: USUAL_SECONDS,
         uses: 1,
-        wait: 0,
         bind: Vec::new(),
+        show: Vec::new(),
     };
 
     /// The paths that it is bound to, as written.
     pub fn bound_to(&self) -> impl Iterator<Item = &str> {
         self.bind.iter().map(|mention| &*mention.name)
     }
+
+    /// The paths that an approver reads, as written.
+    pub fn shown(&self) -> impl Iterator<Item = &str> {
+        self.show.iter().map(|mention| &*mention.name)
+    }
 }
 
 pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Approval> {
-    let known = &["by", "needed", "valid_for", "uses", "bind", "wait"];
+    let known = &["by", "needed", "valid_for", "uses", "bind", "show", "wait"];
     let mut approval = Approval::USUAL;
     for member in decoder.mapping(at, node, known)? {
         let at = at.key(&member.key);
@@ -53,11 +58,20 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
             "needed" => approval.needed = positive(decoder, &at, value)?,
             "uses" => approval.uses = positive(decoder, &at, value)?,
             "valid_for" => approval.valid_for = decoder.seconds(&at, value)?,
-            "wait" => approval.wait = decoder.seconds(&at, value)?,
-            _ => {
+            "wait" => {
+                let message = "a request can't wait for an approval yet";
+                let help =
+                    "leave it out: the agent asks again with the token in `x-agentguard-approval`";
+                decoder.error(codes::AG1017, &at, &value.span, message, help);
+                return None;
+            }
+            key => {
                 for path in decoder.names(&at, value)? {
-                    let bound = field_ref::read_mention(decoder, &at, &path, &value.span)?;
-                    approval.bind.push(bound);
+                    let field = field_ref::read_mention(decoder, &at, &path, &value.span)?;
+                    match key {
+                        "bind" => approval.bind.push(field),
+                        _ => approval.show.push(field),
+                    }
                 }
             }
         }

@@ -86,12 +86,16 @@ impl Policy {
                 "`require: identity` denies every request: no source in `principals` reads a credential",
             );
         }
-        if self
-            .rules
-            .iter()
-            .any(|rule| rule.action == Action::RequireApproval)
-        {
-            return Some("rules that require an approval deny: none can be given yet");
+        let nobody_agrees = |rule: &CompiledRule| {
+            let by = rule.approval.iter().flat_map(|approval| &approval.by);
+            let mut approvers = self.document.approvers.iter();
+            rule.action == Action::RequireApproval
+                && !approvers.any(|approver| by.clone().any(|role| *role == approver.role))
+        };
+        if self.rules.iter().any(nobody_agrees) {
+            return Some(
+                "a rule requires an approval that nobody can give: no role in its `by` has a key in `approvers`",
+            );
         }
         let asks = |part: &Document| {
             !part.audience.is_empty() || part.rules.iter().any(Rule::asks_identity)
@@ -117,6 +121,13 @@ impl Policy {
     /// What `protocols` says of a request.
     pub fn named(&self, facts: &Facts) -> MatchedEntry<'_> {
         protocols::find(&self.document.protocols, facts)
+    }
+
+    /// Whether an enforced rule asks for an approval.
+    pub fn asks_approvals(&self) -> bool {
+        self.rules
+            .iter()
+            .any(|rule| rule.action == Action::RequireApproval && rule.enforced)
     }
 
     /// Whether `applies_to` names clusters, which the host must then look up.

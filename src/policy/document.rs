@@ -1,5 +1,7 @@
 //! The document as written: every key at its top, read strictly.
 
+use super::approval::Approval;
+use super::approvers::{self, Approver, ApproverKey};
 use super::decode::{Decoder, PolicyPath};
 use super::match_item::{MatchItem, read_match_item};
 use super::mode::{MODES, Mode};
@@ -36,6 +38,7 @@ const TOP: &[&str] = &[
     "shadow",
     "protocols",
     "principals",
+    "approvers",
     "stream",
     "disclose",
     "audit",
@@ -57,6 +60,7 @@ const SET: &[&str] = &[
     "shadow",
     "protocols",
     "principals",
+    "approvers",
     "stream",
     "disclose",
     "audit",
@@ -261,6 +265,8 @@ pub struct Document {
     pub stream_on_deny: StreamOnDeny,
     /// Refusals tell the code only.
     pub disclose_code_only: bool,
+    /// The keys of those who approve.
+    pub approvers: Vec<Approver>,
     /// The record's settings.
     pub audit: AuditSettings,
     pub(crate) lists: SortedMap<Box<str>, List>,
@@ -310,18 +316,37 @@ impl Document {
         }
     }
 
+    /// Roles of an approval that no key of `approvers` gives. Without any role, nobody is named at all.
+    pub(crate) fn roles_without_key<'a>(&'a self, approval: &'a Approval) -> Vec<&'a str> {
+        let has_key = |role: &str| {
+            self.approvers
+                .iter()
+                .any(|approver| *approver.role == *role)
+        };
+        let roles = approval.by.iter().map(|role| &**role);
+        roles.filter(|role| !has_key(role)).collect()
+    }
+
     /// Environment variables that the filter must be handed.
     pub fn secret_names(&self) -> Vec<&str> {
         let environment = match &self.environment {
             EnvironmentSource::Variable { name, .. } => Some(&**name),
             _ => None,
         };
+        let secrets = self
+            .approvers
+            .iter()
+            .filter_map(|approver| match &approver.key {
+                ApproverKey::Hmac(name) => Some(&**name),
+                ApproverKey::Ed25519(_) => None,
+            });
         self.audit
             .key
             .as_deref()
             .into_iter()
             .chain(environment)
             .chain(self.key_variables())
+            .chain(secrets)
             .collect()
     }
 
@@ -506,6 +531,9 @@ fn read_standing(
                 )
             })
             .unwrap_or(false),
+        approvers: node("approvers")
+            .map(|value| approvers::read_all(decoder, &at.key("approvers"), value))
+            .unwrap_or_default(),
         audit: audit(decoder, at, node("audit")),
         lists,
         detectors: node("detectors").cloned(),

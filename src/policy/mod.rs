@@ -4,6 +4,7 @@
 //! can be evaluated fast; [`evaluate`] is the meaning: what holds, what wins.
 
 pub(crate) mod approval;
+pub(crate) mod approvers;
 pub(crate) mod compile;
 pub(crate) mod compiled;
 pub(crate) mod compiled_policy;
@@ -42,6 +43,7 @@ pub(crate) mod version;
 pub(crate) mod zones;
 
 pub use approval::Approval;
+pub use approvers::{Approver, ApproverKey};
 pub use compiled::CompiledRule;
 pub use compiled_policy::Policy;
 pub use context::Context;

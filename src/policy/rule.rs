@@ -99,7 +99,10 @@ impl Rule {
         for condition in self.when.iter().chain(&self.unless) {
             condition.each_field(None, visit);
         }
-        let bound = self.approval.iter().flat_map(|approval| &approval.bind);
+        let bound = self
+            .approval
+            .iter()
+            .flat_map(|approval| approval.bind.iter().chain(&approval.show));
         let limited = self.limit.iter().flat_map(|limit| limit.fields());
         for mention in bound.chain(limited).chain(&self.redact.what) {
             visit(mention, None);

@@ -57,8 +57,8 @@ pub use region::region_of;
 
 use crate::diag::codes;
 use crate::event::{
-    Class, CustomFormat, DefaultGate, Direction, Event, Form, Kind, Known, Models, Part, Pending,
-    Problem, Reading, RpcMessage, Text, Usage,
+    APPROVAL_KEY, Class, CustomFormat, DefaultGate, Direction, Event, Form, Kind, Known, Models,
+    Part, Pending, Problem, Reading, RpcMessage, Text, Usage,
 };
 use crate::wire::frame::Framing;
 use crate::wire::http::{ContentType, MediaType, Path};
@@ -875,6 +875,15 @@ pub fn read_bytes<'b>(bounds: Bounds) -> Result<(JsonBody<'b>, Reading), Problem
     event.opacity = Some("attachment");
     reading.add(event);
     Ok((json, reading))
+}
+
+/// Takes approval tokens out of a request.
+pub fn remove_approvals(json: &JsonBody<'_>, reading: &Reading, edits: &mut Edits) {
+    for place in &reading.approvals {
+        if let Some(meta) = json.value(*place) {
+            json_edit::remove_members(meta, &[APPROVAL_KEY], edits);
+        }
+    }
 }
 
 /// Whether a response was read as one text, which is edited as it stands and has no shape of a protocol.

@@ -22,6 +22,10 @@ pub struct Denial {
     pub request_id: String,
     /// JSON Pointers to what to drop from the request.
     pub at: Vec<String>,
+    /// The request for an approval, if one could let this pass.
+    pub approval: Option<String>,
+    /// What is wrong with the approval that came.
+    pub detail: Option<&'static str>,
     /// Only code and request id are told (`disclose: code`).
     pub code_only: bool,
     /// It is the response that is refused: the request was read, and reached the upstream.
@@ -34,10 +38,17 @@ impl Denial {
         if self.code_only {
             return format!("Blocked by policy ({}).", self.code);
         }
-        match &self.remedy {
-            Some(remedy) => format!("{} {remedy}", self.reason),
-            None => self.reason.clone(),
+        let mut message = self.reason.clone();
+        if let Some(remedy) = &self.remedy {
+            message.push(' ');
+            message.push_str(remedy);
         }
+        // A denied part of a response leaves a text behind, and nothing else.
+        if let Some(approval) = self.approval.as_ref().filter(|_| self.is_answer) {
+            message.push_str(" Approval request: ");
+            message.push_str(approval);
+        }
+        message
     }
 
     /// The `agentguard` member that every shape carries.
@@ -49,11 +60,17 @@ impl Denial {
                 object.text("rule", rule);
             }
             object.text("reason", &self.reason);
+            if let Some(detail) = self.detail {
+                object.text("detail", detail);
+            }
             if let Some(remedy) = &self.remedy {
                 object.text("remedy", remedy);
             }
         }
         object.text("request_id", &self.request_id);
+        if let Some(approval) = self.approval.as_ref().filter(|_| !self.code_only) {
+            object.text("approval", approval);
+        }
         if !self.code_only && !self.at.is_empty() {
             object.member("at", |out| {
                 out.push(b'[');
@@ -245,6 +262,8 @@ mod tests {
             remedy: Some("Ask.".to_owned()),
             request_id: "r-1".to_owned(),
             at: vec!["/messages/0".to_owned()],
+            approval: None,
+            detail: None,
             code_only: false,
             is_answer: false,
         }

@@ -767,7 +767,6 @@ pub(super) fn approval(rule: &Rule) -> String {
         ),
         ("uses", u64::from(approval.uses), u64::from(usual.uses)),
         ("valid for seconds", approval.valid_for, usual.valid_for),
-        ("waits seconds", approval.wait, usual.wait),
     ] {
         if value != usual {
             told.push_str(&format!(", {word}: {value}"));
@@ -776,6 +775,10 @@ pub(super) fn approval(rule: &Rule) -> String {
     let bound: BTreeSet<&str> = approval.bound_to().collect();
     if !bound.is_empty() {
         told.push_str(&format!(", bound to {}", Vec::from_iter(bound).join(", ")));
+    }
+    let shown: BTreeSet<&str> = approval.shown().collect();
+    if !shown.is_empty() {
+        told.push_str(&format!(", showing {}", Vec::from_iter(shown).join(", ")));
     }
     told
 }

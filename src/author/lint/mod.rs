@@ -43,6 +43,7 @@ const CHECKS: &[fn(&LintedPolicy<'_>, &mut Findings)] = &[
     gaps::two_names,
     gaps::keywords,
     words::approvers,
+    words::shared_secrets,
     words::reasons,
     words::own_words,
     cost::observed,

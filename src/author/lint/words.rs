@@ -1,12 +1,35 @@
 //! What a policy says to people, and to itself.
 
 use super::{Findings, LintedPolicy};
+use crate::author::provided::top;
 use crate::author::sample_event::{SampleEvent, SampleExchange};
 use crate::diag::codes;
 use crate::event::{Author, Facts, Kind, Known};
-use crate::policy::EvaluationPhase;
 use crate::policy::node::{Node, NodeValue};
 use crate::policy::rule::Action;
+use crate::policy::{ApproverKey, EvaluationPhase};
+
+/// Keys of approvers with which whoever verifies can approve as well.
+pub(super) fn shared_secrets(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    // A set has its approvers at its top, and is looked through document by document.
+    let approvers = &subject.document.approvers;
+    for approver in approvers {
+        if let ApproverKey::Hmac(name) = &approver.key {
+            let span = top(subject.root, "approvers")
+                .and_then(|node| node.get(&approver.role))
+                .map_or(0..0, |node| node.span.clone());
+            findings.warn(
+                codes::AG1131,
+                (span, format!("approvers.{}", approver.role)),
+                format!(
+                    "the key of `{}` is a secret (`{name}`) that the proxy holds too: whoever reads its environment can approve",
+                    approver.role
+                ),
+                "`agentguard keygen --approver ROLE` makes a key whose other half never leaves the approver",
+            );
+        }
+    }
+}
 
 /// Approvals that nobody may give.
 pub(super) fn approvers(subject: &LintedPolicy<'_>, findings: &mut Findings) {
@@ -29,6 +52,25 @@ pub(super) fn approvers(subject: &LintedPolicy<'_>, findings: &mut Findings) {
                 view.place("approval"),
                 format!("rule `{}` does not say who may approve", view.written.id),
                 "write `approval: { by: [ROLE] }`",
+            );
+        }
+        let approval = view.written.approval.as_deref();
+        let unable = approval.map(|approval| subject.policy.document.roles_without_key(approval));
+        // That none of them can is told when the policy is compiled.
+        let some = approval.filter(|approval| {
+            let unable = unable.as_ref().map_or(0, Vec::len);
+            unable > 0 && unable < approval.by.len()
+        });
+        if let (Some(_), Some(roles)) = (some, &unable) {
+            findings.warn(
+                codes::AG1112,
+                view.place("approval"),
+                format!(
+                    "rule `{}` may be approved by `{}`, and `approvers` has no key of that role",
+                    view.written.id,
+                    roles.join("`, `")
+                ),
+                "add the key that `agentguard keygen --approver ROLE` prints, or leave the role out",
             );
         }
     }

@@ -170,7 +170,39 @@ impl Policy {
                 evaluation.ruling = evaluation.ruling.or_stricter(nobody);
             }
         }
+        #[cfg(not(target_arch = "wasm32"))]
+        self.apply_given_approvals(&mut evaluation, &context.facts.approved_by);
         evaluation
+    }
+
+    /// Lets pass what the roles of a case have approved that is only tried out.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn apply_given_approvals(&self, evaluation: &mut Evaluation, roles: &[Box<str>]) {
+        let is_approved = |held: &MatchedRule| {
+            let rule = self.rule(held.rule);
+            let rule = rule.filter(|rule| rule.action == Action::RequireApproval);
+            rule.is_none_or(|rule| {
+                rule.approval.as_deref().is_some_and(|approval| {
+                    let agreed = roles
+                        .iter()
+                        .filter(|role| approval.by.contains(role))
+                        .count();
+                    u32::try_from(agreed).is_ok_and(|agreed| agreed >= approval.needed)
+                })
+            })
+        };
+        for (ruling, enforced_only) in [
+            (&mut evaluation.ruling, true),
+            (&mut evaluation.would, false),
+        ] {
+            let mut asked = evaluation.held.iter();
+            if ruling.decision == Decision::RequireApproval
+                && asked.all(|held| (enforced_only && !held.enforced) || is_approved(held))
+            {
+                ruling.decision = Decision::Allow;
+                ruling.code = None;
+            }
+        }
     }
 
     /// The default at an event's gate; content has none.

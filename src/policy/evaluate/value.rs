@@ -10,6 +10,7 @@ use crate::policy::operators::Polarity;
 use crate::policy::scalar::{Scalar, TextValue};
 use crate::wire::json::{self, Inside, JsonPath, Value};
 use crate::wire::span::index;
+use std::borrow::Cow;
 
 /// How arrays are given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,6 +219,76 @@ pub(crate) fn visit<'a>(
         | Field::Agent
         | Field::Tool => Presence::Unknown,
     }
+}
+
+/// A value that an approval is bound to.
+#[derive(Clone, Debug)]
+pub(crate) enum BoundValue<'a> {
+    /// It stands in the body.
+    Json(Value<'a>),
+    /// A fact of the exchange.
+    Text(Cow<'a, str>),
+    /// A number of the exchange, as written in JSON.
+    Number(Cow<'a, str>),
+    /// A yes or no of the exchange.
+    Bool(bool),
+}
+
+/// Calls `visit` with each value of a field, arrays and objects whole. Tells whether these are all of them, for certain and
+/// for every reader of the body.
+pub(crate) fn each_bound<'a>(
+    field: &Field,
+    event: &'a Event,
+    context: &Context<'a>,
+    visit: &mut dyn FnMut(BoundValue<'a>),
+) -> bool {
+    let (root, path) = match field {
+        Field::Args(path) => (event.args.clone(), path),
+        Field::Result(path) => (event.result.clone(), path),
+        Field::Params(path) => {
+            let params =
+                rpc(event, context).map_or(context.reading.params, |message| message.params);
+            (params.into(), path)
+        }
+        _ => return each_fact(field, event, context, visit),
+    };
+    let root = match root {
+        Known::Missing => return true,
+        Known::Unknown => return false,
+        Known::Is(place) => match context.value(place) {
+            Some(root) => root,
+            None => return false,
+        },
+    };
+    let mut is_certain = true;
+    let unread = path_readings::each(root, path, context.json, &mut |reached| {
+        is_certain &= reached.as_named;
+        visit(BoundValue::Json(reached.value));
+    });
+    is_certain && !unread
+}
+
+fn each_fact<'a>(
+    field: &Field,
+    event: &'a Event,
+    context: &Context<'a>,
+    each: &mut dyn FnMut(BoundValue<'a>),
+) -> bool {
+    let mut is_plain = true;
+    let presence = visit(
+        field,
+        event,
+        context,
+        PathReading::NAMED,
+        Arrays::Whole,
+        &mut |scalar| match scalar {
+            Scalar::Text(text) => each(BoundValue::Text(text.text())),
+            Scalar::Number(number, _) => each(BoundValue::Number(number)),
+            Scalar::Bool(value, _) => each(BoundValue::Bool(value)),
+            Scalar::Null | Scalar::Object(_) | Scalar::Array(_) => is_plain = false,
+        },
+    );
+    is_plain && matches!(presence, Presence::Missing | PRESENT)
 }
 
 /// Whether a call is of a tool that the exchange's request doesn't offer; absent where that can't be told. What the provider

@@ -4,7 +4,7 @@ use super::content::blocks;
 use super::tables::{CLIENT_RESULT, Method, named, named_like};
 use super::{BATCHES_IN, OLD_MESSAGE, VERSION, headers, is_mirrored};
 use crate::diag::codes;
-use crate::event::{Author, DefaultGate, Event, Kind, Known, Part, Turn};
+use crate::event::{APPROVAL_KEY, Author, DefaultGate, Event, Kind, Known, Part, Turn};
 use crate::protocol::Endpoint;
 use crate::protocol::conversation::Calls;
 use crate::protocol::jsonrpc::{self, Envelope, comparable, origin};
@@ -76,6 +76,11 @@ fn message(
         params.is_some_and(|params| params.get("task").is_some_and(|task| !task.is_null()));
     rpc.typed_result = endpoint.header(VERSION).any(is_mirrored)
         || headers::version_in(params).is_some_and(|version| is_mirrored(version.as_bytes()));
+    if let Some(meta) = params.and_then(|params| params.get("_meta"))
+        && meta.get(APPROVAL_KEY).is_some()
+    {
+        reader.reading.approvals.push(meta.place());
+    }
     reader.message(message, rpc);
     let mut request = Event::new(Kind::Request, reader.direction(), message.place());
     request.gate = match known {

@@ -1,7 +1,7 @@
 //! What stands where: every method with its parameters, and the objects that results are made of.
 
 use super::same_method;
-use crate::event::{DefaultGate, Part};
+use crate::event::{APPROVAL_KEY, DefaultGate, Part};
 use crate::protocol::reader::{Row, Type};
 
 /// A method of either side.
@@ -137,6 +137,7 @@ const META: Type = Type::Object(&[
         "io.modelcontextprotocol/related-task",
         Type::Object(&[("taskId", Type::PeerId)]),
     ),
+    (APPROVAL_KEY, Type::Id),
     ("traceparent", Type::PeerId),
     ("tracestate", Type::PeerId),
 ]);

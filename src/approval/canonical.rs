@@ -1,0 +1,174 @@
+//! The canonical form of a JSON value, and its digest: RFC 8785 but for numbers, which are written as exact decimals.
+//!
+//! `{"b": 1.0, "a": "\u0078"}` → `{"a":"x","b":1}`
+
+use super::encoding;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::wire::json::JsonPath;
+use crate::wire::json::{Decimal, JsonBody, Limits, ScanError, Value, ValueKind, quote};
+use crate::wire::sort;
+use sha2::{Digest, Sha256};
+use std::borrow::Cow;
+
+/// Deepest nesting of a JSON text that is given to the library.
+const MAX_DEPTH: u16 = 256;
+
+/// Why a value has no canonical form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CanonicalError {
+    /// The text is no JSON, or readers of it could disagree: duplicate keys, invalid UTF-8.
+    NotJson(String),
+    /// A string has an unpaired surrogate, which readers replace or reject.
+    LoneSurrogate,
+    /// The exponent of a number is beyond what two readers read alike.
+    Number,
+}
+
+impl std::fmt::Display for CanonicalError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            CanonicalError::NotJson(what) => f.write_str(what),
+            CanonicalError::LoneSurrogate => f.write_str("a string has an unpaired surrogate"),
+            CanonicalError::Number => f.write_str("a number has too large an exponent"),
+        }
+    }
+}
+
+impl std::error::Error for CanonicalError {}
+
+impl From<ScanError> for CanonicalError {
+    fn from(error: ScanError) -> CanonicalError {
+        CanonicalError::NotJson(error.to_string())
+    }
+}
+
+/// Returns the canonical form of a JSON text.
+///
+/// # Errors
+/// It has none.
+pub fn canonical(json: &[u8]) -> Result<Vec<u8>, CanonicalError> {
+    let limits = Limits {
+        max_depth: MAX_DEPTH,
+    };
+    let body = JsonBody::scan(json, limits, 0)?;
+    let mut out = Vec::with_capacity(json.len());
+    if let Some(text) = body.body() {
+        write_canonical(text.root(), &mut out)?;
+    }
+    Ok(out)
+}
+
+/// Returns the digest of a JSON text: SHA-256 of its canonical form, in base64url.
+///
+/// # Errors
+/// It has no canonical form.
+pub fn digest(json: &[u8]) -> Result<String, CanonicalError> {
+    Ok(digest_of(&canonical(json)?))
+}
+
+/// Returns the digest of a canonical form.
+pub fn digest_of(canonical: &[u8]) -> String {
+    encoding::base64url(&Sha256::digest(canonical))
+}
+
+/// Returns the digest of the values that paths lead to in arguments, as an approval with `bind` has it:
+/// `{"args.amount":[250]}`.
+///
+/// # Errors
+/// It has none; or a path is not one into arguments.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn digest_of_bound(args: &[u8], paths: &[Box<str>]) -> Result<String, CanonicalError> {
+    let limits = Limits {
+        max_depth: MAX_DEPTH,
+    };
+    let body = JsonBody::scan(args, limits, 0)?;
+    let Some(text) = body.body() else {
+        return Err(CanonicalError::NotJson("nothing is there".to_owned()));
+    };
+    let mut out = vec![b'{'];
+    for path in paths {
+        let steps = path.strip_prefix("args").map(JsonPath::parse);
+        let Some(Ok(steps)) = steps else {
+            let what = format!("`{path}` is no path into arguments");
+            return Err(CanonicalError::NotJson(what));
+        };
+        if out.len() > 1 {
+            out.push(b',');
+        }
+        quote(path, &mut out);
+        out.extend_from_slice(b":[");
+        let mut failed = None;
+        let mut is_first = true;
+        steps.each(text.root(), &mut |value| {
+            if !std::mem::take(&mut is_first) {
+                out.push(b',');
+            }
+            failed = failed.take().or(write_canonical(value, &mut out).err());
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        out.push(b']');
+    }
+    out.push(b'}');
+    digest(&out)
+}
+
+/// Appends the canonical form of a value.
+///
+/// # Errors
+/// It has none.
+pub fn write_canonical(value: Value<'_>, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
+    match value.kind() {
+        ValueKind::Null => out.extend_from_slice(b"null"),
+        ValueKind::Bool(true) => out.extend_from_slice(b"true"),
+        ValueKind::Bool(false) => out.extend_from_slice(b"false"),
+        ValueKind::Number => {
+            let number = value.number().and_then(Decimal::parse);
+            let number = number.ok_or(CanonicalError::Number)?;
+            out.extend_from_slice(number.to_string().as_bytes());
+        }
+        ValueKind::String => quote(&text(value)?, out),
+        ValueKind::Array => {
+            out.push(b'[');
+            for (number, element) in value.elements().enumerate() {
+                if number > 0 {
+                    out.push(b',');
+                }
+                write_canonical(element, out)?;
+            }
+            out.push(b']');
+        }
+        ValueKind::Object => {
+            let mut members: Vec<(Cow<'_, str>, Value<'_>)> = Vec::new();
+            for (key, value) in value.members() {
+                members.push((text(key)?, value));
+            }
+            // RFC 8785 §3.2.3: by UTF-16 code units.
+            sort::sort_by(&mut members, |(a, _), (b, _)| {
+                match a.is_ascii() && b.is_ascii() {
+                    true => a.cmp(b),
+                    false => a.encode_utf16().cmp(b.encode_utf16()),
+                }
+            });
+            out.push(b'{');
+            for (number, (key, value)) in members.into_iter().enumerate() {
+                if number > 0 {
+                    out.push(b',');
+                }
+                quote(&key, out);
+                out.push(b':');
+                write_canonical(value, out)?;
+            }
+            out.push(b'}');
+        }
+    }
+    Ok(())
+}
+
+fn text(value: Value<'_>) -> Result<Cow<'_, str>, CanonicalError> {
+    match value.has_lone_surrogate() {
+        true => Err(CanonicalError::LoneSurrogate),
+        false => Ok(value.text().unwrap_or_default()),
+    }
+}

@@ -1,0 +1,299 @@
+//! Whether the tokens that came with a call approve it.
+
+use super::keys::{Key, VerifyingKeys};
+use super::spent::SpentTokens;
+use super::subject::Subject;
+use super::token::{SignedToken, Token};
+use crate::event::Principal;
+
+/// Seconds that the clock of the approver may be ahead.
+const SKEW: u64 = 60;
+
+/// Why a token is invalid, from the least to the most fitting one: of several tokens, the reason of the best is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Invalid {
+    /// It is no token of this version.
+    Malformed,
+    /// No key of the policy has signed it.
+    UnknownKey,
+    /// The signature is wrong.
+    BadSignature,
+    /// It is for another policy.
+    OtherPolicy,
+    /// It is for another tool or request.
+    OtherCall,
+    /// It is for another tenant.
+    OtherTenant,
+    /// Someone else has asked for it.
+    OtherPrincipal,
+    /// It is for another session.
+    OtherSession,
+    /// It is for other arguments.
+    ChangedArguments,
+    /// It answers other rules.
+    OtherRule,
+    /// The key has a role that may not agree.
+    WrongRole,
+    /// The asker has approved itself.
+    SelfApproval,
+    /// It holds longer than the policy allows.
+    TooLong,
+    /// It does not hold yet.
+    NotYetValid,
+    /// It no longer holds.
+    Expired,
+    /// It was used.
+    Replayed,
+    /// More tokens are in use than can be remembered.
+    TableFull,
+}
+
+impl Invalid {
+    /// All reasons.
+    pub const ALL: [Invalid; 17] = [
+        Invalid::Malformed,
+        Invalid::UnknownKey,
+        Invalid::BadSignature,
+        Invalid::OtherPolicy,
+        Invalid::OtherCall,
+        Invalid::OtherTenant,
+        Invalid::OtherPrincipal,
+        Invalid::OtherSession,
+        Invalid::ChangedArguments,
+        Invalid::OtherRule,
+        Invalid::WrongRole,
+        Invalid::SelfApproval,
+        Invalid::TooLong,
+        Invalid::NotYetValid,
+        Invalid::Expired,
+        Invalid::Replayed,
+        Invalid::TableFull,
+    ];
+
+    /// The word in denials and audit events.
+    pub fn word(self) -> &'static str {
+        match self {
+            Invalid::Malformed => "malformed",
+            Invalid::UnknownKey => "unknown_key",
+            Invalid::BadSignature => "bad_signature",
+            Invalid::OtherPolicy => "other_policy",
+            Invalid::OtherCall => "other_call",
+            Invalid::OtherTenant => "other_tenant",
+            Invalid::OtherPrincipal => "other_principal",
+            Invalid::OtherSession => "other_session",
+            Invalid::ChangedArguments => "changed_arguments",
+            Invalid::OtherRule => "other_rule",
+            Invalid::WrongRole => "wrong_role",
+            Invalid::SelfApproval => "self_approval",
+            Invalid::TooLong => "too_long",
+            Invalid::NotYetValid => "not_yet_valid",
+            Invalid::Expired => "expired",
+            Invalid::Replayed => "replayed",
+            Invalid::TableFull => "table_full",
+        }
+    }
+
+    /// What is wrong, for whoever presented the token.
+    pub fn message(self) -> &'static str {
+        match self {
+            Invalid::Malformed => "The approval token can't be read.",
+            Invalid::UnknownKey => {
+                "The approval token is signed by a key that the policy does not have."
+            }
+            Invalid::BadSignature => "The signature of the approval token is wrong.",
+            Invalid::OtherPolicy => "The approval token is for another policy.",
+            Invalid::OtherCall => "The approval token is for another call.",
+            Invalid::OtherTenant => "The approval token is for another tenant.",
+            Invalid::OtherPrincipal => "Someone else has asked for this approval.",
+            Invalid::OtherSession => "The approval token is for another session.",
+            Invalid::ChangedArguments => "What was approved has been changed.",
+            Invalid::OtherRule => "The approval token answers another rule.",
+            Invalid::WrongRole => "The role of the approver may not approve this.",
+            Invalid::SelfApproval => "Nobody may approve what they ask for themselves.",
+            Invalid::TooLong => "The approval token holds longer than the policy allows.",
+            Invalid::NotYetValid => "The approval token does not hold yet.",
+            Invalid::Expired => "The approval token has expired.",
+            Invalid::Replayed => "The approval token was used before.",
+            Invalid::TableFull => "Too many approvals are in use at a time.",
+        }
+    }
+}
+
+/// What a rule demands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RuleDemand<'a> {
+    /// The rule's id.
+    pub rule: &'a str,
+    /// Roles of those who may agree.
+    pub by: &'a [Box<str>],
+    /// How many have to.
+    pub needed: u32,
+    /// For how many seconds a token may hold.
+    pub valid_for: u64,
+    /// For how many uses.
+    pub uses: u32,
+}
+
+/// The use of a request's id, to be spent when the call passes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The id of the request.
+    pub id: Box<str>,
+    /// For how many uses it is.
+    pub uses: u32,
+    /// Until when it must be remembered.
+    pub until: u64,
+}
+
+/// What came of a check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// Everyone needed has agreed. The grants must be spent before the call passes.
+    Approved(Vec<Grant>),
+    /// Someone still has to agree; nothing is wrong with what came.
+    Missing,
+    /// A token is invalid, and the others are not enough.
+    Invalid(Invalid),
+}
+
+/// A check of tokens against a call.
+#[derive(Clone, Copy, Debug)]
+pub struct Check<'a> {
+    /// The keys of the policy.
+    pub keys: &'a VerifyingKeys,
+    /// The call.
+    pub subject: &'a Subject,
+    /// Who is asking.
+    pub asker: &'a Principal,
+    /// The time, in seconds since 1970.
+    pub now: u64,
+}
+
+impl Check<'_> {
+    /// Checks the tokens of a call against all that its rules demand.
+    pub fn tokens(
+        &self,
+        tokens: &[Result<SignedToken, Invalid>],
+        demands: &[RuleDemand<'_>],
+        spent: Option<&SpentTokens<'_>>,
+    ) -> Checked {
+        let mut worst: Option<Invalid> = None;
+        let mut note = |reason: Invalid| worst = worst.max(Some(reason));
+        let mut valid: Vec<(&Key, &Token)> = Vec::new();
+        for token in tokens {
+            let verified = token.as_ref().map_err(|reason| *reason).and_then(|token| {
+                let key = self.keys.verify(token)?;
+                self.fits(&token.token)?;
+                Ok((key, &token.token))
+            });
+            match verified {
+                Ok((key, token)) if valid.iter().all(|(other, _)| other.id != key.id) => {
+                    valid.push((key, token));
+                }
+                Ok(_) => {}
+                Err(reason) => note(reason),
+            }
+        }
+        let mut grants: Vec<Grant> = Vec::new();
+        let mut is_enough = true;
+        for demand in demands {
+            let mut agreed: u32 = 0;
+            for (key, token) in &valid {
+                match self.answers(key, token, demand, spent) {
+                    Ok(grant) => {
+                        agreed = agreed.saturating_add(1);
+                        match grants.iter_mut().find(|known| known.id == grant.id) {
+                            Some(known) => {
+                                known.uses = known.uses.min(grant.uses);
+                                known.until = known.until.max(grant.until);
+                            }
+                            None => grants.push(grant),
+                        }
+                    }
+                    Err(reason) => note(reason),
+                }
+            }
+            is_enough &= agreed >= demand.needed.max(1);
+        }
+        match (is_enough && !demands.is_empty(), worst) {
+            (true, _) => Checked::Approved(grants),
+            (false, None) => Checked::Missing,
+            (false, Some(reason)) => Checked::Invalid(reason),
+        }
+    }
+
+    /// Whether a token is for this call.
+    fn fits(&self, token: &Token) -> Result<(), Invalid> {
+        let (own, said) = (self.subject, &token.subject);
+        let is = |same: bool, reason: Invalid| match same {
+            true => Ok(()),
+            false => Err(reason),
+        };
+        is(own.policy == said.policy, Invalid::OtherPolicy)?;
+        is(
+            own.event == said.event && own.what == said.what,
+            Invalid::OtherCall,
+        )?;
+        is(own.tenant == said.tenant, Invalid::OtherTenant)?;
+        is(
+            own.id == said.id && own.agent == said.agent && own.client == said.client,
+            Invalid::OtherPrincipal,
+        )?;
+        is(own.session == said.session, Invalid::OtherSession)?;
+        is(
+            own.args == said.args && own.shown == said.shown,
+            Invalid::ChangedArguments,
+        )
+    }
+
+    /// Whether a token for this call gives what a rule demands.
+    fn answers(
+        &self,
+        key: &Key,
+        token: &Token,
+        demand: &RuleDemand<'_>,
+        spent: Option<&SpentTokens<'_>>,
+    ) -> Result<Grant, Invalid> {
+        if token.rules.iter().all(|rule| **rule != *demand.rule) {
+            return Err(Invalid::OtherRule);
+        }
+        if !demand.by.contains(&key.role) {
+            return Err(Invalid::WrongRole);
+        }
+        if self.is_own(key) {
+            return Err(Invalid::SelfApproval);
+        }
+        if token.until.saturating_sub(token.from) > demand.valid_for {
+            return Err(Invalid::TooLong);
+        }
+        if token.from > self.now.saturating_add(SKEW) {
+            return Err(Invalid::NotYetValid);
+        }
+        if token.until <= self.now {
+            return Err(Invalid::Expired);
+        }
+        let grant = Grant {
+            id: token.id.clone(),
+            uses: token.uses.min(demand.uses),
+            until: token.until,
+        };
+        if let Some(spent) = spent {
+            spent.peek(&grant)?;
+        }
+        Ok(grant)
+    }
+
+    /// Whether the asker may hold the key: it is the key's principal, or where nobody is named, it has the key's role.
+    fn is_own(&self, key: &Key) -> bool {
+        let asker = self.asker;
+        match &key.principal {
+            Some(holder) => [&asker.id, &asker.agent, &asker.client]
+                .iter()
+                .any(|name| name.value() == Some(holder)),
+            None => asker
+                .roles
+                .value()
+                .is_some_and(|roles| roles.contains(&key.role)),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The keys that verify tokens, each with the role that it gives.
+
+use super::encoding::base64url;
+use super::token::SignedToken;
+use crate::approval::check::Invalid;
+use crate::policy::{Approver, ApproverKey};
+use ed25519_dalek::{Signature, VerifyingKey};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+
+/// Bytes of a key's id.
+const ID_BYTES: usize = 8;
+
+/// Prefix of what a key's id is the hash of.
+const ID_LABEL: &[u8] = b"agentguard approver key\0";
+
+/// The environment variable of a secret that is not set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingSecret(pub Box<str>);
+
+/// A key of an approver.
+#[derive(Clone)]
+pub(super) struct Key {
+    pub(super) id: String,
+    pub(super) role: Box<str>,
+    pub(super) principal: Option<Box<str>>,
+    kind: Kind,
+}
+
+#[derive(Clone)]
+enum Kind {
+    Ed25519(VerifyingKey),
+    Hmac(Hmac<Sha256>),
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Key({} {})", self.role, self.id)
+    }
+}
+
+/// The keys of a policy's `approvers`.
+#[derive(Clone, Debug, Default)]
+pub struct VerifyingKeys {
+    keys: Vec<Key>,
+}
+
+impl VerifyingKeys {
+    /// Prepares the keys of a policy. `variable` reads an environment variable.
+    ///
+    /// # Errors
+    /// The secret of a key is not set.
+    pub fn new(
+        approvers: &[Approver],
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<VerifyingKeys, MissingSecret> {
+        let mut keys = Vec::with_capacity(approvers.len());
+        for approver in approvers {
+            let (id, kind) = match &approver.key {
+                ApproverKey::Ed25519(bytes) => match VerifyingKey::from_bytes(bytes) {
+                    Ok(key) => (id_of_public(bytes), Kind::Ed25519(key)),
+                    // Some 32 bytes are no point on the curve: nobody has the other half.
+                    Err(_) => continue,
+                },
+                ApproverKey::Hmac(name) => {
+                    let secret = variable(name).filter(|secret| !secret.is_empty());
+                    let secret = secret.ok_or_else(|| MissingSecret(name.clone()))?;
+                    let Ok(key) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
+                        continue;
+                    };
+                    (id_of_secret(&key), Kind::Hmac(key))
+                }
+            };
+            keys.push(Key {
+                id,
+                role: approver.role.clone(),
+                principal: approver.principal.clone(),
+                kind,
+            });
+        }
+        Ok(VerifyingKeys { keys })
+    }
+
+    /// Whether a key gives one of these roles.
+    pub fn has_role(&self, roles: &[Box<str>]) -> bool {
+        self.keys.iter().any(|key| roles.contains(&key.role))
+    }
+
+    /// The key of a token whose signature is right.
+    pub(super) fn verify(&self, signed: &SignedToken) -> Result<&Key, Invalid> {
+        let mut named = self.keys.iter().filter(|key| *key.id == *signed.token.key);
+        let key = named.next().ok_or(Invalid::UnknownKey)?;
+        let is_right = match &key.kind {
+            Kind::Ed25519(public) => Signature::from_slice(&signed.signature)
+                .is_ok_and(|signature| public.verify_strict(&signed.signed, &signature).is_ok()),
+            Kind::Hmac(secret) => {
+                let mut mac = secret.clone();
+                mac.update(&signed.signed);
+                mac.verify_slice(&signed.signature).is_ok()
+            }
+        };
+        match is_right {
+            true => Ok(key),
+            false => Err(Invalid::BadSignature),
+        }
+    }
+}
+
+/// The id of a public key.
+pub(super) fn id_of_public(key: &[u8; 32]) -> String {
+    let hash = Sha256::new_with_prefix(ID_LABEL)
+        .chain_update(key)
+        .finalize();
+    base64url(hash.get(..ID_BYTES).unwrap_or_default())
+}
+
+/// The id of a shared secret. It tells nothing of the secret.
+pub(super) fn id_of_secret(key: &Hmac<Sha256>) -> String {
+    let mut mac = key.clone();
+    mac.update(ID_LABEL);
+    let hash = mac.finalize().into_bytes();
+    base64url(hash.get(..ID_BYTES).unwrap_or_default())
+}

@@ -1,0 +1,254 @@
+//! `agentguard approve REQUEST --key FILE`: shows what is to be approved, asks, and prints the token.
+//!
+//! Everything that a request says was written by an agent that wants it approved: it is printed so that no character of it
+//! moves the cursor or turns the direction of the text.
+
+use super::{ExitStatus, Failed, output};
+use crate::approval::{self, ApprovalRequest, SigningKey};
+use clap::Args;
+use serde_json::{Value, json};
+use std::io::{BufRead, IsTerminal};
+
+/// Bytes of a token's nonce.
+const NONCE_BYTES: usize = 12;
+
+/// Arguments of `approve`.
+#[derive(Debug, Args)]
+pub(super) struct Approve {
+    /// The request, `agar1.…`, or a text that holds one, such as the denial. `-` reads it from standard input.
+    #[arg(value_name = "REQUEST")]
+    request: String,
+    /// The key: a file of `agentguard keygen --approver ROLE`, or `env:NAME` for a shared secret.
+    #[arg(long, value_name = "FILE")]
+    key: String,
+    /// The arguments that the agent says it wants to use, as JSON: fails if the request is for others.
+    #[arg(long, value_name = "JSON")]
+    args: Option<String>,
+    /// Approve without asking.
+    #[arg(long)]
+    yes: bool,
+    /// The time of the approval, RFC 3339. Now if absent.
+    #[arg(long, value_name = "RFC3339")]
+    time: Option<String>,
+}
+
+impl Approve {
+    pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
+        let request = self.request()?;
+        let key = self.signing_key()?;
+        let now = self.now()?;
+        if request.until <= now {
+            return Err(output::print_error(
+                "the request has ended; let the agent ask again",
+            ));
+        }
+        let may_agree = request.roles().any(|role| *role == *key.role);
+        if !self.key.starts_with("env:") && !may_agree {
+            let roles: Vec<String> = request.roles().map(visible).collect();
+            return Err(output::print_error(&format!(
+                "the key is one of `{}`, and asked are `{}`",
+                visible(&key.role),
+                roles.join("`, `")
+            )));
+        }
+        if let Some(args) = &self.args {
+            check_args(&request, args)?;
+        }
+        for line in shown(&request, now) {
+            output::note(&line);
+        }
+        if !self.yes && !self.is_confirmed()? {
+            output::note("not approved");
+            return Ok(ExitStatus::Found);
+        }
+        let mut random = [0; NONCE_BYTES];
+        getrandom::fill(&mut random)
+            .map_err(|error| output::print_error(&format!("no randomness: {error}")))?;
+        let token = approval::mint(&request, &key, now, approval::nonce(&random));
+        match json {
+            true => output::line(&json!({"id": request.id, "token": token}).to_string()),
+            false => output::line(&token),
+        }
+        Ok(ExitStatus::Clean)
+    }
+
+    fn request(&self) -> Result<ApprovalRequest, Failed> {
+        let text = match self.request.as_str() {
+            output::STDIN => {
+                let bytes = output::read(output::STDIN)?;
+                String::from_utf8_lossy(&bytes).into_owned()
+            }
+            text => text.to_owned(),
+        };
+        let Some((_, rest)) = text.split_once("agar1.") else {
+            return Err(output::print_error(
+                "this holds no request for an approval: it begins with `agar1.`",
+            ));
+        };
+        let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        let length = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+        let payload = rest
+            .split_at_checked(length)
+            .map_or(rest, |(payload, _)| payload);
+        ApprovalRequest::parse(&format!("agar1.{payload}"))
+            .map_err(|error| output::print_error(&format!("the request can't be read: {error}")))
+    }
+
+    fn signing_key(&self) -> Result<SigningKey, Failed> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the command line hands the environment in"
+        )]
+        if let Some(name) = self.key.strip_prefix("env:") {
+            let secret = std::env::var(name).unwrap_or_default();
+            return SigningKey::from_secret("", secret.as_bytes()).ok_or_else(|| {
+                output::print_error(&format!("the environment variable `{name}` is not set"))
+            });
+        }
+        let bytes = output::read(&self.key)?;
+        SigningKey::from_file(&String::from_utf8_lossy(&bytes))
+            .map_err(|error| output::print_error(&format!("{}: {error}", self.key)))
+    }
+
+    fn now(&self) -> Result<u64, Failed> {
+        let time = match &self.time {
+            Some(text) => text
+                .parse()
+                .map_err(|error| output::print_error(&format!("--time {text}: {error}")))?,
+            None => jiff::Timestamp::now(),
+        };
+        Ok(u64::try_from(time.as_second()).unwrap_or(0))
+    }
+
+    fn is_confirmed(&self) -> Result<bool, Failed> {
+        if self.request == output::STDIN || !std::io::stdin().is_terminal() {
+            return Err(output::print_error(
+                "nobody can be asked here: look at the request, and give --yes",
+            ));
+        }
+        output::note("Approve? Type `yes`:");
+        let mut line = String::new();
+        let read = std::io::stdin().lock().read_line(&mut line);
+        Ok(read.is_ok() && matches!(line.trim(), "yes" | "y"))
+    }
+}
+
+/// Checks that a request is for these arguments.
+fn check_args(request: &ApprovalRequest, args: &str) -> Result<(), Failed> {
+    let digest = match request.bind.is_empty() {
+        true => approval::digest(args.as_bytes()),
+        false => approval::digest_of_bound(args.as_bytes(), &request.bind),
+    };
+    match digest {
+        Ok(digest) if *digest == *request.subject.args => Ok(()),
+        Ok(_) => Err(output::print_error(
+            "the request is for other arguments than these: do not approve it",
+        )),
+        Err(error) => Err(output::print_error(&format!("--args: {error}"))),
+    }
+}
+
+/// What an approver reads, a line each.
+fn shown(request: &ApprovalRequest, now: u64) -> Vec<String> {
+    let subject = &request.subject;
+    let mut lines = Vec::new();
+    let mut line = |label: &str, text: String| lines.push(format!("{label:<12} {text}"));
+    line("policy", visible(&subject.policy));
+    let label = match &*subject.event {
+        "request" => "request",
+        _ => "call of",
+    };
+    line(label, visible(&subject.what));
+    let members = request
+        .shown()
+        .and_then(|show| serde_json::from_str::<serde_json::Map<String, Value>>(show).ok());
+    for (path, values) in members.unwrap_or_default() {
+        let values = values.as_array().cloned().unwrap_or_default();
+        let values: Vec<String> = values
+            .iter()
+            .map(|value| visible(&value.to_string()))
+            .collect();
+        let values = match values.is_empty() {
+            true => "nothing".to_owned(),
+            false => values.join(", "),
+        };
+        line(&format!("  {}", visible(&path)), values);
+    }
+    let bound = match request.bind.as_slice() {
+        [] => "all of it".to_owned(),
+        paths => paths
+            .iter()
+            .map(|path| visible(path))
+            .collect::<Vec<_>>()
+            .join(", "),
+    };
+    line(
+        "bound",
+        format!("{bound} (digest {})", visible(&subject.args)),
+    );
+    for (label, name) in [
+        ("asked by", &subject.id),
+        ("agent", &subject.agent),
+        ("client", &subject.client),
+        ("tenant", &subject.tenant),
+        ("session", &subject.session),
+    ] {
+        if let Some(name) = name {
+            line(label, visible(name));
+        }
+    }
+    for rule in &request.rules {
+        let roles: Vec<String> = rule.by.iter().map(|role| visible(role)).collect();
+        let number = match rule.needed {
+            0 | 1 => String::new(),
+            needed => format!("{needed} of "),
+        };
+        let asks = format!("{} asks {number}{}", visible(&rule.id), roles.join(" or "));
+        line("rule", asks);
+    }
+    let uses = match request.uses {
+        1 => "once".to_owned(),
+        uses => format!("{uses} times"),
+    };
+    let holds = format!("{uses}, within {} seconds", request.valid_for);
+    line("holds", holds);
+    let left = request.until.saturating_sub(now);
+    line("ends", format!("in {left} seconds"));
+    lines
+}
+
+/// Text of an agent, without characters that could make it look like something else.
+fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        let is_hidden = c.is_control()
+            || matches!(
+                u32::from(c),
+                0xAD | 0x61C
+                    | 0x200B..=0x200F
+                    | 0x2028..=0x202E
+                    | 0x2060..=0x206F
+                    | 0xFE00..=0xFE0F
+                    | 0xFEFF
+                    | 0xFFF9..=0xFFFB
+                    | 0xE0000..=0xE0FFF
+            );
+        match is_hidden {
+            true => out.push_str(&format!("\\u{{{:x}}}", u32::from(c))),
+            false => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_agent_wrote_can_not_hide_a_character() {
+        assert_eq!(visible("refund 100 €"), "refund 100 €");
+        assert_eq!(visible("a\u{1b}[2K\r\nb"), "a\\u{1b}[2K\\u{d}\\u{a}b");
+        assert_eq!(visible("x\u{202e}001\u{200b}"), "x\\u{202e}001\\u{200b}");
+    }
+}

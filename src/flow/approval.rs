@@ -1,0 +1,539 @@
+//! Approvals of an exchange: the request for one in a denial, and the tokens that come back with the next request.
+//!
+//! A call is checked when it is evaluated. The approval's use is taken only once nothing else denies what would pass with it.
+
+use super::Flow;
+use super::evaluate::{DeniedEvent, HalfDecision};
+use super::exchange::ExchangeOutcome;
+use crate::approval::{
+    ApprovalRequest, Check, Checked, Grant, Invalid, RequestedRule, RuleDemand, SignedToken,
+    SpentTokens, Subject, VerifyingKeys, digest_of, write_canonical,
+};
+use crate::diag::codes;
+use crate::event::{APPROVAL_KEY, Direction, Event, Kind, Known, Reading};
+use crate::policy::evaluate::value::{BoundValue, each_bound};
+use crate::policy::field_ref::FieldRef;
+use crate::policy::{Action, Approval, CompiledRule, Context, Decision, MatchedRule, Ruling};
+use crate::protocol::Protocol;
+use crate::proxy::SharedData;
+use crate::wire::json::{JsonBody, quote};
+use crate::wire::sorted_map::{SortedMap, SortedSet};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// The header that brings tokens, several separated by commas.
+pub(super) const HEADER: &[u8] = b"x-agentguard-approval";
+
+/// Maximum tokens of a request. Each costs a verification.
+const MAX_TOKENS: usize = 8;
+
+/// Maximum bytes of what an approver is shown. What is longer is not shown.
+const MAX_SHOWN_BYTES: usize = 2 << 10;
+
+/// Bytes of a request's id.
+const ID_BYTES: usize = 16;
+
+/// What a guard needs for approvals.
+pub(super) struct Approvals {
+    pub(super) keys: VerifyingKeys,
+    data: Rc<dyn SharedData>,
+    /// Key of the ids of requests: no two workers make the same ones.
+    id_key: [u8; 32],
+    next_id: Cell<u64>,
+}
+
+impl std::fmt::Debug for Approvals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Approvals({:?})", self.keys)
+    }
+}
+
+impl Approvals {
+    /// `is_asked`: some rule asks for approvals.
+    pub(super) fn new(
+        keys: VerifyingKeys,
+        data: Rc<dyn SharedData>,
+        id_key: [u8; 32],
+        is_asked: bool,
+    ) -> Approvals {
+        if is_asked {
+            SpentTokens::prepare(&*data);
+        }
+        Approvals {
+            keys,
+            data,
+            id_key,
+            next_id: Cell::new(0),
+        }
+    }
+
+    /// A new id, which nobody can guess.
+    fn fresh_id(&self, request_id: &str, now: u64) -> Box<str> {
+        let number = self.next_id.get();
+        self.next_id.set(number.wrapping_add(1));
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.id_key) else {
+            return Box::default();
+        };
+        mac.update(&number.to_be_bytes());
+        mac.update(&now.to_be_bytes());
+        mac.update(request_id.as_bytes());
+        let hash = mac.finalize().into_bytes();
+        URL_SAFE_NO_PAD
+            .encode(hash.get(..ID_BYTES).unwrap_or_default())
+            .into()
+    }
+}
+
+/// What an exchange brings for approvals.
+#[derive(Debug, Default)]
+pub(super) struct PresentedApprovals {
+    /// Tokens, each read once.
+    tokens: Vec<Result<SignedToken, Invalid>>,
+    /// Method, host and path of the request.
+    target: Box<str>,
+    /// Hash of the session's id.
+    session: Option<Box<str>>,
+    /// Uses that this exchange has taken, each by the digest of what passed with it.
+    taken: SortedSet<Box<str>>,
+    /// What the audit event says.
+    pub(super) recorded: Option<RecordedApproval>,
+}
+
+/// An approval in the audit event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RecordedApproval {
+    pub(super) id: Box<str>,
+    pub(super) digest: Box<str>,
+    pub(super) state: &'static str,
+    pub(super) detail: Option<&'static str>,
+}
+
+/// What a denial says about the approval that is missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct DeniedApproval {
+    /// The request; absent if nobody could agree.
+    pub(super) request: Option<Box<str>>,
+    /// What is wrong with the tokens that came.
+    pub(super) invalid: Option<Invalid>,
+    /// It can't be told for certain what would be approved.
+    pub(super) is_untold: bool,
+}
+
+/// An event that passes once its approvals are spent.
+#[derive(Clone, Debug)]
+pub(super) struct ApprovedEvent {
+    event: Event,
+    ruling: Ruling,
+    grants: Vec<Grant>,
+    request: ApprovalRequest,
+}
+
+/// What came of an event that asks for an approval.
+pub(super) enum Answer {
+    Approved(Box<ApprovedEvent>),
+    Denied(DeniedApproval),
+}
+
+impl Flow {
+    /// Keeps what the headers of a request bring.
+    pub(super) fn take_presented(
+        &mut self,
+        headers: &[(&[u8], &[u8])],
+        method: &str,
+        host: &str,
+        target: &str,
+    ) {
+        let presented = &mut self.approvals;
+        if !self.guard.policy.asks_approvals() && self.guard.policy.document.approvers.is_empty() {
+            return;
+        }
+        for (name, value) in headers {
+            let value = std::str::from_utf8(value).unwrap_or_default();
+            match *name {
+                HEADER => presented.add(value),
+                b"mcp-session-id" => {
+                    let hash = Sha256::digest(value.as_bytes());
+                    let hash = hash.get(..ID_BYTES).unwrap_or_default();
+                    presented.session = Some(URL_SAFE_NO_PAD.encode(hash).into());
+                }
+                _ => {}
+            }
+        }
+        // A query may hold the provider's key: nobody reads it, and it is bound all the same.
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let query = match query {
+            "" => String::new(),
+            query => format!("?{}", digest_of(query.as_bytes())),
+        };
+        presented.target = format!("{method} {host}{path}{query}").into();
+    }
+
+    /// Keeps what an MCP request brings in `_meta`.
+    pub(super) fn take_presented_in_body(&mut self, reading: &Reading, json: &JsonBody<'_>) {
+        for place in &reading.approvals {
+            let tokens = json.value(*place).and_then(|meta| meta.get(APPROVAL_KEY));
+            if let Some(text) = tokens.and_then(|tokens| tokens.text()) {
+                self.approvals.add(&text);
+            }
+        }
+    }
+
+    /// Whether tokens that a request brings in its body are taken out of it.
+    pub(super) fn removes_tokens(&self) -> bool {
+        let brings = |protocol: &dyn Protocol| protocol.name() == "mcp";
+        self.guard.policy.asks_approvals() && self.protocol.is_some_and(brings)
+    }
+
+    /// Answers an event that rules ask an approval for: `held` are the rules that hold.
+    pub(super) fn answer(
+        &mut self,
+        event: &Event,
+        context: &Context<'_>,
+        held: &[MatchedRule],
+        ruling: Ruling,
+        enforced_only: bool,
+    ) -> Answer {
+        let rules: Vec<&CompiledRule> = held
+            .iter()
+            .filter(|held| held.enforced || !enforced_only)
+            .filter_map(|held| context.policy.rule(held.rule))
+            .filter(|rule| rule.action == Action::RequireApproval)
+            .collect();
+        let guard = Rc::clone(&self.guard);
+        let now = seconds(context.facts.time.unwrap_or(self.exchange.started));
+        let demands: Vec<RuleDemand<'_>> = rules.iter().map(|rule| demand(rule)).collect();
+        let keys = &guard.approvals.keys;
+        if !demands.iter().all(|demand| keys.has_role(demand.by)) {
+            return Answer::Denied(DeniedApproval::default());
+        }
+        let Some((subject, show)) = self.subject(event, context, &rules) else {
+            return Answer::Denied(DeniedApproval {
+                is_untold: true,
+                ..DeniedApproval::default()
+            });
+        };
+        let check = Check {
+            keys,
+            subject: &subject,
+            asker: &context.facts.principal,
+            now,
+        };
+        // A copy of what has passed in this exchange passes with it.
+        let is_copy = event.retold && self.approvals.taken.contains(&copy_key(&subject));
+        let spent = SpentTokens::new(&*guard.approvals.data, now);
+        let spent = (!is_copy).then_some(&spent);
+        let checked = check.tokens(&self.approvals.tokens, &demands, spent);
+        let mut bind: SortedSet<Box<str>> = SortedSet::new();
+        if rules.iter().all(|rule| !approval_of(rule).bind.is_empty()) {
+            for rule in &rules {
+                bind.extend(approval_of(rule).bound_to().map(Into::into));
+            }
+        }
+        let least = |of: fn(&RuleDemand<'_>) -> u64| demands.iter().map(of).min().unwrap_or(0);
+        let valid_for = least(|demand| demand.valid_for);
+        let mut request = ApprovalRequest {
+            id: Box::default(),
+            subject,
+            rules: demands
+                .iter()
+                .map(|demand| RequestedRule {
+                    id: demand.rule.into(),
+                    by: demand.by.to_vec(),
+                    needed: demand.needed,
+                })
+                .collect(),
+            bind: bind.iter().cloned().collect(),
+            show,
+            until: now.saturating_add(valid_for),
+            valid_for,
+            uses: u32::try_from(least(|demand| u64::from(demand.uses))).unwrap_or(1),
+        };
+        let invalid = match checked {
+            Checked::Approved(grants) => {
+                request.id = grants
+                    .first()
+                    .map_or_else(Box::default, |grant| grant.id.clone());
+                return Answer::Approved(Box::new(ApprovedEvent {
+                    event: event.clone(),
+                    ruling,
+                    grants: if is_copy { Vec::new() } else { grants },
+                    request,
+                }));
+            }
+            Checked::Missing => None,
+            Checked::Invalid(reason) => Some(reason),
+        };
+        Answer::Denied(self.asked(request, invalid, now))
+    }
+
+    /// Records that an approval is missing, and makes the request for it.
+    fn asked(
+        &mut self,
+        mut request: ApprovalRequest,
+        invalid: Option<Invalid>,
+        now: u64,
+    ) -> DeniedApproval {
+        request.id = self.guard.approvals.fresh_id(&self.head.request_id, now);
+        let state = match invalid {
+            Some(_) => "invalid",
+            None => "required",
+        };
+        self.approvals.record(&request, state, invalid);
+        DeniedApproval {
+            request: Some(request.encode().into()),
+            invalid,
+            is_untold: false,
+        }
+    }
+
+    /// Takes the uses of what was approved, unless something else denies it; what can't be taken is denied.
+    pub(super) fn spend(&mut self, direction: Direction, verdict: &mut HalfDecision) {
+        let approved = std::mem::take(&mut verdict.approved);
+        let is_denied = verdict.denied.iter().any(|denied| !denied.hidden);
+        if direction == Direction::Request && is_denied {
+            return;
+        }
+        let guard = Rc::clone(&self.guard);
+        let now = seconds(self.facts.time.unwrap_or(self.exchange.started));
+        let table = SpentTokens::new(&*guard.approvals.data, now);
+        let is_denied = |event: &Event, denied: &[DeniedEvent]| {
+            denied.iter().any(|denied| denied.event == *event)
+        };
+        for approved in approved {
+            // Something else denies it: a redaction that can't be made.
+            if is_denied(&approved.event, &verdict.denied) {
+                continue;
+            }
+            let spent = approved
+                .grants
+                .iter()
+                .try_for_each(|grant| table.spend(grant));
+            let Err(reason) = spent else {
+                self.approvals
+                    .taken
+                    .insert(copy_key(&approved.request.subject));
+                self.approvals.record(&approved.request, "approved", None);
+                continue;
+            };
+            let outcome = ExchangeOutcome::RequireApproval;
+            self.exchange.decided(outcome, outcome);
+            if let Known::Is(tool) = &approved.event.tool {
+                let mut calls = self.exchange.calls.iter_mut().rev();
+                if let Some(call) = calls.find(|(name, _)| name.ends_with(&**tool)) {
+                    call.1 = outcome;
+                }
+            }
+            let denied = self.asked(approved.request, Some(reason), now);
+            verdict.denied.push(DeniedEvent {
+                event: approved.event,
+                ruling: Ruling {
+                    code: Some(codes::AG3004),
+                    ..approved.ruling
+                },
+                problem: None,
+                hidden: false,
+                approval: Some(Box::new(denied)),
+            });
+        }
+    }
+
+    /// What an approval would be for, and what its approver is shown. `None` if that can't be told for certain.
+    fn subject(
+        &self,
+        event: &Event,
+        context: &Context<'_>,
+        rules: &[&CompiledRule],
+    ) -> Option<(Subject, Option<Box<str>>)> {
+        let facts = context.facts;
+        let what = match event.kind {
+            Kind::Request => self.approvals.target.clone(),
+            _ => {
+                let tool = event.tool.value()?;
+                facts
+                    .qualified(tool)
+                    .map_or_else(|| tool.clone(), Into::into)
+            }
+        };
+        let binds_all = rules.iter().any(|rule| approval_of(rule).bind.is_empty());
+        let bound = match binds_all {
+            true => self.whole(event, context)?,
+            false => {
+                let bound = rules.iter().flat_map(|rule| &approval_of(rule).bind);
+                values(bound, event, context)?
+            }
+        };
+        let mut shown = rules
+            .iter()
+            .flat_map(|rule| &approval_of(rule).show)
+            .peekable();
+        let show = match shown.peek() {
+            None => None,
+            Some(_) => Some(values(shown, event, context)?),
+        };
+        let show = show.filter(|show| show.len() <= MAX_SHOWN_BYTES);
+        let subject = Subject {
+            policy: context.policy.document.name.clone(),
+            event: event.kind.word().into(),
+            what,
+            args: digest_of(&bound).into(),
+            shown: show.as_ref().map(|show| digest_of(show).into()),
+            session: self.approvals.session.clone(),
+            ..Subject::default()
+        };
+        let show = match show {
+            Some(show) => Some(String::from_utf8(show).ok()?.into()),
+            None => None,
+        };
+        Some((subject.asked_by(&facts.principal), show))
+    }
+
+    /// The canonical form of all arguments of a call, or of all that a request says.
+    fn whole(&self, event: &Event, context: &Context<'_>) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        let json = context.json;
+        match event.kind {
+            // The definition of a tool that the provider runs: its arguments never pass here.
+            Kind::ToolCall if event.is_provider_offer() => {
+                write_canonical(json.value(event.at)?, &mut out).ok()?;
+            }
+            Kind::ToolCall => match event.args {
+                Known::Unknown => return None,
+                Known::Missing => out.extend_from_slice(b"null"),
+                Known::Is(place) => write_canonical(json.value(place)?, &mut out).ok()?,
+            },
+            _ if context.reading.is_unread || !json.is_editable(json.body()?.root().place()) => {
+                return None;
+            }
+            _ => match event.rpc {
+                // Ids and progress tokens differ from one time to the next.
+                Some(_) => {
+                    let message = json.value(event.at)?;
+                    out.extend_from_slice(b"{\"method\":");
+                    quote(&message.get("method")?.text()?, &mut out);
+                    for (key, value) in message
+                        .get("params")
+                        .into_iter()
+                        .flat_map(|params| params.members())
+                    {
+                        if key.is_text("_meta") {
+                            continue;
+                        }
+                        out.push(b',');
+                        // A parameter can't be taken for the method.
+                        quote(&format!("params.{}", key.text()?), &mut out);
+                        out.push(b':');
+                        write_canonical(value, &mut out).ok()?;
+                    }
+                    out.push(b'}');
+                    return crate::approval::canonical(&out).ok();
+                }
+                None => write_canonical(json.body()?.root(), &mut out).ok()?,
+            },
+        }
+        Some(out)
+    }
+}
+
+impl PresentedApprovals {
+    /// Adds the tokens of a header's value.
+    fn add(&mut self, value: &str) {
+        for token in value.split(',').filter(|token| !token.trim().is_empty()) {
+            if self.tokens.len() < MAX_TOKENS {
+                self.tokens.push(SignedToken::parse(token));
+            }
+        }
+    }
+
+    /// Keeps what the audit event says: a missing approval rather than one that was given.
+    fn record(&mut self, request: &ApprovalRequest, state: &'static str, invalid: Option<Invalid>) {
+        if state == "approved" && self.recorded.is_some() {
+            return;
+        }
+        self.recorded = Some(RecordedApproval {
+            id: request.id.clone(),
+            digest: request.subject.args.clone(),
+            state,
+            detail: invalid.map(Invalid::word),
+        });
+    }
+}
+
+/// What a rule says of the approval that it asks for.
+fn approval_of(rule: &CompiledRule) -> &Approval {
+    static USUAL: Approval = Approval::USUAL;
+    rule.approval.as_deref().unwrap_or(&USUAL)
+}
+
+fn demand(rule: &CompiledRule) -> RuleDemand<'_> {
+    let approval = approval_of(rule);
+    RuleDemand {
+        rule: &rule.id,
+        by: &approval.by,
+        needed: approval.needed,
+        valid_for: approval.valid_for,
+        uses: approval.uses,
+    }
+}
+
+/// The canonical form of an object of fields and all their values: `{"args.amount":[250]}`.
+fn values<'f>(
+    fields: impl Iterator<Item = &'f FieldRef>,
+    event: &Event,
+    context: &Context<'_>,
+) -> Option<Vec<u8>> {
+    let mut by_name: SortedMap<&str, Vec<u8>> = SortedMap::new();
+    for field in fields {
+        let mut out = vec![b'['];
+        let mut is_canonical = true;
+        let is_certain = each_bound(&field.field, event, context, &mut |value| {
+            if out.len() > 1 {
+                out.push(b',');
+            }
+            match value {
+                BoundValue::Json(value) => {
+                    is_canonical &= write_canonical(value, &mut out).is_ok();
+                }
+                BoundValue::Text(text) => quote(&text, &mut out),
+                BoundValue::Number(number) => out.extend_from_slice(number.as_bytes()),
+                BoundValue::Bool(value) => {
+                    out.extend_from_slice(if value { b"true" } else { b"false" });
+                }
+            }
+        });
+        if !is_certain || !is_canonical {
+            return None;
+        }
+        out.push(b']');
+        by_name.insert(&field.name, out);
+    }
+    let mut out = vec![b'{'];
+    for (name, values) in &by_name {
+        if out.len() > 1 {
+            out.push(b',');
+        }
+        quote(name, &mut out);
+        out.push(b':');
+        out.extend_from_slice(values);
+    }
+    out.push(b'}');
+    // Names are sorted by UTF-16 code units.
+    crate::approval::canonical(&out).ok()
+}
+
+/// What is the same of a call and its copies in one exchange.
+fn copy_key(subject: &Subject) -> Box<str> {
+    format!("{} {}", subject.what, subject.args).into()
+}
+
+fn seconds(nanoseconds: u64) -> u64 {
+    nanoseconds.div_euclid(1_000_000_000)
+}
+
+/// Whether a decision is that an approval is missing.
+pub(super) fn is_required(ruling: &Ruling) -> bool {
+    ruling.decision == Decision::RequireApproval
+}

@@ -1,0 +1,561 @@
+//! Approvals: what a denial asks for, and what passes with the token that answers it.
+
+use super::*;
+use crate::approval::{ApprovalRequest, SigningKey, mint, nonce};
+
+const SECOND: u64 = 1_000_000_000;
+
+fn manager() -> SigningKey {
+    SigningKey::from_seed("manager", [1; 32])
+}
+
+fn lead() -> SigningKey {
+    SigningKey::from_seed("lead", [2; 32])
+}
+
+fn approvers() -> String {
+    format!(
+        "approvers: {{ manager: \"{}\", lead: \"{}\" }}\n",
+        manager().public().unwrap(),
+        lead().public().unwrap()
+    )
+}
+
+fn refunds() -> Rc<Guard> {
+    guard(&format!(
+        "{}defaults: {{ action: allow }}
+rules:
+  - id: large
+    match: {{ tool: refund }}
+    when: {{ args.amount: {{ greater_than: 100 }} }}
+    action: require_approval
+    approval: {{ by: manager, show: args.amount }}
+",
+        approvers()
+    ))
+}
+
+fn asks(tokens: &[String]) -> HttpMessage {
+    let mut request = chat_request(&says("Refund me."));
+    for token in tokens {
+        request.headers.push((
+            b"x-agentguard-approval".to_vec(),
+            token.clone().into_bytes(),
+        ));
+    }
+    request
+}
+
+fn calls(arguments: &[&str]) -> HttpMessage {
+    let calls: Vec<Value> = (0..)
+        .zip(arguments)
+        .map(|(number, arguments)| {
+            json!({"id": format!("c{number}"), "type": "function",
+                   "function": {"name": "refund", "arguments": arguments}})
+        })
+        .collect();
+    answer(
+        json!({"role": "assistant", "content": null, "tool_calls": calls}),
+        "tool_calls",
+    )
+}
+
+fn exchange(guard: &Rc<Guard>, request: &HttpMessage, answer: HttpMessage) -> SimulatedResult {
+    run(guard, request, |_| answer, NOW)
+}
+
+fn exchange_at(
+    guard: &Rc<Guard>,
+    request: &HttpMessage,
+    answer: HttpMessage,
+    seconds: u64,
+) -> SimulatedResult {
+    run(guard, request, |_| answer, NOW + seconds * SECOND)
+}
+
+fn text(message: &HttpMessage) -> String {
+    String::from_utf8(message.body()).unwrap()
+}
+
+/// The request for an approval, wherever it stands in what the client got.
+fn requested(seen: &SimulatedResult) -> ApprovalRequest {
+    let body = text(&seen.client);
+    let (_, rest) = body
+        .split_once("agar1.")
+        .unwrap_or_else(|| panic!("no request in {body}"));
+    let payload = rest.split(['"', '\\', ' ']).next().unwrap();
+    ApprovalRequest::parse(&format!("agar1.{payload}")).unwrap()
+}
+
+fn approved_by(key: &SigningKey, request: &ApprovalRequest) -> String {
+    mint(request, key, NOW / SECOND, nonce(&[5; 16]))
+}
+
+fn record(seen: &SimulatedResult) -> Value {
+    serde_json::from_slice(&seen.finished.line).unwrap()
+}
+
+/// The call passed.
+fn passes(seen: &SimulatedResult) -> bool {
+    text(&seen.client).contains("\"tool_calls\":[")
+}
+
+fn detail(seen: &SimulatedResult) -> String {
+    let record = record(seen);
+    assert_eq!(record["code"], "AG3004", "{record}");
+    record["approval"]["detail"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn an_approved_call_passes_once_and_no_other_does() {
+    let guard = refunds();
+    let first = exchange(
+        &guard,
+        &asks(&[]),
+        calls(&[r#"{"amount": 250, "to": "x"}"#]),
+    );
+    assert!(!passes(&first));
+    assert_eq!(record(&first)["code"], "AG3003");
+    assert_eq!(record(&first)["approval"]["state"], "required");
+    let request = requested(&first);
+    assert_eq!(&*request.subject.what, "refund");
+    assert_eq!(request.shown(), Some(r#"{"args.amount":[250]}"#));
+    let token = [approved_by(&manager(), &request)];
+    // The model says it in other words, but not something else.
+    let changed = exchange(
+        &guard,
+        &asks(&token),
+        calls(&[r#"{"amount": 1000, "to": "x"}"#]),
+    );
+    assert!(!passes(&changed));
+    assert_eq!(detail(&changed), "changed_arguments");
+    let again = exchange(
+        &guard,
+        &asks(&token),
+        calls(&[r#"{"to":"\u0078","amount":2.5e2}"#]),
+    );
+    assert!(passes(&again), "{}", text(&again.client));
+    assert_eq!(record(&again)["decision"], "allow");
+    assert_eq!(record(&again)["approval"]["state"], "approved");
+    assert_eq!(record(&again)["approval"]["id"], *request.id);
+    let replayed = exchange(
+        &guard,
+        &asks(&token),
+        calls(&[r#"{"amount": 250, "to": "x"}"#]),
+    );
+    assert!(!passes(&replayed));
+    assert_eq!(detail(&replayed), "replayed");
+}
+
+#[test]
+fn a_token_never_goes_upstream() {
+    let guard = refunds();
+    for policy in [&guard, &observed()] {
+        let seen = exchange(policy, &asks(&["agat1.x.y".to_owned()]), calls(&[]));
+        let upstream = seen.upstream.unwrap();
+        assert_eq!(upstream.header("x-agentguard-approval"), None);
+    }
+}
+
+fn observed() -> Rc<Guard> {
+    guard(&format!(
+        "{}mode: observe\ndefaults: {{ action: allow }}
+rules:
+  - {{ id: large, match: {{ tool: refund }}, action: require_approval, approval: {{ by: manager }} }}
+",
+        approvers()
+    ))
+}
+
+#[test]
+fn an_observed_rule_says_what_an_approval_would_have_done() {
+    let guard = observed();
+    let arguments = r#"{"amount": 250}"#;
+    let without = exchange(&guard, &asks(&[]), calls(&[arguments]));
+    assert!(passes(&without));
+    assert_eq!(record(&without)["would"], "require_approval");
+    assert_eq!(record(&without)["approval"]["state"], "required");
+}
+
+#[test]
+fn a_token_ends() {
+    let guard = refunds();
+    let arguments = r#"{"amount": 250}"#;
+    let first = exchange(&guard, &asks(&[]), calls(&[arguments]));
+    let token = [approved_by(&manager(), &requested(&first))];
+    let late = exchange_at(&guard, &asks(&token), calls(&[arguments]), 600);
+    assert_eq!(detail(&late), "expired");
+    let in_time = exchange_at(&guard, &asks(&token), calls(&[arguments]), 599);
+    assert!(passes(&in_time));
+}
+
+#[test]
+fn two_equal_calls_need_two_approvals() {
+    let guard = refunds();
+    let arguments = r#"{"amount": 250}"#;
+    let first = exchange(&guard, &asks(&[]), calls(&[arguments]));
+    let token = [approved_by(&manager(), &requested(&first))];
+    let both = exchange(&guard, &asks(&token), calls(&[arguments, arguments]));
+    let body = text(&both.client);
+    assert!(passes(&both), "{body}");
+    assert_eq!(body.matches("\"function\":").count(), 1, "{body}");
+    assert_eq!(detail(&both), "replayed");
+}
+
+#[test]
+fn tokens_for_several_calls_come_in_one_header_or_in_several() {
+    let guard = refunds();
+    let (one, two) = (r#"{"amount": 101}"#, r#"{"amount": 102}"#);
+    let token = |arguments: &str| {
+        let seen = exchange(&guard, &asks(&[]), calls(&[arguments]));
+        approved_by(&manager(), &requested(&seen))
+    };
+    for tokens in [
+        vec![format!("{}, {}", token(one), token(two))],
+        vec![token(one), token(two)],
+    ] {
+        let seen = exchange(&guard, &asks(&tokens), calls(&[one, two]));
+        assert_eq!(text(&seen.client).matches("\"function\":").count(), 2);
+        assert_eq!(record(&seen)["decision"], "allow");
+    }
+}
+
+#[test]
+fn two_rules_on_one_call_make_one_request() {
+    let guard = guard(&format!(
+        "{}defaults: {{ action: allow }}
+rules:
+  - {{ id: large, match: {{ tool: refund }}, action: require_approval, approval: {{ by: manager }} }}
+  - {{ id: night, match: {{ tool: refund }}, action: require_approval, approval: {{ by: lead, valid_for: 5m }} }}
+",
+        approvers()
+    ));
+    let arguments = r#"{"amount": 250}"#;
+    let first = exchange(&guard, &asks(&[]), calls(&[arguments]));
+    let request = requested(&first);
+    let rules: Vec<&str> = request.rules.iter().map(|rule| &*rule.id).collect();
+    assert_eq!(rules, ["large", "night"]);
+    assert_eq!(request.valid_for, 300);
+    let one = [approved_by(&manager(), &request)];
+    let half = exchange(&guard, &asks(&one), calls(&[arguments]));
+    assert_eq!(detail(&half), "wrong_role");
+    let both = [one[0].clone(), approved_by(&lead(), &request)];
+    assert!(passes(&exchange(&guard, &asks(&both), calls(&[arguments]))));
+}
+
+#[test]
+fn a_deny_beats_an_approval() {
+    let policy = |rule: &str| {
+        guard(&format!(
+            "{}defaults: {{ action: allow }}
+rules:
+  - {{ id: large, match: {{ tool: refund }}, action: require_approval, approval: {{ by: manager }} }}
+{rule}",
+            approvers()
+        ))
+    };
+    let arguments = r#"{"amount": 250}"#;
+    let first = exchange(&policy(""), &asks(&[]), calls(&[arguments]));
+    let token = [approved_by(&manager(), &requested(&first))];
+    let deny = policy(
+        "  - { id: never, match: { tool: refund }, when: { args.amount: 250 }, action: deny }\n",
+    );
+    let seen = exchange(&deny, &asks(&token), calls(&[arguments]));
+    assert!(!passes(&seen));
+    assert_eq!(record(&seen)["code"], "AG3001");
+}
+
+#[test]
+fn an_approval_opens_a_gate_that_denies_by_default() {
+    let guard = guard(&format!(
+        "{}defaults: {{ request: allow, tool_call: deny }}
+rules:
+  - {{ id: large, match: {{ tool: refund }}, action: require_approval, approval: {{ by: manager }} }}
+",
+        approvers()
+    ));
+    let arguments = r#"{"amount": 250}"#;
+    let first = exchange(&guard, &asks(&[]), calls(&[arguments]));
+    let token = [approved_by(&manager(), &requested(&first))];
+    assert!(passes(&exchange(
+        &guard,
+        &asks(&token),
+        calls(&[arguments])
+    )));
+}
+
+#[test]
+fn what_is_bound_may_not_change_and_the_rest_may() {
+    let guard = guard(&format!(
+        "{}defaults: {{ action: allow }}
+rules:
+  - id: large
+    match: {{ tool: refund }}
+    action: require_approval
+    approval: {{ by: manager, uses: 5, bind: [args.amount, \"args.lines[*].id\"] }}
+",
+        approvers()
+    ));
+    let first = exchange(
+        &guard,
+        &asks(&[]),
+        calls(&[r#"{"amount":250,"lines":[{"id":1}],"note":"a"}"#]),
+    );
+    let request = requested(&first);
+    assert_eq!(
+        request.bind,
+        ["args.amount".into(), "args.lines[*].id".into()]
+    );
+    let token = [approved_by(&manager(), &request)];
+    let outcome = |arguments: &str| exchange(&guard, &asks(&token), calls(&[arguments]));
+    assert!(passes(&outcome(
+        r#"{"amount":250,"lines":[{"id":1,"n":2}],"note":"b"}"#
+    )));
+    for changed in [
+        r#"{"amount":251,"lines":[{"id":1}]}"#,
+        r#"{"amount":250,"lines":[{"id":2}]}"#,
+        r#"{"amount":250,"lines":[{"id":1},{"id":1}]}"#,
+        r#"{"lines":[{"id":1}]}"#,
+    ] {
+        assert_eq!(detail(&outcome(changed)), "changed_arguments", "{changed}");
+    }
+    // Another reader may take the one amount or the other.
+    let ambiguous = outcome(r#"{"amount":250,"Amount":9000,"lines":[{"id":1}]}"#);
+    assert!(!passes(&ambiguous));
+    assert_eq!(record(&ambiguous)["code"], "AG3003");
+    assert!(!text(&ambiguous.client).contains("agar1."));
+}
+
+#[test]
+fn arguments_that_can_t_be_read_can_t_be_approved() {
+    let guard = refunds();
+    let seen = exchange(&guard, &asks(&[]), calls(&["{\"amount\": 250"]));
+    assert!(!passes(&seen));
+    assert!(
+        !text(&seen.client).contains("agar1."),
+        "{}",
+        text(&seen.client)
+    );
+}
+
+#[test]
+fn nobody_is_asked_where_nobody_can_agree() {
+    let guard = guard(
+        "defaults: { action: allow }
+rules:
+  - { id: large, match: { tool: refund }, action: require_approval, approval: { by: manager } }
+",
+    );
+    let seen = exchange(&guard, &asks(&[]), calls(&["{}"]));
+    assert!(!passes(&seen));
+    assert!(!text(&seen.client).contains("agar1."));
+}
+
+#[test]
+fn a_request_is_approved_as_it_was_sent() {
+    let guard = guard(&format!(
+        "{}defaults: {{ action: allow }}
+rules:
+  - {{ id: dear, match: {{ model: \"gpt-4o\" }}, action: require_approval, approval: {{ by: manager }} }}
+",
+        approvers()
+    ));
+    let done = || answer(json!({"role": "assistant", "content": "Done."}), "stop");
+    let first = exchange(&guard, &asks(&[]), done());
+    assert_eq!(first.client.status(), Some(400));
+    let body: Value = serde_json::from_slice(&first.client.body()).unwrap();
+    assert_eq!(body["error"]["agentguard"]["code"], "AG3003");
+    let request = requested(&first);
+    assert_eq!(&*request.subject.event, "request");
+    assert_eq!(
+        &*request.subject.what,
+        "POST api.openai.com/v1/chat/completions"
+    );
+    let token = [approved_by(&manager(), &request)];
+    let mut other = chat_request(&says("Refund me twice."));
+    other.headers.push((
+        b"x-agentguard-approval".to_vec(),
+        token[0].clone().into_bytes(),
+    ));
+    let changed = exchange(&guard, &other, done());
+    assert_eq!(changed.client.status(), Some(400));
+    assert_eq!(detail(&changed), "changed_arguments");
+    let body: Value = serde_json::from_slice(&changed.client.body()).unwrap();
+    assert_eq!(body["error"]["agentguard"]["detail"], "changed_arguments");
+    assert!(body["error"]["agentguard"]["approval"].is_string());
+    let passed = exchange(&guard, &asks(&token), done());
+    assert_eq!(passed.client.status(), Some(200));
+}
+
+fn mcp_call(arguments: Value, token: Option<&str>, session: &str) -> HttpMessage {
+    let mut params = json!({"name": "refund", "arguments": arguments});
+    if let Some(token) = token {
+        params["_meta"] = json!({"progressToken": 7, "agentguard/approval": token});
+    }
+    let body =
+        json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string();
+    let length = body.len().to_string();
+    HttpMessage::new(
+        &[
+            (":method", "POST"),
+            (":path", "/mcp"),
+            (":authority", "tools.example"),
+            ("content-type", "application/json"),
+            ("accept", "application/json, text/event-stream"),
+            ("mcp-protocol-version", "2025-06-18"),
+            ("mcp-session-id", session),
+            ("content-length", &length),
+        ],
+        body.as_bytes(),
+    )
+}
+
+fn mcp_done() -> HttpMessage {
+    HttpMessage::new(
+        &[(":status", "200"), ("content-type", "application/json")],
+        br#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"done"}]}}"#,
+    )
+}
+
+#[test]
+fn mcp_brings_the_token_in_meta_and_the_server_never_sees_it() {
+    let guard = refunds();
+    let arguments = json!({"amount": 250});
+    let first = exchange(&guard, &mcp_call(arguments.clone(), None, "s1"), mcp_done());
+    let body: Value = serde_json::from_slice(&first.client.body()).unwrap();
+    assert_eq!(body["result"]["isError"], true);
+    let meta = &body["result"]["_meta"]["agentguard"];
+    assert_eq!(meta["code"], "AG3003");
+    let request = ApprovalRequest::parse(meta["approval"].as_str().unwrap()).unwrap();
+    let token = approved_by(&manager(), &request);
+    let elsewhere = exchange(
+        &guard,
+        &mcp_call(arguments.clone(), Some(&token), "s2"),
+        mcp_done(),
+    );
+    assert_eq!(detail(&elsewhere), "other_session");
+    let sent = mcp_call(arguments, Some(&token), "s1");
+    let passed = exchange(&guard, &sent, mcp_done());
+    assert!(
+        text(&passed.client).contains("done"),
+        "{}",
+        text(&passed.client)
+    );
+    let upstream = passed.upstream.unwrap();
+    assert!(!text(&upstream).contains("agat1."), "{}", text(&upstream));
+    let (mut expected, got): (Value, Value) = (
+        serde_json::from_slice(&sent.body()).unwrap(),
+        serde_json::from_slice(&upstream.body()).unwrap(),
+    );
+    expected["params"]["_meta"]
+        .as_object_mut()
+        .unwrap()
+        .remove("agentguard/approval");
+    assert_eq!(got, expected);
+}
+
+fn streamed(chunks: &[Value]) -> HttpMessage {
+    let body: String = chunks
+        .iter()
+        .map(|chunk| format!("data: {chunk}\n\n"))
+        .collect();
+    HttpMessage::new(
+        &[(":status", "200"), ("content-type", "text/event-stream")],
+        format!("{body}data: [DONE]\n\n").as_bytes(),
+    )
+}
+
+fn streamed_call(arguments: [&str; 2]) -> HttpMessage {
+    let delta = |delta: Value, finish: Value| {
+        json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o",
+               "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+    };
+    let call = |name: Option<&str>, arguments: &str| match name {
+        Some(name) => json!({"tool_calls": [{"index": 0, "id": "c1", "type": "function",
+            "function": {"name": name, "arguments": arguments}}]}),
+        None => json!({"tool_calls": [{"index": 0, "function": {"arguments": arguments}}]}),
+    };
+    streamed(&[
+        delta(json!({"role": "assistant", "content": null}), Value::Null),
+        delta(call(Some("refund"), ""), Value::Null),
+        delta(call(None, arguments[0]), Value::Null),
+        delta(call(None, arguments[1]), Value::Null),
+        delta(json!({}), json!("tool_calls")),
+    ])
+}
+
+#[test]
+fn a_call_in_a_stream_passes_with_its_approval() {
+    let guard = refunds();
+    let first = exchange(&guard, &asks(&[]), streamed_call(["{\"amount\":", " 250}"]));
+    assert!(
+        !text(&first.client).contains("\"refund\""),
+        "{}",
+        text(&first.client)
+    );
+    let token = [approved_by(&manager(), &requested(&first))];
+    let again = exchange(
+        &guard,
+        &asks(&token),
+        streamed_call(["{\"amount\": 2", "50}"]),
+    );
+    assert!(
+        text(&again.client).contains("\"refund\""),
+        "{}",
+        text(&again.client)
+    );
+    let replayed = exchange(
+        &guard,
+        &asks(&token),
+        streamed_call(["{\"amount\": 2", "50}"]),
+    );
+    assert_eq!(detail(&replayed), "replayed");
+}
+
+#[test]
+fn a_call_that_a_stream_repeats_at_its_end_needs_one_approval() {
+    let guard = refunds();
+    let mut request = HttpMessage::new(
+        &[
+            (":method", "POST"),
+            (":path", "/v1/responses"),
+            (":authority", "api.openai.com"),
+            ("content-type", "application/json"),
+        ],
+        json!({"model": "gpt-4o", "input": "Refund me.", "stream": true, "store": false})
+            .to_string()
+            .as_bytes(),
+    );
+    let item = |arguments: &str, status: &str| {
+        json!({"id": "fc", "type": "function_call", "status": status, "call_id": "c1",
+               "name": "refund", "arguments": arguments})
+    };
+    let response = |status: &str, output: Value| {
+        json!({"id": "resp", "object": "response", "created_at": 1, "status": status, "model": "gpt-4o",
+               "output": output, "usage": null})
+    };
+    let arguments = "{\"amount\": 250}";
+    let answered = || {
+        streamed(&[
+            json!({"type": "response.created", "sequence_number": 0, "response": response("in_progress", json!([]))}),
+            json!({"type": "response.output_item.added", "sequence_number": 1, "output_index": 0, "item": item("", "in_progress")}),
+            json!({"type": "response.function_call_arguments.delta", "sequence_number": 2, "item_id": "fc", "output_index": 0, "delta": arguments}),
+            json!({"type": "response.function_call_arguments.done", "sequence_number": 3, "item_id": "fc", "output_index": 0, "arguments": arguments}),
+            json!({"type": "response.output_item.done", "sequence_number": 4, "output_index": 0, "item": item(arguments, "completed")}),
+            json!({"type": "response.completed", "sequence_number": 5, "response": response("completed", json!([item(arguments, "completed")]))}),
+        ])
+    };
+    let first = exchange(&guard, &request, answered());
+    let token = approved_by(&manager(), &requested(&first));
+    request
+        .headers
+        .push((b"x-agentguard-approval".to_vec(), token.into_bytes()));
+    let again = exchange(&guard, &request, answered());
+    assert_eq!(
+        record(&again)["decision"],
+        "allow",
+        "{}",
+        text(&again.client)
+    );
+    assert_eq!(text(&again.client).matches("250").count(), 4);
+}
