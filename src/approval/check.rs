@@ -241,7 +241,7 @@ impl Check<'_> {
         )?;
         is(own.session == said.session, Invalid::OtherSession)?;
         is(
-            own.args == said.args && own.shown == said.shown,
+            own.args == said.args && own.bind == said.bind && own.shown == said.shown,
             Invalid::ChangedArguments,
         )
     }
@@ -254,7 +254,11 @@ impl Check<'_> {
         demand: &RuleDemand<'_>,
         spent: Option<&SpentTokens<'_>>,
     ) -> Result<Grant, Invalid> {
-        if token.rules.iter().all(|rule| **rule != *demand.rule) {
+        // As the approver was told of it: one who agrees because another has to agree as well has not agreed alone.
+        let is_answered = token.rules.iter().any(|rule| {
+            *rule.id == *demand.rule && rule.by == demand.by && rule.needed == demand.needed
+        });
+        if !is_answered {
             return Err(Invalid::OtherRule);
         }
         if !demand.by.contains(&key.role) {

@@ -146,7 +146,7 @@ pub fn mint(request: &ApprovalRequest, key: &SigningKey, now: u64, nonce: Box<st
     key.sign_token(Token {
         id: request.id.clone(),
         subject: request.subject.clone(),
-        rules: request.rules.iter().map(|rule| rule.id.clone()).collect(),
+        rules: request.rules.clone(),
         from: now,
         until: now.saturating_add(request.valid_for),
         uses: request.uses,

@@ -11,8 +11,7 @@
 
 use super::canonical;
 use super::encoding::{
-    EncodingError, PayloadReader, PayloadWriter, base64url, from_base64url, payload, texts,
-    write_texts,
+    EncodingError, PayloadReader, PayloadWriter, base64url, from_base64url, payload, write_texts,
 };
 use super::subject::Subject;
 use crate::wire::json::{ValueKind, quote};
@@ -32,8 +31,6 @@ pub struct ApprovalRequest {
     pub subject: Subject,
     /// The rules that ask for it.
     pub rules: Vec<RequestedRule>,
-    /// The paths whose values are bound; without any, everything is.
-    pub bind: Vec<Box<str>>,
     /// What the approver is shown: the canonical form of an object of paths and their values.
     pub show: Option<Box<str>>,
     /// When the request ends, in seconds since 1970.
@@ -62,9 +59,6 @@ impl ApprovalRequest {
         out.text("id", &self.id);
         self.subject.write(&mut out);
         write_rules(out.key("rules"), &self.rules);
-        if !self.bind.is_empty() {
-            out.texts("bind", self.bind.iter().map(|path| &**path));
-        }
         out.optional("show", self.show.as_deref());
         out.number("until", self.until);
         out.number("valid_for", self.valid_for);
@@ -87,29 +81,10 @@ impl ApprovalRequest {
         let body = json.body().ok_or(EncodingError::Payload)?;
         let mut members = PayloadReader::new(body.root())?;
         let count = |number: u64| u32::try_from(number).map_err(|_| EncodingError::Payload);
-        let rules = members.value("rules").ok_or(EncodingError::Payload)?;
-        if rules.kind() != ValueKind::Array {
-            return Err(EncodingError::Payload);
-        }
-        let rules = rules.elements().map(|rule| {
-            let mut rule = PayloadReader::new(rule)?;
-            let read = RequestedRule {
-                id: rule.text("id")?,
-                by: rule.texts("by")?,
-                needed: count(rule.number("needed")?)?,
-            };
-            rule.end()?;
-            Ok(read)
-        });
         let request = ApprovalRequest {
-            rules: rules.collect::<Result<_, EncodingError>>()?,
+            rules: read_rules(&mut members)?,
             id: members.text("id")?,
             subject: Subject::read(&mut members)?,
-            bind: members
-                .value("bind")
-                .map(texts)
-                .transpose()?
-                .unwrap_or_default(),
             show: members.optional("show")?,
             until: members.number("until")?,
             valid_for: members.number("valid_for")?,
@@ -144,7 +119,30 @@ impl ApprovalRequest {
     }
 }
 
-fn write_rules(out: &mut Vec<u8>, rules: &[RequestedRule]) {
+/// Reads the rules of a request or a token.
+pub(super) fn read_rules(
+    members: &mut PayloadReader<'_>,
+) -> Result<Vec<RequestedRule>, EncodingError> {
+    let rules = members.value("rules").ok_or(EncodingError::Payload)?;
+    if rules.kind() != ValueKind::Array {
+        return Err(EncodingError::Payload);
+    }
+    let rules = rules.elements().map(|rule| {
+        let mut rule = PayloadReader::new(rule)?;
+        let needed = rule.number("needed")?;
+        let read = RequestedRule {
+            id: rule.text("id")?,
+            by: rule.texts("by")?,
+            needed: u32::try_from(needed).map_err(|_| EncodingError::Payload)?,
+        };
+        rule.end()?;
+        Ok(read)
+    });
+    rules.collect()
+}
+
+/// Writes them.
+pub(super) fn write_rules(out: &mut Vec<u8>, rules: &[RequestedRule]) {
     out.push(b'[');
     for (number, rule) in rules.iter().enumerate() {
         if number > 0 {

@@ -1,6 +1,6 @@
 //! What an approval is for.
 
-use super::encoding::{EncodingError, PayloadReader, PayloadWriter};
+use super::encoding::{EncodingError, PayloadReader, PayloadWriter, texts};
 use crate::event::{Known, Principal};
 
 /// A call or a request, as far as an approval is bound to it. The filter makes it from what it sees; whatever a token says
@@ -15,6 +15,8 @@ pub struct Subject {
     pub what: Box<str>,
     /// Digest of the arguments, of the body, or of what `bind` names.
     pub args: Box<str>,
+    /// The paths whose values are bound; without any, everything is.
+    pub bind: Vec<Box<str>>,
     /// Digest of what the approver was shown; absent if nothing was.
     pub shown: Option<Box<str>>,
     /// The asker's id, if it is known.
@@ -46,6 +48,9 @@ impl Subject {
         out.text("event", &self.event);
         out.text("what", &self.what);
         out.text("args", &self.args);
+        if !self.bind.is_empty() {
+            out.texts("bind", self.bind.iter().map(|path| &**path));
+        }
         out.optional("shown", self.shown.as_deref());
         out.optional("principal", self.id.as_deref());
         out.optional("agent", self.agent.as_deref());
@@ -60,6 +65,11 @@ impl Subject {
             event: payload.text("event")?,
             what: payload.text("what")?,
             args: payload.text("args")?,
+            bind: payload
+                .value("bind")
+                .map(texts)
+                .transpose()?
+                .unwrap_or_default(),
             shown: payload.optional("shown")?,
             id: payload.optional("principal")?,
             agent: payload.optional("agent")?,

@@ -65,12 +65,19 @@ fn request() -> ApprovalRequest {
             by: vec!["manager".into()],
             needed: 1,
         }],
-        bind: Vec::new(),
         show: None,
         until: NOW + 600,
         valid_for: 600,
         uses: 1,
     }
+}
+
+/// The request of another rule.
+fn asked(by: &[Box<str>], needed: u32) -> ApprovalRequest {
+    let mut asked = request();
+    asked.rules[0].by = by.to_vec();
+    asked.rules[0].needed = needed;
+    asked
 }
 
 fn minted(request: &ApprovalRequest, key: &SigningKey) -> String {
@@ -133,7 +140,7 @@ fn a_request_reads_back_as_it_was_written() {
     let show = canonical(br#"{"args.amount":[250]}"#).unwrap();
     request.subject.shown = Some(digest_of(&show).into());
     request.show = Some(String::from_utf8(show).unwrap().into());
-    request.bind = vec!["args.amount".into(), "args.\"quoted\"".into()];
+    request.subject.bind = vec!["args.amount".into(), "args.\"quoted\"".into()];
     assert_eq!(ApprovalRequest::parse(&request.encode()), Ok(request));
 }
 
@@ -261,7 +268,7 @@ fn nobody_approves_what_they_ask_for() {
         let subject = subject().asked_by(asker);
         let request = ApprovalRequest {
             subject: subject.clone(),
-            ..request()
+            ..asked(&by, 1)
         };
         let tokens = [SignedToken::parse(&minted(&request, key))];
         let check = Check {
@@ -298,6 +305,7 @@ fn nobody_approves_what_they_ask_for() {
 fn two_have_to_agree_with_two_keys() {
     let by = ["manager".into(), "lead".into()];
     let demands = [demand("large", &by, 2)];
+    let request = || asked(&by, 2);
     let first = minted(&request(), &manager());
     let again = mint(&request(), &manager(), NOW, nonce(&[8; 16]));
     let second = minted(&request(), &lead());
@@ -339,8 +347,27 @@ fn a_token_answers_the_rules_that_the_request_named() {
 }
 
 #[test]
+fn a_token_answers_a_rule_as_the_approver_was_told_of_it() {
+    let by = ["manager".into()];
+    for told in [asked(&by, 2), asked(&["manager".into(), "lead".into()], 1)] {
+        let token = [minted(&told, &manager())];
+        assert_eq!(
+            checked(&token, &subject()),
+            Checked::Invalid(Invalid::OtherRule)
+        );
+    }
+    let mut told = request();
+    told.subject.bind = vec!["args.amount".into()];
+    let token = [minted(&told, &manager())];
+    assert_eq!(
+        checked(&token, &subject()),
+        Checked::Invalid(Invalid::ChangedArguments)
+    );
+}
+
+#[test]
 fn a_role_that_nobody_is_named_for_can_not_agree() {
-    let token = [minted(&request(), &manager())];
+    let token = [minted(&asked(&[], 1), &manager())];
     let outcome = checked_at(NOW, &token, &subject(), &[demand("large", &[], 1)]);
     assert_eq!(outcome, Checked::Invalid(Invalid::WrongRole));
 }

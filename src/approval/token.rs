@@ -2,7 +2,7 @@
 //!
 //! ```json
 //! {"id":"3q2-7w","policy":"support-agent","event":"tool_call","what":"issue_refund","args":"x4f…","tenant":"acme",
-//!  "rules":["approve-large-refund"],"from":1795000000,"until":1795000600,"uses":1,"nonce":"q83v","key":"9sJ2…"}
+//!  "rules":[{"id":"approve-large-refund","by":["support-manager"],"needed":1}],"from":1795000000,"until":1795000600,"uses":1,"nonce":"q83v","key":"9sJ2…"}
 //! ```
 //!
 //! Signed are the bytes before the last dot, so that nobody has to write the object again to verify it. `key` names the key;
@@ -12,6 +12,7 @@ use super::check::Invalid;
 use super::encoding::{
     EncodingError, PayloadReader, PayloadWriter, base64url, from_base64url, payload,
 };
+use super::request::{RequestedRule, read_rules, write_rules};
 use super::subject::Subject;
 
 /// The prefix with the version.
@@ -27,8 +28,8 @@ pub struct Token {
     pub id: Box<str>,
     /// What is approved.
     pub subject: Subject,
-    /// The rules that it answers.
-    pub rules: Vec<Box<str>>,
+    /// The rules that it answers, as the approver was told of them.
+    pub rules: Vec<RequestedRule>,
     /// From when it holds, in seconds since 1970.
     pub from: u64,
     /// Until when it holds.
@@ -57,7 +58,7 @@ impl Token {
         let mut out = PayloadWriter::new();
         out.text("id", &self.id);
         self.subject.write(&mut out);
-        out.texts("rules", self.rules.iter().map(|rule| &**rule));
+        write_rules(out.key("rules"), &self.rules);
         out.number("from", self.from);
         out.number("until", self.until);
         out.number("uses", u64::from(self.uses));
@@ -96,7 +97,7 @@ fn read(text: &str) -> Result<SignedToken, EncodingError> {
     let token = Token {
         id: members.text("id")?,
         subject: Subject::read(&mut members)?,
-        rules: members.texts("rules")?,
+        rules: read_rules(&mut members)?,
         from: members.number("from")?,
         until: members.number("until")?,
         uses: u32::try_from(members.number("uses")?).map_err(|_| EncodingError::Payload)?,

@@ -158,9 +158,9 @@ pub fn unprovided(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
                 && unable.len() == approval.by.len()
             {
                 let who = match unable.as_slice() {
-                    [] => "says not who may give it".to_owned(),
+                    [] => "and does not say by whom".to_owned(),
                     roles => format!(
-                        "asks {}, and `approvers` has no key for that",
+                        "by {}, and `approvers` has no key of that role",
                         quoted(roles)
                     ),
                 };
@@ -173,7 +173,7 @@ pub fn unprovided(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
                         .map_or(rule.span.clone(), |node| node.span.clone()),
                     format!("{at}.{key}"),
                     format!(
-                        "rule `{}` requires an approval and {who}: all that it holds for is denied (AG3003)",
+                        "rule `{}` requires an approval {who}: all that it holds for is denied (AG3003)",
                         rule.id
                     ),
                     format!(

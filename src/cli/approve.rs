@@ -135,9 +135,9 @@ impl Approve {
 
 /// Checks that a request is for these arguments.
 fn check_args(request: &ApprovalRequest, args: &str) -> Result<(), Failed> {
-    let digest = match request.bind.is_empty() {
+    let digest = match request.subject.bind.is_empty() {
         true => approval::digest(args.as_bytes()),
-        false => approval::digest_of_bound(args.as_bytes(), &request.bind),
+        false => approval::digest_of_bound(args.as_bytes(), &request.subject.bind),
     };
     match digest {
         Ok(digest) if *digest == *request.subject.args => Ok(()),
@@ -174,7 +174,7 @@ fn shown(request: &ApprovalRequest, now: u64) -> Vec<String> {
         };
         line(&format!("  {}", visible(&path)), values);
     }
-    let bound = match request.bind.as_slice() {
+    let bound = match request.subject.bind.as_slice() {
         [] => "all of it".to_owned(),
         paths => paths
             .iter()

@@ -227,12 +227,6 @@ impl Flow {
         let spent = SpentTokens::new(&*guard.approvals.data, now);
         let spent = (!is_copy).then_some(&spent);
         let checked = check.tokens(&self.approvals.tokens, &demands, spent);
-        let mut bind: SortedSet<Box<str>> = SortedSet::new();
-        if rules.iter().all(|rule| !approval_of(rule).bind.is_empty()) {
-            for rule in &rules {
-                bind.extend(approval_of(rule).bound_to().map(Into::into));
-            }
-        }
         let least = |of: fn(&RuleDemand<'_>) -> u64| demands.iter().map(of).min().unwrap_or(0);
         let valid_for = least(|demand| demand.valid_for);
         let mut request = ApprovalRequest {
@@ -246,7 +240,6 @@ impl Flow {
                     needed: demand.needed,
                 })
                 .collect(),
-            bind: bind.iter().cloned().collect(),
             show,
             until: now.saturating_add(valid_for),
             valid_for,
@@ -359,10 +352,12 @@ impl Flow {
             }
         };
         let binds_all = rules.iter().any(|rule| approval_of(rule).bind.is_empty());
+        let mut bind: SortedSet<Box<str>> = SortedSet::new();
         let bound = match binds_all {
             true => self.whole(event, context)?,
             false => {
                 let bound = rules.iter().flat_map(|rule| &approval_of(rule).bind);
+                bind.extend(bound.clone().map(|field| field.name.clone()));
                 values(bound, event, context)?
             }
         };
@@ -380,6 +375,7 @@ impl Flow {
             event: event.kind.word().into(),
             what,
             args: digest_of(&bound).into(),
+            bind: bind.iter().cloned().collect(),
             shown: show.as_ref().map(|show| digest_of(show).into()),
             session: self.approvals.session.clone(),
             ..Subject::default()

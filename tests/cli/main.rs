@@ -1,6 +1,7 @@
 //! The command line as a person or a script sees it.
 #![expect(clippy::unwrap_used, reason = "test code: a failure is a panic")]
 
+mod approve;
 mod author;
 mod identity;
 mod names;

@@ -303,7 +303,7 @@ rules:
     );
     let request = requested(&first);
     assert_eq!(
-        request.bind,
+        request.subject.bind,
         ["args.amount".into(), "args.lines[*].id".into()]
     );
     let token = [approved_by(&manager(), &request)];
