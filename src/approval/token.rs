@@ -9,10 +9,12 @@
 //! the role is that of the key in the policy.
 
 use super::check::Invalid;
-use super::encoding::{
-    EncodingError, PayloadReader, PayloadWriter, base64url, from_base64url, payload,
-};
-use super::request::{RequestedRule, read_rules, write_rules};
+use super::encoding::{EncodingError, PayloadReader, from_base64url, payload};
+#[cfg(not(target_arch = "wasm32"))]
+use super::encoding::{PayloadWriter, base64url};
+#[cfg(not(target_arch = "wasm32"))]
+use super::request::write_rules;
+use super::request::{RequestedRule, read_rules};
 use super::subject::Subject;
 
 /// The prefix with the version.
@@ -52,6 +54,7 @@ pub struct SignedToken {
     pub(super) signature: Box<[u8]>,
 }
 
+#[cfg(not(target_arch = "wasm32"))]
 impl Token {
     /// Returns the bytes that are signed.
     pub(super) fn signed_bytes(&self) -> String {
@@ -68,7 +71,6 @@ impl Token {
     }
 
     /// Returns the text of the token.
-    #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn with_signature(signed: &str, signature: &[u8]) -> String {
         format!("{signed}.{}", base64url(signature))
     }

@@ -1,5 +1,6 @@
 //! The document as written: every key at its top, read strictly.
 
+#[cfg(not(target_arch = "wasm32"))]
 use super::approval::Approval;
 use super::approvers::{self, Approver, ApproverKey};
 use super::decode::{Decoder, PolicyPath};
@@ -317,6 +318,7 @@ impl Document {
     }
 
     /// Roles of an approval that no key of `approvers` gives. Without any role, nobody is named at all.
+    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn roles_without_key<'a>(&'a self, approval: &'a Approval) -> Vec<&'a str> {
         let has_key = |role: &str| {
             self.approvers

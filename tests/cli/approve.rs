@@ -52,7 +52,7 @@ fn request(show: &str) -> ApprovalRequest {
         rules: vec![RequestedRule {
             id: "large".into(),
             by: vec!["manager".into(), "lead".into()],
-            needed: 2,
+            needed: 1,
         }],
         show: Some(String::from_utf8(show).unwrap().into()),
         until: NOW_SECONDS + 600,
@@ -86,7 +86,7 @@ fn a_token_of_the_command_approves_what_it_showed() {
         asker: &Principal::anonymous(),
         now: NOW_SECONDS,
     };
-    let by = ["manager".into()];
+    let by = ["manager".into(), "lead".into()];
     let demand = RuleDemand {
         rule: "large",
         by: &by,
@@ -232,4 +232,58 @@ rules:
     assert_eq!(check(&[]), Some(1));
     assert_eq!(check(&["--approved-by", "manager"]), Some(1));
     assert_eq!(check(&["--approved-by", "manager,lead"]), Some(0));
+}
+
+/// The code blocks of a language in the page about approvals.
+fn blocks(language: &str) -> Vec<String> {
+    let page = std::fs::read_to_string(root().join("docs/approvals.md")).unwrap();
+    let start = format!("```{language}\n");
+    let blocks = page.split(&start).skip(1);
+    blocks
+        .map(|block| block.split("```").next().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn the_page_s_policy_is_valid_and_its_examples_hold() {
+    let folder = folder();
+    let path = folder.path().join("p.yaml");
+    std::fs::write(&path, &blocks("yaml")[0]).unwrap();
+    let path = path.to_str().unwrap();
+    let linted = run(&["validate", "--strict", "--for", "envoy", path]);
+    assert_eq!(
+        linted.status.code(),
+        Some(0),
+        "{}{}",
+        out(&linted),
+        err(&linted)
+    );
+    let tested = run(&["test", path]);
+    assert_eq!(tested.status.code(), Some(0), "{}", out(&tested));
+    let built = run(&["build", path, "--for", "json"]);
+    assert_eq!(built.status.code(), Some(0), "{}", err(&built));
+}
+
+#[test]
+fn the_page_s_digest_is_that_of_the_library() {
+    let printed = blocks("sh").pop().unwrap();
+    let value = printed.split("digest of ").nth(1).unwrap();
+    let json = printed.split('\'').nth(1).unwrap();
+    assert_eq!(
+        digest(value.trim().as_bytes()),
+        digest(json.as_bytes()),
+        "{printed}"
+    );
+    assert_eq!(canonical(value.trim().as_bytes()).unwrap(), json.as_bytes());
+}
+
+#[test]
+fn the_page_and_the_code_explain_every_reason() {
+    let page = std::fs::read_to_string(root().join("docs/approvals.md")).unwrap();
+    let explained = out(&run(&["explain", "AG3004"]));
+    for reason in agentguard::approval::Invalid::ALL {
+        let word = format!("`{}`", reason.word());
+        assert!(page.contains(&word), "{word}");
+        assert!(explained.contains(&word), "{word}");
+    }
 }
