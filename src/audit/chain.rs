@@ -23,9 +23,16 @@ impl ChainKey {
     }
 
     fn mac(&self, line: &[u8]) -> String {
+        hex(&self.mac_of(&[line]))
+    }
+
+    /// The MAC over the parts of a line.
+    pub(super) fn mac_of(&self, parts: &[&[u8]]) -> [u8; 32] {
         let mut mac = self.0.clone();
-        mac.update(line);
-        hex(&mac.finalize().into_bytes())
+        for part in parts {
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
     }
 }
 
@@ -92,7 +99,7 @@ impl Chain {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().saturating_mul(2));
     for byte in bytes {
         for digit in [byte >> 4, byte & 15] {

@@ -5,8 +5,12 @@ mod chain;
 mod record;
 #[cfg(not(target_arch = "wasm32"))]
 mod schema;
+#[cfg(not(target_arch = "wasm32"))]
+mod verify;
 
 pub use chain::{Chain, ChainKey};
 pub use record::{Record, RecordedApproval, RecordedRule};
 #[cfg(not(target_arch = "wasm32"))]
 pub use schema::schema;
+#[cfg(not(target_arch = "wasm32"))]
+pub use verify::{ChainId, Fault, Head, Place, RecordDigest, Report, Verifier, parse_chain_id};

@@ -5,6 +5,7 @@
 
 mod approve;
 mod approver_key;
+mod audit;
 mod build;
 mod check;
 mod diff;
@@ -75,6 +76,8 @@ enum Command {
     Replay(replay::Replay),
     /// Show the effect of a policy change, with a proof or a sample event.
     Diff(diff::Diff),
+    /// Check audit trails.
+    Audit(audit::Audit),
     /// Write the configuration for Envoy.
     Build(build::Build),
     /// Stop agents, clients, tenants, principals or tools at once, or show what is stopped.
@@ -104,6 +107,7 @@ pub fn main() -> ExitCode {
         Command::Scan(command) => command.run(json),
         Command::Replay(command) => command.run(json),
         Command::Diff(command) => command.run(json),
+        Command::Audit(command) => command.run(json),
         Command::Build(command) => command.run(json),
         Command::Kill(command) => command.run(json),
         Command::Fmt(command) => command.run(json),

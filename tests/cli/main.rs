@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "test code: a failure is a panic")]
 
 mod approve;
+mod audit;
 mod author;
 mod identity;
 mod names;

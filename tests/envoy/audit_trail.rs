@@ -9,6 +9,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::process::{Command, Stdio};
 
 in_both_envoys![
     every_local_reply_of_envoy_is_recorded,
@@ -278,6 +280,27 @@ fn mixed_traffic(envoy: &harness::Envoy) {
     });
 }
 
+/// What `agentguard audit verify` says of a trail.
+fn verified_by_command(lines: &[String], has_key: bool) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_agentguard"));
+    command.args(["audit", "verify", "-"]);
+    if has_key {
+        command.args(["--key", "env:AUDIT_KEY"]);
+        command.env("AUDIT_KEY", String::from_utf8_lossy(KEY).as_ref());
+    }
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the command");
+    let text = lines.join("\n") + "\n";
+    let mut stdin = child.stdin.take().expect("an input");
+    stdin.write_all(text.as_bytes()).expect("an input");
+    drop(stdin);
+    let output = child.wait_with_output().expect("an end");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
 fn the_chain_is_valid_with_a_key(version: Version) {
     let keyed = with(
         policy(json!([no_weapons(), mask_cards()])),
@@ -295,6 +318,11 @@ fn the_chain_is_valid_with_a_key(version: Version) {
         records.skip_to(12);
         let lines = records.lines();
         assert_eq!(verify(&lines, Some(KEY)), Ok(1));
+        let said = verified_by_command(&lines, true);
+        assert!(
+            said.contains("in 1 chain") && said.contains(": no fault"),
+            "{said}"
+        );
         for spoilt in [
             vec![
                 lines[0].clone(),
@@ -339,6 +367,11 @@ fn each_worker_has_a_chain_of_its_own(version: Version) {
         site.records.skip_to(sent);
         (verify(&site.records.lines(), None) == Ok(2)).then_some(())
     });
+    let said = verified_by_command(&site.records.lines(), false);
+    assert!(
+        said.contains("in 2 chains") && said.contains(": no fault"),
+        "{said}"
+    );
 }
 
 fn every_line_is_complete_and_has_no_text(version: Version) {

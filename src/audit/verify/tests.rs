@@ -1,0 +1,204 @@
+//! Trails that were tampered with.
+
+use super::super::chain::Chain;
+use super::*;
+use proptest::prelude::*;
+
+const KEY: &[u8] = b"a key of no one's";
+
+/// The lines of a chain.
+fn chain(id: u8, records: usize, key: Option<&[u8]>) -> Vec<Vec<u8>> {
+    let mut chain = Chain::new([id; 8], key.and_then(ChainKey::new));
+    (0..records)
+        .map(|number| {
+            let start = format!(
+                r#"{{"v":1,"ts":"2026-01-01T00:00:00.000Z","request_id":"r-{number}","chain":"#
+            );
+            let mut line = start.into_bytes();
+            chain.write(&mut line);
+            let chain_end = line.len();
+            line.extend_from_slice(br#","decision":"allow","status":200}"#);
+            chain.seal(&mut line, chain_end);
+            line
+        })
+        .collect()
+}
+
+fn verified(files: &[Vec<Vec<u8>>], keys: &[&[u8]]) -> Report {
+    let keys = keys.iter().filter_map(|key| ChainKey::new(key)).collect();
+    verified_by(Verifier::new(keys), files)
+}
+
+fn verified_by(mut verifier: Verifier, files: &[Vec<Vec<u8>>]) -> Report {
+    for (file, lines) in files.iter().enumerate() {
+        for (line, number) in lines.iter().zip(1..) {
+            verifier.line(line, Place { file, line: number }, true);
+        }
+    }
+    verifier.finish()
+}
+
+fn told(report: &Report) -> Vec<String> {
+    let name = |place: Place| format!("{}:{}", place.file, place.line);
+    let faults = report.faults.iter();
+    faults
+        .map(|fault| format!("{} {}", name(fault.place()), fault.word()))
+        .collect()
+}
+
+#[test]
+fn a_sound_trail_has_no_faults_wherever_it_was_rotated_and_however_its_chains_interleave() {
+    for key in [None, Some(KEY)] {
+        let keys: Vec<&[u8]> = key.into_iter().collect();
+        let (one, other) = (chain(1, 6, key), chain(2, 3, key));
+        let mut lines = Vec::new();
+        for (number, line) in one.into_iter().enumerate() {
+            lines.push(line);
+            lines.extend(other.get(number).cloned());
+        }
+        lines.insert(3, b"-".to_vec());
+        let report = verified(std::slice::from_ref(&lines), &keys);
+        assert_eq!(told(&report), [""; 0]);
+        assert_eq!((report.records, report.not_evaluated), (9, 1));
+        assert_eq!(report.heads.len(), 2);
+        // The newer file first, as a shell lists them.
+        let (old, new) = lines.split_at(5);
+        assert_eq!(
+            told(&verified(&[new.to_vec(), old.to_vec()], &keys)),
+            [""; 0]
+        );
+    }
+}
+
+#[test]
+fn a_changed_record_is_found_by_its_mac_and_without_a_key_by_its_successor() {
+    let change = |mut lines: Vec<Vec<u8>>| {
+        let text = String::from_utf8(lines[2].clone()).unwrap();
+        lines[2] = text.replace("\"r-2\"", "\"r-3\"").into_bytes();
+        lines
+    };
+    let report = verified(&[change(chain(1, 5, Some(KEY)))], &[KEY]);
+    assert_eq!(told(&report), ["0:3 changed"]);
+    assert!(report.authenticated);
+    let report = verified(&[change(chain(1, 5, None))], &[]);
+    assert_eq!(told(&report), ["0:4 unlinked"]);
+    assert!(!report.authenticated);
+    // The MAC is not checked without its key.
+    assert_eq!(
+        told(&verified(&[change(chain(1, 5, Some(KEY)))], &[])),
+        [""; 0]
+    );
+}
+
+#[test]
+fn a_trail_without_macs_does_not_pass_for_one_with_them() {
+    let report = verified(&[chain(1, 2, None)], &[KEY]);
+    assert_eq!(told(&report), ["0:1 no_mac", "0:2 no_mac"]);
+    let report = verified(&[chain(1, 2, Some(b"another key of no one"))], &[KEY]);
+    assert_eq!(told(&report), ["0:1 changed", "0:2 changed"]);
+    // Keys are rotated: each record needs one of them.
+    let rotated = [
+        chain(1, 2, Some(b"another key of no one")),
+        chain(2, 2, Some(KEY)),
+    ];
+    assert_eq!(
+        told(&verified(&rotated, &[KEY, b"another key of no one"])),
+        [""; 0]
+    );
+}
+
+#[test]
+fn missing_inserted_and_reordered_records_are_found_where_they_are() {
+    let lines = chain(1, 6, Some(KEY));
+    let mut missing = lines.clone();
+    missing.drain(2..4);
+    assert_eq!(told(&verified(&[missing], &[KEY])), ["0:3 missing"]);
+    let beginning = lines[2..].to_vec();
+    assert_eq!(told(&verified(&[beginning], &[KEY])), ["0:1 missing"]);
+    let mut inserted = lines.clone();
+    inserted.insert(4, lines[1].clone());
+    assert_eq!(told(&verified(&[inserted], &[KEY])), ["0:5 repeated"]);
+    let mut reordered = lines.clone();
+    reordered.swap(2, 3);
+    let found = told(&verified(&[reordered], &[KEY]));
+    assert!(
+        found.iter().any(|fault| fault.ends_with("reordered")),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_line_cut_off_is_told_from_one_that_is_no_record() {
+    let lines = chain(1, 2, None);
+    let mut verifier = Verifier::new(Vec::new());
+    let place = |line| Place { file: 0, line };
+    verifier.line(&lines[0], place(1), true);
+    verifier.line(b"GET / 200", place(2), true);
+    verifier.line(&lines[1][..80], place(3), false);
+    assert_eq!(told(&verifier.finish()), ["0:2 no_record", "0:3 truncated"]);
+}
+
+#[test]
+fn a_trail_goes_on_behind_the_heads_of_an_earlier_one() {
+    let lines = chain(1, 8, Some(KEY));
+    let (old, new) = lines.split_at(5);
+    let heads = verified(&[old.to_vec()], &[KEY]).heads;
+    let shown = heads[&[1; 8]].to_string();
+    assert_eq!(Head::parse(&shown), Some(heads[&[1; 8]]));
+    let behind = || Verifier::new(ChainKey::new(KEY).into_iter().collect()).behind(heads.clone());
+    assert_eq!(told(&verified_by(behind(), &[new.to_vec()])), [""; 0]);
+    // What lies before the heads may be there too.
+    assert_eq!(
+        told(&verified_by(behind(), std::slice::from_ref(&lines))),
+        [""; 0]
+    );
+    assert_eq!(
+        told(&verified_by(behind(), &[new[1..].to_vec()])),
+        ["0:1 missing"]
+    );
+    let other = chain(1, 8, Some(b"another key of no one"));
+    let report = verified_by(
+        Verifier::default().behind(heads.clone()),
+        &[other[5..].to_vec()],
+    );
+    assert_eq!(told(&report), ["0:1 unlinked"]);
+}
+
+#[test]
+fn only_the_order_that_the_filter_writes_is_a_record() {
+    let line = String::from_utf8(chain(1, 1, Some(KEY)).remove(0)).unwrap();
+    for (from, to) in [
+        ("{\"v\":1", "{\"v\":2"),
+        ("\"start\":true,", ""),
+        ("\"seq\":0", "\"seq\":00x"),
+        ("\"prev\":\"0", "\"prev\":\"g"),
+        ("\"chain\":{", "\"chain\": {"),
+    ] {
+        let changed = line.replacen(from, to, 1);
+        assert_ne!(changed, line, "{from}");
+        assert!(Link::parse(changed.as_bytes()).is_none(), "{changed}");
+    }
+    assert!(Link::parse(line.as_bytes()).is_some());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// With the key no byte can be changed, and no record moved, doubled or taken out but at the tail.
+    #[test]
+    fn nothing_is_changed_unseen(at in 0usize..7, to in 0usize..7, byte in 0usize..1_000, bit in 0u8..8, how in 0u8..4) {
+        let mut lines = chain(1, 8, Some(KEY));
+        let sound = lines.clone();
+        match how {
+            0 => {
+                let place = byte % lines[at].len();
+                lines[at][place] ^= 1 << bit;
+            }
+            1 => drop(lines.remove(at)),
+            2 => lines.insert(to, sound[at].clone()),
+            _ => lines.swap(at, to),
+        }
+        let report = verified(std::slice::from_ref(&lines), &[KEY]);
+        prop_assert_eq!(report.faults.is_empty(), lines == sound, "{:?}", told(&report));
+    }
+}
