@@ -523,15 +523,12 @@ fn read_member(
         "from" => {
             event.from = match value.text() {
                 Some("unknown") => Known::Unknown,
-                _ => Known::Is(decoder.word(at, value, &words(Author::ALL, Author::word))?),
+                _ => Known::Is(decoder.one_of(at, value)?),
             }
         }
-        "part" => event.part = decoder.word(at, value, &words(Part::ALL, Part::word))?,
-        "turn" => event.turn = decoder.word(at, value, &words(Turn::ALL, Turn::word))?,
-        "in" => {
-            let words = words(Direction::ALL, Direction::word);
-            event.direction = Some(decoder.word(at, value, &words)?);
-        }
+        "part" => event.part = decoder.one_of(at, value)?,
+        "turn" => event.turn = decoder.one_of(at, value)?,
+        "in" => event.direction = Some(decoder.one_of(at, value)?),
         "ok" => {
             event.ok = match value.text() {
                 Some("unknown") => Known::Unknown,
@@ -580,10 +577,6 @@ fn read_member(
         _ => event.finish = Some(decoder.text(at, value)?),
     }
     Some(())
-}
-
-fn words<T: Copy>(all: &[T], word: fn(T) -> &'static str) -> Vec<(&'static str, T)> {
-    all.iter().map(|value| (word(*value), *value)).collect()
 }
 
 fn read_request(

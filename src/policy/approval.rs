@@ -2,6 +2,7 @@
 
 use super::decode::{Decoder, PolicyPath};
 use super::field_ref::{self, FieldRef};
+use super::grammar::ApprovalKey;
 use super::node::Node;
 use crate::diag::codes;
 
@@ -43,18 +44,17 @@ impl Approval {
 }
 
 pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Approval> {
-    let known = &["by", "needed", "valid_for", "uses", "bind", "wait"];
     let mut approval = Approval::USUAL;
-    for member in decoder.mapping(at, node, known)? {
+    for (key, member) in decoder.keys(at, node)? {
         let at = at.key(&member.key);
         let value = &member.value;
-        match &*member.key {
-            "by" => approval.by = decoder.names(&at, value)?,
-            "needed" => approval.needed = positive(decoder, &at, value)?,
-            "uses" => approval.uses = positive(decoder, &at, value)?,
-            "valid_for" => approval.valid_for = decoder.seconds(&at, value)?,
-            "wait" => approval.wait = decoder.seconds(&at, value)?,
-            _ => {
+        match key {
+            ApprovalKey::By => approval.by = decoder.names(&at, value)?,
+            ApprovalKey::Needed => approval.needed = positive(decoder, &at, value)?,
+            ApprovalKey::Uses => approval.uses = positive(decoder, &at, value)?,
+            ApprovalKey::ValidFor => approval.valid_for = decoder.seconds(&at, value)?,
+            ApprovalKey::Wait => approval.wait = decoder.seconds(&at, value)?,
+            ApprovalKey::Bind => {
                 for path in decoder.names(&at, value)? {
                     let bound = field_ref::read_mention(decoder, &at, &path, &value.span)?;
                     approval.bind.push(bound);

@@ -19,6 +19,7 @@ pub(crate) mod evaluate;
 pub(crate) mod field;
 pub(crate) mod field_ref;
 pub(crate) mod glob;
+pub(crate) mod grammar;
 pub(crate) mod index;
 pub(crate) mod inspection_plan;
 pub(crate) mod joined;
@@ -48,6 +49,8 @@ pub use context::Context;
 pub use decision_point::{EvaluationPhase, ReleaseMode};
 pub use document::{API_VERSION, Document, EnvironmentSource, HeaderMode, Inspect, StreamOnDeny};
 pub use evaluate::{Decision, Evaluation, LEAVE_TOOL_OUT, MatchedRule, Ruling, Shadow};
+#[cfg(not(target_arch = "wasm32"))]
+pub use grammar::{DOCUMENT, Key, Merge, ValueType};
 pub use inspection_plan::{InspectionPlan, Interest};
 pub use kill::{KILL_KIND, Kill, KillList, KillState, KillSwitch, KillTarget, Killed, MAX_KILLS};
 pub use limit::{Counted, Limit, Measure};
