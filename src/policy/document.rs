@@ -59,23 +59,16 @@ impl Default {
         Default { action, mode: None }
     }
 
-    /// How little it lets through: what is enforced before what is only recorded, then denials, which stop a request for
-    /// what `hide` takes out of it.
-    fn strictness(self) -> (bool, u8) {
+    /// How little it lets through: what is enforced before what is only recorded, then `deny` before `hide`, which denies
+    /// only offers whose calls could never pass. With `denies_anyway` an `allow` denies some events as well, in its mode.
+    fn strictness(self, denies_anyway: bool) -> (bool, u8) {
         let rank = match self.action {
             DefaultAction::Allow => 0,
             DefaultAction::Hide => 1,
             DefaultAction::Deny => 2,
         };
-        (rank > 0 && self.mode != Some(Mode::Observe), rank)
-    }
-
-    /// The stricter of both; modes are written.
-    fn stricter(self, other: Default) -> Default {
-        match self.strictness() < other.strictness() {
-            true => other,
-            false => self,
-        }
+        let denies = rank > 0 || denies_anyway;
+        (denies && self.mode != Some(Mode::Observe), rank)
     }
 }
 
@@ -104,27 +97,53 @@ impl Defaults {
         partial: Default::new(DefaultAction::Allow),
     };
 
-    /// The same with each mode written, where `mode` is that of the document.
-    pub(crate) fn under(self, mode: Mode) -> Defaults {
-        self.each(self, |own, _| Default {
-            mode: own.mode.or(Some(mode)),
+    /// The same with each mode written, where `mode` is that of the document, and of all of them if it `overrides`.
+    pub(crate) fn under(self, mode: Mode, overrides: bool) -> Defaults {
+        self.each(self, |own, _, _| Default {
+            mode: own.mode.filter(|_| !overrides).or(Some(mode)),
             ..own
         })
     }
 
-    /// The stricter of each; modes are written.
+    /// The stricter of each, where modes are written.
     pub(crate) fn stricter(self, other: Defaults) -> Defaults {
-        self.each(other, Default::stricter)
+        self.each(other, |own, other, denies_anyway| {
+            match own.strictness(denies_anyway) < other.strictness(denies_anyway) {
+                true => other,
+                false => own,
+            }
+        })
     }
 
-    fn each(self, other: Defaults, choose: impl Fn(Default, Default) -> Default) -> Defaults {
+    /// Chooses each of two; with whether an `allow` of it denies what two readers could understand differently.
+    fn each(self, other: Defaults, choose: impl Fn(Default, Default, bool) -> Default) -> Defaults {
         Defaults {
-            request: choose(self.request, other.request),
-            tool_call: choose(self.tool_call, other.tool_call),
-            tool_offer: choose(self.tool_offer, other.tool_offer),
-            uninspectable: choose(self.uninspectable, other.uninspectable),
-            partial: choose(self.partial, other.partial),
+            request: choose(self.request, other.request, false),
+            tool_call: choose(self.tool_call, other.tool_call, false),
+            tool_offer: choose(self.tool_offer, other.tool_offer, false),
+            uninspectable: choose(self.uninspectable, other.uninspectable, true),
+            partial: choose(self.partial, other.partial, false),
         }
+    }
+
+    /// The key `defaults` of a document, where modes are written.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn to_node(self) -> Node {
+        let default = |default: Default| {
+            let action = ("action", Node::text_at(default.action.word(), &(0..0)));
+            let mode = default
+                .mode
+                .map(|mode| ("mode", Node::text_at(mode.word(), &(0..0))));
+            Node::map_at([action].into_iter().chain(mode).collect(), &(0..0))
+        };
+        let members = vec![
+            ("request", default(self.request)),
+            ("tool_call", default(self.tool_call)),
+            ("tool_offer", default(self.tool_offer)),
+            ("uninspectable", default(self.uninspectable)),
+            ("partial", default(self.partial)),
+        ];
+        Node::map_at(members, &(0..0))
     }
 }
 
@@ -394,7 +413,7 @@ fn read_in_role(
         (Role::Shadow, None) => (Some("shadow".into()), None),
         (_, value) => metadata(decoder, at, value),
     };
-    let (mode, observe_all) = mode(decoder, at, node(DocumentKey::Mode), usual);
+    let (mode, observe_all) = read_mode(decoder, at, node(DocumentKey::Mode), usual);
     let parts = match role {
         Role::Set => set_members(decoder, at, root, node(DocumentKey::Policies), mode),
         _ => Vec::new(),
@@ -402,9 +421,18 @@ fn read_in_role(
     let defaults = match role {
         Role::Set => parts
             .iter()
-            .map(|part| part.defaults.under(part.mode))
+            .map(|part| part.defaults.under(part.mode, part.observe_all))
             .reduce(Defaults::stricter),
-        _ => defaults(decoder, at, root, node(DocumentKey::Defaults)),
+        _ => match node(DocumentKey::Defaults) {
+            Some(value) => read_defaults(decoder, &at.key("defaults"), value),
+            None => {
+                let message = "`defaults` is missing";
+                let help = "say what happens where no rule decides: `defaults: { action: deny }` or `{ action: allow }`";
+                let start = root.span.start..root.span.start;
+                decoder.error(codes::AG1006, at, &start, message, help);
+                None
+            }
+        },
     };
     // A set is in force as soon as one of its documents is.
     let enforced = parts.iter().any(|part| part.mode == Mode::Enforce);
@@ -661,7 +689,8 @@ fn metadata(
     (name, description)
 }
 
-fn mode(
+/// Reads `mode`, and whether it overrides all others; `usual` is what holds without it.
+pub(crate) fn read_mode(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
     node: Option<&Node>,
@@ -763,26 +792,15 @@ fn environment(
     }
 }
 
-fn defaults(
+/// Reads `defaults`.
+pub(crate) fn read_defaults(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
-    root: &Node,
-    node: Option<&Node>,
+    node: &Node,
 ) -> Option<Defaults> {
-    let Some(node) = node else {
-        decoder.error(
-            codes::AG1006,
-            at,
-            &(root.span.start..root.span.start),
-            "`defaults` is missing",
-            "say what happens where no rule decides: `defaults: { action: deny }` or `{ action: allow }`",
-        );
-        return None;
-    };
-    let at = at.key("defaults");
     let (mut action, mut request, mut tool_call) = (None, None, None);
     let mut defaults = Defaults::USUAL;
-    for (key, member) in decoder.keys(&at, node)? {
+    for (key, member) in decoder.keys(at, node)? {
         let words = match key {
             DefaultsKey::ToolOffer => OFFER_ACTIONS,
             _ => GATE_ACTIONS,
@@ -802,7 +820,7 @@ fn defaults(
     if node.get("action").is_none() && !both_gates {
         decoder.error(
             codes::AG1006,
-            &at,
+            at,
             &node.span,
             "`action` is missing",
             "write `action: deny` or `action: allow`",

@@ -570,3 +570,27 @@ keys! {
 /// The keys at the top of a document; all others are below them.
 #[cfg(not(target_arch = "wasm32"))]
 pub const DOCUMENT: &[Key] = DocumentKey::MAPPING;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Documents are merged by each key at their top, and by each key in a mapping that is merged key by key.
+    fn check(keys: &[Key], are_merged: bool) {
+        for key in keys {
+            assert_eq!(key.merge.is_some(), are_merged, "{}", key.name);
+            if let (Some(Merge::Stricter(word)), ValueType::Words(words)) = (key.merge, &key.value)
+            {
+                assert!(words.contains(&word), "{}", key.name);
+            }
+            if let ValueType::Mapping(keys) = key.value {
+                check(keys, matches!(key.merge, Some(Merge::Members)));
+            }
+        }
+    }
+
+    #[test]
+    fn every_key_that_two_documents_may_have_is_merged() {
+        check(DOCUMENT, true);
+    }
+}
