@@ -199,10 +199,9 @@ keys! {
         ApiVersion = "apiVersion" in Alone | Set | Member
             => "The version of the policy language.", Words(&[super::document::API_VERSION]), Merge::Own;
         Kind = "kind" in Alone | Set | Member
-            => "A policy, or a set: each of its documents decides with its own defaults, the strictest decision applies, \
-            and redactions and tags are combined.", Words(&["AgentPolicy", "AgentPolicySet"]), Merge::Own;
+            => "A policy, or a set of policies.", Words(&["AgentPolicy", "AgentPolicySet"]), Merge::Own;
         Metadata = "metadata" in Alone | Set | Member | Shadow
-            => "Name and description.", Mapping(MetadataKey::MAPPING), Merge::Own;
+            => "What the policy is called.", Mapping(MetadataKey::MAPPING), Merge::Own;
         Spec = "spec" in Alone | Set | Member => "Optional: all keys below may be inside.", Object, Merge::Own;
         Mode = "mode" in Alone | Set | Member
             => "Whether decisions are enforced or only recorded (`would`). The mode of a rule or a default overrides the \
@@ -213,7 +212,8 @@ keys! {
             => "Which exchanges are evaluated; others have the coverage `ignored`. A list that is absent matches \
             everything.", Mapping(AppliesToKey::MAPPING), Merge::Scope;
         Environment = "environment" in Alone | Set
-            => "The name of the environment.", Either(&[Text, Mapping(EnvironmentKey::MAPPING)]), Merge::Outermost;
+            => "The environment: its name, or where its name comes from.",
+            Either(&[Text, Mapping(EnvironmentKey::MAPPING)]), Merge::Outermost;
         Defaults = "defaults" in Alone | Member | Shadow
             => "Decisions without a matching rule; required ([below](#defaults)).",
             Mapping(DefaultsKey::MAPPING), Merge::Defaults;
@@ -285,8 +285,9 @@ keys! {
     EnvironmentKey {
         Value = "value" => "Its name.", Text;
         From = "from"
-            => "The source of its name.", Form("node \\| principal \\| env:NAME", "^(node|principal|env:.+)$");
-        Otherwise = "otherwise" => "Its name if the source has none.", Text;
+            => "The source of its name: Envoy's node metadata, the principal, or an environment variable.",
+            Form("node | principal | env:NAME", "^(node|principal|env:.+)$");
+        Otherwise = "otherwise" => "Its name if there is none.", Text;
     }
 
     /// `defaults`
@@ -315,11 +316,11 @@ keys! {
     /// `inspect`
     InspectKey {
         MaxBody = "max_body"
-            => "The largest body, from 64 bytes to 256MiB; a larger one is denied. Absent: 8MiB.", Size;
-        MaxDepth = "max_depth" => "The deepest nesting of JSON. Absent: 64.", Whole(1, 512);
-        NestedJson = "nested_json" => "How many strings deep JSON in strings is inspected. Absent: 4.", Whole(0, 16);
+            => "The largest body, `64` bytes to `256MiB`; a larger one is denied. Absent: `8MiB`.", Size;
+        MaxDepth = "max_depth" => "The deepest nesting of JSON. Absent: `64`.", Whole(1, 512);
+        NestedJson = "nested_json" => "How many strings deep JSON in strings is inspected. Absent: `4`.", Whole(0, 16);
         MaxText = "max_text"
-            => "The most text that detectors search in one exchange, from 64 bytes to 256MiB. Absent: 4MiB.", Size;
+            => "The most text that detectors search in one exchange, `64` bytes to `256MiB`. Absent: `4MiB`.", Size;
         Decode = "decode" => "Whether detectors search encoded text.", Boolean;
     }
 
@@ -440,17 +441,20 @@ keys! {
     ProtocolKey {
         Hosts = "hosts" => "Globs over the host, without its port.", Texts;
         Paths = "paths" => "A path and everything below it, in any letter case; or a glob over the whole path.", Texts;
-        Protocol = "protocol" => "The protocol. Absent: as recognised.", Words(PROTOCOL_NAMES);
+        Protocol = "protocol"
+            => "The protocol of bodies there, whatever they look like: a name in [coverage.md](coverage.md). Absent: as \
+            recognised.", Words(PROTOCOL_NAMES);
         Provider = "provider" => "The name of the provider in rules and audit events.", Text;
-        Server = "server" => "The name of the MCP server in rules and audit events.", Text;
+        Server = "server" => "The name of the MCP server in rules and audit events, without `/`.", Text;
         Read = "read" => "For `generic`: the JSON paths of the content.", Mapping(ReadKey::MAPPING);
     }
 
     /// `read` of an entry of `protocols`.
     ReadKey {
-        Models = "models" => "Paths of models.", Texts;
-        Texts = "texts" => "Paths of texts.", Texts;
-        Ids = "ids" => "Paths of identifiers.", Texts;
+        Models = "models" => "Values of `model`.", Texts;
+        Texts = "texts"
+            => "`message` events by the user in a request, `response` events in a response; can be redacted.", Texts;
+        Ids = "ids" => "Only searched for unmistakable secrets.", Texts;
         Calls = "calls" => "Tool calls.", Either(&[Mapping(CallKey::MAPPING), List(&Mapping(CallKey::MAPPING))]);
     }
 
