@@ -5,8 +5,9 @@ use super::yaml::parse_yaml;
 use crate::diag::{Diagnostic, Severity, codes};
 use crate::policy::Mode;
 use crate::policy::decode::{Decoder, PolicyPath};
+use crate::policy::defaults::{self, Defaults};
 use crate::policy::digest;
-use crate::policy::document::{Defaults, read_defaults, read_mode};
+use crate::policy::document::read_mode;
 use crate::policy::grammar::{DOCUMENT, Key, Merge, ValueType};
 use crate::policy::load::parse_json;
 use crate::policy::node::{Member, Node, NodeValue};
@@ -395,7 +396,7 @@ impl Side {
     /// Its defaults, each with its mode; `None` if they are invalid.
     fn defaults(&self, written: &Node) -> Option<Defaults> {
         let decoder = &mut Decoder::default();
-        let defaults = read_defaults(decoder, &PolicyPath::root(), written)?;
+        let defaults = defaults::read(decoder, &PolicyPath::root(), written)?;
         let is_valid = decoder.diagnostics.is_empty();
         is_valid.then(|| defaults.under(self.mode, self.observes_all))
     }

@@ -15,7 +15,7 @@ use crate::event::{
 use crate::policy::compiled_policy::Policy;
 use crate::policy::context::Context;
 use crate::policy::decode::{Decoder, PolicyPath};
-use crate::policy::document::EnvironmentSource;
+use crate::policy::environment::EnvironmentSource;
 use crate::policy::node::{Member, Node, NodeValue};
 use crate::wire::json::{JsonBody, Limits, NodeId, Value, ValueKind as Json};
 use crate::wire::sorted_map::SortedMap;

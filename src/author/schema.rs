@@ -339,7 +339,7 @@ pub fn test_schema() -> Value {
         "title": "AgentGuard policy tests",
         "type": "object",
         "properties": {
-            "apiVersion": {"const": crate::policy::document::API_VERSION},
+            "apiVersion": {"const": crate::policy::grammar::API_VERSION},
             "kind": {"const": testing::KIND},
             "metadata": {"type": "object"},
             "policy": text("The policy's file, relative to this one."),

@@ -1,203 +1,27 @@
 //! The document as written: every key at its top, read strictly.
 
 use super::decode::{Decoder, PolicyPath};
+use super::defaults::{self, Defaults};
+use super::environment::{self, EnvironmentSource};
 use super::grammar::{
-    AppliesToKey, AudienceKey, AuditKey, DefaultKey, DefaultsKey, DocumentKey, EnvironmentKey,
-    EnvoyKey, InspectKey, Keys, MetadataKey, ModeKey, Role, StreamKey,
+    API_VERSION, AppliesToKey, AudienceKey, AuditKey, DocumentKey, EnvoyKey, Keys, MetadataKey,
+    ModeKey, Role, StreamKey,
 };
+use super::inspect::{self, Inspect};
 use super::match_item::{MatchItem, read_match_item};
 use super::mode::Mode;
 use super::node::{Member, Node, NodeValue};
 use super::principals::{self, IdentitySource};
 use super::protocols::{self, ProtocolEntry};
+use super::words::{HeaderMode, StreamOnDeny};
 use super::zones::{self, Zones};
-use crate::diag::{Fix, Severity, codes};
-use crate::event::words;
+use crate::diag::{Severity, codes};
 use crate::policy::rule::{self, Rule};
 use crate::wire::sort;
 use crate::wire::sorted_map::SortedMap;
 
-/// What the documents of this language say they are.
-pub const API_VERSION: &str = "agentguard.dev/v1";
-
 /// Most documents of a set.
 const MAX_MEMBERS: usize = 1_000;
-
-words! {
-    /// When request headers leave.
-    HeaderMode {
-        /// At once: works on every host.
-        Portable = "portable",
-        /// With the evaluated body: needs `allow_on_headers_stop_iteration: true` in the plugin.
-        Hold = "hold",
-    }
-}
-
-words! {
-    /// What happens where no rule decides.
-    DefaultAction {
-        /// It passes.
-        Allow = "allow",
-        /// It is refused.
-        Deny = "deny",
-        /// A tool that could never be called is not offered.
-        Hide = "hide",
-    }
-}
-
-/// A default with its own mode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Default {
-    /// What happens.
-    pub action: DefaultAction,
-    /// Its own mode, if it has one.
-    pub mode: Option<Mode>,
-}
-
-impl Default {
-    const fn new(action: DefaultAction) -> Default {
-        Default { action, mode: None }
-    }
-
-    /// How little it lets through: what is enforced before what is only recorded, then `deny` before `hide`, which denies
-    /// only offers whose calls could never pass. With `denies_anyway` an `allow` denies some events as well, in its mode.
-    fn strictness(self, denies_anyway: bool) -> (bool, u8) {
-        let rank = match self.action {
-            DefaultAction::Allow => 0,
-            DefaultAction::Hide => 1,
-            DefaultAction::Deny => 2,
-        };
-        let denies = rank > 0 || denies_anyway;
-        (denies && self.mode != Some(Mode::Observe), rank)
-    }
-}
-
-/// `defaults`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Defaults {
-    /// For the request as a whole.
-    pub request: Default,
-    /// For calls of tools.
-    pub tool_call: Default,
-    /// For offers of tools.
-    pub tool_offer: Default,
-    /// For what could not be read.
-    pub uninspectable: Default,
-    /// For what was read but is opaque.
-    pub partial: Default,
-}
-
-impl Defaults {
-    /// What holds where nothing is written.
-    const USUAL: Defaults = Defaults {
-        request: Default::new(DefaultAction::Deny),
-        tool_call: Default::new(DefaultAction::Deny),
-        tool_offer: Default::new(DefaultAction::Allow),
-        uninspectable: Default::new(DefaultAction::Deny),
-        partial: Default::new(DefaultAction::Allow),
-    };
-
-    /// The same with each mode written, where `mode` is that of the document, and of all of them if it `overrides`.
-    pub(crate) fn under(self, mode: Mode, overrides: bool) -> Defaults {
-        self.each(self, |own, _, _| Default {
-            mode: own.mode.filter(|_| !overrides).or(Some(mode)),
-            ..own
-        })
-    }
-
-    /// The stricter of each, where modes are written.
-    pub(crate) fn stricter(self, other: Defaults) -> Defaults {
-        self.each(other, |own, other, denies_anyway| {
-            match own.strictness(denies_anyway) < other.strictness(denies_anyway) {
-                true => other,
-                false => own,
-            }
-        })
-    }
-
-    /// Chooses each of two; with whether an `allow` of it denies what two readers could understand differently.
-    fn each(self, other: Defaults, choose: impl Fn(Default, Default, bool) -> Default) -> Defaults {
-        Defaults {
-            request: choose(self.request, other.request, false),
-            tool_call: choose(self.tool_call, other.tool_call, false),
-            tool_offer: choose(self.tool_offer, other.tool_offer, false),
-            uninspectable: choose(self.uninspectable, other.uninspectable, true),
-            partial: choose(self.partial, other.partial, false),
-        }
-    }
-
-    /// The key `defaults` of a document, where modes are written.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub(crate) fn to_node(self) -> Node {
-        let default = |default: Default| {
-            let action = ("action", Node::text_at(default.action.word(), &(0..0)));
-            let mode = default
-                .mode
-                .map(|mode| ("mode", Node::text_at(mode.word(), &(0..0))));
-            Node::map_at([action].into_iter().chain(mode).collect(), &(0..0))
-        };
-        let members = vec![
-            ("request", default(self.request)),
-            ("tool_call", default(self.tool_call)),
-            ("tool_offer", default(self.tool_offer)),
-            ("uninspectable", default(self.uninspectable)),
-            ("partial", default(self.partial)),
-        ];
-        Node::map_at(members, &(0..0))
-    }
-}
-
-/// Where the environment's name comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EnvironmentSource {
-    /// The policy does not say: unknown.
-    Absent,
-    /// This.
-    Value(Box<str>),
-    /// Envoy's node metadata, key `environment`.
-    Node {
-        /// If the node does not say.
-        otherwise: Option<Box<str>>,
-    },
-    /// An environment variable of the proxy.
-    Variable {
-        /// Its name.
-        name: Box<str>,
-        /// If it is not set.
-        otherwise: Option<Box<str>>,
-    },
-    /// The principal's claim `environment`.
-    Principal {
-        /// If the principal does not say.
-        otherwise: Option<Box<str>>,
-    },
-}
-
-/// `inspect`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Inspect {
-    /// Largest body that is read, in bytes.
-    pub max_body: u64,
-    /// Deepest nesting of JSON.
-    pub max_depth: u16,
-    /// How many strings deep JSON may be nested in JSON.
-    pub nested_json: u8,
-    /// Most text that detectors look at in one exchange, in bytes.
-    pub max_text: u64,
-    /// Whether runs of Base64 and hexadecimal digits are decoded and looked into.
-    pub decode: bool,
-}
-
-impl Inspect {
-    /// What holds where the policy says nothing.
-    pub const DEFAULT: Inspect = Inspect {
-        max_body: 8 << 20,
-        max_depth: 64,
-        nested_json: 4,
-        max_text: 4 << 20,
-        decode: false,
-    };
-}
 
 /// `applies_to`: globs; a list that is absent fits everything.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -208,16 +32,6 @@ pub struct AppliesTo {
     pub paths: Option<Vec<Box<str>>>,
     /// Envoy's cluster names.
     pub clusters: Option<Vec<Box<str>>>,
-}
-
-words! {
-    /// What becomes of a stream after a denial in it.
-    StreamOnDeny {
-        /// The rest is read and dropped.
-        Drain = "drain",
-        /// The connection is reset.
-        Reset = "reset",
-    }
 }
 
 /// `audit`
@@ -424,7 +238,7 @@ fn read_in_role(
             .map(|part| part.defaults.under(part.mode, part.observe_all))
             .reduce(Defaults::stricter),
         _ => match node(DocumentKey::Defaults) {
-            Some(value) => read_defaults(decoder, &at.key("defaults"), value),
+            Some(value) => defaults::read(decoder, &at.key("defaults"), value),
             None => {
                 let message = "`defaults` is missing";
                 let help = "say what happens where no rule decides: `defaults: { action: deny }` or `{ action: allow }`";
@@ -487,7 +301,7 @@ fn read_in_role(
             DocumentKey::Envoy => document.headers = envoy(decoder, &at, value),
             DocumentKey::AppliesTo => document.applies_to = applies_to(decoder, &at, value),
             DocumentKey::Environment => {
-                if let Some(source) = environment(decoder, &at, value) {
+                if let Some(source) = environment::read(decoder, &at, value) {
                     document.environment = source;
                 }
             }
@@ -495,7 +309,7 @@ fn read_in_role(
                 let words = [("identity", true), ("none", false)];
                 document.requires_identity = decoder.word(&at, value, &words);
             }
-            DocumentKey::Inspect => document.inspect = inspect(decoder, &at, value),
+            DocumentKey::Inspect => document.inspect = inspect::read(decoder, &at, value),
             DocumentKey::Lists => document.lists = lists(decoder, &at, value),
             DocumentKey::Detectors => document.detectors = Some(value.clone()),
             DocumentKey::Rules => document.rules = rule::read_all(decoder, &at, value),
@@ -738,226 +552,6 @@ fn applies_to(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Applie
         }
     }
     applies_to
-}
-
-fn environment(
-    decoder: &mut Decoder,
-    at: &PolicyPath<'_>,
-    node: &Node,
-) -> Option<EnvironmentSource> {
-    if let NodeValue::String(value) = &node.data {
-        return Some(EnvironmentSource::Value(value.clone()));
-    }
-    let mut value = None;
-    let mut from = None;
-    let mut otherwise = None;
-    for (key, member) in decoder.keys(at, node)? {
-        let text = decoder.text(&at.key(&member.key), &member.value);
-        match key {
-            EnvironmentKey::Value => value = text,
-            EnvironmentKey::From => from = text.map(|text| (text, member.value.span.clone())),
-            EnvironmentKey::Otherwise => otherwise = text,
-        }
-    }
-    match (value, from) {
-        (Some(value), None) => Some(EnvironmentSource::Value(value)),
-        (None, Some((from, span))) => match (&*from, from.strip_prefix("env:")) {
-            ("node", _) => Some(EnvironmentSource::Node { otherwise }),
-            ("principal", _) => Some(EnvironmentSource::Principal { otherwise }),
-            (_, Some(name)) if !name.is_empty() => Some(EnvironmentSource::Variable {
-                name: name.into(),
-                otherwise,
-            }),
-            _ => {
-                decoder.error(
-                    codes::AG1007,
-                    &at.key("from"),
-                    &span,
-                    &format!("`{from}` is no source of the environment's name"),
-                    "write `node`, `principal` or `env:NAME`",
-                );
-                None
-            }
-        },
-        _ => {
-            decoder.error(
-                codes::AG1006,
-                at,
-                &node.span,
-                "either `value` or `from` stands here",
-                "for example `environment: prod` or `environment: { from: env:STAGE, otherwise: prod }`",
-            );
-            None
-        }
-    }
-}
-
-/// Reads `defaults`.
-pub(crate) fn read_defaults(
-    decoder: &mut Decoder,
-    at: &PolicyPath<'_>,
-    node: &Node,
-) -> Option<Defaults> {
-    let (mut action, mut request, mut tool_call) = (None, None, None);
-    let mut defaults = Defaults::USUAL;
-    for (key, member) in decoder.keys(at, node)? {
-        let words = match key {
-            DefaultsKey::ToolOffer => OFFER_ACTIONS,
-            _ => GATE_ACTIONS,
-        };
-        let read = one_default(decoder, &at.key(&member.key), &member.value, words);
-        let Some(read) = read else { continue };
-        match key {
-            DefaultsKey::Action => action = Some(read),
-            DefaultsKey::Request => request = Some(read),
-            DefaultsKey::ToolCall => tool_call = Some(read),
-            DefaultsKey::ToolOffer => defaults.tool_offer = read,
-            DefaultsKey::Uninspectable => defaults.uninspectable = read,
-            DefaultsKey::Partial => defaults.partial = read,
-        }
-    }
-    let both_gates = node.get("request").is_some() && node.get("tool_call").is_some();
-    if node.get("action").is_none() && !both_gates {
-        decoder.error(
-            codes::AG1006,
-            at,
-            &node.span,
-            "`action` is missing",
-            "write `action: deny` or `action: allow`",
-        );
-        return None;
-    }
-    defaults.request = request.or(action).unwrap_or(defaults.request);
-    defaults.tool_call = tool_call.or(action).unwrap_or(defaults.tool_call);
-    Some(defaults)
-}
-
-const OFFER_ACTIONS: &[(&str, DefaultAction)] = &[
-    ("allow", DefaultAction::Allow),
-    ("deny", DefaultAction::Deny),
-    ("hide", DefaultAction::Hide),
-];
-
-const GATE_ACTIONS: &[(&str, DefaultAction)] = &[
-    ("allow", DefaultAction::Allow),
-    ("deny", DefaultAction::Deny),
-];
-
-fn one_default(
-    decoder: &mut Decoder,
-    at: &PolicyPath<'_>,
-    node: &Node,
-    words: &[(&str, DefaultAction)],
-) -> Option<Default> {
-    if !matches!(node.data, NodeValue::Map(_)) {
-        let action = decoder.word(at, node, words)?;
-        return Some(Default::new(action));
-    }
-    let mut action = None;
-    let mut mode = None;
-    for (key, member) in decoder.keys(at, node)? {
-        let at = at.key(&member.key);
-        match key {
-            DefaultKey::Action => action = decoder.word(&at, &member.value, words),
-            DefaultKey::Mode => mode = decoder.one_of(&at, &member.value),
-        }
-    }
-    decoder.has_required::<DefaultKey>(at, node, &node.span);
-    action.map(|action| Default { action, mode })
-}
-
-fn inspect(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Inspect {
-    let mut inspect = Inspect::DEFAULT;
-    for (key, member) in decoder.keys(at, node).into_iter().flatten() {
-        let at = at.key(&member.key);
-        let value = &member.value;
-        match key {
-            InspectKey::MaxBody => {
-                if let Some(bytes) = bounded_size(decoder, &at, value, "8MiB") {
-                    inspect.max_body = bytes;
-                }
-            }
-            InspectKey::MaxText => {
-                if let Some(bytes) = bounded_size(decoder, &at, value, "4MiB") {
-                    inspect.max_text = bytes;
-                }
-            }
-            InspectKey::Decode => {
-                if let Some(decode) = decoder.boolean(&at, value) {
-                    inspect.decode = decode;
-                }
-            }
-            InspectKey::MaxDepth => {
-                if let Some(depth) = bounded(decoder, &at, value, (1, 512), 64) {
-                    inspect.max_depth = depth;
-                }
-            }
-            InspectKey::NestedJson => {
-                if let Some(depth) = bounded(decoder, &at, value, (0, 16), 4) {
-                    inspect.nested_json = u8::try_from(depth).unwrap_or(16);
-                }
-            }
-        }
-    }
-    inspect
-}
-
-/// The most that the filter holds at once: a larger bound would never be reached.
-const LARGEST_SIZE: u64 = 256 << 20;
-
-/// A number of bytes that something fits into and that the filter can hold.
-fn bounded_size(
-    decoder: &mut Decoder,
-    at: &PolicyPath<'_>,
-    node: &Node,
-    usual: &str,
-) -> Option<u64> {
-    let bytes = decoder.bytes(at, node)?;
-    if (SMALLEST_SIZE..=LARGEST_SIZE).contains(&bytes) {
-        return Some(bytes);
-    }
-    let message = format!("{SMALLEST_SIZE} bytes to 256MiB are expected here");
-    let help = format!("write for example `{usual}`, which holds without it");
-    if let Some(diagnostic) = decoder.report(
-        Severity::Error,
-        codes::AG1007,
-        at,
-        node.span.clone(),
-        message,
-    ) {
-        diagnostic.help = Some(help);
-        diagnostic.fix = Some(Fix {
-            span: node.span.clone(),
-            with: usual.to_owned(),
-        });
-    }
-    None
-}
-
-/// Less than any request that says something.
-const SMALLEST_SIZE: u64 = 64;
-
-fn bounded(
-    decoder: &mut Decoder,
-    at: &PolicyPath<'_>,
-    node: &Node,
-    (low, high): (u16, u16),
-    usual: u16,
-) -> Option<u16> {
-    let count = decoder.count(at, node)?;
-    match u16::try_from(count) {
-        Ok(count) if (low..=high).contains(&count) => Some(count),
-        _ => {
-            decoder.error(
-                codes::AG1007,
-                at,
-                &node.span,
-                &format!("a number from {low} to {high} is expected here"),
-                &format!("write for example `{usual}`, which holds without it"),
-            );
-            None
-        }
-    }
 }
 
 fn stream(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> StreamOnDeny {

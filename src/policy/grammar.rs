@@ -6,14 +6,20 @@
 //! JSON Schema, `extends` and the tables of `docs/policy.md` are made of them.
 
 #[cfg(not(target_arch = "wasm32"))]
-use super::{
-    document::{DefaultAction, HeaderMode, StreamOnDeny},
-    limit::Counted,
-    mode::Mode,
-    rule::{Action, OnDeny},
-};
+use super::mode::Mode;
+#[cfg(not(target_arch = "wasm32"))]
+use super::words::{Action, Counted, DefaultAction, HeaderMode, OnDeny, StreamOnDeny};
 #[cfg(not(target_arch = "wasm32"))]
 use crate::event::{Author, Kind, PROTOCOL_NAMES, Part, Replacement, Turn, Words};
+
+/// What the documents of this language say they are.
+pub const API_VERSION: &str = "agentguard.dev/v1";
+
+/// Most sources of `principals`: each may ask Envoy for properties of every request.
+pub(crate) const MAX_SOURCES: usize = 16;
+
+/// Most keys of a source: every one is compared with what a request brings.
+pub(crate) const MAX_KEYS: usize = 10_000;
 
 /// The keys of one mapping.
 pub(crate) trait Keys: Copy + 'static {
@@ -104,7 +110,7 @@ pub enum ValueType {
     /// A list.
     List(&'static ValueType),
     /// A list of at least and at most so many.
-    ListOf(u64, u64, &'static ValueType),
+    ListOf(usize, usize, &'static ValueType),
     /// Any names, each with this value.
     Named(&'static ValueType),
     /// A condition.
@@ -197,7 +203,7 @@ keys! {
     /// A document.
     DocumentKey {
         ApiVersion = "apiVersion" in Alone | Set | Member
-            => "The version of the policy language.", Words(&[super::document::API_VERSION]), Merge::Own;
+            => "The version of the policy language.", Words(&[API_VERSION]), Merge::Own;
         Kind = "kind" in Alone | Set | Member
             => "A policy, or a set of policies.", Words(&["AgentPolicy", "AgentPolicySet"]), Merge::Own;
         Metadata = "metadata" in Alone | Set | Member | Shadow
@@ -241,7 +247,7 @@ keys! {
             List(&Mapping(ProtocolKey::MAPPING)), Merge::BaseFirst;
         Principals = "principals" in Alone | Set
             => "The sources that say who is asking; the first one that finds its credential decides: \
-            [identity.md](identity.md).", ListOf(1, 16, &Mapping(SourceKey::MAPPING)), Merge::Outermost;
+            [identity.md](identity.md).", ListOf(1, MAX_SOURCES, &Mapping(SourceKey::MAPPING)), Merge::Outermost;
         Stream = "stream" in Alone | Set => "Streamed responses.", Mapping(StreamKey::MAPPING), Merge::Members;
         Disclose = "disclose" in Alone | Set
             => "The content of denials.", Words(&["all", "code"]), Merge::Stricter("code");
@@ -352,7 +358,7 @@ keys! {
         StartsWith = "starts_with"
             => "The beginning of every key of this source; other values are left to other sources.", Text;
         Keys = "keys" required "`agentguard keygen` makes a key and prints its entry"
-            => "The keys.", ListOf(0, 10_000, &Mapping(KeyKey::MAPPING));
+            => "The keys.", ListOf(0, MAX_KEYS, &Mapping(KeyKey::MAPPING));
         Revoked = "revoked" => "Keys that are no longer valid.", Either(&[SHA256, List(&SHA256)]);
     }
 

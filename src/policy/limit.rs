@@ -5,28 +5,11 @@ use super::field::{Field, FieldType};
 use super::field_ref::{self, FieldRef};
 use super::grammar::LimitKey;
 use super::node::{Node, NodeValue};
+use super::words::Counted;
 use crate::diag::codes;
-use crate::event::{Kind, words};
+use crate::event::Kind;
 use crate::wire::json::Decimal;
 use std::ops::Range;
-
-words! {
-    /// What a limit counts.
-    Counted {
-        /// Exchanges.
-        Requests = "requests",
-        /// Calls of tools.
-        ToolCalls = "tool_calls",
-        /// Refusals.
-        Denials = "denials",
-        /// Tokens in and out together.
-        Tokens = "tokens",
-        /// Tokens that were read.
-        InputTokens = "input_tokens",
-        /// Tokens that were written.
-        OutputTokens = "output_tokens",
-    }
-}
 
 /// What a limit measures.
 #[derive(Clone, Debug, PartialEq)]

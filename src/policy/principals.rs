@@ -21,16 +21,13 @@ mod certificate_pattern;
 mod member;
 
 use super::decode::{Decoder, PolicyPath};
-use super::grammar::{ClaimKey, HeaderKey, JwtKey, MtlsKey, SourceKey};
+use super::grammar::{ClaimKey, HeaderKey, JwtKey, MAX_SOURCES, MtlsKey, SourceKey};
 use super::node::{Member, Node, NodeValue};
 use super::operators::Networks;
 use crate::diag::codes;
 pub(crate) use api_key::{ApiKey, ApiKeySource, KeyHash, KeySecret, digest};
 pub(crate) use certificate_pattern::{CertificatePattern, NameSyntax};
 use member::{claims, header_name, nobody_named};
-
-/// Most sources of a policy: each may ask Envoy for properties of every request.
-const MAX_SOURCES: usize = 16;
 
 /// A source that may say who is asking.
 #[derive(Clone, Debug, PartialEq)]

@@ -9,8 +9,9 @@ use super::limit::{self, Limit};
 use super::match_item::{MatchItem, read_match_item};
 use super::mode::Mode;
 use super::node::{Node, NodeValue};
+use super::words::{Action, OnDeny};
 use crate::diag::{Severity, codes};
-use crate::event::{Kind, Replacement, Words, words};
+use crate::event::{Kind, Replacement, Words};
 use crate::policy::condition::{self, Condition, Operand};
 use crate::wire::sorted_map::SortedMap;
 use std::ops::Range;
@@ -18,34 +19,6 @@ use std::rc::Rc;
 
 /// Limits of a document itself.
 pub(crate) const MAX_RULES: usize = 20_000;
-
-words! {
-    /// What a rule does.
-    Action {
-        /// Opens a gate.
-        Allow = "allow",
-        /// Refuses.
-        Deny = "deny",
-        /// Refuses unless someone has agreed.
-        RequireApproval = "require_approval",
-        /// Takes out what it found.
-        Redact = "redact",
-        /// Marks.
-        Tag = "tag",
-    }
-}
-
-words! {
-    /// What becomes of a denied part of a response, or of a denied offer.
-    OnDeny {
-        /// The part is taken out and a text says so.
-        Replace = "replace",
-        /// The whole response becomes an error.
-        Error = "error",
-        /// The offer is taken out silently.
-        Hide = "hide",
-    }
-}
 
 /// A rule as written.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,7 +6,7 @@ use crate::diag::codes;
 use crate::event::{Author, Facts, Kind, Known};
 use crate::policy::EvaluationPhase;
 use crate::policy::node::{Node, NodeValue};
-use crate::policy::rule::Action;
+use crate::policy::words::Action;
 
 /// Approvals that nobody may give.
 pub(super) fn approvers(subject: &LintedPolicy<'_>, findings: &mut Findings) {

@@ -4,7 +4,7 @@ use super::member::{claims, header_name, nobody_named};
 use crate::diag::{Fix, Severity, codes};
 use crate::event::{Known, Principal};
 use crate::policy::decode::{Decoder, PolicyPath};
-use crate::policy::grammar::{ApiKeyKey, KeyKey};
+use crate::policy::grammar::{ApiKeyKey, KeyKey, MAX_KEYS};
 use crate::policy::node::{Node, NodeValue};
 use crate::policy::operators::moment;
 use crate::wire::letter_case;
@@ -21,9 +21,6 @@ const PLAIN: &[&str] = &[
     "plaintext",
     "password",
 ];
-
-/// Most keys of a source: every one is compared with what a request brings.
-const MAX_KEYS: usize = 10_000;
 
 /// Most headers of a source.
 const MAX_HEADERS: usize = 16;
