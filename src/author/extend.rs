@@ -3,32 +3,18 @@
 
 use super::yaml::parse_yaml;
 use crate::diag::{Diagnostic, Severity, codes};
+use crate::policy::Mode;
+use crate::policy::decode::{Decoder, PolicyPath};
+use crate::policy::defaults::{self, Defaults};
 use crate::policy::digest;
+use crate::policy::document::read_mode;
+use crate::policy::grammar::{DOCUMENT, Key, Merge, ValueType};
 use crate::policy::load::parse_json;
 use crate::policy::node::{Member, Node, NodeValue};
 use std::ops::Range;
 
 /// How many documents one may rest on.
 const MAX_DOCUMENTS: usize = 64;
-
-/// What stands at the top only: a base can't say where other documents' principals or secrets come from.
-const TOP_ONLY: &[&str] = &[
-    "principals",
-    "audit",
-    "environment",
-    "envoy",
-    "inspect",
-    "shadow",
-];
-
-/// The gates and their default, if a document that is complete says nothing of them.
-const DEFAULTS: &[(&str, &str)] = &[
-    ("request", ""),
-    ("tool_call", ""),
-    ("tool_offer", "allow"),
-    ("uninspectable", "deny"),
-    ("partial", "allow"),
-];
 
 /// A file that was read.
 pub struct ReadPolicyFile {
@@ -164,110 +150,118 @@ impl Resolver<'_> {
         Some(base)
     }
 
-    /// Adds a base to a document.
+    /// Adds a base to a document, key by key.
     fn merge(&mut self, top: &mut Node, mut base: Node, path: &str) {
-        for key in TOP_ONLY {
-            if base.get(key).is_some() {
-                let message =
-                    format!("`{path}` has `{key}`, which stands in the outermost document only");
-                self.error(codes::AG1004, key, message, "move it there");
+        let sides = [Side::of(top), Side::of(&mut base)];
+        for key in DOCUMENT {
+            let own = top.get(key.name).cloned();
+            let given = take(&mut base, key.name);
+            match self.merged(key, own, given, &sides, path) {
+                Some(merged) => set(top, key.name, merged),
+                None => drop(take(top, key.name)),
             }
-        }
-        // A document with defaults could stand alone: what it does not say has its usual meaning. One without is a part.
-        let is_complete = |node: &Node| node.get("defaults").is_some();
-        let (top_whole, base_whole) = (is_complete(top), is_complete(&base));
-        keep_modes(top);
-        keep_modes(&mut base);
-        let top_mode = mode_of(top);
-        let base_mode = mode_of(&base);
-        scope(top, &mut base, (top_whole, base_whole));
-        self.audience(top, &base, (top_whole, base_whole), path);
-        merge_defaults(top, &base, top_mode, base_mode);
-        let enforced = top_mode == "enforce" || (base_whole && base_mode == "enforce");
-        set(
-            top,
-            "mode",
-            text(if enforced { "enforce" } else { "observe" }),
-        );
-        merge_word(top, &base, "require", None, &["identity", "none"]);
-        merge_word(top, &base, "disclose", None, &["code", "all"]);
-        merge_word(top, &base, "stream", Some("on_deny"), &["reset", "drain"]);
-        for key in ["lists", "detectors"] {
-            if let Some(given) = take(&mut base, key) {
-                self.named(top, key, given, path);
-            }
-        }
-        self.rules(top, base.get("rules"), path);
-        if let Some(Node {
-            data: NodeValue::List(mut protocols),
-            ..
-        }) = take(&mut base, "protocols")
-        {
-            // The first entry that fits holds: a base's names can't be taken away from it.
-            protocols.extend(take(top, "protocols").iter().flat_map(items).cloned());
-            set(top, "protocols", list(protocols));
         }
     }
 
-    fn audience(&mut self, top: &Node, base: &Node, whole: (bool, bool), path: &str) {
-        let (top_whole, base_whole) = whole;
-        let differs = match (top.get("for"), base.get("for")) {
-            (None, None) => false,
-            (Some(_), None) => base_whole,
-            (None, Some(_)) => top_whole || base_whole,
-            (Some(a), Some(b)) => !same(a, b),
-        };
-        if differs {
-            let message =
-                format!("`{path}` is for somebody else, and one document is for one audience");
-            self.error(
-                codes::AG1004,
-                "for",
-                message,
-                "put both into an AgentPolicySet",
-            );
+    /// What a key has in the merged document: `own` and `given` are what it has in the document and in its base.
+    fn merged(
+        &mut self,
+        key: &Key,
+        own: Option<Node>,
+        given: Option<Node>,
+        sides: &[Side; 2],
+        path: &str,
+    ) -> Option<Node> {
+        match (key.merge.unwrap_or(Merge::Own), own, given) {
+            (Merge::Own, own, _) => own,
+            (Merge::Outermost, own, given) => {
+                if given.is_some() {
+                    let key = key.name;
+                    let message = format!(
+                        "`{path}` has `{key}`, which stands in the outermost document only"
+                    );
+                    self.error(codes::AG1004, key, message, "move it there");
+                }
+                own
+            }
+            (Merge::Audience, own, given) => {
+                if is_for_another(own.as_ref(), given.as_ref(), sides) {
+                    let message = format!(
+                        "`{path}` is for somebody else, and one document is for one audience"
+                    );
+                    let help = "put both into an AgentPolicySet";
+                    self.error(codes::AG1004, key.name, message, help);
+                }
+                own.or(given)
+            }
+            (Merge::Scope, own, given) => scope(own, given, sides),
+            (Merge::Mode, own, given) => mode(own, given, sides),
+            (Merge::Defaults, own, given) => defaults(own, given, sides),
+            // What only one of them has.
+            (_, own, None) => own,
+            (_, None, given) => given,
+            (Merge::Stricter(word), Some(own), Some(given)) => {
+                // A word that does not exist is kept: it is reported when the merged document is read.
+                let strictness = |node: &Node| match (&key.value, node.text()) {
+                    (ValueType::Words(words), Some(text)) if words.contains(&text) => {
+                        u8::from(text == word)
+                    }
+                    _ => 2,
+                };
+                Some(match strictness(&given) > strictness(&own) {
+                    true => given,
+                    false => own,
+                })
+            }
+            (Merge::Members, Some(mut own), Some(mut given)) => {
+                if let ValueType::Mapping(keys) = key.value {
+                    for key in keys {
+                        let (inner, base) =
+                            (own.get(key.name).cloned(), take(&mut given, key.name));
+                        if let Some(merged) = self.merged(key, inner, base, sides, path) {
+                            set(&mut own, key.name, merged);
+                        }
+                    }
+                }
+                Some(own)
+            }
+            (Merge::ByName, Some(own), Some(given)) => Some(self.named(key, own, given, path)),
+            (Merge::Rules, Some(own), Some(given)) => Some(self.rules(own, given, path)),
+            // The first entry that fits holds: a base's names can't be taken away from it.
+            (Merge::BaseFirst, Some(own), Some(given)) => {
+                Some(list([items(&given), items(&own)].concat()))
+            }
         }
     }
 
     /// Lists and detectors: by name, each defined once.
-    fn named(&mut self, top: &mut Node, key: &str, given: Node, path: &str) {
-        let mut merged = match take(top, key) {
-            Some(Node {
-                data: NodeValue::Map(members),
-                ..
-            }) => members,
-            _ => Vec::new(),
-        };
-        let NodeValue::Map(given) = given.data else {
-            return;
-        };
-        for member in given {
-            match merged.iter().find(|own| own.key == member.key) {
-                None => merged.push(member),
-                Some(own) if same(&own.value, &member.value) => {}
+    fn named(&mut self, key: &Key, mut own: Node, given: Node, path: &str) -> Node {
+        for member in given.members() {
+            match own.get(&member.key) {
+                None => set(&mut own, &member.key, member.value.clone()),
+                Some(known) if same(known, &member.value) => {}
                 Some(_) => {
                     let message =
                         format!("`{}` is defined twice: here and in `{path}`", member.key);
-                    self.error(codes::AG1008, key, message, "choose another name");
+                    self.error(codes::AG1008, key.name, message, "choose another name");
                 }
             }
         }
-        set(top, key, node(NodeValue::Map(merged)));
+        own
     }
 
-    fn rules(&mut self, top: &mut Node, given: Option<&Node>, path: &str) {
-        let mut merged: Vec<Node> = take(top, "rules").iter().flat_map(items).cloned().collect();
-        for rule in given.into_iter().flat_map(items) {
+    fn rules(&mut self, own: Node, given: Node, path: &str) -> Node {
+        let mut merged = items(&own).to_vec();
+        for rule in items(&given) {
             let id = rule.get("id").and_then(Node::text);
-            let own = merged
+            let known = items(&own)
                 .iter()
                 .find(|own| id.is_some() && own.get("id").and_then(Node::text) == id);
-            match own {
+            let is_overridable = rule.get("overridable").map(|node| &node.data);
+            match known {
                 None => merged.push(rule.clone()),
-                Some(own) if same(own, rule) => {}
-                Some(_)
-                    if rule.get("overridable").map(|node| &node.data)
-                        == Some(&NodeValue::Bool(true)) => {}
+                Some(known) if same(known, rule) => {}
+                Some(_) if is_overridable == Some(&NodeValue::Bool(true)) => {}
                 Some(_) => {
                     let id = id.unwrap_or_default();
                     let message = format!("rule `{id}` is defined twice: here and in `{path}`");
@@ -276,7 +270,7 @@ impl Resolver<'_> {
                 }
             }
         }
-        set(top, "rules", list(merged));
+        list(merged)
     }
 
     /// `keys: [{ file: PATH, client: acme }]`: the file's key becomes its hash.
@@ -368,32 +362,116 @@ impl Resolver<'_> {
     }
 }
 
-/// `applies_to`: whatever one of both is about. A whole document that doesn't say is about everything.
-fn scope(top: &mut Node, base: &mut Node, whole: (bool, bool)) {
-    let (top_whole, base_whole) = whole;
-    let merged = match (take(top, "applies_to"), take(base, "applies_to")) {
-        (None, None) => None,
-        (Some(scope), None) if !base_whole => Some(scope),
-        (None, Some(scope)) if !top_whole => Some(scope),
-        // One list that is absent fits everything.
+/// What holds in one of two documents that are merged.
+struct Side {
+    /// It has defaults, so that it could be used alone: what it does not have means what it usually means. Another one is a part.
+    is_whole: bool,
+    /// The mode of what has none of its own, and whether it overrides all others.
+    mode: Mode,
+    observes_all: bool,
+}
+
+impl Side {
+    /// Reads it off a document, whose rules keep the mode that they have there.
+    fn of(document: &mut Node) -> Side {
+        let decoder = &mut Decoder::default();
+        let written = document.get("mode");
+        let (mode, observes_all) = read_mode(decoder, &PolicyPath::root(), written, Mode::Enforce);
+        let rules = members_mut(document).find(|member| &*member.key == "rules");
+        for rule in rules
+            .into_iter()
+            .flat_map(|member| items_mut(&mut member.value))
+        {
+            if observes_all || rule.get("mode").is_none() {
+                set(rule, "mode", text(mode.word()));
+            }
+        }
+        Side {
+            is_whole: document.get("defaults").is_some(),
+            mode,
+            observes_all,
+        }
+    }
+
+    /// Its defaults, each with its mode; `None` if they are invalid.
+    fn defaults(&self, written: &Node) -> Option<Defaults> {
+        let decoder = &mut Decoder::default();
+        let defaults = defaults::read(decoder, &PolicyPath::root(), written)?;
+        let is_valid = decoder.diagnostics.is_empty();
+        is_valid.then(|| defaults.under(self.mode, self.observes_all))
+    }
+}
+
+/// The stricter mode. Rules have theirs by now, so that `{ all: observe }` does not reach those of a base.
+fn mode(own: Option<Node>, given: Option<Node>, sides: &[Side; 2]) -> Option<Node> {
+    let is_valid = |node: &Node| {
+        let decoder = &mut Decoder::default();
+        read_mode(decoder, &PolicyPath::root(), Some(node), Mode::Enforce);
+        decoder.diagnostics.is_empty()
+    };
+    // What is wrong is reported when the merged document is read.
+    if let Some(wrong) = [own, given]
+        .into_iter()
+        .flatten()
+        .find(|node| !is_valid(node))
+    {
+        return Some(wrong);
+    }
+    let [top, base] = sides;
+    let is_enforced = top.mode == Mode::Enforce || (base.is_whole && base.mode == Mode::Enforce);
+    let mode = if is_enforced {
+        Mode::Enforce
+    } else {
+        Mode::Observe
+    };
+    Some(text(mode.word()))
+}
+
+/// The stricter of each default.
+fn defaults(own: Option<Node>, given: Option<Node>, sides: &[Side; 2]) -> Option<Node> {
+    let Some(given) = given else { return own };
+    let [top, base] = sides;
+    let Some(mut merged) = base.defaults(&given) else {
+        return Some(given);
+    };
+    if let Some(own) = own {
+        let Some(defaults) = top.defaults(&own) else {
+            return Some(own);
+        };
+        merged = defaults.stricter(merged);
+    }
+    Some(merged.to_node())
+}
+
+/// `applies_to`: whatever one of both applies to. A whole document that doesn't have it applies to everything.
+fn scope(own: Option<Node>, given: Option<Node>, sides: &[Side; 2]) -> Option<Node> {
+    let [top, base] = sides;
+    match (own, given) {
+        (own, None) if !base.is_whole => own,
+        (None, given) if !top.is_whole => given,
         (Some(a), Some(b)) => {
-            let both = a.members().iter().filter_map(|member| {
-                let other = b.get(&member.key)?;
-                let united = [member.value.items(), other.items()].concat();
-                Some((&*member.key, list(united)))
-            });
-            let both: Vec<(&str, Node)> = both.collect();
-            // Hosts of one and paths of the other don't make what both are about: only one kind can be united.
-            match (both.as_slice(), a.members().len(), b.members().len()) {
-                ([_], 1, 1) => Some(map(both)),
-                _ if a == b => Some(a),
-                _ => None,
+            // One list that is absent fits everything, so that hosts of one and paths of the other don't make what both apply
+            // to: only one kind can be united.
+            match (a.members(), b.members()) {
+                ([one], [other]) if one.key == other.key => {
+                    let united = [one.value.items(), other.value.items()].concat();
+                    Some(map(vec![(&*one.key, list(united))]))
+                }
+                _ => same(&a, &b).then_some(a),
             }
         }
         _ => None,
-    };
-    if let Some(scope) = merged {
-        set(top, "applies_to", scope);
+    }
+}
+
+/// Whether two documents are for different principals.
+fn is_for_another(own: Option<&Node>, given: Option<&Node>, sides: &[Side; 2]) -> bool {
+    let [top, base] = sides;
+    match (own, given) {
+        (None, None) => false,
+        (Some(_), None) => base.is_whole,
+        (None, Some(_)) => top.is_whole || base.is_whole,
+        (Some(a), Some(b)) => !same(a, b),
     }
 }
 
@@ -418,109 +496,6 @@ fn opened(root: &Node) -> Node {
         }
     }
     opened
-}
-
-/// The mode that holds for what has none of its own.
-fn mode_of(document: &Node) -> &'static str {
-    match document.get("mode") {
-        None => "enforce",
-        Some(mode) if mode.text() == Some("enforce") => "enforce",
-        Some(_) => "observe",
-    }
-}
-
-/// Gives each rule the mode that it has in its document, so that it keeps it in another.
-fn keep_modes(document: &mut Node) {
-    let observes_all = matches!(
-        document.get("mode").map(|mode| &mode.data),
-        Some(NodeValue::Map(_))
-    );
-    let mode = mode_of(document);
-    let rules = members_mut(document).find(|member| &*member.key == "rules");
-    for rule in rules
-        .into_iter()
-        .flat_map(|member| items_mut(&mut member.value))
-    {
-        if observes_all || rule.get("mode").is_none() {
-            set(rule, "mode", text(mode));
-        }
-    }
-    // From here on its rules say so themselves; a document that is added is not meant.
-    if observes_all {
-        set(document, "mode", text(mode));
-    }
-}
-
-/// A default as it stands in a document: its word, and whether it is enforced.
-fn default_of(defaults: &Node, gate: &str, usual: &str, mode: &str) -> (String, bool) {
-    let written = defaults.get(gate).or(match usual {
-        "" => defaults.get("action"),
-        _ => None,
-    });
-    let Some(written) = written else {
-        let word = if usual.is_empty() { "deny" } else { usual };
-        return (word.to_owned(), mode == "enforce");
-    };
-    let word = written
-        .text()
-        .or(written.get("action").and_then(Node::text));
-    let own = written.get("mode").and_then(Node::text).unwrap_or(mode);
-    (word.unwrap_or("deny").to_owned(), own == "enforce")
-}
-
-/// How strict a default is.
-fn strictness(default: &(String, bool)) -> (bool, u8) {
-    let word = match &*default.0 {
-        "allow" => 0,
-        "hide" => 1,
-        _ => 2,
-    };
-    (default.1 && word > 0, word)
-}
-
-fn merge_defaults(top: &mut Node, base: &Node, top_mode: &str, base_mode: &str) {
-    let Some(theirs) = base.get("defaults") else {
-        return;
-    };
-    let own = take(top, "defaults");
-    let merged = DEFAULTS.iter().map(|(gate, usual)| {
-        let theirs = default_of(theirs, gate, usual, base_mode);
-        let own = own
-            .as_ref()
-            .map(|own| default_of(own, gate, usual, top_mode));
-        let (word, enforced) = match own {
-            Some(own) if strictness(&own) >= strictness(&theirs) => own,
-            _ => theirs,
-        };
-        let mode = if enforced { "enforce" } else { "observe" };
-        let default = map(vec![("action", text(&word)), ("mode", text(mode))]);
-        (*gate, default)
-    });
-    let merged = map(merged.collect());
-    set(top, "defaults", merged);
-}
-
-/// A word of which the first that one of both says holds.
-fn merge_word(top: &mut Node, base: &Node, key: &str, inner: Option<&str>, strict_first: &[&str]) {
-    let say = |document: &Node| {
-        let value = document.get(key)?;
-        let value = match inner {
-            Some(inner) => value.get(inner)?,
-            None => value,
-        };
-        value.text().map(str::to_owned)
-    };
-    let said = [say(top), say(base)];
-    let strictest = strict_first
-        .iter()
-        .find(|word| said.iter().flatten().any(|said| said == **word));
-    if let Some(word) = strictest {
-        let value = match inner {
-            Some(inner) => map(vec![(inner, text(word))]),
-            None => text(word),
-        };
-        set(top, key, value);
-    }
 }
 
 /// Whether two values are the same, wherever they stand.
@@ -580,9 +555,11 @@ fn take(node: &mut Node, key: &str) -> Option<Node> {
     Some(members.remove(at).value)
 }
 
+/// Replaces a member, or adds it.
 fn set(node: &mut Node, key: &str, value: Node) {
-    if let NodeValue::Map(members) = &mut node.data {
-        members.retain(|member| &*member.key != key);
+    if let Some(member) = members_mut(node).find(|member| &*member.key == key) {
+        member.value = value;
+    } else if let NodeValue::Map(members) = &mut node.data {
         members.push(Member {
             key: key.into(),
             key_span: value.span.clone(),
@@ -789,6 +766,32 @@ mod tests {
         }
         let wrong = resolved("extends: 5", &[]).unwrap_err();
         assert!(wrong[0].starts_with("AG1005 extends"), "{wrong:?}");
+    }
+
+    #[test]
+    fn an_invalid_value_is_not_merged_away() {
+        let strict = "mode: enforce\ndefaults: { action: deny }\ndisclose: code";
+        for wrong in [
+            "disclose: cod",
+            "mode: enforced",
+            "defaults: { action: maybe }",
+        ] {
+            for (top, base) in [(strict, wrong), (wrong, strict)] {
+                let root = parse_yaml(&format!("{HEAD}extends: base.yaml\n{top}")).unwrap();
+                let text = base.to_owned();
+                let mut read = |_: &str, path: &str| {
+                    Ok(ReadPolicyFile {
+                        name: path.to_owned(),
+                        text: text.clone(),
+                    })
+                };
+                let merged = resolve("top.yaml", &root, &mut read).unwrap();
+                assert!(
+                    load(&merged).errors().any(|error| error.code == "AG1007"),
+                    "{top} extends {base}"
+                );
+            }
+        }
     }
 
     #[test]

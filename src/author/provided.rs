@@ -7,12 +7,13 @@ use crate::diag::{Diagnostic, Severity, codes};
 use crate::policy::IdentitySource;
 use crate::policy::approval::Approval;
 use crate::policy::compiled_policy::Policy;
-use crate::policy::document::{Document, EnvironmentSource};
 use crate::policy::field::Field;
 use crate::policy::field_ref::FieldRef;
 use crate::policy::match_item::MatchItem;
 use crate::policy::node::{Node, NodeValue};
-use crate::policy::rule::{Action, Rule};
+use crate::policy::rule::Rule;
+use crate::policy::words::Action;
+use crate::policy::{Document, EnvironmentSource};
 use std::collections::BTreeSet;
 use std::ops::Range;
 

@@ -8,7 +8,8 @@ use crate::policy::compiled_policy::Policy;
 use crate::policy::evaluate::Decision;
 use crate::policy::field::Field;
 use crate::policy::node::{Node, NodeValue};
-use crate::policy::rule::{Action, Rule};
+use crate::policy::rule::Rule;
+use crate::policy::words::Action;
 use crate::wire::sorted_map::SortedSet;
 
 /// What can be told.

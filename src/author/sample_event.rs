@@ -15,7 +15,7 @@ use crate::event::{
 use crate::policy::compiled_policy::Policy;
 use crate::policy::context::Context;
 use crate::policy::decode::{Decoder, PolicyPath};
-use crate::policy::document::EnvironmentSource;
+use crate::policy::environment::EnvironmentSource;
 use crate::policy::node::{Member, Node, NodeValue};
 use crate::wire::json::{JsonBody, Limits, NodeId, Value, ValueKind as Json};
 use crate::wire::sorted_map::SortedMap;
@@ -524,15 +524,12 @@ fn read_member(
         "from" => {
             event.from = match value.text() {
                 Some("unknown") => Known::Unknown,
-                _ => Known::Is(decoder.word(at, value, &words(Author::ALL, Author::word))?),
+                _ => Known::Is(decoder.one_of(at, value)?),
             }
         }
-        "part" => event.part = decoder.word(at, value, &words(Part::ALL, Part::word))?,
-        "turn" => event.turn = decoder.word(at, value, &words(Turn::ALL, Turn::word))?,
-        "in" => {
-            let words = words(Direction::ALL, Direction::word);
-            event.direction = Some(decoder.word(at, value, &words)?);
-        }
+        "part" => event.part = decoder.one_of(at, value)?,
+        "turn" => event.turn = decoder.one_of(at, value)?,
+        "in" => event.direction = Some(decoder.one_of(at, value)?),
         "ok" => {
             event.ok = match value.text() {
                 Some("unknown") => Known::Unknown,
@@ -581,10 +578,6 @@ fn read_member(
         _ => event.finish = Some(decoder.text(at, value)?),
     }
     Some(())
-}
-
-fn words<T: Copy>(all: &[T], word: fn(T) -> &'static str) -> Vec<(&'static str, T)> {
-    all.iter().map(|value| (word(*value), *value)).collect()
 }
 
 fn read_request(

@@ -1,19 +1,18 @@
 //! The policy as a JSON Schema (draft 2020-12), for editors: it completes keys and marks what is misspelt. What it lets pass
 //! can still be wrong: `validate` knows what names and operands mean.
 //!
-//! A test holds its keys and words against those that the decoder takes.
-
-mod principals;
+//! It is made of the declared keys.
 
 use super::testing;
 use crate::detect::select;
 use crate::diag::codes;
-use crate::event::{Author, Direction, Kind, PROTOCOL_NAMES, Part, Replacement, Turn};
+use crate::event::{Direction, PROTOCOL_NAMES, Words};
 use crate::policy::field::NAMES;
+use crate::policy::grammar::{
+    DOCUMENT, DefaultKey, DetectorKey, ExceptionKey, Key, Keys, ValueType,
+};
 use crate::policy::operators::Verb;
-use crate::policy::rule::{Action, OnDeny};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
 
 /// Shorter spellings of verbs.
 const SHORT_VERBS: [&str; 12] = [
@@ -31,53 +30,8 @@ const SHORT_VERBS: [&str; 12] = [
     "length_lte",
 ];
 
-/// Collects what the schema says, so that it can be held against the decoder.
-#[derive(Default)]
-struct Builder {
-    /// Keys of each mapping, by its path: `rules[].redact`.
-    objects: BTreeMap<String, Vec<String>>,
-    /// Words of each closed list.
-    words: BTreeMap<String, Vec<String>>,
-}
-
-impl Builder {
-    /// A mapping with these keys and no others.
-    fn object(&mut self, path: &str, properties: Value, required: &[&str]) -> Value {
-        let keys = properties
-            .as_object()
-            .map(|members| members.keys().cloned().collect())
-            .unwrap_or_default();
-        self.objects.insert(path.to_owned(), keys);
-        json!({
-            "type": "object",
-            "properties": properties,
-            "required": required,
-            "additionalProperties": false,
-        })
-    }
-
-    /// One of these words.
-    fn words(&mut self, path: &str, words: &[&str]) -> Value {
-        let known = words.iter().map(|word| (*word).to_owned()).collect();
-        self.words.insert(path.to_owned(), known);
-        json!({"enum": words})
-    }
-}
-
-fn all<T: Copy>(values: &[T], word: fn(T) -> &'static str) -> Vec<&'static str> {
-    values.iter().map(|value| word(*value)).collect()
-}
-
 fn text(about: &str) -> Value {
     json!({"type": "string", "description": about})
-}
-
-fn texts(about: &str) -> Value {
-    json!({"type": ["string", "array"], "items": {"type": "string"}, "description": about})
-}
-
-fn either(values: &[Value]) -> Value {
-    json!({"anyOf": values})
 }
 
 fn about(mut value: Value, text: &str) -> Value {
@@ -89,349 +43,125 @@ fn about(mut value: Value, text: &str) -> Value {
 
 /// The schema of a policy.
 pub fn schema() -> Value {
-    build().0
-}
-
-fn build() -> (Value, Builder) {
-    let mut builder = Builder::default();
-    let b = &mut builder;
-    let mode = b.words("mode", &["enforce", "observe"]);
-    let observe = b.words("mode.all", &["observe"]);
-    let all_observed = b.object("mode", json!({"all": observe}), &["all"]);
-    let modes = about(
-        either(&[mode, all_observed]),
-        "Whether decisions are taken or only recorded. The nearest holds; `{ all: observe }` overrides everything.",
-    );
-    let top = json!({
-        "apiVersion": {"const": crate::policy::document::API_VERSION},
-        "kind": {"enum": ["AgentPolicy", "AgentPolicySet"]},
-        "metadata": metadata(b),
-        "spec": {"type": "object", "description": "Everything below `metadata` may stand in here instead."},
-        "mode": modes,
-        "envoy": envoy(b),
-        "applies_to": b.object("applies_to", json!({
-            "hosts": texts("Globs over hosts."),
-            "paths": texts("Globs over paths."),
-            "clusters": texts("Globs over Envoy's cluster names."),
-        }), &[]),
-        "environment": environment(b),
-        "defaults": defaults(b),
-        "require": about(b.words("require", &["identity", "none"]), "What becomes of anonymous requests: refused, or judged with everything about them unknown."),
-        "inspect": b.object("inspect", json!({
-            "max_body": size("Largest body that is read."),
-            "max_depth": {"type": "integer", "minimum": 1, "maximum": 512, "description": "Deepest nesting of JSON."},
-            "nested_json": {"type": "integer", "minimum": 0, "maximum": 16, "description": "How many strings deep JSON may be nested in JSON."},
-            "max_text": size("Most text that detectors look at in one exchange."),
-            "decode": {"type": "boolean", "description": "Whether detectors look into encoded text."},
-        }), &[]),
-        "lists": {
-            "type": "object",
-            "description": "Named lists of values; a list may be keyed.",
-            "additionalProperties": {"anyOf": [
-                {"type": "array", "items": {"$ref": "#/$defs/scalar"}},
-                {"type": "object", "additionalProperties": {"type": "array", "items": {"$ref": "#/$defs/scalar"}}},
-            ]},
-        },
-        "detectors": {
-            "type": "object",
-            "description": "Detectors of your own, and what is no finding of the others.",
-            "patternProperties": {known_detectors(): {
-                "type": "object",
-                "properties": allow_keys(),
-                "additionalProperties": false,
-            }},
-            "additionalProperties": {
-                "type": "object",
-                "properties": detector_keys(),
-                "additionalProperties": false,
-            },
-        },
-        "rules": {"type": "array", "items": {"$ref": "#/$defs/rule"}, "description": "Rules have no order: the strictest decision wins."},
-        "for": {"description": "Only for these principals."},
-        "extends": texts("Resolved by `agentguard build`."),
-        "shadow": {"description": "A second policy, evaluated and never enforced."},
-        "protocols": {"type": "array", "items": {"$ref": "#/$defs/protocol"}, "description": "What nothing on the wire says."},
-        "principals": principals::principals(b),
-        "approvers": approvers(b),
-        "stream": stream(b),
-        "disclose": about(b.words("disclose", &["all", "code"]), "What refusals tell."),
-        "audit": b.object("audit", json!({
-            "key": {"type": "string", "pattern": "^env:.+", "description": "The environment variable that holds the key of the chain's MAC."},
-            "content": {"description": "Recorded content."},
-        }), &[]),
-        "zones": {"type": "object", "description": "Added by `agentguard build`."},
-        "policies": {
-            "type": "array",
-            "items": {"type": "object"},
-            "description": "Of an AgentPolicySet: documents that decide each for itself.",
-        },
-    });
-    let rule = rule(b);
-    let protocol = protocol(b);
-    let keys = top
-        .as_object()
-        .map(|members| members.keys().cloned().collect())
-        .unwrap_or_default();
-    b.objects.insert(String::new(), keys);
-    let schema = json!({
+    json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "AgentGuard policy",
         "type": "object",
-        "properties": top,
+        "properties": properties(DOCUMENT),
         "required": ["apiVersion", "kind", "metadata"],
         "anyOf": [{"required": ["defaults"]}, {"required": ["spec"]}, {"required": ["policies"]}],
         "additionalProperties": false,
         "$defs": {
             "scalar": {"type": ["string", "number", "boolean", "null"]},
-            "rule": rule,
-            "protocol": protocol,
+            "texts": {"type": ["string", "array"], "items": {"type": "string"}},
             "condition": condition(),
             "test": test(),
         },
+    })
+}
+
+/// A mapping with these keys and no others.
+fn mapping(keys: &[Key]) -> Value {
+    let required = keys.iter().filter(|key| key.is_required);
+    json!({
+        "type": "object",
+        "properties": properties(keys),
+        "required": required.map(|key| key.name).collect::<Vec<_>>(),
+        "additionalProperties": false,
+    })
+}
+
+fn properties(keys: &[Key]) -> Map<String, Value> {
+    let described = keys.iter().map(|key| {
+        let mut schema = taken(&key.value);
+        if key.name == "defaults"
+            && let Some(members) = schema.as_object_mut()
+        {
+            let gates = json!([{"required": ["action"]}, {"required": ["request", "tool_call"]}]);
+            members.insert("anyOf".to_owned(), gates);
+        }
+        (key.name.to_owned(), about(schema, &unlinked(key.about)))
     });
-    (schema, builder)
+    described.collect()
+}
+
+/// Markdown without its links, which editors would not find.
+fn unlinked(text: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some((before, link)) = rest.split_once('[')
+        && let Some((name, target)) = link.split_once("](")
+        && let Some((_, after)) = target.split_once(')')
+    {
+        plain.push_str(before);
+        plain.push_str(name);
+        rest = after;
+    }
+    plain + rest
+}
+
+/// What a key takes.
+fn taken(value: &ValueType) -> Value {
+    let several = |item: Value| json!({"type": "array", "items": item, "minItems": 1});
+    match value {
+        ValueType::Text => json!({"type": "string"}),
+        ValueType::Form(_, pattern) => json!({"type": "string", "pattern": pattern}),
+        ValueType::Texts | ValueType::Names([]) => json!({"$ref": "#/$defs/texts"}),
+        ValueType::Listed => json!({"type": ["string", "array", "object"]}),
+        ValueType::Boolean => json!({"type": "boolean"}),
+        ValueType::False => json!({"const": false}),
+        ValueType::Whole(least, most) => {
+            json!({"type": "integer", "minimum": least, "maximum": most})
+        }
+        ValueType::Number => json!({"type": "number"}),
+        ValueType::Size => {
+            json!({"type": ["integer", "string"], "pattern": "^[0-9]+ ?(B|kB|KB|MB|KiB|Ki|MiB|Mi|GiB|Gi)?$"})
+        }
+        ValueType::Moment => json!({"type": "string", "format": "date-time"}),
+        ValueType::Seconds => json!({"type": "string", "pattern": "^[0-9]+[smhd]$"}),
+        ValueType::Words(words) => json!({"enum": words}),
+        ValueType::Default(words) => {
+            let mut with_mode = mapping(DefaultKey::MAPPING);
+            if let Some(known) = with_mode.pointer_mut("/properties/action/enum") {
+                *known = json!(words);
+            }
+            json!({"anyOf": [{"enum": words}, with_mode]})
+        }
+        ValueType::Names(words) => json!({"anyOf": [
+            {"enum": words},
+            several(json!({"enum": words})),
+            {"type": "string", "pattern": "[*?\\[]"},
+        ]}),
+        ValueType::Mapping(keys) => mapping(keys),
+        ValueType::Either(values) => json!({"anyOf": values.iter().map(taken).collect::<Vec<_>>()}),
+        ValueType::List(item) => json!({"type": "array", "items": taken(item)}),
+        ValueType::ListOf(least, most, item) => {
+            json!({"type": "array", "minItems": least, "maxItems": most, "items": taken(item)})
+        }
+        ValueType::Named(item) => json!({"type": "object", "additionalProperties": taken(item)}),
+        ValueType::Condition => json!({"$ref": "#/$defs/condition"}),
+        ValueType::Lists => {
+            let list = json!({"type": "array", "items": {"$ref": "#/$defs/scalar"}});
+            json!({"type": "object", "additionalProperties": {"anyOf": [
+                list,
+                {"type": "object", "additionalProperties": list},
+                {"type": "object", "properties": {"file": {"type": "string"}}, "required": ["file"], "additionalProperties": false},
+            ]}})
+        }
+        ValueType::Detectors => json!({
+            "type": "object",
+            "patternProperties": {known_detectors(): mapping(ExceptionKey::MAPPING)},
+            "additionalProperties": mapping(DetectorKey::MAPPING),
+        }),
+        ValueType::Object => json!({"type": "object"}),
+        ValueType::Any => json!({}),
+    }
 }
 
 /// A pattern of the names that are detectors or groups already, and of all of them.
 fn known_detectors() -> String {
     let names = crate::detect::select::names().join("|");
     format!("^({}|\\*)$", names.replace('.', "\\."))
-}
-
-/// What can be said of a detector that is there already.
-fn allow_keys() -> Map<String, Value> {
-    let mut keys = detector_keys();
-    keys.retain(|key, _| matches!(key.as_str(), "allow" | "description"));
-    keys
-}
-
-fn detector_keys() -> Map<String, Value> {
-    crate::policy::detectors::KEYS
-        .iter()
-        .map(|key| {
-            let value = match *key {
-                "confidence" => json!({"enum": ["low", "medium", "high"]}),
-                "reach" => json!({"type": "integer", "minimum": 1}),
-                "description" => json!({"type": "string"}),
-                "pattern" => json!({"type": ["string", "array"], "items": {"type": "string"}}),
-                // Texts, or the name of a list.
-                _ => json!({"type": ["string", "array", "object"]}),
-            };
-            ((*key).to_owned(), value)
-        })
-        .collect()
-}
-
-fn size(about: &str) -> Value {
-    json!({"type": ["integer", "string"], "pattern": "^[0-9]+ ?(B|kB|KB|MB|KiB|Ki|MiB|Mi|GiB|Gi)?$", "description": about})
-}
-
-fn seconds(about: &str) -> Value {
-    json!({"type": "string", "pattern": "^[0-9]+[smhd]$", "description": about})
-}
-
-fn metadata(b: &mut Builder) -> Value {
-    b.object(
-        "metadata",
-        json!({
-            "name": text("Records and refusals name the policy by it."),
-            "description": text("What it is for."),
-            "labels": {"type": "object"},
-            "annotations": {"type": "object"},
-            "namespace": {"type": "string"},
-        }),
-        &["name"],
-    )
-}
-
-fn envoy(b: &mut Builder) -> Value {
-    let headers = b.words("envoy.headers", &["portable", "hold"]);
-    let headers = about(
-        headers,
-        "When request headers leave; `hold` needs `allow_on_headers_stop_iteration: true` in the plugin.",
-    );
-    b.object("envoy", json!({"headers": headers}), &[])
-}
-
-fn environment(b: &mut Builder) -> Value {
-    let object = b.object(
-        "environment",
-        json!({
-            "value": text("Its name."),
-            "from": {"type": "string", "pattern": "^(node|principal|env:.+)$", "description": "Who says so."},
-            "otherwise": text("If nobody says."),
-        }),
-        &[],
-    );
-    either(&[text("Its name."), object])
-}
-
-fn defaults(b: &mut Builder) -> Value {
-    let mut properties = Map::new();
-    for (key, words, told) in [
-        (
-            "action",
-            &["allow", "deny"][..],
-            "For requests and tool calls that no rule decides.",
-        ),
-        ("request", &["allow", "deny"], "For requests."),
-        ("tool_call", &["allow", "deny"], "For calls of tools."),
-        (
-            "tool_offer",
-            &["allow", "deny", "hide"],
-            "For offers of tools; `hide` takes out those whose calls could never pass.",
-        ),
-        (
-            "uninspectable",
-            &["allow", "deny"],
-            "For what could not be read.",
-        ),
-        (
-            "partial",
-            &["allow", "deny"],
-            "For what was read but is opaque.",
-        ),
-    ] {
-        let word = b.words(&format!("defaults.{key}"), words);
-        let inner = b.words(&format!("defaults.{key}.action"), words);
-        let mode = b.words(&format!("defaults.{key}.mode"), &["enforce", "observe"]);
-        let object = b.object(
-            &format!("defaults.{key}"),
-            json!({"action": inner, "mode": mode}),
-            &["action"],
-        );
-        properties.insert(key.to_owned(), about(either(&[word, object]), told));
-    }
-    let mut object = b.object("defaults", Value::Object(properties), &[]);
-    if let Some(members) = object.as_object_mut() {
-        members.insert(
-            "anyOf".to_owned(),
-            json!([{"required": ["action"]}, {"required": ["request", "tool_call"]}]),
-        );
-        members.insert(
-            "description".to_owned(),
-            json!("What happens where no rule decides."),
-        );
-    }
-    object
-}
-
-/// The keys of each role, one or a list of them; `x` stands for any role.
-fn approvers(b: &mut Builder) -> Value {
-    let public = json!({"type": "string", "pattern": "^ed25519:[A-Za-z0-9+/_-]{43}=?$", "description": "An Ed25519 public key; `agentguard keygen --approver ROLE` writes it."});
-    let members = b.object("approvers.x[]", json!({
-        "key": public,
-        "hmac": {"type": "string", "pattern": "^env:.+", "description": "The environment variable that holds a shared secret. Whoever verifies with it can approve with it."},
-        "principal": text("Who holds the key. Nobody approves what the same principal asks for."),
-    }), &[]);
-    let key = json!({"anyOf": [public, members]});
-    json!({
-        "type": "object",
-        "additionalProperties": {"anyOf": [key, {"type": "array", "items": key, "minItems": 1}]},
-        "description": "The keys of those who approve, by role.",
-    })
-}
-
-fn stream(b: &mut Builder) -> Value {
-    let on_deny = b.words("stream.on_deny", &["drain", "reset"]);
-    b.object("stream", json!({"on_deny": on_deny}), &[])
-}
-
-fn rule(b: &mut Builder) -> Value {
-    let condition = json!({"$ref": "#/$defs/condition"});
-    let mode = b.words("rules[].mode", &["enforce", "observe"]);
-    let if_missing = b.words("rules[].if_missing", &["apply", "skip"]);
-    let action = b.words("rules[].action", &all(Action::ALL, Action::word));
-    let on_deny = b.words("rules[].on_deny", &all(OnDeny::ALL, OnDeny::word));
-    let trust = b.words("rules[].trust", &["claimed"]);
-    let properties = json!({
-        "id": text("Unique; records and refusals name the rule by it."),
-        "description": text("For people."),
-        "mode": mode,
-        "match": matches(b),
-        "when": about(condition.clone(), "All of it must hold."),
-        "unless": about(condition, "The rule does not hold where this does."),
-        "if_missing": about(if_missing, "What a missing value counts as."),
-        "action": action,
-        "reason": text("Why, for whoever is refused."),
-        "remedy": text("What to do instead."),
-        "tags": texts("Marks in the record."),
-        "on_deny": about(on_deny, "What becomes of a denied part of an answer, or of a denied offer."),
-        "redact": redact(b),
-        "approval": b.object("rules[].approval", json!({
-            "by": texts("Roles of those who may agree."),
-            "needed": {"type": "integer", "minimum": 1, "description": "How many have to agree."},
-            "valid_for": seconds("For how long an approval holds."),
-            "uses": {"type": "integer", "minimum": 1, "description": "For how many uses."},
-            "bind": texts("What it is bound to: another value needs another approval."),
-            "show": texts("What an approver reads of the call. It travels through the agent."),
-            "wait": seconds("Not supported yet."),
-        }), &[]),
-        "limit": limit(b),
-        "trust": about(trust, "What loosens rests only on what the client says, and that is meant."),
-        "overridable": {"type": "boolean", "description": "A document that extends this one may define the rule again."},
-        "examples": {"type": "array", "items": {"type": "object"}, "description": "Cases that `validate` and `test` run: `{ call: \"refund {amount: 5}\", expect: allow }`."},
-    });
-    b.object("rules[]", properties, &["id", "action"])
-}
-
-fn redact(b: &mut Builder) -> Value {
-    let forms: Vec<&str> = Replacement::ALL.iter().map(|form| form.word()).collect();
-    let with = b.words("rules[].redact.with", &forms);
-    b.object(
-        "rules[].redact",
-        json!({
-            "with": about(with, "What stands in its place."),
-            "label": text("The label, or `numbered`."),
-            "what": text("The path of what is replaced."),
-            "restore": texts("Where stand-ins are turned back."),
-            "require": {"const": "pseudonym", "description": "Deny (AG3005) where a label would take a pseudonym's place."},
-            "store": {"const": false, "description": "Ask a provider that would keep the conversation not to: `store: false`."},
-        }),
-        &[],
-    )
-}
-
-fn limit(b: &mut Builder) -> Value {
-    let counted: Vec<&str> = crate::policy::limit::Counted::ALL
-        .iter()
-        .map(|counted| counted.word())
-        .collect();
-    let count = b.words("rules[].limit.count", &counted);
-    b.object(
-        "rules[].limit",
-        json!({
-            "count": about(count, "What is counted."),
-            "sum": text("The field that is added up."),
-            "per": texts("For whom it is counted: each combination of these has its own."),
-            "max": {"type": "number", "description": "The most that passes."},
-            "window": seconds("In how much time."),
-        }),
-        &["max"],
-    )
-}
-
-fn matches(b: &mut Builder) -> Value {
-    let kinds = all(Kind::ALL, Kind::word);
-    let closed = |words: &[&str]| -> Value {
-        json!({"anyOf": [{"enum": words}, {"type": "array", "items": {"enum": words}, "minItems": 1}, {"type": "string", "pattern": "[*?\\[]"}]})
-    };
-    let mut properties = Map::new();
-    for key in crate::policy::match_item::MATCH {
-        let value = match *key {
-            "event" => closed(&kinds),
-            "from" => closed(&all(Author::ALL, Author::word)),
-            "turn" => closed(&all(Turn::ALL, Turn::word)),
-            "part" => closed(&all(Part::ALL, Part::word)),
-            "code" => json!({"type": ["string", "array"], "items": {"type": "string"}}),
-            key => texts(&format!("A name, a list, or a glob over `{key}`.")),
-        };
-        properties.insert((*key).to_owned(), value);
-    }
-    about(
-        b.object("rules[].match", Value::Object(properties), &[]),
-        "What the rule is about: cheap and exact.",
-    )
 }
 
 /// The value of `when` and `unless`.
@@ -452,7 +182,7 @@ fn condition() -> Value {
     }
     properties.insert(
         "in".to_owned(),
-        json!({"anyOf": [{"enum": all(Direction::ALL, Direction::word)}, {"$ref": "#/$defs/test"}]}),
+        json!({"anyOf": [{"enum": Direction::WORDS}, {"$ref": "#/$defs/test"}]}),
     );
     properties.insert(
         "earlier".to_owned(),
@@ -563,38 +293,6 @@ fn detects() -> Value {
     ]})
 }
 
-fn protocol(b: &mut Builder) -> Value {
-    let path = || text("A path: `$.ticket.title`.");
-    let call = b.object(
-        "protocols[].read.calls",
-        json!({"at": path(), "name": path(), "args": path()}),
-        &["at", "name"],
-    );
-    let read = b.object(
-        "protocols[].read",
-        json!({
-            "models": texts("Where models stand."),
-            "texts": texts("Where texts stand."),
-            "ids": texts("Where identifiers stand."),
-            "calls": {"anyOf": [call.clone(), {"type": "array", "items": call}]},
-        }),
-        &[],
-    );
-    let protocol = b.words("protocols[].protocol", PROTOCOL_NAMES);
-    b.object(
-        "protocols[]",
-        json!({
-            "hosts": texts("Globs over hosts."),
-            "paths": texts("A path and everything beneath it, or a glob."),
-            "protocol": protocol,
-            "provider": text("What rules and records call whoever serves it."),
-            "server": text("What rules and records call this MCP server."),
-            "read": read,
-        }),
-        &[],
-    )
-}
-
 /// The schema of a file of tests.
 pub fn test_schema() -> Value {
     let keys = |keys: &[&str]| -> Map<String, Value> {
@@ -641,7 +339,7 @@ pub fn test_schema() -> Value {
         "title": "AgentGuard policy tests",
         "type": "object",
         "properties": {
-            "apiVersion": {"const": crate::policy::document::API_VERSION},
+            "apiVersion": {"const": crate::policy::grammar::API_VERSION},
             "kind": {"const": testing::KIND},
             "metadata": {"type": "object"},
             "policy": text("The policy's file, relative to this one."),
@@ -664,8 +362,8 @@ mod tests {
     use crate::author::parse_yaml;
     use crate::policy::compile::compile;
     use crate::policy::decode::Decoder;
-    use crate::policy::{document, version, zones};
-    use std::collections::BTreeSet;
+    use crate::policy::{Mode, document, version, zones};
+    use std::collections::{BTreeMap, BTreeSet};
 
     /// A document that has every mapping and every closed list at least once.
     const EVERYTHING: &str = r#"
@@ -692,7 +390,9 @@ principals:
   - name: key
     api_key: { header: x-key, keys: [{ env: KEY, client: acme }] }
     combine: user
-  - { name: user, jwt: { payload: jwt, id: { claim: sub, type: text } } }
+  - name: user
+    jwt: { payload: jwt, id: { claim: c, type: text }, agent: { claim: c, type: text }, client: { claim: c, type: text },
+      tenant: { claim: c, type: text }, roles: { claim: c, type: text }, ticket: { claim: c, type: text }, environment: { claim: c, type: text } }
   - { name: mesh, mtls: { uri_san: "spiffe://td/{agent}" } }
   - { name: edge, header: { id: x-user, trusted: 10.0.0.0/8 } }
 approvers: { x: [{ hmac: "env:K" }] }
@@ -706,75 +406,78 @@ rules:
     action: deny
     on_deny: replace
     trust: claimed
-    redact: { with: mask }
+    redact: { with: mask, require: pseudonym }
     approval: { by: x }
     limit: { count: requests, max: 5 }
 "#;
 
     fn decoded() -> Decoder {
         let mut decoder = Decoder::default();
-        for text in [
-            EVERYTHING,
-            &EVERYTHING.replace("{ all: observe }", "enforce"),
-            // A set knows one key more.
-            "{ apiVersion: agentguard.dev/v1, kind: AgentPolicySet, metadata: { name: set }, policies: [] }",
-        ] {
+        let short = EVERYTHING
+            .replace("mode: { all: observe }", "mode: enforce")
+            .replace("{ action: allow, mode: enforce }", "allow")
+            .replace("{ action: deny, mode: enforce }", "deny");
+        for text in [EVERYTHING, &short] {
             let root = parse_yaml(text).unwrap();
-            let document = document::read(&mut decoder, &root);
-            if let Some(document) = document {
-                let version = version::of(&root);
-                compile(&mut decoder, document, version, &zones::find);
-            }
+            let document = document::read(&mut decoder, &root).unwrap();
+            compile(&mut decoder, document, version::of(&root), &zones::find);
         }
         decoder
     }
 
     #[test]
-    fn its_keys_are_those_that_are_read() {
-        let (_, builder) = build();
-        let decoder = decoded();
-        let mut seen: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for (path, known) in &decoder.asked_keys {
-            seen.entry(path.clone())
-                .or_default()
-                .extend(known.iter().cloned());
-        }
-        for (path, keys) in &builder.objects {
-            let keys: BTreeSet<String> = keys.iter().cloned().collect();
-            assert_eq!(seen.get(path), Some(&keys), "{path:?}");
-        }
-        for path in seen.keys() {
-            assert!(builder.objects.contains_key(path), "{path:?} has no schema");
-        }
-    }
-
-    #[test]
     fn its_words_are_those_that_are_read() {
-        let (_, mut builder) = build();
-        let decoder = decoded();
-        // One place, two ways to write it.
-        for key in [
-            "action",
-            "request",
-            "tool_call",
-            "tool_offer",
-            "uninspectable",
-            "partial",
-        ] {
-            builder.words.remove(&format!("defaults.{key}"));
+        let mut declared = BTreeMap::new();
+        // What a document is, is checked before it is read.
+        for key in &DOCUMENT[2..] {
+            words("", key.name, &key.value, &mut declared);
         }
+        let decoder = decoded();
         let mut seen: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for (path, known) in &decoder.asked_words {
             seen.entry(path.clone())
                 .or_default()
                 .extend(known.iter().cloned());
         }
-        for (path, words) in &builder.words {
-            let words: BTreeSet<String> = words.iter().cloned().collect();
-            assert_eq!(seen.get(path), Some(&words), "{path:?}");
-        }
-        for path in seen.keys() {
-            assert!(builder.words.contains_key(path), "{path:?} has no schema");
+        assert_eq!(seen, declared);
+    }
+
+    /// The words of a key and of those below it, by its path.
+    fn words(
+        path: &str,
+        name: &str,
+        value: &ValueType,
+        found: &mut BTreeMap<String, BTreeSet<String>>,
+    ) {
+        let path = match name {
+            "" | "[]" => format!("{path}{name}"),
+            _ if path.is_empty() => name.to_owned(),
+            _ => format!("{path}.{name}"),
+        };
+        match value {
+            ValueType::Words(list) => {
+                let list = list.iter().map(|word| (*word).to_owned());
+                found.entry(path).or_default().extend(list);
+            }
+            ValueType::Default(list) => {
+                words(&path, "", &ValueType::Words(list), found);
+                words(&path, "action", &ValueType::Words(list), found);
+                words(&path, "mode", &ValueType::Words(Mode::WORDS), found);
+            }
+            ValueType::Mapping(keys) => {
+                for key in *keys {
+                    words(&path, key.name, &key.value, found);
+                }
+            }
+            ValueType::Either(values) => {
+                for value in *values {
+                    words(&path, "", value, found);
+                }
+            }
+            ValueType::List(item) | ValueType::ListOf(_, _, item) => {
+                words(&path, "[]", item, found)
+            }
+            _ => {}
         }
     }
 

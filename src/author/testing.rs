@@ -18,7 +18,7 @@ use super::sample_event::{self, EVENT_KEYS, FACT_KEYS, SampleEvent};
 use crate::diag::{Diagnostic, codes, listed};
 use crate::event::Facts;
 use crate::policy::decode::{Decoder, PolicyPath};
-use crate::policy::document::API_VERSION;
+use crate::policy::grammar::API_VERSION;
 use crate::policy::node::{Node, NodeValue};
 use crate::proxy::MemoryProperties;
 use std::ops::Range;

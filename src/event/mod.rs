@@ -43,10 +43,23 @@ macro_rules! words {
                 $name::ALL.iter().copied().find(|it| it.word() == word)
             }
         }
+
+        impl crate::event::Words for $name {
+            const VALUES: &'static [$name] = $name::ALL;
+            const WORDS: &'static [&'static str] = &[$($word,)+];
+        }
     };
 }
 
 pub(crate) use words;
+
+/// A closed list of words, made by [`words`].
+pub(crate) trait Words: Copy + 'static {
+    /// What the words stand for.
+    const VALUES: &'static [Self];
+    /// The words, in the same order.
+    const WORDS: &'static [&'static str];
+}
 
 words! {
     /// The kind of an event that rules apply to.

@@ -2,6 +2,7 @@
 
 use super::decode::{Decoder, PolicyPath};
 use super::field_ref::{self, FieldRef};
+use super::grammar::ApprovalKey;
 use super::node::Node;
 use crate::diag::codes;
 
@@ -48,28 +49,27 @@ impl Approval {
 }
 
 pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Approval> {
-    let known = &["by", "needed", "valid_for", "uses", "bind", "show", "wait"];
     let mut approval = Approval::USUAL;
-    for member in decoder.mapping(at, node, known)? {
+    for (key, member) in decoder.keys(at, node)? {
         let at = at.key(&member.key);
         let value = &member.value;
-        match &*member.key {
-            "by" => approval.by = decoder.names(&at, value)?,
-            "needed" => approval.needed = positive(decoder, &at, value)?,
-            "uses" => approval.uses = positive(decoder, &at, value)?,
-            "valid_for" => approval.valid_for = decoder.seconds(&at, value)?,
-            "wait" => {
+        match key {
+            ApprovalKey::By => approval.by = decoder.names(&at, value)?,
+            ApprovalKey::Needed => approval.needed = positive(decoder, &at, value)?,
+            ApprovalKey::Uses => approval.uses = positive(decoder, &at, value)?,
+            ApprovalKey::ValidFor => approval.valid_for = decoder.seconds(&at, value)?,
+            ApprovalKey::Wait => {
                 let message = "a request can't wait for an approval yet";
                 let help =
                     "leave it out: the agent asks again with the token in `x-agentguard-approval`";
                 decoder.error(codes::AG1017, &at, &value.span, message, help);
                 return None;
             }
-            key => {
+            ApprovalKey::Bind | ApprovalKey::Show => {
                 for path in decoder.names(&at, value)? {
                     let field = field_ref::read_mention(decoder, &at, &path, &value.span)?;
                     match key {
-                        "bind" => approval.bind.push(field),
+                        ApprovalKey::Bind => approval.bind.push(field),
                         _ => approval.show.push(field),
                     }
                 }

@@ -9,6 +9,7 @@
 //! ```
 
 use super::decode::{Decoder, PolicyPath};
+use super::grammar::ApproverMemberKey;
 use super::node::{Node, NodeValue};
 use crate::diag::codes;
 use base64::Engine;
@@ -91,21 +92,20 @@ fn read_key(
     if let NodeValue::String(text) = &node.data {
         return Some((public_key(decoder, at, node, text)?, None));
     }
-    let known = &["key", "hmac", "principal"];
     let (mut key, mut principal) = (None, None);
-    for member in decoder.mapping(at, node, known)? {
+    for (kind, member) in decoder.keys(at, node)? {
         let at = at.key(&member.key);
         let text = decoder.text(&at, &member.value)?;
-        match &*member.key {
-            "principal" => principal = Some(text),
-            word => {
+        match kind {
+            ApproverMemberKey::Principal => principal = Some(text),
+            ApproverMemberKey::Key | ApproverMemberKey::Hmac => {
                 if key.is_some() {
                     let message = "one key has one kind: `key` or `hmac`";
                     decoder.error(codes::AG1002, &at, &member.key_span, message, "");
                     return None;
                 }
-                key = Some(match word {
-                    "hmac" => variable(decoder, &at, &member.value, &text)?,
+                key = Some(match kind {
+                    ApproverMemberKey::Hmac => variable(decoder, &at, &member.value, &text)?,
                     _ => public_key(decoder, &at, &member.value, &text)?,
                 });
             }

@@ -4,7 +4,7 @@ use crate::detect::Confidence;
 use crate::event::{Facts, Kind, Known, Replacement};
 use crate::policy::approval::Approval;
 use crate::policy::condition::Quantifier;
-use crate::policy::document::Defaults;
+use crate::policy::defaults::Defaults;
 use crate::policy::field::{Field, Kinds};
 use crate::policy::glob::Glob;
 use crate::policy::limit::Limit;
@@ -13,8 +13,9 @@ use crate::policy::operators::{
     Affix, Commands, Comparison, Contains, ContainsDynamic, Domains, Equality, Folders, Measured,
     Networks, SqlQuestion, TimeTest, Verb,
 };
-use crate::policy::rule::{Action, IfMissing, OnDeny, Redact};
+use crate::policy::rule::{IfMissing, Redact};
 use crate::policy::text_scan::MatchKinds;
+use crate::policy::words::{Action, OnDeny};
 use crate::wire::letter_case;
 use crate::wire::sorted_map::SortedMap;
 use std::ops::Range;

@@ -9,8 +9,9 @@ use crate::policy::document::Document;
 use crate::policy::index::Index;
 use crate::policy::inspection_plan::InspectionPlan;
 use crate::policy::protocols::{self, MatchedEntry};
-use crate::policy::rule::{Action, Rule};
+use crate::policy::rule::Rule;
 use crate::policy::scan::Matcher;
+use crate::policy::words::Action;
 use crate::policy::zones::Zones;
 
 /// A policy, ready to be evaluated with. Immutable; exchanges share it.

@@ -8,7 +8,7 @@ use crate::policy::compiled::{
 };
 use crate::policy::compiled_policy::Policy;
 use crate::policy::context::Context;
-use crate::policy::rule::Action;
+use crate::policy::words::Action;
 
 /// Which rules are evaluated now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

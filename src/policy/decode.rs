@@ -1,7 +1,9 @@
 //! Reading a document strictly: every key known, every type right, every mistake said with its place and a way out.
 
+use super::grammar::Keys;
 use super::node::{Member, Node, NodeValue};
 use crate::diag::{Diagnostic, Fix, Severity, codes, listed, nearest};
+use crate::event::Words;
 use crate::wire::letter_case;
 use std::fmt::Write;
 use std::ops::Range;
@@ -122,10 +124,7 @@ const FOREIGN: &[(&str, &str)] = &[
 #[derive(Default)]
 pub(crate) struct Decoder {
     pub(crate) diagnostics: Vec<Diagnostic>,
-    /// Keys that were asked for, by the path of their mapping: what the schema is held against.
-    #[cfg(test)]
-    pub(crate) asked_keys: Vec<(String, Vec<String>)>,
-    /// Words that were asked for.
+    /// Words that were asked for, by the path of their key: what the declaration is held against.
     #[cfg(test)]
     pub(crate) asked_words: Vec<(String, Vec<String>)>,
 }
@@ -210,6 +209,43 @@ impl Decoder {
         }
     }
 
+    /// The members of a mapping whose keys are declared; others are reported and left out.
+    pub(crate) fn keys<'n, K: Keys>(
+        &mut self,
+        at: &PolicyPath<'_>,
+        node: &'n Node,
+    ) -> Option<impl Iterator<Item = (K, &'n Member)> + use<'n, K>> {
+        let members = self.mapping(at, node, K::NAMES)?;
+        Some(
+            members
+                .into_iter()
+                .filter_map(|member| Some((K::of(&member.key)?, member))),
+        )
+    }
+
+    /// Whether all required keys are there; notes those that are not.
+    pub(crate) fn has_required<K: Keys>(
+        &mut self,
+        at: &PolicyPath<'_>,
+        node: &Node,
+        span: &Range<usize>,
+    ) -> bool {
+        let mut has_all = true;
+        for (key, help) in K::REQUIRED {
+            if node.get(key).is_none() {
+                self.error(
+                    codes::AG1006,
+                    at,
+                    span,
+                    &format!("`{key}` is missing"),
+                    help,
+                );
+                has_all = false;
+            }
+        }
+        has_all
+    }
+
     /// The members of a mapping whose keys are all in `known`; others are reported and left out.
     pub(crate) fn mapping<'n>(
         &mut self,
@@ -217,11 +253,6 @@ impl Decoder {
         node: &'n Node,
         known: &[&str],
     ) -> Option<Vec<&'n Member>> {
-        #[cfg(test)]
-        self.asked_keys.push((
-            at.pattern(),
-            known.iter().map(|key| (*key).to_owned()).collect(),
-        ));
         let NodeValue::Map(members) = &node.data else {
             self.wrong_type(at, node, "a mapping");
             return None;
@@ -294,48 +325,32 @@ impl Decoder {
         node: &Node,
         words: &[(&str, T)],
     ) -> Option<T> {
-        let place = self.place_in(at, node, words.len(), &|place| {
-            words.get(place).map(|(word, _)| *word)
-        })?;
+        let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let place = self.place_in(at, node, &known)?;
         words.get(place).map(|(_, value)| *value)
     }
 
-    /// What a word of a closed list stands for, where each value knows its word.
-    pub(crate) fn one_of<T: Copy>(
-        &mut self,
-        at: &PolicyPath<'_>,
-        node: &Node,
-        all: &[T],
-        word: fn(T) -> &'static str,
-    ) -> Option<T> {
-        let place = self.place_in(at, node, all.len(), &|place| {
-            all.get(place).map(|value| word(*value))
-        })?;
-        all.get(place).copied()
+    /// What a word of a closed list stands for.
+    pub(crate) fn one_of<T: Words>(&mut self, at: &PolicyPath<'_>, node: &Node) -> Option<T> {
+        let place = self.place_in(at, node, T::WORDS)?;
+        T::VALUES.get(place).copied()
     }
 
     /// The place of a word in a closed list. Compiled once, whatever the words stand for.
-    fn place_in<'w>(
-        &mut self,
-        at: &PolicyPath<'_>,
-        node: &Node,
-        count: usize,
-        word: &dyn Fn(usize) -> Option<&'w str>,
-    ) -> Option<usize> {
-        let words = || (0..count).filter_map(word);
+    fn place_in(&mut self, at: &PolicyPath<'_>, node: &Node, words: &[&str]) -> Option<usize> {
         #[cfg(test)]
-        self.asked_words
-            .push((at.pattern(), words().map(str::to_owned).collect()));
+        self.asked_words.push((
+            at.pattern(),
+            words.iter().map(|word| (*word).to_owned()).collect(),
+        ));
         let NodeValue::String(text) = &node.data else {
-            let words: Vec<&str> = words().collect();
-            let names = listed(&words).unwrap_or_default();
+            let names = listed(words).unwrap_or_default();
             self.wrong_type(at, node, &format!("one of {names}"));
             return None;
         };
-        let found = words().position(|word| *word == **text);
+        let found = words.iter().position(|word| *word == &**text);
         if found.is_none() {
-            let words: Vec<&str> = words().collect();
-            self.unknown(codes::AG1007, at, &node.span, "value", text, &words);
+            self.unknown(codes::AG1007, at, &node.span, "value", text, words);
         }
         found
     }

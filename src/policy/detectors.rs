@@ -9,25 +9,13 @@
 //! ```
 
 use super::decode::{Decoder, PolicyPath};
+use super::grammar::{DetectorKey, ExceptionKey};
 use super::node::{Member, Node, NodeValue};
 use crate::detect::pattern::Pattern;
 use crate::detect::{AllowList, Confidence, CustomDetector, Selection, Validator, allow, select};
 use crate::diag::codes;
 use crate::policy::document::{Document, List};
 use crate::wire::sorted_map::SortedMap;
-
-/// The keys of a detector that the policy brings.
-pub(crate) const KEYS: &[&str] = &[
-    "pattern",
-    "keywords",
-    "context",
-    "validator",
-    "confidence",
-    "allow",
-    "groups",
-    "reach",
-    "description",
-];
 
 /// How many characters a stream may be made to wait for.
 const REACHES: std::ops::RangeInclusive<usize> = 1..=65_536;
@@ -136,13 +124,10 @@ fn allow(
         decoder.error(codes::AG1017, at, &member.key_span, &message, help);
         return;
     }
-    let known = &["allow", "description"];
-    for inner in decoder
-        .mapping(at, &member.value, known)
-        .unwrap_or_default()
-    {
-        if &*inner.key != "allow" {
-            continue;
+    for (key, inner) in decoder.keys(at, &member.value).into_iter().flatten() {
+        match key {
+            ExceptionKey::Allow => {}
+            ExceptionKey::Description => continue,
         }
         let Some(entries) = texts(decoder, &at.key("allow"), &inner.value, &part.lists) else {
             continue;
@@ -190,12 +175,12 @@ fn custom(
     lists: &SortedMap<Box<str>, List>,
 ) -> Option<CustomDetector> {
     let mut detector = CustomDetector::new(name);
-    for member in decoder.mapping(at, node, KEYS)? {
+    for (key, member) in decoder.keys(at, node)? {
         let at = at.key(&member.key);
         let value = &member.value;
         let owned = |texts: Vec<Box<str>>| texts.into_iter().map(String::from).collect();
-        match &*member.key {
-            "pattern" => {
+        match key {
+            DetectorKey::Pattern => {
                 for source in decoder.texts(&at, value)? {
                     match Pattern::new(&source) {
                         Ok(pattern) => detector.patterns.push(pattern),
@@ -208,15 +193,17 @@ fn custom(
                     }
                 }
             }
-            "keywords" => detector.keywords = owned(texts(decoder, &at, value, lists)?),
-            "context" => detector.context = owned(texts(decoder, &at, value, lists)?),
-            "groups" => detector.groups = owned(decoder.texts(&at, value)?),
-            "allow" => {
+            DetectorKey::Keywords => detector.keywords = owned(texts(decoder, &at, value, lists)?),
+            DetectorKey::Context => detector.context = owned(texts(decoder, &at, value, lists)?),
+            DetectorKey::Groups => detector.groups = owned(decoder.texts(&at, value)?),
+            DetectorKey::Allow => {
                 let entries = texts(decoder, &at, value, lists)?;
                 detector.allow = AllowList::new(entries.iter().map(|entry| &**entry));
             }
-            "confidence" => detector.confidence = decoder.word(&at, value, CONFIDENCES)?,
-            "reach" => {
+            DetectorKey::Confidence => {
+                detector.confidence = decoder.word(&at, value, CONFIDENCES)?
+            }
+            DetectorKey::Reach => {
                 let count = decoder.count(&at, value)?;
                 let reach = usize::try_from(count)
                     .ok()
@@ -233,7 +220,7 @@ fn custom(
                 };
                 detector.reach = Some(reach);
             }
-            "validator" => {
+            DetectorKey::Validator => {
                 let word = decoder.text(&at, value)?;
                 let validator = Validator::named(&word);
                 if validator.is_none() {
@@ -243,8 +230,7 @@ fn custom(
                 }
                 detector.validator = Some(validator?);
             }
-            // The description is for people.
-            _ => {}
+            DetectorKey::Description => {}
         }
     }
     Some(detector)

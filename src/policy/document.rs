@@ -4,200 +4,27 @@
 use super::approval::Approval;
 use super::approvers::{self, Approver, ApproverKey};
 use super::decode::{Decoder, PolicyPath};
+use super::defaults::{self, Defaults};
+use super::environment::{self, EnvironmentSource};
+use super::grammar::{
+    API_VERSION, AppliesToKey, AudienceKey, AuditKey, DocumentKey, EnvoyKey, Keys, MetadataKey,
+    ModeKey, Role, StreamKey,
+};
+use super::inspect::{self, Inspect};
 use super::match_item::{MatchItem, read_match_item};
-use super::mode::{MODES, Mode};
+use super::mode::Mode;
 use super::node::{Member, Node, NodeValue};
 use super::principals::{self, IdentitySource};
 use super::protocols::{self, ProtocolEntry};
+use super::words::{HeaderMode, StreamOnDeny};
 use super::zones::{self, Zones};
-use crate::diag::{Fix, Severity, codes};
-use crate::event::words;
+use crate::diag::{Severity, codes};
 use crate::policy::rule::{self, Rule};
 use crate::wire::sort;
 use crate::wire::sorted_map::SortedMap;
 
-/// What the documents of this language say they are.
-pub const API_VERSION: &str = "agentguard.dev/v1";
-
-const TOP: &[&str] = &[
-    "apiVersion",
-    "kind",
-    "metadata",
-    "spec",
-    "mode",
-    "envoy",
-    "applies_to",
-    "environment",
-    "defaults",
-    "require",
-    "inspect",
-    "lists",
-    "detectors",
-    "rules",
-    "for",
-    "extends",
-    "shadow",
-    "protocols",
-    "principals",
-    "approvers",
-    "stream",
-    "disclose",
-    "audit",
-    "zones",
-];
-
-/// What stands at the top of a set of documents.
-const SET: &[&str] = &[
-    "apiVersion",
-    "kind",
-    "metadata",
-    "spec",
-    "mode",
-    "envoy",
-    "environment",
-    "require",
-    "inspect",
-    "extends",
-    "shadow",
-    "protocols",
-    "principals",
-    "approvers",
-    "stream",
-    "disclose",
-    "audit",
-    "zones",
-    "policies",
-];
-
-/// What stands in each document of a set.
-const MEMBER: &[&str] = &[
-    "apiVersion",
-    "kind",
-    "metadata",
-    "spec",
-    "mode",
-    "applies_to",
-    "defaults",
-    "lists",
-    "detectors",
-    "rules",
-    "for",
-    "extends",
-];
-
-/// What stands in a policy that is only tried out.
-const SHADOW: &[&str] = &[
-    "metadata",
-    "applies_to",
-    "defaults",
-    "lists",
-    "rules",
-    "for",
-];
-
-/// For whom a document may be.
-const AUDIENCE: &[&str] = &["client", "tenant", "agent", "role"];
-
 /// Most documents of a set.
 const MAX_MEMBERS: usize = 1_000;
-
-words! {
-    /// When request headers leave.
-    HeaderMode {
-        /// At once: works on every host.
-        Portable = "portable",
-        /// With the evaluated body: needs `allow_on_headers_stop_iteration: true` in the plugin.
-        Hold = "hold",
-    }
-}
-
-words! {
-    /// What happens where no rule decides.
-    DefaultAction {
-        /// It passes.
-        Allow = "allow",
-        /// It is refused.
-        Deny = "deny",
-        /// A tool that could never be called is not offered.
-        Hide = "hide",
-    }
-}
-
-/// A default with its own mode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Default {
-    /// What happens.
-    pub action: DefaultAction,
-    /// Its own mode, if it has one.
-    pub mode: Option<Mode>,
-}
-
-/// `defaults`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Defaults {
-    /// For the request as a whole.
-    pub request: Default,
-    /// For calls of tools.
-    pub tool_call: Default,
-    /// For offers of tools.
-    pub tool_offer: Default,
-    /// For what could not be read.
-    pub uninspectable: Default,
-    /// For what was read but is opaque.
-    pub partial: Default,
-}
-
-/// Where the environment's name comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EnvironmentSource {
-    /// The policy does not say: unknown.
-    Absent,
-    /// This.
-    Value(Box<str>),
-    /// Envoy's node metadata, key `environment`.
-    Node {
-        /// If the node does not say.
-        otherwise: Option<Box<str>>,
-    },
-    /// An environment variable of the proxy.
-    Variable {
-        /// Its name.
-        name: Box<str>,
-        /// If it is not set.
-        otherwise: Option<Box<str>>,
-    },
-    /// The principal's claim `environment`.
-    Principal {
-        /// If the principal does not say.
-        otherwise: Option<Box<str>>,
-    },
-}
-
-/// `inspect`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Inspect {
-    /// Largest body that is read, in bytes.
-    pub max_body: u64,
-    /// Deepest nesting of JSON.
-    pub max_depth: u16,
-    /// How many strings deep JSON may be nested in JSON.
-    pub nested_json: u8,
-    /// Most text that detectors look at in one exchange, in bytes.
-    pub max_text: u64,
-    /// Whether runs of Base64 and hexadecimal digits are decoded and looked into.
-    pub decode: bool,
-}
-
-impl Inspect {
-    /// What holds where the policy says nothing.
-    pub const DEFAULT: Inspect = Inspect {
-        max_body: 8 << 20,
-        max_depth: 64,
-        nested_json: 4,
-        max_text: 4 << 20,
-        decode: false,
-    };
-}
 
 /// `applies_to`: globs; a list that is absent fits everything.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -208,15 +35,6 @@ pub struct AppliesTo {
     pub paths: Option<Vec<Box<str>>>,
     /// Envoy's cluster names.
     pub clusters: Option<Vec<Box<str>>>,
-}
-
-/// What becomes of a stream after a denial in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StreamOnDeny {
-    /// The rest is read and dropped.
-    Drain,
-    /// The connection is reset.
-    Reset,
 }
 
 /// `audit`
@@ -282,30 +100,6 @@ pub struct Document {
     pub(crate) members: Vec<Document>,
     /// A policy that is evaluated and recorded beside this one, and never enforced.
     pub(crate) shadow: Option<Box<Document>>,
-}
-
-/// Where a document stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum DocumentRole {
-    /// By itself.
-    Alone,
-    /// It holds others.
-    Set,
-    /// In a set; what the set says of the mode.
-    Member(Mode),
-    /// Beside another one.
-    Shadow,
-}
-
-impl DocumentRole {
-    fn keys(self) -> &'static [&'static str] {
-        match self {
-            DocumentRole::Alone => TOP,
-            DocumentRole::Set => SET,
-            DocumentRole::Member(_) => MEMBER,
-            DocumentRole::Shadow => SHADOW,
-        }
-    }
 }
 
 impl Document {
@@ -384,7 +178,7 @@ pub(crate) fn read(decoder: &mut Decoder, root: &Node) -> Option<Document> {
     check_version(decoder, &at, root);
     let is_set = root.get("kind").and_then(Node::text) == Some("AgentPolicySet");
     if is_set {
-        return read_standing(decoder, &at, root, DocumentRole::Set);
+        return read_in_role(decoder, &at, root, Role::Set, Mode::Enforce);
     }
     if let Some(kind) = root
         .get("kind")
@@ -410,7 +204,7 @@ pub(crate) fn read(decoder: &mut Decoder, root: &Node) -> Option<Document> {
             "write `kind: AgentPolicy`",
         );
     }
-    read_standing(decoder, &at, root, DocumentRole::Alone)
+    read_in_role(decoder, &at, root, Role::Alone, Mode::Enforce)
 }
 
 fn check_version(decoder: &mut Decoder, at: &PolicyPath<'_>, root: &Node) {
@@ -441,135 +235,146 @@ fn check_kind(decoder: &mut Decoder, at: &PolicyPath<'_>, root: &Node) {
     }
 }
 
-fn read_standing(
+/// A document in its role; `usual` is the mode of what has none of its own.
+fn read_in_role(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
     root: &Node,
-    standing: DocumentRole,
+    role: Role,
+    usual: Mode,
 ) -> Option<Document> {
-    let members = top_members(decoder, at, root, standing)?;
-    let node = |key: &str| {
-        members
-            .iter()
-            .find(|(name, _)| *name == key)
-            .map(|(_, node)| *node)
+    let members = top_members(decoder, at, root, role)?;
+    let node = |key: DocumentKey| {
+        let member = members.iter().find(|(name, _)| *name == key);
+        member.map(|(_, member)| &member.value)
     };
-    if let Some(value) = node("extends") {
-        let message = "`extends` is resolved by `agentguard build`, not by the filter";
-        decoder.error(codes::AG1016, &at.key("extends"), &value.span, message, "");
-    }
-
-    let (name, description) = match (standing, node("metadata")) {
-        (DocumentRole::Shadow, None) => (Some("shadow".into()), None),
+    let (name, description) = match (role, node(DocumentKey::Metadata)) {
+        (Role::Shadow, None) => (Some("shadow".into()), None),
         (_, value) => metadata(decoder, at, value),
     };
-    let usual = match standing {
-        DocumentRole::Member(mode) => mode,
-        DocumentRole::Shadow => Mode::Observe,
-        DocumentRole::Alone | DocumentRole::Set => Mode::Enforce,
-    };
-    let (mode, observe_all) = mode(decoder, at, node("mode"), usual);
-    let parts = match standing {
-        DocumentRole::Set => set_members(decoder, at, root, node("policies"), mode),
+    let (mode, observe_all) = read_mode(decoder, at, node(DocumentKey::Mode), usual);
+    let parts = match role {
+        Role::Set => set_members(decoder, at, root, node(DocumentKey::Policies), mode),
         _ => Vec::new(),
     };
-    let defaults = match standing {
-        DocumentRole::Set => parts
+    let defaults = match role {
+        Role::Set => parts
             .iter()
-            .map(|part| part.defaults)
+            .map(|part| part.defaults.under(part.mode, part.observe_all))
             .reduce(Defaults::stricter),
-        _ => defaults(decoder, at, root, node("defaults")),
+        _ => match node(DocumentKey::Defaults) {
+            Some(value) => defaults::read(decoder, &at.key("defaults"), value),
+            None => {
+                let message = "`defaults` is missing";
+                let help = "say what happens where no rule decides: `defaults: { action: deny }` or `{ action: allow }`";
+                let start = root.span.start..root.span.start;
+                decoder.error(codes::AG1006, at, &start, message, help);
+                None
+            }
+        },
     };
     // A set is in force as soon as one of its documents is.
     let enforced = parts.iter().any(|part| part.mode == Mode::Enforce);
-    let mode = match standing {
-        DocumentRole::Set if enforced => Mode::Enforce,
-        DocumentRole::Set => Mode::Observe,
+    let mode = match role {
+        Role::Set if enforced => Mode::Enforce,
+        Role::Set => Mode::Observe,
         _ => mode,
     };
-    let lists = node("lists")
-        .map(|value| lists(decoder, &at.key("lists"), value))
-        .unwrap_or_default();
-    let rules = node("rules")
-        .map(|value| rule::read_all(decoder, &at.key("rules"), value))
-        .unwrap_or_default();
-    let requires_identity = node("require").and_then(|value| {
-        decoder.word(
-            &at.key("require"),
-            value,
-            &[("identity", true), ("none", false)],
-        )
-    });
-    let document = Document {
+    let mut document = Document {
         name: name.unwrap_or_default(),
         description,
         mode,
         observe_all,
-        headers: envoy(decoder, at, node("envoy")),
-        applies_to: node("applies_to")
-            .map(|value| applies_to(decoder, &at.key("applies_to"), value))
-            .unwrap_or_default(),
-        environment: node("environment")
-            .and_then(|value| environment(decoder, &at.key("environment"), value))
-            .unwrap_or(EnvironmentSource::Absent),
-        defaults: defaults?,
-        requires_identity,
-        principals: node("principals")
-            .map(|value| principals::read_all(decoder, &at.key("principals"), value))
-            .unwrap_or_default(),
-        inspect: node("inspect")
-            .map(|value| inspect(decoder, &at.key("inspect"), value))
-            .unwrap_or(Inspect::DEFAULT),
-        protocols: node("protocols")
-            .map(|value| protocols::read_all(decoder, &at.key("protocols"), value))
-            .unwrap_or_default(),
-        stream_on_deny: stream(decoder, at, node("stream")),
-        disclose_code_only: node("disclose")
-            .and_then(|value| {
-                decoder.word(
-                    &at.key("disclose"),
-                    value,
-                    &[("all", false), ("code", true)],
-                )
-            })
-            .unwrap_or(false),
-        approvers: node("approvers")
-            .map(|value| approvers::read_all(decoder, &at.key("approvers"), value))
-            .unwrap_or_default(),
-        audit: audit(decoder, at, node("audit")),
-        lists,
-        detectors: node("detectors").cloned(),
-        zones: node("zones")
-            .and_then(|value| zones::read(decoder, &at.key("zones"), value))
-            .unwrap_or_default(),
-        rules,
-        audience: node("for")
-            .map(|value| audience(decoder, &at.key("for"), value))
-            .unwrap_or_default(),
+        headers: HeaderMode::Portable,
+        applies_to: AppliesTo::default(),
+        environment: EnvironmentSource::Absent,
+        defaults: defaults.unwrap_or(Defaults::USUAL),
+        requires_identity: None,
+        principals: Vec::new(),
+        inspect: Inspect::DEFAULT,
+        protocols: Vec::new(),
+        stream_on_deny: StreamOnDeny::Drain,
+        disclose_code_only: false,
+        approvers: Vec::new(),
+        audit: AuditSettings::default(),
+        lists: SortedMap::new(),
+        detectors: None,
+        zones: Zones::default(),
+        rules: Vec::new(),
+        audience: Vec::new(),
         members: parts,
-        shadow: node("shadow")
-            .and_then(|value| {
-                read_standing(decoder, &at.key("shadow"), value, DocumentRole::Shadow)
-            })
-            .map(Box::new),
+        shadow: None,
     };
-    if matches!(standing, DocumentRole::Alone | DocumentRole::Set) {
+    for (key, member) in &members {
+        let at = at.key(&member.key);
+        let value = &member.value;
+        match key {
+            // Read above, since others depend on them.
+            DocumentKey::ApiVersion
+            | DocumentKey::Kind
+            | DocumentKey::Metadata
+            | DocumentKey::Spec
+            | DocumentKey::Mode
+            | DocumentKey::Defaults
+            | DocumentKey::Policies => {}
+            DocumentKey::Extends => {
+                let message = "`extends` is resolved by `agentguard build`, not by the filter";
+                decoder.error(codes::AG1016, &at, &value.span, message, "");
+            }
+            DocumentKey::Principals => {
+                document.principals = principals::read_all(decoder, &at, value);
+            }
+            DocumentKey::Envoy => document.headers = envoy(decoder, &at, value),
+            DocumentKey::AppliesTo => document.applies_to = applies_to(decoder, &at, value),
+            DocumentKey::Environment => {
+                if let Some(source) = environment::read(decoder, &at, value) {
+                    document.environment = source;
+                }
+            }
+            DocumentKey::Require => {
+                let words = [("identity", true), ("none", false)];
+                document.requires_identity = decoder.word(&at, value, &words);
+            }
+            DocumentKey::Inspect => document.inspect = inspect::read(decoder, &at, value),
+            DocumentKey::Lists => document.lists = lists(decoder, &at, value),
+            DocumentKey::Detectors => document.detectors = Some(value.clone()),
+            DocumentKey::Rules => document.rules = rule::read_all(decoder, &at, value),
+            DocumentKey::For => document.audience = audience(decoder, &at, value),
+            DocumentKey::Shadow => {
+                document.shadow =
+                    read_in_role(decoder, &at, value, Role::Shadow, Mode::Observe).map(Box::new);
+            }
+            DocumentKey::Protocols => document.protocols = protocols::read_all(decoder, &at, value),
+            DocumentKey::Stream => document.stream_on_deny = stream(decoder, &at, value),
+            DocumentKey::Disclose => {
+                let words = [("all", false), ("code", true)];
+                document.disclose_code_only = decoder.word(&at, value, &words) == Some(true);
+            }
+            DocumentKey::Approvers => {
+                document.approvers = approvers::read_all(decoder, &at, value);
+            }
+            DocumentKey::Audit => document.audit = audit(decoder, &at, value),
+            DocumentKey::Zones => {
+                document.zones = zones::read(decoder, &at, value).unwrap_or_default();
+            }
+        }
+    }
+    if matches!(role, Role::Alone | Role::Set) && defaults.is_some() {
         settle_identity(decoder, &document, at);
     }
-    Some(document)
+    defaults.map(|_| document)
 }
 
 /// `for: { tenant: acme }`
 fn audience(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Vec<MatchItem> {
-    let members = decoder.mapping(at, node, AUDIENCE).unwrap_or_default();
+    let members = decoder.keys::<AudienceKey>(at, node).into_iter().flatten();
     if node.members().is_empty() {
         let help = "for example `for: { tenant: acme }`; leave it out if it is for everybody";
         decoder.error(codes::AG1006, at, &node.span, "nobody is named", help);
     }
-    let items = members
-        .into_iter()
-        .filter_map(|member| read_match_item(decoder, at, member));
-    items.collect()
+    members
+        .filter_map(|(_, member)| read_match_item(decoder, at, member))
+        .collect()
 }
 
 /// `policies` of a set: by name, so that their order can't matter.
@@ -601,7 +406,7 @@ fn set_members(
         let at = at.index(number);
         check_version(decoder, &at, item);
         check_kind(decoder, &at, item);
-        let Some(document) = read_standing(decoder, &at, item, DocumentRole::Member(usual)) else {
+        let Some(document) = read_in_role(decoder, &at, item, Role::Member, usual) else {
             continue;
         };
         if documents.iter().any(|other| other.name == document.name) {
@@ -615,40 +420,28 @@ fn set_members(
     documents
 }
 
-impl Defaults {
-    /// The stricter of each.
-    fn stricter(self, other: Defaults) -> Defaults {
-        let stricter = |a: Default, b: Default| match a.action {
-            DefaultAction::Allow => b,
-            DefaultAction::Deny | DefaultAction::Hide => a,
-        };
-        Defaults {
-            request: stricter(self.request, other.request),
-            tool_call: stricter(self.tool_call, other.tool_call),
-            tool_offer: stricter(self.tool_offer, other.tool_offer),
-            uninspectable: stricter(self.uninspectable, other.uninspectable),
-            partial: stricter(self.partial, other.partial),
-        }
-    }
-}
-
 /// The keys at the top; `spec:` around everything after `metadata` is opened.
 fn top_members<'n>(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
     root: &'n Node,
-    standing: DocumentRole,
-) -> Option<Vec<(&'n str, &'n Node)>> {
-    let known = standing.keys();
+    role: Role,
+) -> Option<Vec<(DocumentKey, &'n Member)>> {
     let mut members = Vec::new();
-    for member in known_members(decoder, at, root, known)? {
-        if &*member.key != "spec" {
-            members.push((&*member.key, &member.value));
+    for (key, member) in known_members(decoder, at, root, role)? {
+        if key != DocumentKey::Spec {
+            members.push((key, member));
             continue;
         }
         let at = at.key("spec");
-        for inner in known_members(decoder, &at, &member.value, known)? {
-            let outside = matches!(&*inner.key, "apiVersion" | "kind" | "metadata" | "spec");
+        for (key, inner) in known_members(decoder, &at, &member.value, role)? {
+            let outside = matches!(
+                key,
+                DocumentKey::ApiVersion
+                    | DocumentKey::Kind
+                    | DocumentKey::Metadata
+                    | DocumentKey::Spec
+            );
             if outside || root.get(&inner.key).is_some() {
                 decoder.error(
                     codes::AG1002,
@@ -661,7 +454,7 @@ fn top_members<'n>(
                     "",
                 );
             } else {
-                members.push((&*inner.key, &inner.value));
+                members.push((key, inner));
             }
         }
     }
@@ -673,10 +466,15 @@ fn known_members<'n>(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
     node: &'n Node,
-    known: &[&str],
-) -> Option<Vec<&'n Member>> {
+    role: Role,
+) -> Option<Vec<(DocumentKey, &'n Member)>> {
     let noted = decoder.diagnostics.len();
-    let members = decoder.mapping(at, node, known);
+    let known: Vec<&str> = DocumentKey::NAMES
+        .iter()
+        .zip(DocumentKey::ROLES)
+        .filter_map(|(name, roles)| roles.contains(&role).then_some(*name))
+        .collect();
+    let members = decoder.mapping(at, node, &known);
     for diagnostic in decoder.diagnostics.iter_mut().skip(noted) {
         let Some(member) = node
             .members()
@@ -686,10 +484,10 @@ fn known_members<'n>(
             continue;
         };
         let key = &*member.key;
-        if TOP.contains(&key) || key == "policies" {
+        if DocumentKey::NAMES.contains(&key) {
             let help = match () {
                 () if key == "policies" => "it belongs to `kind: AgentPolicySet`",
-                () if known == SET => "it belongs to one of the documents under `policies`",
+                () if role == Role::Set => "it belongs to one of the documents under `policies`",
                 () => "it stands at the top, where it holds for everything",
             };
             diagnostic.message = format!("`{key}` does not stand here");
@@ -697,7 +495,8 @@ fn known_members<'n>(
             diagnostic.fix = None;
         }
     }
-    members
+    let keyed = |member: &'n Member| Some((DocumentKey::of(&member.key)?, member));
+    Some(members?.into_iter().filter_map(keyed).collect())
 }
 
 fn metadata(
@@ -716,33 +515,25 @@ fn metadata(
         return (None, None);
     };
     let at = at.key("metadata");
-    let known = &["name", "description", "labels", "annotations", "namespace"];
-    let Some(members) = decoder.mapping(&at, node, known) else {
+    let Some(members) = decoder.keys(&at, node) else {
         return (None, None);
     };
     let mut name = None;
     let mut description = None;
-    for member in members {
+    for (key, member) in members {
         let at = at.key(&member.key);
-        match &*member.key {
-            "name" => name = decoder.text(&at, &member.value),
-            "description" => description = decoder.text(&at, &member.value),
-            _ => {}
+        match key {
+            MetadataKey::Name => name = decoder.text(&at, &member.value),
+            MetadataKey::Description => description = decoder.text(&at, &member.value),
+            MetadataKey::Labels | MetadataKey::Annotations | MetadataKey::Namespace => {}
         }
     }
-    if node.get("name").is_none() {
-        decoder.error(
-            codes::AG1006,
-            &at,
-            &node.span,
-            "`name` is missing",
-            "records and refusals name the policy: `metadata: { name: support-agent }`",
-        );
-    }
+    decoder.has_required::<MetadataKey>(&at, node, &node.span);
     (name, description)
 }
 
-fn mode(
+/// Reads `mode`, and whether it overrides all others; `usual` is what holds without it.
+pub(crate) fn read_mode(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
     node: Option<&Node>,
@@ -753,42 +544,29 @@ fn mode(
     };
     let at = at.key("mode");
     if let NodeValue::Map(_) = node.data {
-        let all = decoder
-            .mapping(&at, node, &["all"])
-            .and_then(|members| members.first().copied())
-            .and_then(|member| decoder.word(&at.key("all"), &member.value, &[("observe", true)]));
+        let mut all = None;
+        for (ModeKey::All, member) in decoder.keys(&at, node).into_iter().flatten() {
+            all = decoder.word(&at.key("all"), &member.value, &[("observe", true)]);
+        }
+        decoder.has_required::<ModeKey>(&at, node, &node.span);
         return (Mode::Observe, all.unwrap_or(false));
     }
-    (
-        decoder.word(&at, node, MODES).unwrap_or(Mode::Enforce),
-        false,
-    )
+    let mode = decoder.one_of(&at, node);
+    (mode.unwrap_or(Mode::Enforce), false)
 }
 
-fn envoy(decoder: &mut Decoder, at: &PolicyPath<'_>, node: Option<&Node>) -> HeaderMode {
-    let Some(node) = node else {
-        return HeaderMode::Portable;
-    };
-    let at = at.key("envoy");
-    let mut mode = HeaderMode::Portable;
-    for member in decoder.mapping(&at, node, &["headers"]).unwrap_or_default() {
-        let words = [
-            ("portable", HeaderMode::Portable),
-            ("hold", HeaderMode::Hold),
-        ];
-        if let Some(word) = decoder.word(&at.key("headers"), &member.value, &words) {
-            mode = word;
-        }
+fn envoy(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> HeaderMode {
+    let mut mode = None;
+    for (EnvoyKey::Headers, member) in decoder.keys(at, node).into_iter().flatten() {
+        let at = at.key(&member.key);
+        mode = decoder.one_of(&at, &member.value);
     }
-    mode
+    mode.unwrap_or(HeaderMode::Portable)
 }
 
 fn applies_to(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> AppliesTo {
     let mut applies_to = AppliesTo::default();
-    for member in decoder
-        .mapping(at, node, &["hosts", "paths", "clusters"])
-        .unwrap_or_default()
-    {
+    for (key, member) in decoder.keys(at, node).into_iter().flatten() {
         let at = at.key(&member.key);
         let globs = decoder.texts(&at, &member.value);
         for glob in globs.iter().flatten() {
@@ -796,286 +574,30 @@ fn applies_to(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Applie
                 decoder.error(codes::AG1013, &at, &member.value.span, &what, "");
             }
         }
-        match &*member.key {
-            "hosts" => applies_to.hosts = globs,
-            "paths" => applies_to.paths = globs,
-            _ => applies_to.clusters = globs,
+        match key {
+            AppliesToKey::Hosts => applies_to.hosts = globs,
+            AppliesToKey::Paths => applies_to.paths = globs,
+            AppliesToKey::Clusters => applies_to.clusters = globs,
         }
     }
     applies_to
 }
 
-fn environment(
-    decoder: &mut Decoder,
-    at: &PolicyPath<'_>,
-    node: &Node,
-) -> Option<EnvironmentSource> {
-    if let NodeValue::String(value) = &node.data {
-        return Some(EnvironmentSource::Value(value.clone()));
-    }
-    let members = decoder.mapping(at, node, &["value", "from", "otherwise"])?;
-    let mut value = None;
-    let mut from = None;
-    let mut otherwise = None;
-    for member in members {
-        let text = decoder.text(&at.key(&member.key), &member.value);
-        match &*member.key {
-            "value" => value = text,
-            "from" => from = text.map(|text| (text, member.value.span.clone())),
-            _ => otherwise = text,
-        }
-    }
-    match (value, from) {
-        (Some(value), None) => Some(EnvironmentSource::Value(value)),
-        (None, Some((from, span))) => match (&*from, from.strip_prefix("env:")) {
-            ("node", _) => Some(EnvironmentSource::Node { otherwise }),
-            ("principal", _) => Some(EnvironmentSource::Principal { otherwise }),
-            (_, Some(name)) if !name.is_empty() => Some(EnvironmentSource::Variable {
-                name: name.into(),
-                otherwise,
-            }),
-            _ => {
-                decoder.error(
-                    codes::AG1007,
-                    &at.key("from"),
-                    &span,
-                    &format!("`{from}` is no source of the environment's name"),
-                    "write `node`, `principal` or `env:NAME`",
-                );
-                None
-            }
-        },
-        _ => {
-            decoder.error(
-                codes::AG1006,
-                at,
-                &node.span,
-                "either `value` or `from` stands here",
-                "for example `environment: prod` or `environment: { from: env:STAGE, otherwise: prod }`",
-            );
-            None
-        }
-    }
-}
-
-fn defaults(
-    decoder: &mut Decoder,
-    at: &PolicyPath<'_>,
-    root: &Node,
-    node: Option<&Node>,
-) -> Option<Defaults> {
-    let Some(node) = node else {
-        decoder.error(
-            codes::AG1006,
-            at,
-            &(root.span.start..root.span.start),
-            "`defaults` is missing",
-            "say what happens where no rule decides: `defaults: { action: deny }` or `{ action: allow }`",
-        );
-        return None;
-    };
-    let at = at.key("defaults");
-    let known = &[
-        "action",
-        "request",
-        "tool_call",
-        "tool_offer",
-        "uninspectable",
-        "partial",
-    ];
-    let members = decoder.mapping(&at, node, known)?;
-    let mut found: SortedMap<&str, Default> = SortedMap::new();
-    for member in members {
-        if let Some(value) = one_default(decoder, &at.key(&member.key), &member.key, &member.value)
-        {
-            found.insert(&member.key, value);
-        }
-    }
-    let get = |key: &str| found.get(key).copied();
-    let both_gates = node.get("request").is_some() && node.get("tool_call").is_some();
-    if node.get("action").is_none() && !both_gates {
-        decoder.error(
-            codes::AG1006,
-            &at,
-            &node.span,
-            "`action` is missing",
-            "write `action: deny` or `action: allow`",
-        );
-        return None;
-    }
-    let fixed = |action| Default { action, mode: None };
-    let action = get("action").unwrap_or(fixed(DefaultAction::Deny));
-    Some(Defaults {
-        request: get("request").unwrap_or(action),
-        tool_call: get("tool_call").unwrap_or(action),
-        tool_offer: get("tool_offer").unwrap_or(fixed(DefaultAction::Allow)),
-        uninspectable: get("uninspectable").unwrap_or(fixed(DefaultAction::Deny)),
-        partial: get("partial").unwrap_or(fixed(DefaultAction::Allow)),
-    })
-}
-
-fn one_default(
-    decoder: &mut Decoder,
-    at: &PolicyPath<'_>,
-    key: &str,
-    node: &Node,
-) -> Option<Default> {
-    let words: &[(&str, DefaultAction)] = if key == "tool_offer" {
-        &[
-            ("allow", DefaultAction::Allow),
-            ("deny", DefaultAction::Deny),
-            ("hide", DefaultAction::Hide),
-        ]
-    } else {
-        &[
-            ("allow", DefaultAction::Allow),
-            ("deny", DefaultAction::Deny),
-        ]
-    };
-    if let NodeValue::Map(_) = node.data {
-        let mut action = None;
-        let mut mode = None;
-        for member in decoder.mapping(at, node, &["action", "mode"])? {
-            let at = at.key(&member.key);
-            match &*member.key {
-                "action" => action = decoder.word(&at, &member.value, words),
-                _ => mode = decoder.word(&at, &member.value, MODES),
-            }
-        }
-        if node.get("action").is_none() {
-            decoder.error(codes::AG1006, at, &node.span, "`action` is missing", "");
-        }
-        return action.map(|action| Default { action, mode });
-    }
-    decoder
-        .word(at, node, words)
-        .map(|action| Default { action, mode: None })
-}
-
-fn inspect(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Inspect {
-    let mut inspect = Inspect::DEFAULT;
-    let known = &["max_body", "max_depth", "nested_json", "max_text", "decode"];
-    for member in decoder.mapping(at, node, known).unwrap_or_default() {
+fn stream(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> StreamOnDeny {
+    let mut on_deny = None;
+    for (StreamKey::OnDeny, member) in decoder.keys(at, node).into_iter().flatten() {
         let at = at.key(&member.key);
-        let value = &member.value;
-        match &*member.key {
-            "max_body" => {
-                if let Some(bytes) = bounded_size(decoder, &at, value, "8MiB") {
-                    inspect.max_body = bytes;
-                }
-            }
-            "max_text" => {
-                if let Some(bytes) = bounded_size(decoder, &at, value, "4MiB") {
-                    inspect.max_text = bytes;
-                }
-            }
-            "decode" => {
-                if let Some(decode) = decoder.boolean(&at, value) {
-                    inspect.decode = decode;
-                }
-            }
-            "max_depth" => {
-                if let Some(depth) = bounded(decoder, &at, value, (1, 512), 64) {
-                    inspect.max_depth = depth;
-                }
-            }
-            _ => {
-                if let Some(depth) = bounded(decoder, &at, value, (0, 16), 4) {
-                    inspect.nested_json = u8::try_from(depth).unwrap_or(16);
-                }
-            }
-        }
+        on_deny = decoder.one_of(&at, &member.value);
     }
-    inspect
+    on_deny.unwrap_or(StreamOnDeny::Drain)
 }
 
-/// The most that the filter holds at once: a larger bound would never be reached.
-const LARGEST_SIZE: u64 = 256 << 20;
-
-/// A number of bytes that something fits into and that the filter can hold.
-fn bounded_size(
-    decoder: &mut Decoder,
-    at: &PolicyPath<'_>,
-    node: &Node,
-    usual: &str,
-) -> Option<u64> {
-    let bytes = decoder.bytes(at, node)?;
-    if (SMALLEST_SIZE..=LARGEST_SIZE).contains(&bytes) {
-        return Some(bytes);
-    }
-    let message = format!("{SMALLEST_SIZE} bytes to 256MiB are expected here");
-    let help = format!("write for example `{usual}`, which holds without it");
-    if let Some(diagnostic) = decoder.report(
-        Severity::Error,
-        codes::AG1007,
-        at,
-        node.span.clone(),
-        message,
-    ) {
-        diagnostic.help = Some(help);
-        diagnostic.fix = Some(Fix {
-            span: node.span.clone(),
-            with: usual.to_owned(),
-        });
-    }
-    None
-}
-
-/// Less than any request that says something.
-const SMALLEST_SIZE: u64 = 64;
-
-fn bounded(
-    decoder: &mut Decoder,
-    at: &PolicyPath<'_>,
-    node: &Node,
-    (low, high): (u16, u16),
-    usual: u16,
-) -> Option<u16> {
-    let count = decoder.count(at, node)?;
-    match u16::try_from(count) {
-        Ok(count) if (low..=high).contains(&count) => Some(count),
-        _ => {
-            decoder.error(
-                codes::AG1007,
-                at,
-                &node.span,
-                &format!("a number from {low} to {high} is expected here"),
-                &format!("write for example `{usual}`, which holds without it"),
-            );
-            None
-        }
-    }
-}
-
-fn stream(decoder: &mut Decoder, at: &PolicyPath<'_>, node: Option<&Node>) -> StreamOnDeny {
-    let Some(node) = node else {
-        return StreamOnDeny::Drain;
-    };
-    let at = at.key("stream");
-    let mut on_deny = StreamOnDeny::Drain;
-    for member in decoder.mapping(&at, node, &["on_deny"]).unwrap_or_default() {
-        let words = [
-            ("drain", StreamOnDeny::Drain),
-            ("reset", StreamOnDeny::Reset),
-        ];
-        if let Some(word) = decoder.word(&at.key("on_deny"), &member.value, &words) {
-            on_deny = word;
-        }
-    }
-    on_deny
-}
-
-fn audit(decoder: &mut Decoder, at: &PolicyPath<'_>, node: Option<&Node>) -> AuditSettings {
+fn audit(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> AuditSettings {
     let mut settings = AuditSettings::default();
-    let Some(node) = node else { return settings };
-    let at = at.key("audit");
-    for member in decoder
-        .mapping(&at, node, &["key", "content"])
-        .unwrap_or_default()
-    {
+    for (key, member) in decoder.keys(at, node).into_iter().flatten() {
         let at = at.key(&member.key);
-        match &*member.key {
-            "key" => {
+        match key {
+            AuditKey::Key => {
                 let Some(text) = decoder.text(&at, &member.value) else {
                     continue;
                 };
@@ -1090,7 +612,7 @@ fn audit(decoder: &mut Decoder, at: &PolicyPath<'_>, node: Option<&Node>) -> Aud
                     ),
                 }
             }
-            _ => decoder.error(
+            AuditKey::Content => decoder.error(
                 codes::AG1017,
                 &at,
                 &member.value.span,

@@ -4,8 +4,10 @@ use super::field::{Field, Kinds};
 use super::text_scan::MatchKinds;
 use crate::event::{Direction, Kind, Replacement};
 use crate::policy::compiled::{CompiledDocument, CompiledRule};
-use crate::policy::document::{Default, DefaultAction};
-use crate::policy::rule::{Action, Rule};
+use crate::policy::defaults::Default;
+use crate::policy::rule::Rule;
+use crate::policy::words::Action;
+use crate::policy::words::DefaultAction;
 
 /// How strongly something is looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

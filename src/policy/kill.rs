@@ -15,7 +15,7 @@
 //! it is.
 
 use super::decode::{Decoder, PolicyPath};
-use super::document::API_VERSION;
+use super::grammar::API_VERSION;
 use super::load::{load, parse_json};
 use super::node::{Node, NodeValue};
 use crate::diag::{Diagnostic, Severity, codes};

@@ -3,29 +3,13 @@
 use super::decode::{Decoder, PolicyPath};
 use super::field::{Field, FieldType};
 use super::field_ref::{self, FieldRef};
+use super::grammar::LimitKey;
 use super::node::{Node, NodeValue};
+use super::words::Counted;
 use crate::diag::codes;
-use crate::event::{Kind, words};
+use crate::event::Kind;
 use crate::wire::json::Decimal;
 use std::ops::Range;
-
-words! {
-    /// What a limit counts.
-    Counted {
-        /// Exchanges.
-        Requests = "requests",
-        /// Calls of tools.
-        ToolCalls = "tool_calls",
-        /// Refusals.
-        Denials = "denials",
-        /// Tokens in and out together.
-        Tokens = "tokens",
-        /// Tokens that were read.
-        InputTokens = "input_tokens",
-        /// Tokens that were written.
-        OutputTokens = "output_tokens",
-    }
-}
 
 /// What a limit measures.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,15 +73,15 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
     let mut per_session = false;
     let mut max = None;
     let mut window = None;
-    for member in decoder.mapping(at, node, &["count", "sum", "per", "max", "window"])? {
+    for (key, member) in decoder.keys(at, node)? {
         let at = at.key(&member.key);
         let value = &member.value;
-        match &*member.key {
-            "count" => {
-                let counted = decoder.one_of(&at, value, Counted::ALL, Counted::word)?;
+        match key {
+            LimitKey::Count => {
+                let counted = decoder.one_of(&at, value)?;
                 measures.push(Measure::Count(counted));
             }
-            "sum" => {
+            LimitKey::Sum => {
                 let path = decoder.text(&at, value)?;
                 // What a response costs is reckoned from its tokens, not told by it.
                 if &*path == "usage.cost_usd" {
@@ -120,7 +104,7 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
                 sum = Some(mention);
                 measures.push(Measure::Sum(path));
             }
-            "per" => {
+            LimitKey::Per => {
                 for path in decoder.names(&at, value)? {
                     if &*path == "session" {
                         per_session = true;
@@ -137,7 +121,7 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
                     per.push(mention);
                 }
             }
-            "max" => {
+            LimitKey::Max => {
                 let number = match &value.data {
                     NodeValue::Number(text) => Decimal::parse(text),
                     _ => None,
@@ -156,7 +140,7 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
                 }
                 max = number;
             }
-            _ => window = Some(decoder.seconds(&at, value)?),
+            LimitKey::Window => window = Some(decoder.seconds(&at, value)?),
         }
     }
     let missing = |what: &'static str, help: &'static str, decoder: &mut Decoder| {
@@ -167,10 +151,8 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
         missing("either `count` or `sum` stands here", help, decoder);
         return None;
     };
-    let Some(max) = max else {
-        missing("`max` is missing", "for example `max: 500`", decoder);
-        return None;
-    };
+    decoder.has_required::<LimitKey>(at, node, &node.span);
+    let max = max?;
     if window == Some(0) {
         let message = "a window of no time counts nothing";
         let help = "write for example `window: 24h`, or `per: session` without a window";

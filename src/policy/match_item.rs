@@ -2,29 +2,9 @@
 
 use super::decode::{Decoder, PolicyPath};
 use super::field_ref::{FieldRef, read_mention};
+use super::grammar::{Keys, MatchKey};
 use super::node::Member;
 use crate::diag::codes;
-
-pub(crate) const MATCH: &[&str] = &[
-    "event",
-    "tool",
-    "model",
-    "provider",
-    "protocol",
-    "server",
-    "host",
-    "path",
-    "method",
-    "environment",
-    "client",
-    "tenant",
-    "agent",
-    "role",
-    "from",
-    "turn",
-    "part",
-    "code",
-];
 
 /// One key of `match`.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,7 +16,7 @@ pub(crate) struct MatchItem {
 
 /// Whether a key of this name may stand in `match`.
 pub(crate) fn is_match_key(key: &str) -> bool {
-    MATCH.contains(&key)
+    MatchKey::NAMES.contains(&key)
 }
 
 /// Reads `tool: delete_*`, `model: [a, b]`.

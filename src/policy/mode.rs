@@ -11,5 +11,3 @@ words! {
         Observe = "observe",
     }
 }
-
-pub(crate) const MODES: &[(&str, Mode)] = &[("enforce", Mode::Enforce), ("observe", Mode::Observe)];

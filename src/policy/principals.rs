@@ -21,47 +21,13 @@ mod certificate_pattern;
 mod member;
 
 use super::decode::{Decoder, PolicyPath};
+use super::grammar::{ClaimKey, HeaderKey, JwtKey, MAX_SOURCES, MtlsKey, SourceKey};
 use super::node::{Member, Node, NodeValue};
 use super::operators::Networks;
 use crate::diag::codes;
 pub(crate) use api_key::{ApiKey, ApiKeySource, KeyHash, KeySecret, digest};
 pub(crate) use certificate_pattern::{CertificatePattern, NameSyntax};
 use member::{claims, header_name, nobody_named};
-
-/// Keys of a source.
-pub(crate) const SOURCE: &[&str] = &["name", "api_key", "jwt", "mtls", "header", "combine"];
-/// Keys of `jwt`.
-pub(crate) const JWT: &[&str] = &[
-    "payload",
-    "failed",
-    "issuer",
-    "id",
-    "agent",
-    "client",
-    "tenant",
-    "roles",
-    "ticket",
-    "environment",
-    "claims",
-];
-/// Keys of a claim that is written out.
-pub(crate) const CLAIM: &[&str] = &["claim", "type"];
-/// Keys of `mtls`.
-pub(crate) const MTLS: &[&str] = &["uri_san", "dns_san", "subject"];
-/// Keys of `header`.
-pub(crate) const HEADER: &[&str] = &[
-    "id",
-    "agent",
-    "client",
-    "tenant",
-    "roles",
-    "ticket",
-    "environment",
-    "claims",
-    "trusted",
-];
-/// Most sources of a policy: each may ask Envoy for properties of every request.
-const MAX_SOURCES: usize = 16;
 
 /// A source that may say who is asking.
 #[derive(Clone, Debug, PartialEq)]
@@ -242,30 +208,26 @@ fn resolve_combined(
 }
 
 fn read_source(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<IdentitySource> {
-    let members = decoder.mapping(at, node, SOURCE)?;
     let mut name = None;
     let mut kinds: Vec<(&Member, Option<SourceKind>)> = Vec::new();
-    for member in members {
+    for (key, member) in decoder.keys(at, node)? {
         let at = at.key(&member.key);
         let value = &member.value;
-        let kind = match &*member.key {
-            "name" => {
+        let kind = match key {
+            SourceKey::Name => {
                 name = source_name(decoder, &at, value);
                 continue;
             }
-            "api_key" => api_key::read(decoder, &at, value).map(SourceKind::ApiKey),
-            "jwt" => read_jwt(decoder, &at, value).map(SourceKind::Jwt),
-            "mtls" => read_mtls(decoder, &at, value).map(SourceKind::Mtls),
-            "header" => read_header(decoder, &at, value).map(SourceKind::Header),
+            SourceKey::ApiKey => api_key::read(decoder, &at, value).map(SourceKind::ApiKey),
+            SourceKey::Jwt => read_jwt(decoder, &at, value).map(SourceKind::Jwt),
+            SourceKey::Mtls => read_mtls(decoder, &at, value).map(SourceKind::Mtls),
+            SourceKey::Header => read_header(decoder, &at, value).map(SourceKind::Header),
             // Its names may be those of sources that follow.
-            _ => continue,
+            SourceKey::Combine => continue,
         };
         kinds.push((member, kind));
     }
-    if node.get("name").is_none() {
-        let help = "audit events name the source: `name: key`";
-        decoder.error(codes::AG1006, at, &node.span, "`name` is missing", help);
-    }
+    decoder.has_required::<SourceKey>(at, node, &node.span);
     if kinds.len() != 1 {
         let help = "write one of `api_key`, `jwt`, `mtls` and `header`";
         let message = "a source reads exactly one kind of credential";
@@ -299,31 +261,34 @@ fn read_jwt(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<J
     let mut failed = None;
     let mut issuers = Vec::new();
     let mut members = Vec::new();
-    for member in decoder.mapping(at, node, JWT)? {
+    for (key, member) in decoder.keys(at, node)? {
         let at = at.key(&member.key);
         let value = &member.value;
-        match &*member.key {
-            "payload" => payload = decoder.text(&at, value),
-            "failed" => failed = decoder.text(&at, value),
-            "issuer" => issuers = decoder.names(&at, value)?,
-            "claims" => claims(decoder, &at, value, &mut members, |decoder, at, node| {
+        match key {
+            JwtKey::Payload => payload = decoder.text(&at, value),
+            JwtKey::Failed => failed = decoder.text(&at, value),
+            JwtKey::Issuer => issuers = decoder.names(&at, value)?,
+            JwtKey::Claims => claims(decoder, &at, value, &mut members, |decoder, at, node| {
                 claim(decoder, at, node, ClaimType::Text)
             }),
-            key => {
+            JwtKey::Id
+            | JwtKey::Agent
+            | JwtKey::Client
+            | JwtKey::Tenant
+            | JwtKey::Roles
+            | JwtKey::Ticket
+            | JwtKey::Environment => {
                 let usual = match key {
-                    "roles" => ClaimType::Words,
+                    JwtKey::Roles => ClaimType::Words,
                     _ => ClaimType::Text,
                 };
                 if let Some(claim) = claim(decoder, &at, value, usual) {
-                    members.push((key.into(), claim));
+                    members.push((member.key.clone(), claim));
                 }
             }
         }
     }
-    if node.get("payload").is_none() {
-        let help = "it is `payload_in_metadata` of the provider in Envoy's `jwt_authn`";
-        decoder.error(codes::AG1006, at, &node.span, "`payload` is missing", help);
-    }
+    decoder.has_required::<JwtKey>(at, node, &node.span);
     nobody_named(decoder, at, node);
     Some(JwtSource {
         payload: payload?,
@@ -344,11 +309,11 @@ fn claim(
     let mut path = None;
     match &node.data {
         NodeValue::Map(_) => {
-            for member in decoder.mapping(at, node, CLAIM)? {
+            for (key, member) in decoder.keys(at, node)? {
                 let at = at.key(&member.key);
-                match &*member.key {
-                    "claim" => path = claim_path(decoder, &at, &member.value),
-                    _ => {
+                match key {
+                    ClaimKey::Claim => path = claim_path(decoder, &at, &member.value),
+                    ClaimKey::Type => {
                         let words = [
                             ("text", ClaimType::Text),
                             ("words", ClaimType::Words),
@@ -359,9 +324,7 @@ fn claim(
                     }
                 }
             }
-            if node.get("claim").is_none() {
-                decoder.error(codes::AG1006, at, &node.span, "`claim` is missing", "");
-            }
+            decoder.has_required::<ClaimKey>(at, node, &node.span);
         }
         _ => path = claim_path(decoder, at, node),
     }
@@ -385,12 +348,12 @@ fn claim_path(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option
 
 fn read_mtls(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<MtlsSource> {
     let mut source = MtlsSource::default();
-    for member in decoder.mapping(at, node, MTLS)? {
+    for (key, member) in decoder.keys(at, node)? {
         let at = at.key(&member.key);
-        let (syntax, patterns) = match &*member.key {
-            "uri_san" => (NameSyntax::Uri, &mut source.uri_san),
-            "dns_san" => (NameSyntax::Dns, &mut source.dns_san),
-            _ => (NameSyntax::Subject, &mut source.subject),
+        let (syntax, patterns) = match key {
+            MtlsKey::UriSan => (NameSyntax::Uri, &mut source.uri_san),
+            MtlsKey::DnsSan => (NameSyntax::Dns, &mut source.dns_san),
+            MtlsKey::Subject => (NameSyntax::Subject, &mut source.subject),
         };
         for text in decoder.names(&at, &member.value)? {
             patterns.push(pattern(decoder, &at, &member.value, &text, syntax)?);
@@ -431,11 +394,11 @@ fn read_header(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Optio
     let mut members: Vec<(Box<str>, Box<str>)> = Vec::new();
     let mut networks = None;
     let mut peers = Vec::new();
-    for member in decoder.mapping(at, node, HEADER)? {
+    for (key, member) in decoder.keys(at, node)? {
         let at = at.key(&member.key);
         let value = &member.value;
-        match &*member.key {
-            "trusted" => {
+        match key {
+            HeaderKey::Trusted => {
                 let (uris, addresses): (Vec<Box<str>>, Vec<Box<str>>) = decoder
                     .names(&at, value)?
                     .into_iter()
@@ -450,18 +413,21 @@ fn read_header(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Optio
                     }
                 }
             }
-            "claims" => claims(decoder, &at, value, &mut members, header_name),
-            key => {
+            HeaderKey::Claims => claims(decoder, &at, value, &mut members, header_name),
+            HeaderKey::Id
+            | HeaderKey::Agent
+            | HeaderKey::Client
+            | HeaderKey::Tenant
+            | HeaderKey::Roles
+            | HeaderKey::Ticket
+            | HeaderKey::Environment => {
                 if let Some(name) = header_name(decoder, &at, value) {
-                    members.push((key.into(), name));
+                    members.push((member.key.clone(), name));
                 }
             }
         }
     }
-    if node.get("trusted").is_none() {
-        let help = "any client could send these headers: name the proxies that may, `trusted: [10.0.0.0/8]` or a SPIFFE id";
-        decoder.error(codes::AG1006, at, &node.span, "`trusted` is missing", help);
-    }
+    decoder.has_required::<HeaderKey>(at, node, &node.span);
     nobody_named(decoder, at, node);
     Some(HeaderSource {
         members,

@@ -3,6 +3,7 @@
 
 use super::decode::{Decoder, PolicyPath};
 use super::glob::{Glob, GlobReading};
+use super::grammar::{CallKey, ProtocolKey, ReadKey};
 use super::node::{Node, NodeValue};
 use crate::diag::codes;
 use crate::event::{CustomCallFormat, CustomFormat, Facts, PROTOCOL_NAMES};
@@ -120,7 +121,6 @@ pub(crate) fn read_all(
 }
 
 fn entry(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<ProtocolEntry> {
-    let known = &["hosts", "paths", "protocol", "provider", "server", "read"];
     let mut entry = ProtocolEntry {
         hosts: None,
         paths: None,
@@ -129,24 +129,24 @@ fn entry(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Prot
         server: None,
         shape: None,
     };
-    for member in decoder.mapping(at, node, known)? {
+    for (key, member) in decoder.keys(at, node)? {
         let at = at.key(&member.key);
         let value = &member.value;
-        match &*member.key {
-            "hosts" => {
+        match key {
+            ProtocolKey::Hosts => {
                 entry.hosts = patterns(decoder, &at, value, |text| {
                     Glob::parse(&letter_case::lower(text))
                 });
             }
-            "paths" => entry.paths = patterns(decoder, &at, value, PathPattern::parse),
-            "protocol" => {
+            ProtocolKey::Paths => entry.paths = patterns(decoder, &at, value, PathPattern::parse),
+            ProtocolKey::Protocol => {
                 let words: Vec<(&str, &str)> =
                     PROTOCOL_NAMES.iter().map(|name| (*name, *name)).collect();
                 entry.protocol = decoder.word(&at, value, &words).map(Into::into);
             }
-            "provider" => entry.provider = name(decoder, &at, value),
-            "server" => entry.server = name(decoder, &at, value),
-            _ => entry.shape = shape(decoder, &at, value).map(Rc::new),
+            ProtocolKey::Provider => entry.provider = name(decoder, &at, value),
+            ProtocolKey::Server => entry.server = name(decoder, &at, value),
+            ProtocolKey::Read => entry.shape = shape(decoder, &at, value).map(Rc::new),
         }
     }
     let says = |key: &str| node.get(key).is_some();
@@ -216,14 +216,14 @@ fn name(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Box<s
 
 fn shape(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<CustomFormat> {
     let mut shape = CustomFormat::default();
-    for member in decoder.mapping(at, node, &["models", "texts", "ids", "calls"])? {
+    for (key, member) in decoder.keys(at, node)? {
         let at = at.key(&member.key);
         let value = &member.value;
-        match &*member.key {
-            "models" => shape.models = paths(decoder, &at, value),
-            "texts" => shape.texts = paths(decoder, &at, value),
-            "ids" => shape.ids = paths(decoder, &at, value),
-            _ => match &value.data {
+        match key {
+            ReadKey::Models => shape.models = paths(decoder, &at, value),
+            ReadKey::Texts => shape.texts = paths(decoder, &at, value),
+            ReadKey::Ids => shape.ids = paths(decoder, &at, value),
+            ReadKey::Calls => match &value.data {
                 NodeValue::List(items) => {
                     for (number, item) in items.iter().enumerate() {
                         shape.calls.extend(call(decoder, &at.index(number), item));
@@ -238,30 +238,20 @@ fn shape(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Cust
 
 fn call(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<CustomCallFormat> {
     let mut call = CustomCallFormat::default();
-    for member in decoder.mapping(at, node, &["at", "name", "args"])? {
+    for (key, member) in decoder.keys(at, node)? {
         let at = at.key(&member.key);
         let path = decoder
             .text(&at, &member.value)
             .and_then(|text| path(decoder, &at, &member.value, &text));
-        match &*member.key {
-            "at" => call.at = path?,
-            "name" => call.name = path?,
-            _ => call.args = path,
+        match key {
+            CallKey::At => call.at = path?,
+            CallKey::Name => call.name = path?,
+            CallKey::Args => call.args = path,
         }
     }
-    for key in ["at", "name"] {
-        if node.get(key).is_none() {
-            decoder.error(
-                codes::AG1006,
-                at,
-                &node.span,
-                &format!("`{key}` is missing"),
-                "a call looks like `{ at: \"$.actions[*]\", name: tool, args: input }`",
-            );
-            return None;
-        }
-    }
-    Some(call)
+    decoder
+        .has_required::<CallKey>(at, node, &node.span)
+        .then_some(call)
 }
 
 #[inline(never)]

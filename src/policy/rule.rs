@@ -4,68 +4,21 @@ use super::approval::{self, Approval};
 use super::decode::{Decoder, PolicyPath};
 use super::field::{Field, Kinds};
 use super::field_ref::{self, FieldRef};
+use super::grammar::{MatchKey, RedactKey, RuleKey};
 use super::limit::{self, Limit};
-use super::match_item::{MATCH, MatchItem, read_match_item};
-use super::mode::{MODES, Mode};
+use super::match_item::{MatchItem, read_match_item};
+use super::mode::Mode;
 use super::node::{Node, NodeValue};
+use super::words::{Action, OnDeny};
 use crate::diag::{Severity, codes};
-use crate::event::{Kind, Replacement, words};
+use crate::event::{Kind, Replacement, Words};
 use crate::policy::condition::{self, Condition, Operand};
 use crate::wire::sorted_map::SortedMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-const RULE: &[&str] = &[
-    "id",
-    "description",
-    "mode",
-    "match",
-    "when",
-    "unless",
-    "if_missing",
-    "action",
-    "reason",
-    "remedy",
-    "tags",
-    "on_deny",
-    "redact",
-    "approval",
-    "limit",
-    "trust",
-    "overridable",
-    "examples",
-];
-
 /// Limits of a document itself.
 pub(crate) const MAX_RULES: usize = 20_000;
-
-words! {
-    /// What a rule does.
-    Action {
-        /// Opens a gate.
-        Allow = "allow",
-        /// Refuses.
-        Deny = "deny",
-        /// Refuses unless someone has agreed.
-        RequireApproval = "require_approval",
-        /// Takes out what it found.
-        Redact = "redact",
-        /// Marks.
-        Tag = "tag",
-    }
-}
-
-words! {
-    /// What becomes of a denied part of a response, or of a denied offer.
-    OnDeny {
-        /// The part is taken out and a text says so.
-        Replace = "replace",
-        /// The whole response becomes an error.
-        Error = "error",
-        /// The offer is taken out silently.
-        Hide = "hide",
-    }
-}
 
 /// A rule as written.
 #[derive(Clone, Debug, PartialEq)]
@@ -195,7 +148,7 @@ fn rule(
     redact: &Rc<Redact>,
 ) -> Option<Rule> {
     let errors_before = decoder.diagnostics.len();
-    let members = decoder.mapping(at, node, RULE)?;
+    let members = decoder.keys(at, node)?;
     let mut rule = Rule {
         id: "".into(),
         span: node.span.clone(),
@@ -216,11 +169,11 @@ fn rule(
         limit: None,
     };
     let mut events: Option<Kinds> = None;
-    for member in &members {
+    for (key, member) in members {
         let at = at.key(&member.key);
         let value = &member.value;
-        match &*member.key {
-            "id" => {
+        match key {
+            RuleKey::Id => {
                 if let Some(id) = decoder.text(&at, value) {
                     if id.is_empty() {
                         decoder.error(codes::AG1006, &at, &value.span, "the id is empty", "");
@@ -228,57 +181,42 @@ fn rule(
                     rule.id = id;
                 }
             }
-            "mode" => rule.mode = decoder.word(&at, value, MODES),
-            "match" => events = read_match(decoder, &at, value, &mut rule.matches),
-            "when" => rule.when = condition::read(decoder, &at, value),
-            "unless" => rule.unless = condition::read(decoder, &at, value),
-            "if_missing" => {
+            RuleKey::Mode => rule.mode = decoder.one_of(&at, value),
+            RuleKey::Match => events = read_match(decoder, &at, value, &mut rule.matches),
+            RuleKey::When => rule.when = condition::read(decoder, &at, value),
+            RuleKey::Unless => rule.unless = condition::read(decoder, &at, value),
+            RuleKey::IfMissing => {
                 let words = [("apply", IfMissing::Apply), ("skip", IfMissing::Skip)];
                 rule.if_missing = decoder.word(&at, value, &words);
             }
-            "action" => {
-                if let Some(action) = decoder.one_of(&at, value, Action::ALL, Action::word) {
+            RuleKey::Action => {
+                if let Some(action) = decoder.one_of(&at, value) {
                     rule.action = action;
                 }
             }
-            "reason" => rule.reason = decoder.text(&at, value),
-            "remedy" => rule.remedy = decoder.text(&at, value),
-            "description" => {
+            RuleKey::Reason => rule.reason = decoder.text(&at, value),
+            RuleKey::Remedy => rule.remedy = decoder.text(&at, value),
+            RuleKey::Description => {
                 decoder.text(&at, value);
             }
-            "tags" => rule.tags = decoder.texts(&at, value).unwrap_or_default(),
-            "on_deny" => {
-                rule.on_deny = decoder.one_of(&at, value, OnDeny::ALL, OnDeny::word);
+            RuleKey::Tags => rule.tags = decoder.texts(&at, value).unwrap_or_default(),
+            RuleKey::OnDeny => {
+                rule.on_deny = decoder.one_of(&at, value);
             }
-            "redact" => read_redact(decoder, &at, value, Rc::make_mut(&mut rule.redact)),
-            "approval" => rule.approval = approval::read(decoder, &at, value).map(Box::new),
-            "limit" => rule.limit = limit::read(decoder, &at, value).map(Box::new),
-            "trust" => {
+            RuleKey::Redact => read_redact(decoder, &at, value, Rc::make_mut(&mut rule.redact)),
+            RuleKey::Approval => rule.approval = approval::read(decoder, &at, value).map(Box::new),
+            RuleKey::Limit => rule.limit = limit::read(decoder, &at, value).map(Box::new),
+            RuleKey::Trust => {
                 decoder.word(&at, value, &[("claimed", ())]);
             }
-            "overridable" => {
+            RuleKey::Overridable => {
                 decoder.boolean(&at, value);
             }
             // Examples are run by the command line and dropped by `build`; the filter has no use for them.
-            _ => {}
+            RuleKey::Examples => {}
         }
     }
-    for key in ["id", "action"] {
-        if node.get(key).is_none() {
-            let help = if key == "id" {
-                "records and refusals name the rule by it"
-            } else {
-                "one of `allow`, `deny`, `require_approval`, `redact`, `tag`"
-            };
-            decoder.error(
-                codes::AG1006,
-                at,
-                &(node.span.start..node.span.start),
-                &format!("`{key}` is missing"),
-                help,
-            );
-        }
-    }
+    decoder.has_required::<RuleKey>(at, node, &(node.span.start..node.span.start));
     if decoder
         .diagnostics
         .iter()
@@ -299,8 +237,8 @@ fn read_match(
     items: &mut Vec<MatchItem>,
 ) -> Option<Kinds> {
     let mut events = None;
-    for member in decoder.mapping(at, node, MATCH)? {
-        if &*member.key != "event" {
+    for (key, member) in decoder.keys::<MatchKey>(at, node)? {
+        if key != MatchKey::Event {
             items.push(read_match_item(decoder, at, member)?);
             continue;
         }
@@ -310,9 +248,8 @@ fn read_match(
             match Kind::from_word(&word) {
                 Some(kind) => kinds = kinds.with(kind),
                 None => {
-                    let known: Vec<&str> = Kind::ALL.iter().map(|kind| kind.word()).collect();
                     let span = &member.value.span;
-                    decoder.unknown(codes::AG1007, &at, span, "event", &word, &known);
+                    decoder.unknown(codes::AG1007, &at, span, "event", &word, Kind::WORDS);
                     return None;
                 }
             }
@@ -323,42 +260,33 @@ fn read_match(
 }
 
 fn read_redact(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node, redact: &mut Redact) {
-    for member in decoder
-        .mapping(
-            at,
-            node,
-            &["with", "label", "what", "restore", "require", "store"],
-        )
-        .unwrap_or_default()
-    {
+    for (key, member) in decoder.keys(at, node).into_iter().flatten() {
         let at = at.key(&member.key);
         let value = &member.value;
-        match &*member.key {
-            "with" => {
-                let forms = Replacement::ALL;
-                if let Some(form) = decoder.one_of(&at, value, forms, Replacement::word) {
+        match key {
+            RedactKey::With => {
+                if let Some(form) = decoder.one_of(&at, value) {
                     redact.form = form;
                 }
             }
-            "label" => match decoder.text(&at, value) {
+            RedactKey::Label => match decoder.text(&at, value) {
                 Some(label) if &*label == "numbered" => redact.numbered = true,
                 label => redact.label = label,
             },
-            "what" => {
+            RedactKey::What => {
                 if let Some(path) = decoder.text(&at, value) {
                     redact.what = field_ref::read_mention(decoder, &at, &path, &value.span);
                 }
             }
-            "require" => {
-                let only = &[Replacement::Pseudonym];
-                let form = decoder.one_of(&at, value, only, Replacement::word);
+            RedactKey::Require => {
+                let form = decoder.word(&at, value, &[("pseudonym", ())]);
                 redact.requires_pseudonym = form.is_some();
             }
-            "store" => match value.data {
+            RedactKey::Store => match value.data {
                 NodeValue::Bool(false) => redact.unstores = true,
                 _ => decoder.wrong_type(&at, value, "`false`"),
             },
-            _ => {
+            RedactKey::Restore => {
                 if let Some(tools) = decoder.texts(&at, value) {
                     redact.restore = tools.into();
                 }

@@ -16,6 +16,7 @@
 mod database;
 
 use super::decode::{Decoder, PolicyPath};
+use super::grammar::ZonesKey;
 use super::node::{Member, Node, NodeValue};
 use crate::diag::codes;
 use crate::wire::json::Decimal;
@@ -168,13 +169,12 @@ fn year_start(year: u16) -> i64 {
 /// Reads `zones`.
 pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, root: &Node) -> Option<Zones> {
     let mut zones = Zones::default();
-    let members = decoder.mapping(at, root, &["database", "horizon", "offsets"])?;
     let mut offsets = None;
-    for member in members {
+    for (key, member) in decoder.keys(at, root)? {
         let at = at.key(&member.key);
-        match &*member.key {
-            "database" => zones.database = decoder.text(&at, &member.value)?,
-            "horizon" => {
+        match key {
+            ZonesKey::Database => zones.database = decoder.text(&at, &member.value)?,
+            ZonesKey::Horizon => {
                 let year = whole(&member.value).and_then(|year| u16::try_from(year).ok());
                 let Some(year) = year.filter(|year| (1970..=9999).contains(year)) else {
                     decoder.wrong_type(&at, &member.value, "a year");
@@ -182,7 +182,7 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, root: &Node) -> O
                 };
                 zones.horizon = year;
             }
-            _ => offsets = Some(&member.value),
+            ZonesKey::Offsets => offsets = Some(&member.value),
         }
     }
     let at = at.key("offsets");

@@ -22,6 +22,7 @@
 )]
 
 mod given;
+mod keys;
 mod page;
 mod properties;
 mod reference;

@@ -164,6 +164,65 @@ fn defaults() -> impl Strategy<Value = &'static str> {
     )
 }
 
+/// Gates with an event that their default decides on; AG2001 is denied even by an `allow`.
+const GATES: &[(&str, &str)] = &[
+    ("request", "{ request: {} }"),
+    ("tool_call", "{ tool_call: { tool: send } }"),
+    ("tool_offer", "{ tool_offer: { tool: send } }"),
+    ("uninspectable", "{ uninspectable: { code: AG2005 } }"),
+    ("uninspectable", "{ uninspectable: { code: AG2001 } }"),
+    ("partial", "{ uninspectable: {} }"),
+];
+
+#[test]
+fn an_extended_document_lets_through_no_more_than_its_base_and_no_more_than_alone() {
+    for (gate, event) in GATES {
+        let mut settings = Vec::new();
+        for mode in ["", "mode: observe, ", "mode: { all: observe }, "] {
+            for action in ["allow", "deny", "hide"] {
+                if action == "hide" && *gate != "tool_offer" {
+                    continue;
+                }
+                let enforced = format!("{{ action: {action}, mode: enforce }}");
+                let observed = format!("{{ action: {action}, mode: observe }}");
+                for default in [action, &enforced, &observed] {
+                    settings.push(format!(
+                        "{mode}defaults: {{ action: allow, {gate}: {default} }}"
+                    ));
+                }
+            }
+        }
+        let decision = |document: &Node| decided(document, event).ruling.decision;
+        let alone: Vec<(&String, Node, Decision)> = settings
+            .iter()
+            .map(|settings| {
+                let document = document(&[], settings);
+                let decision = decision(&document);
+                (settings, document, decision)
+            })
+            .collect();
+        for (of_top, _, top) in &alone {
+            let extending = document(&[], &format!("extends: base.json, {of_top}"));
+            for (of_base, document, base) in &alone {
+                let text = written(document);
+                let mut read = |_: &str, _: &str| {
+                    Ok(agentguard::author::ReadPolicyFile {
+                        name: "base.json".to_owned(),
+                        text: text.clone(),
+                    })
+                };
+                let merged =
+                    agentguard::author::resolve("top.yaml", &extending, &mut read).unwrap();
+                let merged = decision(&merged);
+                assert!(
+                    merged >= *top && merged >= *base,
+                    "{event}: {of_top} extends {of_base}"
+                );
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 

@@ -6,7 +6,7 @@ use crate::event::Kind;
 use crate::policy::evaluate::condition::missing_fits;
 use crate::policy::glob::{Glob, GlobReading};
 use crate::policy::operators::{Polarity, Verb};
-use crate::policy::rule::Action;
+use crate::policy::words::Action;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Whether `b` holds for every event for which `a` holds.

@@ -11,13 +11,15 @@ use crate::author::sample_event::{SampleExchange, settle, written as written_cas
 use crate::event::{Kind, Known, Redaction};
 use crate::policy::condition::Quantifier;
 use crate::policy::context::Context;
+use crate::policy::defaults::Default;
 use crate::policy::detectors::written as written_detectors;
-use crate::policy::document::{Default, DefaultAction, Document, List};
+use crate::policy::document::{Document, List};
 use crate::policy::evaluate::Decision;
 use crate::policy::field::Kinds;
 use crate::policy::node::Node;
 use crate::policy::operators::Polarity;
-use crate::policy::rule::Action;
+use crate::policy::words::Action;
+use crate::policy::words::DefaultAction;
 use crate::policy::{EvaluationPhase, Policy};
 use std::collections::{BTreeMap, BTreeSet};
 

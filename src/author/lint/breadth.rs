@@ -8,7 +8,8 @@ use crate::policy::field::Field;
 use crate::policy::glob::Glob;
 use crate::policy::node::{Node, NodeValue};
 use crate::policy::operators::Verb;
-use crate::policy::rule::{Action, Rule};
+use crate::policy::rule::Rule;
+use crate::policy::words::Action;
 
 /// Texts in which no rule should find anything.
 const ORDINARY: [&str; 5] = [

@@ -7,12 +7,12 @@ use crate::detect::pattern::Pattern;
 use crate::diag::{Severity, codes};
 use crate::event::Kind;
 use crate::policy::compiled::DecisionPoint;
-use crate::policy::document::HeaderMode;
 use crate::policy::field::Field;
 use crate::policy::mode::Mode;
 use crate::policy::node::Node;
 use crate::policy::operators::Verb;
-use crate::policy::rule::{Action, OnDeny};
+use crate::policy::words::HeaderMode;
+use crate::policy::words::{Action, OnDeny};
 
 /// Patterns over answers whose matches could grow without end.
 pub(super) fn unbounded(subject: &LintedPolicy<'_>, findings: &mut Findings) {

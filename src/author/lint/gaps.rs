@@ -9,7 +9,8 @@ use crate::policy::document::{Document, List};
 use crate::policy::field::Field;
 use crate::policy::node::{Node, NodeValue};
 use crate::policy::operators::{Polarity, Verb};
-use crate::policy::rule::{Action, Rule};
+use crate::policy::rule::Rule;
+use crate::policy::words::Action;
 use crate::wire::json::{JsonPath, PathStep};
 use std::collections::BTreeSet;
 

@@ -9,7 +9,7 @@ use crate::policy::document::List;
 use crate::policy::field::Field;
 use crate::policy::node::{Node, NodeValue};
 use crate::policy::operators::{Polarity, Verb};
-use crate::policy::rule::Action;
+use crate::policy::words::Action;
 use crate::wire::json::PathStep;
 use std::collections::{BTreeMap, BTreeSet};
 

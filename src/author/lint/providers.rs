@@ -7,7 +7,8 @@ use crate::event::Replacement;
 use crate::policy::condition::Condition;
 use crate::policy::field::Field;
 use crate::policy::operators::Verb;
-use crate::policy::rule::{Action, Rule};
+use crate::policy::rule::Rule;
+use crate::policy::words::Action;
 use std::ops::Range;
 
 /// How Bedrock names vendors: `us.anthropic.claude-sonnet-4-20250514-v1:0`.

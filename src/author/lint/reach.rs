@@ -9,11 +9,12 @@ use crate::author::sample_event::{SampleExchange, written};
 use crate::detect::fold_name;
 use crate::diag::{Severity, codes};
 use crate::event::Kind;
-use crate::policy::document::{DefaultAction, EnvironmentSource};
+use crate::policy::environment::EnvironmentSource;
 use crate::policy::field::{Field, FieldType};
 use crate::policy::glob::{Glob, GlobReading};
 use crate::policy::operators::Polarity;
-use crate::policy::rule::Action;
+use crate::policy::words::Action;
+use crate::policy::words::DefaultAction;
 use std::collections::BTreeMap;
 
 /// Most rules for which events are searched that two of them hold for.

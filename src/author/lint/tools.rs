@@ -3,10 +3,11 @@
 use super::{Findings, LintedPolicy, LintedRule, top};
 use crate::diag::{Severity, codes};
 use crate::event::Kind;
-use crate::policy::document::DefaultAction;
 use crate::policy::field::Field;
 use crate::policy::glob::{Glob, GlobReading};
-use crate::policy::rule::{Action, Rule};
+use crate::policy::rule::Rule;
+use crate::policy::words::Action;
+use crate::policy::words::DefaultAction;
 
 /// Tools that providers run, by the names under which rules know them: <https://platform.openai.com/docs/guides/tools>,
 /// <https://docs.claude.com/en/docs/agents-and-tools/tool-use/overview>, <https://ai.google.dev/gemini-api/docs/tools>,

@@ -6,7 +6,7 @@ use crate::author::sample_event::{SampleEvent, SampleExchange};
 use crate::diag::codes;
 use crate::event::{Author, Facts, Kind, Known};
 use crate::policy::node::{Node, NodeValue};
-use crate::policy::rule::Action;
+use crate::policy::words::Action;
 use crate::policy::{ApproverKey, EvaluationPhase};
 
 /// Keys of approvers with which whoever verifies can approve as well.

@@ -19,11 +19,12 @@ use crate::policy::compiled::{CompiledDocument, CompiledRule, CompiledTest};
 use crate::policy::compiled_policy::Policy;
 use crate::policy::context::Context;
 use crate::policy::decision_point::EvaluationPhase;
-use crate::policy::document::{Default, DefaultAction};
+use crate::policy::defaults::Default;
 use crate::policy::evaluate::condition::ConditionEvaluator;
 use crate::policy::field::Field;
 use crate::policy::operators::Polarity;
-use crate::policy::rule::Action;
+use crate::policy::words::Action;
+use crate::policy::words::DefaultAction;
 use std::cmp::Ordering;
 
 /// A decision, from the mildest to the strictest.

@@ -12,7 +12,7 @@ use crate::policy::evaluate::value::JoinedNames;
 use crate::policy::field::Field;
 use crate::policy::glob::GlobReading;
 use crate::policy::operators::Polarity;
-use crate::policy::rule::Action;
+use crate::policy::words::Action;
 
 impl CompiledDocument {
     /// Whether a document takes part in what is decided of an event; if so, whether it is certain that it is for whoever

@@ -4,30 +4,12 @@ use super::member::{claims, header_name, nobody_named};
 use crate::diag::{Fix, Severity, codes};
 use crate::event::{Known, Principal};
 use crate::policy::decode::{Decoder, PolicyPath};
+use crate::policy::grammar::{ApiKeyKey, KeyKey, MAX_KEYS};
 use crate::policy::node::{Node, NodeValue};
 use crate::policy::operators::moment;
 use crate::wire::letter_case;
 use crate::wire::sorted_map::{SortedMap, SortedSet};
 use sha2::{Digest, Sha256};
-
-/// Keys of `api_key`.
-pub(crate) const API_KEY: &[&str] = &["header", "prefix", "starts_with", "keys", "revoked"];
-/// Keys of an API key.
-pub(crate) const KEY: &[&str] = &[
-    "sha256",
-    "env",
-    "file",
-    "id",
-    "agent",
-    "client",
-    "tenant",
-    "roles",
-    "ticket",
-    "environment",
-    "claims",
-    "not_before",
-    "not_after",
-];
 
 /// Words under which a key itself would stand.
 const PLAIN: &[&str] = &[
@@ -39,9 +21,6 @@ const PLAIN: &[&str] = &[
     "plaintext",
     "password",
 ];
-
-/// Most keys of a source: every one is compared with what a request brings.
-const MAX_KEYS: usize = 10_000;
 
 /// Most headers of a source.
 const MAX_HEADERS: usize = 16;
@@ -127,33 +106,22 @@ pub(super) fn read(
     let mut starts_with = None;
     let mut keys = Vec::new();
     let mut revoked = Vec::new();
-    for member in decoder.mapping(at, node, API_KEY)? {
+    for (key, member) in decoder.keys(at, node)? {
         let at = at.key(&member.key);
         let value = &member.value;
-        match &*member.key {
-            "header" => names = headers(decoder, &at, value)?,
-            "prefix" => prefix = decoder.text(&at, value),
-            "starts_with" => starts_with = decoder.text(&at, value),
-            "keys" => keys = read_keys(decoder, &at, value),
-            _ => {
+        match key {
+            ApiKeyKey::Header => names = headers(decoder, &at, value)?,
+            ApiKeyKey::Prefix => prefix = decoder.text(&at, value),
+            ApiKeyKey::StartsWith => starts_with = decoder.text(&at, value),
+            ApiKeyKey::Keys => keys = read_keys(decoder, &at, value),
+            ApiKeyKey::Revoked => {
                 for text in decoder.texts(&at, value).unwrap_or_default() {
                     revoked.extend(hash(decoder, &at, value, &text));
                 }
             }
         }
     }
-    for key in ["header", "keys"] {
-        if node.get(key).is_none() {
-            let help = match key {
-                "header" => {
-                    "for example `header: x-agent-key`, or `header: authorization` for `Bearer KEY`"
-                }
-                _ => "`agentguard keygen` makes a key and prints its entry",
-            };
-            let message = format!("`{key}` is missing");
-            decoder.error(codes::AG1006, at, &node.span, &message, help);
-        }
-    }
+    decoder.has_required::<ApiKeyKey>(at, node, &node.span);
     if let (Some(_), [_, _, ..], Some(value)) = (&prefix, names.as_slice(), node.get("prefix")) {
         let message = "a prefix belongs to one header";
         let help = "`authorization` has the prefix `Bearer` by itself; give another header a source of its own";
@@ -247,15 +215,15 @@ fn read_key(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<A
         via: None,
     };
     let (mut not_before, mut not_after) = (None, None);
-    for member in decoder.mapping(at, node, KEY)? {
+    for (key, member) in decoder.keys(at, node)? {
         let at = at.key(&member.key);
         let value = &member.value;
-        match &*member.key {
-            "sha256" => {
+        match key {
+            KeyKey::Sha256 => {
                 let text = decoder.text(&at, value)?;
                 secrets.push(KeySecret::Hash(hash(decoder, &at, value, &text)?));
             }
-            "env" => {
+            KeyKey::Env => {
                 let name = decoder.text(&at, value)?;
                 if name.is_empty() || name.contains(['=', '\0']) {
                     let message = format!("`{name}` is no name of an environment variable");
@@ -264,15 +232,15 @@ fn read_key(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<A
                 }
                 secrets.push(KeySecret::Variable(name));
             }
-            "file" => {
+            KeyKey::File => {
                 let message = "a key in a file is hashed by `agentguard build`, not by the filter";
                 decoder.error(codes::AG1016, &at, &value.span, message, "");
                 return None;
             }
-            "not_before" => not_before = Some(time(decoder, &at, value)?),
-            "not_after" => not_after = Some(time(decoder, &at, value)?),
-            "roles" => principal.roles = Known::Is(decoder.names(&at, value)?),
-            "claims" => {
+            KeyKey::NotBefore => not_before = Some(time(decoder, &at, value)?),
+            KeyKey::NotAfter => not_after = Some(time(decoder, &at, value)?),
+            KeyKey::Roles => principal.roles = Known::Is(decoder.names(&at, value)?),
+            KeyKey::Claims => {
                 let mut members: Vec<(Box<str>, Vec<Box<str>>)> = Vec::new();
                 claims(decoder, &at, value, &mut members, |decoder, at, node| {
                     decoder.texts(at, node)
@@ -281,18 +249,23 @@ fn read_key(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<A
                     principal.claims.insert(name, values);
                 }
             }
-            key => {
+            KeyKey::Id
+            | KeyKey::Agent
+            | KeyKey::Client
+            | KeyKey::Tenant
+            | KeyKey::Ticket
+            | KeyKey::Environment => {
                 let text = decoder.text(&at, value)?;
                 if text.is_empty() {
                     decoder.error(codes::AG1006, &at, &value.span, "the name is empty", "");
                     return None;
                 }
                 match key {
-                    "id" => principal.id = Known::Is(text),
-                    "agent" => principal.agent = Known::Is(text),
-                    "client" => principal.client = Known::Is(text),
-                    "tenant" => principal.tenant = Known::Is(text),
-                    _ => drop(principal.claims.insert(key.into(), vec![text])),
+                    KeyKey::Id => principal.id = Known::Is(text),
+                    KeyKey::Agent => principal.agent = Known::Is(text),
+                    KeyKey::Client => principal.client = Known::Is(text),
+                    KeyKey::Tenant => principal.tenant = Known::Is(text),
+                    _ => drop(principal.claims.insert(member.key.clone(), vec![text])),
                 }
             }
         }

@@ -1,0 +1,180 @@
+//! `defaults`: what happens where no rule decides.
+
+use super::decode::{Decoder, PolicyPath};
+use super::grammar::{DefaultKey, DefaultsKey};
+use super::mode::Mode;
+use super::node::{Node, NodeValue};
+use super::words::DefaultAction;
+use crate::diag::codes;
+
+/// A default with its own mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Default {
+    /// What happens.
+    pub action: DefaultAction,
+    /// Its own mode, if it has one.
+    pub mode: Option<Mode>,
+}
+
+impl Default {
+    const fn new(action: DefaultAction) -> Default {
+        Default { action, mode: None }
+    }
+
+    /// How little it lets through: what is enforced before what is only recorded, then `deny` before `hide`, which denies
+    /// only offers whose calls could never pass. With `denies_anyway` an `allow` denies some events as well, in its mode.
+    fn strictness(self, denies_anyway: bool) -> (bool, u8) {
+        let rank = match self.action {
+            DefaultAction::Allow => 0,
+            DefaultAction::Hide => 1,
+            DefaultAction::Deny => 2,
+        };
+        let denies = rank > 0 || denies_anyway;
+        (denies && self.mode != Some(Mode::Observe), rank)
+    }
+}
+
+/// `defaults`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Defaults {
+    /// For the request as a whole.
+    pub request: Default,
+    /// For calls of tools.
+    pub tool_call: Default,
+    /// For offers of tools.
+    pub tool_offer: Default,
+    /// For what could not be read.
+    pub uninspectable: Default,
+    /// For what was read but is opaque.
+    pub partial: Default,
+}
+
+impl Defaults {
+    /// What holds where nothing is written.
+    pub(super) const USUAL: Defaults = Defaults {
+        request: Default::new(DefaultAction::Deny),
+        tool_call: Default::new(DefaultAction::Deny),
+        tool_offer: Default::new(DefaultAction::Allow),
+        uninspectable: Default::new(DefaultAction::Deny),
+        partial: Default::new(DefaultAction::Allow),
+    };
+
+    /// The same with each mode written, where `mode` is that of the document, and of all of them if it `overrides`.
+    pub(crate) fn under(self, mode: Mode, overrides: bool) -> Defaults {
+        self.each(self, |own, _, _| Default {
+            mode: own.mode.filter(|_| !overrides).or(Some(mode)),
+            ..own
+        })
+    }
+
+    /// The stricter of each, where modes are written.
+    pub(crate) fn stricter(self, other: Defaults) -> Defaults {
+        self.each(other, |own, other, denies_anyway| {
+            match own.strictness(denies_anyway) < other.strictness(denies_anyway) {
+                true => other,
+                false => own,
+            }
+        })
+    }
+
+    /// Chooses each of two; with whether an `allow` of it denies what two readers could understand differently.
+    fn each(self, other: Defaults, choose: impl Fn(Default, Default, bool) -> Default) -> Defaults {
+        Defaults {
+            request: choose(self.request, other.request, false),
+            tool_call: choose(self.tool_call, other.tool_call, false),
+            tool_offer: choose(self.tool_offer, other.tool_offer, false),
+            uninspectable: choose(self.uninspectable, other.uninspectable, true),
+            partial: choose(self.partial, other.partial, false),
+        }
+    }
+
+    /// The key `defaults` of a document, where modes are written.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn to_node(self) -> Node {
+        let default = |default: Default| {
+            let action = ("action", Node::text_at(default.action.word(), &(0..0)));
+            let mode = default
+                .mode
+                .map(|mode| ("mode", Node::text_at(mode.word(), &(0..0))));
+            Node::map_at([action].into_iter().chain(mode).collect(), &(0..0))
+        };
+        let members = vec![
+            ("request", default(self.request)),
+            ("tool_call", default(self.tool_call)),
+            ("tool_offer", default(self.tool_offer)),
+            ("uninspectable", default(self.uninspectable)),
+            ("partial", default(self.partial)),
+        ];
+        Node::map_at(members, &(0..0))
+    }
+}
+
+/// Reads `defaults`.
+pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Defaults> {
+    let (mut action, mut request, mut tool_call) = (None, None, None);
+    let mut defaults = Defaults::USUAL;
+    for (key, member) in decoder.keys(at, node)? {
+        let words = match key {
+            DefaultsKey::ToolOffer => OFFER_ACTIONS,
+            _ => GATE_ACTIONS,
+        };
+        let read = one_default(decoder, &at.key(&member.key), &member.value, words);
+        let Some(read) = read else { continue };
+        match key {
+            DefaultsKey::Action => action = Some(read),
+            DefaultsKey::Request => request = Some(read),
+            DefaultsKey::ToolCall => tool_call = Some(read),
+            DefaultsKey::ToolOffer => defaults.tool_offer = read,
+            DefaultsKey::Uninspectable => defaults.uninspectable = read,
+            DefaultsKey::Partial => defaults.partial = read,
+        }
+    }
+    let both_gates = node.get("request").is_some() && node.get("tool_call").is_some();
+    if node.get("action").is_none() && !both_gates {
+        decoder.error(
+            codes::AG1006,
+            at,
+            &node.span,
+            "`action` is missing",
+            "write `action: deny` or `action: allow`",
+        );
+        return None;
+    }
+    defaults.request = request.or(action).unwrap_or(defaults.request);
+    defaults.tool_call = tool_call.or(action).unwrap_or(defaults.tool_call);
+    Some(defaults)
+}
+
+const OFFER_ACTIONS: &[(&str, DefaultAction)] = &[
+    ("allow", DefaultAction::Allow),
+    ("deny", DefaultAction::Deny),
+    ("hide", DefaultAction::Hide),
+];
+
+const GATE_ACTIONS: &[(&str, DefaultAction)] = &[
+    ("allow", DefaultAction::Allow),
+    ("deny", DefaultAction::Deny),
+];
+
+fn one_default(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    node: &Node,
+    words: &[(&str, DefaultAction)],
+) -> Option<Default> {
+    if !matches!(node.data, NodeValue::Map(_)) {
+        let action = decoder.word(at, node, words)?;
+        return Some(Default::new(action));
+    }
+    let mut action = None;
+    let mut mode = None;
+    for (key, member) in decoder.keys(at, node)? {
+        let at = at.key(&member.key);
+        match key {
+            DefaultKey::Action => action = decoder.word(&at, &member.value, words),
+            DefaultKey::Mode => mode = decoder.one_of(&at, &member.value),
+        }
+    }
+    decoder.has_required::<DefaultKey>(at, node, &node.span);
+    action.map(|action| Default { action, mode })
+}

@@ -1,0 +1,85 @@
+//! `environment`: where the name of the environment comes from.
+
+use super::decode::{Decoder, PolicyPath};
+use super::grammar::EnvironmentKey;
+use super::node::{Node, NodeValue};
+use crate::diag::codes;
+
+/// Where the environment's name comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EnvironmentSource {
+    /// The policy does not say: unknown.
+    Absent,
+    /// This.
+    Value(Box<str>),
+    /// Envoy's node metadata, key `environment`.
+    Node {
+        /// If the node does not say.
+        otherwise: Option<Box<str>>,
+    },
+    /// An environment variable of the proxy.
+    Variable {
+        /// Its name.
+        name: Box<str>,
+        /// If it is not set.
+        otherwise: Option<Box<str>>,
+    },
+    /// The principal's claim `environment`.
+    Principal {
+        /// If the principal does not say.
+        otherwise: Option<Box<str>>,
+    },
+}
+
+/// Reads `environment`.
+pub(super) fn read(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    node: &Node,
+) -> Option<EnvironmentSource> {
+    if let NodeValue::String(value) = &node.data {
+        return Some(EnvironmentSource::Value(value.clone()));
+    }
+    let mut value = None;
+    let mut from = None;
+    let mut otherwise = None;
+    for (key, member) in decoder.keys(at, node)? {
+        let text = decoder.text(&at.key(&member.key), &member.value);
+        match key {
+            EnvironmentKey::Value => value = text,
+            EnvironmentKey::From => from = text.map(|text| (text, member.value.span.clone())),
+            EnvironmentKey::Otherwise => otherwise = text,
+        }
+    }
+    match (value, from) {
+        (Some(value), None) => Some(EnvironmentSource::Value(value)),
+        (None, Some((from, span))) => match (&*from, from.strip_prefix("env:")) {
+            ("node", _) => Some(EnvironmentSource::Node { otherwise }),
+            ("principal", _) => Some(EnvironmentSource::Principal { otherwise }),
+            (_, Some(name)) if !name.is_empty() => Some(EnvironmentSource::Variable {
+                name: name.into(),
+                otherwise,
+            }),
+            _ => {
+                decoder.error(
+                    codes::AG1007,
+                    &at.key("from"),
+                    &span,
+                    &format!("`{from}` is no source of the environment's name"),
+                    "write `node`, `principal` or `env:NAME`",
+                );
+                None
+            }
+        },
+        _ => {
+            decoder.error(
+                codes::AG1006,
+                at,
+                &node.span,
+                "either `value` or `from` stands here",
+                "for example `environment: prod` or `environment: { from: env:STAGE, otherwise: prod }`",
+            );
+            None
+        }
+    }
+}

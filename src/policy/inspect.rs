@@ -1,0 +1,127 @@
+//! `inspect`: bounds of what is inspected.
+
+use super::decode::{Decoder, PolicyPath};
+use super::grammar::InspectKey;
+use super::node::Node;
+use crate::diag::{Fix, Severity, codes};
+
+/// `inspect`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inspect {
+    /// Largest body that is read, in bytes.
+    pub max_body: u64,
+    /// Deepest nesting of JSON.
+    pub max_depth: u16,
+    /// How many strings deep JSON may be nested in JSON.
+    pub nested_json: u8,
+    /// Most text that detectors look at in one exchange, in bytes.
+    pub max_text: u64,
+    /// Whether runs of Base64 and hexadecimal digits are decoded and looked into.
+    pub decode: bool,
+}
+
+impl Inspect {
+    /// What holds where the policy says nothing.
+    pub const DEFAULT: Inspect = Inspect {
+        max_body: 8 << 20,
+        max_depth: 64,
+        nested_json: 4,
+        max_text: 4 << 20,
+        decode: false,
+    };
+}
+
+/// Reads `inspect`.
+pub(super) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Inspect {
+    let mut inspect = Inspect::DEFAULT;
+    for (key, member) in decoder.keys(at, node).into_iter().flatten() {
+        let at = at.key(&member.key);
+        let value = &member.value;
+        match key {
+            InspectKey::MaxBody => {
+                if let Some(bytes) = bounded_size(decoder, &at, value, "8MiB") {
+                    inspect.max_body = bytes;
+                }
+            }
+            InspectKey::MaxText => {
+                if let Some(bytes) = bounded_size(decoder, &at, value, "4MiB") {
+                    inspect.max_text = bytes;
+                }
+            }
+            InspectKey::Decode => {
+                if let Some(decode) = decoder.boolean(&at, value) {
+                    inspect.decode = decode;
+                }
+            }
+            InspectKey::MaxDepth => {
+                if let Some(depth) = bounded(decoder, &at, value, (1, 512), 64) {
+                    inspect.max_depth = depth;
+                }
+            }
+            InspectKey::NestedJson => {
+                if let Some(depth) = bounded(decoder, &at, value, (0, 16), 4) {
+                    inspect.nested_json = u8::try_from(depth).unwrap_or(16);
+                }
+            }
+        }
+    }
+    inspect
+}
+
+/// The most that the filter holds at once: a larger bound would never be reached.
+const LARGEST_SIZE: u64 = 256 << 20;
+
+/// Less than any request that says something.
+const SMALLEST_SIZE: u64 = 64;
+
+/// A number of bytes that something fits into and that the filter can hold.
+fn bounded_size(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    node: &Node,
+    usual: &str,
+) -> Option<u64> {
+    let bytes = decoder.bytes(at, node)?;
+    if (SMALLEST_SIZE..=LARGEST_SIZE).contains(&bytes) {
+        return Some(bytes);
+    }
+    let message = format!("{SMALLEST_SIZE} bytes to 256MiB are expected here");
+    let help = format!("write for example `{usual}`, which holds without it");
+    if let Some(diagnostic) = decoder.report(
+        Severity::Error,
+        codes::AG1007,
+        at,
+        node.span.clone(),
+        message,
+    ) {
+        diagnostic.help = Some(help);
+        diagnostic.fix = Some(Fix {
+            span: node.span.clone(),
+            with: usual.to_owned(),
+        });
+    }
+    None
+}
+
+fn bounded(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    node: &Node,
+    (low, high): (u16, u16),
+    usual: u16,
+) -> Option<u16> {
+    let count = decoder.count(at, node)?;
+    match u16::try_from(count) {
+        Ok(count) if (low..=high).contains(&count) => Some(count),
+        _ => {
+            decoder.error(
+                codes::AG1007,
+                at,
+                &node.span,
+                &format!("a number from {low} to {high} is expected here"),
+                &format!("write for example `{usual}`, which holds without it"),
+            );
+            None
+        }
+    }
+}
