@@ -397,6 +397,22 @@ fn limit(b: &mut Builder) -> Value {
         .iter()
         .map(|counted| counted.word())
         .collect();
+    let window = b.object(
+        "rules[].limit.window",
+        json!({
+            "fixed": seconds("From the full multiples of this time in UTC on."),
+            "sliding": seconds("In the last so much time."),
+        }),
+        &[],
+    );
+    let price = b.object(
+        "rules[].limit.prices.otherwise",
+        json!({
+            "input": {"type": "number", "minimum": 0, "description": "US dollars for a million tokens that are read."},
+            "output": {"type": "number", "minimum": 0, "description": "The same of tokens that are written."},
+        }),
+        &[],
+    );
     let count = b.words("rules[].limit.count", &counted);
     b.object(
         "rules[].limit",
@@ -405,7 +421,13 @@ fn limit(b: &mut Builder) -> Value {
             "sum": text("The field that is added up."),
             "per": texts("For whom it is counted: each combination of these has its own."),
             "max": {"type": "number", "description": "The most that passes."},
-            "window": seconds("In how much time."),
+            "window": {"anyOf": [seconds("In how much time."), window]},
+            "prices": {
+                "type": "object",
+                "description": "What models cost, by their names; `otherwise` is the price of all others.",
+                "additionalProperties": price,
+            },
+            "session": texts("What names a session, in the order in which it is looked for: `header:NAME`, `field:PATH`, `mcp`, `conversation`, `first_messages`."),
         }),
         &["max"],
     )
@@ -709,6 +731,9 @@ rules:
     redact: { with: mask }
     approval: { by: x }
     limit: { count: requests, max: 5 }
+  - id: b
+    action: deny
+    limit: { sum: usage.cost_usd, max: 5, window: { sliding: 1h }, prices: { otherwise: { input: 1, output: 2 } } }
 "#;
 
     fn decoded() -> Decoder {

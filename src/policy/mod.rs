@@ -52,7 +52,7 @@ pub use document::{API_VERSION, Document, EnvironmentSource, HeaderMode, Inspect
 pub use evaluate::{Decision, Evaluation, LEAVE_TOOL_OUT, MatchedRule, Ruling, Shadow};
 pub use inspection_plan::{InspectionPlan, Interest};
 pub use kill::{KILL_KIND, Kill, KillList, KillState, KillSwitch, KillTarget, Killed, MAX_KILLS};
-pub use limit::{Counted, Limit, Measure};
+pub use limit::{Charging, Counted, Limit, Measure, Price, SessionSource, Window};
 #[cfg(not(target_arch = "wasm32"))]
 pub use load::load_with_zones;
 pub use load::{Loaded, MAX_DOCUMENT, desugar_document, load, load_json, parse_json};
