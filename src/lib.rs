@@ -4,7 +4,7 @@
 //! Layers, top to bottom; an arrow may be skipped, never reversed, and siblings do not import one another:
 //!
 //! ```text
-//! cli, host → flow, author → approval, identity → policy, protocol, audit, metrics, redact → detect, event → wire, diag, proxy
+//! cli, host → flow, author → approval, identity, limits → policy, protocol, audit, metrics, redact → detect, event → wire, diag, proxy
 //! ```
 //!
 //! The core is sans-IO: no clock, no randomness, no environment and no host call below `host` and `cli`.
@@ -29,6 +29,7 @@ pub mod flow;
 #[cfg(target_arch = "wasm32")]
 mod host;
 pub mod identity;
+pub mod limits;
 pub mod metrics;
 pub mod policy;
 pub mod protocol;

@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["wire", "diag", "proxy"],
     &["detect", "event"],
     &["policy", "protocol", "audit", "metrics", "redact"],
-    &["approval", "identity"],
+    &["approval", "identity", "limits"],
     &["flow", "author"],
     &["cli", "host"],
 ];

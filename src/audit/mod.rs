@@ -9,7 +9,7 @@ mod schema;
 mod verify;
 
 pub use chain::{Chain, ChainKey};
-pub use record::{Record, RecordedApproval, RecordedRule};
+pub use record::{Record, RecordedApproval, RecordedLimit, RecordedRule};
 #[cfg(not(target_arch = "wasm32"))]
 pub use schema::schema;
 #[cfg(not(target_arch = "wasm32"))]

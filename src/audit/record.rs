@@ -44,6 +44,21 @@ pub struct RecordedApproval<'a> {
     pub detail: Option<&'static str>,
 }
 
+/// A limit that the exchange was charged to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedLimit {
+    /// What is used after the last charge, in units.
+    pub used: u64,
+    /// The most that is free, in units.
+    pub max: u64,
+    /// Units of one: sums are counted in millionths.
+    pub unit: u64,
+    /// Whether something exceeded it.
+    pub is_exceeded: bool,
+    /// What named the session, of a limit for each: `mcp`, `first_messages`.
+    pub session: Option<Box<str>>,
+}
+
 /// The content of an audit event. Members that don't apply are empty.
 #[derive(Clone, Debug)]
 pub struct Record<'a> {
@@ -89,6 +104,8 @@ pub struct Record<'a> {
     pub tools: &'a SortedSet<Box<str>>,
     /// Tags set by rules.
     pub tags: &'a SortedSet<Box<str>>,
+    /// The limits that it was charged to, by id.
+    pub limits: &'a SortedMap<Box<str>, RecordedLimit>,
     /// Inspection coverage: level and reasons.
     pub coverage: (&'static str, &'a SortedSet<String>),
     /// Token usage.
@@ -224,6 +241,26 @@ impl Record<'_> {
                 }
             });
         }
+        if !self.limits.is_empty() {
+            key(out, "limits");
+            list(
+                out,
+                self.limits.iter().take(MAX_LIST_ITEMS),
+                |out, limit| {
+                    let (id, limit) = limit;
+                    object(out, |out| {
+                        text(out, "id", id);
+                        units(out, "used", limit.used, limit.unit);
+                        units(out, "max", limit.max, limit.unit);
+                        if limit.is_exceeded {
+                            key(out, "exceeded");
+                            out.extend_from_slice(b"true");
+                        }
+                        text(out, "session", limit.session.as_deref().unwrap_or_default());
+                    });
+                },
+            );
+        }
         if let Some((decision, rules)) = self.shadow {
             key(out, "shadow");
             object(out, |out| {
@@ -306,6 +343,19 @@ fn text(out: &mut Vec<u8>, name: &str, value: &str) {
 fn number(out: &mut Vec<u8>, name: &str, value: u64) {
     key(out, name);
     out.extend_from_slice(value.to_string().as_bytes());
+}
+
+/// Writes a number of units, of which so many are one: 1500000 millionths are `1.5`.
+fn units(out: &mut Vec<u8>, name: &str, units: u64, of_one: u64) {
+    let rest = units.checked_rem(of_one).unwrap_or(0);
+    number(out, name, units.checked_div(of_one).unwrap_or(units));
+    if rest > 0 {
+        // A digit more than the unit has, so that the zeros behind the point remain.
+        let digits = of_one.saturating_add(rest).to_string();
+        out.push(b'.');
+        let digits = digits.get(1..).unwrap_or_default();
+        out.extend_from_slice(digits.trim_end_matches('0').as_bytes());
+    }
 }
 
 fn counts(out: &mut Vec<u8>, name: &str, counts: &mut dyn Iterator<Item = (&str, u64)>) {
@@ -418,6 +468,7 @@ mod tests {
             tags: &empty.texts,
             coverage: ("full", reasons),
             usage: Usage::default(),
+            limits: &empty.limits,
             inspect_us: 12,
             approval: None,
             shadow: None,
@@ -431,6 +482,7 @@ mod tests {
         findings: SortedMap<Box<str>, u64>,
         counts: SortedMap<&'static str, u64>,
         texts: SortedSet<Box<str>>,
+        limits: SortedMap<Box<str>, RecordedLimit>,
     }
 
     fn hex(bytes: &[u8]) -> String {
@@ -483,6 +535,29 @@ mod tests {
         let second = record(&reasons, &empty).write(&mut chain);
         let next: serde_json::Value = serde_json::from_slice(&second).unwrap();
         assert_eq!(next["chain"]["prev"], hex(&Sha256::digest(&first)));
+    }
+
+    #[test]
+    fn limits_are_written_in_whole_ones() {
+        let mut chain = Chain::new([5; 8], None);
+        let limit = |used, max, unit, is_exceeded| RecordedLimit {
+            used,
+            max,
+            unit,
+            is_exceeded,
+            session: None,
+        };
+        let empty = Empty {
+            limits: SortedMap::from([
+                ("daily".into(), limit(7, 10, 1, false)),
+                ("spend".into(), limit(1_050_000, 2_000_000, 1_000_000, true)),
+            ]),
+            ..Empty::default()
+        };
+        let line = record(&SortedSet::new(), &empty).write(&mut chain);
+        let line = String::from_utf8(line).unwrap();
+        let limits = r#""limits":[{"id":"daily","used":7,"max":10},{"id":"spend","used":1.05,"max":2,"exceeded":true}]"#;
+        assert!(line.contains(limits), "{line}");
     }
 
     #[test]

@@ -121,6 +121,7 @@ pub fn schema() -> Value {
                 },
                 "required": ["id", "digest", "state"],
             },
+            "limits": limits(),
             "timing": {
                 "type": "object",
                 "properties": {"inspect_us": count, "held_us": count},
@@ -129,4 +130,18 @@ pub fn schema() -> Value {
         },
         "required": ["v", "ts", "chain", "policy", "decision", "status", "coverage", "timing"],
     })
+}
+
+fn limits() -> Value {
+    json!({"type": "array", "description": "The limits that it was charged to, by id.", "items": {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string"},
+            "used": {"type": "number", "minimum": 0, "description": "After the last charge."},
+            "max": {"type": "number", "minimum": 0},
+            "session": {"type": "string", "description": "What named the session, of a limit for each."},
+            "exceeded": {"const": true, "description": "Something was over the limit."},
+        },
+        "required": ["id", "used", "max"],
+    }})
 }

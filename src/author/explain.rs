@@ -3,6 +3,8 @@
 
 use crate::detect::{Confidence, DETECTORS, Finding, Input, Scanner, Scratch, Selection};
 use crate::event::Event;
+use crate::limits;
+use crate::policy::Limit;
 use crate::policy::compiled::{
     CompiledCheck, CompiledCondition, CompiledRule, CompiledTest, Operator, OverlapTarget,
 };
@@ -137,14 +139,37 @@ impl Explainer {
             let inner = teller(side).condition(unless, written, side);
             parts.push(Branch::of("unless", inner.held, vec![inner]));
         }
+        if let Some(limit) = &rule.limit {
+            parts.push(told_limit(rule, limit, event, context));
+        }
         Explained {
             rule: rule.id.clone(),
             action: rule.action.word(),
             enforced: rule.enforced,
-            held: context.policy.holds(rule, event, context),
+            held: context.policy.holds(rule, event, context)
+                && limits::standing(rule, event, context).is_none_or(|limit| limit.is_exceeded),
             barred: rule.inapplicable_reason(event),
             parts,
         }
+    }
+}
+
+/// A limit, with what is used of it.
+fn told_limit(rule: &CompiledRule, limit: &Limit, event: &Event, context: &Context<'_>) -> Branch {
+    let used = context.facts.used.get(&rule.id);
+    Branch {
+        seen: vec![match used {
+            Some(used) => format!("{used} used"),
+            None => "0 used".to_owned(),
+        }],
+        note: used
+            .is_none()
+            .then_some("the event says no `limits`: nothing counts as used before"),
+        ..Branch::of(
+            &format!("limit: more than {}", limit.describe()),
+            limits::standing(rule, event, context).is_some_and(|limit| limit.is_exceeded),
+            Vec::new(),
+        )
     }
 }
 

@@ -182,9 +182,7 @@ pub fn unprovided(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
                     ),
                 );
             }
-            if rule.limit.is_none()
-                && let Some((span, asked, effect)) = asks_identity(rule, &given)
-            {
+            if let Some((span, asked, effect)) = asks_identity(rule, &given) {
                 warn(
                     span,
                     at,

@@ -178,7 +178,8 @@ fn evaluate(
         let evaluation = policy.evaluate(laid_out, context, EvaluationPhase::Whole);
         let is_open = |rule: &Rule| {
             rule.kinds.contains(event.kind) && {
-                let mut unknown = false;
+                // What other lines have used is not in this one.
+                let mut unknown = rule.limit.is_some();
                 rule.each_field(&mut |mention, _| unknown |= !is_recorded(&mention.field));
                 unknown
             }

@@ -17,7 +17,7 @@ use crate::policy::context::Context;
 use crate::policy::decode::{Decoder, PolicyPath};
 use crate::policy::environment::EnvironmentSource;
 use crate::policy::node::{Member, Node, NodeValue};
-use crate::wire::json::{JsonBody, Limits, NodeId, Value, ValueKind as Json};
+use crate::wire::json::{Decimal, JsonBody, Limits, NodeId, Value, ValueKind as Json};
 use crate::wire::sorted_map::SortedMap;
 use crate::wire::span::offset;
 use std::cell::RefCell;
@@ -41,6 +41,7 @@ pub const FACT_KEYS: &[&str] = &[
     "headers",
     "earlier",
     "approved_by",
+    "limits",
 ];
 
 /// What a case may be about.
@@ -645,6 +646,24 @@ fn read_fact(
             }
         }
         "approved_by" => facts.approved_by = decoder.texts(at, value)?,
+        "limits" => {
+            let NodeValue::Map(members) = &value.data else {
+                decoder.wrong_type(at, value, "a mapping of rules to what is used");
+                return None;
+            };
+            for member in members {
+                let used = match &member.value.data {
+                    NodeValue::Number(number) => Decimal::parse(number),
+                    _ => None,
+                };
+                let Some(used) = used.filter(|used| !used.is_negative()) else {
+                    let at = at.key(&member.key);
+                    decoder.wrong_type(&at, &member.value, "a number that is not negative");
+                    return None;
+                };
+                facts.used.insert(member.key.clone(), used);
+            }
+        }
         // Read with the event that it stands before.
         "earlier" => {}
         _ => {
@@ -908,6 +927,12 @@ pub fn written(event: &SampleEvent, facts: &Facts) -> Node {
         .time
         .and_then(|time| jiff::Timestamp::from_nanosecond(i128::from(time)).ok());
     members.extend(time.map(|time| member("time", text(&time.to_string()))));
+    if !facts.used.is_empty() {
+        let used = facts.used.iter();
+        let used =
+            used.map(|(rule, used)| member(rule, node(NodeValue::Number(used.to_string().into()))));
+        members.push(member("limits", node(NodeValue::Map(used.collect()))));
+    }
     if let Some(earlier) = &event.earlier {
         let nothing = Facts::unknown();
         let events = earlier

@@ -409,6 +409,9 @@ rules:
     redact: { with: mask, require: pseudonym }
     approval: { by: x }
     limit: { count: requests, max: 5 }
+  - id: b
+    action: deny
+    limit: { sum: usage.cost_usd, max: 5, window: { sliding: 1h }, prices: { otherwise: { input: 1, output: 2 } } }
 "#;
 
     fn decoded() -> Decoder {

@@ -5,6 +5,7 @@ use crate::author::{SampleEvent, SampleExchange, describe, describe_principal, p
 use crate::diag::Diagnostic;
 use crate::event::{Author, Facts, Kind, Known, Models, Principal};
 use crate::policy::{Node, Policy, parse_json};
+use crate::wire::json::Decimal;
 use clap::Args;
 
 /// Options of the event.
@@ -43,6 +44,9 @@ pub(super) struct EventOptions {
     /// Name of the environment.
     #[arg(long, value_name = "NAME")]
     env: Option<String>,
+    /// What is used of a limit before the event: `RULE=N`.
+    #[arg(long, value_name = "RULE=N")]
+    used: Vec<String>,
     /// Time of the event, RFC 3339.
     #[arg(long, value_name = "RFC3339")]
     time: Option<String>,
@@ -189,6 +193,17 @@ impl EventOptions {
         }
         if let Some(principal) = self.principal()? {
             facts.principal = principal;
+        }
+        for text in &self.used {
+            let used = text
+                .rsplit_once('=')
+                .and_then(|(rule, used)| Some((rule, Decimal::parse(used)?)))
+                .filter(|(_, used)| !used.is_negative());
+            let Some((rule, used)) = used else {
+                let what = format!("--used {text}: write the rule and a number, as in `daily=5`");
+                return Err(output::print_error(&what));
+            };
+            facts.used.insert(rule.into(), used);
         }
         if let Some(text) = &self.time {
             let time: jiff::Timestamp = text

@@ -10,6 +10,7 @@ use crate::flow::simulation::{self, Caller, HttpMessage, SimulatedResult};
 use crate::flow::{EventObserver, Guard, HostEnvironment};
 use crate::policy::{Node, load_with_zones, parse_json};
 use crate::proxy::{MemoryProperties, MemorySharedData};
+use crate::wire::json::Decimal;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
@@ -264,6 +265,11 @@ impl OfflineProxy {
                 error.code, error.message
             ))),
         }
+    }
+
+    /// Sets what the counters of a limit begin with. Returns `false` if no limit has this id.
+    pub(super) fn begin_with(&self, rule: &str, used: &Decimal) -> bool {
+        self.guard.begin_with(rule, used)
     }
 
     /// Replays an exchange at a time in nanoseconds since 1970.

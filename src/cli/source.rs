@@ -272,7 +272,7 @@ impl Source {
         };
         let refused: Vec<&str> = policy
             .unenforceable()
-            .filter_map(|rule| Some(rule.limit.as_ref()?.path()))
+            .filter_map(|(rule, _)| Some(rule.limit.as_ref()?.path()))
             .collect();
         for diagnostic in &mut self.loaded.diagnostics {
             let is_refused = refused.contains(&&*diagnostic.path);

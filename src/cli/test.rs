@@ -425,6 +425,13 @@ fn evaluate_exchange(root: &Node, exchange: &WholeExchange) -> Result<ReplayResu
         None => HttpMessage::new(&[(":status", "200")], b""),
     };
     let now = exchange.facts.time.unwrap_or(MONDAY_NOON);
+    for (rule, used) in &exchange.facts.used {
+        if !proxyless.begin_with(rule, used) {
+            return Err(output::print_error(&format!(
+                "limits: no rule `{rule}` has a limit"
+            )));
+        }
+    }
     let principal = &exchange.facts.principal;
     let caller = Caller {
         properties: exchange.properties.clone(),

@@ -3,6 +3,7 @@
 use crate::author::{CASE_LIMITS, SampleExchange};
 use crate::diag::codes;
 use crate::event::{Direction, Kind, Redaction};
+use crate::limits;
 use crate::policy::{
     Action, CompiledRule, Context, Decision, EvaluationPhase, LEAVE_TOOL_OUT, Mode, Policy,
 };
@@ -50,7 +51,12 @@ fn words(decided: Option<&CompiledRule>, code: Option<&str>) -> (Option<String>,
         );
     }
     let owned = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
-    (owned(&rule.reason), owned(&rule.remedy))
+    let reason = owned(&rule.reason);
+    let is_limit = code == Some(codes::AG5001);
+    (
+        reason.or_else(|| is_limit.then(|| rule.limit_reason())),
+        owned(&rule.remedy),
+    )
 }
 
 /// A matching rule.
@@ -94,11 +100,34 @@ impl CheckResult {
                 ruling = Some((Decision::Deny, None, Some(codes::AG4001)));
             }
         }
+        let mut limit_status = None;
         let mut rules = BTreeMap::new();
         let mut redactions: Vec<Redaction> = Vec::new();
         for event in &case.reading.events {
             let evaluation = policy.evaluate(event, context, EvaluationPhase::Whole);
             let mut wanted = word(evaluation.would.decision);
+            let exceeded = evaluation.limited.iter().filter_map(|limited| {
+                let rule = policy.rule(limited.rule)?;
+                let standing = limits::standing(rule, event, context)?;
+                standing.is_exceeded.then_some((limited, rule, standing))
+            });
+            // As in Envoy: what is denied for another reason is not counted.
+            let exceeded: Vec<_> = match evaluation.ruling.decision {
+                Decision::Allow => exceeded.collect(),
+                _ => Vec::new(),
+            };
+            for (limited, rule, standing) in exceeded {
+                rules.insert(rule.id.clone(), ReportedRule::of(rule));
+                if rule.action == Action::Tag {
+                    continue;
+                }
+                wanted = "deny";
+                let is_first = ruling.is_none_or(|(decision, ..)| decision != Decision::Deny);
+                if limited.enforced && is_first {
+                    ruling = Some((Decision::Deny, Some(limited.rule), Some(codes::AG5001)));
+                    limit_status = Some(standing.status());
+                }
+            }
             if ruling.is_none_or(|(decision, ..)| decision < evaluation.ruling.decision) {
                 let result = evaluation.ruling;
                 ruling = Some((result.decision, result.rule, result.code));
@@ -147,7 +176,10 @@ impl CheckResult {
         CheckResult {
             action: action.to_owned(),
             would: (would != action).then(|| would.to_owned()),
-            status: code.map_or(200, codes::status),
+            status: match limit_status.filter(|_| code == Some(codes::AG5001)) {
+                Some(status) => status,
+                None => code.map_or(200, codes::status),
+            },
             code: code.map(str::to_owned),
             rules: rules.into_values().collect(),
             undecided: Vec::new(),

@@ -194,13 +194,15 @@ codes! {
     AG4003 401 "contradictory credentials"
         "Two sources of the policy name two different clients for one request, or two that are combined name two tenants. Send one credential."
     AG5001 429 "limit exceeded"
-        "A limit of the policy is exhausted."
+        "A limit of the policy is reached. The status is 429 with `retry-after` if the same request would pass within a minute, else 403."
     AG9001 503 "internal error"
         "The filter failed and denied the request, because it never allows traffic unread."
     AG9002 503 "no body after held headers"
         "The policy has `envoy: { headers: hold }`, but the plugin runs without `allow_on_headers_stop_iteration: true`, so that Envoy never delivers the body."
     AG9003 503 "kill list not in force"
         "A kill list is configured, and it can't be read, or its filter runs in another VM than the policy. Everything is denied, because nobody can tell who is stopped."
+    AG9004 503 "limit counters unavailable"
+        "The counters of a limit could not be read or written in Envoy's shared data, and the request was denied, because a limit never lets pass what it could not count. Check that no other Wasm plugin with the same `vm_id` writes keys that begin with `agentguard.limits`."
 }
 
 /// Returns the code with this id; `None` if there is none.

@@ -116,6 +116,11 @@ pub struct Facts {
     pub paths: Known<Vec<Box<str>>>,
     /// The HTTP method.
     pub method: Known<Box<str>>,
+    /// The client's address, if a limit is kept for each. Of an IPv6 address its network (/64), which is what one
+    /// client has.
+    pub address: Known<Box<str>>,
+    /// What may name the session, each with its source, if a limit is kept for each.
+    pub sessions: Vec<(Box<str>, Box<str>)>,
     /// Start of the exchange in nanoseconds since 1970.
     pub time: Option<u64>,
     /// The environment, from the source that the policy names.
@@ -136,6 +141,9 @@ pub struct Facts {
     /// Roles that have approved the event, of a case that is only tried out: in Envoy, tokens tell.
     #[cfg(not(target_arch = "wasm32"))]
     pub approved_by: Vec<Box<str>>,
+    /// What limits have counted before, by rule, as a test case says it; the filter counts itself.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub used: SortedMap<Box<str>, crate::wire::json::Decimal>,
 }
 
 impl Facts {
@@ -159,6 +167,8 @@ impl Facts {
             cluster: Known::Unknown,
             paths: Known::Unknown,
             method: Known::Unknown,
+            address: Known::Unknown,
+            sessions: Vec::new(),
             time: None,
             environment: Known::Unknown,
             principal: Principal::anonymous(),
@@ -169,6 +179,8 @@ impl Facts {
             history: History::default(),
             #[cfg(not(target_arch = "wasm32"))]
             approved_by: Vec::new(),
+            #[cfg(not(target_arch = "wasm32"))]
+            used: SortedMap::new(),
         }
     }
 

@@ -329,6 +329,7 @@ impl Flow {
                 },
                 problem: None,
                 hidden: false,
+                limit: None,
                 approval: Some(Box::new(denied)),
             });
         }

@@ -2,6 +2,7 @@
 
 use super::evaluate::DeniedEvent;
 use super::exchange::ExchangeOutcome;
+use super::limits::LimitHit;
 use super::step::{HeaderEdit, Reply};
 use super::{Flow, HalfState};
 use crate::approval::Invalid;
@@ -56,6 +57,8 @@ impl Flow {
                     )
                 }
                 codes::AG3003 => format!("Rule `{}` asks for an approval.", rule.id),
+                codes::AG5001 => rule.limit_reason(),
+                codes::AG9004 => format!("The counters of limit `{}` can't be reached.", rule.id),
                 codes::AG3005 => format!(
                     "Rule `{}` asks to redact something that can't be edited.",
                     rule.id
@@ -81,14 +84,24 @@ impl Flow {
         }
         let pointer = redacted_pointer(json, denied.event.at);
         Denial {
-            status: codes::status(code),
+            status: match &denied.limit {
+                Some(hit) => hit.status,
+                None => codes::status(code),
+            },
             code,
             rule: rule.map(|rule| rule.id.to_string()),
             reason,
             remedy: match hides_arguments {
                 true => Some(LEAVE_TOOL_OUT.to_owned()),
-                false => rule.and_then(|rule| rule.remedy.as_deref().map(str::to_owned)),
+                false => rule
+                    .and_then(|rule| rule.remedy.as_deref().map(str::to_owned))
+                    .or_else(|| denied.limit.as_ref()?.remedy()),
             },
+            headers: denied
+                .limit
+                .as_ref()
+                .map(LimitHit::headers)
+                .unwrap_or_default(),
             request_id: self.head.request_id.clone(),
             at: if denied.event.direction == Direction::Request && !pointer.is_empty() {
                 vec![pointer]
@@ -120,7 +133,12 @@ impl Flow {
             .map(|(name, value)| (name.to_owned(), value))
             .collect();
         headers.push(("cache-control".to_owned(), "no-store".to_owned()));
-        headers.push(("x-should-retry".to_owned(), "false".to_owned()));
+        // In JSON-RPC the denial has status 200, and nobody waits.
+        let asks_to_wait = response.status == 429 && !denial.headers.is_empty();
+        headers.push(("x-should-retry".to_owned(), asks_to_wait.to_string()));
+        if asks_to_wait {
+            headers.extend(denial.headers.iter().cloned());
+        }
         if response.status == 401 {
             let sources = &self.guard.policy.document.principals;
             headers.push(("www-authenticate".to_owned(), challenge(sources)));

@@ -4,6 +4,7 @@ use super::Flow;
 use super::approval::{Answer, ApprovedEvent, DeniedApproval, is_required};
 use super::denial::redacted_pointer;
 use super::exchange::{Coverage, ExchangeOutcome};
+use super::limits::{LimitHit, LimitedEvent};
 use super::restore_pseudonyms::PseudonymUse;
 use crate::audit::RecordedRule;
 use crate::diag::codes;
@@ -39,6 +40,8 @@ pub(super) struct DeniedEvent {
     pub(super) hidden: bool,
     /// The approval that is missing.
     pub(super) approval: Option<Box<DeniedApproval>>,
+    /// The limit that the event exceeds.
+    pub(super) limit: Option<LimitHit>,
 }
 
 /// The decision on one half of an exchange.
@@ -50,11 +53,13 @@ pub(super) struct HalfDecision {
     pub(super) redactions: Vec<Redaction>,
     /// Events that pass if the approvals for them are still unused.
     pub(super) approved: Vec<ApprovedEvent>,
+    /// Events that limits count, until they are charged.
+    pub(super) limited: Vec<LimitedEvent>,
 }
 
 impl HalfDecision {
     /// Whether a call at this location is already denied.
-    fn has_denied_call(&self, at: NodeId) -> bool {
+    pub(super) fn has_denied_call(&self, at: NodeId) -> bool {
         let mut denied = self.denied.iter().map(|denied| &denied.event);
         denied.any(|event| event.kind == Kind::ToolCall && event.at == at)
     }
@@ -83,6 +88,7 @@ impl Flow {
             problem: None,
             hidden: false,
             approval: None,
+            limit: None,
         }
     }
 }
@@ -199,6 +205,7 @@ impl Flow {
                 evaluate(&event, None, unread);
             }
             flow.evaluate_work(direction, force, context, verdict);
+            flow.charge_limits(direction, force, context, verdict);
         });
         if direction == Direction::Response && self.searches_written_calls() {
             self.evaluate_written_calls(json, reading, force, &mut verdict);
@@ -370,6 +377,7 @@ impl Flow {
                 flow.evaluate_event(&case, context, verdict);
             }
             flow.evaluate_work(Direction::Response, force, context, verdict);
+            flow.charge_limits(Direction::Response, force, context, verdict);
         });
         self.spend(Direction::Response, &mut verdict);
         verdict
@@ -537,6 +545,7 @@ impl Flow {
     ) -> UnreadableBody {
         let event = case.event;
         let policy = context.policy;
+        let calls_before = self.exchange.calls.len();
         if let Some(code) = event.code {
             self.exchange.gap(event.direction, Coverage::None, code);
             self.exchange.uninspectable.push(code);
@@ -675,6 +684,8 @@ impl Flow {
                 .map_or_else(|| tool.clone(), Into::into);
             self.exchange.calls.push((name, outcome));
         }
+        let call = (self.exchange.calls.len() > calls_before).then_some(calls_before);
+        self.collect_limits(case, &evaluation, call, context, verdict);
         if ruling.decision != Decision::Allow {
             if ruling.code == Some(codes::AG2010) {
                 self.exchange.uninspectable.push(codes::AG2010);
@@ -685,6 +696,7 @@ impl Flow {
                 ruling,
                 problem: case.problem.cloned(),
                 approval: missing,
+                limit: None,
             });
         }
         UnreadableBody {

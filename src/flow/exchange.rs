@@ -1,7 +1,8 @@
 //! The results of an exchange, and its audit event and metrics.
 
+use super::limits::OpenCharge;
 use super::{Flow, HalfState, step::End};
-use crate::audit::{Record, RecordedApproval, RecordedRule};
+use crate::audit::{Record, RecordedApproval, RecordedLimit, RecordedRule};
 use crate::event::{Direction, Kind, Known, Usage};
 use crate::metrics::{self, Metric};
 use crate::policy::Mode;
@@ -72,6 +73,20 @@ pub(super) struct Exchange {
     pub(super) tags: SortedSet<Box<str>>,
     /// Whether the request has no valid credential, and the policy asks for one.
     pub(super) is_unauthenticated: bool,
+    /// Limits that were charged or exceeded.
+    pub(super) limits: SortedMap<Box<str>, RecordedLimit>,
+    /// Limits that are settled at the end.
+    pub(super) open_charges: Vec<OpenCharge>,
+    /// Whether the session of the response was noted.
+    pub(super) has_noted_response: bool,
+    /// Whether the response arrived to its end.
+    pub(super) is_complete: bool,
+    /// Bytes of the response's body.
+    pub(super) response_bytes: u64,
+    /// Bytes of text and arguments in a response that streams.
+    pub(super) response_text: u64,
+    /// Ids of limits that were exceeded, once for each event.
+    pub(super) limit_hits: Vec<Box<str>>,
     /// Whether the policy does not apply to the exchange.
     pub(super) ignored: bool,
     pub(super) request_read: Coverage,
@@ -145,6 +160,8 @@ impl Flow {
     pub fn finish(&mut self, end: &End) -> Finished {
         self.close_open_halves();
         self.mask_names();
+        self.now = end.now;
+        self.settle_limits();
         let exchange = &self.exchange;
         let policy = &self.guard.policy;
         let status = exchange.status.or(end.status).unwrap_or(0);
@@ -189,6 +206,7 @@ impl Flow {
                 state: approval.state,
                 detail: approval.detail,
             }),
+            limits: &exchange.limits,
             shadow: exchange
                 .shadow
                 .as_ref()
@@ -320,6 +338,13 @@ impl Flow {
         }
         for (tool, outcome) in &exchange.calls {
             tell(metrics::TOOL_CALLS, &[tool, outcome.word()], 1);
+        }
+        for id in &exchange.limit_hits {
+            tell(metrics::LIMIT_HITS, &[id], 1);
+        }
+        let evictions = self.guard.limits.take_evictions();
+        if evictions > 0 {
+            tell(metrics::LIMIT_EVICTIONS, &[], evictions);
         }
         for code in &exchange.uninspectable {
             tell(metrics::UNINSPECTABLE, &[code], 1);

@@ -8,6 +8,7 @@ use crate::audit::{Chain, ChainKey};
 use crate::diag::codes;
 use crate::event::{Facts, Known, Reading};
 use crate::identity::{KeyError, KeyTable};
+use crate::limits::Limits;
 use crate::metrics::LabelValues;
 use crate::policy::{
     Context, EnvironmentSource, HeaderMode, KillSwitch, Policy, ScanScratch, Scans,
@@ -57,6 +58,8 @@ pub struct Guard {
     /// Bounds on metric labels.
     pub names: RefCell<LabelValues>,
     pub(super) scratch: RefCell<ScanScratch>,
+    /// The counters of its limits.
+    pub(super) limits: Limits,
     /// Masks names.
     pub(super) name_masker: NameMasker,
     pub(super) environment: Known<Box<str>>,
@@ -103,16 +106,18 @@ impl Guard {
     /// # Errors
     /// A secret that the policy names does not exist, or a rule requires a function that this version lacks.
     pub fn new(policy: Policy, surroundings: &HostEnvironment<'_>) -> Result<Guard, GuardError> {
-        if let Some(rule) = policy.unenforceable().next() {
+        if let Some((rule, what)) = policy.unenforceable().next() {
             return Err(GuardError {
                 code: codes::AG1017,
                 message: format!(
-                    "rule `{}` has a limit, and nothing counts between requests yet; use Envoy's rate limit filters until it does",
+                    "rule `{}` needs what this version does not provide: {what}",
                     rule.id
                 ),
             });
         }
         let (id, secret) = surroundings.seed.split_at_checked(8).unwrap_or_default();
+        let salt = secret.first_chunk().copied().unwrap_or_default();
+        let limits = Limits::new(&policy, &surroundings.shared_data, salt);
         let seed = secret.to_vec();
         let mut secret = seed.clone();
         let key = match &policy.document.audit.key {
@@ -165,6 +170,7 @@ impl Guard {
             policy.asks_approvals(),
         );
         Ok(Guard {
+            limits,
             chain: RefCell::new(Chain::new(id.try_into().unwrap_or_default(), key)),
             names: RefCell::default(),
             scratch: RefCell::default(),
@@ -179,6 +185,12 @@ impl Guard {
             next_id: Cell::new(0),
             policy,
         })
+    }
+
+    /// Sets what the counters of a limit begin with. Returns `false` if no limit has this id.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn begin_with(&self, rule: &str, used: &crate::wire::json::Decimal) -> bool {
+        self.limits.begin_with(&self.policy, rule, used)
     }
 
     /// Whether request headers are held until the body is evaluated.

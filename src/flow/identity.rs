@@ -72,6 +72,7 @@ impl Flow {
             problem: None,
             hidden: false,
             approval: None,
+            limit: None,
         })
     }
 }

@@ -123,6 +123,7 @@ impl Flow {
             problem: None,
             hidden: false,
             approval: None,
+            limit: None,
         }
     }
 

@@ -18,6 +18,7 @@ mod exchange;
 mod guard;
 mod identity;
 mod kill;
+mod limits;
 mod name_masker;
 mod request;
 mod response;
@@ -81,6 +82,8 @@ pub struct Flow {
     status_sent: bool,
     /// The response headers' problem, if the policy allows the body unread.
     headers_problem: Option<Problem>,
+    /// Time of the callback that runs, in nanoseconds since 1970.
+    now: u64,
     /// Whether a local reply was sent. It comes back through the response callbacks.
     replied: bool,
     /// Observer of each evaluated event, for `explain` and `replay`.
@@ -172,6 +175,7 @@ impl Flow {
             sized_response: false,
             status_sent: false,
             headers_problem: None,
+            now: 0,
             replied: false,
             #[cfg(not(target_arch = "wasm32"))]
             watcher: None,

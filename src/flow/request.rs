@@ -7,15 +7,18 @@ use super::step::{Action, Body, HeaderEdit, RequestHead, Step};
 use super::{BodyCopy, Flow, HalfState, Undetermined};
 use crate::diag::codes;
 use crate::event::{DefaultGate, Direction, Event, Kind, Known, Models, Problem, Reading};
+use crate::identity::peer_address;
 use crate::policy::{Decision, EvaluationPhase, Interest, MatchedEntry, ProtocolEntry};
 use crate::protocol::{
     self, BodyForm, Recognised, RequestContext, Route, RouteHead as ProtocolHead,
 };
+use crate::proxy::Properties;
 use crate::redact;
 use crate::wire::http::{ContentType, Path, is_identity, percent_decode};
 use crate::wire::json::{Edits, JsonBody, Limits, NodeId};
 use crate::wire::letter_case;
 use std::cell::RefCell;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// Prefix of the filter's own headers. Headers with this prefix from clients and upstreams are removed.
 pub(super) const OWN_PREFIX: &[u8] = b"x-agentguard-";
@@ -95,6 +98,7 @@ fn request_header_info<'a>(head: &RequestHead<'a>) -> RequestHeaderInfo<'a> {
 impl Flow {
     /// Processes the request headers. Called once.
     pub fn request_headers(&mut self, head: &RequestHead<'_>) -> Step {
+        self.now = head.now;
         self.metered(|flow| flow.begin_request(head))
             .without_absent(head.headers)
     }
@@ -225,7 +229,8 @@ impl Flow {
             };
         }
 
-        if self.response_interest() == Interest::Enforced && !seen.signs_accept_encoding {
+        let reads_responses = self.response_interest().max(guard.limits.bounds_streams());
+        if reads_responses == Interest::Enforced && !seen.signs_accept_encoding {
             // Envoy's decompressor never ends a response body, so that compressed responses cannot be inspected. The
             // upstream is asked not to compress.
             edits.push(HeaderEdit::Set(
@@ -351,6 +356,11 @@ impl Flow {
         facts.server = Known::Missing;
         facts.models = Models::default();
         facts.time = Some(head.now);
+        self.learn_session_headers(head.headers);
+        let facts = &mut self.facts;
+        if guard.limits.asks_address() {
+            facts.address = client_network(head.properties);
+        }
         facts.environment = guard.environment.clone();
         facts.content_type = seen
             .content_type
@@ -524,6 +534,7 @@ impl Flow {
 
     /// Processes received bytes of the request; with `end`, the last ones.
     pub fn request_body(&mut self, body: &mut dyn Body, end: bool, now: u64) -> Step {
+        self.now = now;
         self.metered(|flow| flow.take_request(body, end, now))
     }
 
@@ -590,6 +601,7 @@ impl Flow {
         body: &mut dyn Body,
         now: u64,
     ) -> Step {
+        self.now = now;
         self.metered(|flow| flow.take_trailers(trailers, body, now))
     }
 
@@ -699,6 +711,7 @@ impl Flow {
             }
         };
         self.learn(&reading, bytes.len());
+        self.learn_session(&reading, &json);
         self.recall(&reading, &json);
         self.pseudonyms = self.pseudonym_use(&json, &reading);
         self.take_presented_in_body(&reading, &json);
@@ -782,6 +795,7 @@ impl Flow {
         match self.read_request(&tap.bytes) {
             Ok((json, reading)) => {
                 self.learn(&reading, tap.bytes.len());
+                self.learn_session(&reading, &json);
                 self.recall(&reading, &json);
                 self.pseudonyms = self.pseudonym_use(&json, &reading);
                 self.take_presented_in_body(&reading, &json);
@@ -892,6 +906,18 @@ fn assumed(entry: &ProtocolEntry, head: &ProtocolHead<'_>) -> Option<Route> {
     let mut endpoint = protocol.assume(head)?;
     endpoint.shape.clone_from(&entry.shape);
     Some(Route::new(protocol, endpoint, head))
+}
+
+/// The address of the connection's peer: `127.0.0.1`. Of an IPv6 address its /64, which is what one client has.
+fn client_network(properties: &dyn Properties) -> Known<Box<str>> {
+    match peer_address(properties) {
+        Some(IpAddr::V4(address)) => Known::Is(address.to_string().into()),
+        Some(IpAddr::V6(address)) => {
+            let network = address.to_bits() & !u128::from(u64::MAX);
+            Known::Is(Ipv6Addr::from_bits(network).to_string().into())
+        }
+        None => Known::Unknown,
+    }
 }
 
 fn request_id(head: &RequestHead<'_>) -> Option<String> {

@@ -134,6 +134,7 @@ impl Flow {
         if self.replied {
             return Step::go_on();
         }
+        self.now = head.now;
         let step = self
             .metered(|flow| flow.begin_response(head))
             .without_absent(head.headers);
@@ -152,6 +153,7 @@ impl Flow {
             return Step::go_on();
         }
         let mut edits: Vec<HeaderEdit> = seen.own.iter().cloned().map(HeaderEdit::Remove).collect();
+        self.exchange.is_complete = head.end;
         let has_body = !head.end && !matches!(seen.status, 204 | 304) && self.head.method != "HEAD";
         // Before the request is complete, a response is Envoy's own (body too large, timeout) or from an upstream that
         // doesn't wait for the request. Without an error status it is the upstream's.
@@ -182,9 +184,23 @@ impl Flow {
         let is_harmless = self.protocol.is_none()
             && !self.request_context.endpoint.name.is_empty()
             && seen.media != MediaType::EventStream;
+        // A stream can outrun a limit, so that it is read even if no rule looks at it.
+        let bound = match self.exchange.open_charges.is_empty() {
+            true => Interest::None,
+            false => self.guard.limits.bounds_streams(),
+        };
         if interest == Interest::None || is_harmless {
-            if let Some(stream) = self.stream_of(&seen, ReadPurpose::Usage, head.now) {
+            let purpose = match bound {
+                _ if is_harmless => ReadPurpose::Usage,
+                Interest::None => ReadPurpose::Usage,
+                Interest::Observed => ReadPurpose::Observe,
+                Interest::Enforced => ReadPurpose::Enforce,
+            };
+            if let Some(stream) = self.stream_of(&seen, purpose, head.now) {
                 self.response = HalfState::Streaming(stream);
+                if purpose == ReadPurpose::Enforce {
+                    edits.extend(self.edited_body_edits(None));
+                }
                 return Step::with(edits, Action::Continue);
             }
             let has_usage = self.protocol.is_some()
@@ -237,7 +253,7 @@ impl Flow {
             self.response = HalfState::Passing;
             return Step::with(edits, Action::Continue);
         }
-        let purpose = match interest {
+        let purpose = match interest.max(bound) {
             Interest::Observed => ReadPurpose::Observe,
             _ => ReadPurpose::Enforce,
         };
@@ -375,6 +391,7 @@ impl Flow {
 
     /// Processes received bytes of the response; with `end`, the last ones.
     pub fn response_body(&mut self, body: &mut dyn Body, end: bool, now: u64) -> Step {
+        self.now = now;
         self.metered(|flow| flow.take_response(body, end, now))
     }
 
@@ -391,6 +408,14 @@ impl Flow {
             self.response = HalfState::Done;
             return Step::of(Action::Reset);
         }
+        let size = u64::try_from(body.size()).unwrap_or(u64::MAX);
+        let known = &mut self.exchange.response_bytes;
+        *known = match &self.response {
+            // Held bytes come again with those that follow.
+            HalfState::Holding { .. } => size,
+            _ => known.saturating_add(size),
+        };
+        self.exchange.is_complete = end;
         match &self.response {
             HalfState::Tapping(_) => {
                 if body.size() > 0 {
@@ -521,6 +546,9 @@ impl Flow {
                 match self.with_pseudonyms_restored(protocol, bytes, &json, &reading) {
                     None => {
                         self.record_response(&reading);
+                        if let Some(body) = json.body() {
+                            self.note_response(body.root());
+                        }
                         reading.problems.extend(doubt);
                         let verdict = self.evaluate(Direction::Response, &json, &reading);
                         self.edit_response(protocol, bytes, (&json, &reading), verdict)
@@ -769,6 +797,9 @@ impl Flow {
         ) {
             Ok((json, mut reading)) => {
                 self.record_response(&reading);
+                if let Some(body) = json.body() {
+                    self.note_response(body.root());
+                }
                 reading.problems.extend(doubt);
                 if tap.usage_only {
                     self.record_calls(&reading);

@@ -414,7 +414,10 @@ impl Flow {
         stream.frames.push(bytes);
         while !stream.is_unread {
             match stream.frames.next_frame() {
-                Ok(Some(frame)) => self.take_frame(stream, frame)?,
+                Ok(Some(frame)) => {
+                    self.take_frame(stream, frame)?;
+                    self.end_over_limit(stream)?;
+                }
                 Ok(None) => break,
                 Err(_) => self.stop_parsing(stream)?,
             }
@@ -451,6 +454,20 @@ impl Flow {
             stream.give_up();
         }
         Ok(())
+    }
+
+    /// Ends a stream that has used up a limit.
+    fn end_over_limit(&mut self, stream: &Stream) -> Result<(), StreamEnd> {
+        if !stream.is_enforced() || stream.is_over || stream.is_unread {
+            return Ok(());
+        }
+        match self.charge_stream().zip(empty_body()) {
+            Some((denied, json)) => Err(StreamEnd {
+                denial: Box::new(self.denial(&denied, &json)),
+                as_error: self.on_deny(&denied.ruling) == Some(OnDeny::Error),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Handles a stream that cannot be parsed further.
@@ -615,6 +632,9 @@ impl Flow {
     ) -> Result<(), StreamEnd> {
         stream.reader.read(&mut reader, frame.event.as_deref());
         let (json, mut reading, details) = reader.finish_frame();
+        if let Some(body) = json.body() {
+            self.note_response(body.root());
+        }
         for problem in &mut reading.problems {
             problem.code = codes::AG2014;
         }
@@ -824,6 +844,8 @@ impl Flow {
             text.whole.push_str(new);
         }
         text.note_written(new);
+        let written = u64::try_from(new.len()).unwrap_or(u64::MAX);
+        self.exchange.response_text = self.exchange.response_text.saturating_add(written);
         let range = start..start.saturating_add(new.len());
         self.count_text(Direction::Response, new.len());
         text.add(range, piece.repeats, number, piece.place);
@@ -1104,6 +1126,8 @@ impl Flow {
             let Some(call) = stream.calls.remove(key) else {
                 continue;
             };
+            let written = u64::try_from(call.size()).unwrap_or(u64::MAX);
+            self.exchange.response_text = self.exchange.response_text.saturating_add(written);
             let denied = self.evaluate_call(stream, key, &call)?;
             evaluated.push(EvaluatedCall {
                 key: *key,

@@ -11,7 +11,7 @@ mod certificate;
 mod claims;
 mod trusted_header;
 
-use address::peer_address;
+pub use address::peer_address;
 pub use api_key::{KeyError, KeyTable};
 
 use crate::event::{Known, Principal};

@@ -62,6 +62,10 @@ metrics! {
     UNINSPECTABLE "agentguard_uninspectable_total" Counter ["code"];
     /// Requests without a valid credential; `source` is the policy's source that recognised it.
     AUTHENTICATION_FAILURES "agentguard_authentication_failures_total" Counter ["source", "reason"];
+    /// Events that exceeded a limit.
+    LIMIT_HITS "agentguard_limit_hits_total" Counter ["limit_id"];
+    /// Counters of limits that were dropped because their bucket was full.
+    LIMIT_EVICTIONS "agentguard_limit_evictions_total" Counter [];
     /// The policy in force.
     POLICY_INFO "agentguard_policy_info" Gauge ["name", "version"];
     /// Rejected configurations.

@@ -120,6 +120,13 @@ pub struct CompiledRule {
 }
 
 impl CompiledRule {
+    /// Why its limit denies, unless it says so itself.
+    pub fn limit_reason(&self) -> String {
+        let limit = self.limit.as_ref();
+        let described = limit.map(|limit| limit.describe()).unwrap_or_default();
+        format!("Limit `{}` is reached: at most {described}.", self.id)
+    }
+
     /// Whether it writes pseudonyms where it can.
     pub fn makes_pseudonyms(&self) -> bool {
         self.action == Action::Redact && self.redact.form == Replacement::Pseudonym

@@ -6,8 +6,10 @@ use crate::policy::compiled::{
     CompiledCondition, CompiledDocument, CompiledRule, CompiledTest, HistoryQuery,
 };
 use crate::policy::document::Document;
+use crate::policy::field::Kinds;
 use crate::policy::index::Index;
 use crate::policy::inspection_plan::InspectionPlan;
+use crate::policy::limit::Limit;
 use crate::policy::protocols::{self, MatchedEntry};
 use crate::policy::rule::Rule;
 use crate::policy::scan::Matcher;
@@ -73,9 +75,15 @@ impl Policy {
         &self.rules
     }
 
-    /// The rules that this version can evaluate but not enforce, since it keeps no state between exchanges.
-    pub fn unenforceable(&self) -> impl Iterator<Item = &CompiledRule> {
-        self.rules.iter().filter(|rule| rule.limit.is_some())
+    /// The rules that this version can evaluate but not enforce, each with the reason.
+    pub fn unenforceable(&self) -> impl Iterator<Item = (&CompiledRule, &'static str)> {
+        (0u16..).zip(&self.rules).filter_map(|(number, rule)| {
+            let is_shadow =
+                |part: &CompiledDocument| part.is_shadow && part.rules.contains(&number);
+            let limit = rule.limit.as_deref()?;
+            let is_shadow = self.chapters.iter().any(is_shadow);
+            Some((rule, unprovided(limit, rule.action, rule.kinds, is_shadow)?))
+        })
     }
 
     /// What is in force although nothing here provides what it asks for: all of that is denied, or counts for the strict side.
@@ -136,5 +144,23 @@ impl Policy {
         self.chapters
             .iter()
             .any(|chapter| chapter.scope.clusters.is_some())
+    }
+}
+
+/// What of a rule with a limit this version does not provide.
+pub(crate) fn unprovided(
+    limit: &Limit,
+    action: Action,
+    kinds: Kinds,
+    is_shadow: bool,
+) -> Option<&'static str> {
+    if action == Action::RequireApproval {
+        Some("approvals of what exceeds a limit")
+    } else if is_shadow {
+        Some("limits of a shadow policy")
+    } else if !limit.counts(kinds) {
+        Some("a limit of events that it does not count")
+    } else {
+        None
     }
 }

@@ -537,8 +537,7 @@ keys! {
             => "Who may [approve](approvals.md), for how long, bound to which values, and what the approver reads.",
             Mapping(ApprovalKey::MAPPING);
         Limit = "limit"
-            => "The rule matches once the limit is exceeded. [Not provided yet](#not-provided-in-envoy-yet): the filter \
-            rejects the policy.", Mapping(LimitKey::MAPPING);
+            => "The rule matches once the limit is exceeded: [limits.md](limits.md).", Mapping(LimitKey::MAPPING);
         Trust = "trust" => "The exemption may depend only on values supplied by the client.", Words(&["claimed"]);
         Overridable = "overridable" => "A document that extends this one may redefine the rule.", Boolean;
         Examples = "examples"
@@ -589,13 +588,34 @@ keys! {
         Wait = "wait" => "Not supported yet: a request can't wait for an approval.", Seconds;
     }
 
+    /// `window` of a limit
+    WindowKey {
+        Fixed = "fixed" => "From the full multiples of this time in UTC on.", Seconds;
+        Sliding = "sliding" => "In the last so much time.", Seconds;
+    }
+
+    /// The price of a model.
+    PriceKey {
+        Input = "input" => "US dollars for a million tokens that are read.", Number;
+        Output = "output" => "US dollars for a million tokens that are written.", Number;
+    }
+
     /// `limit`
     LimitKey {
         Count = "count" => "What is counted; `count` or `sum` is required.", Words(Counted::WORDS);
         Sum = "sum" => "The field that is added up.", Text;
-        Per = "per" => "Fields whose values are limited separately, or `session`.", Texts;
+        Per = "per"
+            => "What has a counter of its own: `session`, `address`, `principal`, or a field each of whose values has.",
+            Texts;
         Max = "max" required "for example `max: 500`" => "The most that is allowed.", Number;
-        Window = "window" => "The span of time. Required, except for a limit `per: session`.", Seconds;
+        Window = "window" => "The span of time. Required, except for a limit `per: session`.",
+            Either(&[Seconds, Mapping(WindowKey::MAPPING)]);
+        Prices = "prices"
+            => "What models cost, by their names or globs; `otherwise` is the price of all others.",
+            Named(&Mapping(PriceKey::MAPPING));
+        Session = "session"
+            => "What names a session, in the order in which it is looked for: `header:NAME`, `field:PATH`, `mcp`, \
+            `conversation`, `first_messages`.", Texts;
     }
 }
 

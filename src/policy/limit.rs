@@ -1,14 +1,17 @@
 //! `limit`: a rule that holds once something has happened too often, or adds up to too much.
 
 use super::decode::{Decoder, PolicyPath};
+use super::field::Kinds;
 use super::field::{Field, FieldType};
 use super::field_ref::{self, FieldRef};
-use super::grammar::LimitKey;
+use super::glob::{Glob, GlobReading};
+use super::grammar::{LimitKey, PriceKey, WindowKey};
 use super::node::{Node, NodeValue};
 use super::words::Counted;
 use crate::diag::codes;
 use crate::event::Kind;
 use crate::wire::json::Decimal;
+use crate::wire::letter_case;
 use std::ops::Range;
 
 /// What a limit measures.
@@ -18,8 +21,143 @@ pub enum Measure {
     Count(Counted),
     /// The sum of a field's values, by its path.
     Sum(Box<str>),
-    /// The sum of what answers cost, in US dollars.
+    /// The sum of what responses cost, in US dollars.
     Cost,
+}
+
+/// When a limit is charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Charging {
+    /// With the event.
+    Now,
+    /// With the event by an estimate, which is corrected once the exchange has ended.
+    Reserved,
+    /// Once the exchange has ended.
+    AtEnd,
+}
+
+/// Where a session is looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionSource {
+    /// A request header, in lower case.
+    Header(Box<str>),
+    /// MCP's `mcp-session-id`.
+    Mcp,
+    /// `conversation`, or the conversation that `previous_response_id` goes on.
+    Conversation,
+    /// A member of the request's body, by its path: `metadata.session_id`.
+    Field(Box<str>),
+    /// The first messages, which a client sends again with each request.
+    FirstMessages,
+}
+
+impl SessionSource {
+    /// Where a session is looked for if the limit doesn't say.
+    pub const USUAL: [SessionSource; 3] = [
+        SessionSource::Mcp,
+        SessionSource::Conversation,
+        SessionSource::FirstMessages,
+    ];
+
+    fn parse(text: &str) -> Option<SessionSource> {
+        Some(match text {
+            "mcp" => SessionSource::Mcp,
+            "conversation" => SessionSource::Conversation,
+            "first_messages" => SessionSource::FirstMessages,
+            _ => match text.split_once(':')? {
+                ("header", name) if !name.is_empty() => {
+                    SessionSource::Header(letter_case::ascii_lower(name).into())
+                }
+                ("field", path) if !path.is_empty() => SessionSource::Field(path.into()),
+                _ => return None,
+            },
+        })
+    }
+
+    /// Its name in policies and audit events.
+    pub fn name(&self) -> Box<str> {
+        match self {
+            SessionSource::Header(name) => format!("header:{name}").into(),
+            SessionSource::Mcp => "mcp".into(),
+            SessionSource::Conversation => "conversation".into(),
+            SessionSource::Field(path) => format!("field:{path}").into(),
+            SessionSource::FirstMessages => "first_messages".into(),
+        }
+    }
+}
+
+/// What a model's tokens cost, in millionths of a dollar for a million tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Price {
+    /// Of tokens that are read.
+    pub input: u64,
+    /// Of tokens that are written.
+    pub output: u64,
+}
+
+impl Price {
+    /// Millionths of a dollar for so many tokens, rounded up.
+    pub fn of(&self, input: u64, output: u64) -> u64 {
+        let of = |tokens: u64, price: u64| u128::from(tokens).saturating_mul(u128::from(price));
+        let cost = of(input, self.input).saturating_add(of(output, self.output));
+        u64::try_from(cost.div_ceil(1_000_000)).unwrap_or(u64::MAX)
+    }
+}
+
+/// A price table.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Prices {
+    /// Models by their names, with globs; of several that fit, the dearest holds.
+    models: Vec<(Box<str>, Glob, Price)>,
+    otherwise: Option<Price>,
+}
+
+impl Prices {
+    /// The price of a model.
+    pub fn of(&self, model: &str) -> Option<Price> {
+        let name = letter_case::lower(model);
+        let fits = self
+            .models
+            .iter()
+            .filter(|(_, glob, _)| glob.matches(&name, GlobReading::Broad));
+        let dearest = fits.map(|(.., price)| *price).reduce(Prices::dearer);
+        dearest.or(self.otherwise)
+    }
+
+    /// The price of a model that can't be determined.
+    pub fn of_unknown(&self) -> Option<Price> {
+        self.otherwise
+    }
+
+    /// The higher of both prices, each part by itself.
+    pub fn dearer(a: Price, b: Price) -> Price {
+        Price {
+            input: a.input.max(b.input),
+            output: a.output.max(b.output),
+        }
+    }
+}
+
+/// The time over which a limit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Window {
+    /// Windows of so many seconds, one after the other.
+    Fixed(u64),
+    /// The last so many seconds.
+    Sliding(u64),
+    /// The whole session.
+    Session,
+}
+
+/// What has a counter of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Per {
+    /// Each session.
+    Session,
+    /// Each address of a client.
+    Address,
+    /// Each value of a field.
+    Field(FieldRef),
 }
 
 /// A limit.
@@ -29,21 +167,39 @@ pub struct Limit {
     pub measure: Measure,
     /// The most that is free.
     pub max: Decimal,
-    /// Over how many seconds; absent: over the whole session.
-    pub window: Option<u64>,
-    /// Each session by itself.
-    pub per_session: bool,
+    /// Over which time.
+    pub window: Window,
+    /// What models cost, if costs are added up.
+    pub prices: Prices,
+    /// Where the session is looked for.
+    pub session: Vec<SessionSource>,
     pub(crate) span: Range<usize>,
     pub(crate) path: String,
-    /// Each value of these by itself.
-    per: Vec<FieldRef>,
+    per: Vec<Per>,
     sum: Option<FieldRef>,
 }
 
+/// Decimal places of a sum: it is counted in millionths.
+const SUM_PLACES: u32 = 6;
+
 impl Limit {
-    /// The paths each of whose values has a limit of its own, as written.
+    /// The names of what has a counter of its own, as written.
     pub fn per(&self) -> impl Iterator<Item = &str> {
-        self.per.iter().map(|mention| &*mention.name)
+        self.per.iter().map(|per| match per {
+            Per::Session => "session",
+            Per::Address => "address",
+            Per::Field(mention) => &*mention.name,
+        })
+    }
+
+    /// What has a counter of its own.
+    pub(crate) fn counters(&self) -> &[Per] {
+        &self.per
+    }
+
+    /// Whether each session is counted by itself.
+    pub fn is_per_session(&self) -> bool {
+        self.per.contains(&Per::Session)
     }
 
     /// Where it stands in the document's structure.
@@ -53,16 +209,132 @@ impl Limit {
 
     /// The fields that it names.
     pub(crate) fn fields(&self) -> impl Iterator<Item = &FieldRef> {
-        self.per.iter().chain(&self.sum)
+        let per = self.per.iter().filter_map(|per| match per {
+            Per::Field(mention) => Some(mention),
+            Per::Session | Per::Address => None,
+        });
+        per.chain(&self.sum)
     }
 
     /// The kind of event that it is about by what it counts.
     pub(crate) fn kind(&self) -> Option<Kind> {
         match self.measure {
-            Measure::Count(Counted::ToolCalls) => Some(Kind::ToolCall),
-            Measure::Count(Counted::Requests) => Some(Kind::Request),
-            _ => None,
+            Measure::Count(
+                Counted::ToolCalls | Counted::ToolCallAttempts | Counted::IdenticalToolCalls,
+            ) => Some(Kind::ToolCall),
+            Measure::Count(_) | Measure::Cost => Some(Kind::Request),
+            Measure::Sum(_) => None,
         }
+    }
+
+    /// The field that is added up.
+    pub(crate) fn summed(&self) -> Option<&Field> {
+        self.sum.as_ref().map(|mention| &mention.field)
+    }
+
+    /// Whether it counts events of these kinds.
+    pub(crate) fn counts(&self, kinds: Kinds) -> bool {
+        match self.kind() {
+            Some(kind) => kinds == Kinds::of(&[kind]),
+            None => [Kind::Request, Kind::ToolCall]
+                .iter()
+                .any(|kind| kinds == Kinds::of(&[*kind])),
+        }
+    }
+
+    /// When it is charged.
+    pub fn charging(&self) -> Charging {
+        match self.measure {
+            Measure::Sum(_)
+            | Measure::Count(
+                Counted::Requests
+                | Counted::ToolCalls
+                | Counted::ToolCallAttempts
+                | Counted::IdenticalToolCalls,
+            ) => Charging::Now,
+            Measure::Cost
+            | Measure::Count(
+                Counted::Tokens
+                | Counted::InputTokens
+                | Counted::OutputTokens
+                | Counted::Bytes
+                | Counted::ConcurrentRequests,
+            ) => Charging::Reserved,
+            Measure::Count(Counted::Denials | Counted::ConsecutiveDenials | Counted::Failures) => {
+                Charging::AtEnd
+            }
+        }
+    }
+
+    /// Whether what a response writes uses it up.
+    pub fn counts_output(&self) -> bool {
+        matches!(
+            self.measure,
+            Measure::Cost | Measure::Count(Counted::Tokens | Counted::OutputTokens)
+        )
+    }
+
+    /// Its units for one: sums are counted in millionths.
+    pub fn unit(&self) -> u64 {
+        match self.measure {
+            Measure::Count(_) => 1,
+            Measure::Sum(_) | Measure::Cost => 10u64.saturating_pow(SUM_PLACES),
+        }
+    }
+
+    /// The most that is free, in units.
+    pub fn max_units(&self) -> u64 {
+        self.units(&self.max)
+    }
+
+    /// A number in its units, rounded down.
+    pub fn units(&self, number: &Decimal) -> u64 {
+        let units = number.scaled(self.places());
+        units.map_or(u64::MAX, |(units, _)| units)
+    }
+
+    /// Decimal places of its units.
+    pub(crate) fn places(&self) -> u32 {
+        match self.measure {
+            Measure::Count(_) => 0,
+            Measure::Sum(_) | Measure::Cost => SUM_PLACES,
+        }
+    }
+
+    /// What it counts, for the names of its counters: a change of `max` keeps them.
+    pub fn definition(&self) -> String {
+        let measure = match &self.measure {
+            Measure::Count(counted) => counted.word(),
+            Measure::Sum(path) => path,
+            Measure::Cost => "usage.cost_usd",
+        };
+        let per = crate::wire::sort::set(self.per());
+        let per: Vec<&str> = per.iter().copied().collect();
+        format!("{measure} {:?} {}", self.window, per.join(" "))
+    }
+
+    /// What it is, for a person: `100 requests in 1h`.
+    pub fn describe(&self) -> String {
+        let what = match &self.measure {
+            Measure::Count(counted) => counted.word().replace('_', " "),
+            Measure::Sum(path) => format!("of `{path}`"),
+            Measure::Cost => "US dollars".to_owned(),
+        };
+        let time = match self.window {
+            Window::Fixed(seconds) | Window::Sliding(seconds) => format!("in {}", span(seconds)),
+            Window::Session => "in a session".to_owned(),
+        };
+        format!("{} {what} {time}", self.max)
+    }
+}
+
+/// `90` as `90s`, `3600` as `1h`.
+fn span(seconds: u64) -> String {
+    let units = [(86_400, 'd'), (3_600, 'h'), (60, 'm')];
+    let fits = |(length, _): &(u64, char)| seconds >= *length && seconds.is_multiple_of(*length);
+    match units.into_iter().find(fits) {
+        Some((length, unit)) => format!("{}{unit}", seconds.div_euclid(length)),
+        None => format!("{seconds}s"),
     }
 }
 
@@ -70,9 +342,10 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
     let mut measures = Vec::new();
     let mut sum = None;
     let mut per = Vec::new();
-    let mut per_session = false;
     let mut max = None;
     let mut window = None;
+    let mut prices = None;
+    let mut session = None;
     for (key, member) in decoder.keys(at, node)? {
         let at = at.key(&member.key);
         let value = &member.value;
@@ -106,11 +379,19 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
             }
             LimitKey::Per => {
                 for path in decoder.names(&at, value)? {
-                    if &*path == "session" {
-                        per_session = true;
-                        continue;
-                    }
-                    let mention = field_ref::read_mention(decoder, &at, &path, &value.span)?;
+                    let name = match &*path {
+                        "session" => {
+                            per.push(Per::Session);
+                            continue;
+                        }
+                        "address" => {
+                            per.push(Per::Address);
+                            continue;
+                        }
+                        "principal" => "principal.id",
+                        name => name,
+                    };
+                    let mention = field_ref::read_mention(decoder, &at, name, &value.span)?;
                     if matches!(mention.field, Field::Text | Field::Time | Field::Earlier) {
                         let message = format!("`{path}` tells nobody apart");
                         let help =
@@ -118,7 +399,7 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
                         decoder.error(codes::AG1011, &at, &value.span, &message, help);
                         return None;
                     }
-                    per.push(mention);
+                    per.push(Per::Field(mention));
                 }
             }
             LimitKey::Max => {
@@ -140,7 +421,9 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
                 }
                 max = number;
             }
-            LimitKey::Window => window = Some(decoder.seconds(&at, value)?),
+            LimitKey::Window => window = Some(read_window(decoder, &at, value)?),
+            LimitKey::Prices => prices = Some(read_prices(decoder, &at, value)?),
+            LimitKey::Session => session = Some(read_session(decoder, &at, value)?),
         }
     }
     let missing = |what: &'static str, help: &'static str, decoder: &mut Decoder| {
@@ -153,25 +436,146 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
     };
     decoder.has_required::<LimitKey>(at, node, &node.span);
     let max = max?;
-    if window == Some(0) {
+    if matches!(window, Some(Window::Fixed(0) | Window::Sliding(0))) {
         let message = "a window of no time counts nothing";
         let help = "write for example `window: 24h`, or `per: session` without a window";
         decoder.error(codes::AG1011, &at.key("window"), &node.span, message, help);
         return None;
     }
-    if window.is_none() && !per_session {
+    if window.is_none() && !per.contains(&Per::Session) {
         let help = "for example `window: 24h`; only a limit `per: session` can do without";
         missing("`window` is missing", help, decoder);
         return None;
     }
+    if (measure == Measure::Cost) != prices.is_some() {
+        let (message, help) = match &prices {
+            None => (
+                "`prices` is missing",
+                "for example `prices: { \"gpt-4o*\": { input: 2.5, output: 10 } }`: US dollars for a million tokens",
+            ),
+            Some(_) => (
+                "`prices` means nothing here",
+                "it belongs to `sum: usage.cost_usd`",
+            ),
+        };
+        decoder.error(codes::AG1006, at, &node.span, message, help);
+        return None;
+    }
+    if session.is_some() && !per.contains(&Per::Session) {
+        let help = "it belongs to `per: session`";
+        decoder.error(
+            codes::AG1015,
+            &at.key("session"),
+            &node.span,
+            "`session` means nothing here",
+            help,
+        );
+        return None;
+    }
     Some(Limit {
+        prices: prices.unwrap_or_default(),
+        session: session.unwrap_or_else(|| SessionSource::USUAL.to_vec()),
         measure,
         max,
-        window,
-        per_session,
+        window: window.unwrap_or(Window::Session),
         span: node.span.clone(),
         path: at.path(),
         per,
         sum,
     })
+}
+
+/// `1h` or `{ fixed: 1h }`; `{ sliding: 1h }`.
+fn read_window(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Window> {
+    if !matches!(node.data, NodeValue::Map(_)) {
+        return decoder.seconds(at, node).map(Window::Fixed);
+    }
+    let mut window = None;
+    for (key, member) in decoder.keys(at, node)? {
+        let at = at.key(&member.key);
+        if window.is_some() {
+            let message = "a window is either `fixed` or `sliding`";
+            decoder.error(
+                codes::AG1011,
+                &at,
+                &member.value.span,
+                message,
+                "leave one of them out",
+            );
+            return None;
+        }
+        let seconds = decoder.seconds(&at, &member.value)?;
+        window = Some(match key {
+            WindowKey::Fixed => Window::Fixed(seconds),
+            WindowKey::Sliding => Window::Sliding(seconds),
+        });
+    }
+    if window.is_none() {
+        let help = "write for example `window: 24h` or `window: { sliding: 1h }`";
+        decoder.error(codes::AG1006, at, &node.span, "the window is missing", help);
+    }
+    window
+}
+
+/// `{ "gpt-4o*": { input: 2.5, output: 10 }, otherwise: { input: 15, output: 75 } }`
+fn read_prices(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Prices> {
+    let NodeValue::Map(members) = &node.data else {
+        decoder.wrong_type(at, node, "a mapping of models to their prices");
+        return None;
+    };
+    let mut prices = Prices::default();
+    for member in members {
+        let at = at.key(&member.key);
+        let mut price = Price {
+            input: 0,
+            output: 0,
+        };
+        for (key, part) in decoder.keys(&at, &member.value)? {
+            let number = match &part.value.data {
+                NodeValue::Number(text) => Decimal::parse(text),
+                _ => None,
+            };
+            let Some((units, _)) = number.and_then(|number| number.scaled(SUM_PLACES)) else {
+                let at = at.key(&part.key);
+                decoder.wrong_type(&at, &part.value, "US dollars for a million tokens");
+                return None;
+            };
+            match key {
+                PriceKey::Input => price.input = units,
+                PriceKey::Output => price.output = units,
+            }
+        }
+        if &*member.key == "otherwise" {
+            prices.otherwise = Some(price);
+            continue;
+        }
+        match Glob::parse(&letter_case::lower(&member.key)) {
+            Ok(glob) => prices.models.push((member.key.clone(), glob, price)),
+            Err(what) => {
+                decoder.error(codes::AG1013, &at, &member.key_span, &what, "");
+                return None;
+            }
+        }
+    }
+    Some(prices)
+}
+
+/// `header:x-session-id`, or a list of sources in the order in which they are tried.
+fn read_session(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    node: &Node,
+) -> Option<Vec<SessionSource>> {
+    let mut sources = Vec::new();
+    for name in decoder.names(at, node)? {
+        let Some(source) = SessionSource::parse(&name) else {
+            let message = format!("`{name}` is no source of a session");
+            let help =
+                "write `header:NAME`, `field:PATH`, `mcp`, `conversation` or `first_messages`";
+            decoder.error(codes::AG1007, at, &node.span, &message, help);
+            return None;
+        };
+        sources.push(source);
+    }
+    Some(sources)
 }

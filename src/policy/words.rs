@@ -67,15 +67,27 @@ words! {
     Counted {
         /// Exchanges.
         Requests = "requests",
-        /// Calls of tools.
+        /// Calls of tools that were let through.
         ToolCalls = "tool_calls",
-        /// Refusals.
+        /// Calls of tools, those that another rule denied included.
+        ToolCallAttempts = "tool_call_attempts",
+        /// Calls of the same tool with the same arguments.
+        IdenticalToolCalls = "identical_tool_calls",
+        /// Denied exchanges.
         Denials = "denials",
+        /// Denied exchanges, one after the other.
+        ConsecutiveDenials = "consecutive_denials",
+        /// Exchanges that the upstream answered with an error.
+        Failures = "failures",
         /// Tokens in and out together.
         Tokens = "tokens",
         /// Tokens that were read.
         InputTokens = "input_tokens",
         /// Tokens that were written.
         OutputTokens = "output_tokens",
+        /// Bytes of both bodies.
+        Bytes = "bytes",
+        /// Requests that have not ended yet.
+        ConcurrentRequests = "concurrent_requests",
     }
 }

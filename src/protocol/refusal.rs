@@ -28,6 +28,8 @@ pub struct Denial {
     pub detail: Option<&'static str>,
     /// Only code and request id are told (`disclose: code`).
     pub code_only: bool,
+    /// Headers beside those of the protocol: when to try again.
+    pub headers: Vec<(String, String)>,
     /// It is the response that is refused: the request was read, and reached the upstream.
     pub is_answer: bool,
 }
@@ -264,6 +266,7 @@ mod tests {
             at: vec!["/messages/0".to_owned()],
             approval: None,
             detail: None,
+            headers: Vec::new(),
             code_only: false,
             is_answer: false,
         }

@@ -36,6 +36,7 @@ mod endurance;
 mod headers;
 mod identity;
 mod kill;
+mod limits;
 mod metrics;
 mod observe;
 mod packages;

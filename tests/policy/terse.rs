@@ -444,7 +444,8 @@ fn it_says_what_it_assumed() {
             .any(|(severity, message)| *severity == Severity::Warning
                 && message.contains("America/New_York"))
     );
-    let limit = told("{ rate_limits: { requests_per_minute: 60, tool_name: send_email } }");
+    // Tokens are those of a request, not of a tool's call.
+    let limit = told("{ rate_limits: { tokens_per_minute: 60, tool_name: send_email } }");
     assert!(
         limit.iter().any(
             |(severity, message)| *severity == Severity::Warning && message.contains("limit-1")

@@ -739,11 +739,10 @@ fn effect(rule: &Rule) -> String {
 /// A limit as it is written.
 fn limited(limit: &Limit) -> String {
     format!(
-        " {:?} {:?} {:?} {} {:?}",
+        " {:?} {:?} {:?} {:?}",
         limit.measure,
         limit.max.to_string(),
         limit.window,
-        limit.per_session,
         limit.per().collect::<BTreeSet<_>>()
     )
 }

@@ -15,6 +15,7 @@ mod history;
 mod identifiers;
 mod identity;
 mod kill;
+mod limits;
 mod mcp;
 mod memory;
 mod models;

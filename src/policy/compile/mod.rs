@@ -11,7 +11,7 @@ use crate::policy::compiled::{
     CompiledCheck, CompiledCondition, CompiledDocument, CompiledRule, CompiledTest, HistoryQuery,
     Operator, Scope,
 };
-use crate::policy::compiled_policy::Policy;
+use crate::policy::compiled_policy::{Policy, unprovided};
 use crate::policy::condition::{self, Check, Condition, Earlier, Test};
 use crate::policy::decode::{Decoder, PolicyPath};
 use crate::policy::detectors;
@@ -20,7 +20,7 @@ use crate::policy::field::{Field, FieldType};
 use crate::policy::glob::Glob;
 use crate::policy::index::Index;
 use crate::policy::inspection_plan::InspectionPlan;
-use crate::policy::limit::Limit;
+use crate::policy::limit::{Limit, Measure};
 use crate::policy::match_item::MatchItem;
 use crate::policy::operators::{Equality, Literal, Verb};
 use crate::policy::rule::{IfMissing, MAX_RULES, Rule};
@@ -212,7 +212,11 @@ impl<'d> Compiler<'d> {
         for rule in sorted {
             self.wants = MatchKinds::default();
             if let Some(limit) = &rule.limit {
-                self.warn_of_limit(rule, limit);
+                let is_shadow = chapter.is_shadow;
+                if let Some(what) = unprovided(limit, rule.action, rule.kinds, is_shadow) {
+                    self.warn_of_limit(rule, limit, what);
+                }
+                self.require_prices(rule, limit);
             }
             if let Some(mut compiled) = self.rule(rule, chapter.enforces(rule.mode)) {
                 needs.add_rule(rule, &compiled, self.wants);
@@ -224,9 +228,43 @@ impl<'d> Compiler<'d> {
         }
     }
 
-    fn warn_of_limit(&mut self, rule: &Rule, limit: &Limit) {
+    /// Every model that a cost limit may meet has a price.
+    fn require_prices(&mut self, rule: &Rule, limit: &Limit) {
+        if limit.measure != Measure::Cost || limit.prices.of_unknown().is_some() {
+            return;
+        }
+        let mut named = rule.matches.iter();
+        let named = named.find(|item| item.mention.field == Field::Model);
+        let unpriced: Vec<&str> = match named {
+            Some(item) => {
+                let models = item.values.iter().map(|model| &**model);
+                models
+                    .filter(|model| limit.prices.of(model).is_none())
+                    .collect()
+            }
+            None => vec!["*"],
+        };
+        if let Some(first) = unpriced.first() {
+            let message = format!(
+                "limit `{}` adds up costs, and model `{first}` has no price",
+                rule.id
+            );
+            let help = "add `otherwise: { input: …, output: … }` to `prices`, or name the models in `match`";
+            let at = PolicyPath::root();
+            let span = limit.span.clone();
+            if let Some(diagnostic) =
+                self.decoder
+                    .report(Severity::Error, codes::AG1011, &at, span, message)
+            {
+                diagnostic.path.clone_from(&limit.path);
+                diagnostic.help = Some(help.to_owned());
+            }
+        }
+    }
+
+    fn warn_of_limit(&mut self, rule: &Rule, limit: &Limit, what: &str) {
         let message = format!(
-            "rule `{}` has a limit, and nothing counts between requests yet: Envoy refuses this policy",
+            "rule `{}` needs what this version does not provide: {what}. Envoy refuses this policy",
             rule.id
         );
         let at = PolicyPath::root();
@@ -236,7 +274,7 @@ impl<'d> Compiler<'d> {
             .report(warning, codes::AG1017, &at, limit.span.clone(), message);
         if let Some(diagnostic) = report {
             diagnostic.path.clone_from(&limit.path);
-            let help = "take it out, and use Envoy's own filters (`local_ratelimit`, `ratelimit`) until it works";
+            let help = "docs/limits.md lists what is counted, and what Envoy's own rate limit filters can do";
             diagnostic.help = Some(help.to_owned());
         }
     }

@@ -85,6 +85,8 @@ pub struct Evaluation {
     pub would: Ruling,
     /// All rules that hold, by id.
     pub held: Vec<MatchedRule>,
+    /// All rules with a limit that hold but for it, by id. Whether it is exceeded is known to whoever counts.
+    pub limited: Vec<MatchedRule>,
     /// What the policy that is only tried out would decide.
     pub shadow: Option<Shadow>,
 }
@@ -111,6 +113,7 @@ impl Policy {
             ruling: Ruling::ALLOW,
             would: Ruling::ALLOW,
             held: Vec::new(),
+            limited: Vec::new(),
             shadow: None,
         };
         let mut hit = None;
@@ -121,6 +124,7 @@ impl Policy {
             };
             is_for_somebody |= is_certain && !chapter.is_shadow;
             let mut held = Vec::new();
+            let mut limited = Vec::new();
             let mut is_hit =
                 || *hit.get_or_insert_with(|| context.has_hit(event, self.index.asks_texts(event)));
             for number in self.index.candidates(
@@ -137,7 +141,11 @@ impl Policy {
                     continue;
                 }
                 if self.holds(rule, event, context) {
-                    held.push(MatchedRule {
+                    let list = match &rule.limit {
+                        Some(_) => &mut limited,
+                        None => &mut held,
+                    };
+                    list.push(MatchedRule {
                         rule: number,
                         enforced: rule.enforced,
                     });
@@ -158,6 +166,7 @@ impl Policy {
             evaluation.ruling = evaluation.ruling.or_stricter(ruling);
             evaluation.would = evaluation.would.or_stricter(would);
             evaluation.held.append(&mut held);
+            evaluation.limited.append(&mut limited);
         }
         // Every document is for somebody, and none is for whoever asks.
         if !is_for_somebody && event.kind == Kind::Request {
@@ -279,6 +288,7 @@ impl Policy {
         let denied = rules().any(|number| {
             self.rule(number).is_some_and(|rule| {
                 rule.action == Action::Deny
+                    && rule.limit.is_none()
                     && rule.enforced
                     && rule.unless.is_none()
                     && rule.is_only_about(|field| *field == Field::Tool || field.is_of_exchange())

@@ -83,9 +83,10 @@ impl CompiledRule {
 
     /// Why it is not about this event, whatever its conditions say.
     pub(crate) fn inapplicable_reason(&self, event: &Event) -> Option<&'static str> {
-        // How often something happened is known to nobody yet; the filter takes no policy that asks for it.
-        if self.limit.is_some() {
-            return Some("how often something happened is not known yet");
+        if self.limit.is_some()
+            && let Some(reason) = uncounted(event)
+        {
+            return Some(reason);
         }
         if event.kind == Kind::ToolCall {
             if event.turn == Turn::Earlier && !self.asks_turn {
@@ -184,6 +185,21 @@ impl CompiledCondition {
             CompiledCondition::AnyItem { .. } | CompiledCondition::Earlier { .. } => false,
         }
     }
+}
+
+/// Why a limit does not count an event: it counts what can still be stopped, and each thing once.
+fn uncounted(event: &Event) -> Option<&'static str> {
+    let is_of_server = event.kind == Kind::Request && event.direction == Direction::Response;
+    let is_history = event.kind == Kind::ToolCall
+        && event.direction == Direction::Request
+        && event.rpc.is_none();
+    if is_history {
+        return Some("a limit counts calls in a response or in MCP, not those of the history");
+    }
+    if is_of_server || event.retold {
+        return Some("a limit counts this elsewhere");
+    }
+    None
 }
 
 /// Codes of bodies that readers could understand differently: no default relaxes them, only a rule that names them.

@@ -87,6 +87,34 @@ impl Decimal {
         })
     }
 
+    /// Returns the number in units of 10^-places, rounded down, and whether that is exact: `1.234` with 2 places is
+    /// 123. `None` if it is negative or does not fit.
+    pub fn scaled(&self, places: u32) -> Option<(u64, bool)> {
+        if self.is_zero() {
+            return Some((0, true));
+        }
+        let length = self.exponent.checked_add(i64::from(places))?;
+        if self.negative || length > 20 {
+            return None;
+        }
+        let length = usize::try_from(length).unwrap_or(0);
+        let (whole, rest) = match self.digits.split_at_checked(length) {
+            Some(split) => split,
+            None => (&*self.digits, &[][..]),
+        };
+        let scaled = Decimal {
+            negative: false,
+            digits: whole.to_vec(),
+            exponent: i64::try_from(length).ok()?,
+        };
+        Some((scaled.whole()?, rest.is_empty()))
+    }
+
+    /// Whether the number is below zero.
+    pub fn is_negative(&self) -> bool {
+        self.negative
+    }
+
     /// Whether the number is zero in any spelling.
     pub fn is_zero(&self) -> bool {
         self.digits.is_empty()

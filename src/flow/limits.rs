@@ -1,0 +1,637 @@
+//! Limits in an exchange: each event that a limit counts is charged once everything else has let it pass.
+
+use super::Flow;
+use super::denial::redacted_pointer;
+use super::evaluate::{DeniedEvent, Enforcement, EvaluatedEvent, HalfDecision};
+use super::exchange::ExchangeOutcome;
+use crate::audit::{RecordedLimit, RecordedRule};
+use crate::diag::codes;
+use crate::event::{Author, Direction, Event, Kind, Known, Part, Reading};
+use crate::limits::{self, Charge, LimitKeys, OnExcess, Standing, Unavailable};
+use crate::policy::{
+    Action, Charging, CompiledRule, Context, Counted, Decision, Evaluation, Interest, Limit,
+    Measure, Mode, Ruling, SessionSource,
+};
+use crate::wire::json::{JsonBody, NodeId, Value};
+use crate::wire::span::index;
+use std::rc::Rc;
+
+/// Tokens that a stream is charged ahead of what it has written.
+const AHEAD_TOKENS: u64 = 63;
+
+/// Bytes of the first messages that name a session.
+const MAX_NAMING_BYTES: usize = 64 << 10;
+
+/// An event that a limit counts.
+#[derive(Clone, Debug)]
+pub(super) struct LimitedEvent {
+    event: Event,
+    at: String,
+    rule: u16,
+    enforced: bool,
+    keys: LimitKeys,
+    /// Absent if it can't be determined.
+    amount: Option<u64>,
+    /// Its number among the called tools of the exchange.
+    call: Option<usize>,
+}
+
+/// A limit that is settled once the exchange has ended.
+#[derive(Debug)]
+pub(super) struct OpenCharge {
+    rule: u16,
+    enforced: bool,
+    keys: LimitKeys,
+    /// What was reserved.
+    charge: Option<Charge>,
+    /// What was reserved or used up to now, of a response that streams.
+    reserved: u64,
+}
+
+/// A limit that an event exceeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LimitHit {
+    /// Where the limit stands, in whole units.
+    max: u64,
+    remaining: u64,
+    /// Seconds until the same would pass, if waiting helps.
+    wait_s: Option<u64>,
+    /// Whether a client is asked to wait and to send the same again.
+    asks_to_wait: bool,
+    /// HTTP status of the denial.
+    pub(super) status: u16,
+}
+
+impl LimitHit {
+    fn of(standing: &Standing, unit: u64) -> LimitHit {
+        let whole = |units: u64| units.checked_div(unit).unwrap_or(units);
+        LimitHit {
+            max: whole(standing.max),
+            remaining: whole(standing.max.saturating_sub(standing.used)),
+            wait_s: standing.wait_ms.map(|wait| wait.div_ceil(1_000).max(1)),
+            asks_to_wait: standing.asks_to_wait(),
+            status: standing.status(),
+        }
+    }
+
+    /// The headers of the denial, as Envoy's own rate limit filters write them.
+    pub(super) fn headers(&self) -> Vec<(String, String)> {
+        let Some(wait) = self.wait_s.filter(|_| self.asks_to_wait) else {
+            return Vec::new();
+        };
+        [
+            ("retry-after", wait),
+            ("x-ratelimit-limit", self.max),
+            ("x-ratelimit-remaining", self.remaining),
+            ("x-ratelimit-reset", wait),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_string()))
+        .collect()
+    }
+
+    /// What a person may do: `Try again in 37 seconds.`
+    pub(super) fn remedy(&self) -> Option<String> {
+        Some(match self.wait_s? {
+            1 => "Try again in a second.".to_owned(),
+            wait @ 2..120 => format!("Try again in {wait} seconds."),
+            wait @ 120..7_200 => format!("Try again in {} minutes.", wait.div_ceil(60)),
+            wait => format!("Try again in {} hours.", wait.div_ceil(3_600)),
+        })
+    }
+}
+
+impl Flow {
+    /// Notes which limits count an event.
+    pub(super) fn collect_limits(
+        &mut self,
+        case: &EvaluatedEvent<'_>,
+        evaluation: &Evaluation,
+        call: Option<usize>,
+        context: &Context<'_>,
+        verdict: &mut HalfDecision,
+    ) {
+        let event = case.event;
+        for limited in &evaluation.limited {
+            let rule = context.policy.rule(limited.rule);
+            let keys = self.guard.limits.keys(limited.rule, event, context);
+            let (Some(rule), Some(keys)) = (rule, keys) else {
+                continue;
+            };
+            verdict.limited.push(LimitedEvent {
+                event: event.clone(),
+                at: match case.at {
+                    Some(at) => at.to_owned(),
+                    None => redacted_pointer(context.json, event.at),
+                },
+                rule: limited.rule,
+                enforced: limited.enforced,
+                keys,
+                amount: limits::amount(rule, event, context),
+                call,
+            });
+        }
+    }
+
+    /// Charges the limits of a half. What is denied for another reason uses none of them up. A request is charged as a
+    /// whole; the calls of a response each by themselves, since each may be taken out alone.
+    pub(super) fn charge_limits(
+        &mut self,
+        direction: Direction,
+        force: Enforcement,
+        context: &Context<'_>,
+        verdict: &mut HalfDecision,
+    ) {
+        if verdict.limited.is_empty() {
+            return;
+        }
+        let limited = std::mem::take(&mut verdict.limited);
+        let is_request = direction == Direction::Request;
+        let is_refused = is_request && verdict.denied.iter().any(|denied| !denied.hidden);
+        let mut charged: Vec<(&LimitedEvent, Charge)> = Vec::new();
+        let same_event = |a: &LimitedEvent, b: &LimitedEvent| {
+            a.event.kind == b.event.kind && a.event.at == b.event.at && a.call == b.call
+        };
+        for of_event in limited.chunk_by(same_event) {
+            let is_denied = is_refused
+                || of_event
+                    .first()
+                    .is_some_and(|first| verdict.has_denied_call(first.event.at));
+            let before = charged.len();
+            let mut denied = None;
+            for item in of_event {
+                let rule = context.policy.rule(item.rule);
+                let Some((rule, limit)) = rule.and_then(|rule| Some((rule, rule.limit.as_ref()?)))
+                else {
+                    continue;
+                };
+                let counts_attempts = limit.measure == Measure::Count(Counted::ToolCallAttempts);
+                let is_open = limit.charging() == Charging::AtEnd;
+                if is_denied && !counts_attempts && !is_open {
+                    continue;
+                }
+                if is_denied && is_open {
+                    self.open_charge(item, None);
+                    continue;
+                }
+                match self.charge_one(item, rule, limit, force) {
+                    Ok(charge) => charged.push((item, charge)),
+                    Err(denial) if is_denied => drop(denial),
+                    Err(denial) => {
+                        denied = Some(denial);
+                        break;
+                    }
+                }
+            }
+            if let Some(denial) = denied {
+                // The request as a whole doesn't pass; or this call doesn't, and those before it do.
+                let kept = if is_request { 0 } else { before };
+                for (item, charge) in charged.split_off(kept) {
+                    let limits = &self.guard.limits;
+                    limits.settle(item.rule, &item.keys, &charge, 0, self.now);
+                }
+                verdict.denied.push(*denial);
+                if is_request {
+                    break;
+                }
+            }
+        }
+        for (item, charge) in charged {
+            let rule = context.policy.rule(item.rule);
+            let limit = rule.and_then(|rule| rule.limit.as_ref());
+            if limit.is_some_and(|limit| limit.charging() != Charging::Now) {
+                self.open_charge(item, Some(charge));
+            }
+        }
+    }
+
+    fn open_charge(&mut self, item: &LimitedEvent, charge: Option<Charge>) {
+        self.exchange.open_charges.push(OpenCharge {
+            rule: item.rule,
+            enforced: item.enforced,
+            keys: item.keys.clone(),
+            reserved: charge.as_ref().map_or(0, Charge::amount),
+            charge,
+        });
+    }
+
+    /// Charges one limit. Returns the charge, or the denial of the event.
+    fn charge_one(
+        &mut self,
+        item: &LimitedEvent,
+        rule: &CompiledRule,
+        limit: &Limit,
+        force: Enforcement,
+    ) -> Result<Charge, Box<DeniedEvent>> {
+        let is_lease = limit.measure == Measure::Count(Counted::ConcurrentRequests);
+        let on_excess = match (rule.action, limit.charging()) {
+            (_, Charging::AtEnd) => OnExcess::Ask,
+            (Action::Tag, _) => OnExcess::Count,
+            (_, Charging::Reserved) if !is_lease => OnExcess::Clamp,
+            _ => OnExcess::Refuse,
+        };
+        let limits = &self.guard.limits;
+        let charged = limits.charge(item.rule, &item.keys, item.amount, on_excess, self.now);
+        let (code, hit, charge) = match charged {
+            Ok(charge) => {
+                let standing = charge.standing;
+                self.record_limit(rule, limit, &item.keys, &standing);
+                if !standing.is_exceeded {
+                    return Ok(charge);
+                }
+                self.exchange.limit_hits.push(rule.id.clone());
+                let hit = LimitHit::of(&standing, limit.unit());
+                (codes::AG5001, Some(hit), Some(charge))
+            }
+            Err(Unavailable) => (codes::AG9004, None, None),
+        };
+        self.record_exceeded(item, rule);
+        let is_enforced = item.enforced && force == Enforcement::Enforced;
+        let passes = rule.action == Action::Tag || !is_enforced;
+        if rule.action != Action::Tag {
+            let outcome = match is_enforced {
+                true => ExchangeOutcome::Deny,
+                false => ExchangeOutcome::Allow,
+            };
+            self.exchange.decided(outcome, ExchangeOutcome::Deny);
+        }
+        if let Some(charge) = charge.filter(|_| passes) {
+            return Ok(charge);
+        }
+        if let Some((_, outcome)) = item
+            .call
+            .and_then(|call| self.exchange.calls.get_mut(call))
+            .filter(|_| !passes)
+        {
+            *outcome = ExchangeOutcome::Deny;
+        }
+        Err(Box::new(DeniedEvent {
+            event: item.event.clone(),
+            ruling: Ruling {
+                decision: match passes {
+                    true => Decision::Allow,
+                    false => Decision::Deny,
+                },
+                rule: Some(item.rule),
+                code: Some(code),
+            },
+            problem: None,
+            hidden: false,
+            approval: None,
+            limit: hit,
+        }))
+    }
+
+    fn record_limit(
+        &mut self,
+        rule: &CompiledRule,
+        limit: &Limit,
+        keys: &LimitKeys,
+        standing: &Standing,
+    ) {
+        let known = self.exchange.limits.get(&rule.id);
+        let recorded = RecordedLimit {
+            used: standing.used,
+            max: standing.max,
+            unit: limit.unit(),
+            is_exceeded: standing.is_exceeded || known.is_some_and(|known| known.is_exceeded),
+            session: keys.session.clone(),
+        };
+        self.exchange.limits.insert(rule.id.clone(), recorded);
+    }
+
+    fn record_exceeded(&mut self, item: &LimitedEvent, rule: &CompiledRule) {
+        let kind = item.event.kind.word();
+        let mode = match item.enforced {
+            true => Mode::Enforce,
+            false => Mode::Observe,
+        };
+        self.exchange
+            .rules
+            .entry((item.rule, kind))
+            .or_insert_with(|| RecordedRule {
+                id: rule.id.clone(),
+                action: rule.action.word(),
+                event: kind,
+                at: item.at.clone(),
+                mode: mode.word(),
+                form: None,
+            });
+        self.exchange.tags.extend(rule.tags.iter().cloned());
+    }
+
+    /// Settles what was reserved, and counts what only the end of the exchange tells.
+    pub(super) fn settle_limits(&mut self) {
+        let guard = Rc::clone(&self.guard);
+        for open in std::mem::take(&mut self.exchange.open_charges) {
+            let rule = guard.policy.rule(open.rule);
+            let Some((rule, limit)) = rule.and_then(|rule| Some((rule, rule.limit.as_deref()?)))
+            else {
+                continue;
+            };
+            let limits = &guard.limits;
+            match limit.charging() {
+                Charging::Now => {}
+                Charging::Reserved => {
+                    let used = self.used(limit, &open);
+                    if let Some(charge) = &open.charge {
+                        limits.settle(open.rule, &open.keys, charge, used, self.now);
+                    }
+                    if let Some(recorded) = self.exchange.limits.get_mut(&rule.id) {
+                        let reserved = open.charge.as_ref().map_or(0, Charge::amount);
+                        let others = recorded.used.saturating_sub(reserved);
+                        recorded.used = others.saturating_add(used);
+                    }
+                }
+                Charging::AtEnd => {
+                    let happened = self.has_happened(limit, rule, &open);
+                    if happened {
+                        let (keys, now) = (&open.keys, self.now);
+                        let _ = limits.charge(open.rule, keys, Some(1), OnExcess::Count, now);
+                        if let Some(recorded) = self.exchange.limits.get_mut(&rule.id) {
+                            recorded.used = recorded.used.saturating_add(1);
+                        }
+                    } else if limit.measure == Measure::Count(Counted::ConsecutiveDenials)
+                        && !self.is_denied_by(rule)
+                    {
+                        limits.reset(open.rule, &open.keys, self.now);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether this limit itself denied the exchange.
+    fn is_denied_by(&self, rule: &CompiledRule) -> bool {
+        self.exchange.limit_hits.iter().any(|id| **id == *rule.id)
+    }
+
+    /// Whether what a limit counts at the end has happened.
+    fn has_happened(&self, limit: &Limit, rule: &CompiledRule, open: &OpenCharge) -> bool {
+        let exchange = &self.exchange;
+        let outcome = match open.enforced {
+            true => exchange.outcome,
+            false => exchange.would,
+        };
+        match limit.measure {
+            Measure::Count(Counted::Failures) => {
+                !self.replied
+                    && (exchange.provider_error.is_some()
+                        || exchange.status.is_some_and(|status| status >= 400))
+            }
+            _ => {
+                matches!(
+                    outcome,
+                    ExchangeOutcome::Deny | ExchangeOutcome::RequireApproval
+                ) && !self.is_denied_by(rule)
+            }
+        }
+    }
+
+    /// What an exchange that has ended used of a limit that was reserved.
+    fn used(&self, limit: &Limit, open: &OpenCharge) -> u64 {
+        let exchange = &self.exchange;
+        let (input, output) = match limit.measure {
+            Measure::Count(Counted::ConcurrentRequests) => return 0,
+            Measure::Count(Counted::Bytes) => {
+                let request = self.facts.request.bytes.unwrap_or(0);
+                return request.saturating_add(exchange.response_bytes);
+            }
+            _ => self.tokens(),
+        };
+        let usage = exchange.usage;
+        let is_told = usage.input_tokens.is_some() || usage.output_tokens.is_some();
+        let failed = exchange.status.is_some_and(|status| status >= 400) && !self.replied;
+        if failed && !is_told {
+            // Providers charge nothing for an error.
+            return 0;
+        }
+        let used = match limit.measure {
+            Measure::Count(Counted::InputTokens) => input,
+            Measure::Count(Counted::OutputTokens) => output,
+            Measure::Count(_) => input.saturating_add(output),
+            Measure::Cost | Measure::Sum(_) => limits::price(limit, &self.facts.models)
+                .map_or(open.reserved, |price| price.of(input, output)),
+        };
+        // Nobody knows how much of an aborted exchange the provider has worked on.
+        match exchange.is_complete {
+            true => used,
+            false => used.max(open.reserved),
+        }
+    }
+
+    /// Tokens in and out: as the provider told them, else by the usual estimate of four bytes. Before the end, what a
+    /// provider tells of the output is what it begins with.
+    fn tokens(&self) -> (u64, u64) {
+        let usage = self.exchange.usage;
+        let estimated = self.facts.request.estimated_tokens.unwrap_or(0);
+        let written = self.exchange.response_text.div_ceil(4);
+        let output = match usage.output_tokens {
+            Some(told) if self.exchange.is_complete => told,
+            told => told.unwrap_or(0).max(written),
+        };
+        (usage.input_tokens.unwrap_or(estimated), output)
+    }
+
+    /// Charges what a stream has written beyond what was reserved. Returns the denial that ends it once a limit is
+    /// reached.
+    pub(super) fn charge_stream(&mut self) -> Option<DeniedEvent> {
+        if self.guard.limits.bounds_streams() == Interest::None {
+            return None;
+        }
+        let guard = Rc::clone(&self.guard);
+        let (input, output) = self.tokens();
+        let mut open_charges = std::mem::take(&mut self.exchange.open_charges);
+        let mut denied = None;
+        for open in &mut open_charges {
+            let rule = guard.policy.rule(open.rule);
+            let Some((rule, limit)) = rule.and_then(|rule| Some((rule, rule.limit.as_deref()?)))
+            else {
+                continue;
+            };
+            if !limit.counts_output() || !open.enforced || rule.action != Action::Deny {
+                continue;
+            }
+            let used = match limit.measure {
+                Measure::Count(Counted::OutputTokens) => output,
+                Measure::Cost => match limits::price(limit, &self.facts.models) {
+                    Some(price) => price.of(input, output),
+                    None => continue,
+                },
+                _ => input.saturating_add(output),
+            };
+            if used <= open.reserved {
+                continue;
+            }
+            // A little ahead, so that not every event is a charge of its own.
+            let more = used
+                .saturating_sub(open.reserved)
+                .saturating_add(AHEAD_TOKENS);
+            let limits = &guard.limits;
+            let (keys, now) = (&open.keys, self.now);
+            let charged = limits.charge(open.rule, keys, Some(more), OnExcess::Clamp, now);
+            let Ok(more) = charged else { continue };
+            open.reserved = open.reserved.saturating_add(more.amount());
+            if let Some(charge) = &mut open.charge {
+                charge.extend(&more);
+            }
+            if used > open.reserved && denied.is_none() {
+                self.record_limit(rule, limit, &open.keys, &more.standing);
+                self.exchange.limit_hits.push(rule.id.clone());
+                denied = Some((open.rule, LimitHit::of(&more.standing, limit.unit())));
+            }
+        }
+        self.exchange.open_charges = open_charges;
+        let (number, hit) = denied?;
+        let event = Event::new(Kind::Response, Direction::Response, NodeId::default());
+        if let Some(rule) = guard.policy.rule(number) {
+            let item = LimitedEvent {
+                event: event.clone(),
+                at: String::new(),
+                rule: number,
+                enforced: true,
+                keys: LimitKeys::default(),
+                amount: None,
+                call: None,
+            };
+            self.record_exceeded(&item, rule);
+        }
+        self.exchange
+            .decided(ExchangeOutcome::Deny, ExchangeOutcome::Deny);
+        Some(DeniedEvent {
+            event,
+            ruling: Ruling {
+                decision: Decision::Deny,
+                rule: Some(number),
+                code: Some(codes::AG5001),
+            },
+            problem: None,
+            hidden: false,
+            approval: None,
+            limit: Some(hit),
+        })
+    }
+
+    /// Finds what may name the session in the headers of a request.
+    pub(super) fn learn_session_headers(&mut self, headers: &[(&[u8], &[u8])]) {
+        let guard = Rc::clone(&self.guard);
+        for source in guard.limits.session_sources() {
+            let name = match source {
+                SessionSource::Header(name) => name.as_bytes(),
+                SessionSource::Mcp => b"mcp-session-id",
+                _ => continue,
+            };
+            let found = headers.iter().find(|(known, _)| *known == name);
+            if let Some((_, value)) = found.filter(|(_, value)| !value.is_empty()) {
+                let value = String::from_utf8_lossy(value);
+                self.name_session(source, &[&value]);
+            }
+        }
+    }
+
+    /// Finds what may name the session in the body of a request.
+    pub(super) fn learn_session(&mut self, reading: &Reading, json: &JsonBody<'_>) {
+        let guard = Rc::clone(&self.guard);
+        let body = json.body();
+        for source in guard.limits.session_sources() {
+            let root = body.as_ref().map(|body| body.root());
+            match source {
+                SessionSource::Header(_) | SessionSource::Mcp => {}
+                SessionSource::Field(path) => {
+                    let mut names = path.split('.');
+                    let value = names.try_fold(root, |value, name| Some(value?.get(name)));
+                    if let Some(value) = value.flatten().and_then(plain) {
+                        self.name_session(source, &[&value]);
+                    }
+                }
+                SessionSource::Conversation => {
+                    let Some(root) = root else { continue };
+                    let conversation = root.get("conversation");
+                    let id = conversation.and_then(|it| plain(it).or_else(|| plain(it.get("id")?)));
+                    if let Some(id) = id {
+                        self.name_session(source, &[&id]);
+                    } else if let Some(id) = root.get("previous_response_id").and_then(plain) {
+                        let known = guard.limits.session_of_response(&id, self.now);
+                        match known {
+                            Some(known) => self.facts.sessions.push((source.name(), known)),
+                            None => self.name_session(source, &[&id]),
+                        }
+                    }
+                }
+                SessionSource::FirstMessages => {
+                    let texts = first_messages(reading, json);
+                    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+                    if !texts.is_empty() {
+                        self.name_session(source, &texts);
+                    }
+                }
+            }
+        }
+    }
+
+    fn name_session(&mut self, source: &SessionSource, texts: &[&str]) {
+        if let Some(name) = self.guard.limits.fingerprint(texts) {
+            self.facts.sessions.push((source.name(), name));
+        }
+    }
+
+    /// Notes the session of a response that a later request may go on from.
+    pub(super) fn note_response(&mut self, root: Value<'_>) {
+        let sources = self.guard.limits.session_sources();
+        if self.exchange.has_noted_response
+            || !sources.contains(&SessionSource::Conversation)
+            || self
+                .protocol
+                .is_none_or(|it| it.name() != "openai.responses")
+        {
+            return;
+        }
+        let id = root
+            .get("response")
+            .unwrap_or(root)
+            .get("id")
+            .and_then(plain);
+        let source = SessionSource::Conversation.name();
+        let mut named = self.facts.sessions.iter();
+        let named = named.find(|(known, _)| *known == source);
+        let first = self.facts.sessions.first();
+        let session = named.or(first).map(|(_, session)| session.clone());
+        if let Some((id, session)) = id.zip(session) {
+            self.exchange.has_noted_response = true;
+            self.guard.limits.note_response(&id, &session, self.now);
+        }
+    }
+}
+
+/// A text or a number as a text.
+fn plain(value: Value<'_>) -> Option<String> {
+    let text = value.text().map(|text| text.into_owned());
+    text.or_else(|| value.number().map(str::to_owned))
+        .filter(|text| !text.is_empty())
+}
+
+/// The texts up to the first one of the user, which a client sends again with each request of a conversation.
+fn first_messages(reading: &Reading, json: &JsonBody<'_>) -> Vec<String> {
+    let mut texts = Vec::new();
+    let mut size = 0usize;
+    for event in &reading.events {
+        if event.kind != Kind::Message || event.part == Part::Definition {
+            continue;
+        }
+        for text in reading
+            .texts
+            .get(index(event.texts.start)..index(event.texts.end))
+            .unwrap_or_default()
+        {
+            let value = json.value(text.place);
+            let text = value.and_then(|value| value.text());
+            let text = text.unwrap_or_default();
+            size = size.saturating_add(text.len());
+            texts.push(text.into_owned());
+        }
+        if event.from == Known::Is(Author::User) || size > MAX_NAMING_BYTES {
+            return texts;
+        }
+    }
+    Vec::new()
+}

@@ -1,0 +1,337 @@
+//! A counter in a window of time.
+//!
+//! Fixed windows begin at whole multiples of their length, counted from a Monday, 00:00 UTC. A sliding window is kept as
+//! [`SLICES`] slices of time and the one that has begun: it holds the limit in every window of its length, and frees a use
+//! at most one slice later than a list of all uses would.
+//!
+//! A clock that jumps back never makes a counter forget: a window that lies in the future goes on, and one further away
+//! than its length is moved to the present with its count.
+
+use crate::policy::{Limit, Window};
+
+/// Slices of a sliding window.
+const SLICES: u64 = 16;
+
+/// Milliseconds from 1970-01-01, a Thursday, to the next Monday.
+const FIRST_MONDAY_MS: u64 = 4 * 86_400_000;
+
+/// A counter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Counter {
+    shape: Shape,
+    /// Start of the fixed window in ms, or number of the newest slice.
+    start: u64,
+    /// The count, or that of each slice, the newest first.
+    counts: Vec<u64>,
+    /// Whether a clock that jumped back moved it, which has to be written even if nothing is counted.
+    pub(super) is_moved: bool,
+}
+
+/// A window in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    Fixed(u64),
+    Sliding { slice: u64 },
+    Session,
+}
+
+/// Where a limit stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether the charge exceeds the limit.
+    pub is_exceeded: bool,
+    /// What is used, in the limit's units.
+    pub used: u64,
+    /// What may be used, in the limit's units.
+    pub max: u64,
+    /// Milliseconds until the charge would fit; `None` if waiting doesn't help.
+    pub wait_ms: Option<u64>,
+    /// Milliseconds until the window ends; `None` without a window.
+    pub reset_ms: Option<u64>,
+}
+
+/// The longest wait in milliseconds that a client is asked for. Official SDKs wait at most this long by themselves;
+/// whoever would have to wait for hours is better told that nothing helps now.
+const MAX_WAIT_MS: u64 = 60_000;
+
+impl Standing {
+    /// Whether a client is asked to wait and to send the same again.
+    pub fn asks_to_wait(&self) -> bool {
+        self.wait_ms.is_some_and(|wait| wait <= MAX_WAIT_MS)
+    }
+
+    /// HTTP status of the denial: 429 where waiting helps, which clients do by themselves; else 403.
+    pub fn status(&self) -> u16 {
+        if self.asks_to_wait() { 429 } else { 403 }
+    }
+
+    /// Nothing is countable: more values than are kept apart. The limit counts as exceeded.
+    pub(super) fn uncountable(limit: &Limit) -> Standing {
+        Standing {
+            is_exceeded: true,
+            used: limit.max_units(),
+            max: limit.max_units(),
+            wait_ms: None,
+            reset_ms: None,
+        }
+    }
+
+    pub(super) fn or_stricter(self, other: Standing) -> Standing {
+        let rank = |standing: &Standing| {
+            (
+                standing.is_exceeded,
+                standing.wait_ms.is_none(),
+                standing.wait_ms,
+                standing.used,
+            )
+        };
+        if rank(&other) > rank(&self) {
+            other
+        } else {
+            self
+        }
+    }
+}
+
+impl Shape {
+    fn of(window: Window) -> Shape {
+        match window {
+            Window::Fixed(seconds) => Shape::Fixed(seconds.saturating_mul(1_000).max(1)),
+            Window::Sliding(seconds) => Shape::Sliding {
+                slice: seconds.saturating_mul(1_000).div_euclid(SLICES).max(1),
+            },
+            Window::Session => Shape::Session,
+        }
+    }
+
+    /// Where a moment belongs: the start of its window, or the number of its slice.
+    fn position(self, now: u64) -> u64 {
+        match self {
+            Shape::Fixed(length) => {
+                let since = now.saturating_sub(FIRST_MONDAY_MS);
+                let into = since.checked_rem(length).unwrap_or(0);
+                now.saturating_sub(into)
+            }
+            Shape::Sliding { slice } => now.checked_div(slice).unwrap_or(0),
+            Shape::Session => 0,
+        }
+    }
+}
+
+impl Counter {
+    /// Reads a counter at a moment; an absent one is empty. `None` if the bytes are none.
+    pub(super) fn read(payload: Option<&[u8]>, limit: &Limit, now: u64) -> Option<Counter> {
+        let shape = Shape::of(limit.window);
+        let mut counter = match payload {
+            None => Counter {
+                shape,
+                start: shape.position(now),
+                counts: vec![0],
+                is_moved: false,
+            },
+            Some(bytes) => {
+                let mut bytes = bytes;
+                let start = take_number(&mut bytes)?;
+                let mut counts = Vec::new();
+                while !bytes.is_empty() {
+                    counts.push(take_number(&mut bytes)?);
+                }
+                let most = match shape {
+                    Shape::Sliding { .. } => usize::try_from(SLICES).unwrap_or(0).saturating_add(1),
+                    Shape::Fixed(_) | Shape::Session => 1,
+                };
+                if counts.is_empty() || counts.len() > most {
+                    return None;
+                }
+                Counter {
+                    shape,
+                    start,
+                    counts,
+                    is_moved: false,
+                }
+            }
+        };
+        counter.advance(now);
+        Some(counter)
+    }
+
+    /// Writes it.
+    pub(super) fn write(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(16);
+        put_number(self.start, &mut bytes);
+        for count in &self.counts {
+            put_number(*count, &mut bytes);
+        }
+        bytes
+    }
+
+    /// Moves it to the present.
+    fn advance(&mut self, now: u64) {
+        let position = self.shape.position(now);
+        match self.shape {
+            Shape::Session => {}
+            Shape::Fixed(length) if position > self.start => {
+                // A window that began later than it may have, before the clock jumped back, still ends once.
+                if now >= self.start.saturating_add(length) {
+                    self.start = position;
+                    self.counts = vec![0];
+                }
+            }
+            Shape::Fixed(length) => {
+                if self.start.saturating_sub(now) > length {
+                    self.start = position;
+                    self.is_moved = true;
+                }
+            }
+            Shape::Sliding { .. } if position > self.start => {
+                let passed = position.saturating_sub(self.start);
+                let kept = SLICES.saturating_add(1).saturating_sub(passed);
+                self.counts.truncate(usize::try_from(kept).unwrap_or(0));
+                if self.counts.is_empty() {
+                    self.counts = vec![0];
+                } else {
+                    for _ in 0..passed {
+                        self.counts.insert(0, 0);
+                    }
+                }
+                self.start = position;
+            }
+            Shape::Sliding { .. } => {
+                if self.start.saturating_sub(position) > SLICES {
+                    self.start = position;
+                    self.is_moved = true;
+                }
+            }
+        }
+    }
+
+    /// What is used.
+    pub(super) fn used(&self) -> u64 {
+        self.counts.iter().copied().fold(0, u64::saturating_add)
+    }
+
+    /// Adds to the present.
+    pub(super) fn add(&mut self, amount: u64) {
+        if let Some(newest) = self.counts.first_mut() {
+            *newest = newest.saturating_add(amount);
+        }
+    }
+
+    /// The window or the slice that is counted to now.
+    pub(super) fn position(&self) -> u64 {
+        self.start
+    }
+
+    /// Takes from the window or the slice that was charged, if it is still counted.
+    pub(super) fn subtract(&mut self, amount: u64, position: u64) {
+        let age = self.start.checked_sub(position);
+        let at = match self.shape {
+            Shape::Sliding { .. } => age.and_then(|age| usize::try_from(age).ok()),
+            Shape::Fixed(_) | Shape::Session => age.filter(|age| *age == 0).map(|_| 0),
+        };
+        if let Some(count) = at.and_then(|at| self.counts.get_mut(at)) {
+            *count = count.saturating_sub(amount);
+        }
+    }
+
+    /// Forgets what was counted.
+    pub(super) fn clear(&mut self) {
+        self.counts = vec![0];
+    }
+
+    /// Where a limit stands if an amount is charged.
+    pub(super) fn standing(&self, limit: &Limit, amount: u64, now: u64) -> Standing {
+        let used = self.used();
+        let max = limit.max_units();
+        let is_exceeded = used.checked_add(amount).is_none_or(|sum| sum > max);
+        Standing {
+            is_exceeded,
+            used,
+            max,
+            wait_ms: is_exceeded.then(|| self.wait(max, amount, now)).flatten(),
+            reset_ms: self.reset(now),
+        }
+    }
+
+    /// Milliseconds until a use counted now is free again.
+    fn reset(&self, now: u64) -> Option<u64> {
+        match self.shape {
+            Shape::Session => None,
+            Shape::Fixed(length) => Some(self.start.saturating_add(length).saturating_sub(now)),
+            Shape::Sliding { slice } => Some(self.slice_leaves(self.start, slice, now)),
+        }
+    }
+
+    /// Milliseconds until a slice is no longer counted.
+    fn slice_leaves(&self, number: u64, slice: u64, now: u64) -> u64 {
+        number
+            .saturating_add(SLICES)
+            .saturating_add(1)
+            .saturating_mul(slice)
+            .saturating_sub(now)
+    }
+
+    fn wait(&self, max: u64, amount: u64, now: u64) -> Option<u64> {
+        if amount > max {
+            return None;
+        }
+        match self.shape {
+            Shape::Session => None,
+            Shape::Fixed(_) => self.reset(now),
+            Shape::Sliding { slice } => {
+                let mut used = self.used();
+                let mut age = u64::try_from(self.counts.len()).unwrap_or(0);
+                for count in self.counts.iter().rev() {
+                    age = age.saturating_sub(1);
+                    used = used.saturating_sub(*count);
+                    if used.saturating_add(amount) <= max {
+                        let number = self.start.saturating_sub(age);
+                        return Some(self.slice_leaves(number, slice, now));
+                    }
+                }
+                None
+            }
+        }
+    }
+
+    /// The second after which the counter says nothing any more.
+    pub(super) fn expires(&self, now: u64) -> u32 {
+        let Some(reset) = self.reset(now) else {
+            return u32::MAX;
+        };
+        let end = now.saturating_add(reset).div_euclid(1_000);
+        u32::try_from(end.saturating_add(1)).unwrap_or(u32::MAX)
+    }
+}
+
+/// Writes a number, seven bits in a byte, the lowest first: 300 is `AC 02`.
+pub(super) fn put_number(mut number: u64, out: &mut Vec<u8>) {
+    loop {
+        let [low, ..] = number.to_le_bytes();
+        number >>= 7;
+        if number == 0 {
+            out.push(low & 0x7F);
+            return;
+        }
+        out.push(low | 0x80);
+    }
+}
+
+/// Reads such a number off the front.
+pub(super) fn take_number(bytes: &mut &[u8]) -> Option<u64> {
+    let mut number = 0u64;
+    for shift in (0u32..64).step_by(7) {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        let low = u64::from(byte & 0x7F);
+        let shifted = low.checked_shl(shift)?;
+        if shifted >> shift != low {
+            return None;
+        }
+        number |= shifted;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
+}

@@ -1,0 +1,358 @@
+//! Keys of counters: hashes of the values of a limit's `per`.
+//!
+//! A limit restricts, so that values are read broadly: `Acme` and `acme` are one customer, `1` and `"1.0"` are one number,
+//! and a request that may use two models is charged to both. The values of different tenants never share a counter that
+//! is kept per anything. Values are hashed with a salt that only this Envoy has, so that nobody can choose ones that lead
+//! to the same bucket.
+
+use super::table::SlotKey;
+use crate::detect::fold_name;
+use crate::event::{Event, Facts, Known};
+use crate::policy::Context;
+use crate::policy::evaluate::value::{Arrays, PathReading, Presence, visit};
+use crate::policy::field::Field;
+use crate::policy::limit::{Limit, Measure, Per};
+use crate::policy::scalar::Scalar;
+use crate::policy::words::Counted;
+use crate::wire::json::{self, Decimal, ValueKind, quote};
+use crate::wire::sort;
+use crate::wire::sorted_map::SortedSet;
+use sha2::{Digest, Sha256};
+use std::borrow::Cow;
+
+/// Values of one `per` that are kept apart in one event.
+const MAX_VALUES: usize = 16;
+
+/// Keys that one event is charged to.
+const MAX_KEYS: usize = 64;
+
+/// The counters that an event is charged to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LimitKeys {
+    /// Their keys; `None` if there are more than are kept apart, so that the limit counts as exceeded.
+    pub(super) keys: Option<Vec<SlotKey>>,
+    /// What named the session, of a limit for each.
+    pub session: Option<Box<str>>,
+}
+
+/// What all keys of a limit have in common.
+pub(super) struct KeyHasher<'l> {
+    pub(super) salt: &'l [u8; 16],
+    pub(super) scope: &'l str,
+    pub(super) tag: [u8; 4],
+}
+
+/// One value of a `per`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Value {
+    Missing,
+    Unknown,
+    Is(Box<str>),
+}
+
+/// Four bytes of a limit's name.
+pub(super) fn tag(scope: &str) -> [u8; 4] {
+    let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(scope.as_bytes()));
+    [a, b, c, d]
+}
+
+/// The keys of the counters that an event is charged to.
+pub(super) fn of(
+    hasher: &KeyHasher<'_>,
+    limit: &Limit,
+    event: &Event,
+    context: &Context<'_>,
+) -> LimitKeys {
+    let mut session = None;
+    let mut keys: Vec<Sha256> = vec![hasher.start()];
+    let mut parts: Vec<SortedSet<Value>> = Vec::with_capacity(limit.counters().len());
+    if !limit.counters().is_empty() {
+        parts.push(one(&context.facts.principal.tenant));
+    }
+    for per in limit.counters() {
+        parts.push(match per {
+            Per::Session => {
+                let (source, value) = session_of(limit, context.facts);
+                session = Some(source);
+                one(&value)
+            }
+            Per::Address => one(&context.facts.address),
+            Per::Field(mention) => values(&mention.field, event, context),
+        });
+    }
+    if limit.measure == Measure::Count(Counted::IdenticalToolCalls) {
+        parts.push(one(&event.tool));
+        parts.push(SortedSet::from([arguments(event, context)]));
+    }
+    for values in &parts {
+        let many = keys.len().saturating_mul(values.len());
+        if values.len() > MAX_VALUES || many > MAX_KEYS {
+            return LimitKeys {
+                keys: None,
+                session,
+            };
+        }
+        keys = keys
+            .iter()
+            .flat_map(|key| values.iter().map(|value| with(key.clone(), value)))
+            .collect();
+    }
+    LimitKeys {
+        keys: Some(keys.into_iter().map(|key| hasher.end(key)).collect()),
+        session,
+    }
+}
+
+/// The session with its source: the first that the request names, else whoever asks, else where from. What a client
+/// names is its own: two principals never share a session.
+fn session_of(limit: &Limit, facts: &Facts) -> (Box<str>, Known<Box<str>>) {
+    let principal = &facts.principal;
+    let caller = [&principal.id, &principal.client, &principal.agent];
+    let caller: Vec<&str> = caller
+        .into_iter()
+        .filter_map(|name| name.value().map(|name| &**name))
+        .collect();
+    let caller = caller.join("\n");
+    let scope = match &facts.address {
+        Known::Is(address) if caller.is_empty() => address,
+        _ => &*caller,
+    };
+    for source in &limit.session {
+        let name = source.name();
+        let found = facts.sessions.iter().find(|(known, _)| *known == name);
+        if let Some((_, value)) = found {
+            return (name, Known::Is(format!("{scope}\n{value}").into()));
+        }
+    }
+    if caller.is_empty() {
+        return ("address".into(), facts.address.clone());
+    }
+    ("principal".into(), Known::Is(caller.into()))
+}
+
+/// The sum of a field's values in the limit's units, rounded up; `None` if one of them is unknown or no number. What is
+/// negative adds nothing, so that nobody pays a limit back.
+pub(super) fn sum(limit: &Limit, event: &Event, context: &Context<'_>) -> Option<u64> {
+    let field = limit.summed()?;
+    let (mut sum, mut is_sound) = (0u64, true);
+    for others in [false, true] {
+        let reading = PathReading {
+            others,
+            opens: false,
+        };
+        let presence = visit(
+            field,
+            event,
+            context,
+            reading,
+            Arrays::Opened,
+            &mut |scalar| {
+                let number = match &scalar {
+                    Scalar::Number(number, _) => Decimal::parse(number),
+                    Scalar::Text(text) => Decimal::parse(text.text().trim()),
+                    _ => None,
+                };
+                let units = number.and_then(|number| match number.is_negative() {
+                    true => Some(0),
+                    false => {
+                        let (units, is_exact) = number.scaled(limit.places())?;
+                        units.checked_add(u64::from(!is_exact))
+                    }
+                });
+                match units {
+                    Some(units) => sum = sum.saturating_add(units),
+                    None => is_sound = false,
+                }
+            },
+        );
+        is_sound &= !matches!(
+            presence,
+            Presence::Unknown | Presence::Present { and_unknown: true }
+        );
+    }
+    is_sound.then_some(sum)
+}
+
+/// 16 hexadecimal digits of a hash of texts.
+pub(super) fn fingerprint(salt: &[u8; 16], texts: &[&str]) -> Box<str> {
+    let mut hash = Sha256::new();
+    hash.update(salt);
+    for text in texts {
+        hash.update(length(text));
+        hash.update(text);
+    }
+    let bytes = <[u8; 32]>::from(hash.finalize());
+    let start: [u8; 8] = bytes.first_chunk().copied().unwrap_or_default();
+    format!("{:016x}", u64::from_be_bytes(start)).into()
+}
+
+impl KeyHasher<'_> {
+    /// The key of one text.
+    pub(super) fn key_of(&self, text: &str) -> SlotKey {
+        self.end(with(self.start(), &Value::Is(text.into())))
+    }
+
+    fn start(&self) -> Sha256 {
+        let mut hash = Sha256::new();
+        hash.update(self.salt);
+        hash.update(length(self.scope));
+        hash.update(self.scope);
+        hash
+    }
+
+    fn end(&self, hash: Sha256) -> SlotKey {
+        let bytes = <[u8; 32]>::from(hash.finalize());
+        SlotKey {
+            tag: self.tag,
+            hash: bytes.first_chunk().copied().unwrap_or_default(),
+        }
+    }
+}
+
+/// The length before a text, so that no two lists of texts have the same bytes.
+fn length(text: &str) -> [u8; 8] {
+    u64::try_from(text.len()).unwrap_or(u64::MAX).to_le_bytes()
+}
+
+fn with(mut hash: Sha256, value: &Value) -> Sha256 {
+    match value {
+        Value::Missing => hash.update([0]),
+        Value::Unknown => hash.update([1]),
+        Value::Is(text) => {
+            hash.update([2]);
+            hash.update(length(text));
+            hash.update(&**text);
+        }
+    }
+    hash
+}
+
+fn one(known: &Known<Box<str>>) -> SortedSet<Value> {
+    SortedSet::from([match known {
+        Known::Missing => Value::Missing,
+        Known::Unknown => Value::Unknown,
+        Known::Is(text) => Value::Is(canonical_text(text)),
+    }])
+}
+
+/// Everything that a reader may take for the field.
+fn values(field: &Field, event: &Event, context: &Context<'_>) -> SortedSet<Value> {
+    let mut found = SortedSet::new();
+    for others in [false, true] {
+        let reading = PathReading {
+            others,
+            opens: false,
+        };
+        let presence = visit(
+            field,
+            event,
+            context,
+            reading,
+            Arrays::Opened,
+            &mut |scalar| {
+                // One more than may be, so that there being too many is seen.
+                if found.len() <= MAX_VALUES {
+                    found.insert(Value::Is(canonical(&scalar)));
+                }
+            },
+        );
+        let is_unknown = match presence {
+            Presence::Unknown => true,
+            Presence::Present { and_unknown } => and_unknown,
+            Presence::Missing | Presence::Ambiguous => false,
+        };
+        if is_unknown {
+            found.insert(Value::Unknown);
+        }
+    }
+    if found.is_empty() {
+        found.insert(Value::Missing);
+    }
+    found
+}
+
+/// The arguments of a call in one form, whatever their order and spelling.
+fn arguments(event: &Event, context: &Context<'_>) -> Value {
+    match &event.args {
+        Known::Missing => Value::Missing,
+        Known::Unknown => Value::Unknown,
+        Known::Is(place) => match context.value(*place) {
+            Some(value) => {
+                let mut out = String::new();
+                canonical_json(value, &mut out);
+                Value::Is(out.into())
+            }
+            None => Value::Unknown,
+        },
+    }
+}
+
+/// A value with its keys sorted and its numbers in one spelling. A body's depth is bounded.
+fn canonical_json(value: json::Value<'_>, out: &mut String) {
+    match value.kind() {
+        ValueKind::Object => {
+            let mut members: Vec<(Cow<'_, str>, json::Value<'_>)> = value
+                .members()
+                .map(|(key, value)| (key.text().unwrap_or_default(), value))
+                .collect();
+            sort::sort_by(&mut members, |a, b| a.0.cmp(&b.0));
+            out.push('{');
+            for (key, value) in members {
+                quoted(&key, out);
+                out.push(':');
+                canonical_json(value, out);
+                out.push(',');
+            }
+            out.push('}');
+        }
+        ValueKind::Array => {
+            out.push('[');
+            for value in value.elements() {
+                canonical_json(value, out);
+                out.push(',');
+            }
+            out.push(']');
+        }
+        ValueKind::String => quoted(&value.text().unwrap_or_default(), out),
+        ValueKind::Number => {
+            let number = value.number().unwrap_or_default();
+            match Decimal::parse(number) {
+                Some(number) => out.push_str(&number.to_string()),
+                None => out.push_str(number),
+            }
+        }
+        ValueKind::Bool(true) => out.push_str("true"),
+        ValueKind::Bool(false) => out.push_str("false"),
+        ValueKind::Null => out.push_str("null"),
+    }
+}
+
+fn quoted(text: &str, out: &mut String) {
+    let mut bytes = Vec::with_capacity(text.len().saturating_add(2));
+    quote(text, &mut bytes);
+    out.push_str(&String::from_utf8_lossy(&bytes));
+}
+
+fn canonical(scalar: &Scalar<'_>) -> Box<str> {
+    match scalar {
+        Scalar::Null => "null".into(),
+        Scalar::Bool(true, _) => "true".into(),
+        Scalar::Bool(false, _) => "false".into(),
+        Scalar::Number(number, _) => canonical_text(number),
+        Scalar::Text(text) => canonical_text(&text.text()),
+        Scalar::Object(value) | Scalar::Array(value) => {
+            let mut out = String::new();
+            canonical_json(*value, &mut out);
+            out.into()
+        }
+    }
+}
+
+/// A text as it is compared: a number in one spelling, anything else as names are.
+fn canonical_text(text: &str) -> Box<str> {
+    let text = text.trim();
+    match Decimal::parse(text) {
+        Some(number) => number.to_string().into(),
+        None => fold_name(text).into(),
+    }
+}

@@ -1,0 +1,227 @@
+//! The table of counters in shared data: a fixed number of buckets, each of which holds the entries whose keys lead to it.
+//!
+//! Envoy never frees a key of shared data, and a write to a key that does not exist yet cannot be compared with anything.
+//! All buckets are therefore created once, before requests come, and never another key. A full bucket drops entries:
+//! first those that have expired, then the least recently used one of the same limit, then of any other. A flood of
+//! sessions can thereby only push out sessions, and not the count of a tenant.
+//!
+//! ```text
+//! bucket = version (1 byte) · entry*
+//! entry  = tag (4) · key (12) · last use in s (4) · expiry in s (4) · length of the payload (2) · payload
+//! ```
+
+use crate::proxy::{SharedData, Versioned};
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// Number of buckets.
+pub const BUCKETS: u16 = 4_096;
+
+/// Maximum bytes of a bucket: about a hundred entries.
+const MAX_BUCKET_BYTES: usize = 4 << 10;
+
+/// The version of the format.
+const FORMAT: u8 = 1;
+
+/// Attempts to write before a charge fails. Each lost one means that another worker has written; a loop of a few
+/// microseconds loses this often only if something is wrong.
+const MAX_ATTEMPTS: usize = 1_000;
+
+/// The key under which the table's salt is. It is written last, so that it exists only if all buckets do.
+const HEADER: &str = "agentguard.limits";
+
+/// Bytes of an entry before its payload.
+const ENTRY_HEADER: usize = 26;
+
+/// The counters could not be read or written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unavailable;
+
+/// The key of a counter: which limit, and a hash of the values of its `per`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotKey {
+    pub(super) tag: [u8; 4],
+    pub(super) hash: [u8; 12],
+}
+
+impl SlotKey {
+    fn bucket(&self) -> u16 {
+        let [a, b, ..] = self.hash;
+        u16::from_le_bytes([a, b]) & (BUCKETS.saturating_sub(1))
+    }
+}
+
+/// What to do with an entry.
+pub(super) enum Update {
+    /// Leave it as it is.
+    Keep,
+    /// Write this payload, which expires at this second.
+    Write(Vec<u8>, u32),
+}
+
+/// What becomes of an entry, by its payload; it may be asked again.
+type Change<'c> = dyn FnMut(Option<&[u8]>) -> Result<Update, Unavailable> + 'c;
+
+/// The table of one `vm_id`.
+pub(super) struct Table {
+    shared: Rc<dyn SharedData>,
+    salt: [u8; 16],
+    evictions: Cell<u64>,
+}
+
+/// An entry of a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Entry<'b> {
+    pub(super) key: SlotKey,
+    pub(super) used_s: u32,
+    pub(super) expires_s: u32,
+    pub(super) payload: &'b [u8],
+}
+
+fn bucket_name(number: u16) -> String {
+    format!("{HEADER}.{number}")
+}
+
+impl Table {
+    /// Opens the table; creates it if it does not exist.
+    pub(super) fn open(shared: Rc<dyn SharedData>, salt: [u8; 16]) -> Table {
+        let known = |shared: &dyn SharedData| {
+            let header = shared.get(HEADER)?.value;
+            let (version, salt) = header.split_first()?;
+            (*version == FORMAT).then_some(())?;
+            <[u8; 16]>::try_from(salt).ok()
+        };
+        let salt = known(&*shared).unwrap_or_else(|| {
+            for number in 0..BUCKETS {
+                // An empty bucket has no version to compare with: nobody else writes before the header is there.
+                let _ = shared.set(&bucket_name(number), &[FORMAT], 0);
+            }
+            let mut header = vec![FORMAT];
+            header.extend_from_slice(&salt);
+            let _ = shared.set(HEADER, &header, 0);
+            salt
+        });
+        Table {
+            shared,
+            salt,
+            evictions: Cell::new(0),
+        }
+    }
+
+    pub(super) fn salt(&self) -> &[u8; 16] {
+        &self.salt
+    }
+
+    pub(super) fn take_evictions(&self) -> u64 {
+        self.evictions.take()
+    }
+
+    /// Reads an entry and writes what `change` makes of it, again until no other worker has written in between.
+    pub(super) fn update(
+        &self,
+        key: &SlotKey,
+        now_ms: u64,
+        change: &mut Change<'_>,
+    ) -> Result<(), Unavailable> {
+        let name = bucket_name(key.bucket());
+        let now_s = u32::try_from(now_ms.div_euclid(1_000)).unwrap_or(u32::MAX);
+        for _ in 0..MAX_ATTEMPTS {
+            let Versioned { value, version } = self.shared.get(&name).ok_or(Unavailable)?;
+            let entries = read(&value).ok_or(Unavailable)?;
+            let known = entries.iter().find(|entry| entry.key == *key);
+            let (payload, expires_s) = match change(known.map(|entry| entry.payload))? {
+                Update::Keep => return Ok(()),
+                Update::Write(payload, expires_s) => (payload, expires_s),
+            };
+            let written = Entry {
+                key: *key,
+                used_s: now_s,
+                expires_s,
+                payload: &payload,
+            };
+            let (bytes, evicted) = replaced(&entries, written, now_s);
+            if self.shared.set(&name, &bytes, version).is_ok() {
+                self.evictions
+                    .set(self.evictions.get().saturating_add(evicted));
+                return Ok(());
+            }
+        }
+        Err(Unavailable)
+    }
+}
+
+/// Reads the entries of a bucket; `None` if it is not one of this format.
+pub(super) fn read(bytes: &[u8]) -> Option<Vec<Entry<'_>>> {
+    let (version, mut rest) = bytes.split_first()?;
+    (*version == FORMAT).then_some(())?;
+    let mut entries = Vec::new();
+    while !rest.is_empty() {
+        let (tag, after) = rest.split_first_chunk()?;
+        let (hash, after) = after.split_first_chunk()?;
+        let (used, after) = after.split_first_chunk()?;
+        let (expires, after) = after.split_first_chunk()?;
+        let (length, after) = after.split_first_chunk()?;
+        let (payload, after) = after.split_at_checked(u16::from_le_bytes(*length).into())?;
+        entries.push(Entry {
+            key: SlotKey {
+                tag: *tag,
+                hash: *hash,
+            },
+            used_s: u32::from_le_bytes(*used),
+            expires_s: u32::from_le_bytes(*expires),
+            payload,
+        });
+        rest = after;
+    }
+    Some(entries)
+}
+
+/// Writes a bucket.
+pub(super) fn write<'e>(entries: impl Iterator<Item = &'e Entry<'e>>) -> Vec<u8> {
+    let mut bytes = vec![FORMAT];
+    for entry in entries {
+        // A counter's payload is bounded far below that.
+        let length = u16::try_from(entry.payload.len()).unwrap_or(u16::MAX);
+        bytes.extend_from_slice(&entry.key.tag);
+        bytes.extend_from_slice(&entry.key.hash);
+        bytes.extend_from_slice(&entry.used_s.to_le_bytes());
+        bytes.extend_from_slice(&entry.expires_s.to_le_bytes());
+        bytes.extend_from_slice(&length.to_le_bytes());
+        bytes.extend_from_slice(entry.payload.get(..length.into()).unwrap_or_default());
+    }
+    bytes
+}
+
+/// The bucket with an entry written, and how many live entries were dropped for that.
+fn replaced(entries: &[Entry<'_>], written: Entry<'_>, now_s: u32) -> (Vec<u8>, u64) {
+    let mut kept: Vec<&Entry<'_>> = entries
+        .iter()
+        .filter(|entry| entry.key != written.key)
+        .collect();
+    let size_of = |entry: &Entry<'_>| ENTRY_HEADER.saturating_add(entry.payload.len());
+    let mut size = kept
+        .iter()
+        .map(|entry| size_of(entry))
+        .fold(size_of(&written).saturating_add(1), usize::saturating_add);
+    let mut evicted = 0u64;
+    if size > MAX_BUCKET_BYTES {
+        kept.retain(|entry| {
+            let is_live = entry.expires_s > now_s;
+            if !is_live {
+                size = size.saturating_sub(size_of(entry));
+            }
+            is_live
+        });
+    }
+    while size > MAX_BUCKET_BYTES {
+        let victim = kept
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, entry)| (entry.key.tag != written.key.tag, entry.used_s))
+            .map(|(at, _)| at);
+        let Some(victim) = victim else { break };
+        size = size.saturating_sub(size_of(kept.remove(victim)));
+        evicted = evicted.saturating_add(1);
+    }
+    (write(kept.into_iter().chain([&written])), evicted)
+}

@@ -1,0 +1,550 @@
+//! Counters under workers that race, clocks that jump, and tables that fill up.
+
+use super::counter::{Counter, put_number, take_number};
+use super::table::{self, Entry, SlotKey};
+use super::*;
+use crate::event::{Direction, Facts, Kind, Known, Reading};
+use crate::policy::{Policy, Scans};
+use crate::proxy::{MemorySharedData, VersionMismatch, Versioned};
+use crate::wire::json::{JsonBody, NodeId};
+use proptest::prelude::*;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+const SECOND: u64 = 1_000_000_000;
+/// A Wednesday, 12:00:30 UTC.
+const NOW: u64 = 1_763_553_630 * SECOND;
+
+fn policy(limit: &str) -> Policy {
+    named_policy("p", limit)
+}
+
+fn named_policy(name: &str, limit: &str) -> Policy {
+    let text = format!(
+        "{{\"apiVersion\": \"agentguard.dev/v1\", \"kind\": \"AgentPolicy\", \"metadata\": {{\"name\": \"{name}\"}},
+          \"require\": \"none\", \"defaults\": {{\"action\": \"allow\"}},
+          \"rules\": [{{\"id\": \"l\", \"action\": \"deny\", \"limit\": {limit}}}]}}"
+    );
+    let loaded = crate::policy::load_json(text.as_bytes());
+    loaded
+        .policy
+        .unwrap_or_else(|| panic!("{:?}", loaded.diagnostics))
+}
+
+/// The keys of a request by a tenant's principal.
+fn keys(limits: &Limits, policy: &Policy, tenant: &str, id: &str) -> LimitKeys {
+    let mut facts = Facts::unknown();
+    facts.principal.tenant = Known::Is(tenant.into());
+    facts.principal.id = Known::Is(id.into());
+    let json = JsonBody::scan(b"null", crate::wire::json::Limits { max_depth: 1 }, 0).unwrap();
+    let event = Event::new(Kind::Request, Direction::Request, NodeId::default());
+    let (reading, scans, scratch) = (
+        Reading::new(),
+        RefCell::new(Scans::default()),
+        RefCell::default(),
+    );
+    let context = Context {
+        policy,
+        facts: &facts,
+        reading: &reading,
+        json: &json,
+        scans: &scans,
+        scratch: &scratch,
+    };
+    limits.keys(0, &event, &context).unwrap()
+}
+
+/// One worker of one Envoy.
+struct Worker {
+    limits: Limits,
+    policy: Policy,
+}
+
+impl Worker {
+    fn new(limit: &str, shared: &Rc<dyn SharedData>) -> Worker {
+        let policy = policy(limit);
+        Worker {
+            limits: Limits::new(&policy, shared, [7; 16]),
+            policy,
+        }
+    }
+
+    fn charge(&self, id: &str, now: u64) -> Standing {
+        let keys = keys(&self.limits, &self.policy, "acme", id);
+        self.limits
+            .charge(0, &keys, Some(1), OnExcess::Refuse, now)
+            .unwrap()
+            .standing
+    }
+
+    /// How many of so many charges pass.
+    fn passing(&self, id: &str, attempts: usize, now: u64) -> usize {
+        let mut passing = 0;
+        for _ in 0..attempts {
+            passing += usize::from(!self.charge(id, now).is_exceeded);
+        }
+        passing
+    }
+}
+
+fn memory() -> Rc<dyn SharedData> {
+    Rc::new(MemorySharedData::default())
+}
+
+const TEN_AN_HOUR: &str = r#"{"count": "requests", "per": "principal", "max": 10, "window": "1h"}"#;
+
+#[test]
+fn exactly_as_many_pass_as_the_limit_says_and_each_principal_has_its_own() {
+    let worker = Worker::new(TEN_AN_HOUR, &memory());
+    assert_eq!(worker.passing("ann", 50, NOW), 10);
+    assert_eq!(worker.passing("bob", 50, NOW), 10);
+    let standing = worker.charge("ann", NOW);
+    assert_eq!((standing.used, standing.max), (10, 10));
+}
+
+#[test]
+fn the_next_window_begins_at_the_full_hour() {
+    let worker = Worker::new(TEN_AN_HOUR, &memory());
+    assert_eq!(worker.passing("ann", 11, NOW), 10);
+    let wait = worker.charge("ann", NOW).wait_ms.unwrap();
+    assert_eq!(wait, (3_600 - 30) * 1_000);
+    let end = NOW + wait * 1_000_000;
+    assert_eq!(worker.passing("ann", 11, end - 1_000_000), 0);
+    assert_eq!(worker.passing("ann", 11, end), 10);
+}
+
+#[test]
+fn a_week_begins_on_monday() {
+    let limit = r#"{"count": "requests", "max": 1, "window": "7d"}"#;
+    let worker = Worker::new(limit, &memory());
+    worker.charge("ann", NOW);
+    let wait = worker.charge("ann", NOW).wait_ms.unwrap();
+    let monday = 1_763_942_400 * 1_000;
+    assert_eq!(NOW / 1_000_000 + wait, monday);
+}
+
+#[test]
+fn workers_and_a_vm_that_starts_again_share_the_counters() {
+    let shared = memory();
+    let first = Worker::new(TEN_AN_HOUR, &shared);
+    assert_eq!(first.passing("ann", 6, NOW), 6);
+    let second = Worker::new(TEN_AN_HOUR, &shared);
+    assert_eq!(second.passing("ann", 6, NOW), 4);
+    drop(first);
+    let restarted = Worker::new(TEN_AN_HOUR, &shared);
+    assert_eq!(restarted.passing("ann", 1, NOW), 0);
+}
+
+#[test]
+fn tenants_and_policies_never_share_a_counter() {
+    let shared = memory();
+    let worker = Worker::new(TEN_AN_HOUR, &shared);
+    assert_eq!(worker.passing("ann", 11, NOW), 10);
+    let other_tenant = keys(&worker.limits, &worker.policy, "beta", "ann");
+    let charged = worker
+        .limits
+        .charge(0, &other_tenant, Some(1), OnExcess::Refuse, NOW);
+    assert_eq!(charged.unwrap().standing.used, 1);
+    let policy = named_policy("other", TEN_AN_HOUR);
+    let other_policy = Worker {
+        limits: Limits::new(&policy, &shared, [7; 16]),
+        policy,
+    };
+    assert_eq!(other_policy.charge("ann", NOW).used, 1);
+}
+
+#[test]
+fn a_raised_maximum_keeps_what_is_used() {
+    let shared = memory();
+    assert_eq!(
+        Worker::new(TEN_AN_HOUR, &shared).passing("ann", 20, NOW),
+        10
+    );
+    let raised = TEN_AN_HOUR.replace("10", "12");
+    assert_eq!(Worker::new(&raised, &shared).passing("ann", 20, NOW), 2);
+}
+
+#[test]
+fn names_in_another_letter_case_are_the_same() {
+    let worker = Worker::new(TEN_AN_HOUR, &memory());
+    assert_eq!(worker.passing("Ann", 6, NOW), 6);
+    assert_eq!(worker.passing("ANN", 6, NOW), 4);
+}
+
+#[test]
+fn what_is_taken_back_is_free_again() {
+    let worker = Worker::new(TEN_AN_HOUR, &memory());
+    assert_eq!(worker.passing("ann", 9, NOW), 9);
+    let keys = keys(&worker.limits, &worker.policy, "acme", "ann");
+    let charge = || {
+        worker
+            .limits
+            .charge(0, &keys, Some(1), OnExcess::Refuse, NOW)
+            .unwrap()
+    };
+    let last = charge();
+    assert!(!last.standing.is_exceeded);
+    worker.limits.settle(0, &keys, &last, 0, NOW);
+    assert_eq!(worker.passing("ann", 10, NOW), 1);
+    // In the next hour there is nothing of it to take back.
+    let later = NOW + 3_600 * SECOND;
+    assert_eq!(worker.passing("ann", 5, later), 5);
+    worker.limits.settle(0, &keys, &last, 0, later);
+    assert_eq!(worker.passing("ann", 10, later), 5);
+}
+
+#[test]
+fn what_exceeds_a_soft_limit_is_counted() {
+    let worker = Worker::new(TEN_AN_HOUR, &memory());
+    let keys = keys(&worker.limits, &worker.policy, "acme", "ann");
+    let charge = |amount| {
+        worker
+            .limits
+            .charge(0, &keys, Some(amount), OnExcess::Count, NOW)
+            .unwrap()
+            .standing
+    };
+    assert!(!charge(10).is_exceeded);
+    assert!(charge(1).is_exceeded);
+    assert_eq!(charge(1).used, 12);
+}
+
+#[test]
+fn a_clock_that_jumps_back_makes_no_counter_forget() {
+    for window in [r#""1h""#, r#"{"sliding": "1h"}"#] {
+        let limit = format!(r#"{{"count": "requests", "max": 10, "window": {window}}}"#);
+        for back in [1, 60, 3_600, 7_200, 1_000_000] {
+            let worker = Worker::new(&limit, &memory());
+            assert_eq!(worker.passing("ann", 10, NOW), 10);
+            let then = NOW - back * SECOND;
+            assert_eq!(worker.passing("ann", 10, then), 0, "{window} {back}");
+            // And the wrong time is not waited for: two windows later all is free again.
+            assert_eq!(
+                worker.passing("ann", 20, then + 2 * 3_600 * SECOND + 226 * SECOND),
+                10,
+                "{window} {back}"
+            );
+        }
+    }
+}
+
+#[test]
+fn without_a_window_a_limit_lasts() {
+    let limit = r#"{"count": "requests", "per": ["session", "principal"], "max": 2}"#;
+    let worker = Worker::new(limit, &memory());
+    assert_eq!(worker.passing("ann", 3, NOW), 2);
+    assert_eq!(worker.passing("ann", 3, NOW + 900_000 * SECOND), 0);
+    assert_eq!(worker.charge("ann", NOW).wait_ms, None);
+}
+
+/// Shared data in which other workers write between any read and the write that follows it.
+struct Contended {
+    inner: MemorySharedData,
+    lost: Cell<usize>,
+    intrude: RefCell<Option<Box<dyn Fn()>>>,
+}
+
+impl SharedData for Contended {
+    fn get(&self, key: &str) -> Option<Versioned> {
+        self.inner.get(key)
+    }
+
+    fn set(&self, key: &str, value: &[u8], version: u32) -> Result<(), VersionMismatch> {
+        let left = self.lost.get();
+        if version != 0 && left > 0 {
+            self.lost.set(0);
+            if let Some(intrude) = &*self.intrude.borrow() {
+                intrude();
+            }
+            self.lost.set(left - 1);
+        }
+        self.inner.set(key, value, version)
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_lost_write_is_made_again_and_nothing_is_counted_twice(lost in 0usize..30, own in 1usize..20) {
+        let shared = Rc::new(Contended {
+            inner: MemorySharedData::default(),
+            lost: Cell::new(0),
+            intrude: RefCell::new(None),
+        });
+        let as_shared: Rc<dyn SharedData> = Rc::clone(&shared) as _;
+        let limit = r#"{"count": "requests", "max": 25, "window": "1h"}"#;
+        let worker = Worker::new(limit, &as_shared);
+        let other = Worker::new(limit, &as_shared);
+        let of_other = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&of_other);
+        *shared.intrude.borrow_mut() = Some(Box::new(move || {
+            counted.set(counted.get() + other.passing("ann", 1, NOW));
+        }));
+        shared.lost.set(lost);
+        let passed = worker.passing("ann", own, NOW);
+        shared.intrude.borrow_mut().take();
+        shared.lost.set(0);
+        prop_assert!(passed + of_other.get() <= 25);
+        // Whatever raced, what is left is exactly the rest.
+        let rest = worker.passing("ann", 100, NOW);
+        prop_assert_eq!(passed + of_other.get() + rest, 25);
+    }
+}
+
+#[test]
+fn a_worker_that_never_gets_to_write_denies() {
+    struct Hostile(MemorySharedData);
+    impl SharedData for Hostile {
+        fn get(&self, key: &str) -> Option<Versioned> {
+            self.0.get(key)
+        }
+        fn set(&self, key: &str, value: &[u8], version: u32) -> Result<(), VersionMismatch> {
+            match version {
+                0 => self.0.set(key, value, 0),
+                _ => Err(VersionMismatch),
+            }
+        }
+    }
+    let shared: Rc<dyn SharedData> = Rc::new(Hostile(MemorySharedData::default()));
+    let worker = Worker::new(TEN_AN_HOUR, &shared);
+    let keys = keys(&worker.limits, &worker.policy, "acme", "ann");
+    let charged = worker
+        .limits
+        .charge(0, &keys, Some(1), OnExcess::Refuse, NOW);
+    assert_eq!(charged, Err(Unavailable));
+}
+
+/// Shared data of several threads, as Envoy has it.
+#[derive(Clone, Default)]
+struct Threaded(Arc<Mutex<BTreeMap<String, Stored>>>);
+
+/// A value with its version.
+type Stored = (Vec<u8>, u32);
+
+impl SharedData for Threaded {
+    fn get(&self, key: &str) -> Option<Versioned> {
+        let values = self.0.lock().unwrap();
+        let (value, version) = values.get(key)?.clone();
+        Some(Versioned { value, version })
+    }
+
+    fn set(&self, key: &str, value: &[u8], version: u32) -> Result<(), VersionMismatch> {
+        let mut values = self.0.lock().unwrap();
+        let known = values.get(key).map_or(0, |(_, version)| *version);
+        if version != 0 && version != known {
+            return Err(VersionMismatch);
+        }
+        values.insert(key.to_owned(), (value.to_vec(), known + 1));
+        Ok(())
+    }
+}
+
+#[test]
+fn eight_threads_let_exactly_the_limit_through() {
+    for window in [r#""1h""#, r#"{"sliding": "1h"}"#] {
+        let limit = format!(r#"{{"count": "requests", "max": 100, "window": {window}}}"#);
+        let data = Threaded::default();
+        // Envoy's main thread configures first.
+        drop(Worker::new(
+            &limit,
+            &(Rc::new(data.clone()) as Rc<dyn SharedData>),
+        ));
+        let passed: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let shared: Rc<dyn SharedData> = Rc::new(data.clone());
+                        Worker::new(&limit, &shared).passing("ann", 125, NOW)
+                    })
+                })
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .sum()
+        });
+        assert_eq!(passed, 100, "{window}");
+    }
+}
+
+#[test]
+fn the_table_is_bounded_and_a_flood_pushes_out_its_own() {
+    let data = Rc::new(MemorySharedData::default());
+    let shared: Rc<dyn SharedData> = Rc::clone(&data) as _;
+    let tenants = Worker::new(
+        r#"{"count": "requests", "per": "tenant", "max": 10, "window": "24h"}"#,
+        &shared,
+    );
+    assert_eq!(tenants.passing("ann", 10, NOW), 10);
+    let flood = named_policy(
+        "flood",
+        r#"{"count": "requests", "per": "principal", "max": 10, "window": "24h"}"#,
+    );
+    let flood = Worker {
+        limits: Limits::new(&flood, &shared, [7; 16]),
+        policy: flood,
+    };
+    let bucket = |key: &SlotKey| u16::from_le_bytes([key.hash[0], key.hash[1]]) % BUCKETS;
+    let of_tenant = keys(&tenants.limits, &tenants.policy, "acme", "ann")
+        .keys
+        .unwrap();
+    // Keys of the flood that lead to the tenant's bucket: chosen here, which the salt keeps a client from.
+    let mut evicted = 0;
+    for number in 0u32..400 {
+        let mut key = of_tenant[0];
+        key.tag = *b"othr";
+        key.hash[4..8].copy_from_slice(&number.to_le_bytes());
+        assert_eq!(bucket(&key), bucket(&of_tenant[0]));
+        let charged = flood.limits.charge(
+            0,
+            &LimitKeys {
+                keys: Some(vec![key]),
+                session: None,
+            },
+            Some(1),
+            OnExcess::Refuse,
+            NOW + u64::from(number) * SECOND,
+        );
+        assert!(!charged.unwrap().standing.is_exceeded);
+        evicted += flood.limits.take_evictions();
+    }
+    assert!(evicted > 200, "{evicted}");
+    assert_eq!(tenants.passing("ann", 1, NOW), 0);
+    let name = format!("agentguard.limits.{}", bucket(&of_tenant[0]));
+    assert!(data.get(&name).unwrap().value.len() <= 4 << 10);
+}
+
+#[test]
+fn a_hundred_thousand_principals_fit() {
+    let worker = Worker::new(TEN_AN_HOUR, &memory());
+    for number in 0..100_000 {
+        worker.charge(&format!("user-{number}"), NOW);
+    }
+    assert_eq!(worker.limits.take_evictions(), 0);
+    assert_eq!(worker.charge("user-0", NOW).used, 2);
+}
+
+proptest! {
+    #[test]
+    fn buckets_are_read_as_they_were_written(
+        entries in prop::collection::vec((any::<[u8; 4]>(), any::<[u8; 12]>(), any::<u32>(), any::<u32>(), prop::collection::vec(any::<u8>(), 0..40)), 0..20)
+    ) {
+        let entries: Vec<Entry<'_>> = entries
+            .iter()
+            .map(|(tag, hash, used_s, expires_s, payload)| Entry {
+                key: SlotKey { tag: *tag, hash: *hash },
+                used_s: *used_s,
+                expires_s: *expires_s,
+                payload,
+            })
+            .collect();
+        let bytes = table::write(entries.iter());
+        prop_assert_eq!(table::read(&bytes).unwrap(), entries);
+    }
+
+    #[test]
+    fn any_bytes_are_a_bucket_or_are_none(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        if let Some(entries) = table::read(&bytes) {
+            prop_assert_eq!(table::write(entries.iter()), bytes);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_a_counter_or_are_none(
+        bytes in prop::collection::vec(any::<u8>(), 0..60),
+        now in any::<u64>(),
+        sliding in any::<bool>(),
+    ) {
+        let window = if sliding { r#"{"sliding": "1h"}"# } else { r#""1h""# };
+        let policy = policy(&format!(r#"{{"count": "requests", "max": 9, "window": {window}}}"#));
+        let limit = policy.rules()[0].limit.as_deref().unwrap();
+        if let Some(mut counter) = Counter::read(Some(&bytes), limit, now) {
+            counter.add(1);
+            counter.standing(limit, 1, now);
+            counter.subtract(u64::MAX, counter.position());
+            counter.clear();
+            prop_assert_eq!(counter.used(), 0);
+            let written = counter.write();
+            prop_assert_eq!(Counter::read(Some(&written), limit, now).unwrap().write(), written);
+        }
+    }
+
+    #[test]
+    fn numbers_are_read_as_they_were_written(number in any::<u64>()) {
+        let mut bytes = Vec::new();
+        put_number(number, &mut bytes);
+        let mut rest = bytes.as_slice();
+        prop_assert_eq!(take_number(&mut rest), Some(number));
+        prop_assert!(rest.is_empty());
+    }
+
+    /// Whatever the times, no window of the limit's length ever has more than the limit.
+    #[test]
+    fn a_sliding_window_is_never_exceeded(steps in prop::collection::vec(0u64..20_000, 1..200)) {
+        let limit = r#"{"count": "requests", "max": 5, "window": {"sliding": "1m"}}"#;
+        let worker = Worker::new(limit, &memory());
+        let mut now = NOW;
+        let mut passed: Vec<u64> = Vec::new();
+        for step in steps {
+            now += step * 1_000_000;
+            let standing = worker.charge("ann", now);
+            if standing.is_exceeded {
+                // What it says to wait is enough, and no more than the window and a slice.
+                let wait = standing.wait_ms.unwrap();
+                prop_assert!(wait <= 60_000 + 3_750);
+                continue;
+            }
+            passed.push(now);
+            let within = passed.iter().filter(|then| now - **then < 60 * SECOND).count();
+            prop_assert!(within <= 5);
+        }
+    }
+}
+
+#[test]
+fn after_the_wait_of_a_sliding_window_one_more_passes() {
+    let limit = r#"{"count": "requests", "max": 5, "window": {"sliding": "1m"}}"#;
+    let worker = Worker::new(limit, &memory());
+    for number in 0..5 {
+        worker.charge("ann", NOW + number * 10 * SECOND);
+    }
+    let at = NOW + 50 * SECOND;
+    let wait = worker.charge("ann", at).wait_ms.unwrap();
+    let free = at + wait * 1_000_000;
+    assert!(worker.charge("ann", free - 1_000_000).is_exceeded);
+    assert!(!worker.charge("ann", free).is_exceeded);
+    assert!(worker.charge("ann", free).is_exceeded);
+}
+
+#[test]
+fn an_estimate_passes_while_anything_is_left_and_is_corrected() {
+    let limit = r#"{"count": "tokens", "max": 100, "window": "1h"}"#;
+    let worker = Worker::new(limit, &memory());
+    let keys = keys(&worker.limits, &worker.policy, "acme", "ann");
+    let charge = |amount| {
+        worker
+            .limits
+            .charge(0, &keys, Some(amount), OnExcess::Clamp, NOW)
+            .unwrap()
+    };
+    let first = charge(70);
+    assert_eq!(first.amount(), 70);
+    let second = charge(70);
+    assert!(!second.standing.is_exceeded);
+    assert_eq!(second.amount(), 30);
+    assert!(charge(1).standing.is_exceeded);
+    // The second used more than there was, the first less than it said.
+    worker.limits.settle(0, &keys, &second, 45, NOW);
+    worker.limits.settle(0, &keys, &first, 20, NOW);
+    assert_eq!(charge(1_000).amount(), 35);
+}
+
+#[test]
+fn what_a_response_goes_on_from_keeps_its_session() {
+    let limit = r#"{"count": "requests", "per": "session", "max": 1}"#;
+    let worker = Worker::new(limit, &memory());
+    assert_eq!(worker.limits.session_of_response("resp_1", NOW), None);
+    worker.limits.note_response("resp_1", "s-1", NOW);
+    let found = worker.limits.session_of_response("resp_1", NOW);
+    assert_eq!(found.as_deref(), Some("s-1"));
+}
