@@ -153,6 +153,7 @@ fn build() -> (Value, Builder) {
         "protocols": {"type": "array", "items": {"$ref": "#/$defs/protocol"}, "description": "What nothing on the wire says."},
         "principals": principals::principals(b),
         "approvers": approvers(b),
+        "client_address": principals::client_address(b),
         "stream": stream(b),
         "disclose": about(b.words("disclose", &["all", "code"]), "What refusals tell."),
         "audit": b.object("audit", json!({
@@ -708,6 +709,7 @@ defaults:
 require: none
 inspect: { max_depth: 5 }
 stream: { on_deny: reset }
+client_address: { xff_hops: 1 }
 disclose: code
 audit: { key: "env:K" }
 principals:
@@ -741,6 +743,7 @@ rules:
         for text in [
             EVERYTHING,
             &EVERYTHING.replace("{ all: observe }", "enforce"),
+            &EVERYTHING.replace("{ xff_hops: 1 }", "direct"),
             // A set knows one key more.
             "{ apiVersion: agentguard.dev/v1, kind: AgentPolicySet, metadata: { name: set }, policies: [] }",
         ] {

@@ -7,7 +7,7 @@ use super::decode::{Decoder, PolicyPath};
 use super::match_item::{MatchItem, read_match_item};
 use super::mode::{MODES, Mode};
 use super::node::{Member, Node, NodeValue};
-use super::principals::{self, IdentitySource};
+use super::principals::{self, ClientAddress, IdentitySource};
 use super::protocols::{self, ProtocolEntry};
 use super::zones::{self, Zones};
 use crate::diag::{Fix, Severity, codes};
@@ -40,6 +40,7 @@ const TOP: &[&str] = &[
     "protocols",
     "principals",
     "approvers",
+    "client_address",
     "stream",
     "disclose",
     "audit",
@@ -62,6 +63,7 @@ const SET: &[&str] = &[
     "protocols",
     "principals",
     "approvers",
+    "client_address",
     "stream",
     "disclose",
     "audit",
@@ -258,6 +260,8 @@ pub struct Document {
     pub requires_identity: Option<bool>,
     /// The sources that say who is asking, in their order.
     pub principals: Vec<IdentitySource>,
+    /// How the address of the client is found.
+    pub client_address: ClientAddress,
     /// Bounds of reading.
     pub inspect: Inspect,
     /// Which protocol is spoken where.
@@ -516,6 +520,9 @@ fn read_standing(
         requires_identity,
         principals: node("principals")
             .map(|value| principals::read_all(decoder, &at.key("principals"), value))
+            .unwrap_or_default(),
+        client_address: node("client_address")
+            .and_then(|value| principals::read_address(decoder, &at.key("client_address"), value))
             .unwrap_or_default(),
         inspect: node("inspect")
             .map(|value| inspect(decoder, &at.key("inspect"), value))

@@ -65,7 +65,7 @@ pub(crate) use principals::{
     ApiKey, ApiKeySource, CertificatePattern, Claim, ClaimType, HeaderSource, JwtSource, KeyHash,
     KeySecret, MtlsSource, digest,
 };
-pub use principals::{IdentitySource, SourceKind};
+pub use principals::{ClientAddress, IdentitySource, SourceKind};
 pub use protocols::{MatchedEntry, ProtocolEntry};
 pub use rule::{Action, OnDeny};
 pub use scan::{ScanScratch, Scans};

@@ -1,4 +1,4 @@
-//! `principals`: the sources that say who is asking.
+//! `principals`: the sources that say who is asking, and `client_address`.
 //!
 //! ```yaml
 //! principals:                        # in this order: the first source that finds its credential decides
@@ -60,8 +60,14 @@ pub(crate) const HEADER: &[&str] = &[
     "claims",
     "trusted",
 ];
+/// Keys of `client_address`.
+pub(crate) const ADDRESS: &[&str] = &["xff_hops"];
+
 /// Most sources of a policy: each may ask Envoy for properties of every request.
 const MAX_SOURCES: usize = 16;
+
+/// Most proxies between a client and Envoy.
+const MAX_HOPS: u64 = 16;
 
 /// A source that may say who is asking.
 #[derive(Clone, Debug, PartialEq)]
@@ -142,6 +148,16 @@ pub struct HeaderSource {
     pub(crate) networks: Networks,
     /// SPIFFE ids of trusted peers.
     pub(crate) peers: Vec<CertificatePattern>,
+}
+
+/// `client_address`: whose address a request comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientAddress {
+    /// The peer of the connection.
+    #[default]
+    Direct,
+    /// The address that the outermost of so many trusted proxies wrote into `x-forwarded-for`.
+    XffHops(u8),
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -468,4 +484,31 @@ fn read_header(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Optio
         networks: networks?,
         peers,
     })
+}
+
+/// Reads `client_address`.
+pub(crate) fn read_address(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    node: &Node,
+) -> Option<ClientAddress> {
+    let NodeValue::Map(_) = &node.data else {
+        return decoder.word(at, node, &[("direct", ClientAddress::Direct)]);
+    };
+    let member = decoder.mapping(at, node, ADDRESS)?.into_iter().next();
+    let Some(member) = member else {
+        decoder.error(codes::AG1006, at, &node.span, "`xff_hops` is missing", "");
+        return None;
+    };
+    let at = at.key("xff_hops");
+    let hops = decoder.count(&at, &member.value)?;
+    match u8::try_from(hops) {
+        Ok(count) if (1..=MAX_HOPS).contains(&hops) => Some(ClientAddress::XffHops(count)),
+        _ => {
+            let message = format!("a number from 1 to {MAX_HOPS} is expected here");
+            let help = "the number of trusted proxies in front of this one";
+            decoder.error(codes::AG1007, &at, &member.value.span, &message, help);
+            None
+        }
+    }
 }

@@ -75,6 +75,19 @@ pub(super) fn principals(b: &mut Builder) -> Value {
     })
 }
 
+pub(super) fn client_address(b: &mut Builder) -> Value {
+    let direct = b.words("client_address", &["direct"]);
+    let hops = b.object(
+        "client_address",
+        json!({"xff_hops": {"type": "integer", "minimum": 1, "maximum": 16, "description": "Trusted proxies in front of this one."}}),
+        &["xff_hops"],
+    );
+    about(
+        either(&[direct, hops]),
+        "Whose address a request comes from: the connection's peer, or what trusted proxies wrote into `x-forwarded-for`.",
+    )
+}
+
 fn api_key(b: &mut Builder) -> Value {
     let hash = || json!({"type": "string", "pattern": "^(sha256:)?[0-9A-Fa-f]{64}$", "description": "SHA-256 of the key."});
     let moment =
