@@ -384,6 +384,7 @@ defaults:
 require: none
 inspect: { max_depth: 5 }
 stream: { on_deny: reset }
+client_address: { xff_hops: 1 }
 disclose: code
 audit: { key: "env:K" }
 principals:

@@ -7,12 +7,11 @@ use super::step::{Action, Body, HeaderEdit, RequestHead, Step};
 use super::{BodyCopy, Flow, HalfState, Undetermined};
 use crate::diag::codes;
 use crate::event::{DefaultGate, Direction, Event, Kind, Known, Models, Problem, Reading};
-use crate::identity::peer_address;
+use crate::identity::{Credentials, client_address};
 use crate::policy::{Decision, EvaluationPhase, Interest, MatchedEntry, ProtocolEntry};
 use crate::protocol::{
     self, BodyForm, Recognised, RequestContext, Route, RouteHead as ProtocolHead,
 };
-use crate::proxy::Properties;
 use crate::redact;
 use crate::wire::http::{ContentType, Path, is_identity, percent_decode};
 use crate::wire::json::{Edits, JsonBody, Limits, NodeId};
@@ -359,7 +358,14 @@ impl Flow {
         self.learn_session_headers(head.headers);
         let facts = &mut self.facts;
         if guard.limits.asks_address() {
-            facts.address = client_network(head.properties);
+            facts.address = client_network(client_address(
+                guard.policy.document.client_address,
+                &Credentials {
+                    headers: head.headers,
+                    properties: head.properties,
+                    now: head.now,
+                },
+            ));
         }
         facts.environment = guard.environment.clone();
         facts.content_type = seen
@@ -908,9 +914,9 @@ fn assumed(entry: &ProtocolEntry, head: &ProtocolHead<'_>) -> Option<Route> {
     Some(Route::new(protocol, endpoint, head))
 }
 
-/// The address of the connection's peer: `127.0.0.1`. Of an IPv6 address its /64, which is what one client has.
-fn client_network(properties: &dyn Properties) -> Known<Box<str>> {
-    match peer_address(properties) {
+/// The client's address: `127.0.0.1`. Of an IPv6 address its /64, which is what one client has.
+fn client_network(address: Option<IpAddr>) -> Known<Box<str>> {
+    match address {
         Some(IpAddr::V4(address)) => Known::Is(address.to_string().into()),
         Some(IpAddr::V6(address)) => {
             let network = address.to_bits() & !u128::from(u64::MAX);

@@ -11,7 +11,8 @@ mod certificate;
 mod claims;
 mod trusted_header;
 
-pub use address::peer_address;
+pub use address::client_address;
+use address::peer_address;
 pub use api_key::{KeyError, KeyTable};
 
 use crate::event::{Known, Principal};

@@ -465,6 +465,60 @@ mod peers {
     }
 }
 
+mod addresses {
+    use super::*;
+    use crate::policy::ClientAddress;
+
+    fn address(hops: u8, peer: &str, forwarded: &[&str]) -> String {
+        let rule = match hops {
+            0 => ClientAddress::Direct,
+            hops => ClientAddress::XffHops(hops),
+        };
+        let headers: Vec<(&[u8], &[u8])> = forwarded
+            .iter()
+            .map(|value| (b"x-forwarded-for".as_slice(), value.as_bytes()))
+            .collect();
+        let properties = MemoryProperties::default().with(&["source", "address"], peer);
+        let found = client_address(
+            rule,
+            &Credentials {
+                headers: &headers,
+                properties: &properties,
+                now: NOW,
+            },
+        );
+        found.map_or("?".to_owned(), |address| address.to_string())
+    }
+
+    #[test]
+    fn the_peer_is_the_client_unless_the_policy_says_otherwise() {
+        assert_eq!(address(0, "192.0.2.1:5000", &["10.0.0.1"]), "192.0.2.1");
+        assert_eq!(address(0, "[2001:db8::1]:5000", &[]), "2001:db8::1");
+        // Envoy has it from a header.
+        assert_eq!(address(0, "10.0.0.1:0", &["10.0.0.1"]), "?");
+        assert_eq!(address(0, "", &[]), "?");
+    }
+
+    #[test]
+    fn trusted_proxies_write_the_client_from_the_right() {
+        // Without `use_remote_address` Envoy takes the last address for the peer; with it, it adds the peer.
+        for (peer, own) in [("192.0.2.1:0", ""), ("10.0.0.9:5000", ", 10.0.0.9")] {
+            let seen = |hops, list: &str| address(hops, peer, &[&format!("{list}{own}")]);
+            assert_eq!(seen(1, "192.0.2.1"), "192.0.2.1");
+            assert_eq!(seen(1, "6.6.6.6, 192.0.2.1"), "192.0.2.1");
+            assert_eq!(seen(2, "6.6.6.6, 192.0.2.7, 192.0.2.1"), "192.0.2.7");
+            assert_eq!(seen(2, "192.0.2.1"), "?", "a proxy is missing");
+            assert_eq!(seen(1, "nonsense"), "?");
+            assert_eq!(seen(1, "192.0.2.1:4000"), "192.0.2.1");
+        }
+        assert_eq!(
+            address(1, "10.0.0.9:5000", &["6.6.6.6", "192.0.2.1, 10.0.0.9"]),
+            "192.0.2.1"
+        );
+        assert_eq!(address(1, "10.0.0.9:5000", &[]), "?");
+    }
+}
+
 mod several {
     use super::*;
 

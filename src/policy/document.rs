@@ -14,7 +14,7 @@ use super::inspect::{self, Inspect};
 use super::match_item::{MatchItem, read_match_item};
 use super::mode::Mode;
 use super::node::{Member, Node, NodeValue};
-use super::principals::{self, IdentitySource};
+use super::principals::{self, ClientAddress, IdentitySource};
 use super::protocols::{self, ProtocolEntry};
 use super::words::{HeaderMode, StreamOnDeny};
 use super::zones::{self, Zones};
@@ -76,6 +76,8 @@ pub struct Document {
     pub requires_identity: Option<bool>,
     /// The sources that say who is asking, in their order.
     pub principals: Vec<IdentitySource>,
+    /// How the address of the client is found.
+    pub client_address: ClientAddress,
     /// Bounds of reading.
     pub inspect: Inspect,
     /// Which protocol is spoken where.
@@ -291,6 +293,7 @@ fn read_in_role(
         defaults: defaults.unwrap_or(Defaults::USUAL),
         requires_identity: None,
         principals: Vec::new(),
+        client_address: ClientAddress::default(),
         inspect: Inspect::DEFAULT,
         protocols: Vec::new(),
         stream_on_deny: StreamOnDeny::Drain,
@@ -323,6 +326,11 @@ fn read_in_role(
             }
             DocumentKey::Principals => {
                 document.principals = principals::read_all(decoder, &at, value);
+            }
+            DocumentKey::ClientAddress => {
+                if let Some(address) = principals::read_address(decoder, &at, value) {
+                    document.client_address = address;
+                }
             }
             DocumentKey::Envoy => document.headers = envoy(decoder, &at, value),
             DocumentKey::AppliesTo => document.applies_to = applies_to(decoder, &at, value),

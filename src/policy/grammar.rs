@@ -21,6 +21,9 @@ pub(crate) const MAX_SOURCES: usize = 16;
 /// Most keys of a source: every one is compared with what a request brings.
 pub(crate) const MAX_KEYS: usize = 10_000;
 
+/// Most proxies between a client and Envoy.
+pub(crate) const MAX_HOPS: u64 = 16;
+
 /// The keys of one mapping.
 pub(crate) trait Keys: Copy + 'static {
     /// All of them.
@@ -257,6 +260,10 @@ keys! {
         Principals = "principals" in Alone | Set
             => "The sources that say who is asking; the first one that finds its credential decides: \
             [identity.md](identity.md).", ListOf(1, MAX_SOURCES, &Mapping(SourceKey::MAPPING)), Merge::Outermost;
+        ClientAddress = "client_address" in Alone | Set
+            => "Whose address a request comes from: the connection's peer, or the one that the outermost of so many \
+            trusted proxies wrote into `x-forwarded-for`: [identity.md](identity.md). Absent: `direct`.",
+            Either(&[Words(&["direct"]), Mapping(AddressKey::MAPPING)]), Merge::Outermost;
         Stream = "stream" in Alone | Set => "Streamed responses.", Mapping(StreamKey::MAPPING), Merge::Members;
         Disclose = "disclose" in Alone | Set
             => "The content of denials.", Words(&["all", "code"]), Merge::Stricter("code");
@@ -348,6 +355,12 @@ keys! {
         Tenant = "tenant" => "The tenant.", Names(&[]);
         Agent = "agent" => "The agent.", Names(&[]);
         Role = "role" => "A role.", Names(&[]);
+    }
+
+    /// `client_address`
+    AddressKey {
+        XffHops = "xff_hops" required "the number of trusted proxies in front of this one: `xff_hops: 1`"
+            => "The number of trusted proxies in front of this one.", Whole(1, MAX_HOPS);
     }
 
     /// A source of `principals`.

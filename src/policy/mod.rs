@@ -75,7 +75,7 @@ pub(crate) use principals::{
     ApiKey, ApiKeySource, CertificatePattern, Claim, ClaimType, HeaderSource, JwtSource, KeyHash,
     KeySecret, MtlsSource, digest,
 };
-pub use principals::{IdentitySource, SourceKind};
+pub use principals::{ClientAddress, IdentitySource, SourceKind};
 pub use protocols::{MatchedEntry, ProtocolEntry};
 pub use scan::{ScanScratch, Scans};
 pub use short_syntax::{DesugaredRule, desugar};

@@ -1,4 +1,4 @@
-//! `principals`: the sources that say who is asking.
+//! `principals`: the sources that say who is asking, and `client_address`.
 //!
 //! ```yaml
 //! principals:                        # in this order: the first source that finds its credential decides
@@ -21,7 +21,9 @@ mod certificate_pattern;
 mod member;
 
 use super::decode::{Decoder, PolicyPath};
-use super::grammar::{ClaimKey, HeaderKey, JwtKey, MAX_SOURCES, MtlsKey, SourceKey};
+use super::grammar::{
+    AddressKey, ClaimKey, HeaderKey, JwtKey, MAX_HOPS, MAX_SOURCES, MtlsKey, SourceKey,
+};
 use super::node::{Member, Node, NodeValue};
 use super::operators::Networks;
 use crate::diag::codes;
@@ -108,6 +110,16 @@ pub struct HeaderSource {
     pub(crate) networks: Networks,
     /// SPIFFE ids of trusted peers.
     pub(crate) peers: Vec<CertificatePattern>,
+}
+
+/// `client_address`: whose address a request comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientAddress {
+    /// The peer of the connection.
+    #[default]
+    Direct,
+    /// The address that the outermost of so many trusted proxies wrote into `x-forwarded-for`.
+    XffHops(u8),
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -434,4 +446,28 @@ fn read_header(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Optio
         networks: networks?,
         peers,
     })
+}
+
+/// Reads `client_address`.
+pub(crate) fn read_address(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    node: &Node,
+) -> Option<ClientAddress> {
+    let NodeValue::Map(_) = &node.data else {
+        return decoder.word(at, node, &[("direct", ClientAddress::Direct)]);
+    };
+    decoder.has_required::<AddressKey>(at, node, &node.span);
+    let (AddressKey::XffHops, member) = decoder.keys(at, node)?.into_iter().next()?;
+    let at = at.key("xff_hops");
+    let hops = decoder.count(&at, &member.value)?;
+    match u8::try_from(hops) {
+        Ok(count) if (1..=MAX_HOPS).contains(&hops) => Some(ClientAddress::XffHops(count)),
+        _ => {
+            let message = format!("a number from 1 to {MAX_HOPS} is expected here");
+            let help = "the number of trusted proxies in front of this one";
+            decoder.error(codes::AG1007, &at, &member.value.span, &message, help);
+            None
+        }
+    }
 }

@@ -310,3 +310,33 @@ rules: [{ id: eu-only, match: { event: request }, when: { request.region: { exis
         assert_eq!(seen.client.status(), Some(status), "{host}");
     }
 }
+
+#[test]
+fn a_limit_for_each_address_counts_the_client_that_trusted_proxies_name() {
+    let limited = |rule: &str| {
+        guard(&format!(
+            "require: none
+client_address: {rule}
+defaults: {{ action: allow }}
+rules: [{{ id: one, match: {{ event: request }}, limit: {{ count: requests, per: address, max: 1, window: 1m }}, action: deny }}]
+"
+        ))
+    };
+    let ask = |guard: &Rc<Guard>, forwarded: &str| {
+        let caller = Caller {
+            properties: MemoryProperties::default().with(&["source", "address"], "10.0.0.9:4000"),
+            principal: None,
+        };
+        let request = asking(&[("x-forwarded-for", forwarded)]);
+        let seen = run_as(&caller, guard, &request, |_| hello(), NOW, None);
+        seen.client.status().unwrap()
+    };
+    // Whatever a client writes, it is the same one.
+    let direct = limited("direct");
+    assert_eq!(ask(&direct, "192.0.2.1"), 200);
+    assert_eq!(ask(&direct, "192.0.2.2"), 429);
+    let behind = limited("{ xff_hops: 1 }");
+    assert_eq!(ask(&behind, "6.6.6.6, 192.0.2.1"), 200);
+    assert_eq!(ask(&behind, "192.0.2.2"), 200);
+    assert_eq!(ask(&behind, "7.7.7.7, 192.0.2.1"), 429);
+}
