@@ -9,7 +9,11 @@
     reason = "what is checked here fails by a panic, and not every target uses everything"
 )]
 
+use agentguard::approval::{
+    self, ApprovalRequest, Check, Checked, RuleDemand, SignedToken, Subject, VerifyingKeys,
+};
 use agentguard::author::parse_yaml;
+use agentguard::event::Principal;
 use agentguard::flow::Guard;
 use agentguard::flow::simulation::{self, HttpMessage, SimulatedResult, run};
 use agentguard::policy::load;
@@ -17,6 +21,8 @@ use agentguard::protocol::{self, Bounds, Recognised, RequestContext, Route, Rout
 use agentguard::wire::frame::{Frame, FrameError, Frames, Framing, compose};
 use agentguard::wire::http::{ContentType, Path};
 use agentguard::wire::json::{JsonBody, Limits, ValueKind};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use std::rc::Rc;
 
@@ -32,6 +38,7 @@ pub const TARGETS: &[Target] = &[
     ("streams", streams),
     ("texts", texts),
     ("calls", calls),
+    ("approvals", approvals),
 ];
 
 /// Where a request is sent that a target makes: protocol, path, what is asked there, and the media type of a stream.
@@ -718,4 +725,36 @@ fn calls_in_one_piece(sent: &[(&str, String)]) -> Vec<(String, String)> {
             (text(&function["name"]), text(&function["arguments"]))
         })
         .collect()
+}
+
+/// Any text is a request or a token, or is none; what is read is written again as the same. What has a canonical form has it
+/// in every spelling, and nothing that was not signed approves anything.
+pub fn approvals(input: &[u8]) {
+    if let Ok(form) = approval::canonical(input) {
+        assert_eq!(approval::canonical(&form).unwrap(), form);
+    }
+    let text = String::from_utf8_lossy(input);
+    let payload = URL_SAFE_NO_PAD.encode(input);
+    for text in [text.clone().into_owned(), format!("agar1.{payload}")] {
+        if let Ok(request) = ApprovalRequest::parse(&text) {
+            assert_eq!(ApprovalRequest::parse(&request.encode()), Ok(request));
+        }
+    }
+    for text in [text.into_owned(), format!("agat1.{payload}.{payload}")] {
+        let check = Check {
+            keys: &VerifyingKeys::default(),
+            subject: &Subject::default(),
+            asker: &Principal::anonymous(),
+            now: 0,
+        };
+        let demand = RuleDemand {
+            rule: "a",
+            by: &["b".into()],
+            needed: 1,
+            valid_for: 600,
+            uses: 1,
+        };
+        let checked = check.tokens(&[SignedToken::parse(&text)], &[demand], None);
+        assert!(matches!(checked, Checked::Invalid(_)));
+    }
 }

@@ -169,7 +169,7 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
                 };
                 Some(with(framing, "response"))
             }
-            ("json", _) => Some(body(&exchange["request"])),
+            ("json" | "approvals", _) => Some(body(&exchange["request"])),
             ("requests", Some(number)) => Some(with(number, "request")),
             ("answers", Some(number)) if !is_stream => Some(with(number, "response")),
             ("streams", Some(number)) if is_stream => Some(with(number, "response")),
@@ -178,6 +178,15 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
             }
             _ => None,
         });
+    }
+    if target == "approvals" {
+        let members = r#""id":"a","policy":"p","event":"tool_call","what":"t","args":"x","principal":"a","tenant":"b","session":"c""#;
+        let rules = r#""rules":[{"id":"a","by":["b"],"needed":1}],"uses":1,"until":600"#;
+        let request = format!(r#"{{{members},{rules},"valid_for":600}}"#);
+        let token = format!(r#"{{{members},{rules},"from":0,"nonce":"n","key":"k"}}"#);
+        for _ in 0..40 {
+            seeds.extend([request.clone().into_bytes(), token.clone().into_bytes()]);
+        }
     }
     seeds.retain(|seed| seed.len() <= LARGEST_SEED);
     seeds
@@ -245,4 +254,6 @@ macro_rules! all {
     };
 }
 
-all![frames, json, requests, answers, streams, texts, calls];
+all![
+    frames, json, requests, answers, streams, texts, calls, approvals
+];

@@ -8,7 +8,7 @@ use super::{Failed, output};
 use crate::author::{HalfExchange, describe_principal};
 use crate::flow::simulation::{self, Caller, HttpMessage, SimulatedResult};
 use crate::flow::{EventObserver, Guard, HostEnvironment};
-use crate::policy::{Node, load_with_zones, parse_json};
+use crate::policy::{ApproverKey, Node, load_with_zones, parse_json};
 use crate::proxy::{MemoryProperties, MemorySharedData};
 use crate::wire::json::Decimal;
 use base64::Engine;
@@ -35,6 +35,9 @@ pub(super) struct Recorded {
     /// The principal, told instead of by credentials.
     #[serde(default)]
     pub(super) principal: Option<Value>,
+    /// Roles that have approved what the exchange asks an approval for, told instead of by tokens.
+    #[serde(default)]
+    pub(super) approved_by: Vec<Box<str>>,
     /// Start of the exchange, RFC 3339.
     #[serde(default)]
     pub(super) time: Option<String>,
@@ -102,6 +105,7 @@ impl Recorded {
         Ok(Caller {
             properties,
             principal,
+            approved_by: self.approved_by.clone(),
         })
     }
 
@@ -243,7 +247,13 @@ impl OfflineProxy {
             return Err(output::print_error("the policy is not valid"));
         };
         let key = policy.document.audit.key.clone();
-        let keys: Vec<Box<str>> = policy.document.key_variables().map(Box::from).collect();
+        let shared = policy.document.approvers.iter();
+        let shared = shared.filter_map(|approver| match &approver.key {
+            ApproverKey::Hmac(name) => Some(&**name),
+            ApproverKey::Ed25519(_) => None,
+        });
+        let keys = policy.document.key_variables().chain(shared);
+        let keys: Vec<Box<str>> = keys.map(Box::from).collect();
         let surroundings = HostEnvironment {
             // The key of the chain's MAC has no effect on decisions. All other variables would come from a proxy.
             variable: &|name| match key.as_deref() {

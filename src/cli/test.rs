@@ -436,6 +436,7 @@ fn evaluate_exchange(root: &Node, exchange: &WholeExchange) -> Result<ReplayResu
     let caller = Caller {
         properties: exchange.properties.clone(),
         principal: (!principal.is_anonymous()).then(|| principal.clone()),
+        approved_by: exchange.facts.approved_by.clone(),
     };
     let request = HttpMessage::from(&exchange.request);
     Ok(proxyless.evaluate(&caller, &request, response, now))

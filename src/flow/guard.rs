@@ -15,6 +15,7 @@ use crate::policy::{
 };
 use crate::protocol::Bounds;
 use crate::proxy::SharedData;
+use crate::redact::RedactionKeys;
 use crate::wire::json::JsonBody;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -65,8 +66,8 @@ pub struct Guard {
     pub(super) environment: Known<Box<str>>,
     /// The hashes of the API keys.
     pub(super) keys: KeyTable,
-    /// Key of the hashes in redacted text.
-    pub(super) secret: Vec<u8>,
+    /// Keys of the hashes and pseudonyms in redacted text.
+    pub(super) redaction_keys: RedactionKeys,
     pub(super) approvals: Approvals,
     /// The work budget of an exchange.
     pub(super) allowance: Allowance,
@@ -177,7 +178,11 @@ impl Guard {
             name_masker: NameMasker::default(),
             environment,
             keys,
-            secret,
+            // The key of the audit chain is the secret itself: other programs verify with it.
+            redaction_keys: RedactionKeys {
+                hashes: derived(&secret, "hashes in redacted text"),
+                pseudonyms: derived(&secret, "pseudonyms"),
+            },
             approvals,
             allowance: Allowance::of(&policy),
             kill: Rc::clone(&surroundings.kill),

@@ -184,6 +184,12 @@ impl Flow {
         }
     }
 
+    /// Sets the roles that have approved whatever the exchange asks an approval for.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn approved_by(&mut self, roles: Vec<Box<str>>) {
+        self.facts.approved_by = roles;
+    }
+
     /// Tells who is asking, instead of the request's credentials.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn asked_by(&mut self, principal: crate::event::Principal) {

@@ -742,7 +742,7 @@ impl Flow {
         redact::apply(
             verdict.redactions,
             &json,
-            &self.guard.secret,
+            &self.guard.redaction_keys,
             &mut self.redactions,
             &mut edits,
         );

@@ -621,7 +621,7 @@ impl Flow {
         let edited = redact::apply(
             verdict.redactions,
             json,
-            &self.guard.secret,
+            &self.guard.redaction_keys,
             &mut self.redactions,
             &mut edits,
         );

@@ -133,6 +133,8 @@ pub struct Caller {
     pub properties: MemoryProperties,
     /// The principal, told directly. The request's credentials are then not looked at.
     pub principal: Option<Principal>,
+    /// Roles that have approved whatever the exchange asks an approval for.
+    pub approved_by: Vec<Box<str>>,
 }
 
 /// Runs one exchange of a caller like [`run_watched`].
@@ -151,6 +153,7 @@ pub fn run_as(
     if let Some(principal) = &caller.principal {
         flow.asked_by(principal.clone());
     }
+    flow.approved_by(caller.approved_by.clone());
     let mut simulation = Simulation {
         flow,
         properties: caller.properties.clone(),

@@ -720,7 +720,7 @@ impl Flow {
         let mut edited = redact::apply(
             verdict.redactions,
             json,
-            &self.guard.secret,
+            &self.guard.redaction_keys,
             &mut self.redactions,
             &mut edits,
         );
@@ -995,9 +995,9 @@ impl Flow {
             start,
             characters,
         } = part;
-        let secret = &self.guard.secret;
+        let keys = &self.guard.redaction_keys;
         let real = replaced(part, &turned);
-        let changes = redact::changes(verdict.redactions, &real, secret, &mut self.redactions);
+        let changes = redact::changes(verdict.redactions, &real, keys, &mut self.redactions);
         let changes = composed(part, turned, changes);
         if changes.is_empty() {
             return;
@@ -1228,7 +1228,7 @@ impl Flow {
         redact::apply(
             verdict.redactions,
             &json,
-            &self.guard.secret,
+            &self.guard.redaction_keys,
             &mut self.redactions,
             &mut edits,
         );

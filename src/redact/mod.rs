@@ -19,6 +19,21 @@ pub use pseudonym::{Pseudonyms, replaced};
 /// The label of a text or pattern of the policy without a label of its own.
 const DEFAULT_LABEL: &str = "REDACTED";
 
+/// Keys of what is written in the place of values: one for each form, so that none tells anything of another.
+#[derive(Clone)]
+pub struct RedactionKeys {
+    /// Key of hashes.
+    pub hashes: [u8; 32],
+    /// Key of pseudonyms.
+    pub pseudonyms: [u8; 32],
+}
+
+impl std::fmt::Debug for RedactionKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RedactionKeys")
+    }
+}
+
 /// The state shared by all redactions of an exchange: the same value has the same replacement everywhere.
 #[derive(Debug, Default)]
 pub struct RedactionState {
@@ -51,7 +66,7 @@ pub struct Edited {
 pub fn apply(
     mut redactions: Vec<Redaction>,
     json: &JsonBody<'_>,
-    key: &[u8],
+    keys: &RedactionKeys,
     state: &mut RedactionState,
     edits: &mut Edits,
 ) -> Vec<Edited> {
@@ -66,7 +81,7 @@ pub fn apply(
             continue;
         };
         let text = value.text().unwrap_or_default();
-        let changes = written(group, &text, key, state);
+        let changes = written(group, &text, keys, state);
         edits.replace_text(
             value,
             changes
@@ -86,7 +101,7 @@ pub fn apply(
 pub fn changes(
     mut redactions: Vec<Redaction>,
     text: &str,
-    key: &[u8],
+    keys: &RedactionKeys,
     state: &mut RedactionState,
 ) -> Vec<(Range<usize>, String)> {
     redactions.retain(|redaction| redaction.is_possible() && !redaction.range.is_empty());
@@ -96,20 +111,20 @@ pub fn changes(
             std::cmp::Reverse(redaction.range.end),
         )
     });
-    written(&redactions, text, key, state)
+    written(&redactions, text, keys, state)
 }
 
 fn written(
     sorted: &[Redaction],
     text: &str,
-    key: &[u8],
+    keys: &RedactionKeys,
     state: &mut RedactionState,
 ) -> Vec<(Range<usize>, String)> {
     joined(sorted)
         .into_iter()
         .map(|(range, chosen)| {
             let found = text.get(range.clone()).unwrap_or_default();
-            (range, replacement(chosen, found, key, state))
+            (range, replacement(chosen, found, keys, state))
         })
         .collect()
 }
@@ -140,7 +155,7 @@ fn joined(sorted: &[Redaction]) -> Vec<(Range<usize>, &Redaction)> {
 fn replacement(
     redaction: &Redaction,
     found: &str,
-    key: &[u8],
+    keys: &RedactionKeys,
     state: &mut RedactionState,
 ) -> String {
     let label = || match &redaction.label {
@@ -176,12 +191,12 @@ fn replacement(
                 value: found,
                 tools: &redaction.restore,
             };
-            match state.pseudonyms.of(key, original) {
+            match state.pseudonyms.of(&keys.pseudonyms, original) {
                 Some(pseudonym) => pseudonym.to_owned(),
                 None => plain(),
             }
         }
-        Replacement::Hash => format!("[{}:{}]", label(), short_hash(key, found)),
+        Replacement::Hash => format!("[{}:{}]", label(), short_hash(&keys.hashes, found)),
         Replacement::Mask => masked(found, 0),
         Replacement::Last4 => masked(found, 4),
     }
@@ -260,7 +275,10 @@ mod tests {
         apply(
             redactions,
             &json,
-            b"key",
+            &RedactionKeys {
+                hashes: [1; 32],
+                pseudonyms: [2; 32],
+            },
             &mut RedactionState::default(),
             &mut edits,
         );

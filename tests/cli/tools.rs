@@ -668,6 +668,35 @@ rules:
 }
 
 #[test]
+fn the_examples_of_the_page_about_limits_work() {
+    let text = std::fs::read_to_string(root().join("docs/limits.md")).unwrap();
+    let blocks: Vec<&str> = text
+        .split("```yaml\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect();
+    let folder = std::env::temp_dir().join(format!("agentguard-limits-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let policy = folder.join("support-agent.yaml");
+    std::fs::write(&policy, blocks[0]).unwrap();
+    let tests = folder.join("support-agent.test.yaml");
+    std::fs::write(&tests, blocks[1]).unwrap();
+    let (policy, tests) = (policy.to_str().unwrap(), tests.to_str().unwrap());
+    let validated = run(&["validate", "--strict", "--for", "envoy", policy]);
+    assert_eq!(validated.status.code(), Some(0), "{}", out(&validated));
+    assert_eq!(out(&run(&["test", tests])), "2 passed, 0 failed\n");
+    let arguments = ["--tool", "issue_refund", "--args", "{\"customer_id\": 7}"];
+    let check = |used: &str| {
+        let used = format!("refunds-per-customer={used}");
+        let options = [&["check", policy][..], &arguments[..], &["--used", &used]].concat();
+        run(&options).status.code()
+    };
+    assert_eq!(check("2"), Some(0));
+    assert_eq!(check("3"), Some(1));
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
 fn the_reference_s_examples_work_and_name_every_operator() {
     let text = std::fs::read_to_string(root().join("docs/policy.md")).unwrap();
     let blocks: Vec<&str> = text

@@ -79,7 +79,9 @@ pub(super) fn approvers(subject: &LintedPolicy<'_>, findings: &mut Findings) {
 /// Refusals that tell nobody why.
 pub(super) fn reasons(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {
-        let refuses = matches!(view.written.action, Action::Deny | Action::RequireApproval);
+        // A limit says by itself what it is.
+        let refuses = matches!(view.written.action, Action::Deny | Action::RequireApproval)
+            && view.written.limit.is_none();
         if refuses && view.written.reason.is_none() {
             findings.warn(
                 codes::AG1113,

@@ -148,6 +148,29 @@ fn an_approved_call_passes_once_and_no_other_does() {
 }
 
 #[test]
+fn a_simulation_is_told_who_approved() {
+    let guard = refunds();
+    let outcome = |roles: &[&str]| {
+        let caller = simulation::Caller {
+            approved_by: roles.iter().map(|role| (*role).into()).collect(),
+            ..simulation::Caller::default()
+        };
+        let answer = |_: &HttpMessage| calls(&[r#"{"amount": 250}"#]);
+        passes(&simulation::run_as(
+            &caller,
+            &guard,
+            &asks(&[]),
+            answer,
+            NOW,
+            None,
+        ))
+    };
+    assert!(outcome(&["manager"]));
+    assert!(!outcome(&["lead"]));
+    assert!(!outcome(&[]));
+}
+
+#[test]
 fn a_token_never_goes_upstream() {
     let guard = refunds();
     for policy in [&guard, &observed()] {

@@ -256,7 +256,7 @@ defaults: { action: allow }
     let ask = |policy: &str, peer: &str| {
         let caller = Caller {
             properties: MemoryProperties::default().with(&["source", "address"], peer),
-            principal: None,
+            ..Caller::default()
         };
         let request = asking(&[("x-user", "root")]);
         run_as(&caller, &guard(policy), &request, |_| hello(), NOW, None)
@@ -325,7 +325,7 @@ rules: [{{ id: one, match: {{ event: request }}, limit: {{ count: requests, per:
     let ask = |guard: &Rc<Guard>, forwarded: &str| {
         let caller = Caller {
             properties: MemoryProperties::default().with(&["source", "address"], "10.0.0.9:4000"),
-            principal: None,
+            ..Caller::default()
         };
         let request = asking(&[("x-forwarded-for", forwarded)]);
         let seen = run_as(&caller, guard, &request, |_| hello(), NOW, None);
