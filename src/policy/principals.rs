@@ -458,7 +458,7 @@ pub(crate) fn read_address(
         return decoder.word(at, node, &[("direct", ClientAddress::Direct)]);
     };
     decoder.has_required::<AddressKey>(at, node, &node.span);
-    let (AddressKey::XffHops, member) = decoder.keys(at, node)?.into_iter().next()?;
+    let (AddressKey::XffHops, member) = decoder.keys(at, node)?.next()?;
     let at = at.key("xff_hops");
     let hops = decoder.count(&at, &member.value)?;
     match u8::try_from(hops) {
