@@ -420,7 +420,8 @@ rules:
         let short = EVERYTHING
             .replace("mode: { all: observe }", "mode: enforce")
             .replace("{ action: allow, mode: enforce }", "allow")
-            .replace("{ action: deny, mode: enforce }", "deny");
+            .replace("{ action: deny, mode: enforce }", "deny")
+            .replace("{ xff_hops: 1 }", "direct");
         for text in [EVERYTHING, &short] {
             let root = parse_yaml(text).unwrap();
             let document = document::read(&mut decoder, &root).unwrap();

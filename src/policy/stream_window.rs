@@ -229,7 +229,12 @@ impl HoldbackBuffer {
         }
         if wants.literals {
             // How a hidden character is read depends on what stands before it: `s\u{200d}end` is `s end` too.
-            let from = self.settled.saturating_sub(LITERAL_CONTEXT);
+            let first = self.text.as_bytes().get(self.settled);
+            let context = match first {
+                Some(b' '..=b'~' | b'\t' | b'\n' | b'\r') | None => 0,
+                Some(_) => LITERAL_CONTEXT,
+            };
+            let from = self.settled.saturating_sub(context);
             let from = self.text.floor_char_boundary(from);
             let rest = self.text.get(from..).unwrap_or_default();
             let moved = |range: Range<usize>| {
