@@ -461,8 +461,11 @@ impl Flow {
         if !stream.is_enforced() || stream.is_over || stream.is_unread {
             return Ok(());
         }
-        match self.charge_stream().zip(empty_body()) {
-            Some((denied, json)) => Err(StreamEnd {
+        let Some(denied) = self.charge_stream() else {
+            return Ok(());
+        };
+        match empty_body() {
+            Some(json) => Err(StreamEnd {
                 denial: Box::new(self.denial(&denied, &json)),
                 as_error: self.on_deny(&denied.ruling) == Some(OnDeny::Error),
             }),
