@@ -23,6 +23,7 @@ fn manager() -> SigningKey {
     SigningKey::from_seed("manager", [1; 32])
 }
 
+#[expect(clippy::disallowed_methods, reason = "an approver has a clock")]
 fn now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.expect("a clock after 1970").as_secs()
@@ -48,9 +49,7 @@ fn refunds() -> Value {
 /// The request for an approval in what the client got.
 fn requested(response: &Response) -> ApprovalRequest {
     let body = String::from_utf8_lossy(&response.body);
-    let (_, rest) = body
-        .split_once("agar1.")
-        .unwrap_or_else(|| panic!("no request in {body}"));
+    let (_, rest) = body.split_once("agar1.").expect(&body);
     let payload = rest.split(['"', '\\', ' ']).next().unwrap_or_default();
     ApprovalRequest::parse(&format!("agar1.{payload}")).expect("a request")
 }

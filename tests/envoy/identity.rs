@@ -653,8 +653,7 @@ fn documented(folder: &Folder) -> Vec<Value> {
         .map(|block| {
             let text = block.split("```").next().expect("a block");
             let text = text.replace("/etc/envoy", &folder.root());
-            let node = agentguard::author::parse_yaml(&text)
-                .unwrap_or_else(|errors| panic!("{text}: {errors:?}"));
+            let node = agentguard::author::parse_yaml(&text).expect(&text);
             let mut json = Vec::new();
             node.write_json(&mut json);
             serde_json::from_slice(&json).expect("JSON")
@@ -682,9 +681,7 @@ fn envoy_accepts_what_the_documentation_shows(version: Version) {
     }));
     let find = |key: &str| {
         let found = blocks.iter().find(|block| !block[key].is_null());
-        found
-            .unwrap_or_else(|| panic!("no block has {key}"))
-            .clone()
+        found.expect(key).clone()
     };
     folder.write("provider-key.yaml", &find("resources").to_string());
     let address =

@@ -135,9 +135,10 @@ impl Signer {
         );
         let told = String::from_utf8(told).expect("text");
         let digits = told.trim().strip_prefix("Modulus=").expect("a modulus");
-        let modulus: Vec<u8> = (0..digits.len())
-            .step_by(2)
-            .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).expect("digits"))
+        let pairs = digits.as_bytes().chunks(2);
+        let modulus: Vec<u8> = pairs
+            .map(|pair| std::str::from_utf8(pair).expect("text"))
+            .map(|pair| u8::from_str_radix(pair, 16).expect("digits"))
             .collect();
         json!({"keys": [{
             "kty": "RSA", "alg": "RS256", "use": "sig", "kid": "k-1", "n": encoded(&modulus), "e": "AQAB",
