@@ -1,5 +1,6 @@
 //! Chain of audit events: each event names its predecessor, and a key authenticates each event with a MAC.
 
+use crate::wire::hex;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
@@ -23,7 +24,7 @@ impl ChainKey {
     }
 
     fn mac(&self, line: &[u8]) -> String {
-        hex(&self.mac_of(&[line]))
+        hex::encode(&self.mac_of(&[line]))
     }
 
     /// The MAC over the parts of a line.
@@ -52,7 +53,7 @@ impl Chain {
     /// Starts a chain. `id` must be unique.
     pub fn new(id: [u8; 8], key: Option<ChainKey>) -> Chain {
         Chain {
-            id: hex(&id),
+            id: hex::encode(&id),
             seq: 0,
             prev: NO_PREDECESSOR.to_owned(),
             key,
@@ -93,18 +94,8 @@ impl Chain {
                 line.splice(at..at, member.into_bytes());
                 self.prev = mac;
             }
-            None => self.prev = hex(&Sha256::digest(&*line)),
+            None => self.prev = hex::encode(&Sha256::digest(&*line)),
         }
         self.seq = self.seq.saturating_add(1);
     }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len().saturating_mul(2));
-    for byte in bytes {
-        for digit in [byte >> 4, byte & 15] {
-            text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
-        }
-    }
-    text
 }

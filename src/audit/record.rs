@@ -485,10 +485,6 @@ mod tests {
         limits: SortedMap<Box<str>, RecordedLimit>,
     }
 
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
     #[test]
     fn a_line_is_written_in_one_fixed_form() {
         let mut chain = Chain::new([1; 8], None);
@@ -519,7 +515,10 @@ mod tests {
         let without = first.replace(&format!(",\"mac\":\"{mac}\""), "");
         let mut expected = Hmac::<Sha256>::new_from_slice(b"secret").unwrap();
         expected.update(without.as_bytes());
-        assert_eq!(mac, hex(&expected.finalize().into_bytes()));
+        assert_eq!(
+            mac,
+            crate::wire::hex::encode(&expected.finalize().into_bytes())
+        );
         let next: serde_json::Value = serde_json::from_str(&second).unwrap();
         assert_eq!(next["chain"]["prev"], mac);
         assert_eq!(next["chain"]["seq"], 1);
@@ -534,7 +533,10 @@ mod tests {
         let first = record(&reasons, &empty).write(&mut chain);
         let second = record(&reasons, &empty).write(&mut chain);
         let next: serde_json::Value = serde_json::from_slice(&second).unwrap();
-        assert_eq!(next["chain"]["prev"], hex(&Sha256::digest(&first)));
+        assert_eq!(
+            next["chain"]["prev"],
+            crate::wire::hex::encode(&Sha256::digest(&first))
+        );
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! sound records need the memory of one per chain. What a chain can't prove is not claimed: without the key of the MACs
 //! whoever can write a file can write a chain anew, and nothing tells whether records followed the last one.
 
-use super::chain::{ChainKey, hex};
+use super::chain::ChainKey;
+use crate::wire::hex;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -379,21 +380,8 @@ impl Rest<'_> {
     /// Reads bytes as lower-case hexadecimal digits.
     fn hex<const N: usize>(&mut self) -> Option<[u8; N]> {
         let digits = self.0.get(..N.checked_mul(2)?)?;
-        let mut bytes = [0; N];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let [high, low] = pair else { return None };
-            *byte = digit(*high)? << 4 | digit(*low)?;
-        }
         self.0 = self.0.get(digits.len()..)?;
-        Some(bytes)
-    }
-}
-
-fn digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte.wrapping_sub(b'0')),
-        b'a'..=b'f' => Some(byte.wrapping_sub(b'a').wrapping_add(10)),
-        _ => None,
+        hex::decode(digits)
     }
 }
 
@@ -452,7 +440,7 @@ impl Fault {
                 ..
             } => {
                 let (chain, place) = (
-                    hex(chain),
+                    hex::encode(chain),
                     match after {
                         Some(after) => format!("behind {}", name(*after)),
                         None => "before it".to_owned(),
@@ -476,7 +464,7 @@ impl Fault {
 
 impl fmt::Display for Head {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.seq, hex(&self.digest))
+        write!(f, "{}:{}", self.seq, hex::encode(&self.digest))
     }
 }
 
@@ -486,14 +474,14 @@ impl Head {
         let (seq, digest) = text.split_once(':')?;
         Some(Head {
             seq: seq.parse().ok()?,
-            digest: Rest(digest.as_bytes()).hex()?,
+            digest: hex::decode(digest.as_bytes())?,
         })
     }
 }
 
 /// Reads a chain's id: 16 hexadecimal digits.
 pub fn parse_chain_id(text: &str) -> Option<ChainId> {
-    (text.len() == 16).then(|| Rest(text.as_bytes()).hex())?
+    hex::decode(text.as_bytes())
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::policy::document::read_mode;
 use crate::policy::grammar::{DOCUMENT, Key, Merge, ValueType};
 use crate::policy::load::parse_json;
 use crate::policy::node::{Member, Node, NodeValue};
+use crate::wire::hex;
 use std::ops::Range;
 
 /// How many documents one may rest on.
@@ -296,10 +297,8 @@ impl Resolver<'_> {
                 match (self.read)(from, path) {
                     Ok(read) if !read.text.trim().is_empty() => {
                         let hash = digest(read.text.trim().as_bytes());
-                        let digits: String =
-                            hash.iter().map(|byte| format!("{byte:02x}")).collect();
                         file.key = "sha256".into();
-                        file.value = text(&digits);
+                        file.value = text(&hex::encode(&hash));
                     }
                     Ok(_) => {
                         let message = format!("`{path}` is empty");

@@ -18,7 +18,6 @@ use crate::policy::decode::{Decoder, PolicyPath};
 use crate::policy::environment::EnvironmentSource;
 use crate::policy::node::{Member, Node, NodeValue};
 use crate::wire::json::{Decimal, JsonBody, Limits, NodeId, Value, ValueKind as Json};
-use crate::wire::sorted_map::SortedMap;
 use crate::wire::span::offset;
 use std::cell::RefCell;
 use std::ops::Range;
@@ -712,15 +711,7 @@ pub(super) fn class(name: &str) -> Option<&'static str> {
 
 /// Somebody of whom nothing is known yet but that they are known.
 pub fn default_principal() -> Principal {
-    Principal {
-        id: Known::Missing,
-        agent: Known::Missing,
-        client: Known::Missing,
-        tenant: Known::Missing,
-        roles: Known::Missing,
-        claims: SortedMap::new(),
-        via: Some("case".into()),
-    }
+    Principal::known_by(Some("case"))
 }
 
 fn principal(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Principal> {

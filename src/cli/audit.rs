@@ -2,6 +2,7 @@
 
 use super::{ExitStatus, Failed, output};
 use crate::audit::{ChainId, ChainKey, Head, Place, Report, Verifier, parse_chain_id};
+use crate::wire::hex;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -189,10 +190,9 @@ fn read_key(source: &str) -> Result<ChainKey, Failed> {
 }
 
 fn heads_as_json(heads: &BTreeMap<ChainId, Head>) -> Value {
-    let heads = heads.iter().map(|(id, head)| {
-        let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-        (id, json!(head.to_string()))
-    });
+    let heads = heads
+        .iter()
+        .map(|(id, head)| (hex::encode(id), json!(head.to_string())));
     Value::Object(heads.collect())
 }
 

@@ -2,6 +2,7 @@
 
 use super::{ExitStatus, Failed, approver_key, output};
 use crate::policy::digest;
+use crate::wire::hex;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
@@ -62,7 +63,7 @@ impl Keygen {
             Some(file) => (existing_key(file)?, false),
             None => (new_key()?, true),
         };
-        let hash = hex(&digest(key.as_bytes()));
+        let hash = hex::encode(&digest(key.as_bytes()));
         let entry = self.entry(&hash);
         if json {
             let mut told = json!({"sha256": hash, "entry": entry});
@@ -132,9 +133,4 @@ fn existing_key(file: &str) -> Result<String, Failed> {
             "{file}: a key is one word of visible ASCII"
         ))),
     }
-}
-
-/// Writes a hash as lower-case hexadecimal digits.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -36,6 +36,19 @@ impl Principal {
         }
     }
 
+    /// Creates a principal that an identity source has found, without members.
+    pub fn known_by(source: Option<&str>) -> Principal {
+        Principal {
+            id: Known::Missing,
+            agent: Known::Missing,
+            client: Known::Missing,
+            tenant: Known::Missing,
+            roles: Known::Missing,
+            claims: SortedMap::new(),
+            via: source.map(Into::into),
+        }
+    }
+
     /// Whether the caller is anonymous.
     pub fn is_anonymous(&self) -> bool {
         self.via.is_none()

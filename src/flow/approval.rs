@@ -321,16 +321,13 @@ impl Flow {
                 }
             }
             let denied = self.asked(approved.request, Some(reason), now);
+            let ruling = Ruling {
+                code: Some(codes::AG3004),
+                ..approved.ruling
+            };
             verdict.denied.push(DeniedEvent {
-                event: approved.event,
-                ruling: Ruling {
-                    code: Some(codes::AG3004),
-                    ..approved.ruling
-                },
-                problem: None,
-                hidden: false,
-                limit: None,
                 approval: Some(Box::new(denied)),
+                ..DeniedEvent::new(approved.event, ruling)
             });
         }
     }

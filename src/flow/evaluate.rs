@@ -44,6 +44,26 @@ pub(super) struct DeniedEvent {
     pub(super) limit: Option<LimitHit>,
 }
 
+impl DeniedEvent {
+    /// Creates the denial of an event by a ruling.
+    pub(super) fn new(event: Event, ruling: Ruling) -> DeniedEvent {
+        DeniedEvent {
+            event,
+            ruling,
+            problem: None,
+            hidden: false,
+            approval: None,
+            limit: None,
+        }
+    }
+
+    /// Creates the denial of a whole half of an exchange that no rule denies.
+    pub(super) fn half(kind: Kind, direction: Direction, code: &'static str) -> DeniedEvent {
+        let event = Event::new(kind, direction, NodeId::default());
+        DeniedEvent::new(event, Ruling::deny(None, code))
+    }
+}
+
 /// The decision on one half of an exchange.
 #[derive(Debug, Default)]
 pub(super) struct HalfDecision {
@@ -78,18 +98,7 @@ impl Flow {
     pub(super) fn uneditable(&mut self) -> DeniedEvent {
         self.exchange
             .decided(ExchangeOutcome::Deny, ExchangeOutcome::Deny);
-        DeniedEvent {
-            event: Event::new(Kind::Response, Direction::Response, NodeId::default()),
-            ruling: Ruling {
-                decision: Decision::Deny,
-                rule: None,
-                code: Some(codes::AG3005),
-            },
-            problem: None,
-            hidden: false,
-            approval: None,
-            limit: None,
-        }
+        DeniedEvent::half(Kind::Response, Direction::Response, codes::AG3005)
     }
 }
 
@@ -569,11 +578,7 @@ impl Flow {
             *count = count.saturating_add(1);
         }
         if self.is_killed_call(event, context) {
-            let killed = Ruling {
-                decision: Decision::Deny,
-                rule: None,
-                code: Some(codes::AG3006),
-            };
+            let killed = Ruling::deny(None, codes::AG3006);
             (evaluation.ruling, evaluation.would) = (killed, killed);
         }
         // What is killed spends no approval.
@@ -631,11 +636,7 @@ impl Flow {
                     || !redaction.is_possible()
                     || !context.json.is_editable(redaction.place)
             });
-            let uneditable = Ruling {
-                decision: Decision::Deny,
-                rule: Some(held.rule),
-                code: Some(codes::AG3005),
-            };
+            let uneditable = Ruling::deny(Some(held.rule), codes::AG3005);
             let what = match impossible {
                 true => self.outcome_of(event, &uneditable),
                 false if found.is_empty() => continue,
@@ -692,11 +693,9 @@ impl Flow {
             }
             verdict.denied.push(DeniedEvent {
                 hidden: self.hides(event, &ruling),
-                event: event.clone(),
-                ruling,
                 problem: case.problem.cloned(),
                 approval: missing,
-                limit: None,
+                ..DeniedEvent::new(event.clone(), ruling)
             });
         }
         UnreadableBody {

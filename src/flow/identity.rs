@@ -5,10 +5,9 @@ use super::evaluate::DeniedEvent;
 use super::exchange::ExchangeOutcome;
 use super::step::{HeaderEdit, RequestHead};
 use crate::diag::codes;
-use crate::event::{Direction, Event, Kind, Known, Principal};
+use crate::event::{Direction, Kind, Known, Principal};
 use crate::identity::{Credentials, Failure, Identified, Reason, identify};
-use crate::policy::{Decision, EnvironmentSource, Ruling};
-use crate::wire::json::NodeId;
+use crate::policy::EnvironmentSource;
 use std::rc::Rc;
 
 impl Flow {
@@ -62,18 +61,7 @@ impl Flow {
             ExchangeOutcome::Allow
         };
         self.exchange.decided(outcome, ExchangeOutcome::Deny);
-        enforced.then(|| DeniedEvent {
-            event: Event::new(Kind::Request, Direction::Request, NodeId::default()),
-            ruling: Ruling {
-                decision: Decision::Deny,
-                rule: None,
-                code: Some(code),
-            },
-            problem: None,
-            hidden: false,
-            approval: None,
-            limit: None,
-        })
+        enforced.then(|| DeniedEvent::half(Kind::Request, Direction::Request, code))
     }
 }
 

@@ -9,8 +9,8 @@ use super::exchange::ExchangeOutcome;
 use super::request::empty_body;
 use super::{Flow, HalfState};
 use crate::diag::codes;
-use crate::event::{Direction, Event, Kind, Known, Principal, Reading};
-use crate::policy::{Context, Decision, KillState, Killed, Ruling};
+use crate::event::{Direction, Event, Kind, Principal, Reading};
+use crate::policy::{Context, KillState, Killed};
 use crate::wire::json::NodeId;
 use std::cell::RefCell;
 
@@ -113,18 +113,7 @@ impl Flow {
             KillState::Unreadable => codes::AG9003,
             _ => codes::AG3006,
         };
-        DeniedEvent {
-            event: Event::new(kind, direction, NodeId::default()),
-            ruling: Ruling {
-                decision: Decision::Deny,
-                rule: None,
-                code: Some(code),
-            },
-            problem: None,
-            hidden: false,
-            approval: None,
-            limit: None,
-        }
+        DeniedEvent::half(kind, direction, code)
     }
 
     /// Whether bytes of this response are forwarded without a reader that could end them validly.
@@ -135,13 +124,5 @@ impl Flow {
 
 /// A caller whom only an entry for everything stops. Outside `applies_to` nobody is asked who it is.
 fn nobody() -> Principal {
-    Principal {
-        id: Known::Missing,
-        agent: Known::Missing,
-        client: Known::Missing,
-        tenant: Known::Missing,
-        roles: Known::Missing,
-        via: Some("none".into()),
-        ..Principal::anonymous()
-    }
+    Principal::known_by(Some("none"))
 }

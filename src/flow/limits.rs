@@ -265,20 +265,17 @@ impl Flow {
         {
             *outcome = ExchangeOutcome::Deny;
         }
+        let decision = match passes {
+            true => Decision::Allow,
+            false => Decision::Deny,
+        };
+        let ruling = Ruling {
+            decision,
+            ..Ruling::deny(Some(item.rule), code)
+        };
         Err(Box::new(DeniedEvent {
-            event: item.event.clone(),
-            ruling: Ruling {
-                decision: match passes {
-                    true => Decision::Allow,
-                    false => Decision::Deny,
-                },
-                rule: Some(item.rule),
-                code: Some(code),
-            },
-            problem: None,
-            hidden: false,
-            approval: None,
             limit: hit,
+            ..DeniedEvent::new(item.event.clone(), ruling)
         }))
     }
 
@@ -499,16 +496,8 @@ impl Flow {
         self.exchange
             .decided(ExchangeOutcome::Deny, ExchangeOutcome::Deny);
         Some(DeniedEvent {
-            event,
-            ruling: Ruling {
-                decision: Decision::Deny,
-                rule: Some(number),
-                code: Some(codes::AG5001),
-            },
-            problem: None,
-            hidden: false,
-            approval: None,
             limit: Some(hit),
+            ..DeniedEvent::new(event, Ruling::deny(Some(number), codes::AG5001))
         })
     }
 

@@ -1,7 +1,8 @@
 //! The client certificate that Envoy has verified.
 
-use super::{Credentials, Finding, set, somebody};
+use super::{Credentials, Finding, set};
 use crate::event::Known;
+use crate::event::Principal;
 use crate::policy::{CertificatePattern, MtlsSource};
 
 /// The first URI SAN of the client's certificate.
@@ -34,7 +35,7 @@ pub(super) fn find(source: &MtlsSource, credentials: &Credentials<'_>) -> Findin
     if !is_mutual(credentials) {
         return Finding::Absent;
     }
-    let mut principal = somebody();
+    let mut principal = Principal::known_by(None);
     let kinds = [
         (&source.subject, SUBJECT),
         (&source.dns_san, DNS_SAN),

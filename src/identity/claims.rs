@@ -4,8 +4,9 @@
 //! bytes, a number eight bytes of a double, a truth value one byte; an object and a list are maps with lengths. Nothing says
 //! which it is, so that the policy names the type. A client can't write there.
 
-use super::{Credentials, Finding, Reason, set, somebody, text};
+use super::{Credentials, Finding, Reason, set, text};
 use crate::event::Known;
+use crate::event::Principal;
 use crate::policy::{Claim, ClaimType, JwtSource};
 
 /// Most elements of a list that are read.
@@ -42,7 +43,7 @@ pub(super) fn find(source: &JwtSource, credentials: &Credentials<'_>) -> Finding
             return Finding::Invalid(Reason::WrongIssuer, None);
         }
     }
-    let mut principal = somebody();
+    let mut principal = Principal::known_by(None);
     for (member, claim) in &source.members {
         set(&mut principal, member, read(&source.payload, claim, &get));
     }

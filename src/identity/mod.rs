@@ -18,7 +18,6 @@ pub use api_key::{KeyError, KeyTable};
 use crate::event::{Known, Principal};
 use crate::policy::{IdentitySource, SourceKind};
 use crate::proxy::Properties;
-use crate::wire::sorted_map::SortedMap;
 
 /// The start of a request, as far as it says who is asking.
 #[derive(Clone, Copy)]
@@ -278,19 +277,6 @@ fn add(principal: &mut Principal, other: Principal) {
         principal.claims.entry(name).or_insert(values);
     }
     principal.via = joined(&principal.via, &other.via);
-}
-
-/// A principal of whom nothing is known yet, but that there is one.
-fn somebody() -> Principal {
-    Principal {
-        id: Known::Missing,
-        agent: Known::Missing,
-        client: Known::Missing,
-        tenant: Known::Missing,
-        roles: Known::Missing,
-        claims: SortedMap::new(),
-        via: None,
-    }
 }
 
 /// Sets a member of a principal. An empty text says nothing.

@@ -13,10 +13,7 @@ const OTHER: &str = "agk_fedcba9876543210";
 const STRANGE: &str = "agk_aaaaaaaaaaaaaaaa";
 
 fn hash(key: &str) -> String {
-    crate::policy::digest(key.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    crate::wire::hex::encode(&crate::policy::digest(key.as_bytes()))
 }
 
 fn sources(principals: Value) -> Vec<IdentitySource> {

@@ -1,9 +1,8 @@
 //! Headers that a trusted proxy sets. From any other peer they are removed.
 
-use super::{
-    Credentials, Finding, Reason, certificate, is_alike, peer_address, set, somebody, text,
-};
+use super::{Credentials, Finding, Reason, certificate, is_alike, peer_address, set, text};
 use crate::event::Known;
+use crate::event::Principal;
 use crate::policy::HeaderSource;
 
 /// Most values of one header.
@@ -38,7 +37,7 @@ pub(super) fn find(
     if !is_trusted {
         return Finding::Absent;
     }
-    let mut principal = somebody();
+    let mut principal = Principal::known_by(None);
     let mut is_found = false;
     for (member, header) in &source.members {
         let mut values = credentials.values(header);

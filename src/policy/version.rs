@@ -3,6 +3,7 @@
 //! people wrote.
 
 use super::node::{Member, Node, NodeValue};
+use crate::wire::hex;
 use crate::wire::json::{Decimal, quote};
 use crate::wire::sort;
 use sha2::{Digest, Sha256};
@@ -11,12 +12,7 @@ use sha2::{Digest, Sha256};
 pub(crate) fn of(root: &Node) -> String {
     let mut canonical = Vec::new();
     write_document(root, &mut canonical);
-    let digest = Sha256::digest(&canonical);
-    let mut version = String::from("sha256:");
-    for byte in digest {
-        version.push_str(&format!("{byte:02x}"));
-    }
-    version
+    format!("sha256:{}", hex::encode(&Sha256::digest(&canonical)))
 }
 
 fn write_document(root: &Node, out: &mut Vec<u8>) {

@@ -3,6 +3,7 @@
 
 use crate::detect::{DETECTORS, NormalisedText};
 use crate::event::{Redaction, Replacement};
+use crate::wire::hex;
 use crate::wire::json::{Edits, JsonBody, NodeId};
 use crate::wire::letter_case;
 use crate::wire::sort;
@@ -237,12 +238,8 @@ fn short_hash(key: &[u8], found: &str) -> String {
         return "00000000".to_owned();
     };
     mac.update(found.as_bytes());
-    mac.finalize()
-        .into_bytes()
-        .iter()
-        .take(4)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let code = <[u8; 32]>::from(mac.finalize().into_bytes());
+    hex::encode(code.first_chunk::<4>().map_or(&[][..], |start| start))
 }
 
 #[cfg(test)]

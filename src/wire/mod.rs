@@ -3,6 +3,7 @@
 mod double;
 pub mod edit;
 pub mod frame;
+pub mod hex;
 pub mod http;
 pub mod json;
 pub mod letter_case;

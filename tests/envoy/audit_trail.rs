@@ -227,21 +227,19 @@ fn requests_without_a_body_are_recorded(version: Version) {
     });
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Returns the link by which the next line must name this one; `None` if its MAC is wrong.
 fn link(line: &str, key: Option<&[u8]>) -> Option<String> {
     let record: Value = serde_json::from_str(line).ok()?;
     let mac = record["chain"].get("mac").and_then(Value::as_str);
     let Some(key) = key else {
-        return mac.is_none().then(|| hex(&Sha256::digest(line)));
+        return mac
+            .is_none()
+            .then(|| agentguard::wire::hex::encode(&Sha256::digest(line)));
     };
     let without = line.replacen(&format!(",\"mac\":\"{}\"", mac?), "", 1);
     let mut expected = Hmac::<Sha256>::new_from_slice(key).ok()?;
     expected.update(without.as_bytes());
-    let expected = hex(&expected.finalize().into_bytes());
+    let expected = agentguard::wire::hex::encode(&expected.finalize().into_bytes());
     (mac == Some(expected.as_str())).then_some(expected)
 }
 

@@ -247,10 +247,7 @@ fn open_streams_end_validly_with_their_next_frame(version: Version) {
 }
 
 fn an_agent_is_stopped_by_its_key_and_others_go_on(version: Version) {
-    let hash = |key: &str| -> String {
-        let digest = Sha256::digest(key.as_bytes());
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
-    };
+    let hash = |key: &str| agentguard::wire::hex::encode(&Sha256::digest(key.as_bytes()));
     let key = |agent: &str| json!({"sha256": hash(&format!("key-of-{agent}")), "client": "acme", "agent": agent});
     let keys = json!([{"name": "key", "api_key": {"header": "x-agent-key", "keys": [key("one"), key("two")]}}]);
     let policy = with(

@@ -62,10 +62,7 @@ fn envoy(version: Version, signs: bool) -> Envoy {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    agentguard::wire::hex::encode(&Sha256::digest(bytes))
 }
 
 fn envoy_signs_the_body_that_the_filter_edited(version: Version) {

@@ -218,15 +218,7 @@ fn texts(node: &Node) -> Vec<Box<str>> {
 }
 
 fn principal(node: &Node) -> Principal {
-    let mut principal = Principal {
-        id: Known::Missing,
-        agent: Known::Missing,
-        client: Known::Missing,
-        tenant: Known::Missing,
-        roles: Known::Missing,
-        claims: Default::default(),
-        via: Some("case".into()),
-    };
+    let mut principal = Principal::known_by(Some("case"));
     for member in node.members() {
         match &*member.key {
             "id" => principal.id = known(Some(&member.value)).unwrap(),

@@ -8,10 +8,7 @@ const KEY: &str = "agk_0123456789abcdef";
 const BETA: &str = "agk_fedcba9876543210";
 
 fn hash(key: &str) -> String {
-    crate::policy::digest(key.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    crate::wire::hex::encode(&crate::policy::digest(key.as_bytes()))
 }
 
 fn sources() -> String {

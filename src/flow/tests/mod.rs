@@ -1015,11 +1015,8 @@ fn the_chain_links_every_record_to_the_one_before() {
         assert_eq!(chain["seq"], seq);
         if let Some(before) = before {
             use sha2::Digest;
-            let hash: String = sha2::Sha256::digest(&before.finished.line)
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
-            assert_eq!(chain["prev"], hash);
+            let hash = sha2::Sha256::digest(&before.finished.line);
+            assert_eq!(chain["prev"], crate::wire::hex::encode(&hash));
         }
         before = Some(seen);
     }

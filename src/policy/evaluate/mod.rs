@@ -56,6 +56,15 @@ impl Ruling {
         code: None,
     };
 
+    /// A denial with its code, by a rule or by none.
+    pub fn deny(rule: Option<u16>, code: &'static str) -> Ruling {
+        Ruling {
+            decision: Decision::Deny,
+            rule,
+            code: Some(code),
+        }
+    }
+
     /// The stricter of two decisions; of equal ones the one that a rule took, and else the first.
     fn or_stricter(self, other: Ruling) -> Ruling {
         let is_told = self.rule.is_some() || other.rule.is_none();
@@ -170,11 +179,7 @@ impl Policy {
         }
         // Every document is for somebody, and none is for whoever asks.
         if !is_for_somebody && event.kind == Kind::Request {
-            let nobody = Ruling {
-                decision: Decision::Deny,
-                rule: None,
-                code: Some(codes::AG3002),
-            };
+            let nobody = Ruling::deny(None, codes::AG3002);
             evaluation.would = evaluation.would.or_stricter(nobody);
             if self.enforces_defaults() {
                 evaluation.ruling = evaluation.ruling.or_stricter(nobody);
@@ -358,11 +363,7 @@ impl Policy {
                 Some(_) => codes::AG3001,
                 None => codes::AG2010,
             };
-            return Ruling {
-                decision: Decision::Deny,
-                rule: Some(rule),
-                code: Some(event.code.unwrap_or(code)),
-            };
+            return Ruling::deny(Some(rule), event.code.unwrap_or(code));
         }
         if let Some(rule) = first(Action::RequireApproval) {
             return Ruling {
@@ -379,11 +380,9 @@ impl Policy {
         }
         match default.map(|default| default.action) {
             None | Some(DefaultAction::Allow) => Ruling::ALLOW,
-            Some(DefaultAction::Deny | DefaultAction::Hide) => Ruling {
-                decision: Decision::Deny,
-                rule: None,
-                code: Some(event.code.unwrap_or(codes::AG3002)),
-            },
+            Some(DefaultAction::Deny | DefaultAction::Hide) => {
+                Ruling::deny(None, event.code.unwrap_or(codes::AG3002))
+            }
         }
     }
 

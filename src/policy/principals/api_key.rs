@@ -7,8 +7,9 @@ use crate::policy::decode::{Decoder, PolicyPath};
 use crate::policy::grammar::{ApiKeyKey, KeyKey, MAX_KEYS};
 use crate::policy::node::{Node, NodeValue};
 use crate::policy::operators::moment;
+use crate::wire::hex;
 use crate::wire::letter_case;
-use crate::wire::sorted_map::{SortedMap, SortedSet};
+use crate::wire::sorted_map::SortedSet;
 use sha2::{Digest, Sha256};
 
 /// Words under which a key itself would stand.
@@ -205,15 +206,7 @@ fn read_key(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<A
         return None;
     }
     let mut secrets = Vec::new();
-    let mut principal = Principal {
-        id: Known::Missing,
-        agent: Known::Missing,
-        client: Known::Missing,
-        tenant: Known::Missing,
-        roles: Known::Missing,
-        claims: SortedMap::new(),
-        via: None,
-    };
+    let mut principal = Principal::known_by(None);
     let (mut not_before, mut not_after) = (None, None);
     for (key, member) in decoder.keys(at, node)? {
         let at = at.key(&member.key);
@@ -304,17 +297,12 @@ fn plain_key(decoder: &mut Decoder, at: &PolicyPath<'_>, key: Option<&str>, node
     ) else {
         return;
     };
-    let hash = key.map(|key| format!("sha256: {}", hex(&digest(key.as_bytes()))));
+    let hash = key.map(|key| format!("sha256: {}", hex::encode(&digest(key.as_bytes()))));
     diagnostic.help = Some(match &hash {
         Some(_) => "write its hash, and replace the key if others have read this file".to_owned(),
         None => "write its hash, `sha256: …`, or `env: NAME`".to_owned(),
     });
     diagnostic.fix = hash.map(|with| Fix { span, with });
-}
-
-/// Writes a hash as lower-case hexadecimal digits.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Reads 64 hexadecimal digits, with or without `sha256:` before them.

@@ -78,7 +78,7 @@ pub(super) fn hash(key: &str) -> String {
         &["dgst", "-sha256", "-binary"],
         key.as_bytes(),
     );
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    agentguard::wire::hex::encode(&digest)
 }
 
 /// Base64url without padding.
@@ -158,7 +158,7 @@ impl Signer {
     /// A token whose secret is the public key, which everybody has.
     pub(super) fn signed_with_public_key(&self, claims: &Value) -> String {
         let public = std::fs::read(self.folder.0.join("public.pem")).expect("the public key");
-        let digits: String = public.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits = agentguard::wire::hex::encode(&public);
         let key = format!("hexkey:{digits}");
         let head = json!({"alg": "HS256", "typ": "JWT", "kid": "k-1"});
         self.signed(
