@@ -3,12 +3,10 @@
 //! `{"b": 1.0, "a": "\u0078"}` → `{"a":"x","b":1}`
 
 use super::encoding;
+use crate::wire::json::{Ambiguity, JsonBody, Limits, ScanError, write_canonical};
 #[cfg(not(target_arch = "wasm32"))]
-use crate::wire::json::JsonPath;
-use crate::wire::json::{Decimal, JsonBody, Limits, ScanError, Value, ValueKind, quote};
-use crate::wire::sort;
+use crate::wire::json::{JsonPath, quote};
 use sha2::{Digest, Sha256};
-use std::borrow::Cow;
 
 /// Deepest nesting of a JSON text that is given to the library.
 const MAX_DEPTH: u16 = 256;
@@ -18,23 +16,31 @@ const MAX_DEPTH: u16 = 256;
 pub enum CanonicalError {
     /// The text is no JSON, or readers of it could disagree: duplicate keys, invalid UTF-8.
     NotJson(String),
-    /// A string has an unpaired surrogate, which readers replace or reject.
-    LoneSurrogate,
-    /// The exponent of a number is beyond what two readers read alike.
-    Number,
+    /// Readers could take a part of it for another.
+    Ambiguous(Ambiguity),
 }
 
 impl std::fmt::Display for CanonicalError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             CanonicalError::NotJson(what) => f.write_str(what),
-            CanonicalError::LoneSurrogate => f.write_str("a string has an unpaired surrogate"),
-            CanonicalError::Number => f.write_str("a number has too large an exponent"),
+            CanonicalError::Ambiguous(Ambiguity::LoneSurrogate) => {
+                f.write_str("a string has an unpaired surrogate")
+            }
+            CanonicalError::Ambiguous(Ambiguity::Number) => {
+                f.write_str("a number has too large an exponent")
+            }
         }
     }
 }
 
 impl std::error::Error for CanonicalError {}
+
+impl From<Ambiguity> for CanonicalError {
+    fn from(ambiguity: Ambiguity) -> CanonicalError {
+        CanonicalError::Ambiguous(ambiguity)
+    }
+}
 
 impl From<ScanError> for CanonicalError {
     fn from(error: ScanError) -> CanonicalError {
@@ -97,78 +103,17 @@ pub fn digest_of_bound(args: &[u8], paths: &[Box<str>]) -> Result<String, Canoni
         }
         quote(path, &mut out);
         out.extend_from_slice(b":[");
-        let mut failed = None;
+        let mut sound = Ok(());
         let mut is_first = true;
         steps.each(text.root(), &mut |value| {
             if !std::mem::take(&mut is_first) {
                 out.push(b',');
             }
-            failed = failed.take().or(write_canonical(value, &mut out).err());
+            sound = sound.and(write_canonical(value, &mut out));
         });
-        if let Some(error) = failed {
-            return Err(error);
-        }
+        sound?;
         out.push(b']');
     }
     out.push(b'}');
     digest(&out)
-}
-
-/// Appends the canonical form of a value.
-///
-/// # Errors
-/// It has none.
-pub fn write_canonical(value: Value<'_>, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
-    match value.kind() {
-        ValueKind::Null => out.extend_from_slice(b"null"),
-        ValueKind::Bool(true) => out.extend_from_slice(b"true"),
-        ValueKind::Bool(false) => out.extend_from_slice(b"false"),
-        ValueKind::Number => {
-            let number = value.number().and_then(Decimal::parse);
-            let number = number.ok_or(CanonicalError::Number)?;
-            out.extend_from_slice(number.to_string().as_bytes());
-        }
-        ValueKind::String => quote(&text(value)?, out),
-        ValueKind::Array => {
-            out.push(b'[');
-            for (number, element) in value.elements().enumerate() {
-                if number > 0 {
-                    out.push(b',');
-                }
-                write_canonical(element, out)?;
-            }
-            out.push(b']');
-        }
-        ValueKind::Object => {
-            let mut members: Vec<(Cow<'_, str>, Value<'_>)> = Vec::new();
-            for (key, value) in value.members() {
-                members.push((text(key)?, value));
-            }
-            // RFC 8785 §3.2.3: by UTF-16 code units.
-            sort::sort_by(&mut members, |(a, _), (b, _)| {
-                match a.is_ascii() && b.is_ascii() {
-                    true => a.cmp(b),
-                    false => a.encode_utf16().cmp(b.encode_utf16()),
-                }
-            });
-            out.push(b'{');
-            for (number, (key, value)) in members.into_iter().enumerate() {
-                if number > 0 {
-                    out.push(b',');
-                }
-                quote(&key, out);
-                out.push(b':');
-                write_canonical(value, out)?;
-            }
-            out.push(b'}');
-        }
-    }
-    Ok(())
-}
-
-fn text(value: Value<'_>) -> Result<Cow<'_, str>, CanonicalError> {
-    match value.has_lone_surrogate() {
-        true => Err(CanonicalError::LoneSurrogate),
-        false => Ok(value.text().unwrap_or_default()),
-    }
 }

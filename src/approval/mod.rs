@@ -35,7 +35,7 @@ mod token;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use canonical::digest_of_bound;
-pub use canonical::{CanonicalError, canonical, digest, digest_of, write_canonical};
+pub use canonical::{CanonicalError, canonical, digest, digest_of};
 pub use check::{Check, Checked, Grant, Invalid, RuleDemand};
 pub use encoding::EncodingError;
 pub use keys::{MissingSecret, VerifyingKeys};

@@ -7,7 +7,7 @@ use super::evaluate::{DeniedEvent, HalfDecision};
 use super::exchange::ExchangeOutcome;
 use crate::approval::{
     ApprovalRequest, Check, Checked, Grant, Invalid, RequestedRule, RuleDemand, SignedToken,
-    SpentTokens, Subject, VerifyingKeys, digest_of, write_canonical,
+    SpentTokens, Subject, VerifyingKeys, digest_of,
 };
 use crate::diag::codes;
 use crate::event::{APPROVAL_KEY, Direction, Event, Kind, Known, Reading};
@@ -16,7 +16,7 @@ use crate::policy::field_ref::FieldRef;
 use crate::policy::{Action, Approval, CompiledRule, Context, Decision, MatchedRule, Ruling};
 use crate::protocol::Protocol;
 use crate::proxy::SharedData;
-use crate::wire::json::{JsonBody, quote};
+use crate::wire::json::{JsonBody, quote, write_canonical};
 use crate::wire::sorted_map::{SortedMap, SortedSet};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -14,11 +14,9 @@ use crate::policy::field::Field;
 use crate::policy::limit::{Limit, Measure, Per};
 use crate::policy::scalar::Scalar;
 use crate::policy::words::Counted;
-use crate::wire::json::{self, Decimal, ValueKind, quote};
-use crate::wire::sort;
+use crate::wire::json::{self, Decimal, write_canonical};
 use crate::wire::sorted_map::SortedSet;
 use sha2::{Digest, Sha256};
-use std::borrow::Cow;
 
 /// Values of one `per` that are kept apart in one event.
 const MAX_VALUES: usize = 16;
@@ -277,60 +275,17 @@ fn arguments(event: &Event, context: &Context<'_>) -> Value {
         Known::Missing => Value::Missing,
         Known::Unknown => Value::Unknown,
         Known::Is(place) => match context.value(*place) {
-            Some(value) => {
-                let mut out = String::new();
-                canonical_json(value, &mut out);
-                Value::Is(out.into())
-            }
+            Some(value) => Value::Is(canonical_json(value)),
             None => Value::Unknown,
         },
     }
 }
 
-/// A value with its keys sorted and its numbers in one spelling. A body's depth is bounded.
-fn canonical_json(value: json::Value<'_>, out: &mut String) {
-    match value.kind() {
-        ValueKind::Object => {
-            let mut members: Vec<(Cow<'_, str>, json::Value<'_>)> = value
-                .members()
-                .map(|(key, value)| (key.text().unwrap_or_default(), value))
-                .collect();
-            sort::sort_by(&mut members, |a, b| a.0.cmp(&b.0));
-            out.push('{');
-            for (key, value) in members {
-                quoted(&key, out);
-                out.push(':');
-                canonical_json(value, out);
-                out.push(',');
-            }
-            out.push('}');
-        }
-        ValueKind::Array => {
-            out.push('[');
-            for value in value.elements() {
-                canonical_json(value, out);
-                out.push(',');
-            }
-            out.push(']');
-        }
-        ValueKind::String => quoted(&value.text().unwrap_or_default(), out),
-        ValueKind::Number => {
-            let number = value.number().unwrap_or_default();
-            match Decimal::parse(number) {
-                Some(number) => out.push_str(&number.to_string()),
-                None => out.push_str(number),
-            }
-        }
-        ValueKind::Bool(true) => out.push_str("true"),
-        ValueKind::Bool(false) => out.push_str("false"),
-        ValueKind::Null => out.push_str("null"),
-    }
-}
-
-fn quoted(text: &str, out: &mut String) {
-    let mut bytes = Vec::with_capacity(text.len().saturating_add(2));
-    quote(text, &mut bytes);
-    out.push_str(&String::from_utf8_lossy(&bytes));
+/// A value in its canonical form. What is ambiguous counts as what it is written as.
+fn canonical_json(value: json::Value<'_>) -> Box<str> {
+    let mut out = Vec::new();
+    let _ = write_canonical(value, &mut out);
+    String::from_utf8_lossy(&out).into()
 }
 
 fn canonical(scalar: &Scalar<'_>) -> Box<str> {
@@ -340,11 +295,7 @@ fn canonical(scalar: &Scalar<'_>) -> Box<str> {
         Scalar::Bool(false, _) => "false".into(),
         Scalar::Number(number, _) => canonical_text(number),
         Scalar::Text(text) => canonical_text(&text.text()),
-        Scalar::Object(value) | Scalar::Array(value) => {
-            let mut out = String::new();
-            canonical_json(*value, &mut out);
-            out.into()
-        }
+        Scalar::Object(value) | Scalar::Array(value) => canonical_json(*value),
     }
 }
 

@@ -4,7 +4,7 @@
 
 use super::node::{Member, Node, NodeValue};
 use crate::wire::hex;
-use crate::wire::json::{Decimal, quote};
+use crate::wire::json::{Decimal, key_order, quote};
 use crate::wire::sort;
 use sha2::{Digest, Sha256};
 
@@ -88,14 +88,7 @@ fn write_members(
     out: &mut Vec<u8>,
     each: &mut dyn FnMut(&Member, &mut Vec<u8>),
 ) {
-    // RFC 8785 §3.2.3: by UTF-16 code units, which is not the order of code points beyond the BMP.
-    sort::sort_by(&mut members, |a, b| {
-        if a.key.is_ascii() && b.key.is_ascii() {
-            a.key.cmp(&b.key)
-        } else {
-            a.key.encode_utf16().cmp(b.key.encode_utf16())
-        }
-    });
+    sort::sort_by(&mut members, |a, b| key_order(&a.key, &b.key));
     out.push(b'{');
     for (at, member) in members.into_iter().enumerate() {
         if at > 0 {

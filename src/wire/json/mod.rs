@@ -5,6 +5,7 @@
 //! UTF-8, a byte order mark and other encodings are errors.
 
 mod body;
+mod canonical;
 mod inside;
 mod number;
 mod path;
@@ -15,6 +16,7 @@ mod value;
 mod write;
 
 pub use body::{Edits, JsonBody, NodeId};
+pub use canonical::{Ambiguity, key_order, write_canonical};
 pub use inside::Inside;
 pub use number::Decimal;
 pub use path::{JsonPath, PathStep};
