@@ -10,7 +10,7 @@
 )]
 
 use agentguard::approval::{
-    self, ApprovalRequest, Check, Checked, RuleDemand, SignedToken, Subject, VerifyingKeys,
+    self, ApprovalRequest, Check, Checked, RuleDemand, Subject, VerifyingKeys,
 };
 use agentguard::author::parse_yaml;
 use agentguard::event::Principal;
@@ -742,7 +742,6 @@ pub fn approvals(input: &[u8]) {
     }
     for text in [text.into_owned(), format!("agat1.{payload}.{payload}")] {
         let check = Check {
-            keys: &VerifyingKeys::default(),
             subject: &Subject::default(),
             asker: &Principal::anonymous(),
             now: 0,
@@ -754,7 +753,8 @@ pub fn approvals(input: &[u8]) {
             valid_for: 600,
             uses: 1,
         };
-        let checked = check.tokens(&[SignedToken::parse(&text)], &[demand], None);
+        let token = VerifyingKeys::default().read(&text);
+        let checked = check.tokens(&[token], &[demand], None);
         assert!(matches!(checked, Checked::Invalid(_)));
     }
 }

@@ -1,9 +1,9 @@
 //! Whether the tokens that came with a call approve it.
 
-use super::keys::{Key, VerifyingKeys};
+use super::keys::{Signer, VerifiedToken};
 use super::spent::SpentTokens;
 use super::subject::Subject;
-use super::token::{SignedToken, Token};
+use super::token::Token;
 use crate::event::Principal;
 
 /// Seconds that the clock of the approver may be ahead.
@@ -156,11 +156,9 @@ pub enum Checked {
     Invalid(Invalid),
 }
 
-/// A check of tokens against a call.
+/// A check of verified tokens against a call.
 #[derive(Clone, Copy, Debug)]
 pub struct Check<'a> {
-    /// The keys of the policy.
-    pub keys: &'a VerifyingKeys,
     /// The call.
     pub subject: &'a Subject,
     /// Who is asking.
@@ -173,22 +171,22 @@ impl Check<'_> {
     /// Checks the tokens of a call against all that its rules demand.
     pub fn tokens(
         &self,
-        tokens: &[Result<SignedToken, Invalid>],
+        tokens: &[Result<VerifiedToken, Invalid>],
         demands: &[RuleDemand<'_>],
         spent: Option<&SpentTokens<'_>>,
     ) -> Checked {
         let mut worst: Option<Invalid> = None;
         let mut note = |reason: Invalid| worst = worst.max(Some(reason));
-        let mut valid: Vec<(&Key, &Token)> = Vec::new();
+        let mut valid: Vec<&VerifiedToken> = Vec::new();
         for token in tokens {
-            let verified = token.as_ref().map_err(|reason| *reason).and_then(|token| {
-                let key = self.keys.verify(token)?;
-                self.fits(&token.token)?;
-                Ok((key, &token.token))
+            let fitting = token.as_ref().map_err(|reason| *reason);
+            let fitting = fitting.and_then(|verified| {
+                self.fits(&verified.token)?;
+                Ok(verified)
             });
-            match verified {
-                Ok((key, token)) if valid.iter().all(|(other, _)| other.id != key.id) => {
-                    valid.push((key, token));
+            match fitting {
+                Ok(new) if valid.iter().all(|known| known.signer.key != new.signer.key) => {
+                    valid.push(new);
                 }
                 Ok(_) => {}
                 Err(reason) => note(reason),
@@ -198,8 +196,8 @@ impl Check<'_> {
         let mut is_enough = true;
         for demand in demands {
             let mut agreed: u32 = 0;
-            for (key, token) in &valid {
-                match self.answers(key, token, demand, spent) {
+            for verified in &valid {
+                match self.answers(verified, demand, spent) {
                     Ok(grant) => {
                         agreed = agreed.saturating_add(1);
                         match grants.iter_mut().find(|known| known.id == grant.id) {
@@ -249,11 +247,11 @@ impl Check<'_> {
     /// Whether a token for this call gives what a rule demands.
     fn answers(
         &self,
-        key: &Key,
-        token: &Token,
+        verified: &VerifiedToken,
         demand: &RuleDemand<'_>,
         spent: Option<&SpentTokens<'_>>,
     ) -> Result<Grant, Invalid> {
+        let VerifiedToken { token, signer } = verified;
         // As the approver was told of it: one who agrees because another has to agree as well has not agreed alone.
         let is_answered = token.rules.iter().any(|rule| {
             *rule.id == *demand.rule && rule.by == demand.by && rule.needed == demand.needed
@@ -261,10 +259,10 @@ impl Check<'_> {
         if !is_answered {
             return Err(Invalid::OtherRule);
         }
-        if !demand.by.contains(&key.role) {
+        if !demand.by.contains(&signer.role) {
             return Err(Invalid::WrongRole);
         }
-        if self.is_own(key) {
+        if self.is_own(signer) {
             return Err(Invalid::SelfApproval);
         }
         if token.until.saturating_sub(token.from) > demand.valid_for {
@@ -288,16 +286,16 @@ impl Check<'_> {
     }
 
     /// Whether the asker may hold the key: it is the key's principal, or where nobody is named, it has the key's role.
-    fn is_own(&self, key: &Key) -> bool {
+    fn is_own(&self, signer: &Signer) -> bool {
         let asker = self.asker;
-        match &key.principal {
+        match &signer.principal {
             Some(holder) => [&asker.id, &asker.agent, &asker.client]
                 .iter()
                 .any(|name| name.value() == Some(holder)),
             None => asker
                 .roles
                 .value()
-                .is_some_and(|roles| roles.contains(&key.role)),
+                .is_some_and(|roles| roles.contains(&signer.role)),
         }
     }
 }

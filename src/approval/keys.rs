@@ -1,12 +1,13 @@
 //! The keys that verify tokens, each with the role that it gives.
 
 use super::encoding::base64url;
-use super::token::SignedToken;
+use super::token::{SignedToken, Token};
 use crate::approval::check::Invalid;
 use crate::policy::{Approver, ApproverKey};
 use ed25519_dalek::{Signature, VerifyingKey};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 
 /// Bytes of a key's id.
 const ID_BYTES: usize = 8;
@@ -18,13 +19,31 @@ const ID_LABEL: &[u8] = b"agentguard approver key\0";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingSecret(pub Box<str>);
 
+/// Who has signed, as the policy says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Signer {
+    /// The id of the key.
+    pub(super) key: String,
+    /// The role that the key gives.
+    pub(super) role: Box<str>,
+    /// Who holds the key, if the policy says it.
+    pub(super) principal: Option<Box<str>>,
+}
+
 /// A key of an approver.
 #[derive(Clone)]
-pub(super) struct Key {
-    pub(super) id: String,
-    pub(super) role: Box<str>,
-    pub(super) principal: Option<Box<str>>,
+struct Key {
+    signer: Arc<Signer>,
     kind: Kind,
+}
+
+/// A token whose signature is right. Verifying costs more than all else of a check, so that one is made once, however many
+/// calls it is checked against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedToken {
+    /// What it says.
+    pub(super) token: Token,
+    pub(super) signer: Arc<Signer>,
 }
 
 #[derive(Clone)]
@@ -35,7 +54,7 @@ enum Kind {
 
 impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Key({} {})", self.role, self.id)
+        write!(f, "Key({} {})", self.signer.role, self.signer.key)
     }
 }
 
@@ -71,10 +90,13 @@ impl VerifyingKeys {
                     (id_of_secret(&key), Kind::Hmac(key))
                 }
             };
-            keys.push(Key {
-                id,
+            let signer = Signer {
+                key: id,
                 role: approver.role.clone(),
                 principal: approver.principal.clone(),
+            };
+            keys.push(Key {
+                signer: Arc::new(signer),
                 kind,
             });
         }
@@ -83,13 +105,27 @@ impl VerifyingKeys {
 
     /// Whether a key gives one of these roles.
     pub fn has_role(&self, roles: &[Box<str>]) -> bool {
-        self.keys.iter().any(|key| roles.contains(&key.role))
+        self.keys.iter().any(|key| roles.contains(&key.signer.role))
     }
 
-    /// The key of a token whose signature is right.
-    pub(super) fn verify(&self, signed: &SignedToken) -> Result<&Key, Invalid> {
-        let mut named = self.keys.iter().filter(|key| *key.id == *signed.token.key);
-        let key = named.next().ok_or(Invalid::UnknownKey)?;
+    /// Reads the text of a token and verifies it.
+    ///
+    /// # Errors
+    /// It is no token, or no key of the policy has signed it.
+    pub fn read(&self, text: &str) -> Result<VerifiedToken, Invalid> {
+        self.verify(SignedToken::parse(text)?)
+    }
+
+    /// Verifies the signature of a token.
+    ///
+    /// # Errors
+    /// No key of the policy has signed it.
+    pub fn verify(&self, signed: SignedToken) -> Result<VerifiedToken, Invalid> {
+        let mut keys = self.keys.iter();
+        let key = keys.find(|key| *key.signer.key == *signed.token.key);
+        let key = key.ok_or(Invalid::UnknownKey)?;
+        #[cfg(test)]
+        VERIFICATIONS.set(VERIFICATIONS.get() + 1);
         let is_right = match &key.kind {
             Kind::Ed25519(public) => Signature::from_slice(&signed.signature)
                 .is_ok_and(|signature| public.verify_strict(&signed.signed, &signature).is_ok()),
@@ -100,10 +136,19 @@ impl VerifyingKeys {
             }
         };
         match is_right {
-            true => Ok(key),
+            true => Ok(VerifiedToken {
+                token: signed.token,
+                signer: Arc::clone(&key.signer),
+            }),
             false => Err(Invalid::BadSignature),
         }
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Number of signatures that this thread has verified.
+    pub(crate) static VERIFICATIONS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
 /// The id of a public key.

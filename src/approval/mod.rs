@@ -38,7 +38,9 @@ pub use canonical::digest_of_bound;
 pub use canonical::{CanonicalError, canonical, digest, digest_of};
 pub use check::{Check, Checked, Grant, Invalid, RuleDemand};
 pub use encoding::EncodingError;
-pub use keys::{MissingSecret, VerifyingKeys};
+#[cfg(test)]
+pub(crate) use keys::VERIFICATIONS;
+pub use keys::{MissingSecret, VerifiedToken, VerifyingKeys};
 #[cfg(not(target_arch = "wasm32"))]
 pub use mint::{KeyFileError, SigningKey, mint, nonce};
 pub use request::{ApprovalRequest, RequestedRule};

@@ -100,12 +100,9 @@ fn checked_at(
     subject: &Subject,
     demands: &[RuleDemand<'_>],
 ) -> Checked {
-    let tokens: Vec<_> = tokens
-        .iter()
-        .map(|token| SignedToken::parse(token))
-        .collect();
+    let keys = keys();
+    let tokens: Vec<_> = tokens.iter().map(|token| keys.read(token)).collect();
     let check = Check {
-        keys: &keys(),
         subject,
         asker: &asker(),
         now,
@@ -270,9 +267,8 @@ fn nobody_approves_what_they_ask_for() {
             subject: subject.clone(),
             ..asked(&by, 1)
         };
-        let tokens = [SignedToken::parse(&minted(&request, key))];
+        let tokens = [keys().read(&minted(&request, key))];
         let check = Check {
-            keys: &keys(),
             subject: &subject,
             asker,
             now: NOW,
@@ -387,9 +383,8 @@ fn a_shared_secret_signs_as_well() {
     let by = ["manager".into()];
     let outcome = |secret: &[u8]| {
         let key = SigningKey::from_secret("manager", secret).unwrap();
-        let tokens = [SignedToken::parse(&minted(&request(), &key))];
+        let tokens = [keys.read(&minted(&request(), &key))];
         let check = Check {
-            keys: &keys,
             subject: &subject(),
             asker: &asker(),
             now: NOW,

@@ -7,7 +7,7 @@ use super::evaluate::{DeniedEvent, HalfDecision};
 use super::exchange::ExchangeOutcome;
 use crate::approval::{
     ApprovalRequest, Check, Checked, Grant, Invalid, RequestedRule, RuleDemand, SignedToken,
-    SpentTokens, Subject, VerifyingKeys, digest_of,
+    SpentTokens, Subject, VerifiedToken, VerifyingKeys, digest_of,
 };
 use crate::diag::codes;
 use crate::event::{APPROVAL_KEY, Direction, Event, Kind, Known, Reading};
@@ -91,8 +91,10 @@ impl Approvals {
 /// What an exchange brings for approvals.
 #[derive(Debug, Default)]
 pub(super) struct PresentedApprovals {
-    /// Tokens, each read once.
-    tokens: Vec<Result<SignedToken, Invalid>>,
+    /// Tokens that nothing has asked for yet.
+    signed: Vec<Result<SignedToken, Invalid>>,
+    /// Tokens whose signatures have been verified, each once.
+    verified: Vec<Result<VerifiedToken, Invalid>>,
     /// Method, host and path of the request.
     target: Box<str>,
     /// Hash of the session's id.
@@ -217,7 +219,6 @@ impl Flow {
             });
         };
         let check = Check {
-            keys,
             subject: &subject,
             asker: &context.facts.principal,
             now,
@@ -226,7 +227,8 @@ impl Flow {
         let is_copy = event.retold && self.approvals.taken.contains(&copy_key(&subject));
         let spent = SpentTokens::new(&*guard.approvals.data, now);
         let spent = (!is_copy).then_some(&spent);
-        let checked = check.tokens(&self.approvals.tokens, &demands, spent);
+        self.approvals.verify(keys);
+        let checked = check.tokens(&self.approvals.verified, &demands, spent);
         let least = |of: fn(&RuleDemand<'_>) -> u64| demands.iter().map(of).min().unwrap_or(0);
         let valid_for = least(|demand| demand.valid_for);
         let mut request = ApprovalRequest {
@@ -436,10 +438,16 @@ impl PresentedApprovals {
     /// Adds the tokens of a header's value.
     fn add(&mut self, value: &str) {
         for token in value.split(',').filter(|token| !token.trim().is_empty()) {
-            if self.tokens.len() < MAX_TOKENS {
-                self.tokens.push(SignedToken::parse(token));
+            if self.signed.len().saturating_add(self.verified.len()) < MAX_TOKENS {
+                self.signed.push(SignedToken::parse(token));
             }
         }
+    }
+
+    /// Verifies the tokens that have come since.
+    fn verify(&mut self, keys: &VerifyingKeys) {
+        let new = self.signed.drain(..);
+        self.verified.extend(new.map(|signed| keys.verify(signed?)));
     }
 
     /// Keeps what the audit event says: a missing approval rather than one that was given.

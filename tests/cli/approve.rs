@@ -2,8 +2,8 @@
 
 use super::*;
 use agentguard::approval::{
-    ApprovalRequest, Check, Checked, RequestedRule, RuleDemand, SignedToken, Subject,
-    VerifyingKeys, canonical, digest, digest_of,
+    ApprovalRequest, Check, Checked, RequestedRule, RuleDemand, Subject, VerifyingKeys, canonical,
+    digest, digest_of,
 };
 use agentguard::event::Principal;
 use agentguard::policy::load_json;
@@ -81,7 +81,6 @@ fn a_token_of_the_command_approves_what_it_showed() {
     let policy = load_json(policy.as_bytes()).policy.unwrap();
     let keys = VerifyingKeys::new(&policy.document.approvers, &|_| None).unwrap();
     let check = Check {
-        keys: &keys,
         subject: &request.subject,
         asker: &Principal::anonymous(),
         now: NOW_SECONDS,
@@ -94,7 +93,7 @@ fn a_token_of_the_command_approves_what_it_showed() {
         valid_for: 600,
         uses: 1,
     };
-    let token = SignedToken::parse(&out(&made));
+    let token = keys.read(&out(&made));
     let checked = check.tokens(&[token], &[demand], None);
     assert!(matches!(checked, Checked::Approved(_)), "{checked:?}");
 }

@@ -1,7 +1,7 @@
 //! Approvals: what a denial asks for, and what passes with the token that answers it.
 
 use super::*;
-use crate::approval::{ApprovalRequest, SigningKey, mint, nonce};
+use crate::approval::{ApprovalRequest, SigningKey, VERIFICATIONS, mint, nonce};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -145,6 +145,30 @@ fn an_approved_call_passes_once_and_no_other_does() {
     );
     assert!(!passes(&replayed));
     assert_eq!(detail(&replayed), "replayed");
+}
+
+#[test]
+fn each_token_is_verified_once_for_all_calls_of_an_exchange() {
+    let guard = refunds();
+    let arguments: Vec<String> = (200..300)
+        .map(|amount| format!("{{\"amount\": {amount}}}"))
+        .collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let first = exchange(&guard, &asks(&[]), calls(&arguments[50..51]));
+    let request = requested(&first);
+    let mut tokens = vec![approved_by(&manager(), &request)];
+    tokens.extend((0..7).map(|number| mint(&request, &lead(), NOW / SECOND, nonce(&[number; 16]))));
+    VERIFICATIONS.set(0);
+    let seen = exchange(&guard, &asks(&tokens), calls(&arguments));
+    assert_eq!(VERIFICATIONS.get(), 8);
+    // It is the one call that was approved.
+    assert!(text(&seen.client).contains("{\\\"amount\\\": 250}"));
+    assert!(!text(&seen.client).contains("{\\\"amount\\\": 251}"));
+    // Nothing asks for an approval: nothing is verified.
+    VERIFICATIONS.set(0);
+    let cheap = exchange(&guard, &asks(&tokens), calls(&[r#"{"amount": 5}"#]));
+    assert!(passes(&cheap));
+    assert_eq!(VERIFICATIONS.get(), 0);
 }
 
 #[test]
