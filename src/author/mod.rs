@@ -26,7 +26,7 @@ pub use provided::unprovided;
 pub use record::{FromRecord, evaluate_record};
 pub use sample_event::{
     CASE_LIMITS, SampleEvent, SampleExchange, default_principal, describe, describe_principal,
-    read_call, written as written_case,
+    has_limits, read_call, written as written_case,
 };
 pub use schema::{schema, test_schema};
 pub use testing::{

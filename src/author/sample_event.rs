@@ -7,7 +7,7 @@
 //! `unknown` says so of any value, `null` says that there is none.
 
 use super::yaml::parse_yaml;
-use crate::diag::{Diagnostic, codes};
+use crate::diag::{Diagnostic, codes, listed, nearest};
 use crate::event::{
     Author, Class, Direction, Event, Facts, Form, Kind, Known, Models, NodeName, Part, Principal,
     Reading, Text, Turn, Usage, each_named,
@@ -186,16 +186,40 @@ pub struct SampleExchange {
     pub past: Option<Box<SampleExchange>>,
 }
 
+/// Checks that what a case says is used belongs to limits of the policy: a misspelt name would leave the limit unused.
+///
+/// # Errors
+/// A rule that the policy doesn't have, or that has no limit: what is wrong, and what may be meant.
+pub fn has_limits(policy: &Policy, facts: &Facts) -> Result<(), String> {
+    let rules = policy.rules().iter();
+    let known: Vec<&str> = rules
+        .filter(|rule| rule.limit.is_some())
+        .map(|rule| &*rule.id)
+        .collect();
+    let unknown = facts.used.keys().find(|name| !known.contains(&&***name));
+    let Some(name) = unknown else {
+        return Ok(());
+    };
+    let hint = match (nearest(name, &known), listed(&known)) {
+        (Some(meant), _) => format!("did you mean `{meant}`?"),
+        (None, Some(names)) => format!("its limits are {names}"),
+        (None, None) if known.is_empty() => "none of its rules has a limit".to_owned(),
+        (None, None) => format!("it has {} others", known.len()),
+    };
+    Err(format!("`{name}` is no limit of the policy; {hint}"))
+}
+
 impl SampleExchange {
     /// Lays out described events for a policy, which says itself some of what the case doesn't.
     ///
     /// # Errors
-    /// Their values can't be scanned: what is wrong.
+    /// Their values can't be scanned, or a limit that they name isn't one of the policy: what is wrong.
     pub fn new(
         events: &[SampleEvent],
         mut facts: Facts,
         policy: &Policy,
     ) -> Result<SampleExchange, String> {
+        has_limits(policy, &facts)?;
         settle(&mut facts, policy);
         let earlier: Option<Vec<SampleEvent>> = events
             .iter()

@@ -277,9 +277,9 @@ impl OfflineProxy {
         }
     }
 
-    /// Sets what the counters of a limit begin with. Returns `false` if no limit has this id.
-    pub(super) fn begin_with(&self, rule: &str, used: &Decimal) -> bool {
-        self.guard.begin_with(rule, used)
+    /// Sets what the counters of a rule's limit begin with.
+    pub(super) fn begin_with(&self, rule: &str, used: &Decimal) {
+        self.guard.begin_with(rule, used);
     }
 
     /// Replays an exchange at a time in nanoseconds since 1970.

@@ -5,8 +5,8 @@ use super::source::Source;
 use super::verdict::CheckResult;
 use super::{ExitStatus, Failed, output, render};
 use crate::author::{
-    CaseInput, Expectation, SampleExchange, TestCase, WholeExchange, is_test_file, read_examples,
-    read_tests,
+    CaseInput, Expectation, SampleExchange, TestCase, WholeExchange, has_limits, is_test_file,
+    read_examples, read_tests,
 };
 use crate::diag::{Diagnostic, Severity, codes};
 use crate::event::Known;
@@ -405,6 +405,8 @@ impl PolicyCoverage {
                 let Some(root) = &self.source.root else {
                     return Err(output::print_error("the policy could not be read"));
                 };
+                has_limits(policy, &exchange.facts)
+                    .map_err(|what| output::print_error(&format!("{}: {what}", case.name)))?;
                 let evaluated = evaluate_exchange(root, exchange)?;
                 let mut differs = compare(&case.expect, &evaluated.verdict);
                 differs.extend(compare_sides(&case.expect, &evaluated));
@@ -426,11 +428,7 @@ fn evaluate_exchange(root: &Node, exchange: &WholeExchange) -> Result<ReplayResu
     };
     let now = exchange.facts.time.unwrap_or(MONDAY_NOON);
     for (rule, used) in &exchange.facts.used {
-        if !proxyless.begin_with(rule, used) {
-            return Err(output::print_error(&format!(
-                "limits: no rule `{rule}` has a limit"
-            )));
-        }
+        proxyless.begin_with(rule, used);
     }
     let principal = &exchange.facts.principal;
     let caller = Caller {
@@ -542,16 +540,23 @@ pub(super) fn failing_examples(policy: &Policy, root: &Node) -> Vec<Diagnostic> 
             let CaseInput::Event(event, facts) = &case.subject else {
                 return None;
             };
-            let laid_out =
-                SampleExchange::new(&[(**event).clone()], (**facts).clone(), policy).ok()?;
-            let got = CheckResult::of(policy, &laid_out);
-            let differs = compare(&case.expect, &got);
-            (!differs.is_empty()).then(|| Diagnostic {
+            let case_of = SampleExchange::new(&[(**event).clone()], (**facts).clone(), policy);
+            let message = match case_of {
+                Ok(laid_out) => {
+                    let differs = compare(&case.expect, &CheckResult::of(policy, &laid_out));
+                    format!(
+                        "the example has another decision: {}",
+                        (!differs.is_empty()).then(|| differs.join("; "))?
+                    )
+                }
+                Err(what) => format!("the example can't be evaluated: {what}"),
+            };
+            Some(Diagnostic {
                 code: codes::AG1023,
                 severity: Severity::Error,
                 path: case.path.clone(),
                 span: case.span.clone(),
-                message: format!("the example has another decision: {}", differs.join("; ")),
+                message,
                 label: None,
                 help: Some("`agentguard explain` shows the result of each condition".to_owned()),
                 fix: None,

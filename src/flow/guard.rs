@@ -192,10 +192,10 @@ impl Guard {
         })
     }
 
-    /// Sets what the counters of a limit begin with. Returns `false` if no limit has this id.
+    /// Sets what the counters of a rule's limit begin with.
     #[cfg(not(target_arch = "wasm32"))]
-    pub fn begin_with(&self, rule: &str, used: &crate::wire::json::Decimal) -> bool {
-        self.limits.begin_with(&self.policy, rule, used)
+    pub fn begin_with(&self, rule: &str, used: &crate::wire::json::Decimal) {
+        self.limits.begin_with(&self.policy, rule, used);
     }
 
     /// Whether request headers are held until the body is evaluated.

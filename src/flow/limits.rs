@@ -10,7 +10,7 @@ use crate::event::{Author, Direction, Event, Kind, Known, Part, Reading};
 use crate::limits::{self, Charge, LimitKeys, OnExcess, Standing, Unavailable};
 use crate::policy::{
     Action, Charging, CompiledRule, Context, Counted, Decision, Evaluation, Interest, Limit,
-    Measure, Mode, Ruling, SessionSource,
+    Measure, Mode, Policy, Ruling, SessionSource,
 };
 use crate::wire::json::{JsonBody, NodeId, Value};
 use crate::wire::span::index;
@@ -160,9 +160,7 @@ impl Flow {
             let before = charged.len();
             let mut denied = None;
             for item in of_event {
-                let rule = context.policy.rule(item.rule);
-                let Some((rule, limit)) = rule.and_then(|rule| Some((rule, rule.limit.as_ref()?)))
-                else {
+                let Some((rule, limit)) = limited_rule(context.policy, item.rule) else {
                     continue;
                 };
                 let counts_attempts = limit.measure == Measure::Count(Counted::ToolCallAttempts);
@@ -197,9 +195,8 @@ impl Flow {
             }
         }
         for (item, charge) in charged {
-            let rule = context.policy.rule(item.rule);
-            let limit = rule.and_then(|rule| rule.limit.as_ref());
-            if limit.is_some_and(|limit| limit.charging() != Charging::Now) {
+            let limited = limited_rule(context.policy, item.rule);
+            if limited.is_some_and(|(_, limit)| limit.charging() != Charging::Now) {
                 self.open_charge(item, Some(charge));
             }
         }
@@ -321,9 +318,7 @@ impl Flow {
     pub(super) fn settle_limits(&mut self) {
         let guard = Rc::clone(&self.guard);
         for open in std::mem::take(&mut self.exchange.open_charges) {
-            let rule = guard.policy.rule(open.rule);
-            let Some((rule, limit)) = rule.and_then(|rule| Some((rule, rule.limit.as_deref()?)))
-            else {
+            let Some((rule, limit)) = limited_rule(&guard.policy, open.rule) else {
                 continue;
             };
             let limits = &guard.limits;
@@ -403,13 +398,8 @@ impl Flow {
             // Providers charge nothing for an error.
             return 0;
         }
-        let used = match limit.measure {
-            Measure::Count(Counted::InputTokens) => input,
-            Measure::Count(Counted::OutputTokens) => output,
-            Measure::Count(_) => input.saturating_add(output),
-            Measure::Cost | Measure::Sum(_) => limits::price(limit, &self.facts.models)
-                .map_or(open.reserved, |price| price.of(input, output)),
-        };
+        let used = limits::of_tokens(limit, &self.facts.models, input, output);
+        let used = used.unwrap_or(open.reserved);
         // Nobody knows how much of an aborted exchange the provider has worked on.
         match exchange.is_complete {
             true => used,
@@ -441,25 +431,16 @@ impl Flow {
         let mut open_charges = std::mem::take(&mut self.exchange.open_charges);
         let mut denied = None;
         for open in &mut open_charges {
-            let rule = guard.policy.rule(open.rule);
-            let Some((rule, limit)) = rule.and_then(|rule| Some((rule, rule.limit.as_deref()?)))
-            else {
+            let Some((rule, limit)) = limited_rule(&guard.policy, open.rule) else {
                 continue;
             };
             if !limit.counts_output() || !open.enforced || rule.action != Action::Deny {
                 continue;
             }
-            let used = match limit.measure {
-                Measure::Count(Counted::OutputTokens) => output,
-                Measure::Cost => match limits::price(limit, &self.facts.models) {
-                    Some(price) => price.of(input, output),
-                    None => continue,
-                },
-                _ => input.saturating_add(output),
-            };
-            if used <= open.reserved {
+            let used = limits::of_tokens(limit, &self.facts.models, input, output);
+            let Some(used) = used.filter(|used| *used > open.reserved) else {
                 continue;
-            }
+            };
             // A little ahead, so that not every event is a charge of its own.
             let more = used
                 .saturating_sub(open.reserved)
@@ -590,6 +571,12 @@ impl Flow {
             self.guard.limits.note_response(&id, &session, self.now);
         }
     }
+}
+
+/// A rule that has a limit, with it.
+fn limited_rule(policy: &Policy, number: u16) -> Option<(&CompiledRule, &Limit)> {
+    let rule = policy.rule(number)?;
+    Some((rule, rule.limit.as_deref()?))
 }
 
 /// A text or a number as a text.

@@ -133,42 +133,25 @@ fn session_of(limit: &Limit, facts: &Facts) -> (Box<str>, Known<Box<str>>) {
 pub(super) fn sum(limit: &Limit, event: &Event, context: &Context<'_>) -> Option<u64> {
     let field = limit.summed()?;
     let (mut sum, mut is_sound) = (0u64, true);
-    for others in [false, true] {
-        let reading = PathReading {
-            others,
-            opens: false,
+    let is_unknown = visit_all(field, event, context, &mut |scalar| {
+        let number = match &scalar {
+            Scalar::Number(number, _) => Decimal::parse(number),
+            Scalar::Text(text) => Decimal::parse(text.text().trim()),
+            _ => None,
         };
-        let presence = visit(
-            field,
-            event,
-            context,
-            reading,
-            Arrays::Opened,
-            &mut |scalar| {
-                let number = match &scalar {
-                    Scalar::Number(number, _) => Decimal::parse(number),
-                    Scalar::Text(text) => Decimal::parse(text.text().trim()),
-                    _ => None,
-                };
-                let units = number.and_then(|number| match number.is_negative() {
-                    true => Some(0),
-                    false => {
-                        let (units, is_exact) = number.scaled(limit.places())?;
-                        units.checked_add(u64::from(!is_exact))
-                    }
-                });
-                match units {
-                    Some(units) => sum = sum.saturating_add(units),
-                    None => is_sound = false,
-                }
-            },
-        );
-        is_sound &= !matches!(
-            presence,
-            Presence::Unknown | Presence::Present { and_unknown: true }
-        );
-    }
-    is_sound.then_some(sum)
+        let units = number.and_then(|number| match number.is_negative() {
+            true => Some(0),
+            false => {
+                let (units, is_exact) = number.scaled(limit.places())?;
+                units.checked_add(u64::from(!is_exact))
+            }
+        });
+        match units {
+            Some(units) => sum = sum.saturating_add(units),
+            None => is_sound = false,
+        }
+    });
+    (is_sound && !is_unknown).then_some(sum)
 }
 
 /// 16 hexadecimal digits of a hash of texts.
@@ -236,37 +219,41 @@ fn one(known: &Known<Box<str>>) -> SortedSet<Value> {
 /// Everything that a reader may take for the field.
 fn values(field: &Field, event: &Event, context: &Context<'_>) -> SortedSet<Value> {
     let mut found = SortedSet::new();
-    for others in [false, true] {
-        let reading = PathReading {
-            others,
-            opens: false,
-        };
-        let presence = visit(
-            field,
-            event,
-            context,
-            reading,
-            Arrays::Opened,
-            &mut |scalar| {
-                // One more than may be, so that there being too many is seen.
-                if found.len() <= MAX_VALUES {
-                    found.insert(Value::Is(canonical(&scalar)));
-                }
-            },
-        );
-        let is_unknown = match presence {
-            Presence::Unknown => true,
-            Presence::Present { and_unknown } => and_unknown,
-            Presence::Missing | Presence::Ambiguous => false,
-        };
-        if is_unknown {
-            found.insert(Value::Unknown);
+    let is_unknown = visit_all(field, event, context, &mut |scalar| {
+        // One more than may be, so that there being too many is seen.
+        if found.len() <= MAX_VALUES {
+            found.insert(Value::Is(canonical(&scalar)));
         }
+    });
+    if is_unknown {
+        found.insert(Value::Unknown);
     }
     if found.is_empty() {
         found.insert(Value::Missing);
     }
     found
+}
+
+/// Shows every value that some reader takes for a field. Returns whether there may be another that nobody knows.
+fn visit_all<'a>(
+    field: &Field,
+    event: &'a Event,
+    context: &Context<'a>,
+    look: &mut dyn FnMut(Scalar<'a>),
+) -> bool {
+    let mut is_unknown = false;
+    for others in [false, true] {
+        let reading = PathReading {
+            others,
+            opens: false,
+        };
+        let presence = visit(field, event, context, reading, Arrays::Opened, look);
+        is_unknown |= matches!(
+            presence,
+            Presence::Unknown | Presence::Present { and_unknown: true }
+        );
+    }
+    is_unknown
 }
 
 /// The arguments of a call in one form, whatever their order and spelling.

@@ -153,19 +153,17 @@ impl Limits {
         }
     }
 
-    /// Sets what the counters of a rule begin with. Returns `false` if no limit has this id.
+    /// Sets what the counters of a rule's limit begin with.
     #[cfg(not(target_arch = "wasm32"))]
-    pub fn begin_with(&self, policy: &Policy, rule: &str, used: &Decimal) -> bool {
+    pub fn begin_with(&self, policy: &Policy, rule: &str, used: &Decimal) {
         let rules = (0u16..).zip(policy.rules());
         let found = rules
             .filter_map(|(number, known)| Some((number, known.limit.as_deref()?, &*known.id)))
             .find(|(.., id)| *id == rule);
-        let Some((number, limit, _)) = found else {
-            return false;
-        };
-        let mut begin_with = self.begin_with.borrow_mut();
-        begin_with.insert(number, limit.units(used));
-        true
+        if let Some((number, limit, _)) = found {
+            let mut begin_with = self.begin_with.borrow_mut();
+            begin_with.insert(number, limit.units(used));
+        }
     }
 
     /// Reads a counter at a moment.
@@ -389,23 +387,31 @@ impl Limits {
 pub fn amount(rule: &CompiledRule, event: &Event, context: &Context<'_>) -> Option<u64> {
     let limit = rule.limit.as_deref()?;
     let request = &context.facts.request;
-    let input = request.estimated_tokens.unwrap_or(0);
-    let output = request.max_tokens.unwrap_or(0);
     match limit.measure {
-        Measure::Count(counted) => Some(match counted {
-            Counted::InputTokens => input,
-            Counted::OutputTokens => output,
-            Counted::Tokens => input.saturating_add(output),
-            Counted::Bytes => request.bytes.unwrap_or(0),
-            _ => 1,
-        }),
-        Measure::Cost => Some(price(limit, &context.facts.models)?.of(input, output)),
         Measure::Sum(_) => key::sum(limit, event, context),
+        Measure::Count(Counted::Bytes) => Some(request.bytes.unwrap_or(0)),
+        Measure::Cost
+        | Measure::Count(Counted::Tokens | Counted::InputTokens | Counted::OutputTokens) => {
+            let input = request.estimated_tokens.unwrap_or(0);
+            let output = request.max_tokens.unwrap_or(0);
+            of_tokens(limit, &context.facts.models, input, output)
+        }
+        Measure::Count(_) => Some(1),
     }
 }
 
+/// What so many tokens use of a limit on tokens or costs, in its units; `None` if one of the models has no price.
+pub fn of_tokens(limit: &Limit, models: &Models, input: u64, output: u64) -> Option<u64> {
+    Some(match limit.measure {
+        Measure::Count(Counted::InputTokens) => input,
+        Measure::Count(Counted::OutputTokens) => output,
+        Measure::Cost => price(limit, models)?.of(input, output),
+        Measure::Count(_) | Measure::Sum(_) => input.saturating_add(output),
+    })
+}
+
 /// What the tokens of a request cost at most; `None` if one of its models has no price.
-pub fn price(limit: &Limit, models: &Models) -> Option<Price> {
+fn price(limit: &Limit, models: &Models) -> Option<Price> {
     let mut dearest = Price {
         input: 0,
         output: 0,

@@ -693,6 +693,41 @@ fn the_examples_of_the_page_about_limits_work() {
     };
     assert_eq!(check("2"), Some(0));
     assert_eq!(check("3"), Some(1));
+    // Where the name of a limit is misspelt the case would hold by accident.
+    let said = |used: &str| {
+        let options = [&["check", policy][..], &arguments[..], &["--used", used]].concat();
+        let checked = run(&options);
+        assert_eq!(checked.status.code(), Some(2));
+        String::from_utf8(checked.stderr).unwrap()
+    };
+    let meant =
+        "`refund-per-customer` is no limit of the policy; did you mean `refunds-per-customer`?";
+    assert!(said("refund-per-customer=3").contains(meant));
+    let known = "its limits are `busy`, `refunds-per-customer`, `requests-per-client`";
+    assert!(said("x=3").contains(known), "{}", said("x=3"));
+    for case in [
+        "call: \"issue_refund {customer_id: 7}\"",
+        "exchange: { request: { host: api.openai.com, path: /v1/models, method: GET } }",
+    ] {
+        let text = blocks[1].split("tests:").next().unwrap();
+        let cases =
+            "tests:\n  - { name: one, CASE, limits: { refund-per-customer: 3 }, expect: deny }\n";
+        let cases = cases.replace("CASE", case);
+        std::fs::write(tests, format!("{text}{cases}")).unwrap();
+        let tested = run(&["test", tests]);
+        assert_eq!(tested.status.code(), Some(2), "{}", out(&tested));
+        let said = String::from_utf8(tested.stderr).unwrap();
+        assert!(said.contains(&format!("one: {meant}")), "{said}");
+    }
+    let example = "    examples: [{ call: \"issue_refund {}\", limits: { refund-per-customer: 3 }, expect: deny }]\n";
+    let rule = "    reason: A customer gets three refunds a day.\n";
+    let text = blocks[0].replacen(rule, &format!("{rule}{example}"), 1);
+    std::fs::write(policy, text).unwrap();
+    let linted = out(&run(&["lint", policy]));
+    assert!(
+        linted.contains("AG1023") && linted.contains(meant),
+        "{linted}"
+    );
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
