@@ -2,6 +2,8 @@
 //! events form a chain, so that a changed, added or missing line is detected.
 
 mod chain;
+#[cfg(not(target_arch = "wasm32"))]
+mod checkpoint;
 mod record;
 #[cfg(not(target_arch = "wasm32"))]
 mod schema;
@@ -9,6 +11,8 @@ mod schema;
 mod verify;
 
 pub use chain::{Chain, ChainKey};
+#[cfg(not(target_arch = "wasm32"))]
+pub use checkpoint::{Checkpoint, CheckpointError, CheckpointKey, CheckpointVerifier};
 pub use record::{Record, RecordedApproval, RecordedLimit, RecordedRule};
 #[cfg(not(target_arch = "wasm32"))]
 pub use schema::schema;

@@ -2,16 +2,38 @@
 //!
 //! A [`Verifier`] takes lines in any order of files and holds one segment of each chain for each gap, so that a million
 //! sound records need the memory of one per chain. What a chain can't prove is not claimed: without the key of the MACs
-//! whoever can write a file can write a chain anew, and nothing tells whether records followed the last one.
+//! whoever can write a file can write a chain anew, and nothing tells whether records followed the last one. A
+//! [`Checkpoint`](super::Checkpoint) that was kept elsewhere answers both, for all records before it.
+//!
+//! ```
+//! use agentguard::audit::{Verifier, parse_chain_id};
+//! let first = r#"{"v":1,"ts":"2026-01-01T00:00:00.000Z","chain":{"id":"0101010101010101","seq":0,"prev":"0000000000000000000000000000000000000000000000000000000000000000","start":true},"decision":"allow"}"#;
+//! let second = r#"{"v":1,"ts":"2026-01-01T00:00:01.000Z","chain":{"id":"0101010101010101","seq":1,"prev":"843b178c2cb2dd15fd53f6d85bf06b37efda1341013276726ae48c4dd7f51ea8"},"decision":"deny"}"#;
+//! let report = Verifier::new(Vec::new()).lines([first, second]);
+//! assert!(report.faults.is_empty());
+//! // Another day, only what was written since.
+//! let head = report.heads[&parse_chain_id("0101010101010101").unwrap()];
+//! assert_eq!(head.seq, 1);
+//! let report = Verifier::new(Vec::new()).behind(report.heads).lines([second]);
+//! assert!(report.faults.is_empty());
+//! // A changed record does not fit to the one after it.
+//! let changed = first.replace("allow", "deny");
+//! let report = Verifier::new(Vec::new()).lines([changed.as_str(), second]);
+//! assert_eq!(report.faults[0].word(), "unlinked");
+//! ```
 
 use super::chain::ChainKey;
 use crate::wire::hex;
+use serde::de::IgnoredAny;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// Maximum segments that are kept. An ordinary trail has one per chain and file.
 const MAX_SEGMENTS: usize = 1_000_000;
+
+/// Maximum faults that are kept: a gigabyte of something else is not a gigabyte of faults.
+const MAX_FAULTS: usize = 100_000;
 
 /// Id of a chain.
 pub type ChainId = [u8; 8];
@@ -38,12 +60,21 @@ pub struct Head {
 }
 
 /// What is wrong with a trail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// A line that is no record.
     NoRecord(Place),
     /// The last line of a file ends in the middle of a record.
     Truncated(Place),
+    /// The compressed data of a file ends early.
+    TruncatedFile(Place),
+    /// A file can't be read any further.
+    Unreadable {
+        /// The first line that could not be read.
+        at: Place,
+        /// Why.
+        why: String,
+    },
     /// A record does not have the MAC of its content.
     Changed(Place),
     /// A record has no MAC, though a key was given.
@@ -74,6 +105,26 @@ pub enum Fault {
         at: Place,
         /// The other one.
         first: Place,
+        /// Whether they are the same records: a copy of a file.
+        is_copy: bool,
+    },
+    /// A record is not the one that a checkpoint names.
+    Rewritten {
+        /// The record.
+        at: Place,
+        /// Its chain.
+        chain: ChainId,
+        /// Its sequence number.
+        seq: u64,
+    },
+    /// A chain ends before the record that a checkpoint names.
+    CutOff {
+        /// The chain.
+        chain: ChainId,
+        /// The sequence number that the checkpoint names.
+        seq: u64,
+        /// The last one that is there.
+        last: Option<u64>,
     },
     /// A record stands behind a later one of its chain in the same file.
     Reordered {
@@ -97,6 +148,12 @@ pub struct Report {
     pub heads: BTreeMap<ChainId, Head>,
     /// Whether the MACs of all records were checked.
     pub authenticated: bool,
+    /// Number of MACs that were not checked, because no key was given.
+    pub unchecked_macs: u64,
+    /// Number of heads of checkpoints that were found in the trail.
+    pub anchored: u64,
+    /// Number of heads of checkpoints from before the heads that the verification started behind.
+    pub before_start: u64,
     /// Whether there were too many faults to look at all.
     pub is_incomplete: bool,
 }
@@ -106,6 +163,8 @@ pub struct Report {
 pub struct Verifier {
     keys: Vec<ChainKey>,
     heads: BTreeMap<ChainId, Head>,
+    /// The heads of checkpoints, and whether they were found.
+    anchors: BTreeMap<ChainId, Vec<(Head, bool)>>,
     chains: BTreeMap<ChainId, ChainSegments>,
     segments: usize,
     report: Report,
@@ -120,6 +179,13 @@ struct Segment {
     first_at: Place,
     last: Head,
     last_at: Place,
+}
+
+impl Segment {
+    /// Whether two segments are copies: a digest stands for all records before it.
+    fn holds_the_same_as(&self, other: &Segment) -> bool {
+        (self.first, self.prev, self.last) == (other.first, other.prev, other.last)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -144,6 +210,35 @@ impl Verifier {
         self
     }
 
+    /// Expects the records that a checkpoint names. May be called for several checkpoints.
+    #[must_use]
+    pub fn anchored(mut self, heads: &BTreeMap<ChainId, Head>) -> Verifier {
+        for (chain, head) in heads {
+            self.anchors.entry(*chain).or_default().push((*head, false));
+        }
+        self
+    }
+
+    /// Verifies the lines of one trail, which may come from anywhere.
+    pub fn lines<L: AsRef<[u8]>>(mut self, lines: impl IntoIterator<Item = L>) -> Report {
+        for (line, number) in lines.into_iter().zip(1..) {
+            let at = Place {
+                file: 0,
+                line: number,
+            };
+            self.line(line.as_ref(), at, true);
+        }
+        self.finish()
+    }
+
+    /// Takes a fault of reading a file.
+    pub fn fault(&mut self, fault: Fault) {
+        match self.report.faults.len() < MAX_FAULTS {
+            true => self.report.faults.push(fault),
+            false => self.report.is_incomplete = true,
+        }
+    }
+
     /// Takes a line without its end. `is_complete` is false for a last line without a line feed.
     pub fn line(&mut self, line: &[u8], at: Place, is_complete: bool) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -153,12 +248,13 @@ impl Verifier {
             self.report.not_evaluated = self.report.not_evaluated.saturating_add(counted);
             return;
         }
-        let Some(link) = Link::parse(line) else {
-            let fault = match is_complete {
+        // A line can be cut behind an inner brace, so that the end of an unfinished one is no proof.
+        let is_whole = || is_complete || serde_json::from_slice::<IgnoredAny>(line).is_ok();
+        let Some(link) = Link::parse(line).filter(|_| is_whole()) else {
+            self.fault(match is_complete {
                 true => Fault::NoRecord(at),
                 false => Fault::Truncated(at),
-            };
-            self.report.faults.push(fault);
+            });
             return;
         };
         self.report.records = self.report.records.saturating_add(1);
@@ -170,7 +266,7 @@ impl Verifier {
     fn digest(&mut self, line: &[u8], link: &Link, at: Place) -> RecordDigest {
         let Some((mac, member)) = &link.mac else {
             if !self.keys.is_empty() {
-                self.report.faults.push(Fault::NoMac(at));
+                self.fault(Fault::NoMac(at));
             }
             return Sha256::digest(line).into();
         };
@@ -179,13 +275,34 @@ impl Verifier {
             line.get(member.end..).unwrap_or_default(),
         );
         let is_of = |key: &ChainKey| key.mac_of(&[before, after]) == *mac;
-        if !self.keys.is_empty() && !self.keys.iter().any(is_of) {
-            self.report.faults.push(Fault::Changed(at));
+        if self.keys.is_empty() {
+            self.report.unchecked_macs = self.report.unchecked_macs.saturating_add(1);
+        } else if !self.keys.iter().any(is_of) {
+            self.fault(Fault::Changed(at));
         }
         *mac
     }
 
+    /// Compares a record with those that checkpoints name.
+    fn compare(&mut self, link: &Link, digest: RecordDigest, at: Place) {
+        let mut is_other = false;
+        for (head, is_found) in self.anchors.get_mut(&link.id).into_iter().flatten() {
+            if head.seq == link.seq {
+                *is_found = true;
+                is_other |= head.digest != digest;
+            }
+        }
+        if is_other {
+            self.fault(Fault::Rewritten {
+                at,
+                chain: link.id,
+                seq: link.seq,
+            });
+        }
+    }
+
     fn append(&mut self, link: &Link, digest: RecordDigest, at: Place) {
+        self.compare(link, digest, at);
         let chain = self.chains.entry(link.id).or_default();
         let head = Head {
             seq: link.seq,
@@ -194,13 +311,11 @@ impl Verifier {
         if let Some(open) = chain.list.last_mut()
             && open.last.seq.checked_add(1) == Some(link.seq)
         {
-            if open.last.digest != link.prev {
-                self.report.faults.push(Fault::Unlinked {
-                    at,
-                    after: Some(open.last_at),
-                });
-            }
+            let after = (open.last.digest != link.prev).then_some(open.last_at);
             (open.last, open.last_at) = (head, at);
+            if after.is_some() {
+                self.fault(Fault::Unlinked { at, after });
+            }
             return;
         }
         if self.segments >= MAX_SEGMENTS {
@@ -222,13 +337,38 @@ impl Verifier {
         for (id, segments) in std::mem::take(&mut self.chains) {
             self.join(id, segments);
         }
-        for (id, head) in self.heads {
+        for (id, head) in &self.heads {
             // A chain that has not gone on.
-            self.report.heads.entry(id).or_insert(head);
+            self.report.heads.entry(*id).or_insert(*head);
         }
+        self.anchor();
         self.report.authenticated = !self.keys.is_empty();
         self.report.faults.sort_by_key(Fault::place);
         self.report
+    }
+
+    /// Counts the records of checkpoints, and names the missing ones.
+    fn anchor(&mut self) {
+        for (chain, anchors) in std::mem::take(&mut self.anchors) {
+            let start = self.heads.get(&chain).copied();
+            for (head, is_found) in anchors {
+                let count = match start {
+                    _ if is_found => &mut self.report.anchored,
+                    Some(start) if start == head => &mut self.report.anchored,
+                    Some(start) if start.seq > head.seq => &mut self.report.before_start,
+                    _ => {
+                        let last = self.report.heads.get(&chain).map(|head| head.seq);
+                        self.fault(Fault::CutOff {
+                            chain,
+                            seq: head.seq,
+                            last: last.filter(|last| *last < head.seq),
+                        });
+                        continue;
+                    }
+                };
+                *count = count.saturating_add(1);
+            }
+        }
     }
 
     /// Joins the segments of a chain by their sequence numbers.
@@ -238,14 +378,17 @@ impl Verifier {
         let known = self.heads.get(&chain).copied();
         let mut end = known.map(|head| (head, None));
         let mut last_at: Option<Place> = None;
+        let mut before: Option<Segment> = None;
         for segment in list {
+            let is_copy = before.is_some_and(|before| before.holds_the_same_as(&segment));
+            before = Some(segment);
             let expected = end.map_or(0, |(head, _)| head.seq.saturating_add(1));
             let (prev, after) = match end {
                 Some((head, at)) => (Some(head.digest), at),
                 None => (None, None),
             };
             if segment.first > expected {
-                self.report.faults.push(Fault::Missing {
+                self.fault(Fault::Missing {
                     chain,
                     first: expected,
                     last: segment.first.saturating_sub(1),
@@ -258,9 +401,10 @@ impl Verifier {
                     (Some(head), _) if segment.last.seq <= head.seq => continue,
                     (Some(head), None) if segment.first <= head.seq => {}
                     (_, first) => {
-                        self.report.faults.push(Fault::Repeated {
+                        self.fault(Fault::Repeated {
                             at: segment.first_at,
                             first: first.unwrap_or_default(),
+                            is_copy,
                         });
                         if segment.last.seq < expected {
                             continue;
@@ -270,7 +414,7 @@ impl Verifier {
             } else {
                 let prev = prev.unwrap_or(NO_PREDECESSOR_BYTES);
                 if prev != segment.prev {
-                    self.report.faults.push(Fault::Unlinked {
+                    self.fault(Fault::Unlinked {
                         at: segment.first_at,
                         after,
                     });
@@ -280,7 +424,7 @@ impl Verifier {
                 && behind.file == segment.first_at.file
                 && behind > segment.first_at
             {
-                self.report.faults.push(Fault::Reordered {
+                self.fault(Fault::Reordered {
                     at: behind,
                     behind: segment.first_at,
                 });
@@ -386,16 +530,21 @@ impl Rest<'_> {
 }
 
 impl Fault {
-    /// Where it is.
-    pub fn place(&self) -> Place {
+    /// Where it is; `None` for what is at no place of the trail.
+    pub fn place(&self) -> Option<Place> {
         match self {
-            Fault::NoRecord(at) | Fault::Truncated(at) | Fault::Changed(at) | Fault::NoMac(at) => {
-                *at
-            }
-            Fault::Unlinked { at, .. }
+            Fault::NoRecord(at)
+            | Fault::Truncated(at)
+            | Fault::TruncatedFile(at)
+            | Fault::Changed(at)
+            | Fault::NoMac(at)
+            | Fault::Unreadable { at, .. }
+            | Fault::Unlinked { at, .. }
             | Fault::Repeated { at, .. }
-            | Fault::Reordered { at, .. } => *at,
-            Fault::Missing { before, .. } => *before,
+            | Fault::Rewritten { at, .. }
+            | Fault::Reordered { at, .. } => Some(*at),
+            Fault::Missing { before, .. } => Some(*before),
+            Fault::CutOff { .. } => None,
         }
     }
 
@@ -403,12 +552,15 @@ impl Fault {
     pub fn word(&self) -> &'static str {
         match self {
             Fault::NoRecord(_) => "no_record",
-            Fault::Truncated(_) => "truncated",
+            Fault::Truncated(_) | Fault::TruncatedFile(_) => "truncated",
+            Fault::Unreadable { .. } => "unreadable",
             Fault::Changed(_) => "changed",
             Fault::NoMac(_) => "no_mac",
             Fault::Unlinked { .. } => "unlinked",
             Fault::Missing { .. } => "missing",
             Fault::Repeated { .. } => "repeated",
+            Fault::Rewritten { .. } => "rewritten",
+            Fault::CutOff { .. } => "cut_off",
             Fault::Reordered { .. } => "reordered",
         }
     }
@@ -417,7 +569,18 @@ impl Fault {
     pub fn describe(&self, name: &dyn Fn(Place) -> String) -> String {
         match self {
             Fault::NoRecord(_) => "this line is no audit record".to_owned(),
-            Fault::Truncated(_) => "the file ends in the middle of a record".to_owned(),
+            Fault::Truncated(_) => {
+                "the file ends in the middle of a record: it was cut off, or is being written just \
+                                    now"
+                .to_owned()
+            }
+            Fault::TruncatedFile(_) => {
+                "the compressed data ends here: the file was cut off, or is being written just now"
+                    .to_owned()
+            }
+            Fault::Unreadable { why, .. } => {
+                format!("the file can't be read from here on: {why}")
+            }
             Fault::Changed(_) => {
                 "the record was changed: its MAC is of another content, or of another key"
                     .to_owned()
@@ -451,10 +614,33 @@ impl Fault {
                     _ => format!("records {first} to {last} of chain {chain} are missing {place}"),
                 }
             }
+            Fault::Repeated {
+                first,
+                is_copy: true,
+                ..
+            } => format!(
+                "the records from here on are also those up to {}: they stand in two files",
+                name(*first)
+            ),
             Fault::Repeated { first, .. } => format!(
                 "the sequence number is also that of a record up to {}: one of them was inserted",
                 name(*first)
             ),
+            Fault::Rewritten { chain, seq, .. } => format!(
+                "record {seq} of chain {} is not the one of the checkpoint: it or a record before it was changed",
+                hex::encode(chain)
+            ),
+            Fault::CutOff { chain, seq, last } => {
+                let chain = hex::encode(chain);
+                match last {
+                    Some(last) => format!(
+                        "chain {chain} ends with record {last}, and the checkpoint has record {seq}: the end was cut off"
+                    ),
+                    None => format!(
+                        "record {seq} of chain {chain}, which the checkpoint has, is not in these files"
+                    ),
+                }
+            }
             Fault::Reordered { behind, .. } => {
                 format!("the record belongs before the one at {}", name(*behind))
             }

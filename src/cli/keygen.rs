@@ -1,6 +1,7 @@
-//! `agentguard keygen`: makes keys. The key of a client is printed once; the policy gets its hash. `approver_key` makes those of approvers.
+//! `agentguard keygen`: makes keys. The key of a client is printed once; the policy gets its hash. `signing_key` makes
+//! those of approvers and of checkpoints.
 
-use super::{ExitStatus, Failed, approver_key, output};
+use super::{ExitStatus, Failed, output, signing_key};
 use crate::policy::digest;
 use crate::wire::hex;
 use base64::Engine;
@@ -38,20 +39,31 @@ pub(super) struct Keygen {
     /// Make the key of an approver with this role instead: writes `ROLE.key`, and prints the line for `approvers`.
     #[arg(long, value_name = "ROLE", conflicts_with_all = ["client", "agent", "tenant", "roles", "not_after", "key"])]
     approver: Option<String>,
-    /// The file of an approver's key. `ROLE.key` if absent.
-    #[arg(long, short, requires = "approver", value_name = "FILE")]
+    /// Make the key that signs checkpoints of audit trails: writes `checkpoint.key`, and prints the public half.
+    #[arg(long, conflicts_with_all = ["client", "agent", "tenant", "roles", "not_after", "key", "approver"])]
+    checkpoint: bool,
+    /// The file of an approver's or a checkpoint's key. `ROLE.key` or `checkpoint.key` if absent.
+    #[arg(long, short, value_name = "FILE")]
     output: Option<String>,
 }
 
 impl Keygen {
     pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
         if let Some(role) = &self.approver {
-            return approver_key::make(role, self.output.as_deref(), json);
+            return signing_key::make_approver(role, self.output.as_deref(), json);
+        }
+        if self.checkpoint {
+            return signing_key::make_checkpoint(self.output.as_deref(), json);
+        }
+        if self.output.is_some() {
+            return Err(output::print_error(
+                "--output is for --approver and --checkpoint; the key of a client is printed",
+            ));
         }
         let names = [&self.client, &self.agent, &self.tenant];
         if names.into_iter().all(Option::is_none) {
             return Err(output::print_error(
-                "whose key is it? give --client, --agent, --tenant or --approver",
+                "whose key is it? give --client, --agent, --tenant, --approver or --checkpoint",
             ));
         }
         if let Some(time) = &self.not_after

@@ -4,7 +4,6 @@
 //! policy for a subcommand that needs a valid one.
 
 mod approve;
-mod approver_key;
 mod audit;
 mod build;
 mod check;
@@ -21,6 +20,7 @@ mod render;
 mod replay;
 mod scan;
 mod schema;
+mod signing_key;
 mod source;
 mod test;
 mod validate;
@@ -76,7 +76,7 @@ enum Command {
     Replay(replay::Replay),
     /// Show the effect of a policy change, with a proof or a sample event.
     Diff(diff::Diff),
-    /// Check audit trails.
+    /// Verify audit trails, and sign checkpoints of them.
     Audit(audit::Audit),
     /// Write the configuration for Envoy.
     Build(build::Build),

@@ -42,7 +42,13 @@ fn told(report: &Report) -> Vec<String> {
     let name = |place: Place| format!("{}:{}", place.file, place.line);
     let faults = report.faults.iter();
     faults
-        .map(|fault| format!("{} {}", name(fault.place()), fault.word()))
+        .map(|fault| {
+            format!(
+                "{} {}",
+                name(fault.place().unwrap_or_default()),
+                fault.word()
+            )
+        })
         .collect()
 }
 
@@ -201,4 +207,86 @@ proptest! {
         let report = verified(std::slice::from_ref(&lines), &[KEY]);
         prop_assert_eq!(report.faults.is_empty(), lines == sound, "{:?}", told(&report));
     }
+}
+
+#[test]
+fn a_checkpoint_finds_a_cut_a_rewritten_chain_and_a_chain_that_is_gone() {
+    let lines = chain(1, 5, None);
+    let report = verified(std::slice::from_ref(&lines), &[]);
+    let checkpoint = report.heads.clone();
+    let against = |lines: &[Vec<u8>]| {
+        let verifier = Verifier::new(Vec::new()).anchored(&checkpoint);
+        verified_by(verifier, &[lines.to_vec()])
+    };
+    let sound = against(&lines);
+    assert_eq!((sound.anchored, told(&sound)), (1, Vec::new()));
+    assert_eq!(told(&against(&lines[..3])), ["0:0 cut_off"]);
+    assert_eq!(told(&against(&chain(2, 5, None))), ["0:0 cut_off"]);
+    // Written anew, with other contents, and with every link right.
+    let mut anew = Chain::new([1; 8], None);
+    let forged: Vec<Vec<u8>> = (0..7)
+        .map(|_| {
+            let mut line = br#"{"v":1,"ts":"2026-01-01T00:00:00.000Z","chain":"#.to_vec();
+            anew.write(&mut line);
+            let chain_end = line.len();
+            line.extend_from_slice(br#","decision":"allow","status":200}"#);
+            anew.seal(&mut line, chain_end);
+            line
+        })
+        .collect();
+    assert!(
+        verified(std::slice::from_ref(&forged), &[])
+            .faults
+            .is_empty()
+    );
+    assert_eq!(told(&against(&forged)), ["0:5 rewritten"]);
+}
+
+#[test]
+fn a_checkpoint_from_before_the_start_is_counted_and_not_proven() {
+    let lines = chain(1, 5, None);
+    let early = verified(&[lines[..2].to_vec()], &[]).heads;
+    let start = verified(&[lines[..3].to_vec()], &[]).heads;
+    let verifier = |start: &BTreeMap<_, _>| {
+        Verifier::new(Vec::new())
+            .behind(start.clone())
+            .anchored(&early)
+    };
+    let report = verified_by(verifier(&start), &[lines[3..].to_vec()]);
+    assert_eq!((report.anchored, report.before_start), (0, 1));
+    assert!(report.faults.is_empty());
+    let report = verified_by(verifier(&early), &[lines[2..].to_vec()]);
+    assert_eq!((report.anchored, report.before_start), (1, 0));
+}
+
+#[test]
+fn a_last_line_that_was_cut_behind_an_inner_brace_is_no_record() {
+    let mut lines = chain(1, 2, None);
+    let last = lines.pop().unwrap();
+    let inner = [&last[..last.len() - 1], br#","timing":{"held_us":1}"#].concat();
+    let mut verifier = Verifier::new(Vec::new());
+    verifier.line(&lines[0], Place { file: 0, line: 1 }, true);
+    verifier.line(&inner, Place { file: 0, line: 2 }, false);
+    assert_eq!(told(&verifier.finish()), ["0:2 truncated"]);
+}
+
+#[test]
+fn a_copy_of_a_file_is_told_as_one() {
+    let lines = chain(1, 3, None);
+    let report = verified(&[lines.clone(), lines], &[]);
+    assert!(matches!(
+        report.faults.as_slice(),
+        [Fault::Repeated { is_copy: true, .. }]
+    ));
+}
+
+#[test]
+fn faults_are_bounded() {
+    let mut verifier = Verifier::new(Vec::new());
+    for line in 0..=u64::try_from(MAX_FAULTS).unwrap() {
+        verifier.line(b"noise", Place { file: 0, line }, true);
+    }
+    let report = verifier.finish();
+    assert_eq!(report.faults.len(), MAX_FAULTS);
+    assert!(report.is_incomplete);
 }

@@ -1,0 +1,295 @@
+//! Checkpoints: the heads of a trail's chains, signed with an Ed25519 key, to be kept where nobody can change them.
+//!
+//! One line, signed as it is written, without the member `signature`:
+//! `{"v":1,"kind":"agentguard-checkpoint","ts":"2026-11-22T09:00:00Z","records":42,"chains":{"0101010101010101":"41:9f86…"},"key":"ed25519:…","signature":"…"}`
+//!
+//! A trail that has the records of a checkpoint, with every link before them, is as it was when the checkpoint was signed:
+//! even whoever holds the key of the MACs can't write it anew. Whoever holds the checkpoint's key could, so that it lives
+//! elsewhere; and a checkpoint proves nothing of the records after it.
+
+use super::verify::{ChainId, Head, parse_chain_id};
+use crate::wire::hex;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use serde::Deserialize;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// First line of a key file.
+const KEY_HEADER: &str = "agentguard checkpoint key v1";
+
+/// The member of a key file that has the secret half.
+const SEED: &str = "ed25519-seed: ";
+
+/// Prefix of a public key.
+const PUBLIC: &str = "ed25519:";
+
+/// What is signed begins with this, so that no other signature of the key can be taken for one.
+const LABEL: &[u8] = b"agentguard checkpoint v1\n";
+
+/// Where the signed part of a line ends.
+const SIGNATURE: &str = ",\"signature\":\"";
+
+/// The member `kind`.
+const KIND: &str = "agentguard-checkpoint";
+
+/// What was in a trail at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// When it was signed, RFC 3339.
+    pub time: String,
+    /// The last record of each chain.
+    pub heads: BTreeMap<ChainId, Head>,
+}
+
+/// Why a text is no checkpoint, or none of this key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckpointError {
+    /// It is no checkpoint.
+    Malformed,
+    /// It has another version.
+    OtherVersion,
+    /// It was signed by another key.
+    OtherKey,
+    /// It was changed, or its signature was.
+    BadSignature,
+}
+
+impl fmt::Display for CheckpointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            CheckpointError::Malformed => {
+                "this is no checkpoint; `agentguard audit checkpoint` writes one"
+            }
+            CheckpointError::OtherVersion => "the checkpoint is of a later version of agentguard",
+            CheckpointError::OtherKey => "the checkpoint was signed by another key",
+            CheckpointError::BadSignature => "the checkpoint was changed: its signature is wrong",
+        })
+    }
+}
+
+impl std::error::Error for CheckpointError {}
+
+/// The secret half of a checkpoint's key.
+#[derive(Clone)]
+pub struct CheckpointKey(SigningKey);
+
+impl fmt::Debug for CheckpointKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CheckpointKey")
+    }
+}
+
+impl CheckpointKey {
+    /// Makes a key of 32 random bytes.
+    pub fn from_seed(seed: [u8; 32]) -> CheckpointKey {
+        CheckpointKey(SigningKey::from_bytes(&seed))
+    }
+
+    /// Reads a key file; `None` if it is none.
+    pub fn from_file(text: &str) -> Option<CheckpointKey> {
+        let mut lines = text.lines().map(str::trim);
+        if lines.next() != Some(KEY_HEADER) {
+            return None;
+        }
+        let seed = lines.next()?.strip_prefix(SEED)?;
+        if lines.any(|line| !line.is_empty()) {
+            return None;
+        }
+        let seed = URL_SAFE_NO_PAD.decode(seed).ok()?;
+        Some(CheckpointKey::from_seed(seed.try_into().ok()?))
+    }
+
+    /// The text of a key file.
+    pub fn to_file(&self) -> String {
+        let seed = URL_SAFE_NO_PAD.encode(self.0.to_bytes());
+        format!("{KEY_HEADER}\n{SEED}{seed}\n")
+    }
+
+    /// The public half: `ed25519:…`.
+    pub fn public(&self) -> String {
+        let public = URL_SAFE_NO_PAD.encode(self.0.verifying_key().as_bytes());
+        format!("{PUBLIC}{public}")
+    }
+}
+
+/// The public half of a checkpoint's key.
+#[derive(Clone, Debug)]
+pub struct CheckpointVerifier(VerifyingKey);
+
+impl CheckpointVerifier {
+    /// Reads a public key: `ed25519:` and 43 characters of base64url.
+    pub fn parse(text: &str) -> Option<CheckpointVerifier> {
+        let bytes = URL_SAFE_NO_PAD.decode(text.strip_prefix(PUBLIC)?).ok()?;
+        let key = VerifyingKey::from_bytes(&bytes.try_into().ok()?).ok()?;
+        Some(CheckpointVerifier(key))
+    }
+
+    fn public(&self) -> String {
+        format!("{PUBLIC}{}", URL_SAFE_NO_PAD.encode(self.0.as_bytes()))
+    }
+}
+
+/// A checkpoint as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    v: u64,
+    kind: String,
+    ts: String,
+    records: u64,
+    chains: BTreeMap<String, String>,
+    key: String,
+    signature: String,
+}
+
+impl Checkpoint {
+    /// Number of records up to the heads, from the beginnings of the chains on.
+    pub fn records(&self) -> u64 {
+        let counts = self.heads.values().map(|head| head.seq.saturating_add(1));
+        counts.fold(0, u64::saturating_add)
+    }
+
+    /// Signs it. Returns its line without a line end.
+    pub fn sign(&self, key: &CheckpointKey) -> String {
+        let chains: BTreeMap<String, String> = self
+            .heads
+            .iter()
+            .map(|(id, head)| (hex::encode(id), head.to_string()))
+            .collect();
+        let line = format!(
+            r#"{{"v":1,"kind":"{KIND}","ts":{},"records":{},"chains":{},"key":"{}""#,
+            json!(self.time),
+            self.records(),
+            json!(chains),
+            key.public()
+        );
+        let signature = key.0.sign(&signed_bytes(&line));
+        let signature = URL_SAFE_NO_PAD.encode(signature.to_bytes());
+        format!("{line}{SIGNATURE}{signature}\"}}")
+    }
+
+    /// Reads a checkpoint that one of the keys signed.
+    ///
+    /// # Errors
+    /// It is none, or none of them signed what it says.
+    pub fn read(text: &str, keys: &[CheckpointVerifier]) -> Result<Checkpoint, CheckpointError> {
+        let text = text.trim();
+        let written: Written =
+            serde_json::from_str(text).map_err(|_| CheckpointError::Malformed)?;
+        if written.kind != KIND {
+            return Err(CheckpointError::Malformed);
+        }
+        if written.v != 1 {
+            return Err(CheckpointError::OtherVersion);
+        }
+        let key = keys.iter().find(|key| key.public() == written.key);
+        let key = key.ok_or(CheckpointError::OtherKey)?;
+        let (line, end) = text
+            .rsplit_once(SIGNATURE)
+            .ok_or(CheckpointError::Malformed)?;
+        let signature = URL_SAFE_NO_PAD
+            .decode(&written.signature)
+            .ok()
+            .and_then(|bytes| Signature::from_slice(&bytes).ok())
+            .filter(|_| end.strip_suffix("\"}") == Some(&written.signature))
+            .ok_or(CheckpointError::BadSignature)?;
+        key.0
+            .verify_strict(&signed_bytes(line), &signature)
+            .map_err(|_| CheckpointError::BadSignature)?;
+        let heads = written.chains.iter();
+        let heads: Option<BTreeMap<ChainId, Head>> = heads
+            .map(|(id, head)| Some((parse_chain_id(id)?, Head::parse(head)?)))
+            .collect();
+        let checkpoint = Checkpoint {
+            time: written.ts,
+            heads: heads.ok_or(CheckpointError::Malformed)?,
+        };
+        match checkpoint.records() == written.records {
+            true => Ok(checkpoint),
+            false => Err(CheckpointError::Malformed),
+        }
+    }
+}
+
+fn signed_bytes(line: &str) -> Vec<u8> {
+    [LABEL, line.as_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checkpoint() -> Checkpoint {
+        let head = |seq| Head {
+            seq,
+            digest: [7; 32],
+        };
+        Checkpoint {
+            time: "2026-11-22T09:00:00Z".to_owned(),
+            heads: BTreeMap::from([([1; 8], head(41)), ([2; 8], head(0))]),
+        }
+    }
+
+    fn keys(seed: u8) -> (CheckpointKey, CheckpointVerifier) {
+        let key = CheckpointKey::from_seed([seed; 32]);
+        let public = CheckpointVerifier::parse(&key.public()).unwrap();
+        (key, public)
+    }
+
+    #[test]
+    fn a_checkpoint_is_read_as_it_was_signed() {
+        let (key, public) = keys(1);
+        let line = checkpoint().sign(&key);
+        let read = Checkpoint::read(&format!("{line}\n"), &[public]).unwrap();
+        assert_eq!((read.records(), &read), (43, &checkpoint()));
+    }
+
+    #[test]
+    fn every_changed_byte_is_found() {
+        let (key, public) = keys(1);
+        let line = checkpoint().sign(&key);
+        for at in 0..line.len() {
+            let mut bytes = line.clone().into_bytes();
+            bytes[at] ^= 1;
+            if let Ok(text) = String::from_utf8(bytes) {
+                assert!(
+                    Checkpoint::read(&text, std::slice::from_ref(&public)).is_err(),
+                    "{text}"
+                );
+            }
+        }
+        let (_, other) = keys(2);
+        assert_eq!(
+            Checkpoint::read(&line, &[other]),
+            Err(CheckpointError::OtherKey)
+        );
+    }
+
+    #[test]
+    fn a_member_that_was_added_is_no_part_of_it() {
+        let (key, public) = keys(1);
+        let line = checkpoint().sign(&key);
+        let more = line.replace(SIGNATURE, ",\"more\":1,\"signature\":\"");
+        assert_eq!(
+            Checkpoint::read(&more, &[public]),
+            Err(CheckpointError::Malformed)
+        );
+    }
+
+    #[test]
+    fn a_key_survives_its_file() {
+        let (key, _) = keys(3);
+        let read = CheckpointKey::from_file(&key.to_file()).unwrap();
+        assert_eq!(read.public(), key.public());
+        for other in [
+            "",
+            "agentguard approver key v1\n",
+            &key.to_file().replace("seed: ", "seed: A"),
+        ] {
+            assert!(CheckpointKey::from_file(other).is_none());
+        }
+    }
+}

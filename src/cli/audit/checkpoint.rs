@@ -1,0 +1,89 @@
+//! `agentguard audit checkpoint FILE…`: signs what is in a trail now.
+
+use super::super::{ExitStatus, Failed, output};
+use super::trail::{Files, read_checkpoint_keys, read_heads, read_keys};
+use crate::audit::{Checkpoint, CheckpointKey, Verifier};
+use clap::Args;
+
+/// Arguments of `audit checkpoint`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  agentguard keygen --checkpoint
+  agentguard audit checkpoint audit.jsonl* --key checkpoint.key --mac-key env:AUDIT_KEY -o monday.checkpoint
+  agentguard audit verify audit.jsonl* --checkpoint monday.checkpoint --checkpoint-key ed25519:…
+
+Keep the checkpoint and its key where those who can write the trail can't: another host, a bucket with object lock, a mail.")]
+pub(super) struct WriteCheckpoint {
+    /// Audit logs, in any order: plain, gzip or zstd. `-` is standard input. They are verified first.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<String>,
+    /// The key that signs: the file that `agentguard keygen --checkpoint` wrote.
+    #[arg(long, value_name = "FILE")]
+    key: String,
+    /// The key of the MACs, as for `audit verify`.
+    #[arg(long, value_name = "KEY")]
+    mac_key: Vec<String>,
+    /// Start behind these heads, as for `audit verify`.
+    #[arg(long, value_name = "FILE")]
+    heads: Option<String>,
+    /// The public key, if `--heads` is a checkpoint.
+    #[arg(long, value_name = "KEY")]
+    checkpoint_key: Vec<String>,
+    /// Where the checkpoint is written. Standard output if absent.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<String>,
+}
+
+impl WriteCheckpoint {
+    pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
+        let key = read_signing_key(&self.key)?;
+        let mut verifier = Verifier::new(read_keys(&self.mac_key)?);
+        if let Some(file) = &self.heads {
+            let keys = read_checkpoint_keys(&self.checkpoint_key)?;
+            verifier = verifier.behind(read_heads(file, &keys)?);
+        }
+        let files = Files::new(&self.files)?;
+        files.read_into(&mut verifier);
+        let report = verifier.finish();
+        if !report.faults.is_empty() || report.is_incomplete {
+            match json {
+                true => files.print_faults_as_json(&report),
+                false => files.print_faults(&report),
+            }
+            output::print_error("the trail has faults: nothing was signed");
+            return Ok(ExitStatus::Found);
+        }
+        if report.heads.is_empty() {
+            return Err(output::print_error(
+                "there is no record in these files: nothing was signed",
+            ));
+        }
+        if report.unchecked_macs > 0 {
+            output::note(
+                "No MAC was checked: --mac-key env:NAME checks them before they are signed for.",
+            );
+        }
+        let checkpoint = Checkpoint {
+            time: jiff::Timestamp::now()
+                .strftime("%Y-%m-%dT%H:%M:%SZ")
+                .to_string(),
+            heads: report.heads,
+        };
+        let line = checkpoint.sign(&key);
+        match &self.output {
+            Some(file) => output::replace_file(file, format!("{line}\n").as_bytes())?,
+            None => output::line(&line),
+        }
+        Ok(ExitStatus::Clean)
+    }
+}
+
+/// Reads the key file that signs checkpoints.
+pub(super) fn read_signing_key(file: &str) -> Result<CheckpointKey, Failed> {
+    let text = output::read(file)?;
+    CheckpointKey::from_file(&String::from_utf8_lossy(&text)).ok_or_else(|| {
+        output::print_error(&format!(
+            "{file}: this is no key of checkpoints; `agentguard keygen --checkpoint` makes one"
+        ))
+    })
+}

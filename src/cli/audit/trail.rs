@@ -1,0 +1,220 @@
+//! The files of a trail, its keys and heads, as all commands about trails take them.
+
+use super::super::{Failed, output};
+use super::lines::{Lines, fault_of};
+use crate::audit::{
+    ChainId, ChainKey, Checkpoint, CheckpointVerifier, Head, Place, Report, Verifier,
+    parse_chain_id,
+};
+use crate::wire::hex;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Maximum faults that are printed as text.
+const MAX_PRINTED: usize = 100;
+
+/// Files that can be read, each once.
+pub(super) struct Files(pub(super) Vec<String>);
+
+impl Files {
+    /// Looks at all files first, so that a wrong name is known before an hour of reading.
+    pub(super) fn new(names: &[String]) -> Result<Files, Failed> {
+        let (mut seen, mut files) = (BTreeSet::new(), Vec::new());
+        let mut is_wrong = false;
+        for name in names {
+            if name != output::STDIN {
+                let problem = match std::fs::metadata(name) {
+                    Ok(file) if file.is_dir() => Some("it is a folder; name its files".to_owned()),
+                    Ok(_) => std::fs::File::open(name)
+                        .err()
+                        .map(|error| error.to_string()),
+                    Err(error) => Some(error.to_string()),
+                };
+                if let Some(problem) = problem {
+                    output::print_error(&format!("{name} can't be read: {problem}"));
+                    is_wrong = true;
+                    continue;
+                }
+            }
+            let file = std::fs::canonicalize(name).unwrap_or_else(|_| name.into());
+            match seen.insert(file) {
+                true => files.push(name.clone()),
+                false => output::note(&format!("{name} is named twice and read once")),
+            }
+        }
+        match is_wrong {
+            true => Err(Failed),
+            false => Ok(Files(files)),
+        }
+    }
+
+    /// Hands all lines to a verifier. A file that can't be read to its end is a fault, and the others are read.
+    pub(super) fn read_into(&self, verifier: &mut Verifier) {
+        for (number, name) in self.0.iter().enumerate() {
+            let mut lines = match Lines::open(name, number) {
+                Ok(lines) => lines,
+                Err(error) => {
+                    let at = Place {
+                        file: number,
+                        line: 1,
+                    };
+                    verifier.fault(fault_of(&error, at));
+                    continue;
+                }
+            };
+            loop {
+                match lines.next() {
+                    Ok(Some(line)) => verifier.line(line.bytes, line.at, line.is_complete),
+                    Ok(None) => break,
+                    Err(fault) => {
+                        verifier.fault(fault);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// `audit.jsonl.1:42`
+    pub(super) fn name(&self, place: Place) -> String {
+        let file = self.0.get(place.file).map_or("", |name| name);
+        format!("{file}:{}", place.line)
+    }
+
+    /// Prints the faults as text, and their number.
+    pub(super) fn print_faults(&self, report: &Report) {
+        for fault in report.faults.iter().take(MAX_PRINTED) {
+            let message = fault.describe(&|place| self.name(place));
+            output::line(&match fault.place() {
+                Some(place) => format!("{}: {message}", self.name(place)),
+                None => message,
+            });
+        }
+        let left_out = report.faults.len().saturating_sub(MAX_PRINTED);
+        if left_out > 0 {
+            output::line(&format!("{left_out} more are not shown; --json lists all"));
+        }
+        if report.is_incomplete {
+            output::line("There are too many faults to find all of them.");
+        }
+    }
+
+    /// Prints each fault as a JSON object.
+    pub(super) fn print_faults_as_json(&self, report: &Report) {
+        for fault in &report.faults {
+            let place = fault.place();
+            output::line(
+                &json!({
+                    "file": place.and_then(|place| self.0.get(place.file)),
+                    "line": place.map(|place| place.line), "fault": fault.word(),
+                    "message": fault.describe(&|place| self.name(place)),
+                })
+                .to_string(),
+            );
+        }
+    }
+}
+
+/// Reads the keys of MACs.
+pub(super) fn read_keys(sources: &[String]) -> Result<Vec<ChainKey>, Failed> {
+    sources.iter().map(|source| read_key(source)).collect()
+}
+
+/// Reads a key: `env:NAME` or `file:PATH`.
+fn read_key(source: &str) -> Result<ChainKey, Failed> {
+    let bytes = match source.split_once(':') {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the key of the chain is in the environment, as for the filter"
+        )]
+        Some(("env", name)) => std::env::var(name)
+            .map_err(|_| output::print_error(&format!("--key {source}: the variable is not set")))?
+            .into_bytes(),
+        Some(("file", path)) => {
+            let mut bytes = output::read(path)?;
+            // An editor ends a file with a line feed, which is not part of a key.
+            while bytes
+                .last()
+                .is_some_and(|byte| matches!(byte, b'\n' | b'\r'))
+            {
+                bytes.pop();
+            }
+            bytes
+        }
+        _ => {
+            return Err(output::print_error(
+                "--key: write `env:NAME` or `file:PATH`",
+            ));
+        }
+    };
+    ChainKey::new(&bytes)
+        .ok_or_else(|| output::print_error(&format!("--key {source}: the key is empty")))
+}
+
+/// Heads as `--write-heads` writes them.
+pub(super) fn heads_as_json(heads: &BTreeMap<ChainId, Head>) -> Value {
+    let heads = heads
+        .iter()
+        .map(|(id, head)| (hex::encode(id), json!(head.to_string())));
+    Value::Object(heads.collect())
+}
+
+/// Reads the file of `--write-heads`, or a checkpoint, whose signature is verified.
+pub(super) fn read_heads(
+    file: &str,
+    keys: &[CheckpointVerifier],
+) -> Result<BTreeMap<ChainId, Head>, Failed> {
+    let text = output::read(file)?;
+    let wrong = || {
+        output::print_error(&format!(
+            "{file}: these are no heads of --write-heads, and no checkpoint"
+        ))
+    };
+    let members: BTreeMap<String, Value> = serde_json::from_slice(&text).map_err(|_| wrong())?;
+    if members.contains_key("kind") {
+        return Ok(read_checkpoint(file, keys)?.heads);
+    }
+    members
+        .iter()
+        .map(|(id, head)| Some((parse_chain_id(id)?, Head::parse(head.as_str()?)?)))
+        .collect::<Option<_>>()
+        .ok_or_else(wrong)
+}
+
+/// Reads a checkpoint, and verifies its signature.
+pub(super) fn read_checkpoint(
+    file: &str,
+    keys: &[CheckpointVerifier],
+) -> Result<Checkpoint, Failed> {
+    if keys.is_empty() {
+        return Err(output::print_error(&format!(
+            "{file} is a checkpoint: give the public key that verifies it with --checkpoint-key ed25519:…"
+        )));
+    }
+    let text = String::from_utf8_lossy(&output::read(file)?).into_owned();
+    Checkpoint::read(&text, keys).map_err(|error| output::print_error(&format!("{file}: {error}")))
+}
+
+/// Reads public keys: `ed25519:…`, or a file with one.
+pub(super) fn read_checkpoint_keys(sources: &[String]) -> Result<Vec<CheckpointVerifier>, Failed> {
+    let keys = sources.iter().map(|source| {
+        let text = match source.starts_with("ed25519:") {
+            true => source.clone(),
+            false => String::from_utf8_lossy(&output::read(source)?).into_owned(),
+        };
+        CheckpointVerifier::parse(text.trim()).ok_or_else(|| {
+            output::print_error(&format!(
+                "--checkpoint-key {source}: this is no public key; `agentguard keygen --checkpoint` prints one: ed25519:…"
+            ))
+        })
+    });
+    keys.collect()
+}
+
+/// `1 record`, `2 records`.
+pub(super) fn counted(count: u64, one: &str, several: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        count => format!("{count} {several}"),
+    }
+}

@@ -1,0 +1,152 @@
+//! `agentguard audit verify FILE…`: checks the chain of audit records.
+
+use super::super::{ExitStatus, Failed, output};
+use super::trail::{
+    Files, counted, heads_as_json, read_checkpoint, read_checkpoint_keys, read_heads, read_keys,
+};
+use crate::audit::{Checkpoint, Report, Verifier};
+use clap::Args;
+use serde_json::json;
+
+/// Arguments of `audit verify`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  agentguard audit verify /var/log/agentguard/audit.jsonl* --key env:AUDIT_KEY
+  agentguard audit verify audit.jsonl --heads heads.json --write-heads heads.json
+  agentguard audit verify audit.jsonl* --checkpoint monday.checkpoint --checkpoint-key ed25519:…
+
+Exit status: 0 no fault; 1 faults; 2 a file or a key can't be read.")]
+pub(super) struct Verify {
+    /// Audit logs, in any order: plain, gzip or zstd. `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<String>,
+    /// The key of the MACs: `env:NAME` as in the policy, or `file:PATH`. May be repeated after a rotation. Without a key,
+    /// MACs are not checked.
+    #[arg(long, visible_alias = "mac-key", value_name = "KEY")]
+    key: Vec<String>,
+    /// Start behind the records that an earlier run has verified: the file that its `--write-heads` or `audit prune`
+    /// wrote, or a checkpoint.
+    #[arg(long, value_name = "FILE")]
+    heads: Option<String>,
+    /// Write the last record of each chain, to go on from it later and to keep it where nobody can change it.
+    #[arg(long, value_name = "FILE")]
+    write_heads: Option<String>,
+    /// A checkpoint that was kept elsewhere: prove that nothing before it was changed or cut. May be repeated.
+    #[arg(long, value_name = "FILE", requires = "checkpoint_key")]
+    checkpoint: Vec<String>,
+    /// The public key of checkpoints: `ed25519:…`, or a file with it. May be repeated.
+    #[arg(long, value_name = "KEY")]
+    checkpoint_key: Vec<String>,
+}
+
+impl Verify {
+    pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
+        let mut verifier = Verifier::new(read_keys(&self.key)?);
+        let keys = read_checkpoint_keys(&self.checkpoint_key)?;
+        if let Some(file) = &self.heads {
+            verifier = verifier.behind(read_heads(file, &keys)?);
+        }
+        let mut checkpoints = Vec::new();
+        for file in &self.checkpoint {
+            let checkpoint = read_checkpoint(file, &keys)?;
+            verifier = verifier.anchored(&checkpoint.heads);
+            checkpoints.push((file, checkpoint));
+        }
+        let files = Files::new(&self.files)?;
+        files.read_into(&mut verifier);
+        let report = verifier.finish();
+        if let (Some(file), true) = (&self.write_heads, report.faults.is_empty()) {
+            let text = format!("{:#}\n", heads_as_json(&report.heads));
+            output::replace_file(file, text.as_bytes())?;
+        }
+        if json {
+            files.print_faults_as_json(&report);
+            print_summary_as_json(&report);
+        } else {
+            files.print_faults(&report);
+            print_summary(&report, &checkpoints);
+        }
+        Ok(match report.faults.is_empty() && !report.is_incomplete {
+            true => ExitStatus::Clean,
+            false => ExitStatus::Found,
+        })
+    }
+}
+
+fn print_summary_as_json(report: &Report) {
+    output::line(
+        &json!({
+            "records": report.records, "not_evaluated": report.not_evaluated,
+            "faults": report.faults.len(), "macs_checked": report.authenticated,
+            "checkpoint_heads": {
+                "found": report.anchored, "before_start": report.before_start,
+            },
+            "incomplete": report.is_incomplete, "heads": heads_as_json(&report.heads),
+        })
+        .to_string(),
+    );
+}
+
+fn print_summary(report: &Report, checkpoints: &[(&String, Checkpoint)]) {
+    let chains = u64::try_from(report.heads.len()).unwrap_or(u64::MAX);
+    let faults = u64::try_from(report.faults.len()).unwrap_or(u64::MAX);
+    output::line(&format!(
+        "{} in {}, {}: {}",
+        counted(report.records, "record", "records"),
+        counted(chains, "chain", "chains"),
+        counted(
+            report.not_evaluated,
+            "exchange not evaluated",
+            "exchanges not evaluated"
+        ),
+        match faults {
+            0 => "no fault".to_owned(),
+            faults => counted(faults, "fault", "faults"),
+        },
+    ));
+    if report.records == 0 {
+        output::line("There is no record in these files, so that nothing was verified.");
+    }
+    if report.faults.is_empty() && report.before_start == 0 {
+        for (file, checkpoint) in checkpoints {
+            output::line(&format!(
+                "The checkpoint {file} of {} holds: nothing up to its {} was changed or cut off.",
+                checkpoint.time,
+                counted(checkpoint.records(), "record", "records"),
+            ));
+        }
+    }
+    if report.before_start > 0 {
+        output::line(&format!(
+            "{} of the checkpoints from before the start (--heads): these files can't prove them.",
+            counted(report.before_start, "head is", "heads are"),
+        ));
+    }
+    if !report.authenticated && report.records > 0 {
+        output::line(match (checkpoints.is_empty(), report.unchecked_macs) {
+            (true, _) => {
+                "No MAC was checked: give the key with --key env:NAME. Without it, whoever can write the files could have \
+                 written the chains anew."
+            }
+            (false, 0) => {
+                "The records have no MACs: those after the checkpoint could have been written anew."
+            }
+            (false, _) => {
+                "No MAC was checked: give the key with --key env:NAME. Without it, the checkpoint proves that no record is \
+                 missing, and not what is in the records."
+            }
+        });
+    }
+    if report.records > 0 {
+        output::line(match checkpoints.is_empty() {
+            true => {
+                "The chains don't tell whether records followed the last ones, nor whether whoever holds the key wrote them \
+                 anew: compare their heads (--json, --write-heads) with those that you keep elsewhere."
+            }
+            false => {
+                "After the checkpoint, the chains don't tell whether records followed the last ones, nor whether whoever holds \
+                 the key of the MACs wrote them anew."
+            }
+        });
+    }
+}
