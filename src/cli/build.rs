@@ -5,11 +5,10 @@ use super::{ExitStatus, Failed, output};
 use crate::author::{KillDocument, is_kill_list};
 use crate::detect::{Confidence, Scanner, Scratch, Selection, report};
 use crate::diag::codes;
-use crate::metrics::METRICS;
+use crate::metrics::{label_names, tag_pattern};
 use crate::policy::{HeaderMode, Member, Node, NodeValue, Zones};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 
 /// Arguments of `build`.
 #[derive(Debug, Args)]
@@ -434,14 +433,9 @@ fn watched(name: &str, path: &str) -> Value {
 /// Returns one regular expression per label. The first capture is removed from the name, the second is the label's
 /// value.
 fn stats_tags() -> Value {
-    let labels: BTreeSet<&str> = METRICS
-        .iter()
-        .flat_map(|metric| metric.labels)
-        .copied()
-        .collect();
-    labels
+    label_names()
         .into_iter()
-        .map(|label| json!({"tag_name": label, "regex": format!("({label}=\\.=(.*?);\\.;)")}))
+        .map(|label| json!({"tag_name": label, "regex": tag_pattern(label)}))
         .collect()
 }
 

@@ -85,8 +85,8 @@ pub(super) struct Exchange {
     pub(super) response_bytes: u64,
     /// Bytes of text and arguments in a response that streams.
     pub(super) response_text: u64,
-    /// Ids of limits that were exceeded, once for each event.
-    pub(super) limit_hits: Vec<Box<str>>,
+    /// Ids of limits that were exceeded, once for each event, and whether that had consequences.
+    pub(super) limit_hits: Vec<(Box<str>, Mode)>,
     /// Whether the policy does not apply to the exchange.
     pub(super) ignored: bool,
     pub(super) request_read: Coverage,
@@ -302,16 +302,23 @@ impl Flow {
             _ => "anonymous",
         };
         tell(metrics::REQUESTS, &[provider, model, decision, client], 1);
+        let (enforce, observe) = (Mode::Enforce.word(), Mode::Observe.word());
+        let code = exchange.code.unwrap_or("none");
+        tell(metrics::DECISIONS, &[decision, enforce, code], 1);
+        if decision != ExchangeOutcome::NotEvaluated.word() && exchange.would != exchange.outcome {
+            let would = exchange.would.word();
+            tell(metrics::DECISIONS, &[would, observe, "none"], 1);
+        }
         if exchange.started != 0 {
             let duration = end.now.saturating_sub(exchange.started);
             tell(
                 metrics::REQUEST_DURATION,
-                &[provider],
+                &[provider, decision],
                 duration.div_euclid(1_000_000),
             );
             tell(
                 metrics::INSPECTION,
-                &[provider],
+                &[provider, decision],
                 exchange.inspect_ns.div_euclid(1_000),
             );
         }
@@ -319,7 +326,8 @@ impl Flow {
             tell(metrics::AUTHENTICATION_FAILURES, &[source, reason], 1);
         }
         for rule in exchange.rules.values() {
-            tell(metrics::POLICY_DECISIONS, &[&rule.id, rule.action], 1);
+            let values = [&*rule.id, rule.action, rule.mode];
+            tell(metrics::POLICY_DECISIONS, &values, 1);
         }
         for (kind, count) in &exchange.findings {
             tell(metrics::FINDINGS, &[kind, decision], *count);
@@ -339,8 +347,14 @@ impl Flow {
         for (tool, outcome) in &exchange.calls {
             tell(metrics::TOOL_CALLS, &[tool, outcome.word()], 1);
         }
-        for id in &exchange.limit_hits {
-            tell(metrics::LIMIT_HITS, &[id], 1);
+        for (id, mode) in &exchange.limit_hits {
+            tell(metrics::LIMIT_HITS, &[id, mode.word()], 1);
+        }
+        if let Some(approval) = &self.approvals.recorded {
+            tell(metrics::APPROVALS, &[approval.state], 1);
+        }
+        if !self.guard.has_counted_chain.replace(true) {
+            tell(metrics::AUDIT_CHAINS, &[], 1);
         }
         let evictions = self.guard.limits.take_evictions();
         if evictions > 0 {

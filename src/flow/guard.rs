@@ -56,6 +56,8 @@ pub struct Guard {
     pub policy: Policy,
     /// The audit chain.
     pub chain: RefCell<Chain>,
+    /// Whether the chain's first event was counted.
+    pub(super) has_counted_chain: Cell<bool>,
     /// Bounds on metric labels.
     pub names: RefCell<LabelValues>,
     pub(super) scratch: RefCell<ScanScratch>,
@@ -173,6 +175,7 @@ impl Guard {
         Ok(Guard {
             limits,
             chain: RefCell::new(Chain::new(id.try_into().unwrap_or_default(), key)),
+            has_counted_chain: Cell::new(false),
             names: RefCell::default(),
             scratch: RefCell::default(),
             name_masker: NameMasker::default(),

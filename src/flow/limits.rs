@@ -227,6 +227,11 @@ impl Flow {
             (_, Charging::Reserved) if !is_lease => OnExcess::Clamp,
             _ => OnExcess::Refuse,
         };
+        let is_enforced = item.enforced && force == Enforcement::Enforced;
+        let mode = match is_enforced {
+            true => Mode::Enforce,
+            false => Mode::Observe,
+        };
         let limits = &self.guard.limits;
         let charged = limits.charge(item.rule, &item.keys, item.amount, on_excess, self.now);
         let (code, hit, charge) = match charged {
@@ -236,14 +241,13 @@ impl Flow {
                 if !standing.is_exceeded {
                     return Ok(charge);
                 }
-                self.exchange.limit_hits.push(rule.id.clone());
+                self.exchange.limit_hits.push((rule.id.clone(), mode));
                 let hit = LimitHit::of(&standing, limit.unit());
                 (codes::AG5001, Some(hit), Some(charge))
             }
             Err(Unavailable) => (codes::AG9004, None, None),
         };
         self.record_exceeded(item, rule);
-        let is_enforced = item.enforced && force == Enforcement::Enforced;
         let passes = rule.action == Action::Tag || !is_enforced;
         if rule.action != Action::Tag {
             let outcome = match is_enforced {
@@ -355,7 +359,8 @@ impl Flow {
 
     /// Whether this limit itself denied the exchange.
     fn is_denied_by(&self, rule: &CompiledRule) -> bool {
-        self.exchange.limit_hits.iter().any(|id| **id == *rule.id)
+        let mut hits = self.exchange.limit_hits.iter();
+        hits.any(|(id, _)| **id == *rule.id)
     }
 
     /// Whether what a limit counts at the end has happened.
@@ -455,7 +460,8 @@ impl Flow {
             }
             if used > open.reserved && denied.is_none() {
                 self.record_limit(rule, limit, &open.keys, &more.standing);
-                self.exchange.limit_hits.push(rule.id.clone());
+                let hit = (rule.id.clone(), Mode::Enforce);
+                self.exchange.limit_hits.push(hit);
                 denied = Some((open.rule, LimitHit::of(&more.standing, limit.unit())));
             }
         }

@@ -7,8 +7,10 @@
 
 use super::abi::{self, Level};
 use super::root::send;
+use super::stats::abi_kind;
 use crate::diag::codes;
 use crate::flow::Reply;
+use crate::metrics;
 use crate::policy::{KILL_KIND, KillList, KillState, KillSwitch, parse_json};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
@@ -45,6 +47,7 @@ pub(super) fn remove_policy() {
 pub(super) struct KillRoot {
     number: u64,
     version: String,
+    entries: usize,
 }
 
 impl KillRoot {
@@ -61,7 +64,7 @@ impl KillRoot {
         let list = root.map_err(|error| vec![error]).and_then(|root| {
             KillList::read(&root).map_err(|errors| errors.iter().map(ToString::to_string).collect())
         });
-        let (state, version) = match list {
+        let (state, version, entries) = match list {
             Ok(list) => {
                 abi::log(
                     Level::Info,
@@ -72,7 +75,8 @@ impl KillRoot {
                     ),
                 );
                 let version = list.generation.to_string();
-                (KillState::List(Rc::new(list)), version)
+                let entries = list.kills.len();
+                (KillState::List(Rc::new(list)), version, entries)
             }
             Err(errors) => {
                 for error in errors {
@@ -83,13 +87,17 @@ impl KillRoot {
                         ),
                     );
                 }
-                (KillState::Unreadable, "unreadable".to_owned())
+                (KillState::Unreadable, "unreadable".to_owned(), 0)
             }
         };
         let number = CONFIGURATIONS.get().saturating_add(1);
         CONFIGURATIONS.set(number);
         switch().set(state);
-        Some(KillRoot { number, version })
+        Some(KillRoot {
+            number,
+            version,
+            entries,
+        })
     }
 
     /// The generation of the list, for the metric.
@@ -98,10 +106,32 @@ impl KillRoot {
     }
 }
 
+impl KillRoot {
+    /// Whether no later configuration has replaced this one.
+    fn is_last(&self) -> bool {
+        CONFIGURATIONS.get() == self.number
+    }
+
+    /// Sets the gauge of the list's entries. Every worker sets the same.
+    pub(super) fn set_gauge(&self) {
+        if self.is_last() {
+            set_entries(self.entries);
+        }
+    }
+}
+
+fn set_entries(count: usize) {
+    let metric = metrics::KILL_ENTRIES;
+    if let Some(id) = abi::define_metric(abi_kind(metric.kind), metric.name) {
+        abi::record_metric(id, u64::try_from(count).unwrap_or(u64::MAX));
+    }
+}
+
 impl Drop for KillRoot {
     fn drop(&mut self) {
         // A later configuration has replaced this one, unless the filter was removed.
-        if CONFIGURATIONS.get() == self.number {
+        if self.is_last() {
+            set_entries(0);
             switch().set(KillState::Absent);
         }
     }

@@ -9,7 +9,7 @@ use super::proxy::EnvoySharedData;
 use super::stats::{Stats, abi_kind};
 use crate::diag::Severity;
 use crate::flow::{Flow, Guard, HostEnvironment, Reply};
-use crate::metrics::{self, LabelValues};
+use crate::metrics::{self, InForce, LabelValues, Metric};
 use crate::policy;
 use crate::wire::protobuf::struct_to_json;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
@@ -37,8 +37,49 @@ pub(super) struct Root {
     kill: Option<KillRoot>,
     stats: Rc<RefCell<Stats>>,
     waiting: HeldRequests,
-    /// Id of the gauge for the policy in force.
+    /// Stats of the gauges for the policy in force, once this root is counted there.
+    counted: Option<CountedRoot>,
+}
+
+/// A root that is counted in the gauges of its policy.
+struct CountedRoot {
+    stat: String,
     info: Option<u32>,
+    workers: Option<u32>,
+}
+
+impl CountedRoot {
+    /// Counts a root. Additions of several workers commute, settings would not. Each worker defines both gauges, since
+    /// Envoy forgets a stat with the last VM that defined it.
+    fn enter(name: &str, version: &str) -> CountedRoot {
+        let stat = |metric| LabelValues::default().stat(metric, &[name, version]);
+        let define = |metric: Metric| abi::define_metric(abi_kind(metric.kind), &stat(metric));
+        let counted = CountedRoot {
+            stat: stat(metrics::POLICY_INFO),
+            info: define(metrics::POLICY_INFO),
+            workers: define(metrics::POLICY_WORKERS),
+        };
+        add(counted.workers, 1);
+        if InForce::open(&EnvoySharedData).enter(&counted.stat) {
+            add(counted.info, 1);
+        }
+        counted
+    }
+}
+
+impl Drop for CountedRoot {
+    fn drop(&mut self) {
+        add(self.workers, -1);
+        if InForce::open(&EnvoySharedData).leave(&self.stat) {
+            add(self.info, -1);
+        }
+    }
+}
+
+fn add(gauge: Option<u32>, by: i64) {
+    if let Some(id) = gauge {
+        abi::increment_metric(id, by);
+    }
 }
 
 impl Context for Root {}
@@ -46,6 +87,7 @@ impl Context for Root {}
 impl RootContext for Root {
     fn on_configure(&mut self, _size: usize) -> bool {
         if let Some(kill) = KillRoot::configure(configuration()) {
+            let _ = InForce::open(&EnvoySharedData);
             let _ = abi::set_tick_period(TICK_MS);
             self.kill = Some(kill);
             return true;
@@ -67,6 +109,7 @@ impl RootContext for Root {
                 }
                 let _ = abi::set_tick_period(TICK_MS);
                 let _ = rejections();
+                let _ = InForce::open(&EnvoySharedData);
                 self.guard = Some(Rc::new(guard));
                 kill::add_policy();
                 true
@@ -132,13 +175,12 @@ impl RootContext for Root {
 }
 
 impl Root {
-    /// Sets the gauge for the policy in force. It counts VMs, because Envoy keeps stats of old versions forever, at
-    /// zero.
+    /// Sets the gauges for the policy in force. Envoy keeps stats of old versions forever, at zero.
     ///
     /// Set at the first tick. Before Envoy puts a configuration in force, it tries it in a VM that it discards
     /// silently, and a count of that VM would remain.
     fn set_policy_gauge(&mut self) {
-        if self.info.is_some() {
+        if self.counted.is_some() {
             return;
         }
         let (name, version) = match (&self.guard, &self.kill) {
@@ -153,10 +195,9 @@ impl Root {
         {
             let _ = abi::set_tick_period(0);
         }
-        let name = LabelValues::default().stat(metrics::POLICY_INFO, &[name, version]);
-        self.info = abi::define_metric(abi_kind(metrics::POLICY_INFO.kind), &name);
-        if let Some(id) = self.info {
-            abi::increment_metric(id, 1);
+        self.counted = Some(CountedRoot::enter(name, version));
+        if let Some(kill) = &self.kill {
+            kill.set_gauge();
         }
     }
 }
@@ -165,9 +206,6 @@ impl Drop for Root {
     fn drop(&mut self) {
         if self.guard.is_some() {
             kill::remove_policy();
-        }
-        if let Some(id) = self.info {
-            abi::increment_metric(id, -1);
         }
     }
 }

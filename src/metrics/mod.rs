@@ -2,74 +2,33 @@
 //! `provider=.=openai;.;agentguard_requests_total`. Envoy never removes a stat, so that labels with client data are
 //! bounded.
 
-use crate::wire::sorted_map::{SortedMap, SortedSet};
+mod in_force;
+mod table;
 
-/// Maximum bytes of a label value.
-const MAX_VALUE_BYTES: usize = 64;
+pub use in_force::InForce;
+pub use table::*;
+
+use crate::wire::sorted_map::{SortedMap, SortedSet};
+use std::collections::BTreeSet;
 
 /// Maximum values of one label of one metric. Further values are counted as `other`.
-const MAX_VALUES: usize = 200;
+pub const MAX_VALUES: usize = 200;
 
-/// The type of a metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum MetricType {
-    /// Only increases.
-    Counter,
-    /// Is set to a value.
-    Gauge,
-    /// A distribution of whole numbers.
-    Histogram,
+/// Namespace of the stats of Wasm filters in Envoy. Its Prometheus page leaves it out.
+const NAMESPACE: &str = "wasmcustom";
+
+/// Returns the names of all labels, sorted. Istio extracts them if they are in `extraStatTags`.
+pub fn label_names() -> BTreeSet<&'static str> {
+    let labels = METRICS.iter().flat_map(|metric| metric.labels);
+    labels.map(|label| label.name).collect()
 }
 
-/// A metric: its name and its labels in their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Metric {
-    /// Prometheus name.
-    pub name: &'static str,
-    /// The type.
-    pub kind: MetricType,
-    /// Labels.
-    pub labels: &'static [&'static str],
-}
-
-macro_rules! metrics {
-    ($($(#[$doc:meta])* $id:ident $name:literal $kind:ident [$($label:literal),*];)+) => {
-        $($(#[$doc])* pub const $id: Metric = Metric { name: $name, kind: MetricType::$kind, labels: &[$($label),*] };)+
-
-        /// All metrics.
-        pub const METRICS: &[Metric] = &[$($id),+];
-    };
-}
-
-metrics! {
-    /// Exchanges; `status` is the decision.
-    REQUESTS "agentguard_requests_total" Counter ["provider", "model", "status", "client_id"];
-    /// Time from the first header to the last byte.
-    REQUEST_DURATION "agentguard_request_duration_milliseconds" Histogram ["provider"];
-    /// Time spent in the filter.
-    INSPECTION "agentguard_inspection_microseconds" Histogram ["provider"];
-    /// Rules that matched.
-    POLICY_DECISIONS "agentguard_policy_decisions_total" Counter ["rule_id", "action"];
-    /// Findings of detectors; `action` is the action that applied.
-    FINDINGS "agentguard_findings_total" Counter ["type", "action"];
-    /// Provider errors.
-    PROVIDER_ERRORS "agentguard_provider_errors_total" Counter ["provider", "error_type"];
-    /// Tokens as providers report them.
-    TOKENS "agentguard_tokens_total" Counter ["provider", "model", "direction", "client_id"];
-    /// Tool calls.
-    TOOL_CALLS "agentguard_tool_calls_total" Counter ["tool", "action"];
-    /// Content that could not be inspected.
-    UNINSPECTABLE "agentguard_uninspectable_total" Counter ["code"];
-    /// Requests without a valid credential; `source` is the policy's source that recognised it.
-    AUTHENTICATION_FAILURES "agentguard_authentication_failures_total" Counter ["source", "reason"];
-    /// Events that exceeded a limit.
-    LIMIT_HITS "agentguard_limit_hits_total" Counter ["limit_id"];
-    /// Counters of limits that were dropped because their bucket was full.
-    LIMIT_EVICTIONS "agentguard_limit_evictions_total" Counter [];
-    /// The policy in force.
-    POLICY_INFO "agentguard_policy_info" Gauge ["name", "version"];
-    /// Rejected configurations.
-    CONFIG_REJECTED "agentguard_config_rejected_total" Counter [];
+/// Returns the regular expression for `stats_config.stats_tags` that makes a label of a part of a stat's name. Its first
+/// capture is cut out of the name, the second is the value.
+///
+/// It is anchored: Envoy only tries it on stats of Wasm filters, and `type` does not match the end of `error_type`.
+pub fn tag_pattern(label: &str) -> String {
+    format!("^{NAMESPACE}\\.(?:.*;)?({label}=\\.=(.*?);\\.;)")
 }
 
 /// Bounds on label values; one instance per VM.
@@ -83,8 +42,8 @@ impl LabelValues {
     pub fn stat(&mut self, metric: Metric, values: &[&str]) -> String {
         let mut name = String::with_capacity(128);
         for (label, value) in metric.labels.iter().zip(values) {
-            let value = self.bounded(metric.name, label, sanitised(value));
-            name.push_str(label);
+            let value = self.bounded(metric.name, label.name, sanitised(value, label.max_bytes));
+            name.push_str(label.name);
             name.push_str("=.=");
             name.push_str(&value);
             name.push_str(";.;");
@@ -108,10 +67,10 @@ impl LabelValues {
 
 /// Returns a label value that every scraper can parse. A `;` would inject labels, a control character would break the
 /// page.
-fn sanitised(value: &str) -> String {
+fn sanitised(value: &str, max_bytes: usize) -> String {
     let mut clean: String = value
         .chars()
-        .take(MAX_VALUE_BYTES)
+        .take(max_bytes)
         .map(|c| match c {
             'A'..='Z' | 'a'..='z' | '0'..='9' | '.' | '_' | ':' | '/' | '@' | '-' => c,
             _ => '_',
@@ -168,5 +127,59 @@ mod tests {
                 assert!(!metric.name.contains(eaten));
             }
         }
+    }
+
+    #[test]
+    fn every_metric_and_label_is_described_and_used_once() {
+        let mut names = BTreeSet::new();
+        for metric in METRICS {
+            assert!(names.insert(metric.name), "{}", metric.name);
+            assert!(metric.help.ends_with('.') && !metric.unit.is_empty());
+            assert_eq!(
+                metric.name.ends_with("_total"),
+                metric.kind == MetricType::Counter,
+                "{}",
+                metric.name
+            );
+            let mut labels = BTreeSet::new();
+            for label in metric.labels {
+                assert!(labels.insert(label.name), "{} {}", metric.name, label.name);
+                assert!(label.help.ends_with('.'), "{}", label.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_version_of_a_policy_is_whole() {
+        let version = format!("sha256:{}", "a".repeat(64));
+        let name = LabelValues::default().stat(POLICY_INFO, &["p", &version]);
+        assert!(name.contains(&format!("version=.={version};.;")), "{name}");
+    }
+
+    #[test]
+    fn a_tag_pattern_takes_the_label_and_no_other_that_ends_like_it() {
+        let pattern = regex_automata::meta::Regex::new(&tag_pattern("type")).unwrap();
+        let cut = |stat: &str| {
+            let mut found = pattern.create_captures();
+            pattern.captures(stat, &mut found);
+            let part = |group| {
+                found
+                    .get_group(group)
+                    .and_then(|span| Some(stat.get(span.range())?.to_owned()))
+            };
+            (part(1), part(2))
+        };
+        let own = "wasmcustom.type=.=email;.;action=.=redact;.;agentguard_findings_total";
+        let value = Some("email".to_owned());
+        assert_eq!(
+            cut(own),
+            (Some("type=.=email;.;".to_owned()), value.clone())
+        );
+        let second = "wasmcustom.action=.=redact;.;type=.=email;.;agentguard_findings_total";
+        assert_eq!(cut(second), (Some("type=.=email;.;".to_owned()), value));
+        let other =
+            "wasmcustom.provider=.=openai;.;error_type=.=slow;.;agentguard_provider_errors_total";
+        assert_eq!(cut(other), (None, None));
+        assert_eq!(cut("cluster.type=.=x;.;upstream_rq"), (None, None));
     }
 }

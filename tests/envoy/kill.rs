@@ -117,7 +117,7 @@ fn hello() -> Request {
 
 fn generation(envoy: &Envoy) -> Vec<(String, f64)> {
     let is_kill = |sample: &&Sample| {
-        sample.name == "agentguard_policy_info"
+        sample.name == "agentguard_policy_workers"
             && sample
                 .labels
                 .get("name")

@@ -67,7 +67,7 @@ fn of_a_thousand_concurrent_requests_exactly_a_hundred_pass(version: Version) {
         case(&format!("{workers} workers"), || {
             let policy = in_mode(&limited("hundred", hundred()), mode);
             let envoy = Setup::new(version, vec![Site::new("all", &policy)])
-                .labels(vec!["limit_id"])
+                .labels(vec!["limit_id", "mode"])
                 .workers(workers)
                 .start();
             envoy.provider.answer_always(answers("Hello"));
@@ -85,6 +85,7 @@ fn of_a_thousand_concurrent_requests_exactly_a_hundred_pass(version: Version) {
                 (hits.value == 900.0).then(|| hits.labels.clone())
             });
             assert_eq!(hits["limit_id"], "hundred");
+            assert_eq!(hits["mode"], "enforce");
         });
     }
 }

@@ -1,7 +1,7 @@
 //! Metrics on Envoy's Prometheus page.
 
 use crate::scene::{Mode, answers, calls, forbidden, mask_cards, no_weapons, policy, says, sites};
-use agentguard::metrics::METRICS;
+use agentguard::metrics::{METRICS, label_names, tag_pattern};
 use harness::{Answer, Envoy, Http, Request, Sample, Setup, Version, wait_for};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -12,13 +12,10 @@ in_both_envoys![
     workers_count_together,
 ];
 
-/// All labels of all metrics, for Envoy's configuration.
-fn labels() -> Vec<&'static str> {
-    let labels: BTreeSet<&str> = METRICS
-        .iter()
-        .flat_map(|metric| metric.labels.iter().copied())
-        .collect();
-    labels.into_iter().collect()
+/// The tag extraction that `agentguard build --bootstrap` writes.
+fn tags() -> Vec<(&'static str, String)> {
+    let names = label_names().into_iter();
+    names.map(|name| (name, tag_pattern(name))).collect()
 }
 
 fn start(version: Version, workers: u32) -> Envoy {
@@ -27,7 +24,7 @@ fn start(version: Version, workers: u32) -> Envoy {
     let no_pro = json!({"id": "no-pro-models", "match": {"model": "*-pro"}, "action": "deny"});
     let policy = policy(json!([no_weapons(), mask_cards(), no_delete, no_pro]));
     Setup::new(version, sites(&policy))
-        .labels(labels())
+        .tags(tags())
         .workers(workers)
         .start()
 }
@@ -79,23 +76,23 @@ fn every_metric_has_its_labels(version: Version) {
     assert_eq!(value(&samples, requests, &model("deny")), Some(4.0));
     let unread = [openai, ("model", "unknown"), ("status", "deny"), client];
     assert_eq!(value(&samples, requests, &unread), both);
-    // Istio's pattern for the label `type`, also used here, matches the end of `error_type` too.
-    let limited = "rate_limit_exceeded";
+    let enforce = ("mode", "enforce");
+    let decided = |decision, code| vec![("decision", decision), enforce, ("code", code)];
     for (name, labels, expected) in [
         (
             "agentguard_policy_decisions_total",
-            vec![("rule_id", "no-weapons"), ("action", "deny")],
+            vec![("rule_id", "no-weapons"), ("action", "deny"), enforce],
             2.0,
         ),
         (
             "agentguard_policy_decisions_total",
-            vec![("rule_id", "no-delete"), ("action", "deny")],
+            vec![("rule_id", "no-delete"), ("action", "deny"), enforce],
             2.0,
         ),
         // One for the request and one for the response.
         (
             "agentguard_policy_decisions_total",
-            vec![("rule_id", "mask-cards"), ("action", "redact")],
+            vec![("rule_id", "mask-cards"), ("action", "redact"), enforce],
             4.0,
         ),
         (
@@ -115,7 +112,7 @@ fn every_metric_has_its_labels(version: Version) {
         ),
         (
             "agentguard_provider_errors_total",
-            vec![openai, ("error_type", limited), ("type", limited)],
+            vec![openai, ("error_type", "rate_limit_exceeded")],
             2.0,
         ),
         (
@@ -123,6 +120,12 @@ fn every_metric_has_its_labels(version: Version) {
             vec![("code", "AG2001")],
             2.0,
         ),
+        ("agentguard_decisions_total", decided("deny", "AG3001"), 4.0),
+        ("agentguard_decisions_total", decided("deny", "AG2001"), 2.0),
+        ("agentguard_decisions_total", decided("redact", "none"), 2.0),
+        ("agentguard_decisions_total", decided("allow", "none"), 2.0),
+        // One for each policy: there is one worker.
+        ("agentguard_audit_chains_total", vec![], 2.0),
         ("agentguard_config_rejected_total", vec![], 0.0),
     ] {
         assert_eq!(
@@ -132,11 +135,13 @@ fn every_metric_has_its_labels(version: Version) {
         );
     }
     // The code decides on an unreadable body, not a rule on its content.
-    let no_pro = [("rule_id", "no-pro-models"), ("action", "deny")];
-    assert_eq!(
-        value(&samples, "agentguard_policy_decisions_total", &no_pro),
-        None
-    );
+    let is_of_no_pro = |sample: &Sample| {
+        sample
+            .labels
+            .get("rule_id")
+            .is_some_and(|id| id == "no-pro-models")
+    };
+    assert!(!samples.iter().any(is_of_no_pro));
     for (direction, expected) in [("input", 12.0), ("output", 16.0)] {
         let labels = [
             openai,
@@ -156,7 +161,13 @@ fn every_metric_has_its_labels(version: Version) {
     ] {
         wait_for(name, || {
             let samples = envoy.samples();
-            (value(&samples, &format!("{name}_count"), &[openai]) == Some(10.0)).then_some(())
+            [("redact", 2.0), ("allow", 2.0), ("deny", 6.0)]
+                .iter()
+                .all(|(decision, expected)| {
+                    let labels = [openai, ("decision", *decision)];
+                    value(&samples, &format!("{name}_count"), &labels) == Some(*expected)
+                })
+                .then_some(())
         });
     }
     // All stats of the filter are documented.

@@ -54,7 +54,8 @@ fn the_third_of_two_requests_a_minute_waits() {
             json!([{"id": "few", "used": 2, "max": 2, "exceeded": true}])
         );
         assert_eq!(record["rules"][0]["id"], "few");
-        let hit = ("agentguard_limit_hits_total", vec!["few".to_owned()], 1);
+        let labels = vec!["few".to_owned(), "enforce".to_owned()];
+        let hit = ("agentguard_limit_hits_total", labels, 1);
         assert!(denied.counts.contains(&hit));
         // What was denied used nothing up, and the next minute is a new one.
         assert_eq!(status(&asks(guard, NOW + 55 * SECOND)), 200);

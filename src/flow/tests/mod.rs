@@ -18,6 +18,7 @@ mod kill;
 mod limits;
 mod mcp;
 mod memory;
+mod metrics;
 mod models;
 mod oauth;
 mod plumbing;

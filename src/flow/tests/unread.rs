@@ -73,7 +73,7 @@ fn of_a_body_that_was_read_in_part_only_the_rest_is_undecided() {
     assert_eq!(record["code"], "AG2001");
     assert_eq!(record["undecided"], json!(["no-pro-models", "not-mini"]));
     assert_eq!(record["rules"][0]["id"], "short", "{record}");
-    assert_eq!(counted(&guard, &request), ["short deny"]);
+    assert_eq!(counted(&guard, &request), ["short deny enforce"]);
 }
 
 #[test]

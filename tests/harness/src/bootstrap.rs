@@ -350,8 +350,8 @@ fn cluster(name: &str, endpoints: &[SocketAddr]) -> Value {
 /// The complete bootstrap configuration.
 pub(crate) struct Bootstrap<'b> {
     pub(crate) sites: &'b [Site],
-    /// Label names of the metrics, extracted from the stat names by Istio's own pattern.
-    pub(crate) labels: &'b [&'static str],
+    /// Labels of the metrics, each with the expression that extracts it from the stat names.
+    pub(crate) labels: &'b [(&'static str, String)],
     pub(crate) provider: SocketAddr,
     pub(crate) home: &'b Path,
     pub(crate) wasm: &'b Path,
@@ -364,7 +364,7 @@ impl Bootstrap<'_> {
         let tags: Vec<Value> = self
             .labels
             .iter()
-            .map(|label| json!({"tag_name": label, "regex": format!(r"({label}=\.=(.*?);\.;)")}))
+            .map(|(label, pattern)| json!({"tag_name": label, "regex": pattern}))
             .collect();
         let listeners: Vec<Value> = self.sites.iter().map(|site| site.listener(self)).collect();
         json!({

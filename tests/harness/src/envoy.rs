@@ -59,7 +59,7 @@ pub fn wasm() -> PathBuf {
 pub struct Setup {
     version: Version,
     sites: Vec<Site>,
-    labels: Vec<&'static str>,
+    labels: Vec<(&'static str, String)>,
     workers: u32,
     variables: Vec<(String, String)>,
     upstream: Option<SocketAddr>,
@@ -94,9 +94,17 @@ impl Setup {
         self
     }
 
-    /// Sets the labels that are extracted from stat names.
+    /// Sets the labels that are extracted from stat names by Istio's own pattern.
     pub fn labels(mut self, labels: Vec<&'static str>) -> Setup {
-        self.labels = labels;
+        let pattern = |label: &str| format!(r"({label}=\.=(.*?);\.;)");
+        let labels = labels.into_iter().map(|label| (label, pattern(label)));
+        self.labels = labels.collect();
+        self
+    }
+
+    /// Sets the labels that are extracted from stat names, each with its pattern.
+    pub fn tags(mut self, tags: Vec<(&'static str, String)>) -> Setup {
+        self.labels = tags;
         self
     }
 
