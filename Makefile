@@ -39,7 +39,7 @@ envoy-of = $(VENV)/envoy-$(1)/bin/envoy
 node-of  = $(VENV)/node-$(1)/nodejs/bin/node
 
 .DEFAULT_GOAL := help
-.PHONY: help run wasm build quick-wasm quick-build lint test test-unit test-envoy test-clients bench bench-exchange bench-detect bench-read bench-decide counts size clean check-rust check-python
+.PHONY: help run wasm build quick-wasm quick-build lint test test-unit test-envoy test-clients bench bench-exchange bench-detect bench-read bench-decide counts size clean check-rust check-python check-curl
 .DELETE_ON_ERROR:
 
 help: ## Lists the targets
@@ -113,7 +113,7 @@ test-unit: check-rust ## Tests that need nothing but Rust
 	@$(STEP) 'Testing the core' cargo test --quiet --workspace
 
 # ONLY=denial runs the tests whose names hold that word; QUICK=1 tests the module of `make quick-wasm`.
-test-envoy: $(if $(QUICK),quick-wasm,wasm) envoys sdks mcp-sdk npm-sdks agents-sdks agents-npm ## Tests of the filter in real Envoys; ONLY=word for some of them
+test-envoy: check-curl $(if $(QUICK),quick-wasm,wasm) envoys sdks mcp-sdk npm-sdks agents-sdks agents-npm ## Tests of the filter in real Envoys; ONLY=word for some of them
 	@$(IN_ENVOY) \
 	$(STEP) 'Testing the filter in Envoy $(ENVOY_NEWEST) and $(ENVOY_OLDEST)' cargo test --quiet --test envoy -- $(ONLY)
 
@@ -297,6 +297,9 @@ check-rust:
 
 check-python:
 	@PYTHON=$(PYTHON) tools/setup/requirements python
+
+check-curl:
+	@tools/setup/requirements curl
 
 clean: ## Removes what was built and fetched
 	cargo clean

@@ -456,13 +456,16 @@ pub(super) fn read(
 /// Reads `NAME {arguments}`.
 ///
 /// # Errors
-/// The arguments are not YAML's.
+/// The arguments are no mapping, or the name is a quoted text: a message is written as `{text: …}`.
 pub fn read_call(text: &str) -> Result<SampleEvent, String> {
     let text = text.trim();
     let split = text
         .find(|c: char| c == '{' || c.is_whitespace())
         .unwrap_or(text.len());
     let (name, rest) = text.split_at_checked(split).unwrap_or((text, ""));
+    if name.is_empty() || name.starts_with(['"', '\'']) {
+        return Err("a call begins with the name of a tool; a text is `{text: …}`".to_owned());
+    }
     let mut event = SampleEvent::new(Kind::ToolCall);
     event.tool = name_of(name);
     match rest.trim() {
@@ -474,6 +477,9 @@ pub fn read_call(text: &str) -> Result<SampleEvent, String> {
                     .first()
                     .map_or_else(String::new, |error| error.message.clone())
             })?;
+            if !matches!(args.data, NodeValue::Map(_)) {
+                return Err("arguments are a mapping, `{argument: value}`".to_owned());
+            }
             event.args = Known::Is(args);
         }
     }

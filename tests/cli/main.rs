@@ -7,6 +7,7 @@ mod author;
 mod identity;
 mod names;
 mod output;
+mod pages;
 mod scan;
 
 use serde_json::{Value, json};

@@ -40,6 +40,7 @@ mod limits;
 mod metrics;
 mod observe;
 mod packages;
+mod pages;
 mod redaction;
 mod reload;
 mod responses;

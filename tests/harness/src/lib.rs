@@ -7,6 +7,7 @@
 mod bootstrap;
 mod client;
 mod envoy;
+mod page;
 mod process;
 mod provider;
 mod records;
@@ -16,6 +17,7 @@ mod wire;
 pub use bootstrap::{Configuration, Site};
 pub use client::{Http, Live, Request, Response, Upload};
 pub use envoy::{Envoy, Listening, Sample, Setup, Version, wasm};
+pub use page::Page;
 pub use process::{Process, agents_packages, agents_python, mcp_python, node, sdk_python};
 pub use provider::{Answer, Ended, Gate, Provider, Received};
 pub use records::Records;

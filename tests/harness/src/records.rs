@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Reader of a site's audit log, line by line as exchanges end.
 pub struct Records {
-    path: PathBuf,
+    /// The log.
+    pub path: PathBuf,
     taken: AtomicUsize,
 }
 
