@@ -5,7 +5,7 @@ use super::root;
 use std::path::{Path, PathBuf};
 
 /// Pages that need an Envoy, a provider and a client.
-const WITH_ENVOY: [&str; 1] = ["docs/start.md"];
+const WITH_ENVOY: [&str; 2] = ["README.md", "docs/start.md"];
 
 /// All pages for readers.
 fn pages() -> Vec<PathBuf> {

@@ -15,18 +15,18 @@ fn the_first_five_minutes_are_as_the_page_shows() {
     envoy.provider.answer_always(Answer::json(200, &recorded));
     let site = envoy.site("agents");
     let command = Path::new(env!("CARGO_BIN_EXE_agentguard"));
-    Page::read(Path::new("docs/start.md")).run(
-        Path::new("."),
-        &[command.parent().expect("a folder")],
-        &[
-            ("127.0.0.1:10000", &site.address.to_string()),
-            (
-                "target/demo/audit.jsonl",
-                &site.records.path.to_string_lossy(),
-            ),
-        ],
-    );
-    assert_eq!(site.records.lines().len(), 3);
+    let records = site.records.path.to_string_lossy();
+    for page in ["README.md", "docs/start.md"] {
+        Page::read(Path::new(page)).run(
+            Path::new("."),
+            &[command.parent().expect("a folder")],
+            &[
+                ("127.0.0.1:10000", &site.address.to_string()),
+                ("target/demo/audit.jsonl", &records),
+            ],
+        );
+    }
+    assert_eq!(site.records.lines().len(), 4);
     let received = envoy.provider.received();
     let read = String::from_utf8_lossy(&received.last().expect("a request").body);
     assert!(read.contains("My card is [CREDIT_CARD]"), "{read}");
