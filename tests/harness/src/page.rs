@@ -17,13 +17,16 @@
 //! A line `…` stands for any lines, `…` in a line for any characters. `UPDATE_DOCS=1` writes what the commands print into
 //! the page, but where the page's text fits already.
 
-use crate::wait::wait_for;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 /// What stands for any text.
 const ANYTHING: &str = "…";
+
+/// How often the end of a log is read before it must have its last line.
+const LOG_TRIES: u32 = 250;
 
 /// A page.
 pub struct Page {
@@ -92,16 +95,25 @@ impl Page {
                 let here = places.iter().fold(command.clone(), |text, (page, here)| {
                     text.replace(page, here)
                 });
-                // Envoy writes its log a moment after the response.
-                let printed = match here.starts_with("tail ") {
-                    true => wait_for("the log's lines", || {
-                        Some(run(&here, folder, programs)).filter(|printed| !printed.is_empty())
-                    }),
-                    false => run(&here, folder, programs),
+                let typed = || {
+                    let printed = run(&here, folder, programs);
+                    let of_page =
+                        |text: String, (page, here): &(&str, &str)| text.replace(here, page);
+                    places.iter().fold(printed, of_page)
                 };
-                let printed = places
-                    .iter()
-                    .fold(printed, |text, (page, here)| text.replace(here, page));
+                let fits_now = |printed: &str| fits(&shown, &printed.lines().collect::<Vec<_>>());
+                let mut printed = typed();
+                // Envoy writes its log a moment after the response.
+                let mut tries = if here.starts_with("tail ") {
+                    LOG_TRIES
+                } else {
+                    0
+                };
+                while tries > 0 && !fits_now(&printed) {
+                    std::thread::sleep(Duration::from_millis(20));
+                    printed = typed();
+                    tries -= 1;
+                }
                 let printed: Vec<&str> = printed.lines().collect();
                 let is_right = fits(&shown, &printed);
                 if !is_right {
