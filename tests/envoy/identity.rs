@@ -1,7 +1,7 @@
 //! Who is asking, proved by Envoy: API keys, tokens of `jwt_authn`, client certificates, headers of a trusted proxy; and what
 //! an attacker sends instead.
 
-mod forge;
+pub(crate) mod forge;
 
 use crate::scene::{
     Mode, answers, both_modes, in_every_way, in_mode, policy, refusal, says, sites, with,
@@ -380,7 +380,7 @@ fn users() -> Value {
 }
 
 /// `jwt_authn` with the keys of these signers, which lets requests without a valid token go on.
-fn jwt_authn(signers: &[(&str, &Signer)]) -> Value {
+pub(crate) fn jwt_authn(signers: &[(&str, &Signer)]) -> Value {
     let provider = |issuer: &str, signer: &Signer| {
         json!({
             "issuer": issuer,

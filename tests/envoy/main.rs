@@ -41,6 +41,7 @@ mod metrics;
 mod observe;
 mod packages;
 mod pages;
+mod policies;
 mod redaction;
 mod reload;
 mod responses;

@@ -9,12 +9,12 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A folder that is gone with the test.
-pub(super) struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 static FOLDERS: AtomicUsize = AtomicUsize::new(0);
 
 impl Folder {
-    pub(super) fn new(name: &str) -> Folder {
+    pub(crate) fn new(name: &str) -> Folder {
         let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
         let name = format!("agentguard-identity-{}-{name}-{number}", std::process::id());
         let path = std::env::temp_dir().join(name);
@@ -23,18 +23,18 @@ impl Folder {
     }
 
     /// Writes a file; returns its path.
-    pub(super) fn write(&self, name: &str, text: &str) -> String {
+    pub(crate) fn write(&self, name: &str, text: &str) -> String {
         std::fs::write(self.0.join(name), text).expect("a file");
         self.path(name)
     }
 
     /// Its path.
-    pub(super) fn root(&self) -> String {
+    pub(crate) fn root(&self) -> String {
         self.0.to_string_lossy().into_owned()
     }
 
     /// Copies a file in it.
-    pub(super) fn copy(&self, from: &str, to: &str) {
+    pub(crate) fn copy(&self, from: &str, to: &str) {
         std::fs::copy(self.0.join(from), self.0.join(to)).expect("a copy");
     }
 
@@ -72,7 +72,7 @@ fn openssl(folder: &Path, arguments: &[&str], input: &[u8]) -> Vec<u8> {
 }
 
 /// SHA-256 of a key, in hexadecimal digits.
-pub(super) fn hash(key: &str) -> String {
+pub(crate) fn hash(key: &str) -> String {
     let digest = openssl(
         &std::env::temp_dir(),
         &["dgst", "-sha256", "-binary"],
@@ -82,7 +82,7 @@ pub(super) fn hash(key: &str) -> String {
 }
 
 /// Base64url without padding.
-pub(super) fn encoded(bytes: &[u8]) -> String {
+pub(crate) fn encoded(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::new();
     for chunk in bytes.chunks(3) {
@@ -100,7 +100,7 @@ pub(super) fn encoded(bytes: &[u8]) -> String {
 }
 
 /// A token without a signature: `"alg": "none"`.
-pub(super) fn unsigned(claims: &Value) -> String {
+pub(crate) fn unsigned(claims: &Value) -> String {
     let head = json!({"alg": "none", "typ": "JWT"}).to_string();
     format!(
         "{}.{}.",
@@ -110,12 +110,12 @@ pub(super) fn unsigned(claims: &Value) -> String {
 }
 
 /// Who issues tokens, with an RSA key.
-pub(super) struct Signer {
+pub(crate) struct Signer {
     folder: Folder,
 }
 
 impl Signer {
-    pub(super) fn new(name: &str) -> Signer {
+    pub(crate) fn new(name: &str) -> Signer {
         let folder = Folder::new(name);
         openssl(&folder.0, &["genrsa", "-out", "key.pem", "2048"], b"");
         openssl(
@@ -127,7 +127,7 @@ impl Signer {
     }
 
     /// The public key as a JSON Web Key Set.
-    pub(super) fn key_set(&self) -> Value {
+    pub(crate) fn key_set(&self) -> Value {
         let told = openssl(
             &self.folder.0,
             &["rsa", "-in", "key.pem", "-noout", "-modulus"],
@@ -146,7 +146,7 @@ impl Signer {
     }
 
     /// A token with these claims.
-    pub(super) fn token(&self, claims: &Value) -> String {
+    pub(crate) fn token(&self, claims: &Value) -> String {
         let head = json!({"alg": "RS256", "typ": "JWT", "kid": "k-1"});
         self.signed(
             &head,
@@ -156,7 +156,7 @@ impl Signer {
     }
 
     /// A token whose secret is the public key, which everybody has.
-    pub(super) fn signed_with_public_key(&self, claims: &Value) -> String {
+    pub(crate) fn signed_with_public_key(&self, claims: &Value) -> String {
         let public = std::fs::read(self.folder.0.join("public.pem")).expect("the public key");
         let digits = agentguard::wire::hex::encode(&public);
         let key = format!("hexkey:{digits}");
@@ -182,18 +182,18 @@ impl Signer {
 }
 
 /// Who issues certificates.
-pub(super) struct Authority {
+pub(crate) struct Authority {
     folder: Folder,
 }
 
 /// A certificate with its key: names of files.
-pub(super) struct Certificate {
+pub(crate) struct Certificate {
     certificate: String,
     key: String,
 }
 
 impl Authority {
-    pub(super) fn new(name: &str) -> Authority {
+    pub(crate) fn new(name: &str) -> Authority {
         let folder = Folder::new(name);
         let subject = format!("/CN={name}");
         openssl(
@@ -210,12 +210,12 @@ impl Authority {
     }
 
     /// Where its files are.
-    pub(super) fn folder(&self) -> &Folder {
+    pub(crate) fn folder(&self) -> &Folder {
         &self.folder
     }
 
     /// Issues a certificate with these alternative names: `URI:spiffe://td/a,DNS:b`.
-    pub(super) fn certificate(&self, name: &str, alternative_names: &str) -> Certificate {
+    pub(crate) fn certificate(&self, name: &str, alternative_names: &str) -> Certificate {
         let folder = &self.folder.0;
         let file = |end: &str| format!("{name}.{end}");
         let subject = format!("/CN={name}");
@@ -267,7 +267,7 @@ impl Authority {
     }
 
     /// Envoy's `DownstreamTlsContext`: it verifies a client's certificate, and asks for none.
-    pub(super) fn server_context(&self) -> Value {
+    pub(crate) fn server_context(&self) -> Value {
         let file = |name: &str| json!({"filename": self.folder.path(name)});
         json!({
             "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
@@ -283,7 +283,7 @@ impl Authority {
 }
 
 /// Sends a request over TLS. Returns the status; `None` if there is no answer.
-pub(super) fn send(
+pub(crate) fn send(
     address: SocketAddr,
     server: &Authority,
     certificate: Option<&Certificate>,

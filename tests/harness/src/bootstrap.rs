@@ -352,6 +352,8 @@ pub(crate) struct Bootstrap<'b> {
     pub(crate) sites: &'b [Site],
     /// Labels of the metrics, each with the expression that extracts it from the stat names.
     pub(crate) labels: &'b [(&'static str, String)],
+    /// Name of the environment in the node's metadata.
+    pub(crate) environment: Option<&'b str>,
     pub(crate) provider: SocketAddr,
     pub(crate) home: &'b Path,
     pub(crate) wasm: &'b Path,
@@ -367,9 +369,13 @@ impl Bootstrap<'_> {
             .map(|(label, pattern)| json!({"tag_name": label, "regex": pattern}))
             .collect();
         let listeners: Vec<Value> = self.sites.iter().map(|site| site.listener(self)).collect();
+        let metadata = match self.environment {
+            Some(name) => json!({"environment": name}),
+            None => json!({}),
+        };
         json!({
             "admin": {"address": address(0)},
-            "node": {"id": "test", "cluster": "test", "metadata": {"environment": "staging"}},
+            "node": {"id": "test", "cluster": "test", "metadata": metadata},
             "stats_config": {"stats_tags": tags},
             "stats_flush_interval": if self.measured { "5s" } else { "0.1s" },
             "static_resources": {

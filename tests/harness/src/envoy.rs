@@ -60,6 +60,7 @@ pub struct Setup {
     version: Version,
     sites: Vec<Site>,
     labels: Vec<(&'static str, String)>,
+    environment: Option<String>,
     workers: u32,
     variables: Vec<(String, String)>,
     upstream: Option<SocketAddr>,
@@ -75,6 +76,7 @@ impl Setup {
             version,
             sites,
             labels: Vec::new(),
+            environment: Some("staging".to_owned()),
             workers: 1,
             variables: Vec::new(),
             upstream: None,
@@ -108,6 +110,12 @@ impl Setup {
         self
     }
 
+    /// Sets the name of the environment in the node's metadata; the default is `staging`.
+    pub fn environment(mut self, name: Option<&str>) -> Setup {
+        self.environment = name.map(str::to_owned);
+        self
+    }
+
     /// Sets the number of workers.
     pub fn workers(mut self, workers: u32) -> Setup {
         self.workers = workers;
@@ -134,6 +142,7 @@ impl Setup {
         let config = Bootstrap {
             sites: &self.sites,
             labels: &self.labels,
+            environment: self.environment.as_deref(),
             provider: self.upstream.unwrap_or(provider.address),
             home: &home,
             wasm: &wasm,
