@@ -23,6 +23,7 @@ pub fn schema() -> Value {
     let protocols: Vec<&str> = PROTOCOL_NAMES.iter().copied().chain(["unknown"]).collect();
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "https://agentguard.dev/schema/v1/audit.json",
         "title": "AgentGuard audit line",
         "type": "object",
         "properties": {

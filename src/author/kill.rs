@@ -253,6 +253,7 @@ pub fn kill_schema() -> Value {
         .collect();
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "https://agentguard.dev/schema/v1/kill-list.json",
         "title": "AgentGuard kill list",
         "type": "object",
         "additionalProperties": false,

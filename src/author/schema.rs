@@ -45,6 +45,7 @@ fn about(mut value: Value, text: &str) -> Value {
 pub fn schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "https://agentguard.dev/schema/v1/policy.json",
         "title": "AgentGuard policy",
         "type": "object",
         "properties": properties(DOCUMENT),
@@ -336,6 +337,7 @@ pub fn test_schema() -> Value {
     );
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "https://agentguard.dev/schema/v1/test.json",
         "title": "AgentGuard policy tests",
         "type": "object",
         "properties": {

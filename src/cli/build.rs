@@ -1,12 +1,21 @@
 //! `agentguard build POLICY --for …`: writes the configuration for a proxy.
 
+mod envoy_gateway;
+mod image;
+mod istio;
+mod kubernetes;
+mod manifest;
+mod mesh;
+
+pub(super) use mesh::MeshOptions;
+
 use super::source::Source;
 use super::{ExitStatus, Failed, output};
 use crate::author::{KillDocument, is_kill_list};
 use crate::detect::{Confidence, Scanner, Scratch, Selection, report};
 use crate::diag::codes;
 use crate::metrics::{label_names, tag_pattern};
-use crate::policy::{HeaderMode, Member, Node, NodeValue, Zones};
+use crate::policy::{HeaderMode, Member, Node, NodeValue, Zones, load_json};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
@@ -44,41 +53,25 @@ pub(super) struct Build {
         requires = "bootstrap"
     )]
     listen: String,
-    /// With `--bootstrap`: the upstream URL.
-    #[arg(
-        long,
-        value_name = "URL",
-        default_value = "https://api.openai.com",
-        requires = "bootstrap"
-    )]
+    /// With `--bootstrap` and for k8s: the upstream URL.
+    #[arg(long, value_name = "URL", default_value = "https://api.openai.com")]
     upstream: String,
-    /// With `--bootstrap`: the proxy's file of CA certificates that verify an `https` upstream.
+    /// With `--bootstrap` and for k8s: the proxy's file of CA certificates that verify an `https` upstream.
     #[arg(
         long,
         value_name = "PATH",
-        default_value = "/etc/ssl/certs/ca-certificates.crt",
-        requires = "bootstrap"
+        default_value = "/etc/ssl/certs/ca-certificates.crt"
     )]
     trusted_ca: String,
-    /// With `--bootstrap`: the address of Envoy's admin interface.
-    #[arg(
-        long,
-        value_name = "ADDRESS:PORT",
-        default_value = "127.0.0.1:9901",
-        requires = "bootstrap"
-    )]
+    /// With `--bootstrap` and for k8s: the address of Envoy's admin interface.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9901")]
     admin: String,
     /// With `--bootstrap`: watch this file (written by `--for envoy`) instead of embedding the policy, so that the
     /// policy can be replaced while Envoy runs.
     #[arg(long, value_name = "PATH", requires = "bootstrap")]
     watch: Option<String>,
-    /// With `--bootstrap`: the file for audit events.
-    #[arg(
-        long,
-        value_name = "PATH",
-        default_value = "/dev/stdout",
-        requires = "bootstrap"
-    )]
+    /// With `--bootstrap` and for k8s: the file for audit events.
+    #[arg(long, value_name = "PATH", default_value = "/dev/stdout")]
     audit_log: String,
     /// With `--bootstrap`: watch this kill list (written by `build KILL.yaml --for envoy`), which `agentguard kill`
     /// changes.
@@ -88,6 +81,24 @@ pub(super) struct Build {
     /// from the filter that is created first.
     #[arg(long, value_name = "POLICY")]
     beside: Option<String>,
+    #[command(flatten)]
+    mesh: MeshOptions,
+}
+
+/// A policy as the filter reads it.
+struct Built<'p> {
+    /// The policy's name.
+    name: &'p str,
+    /// Its version.
+    version: &'p str,
+    /// Its JSON.
+    document: &'p str,
+    /// The same as a tree.
+    policy: Value,
+    /// Whether it holds headers.
+    holds: bool,
+    /// The environment variables that it reads.
+    keys: Vec<&'p str>,
 }
 
 /// The name of the policy's filter, and of the kill list's.
@@ -100,6 +111,12 @@ enum Target {
     Json,
     /// A resource for Envoy's file-based extension discovery, or with `--bootstrap` a complete Envoy configuration.
     Envoy,
+    /// Manifests for Kubernetes without a mesh: Envoy with the filter.
+    K8s,
+    /// Manifests for Istio: the filter, buffers, audit events, labels of metrics.
+    Istio,
+    /// Manifests for Envoy Gateway: the filter, buffers, audit events, labels of metrics.
+    EnvoyGateway,
 }
 
 impl Build {
@@ -111,6 +128,18 @@ impl Build {
         if read.root.as_ref().is_some_and(is_kill_list) {
             return self.build_kill_list(&read, json);
         }
+        let (written, name, version) = self.build_policy(read)?;
+        let summary = json!({"file": self.output, "policy": name, "version": version});
+        self.write(
+            &written,
+            json,
+            &summary,
+            &format!("policy {name} {version}"),
+        )
+    }
+
+    /// Returns what is built of a policy, its name and its version.
+    pub(super) fn build_policy(&self, read: Source) -> Result<(String, String, String), Failed> {
         let mut source = read.compiled();
         source.policy()?;
         source.require_provided(self.fail_closed);
@@ -134,17 +163,41 @@ impl Build {
         let mut document = Vec::new();
         root.write_json(&mut document);
         let document = String::from_utf8_lossy(&document).into_owned();
-        let holds = policy.document.headers == HeaderMode::Hold;
+        refuse_what_the_filter_refuses(&document)?;
         let keys: Vec<&str> = policy.document.secret_names();
-        let filter = wasm_filter(FILTER, &document, &self.wasm, holds, &keys);
-        let built = match self.target {
-            Target::Json => document,
+        let holds = policy.document.headers == HeaderMode::Hold;
+        let filter = wasm_filter(FILTER, &document, &local(&self.wasm), holds, &keys);
+        let built = Built {
+            name: &policy.document.name,
+            version: &policy.version,
+            policy: serde_json::from_str(&document)
+                .map_err(|error| output::print_error(&error.to_string()))?,
+            document: &document,
+            holds,
+            keys,
+        };
+        let written = match self.target {
+            Target::Json => document.clone(),
             Target::Envoy if self.bootstrap => pretty(&self.bootstrap(&filter)?),
             Target::Envoy => pretty(&discovery(FILTER, &filter, &policy.version)),
+            Target::K8s => self.manifests(kubernetes::manifests(self, &built, &filter)?)?,
+            Target::Istio => {
+                mesh::refuse_inexact_numbers(&root, "")?;
+                self.manifests(istio::manifests(&built, &self.mesh)?)?
+            }
+            Target::EnvoyGateway => {
+                mesh::refuse_inexact_numbers(&root, "")?;
+                self.manifests(envoy_gateway::manifests(&built, &self.mesh)?)?
+            }
         };
-        let (name, version) = (&policy.document.name, &policy.version);
-        let summary = json!({"file": self.output, "policy": name, "version": version});
-        self.write(&built, json, &summary, &format!("policy {name} {version}"))
+        let name = policy.document.name.to_string();
+        Ok((written, name, policy.version.to_string()))
+    }
+
+    /// Checks the size of manifests. Their last line end is written with the file.
+    fn manifests(&self, manifests: String) -> Result<String, Failed> {
+        mesh::check_size(&manifests, self.output.as_deref().unwrap_or("FILE"))?;
+        Ok(manifests.trim_end().to_owned())
     }
 
     /// Writes the configuration of the kill filter.
@@ -172,9 +225,14 @@ impl Build {
         let text = String::from_utf8_lossy(&text).into_owned();
         let built = match self.target {
             Target::Json => text,
+            Target::K8s | Target::Istio | Target::EnvoyGateway => {
+                return Err(output::print_error(
+                    "a kill list is built `--for envoy`, as a file that Envoy watches, or `--for json`",
+                ));
+            }
             Target::Envoy => pretty(&discovery(
                 KILL_FILTER,
-                &wasm_filter(KILL_FILTER, &text, &self.wasm, false, &keys),
+                &wasm_filter(KILL_FILTER, &text, &local(&self.wasm), false, &keys),
                 &document.list.generation.to_string(),
             )),
         };
@@ -205,6 +263,16 @@ impl Build {
     }
 
     fn bootstrap(&self, filter: &Value) -> Result<Value, Failed> {
+        self.bootstrap_with(filter, self.watch.as_deref(), &self.listen)
+    }
+
+    /// Returns a complete configuration of Envoy.
+    fn bootstrap_with(
+        &self,
+        filter: &Value,
+        watch: Option<&str>,
+        listen: &str,
+    ) -> Result<Value, Failed> {
         let upstream = Upstream::parse(&self.upstream).ok_or_else(|| {
             output::print_error(&format!(
                 "--upstream {}: write http(s)://HOST[:PORT]",
@@ -215,9 +283,9 @@ impl Build {
             socket_address(text)
                 .ok_or_else(|| output::print_error(&format!("{option} {text}: write ADDRESS:PORT")))
         };
-        let listen = address("--listen", &self.listen)?;
+        let listen = address("--listen", listen)?;
         let admin = address("--admin", &self.admin)?;
-        let agentguard = match &self.watch {
+        let agentguard = match watch {
             None => json!({"name": FILTER, "typed_config": filter}),
             Some(path) => watched(FILTER, path),
         };
@@ -241,6 +309,18 @@ impl Build {
                 "clusters": [upstream.cluster(&self.trusted_ca)],
             },
         }))
+    }
+}
+
+/// Refuses a document that the filter would reject when it is configured.
+fn refuse_what_the_filter_refuses(document: &str) -> Result<(), Failed> {
+    let loaded = load_json(document.as_bytes());
+    let mut errors = loaded.errors();
+    match errors.next() {
+        None => Ok(()),
+        Some(error) => Err(output::print_error(&format!(
+            "the filter would reject the policy: {error}"
+        ))),
     }
 }
 
@@ -367,12 +447,17 @@ fn strip_rules(rules: &Node) -> Node {
     }
 }
 
+/// Returns the source of a module in a file.
+fn local(wasm: &str) -> Value {
+    json!({"local": {"filename": wasm}})
+}
+
 /// Returns the configuration of the Wasm filter.
-fn wasm_filter(name: &str, document: &str, wasm: &str, holds: bool, keys: &[&str]) -> Value {
+fn wasm_filter(name: &str, document: &str, code: &Value, holds: bool, keys: &[&str]) -> Value {
     let mut vm = json!({
         "runtime": "envoy.wasm.runtime.v8",
         "vm_id": "agentguard",
-        "code": {"local": {"filename": wasm}},
+        "code": code,
     });
     if let (false, Some(members)) = (keys.is_empty(), vm.as_object_mut()) {
         members.insert(

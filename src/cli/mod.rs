@@ -7,14 +7,18 @@ mod approve;
 mod audit;
 mod build;
 mod check;
+mod ci;
+mod completions;
 mod diff;
 mod event;
 mod exchange;
 mod explain;
 mod fmt;
+mod init;
 mod inspect;
 mod keygen;
 mod kill;
+mod man;
 mod output;
 mod render;
 mod replay;
@@ -27,6 +31,7 @@ mod validate;
 mod verdict;
 
 use clap::{Parser, Subcommand};
+use source::Source;
 use std::process::ExitCode;
 
 /// The result of a subcommand.
@@ -78,7 +83,9 @@ enum Command {
     Diff(diff::Diff),
     /// Verify audit trails, and sign checkpoints of them.
     Audit(audit::Audit),
-    /// Write the configuration for Envoy.
+    /// Create a folder with a policy, its tests and what a proxy needs.
+    Init(init::Init),
+    /// Write the configuration for Envoy, Kubernetes, Istio or Envoy Gateway.
     Build(build::Build),
     /// Stop agents, clients, tenants, principals or tools at once, or show what is stopped.
     Kill(kill::KillCommand),
@@ -92,6 +99,10 @@ enum Command {
     Explain(explain::Explain),
     /// Show what a denied call asks an approval for, and make the token that gives it.
     Approve(approve::Approve),
+    /// Print the completions of a shell.
+    Completions(completions::Completions),
+    /// Print or write the manual pages.
+    Man(man::ManPages),
 }
 
 /// Runs the command line.
@@ -115,6 +126,9 @@ pub fn main() -> ExitCode {
         Command::Explain(command) => command.run(json),
         Command::Approve(command) => command.run(json),
         Command::Keygen(command) => command.run(json),
+        Command::Init(command) => command.run(json),
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
     };
     match outcome {
         Ok(ExitStatus::Clean) => ExitCode::SUCCESS,

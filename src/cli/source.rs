@@ -41,10 +41,17 @@ impl Source {
     pub(super) fn read(name: &str) -> Result<Source, Failed> {
         let bytes = output::read_at_most(name, MAX_DOCUMENT)
             .map_err(|what| output::print_error(&format!("{name} can't be read: {what}")))?;
+        Ok(Source::of_bytes(name, &bytes))
+    }
+
+    /// Reads a text that is in no file.
+    pub(super) fn of(name: &str, text: &str) -> Source {
+        Source::of_bytes(name, text.as_bytes())
+    }
+
+    fn of_bytes(name: &str, bytes: &[u8]) -> Source {
         let whole = bytes.len();
-        let bytes = bytes
-            .strip_prefix(output::BYTE_ORDER_MARK)
-            .unwrap_or(&bytes);
+        let bytes = bytes.strip_prefix(output::BYTE_ORDER_MARK).unwrap_or(bytes);
         let before = whole.saturating_sub(bytes.len());
         let (text, (root, diagnostics)) = match std::str::from_utf8(bytes) {
             Ok(text) => (text.to_owned(), parse(name, text)),
@@ -61,7 +68,7 @@ impl Source {
         };
         let ends = text.match_indices('\n');
         let begins = ends.map(|(end, _)| end.saturating_add(1));
-        Ok(Source {
+        Source {
             name: name.to_owned(),
             before,
             lines: std::iter::once(0).chain(begins).collect(),
@@ -72,7 +79,7 @@ impl Source {
                 policy: None,
                 diagnostics,
             },
-        })
+        }
     }
 
     /// Compiles the document with the documents that it extends.

@@ -2,11 +2,11 @@
 
 use super::source::{ProxyKind, Source};
 use super::test::{documents, failing_examples, is_policy_document};
-use super::{ExitStatus, Failed, output, render};
+use super::{ExitStatus, Failed, ci, output, render};
 use crate::author::lint;
 use crate::diag::{Diagnostic, Severity};
 use crate::policy::KillList;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 /// Maximum diagnostics that are rendered.
 const MAX_RENDERED: usize = 200;
@@ -26,6 +26,20 @@ pub(super) struct Validate {
     /// Treat warnings as errors.
     #[arg(long)]
     strict: bool,
+    /// The format of the report.
+    #[arg(long, value_enum, default_value_t, conflicts_with = "json")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// The lines of the policy with what is wrong, and a suggested fix.
+    #[default]
+    Text,
+    /// SARIF 2.1.0, for code hosts.
+    Sarif,
+    /// GitHub's workflow commands: annotations in pull requests.
+    Github,
 }
 
 impl Validate {
@@ -42,6 +56,8 @@ impl Validate {
     fn report(&self, json: bool, linted: bool) -> Result<ExitStatus, Failed> {
         let mut outcome = ExitStatus::Clean;
         let mut unreadable = false;
+        let mut results = Vec::new();
+        let as_text = !json && self.format == Format::Text;
         for (path, is_named) in documents(&self.files)? {
             let name = &path.to_string_lossy();
             // An unreadable file does not hide the results of the others.
@@ -60,6 +76,10 @@ impl Validate {
             for (number, diagnostic) in diagnostics.iter().enumerate() {
                 if json {
                     output::line(&render::as_json(&source, diagnostic));
+                } else if self.format == Format::Sarif {
+                    results.push(ci::as_sarif(&source, diagnostic));
+                } else if self.format == Format::Github {
+                    output::line(&ci::as_github(&source, diagnostic));
                 } else if number < MAX_RENDERED {
                     output::line(&render::as_text(&source, diagnostic));
                     output::line("");
@@ -74,12 +94,12 @@ impl Validate {
                 }
             }
             let left_out = diagnostics.len().saturating_sub(MAX_RENDERED);
-            if !json && left_out > 0 {
+            if as_text && left_out > 0 {
                 output::line(&format!(
                     "{left_out} more are not shown; --json lists all\n"
                 ));
             }
-            if let (false, true, Some(root)) = (json, diagnostics.is_empty(), &source.root)
+            if let (true, true, Some(root)) = (as_text, diagnostics.is_empty(), &source.root)
                 && let Ok(list) = KillList::read(root)
             {
                 let (entries, generation) = (list.kills.len(), list.generation);
@@ -87,7 +107,7 @@ impl Validate {
                     "{name}: kill list, entries: {entries}, generation {generation}"
                 ));
             }
-            if !json && let Some(policy) = &source.loaded.policy {
+            if as_text && let Some(policy) = &source.loaded.policy {
                 let rules = match policy.rules().len() {
                     1 => "1 rule".to_owned(),
                     several => format!("{several} rules"),
@@ -98,6 +118,9 @@ impl Validate {
                     policy.version
                 ));
             }
+        }
+        if self.format == Format::Sarif {
+            output::line(&ci::sarif_log(results));
         }
         if unreadable { Err(Failed) } else { Ok(outcome) }
     }

@@ -5,6 +5,8 @@ mod approve;
 mod audit;
 mod author;
 mod identity;
+mod init;
+mod manifests;
 mod names;
 mod output;
 mod pages;
@@ -197,7 +199,11 @@ fn policies_that_ship_are_sound_and_say_whom_they_are_for() {
             assert!(is_told, "{file}: {line}");
         }
         let text = std::fs::read_to_string(root().join(&file)).unwrap();
-        assert!(text.starts_with("# For: "), "{file}");
+        assert_eq!(
+            text.find("# For: "),
+            text.find('\n').map(|end| end + 1),
+            "{file}"
+        );
         assert!(text.contains("\n# Does not: "), "{file}");
         let formatted = run(&["fmt", "--check", &file]);
         assert_eq!(

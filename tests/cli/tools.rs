@@ -538,7 +538,7 @@ fn validator(option: &[&str]) -> jsonschema::Validator {
 }
 
 /// A YAML document as JSON.
-fn as_json(file: &str) -> Option<Value> {
+pub(super) fn as_json(file: &str) -> Option<Value> {
     let text = std::fs::read_to_string(root().join(file)).ok()?;
     let node = agentguard::author::parse_yaml(&text).ok()?;
     let mut json = Vec::new();

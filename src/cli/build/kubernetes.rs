@@ -1,0 +1,132 @@
+//! `build --for k8s`: Envoy with the filter as a Deployment, for a cluster without a mesh.
+
+use super::image::Image;
+use super::manifest::{Manifest, write};
+use super::mesh::refuse;
+use super::{Build, Built, FILTER, discovery, pretty};
+use crate::cli::Failed;
+use serde_json::{Value, json};
+
+/// The folder of the configuration in the container. Kubernetes replaces its files together, by one link.
+const FOLDER: &str = "/etc/agentguard/policy";
+
+/// The port on which Envoy listens.
+const PORT: u16 = 10000;
+
+/// Writes the manifests.
+pub(super) fn manifests(
+    build: &Build,
+    built: &Built<'_>,
+    filter: &Value,
+) -> Result<String, Failed> {
+    let options = &build.mesh;
+    options.check_names()?;
+    let image = match options.image("k8s")? {
+        Image::Registry(name, Some(digest)) => format!("{name}@sha256:{digest}"),
+        Image::Registry(name, None) => name,
+        Image::Url(_) => {
+            return refuse("--for k8s: --image is a container image of Envoy with the module");
+        }
+    };
+    if !options.selector.is_empty() || options.gateway.is_some() || options.kind.is_some() {
+        return refuse(
+            "--selector, --gateway and --kind are for meshes; --for k8s writes a Deployment of its own",
+        );
+    }
+    let watched = format!("{FOLDER}/agentguard.json");
+    let bootstrap = build.bootstrap_with(filter, Some(&watched), &format!("0.0.0.0:{PORT}"))?;
+    let resource = pretty(&discovery(FILTER, filter, built.version));
+    let name = &options.name;
+    let labels = json!({"app.kubernetes.io/name": name});
+    let secret = format!("{name}-keys");
+    let env: Vec<Value> = built
+        .keys
+        .iter()
+        .map(
+            |key| json!({"name": key, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}),
+        )
+        .collect();
+    let container = json!({
+        "name": "envoy",
+        "image": image,
+        "args": ["-c", format!("{FOLDER}/envoy.json")],
+        "env": env,
+        "ports": [{"name": "http", "containerPort": PORT}],
+        // The port opens after the policy is in force.
+        "readinessProbe": {"tcpSocket": {"port": "http"}, "periodSeconds": 5},
+        "livenessProbe": {"tcpSocket": {"port": "http"}, "initialDelaySeconds": 30, "periodSeconds": 10},
+        "resources": {"requests": {"cpu": "500m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": false,
+            "readOnlyRootFilesystem": true,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [{"name": "policy", "mountPath": FOLDER, "readOnly": true}],
+    });
+    let mut pod = json!({
+        "automountServiceAccountToken": false,
+        "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+        "terminationGracePeriodSeconds": 60,
+        "containers": [container],
+        "volumes": [{"name": "policy", "configMap": {"name": name}}],
+    });
+    if let (Some(pull_secret), Some(members)) = (&options.pull_secret, pod.as_object_mut()) {
+        members.insert(
+            "imagePullSecrets".to_owned(),
+            json!([{"name": pull_secret}]),
+        );
+    }
+    let keys = match built.keys.is_empty() {
+        true => String::new(),
+        false => format!(
+            "\nThe policy's keys are in the secret {secret}: {}.",
+            built.keys.join(", ")
+        ),
+    };
+    let manifests = [
+        Manifest {
+            about: "The policy, as Envoy reads it, and Envoy's configuration. Envoy follows a change of the policy within a minute,\n\
+                    without a restart; a change of envoy.json needs `kubectl rollout restart`."
+                .to_owned(),
+            document: json!({
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": options.metadata(name),
+                "data": {"agentguard.json": resource, "envoy.json": pretty(&bootstrap)},
+            }),
+        },
+        Manifest {
+            about: format!("Two proxies, without root.{keys}"),
+            document: json!({
+                "apiVersion": "apps/v1",
+                "kind": "Deployment",
+                "metadata": options.metadata(name),
+                "spec": {
+                    "replicas": 2,
+                    "selector": {"matchLabels": labels},
+                    "template": {"metadata": {"labels": labels}, "spec": pod},
+                },
+            }),
+        },
+        Manifest {
+            about: format!(
+                "The address for agents: OPENAI_BASE_URL=http://{name}.{}/v1",
+                options.namespace
+            ),
+            document: json!({
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": options.metadata(name),
+                "spec": {"selector": labels, "ports": [{"name": "http", "port": 80, "targetPort": "http"}]},
+            }),
+        },
+    ];
+    let head = format!(
+        "AgentGuard for Kubernetes: policy {} {}.\n\
+         Written by `agentguard build --for k8s`: change the policy and build again instead of editing this file.\n\
+         \n\
+         Then, and after each change: kubectl apply --server-side -f FILE",
+        built.name, built.version,
+    );
+    write(&head, &manifests).or_else(|what| refuse(&what))
+}

@@ -1,0 +1,58 @@
+//! Kubernetes manifests: several YAML documents in one file, each after a comment that explains it.
+
+use crate::author::write_yaml;
+use crate::policy::parse_json;
+use serde_json::Value;
+
+/// A document of the file.
+pub(in crate::cli) struct Manifest {
+    /// The comment before it, without `#`.
+    pub(in crate::cli) about: String,
+    /// Its content.
+    pub(in crate::cli) document: Value,
+}
+
+/// Returns the file. Fails for a document that is nested too deeply or too large.
+pub(in crate::cli) fn write(head: &str, manifests: &[Manifest]) -> Result<String, String> {
+    let mut out = comment(head);
+    for manifest in manifests {
+        out.push_str("---\n");
+        out.push_str(&comment(&manifest.about));
+        out.push_str(&yaml(&manifest.document)?);
+    }
+    Ok(out)
+}
+
+/// Returns a document as YAML that readers of YAML 1.1 and of 1.2 understand alike.
+pub(in crate::cli) fn yaml(document: &Value) -> Result<String, String> {
+    let root = parse_json(document.to_string().as_bytes()).map_err(|error| error.to_string())?;
+    Ok(write_yaml(&root))
+}
+
+fn comment(text: &str) -> String {
+    text.lines()
+        .map(|line| format!("# {line}").trim_end().to_owned() + "\n")
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn documents_are_separated_and_explained() {
+        let manifest = |name: &str| Manifest {
+            about: format!("The {name} one.\n\nMore of it."),
+            document: json!({"kind": name, "word": "on", "digits": "0123"}),
+        };
+        assert_eq!(
+            write("All.", &[manifest("First"), manifest("Second")]).as_deref(),
+            Ok(concat!(
+                "# All.\n",
+                "---\n# The First one.\n#\n# More of it.\nkind: First\nword: \"on\"\ndigits: \"0123\"\n",
+                "---\n# The Second one.\n#\n# More of it.\nkind: Second\nword: \"on\"\ndigits: \"0123\"\n",
+            ))
+        );
+    }
+}

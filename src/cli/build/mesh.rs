@@ -1,0 +1,291 @@
+//! Options for Kubernetes, Istio and Envoy Gateway, and what their manifests share.
+
+use super::image::{Image, is_sha256};
+use crate::cli::{Failed, output};
+use crate::diag::codes;
+use crate::policy::{Node, NodeValue};
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+
+const HEADING: &str = "Kubernetes, Istio and Envoy Gateway";
+
+/// The log line of an audit event.
+pub(super) const AUDIT_FORMAT: &str = "%FILTER_STATE(wasm.agentguard:PLAIN)%\n";
+
+/// A request that the filter has seen, in CEL.
+pub(super) const IS_AUDITED: &str = "'wasm.agentguard' in filter_state";
+
+/// Options of `build` and `init` for manifests.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = HEADING)]
+pub(in crate::cli) struct MeshOptions {
+    /// The image: for Istio and Envoy Gateway of the module, for Kubernetes of Envoy with the module. With `@sha256:…`,
+    /// nothing else can take its place. For Istio and Envoy Gateway also the module's https URL.
+    #[arg(long, value_name = "REGISTRY/NAME:TAG[@sha256:DIGEST]")]
+    pub(super) image: Option<String>,
+    /// For a module from an https URL: the SHA-256 of the file.
+    #[arg(long, value_name = "HEX", requires = "image")]
+    pub(super) sha256: Option<String>,
+    /// The secret with the registry's password.
+    #[arg(long, value_name = "SECRET", requires = "image")]
+    pub(super) pull_secret: Option<String>,
+    /// The name of the resources.
+    #[arg(long, value_name = "NAME", default_value = "agentguard")]
+    pub(super) name: String,
+    /// Their namespace: that of the proxies.
+    #[arg(long, value_name = "NAMESPACE", default_value = "default")]
+    pub(super) namespace: String,
+    /// A label of the proxies' pods; may be repeated. Only with Istio.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(super) selector: Vec<String>,
+    /// The Gateway (Kubernetes Gateway API) that is filtered.
+    #[arg(long, value_name = "NAME", conflicts_with = "selector")]
+    pub(super) gateway: Option<String>,
+    /// With Envoy Gateway: the issuer of the tokens that requests need.
+    #[arg(long, value_name = "URL", requires = "jwks")]
+    jwt_issuer: Option<String>,
+    /// With Envoy Gateway: the issuer's keys.
+    #[arg(long, value_name = "URL", requires = "jwt_issuer")]
+    jwks: Option<String>,
+    /// With Istio: the traffic that is filtered.
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) context: Context,
+    /// With Istio: the kind of resource. By default WasmPlugin, and EnvoyFilter for a policy that holds headers.
+    #[arg(long, value_enum)]
+    pub(super) kind: Option<Kind>,
+}
+
+/// The traffic that is filtered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Context {
+    /// Of a gateway.
+    #[default]
+    Gateway,
+    /// Into the pods of a sidecar, or through a waypoint.
+    Inbound,
+    /// Out of the pods of a sidecar.
+    Outbound,
+}
+
+/// The resource of Istio that installs the filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Kind {
+    /// For all supported versions.
+    #[value(name = "WasmPlugin")]
+    WasmPlugin,
+    /// From Istio 1.30.
+    #[value(name = "TrafficExtension")]
+    TrafficExtension,
+    /// The only one that can hold headers, from Istio 1.28.
+    #[value(name = "EnvoyFilter")]
+    EnvoyFilter,
+}
+
+/// Reports a usage error.
+pub(super) fn refuse<T>(what: &str) -> Result<T, Failed> {
+    Err(output::print_error(what))
+}
+
+impl MeshOptions {
+    /// Returns the image, which is required.
+    pub(super) fn image(&self, target: &str) -> Result<Image, Failed> {
+        let Some(image) = &self.image else {
+            return refuse(&format!(
+                "--for {target} needs --image REGISTRY/NAME:TAG[@sha256:DIGEST]: where the proxy gets the module from"
+            ));
+        };
+        let image =
+            Image::parse(image).or_else(|what| refuse(&format!("--image {image}: {what}")))?;
+        match (&image, &self.sha256) {
+            (Image::Registry(..), Some(_)) => {
+                return refuse(
+                    "--sha256 is for https URLs; write the digest behind the image: `@sha256:…`",
+                );
+            }
+            (_, Some(hex)) if !is_sha256(hex) => {
+                return refuse("--sha256: write 64 hexadecimal digits in lower case");
+            }
+            (Image::Registry(_, None), None) => output::note(
+                "agentguard: note: --image has no digest: whatever the registry has under this name will run; \
+                 append `@sha256:…`",
+            ),
+            _ => {}
+        }
+        Ok(image)
+    }
+
+    /// Returns `{name, namespace}`.
+    pub(super) fn metadata(&self, name: &str) -> Value {
+        json!({"name": name, "namespace": self.namespace})
+    }
+
+    /// Refuses names that Kubernetes refuses.
+    pub(super) fn check_names(&self) -> Result<(), Failed> {
+        let gateway = self.gateway.as_deref();
+        let names = [
+            ("--name", Some(&*self.name)),
+            ("--namespace", Some(&*self.namespace)),
+            ("--gateway", gateway),
+            ("--pull-secret", self.pull_secret.as_deref()),
+        ];
+        for (option, name) in names {
+            if let Some(name) = name
+                && !is_label(name)
+            {
+                return refuse(&format!(
+                    "{option} {name}: lower case letters, digits and `-`, at most 63, as Kubernetes requires"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the options as they are written on a command line.
+    pub(in crate::cli) fn as_arguments(&self) -> Vec<&str> {
+        let mut arguments = vec!["--name", &*self.name, "--namespace", &*self.namespace];
+        let given = [
+            ("--image", &self.image),
+            ("--sha256", &self.sha256),
+            ("--pull-secret", &self.pull_secret),
+            ("--gateway", &self.gateway),
+            ("--jwt-issuer", &self.jwt_issuer),
+            ("--jwks", &self.jwks),
+        ];
+        for (option, value) in given {
+            arguments.extend(value.iter().flat_map(|value| [option, &**value]));
+        }
+        arguments.extend(
+            self.selector
+                .iter()
+                .flat_map(|label| ["--selector", &**label]),
+        );
+        let context = match self.context {
+            Context::Gateway => None,
+            Context::Inbound => Some("inbound"),
+            Context::Outbound => Some("outbound"),
+        };
+        arguments.extend(context.iter().flat_map(|context| ["--context", *context]));
+        let kind = self.kind.map(|kind| match kind {
+            Kind::WasmPlugin => "WasmPlugin",
+            Kind::TrafficExtension => "TrafficExtension",
+            Kind::EnvoyFilter => "EnvoyFilter",
+        });
+        arguments.extend(kind.iter().flat_map(|kind| ["--kind", *kind]));
+        arguments
+    }
+
+    /// Returns the issuer of tokens and the URL of its keys.
+    pub(super) fn jwt(&self) -> Result<Option<(&str, &str)>, Failed> {
+        match (&self.jwt_issuer, &self.jwks) {
+            (Some(issuer), Some(jwks)) if jwks.starts_with("https://") => Ok(Some((issuer, jwks))),
+            (Some(_), Some(jwks)) => refuse(&format!("--jwks {jwks}: write an https URL")),
+            _ => Ok(None),
+        }
+    }
+
+    /// Returns the labels of `--selector`.
+    pub(super) fn labels(&self) -> Result<Value, Failed> {
+        let mut labels = serde_json::Map::new();
+        for label in &self.selector {
+            match label.split_once('=') {
+                Some((key, value)) if !key.is_empty() && !label.contains('*') => {
+                    labels.insert(key.to_owned(), json!(value));
+                }
+                _ => return refuse(&format!("--selector {label}: write KEY=VALUE, without `*`")),
+            }
+        }
+        Ok(Value::Object(labels))
+    }
+}
+
+fn is_label(name: &str) -> bool {
+    let is_inner = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+    (1..=63).contains(&name.len())
+        && name.bytes().all(is_inner)
+        && !name.starts_with('-')
+        && !name.ends_with('-')
+}
+
+/// Refuses a number that a double changes: Istio passes the policy as a Struct, and Kubernetes reads decimals as doubles.
+pub(super) fn refuse_inexact_numbers(root: &Node, path: &str) -> Result<(), Failed> {
+    match &root.data {
+        NodeValue::Number(text) if !is_exact(text) => refuse(&format!(
+            "{} {path}: {text} would arrive as another number: Istio and Kubernetes carry numbers as doubles; write \
+             it with at most 15 digits, or as a text",
+            codes::AG1020
+        )),
+        NodeValue::List(items) => items
+            .iter()
+            .enumerate()
+            .try_for_each(|(at, item)| refuse_inexact_numbers(item, &format!("{path}[{at}]"))),
+        NodeValue::Map(members) => members.iter().try_for_each(|member| {
+            let dot = if path.is_empty() { "" } else { "." };
+            refuse_inexact_numbers(&member.value, &format!("{path}{dot}{}", member.key))
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a number survives as a double: always with 15 digits, otherwise if the double is written the same way.
+fn is_exact(text: &str) -> bool {
+    let Some(double) = text.parse::<f64>().ok().filter(|double| double.is_finite()) else {
+        return false;
+    };
+    let mantissa = text.split(['e', 'E']).next().unwrap_or(text);
+    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    let digits = digits.trim_start_matches('0').trim_end_matches('0');
+    let is_zero_by_rounding = double == 0.0 && !digits.is_empty();
+    !is_zero_by_rounding && (digits.len() <= 15 || double.to_string() == text)
+}
+
+/// Bytes beyond which `kubectl apply` refuses a resource, because it keeps a copy in an annotation.
+const ANNOTATION_BYTES: usize = 262_144;
+
+/// Bytes beyond which etcd refuses a resource.
+const ETCD_BYTES: usize = 1_500_000;
+
+/// Refuses manifests that no cluster stores. Says where `kubectl apply` needs `--server-side`.
+pub(super) fn check_size(built: &str, file: &str) -> Result<(), Failed> {
+    if built.len() > ETCD_BYTES {
+        return refuse(&format!(
+            "the manifests have {} bytes; Kubernetes stores at most {ETCD_BYTES} in a resource: shorten the policy's lists, \
+             or mount the policy as a file (`--for envoy`)",
+            built.len()
+        ));
+    }
+    if built.len() > ANNOTATION_BYTES {
+        output::note(&format!(
+            "agentguard: note: larger than {ANNOTATION_BYTES} bytes: `kubectl apply --server-side -f {file}` is required"
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_a_double_changes_are_found() {
+        for exact in [
+            "0",
+            "-1",
+            "64.0",
+            "1e3",
+            "0.1",
+            "123456789.5",
+            "9007199254740992",
+            "100000000000000000000",
+        ] {
+            assert!(is_exact(exact), "{exact}");
+        }
+        for changed in [
+            "9007199254740993",
+            "0.12345678901234567890",
+            "1e999",
+            "1e-999",
+        ] {
+            assert!(!is_exact(changed), "{changed}");
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! `agentguard init [FOLDER]`: creates a folder with a policy, its tests, and what a proxy needs to run with it.
+
+use super::build::MeshOptions;
+use super::{Arguments, Command, ExitStatus, Failed, Source, output};
+use clap::{Args, Parser, ValueEnum};
+use serde_json::json;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// The policy that ships for a first look.
+const POLICY: &str = include_str!("../../policies/getting-started.yaml");
+
+/// Its tests.
+const TESTS: &str = include_str!("../../policies/getting-started.test.yaml");
+
+/// Envoy's image for `--for docker`.
+const ENVOY_IMAGE: &str = "envoyproxy/envoy:distroless-v1.40.0";
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+pub(super) struct Init {
+    /// The folder. It is created if it does not exist; a file in it is never overwritten.
+    #[arg(default_value = "agentguard")]
+    folder: PathBuf,
+    /// The proxy.
+    #[arg(long = "for", value_enum, default_value_t)]
+    target: Target,
+    /// Copy this module to the folder.
+    #[arg(long, value_name = "FILE")]
+    wasm: Option<PathBuf>,
+    /// The upstream URL.
+    #[arg(long, value_name = "URL", default_value = "https://api.openai.com")]
+    upstream: String,
+    #[command(flatten)]
+    mesh: MeshOptions,
+}
+
+/// The proxy that the folder is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Target {
+    /// Envoy on this machine.
+    #[default]
+    Envoy,
+    /// Envoy in a container, by Docker Compose.
+    Docker,
+    /// Istio.
+    Istio,
+    /// Envoy Gateway.
+    EnvoyGateway,
+}
+
+/// A file to create.
+struct NewFile {
+    name: &'static str,
+    contents: Vec<u8>,
+}
+
+impl Init {
+    pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
+        let files = self.files()?;
+        let failed = |path: &Path, error: &std::io::Error| {
+            output::print_error(&format!("{} can't be written: {error}", path.display()))
+        };
+        let paths: Vec<PathBuf> = files
+            .iter()
+            .map(|file| self.folder.join(file.name))
+            .collect();
+        let existing: Vec<String> = paths
+            .iter()
+            .filter(|path| path.symlink_metadata().is_ok())
+            .map(|path| path.display().to_string())
+            .collect();
+        if !existing.is_empty() {
+            return Err(output::print_error(&format!(
+                "nothing was written, because it exists already: {}",
+                existing.join(", ")
+            )));
+        }
+        fs::create_dir_all(&self.folder).map_err(|error| failed(&self.folder, &error))?;
+        for (file, path) in files.iter().zip(&paths) {
+            // A file that appeared since is not overwritten either.
+            fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .open(path)
+                .and_then(|mut out| out.write_all(&file.contents))
+                .map_err(|error| failed(path, &error))?;
+            if !json {
+                output::line(&path.display().to_string());
+            }
+        }
+        if json {
+            let names: Vec<&str> = files.iter().map(|file| file.name).collect();
+            output::line(&json!({"folder": self.folder, "files": names}).to_string());
+        } else {
+            let readme = self.folder.join("README.md");
+            output::line(&format!("Next: {}", readme.display()));
+        }
+        Ok(ExitStatus::Clean)
+    }
+
+    /// Returns everything that the folder gets.
+    fn files(&self) -> Result<Vec<NewFile>, Failed> {
+        let text = |name, text: String| NewFile {
+            name,
+            contents: text.into_bytes(),
+        };
+        let mut files = vec![
+            text("policy.yaml", outside(POLICY)),
+            text(
+                "policy.test.yaml",
+                outside(&TESTS.replace("getting-started.yaml", "policy.yaml")),
+            ),
+            text("README.md", self.readme()),
+        ];
+        match self.target {
+            Target::Envoy | Target::Docker => {
+                let listen = match self.target {
+                    Target::Docker => "0.0.0.0:10000",
+                    _ => "127.0.0.1:10000",
+                };
+                let module = "agentguard.wasm";
+                files.push(text(
+                    "agentguard.json",
+                    build(&["envoy", "--wasm", module])?,
+                ));
+                let bootstrap = [
+                    "envoy",
+                    "--wasm",
+                    module,
+                    "--bootstrap",
+                    "--watch",
+                    "agentguard.json",
+                ];
+                let more = ["--listen", listen, "--upstream", &self.upstream];
+                files.push(text(
+                    "envoy.json",
+                    build(&[&bootstrap[..], &more[..]].concat())?,
+                ));
+            }
+            Target::Istio => files.push(text("agentguard.yaml", self.manifests("istio")?)),
+            Target::EnvoyGateway => {
+                files.push(text("agentguard.yaml", self.manifests("envoy-gateway")?));
+            }
+        }
+        if self.target == Target::Docker {
+            files.push(text("compose.yaml", compose()));
+        }
+        if let Some(wasm) = &self.wasm {
+            let contents = output::read(&wasm.to_string_lossy())?;
+            if !contents.starts_with(b"\0asm") {
+                return Err(output::print_error(&format!(
+                    "{}: not a WebAssembly module",
+                    wasm.display()
+                )));
+            }
+            files.push(NewFile {
+                name: "agentguard.wasm",
+                contents,
+            });
+        }
+        Ok(files)
+    }
+
+    fn manifests(&self, target: &str) -> Result<String, Failed> {
+        let mut options = vec![target];
+        options.extend(self.mesh.as_arguments());
+        build(&options)
+    }
+
+    fn readme(&self) -> String {
+        let test = "1. `agentguard test policy.yaml` runs the tests of the policy.";
+        let (title, steps, change) = match self.target {
+            Target::Envoy => (
+                "Envoy",
+                "2. `agentguard.wasm`, the filter, belongs in this folder (`agentguard init --wasm FILE` puts it there).\n\
+                 3. `envoy -c envoy.json` starts the proxy at http://127.0.0.1:10000, in this folder.\n\
+                 4. `export OPENAI_BASE_URL=http://127.0.0.1:10000/v1`, then start the agent.\n",
+                "`agentguard build policy.yaml --for envoy --wasm agentguard.wasm --output agentguard.json`\nputs a changed \
+                 policy in force; Envoy keeps running.",
+            ),
+            Target::Docker => (
+                "Docker",
+                "2. `agentguard.wasm`, the filter, belongs in this folder (`agentguard init --wasm FILE` puts it there).\n\
+                 3. `docker compose up` starts the proxy at http://127.0.0.1:10000.\n\
+                 4. `export OPENAI_BASE_URL=http://127.0.0.1:10000/v1`, then start the agent.\n",
+                "`agentguard build policy.yaml --for envoy --wasm agentguard.wasm --output agentguard.json`\nputs a changed \
+                 policy in force; Envoy keeps running.",
+            ),
+            Target::Istio | Target::EnvoyGateway => (
+                match self.target {
+                    Target::Istio => "Istio",
+                    _ => "Envoy Gateway",
+                },
+                "2. The comments of `agentguard.yaml` say what the mesh needs once.\n\
+                 3. `kubectl apply --server-side -f agentguard.yaml` puts the policy in force.\n",
+                "",
+            ),
+        };
+        let change = match self.target {
+            Target::Istio | Target::EnvoyGateway => {
+                let target = match self.target {
+                    Target::Istio => "istio",
+                    _ => "envoy-gateway",
+                };
+                let options = self.mesh.as_arguments().join(" ");
+                format!(
+                    "A changed policy, before it is applied again:\n\
+                     `agentguard build policy.yaml --for {target} {options} --output agentguard.yaml`"
+                )
+            }
+            _ => change.to_owned(),
+        };
+        format!(
+            "# AgentGuard with {title}\n\n{test}\n{steps}\n{change}\n\nA denied request gets status 400 with the reason; \
+             `agentguard explain CODE` explains its code.\n"
+        )
+    }
+}
+
+/// Returns a file as it is outside of the repository: editors get its schema by URL.
+fn outside(text: &str) -> String {
+    text.replacen(
+        "$schema=../schema/",
+        "$schema=https://agentguard.dev/schema/v1/",
+        1,
+    )
+}
+
+/// Returns what `agentguard build` prints for the policy of the folder.
+fn build(options: &[&str]) -> Result<String, Failed> {
+    let arguments = ["agentguard", "build", "policy.yaml", "--for"];
+    let parsed = Arguments::try_parse_from(arguments.iter().chain(options))
+        .map_err(|error| output::print_error(&error.to_string()))?;
+    let Command::Build(build) = parsed.command else {
+        return Err(output::print_error("`build` was expected"));
+    };
+    let (built, ..) = build.build_policy(Source::of("policy.yaml", POLICY))?;
+    Ok(format!("{built}\n"))
+}
+
+fn compose() -> String {
+    format!(
+        "# docker compose up\n\
+         services:\n\
+         \x20 envoy:\n\
+         \x20   image: {ENVOY_IMAGE}\n\
+         \x20   working_dir: /etc/agentguard\n\
+         \x20   command: [-c, envoy.json]\n\
+         \x20   # The folder, not its files: a policy is replaced by renaming.\n\
+         \x20   volumes: [\".:/etc/agentguard:ro\"]\n\
+         \x20   ports: [\"127.0.0.1:10000:10000\"]\n\
+         \x20   read_only: true\n\
+         \x20   cap_drop: [ALL]\n\
+         \x20   security_opt: [\"no-new-privileges:true\"]\n\
+         \x20   restart: unless-stopped\n"
+    )
+}

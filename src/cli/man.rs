@@ -1,0 +1,34 @@
+//! `agentguard man`: prints or writes the manual pages.
+
+use super::{Arguments, ExitStatus, Failed, output};
+use clap::{Args, CommandFactory};
+use clap_mangen::{Man, generate_to};
+
+/// Arguments of `man`.
+#[derive(Debug, Args)]
+pub(super) struct ManPages {
+    /// Write the pages of all subcommands to this folder instead of printing the first page.
+    #[arg(long, value_name = "FOLDER")]
+    output: Option<String>,
+}
+
+impl ManPages {
+    pub(super) fn run(&self) -> Result<ExitStatus, Failed> {
+        let command = Arguments::command();
+        match &self.output {
+            Some(folder) => std::fs::create_dir_all(folder)
+                .and_then(|()| generate_to(command, folder))
+                .map_err(|error| {
+                    output::print_error(&format!("{folder} can't be written: {error}"))
+                })?,
+            None => {
+                let mut page = Vec::new();
+                Man::new(command)
+                    .render(&mut page)
+                    .map_err(|error| output::print_error(&error.to_string()))?;
+                output::print(&String::from_utf8_lossy(&page));
+            }
+        }
+        Ok(ExitStatus::Clean)
+    }
+}

@@ -1,0 +1,480 @@
+//! Manifests for Kubernetes, Istio and Envoy Gateway, against the schemas of their resources.
+#![expect(clippy::indexing_slicing, reason = "test code: a failure is a panic")]
+
+use super::tools::as_json;
+use super::{out, policies, root, run};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::process::Output;
+
+const POLICY: &str = "policies/getting-started.yaml";
+const DIGEST: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+fn complaint(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(2), "{}", out(output));
+    assert!(output.stdout.is_empty(), "{}", out(output));
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn build(policy: &str, options: &[&str]) -> Output {
+    run(&[&["build", policy, "--for"], options].concat())
+}
+
+fn istio(more: &[&str]) -> Output {
+    let image = format!("r.example.com/agentguard:1@sha256:{DIGEST}");
+    let options = ["istio", "--image", &image, "--selector", "istio=egress"];
+    build(POLICY, &[&options[..], more].concat())
+}
+
+/// The documents of a file of YAML by their kinds.
+fn documents(text: &str) -> BTreeMap<String, Value> {
+    let documents = text.split("\n---\n").skip(1).map(|text| {
+        let node = agentguard::author::parse_yaml(text).unwrap();
+        let mut json = Vec::new();
+        node.write_json(&mut json);
+        let document: Value = serde_json::from_slice(&json).unwrap();
+        let name = document["metadata"]["name"].as_str().unwrap();
+        (
+            format!("{} {name}", document["kind"].as_str().unwrap()),
+            document,
+        )
+    });
+    documents.collect()
+}
+
+/// What an API server requires: members that the schema doesn't know are errors.
+fn strict(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            if members.contains_key("x-kubernetes-int-or-string") {
+                members.remove("type");
+                members.insert(
+                    "anyOf".to_owned(),
+                    json!([{"type": "integer"}, {"type": "string"}]),
+                );
+            }
+            let takes_all = members.contains_key("x-kubernetes-preserve-unknown-fields")
+                || members.contains_key("additionalProperties");
+            if members.contains_key("properties") && members.contains_key("type") && !takes_all {
+                members.insert("additionalProperties".to_owned(), json!(false));
+            }
+            for (key, value) in members {
+                match (&**key, value) {
+                    ("properties", Value::Object(properties)) => {
+                        properties.values_mut().for_each(strict)
+                    }
+                    (_, value) => strict(value),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(strict),
+        _ => {}
+    }
+}
+
+/// The validators of the resources by version and kind.
+fn validators() -> BTreeMap<(String, String), jsonschema::Validator> {
+    let mut found = BTreeMap::new();
+    for file in super::files("tests/crds") {
+        let crd = as_json(&file).unwrap();
+        let group = crd["spec"]["group"].as_str().unwrap();
+        let kind = crd["spec"]["names"]["kind"].as_str().unwrap();
+        for version in crd["spec"]["versions"].as_array().unwrap() {
+            let mut schema = version["schema"]["openAPIV3Schema"].clone();
+            strict(&mut schema);
+            let top = schema["properties"].as_object_mut().unwrap();
+            for key in ["apiVersion", "kind", "metadata"] {
+                top.insert(key.to_owned(), json!({}));
+            }
+            let name = format!("{group}/{}", version["name"].as_str().unwrap());
+            let validator = jsonschema::draft202012::new(&schema).unwrap();
+            found.insert((name, kind.to_owned()), validator);
+        }
+    }
+    found
+}
+
+fn errors(
+    document: &Value,
+    validators: &BTreeMap<(String, String), jsonschema::Validator>,
+) -> Vec<String> {
+    let text = |key: &str| document[key].as_str().unwrap().to_owned();
+    let validator = &validators[&(text("apiVersion"), text("kind"))];
+    validator
+        .iter_errors(document)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect()
+}
+
+#[test]
+fn every_shipped_policy_becomes_manifests_that_the_api_takes_and_arrives_whole() {
+    let validators = validators();
+    for policy in policies() {
+        let json: Value =
+            serde_json::from_slice(&build(&policy, &["json", "--fail-closed"]).stdout).unwrap();
+        for options in [
+            &["istio", "--selector", "a/b=c", "--context", "inbound"][..],
+            &[
+                "istio",
+                "--gateway",
+                "g",
+                "--kind",
+                "TrafficExtension",
+                "--pull-secret",
+                "s",
+            ],
+            &[
+                "istio",
+                "--gateway",
+                "g",
+                "--kind",
+                "EnvoyFilter",
+                "--context",
+                "outbound",
+            ],
+            &[
+                "envoy-gateway",
+                "--gateway",
+                "g",
+                "--jwt-issuer",
+                "https://idp",
+                "--jwks",
+                "https://idp/keys",
+            ],
+        ] {
+            let built = build(
+                &policy,
+                &[
+                    options,
+                    &["--fail-closed", "--image", "r.example.com/agentguard:1"],
+                ]
+                .concat(),
+            );
+            let said = String::from_utf8_lossy(&built.stderr);
+            assert_eq!(built.status.code(), Some(0), "{policy} {options:?}: {said}");
+            assert!(said.contains("--image has no digest"), "{said}");
+            let documents = documents(&out(&built));
+            for (name, document) in &documents {
+                let errors = errors(document, &validators);
+                assert!(errors.is_empty(), "{policy} {name}: {errors:#?}");
+                assert_eq!(document["metadata"]["namespace"], "default");
+            }
+            let arrived: Vec<Value> = [
+                ("WasmPlugin agentguard", "/spec/pluginConfig"),
+                ("TrafficExtension agentguard", "/spec/wasm/pluginConfig"),
+                (
+                    "EnvoyFilter agentguard",
+                    "/spec/configPatches/0/patch/value/typed_config/config/configuration/value",
+                ),
+                ("EnvoyExtensionPolicy agentguard", "/spec/wasm/0/config"),
+            ]
+            .iter()
+            .filter_map(|(name, path)| documents.get(*name)?.pointer(path).cloned())
+            .map(|policy| match policy {
+                Value::String(text) => serde_json::from_str(&text).unwrap(),
+                policy => policy,
+            })
+            .collect();
+            assert_eq!(arrived, std::slice::from_ref(&json), "{policy} {options:?}");
+        }
+    }
+}
+
+#[test]
+fn a_member_that_a_resource_does_not_have_is_found() {
+    let validators = validators();
+    let mut plugin = documents(&out(&istio(&[])))
+        .remove("WasmPlugin agentguard")
+        .unwrap();
+    assert!(errors(&plugin, &validators).is_empty());
+    plugin["spec"]["selctor"] = json!({});
+    assert_eq!(errors(&plugin, &validators).len(), 1);
+    plugin["spec"] = json!({"url": "oci://x", "phase": "LAST"});
+    assert_eq!(errors(&plugin, &validators).len(), 1);
+}
+
+#[test]
+fn istio_gets_the_module_by_digest_the_buffers_and_the_log_of_audit_events() {
+    let text = out(&istio(&["--namespace", "istio-egress", "--name", "guard"]));
+    let documents = documents(&text);
+    let names: Vec<&str> = documents.keys().map(|name| &**name).collect();
+    assert_eq!(
+        names,
+        [
+            "EnvoyFilter guard-buffers",
+            "Telemetry guard",
+            "WasmPlugin guard"
+        ]
+    );
+    let plugin = &documents["WasmPlugin guard"];
+    assert_eq!(plugin["metadata"]["namespace"], "istio-egress");
+    let mut spec = plugin["spec"].clone();
+    spec.as_object_mut().unwrap().remove("pluginConfig");
+    assert_eq!(
+        spec,
+        json!({
+            "selector": {"matchLabels": {"istio": "egress"}},
+            "phase": "STATS",
+            "url": "oci://r.example.com/agentguard:1",
+            "sha256": DIGEST,
+            "pluginName": "agentguard",
+            "failStrategy": "FAIL_RELOAD",
+        })
+    );
+    let log = &documents["Telemetry guard"]["spec"]["accessLogging"][0];
+    assert_eq!(
+        log["filter"]["expression"],
+        "'wasm.agentguard' in filter_state"
+    );
+}
+
+/// The part of the mesh's configuration that stands in a comment.
+fn mesh_config(text: &str) -> Value {
+    let lines = text.lines().skip_while(|line| *line != "#   meshConfig:");
+    let yaml: String = lines
+        .map_while(|line| line.strip_prefix("#   "))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let mut json = Vec::new();
+    agentguard::author::parse_yaml(&yaml)
+        .unwrap()
+        .write_json(&mut json);
+    serde_json::from_slice(&json).unwrap()
+}
+
+#[test]
+fn every_label_of_every_metric_is_in_the_list_that_istio_needs() {
+    let mesh = mesh_config(&out(&istio(&[])));
+    let tags = mesh["meshConfig"]["defaultConfig"]["extraStatTags"]
+        .as_array()
+        .unwrap();
+    let labels = agentguard::metrics::METRICS.iter();
+    for label in labels.flat_map(|metric| metric.labels) {
+        assert!(
+            tags.contains(&json!(label.name)),
+            "{}: {tags:?}",
+            label.name
+        );
+    }
+    let provider = &mesh["meshConfig"]["extensionProviders"][0];
+    let documents = documents(&out(&istio(&[])));
+    assert_eq!(
+        provider["name"],
+        documents["Telemetry agentguard"]["spec"]["accessLogging"][0]["providers"][0]["name"]
+    );
+    assert_eq!(
+        provider["envoyFileAccessLog"]["logFormat"]["text"],
+        "%FILTER_STATE(wasm.agentguard:PLAIN)%\n"
+    );
+}
+
+/// A policy in a file of its own, which is removed with the folder.
+fn written(text: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("policy.yaml");
+    std::fs::write(&file, text).unwrap();
+    let name = file.to_str().unwrap().to_owned();
+    (folder, name)
+}
+
+fn policy_with(line: &str) -> (tempfile::TempDir, String) {
+    let text = std::fs::read_to_string(root().join(POLICY)).unwrap();
+    written(&format!("{text}{line}\n"))
+}
+
+#[test]
+fn a_policy_that_holds_headers_becomes_an_envoy_filter_and_nothing_that_would_hang() {
+    let (_folder, policy) = policy_with("envoy: { headers: hold }");
+    let options = ["--image", "r.io/a:1", "--gateway", "g"];
+    let built = build(&policy, &[&["istio"][..], &options].concat());
+    let documents = documents(&out(&built));
+    let patches = &documents["EnvoyFilter agentguard"]["spec"]["configPatches"];
+    let config = &patches[0]["patch"]["value"]["typed_config"]["config"];
+    assert_eq!(config["allow_on_headers_stop_iteration"], true);
+    assert_eq!(
+        config["vm_config"]["code"]["remote"]["http_uri"]["uri"],
+        "oci://r.io/a:1"
+    );
+    assert_eq!(
+        patches[0]["patch"]["value"]["name"],
+        patches[1]["patch"]["value"]["name"]
+    );
+    for target in [&["istio", "--kind", "WasmPlugin"][..], &["envoy-gateway"]] {
+        let refused = complaint(&build(&policy, &[target, &options].concat()));
+        assert!(refused.contains("requests would hang"), "{refused}");
+    }
+}
+
+#[test]
+fn keys_of_the_policy_come_from_the_environment_of_the_proxy() {
+    let line = "principals:\n  - name: key\n    api_key: { header: x-agent-key, keys: [{ env: TEAM_KEY, client: a }] }";
+    let (_folder, policy) = policy_with(line);
+    let built = build(
+        &policy,
+        &["istio", "--image", "r.io/a:1", "--selector", "a=b"],
+    );
+    let said = String::from_utf8_lossy(&built.stderr).into_owned();
+    let documents = documents(&out(&built));
+    let plugin = documents
+        .get("WasmPlugin agentguard")
+        .unwrap_or_else(|| panic!("{said}"));
+    assert_eq!(
+        plugin["spec"]["vmConfig"]["env"],
+        json!([{"name": "TEAM_KEY", "valueFrom": "HOST"}])
+    );
+}
+
+#[test]
+fn what_a_double_would_change_is_refused_where_the_policy_travels_as_one() {
+    let line = "  - { id: big, match: { tool: pay }, when: { args.id: { equals: 9007199254740993 } }, action: deny, reason: x }";
+    let (_folder, policy) = policy_with(line);
+    for target in ["istio", "envoy-gateway"] {
+        let refused = complaint(&build(
+            &policy,
+            &[target, "--image", "r.io/a:1", "--gateway", "g"],
+        ));
+        assert!(
+            refused.contains("AG1020") && refused.contains("9007199254740993"),
+            "{refused}"
+        );
+    }
+    assert_eq!(build(&policy, &["envoy"]).status.code(), Some(0));
+}
+
+#[test]
+fn a_mistake_in_the_options_is_named_before_anything_is_written() {
+    let image = ["--image", "r.io/a:1"];
+    for (options, word) in [
+        (&["istio", "--selector", "a=b"][..], "needs --image"),
+        (
+            &["istio", image[0], image[1]],
+            "needs --gateway NAME or --selector",
+        ),
+        (
+            &["istio", image[0], image[1], "--selector", "a"],
+            "KEY=VALUE",
+        ),
+        (
+            &["istio", "--image", "agentguard", "--gateway", "g"],
+            "name the registry",
+        ),
+        (
+            &["istio", "--image", "r.io/a@sha256:12", "--gateway", "g"],
+            "64 hexadecimal digits",
+        ),
+        (
+            &["istio", image[0], image[1], "--gateway", "G_1"],
+            "lower case",
+        ),
+        (
+            &["istio", image[0], image[1], "--gateway", "g", "--bootstrap"],
+            "--bootstrap is for",
+        ),
+        (&["envoy-gateway", image[0], image[1]], "needs --gateway"),
+        (
+            &[
+                "envoy-gateway",
+                image[0],
+                image[1],
+                "--gateway",
+                "g",
+                "--kind",
+                "WasmPlugin",
+            ],
+            "for Istio",
+        ),
+        (
+            &[
+                "istio",
+                image[0],
+                image[1],
+                "--gateway",
+                "g",
+                "--kind",
+                "EnvoyFilter",
+                "--pull-secret",
+                "s",
+            ],
+            "DOCKER_CONFIG",
+        ),
+        (&["k8s"], "needs --image"),
+        (
+            &["k8s", "--image", "https://r.io/a.wasm"],
+            "container image",
+        ),
+    ] {
+        let said = complaint(&build(POLICY, options));
+        assert!(said.contains(word), "{options:?}: {said}");
+    }
+}
+
+#[test]
+fn a_cluster_without_a_mesh_gets_envoy_with_the_policy_in_a_file_that_it_watches() {
+    let image = format!("r.io/envoy:1@sha256:{DIGEST}");
+    let built = out(&build(
+        POLICY,
+        &["k8s", "--image", &image, "--namespace", "agents"],
+    ));
+    let documents = documents(&built);
+    let names: Vec<&str> = documents.keys().map(|name| &**name).collect();
+    assert_eq!(
+        names,
+        [
+            "ConfigMap agentguard",
+            "Deployment agentguard",
+            "Service agentguard"
+        ]
+    );
+    let data = &documents["ConfigMap agentguard"]["data"];
+    let file = |name: &str| serde_json::from_str::<Value>(data[name].as_str().unwrap()).unwrap();
+    let alone: Value = serde_json::from_slice(&build(POLICY, &["envoy"]).stdout).unwrap();
+    assert_eq!(file("agentguard.json"), alone);
+    let bootstrap = file("envoy.json").to_string();
+    assert!(
+        bootstrap.contains("/etc/agentguard/policy/agentguard.json"),
+        "{bootstrap}"
+    );
+    let pod = &documents["Deployment agentguard"]["spec"]["template"];
+    let selector = &documents["Deployment agentguard"]["spec"]["selector"]["matchLabels"];
+    assert_eq!(&pod["metadata"]["labels"], selector);
+    assert_eq!(
+        &documents["Service agentguard"]["spec"]["selector"],
+        selector
+    );
+    assert_eq!(pod["spec"]["containers"][0]["image"], image);
+    assert_eq!(pod["spec"]["securityContext"]["runAsNonRoot"], true);
+}
+
+#[test]
+fn a_policy_for_which_kubectl_needs_another_option_is_built_with_a_note() {
+    let names: Vec<String> = (0..30_000).map(|at| format!("tool_{at:06}")).collect();
+    let names = names.join(", ");
+    let rule = format!("  - {{ id: many, match: {{ tool: [{names}] }}, action: deny, reason: x }}");
+    let (_folder, policy) = policy_with(&rule);
+    let options = ["istio", "--image", "r.io/a:1", "--gateway", "g"];
+    let built = build(&policy, &options);
+    let said = String::from_utf8_lossy(&built.stderr);
+    assert_eq!(built.status.code(), Some(0), "{said}");
+    assert!(said.contains("--server-side"), "{said}");
+}
+
+#[test]
+fn a_kill_list_is_not_for_manifests() {
+    let (_folder, list) =
+        written("apiVersion: agentguard.dev/v1\nkind: AgentKill\ngeneration: 1\nkill: []\n");
+    let refused = complaint(&build(
+        &list,
+        &["istio", "--image", "r.io/a:1", "--gateway", "g"],
+    ));
+    assert!(refused.contains("kill list"), "{refused}");
+}
+
+#[test]
+fn files_of_a_manifest_are_documents_with_a_comment_each() {
+    let text = out(&istio(&[]));
+    for document in text.split("\n---\n") {
+        assert!(document.starts_with("# "), "{document}");
+    }
+    let members: Map<String, Value> = documents(&text).into_iter().collect();
+    assert_eq!(members.len(), 3);
+}
