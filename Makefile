@@ -39,7 +39,7 @@ envoy-of = $(VENV)/envoy-$(1)/bin/envoy
 node-of  = $(VENV)/node-$(1)/nodejs/bin/node
 
 .DEFAULT_GOAL := help
-.PHONY: help run wasm build quick-wasm quick-build lint test test-unit test-envoy test-clients bench bench-exchange bench-detect bench-read bench-decide counts size clean check-rust check-python check-curl
+.PHONY: help run wasm build quick-wasm quick-build lint test test-unit test-envoy test-clients test-observability bench bench-exchange bench-detect bench-read bench-decide counts size clean check-rust check-python check-curl
 .DELETE_ON_ERROR:
 
 help: ## Lists the targets
@@ -116,6 +116,12 @@ test-unit: check-rust ## Tests that need nothing but Rust
 test-envoy: check-curl $(if $(QUICK),quick-wasm,wasm) envoys sdks mcp-sdk npm-sdks agents-sdks agents-npm ## Tests of the filter in real Envoys; ONLY=word for some of them
 	@$(IN_ENVOY) \
 	$(STEP) 'Testing the filter in Envoy $(ENVOY_NEWEST) and $(ENVOY_OLDEST)' cargo test --quiet --test envoy -- $(ONLY)
+
+# With the Prometheus and promtool of the system.
+test-observability: $(if $(QUICK),quick-wasm,wasm) envoy ## Tests of alerts, dashboards and documented queries, in the real Prometheus
+	@tools/setup/requirements prometheus
+	@$(IN_ENVOY) \
+	$(STEP) 'Testing alerts and dashboards' cargo test --quiet --test envoy -- --ignored observability
 
 # They are a gigabyte, and start slowly.
 test-clients: $(if $(QUICK),quick-wasm,wasm) envoys agents-sdks coding ## Tests with coding agents: codex, Claude Code, gemini-cli, opencode

@@ -30,7 +30,7 @@ fn now() -> u64 {
 }
 
 /// A policy in which large refunds need a manager.
-fn refunds() -> Value {
+pub fn refunds() -> Value {
     let rule = json!({
         "id": "large",
         "match": {"tool": "refund"},

@@ -17,7 +17,7 @@ in_both_envoys![
 ];
 
 /// A kill list in a folder that Envoy watches.
-struct KillFile {
+pub struct KillFile {
     folder: PathBuf,
 }
 
@@ -35,7 +35,7 @@ fn agentguard(arguments: &[&str]) -> String {
 }
 
 impl KillFile {
-    fn new(name: &str, version: Version) -> KillFile {
+    pub fn new(name: &str, version: Version) -> KillFile {
         let folder = std::env::temp_dir().join(format!(
             "agentguard-{name}-{version:?}-{}",
             std::process::id()
@@ -63,13 +63,13 @@ impl KillFile {
     }
 
     /// Changes the list with `agentguard kill`.
-    fn kill(&self, arguments: &[&str]) -> String {
+    pub fn kill(&self, arguments: &[&str]) -> String {
         let file = self.path().to_string_lossy().into_owned();
         agentguard(&[&["kill", "--file", &file], arguments].concat())
     }
 
     /// Replaces the resource by an edited one.
-    fn edit(&self, edit: impl FnOnce(&mut Value)) {
+    pub fn edit(&self, edit: impl FnOnce(&mut Value)) {
         let text = std::fs::read_to_string(self.path()).expect("a file");
         let mut resource: Value = serde_json::from_str(&text).expect("JSON");
         edit(&mut resource);
@@ -79,7 +79,7 @@ impl KillFile {
     }
 
     /// The filter as it stands in a chain.
-    fn filter(&self) -> Value {
+    pub fn filter(&self) -> Value {
         json!({
             "name": "agentguard-kill",
             "config_discovery": {

@@ -38,6 +38,7 @@ mod identity;
 mod kill;
 mod limits;
 mod metrics;
+mod observability;
 mod observe;
 mod packages;
 mod pages;

@@ -80,6 +80,22 @@ count by (instance, name) (agentguard_policy_info == 1) > 1
 ```
 ";
 
+const SEEING: &str = "
+## Alerts and dashboards
+
+[envoy/prometheus/alerts.yaml](../envoy/prometheus/alerts.yaml) has alerts to start from: Envoy or the policy gone, a rejected
+configuration, denials that rise, a client that is denied everything, failed authentication, limits, content that can't be inspected,
+an audit chain that began anew, an active or unreadable kill list, a slow filter. In `prometheus.yml`:
+
+```yaml
+rule_files: [alerts.yaml]
+```
+
+[envoy/grafana](../envoy/grafana) has dashboards (security, operations, detectors) to import into Grafana; each asks for the
+Prometheus to use. `make test-observability` runs the alerts on what a real Envoy counted, and each query of the dashboards and of
+this page in a real Prometheus.
+";
+
 fn row(metric: &Metric) -> String {
     let labels: Vec<String> = metric
         .labels
@@ -113,6 +129,7 @@ fn page() -> String {
         writeln!(page, "| `{name}` | {help} |").unwrap();
     }
     page.push_str(QUERIES);
+    page.push_str(SEEING);
     page.push_str("\n## Tag extraction\n\nIn Envoy's bootstrap; `agentguard build --bootstrap` writes it:\n\n```yaml\nstats_config:\n  stats_tags:\n");
     for name in label_names() {
         writeln!(

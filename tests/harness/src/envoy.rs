@@ -303,6 +303,11 @@ impl Envoy {
         self.sites.get(name).expect("no such site")
     }
 
+    /// Returns the address of the admin interface.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// Returns the process id.
     pub fn process_id(&self) -> u32 {
         self.process.id
