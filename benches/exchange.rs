@@ -60,7 +60,7 @@ fn pass(flow: &mut Flow, mut part: &[u8], last: bool) {
 fn finish(flow: &mut Flow) -> usize {
     let end = End {
         now: NOW,
-        status: None,
+        ..End::default()
     };
     let line = flow.finish(&end).line.len();
     let mut counted = 0;

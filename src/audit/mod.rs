@@ -4,17 +4,21 @@
 mod chain;
 #[cfg(not(target_arch = "wasm32"))]
 mod checkpoint;
+mod path;
 mod record;
 #[cfg(not(target_arch = "wasm32"))]
 mod schema;
+mod trace;
 #[cfg(not(target_arch = "wasm32"))]
 mod verify;
 
 pub use chain::{Chain, ChainKey};
 #[cfg(not(target_arch = "wasm32"))]
 pub use checkpoint::{Checkpoint, CheckpointError, CheckpointKey, CheckpointVerifier};
-pub use record::{Record, RecordedApproval, RecordedLimit, RecordedRule};
+pub use path::mask_identifiers;
+pub use record::{Record, RecordedApproval, RecordedLimit, RecordedRequest, RecordedRule};
 #[cfg(not(target_arch = "wasm32"))]
-pub use schema::schema;
+pub use schema::{MEMBERS, Member, Shape, schema};
+pub use trace::valid_traceparent;
 #[cfg(not(target_arch = "wasm32"))]
 pub use verify::{ChainId, Fault, Head, Place, RecordDigest, Report, Verifier, parse_chain_id};

@@ -5,8 +5,9 @@
 
 use super::chain::Chain;
 use crate::event::{Known, Principal, Usage};
-use crate::wire::json::quote;
+use crate::wire::json;
 use crate::wire::sorted_map::{SortedMap, SortedSet};
+use std::net::IpAddr;
 
 /// Maximum bytes of one text. Texts of clients, such as a model's name, can have any length.
 const MAX_TEXT_BYTES: usize = 256;
@@ -59,6 +60,21 @@ pub struct RecordedLimit {
     pub session: Option<Box<str>>,
 }
 
+/// What was asked, and over which connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecordedRequest<'a> {
+    /// W3C trace context.
+    pub traceparent: &'a str,
+    /// The address of the client, as the policy finds it.
+    pub client: Option<IpAddr>,
+    /// The method.
+    pub method: &'a str,
+    /// The host without its port.
+    pub host: &'a str,
+    /// The path without identifiers and query.
+    pub path: &'a str,
+}
+
 /// The content of an audit event. Members that don't apply are empty.
 #[derive(Clone, Debug)]
 pub struct Record<'a> {
@@ -66,6 +82,10 @@ pub struct Record<'a> {
     pub started_ns: u64,
     /// Envoy's request id.
     pub request_id: &'a str,
+    /// Whether the exchange goes on and has another event at its end.
+    pub is_interim: bool,
+    /// What was asked, and over which connection.
+    pub request: RecordedRequest<'a>,
     /// The policy's name, version and mode.
     pub policy: (&'a str, &'a str, &'static str),
     /// The caller.
@@ -92,6 +112,8 @@ pub struct Record<'a> {
     pub killed_by: Option<u64>,
     /// Status sent to the client; 0 if there was none.
     pub status: u16,
+    /// Envoy's reason for an end other than the upstream's response.
+    pub ended: &'a str,
     /// The rules that matched, by id.
     pub rules: &'a [RecordedRule],
     /// Rules on uninspectable content that the code decided without them.
@@ -114,6 +136,8 @@ pub struct Record<'a> {
     pub approval: Option<RecordedApproval<'a>>,
     /// The decision of the shadow policy, and its matching rules.
     pub shadow: Option<(&'static str, &'a SortedSet<Box<str>>)>,
+    /// Milliseconds from the request's headers to the end of the exchange; `None` if its start is unknown.
+    pub duration_ms: Option<u64>,
     /// Time spent in the filter, in microseconds.
     pub inspect_us: u64,
     /// Time in microseconds for which the filter held bytes.
@@ -132,6 +156,11 @@ impl Record<'_> {
         key(out, "chain");
         chain.write(out);
         let chain_end = out.len();
+        text(out, "traceparent", self.request.traceparent);
+        if self.is_interim {
+            key(out, "interim");
+            out.extend_from_slice(b"true");
+        }
         key(out, "policy");
         let (name, version, mode) = self.policy;
         object(out, |out| {
@@ -151,6 +180,12 @@ impl Record<'_> {
                 text(out, "client", client.unwrap_or_default());
             });
         }
+        if let Some(client) = self.request.client {
+            text(out, "client", &client.to_string());
+        }
+        text(out, "method", self.request.method);
+        text(out, "host", self.request.host);
+        text(out, "path", self.request.path);
         text(out, "protocol", self.protocol);
         text(out, "provider", self.provider);
         match self.models {
@@ -177,6 +212,7 @@ impl Record<'_> {
             out.push(b'}');
         }
         number(out, "status", u64::from(self.status));
+        text(out, "ended", self.ended);
         if !self.rules.is_empty() {
             key(out, "rules");
             list(out, self.rules.iter().take(MAX_LIST_ITEMS), |out, rule| {
@@ -213,7 +249,7 @@ impl Record<'_> {
             text(out, "level", level);
             key(out, "reasons");
             list(out, reasons.iter().take(MAX_LIST_ITEMS), |out, reason| {
-                quote(reason, out)
+                quote(cut(reason), out)
             });
         });
         let usage = [
@@ -268,6 +304,9 @@ impl Record<'_> {
                 texts(out, "rules", rules);
             });
         }
+        if let Some(duration) = self.duration_ms {
+            number(out, "duration_ms", duration);
+        }
         key(out, "timing");
         object(out, |out| {
             number(out, "inspect_us", self.inspect_us);
@@ -299,6 +338,43 @@ fn write_principal(principal: &Principal, out: &mut Vec<u8>) {
     if let Some(via) = &principal.via {
         text(out, "via", via);
     }
+}
+
+/// Writes a string. A reader of the log sees what is there: besides what JSON demands, characters are escaped that end a line
+/// in some readers, change the direction of what follows, or are not visible.
+fn quote(text: &str, out: &mut Vec<u8>) {
+    let is_hidden = |c: char| {
+        matches!(
+            c,
+            '\u{7f}'..='\u{9f}'
+                | '\u{ad}'
+                | '\u{61c}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
+    };
+    out.push(b'"');
+    let mut rest = text;
+    // Nearly all texts are plain.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        json::escape(text, out);
+        out.push(b'"');
+        return;
+    }
+    while let Some((at, c)) = rest.char_indices().find(|(_, c)| is_hidden(*c)) {
+        let (plain, from) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        json::escape(plain, out);
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            out.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
+        }
+        rest = from.get(c.len_utf8()..).unwrap_or_default();
+    }
+    json::escape(rest, out);
+    out.push(b'"');
 }
 
 /// Starts a member, with a comma unless it is the first one of the object.
@@ -447,6 +523,8 @@ mod tests {
         Record {
             started_ns: 1_763_622_245_678_000_000,
             request_id: "r-1",
+            is_interim: false,
+            request: RecordedRequest::default(),
             policy: ("demo", "sha256:00", "enforce"),
             principal: None,
             authentication: None,
@@ -460,6 +538,7 @@ mod tests {
             code: None,
             killed_by: None,
             status: 200,
+            ended: "",
             rules: &[],
             undecided: &empty.texts,
             findings: &empty.findings,
@@ -469,6 +548,7 @@ mod tests {
             coverage: ("full", reasons),
             usage: Usage::default(),
             limits: &empty.limits,
+            duration_ms: Some(56),
             inspect_us: 12,
             approval: None,
             shadow: None,
@@ -498,9 +578,87 @@ mod tests {
                 r#""policy":{"name":"demo","version":"sha256:00","mode":"enforce"},"#,
                 r#""protocol":"openai.chat","provider":"openai","endpoint":"chat.completions","stream":false,"#,
                 r#""decision":"allow","status":200,"coverage":{"level":"full","reasons":[]},"#,
-                r#""timing":{"inspect_us":12,"held_us":34}}"#,
+                r#""duration_ms":56,"timing":{"inspect_us":12,"held_us":34}}"#,
             )
         );
+    }
+
+    #[test]
+    fn what_was_asked_stands_behind_the_caller() {
+        let mut chain = Chain::new([1; 8], None);
+        let (reasons, empty) = (SortedSet::new(), Empty::default());
+        let record = Record {
+            is_interim: true,
+            request: RecordedRequest {
+                traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+                client: Some(IpAddr::from([192, 0, 2, 7])),
+                method: "POST",
+                host: "api.example.com",
+                path: "/v1/chat/completions",
+            },
+            ended: "response_timeout",
+            ..record(&reasons, &empty)
+        };
+        let line = String::from_utf8(record.write(&mut chain)).unwrap();
+        for part in [
+            r#""start":true},"traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01","interim":true,"policy":"#,
+            r#""mode":"enforce"},"client":"192.0.2.7","method":"POST","host":"api.example.com","path":"/v1/chat/completions","protocol":"#,
+            r#""status":200,"ended":"response_timeout","coverage":"#,
+        ] {
+            assert!(line.contains(part), "{line}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_can_forge_a_line_or_hide_in_it(text in "(\\PC|[\\x00-\\x1f\"\\\\\u{7f}-\u{a0}\u{ad}\u{61c}\u{200b}-\u{200f}\u{2028}-\u{202e}\u{2060}-\u{206f}\u{feff}\u{e0000}-\u{e007f}]){0,80}") {
+            let mut chain = Chain::new([1; 8], None);
+            let named = Empty {
+                models: vec![text.as_str().into()],
+                texts: SortedSet::from([Box::from(text.as_str())]),
+                findings: SortedMap::from([(Box::from(text.as_str()), 1)]),
+                ..Empty::default()
+            };
+            let reasons = SortedSet::from([text.clone()]);
+            let rules = [RecordedRule {
+                id: text.as_str().into(),
+                action: "deny",
+                event: "message",
+                at: text.clone(),
+                mode: "enforce",
+                form: None,
+            }];
+            let record = Record {
+                request_id: &text,
+                request: RecordedRequest {
+                    traceparent: &text,
+                    client: None,
+                    method: &text,
+                    host: &text,
+                    path: &text,
+                },
+                policy: (&text, &text, "enforce"),
+                authentication: Some((&text, "missing", Some(&text))),
+                protocol: &text,
+                provider: &text,
+                endpoint: &text,
+                ended: &text,
+                rules: &rules,
+                ..record(&reasons, &named)
+            };
+            let line = String::from_utf8(record.write(&mut chain)).unwrap();
+            let hidden = |c: char| {
+                c.is_control()
+                    || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
+            };
+            proptest::prop_assert!(!line.contains(hidden));
+            let parsed: serde_json::Value = serde_json::from_str(&line).unwrap();
+            let whole = |value: &serde_json::Value| value.as_str().unwrap_or_default() == cut(&text);
+            for at in ["/request_id", "/method", "/host", "/path", "/model", "/ended", "/rules/0/at", "/tools/0", "/coverage/reasons/0"] {
+                proptest::prop_assert!(parsed.pointer(at).map_or(text.is_empty(), whole), "{}", at);
+            }
+            proptest::prop_assert_eq!(&parsed["decision"], "allow");
+        }
     }
 
     #[test]

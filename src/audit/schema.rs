@@ -1,148 +1,448 @@
-//! JSON Schema (draft 2020-12) of audit events. Later versions only add members, so that a reader must accept unknown
-//! ones.
+//! Members of audit events, declared once in the order in which they are written: the JSON Schema (draft 2020-12) and the
+//! table in `docs/audit.md` are made of them.
 
 use crate::diag::codes::CODES;
 use crate::event::{Kind, PROTOCOL_NAMES};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-/// Returns the schema of one audit event.
-pub fn schema() -> Value {
-    let count = json!({"type": "integer", "minimum": 0});
-    let texts = json!({"type": "array", "items": {"type": "string"}});
-    let counts = json!({"type": "object", "additionalProperties": count});
-    let actions = ["allow", "deny", "redact", "require_approval"];
-    let decisions = [
-        "allow",
-        "deny",
-        "redact",
-        "require_approval",
-        "not_evaluated",
-    ];
-    let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.word()).collect();
-    let codes: Vec<&str> = CODES.iter().map(|code| code.id).collect();
-    let protocols: Vec<&str> = PROTOCOL_NAMES.iter().copied().chain(["unknown"]).collect();
-    json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": "https://agentguard.dev/schema/v1/audit.json",
-        "title": "AgentGuard audit line",
-        "type": "object",
-        "properties": {
-            "v": {"const": 1},
-            "ts": {"type": "string", "pattern": "^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$", "description": "Start of the exchange, UTC."},
-            "request_id": {"type": "string"},
-            "chain": {
-                "type": "object",
-                "properties": {
-                    "id": {"type": "string", "description": "Each VM has a chain of its own."},
-                    "seq": count,
-                    "prev": {"type": "string", "description": "The record before, by its MAC or SHA-256."},
-                    "start": {"const": true},
-                    "mac": {"type": "string", "description": "HMAC-SHA-256 over the line without this member."},
-                },
-                "required": ["id", "seq", "prev"],
-            },
-            "policy": {
-                "type": "object",
-                "properties": {
-                    "name": {"type": "string"},
-                    "version": {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"},
-                    "mode": {"enum": ["enforce", "observe"]},
-                },
-                "required": ["name", "version", "mode"],
-            },
-            "principal": {
-                "type": "object",
-                "properties": {
-                    "id": {"type": "string"},
-                    "agent": {"type": "string"},
-                    "client": {"type": "string"},
-                    "tenant": {"type": "string"},
-                    "roles": texts,
-                    "via": {"type": "string", "description": "The source that said so."},
-                },
-            },
-            "authentication": {
-                "type": "object",
-                "description": "Why a credential is invalid, or that there is none and the policy requires one.",
-                "properties": {
-                    "source": {"type": "string", "description": "The policy's source that recognised it; `none` if none did."},
-                    "reason": {"enum": ["missing", "unknown", "expired", "not_yet_valid", "revoked", "duplicate", "malformed", "in_url", "wrong_issuer", "unverified", "contradictory"]},
-                    "client": {"type": "string", "description": "Whose credential it is, if that is known."},
-                },
-                "required": ["source", "reason"],
-            },
-            "protocol": {"examples": protocols, "type": "string"},
-            "provider": {"type": "string"},
-            "model": {"type": "string", "description": "Several are joined by a comma."},
-            "endpoint": {"type": "string"},
-            "stream": {"type": "boolean"},
-            "decision": {"enum": decisions, "description": "What happened."},
-            "would": {"enum": decisions, "description": "What enforcement would have done, if that differs."},
-            "code": {"enum": codes},
-            "kill": {
-                "type": "object",
-                "description": "The kill list that stopped the exchange or a call.",
-                "properties": {"generation": count},
-                "required": ["generation"],
-            },
-            "status": {"type": "integer", "minimum": 0, "maximum": 999, "description": "Sent to the client; 0 if none was."},
-            "rules": {"type": "array", "description": "All that held, by id.", "items": {
-                "type": "object",
-                "properties": {
-                    "id": {"type": "string"},
-                    "action": {"enum": [actions[0], actions[1], actions[2], actions[3], "tag"]},
-                    "event": {"enum": kinds},
-                    "at": {"type": "string", "description": "Where it first stood."},
-                    "mode": {"enum": ["enforce", "observe"]},
-                    "form": {"const": "label", "description": "A label was written instead of a pseudonym: the provider stores the conversation, or the text is in a response."},
-                },
-                "required": ["id", "action", "event", "mode"],
-            }},
-            "undecided": {"type": "array", "items": {"type": "string"}, "description": "Rules on content that could not be inspected, by id. The code decided without them, because their conditions could not be evaluated."},
-            "findings": counts,
-            "events": counts,
-            "tools": texts,
-            "tags": texts,
-            "coverage": {
-                "type": "object",
-                "properties": {
-                    "level": {"enum": ["full", "partial", "none", "ignored"]},
-                    "reasons": texts,
-                },
-                "required": ["level", "reasons"],
-            },
-            "usage": {"type": "object", "properties": {"input_tokens": count, "output_tokens": count}},
-            "approval": {
-                "type": "object",
-                "properties": {
-                    "id": {"type": "string", "description": "Of the request for it."},
-                    "digest": {"type": "string", "description": "Of the arguments, or of what the rule binds."},
-                    "state": {"enum": ["required", "approved", "invalid"]},
-                    "detail": {"type": "string", "description": "What is wrong with the token that came."},
-                },
-                "required": ["id", "digest", "state"],
-            },
-            "limits": limits(),
-            "timing": {
-                "type": "object",
-                "properties": {"inspect_us": count, "held_us": count},
-                "required": ["inspect_us", "held_us"],
-            },
-        },
-        "required": ["v", "ts", "chain", "policy", "decision", "status", "coverage", "timing"],
-    })
+/// A member of an object in an audit event.
+#[derive(Clone, Copy, Debug)]
+pub struct Member {
+    /// The key.
+    pub name: &'static str,
+    /// What the value is.
+    pub shape: Shape,
+    /// Whether every event has it, or every object of its kind.
+    pub is_required: bool,
+    /// What it means.
+    pub about: &'static str,
 }
 
-fn limits() -> Value {
-    json!({"type": "array", "description": "The limits that it was charged to, by id.", "items": {
-        "type": "object",
-        "properties": {
-            "id": {"type": "string"},
-            "used": {"type": "number", "minimum": 0, "description": "After the last charge."},
-            "max": {"type": "number", "minimum": 0},
-            "session": {"type": "string", "description": "What named the session, of a limit for each."},
-            "exceeded": {"const": true, "description": "Something was over the limit."},
-        },
-        "required": ["id", "used", "max"],
-    }})
+/// What a value is.
+#[derive(Clone, Copy, Debug)]
+pub enum Shape {
+    /// This number.
+    Version(u64),
+    /// A string.
+    Text,
+    /// A string of this form: a regular expression.
+    Form(&'static str),
+    /// One of these words.
+    Words(&'static [&'static str]),
+    /// A kind of event.
+    Kind,
+    /// A code.
+    Code,
+    /// The name of a protocol; others may follow.
+    Protocol,
+    /// A whole number.
+    Count,
+    /// A number.
+    Number,
+    /// A status of HTTP, or 0.
+    Status,
+    /// `true` or `false`.
+    Boolean,
+    /// `true`, or the member is absent.
+    True,
+    /// A count for each name.
+    Counts,
+    /// A list of strings.
+    Texts,
+    /// An object.
+    Object(&'static [Member]),
+    /// A list of objects.
+    List(&'static [Member]),
+}
+
+const fn member(name: &'static str, shape: Shape, about: &'static str) -> Member {
+    Member {
+        name,
+        shape,
+        is_required: false,
+        about,
+    }
+}
+
+const fn required(name: &'static str, shape: Shape, about: &'static str) -> Member {
+    Member {
+        name,
+        shape,
+        is_required: true,
+        about,
+    }
+}
+
+const DECISIONS: &[&str] = &[
+    "allow",
+    "deny",
+    "redact",
+    "require_approval",
+    "not_evaluated",
+];
+
+const REASONS: &[&str] = &[
+    "missing",
+    "unknown",
+    "expired",
+    "not_yet_valid",
+    "revoked",
+    "duplicate",
+    "malformed",
+    "in_url",
+    "wrong_issuer",
+    "unverified",
+    "contradictory",
+];
+
+/// The members of an audit event.
+pub const MEMBERS: &[Member] = &[
+    required("v", Shape::Version(1), "The version of this format."),
+    required(
+        "ts",
+        Shape::Form(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"),
+        "Start of the exchange, UTC; its end if the filter did not see its headers.",
+    ),
+    member(
+        "request_id",
+        Shape::Text,
+        "`x-request-id`. Denials have it too.",
+    ),
+    required(
+        "chain",
+        Shape::Object(&[
+            required(
+                "id",
+                Shape::Form("^[0-9a-f]{16}$"),
+                "Each VM has a chain of its own.",
+            ),
+            required("seq", Shape::Count, "The place in the chain, from 0."),
+            required(
+                "prev",
+                Shape::Form("^[0-9a-f]{64}$"),
+                "The record before, by its MAC or SHA-256.",
+            ),
+            member("start", Shape::True, "The first record of the chain."),
+            member(
+                "mac",
+                Shape::Form("^[0-9a-f]{64}$"),
+                "HMAC-SHA-256 over the line without this member.",
+            ),
+        ]),
+        "The link to the record before.",
+    ),
+    member(
+        "traceparent",
+        Shape::Form("^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"),
+        "W3C trace context of the request: trace id and span id. Absent if it is not valid.",
+    ),
+    member(
+        "interim",
+        Shape::True,
+        "A stream was restricted and goes on: another record follows at its end. Only in Envoy's own log.",
+    ),
+    required(
+        "policy",
+        Shape::Object(&[
+            required("name", Shape::Text, "Its name."),
+            required(
+                "version",
+                Shape::Form("^sha256:[0-9a-f]{64}$"),
+                "What `agentguard build` prints.",
+            ),
+            required(
+                "mode",
+                Shape::Words(&["enforce", "observe"]),
+                "Whether decisions were enforced.",
+            ),
+        ]),
+        "The policy in force.",
+    ),
+    member(
+        "principal",
+        Shape::Object(&[
+            member("id", Shape::Text, "The user or service."),
+            member("agent", Shape::Text, "The agent."),
+            member("client", Shape::Text, "The application or key."),
+            member("tenant", Shape::Text, "The tenant."),
+            member("roles", Shape::Texts, "The roles."),
+            member("via", Shape::Text, "The source that said so."),
+        ]),
+        "Who asked. Absent if nobody is known.",
+    ),
+    member(
+        "authentication",
+        Shape::Object(&[
+            required(
+                "source",
+                Shape::Text,
+                "The policy's source that recognised it; `none` if none did.",
+            ),
+            required("reason", Shape::Words(REASONS), "What is wrong with it."),
+            member(
+                "client",
+                Shape::Text,
+                "Whose credential it is, if that is known.",
+            ),
+        ]),
+        "Why a credential is invalid, or that there is none and the policy requires one.",
+    ),
+    member(
+        "client",
+        Shape::Text,
+        "The client's address, found as the policy's `client_address` says. Absent if it is not known.",
+    ),
+    member("method", Shape::Text, "The method of the request."),
+    member(
+        "host",
+        Shape::Text,
+        "The host that was asked for, without its port.",
+    ),
+    member(
+        "path",
+        Shape::Text,
+        "The path. Identifiers are `{id}`, secrets and personal data a label such as `[EMAIL]`; the query is left out.",
+    ),
+    member(
+        "protocol",
+        Shape::Protocol,
+        "The protocol; `unknown` if the request is of none.",
+    ),
+    member("provider", Shape::Text, "The provider of the model."),
+    member(
+        "model",
+        Shape::Text,
+        "The model. Several are joined by a comma.",
+    ),
+    member("endpoint", Shape::Text, "The operation of the protocol."),
+    member(
+        "stream",
+        Shape::Boolean,
+        "Whether the client asked for a stream.",
+    ),
+    required("decision", Shape::Words(DECISIONS), "What happened."),
+    member(
+        "would",
+        Shape::Words(DECISIONS),
+        "What enforcement would have done, if that differs.",
+    ),
+    member(
+        "code",
+        Shape::Code,
+        "The code of a denial: `agentguard explain CODE`.",
+    ),
+    member(
+        "kill",
+        Shape::Object(&[required("generation", Shape::Count, "Of the kill list.")]),
+        "The kill list that stopped the exchange or a call.",
+    ),
+    required(
+        "status",
+        Shape::Status,
+        "The status sent to the client; 0 if none was.",
+    ),
+    member(
+        "ended",
+        Shape::Text,
+        "Envoy's reason, where the exchange did not end with the upstream's or the filter's own response: `response_timeout`, \
+         `downstream_remote_disconnect`.",
+    ),
+    member(
+        "rules",
+        Shape::List(&[
+            required("id", Shape::Text, "The rule's id."),
+            required(
+                "action",
+                Shape::Words(&[
+                    "allow",
+                    "deny",
+                    "redact",
+                    "require_approval",
+                    "tag",
+                    "limit",
+                ]),
+                "The rule's action.",
+            ),
+            required("event", Shape::Kind, "The kind of event that matched."),
+            member(
+                "at",
+                Shape::Text,
+                "Where the first match stood: a JSON Pointer.",
+            ),
+            required(
+                "mode",
+                Shape::Words(&["enforce", "observe"]),
+                "The rule's mode.",
+            ),
+            member(
+                "form",
+                Shape::Words(&["label"]),
+                "A label was written instead of a pseudonym: the provider stores the conversation, or the text is in a response.",
+            ),
+        ]),
+        "The rules that matched, by id.",
+    ),
+    member(
+        "undecided",
+        Shape::Texts,
+        "Rules on content that could not be inspected, by id. The code decided without them, because their conditions could not be \
+         evaluated.",
+    ),
+    member("findings", Shape::Counts, "Findings of each detector."),
+    member("events", Shape::Counts, "Events of each kind."),
+    member("tools", Shape::Texts, "The tools that were called."),
+    member("tags", Shape::Texts, "The tags that rules set."),
+    required(
+        "coverage",
+        Shape::Object(&[
+            required(
+                "level",
+                Shape::Words(&["full", "partial", "none", "ignored"]),
+                "`ignored`: the policy does not apply.",
+            ),
+            required(
+                "reasons",
+                Shape::Texts,
+                "What was not inspected: `request:AG2005`, `response:incomplete`.",
+            ),
+        ]),
+        "How much of the exchange was inspected.",
+    ),
+    member(
+        "usage",
+        Shape::Object(&[
+            member("input_tokens", Shape::Count, "Of the request."),
+            member("output_tokens", Shape::Count, "Of the response."),
+        ]),
+        "Tokens, as the provider reports them.",
+    ),
+    member(
+        "approval",
+        Shape::Object(&[
+            required("id", Shape::Text, "Of the request for it."),
+            required(
+                "digest",
+                Shape::Text,
+                "Of the arguments, or of what the rule binds.",
+            ),
+            required(
+                "state",
+                Shape::Words(&["required", "approved", "invalid"]),
+                "What became of it.",
+            ),
+            member(
+                "detail",
+                Shape::Text,
+                "What is wrong with the token that came.",
+            ),
+        ]),
+        "An approval that was asked for or given.",
+    ),
+    member(
+        "limits",
+        Shape::List(&[
+            required("id", Shape::Text, "The limit's id."),
+            required("used", Shape::Number, "After the last charge."),
+            required("max", Shape::Number, "What is free."),
+            member("exceeded", Shape::True, "Something was over the limit."),
+            member(
+                "session",
+                Shape::Text,
+                "What named the session, of a limit for each.",
+            ),
+        ]),
+        "The limits that it was charged to, by id.",
+    ),
+    member(
+        "shadow",
+        Shape::Object(&[
+            required(
+                "decision",
+                Shape::Words(DECISIONS),
+                "What it would have done.",
+            ),
+            member("rules", Shape::Texts, "Its rules that matched, by id."),
+        ]),
+        "What the shadow policy says.",
+    ),
+    member(
+        "duration_ms",
+        Shape::Count,
+        "From the request's headers to the end of the exchange. Absent if the filter did not see its headers.",
+    ),
+    required(
+        "timing",
+        Shape::Object(&[
+            required("inspect_us", Shape::Count, "Time spent in the filter."),
+            required(
+                "held_us",
+                Shape::Count,
+                "Time for which bytes waited for a decision.",
+            ),
+        ]),
+        "What the filter cost, in microseconds.",
+    ),
+];
+
+/// Returns the schema of one audit event. Later versions only add members, so that a reader must accept unknown ones.
+pub fn schema() -> Value {
+    let mut schema = object(MEMBERS);
+    if let Some(members) = schema.as_object_mut() {
+        let draft = "https://json-schema.org/draft/2020-12/schema";
+        members.insert("$schema".to_owned(), draft.into());
+        let id = "https://agentguard.dev/schema/v1/audit.json";
+        members.insert("$id".to_owned(), id.into());
+        members.insert("title".to_owned(), "AgentGuard audit line".into());
+    }
+    schema
+}
+
+fn object(members: &[Member]) -> Value {
+    let properties: Map<String, Value> = members
+        .iter()
+        .map(|member| {
+            let mut value = value(member.shape);
+            if let Some(keys) = value.as_object_mut() {
+                keys.insert("description".to_owned(), member.about.into());
+            }
+            (member.name.to_owned(), value)
+        })
+        .collect();
+    let required: Vec<&str> = members
+        .iter()
+        .filter(|member| member.is_required)
+        .map(|member| member.name)
+        .collect();
+    json!({"type": "object", "properties": properties, "required": required})
+}
+
+fn value(shape: Shape) -> Value {
+    let count = || json!({"type": "integer", "minimum": 0});
+    match shape {
+        Shape::Version(version) => json!({"const": version}),
+        Shape::Text => json!({"type": "string"}),
+        Shape::Form(pattern) => json!({"type": "string", "pattern": pattern}),
+        Shape::Words(words) => json!({"enum": words}),
+        Shape::Kind => {
+            let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.word()).collect();
+            json!({"enum": kinds})
+        }
+        Shape::Code => {
+            let codes: Vec<&str> = CODES.iter().map(|code| code.id).collect();
+            json!({"enum": codes})
+        }
+        Shape::Protocol => {
+            let names: Vec<&str> = PROTOCOL_NAMES.iter().copied().chain(["unknown"]).collect();
+            json!({"type": "string", "examples": names})
+        }
+        Shape::Count => count(),
+        Shape::Number => json!({"type": "number", "minimum": 0}),
+        Shape::Status => json!({"type": "integer", "minimum": 0, "maximum": 999}),
+        Shape::Boolean => json!({"type": "boolean"}),
+        Shape::True => json!({"const": true}),
+        Shape::Counts => json!({"type": "object", "additionalProperties": count()}),
+        Shape::Texts => json!({"type": "array", "items": {"type": "string"}}),
+        Shape::Object(members) => object(members),
+        Shape::List(members) => json!({"type": "array", "items": object(members)}),
+    }
 }

@@ -2,7 +2,9 @@
 
 use super::limits::OpenCharge;
 use super::{Flow, HalfState, step::End};
-use crate::audit::{Record, RecordedApproval, RecordedLimit, RecordedRule};
+use crate::audit::{
+    Chain, Record, RecordedApproval, RecordedLimit, RecordedRequest, RecordedRule, mask_identifiers,
+};
 use crate::event::{Direction, Kind, Known, Usage};
 use crate::metrics::{self, Metric};
 use crate::policy::Mode;
@@ -79,6 +81,8 @@ pub(super) struct Exchange {
     pub(super) open_charges: Vec<OpenCharge>,
     /// Whether the session of the response was noted.
     pub(super) has_noted_response: bool,
+    /// Whether a stream's denial was recorded at once.
+    pub(super) has_interim: bool,
     /// Whether the response arrived to its end.
     pub(super) is_complete: bool,
     /// Bytes of the response's body.
@@ -157,16 +161,70 @@ pub struct Finished {
 
 impl Flow {
     /// Finishes the exchange: writes its audit event.
-    pub fn finish(&mut self, end: &End) -> Finished {
+    pub fn finish(&mut self, end: &End<'_>) -> Finished {
         self.close_open_halves();
         self.mask_names();
         self.now = end.now;
         self.settle_limits();
         let exchange = &self.exchange;
-        let policy = &self.guard.policy;
-        let status = exchange.status.or(end.status).unwrap_or(0);
-        let rules: Vec<RecordedRule> = exchange.rules.values().cloned().collect();
         let tools = sort::set(exchange.calls.iter().map(|(tool, _)| tool.clone()));
+        let models = &self.facts.models.names;
+        let chain = &self.guard.chain;
+        let line = self.write_record(end, models, &tools, &mut chain.borrow_mut(), false);
+        let tokens = exchange.usage.input_tokens.unwrap_or(0);
+        Finished {
+            line,
+            decision: exchange.outcome.word(),
+            rule: self.deciding_rule(),
+            tokens_total: tokens.saturating_add(exchange.usage.output_tokens.unwrap_or(0)),
+        }
+    }
+
+    /// Returns an audit event for a stream that was denied, once: the event of the whole exchange is only written at its end,
+    /// which may be far away. It is in a chain of its own, so that each log can be verified by itself.
+    pub fn interim(&mut self, now: impl FnOnce() -> u64) -> Option<Vec<u8>> {
+        let is_denied = self.exchange.outcome >= ExchangeOutcome::RequireApproval;
+        if !is_denied || self.exchange.has_interim || !self.status_sent {
+            return None;
+        }
+        self.exchange.has_interim = true;
+        let masker = &self.guard.name_masker;
+        let masked = |name: &str| masker.masked(name).unwrap_or_else(|| name.into());
+        // The names themselves are still evaluated.
+        let models: Vec<Box<str>> = self.facts.models.names.iter().map(|n| masked(n)).collect();
+        let calls = self.exchange.calls.iter();
+        let tools = sort::set(calls.map(|(tool, _)| masked(tool)));
+        let end = End {
+            now: now(),
+            ..End::default()
+        };
+        let chain = &self.guard.interim_chain;
+        Some(self.write_record(&end, &models, &tools, &mut chain.borrow_mut(), true))
+    }
+
+    fn write_record(
+        &self,
+        end: &End<'_>,
+        models: &[Box<str>],
+        tools: &SortedSet<Box<str>>,
+        chain: &mut Chain,
+        is_interim: bool,
+    ) -> Vec<u8> {
+        let exchange = &self.exchange;
+        let policy = &self.guard.policy;
+        let masker = &self.guard.name_masker;
+        let status = end.status.or(exchange.status).unwrap_or(0);
+        // The upstream's response and our own are the usual ends.
+        let ended = match end.details {
+            "via_upstream" => "",
+            details => details,
+        };
+        let mut rules: Vec<RecordedRule> = exchange.rules.values().cloned().collect();
+        for rule in &mut rules {
+            if let Some(masked) = masker.masked(&rule.at) {
+                rule.at = masked.into();
+            }
+        }
         let observes = policy.document.observe_all || policy.document.mode == Mode::Observe;
         let mode = if observes {
             Mode::Observe
@@ -174,17 +232,39 @@ impl Flow {
             Mode::Enforce
         };
         let evaluated = exchange.outcome != ExchangeOutcome::NotEvaluated;
-        let known = exchange.started != 0;
+        let known = self.has_begun();
         let recorded = self.approvals.recorded.as_ref();
+        let masked = |text: &str| {
+            masker
+                .masked(text)
+                .map_or_else(|| text.to_owned(), String::from)
+        };
+        let method = self.facts.method.value().map(|method| masked(method));
+        let host = self.facts.host.value().map(|host| masked(host));
+        let path = self.facts.paths.value().and_then(|paths| paths.first());
+        let path = path.map(|path| masked(&mask_identifiers(path)));
         let record = Record {
             started_ns: if known { exchange.started } else { end.now },
             request_id: &self.head.request_id,
+            is_interim,
+            request: RecordedRequest {
+                traceparent: self
+                    .head
+                    .recorded
+                    .traceparent
+                    .as_deref()
+                    .unwrap_or_default(),
+                client: self.head.recorded.client,
+                method: method.as_deref().unwrap_or_default(),
+                host: host.as_deref().unwrap_or_default(),
+                path: path.as_deref().unwrap_or_default(),
+            },
             policy: (&policy.document.name, &policy.version, mode.word()),
             principal: Some(&self.facts.principal),
             authentication: self.authentication_failure(),
             protocol: self.facts.protocol.value().map_or("", |name| name),
             provider: self.facts.provider.value().map_or("", |name| name),
-            models: &self.facts.models.names,
+            models,
             endpoint: self.request_context.endpoint.name,
             stream: self.facts.request.stream,
             decision: exchange.outcome.word(),
@@ -192,11 +272,12 @@ impl Flow {
             code: exchange.code,
             killed_by: self.kill.generation(),
             status,
+            ended,
             rules: &rules,
             undecided: &exchange.undecided,
             findings: &exchange.findings,
             events: &exchange.events,
-            tools: &tools,
+            tools,
             tags: &exchange.tags,
             coverage: (exchange.coverage(), &exchange.reasons),
             usage: exchange.usage,
@@ -211,17 +292,14 @@ impl Flow {
                 .shadow
                 .as_ref()
                 .map(|shadow| (shadow.outcome.word(), &shadow.rules)),
+            duration_ms: known.then(|| {
+                let duration = end.now.saturating_sub(exchange.started);
+                duration.div_euclid(1_000_000)
+            }),
             inspect_us: exchange.inspect_ns.div_euclid(1_000),
             held_us: exchange.held_ns.div_euclid(1_000),
         };
-        let line = record.write(&mut self.guard.chain.borrow_mut());
-        let tokens = exchange.usage.input_tokens.unwrap_or(0);
-        Finished {
-            line,
-            decision: exchange.outcome.word(),
-            rule: self.deciding_rule(),
-            tokens_total: tokens.saturating_add(exchange.usage.output_tokens.unwrap_or(0)),
-        }
+        record.write(chain)
     }
 
     /// The source that recognised an invalid credential, why it is invalid, and whose it is.
@@ -242,12 +320,15 @@ impl Flow {
     /// Masks secrets in names. The client or the provider chooses the names of models, tools and error types.
     fn mask_names(&mut self) {
         let tools = self.exchange.calls.iter_mut().map(|(tool, _)| tool);
+        let mut request_id = Box::from(&*self.head.request_id);
         let names = tools
+            .chain(std::iter::once(&mut request_id))
             .chain(&mut self.facts.models.names)
             .chain(&mut self.exchange.provider_error);
         for name in names {
             self.guard.name_masker.mask(name);
         }
+        self.head.request_id = request_id.into();
     }
 
     fn deciding_rule(&self) -> Option<String> {
@@ -287,7 +368,7 @@ impl Flow {
     }
 
     /// Reports the metrics of this exchange: metric, label values, increment. Called after [`finish`](Flow::finish).
-    pub fn count(&self, end: &End, tell: &mut impl FnMut(Metric, &[&str], u64)) {
+    pub fn count(&self, end: &End<'_>, tell: &mut impl FnMut(Metric, &[&str], u64)) {
         let exchange = &self.exchange;
         let decision = exchange.outcome.word();
         let provider = self.facts.provider.value().map_or("none", |name| name);

@@ -58,6 +58,8 @@ pub struct Guard {
     pub chain: RefCell<Chain>,
     /// Whether the chain's first event was counted.
     pub(super) has_counted_chain: Cell<bool>,
+    /// The chain of events that are written before their exchange ends.
+    pub(super) interim_chain: RefCell<Chain>,
     /// Bounds on metric labels.
     pub names: RefCell<LabelValues>,
     pub(super) scratch: RefCell<ScanScratch>,
@@ -172,8 +174,11 @@ impl Guard {
             derived(&seed, "ids of approval requests"),
             policy.asks_approvals(),
         );
+        let interim_id = derived(&seed, "chain of interim events");
+        let interim_id = interim_id.first_chunk().copied().unwrap_or_default();
         Ok(Guard {
             limits,
+            interim_chain: RefCell::new(Chain::new(interim_id, key.clone())),
             chain: RefCell::new(Chain::new(id.try_into().unwrap_or_default(), key)),
             has_counted_chain: Cell::new(false),
             names: RefCell::default(),

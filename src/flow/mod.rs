@@ -35,9 +35,11 @@ pub use step::{Action, Body, End, HeaderEdit, Reply, RequestHead, ResponseHead, 
 #[cfg(not(target_arch = "wasm32"))]
 pub use stream::{Transcript, TranscriptPart, transcript};
 
+use crate::audit::valid_traceparent;
 use crate::diag::codes;
-use crate::event::{Facts, Problem};
-use crate::identity::Failure;
+use crate::event::{Facts, Known, Problem};
+use crate::identity::{Credentials, Failure, client_address};
+use crate::policy::ClientAddress;
 use crate::protocol::{Protocol, RequestContext};
 use crate::redact::RedactionState;
 use crate::wire::http::Path;
@@ -45,6 +47,7 @@ use approval::PresentedApprovals;
 use exchange::Exchange;
 use kill::KillCheck;
 use restore_pseudonyms::PseudonymUse;
+use std::net::IpAddr;
 use std::rc::Rc;
 use stream::Stream;
 
@@ -103,6 +106,8 @@ pub type EventObserver = Box<dyn FnMut(&crate::event::Event, &str, &crate::polic
 struct RequestInfo {
     method: String,
     request_id: String,
+    /// For the audit event.
+    recorded: RecordedHead,
     /// `content-length` of the request.
     length: Option<usize>,
     /// Whether the client signed the body. Every edit would break its signature.
@@ -111,6 +116,37 @@ struct RequestInfo {
     undetermined: Option<Undetermined>,
     /// The headers' problem, if the policy allows the body unread.
     headers_problem: Option<Problem>,
+}
+
+/// What only the audit event contains of a request's headers.
+#[derive(Clone, Debug, Default)]
+struct RecordedHead {
+    traceparent: Option<Box<str>>,
+    client: Option<IpAddr>,
+}
+
+impl RecordedHead {
+    fn of(head: &RequestHead<'_>, rule: ClientAddress) -> RecordedHead {
+        let mut contexts = head
+            .headers
+            .iter()
+            .filter(|(name, _)| *name == b"traceparent");
+        RecordedHead {
+            // Which of several is meant is not known.
+            traceparent: match (contexts.next(), contexts.next()) {
+                (Some((_, value)), None) => valid_traceparent(value).map(Box::from),
+                _ => None,
+            },
+            client: client_address(
+                rule,
+                &Credentials {
+                    headers: head.headers,
+                    properties: head.properties,
+                    now: head.now,
+                },
+            ),
+        }
+    }
 }
 
 /// The start of a request whose protocol is unknown.
@@ -207,9 +243,27 @@ impl Flow {
         self.exchange.inspect_ns = self.exchange.inspect_ns.saturating_add(nanoseconds);
     }
 
-    /// Whether the status sent to the client is known.
-    pub fn knows_status(&self) -> bool {
-        self.exchange.status.is_some()
+    /// Whether the request's headers were processed.
+    pub fn has_begun(&self) -> bool {
+        self.exchange.started != 0
+    }
+
+    /// Records what was asked in a request that the proxy ended before its headers came.
+    pub fn note_unseen_request(&mut self, head: &RequestHead<'_>) {
+        self.head.recorded = RecordedHead::of(head, self.guard.policy.document.client_address);
+        if let Some(id) = request::request_id(head) {
+            self.head.request_id = id;
+        }
+        for (name, value) in head.headers {
+            let text = String::from_utf8_lossy(value);
+            match *name {
+                b":method" => self.facts.method = Known::Is(text.into()),
+                b":authority" | b"host" => self.facts.host = Known::Is(text.into()),
+                // A key in the URL was not taken out, but it is in the query.
+                b":path" => self.facts.paths = Known::Is(vec![text.into()]),
+                _ => {}
+            }
+        }
     }
 
     /// Fails closed: returns the reply that denies the exchange because of an internal error.

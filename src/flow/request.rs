@@ -4,10 +4,9 @@ use super::evaluate::DeniedEvent;
 use super::exchange::ExchangeOutcome;
 use super::identity::removals;
 use super::step::{Action, Body, HeaderEdit, RequestHead, Step};
-use super::{BodyCopy, Flow, HalfState, Undetermined};
+use super::{BodyCopy, Flow, HalfState, RecordedHead, Undetermined};
 use crate::diag::codes;
 use crate::event::{DefaultGate, Direction, Event, Kind, Known, Models, Problem, Reading};
-use crate::identity::{Credentials, client_address};
 use crate::policy::{Decision, EvaluationPhase, Interest, MatchedEntry, ProtocolEntry};
 use crate::protocol::{
     self, BodyForm, Recognised, RequestContext, Route, RouteHead as ProtocolHead,
@@ -129,6 +128,7 @@ impl Flow {
             .into_boxed_str();
         guard.name_masker.mask(&mut id);
         self.head.request_id = id.into();
+        self.head.recorded = RecordedHead::of(head, policy.document.client_address);
         self.remember(&seen, &target, &path, head);
         let applies = policy.applies(&self.facts);
         let mut edits = removals(&identified, applies);
@@ -358,14 +358,7 @@ impl Flow {
         self.learn_session_headers(head.headers);
         let facts = &mut self.facts;
         if guard.limits.asks_address() {
-            facts.address = client_network(client_address(
-                guard.policy.document.client_address,
-                &Credentials {
-                    headers: head.headers,
-                    properties: head.properties,
-                    now: head.now,
-                },
-            ));
+            facts.address = client_network(self.head.recorded.client);
         }
         facts.environment = guard.environment.clone();
         facts.content_type = seen
@@ -926,7 +919,7 @@ fn client_network(address: Option<IpAddr>) -> Known<Box<str>> {
     }
 }
 
-fn request_id(head: &RequestHead<'_>) -> Option<String> {
+pub(super) fn request_id(head: &RequestHead<'_>) -> Option<String> {
     head.headers
         .iter()
         .find(|(name, _)| *name == b"x-request-id")

@@ -168,7 +168,7 @@ pub fn run_as(
     }
     let end = End {
         now: simulation.tick(),
-        status: None,
+        ..End::default()
     };
     let finished = simulation.flow.finish(&end);
     let mut counts = Vec::new();

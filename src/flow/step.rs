@@ -117,10 +117,12 @@ impl Step {
 }
 
 /// The end of an exchange.
-#[derive(Clone, Copy, Debug)]
-pub struct End {
+#[derive(Clone, Copy, Debug, Default)]
+pub struct End<'a> {
     /// Nanoseconds since 1970.
     pub now: u64,
-    /// Status sent to the client, if the host knows it and there were no response headers; 0: none.
+    /// Status sent to the client, if the host knows it; 0: none.
     pub status: Option<u16>,
+    /// The host's word for how the exchange ended: `via_upstream`, `response_timeout`; empty if it has none.
+    pub details: &'a str,
 }

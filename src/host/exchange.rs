@@ -187,9 +187,14 @@ impl HttpContext for HttpExchange {
     }
 
     fn on_http_response_body(&mut self, size: usize, end: bool) -> Action {
-        self.body(RESPONSE, size, &mut |flow, held, now| {
+        let action = self.body(RESPONSE, size, &mut |flow, held, now| {
             flow.response_body(held, end, now)
-        })
+        });
+        if !end && let Some(line) = self.flow.borrow_mut().interim(abi::now) {
+            let line = String::from_utf8_lossy(&line);
+            abi::log(Level::Warn, &format!("agentguard: interim {line}"));
+        }
+        action
     }
 
     fn on_http_response_trailers(&mut self, _count: usize) -> Action {
@@ -201,19 +206,25 @@ impl HttpContext for HttpExchange {
     fn on_log(&mut self) {
         self.waiting.borrow_mut().remove(&self.context);
         let mut flow = self.flow.borrow_mut();
-        let status = if flow.knows_status() {
-            None
-        } else {
-            abi::property(&["response", "code"])
-                .and_then(|code| {
-                    code.first_chunk::<8>()
-                        .map(|code| u64::from_le_bytes(*code))
-                })
-                .and_then(|code| u16::try_from(code).ok())
-        };
+        if !flow.has_begun()
+            && let Ok(map) = abi::headers(REQUEST.map)
+        {
+            flow.note_unseen_request(&RequestHead {
+                headers: &headers::parse(&map),
+                end: true,
+                properties: &EnvoyProperties,
+                now: abi::now(),
+            });
+        }
+        // What reached the client: another filter or Envoy itself may have replaced the response that the filter saw.
+        let status = abi::property(&["response", "code"])
+            .and_then(|code| Some(u64::from_le_bytes(*code.first_chunk::<8>()?)))
+            .and_then(|code| u16::try_from(code).ok());
+        let details = abi::property(&["response", "code_details"]).unwrap_or_default();
         let end = End {
             now: abi::now(),
             status,
+            details: &String::from_utf8_lossy(&details),
         };
         let finished = flow.finish(&end);
         // A failed audit event never blocks traffic. Envoy's log line then has `-`, which readers count.

@@ -26,6 +26,7 @@ macro_rules! in_both_envoys {
 
 mod agents;
 mod approvals;
+mod audit_endings;
 mod audit_trail;
 mod bad_input;
 mod compressed;

@@ -12,6 +12,7 @@ mod golden;
 mod lag;
 mod order;
 mod readings;
+mod record;
 mod streams;
 mod whole;
 

@@ -324,7 +324,7 @@ fn an_aborted_request_is_charged_and_an_error_of_the_provider_is_not() {
     let _ = flow.request_body(&mut request.body().as_slice(), true, NOW);
     let end = End {
         now: NOW,
-        status: None,
+        ..End::default()
     };
     let line: Value = serde_json::from_slice(&flow.finish(&end).line).unwrap();
     assert_eq!(line["limits"][0]["used"], 100);
@@ -530,7 +530,7 @@ fn a_request_frees_its_place_when_it_ends() {
     assert!(!passes);
     let end = End {
         now: NOW,
-        status: None,
+        ..End::default()
     };
     let _ = first.finish(&end);
     assert_eq!(status(&asks(&guard, NOW)), 200);

@@ -953,6 +953,7 @@ fn an_exchange_that_never_began_or_broke_off_is_recorded() {
     let end = End {
         now: NOW,
         status: Some(400),
+        ..End::default()
     };
     let never: Value =
         serde_json::from_slice(&Flow::new(Rc::clone(&guard)).finish(&end).line).unwrap();
@@ -968,7 +969,7 @@ fn an_exchange_that_never_began_or_broke_off_is_recorded() {
         &flow
             .finish(&End {
                 now: NOW,
-                status: None,
+                ..End::default()
             })
             .line,
     )
@@ -1000,6 +1001,7 @@ rules:
     let end = End {
         now: NOW,
         status: Some(200),
+        ..End::default()
     };
     let record: Value = serde_json::from_slice(&flow.finish(&end).line).unwrap();
     assert_eq!(record["would"], "deny");

@@ -494,7 +494,7 @@ mod faults {
         );
         let finished = flow.finish(&End {
             now: NOW,
-            status: None,
+            ..End::default()
         });
         let record: Value = serde_json::from_slice(&finished.line).unwrap();
         assert_eq!(record["decision"], "allow");

@@ -25,7 +25,7 @@ fn ended(guard: &Rc<Guard>, body: &[u8], trailers: &[(&str, &str)]) -> (Step, Va
     let step = flow.request_trailers(&trailers, &mut &*left, NOW);
     let end = End {
         now: NOW,
-        status: None,
+        ..End::default()
     };
     let record = serde_json::from_slice(&flow.finish(&end).line).unwrap();
     (step, record)

@@ -18,8 +18,8 @@ fn counted(guard: &Rc<Guard>, request: &HttpMessage) -> Vec<String> {
         let _ = flow.request_body(&mut request.body().as_slice(), true, NOW);
     }
     let end = End {
-        status: None,
         now: NOW,
+        ..End::default()
     };
     let _ = flow.finish(&end);
     let mut told = Vec::new();

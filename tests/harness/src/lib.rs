@@ -20,6 +20,6 @@ pub use envoy::{Envoy, Listening, Sample, Setup, Version, wasm};
 pub use page::Page;
 pub use process::{Process, agents_packages, agents_python, mcp_python, node, sdk_python};
 pub use provider::{Answer, Ended, Gate, Provider, Received};
-pub use records::Records;
+pub use records::{Records, check};
 pub use wait::{PATIENCE, wait_for};
 pub use wire::{Raw, RawResponse, gzip};

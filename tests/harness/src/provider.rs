@@ -125,6 +125,16 @@ impl Answer {
         }
     }
 
+    /// The bytes behind the head of a response that is sent in one piece.
+    pub fn body(&self) -> Vec<u8> {
+        let all = self.parts.iter().filter_map(|part| match part {
+            Part::Bytes(bytes) => Some(bytes.as_slice()),
+            _ => None,
+        });
+        // The first part is the head.
+        all.skip(1).flatten().copied().collect()
+    }
+
     /// Appends bytes.
     pub fn bytes(mut self, bytes: &[u8]) -> Answer {
         self.parts.push(Part::Bytes(bytes.to_vec()));

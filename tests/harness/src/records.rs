@@ -1,9 +1,44 @@
-//! Audit events of one site, in the order in which Envoy wrote them.
+//! Audit events of one site, in the order in which Envoy wrote them. Each is held to its JSON Schema.
 
 use crate::wait::wait_for;
 use serde_json::Value;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The schema in `docs/`, without its tolerance for members that later versions add.
+static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
+    let mut schema = serde_json::from_str(include_str!("../../../docs/audit.schema.json"))
+        .expect("the schema of audit events");
+    strict(&mut schema);
+    jsonschema::validator_for(&schema).expect("the schema of audit events")
+});
+
+fn strict(schema: &mut Value) {
+    match schema {
+        Value::Object(keys) => {
+            if keys.contains_key("properties") {
+                keys.insert("additionalProperties".to_owned(), false.into());
+            }
+            keys.values_mut().for_each(strict);
+        }
+        Value::Array(items) => items.iter_mut().for_each(strict),
+        _ => {}
+    }
+}
+
+/// Checks that an audit event has the form of its schema.
+///
+/// # Panics
+/// It does not.
+#[track_caller]
+pub fn check(record: &Value) {
+    let wrong: Vec<String> = SCHEMA
+        .iter_errors(record)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:?} in {record:#}");
+}
 
 /// Reader of a site's audit log, line by line as exchanges end.
 pub struct Records {
@@ -44,11 +79,14 @@ impl Records {
     /// Returns the next audit event.
     ///
     /// # Panics
-    /// There is none, or it is not JSON.
+    /// There is none, or it is not as its schema says.
     #[track_caller]
     pub fn next(&self) -> Value {
         let line = self.next_line();
-        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line}"))
+        let record =
+            serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line}"));
+        check(&record);
+        record
     }
 
     /// Waits for `count` lines in total, and skips them.
