@@ -240,14 +240,14 @@ fn every_whole_response_is_recorded_as_it_was(version: Version) {
                 "GET",
                 "/v1/orders/4711/jane%40example.com?token=secret",
                 "/v1/orders/{id}/[EMAIL]",
-                403,
+                400,
                 Some("AG2007"),
             ),
             (
                 "DELETE",
                 &format!("/v1/keys/{key}"),
                 "/v1/keys/sk-proj-{id}",
-                403,
+                400,
                 Some("AG2007"),
             ),
         ] {
