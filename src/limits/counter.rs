@@ -6,6 +6,8 @@
 //!
 //! A clock that jumps back never makes a counter forget: a window that lies in the future goes on, and one further away
 //! than its length is moved to the present with its count.
+//!
+//! A limit on distinct tools keeps a hash of each tool in the slice in which it was called last, so that a tool counts once.
 
 use crate::policy::{Limit, Window};
 
@@ -21,11 +23,24 @@ pub(super) struct Counter {
     shape: Shape,
     /// Start of the fixed window in ms, or number of the newest slice.
     start: u64,
-    /// The count, or that of each slice, the newest first.
-    counts: Vec<u64>,
+    /// What was counted in the window, or in each slice, the newest first.
+    slices: Vec<Slice>,
+    /// Whether tools are kept apart.
+    is_distinct: bool,
     /// Whether a clock that jumped back moved it, which has to be written even if nothing is counted.
     pub(super) is_moved: bool,
 }
+
+/// What was counted in a span of time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Slice {
+    count: u64,
+    /// Hashes of the tools, where they are kept apart.
+    tools: Vec<[u8; TOOL_BYTES]>,
+}
+
+/// Bytes of a tool's hash.
+pub(super) const TOOL_BYTES: usize = 8;
 
 /// A window in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,39 +133,66 @@ impl Shape {
     }
 }
 
+impl Slice {
+    /// Reads one off the front: its count, and where tools are kept apart how many are known and their hashes.
+    fn take(bytes: &mut &[u8], is_distinct: bool) -> Option<Slice> {
+        let count = take_number(bytes)?;
+        let mut tools = Vec::new();
+        if is_distinct {
+            for _ in 0..take_number(bytes)? {
+                let (tool, rest) = bytes.split_first_chunk()?;
+                tools.push(*tool);
+                *bytes = rest;
+            }
+        }
+        Some(Slice { count, tools })
+    }
+
+    fn put(&self, is_distinct: bool, out: &mut Vec<u8>) {
+        put_number(self.count, out);
+        if is_distinct {
+            put_number(u64::try_from(self.tools.len()).unwrap_or(0), out);
+            self.tools
+                .iter()
+                .for_each(|tool| out.extend_from_slice(tool));
+        }
+    }
+
+    fn forget(&mut self, tool: &[u8; TOOL_BYTES]) {
+        let before = self.tools.len();
+        self.tools.retain(|known| known != tool);
+        let gone = before.saturating_sub(self.tools.len());
+        let gone = u64::try_from(gone).unwrap_or(0);
+        self.count = self.count.saturating_sub(gone);
+    }
+}
+
 impl Counter {
     /// Reads a counter at a moment; an absent one is empty. `None` if the bytes are none.
     pub(super) fn read(payload: Option<&[u8]>, limit: &Limit, now: u64) -> Option<Counter> {
         let shape = Shape::of(limit.window);
-        let mut counter = match payload {
-            None => Counter {
-                shape,
-                start: shape.position(now),
-                counts: vec![0],
-                is_moved: false,
-            },
-            Some(bytes) => {
-                let mut bytes = bytes;
-                let start = take_number(&mut bytes)?;
-                let mut counts = Vec::new();
-                while !bytes.is_empty() {
-                    counts.push(take_number(&mut bytes)?);
-                }
-                let most = match shape {
-                    Shape::Sliding { .. } => usize::try_from(SLICES).unwrap_or(0).saturating_add(1),
-                    Shape::Fixed(_) | Shape::Session => 1,
-                };
-                if counts.is_empty() || counts.len() > most {
-                    return None;
-                }
-                Counter {
-                    shape,
-                    start,
-                    counts,
-                    is_moved: false,
-                }
-            }
+        let mut counter = Counter {
+            shape,
+            start: shape.position(now),
+            slices: vec![Slice::default()],
+            is_distinct: limit.is_distinct(),
+            is_moved: false,
         };
+        if let Some(mut bytes) = payload {
+            counter.start = take_number(&mut bytes)?;
+            counter.slices.clear();
+            while !bytes.is_empty() {
+                let slice = Slice::take(&mut bytes, counter.is_distinct)?;
+                counter.slices.push(slice);
+            }
+            let most = match shape {
+                Shape::Sliding { .. } => usize::try_from(SLICES).unwrap_or(0).saturating_add(1),
+                Shape::Fixed(_) | Shape::Session => 1,
+            };
+            if counter.slices.is_empty() || counter.slices.len() > most {
+                return None;
+            }
+        }
         counter.advance(now);
         Some(counter)
     }
@@ -159,8 +201,8 @@ impl Counter {
     pub(super) fn write(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(16);
         put_number(self.start, &mut bytes);
-        for count in &self.counts {
-            put_number(*count, &mut bytes);
+        for slice in &self.slices {
+            slice.put(self.is_distinct, &mut bytes);
         }
         bytes
     }
@@ -174,7 +216,7 @@ impl Counter {
                 // A window that began later than it may have, before the clock jumped back, still ends once.
                 if now >= self.start.saturating_add(length) {
                     self.start = position;
-                    self.counts = vec![0];
+                    self.clear();
                 }
             }
             Shape::Fixed(length) => {
@@ -186,12 +228,12 @@ impl Counter {
             Shape::Sliding { .. } if position > self.start => {
                 let passed = position.saturating_sub(self.start);
                 let kept = SLICES.saturating_add(1).saturating_sub(passed);
-                self.counts.truncate(usize::try_from(kept).unwrap_or(0));
-                if self.counts.is_empty() {
-                    self.counts = vec![0];
+                self.slices.truncate(usize::try_from(kept).unwrap_or(0));
+                if self.slices.is_empty() {
+                    self.clear();
                 } else {
                     for _ in 0..passed {
-                        self.counts.insert(0, 0);
+                        self.slices.insert(0, Slice::default());
                     }
                 }
                 self.start = position;
@@ -207,13 +249,48 @@ impl Counter {
 
     /// What is used.
     pub(super) fn used(&self) -> u64 {
-        self.counts.iter().copied().fold(0, u64::saturating_add)
+        let counts = self.slices.iter().map(|slice| slice.count);
+        counts.fold(0, u64::saturating_add)
     }
 
     /// Adds to the present.
     pub(super) fn add(&mut self, amount: u64) {
-        if let Some(newest) = self.counts.first_mut() {
-            *newest = newest.saturating_add(amount);
+        if let Some(newest) = self.slices.first_mut() {
+            newest.count = newest.count.saturating_add(amount);
+        }
+    }
+
+    /// Whether a tool is among those that were counted.
+    pub(super) fn has_tool(&self, tool: &[u8; TOOL_BYTES]) -> bool {
+        self.slices.iter().any(|slice| slice.tools.contains(tool))
+    }
+
+    /// Moves a counted tool to the present, in which it is called again. Returns whether that has to be written.
+    pub(super) fn touch_tool(&mut self, tool: &[u8; TOOL_BYTES]) -> bool {
+        let mut older = self.slices.iter_mut().skip(1);
+        let Some(older) = older.find(|slice| slice.tools.contains(tool)) else {
+            return false;
+        };
+        older.forget(tool);
+        self.add_tool(*tool);
+        true
+    }
+
+    /// Adds a tool to the present. More than any limit needs are not kept apart: it is exceeded all the same.
+    pub(super) fn add_tool(&mut self, tool: [u8; TOOL_BYTES]) {
+        if self.used() > Limit::MAX_TOOLS {
+            return;
+        }
+        self.add(1);
+        if let Some(newest) = self.slices.first_mut() {
+            newest.tools.push(tool);
+        }
+    }
+
+    /// Takes a tool back that was counted too early.
+    pub(super) fn remove_tool(&mut self, tool: &[u8; TOOL_BYTES]) {
+        for slice in &mut self.slices {
+            slice.forget(tool);
         }
     }
 
@@ -229,14 +306,14 @@ impl Counter {
             Shape::Sliding { .. } => age.and_then(|age| usize::try_from(age).ok()),
             Shape::Fixed(_) | Shape::Session => age.filter(|age| *age == 0).map(|_| 0),
         };
-        if let Some(count) = at.and_then(|at| self.counts.get_mut(at)) {
-            *count = count.saturating_sub(amount);
+        if let Some(slice) = at.and_then(|at| self.slices.get_mut(at)) {
+            slice.count = slice.count.saturating_sub(amount);
         }
     }
 
     /// Forgets what was counted.
     pub(super) fn clear(&mut self) {
-        self.counts = vec![0];
+        self.slices = vec![Slice::default()];
     }
 
     /// Where a limit stands if an amount is charged.
@@ -280,10 +357,10 @@ impl Counter {
             Shape::Fixed(_) => self.reset(now),
             Shape::Sliding { slice } => {
                 let mut used = self.used();
-                let mut age = u64::try_from(self.counts.len()).unwrap_or(0);
-                for count in self.counts.iter().rev() {
+                let mut age = u64::try_from(self.slices.len()).unwrap_or(0);
+                for counted in self.slices.iter().rev() {
                     age = age.saturating_sub(1);
-                    used = used.saturating_sub(*count);
+                    used = used.saturating_sub(counted.count);
                     if used.saturating_add(amount) <= max {
                         let number = self.start.saturating_sub(age);
                         return Some(self.slice_leaves(number, slice, now));

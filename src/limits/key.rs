@@ -5,6 +5,7 @@
 //! is kept per anything. Values are hashed with a salt that only this Envoy has, so that nobody can choose ones that lead
 //! to the same bucket.
 
+use super::counter::TOOL_BYTES;
 use super::table::SlotKey;
 use crate::detect::fold_name;
 use crate::event::{Event, Facts, Known};
@@ -29,6 +30,8 @@ const MAX_KEYS: usize = 64;
 pub struct LimitKeys {
     /// Their keys; `None` if there are more than are kept apart, so that the limit counts as exceeded.
     pub(super) keys: Option<Vec<SlotKey>>,
+    /// Hash of the tool, of a limit on distinct tools.
+    pub(super) tool: Option<[u8; TOOL_BYTES]>,
     /// What named the session, of a limit for each.
     pub session: Option<Box<str>>,
 }
@@ -86,8 +89,8 @@ pub(super) fn of(
         let many = keys.len().saturating_mul(values.len());
         if values.len() > MAX_VALUES || many > MAX_KEYS {
             return LimitKeys {
-                keys: None,
                 session,
+                ..LimitKeys::default()
             };
         }
         keys = keys
@@ -97,6 +100,9 @@ pub(super) fn of(
     }
     LimitKeys {
         keys: Some(keys.into_iter().map(|key| hasher.end(key)).collect()),
+        tool: limit
+            .is_distinct()
+            .then(|| hasher.tool(event, context.facts)),
         session,
     }
 }
@@ -171,6 +177,16 @@ impl KeyHasher<'_> {
     /// The key of one text.
     pub(super) fn key_of(&self, text: &str) -> SlotKey {
         self.end(with(self.start(), &Value::Is(text.into())))
+    }
+
+    /// A tool, which another server may have under the same name.
+    fn tool(&self, event: &Event, facts: &Facts) -> [u8; TOOL_BYTES] {
+        let hash = [&facts.server, &event.tool]
+            .into_iter()
+            .flat_map(one)
+            .fold(self.start(), |hash, value| with(hash, &value));
+        let bytes = <[u8; 32]>::from(hash.finalize());
+        bytes.first_chunk().copied().unwrap_or_default()
     }
 
     fn start(&self) -> Sha256 {

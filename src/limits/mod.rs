@@ -227,6 +227,8 @@ impl Limits {
             let mut found = None;
             table.update(key, now, &mut |payload| {
                 let mut counter = self.counter(rule, payload, now)?;
+                let known = keys.tool.filter(|tool| counter.has_tool(tool));
+                let amount = if known.is_some() { 0 } else { amount };
                 let left = limit.limit.max_units().saturating_sub(counter.used());
                 let asked = match on_excess {
                     OnExcess::Clamp => amount.min(left).max(1),
@@ -252,10 +254,14 @@ impl Limits {
                         position,
                     },
                 ));
-                if charged == 0 && !counter.is_moved {
+                let is_touched = known.is_some_and(|tool| counter.touch_tool(&tool));
+                if charged == 0 && !counter.is_moved && !is_touched {
                     return Ok(Update::Keep);
                 }
-                counter.add(charged);
+                match keys.tool.filter(|_| charged > 0) {
+                    Some(tool) => counter.add_tool(tool),
+                    None => counter.add(charged),
+                }
                 Ok(Update::Write(counter.write(), counter.expires(now)))
             })?;
             let (standing, counter) = found.ok_or(Unavailable)?;
@@ -292,9 +298,10 @@ impl Limits {
             }
             let _ = table.update(key, now, &mut |payload| {
                 let mut counter = self.counter(rule, payload, now)?;
-                match amount.checked_sub(charged.amount) {
-                    Some(more) => counter.add(more),
-                    None => {
+                match (keys.tool, amount.checked_sub(charged.amount)) {
+                    (Some(tool), _) => counter.remove_tool(&tool),
+                    (None, Some(more)) => counter.add(more),
+                    (None, None) => {
                         let less = charged.amount.saturating_sub(amount);
                         counter.subtract(less, charged.position);
                     }
@@ -390,6 +397,8 @@ pub fn amount(rule: &CompiledRule, event: &Event, context: &Context<'_>) -> Opti
     match limit.measure {
         Measure::Sum(_) => key::sum(limit, event, context),
         Measure::Count(Counted::Bytes) => Some(request.bytes.unwrap_or(0)),
+        // A tool that nobody can name may be another one.
+        Measure::Count(Counted::DistinctTools) => event.tool.value().map(|_| 1),
         Measure::Cost
         | Measure::Count(Counted::Tokens | Counted::InputTokens | Counted::OutputTokens) => {
             let input = request.estimated_tokens.unwrap_or(0);

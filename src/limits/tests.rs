@@ -34,11 +34,22 @@ fn named_policy(name: &str, limit: &str) -> Policy {
 
 /// The keys of a request by a tenant's principal.
 fn keys(limits: &Limits, policy: &Policy, tenant: &str, id: &str) -> LimitKeys {
+    let event = Event::new(Kind::Request, Direction::Request, NodeId::default());
+    event_keys(limits, policy, tenant, id, &event)
+}
+
+/// The keys of an event of a tenant's principal.
+fn event_keys(
+    limits: &Limits,
+    policy: &Policy,
+    tenant: &str,
+    id: &str,
+    event: &Event,
+) -> LimitKeys {
     let mut facts = Facts::unknown();
     facts.principal.tenant = Known::Is(tenant.into());
     facts.principal.id = Known::Is(id.into());
     let json = JsonBody::scan(b"null", crate::wire::json::Limits { max_depth: 1 }, 0).unwrap();
-    let event = Event::new(Kind::Request, Direction::Request, NodeId::default());
     let (reading, scans, scratch) = (
         Reading::new(),
         RefCell::new(Scans::default()),
@@ -52,7 +63,7 @@ fn keys(limits: &Limits, policy: &Policy, tenant: &str, id: &str) -> LimitKeys {
         scans: &scans,
         scratch: &scratch,
     };
-    limits.keys(0, &event, &context).unwrap()
+    limits.keys(0, event, &context).unwrap()
 }
 
 /// One worker of one Envoy.
@@ -399,7 +410,7 @@ fn the_table_is_bounded_and_a_flood_pushes_out_its_own() {
             0,
             &LimitKeys {
                 keys: Some(vec![key]),
-                session: None,
+                ..LimitKeys::default()
             },
             Some(1),
             OnExcess::Refuse,
@@ -547,4 +558,98 @@ fn what_a_response_goes_on_from_keeps_its_session() {
     worker.limits.note_response("resp_1", "s-1", NOW);
     let found = worker.limits.session_of_response("resp_1", NOW);
     assert_eq!(found.as_deref(), Some("s-1"));
+}
+
+impl Worker {
+    /// Charges the call of a tool.
+    fn call(&self, tool: &str, now: u64) -> (LimitKeys, Charge) {
+        let mut event = Event::new(Kind::ToolCall, Direction::Response, NodeId::default());
+        event.tool = Known::Is(tool.into());
+        let keys = event_keys(&self.limits, &self.policy, "acme", "ann", &event);
+        let charge = self.limits.charge(0, &keys, Some(1), OnExcess::Refuse, now);
+        (keys, charge.unwrap())
+    }
+
+    /// Whether the call of a tool passes.
+    fn calls(&self, tool: &str, now: u64) -> bool {
+        !self.call(tool, now).1.standing.is_exceeded
+    }
+}
+
+fn three_tools(window: &str) -> Worker {
+    let limit = format!(
+        r#"{{"count": "distinct_tools", "per": "principal", "max": 3, "window": {window}}}"#
+    );
+    Worker::new(&limit, &memory())
+}
+
+#[test]
+fn each_tool_counts_once_however_often_it_is_called() {
+    let worker = three_tools("\"1h\"");
+    for tool in ["read", "write", "Read", "list", "read", "list"] {
+        assert!(worker.calls(tool, NOW), "{tool}");
+    }
+    let (_, fourth) = worker.call("delete", NOW);
+    assert!(fourth.standing.is_exceeded);
+    assert_eq!((fourth.standing.used, fourth.standing.max), (3, 3));
+    assert_eq!(fourth.standing.wait_ms, Some((3_600 - 30) * 1_000));
+    assert!(worker.calls("write", NOW), "one of the three");
+    assert!(
+        worker.calls("delete", NOW + 3_600 * SECOND),
+        "in the next window"
+    );
+}
+
+#[test]
+fn a_tool_that_is_called_again_stays_in_a_sliding_window() {
+    let worker = three_tools(r#"{"sliding": "16s"}"#);
+    assert!(worker.calls("read", NOW));
+    assert!(worker.calls("write", NOW + SECOND));
+    assert!(worker.calls("list", NOW + SECOND));
+    assert!(worker.calls("read", NOW + 10 * SECOND));
+    // `write` and `list` have left, `read` has not.
+    let later = NOW + 19 * SECOND;
+    assert!(worker.calls("delete", later));
+    assert!(worker.calls("move", later));
+    assert!(!worker.calls("copy", later));
+    assert!(worker.calls("read", later));
+}
+
+#[test]
+fn a_tool_that_is_taken_back_is_free_again_and_one_that_was_there_stays() {
+    let worker = three_tools("\"1h\"");
+    let (keys, first) = worker.call("read", NOW);
+    let (_, again) = worker.call("read", NOW);
+    worker.limits.settle(0, &keys, &again, 0, NOW);
+    assert_eq!(worker.call("write", NOW).1.standing.used, 2);
+    worker.limits.settle(0, &keys, &first, 0, NOW);
+    assert_eq!(worker.call("list", NOW).1.standing.used, 2);
+}
+
+#[test]
+fn as_many_tools_are_kept_apart_as_a_limit_may_allow() {
+    let limit = r#"{"count": "distinct_tools", "max": 64, "window": "1h"}"#;
+    let worker = Worker::new(limit, &memory());
+    for number in 0..64 {
+        assert!(worker.calls(&format!("tool_{number}"), NOW));
+    }
+    assert!(!worker.calls("another", NOW));
+    assert!((0..64).all(|number| worker.calls(&format!("tool_{number}"), NOW)));
+    // What only marks goes on counting, up to a bound.
+    for number in 64..1_000 {
+        let mut event = Event::new(Kind::ToolCall, Direction::Response, NodeId::default());
+        event.tool = Known::Is(format!("tool_{number}").into());
+        let keys = event_keys(&worker.limits, &worker.policy, "acme", "ann", &event);
+        let counted = worker
+            .limits
+            .charge(0, &keys, Some(1), OnExcess::Count, NOW);
+        assert!(counted.unwrap().standing.is_exceeded);
+    }
+    let loaded = crate::policy::load_json(
+        br#"{"apiVersion": "agentguard.dev/v1", "kind": "AgentPolicy", "metadata": {"name": "p"},
+             "defaults": {"action": "allow"}, "rules": [{"id": "l", "action": "deny",
+             "limit": {"count": "distinct_tools", "max": 65, "window": "1h"}}]}"#,
+    );
+    let told = loaded.diagnostics.first().unwrap();
+    assert_eq!(told.message, "at most 64 distinct tools are kept apart");
 }

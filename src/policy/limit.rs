@@ -183,6 +183,9 @@ pub struct Limit {
 const SUM_PLACES: u32 = 6;
 
 impl Limit {
+    /// The most distinct tools that a limit may allow: that many are kept apart exactly.
+    pub const MAX_TOOLS: u64 = 64;
+
     /// The names of what has a counter of its own, as written.
     pub fn per(&self) -> impl Iterator<Item = &str> {
         self.per.iter().map(|per| match per {
@@ -220,7 +223,10 @@ impl Limit {
     pub(crate) fn kind(&self) -> Option<Kind> {
         match self.measure {
             Measure::Count(
-                Counted::ToolCalls | Counted::ToolCallAttempts | Counted::IdenticalToolCalls,
+                Counted::ToolCalls
+                | Counted::ToolCallAttempts
+                | Counted::IdenticalToolCalls
+                | Counted::DistinctTools,
             ) => Some(Kind::ToolCall),
             Measure::Count(_) | Measure::Cost => Some(Kind::Request),
             Measure::Sum(_) => None,
@@ -250,7 +256,8 @@ impl Limit {
                 Counted::Requests
                 | Counted::ToolCalls
                 | Counted::ToolCallAttempts
-                | Counted::IdenticalToolCalls,
+                | Counted::IdenticalToolCalls
+                | Counted::DistinctTools,
             ) => Charging::Now,
             Measure::Cost
             | Measure::Count(
@@ -264,6 +271,11 @@ impl Limit {
                 Charging::AtEnd
             }
         }
+    }
+
+    /// Whether tools are kept apart, so that each counts once.
+    pub(crate) fn is_distinct(&self) -> bool {
+        self.measure == Measure::Count(Counted::DistinctTools)
     }
 
     /// Whether what a response writes uses it up.
@@ -459,6 +471,13 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
             ),
         };
         decoder.error(codes::AG1006, at, &node.span, message, help);
+        return None;
+    }
+    let is_distinct = measure == Measure::Count(Counted::DistinctTools);
+    if is_distinct && max.scaled(0).is_none_or(|(max, _)| max > Limit::MAX_TOOLS) {
+        let message = format!("at most {} distinct tools are kept apart", Limit::MAX_TOOLS);
+        let help = format!("write at most `max: {}`", Limit::MAX_TOOLS);
+        decoder.error(codes::AG1011, &at.key("max"), &node.span, &message, &help);
         return None;
     }
     if session.is_some() && !per.contains(&Per::Session) {

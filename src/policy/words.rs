@@ -73,6 +73,8 @@ words! {
         ToolCallAttempts = "tool_call_attempts",
         /// Calls of the same tool with the same arguments.
         IdenticalToolCalls = "identical_tool_calls",
+        /// Different tools whose calls were let through.
+        DistinctTools = "distinct_tools",
         /// Denied exchanges.
         Denials = "denials",
         /// Denied exchanges, one after the other.

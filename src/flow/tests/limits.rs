@@ -445,6 +445,26 @@ fn the_same_call_is_the_same_in_any_spelling() {
 }
 
 #[test]
+fn a_call_of_one_tool_too_many_is_taken_out_and_the_others_stay() {
+    let rule =
+        "  - { id: tools, action: deny, limit: { count: distinct_tools, max: 2, window: 24h } }\n";
+    let guard = guard(&limited(rule));
+    let request = chat_request(&says("hi"));
+    let kept = |tools: &[&str]| -> Vec<String> {
+        let seen = exchange(&guard, &request, calls(tools));
+        let message = client_json(&seen)["choices"][0]["message"].clone();
+        let calls = message["tool_calls"].as_array().into_iter().flatten();
+        let names = calls.map(|call| call["function"]["name"].as_str().unwrap().to_owned());
+        names.collect()
+    };
+    assert_eq!(
+        kept(&["look", "list", "drop", "look"]),
+        ["look", "list", "look"]
+    );
+    assert_eq!(kept(&["drop", "list"]), ["list"]);
+}
+
+#[test]
 fn attempts_count_what_other_rules_deny() {
     let rules = "  - { id: attempts, match: { tool: drop }, action: deny, limit: { count: tool_call_attempts, max: 2, window: 24h } }
   - { id: never, match: { tool: drop }, action: deny, reason: Never. }\n";
