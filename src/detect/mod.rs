@@ -1,8 +1,11 @@
-//! Finds personal data and secrets in text. Deterministic: a format, a checksum, the words before it; no model.
+//! Detectors of personal data and secrets in text.
+//!
+//! Detection is deterministic: a format, a checksum and the context words before a value decide. No model is
+//! involved.
 //!
 //! A detector is one file of [`detectors`] with its documentation, validator and samples, and one line in
-//! [`DETECTORS`]. One pass over the text finds candidates for all detectors that the policy asks for; validators
-//! look at candidates only.
+//! [`DETECTORS`]. One pass over the text finds candidates for all detectors that the policy selects. Validators run
+//! on candidates only.
 
 use std::ops::Range;
 
@@ -34,19 +37,19 @@ pub use normalise::{NormalisedText, fold_name};
 pub use scan::{Ending, Input, Scanner, Scratch};
 pub use select::{Selection, UnknownDetector};
 
-/// How sure a detector is of a finding; rules may ask for a threshold.
+/// Confidence of a detector in a finding. Rules may set a threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Confidence {
-    /// The form fits, nothing else speaks for it.
+    /// The form matches, without further evidence.
     Low,
-    /// The form fits and a check digit or a word before it speaks for it.
+    /// The form matches, and a check digit or a context word before it supports the finding.
     Medium,
-    /// The form, its check and its context fit, or the form is unmistakable.
+    /// The form, its check and its context match, or the form is unmistakable.
     High,
 }
 
 impl Confidence {
-    /// The word that policies use for it.
+    /// Returns the word that policies use for this confidence.
     pub fn word(self) -> &'static str {
         match self {
             Self::Low => "low",
@@ -56,82 +59,82 @@ impl Confidence {
     }
 }
 
-/// One hit of a detector in a text.
+/// Match of one detector in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Index of the detector in [`DETECTORS`], custom detectors of a policy follow.
+    /// Index of the detector in [`DETECTORS`]. The custom detectors of a policy follow after those.
     pub detector: u16,
-    /// First byte of the hit in the text that was scanned; a character boundary.
+    /// First byte of the finding in the scanned text; a character boundary.
     pub start: usize,
-    /// First byte after it; a character boundary.
+    /// First byte after the finding; a character boundary.
     pub end: usize,
-    /// How sure.
+    /// Confidence of the detector.
     pub confidence: Confidence,
 }
 
 impl Finding {
-    /// The bytes of the text.
+    /// Returns the byte range of the finding in the text.
     pub fn range(&self) -> Range<usize> {
         self.start..self.end
     }
 }
 
-/// What is known of one kind of sensitive content. The code that finds it stands beside it.
+/// Declaration of one kind of sensitive content, next to the code that finds it.
 #[derive(Debug)]
 pub struct Detector {
-    /// What policies, findings and records call it.
+    /// Name of the detector in policies, findings and audit events.
     pub name: &'static str,
-    /// Names that stand for it together with others; `pii.us` implies `pii`.
+    /// Groups that select the detector together with others; `pii.us` implies `pii`.
     pub groups: &'static [&'static str],
-    /// What the reference page says.
+    /// Text of the detector's section on the reference page.
     pub doc: Doc,
-    /// The longest finding, in characters of the normalised view.
+    /// Length of the longest finding, in characters of the normalised view.
     pub reach: usize,
-    /// Words that stand before a value and speak for it; also as a JSON key or column name.
+    /// Context words: words before a value that support a finding. A JSON key or a column name counts as well.
     pub context: &'static [&'static str],
-    /// Where it looks.
+    /// Classes of places in the text where the detector is run.
     pub(in crate::detect) anchors: &'static [scan::anchor::Anchor],
-    /// Texts in which it finds exactly these parts.
+    /// Sample texts in which the detector finds exactly the listed parts.
     pub hits: &'static [Hit],
-    /// Texts in which it finds nothing at medium confidence.
+    /// Sample texts in which the detector finds nothing at medium confidence.
     pub misses: &'static [Miss],
 }
 
-/// The headings of a detector's section in the reference.
+/// Headings of a detector's section on the reference page.
 #[derive(Debug)]
 pub struct Doc {
-    /// The form and the checks.
+    /// Form that is found, and its checks.
     pub finds: &'static str,
-    /// What it leaves alone, knowingly.
+    /// Values that are left out on purpose.
     pub misses: &'static str,
-    /// Where the form is published.
+    /// Publication of the form.
     pub source: &'static str,
 }
 
-/// A sample that must be found.
+/// Sample that must be found.
 #[derive(Debug)]
 pub struct Hit {
-    /// The whole text.
+    /// Whole text of the sample.
     pub text: &'static str,
-    /// The parts that are found, in order.
+    /// Findings in the text, in order.
     pub found: &'static [&'static str],
 }
 
-/// A sample that must be found, with the parts of it that are findings, in order.
+/// Returns a sample that must be found, with the parts of the text that are findings, in order.
 const fn hit(text: &'static str, found: &'static [&'static str]) -> Hit {
     Hit { text, found }
 }
 
-/// A sample that must not be found.
+/// Sample that must not be found.
 #[derive(Debug)]
 pub struct Miss {
-    /// The whole text.
+    /// Whole text of the sample.
     pub text: &'static str,
-    /// Why it is none.
+    /// Reason why the text contains no finding.
     pub why: &'static str,
 }
 
-/// A sample that must not be found, and why it is none.
+/// Returns a sample that must not be found, with the reason.
 const fn miss(text: &'static str, why: &'static str) -> Miss {
     Miss { text, why }
 }

@@ -1,4 +1,4 @@
-//! One pass over a text for all detectors that a policy asks for.
+//! Scanner that runs all selected detectors in one pass over a text.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -34,60 +34,63 @@ pub(super) mod text;
 pub(in crate::detect) mod token_form;
 mod tokens;
 
-/// Whether the text ends here.
+/// Whether more text may follow the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// This is all of it.
+    /// The input is the whole text.
     Final,
-    /// More may follow.
+    /// More text may follow.
     Open,
 }
 
-/// A text, or what is there of it.
+/// Text to scan, or the part of it that has arrived.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
-    /// The text. Of a stream: at least the last [`LOOK_BEHIND`] bytes before `settled` and everything after it.
+    /// The text. For a stream: at least the last [`LOOK_BEHIND`] bytes before `settled`, and everything after it.
     pub text: &'a str,
-    /// The JSON key or column name that the text stands under.
+    /// JSON key or column name of the text.
     pub key: Option<&'a str>,
-    /// The tables that what is not settled goes on with; without them `text` begins at its beginning.
+    /// Tables that continue in the unsettled text. If missing, `text` starts at the beginning of the stream.
     pub tables: Option<&'a Tables>,
-    /// Bytes at the start of `text` that an earlier scan called safe: they are context, nothing is found in them.
+    /// Bytes at the start of `text` that an earlier scan returned as safe. They are context only: nothing is found in
+    /// them.
     pub settled: usize,
-    /// Whether the text ends here.
+    /// Whether more text may follow.
     pub ending: Ending,
-    /// Whether all of the context is looked at: the scan before [looked far](Scratch::looks_far). Otherwise only what is
-    /// near counts, which is much less.
+    /// Whether all of the context is read: true if the scan before [looked far](Scratch::looks_far). Otherwise only
+    /// the nearest context is read, which is much less.
     pub far: bool,
 }
 
-/// So many bytes before a value are looked at for context; a stream keeps them.
+/// Maximum bytes before a value that are searched for context. A stream keeps this many bytes.
 pub const LOOK_BEHIND: usize = 1_024;
 
-/// Nothing that begins further before what is not settled has its value there, but a few that say so: the longest is the
-/// name of a secret, with what may stand between it and its value.
+/// Bytes of context before the settled position that are read by default. What begins earlier has no value in the
+/// unsettled text, except for the few findings that report it ([`Scratch::looks_far`]). The longest case is the name
+/// of a secret with the text between the name and its value.
 const NEAR: usize = 200;
 
-/// A value of this length without white space may have names in it that count for nothing.
+/// Length in bytes of a value without white space from which names inside the value may be ignored.
 const LONG_WORD: usize = 64;
 
-/// Most findings of one text; see [`Scratch::is_incomplete`].
+/// Maximum findings of one text; see [`Scratch::is_incomplete`].
 pub const MAX_FINDINGS: usize = 50_000;
 
-/// Most that is kept of one reading before what overlaps is joined.
+/// Maximum findings kept of one reading before overlapping findings are joined.
 const MAX_RAW: usize = 4 * MAX_FINDINGS;
 
-/// Steps of a scan within a scan whatever there is to scan, of what is kept of a finding, and of each reading of a value
-/// that is spelled.
+/// Work steps of a nested scan, in addition to the text that it scans.
 const SCAN: usize = 200;
+/// Work steps for keeping a finding.
 const FOUND: usize = 40;
+/// Work steps for each reading of a spaced-out value.
 const SPELLED: usize = 700;
 
-/// Encodings within encodings that are undone.
+/// Maximum depth of nested encodings that are decoded.
 const DEPTH: usize = 2;
 
 impl<'a> Input<'a> {
-    /// A whole text.
+    /// Returns the input for a whole text.
     pub fn whole(text: &'a str) -> Self {
         Self {
             text,
@@ -99,7 +102,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// A text that goes on, of which `settled` bytes have been dealt with.
+    /// Returns the input for a text that may continue, of which `settled` bytes are already scanned.
     pub fn open(text: &'a str, settled: usize) -> Self {
         Self {
             text,
@@ -111,36 +114,37 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// The same under a key.
+    /// Returns the same input with the JSON key of the text.
     pub fn under(self, key: Option<&'a str>) -> Self {
         Self { key, ..self }
     }
 }
 
-/// Another reading of a text with characters that can't be seen.
+/// Alternative reading of a text with invisible characters.
 #[derive(Clone, Copy, Debug)]
 enum HiddenReading {
-    /// Hidden characters between letters are spaces.
+    /// Hidden characters between letters are read as spaces.
     Spaced,
-    /// Of tag characters.
+    /// Tag characters are read as letters.
     Tags(Tags),
 }
 
-/// The scope of a pass over one reading of a text.
+/// Scope of a pass over one reading of a text.
 #[derive(Clone, Copy, Debug, Default)]
 struct PassScope {
-    /// There are other readings of the same text.
+    /// Whether the same text has other readings.
     is_read_again: bool,
-    /// Letters and digits before this are only context.
+    /// Position before which letters and digits are context only.
     tokens_from: usize,
-    /// Values that are spelled, too.
+    /// Whether spaced-out values are searched, too.
     spelled: bool,
 }
 
-/// Whether spelled runs, with the text before them, are normalised already: then nothing of them is normalised again.
+/// Cached check whether spaced-out runs, with the text before them, are normalised already. Such a run is not
+/// normalised again.
 struct NormalityOfRuns<'a> {
     read: &'a str,
-    /// Whether the text itself is, where that is known.
+    /// Whether the whole text is normalised, if known.
     whole: Option<bool>,
 }
 
@@ -150,10 +154,10 @@ impl<'a> NormalityOfRuns<'a> {
         Self { read, whole }
     }
 
-    /// Whether a run, which is letters, digits and plain separators, is normalised behind this text.
+    /// Returns whether a run of letters, digits and plain separators is normalised when it follows this text.
     fn holds_behind(&mut self, before: &str) -> bool {
         let before = before.as_bytes();
-        // Behind these no escape goes on.
+        // No escape sequence continues after these bytes.
         let apart = before.last().is_none_or(|byte| {
             !byte.is_ascii()
                 || byte.is_ascii_whitespace()
@@ -167,7 +171,7 @@ impl<'a> NormalityOfRuns<'a> {
     }
 }
 
-/// Memory that scans reuse.
+/// Buffers that scans reuse.
 #[derive(Debug, Default)]
 pub struct Scratch {
     view: NormalisedText,
@@ -176,62 +180,63 @@ pub struct Scratch {
     raw: Vec<ViewFinding>,
     hits: Vec<CustomMatch>,
     found: Vec<Finding>,
-    /// What patterns matched without being a finding.
+    /// Ranges that patterns matched without a finding.
     held: Vec<Range<usize>>,
     ends: Vec<usize>,
     incomplete: bool,
     far: bool,
-    /// A match that outruns its reach.
+    /// Match that is longer than the lookahead of its pattern.
     endless: Option<Finding>,
-    /// Of what is decoded or spelled.
+    /// Buffers for decoded and spaced-out text.
     inner: Option<Box<Scratch>>,
     readings: RunReadings,
     within: Vec<Finding>,
 }
 
 impl Scratch {
-    /// Whether the last scan found more than [`MAX_FINDINGS`], or cost more [work](work) than there was left, which a policy
-    /// treats as a text that it couldn't read.
+    /// Returns whether the last scan found more than [`MAX_FINDINGS`], or cost more [work](work) than was left. A
+    /// policy treats such a text as unreadable.
     pub fn is_incomplete(&self) -> bool {
         self.incomplete || work::is_exhausted()
     }
 
-    /// What the last scan found that all that follows belongs to, whatever it is: a match that outruns its reach.
+    /// Returns the finding of the last scan that extends over all following text: a match that is longer than its
+    /// lookahead.
     pub fn endless(&self) -> Option<Finding> {
         self.endless
     }
 
-    /// Whether the last scan saw something of which the next one has to see the beginning, however far back it is.
+    /// Returns whether the next scan needs the beginning of something that the last scan saw, however far back it is.
     pub fn looks_far(&self) -> bool {
         self.far
     }
 }
 
-/// The detectors of a policy, ready to run.
+/// Compiled detectors of a policy.
 #[derive(Clone, Debug)]
 pub struct Scanner {
     slots: Vec<SelectedDetector>,
     plan: Plan,
     custom: CustomPlan,
-    /// For each list the detectors that it is for; `None`: all.
+    /// Allow lists with the detectors that each applies to; `None`: all detectors.
     allowed: Vec<(Option<Vec<u16>>, Arc<AllowList>)>,
     decodes: bool,
-    /// Some of them find secrets.
+    /// Whether any of the detectors finds secrets.
     finds_secrets: bool,
 }
 
-/// A detector that runs.
+/// Detector that the policy selects.
 #[derive(Clone, Copy, Debug)]
 struct SelectedDetector {
     index: u16,
     threshold: Confidence,
     detector: &'static Detector,
-    /// Its bit in a set of the detectors that have words of context.
+    /// Bit of the detector in the set of detectors with context words.
     context: context::DetectorSet,
 }
 
 impl Scanner {
-    /// Prepares the detectors of a selection.
+    /// Compiles the detectors of a selection.
     pub fn new(selection: &Selection) -> Self {
         let selected = || {
             (0u16..)
@@ -265,17 +270,17 @@ impl Scanner {
         scanner
     }
 
-    /// Whether some of its detectors are of the group `secrets`.
+    /// Returns whether any of the detectors is in the group `secrets`.
     pub fn finds_secrets(&self) -> bool {
         self.finds_secrets
     }
 
-    /// How many patterns the policy's own detectors have.
+    /// Returns the number of patterns in the policy's custom detectors.
     pub fn patterns(&self) -> usize {
         self.custom.patterns()
     }
 
-    /// What a finding's detector is called.
+    /// Returns the name of a finding's detector.
     pub fn name(&self, detector: u16) -> Option<&str> {
         match DETECTORS.get(usize::from(detector)) {
             Some(known) => Some(known.name),
@@ -283,7 +288,7 @@ impl Scanner {
         }
     }
 
-    /// Whether a finding's detector is of the group `secrets`.
+    /// Returns whether a finding's detector is in the group `secrets`.
     pub fn is_secret(&self, detector: u16) -> bool {
         let is_secret = |group: &str| select::is_within(group, "secrets");
         match DETECTORS.get(usize::from(detector)) {
@@ -296,10 +301,13 @@ impl Scanner {
         }
     }
 
-    /// Adds the findings of a text, by start. Returns the safe point: no finding crosses it, and neither the
-    /// findings before it nor that there are no others can change when more text is appended. `Final`: its length.
+    /// Adds the findings of a text, ordered by start, and returns the safe point.
     ///
-    /// Whole texts and texts in pieces have the same findings, if each scan begins where the one before was safe.
+    /// No finding crosses the safe point. When more text is appended, the findings before it do not change, and no
+    /// others appear there. For `Final` input it is the length of the text.
+    ///
+    /// A whole text and the same text in pieces give the same findings, if each scan begins at the safe point of the
+    /// one before.
     pub fn scan(
         &self,
         input: &Input<'_>,
@@ -329,7 +337,8 @@ impl Scanner {
         safe.saturating_add(from)
     }
 
-    /// Whether a name says anything to a detector: what goes by another is found without it, or not at all.
+    /// Returns whether the JSON key is a context word of any selected detector. Under any other key the detectors
+    /// find the same with and without the key.
     #[inline(never)]
     pub fn name_is_context(&self, name: &str) -> bool {
         let seen = NormalisedText::of(name);
@@ -340,7 +349,7 @@ impl Scanner {
             || terms.iter().any(|terms| words.of_name(name, terms) != 0)
     }
 
-    /// Takes the tables of a stream from where a text was settled to where it is now.
+    /// Advances the tables of a stream from one settled position of a text to the next.
     #[inline(never)]
     pub fn follow(&self, tables: &mut Tables, text: &str, settled: usize, now: usize) {
         let terms = [self.plan.terms(), self.custom.terms()];
@@ -370,7 +379,7 @@ impl Scanner {
         }
     }
 
-    /// Scans a text in which so many encodings may be undone.
+    /// Scans a text and decodes at most `depth` nested encodings.
     fn scan_within(
         &self,
         input: &Input<'_>,
@@ -419,7 +428,7 @@ impl Scanner {
             } else {
                 (text, None)
             };
-            // HiddenReading readings have no tables: a stream goes on with those of the first.
+            // Readings of hidden characters have no tables. A stream continues with the tables of the first reading.
             let is_first = other.is_none();
             let standing = |whose| is_first.then(|| table_of(input, seen, whose));
             let table = standing(BUILT_IN);
@@ -452,7 +461,7 @@ impl Scanner {
         found.retain(|finding| finding.start >= input.settled && finding.end > finding.start);
         join(found, &mut scratch.ends);
         if open {
-            // Nothing that begins within it has to be waited for.
+            // What begins inside an endless match need not be waited for.
             let first = scratch.endless.map(|endless| endless.start);
             if first.is_some_and(|first| first <= safe) {
                 safe = text.len();
@@ -472,7 +481,8 @@ impl Scanner {
         safe
     }
 
-    /// Runs the built-in detectors over a reading. Returns where, in the original, a finding may have begun.
+    /// Runs the built-in detectors over a reading. Returns the position in the original where an unfinished finding
+    /// may begin.
     fn run_built_in(
         &self,
         read: &str,
@@ -483,7 +493,8 @@ impl Scanner {
         scratch: &mut Scratch,
     ) -> usize {
         scratch.raw.clear();
-        // What overlaps is joined in the end; only findings of this reading, all of which count, decide by themselves.
+        // Overlapping findings are joined at the end. The pass itself may drop overlaps only where this reading alone
+        // decides: without another reading, decoding or an allow list.
         let alone = !part.is_read_again && !self.decodes && self.allowed.is_empty();
         let settled = || view.map_or(input.settled, |view| view.position(input.settled));
         let begun = self.plan.run(
@@ -520,7 +531,7 @@ impl Scanner {
         original(view, begun..begun).start
     }
 
-    /// As [`run_built_in`](Self::run_built_in), of the policy's own detectors.
+    /// Runs the custom detectors of the policy; otherwise as [`run_built_in`](Self::run_built_in).
     fn run_custom(
         &self,
         read: &str,
@@ -573,7 +584,8 @@ impl Scanner {
         original(view, begun..begun).start
     }
 
-    /// As [`run_built_in`](Self::run_built_in), of what stands in encoded runs: each finding is the whole run.
+    /// Scans the content of encoded runs; otherwise as [`run_built_in`](Self::run_built_in). Each finding covers the
+    /// whole run.
     fn run_decoded(
         &self,
         read: &str,
@@ -593,7 +605,7 @@ impl Scanner {
             let text = Input::whole(&run.text).under(input.key);
             self.scan_within(&text, depth.saturating_sub(1), &mut inner, &mut within);
             let range = original(view, run.range);
-            // What was decoded together must not be cut in two.
+            // A run that is decoded as a whole must not be split.
             scratch.held.push(range.clone());
             sort::sort_by_key(&mut within, |f| {
                 (f.detector, std::cmp::Reverse(f.confidence))
@@ -610,7 +622,8 @@ impl Scanner {
         original(view, begun..begun).start
     }
 
-    /// As [`run_built_in`](Self::run_built_in), of what is spelled: each finding is found in the run as it is read.
+    /// Scans spaced-out runs; otherwise as [`run_built_in`](Self::run_built_in). A finding covers the part of the run
+    /// that it was found in.
     fn run_spelled(
         &self,
         read: &str,
@@ -627,7 +640,7 @@ impl Scanner {
             incomplete,
             ..
         } = scratch;
-        // What begins before `from` is too long to be looked at, or has been looked at.
+        // A run that begins before `from` is too long to be scanned, or is already scanned.
         let runs = memory.spelled().iter().filter(|run| run.start >= from);
         *incomplete |= runs.clone().count() > spaced_out::MAX_SPELLED_RUNS;
         let mut normal = NormalityOfRuns::new(read, view.is_some());
@@ -671,8 +684,8 @@ impl Scanner {
         }
     }
 
-    /// As [`scan_within`](Self::scan_within), of a run as it is read, in which nothing is to be normalised. Of what stands
-    /// before it only words count.
+    /// Scans a joined run; otherwise as [`scan_within`](Self::scan_within). The run needs no normalisation. The text
+    /// before it counts only as context words.
     fn scan_joined(
         &self,
         input: &Input<'_>,
@@ -709,7 +722,7 @@ impl Scanner {
     }
 }
 
-/// The tables that are known where what has not been scanned begins.
+/// Returns the state of the tables at the position where the unscanned text begins.
 #[inline(never)]
 fn table_of(input: &Input<'_>, view: Option<&NormalisedText>, whose: usize) -> Table {
     match input.tables.and_then(|tables| tables.of(whose)) {
@@ -722,7 +735,8 @@ fn table_of(input: &Input<'_>, view: Option<&NormalisedText>, whose: usize) -> T
     }
 }
 
-/// Where what is near a place begins. In front of a long word, more is near: a name before it may have it as its value.
+/// Returns where the nearby context begins. Before a long word it begins earlier: a name before that word may have
+/// the word as its value.
 fn near(text: &str, settled: usize) -> usize {
     let bytes = text.as_bytes();
     let blank = |from: usize, to: usize| {
@@ -746,7 +760,7 @@ fn near(text: &str, settled: usize) -> usize {
     text.floor_char_boundary(nearest)
 }
 
-/// The bytes of the original that a range of a reading came from.
+/// Returns the byte range in the original that a range of a reading came from.
 fn original(view: Option<&NormalisedText>, range: Range<usize>) -> Range<usize> {
     match view {
         Some(view) if range.start < view.text().len() || range.end > range.start => {
@@ -758,7 +772,8 @@ fn original(view: Option<&NormalisedText>, range: Range<usize>) -> Range<usize> 
 }
 
 impl Scanner {
-    /// Adds what can't be seen. Returns the safe point, which hidden characters at the end of an open text move.
+    /// Adds findings of invisible characters. Returns the safe point, which moves back if an open text ends in hidden
+    /// characters.
     fn add_odd(
         &self,
         view: &NormalisedText,
@@ -776,7 +791,7 @@ impl Scanner {
                 .iter()
                 .filter(|odd| odd.kind == *kind && odd.confidence >= known.threshold)
             {
-                // A run that is longer than a stream can hold back is found piece by piece.
+                // A run that is longer than a stream can hold back is reported piece by piece.
                 let start = odd.start.max(input.settled);
                 found.push(Finding {
                     detector: known.index,
@@ -796,10 +811,11 @@ impl Scanner {
     }
 }
 
-/// Sorts by start, and of findings of one detector that overlap keeps the first, of those the longest and surest.
+/// Sorts findings by start and joins overlapping ones of the same detector: the first one is kept. Of several with
+/// the same start, the longest is kept, and of equally long ones the one with the highest confidence.
 #[inline(never)]
 pub fn join(found: &mut Vec<Finding>, ends: &mut Vec<usize>) {
-    // They come nearly sorted, which a stable sort knows how to use.
+    // Findings arrive nearly sorted, which makes a stable sort fast.
     sort::sort_by_key(found, |f| {
         (
             f.start,
@@ -825,11 +841,12 @@ pub fn join(found: &mut Vec<Finding>, ends: &mut Vec<usize>) {
     });
 }
 
-/// The last place up to `safe` that nothing crosses which was found or must not be cut. Empties `held`.
+/// Returns the last position up to `safe` that no finding and no held range crosses. Empties `held`.
 fn settle(found: &[Finding], held: &mut Vec<Range<usize>>, safe: usize) -> usize {
     held.extend(found.iter().map(Finding::range));
     sort::sort_by_key(held, |range| range.start);
-    // From the last on: what crosses moves the place to its own start, which only those before it can cross.
+    // Runs from last to first: a crossing range moves the position to its own start, which only earlier ranges can
+    // cross.
     held.drain(..).rev().fold(safe, |safe, range| {
         if range.start < safe && range.end > safe {
             range.start

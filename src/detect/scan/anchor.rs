@@ -1,4 +1,4 @@
-//! Data that a detector declares: in which places it looks, and which of them are not worth a look.
+//! Declarations in a detector's file: the anchors where it is run, and the pre-filters that skip most of them.
 
 use std::ops::RangeInclusive;
 
@@ -7,14 +7,14 @@ use super::probe::{KeyedValidateFn, ProbeFn, ValidateFn};
 use super::token_form::TokenPrefix;
 use crate::detect::normalise::AnomalyKind;
 
-/// Where a detector looks. Each is a class of places that the pass over the text knows without extra cost.
+/// Class of places in the text where a detector is run. The pass over the text finds each class without extra cost.
 #[derive(Debug)]
 pub(in crate::detect) enum Anchor {
-    /// Forms in the language of [`forms`](super::forms), and the judge of what fits one.
+    /// Forms in the language of [`forms`](super::forms), and the validator of a candidate that matches one.
     Forms(&'static [&'static str], ValidateFn),
-    /// Digits in a row, so many, with no letter next to them.
+    /// Run of digits whose length is in the range, with no letter next to it.
     Number(RangeInclusive<usize>, PreFilter, ProbeFn),
-    /// Letters and digits in a row, so many of both, at least one of each.
+    /// Run of letters and digits with at least one of each, whose length is in the range.
     Mixed(RangeInclusive<usize>, PreFilter, ProbeFn),
     /// `@`.
     At(ProbeFn),
@@ -28,44 +28,44 @@ pub(in crate::detect) enum Anchor {
     Dashes(ProbeFn),
     /// One of the marks `![`, `](h`, `<|`, `[inst`, `</s`.
     Mark(ProbeFn),
-    /// A word that begins so; at least three characters, letters in any case.
+    /// Word that begins with one of these prefixes, case-insensitively; each has at least three characters.
     Word(&'static [&'static str], ProbeFn),
-    /// As [`Word`](Self::Word); what is found begins with the word.
+    /// As [`Word`](Self::Word), for findings that begin at the word.
     Token(&'static [&'static str], ProbeFn),
-    /// A token that begins so, in this case.
+    /// Token that begins with one of these prefixes, case-sensitively.
     Beginning(&'static [TokenPrefix]),
-    /// Something in the original that a reader can't see.
+    /// Anomaly in the original that is invisible to a reader.
     Odd(AnomalyKind),
-    /// Phrases in scripts that aren't Latin, as they are written; found in texts with such characters only.
+    /// Phrases in scripts other than Latin, as written. They are searched only in texts with such characters.
     Phrases(&'static [&'static str]),
-    /// A value of so many bytes that stands after a word such as `password`, `token`, `api_key`.
+    /// Value of a name such as `password`, `token`, `api_key`, whose length in bytes is in the range.
     Keyed(RangeInclusive<usize>, KeyFilter, KeyedValidateFn),
 }
 
-/// Conditions that spare a look at most tokens: what precedes the token, its first digit, and what follows it. All must
-/// hold. Built from [`ALWAYS`](Self::ALWAYS) by adding conditions.
+/// Pre-filter that skips most tokens before a detector runs: by what precedes the token, its first digit, and what
+/// follows it. All conditions must hold. Built from [`ALWAYS`](Self::ALWAYS) by adding conditions.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::detect) struct PreFilter {
     pub(super) words: ContextWordNeed,
-    /// First digits, a set of bits; [`MARKED`] stands for tokens behind `+` or `(`. `None`: any character.
+    /// Allowed first digits as a bit set; [`MARKED`] is the bit for tokens after `+` or `(`. `None`: any character.
     pub(super) firsts: Option<u16>,
-    /// Characters that may follow the token; none: any.
+    /// Characters that may follow the token; empty: any.
     pub(super) next: &'static [u8],
-    /// Characters that may follow that one; each stands for its class, `0` for every digit; none: any.
+    /// Characters that may follow that character. Each represents its class, `0` every digit; empty: any.
     pub(super) second: &'static [u8],
-    /// Whether one of `next` must follow even where the text ends behind the token.
+    /// Whether one of `next` must follow even at the end of the text.
     pub(super) strict: bool,
-    /// Whether a name must begin behind that.
+    /// Whether a name must begin after those characters.
     pub(super) named: bool,
-    /// Whether more digits must follow behind a separator.
+    /// Whether more digits must follow after a separator.
     pub(super) grouped: bool,
-    /// Whether only texts with more than ASCII, or under a key that is a context word, are looked at.
+    /// Whether the filter passes only in texts with more than ASCII, or under a key that is a context word.
     pub(super) wide: bool,
     /// Whether the token must begin with two letters.
     pub(super) lettered: bool,
 }
 
-/// In a set of first digits: tokens behind `+` or `(`.
+/// Bit in a set of first digits for tokens after `+` or `(`.
 pub(super) const MARKED: u16 = 1 << 10;
 
 /// Whether a context word must precede the token.
@@ -80,7 +80,7 @@ pub(super) enum ContextWordNeed {
 }
 
 impl PreFilter {
-    /// Every token is looked at.
+    /// Passes every token.
     pub(in crate::detect) const ALWAYS: Self = Self {
         words: ContextWordNeed::None,
         firsts: None,
@@ -93,7 +93,7 @@ impl PreFilter {
         lettered: false,
     };
 
-    /// Behind a context word, unless findings of low confidence are wanted.
+    /// Passes tokens after a context word only, unless the policy asks for findings of low confidence.
     pub(in crate::detect) const fn in_context(self) -> Self {
         Self {
             words: ContextWordNeed::UnlessLow,
@@ -101,7 +101,7 @@ impl PreFilter {
         }
     }
 
-    /// Behind a context word, or with one of these digits first (a set of bits), or behind `+` or `(`.
+    /// Passes tokens after a context word, after `+` or `(`, or with one of these first digits (a bit set).
     pub(in crate::detect) const fn in_context_or(self, digits: u16) -> Self {
         Self {
             words: ContextWordNeed::OrFirst,
@@ -110,7 +110,7 @@ impl PreFilter {
         }
     }
 
-    /// With one of these digits first, a set of bits.
+    /// Passes tokens with one of these first digits, a bit set.
     pub(in crate::detect) const fn first(self, digits: u16) -> Self {
         Self {
             firsts: Some(digits),
@@ -118,18 +118,19 @@ impl PreFilter {
         }
     }
 
-    /// With one of these digits first, a set of bits, or behind `+` or `(`.
+    /// Passes tokens with one of these first digits, a bit set, or after `+` or `(`.
     pub(in crate::detect) const fn first_or_marked(self, digits: u16) -> Self {
         self.first(digits | MARKED)
     }
 
-    /// In texts with more than ASCII, or under a key that is a context word. In other texts nearly every token is one of
-    /// letters and digits, and to read all words before them would cost more than the rest.
+    /// Passes tokens in texts with more than ASCII, or under a key that is a context word. In other texts nearly
+    /// every token is made of letters and digits. Reading all words before each of them would cost more than the rest
+    /// of the scan.
     pub(in crate::detect) const fn in_wide_text(self) -> Self {
         Self { wide: true, ..self }
     }
 
-    /// Beginning with two letters.
+    /// Passes tokens that begin with two letters.
     pub(in crate::detect) const fn lettered(self) -> Self {
         Self {
             lettered: true,
@@ -137,7 +138,7 @@ impl PreFilter {
         }
     }
 
-    /// Before one of these characters.
+    /// Passes tokens before one of these characters.
     pub(in crate::detect) const fn before(self, next: &'static [u8]) -> Self {
         Self {
             next,
@@ -146,7 +147,7 @@ impl PreFilter {
         }
     }
 
-    /// Before one of these characters with another of them behind it; `0` stands for every digit.
+    /// Passes tokens before one of these characters and another of them after it; `0` represents every digit.
     pub(in crate::detect) const fn before_group(self, next: &'static [u8]) -> Self {
         Self {
             next,
@@ -155,7 +156,8 @@ impl PreFilter {
         }
     }
 
-    /// Before one of these characters, with a letter behind it, or what may stand between the parts of a date.
+    /// Passes tokens before one of these characters, followed by a letter or by a separator between the parts of a
+    /// date.
     pub(in crate::detect) const fn before_date(self, next: &'static [u8]) -> Self {
         Self {
             next,
@@ -164,7 +166,7 @@ impl PreFilter {
         }
     }
 
-    /// Behind a context word, before a space and a capital, or a letter that isn't Latin.
+    /// Passes tokens after a context word, before a space and a capital, or a letter that is not Latin.
     pub(in crate::detect) const fn before_name(self) -> Self {
         Self {
             words: ContextWordNeed::OrFirst,
@@ -177,7 +179,7 @@ impl PreFilter {
         }
     }
 
-    /// Before more digits behind a separator.
+    /// Passes tokens before more digits after a separator.
     pub(in crate::detect) const fn of_groups(self) -> Self {
         Self {
             next: b" -./()",

@@ -1,8 +1,9 @@
-//! Words that stand before a value and tell what it is.
+//! Context words: words before a value that identify it.
 //!
-//! Texts are cut into words at everything that is no letter and at the humps of `camelCase`; a term is one to five
-//! words in a row. Scripts without spaces are searched for terms inside a run. Words are read only where a validator
-//! asks, and each at most once, so the cost is linear however many validators ask.
+//! A text is split into words at everything that is not a letter and at the humps of `camelCase`. A term is one to
+//! five words in a row. Scripts without spaces are searched for terms inside a run. Words are read only where a
+//! validator asks for them, and each word at most once. So the cost is linear, independent of the number of
+//! validators.
 
 use std::sync::Arc;
 
@@ -10,40 +11,40 @@ use super::table::{Cell, Heading, Table, TableStep};
 use crate::detect::normalise::{NormalisedText, readings};
 use crate::wire::work;
 
-/// Detectors that have words of context, 127 at most; the highest bit is none of theirs.
+/// Set of at most 127 detectors with context words, one bit each. The highest bit is not used.
 pub(super) type DetectorSet = u128;
 
-/// A term reaches over so many words to its value …
+/// Maximum distance from a context term to its value, in words.
 const WORDS: usize = 6;
-/// … and over so many bytes.
+/// Maximum distance from a context term to its value, in bytes.
 const BYTES: usize = 80;
-/// So many bytes behind the last question another may be asked: validators look at a block and at what follows it.
+/// Maximum distance in bytes that a later query may go back. Validators inspect a block and the text after it.
 const BEHIND: usize = 256;
-/// So many bytes are soon read.
+/// Bytes that are cheap to read.
 const SOON: usize = 32;
-/// After so many bytes the words are looked through for such that aren't needed any more.
+/// Bytes after which words that are no longer needed are dropped.
 const KEPT: usize = 256;
-/// Steps of taking in a word, besides its letters.
+/// Work steps for storing a word, in addition to its letters.
 const WORD: usize = 8;
-/// Words of the longest term.
+/// Maximum words of a term.
 const PHRASE: usize = 5;
 
-/// All terms of the selected detectors, by the hash of their words.
+/// Terms of the selected detectors, by the hash of their words.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ContextDictionary {
-    /// Open addressing; the length is a power of two.
+    /// Hash table with open addressing; the length is a power of two.
     entries: Vec<Entry>,
-    /// Lengths in characters of terms in scripts without spaces.
+    /// Lengths, in characters, of terms in scripts without spaces; a bit set.
     run_lengths: u32,
-    /// A bit for the first three letters of each word of a term: most words of a text have others.
+    /// Bit set over the first three letters of the words of all terms. It rules out most words of a text.
     starts: [[u64; 32]; STARTS / 2048],
-    /// The longest term of one word in ASCII.
+    /// Length of the longest ASCII term of one word, in bytes.
     longest: usize,
-    /// Whether a term of several words has more than ASCII.
+    /// Whether a term of several words is not ASCII.
     wide_phrases: bool,
-    /// A bit for the first two bytes of each term of one word.
+    /// Bit set over the first two bytes of terms of one word.
     run_starts: [u64; RUN_STARTS / 64],
-    /// The detectors whose words call a value a password.
+    /// Detectors whose context words mark a value as a password.
     passwords: DetectorSet,
     finds_secrets: bool,
 }
@@ -51,7 +52,7 @@ pub(super) struct ContextDictionary {
 const STARTS: usize = 1 << START_BITS;
 const START_BITS: u32 = 14;
 
-/// Most characters of a text begin none of some hundred terms.
+/// Bits of the set over the first two bytes. With some hundred terms, most characters of a text have their bit clear.
 const RUN_STARTS: usize = 1 << RUN_START_BITS;
 const RUN_START_BITS: u32 = 11;
 
@@ -59,49 +60,50 @@ const RUN_START_BITS: u32 = 11;
 struct Entry {
     hash: u64,
     slots: DetectorSet,
-    /// Bit n: some term of n + 1 words ends with this word.
+    /// Bit n: a term of n + 1 words ends with this word.
     phrases: u8,
 }
 
-/// The last words that have been read of a text.
+/// Recent words of a text.
 #[derive(Debug, Default)]
 pub(super) struct Words {
     words: Vec<Word>,
-    /// Bytes before this have been read.
+    /// Position up to which the text is read.
     read: usize,
-    /// Just after the last end of an object or paragraph that has been read.
+    /// Position after the last barrier that was read: the end of an object or a paragraph.
     barrier: usize,
-    /// Where the last word ends that has been read and speaks for a detector.
+    /// End of the last word that is a context word of a detector.
     telling: usize,
-    /// From here on words are looked through for such that aren't needed any more.
+    /// Position from which words that are no longer needed are dropped.
     full: usize,
-    /// Up to here no word and no end has been read since an answer was given, and all that speaks there is near enough.
+    /// Position up to which the last result is valid. No word and no barrier was read since, and every term in the
+    /// result is still near enough.
     near: usize,
 }
 
-/// What has been read of one text.
+/// Context of the values of one text, read on demand.
 #[derive(Debug, Default)]
 pub(super) struct ContextWords {
     words: Words,
-    /// The places that the last answer is for: validators at one place ask the same, and so do places further on with no
-    /// word between them.
+    /// First and last position that the last result applies to. Validators at one place ask for the same, and so do
+    /// later places without a word in between.
     answered: Option<(usize, usize)>,
     answer: DetectorSet,
-    /// Of a text in ASCII: there are no letters from `lettered` to `passed`.
+    /// For an ASCII text: there are no letters from `lettered` to `passed`.
     lettered: usize,
     passed: usize,
     ascii: bool,
-    /// The text is in ASCII and its key no word of context.
+    /// Whether the text is ASCII and its key is not a context word.
     plain: bool,
-    /// What has been read of the text's tables: everything before `charted`. Before `bare` nothing stands under a name.
+    /// Tables of the text, read up to `charted`. Before `bare` no value has a column name.
     table: Table,
     charted: usize,
     bare: usize,
-    /// The last cells under names that speak for detectors.
+    /// Recent cells of columns whose names are context words.
     cells: Vec<Cell>,
-    /// From here on they are looked through for such that aren't needed any more.
+    /// Position from which cells that are no longer needed are dropped.
     full_of_cells: usize,
-    /// Cells in columns of secrets that nobody has looked at.
+    /// Cells in columns of secrets that are not inspected yet.
     secrets: Vec<(Arc<Heading>, Cell)>,
     has_secrets: bool,
     /// Whether all tables are read.
@@ -114,10 +116,10 @@ struct Word {
     start: usize,
     end: usize,
     slots: DetectorSet,
-    /// Those of terms of several words that end here, the first of which begins at `phrase_start`.
+    /// Detectors of terms of several words that end here; the first word of the term begins at `phrase_start`.
     phrase_slots: DetectorSet,
     phrase_start: usize,
-    /// An object or paragraph ended between the word before and this one.
+    /// Whether an object or paragraph ended between the word before and this one.
     after_barrier: bool,
 }
 
@@ -133,7 +135,7 @@ impl Word {
 }
 
 impl ContextDictionary {
-    /// The terms of each slot.
+    /// Builds the dictionary from terms, each with the bits of its detectors.
     pub(super) fn new<'a>(terms: impl Iterator<Item = (DetectorSet, &'a str)>) -> Self {
         let mut built = Self::default();
         let mut all: Vec<(u64, DetectorSet, u8)> = Vec::new();
@@ -187,7 +189,7 @@ impl ContextDictionary {
         }
     }
 
-    /// Whether a word of a term may begin with these letters, all of the word if it has fewer.
+    /// Returns whether a word of a term may begin with these letters. They are the whole word if it is shorter.
     #[inline]
     fn may_begin(&self, three: [u8; 3]) -> bool {
         let bit = start(three);
@@ -195,7 +197,7 @@ impl ContextDictionary {
         bits.is_some_and(|bits| bits >> (bit % 64) & 1 == 1)
     }
 
-    /// A term of one byte could begin anywhere.
+    /// Adds the first two bytes of a term. A term of one byte sets all bits.
     fn add_run_start(&mut self, term: &[u8]) {
         match term.first_chunk() {
             Some(two) => {
@@ -208,7 +210,7 @@ impl ContextDictionary {
         }
     }
 
-    /// Whether a term may begin as this run does.
+    /// Returns whether a term may be at the beginning of this run.
     #[inline]
     fn may_begin_run(&self, run: &[u8]) -> bool {
         run.first_chunk().is_none_or(|two| {
@@ -232,7 +234,7 @@ impl ContextDictionary {
         }
     }
 
-    /// The detectors of the terms that a run begins with.
+    /// Returns the detectors of the terms that the run begins with.
     fn of_run(&self, run: &[u8]) -> DetectorSet {
         let mut slots = 0;
         let mut hash = SEED;
@@ -254,27 +256,27 @@ impl ContextDictionary {
         slots
     }
 
-    /// Whether one of these detectors finds passwords by their names.
+    /// Returns whether one of these detectors finds passwords by their names.
     pub(super) fn is_password(&self, slots: DetectorSet) -> bool {
         self.passwords & slots != 0
     }
 
-    /// Whether columns of secrets are looked for.
+    /// Returns whether columns of secrets are searched.
     pub(super) fn finds_secrets(&self) -> bool {
         self.finds_secrets
     }
 
-    /// Whether no heading can say anything.
+    /// Returns whether no column name can have an effect.
     pub(super) fn is_silent(&self) -> bool {
         self.entries.is_empty() && !self.finds_secrets
     }
 
-    /// Columns of secrets are looked for.
+    /// Turns on the search for columns of secrets.
     pub(super) fn find_secrets(&mut self) {
         self.finds_secrets = true;
     }
 
-    /// Notes that the words of a detector call values passwords.
+    /// Marks the context words of these detectors as names of passwords.
     pub(super) fn add_passwords(&mut self, slots: DetectorSet) {
         self.passwords |= slots;
     }
@@ -299,7 +301,8 @@ impl ContextDictionary {
 }
 
 impl ContextWords {
-    /// Begins a text, under a key, and where its tables are known from, if anything is to be under their headings.
+    /// Starts a new text with its JSON key. `table` is the state of the tables where the text begins; `None`: column
+    /// names are ignored.
     pub(super) fn begin(
         &mut self,
         key: Option<&str>,
@@ -317,7 +320,8 @@ impl ContextWords {
             None => self.words.begin(),
         }
         self.answered = None;
-        // Beyond ASCII no place is known by a word for passwords: every line may name a column of them.
+        // Outside ASCII, no word for passwords marks a place in the text. So every line may be a heading with a
+        // column of them.
         self.reads_all = !ascii && terms.finds_secrets();
         self.charted = match table {
             Some(_) => 0,
@@ -331,8 +335,8 @@ impl ContextWords {
         (self.ascii, self.lettered, self.passed) = (ascii, 0, 0);
     }
 
-    /// Takes note of whether the bytes from the last such place to this one have letters. Returns whether the tables have
-    /// to be read that far, for the secrets in them.
+    /// Records whether there are letters between the last such place and this one. Returns whether the tables have to
+    /// be read up to this place, for the secrets in them.
     #[inline]
     pub(super) fn pass_over(&mut self, to: usize, letters: bool) -> bool {
         self.passed = to;
@@ -342,28 +346,29 @@ impl ContextWords {
         self.has_secrets
     }
 
-    /// Whether a column of secrets goes on, or may.
+    /// Returns whether a column of secrets continues, or may continue.
     pub(super) fn has_secrets(&self) -> bool {
         self.has_secrets
     }
 
-    /// Whether not all of the text's tables are read.
+    /// Returns whether some of the text's tables are not read.
     pub(super) fn is_incomplete(&self) -> bool {
         self.table.is_incomplete()
     }
 
-    /// A cell in a column of secrets that has been read, and what it stands under.
+    /// Takes a cell that was read in a column of secrets, with its heading.
     pub(super) fn next_secret(&mut self) -> Option<(Arc<Heading>, Cell)> {
         self.secrets.pop()
     }
 
-    /// Whether the text is in ASCII and stands under no key that is a word of context.
+    /// Returns whether the text is ASCII and its key is not a context word.
     #[inline]
     pub(super) fn is_plain(&self) -> bool {
         self.plain
     }
 
-    /// Whether it is known, without looking, that no term stands before `at` or over it.
+    /// Returns whether it is known, without reading on, that `at` has no context term: neither before it nor as its
+    /// column name.
     #[inline]
     pub(super) fn is_quiet(&self, at: usize) -> bool {
         at < self.bare
@@ -372,13 +377,13 @@ impl ContextWords {
                 || self.answer == 0 && self.is_answered(at))
     }
 
-    /// Whether many words would have to be read to tell what stands before `at`.
+    /// Returns whether many words would have to be read to find the terms before `at`.
     #[inline]
     pub(super) fn is_unread(&self, at: usize) -> bool {
         self.words.read == 0 || at > self.words.read.saturating_add(SOON)
     }
 
-    /// The detectors of which a term stands before `at`, not too far, or over it in a table.
+    /// Returns the detectors with a context term before `at`, near enough, or in the name of its column.
     pub(super) fn before(
         &mut self,
         text: &[u8],
@@ -402,7 +407,7 @@ impl ContextWords {
         cell.map_or(0, |cell| cell.slots)
     }
 
-    /// Reads the text's tables up to the cell that a place lies in.
+    /// Reads the tables of the text up to the cell that contains a position.
     pub(super) fn read_tables(&mut self, text: &[u8], to: usize, terms: &ContextDictionary) {
         if to < self.charted || self.charted == usize::MAX {
             return;
@@ -438,7 +443,7 @@ impl ContextWords {
         self.uncharted();
     }
 
-    /// Takes note of what has been read of tables.
+    /// Updates what is known of positions without a column name.
     fn uncharted(&mut self) {
         self.bare = match self.cells.is_empty() {
             true => self.charted,
@@ -466,7 +471,7 @@ impl ContextWords {
         let words = &mut self.words;
         if words.read < at {
             words.read_near(text, at, terms);
-            // Nothing that was read just now is a word.
+            // No word was read just now.
             if let Some((first, last)) = self.answered
                 && (last..=words.near).contains(&at)
                 && at < self.bare
@@ -487,13 +492,14 @@ impl ContextWords {
 }
 
 impl Words {
-    /// Begins a text.
+    /// Starts a new text.
     fn begin(&mut self) {
         self.words.clear();
         (self.read, self.barrier, self.telling, self.full) = (0, 0, 0, KEPT);
     }
 
-    /// The detectors that a name has a term of, the last of which count as words before what follows.
+    /// Returns the detectors with a term in a name. The last words of the name count as words before the text that
+    /// follows.
     pub(super) fn of_name(&mut self, name: &[u8], terms: &ContextDictionary) -> DetectorSet {
         self.begin();
         self.read_near(name, name.len(), terms);
@@ -506,17 +512,18 @@ impl Words {
         slots
     }
 
-    /// Reads the words that are near a place.
+    /// Reads the words near a position.
     #[inline(never)]
     fn read_near(&mut self, text: &[u8], at: usize, terms: &ContextDictionary) {
         if terms.entries.is_empty() {
             return;
         }
-        // A place further on may have been asked about first: what is near an earlier one must have been read.
+        // A later position may have been queried first. So the words near an earlier position must have been read,
+        // too.
         let first = at.saturating_sub(BYTES.saturating_add(BEHIND));
         if self.read < first {
             self.read = first;
-            // Half a word is none.
+            // Part of a word is not a word.
             while is_letter(byte_at(text, self.read.wrapping_sub(1))) && self.read < at {
                 self.read = self.read.wrapping_add(1);
             }
@@ -526,7 +533,8 @@ impl Words {
         }
     }
 
-    /// The detectors of which a term stands before `at`, of what has been read, and up to where that is near enough.
+    /// Returns the detectors with a term before `at` among the words read, and the last position for which the terms
+    /// are near enough.
     #[inline(always)]
     fn spoken_before(&self, text: &[u8], at: usize) -> (DetectorSet, usize) {
         let from = at.saturating_sub(BYTES);
@@ -574,13 +582,13 @@ impl Words {
         (slots, until.saturating_add(BYTES))
     }
 
-    /// Reads the words that end before `to`. A word that goes on there is read as if it ended.
+    /// Reads the words that end before `to`. A word that continues there is read as if it ended.
     #[inline(always)]
     fn read_on(&mut self, text: &[u8], to: usize, terms: &ContextDictionary) {
         let to = to.min(text.len());
         work::spend(to.saturating_sub(self.read));
         if self.read > self.full {
-            // Questions about places that far behind aren't asked any more.
+            // Positions that far back are not queried any more.
             let nearest = self.read.saturating_sub(BEHIND.saturating_add(BYTES));
             let old = self.words.partition_point(|word| word.end < nearest);
             self.words.drain(..old);
@@ -620,7 +628,7 @@ impl Words {
                     ascii &= byte(at).is_ascii();
                     at = at.wrapping_add(1);
                     if ascii {
-                        // No word ends before a small letter.
+                        // No word ends before a lower-case letter.
                         at = at.wrapping_add(count(text, at..to, |kind| kind == SMALL));
                     }
                     if at >= to
@@ -653,7 +661,7 @@ impl Words {
         self.read = at.max(self.read);
     }
 
-    /// The terms that the humps of a name are together.
+    /// Returns the detectors of the term that the humps of a name form together.
     fn joined(
         &self,
         text: &[u8],
@@ -724,11 +732,11 @@ impl Words {
         self.words.push(word);
     }
 
-    /// Letters of a script without spaces, perhaps with Latin words among them.
+    /// Adds a run of letters of a script without spaces. The run may contain Latin words.
     fn run(&mut self, run: &[u8], start: usize, terms: &ContextDictionary) {
         let mut slots = 0;
         let mut at = 0usize;
-        // The end of the Latin letters that stand here.
+        // End of the Latin letters at this place.
         let mut latin_end = 0usize;
         while let Some(first) = run.get(at) {
             let rest = run.get(at..).unwrap_or_default();
@@ -757,30 +765,30 @@ impl Words {
     }
 }
 
-/// The bit of two bytes, letters in either case alike: Knuth's multiplicative hash, whose high bits are the mixed ones.
+/// Returns the bit of two bytes, case-insensitively: Knuth's multiplicative hash, whose high bits are the mixed ones.
 fn run_start(two: [u8; 2]) -> usize {
     let two = u32::from(u16::from_le_bytes(two) | 0x2020);
     (two.wrapping_mul(0x9E37_79B1) >> (32 - RUN_START_BITS)) as usize
 }
 
-/// The bit of the first letters of a word, in small ones: as above.
+/// Returns the bit of the first three letters of a word, in lower case. The hash is that of [`run_start`].
 fn start([a, b, c]: [u8; 3]) -> usize {
     (u32::from_le_bytes([a, b, c, 0]).wrapping_mul(0x9E37_79B1) >> (32 - START_BITS)) as usize
 }
 
-/// The first three letters of a word in small ones, 0 behind its end.
+/// Returns the first three letters of a word in lower case, with 0 after its end.
 fn first_three(word: &[u8]) -> [u8; 3] {
     let letter = |place: usize| word.get(place).map_or(0, |byte| byte | 0x20);
     [letter(0), letter(1), letter(2)]
 }
 
-/// The length of the word of ASCII that begins here, where eight bytes show that it ends within them and has no humps.
+/// Returns the length of an ASCII word that begins here, if it ends within eight bytes and has no humps.
 #[inline]
 fn short_word(text: &[u8], at: usize) -> Option<usize> {
     const HIGH: u64 = 0x8080_8080_8080_8080;
     let eight = u64::from_le_bytes(*text.get(at..)?.first_chunk()?);
     let small = eight & !HIGH | 0x2020_2020_2020_2020;
-    // Sums have the highest bit of each byte from `a` on, and from `{` on.
+    // The sums have the highest bit of each byte set from `a` on, and from `{` on.
     let from_a = small.wrapping_add(0x1F1F_1F1F_1F1F_1F1F);
     let behind_z = small.wrapping_add(0x0505_0505_0505_0505);
     let letters = from_a & !behind_z & !eight & HIGH;
@@ -791,7 +799,8 @@ fn short_word(text: &[u8], at: usize) -> Option<usize> {
     (end > 0 && !humps && eight >> end & 0x80 == 0).then_some(end as usize / 8)
 }
 
-/// The end of the digits behind the `x` of `0x` that may stand here: their letters are no words.
+/// Returns the end of the digits after the `x` of a `0x` at this place. Letters of a hexadecimal number are not
+/// words.
 #[inline]
 fn end_of_hexadecimal(text: &[u8], at: usize) -> Option<usize> {
     if byte_at(text, at) != b'x' || byte_at(text, at.wrapping_sub(1)) != b'0' {
@@ -806,14 +815,16 @@ fn end_of_hexadecimal(text: &[u8], at: usize) -> Option<usize> {
     (!is_letter(byte_at(text, end))).then_some(end)
 }
 
-/// Most digits of a hexadecimal number: those of 256 bits. Where reading begins amid one, it is over before anything counts.
+/// Maximum digits of a hexadecimal number, those of 256 bits. If reading begins inside a number, the number ends
+/// before any word counts.
 const HEXADECIMAL: usize = 64;
 
 fn byte_at(text: &[u8], at: usize) -> u8 {
     text.get(at).copied().unwrap_or(0)
 }
 
-/// An object ends, or a paragraph: what stood before it belongs to something else.
+/// Returns whether an object or a paragraph ends here: `{`, `}` or an empty line. Words before it belong to something
+/// else.
 fn is_barrier(text: &[u8], at: usize) -> bool {
     match byte_at(text, at) {
         b'{' | b'}' => true,
@@ -824,7 +835,7 @@ fn is_barrier(text: &[u8], at: usize) -> bool {
 
 const SMALL: u8 = 1;
 
-/// What words are made of and what ends an object or a paragraph: 0 for everything else.
+/// Byte classes: bytes of words, and bytes that end an object or a paragraph; 0 for everything else.
 static KINDS: [u8; 256] = kinds();
 
 #[expect(
@@ -848,7 +859,7 @@ const fn kinds() -> [u8; 256] {
     kinds
 }
 
-/// How many bytes of a range are of such a kind, up to the first that isn't.
+/// Returns the number of bytes at the start of a range whose class fits.
 #[inline]
 fn count(text: &[u8], range: std::ops::Range<usize>, fits: impl Fn(u8) -> bool) -> usize {
     let bytes = text.get(range).unwrap_or_default();
@@ -860,13 +871,13 @@ pub(super) const fn is_letter(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte >= 0x80
 }
 
-/// Whether a word ends between `a` and `b`: `creditCard`, `SSNNumber`.
+/// Returns whether a word ends between `a` and `b`: `creditCard`, `SSNNumber`.
 fn is_hump(a: u8, b: u8, c: u8) -> bool {
     b.is_ascii_uppercase()
         && (a.is_ascii_lowercase() || a.is_ascii_uppercase() && c.is_ascii_lowercase())
 }
 
-/// Whether Latin letters meet a script that has no spaces between words, before `at`: each is a word of its own.
+/// Returns whether Latin letters meet a script without spaces before `at`. Each side is a word of its own.
 fn is_end_of_script(text: &[u8], at: usize) -> bool {
     let (before, after) = (byte_at(text, at.wrapping_sub(1)), byte_at(text, at));
     before.is_ascii() && after >= THREE_BYTES
@@ -875,22 +886,22 @@ fn is_end_of_script(text: &[u8], at: usize) -> bool {
             && byte_at(text, at.wrapping_sub(3)) >= THREE_BYTES
 }
 
-/// Characters of three bytes and more begin with such a byte: most are of East and South Asian scripts.
+/// Smallest first byte of characters of three bytes and more. Most of them belong to East and South Asian scripts.
 const THREE_BYTES: u8 = 0xE0;
 
-/// FNV-1a's offset and prime (draft-eastlake-fnv): short, and good enough for some hundred known words.
+/// Offset basis and prime of FNV-1a (draft-eastlake-fnv): short, and good enough for some hundred known words.
 const SEED: u64 = 0xCBF2_9CE4_8422_2325;
 
 fn mix(hash: u64, byte: u8) -> u64 {
     (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)
 }
 
-/// 0 marks an empty place of the table.
+/// Makes a hash non-zero: 0 marks an empty slot of the table.
 fn finish(hash: u64) -> u64 {
     hash | 1
 }
 
-/// The hash of a word, letters in any case.
+/// Returns the hash of a word, case-insensitively.
 #[inline(never)]
 fn hash(word: &[u8]) -> u64 {
     let letters = word.iter().map(u8::to_ascii_lowercase);

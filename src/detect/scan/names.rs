@@ -1,28 +1,28 @@
-//! What the name of a value says, and whom the value concerns by it.
+//! Keyword groups in the name of a value, and the filters that select values by them.
 
 use crate::detect::substring_set::SubstringSet;
 
-/// Groups of words that a name has in it, a bit for each.
+/// Keyword groups that occur in a name, as a bit set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::detect) struct NameGroups(u32);
 
 impl NameGroups {
     /// The value is a password.
     pub(in crate::detect) const PASSWORD: u32 = PASS | PASSWORD_ONLY;
-    /// It is that of the header.
+    /// The value belongs to the `Authorization` header.
     pub(in crate::detect) const AUTHORIZATION: u32 = 0b100;
-    /// It is a secret of some kind.
+    /// The value is a secret of any kind.
     pub(in crate::detect) const SECRET: u32 = PASS | TOKEN | SECRET_ONLY;
-    /// These say more than `key` alone, and nothing by themselves.
+    /// Words that qualify `key`. Without `key` they have no meaning.
     pub(in crate::detect) const MORE: u32 = 0b10_0000;
-    /// A word of it that goes on behind small letters is a word all the same: `apikey`, not `monkey`.
+    /// Names in which a keyword counts even after lower-case letters: `apikey`, but not `monkey`.
     pub(in crate::detect) const WHOLE: u32 = 0b1_0000_0000;
 
     pub(super) fn by(name: &[u8]) -> Self {
         Self(NAMES.bits_in(name, &FLAT.1))
     }
 
-    /// Whether a word of these groups is in the name.
+    /// Returns whether the name contains a word of these groups.
     #[inline]
     pub(in crate::detect) fn any(self, groups: u32) -> bool {
         self.0 & groups != 0
@@ -30,22 +30,22 @@ impl NameGroups {
 }
 
 const PASS: u32 = 0b1;
-/// The rest of [`Said::PASSWORD`].
+/// Groups of [`NameGroups::PASSWORD`] apart from `PASS`.
 const PASSWORD_ONLY: u32 = 0b10;
 const TOKEN: u32 = 0b1000;
-/// The rest of [`Said::SECRET`].
+/// Groups of [`NameGroups::SECRET`] apart from `PASS` and `TOKEN`.
 const SECRET_ONLY: u32 = 0b1_0000;
 const KEY: u32 = 0b100_0000;
 const PUBLIC: u32 = 0b1000_0000;
 const NO_PASSWORD: u32 = 0b10_0000_0000;
 
-/// What names of secrets have in them, and parts of names that are no secret though they have such a word in them: the bit
-/// of each group, and its words.
+/// Parts of names, each group with its bit. They include parts of the names of secrets, and parts that rule a secret
+/// out even though the name contains such a word.
 const GROUPS: &[(u32, &[&str])] = &[
     (PASS, &["pass", "pwd"]),
     (PASSWORD_ONLY, &["contrasena", "senha", "kennwort"]),
     (NameGroups::AUTHORIZATION, &["authoriz"]),
-    // These name headers, too.
+    // These also occur in the names of headers.
     (TOKEN, &["token", "secret", "auth"]),
     (
         SECRET_ONLY,
@@ -173,7 +173,7 @@ const GROUPS: &[(u32, &[&str])] = &[
             "basicauth",
         ],
     ),
-    // `password_policy: …`, `passwordFile=…`, `bypass=…`: what follows is not the password.
+    // In `password_policy: …`, `passwordFile=…`, `bypass=…` the value is not the password.
     (
         NO_PASSWORD,
         &[
@@ -227,7 +227,7 @@ const WORD_COUNT: usize = {
     count
 };
 
-/// The words of all groups one after another, and the bit of each word.
+/// Words of all groups, concatenated, and the bit of each word.
 #[expect(
     clippy::indexing_slicing,
     reason = "runs in the compiler, which rejects an index out of bounds"
@@ -250,7 +250,7 @@ static FLAT: ([&str; WORD_COUNT], [u32; WORD_COUNT]) = {
 
 static NAMES: SubstringSet = SubstringSet::new(&FLAT.0);
 
-/// Whether a name has this part, letters in any case.
+/// Returns whether a name contains this part, case-insensitively.
 pub(in crate::detect) fn has_part(name: &[u8], part: &str) -> bool {
     let part = part.as_bytes();
     let first = part.first().map_or(0, |first| first | 0x20);
@@ -259,22 +259,22 @@ pub(in crate::detect) fn has_part(name: &[u8], part: &str) -> bool {
         .any(|window| window.eq_ignore_ascii_case(part))
 }
 
-/// Who looks at the value of a name.
+/// Filter on the name of a value: which values a detector inspects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::detect) enum KeyFilter {
     /// Values of all names.
     Any,
-    /// Passwords, and what stands in quotes as they do.
+    /// Passwords, and values quoted as passwords are.
     Password,
     /// Keys and tokens.
     Key,
-    /// The header with credentials, and what stands in quotes as headers on a command line do.
+    /// The header with credentials, and values quoted as headers on a command line are.
     Header,
 }
 
 impl KeyFilter {
-    /// Whether the value of a name is to be looked at. `told`: the name and the value are joined by a word of prose;
-    /// `is_quoted`: the value has quotes; `name_is_quoted`: the name has.
+    /// Returns whether the value of a name passes the filter. `told`: a word of prose joins the name and the value;
+    /// `is_quoted`: the value has quotes; `name_is_quoted`: the name has quotes.
     #[inline]
     pub(super) fn has(
         self,
@@ -287,7 +287,7 @@ impl KeyFilter {
         match self {
             Self::Any => true,
             Self::Password => {
-                // `account_password` has `count` in it.
+                // `account_password` contains `count`.
                 let itself = || {
                     let end = name.get(name.len().saturating_sub(8)..);
                     end.is_some_and(|end| end.eq_ignore_ascii_case(b"password"))

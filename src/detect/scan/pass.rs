@@ -1,4 +1,4 @@
-//! The one pass: classes of bytes, places that detectors are anchored at, candidates.
+//! Single pass over a text: it classifies bytes, finds the anchors of detectors, and passes candidates to validators.
 
 use std::cell::{Cell, RefCell};
 use std::ops::{Range, RangeInclusive};
@@ -27,39 +27,39 @@ use crate::wire::work;
 mod named;
 mod numbers;
 
-/// Blocks that are sorted into classes at a time.
+/// Blocks that are classified at a time.
 const CHUNK: usize = 64;
 
-/// Tokens longer than this are no numbers and no identifiers.
+/// Maximum bytes of a token that may be a number or an identifier.
 const TOKEN: usize = 96;
 
-/// Steps of asking a detector about a place, besides the bytes that it reads.
+/// Work steps for running a detector at an anchor, in addition to the bytes that it reads.
 const PROBE: usize = 24;
 
-/// An address may have begun this far before the end of a text that goes on.
+/// Maximum distance in bytes between the start of an unfinished address and the end of an open text.
 const TRAIL: usize = 64;
 
-/// Words behind `at` that an address may go on for.
+/// Maximum words of an address that follow `at`.
 const SPELLED: usize = 14;
 
-/// Words before a number that may belong to it: `GB` of `GB 33 …`.
+/// Maximum letters of a word that may belong to the number after it: `GB` of `GB 33 …`.
 const LEAD: usize = 4;
 
-/// Everything that the selected detectors are anchored at.
+/// Anchors of all selected detectors.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     level: SimdLevel,
     forms: FormTable,
-    /// What finds passwords; words that it is anchored at name columns, too.
+    /// Slot of the detector of passwords. The words that it is anchored at are also column names.
     passwords: Option<usize>,
-    /// With the slot and the place of its detector among those that have words of context.
+    /// Slot, bit in the set of detectors with context words, and validator.
     judges: Vec<(usize, DetectorSet, ValidateFn)>,
     terms: ContextDictionary,
     beginnings: PrefixTable,
     begun_by: Vec<PrefixAction>,
-    /// For each digit that one of them begins with, the characters that may follow it: a bit for each, in two words.
+    /// For each digit that a prefix begins with, the characters that may follow it: one bit each, in two words.
     behind_digits: [[u64; 2]; 10],
-    /// By length.
+    /// Probes by the length of the token.
     numbers: Vec<TokenProbes>,
     mixed: Vec<TokenProbes>,
     at: Vec<(usize, ProbeFn)>,
@@ -72,20 +72,21 @@ pub(super) struct Plan {
     odd: Vec<(usize, AnomalyKind)>,
     phrases: Option<Literals>,
     phrase_slots: Vec<usize>,
-    /// For each slot whether its findings come in order, as those of tokens do: all of its anchors are of one such kind.
+    /// For each slot, whether its findings arrive in order, as those of tokens do: all of its anchors are of one such
+    /// kind.
     in_order: Vec<bool>,
 }
 
-/// What a known beginning leads to.
+/// Action for a known prefix.
 #[derive(Clone, Debug)]
 enum PrefixAction {
-    /// A token, with what follows its prefix.
+    /// Matches a token: the prefix, and the parts that follow it.
     Token(usize, &'static TokenPrefix, Box<[TokenPart]>),
     Word(usize, &'static str, ProbeFn),
 }
 
 impl PrefixAction {
-    /// The beginning itself.
+    /// Returns the prefix.
     fn text(&self) -> &'static str {
         match self {
             Self::Token(_, token, _) => token.prefix,
@@ -94,7 +95,7 @@ impl PrefixAction {
     }
 }
 
-/// A finding in the view.
+/// Finding in the normalised view.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ViewFinding {
     pub(super) slot: usize,
@@ -103,24 +104,24 @@ pub(super) struct ViewFinding {
     pub(super) confidence: Confidence,
 }
 
-/// A text to look at.
+/// Text of a pass.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PassInput<'a> {
-    /// Normalised.
+    /// Normalised text.
     pub(super) text: &'a [u8],
-    /// The key that it stands under.
+    /// JSON key of the text.
     pub(super) key: Option<&'a str>,
-    /// Whether it goes on.
+    /// Whether more text may follow.
     pub(super) open: bool,
-    /// From here on findings may be left out that overlap one of the same detector which begins before them.
+    /// Position from which a finding may be dropped if an earlier finding of the same detector overlaps it.
     pub(super) joined_from: Option<usize>,
-    /// Letters and digits before this are only context: nothing that begins with them is asked for.
+    /// Position before which letters and digits are context only: detectors are not run on tokens that begin there.
     pub(super) tokens_from: usize,
-    /// Whether values that are spelled are looked for.
+    /// Whether spaced-out values are searched.
     pub(super) spelled: bool,
 }
 
-/// Memory of a pass.
+/// Buffers of a pass.
 #[derive(Debug, Default)]
 pub(super) struct PassScratch {
     blocks: Vec<Block>,
@@ -132,17 +133,17 @@ pub(super) struct PassScratch {
 }
 
 impl PassScratch {
-    /// Runs of single characters in the text, which may be values that are spelled.
+    /// Returns the runs of single characters in the text, which may be spaced-out values.
     pub(super) fn spelled(&self) -> &[Range<usize>] {
         &self.spelled
     }
 
-    /// Whether not all of the text's tables were read.
+    /// Returns whether some of the text's tables were not read.
     pub(super) fn is_incomplete(&self) -> bool {
         self.near.borrow().is_incomplete()
     }
 
-    /// Whether something stands before what a stream has to hold back for it.
+    /// Returns whether a finding depends on text before the part that a stream holds back for it.
     pub(super) fn looks_far(&self) -> bool {
         self.far
     }
@@ -275,8 +276,8 @@ impl Plan {
         plan
     }
 
-    /// Finds everything in a reading, of whose tables so much is known, if anything is to be under their headings. Returns
-    /// where a finding may have begun that more text could complete or change.
+    /// Finds everything in a reading. `table` is the state of its tables; `None`: column names are ignored. Returns
+    /// the first position of a finding that more text could complete or change.
     pub(super) fn run(
         &self,
         slots: &[SelectedDetector],
@@ -363,7 +364,7 @@ impl Plan {
         pass.read_secrets();
         let mut begun = pass.begun;
         memory.far = pass.far;
-        // No phrase has only ASCII.
+        // Every phrase contains characters outside ASCII.
         let rest = text.bytes().get(tokens_from..).unwrap_or_default();
         if !ascii && !simd::is_ascii(rest) {
             begun = begun.min(self.find_phrases(slots, text.bytes(), open, out));
@@ -371,7 +372,7 @@ impl Plan {
         begun
     }
 
-    /// Those who look at values of this length.
+    /// Returns the validators of named values of this length.
     fn judges_of(
         &self,
         len: usize,
@@ -380,18 +381,18 @@ impl Plan {
         judges.filter(move |(_, lengths, ..)| lengths.contains(&len))
     }
 
-    /// The words of context.
+    /// Returns the context words.
     pub(super) fn terms(&self) -> &ContextDictionary {
         &self.terms
     }
 
-    /// What finds things in the original that can't be seen.
+    /// Returns the detectors of invisible characters in the original.
     pub(super) fn odd(&self) -> &[(usize, AnomalyKind)] {
         &self.odd
     }
 
-    /// Scripts without spaces have no word beginnings; their phrases are looked for anywhere. Returns where one has begun
-    /// that more text could complete.
+    /// Finds phrases anywhere in the text, because scripts without spaces have no beginnings of words. Returns the
+    /// position of a phrase that more text could complete.
     fn find_phrases(
         &self,
         slots: &[SelectedDetector],
@@ -428,7 +429,7 @@ impl Plan {
     }
 }
 
-/// Whether the findings that these lead to begin where the anchor is, and anchors of later places come later.
+/// Returns whether the findings of these anchors begin at the anchor and therefore arrive in order.
 fn is_in_order(anchors: &[Anchor]) -> bool {
     anchors
         .iter()
@@ -442,8 +443,8 @@ fn bit_of(byte: u8) -> u64 {
     1u64.wrapping_shl(u32::from(byte))
 }
 
-/// Where something that no anchor has seen yet may have begun: an address in the last word, a country code before
-/// the last space. `addresses`: they are looked for, and may be spelled out.
+/// Returns where something that no anchor has seen yet may begin: an address in the last word, a country code before
+/// the last space. `addresses`: addresses are searched, and may be spelled out.
 fn trailing(text: &Text<'_>, addresses: bool) -> usize {
     let word = text.run_back(text.len(), TRAIL, |byte| !byte.is_ascii_whitespace());
     let number = lead(text, lead(text, word).unwrap_or(word))
@@ -453,7 +454,7 @@ fn trailing(text: &Text<'_>, addresses: bool) -> usize {
     address.map_or(number, |address| number.min(address))
 }
 
-/// The word before `at` or `[at]` among the last words of a text, if an address may be spelled out there.
+/// Returns the word before `at` or `[at]` among the last words of a text, if an address may be spelled out there.
 fn spelled(text: &Text<'_>, word: usize) -> Option<usize> {
     let mut word = word;
     let mut first = None;
@@ -469,7 +470,7 @@ fn spelled(text: &Text<'_>, word: usize) -> Option<usize> {
     first
 }
 
-/// Whether words are `at`, a label, `dot`, a label and so on, or begin to be.
+/// Returns whether words are `at`, a label, `dot`, a label and so on, or the beginning of such a sequence.
 fn is_spelled(words: &[u8]) -> bool {
     let mut words = words.split(|byte| *byte == b' ').enumerate().peekable();
     while let Some((place, word)) = words.next() {
@@ -494,7 +495,7 @@ fn is_spelled(words: &[u8]) -> bool {
     true
 }
 
-/// The start of the short word before a word, one separator away.
+/// Returns the start of the short word before a word, one separator away.
 fn lead(text: &Text<'_>, word: usize) -> Option<usize> {
     let separator = word.checked_sub(1)?;
     if !matches!(text.before(word), b' ' | b'-' | b'.') {
@@ -507,15 +508,15 @@ fn lead(text: &Text<'_>, word: usize) -> Option<usize> {
     (len > 0 && len <= LEAD && !text.before(start).is_ascii_digit()).then_some(start)
 }
 
-/// What a block must know of the one before.
+/// State of a block that the next block needs.
 #[derive(Default)]
 struct Carry {
     alphanumeric: u64,
-    /// Places behind single letters and digits.
+    /// Positions after single letters and digits.
     singles: u64,
     colon: u64,
     dash: u64,
-    /// Where the token began that runs on into this block.
+    /// Start of the token that continues into this block.
     token: usize,
 }
 
@@ -524,43 +525,45 @@ struct Pass<'a> {
     slots: &'a [SelectedDetector],
     text: &'a Text<'a>,
     near: &'a RefCell<ContextWords>,
-    /// The text is [plain](Nearby::is_plain).
+    /// Whether the text is [plain](ContextWords::is_plain).
     plain: bool,
     open: bool,
     out: &'a mut Vec<ViewFinding>,
     begun: usize,
-    /// A finding may have begun behind what it was found by.
+    /// Whether a finding may begin after the anchor that it was found by.
     far: bool,
-    /// Letters and digits before this are only context.
+    /// Position before which letters and digits are context only.
     tokens_from: usize,
-    /// Tokens that begin before this have been looked at.
+    /// Position before which all tokens are done.
     token_done: usize,
-    /// The start of the last value that a name called a secret.
+    /// Start of the last value that its name marked as a secret.
     keyed_done: usize,
-    /// The last name, and what it says: the same one often stands before value after value.
+    /// Last name, and its keyword groups: the same name is often before one value after another.
     keyed_name: Range<usize>,
     keyed_said: NameGroups,
-    /// The last value that a judge looked at, and what it is made of.
+    /// Last value that a validator inspected, and its character classes.
     keyed_last: (Range<usize>, CharClasses),
-    /// Names before this stand within a long value.
+    /// Position before which names are inside a long value.
     keyed_until: usize,
-    /// Names before this stand within a value that was found, and [nothing else](Self::is_known) is found by most of them.
+    /// Position before which names are inside a value that was found. Most of them find [nothing
+    /// else](Self::is_known).
     known_until: usize,
-    /// Words before this are of a name whose value has been looked at.
+    /// Position before which words belong to a name whose value is done.
     named_until: usize,
     /// Runs of single characters.
     spelled: &'a mut Vec<Range<usize>>,
-    /// Those that begin before this are known.
+    /// Position before which all such runs are known.
     spelled_done: usize,
-    /// For each slot whose findings come in order, the end of the last one that counts: what overlaps it is dropped.
+    /// For each slot whose findings arrive in order, the end of the last finding that counts. What overlaps it is
+    /// dropped.
     covered: &'a mut Vec<usize>,
-    /// The same of values that names call secrets.
+    /// The same for values that names mark as secrets.
     covered_values: &'a mut Vec<usize>,
-    /// Findings from here on count.
+    /// Position from which findings count.
     covers_from: usize,
 }
 
-/// Calls for each set bit, from the lowest.
+/// Calls a function with each set bit, from the lowest.
 #[inline]
 fn each(mut bits: u64, mut call: impl FnMut(usize)) {
     while bits != 0 {
@@ -569,7 +572,7 @@ fn each(mut bits: u64, mut call: impl FnMut(usize)) {
     }
 }
 
-/// A mask moved up by `n`, with the highest bits of the block before.
+/// Returns a mask shifted up by `n`, with the highest bits of the block before.
 #[inline]
 fn shifted(mask: u64, before: u64, n: u32) -> u64 {
     mask << n | before >> 64u32.wrapping_sub(n)
@@ -587,7 +590,7 @@ impl<'a> Pass<'a> {
         if !plan.begun_by.is_empty() {
             each(starts, |bit| {
                 let at = base.wrapping_add(bit);
-                // Numbers are most of what begins with a digit.
+                // Most words that begin with a digit are numbers.
                 if block.digit >> bit & 1 == 0 || at >= self.tokens_from && self.may_begin(at) {
                     self.word(at);
                 }
@@ -604,7 +607,7 @@ impl<'a> Pass<'a> {
             each(block.colon, |bit| {
                 let at = base.wrapping_add(bit);
                 let before = self.text.before(at);
-                // A colon in the middle of three is part of nothing.
+                // The middle one of three colons is not part of an address.
                 let middle =
                     before == b':' && self.text.bytes().get(at.wrapping_add(1)) == Some(&b':');
                 if before == b':' && !middle || before.is_ascii_hexdigit() {
@@ -638,7 +641,7 @@ impl<'a> Pass<'a> {
             self.tokens(base, block, alphanumeric, carry.token);
         }
         if alphanumeric >> 63 == 1 {
-            // The token that runs into the next block begins after the last other byte of this one.
+            // The token that continues into the next block begins after the last other byte of this one.
             let gap = u64::from((!alphanumeric).leading_zeros());
             if gap < 64 || carry.alphanumeric >> 63 == 0 {
                 carry.token = base
@@ -651,7 +654,7 @@ impl<'a> Pass<'a> {
         carry.dash = block.dash;
     }
 
-    /// A letter or digit stands here alone, as those before it.
+    /// Handles a single letter or digit after other single ones.
     #[inline(never)]
     fn spelled(&mut self, at: usize) {
         if at < self.spelled_done {
@@ -670,7 +673,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Whether a known token may begin with the digit that stands here.
+    /// Returns whether a known token may begin with the digit at this position.
     #[inline]
     fn may_begin(&self, at: usize) -> bool {
         let bytes = self.text.bytes().get(at..).unwrap_or_default();
@@ -683,7 +686,7 @@ impl<'a> Pass<'a> {
             .is_some_and(|word| word & bit_of(*second) != 0)
     }
 
-    /// A word or token begins here.
+    /// Runs the detectors whose prefix is at the beginning of a word or token.
     #[inline]
     fn word(&mut self, at: usize) {
         let rest = self.text.bytes().get(at..).unwrap_or_default();
@@ -728,7 +731,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// As [`cover`](Self::cover), of findings that begin at the same place.
+    /// Updates `covered` as [`cover`](Self::cover), for findings that begin at the same position.
     #[inline(never)]
     fn cover_longest(&mut self, known: usize) {
         for raw in self.out.iter().skip(known) {
@@ -741,7 +744,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// One of the stems may stand here.
+    /// Runs the detectors of a stem that may be at this position.
     fn stem(&mut self, at: usize) {
         let plan = self.plan;
         match self.text.at(at) {
@@ -766,11 +769,11 @@ impl<'a> Pass<'a> {
                 let pair = named_value::pair(self.text, at);
                 let cut = self.text.take_past_end();
                 if cut && self.open {
-                    // Without what follows there may be no value yet: a quoted one that begins with a space.
+                    // Until more text arrives there may be no value: a quoted value may begin with a space.
                     let from = pair.map_or(at, |pair| pair.value.start);
                     self.begun = self.begun.min(from);
                 } else if let Some(pair) = pair {
-                    // Behind the name of a column another stands.
+                    // After the name of one column comes the name of another.
                     if pair.link != Binding::Assigned
                         && named_value::ends_cell(self.text, pair.name.end)
                     {
@@ -802,7 +805,7 @@ impl<'a> Pass<'a> {
         place
     }
 
-    /// The same place as another detector sees it.
+    /// Changes the place to that of another detector.
     #[inline]
     fn ask_for(&self, place: &mut MatchSite<'_>, slot: usize) {
         if let Some(known) = self.slots.get(slot) {
@@ -823,7 +826,8 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Keeps a finding that is certain enough, unless it was decided by the end of a text that goes on; whether it was.
+    /// Keeps a finding whose confidence is high enough, unless the end of an open text decided it. Returns whether
+    /// that end decided it.
     #[inline]
     fn take(&mut self, slot: usize, first: usize, found: Option<Match>) -> bool {
         if self.text.take_past_end() && self.open {
@@ -848,7 +852,7 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// Whether a token that begins as it should goes on as it should.
+/// Matches the parts of a token after its prefix.
 fn matched(
     text: &Text<'_>,
     start: usize,
@@ -873,7 +877,7 @@ fn matched(
                 let mut len = end.wrapping_sub(at);
                 if len > *most && text.before(end) == b'.' && !text.at(end).is_ascii_alphanumeric()
                 {
-                    // The end of a sentence is none of the token's characters.
+                    // The full stop at the end of a sentence is not part of the token.
                     end = end.wrapping_sub(1);
                     len = *most;
                 }
@@ -898,7 +902,7 @@ fn matched(
     let confidence = if variety == 0 || text.is_random(rest..at, variety) {
         Confidence::High
     } else if text.variety(rest..at) >= variety {
-        // `AKIAIOSFODNN7EXAMPLE` has the form, and says that it is none.
+        // `AKIAIOSFODNN7EXAMPLE` matches the form, but contains the word that marks it as an example.
         Confidence::Low
     } else {
         return None;
@@ -910,7 +914,7 @@ fn matched(
     })
 }
 
-/// In a run of Base64 every short prefix comes up sooner or later.
+/// Returns whether a prefix is inside a run of Base64, where every short prefix occurs by chance.
 fn is_inside_base64(text: &Text<'_>, start: usize, prefix: &str) -> bool {
     match text.before(start) {
         b'+' => true,
@@ -919,7 +923,7 @@ fn is_inside_base64(text: &Text<'_>, start: usize, prefix: &str) -> bool {
     }
 }
 
-/// Detectors with words of context get a bit each, others none.
+/// Assigns one bit each to detectors with context words, and 0 to all others.
 pub(super) fn context_bits<'a>(
     detectors: impl Iterator<Item = &'a Detector>,
 ) -> impl Iterator<Item = DetectorSet> {

@@ -1,4 +1,4 @@
-//! What a detector's functions get to see: the place in the text, a candidate that has a form, a name with its value.
+//! Input of a detector's functions: the place in the text, a candidate that matches a form, a name with its value.
 
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
@@ -10,16 +10,16 @@ use super::text::Text;
 use crate::detect::Confidence;
 use crate::detect::entropy::CharClasses;
 
-/// Looks at what has one of the forms.
+/// Validator of a candidate that matches one of the detector's forms.
 pub(in crate::detect) type ValidateFn = fn(&Candidate<'_>) -> Option<Confidence>;
 
-/// Looks at the value of a name.
+/// Validator of a named value.
 pub(in crate::detect) type KeyedValidateFn = fn(&NamedValue<'_>) -> Option<Match>;
 
-/// Looks around a place.
+/// Function that searches around an anchor.
 pub(in crate::detect) type ProbeFn = fn(&MatchSite<'_>) -> Option<Match>;
 
-/// A finding in the normalised text.
+/// Finding in the normalised text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::detect) struct Match {
     pub(in crate::detect) start: usize,
@@ -27,33 +27,33 @@ pub(in crate::detect) struct Match {
     pub(in crate::detect) confidence: Confidence,
 }
 
-/// A place of the text that a detector is anchored at.
+/// Place in the text where a detector is anchored.
 pub(in crate::detect) struct MatchSite<'a> {
     pub(in crate::detect) text: &'a Text<'a>,
-    /// The anchor: the first byte of the mark, word or token.
+    /// Anchor: the first byte of the mark, word or token.
     pub(in crate::detect) at: usize,
-    /// The first byte after the token or word; for marks the same as `at`.
+    /// First byte after the token or word; equal to `at` for marks.
     pub(in crate::detect) end: usize,
-    /// The detector's bit among those that have words of context.
+    /// Bit of the detector in the set of detectors with context words.
     pub(super) context: DetectorSet,
-    /// The least confidence that is asked for.
+    /// Lowest confidence that the policy asks for.
     pub(super) threshold: Confidence,
     pub(super) near: &'a RefCell<ContextWords>,
     pub(super) terms: &'a ContextDictionary,
-    /// The first byte that a finding could begin at, should the text go on.
+    /// First byte at which a finding could begin if more text follows.
     pub(super) first: Cell<usize>,
 }
 
-/// Most quotes and spaces on each side of what a text is nothing but.
+/// Maximum quotes and spaces on each side of a value that still counts as the whole text.
 pub(super) const BLANKS: usize = 16;
 
 impl MatchSite<'_> {
-    /// Says where a finding would begin if the text goes on; without it, at the anchor.
+    /// Sets where a finding would begin if more text follows. The default is the anchor.
     pub(in crate::detect) fn begins(&self, at: usize) {
         self.first.set(at);
     }
 
-    /// Whether one of the detector's words stands before `at`, or in the key that the text stands under.
+    /// Returns whether one of the detector's context words is before `at`, or in the JSON key of the text.
     pub(in crate::detect) fn context(&self, at: usize) -> bool {
         self.context != 0
             && self
@@ -64,7 +64,7 @@ impl MatchSite<'_> {
                 != 0
     }
 
-    /// Whether the text is nothing but this range, quotes and spaces aside.
+    /// Returns whether the range is the whole text, apart from quotes and spaces.
     pub(in crate::detect) fn is_whole(&self, range: &Range<usize>) -> bool {
         let blank = |byte: u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'`');
         range.start <= BLANKS
@@ -72,7 +72,7 @@ impl MatchSite<'_> {
             && self.text.at(self.text.run(range.end, BLANKS, blank)) == 0
     }
 
-    /// Whether the characters around a range make it part of something longer: a decimal, an identifier with
+    /// Returns whether the characters around a range make it part of something longer: a decimal, an identifier with
     /// digits, a time.
     pub(in crate::detect) fn is_part(&self, range: &Range<usize>) -> bool {
         let text = self.text;
@@ -103,22 +103,22 @@ impl MatchSite<'_> {
     }
 }
 
-/// Something that fits a form.
+/// Text that matches one of the detector's forms.
 pub(in crate::detect) struct Candidate<'a> {
     pub(in crate::detect) place: MatchSite<'a>,
     pub(in crate::detect) range: Range<usize>,
-    /// Which form of the detector's list.
+    /// Index of the form in the detector's list.
     pub(in crate::detect) form: usize,
     pub(super) compact: &'a [u8],
 }
 
 impl Candidate<'_> {
-    /// Letters and digits as written, without separators.
+    /// Returns the letters and digits as written, without separators.
     pub(in crate::detect) fn compact(&self) -> &[u8] {
         self.compact
     }
 
-    /// The same in capitals.
+    /// Returns the letters and digits in capitals.
     pub(in crate::detect) fn capitals(&self) -> Capitals {
         let mut bytes = [0; COMPACT];
         if let Some(to) = bytes.get_mut(..self.compact.len()) {
@@ -131,27 +131,28 @@ impl Candidate<'_> {
         }
     }
 
-    /// Whether it is written with separators.
+    /// Returns whether the candidate is written with separators.
     pub(in crate::detect) fn is_separated(&self) -> bool {
         self.range.len() > self.compact.len()
     }
 
-    /// Whether it is a part of something longer.
+    /// Returns whether the candidate is part of something longer.
     pub(in crate::detect) fn is_part(&self) -> bool {
         self.place.is_part(&self.range)
     }
 
-    /// Whether one of the detector's words stands before it.
+    /// Returns whether one of the detector's context words is before the candidate.
     pub(in crate::detect) fn context(&self) -> bool {
         self.place.context(self.range.start)
     }
 
-    /// Whether the text is nothing else.
+    /// Returns whether the candidate is the whole text.
     pub(in crate::detect) fn is_whole(&self) -> bool {
         self.place.is_whole(&self.range)
     }
 
-    /// High with one of the detector's words before it, else as given; nothing if it is part of something longer.
+    /// Returns high confidence after a context word, otherwise the given one. Returns nothing if the candidate is
+    /// part of something longer.
     pub(in crate::detect) fn high_or(&self, otherwise: Confidence) -> Option<Confidence> {
         self.unless_part(if self.context() {
             Confidence::High
@@ -160,7 +161,8 @@ impl Candidate<'_> {
         })
     }
 
-    /// As [`high_or`](Self::high_or), for forms that say enough where the text is nothing else: low within a text.
+    /// Returns confidence as [`high_or`](Self::high_or), for forms that are evidence enough when they are the whole
+    /// text. Within a text the confidence is low.
     pub(in crate::detect) fn high_or_whole(&self, whole: Confidence) -> Option<Confidence> {
         let confidence = if self.context() {
             Confidence::High
@@ -172,16 +174,16 @@ impl Candidate<'_> {
         self.unless_part(confidence)
     }
 
-    /// What is too uncertain to be asked for is not looked at further.
+    /// Checks the surroundings only if the confidence reaches the policy's threshold.
     fn unless_part(&self, confidence: Confidence) -> Option<Confidence> {
         (confidence >= self.place.threshold && !self.is_part()).then_some(confidence)
     }
 }
 
-/// Most letters and digits of a form.
+/// Maximum letters and digits of a form.
 pub(super) const COMPACT: usize = 40;
 
-/// A compact candidate in capitals.
+/// Letters and digits of a candidate in capitals.
 pub(in crate::detect) struct Capitals {
     bytes: [u8; COMPACT],
     len: usize,
@@ -195,26 +197,26 @@ impl std::ops::Deref for Capitals {
     }
 }
 
-/// A value that something like `api_key = "…"` names.
+/// Value with its name, as in `api_key = "…"`.
 pub(in crate::detect) struct NamedValue<'a> {
     pub(in crate::detect) place: MatchSite<'a>,
-    /// The whole name: `MY_API_KEY`, `db.password`.
+    /// Whole name: `MY_API_KEY`, `db.password`.
     pub(in crate::detect) name: &'a [u8],
-    /// Where the name begins; 0 if it is the key that the text stands under.
+    /// Start of the name; 0 if the name is the JSON key of the text.
     pub(in crate::detect) name_at: usize,
     pub(in crate::detect) value: Range<usize>,
-    /// What stands between.
+    /// Separator between the name and the value.
     pub(in crate::detect) link: Binding,
-    /// The quote that the value stands in; 0: none.
+    /// Quote around the value; 0: none.
     pub(in crate::detect) quote: u8,
-    /// What the value is made of.
+    /// Character classes of the value.
     pub(in crate::detect) kinds: CharClasses,
-    /// What the name says.
+    /// Keyword groups in the name.
     pub(in crate::detect) said: NameGroups,
 }
 
 impl NamedValue<'_> {
-    /// Whether a detector with this filter looks at the value.
+    /// Returns whether a detector with this filter inspects the value.
     #[inline]
     pub(super) fn passes(&self, filter: KeyFilter) -> bool {
         let name_is_quoted = || matches!(self.place.text.before(self.name_at), b'"' | b'\'');
@@ -227,13 +229,13 @@ impl NamedValue<'_> {
         )
     }
 
-    /// The value's bytes.
+    /// Returns the bytes of the value.
     #[inline]
     pub(in crate::detect) fn bytes(&self) -> &[u8] {
         self.place.text.slice(self.value.clone())
     }
 
-    /// As [`is_placeholder`](crate::detect::variety::is_placeholder), of the value.
+    /// Returns whether the value is a placeholder; as [`is_placeholder`](crate::detect::entropy::is_placeholder).
     pub(in crate::detect) fn is_placeholder(&self) -> bool {
         let value = self.bytes();
         self.kinds.is_reference(value)
@@ -241,7 +243,7 @@ impl NamedValue<'_> {
             || self.place.text.has_placeholder(self.value.clone())
     }
 
-    /// The value as a finding.
+    /// Returns the value as a finding.
     pub(in crate::detect) fn found(&self, confidence: Confidence) -> Match {
         Match {
             start: self.value.start,
@@ -250,7 +252,7 @@ impl NamedValue<'_> {
         }
     }
 
-    /// Whether the name has this part, letters in any case.
+    /// Returns whether the name contains this part, case-insensitively.
     pub(in crate::detect) fn names(&self, part: &str) -> bool {
         names::has_part(self.name, part)
     }

@@ -1,13 +1,19 @@
-//! Tables: what the heading of a column says counts in every row below it, as if it stood before the value.
+//! Tables in a text: the name of a column counts as context in every row, as if it were before the value.
 //!
-//! A table is lines of cells with commas, semicolons, tabs or pipes between them under a line of names, some of which
-//! say something to a detector; or the rows of an `INSERT INTO t (a, b) VALUES (…), (…)`; or lines of one value each
-//! under such a name. Rules of dashes between the lines belong to it. It ends at an empty line, at a line without
-//! separators, at the third line in a row with another number of cells, and at its first line if that has another.
+//! A table is one of these:
 //!
-//! A text is read cell by cell and at most once, and only as far as somebody asks. What a cell counts as depends on
-//! nothing behind it: in a stream nothing is waited for. The state between two cells is small, so that it goes from
-//! one piece of a stream to the next: a heading keeps the names of [`COLUMNS`] columns, each of [`NAME`] bytes at most.
+//! - lines of cells separated by commas, semicolons, tabs or pipes, below a line of names, at least one of which is a
+//!   context word: `name,iban` and below it `Ann,DE89…`;
+//! - the rows of an `INSERT INTO t (a, b) VALUES (…), (…)`;
+//! - lines of one value each, below such a name.
+//!
+//! Rules of dashes between the lines belong to the table. A table ends at an empty line, at a line without
+//! separators, and at the third line in a row with a different number of cells. It ends at its first row if that has
+//! a different number.
+//!
+//! A text is read cell by cell, each cell at most once, and only as far as a query needs. The role of a cell depends
+//! on nothing after it, so a stream does not wait. The state between two cells is small, because it passes from one
+//! piece of a stream to the next: a heading keeps the names of [`COLUMNS`] columns, each of at most [`NAME`] bytes.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,60 +23,62 @@ use super::named_value;
 use super::names::NameGroups;
 use crate::wire::work;
 
-/// Columns of a table that have a name; what stands further right has none.
+/// Maximum columns of a table that have a name. Columns further right have none.
 const COLUMNS: usize = 256;
-/// The longest name of a column …
+/// Maximum bytes of a column name.
 const NAME: usize = 40;
-/// … and with the blanks around it.
+/// Maximum bytes of a column name with the blanks around it.
 pub(super) const PADDED: usize = 128;
-/// Words of a name, and digits: `address2`.
+/// Maximum words of a column name.
 const NAME_WORDS: usize = 6;
+/// Maximum digits of a column name: `address2`.
 const NAME_DIGITS: usize = 4;
-/// A cell that is longer has no value in it.
+/// Maximum bytes of a cell that may contain a value.
 const LONG: usize = 640;
-/// A value stands this near the beginning of its cell, as near as words count.
+/// Maximum distance in bytes from the beginning of a cell to its value; equal to that of context words.
 const BYTES: usize = 80;
-/// Words that may stand before a value in its cell. In what may as well be a line of prose none may.
+/// Maximum words before a value in its cell. A line that may be prose allows none.
 const WORDS: usize = 2;
-/// Lines in a row with another number of cells, as where a cell is written over several lines.
+/// Maximum lines in a row with a different number of cells, for cells that are written over several lines.
 const MISFITS: u8 = 2;
-/// The longest line of a list.
+/// Maximum bytes of a line of a list.
 const ITEM: usize = 48;
-/// Headings of one text, those of lists aside: to tell one costs as much as many bytes of other text.
+/// Maximum headings of one text, without those of lists. Recognising one costs as much as many bytes of other text.
 const HEADINGS: u16 = 2_000;
-/// Steps of reading on by a cell, and of asking what a name says.
+/// Work steps for reading a cell.
 const STEP: usize = 12;
+/// Work steps for looking up a column name.
 const JUDGED: usize = 120;
-/// Most blanks in front of a line and between the parts of a statement.
+/// Maximum blanks before a line and between the parts of a statement.
 const BLANKS: usize = 64;
-/// Longest name of a table.
+/// Maximum bytes of a table's name.
 const TABLE: usize = 160;
 
-/// Stands between the cells of a statement's rows.
+/// Separator of a table that is the rows of a statement.
 const TUPLE: u8 = b'(';
 
-/// What stands over a column.
+/// Column of a table with its heading.
 #[derive(Clone, Copy, Debug, Default)]
 struct Column {
-    /// Where its name ends among the others.
+    /// End of the column's name in the names of the heading.
     end: usize,
-    /// The detectors that the name speaks for.
+    /// Detectors of which the name is a context word.
     slots: DetectorSet,
-    /// It calls its values secrets, and says this of them.
+    /// Whether the name marks its values as secrets, and the keyword groups in it.
     is_secret: bool,
     said: NameGroups,
-    /// It is that of a password, in a language that names in programs are not in.
+    /// Whether the name means a password in a language other than that of names in programs.
     is_foreign: bool,
 }
 
-/// What stands over a table.
+/// Heading of a table: the names of its columns.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Heading {
-    /// What stands between cells; 0: nothing, it is a list.
+    /// Separator between cells; 0: a list without separators.
     mark: u8,
     names: Vec<u8>,
     columns: Vec<Column>,
-    /// How many columns there are, those without a name included, and how many of them speak.
+    /// Number of columns, with those without a name, and number of columns whose names have an effect.
     width: usize,
     speaking: usize,
     has_secrets: bool,
@@ -92,7 +100,7 @@ impl Heading {
         self.columns.clear();
     }
 
-    /// Reads what the names say.
+    /// Looks up the names of all columns.
     fn judge(&mut self, terms: &ContextDictionary) {
         let mut words = Words::default();
         (self.speaking, self.has_secrets) = (0, false);
@@ -105,7 +113,7 @@ impl Heading {
             if terms.finds_secrets() && named_value::names_secret(name) {
                 column.is_secret = true;
                 for byte in name.iter_mut().filter(|byte| **byte == b' ') {
-                    // As programs write it.
+                    // Names in programs are written like this.
                     *byte = b'_';
                 }
                 column.said = NameGroups::by(name);
@@ -119,7 +127,7 @@ impl Heading {
         }
     }
 
-    /// The name of a column of secrets as programs write it, `client_secret`, and what it says.
+    /// Returns the name of a column of secrets as programs write it, `client_secret`, with its keyword groups.
     pub(super) fn secret(&self, cell: &Cell) -> Option<(&[u8], NameGroups)> {
         let column = cell.column;
         let known = self.columns.get(column)?;
@@ -135,32 +143,33 @@ impl Heading {
 
 const PASSWORD: &[u8] = b"password";
 
-/// What is known up to a place of a text.
+/// State of the tables at a position of a text.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
-    /// The place.
+    /// Position in the text.
     at: usize,
     stage: TableStage,
-    /// Of the table that the line belongs to.
+    /// Heading of the table that the line belongs to.
     heading: Option<Arc<Heading>>,
     misfits: u8,
-    /// How many lines have been judged to be one.
+    /// Number of lines that counted as headings.
     headings: u16,
     line: TableLine,
-    /// The cells of the line so far, while they may be a heading.
+    /// Cells of the line so far, while the line may be a heading.
     names: Heading,
 }
 
-/// The tables of a stream where it is settled, for the scan of what follows. The default: it has not begun.
+/// Tables of a stream at its settled position, for the next scan. The default is the beginning of a stream.
 #[derive(Clone, Debug, Default)]
 pub struct Tables(Option<Box<[TableState; 2]>>);
 
-/// Whose words they are read with: those of the built-in detectors, or of a policy's own.
+/// Index of the tables that are read with the context words of the built-in detectors.
 pub(super) const BUILT_IN: usize = 0;
+/// Index of the tables that are read with the context words of the policy's custom detectors.
 pub(super) const CUSTOM: usize = 1;
 
 impl Tables {
-    /// So many bytes before what is not settled have to be there.
+    /// Returns the bytes before the settled position that the next scan needs.
     pub(super) fn behind(&self) -> usize {
         let both = self.0.iter().flat_map(|both| both.iter());
         both.fold(0, |most, standing| most.max(standing.behind))
@@ -175,74 +184,74 @@ impl Tables {
     }
 }
 
-/// As the words of some detectors see them.
+/// Tables as one of the two sets of context words finds them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TableState {
     pub(super) table: Table,
-    /// It stands so many bytes before what is not settled.
+    /// Distance in bytes of the table's position from the settled position.
     pub(super) behind: usize,
 }
 
-/// What begins at a place, or goes on there.
+/// State of the table reader at a position.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum TableStage {
     #[default]
     Line,
     Cell,
-    /// A long cell goes on.
+    /// Inside a long cell.
     Within,
     End,
-    /// Of what is left of the line nothing is a cell.
+    /// The rest of the line contains no cells.
     Rest,
-    /// Behind `INSERT INTO`.
+    /// After `INSERT INTO`.
     Statement,
-    /// Behind its names.
+    /// After the column names of the statement.
     Values,
-    /// Between its rows.
+    /// Between the rows of the statement.
     Tuples,
 }
 
-/// What is known of a line, or of a row of a statement.
+/// State of a line, or of a row of a statement.
 #[derive(Clone, Copy, Debug, Default)]
 struct TableLine {
-    /// What stands between its cells; 0: none has been seen.
+    /// Separator between the cells; 0: none seen yet.
     mark: u8,
-    /// Cells before the place.
+    /// Number of cells before the position.
     cells: usize,
-    /// A tab stands in front of it.
+    /// Whether the line begins with a tab.
     indented: bool,
-    /// It begins as prose doesn't.
+    /// Whether the line begins in a way that prose does not.
     edged: bool,
-    /// All of its cells are names, so many of which aren't empty.
+    /// Whether all cells are names, and the number of those that are not empty.
     named: bool,
     names: usize,
-    /// There is nothing but dashes.
+    /// Whether the line contains only dashes.
     rule: bool,
-    /// As an item of a list is.
+    /// Whether the line may be an item of a list.
     short: bool,
-    /// The last cell is empty.
+    /// Whether the last cell is empty.
     empty: bool,
-    /// Within a cell: it is quoted as a whole, the quote that is open, and how many brackets.
+    /// State inside a cell: whether the whole cell is quoted, the open quote, and the number of open brackets.
     quoted: bool,
     quote: u8,
     depth: u8,
 }
 
-/// A cell under a name that speaks.
+/// Cell in a column whose name has an effect.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cell {
-    /// Where it begins and ends, as far as there is text, without the blanks around it.
+    /// Start and end of the cell without the blanks around it, as far as the text is present.
     start: usize,
     end: usize,
     column: usize,
-    /// The detectors that the name speaks for.
+    /// Detectors of which the column's name is a context word.
     pub(super) slots: DetectorSet,
     pub(super) is_secret: bool,
-    /// Words that may stand before a value.
+    /// Maximum words before a value in the cell.
     words: usize,
-    /// Whether its end has been seen.
+    /// Whether the end of the cell was read.
     pub(super) ended: bool,
-    /// Whether it is of a statement, in which texts are quoted.
+    /// Whether the cell belongs to a statement, in which texts are quoted.
     pub(super) in_statement: bool,
 }
 
@@ -251,59 +260,59 @@ impl Cell {
         self.start..self.end
     }
 
-    /// Whether it is not too short for a secret.
+    /// Returns whether the cell may be long enough for a secret.
     pub(super) fn may_hold_secret(&self) -> bool {
         !self.ended || self.range().len() >= 5
     }
 
-    /// Whether a value may begin at a place in it.
+    /// Returns whether a value may begin at a position in the cell.
     pub(super) fn has(&self, text: &[u8], at: usize) -> bool {
         at == self.start
             || self.range().contains(&at) && at < reach(text, &self.range(), self.words)
     }
 }
 
-/// What was read.
+/// Result of a step.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum TableStep {
     Moved(Option<Cell>),
-    /// Everything up to the end of the text.
+    /// The reader is at the end of the text.
     Done(Option<Cell>),
 }
 
 impl Table {
-    /// Where the next step begins.
+    /// Returns the position of the next step.
     pub(super) fn at(&self) -> usize {
         self.at
     }
 
-    /// The same at another place: of a view, or a text that begins elsewhere.
+    /// Returns the same state at another position: in a view, or in a text that begins elsewhere.
     pub(super) fn moved(self, at: usize) -> Self {
         Self { at, ..self }
     }
 
-    /// Reads a text up to where it ends.
+    /// Reads a text to its end.
     pub(super) fn read_all(&mut self, text: &[u8], terms: &ContextDictionary) {
         while let TableStep::Moved(_) = self.step(text, terms) {}
     }
 
-    /// The heading that a cell stands under which has just been read.
+    /// Returns the heading of the cell that was just read.
     pub(super) fn heading(&self) -> Option<Arc<Heading>> {
         self.heading.clone()
     }
 
-    /// Whether it has secrets, or may have them once the line has been read.
+    /// Returns whether the table has columns of secrets, or may have them once the line is read.
     pub(super) fn may_have_secrets(&self) -> bool {
         let heading = self.heading.as_ref();
         heading.is_some_and(|heading| heading.has_secrets) || !self.names.columns.is_empty()
     }
 
-    /// Whether the text has so many headings that the rest of it is not read.
+    /// Returns whether the text has so many headings that the rest of it is not read.
     pub(super) fn is_incomplete(&self) -> bool {
         self.headings >= HEADINGS
     }
 
-    /// Reads on by a cell, or what stands between cells.
+    /// Reads one cell, or the text between cells.
     pub(super) fn step(&mut self, text: &[u8], terms: &ContextDictionary) -> TableStep {
         if self.is_incomplete() {
             self.at = text.len();
@@ -330,7 +339,7 @@ impl Table {
         TableStep::Moved(None)
     }
 
-    /// Nothing of the rest of the line belongs to a table.
+    /// Ends the table; the rest of the line is not part of one.
     fn give_up(&mut self, at: usize) -> TableStep {
         self.heading = None;
         self.names.clear();
@@ -358,7 +367,7 @@ impl Table {
             return self.give_up(start);
         }
         if matches!(first | 0x20, b'i' | b'r' | b'c') {
-            // `copy` is also what a row may begin with.
+            // A row may also begin with `copy`.
             let most = if self.heading.is_some() { 2 } else { 3 };
             for words in STATEMENTS.into_iter().take(most) {
                 match begins(text, start, words) {
@@ -385,7 +394,7 @@ impl Table {
         let from = self.at;
         let mut near = text;
         if self.heading.is_none() {
-            // A name, blanks around it.
+            // A name with blanks around it.
             let name = match self.line.named {
                 true => {
                     let start = run(text, from, PADDED, AROUND);
@@ -425,7 +434,7 @@ impl Table {
         TableStep::Moved(cell)
     }
 
-    /// A cell of a row, if the name of its column speaks.
+    /// Returns a cell of a row, if the name of its column has an effect.
     fn under_a_name(&self, text: &[u8], cell: Range<usize>, ended: bool) -> Option<Cell> {
         let column = self.line.cells;
         let heading = self.heading.as_ref()?;
@@ -449,7 +458,7 @@ impl Table {
         })
     }
 
-    /// Takes note of what a cell is made of.
+    /// Updates the line with the content of a cell.
     fn take_in(&mut self, text: &[u8], cell: Range<usize>) {
         let len = cell.len();
         let content = text.get(trimmed(text, cell, BLANK)).unwrap_or_default();
@@ -478,7 +487,7 @@ impl Table {
         self.names.clear();
     }
 
-    /// Goes on behind a cell.
+    /// Moves past the end of a cell.
     fn behind(&mut self, text: &[u8], end: usize, terms: &ContextDictionary) {
         let mark = text.get(end).copied().unwrap_or(b'\n');
         let line = &mut self.line;
@@ -494,14 +503,14 @@ impl Table {
             }
             mark if line.mark == 0 => {
                 line.mark = mark;
-                // What is indented by tabs has none between its cells.
+                // A line that is indented by tabs has no tabs between its cells.
                 line.named &= mark != b'\t' || !line.indented;
             }
             _ => {}
         }
     }
 
-    /// The rest of a cell that has been too long for a while.
+    /// Skips the rest of a cell that is too long.
     fn within(&mut self, text: &[u8], terms: &ContextDictionary) -> TableStep {
         match self.line.end_of_cell(text, self.at) {
             Some(end) => {
@@ -516,21 +525,21 @@ impl Table {
         }
     }
 
-    /// The line ends here: it is a heading, a row, or neither.
+    /// Ends a line, which is a heading, a row, or neither.
     fn end(&mut self, terms: &ContextDictionary) -> TableStep {
         let line = self.line;
-        // Without a pipe in front there is none behind: the last cell is empty.
+        // A line without a pipe at its start has none at its end: there the last cell is empty.
         let trailing = line.edged && line.empty && line.cells > 1;
         let width = line.cells.wrapping_sub(usize::from(trailing));
         self.line.cells = width;
-        // In programs and in prose a list goes on behind its last comma.
+        // In programs and in prose a list continues after the comma at the end of a line.
         let goes_on = line.empty && line.mark == b',';
         let (known, speaking, is_list) = match &self.heading {
             Some(heading) => (heading.width, heading.speaking, heading.mark == 0),
             None => (0, 0, false),
         };
         let fits = width == known;
-        // Of two lines of names the one that says more is the heading: names are what many rows are made of.
+        // Of two lines of names the one with more context words is the heading, because many rows consist of names.
         let least = if fits { speaking } else { 0 };
         let is_item = known == 0 && line.mark == 0 && self.names.names.len() <= ITEM / 2;
         if line.named && !goes_on && line.names > least && (line.names > 1 || is_item) && {
@@ -551,7 +560,7 @@ impl Table {
         self.go(self.at.wrapping_add(1), TableStage::Line)
     }
 
-    /// Reads what the names of the line say, and how many of them speak.
+    /// Looks up the names of the line. Returns the number of those that have an effect.
     fn judge(&mut self, terms: &ContextDictionary) -> usize {
         self.names.judge(terms);
         let speaking = self.names.speaking;
@@ -560,18 +569,18 @@ impl Table {
         speaking
     }
 
-    /// What has been read is the heading of what follows, if it says something.
+    /// Makes the names that were read the heading of the following rows, if any of them has an effect.
     fn stand_over(&mut self, mark: u8) {
         let names = &mut self.names;
         (names.mark, names.width) = (mark, self.line.cells);
         if mark == 0 {
-            // Lines of one word each are many things.
+            // Lines of one word each have many other meanings.
             names.has_secrets = false;
             for column in &mut names.columns {
                 column.is_secret = false;
             }
         }
-        // The first row has to fit.
+        // The first row must have the same number of cells.
         self.misfits = MISFITS;
         if names.speaking == 0 {
             self.heading = None;
@@ -595,7 +604,7 @@ impl Table {
         }
     }
 
-    /// The name of a table, up to the bracket before its columns.
+    /// Reads the name of a table, up to the bracket before its columns.
     fn statement(&mut self, text: &[u8]) -> TableStep {
         self.heading = None;
         let end = run(text, self.at, TABLE, OF_TABLES);
@@ -657,7 +666,7 @@ impl Table {
     }
 }
 
-/// What rows of tables stand behind, up to the name of the table.
+/// Beginnings of statements before the name of a table with rows.
 const STATEMENTS: [&[u8]; 3] = [b"insert into ", b"replace into ", b"copy "];
 
 impl TableLine {
@@ -676,7 +685,7 @@ impl TableLine {
         (self.quote, self.depth) = (0, 0);
     }
 
-    /// Where the cell ends that begins here or goes on.
+    /// Returns the end of the cell at this position.
     fn end_of_cell(&mut self, text: &[u8], from: usize) -> Option<usize> {
         let bytes = text.get(from..)?;
         let len = match self.mark {
@@ -697,13 +706,13 @@ impl TableLine {
         Some(from.wrapping_add(len?))
     }
 
-    /// The same of a statement, with its quotes and brackets.
+    /// Returns the end of the cell in a row of a statement, with its quotes and brackets.
     fn end_of_member(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut next = bytes.iter().skip(1);
         bytes.iter().position(|byte| {
             let next = next.next().copied().unwrap_or(0);
             if self.quote != 0 {
-                // A quote in a text is doubled, or was escaped.
+                // A quote inside a text is doubled or escaped.
                 let within = next.is_ascii_alphanumeric() || next == self.quote || next >= 0x80;
                 if *byte == self.quote && !within {
                     self.quote = 0;
@@ -722,15 +731,15 @@ impl TableLine {
     }
 }
 
-/// Whether a text may have the heading of a table that goes on behind it: a name, and the end of its line or the bracket of a
-/// statement.
+/// Returns whether a text may contain the heading of a table that continues after it: a name, and the end of its line
+/// or the bracket of a statement.
 pub(super) fn may_begin_in(text: &[u8]) -> bool {
     let end = text.iter().rposition(|byte| matches!(*byte, b'\n' | TUPLE));
     let before = end.and_then(|end| text.get(..end)).unwrap_or_default();
     before.iter().any(|byte| is_letter(*byte))
 }
 
-/// The end of the bytes from a place on that are of a class, so many at most.
+/// Returns the end of the run of bytes of a class, at most `most` bytes long.
 #[inline(never)]
 fn run(text: &[u8], from: usize, most: usize, class: u8) -> usize {
     let rest = text.get(from..).unwrap_or_default();
@@ -739,7 +748,7 @@ fn run(text: &[u8], from: usize, most: usize, class: u8) -> usize {
     from.wrapping_add(other.unwrap_or(near.len()))
 }
 
-/// Whether such words stand at a place, letters in any case; `None`: the text ends before that is known.
+/// Returns whether these words are at a position, case-insensitively; `None`: the text ends before this is known.
 #[inline(never)]
 fn begins(text: &[u8], at: usize, words: &[u8]) -> Option<bool> {
     let rest = text.get(at..).unwrap_or_default();
@@ -750,7 +759,8 @@ fn begins(text: &[u8], at: usize, words: &[u8]) -> Option<bool> {
     (!fits || rest.len() >= words.len()).then_some(fits)
 }
 
-/// The next end of a line, many bytes at a time: most texts have long lines and no tables.
+/// Returns the next end of a line. It compares many bytes at a time, because most texts have long lines and no
+/// tables.
 #[inline(never)]
 fn newline(text: &[u8], from: usize) -> Option<usize> {
     let rest = text.get(from..)?;
@@ -767,7 +777,7 @@ fn newline(text: &[u8], from: usize) -> Option<usize> {
     Some(from.wrapping_add(without).wrapping_add(place))
 }
 
-/// What is left of a range without what is of a class at its ends.
+/// Returns a range without the bytes of a class at its ends.
 #[inline(never)]
 fn trimmed(text: &[u8], range: Range<usize>, class: u8) -> Range<usize> {
     let bytes = text.get(range.clone()).unwrap_or_default();
@@ -782,18 +792,18 @@ fn trimmed(text: &[u8], range: Range<usize>, class: u8) -> Range<usize> {
 }
 
 const BLANK: u8 = 1;
-/// Blanks that are no end of a line.
+/// Blanks other than the end of a line.
 const SPACE: u8 = 2;
-/// What stands around names that is no part of them.
+/// Bytes around a name that are not part of it.
 const AROUND: u8 = 4;
-/// What cells of a heading are made of.
+/// Bytes of cells in a heading.
 const OF_NAMES: u8 = 8;
 const LETTER: u8 = 16;
-/// What names of tables are made of, and the blanks around them.
+/// Bytes of table names, and the blanks around them.
 const OF_TABLES: u8 = 32;
-/// What a line may begin with that is a heading.
+/// First bytes of a line that may be a heading.
 const FIRST: u8 = 64;
-/// All but letters.
+/// Bytes other than letters.
 const OTHER: u8 = 128;
 
 static CLASSES: [u8; 256] = classes();
@@ -839,14 +849,14 @@ fn is_of(byte: u8, class: u8) -> bool {
     known & class != 0
 }
 
-/// Whether what a name ends before is the end of a cell, as far as the text is known.
+/// Returns whether the end of a name is the end of a cell, as far as the text is known.
 pub(super) fn is_end_of_cell(text: &[u8], from: usize) -> bool {
     let end = run(text, from, PADDED, AROUND);
     text.get(end)
         .is_none_or(|byte| matches!(byte, b',' | b'|' | b';' | b'\t' | b'\n' | b')'))
 }
 
-/// Whether a column may be called so: a few words, perhaps with some in brackets.
+/// Returns whether a name is a valid column name: a few words, some of them possibly in brackets.
 fn is_name(name: &[u8]) -> bool {
     let first = name.first().copied().unwrap_or(0);
     if name.len() > NAME || !(is_of(first, LETTER) || matches!(first, b'_' | b'#')) {
@@ -871,7 +881,7 @@ fn is_name(name: &[u8]) -> bool {
     plain && !open && words <= NAME_WORDS && digits <= NAME_DIGITS
 }
 
-/// The place in a cell before which a value begins: so many words at most stand before it.
+/// Returns the position in a cell before which a value begins, after at most `words` words.
 fn reach(text: &[u8], range: &Range<usize>, words: usize) -> usize {
     let last = range.start.saturating_add(BYTES).min(range.end);
     let mut at = range.start;
