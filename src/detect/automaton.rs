@@ -1,42 +1,44 @@
-//! The automaton of Aho and Corasick ("Efficient string matching: an aid to bibliographic search", 1975): it reads a text
-//! once and stands, after each byte, for the longest end of what was read that some word begins with.
+//! Automaton of Aho and Corasick ("Efficient string matching: an aid to bibliographic search", 1975). It reads a text
+//! once. Its state after each byte is the longest end of the text read so far that is the beginning of a word.
 //!
-//! States are numbered by depth and, among those of one depth, in the words' order. So the children of a state stand side by
-//! side and need no list; the shallow ones, where most of any text is spent, come first, and as many of them as fit into
-//! [`ROWS`] know for every byte where it leads. All others know their children and where to go on when none fits.
+//! States are numbered by depth and, among those of one depth, in the order of the words. So the children of a state
+//! are adjacent and need no list. The shallow states, where most of any text is spent, come first. As many of them as
+//! fit into [`ROWS`] have a row with the next state for every byte. All others have their children and a fallback
+//! state.
 //!
-//! A run of white space in the text is one space: a state that a space has led to stays where it is at the next one. So
-//! `drop table` is in `DROP\r\n\t TABLE`, at no cost for each byte. Words have single spaces only.
+//! A run of white space in the text is one space: a state that a space has led to stays the same at the next one. So
+//! `drop table` is found in `DROP\r\n\t TABLE`, at no cost for each byte. Words contain single spaces only.
 
 use crate::wire::span::{index, offset};
 use std::ops::Range;
 
-/// Numbers in the table of rows, at most: 256 KiB.
+/// Maximum numbers in the table of rows: 256 KiB.
 const ROWS: usize = 1 << 16;
 
-/// Marks a place in `rows` whose state has words that end there. `MAX_LITERAL_BYTES` keeps places far below it.
+/// Flag of an entry in `rows` whose state ends words. `MAX_LITERAL_BYTES` keeps places far below it.
 const ENDS: u32 = 1 << 31;
 
-/// Fewest runs of white space that are remembered before those that no word reaches back to are forgotten.
+/// Minimum runs of white space that are kept before those that no word can begin in are dropped.
 const RUNS: usize = 4_096;
 
-/// Finds words in texts; letters A–Z match without case, and any run of white space matches a space.
+/// Finder of words in texts. Letters A–Z match case-insensitively, and any run of white space matches a space.
 #[derive(Clone, Debug)]
 pub(super) struct Automaton {
-    /// What a byte counts as: 0 if it stands in no word.
+    /// Class of each byte; 0 if no word contains it.
     classes: [u8; 256],
-    /// What white space counts as; 0: no word has a space.
+    /// Class of white space; 0: no word contains a space.
     space: u8,
     /// Binary logarithm of a row's length.
     shift: u32,
-    /// For each of the first states and each class: the place of the row of the state that it leads to, or where it would be
-    /// if all states had one; with [`ENDS`].
+    /// For each of the first states and each class: the place of the next state's row, or the place that it would
+    /// have if all states had a row; with [`ENDS`].
     rows: Vec<u32>,
-    /// And one more at the end.
+    /// States, and one more at the end.
     states: Vec<AutomatonState>,
-    /// The class that leads to each state.
+    /// Class that leads to each state.
     labels: Vec<u8>,
-    /// Words that end at a state, the longest first: each says which one follows. The first of all is none.
+    /// Words that end at a state, the longest first; each contains the index of the next one. The first entry is
+    /// unused.
     ends: Vec<End>,
     /// The first state of each depth.
     depths: Vec<u32>,
@@ -44,11 +46,11 @@ pub(super) struct Automaton {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct AutomatonState {
-    /// The first of its children; the next state's are those behind them.
+    /// First child; the children of the next state follow after those of this one.
     children: u32,
-    /// The state of the longest end of what this one stands for, itself left out.
+    /// State of the longest proper end of this state's text.
     shorter: u32,
-    /// Where in `ends` its words begin; 0: there are none.
+    /// Index of the state's words in `ends`; 0: there are none.
     end: u32,
 }
 
@@ -61,21 +63,22 @@ struct End {
 }
 
 impl Automaton {
-    /// The words are sorted and distinct, none is empty, their letters A–Z are small, and their white space is single
-    /// spaces.
+    /// Builds the automaton. The words are sorted and distinct, and none is empty. Their letters A–Z are in lower
+    /// case, and their white space is single spaces.
     pub(super) fn new(words: &[&[u8]]) -> Automaton {
         Automaton::with_rows(words, ROWS)
     }
 
     fn with_rows(words: &[&[u8]], most: usize) -> Automaton {
         let mut built = Automaton::over(words);
-        // The words that have not ended yet, and the state that each has reached.
+        // Words that have not ended yet, each with its number and the state that it has led to.
         let mut open: Vec<(&[u8], u32, u32)> = (0..).zip(words).map(|(n, w)| (*w, n, 0)).collect();
         let mut level = 0..1;
         while level.start < level.end {
             let depth = built.depths.len();
             built.depths.push(level.start);
-            // The next depth's first state is told too where its children begin: there, the last parent's end.
+            // The first state of the next depth gets its start of children, too: there the last parent's children
+            // end.
             let mut parents = level.start..level.end.saturating_add(1);
             let mut last = None;
             open.retain_mut(|(word, number, state)| {
@@ -107,7 +110,7 @@ impl Automaton {
         built
     }
 
-    /// The state of nothing read, and the classes that these words tell apart.
+    /// Returns an automaton with only the root state, and the classes that the words distinguish.
     fn over(words: &[&[u8]]) -> Automaton {
         let mut classes = [0; 256];
         for byte in words.iter().flat_map(|word| *word) {
@@ -117,7 +120,7 @@ impl Automaton {
         }
         let mut count = 0_u8;
         for class in classes.iter_mut().filter(|class| **class > 0) {
-            // UTF-8 has fewer than 256 bytes.
+            // UTF-8 uses fewer than 256 byte values.
             count = count.saturating_add(1);
             *class = count;
         }
@@ -147,7 +150,7 @@ impl Automaton {
         }
     }
 
-    /// The children of these states up to `parent` begin with the next state that there will be.
+    /// Sets the start of children of the states up to `parent` to the next new state.
     fn begin_children(&mut self, parents: &mut Range<u32>, parent: u32) {
         let next = offset(self.states.len());
         while parents.start < parents.end && parents.start <= parent {
@@ -173,7 +176,7 @@ impl Automaton {
         self.labels.push(class);
     }
 
-    /// A word ends at the last state.
+    /// Adds a word that ends at the last state.
     fn end(&mut self, number: u32, word: &[u8]) {
         let last = offset(self.ends.len());
         if let Some(state) = self.states.last_mut() {
@@ -187,7 +190,7 @@ impl Automaton {
         }
     }
 
-    /// Where each class leads to from a state whose children are known. The state of nothing read always has a row.
+    /// Adds the row of a state whose children are known. The root state always has a row.
     fn add_row(&mut self, state: u32, most: usize) {
         let length = 1_usize.wrapping_shl(self.shift);
         if !self.rows.is_empty() && self.rows.len().saturating_add(length) > most {
@@ -215,7 +218,7 @@ impl Automaton {
         }
     }
 
-    /// Whether a space has led to a state: more white space leads nowhere else.
+    /// Returns whether a space leads to a state: more white space does not change it.
     fn is_after_space(&self, state: u32) -> bool {
         self.space != 0 && self.labels.get(index(state)) == Some(&self.space)
     }
@@ -236,7 +239,7 @@ impl Automaton {
         state.wrapping_shl(self.shift)
     }
 
-    /// Where in `rows` a class of the state at a place stands.
+    /// Returns the index in `rows` of a class, for the state at a place.
     fn entry(&self, place: u32, class: u8) -> usize {
         index(place | u32::from(class))
     }
@@ -245,20 +248,20 @@ impl Automaton {
         place.wrapping_shr(self.shift)
     }
 
-    /// The place of a state, and whether words end there.
+    /// Returns the place of a state, with the flag for words that end there.
     fn arrival(&self, state: u32) -> u32 {
         let ends = if self.state(state).end == 0 { 0 } else { ENDS };
         self.place(state) | ends
     }
 
-    /// Where a class leads to from the state at a place.
+    /// Returns the next state's place for a class.
     #[inline]
     fn next(&self, place: u32, class: u8) -> u32 {
         let row = self.rows.get(self.entry(place, class));
         row.copied().unwrap_or_else(|| self.search(place, class))
     }
 
-    /// The same from a state without a row.
+    /// Returns the same for a state without a row.
     #[inline(never)]
     fn search(&self, place: u32, class: u8) -> u32 {
         let mut state = self.number(place);
@@ -272,20 +275,20 @@ impl Automaton {
                 return self.arrival(children.start.saturating_add(offset(child)));
             }
             state = self.state(state).shorter;
-            // The state of nothing read has a row.
+            // The root state has a row.
             if let Some(next) = self.rows.get(self.entry(self.place(state), class)) {
                 return *next;
             }
         }
     }
 
-    /// Calls `hit` with the number of a word and its range, for each place where one stands; of those that end together the
-    /// longest comes first. Runs of white space at the ends of a word are in its range as a whole.
+    /// Calls `hit` with the number and the range of each word in the text. Of words that end together the longest
+    /// comes first. A run of white space at an end of a word is in its range as a whole.
     pub(super) fn find(&self, text: &[u8], hit: &mut dyn FnMut(u32, Range<usize>)) {
         let (mut place, mut at) = (0, 0_usize);
         let mut runs = WhitespaceRuns::default();
         loop {
-            // Most of a text is read here: among states that have rows, with no word ending.
+            // Most of a text is read here: among states with rows, where no word ends.
             while let Some(byte) = text.get(at)
                 && let Some(next) = self.rows.get(self.entry(place, self.class(*byte)))
                 && next & ENDS == 0
@@ -325,7 +328,7 @@ impl Automaton {
         self.depths.len().saturating_sub(1)
     }
 
-    /// Where the last so many bytes of a text begin, runs of white space counted as one.
+    /// Returns the start of the last `count` bytes of a text, with each run of white space counted as one byte.
     fn back(&self, text: &[u8], count: usize) -> usize {
         if self.space == 0 {
             return text.len().saturating_sub(count);
@@ -342,8 +345,8 @@ impl Automaton {
         at
     }
 
-    /// How many bytes at the end of the text some word begins with and goes on after. After a word that ends with a space,
-    /// more white space goes on.
+    /// Returns the number of bytes at the end of the text that an unfinished word begins with. After a word that ends
+    /// with a space, more white space may follow.
     pub(super) fn begun(&self, text: &[u8]) -> usize {
         let tail = text
             .get(self.back(text, self.longest())..)
@@ -363,12 +366,13 @@ impl Automaton {
 
 const VERTICAL_TAB: u8 = 0x0B;
 
-/// What is white space among ASCII (Unicode, PropList.txt, White_Space); `u8::is_ascii_whitespace` leaves out U+000B.
+/// Returns whether a byte is ASCII white space (Unicode, PropList.txt, White_Space); `u8::is_ascii_whitespace` leaves
+/// out U+000B.
 pub(super) fn is_white(byte: u8) -> bool {
     byte.is_ascii_whitespace() || byte == VERTICAL_TAB
 }
 
-/// The end of the run of white space that the byte before `at` is of; else `at`.
+/// Returns the end of the run of white space that contains the byte before `at`; without one, `at`.
 fn end_of_white(text: &[u8], at: usize) -> usize {
     let is_within = at
         .checked_sub(1)
@@ -382,16 +386,16 @@ fn end_of_white(text: &[u8], at: usize) -> usize {
     at.saturating_add(more)
 }
 
-/// The runs of white space of a text up to where it was read: the way back from the bytes that a word counts to those that
-/// are there. A text is read for it once, and only if a word with a space was found.
+/// Runs of white space in a text up to the position read. They map the bytes that a word counts to those of the text.
+/// A text is read once for this, and only if a word with a space was found.
 #[derive(Default)]
 struct WhitespaceRuns {
     read: usize,
     is_white: bool,
     is_long: bool,
-    /// White space behind the first of each run.
+    /// White space after the first byte of each run.
     skipped: usize,
-    /// Behind each run of two and more: its place when runs count as one, and in the text.
+    /// Position after each run of two or more bytes: with runs counted as one byte, and in the text.
     ends: Vec<(usize, usize)>,
 }
 
@@ -414,14 +418,14 @@ impl WhitespaceRuns {
             let passed = self
                 .ends
                 .partition_point(|(counted, _)| *counted <= reached);
-            // Not each time: moving the others down has to pay.
+            // Not every time: moving the others down must pay off.
             if passed > self.ends.len().div_euclid(2) {
                 self.ends.drain(..passed.saturating_sub(1));
             }
         }
     }
 
-    /// Where a word of this length begins that ends at `at`, up to where the text was read.
+    /// Returns the start of a word of this length that ends at `at`, a position up to which the text was read.
     fn start(&self, at: usize, length: usize) -> usize {
         let start = at.saturating_sub(self.skipped).saturating_sub(length);
         let behind = self.ends.partition_point(|(counted, _)| *counted <= start);
@@ -438,7 +442,7 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
-    /// Every place of every word: its end, how long it is, which word.
+    /// Every occurrence of every word: its end, its length, its number.
     fn naive(words: &[&[u8]], text: &[u8]) -> Vec<(usize, usize, u32)> {
         let text = text.to_ascii_lowercase();
         let mut found = Vec::new();
@@ -493,7 +497,7 @@ mod tests {
         }
     }
 
-    /// A text with its runs of white space as one space each, and where each byte of it begins and ends.
+    /// Returns a text with each run of white space as one space, and the range of each of its bytes.
     fn counted(text: &[u8]) -> (Vec<u8>, Vec<Range<usize>>) {
         let (mut bytes, mut places) = (Vec::new(), Vec::<Range<usize>>::new());
         for (at, byte) in text.iter().enumerate() {

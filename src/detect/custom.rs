@@ -1,4 +1,4 @@
-//! Detectors that a policy brings: patterns, words, a check, words of context.
+//! Custom detectors of a policy: patterns, keywords, a validator, context words.
 
 use std::sync::Arc;
 
@@ -10,58 +10,58 @@ use super::normalise::readings;
 use super::pattern::Pattern;
 use super::{Confidence, DETECTORS, select};
 
-/// Most detectors that a policy can bring.
+/// Maximum custom detectors of a policy.
 pub const MAX_CUSTOM: usize = 1_000;
 
-/// Most of them that can have words of context.
+/// Maximum custom detectors with context words.
 pub const MAX_WITH_CONTEXT: usize = 127;
 
-/// A pattern without a longest match is held back in a stream up to this many characters, if the detector says
-/// nothing else.
+/// Lookahead in characters, where the detector sets none, of a pattern whose matches have no maximum length. A stream
+/// holds a match back up to this length.
 pub const DEFAULT_REACH: usize = 4_096;
 
-/// A detector that a policy brings.
+/// Custom detector of a policy.
 ///
-/// It looks at the text as it is read (see [`normalise`](super::normalise)); patterns look at the text as it is
-/// written too.
+/// Detectors inspect the normalised text (see [`normalise`](super::normalise)). Patterns inspect the text as written,
+/// too.
 #[derive(Clone, Debug)]
 pub struct CustomDetector {
-    /// Its name; not that of another detector or group.
+    /// Name; not that of another detector or group.
     pub name: String,
-    /// Groups that it belongs to, built-in ones or others.
+    /// Groups of the detector, built-in ones or others.
     pub groups: Vec<String>,
-    /// What it finds: each leftmost match that is not empty.
+    /// Patterns: each leftmost match that is not empty is a finding.
     pub patterns: Vec<Pattern>,
-    /// What it finds: whole words and phrases, in any case.
+    /// Keywords: each whole word or phrase is a finding, case-insensitively.
     pub keywords: Vec<String>,
-    /// What is no finding.
+    /// Values that are not findings.
     pub allow: AllowList,
-    /// What each match of a pattern must pass.
+    /// Validator that each match of a pattern must pass.
     pub validator: Option<Validator>,
-    /// Words before a match, or in the key that the text stands under. If there are any, a match without one has
-    /// low confidence.
+    /// Context words before a match, or in the JSON key of the text. If there are any, a match without one has low
+    /// confidence.
     pub context: Vec<String>,
-    /// How sure a finding is.
+    /// Confidence of a finding.
     pub confidence: Confidence,
-    /// The longest match of a pattern in characters that a stream waits for; `None`: what the pattern says, or
-    /// [`DEFAULT_REACH`]. Where a text comes in pieces, a match that has begun and is longer is a finding however it
-    /// goes on, to the end of the text.
+    /// Lookahead of a stream in characters, which is the longest match of a pattern that it waits for. `None`: the
+    /// maximum length of the pattern, or [`DEFAULT_REACH`]. If a text arrives in pieces, a match that has begun and
+    /// is longer is a finding, however it continues, to the end of the text.
     pub reach: Option<usize>,
 }
 
-/// What is wrong with a definition.
+/// Error in a definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DefinitionError {
     /// One line, lower case, without a final period.
     pub message: String,
-    /// What to write instead, if that can be said.
+    /// Suggested fix, if there is one.
     pub help: Option<String>,
-    /// The key of the definition that is wrong, if it is one.
+    /// Key of the definition that contains the error, if it is one.
     pub key: Option<&'static str>,
 }
 
 impl CustomDetector {
-    /// A detector that finds nothing yet.
+    /// Returns a detector that finds nothing yet.
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -76,15 +76,15 @@ impl CustomDetector {
         }
     }
 
-    /// How far a match of this pattern can reach in a stream, in characters.
+    /// Returns the lookahead of this pattern in a stream, in characters.
     pub(super) fn reach_of(&self, pattern: &Pattern) -> usize {
         self.reach
             .or_else(|| pattern.reach())
             .unwrap_or(DEFAULT_REACH)
     }
 
-    /// Checks it against those that were defined before, whose keywords have so many bytes. Returns how many its own
-    /// have.
+    /// Checks the detector against those defined before, whose keywords have `bytes_before` bytes. Returns the bytes
+    /// of its own keywords.
     pub(super) fn check(
         &self,
         others: &[Arc<CustomDetector>],
@@ -183,23 +183,23 @@ fn is_group(name: &str, others: &[Arc<CustomDetector>]) -> bool {
             .any(|known| known.groups.iter().any(|group| within(group)))
 }
 
-/// A check that a match must pass. It looks at the digits of the match, if it says so at its letters too, never at what
-/// separates them: of `EMP-123455` at `123455`.
+/// Validator that a match must pass. It reads the digits of the match, with its letters where the variant's
+/// description includes them, but never the separators: of `EMP-123455` it reads `123455`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Validator {
-    /// ISO/IEC 7812-1: cards, many numbers of customers.
+    /// ISO/IEC 7812-1: payment cards, many customer numbers.
     Luhn,
     /// Verhoeff's dihedral check.
     Verhoeff,
-    /// ISO/IEC 7064 MOD 97-10, letters too.
+    /// ISO/IEC 7064 MOD 97-10, with letters.
     Mod97,
-    /// The same with the first four characters moved to the end: IBAN, creditor identifiers.
+    /// ISO/IEC 7064 MOD 97-10 with the first four characters moved to the end: IBAN, creditor identifiers.
     Iban,
     /// ISO/IEC 7064 MOD 11,10.
     Mod11_10,
     /// GS1: EAN, UPC, GTIN, SSCC.
     Gs1,
-    /// Looks drawn at random: no placeholder, no repetition, at least 2.8 bits for each character.
+    /// Randomness: no placeholder, no repetition, at least 2.8 bits for each character.
     Random,
 }
 
@@ -214,7 +214,7 @@ impl Validator {
         ("random", Validator::Random),
     ];
 
-    /// The check of this name.
+    /// Returns the validator of this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL
             .iter()
@@ -222,12 +222,12 @@ impl Validator {
             .map(|(_, validator)| *validator)
     }
 
-    /// The names of all checks.
+    /// Returns the names of all validators.
     pub fn names() -> impl Iterator<Item = &'static str> {
         Self::ALL.iter().map(|(name, _)| *name)
     }
 
-    /// Whether a value, as it is read, passes.
+    /// Returns whether a normalised value passes.
     pub(super) fn passes(self, value: &str) -> bool {
         if self == Self::Random {
             return shannon_entropy_tenths(value.as_bytes()) >= 28

@@ -1,8 +1,9 @@
-//! Whether a string looks drawn at random, typed by a person, or put there as a placeholder.
+//! Randomness of a string: generated at random, typed by a person, or written as a placeholder.
 
 use super::substring_set::SubstringSet;
 
-/// Shannon's entropy of the characters in tenths of a bit for each: `aaaa` 0, `abab` 10, hexadecimal noise up to 40.
+/// Returns Shannon's entropy of the characters in tenths of a bit for each: `aaaa` 0, `abab` 10, hexadecimal noise up
+/// to 40.
 pub(super) fn shannon_entropy_tenths(bytes: &[u8]) -> u32 {
     let bytes = bytes.get(..usize::from(u16::MAX)).unwrap_or(bytes);
     let Some(total) = u16::try_from(bytes.len()).ok().filter(|total| *total > 0) else {
@@ -11,8 +12,8 @@ pub(super) fn shannon_entropy_tenths(bytes: &[u8]) -> u32 {
     shannon(u32::from(total), count(&mut [0; 256], bytes))
 }
 
-/// What a value is made of, kept so that another which begins within it, and ends with it or little later, costs only what
-/// they have not in common: beginnings of tokens over and over inside one long token.
+/// Histogram of a value, kept for the next one. A value that begins inside the last one, and ends with it or little
+/// later, costs only the difference: beginnings of tokens over and over inside one long token.
 #[derive(Clone, Debug)]
 pub(super) struct SlidingHistogram {
     start: usize,
@@ -20,23 +21,23 @@ pub(super) struct SlidingHistogram {
     counts: [u16; 256],
     repeated: u32,
     words: LastWords,
-    /// The longest run of one character, the last of several: from where it was looked for, where it begins, its length.
+    /// Longest run of one character, the last of several: start of the search, start of the run, its length.
     run: Option<(usize, usize, usize)>,
-    /// No run is longer.
+    /// Upper bound of the length of a run.
     longest: Option<usize>,
 }
 
-/// The last words that stand for a value, and from where on they were looked for.
+/// Last words of placeholders in a value, and the position from which they were searched.
 #[derive(Clone, Copy, Debug, Default)]
 struct LastWords {
     from: Option<usize>,
     common: Option<usize>,
-    /// Among those behind the last common one.
+    /// Position of the last short one after the last common one.
     short: Option<usize>,
 }
 
 impl SlidingHistogram {
-    /// Of nothing.
+    /// Returns the histogram of an empty value.
     pub(super) fn new() -> Self {
         Self {
             start: 0,
@@ -49,7 +50,7 @@ impl SlidingHistogram {
         }
     }
 
-    /// Begins anew with a value that ends at `end`, shorter than 2¹⁶ bytes.
+    /// Restarts with a value that ends at `end` and is shorter than 2¹⁶ bytes.
     pub(super) fn begin(&mut self, value: &[u8], end: usize) {
         self.counts.fill(0);
         self.repeated = 0;
@@ -59,19 +60,19 @@ impl SlidingHistogram {
         self.with(value);
     }
 
-    /// Takes bytes behind the value to it.
+    /// Appends bytes to the value.
     pub(super) fn with(&mut self, bytes: &[u8]) {
         self.repeated = self.repeated.wrapping_add(count(&mut self.counts, bytes));
         self.end = self.end.wrapping_add(bytes.len());
         (self.words.from, self.run, self.longest) = (None, None, None);
     }
 
-    /// Where the value may be cut from.
+    /// Returns the range of the value, whose start may be cut.
     pub(super) fn range(&self) -> std::ops::Range<usize> {
         self.start..self.end
     }
 
-    /// Takes the first bytes of the value off.
+    /// Removes the first bytes of the value.
     #[inline(always)]
     pub(super) fn without(&mut self, bytes: &[u8]) {
         for byte in bytes {
@@ -83,13 +84,13 @@ impl SlidingHistogram {
         self.start = self.start.wrapping_add(bytes.len());
     }
 
-    /// As [`variety`].
+    /// Returns the entropy as [`shannon_entropy_tenths`] does.
     pub(super) fn variety(&self) -> u32 {
         let total = u32::try_from(self.end.wrapping_sub(self.start)).unwrap_or(0);
         shannon(total, self.repeated)
     }
 
-    /// How many digits there are.
+    /// Returns the number of digits.
     pub(super) fn digits(&self) -> usize {
         let digits = self.counts.get(usize::from(b'0')..=usize::from(b'9'));
         digits
@@ -99,9 +100,9 @@ impl SlidingHistogram {
             .sum()
     }
 
-    /// As [`is_placeholder`], of the same value.
+    /// Returns whether the value is a placeholder, as [`is_placeholder`] does.
     pub(super) fn is_placeholder(&mut self, value: &[u8]) -> bool {
-        // A reference within a value has one of these.
+        // A reference inside a value contains one of these.
         let marks = [b'$', b'{', b'}'];
         let marked = marks
             .iter()
@@ -114,11 +115,11 @@ impl SlidingHistogram {
             || self.is_repetitive(value)
     }
 
-    /// As [`has_word`], of the same value.
+    /// Returns whether the value contains a word of placeholders, as [`has_word`] does.
     pub(super) fn has_word(&mut self, value: &[u8]) -> bool {
         let start = self.start;
         let is_here = |place: Option<usize>| place.is_some_and(|place| start <= place);
-        // What was found behind the start is there whatever was taken to the value since.
+        // A word that was found after the start is still there, whatever was appended since.
         if !is_here(self.words.common) && self.words.from.is_none_or(|from| start < from) {
             let (common, short) = last_words(value);
             let place = |place: usize| start.wrapping_add(place);
@@ -151,7 +152,8 @@ impl SlidingHistogram {
     }
 }
 
-/// Shannon's entropy in tenths of a bit, of so many characters and the sum of each count times its logarithm.
+/// Returns Shannon's entropy in tenths of a bit from the number of characters and the sum of each count times its
+/// logarithm.
 fn shannon(total: u32, repeated: u32) -> u32 {
     let bits = u16::try_from(total)
         .map_or(0, logarithm)
@@ -159,7 +161,7 @@ fn shannon(total: u32, repeated: u32) -> u32 {
     bits.saturating_mul(10) >> 8
 }
 
-/// Counts characters. Returns by how much the sum of each count times its logarithm grows.
+/// Counts characters. Returns the growth of the sum of each count times its logarithm.
 #[inline(always)]
 fn count(counts: &mut [u16; 256], bytes: &[u8]) -> u32 {
     let mut grown = 0u32;
@@ -172,7 +174,7 @@ fn count(counts: &mut [u16; 256], bytes: &[u8]) -> u32 {
     grown
 }
 
-/// By how much a count times its logarithm grows with the next character.
+/// Returns the growth of a count times its logarithm with the next character.
 #[inline]
 fn step(count: u16) -> u32 {
     match STEPS.get(usize::from(count)) {
@@ -181,7 +183,7 @@ fn step(count: u16) -> u32 {
     }
 }
 
-/// For the counts that come up.
+/// Results of [`step`] for the usual counts.
 static STEPS: [u16; 256] = steps();
 
 #[expect(
@@ -206,7 +208,7 @@ const fn growth(count: u32) -> u32 {
     product.wrapping_sub(count.wrapping_mul(log2(count)))
 }
 
-/// The binary logarithm in 256ths, rounded down; 0 of 0.
+/// Returns the binary logarithm in 256ths, rounded down; 0 for 0.
 #[inline]
 fn logarithm(count: u16) -> u32 {
     match LOGARITHMS.get(usize::from(count)) {
@@ -215,7 +217,7 @@ fn logarithm(count: u16) -> u32 {
     }
 }
 
-/// Of the counts that come up.
+/// Results of [`logarithm`] for the usual counts.
 static LOGARITHMS: [u16; 256] = logarithms();
 
 #[expect(
@@ -238,8 +240,8 @@ const fn log2(number: u32) -> u32 {
     let Some(whole) = number.checked_ilog2() else {
         return 0;
     };
-    // Squaring the fraction doubles its logarithm: each time it passes 2, the next binary digit is 1. It has 31 digits behind
-    // the point, so that its square fits.
+    // Squaring the fraction doubles its logarithm: each time it passes 2, the next binary digit is 1. The fraction
+    // has 31 digits after the point, so that its square fits.
     let mut fraction = (number as u64) << 31 >> whole;
     let mut digits = 0u32;
     let mut digit = 0u8;
@@ -253,20 +255,20 @@ const fn log2(number: u32) -> u32 {
     whole << 8 | digits
 }
 
-/// What is in a string.
+/// Character classes of a string.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct CharClasses {
     pub(super) digits: usize,
     pub(super) capitals: usize,
     pub(super) smalls: usize,
     pub(super) others: usize,
-    /// All that it has of [`marks`], and perhaps more of them.
+    /// The [`marks`] of the string, and possibly more of them.
     marks: u16,
-    /// So many characters, or fewer, stand behind the same one.
+    /// Upper bound of the number of characters that equal the one before.
     pairs: usize,
 }
 
-/// Characters that a look at the counted string tells of. Below them stands where a kind is counted.
+/// Bits of the characters that are noted in a string. The lower bits are the position at which a class is counted.
 pub(super) mod marks {
     pub(in crate::detect) const COLON: u16 = 1 << 6;
     /// `(`
@@ -280,11 +282,11 @@ pub(super) mod marks {
     pub(in crate::detect) const EQUALS: u16 = 1 << 12;
     /// `"`, `'`, `\`
     pub(in crate::detect) const QUOTE: u16 = 1 << 13;
-    /// What no key or token has: all but letters, digits and `_.=+/-~:%@`.
+    /// Characters that no key or token contains: all but letters, digits and `_.=+/-~:%@`.
     pub(in crate::detect) const STRANGE: u16 = 1 << 14;
     pub(super) const ALL: u16 = !0x3F;
 
-    /// What a character is of these.
+    /// Returns the bits of a character.
     pub(super) const fn of(byte: u8) -> u16 {
         match byte {
             b':' => COLON,
@@ -302,7 +304,7 @@ pub(super) mod marks {
 }
 
 impl CharClasses {
-    /// Adds four counts of kinds, the lowest that of digits.
+    /// Adds the counts of four classes; the lowest is that of digits.
     fn add(&mut self, counts: u64) {
         let count = |kind: u32| usize::try_from(counts >> kind & 0xFFFF).unwrap_or(0);
         self.digits = self.digits.wrapping_add(count(0));
@@ -311,19 +313,19 @@ impl CharClasses {
         self.others = self.others.wrapping_add(count(48));
     }
 
-    /// Whether one of these [`marks`] may be in the string.
+    /// Returns whether one of these [`marks`] may be in the string.
     #[inline]
     pub(super) fn may_have(self, marks: u16) -> bool {
         self.marks & marks != 0
     }
 
-    /// Whether a character may stand behind the same one.
+    /// Returns whether a character may equal the one before.
     #[inline]
     pub(super) fn may_repeat(self) -> bool {
         self.pairs > 0
     }
 
-    /// As [`is_reference`], of the string itself.
+    /// Returns whether the string is a reference, as [`is_reference`] does.
     pub(super) fn is_reference(self, value: &[u8]) -> bool {
         let within = || {
             value
@@ -334,7 +336,7 @@ impl CharClasses {
             || self.may_have(marks::REFERENCE) && self.others < 8 && within()
     }
 
-    /// As [`is_repetitive`], of the string itself.
+    /// Returns whether the string is repetitive, as [`is_repetitive`] does.
     pub(super) fn is_repetitive(self, value: &[u8]) -> bool {
         if is_mixed(value, self.pairs.saturating_add(1)) {
             return false;
@@ -346,7 +348,7 @@ impl CharClasses {
         })
     }
 
-    /// How many kinds of characters there are.
+    /// Returns the number of character classes in the string.
     pub(super) fn classes(self) -> usize {
         [self.digits, self.capitals, self.smalls, self.others]
             .iter()
@@ -354,7 +356,7 @@ impl CharClasses {
             .count()
     }
 
-    /// What is left without a part.
+    /// Returns the classes of the string without a part.
     pub(super) fn without(self, part: Self) -> Self {
         Self {
             digits: self.digits.wrapping_sub(part.digits),
@@ -367,12 +369,12 @@ impl CharClasses {
     }
 }
 
-/// Counts kinds of characters, and notes [`marks`].
+/// Counts the character classes of a string, and notes its [`marks`].
 pub(super) fn makeup(bytes: &[u8]) -> CharClasses {
     let mut makeup = CharClasses::default();
     let mut last = bytes.first().map_or(0, |first| !first);
     let (mut marks, mut pairs) = (0u16, 0usize);
-    // Four counters in one word, emptied before one runs over.
+    // Four counters in one word, emptied before one overflows.
     let mut counts = 0u64;
     for byte in bytes {
         let kind = KINDS.get(usize::from(*byte)).copied().unwrap_or(0);
@@ -389,10 +391,11 @@ pub(super) fn makeup(bytes: &[u8]) -> CharClasses {
     makeup
 }
 
-/// Of each of four counters in a word its highest bit.
+/// Highest bit of each of four counters in a word.
 const FULL: u64 = 0x8000_8000_8000_8000;
 
-/// Of each character where its kind is counted, which is what a shift by the number looks at, and its [`marks`].
+/// For each character, the position at which its class is counted, which is a shift of the counter word, and its
+/// [`marks`].
 static KINDS: [u16; 256] = kinds();
 
 #[expect(
@@ -417,14 +420,14 @@ const fn kinds() -> [u16; 256] {
     table
 }
 
-/// Words that people write where a secret would stand.
+/// Words that people write in place of a secret.
 static PLACEHOLDERS: SubstringSet = SubstringSet::new(&[
-    // So short that they come up in long random strings.
+    // These are so short that they occur in long random strings.
     "xxxx",
     "dummy",
     "fake",
     "todo",
-    // Longer ones.
+    // Longer words.
     "example",
     "changeme",
     "change_me",
@@ -467,10 +470,10 @@ static PLACEHOLDERS: SubstringSet = SubstringSet::new(&[
     "lorem",
 ]);
 
-/// Where the short ones end.
+/// Number of the short words.
 const SHORT: usize = 4;
 
-/// Where the last words stand that say that a value is none: of the longer ones, and of the short ones behind it.
+/// Returns the positions of the last words of placeholders: of the longer ones, and of the short ones after it.
 fn last_words(value: &[u8]) -> (Option<usize>, Option<usize>) {
     let (mut common, mut short) = (None, None);
     PLACEHOLDERS.each_in(value, &mut |at, word| {
@@ -484,13 +487,13 @@ fn last_words(value: &[u8]) -> (Option<usize>, Option<usize>) {
     (common, short)
 }
 
-/// Whether a value stands for one: `changeme`, `${VAR}`, `<your-key>`, `xxxx`.
+/// Returns whether a value is a placeholder: `changeme`, `${VAR}`, `<your-key>`, `xxxx`.
 pub(super) fn is_placeholder(value: &[u8]) -> bool {
     let makeup = makeup(value);
     makeup.is_reference(value) || makeup.is_repetitive(value) || has_word(value)
 }
 
-/// Whether a word stands in a value that says that it is none.
+/// Returns whether a value contains a word of placeholders.
 pub(super) fn has_word(value: &[u8]) -> bool {
     let random = || value.len() >= 20 && shannon_entropy_tenths(value) >= 38;
     match last_words(value) {
@@ -499,12 +502,12 @@ pub(super) fn has_word(value: &[u8]) -> bool {
     }
 }
 
-/// Whether a value names another: `${VAR}`, `$VAR`, `{{ x }}`, `%s`, `<name>`, `%VAR%`.
+/// Returns whether a value refers to another: `${VAR}`, `$VAR`, `{{ x }}`, `%s`, `<name>`, `%VAR%`.
 pub(super) fn is_reference(value: &[u8]) -> bool {
     makeup(value).is_reference(value)
 }
 
-/// Whether the first and last characters of a value say so.
+/// Returns whether the first and last characters of a value mark it as a reference.
 fn is_reference_by_ends(value: &[u8]) -> bool {
     let (Some(first), Some(last)) = (value.first(), value.last()) else {
         return false;
@@ -523,27 +526,27 @@ fn is_reference_by_ends(value: &[u8]) -> bool {
     }
 }
 
-/// Whether one character makes up most of a value.
+/// Returns whether one character makes up most of a value.
 pub(super) fn is_repetitive(value: &[u8]) -> bool {
     makeup(value).is_repetitive(value)
 }
 
-/// How long a run of one character may be, by how many stand beside the same one.
+/// Returns an upper bound of the longest run of one character, by the number of characters that equal the one before.
 fn longest_at_most(value: &[u8]) -> usize {
     let behind = value.get(1..).unwrap_or_default();
     let pairs = behind.iter().zip(value).filter(|(a, b)| a == b).count();
     pairs.saturating_add(1)
 }
 
-/// Whether no run of one character, however long it may be, can be much of a value.
+/// Returns whether no run of one character, however long, can make up much of a value.
 fn is_mixed(value: &[u8], longest: usize) -> bool {
     longest < MUCH && longest.saturating_mul(2) <= value.len()
 }
 
-/// A run of this length is too much of most values.
+/// Length of a run that is too long for most values.
 const MUCH: usize = 8;
 
-/// The longest run of one character, the last of several: where it begins, and its length.
+/// Returns the longest run of one character, the last of several: its start and its length.
 fn longest_run(value: &[u8]) -> (usize, usize) {
     let mut run = 0usize;
     let mut longest = (0usize, 0usize);
@@ -562,7 +565,7 @@ fn longest_run(value: &[u8]) -> (usize, usize) {
     longest
 }
 
-/// Whether a run of this length is too much of a value.
+/// Returns whether a run of this length is too long for a value.
 fn is_mostly(value: &[u8], longest: usize, random: impl Fn() -> bool) -> bool {
     longest >= MUCH && !random() || longest.saturating_mul(2) > value.len() && value.len() > 3
 }

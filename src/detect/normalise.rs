@@ -1,14 +1,17 @@
-//! What a reader sees: text with its disguises taken off, and the way back to the bytes as they came.
+//! Normalised view of a text: the text as a reader sees it, without disguises, and the map back to the original
+//! bytes.
 //!
-//! Full-width, circled, squared, mathematical and superscript letters and digits, ligatures, digits of other scripts and
-//! letters that look Latin become ASCII; accents and other marks over letters go; exotic spaces become spaces,
-//! dashes and quotes their ASCII form; characters that are not shown (zero width, soft hyphen, fillers, variation
-//! selectors, bidi and other controls) go; tag characters, regional indicators, HTML entities, percent escapes and `\u`,
-//! `\x`, `\n` escapes are decoded. Case stays. What can't be seen has two meanings at times, and the text then has several
-//! readings: hidden characters between letters join them or stand for a space; tag characters tell something by themselves,
-//! are letters of the words around them, or are nothing; regional indicators are letters, or a flag between two words.
+//! Full-width, circled, squared, mathematical and superscript letters and digits, ligatures, digits of other scripts
+//! and letters that look Latin become ASCII. Accents and other marks over letters are removed. Exotic spaces become
+//! spaces, dashes and quotes their ASCII form. Characters that are not shown (zero width, soft hyphen, fillers,
+//! variation selectors, bidi and other controls) are removed. Tag characters, regional indicators, HTML entities,
+//! percent escapes and `\u`, `\x`, `\n` escapes are decoded. Case is kept.
 //!
-//! Not undone here: other spellings (leet, spaced letters), right-to-left overrides that reverse what is shown, and
+//! Invisible characters can have two meanings, and the text then has several readings. Hidden characters between
+//! letters join them or are a space. Tag characters are a text of their own, letters of the words around them, or
+//! nothing. Regional indicators are letters, or a flag between two words.
+//!
+//! Not normalised: other spellings (leet, spaced letters), right-to-left overrides that reverse what is shown, and
 //! look-alikes in scripts whose words would be torn apart (Arabic, Hebrew, Indic).
 
 use crate::wire::letter_case;
@@ -23,10 +26,10 @@ use escape::{Escape, escape_at};
 
 mod escape;
 
-/// Steps for each byte of a text that has to be normalised.
+/// Work steps for each byte of a text that has to be normalised.
 const BUILT: usize = 3;
 
-/// A normalised text and where each byte of it came from.
+/// Normalised text with the origin of each byte.
 #[derive(Clone, Debug, Default)]
 pub struct NormalisedText {
     text: String,
@@ -37,52 +40,52 @@ pub struct NormalisedText {
     has_tags: bool,
 }
 
-/// A run of hidden characters that the text ends with.
+/// Run of hidden characters at the end of a text.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct InvisibleRunEnd {
     pub(super) start: usize,
-    /// More than 64 in a row, which are a finding however they go on.
+    /// Whether the run has more than 64 characters, which are a finding however the run continues.
     pub(super) long: bool,
 }
 
-/// How tag characters and regional indicators are read.
+/// Reading of tag characters and regional indicators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tags {
-    /// As words of their own: an order that nobody sees.
+    /// Words of their own: an instruction that a reader does not see.
     Apart,
-    /// As letters of the words that they stand in.
+    /// Letters of the words that contain them.
     Within,
-    /// As whoever looks at the text sees them: tags are nothing, and flags stand between words.
+    /// As displayed: tags are nothing, and flags are between words.
     Nothing,
 }
 
-/// Something in the original that a reader can't see.
+/// Anomaly in the original that is invisible to a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct UnicodeAnomaly {
     pub(super) kind: AnomalyKind,
-    /// Bytes of the original.
+    /// First byte and end of the anomaly in the original.
     pub(super) start: usize,
     pub(super) end: usize,
     pub(super) confidence: Confidence,
 }
 
-/// What can't be seen.
+/// Kind of an invisible anomaly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AnomalyKind {
-    /// Characters that are not shown, more or others than text needs.
+    /// Characters that are not shown, more of them or others than text needs.
     Hidden,
-    /// A word of Latin letters with letters of another script among them that look Latin.
+    /// Word of Latin letters that contains letters of another script that look Latin.
     Mixed,
 }
 
-/// A run of the view. INVARIANT (pieces are in order): by `view` without gaps, by `start` with gaps where something
-/// was removed.
+/// Run of the view. INVARIANT (pieces are in order): by `view` without gaps, by `start` with gaps where something was
+/// removed.
 #[derive(Clone, Copy, Debug)]
 struct Segment {
     view: usize,
     start: usize,
     end: usize,
-    /// Original bytes for each byte of the view; 0: the piece has no parts.
+    /// Original bytes for each byte of the view; 0: the piece is indivisible.
     unit: usize,
 }
 
@@ -90,22 +93,22 @@ struct Segment {
 /// words.
 #[derive(Clone, Copy, Debug)]
 struct Join {
-    /// What stands behind them in the view.
+    /// Position in the view after the hidden characters.
     view: usize,
-    /// Where they stand in the original.
+    /// Start and end of the hidden characters in the original.
     start: usize,
     end: usize,
 }
 
 impl NormalisedText {
-    /// The text as it is read; `None` if there is nothing to normalise.
+    /// Returns the normalised text; `None` if there is nothing to normalise.
     pub fn of(text: &str) -> Option<Self> {
         let mut view = Self::default();
         view.rebuild(text).then_some(view)
     }
 
-    /// The other reading of a text in which hidden characters stand between letters or digits: there they are
-    /// spaces. `None` if there are none.
+    /// Returns the other reading of a text with hidden characters between letters or digits: there they are spaces.
+    /// `None` if there are none.
     pub fn spaced(text: &str) -> Option<Self> {
         let mut view = Self::default();
         (view.rebuild(text) && view.joins()).then(|| {
@@ -114,7 +117,7 @@ impl NormalisedText {
         })
     }
 
-    /// Another reading of a text with tag characters or regional indicators. `None` if there are none.
+    /// Returns another reading of a text with tag characters or regional indicators. `None` if there are none.
     pub fn with_tags(text: &str, tags: Tags) -> Option<Self> {
         let mut view = Self::default();
         (view.rebuild(text) && view.has_tags()).then(|| {
@@ -123,17 +126,18 @@ impl NormalisedText {
         })
     }
 
-    /// As [`of`](Self::of), with the memory of an earlier view; `false` if there is nothing to normalise.
+    /// Normalises a text as [`of`](Self::of) does, with the buffers of an earlier view; `false` if there is nothing
+    /// to normalise.
     pub fn rebuild(&mut self, text: &str) -> bool {
         self.build(text, Tags::Apart)
     }
 
-    /// Makes another reading of it, as [`with_tags`](Self::with_tags) does.
+    /// Rebuilds the view as another reading, as [`with_tags`](Self::with_tags) does.
     pub fn read_tags(&mut self, text: &str, tags: Tags) {
         self.build(text, tags);
     }
 
-    // Once in the filter, for all readings.
+    // Not inlined: the filter contains it once, for all readings.
     #[inline(never)]
     fn build(&mut self, text: &str, tags: Tags) -> bool {
         self.text.clear();
@@ -161,7 +165,7 @@ impl NormalisedText {
         build.changed
     }
 
-    /// Makes the other reading of it, as [`spaced`](Self::spaced) does.
+    /// Rebuilds the view as the other reading, as [`spaced`](Self::spaced) does.
     pub fn space(&mut self) {
         let text = std::mem::take(&mut self.text);
         let pieces = std::mem::take(&mut self.pieces);
@@ -173,7 +177,7 @@ impl NormalisedText {
         let mut copied = 0;
         let mut spaces = 0usize;
         for piece in pieces {
-            // Behind hidden characters a piece begins.
+            // A piece begins after hidden characters.
             if let Some(join) = joins.next_if(|join| join.view == piece.view) {
                 add(&mut self.text, &text, copied..join.view);
                 self.text.push(' ');
@@ -194,33 +198,33 @@ impl NormalisedText {
         add(&mut self.text, &text, copied..text.len());
     }
 
-    /// The normalised text.
+    /// Returns the normalised text.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// What a reader doesn't see, in order.
+    /// Returns the anomalies that a reader does not see, in order.
     pub(super) fn oddities(&self) -> &[UnicodeAnomaly] {
         &self.oddities
     }
 
-    /// The hidden characters that the text ends with.
+    /// Returns the hidden characters at the end of the text.
     pub(super) fn unseen_end(&self) -> Option<InvisibleRunEnd> {
         self.unseen_end
     }
 
-    /// Whether hidden characters stand between letters or digits, so that [`spaced`](Self::spaced) differs.
+    /// Returns whether hidden characters are between letters or digits, so that [`spaced`](Self::spaced) differs.
     pub fn joins(&self) -> bool {
         !self.joins.is_empty()
     }
 
-    /// Whether tag characters or regional indicators were decoded, so that [other readings](Tags) differ.
+    /// Returns whether tag characters or regional indicators were decoded, so that [other readings](Tags) differ.
     pub fn has_tags(&self) -> bool {
         self.has_tags
     }
 
-    /// The bytes of the original that a range of the view came from. Hidden characters inside belong to it, those
-    /// at its ends don't.
+    /// Returns the bytes of the original that a range of the view came from. Hidden characters inside the range are
+    /// included, those at its ends are not.
     pub fn original(&self, view: Range<usize>) -> Range<usize> {
         let start = self
             .piece_at(view.start)
@@ -243,7 +247,7 @@ impl NormalisedText {
         start..end.max(start)
     }
 
-    /// The first byte of the view that came from byte `original` or later.
+    /// Returns the first byte of the view that came from byte `original` or later.
     pub fn position(&self, original: usize) -> usize {
         let next = self.pieces.partition_point(|piece| piece.end <= original);
         self.pieces
@@ -265,7 +269,7 @@ impl NormalisedText {
     }
 }
 
-/// Appends a part of a text, which often is one character.
+/// Appends a part of a text, which is often one character.
 fn add(to: &mut String, text: &str, part: Range<usize>) {
     match text.as_bytes().get(part.clone()) {
         Some([byte]) if byte.is_ascii() => to.push(char::from(*byte)),
@@ -273,8 +277,8 @@ fn add(to: &mut String, text: &str, part: Range<usize>) {
     }
 }
 
-/// A word or several as a list of them has it: as a reader sees them, ASCII in small letters. Beyond ASCII, where lists tell
-/// capitals from small letters, in the three ways that words are written.
+/// Returns the forms of a word or phrase from a list: normalised, with ASCII in lower case. Outside ASCII, where
+/// lists distinguish capitals from small letters, the result has the three usual ways to write the word.
 pub(super) fn readings(words: &str) -> Vec<String> {
     let trimmed = words.trim();
     let mut written = vec![trimmed.to_owned()];
@@ -303,31 +307,31 @@ pub(super) fn readings(words: &str) -> Vec<String> {
     seen
 }
 
-/// Bytes of the text that stay what they are when more text follows: all but an escape that has only begun.
+/// Returns the number of bytes that stay the same when more text follows: all but an unfinished escape.
 pub fn stable_len(text: &str) -> usize {
     escape::stable_len(text)
 }
 
-/// How a character is read.
+/// Reading of a character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CharReading {
-    /// As it is.
+    /// The character itself.
     Same,
-    /// As this ASCII character.
+    /// This ASCII character.
     Ascii(u8),
-    /// As these ASCII letters or digits.
+    /// These ASCII letters or digits.
     Several(&'static str),
-    /// Not shown at all.
+    /// Not shown.
     Hidden,
     /// Part of the character before it.
     Mark,
     /// ASCII in the block of tag characters, which no font shows.
     Tag(u8),
-    /// A letter in the block of regional indicators, two of which are a flag (UTS #51, ED-12).
+    /// Letter in the block of regional indicators, two of which are a flag (UTS #51, ED-12).
     Flag(u8),
 }
 
-/// How a character is read.
+/// Returns the reading of a character.
 pub(super) fn read(c: char) -> CharReading {
     let code = u32::from(c);
     if c.is_ascii() {
@@ -372,10 +376,10 @@ pub(super) fn read(c: char) -> CharReading {
 struct ViewBuilder<'a> {
     view: &'a mut NormalisedText,
     source: &'a str,
-    /// The source has been taken over up to here.
+    /// Position up to which the source is copied.
     copied: usize,
     changed: bool,
-    /// Where hidden characters behind a letter or digit begin, until something visible comes.
+    /// Start of the hidden characters after a letter or digit, until something visible follows.
     behind: Option<usize>,
     unseen: InvisibleRun,
     word: ScriptWord,
@@ -387,7 +391,7 @@ impl ViewBuilder<'_> {
         let source = self.source;
         let bytes = source.as_bytes();
         let mut at = 0;
-        // Just behind the last tag.
+        // Position directly after the last tag.
         let mut tagged = usize::MAX;
         while let Some(&byte) = bytes.get(at) {
             let (c, len) = match byte {
@@ -437,7 +441,7 @@ impl ViewBuilder<'_> {
                     self.view.has_tags = true;
                     if !was_in_tags && self.tags == Tags::Apart {
                         self.copy(at);
-                        // A hidden order begins at a word's edge, whatever stands before it.
+                        // A hidden instruction begins at the edge of a word, whatever is before it.
                         self.append_ascii(b' ', at, at, 0);
                     }
                     self.put_ascii(letter, at, end);
@@ -462,7 +466,7 @@ impl ViewBuilder<'_> {
         }
     }
 
-    /// Takes note of a character that was read: whether it can be seen, whether it looks like another.
+    /// Records whether a character is visible and whether it looks like another one.
     fn look(&mut self, c: char, reading: CharReading, start: usize, end: usize) {
         if start > self.word.at {
             self.look_over(start);
@@ -496,7 +500,7 @@ impl ViewBuilder<'_> {
         self.unseen.flag = c == FLAG || self.unseen.flag && matches!(reading, CharReading::Tag(_));
     }
 
-    /// Takes note of the plain ASCII between the last character that was read and `to`.
+    /// Records the plain ASCII between the last character that was read and `to`.
     fn look_over(&mut self, to: usize) {
         let from = self.word.at;
         let Some(plain) = self
@@ -509,7 +513,7 @@ impl ViewBuilder<'_> {
         };
         self.unseen.end(from, &mut self.view.oddities);
         self.unseen.flag = false;
-        // Only the words next to other letters can be mixed.
+        // Only words next to other letters can be mixed.
         let head = plain
             .iter()
             .take_while(|byte| byte.is_ascii_alphabetic())
@@ -528,7 +532,7 @@ impl ViewBuilder<'_> {
         self.word.at = to;
     }
 
-    /// Takes over the source unchanged up to `to`.
+    /// Copies the source unchanged up to `to`.
     #[inline]
     fn copy(&mut self, to: usize) {
         let from = std::mem::replace(&mut self.copied, to);
@@ -571,7 +575,7 @@ impl ViewBuilder<'_> {
         self.changed = true;
     }
 
-    /// A mark belongs to the character before it, which then is one piece with all its marks.
+    /// Adds a mark to the character before it. The character with all its marks is one piece.
     fn mark(&mut self, start: usize, end: usize) {
         self.copy(start);
         self.copied = end;
@@ -615,7 +619,7 @@ impl ViewBuilder<'_> {
         self.view.text.push(char::from(ascii));
     }
 
-    /// Makes a piece of what is about to be appended, or lengthens the last one.
+    /// Adds a piece for the text to be appended, or extends the last one.
     fn piece(&mut self, first: u8, start: usize, end: usize, unit: usize) {
         let view = self.view.text.len();
         if let Some(hidden) = self.behind.take()
@@ -646,22 +650,22 @@ impl ViewBuilder<'_> {
 /// U+1F3F4 black flag, which tag characters turn into the flags of England, Scotland and Wales (UTS #51, ED-14a).
 const FLAG: char = '\u{1F3F4}';
 
-/// A run of characters that are not shown.
+/// Run of characters that are not shown.
 #[derive(Default)]
 struct InvisibleRun {
     start: usize,
     count: u32,
-    /// Tag characters among them, other than those of a flag.
+    /// Number of tag characters, other than those of a flag.
     tags: u32,
     selectors: u32,
     first: char,
-    /// Whether they are not all the same.
+    /// Whether the characters are not all the same.
     varied: bool,
-    /// Overrides of the direction of writing.
+    /// Number of overrides of the writing direction.
     overrides: u32,
-    /// A flag stands before this place.
+    /// Whether a flag is before the run.
     flag: bool,
-    /// A letter, a digit or a space stands before it: in a program, a quote does.
+    /// Whether a letter, a digit or a space is before the run; in a program, a quote would be.
     in_text: bool,
 }
 
@@ -685,7 +689,7 @@ impl InvisibleRun {
             .saturating_add(u32::from(matches!(code, 0x202D | 0x202E)));
     }
 
-    /// The run ends before `end`.
+    /// Ends the run before `end`.
     #[inline]
     fn end(&mut self, end: usize, found: &mut Vec<UnicodeAnomaly>) {
         if self.count > 0 {
@@ -700,7 +704,7 @@ impl InvisibleRun {
             || self.selectors >= 3
             || self.varied && self.count >= 16
         {
-            // Outside flags no text needs a single tag, and an order may come in pieces.
+            // Outside flags no text needs even a single tag, and an instruction may be in pieces.
             Some(Confidence::Medium)
         } else if self.tags > 0 || self.overrides > 0 || self.count >= 8 {
             Some(Confidence::Low)
@@ -722,11 +726,11 @@ impl InvisibleRun {
     }
 }
 
-/// A word that is being read.
+/// Word that is being read.
 #[derive(Default)]
 struct ScriptWord {
     start: usize,
-    /// The text has been looked at up to here.
+    /// Position up to which the text is read.
     at: usize,
     latin: u32,
     foreign: u32,
@@ -757,7 +761,7 @@ impl ScriptWord {
         }
     }
 
-    /// The word ends before `end`.
+    /// Ends the word before `end`.
     #[inline]
     fn end(&mut self, end: usize, found: &mut Vec<UnicodeAnomaly>) {
         if self.latin > 0 || self.foreign > 0 {
@@ -767,7 +771,7 @@ impl ScriptWord {
 
     fn close(&mut self, end: usize, found: &mut Vec<UnicodeAnomaly>) {
         if self.latin >= 2 && self.foreign > 0 {
-            // Greek letters stand in formulas.
+            // Greek letters occur in formulas.
             let confidence = if self.greek {
                 Confidence::Low
             } else {
@@ -787,7 +791,7 @@ impl ScriptWord {
     }
 }
 
-/// Whether a letter that looks Latin is of another script, and if so, whether it is Greek.
+/// Returns whether a letter that looks Latin belongs to another script, and whether that is Greek.
 fn foreign(c: char) -> Option<bool> {
     match u32::from(c) {
         0x370..=0x3FF | 0x1F00..=0x1FFF => Some(true),
@@ -806,8 +810,8 @@ fn foreign(c: char) -> Option<bool> {
     }
 }
 
-/// A name as it is compared: without case, width, look-alikes, marks and characters that are not shown. Escapes are
-/// left alone.
+/// Returns a name in the form used for comparison: without case, width, look-alikes, marks and characters that are
+/// not shown. Escapes are left unchanged.
 pub fn fold_name(name: &str) -> Cow<'_, str> {
     if name
         .bytes()

@@ -1,22 +1,22 @@
-//! Many short words, looked for in a short text at once.
+//! Set of many short words that are searched in a short text at once.
 
-/// Words of three characters or more in small letters; letters of the text match in any case.
+/// Words of at least three characters in lower case. They match case-insensitively.
 #[derive(Debug)]
 pub(super) struct SubstringSet {
-    /// Hashes of three characters in a row, as many of each word as `step` tells.
+    /// Bit set of the hashes of three characters in a row; `step` of them for each word.
     filter: [u64; 32],
-    /// For each end of a [hash](chain) one of the words that have it, and for each word the next one; from 1 on, 0 is none.
+    /// For each [chain](chain) of hashes its first word, and for each word the next one; from 1 on, 0 is the end.
     first: [u8; CHAINS],
     next: [u8; WORDS],
     words: &'static [&'static str],
-    /// Of so many places in a row, the shortest word has all of its three characters at one, wherever it stands. The
-    /// others aren't looked at.
+    /// Distance of the positions that are compared. The shortest word covers one of any `step` positions in a row
+    /// with three of its characters, so the others can be skipped.
     step: usize,
 }
 
-/// Words of the longest list.
+/// Maximum words of a list.
 const WORDS: usize = 158;
-/// Ends of hashes.
+/// Number of chains.
 const CHAINS: usize = 128;
 
 impl SubstringSet {
@@ -64,12 +64,12 @@ impl SubstringSet {
         }
     }
 
-    /// Whether one of the words stands somewhere in the text.
+    /// Returns whether one of the words is in the text.
     pub(super) fn stand_in(&self, text: &[u8]) -> bool {
         self.last_in(text).is_some()
     }
 
-    /// Where the last of the words in the text stands.
+    /// Returns the position of the last word in the text.
     pub(super) fn last_in(&self, text: &[u8]) -> Option<usize> {
         let mut last = None;
         self.each_in(text, &mut |at, _| {
@@ -79,7 +79,7 @@ impl SubstringSet {
         last
     }
 
-    /// The bits of all words that stand in the text; `bits` has one entry for each word, in the order of the list.
+    /// Returns the bits of all words in the text; `bits` has one entry for each word, in the order of the list.
     #[inline(never)]
     pub(super) fn bits_in(&self, text: &[u8], bits: &[u32]) -> u32 {
         let mut found = 0;
@@ -90,8 +90,8 @@ impl SubstringSet {
         found
     }
 
-    /// Calls for each word of the text, from the last on, with where it stands and its place in the list, until one is
-    /// enough.
+    /// Calls a function for each word in the text, from the last on, with its position and its index in the list. The
+    /// function returns whether that is enough.
     pub(super) fn each_in(&self, text: &[u8], is_enough: &mut dyn FnMut(usize, usize) -> bool) {
         let Some(mut at) = text.len().checked_sub(3) else {
             return;
@@ -111,7 +111,7 @@ impl SubstringSet {
         }
     }
 
-    /// Whether one of the hashes is that of the three characters that stand here.
+    /// Returns whether the hash of the three characters at this position is in the filter.
     #[inline(always)]
     fn may_be_at(&self, text: &[u8], at: usize) -> bool {
         let Some(three) = text.get(at..).and_then(<[u8]>::first_chunk) else {
@@ -122,7 +122,8 @@ impl SubstringSet {
         word >> (bit & 63) & 1 == 1
     }
 
-    /// As [`each_in`](Self::each_in), of the words that stand at one place; whether one was enough.
+    /// Calls a function as [`each_in`](Self::each_in) does, for the words at one position. Returns whether one was
+    /// enough.
     #[inline(never)]
     fn each_at(
         &self,
@@ -131,7 +132,7 @@ impl SubstringSet {
         is_enough: &mut dyn FnMut(usize, usize) -> bool,
     ) -> bool {
         let rest = text.get(at..).unwrap_or_default();
-        // Many words have their first three characters in common; a fourth tells most of them apart.
+        // Many words begin with the same three characters; the fourth separates most of them.
         for from in [0, 1] {
             let three = rest.get(from..).and_then(<[u8]>::first_chunk);
             let mut number = three
@@ -139,7 +140,7 @@ impl SubstringSet {
                 .copied()
                 .unwrap_or(0);
             while let Some(place) = usize::from(number).checked_sub(1) {
-                // Others have the same end of a hash; the last character tells most of them.
+                // Other words have the same chain; the last character rules out most of them.
                 if let Some(word) = self.words.get(place)
                     && let Some(part) = rest.get(..word.len())
                     && let (Some(last), Some(end)) = (part.last(), word.as_bytes().last())
@@ -156,13 +157,14 @@ impl SubstringSet {
     }
 }
 
-/// Where words of three characters are looked for by these, and longer ones by their second to fourth.
+/// Returns the chain of three characters. Words of three characters are in the chain of these, longer words in that
+/// of their second to fourth.
 #[inline]
 const fn chain(three: [u8; 3]) -> usize {
     hash(three) % CHAINS
 }
 
-/// Eleven bits of three characters; letters in either case alike.
+/// Returns a hash of three characters with eleven bits, case-insensitive.
 #[inline]
 const fn hash([a, b, c]: [u8; 3]) -> usize {
     let three = u32::from_le_bytes([0, a, b, c]) | 0x2020_2000;

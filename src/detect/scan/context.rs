@@ -11,7 +11,7 @@ use super::table::{Cell, Heading, Table, TableStep};
 use crate::detect::normalise::{NormalisedText, readings};
 use crate::wire::work;
 
-/// Set of at most 127 detectors with context words, one bit each. The highest bit is not used.
+/// Set of at most 127 detectors with context words, one bit each. The highest bit never represents a detector.
 pub(super) type DetectorSet = u128;
 
 /// Maximum distance from a context term to its value, in words.

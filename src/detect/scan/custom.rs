@@ -1,4 +1,4 @@
-//! The detectors that a policy brings, over one reading of a text.
+//! Custom detectors of a policy, run over one reading of a text.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,26 +13,27 @@ use crate::detect::select::Selection;
 use crate::detect::{Confidence, DETECTORS};
 use crate::wire::{sort, work};
 
-/// A policy's own detectors, ready to run.
+/// Compiled custom detectors of a policy.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CustomPlan {
     known: Vec<SelectedCustom>,
     patterns: Vec<Owned>,
-    /// Which of the patterns match at all; `None` if there are none, or if they are too large together.
+    /// Set that shows which patterns match at all; `None` if there are no patterns, or if they are too large
+    /// together.
     which: Option<PatternSet>,
     keywords: Option<Literals>,
-    /// Whose keyword each literal is.
+    /// For each literal, the detector of the keyword.
     owners: Vec<usize>,
     terms: ContextDictionary,
 }
 
-/// A detector that runs.
+/// Custom detector that the policy selects.
 #[derive(Clone, Debug)]
 struct SelectedCustom {
     index: u16,
     threshold: Confidence,
     detector: Arc<CustomDetector>,
-    /// Its bit among those that have words of context; 0: it has none.
+    /// Bit of the detector in the set of detectors with context words; 0: it has none.
     context: DetectorSet,
 }
 
@@ -40,17 +41,18 @@ struct SelectedCustom {
 struct Owned {
     known: usize,
     pattern: Pattern,
-    /// How far a match can reach in a stream, in characters.
+    /// Lookahead of a match in a stream, in characters.
     reach: usize,
 }
 
-/// Steps of judging a match, besides its bytes.
+/// Work steps for validating a match, in addition to its bytes.
 const JUDGED: usize = 40;
 
-/// What matched, in the reading.
+/// Match in the reading.
 #[derive(Clone, Debug)]
 pub(super) struct CustomMatch {
-    /// The detector; `None`: the match is no finding, but what a pattern took for one match must not be cut in two.
+    /// Detector of the match. `None`: the match is not a finding, but what a pattern matched as a whole must not be
+    /// split.
     pub(super) detector: Option<u16>,
     pub(super) range: Range<usize>,
     pub(super) confidence: Confidence,
@@ -60,35 +62,35 @@ pub(super) struct CustomMatch {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CustomInput<'a> {
     pub(super) text: &'a str,
-    /// Nothing is found before this.
+    /// Position before which nothing is found.
     pub(super) from: usize,
     pub(super) key: Option<&'a str>,
-    /// Where its tables are known from, if anything is to be under their headings.
+    /// State of the tables where the text begins; `None`: column names are ignored.
     pub(super) table: Option<&'a Table>,
     pub(super) open: bool,
-    /// Whether keywords are looked for: they are compared as they are read, so in the view if there is one.
+    /// Whether keywords are searched. They are compared with the normalised text, so in the view if there is one.
     pub(super) keywords: bool,
 }
 
-/// Memory of the scans.
+/// Buffers of the scans.
 #[derive(Debug, Default)]
 pub(super) struct CustomScratch {
     patterns: pattern::Scratch,
     near: ContextWords,
     matches: Vec<(usize, Range<usize>, bool)>,
     matching: Vec<usize>,
-    /// The first place at which a match has begun that is longer than its detector reaches.
+    /// First position of a match that is longer than the lookahead of its detector.
     outrun: Option<(usize, usize)>,
     is_incomplete: bool,
 }
 
 impl CustomScratch {
-    /// Whether not all of the text's tables were read.
+    /// Returns whether some of the text's tables were not read.
     pub(super) fn is_incomplete(&self) -> bool {
         self.is_incomplete
     }
 
-    /// Where a match has begun that outruns its reach: all that follows belongs to it.
+    /// Returns the start of a match that is longer than its lookahead: all text that follows belongs to it.
     pub(super) fn outrun(&self) -> Option<usize> {
         self.outrun.map(|(first, _)| first)
     }
@@ -145,28 +147,28 @@ impl CustomPlan {
         plan
     }
 
-    /// Whether there is nothing to find.
+    /// Returns whether there is nothing to find.
     pub(super) fn is_empty(&self) -> bool {
         self.known.is_empty()
     }
 
-    /// The words of context.
+    /// Returns the context words.
     pub(super) fn terms(&self) -> &ContextDictionary {
         &self.terms
     }
 
-    /// The detectors, as findings tell them.
+    /// Returns the indices of the detectors in findings.
     pub(super) fn indices(&self) -> impl Iterator<Item = u16> {
         self.known.iter().map(|known| known.index)
     }
 
-    /// The name of the detector with this index in findings.
+    /// Returns the name of the detector with this index in findings.
     pub(super) fn name(&self, detector: u16) -> Option<&str> {
         self.find(detector)
             .map(|known| known.detector.name.as_str())
     }
 
-    /// The groups of the detector with this index in findings.
+    /// Returns the groups of the detector with this index in findings.
     pub(super) fn groups(&self, detector: u16) -> &[String] {
         self.find(detector)
             .map(|known| known.detector.groups.as_slice())
@@ -177,17 +179,18 @@ impl CustomPlan {
         self.known.iter().find(|known| known.index == detector)
     }
 
-    /// How many patterns its detectors have.
+    /// Returns the number of patterns in the custom detectors.
     pub(super) fn patterns(&self) -> usize {
         self.patterns.len()
     }
 
-    /// Whether some detector has patterns, which look at the text as it is written too.
+    /// Returns whether any detector has patterns, which inspect the text as written, too.
     pub(super) fn has_patterns(&self) -> bool {
         !self.patterns.is_empty()
     }
 
-    /// Adds what matches, by start. Returns where a match may have begun that more text could complete or change.
+    /// Adds the matches, ordered by start. Returns the first position of a match that more text could complete or
+    /// change.
     pub(super) fn run(
         &self,
         reading: &CustomInput<'_>,
@@ -225,7 +228,7 @@ impl CustomPlan {
         if let Some((first, known)) = memory.outrun
             && let Some(known) = self.known.get(known)
         {
-            // Places are asked about in their order.
+            // Positions are queried in their order.
             memory
                 .near
                 .begin(reading.key, false, reading.table.cloned(), &self.terms);
@@ -287,7 +290,7 @@ impl CustomPlan {
             }
             None => matching.extend(0..self.patterns.len()),
         }
-        // A pattern that doesn't match yet may have begun all the same.
+        // A pattern that does not match yet may still have begun.
         let mut matching = matching.iter().copied().peekable();
         for (number, owned) in self.patterns.iter().enumerate() {
             if reading.open {
@@ -297,7 +300,7 @@ impl CustomPlan {
                 if !is_longer {
                     begun = begun.min(first);
                 } else if outrun.is_none_or(|(known, _)| first < known) {
-                    // Nobody waits any longer for how it ends, and nothing of it leaves.
+                    // The end of the match is not waited for any longer, and nothing of the match is forwarded.
                     *outrun = Some((first, owned.known));
                 }
             }
@@ -315,7 +318,7 @@ impl CustomPlan {
 }
 
 impl SelectedCustom {
-    /// How sure a match is; `None`: it is no finding.
+    /// Returns the confidence of a match; `None`: it is not a finding.
     fn judge(
         &self,
         reading: &CustomInput<'_>,
@@ -334,7 +337,7 @@ impl SelectedCustom {
         (valid && !detector.allow.has(value)).then_some(confidence)
     }
 
-    /// How sure a match is that begins there; `None`: not enough.
+    /// Returns the confidence of a match that begins at `start`; `None`: below the threshold.
     fn confidence(
         &self,
         reading: &CustomInput<'_>,
@@ -353,7 +356,7 @@ impl SelectedCustom {
     }
 }
 
-/// The place so many characters before the end.
+/// Returns the position `characters` before the end.
 fn back(text: &str, characters: usize) -> usize {
     match characters.checked_sub(1) {
         Some(before) => text
@@ -365,7 +368,7 @@ fn back(text: &str, characters: usize) -> usize {
     }
 }
 
-/// Whether a range doesn't begin or end within a word. Scripts without spaces have words without ends.
+/// Returns whether a range neither begins nor ends inside a word. Words in scripts without spaces have no boundaries.
 fn is_word(text: &str, range: &Range<usize>) -> bool {
     let before = text.get(..range.start).and_then(|t| t.chars().next_back());
     let after = text.get(range.end..).and_then(|t| t.chars().next());
@@ -378,8 +381,8 @@ fn is_word(text: &str, range: &Range<usize>) -> bool {
     !joined(before, first) && !joined(last, after)
 }
 
-/// Letters and digits of the scripts that put spaces between words: Latin to Arabic, Georgian, Latin and Greek with
-/// marks.
+/// Returns whether a character is a letter or digit of a script that puts spaces between words: Latin to Arabic,
+/// Georgian, Latin and Greek with marks.
 fn is_word_character(c: char) -> bool {
     c.is_ascii_alphanumeric()
         || c == '_'

@@ -1,28 +1,29 @@
-//! Forms such as `999-99-9999`, all of them tried in one walk.
+//! Forms such as `999-99-9999`, all matched in a single walk over the text.
 //!
-//! In a form `9` is a digit, `A` a capital letter, `a` any letter, `X` a digit or capital letter, `x` a digit or any
-//! letter. Optional separators stand for several forms, with the same separator throughout: `~` none, space or
-//! hyphen; `%` these or a dot; `_` none or a space; `^` none or a hyphen. Everything else stands for itself.
+//! In a form, `9` is a digit, `A` a capital letter, `a` any letter, `X` a digit or capital letter, `x` a digit or any
+//! letter. An optional separator stands for several forms, each with the same separator throughout: `~` none, space
+//! or hyphen; `%` these or a dot; `_` none or a space; `^` none or a hyphen. Every other character stands for itself.
 //!
-//! A form with `?` in front is so common that it counts only after one of its detector's words: the walk passes it
-//! over without asking the judge, unless findings of low confidence are wanted. One with `!` in front also counts where
-//! the text is nothing else.
+//! A form with `?` in front is so common that it counts only after one of its detector's context words. The walk
+//! skips it without calling the validator, unless the policy asks for findings of low confidence. A form with `!` in
+//! front also counts where it is the whole text.
 
 use crate::wire::sorted_map::SortedMap;
 
 use super::context::DetectorSet;
 use crate::wire::sort;
 
-/// Classes of characters that forms tell apart.
+/// Number of character classes that forms distinguish.
 const CLASSES: usize = 16;
 const OTHER: u8 = 0;
 const DIGIT: u8 = 1;
 const CAPITAL: u8 = 2;
 const SMALL: u8 = 3;
-/// Separators, from this class on.
+/// Separators; their classes begin with `FIRST_MARK`.
 const MARKS: [u8; 8] = *b" -./:+#,";
 const FIRST_MARK: u8 = 4;
-/// One to four digits in a row are walked as one character, of a class that is so much greater than their number.
+/// Base of the classes for one to four digits in a row: the class of n digits is greater by n. They are walked as one
+/// character.
 const IN_A_ROW: u8 = 11;
 
 static CLASS_OF: [u8; 256] = class_of();
@@ -55,71 +56,72 @@ const fn class_of() -> [u8; 256] {
     classes
 }
 
-/// A form that the walk has come to the end of: whose, and which of its list. Those that need no word before them come first.
+/// Form at whose end the walk is: its validator and its index in the list. Forms without the need of a context word
+/// come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct FormMatch {
     pub(super) needs_context: bool,
-    /// It needs a word unless the text is nothing else.
+    /// Whether the form needs a context word unless it is the whole text.
     pub(super) or_whole: bool,
     pub(super) judge: u16,
     pub(super) form: u8,
 }
 
-/// The gate of a state with a form that needs no word before it.
+/// Gate of a state with a form that needs no context word.
 pub(super) const FREE: DetectorSet = 1 << 127;
 
-/// The gate of a state with a form that needs no word before it where the text is nothing else.
+/// Gate of a state with a form that needs no context word where it is the whole text.
 pub(super) const WHOLE: DetectorSet = 1 << 126;
 
-/// How far a walk came.
+/// Position and state at the end of a walk.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Walked {
     pub(super) at: usize,
     pub(super) state: u16,
 }
 
-/// The forms of one judge.
+/// Forms of one validator.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Forms {
     pub(super) patterns: &'static [&'static str],
-    /// Its detector among those that have words of context.
+    /// Bit of its detector in the set of detectors with context words.
     pub(super) context: DetectorSet,
-    /// Whether forms without context are wanted too.
+    /// Whether forms without context count, too.
     pub(super) low: bool,
 }
 
-/// An automaton over all forms of all selected detectors. State 0 is where nothing fits any more.
+/// Automaton over all forms of all selected detectors. State 0 is the dead state: no form matches any more.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FormTable {
     next: Vec<u16>,
-    /// For each state, where its fits begin in `fits`; one more at the end.
+    /// For each state, the start of its matches in `fits`; one more entry at the end.
     first_fit: Vec<u32>,
     fits: Vec<FormMatch>,
-    /// For each state, the detectors of which a word must stand before the form, and [`FREE`] if one needs none.
+    /// For each state, the detectors that need a context word before the form, and [`FREE`] if a form needs none.
     gates: Vec<DetectorSet>,
-    /// The state before anything was read; 0 if there are no forms.
+    /// State at the start of a walk; 0 if there are no forms.
     start: u16,
-    /// From this state on a form may end that needs no word before it; before it only others.
+    /// First state from which a form without the need of a context word can still end.
     first_free: u16,
-    /// From `first_end` to `last_end` are those where a form ends; from `free_end` on they need no word before it.
+    /// A form ends in the states from `first_end` to `last_end`. From `free_end` on, one of them needs no context word.
     first_end: u16,
     free_end: u16,
     last_end: u16,
-    /// The state after so many digits.
+    /// State after each number of digits.
     after_digits: [u16; DIGITS],
-    /// For each number of letters and digits that forms begin with and each class that follows them, which the first three
-    /// are: a bit for each [combination](begun_by).
+    /// For each number of letters and digits at the start of forms, and each class after them: the classes of the
+    /// first three, one bit for each [combination](begun_by).
     first_classes: Vec<[u32; CLASSES]>,
 }
 
-/// Most digits in a row that a form begins with.
+/// Maximum digits in a row at the start of a form.
 const DIGITS: usize = 24;
 
-/// A form that is partly walked: which of the written-out forms, and in the lowest byte how far.
+/// Position in a form: the index of the written-out form, and the offset in its lowest byte.
 type FormState = u32;
 
 impl FormTable {
-    /// Builds the automaton; a judge's place in the list is its number.
+    /// Builds the automaton; the index of a validator in the list is its number.
     pub(super) fn new(forms: &[Forms]) -> Self {
         let mut table = Self {
             next: vec![0; CLASSES],
@@ -160,7 +162,7 @@ impl FormTable {
         if start.is_empty() {
             return Self::default();
         }
-        // Subset construction: a state is the set of places that fit so far.
+        // Subset construction: a state is the set of positions that match so far.
         let mut known: SortedMap<Vec<FormState>, u16> = SortedMap::from([(Vec::new(), 0)]);
         let mut queue = vec![start.clone()];
         known.insert(start, 1);
@@ -178,7 +180,7 @@ impl FormTable {
                 *to = match known.get(&reached) {
                     Some(state) => *state,
                     None => {
-                        // 2¹⁶ states are out of reach of the forms that exist; a form beyond them is not found.
+                        // The existing forms need far fewer than 2¹⁶ states. A form beyond that number is not found.
                         let Ok(state) = u16::try_from(known.len()) else {
                             continue;
                         };
@@ -241,11 +243,11 @@ impl FormTable {
         table
     }
 
-    /// The same automaton with its states renumbered, so that comparisons tell where a form ends, and from where on
-    /// only forms follow that need a word before them.
+    /// Renumbers the states, so that a comparison shows whether a form ends in a state, and from which state on only
+    /// forms that need a context word follow.
     fn in_groups(self) -> Self {
         let count = u16::try_from(self.gates.len()).unwrap_or(u16::MAX);
-        // What follows a state has a higher number, until nothing fits.
+        // A state's successors have higher numbers, except for the dead state.
         let mut free = vec![false; self.gates.len()];
         for state in (0..count).rev() {
             let here = self.gate(state) & FREE != 0;
@@ -309,7 +311,7 @@ impl FormTable {
         sorted
     }
 
-    /// Enters where one to four digits lead.
+    /// Fills in the transitions of one to four digits.
     fn take_digits_together(&mut self) {
         let count = u16::try_from(self.gates.len()).unwrap_or(u16::MAX);
         for state in 0..count {
@@ -331,8 +333,8 @@ impl FormTable {
             .unwrap_or_default()
     }
 
-    /// Walks from a place of the text on, of which the bytes before led to a state, until a form ends, or none goes on:
-    /// then the state is 0. Where no word stands before the place, only forms that need none count.
+    /// Walks on from a position and its state until a form ends or no form continues; then the state is 0. If there
+    /// is no context word before the position (`quiet`), only forms that need none count.
     #[inline(always)]
     pub(super) fn walk(&self, text: &[u8], mut at: usize, mut state: u16, quiet: bool) -> Walked {
         let (least, first_end) = if quiet {
@@ -350,7 +352,7 @@ impl FormTable {
         Walked { at, state: 0 }
     }
 
-    /// Goes on with a character of this class, or with several digits together.
+    /// Walks over one character of this class, or over several digits together.
     #[inline(always)]
     fn go_on(&self, text: &[u8], Walked { at, state }: Walked, class: u8) -> Walked {
         let (class, len) = match class {
@@ -363,7 +365,7 @@ impl FormTable {
         }
     }
 
-    /// Walks so many steps at most from behind a number of so many digits, up to where a form may end.
+    /// Walks at most `most` steps after a number of `len` digits, up to where a form may end.
     #[inline(always)]
     pub(super) fn walk_few(&self, text: &[u8], at: usize, len: usize, most: usize) -> Walked {
         let state = self.after_digits.get(len).copied().unwrap_or(0);
@@ -377,7 +379,8 @@ impl FormTable {
         walked
     }
 
-    /// Whether a form may begin with such a token of letters and digits, before such a character, 0 at the end.
+    /// Returns whether a form may begin with this token of letters and digits before this character; 0 is the end of
+    /// the text.
     #[inline]
     pub(super) fn may_begin_with(&self, token: &[u8], next: u8) -> bool {
         let known = self.first_classes.get(token.len());
@@ -386,19 +389,19 @@ impl FormTable {
         classes.is_some_and(|classes| classes & begun_by([of(0), of(1), of(2)]) != 0)
     }
 
-    /// Whether a form ends in this state if neither a letter nor a digit follows.
+    /// Returns whether a form ends in this state if neither a letter nor a digit follows.
     #[inline]
     fn may_end(&self, state: u16) -> bool {
         state >= self.first_end && state <= self.last_end
     }
 
-    /// The state before anything was read; 0 if there are no forms.
+    /// Returns the state at the start of a walk; 0 if there are no forms.
     #[inline]
     pub(super) fn start(&self) -> u16 {
         self.start
     }
 
-    /// The state after one more byte; 0 if no form goes on with it.
+    /// Returns the state after one more byte; 0 if no form continues with it.
     #[inline]
     pub(super) fn step(&self, state: u16, byte: u8) -> u16 {
         self.after(state, class(byte))
@@ -413,14 +416,14 @@ impl FormTable {
             .unwrap_or(0)
     }
 
-    /// The detectors of which a word must stand before what ends in this state, and [`FREE`] if a form needs none;
-    /// 0 if none ends here.
+    /// Returns the detectors that need a context word before the form that ends in this state, and [`FREE`] if a form
+    /// needs none; 0 if none ends here.
     #[inline]
     pub(super) fn gate(&self, state: u16) -> DetectorSet {
         self.gates.get(usize::from(state)).copied().unwrap_or(0)
     }
 
-    /// The forms that end in this state.
+    /// Returns the forms that end in this state.
     #[inline]
     pub(super) fn fits(&self, state: u16) -> &[FormMatch] {
         let state = usize::from(state);
@@ -441,14 +444,14 @@ fn class(byte: u8) -> u8 {
     CLASS_OF.get(usize::from(byte)).copied().unwrap_or(OTHER)
 }
 
-/// The class of the digits that stand here, up to four, and how many there are.
+/// Returns the class of the digits at this position, at most four, and their number.
 #[inline]
 fn digits(text: &[u8], at: usize) -> (u8, usize) {
     let Some(four) = text.get(at..).and_then(<[u8]>::first_chunk) else {
         return (DIGIT, 1);
     };
     let values = u32::from_le_bytes(*four) ^ 0x3030_3030;
-    // The highest bit of each byte that is no digit.
+    // The highest bit of each byte that is not a digit.
     let others = ((values & 0x7F7F_7F7F).wrapping_add(0x7676_7676) | values) & 0x8080_8080;
     let [len, ..] = (others.trailing_zeros() / 8).to_le_bytes();
     (IN_A_ROW.wrapping_add(len), usize::from(len))
@@ -465,13 +468,13 @@ fn stands_for(symbol: u8, class: u8) -> bool {
     }
 }
 
-/// How many letters and digits a form begins with.
+/// Returns the number of letters and digits at the start of a form.
 fn first_length(form: &[u8]) -> usize {
     let is_mark = |symbol: &u8| MARKS.contains(symbol);
     form.iter().position(is_mark).unwrap_or(form.len())
 }
 
-/// The bit of a combination of three classes of letters and digits, of which what is missing counts as a digit.
+/// Returns the bit of a combination of three classes of letters and digits. A missing one counts as a digit.
 #[inline]
 fn begun_by([first, second, third]: [u8; 3]) -> u32 {
     let number = |class: u8| u32::from(class.wrapping_sub(DIGIT));
@@ -482,7 +485,7 @@ fn begun_by([first, second, third]: [u8; 3]) -> u32 {
     1u32.wrapping_shl(three)
 }
 
-/// The combinations that the letters and digits at the beginning of a form stand for.
+/// Returns the combinations that match the letters and digits at the start of a form.
 fn combinations(begun: &[u8]) -> u32 {
     let of = |place: usize| {
         (DIGIT..=SMALL).filter(move |class| match begun.get(place) {
@@ -495,7 +498,7 @@ fn combinations(begun: &[u8]) -> u32 {
     all.fold(0, |bits, classes| bits | begun_by(classes))
 }
 
-/// A form with its optional separators written out.
+/// Returns a form with its optional separators written out.
 fn expand(pattern: &str) -> Vec<Vec<u8>> {
     let separators: &[&str] = if pattern.contains('%') {
         &["", " ", "-", "."]

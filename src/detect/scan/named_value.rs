@@ -1,4 +1,4 @@
-//! Names that call their value a secret, and where the value stands: `api_key = "…"`, `"password": "…"`,
+//! Names that mark their value as a secret, and the position of the value: `api_key = "…"`, `"password": "…"`,
 //! `<token>…</token>`, `setProperty("TOKEN", "…")`, `--token …`, `the passphrase is …`.
 
 use std::ops::Range;
@@ -7,13 +7,13 @@ use super::alphabet::{Alphabet, Binding};
 use super::table;
 use super::text::Text;
 
-/// Longest name, on each side of the word in it.
+/// Maximum bytes of a name, on each side of the keyword in it.
 pub(super) const NAME: usize = 48;
 
-/// Longest value that is looked at; what is longer counts up to here.
+/// Maximum bytes of a value. A longer value counts up to this length.
 pub(in crate::detect) const VALUE: usize = 512;
 
-/// A name and its value.
+/// Name and its value.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Pair {
     pub(super) name: Range<usize>,
@@ -22,9 +22,9 @@ pub(super) struct Pair {
     pub(super) quote: u8,
 }
 
-/// The length of the word of a name that begins at `at`; `None` if there is none.
+/// Returns the length of the keyword of a name that begins at `at`; `None` if there is none.
 fn word(text: &Text<'_>, at: usize) -> Option<usize> {
-    // Most places only look like one.
+    // Most positions only resemble one.
     let second = || text.at(at.wrapping_add(1)) | 0x20;
     let words: &[&str] = match text.at(at) | 0x20 {
         b'p' if second() == b'w' => &["pwd"],
@@ -50,7 +50,8 @@ fn word(text: &Text<'_>, at: usize) -> Option<usize> {
         _ => return None,
     };
     let word = words.iter().find(|word| text.follows(at, word))?;
-    // `passenger`, `keyboard`, `tokens` and `author` are other words; `accessKeyId` and `password2` are not.
+    // `passenger`, `keyboard`, `tokens` and `author` are different words; `accessKeyId` and `password2` contain the
+    // keyword.
     let goes_on = text.at(at.wrapping_add(word.len())).is_ascii_lowercase();
     let allowed = match *word {
         "secret" | "credential" | "creds" | "cred" => true,
@@ -63,7 +64,7 @@ fn word(text: &Text<'_>, at: usize) -> Option<usize> {
     (!goes_on || allowed).then_some(word.len())
 }
 
-/// Whether a name that ends here may be the end of a cell in a table.
+/// Returns whether a name that ends here may be at the end of a table cell.
 #[inline]
 pub(super) fn ends_cell(text: &Text<'_>, end: usize) -> bool {
     match text.bytes().get(end..).unwrap_or_default() {
@@ -72,7 +73,7 @@ pub(super) fn ends_cell(text: &Text<'_>, end: usize) -> bool {
     }
 }
 
-/// Whether the name of a column calls what stands there secrets: the name's end does.
+/// Returns whether the end of a column name marks the column's values as secrets.
 pub(super) fn names_secret(name: &[u8]) -> bool {
     if !may_name_secret(name) {
         return false;
@@ -82,7 +83,7 @@ pub(super) fn names_secret(name: &[u8]) -> bool {
     (0..name.len()).any(|at| {
         begins_word(name, at)
             && pair(&text, at).is_some_and(|pair| {
-                // `reisepass`, `passNr` and `pass_no` are of passports.
+                // `reisepass`, `passNr` and `pass_no` name passports.
                 let behind = at.wrapping_add(4);
                 let number = || {
                     let rest = ["n", "_nr", "_nu", "_no"];
@@ -98,12 +99,12 @@ pub(super) fn names_secret(name: &[u8]) -> bool {
     })
 }
 
-/// Whether a [`word`] may stand in a name.
+/// Returns whether a [`word`] may be in a name.
 pub(super) fn may_name_secret(name: &[u8]) -> bool {
     (0..name.len()).any(|at| begins_word(name, at))
 }
 
-/// Whether a [`word`] may begin at `at`.
+/// Returns whether a [`word`] may begin at `at`.
 pub(super) fn begins_word(text: &[u8], at: usize) -> bool {
     let Some([first, rest @ ..]) = text.get(at..).and_then(<[u8]>::first_chunk::<3>) else {
         return false;
@@ -122,7 +123,7 @@ pub(super) fn begins_word(text: &[u8], at: usize) -> bool {
     }
 }
 
-/// The name around the word at `at` and its value. `None` if there is no value, or it has not begun.
+/// Returns the name around the keyword at `at`, with its value. `None` if there is no value, or it has not begun.
 pub(super) fn pair(text: &Text<'_>, at: usize) -> Option<Pair> {
     let len = word(text, at)?;
     let is_name =
@@ -131,7 +132,7 @@ pub(super) fn pair(text: &Text<'_>, at: usize) -> Option<Pair> {
     if Alphabet::Name.has(text.at(end)) {
         end = text.run_of(Alphabet::Name, end, NAME);
         let next = text.at(end);
-        // Behind a name that is too long nothing stands that leads to a value.
+        // After a name that is too long there is no binding to a value.
         if Alphabet::Name.has(next) && next | 0x20 != b'v' {
             return None;
         }
@@ -159,8 +160,9 @@ pub(super) fn pair(text: &Text<'_>, at: usize) -> Option<Pair> {
     })
 }
 
-/// The word behind a name and a space with another word behind it, as in prose: whatever the link, it is the value. Not
-/// behind the name of a header, whose values begin with a word, and not a word that leads on to a value.
+/// Returns the word after a name and a space that has another word after it, as in prose. That word is the value,
+/// whatever the binding. Excluded are the names of headers, whose values begin with a word, and words that lead on to
+/// a value.
 fn word_beside(text: &Text<'_>, at: usize, name: &Range<usize>) -> Option<Range<usize>> {
     let bytes = text.bytes();
     if bytes.get(name.end) != Some(&b' ') {
@@ -187,7 +189,7 @@ fn word_beside(text: &Text<'_>, at: usize, name: &Range<usize>) -> Option<Range<
     plain.then(|| start..start.wrapping_add(len))
 }
 
-/// Words that may lead on to a value are shorter.
+/// Maximum bytes of a word that may lead on to a value, plus one.
 const LEADING: usize = 16;
 
 fn is_quote(byte: u8) -> bool {
@@ -202,7 +204,7 @@ fn is_blank(byte: u8) -> bool {
     is_space(byte) || matches!(byte, b'\n' | b'\r')
 }
 
-/// What stands between a name and its value, and where the value begins.
+/// Returns the binding between a name and its value, and the start of the value.
 fn link(text: &Text<'_>, name: &Range<usize>) -> Option<(Binding, usize)> {
     let mut at = name.end;
     if text.at(at) == b'*' {
@@ -214,7 +216,7 @@ fn link(text: &Text<'_>, name: &Range<usize>) -> Option<(Binding, usize)> {
     }
     let is_sign = |byte: u8| matches!(byte, b'=' | b':' | b'?' | b'.' | b'>' | b'!' | b'|' | b'~');
     if matches!(text.at(at), b'=' | b':') {
-        // What stands behind most names in data.
+        // The usual separators after names in data.
         let from = at.wrapping_add(1);
         let next = text.at(from);
         if next == b'*' && text.goes_on_as(from, "** ") {
@@ -250,10 +252,10 @@ fn link(text: &Text<'_>, name: &Range<usize>) -> Option<(Binding, usize)> {
         }
         if assigned {
             let from = typed(text, text.run(operator, 16, is_space));
-            // In C a single quote encloses one character, so no array is made of it.
+            // In C a single quote encloses one character, so it does not initialise an array.
             return (!array || text.at(from) != b'\'').then_some((Binding::Assigned, from));
         }
-        // `<token>` and the value, perhaps on a line of its own; not the end of some other tag.
+        // `<token>` and the value, possibly on a line of its own; not the end of another tag.
         let tag = signs == b">" && text.before(name.start) == b'<' && spaced == name.end;
         // The next cell of a table.
         let cell = signs == b"|" && spaced > name.end && !is_verb(text, name);
@@ -271,14 +273,14 @@ fn link(text: &Text<'_>, name: &Range<usize>) -> Option<(Binding, usize)> {
         if quoted && let Some(from) = as_value(text, next) {
             return Some((Binding::Assigned, from));
         }
-        // A name that is a symbol: `set(:api_key, "…")`
+        // A name written as a symbol: `set(:api_key, "…")`
         let named = quoted || text.before(name.start) == b':';
         return (named && is_quote(text.at(next))).then_some((Binding::Beside, next));
     }
     beside(text, name, at, spaced, quoted)
 }
 
-/// `"name": "TOKEN", "value": "…"`, from behind the comma: where the value begins.
+/// Returns the start of the value in `"name": "TOKEN", "value": "…"`, from the position after the comma.
 fn as_value(text: &Text<'_>, at: usize) -> Option<usize> {
     let word = at.wrapping_add(usize::from(is_quote(text.at(at))));
     if !text.follows(word, "value") {
@@ -290,7 +292,7 @@ fn as_value(text: &Text<'_>, at: usize) -> Option<usize> {
     matches!(text.at(sign), b'=' | b':').then(|| text.run(sign.wrapping_add(1), 8, is_space))
 }
 
-/// After `:` or `=` a type may stand before the value: `token: str = "…"`.
+/// Skips a type between `:` or `=` and the value: `token: str = "…"`.
 fn typed(text: &Text<'_>, at: usize) -> usize {
     let word = text.run(at, 12, |byte| {
         byte.is_ascii_alphabetic() || matches!(byte, b'&' | b'[' | b']')
@@ -303,7 +305,7 @@ fn typed(text: &Text<'_>, at: usize) -> usize {
     at
 }
 
-/// A value that stands beside its name without a sign between them.
+/// Returns the binding of a value that follows its name without a sign.
 fn beside(
     text: &Text<'_>,
     name: &Range<usize>,
@@ -353,15 +355,15 @@ fn beside(
     Some((Binding::Told, from))
 }
 
-/// `pass` also says that a test did, or what is handed on.
+/// Returns whether the name is `pass`, which is also a verb: a test may pass, or something is passed on.
 fn is_verb(text: &Text<'_>, name: &Range<usize>) -> bool {
     name.len() == 4 && text.follows(name.start, "pass")
 }
 
-/// So many of them follow `pass` where it is a noun.
+/// Number of the leads that may follow `pass` where it is a noun.
 const VERBS: usize = 3;
 
-/// What leads on from a name to its value in prose.
+/// Words between a name and its value in prose.
 const LEADS: &[&str] = &[
     "is ",
     "was ",
@@ -378,7 +380,7 @@ const LEADS: &[&str] = &[
     "-> ",
 ];
 
-/// The value that begins at `at`, and the quote that it stands in.
+/// Returns the value that begins at `at`, and the quote around it.
 fn value(text: &Text<'_>, at: usize, link: Binding) -> Option<(Range<usize>, u8)> {
     let quote = text.at(at);
     if is_quote(quote) {
@@ -399,13 +401,13 @@ fn value(text: &Text<'_>, at: usize, link: Binding) -> Option<(Range<usize>, u8)
     (end > start).then_some((start..end, 0))
 }
 
-/// Whether a word that begins with this character names a password.
+/// Returns whether a keyword that begins with this character names a password.
 pub(super) fn is_of_password(first: u8) -> bool {
     matches!(first | 0x20, b'p' | b'r' | b'n')
 }
 
-/// The end of a password with an `&` in it. It is none of its characters where another name follows, as in a query, a
-/// reference, or another command.
+/// Returns the end of a password that contains an `&`. The `&` is not part of the password if another name follows
+/// it, as in a query, a reference, or another command.
 fn behind_ampersand(text: &Text<'_>, value: &Range<usize>) -> Option<usize> {
     let rest = value.end.wrapping_add(1);
     let most = VALUE.saturating_sub(rest.wrapping_sub(value.start));
@@ -415,7 +417,7 @@ fn behind_ampersand(text: &Text<'_>, value: &Range<usize>) -> Option<usize> {
     (amid && !text.slice(rest..end).iter().any(other)).then(|| without_last_marks(text, rest..end))
 }
 
-/// The end of a value without quotes, of which marks behind it are no part.
+/// Returns the end of an unquoted value without the marks at its end.
 fn without_last_marks(text: &Text<'_>, value: Range<usize>) -> usize {
     text.run_back_in(value, |byte| {
         matches!(byte, b'.' | b')' | b']' | b'}' | b':' | b'\\')

@@ -1,31 +1,31 @@
-//! Values that are written one character at a time: `4 1 1 1 …`, `1 2 3 - 4 5 - 6 7 8 9`, `s-k---a-n-t-…`.
+//! Spaced-out values, written one character at a time: `4 1 1 1 …`, `1 2 3 - 4 5 - 6 7 8 9`, `s-k---a-n-t-…`.
 //!
-//! A run is single letters and digits with one to three separators between them. It is read without the separator that
-//! most of it has, in two ways: as it is grouped, and without groups.
+//! A run is single letters and digits with one to three separators between them. It is read without the most frequent
+//! separator, in two ways: with its groups, and without groups.
 
 use std::ops::Range;
 
 use super::text::Text;
 use crate::detect::checksum::luhn;
 
-/// Fewest letters and digits of a run.
+/// Minimum letters and digits of a run.
 const FEWEST: usize = 8;
 
-/// Longest run; what is longer is a table or a vector.
+/// Maximum bytes of a run. A longer one is a table or a vector.
 pub(super) const MAX_SPELLED_BYTES: usize = 240;
 
-/// Most runs of one text that are looked at; each costs as much as some hundred bytes of text.
+/// Maximum runs of one text that are scanned. Each costs as much as some hundred bytes of text.
 pub(super) const MAX_SPELLED_RUNS: usize = 2_000;
 
-/// Most separators between two characters.
+/// Maximum separators between two characters.
 const BETWEEN: usize = 3;
 
-/// So much in front of a run is read with it: words of context.
+/// Bytes of context words before a run that are scanned with it.
 const BEFORE: usize = 96;
 
-/// The places in 64 bytes that stand just behind single letters or digits, some of which may be of a run: behind the
-/// third in a row with one byte between them, or the fourth with two. Of these and the 64 bytes before the letters and
-/// digits are given, and of the latter what `singles` gave.
+/// Returns the positions in 64 bytes directly after single letters or digits that may belong to a run: after the
+/// third in a row with one byte between them, or the fourth with two. `here` and `before` are the letters and digits
+/// of these 64 bytes and of the 64 before them; `singles_before` is the second result for the latter.
 #[inline]
 pub(super) fn candidates(here: u64, before: u64, singles_before: u64) -> (u64, u64) {
     let shifted = |mask: u64, before: u64, n: u32| mask << n | before >> 64u32.wrapping_sub(n);
@@ -36,11 +36,11 @@ pub(super) fn candidates(here: u64, before: u64, singles_before: u64) -> (u64, u
     (close | wide, singles)
 }
 
-/// The run around one of its characters, whatever its length.
+/// Returns the run around one of its characters, whatever its length.
 pub(super) fn around(text: &Text<'_>, at: usize) -> Range<usize> {
     let mut end = at;
     loop {
-        // Mostly one separator stands between two characters.
+        // Usually one separator is between two characters.
         let mut close = text.bytes().get(end..).unwrap_or_default();
         while let [_, separator, next, behind, ..] = close
             && is_separator(*separator)
@@ -56,7 +56,7 @@ pub(super) fn around(text: &Text<'_>, at: usize) -> Range<usize> {
     first(text, at)..end.wrapping_add(1)
 }
 
-/// How many letters and digits a run has, if it is one of these.
+/// Returns whether a range is a run, by its number of letters and digits.
 pub(super) fn is_run(text: &[u8], range: &Range<usize>) -> bool {
     let written = text.get(range.clone()).unwrap_or_default();
     let count = || {
@@ -66,8 +66,8 @@ pub(super) fn is_run(text: &[u8], range: &Range<usize>) -> bool {
     written.len() <= MAX_SPELLED_BYTES && count() >= FEWEST
 }
 
-/// Whether a run says something without a word before it: by its letters, its groups, or a check digit. Rows of tables
-/// mostly don't.
+/// Returns whether a run is significant without a context word: by its letters, its groups, or a check digit. Most
+/// rows of tables are not.
 pub(super) fn tells(text: &[u8], range: &Range<usize>) -> bool {
     let run = text.get(range.clone()).unwrap_or_default();
     let letters = run.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
@@ -93,7 +93,7 @@ pub(super) fn tells(text: &[u8], range: &Range<usize>) -> bool {
         || count < 13 && grouped()
 }
 
-/// Where the run begins that the text ends with, if it may go on.
+/// Returns the start of the run that ends the text, if the run may continue.
 pub(super) fn begun(text: &Text<'_>) -> Option<usize> {
     let last = text
         .run_back(text.len(), BETWEEN, is_separator)
@@ -111,7 +111,7 @@ fn is_separator(byte: u8) -> bool {
     ) || byte.is_ascii_whitespace()
 }
 
-/// The next character of a run.
+/// Returns the next character of a run.
 fn after(text: &Text<'_>, at: usize) -> Option<usize> {
     let next = text.run(at.wrapping_add(1), BETWEEN, is_separator);
     let single = next > at.wrapping_add(1)
@@ -120,7 +120,7 @@ fn after(text: &Text<'_>, at: usize) -> Option<usize> {
     single.then_some(next)
 }
 
-/// The first character of the run around one.
+/// Returns the first character of the run around a position.
 fn first(text: &Text<'_>, at: usize) -> usize {
     let mut first = at;
     loop {
@@ -131,7 +131,7 @@ fn first(text: &Text<'_>, at: usize) -> usize {
         let single = gap < first
             && text.before(gap).is_ascii_alphanumeric()
             && !text.before(before).is_ascii_alphanumeric();
-        // Nothing that long is looked at.
+        // No run that long is scanned.
         if !single || at.wrapping_sub(before) > MAX_SPELLED_BYTES {
             return first;
         }
@@ -139,18 +139,18 @@ fn first(text: &Text<'_>, at: usize) -> usize {
     }
 }
 
-/// A run as it is read, behind what stands before it.
+/// Joined run, after the text before it.
 #[derive(Debug, Default)]
 pub(super) struct JoinedRun {
     pub(super) text: String,
-    /// Where it begins in `text`.
+    /// Start of the run in `text`.
     pub(super) from: usize,
-    /// Where each of its bytes stands.
+    /// Position of each byte of the run in the original.
     places: Vec<usize>,
 }
 
 impl JoinedRun {
-    /// The bytes that a range of `text` came from.
+    /// Returns the bytes of the original that a range of `text` came from.
     pub(super) fn original(&self, range: &Range<usize>) -> Option<Range<usize>> {
         let place = |at: usize| self.places.get(at.checked_sub(self.from)?).copied();
         let last = place(range.end.checked_sub(1)?)?;
@@ -174,7 +174,7 @@ impl JoinedRun {
         self.places.push(place);
     }
 
-    /// The same as another with only those bytes of the run.
+    /// Makes this a copy of another reading with only the matching bytes of the run.
     fn only(&mut self, other: &JoinedRun, fits: impl Fn(u8) -> bool) {
         let (before, run) = other.text.split_at_checked(other.from).unwrap_or_default();
         self.begin(before);
@@ -186,10 +186,10 @@ impl JoinedRun {
     }
 }
 
-/// The ways to read a run, in memory that is used again.
+/// Readings of a run, in reused buffers.
 #[derive(Debug, Default)]
 pub(super) struct RunReadings {
-    /// As it is grouped, without groups, and only its digits.
+    /// The run with its groups, without groups, and only its digits.
     all: [JoinedRun; 3],
     is_wanted: [bool; 3],
 }
@@ -240,7 +240,7 @@ impl RunReadings {
         self.is_wanted = [true, whole.text.len() < grouped.text.len(), mixed];
     }
 
-    /// What stands before the run, as far as it is read with it.
+    /// Returns the text before the run that is scanned with it.
     pub(super) fn before(&self) -> &str {
         let [grouped, ..] = &self.all;
         grouped.text.get(..grouped.from).unwrap_or_default()
@@ -252,16 +252,16 @@ impl RunReadings {
     }
 }
 
-/// The characters of a run, each with the separators before it.
+/// Returns the characters of a run, each with the separators before it.
 fn parts(run: &[u8]) -> impl Iterator<Item = (&[u8], u8)> {
     run.split_inclusive(u8::is_ascii_alphanumeric)
         .filter_map(|part| part.split_last().map(|(last, gap)| (gap, *last)))
 }
 
-/// What stands between most of the characters.
+/// Returns the most frequent separator of a run.
 fn usual(run: &[u8]) -> &[u8] {
     let gaps = || parts(run).skip(1).map(|(gap, _)| gap);
-    // Mostly what stands between the first two.
+    // Usually the separator between the first two characters.
     let Some(first) = gaps().next() else {
         return b" ";
     };

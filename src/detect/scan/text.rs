@@ -1,4 +1,4 @@
-//! The text as validators read it.
+//! Text as validators read it.
 
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
@@ -9,32 +9,32 @@ use crate::detect::literals::is_white;
 use crate::detect::substring_set::SubstringSet;
 use crate::wire::work;
 
-/// The bytes of a normalised text. Looking past the end is allowed and noticed: what was decided by it may change
-/// when the text goes on.
+/// Bytes of a normalised text. Reading past the end is allowed and recorded, because a result that depends on the end
+/// may change when more text follows.
 pub(in crate::detect) struct Text<'a> {
     bytes: &'a [u8],
     past_end: Cell<bool>,
-    /// For each alphabet the last run that was walked: every prefix within it leads to the same end.
+    /// For each alphabet, the last run that was walked. Every prefix inside the run leads to the same end.
     runs: [Cell<(usize, usize)>; Alphabet::COUNT],
-    /// The last searches of [`find`](Self::find): from where, up to where, and the place that was found, if any.
+    /// Last searches of [`find`](Self::find): start, end, and the position that was found, if any.
     searched: [Cell<(usize, usize, Option<usize>)>; SearchState::COUNT],
-    /// As of [`lacks`](Self::lacks): from where, up to where, and the last place where a word was found.
+    /// Last searches of [`lacks`](Self::lacks): start, end, and the last position of a word.
     lacking: [Cell<(usize, usize, Option<usize>)>; 2],
-    /// The last values whose variety was asked for, in turns.
+    /// Last values whose entropy was computed, in rotation.
     tallies: RefCell<Vec<SlidingHistogram>>,
     turn: Cell<usize>,
 }
 
-/// Values with different ends that are asked about in turns.
+/// Values with different ends that are kept in rotation.
 const TALLIES: usize = 4;
 
-/// So far is searched beyond a range for words that it lacks.
+/// Bytes after a range that are searched as well for words that the range lacks.
 const AHEAD: usize = 64;
 
-/// Steps for each byte of a value whose variety is asked for.
+/// Work steps for each byte of a value whose entropy is computed.
 const TALLIED: usize = 4;
 
-/// Values that are not worth remembering.
+/// Length in bytes up to which values are not kept.
 const SHORT: usize = 24;
 
 impl<'a> Text<'a> {
@@ -50,28 +50,28 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// [`variety`](variety::variety) of a range that has been read already.
+    /// Returns the [entropy](entropy::shannon_entropy_tenths) of a range that was read already.
     pub(in crate::detect) fn variety(&self, range: Range<usize>) -> u32 {
         let value = self.slice(range.clone());
         self.tallied(value, range, |tally| tally.variety())
             .unwrap_or_else(|| entropy::shannon_entropy_tenths(value))
     }
 
-    /// [`is_placeholder`](variety::is_placeholder) of a range that has been read already.
+    /// Returns whether a range that was read already [is a placeholder](entropy::is_placeholder).
     pub(in crate::detect) fn is_placeholder(&self, range: Range<usize>) -> bool {
         let value = self.slice(range.clone());
         self.tallied(value, range, |tally| tally.is_placeholder(value))
             .unwrap_or_else(|| entropy::is_placeholder(value))
     }
 
-    /// Whether a [word](variety::has_word) stands in a range that has been read already which says that it is none.
+    /// Returns whether a range that was read already contains a [word of placeholders](entropy::has_word).
     pub(super) fn has_placeholder(&self, range: Range<usize>) -> bool {
         let value = self.slice(range.clone());
         self.tallied(value, range, |tally| tally.has_word(value))
             .unwrap_or_else(|| entropy::has_word(value))
     }
 
-    /// Whether a range that has been read already has such variety and is no placeholder.
+    /// Returns whether a range that was read already has at least this entropy and is not a placeholder.
     pub(in crate::detect) fn is_random(&self, range: Range<usize>, least: u32) -> bool {
         let value = self.slice(range.clone());
         self.tallied(value, range, |tally| {
@@ -82,14 +82,14 @@ impl<'a> Text<'a> {
         })
     }
 
-    /// How many digits there are in a range that has been read already.
+    /// Returns the number of digits in a range that was read already.
     pub(in crate::detect) fn digits(&self, range: Range<usize>) -> usize {
         let value = self.slice(range.clone());
         self.tallied(value, range, |tally| tally.digits())
             .unwrap_or_else(|| entropy::makeup(value).digits)
     }
 
-    /// Asks what is known of a value, which the one before may have ended with.
+    /// Computes a property of a value from the histogram of the last value with the same end.
     fn tallied<T>(
         &self,
         value: &[u8],
@@ -128,7 +128,7 @@ impl<'a> Text<'a> {
         Some(ask(tally))
     }
 
-    /// The byte at `index`; 0 past the end. A normalised text has no byte 0 of its own.
+    /// Returns the byte at `index`; 0 past the end. A normalised text has no byte 0 of its own.
     #[inline]
     pub(in crate::detect) fn at(&self, index: usize) -> u8 {
         match self.bytes.get(index) {
@@ -140,7 +140,7 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// The byte before `index`; 0 at the start.
+    /// Returns the byte before `index`; 0 at the start.
     #[inline]
     pub(in crate::detect) fn before(&self, index: usize) -> u8 {
         index
@@ -150,22 +150,22 @@ impl<'a> Text<'a> {
             .unwrap_or(0)
     }
 
-    /// The bytes of a range that has been read already.
+    /// Returns the bytes of a range that was read already.
     pub(in crate::detect) fn slice(&self, range: Range<usize>) -> &'a [u8] {
         self.bytes.get(range).unwrap_or_default()
     }
 
-    /// Bytes before the end.
+    /// Returns the length of the text in bytes.
     pub(in crate::detect) fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// All bytes, for searches that never look past the end.
+    /// Returns all bytes, for searches that never read past the end.
     pub(super) fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// The end of the run of bytes from `from` on that fit, at most `most` of them. Most runs are empty.
+    /// Returns the end of the run of matching bytes from `from` on, at most `most` bytes. Most runs are empty.
     #[inline]
     pub(in crate::detect) fn run(
         &self,
@@ -194,8 +194,8 @@ impl<'a> Text<'a> {
         from.wrapping_add(len)
     }
 
-    /// The end of the run of characters of an alphabet from `from` on, at most `most` of them. A run that many ask
-    /// about is walked once.
+    /// Returns the end of the run of an alphabet's characters from `from` on, at most `most` bytes. A run is walked
+    /// once, however many validators query it.
     pub(in crate::detect) fn run_of(&self, alphabet: Alphabet, from: usize, most: usize) -> usize {
         let cap = from.saturating_add(most);
         let Some(memory) = self.runs.get(alphabet as usize) else {
@@ -215,8 +215,8 @@ impl<'a> Text<'a> {
         end
     }
 
-    /// Whether it is known that none of the words, of so many bytes at most, stands in a range that isn't the end of the
-    /// text. Only the part behind the last range is searched. There are two lists of words.
+    /// Returns whether a range that does not end the text surely contains none of the words, which are at most
+    /// `longest` bytes long. Only the part after the last range is searched. There are two lists of words.
     pub(in crate::detect) fn lacks(
         &self,
         list: usize,
@@ -238,7 +238,7 @@ impl<'a> Text<'a> {
             (from, last) = (range.start, None);
         }
         if range.end > to || search == range.start {
-            // The next range mostly ends little later.
+            // The next range usually ends little later.
             let to = range.end.saturating_add(AHEAD).min(self.len());
             work::spend(to.saturating_sub(search));
             let found = words.last_in(self.slice(search..to));
@@ -248,7 +248,7 @@ impl<'a> Text<'a> {
         last.is_none_or(|last| last < range.start)
     }
 
-    /// The end of a range of so many bytes, or of the text.
+    /// Returns the end of a range of at most `most` bytes, or of the text.
     pub(in crate::detect) fn end_within(&self, from: usize, most: usize) -> usize {
         let end = from.saturating_add(most);
         if end > self.len() {
@@ -257,8 +257,8 @@ impl<'a> Text<'a> {
         end.min(self.len())
     }
 
-    /// The first place in a range that has been read already where these bytes stand, always the same ones for what is
-    /// sought: what was searched for one start isn't searched again for the next.
+    /// Returns the first position of these bytes in a range that was read already. The bytes are always the same for
+    /// one `SearchState`, so a part that was searched for one start is not searched again for the next.
     pub(in crate::detect) fn find(
         &self,
         what: SearchState,
@@ -271,8 +271,8 @@ impl<'a> Text<'a> {
         })
     }
 
-    /// As [`find`](Self::find), of something of so many bytes that `first_in` finds the first of in a range, whatever the
-    /// range is.
+    /// Returns a position as [`find`](Self::find) does, for something `len` bytes long that `first_in` finds,
+    /// independent of the range.
     pub(in crate::detect) fn find_by(
         &self,
         what: SearchState,
@@ -300,7 +300,7 @@ impl<'a> Text<'a> {
         found.filter(|found| found.wrapping_add(len) <= range.end)
     }
 
-    /// The start of the run of bytes before `to` that fit, at most `most` of them.
+    /// Returns the start of the run of matching bytes before `to`, at most `most` bytes.
     #[inline(never)]
     pub(in crate::detect) fn run_back(
         &self,
@@ -314,7 +314,7 @@ impl<'a> Text<'a> {
         to.wrapping_sub(len)
     }
 
-    /// The end of a range without the bytes at its end that fit.
+    /// Returns the end of a range without the matching bytes at its end.
     pub(in crate::detect) fn run_back_in(
         &self,
         range: Range<usize>,
@@ -324,12 +324,12 @@ impl<'a> Text<'a> {
         self.run_back(range.end, most, fits)
     }
 
-    /// Whether the text goes on with these bytes, in this case.
+    /// Returns whether the text continues with these bytes, case-sensitively.
     #[inline]
     pub(super) fn goes_on_as(&self, from: usize, part: &str) -> bool {
         let end = from.wrapping_add(part.len());
         match self.bytes.get(from..end) {
-            // As short as they are a loop is faster than a call.
+            // For bytes this short a loop is faster than a call.
             Some(bytes) => bytes.iter().eq(part.as_bytes()),
             None => {
                 let rest = self.bytes.get(from..).unwrap_or_default();
@@ -340,7 +340,7 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Whether the text goes on with these bytes, letters in any case. Mostly the first tells.
+    /// Returns whether the text continues with these bytes, case-insensitively. Usually the first byte decides.
     #[inline(always)]
     pub(in crate::detect) fn follows(&self, from: usize, word: &str) -> bool {
         let [first, rest @ ..] = word.as_bytes() else {
@@ -361,8 +361,8 @@ impl<'a> Text<'a> {
         goes_on
     }
 
-    /// Where a word or several end that the text goes on with, letters in any case and any white space between two of
-    /// them.
+    /// Returns the end of one or several words that the text continues with, case-insensitively and with any white
+    /// space between two of them.
     #[inline(never)]
     pub(in crate::detect) fn follows_spaced(&self, from: usize, words: &str) -> Option<usize> {
         let mut at = from;
@@ -381,14 +381,15 @@ impl<'a> Text<'a> {
         self.follows(at, rest).then(|| at.wrapping_add(rest.len()))
     }
 
-    /// Whether these bytes stand before `to`, letters in any case.
+    /// Returns whether these bytes are before `to`, case-insensitively.
     pub(in crate::detect) fn precedes(&self, to: usize, word: &str) -> bool {
         to.checked_sub(word.len())
             .and_then(|from| self.bytes.get(from..to))
             .is_some_and(|bytes| bytes.eq_ignore_ascii_case(word.as_bytes()))
     }
 
-    /// Whether a colon before `at` stands behind a word: `address:`, and not behind the digits of a longer address.
+    /// Returns whether the colon before `at` follows a word, as in `address:`, and not the digits of a longer
+    /// address.
     pub(in crate::detect) fn is_named(&self, at: usize) -> bool {
         let end = at.wrapping_sub(1);
         // `ip6:`
@@ -399,19 +400,19 @@ impl<'a> Text<'a> {
         self.before(at) == b':' && named
     }
 
-    /// Whether the end was looked past since the last call of [`take_past_end`](Self::take_past_end).
+    /// Returns whether the end was passed since the last call of [`take_past_end`](Self::take_past_end).
     #[inline]
     pub(in crate::detect) fn is_past_end(&self) -> bool {
         self.past_end.get()
     }
 
-    /// Whether the end was looked past since the last call.
+    /// Returns whether the end was passed since the last call.
     pub(super) fn take_past_end(&self) -> bool {
         self.past_end.replace(false)
     }
 }
 
-/// Where bytes stand in others first. Mostly the first one tells that they don't.
+/// Returns the first position of bytes in others. Usually the first byte shows that there is none.
 pub(in crate::detect) fn first_in(searched: &[u8], part: &[u8]) -> Option<usize> {
     let first = part.first()?;
     let starts = searched.iter().enumerate();

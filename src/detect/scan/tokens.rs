@@ -1,4 +1,4 @@
-//! Which detectors look at a token of letters and digits.
+//! Selection of the detectors to run on a token of letters and digits.
 
 use std::ops::RangeInclusive;
 
@@ -10,29 +10,31 @@ use crate::detect::Confidence;
 
 const FIRSTS: usize = 16;
 
-/// What looks at tokens of a length.
+/// Probe of a detector for tokens of one length.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TokenProbe {
     pub(super) probe: (usize, ProbeFn),
-    /// The first digits that it is looked at with, and [`MARKED`]; with others only in context.
+    /// Allowed first digits, and [`MARKED`]. With any other first character the probe runs only in context.
     pub(super) firsts: Option<u16>,
-    /// Detectors of which a word before the token is such context.
+    /// Detectors of which a context word before the token is such context.
     pub(super) gate: DetectorSet,
-    /// Whether it is asked first where the words before the token have not been read: that costs more.
+    /// Whether the probe runs first where the words before the token are not read yet, because reading them costs
+    /// more.
     pub(super) eager: bool,
-    /// The characters that may follow; none: any.
+    /// Characters that may follow the token; empty: any.
     pub(super) next: &'static [u8],
-    /// What may stand behind that, where more of the text is known; a character stands for its class, none: any.
+    /// Characters that may follow after that, where more of the text is known. A character stands for its class;
+    /// empty: any.
     second: &'static [u8],
-    /// Whether one of them must follow, even where the text ends behind the token.
+    /// Whether one of them must follow, even at the end of the text.
     pub(super) strict: bool,
-    /// Whether a name must begin behind that.
+    /// Whether a name must begin after those characters.
     pub(super) named: bool,
-    /// Whether it begins groups of digits, so that more follow behind a separator.
+    /// Whether the token begins groups of digits, so that more digits follow after a separator.
     pub(super) grouped: bool,
-    /// Whether it is asked only where the text is not plain.
+    /// Whether the probe runs only where the text is not plain.
     pub(super) wide: bool,
-    /// Whether it is asked only about tokens that begin with two letters.
+    /// Whether the probe runs only on tokens that begin with two letters.
     pub(super) lettered: bool,
 }
 
@@ -70,21 +72,21 @@ impl TokenProbe {
     }
 }
 
-/// All that look at tokens of a length, and what tells at once who has to: a bit for each of the probes.
+/// Probes for tokens of one length, with bit sets that select the probes to run: one bit each.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TokenProbes {
     pub(super) probes: Vec<TokenProbe>,
-    /// By the first digit, in that of [`MARKED`] behind `+` or `(`: those that need no word before the token.
+    /// By first digit, and at [`MARKED`] after `+` or `(`: probes that need no context word before the token.
     by_first: [u32; FIRSTS],
-    /// Those that may be asked with other digits where a word stands before the token.
+    /// Probes that may run with other digits if a context word is before the token.
     pub(super) gated: u32,
-    /// The detectors whose words these are.
+    /// Detectors of those context words.
     pub(super) gates: DetectorSet,
-    /// By what follows the token, and by what stands behind that.
+    /// By the character after the token, and by the one after that.
     by_next: [u32; CLASSES],
     by_second: [u32; CLASSES],
     wide: u32,
-    /// Those that are asked only about tokens which begin with two letters.
+    /// Probes that run only on tokens which begin with two letters.
     pub(super) lettered: u32,
 }
 
@@ -123,7 +125,7 @@ impl TokenProbes {
         self.probes.push(probe);
     }
 
-    /// Those that may be asked about a token before two such characters.
+    /// Returns the probes that may run on a token before these two characters.
     #[inline]
     pub(super) fn before(&self, next: u8, second: u8, plain: bool) -> u32 {
         let of = |list: &[u32; CLASSES], byte| {
@@ -134,7 +136,7 @@ impl TokenProbes {
         if plain { asked & !self.wide } else { asked }
     }
 
-    /// Those that may be asked about a token with such first digits whatever words stand before it.
+    /// Returns the probes that may run on a token with this first digit, independent of the words before it.
     #[inline]
     pub(super) fn with(&self, first: u8, marked: bool) -> u32 {
         let of = |first: usize| self.by_first.get(first).copied().unwrap_or(0);
@@ -147,8 +149,8 @@ impl TokenProbes {
     }
 }
 
-/// What may stand behind a token as far as probes tell it apart: each of these marks, what is not ASCII, digits,
-/// capitals, and all else.
+/// Characters after a token that probes distinguish: each of these marks, non-ASCII, digits, capitals, and all
+/// others.
 const MARKS: [u8; 15] = *b" -./():|~,_\t\n\r\x0C";
 const NOT_ASCII: u8 = 16;
 const DIGIT: u8 = 17;
@@ -187,7 +189,7 @@ fn class_of(byte: u8) -> u8 {
     CLASS_OF.get(usize::from(byte)).copied().unwrap_or(0)
 }
 
-/// Enters what looks at tokens of such lengths into the lists by length.
+/// Adds a probe for tokens of these lengths to the lists by length.
 pub(super) fn add_by_length(
     lists: &mut [TokenProbes],
     lengths: &RangeInclusive<usize>,

@@ -1,4 +1,4 @@
-//! Names that call their value a secret, and columns of tables that do: the values that they have.
+//! Values of names and of table columns that mark them as secrets.
 
 use std::ops::Range;
 
@@ -12,11 +12,11 @@ use crate::detect::scan::table::{Cell, Heading};
 use crate::detect::scan::text::Text;
 use crate::wire::work;
 
-/// In an unquoted value of this length no names are looked for: they would all have the same value.
+/// Length in bytes of an unquoted value from which names inside it are skipped: they would all have the same value.
 const LONG_VALUE: usize = 64;
 
 impl Pass<'_> {
-    /// A name may stand here that has no value behind it.
+    /// Handles a name without a value after it.
     #[inline(never)]
     pub(super) fn without_value(&mut self, at: usize) {
         if !named_value::begins_word(self.text.bytes(), at) {
@@ -29,7 +29,7 @@ impl Pass<'_> {
         }
     }
 
-    /// Asks about the value that the name with the word at `at` has.
+    /// Runs the validators on the value of the name with the keyword at `at`.
     pub(super) fn keyed(&mut self, at: usize, pair: named_value::Pair) {
         let named_value::Pair {
             name,
@@ -42,14 +42,14 @@ impl Pass<'_> {
         }
         self.keyed_done = value.start;
         if name.len() <= named_value::NAME {
-            // Each of its words leads to the same value.
+            // Each word of the name leads to the same value.
             self.named_until = name.end;
         }
         let written = self.text.slice(value.clone());
         if written.len() >= LONG_VALUE && quote == 0 {
             self.keyed_until = value.end;
         }
-        // Words are what stands behind most names; only a header's scheme is a word that leads on.
+        // Most names are followed by ordinary words. Only in the value of a header does a word, the scheme, lead on.
         let header = self.text.at(at) | 0x20 == b'a';
         if !header && (written.len() < 5 || written.iter().all(u8::is_ascii_alphabetic)) {
             return;
@@ -77,7 +77,7 @@ impl Pass<'_> {
         };
         let mut counted = false;
         let known = self.out.len();
-        // Between a name and a value behind brackets another value may stand.
+        // Between a name and a value after brackets there may be another value.
         let straight = || !self.text.slice(name_at..value.start).contains(&b'[');
         for (slot, _, concern, judge) in plan.judges_of(written.len()) {
             let covered = self.covered_values.get(*slot).copied().unwrap_or(0);
@@ -111,8 +111,8 @@ impl Pass<'_> {
         }
     }
 
-    /// Up to where names in a value without quotes that was found have the rest of it for their value, and nothing else would
-    /// be found in that by those that look at keys: `a1b2key:c3d4key:e5f6…`.
+    /// Returns the position up to which names in an unquoted finding have only the rest of it as their value.
+    /// Validators of keys would find nothing else there: `a1b2key:c3d4key:e5f6…`.
     #[inline(never)]
     fn known_until(&self, keyed: &NamedValue<'_>) -> usize {
         let value = keyed.bytes();
@@ -121,7 +121,7 @@ impl Pass<'_> {
         let Some((names, rest)) = last.and_then(|last| value.split_at_checked(last)) else {
             return 0;
         };
-        // A word behind the last name may be the type of a value that stands behind it.
+        // A word after the last name may be the type of a value that follows.
         let known = rest.iter().any(u8::is_ascii_digit)
             && self.plan.keyed.iter().all(|(slot, lengths, concern, _)| {
                 matches!(concern, KeyFilter::Password | KeyFilter::Header)
@@ -134,20 +134,21 @@ impl Pass<'_> {
         }
     }
 
-    /// Whether the name with the word at a place is none of a password or of the header. Each word for these has one of the
-    /// letters; those that begin before the place have been seen.
+    /// Returns whether the name with the keyword at a position names neither a password nor the header. Each keyword
+    /// for these contains one of the letters. Keywords that begin before the position are done.
     #[inline(never)]
     pub(super) fn is_known(&mut self, at: usize) -> bool {
         let other = |byte: &u8| matches!(byte | 0x20, b'a' | b'h' | b'p' | b'w' | b'z');
         let name = self.text.slice(at..self.known_until);
         if name.iter().take_while(|byte| !is_sign(byte)).any(other) {
-            // `passwordkey` is a name with two words.
+            // `passwordkey` is a name with two keywords.
             self.known_until = 0;
         }
         at < self.known_until
     }
 
-    /// What a value is made of. One within the last one, up to its end, has what that one has but its beginning.
+    /// Returns the character classes of a value. For a value inside the last one, with the same end, only the
+    /// beginning is subtracted.
     fn made_of(&mut self, value: &Range<usize>) -> CharClasses {
         work::spend(value.len());
         let (last, made) = &self.keyed_last;
@@ -161,7 +162,7 @@ impl Pass<'_> {
         kinds
     }
 
-    /// Reads tables up to a place, and what stands there in columns of secrets.
+    /// Reads tables up to a position, and their cells in columns of secrets.
     #[inline(never)]
     pub(super) fn read_tables(&mut self, to: usize) {
         let text = self.text.bytes();
@@ -179,12 +180,12 @@ impl Pass<'_> {
         }
     }
 
-    /// Asks about what stands in a column that its name calls one of secrets.
+    /// Runs the validators on a cell in a column of secrets.
     fn cell(&mut self, heading: &Heading, cell: &Cell) {
         let (value, quote) = self.unquoted(&cell.range());
         let written = self.text.slice(value.clone());
         work::spend(written.len().wrapping_add(PROBE));
-        // In statements texts are quoted, elsewhere what is not quoted has no blanks.
+        // In statements texts are quoted. Elsewhere an unquoted value contains no blanks.
         let bare = !cell.in_statement && !written.iter().any(u8::is_ascii_whitespace);
         if written.len() > named_value::VALUE || quote == 0 && !bare {
             return;
@@ -205,7 +206,7 @@ impl Pass<'_> {
             name,
             name_at: 0,
             value: value.clone(),
-            // That column may also tell of tests.
+            // Such a column may also report on tests.
             link: if verb {
                 Binding::Told
             } else {
@@ -218,7 +219,7 @@ impl Pass<'_> {
         self.ask_judges(keyed);
     }
 
-    /// A range without the quotes that it stands in, and brackets around these.
+    /// Returns a range without its quotes and without brackets around these.
     fn unquoted(&self, range: &Range<usize>) -> (Range<usize>, u8) {
         match self.text.slice(range.clone()) {
             [quote @ (b'"' | b'\'' | b'`'), rest @ ..] => {
@@ -231,7 +232,7 @@ impl Pass<'_> {
         }
     }
 
-    /// The text is the value of a JSON key that calls it a secret.
+    /// Runs the validators on the whole text if its JSON key marks it as a secret.
     pub(super) fn whole_under(&mut self, key: Option<&str>) {
         let Some(key) = key.filter(|key| key.len() <= 64 && !self.plan.keyed.is_empty()) else {
             return;
@@ -267,7 +268,7 @@ impl Pass<'_> {
         });
     }
 
-    /// Asks about a value that doesn't stand behind its name.
+    /// Runs the validators on a value that does not follow its name.
     fn ask_judges(&mut self, mut keyed: NamedValue<'_>) {
         let plan = self.plan;
         for (slot, _, concern, judge) in plan.judges_of(keyed.value.len()) {
@@ -280,7 +281,7 @@ impl Pass<'_> {
     }
 }
 
-/// What stands between a name and its value without spaces.
+/// Returns whether a byte is a sign between a name and its value without spaces.
 fn is_sign(byte: &u8) -> bool {
     matches!(byte, b':' | b'=')
 }

@@ -1,4 +1,4 @@
-//! Tokens with digits in them, and the forms that begin with such: who is asked about them.
+//! Tokens with digits, and forms that begin with digits: selection of the detectors to run on them.
 
 use super::{Pass, TOKEN, ViewFinding, lead};
 use crate::detect::Confidence;
@@ -11,17 +11,17 @@ use crate::detect::scan::tokens::{TokenProbe, TokenProbes};
 use crate::detect::simd::Block;
 use crate::wire::work;
 
-/// Steps in the forms that are taken before anything else is asked.
+/// Steps in the forms that are walked before any other check.
 const FEW_DIGITS: usize = 3;
 
-/// Steps of looking at a token, besides who is asked about it.
+/// Work steps for reading a token, in addition to the probes that run on it.
 const TOKEN_SEEN: usize = 4;
 
-/// So many bytes behind a token tell whether it is the first of several groups.
+/// Bytes after a token that show whether it is the first of several groups.
 const BEHIND: usize = 5;
 
 impl Pass<'_> {
-    /// Tokens with a digit in them that begin or go on in this block.
+    /// Handles tokens with a digit that begin or continue in this block.
     pub(super) fn tokens(&mut self, base: usize, block: &Block, alphanumeric: u64, carried: usize) {
         let mut digits = block.digit & behind(base, self.token_done);
         while digits != 0 {
@@ -50,7 +50,7 @@ impl Pass<'_> {
                 self.text.at(end);
             }
             self.token_done = end;
-            // Only what has a known length is looked at here; a token of unknown length has begun.
+            // Only tokens of known length are handled here; a token of unknown length has begun.
             let cut = self.text.take_past_end() && self.open;
             if end.wrapping_sub(start) >= TOKEN {
                 continue;
@@ -61,7 +61,7 @@ impl Pass<'_> {
             }
             let first = u32::try_from(start.wrapping_sub(base)).unwrap_or(64);
             let number = if start >= base && next < 64 {
-                // All of its bits are digits.
+                // All bits of the token are digits.
                 let token = u64::MAX.wrapping_shl(first) & !u64::MAX.wrapping_shl(next);
                 block.digit & token == token
             } else {
@@ -78,7 +78,8 @@ impl Pass<'_> {
             && self.text.before(start) == b'.'
             && self.text.before(start.wrapping_sub(1)).is_ascii_digit()
         {
-            // The digits behind a point are half of the numbers in data. What has dots of its own begins before them.
+            // Half of the numbers in data are digits after a decimal point. A value that contains dots begins before
+            // them.
             return;
         }
         work::spend(TOKEN_SEEN.wrapping_add(len / 4));
@@ -92,8 +93,8 @@ impl Pass<'_> {
                 raw.confidence == Confidence::High && raw.start == start && raw.end > end
             };
             if let Some(raw) = self.out.get(known..).unwrap_or_default().iter().find(sure) {
-                // What is surely a card is not also made of other numbers. A token alone may be several: an account and
-                // the number of its bank.
+                // A certain card number does not also contain other numbers. A token alone may be several: an account
+                // number and the number of its bank.
                 self.token_done = self.token_done.max(raw.end);
                 return;
             }
@@ -105,7 +106,7 @@ impl Pass<'_> {
         let known = self.out.len();
         if number {
             let bytes = self.text.bytes();
-            // Behind most numbers no form goes on.
+            // After most numbers no form continues.
             let Walked { at, state } = plan.forms.walk_few(bytes, end, len, FEW_DIGITS);
             if state != 0 {
                 self.forms(start, at, state);
@@ -129,16 +130,16 @@ impl Pass<'_> {
         }
     }
 
-    /// Asks about a token those of its length that it may concern.
+    /// Runs the probes on a token that may apply to it.
     #[inline(never)]
     fn ask(&mut self, list: &TokenProbes, start: usize, end: usize) {
         let rest = self.text.bytes().get(end..).unwrap_or_default();
         let behind = match rest.first_chunk() {
             Some(behind) => Some(*behind),
-            // Nothing follows behind the end of a text that doesn't go on.
+            // Nothing follows after the end of a complete text.
             None => (!self.open).then(|| padded(rest)),
         };
-        // What the end of an open text leaves open is asked about, too.
+        // Probes that depend on the end of an open text run, too.
         let mut asked = match behind {
             Some([next, second, ..]) => list.before(next, second, self.plain),
             None => u32::MAX,
@@ -169,7 +170,8 @@ impl Pass<'_> {
         }
     }
 
-    /// Whether a word of one of these detectors may stand before a place; where that would mean to read much, it may.
+    /// Returns whether a context word of these detectors may be before a position; true if many words would have to
+    /// be read.
     #[inline]
     fn may_be_named(&self, gates: DetectorSet, start: usize) -> bool {
         let near = self.near.borrow();
@@ -206,7 +208,8 @@ impl Pass<'_> {
         self.far |= self.take(slot, begins, found) && far;
     }
 
-    /// Takes note of the findings since there were `known`, those that begin first and of these the longest are last.
+    /// Updates `covered` with the findings after index `known`. The earliest ones, and of these the longest, are
+    /// last.
     #[inline(never)]
     fn cover(&mut self, known: usize) {
         for raw in self.out.iter().skip(known).rev() {
@@ -220,21 +223,21 @@ impl Pass<'_> {
         }
     }
 
-    /// Whether a finding that begins here would be dropped.
+    /// Returns whether a finding that begins here would be dropped.
     #[inline]
     pub(super) fn is_covered(&self, slot: usize, start: usize) -> bool {
         self.covered.get(slot).is_some_and(|end| start < *end)
     }
 
-    /// The detectors of which a word stands before a place.
+    /// Returns the detectors with a context word before a position.
     #[inline(always)]
     pub(super) fn context(&self, at: usize) -> DetectorSet {
         let mut near = self.near.borrow_mut();
         near.before(self.text.bytes(), at, &self.plan.terms)
     }
 
-    /// Whether more digits follow a number, behind one or two separators, and none stand before it; behind a 1 alone those
-    /// of an area code. At the end of the text they may.
+    /// Returns whether more digits follow a number, after one or two separators, and none precede it. After a 1
+    /// alone, those of an area code must follow. At the end of the text they may.
     #[inline]
     fn is_first_group(&self, first: u16, start: usize, end: usize) -> bool {
         let bytes = self.text.bytes();
@@ -265,7 +268,7 @@ impl Pass<'_> {
         }
     }
 
-    /// Near the end of the text: whether what must follow a token does.
+    /// Returns, near the end of the text, whether the required characters follow a token.
     #[inline(never)]
     fn may_go_on(&mut self, token: &TokenProbe, start: usize, end: usize) -> bool {
         let next = self.text.bytes().get(end).copied().unwrap_or(0);
@@ -279,7 +282,7 @@ impl Pass<'_> {
         if self.text.take_past_end() && self.open {
             self.begun = self.begun.min(start);
         }
-        // A name begins with a capital or with a letter that isn't Latin.
+        // A name begins with a capital or with a letter that is not Latin.
         first.is_ascii_uppercase() || first >= 0x80
     }
 
@@ -294,7 +297,7 @@ impl Pass<'_> {
         }
     }
 
-    /// Walks all forms from a place, of which the bytes up to `at` led to a state.
+    /// Walks all forms from a position. The bytes up to `at` led to the given state.
     #[inline(never)]
     fn forms(&mut self, start: usize, at: usize, state: u16) {
         let plan = self.plan;
@@ -317,7 +320,7 @@ impl Pass<'_> {
         }
     }
 
-    /// Asks the judges of the forms that end here. Where it is quiet, no word stands before the place.
+    /// Runs the validators of the forms that end here. `quiet`: no context word is before the position.
     #[inline(never)]
     fn fitting(&mut self, start: usize, end: usize, state: u16, quiet: bool) {
         let plan = self.plan;
@@ -368,7 +371,7 @@ impl Pass<'_> {
     }
 }
 
-/// The next bytes of a text, and 0 behind its end.
+/// Returns the next bytes of a text, with 0 after its end.
 #[inline(never)]
 fn padded(rest: &[u8]) -> [u8; BEHIND] {
     let mut bytes = [0; BEHIND];
@@ -378,14 +381,14 @@ fn padded(rest: &[u8]) -> [u8; BEHIND] {
     bytes
 }
 
-/// The places of a block from `at` on.
+/// Returns the positions of a block from `at` on.
 #[inline]
 fn behind(base: usize, at: usize) -> u64 {
     let passed = u32::try_from(at.saturating_sub(base)).unwrap_or(u32::MAX);
     u64::MAX.checked_shl(passed).unwrap_or(0)
 }
 
-/// The letters and digits of a form.
+/// Returns the letters and digits of a candidate.
 fn compacted<'a>(written: &[u8], bytes: &'a mut [u8; COMPACT]) -> &'a [u8] {
     let mut len = 0usize;
     for byte in written {
