@@ -34,6 +34,7 @@ mod configuration;
 mod denial;
 mod disguise;
 mod endurance;
+mod examples;
 mod headers;
 mod identity;
 mod kill;

@@ -24,7 +24,11 @@ pub enum Version {
 }
 
 impl Version {
-    fn program(self) -> PathBuf {
+    /// Returns the path of this Envoy.
+    ///
+    /// # Panics
+    /// `make` did not set it.
+    pub fn program(self) -> PathBuf {
         setting(match self {
             Version::Newest => "AGENTGUARD_ENVOY_NEWEST",
             Version::Oldest => "AGENTGUARD_ENVOY_OLDEST",
