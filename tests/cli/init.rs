@@ -226,7 +226,6 @@ fn the_schemas_of_the_folder_are_those_of_the_command() {
         ("policy", None),
         ("test", Some("--test")),
         ("kill-list", Some("--kill")),
-        ("audit", Some("--audit")),
     ] {
         let mut arguments = vec!["schema"];
         arguments.extend(option);
