@@ -745,6 +745,7 @@ pub fn approvals(input: &[u8]) {
             subject: &Subject::default(),
             asker: &Principal::anonymous(),
             now: 0,
+            reserved: &[],
         };
         let demand = RuleDemand {
             rule: "a",

@@ -165,6 +165,8 @@ pub struct Check<'a> {
     pub asker: &'a Principal,
     /// The time, in seconds since 1970.
     pub now: u64,
+    /// Uses that pass together with this call, and are not spent yet.
+    pub reserved: &'a [Grant],
 }
 
 impl Check<'_> {
@@ -185,21 +187,23 @@ impl Check<'_> {
                 Ok(verified)
             });
             match fitting {
-                Ok(new) if valid.iter().all(|known| known.signer.key != new.signer.key) => {
-                    valid.push(new);
-                }
-                Ok(_) => {}
+                Ok(new) => valid.push(new),
                 Err(reason) => note(reason),
             }
         }
         let mut grants: Vec<Grant> = Vec::new();
         let mut is_enough = true;
         for demand in demands {
-            let mut agreed: u32 = 0;
+            let mut agreed: Vec<&str> = Vec::new();
             for verified in &valid {
+                // Two tokens of one key are one who agrees.
+                let key = verified.signer.key.as_str();
+                if agreed.contains(&key) {
+                    continue;
+                }
                 match self.answers(verified, demand, spent) {
                     Ok(grant) => {
-                        agreed = agreed.saturating_add(1);
+                        agreed.push(key);
                         match grants.iter_mut().find(|known| known.id == grant.id) {
                             Some(known) => {
                                 known.uses = known.uses.min(grant.uses);
@@ -211,6 +215,7 @@ impl Check<'_> {
                     Err(reason) => note(reason),
                 }
             }
+            let agreed = u32::try_from(agreed.len()).unwrap_or(u32::MAX);
             is_enough &= agreed >= demand.needed.max(1);
         }
         match (is_enough && !demands.is_empty(), worst) {
@@ -281,6 +286,11 @@ impl Check<'_> {
         };
         if let Some(spent) = spent {
             spent.peek(&grant)?;
+            let reserved = self.reserved.iter().filter(|it| it.id == grant.id).count();
+            let reserved = u32::try_from(reserved).unwrap_or(u32::MAX);
+            if reserved >= grant.uses {
+                return Err(Invalid::Replayed);
+            }
         }
         Ok(grant)
     }

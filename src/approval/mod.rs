@@ -29,6 +29,7 @@ mod keys;
 #[cfg(not(target_arch = "wasm32"))]
 mod mint;
 mod request;
+mod service;
 mod spent;
 mod subject;
 mod token;
@@ -44,6 +45,7 @@ pub use keys::{MissingSecret, VerifiedToken, VerifyingKeys};
 #[cfg(not(target_arch = "wasm32"))]
 pub use mint::{KeyFileError, SigningKey, mint, nonce};
 pub use request::{ApprovalRequest, RequestedRule};
+pub use service::{MAX_ANSWER_BYTES, MalformedAnswer, service_request, service_tokens};
 pub use spent::SpentTokens;
 pub use subject::Subject;
 pub use token::{SignedToken, Token};

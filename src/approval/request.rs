@@ -55,6 +55,11 @@ pub struct RequestedRule {
 impl ApprovalRequest {
     /// Returns the text of the request.
     pub fn encode(&self) -> String {
+        format!("{PREFIX}{}", base64url(&self.contents()))
+    }
+
+    /// Returns the JSON object that the text of the request holds.
+    pub fn contents(&self) -> Vec<u8> {
         let mut out = PayloadWriter::new();
         out.text("id", &self.id);
         self.subject.write(&mut out);
@@ -63,7 +68,7 @@ impl ApprovalRequest {
         out.number("until", self.until);
         out.number("valid_for", self.valid_for);
         out.number("uses", u64::from(self.uses));
-        format!("{PREFIX}{}", base64url(&out.end()))
+        out.end()
     }
 
     /// Reads a request.

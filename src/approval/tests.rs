@@ -106,6 +106,7 @@ fn checked_at(
         subject,
         asker: &asker(),
         now,
+        reserved: &[],
     };
     check.tokens(&tokens, demands, None)
 }
@@ -272,6 +273,7 @@ fn nobody_approves_what_they_ask_for() {
             subject: &subject,
             asker,
             now: NOW,
+            reserved: &[],
         };
         check.tokens(&tokens, &demands, None)
     };
@@ -388,6 +390,7 @@ fn a_shared_secret_signs_as_well() {
             subject: &subject(),
             asker: &asker(),
             now: NOW,
+            reserved: &[],
         };
         check.tokens(&tokens, &[demand("large", &by, 1)], None)
     };

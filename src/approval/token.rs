@@ -21,7 +21,7 @@ use super::subject::Subject;
 const PREFIX: &str = "agat1.";
 
 /// Maximum bytes of a token.
-const MAX_BYTES: usize = 8 << 10;
+pub(super) const MAX_BYTES: usize = 8 << 10;
 
 /// What a token says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -327,13 +327,13 @@ pub const MEMBERS: &[Member] = &[
             ),
             required(
                 "state",
-                Shape::Words(&["required", "approved", "invalid"]),
+                Shape::Words(&["required", "approved", "invalid", "unanswered", "waiting"]),
                 "What became of it.",
             ),
             member(
                 "detail",
                 Shape::Text,
-                "What is wrong with the token that came.",
+                "What is wrong with the token that came, or with the approval service.",
             ),
         ]),
         "An approval that was asked for or given.",

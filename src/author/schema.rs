@@ -399,6 +399,7 @@ principals:
   - { name: mesh, mtls: { uri_san: "spiffe://td/{agent}" } }
   - { name: edge, header: { id: x-user, trusted: 10.0.0.0/8 } }
 approvers: { x: [{ hmac: "env:K" }] }
+approval_service: { cluster: approvals, path: /approvals, authority: approvals.example.com }
 protocols:
   - { paths: [/x], protocol: generic, read: { texts: [$.a], calls: { at: $.c, name: n } } }
 rules:
@@ -410,7 +411,7 @@ rules:
     on_deny: replace
     trust: claimed
     redact: { with: mask, require: pseudonym }
-    approval: { by: x }
+    approval: { by: x, wait: 30s, notify: true }
     limit: { count: requests, max: 5 }
   - id: b
     action: deny

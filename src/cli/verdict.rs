@@ -32,10 +32,55 @@ pub(super) struct CheckResult {
     pub(super) reason: Option<String>,
     /// The deciding rule's remedy.
     pub(super) remedy: Option<String>,
+    /// What the approval service is asked or told before the denial.
+    pub(super) service: Option<ServiceUse>,
     /// Number of findings by detector.
     pub(super) findings: BTreeMap<String, u64>,
     /// The text after redaction.
     pub(super) text: Option<String>,
+}
+
+/// What happens to a call that needs an approval, beside its denial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ServiceUse {
+    /// How many seconds it waits for the approval service.
+    wait: Option<u64>,
+    /// Whether the service is told of it.
+    notify: bool,
+}
+
+impl ServiceUse {
+    /// As the filter does it: each rule that asks has to let the call wait, and the shortest time counts.
+    fn of(policy: &Policy, rules: &[ReportedRule], code: Option<&str>) -> Option<ServiceUse> {
+        if code != Some(codes::AG3003) {
+            return None;
+        }
+        let asks = |rule: &&CompiledRule| {
+            let mut reported = rules.iter();
+            rule.action == Action::RequireApproval
+                && rule.enforced
+                && reported.any(|reported| reported.id == *rule.id)
+        };
+        let asking: Vec<_> = policy.rules().iter().filter(asks).collect();
+        let approvals = || asking.iter().map(|rule| rule.approval.as_deref());
+        let wait = approvals().map(|approval| approval?.wait).min().flatten();
+        let notify = wait.is_none() && approvals().flatten().any(|approval| approval.notify);
+        (wait.is_some() || notify).then_some(ServiceUse { wait, notify })
+    }
+
+    fn to_json(self) -> Value {
+        match self.wait {
+            Some(wait) => json!({ "wait": wait }),
+            None => json!({ "notify": self.notify }),
+        }
+    }
+
+    fn to_text(self) -> String {
+        match self.wait {
+            Some(wait) => format!("asked first, for at most {wait} seconds"),
+            None => "told of it".to_owned(),
+        }
+    }
 }
 
 /// Returns reason and remedy of the deciding rule. If it needed arguments that only the provider sees, its message on
@@ -173,7 +218,9 @@ impl CheckResult {
             _ => None,
         };
         let (reason, remedy) = words(decided, code);
+        let rules: Vec<ReportedRule> = rules.into_values().collect();
         CheckResult {
+            service: ServiceUse::of(policy, &rules, code),
             action: action.to_owned(),
             would: (would != action).then(|| would.to_owned()),
             status: match limit_status.filter(|_| code == Some(codes::AG5001)) {
@@ -181,7 +228,7 @@ impl CheckResult {
                 None => code.map_or(200, codes::status),
             },
             code: code.map(str::to_owned),
-            rules: rules.into_values().collect(),
+            rules,
             undecided: Vec::new(),
             reason,
             remedy,
@@ -238,6 +285,7 @@ impl CheckResult {
         let (reason, remedy) = words(decided, code.as_deref());
         let status = record.get("status").and_then(Value::as_u64);
         CheckResult {
+            service: ServiceUse::of(policy, &rules, code.as_deref()),
             would: text("would"),
             status: status
                 .and_then(|status| u16::try_from(status).ok())
@@ -290,6 +338,9 @@ impl CheckResult {
                 put(key, json!(text));
             }
         }
+        if let Some(service) = self.service {
+            put("service", service.to_json());
+        }
         if !self.findings.is_empty() {
             put("findings", json!(self.findings));
         }
@@ -322,7 +373,9 @@ impl CheckResult {
                 "  rule {rule}: not decided, what it asks could not be read\n"
             ));
         }
+        let service = self.service.map(ServiceUse::to_text);
         for (label, text) in [
+            ("approval service", &service),
             ("reason", &self.reason),
             ("remedy", &self.remedy),
             ("text", &self.text),

@@ -187,6 +187,8 @@ codes! {
         "A rule redacts content that cannot be edited: a number, a key, a name, a signed block, unknown structure."
     AG3006 400 "stopped by the kill switch"
         "The kill list in force stops this agent, client, tenant, principal or tool, or everything. `agentguard kill --lift` takes an entry away."
+    AG3007 400 "approval service failed"
+        "A rule lets a call wait for its approval (`approval.wait`), and the approval service could not be asked: its cluster does not exist or can't be reached, it answered with another status than 2xx, or with something that is no answer. `approval.detail` of the audit event says which: `service_unreachable`, `service_status`, `malformed_answer`. `approval` of the denial is the request, which can still be approved with `agentguard approve`."
     AG4001 401 "no identity"
         "The policy requires an identity, and none of its sources found one in this request."
     AG4002 401 "invalid credential"

@@ -13,7 +13,9 @@ use crate::diag::codes;
 use crate::event::{APPROVAL_KEY, Direction, Event, Kind, Known, Reading};
 use crate::policy::evaluate::value::{BoundValue, each_bound};
 use crate::policy::field_ref::FieldRef;
-use crate::policy::{Action, Approval, CompiledRule, Context, Decision, MatchedRule, Ruling};
+use crate::policy::{
+    Action, Approval, CompiledRule, Context, Decision, MatchedRule, Policy, Ruling,
+};
 use crate::protocol::Protocol;
 use crate::proxy::SharedData;
 use crate::wire::json::{JsonBody, quote, write_canonical};
@@ -41,6 +43,8 @@ const ID_BYTES: usize = 16;
 pub(super) struct Approvals {
     pub(super) keys: VerifyingKeys,
     data: Rc<dyn SharedData>,
+    /// Whether some call waits for its approval.
+    pub(super) waits: bool,
     /// Key of the ids of requests: no two workers make the same ones.
     id_key: [u8; 32],
     next_id: Cell<u64>,
@@ -53,19 +57,19 @@ impl std::fmt::Debug for Approvals {
 }
 
 impl Approvals {
-    /// `is_asked`: some rule asks for approvals.
     pub(super) fn new(
         keys: VerifyingKeys,
         data: Rc<dyn SharedData>,
         id_key: [u8; 32],
-        is_asked: bool,
+        policy: &Policy,
     ) -> Approvals {
-        if is_asked {
+        if policy.asks_approvals() {
             SpentTokens::prepare(&*data);
         }
         Approvals {
             keys,
             data,
+            waits: policy.waits_for_approvals(),
             id_key,
             next_id: Cell::new(0),
         }
@@ -123,6 +127,20 @@ pub(super) struct DeniedApproval {
     pub(super) invalid: Option<Invalid>,
     /// It can't be told for certain what would be approved.
     pub(super) is_untold: bool,
+    /// The approval service was asked, and failed.
+    pub(super) has_failed: bool,
+    /// The request, where the approval service is to be asked or told.
+    pub(super) asked: Option<Box<AskedApproval>>,
+}
+
+/// A missing approval for which the approval service is asked, or of which it is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct AskedApproval {
+    pub(super) request: ApprovalRequest,
+    /// How many seconds to wait for the answer, if at all.
+    pub(super) wait: Option<u64>,
+    /// Whether the service is told.
+    pub(super) notify: bool,
 }
 
 /// An event that passes once its approvals are spent.
@@ -198,6 +216,7 @@ impl Flow {
         held: &[MatchedRule],
         ruling: Ruling,
         enforced_only: bool,
+        approved: &[ApprovedEvent],
     ) -> Answer {
         let rules: Vec<&CompiledRule> = held
             .iter()
@@ -218,13 +237,20 @@ impl Flow {
                 ..DeniedApproval::default()
             });
         };
+        let reserved: Vec<Grant> = approved
+            .iter()
+            .flat_map(|approved| approved.grants.iter().cloned())
+            .collect();
         let check = Check {
             subject: &subject,
             asker: &context.facts.principal,
             now,
+            reserved: &reserved,
         };
-        // A copy of what has passed in this exchange passes with it.
-        let is_copy = event.retold && self.approvals.taken.contains(&copy_key(&subject));
+        // A copy of what has passed in this exchange, or passes now, passes with it.
+        let is_same = |other: &ApprovedEvent| other.request.subject == subject;
+        let is_copy = event.retold
+            && (self.approvals.taken.contains(&copy_key(&subject)) || approved.iter().any(is_same));
         let spent = SpentTokens::new(&*guard.approvals.data, now);
         let spent = (!is_copy).then_some(&spent);
         self.approvals.verify(keys);
@@ -247,6 +273,10 @@ impl Flow {
             valid_for,
             uses: u32::try_from(least(|demand| u64::from(demand.uses))).unwrap_or(1),
         };
+        // Of several rules each has to say that it waits.
+        let wait = rules.iter().map(|rule| approval_of(rule).wait).min();
+        let wait = wait.flatten();
+        let notify = rules.iter().any(|rule| approval_of(rule).notify);
         let invalid = match checked {
             Checked::Approved(grants) => {
                 request.id = grants
@@ -262,26 +292,47 @@ impl Flow {
             Checked::Missing => None,
             Checked::Invalid(reason) => Some(reason),
         };
-        Answer::Denied(self.asked(request, invalid, now))
+        let mut denied = self.asked(&mut request, invalid, now);
+        if invalid.is_none()
+            && wait.is_some()
+            && let Some(failure) = self.service.failure()
+        {
+            denied.has_failed = true;
+            self.approvals.record(&request, "required", Some(failure));
+        } else if invalid.is_none() && wait.is_some() && self.service.is_answered() {
+            self.approvals.record(&request, "unanswered", None);
+        }
+        if invalid.is_none() && (wait.is_some() || notify) {
+            denied.asked = Some(Box::new(AskedApproval {
+                request,
+                wait,
+                notify,
+            }));
+        }
+        Answer::Denied(denied)
     }
 
     /// Records that an approval is missing, and makes the request for it.
     fn asked(
         &mut self,
-        mut request: ApprovalRequest,
+        request: &mut ApprovalRequest,
         invalid: Option<Invalid>,
         now: u64,
     ) -> DeniedApproval {
-        request.id = self.guard.approvals.fresh_id(&self.head.request_id, now);
+        // What the approval service was asked may still be approved later.
+        let known = self.service.take_id(&copy_key(&request.subject));
+        let fresh = || self.guard.approvals.fresh_id(&self.head.request_id, now);
+        request.id = known.unwrap_or_else(fresh);
         let state = match invalid {
             Some(_) => "invalid",
             None => "required",
         };
-        self.approvals.record(&request, state, invalid);
+        let detail = invalid.map(Invalid::word);
+        self.approvals.record(request, state, detail);
         DeniedApproval {
             request: Some(request.encode().into()),
             invalid,
-            is_untold: false,
+            ..DeniedApproval::default()
         }
     }
 
@@ -322,7 +373,8 @@ impl Flow {
                     call.1 = outcome;
                 }
             }
-            let denied = self.asked(approved.request, Some(reason), now);
+            let mut request = approved.request;
+            let denied = self.asked(&mut request, Some(reason), now);
             let ruling = Ruling {
                 code: Some(codes::AG3004),
                 ..approved.ruling
@@ -444,6 +496,20 @@ impl PresentedApprovals {
         }
     }
 
+    /// Adds the tokens of the approval service's answer to those that came with the request. Returns how many these are.
+    pub(super) fn add_answered(&mut self, tokens: &[String], keys: &VerifyingKeys) -> usize {
+        self.verify(keys);
+        let presented = self.verified.len();
+        let answered = tokens.iter().map(|token| keys.read(token));
+        self.verified.extend(answered);
+        presented
+    }
+
+    /// Drops the tokens of the answer: they were for what waited.
+    pub(super) fn drop_answered(&mut self, presented: usize) {
+        self.verified.truncate(presented);
+    }
+
     /// Verifies the tokens that have come since.
     fn verify(&mut self, keys: &VerifyingKeys) {
         let new = self.signed.drain(..);
@@ -451,7 +517,12 @@ impl PresentedApprovals {
     }
 
     /// Keeps what the audit event says: a missing approval rather than one that was given.
-    fn record(&mut self, request: &ApprovalRequest, state: &'static str, invalid: Option<Invalid>) {
+    fn record(
+        &mut self,
+        request: &ApprovalRequest,
+        state: &'static str,
+        detail: Option<&'static str>,
+    ) {
         if state == "approved" && self.recorded.is_some() {
             return;
         }
@@ -459,7 +530,7 @@ impl PresentedApprovals {
             id: request.id.clone(),
             digest: request.subject.args.clone(),
             state,
-            detail: invalid.map(Invalid::word),
+            detail,
         });
     }
 }
@@ -527,7 +598,7 @@ fn values<'f>(
 }
 
 /// What is the same of a call and its copies in one exchange.
-fn copy_key(subject: &Subject) -> Box<str> {
+pub(super) fn copy_key(subject: &Subject) -> Box<str> {
     format!("{} {}", subject.what, subject.args).into()
 }
 

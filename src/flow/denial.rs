@@ -35,6 +35,10 @@ impl Flow {
                 None => "Stopped by the kill switch.".to_owned(),
             },
             (None, _) if let Some(invalid) = invalid => invalid.message().to_owned(),
+            (None, Some(rule)) if code == codes::AG3007 => format!(
+                "Rule `{}` asks for an approval, and the approval service failed.",
+                rule.id
+            ),
             (_, Some(rule)) if hides_arguments => {
                 rule.unseen_arguments(&tool_type(&denied.event.tool))
             }

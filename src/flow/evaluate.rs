@@ -75,6 +75,8 @@ pub(super) struct HalfDecision {
     pub(super) approved: Vec<ApprovedEvent>,
     /// Events that limits count, until they are charged.
     pub(super) limited: Vec<LimitedEvent>,
+    /// Whether the approval service is asked first. Nothing has been decided then.
+    pub(super) waits: bool,
 }
 
 impl HalfDecision {
@@ -184,6 +186,7 @@ impl Flow {
             Some(_) => Scans::without_detectors(),
             None => Scans::default(),
         };
+        let before = self.before_waiting(force);
         let mut verdict = self.in_context(json, reading, scans, |flow, context, verdict| {
             let mut evaluate = |event: &Event, problem, unread| {
                 let case = EvaluatedEvent {
@@ -214,12 +217,22 @@ impl Flow {
                 evaluate(&event, None, unread);
             }
             flow.evaluate_work(direction, force, context, verdict);
-            flow.charge_limits(direction, force, context, verdict);
+            verdict.waits = before.is_some() && flow.waits(direction, verdict);
+            if !verdict.waits {
+                flow.charge_limits(direction, force, context, verdict);
+            }
         });
+        if let Some(before) = before.filter(|_| verdict.waits) {
+            self.wait(direction, *before, &verdict);
+            return verdict;
+        }
         if direction == Direction::Response && self.searches_written_calls() {
             self.evaluate_written_calls(json, reading, force, &mut verdict);
         }
         self.spend(direction, &mut verdict);
+        if force == Enforcement::Enforced {
+            self.notify(&verdict);
+        }
         verdict
     }
 
@@ -373,6 +386,7 @@ impl Flow {
             force,
             at,
         } = assembled;
+        let before = self.before_waiting(force);
         let mut verdict = self.in_context(json, reading, scans, |flow, context, verdict| {
             for event in events {
                 let case = EvaluatedEvent {
@@ -386,9 +400,19 @@ impl Flow {
                 flow.evaluate_event(&case, context, verdict);
             }
             flow.evaluate_work(Direction::Response, force, context, verdict);
-            flow.charge_limits(Direction::Response, force, context, verdict);
+            verdict.waits = before.is_some() && flow.waits(Direction::Response, verdict);
+            if !verdict.waits {
+                flow.charge_limits(Direction::Response, force, context, verdict);
+            }
         });
+        if let Some(before) = before.filter(|_| verdict.waits) {
+            self.wait(Direction::Response, *before, &verdict);
+            return verdict;
+        }
         self.spend(Direction::Response, &mut verdict);
+        if force == Enforcement::Enforced {
+            self.notify(&verdict);
+        }
         verdict
     }
 
@@ -518,9 +542,11 @@ impl Flow {
             ..ruling
         };
         let mut missing = None;
+        let others = verdict.approved.len();
         if is_required(&evaluation.ruling) {
             let asked = evaluation.ruling;
-            match self.answer(case.event, context, &evaluation.held, asked, true) {
+            let held = &evaluation.held;
+            match self.answer(case.event, context, held, asked, true, &verdict.approved) {
                 Answer::Approved(approved) => {
                     evaluation.ruling = passes(asked);
                     if case.force == Enforcement::Enforced {
@@ -530,6 +556,8 @@ impl Flow {
                 Answer::Denied(denied) => {
                     if denied.invalid.is_some() {
                         evaluation.ruling.code = Some(codes::AG3004);
+                    } else if denied.has_failed {
+                        evaluation.ruling.code = Some(codes::AG3007);
                     }
                     missing = Some(Box::new(denied));
                 }
@@ -537,7 +565,9 @@ impl Flow {
         }
         if is_required(&evaluation.would) && missing.is_none() {
             let asked = evaluation.would;
-            let answer = self.answer(case.event, context, &evaluation.held, asked, false);
+            let approved = verdict.approved.get(..others).unwrap_or_default();
+            let held = &evaluation.held;
+            let answer = self.answer(case.event, context, held, asked, false, approved);
             if let Answer::Approved(_) = answer {
                 evaluation.would = passes(asked);
             }

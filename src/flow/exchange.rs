@@ -47,7 +47,7 @@ pub(super) enum Coverage {
 }
 
 /// The results of the shadow policy.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct TriedOut {
     pub(super) outcome: ExchangeOutcome,
     /// Its matching rules.
@@ -55,7 +55,7 @@ pub(super) struct TriedOut {
 }
 
 /// The data for the audit event and the metrics.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Exchange {
     pub(super) started: u64,
     pub(super) outcome: ExchangeOutcome,
@@ -163,6 +163,7 @@ impl Flow {
     /// Finishes the exchange: writes its audit event.
     pub fn finish(&mut self, end: &End<'_>) -> Finished {
         self.close_open_halves();
+        self.close_waiting();
         self.mask_names();
         self.now = end.now;
         self.settle_limits();
@@ -355,7 +356,7 @@ impl Flow {
             };
             let stage = std::mem::replace(stage, HalfState::Done);
             let is_open = match &stage {
-                HalfState::Holding { .. } => true,
+                HalfState::Holding { .. } | HalfState::Asking => true,
                 HalfState::Tapping(tap) => !tap.usage_only,
                 HalfState::Streaming(stream) => stream.is_evaluated(),
                 _ => false,

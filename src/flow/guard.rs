@@ -172,7 +172,7 @@ impl Guard {
             verifying,
             Rc::clone(&surroundings.shared_data),
             derived(&seed, "ids of approval requests"),
-            policy.asks_approvals(),
+            &policy,
         );
         let interim_id = derived(&seed, "chain of interim events");
         let interim_id = interim_id.first_chunk().copied().unwrap_or_default();

@@ -37,7 +37,7 @@ pub(super) struct LimitedEvent {
 }
 
 /// A limit that is settled once the exchange has ended.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct OpenCharge {
     rule: u16,
     enforced: bool,

@@ -10,8 +10,12 @@
 //!    request with trailers has its end there, since Envoy never marks the end of its body);
 //! 2. [`Flow::response_headers`] and [`Flow::response_body`] likewise;
 //! 3. [`Flow::finish`] once, in any case.
+//!
+//! A step may ask for calls to the approval service. The answer of one that is awaited goes to [`Flow::service_answered`],
+//! which returns how the half that waits goes on. Bytes of that half may arrive before.
 
 mod approval;
+mod approval_service;
 mod denial;
 mod evaluate;
 mod exchange;
@@ -31,7 +35,10 @@ mod work;
 
 pub use exchange::Finished;
 pub use guard::{Guard, GuardError, HostEnvironment};
-pub use step::{Action, Body, End, HeaderEdit, Reply, RequestHead, ResponseHead, Step};
+pub use step::{
+    Action, Body, End, HeaderEdit, Reply, RequestHead, ResponseHead, Resumed, ServiceAnswer,
+    ServiceCall, Step,
+};
 #[cfg(not(target_arch = "wasm32"))]
 pub use stream::{Transcript, TranscriptPart, transcript};
 
@@ -44,6 +51,7 @@ use crate::protocol::{Protocol, RequestContext};
 use crate::redact::RedactionState;
 use crate::wire::http::Path;
 use approval::PresentedApprovals;
+use approval_service::ServiceUse;
 use exchange::Exchange;
 use kill::KillCheck;
 use restore_pseudonyms::PseudonymUse;
@@ -73,6 +81,8 @@ pub struct Flow {
     work: u64,
     /// Approval tokens and what came of them.
     approvals: PresentedApprovals,
+    /// Calls to the approval service.
+    service: ServiceUse,
     /// State shared by the redactions of request and response.
     redactions: RedactionState,
     /// Whether pseudonyms of the request can be restored.
@@ -169,6 +179,8 @@ enum HalfState {
     Tapping(BodyCopy),
     /// Bytes are held until the end of the body.
     Holding { since: u64 },
+    /// The whole body is held until the approval service has answered.
+    Asking,
     /// Frames are evaluated while they stream.
     Streaming(Box<Stream>),
     /// The remaining bytes are dropped.
@@ -205,6 +217,7 @@ impl Flow {
             exchange: Exchange::default(),
             kill: KillCheck::default(),
             approvals: PresentedApprovals::default(),
+            service: ServiceUse::default(),
             redactions: RedactionState::default(),
             pseudonyms: PseudonymUse::default(),
             disables_storage: false,

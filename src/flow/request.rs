@@ -97,8 +97,10 @@ impl Flow {
     /// Processes the request headers. Called once.
     pub fn request_headers(&mut self, head: &RequestHead<'_>) -> Step {
         self.now = head.now;
-        self.metered(|flow| flow.begin_request(head))
-            .without_absent(head.headers)
+        let step = self
+            .metered(|flow| flow.begin_request(head))
+            .without_absent(head.headers);
+        self.with_calls(step)
     }
 
     fn begin_request(&mut self, head: &RequestHead<'_>) -> Step {
@@ -534,7 +536,8 @@ impl Flow {
     /// Processes received bytes of the request; with `end`, the last ones.
     pub fn request_body(&mut self, body: &mut dyn Body, end: bool, now: u64) -> Step {
         self.now = now;
-        self.metered(|flow| flow.take_request(body, end, now))
+        let step = self.metered(|flow| flow.take_request(body, end, now));
+        self.with_calls(step)
     }
 
     fn take_request(&mut self, body: &mut dyn Body, end: bool, now: u64) -> Step {
@@ -584,6 +587,7 @@ impl Flow {
                 let bytes = body.read();
                 self.evaluate_request(&bytes)
             }
+            HalfState::Asking => Step::of(Action::Hold),
             HalfState::Draining => Step::of(Action::Replace(Vec::new())),
             HalfState::Waiting
             | HalfState::Passing
@@ -601,7 +605,8 @@ impl Flow {
         now: u64,
     ) -> Step {
         self.now = now;
-        self.metered(|flow| flow.take_trailers(trailers, body, now))
+        let step = self.metered(|flow| flow.take_trailers(trailers, body, now));
+        self.with_calls(step)
     }
 
     fn take_trailers(
@@ -696,11 +701,12 @@ impl Flow {
     }
 
     /// Parses, evaluates and edits a whole request.
-    fn evaluate_request(&mut self, bytes: &[u8]) -> Step {
+    pub(super) fn evaluate_request(&mut self, bytes: &[u8]) -> Step {
         if let Some(denied) = self.recheck_kill(Direction::Request) {
             return self.deny_now(&denied);
         }
         self.guard.allowance.earn_body(bytes.len());
+        let doubt = self.head.headers_problem.clone();
         let (json, reading) = match self.read_request(bytes) {
             Ok(read) => read,
             Err(problem) => {
@@ -710,11 +716,19 @@ impl Flow {
             }
         };
         self.learn(&reading, bytes.len());
-        self.learn_session(&reading, &json);
+        if !self.service.is_answered() {
+            self.learn_session(&reading, &json);
+            self.take_presented_in_body(&reading, &json);
+        }
         self.recall(&reading, &json);
         self.pseudonyms = self.pseudonym_use(&json, &reading);
-        self.take_presented_in_body(&reading, &json);
+        self.let_wait();
         let verdict = self.evaluate(Direction::Request, &json, &reading);
+        if verdict.waits {
+            self.head.headers_problem = doubt;
+            self.request = HalfState::Asking;
+            return Step::of(Action::Hold);
+        }
         if let Some(denied) = verdict.strictest() {
             let denial = self.denial(denied, &json);
             let reply = self.reply(&denial, denied.ruling.decision);

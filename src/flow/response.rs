@@ -139,7 +139,7 @@ impl Flow {
             .metered(|flow| flow.begin_response(head))
             .without_absent(head.headers);
         self.status_sent = step.action == Action::Continue;
-        step
+        self.with_calls(step)
     }
 
     fn begin_response(&mut self, head: &ResponseHead<'_>) -> Step {
@@ -392,7 +392,8 @@ impl Flow {
     /// Processes received bytes of the response; with `end`, the last ones.
     pub fn response_body(&mut self, body: &mut dyn Body, end: bool, now: u64) -> Step {
         self.now = now;
-        self.metered(|flow| flow.take_response(body, end, now))
+        let step = self.metered(|flow| flow.take_response(body, end, now));
+        self.with_calls(step)
     }
 
     fn take_response(&mut self, body: &mut dyn Body, end: bool, now: u64) -> Step {
@@ -412,7 +413,7 @@ impl Flow {
         let known = &mut self.exchange.response_bytes;
         *known = match &self.response {
             // Held bytes come again with those that follow.
-            HalfState::Holding { .. } => size,
+            HalfState::Holding { .. } | HalfState::Asking => size,
             _ => known.saturating_add(size),
         };
         self.exchange.is_complete = end;
@@ -459,14 +460,9 @@ impl Flow {
                     return step;
                 }
                 let bytes = body.read();
-                if let (Some(denied), Some(json)) =
-                    (self.recheck_kill(Direction::Response), empty_body())
-                {
-                    let denial = self.denial(&denied, &json);
-                    return self.deny_response(&denial, denied.ruling.decision);
-                }
-                self.evaluate_response(&bytes)
+                self.evaluate_held_response(&bytes)
             }
+            HalfState::Asking => Step::of(Action::Hold),
             HalfState::Streaming(_) => self.stream_body(body, end, now),
             HalfState::Draining if body.size() > 0 => Step::of(Action::Replace(Vec::new())),
             HalfState::Resetting => {
@@ -529,6 +525,15 @@ impl Flow {
         }
     }
 
+    /// Evaluates a whole response, unless the kill list stops it.
+    pub(super) fn evaluate_held_response(&mut self, bytes: &[u8]) -> Step {
+        if let (Some(denied), Some(json)) = (self.recheck_kill(Direction::Response), empty_body()) {
+            let denial = self.denial(&denied, &json);
+            return self.deny_response(&denial, denied.ruling.decision);
+        }
+        self.evaluate_response(bytes)
+    }
+
     /// Parses, evaluates and edits a whole response.
     fn evaluate_response(&mut self, bytes: &[u8]) -> Step {
         self.guard.allowance.earn_body(bytes.len());
@@ -549,8 +554,13 @@ impl Flow {
                         if let Some(body) = json.body() {
                             self.note_response(body.root());
                         }
-                        reading.problems.extend(doubt);
+                        reading.problems.extend(doubt.clone());
+                        self.let_wait();
                         let verdict = self.evaluate(Direction::Response, &json, &reading);
+                        if verdict.waits {
+                            self.headers_problem = doubt;
+                            return self.ask_for_response();
+                        }
                         self.edit_response(protocol, bytes, (&json, &reading), verdict)
                     }
                     Some(Ok(real)) => self.evaluate_restored(protocol, &real),
@@ -586,12 +596,22 @@ impl Flow {
             };
         };
         self.record_response(&reading);
+        self.let_wait();
         let verdict = self.evaluate(Direction::Response, &json, &reading);
+        if verdict.waits {
+            return self.ask_for_response();
+        }
         let step = self.edit_response(protocol, real, (&json, &reading), verdict);
         match step.action {
             Action::Continue => self.replace(real.to_vec(), step.headers),
             _ => step,
         }
+    }
+
+    /// Holds a whole response until the approval service has answered.
+    fn ask_for_response(&mut self) -> Step {
+        self.response = HalfState::Asking;
+        Step::of(Action::Hold)
     }
 
     /// Applies the edits of an evaluated response.
@@ -707,7 +727,7 @@ impl Flow {
     }
 
     /// Whether a denied part of the response can be removed alone.
-    fn can_be_taken_out(&self, denied: &DeniedEvent) -> bool {
+    pub(super) fn can_be_taken_out(&self, denied: &DeniedEvent) -> bool {
         self.protocol
             .is_some_and(|protocol| self.can_go(denied, protocol.removal(denied.event.kind), false))
     }

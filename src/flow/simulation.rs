@@ -1,7 +1,9 @@
 //! Simulation of an exchange without Envoy, with Envoy's rules about who sees which bytes when. Held bytes stay in the
 //! simulation; released bytes reach the upstream or the client at once. For the command line and for tests.
 
-use super::step::{Action, Body, End, HeaderEdit, RequestHead, ResponseHead, Step};
+use super::step::{
+    Action, Body, End, HeaderEdit, RequestHead, ResponseHead, ServiceAnswer, ServiceCall, Step,
+};
 use super::{EventObserver, Finished, Flow, Guard, GuardError, HostEnvironment};
 use crate::event::Principal;
 use crate::policy::Policy;
@@ -98,6 +100,8 @@ pub struct SimulatedResult {
     pub client: HttpMessage,
     /// Whether the client's connection was cut afterwards.
     pub cut: bool,
+    /// What the approval service was asked and told.
+    pub service_calls: Vec<ServiceCall>,
     /// The results with the audit event.
     pub finished: Finished,
     /// Changed metrics: name, label values, increment.
@@ -137,7 +141,10 @@ pub struct Caller {
     pub approved_by: Vec<Box<str>>,
 }
 
-/// Runs one exchange of a caller like [`run_watched`].
+/// A simulated approval service: what it is asked, and its status and body. `None` once the time is over.
+pub type SimulatedService<'s> = &'s mut dyn FnMut(&ServiceCall) -> Option<(u16, Vec<u8>)>;
+
+/// Runs one exchange of a caller like [`run_watched`]. Nobody answers for the approval service.
 pub fn run_as(
     caller: &Caller,
     guard: &Rc<Guard>,
@@ -145,6 +152,20 @@ pub fn run_as(
     answer: impl FnOnce(&HttpMessage) -> HttpMessage,
     now: u64,
     watcher: Option<EventObserver>,
+) -> SimulatedResult {
+    let nobody: SimulatedService<'_> = &mut |_| None;
+    run_served(caller, guard, request, answer, now, watcher, nobody)
+}
+
+/// Runs one exchange of a caller like [`run_as`], with an approval service.
+pub fn run_served(
+    caller: &Caller,
+    guard: &Rc<Guard>,
+    request: &HttpMessage,
+    answer: impl FnOnce(&HttpMessage) -> HttpMessage,
+    now: u64,
+    watcher: Option<EventObserver>,
+    service: SimulatedService<'_>,
 ) -> SimulatedResult {
     let mut flow = Flow::new(Rc::clone(guard));
     if let Some(watcher) = watcher {
@@ -161,6 +182,8 @@ pub fn run_as(
         upstream: None,
         client: HttpMessage::default(),
         cut: false,
+        service,
+        service_calls: Vec::new(),
     };
     let complete = simulation.request(request);
     if complete && let Some(upstream) = simulation.upstream.clone() {
@@ -183,11 +206,14 @@ pub fn run_as(
         upstream_complete: complete,
         client: simulation.client,
         cut: simulation.cut,
+        service_calls: simulation.service_calls,
     }
 }
 
-struct Simulation {
+struct Simulation<'s> {
     flow: Flow,
+    service: SimulatedService<'s>,
+    service_calls: Vec<ServiceCall>,
     properties: MemoryProperties,
     now: u64,
     upstream: Option<HttpMessage>,
@@ -208,7 +234,40 @@ impl Body for Buffer<'_> {
     }
 }
 
-impl Simulation {
+impl Simulation<'_> {
+    /// Asks the approval service what a step asks for, until the exchange goes on. `buffer` is what is held.
+    fn served(&mut self, mut step: Step, buffer: &mut Vec<u8>) -> Step {
+        loop {
+            if step.action == Action::Take {
+                buffer.clear();
+            }
+            let mut next = None;
+            for call in std::mem::take(&mut step.calls) {
+                let answer = (self.service)(&call);
+                if call.is_awaited {
+                    if answer.is_none() {
+                        let wait = call.timeout.saturating_mul(1_000_000_000);
+                        self.now = self.now.saturating_add(wait);
+                    }
+                    // What Envoy answers when the time is over.
+                    let (status, body) = answer.unwrap_or((504, Vec::new()));
+                    let answer = ServiceAnswer::Received {
+                        status,
+                        body: &body,
+                    };
+                    let now = self.tick();
+                    let held = &mut Buffer(buffer);
+                    next = self.flow.service_answered(call.number, &answer, held, now);
+                }
+                self.service_calls.push(call);
+            }
+            match next {
+                Some(resumed) => step = resumed.step,
+                None => return step,
+            }
+        }
+    }
+
     fn tick(&mut self) -> u64 {
         self.now = self.now.saturating_add(1_000);
         self.now
@@ -232,10 +291,11 @@ impl Simulation {
             properties: &self.properties,
             now: self.now,
         });
+        let step = self.served(step, &mut Vec::new());
         sent.edit(step.headers);
         match step.action {
             Action::Reply(reply) => return self.reply(reply),
-            Action::Hold => {}
+            Action::Hold | Action::Take => {}
             Action::Continue | Action::Replace(_) | Action::Reset => {
                 self.upstream = Some(sent.clone());
             }
@@ -246,6 +306,7 @@ impl Simulation {
             let is_last = at.saturating_add(1) == arrival_count(request);
             let now = self.tick();
             let step = self.flow.request_body(&mut Buffer(&buffer), is_last, now);
+            let step = self.served(step, &mut buffer);
             if !self.pass_request(step, &mut sent, &mut buffer) {
                 return false;
             }
@@ -258,7 +319,7 @@ impl Simulation {
     fn pass_request(&mut self, step: Step, sent: &mut HttpMessage, buffer: &mut Vec<u8>) -> bool {
         let bytes = match step.action {
             Action::Reply(reply) => return self.reply(reply),
-            Action::Hold => return true,
+            Action::Hold | Action::Take => return true,
             Action::Continue | Action::Reset => std::mem::take(buffer),
             Action::Replace(body) => {
                 buffer.clear();
@@ -292,13 +353,14 @@ impl Simulation {
             headers: response.headers.clone(),
             ..HttpMessage::default()
         };
+        let step = self.served(step, &mut Vec::new());
         sent.edit(step.headers);
         let mut left = match step.action {
             Action::Reply(reply) => {
                 self.reply(reply);
                 return;
             }
-            Action::Hold => false,
+            Action::Hold | Action::Take => false,
             Action::Continue | Action::Replace(_) | Action::Reset => true,
         };
         let mut buffer = Vec::new();
@@ -307,6 +369,7 @@ impl Simulation {
             let is_last = at.saturating_add(1) == arrival_count(response);
             let now = self.tick();
             let step = self.flow.response_body(&mut Buffer(&buffer), is_last, now);
+            let step = self.served(step, &mut buffer);
             let bytes = match step.action {
                 // After headers were sent, a reply can only cut off the body.
                 Action::Reply(_) | Action::Reset if left => {
@@ -318,7 +381,7 @@ impl Simulation {
                     self.reply(reply);
                     return;
                 }
-                Action::Hold => continue,
+                Action::Hold | Action::Take => continue,
                 Action::Continue | Action::Reset => std::mem::take(&mut buffer),
                 Action::Replace(body) => {
                     buffer.clear();

@@ -72,6 +72,8 @@ pub enum Action {
     Continue,
     /// Hold the bytes. The next call brings them again with the following ones.
     Hold,
+    /// Hold the exchange without its bytes, which are kept here. The next call brings only the following ones.
+    Take,
     /// Forward these bytes instead.
     Replace(Vec<u8>),
     /// Send a local reply; the exchange ends.
@@ -88,6 +90,44 @@ pub struct Step {
     pub headers: Vec<HeaderEdit>,
     /// The action.
     pub action: Action,
+    /// Calls to the approval service.
+    pub calls: Vec<ServiceCall>,
+}
+
+/// A call to the approval service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceCall {
+    /// Which one of the exchange it is.
+    pub number: u64,
+    /// The body, JSON.
+    pub body: Vec<u8>,
+    /// Seconds after which it is given up.
+    pub timeout: u64,
+    /// Whether the exchange waits for the answer. Of a notice nobody reads it, and it is made even if the exchange has ended.
+    pub is_awaited: bool,
+}
+
+/// What came of a call to the approval service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceAnswer<'a> {
+    /// It could not be made: no such cluster, or one without endpoints.
+    Unreachable,
+    /// A response, also one that the proxy made in place of the service.
+    Received {
+        /// HTTP status.
+        status: u16,
+        /// The body.
+        body: &'a [u8],
+    },
+}
+
+/// How the half goes on that waited for the approval service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resumed {
+    /// The next actions.
+    pub step: Step,
+    /// Why the service was of no use, as in the audit event.
+    pub failure: Option<&'static str>,
 }
 
 impl Step {
@@ -96,14 +136,15 @@ impl Step {
     }
 
     pub(super) fn of(action: Action) -> Step {
-        Step {
-            headers: Vec::new(),
-            action,
-        }
+        Step::with(Vec::new(), action)
     }
 
     pub(super) fn with(headers: Vec<HeaderEdit>, action: Action) -> Step {
-        Step { headers, action }
+        Step {
+            headers,
+            action,
+            calls: Vec::new(),
+        }
     }
 
     /// Leaves out removals of absent headers: each would be a call to the host.

@@ -5,6 +5,7 @@
 mod call;
 mod fragments;
 mod queue;
+mod stall;
 mod text;
 #[cfg(not(target_arch = "wasm32"))]
 mod transcript;
@@ -29,10 +30,12 @@ use crate::protocol::{Denial, Reader, RemovalMethod};
 use crate::redact::{self, replaced};
 use crate::wire::frame::{self, Frame, Frames, Framing};
 use crate::wire::json::{Edits, JsonBody, Limits, NodeId, quote};
+use crate::wire::sort;
 use crate::wire::sorted_map::SortedMap;
 use crate::wire::work;
 use call::AssembledCall;
 use queue::{Queue, QueuedFrame};
+use stall::{Interruption, OpenDeltas, ReadFrame, Stall};
 use std::ops::Range;
 use std::rc::Rc;
 use text::StreamedText;
@@ -85,6 +88,14 @@ pub(super) struct Stream {
     is_unread: bool,
     /// Whether the stream ended with a denial in its protocol's format.
     ended_with_denial: bool,
+    /// Where reading goes on once the approval service has answered.
+    stall: Option<Stall>,
+    /// Calls that are decided, while others that ended with them wait for approvals.
+    decided: Vec<EvaluatedCall>,
+    /// Whether the upstream has sent its last byte while the stream waited.
+    is_all_here: bool,
+    /// Bytes that were released while the stream waits: Envoy sends none.
+    parked: Vec<u8>,
     /// Bytes to send now.
     out: Vec<u8>,
     /// Whether a frame was sent, for framings with separators.
@@ -138,6 +149,10 @@ impl Stream {
             is_over: false,
             is_unread: false,
             ended_with_denial: false,
+            stall: None,
+            decided: Vec::new(),
+            is_all_here: false,
+            parked: Vec::new(),
             out: Vec::new(),
             any_sent: false,
             sent: 0,
@@ -275,6 +290,7 @@ impl Stream {
             .chain(calls)
             .fold(self.queue.bytes(), usize::saturating_add)
             .saturating_add(self.frames.held())
+            .saturating_add(self.parked.len())
     }
 
     /// Takes the held bytes from the VM's memory budget. Returns `false` if it is exhausted.
@@ -316,10 +332,31 @@ impl Flow {
             Some(stop) => self.end_forwarded_stream(&mut stream, &bytes, stop),
             None => self.advance(&mut stream, &bytes, end).err(),
         };
+        self.stream_step(stream, stopped, &bytes, end, now)
+    }
+
+    /// Returns the step after bytes of a stream were processed.
+    fn stream_step(
+        &mut self,
+        mut stream: Box<Stream>,
+        stopped: Option<StreamEnd>,
+        bytes: &[u8],
+        end: bool,
+        now: u64,
+    ) -> Step {
         if let Some(stop) = &stopped {
             self.stop(&mut stream, stop);
         }
-        let mut out = std::mem::take(&mut stream.out);
+        if stream.stall.is_some() {
+            stream.is_all_here |= end;
+            let released = std::mem::take(&mut stream.out);
+            stream.parked.extend_from_slice(&released);
+            self.record_holding(&mut stream, false, now);
+            self.response = HalfState::Streaming(stream);
+            return Step::of(Action::Take);
+        }
+        let mut out = std::mem::take(&mut stream.parked);
+        out.append(&mut stream.out);
         if !stream.is_enforced() && stopped.is_none() {
             if !end {
                 self.response = HalfState::Streaming(stream);
@@ -404,6 +441,35 @@ impl Flow {
     }
 
     fn advance(&mut self, stream: &mut Stream, bytes: &[u8], end: bool) -> Result<(), StreamEnd> {
+        match self.read_on(stream, bytes, end) {
+            Err(Interruption::End(stop)) => return Err(stop),
+            // What follows is only kept.
+            Err(Interruption::Wait) | Ok(()) => {}
+        }
+        if stream.held() > stream.guard.max_body()
+            || stream.texts.len().saturating_add(stream.calls.len()) > MAX_OPEN
+        {
+            self.end_stalled(stream, codes::AG2014)?;
+            self.stop_parsing(stream)?;
+        } else if !stream.budget() {
+            self.end_stalled(stream, codes::AG2011)?;
+            self.unread(
+                stream,
+                codes::AG2011,
+                "too much is held back at the same time",
+            )?;
+            stream.give_up();
+        }
+        Ok(())
+    }
+
+    /// Reads the frames that are complete.
+    fn read_on(
+        &mut self,
+        stream: &mut Stream,
+        bytes: &[u8],
+        end: bool,
+    ) -> Result<(), Interruption> {
         if stream.is_unread {
             stream.out.extend_from_slice(bytes);
             return Ok(());
@@ -412,6 +478,9 @@ impl Flow {
             self.exchange.read(Direction::Response, Coverage::Full);
         }
         stream.frames.push(bytes);
+        if stream.stall.is_some() {
+            return Ok(());
+        }
         while !stream.is_unread {
             match stream.frames.next_frame() {
                 Ok(Some(frame)) => {
@@ -440,18 +509,6 @@ impl Flow {
                 Err(_) => self.stop_parsing(stream)?,
             }
             self.end_stream(stream)?;
-        }
-        if stream.held() > stream.guard.max_body()
-            || stream.texts.len().saturating_add(stream.calls.len()) > MAX_OPEN
-        {
-            self.stop_parsing(stream)?;
-        } else if !stream.budget() {
-            self.unread(
-                stream,
-                codes::AG2011,
-                "too much is held back at the same time",
-            )?;
-            stream.give_up();
         }
         Ok(())
     }
@@ -537,9 +594,13 @@ impl Flow {
 
     /// Ends the response with a denial.
     fn stop(&mut self, stream: &mut Stream, stop: &StreamEnd) {
+        if stream.stall.take().is_some() {
+            self.service.stop_waiting();
+        }
         stream.release();
         self.exchange.code = Some(stop.denial.code);
-        let so_far = u64::try_from(stream.out.len()).unwrap_or(u64::MAX);
+        let so_far = stream.parked.len().saturating_add(stream.out.len());
+        let so_far = u64::try_from(so_far).unwrap_or(u64::MAX);
         let passed = stream.sent.saturating_add(so_far);
         self.exchange
             .reasons
@@ -555,7 +616,7 @@ impl Flow {
         }
     }
 
-    fn take_frame(&mut self, stream: &mut Stream, mut frame: Frame) -> Result<(), StreamEnd> {
+    fn take_frame(&mut self, stream: &mut Stream, mut frame: Frame) -> Result<(), Interruption> {
         self.guard.allowance.earn_frame(frame.raw.len());
         if stream.is_evaluated() {
             for aside in &frame.asides {
@@ -574,7 +635,7 @@ impl Flow {
             let number = stream.queue.push(frame, None, stream.lanes);
             if stream.framing == Framing::Array {
                 // The end of the array.
-                self.end_all(stream, None, number)?;
+                return self.take_last(stream, number, false);
             }
             stream.queue.settled(number);
             stream.release();
@@ -590,12 +651,7 @@ impl Flow {
         if is_end {
             let held = HeldFrame::of(None);
             let number = stream.queue.push(frame, Some(held), OrderingGroups::ALL);
-            self.end_all(stream, None, number)?;
-            stream.is_over = true;
-            stream.begin();
-            stream.queue.settled(number);
-            stream.release();
-            return Ok(());
+            return self.take_last(stream, number, true);
         }
         let json = if stream.reader.wraps() {
             let json = stream.reader.unwrap(&payload);
@@ -617,7 +673,7 @@ impl Flow {
                         dropped: true,
                         ..HeldFrame::of(None)
                     }),
-                    Err(stop) => return Err(stop),
+                    Err(stop) => return Err(Interruption::End(stop)),
                 };
                 let number = stream.queue.push(frame, held, OrderingGroups::ALL);
                 stream.queue.settled(number);
@@ -632,9 +688,9 @@ impl Flow {
         stream: &mut Stream,
         frame: Frame,
         mut reader: Reader<'static>,
-    ) -> Result<(), StreamEnd> {
+    ) -> Result<(), Interruption> {
         stream.reader.read(&mut reader, frame.event.as_deref());
-        let (json, mut reading, details) = reader.finish_frame();
+        let (json, mut reading, mut details) = reader.finish_frame();
         if let Some(body) = json.body() {
             self.note_response(body.root());
         }
@@ -643,25 +699,52 @@ impl Flow {
         }
         learn(&mut stream.response, &reading);
         self.record_response(&stream.response);
+        self.exchange.usage = self.exchange.usage.or(details.metered);
+        if stream.purpose == ReadPurpose::Usage {
+            self.record_calls(&reading);
+        }
+        let held = HeldFrame {
+            mark: std::mem::take(&mut details.mark),
+            ..HeldFrame::of(Some(json))
+        };
+        let read = ReadFrame {
+            frame,
+            held,
+            reading,
+            details,
+        };
+        self.take_read_frame(stream, read)
+    }
+
+    /// Evaluates what is complete in a frame, and queues it.
+    fn take_read_frame(
+        &mut self,
+        stream: &mut Stream,
+        mut read: ReadFrame,
+    ) -> Result<(), Interruption> {
+        let has_events = !(read.reading.events.is_empty() && read.reading.problems.is_empty());
+        if stream.is_evaluated() && has_events {
+            match self.evaluate_frame(stream, &mut read.held, &read.reading) {
+                Err(Interruption::Wait) => {
+                    stream.stall = Some(Stall::Frame(Box::new(read)));
+                    return Err(Interruption::Wait);
+                }
+                evaluated => evaluated?,
+            }
+        }
+        let ReadFrame {
+            frame,
+            held,
+            details,
+            ..
+        } = read;
         let FrameReading {
             lanes,
             pieces,
             last,
             quiet,
-            metered,
-            mark,
+            ..
         } = details;
-        self.exchange.usage = self.exchange.usage.or(metered);
-        if stream.purpose == ReadPurpose::Usage {
-            self.record_calls(&reading);
-        }
-        let mut held = HeldFrame {
-            mark,
-            ..HeldFrame::of(Some(json))
-        };
-        if stream.is_evaluated() && !(reading.events.is_empty() && reading.problems.is_empty()) {
-            self.evaluate_frame(stream, &mut held, &reading)?;
-        }
         if lanes != OrderingGroups::default() {
             stream.lanes = lanes;
         }
@@ -675,17 +758,69 @@ impl Flow {
             stream.queue.wait(number);
             stream.beginning = Some(number);
         }
-        for piece in pieces {
-            self.take_piece(stream, number, piece)?;
+        let open = OpenDeltas {
+            number,
+            pieces: pieces.into(),
+            last,
+            quiet,
+        };
+        self.take_pieces(stream, open)
+    }
+
+    /// Processes what a queued frame adds to texts and calls.
+    fn take_pieces(
+        &mut self,
+        stream: &mut Stream,
+        mut open: OpenDeltas,
+    ) -> Result<(), Interruption> {
+        let number = open.number;
+        while let Some(piece) = open.pieces.pop_front() {
+            match self.take_piece(stream, number, &piece) {
+                Err(Interruption::Wait) => {
+                    open.pieces.push_front(piece);
+                    stream.stall = Some(Stall::Deltas(open));
+                    return Err(Interruption::Wait);
+                }
+                taken => taken?,
+            }
         }
-        if last {
-            self.end_all(stream, None, number)?;
+        if open.last {
+            match self.end_all(stream, None, number) {
+                Err(Interruption::Wait) => {
+                    stream.stall = Some(Stall::Deltas(open));
+                    return Err(Interruption::Wait);
+                }
+                ended => ended?,
+            }
             stream.is_over = true;
         }
-        if !quiet {
+        if !open.quiet {
             stream.begin();
         }
         stream.reader.passed();
+        stream.queue.settled(number);
+        stream.release();
+        Ok(())
+    }
+
+    /// Ends everything at a queued frame without content: the end of the stream, or of its array.
+    fn take_last(
+        &mut self,
+        stream: &mut Stream,
+        number: u64,
+        is_end: bool,
+    ) -> Result<(), Interruption> {
+        match self.end_all(stream, None, number) {
+            Err(Interruption::Wait) => {
+                stream.stall = Some(Stall::Last { number, is_end });
+                return Err(Interruption::Wait);
+            }
+            ended => ended?,
+        }
+        if is_end {
+            stream.is_over = true;
+            stream.begin();
+        }
         stream.queue.settled(number);
         stream.release();
         Ok(())
@@ -697,11 +832,15 @@ impl Flow {
         stream: &mut Stream,
         held: &mut HeldFrame,
         reading: &Reading,
-    ) -> Result<(), StreamEnd> {
+    ) -> Result<(), Interruption> {
         let Some(json) = &held.json else {
             return Ok(());
         };
+        self.let_wait();
         let verdict = self.evaluate_all(Direction::Response, json, reading, stream.force());
+        if verdict.waits {
+            return Err(Interruption::Wait);
+        }
         if !stream.is_enforced() {
             return Ok(());
         }
@@ -711,7 +850,7 @@ impl Flow {
         };
         if !verdict.denied.iter().all(can_go) {
             let broken = verdict.denied.iter().any(|denied| denied.problem.is_some());
-            return self.bind(stream, &verdict, json, broken);
+            return Ok(self.bind(stream, &verdict, json, broken)?);
         }
         let strictest = verdict.strictest();
         let is_denied = strictest.is_some_and(|denied| !denied.hidden);
@@ -750,9 +889,12 @@ impl Flow {
             (Err(_), Some(stop)) => {
                 self.exchange
                     .decided(ExchangeOutcome::Deny, ExchangeOutcome::Deny);
-                Err(stop)
+                Err(Interruption::End(stop))
             }
-            (Err(_), None) => Err(self.stop_uneditable(held.json.as_ref())),
+            (Err(_), None) => {
+                let stop = self.stop_uneditable(held.json.as_ref());
+                Err(Interruption::End(stop))
+            }
         }
     }
 
@@ -772,25 +914,25 @@ impl Flow {
         &mut self,
         stream: &mut Stream,
         number: u64,
-        piece: Delta,
-    ) -> Result<(), StreamEnd> {
+        piece: &Delta,
+    ) -> Result<(), Interruption> {
         match piece {
-            Delta::Text(piece) => self.take_text(stream, number, piece),
+            Delta::Text(piece) => self.take_text(stream, number, *piece)?,
             Delta::TextEnd(channel) => {
-                let text = stream.texts.get(&channel);
+                let text = stream.texts.get(channel);
                 if text.is_some_and(|text| text.flowing == ReleaseMode::HeldToEnd) {
                     return Ok(());
                 }
-                self.end_text(stream, channel)
+                self.end_text(stream, *channel)?;
             }
-            Delta::TextRest(channel) => self.rest_text(stream, channel),
+            Delta::TextRest(channel) => self.rest_text(stream, *channel)?,
             Delta::Call { key, element, what } => {
-                self.take_call(stream, number, key, element, &what);
-                Ok(())
+                self.take_call(stream, number, *key, *element, what);
             }
-            Delta::CallsEnd(keys) => self.end_calls(stream, &keys, number),
-            Delta::End(choice) => self.end_all(stream, choice, number),
+            Delta::CallsEnd(keys) => return self.end_calls(stream, keys, number, true),
+            Delta::End(choice) => return self.end_all(stream, *choice, number),
         }
+        Ok(())
     }
 
     fn take_text(
@@ -1117,26 +1259,47 @@ impl Flow {
         }
     }
 
-    /// Evaluates complete calls, and removes the denied ones.
+    /// Evaluates complete calls, and removes the denied ones. If some wait for their approvals, the others are decided, and
+    /// all leave together.
     fn end_calls(
         &mut self,
         stream: &mut Stream,
         keys: &[CallKey],
         end: u64,
-    ) -> Result<(), StreamEnd> {
-        let mut evaluated = Vec::with_capacity(keys.len());
+        may_wait: bool,
+    ) -> Result<(), Interruption> {
+        let mut waits = false;
+        let has_waited = !stream.decided.is_empty();
         for key in keys {
             let Some(call) = stream.calls.remove(key) else {
                 continue;
             };
             let written = u64::try_from(call.size()).unwrap_or(u64::MAX);
-            self.exchange.response_text = self.exchange.response_text.saturating_add(written);
-            let denied = self.evaluate_call(stream, key, &call)?;
-            evaluated.push(EvaluatedCall {
-                key: *key,
-                pieces: call.elements,
-                denied,
-            });
+            let so_far = self.exchange.response_text;
+            self.exchange.response_text = so_far.saturating_add(written);
+            match self.evaluate_call(stream, key, &call, may_wait) {
+                Err(Interruption::Wait) => {
+                    self.exchange.response_text = so_far;
+                    stream.calls.insert(*key, call);
+                    waits = true;
+                }
+                denied => {
+                    let denied = denied?;
+                    stream.decided.push(EvaluatedCall {
+                        key: *key,
+                        pieces: call.elements,
+                        denied,
+                    });
+                }
+            }
+        }
+        if waits {
+            return Err(Interruption::Wait);
+        }
+        let mut evaluated = std::mem::take(&mut stream.decided);
+        if has_waited {
+            let place = |call: &EvaluatedCall| keys.iter().position(|key| *key == call.key);
+            sort::sort_by_key(&mut evaluated, place);
         }
         if evaluated.iter().any(|call| call.denied.is_some()) {
             stream.is_changed = true;
@@ -1144,7 +1307,7 @@ impl Flow {
                 .reader
                 .remove_calls(&evaluated, end, &mut stream.queue);
             if taken.is_err() {
-                return Err(self.stop_uneditable(None));
+                return Err(Interruption::End(self.stop_uneditable(None)));
             }
         }
         for call in &evaluated {
@@ -1164,7 +1327,8 @@ impl Flow {
         stream: &mut Stream,
         key: &CallKey,
         call: &AssembledCall,
-    ) -> Result<Option<String>, StreamEnd> {
+        may_wait: bool,
+    ) -> Result<Option<String>, Interruption> {
         if !stream.is_evaluated() {
             let name = call.name();
             if !name.is_empty() {
@@ -1187,10 +1351,13 @@ impl Flow {
         let (json, mut reading) =
             match call.turned_back(key, json, reading, turned, self.guard.bounds()) {
                 Some(read) => read,
-                None => return Err(self.stop_uneditable(None)),
+                None => return Err(Interruption::End(self.stop_uneditable(None))),
             };
         copy_known_facts(&mut reading, &stream.response);
         let at = stream.reader.call_at(key);
+        if may_wait {
+            self.let_wait();
+        }
         let verdict = self.evaluate_assembled(AssembledPart {
             events: &reading.events,
             reading: &reading,
@@ -1200,6 +1367,9 @@ impl Flow {
             force: stream.force(),
             at: &at,
         });
+        if verdict.waits {
+            return Err(Interruption::Wait);
+        }
         if !stream.is_enforced() {
             return Ok(None);
         }
@@ -1216,10 +1386,10 @@ impl Flow {
                         && !self.request_context.waits_for_results(has_begun))
             });
             if !can_go {
-                return Err(StreamEnd {
+                return Err(Interruption::End(StreamEnd {
                     denial: Box::new(denial),
                     as_error: true,
-                });
+                }));
             }
             self.exchange.code = Some(denial.code);
             return Ok(Some(denial.message()));
@@ -1239,7 +1409,7 @@ impl Flow {
             stream.is_changed = true;
             match call.edit(&json, edits, &mut stream.queue) {
                 Some(arguments) => stream.rewritten.insert(*key, arguments),
-                None => return Err(self.stop_uneditable(Some(&json))),
+                None => return Err(Interruption::End(self.stop_uneditable(Some(&json)))),
             };
         }
         Ok(None)
@@ -1251,7 +1421,7 @@ impl Flow {
         stream: &mut Stream,
         choice: Option<u32>,
         number: u64,
-    ) -> Result<(), StreamEnd> {
+    ) -> Result<(), Interruption> {
         let is_of = |of: u32| choice.is_none_or(|choice| choice == of);
         let texts: Vec<TextKey> = stream
             .texts
@@ -1268,17 +1438,21 @@ impl Flow {
                 None => self.end_text(stream, channel)?,
             }
         }
-        let calls: Vec<CallKey> = stream
+        let mut calls: Vec<CallKey> = stream
             .calls
             .keys()
             .filter(|key| is_of(key.choice))
             .copied()
             .collect();
-        self.end_calls(stream, &calls, number)
+        if !stream.decided.is_empty() {
+            calls.extend(stream.decided.iter().map(|call| call.key));
+            sort::sort(&mut calls);
+        }
+        self.end_calls(stream, &calls, number, true)
     }
 
     /// Ends the stream after the upstream's last byte.
-    fn end_stream(&mut self, stream: &mut Stream) -> Result<(), StreamEnd> {
+    fn end_stream(&mut self, stream: &mut Stream) -> Result<(), Interruption> {
         if !stream.calls.is_empty() && stream.is_evaluated() {
             self.unread(
                 stream,
@@ -1291,7 +1465,8 @@ impl Flow {
             self.end_text(stream, channel)?;
         }
         let keys: Vec<CallKey> = stream.calls.keys().copied().collect();
-        self.end_calls(stream, &keys, u64::MAX)?;
+        // No frame is left that could wait for them.
+        self.end_calls(stream, &keys, u64::MAX, false)?;
         stream.begin();
         stream.release();
         for waiting in stream.queue.take_all() {

@@ -1,13 +1,17 @@
 //! Host calls that return their status. The SDK's calls panic on an unexpected status: a panic traps the VM with every
 //! exchange in it, and Envoy returns `BadArgument` for ordinary calls in the wrong phase.
 //!
+//! Calls to other services are made with the SDK's own, since it must know their tokens.
+//!
 //! Source: Proxy-Wasm ABI 0.2.1.
 #![expect(
     unsafe_code,
     reason = "the ABI passes pointers; every call here hands over memory that outlives it"
 )]
 
+use proxy_wasm::hostcalls;
 use std::ptr::null_mut;
+use std::time::Duration;
 
 /// A header map.
 #[derive(Clone, Copy)]
@@ -16,6 +20,7 @@ pub(super) enum Map {
     RequestHeaders = 0,
     RequestTrailers = 1,
     ResponseHeaders = 2,
+    CallResponseHeaders = 6,
 }
 
 /// A buffer.
@@ -24,6 +29,7 @@ pub(super) enum Map {
 pub(super) enum Buffer {
     RequestBody = 0,
     ResponseBody = 1,
+    CallResponseBody = 4,
     PluginConfiguration = 7,
 }
 
@@ -99,6 +105,7 @@ unsafe extern "C" {
         grpc_status: i32,
     ) -> u32;
     fn proxy_close_stream(stream: u32) -> u32;
+    fn proxy_continue_stream(stream: u32) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
     fn proxy_record_metric(id: u32, value: u64) -> u32;
     fn proxy_increment_metric(id: u32, by: i64) -> u32;
@@ -228,11 +235,34 @@ pub(super) fn send_local_response(
     })
 }
 
+/// A half of an exchange.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub(super) enum Half {
+    Request = 0,
+    Response = 1,
+}
+
 /// Closes the connection of a response.
 pub(super) fn close_response() -> Result<(), HostError> {
-    const HTTP_RESPONSE: u32 = 1;
     // SAFETY: the only argument is a number.
-    checked(unsafe { proxy_close_stream(HTTP_RESPONSE) })
+    checked(unsafe { proxy_close_stream(Half::Response as u32) })
+}
+
+/// Goes on with a half that was paused.
+pub(super) fn continue_stream(half: Half) -> Result<(), HostError> {
+    // SAFETY: the only argument is a number.
+    checked(unsafe { proxy_continue_stream(half as u32) })
+}
+
+/// Calls a service behind a cluster of Envoy's; `None` if it can't be called. Returns the token of the answer.
+pub(super) fn call_service(
+    cluster: &str,
+    headers: Vec<(&str, &str)>,
+    body: Option<&[u8]>,
+    timeout: Duration,
+) -> Option<u32> {
+    hostcalls::dispatch_http_call(cluster, headers, body, Vec::new(), timeout).ok()
 }
 
 /// Defines or finds a stat; `None` if the host rejects it.

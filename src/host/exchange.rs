@@ -1,23 +1,33 @@
 //! HTTP context of one exchange: Envoy's callbacks ↔ [`Flow`].
 
-use super::abi::{self, Buffer, Level, Map};
+use super::abi::{self, Buffer, Half, Level, Map};
 use super::headers;
 use super::proxy::EnvoyProperties;
 use super::root::{HeldRequests, send};
 use super::stats::Stats;
-use crate::flow::{Action as FlowAction, Body, End, Flow, Guard, RequestHead, ResponseHead, Step};
+use crate::approval::MAX_ANSWER_BYTES;
+use crate::event::Direction;
+use crate::flow::{
+    Action as FlowAction, Body, End, Flow, Guard, RequestHead, ResponseHead, Resumed,
+    ServiceAnswer, ServiceCall, Step,
+};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// The stream context of one exchange.
 pub(super) struct HttpExchange {
     context: u32,
+    /// The context of its configuration, which outlives it.
+    root: u32,
     guard: Rc<Guard>,
     flow: Rc<RefCell<Flow>>,
     stats: Rc<RefCell<Stats>>,
     waiting: HeldRequests,
+    /// The call to the approval service whose answer it waits for: Envoy's token, and its number in the exchange.
+    asked: Option<(u32, u64)>,
 }
 
 /// The bytes in one of Envoy's buffers.
@@ -44,16 +54,19 @@ impl Body for HeldMessage {
 /// The host's identifiers for one half of the exchange.
 #[derive(Clone, Copy)]
 struct MessageHalf {
+    half: Half,
     map: Map,
     buffer: Buffer,
 }
 
 const REQUEST: MessageHalf = MessageHalf {
+    half: Half::Request,
     map: Map::RequestHeaders,
     buffer: Buffer::RequestBody,
 };
 
 const RESPONSE: MessageHalf = MessageHalf {
+    half: Half::Response,
     map: Map::ResponseHeaders,
     buffer: Buffer::ResponseBody,
 };
@@ -61,24 +74,121 @@ const RESPONSE: MessageHalf = MessageHalf {
 impl HttpExchange {
     pub(super) fn new(
         context: u32,
+        root: u32,
         guard: Rc<Guard>,
         stats: Rc<RefCell<Stats>>,
         waiting: HeldRequests,
     ) -> HttpExchange {
         HttpExchange {
             context,
+            root,
             flow: Rc::new(RefCell::new(Flow::new(Rc::clone(&guard)))),
             guard,
             stats,
             waiting,
+            asked: None,
         }
     }
 
-    /// Performs the actions of a step. Every failed host call ends the exchange.
-    fn take(&self, half: MessageHalf, step: Step) -> Action {
+    /// Performs the actions of a step, and those of the steps that follow it at once.
+    fn take(&mut self, half: MessageHalf, mut step: Step) -> Action {
+        loop {
+            let calls = std::mem::take(&mut step.calls);
+            let action = self.act(half, step);
+            let Some(number) = self.call_service(&calls) else {
+                return action;
+            };
+            // No answer will come.
+            match self.answered(number, &ServiceAnswer::Unreachable) {
+                Some((_, next)) => step = next,
+                None => return action,
+            }
+        }
+    }
+
+    /// Makes the calls to the approval service. Returns the number of one that is awaited and can't be made.
+    fn call_service(&mut self, calls: &[ServiceCall]) -> Option<u64> {
+        let guard = Rc::clone(&self.guard);
+        let service = guard.policy.document.approval_service.as_ref()?;
+        let mut failed = None;
+        for call in calls {
+            let headers = vec![
+                (":method", "POST"),
+                (":path", &*service.path),
+                (":authority", &*service.authority),
+                ("content-type", "application/json"),
+                ("accept", "application/json"),
+            ];
+            // Envoy cancels the calls of an exchange that ends, and a denial ends it.
+            let caller = match call.is_awaited {
+                true => self.context,
+                false => self.root,
+            };
+            let timeout = Duration::from_secs(call.timeout);
+            let token = abi::set_effective_context(caller).ok().and_then(|()| {
+                abi::call_service(&service.cluster, headers, Some(&call.body), timeout)
+            });
+            let _ = abi::set_effective_context(self.context);
+            match token {
+                Some(token) if call.is_awaited => self.asked = Some((token, call.number)),
+                Some(_) => {}
+                None if call.is_awaited => failed = Some(call.number),
+                None => self.report("service_unreachable, a notice is lost"),
+            }
+        }
+        failed
+    }
+
+    /// Hands the flow an answer of the approval service.
+    fn answered(&mut self, number: u64, answer: &ServiceAnswer<'_>) -> Option<(MessageHalf, Step)> {
+        let mut flow = self.flow.borrow_mut();
+        let half = match flow.awaits()? {
+            Direction::Request => REQUEST,
+            Direction::Response => RESPONSE,
+        };
+        let mut held = HeldMessage {
+            buffer: half.buffer,
+            size: 0,
+            failed: false,
+        };
+        let start = abi::now();
+        let Resumed { step, failure } = flow.service_answered(number, answer, &mut held, start)?;
+        flow.spent(abi::now().saturating_sub(start));
+        drop(flow);
+        if let Some(failure) = failure {
+            let status = match answer {
+                ServiceAnswer::Received { status, .. } => format!(", status {status}"),
+                ServiceAnswer::Unreachable => String::new(),
+            };
+            self.report(&format!("{failure}{status}"));
+        }
+        if held.failed {
+            let _ = self.fail("a held body could not be read");
+            return None;
+        }
+        Some((half, step))
+    }
+
+    /// Logs why the approval service is of no use.
+    fn report(&self, why: &str) {
+        let Some(service) = &self.guard.policy.document.approval_service else {
+            return;
+        };
+        abi::log(
+            Level::Warn,
+            &format!(
+                "agentguard: AG3007 the approval service behind cluster `{}` failed: {why}",
+                service.cluster
+            ),
+        );
+    }
+
+    /// Performs the action of a step. Every failed host call ends the exchange.
+    fn act(&self, half: MessageHalf, step: Step) -> Action {
         let done = headers::edit(half.map, &step.headers).and_then(|()| match step.action {
             FlowAction::Continue => Ok(Action::Continue),
             FlowAction::Hold => Ok(Action::Pause),
+            FlowAction::Take => abi::set_buffer(half.buffer, b"").map(|()| Action::Pause),
             FlowAction::Replace(body) => {
                 abi::set_buffer(half.buffer, &body).map(|()| Action::Continue)
             }
@@ -104,14 +214,14 @@ impl HttpExchange {
         let mut flow = self.flow.borrow_mut();
         let step = run(&mut flow, start);
         // Holding more bytes costs too little to read the clock.
-        if step.action != FlowAction::Hold {
+        if step.action != FlowAction::Hold || !step.calls.is_empty() {
             flow.spent(abi::now().saturating_sub(start));
         }
         step
     }
 
     fn body(
-        &self,
+        &mut self,
         half: MessageHalf,
         size: usize,
         run: &mut dyn FnMut(&mut Flow, &mut dyn Body, u64) -> Step,
@@ -129,7 +239,33 @@ impl HttpExchange {
     }
 }
 
-impl Context for HttpExchange {}
+impl Context for HttpExchange {
+    fn on_http_call_response(&mut self, token: u32, headers: usize, size: usize, _trailers: usize) {
+        // The answer to a notice is of no interest.
+        let Some((_, number)) = self.asked.take_if(|(asked, _)| *asked == token) else {
+            return;
+        };
+        let status = match headers {
+            // How some hosts tell that a call has failed.
+            0 => None,
+            _ => headers::status(Map::CallResponseHeaders),
+        };
+        let body = match size {
+            0..=MAX_ANSWER_BYTES => abi::buffer(Buffer::CallResponseBody, MAX_ANSWER_BYTES),
+            _ => Ok(Vec::new()),
+        };
+        let answer = match (status, &body) {
+            (Some(status), Ok(body)) => ServiceAnswer::Received { status, body },
+            _ => ServiceAnswer::Unreachable,
+        };
+        let Some((half, step)) = self.answered(number, &answer) else {
+            return;
+        };
+        if self.take(half, step) == Action::Continue {
+            let _ = abi::continue_stream(half.half);
+        }
+    }
+}
 
 impl HttpContext for HttpExchange {
     fn on_http_request_headers(&mut self, _count: usize, end: bool) -> Action {

@@ -46,6 +46,14 @@ fn terminated(bytes: &[u8], size: usize) -> Option<(&[u8], &[u8])> {
     Some((text, rest.get(1..)?))
 }
 
+/// The status in a map of response headers.
+pub(super) fn status(map: Map) -> Option<u16> {
+    let map = abi::headers(map).ok()?;
+    let headers = parse(&map);
+    let (_, status) = headers.iter().find(|(name, _)| *name == b":status")?;
+    std::str::from_utf8(status).ok()?.parse().ok()
+}
+
 /// Serialises the headers of a local reply.
 pub(super) fn serialise(headers: &[(String, String)]) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);

@@ -32,6 +32,8 @@ pub(super) type HeldRequests = Rc<RefCell<BTreeMap<u32, (u64, Rc<RefCell<Flow>>)
 /// The root context.
 #[derive(Default)]
 pub(super) struct Root {
+    /// Envoy's id of this context.
+    id: u32,
     guard: Option<Rc<Guard>>,
     /// The kill list, if that is what this configuration holds.
     kill: Option<KillRoot>,
@@ -163,6 +165,7 @@ impl RootContext for Root {
         let guard = Rc::clone(self.guard.as_ref()?);
         Some(Box::new(HttpExchange::new(
             context,
+            self.id,
             guard,
             Rc::clone(&self.stats),
             Rc::clone(&self.waiting),
@@ -175,6 +178,12 @@ impl RootContext for Root {
 }
 
 impl Root {
+    pub(super) fn new(id: u32) -> Root {
+        let mut root = Root::default();
+        root.id = id;
+        root
+    }
+
     /// Sets the gauges for the policy in force. Envoy keeps stats of old versions forever, at zero.
     ///
     /// Set at the first tick. Before Envoy puts a configuration in force, it tries it in a VM that it discards

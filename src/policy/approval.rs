@@ -2,12 +2,26 @@
 
 use super::decode::{Decoder, PolicyPath};
 use super::field_ref::{self, FieldRef};
-use super::grammar::ApprovalKey;
+use super::grammar::{ApprovalKey, ApprovalServiceKey};
 use super::node::Node;
 use crate::diag::codes;
 
 /// How long an approval holds where the policy doesn't say.
 const USUAL_SECONDS: u64 = 600;
+
+/// Most seconds that a call waits. Envoy ends what is idle for five minutes.
+const MAX_WAIT: u64 = 240;
+
+/// The service that gives approvals, or is told that one is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApprovalService {
+    /// The name of Envoy's cluster.
+    pub cluster: Box<str>,
+    /// `:path` of the request.
+    pub path: Box<str>,
+    /// `:authority` of the request.
+    pub authority: Box<str>,
+}
 
 /// Who has to agree to what a rule asks about.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +38,10 @@ pub struct Approval {
     pub(crate) bind: Vec<FieldRef>,
     /// What an approver reads in the request for an approval. It travels through the agent.
     pub(crate) show: Vec<FieldRef>,
+    /// How many seconds a call waits while the approval service is asked.
+    pub wait: Option<u64>,
+    /// Whether the approval service is told of a denied call.
+    pub notify: bool,
 }
 
 impl Approval {
@@ -35,6 +53,8 @@ impl Approval {
         uses: 1,
         bind: Vec::new(),
         show: Vec::new(),
+        wait: None,
+        notify: false,
     };
 
     /// The paths that it is bound to, as written.
@@ -59,12 +79,17 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
             ApprovalKey::Uses => approval.uses = positive(decoder, &at, value)?,
             ApprovalKey::ValidFor => approval.valid_for = decoder.seconds(&at, value)?,
             ApprovalKey::Wait => {
-                let message = "a request can't wait for an approval yet";
-                let help =
-                    "leave it out: the agent asks again with the token in `x-agentguard-approval`";
-                decoder.error(codes::AG1017, &at, &value.span, message, help);
-                return None;
+                let seconds = decoder.seconds(&at, value)?;
+                if !(1..=MAX_WAIT).contains(&seconds) {
+                    let message = format!("a call waits between a second and {MAX_WAIT} seconds");
+                    let help =
+                        "write for example `wait: 30s`; Envoy ends what is idle for five minutes";
+                    decoder.error(codes::AG1011, &at, &value.span, &message, help);
+                    return None;
+                }
+                approval.wait = Some(seconds);
             }
+            ApprovalKey::Notify => approval.notify = decoder.boolean(&at, value)?,
             ApprovalKey::Bind | ApprovalKey::Show => {
                 for path in decoder.names(&at, value)? {
                     let field = field_ref::read_mention(decoder, &at, &path, &value.span)?;
@@ -89,6 +114,50 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
         return None;
     }
     Some(approval)
+}
+
+/// Reads `approval_service`.
+pub(super) fn read_service(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    node: &Node,
+) -> Option<ApprovalService> {
+    let (mut cluster, mut path, mut authority) = (None, None, None);
+    for (key, member) in decoder.keys(at, node)? {
+        let at = at.key(&member.key);
+        let text = decoder.text(&at, &member.value)?;
+        // Both are written into a request as they are.
+        let is_visible = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let (known, is_valid, help) = match key {
+            ApprovalServiceKey::Cluster => (
+                &mut cluster,
+                is_visible,
+                "write the name that the cluster has in Envoy: `cluster: approvals`",
+            ),
+            ApprovalServiceKey::Path => (
+                &mut path,
+                is_visible && text.starts_with('/'),
+                "write an absolute path: `path: /approvals`",
+            ),
+            ApprovalServiceKey::Authority => (
+                &mut authority,
+                is_visible,
+                "write a host: `authority: approvals.example.com`",
+            ),
+        };
+        if !is_valid {
+            let message = format!("this is no {}", member.key);
+            decoder.error(codes::AG1005, &at, &member.value.span, &message, help);
+            return None;
+        }
+        *known = Some(text);
+    }
+    let cluster = cluster?;
+    Some(ApprovalService {
+        path: path.unwrap_or_else(|| "/".into()),
+        authority: authority.unwrap_or_else(|| cluster.clone()),
+        cluster,
+    })
 }
 
 fn positive(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<u32> {

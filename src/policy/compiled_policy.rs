@@ -139,6 +139,16 @@ impl Policy {
             .any(|rule| rule.action == Action::RequireApproval && rule.enforced)
     }
 
+    /// Whether an enforced rule waits for an approval.
+    pub fn waits_for_approvals(&self) -> bool {
+        self.rules.iter().any(|rule| {
+            let mut approval = rule.approval.iter();
+            rule.action == Action::RequireApproval
+                && rule.enforced
+                && approval.any(|approval| approval.wait.is_some())
+        })
+    }
+
     /// Whether `applies_to` names clusters, which the host must then look up.
     pub fn asks_cluster(&self) -> bool {
         self.chapters

@@ -2,6 +2,7 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 use super::approval::Approval;
+use super::approval::{self, ApprovalService};
 use super::approvers::{self, Approver, ApproverKey};
 use super::decode::{Decoder, PolicyPath};
 use super::defaults::{self, Defaults};
@@ -88,6 +89,8 @@ pub struct Document {
     pub disclose_code_only: bool,
     /// The keys of those who approve.
     pub approvers: Vec<Approver>,
+    /// The service that gives approvals.
+    pub approval_service: Option<ApprovalService>,
     /// The record's settings.
     pub audit: AuditSettings,
     pub(crate) lists: SortedMap<Box<str>, List>,
@@ -299,6 +302,7 @@ fn read_in_role(
         stream_on_deny: StreamOnDeny::Drain,
         disclose_code_only: false,
         approvers: Vec::new(),
+        approval_service: None,
         audit: AuditSettings::default(),
         lists: SortedMap::new(),
         detectors: None,
@@ -308,6 +312,7 @@ fn read_in_role(
         members: parts,
         shadow: None,
     };
+    let mut is_service_named = false;
     for (key, member) in &members {
         let at = at.key(&member.key);
         let value = &member.value;
@@ -361,6 +366,10 @@ fn read_in_role(
             DocumentKey::Approvers => {
                 document.approvers = approvers::read_all(decoder, &at, value);
             }
+            DocumentKey::ApprovalService => {
+                document.approval_service = approval::read_service(decoder, &at, value);
+                is_service_named = true;
+            }
             DocumentKey::Audit => document.audit = audit(decoder, &at, value),
             DocumentKey::Zones => {
                 document.zones = zones::read(decoder, &at, value).unwrap_or_default();
@@ -369,8 +378,34 @@ fn read_in_role(
     }
     if matches!(role, Role::Alone | Role::Set) && defaults.is_some() {
         settle_identity(decoder, &document, at);
+        if !is_service_named {
+            require_service(decoder, &document, at);
+        }
     }
     defaults.map(|_| document)
+}
+
+/// Reports rules that ask an approval service where none is named.
+fn require_service(decoder: &mut Decoder, document: &Document, at: &PolicyPath<'_>) {
+    let asks = |rule: &&Rule| {
+        let approval = rule.approval.as_deref();
+        approval.is_some_and(|approval| approval.wait.is_some() || approval.notify)
+    };
+    let rules = document.deciding().iter().flat_map(|part| &part.rules);
+    for rule in rules.filter(asks) {
+        let message = format!(
+            "rule `{}` asks the approval service, and none is named",
+            rule.id
+        );
+        let help = "name a cluster of Envoy's: `approval_service: { cluster: approvals }`";
+        decoder.error(
+            codes::AG1006,
+            &at.key("approval_service"),
+            &rule.span,
+            &message,
+            help,
+        );
+    }
 }
 
 /// `for: { tenant: acme }`

@@ -270,6 +270,10 @@ keys! {
         Approvers = "approvers" in Alone | Set
             => "The keys of those who [approve](approvals.md), by role: one or a list.",
             Named(&Either(&[APPROVER, List(&APPROVER)])), Merge::ByName;
+        ApprovalService = "approval_service" in Alone | Set
+            => "The service that is asked for [approvals](approvals.md#how-does-a-call-wait-for-its-approval), or told \
+            of them, by rules with `approval.wait` or `approval.notify`.",
+            Mapping(ApprovalServiceKey::MAPPING), Merge::Outermost;
         Audit = "audit" in Alone | Set => "Audit events.", Mapping(AuditKey::MAPPING), Merge::Outermost;
         Zones = "zones" in Alone | Set
             => "Added by `build` if rules name time zones.", Mapping(ZonesKey::MAPPING), Merge::Own;
@@ -463,6 +467,15 @@ keys! {
         Principal = "principal" => "Who holds the key. Nobody approves what the same principal asks for.", Text;
     }
 
+    /// `approval_service`
+    ApprovalServiceKey {
+        Cluster = "cluster" required "name a cluster of Envoy's: `approval_service: { cluster: approvals }`"
+            => "The Envoy cluster that it runs behind.", Text;
+        Path = "path" => "The path of the request. Absent: `/`.", Form("/approvals", "^/[!-~]*$");
+        Authority = "authority" => "The host that the request names. Absent: the cluster's name.",
+            Form("approvals.example.com", "^[!-~]+$");
+    }
+
     /// `audit`
     AuditKey {
         Key = "key" => "The environment variable with the MAC key of audit events.", Form("env:NAME", "^env:.+");
@@ -598,7 +611,8 @@ keys! {
         Uses = "uses" => "How often it may be used. Absent: 1.", Whole(1, MAX_COUNT);
         Bind = "bind" => "Fields that it is bound to: another value needs another approval.", Texts;
         Show = "show" => "What an approver reads of the call. It travels through the agent.", Texts;
-        Wait = "wait" => "Not supported yet: a request can't wait for an approval.", Seconds;
+        Wait = "wait" => "How long the call waits while `approval_service` is asked. At most `4m`.", Seconds;
+        Notify = "notify" => "`approval_service` is told of the denied call, and nothing waits for it.", Boolean;
     }
 
     /// `window` of a limit

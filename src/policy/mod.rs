@@ -47,7 +47,7 @@ pub(crate) mod version;
 pub(crate) mod words;
 pub(crate) mod zones;
 
-pub use approval::Approval;
+pub use approval::{Approval, ApprovalService};
 pub use approvers::{Approver, ApproverKey};
 pub use compiled::CompiledRule;
 pub use compiled_policy::Policy;

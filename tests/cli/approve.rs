@@ -84,6 +84,7 @@ fn a_token_of_the_command_approves_what_it_showed() {
         subject: &request.subject,
         asker: &Principal::anonymous(),
         now: NOW_SECONDS,
+        reserved: &[],
     };
     let by = ["manager".into(), "lead".into()];
     let demand = RuleDemand {

@@ -25,6 +25,7 @@ macro_rules! in_both_envoys {
 }
 
 mod agents;
+mod approval_service;
 mod approvals;
 mod audit_endings;
 mod audit_trail;

@@ -767,6 +767,8 @@ pub(super) fn approval(rule: &Rule) -> String {
         ),
         ("uses", u64::from(approval.uses), u64::from(usual.uses)),
         ("valid for seconds", approval.valid_for, usual.valid_for),
+        ("waits for seconds", approval.wait.unwrap_or(0), 0),
+        ("notices", u64::from(approval.notify), 0),
     ] {
         if value != usual {
             told.push_str(&format!(", {word}: {value}"));

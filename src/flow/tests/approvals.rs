@@ -3,17 +3,17 @@
 use super::*;
 use crate::approval::{ApprovalRequest, SigningKey, VERIFICATIONS, mint, nonce};
 
-const SECOND: u64 = 1_000_000_000;
+pub(super) const SECOND: u64 = 1_000_000_000;
 
-fn manager() -> SigningKey {
+pub(super) fn manager() -> SigningKey {
     SigningKey::from_seed("manager", [1; 32])
 }
 
-fn lead() -> SigningKey {
+pub(super) fn lead() -> SigningKey {
     SigningKey::from_seed("lead", [2; 32])
 }
 
-fn approvers() -> String {
+pub(super) fn approvers() -> String {
     format!(
         "approvers: {{ manager: \"{}\", lead: \"{}\" }}\n",
         manager().public().unwrap(),
@@ -35,7 +35,7 @@ rules:
     ))
 }
 
-fn asks(tokens: &[String]) -> HttpMessage {
+pub(super) fn asks(tokens: &[String]) -> HttpMessage {
     let mut request = chat_request(&says("Refund me."));
     for token in tokens {
         request.headers.push((
@@ -46,7 +46,7 @@ fn asks(tokens: &[String]) -> HttpMessage {
     request
 }
 
-fn calls(arguments: &[&str]) -> HttpMessage {
+pub(super) fn calls(arguments: &[&str]) -> HttpMessage {
     let calls: Vec<Value> = (0..)
         .zip(arguments)
         .map(|(number, arguments)| {
@@ -73,7 +73,7 @@ fn exchange_at(
     run(guard, request, |_| answer, NOW + seconds * SECOND)
 }
 
-fn text(message: &HttpMessage) -> String {
+pub(super) fn text(message: &HttpMessage) -> String {
     String::from_utf8(message.body()).unwrap()
 }
 
@@ -91,12 +91,12 @@ fn approved_by(key: &SigningKey, request: &ApprovalRequest) -> String {
     mint(request, key, NOW / SECOND, nonce(&[5; 16]))
 }
 
-fn record(seen: &SimulatedResult) -> Value {
+pub(super) fn record(seen: &SimulatedResult) -> Value {
     serde_json::from_slice(&seen.finished.line).unwrap()
 }
 
 /// The call passed.
-fn passes(seen: &SimulatedResult) -> bool {
+pub(super) fn passes(seen: &SimulatedResult) -> bool {
     text(&seen.client).contains("\"tool_calls\":[")
 }
 
@@ -434,7 +434,7 @@ rules:
     assert_eq!(passed.client.status(), Some(200));
 }
 
-fn mcp_call(arguments: Value, token: Option<&str>, session: &str) -> HttpMessage {
+pub(super) fn mcp_call(arguments: Value, token: Option<&str>, session: &str) -> HttpMessage {
     let mut params = json!({"name": "refund", "arguments": arguments});
     if let Some(token) = token {
         params["_meta"] = json!({"progressToken": 7, "agentguard/approval": token});
@@ -457,7 +457,7 @@ fn mcp_call(arguments: Value, token: Option<&str>, session: &str) -> HttpMessage
     )
 }
 
-fn mcp_done() -> HttpMessage {
+pub(super) fn mcp_done() -> HttpMessage {
     HttpMessage::new(
         &[(":status", "200"), ("content-type", "application/json")],
         br#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"done"}]}}"#,
@@ -501,7 +501,7 @@ fn mcp_brings_the_token_in_meta_and_the_server_never_sees_it() {
     assert_eq!(got, expected);
 }
 
-fn streamed(chunks: &[Value]) -> HttpMessage {
+pub(super) fn streamed(chunks: &[Value]) -> HttpMessage {
     let body: String = chunks
         .iter()
         .map(|chunk| format!("data: {chunk}\n\n"))
@@ -512,7 +512,7 @@ fn streamed(chunks: &[Value]) -> HttpMessage {
     )
 }
 
-fn streamed_call(arguments: [&str; 2]) -> HttpMessage {
+pub(super) fn streamed_call(arguments: [&str; 2]) -> HttpMessage {
     let delta = |delta: Value, finish: Value| {
         json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o",
                "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})

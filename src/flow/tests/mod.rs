@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 mod a2a;
+mod approval_service;
 mod approvals;
 mod data;
 mod disguise;

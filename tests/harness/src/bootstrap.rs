@@ -355,6 +355,8 @@ pub(crate) struct Bootstrap<'b> {
     /// Name of the environment in the node's metadata.
     pub(crate) environment: Option<&'b str>,
     pub(crate) provider: SocketAddr,
+    /// Other services, by the names of their clusters.
+    pub(crate) services: &'b [(&'static str, SocketAddr)],
     pub(crate) home: &'b Path,
     pub(crate) wasm: &'b Path,
     /// Whether to leave out everything that costs time, for benchmarks.
@@ -368,6 +370,12 @@ impl Bootstrap<'_> {
             .iter()
             .map(|(label, pattern)| json!({"tag_name": label, "regex": pattern}))
             .collect();
+        let mut clusters = vec![
+            cluster("provider", &[self.provider]),
+            cluster("nowhere", &[]),
+        ];
+        let services = self.services.iter();
+        clusters.extend(services.map(|(name, address)| cluster(name, &[*address])));
         let listeners: Vec<Value> = self.sites.iter().map(|site| site.listener(self)).collect();
         let metadata = match self.environment {
             Some(name) => json!({"environment": name}),
@@ -380,7 +388,7 @@ impl Bootstrap<'_> {
             "stats_flush_interval": if self.measured { "5s" } else { "0.1s" },
             "static_resources": {
                 "listeners": listeners,
-                "clusters": [cluster("provider", &[self.provider]), cluster("nowhere", &[])],
+                "clusters": clusters,
             },
         })
     }

@@ -68,6 +68,7 @@ pub struct Setup {
     workers: u32,
     variables: Vec<(String, String)>,
     upstream: Option<SocketAddr>,
+    services: Vec<(&'static str, SocketAddr)>,
     measured: bool,
 }
 
@@ -84,6 +85,7 @@ impl Setup {
             workers: 1,
             variables: Vec::new(),
             upstream: None,
+            services: Vec::new(),
             measured: false,
         }
     }
@@ -91,6 +93,12 @@ impl Setup {
     /// Uses a real server instead of the provider double.
     pub fn upstream(mut self, address: SocketAddr) -> Setup {
         self.upstream = Some(address);
+        self
+    }
+
+    /// Adds a cluster with one endpoint.
+    pub fn service(mut self, cluster: &'static str, address: SocketAddr) -> Setup {
+        self.services.push((cluster, address));
         self
     }
 
@@ -148,6 +156,7 @@ impl Setup {
             labels: &self.labels,
             environment: self.environment.as_deref(),
             provider: self.upstream.unwrap_or(provider.address),
+            services: &self.services,
             home: &home,
             wasm: &wasm,
             measured: self.measured,

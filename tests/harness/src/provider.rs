@@ -212,10 +212,14 @@ impl Answer {
     }
 }
 
+/// Makes the response to a request.
+type MadeAnswer = Arc<dyn Fn(&Received) -> Answer + Send + Sync>;
+
 #[derive(Default)]
 struct State {
     next: VecDeque<Answer>,
     otherwise: Option<Answer>,
+    made: Option<MadeAnswer>,
     received: Vec<Received>,
     /// Whether received requests are not recorded.
     forgetful: bool,
@@ -273,6 +277,11 @@ impl Provider {
     /// Sets the default response.
     pub fn answer_always(&self, answer: Answer) {
         lock(&self.state).otherwise = Some(answer);
+    }
+
+    /// Makes the default response of each whole request.
+    pub fn answer_with(&self, make: impl Fn(&Received) -> Answer + Send + Sync + 'static) {
+        lock(&self.state).made = Some(Arc::new(make));
     }
 
     /// Queues the response to the next request.
@@ -349,7 +358,7 @@ impl Provider {
             read?;
             // The response is chosen now: the head of a request that is denied on its way may arrive, and must not take
             // another's response.
-            if !self.answer().play(wire.stream())? {
+            if !self.answer(number).play(wire.stream())? {
                 return Ok(());
             }
         }
@@ -382,8 +391,16 @@ impl Provider {
         }
     }
 
-    fn answer(&self) -> Answer {
-        lock(&self.state).answer()
+    fn answer(&self, number: usize) -> Answer {
+        let mut state = lock(&self.state);
+        let received = state.received.get(number).cloned();
+        match (state.made.clone(), received) {
+            (Some(make), Some(received)) if state.next.is_empty() => {
+                drop(state);
+                make(&received)
+            }
+            _ => state.answer(),
+        }
     }
 
     fn read_body(&self, wire: &mut Wire, head: &MessageHead, number: usize) -> io::Result<()> {

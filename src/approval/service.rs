@@ -1,0 +1,92 @@
+//! What the approval service is asked, and what it answers.
+//!
+//! ```json
+//! {"agentguard":"approval_request","version":1,"wait":30,"request_id":"1b0f…",
+//!  "requests":[{"request":"agar1.eyJpZCI6…","contents":{"id":"3q2-7w","policy":"support-agent",…}}]}
+//! ```
+//!
+//! `contents` is what the request holds, for services that don't decode it. A notice has no `wait`, and nobody reads its
+//! answer. An answer gives any number of tokens; without any, nobody agrees:
+//!
+//! ```json
+//! {"agentguard":"approval","tokens":["agat1.eyJpZCI6…"]}
+//! ```
+
+use super::encoding::PayloadWriter;
+use super::request::ApprovalRequest;
+use super::token::MAX_BYTES as MAX_TOKEN_BYTES;
+use crate::wire::json::{JsonBody, Limits, ValueKind};
+
+/// Maximum tokens of an answer. Each costs a verification.
+const MAX_TOKENS: usize = 32;
+
+/// Maximum bytes of an answer.
+pub const MAX_ANSWER_BYTES: usize = MAX_TOKENS * (MAX_TOKEN_BYTES + 8) + (1 << 10);
+
+/// Deepest nesting of an answer.
+const MAX_DEPTH: u16 = 16;
+
+/// An answer that is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MalformedAnswer;
+
+/// Writes what the approval service is asked; without `wait`, what it is told.
+pub fn service_request(
+    requests: &[&ApprovalRequest],
+    request_id: &str,
+    wait: Option<u64>,
+) -> Vec<u8> {
+    let mut out = PayloadWriter::new();
+    out.text("agentguard", "approval_request");
+    out.number("version", 1);
+    if let Some(wait) = wait {
+        out.number("wait", wait);
+    }
+    out.text("request_id", request_id);
+    let list = out.key("requests");
+    list.push(b'[');
+    for (number, request) in requests.iter().enumerate() {
+        if number > 0 {
+            list.push(b',');
+        }
+        let mut each = PayloadWriter::new();
+        each.text("request", &request.encode());
+        each.key("contents").extend_from_slice(&request.contents());
+        list.extend_from_slice(&each.end());
+    }
+    list.push(b']');
+    out.end()
+}
+
+/// Reads the tokens of an answer. Envoy answers in place of a service that it can't reach, and so may anything between: only
+/// what says that it is an answer is one.
+///
+/// # Errors
+/// It is no answer of an approval service.
+pub fn service_tokens(answer: &[u8]) -> Result<Vec<String>, MalformedAnswer> {
+    let limits = Limits {
+        max_depth: MAX_DEPTH,
+    };
+    if answer.len() > MAX_ANSWER_BYTES {
+        return Err(MalformedAnswer);
+    }
+    let json = JsonBody::scan(answer, limits, 0).map_err(|_| MalformedAnswer)?;
+    let body = json.body().ok_or(MalformedAnswer)?;
+    let root = body.root();
+    let says = root.get("agentguard").and_then(|value| value.text());
+    if says.as_deref() != Some("approval") {
+        return Err(MalformedAnswer);
+    }
+    let Some(tokens) = root.get("tokens") else {
+        return Ok(Vec::new());
+    };
+    if tokens.kind() != ValueKind::Array {
+        return Err(MalformedAnswer);
+    }
+    let tokens = tokens.elements();
+    let tokens = tokens.map(|token| token.text().map(|text| text.into_owned()));
+    let tokens: Option<Vec<String>> = tokens.collect();
+    tokens
+        .filter(|tokens| tokens.len() <= MAX_TOKENS)
+        .ok_or(MalformedAnswer)
+}

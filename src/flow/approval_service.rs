@@ -1,0 +1,315 @@
+//! Calls of the approval service: what waits for its answer, and what it is only told.
+//!
+//! What waits is evaluated, and nothing of it counts: no limit is charged, no approval is used, nothing is recorded. Once
+//! the answer is there, the same bytes are evaluated again with the tokens that it brought, as if they had come with the
+//! request. They then pass, or are denied as without waiting: nothing waits twice.
+
+use super::approval::{AskedApproval, RecordedApproval, copy_key};
+use super::evaluate::{DeniedEvent, Enforcement, HalfDecision};
+use super::exchange::{Exchange, ExchangeOutcome};
+use super::step::{Body, Resumed, ServiceAnswer, ServiceCall, Step};
+use super::{Flow, HalfState};
+use crate::approval::{service_request, service_tokens};
+use crate::diag::codes;
+use crate::event::{Direction, History};
+
+/// Seconds after which a notice is given up.
+const NOTICE_SECONDS: u64 = 10;
+
+/// Maximum requests that one call of the service names.
+const MAX_REQUESTS: usize = 32;
+
+/// Nanoseconds by which the host's timer may be early.
+const EARLY_NS: u64 = 100_000_000;
+
+/// The calls of an exchange to the approval service.
+#[derive(Debug, Default)]
+pub(super) struct ServiceUse {
+    /// Whether what is evaluated next may wait.
+    may_wait: bool,
+    /// What waits for an answer.
+    waiting: Option<Waiting>,
+    /// The answer, while what waited for it is evaluated again.
+    answered: Option<Answered>,
+    /// Calls that the host has still to make.
+    calls: Vec<ServiceCall>,
+    /// Number of the next call.
+    next: u64,
+}
+
+/// What waits for an answer.
+#[derive(Debug)]
+struct Waiting {
+    /// Number of the call; absent until the host is asked to make it.
+    number: Option<u64>,
+    direction: Direction,
+    since: u64,
+    seconds: u64,
+    named: Vec<AskedApproval>,
+    /// What the audit event said of approvals before.
+    recorded: Option<RecordedApproval>,
+}
+
+/// What came of an answer.
+#[derive(Debug)]
+struct Answered {
+    /// What the service was asked.
+    named: Vec<AskedApproval>,
+    /// Why the service failed.
+    failure: Option<&'static str>,
+    /// Number of the tokens that came with the request.
+    presented: usize,
+}
+
+/// What an evaluation changes that does not count if the exchange waits.
+#[derive(Debug)]
+pub(super) struct BeforeWaiting {
+    exchange: Exchange,
+    history: History,
+    recorded: Option<RecordedApproval>,
+}
+
+impl ServiceUse {
+    /// Whether what waited is evaluated again.
+    pub(super) fn is_answered(&self) -> bool {
+        self.answered.is_some()
+    }
+
+    /// Nothing waits any more: the exchange has ended otherwise.
+    pub(super) fn stop_waiting(&mut self) {
+        self.waiting = None;
+    }
+
+    /// The id of the request that the service was asked about this call; each serves once.
+    pub(super) fn take_id(&mut self, call: &str) -> Option<Box<str>> {
+        let named = &mut self.answered.as_mut()?.named;
+        let is_same = |asked: &AskedApproval| *copy_key(&asked.request.subject) == *call;
+        let at = named.iter().position(is_same)?;
+        Some(named.remove(at).request.id)
+    }
+
+    /// Why the service failed that was asked about what is evaluated again.
+    pub(super) fn failure(&self) -> Option<&'static str> {
+        self.answered.as_ref()?.failure
+    }
+
+    fn call<'a>(
+        &mut self,
+        named: impl Iterator<Item = &'a AskedApproval>,
+        request_id: &str,
+        wait: Option<u64>,
+    ) -> u64 {
+        let number = self.next;
+        self.next = number.wrapping_add(1);
+        let requests: Vec<_> = named.map(|asked| &asked.request).collect();
+        self.calls.push(ServiceCall {
+            number,
+            body: service_request(&requests, request_id, wait),
+            timeout: wait.unwrap_or(NOTICE_SECONDS),
+            is_awaited: wait.is_some(),
+        });
+        number
+    }
+}
+
+impl Flow {
+    /// Lets what is evaluated next wait for an approval.
+    pub(super) fn let_wait(&mut self) {
+        // Calls that end together are asked about together.
+        let waiting = self.service.waiting.as_ref();
+        let is_open = waiting.is_none_or(|waiting| waiting.number.is_none());
+        self.service.may_wait =
+            self.guard.approvals.waits && is_open && !self.service.is_answered();
+    }
+
+    /// Returns what to go back to if what is evaluated now waits; `None` if it may not.
+    pub(super) fn before_waiting(&mut self, force: Enforcement) -> Option<Box<BeforeWaiting>> {
+        let may_wait = std::mem::take(&mut self.service.may_wait);
+        (may_wait && force == Enforcement::Enforced).then(|| {
+            Box::new(BeforeWaiting {
+                exchange: self.exchange.clone(),
+                history: self.facts.history.clone(),
+                recorded: self.approvals.recorded.clone(),
+            })
+        })
+    }
+
+    /// Whether nothing but approvals that may be waited for stands against a half, or against what would be left of it.
+    pub(super) fn waits(&self, direction: Direction, verdict: &HalfDecision) -> bool {
+        let denied = verdict.denied.iter().filter(|denied| !denied.hidden);
+        let (mut waits, mut others) = (false, true);
+        for denied in denied {
+            match asked(denied).and_then(|asked| asked.wait) {
+                Some(_) => waits = true,
+                None => {
+                    others &= direction == Direction::Response && self.can_be_taken_out(denied);
+                }
+            }
+        }
+        waits && others
+    }
+
+    /// Has the service asked, and takes back what the evaluation has changed.
+    pub(super) fn wait(
+        &mut self,
+        direction: Direction,
+        before: BeforeWaiting,
+        verdict: &HalfDecision,
+    ) {
+        let waiting = self.service.waiting.get_or_insert_with(|| Waiting {
+            number: None,
+            direction,
+            since: self.now,
+            seconds: u64::MAX,
+            named: Vec::new(),
+            recorded: before.recorded,
+        });
+        for denied in &verdict.denied {
+            let Some((asked, seconds)) = asked(denied).and_then(|it| Some((it, it.wait?))) else {
+                continue;
+            };
+            // A copy of a call passes with it.
+            let same = |known: &AskedApproval| known.request.subject == asked.request.subject;
+            let is_copy = denied.event.retold && waiting.named.iter().any(same);
+            if waiting.named.len() < MAX_REQUESTS && !is_copy {
+                waiting.seconds = waiting.seconds.min(seconds);
+                waiting.named.push(asked.clone());
+            }
+        }
+        self.exchange = before.exchange;
+        self.facts.history = before.history;
+        if let Some(recorded) = &mut self.approvals.recorded {
+            recorded.state = "waiting";
+        }
+    }
+
+    /// Tells the service of approvals that are missing, where a rule asks for that.
+    pub(super) fn notify(&mut self, verdict: &HalfDecision) {
+        if self.service.is_answered() {
+            return;
+        }
+        let denied = verdict.denied.iter().filter_map(asked);
+        let mut told = denied
+            .filter(|asked| asked.notify)
+            .take(MAX_REQUESTS)
+            .peekable();
+        if told.peek().is_some() {
+            self.service.call(told, &self.head.request_id, None);
+        }
+    }
+
+    /// Adds the calls that the host has to make.
+    pub(super) fn with_calls(&mut self, mut step: Step) -> Step {
+        let waiting = self.service.waiting.take_if(|it| it.number.is_none());
+        if let Some(mut waiting) = waiting {
+            let wait = Some(waiting.seconds);
+            let named = waiting.named.iter();
+            let number = self.service.call(named, &self.head.request_id, wait);
+            waiting.number = Some(number);
+            self.service.waiting = Some(waiting);
+        }
+        step.calls = std::mem::take(&mut self.service.calls);
+        step
+    }
+
+    /// The half that waits for the approval service.
+    pub fn awaits(&self) -> Option<Direction> {
+        Some(self.service.waiting.as_ref()?.direction)
+    }
+
+    /// Processes the answer of the approval service. `body` is what is held of the half that waits. Returns how that goes
+    /// on; `None` if nothing waits for this answer any more.
+    pub fn service_answered(
+        &mut self,
+        number: u64,
+        answer: &ServiceAnswer<'_>,
+        body: &mut dyn Body,
+        now: u64,
+    ) -> Option<Resumed> {
+        let waiting = self
+            .service
+            .waiting
+            .take_if(|it| it.number == Some(number))?;
+        self.now = now;
+        if self.facts.time.is_some() {
+            // A token may have been made just now.
+            self.facts.time = Some(now);
+        }
+        let waited = now.saturating_sub(waiting.since);
+        self.exchange.held_ns = self.exchange.held_ns.saturating_add(waited);
+        let wait = waiting.seconds.saturating_mul(1_000_000_000);
+        // Envoy answers with a status of its own when the time is over.
+        let is_over = waited.saturating_add(EARLY_NS) >= wait;
+        let mut tokens = Vec::new();
+        let failure = match answer {
+            ServiceAnswer::Received {
+                status: 200..=299,
+                body,
+            } => match service_tokens(body) {
+                Ok(given) => {
+                    tokens = given;
+                    None
+                }
+                Err(_) => Some("malformed_answer"),
+            },
+            _ if is_over => None,
+            ServiceAnswer::Received { .. } => Some("service_status"),
+            ServiceAnswer::Unreachable => Some("service_unreachable"),
+        };
+        self.approvals.recorded = waiting.recorded;
+        let keys = &self.guard.approvals.keys;
+        let presented = self.approvals.add_answered(&tokens, keys);
+        self.service.answered = Some(Answered {
+            named: waiting.named,
+            failure,
+            presented,
+        });
+        let direction = waiting.direction;
+        let step = self.metered(|flow| flow.go_on_after_waiting(direction, body));
+        self.end_answer();
+        Some(Resumed {
+            step: self.with_calls(step),
+            failure,
+        })
+    }
+
+    fn go_on_after_waiting(&mut self, direction: Direction, body: &mut dyn Body) -> Step {
+        let half = match direction {
+            Direction::Request => &mut self.request,
+            Direction::Response => &mut self.response,
+        };
+        match half {
+            HalfState::Asking => {
+                *half = HalfState::Done;
+                let bytes = body.read();
+                match direction {
+                    Direction::Request => self.evaluate_request(&bytes),
+                    Direction::Response => self.evaluate_held_response(&bytes),
+                }
+            }
+            HalfState::Streaming(_) => self.resume_stream(),
+            _ => Step::go_on(),
+        }
+    }
+
+    /// The end of what waited was evaluated again: what follows may wait for approvals of its own.
+    pub(super) fn end_answer(&mut self) {
+        if let Some(answered) = self.service.answered.take() {
+            self.approvals.drop_answered(answered.presented);
+        }
+    }
+
+    /// Records that the exchange ended while it waited.
+    pub(super) fn close_waiting(&mut self) {
+        if self.service.waiting.take().is_some() {
+            let outcome = ExchangeOutcome::RequireApproval;
+            self.exchange.decided(outcome, outcome);
+            self.exchange.code.get_or_insert(codes::AG3003);
+        }
+    }
+}
+
+/// The approval that is missing for a denied event, if a service is to be asked for it or told of it.
+fn asked(denied: &DeniedEvent) -> Option<&AskedApproval> {
+    denied.approval.as_ref()?.asked.as_deref()
+}

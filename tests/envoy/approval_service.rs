@@ -1,0 +1,440 @@
+//! The approval service: a call waits while it is asked, and passes with what it signs.
+
+use crate::scene::{
+    Mode, calls, case, completion, in_every_way, in_mode, policy, says, sites, with,
+};
+use agentguard::approval::{ApprovalRequest, SigningKey, digest, mint, nonce};
+use harness::{
+    Answer, Envoy, Gate, Http, Listening, Provider, Received, Request, Response, Setup, Site,
+    Version, wait_for,
+};
+use serde_json::{Value, json};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+in_both_envoys![
+    what_waits_passes_once_the_service_agrees,
+    what_the_service_does_not_approve_is_denied_with_its_reason,
+    a_service_that_is_not_there_is_a_denial,
+    calls_of_a_stream_wait_one_after_another_and_nothing_overtakes_them,
+    a_client_that_leaves_while_it_waits_harms_nobody,
+    fifty_wait_and_others_pass_at_once,
+    a_notice_arrives_though_nothing_waits_for_it,
+];
+
+const REFUND: &str = r#"{"amount": 250, "to": "x"}"#;
+
+fn manager() -> SigningKey {
+    SigningKey::from_seed("manager", [1; 32])
+}
+
+#[expect(clippy::disallowed_methods, reason = "an approver has a clock")]
+fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.expect("a clock after 1970").as_secs()
+}
+
+/// A policy in which large refunds wait for a manager.
+fn refunds(approval: Value) -> Value {
+    let lead = SigningKey::from_seed("lead", [2; 32]);
+    let rule = json!({
+        "id": "large",
+        "match": {"tool": "refund"},
+        "when": {"args.amount": {"greater_than": 100}},
+        "action": "require_approval",
+        "approval": with(json!({"by": "manager", "show": "args.amount"}), approval),
+        "reason": "Large refunds need a manager.",
+    });
+    with(
+        policy(json!([rule])),
+        json!({
+            "approvers": {"manager": manager().public(), "lead": lead.public()},
+            "approval_service": {"cluster": "approvals", "path": "/v1/approvals", "authority": "approvals.example"},
+        }),
+    )
+}
+
+fn start(version: Version, policy: &Value, service: SocketAddr) -> Envoy {
+    Setup::new(version, sites(policy))
+        .service("approvals", service)
+        .start()
+}
+
+/// The requests that the service is asked about.
+fn named(received: &Received) -> Vec<ApprovalRequest> {
+    assert_eq!(received.method, "POST");
+    assert_eq!(received.path, "/v1/approvals");
+    assert_eq!(received.header("host"), Some("approvals.example"));
+    assert_eq!(received.header("content-type"), Some("application/json"));
+    let body: Value = serde_json::from_slice(&received.body).expect("JSON");
+    assert_eq!(body["agentguard"], "approval_request");
+    let requests = body["requests"].as_array().expect("a list");
+    let texts = requests.iter().map(|each| each["request"].as_str());
+    texts
+        .map(|text| ApprovalRequest::parse(text.unwrap_or_default()).expect("a request"))
+        .collect()
+}
+
+fn signed(request: &ApprovalRequest, key: &SigningKey) -> String {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    mint(request, key, now(), nonce(&number))
+}
+
+fn gives(tokens: &[String]) -> Answer {
+    let body = json!({"agentguard": "approval", "tokens": tokens});
+    Answer::json(200, body.to_string().as_bytes())
+}
+
+/// The reference responder: it agrees to everything.
+fn agrees(received: &Received) -> Answer {
+    let requests = named(received);
+    let tokens: Vec<String> = requests
+        .iter()
+        .map(|request| signed(request, &manager()))
+        .collect();
+    gives(&tokens)
+}
+
+fn asks() -> Request {
+    Request::chat(says("Refund me."))
+}
+
+fn tool_call() -> Request {
+    let params = json!({"name": "refund", "arguments": {"amount": 250}});
+    let body =
+        json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string();
+    Request::new("POST", "/mcp")
+        .header("content-type", "application/json")
+        .header("accept", "application/json, text/event-stream")
+        .header("mcp-protocol-version", "2025-06-18")
+        .header("content-length", body.len().to_string())
+        .body(body)
+}
+
+fn frame(delta: Value, finish: Value) -> Vec<u8> {
+    let frame = json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m",
+                       "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]});
+    format!("data: {frame}\n\n").into_bytes()
+}
+
+fn frames() -> Vec<Vec<u8>> {
+    let call = json!({"index": 0, "id": "call_0", "type": "function",
+                      "function": {"name": "refund", "arguments": REFUND}});
+    vec![
+        frame(
+            json!({"role": "assistant", "content": "One moment. "}),
+            Value::Null,
+        ),
+        frame(json!({"tool_calls": [call]}), Value::Null),
+        frame(json!({}), json!("tool_calls")),
+        b"data: [DONE]\n\n".to_vec(),
+    ]
+}
+
+fn streams(frames: &[Vec<u8>]) -> Answer {
+    let start = Answer::chunked(200, &[("content-type", "text/event-stream")]);
+    frames
+        .iter()
+        .fold(start, |answer, frame| answer.chunk(frame))
+        .end()
+}
+
+/// The ways in which a call arrives, each with what the provider answers, and the body that the client gets if it passes.
+fn ways() -> Vec<(&'static str, Request, Answer, Vec<u8>)> {
+    let call = json!([{"id": "call_0", "type": "function", "function": {"name": "refund", "arguments": REFUND}}]);
+    let whole = completion(
+        json!({"role": "assistant", "content": null, "tool_calls": call, "refusal": null}),
+        "tool_calls",
+    );
+    let done = json!({"jsonrpc": "2.0", "id": 1, "result": {"content": [{"type": "text", "text": "done"}]}});
+    let done = done.to_string().into_bytes();
+    vec![
+        ("whole", asks(), Answer::json(200, &whole), whole),
+        ("stream", asks(), streams(&frames()), frames().concat()),
+        ("request", tool_call(), Answer::json(200, &done), done),
+    ]
+}
+
+fn what_waits_passes_once_the_service_agrees(version: Version) {
+    let service = Provider::start();
+    service.answer_with(agrees);
+    let envoy = start(version, &refunds(json!({"wait": "30s"})), service.address);
+    in_every_way(&envoy, |site, _, http| {
+        for (way, request, answer, expected) in ways() {
+            case(way, || {
+                envoy.provider.answer_always(answer);
+                service.forget();
+                let passed = site.send(http, &request);
+                assert_eq!(passed.status, 200);
+                let body = String::from_utf8_lossy(&passed.body);
+                assert_eq!(body, String::from_utf8_lossy(&expected));
+                let record = site.records.next();
+                assert_eq!(record["decision"], "allow", "{record}");
+                assert_eq!(record["approval"]["state"], "approved");
+                let asked = named(&service.last());
+                assert_eq!(asked.len(), 1);
+                assert_eq!(record["approval"]["id"], *asked[0].id);
+                assert_eq!(asked[0].shown(), Some(r#"{"args.amount":[250]}"#));
+            });
+        }
+    });
+}
+
+/// What the client learns, and the audit event.
+fn denied(site: &Listening, http: Http, request: &Request) -> (Response, Value) {
+    let response = site.send(http, request);
+    assert!(!String::from_utf8_lossy(&response.body).contains("\"name\":\"refund\""));
+    assert!(!String::from_utf8_lossy(&response.body).contains("done"));
+    (response, site.records.next())
+}
+
+fn what_the_service_does_not_approve_is_denied_with_its_reason(version: Version) {
+    let service = Provider::start();
+    let envoy = start(version, &refunds(json!({"wait": "1s"})), service.address);
+    type Wrong = fn(&ApprovalRequest) -> Answer;
+    let cases: [(&str, &str, Wrong); 9] = [
+        ("AG3003", "", |_| gives(&[])),
+        ("AG3003", "", |_| gives(&[]).after(&Gate::default())),
+        ("AG3007", "service_status", |_| Answer::json(500, b"{}")),
+        ("AG3007", "service_status", |_| Answer::none()),
+        ("AG3007", "malformed_answer", |_| {
+            Answer::new(200, &[], b"yes, do")
+        }),
+        ("AG3004", "bad_signature", |request| {
+            let token = signed(request, &manager());
+            let (unsigned, _) = token.rsplit_once('.').expect("a signature");
+            gives(&[format!("{unsigned}.")])
+        }),
+        ("AG3004", "changed_arguments", |request| {
+            let mut other = request.clone();
+            let args = digest(br#"{"amount":1,"to":"x"}"#).expect("JSON");
+            other.subject.args = args.into();
+            gives(&[signed(&other, &manager())])
+        }),
+        ("AG3004", "wrong_role", |request| {
+            gives(&[signed(request, &SigningKey::from_seed("lead", [2; 32]))])
+        }),
+        ("AG3004", "unknown_key", |request| {
+            gives(&[signed(request, &SigningKey::from_seed("manager", [9; 32]))])
+        }),
+    ];
+    for (code, detail, wrong) in cases {
+        service.answer_with(move |received| wrong(&named(received)[0]));
+        for (way, request, answer, _) in ways() {
+            for mode in Mode::BOTH {
+                case(&format!("{code} {detail} {way} {mode:?}"), || {
+                    envoy.provider.answer_always(answer.clone());
+                    let (response, record) = denied(envoy.site(mode.word()), Http::Two, &request);
+                    assert_eq!(record["code"], code, "{record}");
+                    assert_eq!(record["decision"], "require_approval");
+                    let told = record["approval"]["detail"].as_str().unwrap_or_default();
+                    assert_eq!(told, detail);
+                    // It can still be approved by hand.
+                    assert!(String::from_utf8_lossy(&response.body).contains("agar1."));
+                });
+            }
+        }
+    }
+}
+
+fn a_service_that_is_not_there_is_a_denial(version: Version) {
+    let closed = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let address = closed.local_addr().expect("it is bound");
+    drop(closed);
+    let (mut sites, mut names) = (Vec::new(), Vec::new());
+    for cluster in ["approvals", "nowhere", "unheard-of"] {
+        let mut policy = refunds(json!({"wait": "30s", "notify": true}));
+        policy["approval_service"]["cluster"] = json!(cluster);
+        for mode in Mode::BOTH {
+            let name = format!("{cluster}-{}", mode.word());
+            sites.push(Site::new(&name, &in_mode(&policy, mode)));
+            names.push(name);
+        }
+    }
+    let envoy = Setup::new(version, sites)
+        .service("approvals", address)
+        .start();
+    for name in names {
+        for (way, request, answer, _) in ways() {
+            case(&format!("{name} {way}"), || {
+                envoy.provider.answer_always(answer);
+                let (_, record) = denied(envoy.site(&name), Http::One, &request);
+                assert_eq!(record["code"], "AG3007", "{record}");
+                let detail = match name.starts_with("approvals") {
+                    true => "service_status",
+                    false => "service_unreachable",
+                };
+                assert_eq!(record["approval"]["detail"], detail);
+            });
+        }
+    }
+    assert!(
+        envoy
+            .printed()
+            .contains("AG3007 the approval service behind cluster `unheard-of` failed")
+    );
+}
+
+fn calls_of_a_stream_wait_one_after_another_and_nothing_overtakes_them(version: Version) {
+    let service = Provider::start();
+    let gate = Gate::default();
+    let (count, held) = (AtomicUsize::new(0), gate.clone());
+    service.answer_with(
+        move |received| match count.fetch_add(1, Ordering::Relaxed) % 2 {
+            0 => agrees(received).after(&held),
+            _ => agrees(received),
+        },
+    );
+    let envoy = start(version, &refunds(json!({"wait": "30s"})), service.address);
+    // Two choices, of which the second calls while the first waits; then text, in many pieces.
+    let choice = |index: u32, delta: Value, finish: Value| {
+        let frame = json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m",
+                           "choices": [{"index": index, "delta": delta, "finish_reason": finish}]});
+        format!("data: {frame}\n\n").into_bytes()
+    };
+    let call = |index: u32| {
+        choice(
+            index,
+            json!({"tool_calls": [{"index": 0, "id": format!("call_{index}"), "type": "function",
+                                   "function": {"name": "refund", "arguments": REFUND}}]}),
+            Value::Null,
+        )
+    };
+    let mut frames = vec![
+        choice(
+            0,
+            json!({"role": "assistant", "content": null}),
+            Value::Null,
+        ),
+        choice(
+            1,
+            json!({"role": "assistant", "content": null}),
+            Value::Null,
+        ),
+        call(0),
+        choice(0, json!({}), json!("tool_calls")),
+        call(1),
+        choice(1, json!({}), json!("tool_calls")),
+    ];
+    frames.extend((0..50).map(|_| choice(2, json!({"content": "x".repeat(2000)}), Value::Null)));
+    frames.push(b"data: [DONE]\n\n".to_vec());
+    envoy.provider.answer_always(streams(&frames));
+    for mode in Mode::BOTH {
+        for http in Http::BOTH {
+            case(&format!("{mode:?} {http:?}"), || {
+                service.forget();
+                let site = envoy.site(mode.word());
+                let live = site.open(http, &asks());
+                wait_for("the service to be asked", || {
+                    (service.count() == 1).then_some(())
+                });
+                gate.open();
+                let response = live.rest();
+                assert_eq!(
+                    String::from_utf8_lossy(&response.body),
+                    String::from_utf8_lossy(&frames.concat())
+                );
+                assert_eq!(service.count(), 2);
+                let record = site.records.next();
+                assert_eq!(record["decision"], "allow", "{record}");
+                assert_eq!(record["events"]["tool_call"], 2);
+            });
+        }
+    }
+}
+
+fn a_client_that_leaves_while_it_waits_harms_nobody(version: Version) {
+    let service = Provider::start();
+    let gate = Gate::default();
+    let held = gate.clone();
+    service.answer_with(move |received| agrees(received).after(&held));
+    let envoy = start(version, &refunds(json!({"wait": "30s"})), service.address);
+    for (way, request, answer, _) in ways() {
+        for mode in Mode::BOTH {
+            case(&format!("{way} {mode:?}"), || {
+                envoy.provider.answer_always(answer.clone());
+                service.forget();
+                let site = envoy.site(mode.word());
+                let mut raw = site.raw();
+                raw.send(&request.bytes());
+                wait_for("the service to be asked", || {
+                    (service.count() == 1).then_some(())
+                });
+                drop(raw);
+                let record = site.records.next();
+                assert_eq!(record["decision"], "require_approval", "{record}");
+                assert_eq!(record["approval"]["state"], "waiting");
+            });
+        }
+    }
+    gate.open();
+    // The filter lives, and answers that nobody waits for do nothing.
+    for mode in Mode::BOTH {
+        let (_, request, answer, expected) = ways().remove(1);
+        envoy.provider.answer_always(answer);
+        assert_eq!(
+            envoy.site(mode.word()).send(Http::One, &request).body,
+            expected
+        );
+    }
+}
+
+fn fifty_wait_and_others_pass_at_once(version: Version) {
+    const WAITING: usize = 50;
+    let service = Provider::start();
+    let gate = Gate::default();
+    let held = gate.clone();
+    service.answer_with(move |received| agrees(received).after(&held));
+    let policy = refunds(json!({"wait": "60s"}));
+    let envoy = Setup::new(version, sites(&policy))
+        .service("approvals", service.address)
+        .workers(2)
+        .start();
+    let done = ways().remove(2).2;
+    envoy.provider.answer_always(done);
+    for mode in Mode::BOTH {
+        service.forget();
+        let site = envoy.site(mode.word());
+        std::thread::scope(|scope| {
+            let waiting: Vec<_> = (0..WAITING)
+                .map(|_| scope.spawn(|| site.send(Http::One, &tool_call())))
+                .collect();
+            wait_for("all to wait", || (service.count() == WAITING).then_some(()));
+            // None of those that wait gets its answer before these.
+            for _ in 0..WAITING {
+                let passed = site.send(Http::One, &Request::chat(says("Hello")));
+                assert_eq!(passed.status, 200);
+            }
+            gate.open();
+            for response in waiting {
+                let response = response.join().expect("a response");
+                assert!(String::from_utf8_lossy(&response.body).contains("done"));
+            }
+        });
+    }
+}
+
+fn a_notice_arrives_though_nothing_waits_for_it(version: Version) {
+    let service = Provider::start();
+    let gate = Gate::default();
+    // Nobody waits for its answer, even if it never comes.
+    service.answer_always(gives(&[]).after(&gate));
+    let envoy = start(version, &refunds(json!({"notify": true})), service.address);
+    envoy.provider.answer_always(calls(&[("refund", REFUND)]));
+    in_every_way(&envoy, |site, _, http| {
+        for (way, request, answer, _) in ways() {
+            case(way, || {
+                envoy.provider.answer_always(answer);
+                service.forget();
+                let (response, record) = denied(site, http, &request);
+                assert_eq!(record["code"], "AG3003");
+                let told = named(&service.whole(0));
+                assert_eq!(told.len(), 1);
+                let body = String::from_utf8_lossy(&response.body);
+                assert!(body.contains(&told[0].encode()), "{body}");
+            });
+        }
+    });
+}
