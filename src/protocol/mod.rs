@@ -1,6 +1,7 @@
-//! One file for each format: where models, texts, tools, calls, results and usage stand in it, and how to refuse in it.
+//! Protocols of AI traffic, one file for each format: the position of models, texts, tools, calls, results and usage
+//! in it, and the form of a denial.
 //!
-//! To add a protocol: one file here with a [`Protocol`], one line in [`PROTOCOLS`].
+//! To add a protocol, write one file here with a [`Protocol`], and add one line to [`PROTOCOLS`].
 
 mod a2a;
 mod anthropic_batches;
@@ -69,21 +70,21 @@ use std::ops::Range;
 use std::rc::Rc;
 use stream::StreamReader;
 
-/// The start of a request, as far as it tells which protocol it speaks.
+/// Head of a request, as far as the recognition of its protocol needs it.
 #[derive(Clone, Copy, Debug)]
 pub struct RouteHead<'a> {
-    /// Method, as it came.
+    /// Method, as received.
     pub method: &'a str,
-    /// Authority, lower case, with its port.
+    /// Authority in lower case, with its port.
     pub host: &'a str,
-    /// Path, normalised for comparing.
+    /// Path, normalised for comparison.
     pub path: &'a Path,
-    /// All headers; names in lower case.
+    /// All headers, with names in lower case.
     pub headers: &'a [(&'a [u8], &'a [u8])],
 }
 
 impl<'a> RouteHead<'a> {
-    /// The first value of a header.
+    /// Returns the first value of a header.
     pub fn header(&self, name: &str) -> Option<&'a [u8]> {
         self.headers
             .iter()
@@ -92,62 +93,63 @@ impl<'a> RouteHead<'a> {
     }
 }
 
-/// An endpoint of a protocol, with what its path says.
+/// Endpoint of a protocol, with the information in its path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Its name in records: `chat.completions`.
+    /// Name in audit events: `chat.completions`.
     pub name: &'static str,
-    /// The model in the path (Azure, Gemini, Bedrock); unknown if the path names something that hides it.
+    /// Model in the path (Azure, Gemini, Bedrock); unknown if the path contains a name that hides the model.
     pub model: Known<Box<str>>,
-    /// The path names a deployment, as Azure's does. It alone decides which model answers; a model in the body may be any
-    /// name, and is evaluated as well.
+    /// Whether the path contains a deployment, as Azure's does. The deployment alone decides which model responds. A
+    /// model in the body may have any name, and is evaluated as well.
     pub is_deployment: bool,
-    /// What answers behind the name in the path, where that is an alias (an ARN, an endpoint's id): another name of the
-    /// same model, or one that can't be told.
+    /// Model that responds behind the name in the path, where that name is an alias (an ARN, the id of an endpoint):
+    /// another name of the same model, or an unknown one.
     pub behind: Known<Box<str>>,
-    /// Models that the query and headers name beside that: they may answer too, or draw for the one that does.
+    /// Further models in the query and the headers. They may respond, too, or draft tokens for the model that
+    /// responds.
     pub beside: Vec<Box<str>>,
-    /// Whether the path decides that the response is streamed.
+    /// Whether the response is streamed, if the path decides it.
     pub stream: Option<bool>,
-    /// What the request's body is.
+    /// Form of the request's body.
     pub body: BodyForm,
-    /// What the response's body is.
+    /// Form of the response's body.
     pub answer: ResponseForm,
-    /// Set where nothing that a body holds makes the request harmless: it hands out access (AG2013).
+    /// Code of an endpoint whose requests are harmful whatever their body contains: it hands out access (AG2013).
     pub code: Option<&'static str>,
-    /// `content-type` of the request, where reading its body needs it: it names the boundary of a form. Set when a request
-    /// is recognised.
+    /// `content-type` of the request, where reading the body needs it: it contains the boundary of a form. Set when a
+    /// request is recognised.
     pub content_type: Option<Box<[u8]>>,
-    /// Headers that the body has to agree with, or that say how it is read; names in lower case.
+    /// Headers that must agree with the body, or that determine how it is read; names in lower case.
     pub headers: Vec<(Box<str>, Box<[u8]>)>,
-    /// For a request without a body: who lets it pass where no rule decides.
+    /// Decision point that lets a request without a body pass where no rule decides.
     pub gate: DefaultGate,
-    /// Where things stand in its bodies, if only the policy knows.
+    /// Position of texts in the bodies, if only the policy defines it.
     pub shape: Option<Rc<CustomFormat>>,
 }
 
-/// What the body of a request to an endpoint is.
+/// Form of the body of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BodyForm {
     /// JSON.
     #[default]
     Json,
-    /// JSON, or nothing at all.
+    /// JSON, or no body.
     JsonOrNothing,
-    /// `multipart/form-data`; or JSON, where the client says so: some servers take both.
+    /// `multipart/form-data`; or JSON, where `content-type` names it, because some servers accept both.
     Multipart,
-    /// `application/x-www-form-urlencoded`; or JSON, where the client says so.
+    /// `application/x-www-form-urlencoded`; or JSON, where `content-type` names it.
     Fields,
-    /// The bytes of a file.
+    /// Bytes of a file.
     File,
-    /// There is none: what matters is the response.
+    /// No body: only the response is evaluated.
     Absent,
-    /// Nothing that could be read: AG2006.
+    /// Unreadable: AG2006.
     Unreadable,
 }
 
 impl BodyForm {
-    /// Whether a body that says that it is of this type can be read in this form.
+    /// Returns whether a body with this media type can be read in this form.
     pub fn takes(self, media: MediaType) -> bool {
         match self {
             BodyForm::Json | BodyForm::JsonOrNothing | BodyForm::Absent => {
@@ -161,26 +163,26 @@ impl BodyForm {
     }
 }
 
-/// What the body of a response is. Whatever an endpoint promises, its errors are JSON or plain text.
+/// Form of the body of a response. Errors are JSON or plain text, whatever form the endpoint has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ResponseForm {
     /// JSON.
     #[default]
     Json,
-    /// JSON, or what was said in audio as plain text or subtitles.
+    /// JSON, or the transcript of audio as plain text or subtitles.
     Transcript,
     /// JSON lines.
     Lines,
-    /// A JSON array that grows by an element for each part of a streamed response.
+    /// JSON array with one element for each part of a streamed response.
     Elements,
-    /// A file that was kept: JSON lines, text, or bytes.
+    /// Stored file: JSON lines, text, or bytes.
     File,
-    /// Audio, images, video: bytes that nobody reads.
+    /// Audio, images, video: bytes that are not inspected.
     Media,
 }
 
 impl ResponseForm {
-    /// Whether a response that says that it is of this type is bytes that nobody reads.
+    /// Returns whether a response with this media type is bytes that are not inspected.
     pub fn is_media(self, media: MediaType) -> bool {
         self == ResponseForm::Media
             && !matches!(
@@ -189,7 +191,7 @@ impl ResponseForm {
             )
     }
 
-    /// Whether a response that says that it is of this type is read as a whole.
+    /// Returns whether a response with this media type is read as a whole.
     pub fn is_whole(self, media: MediaType) -> bool {
         match media {
             MediaType::Json | MediaType::Text | MediaType::Absent => true,
@@ -202,7 +204,7 @@ impl ResponseForm {
 }
 
 impl Endpoint {
-    /// An endpoint with a JSON body and nothing in its path.
+    /// Returns an endpoint with a JSON body and no information in its path.
     pub fn named(name: &'static str) -> Endpoint {
         Endpoint {
             name,
@@ -210,7 +212,7 @@ impl Endpoint {
         }
     }
 
-    /// The values of a header that it was recognised with.
+    /// Returns the values of a header that the request was recognised with.
     pub fn header<'e>(&'e self, name: &'e str) -> impl Iterator<Item = &'e [u8]> {
         self.headers
             .iter()
@@ -218,7 +220,7 @@ impl Endpoint {
             .map(|(_, value)| &**value)
     }
 
-    /// An endpoint whose requests have no body: what matters is the response.
+    /// Returns an endpoint whose requests have no body: only the response is evaluated.
     pub fn without_body(name: &'static str) -> Endpoint {
         Endpoint {
             body: BodyForm::Absent,
@@ -226,7 +228,7 @@ impl Endpoint {
         }
     }
 
-    /// The models that a request tells of before its body.
+    /// Returns the models that a request contains before its body.
     pub fn models(&self) -> Models {
         let mut models = Models::default();
         self.add_models(&mut models);
@@ -234,7 +236,7 @@ impl Endpoint {
         models
     }
 
-    /// Adds the models that the path tells of.
+    /// Adds the models in the path.
     pub fn add_models(&self, models: &mut Models) {
         for model in [&self.model, &self.behind] {
             match model {
@@ -252,33 +254,33 @@ impl Endpoint {
     }
 }
 
-/// What the rest of an exchange needs to know of its request.
+/// Request data that the evaluation of the response needs.
 #[derive(Clone, Debug, Default)]
 pub struct RequestContext {
-    /// Where it was sent.
+    /// Endpoint of the request.
     pub endpoint: Endpoint,
-    /// Models that may answer.
+    /// Models that may respond.
     pub models: Models,
-    /// A streamed response was asked for.
+    /// Whether the client asked for a streamed response.
     pub stream: bool,
-    /// The model was forced to call a tool.
+    /// Whether the model was forced to call a tool.
     pub forces_tool: bool,
-    /// A response in a schema's shape was asked for.
+    /// Whether the client asked for a response that matches a schema.
     pub structured_output: bool,
-    /// The request continues a conversation that the provider keeps.
+    /// Whether the request continues a conversation that the provider stores.
     pub continues_elsewhere: bool,
-    /// How the conversation goes on if a call is taken out of the response.
+    /// Continuation of the conversation if a call is removed from the response.
     pub pending: Option<Pending>,
-    /// The response is not kept: the request says so.
+    /// Whether the request turns off storage of the response.
     pub unstored: bool,
-    /// Tools were offered.
+    /// Whether the request contains tool definitions.
     pub offers_tools: bool,
-    /// JSON-RPC messages of the request, in their order.
+    /// JSON-RPC messages of the request, in order.
     pub rpc: Vec<RpcMessage>,
 }
 
 impl RequestContext {
-    /// What is known before the body is read.
+    /// Returns the context before the body is read.
     pub fn at(endpoint: Endpoint) -> RequestContext {
         RequestContext {
             endpoint,
@@ -286,8 +288,8 @@ impl RequestContext {
         }
     }
 
-    /// Whether a client could not go on if a call were taken out of the response. The id of a response that has begun to leave
-    /// tells of no call that is denied later.
+    /// Returns whether a client could not continue if a call were removed from the response. The id of a response
+    /// that has begun to be forwarded cannot report a call that is denied later.
     pub fn waits_for_results(&self, has_begun: bool) -> bool {
         match self.pending {
             Some(Pending::Nothing) => false,
@@ -297,7 +299,7 @@ impl RequestContext {
         }
     }
 
-    /// Adds what was read in the body.
+    /// Adds the results of reading the body.
     pub fn learn(&mut self, reading: &Reading) {
         self.models = reading.models.clone();
         self.stream = reading.stream;
@@ -315,23 +317,24 @@ impl RequestContext {
     }
 }
 
-/// What is asked of a whole response when a part of it may not pass.
+/// Changes to a whole response with denied or redacted parts.
 #[derive(Clone, Debug, Default)]
 pub struct Removals {
-    /// Calls that are taken out: which choice, where the call stands, the text that explains it.
+    /// Calls to remove, each with its choice, its position, and the text that explains the denial.
     pub calls: Vec<RemovedCall>,
-    /// Choices whose text may not pass, each with the text that takes its place.
+    /// Choices whose text is denied, each with the replacement text.
     pub choices: Vec<(u32, String)>,
-    /// The same choices with all that the reader may be told.
+    /// The same choices, with the denials as the client may see them.
     pub denials: Vec<(u32, Denial)>,
-    /// Offers of tools that are left out.
+    /// Tool definitions to remove.
     pub offers: Vec<NodeId>,
-    /// Texts that were edited: their places and which parts of the decoded text changed by how much.
+    /// Redacted texts: the position of each, and the changed parts of the decoded text with the change of their
+    /// length.
     pub edited: Vec<EditedText>,
 }
 
 impl Removals {
-    /// Choices whose text may not pass, each with the text that takes its place.
+    /// Returns the choices whose text is denied, each with the replacement text.
     pub(crate) fn refusals(&self) -> SortedMap<u32, &str> {
         self.choices
             .iter()
@@ -339,8 +342,8 @@ impl Removals {
             .collect()
     }
 
-    /// Denied calls by the place where they stand, each with the text that takes its place. Those of refused choices go
-    /// with them.
+    /// Returns denied calls by their position, each with the replacement text. Calls of denied choices are removed
+    /// with the choices.
     pub(crate) fn denied_calls(&self) -> SortedMap<NodeId, &str> {
         let denied_text = self.refusals();
         self.calls
@@ -350,11 +353,11 @@ impl Removals {
             .collect()
     }
 
-    /// For answers without parts that could be taken out, and no copies of a text: a denial refuses them as a whole, and
-    /// edits are made already where the text stands.
+    /// Checks the removals for a response without removable parts and without copies of a text. A denial denies such
+    /// a response as a whole, and edits are already made at the text itself.
     ///
     /// # Errors
-    /// When a call or a choice is to be taken out.
+    /// If a call or a choice is to be removed.
     pub(crate) fn only_edits(&self) -> Result<(), CannotRemove> {
         if self.calls.is_empty() && self.choices.is_empty() {
             Ok(())
@@ -364,88 +367,88 @@ impl Removals {
     }
 }
 
-/// A call of a response that is taken out.
+/// Call to remove from a response.
 #[derive(Clone, Debug)]
 pub struct RemovedCall {
-    /// Its choice.
+    /// Choice of the call.
     pub choice: u32,
-    /// Where the call stands.
+    /// Position of the call.
     pub at: NodeId,
-    /// What the reader is told.
+    /// Text for the client.
     pub text: String,
 }
 
-/// A text of a response that was redacted.
+/// Redacted text of a response.
 #[derive(Clone, Debug)]
 pub struct EditedText {
-    /// Its choice.
+    /// Choice of the text.
     pub choice: u32,
-    /// Where it stands.
+    /// Position of the text.
     pub at: NodeId,
-    /// What was replaced, in bytes of the decoded text, and the length of what took its place.
+    /// Replaced ranges, in bytes of the decoded text, and their replacements.
     pub changes: Vec<(Range<usize>, String)>,
 }
 
-/// What becomes of a response when something in it may not pass.
+/// Effect of a denied event on its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RemovalMethod {
-    /// The call is taken out, and a text says so.
+    /// The call is removed, and a text explains it.
     Call,
-    /// The choice's text becomes a refusal.
+    /// The text of the choice becomes the denial.
     Choice,
-    /// The JSON-RPC message that it stands in becomes a refusal; others in the same body stay.
+    /// The JSON-RPC message of the event becomes a denial. Other messages in the same body are kept.
     Message,
-    /// The offer is left out.
+    /// The tool definition is removed.
     Offer,
-    /// The whole response is refused.
+    /// The whole response is denied.
     Whole,
 }
 
-/// A refusal in a protocol's own words.
+/// Local reply for a denial, in the form of a protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DenialReply {
     /// HTTP status.
     pub status: u16,
-    /// `content-type` and what else the protocol's clients look at.
+    /// `content-type`, and other headers that the protocol's clients read.
     pub headers: Vec<(&'static str, String)>,
     /// Body.
     pub body: Vec<u8>,
 }
 
-/// One format.
+/// Format of requests and responses.
 pub trait Protocol: Sync {
-    /// Its name in policies and records: `openai.chat`.
+    /// Returns the name in policies and audit events: `openai.chat`.
     fn name(&self) -> &'static str;
 
-    /// The endpoint that a request asks for, if this is its protocol.
+    /// Returns the endpoint of a request, if the request belongs to this protocol.
     fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint>;
 
-    /// Whether only the body can tell if a request of this start is this protocol's.
+    /// Returns whether only the body shows if a request with this head belongs to this protocol.
     fn asks_for_body(&self, _head: &RouteHead<'_>) -> bool {
         false
     }
 
-    /// The endpoint that a request asks for by its body, if this is its protocol. Asked where no start of a request was
-    /// known, and [`asks_for_body`](Protocol::asks_for_body) said so.
+    /// Returns the endpoint of a request by its body, if the request belongs to this protocol. Called if no protocol
+    /// recognised the head, and [`asks_for_body`](Protocol::asks_for_body) returned true.
     fn endpoint_by_body(&self, _head: &RouteHead<'_>, _body: Value<'_>) -> Option<Endpoint> {
         None
     }
 
-    /// The endpoint that a request asks for where the policy says that this is its protocol. What its start alone does
-    /// not tell is read as the most usual of its requests.
+    /// Returns the endpoint of a request that the policy assigns to this protocol. If the head alone does not show
+    /// the endpoint, the most usual one is assumed.
     fn assume(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         self.endpoint(head).or_else(|| usual(head, self.name()))
     }
 
-    /// What is evaluated of each of its routes.
+    /// Returns what is evaluated of each route.
     fn coverage(&self) -> &'static [CoverageRow];
 
-    /// Whether the other side is a server of tools, one of several: rules name it by `server`.
+    /// Returns whether the upstream is one of several tool servers. Rules identify it by `server`.
     fn serves_tools(&self) -> bool {
         false
     }
 
-    /// What becomes of a response in which an event of this kind may not pass.
+    /// Returns the effect on a response if an event of this kind is denied.
     fn removal(&self, kind: Kind) -> RemovalMethod {
         match kind {
             Kind::ToolCall => RemovalMethod::Call,
@@ -454,7 +457,7 @@ pub trait Protocol: Sync {
         }
     }
 
-    /// How it refuses.
+    /// Returns the form of denials.
     fn dialect(&self) -> Dialect;
 
     /// Reads the body of a request.
@@ -463,25 +466,26 @@ pub trait Protocol: Sync {
     /// Reads the whole body of a response, whatever its status.
     fn read_response(&self, reader: &mut Reader<'_>, context: &RequestContext);
 
-    /// Tokens that the headers of a response tell of.
+    /// Returns the tokens that the headers of a response report.
     fn usage_in_headers(&self, _headers: &[(&[u8], &[u8])]) -> Usage {
         Usage::default()
     }
 
-    /// A refusal of a request, or of a whole response whose status can still be chosen.
+    /// Returns the local reply that denies a request, or a whole response whose status can still be set.
     fn denial_reply(&self, denial: &Denial, _asked: &RequestContext) -> DenialReply {
         self.dialect().refusal(denial)
     }
 
-    /// A whole response that is nothing but a refusal, for a client that has already been sent a successful status.
+    /// Returns a whole response body that contains only a denial, for a client that has already received a successful
+    /// status.
     fn denied_response(&self, denial: &Denial, _asked: &RequestContext) -> Vec<u8> {
         self.dialect().body(denial)
     }
 
-    /// Edits a whole response so that what is withheld is gone and what is left is valid for its schema and its SDK.
+    /// Edits a whole response so that denied parts are removed and the rest is valid for its schema and its SDK.
     ///
     /// # Errors
-    /// When that can't be done; the response is then refused as a whole.
+    /// If that is impossible; the response is then denied as a whole.
     fn remove_from_response(
         &self,
         _nest: &JsonBody<'_>,
@@ -492,15 +496,15 @@ pub trait Protocol: Sync {
         removals.only_edits()
     }
 
-    /// Whether requests to this endpoint may hold ids that we gave to what we put into earlier answers.
+    /// Returns whether requests to this endpoint may contain ids of items that we put into earlier responses.
     fn restores(&self, _endpoint: &Endpoint) -> bool {
         false
     }
 
-    /// Puts the provider's ids in the place of ours in a request's body.
+    /// Replaces our ids in a request's body by the provider's.
     fn restore(&self, _root: Value<'_>, _edits: &mut Edits) {}
 
-    /// How a response of this media type is cut into frames; absent if it is read as a whole.
+    /// Returns the framing of a response of this media type; `None` if the response is read as a whole.
     fn framing(&self, _asked: &RequestContext, media: MediaType) -> Option<Framing> {
         match media {
             MediaType::EventStream => Some(Framing::Sse),
@@ -510,17 +514,18 @@ pub trait Protocol: Sync {
         }
     }
 
-    /// A reader of the frames of one response; absent where no stream of this endpoint is known.
+    /// Returns a reader of the frames of one response; `None` if no stream of this endpoint is known.
     fn stream(&self, _asked: &RequestContext) -> Option<Box<dyn StreamReader>> {
         None
     }
 }
 
-/// A response can't be edited in the way that was asked.
+/// Error: a response cannot be edited as required.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CannotRemove;
 
-/// All protocols, the more specific before the more general. The last two are recognised at any path, and so come last.
+/// All protocols, the more specific before the more general. The last two are recognised at any path, and so come
+/// last.
 pub const PROTOCOLS: &[&dyn Protocol] = &[
     &openai_chat::OpenAiChat,
     &openai_responses::OpenAiResponses,
@@ -528,7 +533,7 @@ pub const PROTOCOLS: &[&dyn Protocol] = &[
     &openai_moderations::OpenAiModerations,
     &openai_images::OpenAiImages,
     &openai_audio::OpenAiAudio,
-    // Their paths end like those of completions.
+    // The paths of these protocols end like those of completions.
     &ollama::OllamaChat,
     &ollama::OllamaGenerate,
     &cohere::CohereV2,
@@ -551,18 +556,18 @@ pub const PROTOCOLS: &[&dyn Protocol] = &[
     &provider_apis::GOOGLE,
     &openai_other::OpenAiOther,
     &a2a::A2a,
-    // Its paths are those of servers of MCP, which take their own messages at any path.
+    // The paths of this protocol are on MCP servers, which accept their own messages at any path.
     &oauth::OAuth,
     &mcp::Mcp,
 ];
 
-/// All of them, and the one that only a policy can name.
+/// Returns all protocols, including the one that only a policy can select.
 pub fn all() -> impl Iterator<Item = &'static dyn Protocol> {
     let generic: &'static dyn Protocol = &generic::Generic;
     PROTOCOLS.iter().copied().chain(std::iter::once(generic))
 }
 
-/// The protocol of that name.
+/// Returns the protocol with this name.
 pub fn named(name: &str) -> Option<&'static dyn Protocol> {
     all().find(|protocol| protocol.name() == name)
 }
@@ -572,17 +577,17 @@ fn usual(head: &RouteHead<'_>, name: &'static str) -> Option<Endpoint> {
     (head.method == "POST").then(|| Endpoint::named(name))
 }
 
-/// A protocol and the endpoint that is asked for.
+/// Protocol and endpoint of a request.
 #[derive(Clone)]
 pub struct Route {
-    /// The format.
+    /// Protocol of the request.
     pub protocol: &'static dyn Protocol,
-    /// The endpoint within it.
+    /// Endpoint within the protocol.
     pub endpoint: Endpoint,
 }
 
 impl Route {
-    /// What a request asks for, with what its headers say about reading it.
+    /// Returns the route of a request, with the headers that reading it needs.
     pub fn new(
         protocol: &'static dyn Protocol,
         mut endpoint: Endpoint,
@@ -617,24 +622,24 @@ impl std::fmt::Debug for Route {
     }
 }
 
-/// What a request was recognised as.
+/// Result of recognising a request.
 #[derive(Clone, Debug)]
 pub enum Recognised {
-    /// A protocol whose bodies are read.
+    /// Protocol whose bodies are read.
     Protocol(Route),
-    /// The body has to tell.
+    /// Only the body shows the protocol.
     ByBody,
-    /// Something known to carry no content of a conversation: model lists, health checks, CORS preflights. Harmless
-    /// only without a body.
+    /// Endpoint without content of a conversation: model lists, health checks, CORS preflights. It is harmless only
+    /// without a body.
     Harmless {
-        /// What it is.
+        /// Name of the endpoint.
         endpoint: &'static str,
     },
-    /// None of those: AG2007.
+    /// Unknown endpoint: AG2007.
     Unknown,
 }
 
-/// Which protocol a request speaks, by its start.
+/// Recognises the protocol of a request by its head.
 pub fn recognise(head: &RouteHead<'_>) -> Recognised {
     if let Some(endpoint) = openai_other::minting(head) {
         return Recognised::Protocol(Route::new(&openai_other::OpenAiOther, endpoint, head));
@@ -656,17 +661,18 @@ pub fn recognise(head: &RouteHead<'_>) -> Recognised {
     Recognised::Unknown
 }
 
-/// The target of a request with the provider's own id, where it names a response by an id of ours.
+/// Returns the target of a request with the provider's own id, if the target contains one of our response ids.
 pub fn restored_path(target: &str) -> Option<String> {
     openai_responses::restored_path(target)
 }
 
-/// Whether a request of an unknown endpoint could hold a call of a tool all the same: some servers take one at any path.
+/// Returns whether a request to an unknown endpoint may still contain a tool call, because some servers accept calls
+/// at any path.
 pub fn may_hold_a_call(head: &RouteHead<'_>) -> bool {
     head.method == "POST"
 }
 
-/// Which protocol a request speaks, by its body.
+/// Recognises the protocol of a request by its body.
 pub fn recognise_body(head: &RouteHead<'_>, body: Value<'_>) -> Option<Route> {
     PROTOCOLS.iter().find_map(|protocol| {
         let endpoint = protocol.endpoint_by_body(head, body)?;
@@ -700,8 +706,8 @@ fn harmless(head: &RouteHead<'_>) -> Option<&'static str> {
         [.., "models"]
         | [.., "v1" | "v1beta" | "v1alpha" | "v1beta1", "models", _]
         | [.., "publishers", _, "models", _] => Some("models"),
-        // Ollama: models that are there, models that are loaded. OpenRouter: who serves a model, what a key may spend.
-        // LiteLLM: what stands behind its names. Azure: deployments. Bedrock: models, and profiles of them.
+        // Ollama: installed and loaded models. OpenRouter: providers of a model, the budget of a key. LiteLLM: models
+        // behind its aliases. Azure: deployments. Bedrock: models, and inference profiles.
         [.., "api", "tags" | "ps"]
         | [.., "models", _, _, "endpoints"]
         | [.., "model" | "model_group", "info"]
@@ -765,8 +771,8 @@ pub fn read_request<'b>(
     Ok(reader.finish())
 }
 
-/// A JSON-RPC call that was sent to another protocol's endpoint is none of that protocol's, and a server that takes MCP at
-/// any path would carry it out: it is evaluated as both.
+/// Evaluates a JSON-RPC call at the endpoint of another protocol as both. The call does not belong to that protocol,
+/// but a server that accepts MCP at any path would run it.
 fn read_disguise(reader: &mut Reader<'_>, route: &Route) {
     if !reader.reading.rpc.is_empty() {
         return;
@@ -776,7 +782,7 @@ fn read_disguise(reader: &mut Reader<'_>, route: &Route) {
     let Some(message) = jsonrpc::first_message(root) else {
         return;
     };
-    // Other services speak JSON-RPC as well, and the policy says that this is one.
+    // Other services use JSON-RPC as well, and the policy declares this endpoint as one.
     if route.endpoint.shape.is_some() && !jsonrpc::has_known_method(message) {
         return;
     }
@@ -806,7 +812,7 @@ pub fn read_response<'b>(
     let form = context.endpoint.answer;
     let reader = match form {
         ResponseForm::Lines => Reader::lines(body, response, bounds),
-        // A file is lines only if each of them is an object; a number is a text that happens to be one.
+        // A file is JSON lines only if each line is an object. A number is a text that happens to be JSON.
         ResponseForm::File => match Reader::lines(body, response, bounds) {
             Ok(reader) if reader.holds_records() => Ok(reader),
             _ if is_text(body) => return read_text(body, Part::Other, bounds),
@@ -822,7 +828,7 @@ pub fn read_response<'b>(
             protocol.read_response(&mut reader, context);
             Ok(reader.finish())
         }
-        // An error page of a proxy, a plain sentence, subtitles: no JSON, and text all the same.
+        // An error page of a proxy, a plain sentence, subtitles: not JSON, but text.
         Err(problem) if problem.code == codes::AG2001 && is_prose(body) => {
             let part = if form == ResponseForm::Transcript {
                 Part::Transcript
@@ -835,7 +841,7 @@ pub fn read_response<'b>(
     }
 }
 
-/// A response that is one text.
+/// Reads a response that is a single text.
 fn read_text<'b>(
     body: &[u8],
     part: Part,
@@ -861,10 +867,10 @@ fn read_text<'b>(
     Ok((json, reading))
 }
 
-/// A response of bytes that nobody reads.
+/// Returns the reading of a response whose bytes are not inspected.
 ///
 /// # Errors
-/// None; a body that is read can fail.
+/// None; the reading of other bodies can fail.
 pub fn read_bytes<'b>(bounds: Bounds) -> Result<(JsonBody<'b>, Reading), Problem> {
     let limits = Limits {
         max_depth: bounds.max_depth,
@@ -877,7 +883,7 @@ pub fn read_bytes<'b>(bounds: Bounds) -> Result<(JsonBody<'b>, Reading), Problem
     Ok((json, reading))
 }
 
-/// Takes approval tokens out of a request.
+/// Removes approval tokens from a request.
 pub fn remove_approvals(json: &JsonBody<'_>, reading: &Reading, edits: &mut Edits) {
     for place in &reading.approvals {
         if let Some(meta) = json.value(*place) {
@@ -886,18 +892,19 @@ pub fn remove_approvals(json: &JsonBody<'_>, reading: &Reading, edits: &mut Edit
     }
 }
 
-/// Whether a response was read as one text, which is edited as it stands and has no shape of a protocol.
+/// Returns whether a response was read as a single text. Such a text is edited in place and has no protocol
+/// structure.
 pub fn is_one_text(json: &JsonBody<'_>) -> bool {
     json.body()
         .is_some_and(|body| body.root().kind() == json::ValueKind::String)
 }
 
-/// Whether bytes that are no JSON are a text all the same: UTF-8 that does not look like JSON gone wrong, nor like a stream
-/// under another name. Clients that wait for a stream read one whatever its content type says.
+/// Returns whether bytes that are not JSON are text: UTF-8 that resembles neither broken JSON nor a mislabelled
+/// stream. Clients that expect a stream read one whatever its content type is.
 fn is_prose(bytes: &[u8]) -> bool {
     let begins = bytes.trim_ascii_start().first();
     let mut lines = bytes.split(|byte| matches!(byte, b'\r' | b'\n'));
-    // Pages of HTML have lines that begin with a brace as well.
+    // HTML pages have lines that begin with a brace as well.
     let is_framed = lines.any(|line| {
         let object = line.trim_ascii_start().strip_prefix(b"{");
         line.starts_with(b"data:")
@@ -906,7 +913,7 @@ fn is_prose(bytes: &[u8]) -> bool {
     !matches!(begins, None | Some(b'{' | b'[')) && !is_framed && std::str::from_utf8(bytes).is_ok()
 }
 
-/// Whether the bytes of a file are a text.
+/// Returns whether the bytes of a file are text.
 fn is_text(bytes: &[u8]) -> bool {
     !bytes.contains(&0) && std::str::from_utf8(bytes).is_ok()
 }

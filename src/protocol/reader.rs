@@ -1,6 +1,7 @@
-//! What every protocol's reader is built from. Completeness by construction: a reader *claims* what it knows; every
-//! string, key and long number that nobody claimed is found at the end and evaluated as text of class `unknown`, so that
-//! a field that the provider adds tomorrow is not a hole.
+//! Base of the readers of all protocols.
+//!
+//! A reader *claims* the values that it knows. Every other string, key and long number is found at the end and
+//! evaluated as text of class `unknown`. So a field that a provider adds later is inspected, too.
 
 mod embedded;
 mod encoded;
@@ -36,58 +37,58 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::rc::Rc;
 
-/// Numbers shorter than this hold nothing that a detector looks for, and bodies are full of them.
+/// Minimum digits of a number that is inspected. Shorter numbers match no detector, and bodies contain many of them.
 const SHORTEST_TELLING_NUMBER: usize = 7;
 
-/// Shorter names hold nothing that is looked for in a name.
+/// Minimum bytes of a name that is inspected. Shorter names contain nothing that is searched in a name.
 const SHORTEST_TELLING_NAME: usize = 13;
 
-/// Problems that are told of one body; of each code there is one at least.
+/// Maximum problems reported for one body. Of each code at least one is reported.
 const MAX_PROBLEMS: usize = 64;
 
-/// Bounds of reading one body; the policy's `inspect` sets them.
+/// Bounds of reading one body, set by the policy's `inspect`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Deepest nesting of arrays and objects.
+    /// Maximum nesting of arrays and objects.
     pub max_depth: u16,
-    /// How many strings deep JSON may be nested in JSON.
+    /// Maximum depth of JSON strings that contain JSON.
     pub nested_json: u8,
-    /// Whether structured results of tools are looked into.
+    /// Whether structured results of tools are inspected.
     pub results: bool,
-    /// Whether results are looked at together with the arguments of the call that they answer.
+    /// Whether results are evaluated together with the arguments of their call.
     pub result_args: bool,
 }
 
-/// Who wrote a text, which part it is, to which turn it belongs.
+/// Attribution of a text: its author, part and turn.
 #[derive(Clone, Debug)]
 pub struct Origin {
-    /// Author; absent in responses.
+    /// Author; missing in responses.
     pub from: Known<Author>,
-    /// Part.
+    /// Part of the message.
     pub part: Part,
-    /// Turn.
+    /// Turn of the conversation.
     pub turn: Turn,
     /// Choice or candidate.
     pub choice: u32,
-    /// In a frame of a stream: the text goes on in other frames. Which of several texts of this part it is.
+    /// Number of the text among those of this part, if the text continues in other frames of a stream.
     pub piece_of: Option<u32>,
-    /// Events of the text.
+    /// Events that the text belongs to.
     pub emit: Emit,
 }
 
-/// Which events have a text.
+/// Events that a text belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Emit {
-    /// One of its own.
+    /// An event of its own.
     Own,
-    /// One of its own, and that of the result which it is part of.
+    /// An event of its own, and the event of the result that contains it.
     Also,
-    /// Only that of what it is part of.
+    /// Only the event that contains it.
     Never,
 }
 
 impl Origin {
-    /// A whole text, outside of any choice, that has an event of its own.
+    /// Returns the origin of a whole text outside of any choice, with an event of its own.
     #[inline(never)]
     pub fn new(from: Known<Author>, part: Part, turn: Turn) -> Origin {
         Origin {
@@ -100,13 +101,13 @@ impl Origin {
         }
     }
 
-    /// Text of a request by a known author.
+    /// Returns the origin of a request's text by a known author.
     #[inline(never)]
     pub fn of(from: Author, part: Part) -> Origin {
         Origin::new(Known::Is(from), part, Turn::Latest)
     }
 
-    /// Text of a response.
+    /// Returns the origin of a response's text.
     #[inline(never)]
     pub fn answer(choice: u32) -> Origin {
         Origin {
@@ -115,8 +116,8 @@ impl Origin {
         }
     }
 
-    /// In a frame of a stream: the origin of a text in a member of a known object, by the member's place in its tables. The
-    /// same member of the next frame goes on with it.
+    /// Returns the origin, in a stream, of a text in a member of a known object, by the member's index in its tables.
+    /// The same member of the next frame continues the text.
     pub fn member(&self, number: usize) -> Origin {
         const MOST: u32 = 64;
         let number = offset(number).min(MOST).saturating_add(1);
@@ -128,7 +129,7 @@ impl Origin {
         }
     }
 
-    /// The same origin, of a text that is whole.
+    /// Returns the same origin for a whole text.
     pub fn whole(&self) -> Origin {
         Origin {
             piece_of: None,
@@ -136,7 +137,7 @@ impl Origin {
         }
     }
 
-    /// The same origin, another part.
+    /// Returns the same origin with another part.
     #[inline(never)]
     pub fn with_part(&self, part: Part) -> Origin {
         Origin {
@@ -146,39 +147,40 @@ impl Origin {
     }
 }
 
-/// A body while it is read.
+/// Reader of a body.
 pub struct Reader<'b> {
-    /// The body and the JSON texts nested in it.
+    /// Body, with the JSON texts nested in it.
     pub json: JsonBody<'b>,
-    /// What was found so far.
+    /// Results so far.
     pub reading: Reading,
     direction: Direction,
-    /// Whether structured results of tools are looked into.
+    /// Whether structured results of tools are inspected.
     pub results: bool,
-    /// The body is a form: all that a field holds is a string.
+    /// Whether the body is a form, whose values are all strings.
     is_form: bool,
-    /// The document that is read: the body, or a record of it.
+    /// Document that is being read: the body, or one of its records.
     current: u16,
-    /// What a frame of a stream says beside that.
+    /// Further results of reading a frame of a stream.
     pub frame: FrameReading,
-    /// Whether results are looked at together with the arguments of the call that they answer.
+    /// Whether results are evaluated together with the arguments of their call.
     pub result_args: bool,
-    /// One entry for each node of that document: whether a reader knows what it is.
+    /// For each node of the document, whether a reader claimed it.
     claimed: Vec<bool>,
-    /// What is read stands in a signed block.
+    /// Whether the reader is inside a signed block.
     sealed: bool,
-    /// Nodes of the body that belong to one of several answers, in their order, each with the response's number.
+    /// Nodes of the body that belong to one of several choices, in order, each with the number of the choice.
     choices: Vec<(Range<u32>, u32)>,
-    /// Keys may be written in camelCase or in snake_case, and numbers as strings: Google's JSON of protocol buffers.
+    /// Whether keys may be in camelCase or in snake_case, and numbers may be strings, as in Google's JSON of protocol
+    /// buffers.
     pub proto_json: bool,
     /// JSON-RPC messages, in the order of the nodes.
     messages: Vec<Section>,
-    /// Where names stand that are long enough to hold something. They are texts of nothing that is read.
+    /// Positions of names that are long enough to be inspected. They are not texts of any event.
     names: Vec<NodeId>,
 }
 
-/// What reads the members of an object; `K` is how it is told which one. There are hundreds of them, and a `dyn FnMut`
-/// brings more code for each than this does: it can also be called once.
+/// Visitor of an object's members; `K` identifies the member. There are hundreds of visitors. A `dyn FnMut` produces
+/// more code for each of them than this trait, because it can also be called once.
 pub trait VisitField<'b, 'v, K> {
     /// Reads a member.
     fn take(&mut self, reader: &mut Reader<'b>, key: K, value: Value<'v>);
@@ -190,7 +192,7 @@ impl<'b, 'v, K, F: FnMut(&mut Reader<'b>, K, Value<'v>)> VisitField<'b, 'v, K> f
     }
 }
 
-/// What reads the elements of a list.
+/// Visitor of the elements of a list.
 trait VisitElement<'b, 'v> {
     fn take(&mut self, reader: &mut Reader<'b>, value: Value<'v>);
 }
@@ -201,12 +203,12 @@ impl<'b, 'v, F: FnMut(&mut Reader<'b>, Value<'v>)> VisitElement<'b, 'v> for F {
     }
 }
 
-/// Where a JSON-RPC message begins and ends.
+/// Nodes of a JSON-RPC message.
 struct Section {
     nodes: Range<u32>,
-    /// The message that it stands in.
+    /// Index of the message that contains this one.
     parent: Option<usize>,
-    /// Which of the body's own messages it is, or stands in.
+    /// Number of the top-level message that is, or contains, this one.
     choice: u32,
 }
 
@@ -230,7 +232,7 @@ impl<'b> Reader<'b> {
     /// Scans the payload of a frame.
     ///
     /// # Errors
-    /// The problem that makes all of it unreadable.
+    /// The problem that makes the whole payload unreadable.
     pub fn of_frame(payload: Vec<u8>, bounds: Bounds) -> Result<Reader<'static>, Problem> {
         let limits = Limits {
             max_depth: bounds.max_depth,
@@ -239,7 +241,7 @@ impl<'b> Reader<'b> {
         Ok(Reader::over(json, Direction::Response, bounds))
     }
 
-    /// Ends the reading of a frame.
+    /// Finishes the reading of a frame.
     pub fn finish_frame(mut self) -> (JsonBody<'b>, Reading, FrameReading) {
         self.report_unclaimed();
         self.end_messages(0);
@@ -278,7 +280,7 @@ impl<'b> Reader<'b> {
         }
     }
 
-    /// Whether the body is a list of objects.
+    /// Returns whether the body is a list of objects.
     pub(super) fn holds_records(&self) -> bool {
         self.json.body().is_some_and(|body| {
             let root = body.root();
@@ -289,22 +291,22 @@ impl<'b> Reader<'b> {
         })
     }
 
-    /// Adds the model that the path names.
+    /// Adds the model in the path.
     pub(super) fn model_of_path(&mut self, endpoint: &Endpoint) {
         endpoint.add_models(&mut self.reading.models);
     }
 
-    /// The document that is read: the body, or within [`record`](Reader::record) the record.
+    /// Returns the document that is being read: the body, or the record inside [`record`](Reader::record).
     pub fn body(&self) -> Option<Rc<JsonText<'b>>> {
         self.json.shared(self.current)
     }
 
-    /// Which half of the exchange is read.
+    /// Returns the direction that is being read.
     pub fn direction(&self) -> Direction {
         self.direction
     }
 
-    /// Who says what stands in a request; in a response nobody asks.
+    /// Returns the author of a request's text; a response has none.
     pub fn author(&self, author: Author) -> Known<Author> {
         match self.direction {
             Direction::Request => Known::Is(author),
@@ -312,8 +314,8 @@ impl<'b> Reader<'b> {
         }
     }
 
-    /// Notes a JSON-RPC message. Every event in it, those of unknown texts included, will name it. A message that stands
-    /// in another one is noted after it.
+    /// Records a JSON-RPC message. Every event in it, including those of unknown texts, refers to the message. A
+    /// message inside another one is recorded after it.
     pub fn message(&mut self, value: Value<'_>, message: RpcMessage) {
         let start = value.place().node;
         let end = value
@@ -336,7 +338,7 @@ impl<'b> Reader<'b> {
         self.reading.rpc.push(message);
     }
 
-    /// The innermost message that a node stands in.
+    /// Returns the innermost message that contains a node.
     fn section_at(&self, node: u32) -> Option<usize> {
         let after = self
             .messages
@@ -351,7 +353,7 @@ impl<'b> Reader<'b> {
         }
     }
 
-    /// Gives the events since `from` their JSON-RPC message; those that come later have none.
+    /// Assigns the events since `from` to their JSON-RPC messages. Later events have none.
     pub fn end_messages(&mut self, from: usize) {
         if self.messages.is_empty() {
             return;
@@ -369,7 +371,7 @@ impl<'b> Reader<'b> {
         self.messages.clear();
     }
 
-    /// Ends the reading: whatever was not claimed becomes text of class `unknown`.
+    /// Finishes the reading: every unclaimed value becomes text of class `unknown`.
     pub fn finish(mut self) -> (JsonBody<'b>, Reading) {
         self.report_unclaimed();
         for place in std::mem::take(&mut self.names) {
@@ -379,14 +381,14 @@ impl<'b> Reader<'b> {
         (self.json, self.reading)
     }
 
-    /// Tells of everything in the current document that was not claimed.
+    /// Reports every unclaimed value in the current document.
     fn report_unclaimed(&mut self) {
         let Some(doc) = self.body() else { return };
         let from = match self.direction {
             Direction::Request => Known::Unknown,
             Direction::Response => Known::Missing,
         };
-        // Where it is a model that is asked, a name of models that nobody knows names more of them.
+        // In a request to a model, unknown members may contain further models.
         let asks_models =
             self.direction == Direction::Request && !self.reading.models.names.is_empty();
         let mut naming = ModelNameScope::Nothing;
@@ -407,7 +409,7 @@ impl<'b> Reader<'b> {
                 self.reading.models.add(&name);
             }
             if is_claimed {
-                // Values inside known structure end a run of unknown ones; the run is one event.
+                // A known value ends a run of unknown ones. The run is one event.
                 if let Some(event) = group.take() {
                     self.reading.add(event);
                 }
@@ -443,7 +445,7 @@ impl<'b> Reader<'b> {
         place.doc != self.current || self.claimed.get(index(place.node)).copied().unwrap_or(true)
     }
 
-    /// Whether somebody has claimed a value.
+    /// Returns whether a value is claimed.
     pub fn is_claimed_value(&self, value: Value<'_>) -> bool {
         self.is_claimed(value.place())
     }
@@ -457,8 +459,8 @@ impl<'b> Reader<'b> {
         }
     }
 
-    /// Says that a value of the body belongs to one of several answers, so that what nobody knows in it belongs there too.
-    /// Values are named in their order.
+    /// Assigns a value of the body to one of several choices. Unknown texts in the value belong to that choice, too.
+    /// Call this in the order of the values.
     pub fn in_choice(&mut self, value: Value<'_>, choice: u32) {
         let start = value.place().node;
         self.choices.push((start..value.end_node(), choice));
@@ -475,7 +477,7 @@ impl<'b> Reader<'b> {
             .map_or(0, |(_, choice)| *choice)
     }
 
-    /// Reads what stands in a signed block: its texts are evaluated and never edited.
+    /// Reads the content of a signed block: its texts are evaluated but never edited.
     pub fn in_signed(&mut self, is_signed: bool, read: impl FnOnce(&mut Self)) {
         let outer = self.sealed;
         self.sealed |= is_signed;
@@ -483,12 +485,12 @@ impl<'b> Reader<'b> {
         self.sealed = outer;
     }
 
-    /// Claims a value itself, not what is in it: known structure (a container, a number, a boolean, null).
+    /// Claims a value itself, not its content: known structure (a container, a number, a boolean, null).
     pub fn claim(&mut self, value: Value<'_>) {
         self.claim_place(value.place());
     }
 
-    /// Claims a value and everything in it: structure that holds no text at all.
+    /// Claims a value and its content: structure that contains no text.
     pub fn claim_all(&mut self, value: Value<'_>) {
         for node in value.descendants() {
             self.claim(node.value);
@@ -511,7 +513,7 @@ impl<'b> Reader<'b> {
         }
     }
 
-    /// A number; `null` counts as absent.
+    /// Reads a number; `null` counts as absent.
     pub fn number(&mut self, value: Value<'_>) -> Option<u64> {
         match value.kind() {
             json::ValueKind::Number | json::ValueKind::Null => self.claim(value),
@@ -527,7 +529,7 @@ impl<'b> Reader<'b> {
         value.as_u64()
     }
 
-    /// A boolean; `null` counts as absent.
+    /// Reads a boolean; `null` counts as absent.
     pub fn boolean(&mut self, value: Value<'_>) -> Option<bool> {
         match value.kind() {
             json::ValueKind::Bool(_) | json::ValueKind::Null => self.claim(value),
@@ -545,7 +547,7 @@ impl<'b> Reader<'b> {
         value.as_bool()
     }
 
-    /// A word out of a closed list, `"auto|any|none"`. Another word is not claimed and so evaluated as text.
+    /// Claims a word from a closed list, `"auto|any|none"`. Any other word is not claimed and so evaluated as text.
     pub fn word(&mut self, value: Value<'_>, words: &str) {
         match value.kind() {
             json::ValueKind::String if is_one_of(value, words) => self.claim(value),
@@ -556,7 +558,7 @@ impl<'b> Reader<'b> {
         }
     }
 
-    /// The same for one member of an object whose other members are read elsewhere.
+    /// Claims such a word in one member of an object whose other members are read elsewhere.
     pub fn word_of(&mut self, object: Value<'_>, name: &str, words: &str) {
         for (key, value) in object.members() {
             if key.is_text(name) && !key.has_escapes() {
@@ -566,18 +568,19 @@ impl<'b> Reader<'b> {
         }
     }
 
-    /// An identifier: only unmistakable secrets count in it.
+    /// Reads an identifier, in which only unmistakable secrets count.
     pub fn id(&mut self, value: Value<'_>) {
         self.mark(value, Class::Id);
     }
 
-    /// Signed, encrypted or otherwise unreadable: counted, and evaluated by rules about what is opaque.
+    /// Reads a signed, encrypted or otherwise unreadable value. It is counted, and evaluated by rules about opaque
+    /// content.
     pub fn opaque(&mut self, value: Value<'_>, class: &'static str) {
         self.mark(value, Class::Opaque);
         self.uninspectable(value, class);
     }
 
-    /// Image, audio or file bytes, as base64 or as a `data:` URL. Anything else under such a name is evaluated as text.
+    /// Reads bytes of an image, audio or file, as base64 or as a `data:` URL. Other content is evaluated as text.
     pub fn media(&mut self, value: Value<'_>) {
         let is_bytes = match value.text() {
             Some(text) => is_encoded(text.as_bytes()),
@@ -601,7 +604,7 @@ impl<'b> Reader<'b> {
         }
     }
 
-    /// A part that no rule can look into; what kind of part it is, it is counted under.
+    /// Reads a part that no rule can inspect, and counts it under its kind.
     pub fn attachment(
         &mut self,
         value: Value<'_>,
@@ -611,13 +614,13 @@ impl<'b> Reader<'b> {
         self.uninspectable(value, "attachment");
     }
 
-    /// A part that is no text of the conversation and can be read all the same: a document's words.
+    /// Counts a part that is not conversation text but can be read: the text of a document.
     pub fn count_attachment(&mut self, count: impl FnOnce(&mut Attachments) -> &mut u32) {
         let counter = count(&mut self.reading.attachments);
         *counter = counter.saturating_add(1);
     }
 
-    /// Something that is there and can't be read: `attachment`, `provider_state`, `opaque`, …
+    /// Adds an event for content that cannot be read: `attachment`, `provider_state`, `opaque`, …
     #[inline(never)]
     pub fn uninspectable(&mut self, value: Value<'_>, class: &'static str) {
         let mut event = Event::new(Kind::Uninspectable, self.direction, value.place());
@@ -625,7 +628,7 @@ impl<'b> Reader<'b> {
         self.reading.add(event);
     }
 
-    /// A name that is compared: a tool's, a model's.
+    /// Reads a name for comparison: of a tool, of a model.
     pub fn name<'v>(&mut self, value: Value<'v>) -> Option<Cow<'v, str>> {
         match value.kind() {
             json::ValueKind::String if value.has_lone_surrogate() => {
@@ -634,7 +637,7 @@ impl<'b> Reader<'b> {
             }
             json::ValueKind::String => {
                 self.claim(value);
-                // Nobody should call a model or a tool by a secret or the number of a card.
+                // The name of a model or a tool should not contain a secret or a card number.
                 if self.direction == Direction::Request
                     && value.raw_content().len() >= SHORTEST_TELLING_NAME
                 {
@@ -656,7 +659,7 @@ impl<'b> Reader<'b> {
     #[inline(never)]
     fn register(&mut self, place: NodeId, class: Class, form: Form, key: Option<NodeId>) -> u32 {
         let number = self.text_count();
-        // What was decoded, and what stands for a body that is no JSON, has no way back to the bytes.
+        // Decoded text, and the replacement of a body that is not JSON, cannot be mapped back to the bytes.
         let class = match class {
             Class::Text if self.sealed => Class::Sealed,
             Class::Text if !self.json.is_editable(place) => Class::Unknown,
@@ -676,7 +679,7 @@ impl<'b> Reader<'b> {
         number
     }
 
-    /// Registers a value in data, with what it goes by.
+    /// Registers a value in data, with its names.
     #[inline(never)]
     fn register_named(&mut self, named: NamedNode<'_>, class: Class, form: Form) -> u32 {
         let NodeName { nearest, over, .. } = named.name;
@@ -688,14 +691,15 @@ impl<'b> Reader<'b> {
         number
     }
 
-    /// One text, and the event that tells of it.
+    /// Registers one text and adds its event.
     pub fn text(&mut self, value: Value<'_>, origin: &Origin) -> Range<u32> {
         let texts = self.register_text(value, Class::Text);
         self.emit_text(value, texts.clone(), origin);
         texts
     }
 
-    /// A string that is evaluated as text and never edited: a reference whose other end would not be found.
+    /// Registers a string that is evaluated as text but never edited, such as a reference that would no longer
+    /// resolve.
     pub fn reference(&mut self, value: Value<'_>, origin: &Origin) {
         let texts = self.register_text(value, Class::Unknown);
         self.emit_text(value, texts, origin);
@@ -721,7 +725,7 @@ impl<'b> Reader<'b> {
         }
     }
 
-    /// How many texts were found so far: the number of the next one.
+    /// Returns the number of texts so far, which is the number of the next one.
     pub fn text_count(&self) -> u32 {
         offset(self.reading.texts.len())
     }
@@ -731,7 +735,7 @@ impl<'b> Reader<'b> {
         end..end
     }
 
-    /// Claims the numbers in a value and the keys that are numbers too (`logit_bias` is keyed by token).
+    /// Claims the numbers in a value, and keys that are numbers (`logit_bias` is keyed by token).
     pub fn claim_numbers(&mut self, value: Value<'_>) {
         for node in value.descendants() {
             let is_number = match node.value.kind() {
@@ -746,8 +750,8 @@ impl<'b> Reader<'b> {
         }
     }
 
-    /// Everything in a value that can hold text: strings, keys, long numbers. Free structure such as arguments or a
-    /// schema; each string stays editable.
+    /// Registers everything in a value that can contain text: strings, keys, long numbers. For free structure such as
+    /// arguments or a schema; each string can be edited.
     #[inline(never)]
     pub fn tree(&mut self, value: Value<'_>) -> Range<u32> {
         let start = self.text_count();
@@ -760,7 +764,7 @@ impl<'b> Reader<'b> {
         start..self.text_count()
     }
 
-    /// The event of texts that were registered: one `message` or `response`.
+    /// Adds the event of registered texts: one `message` or `response`.
     pub fn emit_text(&mut self, at: Value<'_>, texts: Range<u32>, origin: &Origin) {
         match origin.emit {
             Emit::Own => self.emit_text_event(at, texts, origin, false),
@@ -769,7 +773,7 @@ impl<'b> Reader<'b> {
         }
     }
 
-    /// The event of texts that another event has as well.
+    /// Adds an event of texts that another event contains as well.
     pub fn emit_duplicate(&mut self, at: Value<'_>, texts: Range<u32>, origin: &Origin) {
         self.emit_text_event(at, texts, origin, true);
     }
@@ -806,10 +810,10 @@ impl<'b> Reader<'b> {
         self.frame.pieces.extend(pieces);
     }
 
-    /// Reads the JSON text that a string holds: a call's arguments. An empty string stands for none.
+    /// Parses the JSON text in a string, such as the arguments of a call. An empty string counts as none.
     ///
     /// # Errors
-    /// What the scanner refuses.
+    /// The error of the scanner.
     pub fn open(&mut self, string: Value<'_>) -> Result<Option<Rc<JsonText<'b>>>, ScanError> {
         self.claim(string);
         if string.raw_content().trim_ascii().is_empty() {
@@ -818,16 +822,17 @@ impl<'b> Reader<'b> {
         self.json.open(string).map(Some)
     }
 
-    /// Notes that a known field has a type that its protocol does not allow.
+    /// Reports a known field whose type its protocol does not allow.
     pub fn wrong_type(&mut self, value: Value<'_>, expected: &str) {
         let what = format!("{expected} is expected here, not {}", value.kind().name());
         self.problem(codes::AG2001, value, &what);
     }
 
-    /// Notes something that could not be read.
+    /// Reports something that could not be read.
     pub fn problem(&mut self, code: &'static str, value: Value<'_>, what: &str) {
         let problems = &self.reading.problems;
-        // To find where it stands costs a walk over the body: of thousands, all say the same.
+        // Finding the position costs a walk over the body. Thousands of problems with the same code add no
+        // information.
         if problems.len() >= MAX_PROBLEMS && problems.iter().any(|problem| problem.code == code) {
             return;
         }
@@ -839,7 +844,7 @@ impl<'b> Reader<'b> {
     }
 }
 
-/// Whether a string holds nothing but bytes in base64, behind what a `data:` URL says of them.
+/// Returns whether a string contains only bytes in base64, after the header of a `data:` URL if there is one.
 fn is_encoded(content: &[u8]) -> bool {
     let bytes = match content.get(..5) {
         Some(scheme) if scheme.eq_ignore_ascii_case(b"data:") => content
@@ -849,29 +854,29 @@ fn is_encoded(content: &[u8]) -> bool {
             .unwrap_or(content),
         _ => content,
     };
-    // MIME breaks lines.
+    // MIME inserts line breaks.
     let fits = |b: u8| {
         b.is_ascii_alphanumeric()
             | matches!(b, b'+' | b'/' | b'-' | b'_' | b'=' | b',' | b'\r' | b'\n')
     };
-    // Megabytes of it are usual: no early exit inside a chunk, so that it is done many bytes at a time.
+    // Megabytes of base64 are usual. Without an early exit inside a chunk, many bytes are checked at a time.
     bytes
         .chunks(4096)
         .all(|chunk| chunk.iter().fold(true, |all, b| all & fits(*b)))
 }
 
-/// Whether what is met in a body of unknown members stands under a name of models.
+/// Scope of a member whose name announces models, in a body with unknown members.
 #[derive(Clone, Copy)]
 enum ModelNameScope {
     Nothing,
-    /// The next value does.
+    /// The next value is a model's name.
     Next,
-    /// Whatever stands before this node does.
+    /// Every value before this node is a model's name.
     Until(u32),
 }
 
 impl ModelNameScope {
-    /// Takes in the next node; whether it is a model's name.
+    /// Visits the next node. Returns whether it is the name of a model.
     fn names<'v>(
         &mut self,
         is_key: bool,
@@ -893,7 +898,7 @@ impl ModelNameScope {
     }
 }
 
-/// Names of what answers in a model's place or changes it, wherever they stand: TGI, LoRAX, vLLM, SGLang, Azure.
+/// Names of members that replace or change the model, at any position: TGI, LoRAX, vLLM, SGLang, Azure.
 const ADAPTERS: &[&str] = &[
     "adapterid",
     "adaptername",
@@ -906,7 +911,7 @@ const ADAPTERS: &[&str] = &[
     "engineid",
     "modeluri",
 ];
-/// The same of a body's own members. Elsewhere they are a search's or a tool's.
+/// Names with the same effect at the top level of a body. Elsewhere they belong to a search or a tool.
 const SERVED: &[&str] = &[
     "engine",
     "deployment",
@@ -916,7 +921,7 @@ const SERVED: &[&str] = &[
     "loras",
 ];
 
-/// Whether a member's name says that models stand under it: `fallback_models`, `providerOptions.gateway.models`.
+/// Returns whether the name of a member announces models: `fallback_models`, `providerOptions.gateway.models`.
 fn is_name_of_models<'v>(value: Value<'v>, is_member: impl Fn(Value<'v>) -> bool) -> bool {
     let key = value.text().unwrap_or_default();
     // A list in a form: `model[]`.
@@ -943,7 +948,7 @@ fn is_name_of_models<'v>(value: Value<'v>, is_member: impl Fn(Value<'v>) -> bool
             .any(|name| key.ends_with(name))
 }
 
-/// How a node can hold text; `None` if it can't.
+/// Returns the form in which a node can contain text; `None` if it cannot.
 fn telling_form(is_key: bool, value: Value<'_>) -> Option<Form> {
     match value.kind() {
         json::ValueKind::String if is_key => Some(Form::Key),
@@ -955,7 +960,7 @@ fn telling_form(is_key: bool, value: Value<'_>) -> Option<Form> {
     }
 }
 
-/// Whether a text of a form is a number, as servers read one: `3`, `-.5`, `1e9`, `NaN`.
+/// Returns whether a text in a form is a number as servers read one: `3`, `-.5`, `1e9`, `NaN`.
 fn is_number(text: &str) -> bool {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     if ["inf", "infinity", "nan"]
@@ -972,7 +977,7 @@ fn is_number(text: &str) -> bool {
     !is_empty && digits(whole) && digits(fraction) && digits(exponent)
 }
 
-/// The stable code of a body that is no JSON.
+/// Returns the stable code of a body that is not JSON.
 pub fn code_of(error: ScanError) -> &'static str {
     match error.kind {
         ScanErrorKind::Empty
@@ -986,13 +991,13 @@ pub fn code_of(error: ScanError) -> &'static str {
     }
 }
 
-/// The problem of a body that would have told which protocol a request speaks, had it been JSON. What does not even begin
-/// like JSON, in whichever encoding, is no message to any reader.
+/// Returns the problem of a body that is not JSON but had to show the protocol of its request. A body that does not
+/// even begin like JSON, in any encoding, is not a message to any reader.
 pub fn unread_message(body: &[u8], error: ScanError) -> Option<Problem> {
     (begins_like_json(body) == Some(true)).then(|| unreadable(error))
 }
 
-/// Whether a body begins as an object or a list does, in whichever encoding; absent where it has not begun.
+/// Returns whether a body begins like an object or a list, in any encoding; `None` if it has not begun.
 pub fn begins_like_json(body: &[u8]) -> Option<bool> {
     let is_before =
         |byte: &&u8| byte.is_ascii_whitespace() || b"\0\xEF\xBB\xBF\xFE\xFF".contains(byte);
@@ -1000,7 +1005,7 @@ pub fn begins_like_json(body: &[u8]) -> Option<bool> {
     Some(matches!(begins, b'{' | b'['))
 }
 
-/// The problem of a body that can't be scanned.
+/// Returns the problem of a body that cannot be scanned.
 pub(super) fn unreadable(error: ScanError) -> Problem {
     Problem {
         code: code_of(error),

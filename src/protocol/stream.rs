@@ -1,6 +1,8 @@
-//! Answers that arrive in frames. A protocol reads one frame at a time, with the same code that reads whole responses; texts
-//! and calls that go on in later frames are told as [`Piece`]s. It also knows how a call disappears from its frames, how
-//! a response ends as a refusal, and what keeps a silent connection alive.
+//! Streamed responses, which arrive in frames.
+//!
+//! A protocol reads one frame at a time, with the same code that reads whole responses. Texts and calls that continue
+//! in later frames are reported as [`Delta`]s. The protocol also removes a call from its frames, ends a response with
+//! a denial, and keeps a silent connection alive.
 
 mod block;
 mod deltas;
@@ -18,28 +20,28 @@ use crate::wire::sorted_map::SortedMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-/// A text of a response that arrives in pieces.
+/// Key of a text that arrives in pieces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TextKey {
-    /// Choice or candidate; 0 where there is one response.
+    /// Choice or candidate; 0 if there is one response.
     pub choice: u32,
-    /// Which part of it.
+    /// Part of the choice.
     pub part: Part,
-    /// Which of several texts of that part; the protocol numbers them.
+    /// Number of the text among those of the part, assigned by the protocol.
     pub item: u32,
 }
 
-/// A call of a response that arrives in pieces.
+/// Key of a call that arrives in pieces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallKey {
     /// Choice or candidate.
     pub choice: u32,
-    /// Which of its calls; the protocol numbers them.
+    /// Number of the call in the choice, assigned by the protocol.
     pub item: u32,
 }
 
 impl TextKey {
-    /// The text of a block, where there is one message with numbered blocks.
+    /// Returns the key of a block's text, for one message with numbered blocks.
     pub fn block(item: u32, part: Part) -> TextKey {
         TextKey {
             choice: 0,
@@ -50,55 +52,56 @@ impl TextKey {
 }
 
 impl CallKey {
-    /// The call in a block, where there is one message with numbered blocks.
+    /// Returns the key of a block's call, for one message with numbered blocks.
     pub fn block(item: u32) -> CallKey {
         CallKey { choice: 0, item }
     }
 }
 
-/// What a frame adds to something that began before or goes on after it. Places are strings of the frame.
+/// Content that a frame adds to something that began earlier or continues later. Places are strings of the frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delta {
-    /// Text.
+    /// A piece of text.
     Text(TextDelta),
-    /// A text has ended.
+    /// The end of a text.
     TextEnd(TextKey),
-    /// A call: `element` is the value of the frame that is about it, and nothing else.
+    /// A piece of a call; `element` is the value of the frame that contains this call and nothing else.
     Call {
-        /// Of which call.
+        /// Key of the call.
         key: CallKey,
-        /// Where in the frame.
+        /// Position in the frame.
         element: NodeId,
-        /// What is said of it.
+        /// Content of the piece.
         what: CallDelta,
     },
-    /// These calls are complete, and evaluated together.
+    /// The end of these calls, which are evaluated together.
     CallsEnd(Vec<CallKey>),
-    /// A text has ended as far as its protocol says; a server that says so too early goes on with it.
+    /// The end of a text by its protocol. A server that ends the text too early may continue it.
     TextRest(TextKey),
-    /// Every call of a choice has ended, and every text as with [`TextRest`](Piece::TextRest); or with `None` every text and
-    /// every call for good.
+    /// The end of every call of a choice, and of every text as with [`TextRest`](Delta::TextRest). `None`: the final
+    /// end of every text and every call.
     End(Option<u32>),
 }
 
-/// What a frame adds to a text.
+/// Piece of a text in a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TextDelta {
-    /// Which text.
+    /// Key of the text.
     pub channel: TextKey,
-    /// The string.
+    /// The string in the frame.
     pub place: NodeId,
-    /// Whether it may be edited.
+    /// Class of the text, which determines whether it may be edited.
     pub class: Class,
-    /// How many bytes at its beginning repeat the end of what came before: all of that, where a server sends the text so
-    /// far with each frame. A text that has ended may be repeated too, as a whole and with nothing new.
+    /// Bytes at the beginning of the piece that repeat the end of the text so far. They are all of it if a server
+    /// sends the whole text so far with each frame. A text that has ended may be repeated, too, as a whole and with
+    /// nothing new.
     pub repeats: usize,
-    /// Another text says the same: not told twice to a reader.
+    /// Whether another text has the same content, so that a client's reader does not see it twice.
     pub retold: bool,
 }
 
 impl TextDelta {
-    /// A piece that repeats nothing.
+    /// Returns a piece that repeats nothing.
     pub fn new(channel: TextKey, place: NodeId, class: Class) -> TextDelta {
         TextDelta {
             channel,
@@ -110,37 +113,38 @@ impl TextDelta {
     }
 }
 
-/// What a frame says of a call.
+/// Content of a piece of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallDelta {
-    /// That it is there.
+    /// The beginning of the call.
     Begin {
-        /// The provider runs it, so that it has happened.
+        /// Whether the provider runs the call, so that it has already run.
         provider_run: bool,
     },
-    /// The tool, or more of its name.
+    /// The name of the tool, or more of it.
     Name(NodeId),
-    /// The tool, where no value of the frame is its name and nothing else.
+    /// The name of the tool, if no value of the frame is exactly the name.
     Named(Box<str>),
     /// Another name of the tool.
     Alias(NodeId),
-    /// More of its arguments, JSON in a string; or all of them, as they are.
+    /// More of its arguments, JSON in a string; or all of them, as a value.
     Arguments(NodeId),
     /// More of its only argument, which has this name.
     Argument(&'static str, NodeId),
-    /// One of its arguments, or more of one: where it belongs in them, and how much of it this is.
+    /// One of its arguments, or more of one: its path in the arguments, and its extent.
     At(Box<[ArgumentStep]>, NodeId, Extent),
     /// More of its input, free text.
     Input(NodeId),
-    /// The name in another place of the same frame.
+    /// A copy of the name at another position in the same frame.
     NameAgain(NodeId),
-    /// What [`Arguments`](CallPiece::Arguments) or [`Input`](CallPiece::Input) said, in another place of the same frame.
+    /// A copy of [`Arguments`](CallDelta::Arguments) or [`Input`](CallDelta::Input) at another position in the same
+    /// frame.
     ArgumentsAgain(NodeId),
-    /// All that was said of its arguments or its input, once more. The call may have ended.
+    /// A copy of all its arguments or its whole input. The call may have ended.
     ArgumentsWhole(NodeId),
 }
 
-/// A step on the way to an argument.
+/// Step of the path to an argument.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ArgumentStep {
     /// Into an element of a list.
@@ -149,84 +153,84 @@ pub enum ArgumentStep {
     Name(Box<str>),
 }
 
-/// How much of an argument a value is.
+/// Extent of an argument that a value contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// More of it; it may go on.
+    /// More of the argument, which may continue.
     Part,
-    /// The last of it, or all of it at once.
+    /// The last part of the argument, or all of it at once.
     Last,
-    /// All of it, once more if some of it was said.
+    /// All of the argument, repeated if part of it has arrived.
     Whole,
-    /// All of it, which is `null`, whatever the value itself is.
+    /// All of the argument, which is `null`, whatever the value itself is.
     Null,
 }
 
-/// In which order frames have to stay: two that share a lane leave in the order in which they came. No lane: those of the
-/// frame before.
+/// Ordering groups (lanes) of a frame: two frames that share a lane are forwarded in the order of arrival. No lane:
+/// those of the frame before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OrderingGroups(pub u64);
 
 impl OrderingGroups {
-    /// In order with every other frame that has a lane.
+    /// All lanes: in order with every other frame that has a lane.
     pub const ALL: OrderingGroups = OrderingGroups(u64::MAX);
 
-    /// The lane of a number. Numbers above 62 share the last.
+    /// Returns the lane of a number. Numbers above 62 share the last lane.
     pub fn of(number: u32) -> OrderingGroups {
         OrderingGroups(1u64.checked_shl(number.min(63)).unwrap_or(1))
     }
 
-    /// These lanes and those.
+    /// Returns the union of two sets of lanes.
     pub fn and(self, other: OrderingGroups) -> OrderingGroups {
         OrderingGroups(self.0 | other.0)
     }
 }
 
-/// What a frame says beside what its [`Reading`](crate::event::Reading) tells.
+/// Results of reading a frame, in addition to its [`Reading`](crate::event::Reading).
 #[derive(Clone, Debug, Default)]
 pub struct FrameReading {
-    /// Which frames it must not overtake.
+    /// Frames that this one must not overtake.
     pub lanes: OrderingGroups,
-    /// What goes on in other frames, in the order of the bytes.
+    /// Content that continues in other frames, in the order of the bytes.
     pub pieces: Vec<Delta>,
-    /// The response is complete; nothing with a meaning follows.
+    /// Whether the response is complete: nothing meaningful follows.
     pub last: bool,
-    /// Nobody waits for what it says: the response begins, the model thinks or calls. At the beginning of a response such
-    /// frames may wait for each other.
+    /// Whether the frame can be delayed: it begins the response, or the model thinks or calls. At the beginning of a
+    /// response such frames may wait for each other.
     pub quiet: bool,
     /// Tokens that the service around the model has counted.
     pub metered: Usage,
-    /// What of it is needed again when it is corrected.
+    /// Data that the correction of the frame needs again.
     pub mark: FrameMark,
 }
 
-/// What ends a stream of events at OpenAI, and at those who take after it.
+/// Payload that ends a stream of OpenAI's events, and those of APIs that follow OpenAI.
 pub const DONE: &[u8] = b"[DONE]";
 
-/// Whether a payload is that.
+/// Returns whether a payload is [`DONE`].
 pub fn is_done(payload: &[u8]) -> bool {
     payload.trim_ascii() == DONE
 }
 
-/// A frame that is held back, while it can still be changed.
+/// Frame that is held back and can still be changed.
 #[derive(Debug)]
 pub struct HeldFrame {
-    /// Its payload; absent for a mark that is no JSON.
+    /// Payload; `None` for an end mark that is not JSON.
     pub json: Option<JsonBody<'static>>,
-    /// What was found in it when it was read.
+    /// Data from reading the frame.
     pub mark: FrameMark,
-    /// Changes of it.
+    /// Changes to the payload.
     pub edits: Edits,
-    /// It is not sent at all.
+    /// Whether the frame is not forwarded.
     pub dropped: bool,
-    /// Frames that are sent before it.
+    /// Frames to send before it.
     pub before: Vec<SyntheticFrame>,
-    /// Frames that are sent after it.
+    /// Frames to send after it.
     pub after: Vec<SyntheticFrame>,
 }
 
 impl HeldFrame {
-    /// A frame of which nothing is changed yet.
+    /// Returns a frame without changes.
     pub fn of(json: Option<JsonBody<'static>>) -> HeldFrame {
         HeldFrame {
             json,
@@ -238,30 +242,30 @@ impl HeldFrame {
         }
     }
 
-    /// Its payload as JSON.
+    /// Returns the payload as JSON.
     pub fn body(&self) -> Option<Rc<JsonText<'static>>> {
         self.json.as_ref()?.body()
     }
 }
 
-/// A frame of our own.
+/// Frame that the filter creates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyntheticFrame {
-    /// Its name, where the framing has names.
+    /// Name of the event, if the framing has names.
     pub event: Option<&'static str>,
     /// Its payload.
     pub payload: Vec<u8>,
-    /// It reports an error in a way that the framing itself knows.
+    /// Whether the frame is an error in the framing itself.
     pub is_exception: bool,
 }
 
 impl SyntheticFrame {
-    /// The event `error`, in a dialect.
+    /// Returns the event `error` in a dialect.
     pub fn error(dialect: Dialect, denial: &Denial) -> SyntheticFrame {
         SyntheticFrame::new(Some("error"), dialect.body(denial))
     }
 
-    /// A frame.
+    /// Returns a frame with this name and payload.
     pub fn new(event: Option<&'static str>, payload: Vec<u8>) -> SyntheticFrame {
         SyntheticFrame {
             event,
@@ -271,47 +275,47 @@ impl SyntheticFrame {
     }
 }
 
-/// A call that was evaluated.
+/// Evaluated call.
 #[derive(Clone, Debug)]
 pub struct EvaluatedCall {
-    /// Which.
+    /// Key of the call.
     pub key: CallKey,
-    /// Its pieces: number of the frame, and the value in it that is about the call alone.
+    /// Pieces of the call: the number of the frame, and the value in it that contains this call alone.
     pub pieces: Vec<(u64, NodeId)>,
-    /// For a call that is taken out: what the reader is told instead.
+    /// Text for the client in place of a denied call.
     pub denied: Option<String>,
 }
 
-/// The frames that are held back.
+/// Frames that are held back.
 pub trait HeldFrames {
-    /// A frame by its number, if it is still held.
+    /// Returns a frame by its number, if it is still held.
     fn get(&mut self, number: u64) -> Option<&mut HeldFrame>;
 }
 
-/// What was replaced so far in each text.
+/// Replacements so far in each text.
 pub type ChangesByText = SortedMap<TextKey, TextChanges>;
 
-/// What was replaced so far in a text, in order.
+/// Replacements so far in a text, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TextChanges {
     list: Vec<TextChange>,
 }
 
-/// One change of a text.
+/// Replacement in a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextChange {
-    /// Which bytes.
+    /// Replaced bytes.
     pub bytes: Range<usize>,
-    /// The same as characters.
+    /// Replaced characters.
     characters: Range<u64>,
-    /// What takes their place.
+    /// Replacement.
     pub with: String,
-    /// Where that begins, in characters of the changed text.
+    /// Start of the replacement, in characters of the changed text.
     start: u64,
 }
 
 impl TextChange {
-    /// Where what takes their place ends.
+    /// Returns the end of the replacement, in characters of the changed text.
     fn end(&self) -> u64 {
         let length = u64::try_from(self.with.chars().count()).unwrap_or(u64::MAX);
         self.start.saturating_add(length)
@@ -319,7 +323,7 @@ impl TextChange {
 }
 
 impl TextChanges {
-    /// Adds a change behind those that are there.
+    /// Adds a change after the existing ones.
     pub fn add(&mut self, bytes: Range<usize>, characters: Range<u64>, with: String) {
         let start = self.moved(characters.start, true);
         self.list.push(TextChange {
@@ -330,7 +334,7 @@ impl TextChanges {
         });
     }
 
-    /// The changes of these bytes, those that only touch them from outside left out.
+    /// Returns the changes in these bytes, without those that only touch them from outside.
     pub fn within(&self, bytes: Range<usize>) -> impl Iterator<Item = &TextChange> {
         let first = self
             .list
@@ -339,7 +343,7 @@ impl TextChanges {
         changes.take_while(move |change| change.bytes.start < bytes.end)
     }
 
-    /// Whether any of these characters was changed.
+    /// Returns whether any of these characters was changed.
     pub fn touch(&self, characters: Range<u64>) -> bool {
         let next = self
             .list
@@ -349,7 +353,7 @@ impl TextChanges {
             .is_some_and(|change| change.characters.start < characters.end)
     }
 
-    /// Where a character index stands after the changes. An index inside a changed part moves to its edge.
+    /// Returns a character index after the changes. An index inside a changed part moves to its edge.
     pub fn moved(&self, at: u64, is_end: bool) -> u64 {
         let next = self
             .list
@@ -365,51 +369,51 @@ impl TextChanges {
     }
 }
 
-/// Reads the frames of one response.
+/// Reader of the frames of one response.
 pub trait StreamReader {
-    /// Reads one frame. Texts with an [`Origin`](super::Origin) that says which text they are a piece of become pieces.
+    /// Reads one frame. Texts whose [`Origin`](super::Origin) contains a number (`piece_of`) become pieces.
     fn read(&mut self, reader: &mut Reader<'static>, event: Option<&str>);
 
-    /// The frame that was read last was evaluated, and not refused.
+    /// Notifies the reader that the last frame was evaluated and not denied.
     fn passed(&mut self) {}
 
-    /// Whether a payload that is no JSON ends the response: `[DONE]`.
+    /// Returns whether a payload that is not JSON ends the response: `[DONE]`.
     fn is_end(&self, _payload: &[u8]) -> bool {
         false
     }
 
-    /// Whether payloads may be something else than JSON, which stands in them or for them.
+    /// Returns whether payloads may be other than JSON, with JSON inside or in their place.
     fn wraps(&self) -> bool {
         false
     }
 
-    /// The JSON in a frame's payload, or for it.
+    /// Returns the JSON in a frame's payload, or in its place.
     fn unwrap(&self, payload: &[u8]) -> Option<Vec<u8>> {
         Some(payload.to_vec())
     }
 
-    /// The payload of a frame with other JSON in it; `original` is absent for a frame of our own.
+    /// Returns the payload of a frame with other JSON in it; `original` is `None` for a frame that the filter
+    /// creates.
     fn wrap(&self, _original: Option<&[u8]>, json: Vec<u8>) -> Vec<u8> {
         json
     }
 
-    /// The name that a frame of our own has in the framing around it.
+    /// Returns the name of a created frame in the surrounding framing.
     fn name_of(&self, made: &SyntheticFrame) -> Option<&'static str> {
         made.event
     }
 
-    /// Where a text that arrives in pieces stands, for people and records: `#choice/0`.
+    /// Returns the position of a text that arrives in pieces, for people and audit events: `#choice/0`.
     fn text_at(&self, _channel: &TextKey) -> String {
         String::new()
     }
 
-    /// Where a call that arrives in pieces stands.
+    /// Returns the position of a call that arrives in pieces.
     fn call_at(&self, _key: &CallKey) -> String {
         String::new()
     }
 
-    /// What becomes of the stream when an event of this kind, which stands whole in the frame that was read last, may not
-    /// pass.
+    /// Returns the effect on the stream if an event of this kind is denied that is complete in the last frame.
     fn removal(&self, kind: Kind) -> RemovalMethod {
         match kind {
             Kind::ToolCall => RemovalMethod::Call,
@@ -417,16 +421,17 @@ pub trait StreamReader {
         }
     }
 
-    /// Whether a frame that can't be read may be left out, and the stream go on: nobody waits for what it said.
+    /// Returns whether an unreadable frame may be dropped and the stream continue, because the client does not depend
+    /// on it.
     fn can_skip(&self) -> bool {
         false
     }
 
-    /// Takes denied calls that arrived in pieces out of their frames. `calls` ended together in the frame `end`; those
-    /// that stay may need other numbers.
+    /// Removes denied calls that arrived in pieces from their frames. `calls` ended together in the frame `end`. The
+    /// remaining calls may need other numbers.
     ///
     /// # Errors
-    /// When that can't be done; the stream is then refused.
+    /// If that is impossible; the stream is then denied.
     fn remove_calls(
         &mut self,
         _calls: &[EvaluatedCall],
@@ -436,10 +441,10 @@ pub trait StreamReader {
         Err(CannotRemove)
     }
 
-    /// Takes out what stands whole in one frame and may not pass.
+    /// Removes denied content that is complete in one frame.
     ///
     /// # Errors
-    /// When that can't be done; the stream is then refused.
+    /// If that is impossible; the stream is then denied.
     fn remove_from_response(
         &mut self,
         _frame: &mut HeldFrame,
@@ -448,41 +453,42 @@ pub trait StreamReader {
         removals.only_edits()
     }
 
-    /// Whether it has to see every frame before it is sent, since frames have numbers.
+    /// Returns whether the reader must see every frame before it is sent, because frames have numbers.
     fn counts_frames(&self) -> bool {
         false
     }
 
-    /// Corrects what in a frame depends on what was changed: copies of edited texts, offsets into them, why the response
-    /// ended. Called before a frame is sent, once anything of the response was changed.
+    /// Corrects members of a frame that depend on changes: copies of edited texts, offsets into them, the finish
+    /// reason. Called before a frame is sent, once anything in the response was changed.
     fn correct(&mut self, _frame: &mut HeldFrame, _changes: &ChangesByText) {}
 
-    /// The frames that end the response as a refusal, or as an error. None where they would reach nobody: the connection is
-    /// then cut.
+    /// Returns the frames that end the response with a denial, or with an error. The result is empty if no client
+    /// would read them: the connection is then closed.
     fn denial_frames(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame>;
 
-    /// What may be sent at any time and means nothing.
+    /// Returns bytes or a frame that may be sent at any time and have no meaning.
     fn keep_alive(&self) -> Option<KeepAlive> {
         None
     }
 }
 
-/// What keeps a connection alive.
+/// Keep-alive of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeepAlive {
-    /// Bytes as they are: an SSE comment, white space.
+    /// Raw bytes: an SSE comment, white space.
     Bytes(&'static [u8]),
     /// A frame.
     Frame(SyntheticFrame),
 }
 
 impl KeepAlive {
-    /// A comment, which SSE takes anywhere.
+    /// SSE comment, which is valid anywhere in a stream.
     pub const COMMENT: KeepAlive = KeepAlive::Bytes(b": keep-alive\n\n");
 }
 
 impl Reader<'_> {
-    /// The `type` of an event, which its name repeats in framings that have names. Clients go by either.
+    /// Reads the `type` of an event. In framings with names, the name repeats the type. Some clients read one, some
+    /// the other.
     pub fn event_type(&mut self, name: Option<&str>) -> String {
         let Some(body) = self.body() else {
             return String::new();
@@ -499,7 +505,7 @@ impl Reader<'_> {
         text
     }
 
-    /// Adds a piece of a call that is a block of the only message; `event` is about the call alone.
+    /// Adds a piece of a call that is a block of the only message; `event` contains this call alone.
     pub fn call_piece(&mut self, event: Value<'_>, block: u32, what: CallDelta) {
         self.piece(Delta::Call {
             key: CallKey::block(block),
@@ -508,7 +514,7 @@ impl Reader<'_> {
         });
     }
 
-    /// Adds a piece to what the frame says.
+    /// Adds a piece to the frame.
     #[inline(never)]
     pub fn piece(&mut self, piece: Delta) {
         self.frame.pieces.push(piece);

@@ -1,4 +1,4 @@
-//! Tools as every protocol has them: offers, calls with their arguments, results.
+//! Tools in every protocol: tool definitions, calls with their arguments, results.
 
 use super::{Origin, Reader, code_of};
 use crate::event::{Attachments, Author, Class, Direction, Event, Kind, Known, Part};
@@ -7,15 +7,15 @@ use crate::wire::sort;
 use crate::wire::span::index;
 use std::ops::Range;
 
-/// A call while it is read: what will be told of it, and where its arguments stand.
+/// Builder of a tool call: its event, and the position of its arguments.
 pub(in crate::protocol) struct CallBuilder<'v> {
-    /// The event; its arguments are given below.
+    /// Event; its arguments are set by the methods below.
     pub(in crate::protocol) event: Event,
     holder: Option<Value<'v>>,
 }
 
 impl<'v> CallBuilder<'v> {
-    /// A call of a tool whose name nothing has told so far; `at` is the whole of what a denial takes out.
+    /// Starts a call of a tool without a name so far; `at` is the whole value that a denial removes.
     pub(in crate::protocol) fn at(reader: &Reader<'_>, at: Value<'_>) -> CallBuilder<'v> {
         let mut event = Event::new(Kind::ToolCall, reader.direction, at.place());
         event.tool = Known::Unknown;
@@ -25,27 +25,27 @@ impl<'v> CallBuilder<'v> {
         }
     }
 
-    /// The tool's name.
+    /// Sets the name of the tool.
     pub(in crate::protocol) fn name(&mut self, reader: &mut Reader<'_>, value: Value<'_>) {
         if let Some(name) = reader.name(value) {
             self.event.tool = Known::Is(name.into());
         }
     }
 
-    /// Arguments as an object, or as a string that holds one.
+    /// Reads arguments in an object, or in a string that contains one.
     pub(in crate::protocol) fn arguments(&mut self, reader: &mut Reader<'_>, value: Value<'v>) {
         let given = reader.arguments(value);
         self.given(reader, value, given);
     }
 
-    /// One free text instead of arguments.
+    /// Reads one free text in place of arguments.
     pub(in crate::protocol) fn free_text(&mut self, reader: &mut Reader<'_>, value: Value<'v>) {
         let texts = reader.register_text(value, Class::Text);
         self.given(reader, value, (Known::Unknown, texts));
     }
 
-    /// Arguments that stand in `value`. Where there are some already, the tool may be given either: the texts of both are
-    /// evaluated, and what a rule asks of them is unknown.
+    /// Sets arguments that are in `value`. If there are some already, the tool may be called with either. The texts
+    /// of both are evaluated, and conditions on the arguments are unknown.
     pub(in crate::protocol) fn given(
         &mut self,
         reader: &mut Reader<'_>,
@@ -72,14 +72,14 @@ impl<'v> CallBuilder<'v> {
         };
     }
 
-    /// Tells of it; gives the tool's name.
+    /// Adds the event. Returns the name of the tool.
     pub(in crate::protocol) fn tell(self, reader: &mut Reader<'_>) -> Option<Box<str>> {
         reader.call(self.event, self.holder)
     }
 }
 
 impl Reader<'_> {
-    /// A tool that the client runs: its name and the texts of its definition.
+    /// Adds the definition of a tool that the client runs: its name and the texts of its definition.
     pub fn offer(&mut self, tool: Value<'_>, name: Known<Box<str>>, texts: Range<u32>) {
         let mut event = Event::new(Kind::ToolOffer, self.direction, tool.place());
         event.tool = name;
@@ -88,7 +88,7 @@ impl Reader<'_> {
         self.emit_duplicate(tool, texts, &Origin::of(Author::System, Part::Definition));
     }
 
-    /// The same tool by another name that rules may know it by.
+    /// Adds the same tool under another name that rules may use.
     pub fn offer_again(&mut self, tool: Value<'_>, name: String) {
         let mut event = Event::new(Kind::ToolOffer, self.direction, tool.place());
         event.tool = Known::Is(name.into());
@@ -96,9 +96,9 @@ impl Reader<'_> {
         self.reading.add(event);
     }
 
-    /// A tool that the provider runs is used without the call ever passing here: its offer is the only thing that can be
-    /// evaluated, so it counts as an offer and as a call whose arguments can't be read. It may go by several names; the
-    /// first is its own.
+    /// Adds the definition of a tool that the provider runs. Its calls never pass through the proxy, so the
+    /// definition is all that can be evaluated. It counts as a definition and as a call with unreadable arguments.
+    /// The tool may have several names; the first is its own.
     pub fn provider_run_offer(&mut self, tool: Value<'_>, names: &[&str]) {
         if tool.kind() == json::ValueKind::Object {
             self.claim(tool);
@@ -117,8 +117,8 @@ impl Reader<'_> {
         }
     }
 
-    /// A tool behind another one (a server's, which the provider calls): evaluated like it, told once. Where nobody says which
-    /// tools those are, it may be any.
+    /// Adds a tool behind another one (a tool of a server that the provider calls). It is evaluated like that one,
+    /// and reported once. If the request does not list the tools, the name may be any.
     pub fn provider_may_call(&mut self, holder: Value<'_>, name: Known<Box<str>>) {
         for kind in [Kind::ToolOffer, Kind::ToolCall] {
             let mut event = Event::new(kind, self.direction, holder.place());
@@ -130,8 +130,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Tells of a call and gives the tool's name; `holder` is the value whose texts are its arguments. Servers that send
-    /// empty structures instead of none send calls without a name: those are none.
+    /// Adds a call and returns the name of the tool; `holder` is the value whose texts are its arguments. Servers
+    /// that send empty structures instead of none send calls without a name; these are ignored.
     pub fn call(&mut self, mut event: Event, holder: Option<Value<'_>>) -> Option<Box<str>> {
         let name = event.tool.value().cloned();
         if name.as_deref() == Some("") {
@@ -146,7 +146,7 @@ impl Reader<'_> {
             Some(_) => self.look_into_all(texts.clone()),
             None => self.no_texts(),
         };
-        // What the arguments hold in another form is said by the call, too.
+        // Decoded content of the arguments belongs to the call, too.
         if !inner.is_empty() {
             event.texts.end = inner.end;
         }
@@ -158,8 +158,8 @@ impl Reader<'_> {
         name
     }
 
-    /// Tells of what a tool answered; `holder` is the value that says it. What its texts hold in another form (JSON with
-    /// escapes, base64) is told beside them.
+    /// Adds the result of a tool; `holder` is the value that contains it. Decoded content of its texts (JSON with
+    /// escapes, base64) is reported in addition.
     pub fn result(&mut self, event: Event, holder: Option<Value<'_>>) {
         let inner = self.look_into_all(event.texts.clone());
         let origin = Origin {
@@ -174,7 +174,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Texts that belong to a result and are told elsewhere: what stands in its files.
+    /// Adds texts that belong to a result but are reported elsewhere: the content of its files.
     pub fn result_beside(&mut self, event: &Event, texts: Range<u32>) {
         if !texts.is_empty() {
             self.reading.add(Event {
@@ -185,13 +185,13 @@ impl Reader<'_> {
         }
     }
 
-    /// Arguments of a call, an object or JSON in a string, and the numbers of the texts in them. In a request, arguments
-    /// that are no JSON are AG2001: what was executed can't be told. In a response, the call is evaluated with its arguments
-    /// unknown.
+    /// Reads the arguments of a call, an object or JSON in a string. Returns them with the numbers of their texts. In
+    /// a request, arguments that are not JSON are AG2001, because it is unknown what was executed. In a response, the
+    /// call is evaluated with unknown arguments.
     pub fn arguments(&mut self, value: Value<'_>) -> (Known<NodeId>, Range<u32>) {
         let none = 0..0;
         match value.kind() {
-            // No arguments: nothing is found in the value that stands for them.
+            // No arguments: nothing is found in the value that represents them.
             json::ValueKind::Null => {
                 self.claim(value);
                 (Known::Is(value.place()), none)
@@ -223,8 +223,8 @@ impl Reader<'_> {
         }
     }
 
-    /// What a string held as arguments. Some models encode twice, and their clients decode twice. What is no object in the
-    /// end has no names that a rule could ask for: what the tool makes of it can't be told.
+    /// Reads the content of a string as arguments. Some models encode twice, and their clients decode twice. A final
+    /// value that is not an object has no names for a rule, and what the tool makes of it is unknown.
     fn opened_arguments(
         &mut self,
         holder: Value<'_>,
@@ -259,8 +259,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Arguments that may be any JSON. Those that are no object have no names that a rule could ask for: what the tool makes
-    /// of them can't be told.
+    /// Reads arguments that may be any JSON. Arguments that are not an object have no names for a rule, and what the
+    /// tool makes of them is unknown.
     pub(in crate::protocol) fn any_arguments(
         &mut self,
         value: Value<'_>,
@@ -276,9 +276,8 @@ impl Reader<'_> {
         }
     }
 
-    /// What a tool's result says as data: itself if it is structured, the JSON in it if it is a text that holds some. What
-    /// is meant as JSON and can't be read as such (a key twice, Python's `NaN`, an end that was cut off) says something
-    /// that nobody here can tell.
+    /// Returns the result of a tool as data: the value itself if it is structured, or the JSON in a text. Text that
+    /// is meant as JSON but is invalid (a duplicate key, Python's `NaN`, a truncated end) has an unknown value.
     #[inline(never)]
     pub fn structured_result(&mut self, value: Value<'_>) -> Known<NodeId> {
         if !self.results {
@@ -305,7 +304,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A tool that the provider runs, by its type: a rule may also call it by the name without vendor, version and stage
+    /// Adds a tool that the provider runs, by its type. Rules may also use the name without vendor, version and stage
     /// (`openrouter:web_search`, `web_search_preview_2025_03_11` are `web_search`).
     pub fn provider_tool(&mut self, tool: Value<'_>, kind: &str) {
         let family = tool_family(kind);
@@ -316,8 +315,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Tells of a tool's result by what says it: the value, its texts, and those that stand beside them there. A result that
-    /// nothing says is one all the same.
+    /// Adds the result of a tool with its value: the value, its texts, and further texts beside them. A result
+    /// without a value is a result, too.
     pub(in crate::protocol) fn said_result<'v>(
         &mut self,
         mut event: Event,
@@ -335,8 +334,8 @@ impl Reader<'_> {
         self.tell_result(event, value, text_of);
     }
 
-    /// Tells of a tool's result, with what it says as data. Content that is a list of parts may hold JSON in several texts
-    /// (`text_of` gives a part's text): each is a result of its own.
+    /// Adds the result of a tool with its data. Content that is a list of parts may contain JSON in several texts
+    /// (`text_of` returns the text of a part): each is a result of its own.
     pub(in crate::protocol) fn tell_result<'v>(
         &mut self,
         mut event: Event,
@@ -378,8 +377,7 @@ impl Reader<'_> {
         self.reading.events.extend(others);
     }
 
-    /// Bytes of a file in base64. Where its type says that they are text, they are read; what can't be read is
-    /// uninspectable.
+    /// Reads the bytes of a file in base64. Bytes of a text type are read; others are uninspectable.
     pub(in crate::protocol) fn file_bytes(
         &mut self,
         bytes: Value<'_>,
@@ -396,7 +394,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A media type: `image/png`. Anything else is evaluated as text.
+    /// Reads a media type: `image/png`. Any other content is evaluated as text.
     pub(in crate::protocol) fn media_type(&mut self, value: Value<'_>) {
         match value.kind() {
             json::ValueKind::String if is_media_type(value.raw_content()) => self.claim(value),
@@ -406,7 +404,8 @@ impl Reader<'_> {
         }
     }
 
-    /// A URL of an attachment. A `data:` URL is the medium itself; any other is a reference that may carry words out.
+    /// Reads a URL of an attachment. A `data:` URL is the medium itself. Any other URL is a reference that may
+    /// exfiltrate text.
     pub fn url(&mut self, value: Value<'_>, origin: &Origin) {
         if is_data_url(value) || value.kind() != json::ValueKind::String {
             self.media(value);
@@ -416,7 +415,7 @@ impl Reader<'_> {
     }
 }
 
-/// The name of a provider's tool without its vendor, its version and its stage.
+/// Returns the name of a provider's tool without its vendor, its version and its stage.
 fn tool_family(kind: &str) -> &str {
     let name = kind.rsplit_once(':').map_or(kind, |(_, name)| name);
     let is_version = |part: &str| part.len() >= 2 && part.bytes().all(|b| b.is_ascii_digit());
@@ -430,7 +429,7 @@ fn tool_family(kind: &str) -> &str {
     family
 }
 
-/// Whether a URL is the medium itself.
+/// Returns whether a URL is the medium itself.
 pub(super) fn is_data_url(value: Value<'_>) -> bool {
     value
         .raw_content()
@@ -438,7 +437,7 @@ pub(super) fn is_data_url(value: Value<'_>) -> bool {
         .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"data:"))
 }
 
-/// `type/subtype`, and a `charset` at most: nothing that could hold a sentence.
+/// Returns whether a value is `type/subtype`, at most with a `charset`: nothing that could contain a sentence.
 fn is_media_type(raw: &[u8]) -> bool {
     let is_token = |token: &[u8]| {
         !token.is_empty()
@@ -456,7 +455,7 @@ fn is_media_type(raw: &[u8]) -> bool {
     is_essence && parts.all(|part| part.strip_prefix(b"charset=").is_some_and(is_token))
 }
 
-/// Whether a text that is no JSON is meant as some, by its first two characters.
+/// Returns whether a text that is not JSON is meant as JSON, by its first two characters.
 fn begins_like_json(text: &str) -> bool {
     let mut begins = text.bytes().filter(|b| !b.is_ascii_whitespace());
     match begins.next() {

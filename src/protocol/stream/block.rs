@@ -1,6 +1,8 @@
-//! The machine for responses in numbered blocks (steps, contents): a response begins, each block has its start, its deltas
-//! and its stop, and an end says why. A [`BlockSpec`] for each API says what the events are called and where in them stands
-//! what; its functions read what no other API has.
+//! State machine for streamed responses in numbered blocks (steps, contents): a response begins, each block has its
+//! start, its deltas and its stop, and an end contains the finish reason.
+//!
+//! A [`BlockSpec`] for each API defines the names of the events and the positions of their members. Its functions
+//! read the members that no other API has.
 //!
 //! | event | Anthropic | Converse | Interactions |
 //! |---|---|---|---|
@@ -8,8 +10,8 @@
 //! | delta | `{"type":"content_block_delta","index":1,"delta":{…}}` | `{"contentBlockIndex":1,"delta":{…}}` | `{"index":1,"delta":{…},"event_type":"step.delta"}` |
 //! | stop | `{"type":"content_block_stop","index":1}` | `{"contentBlockIndex":1}` | `{"index":1,"event_type":"step.stop"}` |
 //!
-//! Clients take the numbers for places in a list: frames never overtake each other, and a call that is taken out leaves a
-//! text block with its number.
+//! Clients use the numbers as indices of a list. So frames never overtake each other, and a call that is removed
+//! leaves a text block with its number.
 
 use super::{
     CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, FrameEvent, FrameMark, HeldFrame,
@@ -24,122 +26,122 @@ use crate::protocol::reader::{Origin, Reader, Row};
 use crate::protocol::{CannotRemove, Denial, Removals, RequestContext};
 use crate::wire::json::{self, Edits, Value, quote};
 
-/// What the machine has to know of an API.
+/// Specification of an API for the state machine.
 pub(in crate::protocol) struct BlockSpec {
-    /// Where an event says its kind.
+    /// Position of the kind of an event.
     pub kind: KindIn,
-    /// Members of an event. What [`begun`](Self::begun) and [`added`](Self::added) name is the machine's, other own ones
-    /// are read by [`member`](Self::member).
+    /// Members of an event. The machine reads those named by [`begun`](Self::begun) and [`added`](Self::added); other
+    /// `Custom` ones are read by [`member`](Self::member).
     pub event: &'static [Row],
-    /// Keys come in two spellings, as in all JSON of Google's.
+    /// Whether keys have two spellings, as in all of Google's JSON.
     pub proto_json: bool,
-    /// The member with the number of a block.
+    /// Member with the number of a block.
     pub index: &'static str,
-    /// What a block is called in messages, and in records.
+    /// Name of a block in messages, and in audit events.
     pub noun: &'static str,
     pub place: &'static str,
     /// Kinds of the events of a block.
     pub start: &'static str,
     pub delta: &'static str,
     pub stop: &'static str,
-    /// Kinds of the event with which a response begins.
+    /// Kinds of the event that begins a response.
     pub begins: &'static [&'static str],
-    /// Kinds that say why a response ended, and the last event of all.
+    /// Kinds of the events with the finish reason, and of the last event of a response.
     pub ends: &'static [&'static str],
     pub last: &'static [&'static str],
-    /// Members that hold the block that begins: the first is written, all are read.
+    /// Members that contain a block at its start: the first one is written, all are read.
     pub begun: &'static [&'static str],
-    /// The member that holds what a delta adds.
+    /// Member that contains the content of a delta.
     pub added: &'static str,
-    /// Members of a call, of which `name` is its name, `toolset_name` another one, and other own ones its arguments.
+    /// Members of a call: `name` is its name, `toolset_name` another one, and other `Custom` ones are its arguments.
     pub call: &'static [Row],
-    /// The member of a call with its id.
+    /// Member of a call with its id.
     pub call_id: &'static str,
-    /// Parts whose texts go on from block to block.
+    /// Parts whose texts continue from block to block.
     pub runs: &'static [Part],
-    /// An empty text in [`begun`](Self::begun); without one, blocks of text have no start.
+    /// Empty text in [`begun`](Self::begun); without one, text blocks have no start.
     pub empty_text: Option<&'static [u8]>,
-    /// The member of a block, and of a delta, that is `""` where it says nothing, for an API that takes no empty text back:
-    /// a refusal then goes into the block that has begun last.
+    /// Member of a block, and of a delta, that is `""` if it has no content, for an API that rejects empty text in a
+    /// request: a denial then goes into the block that began last.
     pub blank: Option<&'static str>,
-    /// A delta of text before its text, which one brace follows.
+    /// Start of a text delta up to its text; one brace follows the text.
     pub text_delta: &'static [u8],
-    /// Where an event says why the response ended; the word for calls, and what takes its place when none is left.
+    /// Position of the finish reason in an event; its value for calls, and the replacement if no call is left.
     pub finish: &'static [&'static [&'static str]],
     pub finish_calls: &'static str,
     pub finish_plain: &'static [u8],
-    /// How the same API called its events before: a response that begins a block so keeps to it.
+    /// Specification of earlier event names of the same API. A response that begins a block with these keeps them.
     pub before: Option<&'static BlockSpec>,
-    /// `[DONE]` ends the stream.
+    /// Whether `[DONE]` ends the stream.
     pub has_done: bool,
-    /// Reads a member of an event of some kind that is about no block.
+    /// Reads a member of an event that does not belong to a block.
     pub member:
         fn(&mut BlockStream, &mut Reader<'static>, kind: &str, key: &'static str, Value<'_>),
-    /// Reads the block that begins.
+    /// Reads a block at its start.
     pub read_start: fn(&mut BlockStream, &mut Reader<'static>, BlockEvent<'_>, Value<'_>),
-    /// Reads what is added to a block. Strings that it leaves are texts of an unknown kind that go on.
+    /// Reads the content that a delta adds to a block. Strings that it leaves are continued texts of an unknown kind.
     pub read_delta: fn(&mut BlockStream, &mut Reader<'static>, BlockEvent<'_>, Value<'_>),
-    /// Takes out what stands whole in one frame.
+    /// Removes content that is complete in one frame.
     pub remove: fn(&mut BlockStream, &mut HeldFrame, &Removals) -> Result<(), CannotRemove>,
-    /// Corrects copies of what was changed, in an event and its block.
+    /// Corrects copies of changed texts, in an event and its block.
     pub correct: fn(Value<'_>, Option<u32>, &mut Edits, &ChangesByText),
-    /// The frame with which a denied response begins, those with which it ends, and an error in the middle.
+    /// Frame that begins a denied response, frames that end it, and an error inside a response.
     pub denied_begin: fn(&BlockStream, &Denial) -> SyntheticFrame,
     pub denied_end: fn(&BlockStream, &Denial) -> Vec<SyntheticFrame>,
     pub error: fn(&Denial) -> SyntheticFrame,
-    /// What keeps a silent connection alive.
+    /// Keep-alive of a silent connection.
     pub keep_alive: fn() -> Option<KeepAlive>,
 }
 
-/// Where an event says its kind.
+/// Position of the kind of an event.
 #[derive(Clone, Copy)]
 pub(in crate::protocol) enum KindIn {
-    /// In its first member, in JSON written by us; the framing's name repeats it.
+    /// In its first member, in JSON that the filter writes; the name in the framing repeats it.
     First(&'static str),
-    /// The same, in its last member, which has two spellings: the one of its table, and the one written by us.
+    /// In its last member, which has two spellings: that of its table, and the one that the filter writes.
     Last(&'static str, &'static str),
-    /// In the framing alone. Events that are no block's and no response's are read by this.
+    /// In the framing alone. The function reads events that belong neither to a block nor to a response.
     Name(fn(&mut Reader<'_>, Value<'_>, Option<&str>)),
-    /// It is the key that the event stands under: `{"messageStart":{…}}`.
+    /// In the key of the event: `{"messageStart":{…}}`.
     Key(&'static [Row]),
 }
 
-/// An event about a block.
+/// Event of a block.
 #[derive(Clone, Copy)]
 pub(in crate::protocol) struct BlockEvent<'v> {
-    /// The event, which is about this block alone.
+    /// Event, which belongs to this block alone.
     pub event: Value<'v>,
-    /// The block's number.
+    /// Number of the block.
     pub index: u32,
 }
 
-/// A streamed response in blocks.
+/// Streamed response in blocks.
 pub(in crate::protocol) struct BlockStream {
-    /// Changes only between spellings of one API.
+    /// Specification; it changes only between spellings of one API.
     pub spec: &'static BlockSpec,
-    /// What a refusal repeats: those of the response once it has begun.
+    /// Id and model that a denial repeats: those of the response once it has begun.
     pub id: String,
     pub model: Option<String>,
-    /// Tokens that were told so far.
+    /// Tokens reported so far.
     pub output_tokens: u64,
-    /// Names of the tools that were called, by the id of the call.
+    /// Names of the called tools, by the id of the call.
     pub names: Calls,
-    /// The tool whose result stands in the block that has begun last.
+    /// Tool whose result is in the block that began last.
     pub answering: Known<Box<str>>,
-    /// Calls of the client's tools, and how many of them were taken out.
+    /// Number of calls of the client's tools, and of those that were removed.
     pub calls: usize,
     pub taken: usize,
-    /// Calls that nothing can stand in for.
+    /// Calls that nothing can replace.
     pub irreplaceable: Vec<u32>,
-    /// A number above those of all blocks that have begun.
+    /// Number above those of all blocks that have begun.
     next: u32,
-    /// The text that goes on from block to block.
+    /// Text that continues from block to block.
     run: TextRun,
-    /// The block that said the last of it, and its part.
+    /// Block that contained the last piece of that text, and its part.
     said_in: Option<(u32, Part)>,
-    /// What the client has.
+    /// Blocks that the client has received.
     sent: ClientBlocks,
-    /// A text block of which the client has nothing but its start.
+    /// Text block of which the client has only received the start.
     blank: Option<u32>,
 }
 
@@ -163,7 +165,7 @@ impl BlockStream {
         }
     }
 
-    /// The id of a response that is refused.
+    /// Returns the id of a denied response.
     pub fn denied_id(&self, denial: &Denial) -> String {
         match self.id.as_str() {
             "" => format!("agentguard-{}", denial.request_id),
@@ -208,7 +210,7 @@ impl BlockStream {
         reader.frame.last |= spec.last.contains(&kind);
     }
 
-    /// An event with its block. Without a number it is taken for one of the first block.
+    /// Returns an event with its block. An event without a number counts as one of the first block.
     fn block<'v>(&self, reader: &mut Reader<'static>, event: Value<'v>) -> BlockEvent<'v> {
         let index = number(event, self.spec.index).unwrap_or_else(|| {
             let what = format!("a {} without its number", self.spec.noun);
@@ -221,7 +223,7 @@ impl BlockStream {
     fn start(&mut self, reader: &mut Reader<'static>, event: Value<'_>, value: Value<'_>) {
         let at = self.block(reader, event);
         if at.index < self.next {
-            // Clients go on with the first block of a number, others with the last.
+            // Some clients continue with the first block of a number, others with the last.
             let noun = self.spec.noun;
             let what = format!("a {noun} with the number of another one");
             reader.problem(codes::AG2014, event, &what);
@@ -246,7 +248,7 @@ impl BlockStream {
         text.is_some_and(|text| text.is_text(""))
     }
 
-    /// A call begins. `tool` is its name where only the block's type says it.
+    /// Begins a call. `tool` is its name if only the type of the block contains it.
     pub fn begin_call(
         &mut self,
         reader: &mut Reader<'static>,
@@ -265,7 +267,7 @@ impl BlockStream {
         }
     }
 
-    /// A call, or more of it.
+    /// Reads a call, or more of it.
     pub fn call(
         &mut self,
         reader: &mut Reader<'static>,
@@ -286,7 +288,7 @@ impl BlockStream {
                 }
                 _ => {
                     reader.claim_all(value);
-                    // An empty object stands for what the deltas will say.
+                    // An empty object is a placeholder for the content of the deltas.
                     if !value.is_null() && !is_empty(value) {
                         reader.call_piece(event, index, CallDelta::Arguments(value.place()));
                     }
@@ -299,9 +301,9 @@ impl BlockStream {
         }
     }
 
-    /// The origin of a text that goes on from block to block; another part ends it. Blocks are told one after the other, and
-    /// each is of one kind: to a client that puts each of them together, texts that alternate say something else than they
-    /// do in a row.
+    /// Returns the origin of a text that continues from block to block; another part ends it. Blocks are reported one
+    /// after the other, and each contains one part. A client that joins each part separately gets different texts
+    /// from alternating parts than from the same parts in a row.
     pub fn run(
         &mut self,
         reader: &mut Reader<'static>,
@@ -320,12 +322,12 @@ impl BlockStream {
         Origin::piece(number).with_part(part)
     }
 
-    /// Nothing goes on with the text so far.
+    /// Ends the text so far.
     pub fn end_run(&mut self, reader: &mut Reader<'static>) {
         self.run.end(0, &mut reader.frame.pieces);
     }
 
-    /// An event of our own.
+    /// Returns an event that the filter creates.
     pub fn event(
         &self,
         kind: &'static str,
@@ -365,7 +367,7 @@ impl BlockStream {
         })
     }
 
-    /// The start of a text block of our own, where such blocks have one.
+    /// Returns the start of a text block that the filter creates, if such blocks have one.
     fn text_start(&self, index: u32) -> Option<SyntheticFrame> {
         let empty = self.spec.empty_text?;
         let member = self.spec.begun.first()?;
@@ -388,7 +390,7 @@ impl BlockStream {
         self.block_event(self.spec.stop, index, &|_| {})
     }
 
-    /// The event in a payload.
+    /// Returns the event in a payload.
     fn event_in<'v>(&self, root: Value<'v>) -> Value<'v> {
         let KindIn::Key(names) = self.spec.kind else {
             return root;
@@ -413,7 +415,7 @@ impl StreamReader for BlockStream {
                 let kind = reader.get(root, member).and_then(|kind| kind.text());
                 let kind = kind.as_deref().unwrap_or_default();
                 if name.is_some_and(|name| name != kind) && kind != "ping" {
-                    // Official clients go by the name, others by the type.
+                    // Official clients use the name, others the type.
                     let what = "an event whose name is not its type";
                     reader.problem(codes::AG2014, root, what);
                 }
