@@ -3,6 +3,7 @@
 //! None of this is part of the filter, which has the policy as JSON and evaluates it.
 
 mod analysis;
+mod doctor;
 mod explain;
 mod extend;
 mod format;
@@ -17,6 +18,7 @@ mod testing;
 mod yaml;
 
 pub use analysis::{Difference, ListChange, PolicyOutcome, Proof, Witness, compare};
+pub use doctor::{Ailment, Examination, PolicyInUse, Proxy, ReadResource, examine};
 pub use explain::{Branch, Explained, Explainer};
 pub use extend::{ReadFile, ReadPolicyFile, resolve};
 pub use format::{FormatError, format_yaml, write_converted, write_json, write_yaml};

@@ -10,6 +10,7 @@ mod check;
 mod ci;
 mod completions;
 mod diff;
+mod doctor;
 mod event;
 mod exchange;
 mod explain;
@@ -87,6 +88,8 @@ enum Command {
     Init(init::Init),
     /// Write the configuration for Envoy, Kubernetes, Istio or Envoy Gateway.
     Build(build::Build),
+    /// Examine an Envoy's configuration: find what makes traffic pass uninspected, break or go untold.
+    Doctor(doctor::Doctor),
     /// Stop agents, clients, tenants, principals or tools at once, or show what is stopped.
     Kill(kill::KillCommand),
     /// Make a key, and its entry in a policy.
@@ -120,6 +123,7 @@ pub fn main() -> ExitCode {
         Command::Diff(command) => command.run(json),
         Command::Audit(command) => command.run(json),
         Command::Build(command) => command.run(json),
+        Command::Doctor(command) => command.run(json),
         Command::Kill(command) => command.run(json),
         Command::Fmt(command) => command.run(json),
         Command::Schema(command) => command.run(json),

@@ -4,6 +4,7 @@
 mod approve;
 mod audit;
 mod author;
+mod doctor;
 mod identity;
 mod init;
 mod manifests;

@@ -34,6 +34,7 @@ mod compressed;
 mod configuration;
 mod denial;
 mod disguise;
+mod doctor;
 mod endurance;
 mod examples;
 mod headers;

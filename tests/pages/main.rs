@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "test code: a failure is a panic")]
 
 mod metrics;
+mod troubleshooting;
 
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,277 @@
+//! Checks of the chain of HTTP filters.
+
+use super::Report;
+use super::proxy::{HttpFilter, HttpManager, Members, Proxy, Role, list};
+use crate::diag::Severity;
+use crate::policy::HeaderMode;
+use serde_json::Value;
+
+/// Whether a decompressor unpacks one direction. Envoy unpacks both unless it is told otherwise.
+fn unpacks(filter: &HttpFilter, direction: &str) -> bool {
+    filter.kind.ends_with("Decompressor")
+        && filter
+            .config
+            .at(&format!("/{direction}/common_config/enabled/default_value"))
+            != false
+}
+
+pub(super) fn late_decompressor(_: &Proxy, manager: &HttpManager, report: &mut Report) {
+    for filter in manager.behind() {
+        if unpacks(filter, "request_direction_config") {
+            report.add(
+                format!("{}, filter {}", manager.place(), filter.name),
+                "decompresses requests after AgentGuard, which denies compressed ones (AG2005)",
+                format!(
+                    "http_filters:\n- name: {}      # before agentguard\n- name: agentguard",
+                    filter.name
+                ),
+            );
+        }
+    }
+}
+
+pub(super) fn response_decompressor(_: &Proxy, manager: &HttpManager, report: &mut Report) {
+    if manager.agentguard().is_none() {
+        return;
+    }
+    for filter in &manager.filters {
+        if unpacks(filter, "response_direction_config") {
+            report.add(
+                format!("{}, filter {}", manager.place(), filter.name),
+                "decompresses responses: Envoy then never ends the body, so that responses that are held hang",
+                "response_direction_config:\n  common_config:\n    enabled: { default_value: false, runtime_key: decompress_responses }",
+            );
+        }
+    }
+}
+
+pub(super) fn late_authentication(_: &Proxy, manager: &HttpManager, report: &mut Report) {
+    for filter in manager.behind() {
+        if [
+            "JwtAuthentication",
+            "OAuth2",
+            "ExtAuthz",
+            "BasicAuth",
+            "ApiKeyAuth",
+        ]
+        .iter()
+        .any(|kind| filter.kind.ends_with(kind))
+        {
+            report.add(
+                format!("{}, filter {}", manager.place(), filter.name),
+                "authenticates after AgentGuard, which then knows no verified claims and inspects requests that would be refused",
+                format!("http_filters:\n- name: {}      # before agentguard\n- name: agentguard", filter.name),
+            );
+        }
+    }
+}
+
+/// Types of filters that can change a message's body or where it goes.
+const CHANGERS: [&str; 10] = [
+    "Lua",
+    "ExternalProcessor",
+    "Wasm",
+    "DynamicModuleFilter",
+    "golang.v3alpha.Config",
+    "GrpcJsonTranscoder",
+    "grpc_json_transcoder.v3.GrpcJsonTranscoder",
+    "FilterConfig.grpc_json_reverse_transcoder",
+    "Transform",
+    "AwsLambda.Config",
+];
+
+pub(super) fn change_after_inspection(_: &Proxy, manager: &HttpManager, report: &mut Report) {
+    for filter in manager.behind() {
+        if filter.role == Role::Other && CHANGERS.iter().any(|kind| filter.kind.ends_with(kind)) {
+            report.add(
+                format!("{}, filter {}", manager.place(), filter.name),
+                "can change requests after they were inspected",
+                format!(
+                    "http_filters:\n- name: {}      # before agentguard\n- name: agentguard",
+                    filter.name
+                ),
+            );
+        }
+    }
+}
+
+/// The filters of the policy and of the kill list.
+fn ours(manager: &HttpManager) -> impl Iterator<Item = &HttpFilter> {
+    manager
+        .filters
+        .iter()
+        .filter(|filter| filter.role != Role::Other)
+}
+
+pub(super) fn fail_open(_: &Proxy, manager: &HttpManager, report: &mut Report) {
+    for filter in ours(manager) {
+        let place = format!("{}, filter {}", manager.place(), filter.name);
+        let plugin = filter.plugin();
+        if plugin.at("/failure_policy") == "FAIL_OPEN" || plugin.at("/fail_open") == true {
+            report.add(
+                &*place,
+                "lets traffic pass uninspected when the module fails",
+                "config:\n  failure_policy: FAIL_RELOAD",
+            );
+        }
+        if filter.entry.at("/is_optional") == true {
+            report.add(
+                &*place,
+                "is optional: an Envoy without Wasm runs without it",
+                format!("- name: {}\n  is_optional: false", filter.name),
+            );
+        }
+        if filter.entry.at("/disabled") == true {
+            report.add(
+                &*place,
+                "is disabled unless a route enables it: requests without such a route pass uninspected",
+                format!("- name: {}\n  disabled: false", filter.name),
+            );
+        }
+        let discovery = filter.entry.at("/config_discovery");
+        let default = discovery.at("/default_config");
+        if default.is_object()
+            && !default
+                .at("/@type")
+                .as_str()
+                .is_some_and(|kind| kind.ends_with("RBAC"))
+        {
+            report.add(
+                &*place,
+                "has a default configuration that is in force until the discovered one arrives",
+                "config_discovery:\n  # without default_config, Envoy answers 500 until the filter is there",
+            );
+        }
+    }
+}
+
+pub(super) fn unpinned_module(_: &Proxy, manager: &HttpManager, report: &mut Report) {
+    for filter in ours(manager) {
+        let remote = filter.plugin().at("/vm_config/code/remote");
+        let is_pinned = remote
+            .at("/sha256")
+            .as_str()
+            .is_some_and(|digest| digest.len() == 64)
+            || filter.module().contains("@sha256:");
+        if remote.is_object() && !is_pinned {
+            report.add(
+                format!("{}, filter {}", manager.place(), filter.name),
+                format!("fetches its module from {} without a digest: whoever answers there decides what runs", filter.module()),
+                "code:\n  remote:\n    sha256: …      # sha256sum agentguard.wasm",
+            );
+        }
+    }
+}
+
+pub(super) fn upgrade_around(_: &Proxy, manager: &HttpManager, report: &mut Report) {
+    let Some(ours) = manager.agentguard() else {
+        return;
+    };
+    for upgrade in list(manager.config.at("/upgrade_configs")) {
+        let mut filters = list(upgrade.at("/filters")).peekable();
+        if filters.peek().is_some()
+            && !filters.any(|filter| filter.at("/name") == ours.name.as_str())
+        {
+            let kind = upgrade.at("/upgrade_type").as_str().unwrap_or_default();
+            report.add(
+                format!("{}, upgrade {kind}", manager.place()),
+                "has filters of its own without AgentGuard: what is sent over such a connection passes uninspected",
+                format!("upgrade_configs:\n- upgrade_type: {kind}      # without filters: those of the manager"),
+            );
+        }
+    }
+}
+
+pub(super) fn held_without_flag(_: &Proxy, manager: &HttpManager, report: &mut Report) {
+    for filter in ours(manager) {
+        let Some(policy) = filter
+            .policy
+            .as_ref()
+            .and_then(|loaded| loaded.policy.as_ref())
+        else {
+            continue;
+        };
+        let is_allowed = filter.plugin().at("/allow_on_headers_stop_iteration") == true;
+        if policy.document.headers == HeaderMode::Hold && !is_allowed {
+            report.add(
+                format!("{}, filter {}", manager.place(), filter.name),
+                "holds headers by its policy, and Envoy does not let it: each request waits ten seconds and gets AG9002",
+                "config:\n  allow_on_headers_stop_iteration: true",
+            );
+        }
+    }
+}
+
+pub(super) fn no_policy(_: &Proxy, manager: &HttpManager, report: &mut Report) {
+    let Some(filter) = manager.agentguard() else {
+        return;
+    };
+    let place = format!("{}, filter {}", manager.place(), filter.name);
+    let build = "# agentguard build policy.yaml --for envoy --output filter.json";
+    if filter.config.is_null() {
+        report.add(
+            place,
+            "is discovered, and its configuration is not there: Envoy answers 500",
+            build,
+        );
+        return;
+    }
+    let Some(loaded) = &filter.policy else {
+        report.add(
+            place,
+            "has no configuration, so that Envoy rejects it",
+            build,
+        );
+        return;
+    };
+    let errors = loaded
+        .diagnostics
+        .iter()
+        .filter(|diagnostic| diagnostic.severity == Severity::Error);
+    for error in errors.take(3) {
+        report.add(&*place, format!("its policy is rejected: {error}"), build);
+    }
+}
+
+/// What makes two filters run in one VM.
+fn vm(filter: &HttpFilter) -> [&Value; 4] {
+    let vm = filter.plugin().at("/vm_config");
+    [
+        vm.at("/vm_id"),
+        vm.at("/code"),
+        vm.at("/configuration"),
+        vm.at("/environment_variables"),
+    ]
+}
+
+pub(super) fn kill_filter(_: &Proxy, manager: &HttpManager, report: &mut Report) {
+    let position = |role| {
+        manager
+            .filters
+            .iter()
+            .position(|filter| filter.role == role)
+    };
+    let (Some(kill), Some(policy)) = (position(Role::Kill), position(Role::AgentGuard)) else {
+        return;
+    };
+    let place = format!("{}, kill list", manager.place());
+    if kill > policy {
+        report.add(
+            &*place,
+            "is after the policy's filter, whose requests have then passed already",
+            "http_filters:\n- name: agentguard-kill\n- name: agentguard",
+        );
+    }
+    let filters = (manager.filters.get(kill), manager.filters.get(policy));
+    if let (Some(kill), Some(policy)) = filters
+        && !kill.config.is_null()
+        && !policy.config.is_null()
+        && vm(kill) != vm(policy)
+    {
+        report.add(
+            place,
+            "runs in another VM than the policy, which can't see it: everything is denied (AG9003)",
+            "# the same vm_id, code, configuration and environment_variables in both:\n# agentguard build kill.yaml --for envoy --beside policy.yaml --wasm …",
+        );
+    }
+}

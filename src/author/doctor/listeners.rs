@@ -1,0 +1,195 @@
+//! Checks of listeners, their routes, and the clusters behind them.
+
+use super::Report;
+use super::proxy::{HttpManager, Listener, Members, Proxy, number, seconds};
+use crate::policy::ClientAddress;
+use serde_json::Value;
+
+/// Bytes that Envoy buffers by default.
+const DEFAULT_BUFFER: u64 = 1 << 20;
+
+/// Seconds that a model may be silent, or may take: less cuts responses off.
+const PATIENCE: f64 = 60.0;
+
+pub(super) fn uninspected(proxy: &Proxy, listener: &Listener, report: &mut Report) {
+    for manager in &listener.managers {
+        let forwards = manager.has_unknown_routes || manager.forwarding(proxy).next().is_some();
+        if forwards && manager.agentguard().is_none() {
+            report.add(
+                manager.place(),
+                "forwards requests without AgentGuard",
+                "http_filters:\n- name: agentguard      # before the router\n  config_discovery: …      # agentguard build POLICY --for envoy --bootstrap shows it",
+            );
+        }
+    }
+    for forwarder in &listener.forwarders {
+        report.add(
+            format!("listener {}, filter {forwarder}", listener.name),
+            "forwards bytes without reading them",
+            "filters:\n- name: envoy.filters.network.http_connection_manager      # with agentguard among its http_filters",
+        );
+    }
+}
+
+pub(super) fn disabled_on_route(proxy: &Proxy, manager: &HttpManager, report: &mut Report) {
+    let Some(filter) = manager.agentguard() else {
+        return;
+    };
+    for route in manager.forwarding(proxy) {
+        // The most specific level decides.
+        let level = route
+            .per_filter
+            .iter()
+            .find_map(|level| level.get(&filter.name));
+        if level.is_some_and(|config| config.at("/disabled") == true) {
+            report.add(
+                format!("{}, {}", manager.place(), route.place),
+                "disables AgentGuard: its requests pass uninspected",
+                format!(
+                    "typed_per_filter_config: {{}}      # without {}",
+                    filter.name
+                ),
+            );
+        }
+    }
+}
+
+/// The bytes that the policy of a manager inspects at most.
+fn max_body(manager: &HttpManager) -> Option<u64> {
+    let loaded = manager.agentguard()?.policy.as_ref()?;
+    Some(loaded.policy.as_ref()?.document.inspect.max_body)
+}
+
+pub(super) fn small_buffer(proxy: &Proxy, manager: &HttpManager, report: &mut Report) {
+    let Some(max_body) = max_body(manager) else {
+        return;
+    };
+    let mut buffer = |place: String, limit: Option<u64>| {
+        let limit = limit.unwrap_or(DEFAULT_BUFFER);
+        if limit < max_body {
+            report.add(
+                place,
+                format!("buffers {limit} bytes, the policy inspects {max_body}: Envoy denies larger messages itself, with 413 or 500"),
+                format!("per_connection_buffer_limit_bytes: {}", max_body.max(10 << 20)),
+            );
+        }
+    };
+    buffer(manager.place(), manager.buffer_limit);
+    for (name, cluster) in clusters(proxy, manager) {
+        buffer(
+            format!("cluster {name}"),
+            number(cluster.at("/per_connection_buffer_limit_bytes")),
+        );
+    }
+}
+
+/// The clusters that a manager's routes name, each with its configuration.
+fn clusters<'p>(proxy: &'p Proxy, manager: &'p HttpManager) -> Vec<(&'p str, &'p Value)> {
+    let mut found: Vec<(&str, &Value)> = manager
+        .forwarding(proxy)
+        .filter_map(|route| {
+            let name = route.config.at("/route/cluster").as_str()?;
+            Some((name, proxy.cluster(name)?))
+        })
+        .collect();
+    found.sort_by_key(|(name, _)| *name);
+    found.dedup_by_key(|(name, _)| *name);
+    found
+}
+
+pub(super) fn short_timeout(proxy: &Proxy, manager: &HttpManager, report: &mut Report) {
+    if manager.agentguard().is_none() {
+        return;
+    }
+    for route in manager.forwarding(proxy) {
+        let timeout = seconds(route.config.at("/route/timeout")).unwrap_or(15.0);
+        if timeout > 0.0 && timeout < PATIENCE {
+            report.add(
+                format!("{}, {}", manager.place(), route.place),
+                format!("ends every response after {timeout} seconds; those of models take longer"),
+                "route:\n  timeout: 0s\n  idle_timeout: 300s",
+            );
+        }
+    }
+}
+
+pub(super) fn short_idle_timeout(proxy: &Proxy, manager: &HttpManager, report: &mut Report) {
+    if manager.agentguard().is_none() {
+        return;
+    }
+    let of_all = seconds(manager.config.at("/stream_idle_timeout")).unwrap_or(300.0);
+    for route in manager.forwarding(proxy) {
+        let timeout = seconds(route.config.at("/route/idle_timeout")).unwrap_or(of_all);
+        if timeout > 0.0 && timeout < PATIENCE {
+            report.add(
+                format!("{}, {}", manager.place(), route.place),
+                format!("ends a response after {timeout} silent seconds; a model that thinks is silent for longer"),
+                "route:\n  idle_timeout: 300s",
+            );
+        }
+    }
+}
+
+/// Whether a policy asks for the client's address.
+fn asks_for_address(document: &Value, address: ClientAddress) -> bool {
+    fn names_address(value: &Value) -> bool {
+        match value {
+            Value::Object(members) => members.iter().any(|(key, value)| {
+                let per = key == "per"
+                    && (value == "address" || value.to_string().contains("\"address\""));
+                per || key == "trusted_header" || names_address(value)
+            }),
+            Value::Array(items) => items.iter().any(names_address),
+            _ => false,
+        }
+    }
+    address != ClientAddress::Direct || names_address(document)
+}
+
+pub(super) fn client_address(_: &Proxy, manager: &HttpManager, report: &mut Report) {
+    let Some(filter) = manager.agentguard() else {
+        return;
+    };
+    let policy = filter
+        .policy
+        .as_ref()
+        .and_then(|loaded| loaded.policy.as_ref());
+    let document = filter
+        .document
+        .as_deref()
+        .and_then(|text| serde_json::from_str(text).ok());
+    let (Some(policy), Some(document)) = (policy, document) else {
+        return;
+    };
+    if asks_for_address(&document, policy.document.client_address)
+        && manager.config.at("/use_remote_address") != true
+    {
+        report.add(
+            manager.place(),
+            "takes the client's address from x-forwarded-for, which any client can send, and the policy asks for that address",
+            "use_remote_address: true",
+        );
+    }
+}
+
+pub(super) fn circuit_breaker(proxy: &Proxy, manager: &HttpManager, report: &mut Report) {
+    /// Requests at a time that a few agents reach with streams.
+    const FEW: u64 = 64;
+    if manager.agentguard().is_none() {
+        return;
+    }
+    for (name, cluster) in clusters(proxy, manager) {
+        for threshold in super::proxy::list(cluster.at("/circuit_breakers/thresholds")) {
+            for key in ["max_connections", "max_requests", "max_pending_requests"] {
+                if let Some(max) = number(threshold.at(&format!("/{key}"))).filter(|max| *max < FEW)
+                {
+                    report.add(
+                        format!("cluster {name}"),
+                        format!("allows {max} by {key}: streams of models last for minutes, and what exceeds it gets 503"),
+                        format!("circuit_breakers:\n  thresholds: [{{ {key}: 1024 }}]"),
+                    );
+                }
+            }
+        }
+    }
+}

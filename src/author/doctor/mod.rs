@@ -1,0 +1,168 @@
+//! The doctor of a proxy's configuration: finds what makes the filter not see traffic, not decide on it, or not tell of it.
+//!
+//! A check is one entry of [`CHECKS`]: a code, whose text `agentguard explain` has, and a function that looks at one thing
+//! and reports each place where it is wrong, with the YAML that mends it.
+
+mod filters;
+mod listeners;
+mod proxy;
+mod surroundings;
+
+pub use proxy::{Proxy, ReadResource};
+
+use crate::diag::codes;
+use proxy::{HttpManager, Listener};
+
+/// Something that is wrong in a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ailment {
+    /// The stable code.
+    pub code: &'static str,
+    /// Where: `listener agents, route /v1`.
+    pub place: String,
+    /// What is wrong there.
+    pub what: String,
+    /// YAML of Envoy's configuration that mends it, or the policy's.
+    pub fix: String,
+}
+
+/// The policy that a listener's filter has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyInUse {
+    /// The listener.
+    pub listener: String,
+    /// `metadata.name`.
+    pub policy: String,
+    /// The version.
+    pub version: String,
+    /// The module's file or address.
+    pub module: String,
+}
+
+/// The result of an examination.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Examination {
+    /// What is wrong, by code.
+    pub ailments: Vec<Ailment>,
+    /// The policies in the configuration.
+    pub policies: Vec<PolicyInUse>,
+}
+
+/// What a check looks at.
+enum Subject {
+    /// The whole proxy, once.
+    Proxy(fn(&Proxy, &mut Report)),
+    /// Each listener.
+    Listener(fn(&Proxy, &Listener, &mut Report)),
+    /// Each HTTP connection manager.
+    Manager(fn(&Proxy, &HttpManager, &mut Report)),
+}
+
+/// A check: the code of what it finds, and how.
+struct Check {
+    code: &'static str,
+    subject: Subject,
+}
+
+const fn check(code: &'static str, subject: Subject) -> Check {
+    Check { code, subject }
+}
+
+/// All checks, in the order of their codes.
+const CHECKS: &[Check] = &[
+    check(codes::AG6001, Subject::Listener(listeners::uninspected)),
+    check(codes::AG6002, Subject::Manager(filters::late_decompressor)),
+    check(
+        codes::AG6003,
+        Subject::Manager(filters::response_decompressor),
+    ),
+    check(
+        codes::AG6004,
+        Subject::Manager(filters::late_authentication),
+    ),
+    check(
+        codes::AG6005,
+        Subject::Manager(filters::change_after_inspection),
+    ),
+    check(codes::AG6006, Subject::Manager(filters::fail_open)),
+    check(codes::AG6007, Subject::Manager(filters::unpinned_module)),
+    check(codes::AG6008, Subject::Manager(filters::upgrade_around)),
+    check(
+        codes::AG6009,
+        Subject::Manager(listeners::disabled_on_route),
+    ),
+    check(codes::AG6010, Subject::Manager(listeners::small_buffer)),
+    check(codes::AG6011, Subject::Manager(filters::held_without_flag)),
+    check(codes::AG6012, Subject::Manager(listeners::short_timeout)),
+    check(
+        codes::AG6013,
+        Subject::Manager(listeners::short_idle_timeout),
+    ),
+    check(codes::AG6014, Subject::Proxy(surroundings::missing_tags)),
+    check(codes::AG6015, Subject::Manager(surroundings::no_audit_log)),
+    check(codes::AG6016, Subject::Manager(surroundings::no_line_end)),
+    check(codes::AG6017, Subject::Proxy(surroundings::nameless_node)),
+    check(codes::AG6018, Subject::Manager(filters::no_policy)),
+    check(codes::AG6019, Subject::Manager(filters::kill_filter)),
+    check(codes::AG6020, Subject::Manager(listeners::client_address)),
+    check(codes::AG6021, Subject::Manager(listeners::circuit_breaker)),
+    check(codes::AG6022, Subject::Proxy(surroundings::open_admin)),
+];
+
+/// The findings of one check.
+struct Report<'r> {
+    code: &'static str,
+    ailments: &'r mut Vec<Ailment>,
+}
+
+impl Report<'_> {
+    fn add(&mut self, place: impl Into<String>, what: impl Into<String>, fix: impl Into<String>) {
+        let ailment = Ailment {
+            code: self.code,
+            place: place.into(),
+            what: what.into(),
+            fix: fix.into(),
+        };
+        if !self.ailments.contains(&ailment) {
+            self.ailments.push(ailment);
+        }
+    }
+}
+
+/// Runs all checks.
+pub fn examine(proxy: &Proxy) -> Examination {
+    let mut ailments = Vec::new();
+    for check in CHECKS {
+        let mut report = Report {
+            code: check.code,
+            ailments: &mut ailments,
+        };
+        match check.subject {
+            Subject::Proxy(run) => run(proxy, &mut report),
+            Subject::Listener(run) => {
+                for listener in &proxy.listeners {
+                    run(proxy, listener, &mut report);
+                }
+            }
+            Subject::Manager(run) => {
+                for manager in proxy.managers() {
+                    run(proxy, manager, &mut report);
+                }
+            }
+        }
+    }
+    let policies = proxy
+        .managers()
+        .filter_map(|manager| {
+            let filter = manager.agentguard()?;
+            let policy = filter.policy.as_ref()?.policy.as_ref()?;
+            Some(PolicyInUse {
+                listener: manager.listener.clone(),
+                policy: policy.document.name.to_string(),
+                version: policy.version.clone(),
+                module: filter.module(),
+            })
+        })
+        .collect();
+    Examination { ailments, policies }
+}

@@ -1,0 +1,129 @@
+//! Checks of what is around the traffic: metrics, access logs, the node's name, the admin interface.
+
+use super::Report;
+use super::proxy::{HttpManager, Members, Proxy, is_loopback, list};
+use crate::metrics::{label_names, tag_pattern};
+use serde_json::Value;
+
+pub(super) fn missing_tags(proxy: &Proxy, report: &mut Report) {
+    let Some(bootstrap) = &proxy.bootstrap else {
+        return;
+    };
+    if proxy
+        .managers()
+        .all(|manager| manager.agentguard().is_none())
+    {
+        return;
+    }
+    let is_there = |label: &str| {
+        list(bootstrap.at("/stats_config/stats_tags")).any(|tag| tag.at("/tag_name") == label)
+    };
+    let missing: Vec<&str> = label_names()
+        .into_iter()
+        .filter(|label| !is_there(label))
+        .collect();
+    if missing.is_empty() {
+        return;
+    }
+    let tags: Vec<String> = missing
+        .iter()
+        .map(|label| {
+            format!(
+                "  - {{ tag_name: {label}, regex: '{}' }}",
+                tag_pattern(label)
+            )
+        })
+        .collect();
+    report.add(
+        "bootstrap, stats_config",
+        format!(
+            "makes no labels of {}: they stay in the names of the metrics",
+            missing.join(", ")
+        ),
+        format!("stats_config:\n  stats_tags:\n{}", tags.join("\n")),
+    );
+}
+
+/// Formats of an access log with the audit event: the text, or `None` for JSON.
+fn audit_formats(log: &Value) -> Option<Option<&str>> {
+    const STATE: &str = "FILTER_STATE(wasm.agentguard";
+    let config = log.at("/typed_config");
+    let format = config.at("/log_format");
+    let texts = [
+        format.at("/text_format_source/inline_string"),
+        format.at("/text_format"),
+        config.at("/format"),
+    ];
+    let text = texts.iter().find_map(|text| text.as_str());
+    if let Some(text) = text.filter(|text| text.contains(STATE)) {
+        return Some(Some(text));
+    }
+    config.to_string().contains(STATE).then_some(None)
+}
+
+pub(super) fn no_audit_log(_: &Proxy, manager: &HttpManager, report: &mut Report) {
+    if manager.agentguard().is_some()
+        && !list(manager.config.at("/access_log")).any(|log| audit_formats(log).is_some())
+    {
+        report.add(
+            manager.place(),
+            "writes no audit events",
+            "access_log:\n- name: envoy.access_loggers.file\n  typed_config:\n    \"@type\": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog\n    path: /var/log/agentguard/audit.jsonl\n    log_format: { text_format_source: { inline_string: \"%FILTER_STATE(wasm.agentguard:PLAIN)%\\n\" } }",
+        );
+    }
+}
+
+pub(super) fn no_line_end(_: &Proxy, manager: &HttpManager, report: &mut Report) {
+    if manager.agentguard().is_none() {
+        return;
+    }
+    for log in list(manager.config.at("/access_log")) {
+        let text = audit_formats(log).flatten();
+        if text.is_some_and(|text| !text.ends_with('\n')) {
+            report.add(
+                format!("{}, access log", manager.place()),
+                "writes all audit events on one line: its format has no newline at its end",
+                "inline_string: \"%FILTER_STATE(wasm.agentguard:PLAIN)%\\n\"",
+            );
+        }
+    }
+}
+
+pub(super) fn nameless_node(proxy: &Proxy, report: &mut Report) {
+    let Some(bootstrap) = &proxy.bootstrap else {
+        return;
+    };
+    let discovers = |manager: &HttpManager| {
+        manager
+            .filters
+            .iter()
+            .any(|filter| filter.entry.at("/config_discovery").is_object())
+    };
+    let node = bootstrap.at("/node");
+    let is_named = |key: &str| {
+        node.at(&format!("/{key}"))
+            .as_str()
+            .is_some_and(|name| !name.is_empty())
+    };
+    if proxy.managers().any(discovers) && !(is_named("id") && is_named("cluster")) {
+        report.add(
+            "bootstrap, node",
+            "has no id and cluster: Envoy discovers no configuration, unless it is started with --service-node and --service-cluster",
+            "node: { id: agentguard, cluster: agentguard }",
+        );
+    }
+}
+
+pub(super) fn open_admin(proxy: &Proxy, report: &mut Report) {
+    let Some(bootstrap) = &proxy.bootstrap else {
+        return;
+    };
+    let address = bootstrap.at("/admin/address/socket_address/address");
+    if let Some(address) = address.as_str().filter(|address| !is_loopback(address)) {
+        report.add(
+            "bootstrap, admin",
+            format!("listens on {address}: whoever reaches it reads the policy and stops Envoy"),
+            "admin:\n  address: { socket_address: { address: 127.0.0.1, port_value: 9901 } }",
+        );
+    }
+}

@@ -1,0 +1,176 @@
+//! `agentguard doctor FILE`, `agentguard doctor --admin URL`: examines the configuration of an Envoy.
+
+use super::{ExitStatus, Failed, output};
+use crate::author::{Ailment, Proxy, examine, parse_yaml};
+use crate::diag::{codes, nearest};
+use clap::Args;
+use serde_json::{Value, json};
+
+/// Maximum bytes of a configuration: a dump of a large mesh has some megabytes, and policies are in it.
+const MAX_BYTES: usize = 256 << 20;
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  agentguard doctor envoy.yaml
+  agentguard doctor --admin http://127.0.0.1:9901
+  kubectl exec deploy/gateway -- curl -s localhost:15000/config_dump | agentguard doctor -
+
+Exit codes: 0 nothing is wrong; 1 something is; 2 the configuration can't be read.")]
+pub(super) struct Doctor {
+    /// A bootstrap (YAML or JSON), or a configuration dump (`/config_dump` of Envoy's admin interface). `-` is standard
+    /// input.
+    #[arg(value_name = "FILE", required_unless_present = "admin")]
+    file: Option<String>,
+    /// Take the configuration from a running Envoy's admin interface.
+    #[arg(long, value_name = "URL", conflicts_with = "file")]
+    admin: Option<String>,
+    /// Examine only this listener. May be repeated.
+    #[arg(long, value_name = "NAME")]
+    listener: Vec<String>,
+}
+
+impl Doctor {
+    pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
+        let (name, document) = self.document()?;
+        let mut proxy = Proxy::read(&document, &read_resource)
+            .map_err(|what| output::print_error(&format!("{name}: {what}")))?;
+        self.keep_listeners(&name, &mut proxy)?;
+        let examination = examine(&proxy);
+        if json {
+            for policy in &examination.policies {
+                output::line(
+                    &json!({"listener": policy.listener, "policy": policy.policy, "version": policy.version,
+                            "module": policy.module})
+                    .to_string(),
+                );
+            }
+            for ailment in &examination.ailments {
+                output::line(
+                    &json!({"code": ailment.code, "title": title(ailment), "place": ailment.place,
+                            "what": ailment.what, "fix": ailment.fix})
+                    .to_string(),
+                );
+            }
+        } else {
+            for policy in &examination.policies {
+                output::line(&format!(
+                    "listener {}: policy {} {}, module {}",
+                    policy.listener, policy.policy, policy.version, policy.module
+                ));
+            }
+            for ailment in &examination.ailments {
+                output::print(&as_text(ailment));
+            }
+            let (listeners, found) = (proxy.listener_names().len(), examination.ailments.len());
+            output::line(&match found {
+                0 => format!("{name}: nothing is wrong with {listeners} listeners"),
+                1 => format!("{name}: 1 finding; `agentguard explain CODE` says more"),
+                _ => format!("{name}: {found} findings; `agentguard explain CODE` says more"),
+            });
+        }
+        Ok(match examination.ailments.is_empty() {
+            true => ExitStatus::Clean,
+            false => ExitStatus::Found,
+        })
+    }
+
+    /// The configuration, and what messages call it.
+    fn document(&self) -> Result<(String, Value), Failed> {
+        let (name, bytes) = match (&self.admin, &self.file) {
+            (Some(url), _) => (url.clone(), fetch(url)?),
+            (None, file) => {
+                let name = file.clone().unwrap_or_default();
+                let bytes = output::read_at_most(&name, MAX_BYTES).map_err(|what| {
+                    output::print_error(&format!("{name} can't be read: {what}"))
+                })?;
+                (name, bytes)
+            }
+        };
+        match parsed(&bytes) {
+            Ok(document) => Ok((name, document)),
+            Err(what) => Err(output::print_error(&format!("{name}: {what}"))),
+        }
+    }
+
+    fn keep_listeners(&self, name: &str, proxy: &mut Proxy) -> Result<(), Failed> {
+        let known: Vec<String> = proxy
+            .listener_names()
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        for wanted in &self.listener {
+            if !known.contains(&&**wanted) {
+                let hint = nearest(wanted, &known);
+                let hint = hint
+                    .map(|near| format!("; did you mean {near}?"))
+                    .unwrap_or_default();
+                return Err(output::print_error(&format!(
+                    "{name} has no listener {wanted}{hint}"
+                )));
+            }
+        }
+        if !self.listener.is_empty() {
+            proxy.keep_listeners(&self.listener);
+        }
+        Ok(())
+    }
+}
+
+/// JSON, or YAML.
+fn parsed(bytes: &[u8]) -> Result<Value, String> {
+    if let Ok(value) = serde_json::from_slice(bytes) {
+        return Ok(value);
+    }
+    let text = String::from_utf8_lossy(bytes);
+    let node = parse_yaml(&text).map_err(|errors| match errors.first() {
+        Some(error) => error.to_string(),
+        None => "this is neither YAML nor JSON".to_owned(),
+    })?;
+    let mut json = Vec::new();
+    node.write_json(&mut json);
+    serde_json::from_slice(&json).map_err(|error| error.to_string())
+}
+
+/// Reads the file of a watched filter, if it is on this machine.
+fn read_resource(path: &str) -> Option<Value> {
+    parsed(&output::read_at_most(path, MAX_BYTES).ok()?).ok()
+}
+
+/// Fetches the configuration dump of a running Envoy.
+fn fetch(url: &str) -> Result<Vec<u8>, Failed> {
+    let failed = |what: String| {
+        output::print_error(&format!(
+            "{url}: {what}; write the address of Envoy's admin interface: http://127.0.0.1:9901"
+        ))
+    };
+    let base = url.trim_end_matches('/');
+    let mut response = ureq::get(format!("{base}/config_dump"))
+        .call()
+        .map_err(|error| failed(error.to_string()))?;
+    let limit = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX);
+    let read = response.body_mut().with_config().limit(limit).read_to_vec();
+    read.map_err(|error| failed(error.to_string()))
+}
+
+fn title(ailment: &Ailment) -> &'static str {
+    codes::find(ailment.code)
+        .map(|code| code.title)
+        .unwrap_or_default()
+}
+
+fn as_text(ailment: &Ailment) -> String {
+    let fix: String = ailment
+        .fix
+        .lines()
+        .map(|line| format!("    {line}\n"))
+        .collect();
+    format!(
+        "{}: {}\n  {}: {}\n{fix}",
+        ailment.code,
+        title(ailment),
+        ailment.place,
+        ailment.what
+    )
+}

@@ -1,0 +1,352 @@
+//! `agentguard doctor`: what is shipped is well, and each ailment shows.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "test code: a failure is a panic"
+)]
+
+use super::{json_lines, out, root, run, run_with};
+use agentguard::diag::codes::CODES;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+const POLICY: &str = "policies/getting-started.yaml";
+
+/// What `build --bootstrap` writes.
+fn shipped(options: &[&str]) -> Value {
+    let fixed = ["build", POLICY, "--for", "envoy", "--bootstrap"];
+    let built = run(&[&fixed, options].concat());
+    assert_eq!(built.status.code(), Some(0));
+    serde_json::from_slice(&built.stdout).unwrap()
+}
+
+/// The codes that are found in a configuration.
+fn found(config: &Value) -> Vec<String> {
+    let output = run_with(&["doctor", "-", "--json"], config.to_string().as_bytes());
+    let findings = json_lines(&output);
+    let codes: Vec<String> = findings
+        .iter()
+        .filter_map(|finding| finding["code"].as_str().map(str::to_owned))
+        .collect();
+    for finding in findings
+        .iter()
+        .filter(|finding| finding["code"].is_string())
+    {
+        for member in ["title", "place", "what", "fix"] {
+            assert!(
+                finding[member]
+                    .as_str()
+                    .is_some_and(|text| !text.is_empty()),
+                "{finding}"
+            );
+        }
+    }
+    let expected = i32::from(!codes.is_empty());
+    assert_eq!(output.status.code(), Some(expected), "{}", out(&output));
+    codes
+}
+
+const LISTENER: &str = "/static_resources/listeners/0";
+const MANAGER: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+
+fn manager(config: &mut Value) -> &mut Value {
+    config.pointer_mut(MANAGER).unwrap()
+}
+
+fn filters(config: &mut Value) -> &mut Vec<Value> {
+    manager(config)["http_filters"].as_array_mut().unwrap()
+}
+
+/// The policy's filter, which stands before the router.
+fn ours(config: &mut Value) -> &mut Value {
+    let filters = filters(config);
+    let place = filters.len() - 2;
+    filters.get_mut(place).unwrap()
+}
+
+fn route(config: &mut Value) -> &mut Value {
+    manager(config)
+        .pointer_mut("/route_config/virtual_hosts/0/routes/0")
+        .unwrap()
+}
+
+/// Puts a filter between the policy's and the router.
+fn behind(config: &mut Value, kind: &str, more: Value) {
+    let mut typed =
+        json!({"@type": format!("type.googleapis.com/envoy.extensions.filters.http.{kind}")});
+    typed
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    let filters = filters(config);
+    filters.insert(
+        filters.len() - 1,
+        json!({"name": "another", "typed_config": typed}),
+    );
+}
+
+/// Replaces the policy.
+fn policy(config: &mut Value, edit: impl FnOnce(&mut Value)) {
+    let text = ours(config)
+        .pointer_mut("/typed_config/config/configuration/value")
+        .unwrap();
+    let mut document: Value = serde_json::from_str(text.as_str().unwrap()).unwrap();
+    edit(&mut document);
+    *text = json!(document.to_string());
+}
+
+/// A filter of a kill list.
+fn kill_filter(config: &mut Value) -> Value {
+    let mut kill = ours(config).clone();
+    let text = json!({"apiVersion": "agentguard.dev/v1", "kind": "AgentKill", "generation": 1, "kill": []});
+    kill["name"] = json!("agentguard-kill");
+    *kill
+        .pointer_mut("/typed_config/config/configuration/value")
+        .unwrap() = json!(text.to_string());
+    kill
+}
+
+type Break = fn(&mut Value);
+
+/// Each ailment, and how to get it.
+const AILMENTS: &[(&str, Break)] = &[
+    ("AG6001", |config| {
+        let place = filters(config).len() - 2;
+        filters(config).remove(place);
+    }),
+    ("AG6002", |config| {
+        let first = filters(config).remove(0);
+        let place = filters(config).len() - 1;
+        filters(config).insert(place, first);
+    }),
+    ("AG6003", |config| {
+        let first = filters(config).first_mut().unwrap();
+        first["typed_config"]
+            .as_object_mut()
+            .unwrap()
+            .remove("response_direction_config");
+    }),
+    ("AG6004", |config| {
+        behind(config, "jwt_authn.v3.JwtAuthentication", json!({}))
+    }),
+    ("AG6005", |config| behind(config, "lua.v3.Lua", json!({}))),
+    ("AG6006", |config| {
+        ours(config)["typed_config"]["config"]["failure_policy"] = json!("FAIL_OPEN")
+    }),
+    ("AG6007", |config| {
+        let remote = json!({"http_uri": {"uri": "https://example.com/agentguard.wasm", "cluster": "_", "timeout": "30s"}});
+        ours(config)["typed_config"]["config"]["vm_config"]["code"] = json!({"remote": remote});
+    }),
+    ("AG6008", |config| {
+        let router = filters(config).last().unwrap().clone();
+        manager(config)["upgrade_configs"] =
+            json!([{"upgrade_type": "websocket", "filters": [router]}]);
+    }),
+    ("AG6009", |config| {
+        let disabled = json!({"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "disabled": true});
+        route(config)["typed_per_filter_config"] = json!({"agentguard": disabled});
+    }),
+    ("AG6010", |config| {
+        let listener = config.pointer_mut(LISTENER).unwrap();
+        listener
+            .as_object_mut()
+            .unwrap()
+            .remove("per_connection_buffer_limit_bytes");
+    }),
+    ("AG6011", |config| {
+        policy(config, |policy| {
+            policy["envoy"] = json!({"headers": "hold"})
+        })
+    }),
+    ("AG6012", |config| {
+        drop(
+            route(config)["route"]
+                .as_object_mut()
+                .unwrap()
+                .remove("timeout"),
+        )
+    }),
+    ("AG6013", |config| {
+        route(config)["route"]["idle_timeout"] = json!("5s")
+    }),
+    ("AG6014", |config| {
+        drop(config.as_object_mut().unwrap().remove("stats_config"))
+    }),
+    ("AG6015", |config| manager(config)["access_log"] = json!([])),
+    ("AG6016", |config| {
+        let format = "/access_log/0/typed_config/log_format/text_format_source/inline_string";
+        *manager(config).pointer_mut(format).unwrap() =
+            json!("%FILTER_STATE(wasm.agentguard:PLAIN)%");
+    }),
+    ("AG6017", |config| {
+        let discovery = json!({"type_urls": ["type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"]});
+        filters(config).insert(
+            0,
+            json!({"name": "discovered", "config_discovery": discovery}),
+        );
+        config.as_object_mut().unwrap().remove("node");
+    }),
+    ("AG6018", |config| {
+        policy(config, |policy| policy["rulez"] = json!([]))
+    }),
+    ("AG6019", |config| {
+        let kill = kill_filter(config);
+        let place = filters(config).len() - 1;
+        filters(config).insert(place, kill);
+    }),
+    ("AG6020", |config| {
+        policy(config, |policy| {
+            policy["client_address"] = json!({"xff_hops": 1})
+        })
+    }),
+    ("AG6021", |config| {
+        let cluster = config.pointer_mut("/static_resources/clusters/0").unwrap();
+        cluster["circuit_breakers"] = json!({"thresholds": [{"max_requests": 8}]});
+    }),
+    ("AG6022", |config| {
+        let address = config
+            .pointer_mut("/admin/address/socket_address/address")
+            .unwrap();
+        *address = json!("0.0.0.0");
+    }),
+];
+
+#[test]
+fn doctor_finds_nothing_wrong_with_what_build_writes() {
+    for options in [
+        &[][..],
+        &["--upstream", "http://127.0.0.1:8080"],
+        &["--audit-log", "/var/log/audit.jsonl"],
+    ] {
+        let config = shipped(options);
+        assert_eq!(found(&config), Vec::<String>::new(), "{options:?}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let filter = folder.path().join("filter.json");
+    let filter = filter.to_str().unwrap();
+    let built = run(&["build", POLICY, "--for", "envoy", "--output", filter]);
+    assert_eq!(built.status.code(), Some(0));
+    assert_eq!(found(&shipped(&["--watch", filter])), Vec::<String>::new());
+    // Envoy would answer 500.
+    assert_eq!(
+        found(&shipped(&["--watch", "/nowhere/filter.json"])),
+        ["AG6018"]
+    );
+}
+
+#[test]
+fn doctor_finds_each_ailment_and_nothing_else() {
+    for (code, break_it) in AILMENTS {
+        let mut config = shipped(&[]);
+        break_it(&mut config);
+        assert_eq!(found(&config), [*code], "{config:#}");
+    }
+}
+
+#[test]
+fn doctor_has_an_ailment_for_each_of_its_codes_and_explains_it() {
+    let told: BTreeSet<&str> = CODES
+        .iter()
+        .map(|code| code.id)
+        .filter(|id| id.starts_with("AG60"))
+        .collect();
+    let shown: BTreeSet<&str> = AILMENTS.iter().map(|(code, _)| *code).collect();
+    assert_eq!(told, shown);
+    for code in told {
+        assert_eq!(run(&["explain", code]).status.code(), Some(0));
+    }
+}
+
+#[test]
+fn doctor_finds_variants() {
+    let cases: [(&str, Break); 7] = [
+        ("AG6001", |config| {
+            let tcp = json!({"@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", "cluster": "upstream"});
+            let listener = json!({"name": "raw", "filter_chains": [{"filters": [{"name": "tcp", "typed_config": tcp}]}]});
+            config["static_resources"]["listeners"]
+                .as_array_mut()
+                .unwrap()
+                .push(listener);
+        }),
+        ("AG6006", |config| ours(config)["disabled"] = json!(true)),
+        ("AG6006", |config| {
+            ours(config)["typed_config"]["config"]["fail_open"] = json!(true)
+        }),
+        ("AG6009", |config| {
+            let host = manager(config)
+                .pointer_mut("/route_config/virtual_hosts/0")
+                .unwrap();
+            host["typed_per_filter_config"] = json!({"agentguard": {"disabled": true}});
+        }),
+        ("AG6010", |config| {
+            let cluster = config.pointer_mut("/static_resources/clusters/0").unwrap();
+            cluster["per_connection_buffer_limit_bytes"] = json!(32_768);
+        }),
+        ("AG6012", |config| {
+            route(config)["route"]["timeout"] = json!("30s")
+        }),
+        ("AG6019", |config| {
+            let mut kill = kill_filter(config);
+            kill["typed_config"]["config"]["vm_config"]["vm_id"] = json!("another");
+            filters(config).insert(0, kill);
+        }),
+    ];
+    for (code, break_it) in cases {
+        let mut config = shipped(&[]);
+        break_it(&mut config);
+        assert_eq!(found(&config), [code], "{config:#}");
+    }
+    let mut config = shipped(&[]);
+    let kill = kill_filter(&mut config);
+    filters(&mut config).insert(0, kill);
+    assert_eq!(found(&config), Vec::<String>::new());
+}
+
+#[test]
+fn doctor_reads_yaml_names_the_policy_and_mends() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("envoy.yaml");
+    let mut config = shipped(&[]);
+    route(&mut config)["route"]
+        .as_object_mut()
+        .unwrap()
+        .remove("timeout");
+    std::fs::write(
+        &file,
+        config.to_string().replace("\"node\":{", "\"node\": {"),
+    )
+    .unwrap();
+    let output = run(&["doctor", file.to_str().unwrap()]);
+    let text = out(&output).replace(file.to_str().unwrap(), "envoy.yaml");
+    let (policy, findings) = text.split_once('\n').unwrap();
+    assert!(
+        policy.starts_with("listener agents: policy getting-started sha256:"),
+        "{policy}"
+    );
+    assert_eq!(
+        findings,
+        "AG6012: a short timeout
+  listener agents, virtual host upstream, route /: ends every response after 15 seconds; those of models take longer
+    route:
+      timeout: 0s
+      idle_timeout: 300s
+envoy.yaml: 1 finding; `agentguard explain CODE` says more\n"
+    );
+}
+
+#[test]
+fn doctor_says_what_it_cannot_read() {
+    let error = |arguments: &[&str], input: &[u8]| {
+        let output = run_with(&[&["doctor"], arguments].concat(), input);
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(error(&["/nowhere.yaml"], b"").contains("/nowhere.yaml can't be read"));
+    assert!(error(&["-"], b"{").contains("AG1001"));
+    assert!(error(&["-"], b"{}").contains("neither a configuration dump"));
+    assert!(error(&["--admin", "http://127.0.0.1:1"], b"").contains("http://127.0.0.1:9901"));
+    let config = shipped(&[]).to_string();
+    let told = error(&["-", "--listener", "agent"], config.as_bytes());
+    assert!(told.contains("did you mean agents?"), "{told}");
+    assert!(root().is_dir());
+}
