@@ -44,10 +44,10 @@ impl Approve {
         }
         let may_agree = request.roles().any(|role| *role == *key.role);
         if !self.key.starts_with("env:") && !may_agree {
-            let roles: Vec<String> = request.roles().map(visible).collect();
+            let roles: Vec<String> = request.roles().map(output::visible).collect();
             return Err(output::print_error(&format!(
                 "the key is one of `{}`, and asked are `{}`",
-                visible(&key.role),
+                output::visible(&key.role),
                 roles.join("`, `")
             )));
         }
@@ -153,12 +153,12 @@ fn shown(request: &ApprovalRequest, now: u64) -> Vec<String> {
     let subject = &request.subject;
     let mut lines = Vec::new();
     let mut line = |label: &str, text: String| lines.push(format!("{label:<12} {text}"));
-    line("policy", visible(&subject.policy));
+    line("policy", output::visible(&subject.policy));
     let label = match &*subject.event {
         "request" => "request",
         _ => "call of",
     };
-    line(label, visible(&subject.what));
+    line(label, output::visible(&subject.what));
     let members = request
         .shown()
         .and_then(|show| serde_json::from_str::<serde_json::Map<String, Value>>(show).ok());
@@ -166,25 +166,25 @@ fn shown(request: &ApprovalRequest, now: u64) -> Vec<String> {
         let values = values.as_array().cloned().unwrap_or_default();
         let values: Vec<String> = values
             .iter()
-            .map(|value| visible(&value.to_string()))
+            .map(|value| output::visible(&value.to_string()))
             .collect();
         let values = match values.is_empty() {
             true => "nothing".to_owned(),
             false => values.join(", "),
         };
-        line(&format!("  {}", visible(&path)), values);
+        line(&format!("  {}", output::visible(&path)), values);
     }
     let bound = match request.subject.bind.as_slice() {
         [] => "all of it".to_owned(),
         paths => paths
             .iter()
-            .map(|path| visible(path))
+            .map(|path| output::visible(path))
             .collect::<Vec<_>>()
             .join(", "),
     };
     line(
         "bound",
-        format!("{bound} (digest {})", visible(&subject.args)),
+        format!("{bound} (digest {})", output::visible(&subject.args)),
     );
     for (label, name) in [
         ("asked by", &subject.id),
@@ -194,16 +194,20 @@ fn shown(request: &ApprovalRequest, now: u64) -> Vec<String> {
         ("session", &subject.session),
     ] {
         if let Some(name) = name {
-            line(label, visible(name));
+            line(label, output::visible(name));
         }
     }
     for rule in &request.rules {
-        let roles: Vec<String> = rule.by.iter().map(|role| visible(role)).collect();
+        let roles: Vec<String> = rule.by.iter().map(|role| output::visible(role)).collect();
         let number = match rule.needed {
             0 | 1 => String::new(),
             needed => format!("{needed} of "),
         };
-        let asks = format!("{} asks {number}{}", visible(&rule.id), roles.join(" or "));
+        let asks = format!(
+            "{} asks {number}{}",
+            output::visible(&rule.id),
+            roles.join(" or ")
+        );
         line("rule", asks);
     }
     let uses = match request.uses {
@@ -215,40 +219,4 @@ fn shown(request: &ApprovalRequest, now: u64) -> Vec<String> {
     let left = request.until.saturating_sub(now);
     line("ends", format!("in {left} seconds"));
     lines
-}
-
-/// Text of an agent, without characters that could make it look like something else.
-fn visible(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        let is_hidden = c.is_control()
-            || matches!(
-                u32::from(c),
-                0xAD | 0x61C
-                    | 0x200B..=0x200F
-                    | 0x2028..=0x202E
-                    | 0x2060..=0x206F
-                    | 0xFE00..=0xFE0F
-                    | 0xFEFF
-                    | 0xFFF9..=0xFFFB
-                    | 0xE0000..=0xE0FFF
-            );
-        match is_hidden {
-            true => out.push_str(&format!("\\u{{{:x}}}", u32::from(c))),
-            false => out.push(c),
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_an_agent_wrote_can_not_hide_a_character() {
-        assert_eq!(visible("refund 100 €"), "refund 100 €");
-        assert_eq!(visible("a\u{1b}[2K\r\nb"), "a\\u{1b}[2K\\u{d}\\u{a}b");
-        assert_eq!(visible("x\u{202e}001\u{200b}"), "x\\u{202e}001\\u{200b}");
-    }
 }

@@ -1,4 +1,5 @@
-//! `agentguard explain CODE`, `agentguard explain POLICY EVENT`: explains codes and decisions.
+//! `agentguard explain CODE`, `agentguard explain POLICY EVENT`: explains codes and decisions. `explain_record` explains
+//! audit events.
 
 use super::event::EventOptions;
 use super::exchange::{OfflineProxy, Recorded, moment, now};
@@ -17,6 +18,11 @@ use std::rc::Rc;
 
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  agentguard explain AG3001
+  agentguard explain policy.yaml 'issue_refund {amount: 250}'
+  agentguard explain policy.yaml --exchange exchange.json
+  agentguard explain policy.yaml --request-id 2f1c… --audit audit.jsonl*")]
 pub(super) struct Explain {
     /// A stable code such as `AG2002`, or the file of a policy. Without argument, all codes.
     #[arg(value_name = "CODE|POLICY")]
@@ -34,6 +40,17 @@ pub(super) struct Explain {
         conflicts_with = "described"
     )]
     exchange: Option<String>,
+    /// With a policy and `--audit`: the request id of an audit event. It and the rules that matched are shown.
+    #[arg(
+        long,
+        value_name = "ID",
+        requires_all = ["subject", "audit"],
+        conflicts_with_all = ["described", "exchange"]
+    )]
+    request_id: Option<String>,
+    /// Audit logs (plain, gzip, zstd), or the index that `audit index` made. May be repeated.
+    #[arg(long, value_name = "FILE", requires = "request_id", num_args = 1..)]
+    audit: Vec<String>,
     /// Also show rules whose `match` does not apply to the event.
     #[arg(long, requires = "subject")]
     all: bool,
@@ -49,6 +66,9 @@ impl Explain {
             }
             return Ok(ExitStatus::Clean);
         };
+        if let Some(id) = &self.request_id {
+            return super::explain_record::run(subject, id, &self.audit, json);
+        }
         let is_event =
             self.described.is_some() || self.exchange.is_some() || self.event.names_event();
         if !is_event {

@@ -14,6 +14,7 @@ mod doctor;
 mod event;
 mod exchange;
 mod explain;
+mod explain_record;
 mod fmt;
 mod init;
 mod inspect;
@@ -82,7 +83,7 @@ enum Command {
     Replay(replay::Replay),
     /// Show the effect of a policy change, with a proof or a sample event.
     Diff(diff::Diff),
-    /// Verify audit trails, and sign checkpoints of them.
+    /// Verify, search, report and prune audit trails.
     Audit(audit::Audit),
     /// Create a folder with a policy, its tests and what a proxy needs.
     Init(init::Init),
@@ -98,7 +99,7 @@ enum Command {
     Fmt(fmt::Fmt),
     /// Print the JSON Schema of policies, test files, or audit events.
     Schema(schema::Schema),
-    /// Explain a policy's decision on an event, or a stable code.
+    /// Explain a policy's decision on an event, an audit event, or a stable code.
     Explain(explain::Explain),
     /// Show what a denied call asks an approval for, and make the token that gives it.
     Approve(approve::Approve),

@@ -109,3 +109,39 @@ pub(super) fn read_lines(name: &str) -> Result<Vec<u8>, Failed> {
     }
     Ok(bytes)
 }
+
+/// Text of a client or a model, without characters that could make it look like something else or steer a terminal.
+pub(super) fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        let is_hidden = c.is_control()
+            || matches!(
+                u32::from(c),
+                0xAD | 0x61C
+                    | 0x200B..=0x200F
+                    | 0x2028..=0x202E
+                    | 0x2060..=0x206F
+                    | 0xFE00..=0xFE0F
+                    | 0xFEFF
+                    | 0xFFF9..=0xFFFB
+                    | 0xE0000..=0xE0FFF
+            );
+        match is_hidden {
+            true => out.push_str(&format!("\\u{{{:x}}}", u32::from(c))),
+            false => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_agent_wrote_can_not_hide_a_character() {
+        assert_eq!(visible("refund 100 €"), "refund 100 €");
+        assert_eq!(visible("a\u{1b}[2K\r\nb"), "a\\u{1b}[2K\\u{d}\\u{a}b");
+        assert_eq!(visible("x\u{202e}001\u{200b}"), "x\\u{202e}001\\u{200b}");
+    }
+}

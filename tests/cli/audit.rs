@@ -4,6 +4,7 @@ use super::{out, run, run_with};
 use agentguard::author::parse_yaml;
 use agentguard::flow::simulation::{self, HttpMessage};
 use agentguard::policy::load;
+use sha2::Digest;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -316,4 +317,361 @@ fn a_checkpoint_shows_what_was_changed_or_cut_before_it() {
         said.ends_with("agentguard: the trail has faults: nothing was signed\n"),
         "{said}"
     );
+}
+
+/// Records of an hour, in one chain, with texts that clients chose.
+fn recorded() -> Vec<String> {
+    let record = |minute: usize, caller: &str, more: &str| {
+        format!(
+            r#""ts":"2020-11-22T09:{minute:02}:00.000Z","request_id":"r-{minute}","chain":CHAIN,"policy":{{"name":"p","version":"sha256:0","mode":"enforce"}},"principal":{{{caller}}},{more},"coverage":{{"level":"full","reasons":[]}},"timing":{{"inspect_us":1,"held_us":0}}}}"#
+        )
+    };
+    let billing = r#""agent":"billing","tenant":"acme""#;
+    let hostile =
+        r#""agent":"=cmd|'/C calc'!A0","tenant":"<script>alert(1)</script>\u001b[2J\u202e""#;
+    let deny = |rule: &str| {
+        format!(
+            r#""model":"gpt-4o","decision":"deny","code":"AG3001","status":403,"rules":[{{"id":"{rule}","action":"deny","event":"tool_call","at":"/a","mode":"enforce"}}],"tools":["github/delete","mail/send"]"#
+        )
+    };
+    let allow = r#""model":"gpt-4o,o3","decision":"allow","status":200,"findings":{"email":2},"usage":{"input_tokens":1000,"output_tokens":500}"#;
+    let limited = r#""model":"o3","decision":"deny","code":"AG3005","status":429,"usage":{"input_tokens":5},"limits":[{"id":"daily","used":11,"max":10,"exceeded":true}]"#;
+    let approved = r#""model":"o3","decision":"allow","status":200,"approval":{"id":"a","digest":"d","state":"approved"}"#;
+    let lines = [
+        record(0, billing, &deny("no-delete")),
+        record(1, billing, allow),
+        record(2, billing, &deny("no-delete")),
+        record(3, billing, allow),
+        record(4, billing, &deny("no-delete")),
+        record(5, billing, allow),
+        record(6, hostile, &deny("no-delete")),
+        record(7, hostile, limited),
+        record(8, "", approved),
+    ];
+    let mut prev = "0".repeat(64);
+    let mut chained = Vec::new();
+    for (seq, line) in lines.iter().enumerate() {
+        let start = if seq == 0 { ",\"start\":true" } else { "" };
+        let chain = format!(r#"{{"id":"0123456789abcdef","seq":{seq},"prev":"{prev}"{start}}}"#);
+        let line = format!("{{\"v\":1,{}", line.replace("CHAIN", &chain));
+        prev = hex(&line);
+        chained.push(line);
+    }
+    chained
+}
+
+fn hex(line: &str) -> String {
+    let digest = sha2::Sha256::digest(line.as_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn a_query_finds_the_same_in_files_and_in_their_index() {
+    let folder = Folder::new("audit-query");
+    let mut bytes = lines(&recorded());
+    bytes.extend_from_slice(b"-\nno record\n");
+    let log = folder.write("audit.jsonl", &bytes);
+    let db = folder.0.join("audit.db");
+    let db = db.to_str().unwrap();
+    let (code, said) = folder.tells(&["audit", "index", &log, "--db", db]);
+    assert_eq!(
+        (code, said.as_str()),
+        (
+            Some(0),
+            "audit.db: 9 records\n1 line is no record: `agentguard audit verify` names them\n"
+        )
+    );
+    let ids = |file: &str, filter: &[&str]| {
+        let output = run(&[&["--json", "audit", "query", file], filter].concat());
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let records = super::json_lines(&output);
+        let ids = records
+            .iter()
+            .map(|record| record["request_id"].as_str().unwrap().replace("r-", ""));
+        ids.collect::<Vec<_>>().join(" ")
+    };
+    for (filter, expected) in [
+        (&[][..], "0 1 2 3 4 5 6 7 8"),
+        (&["--limit", "2"], "7 8"),
+        (&["--decision", "deny"], "0 2 4 6 7"),
+        (&["--agent", "billing", "--decision", "allow"], "1 3 5"),
+        (
+            &["--agent", "bill*", "--agent", "other", "--limit", "1"],
+            "5",
+        ),
+        (
+            &["--model", "gpt-4o", "--tenant", "acme", "--code", "AG3001"],
+            "0 2 4",
+        ),
+        (&["--model", "o3"], "1 3 5 7 8"),
+        (&["--tool", "github/*"], "0 2 4 6"),
+        (
+            &[
+                "--tool",
+                "mail/send",
+                "--rule",
+                "no-delete",
+                "--since",
+                "2020-11-22T09:04",
+            ],
+            "4 6",
+        ),
+        (
+            &[
+                "--since",
+                "2020-11-22T09:02",
+                "--until",
+                "2020-11-22T09:04:00Z",
+            ],
+            "2 3",
+        ),
+        (&["--until", "2020-11-22T08:00"], ""),
+        (
+            &[
+                "--since",
+                "2020-11-20",
+                "--until",
+                "2020-11-23",
+                "--where",
+                "status>=429",
+            ],
+            "7",
+        ),
+        (
+            &["--where", "findings", "--where", "usage.input_tokens>999"],
+            "1 3 5",
+        ),
+        (&["--where", "status!=403"], "1 3 5 7 8"),
+        (&["--where", "chain.seq=3"], "3"),
+        (
+            &[
+                "--where",
+                "chain.seq>5",
+                "--decision",
+                "deny",
+                "--limit",
+                "1",
+            ],
+            "7",
+        ),
+        (&["--where", "principal"], "0 1 2 3 4 5 6 7"),
+        (
+            &[
+                "--request-id",
+                "r-5",
+                "--request-id",
+                "r-1",
+                "--request-id",
+                "r-x",
+            ],
+            "1 5",
+        ),
+        (&["--principal", "nobody"], ""),
+        (
+            &[
+                "--agent",
+                "=cmd|'/C calc'!A0",
+                "--where",
+                "limits.exceeded=true",
+            ],
+            "7",
+        ),
+    ] {
+        assert_eq!(ids(&log, filter), expected, "{filter:?} in the file");
+        assert_eq!(ids(db, filter), expected, "{filter:?} in the index");
+    }
+    for (wrong, message) in [
+        (
+            &["--where", "status>x"][..],
+            "--where status>x: write a path",
+        ),
+        (&["--since", "yesterday"], "--since yesterday: write `90m`"),
+        (&[log.as_str()], "name one index, or files"),
+    ] {
+        let (code, said) = folder.tells(&[&["audit", "query", db], wrong].concat());
+        assert_eq!(code, Some(2));
+        assert!(said.contains(message), "{said}");
+    }
+    let (code, said) = folder.tells(&["audit", "index", &log, "--db", &log]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("it exists and is no index"), "{said}");
+    // Another program's database, and a damaged one.
+    std::fs::write(db, b"SQLite format 3\0and nothing more").unwrap();
+    let (code, said) = folder.tells(&["audit", "query", db]);
+    assert_eq!(code, Some(2), "{said}");
+}
+
+#[test]
+fn no_text_of_a_record_steers_a_terminal_a_page_or_a_spreadsheet() {
+    let folder = Folder::new("audit-hostile");
+    let log = folder.write("audit.jsonl", &lines(&recorded()));
+    let (_, table) = folder.tells(&["audit", "query", &log, "--limit", "3"]);
+    insta::assert_snapshot!("audit_query", table);
+    let columns = "ts,principal.agent,principal.tenant,findings,limits";
+    let (_, csv) = folder.tells(&[
+        "audit",
+        "export",
+        &log,
+        "--since",
+        "2020-11-22T09:05",
+        "--columns",
+        columns,
+    ]);
+    insta::assert_snapshot!("audit_export", csv);
+    let (_, all) = folder.tells(&["audit", "export", &log, "--format", "jsonl"]);
+    assert_eq!(all.as_bytes(), lines(&recorded()));
+    let mut outputs = vec![table, csv];
+    let mut pages = Vec::new();
+    for format in ["text", "markdown", "html", "csv", "json"] {
+        let (code, said) = folder.tells(&["audit", "report", &log, "--format", format]);
+        assert_eq!(code, Some(0), "{said}");
+        if format == "json" {
+            let report: serde_json::Value = serde_json::from_str(&said).unwrap();
+            assert_eq!(report["exchanges"], 9);
+            assert_eq!(report["false_positives"][0]["rule"], "no-delete");
+            assert_eq!(report["limits"][0]["exceeded"], 1);
+        } else {
+            insta::assert_snapshot!(format!("audit_report_{format}"), said);
+            if matches!(format, "markdown" | "html") {
+                pages.push(said.clone());
+            }
+            outputs.push(said);
+        }
+    }
+    for output in outputs {
+        assert!(!output.contains(['\u{1b}', '\u{202e}']), "{output}");
+    }
+    for page in pages {
+        assert!(!page.contains("<script"), "{page}");
+    }
+}
+
+#[test]
+fn old_files_go_and_the_rest_stays_verifiable() {
+    let folder = Folder::new("audit-prune");
+    let trail = recorded();
+    let names: Vec<String> = (0..3)
+        .map(|number| {
+            folder
+                .0
+                .join(format!("audit.{number}"))
+                .to_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    for (name, part) in names.iter().zip(trail.chunks(3)) {
+        std::fs::write(name, lines(part)).unwrap();
+    }
+    // The newest file is of another time, so that it stays.
+    let newest = trail[6..]
+        .iter()
+        .map(|line| line.replace("2020-11-22", "2999-01-01"));
+    let mut prev = hex(&trail[5]);
+    let newest: Vec<String> = newest
+        .enumerate()
+        .map(|(number, line)| {
+            let (start, rest) = line.split_once(",\"prev\":\"").unwrap();
+            let (_, rest) = rest.split_at(64);
+            let line = format!("{start},\"prev\":\"{prev}{rest}");
+            assert!(line.contains(&format!("\"seq\":{}", number + 6)));
+            prev = hex(&line);
+            line
+        })
+        .collect();
+    std::fs::write(&names[2], lines(&newest)).unwrap();
+    let heads = folder.0.join("heads.json").to_str().unwrap().to_owned();
+    let files: Vec<&str> = names.iter().map(String::as_str).collect();
+    let prune = |files: &[&str], more: &[&str]| {
+        let start = ["audit", "prune", "--older-than", "1h", "--heads", &heads];
+        let (code, said) = folder.tells(&[&start[..], files, more].concat());
+        let limit = said
+            .split("older than ")
+            .nth(1)
+            .and_then(|rest| rest.split(',').next())
+            .unwrap_or("?");
+        (code, said.replace(limit, "TIME"))
+    };
+    let exist = || {
+        names
+            .iter()
+            .filter(|name| std::path::Path::new(name).exists())
+            .count()
+    };
+    let (code, said) = prune(&files, &["--dry-run"]);
+    assert_eq!((code, exist()), (Some(0), 3), "{said}");
+    // A trail with a fault stays as it is.
+    std::fs::write(&names[1], lines(&trail[4..6])).unwrap();
+    let (code, said) = prune(&files, &[]);
+    assert_eq!((code, exist()), (Some(1), 3), "{said}");
+    assert!(
+        said.contains("the trail has faults: nothing was deleted"),
+        "{said}"
+    );
+    std::fs::write(&names[1], lines(&trail[3..6])).unwrap();
+    let (code, said) = prune(&files, &[]);
+    assert_eq!(code, Some(0), "{said}");
+    insta::assert_snapshot!(said, @r"
+    audit.0: deleted, its newest record is of 2020-11-22T09:02:00.000Z
+    audit.1: deleted, its newest record is of 2020-11-22T09:05:00.000Z
+    2 files older than TIME, 1 file kept
+    From now on: agentguard audit verify FILE… --heads heads.json
+    ");
+    let left = &files[2..];
+    assert_eq!(
+        folder
+            .tells(&[&["audit", "verify", "--heads", &heads][..], left].concat())
+            .0,
+        Some(0)
+    );
+    let (code, said) = prune(left, &[]);
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = prune(&["-"], &[]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("standard input can't be deleted"), "{said}");
+}
+
+#[test]
+fn explain_leads_from_a_record_to_the_rule_and_its_text() {
+    let folder = Folder::new("audit-explain");
+    let log = folder.write("audit.jsonl", &lines(&recorded()));
+    let base = folder.write(
+        "base.yaml",
+        b"apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: { name: base }\ndefaults: { action: allow }\nrules:\n  # Nothing is deleted by an agent.\n  - id: no-delete\n    match: { tool: github/delete }\n    action: deny\n    reason: Ask a person.\n  - id: other\n    match: { event: request, model: x }\n    action: deny\n",
+    );
+    let policy = folder.write(
+        "policy.yaml",
+        b"apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: { name: p }\nextends: [base.yaml]\n",
+    );
+    let explain = |policy: &str, id: &str| {
+        folder.tells(&["explain", policy, "--request-id", id, "--audit", &log])
+    };
+    let (code, said) = explain(&policy, "r-2");
+    assert_eq!(code, Some(0), "{said}");
+    insta::assert_snapshot!("explain_a_record", said);
+    let (code, said) = explain(&base, "r-7");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("no rule matched: the code decided"), "{said}");
+    let (code, said) = explain(&base, "r-99");
+    assert_eq!(
+        (code, said.as_str()),
+        (Some(2), "agentguard: no record has the request id r-99\n")
+    );
+    let json = run(&[
+        "--json",
+        "explain",
+        &base,
+        "--request-id",
+        "r-2",
+        "--audit",
+        &log,
+    ]);
+    let told = super::json_lines(&json);
+    assert_eq!(told[0]["rules"][0]["line"], 7);
+    assert_eq!(told[0]["same_version"], false);
 }

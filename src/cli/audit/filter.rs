@@ -1,0 +1,419 @@
+//! Which records a query is about: a time range, and conditions on members.
+
+use super::super::{Failed, output};
+use super::members::{MODEL, visit};
+use clap::Args;
+
+/// Options that choose records. Values of one option are alternatives; different options all have to be met.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Which records")]
+pub(super) struct FilterOptions {
+    /// From this time on: `24h`, `7d`, `2026-11-22`, or RFC 3339. Dates are UTC.
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Before this time.
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// The principal's id. `*` stands for anything, here and below.
+    #[arg(long, value_name = "ID")]
+    principal: Vec<String>,
+    /// The tenant.
+    #[arg(long, value_name = "NAME")]
+    tenant: Vec<String>,
+    /// The agent.
+    #[arg(long, value_name = "NAME")]
+    agent: Vec<String>,
+    /// The client application.
+    #[arg(long, value_name = "NAME")]
+    client: Vec<String>,
+    /// A tool that was called.
+    #[arg(long, value_name = "NAME")]
+    tool: Vec<String>,
+    /// A rule that matched.
+    #[arg(long, value_name = "ID")]
+    rule: Vec<String>,
+    /// The code, such as `AG3001`.
+    #[arg(long, value_name = "CODE")]
+    code: Vec<String>,
+    /// The decision: `allow`, `deny`, `redact`, `require_approval`.
+    #[arg(long, value_name = "DECISION")]
+    decision: Vec<String>,
+    /// A model of the request.
+    #[arg(long, value_name = "NAME")]
+    model: Vec<String>,
+    /// The request id.
+    #[arg(long, value_name = "ID")]
+    request_id: Vec<String>,
+    /// Any member by its path: `status>=500`, `findings.email`, `would=deny`, `path=/v1/*`, `host!=api.openai.com`,
+    /// `usage.input_tokens>10000`. May be repeated; all have to be met.
+    #[arg(long = "where", value_name = "CONDITION")]
+    conditions: Vec<String>,
+}
+
+/// How a value is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Test {
+    Is,
+    IsNot,
+    AtLeast,
+    AtMost,
+    Above,
+    Below,
+    IsThere,
+}
+
+/// A condition on a member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Condition {
+    pub(super) path: String,
+    pub(super) test: Test,
+    values: Vec<String>,
+}
+
+/// Which records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Filter {
+    /// The first time, as records write it.
+    pub(super) since: Option<String>,
+    /// The first time that is no longer meant.
+    pub(super) until: Option<String>,
+    pub(super) conditions: Vec<Condition>,
+}
+
+impl Condition {
+    /// Whether a value meets the condition; of `!=`, whether it is one that must not be there.
+    pub(super) fn accepts(&self, value: &str) -> bool {
+        let compare = |test: fn(f64, f64) -> bool| {
+            let wanted = self.values.first().and_then(|wanted| wanted.parse().ok());
+            let (value, wanted): (Option<f64>, Option<f64>) = (value.parse().ok(), wanted);
+            value
+                .zip(wanted)
+                .is_some_and(|(value, wanted)| test(value, wanted))
+        };
+        match self.test {
+            Test::Is | Test::IsNot => self.values.iter().any(|glob| fits(glob, value)),
+            Test::AtLeast => compare(|value, wanted| value >= wanted),
+            Test::AtMost => compare(|value, wanted| value <= wanted),
+            Test::Above => compare(|value, wanted| value > wanted),
+            Test::Below => compare(|value, wanted| value < wanted),
+            Test::IsThere => true,
+        }
+    }
+
+    /// Whether a path is the one that is meant, or for `IsThere` below it.
+    pub(super) fn is_about(&self, path: &str) -> bool {
+        let rest = path.strip_prefix(self.path.as_str());
+        rest.is_some_and(|rest| {
+            rest.is_empty() || (self.test == Test::IsThere && rest.starts_with('.'))
+        })
+    }
+
+    /// The values, if each has to be met exactly.
+    pub(super) fn exact(&self) -> Option<&[String]> {
+        let is_exact = !self.values.iter().any(|value| value.contains('*'));
+        (matches!(self.test, Test::Is | Test::IsNot) && is_exact).then_some(&self.values)
+    }
+}
+
+/// Whether a value fits to a text in which `*` stands for anything.
+fn fits(glob: &str, value: &str) -> bool {
+    let mut parts = glob.split('*');
+    let Some(mut rest) = parts.next().and_then(|start| value.strip_prefix(start)) else {
+        return false;
+    };
+    let Some(end) = parts.next_back() else {
+        return rest.is_empty();
+    };
+    for part in parts {
+        match rest.split_once(part) {
+            Some((_, behind)) => rest = behind,
+            None => return false,
+        }
+    }
+    rest.ends_with(end)
+}
+
+impl FilterOptions {
+    /// Reads the options, at this time.
+    pub(super) fn read(&self, now: jiff::Timestamp) -> Result<Filter, Failed> {
+        let time = |name: &str, text: &Option<String>| {
+            match text {
+            None => Ok(None),
+            Some(text) => read_time(text, now).map(Some).ok_or_else(|| {
+                output::print_error(&format!(
+                    "--{name} {text}: write `90m`, `24h`, `7d`, `2026-11-22`, or `2026-11-22T09:00:00Z`"
+                ))
+            }),
+        }
+        };
+        let mut conditions = Vec::new();
+        for (path, values) in [
+            ("principal.id", &self.principal),
+            ("principal.tenant", &self.tenant),
+            ("principal.agent", &self.agent),
+            ("principal.client", &self.client),
+            ("tools", &self.tool),
+            ("rules.id", &self.rule),
+            ("code", &self.code),
+            ("decision", &self.decision),
+            (MODEL, &self.model),
+            ("request_id", &self.request_id),
+        ] {
+            if !values.is_empty() {
+                conditions.push(Condition {
+                    path: path.to_owned(),
+                    test: Test::Is,
+                    values: values.clone(),
+                });
+            }
+        }
+        for text in &self.conditions {
+            let condition = read_condition(text).ok_or_else(|| {
+                output::print_error(&format!(
+                    "--where {text}: write a path, or a path and a value: `status>=500`, `findings.email`, `host!=api.openai.com`"
+                ))
+            })?;
+            conditions.push(condition);
+        }
+        Ok(Filter {
+            since: time("since", &self.since)?,
+            until: time("until", &self.until)?,
+            conditions,
+        })
+    }
+}
+
+/// Reads a time, and returns it as records write it.
+pub(super) fn read_time(text: &str, now: jiff::Timestamp) -> Option<String> {
+    let time = match read_duration(text) {
+        Some(span) => now.checked_sub(span).ok()?,
+        None => {
+            let date = text.parse::<jiff::civil::DateTime>().ok();
+            let date = date.and_then(|date| date.to_zoned(jiff::tz::TimeZone::UTC).ok());
+            match text.parse::<jiff::Timestamp>() {
+                Ok(time) => time,
+                Err(_) => date?.timestamp(),
+            }
+        }
+    };
+    Some(written_time(time))
+}
+
+/// Reads a duration: `90m`, `24h`, `7d`, `2w`.
+pub(super) fn read_duration(text: &str) -> Option<jiff::SignedDuration> {
+    let unit = text.chars().next_back()?;
+    let seconds: i64 = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        'w' => 604_800,
+        _ => return None,
+    };
+    let number: u32 = text.strip_suffix(unit)?.parse().ok()?;
+    Some(jiff::SignedDuration::from_secs(
+        seconds.checked_mul(i64::from(number))?,
+    ))
+}
+
+/// `2026-11-22T09:00:00.000Z`. Times of this form have the order of their texts.
+pub(super) fn written_time(time: jiff::Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
+
+fn read_condition(text: &str) -> Option<Condition> {
+    let signs = [
+        ("!=", Test::IsNot),
+        (">=", Test::AtLeast),
+        ("<=", Test::AtMost),
+        ("=", Test::Is),
+        (">", Test::Above),
+        ("<", Test::Below),
+    ];
+    // The first sign in the text is the one that is meant: a value may contain others.
+    let start = text.find(['!', '=', '<', '>']);
+    let (path, rest) = match start {
+        Some(start) => text.split_at_checked(start)?,
+        None => (text, ""),
+    };
+    let path = path.trim();
+    if path.is_empty() || path.starts_with('.') || path.contains(char::is_whitespace) {
+        return None;
+    }
+    let found = signs
+        .into_iter()
+        .find_map(|(sign, test)| Some((test, rest.strip_prefix(sign)?)));
+    let (test, value) = match (found, start) {
+        (Some((test, value)), _) => (test, vec![value.trim().to_owned()]),
+        (None, None) => (Test::IsThere, Vec::new()),
+        (None, Some(_)) => return None,
+    };
+    let is_number = || {
+        value
+            .first()
+            .is_some_and(|value| value.parse::<f64>().is_ok())
+    };
+    let is_compared = !matches!(test, Test::Is | Test::IsNot | Test::IsThere);
+    (!is_compared || is_number()).then(|| Condition {
+        path: path.to_owned(),
+        test,
+        values: value,
+    })
+}
+
+impl Filter {
+    /// The records of one request.
+    pub(super) fn of_request(id: &str) -> Filter {
+        Filter {
+            conditions: vec![Condition {
+                path: "request_id".to_owned(),
+                test: Test::Is,
+                values: vec![id.to_owned()],
+            }],
+            ..Filter::default()
+        }
+    }
+
+    /// The time of a record that is meant; `None` for another one, or a line that is none.
+    pub(super) fn accepts(&self, line: &[u8]) -> Reading {
+        let mut time = None;
+        let mut met = vec![false; self.conditions.len()];
+        let read = visit(line, &mut |path, value| {
+            if path == "ts" {
+                time = Some(value.to_owned());
+            }
+            for (condition, met) in self.conditions.iter().zip(&mut met) {
+                *met |= condition.is_about(path) && condition.accepts(value);
+            }
+        });
+        let (Some(()), Some(time)) = (read, time) else {
+            return Reading::NoRecord;
+        };
+        let is_met = self
+            .conditions
+            .iter()
+            .zip(met)
+            .all(|(condition, met)| match condition.test {
+                Test::IsNot => !met,
+                _ => met,
+            });
+        match is_met && self.is_within(&time) {
+            true => Reading::Meant(time),
+            false => Reading::Other,
+        }
+    }
+
+    /// Whether a time is within the range.
+    pub(super) fn is_within(&self, time: &str) -> bool {
+        self.since.as_deref().is_none_or(|since| time >= since)
+            && self.until.as_deref().is_none_or(|until| time < until)
+    }
+}
+
+/// What a line is for a filter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// A record that is meant, and its time.
+    Meant(String),
+    /// Another record.
+    Other,
+    /// No record.
+    NoRecord,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = r#"{"ts":"2026-11-22T09:00:00.000Z","host":"h","status":503,"tools":["a/b","c"],"findings":{"email":1}}"#;
+
+    fn meets(condition: &str) -> bool {
+        let filter = Filter {
+            conditions: vec![read_condition(condition).unwrap()],
+            ..Filter::default()
+        };
+        matches!(filter.accepts(LINE.as_bytes()), Reading::Meant(_))
+    }
+
+    #[test]
+    fn conditions_are_read_and_met() {
+        for met in [
+            "host=h",
+            "host!=x",
+            "status>=503",
+            "status>502",
+            "status<=503",
+            "status<1e3",
+            "status=5*",
+            "tools=c",
+            "tools=*/b",
+            "findings.email",
+            "findings",
+            "nothing!=x",
+            "tools=*",
+            "ts=2026-11-22*",
+        ] {
+            assert!(meets(met), "{met}");
+        }
+        for not_met in [
+            "host=H",
+            "host!=h",
+            "status>503",
+            "tools=a",
+            "tools!=c",
+            "find",
+            "nothing",
+            "host>1",
+            "tools=*/c",
+        ] {
+            assert!(!meets(not_met), "{not_met}");
+        }
+        for wrong in ["", "=x", "a!b", "status>x", "a b=c", ".a=b"] {
+            assert_eq!(read_condition(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_glob_never_takes_the_same_letters_twice() {
+        assert!(fits("a*a", "aa") && !fits("a*a", "a"));
+        assert!(fits("*x*y*", "1x2y3") && !fits("*x*x*", "1x2"));
+        assert!(fits("", "") && fits("*", "") && !fits("", "x"));
+    }
+
+    #[test]
+    fn times_are_relative_dates_or_exact() {
+        let now: jiff::Timestamp = "2026-11-22T09:00:00Z".parse().unwrap();
+        for (text, time) in [
+            ("24h", "2026-11-21T09:00:00.000Z"),
+            ("7d", "2026-11-15T09:00:00.000Z"),
+            ("2026-11-22", "2026-11-22T00:00:00.000Z"),
+            ("2026-11-22T01:02", "2026-11-22T01:02:00.000Z"),
+            ("2026-11-22T01:02:03+01:00", "2026-11-22T00:02:03.000Z"),
+        ] {
+            assert_eq!(read_time(text, now).as_deref(), Some(time), "{text}");
+        }
+        for wrong in [
+            "",
+            "h",
+            "7",
+            "-7d",
+            "yesterday",
+            "99999999999d",
+            "2026-13-01",
+        ] {
+            assert_eq!(read_time(wrong, now), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_range_has_its_beginning_and_not_its_end() {
+        let filter = |since: &str, until: &str| Filter {
+            since: Some(since.to_owned()),
+            until: Some(until.to_owned()),
+            conditions: Vec::new(),
+        };
+        let time = "2026-11-22T09:00:00.000Z";
+        assert!(filter(time, "2026-11-22T09:00:00.001Z").is_within(time));
+        assert!(!filter("2026-11-22T08:00:00.000Z", time).is_within(time));
+    }
+}

@@ -1,0 +1,246 @@
+//! `agentguard audit query` and `audit export`: the records that meet conditions.
+
+use super::super::{ExitStatus, Failed, output};
+use super::cells::{spreadsheet, text_table};
+use super::filter::FilterOptions;
+use super::members::visit;
+use super::source::Source;
+use clap::{Args, ValueEnum};
+use std::ops::ControlFlow;
+
+/// Arguments of `audit query`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  agentguard audit query audit.jsonl* --since 1h --decision deny
+  agentguard audit query audit.db --agent billing-bot --tool 'github/*' --limit 20
+  agentguard audit query audit.db --where 'status>=500' --where 'usage.input_tokens>10000'
+  agentguard audit query audit.jsonl* --request-id 2f1c… --json")]
+pub(super) struct Query {
+    /// Audit logs (plain, gzip, zstd; `-` is standard input), or the index that `audit index` made.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<String>,
+    #[command(flatten)]
+    filter: FilterOptions,
+    /// How many records at most, the newest. 0: all.
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    limit: usize,
+    /// The columns: paths of members, separated by commas.
+    #[arg(long, value_name = "PATH,…", value_delimiter = ',')]
+    columns: Vec<String>,
+}
+
+/// Arguments of `audit export`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  agentguard audit export audit.jsonl* --since 2026-11-01 --until 2026-12-01 > november.csv
+  agentguard audit export audit.db --decision deny --format jsonl > denied.jsonl
+
+A cell that a spreadsheet would take for a formula begins with an apostrophe. JSON lines are as the filter wrote them.")]
+pub(super) struct Export {
+    /// Audit logs (plain, gzip, zstd; `-` is standard input), or the index that `audit index` made.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<String>,
+    #[command(flatten)]
+    filter: FilterOptions,
+    /// The format.
+    #[arg(long, value_enum, default_value_t = ExportFormat::Csv)]
+    format: ExportFormat,
+    /// The columns of CSV: paths of members, separated by commas.
+    #[arg(long, value_name = "PATH,…", value_delimiter = ',')]
+    columns: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ExportFormat {
+    /// Comma-separated values, with a header.
+    Csv,
+    /// The records themselves, one JSON object per line.
+    Jsonl,
+}
+
+/// The columns of `audit query`.
+const QUERY_COLUMNS: &[&str] = &[
+    "ts",
+    "decision",
+    "code",
+    "rules.id",
+    "principal.agent",
+    "principal.id",
+    "model",
+    "tools",
+    "status",
+    "request_id",
+];
+
+/// The columns of `audit export`.
+const EXPORT_COLUMNS: &[&str] = &[
+    "ts",
+    "request_id",
+    "decision",
+    "would",
+    "code",
+    "status",
+    "method",
+    "host",
+    "path",
+    "principal.id",
+    "principal.agent",
+    "principal.client",
+    "principal.tenant",
+    "protocol",
+    "provider",
+    "model",
+    "endpoint",
+    "rules.id",
+    "rules.action",
+    "findings",
+    "tools",
+    "tags",
+    "coverage.level",
+    "coverage.reasons",
+    "usage.input_tokens",
+    "usage.output_tokens",
+    "approval.state",
+    "limits.id",
+    "policy.name",
+    "policy.version",
+    "chain.id",
+    "chain.seq",
+];
+
+/// The cells of a record: what has several values has them separated by a space, and what has members has `name=value`.
+fn row(line: &str, columns: &[String]) -> Vec<String> {
+    let mut cells = vec![String::new(); columns.len()];
+    // A line was read before it came here.
+    let _ = visit(line.as_bytes(), &mut |path, value| {
+        for (column, cell) in columns.iter().zip(&mut cells) {
+            let Some(rest) = path.strip_prefix(column.as_str()) else {
+                continue;
+            };
+            let name = rest.strip_prefix('.');
+            if !rest.is_empty() && name.is_none() {
+                continue;
+            }
+            if !cell.is_empty() {
+                cell.push(' ');
+            }
+            if let Some(name) = name {
+                cell.push_str(name);
+                cell.push('=');
+            }
+            cell.push_str(value);
+        }
+    });
+    cells
+}
+
+fn columns_or(given: &[String], default: &[&str]) -> Vec<String> {
+    match given.is_empty() {
+        true => default.iter().map(|path| (*path).to_owned()).collect(),
+        false => given.to_vec(),
+    }
+}
+
+impl Query {
+    pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
+        let filter = self.filter.read(jiff::Timestamp::now())?;
+        let limit = match self.limit {
+            0 => usize::MAX,
+            limit => limit,
+        };
+        let found = Source::open(&self.files)?.newest(&filter, limit)?;
+        if json {
+            found.lines.iter().for_each(|line| output::line(line));
+            return Ok(ExitStatus::Clean);
+        }
+        if found.lines.is_empty() {
+            output::line("no record");
+            return Ok(ExitStatus::Clean);
+        }
+        let columns = columns_or(&self.columns, QUERY_COLUMNS);
+        let rows: Vec<Vec<String>> = found.lines.iter().map(|line| row(line, &columns)).collect();
+        let header: Vec<&str> = columns.iter().map(String::as_str).collect();
+        output::print(&text_table(&header, &rows));
+        let shown = u64::try_from(found.lines.len()).unwrap_or(u64::MAX);
+        match found.total {
+            Some(total) if total == shown => {
+                output::line(&super::trail::counted(total, "record", "records"))
+            }
+            Some(total) => output::line(&format!(
+                "the newest {shown} of {total} records; --limit 0 shows all"
+            )),
+            None => output::line(&format!(
+                "the newest {shown} records; there may be more: --limit 0 shows all"
+            )),
+        }
+        Ok(ExitStatus::Clean)
+    }
+}
+
+impl Export {
+    pub(super) fn run(&self) -> Result<ExitStatus, Failed> {
+        let filter = self.filter.read(jiff::Timestamp::now())?;
+        let source = Source::open(&self.files)?;
+        let columns = columns_or(&self.columns, EXPORT_COLUMNS);
+        let out = std::io::BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
+        let mut out = Writer::new(self.format, out);
+        let mut written = out.header(&columns);
+        if written.is_ok() {
+            source.each(&filter, &mut |line| {
+                written = out.record(line, &columns);
+                match written {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(_) => ControlFlow::Break(()),
+                }
+            })?;
+        }
+        match written.and_then(|()| out.finish()) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(
+                output::print_error(&format!("the export can't be written: {error}")),
+            ),
+            _ => Ok(ExitStatus::Clean),
+        }
+    }
+}
+
+/// Writes exported records.
+enum Writer<W: std::io::Write> {
+    Csv(Box<csv::Writer<W>>),
+    Jsonl(W),
+}
+
+impl<W: std::io::Write> Writer<W> {
+    fn new(format: ExportFormat, out: W) -> Writer<W> {
+        match format {
+            ExportFormat::Csv => Writer::Csv(Box::new(csv::Writer::from_writer(out))),
+            ExportFormat::Jsonl => Writer::Jsonl(out),
+        }
+    }
+
+    fn header(&mut self, columns: &[String]) -> std::io::Result<()> {
+        match self {
+            Writer::Csv(out) => Ok(out.write_record(columns.iter().map(|name| spreadsheet(name)))?),
+            Writer::Jsonl(_) => Ok(()),
+        }
+    }
+
+    fn record(&mut self, line: &str, columns: &[String]) -> std::io::Result<()> {
+        match self {
+            Writer::Csv(out) => {
+                let cells = row(line, columns);
+                Ok(out.write_record(cells.iter().map(|cell| spreadsheet(cell)))?)
+            }
+            Writer::Jsonl(out) => {
+                out.write_all(line.as_bytes())?;
+                out.write_all(b"\n")
+            }
+        }
+    }
+
+    fn finish(&mut self) -> std::io::Result<()> {
+        match self {
+            Writer::Csv(out) => out.flush(),
+            Writer::Jsonl(out) => out.flush(),
+        }
+    }
+}

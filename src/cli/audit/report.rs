@@ -1,0 +1,178 @@
+//! `agentguard audit report`: what happened in a time, for people.
+
+use super::super::source::Source as PolicySource;
+use super::super::{ExitStatus, Failed, output};
+use super::cells::{csv_rows, markdown, text_table};
+use super::filter::FilterOptions;
+use super::members::Facts;
+use super::page;
+use super::source::Source;
+use super::summary::{Cell, Section, Summary};
+use crate::policy::Prices;
+use clap::{Args, ValueEnum};
+use serde_json::{Map, Value, json};
+use std::ops::ControlFlow;
+
+/// Arguments of `audit report`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  agentguard audit report audit.jsonl* --since 24h
+  agentguard audit report audit.db --since 2026-11-01 --until 2026-12-01 --format html > november.html
+  agentguard audit report audit.db --tenant acme --prices policy.yaml --format markdown")]
+pub(super) struct WriteReport {
+    /// Audit logs (plain, gzip, zstd; `-` is standard input), or the index that `audit index` made.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<String>,
+    #[command(flatten)]
+    filter: FilterOptions,
+    /// The format. HTML is one file that loads nothing.
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    format: ReportFormat,
+    /// A policy with limits on costs: its prices give the costs.
+    #[arg(long, value_name = "POLICY")]
+    prices: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ReportFormat {
+    Text,
+    Markdown,
+    Html,
+    Csv,
+    Json,
+}
+
+impl WriteReport {
+    pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
+        let filter = self.filter.read(jiff::Timestamp::now())?;
+        let prices = match &self.prices {
+            Some(policy) => read_prices(policy)?,
+            None => Vec::new(),
+        };
+        let mut summary = Summary::new(prices);
+        Source::open(&self.files)?.each(&filter, &mut |line| {
+            if let Some(facts) = Facts::of(line.as_bytes()) {
+                summary.add(&facts);
+            }
+            ControlFlow::Continue(())
+        })?;
+        let sections = summary.sections();
+        let range = match summary.range() {
+            Some((first, last)) => format!(
+                "{} from {first} to {last}",
+                super::trail::counted(summary.records, "exchange", "exchanges")
+            ),
+            None => "no exchange".to_owned(),
+        };
+        let format = if json {
+            ReportFormat::Json
+        } else {
+            self.format
+        };
+        output::print(&match format {
+            ReportFormat::Text => as_text(&range, &sections),
+            ReportFormat::Markdown => as_markdown(&range, &sections),
+            ReportFormat::Html => page::html(&range, &sections),
+            ReportFormat::Csv => as_csv(&sections),
+            ReportFormat::Json => as_json(&summary, &sections),
+        });
+        Ok(ExitStatus::Clean)
+    }
+}
+
+/// The prices of a policy's limits.
+fn read_prices(policy: &str) -> Result<Vec<Prices>, Failed> {
+    let source = PolicySource::open(policy)?;
+    let limits = source
+        .policy()?
+        .rules()
+        .iter()
+        .filter_map(|rule| rule.limit.as_ref());
+    let prices: Vec<Prices> = limits
+        .map(|limit| limit.prices.clone())
+        .filter(|prices| *prices != Prices::default())
+        .collect();
+    match prices.is_empty() {
+        true => Err(output::print_error(&format!(
+            "--prices {policy}: none of its limits has `prices`"
+        ))),
+        false => Ok(prices),
+    }
+}
+
+fn texts(row: &[Cell]) -> Vec<String> {
+    row.iter().map(Cell::text).collect()
+}
+
+fn as_text(range: &str, sections: &[Section]) -> String {
+    let mut out = format!("{range}\n");
+    for section in sections {
+        let rows: Vec<Vec<String>> = section.rows.iter().map(|row| texts(row)).collect();
+        let table = text_table(&section.columns, &rows);
+        out.push_str(&format!("\n{}\n{}\n\n{table}", section.title, section.note));
+    }
+    out
+}
+
+fn as_markdown(range: &str, sections: &[Section]) -> String {
+    let mut out = format!("# AgentGuard audit report\n\n{}\n", markdown(range));
+    for section in sections {
+        out.push_str(&format!("\n## {}\n\n{}\n\n", section.title, section.note));
+        let header: Vec<String> = section.columns.iter().map(|name| markdown(name)).collect();
+        out.push_str(&format!(
+            "| {} |\n|{}\n",
+            header.join(" | "),
+            "---|".repeat(header.len())
+        ));
+        for row in &section.rows {
+            let cells: Vec<String> = row.iter().map(|cell| markdown(&cell.text())).collect();
+            out.push_str(&format!("| {} |\n", cells.join(" | ")));
+        }
+    }
+    out
+}
+
+/// One row for each number: `section,name,measure,value`.
+fn as_csv(sections: &[Section]) -> String {
+    let row = |cells: [&str; 4]| cells.map(str::to_owned).to_vec();
+    let mut rows = vec![row(["section", "name", "measure", "value"])];
+    for section in sections {
+        for cells in &section.rows {
+            let texts = texts(cells);
+            let Some((name, values)) = texts.split_first() else {
+                continue;
+            };
+            for (column, value) in section.columns.iter().skip(1).zip(values) {
+                rows.push(row([section.id, name, column, value]));
+            }
+        }
+    }
+    csv_rows(&rows)
+}
+
+fn as_json(summary: &Summary, sections: &[Section]) -> String {
+    let (first, last) = summary.range().unzip();
+    let mut object = Map::new();
+    object.insert("from".to_owned(), json!(first));
+    object.insert("to".to_owned(), json!(last));
+    object.insert("exchanges".to_owned(), json!(summary.records));
+    for section in sections {
+        let rows = section.rows.iter().map(|row| {
+            let cells = section.columns.iter().zip(row);
+            let cells = cells.map(|(name, cell)| (name.replace(' ', "_"), cell_as_json(cell)));
+            Value::Object(cells.collect())
+        });
+        object.insert(section.id.to_owned(), rows.collect());
+    }
+    format!("{}\n", Value::Object(object))
+}
+
+fn cell_as_json(cell: &Cell) -> Value {
+    match cell {
+        Cell::Text(text) => json!(text),
+        Cell::Count(count) | Cell::Percent(count) => json!(count),
+        Cell::Decimal(value) => json!(value),
+        Cell::Dollars(None) => Value::Null,
+        Cell::Dollars(Some(_)) => json!(cell.text().trim_start_matches('$').parse::<f64>().ok()),
+    }
+}

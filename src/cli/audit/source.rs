@@ -1,0 +1,152 @@
+//! Records of files or of an index, as queries, exports and reports read them.
+
+use super::super::{Failed, output};
+use super::filter::{Filter, Reading};
+use super::index::{Found, Index, IndexError};
+use super::lines::{Line, Lines, fault_of};
+use super::trail::Files;
+use crate::audit::Place;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::ops::ControlFlow;
+
+/// Where records come from.
+pub(super) enum Source {
+    Files(Files),
+    Index(String, Index),
+}
+
+impl Source {
+    /// Opens files, or the one index that is named.
+    pub(super) fn open(names: &[String]) -> Result<Source, Failed> {
+        let is_index: Vec<bool> = names.iter().map(|name| Index::is_database(name)).collect();
+        match (names, is_index.contains(&true)) {
+            (_, false) => Files::new(names).map(Source::Files),
+            ([name], true) => Index::open(name)
+                .map(|index| Source::Index(name.clone(), index))
+                .map_err(|error| failed(name, &error)),
+            (_, true) => Err(output::print_error(
+                "name one index, or files: an index has the records of its files already",
+            )),
+        }
+    }
+
+    /// The newest records that are meant.
+    pub(super) fn newest(&self, filter: &Filter, limit: usize) -> Result<Found, Failed> {
+        match self {
+            Source::Index(name, index) => index
+                .newest(filter, limit)
+                .map_err(|error| failed(name, &error)),
+            Source::Files(files) => {
+                // The oldest of those that are kept is on top; of the same time, the one that was read first.
+                let mut kept = BinaryHeap::new();
+                let mut total = 0_u64;
+                read(files, filter, &mut |line, time| {
+                    total = total.saturating_add(1);
+                    kept.push(Reverse((time, total, line.to_owned())));
+                    if kept.len() > limit {
+                        kept.pop();
+                    }
+                    ControlFlow::Continue(())
+                });
+                let mut lines: Vec<String> = Vec::with_capacity(kept.len());
+                while let Some(Reverse((_, _, line))) = kept.pop() {
+                    lines.push(line);
+                }
+                Ok(Found {
+                    lines,
+                    total: Some(total),
+                })
+            }
+        }
+    }
+
+    /// Hands over all records that are meant.
+    pub(super) fn each(
+        &self,
+        filter: &Filter,
+        take: &mut dyn FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<(), Failed> {
+        match self {
+            Source::Index(name, index) => index
+                .each(filter, take)
+                .map_err(|error| failed(name, &error)),
+            Source::Files(files) => {
+                read(files, filter, &mut |line, _| take(line));
+                Ok(())
+            }
+        }
+    }
+}
+
+fn failed(name: &str, error: &IndexError) -> Failed {
+    output::print_error(&format!("{name}: {error}"))
+}
+
+/// Reads the records of files. What can't be read is said, and the rest is read.
+fn read(files: &Files, filter: &Filter, take: &mut dyn FnMut(&str, String) -> ControlFlow<()>) {
+    let mut others = 0_u64;
+    let is_ended = each_line(files, &mut |line| {
+        if is_no_exchange(line.bytes) {
+            return ControlFlow::Continue(());
+        }
+        match (filter.accepts(line.bytes), std::str::from_utf8(line.bytes)) {
+            (Reading::Meant(time), Ok(text)) => take(text, time),
+            (Reading::Other, _) => ControlFlow::Continue(()),
+            (Reading::NoRecord | Reading::Meant(_), _) => {
+                others = others.saturating_add(1);
+                ControlFlow::Continue(())
+            }
+        }
+    });
+    if others > 0 && is_ended.is_continue() {
+        note_others(others);
+    }
+}
+
+/// Whether a line is empty, or Envoy's `-` for an exchange that the filter did not see.
+pub(super) fn is_no_exchange(line: &[u8]) -> bool {
+    matches!(line.trim_ascii(), b"" | b"-")
+}
+
+/// Says that lines were passed over.
+pub(super) fn note_others(count: u64) {
+    let lines = super::trail::counted(count, "line is no record", "lines are no records");
+    output::note(&format!("{lines}: `agentguard audit verify` names them"));
+}
+
+/// Hands over the lines of files. A file that can't be read to its end is said.
+pub(super) fn each_line(
+    files: &Files,
+    take: &mut dyn FnMut(&Line<'_>) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    for (number, name) in files.0.iter().enumerate() {
+        let complain = |fault: &crate::audit::Fault| {
+            let message = fault.describe(&|place| files.name(place));
+            let place = fault.place().map(|place| files.name(place));
+            output::note(&format!("{}: {message}", place.unwrap_or_default()));
+        };
+        let mut lines = match Lines::open(name, number) {
+            Ok(lines) => lines,
+            Err(error) => {
+                let at = Place {
+                    file: number,
+                    line: 1,
+                };
+                complain(&fault_of(&error, at));
+                continue;
+            }
+        };
+        loop {
+            match lines.next() {
+                Ok(Some(line)) => take(&line)?,
+                Ok(None) => break,
+                Err(fault) => {
+                    complain(&fault);
+                    break;
+                }
+            }
+        }
+    }
+    ControlFlow::Continue(())
+}
