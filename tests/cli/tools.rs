@@ -431,7 +431,7 @@ fn replay_compares_with_another_policy() {
 /// An audit line as the filter writes it.
 fn record(decision: &str, more: &str) -> String {
     format!(
-        "{{\"v\":1,\"ts\":\"2026-01-05T12:00:00.000Z\",\"request_id\":\"r-1\",\"chain\":{{\"id\":\"c\",\"seq\":0,\"prev\":\"\",\"start\":true}},\"policy\":{{\"name\":\"p\",\"version\":\"sha256:{}\",\"mode\":\"enforce\"}},\"protocol\":\"openai.chat\",\"provider\":\"openai\",\"model\":\"gpt-4o\",\"decision\":\"{decision}\",\"status\":200,{more}\"coverage\":{{\"level\":\"full\",\"reasons\":[]}},\"timing\":{{\"inspect_us\":1,\"held_us\":0}}}}\n",
+        "{{\"v\":1,\"ts\":\"2026-01-05T12:00:00.000Z\",\"request_id\":\"r-1\",\"chain\":{{\"id\":\"0123456789abcdef\",\"seq\":0,\"prev\":\"{0}\",\"start\":true}},\"policy\":{{\"name\":\"p\",\"version\":\"sha256:{0}\",\"mode\":\"enforce\"}},\"protocol\":\"openai.chat\",\"provider\":\"openai\",\"model\":\"gpt-4o\",\"decision\":\"{decision}\",\"status\":200,{more}\"coverage\":{{\"level\":\"full\",\"reasons\":[]}},\"timing\":{{\"inspect_us\":1,\"held_us\":0}}}}\n",
         "0".repeat(64)
     )
 }
