@@ -1,4 +1,4 @@
-//! Values that are no findings: known test cards, own domains, a company's own numbers.
+//! Allow lists: values that are not findings, such as test cards, own domains, a company's own numbers.
 
 use crate::wire::sorted_map::SortedSet;
 use std::net::IpAddr;
@@ -37,15 +37,15 @@ const TEST_CARD_NUMBERS: &[&str] = &[
     "6759649826438453",
 ];
 
-/// The name of the list of card numbers that payment providers publish for tests.
+/// Name of the list of card numbers that payment providers publish for tests.
 pub const TEST_CARDS: &str = "test_cards";
 
-/// The entries of a list that needs no definition.
+/// Returns the entries of a built-in list.
 pub fn known(name: &str) -> Option<&'static [&'static str]> {
     (name == TEST_CARDS).then_some(TEST_CARD_NUMBERS)
 }
 
-/// A list of such values. Of each entry counts:
+/// Allow list. Each entry matches:
 /// - the value as it is, letters A–Z in either case;
 /// - of letters and digits with separators: the same with other separators or none, `4111-1111-1111-1111`;
 /// - of a host, `example.com`: every address and URL at it; `*.example.com`: at hosts below it;
@@ -56,12 +56,12 @@ pub struct AllowList {
     compact: SortedSet<String>,
     hosts: SortedSet<String>,
     parents: SortedSet<String>,
-    /// Address and length of the prefix, IPv4 as it is written in IPv6.
+    /// Address and prefix length; IPv4 in its IPv6 form.
     networks: Vec<(u128, u32)>,
 }
 
 impl AllowList {
-    /// The list of these entries.
+    /// Returns the list of these entries.
     pub fn new<'a>(entries: impl IntoIterator<Item = &'a str>) -> Self {
         let mut list = Self::default();
         for entry in entries {
@@ -70,7 +70,7 @@ impl AllowList {
         list
     }
 
-    /// Whether there is no entry.
+    /// Returns whether the list has no entries.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -98,7 +98,7 @@ impl AllowList {
         self.exact.insert(value);
     }
 
-    /// Whether a value, as it is read, is on the list.
+    /// Returns whether a normalised value is on the list.
     pub(super) fn has(&self, value: &str) -> bool {
         let value = folded(value);
         if self.exact.contains(&value) {
@@ -139,7 +139,7 @@ fn folded(value: &str) -> String {
     seen
 }
 
-/// The letters and digits of a value in which nothing else but separators stands.
+/// Returns the letters and digits of a value that otherwise contains only separators.
 fn compact(value: &str) -> Option<String> {
     let separated = value
         .bytes()
@@ -149,7 +149,7 @@ fn compact(value: &str) -> Option<String> {
         .then_some(letters)
 }
 
-/// Whether this is a host's name, and not a number or a word.
+/// Returns whether a value is a host name, and not a number or a word.
 fn is_host(value: &str) -> bool {
     value.rsplit_once('.').is_some_and(|(_, top)| {
         top.len() >= 2 && top.bytes().all(|byte| byte.is_ascii_alphabetic())
@@ -158,7 +158,7 @@ fn is_host(value: &str) -> bool {
         .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
 }
 
-/// The host of an e-mail address or a URL.
+/// Returns the host of an e-mail address or a URL.
 fn host_of(value: &str) -> Option<&str> {
     let (rest, is_url) = match value.split_once("://") {
         Some((_, rest)) => (rest, true),

@@ -1,11 +1,11 @@
 //! Check digits: whether a number could have been issued at all.
 //!
-//! All functions take the characters of a number without separators, and are false for anything that is no number
-//! of their kind.
+//! All functions take the characters of a number without separators, and return false for anything that is not a
+//! number of their kind.
 
 use sha2::{Digest, Sha256};
 
-/// The value of each digit; `None` if something else is among them.
+/// Returns the value of each digit; `None` if there are other characters.
 pub(super) fn digits(
     text: &[u8],
 ) -> Option<impl DoubleEndedIterator<Item = u32> + ExactSizeIterator + Clone> {
@@ -17,14 +17,14 @@ fn are_digits(text: &[u8]) -> bool {
     text.iter().all(u8::is_ascii_digit)
 }
 
-/// Luhn's sum of digits is a multiple of ten (ISO/IEC 7812-1, annex B).
+/// Returns whether Luhn's sum of digits is a multiple of ten (ISO/IEC 7812-1, annex B).
 pub(super) fn luhn(number: &[u8]) -> bool {
     luhn_sum(number).is_some_and(|sum| sum.is_multiple_of(10))
 }
 
-/// Luhn's sum, the last digit counted once; `None` if something else than digits is among them.
+/// Returns Luhn's sum, with the last digit counted once; `None` if there are other characters than digits.
 pub(super) fn luhn_sum(number: &[u8]) -> Option<u32> {
-    // Of the digits so far: the last one counted once, and counted twice.
+    // Sums of the digits so far: with the last one counted once, and counted twice.
     let (mut once, mut twice) = (0u32, 0u32);
     for byte in number {
         let digit = u32::from(byte.wrapping_sub(b'0'));
@@ -43,7 +43,7 @@ pub(super) fn luhn_sum(number: &[u8]) -> Option<u32> {
     Some(once)
 }
 
-/// The sum of each digit times the weight at its place; `None` if the number is not made of as many digits.
+/// Returns the sum of each digit times the weight at its position; `None` if the number of digits is different.
 pub(super) fn weighted(number: &[u8], weights: &[u32]) -> Option<u32> {
     if number.len() != weights.len() {
         return None;
@@ -57,12 +57,12 @@ pub(super) fn weighted(number: &[u8], weights: &[u32]) -> Option<u32> {
     )
 }
 
-/// As [`weighted`], of the first digits of a longer number.
+/// Returns the sum as [`weighted`] does, of the first digits of a longer number.
 pub(super) fn weighted_head(number: &[u8], weights: &[u32]) -> Option<u32> {
     weighted(number.get(..weights.len())?, weights)
 }
 
-/// The digit at a place.
+/// Returns the digit at a position.
 pub(super) fn digit(number: &[u8], place: usize) -> Option<u32> {
     number
         .get(place)
@@ -70,11 +70,11 @@ pub(super) fn digit(number: &[u8], place: usize) -> Option<u32> {
         .map(|byte| u32::from(byte & 0x0F))
 }
 
-/// ISO/IEC 7064 MOD 97-10 over letters and digits, A = 10 … Z = 35: the remainder.
+/// Returns the remainder of ISO/IEC 7064 MOD 97-10 over letters and digits, A = 10 … Z = 35.
 pub(super) fn mod_97(text: impl Iterator<Item = u8>) -> Option<u32> {
     let mut rest = 0u32;
     for byte in text {
-        // Another hundredfold has room.
+        // There is room for another factor of a hundred.
         if rest > 9_999_999 {
             rest = rest.wrapping_rem(97);
         }
@@ -89,7 +89,7 @@ pub(super) fn mod_97(text: impl Iterator<Item = u8>) -> Option<u32> {
     Some(rest.wrapping_rem(97))
 }
 
-/// ISO/IEC 7064 MOD 11,10: eleven or fewer digits, the last one checks.
+/// Returns whether ISO/IEC 7064 MOD 11,10 holds for at most eleven digits, the last of which is the check digit.
 pub(super) fn mod_11_10(number: &[u8]) -> bool {
     let Some((last, head)) = number.split_last() else {
         return false;
@@ -106,9 +106,10 @@ pub(super) fn mod_11_10(number: &[u8]) -> bool {
     last.is_ascii_digit() && u32::from(last & 0x0F) == check
 }
 
-/// Verhoeff's check over the dihedral group D₅ (J. Verhoeff, Error Detecting Decimal Codes, 1969).
+/// Returns whether Verhoeff's check over the dihedral group D₅ holds (J. Verhoeff, Error Detecting Decimal Codes,
+/// 1969).
 pub(super) fn verhoeff(number: &[u8]) -> bool {
-    // The product of two halves is that of the whole, and neither has to wait for the other.
+    // The product of two halves is that of the whole, and neither half has to wait for the other.
     let Some((first, last)) = number.split_at_checked(number.len() / 2) else {
         return false;
     };
@@ -119,8 +120,8 @@ pub(super) fn verhoeff(number: &[u8]) -> bool {
     product == Some(&0) && !number.is_empty()
 }
 
-/// Ten times the product of digits, the last of which stands at a place counted from the end; `None` if something else is
-/// among them.
+/// Returns ten times the product of digits, the last of which is at a position counted from the end; `None` if there
+/// are other characters.
 fn product(digits: &[u8], last: usize) -> Option<u8> {
     let mut product = 0u8;
     for (byte, place) in digits.iter().rev().zip(last..) {
@@ -136,7 +137,8 @@ fn product(digits: &[u8], last: usize) -> Option<u8> {
     Some(product)
 }
 
-/// For each place, counted from the last, and each product so far the products with each digit: all of them tenfold.
+/// For each position, counted from the last, and each product so far: the products with each digit, all of them
+/// tenfold.
 static VERHOEFF: [u8; 800] = verhoeff_steps();
 
 #[expect(
@@ -183,7 +185,7 @@ const fn dihedral() -> [[u8; 10]; 10] {
     table
 }
 
-/// The permutation for each place, counted from the last.
+/// Permutation for each position, counted from the last.
 #[expect(
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
@@ -209,7 +211,7 @@ const fn permuted() -> [[u8; 10]; 8] {
     table
 }
 
-/// A date that exists, in the Gregorian calendar; any year.
+/// Returns whether a date exists in the Gregorian calendar; any year.
 pub(super) fn is_date(year: u32, month: u32, day: u32) -> bool {
     let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let days = match month {
@@ -222,7 +224,7 @@ pub(super) fn is_date(year: u32, month: u32, day: u32) -> bool {
     (1..=days).contains(&day)
 }
 
-/// The number that so many digits from a place on write.
+/// Returns the number that `len` digits from a position on write.
 pub(super) fn number_at(text: &[u8], from: usize, len: usize) -> Option<u32> {
     let part = text.get(from..from.wrapping_add(len))?;
     Some(digits(part)?.fold(0u32, |number, digit| {
@@ -233,10 +235,10 @@ pub(super) fn number_at(text: &[u8], from: usize, len: usize) -> Option<u32> {
 const BASE58: [u8; 128] = values(b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz");
 const BECH32: [u8; 128] = values(b"qpzry9x8gf2tvdw0s3jn54khce6mua7l");
 
-/// What is no symbol.
+/// Marks a byte that is not a symbol.
 const NONE: u8 = 0xFF;
 
-/// The place of each symbol in its alphabet, by its byte.
+/// Index of each symbol in its alphabet, by its byte.
 #[expect(
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
@@ -258,9 +260,9 @@ fn value(values: &[u8; 128], symbol: u8) -> Option<u8> {
     value.filter(|value| *value != NONE)
 }
 
-/// Base58Check with one version byte and twenty bytes of hash: the version byte.
+/// Returns the version byte of Base58Check with one version byte and twenty bytes of hash.
 pub(super) fn base58_check(text: &[u8]) -> Option<u8> {
-    // The lowest 32 bits first. Five symbols at a time fit into one of them, so that each costs seven products.
+    // The lowest 32 bits come first. Five symbols fit into one of them, so that each group costs seven products.
     let mut number = [0u32; 7];
     for symbols in text.chunks(5) {
         let (mut carry, mut scale) = (0u64, 1u64);
@@ -291,7 +293,8 @@ pub(super) fn base58_check(text: &[u8]) -> Option<u8> {
     (twice.get(..4)? == check).then(|| payload.first().copied())?
 }
 
-/// BIP 173 (version 0) and BIP 350 (later versions): `text` is all in one case, `separator` the index of its last 1.
+/// Returns whether BIP 173 (version 0) or BIP 350 (later versions) holds: `text` is all in one case, `separator` the
+/// index of its last 1.
 pub(super) fn bech32(text: &[u8], separator: usize) -> bool {
     let Some((human, data)) = text.split_at_checked(separator) else {
         return false;
@@ -316,7 +319,7 @@ pub(super) fn bech32(text: &[u8], separator: usize) -> bool {
     check == Some(expected)
 }
 
-/// Takes five more bits into the remainder.
+/// Adds five more bits to the remainder.
 fn bech32_step(check: u32, value: u8) -> u32 {
     let generators = [
         0x3B6A_57B2,

@@ -1,4 +1,4 @@
-//! The list of detectors; one file for each, or for each close family.
+//! Registry of detectors; one file for each, or for each closely related family.
 
 use super::{Detector, Doc};
 
@@ -94,7 +94,8 @@ mod us_passport;
 mod us_ssn;
 mod za_id;
 
-/// What of a detector is built in. In the filter: nothing that only the reference and the tests read, which is 100 KB.
+/// Returns the part of a detector that is compiled in. The filter omits what only the reference and the tests read,
+/// which is 100 KB.
 const fn carried(detector: &Detector) -> Detector {
     let is_filter = cfg!(target_arch = "wasm32");
     Detector {
@@ -115,7 +116,7 @@ const fn carried(detector: &Detector) -> Detector {
 
 macro_rules! detectors {
     ($(&$detector:path,)*) => {
-        /// Every built-in detector; its place in this list is its index in findings.
+        /// Every built-in detector; the position in this list is the index in findings.
         pub static DETECTORS: &[&Detector] = &[$(&carried(&$detector)),*];
     };
 }

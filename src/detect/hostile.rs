@@ -1,7 +1,8 @@
-//! Texts that are made to cost: of everything that some detector or operator looks for, over and over.
+//! Hostile texts: texts that maximise the cost of a scan, made of everything that detectors and operators search,
+//! repeated.
 //!
-//! Nothing here is listed by hand but separators: anchors, words of context, forms and samples come from the registry of
-//! detectors, and every literal from the sources of detectors and operators. What is new is in by being there.
+//! Only separators are listed by hand. Anchors, context words, forms and samples come from the registry of detectors,
+//! and every literal from the sources of detectors and operators. So new ones are included by their existence.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use super::DETECTORS;
 use super::scan::anchor::Anchor;
 use super::scan::token_form::{self, TokenPart};
 
-/// What stands between things, encloses or disguises them.
+/// Characters that separate, enclose or disguise values.
 pub(crate) const SEPARATORS: &[&str] = &[
     "",
     " ",
@@ -93,12 +94,12 @@ pub(crate) const SEPARATORS: &[&str] = &[
     "\n1.1.1.1=",
 ];
 
-/// An alphabet that some run is made of, as one character and as several.
+/// Alphabets of runs, as one character and as several.
 const RUNS: &[&str] = &[
     "0", "9", "a", "f", "A", "Z", "aB3", "x-", "x_", "x=", "x.", "x/", "x+",
 ];
 
-/// Everything that is looked for by the detectors that are registered, and by the code around them.
+/// Returns everything that the registered detectors, and the code around them, search.
 pub(crate) fn units() -> Vec<String> {
     let mut units: BTreeSet<String> = BTreeSet::new();
     literals_in("src/detect", &mut units);
@@ -112,7 +113,7 @@ pub(crate) fn units() -> Vec<String> {
         let samples = detector.hits.iter().map(|hit| hit.text);
         for text in samples.chain(detector.misses.iter().map(|miss| miss.text)) {
             units.insert(text.to_owned());
-            // Cut off: at a third, in the middle, before the last character.
+            // Truncated: at a third, in the middle, before the last character.
             for cut in [text.len() / 3, text.len() / 2, text.len().saturating_sub(1)] {
                 let cut = text.floor_char_boundary(cut);
                 units.insert(text[..cut].to_owned());
@@ -123,7 +124,7 @@ pub(crate) fn units() -> Vec<String> {
     short(units)
 }
 
-/// Everything that operators look for.
+/// Returns everything that operators search.
 pub(crate) fn units_of_operators() -> Vec<String> {
     let mut units: BTreeSet<String> = BTreeSet::new();
     literals_in("src/policy/operators", &mut units);
@@ -189,7 +190,7 @@ fn of_anchor(anchor: &Anchor, add: &mut dyn FnMut(String)) {
         Anchor::Beginning(tokens) => {
             for known in *tokens {
                 add(known.prefix.to_owned());
-                // As far as each of its parts, of as few and of as many characters as it may have.
+                // Up to each of its parts, with the minimum and with the maximum number of characters.
                 for most in [false, true] {
                     let mut token = known.prefix.to_owned();
                     for part in token_form::parts_of(known.form).unwrap() {
@@ -225,7 +226,7 @@ fn of_anchor(anchor: &Anchor, add: &mut dyn FnMut(String)) {
     }
 }
 
-/// Every text between quotes in the Rust files of a folder, tests aside.
+/// Adds every text between quotes in the Rust files of a folder, without tests.
 fn literals_in(folder: &str, units: &mut BTreeSet<String>) {
     literals_within(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), units);
 }
@@ -257,7 +258,7 @@ fn literals_within(folder: &Path, units: &mut BTreeSet<String>) {
     }
 }
 
-/// The texts between double quotes of a line, and characters between single ones.
+/// Adds the texts between double quotes of a line, and characters between single ones.
 fn literals_of(line: &str, units: &mut BTreeSet<String>) {
     let mut rest = line;
     while let Some(start) = rest.find(['"', '\'']) {
@@ -285,7 +286,7 @@ fn literals_of(line: &str, units: &mut BTreeSet<String>) {
         let is_whole = quote == '"' || literal.chars().count() == 1;
         match end.filter(|_| is_whole) {
             Some(end) => {
-                // Sentences are what people read of detectors.
+                // Sentences are documentation of detectors.
                 let is_sentence = literal.ends_with('.') && literal.contains(' ');
                 if !literal.is_empty() && !is_sentence {
                     units.insert(literal);
@@ -297,7 +298,7 @@ fn literals_of(line: &str, units: &mut BTreeSet<String>) {
     }
 }
 
-/// The share of all texts that is asked for.
+/// Returns the share of all texts to test.
 #[expect(
     clippy::disallowed_methods,
     reason = "a test is asked for more by a variable"
@@ -306,14 +307,14 @@ pub(crate) fn share() -> Option<usize> {
     std::env::var("AGENTGUARD_WORK").ok()?.parse().ok()
 }
 
-/// What texts are made of, so many bytes of each: a unit alone, two in turns, one within the other.
+/// Hostile text of a given length: a unit alone, two in turns, one inside the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum HostileText {
     /// `ababab…`
     InTurns(String, String),
-    /// `aaaa…bbbb…`: all the beginnings, then something that might have ended them.
+    /// `aaaa…bbbb…`: all the beginnings, then something that could have ended them.
     Apart(String, String),
-    /// One beginning, and the other over and over within what it may reach: `abbb…abbb…`.
+    /// `abbb…abbb…`: one beginning, and the other repeated within its lookahead.
     Within(String, String),
 }
 
@@ -331,7 +332,7 @@ fn filled(unit: &str, len: usize) -> String {
     unit.repeat(len.div_ceil(unit.len().max(1)))
 }
 
-/// Numbers that look random and are always the same: xorshift64.
+/// Pseudo-random numbers that are always the same: xorshift64.
 struct Numbers(u64);
 
 impl Numbers {
@@ -343,7 +344,7 @@ impl Numbers {
     }
 }
 
-/// Every unit alone and with each separator, or with some of them: `share` of so many. And as many pairs of units.
+/// Returns every unit alone and with each separator, or `1/share` of these, and the same number of pairs of units.
 pub(crate) fn texts(units: &[String], share: usize) -> Vec<HostileText> {
     let mut numbers = Numbers(0x9E37_79B9_7F4A_7C15);
     let mut made = Vec::new();

@@ -1,9 +1,9 @@
-//! Keccak-256, the hash that Ethereum uses: SHA-3's permutation, with the padding of before it became a standard.
+//! Keccak-256, the hash of Ethereum: the permutation of SHA-3, with the padding from before it became a standard.
 //!
-//! Our own, since each address in a text costs one: in V8 it takes a fifth of the time of the `sha3` crate's, whose loops
-//! over the lanes this build leaves as loops.
+//! It is our own implementation, because each address in a text costs one hash. In V8 it takes a fifth of the time of
+//! the `sha3` crate, whose loops over the lanes this build does not unroll.
 
-/// FIPS 202, 3.2.5: what each round adds.
+/// Round constants (FIPS 202, 3.2.5).
 const ROUNDS: [u64; 24] = [
     0x0000_0000_0000_0001,
     0x0000_0000_0000_8082,
@@ -31,11 +31,11 @@ const ROUNDS: [u64; 24] = [
     0x8000_0000_8000_8008,
 ];
 
-/// The hash of a text that one block of 136 bytes takes whole; `None` if the text is longer.
+/// Returns the hash of a text that fits into one block of 136 bytes; `None` if the text is longer.
 pub(super) fn keccak_256(text: &[u8]) -> Option<[u8; 32]> {
     let mut block = [0u8; 136];
     block.get_mut(..text.len())?.copy_from_slice(text);
-    // The padding: a one behind the text, and one at the block's end.
+    // The padding: a one after the text, and one at the end of the block.
     *block.get_mut(text.len())? |= 0x01;
     block[135] |= 0x80;
     let mut state = [0u64; 25];
@@ -52,11 +52,11 @@ pub(super) fn keccak_256(text: &[u8]) -> Option<[u8; 32]> {
     Some(hash)
 }
 
-/// Keccak-f[1600] (FIPS 202, 3.2 and 3.3). Written out lane by lane: as local variables they stay in registers.
+/// Applies Keccak-f[1600] (FIPS 202, 3.2 and 3.3). It is written out lane by lane: local variables stay in registers.
 fn permute(state: &mut [u64; 25]) {
     let mut a = *state;
     for round in ROUNDS {
-        // Theta: the parity of the columns beside each lane.
+        // Theta: the parity of the neighbouring columns of each lane.
         let c = [
             a[0] ^ a[5] ^ a[10] ^ a[15] ^ a[20],
             a[1] ^ a[6] ^ a[11] ^ a[16] ^ a[21],
@@ -71,7 +71,7 @@ fn permute(state: &mut [u64; 25]) {
             c[2] ^ c[4].rotate_left(1),
             c[3] ^ c[0].rotate_left(1),
         ];
-        // Rho and pi: each lane turned, and put in its new place; a row of the result each.
+        // Rho and pi: each lane is rotated, and moved to its new position; one row of the result each.
         let rows = [
             [
                 a[0] ^ d[0],

@@ -1,9 +1,9 @@
-//! One automaton over all literals of a policy: a text is read once, however many `contains` a policy has.
+//! Literals of a policy in one automaton: a text is read once, however many `contains` conditions a policy has.
 //!
-//! Letters A–Z match without case, and any run of ASCII white space matches any other, so that `drop  table` stands in
-//! `DROP\r\n\tTABLE`; every other character matches as it is. A literal of nothing but white space matches as it is, too.
-//! Views of a text (see [`normalise`](super::normalise)) are scanned like texts of their own: there the white space beyond
-//! ASCII is spaces.
+//! Letters A–Z match case-insensitively, and any run of ASCII white space matches any other, so that `drop  table` is
+//! found in `DROP\r\n\tTABLE`. Every other character matches itself. A literal of only white space matches exactly,
+//! too. Views of a text (see [`normalise`](super::normalise)) are scanned like separate texts: there the white space
+//! beyond ASCII is spaces.
 
 use super::automaton::Automaton;
 pub(super) use super::automaton::is_white;
@@ -13,16 +13,16 @@ use crate::wire::{sort, work};
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// Most bytes that all literals of one automaton may have together; 50,000 terms of 80 bytes fit.
+/// Maximum bytes of all literals of one automaton; 50,000 terms of 80 bytes fit.
 pub const MAX_LITERAL_BYTES: usize = 4 << 20;
 
-/// Steps of telling that a literal stands somewhere.
+/// Work steps for reporting an occurrence of a literal.
 const HIT: usize = 8;
 
-/// The literals have more than [`MAX_LITERAL_BYTES`] bytes together.
+/// Error: the literals have more than [`MAX_LITERAL_BYTES`] bytes in total.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooManyLiterals {
-    /// How many bytes they have.
+    /// Bytes of the literals.
     pub bytes: usize,
 }
 
@@ -36,25 +36,26 @@ impl std::fmt::Display for TooManyLiterals {
     }
 }
 
-/// Finds every occurrence of every literal in one pass, overlapping ones included.
+/// Finder of every occurrence of every literal in one pass, including overlapping ones.
 #[derive(Clone, Debug)]
 pub struct Literals {
-    /// Absent if there is nothing to look for: the text is not read.
+    /// `None` if there are no literals: the text is not read.
     automaton: Option<Automaton>,
-    /// Tells texts without any of them, which is most, faster than the automaton.
+    /// Pre-filter that rules out texts without any of them, which are most, faster than the automaton.
     sieve: Option<Sieve>,
     longest: usize,
-    /// The literals by what they are in small letters.
+    /// Literals, sorted by their form in lower case.
     sorted: Vec<u32>,
-    /// Where in `sorted` those of each word of the automaton begin: they differ in nothing but case and white space.
+    /// For each word of the automaton, the start of its literals in `sorted`: they differ only in case and white
+    /// space.
     begins: Vec<u32>,
-    /// The literals of nothing but white space: which, and as they are written.
+    /// Literals of only white space: their indices, and their text as written.
     white: Vec<(u32, String)>,
 }
 
 impl Literals {
-    /// Compiles the literals; their place in the list is their index in [`find`](Self::find). An empty literal
-    /// is never found: it would be everywhere.
+    /// Compiles the literals; their position in the list is their index in [`find`](Self::find). An empty literal is
+    /// never found, because it would be everywhere.
     pub fn new(literals: &[String]) -> Result<Self, TooManyLiterals> {
         let bytes = literals
             .iter()
@@ -103,22 +104,22 @@ impl Literals {
         self.sorted.get(range).unwrap_or_default()
     }
 
-    /// Length of the longest literal in characters: what a stream holds back.
+    /// Returns the length of the longest literal in characters, which a stream holds back.
     pub fn reach(&self) -> usize {
         self.longest
     }
 
-    /// The first place from which on the text is the beginning of a literal, and not all of it: more text could
-    /// complete it. The text's length if there is none.
+    /// Returns the first position from which the text is an unfinished literal, which more text could complete; the
+    /// length of the text if there is none.
     pub fn begun(&self, text: &str) -> usize {
         let begun = |automaton: &Automaton| automaton.begun(text.as_bytes());
         text.len()
             .saturating_sub(self.automaton.as_ref().map_or(0, begun))
     }
 
-    /// Calls `hit` with the index of a literal and its byte range, for each occurrence, by ascending end. Runs of white
-    /// space at its ends are in the range as a whole. A literal that stands twice in the list is reported under both
-    /// indices. Linear in text and hits.
+    /// Calls `hit` with the index of a literal and its byte range, for each occurrence, by ascending end. Runs of
+    /// white space at its ends are in the range as a whole. A literal that is twice in the list is reported under
+    /// both indices. The time is linear in text and hits.
     pub fn find(&self, text: &str, hit: &mut dyn FnMut(u32, Range<usize>)) {
         let Some(automaton) = &self.automaton else {
             return;
@@ -151,7 +152,7 @@ impl Literals {
 }
 
 impl Literals {
-    /// Where a literal of nothing but white space stands in a run of white space.
+    /// Finds literals of only white space in a run of white space.
     #[inline(never)]
     fn find_white(
         &self,
@@ -182,7 +183,7 @@ fn squeeze(literal: &[u8], to: &mut Vec<u8>) {
     }
 }
 
-/// A text with each run of white space as one space.
+/// Returns a text with each run of white space as one space.
 pub fn squeezed(text: &str) -> Cow<'_, str> {
     let white = |c: char| c.is_whitespace();
     let is_single = |run: &str| matches!(run, "" | " ");

@@ -1,8 +1,8 @@
 //! Regular expressions of a policy, matched in one pass by a lazily built automaton.
 //!
-//! `.` and `[^…]` are whole characters; `\w \d \s \b` and `(?i)` are ASCII; `^` and `$` are the ends of the whole
+//! `.` and `[^…]` match whole characters. `\w \d \s \b` and `(?i)` are ASCII. `^` and `$` match the ends of the whole
 //! text unless `(?m)` is set. There is no look-around and no back reference, so that no pattern and no text can make
-//! a match slow: time is linear, and what would not be is cut off (see [`Pattern::spans`]).
+//! a match slow: time is linear, and a search that would not be linear is cut off (see [`Pattern::spans`]).
 
 use crate::wire::sorted_map::SortedMap;
 use std::ops::Range;
@@ -18,52 +18,55 @@ use crate::wire::{sort, work};
 
 mod translate;
 
-/// Longest pattern in bytes.
+/// Maximum bytes of a pattern.
 pub const MAX_PATTERN_BYTES: usize = 4_096;
 
-/// Largest compiled form of one pattern in bytes; `\w{1000}` fits, `(\w{100}){100}` does not.
+/// Maximum bytes of the compiled form of one pattern; `\w{1000}` fits, `(\w{100}){100}` does not.
 const MAX_COMPILED_BYTES: usize = 512 << 10;
 
-/// States of a pattern that surely fits: each takes less than 128 bytes.
+/// Maximum states of a pattern that surely fits: each state takes less than 128 bytes.
 const SMALL: usize = MAX_COMPILED_BYTES >> 7;
 
-/// Largest compiled form of all patterns of one set.
+/// Maximum bytes of the compiled form of all patterns of one set.
 const MAX_SET_BYTES: usize = 16 << 20;
 
-/// States that a lazy automaton may keep; when they are full it starts anew, which costs time but never memory.
+/// Maximum bytes of the states that a lazy automaton keeps. When they are full it starts anew, which costs time but
+/// never memory.
 const CACHE_BYTES: usize = 256 << 10;
 
-/// So many patterns keep their states between two texts.
+/// Maximum patterns that keep their states between two texts.
 const CACHED_PATTERNS: usize = 64;
 
-/// Shorter words stand in too many texts to be worth a look for them.
+/// Minimum bytes of a required word. Shorter words occur in too many texts for a search to pay off.
 const LEAST_REQUIRED: usize = 4;
 
-/// Bytes that the search for spans may read for each byte of text before it takes the rest of the text as one span.
+/// Maximum bytes that the search for spans reads for each byte of text before it takes the rest of the text as one
+/// span.
 const READS_PER_BYTE: usize = 32;
 
-/// Steps of one search, besides what it reads.
+/// Work steps of one search, in addition to the bytes that it reads.
 const SEARCH: usize = 60;
 
-/// A search gives up once its states were thrown away so often because there were too many, and each of them is of use for
-/// so few bytes: a text that needs a new state for every byte (`(a|b)*a(a|b){20}`) costs a hundred times what others do.
+/// Limits at which a search gives up: its states were thrown away this often because there were too many, and each of
+/// them serves only this few bytes. A text that needs a new state for every byte (`(a|b)*a(a|b){20}`) costs a hundred
+/// times as much as others.
 const CLEARED: usize = 8;
 const BYTES_PER_STATE: usize = 16;
 
-/// Steps for each byte of a state that has to be built.
+/// Work steps for each byte of a state that has to be built.
 const BUILT: usize = 2;
 
-/// So many bytes are read before the states are counted that were built for them.
+/// Bytes that are read before the states built for them are counted.
 const STRIDE: usize = 1_024;
 
-/// What is wrong with a pattern, and where.
+/// Error in a pattern, with its location.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PatternError {
     /// One line, lower case, without a final period.
     pub message: String,
-    /// Bytes of the pattern that it is about.
+    /// Bytes of the pattern that contain the error.
     pub span: Range<usize>,
-    /// What to write instead, if that can be said.
+    /// Suggested fix, if there is one.
     pub help: Option<String>,
 }
 
@@ -87,14 +90,15 @@ struct Caches {
     begun: Option<dfa::Cache>,
 }
 
-/// One compiled pattern. Which of many match, their set says; what only one of them is asked is made when it is asked, since
-/// most patterns of a policy never match.
+/// Compiled pattern. Its set determines which of many patterns match. The automata of a single pattern are built on
+/// first use, because most patterns of a policy never match.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     source: Arc<str>,
     hir: Hir,
     find: Arc<OnceLock<Option<regex::Regex>>>,
-    /// Reads backwards from the end of a text everything that can begin a match; `None` if that form is too large.
+    /// Reads a text backwards from its end and recognises every beginning of a match; `None` if that form is too
+    /// large.
     begun: Arc<OnceLock<Option<dfa::DFA>>>,
     reach: Option<usize>,
 }
@@ -124,7 +128,7 @@ impl Pattern {
                     .to_owned(),
             ),
         };
-        // What is surely small is compiled with the others of its set, once.
+        // A pattern that is surely small is compiled once, with the others of its set.
         if translate::states(&hir) > SMALL {
             compile(&[&hir], false, MAX_COMPILED_BYTES).ok_or_else(too_large)?;
         }
@@ -137,7 +141,7 @@ impl Pattern {
         })
     }
 
-    /// What finds where it matches. Its size was looked at when it was compiled, so that it is always there.
+    /// Returns the finder of matches. Its size was checked when it was compiled, so it is always there.
     fn finder(&self) -> Option<&regex::Regex> {
         let make = || {
             let both = |reverse, kind| {
@@ -158,24 +162,24 @@ impl Pattern {
         self.begun.get_or_init(make).as_ref()
     }
 
-    /// The pattern as it was written.
+    /// Returns the pattern as written.
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// The longest match in characters; `None` if there is no longest one.
+    /// Returns the length of the longest match in characters; `None` if it has no bound.
     pub fn reach(&self) -> Option<usize> {
         self.reach
     }
 
-    /// Whether the pattern matches the empty text, and so every text.
+    /// Returns whether the pattern matches the empty text, and so every text.
     pub fn matches_empty(&self) -> bool {
         self.hir.properties().minimum_len() == Some(0)
     }
 
-    /// Whether the pattern matches somewhere in the text.
+    /// Returns whether the pattern matches somewhere in the text.
     pub fn is_match(&self, text: &str, scratch: &mut Scratch) -> bool {
-        // A rule would rather look closer at what can't be searched.
+        // A text that cannot be searched counts as a match, so that a rule inspects it.
         let Some(find) = self.finder() else {
             return true;
         };
@@ -186,10 +190,11 @@ impl Pattern {
     }
 
     /// Calls `hit` with each leftmost match that is not empty, in order, without overlaps; the ends are character
-    /// boundaries. What a match is may depend on text before `from` (`^`, `\b`), but none begins there.
+    /// boundaries. A match may depend on text before `from` (`^`, `\b`), but none begins there.
     ///
-    /// A pattern such as `a.*z|a` reads to the end of the text for each `a`. When the work has grown to
-    /// 32 reads for each byte, the rest of the text from the last match on is reported as one match: a redaction
+    /// A pattern such as `a.*z|a` reads to the end of the text for each `a`. When the work has grown to 32 reads for
+    /// each byte, the rest of the text from the last match on is reported as one match: a redaction removes too much
+    /// rather than too little.
     /// takes too much rather than too little.
     pub fn spans(
         &self,
@@ -247,11 +252,11 @@ impl Pattern {
         }
     }
 
-    /// The leftmost place from `from` on where a match may have begun that more text could complete or lengthen;
-    /// the text's length if there is none.
+    /// Returns the leftmost position from `from` on of a match that more text could complete or lengthen; the length
+    /// of the text if there is none.
     pub fn begun(&self, text: &str, from: usize, scratch: &mut Scratch) -> usize {
         let Some(dfa) = self.beginner() else {
-            // Too large to be asked: everything within reach may have begun.
+            // The form is too large for a search: anything within the lookahead may have begun.
             let back = self.reach.and_then(|reach| reach.checked_sub(1));
             return match back {
                 Some(back) => text
@@ -287,7 +292,7 @@ impl Pattern {
     }
 }
 
-/// Many patterns, asked together which of them match.
+/// Set of patterns that are matched together.
 #[derive(Clone, Debug)]
 pub struct PatternSet {
     patterns: Vec<Pattern>,
@@ -295,18 +300,19 @@ pub struct PatternSet {
     groups: Vec<Group>,
 }
 
-/// Patterns that are asked in one pass.
+/// Patterns that are matched in one pass.
 #[derive(Clone, Debug)]
 struct Group {
     which: Arc<dfa::DFA>,
-    /// Their places in the set.
+    /// Indices of the patterns in the set.
     members: Vec<usize>,
-    /// Tells texts without any word that one of their matches needs; absent where one of them needs none.
+    /// Rules out texts without any word that one of the matches requires; `None` if one of the patterns requires no
+    /// word.
     sieve: Option<Sieve>,
 }
 
 impl Group {
-    /// `None` if there is nothing in it.
+    /// Returns the group; `None` if it has no patterns.
     fn new(
         patterns: &[Pattern],
         members: Vec<usize>,
@@ -339,8 +345,8 @@ impl Group {
 }
 
 impl PatternSet {
-    /// Compiles the set; a pattern's place in the list is its index. The error says that the patterns are too large
-    /// together, and has no span.
+    /// Compiles the set; the index of a pattern is its position in the list. The error means that the patterns are
+    /// too large together, and has no span.
     pub fn new(patterns: Vec<Pattern>) -> Result<Self, PatternError> {
         let sources = patterns
             .iter()
@@ -372,16 +378,16 @@ impl PatternSet {
         })
     }
 
-    /// The patterns, in the order of their indices.
+    /// Returns the patterns, in the order of their indices.
     pub fn patterns(&self) -> &[Pattern] {
         &self.patterns
     }
 
-    /// Calls `hit` with the index of each pattern that matches somewhere in the text, ascending. Linear in the text
-    /// whatever the number of patterns.
+    /// Calls `hit` with the index of each pattern that matches somewhere in the text, ascending. The time is linear
+    /// in the text, independent of the number of patterns.
     pub fn matching(&self, text: &str, scratch: &mut Scratch, hit: &mut dyn FnMut(usize)) {
         let caches = match &mut scratch.set {
-            // Two sets are compared only where they aren't one: a set has many sources.
+            // Sets are compared only if they are not the same one, because a set has many sources.
             Some(caches)
                 if Arc::ptr_eq(&caches.owner, &self.sources) || caches.owner == self.sources =>
             {
@@ -406,7 +412,7 @@ impl PatternSet {
             }
             let mut bits = Bits::new(group.members.len());
             let asked = which(&group.which, cache, text, &mut bits);
-            // It can't fail (see `is_match`); if it did, every pattern would be asked alone.
+            // This cannot fail (see `is_match`). If it did, every pattern would be matched alone.
             let is_in = |place| PatternID::new(place).is_ok_and(|id| bits.contains(id));
             let found = group.members.iter().enumerate();
             let found = found.filter(|(place, _)| asked.is_none() || is_in(*place));
@@ -417,7 +423,7 @@ impl PatternSet {
     }
 }
 
-/// Adds the patterns that match somewhere in the text. `None` if the automaton gives up.
+/// Adds the patterns that match somewhere in the text. Returns `None` if the automaton gives up.
 fn which(dfa: &dfa::DFA, cache: &mut dfa::Cache, text: &str, found: &mut Bits) -> Option<()> {
     let mut state = dfa.start_state_forward(cache, &Input::new(text)).ok()?;
     for part in text.as_bytes().chunks(STRIDE) {
@@ -452,7 +458,7 @@ fn which(dfa: &dfa::DFA, cache: &mut dfa::Cache, text: &str, found: &mut Bits) -
     Some(())
 }
 
-/// What an automaton has built so far: how often it threw its states away, and how many bytes they take.
+/// State of an automaton's cache: how often it was cleared, and its size in bytes.
 struct Built(usize, usize);
 
 impl Built {
@@ -460,7 +466,7 @@ impl Built {
         Self(cache.clear_count(), cache.memory_usage())
     }
 
-    /// Spends the steps that the states took which were built since then.
+    /// Spends the work steps of the states that were built since.
     fn spend(&self, cache: &dfa::Cache) {
         let bytes = match cache.clear_count().wrapping_sub(self.0) {
             0 => cache.memory_usage().saturating_sub(self.1),
@@ -470,7 +476,7 @@ impl Built {
     }
 }
 
-/// A search has given up: nothing else is searched in this exchange. Where there is no bound, it may match.
+/// Handles a search that gave up: nothing else is searched in this exchange. Without a bound, it counts as a match.
 fn given_up(_: regex_automata::MatchError) -> bool {
     work::exhaust();
     true
@@ -487,7 +493,7 @@ impl Scratch {
         if self.patterns.len() >= CACHED_PATTERNS && !self.patterns.contains_key(&pattern.source) {
             self.patterns.clear();
         }
-        // Patterns with the same source have the same automaton, so their states can be shared.
+        // Patterns with the same source have the same automaton, so they can share their states.
         self.patterns
             .entry(Arc::clone(&pattern.source))
             .or_insert(Caches {

@@ -1,11 +1,13 @@
-//! Which texts can't hold any of many words: most texts hold none, and that is seen without reading every byte.
+//! Pre-filter that rules out texts without any of many words. Most texts contain none, and that is found without
+//! reading every byte.
 //!
-//! A window of the shortest word's length slides over the text. Its last three bytes tell how far it can move on before
-//! they could be part of a word again (the scheme of Wu and Manber, "A fast algorithm for multi-pattern searching", 1994),
-//! so that a text is read in steps of several bytes. Only a window that ends like a word is looked at closer, and a word that
-//! may stand there is for the caller to look for: letters match in any case, and so do some marks.
+//! A window of the shortest word's length slides over the text. Its last three bytes determine how far it can move
+//! before they could be part of a word again (the scheme of Wu and Manber, "A fast algorithm for multi-pattern
+//! searching", 1994). So a text is read in steps of several bytes. Only a window that ends like a word is checked
+//! further. The caller then searches the word itself: letters match case-insensitively, and so do some marks.
 //!
-//! Between the parts of `drop table` any white space may stand, so of a word with spaces its longest part is looked for.
+//! Between the parts of `drop table` there may be any white space, so of a word with spaces its longest part is
+//! searched.
 
 /// Bytes that decide how far the window moves.
 const TAIL: usize = 3;
@@ -13,31 +15,31 @@ const TAIL: usize = 3;
 /// Size of the table of steps, a power of two: a few hundred words leave most of it empty.
 const STEPS: usize = 1 << 13;
 
-/// Widest window: steps are kept as bytes.
+/// Maximum bytes of the window, because steps are stored as bytes.
 const MAX_WINDOW: usize = 64;
 
-/// Bytes at each end of a window that a word must agree with.
+/// Bytes at each end of a window that a word must match.
 const MARK: usize = 8;
 
-/// Bytes of text for each window that may be looked at closer in vain.
+/// Bytes of text for each window that may be checked in vain.
 const PATIENCE: usize = 8;
 
-/// Twice the mean step below which reading in steps is no faster than reading.
+/// Minimum of twice the mean step. Below it, reading in steps is no faster than reading every byte.
 const LEAST_STEPS: usize = 5;
 
-/// What is known of some words' beginnings.
+/// Pre-filter for the beginnings of some words.
 #[derive(Clone, Debug)]
 pub(super) struct Sieve {
-    /// For the hash of three bytes: how far the window can move. 0: a word may end there.
+    /// For the hash of three bytes: the distance that the window can move. 0: a word may end there.
     steps: Box<[u8; STEPS]>,
-    /// Bytes of the window.
+    /// Width of the window in bytes.
     window: usize,
-    /// Of each window that is a word's beginning, sorted.
+    /// Marks of the windows that are the beginning of a word, sorted.
     marks: Vec<u64>,
 }
 
 impl Sieve {
-    /// A sieve for these words; `None` if they are too short or too many for it to save time.
+    /// Returns a pre-filter for these words; `None` if they are too short or too many for it to save time.
     pub(super) fn new(words: &[&[u8]]) -> Option<Sieve> {
         let words: Vec<&[u8]> = words.iter().map(|word| longest_part(word)).collect();
         let shortest = words.iter().map(|word| word.len()).min()?;
@@ -68,10 +70,10 @@ impl Sieve {
         })
     }
 
-    /// Whether one of the words may stand in the text. `false` is certain.
+    /// Returns whether one of the words may be in the text. `false` is certain.
     pub(super) fn may_hold(&self, text: &[u8]) -> bool {
         let mut end = self.window;
-        // Text that was made to look like words all along is for whoever reads every byte.
+        // A text that was made to resemble words throughout is left to the search that reads every byte.
         let mut patience = text.len().div_euclid(PATIENCE);
         while let Some(tail) = text.get(end.wrapping_sub(TAIL)..end) {
             let Some(tail) = tail.first_chunk() else {
@@ -94,13 +96,13 @@ impl Sieve {
     }
 }
 
-/// The longest part of a word without a space.
+/// Returns the longest part of a word without a space.
 fn longest_part(word: &[u8]) -> &[u8] {
     let parts = word.split(|byte| *byte == b' ');
     parts.max_by_key(|part| part.len()).unwrap_or_default()
 }
 
-/// Where three bytes stand in the table, in any case.
+/// Returns the index of three bytes in the table, case-insensitively.
 fn hash(tail: &[u8; TAIL]) -> usize {
     let [a, b, c] = *tail;
     let folded = u32::from_le_bytes([a | 0x20, b | 0x20, c | 0x20, 0]);
@@ -109,7 +111,8 @@ fn hash(tail: &[u8; TAIL]) -> usize {
     usize::try_from(mixed).unwrap_or(0)
 }
 
-/// A number that windows with the same ends in any case have in common, and hardly any others (FNV-1a, 64 bits).
+/// Returns a number that windows with the same ends have in common, case-insensitively, and hardly any others
+/// (FNV-1a, 64 bits).
 fn mark(window: &[u8]) -> u64 {
     let ends = window
         .iter()

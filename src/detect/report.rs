@@ -1,21 +1,21 @@
-//! Findings as other programs count them.
+//! Findings in code points, the unit of other programs.
 
 use super::{Confidence, Finding, Input, Scanner, Scratch};
 
-/// A finding by name, in Unicode code points.
+/// Finding with the name of its detector, in Unicode code points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span<'a> {
-    /// First code point.
+    /// First code point of the finding.
     pub start: usize,
-    /// First code point after it.
+    /// First code point after the finding.
     pub end: usize,
-    /// The detector's name.
+    /// Name of the detector.
     pub name: &'a str,
-    /// How sure the detector is.
+    /// Confidence of the detector.
     pub confidence: Confidence,
 }
 
-/// The findings of a whole text, by start.
+/// Returns the findings of a whole text, ordered by start.
 pub fn spans<'a>(scanner: &'a Scanner, text: &str, scratch: &mut Scratch) -> Vec<Span<'a>> {
     let mut findings: Vec<Finding> = Vec::new();
     scanner.scan(&Input::whole(text), scratch, &mut findings);

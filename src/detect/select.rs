@@ -1,4 +1,4 @@
-//! Which detectors a policy asks for.
+//! Selection of the detectors that a policy uses.
 
 use crate::wire::letter_case;
 use std::sync::Arc;
@@ -9,43 +9,43 @@ use super::{Confidence, DETECTORS};
 use crate::diag::nearest;
 use crate::wire::sort;
 
-/// The detectors to run, each with the lowest confidence that is reported; a policy's own detectors; what is no
-/// finding.
+/// Selection of the detectors to run, each with the lowest confidence that is reported. It includes the policy's
+/// custom detectors and its allow lists.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
-    /// For each of [`DETECTORS`] and then of `custom`; `None`: it doesn't run.
+    /// Thresholds of [`DETECTORS`] and then of `custom`; `None`: the detector does not run.
     thresholds: Vec<Option<Confidence>>,
     custom: Vec<Arc<CustomDetector>>,
-    /// Bytes of all their keywords.
+    /// Bytes of the keywords of all custom detectors.
     keyword_bytes: usize,
-    /// For each list the detectors that it is for; `None`: all.
+    /// Allow lists with the detectors that each applies to; `None`: all detectors.
     allowed: Vec<(Option<Vec<u16>>, Arc<AllowList>)>,
     decodes: bool,
 }
 
-/// A name that is neither a detector nor a group.
+/// Error: a name that is neither a detector nor a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownDetector {
-    /// The name.
+    /// Unknown name.
     pub name: String,
-    /// Names that it may have meant, the nearest first; at most three.
+    /// Similar names, the nearest first; at most three.
     pub suggestions: Vec<String>,
 }
 
 impl Selection {
-    /// Nothing.
+    /// Returns an empty selection.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// Every built-in detector.
+    /// Returns every built-in detector.
     pub fn all(at_least: Confidence) -> Self {
         let mut all = Self::none();
         all.add_all(at_least);
         all
     }
 
-    /// Adds every detector, those of the policy too, at a confidence.
+    /// Adds every detector, including custom ones, with a threshold.
     pub fn add_all(&mut self, at_least: Confidence) {
         let count = DETECTORS.len().saturating_add(self.custom.len());
         self.thresholds.resize(count, None);
@@ -54,7 +54,7 @@ impl Selection {
         }
     }
 
-    /// Defines a detector of the policy's own; it runs once it is added. Returns its index in findings.
+    /// Defines a custom detector of the policy, which runs once it is added. Returns its index in findings.
     pub fn define(&mut self, detector: CustomDetector) -> Result<u16, DefinitionError> {
         let bytes = detector.check(&self.custom, self.keyword_bytes)?;
         let index = DETECTORS.len().saturating_add(self.custom.len());
@@ -63,8 +63,8 @@ impl Selection {
         Ok(u16::try_from(index).unwrap_or(u16::MAX))
     }
 
-    /// Adds a detector, or all of a group, at a confidence. Asked twice, the lower confidence holds: rules compare
-    /// the findings with their own.
+    /// Adds a detector, or all of a group, with a threshold. If one is added twice, the lower threshold applies:
+    /// rules compare the findings with their own.
     pub fn add(&mut self, name: &str, at_least: Confidence) -> Result<(), UnknownDetector> {
         for member in self.members(name)? {
             let member = usize::from(member);
@@ -78,20 +78,20 @@ impl Selection {
         Ok(())
     }
 
-    /// Values that are no findings of a detector or group; of any if `name` is `None`.
+    /// Adds values that are not findings of a detector or group; of any if `name` is `None`.
     pub fn allow(&mut self, name: Option<&str>, list: AllowList) -> Result<(), UnknownDetector> {
         let members = name.map(|name| self.members(name)).transpose()?;
         self.allowed.push((members, Arc::new(list)));
         Ok(())
     }
 
-    /// Whether runs of Base64 and hexadecimal digits are decoded and looked into. What is found there is the whole
-    /// run. Costs up to as much again as the scan without.
+    /// Sets whether runs of Base64 and hexadecimal digits are decoded and scanned. A finding there covers the whole
+    /// run. Decoding costs at most as much again as the scan without it.
     pub fn decode(&mut self, decodes: bool) {
         self.decodes = decodes;
     }
 
-    /// The indices of the detectors that a detector's or group's name stands for, ascending.
+    /// Returns the indices of the detectors with this name or in this group, ascending.
     pub fn members(&self, name: &str) -> Result<Vec<u16>, UnknownDetector> {
         let within = |group: &str| is_within(group, name);
         let built_in = DETECTORS
@@ -115,7 +115,7 @@ impl Selection {
         Ok(members)
     }
 
-    /// What a finding's detector is called.
+    /// Returns the name of a finding's detector.
     pub fn name(&self, detector: u16) -> Option<&str> {
         let index = usize::from(detector);
         match DETECTORS.get(index) {
@@ -139,7 +139,7 @@ impl Selection {
         self.decodes
     }
 
-    /// Names that may have been meant: one that is spelled nearly so, and those that contain it.
+    /// Returns similar names: one with nearly the same spelling, and those that contain the name.
     fn suggestions(&self, name: &str) -> Vec<String> {
         let folded = letter_case::lower(name).replace(['-', ' '], "_");
         let known = || {
@@ -161,7 +161,7 @@ impl Selection {
         suggestions
     }
 
-    /// The lowest confidence that is reported of a detector; `None` if it doesn't run.
+    /// Returns the lowest confidence that is reported of a detector; `None` if it does not run.
     pub fn threshold(&self, detector: u16) -> Option<Confidence> {
         self.thresholds
             .get(usize::from(detector))
@@ -169,18 +169,18 @@ impl Selection {
             .flatten()
     }
 
-    /// Whether no detector runs.
+    /// Returns whether no detector runs.
     pub fn is_empty(&self) -> bool {
         self.thresholds.iter().all(Option::is_none)
     }
 }
 
-/// The indices of the built-in detectors that a detector's or group's name stands for, ascending.
+/// Returns the indices of the built-in detectors with this name or in this group, ascending.
 pub fn members(name: &str) -> Result<Vec<u16>, UnknownDetector> {
     Selection::none().members(name)
 }
 
-/// Names of all built-in detectors and groups, sorted.
+/// Returns the names of all built-in detectors and groups, sorted.
 pub fn names() -> Vec<&'static str> {
     let mut names: Vec<&'static str> = Vec::new();
     for detector in DETECTORS {
@@ -197,7 +197,7 @@ pub fn names() -> Vec<&'static str> {
     names
 }
 
-/// `pii.us` is within `pii`.
+/// Returns whether a group is another one or inside it: `pii.us` is within `pii`.
 pub(super) fn is_within(group: &str, name: &str) -> bool {
     group
         .strip_prefix(name)

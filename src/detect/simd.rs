@@ -1,18 +1,20 @@
-//! Sorts the bytes of a text into classes, 64 at a time, and tells before that whether any of them is not plain text: the
-//! only passes that touch every byte.
+//! Vectorised byte classes: sorts the bytes of a text into classes, 64 at a time, and before that checks whether any
+//! of them is not plain text. These are the only passes that touch every byte.
 //!
-//! Four forms of the same function: WebAssembly's 128-bit vectors, AVX2 and SSSE3 by run-time detection, and a plain
-//! loop over a table, which is the definition that the others are tested against.
+//! The function has four forms: WebAssembly's 128-bit vectors, AVX2 and SSSE3 by run-time detection, and a plain loop
+//! over a table, which is the definition that the others are tested against.
 //!
-//! A byte's class is `LOW[low half] & HIGH[high half]`. A *stem* is a place where one of [`STEMS`] may stand, letters
-//! in any case: for each of its three bytes two more such tables tell which of eight groups of stems still fit
+//! The class of a byte is `LOW[low half] & HIGH[high half]`. A *stem* is a position where one of [`STEMS`] may be,
+//! case-insensitively: for each of its three bytes, two more such tables determine which of eight groups of stems
+//! still match (the scheme is known as Teddy, from the Hyperscan library). Groups mix their bytes, so a stem is a
+//! hint only.
 //! (the scheme is known as Teddy, from the Hyperscan library). Groups mix their bytes, so a stem is a hint only.
 #![expect(
     unsafe_code,
     reason = "vector loads take pointers, and functions compiled for a CPU feature must be called with care"
 )]
 
-/// Sets of places in 64 bytes: bit `n` for byte `n`.
+/// Positions in 64 bytes as bit sets: bit `n` for byte `n`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Block {
     pub(super) digit: u64,
@@ -26,10 +28,10 @@ pub(super) struct Block {
 /// Bytes of a [`Block`].
 pub(super) const BLOCK: usize = 64;
 
-/// A block needs this many bytes after it: a stem has three.
+/// Bytes needed after a block: a stem has three.
 const AFTER: usize = 2;
 
-/// Beginnings of key words, and marks that stand at the beginning of something; 0 is any byte. Letters in lower case.
+/// Beginnings of keywords, and marks at the beginning of something; 0 is any byte. Letters are in lower case.
 const STEMS: [(u8, [u8; 3]); 19] = [
     (0, *b"pas"),
     (0, *b"pwd"),
@@ -52,7 +54,7 @@ const STEMS: [(u8, [u8; 3]); 19] = [
     (7, *b"</s"),
 ];
 
-/// The bit by which capitals and small letters differ.
+/// Bit in which capitals and lower-case letters differ.
 const CASE: u8 = 0x20;
 
 const DIGIT: u8 = 1;
@@ -101,13 +103,13 @@ const HIGH: [u8; 16] = [
     0,
 ];
 
-/// The bits of bytes that a reader may not see as they are: outside of ASCII or DEL, controls other than white space, and
+/// Bits of bytes that a reader may not see as they are: outside of ASCII or DEL, controls other than white space, and
 /// `&`, `%` and `\`, which begin escapes. The high halves 0, 1 and from 8 on, 2, 5 and 7 have a bit each.
 const CODED_LOW: [u8; 16] = [3, 3, 3, 3, 3, 7, 7, 3, 3, 2, 2, 2, 10, 2, 3, 19];
 const CODED_HIGH: [u8; 16] = [1, 2, 4, 0, 0, 8, 0, 16, 2, 2, 2, 2, 2, 2, 2, 2];
 
-/// For each byte of a stem: groups that fit the low half, groups that fit the high half. Bytes that differ only in the
-/// bit that tells small letters from capitals are one, so that no case needs to be folded.
+/// For each byte of a stem: groups that match the low half, groups that match the high half. Bytes that differ only
+/// in the case bit count as one, so that no case needs to be folded.
 const STEM_TABLES: [[[u8; 16]; 2]; 3] = stem_tables();
 
 #[expect(
@@ -141,10 +143,10 @@ const fn stem_tables() -> [[[u8; 16]; 2]; 3] {
     tables
 }
 
-/// Which form of the function this machine can run; found once.
+/// Form of the function that this machine can run; detected once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SimdLevel {
-    /// The table loop.
+    /// Loop over the table.
     #[cfg_attr(
         target_arch = "wasm32",
         expect(dead_code, reason = "the filter is built with vectors")
@@ -159,7 +161,7 @@ pub(super) enum SimdLevel {
 }
 
 impl SimdLevel {
-    /// The fastest form.
+    /// Returns the fastest form.
     pub(super) fn best() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
@@ -176,8 +178,8 @@ impl SimdLevel {
         Self::Plain
     }
 
-    /// Sorts the bytes from `from` on into `blocks`, as many as there are; returns how many blocks were filled.
-    /// The last one may be partly empty.
+    /// Classifies the bytes from `from` on into `blocks`, as far as these suffice. Returns the number of filled
+    /// blocks. The last one may be partly empty.
     pub(super) fn classify(self, bytes: &[u8], from: usize, blocks: &mut [Block]) -> usize {
         let rest = bytes.get(from..).unwrap_or_default();
         let whole = rest
@@ -200,7 +202,7 @@ impl SimdLevel {
             *to = *byte;
         }
         self.classify_whole(&padded, std::slice::from_mut(last));
-        // Up to two bytes may be left for a block of their own.
+        // At most two bytes may be left for a block of their own.
         if left.len() > BLOCK && whole.saturating_add(1) < blocks.len() {
             let next = from.saturating_add(done).saturating_add(BLOCK);
             let rest = blocks
@@ -213,7 +215,7 @@ impl SimdLevel {
         whole.saturating_add(1)
     }
 
-    /// Whether a reader sees each byte as it is.
+    /// Returns whether a reader sees each byte as it is.
     pub(super) fn is_plain(self, bytes: &[u8]) -> bool {
         let (blocks, rest) = bytes.as_chunks();
         let has_coded = |block: &[u8; BLOCK]| match self {
@@ -230,7 +232,7 @@ impl SimdLevel {
         !blocks.iter().any(has_coded) && !rest.iter().any(is_coded)
     }
 
-    /// `bytes` has [`AFTER`] bytes more than `blocks` cover.
+    /// Classifies whole blocks. `bytes` has [`AFTER`] bytes more than `blocks` cover.
     fn classify_whole(self, bytes: &[u8], blocks: &mut [Block]) {
         debug_assert!(
             blocks.is_empty()
@@ -259,7 +261,8 @@ impl SimdLevel {
     }
 }
 
-/// As that of the standard library, which in WebAssembly looks at four bytes at a time.
+/// Returns whether all bytes are ASCII. The standard library's function checks only four bytes at a time in
+/// WebAssembly.
 pub(super) fn is_ascii(bytes: &[u8]) -> bool {
     let (blocks, rest) = bytes.as_chunks::<BLOCK>();
     let fits = |block: &[u8]| block.iter().fold(0, |all, byte| all | byte).is_ascii();
@@ -274,7 +277,7 @@ fn is_coded(byte: &u8) -> bool {
     look(&CODED_LOW, byte & 15) & look(&CODED_HIGH, byte >> 4) != 0
 }
 
-/// The definition: classes of a byte by its halves, stems by three bytes.
+/// Classifies a block by the definition: classes of a byte by its halves, stems by three bytes.
 fn plain(window: &[u8; BLOCK + AFTER]) -> Block {
     let mut block = Block::default();
     for (place, three) in window.windows(3).enumerate() {
@@ -315,7 +318,7 @@ mod wasm {
         v128, v128_and, v128_any_true, v128_load, v128_or,
     };
 
-    /// The 16 bytes from `at` on. `at` is at most `BLOCK + AFTER - 16`.
+    /// Loads the 16 bytes from `at` on. `at` is at most `BLOCK + AFTER - 16`.
     #[inline(always)]
     fn load(window: &[u8; BLOCK + AFTER], at: usize) -> v128 {
         debug_assert!(at <= BLOCK + AFTER - 16);
@@ -330,7 +333,7 @@ mod wasm {
         unsafe { v128_load(table.as_ptr().cast()) }
     }
 
-    /// The halves of 16 bytes.
+    /// Halves of 16 bytes.
     #[derive(Clone, Copy)]
     struct Halves {
         low: v128,
@@ -345,7 +348,7 @@ mod wasm {
         }
     }
 
-    /// Each byte's groups: what its halves have in common in the two tables.
+    /// Returns the groups of each byte: the bits that the two tables have in common for its halves.
     #[inline(always)]
     fn look(low: &[u8; 16], high: &[u8; 16], halves: Halves) -> v128 {
         v128_and(
@@ -354,14 +357,14 @@ mod wasm {
         )
     }
 
-    /// The bytes with any group.
+    /// Returns the bytes with any group.
     #[inline(always)]
     fn any(groups: v128) -> u64 {
         u64::from(!u8x16_bitmask(i8x16_eq(groups, u8x16_splat(0))))
     }
 
-    /// The bytes of a class of one bit. A mask takes the highest bit of each byte, so the class is moved there; what
-    /// comes from the byte beside it stays below.
+    /// Returns the bytes of a class of one bit. A mask takes the highest bit of each byte, so the class is shifted
+    /// there. Bits from the neighbouring byte stay below.
     #[inline(always)]
     fn of(classes: v128, class: u8) -> v128 {
         u16x8_shl(classes, class.leading_zeros())
@@ -375,7 +378,7 @@ mod wasm {
         }))
     }
 
-    /// The groups of the second and third byte of a stem.
+    /// Returns the groups of the second and third byte of a stem.
     #[inline(always)]
     fn later(halves: Halves) -> (v128, v128) {
         let [_, [low1, high1], [low2, high2]] = &STEM_TABLES;
@@ -385,7 +388,7 @@ mod wasm {
     #[inline(always)]
     pub(super) fn classify(window: &[u8; BLOCK + AFTER]) -> Block {
         let mut block = Block::default();
-        // From the last bytes on, so that what stands behind 16 bytes is known.
+        // Runs from the last bytes to the first, so that the bytes after each 16 are known.
         let (second, third) = later(halves(load(window, BLOCK + AFTER - 16)));
         let behind = |groups| {
             i8x16_shuffle::<14, 15, 14, 15, 14, 15, 14, 15, 14, 15, 14, 15, 14, 15, 14, 15>(
@@ -415,13 +418,13 @@ mod wasm {
         block
     }
 
-    /// What stands one byte further on.
+    /// Returns the bytes one position further on.
     #[inline(always)]
     fn one_on(here: v128, after: v128) -> v128 {
         i8x16_shuffle::<1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16>(here, after)
     }
 
-    /// What stands two bytes further on.
+    /// Returns the bytes two positions further on.
     #[inline(always)]
     fn two_on(here: v128, after: v128) -> v128 {
         i8x16_shuffle::<2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17>(here, after)
@@ -442,7 +445,7 @@ mod x86 {
         _mm256_shuffle_epi8, _mm256_srli_epi16,
     };
 
-    /// The 16 bytes of a table.
+    /// Loads the 16 bytes of a table.
     #[inline]
     #[target_feature(enable = "sse2")]
     fn table(table: &[u8; 16]) -> __m128i {

@@ -1,33 +1,33 @@
-//! One escaped character: HTML entity, percent escape, backslash escape.
+//! Escaped characters: HTML entity, percent escape, backslash escape.
 //!
-//! Escapes of escapes (`%2534`, `\\u0034`, `&amp;#52;`, `\u0026#52;`, `%26%2352%3B`) are read through, since each program
-//! that hands a text on may add a layer.
+//! Escapes of escapes (`%2534`, `\\u0034`, `&amp;#52;`, `\u0026#52;`, `%26%2352%3B`) are decoded as well, because
+//! each program that passes a text on may add a layer.
 
 use super::super::tables::entities::ENTITIES;
 
-/// The longest entity, with `&` and `;`.
+/// Maximum bytes of an entity, with `&` and `;`.
 const LONGEST_ENTITY: usize = 32;
 
-/// Layers that are read through.
+/// Maximum layers that are decoded.
 const LAYERS: usize = 16;
 
-/// Most bytes of an escape that is itself written in escapes, and how often that is undone.
+/// Maximum bytes of an escape that is itself written in escapes, and maximum rounds of decoding it.
 const WRITTEN: usize = 72;
 const ROUNDS: usize = 4;
 
-/// What begins at a place of a text.
+/// Escape at a position of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Escape {
-    /// A character, written with so many bytes.
+    /// A character, and the number of bytes that it is written with.
     Char(char, usize),
-    /// No escape; so many bytes can be passed over.
+    /// No escape, and the number of bytes that can be skipped.
     None(usize),
-    /// The text ends before it is clear; so many bytes are left.
+    /// An escape that is cut off by the end of the text, and the number of bytes left.
     Begun(usize),
 }
 
-/// Reads the escape that begins at `at`, where `&`, `%` or `\` stands. At the end of a whole text (`last`) what could
-/// have gone on is what it is.
+/// Reads the escape that begins at `at` with `&`, `%` or `\`. At the end of a whole text (`last`) an unfinished
+/// escape counts as it is.
 pub(super) fn escape_at(text: &str, at: usize, last: bool) -> Escape {
     let mut read = one_at(text, at, last);
     for _ in 0..ROUNDS {
@@ -42,7 +42,7 @@ pub(super) fn escape_at(text: &str, at: usize, last: bool) -> Escape {
     read
 }
 
-/// The escape that an escaped `&`, `%` or `\` is the beginning of.
+/// Returns the escape that begins with an escaped `&`, `%` or `\`.
 fn written_out(text: &str, at: usize, last: bool, first: Escape) -> Option<Escape> {
     let Escape::Char(c, len) = first else {
         return None;
@@ -50,7 +50,7 @@ fn written_out(text: &str, at: usize, last: bool, first: Escape) -> Option<Escap
     let mut seen = String::from(c);
     let mut ends = vec![len];
     let mut len = len;
-    // What was seen stands for a character as far as it goes.
+    // The text read so far is a character if it is a complete escape.
     let ended = |seen: &str, ends: &[usize], last: bool| match one_at(seen, 0, last) {
         Escape::Char(c, used) => {
             let end = ends.get(used.checked_sub(1)?)?;
@@ -87,7 +87,7 @@ fn written_out(text: &str, at: usize, last: bool, first: Escape) -> Option<Escap
     ended(&seen, &ends, true)
 }
 
-/// An escape as it stands there.
+/// Returns the single escape at a position, as written.
 fn one_at(text: &str, at: usize, last: bool) -> Escape {
     let rest = text.as_bytes().get(at..).unwrap_or_default();
     match rest.first() {
@@ -98,7 +98,7 @@ fn one_at(text: &str, at: usize, last: bool) -> Escape {
     }
 }
 
-/// Bytes before an escape that has begun at the end of the text.
+/// Returns the number of bytes before an unfinished escape at the end of the text.
 pub(super) fn stable_len(text: &str) -> usize {
     let bytes = text.as_bytes();
     // The longest escapes: an entity, four percent escapes with all layers, two surrogates with all layers.
@@ -121,7 +121,7 @@ pub(super) fn stable_len(text: &str) -> usize {
     bytes.len()
 }
 
-/// `&#52;`, `&#x34;`, `&commat;`. Browsers take numbers without the semicolon too (HTML, 13.2.5.80).
+/// Reads `&#52;`, `&#x34;`, `&commat;`. Browsers accept numbers without the semicolon, too (HTML, 13.2.5.80).
 fn entity(rest: &[u8], last: bool) -> Escape {
     let body = rest.get(1..).unwrap_or_default();
     let numeric = body.first() == Some(&b'#');
@@ -171,7 +171,7 @@ fn entity(rest: &[u8], last: bool) -> Escape {
     })
 }
 
-/// `%34`, `%E2%80%8B`, `%2534`.
+/// Reads `%34`, `%E2%80%8B`, `%2534`.
 fn percent(rest: &[u8], last: bool) -> Escape {
     let first = match percent_byte(rest, last) {
         Ok((byte, len)) => (byte, len),
@@ -196,7 +196,7 @@ fn percent(rest: &[u8], last: bool) -> Escape {
                     utf8.push(byte);
                     len = len.saturating_add(more);
                 }
-                // Whatever follows, this is no character; what comes here may be one by itself.
+                // This is not a character, whatever follows. The next escape may be one by itself.
                 Ok(_) => return Escape::None(1),
                 Err(Escape::Begun(_)) => return Escape::Begun(rest.len()),
                 Err(_) => return Escape::None(1),
@@ -212,7 +212,7 @@ fn percent(rest: &[u8], last: bool) -> Escape {
     }
 }
 
-/// The byte that a percent escape stands for, and its length.
+/// Returns the byte of a percent escape, and the length of the escape.
 fn percent_byte(rest: &[u8], last: bool) -> Result<(u8, usize), Escape> {
     if rest.first() != Some(&b'%') {
         return Err(Escape::None(1));
@@ -250,7 +250,7 @@ fn percent_byte(rest: &[u8], last: bool) -> Result<(u8, usize), Escape> {
     Err(Escape::None(1))
 }
 
-/// `\u0034`, `\ud83d\ude00`, `\u{1F600}`, `\U0001F600`, `\x34`, `\n`, `\"`; with any number of backslashes.
+/// Reads `\u0034`, `\ud83d\ude00`, `\u{1F600}`, `\U0001F600`, `\x34`, `\n`, `\"`; with any number of backslashes.
 fn backslash(rest: &[u8]) -> Escape {
     let slashes = rest.iter().take_while(|byte| **byte == b'\\').count();
     if slashes > LAYERS {
@@ -342,7 +342,7 @@ fn braced(body: &[u8]) -> Code {
     }
 }
 
-/// Of eight digits at most.
+/// Returns the value of at most eight hexadecimal digits.
 fn hex_value(digits: &[u8]) -> Option<u32> {
     let value = digits.iter().try_fold(0u32, |value, digit| {
         Some(value << 4 | char::from(*digit).to_digit(16)?)

@@ -1,8 +1,8 @@
-//! Pattern text → the engine's intermediate form, without Unicode tables.
+//! Translator of a pattern's text to the engine's intermediate form, without Unicode tables.
 //!
-//! The engine's own translator wants tables for `\w`, `\b` and `(?i)` over characters, or gives up on characters for
-//! bytes. A policy wants both: `.` and `[^,]` are whole characters, `\d` is ten digits. So the syntax tree is walked
-//! here, with ASCII meanings where tables would be needed.
+//! The engine's own translator needs tables for `\w`, `\b` and `(?i)` over characters, or works on bytes instead of
+//! characters. A policy needs both: `.` and `[^,]` are whole characters, `\d` is ten digits. So the syntax tree is
+//! walked here, with ASCII meanings where tables would be needed.
 
 use std::ops::Range;
 
@@ -13,13 +13,13 @@ use regex_syntax::hir::{
 
 use super::PatternError;
 
-/// Parentheses and brackets may be nested this deep; the walk below recurses.
+/// Maximum nesting of parentheses and brackets; the walk below recurses.
 const NEST: u32 = 48;
 
-/// Most words of which a pattern's matches have one.
+/// Maximum words in a list of which every match contains one.
 const MAX_REQUIRED: usize = 64;
 
-/// Reads a pattern.
+/// Parses a pattern.
 pub(super) fn translate(pattern: &str) -> Result<Hir, PatternError> {
     let tree = ast::parse::ParserBuilder::new()
         .nest_limit(NEST)
@@ -32,12 +32,12 @@ pub(super) fn translate(pattern: &str) -> Result<Hir, PatternError> {
     .ast(&tree)
 }
 
-/// Longest match in characters; `None` if it has no bound.
+/// Returns the length of the longest match in characters; `None` if it has no bound.
 pub(super) fn reach(hir: &Hir) -> Option<usize> {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => Some(0),
         HirKind::Literal(literal) => {
-            // Continuation bytes of UTF-8 begin no character.
+            // Continuation bytes of UTF-8 do not begin a character.
             Some(
                 literal
                     .0
@@ -62,7 +62,7 @@ pub(super) fn reach(hir: &Hir) -> Option<usize> {
     }
 }
 
-/// A bound of the states that its automaton has, not a narrow one.
+/// Returns an upper bound of the states of its automaton, not a tight one.
 pub(super) fn states(hir: &Hir) -> usize {
     let of = |parts: &[Hir]| {
         let states = parts.iter().map(states);
@@ -87,7 +87,8 @@ pub(super) fn states(hir: &Hir) -> usize {
     }
 }
 
-/// Words of which one stands in every match, letters in any case; `None` if there are none worth looking for.
+/// Returns words of which every match contains one, case-insensitively; `None` if there are none that are worth a
+/// search.
 pub(super) fn required(hir: &Hir) -> Option<Vec<Vec<u8>>> {
     match hir.kind() {
         HirKind::Literal(literal) => Some(vec![literal.0.to_vec()]),
@@ -103,7 +104,7 @@ pub(super) fn required(hir: &Hir) -> Option<Vec<Vec<u8>>> {
     }
 }
 
-/// The longest of what the parts require, neighbouring letters taken together.
+/// Returns the longest of what the parts require; neighbouring letters are joined.
 fn required_of_sequence(parts: &[Hir]) -> Option<Vec<Vec<u8>>> {
     let mut best: Option<Vec<Vec<u8>>> = None;
     let mut run = Vec::new();
@@ -121,7 +122,7 @@ fn required_of_sequence(parts: &[Hir]) -> Option<Vec<Vec<u8>>> {
     longer(best, Some(vec![run])).filter(|words| words.iter().all(|word| !word.is_empty()))
 }
 
-/// Of two lists the one whose shortest word is longer.
+/// Returns the list whose shortest word is longer.
 fn longer(left: Option<Vec<Vec<u8>>>, right: Option<Vec<Vec<u8>>>) -> Option<Vec<Vec<u8>>> {
     let shortest = |words: &Option<Vec<Vec<u8>>>| {
         let words = words.iter().flatten();
@@ -134,7 +135,7 @@ fn longer(left: Option<Vec<Vec<u8>>>, right: Option<Vec<Vec<u8>>>) -> Option<Vec
     }
 }
 
-/// The one letter that a class is, in both cases, or the one ASCII character.
+/// Returns the single letter of a class, in both cases, or its single ASCII character.
 fn letter(class: &Class) -> Option<u8> {
     let Class::Unicode(class) = class else {
         return None;
@@ -155,7 +156,8 @@ fn letter(class: &Class) -> Option<u8> {
         .filter(u8::is_ascii)
 }
 
-/// The language of everything that can begin a match: what a stream's text may end with while a match is under way.
+/// Returns the language of every beginning of a match: the possible ends of a stream's text while a match is under
+/// way.
 pub(super) fn prefixes(hir: &Hir) -> Hir {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => Hir::empty(),
@@ -180,7 +182,7 @@ pub(super) fn prefixes(hir: &Hir) -> Hir {
     }
 }
 
-/// Halves, so that the depth of the result is the logarithm of the length.
+/// Splits a sequence into halves, so that the depth of the result is the logarithm of the length.
 fn prefixes_of_sequence(parts: &[Hir]) -> Hir {
     match parts {
         [] => Hir::empty(),
@@ -403,7 +405,7 @@ impl Walk {
     }
 }
 
-/// The range, and the letters A–Z in it in the other case.
+/// Adds the range, and the letters A–Z in it in the other case.
 fn push_no_case(class: &mut ClassUnicode, from: char, to: char) {
     class.push(ClassUnicodeRange::new(from, to));
     for (first, last) in [('a', 'z'), ('A', 'Z')] {

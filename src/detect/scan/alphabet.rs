@@ -1,6 +1,6 @@
-//! Vocabulary of the places that detectors look at: sets of characters, how names and values belong together.
+//! Alphabets of tokens, search states, and bindings between a name and its value.
 
-/// Sets of characters that tokens are made of.
+/// Set of characters that tokens consist of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::detect) enum Alphabet {
     /// `0-9`
@@ -31,17 +31,17 @@ pub(in crate::detect) enum Alphabet {
     Dotted,
     /// `0-9a-zA-Z_.=+/-`
     Wide,
-    /// What names go on with behind a word: `0-9a-zA-Z_@-`
+    /// Characters of a name after its keyword: `0-9a-zA-Z_@-`
     Name,
-    /// What values without quotes are made of.
+    /// Characters of unquoted values.
     Bare,
 }
 
 impl Alphabet {
-    /// How many there are.
+    /// Number of alphabets.
     pub(super) const COUNT: usize = Self::Bare as usize + 1;
 
-    /// The alphabet of a regular expression's class, without its brackets.
+    /// Returns the alphabet of a regular expression's class, without its brackets.
     pub(super) fn of_class(class: &str) -> Option<Alphabet> {
         Some(match class {
             "0-9" => Self::Digits,
@@ -62,7 +62,7 @@ impl Alphabet {
         })
     }
 
-    /// Whether the alphabet has this character.
+    /// Returns whether the alphabet contains this character.
     #[inline]
     pub(in crate::detect) fn has(self, byte: u8) -> bool {
         ALPHABETS
@@ -70,7 +70,7 @@ impl Alphabet {
             .is_some_and(|alphabets| alphabets >> self as u16 & 1 == 1)
     }
 
-    /// What the table is made of.
+    /// Returns whether the alphabet contains this character, by definition; the table is built from this.
     const fn defines(self, byte: u8) -> bool {
         let alphanumeric = byte.is_ascii_alphanumeric();
         match self {
@@ -100,7 +100,7 @@ impl Alphabet {
     }
 }
 
-/// For each character the alphabets that have it, a bit for each.
+/// For each character the alphabets that contain it, one bit each.
 static ALPHABETS: [u16; 256] = alphabets();
 
 #[expect(
@@ -143,33 +143,33 @@ const fn alphabets() -> [u16; 256] {
     table
 }
 
-/// What detectors look for around many places that may stand close together.
+/// Search of detectors around many places that may be close together. Each keeps its own result.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::detect) enum SearchState {
-    /// The mark within a key of OpenAI's.
+    /// Mark inside a key of OpenAI's.
     KeyMark,
-    /// What a manifest is of, before and behind its data.
+    /// Kind of a manifest, before its data.
     KindBefore,
-    /// See above.
+    /// Kind of a manifest, after its data.
     KindBehind,
     /// White space longer than other marks between the words of a phrase.
     White,
-    /// A noun of a phrase in disguise.
+    /// Noun of a disguised phrase.
     Noun,
-    /// Where the body of a private key breaks off, ends, and where the next one begins.
+    /// Position where the body of a private key is interrupted.
     KeyBreak,
-    /// See above.
+    /// Position where the body of a private key ends.
     KeyEnd,
-    /// See above.
+    /// Position where the next private key begins.
     KeyBegin,
 }
 
 impl SearchState {
-    /// How many there are.
+    /// Number of search states.
     pub(super) const COUNT: usize = Self::KeyBegin as usize + 1;
 }
 
-/// How a name and its value belong together.
+/// Binding between a name and its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::detect) enum Binding {
     /// `=`, `:`, `:=`, `=>`, `<name>value`.
@@ -180,6 +180,6 @@ pub(in crate::detect) enum Binding {
     Beside,
     /// `name is value`, in prose.
     Told,
-    /// The value stands under the name as its JSON key.
+    /// The name is the JSON key of the value.
     Key,
 }

@@ -1,7 +1,7 @@
-//! Runs of Base64 (RFC 4648, both alphabets, with or without padding, lines as in MIME) and of hexadecimal digits
+//! Encoded runs: Base64 (RFC 4648, both alphabets, with or without padding, lines as in MIME) and hexadecimal digits
 //! that decode to text.
 //!
-//! Percent escapes and the escapes of string literals are undone by the view already. Not undone: Base32,
+//! The view has decoded percent escapes and the escapes of string literals already. Not decoded: Base32,
 //! quoted-printable, hexadecimal digits with separators, UTF-16, ciphers.
 
 use std::ops::Range;
@@ -9,31 +9,31 @@ use std::ops::Range;
 use super::LOOK_BEHIND;
 use crate::wire::work;
 
-/// Shortest run: twelve bytes of text.
+/// Minimum characters of a run: twelve bytes of text.
 const MIN_ENCODED_BYTES: usize = 16;
 
 /// Characters that decide whether a run is text.
 const PROBE: usize = 24;
 
-/// Characters that are decoded together. What is longer is decoded in parts, and a stream waits for so many.
+/// Maximum characters that are decoded together. A longer run is decoded in parts, and a stream waits for this many.
 const MAX_ENCODED_BYTES: usize = 64 << 10;
 
-/// Steps for each character that is decoded.
+/// Work steps for each character that is decoded.
 const DECODED: usize = 3;
 
-/// Shortest line after which a run goes on in the next one; MIME's have 76 characters, PEM's 64.
+/// Minimum characters of a line that a run may continue after; lines of MIME have 76 characters, those of PEM 64.
 const LINE: usize = 60;
 
-/// A run that is text.
+/// Run that decodes to text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Decoded {
-    /// Where it stands, padding included.
+    /// Range of the run, with padding.
     pub(super) range: Range<usize>,
     pub(super) text: String,
 }
 
-/// Calls for each run that begins at `from` or later. Returns where one has begun that more text could complete;
-/// the text's length if the text doesn't go on.
+/// Calls a function for each run that begins at `from` or later. Returns the position of a run that more text could
+/// complete; the length of the text if no more text follows.
 pub(super) fn each_run(
     text: &[u8],
     from: usize,
@@ -85,11 +85,11 @@ fn at(text: &[u8], place: usize) -> u8 {
     text.get(place).copied().unwrap_or(0)
 }
 
-/// The next line of a run that is long enough or that the text ends with; the one around `from` from its start on.
+/// Returns the next line of a run that is long enough or ends the text; a line around `from` begins at its start.
 fn next_line(text: &[u8], from: usize) -> Option<Range<usize>> {
     let mut place = from;
     while place < text.len() {
-        // A run of the shortest length has one of every so many bytes; short words are stepped over.
+        // A run of the minimum length covers one of these positions; short words are skipped.
         let probe = place
             .saturating_add(MIN_ENCODED_BYTES - 1)
             .min(text.len().saturating_sub(1));
@@ -98,7 +98,7 @@ fn next_line(text: &[u8], from: usize) -> Option<Range<usize>> {
             continue;
         }
         let before = text.get(..probe).unwrap_or_default();
-        // A stream has no more than that of what came before.
+        // A stream keeps no more than that of the text before.
         let known = before.iter().rev().take(LOOK_BEHIND);
         let len = known.take_while(|byte| is_of_run(**byte)).count();
         let start = probe.saturating_sub(len);
@@ -117,8 +117,8 @@ fn line_end(text: &[u8], start: usize) -> usize {
     start.saturating_add(len)
 }
 
-/// Places where text may begin in a line of a run: its start, one to three characters later, behind a character that
-/// is also a separator of paths and names.
+/// Returns the positions where text may begin in a line of a run: its start, one to three characters later, and after
+/// a character that is also a separator of paths and names.
 fn places(text: &[u8], line: &Range<usize>) -> impl Iterator<Item = usize> {
     let shifted = (line.start..line.end).take(4);
     let behind = (line.start..line.end)
@@ -129,7 +129,7 @@ fn places(text: &[u8], line: &Range<usize>) -> impl Iterator<Item = usize> {
     shifted.chain(behind)
 }
 
-/// Where text begins in a line of a run, from `from` on.
+/// Returns where text begins in a line of a run, from `from` on.
 fn beginning(text: &[u8], line: &Range<usize>, from: usize) -> Option<(usize, Encoding)> {
     let rest = text.get(line.start..).unwrap_or_default();
     let prefix = if rest.starts_with(b"0x") || rest.starts_with(b"0X") {
@@ -141,7 +141,7 @@ fn beginning(text: &[u8], line: &Range<usize>, from: usize) -> Option<(usize, En
     if first >= from && is_text(text, first, Encoding::Hexadecimal) {
         return Some((first, Encoding::Hexadecimal));
     }
-    // The part before may have been the longest that is decoded together. Of a line that long, all that is known is seen.
+    // The part before may have been as long as is decoded together. For such a line, all known bytes are visible.
     let is_long = from.saturating_sub(line.start) >= LOOK_BEHIND.saturating_sub(MIN_ENCODED_BYTES);
     let goes_on = from
         .checked_sub(PROBE)
@@ -156,21 +156,22 @@ fn beginning(text: &[u8], line: &Range<usize>, from: usize) -> Option<(usize, En
         .map(|place| (place, Encoding::Base64))
 }
 
-/// The first place in the line at the text's end of which too little is there to tell whether text begins there.
+/// Returns the first position in the line at the text's end that is too near to the end to decide whether text begins
+/// there.
 fn undecided(text: &[u8], line: &Range<usize>, from: usize) -> usize {
     places(text, line)
         .find(|place| *place >= from && line.end.saturating_sub(*place) < PROBE + 2)
         .unwrap_or(text.len())
 }
 
-/// Whether the run from `start` on begins with text.
+/// Returns whether the run from `start` on begins with text.
 fn is_text(text: &[u8], start: usize, kind: Encoding) -> bool {
     let rest = text.get(start..).unwrap_or_default();
     let fits = |byte: &u8| match kind {
         Encoding::Base64 => is_of_run(*byte),
         Encoding::Hexadecimal => byte.is_ascii_hexdigit(),
     };
-    // Most runs are names; the first character tells for most of them.
+    // Most runs are names; for most of them the first character decides.
     let first = decode(rest.get(..4).unwrap_or_default(), kind).next();
     work::spend(1);
     if !first.is_some_and(is_shown) {
@@ -202,7 +203,7 @@ fn is_shown(byte: u8) -> bool {
     byte >= b' ' && byte != 0x7F || matches!(byte, b'\t' | b'\n' | b'\r')
 }
 
-/// Whether bytes are text as far as they go; a character may be cut at their end.
+/// Returns whether the bytes are text; a character may be cut off at the end.
 fn is_readable(bytes: &[u8]) -> bool {
     if !bytes.iter().all(|byte| is_shown(*byte)) {
         return false;
@@ -213,10 +214,10 @@ fn is_readable(bytes: &[u8]) -> bool {
     }
 }
 
-/// What of a run is decoded together, padding included.
+/// Part of a run that is decoded together, with padding.
 struct DecodedRun {
     end: usize,
-    /// More text can't change where it ends.
+    /// Whether more text cannot change the end.
     decided: bool,
 }
 
@@ -263,7 +264,7 @@ fn part(text: &[u8], start: usize) -> DecodedRun {
     DecodedRun { end, decided: !cut }
 }
 
-/// The bytes of a run, line ends and padding aside.
+/// Returns the bytes of a run without line ends and padding.
 fn decode(run: &[u8], kind: Encoding) -> impl Iterator<Item = u8> {
     let bits = match kind {
         Encoding::Base64 => 6u32,

@@ -1,40 +1,40 @@
-//! Words and tokens that are known by how they begin.
+//! Table of words and tokens by their prefixes.
 //!
-//! The first three characters of every word of the text are looked up in a set of bits; few words pass, and for
-//! those the beginnings that share the characters are compared, at first up to eight characters of each at once.
+//! The first three characters of every word of the text are looked up in a bit set. Few words pass. For those, the
+//! prefixes that share the characters are compared, at first up to eight characters of each at once.
 
 use crate::wire::sort;
 
 /// Bits of the filter: 4 KB, so that it stays in the nearest cache.
 const FILTER_BITS: u32 = 15;
 
-/// White space that may stand for a blank within a word of several.
+/// White space that matches a blank inside a phrase.
 const WHITE: [u8; 4] = *b" \n\r\t";
 
-/// Beginnings, looked up by three characters.
+/// Prefixes, looked up by three characters.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PrefixTable {
     filter: Vec<u64>,
     /// Sorted by key.
     entries: Vec<PrefixEntry>,
-    /// Where the entries of a key begin, and how many there are: open addressing, the length is a power of two.
+    /// Start and number of the entries of a key: open addressing, the length is a power of two.
     index: Vec<(u32, u16, u16)>,
 }
 
-/// A beginning.
+/// Prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct PrefixEntry {
     /// The first three characters in lower case.
     key: u32,
-    /// The caller's.
+    /// Number that the caller assigned.
     pub(super) number: u16,
-    /// As many of the first eight characters as there are, in lower case, and the bits that they take.
+    /// Up to eight first characters in lower case, and the bits that they occupy.
     first: u64,
     mask: u64,
 }
 
 impl PrefixEntry {
-    /// Whether eight characters, [folded], may be the first of it and what follows it.
+    /// Returns whether eight characters, [folded], may be the first of the prefix and of the text after it.
     #[inline]
     pub(super) fn may_be(&self, eight: u64) -> bool {
         eight & self.mask == self.first
@@ -42,8 +42,8 @@ impl PrefixEntry {
 }
 
 impl PrefixTable {
-    /// `beginnings` have three characters or more; the numbers are handed back. A space may be other white space, and more
-    /// of it: what follows the first is not compared.
+    /// Builds the table. `beginnings` have at least three characters; their numbers are returned by
+    /// [`get`](Self::get). A space matches any run of white space: the characters after the first are not compared.
     pub(super) fn new<'a>(beginnings: impl Iterator<Item = (&'a str, u16)>) -> Self {
         let mut built = Self {
             filter: vec![0; 1 << (FILTER_BITS - 6)],
@@ -100,7 +100,7 @@ impl PrefixTable {
         }
     }
 
-    /// The beginnings whose first three characters these are, letters in any case.
+    /// Returns the prefixes with these first three characters, case-insensitively.
     #[inline]
     pub(super) fn get(&self, three: &[u8; 3]) -> &[PrefixEntry] {
         let key = key(three);
@@ -126,11 +126,11 @@ impl PrefixTable {
             .unwrap_or_default()
     }
 
-    /// The place of a key in the index, or the empty one where it would stand.
+    /// Returns the index slot of a key, or the empty one where it would be.
     fn slot(&self, key: u32) -> usize {
         let last = self.index.len().saturating_sub(1);
         let mut slot = filter_bit(key) & last;
-        // At most half of the places are taken.
+        // At most half of the slots are used.
         while self
             .index
             .get(slot)
@@ -146,7 +146,7 @@ fn key([a, b, c]: &[u8; 3]) -> u32 {
     u32::from_le_bytes([*a, *b, *c, 0]) | 0x0020_2020
 }
 
-/// Eight characters, letters in lower case.
+/// Returns eight characters with letters in lower case.
 #[inline]
 pub(super) fn folded(eight: &[u8; 8]) -> u64 {
     u64::from_le_bytes(*eight) | 0x2020_2020_2020_2020

@@ -1,25 +1,25 @@
-//! Tokens that are known by how they begin: `ghp_` and 36 letters or digits.
+//! Token forms: tokens with a known prefix, such as `ghp_` and 36 letters or digits.
 //!
-//! What follows the prefix is written as a regular expression of few means, which is read once when a policy is loaded:
-//! characters that stand for themselves (`\` before `.`, `$`, `+` and the like), a class with a count (`[0-9a-f]{64}`,
-//! `[0-9a-zA-Z]{10,24}`), and at the end of the form characters with a class that may be missing (`(\.[0-9a-z]{0,40})?`).
-//! Classes are those of [`Alphabet`]; a class takes as many characters as there are.
+//! The part after the prefix is written as a simple regular expression, which is parsed once when a policy is loaded:
+//! characters that stand for themselves (`\` before `.`, `$`, `+` and the like), a class with a count
+//! (`[0-9a-f]{64}`, `[0-9a-zA-Z]{10,24}`), and at the end of the form optional characters with a class
+//! (`(\.[0-9a-z]{0,40})?`). Classes are those of [`Alphabet`]; a class matches greedily.
 
 use super::alphabet::Alphabet;
 
-/// A token with a known prefix, and what follows the prefix.
+/// Token with a known prefix, and the form of the part after it.
 #[derive(Debug)]
 pub(in crate::detect) struct TokenPrefix {
-    /// Three characters or more.
+    /// Prefix, at least three characters.
     pub(in crate::detect) prefix: &'static str,
-    /// The form of the rest, as this module describes it.
+    /// Form of the rest, as described in this module.
     pub(in crate::detect) form: &'static str,
-    /// The least entropy of the rest, in tenths of a bit for each character. 0: a form so long and rare that even
+    /// Minimum entropy of the rest, in tenths of a bit for each character. 0: a form so long and rare that even
     /// samples of it are reported.
     pub(in crate::detect) min_entropy: u32,
 }
 
-/// A token whose rest has at least 2.5 bits of entropy for each character: what people type by hand has less.
+/// Returns a token whose rest has at least 2.5 bits of entropy for each character. Text typed by people has less.
 pub(in crate::detect) const fn token(prefix: &'static str, form: &'static str) -> TokenPrefix {
     TokenPrefix {
         prefix,
@@ -29,7 +29,7 @@ pub(in crate::detect) const fn token(prefix: &'static str, form: &'static str) -
 }
 
 impl TokenPrefix {
-    /// The same with another least entropy, in tenths of a bit for each character.
+    /// Returns the same token with another minimum entropy, in tenths of a bit for each character.
     pub(in crate::detect) const fn entropy(self, variety: u32) -> Self {
         Self {
             min_entropy: variety,
@@ -38,18 +38,18 @@ impl TokenPrefix {
     }
 }
 
-/// A part of a token's rest.
+/// Part of a token after its prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::detect) enum TokenPart {
     /// These characters.
     Text(&'static str),
-    /// Characters of an alphabet: the fewest, the most; as many as there are.
+    /// Characters of an alphabet, at least and at most this many; it matches greedily.
     Run(Alphabet, usize, usize),
     /// These characters and at most this many of the alphabet, or nothing.
     Maybe(&'static str, Alphabet, usize),
 }
 
-/// Reads a form; `None` if it is none.
+/// Parses a form; `None` if it is invalid.
 pub(in crate::detect) fn parts_of(form: &'static str) -> Option<Vec<TokenPart>> {
     let mut parts = Vec::new();
     let mut rest = form;
@@ -80,7 +80,7 @@ pub(in crate::detect) fn parts_of(form: &'static str) -> Option<Vec<TokenPart>> 
     Some(parts)
 }
 
-/// The characters at the beginning of a form that stand for themselves, up to the next `\`, and what follows them.
+/// Returns the literal characters at the beginning of a form, up to the next `\`, and the rest of the form.
 fn text_of(form: &'static str) -> (&'static str, &'static str) {
     const SPECIAL: [char; 8] = ['[', '(', '\\', ')', ']', '{', '}', '?'];
     let (escaped, form) = match form.strip_prefix('\\') {
@@ -93,7 +93,8 @@ fn text_of(form: &'static str) -> (&'static str, &'static str) {
         .unwrap_or((form, ""))
 }
 
-/// A class with its count at the beginning of a form: the alphabet, the fewest, the most, and what follows.
+/// Parses a class with its count at the beginning of a form: the alphabet, minimum, maximum, and the rest of the
+/// form.
 fn run_of(form: &'static str) -> Option<(Alphabet, usize, usize, &'static str)> {
     let (class, count) = form.strip_prefix('[')?.split_once("]{")?;
     let (count, behind) = count.split_once('}')?;
@@ -137,7 +138,7 @@ mod tests {
         }
     }
 
-    /// Tokens with their detectors.
+    /// Returns tokens with their detectors.
     fn tokens() -> impl Iterator<Item = (&'static str, &'static TokenPrefix)> {
         DETECTORS.iter().flat_map(|detector| {
             detector
@@ -152,7 +153,7 @@ mod tests {
         })
     }
 
-    /// A token of the form: each run as short as it may be, or one character shorter if that is asked.
+    /// Returns a token of the form: each run as short as possible, or one character shorter if `too_short`.
     fn sample(token: &TokenPrefix, too_short: bool) -> Option<String> {
         let parts = parts_of(token.form).expect(token.form);
         let mut text = token.prefix.to_owned();
@@ -168,7 +169,7 @@ mod tests {
                     let characters: Vec<char> = ('0'..='z')
                         .filter(|c| c.is_ascii_alphanumeric() && alphabet.has(*c as u8))
                         .collect();
-                    // Of a form that may be short, so many that what people would type by hand is none.
+                    // A form that may be short gets enough characters that the result does not look typed by people.
                     let wanted = (*least).max(24.min(*most));
                     let count = if too_short && at == last {
                         least.checked_sub(1)?
