@@ -1,4 +1,4 @@
-//! JSON-RPC 2.0 as MCP and A2A use it: the envelope, and refusals that name the request which they answer.
+//! JSON-RPC 2.0 as MCP and A2A use it: the envelope, and denials that name the request they answer.
 
 use super::json_edit::ObjectWriter;
 use super::reader::{Origin, Reader, Row, Type, is_case_variant};
@@ -13,11 +13,11 @@ use crate::wire::sorted_map::SortedMap;
 use crate::wire::span::index;
 use std::borrow::Cow;
 
-/// Our own code of an error, from the range that both protocols leave to implementations.
+/// Error code of a denial, from the range that both protocols leave to implementations.
 pub(super) const DENIED: i32 = -32010;
-/// JSON-RPC's code of a request that is none.
+/// JSON-RPC's error code of an invalid request.
 const INVALID_REQUEST: i32 = -32600;
-/// MCP's code for headers that contradict the body (2026-07-28, "Server Validation").
+/// MCP's error code of headers that contradict the body (2026-07-28, "Server Validation").
 const HEADER_MISMATCH: i32 = -32020;
 
 const ENVELOPE: &[&str] = &["jsonrpc", "id", "method", "params", "result", "error"];
@@ -27,7 +27,7 @@ const ERROR: &[Row] = &[
     ("data", Type::Tree(Part::Other)),
 ];
 
-/// Whether the body of such a request could be a JSON-RPC message. Both protocols may be served at any path.
+/// Returns whether the body of a request could be a JSON-RPC message. Both protocols may be served at any path.
 pub(super) fn may_be_sent(head: &RouteHead<'_>) -> bool {
     head.method == "POST"
         && matches!(
@@ -36,8 +36,9 @@ pub(super) fn may_be_sent(head: &RouteHead<'_>) -> bool {
         )
 }
 
-/// Whether one is to be expected there. The hosts of model providers serve none, so that an unknown endpoint of theirs can
-/// be refused before anything of the request leaves; unless the client asks as clients of MCP and A2A do.
+/// Returns whether a JSON-RPC message is to be expected. Hosts of model providers serve none, so a request to an
+/// unknown endpoint of theirs can be denied before any of it is forwarded. The exception is a client that asks as
+/// clients of MCP and A2A do.
 pub(super) fn is_expected(head: &RouteHead<'_>) -> bool {
     may_be_sent(head)
         && (provider_of(head.host) == "other"
@@ -45,8 +46,8 @@ pub(super) fn is_expected(head: &RouteHead<'_>) -> bool {
             || super::mcp::accepts_stream(head))
 }
 
-/// Whether a value is a JSON-RPC message to some server: lenient ones fold the case of keys, and some don't ask for
-/// `jsonrpc` if they know the method.
+/// Returns whether a value is a JSON-RPC message to any server. Lenient servers fold the case of keys, and some do
+/// not require `jsonrpc` if they know the method.
 pub(super) fn is_message(value: Value<'_>) -> bool {
     value.members().any(|(key, member)| match key.text() {
         Some(key) if is_case_variant(&key, "jsonrpc") => true,
@@ -57,7 +58,7 @@ pub(super) fn is_message(value: Value<'_>) -> bool {
     })
 }
 
-/// Whether a message asks for something that is known here.
+/// Returns whether the method of a message is known here.
 pub(super) fn has_known_method(message: Value<'_>) -> bool {
     message
         .get("method")
@@ -65,7 +66,7 @@ pub(super) fn has_known_method(message: Value<'_>) -> bool {
         .is_some_and(|method| super::mcp::knows(&method) || super::a2a::knows(&method))
 }
 
-/// The first message of a body, if it is one or a batch of them.
+/// Returns the first message of a body, if the body is a message or a batch.
 pub(super) fn first_message(body: Value<'_>) -> Option<Value<'_>> {
     if is_message(body) {
         return Some(body);
@@ -73,13 +74,13 @@ pub(super) fn first_message(body: Value<'_>) -> Option<Value<'_>> {
     body.elements().find(|element| is_message(*element))
 }
 
-/// A method as a lenient server may take it.
+/// Returns a method as a lenient server may read it.
 pub(super) fn folded(method: &str) -> String {
     let bare = method.trim_matches(|c: char| c.is_whitespace() || c.is_control());
     letter_case::ascii_lower(bare)
 }
 
-/// One message, taken apart.
+/// Members of a message.
 pub(super) struct Envelope<'v> {
     pub(super) id: Option<Value<'v>>,
     pub(super) method: Option<Cow<'v, str>>,
@@ -89,7 +90,8 @@ pub(super) struct Envelope<'v> {
 }
 
 impl<'v> Envelope<'v> {
-    /// Takes a message apart. What a client sends has to be exact, since servers differ in what they forgive.
+    /// Reads the members of a message. A client's message must be exact, because servers differ in what they
+    /// tolerate.
     pub(super) fn read(reader: &mut Reader<'_>, message: Value<'v>) -> Envelope<'v> {
         let mut envelope = Envelope {
             id: None,
@@ -149,7 +151,7 @@ impl<'v> Envelope<'v> {
         envelope
     }
 
-    /// What its response has to name, and what an answer to it is about.
+    /// Returns the data that its response must repeat or refers to.
     pub(super) fn message(&self) -> RpcMessage {
         RpcMessage {
             id: self.id.map(|id| id.raw().into()),
@@ -160,7 +162,7 @@ impl<'v> Envelope<'v> {
         }
     }
 
-    /// Reads the error that it is, if it is one.
+    /// Reads the error in the message, if there is one.
     pub(super) fn read_error(&self, reader: &mut Reader<'_>, origin: &Origin) {
         let Some(error) = self.error.filter(|error| !error.is_null()) else {
             return;
@@ -176,7 +178,7 @@ impl<'v> Envelope<'v> {
     }
 }
 
-/// A method that nobody here knows: a name like any other, and what comes with it is unknown.
+/// Reads an unknown method: a name like any other, with unknown content.
 pub(super) fn unknown_method(reader: &mut Reader<'_>, message: Value<'_>, origin: &Origin) {
     if let Some(method) = message.get("method") {
         let texts = reader.register_text(method, Class::Name);
@@ -184,7 +186,7 @@ pub(super) fn unknown_method(reader: &mut Reader<'_>, message: Value<'_>, origin
     }
 }
 
-/// A method in a spelling that only some servers take for the one that they know.
+/// Reports a method in a spelling that only some servers take for the known one.
 pub(super) fn report_variant(reader: &mut Reader<'_>, message: Value<'_>, known: &str) {
     let at = message.get("method").unwrap_or(message);
     reader.problem(
@@ -194,7 +196,8 @@ pub(super) fn report_variant(reader: &mut Reader<'_>, message: Value<'_>, known:
     );
 }
 
-/// MCP, Base Protocol, "Requests": string or integer, never null; JSON-RPC 2.0 advises against fractions.
+/// Returns whether an id is valid. MCP, Base Protocol, "Requests": string or integer, never null; JSON-RPC 2.0
+/// advises against fractions.
 fn is_id(id: Value<'_>) -> bool {
     match id.kind() {
         json::ValueKind::String => !id.has_lone_surrogate(),
@@ -207,7 +210,7 @@ fn is_id(id: Value<'_>) -> bool {
     }
 }
 
-/// An id for comparing: two spellings of a string are the same id, `1` and `"1"` are not.
+/// Returns an id for comparison: two spellings of a string are the same id, `1` and `"1"` are not.
 pub(super) fn comparable(id: Value<'_>) -> String {
     match id.text() {
         Some(text) => format!("\"{text}"),
@@ -215,7 +218,7 @@ pub(super) fn comparable(id: Value<'_>) -> String {
     }
 }
 
-/// Requests of the client that wait for a response: their numbers among its messages, by their ids.
+/// Client requests that wait for a response: the number of each among the client's messages, by its id.
 pub(super) struct PendingRpc {
     by_id: SortedMap<String, u32>,
 }
@@ -235,7 +238,7 @@ impl PendingRpc {
         PendingRpc { by_id }
     }
 
-    /// The request that a response of this id answers.
+    /// Returns the request that a response with this id answers.
     pub(super) fn request<'a>(
         &self,
         context: &'a RequestContext,
@@ -244,24 +247,24 @@ impl PendingRpc {
         context.rpc.get(index(self.number(id)?))
     }
 
-    /// Its number.
+    /// Returns the number of the request with this id.
     pub(super) fn number(&self, id: Option<Value<'_>>) -> Option<u32> {
         self.by_id.get(&comparable(id?)).copied()
     }
 
-    /// The numbers of all of them.
+    /// Returns the numbers of all requests.
     pub(super) fn numbers(&self) -> impl Iterator<Item = u32> + '_ {
         self.by_id.values().copied()
     }
 }
 
-/// Text of a request by someone whom the protocol names, or of a response.
+/// Returns the origin of a request's text by an author that the protocol names, or of a response's text.
 pub(super) fn origin(reader: &Reader<'_>, from: Author, part: Part) -> Origin {
     Origin::new(reader.author(from), part, Turn::Latest)
 }
 
-/// Whether a refusal has its own HTTP status: whoever sent the request is not known, or it could not be read. All others
-/// are answers to a request that was understood.
+/// Returns whether a denial has its own HTTP status: the sender of the request is unknown, or the request could not
+/// be read. All other denials answer a request that was understood.
 pub(super) fn has_own_status(denial: &Denial) -> bool {
     !denial.is_answer
         && (denial.status == 401
@@ -269,8 +272,8 @@ pub(super) fn has_own_status(denial: &Denial) -> bool {
             || denial.code.starts_with("AG9"))
 }
 
-/// A refusal with its own status. The error names no request, but for headers that contradict the body: then the
-/// request was read.
+/// Returns a denial with its own status. The error names no request, except for headers that contradict the body:
+/// then the request was read.
 pub(super) fn denial_with_status(denial: &Denial, context: &RequestContext) -> DenialReply {
     let (status, code) = match denial.code {
         codes::AG2012 => (400, HEADER_MISMATCH),
@@ -292,14 +295,14 @@ pub(super) fn denial_with_status(denial: &Denial, context: &RequestContext) -> D
     }
 }
 
-/// An error that answers a request.
+/// Writes an error that answers a request.
 pub(super) fn write_error(out: &mut Vec<u8>, id: Option<&[u8]>, code: i32, denial: &Denial) {
     let mut outer = begin(out, id);
     outer.member("error", |out| write_error_value(out, code, denial));
     outer.end();
 }
 
-/// What stands under `error`.
+/// Writes the value of `error`.
 pub(super) fn write_error_value(out: &mut Vec<u8>, code: i32, denial: &Denial) {
     let mut error = ObjectWriter::begin(out);
     error.member("code", |out| {
@@ -314,7 +317,7 @@ pub(super) fn write_error_value(out: &mut Vec<u8>, code: i32, denial: &Denial) {
     error.end();
 }
 
-/// The start of a message that answers a request.
+/// Begins a message that answers a request.
 pub(super) fn begin<'o>(out: &'o mut Vec<u8>, id: Option<&[u8]>) -> ObjectWriter<'o> {
     let mut outer = ObjectWriter::begin(out);
     outer.text("jsonrpc", "2.0");
@@ -324,7 +327,7 @@ pub(super) fn begin<'o>(out: &'o mut Vec<u8>, id: Option<&[u8]>) -> ObjectWriter
     outer
 }
 
-/// An answer to every request of the client that waits for one, written by `write`; `None` if none does.
+/// Returns an answer, written by `write`, to every client request that waits for one; `None` if there is none.
 #[inline(never)]
 pub(super) fn answers(
     context: &RequestContext,

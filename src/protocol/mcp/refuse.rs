@@ -1,4 +1,4 @@
-//! Refusals. Almost all are HTTP 200 with a JSON-RPC answer: the 1.x SDKs tear the whole session down on a 4xx.
+//! Denials of MCP. Almost all are HTTP 200 with a JSON-RPC answer: the 1.x SDKs close the whole session on a 4xx.
 
 use super::{SESSION_END, STREAM};
 use crate::event::RpcMessage;
@@ -10,14 +10,14 @@ use crate::protocol::jsonrpc::{
 use crate::protocol::{CannotRemove, Denial, DenialReply, Removals, RequestContext};
 use crate::wire::json::{self, Edits, JsonBody, NodeId, Value, escape, quote};
 
-/// Texts shorter than this are not looked for elsewhere: they stand everywhere.
+/// Minimum bytes of a text whose copies are searched. Shorter texts occur everywhere.
 const SHORTEST_COPY: usize = 4;
-/// More different texts than this are not looked for; the response is then refused instead.
+/// Maximum different texts whose copies are searched. With more, the response is denied instead.
 const MOST_COPIES: usize = 64;
 
-/// The answer to everything that the client asked in this exchange.
+/// Returns the answer to all requests of the client in this exchange.
 pub(super) fn refusal(denial: &Denial, context: &RequestContext) -> DenialReply {
-    // A server that has no stream to offer, or lets nobody end a session, says 405, and clients go on without.
+    // A server without a stream, or without the ending of sessions, returns 405, and clients continue without it.
     if matches!(context.endpoint.name, STREAM | SESSION_END) {
         let mut refusal = denial_with_status(denial, context);
         refusal.status = 405;
@@ -37,7 +37,7 @@ pub(super) fn refusal(denial: &Denial, context: &RequestContext) -> DenialReply 
             headers: vec![("content-type", "application/json".to_owned())],
             body,
         },
-        // Nobody waits for an answer to a notification: it is accepted, and dropped.
+        // No client waits for an answer to a notification: it is accepted, and dropped.
         None => DenialReply {
             status: 202,
             headers: Vec::new(),
@@ -46,7 +46,8 @@ pub(super) fn refusal(denial: &Denial, context: &RequestContext) -> DenialReply 
     }
 }
 
-/// One refused answer. A model that called a tool reads why in the result; everything else ends with an error.
+/// Writes one denied answer. A model that called a tool reads the reason in the result; everything else ends with an
+/// error.
 pub(super) fn write_denied(
     out: &mut Vec<u8>,
     id: Option<&[u8]>,
@@ -81,7 +82,8 @@ pub(super) fn write_denied(
     outer.end();
 }
 
-/// Edits a whole response: refused messages are replaced, refused offers left out, copies of redacted texts edited too.
+/// Edits a whole response: replaces denied messages, removes denied tool definitions, and edits copies of redacted
+/// texts.
 pub(super) fn remove_from_response(
     json: &JsonBody<'_>,
     context: &RequestContext,
@@ -140,7 +142,7 @@ fn leave_out(
             .chain(inside.filter_map(|request| request.get("params")))
             .filter_map(|holder| holder.get("tools"));
         for list in lists {
-            // Offers come in the order of the bytes.
+            // Tool definitions are in the order of the bytes.
             let goes = |place: NodeId| offers.binary_search(&place).is_ok();
             found = found.saturating_add(remove_elements(list, &goes, edits));
         }
@@ -152,8 +154,9 @@ fn leave_out(
     }
 }
 
-/// A tool's result says the same twice, as text for people and as data; servers are told to. What was found in one of
-/// them may escape a detector in the other, for want of the words around it.
+/// Edits copies of redacted texts. The result of a tool has the same content twice, as text for people and as data,
+/// as servers are required to. A detector may miss in one of them what it found in the other, because the context
+/// words are missing.
 fn correct_copies(
     json: &JsonBody<'_>,
     messages: &[Value<'_>],
@@ -200,7 +203,7 @@ fn correct_copies(
     Ok(())
 }
 
-/// Replaces a text wherever it stands in a string, as it is and as it is escaped in JSON that the string holds.
+/// Replaces a text everywhere in a string, both as it is and as JSON inside the string escapes it.
 #[inline(never)]
 fn replace_all(string: Value<'_>, found: &str, with: &str, edits: &mut Edits) {
     let Some(text) = string.text() else { return };

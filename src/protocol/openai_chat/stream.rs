@@ -1,4 +1,4 @@
-//! `chat.completion.chunk`: one response in many frames, its choices interleaved.
+//! Streamed chat completions, `chat.completion.chunk`: one response in many frames, its choices interleaved.
 //!
 //! ```text
 //! {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"gpt-4o","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}
@@ -33,13 +33,13 @@ use crate::wire::sort;
 use crate::wire::sorted_map::{SortedMap, SortedSet};
 use crate::wire::span::{index, offset};
 
-/// Number of the call in `function_call`, of which there is one at most.
+/// Number of the call in `function_call`, of which there is at most one.
 const LEGACY_CALL: u32 = u32::MAX;
 
 /// Members of a chunk that no whole response has: padding against traffic analysis, OpenAI's and Mistral's.
 const CHUNK: &[Row] = &[("obfuscation", Type::Id), ("p", Type::Id)];
 
-/// Where texts stand whose members are numbered.
+/// Objects with numbered texts.
 const IN_CHOICE: u32 = 0;
 const IN_DELTA: u32 = 1;
 const IN_MESSAGE: u32 = 2;
@@ -47,7 +47,7 @@ const IN_MESSAGE: u32 = 2;
 /// Members of `delta`.
 const SPOKEN: &[&[Row]] = &[MESSAGE, SPEECH];
 
-/// Members of `message` beside `delta` that say what `delta` says.
+/// Members of `message`, beside `delta`, that repeat the content of `delta`.
 const COPIED: &[&str] = &[
     "role",
     "content",
@@ -67,37 +67,37 @@ const CALL: &[Row] = &[
     ("custom", Type::Custom),
 ];
 
-/// A streamed chat completion.
+/// Streamed chat completion.
 #[derive(Debug)]
 pub(in crate::protocol) struct ChatStream {
     context: RequestContext,
-    /// How frames of our own say something.
+    /// Shape of the frames that the filter creates.
     answer: ResponseShape,
-    /// What frames of our own repeat: `id`, `created`, `model`, as the first chunk wrote them.
+    /// Members that created frames repeat: `id`, `created`, `model`, as the first chunk contained them.
     common: Option<Vec<u8>>,
     choices: SortedMap<u32, Choice>,
-    /// Choices that the frame at hand ends. It may still be refused.
+    /// Choices that the current frame ends. The frame may still be denied.
     ending: Vec<u32>,
-    /// Members of `delta` that nobody knows.
+    /// Unknown members of `delta`.
     unknown: UnknownTexts,
 }
 
-/// A choice so far.
+/// Choice so far.
 #[derive(Debug, Default)]
 struct Choice {
-    /// Why it ended was told; OpenRouter repeats it with the usage.
+    /// Whether the finish reason has arrived; OpenRouter repeats it with the usage.
     reason_told: bool,
     finished: bool,
     calls: Vec<StreamedCall>,
-    /// How many of them had come when the choice ended.
+    /// Number of its calls when the choice ended.
     ended_calls: usize,
-    /// `function_call` has said something.
+    /// Whether `function_call` had content.
     has_legacy_call: bool,
     /// Texts under `message` so far, by their number.
     copies: SortedMap<u32, String>,
 }
 
-/// A call so far.
+/// Call so far.
 #[derive(Debug)]
 struct StreamedCall {
     index: Option<u64>,
@@ -142,7 +142,7 @@ impl ChatStream {
                     }
                     reader.word(value, FINISH_REASONS);
                 }
-                // The text once more, token by token: it goes as a whole when the text is edited.
+                // The text again, token by token: these are dropped as a whole when the text is edited.
                 "logprobs" | "log_probs" => reader.claim_all(value),
                 "error" => error(reader, value),
                 "delta" => self.delta(reader, value, number),
@@ -156,8 +156,8 @@ impl ChatStream {
             self.ending.push(number);
             reader.piece(Delta::End(Some(number)));
         }
-        // What is said of one choice stays in its order, whatever waits: OpenRouter sends usage behind a call that no
-        // reason to finish has ended.
+        // Frames of one choice stay in order, even if some wait: OpenRouter sends usage after a call that no finish
+        // reason has ended.
         reader.frame.lanes = reader.frame.lanes.and(OrderingGroups::of(number));
     }
 
@@ -197,11 +197,12 @@ impl ChatStream {
                 _ => spoken(reader, key, value, &origin.member(number_of(key))),
             },
         );
-        // A server that says its text under a name of its own says it in pieces, too.
+        // A server with its own name for the text sends that text in pieces, too.
         self.unknown.read(reader, delta, SPOKEN, choice);
     }
 
-    /// `message` beside `delta`: Writer says the same in both, Perplexity puts the whole text so far into it.
+    /// Reads `message` beside `delta`. Writer repeats the content of `delta` in it, Perplexity puts the whole text so
+    /// far into it.
     fn message(
         &mut self,
         reader: &mut Reader<'static>,
@@ -217,7 +218,7 @@ impl ChatStream {
                 "role" => reader.role(value, ROLES),
                 "content" | "refusal" | "reasoning_content" | "reasoning" if is_string => {
                     let piece = self.copied_text(reader, key, value, twin, choice);
-                    // Mistral's models at Bedrock say all in `message`.
+                    // Mistral's models at Bedrock put all content into `message`.
                     reader.frame.pieces.extend(piece.map(|piece| {
                         Delta::Text(TextDelta {
                             retold: delta.is_some(),
@@ -307,8 +308,8 @@ impl ChatStream {
         );
     }
 
-    /// Which call an entry of `tool_calls` is about: its `index` says so; Mistral's has none and an id instead. An index
-    /// that comes again with another id is another call.
+    /// Returns the number of the call in an entry of `tool_calls`: that of its `index`. Mistral's entries have an id
+    /// instead. An index that is repeated with another id is another call.
     fn call_number(&mut self, call: Value<'_>, choice: u32, at: u32) -> u32 {
         let index = call.get("index").and_then(|index| index.as_u64());
         let id = call
@@ -322,7 +323,7 @@ impl ChatStream {
         });
         let known = match (known, index, &id) {
             (Some(known), ..) => Some(known),
-            // Neither says which: the entry's place in the list.
+            // Without both, the index of the entry in the list.
             (None, None, None) => usize::try_from(at).ok().filter(|at| *at < calls.len()),
             _ => None,
         };
@@ -336,7 +337,7 @@ impl ChatStream {
         offset(number)
     }
 
-    /// A chunk of our own for one choice: a text in a member of its delta, or why the choice ends.
+    /// Returns a created chunk for one choice: a text in a member of its delta, or the finish reason.
     fn chunk(
         &self,
         choice: u32,
@@ -371,13 +372,13 @@ impl ChatStream {
     }
 }
 
-/// The place of a member of `delta` in its tables.
+/// Returns the index of a member of `delta` in its tables.
 fn number_of(key: &str) -> usize {
     let mut members = SPOKEN.iter().copied().flatten();
     members.position(|(known, _)| *known == key).unwrap_or(0)
 }
 
-/// A call in `message` that `delta` told of.
+/// Reads a call in `message` that `delta` contains, too.
 fn copied_call(reader: &mut Reader<'static>, call: Value<'_>, key: CallKey) {
     reader.claim_all(call);
     let function = call.get("function").or_else(|| call.get("custom"));
@@ -399,13 +400,13 @@ fn copied_call(reader: &mut Reader<'static>, call: Value<'_>, key: CallKey) {
     }
 }
 
-/// Notes a call that goes on after its choice has ended: it was evaluated, and clients go on with it.
+/// Reports a call that continues after its choice has ended. It is evaluated already, and clients continue it.
 fn goes_on(reader: &mut Reader<'static>, call: Value<'_>) {
     let what = "a call that goes on after its choice has ended";
     reader.problem(codes::AG2014, call, what);
 }
 
-/// Notes an index that is no whole number: clients differ in what they make of one.
+/// Reports an index that is not an integer, because clients interpret it differently.
 fn whole_index(reader: &mut Reader<'static>, of: Value<'_>) {
     if let Some(index) = of.get("index").filter(|index| !index.is_null())
         && index.as_u64().is_none()
@@ -415,7 +416,7 @@ fn whole_index(reader: &mut Reader<'static>, of: Value<'_>) {
     }
 }
 
-/// Number of the text in `content`.
+/// Returns the number of the text in `content`.
 fn content_item() -> u32 {
     let origin = Origin {
         piece_of: Some(IN_DELTA),
@@ -435,7 +436,7 @@ fn begin(reader: &mut Reader<'static>, element: Value<'_>, key: CallKey) {
     });
 }
 
-/// `{name, arguments}` or `{name, input}`.
+/// Reads `{name, arguments}` or `{name, input}`.
 fn called(reader: &mut Reader<'static>, element: Value<'_>, function: Value<'_>, key: CallKey) {
     reader.object(
         function,
@@ -460,7 +461,7 @@ fn called(reader: &mut Reader<'static>, element: Value<'_>, function: Value<'_>,
     );
 }
 
-/// Snowflake sends an empty `function_call` in every chunk.
+/// Returns whether a `function_call` has content. Snowflake sends an empty one in every chunk.
 fn is_told(function: Value<'_>) -> bool {
     function
         .members()
@@ -621,8 +622,8 @@ impl StreamReader for ChatStream {
     }
 }
 
-/// Takes the denied calls out of one frame, and numbers the others without a gap: a gap makes the stream helper of
-/// OpenAI's own library fail.
+/// Removes the denied calls from one frame, and renumbers the others without a gap, because a gap makes the stream
+/// helper of OpenAI's own library fail.
 fn take_out_of(
     frame: &mut HeldFrame,
     number: u64,
@@ -630,7 +631,7 @@ fn take_out_of(
 ) -> Result<(), CannotRemove> {
     let json = frame.json.as_ref().ok_or(CannotRemove)?;
     let body = json.body().ok_or(CannotRemove)?;
-    // Pieces come in the order of the bytes.
+    // Pieces are in the order of the bytes.
     let call_at = |value: Value<'_>| {
         let piece = (number, value.place());
         calls
@@ -696,7 +697,7 @@ fn renumber(element: Value<'_>, call: &EvaluatedCall, calls: &[EvaluatedCall], e
     }
 }
 
-/// Without any call the response is an ordinary text.
+/// Ends a response without any call as an ordinary text.
 fn finish_plainly(frame: &mut HeldFrame, number: u32) {
     let Some(body) = frame.body() else {
         return;

@@ -1,9 +1,9 @@
-//! Ids that we give to what we put into a response, and what becomes of them when a client sends them back.
+//! Ids of items that the filter puts into a response, and their restoration when a client sends them back.
 //!
-//! Where the provider keeps answers, clients go on by id: `{"type":"item_reference","id":"msg_…"}` (Vercel's AI SDK) or
-//! `"previous_response_id":"resp_…"` (openai-agents, LangChain). The provider never had a message of ours, and in the
-//! answer that it keeps a denied call is still open: it would refuse the next request (404, or 400 "No tool output found").
-//! So our ids say what the provider has instead, as plain text:
+//! Where the provider stores responses, clients continue by id: `{"type":"item_reference","id":"msg_…"}` (Vercel's AI
+//! SDK) or `"previous_response_id":"resp_…"` (openai-agents, LangChain). The provider never received a message of
+//! ours, and in the response that it stores a denied call is still open. It would reject the next request (404, or
+//! 400 "No tool output found"). So our ids contain, as plain text, what the provider has instead:
 //!
 //! ```text
 //! msg_agentguard~f~fc_68af40~call_abc      the function call `fc_68af40`, whose result is asked for under `call_abc`
@@ -11,9 +11,9 @@
 //! msg_agentguard_68af40, resp_agentguard_…  nothing
 //! ```
 //!
-//! Before a request leaves, such an id becomes the provider's own again, with a result for each open call that says that it
-//! was denied; what stands for nothing is taken out. Nothing is remembered, and nothing has to be trusted: whoever makes up
-//! such an id asks for what the same client could have asked for by the provider's ids.
+//! Before a request is forwarded, such an id is replaced by the provider's own, with a result for each open call that
+//! reports the denial. Items that the provider does not have are removed. The filter stores nothing and need not
+//! trust the id: a client that invents one asks for what it could have asked for by the provider's ids.
 
 use super::items::kind_of;
 use crate::protocol::json_edit::{remove_elements, remove_members};
@@ -22,29 +22,29 @@ use crate::wire::sorted_map::SortedSet;
 use crate::wire::span::Span;
 use std::borrow::Cow;
 
-/// How the id of a message of ours begins.
+/// Prefix of the id of a message that the filter creates.
 pub(super) const MESSAGE: &str = "msg_agentguard";
 
-/// How the id of a response begins that is ours, or in which calls are open.
+/// Prefix of the id of a response that the filter creates, or in which calls are open.
 const RESPONSE: &str = "resp_agentguard";
 
-/// Stands between the parts of an id, none of which holds it.
+/// Separator of the parts of an id; no part contains it.
 const BETWEEN: char = '~';
 
-/// Longest part of an id that is carried. Providers' ids have some 50 characters.
+/// Maximum bytes of a part of an id. Ids of providers have some 50 characters.
 const MOST_BYTES: usize = 128;
 
-/// Most open calls that the id of a response carries.
+/// Maximum open calls in the id of a response.
 const MOST_CALLS: usize = 16;
 
-/// Longest id that OpenAI takes.
+/// Maximum bytes of an id that OpenAI accepts.
 const MOST_ID_BYTES: usize = 64;
 
-/// What the model reads as the result of a denied call.
+/// Result of a denied call for the model.
 const DENIED: &str = "This call was denied by policy. It did not run.";
 
-/// Kinds of calls that a client answers, each with its letter, the result's type, and how the result says that nothing ran:
-/// what stands before the text, and behind it.
+/// Kinds of calls that a client answers: each with its letter, the type of the result, and the members that report
+/// that nothing ran, before and after the text.
 const ANSWERED: &[(&str, char, &str, &str, &str)] = &[
     (
         "function_call",
@@ -90,13 +90,13 @@ const ANSWERED: &[(&str, char, &str, &str, &str)] = &[
     ),
 ];
 
-/// Whether an id can be a part of ours.
+/// Returns whether an id can be part of one of ours.
 fn is_carried(id: &str) -> bool {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"_-.:".contains(&b);
     (1..=MOST_BYTES).contains(&id.len()) && id.bytes().all(is_plain)
 }
 
-/// A call that the client never gets, and that the provider waits for.
+/// Call that the client never receives, and whose result the provider waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct OpenCall {
     letter: char,
@@ -105,7 +105,7 @@ pub(super) struct OpenCall {
 }
 
 impl OpenCall {
-    /// The call that an item is; `None` where no result of ours could answer it.
+    /// Returns the call of an item; `None` if no result of ours could answer it.
     pub(super) fn of(item: Value<'_>) -> Option<OpenCall> {
         let kind = kind_of(item);
         let (_, letter, ..) = ANSWERED.iter().find(|(known, ..)| *known == kind)?;
@@ -125,7 +125,7 @@ impl OpenCall {
         })
     }
 
-    /// The id of the message in the place of the call.
+    /// Returns the id of the message in place of the call.
     pub(super) fn message_id(&self) -> String {
         format!("{MESSAGE}~{}~{}~{}", self.letter, self.item, self.call)
     }
@@ -155,7 +155,7 @@ impl OpenCall {
         })
     }
 
-    /// The item that answers it.
+    /// Writes the item with the result of the call.
     fn answer(&self, out: &mut Vec<u8>) {
         let known = ANSWERED
             .iter()
@@ -170,13 +170,13 @@ impl OpenCall {
     }
 }
 
-/// The id of a message in the place of an item that no id can bring back.
+/// Returns the id of a message in place of an item that no id can restore.
 pub(super) fn plain_message_id(item_id: &str) -> String {
     let rest = item_id.split_once('_').map_or(item_id, |(_, rest)| rest);
     format!("{MESSAGE}_{}", short(rest))
 }
 
-/// The end of an id, so that it and its prefix are not too long for OpenAI.
+/// Returns the end of an id, so that it is not too long for OpenAI with its prefix.
 fn short(id: &str) -> String {
     let most = MOST_ID_BYTES
         .saturating_sub(MESSAGE.len())
@@ -189,8 +189,8 @@ fn short(id: &str) -> String {
     plain.get(from..).unwrap_or_default().iter().collect()
 }
 
-/// The id of a response in which these calls are open. A response that has such an id already gets a longer one. `None` where
-/// it can't carry them all.
+/// Returns the id of a response in which these calls are open. A response that has such an id already gets a longer
+/// one. `None` if the id cannot contain them all.
 pub(super) fn response_id(id: &str, open: &[Option<OpenCall>]) -> Option<String> {
     let (mut marked, known) = match Restored::of(id) {
         Some(known) => (id.to_owned(), known.open.len()),
@@ -209,7 +209,7 @@ pub(super) fn response_id(id: &str, open: &[Option<OpenCall>]) -> Option<String>
     Some(marked)
 }
 
-/// What a response's id of ours stands for.
+/// Provider's id and open calls in one of our response ids.
 struct Restored<'i> {
     id: &'i str,
     open: Vec<OpenCall>,
@@ -236,18 +236,18 @@ impl<'i> Restored<'i> {
     }
 }
 
-/// What a reference to an item of ours is to the provider.
+/// Owner of a referenced item, from the provider's point of view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ItemOwner {
-    /// It is the provider's own.
+    /// The provider's own item.
     Foreign,
-    /// It stands for something of the provider's.
+    /// Our id for an item of the provider's.
     Restored,
-    /// It stands for nothing.
+    /// Our id without an item at the provider.
     Nothing,
 }
 
-/// What the id of an item or a response stands for.
+/// Returns the owner of the item or response with this id.
 pub(super) fn standing(id: Option<Value<'_>>) -> ItemOwner {
     let text = id.and_then(|id| id.text()).unwrap_or_default();
     match () {
@@ -259,7 +259,7 @@ pub(super) fn standing(id: Option<Value<'_>>) -> ItemOwner {
     }
 }
 
-/// The path of a request with the provider's own id of a response, where it names one of ours:
+/// Returns the path of a request with the provider's own response id, if the path contains one of ours:
 /// `/v1/responses/resp_agentguard~resp_1~fcall_1/cancel`.
 pub(in crate::protocol) fn restored_path(path: &str) -> Option<String> {
     const BEFORE: &str = "/responses/";
@@ -273,7 +273,7 @@ pub(in crate::protocol) fn restored_path(path: &str) -> Option<String> {
     Some(format!("{before}{}{rest}", restored.id))
 }
 
-/// Puts the provider's own ids in the place of ours, and takes out what stands for nothing.
+/// Replaces our ids by the provider's own, and removes items that the provider does not have.
 pub(in crate::protocol) fn restore(root: Value<'_>, edits: &mut Edits) {
     let list = ["input", "items"].iter().find_map(|name| {
         root.get(name)
@@ -330,7 +330,8 @@ pub(in crate::protocol) fn restore(root: Value<'_>, edits: &mut Edits) {
                 kept = kept.saturating_sub(1);
                 gone.insert(item.place());
             }
-            // The message itself stays; its id becomes one as OpenAI takes them: letters, digits, `_` and `-`, 64 at most.
+            // The message itself is kept. Its id becomes one that OpenAI accepts: letters, digits, `_` and `-`, at
+            // most 64.
             (_, call) if call.is_some() || text.len() > MOST_ID_BYTES => {
                 let item_id =
                     call.map_or(Cow::Borrowed(&*text), |call| call.item.into_string().into());
@@ -349,7 +350,7 @@ pub(in crate::protocol) fn restore(root: Value<'_>, edits: &mut Edits) {
     }
 }
 
-/// The answer to a call, unless the request answers it already.
+/// Returns the result of a call, unless the request contains one already.
 fn answer_once(call: &OpenCall, answered: &mut SortedSet<Box<str>>) -> Option<Vec<u8>> {
     if !answered.insert(call.call.clone()) {
         return None;
@@ -359,7 +360,7 @@ fn answer_once(call: &OpenCall, answered: &mut SortedSet<Box<str>>) -> Option<Ve
     Some(out)
 }
 
-/// Puts items before all others of `input`, whatever that is.
+/// Inserts items before all others of `input`, whatever its type.
 fn put_first(root: Value<'_>, items: &[u8], has_others: bool, edits: &mut Edits) {
     let input = root.get("input").filter(|input| !input.is_null());
     let at = |start: u32, end: u32| Span { start, end };

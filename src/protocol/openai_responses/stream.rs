@@ -1,5 +1,7 @@
-//! Events of a streamed response. What is said is told in deltas, and then as a whole up to four times: when the text ends,
-//! when its part, its item and the response end. All of it stays the same text, so that every copy is edited alike.
+//! Events of a streamed response of OpenAI's Responses API.
+//!
+//! Content arrives in deltas, and then as a whole up to four times: when the text ends, and when its part, its item
+//! and the response end. All copies are the same text, so that every copy is edited alike.
 //!
 //! ```text
 //! {"type":"response.created","sequence_number":0,"response":{"id":"resp_1","object":"response","status":"in_progress","output":[]}}
@@ -60,7 +62,7 @@ const EVENT: &[Row] = &[
     ("response", Type::Custom),
     ("logprobs", Type::Custom),
     ("annotation", Type::Tree(Part::Other)),
-    // Pictures while they are drawn.
+    // Images while they are generated.
     ("partial_image_index", Type::Number),
     ("partial_image_b64", Type::Media),
     ("size", Type::Id),
@@ -73,11 +75,11 @@ const EVENT: &[Row] = &[
     ("error", Type::Custom),
 ];
 
-/// Both lists of a reasoning item hold thoughts.
+/// Members of a reasoning item; both lists contain reasoning.
 const THOUGHTS: &[Row] = &[("summary", Type::Custom), ("content", Type::Custom)];
 
-/// Texts that arrive in deltas: the events' name, where the text stands in its item, which part of the response it is, and
-/// which member of the event at its end repeats it.
+/// Texts that arrive in deltas: the name of the events, the list of the item that contains the text, the part of the
+/// response, and the member of the final event that repeats the text.
 const TEXTS: &[(&str, u32, Part, &str)] = &[
     ("output_text", CONTENT, Part::Text, "text"),
     ("refusal", CONTENT, Part::Refusal, "refusal"),
@@ -86,8 +88,8 @@ const TEXTS: &[(&str, u32, Part, &str)] = &[
     ("audio.transcript", AUDIO, Part::Transcript, "transcript"),
 ];
 
-/// Arguments that arrive in deltas: the events' name, and which member of the event at their end and of the item repeats
-/// them.
+/// Arguments that arrive in deltas: the name of the events, and the member of the final event and of the item that
+/// repeats them.
 const ARGUMENTS: &[(&str, &str)] = &[
     ("function_call_arguments", "arguments"),
     ("mcp_call_arguments", "arguments"),
@@ -95,27 +97,28 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("code_interpreter_call_code", "code"),
 ];
 
-/// Single arguments that arrive in deltas: the events' name, what the argument is called in the item, and which member of the
-/// events at its beginning and its end tells it. Where the event says which command, it is an element of a list.
+/// Single arguments that arrive in deltas: the name of the events, the name of the argument in the item, and the
+/// member of the first and the final event that contains it. If the event contains the number of the command, the
+/// argument is an element of a list.
 const ARGUMENT_PARTS: &[(&str, &str, &str)] = &[
     ("shell_call_command", "commands", "command"),
     ("apply_patch_call_operation_diff", "diff", "diff"),
 ];
 
-/// Stands for the number of an item where an event names none.
+/// Number of the item in an event that names none.
 const NO_ITEM: u32 = u32::MAX;
 
-/// Most events of a kind that nobody knows: more are no text that goes on.
+/// Maximum unknown kinds of events. Texts of further kinds are not continued.
 const MAX_UNKNOWN: usize = 64;
 
-/// In which list of its item a text stands; unknown kinds of deltas count on from the last.
+/// Lists of an item that contain texts. Unknown kinds of deltas have the numbers from the last one on.
 const CONTENT: u32 = 0;
 const SUMMARY: u32 = 1;
 const AUDIO: u32 = 2;
 const UNKNOWN: u32 = 3;
 
-/// A call so far. Where a later event tells another name or other arguments, that is another call of the same item: a
-/// client may go by either.
+/// Call so far. If a later event contains another name or other arguments, that is another call of the same item:
+/// some clients use one, some the other.
 #[derive(Debug)]
 struct StreamedCall {
     item: u32,
@@ -124,63 +127,64 @@ struct StreamedCall {
     has_ended: bool,
 }
 
-/// An item so far.
+/// Item so far.
 #[derive(Debug)]
 struct StreamedItem {
     number: u32,
     id: Option<Box<str>>,
-    /// A call that has not run: its frames are held until it is evaluated.
+    /// Whether the item is a call that has not run: its frames are held until it is evaluated.
     is_held: bool,
     is_done: bool,
-    /// Annotations were told one by one.
+    /// Whether annotations arrived one by one.
     is_annotated: bool,
-    /// The id of what would take its place, and the call that would be open.
+    /// Id of the item's replacement, and the call that would be open.
     marked: Option<(String, Option<OpenCall>)>,
-    /// What takes its place.
+    /// Replacement text of a denied item.
     denied: Option<String>,
 }
 
-/// How an item is told.
+/// Phase of an item in an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// It begins.
+    /// The item begins.
     Added,
-    /// It is complete.
+    /// The item is complete.
     Done,
-    /// The whole response repeats it.
+    /// The whole response repeats the item.
     Repeated,
 }
 
-/// What an event is about.
+/// Item and text of an event.
 #[derive(Clone, Copy, Debug)]
 struct ItemText {
     item: u32,
     at: u32,
 }
 
-/// A streamed response.
+/// Streamed response.
 #[derive(Debug)]
 pub(in crate::protocol) struct ResponsesStream {
     context: RequestContext,
-    /// What frames of our own repeat, as the first event wrote it.
+    /// Members that created frames repeat, as the first event contained them.
     common: Option<Common>,
     items: Vec<StreamedItem>,
     texts: SnapshotTexts,
     calls: Vec<StreamedCall>,
-    /// Names of deltas that nobody knows.
+    /// Names of unknown deltas.
     unknown: Vec<Box<str>>,
     numbers: Numbers,
-    /// The response's beginning has been sent.
+    /// Whether the beginning of the response was sent.
     has_begun: bool,
-    /// The number after those of all items that the client knows of.
+    /// Number after those of all items that the client knows.
     next_item: u32,
-    /// Whether the provider keeps the response, if it says so.
+    /// Whether the provider stores the response, if the response contains this.
     kept: Option<bool>,
-    /// The provider's id of the response.
+    /// Id of the response at the provider.
     id: Option<Box<str>>,
-    /// The id that the first event told the client. Later ones keep it: OpenAI's packages raise an error where it changes.
+    /// Id that the client received in the first event. Later events keep it: OpenAI's packages raise an error if it
+    /// changes.
     told_id: Option<Box<str>>,
-    /// Items that have begun and not ended, as the client knows them, and how they end where no more is told of them.
+    /// Items that have begun and not ended, as the client knows them, with the end of each if no more of it is sent.
     open: Vec<(u32, Vec<u8>)>,
 }
 
@@ -212,7 +216,7 @@ impl ResponsesStream {
         items.find(|item| item.number == number)
     }
 
-    /// The number of the item with this id: the one at this place, if that is it.
+    /// Returns the number of the item with this id: the one at this index, if its id matches.
     fn number_of(&self, id: Option<&str>, at: Option<u32>) -> u32 {
         let is_it = |item: &&StreamedItem| item.id.is_some() && item.id.as_deref() == id;
         let there = at.and_then(|at| self.item(at)).filter(is_it);
@@ -220,7 +224,7 @@ impl ResponsesStream {
         named.map(|item| item.number).or(at).unwrap_or(NO_ITEM)
     }
 
-    /// Notes that there is an item of this number; `false` if there are too many.
+    /// Records an item with this number; `false` if there are too many.
     fn know_item(&mut self, number: u32, id: Option<Value<'_>>, is_held: bool) -> bool {
         if let Some(item) = self.item_mut(number) {
             item.is_held |= is_held;
@@ -255,8 +259,9 @@ impl ResponsesStream {
         }
     }
 
-    /// Whether an event can wait until it is known which calls are denied, where the provider keeps the response: its id says
-    /// which, and stands in the first event. What a person sees come does not wait.
+    /// Returns whether an event can wait until it is known which calls are denied. This applies where the provider
+    /// stores the response: its id lists the denied calls, and is in the first event. Text that a person watches does
+    /// not wait.
     fn is_quiet(&self, event: Value<'_>, kind: &str, item: u32) -> bool {
         if !self.context.offers_tools || !self.kept.unwrap_or(!self.context.unstored) {
             return false;
@@ -275,7 +280,7 @@ impl ResponsesStream {
     fn event(&mut self, reader: &mut Reader<'static>, event: Value<'_>, kind: &str) {
         let about = self.about(event);
         reader.frame.quiet = self.is_quiet(event, kind, about.item);
-        // Events are numbered and items follow one another: what comes behind a call waits for it.
+        // Events are numbered and items follow one another, so the events after a call wait for it.
         reader.frame.lanes = OrderingGroups::ALL;
         if kind == "error" {
             reader.reading.error = Some(match event.get("code").and_then(|code| code.text()) {
@@ -312,7 +317,7 @@ impl ResponsesStream {
             "type" | "name" => reader.claim(value),
             _ if value.is_null() => reader.claim(value),
             "error" => error(reader, value),
-            // The text once more, token by token: it goes as a whole when the text is edited.
+            // The text again, token by token: these are dropped as a whole when the text is edited.
             "logprobs" => reader.claim_all(value),
             "item" => self.told_item(reader, event, value, about.item, phase),
             "part" => {
@@ -388,7 +393,7 @@ impl ResponsesStream {
         }
     }
 
-    /// Frames of a call that has not run wait for its end.
+    /// Holds the frames of a call that has not run until the call ends.
     fn hold(&self, reader: &mut Reader<'static>, element: NodeId, number: u32) {
         if !self.item(number).is_some_and(|item| item.is_held) {
             return;
@@ -464,7 +469,7 @@ impl ResponsesStream {
             }
             _ => Items::alone(reader, item),
         }
-        // Each thing is told once: as soon as it is complete.
+        // Each item is reported once, as soon as it is complete.
         let is_told = match phase {
             Phase::Added => true,
             Phase::Done => is_annotated,
@@ -582,7 +587,7 @@ impl ResponsesStream {
     ) {
         let is_repeated = phase == Phase::Repeated;
         if self.item(number).is_some_and(|item| item.denied.is_some()) {
-            // Something else takes its place.
+            // The item will be replaced.
             reader.claim_all(item);
             return;
         }
@@ -601,7 +606,7 @@ impl ResponsesStream {
             name,
             provider_run,
         };
-        // Of what the provider runs, nothing need be held before there is something to evaluate.
+        // A call that the provider runs need not be held before there is content to evaluate.
         if !provider_run || phase != Phase::Added {
             self.call_of(reader, &call, None);
         }
@@ -626,11 +631,11 @@ impl ResponsesStream {
                     result.tool = name.map_or(Known::Unknown, |name| Known::Is(name.into()));
                     reader.tell_result(result, value, &|part| part.get("text"));
                 }
-                // What has begun is not complete yet.
+                // An item that has begun is not complete yet.
                 "action" | "actions" | "operation" if phase == Phase::Added && is_hollow(value) => {
                     reader.claim_all(value);
                 }
-                // What is still missing of it comes in deltas.
+                // The missing members arrive in deltas.
                 "operation" if phase == Phase::Added => {
                     reader.claim_all(value);
                     for (key, member) in value.members() {
@@ -646,7 +651,7 @@ impl ResponsesStream {
         }
     }
 
-    /// The call of an item that goes by this name, and says this if anything is asked.
+    /// Returns the call of an item with this name, and with these arguments if `says` is set.
     fn call_of(
         &mut self,
         reader: &mut Reader<'static>,
@@ -700,7 +705,7 @@ impl ResponsesStream {
         Some(number)
     }
 
-    /// Arguments, or more of them; `member` is what they are called in the item.
+    /// Reads arguments, or more of them; `member` is their name in the item.
     fn arguments(
         &mut self,
         reader: &mut Reader<'static>,
@@ -748,7 +753,7 @@ impl ResponsesStream {
         reader.piece(call_piece(number, at.element, what));
     }
 
-    /// One of the arguments, or more of one.
+    /// Reads one of the arguments, or more of one.
     fn argument(
         &mut self,
         reader: &mut Reader<'static>,
@@ -762,7 +767,7 @@ impl ResponsesStream {
         let Some(number) = known.or_else(|| self.call_of(reader, at, None)) else {
             return;
         };
-        // More of what was evaluated already is no argument: it is read as what nobody knows.
+        // A continuation of evaluated arguments is not an argument: it is read as unknown text.
         if self.calls.get(number).is_some_and(going) && value.kind() == json::ValueKind::String {
             reader.claim(value);
             let what = CallDelta::At(path.into(), value.place(), extent);
@@ -791,7 +796,7 @@ impl ResponsesStream {
         }
     }
 
-    /// The object of the whole response.
+    /// Reads the object of the whole response.
     fn told_response(&mut self, reader: &mut Reader<'static>, response: Value<'_>, kind: &str) {
         let is_last = is_last(kind);
         let is_first = self.common.is_none();
@@ -831,7 +836,7 @@ impl ResponsesStream {
                 _ => response_member(reader, key, value),
             },
         );
-        // The request's settings are repeated in each of these events.
+        // Each of these events repeats the settings of the request.
         if !is_first {
             retell(reader, first);
         }
@@ -849,7 +854,8 @@ impl ResponsesStream {
         }
     }
 
-    /// Corrects what a part of a text says of it: token probabilities repeat it, annotations point into it.
+    /// Corrects the members of a part that depend on its text: token probabilities repeat it, annotations point into
+    /// it.
     fn correct_part(
         &self,
         part: Value<'_>,
@@ -880,7 +886,7 @@ impl ResponsesStream {
         }
     }
 
-    /// The id of a response that the provider keeps, if it can tell which of its calls are open.
+    /// Returns the id of a response that the provider stores, with its open calls if the id can contain them.
     fn id_with_open_calls(&self, id: &str) -> Option<String> {
         let open: Vec<Option<OpenCall>> = self
             .items
@@ -892,7 +898,7 @@ impl ResponsesStream {
         mark::response_id(id, &open).filter(|_| is_kept && !open.is_empty())
     }
 
-    /// Gives a response that the provider keeps an id that tells which of its calls are open.
+    /// Replaces the id of a response that the provider stores by one that contains its open calls.
     fn name_open_calls(&self, response: Value<'_>, edits: &mut Edits) {
         let id = response.get("id");
         if let (Some(id), Some(told)) = (id, &self.told_id)
@@ -960,10 +966,10 @@ impl ResponsesStream {
     }
 }
 
-/// A call in a frame.
+/// Call in a frame.
 struct CallAt<'a> {
     item: u32,
-    /// The value that is about it, and nothing else.
+    /// The value that contains this call and nothing else.
     element: NodeId,
     name: Option<&'a str>,
     provider_run: bool,
@@ -998,7 +1004,7 @@ fn no_logprobs(part: Value<'_>, edits: &mut Edits) {
     }
 }
 
-/// Whether an action holds no word yet beside its type.
+/// Returns whether an action contains no text yet besides its type.
 fn is_hollow(value: Value<'_>) -> bool {
     value.descendants().all(|node| {
         node.is_key
@@ -1010,19 +1016,19 @@ fn is_hollow(value: Value<'_>) -> bool {
     })
 }
 
-/// Events since `first` tell what others tell as well.
+/// Marks the events since `first` as copies of others.
 fn retell(reader: &mut Reader<'static>, first: usize) {
     for event in reader.reading.events.iter_mut().skip(first) {
         event.retold = true;
     }
 }
 
-/// The name of an event without what all of them begin with.
+/// Returns the name of an event without the common prefix.
 fn stem(kind: &str) -> &str {
     kind.strip_prefix("response.").unwrap_or(kind)
 }
 
-/// Whether an event tells the whole response, and ends it.
+/// Returns whether an event contains the whole response, and ends it.
 fn is_last(kind: &str) -> bool {
     matches!(kind, "completed" | "incomplete" | "failed")
 }
@@ -1038,7 +1044,7 @@ impl StreamReader for ResponsesStream {
         self.event(reader, root, stem(&kind));
     }
 
-    /// OpenRouter says so; OpenAI doesn't.
+    /// OpenRouter sends it; OpenAI does not.
     fn is_end(&self, payload: &[u8]) -> bool {
         is_done(payload)
     }
@@ -1114,7 +1120,7 @@ impl StreamReader for ResponsesStream {
                 item.denied = Some(text);
             }
         }
-        // The client goes on by the response's id: it has to be one that tells of all of them.
+        // The client continues by the id of the response, so the id must contain all denied calls.
         let id = self.id.as_deref();
         let marked = id.and_then(|id| self.id_with_open_calls(id));
         let is_told = marked.is_some_and(|marked| {
@@ -1128,7 +1134,7 @@ impl StreamReader for ResponsesStream {
         Ok(())
     }
 
-    /// A text that stands whole in one frame is edited where it stands.
+    /// Edits a text that is complete in one frame in place.
     fn remove_from_response(
         &mut self,
         frame: &mut HeldFrame,
@@ -1164,7 +1170,7 @@ impl StreamReader for ResponsesStream {
         let root = body.root();
         if frame.dropped {
             self.numbers.skip();
-            // What takes the place of an item has its number.
+            // The replacement of an item has its number.
             let number = self.about(root).item;
             if number != NO_ITEM {
                 self.next_item = self.next_item.max(number.saturating_add(1));
@@ -1214,7 +1220,7 @@ impl StreamReader for ResponsesStream {
     fn denial_frames(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
         let mut frames = Vec::new();
         if as_error {
-            // OpenAI's own libraries raise what `error` says, and hand on what has a type.
+            // OpenAI's own libraries raise the content of `error`, and pass on objects with a type.
             let mut payload =
                 br#"{"type":"error","code":"agentguard_denied","param":null,"message":"#.to_vec();
             quote(&denial.message(), &mut payload);
@@ -1230,7 +1236,7 @@ impl StreamReader for ResponsesStream {
                 let begun = common.response("in_progress", b"");
                 frames.push(own::event("response.created", &[br#""response":"#, &begun]));
             }
-            // OpenAI's own library takes no end of a response whose items have not ended.
+            // OpenAI's own library rejects the end of a response whose items have not ended.
             for (number, item) in std::mem::take(&mut self.open) {
                 frames.push(own::item_done(number, &item));
             }

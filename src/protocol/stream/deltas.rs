@@ -6,54 +6,54 @@ use crate::protocol::reader::{Origin, Reader, Row};
 use crate::wire::json::{self, Value};
 use crate::wire::span::offset;
 
-/// What reading a frame finds that correcting it needs again: the JSON need not be searched a second time, and where the
-/// framing names the event, the payload does not say it.
+/// Data from reading a frame that its correction needs again. The JSON need not be searched a second time, and where
+/// the framing names the event, the payload does not contain it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FrameMark {
-    /// What the frame is.
+    /// Event in the frame.
     pub event: FrameEvent,
-    /// Number of its block; in the beginning of a response, how many blocks stand in that.
+    /// Number of its block; at the beginning of a response, the number of blocks in it.
     pub block: Option<u32>,
-    /// The text in it is empty.
+    /// Whether its text is empty.
     pub is_blank: bool,
 }
 
-/// What a frame is in a response of numbered blocks.
+/// Event of a response in numbered blocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FrameEvent {
-    /// Nothing that matters for what may follow.
+    /// Event without effect on what may follow.
     #[default]
     Other,
-    /// The response begins.
+    /// Beginning of the response.
     Begin,
-    /// A block begins.
+    /// Beginning of a block.
     BlockStart,
-    /// A block goes on.
+    /// Continuation of a block.
     BlockDelta,
-    /// A block ends.
+    /// End of a block.
     BlockStop,
-    /// Why the response ended.
+    /// Finish reason of the response.
     End,
 }
 
-/// A text of a choice that goes on until another kind of text begins.
+/// Text of a choice that continues until another part begins.
 #[derive(Debug, Default)]
 pub struct TextRun {
-    /// What goes on.
+    /// Part of the text.
     part: Option<Part>,
-    /// Which text it is, or the next one will be.
+    /// Number of the text, or of the next one.
     number: u32,
 }
 
 impl TextRun {
-    /// The text that goes on.
+    /// Returns the key of the current text.
     pub fn key(&self, choice: u32) -> Option<TextKey> {
         let item = self.number;
         let part = self.part?;
         Some(TextKey { choice, part, item })
     }
 
-    /// Goes on with a part; gives which text that is. Another part before it has ended.
+    /// Continues with a part and returns the number of the text. The text of another part ends.
     pub fn go_on(&mut self, part: Part, choice: u32, pieces: &mut Vec<Delta>) -> u32 {
         if self.part != Some(part) {
             self.end(choice, pieces);
@@ -62,7 +62,7 @@ impl TextRun {
         self.number
     }
 
-    /// Nothing goes on with the text so far.
+    /// Ends the current text.
     pub fn end(&mut self, choice: u32, pieces: &mut Vec<Delta>) {
         if let Some(key) = self.key(choice) {
             pieces.push(Delta::TextEnd(key));
@@ -72,19 +72,19 @@ impl TextRun {
     }
 }
 
-/// Texts under names that nobody knows.
+/// Texts in unknown members.
 #[derive(Debug, Default)]
 pub struct UnknownTexts {
     names: Vec<Box<str>>,
 }
 
 impl UnknownTexts {
-    /// Above the numbers of all texts that have a place in a table.
+    /// First number, above the numbers of all texts in a table.
     const FIRST: u32 = 1_000_000;
-    /// More of them are no text that goes on.
+    /// Maximum unknown members whose texts are continued.
     const MAX: usize = 64;
 
-    /// Reads the strings of an object that its tables do not know.
+    /// Reads the strings of an object that its tables do not contain.
     pub(in crate::protocol) fn read(
         &mut self,
         reader: &mut Reader<'static>,
@@ -105,7 +105,7 @@ impl UnknownTexts {
         });
     }
 
-    /// Number of the text under a name.
+    /// Returns the number of the text with this name.
     fn item(&mut self, name: &str) -> Option<u32> {
         let known = self.names.iter().position(|known| **known == *name);
         let at = known.unwrap_or(self.names.len());
@@ -120,7 +120,7 @@ impl UnknownTexts {
 }
 
 impl Origin {
-    /// A text of the only response that goes on in other frames: which of several texts of its part.
+    /// Returns the origin of a text of the only response that continues in other frames, with its number.
     pub fn piece(number: u32) -> Origin {
         Origin {
             piece_of: Some(number),
@@ -130,8 +130,8 @@ impl Origin {
 }
 
 impl Reader<'static> {
-    /// Reads the strings of a delta that its table does not know: who says a text under a name of its own says it in pieces,
-    /// too. `text` gives the text that a member goes on with, by the member's name.
+    /// Reads the strings of a delta that its table does not contain: a server with its own name for a text sends that
+    /// text in pieces, too. `text` returns the key of the text that a member continues, by the name of the member.
     pub fn unknown_texts(
         &mut self,
         delta: Value<'_>,

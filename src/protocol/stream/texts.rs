@@ -1,5 +1,5 @@
-//! Texts that are told in deltas, and then again as a whole. A copy that says what the deltas said is part of the same
-//! text: evaluated once, and edited alike wherever it stands.
+//! Texts that arrive in deltas, and then again as a whole. A copy that equals the deltas is part of the same text: it
+//! is evaluated once, and edited alike at every position.
 
 use super::{ChangesByText, Delta, TextChanges, TextDelta, TextKey};
 use crate::diag::codes;
@@ -8,14 +8,14 @@ use crate::protocol::Reader;
 use crate::wire::span::{index, offset};
 use sha2::{Digest, Sha256};
 
-/// Most texts of a response. None has as many; each costs memory.
+/// Maximum texts of a response. Real responses have fewer; each text costs memory.
 pub const MAX_TEXTS: usize = 4_096;
 
-/// Where a text stands in its response, in numbers of the protocol's own.
+/// Position of a text in its response, in the protocol's own numbers.
 pub type TextPath = [u32; 3];
 
-/// A text so far, without the text: enough to tell whether a copy of it says the same. Answers repeat long texts, and to
-/// keep each of them costs memory.
+/// Length and digest of a text so far, without the text. They show whether a copy is the same. Responses repeat long
+/// texts, and keeping each of them costs memory.
 #[derive(Clone, Debug, Default)]
 pub struct TextPrefixHash {
     length: usize,
@@ -23,18 +23,18 @@ pub struct TextPrefixHash {
 }
 
 impl TextPrefixHash {
-    /// Adds what goes on.
+    /// Appends a piece.
     pub fn push(&mut self, text: &str) {
         self.length = self.length.saturating_add(text.len());
         self.digest.update(text);
     }
 
-    /// Bytes so far.
+    /// Returns the bytes so far.
     pub fn length(&self) -> usize {
         self.length
     }
 
-    /// Whether a copy begins with all that came so far.
+    /// Returns whether a copy begins with the whole text so far.
     pub fn begins(&self, copy: &str) -> bool {
         copy.get(..self.length)
             .is_some_and(|same| Sha256::digest(same) == self.digest.clone().finalize())
@@ -50,24 +50,24 @@ struct SnapshotText {
     has_ended: bool,
 }
 
-/// All texts of a response. The item of their channels is their number here.
+/// Texts of a response. The `item` of a text's key is its index here.
 #[derive(Debug, Default)]
 pub struct SnapshotTexts {
     list: Vec<SnapshotText>,
 }
 
-/// How a text is told.
+/// Update of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Update {
-    /// What goes on.
+    /// The next piece.
     Delta,
-    /// All of it so far, perhaps with more.
+    /// All of the text so far, possibly with more.
     Whole,
 }
 
 impl SnapshotTexts {
-    /// Finds out of which text the pieces since `first` are pieces, and what of them repeats what came before. They were
-    /// read with an origin that says so of them.
+    /// Assigns the pieces since `first` to their texts, and determines the bytes that repeat earlier ones. Their
+    /// origin marks them as pieces.
     pub fn told(
         &mut self,
         reader: &mut Reader<'static>,
@@ -84,7 +84,7 @@ impl SnapshotTexts {
         }
     }
 
-    /// The same for one piece.
+    /// Assigns one piece to its text in the same way.
     pub fn piece(
         &mut self,
         reader: &mut Reader<'static>,
@@ -108,7 +108,7 @@ impl SnapshotTexts {
             .and_then(|known| self.list.get(known))
             .is_some_and(|text| text.has_ended);
         if how == Update::Delta && has_ended && !said.is_empty() {
-            // Clients go on with the text, all of which has left.
+            // Clients continue the text, which was forwarded completely.
             let what = "a text that goes on after its end".to_owned();
             drop(said);
             if let Some(value) = value {
@@ -154,7 +154,7 @@ impl SnapshotTexts {
                     ..piece
                 }));
             }
-            // It says something else: evaluated on its own.
+            // The copy is different: it is evaluated on its own.
             _ => {
                 drop(said);
                 alone(reader, &piece);
@@ -162,7 +162,7 @@ impl SnapshotTexts {
         }
     }
 
-    /// These texts have ended.
+    /// Ends these texts.
     pub fn end(&mut self, reader: &mut Reader<'static>, which: &dyn Fn(TextPath) -> bool) {
         for (number, text) in self.list.iter_mut().enumerate() {
             if !text.has_ended && which(text.spot) {
@@ -176,12 +176,12 @@ impl SnapshotTexts {
         }
     }
 
-    /// Where a text stands.
+    /// Returns the position of a text.
     pub fn spot(&self, channel: &TextKey) -> Option<TextPath> {
         Some(self.list.get(index(channel.item))?.spot)
     }
 
-    /// What was changed so far in the response's text at a place.
+    /// Returns the changes so far in the response's text at a position.
     pub fn changes_at<'c>(
         &self,
         spot: TextPath,
@@ -197,7 +197,7 @@ impl SnapshotTexts {
     }
 }
 
-/// A text that no other text repeats or goes on with.
+/// Makes a piece a text of its own, which no other piece repeats or continues.
 fn alone(reader: &mut Reader<'static>, piece: &TextDelta) {
     let texts = &reader.reading.texts;
     let Some(number) = texts.iter().rposition(|text| text.place == piece.place) else {
@@ -211,7 +211,7 @@ fn alone(reader: &mut Reader<'static>, piece: &TextDelta) {
     reader.reading.add(event);
 }
 
-/// Notes that a response has more texts or calls than any has.
+/// Reports a response with more texts or calls than the maximum.
 pub fn too_many(reader: &mut Reader<'static>) {
     if let Some(body) = reader.body() {
         let what = "more texts and calls than an answer has";
@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(so_far.length(), 5);
         assert!(so_far.begins("grün") && so_far.begins("grünlich"));
         assert!(!so_far.begins("gr") && !so_far.begins("groß") && !so_far.begins("Grün"));
-        // Its length is inside a character of the other.
+        // The length is inside a character of the copy.
         assert!(!so_far.begins("abcdü"));
     }
 
