@@ -132,14 +132,14 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-/// A number without separators.
+/// Finds a number without separators.
 fn solid(place: &MatchSite<'_>) -> Option<Match> {
     let range = place.at..place.end;
     let number = place.text.slice(range.clone());
     if !issued(number) || !luhn(number) {
         return None;
     }
-    // The month may follow: `4111111111111111/12/27`.
+    // The expiry month may follow: `4111111111111111/12/27`.
     let dated = place.text.at(place.end) == b'/' && place.context(place.at);
     if !dated && place.is_part(&range) {
         return None;
@@ -151,7 +151,7 @@ fn solid(place: &MatchSite<'_>) -> Option<Match> {
     })
 }
 
-/// A number in groups, of which the first four digits stand here.
+/// Finds a number in groups, whose first four digits are at this place.
 fn grouped(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     if !matches!(text.at(place.at), b'2'..=b'6') || text.before(place.at).is_ascii_digit() {
@@ -200,7 +200,7 @@ fn grouped(place: &MatchSite<'_>) -> Option<Match> {
             let fifth = text
                 .run(next, 5, |byte| byte.is_ascii_digit())
                 .wrapping_sub(next);
-            // Three digits that don't complete it are those on the back.
+            // Three digits that do not complete the number are the security code on the back.
             let sixteen = number.get(..16)?;
             if fifth != 3 || len != 16 || issued(sixteen) && luhn(sixteen) {
                 break at;
@@ -235,17 +235,17 @@ fn grouped(place: &MatchSite<'_>) -> Option<Match> {
     })
 }
 
-/// What may stand once between two groups; `+` is the space of a form's fields.
+/// Returns whether a byte may be, once, between two groups; `+` is the space of a form's fields.
 fn is_separator(byte: u8) -> bool {
     matches!(byte, b' ' | b'-' | b'.' | b'_' | b'/' | b'+')
 }
 
-/// What stands between the numbers of a list, too.
+/// Returns whether a byte may also be between the numbers of a list.
 fn is_mark(byte: u8) -> bool {
     matches!(byte, b',' | b':' | b';' | b'*' | b'~')
 }
 
-/// Whether a range is one of several things in brackets or with marks between them.
+/// Returns whether a range is one of several values in brackets or with marks between them.
 fn is_listed(place: &MatchSite<'_>, range: &Range<usize>) -> bool {
     let text = place.text;
     let within = |byte: u8| is_mark(byte) || byte == b' ';
@@ -257,7 +257,8 @@ fn is_listed(place: &MatchSite<'_>, range: &Range<usize>) -> bool {
         || text.at(after).is_ascii_digit()
 }
 
-/// Where the next group of digits begins behind one that ends at `at`: one separator on, or several wide ones.
+/// Returns where the next group of digits begins after one that ends at `at`: after one separator, or several wide
+/// ones.
 fn next_group(place: &MatchSite<'_>, at: usize, wide: bool) -> Option<usize> {
     let text = place.text;
     let byte = text.at(at);
@@ -272,13 +273,13 @@ fn next_group(place: &MatchSite<'_>, at: usize, wide: bool) -> Option<usize> {
     text.at(next).is_ascii_digit().then_some(next)
 }
 
-/// A number after a word for it, in groups of any size.
+/// Finds a number after a context word, in groups of any size.
 fn loose(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let between = |byte: u8| {
         is_wide(byte) || is_mark(byte) || matches!(byte, b'_' | b'/' | b'+' | b'=' | b'#')
     };
-    // Asked first: most numbers stand alone, and to ask for the words before one means to read them.
+    // Checked first: most numbers are alone, and checking for context words means reading them.
     let second = text.run(place.end, WIDE, between);
     if second == place.end || !text.at(second).is_ascii_digit() {
         return None;
@@ -310,7 +311,7 @@ fn loose(place: &MatchSite<'_>) -> Option<Match> {
         }
         at = next;
     }
-    // Without a word for it only the lengths of most cards count.
+    // Without a context word only the lengths of most cards count.
     let best = best.filter(|_| in_context || matches!(len, 15 | 16));
     best.map(|end| Match {
         start: place.at,
@@ -323,14 +324,14 @@ fn loose(place: &MatchSite<'_>) -> Option<Match> {
     })
 }
 
-/// Most characters of a wide separator: ` - `, two line ends.
+/// Maximum characters of a wide separator: ` - `, two line ends.
 const WIDE: usize = 4;
 
 fn is_wide(byte: u8) -> bool {
     byte.is_ascii_whitespace() || matches!(byte, b'-' | b'.' | b'|')
 }
 
-/// Whether other numbers stand beside a range, as in a row or column.
+/// Returns whether other numbers are beside a range, as in a row or column.
 fn is_in_table(place: &MatchSite<'_>, range: &Range<usize>) -> bool {
     let text = place.text;
     let before = text.run_back(range.start, WIDE, is_wide);
@@ -339,11 +340,12 @@ fn is_in_table(place: &MatchSite<'_>, range: &Range<usize>) -> bool {
         || after > range.end && text.at(after).is_ascii_digit()
 }
 
-/// Four groups of four with separators, and what shows that a fifth group is none of three.
+/// Bytes of four groups of four digits with separators, and of the text that shows whether a fifth group has three
+/// digits.
 const LOOK: usize = 24;
 
-/// Whether four groups of four digits stand here, no fifth one of three, and their check digit is wrong: most numbers in
-/// groups are told here, four digits at a time.
+/// Returns whether four groups of four digits are followed by no fifth one of three, and their check digit is wrong.
+/// This rules out most grouped numbers, four digits at a time.
 fn is_no_card(written: &[u8; LOOK]) -> bool {
     let at = |place: usize| written.get(place).copied().unwrap_or(0);
     if !is_separator(at(4)) || !is_separator(at(9)) || !is_separator(at(14)) {
@@ -378,13 +380,13 @@ fn is_no_card(written: &[u8; LOOK]) -> bool {
             .wrapping_add(once)
     };
     let sums = counted(first).wrapping_add(counted(second));
-    // Multiplied by this, all four sums come together in the highest 16 bits.
+    // This product adds all four sums in the highest 16 bits.
     let sum = sums.wrapping_mul(0x0001_0001_0001_0001) >> 48;
     !sum.is_multiple_of(10)
 }
 
-/// Fifteen or sixteen digits of an issuer are a card number by themselves; 13 and 14 digits with a check digit are a
-/// time or an article number as often, and longer ones an identifier.
+/// Returns the confidence of a number. Fifteen or sixteen digits of an issuer are evidence enough. 13 and 14 digits
+/// with a check digit are often a time or an article number, and longer ones an identifier.
 fn confidence(place: &MatchSite<'_>, number: &[u8]) -> Confidence {
     match number.len() {
         _ if place.context(place.at) => Confidence::High,
@@ -396,7 +398,7 @@ fn confidence(place: &MatchSite<'_>, number: &[u8]) -> Confidence {
     }
 }
 
-/// First digits and length of a card network.
+/// Returns whether the first digits and the length of a number belong to a card network.
 fn issued(number: &[u8]) -> bool {
     let head = number.get(..6).unwrap_or_default();
     let prefix = head.iter().fold(0u32, |prefix, byte| {

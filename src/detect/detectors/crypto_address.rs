@@ -63,11 +63,12 @@ fn probe(place: &MatchSite<'_>) -> Option<Match> {
             }
         }
         [b'b', b'c', b'1', ..] if bech32(token, 2) => Confidence::High,
-        // QR codes have addresses in capitals; in text they are rare enough to be something else.
+        // QR codes contain addresses in capitals. In text such addresses are so rare that they are likely something
+        // else.
         [b'B', b'C', b'1', ..] if bech32(token, 2) => in_context(place, Confidence::Medium),
         [b'0', b'x', digits @ ..] if digits.iter().all(u8::is_ascii_hexdigit) => {
             let digits = digits.try_into().ok()?;
-            // The word first: the hash costs more.
+            // The context word first, because the hash costs more.
             match in_context(place, Confidence::High) {
                 Confidence::Low if is_checked(digits) => Confidence::High,
                 confidence => confidence,
@@ -82,7 +83,8 @@ fn probe(place: &MatchSite<'_>) -> Option<Match> {
     })
 }
 
-/// Whether those letters are capitals, and there are some, whose place in the hash of the small ones has eight or more.
+/// Returns whether there are capitals, and exactly those letters are capitals whose digit in the hash of the
+/// lower-case address is eight or more.
 fn is_checked(digits: &[u8; 40]) -> bool {
     let small = digits.map(|digit| digit.to_ascii_lowercase());
     if small == *digits {

@@ -181,7 +181,7 @@ fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
     };
     let known = match written.get(..count)? {
         [year, month, day] if *year > 31 => fits(*year, *month, *day),
-        // Two digits of a year: who lives was born in this century or the one before.
+        // A year of two digits: a living person was born in this century or the one before.
         [a, b, year] if *year < 100 => fits(year.wrapping_add(1900), *a, *b),
         [day, month, year] => fits(*year, *month, *day),
         [_] => {
@@ -200,7 +200,7 @@ fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
     }
 }
 
-/// How names of months begin, in English, German, French, Spanish, Italian, Portuguese, Dutch and Polish.
+/// Beginnings of the names of months, in English, German, French, Spanish, Italian, Portuguese, Dutch and Polish.
 const MONTHS: &[&[u8; 3]] = &[
     b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec",
     b"mai", b"okt", b"dez", b"jui", b"fev", b"avr", b"aou", b"ene", b"abr", b"ago", b"dic", b"gen",
@@ -208,7 +208,7 @@ const MONTHS: &[&[u8; 3]] = &[
     b"cze", b"lip", b"sie", b"wrz", b"paz", b"lis", b"gru",
 ];
 
-/// `19 April 1975`, `3. Mai 1975`, `9 de abril de 2001`; the place is at the day.
+/// Reads `19 April 1975`, `3. Mai 1975`, `9 de abril de 2001`; the place is at the day.
 fn day_first(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let from = of(place, gap(place, place.end));
@@ -228,7 +228,7 @@ fn day_first(place: &MatchSite<'_>) -> Option<Match> {
     until_year(place, of(place, gap(place, end)))
 }
 
-/// `April 19th, 1975`; the place is at the month.
+/// Reads `April 19th, 1975`; the place is at the month.
 fn month_first(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let from = gap(place, place.end);
@@ -244,7 +244,7 @@ fn month_first(place: &MatchSite<'_>) -> Option<Match> {
         .filter(|_| place.context(place.at))
 }
 
-/// `1984年3月14日`, `1984년 3월 14일`; the place is at the year.
+/// Reads `1984年3月14日`, `1984년 3월 14일`; the place is at the year.
 fn year_first(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let mut parts = [number_at(text.slice(place.at..place.end), 0, 4)?, 0, 0];
@@ -268,7 +268,7 @@ fn year_first(place: &MatchSite<'_>) -> Option<Match> {
     })
 }
 
-/// The date in `1976-04-07T00:00:00Z`, as programs write it; the place is at the year.
+/// Reads the date in `1976-04-07T00:00:00Z`, as programs write it; the place is at the year.
 fn timed(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let end = place.end.wrapping_add(6);
@@ -289,19 +289,19 @@ fn timed(place: &MatchSite<'_>) -> Option<Match> {
     })
 }
 
-/// The end of spaces and marks between the parts of a date.
+/// Returns the end of spaces and marks between the parts of a date.
 fn gap(place: &MatchSite<'_>, at: usize) -> usize {
     place
         .text
         .run(at, 2, |byte| matches!(byte, b' ' | b',' | b'.' | b'-'))
 }
 
-/// The end of `de `, as Spanish and Portuguese have it.
+/// Returns the end of `de `, as in Spanish and Portuguese.
 fn of(place: &MatchSite<'_>, at: usize) -> usize {
     at.wrapping_add(if place.text.follows(at, "de ") { 3 } else { 0 })
 }
 
-/// The date, if a year stands here.
+/// Returns the date, if a year is at this place.
 fn until_year(place: &MatchSite<'_>, from: usize) -> Option<Match> {
     let text = place.text;
     let end = text.run(from, 5, |byte| byte.is_ascii_digit());

@@ -77,7 +77,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-/// The address around an `@`.
+/// Finds the address around an `@`.
 fn around(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let at = place.at;
@@ -104,7 +104,8 @@ fn around(place: &MatchSite<'_>) -> Option<Match> {
     })
 }
 
-/// Whether nobody reads a mailbox: `noreply@…`, `build-no-reply@…`, `1234+octo@users.noreply.github.com`.
+/// Returns whether a mailbox is not read by a person: `noreply@…`, `build-no-reply@…`,
+/// `1234+octo@users.noreply.github.com`.
 fn is_unread(place: &MatchSite<'_>, start: usize, end: usize) -> bool {
     let name = place.text.slice(start..place.at);
     let unread = [
@@ -134,8 +135,8 @@ fn is_unread(place: &MatchSite<'_>, start: usize, end: usize) -> bool {
     unread.iter().any(|word| ends(word)) || is_hosts()
 }
 
-/// Whether what looks like an address is an account on a host: `git@github.com:org/repo`, `ssh ops@web.example.com`, a URL's
-/// user information (RFC 3986, section 3.2.1).
+/// Returns whether an address is an account on a host: `git@github.com:org/repo`, `ssh ops@web.example.com`, the user
+/// information of a URL (RFC 3986, section 3.2.1).
 fn is_account(place: &MatchSite<'_>, start: usize, end: usize) -> bool {
     let text = place.text;
     if text.at(end) == b':' {
@@ -148,7 +149,7 @@ fn is_account(place: &MatchSite<'_>, start: usize, end: usize) -> bool {
     }
     let is_of_url =
         |byte: u8| byte > b' ' && !matches!(byte, b'"' | b'\'' | b'`' | b'<' | b'>' | b'/');
-    // Most addresses stand behind a space, and what follows is looked at only there, or only elsewhere.
+    // Most addresses follow a space. The text after the address is checked only there, or only elsewhere.
     if text.before(start) != b' ' {
         return text.precedes(text.run_back(start, 64, is_of_url), "://");
     }
@@ -170,10 +171,10 @@ fn is_account(place: &MatchSite<'_>, start: usize, end: usize) -> bool {
             .all(|word| word.starts_with(b"-") || !word.iter().all(u8::is_ascii_alphabetic))
 }
 
-/// Where the local part before an `@` begins.
+/// Returns where the local part before an `@` begins.
 fn local_start(place: &MatchSite<'_>) -> usize {
     let (text, at) = (place.text, place.at);
-    // `"jane.doe"@example.com`, and not the value behind `"to":` that begins with an `@`.
+    // `"jane.doe"@example.com`, but not the value after `"to":` that begins with an `@`.
     if text.before(at) == b'"' {
         let close = at.wrapping_sub(1);
         let open = text.run_back(close, 62, |byte| byte > b' ' && !b"\",:=".contains(&byte));
@@ -182,11 +183,11 @@ fn local_start(place: &MatchSite<'_>) -> usize {
         }
     }
     let start = text.run_back(at, 64, is_local);
-    // A local part doesn't begin with a dot, and what does is often the end of a sentence or a list mark.
+    // A local part does not begin with a dot. Such a dot is often the end of a sentence or a list mark.
     let start = text.run(start, at.wrapping_sub(start), |byte| {
         matches!(byte, b'.' | b'-' | b'+' | b'*' | b'~' | b'#' | b'%')
     });
-    // `o'brien@example.com`, and not the quote before `'anna@example.com'`.
+    // `o'brien@example.com`, but not the quote before `'anna@example.com'`.
     let named = start.checked_sub(2).is_some_and(|first| {
         text.before(start) == b'\''
             && text.at(first).is_ascii_alphabetic()
@@ -195,7 +196,7 @@ fn local_start(place: &MatchSite<'_>) -> usize {
     after_unspaced(place, start.wrapping_sub(if named { 2 } else { 0 }))
 }
 
-/// Where the domain behind an `@` ends.
+/// Returns where the domain after an `@` ends.
 fn domain_end(place: &MatchSite<'_>) -> Option<usize> {
     let text = place.text;
     let at = place.at;
@@ -232,7 +233,8 @@ fn domain_end(place: &MatchSite<'_>) -> Option<usize> {
     (dots > 0 && domain.len() >= 2 && top && !image && !glued).then_some(end)
 }
 
-/// Characters of three bytes and more begin with such a byte: most are of scripts without spaces between words.
+/// Smallest first byte of characters of three bytes and more. Most of them belong to scripts without spaces between
+/// words.
 const THREE_BYTES: u8 = 0xE0;
 
 /// In `住所はann@example.com` the address begins with the Latin letters.
@@ -251,12 +253,13 @@ fn is_label(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte >= 0x80
 }
 
-/// RFC 5322's atext without the characters that more often end something before the address, such as `=` and `/`.
+/// Returns whether a byte belongs to RFC 5322's atext, without the characters that more often end something before
+/// the address, such as `=` and `/`.
 fn is_local(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b".!#$%*+^_~-".contains(&byte) || byte >= 0x80
 }
 
-/// `jane [at] example [dot] com`, `jane(at)example.com`; the place is at `at]`.
+/// Finds `jane [at] example [dot] com`, `jane(at)example.com`; the place is at `at]`.
 fn bracketed(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let open = place.at.checked_sub(1)?;
@@ -280,7 +283,7 @@ fn bracketed(place: &MatchSite<'_>) -> Option<Match> {
     })
 }
 
-/// Words that stand before `at` and are no one's name.
+/// Words before `at` that are not a name.
 const NO_NAMES: &[&[u8]] = &[
     b"a",
     b"all",
@@ -344,7 +347,7 @@ const TOPS: &[&[u8]] = &[
     b"sg", b"uk", b"us", b"za",
 ];
 
-/// `jane at example dot com`; the place is at the first `dot`.
+/// Finds `jane at example dot com`; the place is at the first `dot`.
 fn spoken(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let label_end = place.at.checked_sub(1)?;
@@ -372,7 +375,7 @@ fn is_label_or_hyphen(byte: u8) -> bool {
     is_label(byte) || byte == b'-'
 }
 
-/// The start of the local part before `end`.
+/// Returns the start of the local part before `end`.
 fn local_before(place: &MatchSite<'_>, end: usize) -> Option<usize> {
     let text = place.text;
     let start = text.run_back(end, 64, is_local);
@@ -381,7 +384,7 @@ fn local_before(place: &MatchSite<'_>, end: usize) -> Option<usize> {
     (start < end).then_some(start)
 }
 
-/// The end of a domain whose dots may be spelled, and how many there are.
+/// Returns the end of a domain whose dots may be spelled, and their number.
 fn domain(place: &MatchSite<'_>, from: usize) -> (usize, usize) {
     let text = place.text;
     let mut end = text.run(from, 63, is_label_or_hyphen);

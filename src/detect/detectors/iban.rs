@@ -16,7 +16,7 @@ pub(super) static DETECTOR: Detector = Detector {
     reach: 48,
     context: &[],
     anchors: &[
-        // The first group of several; none has all of its characters.
+        // The first of several groups; none contains all characters of the number.
         Anchor::Mixed(
             4..=14,
             PreFilter::ALWAYS.lettered().before(b" -.\t\n\r\x0C"),
@@ -157,7 +157,7 @@ const COUNTRIES: &[(&[u8; 2], u8)] = &[
     (b"YE", 30),
 ];
 
-/// The same for every pair of letters; 0 is no country.
+/// Length of the numbers for every pair of letters; 0: not a country.
 static LENGTHS: [[u8; 26]; 26] = lengths();
 
 #[expect(
@@ -178,7 +178,7 @@ const fn lengths() -> [[u8; 26]; 26] {
 
 fn probe(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
-    // The word may stand before it without a space.
+    // The context word may precede the number without a space.
     let named = text.slice(place.at..place.end).get(..4);
     let start = match named {
         Some(name) if name.eq_ignore_ascii_case(b"iban") => place.at.wrapping_add(4),
@@ -202,7 +202,7 @@ fn probe(place: &MatchSite<'_>) -> Option<Match> {
     let mut separators = 0usize;
     let mut small = false;
     while len < length {
-        // Mostly digits and capitals stand in fours.
+        // Usually digits and capitals are in groups of four.
         if len.is_multiple_of(4)
             && len.wrapping_add(4) <= length
             && let Some(four) = text.slice(at..at.wrapping_add(4)).first_chunk::<4>()
@@ -232,7 +232,7 @@ fn probe(place: &MatchSite<'_>) -> Option<Match> {
         }
         at = at.wrapping_add(1);
     }
-    // Words in small letters are looked at as well.
+    // Words in lower case are checked as well.
     let is_prose = small && {
         let digits = number.iter().filter(|byte| byte.is_ascii_digit()).count();
         digits.wrapping_mul(2) < len

@@ -1,5 +1,5 @@
-//! Signs of prompt injection: deterministic, and weak. They are meant for tags, approvals and denials in places where
-//! nothing should speak to the model, such as results of tools; paraphrases pass.
+//! Signs of prompt injection. Detection is deterministic and weak: paraphrases are not found. The detector is meant
+//! for tags, approvals and denials in places where nothing should address the model, such as results of tools.
 
 use crate::detect::entropy::{makeup, shannon_entropy_tenths};
 use crate::detect::literals::is_white;
@@ -233,7 +233,7 @@ pub(super) static OVERRIDE: Detector = Detector {
             secrecy,
         ),
         Anchor::Phrases(&[
-            // Only ASCII letters are found in any case.
+            // Only ASCII letters are found case-insensitively.
             "игнорируй предыдущие",
             "Игнорируй предыдущие",
             "игнорируй все",
@@ -342,10 +342,10 @@ pub(super) static OVERRIDE: Detector = Detector {
     ],
 };
 
-/// Longest mark.
+/// Maximum bytes of a mark.
 const MARK: usize = 48;
 
-/// `<|…|>`, `[INST]`, `</system>`
+/// Finds `<|…|>`, `[INST]`, `</system>`.
 fn marker(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let end = match text.at(place.at) {
@@ -373,7 +373,7 @@ fn marker(place: &MatchSite<'_>) -> Option<Match> {
     })
 }
 
-/// Marks that are known by their word.
+/// Marks that are identified by their word.
 fn bracketed(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let double = text.before(place.end.wrapping_sub(1)) == b'>'
@@ -392,7 +392,7 @@ fn bracketed(place: &MatchSite<'_>) -> Option<Match> {
     })
 }
 
-/// Elements that speak with an authority that no text of a tool has.
+/// Elements that claim an authority which no text of a tool has.
 const PSEUDO: &[&str] = &[
     "override>",
     "system>",
@@ -407,7 +407,7 @@ const PSEUDO: &[&str] = &[
     "new_instructions>",
 ];
 
-/// `<override>You are now`
+/// Finds `<override>You are now`.
 fn pseudo(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let start = place.at.wrapping_sub(1);
@@ -430,7 +430,7 @@ fn pseudo(place: &MatchSite<'_>) -> Option<Match> {
     })
 }
 
-/// The address in `](https://…)`, with `![` or `[` in front.
+/// Finds the address in `](https://…)`, with `![` or `[` in front.
 fn link(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let start = place.at.wrapping_add(2);
@@ -443,7 +443,7 @@ fn link(place: &MatchSite<'_>) -> Option<Match> {
     carrying(place, start, image)
 }
 
-/// The address in `<img src="https://…">`.
+/// Finds the address in `<img src="https://…">`.
 fn image(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let start = place.end.wrapping_sub(4);
@@ -454,10 +454,10 @@ fn image(place: &MatchSite<'_>) -> Option<Match> {
         .flatten()
 }
 
-/// The address that begins at `start`, if its query carries data.
+/// Returns the address that begins at `start`, if its query carries data.
 fn carrying(place: &MatchSite<'_>, start: usize, image: bool) -> Option<Match> {
     let text = place.text;
-    // Brackets end it: each link then has text of its own to look at.
+    // Brackets end the address: each link then has only its own text to scan.
     let end = text.run(start, 2_000, |byte| {
         byte > b' ' && !matches!(byte, b')' | b'[' | b']' | b'"' | b'\'')
     });
@@ -492,7 +492,7 @@ fn carrying(place: &MatchSite<'_>, start: usize, image: bool) -> Option<Match> {
     })
 }
 
-/// What came before.
+/// Words for earlier text.
 static BEFORE: SubstringSet = SubstringSet::new(&[
     "previous",
     "prior",
@@ -539,19 +539,19 @@ static BEFORE: SubstringSet = SubstringSet::new(&[
     "your train",
 ]);
 
-/// Bytes of its longest word.
+/// Bytes of the longest of these words.
 const LONGEST_BEFORE: usize = 12;
 
-/// Words up to the one for instructions, most bytes of each and of what stands before it.
+/// Maximum words up to the word for instructions, maximum bytes of each word and of the gap before it.
 const WORDS: usize = 8;
 const WORD: usize = 24;
 const GAP: usize = 4;
 const FAR: usize = WORD + GAP;
 
-/// Bytes of the longest word of those below.
+/// Bytes of the longest of the words below.
 const LONGEST_INSTRUCTION: usize = 16;
 
-/// What one is told to do.
+/// Words for instructions.
 static INSTRUCTIONS: SubstringSet = SubstringSet::new(&[
     "instruction",
     "prompt",
@@ -589,8 +589,7 @@ static INSTRUCTIONS: SubstringSet = SubstringSet::new(&[
     "zasady",
 ]);
 
-/// A verb stands here; within eight words what came before and what one is told to do.
-/// So many words of a text as one for instructions may be away, and what stands between them.
+/// Returns the part of a text in which a word for instructions may be: at most eight words, with the gaps between them.
 fn words(text: &[u8]) -> &[u8] {
     let mut at = 0usize;
     for _ in 0..WORDS {
@@ -612,17 +611,18 @@ fn is_gap(byte: &u8) -> bool {
     !byte.is_ascii_alphanumeric() && !matches!(byte, b'.' | b'!' | b'?' | 0) && byte.is_ascii()
 }
 
-/// A line may end between two words of a phrase; an item of a list or a setting ends the phrase.
+/// Returns whether a gap ends a phrase. A line may end between two words; an item of a list or a setting ends the
+/// phrase.
 fn ends_phrase(gap: &[u8]) -> bool {
     gap.contains(&b'\n') && !gap.iter().all(|byte| is_white(*byte))
 }
 
-/// Between two paragraphs a phrase seldom goes on: a heading stands over its text.
+/// Returns whether a gap is between two paragraphs. A phrase seldom continues there: a heading is above its text.
 fn ends_paragraph(gap: &[u8]) -> bool {
     gap.iter().filter(|byte| **byte == b'\n').count() > 1
 }
 
-/// Where the next word begins: a few marks behind the last one, or any white space.
+/// Returns where the next word begins: after a few marks behind the last one, or after any white space.
 fn next_word(text: &Text<'_>, end: usize) -> usize {
     let white = text.run(end, usize::MAX, is_white);
     let most = if white.wrapping_sub(end) > GAP {
@@ -633,7 +633,7 @@ fn next_word(text: &Text<'_>, end: usize) -> usize {
     text.run(end, most, |byte| is_gap(&byte)).max(white)
 }
 
-/// The first run of white space in a range that is longer than marks between words are.
+/// Returns the first run of white space in a range that is longer than the marks between words.
 fn long_white(text: &[u8]) -> Option<usize> {
     let mut from = 0usize;
     while let Some(probe) = text.get(from.wrapping_add(GAP)) {
@@ -654,6 +654,7 @@ fn is_of_word(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || *byte == b'-'
 }
 
+/// Finds a phrase from its verb: within eight words a word for earlier text and a word for instructions follow.
 fn instructions(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let mut end = text.run(place.end, 12, |byte| byte.is_ascii_alphabetic());
@@ -678,7 +679,7 @@ fn instructions(place: &MatchSite<'_>) -> Option<Match> {
     let mut confidence = Confidence::Medium;
     let mut before = false;
     let mut told = false;
-    // Up to here no word for what came before begins.
+    // No word for earlier text begins up to this position.
     let mut seen = place.end;
     let mut phrase_end = place.end;
     for _ in 0..WORDS {
@@ -712,7 +713,7 @@ fn instructions(place: &MatchSite<'_>) -> Option<Match> {
     None
 }
 
-/// Verbs with digits for letters, in ROT13 and reversed; nouns reversed, which a text that is reversed begins with.
+/// Verbs with digits in place of letters, in ROT13 and reversed; and reversed nouns, which begin a reversed text.
 const DISGUISED: &[&str] = &[
     "1gn0r",
     "1gnor",
@@ -740,7 +741,7 @@ const DISGUISED: &[&str] = &[
     "stpmorp",
 ];
 
-/// Nouns in ROT13, reversed, and as they are when digits are read as letters; reversed verbs.
+/// Nouns in ROT13, reversed, and in plain form for text whose digits are read as letters; and reversed verbs.
 const DISGUISED_NOUNS: &[&[u8]] = &[
     b"instruct",
     b"prompt",
@@ -755,11 +756,11 @@ const DISGUISED_NOUNS: &[&[u8]] = &[
     b"tegrof",
 ];
 
-/// How far behind the verb the noun may be, and bytes of the longest noun.
+/// Maximum distance in bytes from the verb to the noun, and bytes of the longest noun.
 const DISGUISED_FAR: usize = 120;
 const DISGUISED_NOUN: usize = 12;
 
-/// `1gn0re 4ll pr3v10us 1nstruct10ns`, `vtaber nyy cerivbhf vafgehpgvbaf`, `erongi lla snoitcurtsni`
+/// Finds `1gn0re 4ll pr3v10us 1nstruct10ns`, `vtaber nyy cerivbhf vafgehpgvbaf`, `erongi lla snoitcurtsni`.
 fn disguised(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let noun_at = |from: usize| {
@@ -783,7 +784,7 @@ fn disguised(place: &MatchSite<'_>) -> Option<Match> {
     })
 }
 
-/// The letter that a byte stands for.
+/// Returns the letter that a byte represents.
 fn letter_of(byte: u8) -> u8 {
     match byte {
         b'0' => b'o',
@@ -796,7 +797,7 @@ fn letter_of(byte: u8) -> u8 {
     }
 }
 
-/// A phrase that says enough by itself.
+/// Finds a phrase that is significant by itself.
 fn said(place: &MatchSite<'_>) -> Option<Match> {
     Some(Match {
         start: place.at,
@@ -805,7 +806,7 @@ fn said(place: &MatchSite<'_>) -> Option<Match> {
     })
 }
 
-/// `do not tell the user`
+/// Finds `do not tell the user`.
 fn secrecy(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let mut end = place.end;
@@ -819,7 +820,7 @@ fn secrecy(place: &MatchSite<'_>) -> Option<Match> {
         let said = text.slice(word..end);
         let who = said.eq_ignore_ascii_case(b"user")
             || said.eq_ignore_ascii_case(b"human") && last.eq_ignore_ascii_case(b"the");
-        // `user-agent` is something else.
+        // `user-agent` has a different meaning.
         let ends = !matches!(text.at(end), b'-' | b'_' | b'0'..=b'9');
         if who && ends {
             return Some(Match {
@@ -833,5 +834,5 @@ fn secrecy(place: &MatchSite<'_>) -> Option<Match> {
     None
 }
 
-/// Words up to the one for the person.
+/// Maximum words up to the word for the person.
 const FEW_WORDS: usize = 8;

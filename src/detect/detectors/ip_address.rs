@@ -46,7 +46,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-/// The address of which the first number stands here.
+/// Finds the address whose first number is at this place.
 fn version_4(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let before = text.before(place.at);
@@ -106,7 +106,7 @@ fn is_version(place: &MatchSite<'_>) -> bool {
             b' ' | b'=' | b':' | b'"' | b'\'' | b'/' | b'~' | b'^' | b'@' | b'<' | b'>'
         )
     });
-    // Mostly no word at all stands there.
+    // Usually there is no word at all.
     text.before(word_end).is_ascii_alphabetic()
         && [
             "version", "ver", "release", "build", "section", "chapter", "firmware", "v",
@@ -120,15 +120,15 @@ fn is_version(place: &MatchSite<'_>) -> bool {
         })
 }
 
-/// Sections of a standard and versions (`5.3.1.2`), and the object identifiers of certificates (`2.5.29.14`). Well
-/// known resolvers have the same digit throughout, or two.
+/// Returns whether an address is a number of another kind: sections of a standard and versions (`5.3.1.2`), or the
+/// object identifiers of certificates (`2.5.29.14`). Well-known resolvers have the same digit throughout, or two.
 fn is_numbering(address: &[u8]) -> bool {
     let certificate = address.starts_with(b"2.5.29.") || address.starts_with(b"2.5.4.");
     let resolver = matches!(address, [a, _, b, _, c, _, d] if a == b && c == d || a == d && b == c);
     certificate || address.len() == 7 && !resolver
 }
 
-/// The end with `/24`, if that follows and is a length.
+/// Returns the end with `/24`, if that follows and is a valid length.
 fn prefix_length(place: &MatchSite<'_>, at: usize, most: u32) -> usize {
     let text = place.text;
     if text.at(at) != b'/' {
@@ -144,7 +144,7 @@ fn prefix_length(place: &MatchSite<'_>, at: usize, most: u32) -> usize {
     }
 }
 
-/// The address of which a colon stands here; only its first colon counts.
+/// Finds the address with a colon at this place; only its first colon counts.
 fn version_6(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     // An address has a second colon, not three in a row.
@@ -207,7 +207,7 @@ fn version_6(place: &MatchSite<'_>) -> Option<Match> {
     })
 }
 
-/// `a::b` and `1::2` are addresses by form only.
+/// Returns whether an address is more than one by form, as `a::b` and `1::2` are.
 fn is_telling(written: &[u8], address: Ipv6Addr) -> bool {
     let groups = written
         .split(|byte| *byte == b':')

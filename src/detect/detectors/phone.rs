@@ -85,7 +85,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "电话",
         "โทร",
     ],
-    // As [`is_promising`] wants them.
+    // Numbers as [`is_promising`] requires them.
     anchors: &[
         Anchor::Number(
             1..=1,
@@ -166,20 +166,20 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-/// Most groups of digits that a number is written in.
+/// Maximum groups of digits in a number.
 const GROUPS: usize = 7;
 
-/// A number as it is written.
+/// Number as written.
 #[derive(Default)]
 struct WrittenNumber {
-    /// Digits of each group.
+    /// Number of digits in each group.
     groups: [u8; GROUPS],
     count: usize,
-    /// Digits in all.
+    /// Total number of digits.
     digits: usize,
-    /// How many bytes after the first digit each group ends.
+    /// For each group, the distance in bytes from the first digit to the end of the group.
     ends: [u8; GROUPS],
-    /// The separator before each group but the first; 0 where a parenthesis closes.
+    /// Separator before each group except the first; 0 where a parenthesis closes.
     separators: [u8; GROUPS],
 }
 
@@ -213,14 +213,14 @@ fn probe(place: &MatchSite<'_>) -> Option<Match> {
     })
 }
 
-/// Whether a number may begin here: not within a longer one.
+/// Returns whether a number may begin here, that is, not inside a longer one.
 fn begins(place: &MatchSite<'_>, start: usize, marked: bool) -> bool {
     let text = place.text;
     let before = text.before(start);
     let second = text.before(start.saturating_sub(1));
     match before {
         b' ' | b')' if second.is_ascii_digit() => {
-            // After another number a sign, or a 0 where that one was long enough to be complete.
+            // After another number: a sign, or a 0 if that number was long enough to be complete.
             let end = start.saturating_sub(1);
             let complete =
                 end.saturating_sub(text.run_back(end, 8, |byte| byte.is_ascii_digit())) >= 7;
@@ -236,7 +236,7 @@ fn begins(place: &MatchSite<'_>, start: usize, marked: bool) -> bool {
     }
 }
 
-/// Whether the first group can begin a number by form, or a word says that it is one.
+/// Returns whether the first group can begin a number by its form, or by a context word.
 fn is_promising(place: &MatchSite<'_>, plus: bool, opened: bool) -> bool {
     let len = place.end.wrapping_sub(place.at);
     let first = place.text.at(place.at);
@@ -253,7 +253,7 @@ fn read(place: &MatchSite<'_>, first: usize, opened: bool) -> Option<WrittenNumb
     let mut written = WrittenNumber::default();
     let mut at = first;
     let mut open = opened;
-    // What stands before a parenthesis that isn't closed: `(9-5)`.
+    // The text before a parenthesis that is not closed: `(9-5)`.
     let mut before_open = (0, 0);
     while written.count < GROUPS {
         let mut end = at;
@@ -307,7 +307,7 @@ fn read(place: &MatchSite<'_>, first: usize, opened: bool) -> Option<WrittenNumb
     (written.count > 0).then_some(written)
 }
 
-/// Longest numbers with the country code, where it is less than fifteen digits.
+/// Maximum digits of numbers with the country code, where that is less than fifteen.
 fn longest(number: &[u8]) -> usize {
     match number {
         [b'1', ..] | [b'7', ..] | [b'3', b'3', ..] => 11,
@@ -319,7 +319,7 @@ fn longest(number: &[u8]) -> usize {
     }
 }
 
-/// Where a number with a country code ends.
+/// Returns where a number with a country code ends.
 fn international(place: &MatchSite<'_>, first: usize, written: &WrittenNumber) -> Option<usize> {
     let text = place.text;
     // `+33 (0)1 …`
@@ -342,7 +342,7 @@ fn international(place: &MatchSite<'_>, first: usize, written: &WrittenNumber) -
     end.filter(|end| !zero && !is_continued(place, *end))
 }
 
-/// Where a number without a country code ends, and how sure it is one.
+/// Returns where a number without a country code ends, with its confidence.
 fn national(
     place: &MatchSite<'_>,
     first: usize,
@@ -350,11 +350,11 @@ fn national(
     opened: bool,
 ) -> Option<(usize, Confidence)> {
     let groups = written.groups.get(..written.count)?;
-    // Social security numbers and dates stand in the same tables.
+    // Social security numbers and dates occur in the same tables.
     if matches!(groups, [3, 2, 4] | [4, 2, 2] | [2, 2, 4]) {
         return None;
     }
-    // As do addresses of hosts, versions and decimals.
+    // So do host addresses, versions and decimals.
     let dots = written
         .separators
         .get(1..written.count)?
@@ -364,7 +364,7 @@ fn national(
     if dots && (matches!(groups, [1..=3, 1..=3, 1..=3, 1..=3] | [1, _]) || short) {
         return None;
     }
-    // The longest prefix of the groups that is a number of the North American plan or begins with one 0.
+    // The longest prefix of the groups that is a number of the North American plan or begins with a single 0.
     let mut best: Option<(usize, Confidence)> = None;
     let zero = place.text.at(first) == b'0';
     for count in 1..=written.count {
@@ -407,7 +407,7 @@ fn national(
         && matches!(number.first_chunk(), Some(b"19" | b"20"))
         && (groups == [4, 2] || matches!(number.get(5..7), Some(b"19" | b"20")));
     let dotted = written.separators.get(1..written.count)?.contains(&b'.') && written.digits < 8;
-    // Cards have more digits, of which only the first three groups may have been read.
+    // Card numbers have more digits, of which only the first three groups may have been read.
     let goes_on = || {
         matches!(place.text.at(end), b' ' | b'-')
             && place.text.at(end.wrapping_add(1)).is_ascii_digit()
@@ -419,7 +419,7 @@ fn national(
     (fits && !is_called_other(place, first)).then_some((end, Confidence::High))
 }
 
-/// Area code, exchange and subscriber, with or without the 1 in front.
+/// Matches area code, exchange and subscriber, with or without the 1 in front.
 fn north_american(
     place: &MatchSite<'_>,
     first: usize,
@@ -450,12 +450,12 @@ fn north_american(
     match separators.get(1) {
         Some(b'-' | b'.') if same || parenthesis => Some(Confidence::Medium),
         Some(b' ') if parenthesis => Some(Confidence::Medium),
-        // Three groups with spaces are amounts and table columns as often.
+        // Three groups with spaces are often amounts and table columns.
         _ => Some(Confidence::Low),
     }
 }
 
-/// A number with the trunk prefix 0, or in the groups of a mobile number.
+/// Matches a number with the trunk prefix 0, or in the groups of a mobile number.
 fn trunk(
     place: &MatchSite<'_>,
     range: Range<usize>,
@@ -484,7 +484,7 @@ fn trunk(
         .iter()
         .filter(|byte| byte.is_ascii_digit())
         .any(|byte| !matches!(*byte, b'0') && Some(byte) != number.get(1));
-    // 3-3-2-2 is how Turkish mobile numbers are written.
+    // Turkish mobile numbers are written in groups of 3-3-2-2.
     if groups == [3, 3, 2, 2]
         && same
         && !separators.contains(&b'.')
@@ -513,7 +513,7 @@ fn trunk(
     })
 }
 
-/// What else has numbers.
+/// Words for other values that contain numbers.
 const OTHERS: &[&str] = &[
     "sku",
     "part no",
@@ -542,7 +542,7 @@ const OTHERS: &[&str] = &[
     "account",
 ];
 
-/// Whether a word before the number says that it is some other, or it stands between numbers of a list.
+/// Returns whether a word before the number names another kind of number, or the number is between numbers of a list.
 fn is_other_number(place: &MatchSite<'_>, range: &Range<usize>) -> bool {
     let text = place.text;
     let comma = |byte: u8| matches!(byte, b',' | b';' | b'\t');
@@ -558,7 +558,7 @@ fn is_other_number(place: &MatchSite<'_>, range: &Range<usize>) -> bool {
     is_called_other(place, range.start)
 }
 
-/// Whether the word right before a number says that it is none of a person's.
+/// Returns whether the word directly before the number shows that it does not belong to a person.
 pub(super) fn is_called_other(place: &MatchSite<'_>, start: usize) -> bool {
     let text = place.text;
     let end = text.run_back(start, 4, |byte| {
@@ -572,7 +572,7 @@ pub(super) fn is_called_other(place: &MatchSite<'_>, start: usize) -> bool {
     })
 }
 
-/// Whether a longer number goes on after the end.
+/// Returns whether a longer number continues after the end.
 fn is_continued(place: &MatchSite<'_>, end: usize) -> bool {
     let text = place.text;
     match text.at(end) {
