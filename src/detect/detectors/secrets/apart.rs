@@ -1,4 +1,4 @@
-//! Values that don't stand right behind their name: below it, or in a block of Terraform.
+//! Values that do not directly follow their name: below it, or in a block of Terraform.
 
 use crate::detect::scan::alphabet::Alphabet;
 use crate::detect::scan::names::has_part;
@@ -8,7 +8,7 @@ fn is_blank(byte: u8) -> bool {
     byte.is_ascii_whitespace() || matches!(byte, b'`' | b'*' | b'=')
 }
 
-/// Where the value begins under a line that ends with the place's word: `Password:`. It may be fenced.
+/// Returns where the value begins below a line that ends with the place's word: `Password:`. The value may be fenced.
 pub(super) fn below(place: &MatchSite<'_>) -> Option<usize> {
     let text = place.text;
     let start = text.run(place.end, 16, is_blank);
@@ -18,10 +18,10 @@ pub(super) fn below(place: &MatchSite<'_>) -> Option<usize> {
         .then_some(start)
 }
 
-/// So many lines further on a variable may have its default.
+/// Maximum lines from a variable to its default.
 const LINES: usize = 8;
 
-/// Where the default begins of the variable that begins here, if its name has one of these parts: `variable
+/// Returns where the default of the variable at this place begins, if its name contains one of these parts: `variable
 /// "db_password" { default = "…" }` (Terraform, input variables).
 pub(super) fn default_of(place: &MatchSite<'_>, parts: &[&str]) -> Option<usize> {
     let text = place.text;
@@ -39,7 +39,7 @@ pub(super) fn default_of(place: &MatchSite<'_>, parts: &[&str]) -> Option<usize>
         }
         at = text.run(at, 16, is_blank);
         if text.follows(at, "variable") {
-            // The next one is looked at by itself.
+            // The next variable is handled by itself.
             break;
         }
         if text.follows(at, "default") {
@@ -52,8 +52,8 @@ pub(super) fn default_of(place: &MatchSite<'_>, parts: &[&str]) -> Option<usize>
     None
 }
 
-/// Whether a value that ends here is all that stands on its line, or in its quotes. What ends in a colon leads to
-/// something else: `password:` and `secretKeyRef:` in YAML.
+/// Returns whether a value that ends here is alone on its line, or in its quotes. A value that ends in a colon
+/// introduces something else: `password:` and `secretKeyRef:` in YAML.
 pub(super) fn is_alone(place: &MatchSite<'_>, end: usize) -> bool {
     let text = place.text;
     let next = text.run(end, 8, is_blank);

@@ -84,7 +84,7 @@ pub(in crate::detect) static SECRET: Detector = Detector {
     ],
 };
 
-/// Three characters, a digit, `Q~`, and 31–34 more. The token that ends with the Q stands here.
+/// Finds three characters, a digit, `Q~`, and 31–34 more. The token that ends with the Q is at this place.
 fn client(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let q = place.end.checked_sub(1)?;
@@ -126,7 +126,7 @@ fn shared(keyed: &NamedValue<'_>) -> Option<Match> {
     encoded(keyed, &["sharedaccesskey", "azure"])
 }
 
-/// A value in Base64 whose name has one of these parts.
+/// Finds a value in Base64 whose name contains one of these parts.
 fn encoded(keyed: &NamedValue<'_>, names: &[&str]) -> Option<Match> {
     let value = keyed.bytes();
     let encoded = value.ends_with(b"=") && value.iter().all(|byte| Alphabet::Base64.has(*byte));
@@ -134,7 +134,7 @@ fn encoded(keyed: &NamedValue<'_>, names: &[&str]) -> Option<Match> {
         .then(|| keyed.found(Confidence::High))
 }
 
-/// The signature of a shared access URL: 32 bytes in Base64.
+/// Finds the signature of a shared access URL: 32 bytes in Base64.
 fn devops(place: &MatchSite<'_>) -> Option<Match> {
     let token = place.text.slice(place.at..place.end);
     let signed = token.get(52..56) == Some(b"JQQJ") && token.get(76..80) == Some(b"AZDO");
@@ -154,7 +154,7 @@ fn signature(place: &MatchSite<'_>) -> Option<Match> {
     let end = text.run_of(Alphabet::Base64, place.end, 45);
     let value = text.slice(place.end..end);
     let padded = value.len() == 44 && value.ends_with(b"=");
-    // The addresses of Logic Apps, which Teams calls, have the other alphabet.
+    // The addresses of Logic Apps, which Teams calls, use the other alphabet.
     let (end, value) = if padded {
         (end, value)
     } else {

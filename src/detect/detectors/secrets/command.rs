@@ -1,11 +1,11 @@
-//! Passwords that are handed to commands as an option without a name: `mysql -pVALUE`, `redis-cli -a VALUE`.
+//! Passwords that are passed to commands as an option without a name: `mysql -pVALUE`, `redis-cli -a VALUE`.
 
 use super::named::is_word;
 use crate::detect::Confidence;
 use crate::detect::entropy::{is_placeholder, makeup};
 use crate::detect::scan::probe::{Match, MatchSite};
 
-/// Beginnings of commands; `mysql` stands for `mysqldump` and `mysqladmin`, too.
+/// Beginnings of commands; `mysql` includes `mysqldump` and `mysqladmin`.
 pub(super) const COMMANDS: &[&str] = &[
     "mysql",
     "mariadb",
@@ -26,20 +26,20 @@ pub(super) const COMMANDS: &[&str] = &[
     "pscp",
 ];
 
-/// How far behind the command's name its option is looked for, in bytes.
+/// Maximum distance in bytes from the name of the command to its option.
 const LINE: usize = 200;
 
-/// Where an option's value stands.
+/// Position of an option's value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Placement {
-    /// Right behind it; what stands apart is something else.
+    /// Directly after the option; a value after a space belongs to something else.
     Glued,
-    /// Behind a space.
+    /// After a space.
     Apart,
     Either,
 }
 
-/// What a command's option for passwords is called, and where the value stands.
+/// Returns the password option of a command, and the position of the value.
 fn option_of(name: &[u8]) -> (&'static str, Placement) {
     match name.to_ascii_lowercase().as_slice() {
         b"mysql" | b"mariadb" => ("-p", Placement::Glued),

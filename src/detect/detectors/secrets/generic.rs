@@ -1,4 +1,4 @@
-//! Keys and tokens without a form of their own, known by their name.
+//! Keys and tokens without a form of their own, identified by their name.
 
 use super::apart::{below, default_of, is_alone};
 use super::named::{is_code, is_numbered, is_snippet, is_word};
@@ -89,7 +89,7 @@ pub(in crate::detect) static KEY: Detector = Detector {
     ],
 };
 
-/// Words before `key` that make the name of a secret with it.
+/// Words before `key` that form the name of a secret with it.
 const BEFORE_KEY: &[&str] = &["api ", "secret ", "access "];
 
 fn generic(keyed: &NamedValue<'_>) -> Option<Match> {
@@ -111,7 +111,7 @@ fn generic(keyed: &NamedValue<'_>) -> Option<Match> {
                 .any(|word| text.precedes(keyed.name_at, word))
     };
     let only_key = !keyed.said.any(NameGroups::SECRET | NameGroups::MORE) && !more();
-    // In prose more stands behind such a word than its value, another name and its value perhaps.
+    // In prose such a word is followed by more than its value, possibly by another name and its value.
     let named =
         || kinds.may_have(marks::EQUALS) && value.iter().rev().skip(2).any(|byte| *byte == b'=');
     let vague = keyed.link == Binding::Told && (only_key || value.len() < 20 || named());
@@ -120,7 +120,7 @@ fn generic(keyed: &NamedValue<'_>) -> Option<Match> {
     }
     let variety = text.variety(keyed.value.clone());
     let random = if kinds.digits == value.len() {
-        // Identifiers of some vendors are digits only; shorter ones are numbers and times.
+        // Identifiers of some vendors consist only of digits; shorter ones are numbers and times.
         value.len() >= 15 && variety >= 24 && !only_key
     } else if is_uuid(value) {
         !keyed.names("id") || keyed.names("client") || keyed.names("token")
@@ -147,7 +147,7 @@ fn generic(keyed: &NamedValue<'_>) -> Option<Match> {
         return None;
     }
     if keyed.is_placeholder() {
-        // `wJalr…EXAMPLEKEY` says that it is none.
+        // `wJalr…EXAMPLEKEY` contains the word that marks it as an example.
         return Some(keyed.found(Confidence::Low));
     }
     let sure = variety >= 35 && value.len() >= 20 && !only_key;
@@ -174,7 +174,7 @@ fn variable(place: &MatchSite<'_>) -> Option<Match> {
     )
 }
 
-/// A value so varied that its name need not stand right before it.
+/// Finds a value with so much entropy that its name need not directly precede it.
 fn apart(place: &MatchSite<'_>, start: usize) -> Option<Match> {
     let end = place.text.run_of(Alphabet::Wide, start, 128);
     let value = place.text.slice(start..end);
@@ -191,7 +191,7 @@ fn apart(place: &MatchSite<'_>, start: usize) -> Option<Match> {
     })
 }
 
-/// `BUNDLE_GEMS__EXAMPLE__COM=user:password`: Bundler's credentials for a host (bundle-config(1)).
+/// Finds `BUNDLE_GEMS__EXAMPLE__COM=user:password`: Bundler's credentials for a host (bundle-config(1)).
 fn bundler(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let name_end = text.run(place.end, 80, |byte| {
@@ -222,7 +222,7 @@ fn bundler(place: &MatchSite<'_>) -> Option<Match> {
     })
 }
 
-/// The word in the name is not the end of another: `monkey`, `compass`.
+/// Returns whether the word in the name is not the end of another word: `monkey`, `compass`.
 fn is_whole_word(keyed: &NamedValue<'_>) -> bool {
     let name = keyed.name;
     let ends = ["key", "pass", "auth"].iter().any(|word| {
@@ -240,7 +240,7 @@ fn is_whole_word(keyed: &NamedValue<'_>) -> bool {
     !ends || keyed.said.any(NameGroups::WHOLE)
 }
 
-/// Five letters in a row without a vowel, as hardly any word has.
+/// Returns whether a value contains five letters in a row without a vowel, as hardly any word does.
 fn is_unspeakable(value: &[u8]) -> bool {
     value
         .split(|byte| !byte.is_ascii_alphabetic() || b"aeiou".contains(&byte.to_ascii_lowercase()))
@@ -258,7 +258,7 @@ fn is_uuid(value: &[u8]) -> bool {
         })
 }
 
-/// `2024-03-09T11:02:41Z`, `12:30:00`
+/// Returns whether a value is a time: `2024-03-09T11:02:41Z`, `12:30:00`.
 fn is_time(value: &[u8]) -> bool {
     let marked = value.iter().any(|byte| !byte.is_ascii_digit());
     matches!(value, [y, _, _, _, b'-', _, _, b'-', ..] if y.is_ascii_digit())
@@ -268,7 +268,8 @@ fn is_time(value: &[u8]) -> bool {
                 .all(|byte| byte.is_ascii_digit() || matches!(byte, b':' | b'.' | b'-' | b'/'))
 }
 
-/// Words joined by marks, perhaps with a short number: `gpt-4o-2024`, `user_id_2`, `sha256-fips`.
+/// Returns whether a value is words joined by marks, possibly with a short number: `gpt-4o-2024`, `user_id_2`,
+/// `sha256-fips`.
 fn is_words(value: &[u8]) -> bool {
     let mut words = false;
     for part in value.split(|byte| matches!(byte, b'_' | b'-' | b'.' | b'/' | b':' | b'@' | b'=')) {

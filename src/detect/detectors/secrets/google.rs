@@ -54,8 +54,8 @@ pub(in crate::detect) static API_KEY: Detector = Detector {
     ],
 };
 
-/// FNV-1a hashes of keys that are printed in public samples and restricted or revoked by Google; the keys themselves
-/// would set off every secret scanner that reads this file.
+/// FNV-1a hashes of keys that are printed in public samples and restricted or revoked by Google. The keys themselves
+/// would trigger every secret scanner that reads this file.
 const SAMPLES: &[u64] = &[
     0x08B5_4596_2ADC_7D8B,
     0x1211_3C2E_6979_F447,

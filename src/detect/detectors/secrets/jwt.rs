@@ -65,7 +65,7 @@ pub(in crate::detect) static TOKEN: Detector = Detector {
 
 const REACH: usize = 8_192;
 
-/// Tokens that were encoded once more: a header's first key as Base64 of Base64.
+/// Tokens that were encoded once more: the first key of a header as Base64 of Base64.
 const ENCODED: &[TokenPrefix] = &[
     encoded("ZXlKaGJHY2lPaU"),
     encoded("ZXlKMGVYQWlPaU"),
@@ -89,7 +89,7 @@ const fn encoded(prefix: &'static str) -> TokenPrefix {
     token_form::token(prefix, "[0-9a-zA-Z+/=]{40,8000}").entropy(30)
 }
 
-/// Longest header that is decoded.
+/// Maximum bytes of a header that is decoded.
 const HEADER: usize = 1_024;
 
 fn token(place: &MatchSite<'_>) -> Option<Match> {
@@ -110,7 +110,7 @@ fn token(place: &MatchSite<'_>) -> Option<Match> {
         return None;
     }
     let payload = header_end.wrapping_add(1);
-    // The parts of an encrypted token are noise; it says so in its header.
+    // The parts of an encrypted token are random; its header shows that it is encrypted.
     let encrypted = header.windows(5).any(|window| window == b"\"enc\"");
     if !encrypted && !text.follows(payload, "ey") {
         return None;
@@ -132,7 +132,7 @@ fn token(place: &MatchSite<'_>) -> Option<Match> {
     })
 }
 
-/// Tokens whose header is JSON with a space or line break first have another third letter.
+/// Tokens whose header begins with a space or line break before the JSON have another third letter.
 fn odd(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let head = text.slice(place.at..place.end);

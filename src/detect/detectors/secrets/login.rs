@@ -113,7 +113,7 @@ fn password_part(byte: u8) -> bool {
         && byte != 0x7F
 }
 
-/// `://user:password@host`
+/// Finds `://user:password@host`.
 fn url(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     if !text.before(place.at).is_ascii_alphanumeric() {
@@ -159,10 +159,10 @@ fn url(place: &MatchSite<'_>) -> Option<Match> {
     })
 }
 
-/// `curl … -u user:password`
+/// Finds `curl … -u user:password`.
 fn curl(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
-    // Up to the end of the line, or to the next command, which is looked at by itself.
+    // Up to the end of the line, or to the next command, which is handled by itself.
     let mut line = place.end.wrapping_sub(1);
     let last = place.end.saturating_add(300);
     let option = loop {
@@ -229,10 +229,10 @@ fn curl(place: &MatchSite<'_>) -> Option<Match> {
     })
 }
 
-/// Longest scheme.
+/// Maximum bytes of a scheme.
 const SCHEME: usize = 9;
 
-/// Schemes of the header; after others the first word is no scheme.
+/// Schemes of the header. Before other credentials the first word is not a scheme.
 const SCHEMES: &[&str] = &[
     "basic",
     "bearer",
@@ -277,7 +277,7 @@ fn header(keyed: &NamedValue<'_>) -> Option<Match> {
         .start
         .wrapping_add(scheme.map_or(0, |scheme| scheme.len().wrapping_add(1)));
     let start = text.run(start, 4, |byte| byte == b' ');
-    // What keys and tokens are made of are credentials.
+    // A value made of the characters of keys and tokens is the credentials.
     let known = match start == keyed.value.start && !keyed.kinds.may_have(marks::STRANGE) {
         true => keyed.value.end,
         false => start,
@@ -317,7 +317,7 @@ fn header(keyed: &NamedValue<'_>) -> Option<Match> {
     })
 }
 
-/// `your-token-here`, `YOUR_API_KEY`, `token`.
+/// Returns whether a value is a placeholder: `your-token-here`, `YOUR_API_KEY`, `token`.
 static PLACEHOLDERS: SubstringSet = SubstringSet::new(&[
     "your",
     "token_",

@@ -1,8 +1,8 @@
-//! What stands where a secret would, and is none.
+//! Named values that are in the position of a secret but are none.
 
 use crate::detect::entropy::{CharClasses, marks};
 
-/// Values that are no password though they stand where one would.
+/// Values in the position of a password that are none.
 const WORDS: &[&str] = &[
     "string",
     "none",
@@ -82,7 +82,8 @@ pub(super) fn is_word(value: &[u8]) -> bool {
             .any(|word| value.eq_ignore_ascii_case(word.as_bytes()))
 }
 
-/// A path, an address or a reference to something in a program: `os.environ[…]`, `config.password`, `getPassword()`.
+/// Returns whether a value is a path, an address or a reference in a program: `os.environ[…]`, `config.password`,
+/// `getPassword()`.
 pub(super) fn is_code(value: &[u8], kinds: CharClasses) -> bool {
     let pair = |first: u8, second: &[u8]| {
         value
@@ -96,7 +97,8 @@ pub(super) fn is_code(value: &[u8], kinds: CharClasses) -> bool {
         || kinds.may_have(marks::SLASH) && is_path_or_address(value, kinds)
 }
 
-/// Words with numbers behind some, and marks between them: `Base64-encoded`, `AES256-GCM`, `Suite1.TestLogin`.
+/// Returns whether a value is words, some with numbers at their end, joined by marks: `Base64-encoded`, `AES256-GCM`,
+/// `Suite1.TestLogin`.
 pub(super) fn is_numbered(value: &[u8]) -> bool {
     let mut parts = value
         .split(|byte| matches!(byte, b'-' | b'_' | b'.' | b'/'))
@@ -104,7 +106,7 @@ pub(super) fn is_numbered(value: &[u8]) -> bool {
     parts.clone().count() > 1 && parts.all(|mut rest| rest.all(u8::is_ascii_digit))
 }
 
-/// Words with a dot between each two.
+/// Returns whether a value is words joined by dots.
 fn is_dotted(value: &[u8]) -> bool {
     let letter = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'_';
     value
@@ -122,8 +124,9 @@ fn is_path_or_address(value: &[u8], kinds: CharClasses) -> bool {
     absolute || relative || address
 }
 
-/// What tool descriptions, schemas and programs have where a secret would stand: `run_in_background: false`, `limit=2000`,
-/// `Option<String>`, `&mut self.buf`, `foo(bar1)`, `process.env.X`, `urn:…`, `a|b|c`, `[a-z]{3}`, `' + name + '`.
+/// Returns whether a value is code of tool descriptions, schemas and programs: `run_in_background: false`,
+/// `limit=2000`, `Option<String>`, `&mut self.buf`, `foo(bar1)`, `process.env.X`, `urn:…`, `a|b|c`, `[a-z]{3}`, `' +
+/// name + '`.
 pub(super) fn is_snippet(value: &[u8]) -> bool {
     is_setting(value)
         || is_call_or_type(value)
@@ -203,7 +206,7 @@ fn is_call_or_type(value: &[u8]) -> bool {
         [b'[', ..] => rest.ends_with(b"]"),
         _ => false,
     };
-    // Few values have one of the marks that these end with.
+    // Few values contain one of the marks that these end with.
     let marked = value.iter().any(|byte| matches!(byte, b'=' | b'>' | b';'));
     let has = |part: &[u8]| marked && value.windows(part.len()).any(|window| window == part);
     let parameter = value
@@ -212,7 +215,7 @@ fn is_call_or_type(value: &[u8]) -> bool {
     is_name && path >= 3 && called || parameter || has(b"}=") || has(b"=>") || has(b");")
 }
 
-/// `' + name + '`: what stands between the end of one string of a program and the beginning of another.
+/// Returns whether a value is the code between two strings of a program: `' + name + '`.
 fn is_concatenation(value: &[u8]) -> bool {
     let bare = value.trim_ascii();
     let bare = match bare {
@@ -228,10 +231,10 @@ fn is_concatenation(value: &[u8]) -> bool {
         && (bare.len() < value.len() || rest.iter().any(|byte| matches!(byte, b'.' | b';' | b'(')))
 }
 
-/// A regular expression or a template: `(AWS[A-Z0-9]{20,})`, `key-${id}`.
+/// Returns whether a value is a regular expression or a template: `(AWS[A-Z0-9]{20,})`, `key-${id}`.
 fn is_pattern(value: &[u8]) -> bool {
     let classes = [&b"[a-z"[..], b"[A-Z", b"[0-9", b"(?:", b"\\d", b"\\w"];
-    // Few values have one of the marks that these begin with.
+    // Few values contain one of the marks that these begin with.
     if !value
         .iter()
         .any(|byte| matches!(byte, b'[' | b'(' | b'\\' | b'$'))
@@ -262,7 +265,8 @@ fn is_choice(value: &[u8]) -> bool {
     value.contains(&b'|') && value.split(|byte| *byte == b'|').all(word)
 }
 
-/// A name in the environment or in the settings of a program, or a name by RFC 8141.
+/// Returns whether a value is the name of a variable in the environment or of a program's setting, or a name by RFC
+/// 8141.
 fn is_environment(value: &[u8]) -> bool {
     let starts = [
         &b"process.env"[..],

@@ -1,4 +1,4 @@
-//! Passwords, known by their name.
+//! Passwords, identified by their name.
 
 use super::apart::{below, default_of, is_alone};
 use super::command;
@@ -178,7 +178,7 @@ pub(in crate::detect) static PASSWORD: Detector = Detector {
 /// Passwords that documentation prints: the reference of nuget.config.
 const SAMPLES: &[&[u8]] = &[b"33f!!lloppa", b"hal+9ooo_da!sY"];
 
-/// Words that a value has where no password is written.
+/// Words that a value contains where no password is written.
 static PLACEHOLDERS: SubstringSet = SubstringSet::new(&[
     "your",
     "example",
@@ -208,10 +208,10 @@ fn password(keyed: &NamedValue<'_>) -> Option<Match> {
     let strong = value.len() >= 6 && classes >= 3 || punctuation && value.len() >= 8;
     let plain =
         value.len() >= 6 && kinds.digits > 0 && kinds.capitals.wrapping_add(kinds.smalls) > 0;
-    // Without quotes nothing else is one, whatever its name.
+    // Any other unquoted value is not a password, whatever its name.
     let likely = quoted || strong || plain;
     let confidence = if !(likely && keyed.said.any(NameGroups::PASSWORD)) {
-        // A quoted value full of marks is typed by a person, whatever the name calls it.
+        // A quoted value with many marks was typed by a person, whatever its name.
         let telling = quoted && punctuation && value.len() >= 8 && keyed.link != Binding::Told;
         let said = value
             .iter()
@@ -275,8 +275,8 @@ fn password(keyed: &NamedValue<'_>) -> Option<Match> {
     Some(keyed.found(confidence))
 }
 
-/// `pass` as a verb or as the outcome of a test: `Pass "Explore2"`, `{"pass": "All roles are valid"}`; and the file
-/// `/etc/passwd`.
+/// Returns whether `pass` is a verb or the outcome of a test: `Pass "Explore2"`, `{"pass": "All roles are valid"}`;
+/// or belongs to the file `/etc/passwd`.
 fn is_verb(keyed: &NamedValue<'_>) -> bool {
     let value = keyed.bytes();
     let text = keyed.place.text;
@@ -296,7 +296,7 @@ fn is_image(value: &[u8]) -> bool {
     value.contains(&b'/') && value.iter().all(part)
 }
 
-/// A path or a name: `PASS: gdb.ada/assign_1.exp`, `pass file0_dirname`.
+/// Returns whether a value is a path or a name: `PASS: gdb.ada/assign_1.exp`, `pass file0_dirname`.
 fn is_path(value: &[u8], kinds: CharClasses) -> bool {
     let joined = value.contains(&b'/') || value.contains(&b'_');
     let part = |byte: &u8| {
@@ -305,7 +305,7 @@ fn is_path(value: &[u8], kinds: CharClasses) -> bool {
     joined && value.iter().all(part) && kinds.smalls > kinds.digits.wrapping_mul(3)
 }
 
-/// A reference to something in a program, or a piece of it.
+/// Returns whether a value is a reference in a program, or a piece of it.
 fn is_program(value: &[u8], kinds: CharClasses) -> bool {
     // `Column(String(80`, `*get1_by_user(table`
     let pointer = value.strip_prefix(b"*");
@@ -333,14 +333,14 @@ fn is_program(value: &[u8], kinds: CharClasses) -> bool {
     call || is_code(value, kinds) || is_code_with_marks(value, kinds)
 }
 
-/// Only letters with `_`, `-` or `.` between them: a name, not a password.
+/// Returns whether a value is only letters with `_`, `-` or `.` between them: a name, not a password.
 fn is_identifier(value: &[u8]) -> bool {
     value
         .iter()
         .all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-' | b'.'))
 }
 
-/// Words with spaces and a full stop, or many words.
+/// Returns whether a value is words with spaces and a full stop, or many words.
 fn is_sentence(value: &[u8]) -> bool {
     let words: Vec<&[u8]> = value.split(|byte| *byte == b' ').collect();
     let common = [
@@ -363,7 +363,8 @@ fn is_sentence(value: &[u8]) -> bool {
         || value.contains(&b'=')
 }
 
-/// Brackets and operators of a program. A typed password may have any of them, but then it has many marks.
+/// Returns whether a value contains brackets and operators of a program. A typed password may contain any of them,
+/// but then it has many marks.
 fn is_code_with_marks(value: &[u8], kinds: CharClasses) -> bool {
     let all = marks::EQUALS | marks::BRACKET | marks::REFERENCE | marks::SLASH | marks::QUOTE;
     if !kinds.may_have(all) || kinds.others >= 10 {
@@ -378,7 +379,8 @@ fn is_code_with_marks(value: &[u8], kinds: CharClasses) -> bool {
     two || value.contains(&b'\\') || value.windows(3).any(|three| three == b"://")
 }
 
-/// Words for it that names in programs don't have; first those that texts without other letters hold, too.
+/// Words for a password that names in programs do not contain; first those that also occur in texts without other
+/// letters.
 const WORDS: &[&str] = &[
     "wachtwoord",
     "haslo",
@@ -469,7 +471,7 @@ fn elsewhere(place: &MatchSite<'_>) -> Option<Match> {
     value_from(place, start).filter(|_| place.context(start))
 }
 
-/// Where the value that begins here ends, if it looks like a password.
+/// Returns where the value that begins here ends, if it resembles a password.
 fn value_from(place: &MatchSite<'_>, start: usize) -> Option<Match> {
     let text = place.text;
     let end = text.run(start, 64, is_of_value);

@@ -1,4 +1,4 @@
-//! Tokens of platforms that have a detector of their own.
+//! Tokens of platforms, each with a detector of its own.
 
 use crate::detect::entropy::{is_placeholder, makeup, shannon_entropy_tenths};
 use crate::detect::scan::alphabet::Alphabet;
@@ -287,7 +287,7 @@ pub(in crate::detect) static HASHICORP: Detector = Detector {
     anchors: &[
         Anchor::Beginning(&[
             token("hvs.", "[0-9a-zA-Z_-]{90,130}").entropy(35),
-            // A root token, and those that Vault keeps itself.
+            // A root token, and those that Vault stores itself.
             token("hvs.", "[0-9a-zA-Z]{24}").entropy(35),
             token("hvb.", "[0-9a-zA-Z_-]{130,300}").entropy(35),
         ]),
@@ -393,7 +393,7 @@ pub(in crate::detect) static JFROG: Detector = Detector {
     ],
 };
 
-/// A service token of Vault before 1.10: `s.` and 24 characters, which stand here.
+/// Finds a service token of Vault before 1.10: `s.` and 24 characters, which are at this place.
 fn vault(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let start = place.at.checked_sub(2)?;

@@ -80,14 +80,14 @@ pub(in crate::detect) static BLOCK: Detector = Detector {
 /// An RSA key of 16,384 bits has 12,700 characters.
 const REACH: usize = 16_384;
 
-/// A key has more characters than this.
+/// Minimum characters of a key, minus one.
 const LEAST: usize = 28;
 
-/// What a line begins with that a key ends with, and one that another begins with.
+/// Beginnings of the line that ends a key, and of the line that begins another.
 const END: &[u8] = b"-----END ";
 const BEGIN: &[u8] = b"-----BEGIN ";
 
-/// The end of the line that a private key begins with, whose hyphens end at `begin`: `BEGIN RSA PRIVATE KEY-----`.
+/// Returns the end of the first line of a private key, whose hyphens end at `begin`: `BEGIN RSA PRIVATE KEY-----`.
 fn header(text: &Text<'_>, begin: usize) -> Option<usize> {
     if !text.follows(begin, "BEGIN ") {
         return None;
@@ -103,12 +103,12 @@ fn is_of_label(byte: u8) -> bool {
     byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' '
 }
 
-/// Base64, and the headers that old formats put before it.
+/// Returns whether a byte belongs to Base64, or to the headers that old formats put before it.
 fn is_of_body(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"+/=\n\r\t :,.()-".contains(&byte)
 }
 
-/// Where the next private key begins: what stands before one is of no other's body.
+/// Returns where the next private key begins. The text before a key is not part of another key's body.
 fn next_key(text: &Text<'_>, range: Range<usize>) -> Option<usize> {
     let mut from = range.start;
     while let Some(found) = first_in(text.slice(from..range.end), BEGIN) {
@@ -128,7 +128,7 @@ fn block(place: &MatchSite<'_>) -> Option<Match> {
     let most = REACH
         .saturating_sub(body.wrapping_sub(place.at))
         .saturating_sub(80);
-    // Of many beginnings in a row, what follows is read once.
+    // After many beginnings in a row, the text that follows is read once.
     let last = body.saturating_add(most);
     let known = body..last.min(text.len());
     let end = text.find_by(SearchState::KeyBreak, 1, known.clone(), |range| {

@@ -127,13 +127,13 @@ fn token(place: &MatchSite<'_>) -> Option<Match> {
         return None;
     }
     let digits = text.digits(at..end);
-    // The last part is the secret; the numbers before it say whose it is.
+    // The last part is the secret; the numbers before it identify its owner.
     let secret = || body.rsplit(|byte| *byte == b'-').next().unwrap_or(body);
     let varied = || {
         text.variety(at..end) >= 20 && !text.is_placeholder(at..end)
             || shannon_entropy_tenths(secret()) >= 28
     };
-    // The oldest tokens are one string, which may have no digits.
+    // The oldest tokens are a single string, which may contain no digits.
     let one =
         || !body.contains(&b'-') && text.variety(at..end) >= 30 && !text.is_placeholder(at..end);
     ((digits >= 2 || one()) && varied()).then_some(Match {

@@ -1,4 +1,4 @@
-//! Tokens that name their vendor by how they begin.
+//! Tokens whose prefix identifies their vendor.
 
 use std::ops::Range;
 
@@ -62,7 +62,7 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
             token("dt0c01.", r"[0-9a-zA-Z]{24}\.[0-9a-zA-Z]{64}"),
             token("EZAK", "[0-9a-zA-Z]{54}"),
             token("EZTK", "[0-9a-zA-Z]{54}"),
-            // Behind it the application's number begins, in Base64.
+            // After it the number of the application begins, in Base64.
             token("EAA", "[0-9a-zA-Z]{100,400}"),
             token("FLWPUBK_TEST-", "[0-9a-z]{32}-X"),
             token("FLWSECK_TEST-", "[0-9a-z]{32}-X"),
@@ -156,7 +156,7 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
             token("access_token$sandbox$", r"[0-9a-z]{16}\$[0-9a-f]{32}"),
             token("pdl_live_apikey_", PADDLE),
             token("pdl_sdbx_apikey_", PADDLE),
-            // `phc_` is the project's, which is public.
+            // `phc_` is the key of the project, which is public.
             token("phx_", "[0-9a-zA-Z]{40,64}"),
             token("rnd_", "[0-9a-zA-Z]{24,32}"),
             token("tskey-api-", TAILSCALE),
@@ -393,16 +393,16 @@ fn application(place: &MatchSite<'_>) -> Option<Match> {
     })
 }
 
-/// Bytes of a manifest that are searched for its kind, on both sides.
+/// Maximum distance in bytes in which a manifest is searched for its kind, on both sides.
 const MANIFEST: usize = 700;
 
-/// Says what a manifest is of.
+/// Key that contains the kind of a manifest.
 const KIND: &[u8] = b"kind:";
 
-/// Whose data are credentials.
+/// Kind of a manifest whose data are credentials.
 const SECRET: &[u8] = b"secret";
 
-/// The entries of the data of a Kubernetes secret.
+/// Finds the entries of the data of a Kubernetes secret.
 fn kubernetes(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     if !matches!(text.before(place.at), b'\n' | b' ' | 0) {
@@ -414,7 +414,7 @@ fn kubernetes(place: &MatchSite<'_>) -> Option<Match> {
     }
     let mut at = line.wrapping_add(1);
     let mut found: Option<(usize, usize)> = None;
-    // Comments and entries, as long as they are indented.
+    // Comments and entries that are indented.
     for _ in 0..32 {
         let entry = text.run(at, 16, |byte| matches!(byte, b' ' | b'\t'));
         if entry == at {
@@ -431,7 +431,7 @@ fn kubernetes(place: &MatchSite<'_>) -> Option<Match> {
     }
     let (start, end) = found?;
     let from = place.at.saturating_sub(MANIFEST);
-    // Of many manifests in a row each part is searched once.
+    // In many manifests in a row each part is searched once.
     let is_secret = |what, range: Range<usize>| {
         let word = text.find_by(what, SECRET.len(), range.clone(), |range| {
             first_secret(text.slice(0..range.end), range.start)
@@ -476,7 +476,7 @@ fn entry_of(place: &MatchSite<'_>, entry: usize, line_end: usize) -> Option<(usi
     fits.then_some((entry, end))
 }
 
-/// Where the first word from `from` on stands that says `secret` behind `kind:`.
+/// Returns the position of the first word `secret` after `kind:`, from `from` on.
 fn first_secret(text: &[u8], from: usize) -> Option<usize> {
     let blank = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'');
     let starts = text.get(from..)?.iter().enumerate();
