@@ -1,41 +1,41 @@
-//! Refusals, each in the words of its protocol, so that the official SDK raises its usual exception.
+//! Denials in the form of each protocol, so that the official SDK raises its usual exception.
 
 use super::DenialReply;
 use super::json_edit::ObjectWriter;
 use crate::wire::json::quote;
 
-/// Why a request or a response is refused, for the one who sent it. Holds words of the policy, ids and pointers only,
-/// never text of the exchange.
+/// Denial of a request or a response, for its sender. It contains only texts of the policy, ids and pointers, never
+/// text of the exchange.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Denial {
     /// HTTP status.
     pub status: u16,
     /// Stable code.
     pub code: &'static str,
-    /// The rule that decided, if one did.
+    /// Rule that decided, if one did.
     pub rule: Option<String>,
-    /// Why, one or two sentences.
+    /// Reason in one or two sentences.
     pub reason: String,
-    /// What to do instead, if the policy says.
+    /// Suggested alternative, if the policy contains one.
     pub remedy: Option<String>,
     /// Id of the exchange in the audit trail.
     pub request_id: String,
-    /// JSON Pointers to what to drop from the request.
+    /// JSON Pointers to the parts that the client should drop from the request.
     pub at: Vec<String>,
-    /// The request for an approval, if one could let this pass.
+    /// Approval request, if an approval could let this pass.
     pub approval: Option<String>,
-    /// What is wrong with the approval that came.
+    /// Error in the approval that was supplied by the client.
     pub detail: Option<&'static str>,
-    /// Only code and request id are told (`disclose: code`).
+    /// Whether only the code and the request id are disclosed (`disclose: code`).
     pub code_only: bool,
-    /// Headers beside those of the protocol: when to try again.
+    /// Headers in addition to those of the protocol: when to retry.
     pub headers: Vec<(String, String)>,
-    /// It is the response that is refused: the request was read, and reached the upstream.
+    /// Whether the response is denied: the request was read, and forwarded to the upstream.
     pub is_answer: bool,
 }
 
 impl Denial {
-    /// The sentence that a person reads.
+    /// Returns the sentence for people.
     pub fn message(&self) -> String {
         if self.code_only {
             return format!("Blocked by policy ({}).", self.code);
@@ -45,7 +45,7 @@ impl Denial {
             message.push(' ');
             message.push_str(remedy);
         }
-        // A denied part of a response leaves a text behind, and nothing else.
+        // A denied part of a response is replaced by a text, and by nothing else.
         if let Some(approval) = self.approval.as_ref().filter(|_| self.is_answer) {
             message.push_str(" Approval request: ");
             message.push_str(approval);
@@ -53,7 +53,7 @@ impl Denial {
         message
     }
 
-    /// The `agentguard` member that every shape carries.
+    /// Writes the `agentguard` member that every form contains.
     pub(super) fn details(&self, out: &mut Vec<u8>) {
         let mut object = ObjectWriter::begin(out);
         object.text("code", self.code);
@@ -89,14 +89,14 @@ impl Denial {
     }
 }
 
-/// The shape of a protocol's errors.
+/// Form of a protocol's errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
-    /// OpenAI, Azure, everything compatible, and whatever is unknown.
+    /// OpenAI, Azure, all compatible APIs, and unknown ones.
     OpenAi,
-    /// Anthropic, wherever it is served in its own format.
+    /// Anthropic, at every provider that serves its own format.
     Anthropic,
-    /// AWS: the class of the exception stands in a header.
+    /// AWS: a header contains the class of the exception.
     Aws,
     /// Ollama: the error is a text.
     Ollama,
@@ -104,12 +104,12 @@ pub enum Dialect {
     Cohere,
     /// Gemini and Vertex AI: `google.rpc.Status`.
     Google,
-    /// A2A's HTTP+JSON: the same, with the detail that its libraries look for.
+    /// A2A's HTTP+JSON: `google.rpc.Status` with the detail that its libraries require.
     A2a,
 }
 
 impl Dialect {
-    /// A refusal with the status of its code.
+    /// Returns a local reply with the status of the denial's code.
     pub fn refusal(self, denial: &Denial) -> DenialReply {
         let mut headers = vec![("content-type", "application/json".to_owned())];
         if self == Dialect::Aws {
@@ -122,7 +122,7 @@ impl Dialect {
         }
     }
 
-    /// Body of a refusal.
+    /// Returns the body of a denial.
     pub fn body(self, denial: &Denial) -> Vec<u8> {
         let mut out = Vec::with_capacity(512);
         match self {
@@ -186,7 +186,7 @@ impl Dialect {
     }
 }
 
-/// Anthropic's own words for the type of an error, by status.
+/// Returns Anthropic's type of an error, by status.
 fn anthropic_type(status: u16) -> &'static str {
     match status {
         401 => "authentication_error",
@@ -200,8 +200,8 @@ fn anthropic_type(status: u16) -> &'static str {
     }
 }
 
-/// The detail by whose `reason` A2A's own libraries choose an exception that tells the message; without one they tell the
-/// status alone.
+/// Writes the detail by whose `reason` A2A's own libraries choose an exception that contains the message. Without the
+/// detail they report only the status.
 fn error_info(status: u16) -> &'static [u8] {
     match status {
         400 | 413 | 415 => {
@@ -216,7 +216,7 @@ fn error_info(status: u16) -> &'static [u8] {
     }
 }
 
-/// Google's canonical status words (`google.rpc.Code`), by HTTP status.
+/// Returns Google's canonical status (`google.rpc.Code`), by HTTP status.
 fn google_status(status: u16) -> &'static str {
     match status {
         401 => "UNAUTHENTICATED",
@@ -229,7 +229,7 @@ fn google_status(status: u16) -> &'static str {
     }
 }
 
-/// The exception that Bedrock's service model has for a status; its SDKs raise the class of that name.
+/// Returns the exception of Bedrock's service model for a status; its SDKs raise the class with that name.
 fn aws_exception(status: u16) -> &'static str {
     match status {
         401 | 403 => "AccessDeniedException",
@@ -241,7 +241,7 @@ fn aws_exception(status: u16) -> &'static str {
     }
 }
 
-/// OpenAI's own words for the type of an error, by status.
+/// Returns OpenAI's type of an error, by status.
 fn openai_type(status: u16) -> &'static str {
     match status {
         401 => "authentication_error",

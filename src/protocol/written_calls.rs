@@ -1,21 +1,21 @@
-//! Calls that a model writes as text. A server without a parser for a model's chat template answers with the template's own
-//! marks in the text, and clients that know the template carry such calls out.
+//! Tool calls that a model writes as text. A server without a parser for a model's chat template returns the marks of
+//! the template in the text, and clients that know the template run such calls.
 //!
 //! Source: the chat templates of the models (Hugging Face), and the tool parsers of vLLM, SGLang and llama.cpp.
 
 use crate::wire::json::{self, JsonBody, Limits, quote};
 
-/// Most calls of one text. One more counts as a call of anything.
+/// Maximum calls of one text. A further one counts as a call of an unknown tool.
 const MOST_CALLS: usize = 64;
 
-/// Bytes that are looked through for the ends of arguments, as many times as the text has bytes.
+/// Maximum bytes that are searched for the ends of arguments, as a multiple of the text's bytes.
 const LOOKS: usize = 4;
 
-/// Longest name of a tool.
+/// Maximum bytes of a tool's name.
 const LONGEST_NAME: usize = 128;
 
-/// What calls begin with, and whose templates write them so. Behind a mark stands JSON with name and arguments, or a name and
-/// then arguments as JSON or as tags.
+/// Marks at the beginning of calls, with the models whose templates use them. After a mark comes JSON with name and
+/// arguments, or a name and then arguments as JSON or as tags.
 const MARKS: &[&str] = &[
     // Hermes, Qwen (JSON; Qwen3-Coder: `<function=NAME>`), GLM (a name and `<arg_key>`), Granite.
     "<tool_call>",
@@ -36,7 +36,7 @@ const MARKS: &[&str] = &[
     "<|START_ACTION|>",
     // Command R (a block of JSON), ReAct (`Action: NAME`, `Action Input: {…}`).
     "Action:",
-    // Anthropic before tools, MiniMax, and what models make of it.
+    // Anthropic before tools, MiniMax, and variants that models write.
     "<invoke",
     "<tool_name>",
     // gpt-oss (harmony): `to=functions.NAME <|constrain|>json<|message|>{…}`.
@@ -48,10 +48,10 @@ const MARKS: &[&str] = &[
     "<tool_calls>",
 ];
 
-/// The bytes that tell the marks from other text, each at its distance from the mark's beginning.
+/// Bytes that separate the marks from other text, each with its distance from the beginning of the mark.
 const TELLING: &[(u8, usize)] = &[(b'<', 0), (b'[', 0), (b'>', 0), (b':', 6), (b'=', 2)];
 
-/// How texts begin that are nothing but a call (Llama 3, xLAM), without white space.
+/// Beginnings of texts that contain only a call (Llama 3, xLAM), without white space.
 const BEGINNINGS: &[&str] = &[
     "{\"name\":",
     "[{\"name\":",
@@ -63,22 +63,22 @@ const BEGINNINGS: &[&str] = &[
     "{\"arguments\":",
 ];
 
-/// The longest mark, in bytes.
+/// Bytes of the longest mark.
 pub const LONGEST_MARK: usize = 32;
 
-/// Shorter beginnings of a mark may leave before it is known what follows.
+/// Maximum bytes of the beginning of a mark that may be forwarded before the rest is known, plus one.
 const SHORTEST_BEGINNING: usize = 3;
 
-/// A call in a text.
+/// Call in a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrittenCall {
-    /// The tool; absent where a mark says that there is a call and nothing says of what.
+    /// Name of the tool; `None` if a mark shows that there is a call, but no name follows.
     pub tool: Option<String>,
-    /// Its arguments, as JSON; absent where they can't be read.
+    /// Arguments of the call, as JSON; `None` if they cannot be read.
     pub args: Option<String>,
 }
 
-/// Where the first mark of a text begins, at or behind a byte. `is_begin`: the text begins with what is given.
+/// Returns where the first mark of a text begins, at or after a byte. `is_begin`: this is the beginning of the text.
 pub fn first_mark(text: &str, from: usize, is_begin: bool) -> Option<usize> {
     if is_begin && from == 0 && begins_as_call(text) == Some(true) {
         return Some(0);
@@ -86,7 +86,7 @@ pub fn first_mark(text: &str, from: usize, is_begin: bool) -> Option<usize> {
     mark_at(text, from).map(|(at, _)| at)
 }
 
-/// How much of a text can't be the beginning of a mark, whatever follows.
+/// Returns the number of bytes of a text that cannot begin a mark, whatever follows.
 pub fn free_of_marks(text: &str, is_begin: bool) -> usize {
     if is_begin && begins_as_call(text).is_none() {
         return 0;
@@ -105,7 +105,7 @@ pub fn free_of_marks(text: &str, is_begin: bool) -> usize {
     bytes.len().saturating_sub(longest.unwrap_or_default())
 }
 
-/// Whether a text begins as one that is nothing but a call; absent where that can't be told yet.
+/// Returns whether a text begins like one that contains only a call; `None` if that is not known yet.
 fn begins_as_call(text: &str) -> Option<bool> {
     let text = text.trim_start();
     let text = text.strip_prefix("```json").unwrap_or(text);
@@ -142,14 +142,14 @@ fn mark_at(text: &str, from: usize) -> Option<(usize, &'static str)> {
                 .get(at..)
                 .is_some_and(|text| text.starts_with(mark.as_bytes()))
         })?;
-        // Words of prose count at the beginning of a line.
+        // Words of prose count only at the beginning of a line.
         let is_line = matches!(*mark, "Action:" | ">>>");
         let begins_line = at == 0 || bytes.get(at.wrapping_sub(1)) == Some(&b'\n');
         (!is_line || begins_line).then_some((at, *mark))
     })
 }
 
-/// All calls that a text writes. Linear in the text.
+/// Returns all calls in a text, in linear time.
 pub fn find(text: &str) -> Vec<WrittenCall> {
     let mut finder = Finder {
         text,
@@ -174,7 +174,7 @@ pub fn find(text: &str) -> Vec<WrittenCall> {
 struct Finder<'t> {
     text: &'t str,
     calls: Vec<WrittenCall>,
-    /// Bytes that may still be looked through.
+    /// Bytes that may still be searched.
     looks: usize,
 }
 
@@ -194,7 +194,7 @@ impl<'t> Finder<'t> {
         });
     }
 
-    /// Skips what templates write between a mark and what it marks: white space, fences, other marks' names.
+    /// Skips what templates write between a mark and its content: white space, fences, names of other marks.
     fn skip(&self, mut at: usize) -> usize {
         const BETWEEN: &[&str] = &[
             "```json",
@@ -206,7 +206,7 @@ impl<'t> Finder<'t> {
             "json",
             "tool_call",
         ];
-        // No template writes more of them; each mark is looked behind once more.
+        // No template writes more of them, and the text after each mark is parsed again.
         for _ in BETWEEN {
             let rest = self.rest(at);
             let trimmed = rest.trim_start();
@@ -220,7 +220,7 @@ impl<'t> Finder<'t> {
         at
     }
 
-    /// Reads what stands behind a mark; gives where to go on.
+    /// Reads the text after a mark. Returns where to continue.
     fn behind(&mut self, at: usize) -> usize {
         let start = self.skip(at);
         match self.rest(start).as_bytes().first() {
@@ -229,7 +229,7 @@ impl<'t> Finder<'t> {
         }
     }
 
-    /// The JSON value at `at`, an object or a list.
+    /// Reads the JSON value at `at`, an object or a list.
     fn value(&mut self, at: usize) -> Option<&'t str> {
         let mut depth = 0usize;
         let mut in_string = false;
@@ -254,12 +254,12 @@ impl<'t> Finder<'t> {
         None
     }
 
-    /// Calls as JSON: an object, a list of them, or several behind one another (`;` in Llama's).
+    /// Reads calls as JSON: an object, a list of them, or several in a row (with `;` in Llama's template).
     fn listed(&mut self, mut at: usize, strictly: bool) -> Option<usize> {
         let mut end = None;
         loop {
             let Some(value) = self.value(at) else {
-                // Cut off, or no JSON: a name in it is one all the same.
+                // Truncated, or not JSON: a name in it still counts.
                 if !strictly || end.is_some() {
                     let rest = self.rest(at);
                     let name = ["\"name\"", "\"tool_name\""]
@@ -319,7 +319,7 @@ impl<'t> Finder<'t> {
         }
     }
 
-    /// A name, and then its arguments.
+    /// Reads a name, and then its arguments.
     fn named(&mut self, at: usize) -> usize {
         let rest = self.rest(at);
         let begin =
@@ -341,11 +341,11 @@ impl<'t> Finder<'t> {
             .len()
             .saturating_sub(begin.len())
             .saturating_add(length);
-        // `all`: Functionary's words to everybody.
+        // `all`: text of Functionary for all recipients.
         if name.is_empty() || name.len() > LONGEST_NAME || name == "all" {
             return at;
         }
-        // Its arguments end where the next call begins.
+        // The arguments of a call end where the next call begins.
         let until = mark_at(self.text, after).map_or(self.text.len(), |(next, _)| next);
         let body = self.text.get(after..until).unwrap_or_default();
         let open = body.find('{');
@@ -375,14 +375,14 @@ fn is_object(text: &str) -> bool {
     })
 }
 
-/// How arguments stand in tags: before the key, between key and value, behind the value.
+/// Tags of arguments: before the key, between key and value, after the value.
 const TAGS: &[(&str, &str, &str)] = &[
     ("<parameter=", ">", "</parameter>"),
     ("<parameter name=\"", ">", "</parameter>"),
     ("<arg_key>", "</arg_key>", "</arg_value>"),
 ];
 
-/// Arguments as tags, as an object; absent where there are none.
+/// Reads arguments in tags, as an object; `None` if there are none.
 fn tagged(body: &str) -> Option<String> {
     let mut out = b"{".to_vec();
     let (before, between, behind) = TAGS
@@ -448,7 +448,7 @@ mod tests {
             .collect()
     }
 
-    /// The same call in each of the templates.
+    /// Returns the same call in each of the templates.
     pub(crate) const WRITTEN: &[&str] = &[
         "<tool_call>\n{\"name\": \"pay\", \"arguments\": {\"amount\": 5}}\n</tool_call>",
         "Sure.\n<tool_call>{\"arguments\": {\"amount\": 5}, \"name\": \"pay\"}</tool_call>",

@@ -1,5 +1,5 @@
-//! Contents and their parts. A part is an object with one member that says what it is; all members are read, whichever
-//! stand together.
+//! Contents and their parts. A part is an object with one member that determines its kind. All members are read, in
+//! any combination.
 
 use crate::event::{Attachments, Author, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::{Attribution, Calls, TurnRole, Turns, emit_attributed};
@@ -39,7 +39,7 @@ const PART: &[Row] = &[
     ),
 ];
 
-/// A list that may be written as its only element.
+/// Reads a list that may be written as its only element.
 pub(super) fn one_or_many<'v>(
     reader: &mut Reader<'_>,
     value: Value<'v>,
@@ -58,17 +58,17 @@ fn role_of(reader: &Reader<'_>, content: Value<'_>) -> Known<Author> {
         .and_then(|role| role.text())
         .as_deref()
     {
-        // A missing role is the user's.
+        // A missing role is that of the user.
         Some("user") | None => Known::Is(Author::User),
         Some("model") => Known::Is(Author::Assistant),
-        // What older versions call the turn that holds a function's response.
+        // Role, in older versions, of the turn with the response of a function.
         Some("function") => Known::Is(Author::User),
         Some("system") => Known::Is(Author::System),
         _ => Known::Unknown,
     }
 }
 
-/// The contents of a conversation.
+/// Reads the contents of a conversation.
 pub(in crate::protocol) fn contents(reader: &mut Reader<'_>, value: Value<'_>) {
     let single = (value.kind() == json::ValueKind::Object).then_some(value);
     let holds_result = |content: Value<'_>| {
@@ -100,7 +100,8 @@ pub(in crate::protocol) fn contents(reader: &mut Reader<'_>, value: Value<'_>) {
     });
 }
 
-/// Content by one author, whatever role it says: a system instruction; a text to embed, which nobody in a conversation wrote.
+/// Reads content by one author, whatever its role: a system instruction, or a text to embed, which has no author in a
+/// conversation.
 pub(in crate::protocol) fn contents_by(
     reader: &mut Reader<'_>,
     value: Value<'_>,
@@ -116,7 +117,7 @@ pub(in crate::protocol) fn contents_by(
     });
 }
 
-/// The origin of texts that nobody in a conversation wrote.
+/// Returns the origin of texts without an author in a conversation.
 pub(in crate::protocol) fn unspoken() -> Origin {
     Origin {
         from: Known::Unknown,
@@ -124,7 +125,7 @@ pub(in crate::protocol) fn unspoken() -> Origin {
     }
 }
 
-/// One content: a role and parts.
+/// Reads one content: a role and parts.
 pub(super) fn read_content(
     reader: &mut Reader<'_>,
     content: Value<'_>,
@@ -152,11 +153,12 @@ pub(super) fn role(reader: &mut Reader<'_>, value: Value<'_>) {
     }
 }
 
-/// One part. Its text goes on in other frames where its speaker's origin says so; everything else in it is whole.
+/// Reads one part. Its text continues in other frames if the origin contains a number; everything else in it is
+/// complete.
 ///
-/// A `thoughtSignature` beside it is no signature over it: Google calls it an encrypted save state of the model's reasoning,
-/// asks for it back and looks at nothing else. What stands beside it is edited like any other part, so that a history whose
-/// arguments hold something to redact can go on.
+/// A `thoughtSignature` beside it is not a signature over the part. Google calls it an encrypted save state of the
+/// model's reasoning, requires it back and checks nothing else. Members beside it are edited like those of any other
+/// part, so that a history with redacted arguments can continue.
 pub(super) fn read_part(
     reader: &mut Reader<'_>,
     part: Value<'_>,
@@ -206,8 +208,8 @@ pub(super) fn read_part(
     );
 }
 
-/// Bytes, or where they are. Those that a function's response brings along are told as uninspectable and not counted among
-/// the parts of the conversation.
+/// Reads bytes, or their location. Bytes in the response of a function are reported as uninspectable and not counted
+/// among the parts of the conversation.
 fn file(reader: &mut Reader<'_>, file: Value<'_>, speaker: &Attribution, is_part: bool) {
     const FILE: &[Row] = &[
         ("mimeType", Type::Custom),
@@ -264,7 +266,7 @@ fn call(
         &mut |reader, key, value| match key {
             "name" => call.name(reader, value),
             "args" => call.arguments(reader, value),
-            // Arguments in pieces, whose names stand in paths.
+            // Arguments in pieces, whose names are in paths.
             _ => {
                 reader.uninspectable(value, "arguments");
                 let texts = reader.tree(value);
@@ -280,7 +282,7 @@ fn call(
     }
 }
 
-/// Under which key a call is remembered: its id; without one, its name, set apart from ids by a character that no id has.
+/// Returns the key of a call: its id; without one, its name, separated from ids by a character that no id contains.
 fn key_of(id: &str, name: &str) -> Box<str> {
     if id.is_empty() {
         format!("\n{name}").into()
@@ -343,7 +345,7 @@ fn function_response(
             }
         },
     );
-    // By its id; by its name where the call had none. A result that says another name than its call is nobody's.
+    // By its id, or by its name if the call had none. A result with another name than its call belongs to no call.
     let called = match id.as_deref() {
         Some(id) if !id.is_empty() => calls.answer(id),
         _ => None,
@@ -360,7 +362,7 @@ fn function_response(
     reader.result(event, said);
 }
 
-/// A tool that the provider runs, by the constant that its calls carry; offers name it otherwise.
+/// Reads a tool that the provider runs, by the constant in its calls; tool definitions use another name.
 const TOOL_TYPES: &[(&str, &str)] = &[
     ("GOOGLE_SEARCH", "googleSearch"),
     ("URL_CONTEXT", "urlContext"),
@@ -378,7 +380,7 @@ fn tool_type(reader: &Reader<'_>, value: Value<'_>) -> String {
         .map_or_else(|| kind.into_owned(), |(_, name)| (*name).to_owned())
 }
 
-/// A call that the provider ran: a program that the model wrote, a search.
+/// Reads a call that the provider ran: a program that the model wrote, a search.
 fn provider_call(
     reader: &mut Reader<'_>,
     part: Value<'_>,
@@ -399,7 +401,7 @@ fn provider_call(
     if !name.is_empty() {
         call.event.tool = Known::Is(name.into());
     }
-    // What ran in an earlier turn can't be stopped any more.
+    // What ran in an earlier turn cannot be stopped any more.
     call.event.turn = match speaker.origin.from {
         Known::Missing => Turn::Latest,
         _ => Turn::Earlier,
@@ -409,7 +411,7 @@ fn provider_call(
         CALL,
         &speaker.origin,
         &mut |reader, key, inner| match key {
-            // The code is an argument of that name.
+            // The code is an argument with that name.
             "code" => {
                 let texts = reader.register_text(inner, crate::event::Class::Text);
                 let given = (Known::Is(value.place()), texts);

@@ -1,5 +1,5 @@
-//! Answers and streams of server-sent events: every event is a whole message, read, evaluated and refused as one. Source: the
-//! specification, "Streamable HTTP" of each version, and "HTTP with SSE" of 2024-11-05.
+//! MCP responses and streams of server-sent events: every event is a whole message, which is read, evaluated and
+//! denied as one. Source: the specification, "Streamable HTTP" of each version, and "HTTP with SSE" of 2024-11-05.
 //!
 //! ```text
 //! {"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":0.5,"message":"Half"}}
@@ -21,21 +21,21 @@ use crate::wire::sort;
 use crate::wire::sorted_map::SortedSet;
 use crate::wire::span::index;
 
-/// Method that takes the place of a refused request of the server. No client knows it: JSON-RPC has it answer so, and with
-/// that the server learns that nobody will do what it asked.
+/// Method in place of a denied request of the server. No client knows this method, so the client answers with an
+/// error, as JSON-RPC requires. That tells the server that its request is not carried out.
 const DENIED_METHOD: &str = "agentguard/denied";
 
 /// Messages of a server, one after the other.
 pub(super) struct McpStream {
     context: RequestContext,
     waiting: PendingRpc,
-    /// Requests of the client, by their numbers, that nobody has answered.
+    /// Client requests without an answer so far, by their numbers.
     open: SortedSet<u32>,
-    /// Those that the event at hand answers. It may still be refused.
+    /// Requests that the current event answers. The event may still be denied.
     answering: Vec<u32>,
-    /// Those to which we answered before the server did.
+    /// Requests that the filter answered before the server did.
     ended: SortedSet<u32>,
-    /// The event at hand holds several messages.
+    /// Whether the current event contains several messages.
     is_batch: bool,
 }
 
@@ -52,14 +52,14 @@ impl McpStream {
         }
     }
 
-    /// What the event answers has its response.
+    /// Marks the requests that the event answers as answered.
     fn note_answers(&mut self) {
         for answered in std::mem::take(&mut self.answering) {
             self.open.remove(&answered);
         }
     }
 
-    /// A response of our own to a request of the client.
+    /// Returns an answer that the filter creates for a client request.
     fn denied_text(&self, number: u32, denial: &Denial) -> Option<SyntheticFrame> {
         let message = self.context.rpc.get(index(number))?;
         let mut out = Vec::with_capacity(512);
@@ -67,8 +67,8 @@ impl McpStream {
         Some(SyntheticFrame::new(Some("message"), out))
     }
 
-    /// Puts something harmless in place of a message. A request of the server that may not pass ends what the client asked:
-    /// it can't be done without.
+    /// Replaces a message by a harmless one. A denied request of the server ends the client requests, because they
+    /// cannot be carried out without it.
     fn replace(
         &mut self,
         frame: &mut HeldFrame,
@@ -84,7 +84,7 @@ impl McpStream {
             return Ok(());
         }
         let Some(id) = id.filter(|_| message.get("method").is_some()) else {
-            // Nobody waits for a notification.
+            // A notification has no answer.
             frame.dropped = true;
             return if self.is_batch {
                 Err(CannotRemove)
@@ -115,7 +115,7 @@ fn write_denied_request(out: &mut Vec<u8>, id: &[u8], denial: &Denial) {
     outer.end();
 }
 
-/// The messages of an event.
+/// Returns the messages of an event.
 fn messages(root: Value<'_>) -> Vec<Value<'_>> {
     match root.kind() {
         json::ValueKind::Array => root.elements().collect(),
@@ -146,7 +146,7 @@ impl StreamReader for McpStream {
         self.note_answers();
     }
 
-    /// HTTP+SSE begins with an address, which is no JSON.
+    /// HTTP+SSE begins with an address, which is not JSON.
     fn wraps(&self) -> bool {
         true
     }
@@ -167,7 +167,7 @@ impl StreamReader for McpStream {
     fn removal(&self, kind: Kind) -> RemovalMethod {
         match kind {
             Kind::ToolOffer => RemovalMethod::Offer,
-            // Which of several messages can't be read is not told.
+            // It is unknown which of several messages cannot be read.
             Kind::Uninspectable if self.is_batch => RemovalMethod::Whole,
             _ => RemovalMethod::Message,
         }
@@ -199,7 +199,7 @@ impl StreamReader for McpStream {
         Ok(())
     }
 
-    /// A late answer to what we have answered reaches nobody.
+    /// A late answer to a request that the filter has answered is dropped.
     fn correct(&mut self, frame: &mut HeldFrame, _: &ChangesByText) {
         let Some(body) = frame.body() else {
             return;
@@ -226,7 +226,7 @@ impl StreamReader for McpStream {
 }
 
 impl McpStream {
-    /// Where a client of HTTP+SSE posts its messages. Clients refuse an address at another host.
+    /// Reads the address at which a client of HTTP+SSE posts its messages. Clients reject an address at another host.
     fn address(&self, reader: &mut Reader<'static>, root: Value<'_>, event: Option<&str>) {
         if event == Some("endpoint") {
             reader.reference(root, &Origin::answer(0).with_part(Part::Other));

@@ -1,4 +1,5 @@
-//! Texts in other clothes: `data:` URLs, base64, JSON inside a text. What is found so is evaluated as text beside what it stands in.
+//! Encoded texts: `data:` URLs, base64, JSON inside a text. The decoded content is evaluated in addition to the text
+//! that contains it.
 
 use super::{Origin, Reader, telling_form};
 use crate::event::{Attachments, Class, Form, Part, each_named};
@@ -12,7 +13,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// Base64 as it is met: with and without padding.
+/// Base64 as it occurs: with and without padding.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
@@ -20,15 +21,15 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// Shorter runs of letters and digits are words, not an encoding that hides anything.
+/// Minimum bytes of an encoding. Shorter runs of letters and digits are words, which hide nothing.
 const SHORTEST_BASE64: usize = 16;
 
-/// Beginning of an encoding that is decoded first, to see if the rest can be a text.
+/// Bytes at the beginning of an encoding that are decoded first, to check whether the rest can be text.
 const PROBE: usize = 64;
 
 impl Reader<'_> {
-    /// A part that is attached by its URL, or as a `data:` URL with its bytes. A text in a `data:` URL is read; whatever
-    /// else is there is counted as what no rule can look into.
+    /// Reads a part that is attached by its URL, or as a `data:` URL with its bytes. Text in a `data:` URL is read.
+    /// Other content is counted as a part that no rule can inspect.
     pub fn attached_url(
         &mut self,
         part: Value<'_>,
@@ -44,7 +45,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads a `data:` URL of a text; whether it was one and nothing of it is unread.
+    /// Reads a `data:` URL of a text. Returns whether it is one and was read completely.
     pub fn data_text(&mut self, url: Value<'_>, origin: &Origin) -> bool {
         let Some(text) = url.text() else {
             return false;
@@ -57,18 +58,18 @@ impl Reader<'_> {
             return false;
         };
         self.tell_decoded(url, texts, origin);
-        // What is drawn is more than the words in it.
+        // An image contains more than its words.
         kind != TextKind::Drawing
     }
 
-    /// A text that `holder` encodes: claimed, registered, never edited.
+    /// Registers a text that `holder` encodes. It is claimed, but never edited.
     pub(super) fn decoded_texts(&mut self, holder: Value<'_>, text: &str) -> Option<Range<u32>> {
         let doc = self.json.decoded(holder, text).ok()?;
         self.claim(holder);
         Some(self.register_text(doc.root(), Class::Unknown))
     }
 
-    /// Tells of a text that stood in another form, and of what it holds in yet another one.
+    /// Adds the event of a decoded text, and of texts encoded inside it.
     pub(super) fn tell_decoded(&mut self, at: Value<'_>, texts: Range<u32>, origin: &Origin) {
         let origin = origin.with_part(Part::Other);
         let inner = self.look_into_all(texts.clone());
@@ -76,9 +77,9 @@ impl Reader<'_> {
         self.emit_duplicate(at, inner, &origin);
     }
 
-    /// Looks into texts that a machine wrote for what they hold in another form: strings of JSON that are written with
-    /// escapes, base64 of a text, a text's `data:` URL. As deep as JSON in JSON is read at all; what does not fit is no error, since the
-    /// outer text is evaluated in any case.
+    /// Reads the encoded content of texts that a machine wrote: JSON strings with escapes, base64 of a text, a
+    /// `data:` URL of a text. The maximum depth is that of JSON in JSON. Content that does not fit is not an error,
+    /// because the outer text is evaluated in any case.
     #[inline(never)]
     pub fn look_into_all(&mut self, texts: Range<u32>) -> Range<u32> {
         let start = self.text_count();
@@ -109,7 +110,7 @@ impl Reader<'_> {
             Some(b'{' | b'[' | b'"')
         );
         if begins_json {
-            // Without either, every string in it stands in the outer text as it is.
+            // Without either, the outer text contains every string in it unchanged.
             if (text.contains('\\') || has_encoding(text))
                 && let Ok(doc) = self.json.open(value)
             {
@@ -143,7 +144,7 @@ impl Reader<'_> {
     }
 }
 
-/// Whether a run in a text is long enough to be an encoding.
+/// Returns whether a run in a text is long enough to be an encoding.
 fn has_encoding(text: &str) -> bool {
     let mut run = 0usize;
     text.bytes().any(|b| {
@@ -156,19 +157,19 @@ fn is_base64(b: u8) -> bool {
     b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_' | b'=')
 }
 
-/// What a type that holds text is, beyond the text.
+/// Kind of a media type that is text.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum TextKind {
     Plain,
-    /// An image that is written as text.
+    /// Image that is written as text.
     Drawing,
 }
 
-/// Whether a media type is text that can be read as it stands.
+/// Returns the kind of a media type whose bytes are text that can be read directly; `None` for others.
 fn text_kind(media_type: &str) -> Option<TextKind> {
     let essence = media_type.split(';').next().unwrap_or_default().trim();
     let essence = letter_case::ascii_lower(essence);
-    // RFC 2397: no type at all means `text/plain`.
+    // RFC 2397: a missing type means `text/plain`.
     if essence.is_empty() || essence.starts_with("text/") {
         return Some(TextKind::Plain);
     }
@@ -201,12 +202,12 @@ fn text_kind(media_type: &str) -> Option<TextKind> {
     is_text.then_some(TextKind::Plain)
 }
 
-/// Whether a media type says that its bytes are text.
+/// Returns whether a media type declares its bytes as text.
 pub(super) fn is_text_type(media_type: &str) -> bool {
     text_kind(media_type) == Some(TextKind::Plain)
 }
 
-/// The text in a `data:` URL; `None` if it is none or holds something else.
+/// Returns the text in a `data:` URL; `None` if it is not one or contains something else.
 fn text_of_data_url(url: &str) -> Option<(TextKind, Cow<'_, str>)> {
     let rest = url.trim_start();
     let scheme = rest.get(..5)?;
@@ -220,7 +221,7 @@ fn text_of_data_url(url: &str) -> Option<(TextKind, Cow<'_, str>)> {
     for parameter in parameters {
         let parameter = letter_case::ascii_lower(parameter);
         is_base64 |= parameter == "base64";
-        // Bytes in another charset are not the text that they seem to be.
+        // Bytes in another charset are not the text that they appear to be.
         if let Some(charset) = parameter.strip_prefix("charset=")
             && !matches!(
                 charset.trim_matches('"'),
@@ -231,7 +232,7 @@ fn text_of_data_url(url: &str) -> Option<(TextKind, Cow<'_, str>)> {
         }
     }
     let kind = text_kind(media_type).or_else(|| {
-        // A type that says nothing: what the bytes are decides.
+        // The type is unspecific: the bytes decide.
         media_type
             .eq_ignore_ascii_case("application/octet-stream")
             .then_some(TextKind::Plain)
@@ -244,14 +245,14 @@ fn text_of_data_url(url: &str) -> Option<(TextKind, Cow<'_, str>)> {
     Some((kind, text))
 }
 
-/// The text that a string encodes as base64 (with either alphabet, with or without padding and line ends).
+/// Returns the text that a string encodes as base64 (either alphabet, with or without padding and line ends).
 fn text_of_base64(text: &str) -> Option<String> {
     let text = text.trim();
     let fits = |b: u8| is_base64(b) || matches!(b, b'\r' | b'\n');
     if text.len() < SHORTEST_BASE64 || !text.bytes().all(fits) {
         return None;
     }
-    // Images are long, and seen as what they are by their first bytes.
+    // Images are long, and recognised by their first bytes.
     let probe = text.get(..PROBE.min(text.len())).unwrap_or(text);
     let beginning = decode_base64(probe)?;
     if beginning.iter().any(|b| is_binary(*b)) {
@@ -260,8 +261,8 @@ fn text_of_base64(text: &str) -> Option<String> {
     printable(decode_base64(text)?)
 }
 
-/// Undoes base64 in either alphabet, padded or not, broken into lines or not: servers differ in what they accept, and what
-/// one of them reads has to be evaluated.
+/// Decodes base64 in either alphabet, with or without padding and line breaks. Servers differ in what they accept,
+/// and content that one of them reads must be evaluated.
 pub(super) fn decode_base64(text: &str) -> Option<Vec<u8>> {
     let mut clean: Vec<u8> = text
         .bytes()
@@ -275,14 +276,14 @@ pub(super) fn decode_base64(text: &str) -> Option<Vec<u8>> {
     while clean.last() == Some(&b'=') {
         clean.pop();
     }
-    // One character too many encodes nothing.
+    // A single character left over encodes nothing.
     if clean.len() & 3 == 1 {
         clean.pop();
     }
     LENIENT.decode(clean).ok()
 }
 
-/// Bytes as a text that a person could read.
+/// Returns bytes as a text that a person could read.
 pub(super) fn printable(bytes: Vec<u8>) -> Option<String> {
     if bytes.is_empty() || bytes.iter().any(|b| is_binary(*b)) {
         return None;
