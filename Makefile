@@ -16,6 +16,8 @@ AGENTS_SDKS  := openai-agents==0.24.0 pydantic-ai-slim[openai,anthropic,google]=
 AGENTS_NPM   := ai@6.0.326 @ai-sdk/openai@3.0.141 @ai-sdk/anthropic@3.0.138 @ai-sdk/google@3.0.141 zod@4.6.7
 # Coding agents, for `make test-clients`: a gigabyte.
 CODING       := @openai/codex@0.169.0 @anthropic-ai/claude-code@2.1.197 @google/gemini-cli@0.61.0 opencode-ai@1.18.33
+# Envoy's rate limit service, for `make test-mesh`.
+RATELIMIT    := v1.4.1-0.20260122083618-3fb702589d36
 # Only for comparison, by `make bench`.
 PRESIDIO       := 2.2.366
 DETECT_SECRETS := 1.5.0
@@ -39,7 +41,7 @@ envoy-of = $(VENV)/envoy-$(1)/bin/envoy
 node-of  = $(VENV)/node-$(1)/nodejs/bin/node
 
 .DEFAULT_GOAL := help
-.PHONY: help run wasm build quick-wasm quick-build lint test test-unit test-envoy test-clients test-observability bench bench-exchange bench-detect bench-read bench-decide counts size dist test-dist clean check-rust check-python check-curl
+.PHONY: help run wasm build quick-wasm quick-build lint test test-unit test-envoy test-clients test-observability test-mesh bench bench-exchange bench-detect bench-read bench-decide counts size dist test-dist clean check-rust check-python check-curl
 .DELETE_ON_ERROR:
 
 help: ## Lists the targets
@@ -122,6 +124,12 @@ test-observability: $(if $(QUICK),quick-wasm,wasm) envoy ## Tests of alerts, das
 	@tools/setup/requirements prometheus
 	@$(IN_ENVOY) \
 	$(STEP) 'Testing alerts and dashboards' cargo test --quiet --test envoy -- --ignored observability
+
+# With the Redis of the system, and Envoy's rate limit service, which Go builds in a minute.
+test-mesh: $(if $(QUICK),quick-wasm,wasm) envoys ratelimit ## Tests of several Envoys that share a budget: rate limit service, Redis
+	@tools/setup/requirements redis
+	@$(IN_ENVOY) AGENTGUARD_RATELIMIT=$(VENV)/ratelimit-$(RATELIMIT)/service_cmd \
+	$(STEP) 'Testing several Envoys' cargo test --quiet --test envoy -- --ignored several $(ONLY)
 
 # They are a gigabyte, and start slowly.
 test-clients: $(if $(QUICK),quick-wasm,wasm) envoys agents-sdks coding ## Tests with coding agents: codex, Claude Code, gemini-cli, opencode
@@ -244,7 +252,7 @@ v8-%: check-rust binaryen
 
 # ---- What is needed -------------------------------------------------------------------------------------------------
 
-.PHONY: envoy envoys sdk sdks mcp-sdk agents-sdks agents-npm coding node npm-sdks binaryen
+.PHONY: ratelimit envoy envoys sdk sdks mcp-sdk agents-sdks agents-npm coding node npm-sdks binaryen
 envoy: $(call envoy-of,$(ENVOY_NEWEST))
 envoys: $(call envoy-of,$(ENVOY_NEWEST)) $(call envoy-of,$(ENVOY_OLDEST))
 sdk: $(VENV)/openai-$(OPENAI_SDK)/installed
@@ -256,6 +264,7 @@ coding: $(VENV)/coding-$(CODEX)/installed
 node: $(VENV)/node-$(NODE)/installed
 npm-sdks: $(VENV)/node-$(NODE)/packages
 binaryen: $(VENV)/binaryen-$(BINARYEN)/installed
+ratelimit: $(VENV)/ratelimit-$(RATELIMIT)/service_cmd
 
 $(VENV)/envoy-%/bin/envoy: | check-python
 	@printf '\n==> Fetching Envoy %s\n' $*
@@ -329,6 +338,11 @@ $(VENV)/binaryen-%/installed: | $(VENV)/node-$(NODE)/installed
 	@mkdir -p $(VENV)/binaryen-$*
 	@$(call npm-install,$(VENV)/binaryen-$*,binaryen@$*)
 	@touch $@
+
+$(VENV)/ratelimit-%/service_cmd:
+	@tools/setup/requirements golang
+	@printf '\n==> Building the rate limit service %s\n' $*
+	@GOBIN=$(@D) go install -buildvcs=false github.com/envoyproxy/ratelimit/src/service_cmd@$*
 
 $(OTHERS)/installed: | check-python
 	@printf '\n==> Fetching presidio-analyzer %s and detect-secrets %s, for comparison\n' $(PRESIDIO) $(DETECT_SECRETS)

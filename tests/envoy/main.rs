@@ -54,6 +54,7 @@ mod scene;
 mod sdk;
 mod sdk_answers;
 mod sdk_streams;
+mod several;
 mod signed;
 mod tools;
 mod traffic;

@@ -44,6 +44,7 @@ pub struct Site {
     variables: Vec<String>,
     transport: Option<Value>,
     manager: Value,
+    per_filter: Value,
 }
 
 impl Site {
@@ -73,7 +74,14 @@ impl Site {
             variables: Vec::new(),
             transport: None,
             manager: json!({}),
+            per_filter: json!({}),
         }
+    }
+
+    /// Sets `typed_per_filter_config` of the virtual host.
+    pub fn per_filter(mut self, configs: Value) -> Site {
+        self.per_filter = configs;
+        self
     }
 
     /// Accepts TLS connections with this `DownstreamTlsContext`.
@@ -265,10 +273,15 @@ impl Site {
                 "initial_stream_window_size": self.buffer_limit.max(65_535),
             },
             "http_filters": self.filters(home, wasm),
-            "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [
-                route("x-test-no-endpoint", true, "nowhere"),
-                route("x-test-no-route", false, "provider"),
-            ]}]},
+            "route_config": {"virtual_hosts": [{
+                "name": "all",
+                "domains": ["*"],
+                "typed_per_filter_config": self.per_filter,
+                "routes": [
+                    route("x-test-no-endpoint", true, "nowhere"),
+                    route("x-test-no-route", false, "provider"),
+                ],
+            }]},
             "access_log": [
                 log(format!("{}.access.log", self.name),
                     "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL% %RESPONSE_CODE% \
@@ -354,6 +367,8 @@ pub(crate) struct Bootstrap<'b> {
     pub(crate) labels: &'b [(&'static str, String)],
     /// Name of the environment in the node's metadata.
     pub(crate) environment: Option<&'b str>,
+    /// Clusters besides the provider's.
+    pub(crate) clusters: &'b [Value],
     pub(crate) provider: SocketAddr,
     /// Other services, by the names of their clusters.
     pub(crate) services: &'b [(&'static str, SocketAddr)],
@@ -377,6 +392,11 @@ impl Bootstrap<'_> {
         let services = self.services.iter();
         clusters.extend(services.map(|(name, address)| cluster(name, &[*address])));
         let listeners: Vec<Value> = self.sites.iter().map(|site| site.listener(self)).collect();
+        let mut clusters = vec![
+            cluster("provider", &[self.provider]),
+            cluster("nowhere", &[]),
+        ];
+        clusters.extend_from_slice(self.clusters);
         let metadata = match self.environment {
             Some(name) => json!({"environment": name}),
             None => json!({}),

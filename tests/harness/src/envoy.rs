@@ -65,6 +65,7 @@ pub struct Setup {
     sites: Vec<Site>,
     labels: Vec<(&'static str, String)>,
     environment: Option<String>,
+    clusters: Vec<Value>,
     workers: u32,
     variables: Vec<(String, String)>,
     upstream: Option<SocketAddr>,
@@ -82,6 +83,7 @@ impl Setup {
             sites,
             labels: Vec::new(),
             environment: Some("staging".to_owned()),
+            clusters: Vec::new(),
             workers: 1,
             variables: Vec::new(),
             upstream: None,
@@ -128,6 +130,12 @@ impl Setup {
         self
     }
 
+    /// Adds a cluster.
+    pub fn cluster(mut self, cluster: Value) -> Setup {
+        self.clusters.push(cluster);
+        self
+    }
+
     /// Sets the number of workers.
     pub fn workers(mut self, workers: u32) -> Setup {
         self.workers = workers;
@@ -155,6 +163,7 @@ impl Setup {
             sites: &self.sites,
             labels: &self.labels,
             environment: self.environment.as_deref(),
+            clusters: &self.clusters,
             provider: self.upstream.unwrap_or(provider.address),
             services: &self.services,
             home: &home,

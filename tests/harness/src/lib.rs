@@ -18,7 +18,9 @@ pub use bootstrap::{Configuration, Site};
 pub use client::{Http, Live, Request, Response, Upload};
 pub use envoy::{Envoy, Listening, Sample, Setup, Version, wasm};
 pub use page::Page;
-pub use process::{Process, agents_packages, agents_python, mcp_python, node, sdk_python};
+pub use process::{
+    Process, agents_packages, agents_python, mcp_python, node, rate_limit_service, sdk_python,
+};
 pub use provider::{Answer, Ended, Gate, Provider, Received};
 pub use records::{Records, check};
 pub use wait::{PATIENCE, wait_for};

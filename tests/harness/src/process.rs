@@ -114,6 +114,14 @@ pub fn agents_packages() -> PathBuf {
     setting("AGENTGUARD_AGENTS_PACKAGES")
 }
 
+/// Returns Envoy's rate limit service.
+///
+/// # Panics
+/// `make test-mesh` did not set it.
+pub fn rate_limit_service() -> PathBuf {
+    setting("AGENTGUARD_RATELIMIT")
+}
+
 /// Returns a path set by `make`.
 pub(crate) fn setting(name: &str) -> PathBuf {
     match std::env::var_os(name) {
