@@ -1,4 +1,4 @@
-//! Conversations as every format has them: who speaks, which turn it is, which call a result belongs to.
+//! Conversations in every format: the author and the turn of a text, and the call of a result.
 
 use super::reader::{Origin, Reader, Roles};
 use crate::event::{Author, Class, Known, Part, Turn};
@@ -6,19 +6,19 @@ use crate::wire::json::Value;
 use crate::wire::sorted_map::SortedMap;
 use std::ops::Range;
 
-/// Whose content is read.
+/// Attribution of the content that is read.
 #[derive(Clone, Debug)]
 pub(super) struct Attribution {
-    /// Author, turn and choice; the part is `text`, or `other` inside documents and results of the provider's tools.
+    /// Author, turn and choice. The part is `text`, or `other` inside documents and results of the provider's tools.
     pub(super) origin: Origin,
-    /// The turn of calls that stand in it.
+    /// Turn of the calls in the content.
     pub(super) calls: Turn,
-    /// It is the content of a tool's result, which has an event of its own.
+    /// Whether the content is that of a tool's result, which has an event of its own.
     pub(super) is_result: bool,
 }
 
 impl Attribution {
-    /// The same, for what is no running text: documents, search results.
+    /// Returns the same attribution for content that is not running text: documents, search results.
     pub(super) fn aside(&self) -> Attribution {
         Attribution {
             origin: self.origin.with_part(Part::Other),
@@ -26,7 +26,7 @@ impl Attribution {
         }
     }
 
-    /// A tool's result in this content.
+    /// Returns the attribution of a tool's result in this content.
     pub(super) fn tool(&self, part: Part) -> Attribution {
         let mut speaker = self.clone();
         if self.origin.from != Known::Missing {
@@ -38,10 +38,11 @@ impl Attribution {
     }
 }
 
-/// The tools that were called so far, by the ids of the calls.
+/// Tools called so far, by the ids of the calls.
 ///
-/// Ids are the client's word, and some models begin to count anew with each turn. So the call that came last is meant; but
-/// of two that wait for a result under the same id, nobody knows which one it belongs to.
+/// The client supplies the ids, and some models number the calls of each turn from the beginning. So an id refers to
+/// the last call with that id. If two calls wait for a result under the same id, it is unknown which of them the
+/// result belongs to.
 #[derive(Debug, Default)]
 pub(super) struct Calls(SortedMap<Box<str>, NamedCall>);
 
@@ -52,7 +53,7 @@ struct NamedCall {
 }
 
 impl Calls {
-    /// A tool is called.
+    /// Adds a call of a tool.
     pub(super) fn add(&mut self, id: &str, tool: &str) {
         let mut tool = Known::Is(tool.into());
         if let Some(other) = self.0.get(id)
@@ -65,13 +66,13 @@ impl Calls {
         self.0.insert(id.into(), NamedCall { tool, is_answered });
     }
 
-    /// Whether a tool was called under this id.
+    /// Returns whether a tool was called under this id.
     pub(super) fn knows(&self, id: &str) -> bool {
         self.0.get(id).is_some()
     }
 
-    /// The tool of a result that gives the call's id, the tool's name, or both. Where they are different tools, it may be
-    /// either's.
+    /// Returns the tool of a result that contains the id of the call, the name of the tool, or both. If they identify
+    /// different tools, the result may belong to either.
     pub(super) fn tool_of(&mut self, id: Option<&str>, named: Option<Box<str>>) -> Known<Box<str>> {
         match (id.and_then(|id| self.answer(id)), named) {
             (Some(Known::Is(called)), Some(named)) if called != named => Known::Unknown,
@@ -80,7 +81,7 @@ impl Calls {
         }
     }
 
-    /// The tool whose result comes under this id; `None` where none was called under it.
+    /// Returns the tool whose result has this id; `None` if none was called under it.
     pub(super) fn answer(&mut self, id: &str) -> Option<Known<Box<str>>> {
         let called = self.0.get_mut(id)?;
         called.is_answered = true;
@@ -88,7 +89,7 @@ impl Calls {
     }
 }
 
-/// The roles of OpenAI's messages, which most formats took over.
+/// Roles of OpenAI's messages, which most formats adopted.
 pub(super) const ROLES: Roles = &[
     ("system", Author::System),
     ("developer", Author::System),
@@ -97,14 +98,14 @@ pub(super) const ROLES: Roles = &[
     ("tool", Author::Tool),
 ];
 
-/// The author that a message's `role` names.
+/// Returns the author for a message's `role`.
 pub(super) fn author_of(message: Value<'_>, roles: Roles) -> Known<Author> {
     let role = message.get("role").and_then(|role| role.text());
     let known = role.and_then(|role| roles.iter().find(|(word, _)| *word == role));
     known.map_or(Known::Unknown, |(_, author)| Known::Is(*author))
 }
 
-/// One running text.
+/// Reads a running text.
 pub(super) fn emit_attributed(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Attribution) {
     let texts = reader.register_text(value, Class::Text);
     if speaker.is_result && speaker.origin.part == Part::Text {
@@ -114,22 +115,22 @@ pub(super) fn emit_attributed(reader: &mut Reader<'_>, value: Value<'_>, speaker
     }
 }
 
-/// The part that a message or an item of a conversation has in the order of turns.
+/// Kind of a message or an item in the order of turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TurnRole {
-    /// Said or done by the model.
+    /// Text or action of the model.
     Model,
-    /// A tool's result in a message or an item of its own.
+    /// Result of a tool, in a message or an item of its own.
     Result,
-    /// A message of the user's that holds a result. Providers combine the user's messages in a row into one turn, so that
-    /// it makes no difference whether the user's text is beside the result or in the next message.
+    /// Message of the user that contains a result. Providers combine consecutive messages of the user into one turn,
+    /// so it makes no difference whether the user's text is beside the result or in the next message.
     UserWithResult,
-    /// Said by the user or the application.
+    /// Text of the user or the application.
     Other,
 }
 
 impl TurnRole {
-    /// The role of a message by its author; `holds_result` where a message of the user's may hold a result.
+    /// Returns the kind of a message by its author; `holds_result`: a message of the user may contain a result.
     pub(super) fn of(author: &Known<Author>, holds_result: bool) -> TurnRole {
         match author {
             Known::Is(Author::Assistant) => TurnRole::Model,
@@ -140,18 +141,19 @@ impl TurnRole {
     }
 }
 
-/// The turns of a conversation: which texts and which calls are the latest.
+/// Turns of a conversation: the texts and the calls that are the latest.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Turns {
-    /// The model's messages whose calls are the latest.
+    /// Messages of the model whose calls are the latest.
     calls: Range<usize>,
-    /// The first message after the model's last.
+    /// First message after the model's last one.
     latest_from: usize,
 }
 
 impl Turns {
-    /// The one rule for every format. Messages of the model in a row are one turn: clients split parallel calls into a
-    /// message each. Its calls are the latest while nothing but results follows them, or the turn that holds the results.
+    /// Determines the turns by the same rule for every format. Consecutive messages of the model are one turn,
+    /// because clients split parallel calls into separate messages. The calls of the turn are the latest while only
+    /// results follow them, or the turn that contains the results.
     pub(super) fn of(roles: impl Iterator<Item = TurnRole>) -> Turns {
         let mut turns = Turns::default();
         let mut run = 0..0;
@@ -181,7 +183,7 @@ impl Turns {
         turns
     }
 
-    /// The turns of one message that is alone.
+    /// Returns the turns of a single message.
     pub(super) fn of_one() -> Turns {
         Turns {
             calls: 0..1,
@@ -189,7 +191,7 @@ impl Turns {
         }
     }
 
-    /// Author and turn of a message in a request.
+    /// Returns author and turn of a message in a request.
     pub(super) fn attribution(&self, from: Known<Author>, at: usize) -> Attribution {
         Attribution {
             origin: Origin::new(from, Part::Text, self.text_turn(at)),
@@ -198,12 +200,12 @@ impl Turns {
         }
     }
 
-    /// The turn of a message's texts.
+    /// Returns the turn of a message's texts.
     pub(super) fn text_turn(&self, at: usize) -> Turn {
         latest(at >= self.latest_from)
     }
 
-    /// The turn of a message's calls.
+    /// Returns the turn of a message's calls.
     pub(super) fn call_turn(&self, at: usize) -> Turn {
         latest(self.calls.contains(&at))
     }

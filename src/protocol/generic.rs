@@ -1,5 +1,5 @@
-//! Any other JSON endpoint that a policy names. Where models, texts and calls stand in its bodies is what the policy says;
-//! everything else is unknown, and evaluated as text.
+//! Any other JSON endpoint in a policy. The policy defines the positions of models, texts and calls in its bodies.
+//! Everything else is unknown, and evaluated as text.
 
 mod stream;
 
@@ -17,7 +17,7 @@ use crate::wire::json::{self, Edits, JsonBody, Value};
 use crate::wire::span::offset;
 use stream::GenericStream;
 
-/// The format.
+/// The protocol of such endpoints.
 pub(super) struct Generic;
 
 const ROWS: &[CoverageRow] = &[CoverageRow {
@@ -52,7 +52,7 @@ impl Protocol for Generic {
         ROWS
     }
 
-    /// What is left of an unknown answer when a part of it is gone, nobody can say.
+    /// Returns [`RemovalMethod::Whole`]: it is unknown whether a response of unknown form is valid without a part.
     fn removal(&self, _: Kind) -> RemovalMethod {
         RemovalMethod::Whole
     }
@@ -95,12 +95,13 @@ impl Protocol for Generic {
     }
 }
 
-/// Most texts that one path leads to in one frame, each of which goes on in the next.
+/// Maximum texts that one path selects in one frame and that continue in the next.
 const MOST_TEXTS: u32 = 1_000;
 
-/// Reads what the paths lead to. A value of another type than its path promises stays unknown: the policy may fit one
-/// direction and not the other. Calls come first, so that a path to all texts does not take their arguments. In a frame of
-/// a stream, the first text of a path goes on in the first of the next frame, the second in the second.
+/// Reads the values that the paths select. A value of another type than its path declares stays unknown, because the
+/// policy may match only one direction. Calls come first, so that a path to all texts does not take their arguments.
+/// In a frame of a stream, the first text of a path continues in the first of the next frame, the second in the
+/// second.
 fn read(reader: &mut Reader<'_>, root: Value<'_>, shape: &CustomFormat, is_frame: bool) {
     for calls in &shape.calls {
         calls.at.each(root, &mut |value| call(reader, value, calls));

@@ -1,25 +1,25 @@
-//! Endpoints as lines of a table: methods, the end of the path, what is sent and what comes back.
+//! Table of endpoints: methods, the end of the path, the forms of request and response.
 
 use super::{BodyForm, Endpoint, ResponseForm, RouteHead};
 use crate::event::Known;
 use crate::wire::http::{Path, percent_decode};
 use crate::wire::letter_case;
 
-/// One endpoint.
+/// Endpoint in the table.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RouteSpec {
     /// Methods, separated by spaces.
     pub(super) methods: &'static str,
-    /// The last segments of its path, whatever stands before them and whatever their letter case; `*` is
-    /// any one segment, `*:verb` one that ends so.
+    /// Last segments of the path, after any others and in any letter case; `*` is any single segment, `*:verb` one
+    /// with that end.
     pub(super) path: &'static str,
-    /// Its name in records.
+    /// Name in audit events.
     pub(super) name: &'static str,
     pub(super) body: BodyForm,
     pub(super) answer: ResponseForm,
 }
 
-/// An endpoint that takes JSON and answers in JSON.
+/// Returns an endpoint with JSON in requests and responses.
 pub(super) const fn json(path: &'static str, name: &'static str) -> RouteSpec {
     RouteSpec {
         methods: "POST",
@@ -30,7 +30,7 @@ pub(super) const fn json(path: &'static str, name: &'static str) -> RouteSpec {
     }
 }
 
-/// An endpoint that is asked without a body.
+/// Returns an endpoint whose requests have no body.
 pub(super) const fn get(
     methods: &'static str,
     path: &'static str,
@@ -55,7 +55,7 @@ impl RouteSpec {
     }
 
     fn fits(&self, head: &RouteHead<'_>) -> bool {
-        // `HEAD` asks for what `GET` answers, without its body.
+        // `HEAD` requests the response of `GET` without its body.
         let context = match head.method {
             "HEAD" => "GET",
             method => method,
@@ -64,7 +64,7 @@ impl RouteSpec {
     }
 }
 
-/// Whether a path ends with these segments.
+/// Returns whether a path ends with these segments.
 pub(super) fn ends_with(path: &Path, tail: &str) -> bool {
     let mut segments = path.segments.iter().rev();
     tail.rsplit('/').all(|expected| {
@@ -83,7 +83,7 @@ fn ends_with_ignoring_case(segment: &str, end: &str) -> bool {
         .is_some_and(|tail| tail.eq_ignore_ascii_case(end))
 }
 
-/// The first line that a request fits, as an endpoint with the deployment that its path names.
+/// Returns the first entry that matches a request, as an endpoint with the deployment in its path.
 pub(super) fn endpoint(head: &RouteHead<'_>, lines: &[RouteSpec]) -> Option<Endpoint> {
     let line = lines.iter().find(|line| line.fits(head))?;
     let model: Known<Box<str>> = deployment(head.path, line.path).into();
@@ -97,8 +97,8 @@ pub(super) fn endpoint(head: &RouteHead<'_>, lines: &[RouteSpec]) -> Option<Endp
     })
 }
 
-/// The deployment that a path names before its tail. Azure writes `/openai/deployments/NAME/…`, OpenAI once wrote and
-/// LiteLLM still takes `/v1/engines/NAME/…`, Cloudflare's gateway writes `/azure-openai/RESOURCE/NAME/…`.
+/// Returns the deployment before the tail of a path. Azure uses `/openai/deployments/NAME/…`. OpenAI used
+/// `/v1/engines/NAME/…`, which LiteLLM still accepts. Cloudflare's gateway uses `/azure-openai/RESOURCE/NAME/…`.
 pub(super) fn deployment(path: &Path, tail: &str) -> Option<Box<str>> {
     let mut before = path.segments.iter().rev().skip(tail.split('/').count());
     let mut name = before.next()?;
@@ -114,15 +114,15 @@ pub(super) fn deployment(path: &Path, tail: &str) -> Option<Box<str>> {
     is_named.then(|| name.as_str().into())
 }
 
-/// Headers and members of the query that Azure takes a model or a deployment from, whatever the body says: which one draws
-/// for a conversation, which one of an endpoint's deployments is asked.
+/// Headers and query parameters from which Azure takes a model or a deployment, whatever the body contains: the model
+/// that generates images for a conversation, or the deployment of an endpoint.
 const NAMING_HEADERS: [&str; 2] = [
     "x-ms-oai-image-generation-deployment",
     "azureml-model-deployment",
 ];
 const NAMING_QUERY: [&str; 2] = ["model", "deployment"];
 
-/// The models that the headers and the query of a request name.
+/// Returns the models in the headers and the query of a request.
 pub(super) fn models_beside(head: &RouteHead<'_>) -> Vec<Box<str>> {
     let named = head.headers.iter().filter_map(|(name, value)| {
         let is_naming = NAMING_HEADERS.iter().any(|known| known.as_bytes() == *name);
@@ -141,8 +141,8 @@ pub(super) fn models_beside(head: &RouteHead<'_>) -> Vec<Box<str>> {
     models.map(|model| (*model).into()).collect()
 }
 
-/// The model that a server of one model is named for: `/serving-endpoints/NAME/invocations` (Databricks),
-/// `/endpoints/NAME/invocations` (SageMaker). What model that is, only the server knows.
+/// Returns the name of a server with a single model: `/serving-endpoints/NAME/invocations` (Databricks),
+/// `/endpoints/NAME/invocations` (SageMaker). Only the server knows which model that is.
 pub(super) fn served_model(path: &Path) -> Known<Box<str>> {
     let mut before = path.segments.iter().rev().skip(1);
     let name = before.next();

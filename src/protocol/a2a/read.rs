@@ -1,4 +1,4 @@
-//! What agents say to one another.
+//! Reader of the messages between agents.
 
 use super::tables::{ERROR, MESSAGE, PARAMS, PART, RESULT};
 use super::{CARD, STREAM, SUBSCRIBE, endpoint_of, named_like};
@@ -21,7 +21,7 @@ pub(super) fn request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
         params(reader, root);
         return;
     }
-    // There are no batches, and no answers of clients: whatever else comes has an envelope that is wrong.
+    // There are no batches, and no answers of clients: any other message has an invalid envelope.
     let envelope = Envelope::read(reader, root);
     let method = envelope.method.as_deref().unwrap_or_default();
     reader.message(root, envelope.message());
@@ -59,10 +59,11 @@ fn params(reader: &mut Reader<'_>, value: Value<'_>) {
     });
 }
 
-/// Lists of parts whose texts go on in other frames: where each stands, in ascending order, and which text it is a piece of.
+/// Lists of parts whose texts continue in other frames: the position of each, in ascending order, and the number of
+/// its text.
 pub(super) type DeltaSink = [(NodeId, TextDelta)];
 
-/// One message. In a request it has an author; in a response it is the agent's, or repeats what was said before.
+/// Reads one message. In a request it has an author. In a response it is the agent's, or repeats an earlier one.
 fn message(reader: &mut Reader<'_>, value: Value<'_>, turn: Turn) {
     let from = match value.get("role").and_then(|role| role.text()).as_deref() {
         Some("user" | "ROLE_USER") => Known::Is(Author::User),
@@ -135,7 +136,7 @@ fn text(reader: &mut Reader<'_>, text: Value<'_>, origin: &Origin, piece: Option
     }
 }
 
-/// What a response in either binding says.
+/// Returns the result in a response of either binding.
 pub(super) fn result_of<'v>(root: Value<'v>, context: &RequestContext) -> Option<Value<'v>> {
     if is_rpc(root, context) {
         root.get("result")
@@ -203,7 +204,7 @@ fn result(reader: &mut Reader<'_>, value: Value<'_>, context: &RequestContext, p
     }
     match value.kind() {
         json::ValueKind::Object => {}
-        // 0.3 lists push notifications in a bare list.
+        // 0.3 returns push notifications as a bare list.
         json::ValueKind::Array => {
             reader.claim(value);
             for element in value.elements() {
@@ -211,7 +212,7 @@ fn result(reader: &mut Reader<'_>, value: Value<'_>, context: &RequestContext, p
             }
             return;
         }
-        // Not what is answered here: unknown.
+        // Answers to other methods are unknown.
         _ => return,
     }
     let origin = said();
@@ -234,8 +235,8 @@ fn result(reader: &mut Reader<'_>, value: Value<'_>, context: &RequestContext, p
     );
 }
 
-/// What an agent says that it is and can do. If it is signed, no byte of it may change: then it stays unknown, which is
-/// evaluated and never edited.
+/// Reads an agent's description of itself and its skills. If it is signed, no byte of it may change: then it stays
+/// unknown, so it is evaluated and never edited.
 fn card(reader: &mut Reader<'_>, value: Value<'_>) {
     if value
         .get("signatures")

@@ -1,4 +1,5 @@
-//! Refusals: a JSON-RPC error with HTTP 200, as agents answer themselves; in HTTP+JSON the shape of Google's errors.
+//! Denials of A2A: a JSON-RPC error with HTTP 200, as agents use it themselves; in HTTP+JSON the form of Google's
+//! errors.
 
 use super::{SEND, TASK, VERSION};
 use crate::protocol::json_edit::ObjectWriter;
@@ -7,7 +8,7 @@ use crate::protocol::stream::SyntheticFrame;
 use crate::protocol::{Denial, DenialReply, Dialect, RequestContext};
 use crate::wire::json::quote;
 
-/// A refusal whose status can still be chosen.
+/// Returns a denial whose status can still be set.
 pub(super) fn refusal(denial: &Denial, context: &RequestContext) -> DenialReply {
     let is_rpc = context.endpoint.name == super::MESSAGE || !context.rpc.is_empty();
     if !is_rpc {
@@ -32,13 +33,13 @@ fn errors(denial: &Denial, context: &RequestContext) -> Option<Vec<u8>> {
     })
 }
 
-/// A response for a client that has already been sent a successful status.
+/// Returns a response for a client that has already received a successful status.
 pub(super) fn answer(denial: &Denial, context: &RequestContext) -> Vec<u8> {
     if let Some(body) = errors(denial, context) {
         return body;
     }
     match context.endpoint.name {
-        // The agent's answer is a message; here it says why there is no other.
+        // The agent's answer is a message. This one contains the reason why there is no other.
         SEND => {
             let mut out = Vec::with_capacity(512);
             let mut outer = ObjectWriter::begin(&mut out);
@@ -63,7 +64,8 @@ pub(super) fn answer(denial: &Denial, context: &RequestContext) -> Vec<u8> {
     }
 }
 
-/// The last frame of a stream that is refused. HTTP+JSON names it; in JSON-RPC it tells itself that it is an error.
+/// Returns the last frame of a denied stream. HTTP+JSON names the event; a frame of JSON-RPC is recognisable as an
+/// error.
 pub(super) fn frame(denial: &Denial, context: &RequestContext) -> SyntheticFrame {
     match errors(denial, context) {
         Some(body) => SyntheticFrame::new(None, body),
@@ -79,7 +81,7 @@ fn write_message(out: &mut Vec<u8>, denial: &Denial, context: &RequestContext) {
     let mut message = ObjectWriter::begin(out);
     message.text("messageId", &format!("agentguard-{}", denial.request_id));
     message.text("role", "ROLE_AGENT");
-    // 0.3 has parts under another name in this binding.
+    // 0.3 uses another name for parts in this binding.
     message.member(if is_old { "content" } else { "parts" }, |out| {
         out.extend_from_slice(br#"[{"text":"#);
         quote(&denial.message(), out);

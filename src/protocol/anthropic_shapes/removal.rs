@@ -1,11 +1,11 @@
-//! What is taken out of a message, and what takes its place.
+//! Removal of denied parts from a message, and their replacements.
 
 use crate::protocol::json_edit::{ObjectWriter, count, tag};
 use crate::protocol::{CannotRemove, Removals};
 use crate::wire::json::{Edits, NodeId, Value, quote};
 use crate::wire::sorted_map::SortedMap;
 
-/// A message that is nothing but a refusal.
+/// Writes a message that contains only a denial.
 pub(in crate::protocol) fn denied_message(
     text: &str,
     id: &str,
@@ -17,7 +17,7 @@ pub(in crate::protocol) fn denied_message(
     out
 }
 
-/// A message that has begun and says nothing yet.
+/// Writes a message that has begun and has no content yet.
 pub(super) fn begun_message(id: &str, model: &str, out: &mut Vec<u8>) {
     write_message(None, id, model, (0, 0), out);
 }
@@ -56,10 +56,10 @@ fn text_block(text: &str, out: &mut Vec<u8>) {
     block.end();
 }
 
-/// Makes the edits in one message; gives how many calls were taken out of it.
+/// Edits one message and returns the number of removed calls.
 ///
-/// A refused message becomes another one altogether, since a text that may not pass can stand anywhere in it. A denied call
-/// becomes a text block at its index: the SDK's accumulator counts on indices without gaps.
+/// A denied message is replaced completely, because denied text can be anywhere in it. A denied call becomes a text
+/// block at its index: the SDK's accumulator requires indices without gaps.
 pub(in crate::protocol) fn message(
     message: Value<'_>,
     denied_text: Option<&str>,
@@ -67,7 +67,7 @@ pub(in crate::protocol) fn message(
     edits: &mut Edits,
 ) -> Result<usize, CannotRemove> {
     if let Some(text) = denied_text {
-        // An error has another shape.
+        // An error has a different form.
         message.get("content").ok_or(CannotRemove)?;
         let usage = message.get("usage");
         let denied_text = denied_message(
@@ -96,7 +96,7 @@ pub(in crate::protocol) fn message(
             left = true;
             continue;
         };
-        // A program that the provider runs waits for this call's result: there is nothing to put in its place.
+        // A program that the provider runs waits for this call's result, so nothing can replace the call.
         let caller = block.get("caller").and_then(|caller| caller.get("type"));
         if caller.is_some_and(|caller| !caller.is_text("direct")) {
             return Err(CannotRemove);
@@ -116,7 +116,7 @@ pub(in crate::protocol) fn message(
     Ok(taken)
 }
 
-/// Makes the edits in a response that is one message.
+/// Edits a response that is one message.
 pub(in crate::protocol) fn whole(
     root: Value<'_>,
     removals: &Removals,

@@ -1,4 +1,5 @@
-//! A stream of an endpoint that a policy names. Nobody says which texts go on in later frames: those at declared places do.
+//! Stream of an endpoint in a policy. It is unknown which texts continue in later frames, so those at declared
+//! positions do.
 //!
 //! ```text
 //! {"answer":{"text":"Rain"}}    with `answer.text` declared as a text
@@ -15,10 +16,10 @@ use crate::protocol::{CannotRemove, Denial, Dialect, RemovalMethod, Removals};
 use crate::wire::json::{JsonBody, JsonPath, Limits, quote};
 use std::rc::Rc;
 
-/// JSON in frames, or plain text in them.
+/// Stream of JSON in frames, or of plain text in them.
 pub(super) struct GenericStream {
     shape: Rc<CustomFormat>,
-    /// The policy says that a body as a whole is a text.
+    /// Whether the policy declares the whole body as a text.
     is_text: bool,
 }
 
@@ -30,8 +31,8 @@ impl GenericStream {
         }
     }
 
-    /// Whether a payload is a text as it stands. What looks like JSON and is none is a text only where the policy says so;
-    /// a bare number or word is as likely one of a text.
+    /// Returns whether a payload is a plain text. A payload that resembles JSON but is invalid is a text only if the
+    /// policy declares it; a bare number or word is as likely part of a text.
     fn is_prose(&self, payload: &[u8]) -> bool {
         let limits = Limits { max_depth: 64 };
         std::str::from_utf8(payload).is_ok()
@@ -82,7 +83,7 @@ impl StreamReader for GenericStream {
         format!("#text/{}", channel.item)
     }
 
-    /// What is left of an unknown answer when a part of it is gone, nobody can say.
+    /// Returns [`RemovalMethod::Whole`]: it is unknown whether a response of unknown form is valid without a part.
     fn removal(&self, _: Kind) -> RemovalMethod {
         RemovalMethod::Whole
     }

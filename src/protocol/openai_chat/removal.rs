@@ -1,4 +1,4 @@
-//! What is taken out of a whole response, and what takes its place.
+//! Removal of denied parts from a whole response, and their replacements.
 
 use super::choice_number;
 use crate::protocol::json_edit::{member_span, move_indices, remove_elements, remove_members};
@@ -8,7 +8,7 @@ use crate::wire::json::{self, Edits, JsonBody, NodeId, Value, quote};
 use crate::wire::sort;
 use crate::wire::span::Span;
 
-/// Makes the edits in every choice.
+/// Edits every choice.
 pub(in crate::protocol) fn remove_from_response(
     json: &JsonBody<'_>,
     context: &RequestContext,
@@ -45,7 +45,7 @@ pub(in crate::protocol) fn remove_from_response(
     Ok(())
 }
 
-/// The whole choice becomes a refusal.
+/// Replaces a whole choice by a denial.
 fn deny_choice(
     choice: Value<'_>,
     text: &str,
@@ -83,8 +83,8 @@ pub(super) fn denial_message(text: &str, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-/// `content_filter` is the reason that a client expects with a refusal; but the SDK's `parse()` raises on that reason
-/// when a schema was asked for, so that `stop` is right there.
+/// Returns the finish reason of a denial. Clients expect `content_filter`. But the SDK's `parse()` raises on that reason
+/// if the request contains a schema; then the reason is `stop`.
 pub(super) fn denial_reason(structured_output: bool) -> &'static [u8] {
     if structured_output {
         br#""stop""#
@@ -93,7 +93,7 @@ pub(super) fn denial_reason(structured_output: bool) -> &'static [u8] {
     }
 }
 
-/// Token probabilities repeat what was said and what was called.
+/// Replaces token probabilities by `null`, because they repeat texts and calls.
 pub(super) fn null_logprobs(choice: Value<'_>, edits: &mut Edits) {
     for name in ["logprobs", "log_probs"] {
         if let Some(logprobs) = choice.get(name).filter(|value| !value.is_null()) {
@@ -102,7 +102,7 @@ pub(super) fn null_logprobs(choice: Value<'_>, edits: &mut Edits) {
     }
 }
 
-/// Token probabilities repeat the text, and annotations point into it: the first go, the others move along.
+/// Corrects copies of a text: token probabilities repeat it and are removed, annotations point into it and are moved.
 fn correct_copies(choice: Value<'_>, texts: &[&EditedText], edits: &mut Edits) {
     null_logprobs(choice, edits);
     let message = choice.get("message");
@@ -115,8 +115,8 @@ fn correct_copies(choice: Value<'_>, texts: &[&EditedText], edits: &mut Edits) {
     }
 }
 
-/// Removes denied calls. With none left the response is an ordinary text, and says why; otherwise the remaining calls
-/// stand as they came and the text says what is missing.
+/// Removes denied calls. If none is left, the response becomes an ordinary text with the reason. Otherwise the
+/// remaining calls are unchanged, and the text names the missing ones.
 fn take_out_calls(
     choice: Value<'_>,
     calls: &[(NodeId, &str)],
@@ -135,7 +135,7 @@ fn take_out_calls(
     let legacy_denied = legacy.as_ref().is_some_and(is_denied);
     let mut gone: Vec<&str> = Vec::new();
     if kept.is_empty() && list.is_some() {
-        // An empty list is not what every client expects; no list is what they get from a plain response.
+        // Some clients do not expect an empty list; a plain response has no list.
         gone.push("tool_calls");
     } else if let Some(list) = list {
         remove_elements(list, &|place| denied.contains(&place), edits);
@@ -161,7 +161,7 @@ fn take_out_calls(
     Ok(())
 }
 
-/// Puts a text after whatever the message says, and removes members.
+/// Appends a text to the text of the message, and removes members.
 fn explain(message: Value<'_>, gone: &[&str], text: &str, edits: &mut Edits) {
     match message.get("content") {
         Some(content) if content.kind() == json::ValueKind::String => {
@@ -193,7 +193,7 @@ fn explain(message: Value<'_>, gone: &[&str], text: &str, edits: &mut Edits) {
         None => {
             let mut with = br#""content":"#.to_vec();
             quote(text, &mut with);
-            // In the place of a member that goes, or before those that stay.
+            // In place of a removed member, or before the remaining ones.
             match gone.split_first() {
                 Some((first, others)) => {
                     if let Some(member) = member_span(message, first) {

@@ -1,4 +1,4 @@
-//! What is taken out of a response's items, and what takes its place.
+//! Removal of denied items from a response, and their replacements.
 
 use super::items::{is_call, is_provider_run, kind_of};
 use super::mark::{self, OpenCall};
@@ -9,7 +9,7 @@ use crate::protocol::{CannotRemove, Denial, EditedText, Removals, RequestContext
 use crate::wire::json::{self, Edits, JsonBody, Value, quote};
 use crate::wire::sort;
 
-/// Makes the edits in every item. A denied call becomes a message at its place, so that no index and no order changes.
+/// Edits every item. A denied call becomes a message at its position, so that no index and no order changes.
 pub(in crate::protocol) fn remove_from_response(
     json: &JsonBody<'_>,
     context: &RequestContext,
@@ -32,7 +32,7 @@ pub(in crate::protocol) fn remove_from_response(
         denial_item(denial.unwrap_or(&Denial::default()), text, &mut with);
         with.push(b']');
         edits.replace(output, with);
-        // Calls beside the text are gone with it.
+        // Calls beside the text are removed with it.
         let calls = output.elements().filter(|item| {
             let kind = kind_of(*item);
             is_call(&kind) && !is_provider_run(*item, &kind)
@@ -85,7 +85,8 @@ pub(in crate::protocol) fn remove_from_response(
     Ok(())
 }
 
-/// Token probabilities repeat a text that was edited, and annotations point into it: the first go, the others move along.
+/// Corrects copies of an edited text: token probabilities repeat it and are removed, annotations point into it and
+/// are moved.
 pub(super) fn correct_copies(item: Value<'_>, texts: &[EditedText], edits: &mut Edits) {
     let parts = item.get("content").into_iter();
     for part in parts.flat_map(|content| content.elements()) {
@@ -93,7 +94,7 @@ pub(super) fn correct_copies(item: Value<'_>, texts: &[EditedText], edits: &mut 
     }
 }
 
-/// The same for one part.
+/// Corrects one part in the same way.
 pub(super) fn correct_copies_in(part: Value<'_>, texts: &[EditedText], edits: &mut Edits) {
     let Some(text) = part.get("text") else {
         return;
@@ -109,13 +110,13 @@ pub(super) fn correct_copies_in(part: Value<'_>, texts: &[EditedText], edits: &m
     }
 }
 
-/// Whether the provider keeps a response: it says so itself, or the request decides.
+/// Returns whether the provider stores a response: the response contains this, or the request decides it.
 fn is_kept(response: Value<'_>, context: &RequestContext) -> bool {
     let says = response.get("store").and_then(|store| store.as_bool());
     says.unwrap_or(!context.unstored)
 }
 
-/// Gives a kept answer an id that tells which of its calls are open.
+/// Replaces the id of a stored response by one that contains its open calls.
 fn name_open_calls(
     root: Value<'_>,
     context: &RequestContext,
@@ -137,14 +138,14 @@ fn name_open_calls(
             edits.replace(id, with);
             Ok(())
         }
-        // The client goes on by the response's id, and the provider would wait for a result for ever.
+        // The client continues by the id of the response, and the provider would wait for a result forever.
         _ if context.pending == Some(Pending::ById) => Err(CannotRemove),
         _ => Ok(()),
     }
 }
 
-/// The id of a message in the place of an item. Where the provider keeps the conversation, ids without the prefix of
-/// messages are refused.
+/// Returns the id of a message in place of an item. Where the provider stores the conversation, it rejects ids
+/// without the prefix of messages.
 pub(super) fn explaining_id(item: Value<'_>, is_kept: bool) -> String {
     match OpenCall::of(item).filter(|_| is_kept) {
         Some(call) => call.message_id(),
@@ -155,26 +156,26 @@ pub(super) fn explaining_id(item: Value<'_>, is_kept: bool) -> String {
     }
 }
 
-/// A part of a message: the beginning of its JSON, and its end.
+/// Beginning and end of the JSON of a message's part.
 pub(super) type PartForm = (&'static [u8], &'static [u8]);
 
-/// A text.
+/// Part with a text.
 pub(super) const OUTPUT_TEXT: PartForm = (
     br#"{"type":"output_text","text":"#,
     br#","annotations":[]}"#,
 );
 
-/// A refusal.
+/// Part with a model's refusal.
 pub(super) const REFUSAL: PartForm = (br#"{"type":"refusal","refusal":"#, b"}");
 
-/// A part of a message.
+/// Writes a part of a message.
 pub(super) fn message_part(form: PartForm, text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(form.0);
     quote(text, out);
     out.extend_from_slice(form.1);
 }
 
-/// A message of one part.
+/// Writes a message of one part.
 pub(super) fn message_item(id: &str, form: PartForm, text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(br#"{"type":"message","id":"#);
     quote(id, out);
@@ -183,12 +184,12 @@ pub(super) fn message_item(id: &str, form: PartForm, text: &str, out: &mut Vec<u
     out.extend_from_slice(b"]}");
 }
 
-/// A message that is nothing but a refusal.
+/// Writes a message that contains only a denial.
 pub(in crate::protocol) fn denial_item(denial: &Denial, text: &str, out: &mut Vec<u8>) {
     message_item(&denial_id(denial), REFUSAL, text, out);
 }
 
-/// The id of a message of our own.
+/// Returns the id of a message that the filter creates.
 pub(super) fn denial_id(denial: &Denial) -> String {
     mark::plain_message_id(&format!("msg_{}", denial.request_id))
 }
