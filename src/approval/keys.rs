@@ -15,9 +15,17 @@ const ID_BYTES: usize = 8;
 /// Prefix of what a key's id is the hash of.
 const ID_LABEL: &[u8] = b"agentguard approver key\0";
 
-/// The environment variable of a secret that is not set.
+/// Shortest shared secret: the length of its HMAC.
+pub const MIN_SECRET: usize = 32;
+
+/// Why a shared secret can't be used, with its environment variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MissingSecret(pub Box<str>);
+pub enum SecretError {
+    /// It is not set.
+    Missing(Box<str>),
+    /// It is shorter than [`MIN_SECRET`] bytes: whoever has one token could find it by trying.
+    Short(Box<str>),
+}
 
 /// Who has signed, as the policy says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,11 +76,11 @@ impl VerifyingKeys {
     /// Prepares the keys of a policy. `variable` reads an environment variable.
     ///
     /// # Errors
-    /// The secret of a key is not set.
+    /// The secret of a key is not set, or too short.
     pub fn new(
         approvers: &[Approver],
         variable: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<VerifyingKeys, MissingSecret> {
+    ) -> Result<VerifyingKeys, SecretError> {
         let mut keys = Vec::with_capacity(approvers.len());
         for approver in approvers {
             let (id, kind) = match &approver.key {
@@ -83,7 +91,10 @@ impl VerifyingKeys {
                 },
                 ApproverKey::Hmac(name) => {
                     let secret = variable(name).filter(|secret| !secret.is_empty());
-                    let secret = secret.ok_or_else(|| MissingSecret(name.clone()))?;
+                    let secret = secret.ok_or_else(|| SecretError::Missing(name.clone()))?;
+                    if secret.len() < MIN_SECRET {
+                        return Err(SecretError::Short(name.clone()));
+                    }
                     let Ok(key) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
                         continue;
                     };

@@ -52,12 +52,12 @@ impl SigningKey {
         }
     }
 
-    /// Makes a key of a shared secret; `None` if it is empty.
+    /// Makes a key of a shared secret; `None` if it is shorter than [`MIN_SECRET`](super::MIN_SECRET).
     pub fn from_secret(role: &str, secret: &[u8]) -> Option<SigningKey> {
         let key = Hmac::new_from_slice(secret).ok();
         Some(SigningKey {
             role: role.into(),
-            kind: Kind::Hmac(Box::new(key.filter(|_| !secret.is_empty())?)),
+            kind: Kind::Hmac(Box::new(key.filter(|_| secret.len() >= super::MIN_SECRET)?)),
         })
     }
 

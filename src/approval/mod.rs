@@ -41,7 +41,7 @@ pub use check::{Check, Checked, Grant, Invalid, RuleDemand};
 pub use encoding::EncodingError;
 #[cfg(test)]
 pub(crate) use keys::VERIFICATIONS;
-pub use keys::{MissingSecret, VerifiedToken, VerifyingKeys};
+pub use keys::{MIN_SECRET, SecretError, VerifiedToken, VerifyingKeys};
 #[cfg(not(target_arch = "wasm32"))]
 pub use mint::{KeyFileError, SigningKey, mint, nonce};
 pub use request::{ApprovalRequest, RequestedRule};

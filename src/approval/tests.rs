@@ -379,9 +379,15 @@ fn a_shared_secret_signs_as_well() {
     }];
     assert_eq!(
         VerifyingKeys::new(&list, &|_| None).unwrap_err(),
-        MissingSecret("K".into())
+        SecretError::Missing("K".into())
     );
-    let keys = VerifyingKeys::new(&list, &|_| Some("secret".to_owned())).unwrap();
+    const SECRET: &str = "a secret of thirty-two characters";
+    let short = |_: &str| Some(SECRET[..31].to_owned());
+    assert_eq!(
+        VerifyingKeys::new(&list, &short).unwrap_err(),
+        SecretError::Short("K".into())
+    );
+    let keys = VerifyingKeys::new(&list, &|_| Some(SECRET.to_owned())).unwrap();
     let by = ["manager".into()];
     let outcome = |secret: &[u8]| {
         let key = SigningKey::from_secret("manager", secret).unwrap();
@@ -394,9 +400,11 @@ fn a_shared_secret_signs_as_well() {
         };
         check.tokens(&tokens, &[demand("large", &by, 1)], None)
     };
-    assert!(matches!(outcome(b"secret"), Checked::Approved(_)));
-    assert_eq!(outcome(b"other"), Checked::Invalid(Invalid::UnknownKey));
+    assert!(matches!(outcome(SECRET.as_bytes()), Checked::Approved(_)));
+    let other = outcome(SECRET.to_uppercase().as_bytes());
+    assert_eq!(other, Checked::Invalid(Invalid::UnknownKey));
     assert!(SigningKey::from_secret("manager", b"").is_none());
+    assert!(SigningKey::from_secret("manager", &[7; 31]).is_none());
 }
 
 #[test]

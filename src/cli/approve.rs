@@ -4,7 +4,7 @@
 //! moves the cursor or turns the direction of the text.
 
 use super::{ExitStatus, Failed, output};
-use crate::approval::{self, ApprovalRequest, SigningKey};
+use crate::approval::{self, ApprovalRequest, MIN_SECRET, SigningKey};
 use clap::Args;
 use serde_json::{Value, json};
 use std::io::{BufRead, IsTerminal};
@@ -102,7 +102,9 @@ impl Approve {
         if let Some(name) = self.key.strip_prefix("env:") {
             let secret = std::env::var(name).unwrap_or_default();
             return SigningKey::from_secret("", secret.as_bytes()).ok_or_else(|| {
-                output::print_error(&format!("the environment variable `{name}` is not set"))
+                output::print_error(&format!(
+                    "the environment variable `{name}` is not set, or shorter than {MIN_SECRET} bytes"
+                ))
             });
         }
         let bytes = output::read(&self.key)?;

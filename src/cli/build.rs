@@ -15,7 +15,7 @@ use crate::author::{KillDocument, is_kill_list};
 use crate::detect::{Confidence, Scanner, Scratch, Selection, report};
 use crate::diag::codes;
 use crate::metrics::{label_names, tag_pattern};
-use crate::policy::{HeaderMode, Member, Node, NodeValue, Zones, load_json};
+use crate::policy::{Document, HeaderMode, KillTarget, Member, Node, NodeValue, Zones, load_json};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
@@ -99,6 +99,21 @@ struct Built<'p> {
     holds: bool,
     /// The environment variables that it reads.
     keys: Vec<&'p str>,
+}
+
+/// Warns of agents whose names nothing proves: they are stopped for as long as they say who they are.
+fn warn_of_claimed_agents(list: &KillDocument, policy: &Document) {
+    let mut kills = list.list.kills.iter();
+    let Some((_, source)) = policy.claimed_agents().next() else {
+        return;
+    };
+    if kills.any(|kill| kill.target == KillTarget::Agents) {
+        output::note(&format!(
+            "warning[{}]: the list stops agents, and source `{}` of the policy knows them by a header only",
+            codes::AG1132,
+            source.name
+        ));
+    }
 }
 
 /// The name of the policy's filter, and of the kill list's.
@@ -215,7 +230,11 @@ impl Build {
         })?;
         let beside = self.beside.as_deref().map(Source::open).transpose()?;
         let keys = match &beside {
-            Some(source) => source.policy()?.document.secret_names(),
+            Some(source) => {
+                let policy = &source.policy()?.document;
+                warn_of_claimed_agents(&document, policy);
+                policy.secret_names()
+            }
             None => Vec::new(),
         };
         let mut text = Vec::new();

@@ -141,6 +141,8 @@ codes! {
         "The arguments of a call in a response are about to be used. A redaction does not change them unless it names their `part`; then the tool runs with a label or a pseudonym. Deny the call instead."
     AG1131 0 "a shared secret as the key of an approver"
         "Whoever verifies a token with a shared secret can make one: with `hmac`, everybody who reads the proxy's environment can approve. With an Ed25519 key, the policy only has the public half."
+    AG1132 0 "an agent that is known by a header only"
+        "A source of the policy takes the agent from a header of a trusted proxy, and something is decided by the agent: a rule, `for:`, or an entry of the kill list. It then holds for as long as the header names that agent, and nothing proves it. An API key, a token's claim or a certificate names an agent that can't call itself otherwise."
     AG1141 0 "a glob that does not match Bedrock's versions"
         "In an allow, `*` stops at `/` and `:`. Bedrock's models end with a version after a colon (`anthropic.claude-3-haiku-20240307-v1:0`): write `**`."
     AG1142 0 "pseudonyms that become labels"

@@ -3,7 +3,7 @@
 use super::approval::Approvals;
 use super::name_masker::NameMasker;
 use super::work::Allowance;
-use crate::approval::{MissingSecret, VerifyingKeys};
+use crate::approval::{MIN_SECRET, SecretError, VerifyingKeys};
 use crate::audit::{Chain, ChainKey};
 use crate::diag::codes;
 use crate::event::{Facts, Known, Reading};
@@ -166,8 +166,16 @@ impl Guard {
             },
         })?;
         let verifying = VerifyingKeys::new(&policy.document.approvers, surroundings.variable);
-        let verifying =
-            verifying.map_err(|MissingSecret(name)| missing_secret("approvers", &name))?;
+        let verifying = verifying.map_err(|error| match error {
+            SecretError::Missing(name) => missing_secret("approvers", &name),
+            SecretError::Short(name) => GuardError {
+                code: codes::AG1022,
+                message: format!(
+                    "approvers: the environment variable `{name}` is shorter than {MIN_SECRET} bytes: a short secret \
+                     can be found by trying, and signs approvals; `openssl rand -base64 32` makes one"
+                ),
+            },
+        })?;
         let approvals = Approvals::new(
             verifying,
             Rc::clone(&surroundings.shared_data),

@@ -15,6 +15,8 @@ use super::inspect::{self, Inspect};
 use super::match_item::{MatchItem, read_match_item};
 use super::mode::Mode;
 use super::node::{Member, Node, NodeValue};
+#[cfg(not(target_arch = "wasm32"))]
+use super::principals::SourceKind;
 use super::principals::{self, ClientAddress, IdentitySource};
 use super::protocols::{self, ProtocolEntry};
 use super::words::{HeaderMode, StreamOnDeny};
@@ -126,6 +128,17 @@ impl Document {
         };
         let roles = approval.by.iter().map(|role| &**role);
         roles.filter(|role| !has_key(role)).collect()
+    }
+
+    /// The sources that take the agent from a header, with their numbers.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn claimed_agents(&self) -> impl Iterator<Item = (usize, &IdentitySource)> {
+        let names_agent = |source: &IdentitySource| match &source.kind {
+            SourceKind::Header(header) => header.members.iter().any(|(name, _)| **name == *"agent"),
+            _ => false,
+        };
+        let sources = self.principals.iter().enumerate();
+        sources.filter(move |(_, source)| names_agent(source))
     }
 
     /// Environment variables that the filter must be handed.

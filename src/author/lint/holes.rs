@@ -3,10 +3,13 @@
 use super::breadth::{each_check, texts};
 use super::{Findings, LintedPolicy};
 use crate::author::analysis::{Formula, TestOperand};
+use crate::author::provided::top;
 use crate::diag::{Severity, codes};
+use crate::policy::Policy;
 use crate::policy::condition::{Check, Condition, Operand, Test};
-use crate::policy::document::List;
+use crate::policy::document::{Document, List};
 use crate::policy::field::Field;
+use crate::policy::field_ref::FieldRef;
 use crate::policy::node::{Node, NodeValue};
 use crate::policy::operators::{Polarity, Verb};
 use crate::policy::words::Action;
@@ -469,5 +472,34 @@ pub(super) fn no_history(subject: &LintedPolicy<'_>, findings: &mut Findings) {
                 "judge the conversation where the model is asked; here the strict side always holds",
             );
         }
+    }
+}
+
+/// Agents that something is decided by, and that only a header names.
+pub(super) fn claimed_agents(policy: &Policy, root: &Node, findings: &mut Findings) {
+    let is_agent = |mention: &FieldRef| matches!(&*mention.name, "agent" | "principal.agent");
+    let asks = |part: &Document| {
+        let mut asks = part.audience.iter().any(|item| is_agent(&item.mention));
+        for rule in &part.rules {
+            rule.each_field(&mut |mention, _| asks |= is_agent(mention));
+        }
+        asks
+    };
+    if !policy.document.deciding().iter().any(asks) {
+        return;
+    }
+    for (number, source) in policy.document.claimed_agents() {
+        let span = top(root, "principals")
+            .and_then(|list| list.items().get(number))
+            .map_or(0..0, |node| node.span.clone());
+        findings.warn(
+            codes::AG1132,
+            (span, format!("principals[{number}]")),
+            format!(
+                "source `{}` knows an agent by a header only, and something is decided by the agent",
+                source.name
+            ),
+            "let a key, a token's claim or a certificate name the agent",
+        );
     }
 }

@@ -43,7 +43,6 @@ const CHECKS: &[fn(&LintedPolicy<'_>, &mut Findings)] = &[
     gaps::two_names,
     gaps::keywords,
     words::approvers,
-    words::shared_secrets,
     words::reasons,
     words::own_words,
     cost::observed,
@@ -133,6 +132,9 @@ pub fn lint(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
     let mut findings = Findings::default();
     // What is only tried out says nothing to anybody.
     let compiled = parts(policy).map(|(_, compiled)| compiled);
+    // What stands at the top of a set holds for all of its documents.
+    words::shared_secrets(policy, root, &mut findings);
+    holes::claimed_agents(policy, root, &mut findings);
     for ((document, part, path), compiled) in
         written_documents(policy, root).into_iter().zip(compiled)
     {

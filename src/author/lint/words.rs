@@ -7,15 +7,13 @@ use crate::diag::codes;
 use crate::event::{Author, Facts, Kind, Known};
 use crate::policy::node::{Node, NodeValue};
 use crate::policy::words::Action;
-use crate::policy::{ApproverKey, EvaluationPhase};
+use crate::policy::{ApproverKey, EvaluationPhase, Policy};
 
 /// Keys of approvers with which whoever verifies can approve as well.
-pub(super) fn shared_secrets(subject: &LintedPolicy<'_>, findings: &mut Findings) {
-    // A set has its approvers at its top, and is looked through document by document.
-    let approvers = &subject.document.approvers;
-    for approver in approvers {
+pub(super) fn shared_secrets(policy: &Policy, root: &Node, findings: &mut Findings) {
+    for approver in &policy.document.approvers {
         if let ApproverKey::Hmac(name) = &approver.key {
-            let span = top(subject.root, "approvers")
+            let span = top(root, "approvers")
                 .and_then(|node| node.get(&approver.role))
                 .map_or(0..0, |node| node.span.clone());
             findings.warn(
