@@ -1,11 +1,11 @@
-//! What of a response in numbered blocks the client has: a refusal goes on from there.
+//! Blocks of a response that the client has received: a denial continues after them.
 
-/// What has been sent.
+/// Blocks that were sent to the client.
 #[derive(Debug, Default)]
 pub(super) struct ClientBlocks {
-    /// What stands before the first block.
+    /// Whether the event before the first block was sent.
     pub(super) has_begun: bool,
-    /// Why the response ended.
+    /// Whether the finish reason was sent.
     pub(super) has_ended: bool,
     /// Number of the next block.
     pub(super) next: u32,
@@ -14,7 +14,7 @@ pub(super) struct ClientBlocks {
 }
 
 impl ClientBlocks {
-    /// A block has begun, or goes on.
+    /// Records the beginning or continuation of a block.
     pub(super) fn open(&mut self, index: u32) {
         if !self.open.contains(&index) {
             self.open.push(index);
@@ -22,7 +22,7 @@ impl ClientBlocks {
         self.next = self.next.max(index.saturating_add(1));
     }
 
-    /// A block has ended.
+    /// Records the end of a block.
     pub(super) fn close(&mut self, index: u32) {
         self.open.retain(|open| *open != index);
     }

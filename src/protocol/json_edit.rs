@@ -1,4 +1,4 @@
-//! Taking elements and members out of JSON with the comma that belongs to them, and writing what takes their place.
+//! JSON edits: removal of elements and members with their commas, and the writing of replacements.
 
 use super::EditedText;
 use super::reader::is_tag;
@@ -8,8 +8,8 @@ use crate::wire::sort;
 use crate::wire::span::Span;
 use std::borrow::Cow;
 
-/// A short word of a response (an id, a model) that may stand in what takes the response's place; `otherwise` where there is
-/// none, or where it could be a text that may not pass.
+/// Returns a short word of a response (an id, a model) for use in the replacement of the response; `otherwise` if
+/// there is none, or if it could be a denied text.
 pub(super) fn tag<'v>(value: Option<Value<'v>>, otherwise: &'static str) -> Cow<'v, str> {
     value
         .filter(|value| is_tag(value.raw_content()))
@@ -17,19 +17,19 @@ pub(super) fn tag<'v>(value: Option<Value<'v>>, otherwise: &'static str) -> Cow<
         .unwrap_or(Cow::Borrowed(otherwise))
 }
 
-/// A count of a response's usage.
+/// Returns a count of a response's usage.
 pub(super) fn count(usage: Option<Value<'_>>, name: &str) -> u64 {
     usage
         .and_then(|usage| usage.get(name)?.as_u64())
         .unwrap_or(0)
 }
 
-/// The number in a member, such as that of a choice or a block.
+/// Returns the number in a member, such as that of a choice or a block.
 pub(super) fn number(holder: Value<'_>, member: &str) -> Option<u32> {
     u32::try_from(holder.get(member)?.as_u64()?).ok()
 }
 
-/// Members of a response that what we say in its place repeats as they are written, each with a comma behind it.
+/// Returns the members of a response that its replacement repeats unchanged, each followed by a comma.
 pub(super) fn raw_members(root: Value<'_>, names: &[&str]) -> Vec<u8> {
     let mut out = Vec::new();
     for name in names {
@@ -43,7 +43,7 @@ pub(super) fn raw_members(root: Value<'_>, names: &[&str]) -> Vec<u8> {
     out
 }
 
-/// Writes one JSON object. Built without buffers in between, and without a copy for each kind of value.
+/// Writer of one JSON object. It needs no buffers in between, and no separate code for each kind of value.
 pub(super) struct ObjectWriter<'o> {
     out: &'o mut Vec<u8>,
     empty: bool,
@@ -87,7 +87,7 @@ impl<'o> ObjectWriter<'o> {
     }
 }
 
-/// Removes the elements of an array that `goes` names by their places; gives how many there were.
+/// Removes the elements of an array whose positions `goes` selects. Returns their number.
 pub(super) fn remove_elements(
     array: Value<'_>,
     goes: &dyn Fn(NodeId) -> bool,
@@ -113,7 +113,7 @@ pub(super) fn remove_members(object: Value<'_>, names: &[&str], edits: &mut Edit
     remove(object, &items, edits);
 }
 
-/// The bytes of a member, from its key to the end of its value.
+/// Returns the bytes of a member, from its key to the end of its value.
 pub(super) fn member_span(object: Value<'_>, name: &str) -> Option<Span> {
     object
         .members()
@@ -128,13 +128,13 @@ fn from_key_to_end(key: Value<'_>, value: Value<'_>) -> Span {
     }
 }
 
-/// `items` are all spans inside the container in order, each with whether it goes.
+/// Removes items of a container. `items` are the spans of all items in order, each with whether it is removed.
 fn remove(container: Value<'_>, items: &[(Span, bool)], edits: &mut Edits) {
     let mut kept_before = false;
     let mut previous_end = None;
     for (at, (span, goes)) in items.iter().enumerate() {
         if *goes {
-            // After a kept item the comma before goes; before the first kept one, the comma after.
+            // After a kept item the comma before is removed; before the first kept one, the comma after.
             let cut = match (kept_before, previous_end) {
                 (true, Some(end)) => Span {
                     start: end,
@@ -155,7 +155,7 @@ fn remove(container: Value<'_>, items: &[(Span, bool)], edits: &mut Edits) {
     }
 }
 
-/// Names of members that point into a text, counted in characters, and whether they point behind its part.
+/// Names of members that point into a text, counted in characters, and whether they point to the end of their part.
 const INDICES: &[(&str, bool)] = &[
     ("start_index", false),
     ("start", false),
@@ -164,7 +164,7 @@ const INDICES: &[(&str, bool)] = &[
     ("end", true),
 ];
 
-/// What was changed in a text, in characters. One walk over it.
+/// Changes in a text, in characters, for a single walk over it.
 fn changes_of(text: &str, edited: &EditedText) -> TextChanges {
     let mut changes = TextChanges::default();
     let (mut characters, mut byte) = (0u64, 0usize);
@@ -185,7 +185,7 @@ fn characters_of(text: &str) -> u64 {
     u64::try_from(text.chars().count()).unwrap_or(u64::MAX)
 }
 
-/// Annotations point into a text that was edited: they move along. An index inside an edited part moves to its edge.
+/// Moves annotations that point into an edited text. An index inside an edited part moves to its edge.
 pub(super) fn move_indices(
     text: Value<'_>,
     annotations: Value<'_>,
@@ -197,7 +197,7 @@ pub(super) fn move_indices(
     }
 }
 
-/// Moves the character indices of annotations to where the text now stands.
+/// Moves the character indices of annotations to their positions in the edited text.
 pub(super) fn move_annotations(annotations: Value<'_>, edits: &mut Edits, changes: &TextChanges) {
     for annotation in annotations.descendants() {
         for (name, is_end) in INDICES {
@@ -213,7 +213,8 @@ pub(super) fn move_annotations(annotations: Value<'_>, edits: &mut Edits, change
     }
 }
 
-/// Citations repeat the part of the text that they are about. Those that overlap an edit go, the others move along.
+/// Corrects citations, which repeat the part of the text that they cite. Citations that overlap an edit are removed,
+/// the others are moved.
 pub(super) fn move_citations(
     text: Value<'_>,
     citations: Value<'_>,
@@ -225,7 +226,7 @@ pub(super) fn move_citations(
     }
 }
 
-/// The same for a text that was changed so.
+/// Corrects citations in the same way for given changes of a text.
 pub(super) fn cite(citations: Value<'_>, changes: &TextChanges, edits: &mut Edits) {
     let number = |citation: Value<'_>, name: &str| citation.get(name)?.as_u64();
     let touched = citations.elements().filter(|citation| {
@@ -274,7 +275,7 @@ mod tests {
             doc.root().element(1).unwrap(),
         );
         let mut edits = Edits::default();
-        // `c` goes, `ef` (bytes 5 and 6) becomes `[EMAIL]`.
+        // `c` is removed, `ef` (bytes 5 and 6) becomes `[EMAIL]`.
         let edited = EditedText {
             choice: 0,
             at: text.place(),

@@ -1,8 +1,8 @@
-//! Who is called, as far as the host tells. Self-hosted servers and gateways are `other` unless the policy says so.
+//! Providers by host. Self-hosted servers and gateways are `other` unless the policy names them.
 
 use crate::wire::letter_case;
 
-/// Host, or a suffix of it that begins with a dot, and the provider's name.
+/// Hosts, or suffixes of hosts that begin with a dot, with the name of the provider.
 const HOSTS: &[(&str, &str)] = &[
     ("api.openai.com", "openai"),
     (".openai.azure.com", "azure"),
@@ -33,7 +33,7 @@ const HOSTS: &[(&str, &str)] = &[
     ("api.portkey.ai", "portkey"),
 ];
 
-/// The provider behind a `:authority`; `other` if none is known.
+/// Returns the provider of an `:authority`; `other` if none is known.
 pub fn provider_of(authority: &str) -> &'static str {
     let authority = letter_case::ascii_lower(authority);
     let (host, port) = match authority.rsplit_once(':') {

@@ -1,4 +1,4 @@
-//! What a server sends in one piece: answers, batches of them, and requests of its own inside results.
+//! MCP messages of a server in one piece: answers, batches of them, and its own requests inside results.
 
 use super::content::{self, ToolResponse};
 use super::tables::{INPUT_REQUEST, Method, RESULT, TOOL, named};
@@ -8,8 +8,8 @@ use crate::protocol::jsonrpc::{self, Envelope, PendingRpc};
 use crate::protocol::reader::{Emit, Origin, Reader};
 use crate::wire::json::{self, Value};
 
-/// Reads a body, or an event of a stream. What is no JSON-RPC message (an error page in JSON) is left unclaimed, and so
-/// evaluated as text.
+/// Reads a body, or an event of a stream. A body that is not a JSON-RPC message (an error page in JSON) is left
+/// unclaimed, and so evaluated as text.
 pub(super) fn read(reader: &mut Reader<'_>, context: &RequestContext, waiting: &PendingRpc) {
     let Some(body) = reader.body() else { return };
     let root = body.root();
@@ -37,7 +37,7 @@ fn message(
         .iter()
         .any(|key| message.get(key).is_some());
     if !is_message {
-        // A batch tells its messages apart all the same.
+        // An element of a batch counts as a separate message all the same.
         if message.place().node != 0 {
             reader.message(message, RpcMessage::default());
         }
@@ -60,14 +60,15 @@ fn message(
     if let Some(method) = envelope.method.as_deref() {
         server_request(reader, message, method, envelope.params);
     }
-    // One message may be both to a lenient client: it is evaluated as both.
+    // A lenient client may read one message as both: it is evaluated as both.
     envelope.read_error(reader, &server_origin());
     if let Some(result) = envelope.result {
         self::result(reader, result, context);
     }
 }
 
-/// A request or notification of the server. It may stand in a batch, in a stream, or in a result that asks for input.
+/// Reads a request or notification of the server. It may be in a batch, in a stream, or in a result that asks for
+/// input.
 fn server_request(reader: &mut Reader<'_>, at: Value<'_>, name: &str, params: Option<Value<'_>>) {
     let known = named(name);
     let mut event = Event::new(Kind::Request, reader.direction(), at.place());
@@ -141,8 +142,7 @@ fn result(reader: &mut Reader<'_>, result: Value<'_>, context: Option<&RpcMessag
     }
 }
 
-/// A tool that is offered. Its definition is everything that is said of it, members that nobody knows included: all of
-/// it reaches the model.
+/// Reads a tool definition with all its members, including unknown ones, because all of it is passed to the model.
 fn offer(reader: &mut Reader<'_>, tool: Value<'_>) {
     let start = reader.text_count();
     let origin = Origin {
@@ -160,7 +160,7 @@ fn offer(reader: &mut Reader<'_>, tool: Value<'_>) {
     reader.offer(tool, name, texts);
 }
 
-/// Requests of the server inside a result. Their keys are the server's own choice, and so unknown text.
+/// Reads requests of the server inside a result. Their keys are chosen by the server, and so unknown text.
 fn input_requests(reader: &mut Reader<'_>, requests: Value<'_>) {
     if !matches!(
         requests.kind(),

@@ -1,4 +1,4 @@
-//! Content that both sides send: blocks of text and media, resources, messages of a conversation.
+//! Content that both sides of MCP send: blocks of text and media, resources, messages of a conversation.
 
 use super::tables::{CONTENT, RESOURCE_CONTENTS, SPOKEN};
 use crate::event::{Class, Direction, Event, Kind, Known, Part, Turn};
@@ -6,7 +6,7 @@ use crate::protocol::conversation::Calls;
 use crate::protocol::reader::{Emit, Origin, Reader, is_textual};
 use crate::wire::json::{self, Value};
 
-/// A block, or a list of blocks.
+/// Reads a block, or a list of blocks.
 pub(super) fn blocks(
     reader: &mut Reader<'_>,
     value: Value<'_>,
@@ -86,8 +86,8 @@ struct ToolBlock<'v> {
     structured: Option<Value<'v>>,
 }
 
-/// What the client's model answers to a sampling is carried out by the server; what a server repeats in its own request
-/// for one has been carried out.
+/// Returns the turn of calls in sampling. The server runs the calls in the answer of the client's model. Calls that a
+/// server repeats in its own sampling request have run already.
 fn turn_of_history(reader: &Reader<'_>) -> Turn {
     match reader.direction() {
         Direction::Request => Turn::Latest,
@@ -95,7 +95,7 @@ fn turn_of_history(reader: &Reader<'_>) -> Turn {
     }
 }
 
-/// A call in a sampled answer.
+/// Reads a call in a sampled answer.
 fn tool_use(reader: &mut Reader<'_>, block: Value<'_>, call: ToolBlock<'_>) {
     let mut event = Event::new(Kind::ToolCall, reader.direction(), block.place());
     event.turn = turn_of_history(reader);
@@ -106,7 +106,7 @@ fn tool_use(reader: &mut Reader<'_>, block: Value<'_>, call: ToolBlock<'_>) {
     reader.call(event, call.input);
 }
 
-/// The contents of a resource: a text, or bytes. Bytes of a text type are read as the text that they are.
+/// Reads the contents of a resource: a text, or bytes. Bytes of a text type are read as text.
 pub(super) fn resource(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
     let media = value.get("mimeType").and_then(|media| media.text());
     reader.rows(value, RESOURCE_CONTENTS, origin, &mut |reader, _, blob| {
@@ -115,7 +115,7 @@ pub(super) fn resource(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origi
             return;
         }
         let mut is_read = false;
-        // Without a type they are text if they read as one.
+        // Without a type they are text if they can be read as text.
         if media.as_deref().is_none_or(is_textual)
             && let Some((texts, is_whole)) = reader.base64_texts(blob)
         {
@@ -128,7 +128,7 @@ pub(super) fn resource(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origi
     });
 }
 
-/// Messages of a prompt or of a sampling. Authors are told apart only where they are the request's.
+/// Reads messages of a prompt or of a sampling. Authors are distinguished only in requests.
 pub(super) fn messages(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
     let mut called = Calls::default();
     reader.array(value, |reader, message| {
@@ -147,8 +147,8 @@ pub(super) struct ToolResponse {
     pub(super) turn: Turn,
 }
 
-/// What a tool answered, as blocks or as data. Both are told as a result each: a server may say different things in them,
-/// and clients differ in which they hand to the model.
+/// Reads the result of a tool, as blocks or as data. Each is reported as a result: a server may send different
+/// content in them, and clients differ in which one they pass to the model.
 pub(super) fn tool_result(
     reader: &mut Reader<'_>,
     value: Value<'_>,

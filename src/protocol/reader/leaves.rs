@@ -1,4 +1,4 @@
-//! Leaves: values that hold no other known object, and how each type of them is read.
+//! Leaves: values that contain no other known object, with the reader of each type.
 
 use super::{Origin, Reader, Roles, UsageKeys, is_one_of, telling_form};
 use crate::diag::codes;
@@ -6,12 +6,12 @@ use crate::event::{Class, Direction, Known, Part, each_named};
 use crate::wire::json::{self, Value};
 use std::ops::Range;
 
-/// Shorter identifiers hold no unmistakable secret.
+/// Minimum bytes of an identifier that can contain an unmistakable secret.
 const SHORTEST_SECRET: usize = 16;
 
 impl Reader<'_> {
-    /// An identifier of a peer, which may be a whole number. In a response it has an event of its own, so that a secret
-    /// in it is found; in a request the evaluation finds one in any identifier.
+    /// Reads an identifier of a peer, which may be an integer. In a response it has an event of its own, so that a
+    /// secret in it is found; in a request the evaluation finds secrets in all identifiers.
     pub fn emit_identifier(&mut self, value: Value<'_>, origin: &Origin) {
         if value.kind() == json::ValueKind::Number {
             self.claim(value);
@@ -25,7 +25,7 @@ impl Reader<'_> {
         }
     }
 
-    /// An identifier of something that the provider keeps.
+    /// Reads an identifier of something that the provider stores.
     pub(in crate::protocol) fn state(&mut self, value: Value<'_>) {
         self.id(value);
         if !value.is_null() {
@@ -33,14 +33,15 @@ impl Reader<'_> {
         }
     }
 
-    /// A model that may answer, or that did.
+    /// Reads a model that may respond, or that did.
     pub(in crate::protocol) fn model(&mut self, value: Value<'_>) {
         if let Some(model) = self.name(value) {
             self.reading.models.add(&model);
         }
     }
 
-    /// A model in the body, where the path may name one too. If they differ, servers differ in which they take.
+    /// Reads a model in the body, where the path may name one, too. If they differ, it depends on the server which
+    /// one responds.
     pub(in crate::protocol) fn model_beside_path(
         &mut self,
         value: Value<'_>,
@@ -63,7 +64,7 @@ impl Reader<'_> {
         self.reading.models.add(model);
     }
 
-    /// The most tokens that may be generated. Google's JSON also has the number as a string.
+    /// Reads the maximum tokens that may be generated. Google's JSON may also contain the number as a string.
     pub(super) fn max_tokens(&mut self, value: Value<'_>) {
         let tokens = match value.kind() {
             json::ValueKind::String if self.proto_json => {
@@ -74,7 +75,7 @@ impl Reader<'_> {
         self.reading.max_tokens = self.reading.max_tokens.max(tokens);
     }
 
-    /// Tokens that a response cost.
+    /// Reads the tokens of a response.
     pub(in crate::protocol) fn usage(&mut self, value: Value<'_>, keys: &UsageKeys) {
         self.counts(value);
         let count = |path: &str| {
@@ -92,14 +93,14 @@ impl Reader<'_> {
         usage.reasoning_tokens = reasoning;
     }
 
-    /// The word for an author.
+    /// Reads the word for an author.
     pub(in crate::protocol) fn role(&mut self, value: Value<'_>, roles: Roles) {
         if roles.iter().any(|(role, _)| value.is_text(role)) {
             self.claim(value);
         }
     }
 
-    /// A message without a role: servers differ in whose it is.
+    /// Reports a message without a role, because servers differ in its author.
     pub(in crate::protocol) fn role_is_needed(&mut self, message: Value<'_>) {
         let is_missing = message.get("role").is_none_or(Value::is_null);
         if is_missing && message.kind() == json::ValueKind::Object {
@@ -118,7 +119,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Structure that holds no text: numbers and flags under names that the provider gives them. In a response, a short
+    /// Reads structure without text: numbers and flags under names that the provider chooses. In a response, a short
     /// word among them is an identifier (`"service_tier": "standard"`). Other strings are evaluated as text.
     pub fn counts(&mut self, value: Value<'_>) {
         for node in value.descendants() {
@@ -134,7 +135,7 @@ impl Reader<'_> {
         for node in value.descendants() {
             let is_known = match node.value.kind() {
                 json::ValueKind::String => is_one_of(node.value, words),
-                // A long number is evaluated as one that no row describes.
+                // A long number is evaluated like one without a row.
                 json::ValueKind::Number => false,
                 _ => true,
             };
@@ -144,8 +145,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Unclaimed parts of a value become text of class `unknown`, here and now: they belong to what the value is. Gives
-    /// the numbers of these texts.
+    /// Registers the unclaimed parts of a value as text of class `unknown` at once, because they belong to the value.
+    /// Returns the numbers of these texts.
     #[inline(never)]
     pub fn rest(&mut self, value: Value<'_>) -> Range<u32> {
         let start = self.text_count();
@@ -162,7 +163,8 @@ impl Reader<'_> {
     }
 }
 
-/// A word without spaces, such as a tier, a region, a model or an id: nothing that could hold a sentence.
+/// Returns whether a value is a word without spaces, such as a tier, a region, a model or an id, which cannot contain
+/// a sentence.
 pub(in crate::protocol) fn is_tag(raw: &[u8]) -> bool {
     raw.len() <= 128
         && raw

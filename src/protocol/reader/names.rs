@@ -1,4 +1,4 @@
-//! Names of members: how the keys of an object are compared with the names that its format knows.
+//! Names of members: comparison of the keys of an object with the names in its format.
 
 use super::{Reader, Row, Type, VisitField};
 use crate::diag::codes;
@@ -12,7 +12,7 @@ pub(super) enum Names<'k> {
 }
 
 impl Names<'_> {
-    /// The row of that number, counted over all lists.
+    /// Returns the row with this number, counted over all lists.
     pub(super) fn row(self, mut at: usize) -> Option<Row> {
         match self {
             Names::Keys(keys) => keys.get(at).map(|key| (*key, Type::Custom)),
@@ -41,9 +41,9 @@ impl Names<'_> {
 }
 
 impl<'b> Reader<'b> {
-    /// Reads an object member by member; `null` counts as absent. `keys` are all that its format knows; only those reach
-    /// `read`. A key that is written in another letter case or with escapes is AG2002: some servers fold case, so that
-    /// two readers differ.
+    /// Reads an object member by member; `null` counts as absent. `keys` are all names of its format; only those are
+    /// passed to `read`. A key in another letter case or with escapes is AG2002, because some servers fold case, so
+    /// that two readers differ.
     pub fn object<'v>(
         &mut self,
         value: Value<'v>,
@@ -58,7 +58,8 @@ impl<'b> Reader<'b> {
         self.members(value, Names::Keys(keys), &mut read);
     }
 
-    /// The same for any list of names; `read` is told which of them it is. Compiled once, however many objects are read.
+    /// Reads an object in the same way with any list of names; `read` receives the number of the name. Compiled once,
+    /// for all objects.
     pub(super) fn members<'v>(
         &mut self,
         value: Value<'v>,
@@ -95,7 +96,7 @@ impl<'b> Reader<'b> {
         }
     }
 
-    /// The member of that name, in whichever spelling it is known.
+    /// Returns the member with this name, in any of its known spellings.
     pub(in crate::protocol) fn get<'v>(&self, value: Value<'v>, name: &str) -> Option<Value<'v>> {
         value
             .members()
@@ -137,8 +138,9 @@ impl<'b> Reader<'b> {
     }
 }
 
-/// Whether some JSON library would take `key` for `name`. Go's folds case by Unicode's simple folding, under which
-/// `ſ` (U+017F) is `s` and `K` (U+212A) is `k`. A key equal after decoding counts too: it was written with escapes.
+/// Returns whether any JSON library would accept `key` for `name`. Go's folds case by Unicode's simple folding, in
+/// which `ſ` (U+017F) is `s` and `K` (U+212A) is `k`. A key equal after decoding counts, too: it was written with
+/// escapes.
 pub(in crate::protocol) fn is_case_variant(key: &str, name: &str) -> bool {
     key.chars()
         .map(|c| match c {
@@ -149,7 +151,7 @@ pub(in crate::protocol) fn is_case_variant(key: &str, name: &str) -> bool {
         .eq(name.chars().map(|c| c.to_ascii_lowercase()))
 }
 
-/// Whether `key` is the snake_case spelling of a camelCase `name`: `inline_data` of `inlineData`.
+/// Returns whether `key` is the snake_case spelling of a camelCase `name`: `inline_data` of `inlineData`.
 fn is_snake_case_of(key: &[u8], name: &str) -> bool {
     let mut rest = key;
     for byte in name.bytes() {
