@@ -6,6 +6,7 @@ mod abi;
 mod exchange;
 mod headers;
 mod kill;
+mod memcmp;
 mod proxy;
 mod root;
 mod stats;

@@ -43,52 +43,52 @@ fn each_part<'n>(name: &'n str, qualified: bool, visit: &mut dyn FnMut(&'n str, 
     // Where the server's name begins.
     let start = marked.map_or(0, |rest| {
         name.len()
-            .saturating_sub(rest.trim_start_matches(is_weak).len())
+            .saturating_sub(rest.trim_start_matches(['_', '-']).len())
     });
-    let mut end = name.len();
+    let mut head = name.as_bytes();
     for _ in 0..MAX_JOINED_NAMES {
-        let head = name.get(..end).unwrap_or_default();
-        let Some(at) = head.rfind(is_joint) else {
+        let Some(at) = head.iter().rposition(is_joint) else {
             return;
         };
         // All that joins: `__`.
-        let server = head
-            .get(..at.saturating_add(1))
-            .unwrap_or_default()
-            .trim_end_matches(is_joint);
-        let joint = name
-            .get(server.len()..at.saturating_add(1))
-            .unwrap_or_default();
+        let end = without_joints(head.get(..at).unwrap_or_default()).len();
+        let joint = head.get(end..=at).unwrap_or_default();
         let tail = name.get(at.saturating_add(1)..).unwrap_or_default();
-        let is_strong = joint.len() > 1 || !joint.chars().all(is_weak);
+        let is_strong = joint.len() > 1 || !matches!(joint, b"_" | b"-");
         if !tail.is_empty() && (is_strong || marked.is_some() || has_words(tail)) {
             visit(tail, None);
-            let server = server.get(start..).unwrap_or_default();
+            let server = name.get(start..end).unwrap_or_default();
             if qualified && !server.is_empty() {
                 let server = server.rsplit(['/', ':', '.']).next().unwrap_or_default();
                 let server = server.rsplit("__").next().unwrap_or_default();
                 visit(tail, Some(server.rsplit("--").next().unwrap_or_default()));
             }
         }
-        end = server.len();
+        head = head.get(..end).unwrap_or_default();
     }
 }
 
-fn is_weak(c: char) -> bool {
-    matches!(c, '_' | '-')
+/// Whether a byte joins names. Joints are ASCII, so that a cut beside one is between characters.
+fn is_joint(byte: &u8) -> bool {
+    matches!(byte, b'_' | b'-' | b'.' | b'/' | b':')
 }
 
-fn is_joint(c: char) -> bool {
-    matches!(c, '_' | '-' | '.' | '/' | ':')
+/// A name without the joints at its end.
+fn without_joints(name: &[u8]) -> &[u8] {
+    let end = name.iter().rposition(|byte| !is_joint(byte));
+    let end = end.map_or(0, |last| last.saturating_add(1));
+    name.get(..end).unwrap_or_default()
 }
 
 /// Whether a name is made of words: `delete_repo`, `deleteRepo`.
 fn has_words(name: &str) -> bool {
-    let mut before = '_';
-    name.trim_matches(is_joint).chars().any(|c| {
-        let begins = is_joint(c) || c.is_ascii_uppercase() && before.is_ascii_lowercase();
-        before = c;
-        begins
+    let mut before = b'_';
+    let mut has_begun = false;
+    without_joints(name.as_bytes()).iter().any(|byte| {
+        let begins = is_joint(byte) || byte.is_ascii_uppercase() && before.is_ascii_lowercase();
+        before = *byte;
+        has_begun |= !is_joint(byte);
+        has_begun && begins
     })
 }
 

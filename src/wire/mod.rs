@@ -7,6 +7,7 @@ pub mod hex;
 pub mod http;
 pub mod json;
 pub mod letter_case;
+pub mod memory_order;
 pub mod multipart;
 pub mod protobuf;
 pub mod sort;

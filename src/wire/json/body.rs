@@ -6,7 +6,7 @@
 
 use super::inside::{FIRST, OpenedTexts};
 use super::pointer_cache::PointerCache;
-use super::scan::{Limits, ScanError, ScanErrorKind, Tape, scan};
+use super::scan::{Limits, ScanError, ScanErrorKind, scan_text};
 use super::string::{DecodedOffsets, decode};
 use super::value::{Backing, JsonText, Value};
 use super::write;
@@ -111,12 +111,11 @@ impl<'b> JsonBody<'b> {
         limits: Limits,
         max_level: u8,
     ) -> Result<JsonBody<'b>, ScanError> {
-        let mut tape = Tape::default();
-        scan(&bytes, limits, &mut tape)?;
+        let (text, tape) = scan_text(bytes, limits)?;
         Ok(JsonBody {
             docs: vec![Rc::new(JsonText {
                 id: 0,
-                bytes,
+                text,
                 tape,
                 parent: None,
                 backing,
@@ -214,11 +213,10 @@ impl<'b> JsonBody<'b> {
                 at: 0,
             });
         };
-        let mut tape = Tape::default();
-        scan(&bytes, self.limits, &mut tape)?;
+        let (text, tape) = scan_text(Cow::Owned(bytes), self.limits)?;
         let doc = Rc::new(JsonText {
             id,
-            bytes: Cow::Owned(bytes),
+            text,
             tape,
             parent: Some(parent.place()),
             backing,
@@ -257,11 +255,10 @@ impl<'b> JsonBody<'b> {
             at: 0,
         };
         let id = self.next_id().ok_or(too_many)?;
-        let mut tape = Tape::default();
-        scan(&text, self.limits, &mut tape)?;
+        let (text, tape) = scan_text(Cow::Owned(text), self.limits)?;
         let doc = Rc::new(JsonText {
             id,
-            bytes: Cow::Owned(text),
+            text,
             tape,
             parent: None,
             backing: Backing::Derived,
@@ -361,7 +358,7 @@ impl<'b> JsonBody<'b> {
                 apply(body, &splices)
             }
             Backing::Quoted => {
-                let quoted = apply(&outermost.bytes, &splices);
+                let quoted = apply(outermost.bytes(), &splices);
                 let content = quoted
                     .strip_prefix(b"\"")
                     .and_then(|rest| rest.strip_suffix(b"\""))

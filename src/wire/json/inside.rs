@@ -4,7 +4,7 @@
 
 use super::body::{JsonBody, NodeId};
 use super::pointer_cache::PointerCache;
-use super::scan::{ScanErrorKind, Tape, scan};
+use super::scan::{ScanErrorKind, Tape, as_text, scan};
 use super::string::DecodedOffsets;
 use super::value::{Backing, JsonText, Value, ValueKind};
 use crate::wire::sorted_map::SortedMap;
@@ -116,6 +116,9 @@ impl JsonBody<'_> {
             Err(error) if error.kind == ScanErrorKind::Syntax => return Lookup::Nothing,
             Err(_) => return Lookup::Unread,
         }
+        let Ok(text) = as_text(Cow::Owned(bytes)) else {
+            return Lookup::Unread;
+        };
         let count = self.opened.count.get();
         let level = string.doc().level.saturating_add(1);
         let id = FIRST.checked_add(count).filter(|_| level <= self.max_level);
@@ -124,7 +127,7 @@ impl JsonBody<'_> {
         };
         let doc = JsonText {
             id,
-            bytes: Cow::Owned(bytes),
+            text,
             tape,
             parent: Some(string.place()),
             backing: Backing::InString,

@@ -6,6 +6,7 @@
 use super::string;
 use crate::wire::sort;
 use crate::wire::span::{Span, index, offset};
+use std::borrow::Cow;
 
 /// Limits of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,6 +159,36 @@ pub fn scan(bytes: &[u8], limits: Limits, tape: &mut Tape) -> Result<(), ScanErr
         max_depth: usize::from(limits.max_depth),
     }
     .run()
+}
+
+/// Scans one JSON text and returns it with its tape.
+///
+/// # Errors
+/// See [`scan`].
+pub(super) fn scan_text(
+    bytes: Cow<'_, [u8]>,
+    limits: Limits,
+) -> Result<(Cow<'_, str>, Tape), ScanError> {
+    let mut tape = Tape::default();
+    scan(&bytes, limits, &mut tape)?;
+    Ok((as_text(bytes)?, tape))
+}
+
+/// Returns scanned bytes as text: every string in them is UTF-8, and all else is ASCII.
+///
+/// # Errors
+/// They were not scanned.
+pub(super) fn as_text(bytes: Cow<'_, [u8]>) -> Result<Cow<'_, str>, ScanError> {
+    let text = match bytes {
+        Cow::Borrowed(bytes) => std::str::from_utf8(bytes).map(Cow::Borrowed),
+        Cow::Owned(bytes) => String::from_utf8(bytes)
+            .map(Cow::Owned)
+            .map_err(|error| error.utf8_error()),
+    };
+    text.map_err(|error| ScanError {
+        kind: ScanErrorKind::Encoding,
+        at: error.valid_up_to(),
+    })
 }
 
 /// Reports a byte order mark and UTF-16 or UTF-32 (which have NUL bytes around the first character) as an encoding

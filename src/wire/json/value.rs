@@ -8,11 +8,11 @@ use super::string;
 use crate::wire::span::{Span, index, offset};
 use std::borrow::Cow;
 
-/// A scanned JSON text: its bytes and the tape of their values.
+/// A scanned JSON text, and the tape of its values.
 #[derive(Debug)]
 pub struct JsonText<'b> {
     pub(super) id: u16,
-    pub(super) bytes: Cow<'b, [u8]>,
+    pub(super) text: Cow<'b, str>,
     pub(super) tape: Tape,
     /// The value that contains this text; `None` for the body.
     pub(super) parent: Option<NodeId>,
@@ -46,7 +46,7 @@ impl JsonText<'_> {
 
     /// The scanned bytes.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        self.text.as_bytes()
     }
 
     /// Returns the value at a node's index.
@@ -155,12 +155,17 @@ impl<'a> Value<'a> {
 
     /// The bytes of the value; of a string, with its quotes.
     pub fn raw(self) -> &'a [u8] {
-        self.span().of(&self.doc.bytes)
+        self.span().of(self.doc.bytes())
     }
 
     /// The bytes of a string's content, not decoded.
     pub fn raw_content(self) -> &'a [u8] {
-        self.content_span().of(&self.doc.bytes)
+        self.content_span().of(self.doc.bytes())
+    }
+
+    /// The text in a span. Spans of values and of their contents are between characters.
+    fn spelled(self, span: Span) -> &'a str {
+        self.doc.text.get(span.range()).unwrap_or_default()
     }
 
     fn flags(self) -> u8 {
@@ -185,16 +190,9 @@ impl<'a> Value<'a> {
 
     /// The decoded text of a string or key.
     pub fn text(self) -> Option<Cow<'a, str>> {
-        (self.kind() == ValueKind::String).then(|| {
-            if self.has_escapes() {
-                string::decode(self.raw_content())
-            } else {
-                // The scanner has checked the encoding; the fallback avoids a panic.
-                match std::str::from_utf8(self.raw_content()) {
-                    Ok(text) => Cow::Borrowed(text),
-                    Err(_) => String::from_utf8_lossy(self.raw_content()),
-                }
-            }
+        (self.kind() == ValueKind::String).then(|| match self.has_escapes() {
+            true => string::decode(self.raw_content()),
+            false => Cow::Borrowed(self.spelled(self.content_span())),
         })
     }
 
@@ -214,9 +212,7 @@ impl<'a> Value<'a> {
     /// The spelling of a number.
     #[inline(never)]
     pub fn number(self) -> Option<&'a str> {
-        (self.kind() == ValueKind::Number)
-            .then(|| std::str::from_utf8(self.raw()).ok())
-            .flatten()
+        (self.kind() == ValueKind::Number).then(|| self.spelled(self.span()))
     }
 
     /// Returns a whole number that fits `u64`, in any spelling: `3`, `3.0`, `30e-1`.
