@@ -1,5 +1,5 @@
-//! Bodies with one prompt or a list of texts, and their responses. What each family calls them stands in one table, since no
-//! two of them use a name differently.
+//! Bodies with one prompt or a list of texts, and their responses. One table contains the member names of all
+//! families, because no two of them use a name differently.
 
 use crate::event::{Author, Event, Kind, Known, Part, Turn};
 use crate::protocol::anthropic_shapes::offered_tool;
@@ -22,7 +22,7 @@ const REQUEST: &[Row] = &[
     ("chat_history", Type::Custom),
     ("tools", Type::Custom),
     ("tool_results", Type::Custom),
-    // Cohere's embeddings and reranking: what is embedded or ranked was written by nobody in the conversation.
+    // Cohere's embeddings and reranking: the texts have no author in a conversation.
     ("texts", Type::List(&Type::Text(Part::Text))),
     ("query", Type::Custom),
     ("documents", Type::Custom),
@@ -79,7 +79,7 @@ const REQUEST: &[Row] = &[
     ("anthropic_version", Type::Id),
 ];
 
-/// The body of a request.
+/// Reads the body of a request.
 pub(super) fn request(reader: &mut Reader<'_>, root: Value<'_>) {
     let user = Origin::of(Author::User, Part::Text);
     let nobody = Origin {
@@ -113,7 +113,7 @@ pub(super) fn request(reader: &mut Reader<'_>, root: Value<'_>) {
     });
 }
 
-/// Base64, or a `data:` URL.
+/// Reads base64, or a `data:` URL.
 fn image(reader: &mut Reader<'_>, value: Value<'_>) {
     if value.is_null() {
         reader.claim(value);
@@ -123,7 +123,7 @@ fn image(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.attachment(value, |count| &mut count.image);
 }
 
-/// Cohere: `{role: USER | CHATBOT | SYSTEM | TOOL, message}`.
+/// Reads Cohere's `{role: USER | CHATBOT | SYSTEM | TOOL, message}`.
 fn history(reader: &mut Reader<'_>, value: Value<'_>) {
     const ROLES: Roles = &[
         ("USER", Author::User),
@@ -147,7 +147,7 @@ fn history(reader: &mut Reader<'_>, value: Value<'_>) {
     });
 }
 
-/// Cohere: `{name, parameters}`.
+/// Reads Cohere's `{name, parameters}`.
 fn tool_call(reader: &mut Reader<'_>, call: Value<'_>, turn: Turn) {
     const CALL: &[Row] = &[("name", Type::Custom), ("parameters", Type::Custom)];
     let mut told = CallBuilder::at(reader, call);
@@ -179,7 +179,7 @@ const RESPONSE: &[Row] = &[
     ("tool_calls", Type::Custom),
     ("stop_reason", Type::Custom),
     ("finish_reason", Type::Custom),
-    // The request once more.
+    // The request again.
     ("chat_history", Type::Tree(Part::Other)),
     ("prompt", Type::Custom),
     ("texts", Type::Tree(Part::Other)),
@@ -207,7 +207,7 @@ const RESPONSE: &[Row] = &[
     ("message", Type::Custom),
     ("Message", Type::Custom),
     ("__type", Type::Id),
-    // What streams add.
+    // Members of streams only.
     ("index", Type::Number),
     ("is_finished", Type::Flag),
     ("event_type", Type::Word(EVENTS)),
@@ -222,7 +222,7 @@ const RESPONSE: &[Row] = &[
 /// Cohere's events.
 const EVENTS: &str = "stream-start|search-queries-generation|search-results|text-generation|\
      citation-generation|tool-calls-chunk|tool-calls-generation|stream-end";
-/// One of several answers, whatever the family calls its members.
+/// Reads one of several choices, in the member names of any family.
 const ANSWER: &[Row] = &[
     ("outputText", Type::Text(Part::Text)),
     ("text", Type::Text(Part::Text)),
@@ -241,12 +241,12 @@ const ANSWER: &[Row] = &[
     ("logprobs", Type::Custom),
 ];
 
-/// The whole body of a response. Its counts are not read: Bedrock itself counts, in headers, for every family alike.
+/// Reads the whole body of a response. Its counts are not read: Bedrock counts in headers, for every family alike.
 pub(super) fn response(reader: &mut Reader<'_>, root: Value<'_>) {
     read(reader, root, &Origin::answer(0));
 }
 
-/// A whole response, or what one frame adds to the response that `origin` names.
+/// Reads a whole response, or the content that one frame adds to the response of `origin`.
 pub(super) fn read(reader: &mut Reader<'_>, root: Value<'_>, origin: &Origin) {
     let whole = origin.whole();
     reader.rows(
@@ -271,7 +271,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: Value<'_>, origin: &Origin) {
                     at = at.saturating_add(1);
                 });
             }
-            // Cohere's last event: all of the response once more.
+            // Cohere's last event repeats the whole response.
             "response" => {
                 let first = reader.reading.events.len();
                 read(reader, value, &whole);
@@ -314,14 +314,14 @@ fn read_answer(reader: &mut Reader<'_>, answer: Value<'_>, origin: &Origin) {
             "data" => reader.rows(value, DATA, origin, &mut |reader, _, tokens| {
                 reader.claim_all(tokens);
             }),
-            // The text once more, token by token: it goes as a whole when the text is edited.
+            // The text again, token by token: these are dropped as a whole when the text is edited.
             "token_likelihoods" | "logprobs" => reader.claim_all(value),
             _ => finish(reader, value),
         },
     );
 }
 
-/// A reason, or AI21's `{reason, length, sequence}`.
+/// Reads a reason, or AI21's `{reason, length, sequence}`.
 fn finish(reader: &mut Reader<'_>, value: Value<'_>) {
     if value.kind() == json::ValueKind::Object {
         const REASON: &[Row] = &[
@@ -343,7 +343,7 @@ fn finish(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.id(value);
 }
 
-/// The prompt, or AI21's `{text, tokens}`.
+/// Reads the prompt, or AI21's `{text, tokens}`.
 fn prompt(reader: &mut Reader<'_>, value: Value<'_>) {
     const PROMPT: &[Row] = &[("text", Type::Text(Part::Other)), ("tokens", Type::Custom)];
     let origin = Origin::answer(0).with_part(Part::Other);
@@ -399,7 +399,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
         r#","finish_reason":"stop","logprobs":null}]}"#,
     ),
 ];
-/// Which of them a model id speaks.
+/// Returns the family of a model id.
 const BY_VENDOR: &[(&str, &str)] = &[
     ("amazon.titan", "results"),
     ("meta.", "generation"),
@@ -417,7 +417,7 @@ pub(super) fn denied_text(member: &str, text: &str) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// The member that holds the response of a model's family.
+/// Returns the member that contains the response of a model's family.
 pub(super) fn member_of(model: &str) -> Option<&'static str> {
     let known = BY_VENDOR.iter().find(|(vendor, _)| model.contains(vendor));
     known.map(|(_, member)| *member)
@@ -428,7 +428,7 @@ pub(super) fn refused_for(model: &str, text: &str) -> Option<Vec<u8>> {
     denied_text(member_of(model)?, text)
 }
 
-/// Makes the edits in a response. Whatever is edited, members that repeat its text go.
+/// Edits a response. After any edit, members that repeat its text are removed.
 pub(super) fn remove_from_response(
     root: Value<'_>,
     removals: &Removals,
@@ -442,7 +442,7 @@ pub(super) fn remove_from_response(
         edits.replace(root, with);
         return Ok(());
     }
-    // Cohere's calls stand beside a text that announces them: there is no shape for one that is missing.
+    // Cohere's calls are beside a text that announces them: there is no form for a missing call.
     if !removals.calls.is_empty() {
         return Err(CannotRemove);
     }
@@ -450,7 +450,7 @@ pub(super) fn remove_from_response(
     Ok(())
 }
 
-/// Takes out what repeats the text.
+/// Removes the members that repeat the text.
 pub(super) fn drop_copies(root: Value<'_>, edits: &mut Edits) {
     remove_members(root, &["chat_history", "prompt"], edits);
     for node in root.descendants() {
