@@ -399,7 +399,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
         r#","finish_reason":"stop","logprobs":null}]}"#,
     ),
 ];
-/// Returns the family of a model id.
+/// Families of models: a part of the model id, and the member with the response.
 const BY_VENDOR: &[(&str, &str)] = &[
     ("amazon.titan", "results"),
     ("meta.", "generation"),
@@ -423,7 +423,7 @@ pub(super) fn member_of(model: &str) -> Option<&'static str> {
     known.map(|(_, member)| *member)
 }
 
-/// A response that is nothing but a refusal, as a model's family says it.
+/// Returns a response that contains only a denial, in the form of a model's family.
 pub(super) fn refused_for(model: &str, text: &str) -> Option<Vec<u8>> {
     denied_text(member_of(model)?, text)
 }
