@@ -1,7 +1,7 @@
 //! `agentguard doctor FILE`, `agentguard doctor --admin URL`: examines the configuration of an Envoy.
 
 use super::{ExitStatus, Failed, output};
-use crate::author::{Ailment, Proxy, examine, parse_yaml};
+use crate::author::{Ailment, Proxy, examine};
 use crate::diag::{codes, nearest};
 use clap::Args;
 use serde_json::{Value, json};
@@ -13,17 +13,18 @@ const MAX_BYTES: usize = 256 << 20;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   agentguard doctor envoy.yaml
+  agentguard doctor egress.yaml stats.yaml      # merged, as by `--config-yaml`
   agentguard doctor --admin http://127.0.0.1:9901
   kubectl exec deploy/gateway -- curl -s localhost:15000/config_dump | agentguard doctor -
 
 Exit codes: 0 nothing is wrong; 1 something is; 2 the configuration can't be read.")]
 pub(super) struct Doctor {
     /// A bootstrap (YAML or JSON), or a configuration dump (`/config_dump` of Envoy's admin interface). `-` is standard
-    /// input.
+    /// input. Further files are merged into a bootstrap as Envoy merges `--config-yaml`.
     #[arg(value_name = "FILE", required_unless_present = "admin")]
-    file: Option<String>,
+    files: Vec<String>,
     /// Take the configuration from a running Envoy's admin interface.
-    #[arg(long, value_name = "URL", conflicts_with = "file")]
+    #[arg(long, value_name = "URL", conflicts_with = "files")]
     admin: Option<String>,
     /// Examine only this listener. May be repeated.
     #[arg(long, value_name = "NAME")]
@@ -77,20 +78,21 @@ impl Doctor {
 
     /// The configuration, and what messages call it.
     fn document(&self) -> Result<(String, Value), Failed> {
-        let (name, bytes) = match (&self.admin, &self.file) {
-            (Some(url), _) => (url.clone(), fetch(url)?),
-            (None, file) => {
-                let name = file.clone().unwrap_or_default();
-                let bytes = output::read_at_most(&name, MAX_BYTES).map_err(|what| {
-                    output::print_error(&format!("{name} can't be read: {what}"))
-                })?;
-                (name, bytes)
-            }
-        };
-        match parsed(&bytes) {
-            Ok(document) => Ok((name, document)),
-            Err(what) => Err(output::print_error(&format!("{name}: {what}"))),
+        let failed = |name: &str, what: String| output::print_error(&format!("{name}: {what}"));
+        if let Some(url) = &self.admin {
+            let document = parsed(&fetch(url)?).map_err(|what| failed(url, what))?;
+            return Ok((url.clone(), document));
         }
+        let mut whole = Value::Null;
+        for name in &self.files {
+            let bytes = output::read_at_most(name, MAX_BYTES)
+                .map_err(|what| failed(name, format!("can't be read: {what}")))?;
+            merge(
+                &mut whole,
+                parsed(&bytes).map_err(|what| failed(name, what))?,
+            );
+        }
+        Ok((self.files.join(" "), whole))
     }
 
     fn keep_listeners(&self, name: &str, proxy: &mut Proxy) -> Result<(), Failed> {
@@ -118,19 +120,25 @@ impl Doctor {
     }
 }
 
-/// JSON, or YAML.
-fn parsed(bytes: &[u8]) -> Result<Value, String> {
-    if let Ok(value) = serde_json::from_slice(bytes) {
-        return Ok(value);
+/// Merges a configuration into another one, as Envoy does: lists are appended, members of objects merged.
+fn merge(whole: &mut Value, more: Value) {
+    match (whole, more) {
+        (Value::Object(members), Value::Object(more)) => {
+            for (name, value) in more {
+                merge(members.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (Value::Array(items), Value::Array(more)) => items.extend(more),
+        (whole, more) => *whole = more,
     }
-    let text = String::from_utf8_lossy(bytes);
-    let node = parse_yaml(&text).map_err(|errors| match errors.first() {
-        Some(error) => error.to_string(),
-        None => "this is neither YAML nor JSON".to_owned(),
-    })?;
-    let mut json = Vec::new();
-    node.write_json(&mut json);
-    serde_json::from_slice(&json).map_err(|error| error.to_string())
+}
+
+/// JSON, or YAML with everything that Envoy reads: anchors, too.
+fn parsed(bytes: &[u8]) -> Result<Value, String> {
+    serde_json::from_slice(bytes).or_else(|_| {
+        let text = String::from_utf8_lossy(bytes);
+        serde_saphyr::from_str(&text).map_err(|error| error.to_string())
+    })
 }
 
 /// Reads the file of a watched filter, if it is on this machine.

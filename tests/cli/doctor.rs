@@ -244,6 +244,28 @@ fn doctor_finds_each_ailment_and_nothing_else() {
 }
 
 #[test]
+fn doctor_finds_nothing_wrong_with_the_examples_but_what_is_not_there() {
+    for name in [
+        "a2a",
+        "egress",
+        "egress-bedrock",
+        "ingress-jwt",
+        "ingress-mtls",
+        "mcp-gateway",
+        "quick-start",
+    ] {
+        let file = format!("envoy/examples/{name}.yaml");
+        let output = run(&["doctor", "--json", &file, "envoy/examples/stats.yaml"]);
+        let codes: Vec<Value> = json_lines(&output)
+            .iter()
+            .map(|finding| finding["code"].clone())
+            .collect();
+        // The policy is not on this machine.
+        assert_eq!(codes, ["AG6018"], "{name}: {}", out(&output));
+    }
+}
+
+#[test]
 fn doctor_has_an_ailment_for_each_of_its_codes_and_explains_it() {
     let told: BTreeSet<&str> = CODES
         .iter()
@@ -341,8 +363,8 @@ fn doctor_says_what_it_cannot_read() {
         assert_eq!(output.status.code(), Some(2));
         String::from_utf8(output.stderr).unwrap()
     };
-    assert!(error(&["/nowhere.yaml"], b"").contains("/nowhere.yaml can't be read"));
-    assert!(error(&["-"], b"{").contains("AG1001"));
+    assert!(error(&["/nowhere.yaml"], b"").contains("/nowhere.yaml: can't be read"));
+    assert!(error(&["-"], b"{").starts_with("agentguard: -: "));
     assert!(error(&["-"], b"{}").contains("neither a configuration dump"));
     assert!(error(&["--admin", "http://127.0.0.1:1"], b"").contains("http://127.0.0.1:9901"));
     let config = shipped(&[]).to_string();
