@@ -6,6 +6,7 @@ use super::limits::LimitHit;
 use super::step::{HeaderEdit, Reply};
 use super::{Flow, HalfState};
 use crate::approval::Invalid;
+use crate::audit::mask_identifiers;
 use crate::diag::codes;
 use crate::event::{Direction, Known};
 use crate::identity::challenge;
@@ -212,6 +213,7 @@ fn tool_type(tool: &Known<Box<str>>) -> String {
     const MAX_DIGITS: usize = 8;
     let is_type = |name: &&str| {
         (1..=MAX_TYPE_CHARS).contains(&name.len())
+            && !is_random(name)
             && name.bytes().filter(u8::is_ascii_digit).count() <= MAX_DIGITS
             && name
                 .bytes()
@@ -223,12 +225,25 @@ fn tool_type(tool: &Known<Box<str>>) -> String {
     }
 }
 
+/// Whether a name looks drawn rather than chosen: it may be a secret. An index does not.
+fn is_random(name: &str) -> bool {
+    /// Maximum letters of a word in capitals: `CLOUDFLARE`, but no access key.
+    const MAX_CAPITALS: usize = 15;
+    let is_index = name.bytes().all(|byte| byte.is_ascii_digit());
+    let words = || name.split(|c: char| !c.is_ascii_alphanumeric());
+    let is_long = |word: &str| {
+        word.len() > MAX_CAPITALS && !word.bytes().any(|byte| byte.is_ascii_lowercase())
+    };
+    !is_index && (mask_identifiers(name) != name || words().any(is_long))
+}
+
 /// Returns the pointer to a location, without keys that may be the finding: addresses, numbers and secrets can be keys.
 pub(super) fn redacted_pointer(json: &JsonBody<'_>, place: NodeId) -> String {
     const MAX_DIGITS: usize = 6;
     const MAX_KEY_CHARS: usize = 40;
     let is_word = |key: &str| {
         key.len() <= MAX_KEY_CHARS
+            && !is_random(key)
             && key.bytes().filter(u8::is_ascii_digit).count() <= MAX_DIGITS
             && key
                 .bytes()

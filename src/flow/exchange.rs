@@ -81,6 +81,8 @@ pub(super) struct Exchange {
     pub(super) open_charges: Vec<OpenCharge>,
     /// Whether the session of the response was noted.
     pub(super) has_noted_response: bool,
+    /// The outcome that the host knows, and its rule.
+    pub(super) told_decision: Option<(ExchangeOutcome, String)>,
     /// Whether a stream's denial was recorded at once.
     pub(super) has_interim: bool,
     /// Whether the response arrived to its end.
@@ -151,12 +153,19 @@ impl Exchange {
 pub struct Finished {
     /// The audit event's line, without a line end.
     pub line: Vec<u8>,
-    /// The decision: `allow`, `deny`, `redact`, `require_approval`, `not_evaluated`.
-    pub decision: &'static str,
-    /// The rule that decided, if there is one.
-    pub rule: Option<String>,
     /// Input and output tokens together.
     pub tokens_total: u64,
+}
+
+/// A decision that the host does not know yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewDecision {
+    /// `allow`, `deny`, `redact`, `require_approval`, `not_evaluated`.
+    pub word: &'static str,
+    /// The rule that decided; empty if there is none.
+    pub rule: String,
+    /// Whether the host knows of no decision yet.
+    pub is_first: bool,
 }
 
 impl Flow {
@@ -175,8 +184,6 @@ impl Flow {
         let tokens = exchange.usage.input_tokens.unwrap_or(0);
         Finished {
             line,
-            decision: exchange.outcome.word(),
-            rule: self.deciding_rule(),
             tokens_total: tokens.saturating_add(exchange.usage.output_tokens.unwrap_or(0)),
         }
     }
@@ -201,6 +208,36 @@ impl Flow {
         };
         let chain = &self.guard.interim_chain;
         Some(self.write_record(&end, &models, &tools, &mut chain.borrow_mut(), true))
+    }
+
+    /// The version of the policy in force.
+    pub fn policy_version(&self) -> &str {
+        &self.guard.policy.version
+    }
+
+    /// Returns the decision so far and the rule that made it, if they are not what was returned before. Before the end an
+    /// exchange without a decision has none.
+    pub fn new_decision(&mut self, is_end: bool) -> Option<NewDecision> {
+        let outcome = self.exchange.outcome;
+        let known = self.exchange.told_decision.as_ref();
+        let is_first = known.is_none();
+        if !is_end
+            && (outcome == ExchangeOutcome::NotEvaluated
+                || known.is_some_and(|(known, _)| *known == outcome))
+        {
+            return None;
+        }
+        let rule = self.deciding_rule().unwrap_or_default();
+        let new = (outcome, rule.clone());
+        if known == Some(&new) {
+            return None;
+        }
+        self.exchange.told_decision = Some(new);
+        Some(NewDecision {
+            word: outcome.word(),
+            rule,
+            is_first,
+        })
     }
 
     fn write_record(
@@ -241,7 +278,14 @@ impl Flow {
                 .map_or_else(|| text.to_owned(), String::from)
         };
         let method = self.facts.method.value().map(|method| masked(method));
-        let host = self.facts.host.value().map(|host| masked(host));
+        // Hosts are in lower case, in which some secrets are not known as such.
+        let host = self.facts.host.value().map(|host| {
+            let host = masked(&mask_identifiers(host));
+            match masker.masked(&host.to_ascii_uppercase()) {
+                Some(_) => "{id}".to_owned(),
+                None => host,
+            }
+        });
         let path = self.facts.paths.value().and_then(|paths| paths.first());
         let path = path.map(|path| masked(&mask_identifiers(path)));
         let record = Record {

@@ -19,6 +19,16 @@ const ALWAYS_MASKED: &[(&str, Confidence)] = &[
     ("email", Confidence::Medium),
 ];
 
+/// Beginnings of our own credentials, each with its label. Policies may name other beginnings for keys, which nobody else knows.
+const OWN: [(&str, &str); 3] = [
+    ("agk_", "[AGENT_KEY]"),
+    ("agat1.", "[APPROVAL_TOKEN]"),
+    ("agar1.", "[APPROVAL_REQUEST]"),
+];
+
+/// Minimum characters behind the beginning of one of our own credentials.
+const MIN_OWN_CHARS: usize = 12;
+
 /// Masks names.
 #[derive(Debug, Default)]
 pub(super) struct NameMasker {
@@ -32,6 +42,9 @@ impl NameMasker {
     pub(super) fn masked(&self, name: &str) -> Option<Box<str>> {
         if name.len() < MIN_HIDDEN_CHARS || is_uuid(name) || self.clean.borrow().contains(name) {
             return None;
+        }
+        if let Some(own) = without_own_credentials(name) {
+            return Some(self.masked(&own).unwrap_or(own));
         }
         let findings = self.findings(name);
         if findings.is_empty() {
@@ -122,6 +135,17 @@ impl NameMasker {
     }
 }
 
+/// Returns a name with our own credentials masked, if there are any.
+fn without_own_credentials(name: &str) -> Option<Box<str>> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    OWN.iter().find_map(|(start, label)| {
+        let (before, rest) = name.split_once(start)?;
+        let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+        let after = rest.get(end..)?;
+        (end >= MIN_OWN_CHARS).then(|| format!("{before}{label}{after}").into())
+    })
+}
+
 /// Whether a request id has the form of Envoy's own.
 fn is_uuid(name: &str) -> bool {
     let groups = name.split('-').map(str::len);
@@ -149,6 +173,11 @@ mod tests {
             ("ünïcode 4111 1111 1111 1111", "ünïcode [CREDIT_CARD]"),
             (concat!("AKIA", "Z7QX3N5PLM2RT6VD"), "[AWS_ACCESS_KEY]"),
             ("jane.doe@example.com", "[EMAIL]"),
+            (
+                "a/agk_0123456789abcdefgh/agk_0123456789abcdefgh",
+                "a/[AGENT_KEY]/[AGENT_KEY]",
+            ),
+            ("agat1.AAAAAAAAAAAAAAAA.BBBB_-", "[APPROVAL_TOKEN]"),
         ] {
             assert_eq!(after_masking(name), expected);
         }
@@ -173,6 +202,7 @@ mod tests {
             "functions.exec_command",
             "3f2b8c1e-7a44-4d0e-9b1a-2f6c0d9e8a71",
             "20240620-2030405060708",
+            "agk_models/short",
         ] {
             assert_eq!(after_masking(name), name);
         }

@@ -185,6 +185,7 @@ impl HttpExchange {
 
     /// Performs the action of a step. Every failed host call ends the exchange.
     fn act(&self, half: MessageHalf, step: Step) -> Action {
+        tell_decision(&mut self.flow.borrow_mut(), false);
         let done = headers::edit(half.map, &step.headers).and_then(|()| match step.action {
             FlowAction::Continue => Ok(Action::Continue),
             FlowAction::Hold => Ok(Action::Pause),
@@ -236,6 +237,31 @@ impl HttpExchange {
             return self.fail("a body could not be read");
         }
         self.take(half, step)
+    }
+}
+
+/// Sets filter state.
+fn set_state(name: &str, value: &[u8]) {
+    if let Err(refused) = abi::set_property(name, value) {
+        let status = refused.0;
+        abi::log(
+            Level::Error,
+            &format!("agentguard: {name} could not be written: status {status}"),
+        );
+    }
+}
+
+/// Sets the filter state with the decision when it changes. Envoy ends its span before it asks for the audit event, so that
+/// what a span shows has to be there before.
+fn tell_decision(flow: &mut Flow, is_end: bool) {
+    let Some(decision) = flow.new_decision(is_end) else {
+        return;
+    };
+    set_state("agentguard.decision", decision.word.as_bytes());
+    set_state("agentguard.rule", decision.rule.as_bytes());
+    if decision.is_first {
+        let version = flow.policy_version();
+        set_state("agentguard.policy_version", version.as_bytes());
     }
 }
 
@@ -364,30 +390,10 @@ impl HttpContext for HttpExchange {
         };
         let finished = flow.finish(&end);
         // A failed audit event never blocks traffic. Envoy's log line then has `-`, which readers count.
-        let version = &self.guard.policy.version;
-        for (name, value) in [
-            ("agentguard", finished.line.as_slice()),
-            ("agentguard.decision", finished.decision.as_bytes()),
-            (
-                "agentguard.rule",
-                finished.rule.as_deref().unwrap_or_default().as_bytes(),
-            ),
-            ("agentguard.policy_version", version.as_bytes()),
-            (
-                "agentguard.tokens_total",
-                finished.tokens_total.to_string().as_bytes(),
-            ),
-        ] {
-            if let Err(refused) = abi::set_property(name, value) {
-                abi::log(
-                    Level::Error,
-                    &format!(
-                        "agentguard: {name} could not be written: status {}",
-                        refused.0
-                    ),
-                );
-            }
-        }
+        set_state("agentguard", &finished.line);
+        let tokens = finished.tokens_total.to_string();
+        set_state("agentguard.tokens_total", tokens.as_bytes());
+        tell_decision(&mut flow, true);
         let mut stats = self.stats.borrow_mut();
         flow.count(&end, &mut |metric, values, by| {
             stats.count(&self.guard, metric, values, by);

@@ -360,6 +360,17 @@ fn cluster(name: &str, endpoints: &[SocketAddr]) -> Value {
     })
 }
 
+/// A cluster that is spoken to over HTTP/2, as gRPC needs.
+pub(crate) fn http2_cluster(name: &str, endpoint: SocketAddr) -> Value {
+    let mut cluster = cluster(name, &[endpoint]);
+    let options =
+        "/typed_extension_protocol_options/envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+    if let Some(options) = cluster.pointer_mut(options) {
+        options["explicit_http_config"] = json!({"http2_protocol_options": {}});
+    }
+    cluster
+}
+
 /// The complete bootstrap configuration.
 pub(crate) struct Bootstrap<'b> {
     pub(crate) sites: &'b [Site],
@@ -392,10 +403,6 @@ impl Bootstrap<'_> {
         let services = self.services.iter();
         clusters.extend(services.map(|(name, address)| cluster(name, &[*address])));
         let listeners: Vec<Value> = self.sites.iter().map(|site| site.listener(self)).collect();
-        let mut clusters = vec![
-            cluster("provider", &[self.provider]),
-            cluster("nowhere", &[]),
-        ];
         clusters.extend_from_slice(self.clusters);
         let metadata = match self.environment {
             Some(name) => json!({"environment": name}),

@@ -1,6 +1,6 @@
 //! An Envoy process.
 
-use crate::bootstrap::{Bootstrap, Site};
+use crate::bootstrap::{Bootstrap, Site, http2_cluster};
 use crate::client::{Client, Http, Live, Request, Response, Upload};
 use crate::process::{Process, setting};
 use crate::provider::Provider;
@@ -101,6 +101,12 @@ impl Setup {
     /// Adds a cluster with one endpoint.
     pub fn service(mut self, cluster: &'static str, address: SocketAddr) -> Setup {
         self.services.push((cluster, address));
+        self
+    }
+
+    /// Adds a cluster that is spoken to over HTTP/2.
+    pub fn http2_cluster(mut self, name: &str, address: SocketAddr) -> Setup {
+        self.clusters.push(http2_cluster(name, address));
         self
     }
 

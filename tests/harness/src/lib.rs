@@ -7,6 +7,7 @@
 mod bootstrap;
 mod client;
 mod envoy;
+mod otlp;
 mod page;
 mod process;
 mod provider;
@@ -17,6 +18,7 @@ mod wire;
 pub use bootstrap::{Configuration, Site};
 pub use client::{Http, Live, Request, Response, Upload};
 pub use envoy::{Envoy, Listening, Sample, Setup, Version, wasm};
+pub use otlp::{Span, spans};
 pub use page::Page;
 pub use process::{
     Process, agents_packages, agents_python, mcp_python, node, rate_limit_service, sdk_python,

@@ -284,6 +284,11 @@ impl Provider {
         lock(&self.state).made = Some(Arc::new(make));
     }
 
+    /// Drops the responses that no request has had.
+    pub fn drop_queued(&self) {
+        lock(&self.state).next.clear();
+    }
+
     /// Queues the response to the next request.
     pub fn answer_next(&self, answer: Answer) {
         lock(&self.state).next.push_back(answer);

@@ -55,6 +55,11 @@ impl Records {
         }
     }
 
+    /// Returns the path of the log.
+    pub fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+
     /// Returns all lines so far, without their line ends.
     pub fn lines(&self) -> Vec<String> {
         let text = std::fs::read(&self.path).unwrap_or_default();
