@@ -153,6 +153,8 @@ impl Exchange {
 pub struct Finished {
     /// The audit event's line, without a line end.
     pub line: Vec<u8>,
+    /// The rule that decided, if there is one.
+    pub rule: Option<String>,
     /// Input and output tokens together.
     pub tokens_total: u64,
 }
@@ -184,6 +186,7 @@ impl Flow {
         let tokens = exchange.usage.input_tokens.unwrap_or(0);
         Finished {
             line,
+            rule: self.deciding_rule(),
             tokens_total: tokens.saturating_add(exchange.usage.output_tokens.unwrap_or(0)),
         }
     }
