@@ -675,3 +675,41 @@ fn explain_leads_from_a_record_to_the_rule_and_its_text() {
     assert_eq!(told[0]["rules"][0]["line"], 7);
     assert_eq!(told[0]["same_version"], false);
 }
+
+#[test]
+fn a_pipe_is_read_once_and_from_its_beginning() {
+    for file in ["-", "/dev/stdin"] {
+        let output = run_with(&["--json", "audit", "query", file], &lines(&recorded()));
+        assert_eq!(out(&output).as_bytes(), lines(&recorded()), "{file}");
+    }
+}
+
+#[test]
+fn old_files_on_both_sides_of_a_newer_one_are_kept() {
+    let folder = Folder::new("audit-prune-gap");
+    let trail = recorded();
+    let newer = r#"{"v":1,"ts":"2999-01-01T00:00:00.000Z","chain":{"id":"ffffffffffffffff","seq":0,"prev":"ZEROS","start":true},"decision":"allow"}"#;
+    let middle = [&trail[3..6], &[newer.replace("ZEROS", &"0".repeat(64))]].concat();
+    let files = [
+        folder.write("0", &lines(&trail[..3])),
+        folder.write("1", &lines(&middle)),
+        folder.write("2", &lines(&trail[6..])),
+    ];
+    let heads = folder.0.join("heads.json");
+    let start = [
+        "audit",
+        "prune",
+        "--older-than",
+        "1h",
+        "--heads",
+        heads.to_str().unwrap(),
+    ];
+    let named: Vec<&str> = files.iter().map(String::as_str).collect();
+    let (code, said) = folder.tells(&[&start[..], &named].concat());
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("records 3 to 5 of chain 0123456789abcdef are missing behind 0:3"),
+        "{said}"
+    );
+    assert!(named.iter().all(|file| std::path::Path::new(file).exists()) && !heads.exists());
+}

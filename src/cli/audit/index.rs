@@ -238,6 +238,10 @@ pub(super) struct Found {
 impl Index {
     /// Whether a file is an SQLite database.
     pub(super) fn is_database(file: &str) -> bool {
+        // What is read of a pipe is gone.
+        if !std::fs::metadata(file).is_ok_and(|file| file.is_file()) {
+            return false;
+        }
         let mut start = [0; 16];
         let read = std::fs::File::open(file)
             .and_then(|mut file| std::io::Read::read_exact(&mut file, &mut start));

@@ -106,19 +106,21 @@ impl Prune {
         let old_files = subset(&files, &old);
         let mut verifier = Verifier::new(keys.clone()).behind(start);
         old_files.read_into(&mut verifier);
-        let heads = verifier.finish().heads;
-        // What is left has to be sound from the new heads on.
+        let deleted = verifier.finish();
+        // What is deleted has to be the beginnings of the chains, without gaps, and what is left sound from there on.
         let kept_files = subset(&files, &kept);
-        let mut verifier = Verifier::new(keys).behind(heads.clone());
+        let mut verifier = Verifier::new(keys).behind(deleted.heads.clone());
         kept_files.read_into(&mut verifier);
-        if !self.force && self.has_faults(&kept_files, &verifier.finish(), json) {
+        let is_sound = !self.has_faults(&old_files, &deleted, json)
+            && !self.has_faults(&kept_files, &verifier.finish(), json);
+        if !self.force && !is_sound {
             output::print_error(
                 "without the old files the rest could not be verified (do they overlap with newer ones?): nothing was deleted",
             );
             return Ok(ExitStatus::Found);
         }
         if !self.dry_run && !old.is_empty() {
-            self.write_heads(&heads, signing.as_ref())?;
+            self.write_heads(&deleted.heads, signing.as_ref())?;
         }
         let mut deleted = 0_u64;
         for (number, name) in old.iter().zip(&old_files.0) {

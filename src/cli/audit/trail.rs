@@ -25,6 +25,8 @@ impl Files {
             if name != output::STDIN {
                 let problem = match std::fs::metadata(name) {
                     Ok(file) if file.is_dir() => Some("it is a folder; name its files".to_owned()),
+                    // A pipe is opened once, when it is read.
+                    Ok(file) if !file.is_file() => None,
                     Ok(_) => std::fs::File::open(name)
                         .err()
                         .map(|error| error.to_string()),
