@@ -3,6 +3,8 @@
 # Versions of everything that is fetched besides crates: here and nowhere else.
 ENVOY_NEWEST := 1.40.0
 ENVOY_OLDEST := 1.36.2
+# The oldest one that loads the native module.
+ENVOY_OLDEST_NATIVE := 1.38.3
 OPENAI_SDK   := 3.51.0
 OTHER_SDKS   := anthropic==2.11.0 google-genai==3.4.0 boto3==1.44.5 ollama==0.6.3 h2==4.4.1
 MCP_SDK      := 2.3.0
@@ -41,7 +43,7 @@ envoy-of = $(VENV)/envoy-$(1)/bin/envoy
 node-of  = $(VENV)/node-$(1)/nodejs/bin/node
 
 .DEFAULT_GOAL := help
-.PHONY: help run wasm build quick-wasm quick-build lint test test-unit test-envoy test-clients test-observability test-mesh bench bench-exchange bench-detect bench-read bench-decide counts size dist test-dist clean check-rust check-python check-curl
+.PHONY: help run wasm native faulty-native build quick-wasm quick-build lint test test-unit test-envoy test-native test-clients test-observability test-mesh bench bench-exchange bench-detect bench-read bench-decide counts size dist test-dist clean check-rust check-python check-curl
 .DELETE_ON_ERROR:
 
 help: ## Lists the targets
@@ -89,6 +91,20 @@ LAYOUT  := cargo run --quiet --package agentguard-layout --
 	@$(call node-of,$(NODE)) tools/layout/train.mjs $*.instrumented.wasm $*.profile $(TRAINED)
 	@$(STEP) 'Arranging the code of the filter' $(LAYOUT) apply $< $*.profile $@ $*.names
 
+# One file for Envoy 1.38 and later. What is unwound after a panic is linked in: small images lack libgcc_s.
+NATIVE := $(TARGET)/native/libagentguard.so
+native: check-rust ## The filter as a module that Envoy loads without Wasm: target/native/libagentguard.so
+	@$(STEP) 'Building the native module' cargo build --package agentguard-native --release
+	@mkdir -p $(dir $(NATIVE))
+	@ln -f $(TARGET)/release/libagentguard_native.so $(NATIVE)
+
+# With the panics that its tests ask for. Never ship it.
+FAULTY_NATIVE := $(TARGET)/native/faulty/libagentguard.so
+faulty-native: check-rust
+	@$(STEP) 'Building the native module for its tests' cargo build --package agentguard-native --profile quick --features faults
+	@mkdir -p $(dir $(FAULTY_NATIVE))
+	@ln -f $(TARGET)/quick/libagentguard_native.so $(FAULTY_NATIVE)
+
 quick-wasm: check-rust ## The filter without its optimisations: target/wasm32-wasip1/quick/agentguard.wasm
 	@$(STEP) 'Building the filter, quickly' cargo build --lib --profile quick --target wasm32-wasip1
 
@@ -130,6 +146,13 @@ test-mesh: $(if $(QUICK),quick-wasm,wasm) envoys ratelimit ## Tests of several E
 	@tools/setup/requirements redis
 	@$(IN_ENVOY) AGENTGUARD_RATELIMIT=$(VENV)/ratelimit-$(RATELIMIT)/service_cmd \
 	$(STEP) 'Testing several Envoys' cargo test --quiet --test envoy -- --ignored several $(ONLY)
+
+# The same tests with the native module in the place of the Wasm one, and those of what only it has.
+test-native: faulty-native envoys $(call envoy-of,$(ENVOY_OLDEST_NATIVE)) sdks mcp-sdk npm-sdks agents-sdks agents-npm ## The tests of the filter in real Envoys with the native module; ONLY=word
+	@$(IN_ENVOY) AGENTGUARD_HOST=native AGENTGUARD_NATIVE=$(FAULTY_NATIVE) \
+	AGENTGUARD_ENVOY_OLDEST=$(call envoy-of,$(ENVOY_OLDEST_NATIVE)) \
+	$(STEP) 'Testing the native module in Envoy $(ENVOY_NEWEST) and $(ENVOY_OLDEST_NATIVE)' \
+	  sh -c 'cargo test --quiet --test envoy -- --skip examples:: $(ONLY) && cargo test --quiet --test envoy -- --ignored native::'
 
 # They are a gigabyte, and start slowly.
 test-clients: $(if $(QUICK),quick-wasm,wasm) envoys agents-sdks coding ## Tests with coding agents: codex, Claude Code, gemini-cli, opencode

@@ -14,6 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["policy", "protocol", "audit", "metrics", "redact"],
     &["approval", "identity", "limits"],
     &["flow", "author"],
+    &["filter"],
     &["cli", "host"],
 ];
 

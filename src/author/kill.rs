@@ -36,8 +36,11 @@ enum Format {
     Discovery,
 }
 
-/// Where a resource of `agentguard build` has its document.
-const IN_RESOURCE: &str = "/resources/0/typed_config/config/configuration/value";
+/// Where a resource of `agentguard build` has its document: in Wasm's configuration, and in a native module's.
+const IN_RESOURCE: [&str; 2] = [
+    "/resources/0/typed_config/config/configuration/value",
+    "/resources/0/typed_config/filter_config/value",
+];
 
 impl KillDocument {
     /// A document that stops nothing yet.
@@ -55,9 +58,11 @@ impl KillDocument {
             return KillDocument::of(Format::Yaml, text, &root);
         }
         let resource: Option<Value> = serde_json::from_str(text).ok();
-        let inner = resource
-            .as_ref()
-            .and_then(|value| value.pointer(IN_RESOURCE)?.as_str());
+        let inner = resource.as_ref().and_then(|value| {
+            IN_RESOURCE
+                .iter()
+                .find_map(|place| value.pointer(place)?.as_str())
+        });
         let text = inner.unwrap_or(text);
         let root = parse_json(text.as_bytes()).map_err(|diagnostic| vec![*diagnostic])?;
         let format = match inner {
@@ -113,8 +118,10 @@ impl KillDocument {
             return Ok(text);
         }
         let mut resource: Value = serde_json::from_str(file).map_err(|error| error.to_string())?;
-        if let Some(value) = resource.pointer_mut(IN_RESOURCE) {
-            *value = json!(text);
+        for place in IN_RESOURCE {
+            if let Some(value) = resource.pointer_mut(place) {
+                *value = json!(text);
+            }
         }
         if let Some(version) = resource.get_mut("version_info") {
             *version = json!(generation.to_string());
@@ -366,21 +373,23 @@ mod tests {
     fn the_resource_for_envoy_is_changed_in_place() {
         let inner =
             r#"{"apiVersion":"agentguard.dev/v1","kind":"AgentKill","generation":1,"kill":[]}"#;
-        let resource = json!({"version_info": "1", "resources": [{"typed_config": {"config": {
-            "vm_config": {"vm_id": "agentguard"}, "configuration": {"value": inner}}}}]});
-        let text = after(
-            &resource.to_string(),
-            &[stop(KillTarget::Agents, &["a"], "r")],
-        );
-        let changed: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(changed["version_info"], "2");
-        assert_eq!(
-            changed.pointer(IN_RESOURCE).unwrap(),
-            r#"{"apiVersion":"agentguard.dev/v1","kind":"AgentKill","generation":2,"kill":[{"agents":["a"],"reason":"r"}]}"#
-        );
-        assert_eq!(
-            changed["resources"][0]["typed_config"]["config"]["vm_config"]["vm_id"],
-            "agentguard"
-        );
+        let wasm = json!({"config": {"vm_config": {"vm_id": "agentguard"}, "configuration": {"value": inner}}});
+        let native = json!({"filter_name": "agentguard-kill", "filter_config": {"value": inner}});
+        for (place, filter) in IN_RESOURCE.into_iter().zip([wasm, native]) {
+            let resource = json!({"version_info": "1", "resources": [{"typed_config": filter}]});
+            let stop = stop(KillTarget::Agents, &["a"], "r");
+            let text = after(&resource.to_string(), &[stop]);
+            let mut changed: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(changed["version_info"], "2");
+            let document = changed.pointer_mut(place).unwrap();
+            assert_eq!(
+                *document,
+                r#"{"apiVersion":"agentguard.dev/v1","kind":"AgentKill","generation":2,"kill":[{"agents":["a"],"reason":"r"}]}"#
+            );
+            // Nothing else has changed.
+            *document = json!(inner);
+            changed["version_info"] = json!("1");
+            assert_eq!(changed, resource);
+        }
     }
 }

@@ -6,6 +6,7 @@ mod istio;
 mod kubernetes;
 mod manifest;
 mod mesh;
+mod native;
 
 pub(super) use mesh::MeshOptions;
 
@@ -42,6 +43,12 @@ pub(super) struct Build {
         default_value = "/etc/agentguard/agentguard.wasm"
     )]
     wasm: String,
+    /// With `--for envoy`: what runs the filter in the proxy.
+    #[arg(long, value_enum, default_value_t = Host::Wasm)]
+    host: Host,
+    /// With `--host native`: path of the filter's shared object for the proxy.
+    #[arg(long, value_name = "PATH", default_value = native::DEFAULT_MODULE)]
+    module: String,
     /// With `--for envoy`: a complete Envoy configuration instead of the resource for extension discovery.
     #[arg(long)]
     bootstrap: bool,
@@ -134,10 +141,31 @@ enum Target {
     EnvoyGateway,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Host {
+    /// The proxy's Wasm runtime, a sandbox: any Envoy from 1.36, Istio, Envoy Gateway.
+    Wasm,
+    /// The proxy's own process, which loads a shared object: Envoy from 1.38. Less CPU and memory, no sandbox.
+    Native,
+}
+
+impl Host {
+    /// The type of the filter's configuration.
+    fn filter_type(self) -> &'static str {
+        match self {
+            Host::Wasm => "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+            Host::Native => native::FILTER_TYPE,
+        }
+    }
+}
+
 impl Build {
     pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
         if self.bootstrap && self.target != Target::Envoy {
             return Err(output::print_error("--bootstrap is for `--for envoy`"));
+        }
+        if self.host == Host::Native && self.target != Target::Envoy {
+            return Err(output::print_error("--host native is for `--for envoy`"));
         }
         let read = Source::read(&self.policy)?;
         if read.root.as_ref().is_some_and(is_kill_list) {
@@ -180,8 +208,11 @@ impl Build {
         let document = String::from_utf8_lossy(&document).into_owned();
         refuse_what_the_filter_refuses(&document)?;
         let keys: Vec<&str> = policy.document.secret_names();
+        if self.host == Host::Native {
+            native::refuse_unprovided(policy)?;
+        }
         let holds = policy.document.headers == HeaderMode::Hold;
-        let filter = wasm_filter(FILTER, &document, &local(&self.wasm), holds, &keys);
+        let filter = self.filter(FILTER, &document, holds, &keys);
         let built = Built {
             name: &policy.document.name,
             version: &policy.version,
@@ -213,6 +244,14 @@ impl Build {
     fn manifests(&self, manifests: String) -> Result<String, Failed> {
         mesh::check_size(&manifests, self.output.as_deref().unwrap_or("FILE"))?;
         Ok(manifests.trim_end().to_owned())
+    }
+
+    /// Returns the configuration of a filter.
+    fn filter(&self, name: &str, document: &str, holds: bool, keys: &[&str]) -> Value {
+        match self.host {
+            Host::Wasm => wasm_filter(name, document, &local(&self.wasm), holds, keys),
+            Host::Native => native::filter(name, document, &self.module),
+        }
     }
 
     /// Writes the configuration of the kill filter.
@@ -251,7 +290,7 @@ impl Build {
             }
             Target::Envoy => pretty(&discovery(
                 KILL_FILTER,
-                &wasm_filter(KILL_FILTER, &text, &local(&self.wasm), false, &keys),
+                &self.filter(KILL_FILTER, &text, false, &keys),
                 &document.list.generation.to_string(),
             )),
         };
@@ -306,11 +345,11 @@ impl Build {
         let admin = address("--admin", &self.admin)?;
         let agentguard = match watch {
             None => json!({"name": FILTER, "typed_config": filter}),
-            Some(path) => watched(FILTER, path),
+            Some(path) => watched(FILTER, path, self.host),
         };
         let kill_list = self.kill_list.as_deref();
-        let kill_list = kill_list.map(|path| watched(KILL_FILTER, path));
-        Ok(json!({
+        let kill_list = kill_list.map(|path| watched(KILL_FILTER, path, self.host));
+        let mut config = json!({
             // Without a name, Envoy discovers no configuration. `--service-node` and `--service-cluster` override it.
             "node": {"id": "agentguard", "cluster": "agentguard"},
             // Envoy extracts Prometheus labels from its stats with these expressions. Without them, the labels stay in
@@ -327,7 +366,11 @@ impl Build {
                 }],
                 "clusters": [upstream.cluster(&self.trusted_ca)],
             },
-        }))
+        });
+        if let (Host::Native, Some(members)) = (self.host, config.as_object_mut()) {
+            members.insert("layered_runtime".to_owned(), native::runtime());
+        }
+        Ok(config)
     }
 }
 
@@ -499,7 +542,7 @@ fn wasm_filter(name: &str, document: &str, code: &Value, holds: bool, keys: &[&s
         members.insert("allow_on_headers_stop_iteration".to_owned(), json!(true));
     }
     json!({
-        "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+        "@type": Host::Wasm.filter_type(),
         "config": config,
     })
 }
@@ -516,7 +559,7 @@ fn discovery(name: &str, filter: &Value, version: &str) -> Value {
     })
 }
 
-fn watched(name: &str, path: &str) -> Value {
+fn watched(name: &str, path: &str, host: Host) -> Value {
     let folder = match path.rsplit_once('/') {
         Some(("", _)) => "/",
         Some((folder, _)) => folder,
@@ -529,7 +572,7 @@ fn watched(name: &str, path: &str) -> Value {
                 "path_config_source": {"path": path, "watched_directory": {"path": folder}},
                 "resource_api_version": "V3",
             },
-            "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"],
+            "type_urls": [host.filter_type()],
         },
     })
 }

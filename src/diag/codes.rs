@@ -251,6 +251,8 @@ codes! {
         "A kill list is configured, and it can't be read, or its filter runs in another VM than the policy. Everything is denied, because nobody can tell who is stopped."
     AG9004 503 "limit counters unavailable"
         "The counters of a limit could not be read or written in Envoy's shared data, and the request was denied, because a limit never lets pass what it could not count. Check that no other Wasm plugin with the same `vm_id` writes keys that begin with `agentguard.limits`."
+    AG9006 503 "panic in the native module"
+        "The filter's native module panicked and denied the exchange; the other exchanges went on. Envoy's log has the panic's place: report it. The exchange has no audit line."
 }
 
 /// Returns the code with this id; `None` if there is none.

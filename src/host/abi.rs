@@ -9,6 +9,7 @@
     reason = "the ABI passes pointers; every call here hands over memory that outlives it"
 )]
 
+use crate::filter::LogLevel;
 use proxy_wasm::hostcalls;
 use std::ptr::null_mut;
 use std::time::Duration;
@@ -306,17 +307,13 @@ pub(super) fn set_effective_context(context: u32) -> Result<(), HostError> {
     checked(unsafe { proxy_set_effective_context(context) })
 }
 
-/// The level of a log line.
-#[derive(Clone, Copy)]
-#[repr(u32)]
-pub(super) enum Level {
-    Info = 2,
-    Warn = 3,
-    Error = 4,
-}
-
 /// Writes a line to Envoy's log.
-pub(super) fn log(level: Level, message: &str) {
+pub(super) fn log(level: LogLevel, message: &str) {
+    let level: u32 = match level {
+        LogLevel::Info => 2,
+        LogLevel::Warn => 3,
+        LogLevel::Error => 4,
+    };
     // SAFETY: the slice outlives the call.
-    let _ = unsafe { proxy_log(level as u32, message.as_ptr(), message.len()) };
+    let _ = unsafe { proxy_log(level, message.as_ptr(), message.len()) };
 }

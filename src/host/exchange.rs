@@ -1,12 +1,13 @@
 //! HTTP context of one exchange: Envoy's callbacks ↔ [`Flow`].
 
-use super::abi::{self, Buffer, Half, Level, Map};
+use super::abi::{self, Buffer, Half, Map};
 use super::headers;
 use super::proxy::EnvoyProperties;
 use super::root::{HeldRequests, send};
 use super::stats::Stats;
 use crate::approval::MAX_ANSWER_BYTES;
 use crate::event::Direction;
+use crate::filter::{self, LogLevel};
 use crate::flow::{
     Action as FlowAction, Body, End, Flow, Guard, RequestHead, ResponseHead, Resumed,
     ServiceAnswer, ServiceCall, Step,
@@ -175,7 +176,7 @@ impl HttpExchange {
             return;
         };
         abi::log(
-            Level::Warn,
+            LogLevel::Warn,
             &format!(
                 "agentguard: AG3007 the approval service behind cluster `{}` failed: {why}",
                 service.cluster
@@ -185,7 +186,7 @@ impl HttpExchange {
 
     /// Performs the action of a step. Every failed host call ends the exchange.
     fn act(&self, half: MessageHalf, step: Step) -> Action {
-        tell_decision(&mut self.flow.borrow_mut(), false);
+        filter::tell_decision(&mut self.flow.borrow_mut(), false, &mut set_state);
         let done = headers::edit(half.map, &step.headers).and_then(|()| match step.action {
             FlowAction::Continue => Ok(Action::Continue),
             FlowAction::Hold => Ok(Action::Pause),
@@ -203,7 +204,7 @@ impl HttpExchange {
 
     /// Denies the exchange because of an internal error.
     fn fail(&self, why: &str) -> Action {
-        abi::log(Level::Error, &format!("agentguard: AG9001 {why}"));
+        abi::log(LogLevel::Error, &format!("agentguard: AG9001 {why}"));
         let reply = self.flow.borrow_mut().fail();
         let _ = send(&reply);
         Action::Pause
@@ -211,14 +212,7 @@ impl HttpExchange {
 
     /// Runs a part of the flow and measures its time.
     fn timed(&self, run: impl FnOnce(&mut Flow, u64) -> Step) -> Step {
-        let start = abi::now();
-        let mut flow = self.flow.borrow_mut();
-        let step = run(&mut flow, start);
-        // Holding more bytes costs too little to read the clock.
-        if step.action != FlowAction::Hold || !step.calls.is_empty() {
-            flow.spent(abi::now().saturating_sub(start));
-        }
-        step
+        filter::timed(&mut self.flow.borrow_mut(), abi::now, run)
     }
 
     fn body(
@@ -245,23 +239,9 @@ fn set_state(name: &str, value: &[u8]) {
     if let Err(refused) = abi::set_property(name, value) {
         let status = refused.0;
         abi::log(
-            Level::Error,
+            LogLevel::Error,
             &format!("agentguard: {name} could not be written: status {status}"),
         );
-    }
-}
-
-/// Sets the filter state with the decision when it changes. Envoy ends its span before it asks for the audit event, so that
-/// what a span shows has to be there before.
-fn tell_decision(flow: &mut Flow, is_end: bool) {
-    let Some(decision) = flow.new_decision(is_end) else {
-        return;
-    };
-    set_state("agentguard.decision", decision.word.as_bytes());
-    set_state("agentguard.rule", decision.rule.as_bytes());
-    if decision.is_first {
-        let version = flow.policy_version();
-        set_state("agentguard.policy_version", version.as_bytes());
     }
 }
 
@@ -354,7 +334,7 @@ impl HttpContext for HttpExchange {
         });
         if !end && let Some(line) = self.flow.borrow_mut().interim(abi::now) {
             let line = String::from_utf8_lossy(&line);
-            abi::log(Level::Warn, &format!("agentguard: interim {line}"));
+            abi::log(LogLevel::Warn, &format!("agentguard: interim {line}"));
         }
         action
     }
@@ -388,12 +368,8 @@ impl HttpContext for HttpExchange {
             status,
             details: &String::from_utf8_lossy(&details),
         };
-        let finished = flow.finish(&end);
         // A failed audit event never blocks traffic. Envoy's log line then has `-`, which readers count.
-        set_state("agentguard", &finished.line);
-        let tokens = finished.tokens_total.to_string();
-        set_state("agentguard.tokens_total", tokens.as_bytes());
-        tell_decision(&mut flow, true);
+        filter::finish(&mut flow, &end, &mut set_state);
         let mut stats = self.stats.borrow_mut();
         flow.count(&end, &mut |metric, values, by| {
             stats.count(&self.guard, metric, values, by);

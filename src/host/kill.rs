@@ -5,20 +5,16 @@
 //! Envoy runs filters in one VM if their `vm_id`, `vm_config.configuration` and module are the same. In another VM the
 //! policy's filter could not see the list, so that the kill filter then denies everything itself.
 
-use super::abi::{self, Level};
+use super::abi;
 use super::root::send;
 use super::stats::abi_kind;
-use crate::diag::codes;
-use crate::flow::Reply;
+use crate::filter::{KILL_FILTER, KillConfiguration, LogLevel, kill_list_missing};
 use crate::metrics;
-use crate::policy::{KILL_KIND, KillList, KillState, KillSwitch, parse_json};
+use crate::policy::{KillState, KillSwitch};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use std::cell::Cell;
 use std::rc::Rc;
-
-/// Name of the filter, its root and its metric.
-pub(super) const NAME: &str = "agentguard-kill";
 
 thread_local! {
     static SWITCH: Rc<KillSwitch> = Rc::default();
@@ -51,45 +47,16 @@ pub(super) struct KillRoot {
 }
 
 impl KillRoot {
-    /// Puts a configuration in force if it is the kill filter's: by its document, or by its root's name. A list that
-    /// can't be read is in force too: everything is denied, since nobody can tell who is to be stopped.
+    /// Puts a configuration in force if it is the kill filter's.
     pub(super) fn configure(text: Result<Vec<u8>, String>) -> Option<KillRoot> {
-        let root = text.and_then(|text| parse_json(&text).map_err(|error| error.to_string()));
-        let kind = root.as_ref().ok().and_then(|root| root.get("kind")?.text());
         let is_named =
-            || abi::property(&["plugin_root_id"]).is_some_and(|id| id == NAME.as_bytes());
-        if kind != Some(KILL_KIND) && !is_named() {
-            return None;
-        }
-        let list = root.map_err(|error| vec![error]).and_then(|root| {
-            KillList::read(&root).map_err(|errors| errors.iter().map(ToString::to_string).collect())
-        });
-        let (state, version, entries) = match list {
-            Ok(list) => {
-                abi::log(
-                    Level::Info,
-                    &format!(
-                        "agentguard: kill list generation {} with {} entries is in force",
-                        list.generation,
-                        list.kills.len()
-                    ),
-                );
-                let version = list.generation.to_string();
-                let entries = list.kills.len();
-                (KillState::List(Rc::new(list)), version, entries)
-            }
-            Err(errors) => {
-                for error in errors {
-                    abi::log(
-                        Level::Error,
-                        &format!(
-                            "agentguard: AG9003 the kill list can't be read, everything is denied: {error}"
-                        ),
-                    );
-                }
-                (KillState::Unreadable, "unreadable".to_owned(), 0)
-            }
-        };
+            || abi::property(&["plugin_root_id"]).is_some_and(|id| id == KILL_FILTER.as_bytes());
+        let text = text.as_deref().map_err(Clone::clone);
+        let KillConfiguration {
+            state,
+            version,
+            entries,
+        } = KillConfiguration::read(text, is_named, abi::log)?;
         let number = CONFIGURATIONS.get().saturating_add(1);
         CONFIGURATIONS.set(number);
         switch().set(state);
@@ -149,20 +116,11 @@ impl HttpContext for KillExchange {
             return Action::Continue;
         }
         abi::log(
-            Level::Error,
+            LogLevel::Error,
             "agentguard: AG9003 no policy runs in the VM of the kill list: give both filters the same `vm_id`, \
              `vm_config.configuration` and module",
         );
-        let _ = send(&Reply {
-            status: codes::status(codes::AG9003),
-            headers: vec![
-                ("content-type".to_owned(), "application/json".to_owned()),
-                ("x-agentguard-code".to_owned(), codes::AG9003.to_owned()),
-                ("x-should-retry".to_owned(), "false".to_owned()),
-            ],
-            body: br#"{"error":{"message":"The kill list of this proxy is not in force.","code":"AG9003"}}"#
-                .to_vec(),
-        });
+        let _ = send(&kill_list_missing());
         Action::Pause
     }
 }

@@ -1,22 +1,19 @@
 //! Root context: one configuration in one VM. Envoy creates a new root for every configuration and keeps the old one
 //! until its last exchange has ended. All state of a configuration is therefore in the root, none in statics.
 
-use super::abi::{self, Buffer, Level};
+use super::abi::{self, Buffer};
 use super::exchange::HttpExchange;
 use super::headers;
 use super::kill::{self, KillExchange, KillRoot};
 use super::proxy::EnvoySharedData;
 use super::stats::{Stats, abi_kind};
-use crate::diag::Severity;
+use crate::filter::{self, KILL_FILTER, LogLevel, Rejected};
 use crate::flow::{Flow, Guard, HostEnvironment, Reply};
 use crate::metrics::{self, InForce, LabelValues, Metric};
-use crate::policy;
-use crate::wire::protobuf::struct_to_json;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::Rc;
 
 /// Interval in milliseconds at which held exchanges are checked.
@@ -96,19 +93,6 @@ impl RootContext for Root {
         }
         match configure() {
             Ok(guard) => {
-                let document = &guard.policy.document;
-                abi::log(
-                    Level::Info,
-                    &format!(
-                        "agentguard: policy {} {} with {} rules is in force",
-                        document.name,
-                        guard.policy.version,
-                        guard.policy.rules().len()
-                    ),
-                );
-                if let Some(what) = guard.policy.denied_for_want() {
-                    abi::log(Level::Warn, &format!("agentguard: AG1017 {what}"));
-                }
                 let _ = abi::set_tick_period(TICK_MS);
                 let _ = rejections();
                 let _ = InForce::open(&EnvoySharedData);
@@ -116,13 +100,7 @@ impl RootContext for Root {
                 kill::add_policy();
                 true
             }
-            Err(errors) => {
-                for error in errors {
-                    abi::log(
-                        Level::Error,
-                        &format!("agentguard: configuration rejected: {error}"),
-                    );
-                }
+            Err(Rejected) => {
                 if let Some(id) = rejections() {
                     abi::increment_metric(id, 1);
                 }
@@ -147,7 +125,7 @@ impl RootContext for Root {
                 continue;
             }
             abi::log(
-                Level::Error,
+                LogLevel::Error,
                 "agentguard: AG9002 headers are held and no body came: set `allow_on_headers_stop_iteration: true` \
                  in the plugin, or `envoy: { headers: portable }` in the policy",
             );
@@ -194,7 +172,7 @@ impl Root {
         }
         let (name, version) = match (&self.guard, &self.kill) {
             (Some(guard), _) => (&*guard.policy.document.name, guard.policy.version.as_str()),
-            (None, Some(kill)) => (kill::NAME, kill.version()),
+            (None, Some(kill)) => (KILL_FILTER, kill.version()),
             (None, None) => return,
         };
         if self
@@ -235,22 +213,7 @@ fn rejections() -> Option<u32> {
     abi::define_metric(abi_kind(metric.kind), metric.name)
 }
 
-fn configure() -> Result<Guard, Vec<String>> {
-    let text = configuration().map_err(|error| vec![error])?;
-    let loaded = policy::load_json(&text);
-    for diagnostic in &loaded.diagnostics {
-        if diagnostic.severity != Severity::Error {
-            abi::log(Level::Warn, &format!("agentguard: {diagnostic}"));
-        }
-    }
-    let Some(policy) = loaded.policy else {
-        return Err(loaded
-            .diagnostics
-            .iter()
-            .filter(|diagnostic| diagnostic.severity == Severity::Error)
-            .map(ToString::to_string)
-            .collect());
-    };
+fn configure() -> Result<Guard, Rejected> {
     #[expect(
         clippy::disallowed_methods,
         reason = "the host is where the environment comes in; only keys that the plugin lists are visible"
@@ -261,15 +224,14 @@ fn configure() -> Result<Guard, Vec<String>> {
             let value = abi::property(&["xds", "node", "metadata", "environment"])?;
             String::from_utf8(value).ok()
         },
-        seed: seed(),
+        seed: filter::seed(),
         shared_data: Rc::new(EnvoySharedData),
         kill: kill::switch(),
     };
-    Guard::new(policy, &surroundings)
-        .map_err(|error| vec![format!("{} {}", error.code, error.message)])
+    filter::put_in_force(configuration(), &surroundings, abi::log)
 }
 
-/// Reads the policy's text: JSON as it arrived, or a Struct, which arrives serialised.
+/// Reads the text of the configuration.
 fn configuration() -> Result<Vec<u8>, String> {
     let bytes = abi::buffer(Buffer::PluginConfiguration, abi::ALL).map_err(|refused| {
         format!(
@@ -277,28 +239,5 @@ fn configuration() -> Result<Vec<u8>, String> {
             refused.0
         )
     })?;
-    match bytes.first() {
-        None => Err("AG1003: the plugin has no configuration; put the policy there".to_owned()),
-        Some(b'{') => Ok(bytes),
-        // A Struct starts with the tag 0x0A, which is also a line feed, and its length may look like a brace. Only
-        // parsing the whole distinguishes them.
-        Some(_) => struct_to_json(&bytes).or_else(|error| match bytes.trim_ascii_start().first() {
-            Some(b'{') => Ok(bytes),
-            _ => Err(format!(
-                "AG1001: the configuration is {error}; write YAML as JSON with `agentguard build`"
-            )),
-        }),
-    }
-}
-
-/// Returns random bytes from the hasher's seed, the only source of randomness in the standard library.
-fn seed() -> [u8; 40] {
-    let random = RandomState::new();
-    let mut seed = [0; 40];
-    for (number, block) in (0u64..).zip(seed.chunks_mut(8)) {
-        let mut hasher = random.build_hasher();
-        hasher.write_u64(number);
-        block.copy_from_slice(&hasher.finish().to_le_bytes());
-    }
-    seed
+    filter::configuration_text(bytes)
 }

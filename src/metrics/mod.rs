@@ -52,6 +52,17 @@ impl LabelValues {
         name
     }
 
+    /// Returns the values of a metric's labels, for a proxy that knows labels.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn bounded_values(&mut self, metric: Metric, values: &[&str]) -> Vec<String> {
+        let labels = metric.labels.iter().zip(values);
+        labels
+            .map(|(label, value)| {
+                self.bounded(metric.name, label.name, sanitised(value, label.max_bytes))
+            })
+            .collect()
+    }
+
     fn bounded(&mut self, metric: &'static str, label: &'static str, value: String) -> String {
         let seen = self.seen.entry((metric, label)).or_default();
         if seen.contains(&value) {

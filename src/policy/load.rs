@@ -100,7 +100,7 @@ pub fn load(root: &Node) -> Loaded {
 }
 
 /// The same where a time zone database is at hand: what `agentguard build` would add need not stand there.
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "command", not(target_arch = "wasm32")))]
 pub fn load_with_zones(root: &Node) -> Loaded {
     load_with(root, &super::zones::find)
 }

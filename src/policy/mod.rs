@@ -63,7 +63,7 @@ pub use inspect::Inspect;
 pub use inspection_plan::{InspectionPlan, Interest};
 pub use kill::{KILL_KIND, Kill, KillList, KillState, KillSwitch, KillTarget, Killed, MAX_KILLS};
 pub use limit::{Charging, Limit, Measure, Price, Prices, SessionSource, Window};
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "command", not(target_arch = "wasm32")))]
 pub use load::load_with_zones;
 pub use load::{Loaded, MAX_DOCUMENT, desugar_document, load, load_json, parse_json};
 pub use mode::Mode;

@@ -12,7 +12,7 @@
 //! Each pair is a second since 1970 and the offset in seconds that holds from then on. Before the first pair and from the
 //! horizon on a local time is unknown, and counts for the strict side.
 
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "command", not(target_arch = "wasm32")))]
 mod database;
 
 use super::decode::{Decoder, PolicyPath};
@@ -24,7 +24,7 @@ use crate::wire::sorted_map::SortedMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "command", not(target_arch = "wasm32")))]
 pub(crate) use database::find;
 
 /// A day has 86,400 seconds: POSIX time knows no leap seconds.
@@ -73,7 +73,7 @@ pub struct Zones {
 /// What is known of a zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(
-    target_arch = "wasm32",
+    any(target_arch = "wasm32", not(feature = "command")),
     expect(dead_code, reason = "the filter has no database to find anything in")
 )]
 pub(crate) enum Lookup {

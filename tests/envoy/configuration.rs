@@ -3,7 +3,7 @@
 use crate::scene::{
     Mode, answers, forbidden, in_mode, mask_cards, no_weapons, policy, refusal, says, with,
 };
-use harness::{Configuration, Http, Request, Setup, Site, Version, wasm};
+use harness::{Configuration, Host, Http, Request, Setup, Site, Version};
 use serde_json::{Value, json};
 use std::process::Command;
 
@@ -193,7 +193,14 @@ fn the_environment_comes_from_the_configured_source(version: Version) {
         ("prod", 400),
         ("test", 200),
         ("from-variable", 400),
-        ("from-node", 200),
+        // Envoy tells a dynamic module nothing of its node.
+        (
+            "from-node",
+            match Host::of_run() {
+                Host::Wasm => 200,
+                Host::Native => 400,
+            },
+        ),
         ("unset", 400),
         ("otherwise", 200),
     ] {
@@ -226,8 +233,8 @@ fn envoy_takes_what_build_writes(version: Version) {
     let policy = "policies/getting-started.yaml";
     let build = |options: &[&str]| {
         Command::new(env!("CARGO_BIN_EXE_agentguard"))
-            .args(["build", policy, "--for", "envoy", "--wasm"])
-            .arg(wasm())
+            .args(["build", policy, "--for", "envoy"])
+            .args(Host::of_run().build_options())
             .args(options)
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .output()

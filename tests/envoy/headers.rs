@@ -1,10 +1,10 @@
 //! Headers: the filter's own ones, the ones that it adds to requests, and the failure when they can't be held.
 
 use crate::scene::{
-    Mode, answers, both_modes, completion, in_every_way, in_mode, mask_cards, no_weapons, policy,
-    refusal, says, sites, with,
+    Mode, answers, both_modes, completion, forbidden, in_every_way, in_mode, mask_cards,
+    no_weapons, policy, refusal, says, sites, with,
 };
-use harness::{Answer, Http, Request, Setup, Site, Version, wait_for};
+use harness::{Answer, Host, Http, Request, Setup, Site, Version, wait_for};
 use serde_json::json;
 
 in_both_envoys![
@@ -132,6 +132,17 @@ fn held_headers_without_the_flag_get_a_reply_and_never_hang(version: Version) {
     )
     .start();
     let site = envoy.site("flagless");
+    if Host::of_run() == Host::Native {
+        // A native module needs no flag.
+        envoy.provider.answer_always(answers("Hello"));
+        for http in Http::BOTH {
+            let response = site.send(http, &Request::chat(says("hello")));
+            assert_eq!(response.status, 200);
+            refusal(&site.send(http, &forbidden()), 400, "AG3001");
+        }
+        assert_eq!(envoy.provider.count(), 2);
+        return;
+    }
     // Two at once, one per protocol, to check that each gets its own reply.
     let uploads: Vec<_> = Http::BOTH
         .map(|http| site.begin(http, &Request::chat(says("hello"))))

@@ -1,7 +1,7 @@
 //! The kill switch: a second filter of the module, whose file `agentguard kill` changes while Envoy runs.
 
 use crate::scene::{Mode, answers, calls, in_mode, policy, refusal, says, with};
-use harness::{Answer, Envoy, Gate, Http, Request, Sample, Setup, Site, Version, wait_for, wasm};
+use harness::{Answer, Envoy, Gate, Host, Http, Request, Sample, Setup, Site, Version, wait_for};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ in_both_envoys![
     an_agent_is_stopped_by_its_key_and_others_go_on,
     a_tool_is_stopped_though_no_rule_asks_for_tools,
     a_list_that_cannot_be_read_stops_everything_until_it_is_mended,
-    in_another_vm_than_the_policy_nothing_passes,
+    where_no_policy_hears_it_nothing_passes,
 ];
 
 /// A kill list in a folder that Envoy watches.
@@ -45,16 +45,13 @@ impl KillFile {
         let document = file.folder.join("kill.yaml");
         let text = "apiVersion: agentguard.dev/v1\nkind: AgentKill\ngeneration: 1\nkill: []\n";
         std::fs::write(&document, text).expect("a file");
-        agentguard(&[
-            "build",
-            &document.to_string_lossy(),
-            "--for",
-            "envoy",
-            "--wasm",
-            &wasm().to_string_lossy(),
-            "--output",
-            &file.path().to_string_lossy(),
-        ]);
+        let (document, path) = (document.to_string_lossy(), file.path());
+        let options = Host::of_run().build_options();
+        let mut arguments = vec!["build", &document, "--for", "envoy"];
+        arguments.extend(options.iter().map(String::as_str));
+        let path = path.to_string_lossy();
+        arguments.extend(["--output", &path]);
+        agentguard(&arguments);
         file
     }
 
@@ -87,7 +84,7 @@ impl KillFile {
                     "path_config_source": {"path": self.path(), "watched_directory": {"path": self.folder}},
                     "resource_api_version": "V3",
                 },
-                "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"],
+                "type_urls": [Host::of_run().filter_type()],
             },
         })
     }
@@ -296,7 +293,10 @@ fn a_list_that_cannot_be_read_stops_everything_until_it_is_mended(version: Versi
     envoy.provider.answer_always(answers("Hello"));
     let status = || envoy.site("hold").send(Http::One, &hello()).status;
     assert_eq!(status(), 200);
-    let document = "/resources/0/typed_config/config/configuration/value";
+    let document = match Host::of_run() {
+        Host::Wasm => "/resources/0/typed_config/config/configuration/value",
+        Host::Native => "/resources/0/typed_config/filter_config/value",
+    };
     for broken in [
         "",
         "{",
@@ -320,11 +320,21 @@ fn a_list_that_cannot_be_read_stops_everything_until_it_is_mended(version: Versi
     );
 }
 
-fn in_another_vm_than_the_policy_nothing_passes(version: Version) {
+/// In Wasm another VM is what the policy's filter doesn't share, natively another process.
+fn where_no_policy_hears_it_nothing_passes(version: Version) {
     let file = KillFile::new("kill-elsewhere", version);
-    let id = "/resources/0/typed_config/config/vm_config/vm_id";
-    file.edit(|resource| *resource.pointer_mut(id).expect("an id") = json!("elsewhere"));
-    let envoy = Setup::new(version, file.sites(&silent())).start();
+    let (sites, place) = match Host::of_run() {
+        Host::Wasm => {
+            let id = "/resources/0/typed_config/config/vm_config/vm_id";
+            file.edit(|resource| *resource.pointer_mut(id).expect("an id") = json!("elsewhere"));
+            (file.sites(&silent()), "VM")
+        }
+        Host::Native => {
+            let site = Site::bare("portable").behind_filters(vec![file.filter()]);
+            (vec![site], "process")
+        }
+    };
+    let envoy = Setup::new(version, sites).start();
     envoy.provider.answer_always(answers("Hello"));
     let response = envoy.site("portable").send(Http::One, &hello());
     assert_eq!(
@@ -335,7 +345,7 @@ fn in_another_vm_than_the_policy_nothing_passes(version: Version) {
     assert!(
         envoy
             .printed()
-            .contains("no policy runs in the VM of the kill list")
+            .contains(&format!("no policy runs in the {place} of the kill list"))
     );
 }
 
@@ -346,9 +356,10 @@ fn the_bootstrap_with_a_kill_list_is_valid() {
     let file = KillFile::new("kill-bootstrap", version);
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let policy = root.join("policies/getting-started.yaml");
-    let (policy, wasm) = (policy.to_string_lossy(), wasm());
+    let policy = policy.to_string_lossy();
     let kill_list = file.path();
-    let built = agentguard(&[
+    let options = Host::of_run().build_options();
+    let mut arguments = vec![
         "build",
         &policy,
         "--for",
@@ -356,11 +367,12 @@ fn the_bootstrap_with_a_kill_list_is_valid() {
         "--bootstrap",
         "--upstream",
         "http://127.0.0.1:8080",
-        "--wasm",
-        &wasm.to_string_lossy(),
         "--kill-list",
-        &kill_list.to_string_lossy(),
-    ]);
+    ];
+    let kill_list = kill_list.to_string_lossy();
+    arguments.push(&kill_list);
+    arguments.extend(options.iter().map(String::as_str));
+    let built = agentguard(&arguments);
     let config = file.folder.join("bootstrap.json");
     std::fs::write(&config, built).expect("a file");
     assert_eq!(version.refuses(&config), None);

@@ -7,7 +7,8 @@
     reason = "test code: a surprise is a failing test"
 )]
 
-/// Runs each of these functions in the newest and in the oldest Envoy, as tests of their own.
+/// Runs each of these functions in the newest and in the oldest Envoy, as tests of their own; `natively:` only where
+/// `make test-native` does.
 macro_rules! in_both_envoys {
     ($($name:ident),+ $(,)?) => {$(
         mod $name {
@@ -17,6 +18,21 @@ macro_rules! in_both_envoys {
             }
 
             #[test]
+            fn oldest() {
+                super::$name(harness::Version::Oldest);
+            }
+        }
+    )+};
+    (natively: $($name:ident),+ $(,)?) => {$(
+        mod $name {
+            #[test]
+            #[ignore = "only the native module has it: make test-native"]
+            fn newest() {
+                super::$name(harness::Version::Newest);
+            }
+
+            #[test]
+            #[ignore = "only the native module has it: make test-native"]
             fn oldest() {
                 super::$name(harness::Version::Oldest);
             }
@@ -43,6 +59,7 @@ mod identity;
 mod kill;
 mod limits;
 mod metrics;
+mod native;
 mod observability;
 mod observe;
 mod packages;

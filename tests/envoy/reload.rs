@@ -102,13 +102,17 @@ fn a_good_policy_takes_the_place_of_the_old_one(version: Version) {
             (ask(&envoy, &mut connection, "the forbidden word") == 200).then_some(())
         });
         let told = wait_for("only the new policy to be told", || {
+            // Before Envoy 1.40 a native module can only tell it with an exchange.
+            ask(&envoy, &mut connection, "hello");
             let told = in_force(&envoy);
             // Once, although Envoy's main thread and each worker have it.
             (told.len() == 1 && told[0].0 == "lenient" && told[0].2 == 1.0).then_some(told)
         });
-        let records = envoy.site("watched").records.lines();
-        let last: Value = serde_json::from_str(records.last().expect("a record")).expect("JSON");
-        assert_eq!(last["policy"]["name"], "lenient");
+        let last = wait_for("its first record", || {
+            let records = envoy.site("watched").records.lines();
+            let last: Value = serde_json::from_str(records.last()?).expect("JSON");
+            (last["policy"]["name"] == "lenient").then_some(last)
+        });
         let version = last["policy"]["version"].as_str().expect("a version");
         assert_eq!(told[0].1, version);
         replace(&mut envoy, site(mode, &strict));
@@ -160,7 +164,6 @@ fn a_bad_policy_leaves_the_old_one_in_force(version: Version) {
             .rfind(|line| line.contains("configuration rejected"))
             .unwrap_or_default();
         assert!(line.contains(code), "{code} is not in {line}");
-        assert_eq!(rejected_total(&envoy), Some(number as f64 + 1.0));
         // The old one stays in force.
         let watched = envoy.site("watched");
         refusal(&watched.send(Http::One, &forbidden()), 400, "AG3001");
@@ -173,6 +176,8 @@ fn a_bad_policy_leaves_the_old_one_in_force(version: Version) {
         for _ in 0..2 {
             assert_eq!(watched.records.next()["policy"]["name"], "good");
         }
+        // Before Envoy 1.40 a native module can only tell it with an exchange.
+        assert_eq!(rejected_total(&envoy), Some(number as f64 + 1.0));
     }
     wait_for("only the good policy to be told", || {
         let told = in_force(&envoy);

@@ -1,5 +1,6 @@
 //! Envoy bootstrap configuration: one listener per site, all with the provider double as their upstream.
 
+use crate::envoy::Host;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -34,7 +35,8 @@ impl Configuration {
 pub struct Site {
     pub(crate) name: String,
     configuration: Option<Configuration>,
-    wasm: Option<PathBuf>,
+    route_policy: Option<Value>,
+    module: Option<PathBuf>,
     pub(crate) watched: bool,
     stop_iteration: bool,
     behind: Vec<Value>,
@@ -64,7 +66,8 @@ impl Site {
         Site {
             name: name.to_owned(),
             configuration: None,
-            wasm: None,
+            route_policy: None,
+            module: None,
             watched: false,
             stop_iteration: false,
             behind: Vec::new(),
@@ -102,9 +105,15 @@ impl Site {
         self
     }
 
+    /// Gives requests with `x-test-route-policy` a policy of their own, which only a native module can have.
+    pub fn route_policy(mut self, policy: &Value) -> Site {
+        self.route_policy = Some(policy.clone());
+        self
+    }
+
     /// Replaces the filter's module.
-    pub fn module(mut self, wasm: PathBuf) -> Site {
-        self.wasm = Some(wasm);
+    pub fn module(mut self, module: PathBuf) -> Site {
+        self.module = Some(module);
         self
     }
 
@@ -172,12 +181,39 @@ impl Site {
         format!("agentguard-{}", self.name)
     }
 
-    /// Returns the configuration of the Wasm filter.
-    fn typed_config(&self, wasm: &Path) -> Value {
+    fn host(&self, module: &Path) -> Host {
+        Host::of_module(self.module.as_deref().unwrap_or(module))
+    }
+
+    /// Returns the configuration of the filter.
+    fn typed_config(&self, module: &Path) -> Value {
+        let module = self.module.as_deref().unwrap_or(module);
+        match self.host(module) {
+            Host::Wasm => self.wasm_config(module),
+            Host::Native => self.native_config(module),
+        }
+    }
+
+    fn native_config(&self, module: &Path) -> Value {
+        let mut config = json!({
+            "@type": Host::Native.filter_type(),
+            "dynamic_module_config": {
+                "module": {"local": {"filename": module}},
+                "metrics_namespace": "agentguard",
+            },
+            "filter_name": "agentguard",
+        });
+        if let Some(any) = self.configuration.as_ref().and_then(Configuration::any) {
+            config["filter_config"] = any;
+        }
+        config
+    }
+
+    fn wasm_config(&self, module: &Path) -> Value {
         let mut vm = json!({
             "runtime": "envoy.wasm.runtime.v8",
             "vm_id": "agentguard",
-            "code": {"local": {"filename": self.wasm.as_deref().unwrap_or(wasm)}},
+            "code": {"local": {"filename": module}},
         });
         if !self.variables.is_empty() {
             vm["environment_variables"] = json!({"host_env_keys": self.variables});
@@ -193,15 +229,15 @@ impl Site {
         if self.stop_iteration {
             config["allow_on_headers_stop_iteration"] = json!(true);
         }
-        json!({"@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm", "config": config})
+        json!({"@type": Host::Wasm.filter_type(), "config": config})
     }
 
     /// Returns the content of the watched file.
-    pub(crate) fn discovery(&self, wasm: &Path) -> Value {
+    pub(crate) fn discovery(&self, module: &Path) -> Value {
         json!({"resources": [{
             "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
             "name": self.filter_name(),
-            "typed_config": self.typed_config(wasm),
+            "typed_config": self.typed_config(module),
         }]})
     }
 
@@ -216,8 +252,14 @@ impl Site {
         )
     }
 
-    fn filters(&self, home: &Path, wasm: &Path) -> Vec<Value> {
+    fn filters(&self, home: &Path, module: &Path) -> Vec<Value> {
         let mut filters = self.before.clone();
+        let has_tokens = filters
+            .iter()
+            .any(|filter| filter["name"] == "envoy.filters.http.jwt_authn");
+        if has_tokens && self.host(module) == Host::Native {
+            filters.push(verified_token());
+        }
         if self.has_filter() && self.watched {
             let directory = self.directory(home);
             filters.push(json!({
@@ -230,12 +272,13 @@ impl Site {
                         },
                         "resource_api_version": "V3",
                     },
-                    "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"],
+                    "type_urls": [self.host(module).filter_type()],
                 },
             }));
         } else if self.has_filter() {
-            filters
-                .push(json!({"name": self.filter_name(), "typed_config": self.typed_config(wasm)}));
+            filters.push(
+                json!({"name": self.filter_name(), "typed_config": self.typed_config(module)}),
+            );
         }
         filters.extend(self.behind.iter().cloned());
         filters.push(json!({
@@ -245,10 +288,32 @@ impl Site {
         filters
     }
 
+    fn routes(&self, module: &Path) -> Vec<Value> {
+        let mut routes = Vec::new();
+        if let Some(policy) = &self.route_policy {
+            let mut own = route("x-test-route-policy", true, "provider");
+            let mut config = self.native_config(module);
+            config["@type"] = json!(
+                "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilterPerRoute"
+            );
+            // Before 1.40 a route's module is only found by its name: `libagentguard.so` in the search path.
+            let file = module.file_stem().unwrap_or_default().to_string_lossy();
+            let name = file.strip_prefix("lib").unwrap_or(&file);
+            config["dynamic_module_config"] =
+                json!({"name": name, "metrics_namespace": "agentguard"});
+            config["filter_config"] = json!(Configuration::Text(policy.to_string()).any());
+            own["typed_per_filter_config"] = json!({self.filter_name(): config});
+            routes.push(own);
+        }
+        routes.push(route("x-test-no-endpoint", true, "nowhere"));
+        routes.push(route("x-test-no-route", false, "provider"));
+        routes
+    }
+
     fn listener(&self, bootstrap: &Bootstrap<'_>) -> Value {
         let Bootstrap {
             home,
-            wasm,
+            module,
             measured,
             ..
         } = bootstrap;
@@ -272,15 +337,12 @@ impl Site {
                 "allow_connect": self.upgrades,
                 "initial_stream_window_size": self.buffer_limit.max(65_535),
             },
-            "http_filters": self.filters(home, wasm),
+            "http_filters": self.filters(home, module),
             "route_config": {"virtual_hosts": [{
                 "name": "all",
                 "domains": ["*"],
                 "typed_per_filter_config": self.per_filter,
-                "routes": [
-                    route("x-test-no-endpoint", true, "nowhere"),
-                    route("x-test-no-route", false, "provider"),
-                ],
+                "routes": self.routes(module),
             }]},
             "access_log": [
                 log(format!("{}.access.log", self.name),
@@ -320,6 +382,23 @@ impl Site {
             "filter_chains": [chain],
         })
     }
+}
+
+/// What a native filter needs after `jwt_authn`: Envoy hands a dynamic module no nested metadata, but filter state.
+fn verified_token() -> Value {
+    json!({
+        "name": "envoy.filters.http.set_filter_state",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.set_filter_state.v3.Config",
+            "on_request_headers": [{
+                "object_key": "agentguard.jwt_authn",
+                "factory_key": "envoy.string",
+                "format_string": {"text_format_source": {
+                    "inline_string": "%DYNAMIC_METADATA(envoy.filters.http.jwt_authn)%",
+                }},
+            }],
+        },
+    })
 }
 
 /// Returns a route without timeout: by default Envoy ends every response after 15 seconds.
@@ -384,7 +463,7 @@ pub(crate) struct Bootstrap<'b> {
     /// Other services, by the names of their clusters.
     pub(crate) services: &'b [(&'static str, SocketAddr)],
     pub(crate) home: &'b Path,
-    pub(crate) wasm: &'b Path,
+    pub(crate) module: &'b Path,
     /// Whether to leave out everything that costs time, for benchmarks.
     pub(crate) measured: bool,
 }
@@ -408,7 +487,7 @@ impl Bootstrap<'_> {
             Some(name) => json!({"environment": name}),
             None => json!({}),
         };
-        json!({
+        let mut config = json!({
             "admin": {"address": address(0)},
             "node": {"id": "test", "cluster": "test", "metadata": metadata},
             "stats_config": {"stats_tags": tags},
@@ -417,6 +496,13 @@ impl Bootstrap<'_> {
                 "listeners": listeners,
                 "clusters": clusters,
             },
-        })
+        });
+        if Host::of_module(self.module) == Host::Native {
+            // The names of the module's stats as they are, without Envoy's and the module's own before them.
+            config["layered_runtime"] = json!({"layers": [{"name": "static", "static_layer": {
+                "envoy.reloadable_features.dynamic_modules_strip_custom_stat_prefix": true,
+            }}]});
+        }
+        config
     }
 }

@@ -50,7 +50,73 @@ impl Version {
     }
 }
 
-/// Returns the path of the filter built by `make wasm`.
+/// What runs the filter in Envoy. `AGENTGUARD_HOST=native` runs the same tests with the native module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Host {
+    /// Envoy's Wasm runtime.
+    Wasm,
+    /// Envoy itself, which loads the filter as a dynamic module.
+    Native,
+}
+
+impl Host {
+    /// The host of this run.
+    ///
+    /// # Panics
+    /// There is no such host.
+    pub fn of_run() -> Host {
+        match std::env::var_os("AGENTGUARD_HOST") {
+            None => Host::Wasm,
+            Some(host) if host == "wasm" => Host::Wasm,
+            Some(host) if host == "native" => Host::Native,
+            Some(other) => panic!("AGENTGUARD_HOST is `wasm` or `native`, not {other:?}"),
+        }
+    }
+
+    /// The host of a module: a shared object runs natively.
+    pub fn of_module(module: &Path) -> Host {
+        match module.extension() {
+            Some(kind) if kind == "so" => Host::Native,
+            _ => Host::Wasm,
+        }
+    }
+
+    /// The type of the filter's configuration in Envoy.
+    pub fn filter_type(self) -> &'static str {
+        match self {
+            Host::Wasm => "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+            Host::Native => {
+                "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter"
+            }
+        }
+    }
+
+    /// The options of `agentguard build` for the module of this run.
+    pub fn build_options(self) -> Vec<String> {
+        let module = module().to_string_lossy().into_owned();
+        match self {
+            Host::Wasm => vec!["--wasm".to_owned(), module],
+            Host::Native => ["--host", "native", "--module"]
+                .map(str::to_owned)
+                .into_iter()
+                .chain([module])
+                .collect(),
+        }
+    }
+}
+
+/// Returns the path of the filter built by `make wasm` or `make native`.
+///
+/// # Panics
+/// `make` did not set it.
+pub fn module() -> PathBuf {
+    match Host::of_run() {
+        Host::Wasm => wasm(),
+        Host::Native => setting("AGENTGUARD_NATIVE"),
+    }
+}
+
+/// Returns the path of the filter built by `make wasm`, for tests of what is written for Wasm alone.
 ///
 /// # Panics
 /// `make` did not set it.
@@ -159,7 +225,7 @@ impl Setup {
         let home =
             std::env::temp_dir().join(format!("agentguard-envoy-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&home).expect("a directory for Envoy's files");
-        let wasm = wasm();
+        let module = module();
         for site in self.sites.iter().filter(|site| site.watched) {
             std::fs::create_dir_all(site.directory(&home)).expect("a directory for a filter");
             put_filter(site, &home);
@@ -173,7 +239,7 @@ impl Setup {
             provider: self.upstream.unwrap_or(provider.address),
             services: &self.services,
             home: &home,
-            wasm: &wasm,
+            module: &module,
             measured: self.measured,
         };
         let config = config.write();
@@ -182,6 +248,10 @@ impl Setup {
         let workers = self.workers.to_string();
         let flush = if self.measured { "1000" } else { "20" };
         let path = |path: &Path| path.to_string_lossy().into_owned();
+        let mut variables = self.variables.clone();
+        if let (Host::Native, Some(folder)) = (Host::of_module(&module), module.parent()) {
+            variables.push(("ENVOY_DYNAMIC_MODULES_SEARCH_PATH".to_owned(), path(folder)));
+        }
         let process = Process::start(
             &[
                 &path(&self.version.program()),
@@ -195,11 +265,11 @@ impl Setup {
                 "--log-level",
                 "warning",
                 "--component-log-level",
-                "wasm:info",
+                "wasm:info,dynamic_modules:info",
                 "--file-flush-interval-msec",
                 flush,
             ],
-            &self.variables,
+            &variables,
             &home.join("envoy.log"),
         );
         Launched {
@@ -287,7 +357,7 @@ struct Launched {
 fn put_filter(site: &Site, home: &Path) {
     let directory = site.directory(home);
     let new = directory.join("filter.json.new");
-    std::fs::write(&new, site.discovery(&wasm()).to_string()).expect("a file for a filter");
+    std::fs::write(&new, site.discovery(&module()).to_string()).expect("a file for a filter");
     std::fs::rename(&new, directory.join("filter.json")).expect("the file takes its place");
 }
 

@@ -1,0 +1,27 @@
+//! Links the unwinder into the module: what catches a panic must be there in images without `libgcc_s`, too.
+#![expect(
+    clippy::print_stdout,
+    reason = "a build script speaks to cargo by its output"
+)]
+
+use std::path::Path;
+use std::process::Command;
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    let printed = Command::new("cc")
+        .arg("-print-file-name=libgcc_eh.a")
+        .output();
+    let path = printed.map(|printed| String::from_utf8_lossy(&printed.stdout).trim().to_owned());
+    // A compiler without this archive prints its bare name. The module then needs `libgcc_s` where it runs.
+    if let Some(folder) = path
+        .ok()
+        .as_deref()
+        .and_then(|path| Path::new(path).parent())
+        && folder.is_absolute()
+    {
+        println!("cargo:rustc-link-search=native={}", folder.display());
+        println!("cargo:rustc-link-lib=static:+whole-archive=gcc_eh");
+        println!("cargo:rustc-link-lib=static=gcc");
+    }
+}

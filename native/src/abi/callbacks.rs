@@ -1,0 +1,651 @@
+//! The functions of Envoy that a dynamic module may call, and what is safe to call of them.
+//!
+//! Source: `source/extensions/dynamic_modules/abi/abi.h` of Envoy. Every function here is in Envoy 1.38; younger ones are
+//! looked up when they are needed, because a missing one would refuse the whole file.
+#![expect(
+    unsafe_code,
+    reason = "the ABI passes pointers; every call here hands over memory that outlives it"
+)]
+
+use agentguard::flow::{HeaderEdit, Reply};
+use std::ffi::{CStr, c_char, c_void};
+use std::marker::PhantomData;
+
+/// Bytes that the module lends to Envoy for one call, or Envoy to the module.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(super) struct Buffer {
+    data: *const u8,
+    size: usize,
+}
+
+/// A header.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Header {
+    name: Buffer,
+    value: Buffer,
+}
+
+impl Buffer {
+    const NULL: Buffer = Buffer {
+        data: std::ptr::null(),
+        size: 0,
+    };
+
+    fn of(bytes: &[u8]) -> Buffer {
+        Buffer {
+            data: bytes.as_ptr(),
+            size: bytes.len(),
+        }
+    }
+
+    /// The bytes. Envoy writes an empty buffer as a null pointer.
+    ///
+    /// # Safety
+    /// Envoy has written the buffer, and its bytes live as long as `'b`.
+    pub(super) unsafe fn bytes<'b>(self) -> &'b [u8] {
+        if self.data.is_null() || self.size == 0 {
+            return &[];
+        }
+        // SAFETY: by the contract of this function; null and empty were excluded.
+        unsafe { std::slice::from_raw_parts(self.data, self.size) }
+    }
+}
+
+unsafe extern "C" {
+    fn envoy_dynamic_module_callback_log(level: u32, message: Buffer);
+    fn envoy_dynamic_module_callback_get_concurrency() -> u32;
+    fn envoy_dynamic_module_callback_http_filter_config_define_counter(
+        config: *mut c_void,
+        name: Buffer,
+        labels: *const Buffer,
+        count: usize,
+        id: *mut usize,
+    ) -> u32;
+    fn envoy_dynamic_module_callback_http_filter_config_define_gauge(
+        config: *mut c_void,
+        name: Buffer,
+        labels: *const Buffer,
+        count: usize,
+        id: *mut usize,
+    ) -> u32;
+    fn envoy_dynamic_module_callback_http_filter_config_define_histogram(
+        config: *mut c_void,
+        name: Buffer,
+        labels: *const Buffer,
+        count: usize,
+        id: *mut usize,
+    ) -> u32;
+    fn envoy_dynamic_module_callback_http_filter_increment_counter(
+        stream: *mut c_void,
+        id: usize,
+        values: *const Buffer,
+        count: usize,
+        by: u64,
+    ) -> u32;
+    fn envoy_dynamic_module_callback_http_filter_set_gauge(
+        stream: *mut c_void,
+        id: usize,
+        values: *const Buffer,
+        count: usize,
+        value: u64,
+    ) -> u32;
+    fn envoy_dynamic_module_callback_http_filter_record_histogram_value(
+        stream: *mut c_void,
+        id: usize,
+        values: *const Buffer,
+        count: usize,
+        value: u64,
+    ) -> u32;
+    fn envoy_dynamic_module_callback_http_get_headers_size(stream: *mut c_void, map: u32) -> usize;
+    fn envoy_dynamic_module_callback_http_get_headers(
+        stream: *mut c_void,
+        map: u32,
+        headers: *mut Header,
+    ) -> bool;
+    fn envoy_dynamic_module_callback_http_set_header(
+        stream: *mut c_void,
+        map: u32,
+        name: Buffer,
+        value: Buffer,
+    ) -> bool;
+    fn envoy_dynamic_module_callback_http_send_response(
+        stream: *mut c_void,
+        status: u32,
+        headers: *const Header,
+        count: usize,
+        body: Buffer,
+        details: Buffer,
+    );
+    fn envoy_dynamic_module_callback_http_filter_reset_stream(
+        stream: *mut c_void,
+        reason: u32,
+        details: Buffer,
+    );
+    fn envoy_dynamic_module_callback_http_get_body_size(stream: *mut c_void, body: u32) -> usize;
+    fn envoy_dynamic_module_callback_http_get_body_chunks_size(
+        stream: *mut c_void,
+        body: u32,
+    ) -> usize;
+    fn envoy_dynamic_module_callback_http_get_body_chunks(
+        stream: *mut c_void,
+        body: u32,
+        chunks: *mut Buffer,
+    ) -> bool;
+    fn envoy_dynamic_module_callback_http_append_body(
+        stream: *mut c_void,
+        body: u32,
+        bytes: Buffer,
+    ) -> bool;
+    fn envoy_dynamic_module_callback_http_drain_body(
+        stream: *mut c_void,
+        body: u32,
+        size: usize,
+    ) -> bool;
+    fn envoy_dynamic_module_callback_http_received_buffered_request_body(
+        stream: *mut c_void,
+    ) -> bool;
+    fn envoy_dynamic_module_callback_http_received_buffered_response_body(
+        stream: *mut c_void,
+    ) -> bool;
+    fn envoy_dynamic_module_callback_http_set_filter_state_bytes(
+        stream: *mut c_void,
+        name: Buffer,
+        value: Buffer,
+    ) -> bool;
+    fn envoy_dynamic_module_callback_http_get_filter_state_bytes(
+        stream: *mut c_void,
+        name: Buffer,
+        value: *mut Buffer,
+    ) -> bool;
+    fn envoy_dynamic_module_callback_http_filter_get_attribute_string(
+        stream: *mut c_void,
+        attribute: u32,
+        value: *mut Buffer,
+    ) -> bool;
+    fn envoy_dynamic_module_callback_http_filter_get_attribute_int(
+        stream: *mut c_void,
+        attribute: u32,
+        value: *mut u64,
+    ) -> bool;
+    fn envoy_dynamic_module_callback_http_filter_get_attribute_bool(
+        stream: *mut c_void,
+        attribute: u32,
+        value: *mut bool,
+    ) -> bool;
+    fn envoy_dynamic_module_callback_get_most_specific_route_config(
+        stream: *mut c_void,
+    ) -> *const c_void;
+    fn envoy_dynamic_module_callback_http_get_buffer_limit(stream: *mut c_void) -> u64;
+    fn envoy_dynamic_module_callback_http_set_buffer_limit(stream: *mut c_void, bytes: u64);
+
+    fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
+}
+
+/// The level of a log line.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub(crate) enum Level {
+    Info = 2,
+    Warn = 3,
+    Error = 4,
+}
+
+/// Writes a line to Envoy's log, of its component `dynamic_modules`.
+pub(crate) fn log(level: Level, message: &str) {
+    // SAFETY: the message outlives the call.
+    unsafe { envoy_dynamic_module_callback_log(level as u32, Buffer::of(message.as_bytes())) };
+}
+
+/// The number of workers. Only the main thread may ask.
+pub(crate) fn workers() -> usize {
+    // SAFETY: no pointers.
+    let workers = unsafe { envoy_dynamic_module_callback_get_concurrency() };
+    usize::try_from(workers).unwrap_or(1)
+}
+
+/// A header map.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub(crate) enum Map {
+    RequestHeaders = 0,
+    RequestTrailers = 1,
+    ResponseHeaders = 2,
+}
+
+/// One half of an exchange.
+#[derive(Clone, Copy)]
+pub(crate) enum Half {
+    Request,
+    Response,
+}
+
+impl Half {
+    pub(crate) fn headers(self) -> Map {
+        match self {
+            Half::Request => Map::RequestHeaders,
+            Half::Response => Map::ResponseHeaders,
+        }
+    }
+}
+
+/// What Envoy knows of an exchange, as texts.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub(crate) enum Attribute {
+    ResponseCodeDetails = 16,
+    SourceAddress = 24,
+    SubjectPeerCertificate = 33,
+    DnsSanPeerCertificate = 35,
+    UriSanPeerCertificate = 37,
+    ClusterName = 57,
+}
+
+/// The exchange of the hook that runs. It can't outlive the hook, and what is borrowed from it can't outlive the next
+/// change, which is how long Envoy keeps it.
+pub(crate) struct Stream<'h> {
+    envoy: *mut c_void,
+    hook: PhantomData<&'h mut ()>,
+}
+
+impl Stream<'_> {
+    /// The exchange that Envoy has called a hook with.
+    ///
+    /// # Safety
+    /// Envoy has handed over the pointer to the hook that runs, on this thread.
+    pub(super) unsafe fn of_hook(envoy: *mut c_void) -> Self {
+        Stream {
+            envoy,
+            hook: PhantomData,
+        }
+    }
+
+    /// All headers of a map in their order.
+    pub(crate) fn headers(&self, map: Map) -> Option<Vec<(&[u8], &[u8])>> {
+        // SAFETY: `envoy` is valid during the hook, by `of_hook`; this holds for all calls below.
+        let count =
+            unsafe { envoy_dynamic_module_callback_http_get_headers_size(self.envoy, map as u32) };
+        let empty = Header {
+            name: Buffer::NULL,
+            value: Buffer::NULL,
+        };
+        let mut headers = vec![empty; count];
+        // SAFETY: there is room for `count` headers.
+        let is_known = unsafe {
+            envoy_dynamic_module_callback_http_get_headers(
+                self.envoy,
+                map as u32,
+                headers.as_mut_ptr(),
+            )
+        };
+        // SAFETY: Envoy has written the headers and keeps them until they are changed, for which `self` is borrowed.
+        let read = |header: &Header| unsafe { (header.name.bytes(), header.value.bytes()) };
+        is_known.then(|| headers.iter().map(read).collect())
+    }
+
+    /// Applies edits to the headers of a half.
+    pub(crate) fn edit(&mut self, half: Half, edits: &[HeaderEdit]) -> bool {
+        edits.iter().all(|edit| {
+            let (name, value) = match edit {
+                HeaderEdit::Remove(name) => (name, Buffer::NULL),
+                HeaderEdit::Set(name, value) => (name, Buffer::of(value.as_bytes())),
+            };
+            // SAFETY: the texts outlive the call.
+            unsafe {
+                envoy_dynamic_module_callback_http_set_header(
+                    self.envoy,
+                    half.headers() as u32,
+                    Buffer::of(name.as_bytes()),
+                    value,
+                )
+            }
+        })
+    }
+
+    /// Whether the bytes that have just arrived are those that an earlier filter had buffered.
+    fn is_received_buffered(&self, half: Half) -> bool {
+        // SAFETY: no pointers but the exchange.
+        unsafe {
+            match half {
+                Half::Request => {
+                    envoy_dynamic_module_callback_http_received_buffered_request_body(self.envoy)
+                }
+                Half::Response => {
+                    envoy_dynamic_module_callback_http_received_buffered_response_body(self.envoy)
+                }
+            }
+        }
+    }
+
+    /// The buffers that hold the body of a half, in their order. In a hook of trailers nothing arrives.
+    fn buffers(&self, half: Half, trailers: bool) -> &'static [u32] {
+        const RECEIVED_REQUEST: u32 = 0;
+        const BUFFERED_REQUEST: u32 = 1;
+        const RECEIVED_RESPONSE: u32 = 2;
+        const BUFFERED_RESPONSE: u32 = 3;
+        let is_one = !trailers && self.is_received_buffered(half);
+        match (half, trailers, is_one) {
+            (Half::Request, true, _) => &[BUFFERED_REQUEST],
+            (Half::Request, false, true) => &[RECEIVED_REQUEST],
+            (Half::Request, false, false) => &[BUFFERED_REQUEST, RECEIVED_REQUEST],
+            (Half::Response, true, _) => &[BUFFERED_RESPONSE],
+            (Half::Response, false, true) => &[RECEIVED_RESPONSE],
+            (Half::Response, false, false) => &[BUFFERED_RESPONSE, RECEIVED_RESPONSE],
+        }
+    }
+
+    /// Number of bytes of a half that have arrived and have not left.
+    pub(crate) fn body_size(&self, half: Half, trailers: bool) -> usize {
+        let buffers = self.buffers(half, trailers).iter();
+        // SAFETY: no pointers but the exchange.
+        let sizes = buffers.map(|buffer| unsafe {
+            envoy_dynamic_module_callback_http_get_body_size(self.envoy, *buffer)
+        });
+        sizes.fold(0, usize::saturating_add)
+    }
+
+    /// The bytes of a half that have arrived and have not left; `None` if Envoy doesn't hand them out.
+    pub(crate) fn body(&self, half: Half, trailers: bool) -> Option<Vec<u8>> {
+        let mut whole = Vec::with_capacity(self.body_size(half, trailers));
+        for buffer in self.buffers(half, trailers) {
+            // SAFETY: no pointers but the exchange.
+            let count = unsafe {
+                envoy_dynamic_module_callback_http_get_body_chunks_size(self.envoy, *buffer)
+            };
+            if count == 0 {
+                continue;
+            }
+            let mut chunks = vec![Buffer::NULL; count];
+            // SAFETY: there is room for `count` chunks.
+            let is_known = unsafe {
+                envoy_dynamic_module_callback_http_get_body_chunks(
+                    self.envoy,
+                    *buffer,
+                    chunks.as_mut_ptr(),
+                )
+            };
+            if !is_known {
+                return None;
+            }
+            for chunk in chunks {
+                // SAFETY: Envoy has written the chunks and keeps them until they are changed.
+                whole.extend_from_slice(unsafe { chunk.bytes() });
+            }
+        }
+        Some(whole)
+    }
+
+    /// Replaces all bytes of a half that have arrived and have not left.
+    pub(crate) fn replace_body(&mut self, half: Half, trailers: bool, bytes: &[u8]) -> bool {
+        let buffers = self.buffers(half, trailers);
+        for buffer in buffers {
+            // SAFETY: no pointers but the exchange.
+            unsafe {
+                // There may be no such buffer, which holds nothing to drain.
+                envoy_dynamic_module_callback_http_drain_body(self.envoy, *buffer, usize::MAX);
+            }
+        }
+        let Some(last) = buffers.last() else {
+            return false;
+        };
+        // SAFETY: the bytes outlive the call.
+        unsafe {
+            envoy_dynamic_module_callback_http_append_body(self.envoy, *last, Buffer::of(bytes))
+        }
+    }
+
+    /// Sets filter state, which access logs read as `%FILTER_STATE(name:PLAIN)%`.
+    pub(crate) fn set_filter_state(&mut self, name: &str, value: &[u8]) -> bool {
+        // SAFETY: name and value outlive the call.
+        unsafe {
+            envoy_dynamic_module_callback_http_set_filter_state_bytes(
+                self.envoy,
+                Buffer::of(name.as_bytes()),
+                Buffer::of(value),
+            )
+        }
+    }
+
+    /// Filter state that another filter has set.
+    pub(crate) fn filter_state(&self, name: &str) -> Option<&[u8]> {
+        let mut value = Buffer::NULL;
+        // SAFETY: the name outlives the call, and so does the place for the value.
+        let is_known = unsafe {
+            envoy_dynamic_module_callback_http_get_filter_state_bytes(
+                self.envoy,
+                Buffer::of(name.as_bytes()),
+                &raw mut value,
+            )
+        };
+        // SAFETY: Envoy has written the value and keeps it until it is changed.
+        is_known.then(|| unsafe { value.bytes() })
+    }
+
+    /// A text that Envoy knows of the exchange.
+    pub(crate) fn attribute(&self, attribute: Attribute) -> Option<&[u8]> {
+        let mut value = Buffer::NULL;
+        // SAFETY: the place for the value outlives the call.
+        let is_known = unsafe {
+            envoy_dynamic_module_callback_http_filter_get_attribute_string(
+                self.envoy,
+                attribute as u32,
+                &raw mut value,
+            )
+        };
+        // SAFETY: Envoy has written the value and keeps it during the hook.
+        is_known.then(|| unsafe { value.bytes() })
+    }
+
+    /// Whether the client has shown a certificate that Envoy has verified.
+    pub(crate) fn is_mutual_tls(&self) -> Option<bool> {
+        const CONNECTION_MTLS: u32 = 29;
+        let mut value = false;
+        // SAFETY: the place for the value outlives the call.
+        let is_known = unsafe {
+            envoy_dynamic_module_callback_http_filter_get_attribute_bool(
+                self.envoy,
+                CONNECTION_MTLS,
+                &raw mut value,
+            )
+        };
+        is_known.then_some(value)
+    }
+
+    /// The status that the client got.
+    pub(crate) fn status(&self) -> Option<u16> {
+        const RESPONSE_CODE: u32 = 15;
+        let mut value = 0;
+        // SAFETY: the place for the value outlives the call.
+        let is_known = unsafe {
+            envoy_dynamic_module_callback_http_filter_get_attribute_int(
+                self.envoy,
+                RESPONSE_CODE,
+                &raw mut value,
+            )
+        };
+        is_known.then(|| u16::try_from(value).ok()).flatten()
+    }
+
+    /// Raises the bytes that Envoy buffers of this exchange.
+    pub(crate) fn raise_buffer_limit(&mut self, bytes: u64) {
+        // SAFETY: no pointers but the exchange.
+        unsafe {
+            let limit = envoy_dynamic_module_callback_http_get_buffer_limit(self.envoy);
+            // 0 is none.
+            if limit != 0 && limit < bytes {
+                envoy_dynamic_module_callback_http_set_buffer_limit(self.envoy, bytes);
+            }
+        }
+    }
+
+    /// The address of the configuration of the exchange's route; it says which one it is, and is not read.
+    pub(crate) fn route(&self) -> Option<usize> {
+        // SAFETY: no pointers but the exchange.
+        let route =
+            unsafe { envoy_dynamic_module_callback_get_most_specific_route_config(self.envoy) };
+        (!route.is_null()).then(|| route.addr())
+    }
+
+    /// Updates a stat with these values of its labels, which must be as many as it was defined with.
+    pub(crate) fn update(&mut self, stat: Stat, values: &[&[u8]], by: u64) {
+        let values: Vec<Buffer> = values.iter().map(|value| Buffer::of(value)).collect();
+        let (data, count) = (values.as_ptr(), values.len());
+        // A failure is ignored: a stat is no reason to deny a request.
+        // SAFETY: the values outlive the call.
+        let _ = unsafe {
+            match stat.kind {
+                StatKind::Counter => envoy_dynamic_module_callback_http_filter_increment_counter(
+                    self.envoy, stat.id, data, count, by,
+                ),
+                StatKind::Gauge => envoy_dynamic_module_callback_http_filter_set_gauge(
+                    self.envoy, stat.id, data, count, by,
+                ),
+                StatKind::Histogram => {
+                    envoy_dynamic_module_callback_http_filter_record_histogram_value(
+                        self.envoy, stat.id, data, count, by,
+                    )
+                }
+            }
+        };
+    }
+
+    /// Sends a local reply. Envoy may destroy the exchange before this returns.
+    pub(super) fn send(self, reply: &Reply) {
+        let headers: Vec<Header> = reply
+            .headers
+            .iter()
+            .map(|(name, value)| Header {
+                name: Buffer::of(name.as_bytes()),
+                value: Buffer::of(value.as_bytes()),
+            })
+            .collect();
+        // SAFETY: the reply outlives the call.
+        unsafe {
+            envoy_dynamic_module_callback_http_send_response(
+                self.envoy,
+                u32::from(reply.status),
+                headers.as_ptr(),
+                headers.len(),
+                Buffer::of(&reply.body),
+                Buffer::of(b"agentguard"),
+            );
+        }
+    }
+
+    /// Resets the exchange. Envoy may destroy it before this returns.
+    pub(super) fn reset(self) {
+        const LOCAL_RESET: u32 = 0;
+        // SAFETY: the text outlives the call.
+        unsafe {
+            envoy_dynamic_module_callback_http_filter_reset_stream(
+                self.envoy,
+                LOCAL_RESET,
+                Buffer::of(b"agentguard"),
+            );
+        }
+    }
+}
+
+/// The kind of a stat.
+#[derive(Clone, Copy)]
+pub(crate) enum StatKind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// A stat that a configuration has defined.
+#[derive(Clone, Copy)]
+pub(crate) struct Stat {
+    id: usize,
+    kind: StatKind,
+}
+
+/// A configuration, as Envoy knows it.
+pub(crate) struct Host(*mut c_void);
+
+// SAFETY: Envoy reads nothing but the configuration's scope of stats through it, which its own workers share.
+unsafe impl Send for Host {}
+
+type UpdateOfConfiguration =
+    unsafe extern "C" fn(*mut c_void, usize, *const Buffer, usize, u64) -> u32;
+
+impl Host {
+    /// The configuration that Envoy has called a hook with.
+    ///
+    /// # Safety
+    /// Envoy has handed over the pointer, and the value is dropped before Envoy has destroyed the configuration.
+    pub(super) unsafe fn of_hook(envoy: *mut c_void) -> Host {
+        Host(envoy)
+    }
+
+    /// Defines a stat. Envoy allows that only while it creates the configuration.
+    pub(crate) fn define(&self, kind: StatKind, name: &str, labels: &[&str]) -> Option<Stat> {
+        let labels: Vec<Buffer> = labels
+            .iter()
+            .map(|label| Buffer::of(label.as_bytes()))
+            .collect();
+        let (name, data, count) = (Buffer::of(name.as_bytes()), labels.as_ptr(), labels.len());
+        let mut id = 0;
+        // SAFETY: the texts and the place for the id outlive the call.
+        let result = unsafe {
+            match kind {
+                StatKind::Counter => {
+                    envoy_dynamic_module_callback_http_filter_config_define_counter(
+                        self.0,
+                        name,
+                        data,
+                        count,
+                        &raw mut id,
+                    )
+                }
+                StatKind::Gauge => envoy_dynamic_module_callback_http_filter_config_define_gauge(
+                    self.0,
+                    name,
+                    data,
+                    count,
+                    &raw mut id,
+                ),
+                StatKind::Histogram => {
+                    envoy_dynamic_module_callback_http_filter_config_define_histogram(
+                        self.0,
+                        name,
+                        data,
+                        count,
+                        &raw mut id,
+                    )
+                }
+            }
+        };
+        (result == 0).then_some(Stat { id, kind })
+    }
+
+    /// Updates a stat without an exchange; `false` if this Envoy is too old for that.
+    pub(crate) fn update(&self, stat: Stat, values: &[&[u8]], by: u64) -> bool {
+        let name = match stat.kind {
+            StatKind::Counter => {
+                c"envoy_dynamic_module_callback_http_filter_config_increment_counter"
+            }
+            StatKind::Gauge => c"envoy_dynamic_module_callback_http_filter_config_set_gauge",
+            StatKind::Histogram => return false,
+        };
+        let Some(update) = younger(name) else {
+            return false;
+        };
+        let values: Vec<Buffer> = values.iter().map(|value| Buffer::of(value)).collect();
+        // SAFETY: the function has this type since it exists (Envoy 1.40), and the values outlive the call.
+        unsafe { update(self.0, stat.id, values.as_ptr(), values.len(), by) == 0 }
+    }
+}
+
+/// A callback that Envoy 1.38 lacks.
+fn younger(name: &CStr) -> Option<UpdateOfConfiguration> {
+    // SAFETY: the name ends with a NUL; null means every library of the process.
+    let found = unsafe { dlsym(std::ptr::null_mut(), name.as_ptr()) };
+    if found.is_null() {
+        return None;
+    }
+    // SAFETY: both names that are asked for are functions of this type.
+    Some(unsafe { std::mem::transmute::<*mut c_void, UpdateOfConfiguration>(found) })
+}

@@ -1,0 +1,317 @@
+//! The functions that Envoy calls. None lets a panic out, none returns null in place of an exchange, and whatever goes
+//! wrong denies.
+//!
+//! The order for an exchange: `new`, the messages' parts, `stream_complete` (before the access log), `destroy`. A reply may
+//! destroy the exchange before it returns; it is therefore sent when nothing of the exchange is borrowed any more.
+#![expect(
+    unsafe_code,
+    reason = "the ABI passes pointers; each hook says what Envoy promises of them"
+)]
+
+use super::callbacks::{Buffer, Host, Level, Stream, log};
+use crate::configuration::{Configuration, RoutePolicy};
+use crate::exchange::{Exchange, Outcome};
+use std::ffi::{CStr, c_char, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// The version of the ABI: that of Envoy 1.40. An older Envoy logs a warning and loads the module.
+const VERSION: &CStr = c"v0.2.0";
+
+/// The answers to a part of a message.
+struct Answers {
+    proceed: u32,
+    hold: u32,
+    stop: u32,
+}
+
+/// Headers: `Continue`, `StopIteration`, under which the body still arrives.
+const HEADERS: Answers = Answers {
+    proceed: 0,
+    hold: 1,
+    stop: 1,
+};
+
+/// Bodies: `Continue`, `StopIterationAndBuffer`, `StopIterationNoBuffer`.
+const BODY: Answers = Answers {
+    proceed: 0,
+    hold: 1,
+    stop: 3,
+};
+
+/// Trailers: `Continue`, `StopIteration`.
+const TRAILERS: Answers = Answers {
+    proceed: 0,
+    hold: 1,
+    stop: 1,
+};
+
+/// Runs what must not panic; `None` if it did.
+fn caught<T>(run: impl FnOnce() -> T) -> Option<T> {
+    // Whoever goes on after a panic uses nothing that the panic may have left half changed.
+    catch_unwind(AssertUnwindSafe(run)).ok()
+}
+
+/// Runs a part of an exchange and answers Envoy.
+fn part(
+    envoy: *mut c_void,
+    exchange: *mut c_void,
+    answers: &Answers,
+    run: impl FnOnce(&mut Exchange, &mut Stream<'_>) -> Outcome,
+) -> u32 {
+    let exchange = exchange.cast::<Exchange>();
+    // SAFETY: Envoy hands over the exchange that `new` made and that `destroy` has not ended, on its own thread, and calls
+    // no hook of it while another one runs, unless for a reply, which is sent below.
+    let Some(exchange) = (unsafe { exchange.as_mut() }) else {
+        return answers.stop;
+    };
+    // SAFETY: Envoy hands over the stream of the hook that runs.
+    let mut stream = unsafe { Stream::of_hook(envoy) };
+    let outcome = caught(|| run(exchange, &mut stream))
+        .or_else(|| caught(|| exchange.after_panic(&mut stream)))
+        .unwrap_or(Outcome::Reset);
+    // The exchange is not borrowed from here on.
+    let answer = match outcome {
+        Outcome::Continue => return answers.proceed,
+        Outcome::Hold => return answers.hold,
+        Outcome::Stop => return answers.stop,
+        Outcome::Reply(reply) => caught(move || stream.send(&reply)),
+        Outcome::Reset => caught(move || stream.reset()),
+    };
+    if answer.is_none() {
+        log(Level::Error, "agentguard: AG9006 a reply panicked");
+    }
+    answers.stop
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_program_init() -> *const c_char {
+    VERSION.as_ptr()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_config_new(
+    envoy: *mut c_void,
+    name: Buffer,
+    config: Buffer,
+) -> *const c_void {
+    // SAFETY: Envoy lends name and configuration for this call, and destroys the module's configuration before its own.
+    let (host, name, config) = unsafe { (Host::of_hook(envoy), name.bytes(), config.bytes()) };
+    let made = caught(|| Configuration::new(host, name, config));
+    if made.is_none() {
+        log(
+            Level::Error,
+            "agentguard: AG9006 the configuration was rejected because reading it panicked",
+        );
+    }
+    match made.flatten() {
+        Some(configuration) => Arc::into_raw(Arc::new(configuration)).cast(),
+        None => std::ptr::null(),
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_config_destroy(configuration: *const c_void) {
+    if configuration.is_null() {
+        return;
+    }
+    // SAFETY: the pointer came from `config_new`, and Envoy gives it back once.
+    let configuration = unsafe { Arc::from_raw(configuration.cast::<Configuration>()) };
+    let _ = caught(move || {
+        configuration.retire();
+        drop(configuration);
+    });
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_per_route_config_new(
+    _name: Buffer,
+    config: Buffer,
+) -> *const c_void {
+    // SAFETY: Envoy lends the configuration for this call.
+    let config = unsafe { config.bytes() };
+    match caught(|| RoutePolicy::new(config)).flatten() {
+        Some(route) => Box::into_raw(route).cast_const().cast(),
+        None => std::ptr::null(),
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_per_route_config_destroy(route: *const c_void) {
+    if route.is_null() {
+        return;
+    }
+    // SAFETY: the pointer came from `per_route_config_new`, and Envoy gives it back once.
+    let route = unsafe { Box::from_raw(route.cast_mut().cast::<RoutePolicy>()) };
+    let _ = caught(move || drop(route));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_new(
+    configuration: *const c_void,
+    _envoy: *mut c_void,
+) -> *const c_void {
+    let configuration = configuration.cast::<Configuration>();
+    let configuration = (!configuration.is_null()).then(|| {
+        // SAFETY: the pointer came from `config_new`, and Envoy keeps the configuration while it makes an exchange of it.
+        unsafe {
+            Arc::increment_strong_count(configuration);
+            Arc::from_raw(configuration)
+        }
+    });
+    // Never null: Envoy 1.38 and 1.39 would call the hooks with it.
+    let exchange = configuration
+        .and_then(|configuration| caught(|| Exchange::new(configuration)))
+        .unwrap_or_else(Exchange::refusing);
+    Box::into_raw(Box::new(exchange)).cast_const().cast()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(
+    envoy: *mut c_void,
+    exchange: *mut c_void,
+    end: bool,
+) -> u32 {
+    part(envoy, exchange, &HEADERS, |exchange, stream| {
+        exchange.request_headers(stream, end)
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_request_body(
+    envoy: *mut c_void,
+    exchange: *mut c_void,
+    end: bool,
+) -> u32 {
+    part(envoy, exchange, &BODY, |exchange, stream| {
+        exchange.request_body(stream, end)
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_request_trailers(
+    envoy: *mut c_void,
+    exchange: *mut c_void,
+) -> u32 {
+    part(envoy, exchange, &TRAILERS, Exchange::request_trailers)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_response_headers(
+    envoy: *mut c_void,
+    exchange: *mut c_void,
+    end: bool,
+) -> u32 {
+    part(envoy, exchange, &HEADERS, |exchange, stream| {
+        exchange.response_headers(stream, end)
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_response_body(
+    envoy: *mut c_void,
+    exchange: *mut c_void,
+    end: bool,
+) -> u32 {
+    part(envoy, exchange, &BODY, |exchange, stream| {
+        exchange.response_body(stream, end)
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_response_trailers(
+    envoy: *mut c_void,
+    exchange: *mut c_void,
+) -> u32 {
+    part(envoy, exchange, &TRAILERS, Exchange::response_trailers)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_stream_complete(
+    envoy: *mut c_void,
+    exchange: *mut c_void,
+) {
+    let exchange = exchange.cast::<Exchange>();
+    // SAFETY: as in `part`. A reply that ends the exchange comes here from `part`, which borrows nothing of it then.
+    let Some(exchange) = (unsafe { exchange.as_mut() }) else {
+        return;
+    };
+    // SAFETY: Envoy hands over the stream of the hook that runs.
+    let mut stream = unsafe { Stream::of_hook(envoy) };
+    if caught(|| exchange.complete(&mut stream)).is_none() {
+        let _ = caught(|| exchange.after_panic(&mut stream));
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_destroy(exchange: *mut c_void) {
+    if exchange.is_null() {
+        return;
+    }
+    // SAFETY: the pointer came from `new`, and Envoy gives it back once, as its last use.
+    let exchange = unsafe { Box::from_raw(exchange.cast::<Exchange>()) };
+    let _ = caught(move || drop(exchange));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_local_reply(
+    _envoy: *mut c_void,
+    _exchange: *mut c_void,
+    _status: u32,
+    _details: Buffer,
+    _resets: bool,
+) -> u32 {
+    const CONTINUE: u32 = 0;
+    CONTINUE
+}
+
+/// Hooks that Envoy requires and never calls here: nothing is called out to, scheduled or terminated.
+macro_rules! unused {
+    ($($name:ident($($argument:ty),*);)+) => {$(
+        #[unsafe(no_mangle)]
+        extern "C" fn $name($(_: $argument),*) {}
+    )+};
+}
+
+unused! {
+    envoy_dynamic_module_on_http_filter_http_callout_done(
+        *mut c_void, *mut c_void, u64, u32, *mut c_void, usize, *mut c_void, usize
+    );
+    envoy_dynamic_module_on_http_filter_http_stream_headers(
+        *mut c_void, *mut c_void, u64, *mut c_void, usize, bool
+    );
+    envoy_dynamic_module_on_http_filter_http_stream_data(
+        *mut c_void, *mut c_void, u64, *const c_void, usize, bool
+    );
+    envoy_dynamic_module_on_http_filter_http_stream_trailers(
+        *mut c_void, *mut c_void, u64, *mut c_void, usize
+    );
+    envoy_dynamic_module_on_http_filter_http_stream_complete(*mut c_void, *mut c_void, u64);
+    envoy_dynamic_module_on_http_filter_http_stream_reset(*mut c_void, *mut c_void, u64, u32);
+    envoy_dynamic_module_on_http_filter_scheduled(*mut c_void, *mut c_void, u64);
+    envoy_dynamic_module_on_http_filter_config_scheduled(*mut c_void, *mut c_void, u64);
+    envoy_dynamic_module_on_http_filter_config_http_callout_done(
+        *mut c_void, *mut c_void, u64, u32, *mut c_void, usize, *mut c_void, usize
+    );
+    envoy_dynamic_module_on_http_filter_config_http_stream_headers(
+        *mut c_void, *mut c_void, u64, *mut c_void, usize, bool
+    );
+    envoy_dynamic_module_on_http_filter_config_http_stream_data(
+        *mut c_void, *mut c_void, u64, *const c_void, usize, bool
+    );
+    envoy_dynamic_module_on_http_filter_config_http_stream_trailers(
+        *mut c_void, *mut c_void, u64, *mut c_void, usize
+    );
+    envoy_dynamic_module_on_http_filter_config_http_stream_complete(
+        *mut c_void, *mut c_void, u64
+    );
+    envoy_dynamic_module_on_http_filter_config_http_stream_reset(
+        *mut c_void, *mut c_void, u64, u32
+    );
+    envoy_dynamic_module_on_http_filter_downstream_above_write_buffer_high_watermark(
+        *mut c_void, *mut c_void
+    );
+    envoy_dynamic_module_on_http_filter_downstream_below_write_buffer_low_watermark(
+        *mut c_void, *mut c_void
+    );
+}

@@ -1,0 +1,10 @@
+//! The boundary to Envoy. The only files with `unsafe`.
+
+mod callbacks;
+mod hooks;
+mod slots;
+
+pub(crate) use callbacks::{
+    Attribute, Half, Host, Level, Map, Stat, StatKind, Stream, log, workers,
+};
+pub(crate) use slots::{Slots, Worker};

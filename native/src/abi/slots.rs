@@ -1,0 +1,68 @@
+//! A compiled policy for each worker. A [`Guard`] counts its references without atomics, so that it belongs to one
+//! thread; a configuration of Envoy belongs to all.
+#![expect(
+    unsafe_code,
+    reason = "a slot is handed from the thread that made it to the one thread that uses it"
+)]
+
+use agentguard::flow::Guard;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What one worker has of a policy.
+pub(crate) struct Worker {
+    /// The compiled policy; `None` after a panic, which may have left it half changed.
+    pub(crate) guard: RefCell<Option<Rc<Guard>>>,
+    /// The change of the kill list that the guard has heard of.
+    pub(crate) kill: Cell<u64>,
+}
+
+/// The slots of all workers.
+pub(crate) struct Slots(Box<[Worker]>);
+
+// SAFETY: slot `n` is only reached by the thread with number `n`, which no other thread ever has, and by whoever drops
+// all slots. An exchange that holds a reference into a slot's guard also keeps the slots, so that they are dropped when
+// no other thread has one. The thread that made the guards has kept nothing of them.
+unsafe impl Send for Slots {}
+// SAFETY: as above: a shared reference to the slots gives each thread its own slot only.
+unsafe impl Sync for Slots {}
+
+/// The number of the next thread that asks for its slot.
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static NUMBER: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+impl Slots {
+    /// Makes a guard for each of so many workers; two of them share no reference.
+    ///
+    /// # Errors
+    /// The first guard that can't be made.
+    pub(crate) fn new<E>(
+        workers: usize,
+        text: &[u8],
+        make: fn(&[u8]) -> Result<Guard, E>,
+    ) -> Result<Slots, E> {
+        let slots: Result<Box<[Worker]>, E> = (0..workers)
+            .map(|_| {
+                Ok(Worker {
+                    guard: RefCell::new(Some(Rc::new(make(text)?))),
+                    kill: Cell::new(0),
+                })
+            })
+            .collect();
+        Ok(Slots(slots?))
+    }
+
+    /// The slot of this thread; `None` if more threads serve exchanges than Envoy has told.
+    pub(crate) fn mine(&self) -> Option<&Worker> {
+        let number = NUMBER.get().unwrap_or_else(|| {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            NUMBER.set(Some(number));
+            number
+        });
+        self.0.get(number)
+    }
+}

@@ -1,0 +1,268 @@
+//! A configuration of Envoy: a policy or a kill list in force, for all workers.
+
+use crate::abi::{Host, Level, Slots, Stat, StatKind, Worker, log, workers};
+use crate::process::{self, ProcessData, ProcessStats};
+use agentguard::filter::{self, KILL_FILTER, KillConfiguration, LogLevel, Rejected};
+use agentguard::flow::{Guard, HostEnvironment};
+use agentguard::metrics::{
+    CONFIG_REJECTED, KILL_ENTRIES, LabelValues, METRICS, Metric, MetricType, POLICY_INFO,
+    POLICY_WORKERS,
+};
+use agentguard::policy::{KillState, KillSwitch};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A configuration of the filter.
+pub(crate) struct Configuration {
+    pub(crate) stats: Stats,
+    pub(crate) content: Content,
+    /// Its number in the process, and the labels under which it is counted.
+    number: u64,
+    labels: [String; 2],
+}
+
+/// What a configuration holds.
+pub(crate) enum Content {
+    /// The policy's filter.
+    Policy(Arc<Policy>),
+    /// The kill list's, with the number of its change.
+    Kill(u64),
+}
+
+impl Configuration {
+    /// Puts a configuration in force; `None` if it can't be, which Envoy rejects.
+    pub(crate) fn new(host: Host, name: &[u8], bytes: &[u8]) -> Option<Configuration> {
+        let stats = Stats::define(&host);
+        let text = filter::configuration_text(bytes.to_vec());
+        let is_named = || name == KILL_FILTER.as_bytes();
+        let kill = text.as_deref().map_err(Clone::clone);
+        let (content, labels) = match KillConfiguration::read(kill, is_named, to_log) {
+            Some(KillConfiguration {
+                state,
+                version,
+                entries,
+            }) => {
+                let list = matches!(state, KillState::List(_)).then_some(text.as_deref());
+                let change = process::stop(list.and_then(Result::ok), entries);
+                (Content::Kill(change), labels(KILL_FILTER, &version))
+            }
+            None => {
+                let Ok(policy) = Policy::new(text) else {
+                    process::reject();
+                    return None;
+                };
+                let labels = policy.labels.clone();
+                process::add_policy();
+                (Content::Policy(Arc::new(policy)), labels)
+            }
+        };
+        let number = process::register(host, stats.of_process(), labels.clone(), workers());
+        Some(Configuration {
+            stats,
+            content,
+            number,
+            labels,
+        })
+    }
+
+    /// Envoy ends the configuration. Exchanges under it have ended before.
+    pub(crate) fn retire(&self) {
+        match self.content {
+            Content::Policy(_) => process::remove_policy(),
+            Content::Kill(change) => process::lift(change),
+        }
+        process::retire(self.number, &self.labels);
+    }
+}
+
+/// The labels of the gauge of what is in force.
+fn labels(name: &str, version: &str) -> [String; 2] {
+    let values = LabelValues::default().bounded_values(POLICY_INFO, &[name, version]);
+    values.try_into().unwrap_or_default()
+}
+
+/// A policy in force.
+pub(crate) struct Policy {
+    text: Vec<u8>,
+    slots: Slots,
+    labels: [String; 2],
+    /// Maximum bytes of a body that are held.
+    pub(crate) max_body: u64,
+}
+
+impl Policy {
+    fn new(text: Result<Vec<u8>, String>) -> Result<Policy, Rejected> {
+        // The first one speaks to the log. It says what is wrong, so that the others have nothing to say.
+        let guard = compile(text.clone(), to_log)?;
+        if guard.policy.document.approval_service.is_some() {
+            log(
+                Level::Error,
+                "agentguard: configuration rejected: AG1017 approval.service: the native module does not call it; run \
+                 the filter in Wasm, or give approvals without a service",
+            );
+            return Err(Rejected);
+        }
+        let text = text.map_err(|_| Rejected)?;
+        let slots = Slots::new(workers(), &text, recompile)?;
+        let document = &guard.policy.document;
+        Ok(Policy {
+            slots,
+            labels: labels(&document.name, &guard.policy.version),
+            max_body: document.inspect.max_body,
+            text,
+        })
+    }
+
+    /// This worker's guard. `None` if there is none and none can be made, which denies.
+    pub(crate) fn guard(&self) -> Option<Rc<Guard>> {
+        let worker = self.slots.mine()?;
+        let known = worker.guard.borrow().clone();
+        let guard = match known {
+            Some(guard) => guard,
+            None => {
+                let guard = Rc::new(recompile(&self.text).ok()?);
+                worker.guard.replace(Some(Rc::clone(&guard)));
+                worker.kill.set(0);
+                guard
+            }
+        };
+        refresh(worker, &guard);
+        Some(guard)
+    }
+
+    /// Brings the kill list of a guard up to date.
+    pub(crate) fn refresh(&self, guard: &Guard) {
+        if let Some(worker) = self.slots.mine() {
+            refresh(worker, guard);
+        }
+    }
+
+    /// Forgets this worker's guard after a panic: the next exchange gets a new one.
+    pub(crate) fn forget_guard(&self) {
+        if let Some(worker) = self.slots.mine() {
+            worker.guard.replace(None);
+        }
+    }
+}
+
+fn refresh(worker: &Worker, guard: &Guard) {
+    worker
+        .kill
+        .set(process::refresh(&guard.kill, worker.kill.get()));
+}
+
+fn recompile(text: &[u8]) -> Result<Guard, Rejected> {
+    compile(Ok(text.to_vec()), |level, message| {
+        if level == LogLevel::Error {
+            to_log(level, message);
+        }
+    })
+}
+
+fn compile(text: Result<Vec<u8>, String>, log: filter::Log) -> Result<Guard, Rejected> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the host is where the environment comes in"
+    )]
+    let surroundings = HostEnvironment {
+        variable: &|name| std::env::var(name).ok(),
+        // Envoy does not tell a module what its node is.
+        node_environment: &|| None,
+        seed: filter::seed(),
+        shared_data: Rc::new(ProcessData),
+        kill: Rc::new(KillSwitch::default()),
+    };
+    filter::put_in_force(text, &surroundings, log)
+}
+
+fn to_log(level: LogLevel, message: &str) {
+    let level = match level {
+        LogLevel::Info => Level::Info,
+        LogLevel::Warn => Level::Warn,
+        LogLevel::Error => Level::Error,
+    };
+    log(level, message);
+}
+
+/// The policies of routes, by the address that Envoy knows them by. Envoy returns the address of whatever module the
+/// route's configuration names; one that is not here is another's, and is never read.
+static ROUTES: Mutex<BTreeMap<usize, Arc<Policy>>> = Mutex::new(BTreeMap::new());
+
+/// The policy of a route, which takes the place of the filter's.
+pub(crate) struct RoutePolicy {
+    /// Makes the address one that no other route has.
+    _address: u8,
+}
+
+impl RoutePolicy {
+    /// Puts a route's policy in force; `None` if it can't be, which Envoy rejects.
+    pub(crate) fn new(bytes: &[u8]) -> Option<Box<RoutePolicy>> {
+        let text = filter::configuration_text(bytes.to_vec());
+        let policy = Policy::new(text).ok()?;
+        let route = Box::new(RoutePolicy { _address: 0 });
+        ROUTES
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(route.address(), Arc::new(policy));
+        Some(route)
+    }
+
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    /// The policy at an address; `None` if it is not one of this module's.
+    pub(crate) fn at(address: usize) -> Option<Arc<Policy>> {
+        ROUTES
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&address)
+            .cloned()
+    }
+}
+
+impl Drop for RoutePolicy {
+    fn drop(&mut self) {
+        let policy = ROUTES
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.address());
+        // Not while the lock is held: what is dropped may be large.
+        drop(policy);
+    }
+}
+
+/// The stats of a configuration, in the order of [`METRICS`].
+pub(crate) struct Stats(Vec<Option<Stat>>);
+
+impl Stats {
+    fn define(host: &Host) -> Stats {
+        let define = |metric: &Metric| {
+            let kind = match metric.kind {
+                MetricType::Counter => StatKind::Counter,
+                MetricType::Gauge => StatKind::Gauge,
+                MetricType::Histogram => StatKind::Histogram,
+            };
+            let labels: Vec<&str> = metric.labels.iter().map(|label| label.name).collect();
+            host.define(kind, metric.name, &labels)
+        };
+        Stats(METRICS.iter().map(define).collect())
+    }
+
+    /// The stat of a metric.
+    pub(crate) fn of(&self, metric: &Metric) -> Option<Stat> {
+        let at = METRICS.iter().position(|known| known.name == metric.name)?;
+        *self.0.get(at)?
+    }
+
+    /// What is told of the process.
+    pub(crate) fn of_process(&self) -> ProcessStats {
+        ProcessStats {
+            in_force: self.of(&POLICY_INFO),
+            workers: self.of(&POLICY_WORKERS),
+            kill_entries: self.of(&KILL_ENTRIES),
+            rejected: self.of(&CONFIG_REJECTED),
+        }
+    }
+}

@@ -1,0 +1,476 @@
+//! One exchange: the hooks of Envoy ↔ [`Flow`].
+
+use crate::abi::{Attribute, Half, Level, Map, Stream, log};
+use crate::configuration::{Configuration, Content, Policy, RoutePolicy};
+use crate::process;
+use agentguard::diag::codes;
+use agentguard::filter;
+use agentguard::flow::{Action, Body, End, Flow, Guard, Reply, RequestHead, ResponseHead, Step};
+use agentguard::metrics::UNINSPECTABLE;
+use agentguard::proxy::{MemoryProperties, Properties};
+use serde_json::{Value, json};
+use std::cell::OnceCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What Envoy is to do with the bytes at hand.
+pub(crate) enum Outcome {
+    /// Forward them.
+    Continue,
+    /// Keep them.
+    Hold,
+    /// Drop them; the exchange ends.
+    Stop,
+    /// Send a local reply.
+    Reply(Reply),
+    /// Reset the connections.
+    Reset,
+}
+
+/// The state of one exchange.
+pub(crate) struct Exchange {
+    state: State,
+    /// The policy in force for the exchange, after `state`: its slots must outlive the guard there.
+    policy: Option<Arc<Policy>>,
+    /// Where its metrics are.
+    configuration: Option<Arc<Configuration>>,
+}
+
+enum State {
+    /// Traffic under a policy.
+    Running(Box<Running>),
+    /// Traffic through the kill list's filter.
+    Kill,
+    /// There is no policy to decide by: everything is denied.
+    Refusing,
+    /// A hook has panicked. The exchange was denied.
+    Broken,
+}
+
+struct Running {
+    flow: Flow,
+    guard: Rc<Guard>,
+}
+
+impl Running {
+    fn new(guard: Rc<Guard>) -> State {
+        let flow = Flow::new(Rc::clone(&guard));
+        State::Running(Box::new(Running { flow, guard }))
+    }
+}
+
+/// The denial of an exchange that no flow can answer.
+fn failed(code: &str) -> Reply {
+    let body = json!({"error": {
+        "message": "The filter failed and denied the request.",
+        "type": "invalid_request_error",
+        "code": code,
+    }});
+    Reply {
+        status: codes::status(code),
+        headers: vec![
+            ("content-type".to_owned(), "application/json".to_owned()),
+            ("x-agentguard-code".to_owned(), code.to_owned()),
+            ("x-should-retry".to_owned(), "false".to_owned()),
+        ],
+        body: body.to_string().into_bytes(),
+    }
+}
+
+/// Nanoseconds since 1970.
+fn now() -> u64 {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the host is where the time comes in"
+    )]
+    let now = std::time::SystemTime::now();
+    let since = now
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Exchange {
+    /// An exchange under a configuration.
+    pub(crate) fn new(configuration: Arc<Configuration>) -> Exchange {
+        let (state, policy) = match &configuration.content {
+            Content::Policy(policy) => (
+                policy.guard().map_or(State::Refusing, Running::new),
+                Some(Arc::clone(policy)),
+            ),
+            Content::Kill(_) => (State::Kill, None),
+        };
+        Exchange {
+            state,
+            policy,
+            configuration: Some(configuration),
+        }
+    }
+
+    /// An exchange that is denied, because there is nothing to decide by.
+    pub(crate) fn refusing() -> Exchange {
+        Exchange {
+            state: State::Refusing,
+            policy: None,
+            configuration: None,
+        }
+    }
+
+    /// Denies the exchange whose hook has panicked. Its flow is used no more, nor what it shares with others.
+    pub(crate) fn after_panic(&mut self, stream: &mut Stream<'_>) -> Outcome {
+        log(
+            Level::Error,
+            "agentguard: AG9006 a hook panicked; this exchange was denied",
+        );
+        // What the panic has left half changed may panic again when it is dropped.
+        std::mem::forget(std::mem::replace(&mut self.state, State::Broken));
+        if let Some(policy) = &self.policy {
+            policy.forget_guard();
+        }
+        if let Some(configuration) = &self.configuration
+            && let Some(stat) = configuration.stats.of(&UNINSPECTABLE)
+        {
+            stream.update(stat, &[codes::AG9006.as_bytes()], 1);
+        }
+        Outcome::Reply(failed(codes::AG9006))
+    }
+
+    pub(crate) fn request_headers(&mut self, stream: &mut Stream<'_>, end: bool) -> Outcome {
+        self.take_route_policy(stream);
+        let limit = self.policy.as_ref().map(|policy| policy.max_body);
+        let running = match &mut self.state {
+            State::Running(running) => running,
+            State::Kill if process::has_policy() => return Outcome::Continue,
+            State::Kill => {
+                log(
+                    Level::Error,
+                    "agentguard: AG9003 no policy runs in the process of the kill list",
+                );
+                return Outcome::Reply(filter::kill_list_missing());
+            }
+            State::Refusing | State::Broken => return Outcome::Reply(failed(codes::AG9001)),
+        };
+        faults::at("request_headers", stream);
+        // Under the listener's limit Envoy would answer larger bodies itself, before the policy has seen them.
+        if let Some(limit) = limit {
+            stream.raise_buffer_limit(limit);
+        }
+        let Some(headers) = stream.headers(Map::RequestHeaders) else {
+            return running.fail("the request headers could not be read");
+        };
+        let step = filter::timed(&mut running.flow, now, |flow, now| {
+            flow.request_headers(&RequestHead {
+                headers: &headers,
+                end,
+                properties: &StreamProperties::of(stream),
+                now,
+            })
+        });
+        running.take(stream, Half::Request, false, step)
+    }
+
+    /// Puts the policy of the route in the place of the filter's.
+    fn take_route_policy(&mut self, stream: &Stream<'_>) {
+        if !matches!(self.state, State::Running(_)) {
+            return;
+        }
+        let Some(address) = stream.route() else {
+            return;
+        };
+        let Some(policy) = RoutePolicy::at(address) else {
+            log(
+                Level::Error,
+                "agentguard: AG9001 a route has the configuration of another module; its exchanges are denied",
+            );
+            self.state = State::Refusing;
+            return;
+        };
+        self.state = policy.guard().map_or(State::Refusing, Running::new);
+        self.policy = Some(policy);
+    }
+
+    pub(crate) fn request_body(&mut self, stream: &mut Stream<'_>, end: bool) -> Outcome {
+        self.message(Half::Request, stream, |running, stream| {
+            faults::at("request_body", stream);
+            running.body(stream, Half::Request, false, |flow, held, now| {
+                flow.request_body(held, end, now)
+            })
+        })
+    }
+
+    /// With trailers (Envoy's decompressor always adds some), no body hook is marked as the last one, so that the body would
+    /// be forwarded without evaluation. The bytes that are held can still be read here.
+    pub(crate) fn request_trailers(&mut self, stream: &mut Stream<'_>) -> Outcome {
+        self.message(Half::Request, stream, |running, stream| {
+            let trailers = stream.headers(Map::RequestTrailers).map(|trailers| {
+                let copy = |(name, value): (&[u8], &[u8])| (name.to_vec(), value.to_vec());
+                trailers.into_iter().map(copy).collect::<Vec<_>>()
+            });
+            let Some(trailers) = trailers else {
+                return running.fail("the request trailers could not be read");
+            };
+            let trailers: Vec<(&[u8], &[u8])> = trailers
+                .iter()
+                .map(|(name, value)| (name.as_slice(), value.as_slice()))
+                .collect();
+            running.body(stream, Half::Request, true, |flow, held, now| {
+                flow.request_trailers(&trailers, held, now)
+            })
+        })
+    }
+
+    pub(crate) fn response_headers(&mut self, stream: &mut Stream<'_>, end: bool) -> Outcome {
+        self.message(Half::Response, stream, |running, stream| {
+            faults::at("response_headers", stream);
+            let Some(headers) = stream.headers(Map::ResponseHeaders) else {
+                return running.fail("the response headers could not be read");
+            };
+            let step = filter::timed(&mut running.flow, now, |flow, now| {
+                flow.response_headers(&ResponseHead {
+                    headers: &headers,
+                    end,
+                    now,
+                })
+            });
+            running.take(stream, Half::Response, false, step)
+        })
+    }
+
+    pub(crate) fn response_body(&mut self, stream: &mut Stream<'_>, end: bool) -> Outcome {
+        self.message(Half::Response, stream, |running, stream| {
+            faults::at("response_body", stream);
+            let outcome = running.body(stream, Half::Response, false, |flow, held, now| {
+                flow.response_body(held, end, now)
+            });
+            if !end && let Some(line) = running.flow.interim(now) {
+                let line = String::from_utf8_lossy(&line);
+                log(Level::Warn, &format!("agentguard: interim {line}"));
+            }
+            outcome
+        })
+    }
+
+    pub(crate) fn response_trailers(&mut self, stream: &mut Stream<'_>) -> Outcome {
+        self.message(Half::Response, stream, |running, stream| {
+            running.body(stream, Half::Response, true, |flow, held, now| {
+                flow.response_body(held, true, now)
+            })
+        })
+    }
+
+    /// Runs a part of a message after the request's headers.
+    fn message(
+        &mut self,
+        half: Half,
+        stream: &mut Stream<'_>,
+        run: impl FnOnce(&mut Running, &mut Stream<'_>) -> Outcome,
+    ) -> Outcome {
+        match (&mut self.state, half) {
+            (State::Running(running), _) => {
+                if let Some(policy) = &self.policy {
+                    policy.refresh(&running.guard);
+                }
+                run(running, stream)
+            }
+            // The request was let through, or denied at its headers.
+            (State::Kill, _) => Outcome::Continue,
+            (State::Refusing | State::Broken, Half::Request) => Outcome::Stop,
+            (State::Refusing | State::Broken, Half::Response) => Outcome::Reset,
+        }
+    }
+
+    /// The end of the exchange, before the access log is written.
+    pub(crate) fn complete(&mut self, stream: &mut Stream<'_>) {
+        let (State::Running(running), Some(configuration)) = (&mut self.state, &self.configuration)
+        else {
+            return;
+        };
+        faults::at("stream_complete", stream);
+        process::tell_through(stream, configuration.stats.of_process());
+        let Running { flow, guard } = &mut **running;
+        if !flow.has_begun()
+            && let Some(headers) = stream.headers(Map::RequestHeaders)
+        {
+            flow.note_unseen_request(&RequestHead {
+                headers: &headers,
+                end: true,
+                properties: &StreamProperties::of(stream),
+                now: now(),
+            });
+        }
+        // What reached the client: another filter or Envoy itself may have replaced the response that the filter saw.
+        let status = stream.status();
+        let details = stream.attribute(Attribute::ResponseCodeDetails);
+        let details = String::from_utf8_lossy(details.unwrap_or_default()).into_owned();
+        let end = End {
+            now: now(),
+            status,
+            details: &details,
+        };
+        // A failed audit event never blocks traffic. Envoy's log line then has `-`, which readers count.
+        filter::finish(flow, &end, &mut |name, value| {
+            set_state(stream, name, value)
+        });
+        flow.count(&end, &mut |metric, values, by| {
+            let Some(stat) = configuration.stats.of(&metric) else {
+                return;
+            };
+            let values = guard.names.borrow_mut().bounded_values(metric, values);
+            let values: Vec<&[u8]> = values.iter().map(String::as_bytes).collect();
+            stream.update(stat, &values, by);
+        });
+    }
+}
+
+/// Sets filter state.
+fn set_state(stream: &mut Stream<'_>, name: &str, value: &[u8]) {
+    if !stream.set_filter_state(&format!("wasm.{name}"), value) {
+        log(
+            Level::Error,
+            &format!("agentguard: {name} could not be written"),
+        );
+    }
+}
+
+impl Running {
+    /// Performs the actions of a step. Every call that Envoy refuses ends the exchange.
+    fn take(&mut self, stream: &mut Stream<'_>, half: Half, trailers: bool, step: Step) -> Outcome {
+        if !stream.edit(half, &step.headers) {
+            return self.fail("a header could not be set");
+        }
+        filter::tell_decision(&mut self.flow, false, &mut |name, value| {
+            set_state(stream, name, value)
+        });
+        match step.action {
+            Action::Continue => Outcome::Continue,
+            Action::Hold => Outcome::Hold,
+            Action::Replace(body) if stream.replace_body(half, trailers, &body) => {
+                Outcome::Continue
+            }
+            Action::Replace(_) => self.fail("a body could not be replaced"),
+            Action::Reply(reply) => Outcome::Reply(reply),
+            Action::Reset => Outcome::Reset,
+            // Only for the approval service, whose policies are not put in force here.
+            Action::Take => self.fail("a call can't wait here"),
+        }
+    }
+
+    /// Denies the exchange because of an internal error.
+    fn fail(&mut self, why: &str) -> Outcome {
+        log(Level::Error, &format!("agentguard: AG9001 {why}"));
+        Outcome::Reply(self.flow.fail())
+    }
+
+    fn body(
+        &mut self,
+        stream: &mut Stream<'_>,
+        half: Half,
+        trailers: bool,
+        run: impl FnOnce(&mut Flow, &mut dyn Body, u64) -> Step,
+    ) -> Outcome {
+        let mut held = HeldMessage {
+            stream,
+            half,
+            trailers,
+            failed: false,
+        };
+        let step = filter::timed(&mut self.flow, now, |flow, now| run(flow, &mut held, now));
+        if held.failed {
+            return self.fail("a body could not be read");
+        }
+        self.take(stream, half, trailers, step)
+    }
+}
+
+/// The bytes of a message that Envoy holds.
+struct HeldMessage<'s, 'h> {
+    stream: &'s Stream<'h>,
+    half: Half,
+    trailers: bool,
+    /// Whether Envoy failed to return the bytes.
+    failed: bool,
+}
+
+impl Body for HeldMessage<'_, '_> {
+    fn size(&self) -> usize {
+        self.stream.body_size(self.half, self.trailers)
+    }
+
+    fn read(&mut self) -> Vec<u8> {
+        self.stream
+            .body(self.half, self.trailers)
+            .unwrap_or_else(|| {
+                self.failed = true;
+                Vec::new()
+            })
+    }
+}
+
+/// Filter state in which `set_filter_state` leaves what `jwt_authn` has verified, as JSON: Envoy hands a module no nested
+/// metadata. A client can't write there.
+const VERIFIED_TOKEN: &str = "agentguard.jwt_authn";
+
+/// Properties of the exchange whose hook runs, by the paths that Wasm has for them.
+struct StreamProperties<'s, 'h> {
+    stream: &'s Stream<'h>,
+    verified: OnceCell<MemoryProperties>,
+}
+
+impl<'s, 'h> StreamProperties<'s, 'h> {
+    fn of(stream: &'s Stream<'h>) -> StreamProperties<'s, 'h> {
+        StreamProperties {
+            stream,
+            verified: OnceCell::new(),
+        }
+    }
+
+    /// The metadata of `jwt_authn`.
+    fn verified(&self) -> &MemoryProperties {
+        self.verified.get_or_init(|| {
+            let state = self.stream.filter_state(VERIFIED_TOKEN).unwrap_or_default();
+            let metadata: Value = serde_json::from_slice(state).unwrap_or_default();
+            MemoryProperties::of_json(&json!({
+                "metadata": {"filter_metadata": {"envoy.filters.http.jwt_authn": metadata}},
+            }))
+        })
+    }
+}
+
+impl Properties for StreamProperties<'_, '_> {
+    fn get(&self, path: &[&str]) -> Option<Vec<u8>> {
+        let attribute = match path {
+            ["source", "address"] => Attribute::SourceAddress,
+            ["xds", "cluster_name"] => Attribute::ClusterName,
+            ["connection", "subject_peer_certificate"] => Attribute::SubjectPeerCertificate,
+            ["connection", "dns_san_peer_certificate"] => Attribute::DnsSanPeerCertificate,
+            ["connection", "uri_san_peer_certificate"] => Attribute::UriSanPeerCertificate,
+            ["connection", "mtls"] => {
+                let is_mutual = self.stream.is_mutual_tls()?;
+                return Some(vec![u8::from(is_mutual)]);
+            }
+            ["metadata", ..] => return self.verified().get(path),
+            _ => return None,
+        };
+        self.stream.attribute(attribute).map(<[u8]>::to_vec)
+    }
+}
+
+/// Panics on request, for the tests of what they do.
+mod faults {
+    use crate::abi::Stream;
+
+    /// Panics if the module was built for that and the exchange asks for it in this hook.
+    #[cfg(not(feature = "faults"))]
+    pub(super) fn at(_hook: &str, _stream: &Stream<'_>) {}
+
+    /// Panics if the module was built for that and the exchange asks for it in this hook.
+    #[cfg(feature = "faults")]
+    #[expect(clippy::panic, reason = "a panic is what it is for")]
+    pub(super) fn at(hook: &str, stream: &Stream<'_>) {
+        let headers = stream.headers(crate::abi::Map::RequestHeaders);
+        let mut headers = headers.iter().flatten();
+        if headers.any(|(name, value)| *name == b"x-test-panic" && *value == hook.as_bytes()) {
+            panic!("{hook} was asked to panic");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The configuration of the native host: the filter as a dynamic module of Envoy.
+
+use crate::cli::{Failed, output};
+use crate::policy::{EnvironmentSource, Policy};
+use serde_json::{Value, json};
+
+/// Where the shared object is, unless `--module` says something else.
+pub(super) const DEFAULT_MODULE: &str = "/usr/lib/agentguard/libagentguard.so";
+
+/// The type of the filter's configuration.
+pub(super) const FILTER_TYPE: &str =
+    "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter";
+
+/// Refuses a policy that needs what the native module does not provide.
+pub(super) fn refuse_unprovided(policy: &Policy) -> Result<(), Failed> {
+    if policy.document.approval_service.is_some() {
+        return Err(output::print_error(
+            "--host native: the native module does not call an approval service; give approvals without one, or run the \
+             filter in Wasm",
+        ));
+    }
+    match policy.document.environment {
+        EnvironmentSource::Node { .. } => Err(output::print_error(
+            "--host native: Envoy does not tell a dynamic module the metadata of its node; let `environment` read an \
+             environment variable",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Returns the configuration of the filter.
+///
+/// The module is always a file. Envoy can fetch one from a server as well, and lets all traffic pass the filter unread while
+/// it can't.
+pub(super) fn filter(name: &str, document: &str, module: &str) -> Value {
+    json!({
+        "@type": FILTER_TYPE,
+        "dynamic_module_config": {
+            "module": {"local": {"filename": module}},
+            "metrics_namespace": "agentguard",
+        },
+        "filter_name": name,
+        "filter_config": {
+            "@type": "type.googleapis.com/google.protobuf.StringValue",
+            "value": document,
+        },
+    })
+}
+
+/// Returns the setting under which metrics have the same names as those of the Wasm filter.
+pub(super) fn runtime() -> Value {
+    json!({"layers": [{
+        "name": "agentguard",
+        "static_layer": {"envoy.reloadable_features.dynamic_modules_strip_custom_stat_prefix": true},
+    }]})
+}

@@ -1,0 +1,85 @@
+//! The kill list as a configuration of its own: a second filter of the same module, which stands before the policy's.
+//! `agentguard kill` changes its file without touching the policy's filter or any connection.
+
+use super::{Log, LogLevel};
+use crate::diag::codes;
+use crate::flow::Reply;
+use crate::policy::{KILL_KIND, KillList, KillState, parse_json};
+use std::rc::Rc;
+
+/// Name of the filter, its root and its metric.
+pub const KILL_FILTER: &str = "agentguard-kill";
+
+/// A configuration with a kill list.
+pub struct KillConfiguration {
+    /// What it puts in force.
+    pub state: KillState,
+    /// The generation of the list, for the metric.
+    pub version: String,
+    /// Number of its entries, for the metric.
+    pub entries: usize,
+}
+
+impl KillConfiguration {
+    /// Reads a configuration if it is the kill filter's: by its document, or because the filter `is_named` so. A list
+    /// that can't be read is in force too: everything is denied, since nobody can tell who is to be stopped.
+    pub fn read(
+        text: Result<&[u8], String>,
+        is_named: impl FnOnce() -> bool,
+        log: Log,
+    ) -> Option<KillConfiguration> {
+        let root = text.and_then(|text| parse_json(text).map_err(|error| error.to_string()));
+        let kind = root.as_ref().ok().and_then(|root| root.get("kind")?.text());
+        if kind != Some(KILL_KIND) && !is_named() {
+            return None;
+        }
+        let list = root.map_err(|error| vec![error]).and_then(|root| {
+            KillList::read(&root).map_err(|errors| errors.iter().map(ToString::to_string).collect())
+        });
+        let (state, version, entries) = match list {
+            Ok(list) => {
+                log(
+                    LogLevel::Info,
+                    &format!(
+                        "agentguard: kill list generation {} with {} entries is in force",
+                        list.generation,
+                        list.kills.len()
+                    ),
+                );
+                let version = list.generation.to_string();
+                let entries = list.kills.len();
+                (KillState::List(Rc::new(list)), version, entries)
+            }
+            Err(errors) => {
+                for error in errors {
+                    log(
+                        LogLevel::Error,
+                        &format!(
+                            "agentguard: AG9003 the kill list can't be read, everything is denied: {error}"
+                        ),
+                    );
+                }
+                (KillState::Unreadable, "unreadable".to_owned(), 0)
+            }
+        };
+        Some(KillConfiguration {
+            state,
+            version,
+            entries,
+        })
+    }
+}
+
+/// The denial of a kill filter that no policy's filter hears.
+pub fn kill_list_missing() -> Reply {
+    Reply {
+        status: codes::status(codes::AG9003),
+        headers: vec![
+            ("content-type".to_owned(), "application/json".to_owned()),
+            ("x-agentguard-code".to_owned(), codes::AG9003.to_owned()),
+            ("x-should-retry".to_owned(), "false".to_owned()),
+        ],
+        body: br#"{"error":{"message":"The kill list of this proxy is not in force.","code":"AG9003"}}"#
+            .to_vec(),
+    }
+}
