@@ -1,4 +1,8 @@
 //! Every way an exchange can end: what its audit event says, against what the client got and what reached the provider.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the time that an exchange took is compared with what its audit event says"
+)]
 
 use crate::scene::{
     Mode, answers, calls, case, in_every_way, in_mode, mask_cards, no_recipes, no_weapons, policy,
