@@ -147,12 +147,14 @@ test-mesh: $(if $(QUICK),quick-wasm,wasm) envoys ratelimit ## Tests of several E
 	@$(IN_ENVOY) AGENTGUARD_RATELIMIT=$(VENV)/ratelimit-$(RATELIMIT)/service_cmd \
 	$(STEP) 'Testing several Envoys' cargo test --quiet --test envoy -- --ignored several $(ONLY)
 
-# The same tests with the native module in the place of the Wasm one, and those of what only it has.
+# The same tests with the native module in the place of the Wasm one, and those of what only it has. It refuses policies with
+# an approval service; Envoy before 1.40 does not tell it how an exchange ended.
+NOT_NATIVE := examples:: approval_service:: recorded_with_its_reason::oldest as_far_as_it_is_known::oldest
 test-native: faulty-native envoys $(call envoy-of,$(ENVOY_OLDEST_NATIVE)) sdks mcp-sdk npm-sdks agents-sdks agents-npm ## The tests of the filter in real Envoys with the native module; ONLY=word
 	@$(IN_ENVOY) AGENTGUARD_HOST=native AGENTGUARD_NATIVE=$(FAULTY_NATIVE) \
 	AGENTGUARD_ENVOY_OLDEST=$(call envoy-of,$(ENVOY_OLDEST_NATIVE)) \
 	$(STEP) 'Testing the native module in Envoy $(ENVOY_NEWEST) and $(ENVOY_OLDEST_NATIVE)' \
-	  sh -c 'cargo test --quiet --test envoy -- --skip examples:: $(ONLY) && cargo test --quiet --test envoy -- --ignored native::'
+	  sh -c 'cargo test --quiet --test envoy -- $(NOT_NATIVE:%=--skip %) $(ONLY) && cargo test --quiet --test envoy -- --ignored native::'
 
 # They are a gigabyte, and start slowly.
 test-clients: $(if $(QUICK),quick-wasm,wasm) envoys agents-sdks coding ## Tests with coding agents: codex, Claude Code, gemini-cli, opencode

@@ -1,8 +1,4 @@
 //! Links the unwinder into the module: what catches a panic must be there in images without `libgcc_s`, too.
-#![expect(
-    clippy::print_stdout,
-    reason = "a build script speaks to cargo by its output"
-)]
 
 use std::path::Path;
 use std::process::Command;

@@ -52,8 +52,12 @@ struct Running {
     guard: Rc<Guard>,
 }
 
-impl Running {
-    fn new(guard: Rc<Guard>) -> State {
+impl State {
+    /// The beginning of an exchange under a worker's guard, if there is one.
+    fn under(guard: Option<Rc<Guard>>) -> State {
+        let Some(guard) = guard else {
+            return State::Refusing;
+        };
         let flow = Flow::new(Rc::clone(&guard));
         State::Running(Box::new(Running { flow, guard }))
     }
@@ -94,10 +98,7 @@ impl Exchange {
     /// An exchange under a configuration.
     pub(crate) fn new(configuration: Arc<Configuration>) -> Exchange {
         let (state, policy) = match &configuration.content {
-            Content::Policy(policy) => (
-                policy.guard().map_or(State::Refusing, Running::new),
-                Some(Arc::clone(policy)),
-            ),
+            Content::Policy(policy) => (State::under(policy.guard()), Some(Arc::clone(policy))),
             Content::Kill(_) => (State::Kill, None),
         };
         Exchange {
@@ -185,7 +186,7 @@ impl Exchange {
             self.state = State::Refusing;
             return;
         };
-        self.state = policy.guard().map_or(State::Refusing, Running::new);
+        self.state = State::under(policy.guard());
         self.policy = Some(policy);
     }
 
@@ -300,8 +301,7 @@ impl Exchange {
         }
         // What reached the client: another filter or Envoy itself may have replaced the response that the filter saw.
         let status = stream.status();
-        let details = stream.attribute(Attribute::ResponseCodeDetails);
-        let details = String::from_utf8_lossy(details.unwrap_or_default()).into_owned();
+        let details = String::from_utf8_lossy(&stream.details()).into_owned();
         let end = End {
             now: now(),
             status,

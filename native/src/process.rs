@@ -168,9 +168,12 @@ static CONFIGURATIONS: Mutex<Configurations> = Mutex::new(Configurations {
 /// Whether something is still to be told. Envoy 1.38 and 1.39 only let an exchange tell it.
 static UNTOLD: AtomicBool = AtomicBool::new(false);
 
+/// Sets a stat with these values of its labels, or adds to it. Returns `false` if it can't.
+type Update<'u> = dyn FnMut(Stat, &[&[u8]], u64) -> bool + 'u;
+
 impl Configurations {
-    /// Tells what has changed, by a function that returns `false` if it can't.
-    fn tell(&mut self, stats: ProcessStats, update: &mut dyn FnMut(Stat, &[&[u8]], u64) -> bool) {
+    /// Tells what has changed.
+    fn tell(&mut self, stats: ProcessStats, update: &mut Update<'_>) {
         let mut is_told = true;
         for (labels, count) in &self.in_force {
             let labels = labels.each_ref().map(|label| label.as_bytes());

@@ -382,7 +382,7 @@ fn a_shared_secret_signs_as_well() {
         SecretError::Missing("K".into())
     );
     const SECRET: &str = "a secret of thirty-two characters";
-    let short = |_: &str| Some(SECRET[..31].to_owned());
+    let short = |_: &str| SECRET.get(..31).map(str::to_owned);
     assert_eq!(
         VerifyingKeys::new(&list, &short).unwrap_err(),
         SecretError::Short("K".into())

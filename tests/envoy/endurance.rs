@@ -5,7 +5,7 @@ use crate::scene::{
     Mode, answers, both_modes, case, forbidden, in_mode, mask_cards, no_weapons, policy, refusal,
     says, with,
 };
-use harness::{Answer, Envoy, Http, Listening, Raw, Request, Setup, Site, Version, wait_for};
+use harness::{Answer, Envoy, Host, Http, Listening, Raw, Request, Setup, Site, Version, wait_for};
 use serde_json::{Value, json};
 
 in_both_envoys![
@@ -128,7 +128,12 @@ fn a_client_that_does_not_read_slows_the_provider_down(version: Version) {
             let (taken, (grown, _)) = (last - begun, envoy.memory());
             assert!(taken < FULL, "{taken} bytes were taken of {sent}");
             let grown = grown.saturating_sub(memory);
-            assert!(grown < FULL * 3 / 4, "{grown} bytes more memory");
+            // What the filter keeps of a text is in the VM's memory, which Envoy doesn't count, or natively in Envoy's own.
+            let most = match Host::of_run() {
+                Host::Wasm => FULL * 3 / 4,
+                Host::Native => FULL * 2,
+            };
+            assert!(grown < most, "{grown} bytes more memory");
             let response = raw.response().expect("an answer");
             assert_eq!(response.status, 200);
             assert!(response.body == stream.as_bytes(), "the answer differs");

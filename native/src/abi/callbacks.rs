@@ -10,6 +10,7 @@
 use agentguard::flow::{HeaderEdit, Reply};
 use std::ffi::{CStr, c_char, c_void};
 use std::marker::PhantomData;
+use std::sync::OnceLock;
 
 /// Bytes that the module lends to Envoy for one call, or Envoy to the module.
 #[derive(Clone, Copy)]
@@ -183,6 +184,9 @@ unsafe extern "C" {
     fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
 }
 
+/// The details of our own replies and resets in access logs.
+const REPLY: &[u8] = b"agentguard";
+
 /// The level of a log line.
 #[derive(Clone, Copy)]
 #[repr(u32)]
@@ -234,7 +238,6 @@ impl Half {
 #[derive(Clone, Copy)]
 #[repr(u32)]
 pub(crate) enum Attribute {
-    ResponseCodeDetails = 16,
     SourceAddress = 24,
     SubjectPeerCertificate = 33,
     DnsSanPeerCertificate = 35,
@@ -467,6 +470,30 @@ impl Stream<'_> {
         is_known.then(|| u16::try_from(value).ok()).flatten()
     }
 
+    /// Envoy's word for how the exchange ended; empty for our own replies, and before Envoy 1.40, which would log an error
+    /// for being asked.
+    pub(crate) fn details(&self) -> Vec<u8> {
+        const RESPONSE_CODE_DETAILS: u32 = 16;
+        let mut value = Buffer::NULL;
+        let is_known = is_1_40()
+            // SAFETY: the place for the value outlives the call.
+            && unsafe {
+                envoy_dynamic_module_callback_http_filter_get_attribute_string(
+                    self.envoy,
+                    RESPONSE_CODE_DETAILS,
+                    &raw mut value,
+                )
+            };
+        if !is_known {
+            return Vec::new();
+        }
+        // SAFETY: Envoy has written the value and keeps it during the hook.
+        match unsafe { value.bytes() } {
+            REPLY => Vec::new(),
+            details => details.to_vec(),
+        }
+    }
+
     /// Raises the bytes that Envoy buffers of this exchange.
     pub(crate) fn raise_buffer_limit(&mut self, bytes: u64) {
         // SAFETY: no pointers but the exchange.
@@ -528,7 +555,7 @@ impl Stream<'_> {
                 headers.as_ptr(),
                 headers.len(),
                 Buffer::of(&reply.body),
-                Buffer::of(b"agentguard"),
+                Buffer::of(REPLY),
             );
         }
     }
@@ -541,7 +568,7 @@ impl Stream<'_> {
             envoy_dynamic_module_callback_http_filter_reset_stream(
                 self.envoy,
                 LOCAL_RESET,
-                Buffer::of(b"agentguard"),
+                Buffer::of(REPLY),
             );
         }
     }
@@ -639,13 +666,21 @@ impl Host {
     }
 }
 
-/// A callback that Envoy 1.38 lacks.
+/// A callback that Envoy 1.38 and 1.39 lack.
 fn younger(name: &CStr) -> Option<UpdateOfConfiguration> {
     // SAFETY: the name ends with a NUL; null means every library of the process.
     let found = unsafe { dlsym(std::ptr::null_mut(), name.as_ptr()) };
     if found.is_null() {
         return None;
     }
-    // SAFETY: both names that are asked for are functions of this type.
+    // SAFETY: all names that are asked for are functions of this type.
     Some(unsafe { std::mem::transmute::<*mut c_void, UpdateOfConfiguration>(found) })
+}
+
+/// Whether Envoy is 1.40 or later, by a callback that it has.
+fn is_1_40() -> bool {
+    static KNOWN: OnceLock<bool> = OnceLock::new();
+    *KNOWN.get_or_init(|| {
+        younger(c"envoy_dynamic_module_callback_http_filter_config_increment_counter").is_some()
+    })
 }

@@ -114,6 +114,16 @@ pub(super) fn fail_open(_: &Proxy, manager: &HttpManager, report: &mut Report) {
                 "config:\n  failure_policy: FAIL_RELOAD",
             );
         }
+        if filter.is_native() && filter.code().at("/remote").is_object() {
+            report.add(
+                &*place,
+                format!(
+                    "is fetched from {}: while Envoy can't, traffic passes uninspected",
+                    filter.module()
+                ),
+                "module:\n  local: { filename: /usr/lib/agentguard/libagentguard.so }",
+            );
+        }
         if filter.entry.at("/is_optional") == true {
             report.add(
                 &*place,
@@ -147,7 +157,7 @@ pub(super) fn fail_open(_: &Proxy, manager: &HttpManager, report: &mut Report) {
 
 pub(super) fn unpinned_module(_: &Proxy, manager: &HttpManager, report: &mut Report) {
     for filter in ours(manager) {
-        let remote = filter.plugin().at("/vm_config/code/remote");
+        let remote = filter.code().at("/remote");
         let is_pinned = remote
             .at("/sha256")
             .as_str()
@@ -191,7 +201,9 @@ pub(super) fn held_without_flag(_: &Proxy, manager: &HttpManager, report: &mut R
         else {
             continue;
         };
-        let is_allowed = filter.plugin().at("/allow_on_headers_stop_iteration") == true;
+        // A native module needs no flag.
+        let is_allowed =
+            filter.is_native() || filter.plugin().at("/allow_on_headers_stop_iteration") == true;
         if policy.document.headers == HeaderMode::Hold && !is_allowed {
             report.add(
                 format!("{}, filter {}", manager.place(), filter.name),
@@ -233,12 +245,13 @@ pub(super) fn no_policy(_: &Proxy, manager: &HttpManager, report: &mut Report) {
     }
 }
 
-/// What makes two filters run in one VM.
-fn vm(filter: &HttpFilter) -> [&Value; 4] {
+/// What makes two filters run in one VM, or natively in one loaded module.
+fn vm(filter: &HttpFilter) -> [&Value; 5] {
     let vm = filter.plugin().at("/vm_config");
     [
+        filter.code(),
+        filter.config.at("/dynamic_module_config/name"),
         vm.at("/vm_id"),
-        vm.at("/code"),
         vm.at("/configuration"),
         vm.at("/environment_variables"),
     ]

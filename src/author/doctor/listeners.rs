@@ -1,7 +1,7 @@
 //! Checks of listeners, their routes, and the clusters behind them.
 
 use super::Report;
-use super::proxy::{HttpManager, Listener, Members, Proxy, number, seconds};
+use super::proxy::{HttpFilter, HttpManager, Listener, Members, Proxy, number, seconds};
 use crate::policy::ClientAddress;
 use serde_json::Value;
 
@@ -74,7 +74,10 @@ pub(super) fn small_buffer(proxy: &Proxy, manager: &HttpManager, report: &mut Re
             );
         }
     };
-    buffer(manager.place(), manager.buffer_limit);
+    // A native module raises the limit of an exchange itself.
+    if !manager.agentguard().is_some_and(HttpFilter::is_native) {
+        buffer(manager.place(), manager.buffer_limit);
+    }
     for (name, cluster) in clusters(proxy, manager) {
         buffer(
             format!("cluster {name}"),

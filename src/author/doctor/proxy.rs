@@ -58,6 +58,9 @@ pub(super) enum Role {
     Other,
 }
 
+/// The end of the type of a filter that Envoy loads as a dynamic module.
+const NATIVE: &str = "DynamicModuleFilter";
+
 /// An HTTP filter.
 #[derive(Debug)]
 pub(super) struct HttpFilter {
@@ -81,10 +84,27 @@ impl HttpFilter {
         self.config.at("/config")
     }
 
+    /// Whether Envoy loads it as a dynamic module, without Wasm.
+    pub(super) fn is_native(&self) -> bool {
+        self.kind.ends_with(NATIVE)
+    }
+
+    /// Where the module comes from.
+    pub(super) fn code(&self) -> &Value {
+        match self.is_native() {
+            true => self.config.at("/dynamic_module_config/module"),
+            false => self.plugin().at("/vm_config/code"),
+        }
+    }
+
     /// The module's file or address.
     pub(super) fn module(&self) -> String {
-        let code = self.plugin().at("/vm_config/code");
-        let names = [code.at("/local/filename"), code.at("/remote/http_uri/uri")];
+        let code = self.code();
+        let names = [
+            code.at("/local/filename"),
+            code.at("/remote/http_uri/uri"),
+            self.config.at("/dynamic_module_config/name"),
+        ];
         let name = names.into_iter().find_map(Value::as_str);
         name.unwrap_or("inline").to_owned()
     }
@@ -385,17 +405,26 @@ impl Sources {
             kind => kind,
         };
         let plugin = config.at("/config");
-        let document = document_of(plugin.at("/configuration"));
+        let is_native = kind.ends_with(NATIVE);
+        let document = document_of(match is_native {
+            true => config.at("/filter_config"),
+            false => plugin.at("/configuration"),
+        });
         let parsed = document
             .as_deref()
             .and_then(|text| serde_json::from_str::<Value>(text).ok());
         let is_kill_list = parsed.is_some_and(|document| document.at("/kind") == KILL_KIND);
-        let names = [entry.at("/name"), plugin.at("/name"), plugin.at("/root_id")];
+        let names = [
+            entry.at("/name"),
+            plugin.at("/name"),
+            plugin.at("/root_id"),
+            config.at("/filter_name"),
+        ];
         let is_ours = names.iter().any(|name| {
             name.as_str()
                 .is_some_and(|name| name.contains("agentguard"))
         });
-        let is_ours = kind.ends_with("wasm.v3.Wasm") && is_ours;
+        let is_ours = (is_native || kind.ends_with("wasm.v3.Wasm")) && is_ours;
         let ends_with_kill = names.iter().any(|name| {
             name.as_str()
                 .is_some_and(|name| name.ends_with("agentguard-kill"))
