@@ -381,7 +381,7 @@ fn response(media: &str, chunks: Vec<Vec<u8>>) -> HttpMessage {
 /// What can be seen of an exchange but the time.
 fn outcome(seen: &SimulatedResult) -> (Option<Vec<u8>>, Vec<u8>, Value) {
     let mut record: Value = serde_json::from_slice(&seen.finished.line).unwrap();
-    for key in ["ts", "chain", "timing", "request_id"] {
+    for key in ["ts", "chain", "timing", "duration_ms", "request_id"] {
         record.as_object_mut().unwrap().remove(key);
     }
     (
