@@ -110,16 +110,19 @@ impl Resolver<'_> {
         merged
     }
 
+    /// Reads a file that is named at a place of a document; `None`, and an error, if it can't be read.
+    fn file(&mut self, from: &str, path: &str, at: &str) -> Option<ReadPolicyFile> {
+        (self.read)(from, path)
+            .map_err(|error| {
+                let message = format!("`{path}` can't be read: {error}");
+                self.error(codes::AG1016, at, message, "");
+            })
+            .ok()
+    }
+
     /// Reads and resolves a document that another one extends.
     fn base(&mut self, from: &str, path: &str) -> Option<Node> {
-        let file = match (self.read)(from, path) {
-            Ok(file) => file,
-            Err(error) => {
-                let message = format!("`{path}` can't be read: {error}");
-                self.error(codes::AG1016, "extends", message, "");
-                return None;
-            }
-        };
+        let file = self.file(from, path, "extends")?;
         self.count = self.count.saturating_add(1);
         if self.open.contains(&file.name) || self.count > MAX_DOCUMENTS {
             let message = match self.open.contains(&file.name) {
@@ -294,21 +297,17 @@ impl Resolver<'_> {
                     self.error(codes::AG1005, at, message, "write `file: acme.key`");
                     continue;
                 };
-                match (self.read)(from, path) {
-                    Ok(read) if !read.text.trim().is_empty() => {
-                        let hash = digest(read.text.trim().as_bytes());
-                        file.key = "sha256".into();
-                        file.value = text(&hex::encode(&hash));
-                    }
-                    Ok(_) => {
-                        let message = format!("`{path}` is empty");
-                        self.error(codes::AG1005, at, message, "it holds one key");
-                    }
-                    Err(error) => {
-                        let message = format!("`{path}` can't be read: {error}");
-                        self.error(codes::AG1016, at, message, "");
-                    }
+                let Some(read) = self.file(from, path, at) else {
+                    continue;
+                };
+                if read.text.trim().is_empty() {
+                    let message = format!("`{path}` is empty");
+                    self.error(codes::AG1005, at, message, "it holds one key");
+                    continue;
                 }
+                let hash = digest(read.text.trim().as_bytes());
+                file.key = "sha256".into();
+                file.value = text(&hex::encode(&hash));
             }
         }
     }
@@ -328,13 +327,8 @@ impl Resolver<'_> {
                 self.error(codes::AG1005, &at, message, "write `{ file: domains.txt }`");
                 continue;
             };
-            let read = match (self.read)(from, path) {
-                Ok(read) => read,
-                Err(error) => {
-                    let message = format!("`{path}` can't be read: {error}");
-                    self.error(codes::AG1016, &at, message, "");
-                    continue;
-                }
+            let Some(read) = self.file(from, path, &at) else {
+                continue;
             };
             let is_structured = [".yaml", ".yml", ".json"]
                 .iter()

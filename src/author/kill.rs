@@ -84,11 +84,11 @@ impl KillDocument {
         })
     }
 
-    /// Returns the file's new text. `file` is its present one.
+    /// Returns the file's new text, and the list in it. `file` is its present text.
     ///
     /// # Errors
     /// What is to be lifted is not stopped, or the result is no kill list.
-    pub fn changed(&self, file: &str, change: &KillChange) -> Result<String, String> {
+    pub fn changed(&self, file: &str, change: &KillChange) -> Result<(String, KillList), String> {
         let kills = changed(&self.list.kills, change)?;
         let generation = self.list.generation.saturating_add(1);
         let written = match self.format {
@@ -115,7 +115,7 @@ impl KillDocument {
         })?;
         debug_assert_eq!(read.list.kills, kills);
         if self.format != Format::Discovery {
-            return Ok(text);
+            return Ok((text, read.list));
         }
         let mut resource: Value = serde_json::from_str(file).map_err(|error| error.to_string())?;
         for place in IN_RESOURCE {
@@ -127,7 +127,7 @@ impl KillDocument {
             *version = json!(generation.to_string());
         }
         serde_json::to_string_pretty(&resource)
-            .map(|text| format!("{text}\n"))
+            .map(|text| (format!("{text}\n"), read.list))
             .map_err(|error| error.to_string())
     }
 
@@ -302,7 +302,7 @@ mod tests {
     fn after(text: &str, changes: &[KillChange]) -> String {
         changes.iter().fold(text.to_owned(), |text, change| {
             let document = KillDocument::read(&text).unwrap();
-            document.changed(&text, change).unwrap()
+            document.changed(&text, change).unwrap().0
         })
     }
 

@@ -8,7 +8,7 @@ use super::{Failed, output};
 use crate::author::{HalfExchange, describe_principal};
 use crate::flow::simulation::{self, Caller, HttpMessage, SimulatedResult};
 use crate::flow::{EventObserver, Guard, HostEnvironment};
-use crate::policy::{ApproverKey, Node, load_with_zones, parse_json};
+use crate::policy::{Node, load_with_zones, parse_json};
 use crate::proxy::{MemoryProperties, MemorySharedData};
 use crate::wire::json::Decimal;
 use base64::Engine;
@@ -247,12 +247,10 @@ impl OfflineProxy {
             return Err(output::print_error("the policy is not valid"));
         };
         let key = policy.document.audit.key.clone();
-        let shared = policy.document.approvers.iter();
-        let shared = shared.filter_map(|approver| match &approver.key {
-            ApproverKey::Hmac(name) => Some(&**name),
-            ApproverKey::Ed25519(_) => None,
-        });
-        let keys = policy.document.key_variables().chain(shared);
+        let document = &policy.document;
+        let keys = document
+            .key_variables()
+            .chain(document.approver_variables());
         let keys: Vec<Box<str>> = keys.map(Box::from).collect();
         let surroundings = HostEnvironment {
             // The key of the chain's MAC has no effect on decisions. All other variables would come from a proxy.

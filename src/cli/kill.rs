@@ -59,12 +59,9 @@ impl KillCommand {
             print(&self.file, &document.list, json);
             return Ok(ExitStatus::Clean);
         };
-        let changed = document
+        let (changed, list) = document
             .changed(&text, &change)
             .map_err(|why| output::print_error(&format!("{why}; nothing was changed")))?;
-        let list = KillDocument::read(&changed)
-            .map_err(|_| output::print_error("the change is no kill list; nothing was changed"))?
-            .list;
         output::replace_file(&self.file, changed.as_bytes())?;
         print(&self.file, &list, json);
         Ok(ExitStatus::Clean)

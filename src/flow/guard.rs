@@ -156,10 +156,7 @@ impl Guard {
         let keys = keys.map_err(|error| GuardError {
             code: codes::AG1022,
             message: match error {
-                KeyError::Absent(name) => format!(
-                    "principals: the environment variable `{name}` is not set; list it under \
-                     `vm_config.environment_variables.host_env_keys`"
-                ),
+                KeyError::Absent(name) => return missing_secret("principals", &name),
                 KeyError::Short(name) => format!(
                     "principals: the environment variable `{name}` is too short for a key; `agentguard keygen` makes one"
                 ),

@@ -116,18 +116,7 @@ pub fn run(
     answer: impl FnOnce(&HttpMessage) -> HttpMessage,
     now: u64,
 ) -> SimulatedResult {
-    run_watched(guard, request, answer, now, None)
-}
-
-/// Runs one exchange like [`run`], with an observer of each evaluated event.
-pub fn run_watched(
-    guard: &Rc<Guard>,
-    request: &HttpMessage,
-    answer: impl FnOnce(&HttpMessage) -> HttpMessage,
-    now: u64,
-    watcher: Option<EventObserver>,
-) -> SimulatedResult {
-    run_as(&Caller::default(), guard, request, answer, now, watcher)
+    run_as(&Caller::default(), guard, request, answer, now, None)
 }
 
 /// Who sends a simulated request.
@@ -144,7 +133,7 @@ pub struct Caller {
 /// A simulated approval service: what it is asked, and its status and body. `None` once the time is over.
 pub type SimulatedService<'s> = &'s mut dyn FnMut(&ServiceCall) -> Option<(u16, Vec<u8>)>;
 
-/// Runs one exchange of a caller like [`run_watched`]. Nobody answers for the approval service.
+/// Runs one exchange of a caller like [`run`], with an observer of each evaluated event. Nobody answers for the approval service.
 pub fn run_as(
     caller: &Caller,
     guard: &Rc<Guard>,

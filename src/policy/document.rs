@@ -147,26 +147,28 @@ impl Document {
             EnvironmentSource::Variable { name, .. } => Some(&**name),
             _ => None,
         };
-        let secrets = self
-            .approvers
-            .iter()
-            .filter_map(|approver| match &approver.key {
-                ApproverKey::Hmac(name) => Some(&**name),
-                ApproverKey::Ed25519(_) => None,
-            });
         self.audit
             .key
             .as_deref()
             .into_iter()
             .chain(environment)
             .chain(self.key_variables())
-            .chain(secrets)
+            .chain(self.approver_variables())
             .collect()
     }
 
     /// Environment variables that hold API keys.
     pub fn key_variables(&self) -> impl Iterator<Item = &str> {
         principals::key_variables(&self.principals)
+    }
+
+    /// Environment variables that hold the secrets of approvers.
+    pub fn approver_variables(&self) -> impl Iterator<Item = &str> {
+        let keys = self.approvers.iter().map(|approver| &approver.key);
+        keys.filter_map(|key| match key {
+            ApproverKey::Hmac(name) => Some(&**name),
+            ApproverKey::Ed25519(_) => None,
+        })
     }
 }
 

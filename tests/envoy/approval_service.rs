@@ -1,9 +1,10 @@
 //! The approval service: a call waits while it is asked, and passes with what it signs.
 
+use crate::approvals::{REFUND, approved_by, asks, manager, tool_call};
 use crate::scene::{
     Mode, calls, case, completion, in_every_way, in_mode, policy, says, sites, with,
 };
-use agentguard::approval::{ApprovalRequest, SigningKey, digest, mint, nonce};
+use agentguard::approval::{ApprovalRequest, SigningKey, digest};
 use harness::{
     Answer, Envoy, Gate, Http, Listening, Provider, Received, Request, Response, Setup, Site,
     Version, wait_for,
@@ -11,7 +12,6 @@ use harness::{
 use serde_json::{Value, json};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 in_both_envoys![
     what_waits_passes_once_the_service_agrees,
@@ -22,18 +22,6 @@ in_both_envoys![
     fifty_wait_and_others_pass_at_once,
     a_notice_arrives_though_nothing_waits_for_it,
 ];
-
-const REFUND: &str = r#"{"amount": 250, "to": "x"}"#;
-
-fn manager() -> SigningKey {
-    SigningKey::from_seed("manager", [1; 32])
-}
-
-#[expect(clippy::disallowed_methods, reason = "an approver has a clock")]
-fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.expect("a clock after 1970").as_secs()
-}
 
 /// A policy in which large refunds wait for a manager.
 fn refunds(approval: Value) -> Value {
@@ -76,12 +64,6 @@ fn named(received: &Received) -> Vec<ApprovalRequest> {
         .collect()
 }
 
-fn signed(request: &ApprovalRequest, key: &SigningKey) -> String {
-    static COUNT: AtomicUsize = AtomicUsize::new(0);
-    let number = COUNT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-    mint(request, key, now(), nonce(&number))
-}
-
 fn gives(tokens: &[String]) -> Answer {
     let body = json!({"agentguard": "approval", "tokens": tokens});
     Answer::json(200, body.to_string().as_bytes())
@@ -92,25 +74,9 @@ fn agrees(received: &Received) -> Answer {
     let requests = named(received);
     let tokens: Vec<String> = requests
         .iter()
-        .map(|request| signed(request, &manager()))
+        .map(|request| approved_by(request, &manager()))
         .collect();
     gives(&tokens)
-}
-
-fn asks() -> Request {
-    Request::chat(says("Refund me."))
-}
-
-fn tool_call() -> Request {
-    let params = json!({"name": "refund", "arguments": {"amount": 250}});
-    let body =
-        json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string();
-    Request::new("POST", "/mcp")
-        .header("content-type", "application/json")
-        .header("accept", "application/json, text/event-stream")
-        .header("mcp-protocol-version", "2025-06-18")
-        .header("content-length", body.len().to_string())
-        .body(body)
 }
 
 fn frame(delta: Value, finish: Value) -> Vec<u8> {
@@ -153,7 +119,7 @@ fn ways() -> Vec<(&'static str, Request, Answer, Vec<u8>)> {
     vec![
         ("whole", asks(), Answer::json(200, &whole), whole),
         ("stream", asks(), streams(&frames()), frames().concat()),
-        ("request", tool_call(), Answer::json(200, &done), done),
+        ("request", tool_call(None), Answer::json(200, &done), done),
     ]
 }
 
@@ -203,7 +169,7 @@ fn what_the_service_does_not_approve_is_denied_with_its_reason(version: Version)
             Answer::new(200, &[], b"yes, do")
         }),
         ("AG3004", "bad_signature", |request| {
-            let token = signed(request, &manager());
+            let token = approved_by(request, &manager());
             let (unsigned, _) = token.rsplit_once('.').expect("a signature");
             gives(&[format!("{unsigned}.")])
         }),
@@ -211,13 +177,19 @@ fn what_the_service_does_not_approve_is_denied_with_its_reason(version: Version)
             let mut other = request.clone();
             let args = digest(br#"{"amount":1,"to":"x"}"#).expect("JSON");
             other.subject.args = args.into();
-            gives(&[signed(&other, &manager())])
+            gives(&[approved_by(&other, &manager())])
         }),
         ("AG3004", "wrong_role", |request| {
-            gives(&[signed(request, &SigningKey::from_seed("lead", [2; 32]))])
+            gives(&[approved_by(
+                request,
+                &SigningKey::from_seed("lead", [2; 32]),
+            )])
         }),
         ("AG3004", "unknown_key", |request| {
-            gives(&[signed(request, &SigningKey::from_seed("manager", [9; 32]))])
+            gives(&[approved_by(
+                request,
+                &SigningKey::from_seed("manager", [9; 32]),
+            )])
         }),
     ];
     for (code, detail, wrong) in cases {
@@ -399,7 +371,7 @@ fn fifty_wait_and_others_pass_at_once(version: Version) {
         let site = envoy.site(mode.word());
         std::thread::scope(|scope| {
             let waiting: Vec<_> = (0..WAITING)
-                .map(|_| scope.spawn(|| site.send(Http::One, &tool_call())))
+                .map(|_| scope.spawn(|| site.send(Http::One, &tool_call(None))))
                 .collect();
             wait_for("all to wait", || (service.count() == WAITING).then_some(()));
             // None of those that wait gets its answer before these.

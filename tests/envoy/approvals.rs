@@ -17,9 +17,9 @@ in_both_envoys![
     a_token_is_for_the_tenant_that_asked,
 ];
 
-const REFUND: &str = r#"{"amount": 250, "to": "x"}"#;
+pub const REFUND: &str = r#"{"amount": 250, "to": "x"}"#;
 
-fn manager() -> SigningKey {
+pub fn manager() -> SigningKey {
     SigningKey::from_seed("manager", [1; 32])
 }
 
@@ -54,14 +54,19 @@ fn requested(response: &Response) -> ApprovalRequest {
     ApprovalRequest::parse(&format!("agar1.{payload}")).expect("a request")
 }
 
-/// What `agentguard approve` prints.
+/// What `agentguard approve` prints for a manager.
 fn approved(request: &ApprovalRequest) -> String {
-    static COUNT: AtomicUsize = AtomicUsize::new(0);
-    let number = COUNT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-    mint(request, &manager(), now(), nonce(&number))
+    approved_by(request, &manager())
 }
 
-fn asks() -> Request {
+/// A token that a key signs for a request.
+pub fn approved_by(request: &ApprovalRequest, key: &SigningKey) -> String {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    mint(request, key, now(), nonce(&number))
+}
+
+pub fn asks() -> Request {
     Request::chat(says("Refund me."))
 }
 
@@ -115,7 +120,7 @@ fn an_approved_call_of_a_response_passes_once(version: Version) {
     });
 }
 
-fn tool_call(token: Option<&str>) -> Request {
+pub fn tool_call(token: Option<&str>) -> Request {
     let mut params =
         json!({"name": "refund", "arguments": {"amount": 250}, "_meta": {"progressToken": 7}});
     if let Some(token) = token {

@@ -5,15 +5,13 @@
 //! same in a checkout of before, and `diff -r` shows the difference. `GOLDEN_WRITE=1` writes the new digests.
 
 use super::recorded;
-use super::streams::{guard, half};
-use agentguard::flow::Guard;
-use agentguard::flow::simulation::{HttpMessage, SimulatedResult, run};
+use super::streams::{guard, replay};
+use agentguard::flow::simulation::{HttpMessage, SimulatedResult};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 /// What a policy makes the filter do: a name and its rules.
 const POLICIES: &[(&str, &str)] = &[
@@ -55,22 +53,6 @@ const POLICIES: &[(&str, &str)] = &[
 ",
     ),
 ];
-
-fn exchange(guard: &Rc<Guard>, exchange: &Value) -> SimulatedResult {
-    let (request, response) = (&exchange["request"], &exchange["response"]);
-    let text = |key: &str| request[key].as_str().unwrap_or_default();
-    let status = response["status"].to_string();
-    let sent = half(
-        &[
-            (":method", text("method")),
-            (":path", text("path")),
-            (":authority", text("host")),
-        ],
-        request,
-    );
-    let answer = half(&[(":status", &status)], response);
-    run(guard, &sent, |_| answer, 1_763_622_245_000_000_000)
-}
 
 fn write_half(out: &mut String, what: &str, half: &HttpMessage) {
     let _ = writeln!(out, "== {what}");
@@ -135,7 +117,7 @@ fn golden_outcomes_of_every_recorded_exchange_are_as_they_were() {
         let id = recording["id"].as_str().unwrap();
         let mut digests = Vec::new();
         for (policy, guard) in guards.iter().enumerate() {
-            let outcome = outcome(&exchange(guard, recording));
+            let outcome = outcome(&replay(guard, recording));
             digests.push(digest(&outcome));
             if let Some(folder) = &dump {
                 let (what, _) = POLICIES[policy];

@@ -51,7 +51,29 @@ pub(super) fn headers(message: &Value) -> Vec<(String, String)> {
         .collect()
 }
 
-pub(super) fn half(pseudo: &[(&str, &str)], message: &Value) -> HttpMessage {
+/// The request and the response of a recorded exchange.
+pub(super) fn messages(exchange: &Value) -> (HttpMessage, HttpMessage) {
+    let (request, response) = (&exchange["request"], &exchange["response"]);
+    let text = |key: &str| request[key].as_str().unwrap_or_default();
+    let status = response["status"].to_string();
+    let request = half(
+        &[
+            (":method", text("method")),
+            (":path", text("path")),
+            (":authority", text("host")),
+        ],
+        request,
+    );
+    (request, half(&[(":status", &status)], response))
+}
+
+/// Runs a recorded exchange under a policy.
+pub(super) fn replay(guard: &Rc<Guard>, exchange: &Value) -> SimulatedResult {
+    let (request, response) = messages(exchange);
+    run(guard, &request, |_| response, 1_763_622_245_000_000_000)
+}
+
+fn half(pseudo: &[(&str, &str)], message: &Value) -> HttpMessage {
     let headers = headers(message);
     let all: Vec<(&str, &str)> = pseudo
         .iter()
@@ -92,19 +114,13 @@ fn streamed(exchange: &Value) -> Option<Streamed> {
     }
     let framing = route.protocol.framing(&asked, media)?;
     route.protocol.stream(&asked)?;
-    let status = response["status"].to_string();
+    let body = body(response);
+    let (request, response) = messages(exchange);
     Some(Streamed {
         id: exchange["id"].to_string(),
-        request: half(
-            &[
-                (":method", head.method),
-                (":path", text("path")),
-                (":authority", head.host),
-            ],
-            request,
-        ),
-        response: half(&[(":status", &status)], response),
-        body: body(response),
+        request,
+        response,
+        body,
         framing,
         protocol: route.protocol,
         asked,

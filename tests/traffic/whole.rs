@@ -2,7 +2,7 @@
 //! overlooked, nothing breaks the readers, and what is withheld is gone.
 
 use super::recorded;
-use super::streams::{body, guard, half, headers};
+use super::streams::{body, guard, headers, messages};
 use agentguard::event::{Event, Kind, Known, Reading};
 use agentguard::flow::simulation::{HttpMessage, SimulatedResult, run};
 use agentguard::protocol::{self, BodyForm, Bounds, Recognised, RequestContext, Route, RouteHead};
@@ -69,8 +69,7 @@ fn whole(exchange: &Value) -> Option<Whole> {
     if route.protocol.framing(&asked, media).is_some() {
         return None;
     }
-    let status = response["status"].to_string();
-    let text = |key: &str| request[key].as_str().unwrap_or_default();
+    let (sent, answered) = messages(exchange);
     Some(Whole {
         id: exchange["id"].to_string(),
         route,
@@ -79,15 +78,8 @@ fn whole(exchange: &Value) -> Option<Whole> {
             .as_str()
             .map(str::to_owned),
         response: body(response),
-        sent: half(
-            &[
-                (":method", text("method")),
-                (":path", text("path")),
-                (":authority", text("host")),
-            ],
-            request,
-        ),
-        answered: half(&[(":status", &status)], response),
+        sent,
+        answered,
         is_error: response["status"].as_u64().unwrap_or_default() >= 400,
     })
 }

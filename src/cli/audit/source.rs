@@ -3,9 +3,8 @@
 use super::super::{Failed, output};
 use super::filter::{Filter, Reading};
 use super::index::{Found, Index, IndexError};
-use super::lines::{Line, Lines, fault_of};
+use super::lines::Line;
 use super::trail::Files;
-use crate::audit::Place;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::ControlFlow;
@@ -120,33 +119,13 @@ pub(super) fn each_line(
     files: &Files,
     take: &mut dyn FnMut(&Line<'_>) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
-    for (number, name) in files.0.iter().enumerate() {
-        let complain = |fault: &crate::audit::Fault| {
+    files.each_line(&mut |line| match line {
+        Ok(line) => take(line),
+        Err(fault) => {
             let message = fault.describe(&|place| files.name(place));
             let place = fault.place().map(|place| files.name(place));
             output::note(&format!("{}: {message}", place.unwrap_or_default()));
-        };
-        let mut lines = match Lines::open(name, number) {
-            Ok(lines) => lines,
-            Err(error) => {
-                let at = Place {
-                    file: number,
-                    line: 1,
-                };
-                complain(&fault_of(&error, at));
-                continue;
-            }
-        };
-        loop {
-            match lines.next() {
-                Ok(Some(line)) => take(&line)?,
-                Ok(None) => break,
-                Err(fault) => {
-                    complain(&fault);
-                    break;
-                }
-            }
+            ControlFlow::Continue(())
         }
-    }
-    ControlFlow::Continue(())
+    })
 }

@@ -1,17 +1,21 @@
 //! The files of a trail, its keys and heads, as all commands about trails take them.
 
 use super::super::{Failed, output};
-use super::lines::{Lines, fault_of};
+use super::lines::{Line, Lines, fault_of};
 use crate::audit::{
-    ChainId, ChainKey, Checkpoint, CheckpointVerifier, Head, Place, Report, Verifier,
+    ChainId, ChainKey, Checkpoint, CheckpointVerifier, Fault, Head, Place, Report, Verifier,
     parse_chain_id,
 };
 use crate::wire::hex;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
 /// Maximum faults that are printed as text.
 const MAX_PRINTED: usize = 100;
+
+/// Takes a line, or the fault that ends its file. Says whether it wants more.
+pub(super) type TakeLine<'t> = &'t mut dyn FnMut(Result<&Line<'_>, Fault>) -> ControlFlow<()>;
 
 /// Files that can be read, each once.
 pub(super) struct Files(pub(super) Vec<String>);
@@ -50,8 +54,8 @@ impl Files {
         }
     }
 
-    /// Hands all lines to a verifier. A file that can't be read to its end is a fault, and the others are read.
-    pub(super) fn read_into(&self, verifier: &mut Verifier) {
+    /// Hands over the lines of all files, and a fault for each file that can't be read to its end.
+    pub(super) fn each_line(&self, take: TakeLine<'_>) -> ControlFlow<()> {
         for (number, name) in self.0.iter().enumerate() {
             let mut lines = match Lines::open(name, number) {
                 Ok(lines) => lines,
@@ -60,21 +64,33 @@ impl Files {
                         file: number,
                         line: 1,
                     };
-                    verifier.fault(fault_of(&error, at));
+                    take(Err(fault_of(&error, at)))?;
                     continue;
                 }
             };
             loop {
                 match lines.next() {
-                    Ok(Some(line)) => verifier.line(line.bytes, line.at, line.is_complete),
+                    Ok(Some(line)) => take(Ok(&line))?,
                     Ok(None) => break,
                     Err(fault) => {
-                        verifier.fault(fault);
+                        take(Err(fault))?;
                         break;
                     }
                 }
             }
         }
+        ControlFlow::Continue(())
+    }
+
+    /// Hands all lines to a verifier. A file that can't be read to its end is a fault, and the others are read.
+    pub(super) fn read_into(&self, verifier: &mut Verifier) {
+        let _ = self.each_line(&mut |line| {
+            match line {
+                Ok(line) => verifier.line(line.bytes, line.at, line.is_complete),
+                Err(fault) => verifier.fault(fault),
+            }
+            ControlFlow::Continue(())
+        });
     }
 
     /// `audit.jsonl.1:42`

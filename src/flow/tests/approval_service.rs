@@ -431,6 +431,16 @@ fn stalled(
     body: &[u8],
     size: usize,
 ) -> (Flow, ServiceCall, Vec<u8>) {
+    let pieces = body.chunks(size).map(|piece| (piece, false));
+    streamed_in(guard, request, pieces.chain([(&[][..], true)]))
+}
+
+/// As [`stalled`], of the pieces of a stream, each with whether it is the last one.
+fn streamed_in<'p>(
+    guard: &Rc<Guard>,
+    request: &HttpMessage,
+    pieces: impl Iterator<Item = (&'p [u8], bool)>,
+) -> (Flow, ServiceCall, Vec<u8>) {
     let mut flow = Flow::new(Rc::clone(guard));
     let _ = sends_head(&mut flow, request);
     let asked = request.body();
@@ -444,10 +454,8 @@ fn stalled(
         now: NOW,
     });
     let (mut client, mut call) = (Vec::new(), None);
-    let pieces = body.chunks(size).chain([&[][..]]);
-    let count = body.chunks(size).count();
-    for (number, mut piece) in pieces.enumerate() {
-        let step = flow.response_body(&mut piece, number == count, NOW);
+    for (mut piece, is_last) in pieces {
+        let step = flow.response_body(&mut piece, is_last, NOW);
         call = call.or(step.calls.into_iter().next());
         match step.action {
             Action::Continue => client.extend_from_slice(piece),
@@ -529,7 +537,8 @@ rules:
     let end = response.len() - "data: [DONE]\n\n".len();
     let text = format!(": {}\n\n", "x".repeat(100)).repeat(60);
     response.splice(end..end, text.into_bytes());
-    let (mut flow, asked, client) = stalled_until_end(&guard, &ways()[1].1, &response);
+    let pieces = response.chunks(200).map(|piece| (piece, false));
+    let (mut flow, asked, client) = streamed_in(&guard, &ways()[1].1, pieces);
     let client = String::from_utf8(client).unwrap();
     assert!(!client.contains("250"), "{client}");
     let answer = ServiceAnswer::Unreachable;
@@ -544,36 +553,4 @@ rules:
     });
     let record: Value = serde_json::from_slice(&finished.line).unwrap();
     assert_eq!(record["code"], "AG2014", "{record}");
-}
-
-/// As [`stalled`], of a stream that is ended while it waits.
-fn stalled_until_end(
-    guard: &Rc<Guard>,
-    request: &HttpMessage,
-    body: &[u8],
-) -> (Flow, ServiceCall, Vec<u8>) {
-    let mut flow = Flow::new(Rc::clone(guard));
-    let _ = sends_head(&mut flow, request);
-    let asked = request.body();
-    let _ = flow.request_body(&mut asked.as_slice(), true, NOW);
-    let _ = flow.response_headers(&ResponseHead {
-        headers: &[
-            (b":status", b"200"),
-            (b"content-type", b"text/event-stream"),
-        ],
-        end: false,
-        now: NOW,
-    });
-    let (mut client, mut call) = (Vec::new(), None);
-    for mut piece in body.chunks(200) {
-        let step = flow.response_body(&mut piece, false, NOW);
-        call = call.or(step.calls.into_iter().next());
-        match step.action {
-            Action::Continue => client.extend_from_slice(piece),
-            Action::Replace(bytes) => client.extend_from_slice(&bytes),
-            Action::Take => {}
-            action => assert_eq!(action, Action::Reset),
-        }
-    }
-    (flow, call.unwrap(), client)
 }

@@ -17,7 +17,7 @@ mod vary;
 
 use super::golden::{digest, hold_to};
 use super::recorded;
-use super::streams::{guard, half};
+use super::streams::{guard, messages};
 use agentguard::event::{CustomCallFormat, CustomFormat};
 use agentguard::flow::Guard;
 use agentguard::flow::simulation::{HttpMessage, run};
@@ -95,23 +95,12 @@ struct Recorded {
 }
 
 fn read_recorded(exchange: &Value) -> Option<Recorded> {
-    let (request, response) = (&exchange["request"], &exchange["response"]);
-    let text = |key: &str| request[key].as_str().unwrap_or_default();
+    let (mut request, response) = messages(exchange);
     // The filter numbers requests without an id.
-    let pseudo = [
-        ("x-request-id", "r-1"),
-        (":method", text("method")),
-        (":path", text("path")),
-        (":authority", text("host")),
-    ];
-    let status = response["status"].to_string();
-    let media = response["headers"]["content-type"].as_str();
-    exchange_of(
-        exchange["id"].as_str().unwrap(),
-        half(&pseudo, request),
-        half(&[(":status", &status)], response),
-        media,
-    )
+    let id = (b"x-request-id".to_vec(), b"r-1".to_vec());
+    request.headers.push(id);
+    let media = exchange["response"]["headers"]["content-type"].as_str();
+    exchange_of(exchange["id"].as_str().unwrap(), request, response, media)
 }
 
 fn exchange_of(
