@@ -4,13 +4,13 @@
 mod approve;
 mod audit;
 mod author;
+mod console_blocks;
 mod doctor;
 mod identity;
 mod init;
 mod manifests;
 mod names;
 mod output;
-mod pages;
 mod scan;
 
 use serde_json::{Value, json};

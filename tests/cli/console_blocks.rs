@@ -1,5 +1,5 @@
 //! The pages of the documentation: every command of a `console` block prints what the page shows. Those that need an Envoy are run
-//! by `tests/envoy/pages.rs`.
+//! by `tests/envoy/console_blocks.rs`.
 
 use super::root;
 use std::path::{Path, PathBuf};
