@@ -20,6 +20,9 @@ AGENTS_NPM   := ai@6.0.326 @ai-sdk/openai@3.0.141 @ai-sdk/anthropic@3.0.138 @ai-
 CODING       := @openai/codex@0.169.0 @anthropic-ai/claude-code@2.1.197 @google/gemini-cli@0.61.0 opencode-ai@1.18.33
 # Envoy's rate limit service, for `make test-mesh`.
 RATELIMIT    := v1.4.1-0.20260122083618-3fb702589d36
+# Only for `make site`.
+MKDOCS       := 9.8.1
+MKDOCS_MORE  := mkdocs==1.6.1 pymdown-extensions==13.1 mdx-truly-sane-lists==1.3
 # Only for comparison, by `make bench`.
 PRESIDIO       := 2.2.366
 DETECT_SECRETS := 1.5.0
@@ -43,7 +46,7 @@ envoy-of = $(VENV)/envoy-$(1)/bin/envoy
 node-of  = $(VENV)/node-$(1)/nodejs/bin/node
 
 .DEFAULT_GOAL := help
-.PHONY: help run wasm native faulty-native build quick-wasm quick-build lint test test-unit test-envoy test-native test-clients test-observability test-mesh bench bench-exchange bench-detect bench-read bench-decide counts size dist test-dist clean check-rust check-python check-curl
+.PHONY: help run site wasm native faulty-native build quick-wasm quick-build lint test test-unit test-envoy test-native test-clients test-observability test-mesh bench bench-exchange bench-detect bench-read bench-decide counts size dist test-dist clean check-rust check-python check-curl
 .DELETE_ON_ERROR:
 
 help: ## Lists the targets
@@ -187,6 +190,9 @@ COUNTED := $(wildcard tools/layout/src/*.rs) tools/layout/host.mjs tools/layout/
 size: wasm ## The filter's size and what it asks of its host
 	@$(PYTHON) tests/module.py $(WASM) $(WASM_BUDGET)
 
+site: $(VENV)/mkdocs-$(MKDOCS)/installed ## The documentation as a site, target/site: no network is needed to read it
+	@NO_MKDOCS_2_WARNING=1 $(STEP) 'Building the site' $(VENV)/mkdocs-$(MKDOCS)/bin/mkdocs build --quiet --strict --site-dir $(TARGET)/site
+
 # ---- Releasing ------------------------------------------------------------------------------------------------------
 
 # docs/release.md. What is built for a release names no folder of the machine, so that it is built beside what the other targets
@@ -317,6 +323,13 @@ $(VENV)/zig-%/installed: Makefile | check-python
 	@rm -rf $(VENV)/zig-$*
 	@$(PYTHON) -m venv $(VENV)/zig-$*
 	@$(VENV)/zig-$*/bin/python $(PIP) install ziglang==$* cargo-zigbuild==$(ZIGBUILD)
+	@touch $@
+
+$(VENV)/mkdocs-%/installed: Makefile | check-python
+	@printf '\n==> Fetching MkDocs Material %s\n' $*
+	@rm -rf $(VENV)/mkdocs-$*
+	@$(PYTHON) -m venv $(VENV)/mkdocs-$*
+	@$(VENV)/mkdocs-$*/bin/python $(PIP) install mkdocs-material==$* $(MKDOCS_MORE)
 	@touch $@
 
 $(VENV)/mcp-%/installed: | check-python
