@@ -46,7 +46,7 @@ envoy-of = $(VENV)/envoy-$(1)/bin/envoy
 node-of  = $(VENV)/node-$(1)/nodejs/bin/node
 
 .DEFAULT_GOAL := help
-.PHONY: help run site wasm native faulty-native build quick-wasm quick-build lint test test-unit test-envoy test-native test-clients test-observability test-mesh bench bench-exchange bench-detect bench-read bench-decide counts size dist test-dist clean check-rust check-python check-curl
+.PHONY: help run site wasm native faulty-native build quick-wasm quick-build lint test test-unit test-envoy test-native test-clients test-observability test-mesh test-go bench bench-exchange bench-detect bench-read bench-decide counts size dist test-dist clean check-rust check-python check-curl
 .DELETE_ON_ERROR:
 
 help: ## Lists the targets
@@ -163,6 +163,12 @@ test-native: faulty-native envoys $(call envoy-of,$(ENVOY_OLDEST_NATIVE)) sdks m
 test-clients: $(if $(QUICK),quick-wasm,wasm) envoys agents-sdks coding ## Tests with coding agents: codex, Claude Code, gemini-cli, opencode
 	@$(IN_ENVOY) AGENTGUARD_CODING=$(VENV)/coding-$(CODEX)/node_modules/.bin \
 	$(STEP) 'Testing coding agents' cargo test --quiet --test envoy -- --ignored coding $(ONLY)
+
+# As many packages as Go builds in a minute: those of OpenAI, Anthropic and Google.
+GO_PACKAGES := $(VENV)/go-packages/packages
+test-go: $(if $(QUICK),quick-wasm,wasm) envoys $(GO_PACKAGES) ## Tests with the providers' Go packages
+	@$(IN_ENVOY) AGENTGUARD_GO_PACKAGES=$(GO_PACKAGES) \
+	$(STEP) 'Testing the Go packages' cargo test --quiet --test envoy -- --ignored go_package $(ONLY)
 
 IN_ENVOY = AGENTGUARD_WASM=$(if $(QUICK),$(QUICK_WASM),$(WASM)) \
 	AGENTGUARD_ENVOY_NEWEST=$(call envoy-of,$(ENVOY_NEWEST)) \
@@ -390,6 +396,11 @@ $(VENV)/ratelimit-%/service_cmd:
 	@tools/setup/requirements golang
 	@printf '\n==> Building the rate limit service %s\n' $*
 	@GOBIN=$(@D) go install -buildvcs=false github.com/envoyproxy/ratelimit/src/service_cmd@$*
+
+$(GO_PACKAGES): $(wildcard tests/envoy/go/*)
+	@tools/setup/requirements golang
+	@printf '\n==> Building a client of the Go packages\n'
+	@cd tests/envoy/go && go build -buildvcs=false -o $@ .
 
 $(OTHERS)/installed: | check-python
 	@printf '\n==> Fetching presidio-analyzer %s and detect-secrets %s, for comparison\n' $(PRESIDIO) $(DETECT_SECRETS)

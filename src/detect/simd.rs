@@ -8,10 +8,12 @@
 //! case-insensitively: for each of its three bytes, two more such tables determine which of eight groups of stems
 //! still match (the scheme is known as Teddy, from the Hyperscan library). Groups mix their bytes, so a stem is a
 //! hint only.
-//! (the scheme is known as Teddy, from the Hyperscan library). Groups mix their bytes, so a stem is a hint only.
-#![expect(
-    unsafe_code,
-    reason = "vector loads take pointers, and functions compiled for a CPU feature must be called with care"
+#![cfg_attr(
+    any(target_arch = "wasm32", target_arch = "x86_64"),
+    expect(
+        unsafe_code,
+        reason = "vector loads take pointers, and functions compiled for a CPU feature must be called with care"
+    )
 )]
 
 /// Positions in 64 bytes as bit sets: bit `n` for byte `n`.

@@ -23,16 +23,22 @@ macro_rules! in_both_envoys {
             }
         }
     )+};
-    (natively: $($name:ident),+ $(,)?) => {$(
+    (natively: $($name:ident),+ $(,)?) => {
+        in_both_envoys!(ignore = "only the native module has it: make test-native" => $($name),+);
+    };
+    (with_go: $($name:ident),+ $(,)?) => {
+        in_both_envoys!(ignore = "Go builds its packages: make test-go" => $($name),+);
+    };
+    ($ignored:meta => $($name:ident),+) => {$(
         mod $name {
             #[test]
-            #[ignore = "only the native module has it: make test-native"]
+            #[$ignored]
             fn newest() {
                 super::$name(harness::Version::Newest);
             }
 
             #[test]
-            #[ignore = "only the native module has it: make test-native"]
+            #[$ignored]
             fn oldest() {
                 super::$name(harness::Version::Oldest);
             }

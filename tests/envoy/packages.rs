@@ -1,6 +1,6 @@
-//! Official packages of the providers as clients: Python and npm.
+//! Official packages of the providers as clients: Python, npm and Go.
 
-use harness::{Envoy, Http, node, sdk_python};
+use harness::{Envoy, Http, go_packages, node, sdk_python};
 use serde_json::Value;
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -12,6 +12,8 @@ pub enum Language {
     Python,
     /// JavaScript's from npm, by `packages.cjs`.
     Npm,
+    /// Go's, by `go/packages.go`.
+    Go,
 }
 
 /// A package for one format.
@@ -47,6 +49,7 @@ impl Package {
                 node.arg("packages.cjs");
                 node
             }
+            Language::Go => Command::new(go_packages()),
         };
         command
             .current_dir(folder)

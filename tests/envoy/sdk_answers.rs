@@ -7,6 +7,7 @@ use harness::{Answer, Envoy, Http, Version};
 use serde_json::{Value, json};
 
 in_both_envoys![every_package_returns_responses_and_raises_denials];
+in_both_envoys![with_go: every_go_package_returns_responses_and_raises_denials];
 
 /// A format with its packages.
 struct Format {
@@ -30,6 +31,7 @@ const FORMATS: &[Format] = &[
         raised: &[
             (Language::Python, "BadRequestError"),
             (Language::Npm, "BadRequestError"),
+            (Language::Go, "*apierror.Error"),
         ],
         path: "/v1/chat/completions",
         question: |text| {
@@ -58,6 +60,7 @@ const FORMATS: &[Format] = &[
         raised: &[
             (Language::Python, "BadRequestError"),
             (Language::Npm, "BadRequestError"),
+            (Language::Go, "*apierror.Error"),
         ],
         path: "/v1/responses",
         question: |text| {
@@ -89,6 +92,7 @@ const FORMATS: &[Format] = &[
         raised: &[
             (Language::Python, "BadRequestError"),
             (Language::Npm, "BadRequestError"),
+            (Language::Go, "*apierror.Error"),
         ],
         path: "/v1/messages",
         question: |text| {
@@ -113,6 +117,7 @@ const FORMATS: &[Format] = &[
         raised: &[
             (Language::Python, "ClientError"),
             (Language::Npm, "ApiError"),
+            (Language::Go, "genai.APIError"),
         ],
         path: "/v1beta/models/gemini-2.5-flash:generateContent",
         question: |text| {
@@ -212,6 +217,14 @@ fn done(message: Value) -> Value {
 }
 
 fn every_package_returns_responses_and_raises_denials(version: Version) {
+    answers(version, |language| language != Language::Go);
+}
+
+fn every_go_package_returns_responses_and_raises_denials(version: Version) {
+    answers(version, |language| language == Language::Go);
+}
+
+fn answers(version: Version, is_asked: fn(Language) -> bool) {
     let no_delete = json!({
         "id": "no-delete",
         "match": {"event": "tool_call", "tool": "delete_customer"},
@@ -221,7 +234,11 @@ fn every_package_returns_responses_and_raises_denials(version: Version) {
     let rules = json!([no_weapons(), no_delete, no_recipes()]);
     let envoy = both_modes(version, &policy(rules));
     for format in FORMATS {
-        for &(language, raised) in format.raised {
+        let raised = format
+            .raised
+            .iter()
+            .filter(|(language, _)| is_asked(*language));
+        for &(language, raised) in raised {
             let package = Package {
                 language,
                 format: format.name,

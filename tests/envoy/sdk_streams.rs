@@ -6,6 +6,7 @@ use harness::{Answer, Envoy, Http, Setup, Site, Version};
 use serde_json::{Value, json};
 
 in_both_envoys![the_packages_read_edited_streams];
+in_both_envoys![with_go: the_go_packages_read_edited_streams];
 
 /// A format with its recordings.
 struct Recorded {
@@ -26,10 +27,10 @@ macro_rules! recorded {
 }
 
 const RECORDED: &[Recorded] = recorded! {
-    "openai.chat" Python: 13, Npm: 13;
-    "openai.responses" Python: 13, Npm: 13;
-    "anthropic.messages" Python: 9, Npm: 9;
-    "gemini.generate" Python: 9, Npm: 9;
+    "openai.chat" Python: 13, Npm: 13, Go: 13;
+    "openai.responses" Python: 13, Npm: 13, Go: 13;
+    "anthropic.messages" Python: 9, Npm: 9, Go: 9;
+    "gemini.generate" Python: 9, Npm: 9, Go: 9;
     "bedrock.converse" Python: 11;
     "ollama.chat" Python: 2;
 };
@@ -180,6 +181,14 @@ fn masked_all(texts: &Value) -> Value {
 }
 
 fn the_packages_read_edited_streams(version: Version) {
+    edited(version, |language| language != Language::Go);
+}
+
+fn the_go_packages_read_edited_streams(version: Version) {
+    edited(version, |language| language == Language::Go);
+}
+
+fn edited(version: Version, is_asked: fn(Language) -> bool) {
     let words = policy(json!([{
         "id": "words",
         "match": {"event": "response", "part": ["text", "reasoning", "refusal", "arguments"]},
@@ -205,7 +214,11 @@ fn the_packages_read_edited_streams(version: Version) {
     }
     let envoy = Setup::new(version, sites).start();
     for recorded in RECORDED {
-        for &(language, at_least) in recorded.packages {
+        let packages = recorded
+            .packages
+            .iter()
+            .filter(|(language, _)| is_asked(*language));
+        for &(language, at_least) in packages {
             let format = recorded.format;
             let package = Package { language, format };
             let streams = recorded.readable_by(package, &envoy);
@@ -256,7 +269,7 @@ fn words_are_masked(plain: &Value, edited: &Value) {
 /// Whether the caller forces a call: then only an error can replace it.
 fn is_forced(question: &Value) -> bool {
     let choice = &question["body"]["tool_choice"];
-    choice == "required" || choice["type"] == "any" || choice["type"] == "tool"
+    choice == "required" || choice == "any" || choice["type"] == "any" || choice["type"] == "tool"
 }
 
 fn tool_calls_are_taken_out(question: &Value, plain: &Value, denied: &Value) {

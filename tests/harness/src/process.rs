@@ -122,6 +122,14 @@ pub fn rate_limit_service() -> PathBuf {
     setting("AGENTGUARD_RATELIMIT")
 }
 
+/// Returns the program with the providers' Go packages.
+///
+/// # Panics
+/// `make test-go` did not set it.
+pub fn go_packages() -> PathBuf {
+    setting("AGENTGUARD_GO_PACKAGES")
+}
+
 /// Returns a path set by `make`.
 pub(crate) fn setting(name: &str) -> PathBuf {
     match std::env::var_os(name) {
