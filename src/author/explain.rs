@@ -10,6 +10,7 @@ use crate::policy::compiled::{
 };
 use crate::policy::compiled_policy::Policy;
 use crate::policy::condition::{Check, Condition, Earlier, Operand, Quantifier, Test};
+use crate::policy::condition_tree::{Joins, Leaf};
 use crate::policy::context::Context;
 use crate::policy::document::Document;
 use crate::policy::evaluate::condition::ConditionEvaluator;
@@ -20,6 +21,7 @@ use crate::policy::node::{Node, NodeValue};
 use crate::policy::operators::Polarity;
 use crate::policy::rule::Rule;
 use crate::policy::scalar::Scalar;
+use std::collections::VecDeque;
 
 /// Longest value that is shown, in characters.
 const LONGEST_VALUE: usize = 80;
@@ -246,69 +248,51 @@ impl<'e> ConditionExplainer<'_, 'e, '_> {
         written: &'e Condition,
         side: Polarity,
     ) -> Branch {
-        match (condition, written) {
-            (CompiledCondition::All(list), Condition::All(written)) => {
-                let parts = self.conditions(list, written, side);
+        const JOINS: Joins<Branch> = Joins {
+            all: |_, parts| {
+                let parts: Vec<Branch> = parts.collect();
                 Branch::of("all", parts.iter().all(|part| part.held), parts)
-            }
-            (CompiledCondition::Any(list), Condition::Any(written)) => {
-                let parts = self.conditions(list, written, side);
+            },
+            any: |_, parts| {
+                let parts: Vec<Branch> = parts.collect();
                 Branch::of("any", parts.iter().any(|part| part.held), parts)
-            }
-            (CompiledCondition::Not(inner), Condition::Not(written)) => {
-                let inner = self.condition(inner, written, side.flipped());
+            },
+            not: |inner| {
+                let inner = inner();
                 Branch::of("not", !inner.held, vec![inner])
-            }
-            (CompiledCondition::Test(test), Condition::Test(written)) => {
-                let asks: Vec<String> = written
-                    .checks
-                    .iter()
-                    .map(|check| told(written, check))
-                    .collect();
-                self.test(test, &asks, side)
-            }
-            (
-                CompiledCondition::AnyItem {
-                    list: field,
-                    condition: inner,
-                },
-                Condition::AnyItem {
-                    list,
-                    condition: written,
-                },
-            ) => Branch::of(
-                &format!("an item of {} fits", list.name),
-                self.evaluate.condition(condition, side),
-                self.items(field, inner, written, side),
-            ),
-            (CompiledCondition::Earlier { question, .. }, Condition::Earlier(earlier)) => {
-                let is_known = self.evaluate.context.facts.history.is_complete;
-                Branch {
-                    note: (!is_known).then_some(
-                        "not all of the conversation is known, which counts for the strict side",
-                    ),
-                    ..Branch::of(
-                        &told_earlier(earlier),
-                        self.evaluate.condition(condition, side),
-                        self.earlier(*question, Some(earlier), side),
-                    )
+            },
+        };
+        // The compiler keeps the shape of a condition, so that its leaves are in the same order.
+        let mut leaves = VecDeque::new();
+        written.each_leaf(side, &mut |leaf, _| leaves.push_back(leaf));
+        condition.fold(side, &JOINS, &mut |leaf, side| {
+            match (leaf, leaves.pop_front()) {
+                (Leaf::Test(test), Some(Leaf::Test(written))) => {
+                    let checks = written.checks.iter();
+                    let asks: Vec<String> = checks.map(|check| told(written, check)).collect();
+                    self.test(test, &asks, side)
                 }
+                (Leaf::AnyItem(field, inner), Some(Leaf::AnyItem(list, written))) => Branch::of(
+                    &format!("an item of {} fits", list.name),
+                    self.evaluate.any_item(field, inner, side),
+                    self.items(field, inner, written, side),
+                ),
+                (Leaf::Earlier(asked), Some(Leaf::Earlier(earlier))) => {
+                    let is_known = self.evaluate.context.facts.history.is_complete;
+                    Branch {
+                        note: (!is_known).then_some(
+                            "not all of the conversation is known, which counts for the strict side",
+                        ),
+                        ..Branch::of(
+                            &told_earlier(earlier),
+                            self.evaluate.earlier(asked, side),
+                            self.earlier(asked.question, Some(earlier), side),
+                        )
+                    }
+                }
+                _ => Branch::of("", false, Vec::new()),
             }
-            // The compiler keeps the shape of what it is given.
-            _ => Branch::of("", false, Vec::new()),
-        }
-    }
-
-    fn conditions(
-        &self,
-        list: &'e [CompiledCondition],
-        written: &'e [Condition],
-        side: Polarity,
-    ) -> Vec<Branch> {
-        list.iter()
-            .zip(written)
-            .map(|(inner, written)| self.condition(inner, written, side))
-            .collect()
+        })
     }
 
     /// The items of a list, each with what is asked of it.

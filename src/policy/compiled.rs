@@ -4,6 +4,7 @@ use crate::detect::Confidence;
 use crate::event::{Facts, Kind, Known, Replacement};
 use crate::policy::approval::Approval;
 use crate::policy::condition::Quantifier;
+use crate::policy::condition_tree::{ConditionTree, Joins, Leaf};
 use crate::policy::defaults::Defaults;
 use crate::policy::field::{Field, Kinds};
 use crate::policy::glob::Glob;
@@ -11,7 +12,7 @@ use crate::policy::limit::Limit;
 use crate::policy::mode::Mode;
 use crate::policy::operators::{
     Affix, Commands, Comparison, Contains, ContainsDynamic, Domains, Equality, Folders, Measured,
-    Networks, SqlQuestion, TimeTest, Verb,
+    Networks, Polarity, SqlQuestion, TimeTest, Verb,
 };
 use crate::policy::rule::{IfMissing, Redact};
 use crate::policy::text_scan::MatchKinds;
@@ -143,22 +144,18 @@ impl CompiledRule {
     }
 }
 
+/// Condition as compiled.
+pub(crate) type CompiledCondition = ConditionTree<CompiledTest, Field, HistoryThreshold>;
+
+/// Number of earlier events that a condition asks for.
 #[derive(Debug)]
-pub(crate) enum CompiledCondition {
-    All(Vec<CompiledCondition>),
-    Any(Vec<CompiledCondition>),
-    Not(Box<CompiledCondition>),
-    Test(CompiledTest),
-    AnyItem {
-        list: Field,
-        condition: Box<CompiledCondition>,
-    },
-    Earlier {
-        /// Its number in the policy.
-        question: usize,
-        at_least: u32,
-        in_a_row: u32,
-    },
+pub(crate) struct HistoryThreshold {
+    /// Number of the question in the policy.
+    pub(crate) question: usize,
+    /// Minimum of all matching events.
+    pub(crate) at_least: u32,
+    /// Minimum of the last events that all match.
+    pub(crate) in_a_row: u32,
 }
 
 #[derive(Debug)]
@@ -170,17 +167,16 @@ pub(crate) struct CompiledTest {
 impl CompiledCondition {
     /// Steps for a byte that all of it reads.
     pub(crate) fn steps(&self) -> usize {
-        match self {
-            CompiledCondition::All(all) | CompiledCondition::Any(all) => {
-                let steps = all.iter().map(CompiledCondition::steps);
-                steps.fold(0, usize::saturating_add)
-            }
-            CompiledCondition::Not(condition) | CompiledCondition::AnyItem { condition, .. } => {
-                condition.steps()
-            }
-            CompiledCondition::Test(test) => test.steps(),
-            CompiledCondition::Earlier { .. } => 0,
-        }
+        const SUM: Joins<usize> = Joins {
+            all: |_, parts| parts.fold(0, usize::saturating_add),
+            any: |_, parts| parts.fold(0, usize::saturating_add),
+            not: |inner| inner(),
+        };
+        self.fold(Polarity::Restricting, &SUM, &mut |leaf, _| match leaf {
+            Leaf::Test(test) => test.steps(),
+            Leaf::AnyItem(_, condition) => condition.steps(),
+            Leaf::Earlier(_) => 0,
+        })
     }
 }
 

@@ -1,34 +1,18 @@
 //! Conditions as written: `path: operand`, `all`, `any`, `not`.
 
+use super::condition_tree::{ConditionTree, Leaf};
 use super::decode::{Decoder, PolicyPath};
 use super::field::Field;
 use super::field_ref::{FieldRef, read_item_field, read_mention};
 use super::match_item::{MatchItem, is_match_key, read_match_item};
 use super::node::{Member, Node, NodeValue};
-use super::operators::{RUNS, USUAL_RUN, Verb};
+use super::operators::{Polarity, RUNS, USUAL_RUN, Verb};
 use crate::diag::codes;
 use crate::event::Kind;
 use std::ops::Range;
 
-/// One condition, or several that belong together.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Condition {
-    /// All hold.
-    All(Vec<Condition>),
-    /// One holds.
-    Any(Vec<Condition>),
-    /// It doesn't hold.
-    Not(Box<Condition>),
-    /// A field is tested.
-    Test(Test),
-    /// One item of a list fits all of several conditions: `args.items: { any_item: { … } }`.
-    AnyItem {
-        list: FieldRef,
-        condition: Box<Condition>,
-    },
-    /// Something stands before the event in the conversation: `earlier: { tool: … }`.
-    Earlier(Box<Earlier>),
-}
+/// Condition as written.
+pub(crate) type Condition = ConditionTree<Test, FieldRef, Box<Earlier>>;
 
 /// What is asked of the conversation before the event.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,90 +86,53 @@ pub(crate) enum Operand {
 }
 
 impl Condition {
-    /// Calls `visit` with every test of the event itself.
-    pub(crate) fn each_test<'c>(&'c self, visit: &mut dyn FnMut(&'c Test)) {
-        match self {
-            Condition::All(list) | Condition::Any(list) => {
-                for condition in list {
-                    condition.each_test(visit);
-                }
-            }
-            Condition::Not(inner) => inner.each_test(visit),
-            Condition::Test(test) => visit(test),
-            Condition::AnyItem { .. } | Condition::Earlier(_) => {}
-        }
-    }
-
     /// Calls `visit` with every test of the items of a list.
     pub(crate) fn each_item_test<'c>(&'c self, visit: &mut dyn FnMut(&'c Test)) {
-        match self {
-            Condition::All(list) | Condition::Any(list) => {
-                for condition in list {
-                    condition.each_item_test(visit);
-                }
-            }
-            Condition::Not(inner) => inner.each_item_test(visit),
-            Condition::AnyItem { condition, .. } => {
+        self.each_leaf(Polarity::Restricting, &mut |leaf, _| {
+            if let Leaf::AnyItem(_, condition) = leaf {
                 condition.each_test(visit);
                 condition.each_item_test(visit);
             }
-            Condition::Test(_) | Condition::Earlier(_) => {}
-        }
+        });
     }
 
     /// Calls `visit` with every operand, whatever it is compared with.
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn each_operand<'c>(&'c self, visit: &mut dyn FnMut(&'c Operand)) {
-        match self {
-            Condition::All(list) | Condition::Any(list) => {
-                for condition in list {
-                    condition.each_operand(visit);
-                }
-            }
-            Condition::Not(inner) => inner.each_operand(visit),
-            Condition::AnyItem { condition, .. } => condition.each_operand(visit),
-            Condition::Earlier(earlier) => {
+        self.each_leaf(Polarity::Restricting, &mut |leaf, _| match leaf {
+            Leaf::Test(test) => test.checks.iter().for_each(|check| visit(&check.operand)),
+            Leaf::AnyItem(_, condition) => condition.each_operand(visit),
+            Leaf::Earlier(earlier) => {
                 if let Some(condition) = &earlier.condition {
                     condition.each_operand(visit);
                 }
             }
-            Condition::Test(test) => {
-                for check in &test.checks {
-                    visit(&check.operand);
-                }
-            }
-        }
+        });
     }
 
-    /// Calls `visit` with every field that it names, on which side of an operator ever, and with the kind of the earlier
+    /// Calls `visit` with every field in the condition, on either side of an operator, and with the kind of the earlier
     /// event if it is a field of one.
     pub(crate) fn each_field<'c>(
         &'c self,
         of: Option<Kind>,
         visit: &mut dyn FnMut(&'c FieldRef, Option<Kind>),
     ) {
-        match self {
-            Condition::All(list) | Condition::Any(list) => {
-                for condition in list {
-                    condition.each_field(of, visit);
-                }
-            }
-            Condition::Not(inner) => inner.each_field(of, visit),
-            Condition::Test(test) => {
+        self.each_leaf(Polarity::Restricting, &mut |leaf, _| match leaf {
+            Leaf::Test(test) => {
                 visit(&test.mention, of);
                 for check in &test.checks {
                     check.operand.each_field(of, visit);
                 }
             }
-            Condition::AnyItem { list, condition } => {
+            Leaf::AnyItem(list, condition) => {
                 visit(list, of);
                 condition.each_field(of, visit);
             }
-            Condition::Earlier(earlier) => {
+            Leaf::Earlier(earlier) => {
                 visit(&earlier.mention, of);
                 earlier.each_field(visit);
             }
-        }
+        });
     }
 }
 

@@ -7,7 +7,9 @@ use crate::policy::compiled::{
     CompiledCheck, CompiledCondition, CompiledRule, CompiledTest, Operator,
 };
 use crate::policy::compiled_policy::Policy;
+use crate::policy::condition_tree::{Joins, Leaf};
 use crate::policy::context::Context;
+use crate::policy::operators::Polarity;
 use crate::policy::words::Action;
 
 /// Which rules are evaluated now.
@@ -114,19 +116,18 @@ fn negated(pace: DecisionPoint) -> DecisionPoint {
 }
 
 fn pace_of(condition: &CompiledCondition) -> DecisionPoint {
-    match condition {
-        CompiledCondition::All(list) => list
-            .iter()
-            .map(pace_of)
-            .fold(DecisionPoint::Begin, together),
-        CompiledCondition::Any(list) => list.iter().map(pace_of).max().unwrap_or_default(),
-        CompiledCondition::Not(inner) => negated(pace_of(inner)),
-        CompiledCondition::Test(test) => pace_of_test(test),
-        // What is looked at item by item is no text that flows; operands may be.
-        CompiledCondition::AnyItem { condition, .. } => pace_of(condition),
+    const JOINS: Joins<DecisionPoint> = Joins {
+        all: |_, parts| parts.fold(DecisionPoint::Begin, together),
+        any: |_, parts| parts.max().unwrap_or_default(),
+        not: |inner| negated(inner()),
+    };
+    condition.fold(Polarity::Restricting, &JOINS, &mut |leaf, _| match leaf {
+        Leaf::Test(test) => pace_of_test(test),
+        // What is evaluated item by item is no text that streams; operands may be.
+        Leaf::AnyItem(_, condition) => pace_of(condition),
         // The conversation before a response is known before the response comes.
-        CompiledCondition::Earlier { .. } => DecisionPoint::Begin,
-    }
+        Leaf::Earlier(_) => DecisionPoint::Begin,
+    })
 }
 
 fn pace_of_test(test: &CompiledTest) -> DecisionPoint {

@@ -9,6 +9,7 @@ pub(crate) mod compile;
 pub(crate) mod compiled;
 pub(crate) mod compiled_policy;
 pub(crate) mod condition;
+pub(crate) mod condition_tree;
 pub(crate) mod context;
 pub(crate) mod cross_text;
 pub(crate) mod decision_point;

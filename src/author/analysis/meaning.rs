@@ -5,8 +5,10 @@ use crate::author::explain::{compiled_to, parts};
 use crate::event::Kind;
 use crate::policy::compiled::CompiledDocument;
 use crate::policy::condition::{Condition, Earlier, Operand, Quantifier, Test};
+use crate::policy::condition_tree::{Joins, Leaf};
 use crate::policy::document::{AppliesTo, Document, List};
 use crate::policy::field::Kinds;
+use crate::policy::field_ref::FieldRef;
 use crate::policy::glob::Glob;
 use crate::policy::match_item::MatchItem;
 use crate::policy::node::{Node, NodeValue};
@@ -399,19 +401,15 @@ fn holds(rule: &Rule, document: &Document) -> Formula {
 
 /// The conditions of a rule as they are written, each part sorted.
 fn shape(rule: &Rule, document: &Document) -> String {
-    fn of(condition: &Condition, side: Polarity, reader: &MeaningReader<'_>) -> String {
-        let joined = |word: &str, list: &[Condition]| {
-            let parts: BTreeSet<String> =
-                list.iter().map(|inner| of(inner, side, reader)).collect();
-            format!("{word}({})", Vec::from_iter(parts).join(", "))
-        };
-        match condition {
-            Condition::All(list) => joined("all", list),
-            Condition::Any(list) => joined("any", list),
-            Condition::Not(inner) => format!("not({})", of(inner, side.flipped(), reader)),
-            other => reader.condition(other, side, false).normal(),
-        }
+    fn joined(word: &str, parts: &mut dyn Iterator<Item = String>) -> String {
+        let parts: BTreeSet<String> = parts.collect();
+        format!("{word}({})", Vec::from_iter(parts).join(", "))
     }
+    const JOINS: Joins<String> = Joins {
+        all: |_, parts| joined("all", parts),
+        any: |_, parts| joined("any", parts),
+        not: |inner| format!("not({})", inner()),
+    };
     let side = side_of(rule.action);
     let reader = MeaningReader {
         document,
@@ -419,8 +417,15 @@ fn shape(rule: &Rule, document: &Document) -> String {
         if_missing: rule.if_missing,
     };
     let matches = Formula::All(reader.matches(&rule.matches, side)).normal();
-    let [when, unless] = [(&rule.when, side), (&rule.unless, side.flipped())]
-        .map(|(part, side)| part.as_ref().map(|part| of(part, side, &reader)));
+    let [when, unless] =
+        [(&rule.when, side), (&rule.unless, side.flipped())].map(|(part, side)| {
+            let of = |part: &Condition| {
+                part.fold(side, &JOINS, &mut |leaf, side| {
+                    reader.leaf(leaf, side, false).normal()
+                })
+            };
+            part.as_ref().map(of)
+        });
     format!("{matches} {when:?} {unless:?}")
 }
 
@@ -432,25 +437,42 @@ struct MeaningReader<'d> {
 
 impl MeaningReader<'_> {
     fn condition(&self, condition: &Condition, side: Polarity, negated: bool) -> Formula {
-        let each = |list: &[Condition]| -> Vec<Formula> {
-            list.iter()
-                .map(|inner| self.condition(inner, side, negated))
-                .collect()
+        // By De Morgan's laws, a negation goes to the leaves.
+        const AS_WRITTEN: Joins<Formula> = Joins {
+            all: |negated, parts| joined(negated, parts),
+            any: |negated, parts| joined(!negated, parts),
+            not: |inner| inner(),
         };
-        match (condition, negated) {
-            (Condition::All(list), false) | (Condition::Any(list), true) => {
-                Formula::all(each(list))
+        const NEGATED: Joins<Formula> = Joins {
+            all: AS_WRITTEN.any,
+            any: AS_WRITTEN.all,
+            not: AS_WRITTEN.not,
+        };
+        fn joined(is_any: bool, parts: &mut dyn Iterator<Item = Formula>) -> Formula {
+            match is_any {
+                true => Formula::any(parts.collect()),
+                false => Formula::all(parts.collect()),
             }
-            (Condition::Any(list), false) | (Condition::All(list), true) => {
-                Formula::any(each(list))
-            }
-            (Condition::Not(inner), _) => self.condition(inner, side.flipped(), !negated),
-            (Condition::Test(test), _) => self.test(test, side, negated),
-            (Condition::AnyItem { list, condition }, _) => {
+        }
+        let joins = if negated { &NEGATED } else { &AS_WRITTEN };
+        condition.fold(side, joins, &mut |leaf, of_leaf| {
+            self.leaf(leaf, of_leaf, negated ^ (of_leaf != side))
+        })
+    }
+
+    fn leaf(
+        &self,
+        leaf: Leaf<'_, Test, FieldRef, Box<Earlier>>,
+        side: Polarity,
+        negated: bool,
+    ) -> Formula {
+        match leaf {
+            Leaf::Test(test) => self.test(test, side, negated),
+            Leaf::AnyItem(list, condition) => {
                 let ask = TestOperand::AnyItem(Box::new(self.condition(condition, side, false)));
                 self.literal(&list.field.name(), None, ask, side, negated)
             }
-            (Condition::Earlier(earlier), _) => {
+            Leaf::Earlier(earlier) => {
                 let ask = self.earlier(earlier, side);
                 self.literal("earlier", None, ask, side, negated)
             }

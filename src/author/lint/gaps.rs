@@ -5,6 +5,7 @@ use super::breadth::each_check;
 use super::{Findings, LintedPolicy, top};
 use crate::diag::{Severity, codes};
 use crate::policy::condition::{Check, Condition, Operand, Test};
+use crate::policy::condition_tree::Leaf;
 use crate::policy::document::{Document, List};
 use crate::policy::field::Field;
 use crate::policy::node::{Node, NodeValue};
@@ -165,21 +166,14 @@ fn each_within<'r>(
     side: Polarity,
     visit: &mut dyn FnMut(&'r Test, &'r Check, Polarity),
 ) {
-    match condition {
-        Condition::All(list) | Condition::Any(list) => {
-            for inner in list {
-                each_within(inner, side, visit);
-            }
-        }
-        Condition::Not(inner) => each_within(inner, side.flipped(), visit),
-        Condition::AnyItem { condition, .. } => each_within(condition, side, visit),
-        Condition::Test(test) => {
-            for check in &test.checks {
-                visit(test, check, side);
-            }
-        }
-        Condition::Earlier(_) => {}
-    }
+    condition.each_leaf(side, &mut |leaf, side| match leaf {
+        Leaf::Test(test) => test
+            .checks
+            .iter()
+            .for_each(|check| visit(test, check, side)),
+        Leaf::AnyItem(_, condition) => each_within(condition, side, visit),
+        Leaf::Earlier(_) => {}
+    });
 }
 
 /// Lists of commands that may run, with some that run or write whatever their arguments say.

@@ -6,7 +6,8 @@ use crate::author::analysis::{Formula, TestOperand};
 use crate::author::provided::top;
 use crate::diag::{Severity, codes};
 use crate::policy::Policy;
-use crate::policy::condition::{Check, Condition, Operand, Test};
+use crate::policy::condition::{Check, Condition, Operand};
+use crate::policy::condition_tree::{Joins, Leaf};
 use crate::policy::document::{Document, List};
 use crate::policy::field::Field;
 use crate::policy::field_ref::FieldRef;
@@ -77,29 +78,25 @@ pub(super) fn renamed_arguments(subject: &LintedPolicy<'_>, findings: &mut Findi
 
 /// Fields without which a condition is false: what is asked of them is positive and has no alternative.
 fn needed(condition: &Condition) -> Vec<(&Field, std::ops::Range<usize>, &str)> {
-    match condition {
-        Condition::All(list) => list.iter().flat_map(needed).collect(),
-        Condition::Any(list) => match list.as_slice() {
-            [only] => needed(only),
-            _ => Vec::new(),
+    let joins = Joins {
+        all: |_, parts| parts.flatten().collect(),
+        any: |_, parts| {
+            let only = parts.next().filter(|_| parts.next().is_none());
+            only.unwrap_or_default()
         },
-        Condition::Not(_) | Condition::AnyItem { .. } | Condition::Earlier(_) => Vec::new(),
-        Condition::Test(test) => {
-            let positive = test
-                .checks
-                .iter()
-                .any(|check| !check.verb.is_negative() && check.verb != Verb::Exists);
-            if positive {
-                vec![(
-                    &test.mention.field,
-                    test.mention.span.clone(),
-                    &*test.mention.name,
-                )]
-            } else {
-                Vec::new()
-            }
-        }
-    }
+        not: |_| Vec::new(),
+    };
+    condition.fold(Polarity::Restricting, &joins, &mut |leaf, _| {
+        let Leaf::Test(test) = leaf else {
+            return Vec::new();
+        };
+        let mention = &test.mention;
+        let mut checks = test.checks.iter();
+        let is_positive =
+            checks.any(|check| !check.verb.is_negative() && check.verb != Verb::Exists);
+        let needed = is_positive.then(|| (&mention.field, mention.span.clone(), &*mention.name));
+        needed.into_iter().collect()
+    })
 }
 
 /// Tools' names that are one name to people and several to servers.
@@ -312,7 +309,9 @@ pub(super) fn forms(subject: &LintedPolicy<'_>, findings: &mut Findings) {
         let Some(when) = &view.written.when else {
             continue;
         };
-        for test in asked(when) {
+        let mut tests = Vec::new();
+        when.each_positive_test(&mut |test| tests.push(test));
+        for test in tests {
             let Field::Args(path) = &test.mention.field else {
                 continue;
             };
@@ -367,15 +366,6 @@ fn asks_nothing(check: &Check) -> bool {
         && texts
             .iter()
             .any(|(text, _)| text.bytes().all(|b| b == b'*'))
-}
-
-/// The tests of a condition that are not denied.
-fn asked(condition: &Condition) -> Vec<&Test> {
-    match condition {
-        Condition::All(list) | Condition::Any(list) => list.iter().flat_map(asked).collect(),
-        Condition::Test(test) => vec![test],
-        Condition::Not(_) | Condition::AnyItem { .. } | Condition::Earlier(_) => Vec::new(),
-    }
 }
 
 /// Lists that no rule and no detector names.

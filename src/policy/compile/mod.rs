@@ -9,10 +9,11 @@ use crate::detect::{Scanner, Selection, fold_name};
 use crate::diag::{Severity, codes};
 use crate::policy::compiled::{
     CompiledCheck, CompiledCondition, CompiledDocument, CompiledRule, CompiledTest, HistoryQuery,
-    Operator, Scope,
+    HistoryThreshold, Operator, Scope,
 };
 use crate::policy::compiled_policy::{Policy, unprovided};
 use crate::policy::condition::{self, Check, Condition, Earlier, Test};
+use crate::policy::condition_tree::{Joins, Leaf};
 use crate::policy::decode::{Decoder, PolicyPath};
 use crate::policy::detectors;
 use crate::policy::document::{AppliesTo, Document, List};
@@ -22,7 +23,7 @@ use crate::policy::index::Index;
 use crate::policy::inspection_plan::InspectionPlan;
 use crate::policy::limit::{Limit, Measure};
 use crate::policy::match_item::MatchItem;
-use crate::policy::operators::{Equality, Literal, Verb};
+use crate::policy::operators::{Equality, Literal, Polarity, Verb};
 use crate::policy::rule::{IfMissing, MAX_RULES, Rule};
 use crate::policy::scan::Matcher;
 use crate::policy::text_scan::MatchKinds;
@@ -370,28 +371,32 @@ impl<'d> Compiler<'d> {
     }
 
     fn condition(&mut self, condition: &Condition) -> Option<CompiledCondition> {
-        Some(match condition {
-            Condition::All(list) => CompiledCondition::All(self.conditions(list)?),
-            Condition::Any(list) => CompiledCondition::Any(self.conditions(list)?),
-            Condition::Not(inner) => CompiledCondition::Not(Box::new(self.condition(inner)?)),
-            Condition::Test(test) => CompiledCondition::Test(self.test(test)?),
-            Condition::AnyItem { list, condition } => {
-                if list.field.nature() != FieldType::Data {
-                    let message = format!("`{}` is no list", list.name);
-                    let help = "items stand in `args`, `result` and `params`";
-                    self.error(codes::AG1011, &list.span, "", &message, help);
-                    return None;
+        const JOINS: Joins<Option<CompiledCondition>> = Joins {
+            all: |_, parts| all_of(parts).map(CompiledCondition::All),
+            any: |_, parts| all_of(parts).map(CompiledCondition::Any),
+            not: |inner| inner().map(|inner| CompiledCondition::Not(Box::new(inner))),
+        };
+        condition.fold(Polarity::Restricting, &JOINS, &mut |leaf, _| {
+            Some(match leaf {
+                Leaf::Test(test) => CompiledCondition::Test(self.test(test)?),
+                Leaf::AnyItem(list, condition) => {
+                    if list.field.nature() != FieldType::Data {
+                        let message = format!("`{}` is no list", list.name);
+                        let help = "items stand in `args`, `result` and `params`";
+                        self.error(codes::AG1011, &list.span, "", &message, help);
+                        return None;
+                    }
+                    CompiledCondition::AnyItem {
+                        list: list.field.clone(),
+                        condition: Box::new(self.condition(condition)?),
+                    }
                 }
-                CompiledCondition::AnyItem {
-                    list: list.field.clone(),
-                    condition: Box::new(self.condition(condition)?),
-                }
-            }
-            Condition::Earlier(earlier) => CompiledCondition::Earlier {
-                question: self.question(earlier, false)?,
-                at_least: earlier.at_least,
-                in_a_row: earlier.in_a_row,
-            },
+                Leaf::Earlier(earlier) => CompiledCondition::Earlier(HistoryThreshold {
+                    question: self.question(earlier, false)?,
+                    at_least: earlier.at_least,
+                    in_a_row: earlier.in_a_row,
+                }),
+            })
         })
     }
 
@@ -412,10 +417,6 @@ impl<'d> Compiler<'d> {
             keeps_texts,
         });
         self.questions.len().checked_sub(1)
-    }
-
-    fn conditions(&mut self, list: &[Condition]) -> Option<Vec<CompiledCondition>> {
-        condition::each(list, |condition| self.condition(condition))
     }
 
     fn test(&mut self, test: &Test) -> Option<CompiledTest> {
@@ -510,13 +511,13 @@ impl<'d> Compiler<'d> {
 
 /// Whether a condition can only hold if the text of the event holds something that is looked for.
 fn needs_hit(condition: &CompiledCondition) -> bool {
-    match condition {
-        CompiledCondition::All(list) => list.iter().any(needs_hit),
-        CompiledCondition::Any(list) => list.iter().all(needs_hit),
-        CompiledCondition::Not(_)
-        | CompiledCondition::AnyItem { .. }
-        | CompiledCondition::Earlier { .. } => false,
-        CompiledCondition::Test(test) => {
+    const JOINS: Joins<bool> = Joins {
+        all: Joins::TRUTH.any,
+        any: Joins::TRUTH.all,
+        not: |_| false,
+    };
+    condition.fold(Polarity::Restricting, &JOINS, &mut |leaf, _| match leaf {
+        Leaf::Test(test) => {
             test.field == Field::Text
                 && test.checks.iter().any(|check| {
                     matches!(
@@ -525,7 +526,16 @@ fn needs_hit(condition: &CompiledCondition) -> bool {
                     )
                 })
         }
-    }
+        Leaf::AnyItem(..) | Leaf::Earlier(_) => false,
+    })
+}
+
+/// Returns all parts, or `None` if one of them has an error. All are read, so that every error is reported.
+fn all_of(
+    parts: &mut dyn Iterator<Item = Option<CompiledCondition>>,
+) -> Option<Vec<CompiledCondition>> {
+    let parts: Vec<Option<CompiledCondition>> = parts.collect();
+    parts.into_iter().collect()
 }
 
 fn folded(globs: &[Glob]) -> Vec<Glob> {

@@ -3,9 +3,10 @@
 use crate::detect::{Confidence, Finding, fold_name};
 use crate::event::{Direction, Event, Position};
 use crate::policy::compiled::{
-    CompiledCheck, CompiledCondition, CompiledTest, Operator, OverlapTarget,
+    CompiledCheck, CompiledCondition, CompiledTest, HistoryThreshold, Operator, OverlapTarget,
 };
 use crate::policy::condition::Quantifier;
+use crate::policy::condition_tree::{Joins, Leaf};
 use crate::policy::context::Context;
 use crate::policy::evaluate::operand;
 use crate::policy::evaluate::value::{
@@ -62,27 +63,23 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
     }
 
     pub(crate) fn condition(&self, condition: &CompiledCondition, side: Polarity) -> bool {
-        match condition {
-            CompiledCondition::All(list) => list.iter().all(|inner| self.condition(inner, side)),
-            CompiledCondition::Any(list) => list.iter().any(|inner| self.condition(inner, side)),
-            CompiledCondition::Not(inner) => !self.condition(inner, side.flipped()),
-            CompiledCondition::Test(test) => self.test(test, side),
-            CompiledCondition::AnyItem { list, condition } => self.any_item(list, condition, side),
-            CompiledCondition::Earlier {
-                question,
-                at_least,
-                in_a_row,
-            } => {
-                let history = &self.context.facts.history;
-                let (broadly, narrowly) = history.count(*question, self.position());
-                let count = match side {
-                    Polarity::Restricting => broadly,
-                    Polarity::Loosening => narrowly,
-                };
-                let stands = count.all >= *at_least && count.in_a_row >= *in_a_row;
-                stands || (!history.is_complete && self.unknown(side))
-            }
-        }
+        condition.fold(side, &Joins::TRUTH, &mut |leaf, side| match leaf {
+            Leaf::Test(test) => self.test(test, side),
+            Leaf::AnyItem(list, condition) => self.any_item(list, condition, side),
+            Leaf::Earlier(earlier) => self.earlier(earlier, side),
+        })
+    }
+
+    /// Whether the conversation contains enough matching events.
+    pub(crate) fn earlier(&self, earlier: &HistoryThreshold, side: Polarity) -> bool {
+        let history = &self.context.facts.history;
+        let (broadly, narrowly) = history.count(earlier.question, self.position());
+        let count = match side {
+            Polarity::Restricting => broadly,
+            Polarity::Loosening => narrowly,
+        };
+        let is_reached = count.all >= earlier.at_least && count.in_a_row >= earlier.in_a_row;
+        is_reached || (!history.is_complete && self.unknown(side))
     }
 
     /// Where the event stands in the conversation.
@@ -94,7 +91,12 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
     }
 
     /// Whether one item of a list fits. What is no object can't be looked into.
-    fn any_item(&self, list: &Field, condition: &CompiledCondition, side: Polarity) -> bool {
+    pub(crate) fn any_item(
+        &self,
+        list: &Field,
+        condition: &CompiledCondition,
+        side: Polarity,
+    ) -> bool {
         let strict = side == Polarity::Restricting;
         let mut items: Vec<Option<Value<'_>>> = Vec::new();
         let mut presence = Presence::Missing;
@@ -153,15 +155,16 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
         condition: &CompiledCondition,
         open: impl Fn(&CompiledTest) -> bool + Copy,
     ) -> bool {
-        match condition {
-            CompiledCondition::All(list) => list.iter().all(|inner| self.could_hold(inner, open)),
-            CompiledCondition::Any(list) => list.iter().any(|inner| self.could_hold(inner, open)),
-            // What does not hold now may not hold later either: the rule itself decides when it comes to it.
-            CompiledCondition::Not(_)
-            | CompiledCondition::AnyItem { .. }
-            | CompiledCondition::Earlier { .. } => true,
-            CompiledCondition::Test(test) => open(test) || self.test(test, Polarity::Loosening),
-        }
+        const COULD: Joins<bool> = Joins {
+            // What does not match now may not match later either: the rule itself decides when it comes to it.
+            not: |_| true,
+            ..Joins::TRUTH
+        };
+        let side = Polarity::Loosening;
+        condition.fold(side, &COULD, &mut |leaf, _| match leaf {
+            Leaf::Test(test) => open(test) || self.test(test, side),
+            Leaf::AnyItem(..) | Leaf::Earlier(_) => true,
+        })
     }
 
     pub(super) fn test(&self, test: &CompiledTest, side: Polarity) -> bool {

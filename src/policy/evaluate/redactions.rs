@@ -60,26 +60,13 @@ struct ArgumentText {
 
 impl<'e> Collector<'e, '_> {
     fn condition(&mut self, condition: &CompiledCondition) {
-        match condition {
-            CompiledCondition::All(list) | CompiledCondition::Any(list) => {
-                for inner in list {
-                    self.condition(inner);
-                }
+        // Other parts only determine that something is there, or where: they have no span.
+        condition.each_positive_test(&mut |test| {
+            let checks = test.checks.iter();
+            for check in checks.filter(|check| check.verb.looks_for_text()) {
+                self.check(&test.field, &check.operator);
             }
-            // What only says that something is there, or where, has no span of its own.
-            CompiledCondition::Not(_)
-            | CompiledCondition::AnyItem { .. }
-            | CompiledCondition::Earlier { .. } => {}
-            CompiledCondition::Test(test) => {
-                for check in test
-                    .checks
-                    .iter()
-                    .filter(|check| check.verb.looks_for_text())
-                {
-                    self.check(&test.field, &check.operator);
-                }
-            }
-        }
+        });
     }
 
     /// Everything that may be taken for a field.

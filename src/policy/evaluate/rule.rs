@@ -6,6 +6,7 @@ use crate::policy::compiled::{
     CompiledCheck, CompiledCondition, CompiledDocument, CompiledRule, CompiledTest, Operator,
 };
 use crate::policy::condition::Quantifier;
+use crate::policy::condition_tree::{Joins, Leaf};
 use crate::policy::context::Context;
 use crate::policy::evaluate::condition::ConditionEvaluator;
 use crate::policy::evaluate::value::JoinedNames;
@@ -176,14 +177,11 @@ impl CompiledRule {
 impl CompiledCondition {
     /// Whether every field that it tests is one of these.
     pub(super) fn is_only_about(&self, known: impl Fn(&Field) -> bool + Copy) -> bool {
-        match self {
-            CompiledCondition::All(list) | CompiledCondition::Any(list) => {
-                list.iter().all(|inner| inner.is_only_about(known))
-            }
-            CompiledCondition::Not(inner) => inner.is_only_about(known),
-            CompiledCondition::Test(test) => test.fields().all(known),
-            CompiledCondition::AnyItem { .. } | CompiledCondition::Earlier { .. } => false,
-        }
+        let side = Polarity::Restricting;
+        self.fold(side, &Joins::EVERY_LEAF, &mut |leaf, _| match leaf {
+            Leaf::Test(test) => test.fields().all(known),
+            Leaf::AnyItem(..) | Leaf::Earlier(_) => false,
+        })
     }
 }
 
