@@ -6,7 +6,7 @@ use super::anthropic_shapes::{error, tell_request};
 use super::coverage::{MODEL_ANSWER, TEXTS, shown};
 use super::json_edit::{ObjectWriter, tag};
 use super::reader::{Origin, Reader, Row, Type};
-use super::stream::StreamReader;
+use super::stream::{StreamReader, TextStream};
 use super::{
     CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Protocol, Removals, RequestContext,
     RouteHead,
@@ -14,7 +14,6 @@ use super::{
 use crate::diag::codes;
 use crate::event::{Author, Part};
 use crate::wire::json::{Edits, JsonBody, Value};
-use stream::CompletionStream;
 
 /// The format.
 pub(super) struct AnthropicComplete;
@@ -118,7 +117,10 @@ impl Protocol for AnthropicComplete {
     }
 
     fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
-        Some(Box::new(CompletionStream::new(context)))
+        Some(Box::new(TextStream::new(
+            stream::COMPLETION_STREAM,
+            context,
+        )))
     }
 }
 

@@ -6,7 +6,7 @@
 use super::anthropic_shapes::tell_request;
 use super::coverage::{ANSWER_WITH_RESULTS, CONVERSATION, TEXT_ANSWER, shown};
 use super::gemini_shapes::{
-    GenerateStream, denied_response_body, generate_request, remove_from_response, response,
+    denied_response_body, generate_request, generate_stream, remove_from_response, response,
 };
 use super::reader::{Origin, Reader, Row, Type};
 use super::stream::StreamReader;
@@ -151,7 +151,7 @@ impl Protocol for GeminiGenerate {
     }
 
     fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
-        Some(Box::new(GenerateStream::new(context)))
+        Some(Box::new(generate_stream(context)))
     }
 }
 

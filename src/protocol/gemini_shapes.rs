@@ -1,5 +1,5 @@
-//! Gemini's format as data: contents, parts, tools and answers. Google's JSON of protocol buffers takes every key in
-//! camelCase and in snake_case, and both occur; both at once in one object is AG2002, since servers differ in which holds.
+//! Gemini's format as data: contents, parts, tools and responses. Google's JSON of protocol buffers accepts each key in
+//! camelCase and in snake_case. Both in one object are AG2002, because servers differ in which one they use.
 //!
 //! Source: Google's published SDK types and recorded exchanges.
 
@@ -14,7 +14,7 @@ pub(super) use answer::{error, response};
 pub(super) use parts::{contents_by, unspoken};
 pub(super) use removal::{denied_response_body, moved, remove_from_response};
 pub(super) use request::generate_request;
-pub(super) use stream::GenerateStream;
+pub(super) use stream::generate_stream;
 pub(super) use tools::tools;
 
 use super::reader::{Row, Type};

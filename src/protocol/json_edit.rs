@@ -5,7 +5,7 @@ use super::reader::is_tag;
 use super::stream::TextChanges;
 use crate::wire::json::{Edits, NodeId, Value, quote};
 use crate::wire::sort;
-use crate::wire::span::Span;
+use crate::wire::span::{Span, offset};
 use std::borrow::Cow;
 
 /// Returns a short word of a response (an id, a model) for use in the replacement of the response; `otherwise` if
@@ -27,6 +27,20 @@ pub(super) fn count(usage: Option<Value<'_>>, name: &str) -> u64 {
 /// Returns the number in a member, such as that of a choice or a block.
 pub(super) fn number(holder: Value<'_>, member: &str) -> Option<u32> {
     u32::try_from(holder.get(member)?.as_u64()?).ok()
+}
+
+/// Returns the number of a choice: its own, or its position in the list.
+pub(super) fn choice_number(choice: Value<'_>, at: usize) -> u32 {
+    number(choice, "index").unwrap_or(offset(at))
+}
+
+/// Returns the choices of a response with their numbers.
+pub(super) fn choices<'v>(root: Value<'v>, list: &str) -> impl Iterator<Item = (u32, Value<'v>)> {
+    let choices = root.get(list).into_iter();
+    choices
+        .flat_map(|choices| choices.elements())
+        .enumerate()
+        .map(|(at, choice)| (choice_number(choice, at), choice))
 }
 
 /// Returns the members of a response that its replacement repeats unchanged, each followed by a comma.
@@ -111,6 +125,24 @@ pub(super) fn remove_members(object: Value<'_>, names: &[&str], edits: &mut Edit
         })
         .collect();
     remove(object, &items, edits);
+}
+
+/// Replaces the value of a member, unless it is absent or `null`.
+#[inline(never)]
+pub(super) fn replace_present(holder: Value<'_>, name: &str, with: &[u8], edits: &mut Edits) {
+    if let Some(value) = holder.get(name).filter(|value| !value.is_null()) {
+        edits.replace(value, with.to_vec());
+    }
+}
+
+/// Lowers a number by that of the elements before it that were removed: clients use it as an index of a list.
+pub(super) fn lower_number(number: Option<Value<'_>>, by: u32, edits: &mut Edits) {
+    if let Some((value, at)) = number.and_then(|value| Some((value, value.as_u64()?)))
+        && by > 0
+    {
+        let number = at.saturating_sub(u64::from(by));
+        edits.replace(value, number.to_string().into_bytes());
+    }
 }
 
 /// Returns the bytes of a member, from its key to the end of its value.

@@ -227,7 +227,7 @@ macro_rules! protocol {
             }
 
             fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
-                Some(Box::new(stream::OllamaStream::new(context)))
+                Some(Box::new(stream::line_stream(context)))
             }
         }
     };
@@ -536,6 +536,6 @@ fn common(context: &RequestContext, out: &mut Vec<u8>) {
 
 /// A response that is nothing but a refusal.
 fn denied_response(denial: &Denial, context: &RequestContext) -> Vec<u8> {
-    let refusal = stream::OllamaStream::new(context).denial_frames(denial, false);
+    let refusal = stream::line_stream(context).denial_frames(denial, false);
     refusal.into_iter().flat_map(|line| line.payload).collect()
 }

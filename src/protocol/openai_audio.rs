@@ -4,10 +4,11 @@
 mod stream;
 
 use super::coverage::shown;
+use super::json_edit::replace_present;
 use super::openai_shapes::{self, ANSWER, answer_member, beside};
 use super::reader::{Origin, Reader, Row, Type};
 use super::routes::{self, RouteSpec, json};
-use super::stream::StreamReader;
+use super::stream::{StreamReader, TextStream};
 use super::{
     BodyForm, CannotRemove, CoverageRow, Dialect, Endpoint, Protocol, Removals, RequestContext,
     ResponseForm, RouteHead, TEXT_ANSWER, TEXTS,
@@ -162,15 +163,13 @@ impl Protocol for OpenAiAudio {
         removals.only_edits()?;
         let body = json.body().ok_or(CannotRemove)?;
         for name in ["segments", "words", "logprobs"] {
-            if let Some(copies) = body.root().get(name).filter(|copies| !copies.is_null()) {
-                edits.replace(copies, b"[]".to_vec());
-            }
+            replace_present(body.root(), name, b"[]", edits);
         }
         Ok(())
     }
 
-    fn stream(&self, _: &RequestContext) -> Option<Box<dyn StreamReader>> {
-        Some(Box::new(stream::AudioStream::default()))
+    fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
+        Some(Box::new(TextStream::new(stream::AUDIO_STREAM, context)))
     }
 }
 

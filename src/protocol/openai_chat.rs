@@ -8,11 +8,11 @@ mod removal;
 mod stream;
 
 pub(super) use removal::remove_from_response;
-pub(super) use stream::ChatStream;
+pub(super) use stream::chat_stream;
 
 use super::conversation::{Attribution, Calls, TurnRole, Turns, author_of};
 use super::coverage::shown;
-use super::json_edit::number;
+use super::json_edit::choice_number;
 use super::openai_shapes::{
     self, ANSWER, REASONING, SPEECH, answer_member, beside, called_function, content,
     content_texts, error, inputs, named_offer, plugins, response_format, spoken, tool_call,
@@ -28,7 +28,6 @@ use super::{
 use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
 use crate::wire::json::{Edits, JsonBody, Value, ValueKind as JsonKind, quote};
-use crate::wire::span::offset;
 use std::ops::Range;
 
 /// The format.
@@ -254,7 +253,7 @@ impl Protocol for OpenAiChat {
     }
 
     fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
-        Some(Box::new(ChatStream::new(context, ResponseShape::Chat)))
+        Some(Box::new(chat_stream(context, ResponseShape::Chat)))
     }
 }
 
@@ -528,10 +527,6 @@ pub(super) fn read_choices(reader: &mut Reader<'_>, choices: Value<'_>) {
         read_choice(reader, choice, choice_number(choice, at));
         at = at.saturating_add(1);
     });
-}
-
-fn choice_number(choice: Value<'_>, at: usize) -> u32 {
-    number(choice, "index").unwrap_or(offset(at))
 }
 
 fn read_choice(reader: &mut Reader<'_>, choice: Value<'_>, number: u32) {

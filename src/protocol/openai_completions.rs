@@ -6,17 +6,17 @@
 mod native;
 
 use super::coverage::shown;
-use super::openai_chat::{self, ChatStream, ConversationRequired, ResponseShape};
+use super::openai_chat::{self, ConversationRequired, ResponseShape, chat_stream};
 use super::reader::Reader;
 use super::routes::{self, RouteSpec, json};
-use super::stream::StreamReader;
+use super::stream::{StreamReader, TextStream};
 use super::{
     CONVERSATION, CannotRemove, CoverageRow, Denial, Dialect, Endpoint, MODEL_ANSWER, Protocol,
     Removals, RequestContext, RouteHead, TEXTS,
 };
 use crate::event::Known;
 use crate::wire::json::{Edits, JsonBody, Value};
-use native::NativeStream;
+use native::NATIVE_STREAM;
 
 /// The format.
 pub(super) struct OpenAiCompletions;
@@ -158,9 +158,11 @@ impl Protocol for OpenAiCompletions {
     fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
         let answer = match context.endpoint.name {
             "completions" => ResponseShape::Text,
-            native::NAME | native::STREAM => return Some(Box::new(NativeStream::default())),
+            native::NAME | native::STREAM => {
+                return Some(Box::new(TextStream::new(NATIVE_STREAM, context)));
+            }
             _ => ResponseShape::Chat,
         };
-        Some(Box::new(ChatStream::new(context, answer)))
+        Some(Box::new(chat_stream(context, answer)))
     }
 }

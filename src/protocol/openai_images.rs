@@ -6,7 +6,7 @@ use super::coverage::shown;
 use super::openai_shapes::{self, ANSWER, answer_member, beside, user_id};
 use super::reader::{Origin, Reader, Row, Type};
 use super::routes::{self, RouteSpec, json};
-use super::stream::StreamReader;
+use super::stream::{StreamReader, TextStream};
 use super::{
     BodyForm, CoverageRow, Dialect, Endpoint, Protocol, RequestContext, RouteHead, TEXT_ANSWER,
     TEXTS,
@@ -116,8 +116,8 @@ impl Protocol for OpenAiImages {
         );
     }
 
-    fn stream(&self, _: &RequestContext) -> Option<Box<dyn StreamReader>> {
-        Some(Box::new(stream::ImageStream))
+    fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
+        Some(Box::new(TextStream::new(stream::IMAGE_STREAM, context)))
     }
 }
 

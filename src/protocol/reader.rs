@@ -773,6 +773,14 @@ impl<'b> Reader<'b> {
         }
     }
 
+    /// Marks the events since `first` as copies of others.
+    #[inline(never)]
+    pub fn mark_copies(&mut self, first: usize) {
+        for event in self.reading.events.iter_mut().skip(first) {
+            event.retold = true;
+        }
+    }
+
     /// Adds an event of texts that another event contains as well.
     pub fn emit_duplicate(&mut self, at: Value<'_>, texts: Range<u32>, origin: &Origin) {
         self.emit_text_event(at, texts, origin, true);

@@ -5,17 +5,23 @@
 //! a denial, and keeps a silent connection alive.
 
 mod block;
+mod calls;
+mod choice;
 mod deltas;
+mod text;
 mod texts;
 
 pub(super) use block::{BlockEvent, BlockSpec, BlockStream, KindIn};
+pub use calls::{CallCopy, CallPath, SnapshotCall, SnapshotCalls};
+pub(super) use choice::{ChoiceFormat, ChoiceSpec, ChoiceStream, CorrectedFrame};
 pub use deltas::{FrameEvent, FrameMark, TextRun, UnknownTexts};
+pub(super) use text::{TextSpec, TextStream};
 pub use texts::{MAX_TEXTS, SnapshotTexts, TextPath, TextPrefixHash, Update, too_many};
 
 use super::{CannotRemove, Denial, Dialect, Reader, RemovalMethod, Removals};
 use crate::diag::codes;
 use crate::event::{Class, Kind, Part, Usage};
-use crate::wire::json::{Edits, JsonBody, JsonText, NodeId, Value};
+use crate::wire::json::{Edits, JsonBody, JsonText, NodeId};
 use crate::wire::sorted_map::SortedMap;
 use std::ops::Range;
 use std::rc::Rc;
@@ -142,6 +148,13 @@ pub enum CallDelta {
     ArgumentsAgain(NodeId),
     /// A copy of all its arguments or its whole input. The call may have ended.
     ArgumentsWhole(NodeId),
+}
+
+impl CallDelta {
+    /// Beginning of a call of the client's tools.
+    pub const BEGIN: CallDelta = CallDelta::Begin {
+        provider_run: false,
+    };
 }
 
 /// Step of the path to an argument.
@@ -484,6 +497,12 @@ pub enum KeepAlive {
 impl KeepAlive {
     /// SSE comment, which is valid anywhere in a stream.
     pub const COMMENT: KeepAlive = KeepAlive::Bytes(b": keep-alive\n\n");
+
+    /// Returns Anthropic's event `ping`.
+    pub fn ping() -> KeepAlive {
+        let ping = br#"{"type": "ping"}"#.to_vec();
+        KeepAlive::Frame(SyntheticFrame::new(Some("ping"), ping))
+    }
 }
 
 impl Reader<'_> {
@@ -503,15 +522,6 @@ impl Reader<'_> {
             self.problem(codes::AG2014, kind, what);
         }
         text
-    }
-
-    /// Adds a piece of a call that is a block of the only message; `event` contains this call alone.
-    pub fn call_piece(&mut self, event: Value<'_>, block: u32, what: CallDelta) {
-        self.piece(Delta::Call {
-            key: CallKey::block(block),
-            element: event.place(),
-            what,
-        });
     }
 
     /// Adds a piece to the frame.

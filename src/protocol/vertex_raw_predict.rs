@@ -4,7 +4,7 @@
 
 use super::anthropic_shapes::tell_request;
 use super::coverage::{CONVERSATION, MODEL_ANSWER, shown};
-use super::openai_chat::{ChatStream, OpenAiChat, ResponseShape};
+use super::openai_chat::{OpenAiChat, ResponseShape, chat_stream};
 use super::reader::Reader;
 use super::stream::StreamReader;
 use super::vertex_paths::vertex_call;
@@ -81,6 +81,6 @@ impl Protocol for VertexRawPredict {
     }
 
     fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
-        Some(Box::new(ChatStream::new(context, ResponseShape::Chat)))
+        Some(Box::new(chat_stream(context, ResponseShape::Chat)))
     }
 }

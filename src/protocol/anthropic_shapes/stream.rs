@@ -106,10 +106,7 @@ pub(in crate::protocol) const MESSAGE_STREAM: &BlockSpec = &BlockSpec {
     denied_begin,
     denied_end,
     error: |denial| SyntheticFrame::error(Dialect::Anthropic, denial),
-    keep_alive: || {
-        let ping = SyntheticFrame::new(Some("ping"), br#"{"type": "ping"}"#.to_vec());
-        Some(KeepAlive::Frame(ping))
-    },
+    keep_alive: || Some(KeepAlive::ping()),
 };
 
 fn member(
@@ -227,7 +224,7 @@ fn read_delta(
         }),
         _ => {
             reader.claim(value);
-            reader.call_piece(at.event, at.index, CallDelta::Arguments(value.place()));
+            at.call_piece(reader, CallDelta::Arguments(value.place()));
         }
     });
     if delta.get("signature").is_some() {

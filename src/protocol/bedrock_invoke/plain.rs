@@ -5,7 +5,7 @@ use crate::event::{Author, Event, Kind, Known, Part, Turn};
 use crate::protocol::anthropic_shapes::offered_tool;
 use crate::protocol::bedrock_shapes::aws_error;
 use crate::protocol::conversation::author_of;
-use crate::protocol::json_edit::{number, remove_members};
+use crate::protocol::json_edit::{number, remove_members, replace_present};
 use crate::protocol::reader::{CallBuilder, Origin, Reader, Roles, Row, Type};
 use crate::protocol::{CannotRemove, Removals};
 use crate::wire::json::{self, Edits, Value};
@@ -275,9 +275,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: Value<'_>, origin: &Origin) {
             "response" => {
                 let first = reader.reading.events.len();
                 read(reader, value, &whole);
-                for event in reader.reading.events.iter_mut().skip(first) {
-                    event.retold = true;
-                }
+                reader.mark_copies(first);
             }
             "stop" => {
                 reader.text(value, &whole.with_part(Part::Other));
@@ -455,9 +453,7 @@ pub(super) fn drop_copies(root: Value<'_>, edits: &mut Edits) {
     remove_members(root, &["chat_history", "prompt"], edits);
     for node in root.descendants() {
         for name in ["tokens", "token_likelihoods", "logprobs"] {
-            if let Some(copy) = node.value.get(name).filter(|copy| !copy.is_null()) {
-                edits.replace(copy, b"[]".to_vec());
-            }
+            replace_present(node.value, name, b"[]", edits);
         }
     }
 }

@@ -5,12 +5,12 @@
 //! {"bytes":"eyJ0eXBlIjoibWVzc2FnZV9zdG9wIn0=","p":"abcd"}    with {"type":"message_stop"} inside
 //! ```
 
-use super::plain_stream::PlainStream;
+use super::plain_stream::plain_stream;
 use super::{ModelFamily, model_of, plain};
 use crate::diag::codes;
 use crate::protocol::anthropic_shapes::MESSAGE_STREAM;
 use crate::protocol::bedrock_shapes::{NOVA_STREAM, exception, read_exception};
-use crate::protocol::openai_chat::{ChatStream, ResponseShape};
+use crate::protocol::openai_chat::{ResponseShape, chat_stream};
 use crate::protocol::reader::{Reader, is_tag};
 use crate::protocol::stream::{
     BlockStream, CallKey, ChangesByText, DONE, EvaluatedCall, HeldFrame, HeldFrames,
@@ -86,8 +86,8 @@ fn reader_of(family: ModelFamily, context: &RequestContext) -> Box<dyn StreamRea
     match family {
         ModelFamily::Claude => Box::new(BlockStream::new(MESSAGE_STREAM, context)),
         ModelFamily::Nova => Box::new(BlockStream::new(NOVA_STREAM, context)),
-        ModelFamily::Chat => Box::new(ChatStream::new(context, ResponseShape::Chat)),
-        ModelFamily::Plain => Box::new(PlainStream::new(&model_of(&context.endpoint))),
+        ModelFamily::Chat => Box::new(chat_stream(context, ResponseShape::Chat)),
+        ModelFamily::Plain => Box::new(plain_stream(&model_of(&context.endpoint), context)),
     }
 }
 

@@ -1,8 +1,8 @@
-//! A response of Converse that streams: `messageStart`, then blocks, then `messageStop` and `metadata`. Blocks of text have no
-//! start. Nova puts each delta into a block of its own, so that a text goes on from block to block.
+//! Streamed responses of Converse: `messageStart`, then blocks, then `messageStop` and `metadata`. Text blocks have no
+//! start. Nova puts each delta into a block of its own, so that a text continues from block to block.
 //!
-//! The name of an event stands in a header of its frame (here before the colon), with Nova's own form in InvokeModel as the key
-//! around it: `{"messageStart":{"role":"assistant"}}`.
+//! The name of an event is in a header of its frame (here before the colon). Nova's own form in InvokeModel has the
+//! name as the key around the event: `{"messageStart":{"role":"assistant"}}`.
 //!
 //! ```text
 //! messageStart: {"role":"assistant","p":"abc"}
@@ -30,7 +30,7 @@ use crate::protocol::stream::{
 use crate::protocol::{Denial, Dialect};
 use crate::wire::json::Value;
 
-/// Nova's own form in InvokeModel: the event under its name.
+/// Events of Nova's own form in InvokeModel, each in a member with its name.
 const NAMED: &[Row] = &[
     ("messageStart", Type::Custom),
     ("contentBlockStart", Type::Custom),
@@ -73,7 +73,7 @@ const CALL: &[Row] = &[
     ("name", Type::Custom),
     ("type", Type::Word("tool_use|server_tool_use")),
 ];
-/// The result of a tool that the provider ran.
+/// Result of a tool that the provider ran.
 const RESULT: &[Row] = &[
     ("toolUseId", Type::Id),
     ("status", Type::Word("success|error")),
@@ -94,10 +94,10 @@ const REASONING: &[Row] = &[
 ];
 
 const INPUT: &[Row] = &[("input", Type::Custom)];
-/// More of a result: `[{text} | {json}]`.
+/// Elements that add to a result: `[{text} | {json}]`.
 const RESULT_CONTENT: &[Row] = &[("text", Type::Custom), ("json", Type::Tree(Part::Other))];
 
-/// A streamed response of Converse.
+/// Streamed response of Converse.
 pub(in crate::protocol) const CONVERSE_STREAM: &BlockSpec = &BlockSpec {
     kind: KindIn::Name(|reader, root, name| match name {
         Some(_) => read_exception(reader, root, name),
@@ -137,7 +137,7 @@ pub(in crate::protocol) const CONVERSE_STREAM: &BlockSpec = &BlockSpec {
     read_delta,
     remove: |_, _, removals| removals.only_edits(),
     correct: |event, _, edits, _| {
-        // What the model said, once more.
+        // Copies of the model's text.
         let copies = ["trace", "additionalModelResponseFields"];
         if copies.iter().any(|name| event.get(name).is_some()) {
             remove_members(event, &copies, edits);
@@ -154,7 +154,7 @@ pub(in crate::protocol) const CONVERSE_STREAM: &BlockSpec = &BlockSpec {
     keep_alive: || None,
 };
 
-/// A streamed response in Nova's own form, with the events under their names.
+/// Streamed response in Nova's own form.
 pub(in crate::protocol) const NOVA_STREAM: &BlockSpec = &BlockSpec {
     kind: KindIn::Key(NAMED),
     ..*CONVERSE_STREAM
@@ -200,7 +200,7 @@ fn read_delta(
             stream.end_run(reader);
             reader.rows(value, INPUT, &origin, &mut |reader, _, input| {
                 reader.claim_all(input);
-                reader.call_piece(at.event, at.index, CallDelta::Arguments(input.place()));
+                at.call_piece(reader, CallDelta::Arguments(input.place()));
             });
         }
         "toolResult" => result(stream, reader, at, value),
@@ -215,7 +215,7 @@ fn read_delta(
     });
 }
 
-/// The signature that follows covers the text.
+/// Reads reasoning, which the signature in a later event covers.
 fn reasoning(
     stream: &mut BlockStream,
     reader: &mut Reader<'static>,
@@ -229,7 +229,7 @@ fn reasoning(
         });
     });
     if value.get("signature").is_some() {
-        // The thinking is complete.
+        // The reasoning is complete.
         stream.end_run(reader);
     }
 }
@@ -256,7 +256,8 @@ fn result(
     reader.reading.add(event);
 }
 
-/// A frame that reports an error in the middle of a stream. The service model has no other word for what may not pass.
+/// Returns a frame with an error in the middle of a stream. The service model has no other exception for denied
+/// content.
 pub(in crate::protocol) fn exception(denial: &Denial) -> SyntheticFrame {
     let kind = match denial.status {
         429 => "throttlingException",
@@ -270,7 +271,7 @@ pub(in crate::protocol) fn exception(denial: &Denial) -> SyntheticFrame {
     }
 }
 
-/// An error in the middle of a stream: `{message}`, its kind in a header.
+/// Reads an error in the middle of a stream: `{message}`, with its kind in a header.
 pub(in crate::protocol) fn read_exception(
     reader: &mut Reader<'_>,
     root: Value<'_>,

@@ -151,9 +151,7 @@ fn member(
         reader.reading.finish.clear();
     }
     // All steps once more.
-    for event in reader.reading.events.iter_mut().skip(first) {
-        event.retold = true;
-    }
+    reader.mark_copies(first);
 }
 
 fn read_start(
@@ -191,7 +189,7 @@ fn read_delta(
         ("arguments_delta", _) => stream.call(reader, at, delta),
         (_, Some(tool)) => {
             let provider_run = tool != "function";
-            reader.call_piece(at.event, at.index, CallDelta::Begin { provider_run });
+            at.call_piece(reader, CallDelta::Begin { provider_run });
             stream.call(reader, at, delta);
         }
         ("image" | "audio" | "document" | "video", _) => content(reader, delta, &whole),

@@ -1,13 +1,12 @@
-//! Answers: candidates, or an error.
+//! Responses: candidates, or an error.
 
 use super::SAFETY;
 use super::parts::read_content;
 use crate::event::{Known, Part, Turn};
 use crate::protocol::conversation::{Attribution, Calls};
-use crate::protocol::json_edit::number;
+use crate::protocol::json_edit::choice_number;
 use crate::protocol::reader::{Origin, Reader, Row, Type, UsageKeys};
 use crate::wire::json::{self, Value};
-use crate::wire::span::offset;
 
 pub(super) const RESPONSE: &[Row] = &[
     ("candidates", Type::Custom),
@@ -31,7 +30,7 @@ pub(super) const RESPONSE: &[Row] = &[
         ]),
     ),
     ("error", Type::Custom),
-    // Of a count.
+    // Of a count of tokens.
     ("totalTokens", Type::Custom),
     ("totalBillableCharacters", Type::Number),
     ("cachedContentTokenCount", Type::Number),
@@ -54,7 +53,7 @@ pub(super) const CANDIDATE: &[Row] = &[
     ("continuationToken", Type::Opaque),
 ];
 
-/// The whole body of a response.
+/// Reads the whole body of a response.
 pub(in crate::protocol) fn response(reader: &mut Reader<'_>, root: Value<'_>) {
     let origin = answered(0);
     reader.rows(
@@ -65,7 +64,7 @@ pub(in crate::protocol) fn response(reader: &mut Reader<'_>, root: Value<'_>) {
             "candidates" => {
                 let mut at = 0usize;
                 reader.array(value, |reader, element| {
-                    let number = candidate_number(element, at);
+                    let number = choice_number(element, at);
                     reader.in_choice(element, number);
                     candidate(reader, element, number);
                     at = at.saturating_add(1);
@@ -86,11 +85,6 @@ fn answered(choice: u32) -> Origin {
     }
 }
 
-/// The number of a candidate: its own, or the place where it stands.
-pub(super) fn candidate_number(candidate: Value<'_>, at: usize) -> u32 {
-    number(candidate, "index").unwrap_or(offset(at))
-}
-
 fn candidate(reader: &mut Reader<'_>, candidate: Value<'_>, number: u32) {
     let origin = answered(number);
     let speaker = Attribution {
@@ -104,9 +98,9 @@ fn candidate(reader: &mut Reader<'_>, candidate: Value<'_>, number: u32) {
         &origin,
         &mut |reader, key, value| match key {
             "content" => read_content(reader, value, &speaker, &mut Calls::default()),
-            // The text once more, token by token: it goes as a whole when the text is edited.
+            // The text again, token by token: these are removed as a whole when the text is edited.
             "logprobsResult" => reader.claim_all(value),
-            // A word, or with `enum-encoding=int` a number.
+            // A word, or a number with `enum-encoding=int`.
             _ => {
                 let reason = value.text();
                 if let Some(reason) = reason.as_deref().or_else(|| value.number()) {
@@ -118,7 +112,7 @@ fn candidate(reader: &mut Reader<'_>, candidate: Value<'_>, number: u32) {
     );
 }
 
-/// Counts of tokens.
+/// Members with counts of tokens.
 pub(super) const USAGE: UsageKeys = UsageKeys {
     input: "promptTokenCount",
     output: "candidatesTokenCount",
@@ -126,7 +120,7 @@ pub(super) const USAGE: UsageKeys = UsageKeys {
     reasoning: "thoughtsTokenCount",
 };
 
-/// `google.rpc.Status`.
+/// Reads `google.rpc.Status`.
 pub(in crate::protocol) fn error(reader: &mut Reader<'_>, value: Value<'_>) {
     const ERROR: &[Row] = &[
         ("code", Type::Custom),
@@ -141,7 +135,7 @@ pub(in crate::protocol) fn error(reader: &mut Reader<'_>, value: Value<'_>) {
     let status = value.get("status").and_then(|status| status.text());
     reader.reading.error = Some(status.as_deref().unwrap_or("error").into());
     if value.kind() == json::ValueKind::Object {
-        // A number; Interactions say a word.
+        // A number, or a word in Interactions.
         reader.rows(
             value,
             ERROR,

@@ -1,7 +1,6 @@
-//! What is taken out of a response, and what takes its place.
+//! Removal of denied parts from a response, and their replacements.
 
-use super::answer::candidate_number;
-use crate::protocol::json_edit::{ObjectWriter, count, remove_members};
+use crate::protocol::json_edit::{ObjectWriter, choices, count, remove_members};
 use crate::protocol::{CannotRemove, EditedText, Removals};
 use crate::wire::json::{self, Edits, NodeId, Value};
 use crate::wire::sort;
@@ -9,7 +8,7 @@ use crate::wire::sorted_map::SortedMap;
 use crate::wire::span::Span;
 use std::ops::Range;
 
-/// A response with one candidate that is nothing but a refusal.
+/// Returns a response with one candidate that contains only a denial.
 pub(in crate::protocol) fn denied_response_body(text: &str, tokens: (u64, u64)) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     let mut root = ObjectWriter::begin(&mut out);
@@ -23,7 +22,7 @@ pub(in crate::protocol) fn denied_response_body(text: &str, tokens: (u64, u64)) 
     out
 }
 
-/// A frame that ends these candidates as refusals.
+/// Returns a frame that ends these candidates with a denial.
 pub(super) fn denied_frame(text: &str, candidates: &[u32], as_number: bool) -> Vec<u8> {
     let mut out = br#"{"candidates":["#.to_vec();
     for (at, number) in candidates.iter().enumerate() {
@@ -44,8 +43,8 @@ fn counts(tokens: (u64, u64), out: &mut Vec<u8>) {
     usage.end();
 }
 
-/// `SAFETY` is what the provider's own filters say; the SDKs keep the text that comes with it. With `enum-encoding=int` it
-/// is 3.
+/// Writes a candidate with a denial. `SAFETY` is the reason of the provider's own filters, with which SDKs keep the
+/// text; it is 3 with `enum-encoding=int`.
 fn denied_candidate(text: &str, number: u32, as_number: bool, out: &mut Vec<u8>) {
     let mut candidate = ObjectWriter::begin(out);
     candidate.member("content", |out| {
@@ -68,7 +67,7 @@ pub(super) fn text_part(text: &str, out: &mut Vec<u8>) {
     part.end();
 }
 
-/// Makes the edits in a response.
+/// Edits a response.
 pub(in crate::protocol) fn remove_from_response(
     root: Value<'_>,
     removals: &Removals,
@@ -85,7 +84,7 @@ pub(in crate::protocol) fn remove_from_response(
             edits.replace(root, denied_response_body(text, tokens));
             return Ok(());
         }
-        // A text that may not pass can stand beside the candidates too.
+        // A denied text can be beside the candidates, too.
         let beside: Vec<_> = root
             .members()
             .filter_map(|(key, _)| key.text())
@@ -103,8 +102,7 @@ pub(in crate::protocol) fn remove_from_response(
     let denied = removals.denied_calls();
     let edited = sort::map(removals.edited.iter().map(|edited| (edited.at, edited)));
     let mut taken = 0usize;
-    for (at, candidate) in candidates.elements().enumerate() {
-        let number = candidate_number(candidate, at);
+    for (number, candidate) in choices(root, "candidates") {
         if let Some(text) = refusals.get(&number) {
             let as_number = candidate
                 .get("finishReason")
@@ -130,8 +128,8 @@ pub(super) fn is_call(part: Value<'_>) -> bool {
     part.get("functionCall").is_some() || part.get("function_call").is_some()
 }
 
-/// Replaces denied calls by texts. The signature of a step stands on its first call and is asked back with it: if that call
-/// goes, the next one gets it.
+/// Replaces denied calls by texts. The first call of a step contains its signature, which the provider requires back.
+/// If that call is removed, the next call gets the signature.
 fn take_out_calls(
     candidate: Value<'_>,
     denied: &SortedMap<NodeId, &str>,
@@ -174,7 +172,7 @@ fn take_out_calls(
     taken
 }
 
-/// Gives a call the signature of one that was taken out.
+/// Gives a call the signature of a removed call.
 pub(super) fn sign(part: Value<'_>, signature: &[u8], edits: &mut Edits) {
     let mut with = br#""thoughtSignature":"#.to_vec();
     with.extend_from_slice(signature);
@@ -183,7 +181,8 @@ pub(super) fn sign(part: Value<'_>, signature: &[u8], edits: &mut Edits) {
     edits.splice(part.doc(), Span { start, end: start }, with);
 }
 
-/// Token probabilities repeat the text and go. Supports and citations point into it, and supports repeat it: they move along.
+/// Corrects copies of edited texts: token probabilities are removed; supports and citations, which point into the text,
+/// are moved with it.
 fn correct_copies(
     candidate: Value<'_>,
     edited: &SortedMap<NodeId, &EditedText>,
@@ -250,7 +249,7 @@ fn move_index(
     }
 }
 
-/// Where a byte of a text stands after its changes. One inside a changed part moves to its edge.
+/// Returns the position of a byte after the changes of its text. A byte inside a changed part moves to its edge.
 #[inline(never)]
 pub(in crate::protocol) fn moved(
     at: usize,
@@ -272,7 +271,7 @@ pub(in crate::protocol) fn moved(
     moved
 }
 
-/// A part of a text as it reads after the changes.
+/// Returns a part of a text after the changes.
 fn edited_part(text: &str, range: Range<usize>, changes: &[(Range<usize>, String)]) -> String {
     let mut out = String::new();
     let mut at = range.start;

@@ -1,4 +1,4 @@
-//! The body of a request for content.
+//! Body of a request for content.
 
 use super::parts::{contents, contents_by};
 use super::{SAFETY, tools};
@@ -32,7 +32,7 @@ const REQUEST: &[Row] = &[
         Type::Word("standard|flex|priority|unspecified"),
     ),
     ("store", Type::Flag),
-    // Of a cached content.
+    // Members of a cached content.
     ("name", Type::Id),
     ("displayName", Type::Text(Part::Other)),
     ("ttl", Type::Id),
@@ -96,7 +96,7 @@ const GENERATION: &[Row] = &[
     ),
 ];
 
-/// Reads the body of a request for content; also one of a batch, of a count, and what is put into a cache.
+/// Reads the body of a request for content, or such a request in a batch, a count of tokens or a cache.
 pub(in crate::protocol) fn generate_request(
     reader: &mut Reader<'_>,
     root: Value<'_>,
@@ -114,13 +114,13 @@ pub(in crate::protocol) fn generate_request(
             "tools" => tools(reader, value),
             "toolConfig" => tool_config(reader, value),
             "generationConfig" => generation_config(reader, value),
-            // Of a count: the whole request that would be sent.
+            // Of a count of tokens: the whole request.
             _ => generate_request(reader, value, endpoint),
         },
     );
 }
 
-/// `generationConfig`.
+/// Reads `generationConfig`.
 fn generation_config(reader: &mut Reader<'_>, value: Value<'_>) {
     let origin = Origin::of(Author::System, Part::Other);
     let is_set = |reader: &Reader<'_>, name: &str| {

@@ -1,5 +1,5 @@
-//! A response that streams: each frame is a response of its own with a piece of each candidate. Calls stand whole in one frame,
-//! unless the caller asked for their arguments in pieces.
+//! Streamed responses: each frame is a response with a piece of each candidate. A call is complete in one frame, unless
+//! the client asked for its arguments in pieces.
 //!
 //! ```text
 //! {"candidates":[{"content":{"parts":[{"text":"Rain"}],"role":"model"},"index":0}],"modelVersion":"gemini-2.5-pro"}
@@ -7,146 +7,149 @@
 //! {"candidates":[{"content":{"parts":[{"functionCall":{"partialArgs":[{"jsonPath":"$.city","stringValue":"Be","willContinue":true}],"willContinue":true}}],"role":"model"}}]}
 //! ```
 
-use super::answer::{CANDIDATE, RESPONSE, candidate_number, error};
+use super::answer::{CANDIDATE, RESPONSE, error};
 use super::parts::{CONTENT, one_or_many, read_part, role};
 use super::removal::{denied_frame, is_call, remove_from_response, sign, text_part};
 use crate::event::{Kind, Part, Turn};
 use crate::protocol::conversation::{Attribution, Calls};
-use crate::protocol::json_edit::{remove_elements, remove_members};
+use crate::protocol::json_edit::{choices, remove_elements, remove_members};
 use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::protocol::stream::{
-    ArgumentStep, CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, Extent, HeldFrame,
-    HeldFrames, KeepAlive, OrderingGroups, StreamReader, SyntheticFrame, TextChanges, TextKey,
-    TextRun,
+    ArgumentStep, CallDelta, CallKey, ChoiceFormat, ChoiceSpec, ChoiceStream, CorrectedFrame,
+    Delta, EvaluatedCall, Extent, HeldFrame, HeldFrames, KeepAlive, SyntheticFrame, TextChanges,
+    TextKey, TextRun,
 };
 use crate::protocol::{CannotRemove, Denial, Dialect, Removals, RequestContext, ResponseForm};
 use crate::wire::json::{self, Edits, Value};
-use crate::wire::sorted_map::SortedMap;
 
-/// A streamed response.
-#[derive(Debug)]
-pub(in crate::protocol) struct GenerateStream {
-    is_array: bool,
-    candidates: SortedMap<u32, StreamedCandidate>,
+/// Candidates of a streamed response.
+#[derive(Debug, Default)]
+pub(in crate::protocol) struct Candidates {
+    /// Names of the called tools, by the id of the call.
     calls: Calls,
-    /// Constants come as numbers.
+    /// Whether constants arrive as numbers.
     as_number: bool,
 }
 
-/// A candidate so far.
+/// Returns a reader of a response.
+pub(in crate::protocol) fn generate_stream(context: &RequestContext) -> ChoiceStream<Candidates> {
+    ChoiceStream::new(context, Candidates::default())
+}
+
+/// Candidate so far.
 #[derive(Debug, Default)]
-struct StreamedCandidate {
-    /// The text that goes on.
+pub(in crate::protocol) struct StreamedCandidate {
+    /// Text that continues.
     run: TextRun,
-    /// Why it ended. Older models say it in every frame, from the first on.
+    /// Finish reason. Older models send it in every frame, from the first one on.
     finish: Option<Box<str>>,
-    /// Frames so far.
+    /// Number of frames so far.
     frames: u64,
-    /// The call whose arguments come in pieces.
+    /// Number of the call whose arguments arrive in pieces.
     call: u32,
-    /// Calls that were not taken out.
+    /// Number of calls that were not removed.
     kept: usize,
-    /// The signature of a call that was taken out, for the next one: it is asked back with the first call of a step.
+    /// Signature of a removed call, for the next call: the provider requires it back with the first call of a step.
     orphan: Option<Vec<u8>>,
 }
 
-impl GenerateStream {
-    pub(in crate::protocol) fn new(context: &RequestContext) -> GenerateStream {
-        GenerateStream {
-            is_array: context.endpoint.answer == ResponseForm::Elements,
-            candidates: SortedMap::new(),
-            calls: Calls::default(),
-            as_number: false,
+fn read_candidate(
+    stream: &mut ChoiceStream<Candidates>,
+    reader: &mut Reader<'static>,
+    candidate: Value<'_>,
+    number: u32,
+) {
+    let origin = Origin::answer(number);
+    let first_piece = reader.frame.pieces.len();
+    let first_event = reader.reading.events.len();
+    let known = stream.choices.get(&number);
+    let had_finish = known.is_some_and(|known| known.finish.is_some());
+    let has_finish = reader
+        .get(candidate, "finishReason")
+        .is_some_and(|reason| !reason.is_null());
+    reader.rows(candidate, CANDIDATE, &origin, &mut |reader, key, value| {
+        match key {
+            "content" => read_parts(stream, reader, value, number),
+            // The text again, token by token: these are removed as a whole when the text is edited.
+            "logprobsResult" => reader.claim_all(value),
+            _ => read_finish(stream, reader, value, number),
         }
-    }
-
-    fn candidate(&mut self, reader: &mut Reader<'static>, candidate: Value<'_>, number: u32) {
-        let origin = Origin::answer(number);
-        let first_piece = reader.frame.pieces.len();
-        let first_event = reader.reading.events.len();
-        let known = self.candidates.get(&number);
-        let had_finish = known.is_some_and(|known| known.finish.is_some());
-        let has_finish = reader
-            .get(candidate, "finishReason")
-            .is_some_and(|reason| !reason.is_null());
-        reader.rows(candidate, CANDIDATE, &origin, &mut |reader, key, value| {
-            match key {
-                "content" => self.content(reader, value, number),
-                // The text once more, token by token: it goes as a whole when the text is edited.
-                "logprobsResult" => reader.claim_all(value),
-                _ => self.finish(reader, value, number),
-            }
-        });
-        let state = self.candidates.entry(number).or_default();
-        state.frames = state.frames.saturating_add(1);
-        let has_ended = has_finish && state.frames > 1 && !had_finish;
-        state.kept = state.kept.saturating_add(calls_of(candidate).count());
-        state.part_texts(reader, first_piece, number);
-        let mut events = reader.reading.events.iter().skip(first_event);
-        if events.any(|event| event.kind == Kind::ToolCall) {
-            state.run.end(number, &mut reader.frame.pieces);
-        } else if has_ended && let Some(channel) = state.run.key(number) {
-            reader.frame.pieces.push(Delta::TextRest(channel));
-        }
-        reader.frame.lanes = reader.frame.lanes.and(OrderingGroups::of(number));
-    }
-
-    /// A word, or with `enum-encoding=int` a number.
-    fn finish(&mut self, reader: &mut Reader<'static>, value: Value<'_>, number: u32) {
-        let reason = value.text();
-        let reason = reason.as_deref().or_else(|| value.number());
-        if let Some(reason) = reason {
-            let known = &mut self.candidates.entry(number).or_default().finish;
-            if known.as_deref() != Some(reason) {
-                *known = Some(reason.into());
-                reader.reading.finish.push(reason.into());
-            }
-            self.as_number = value.kind() == json::ValueKind::Number;
-        }
-        reader.value(value, Type::Constant, &Origin::answer(number));
-    }
-
-    fn content(&mut self, reader: &mut Reader<'static>, content: Value<'_>, number: u32) {
-        let origin = Origin {
-            piece_of: Some(0),
-            ..Origin::answer(number)
-        };
-        let speaker = Attribution {
-            origin: origin.clone(),
-            calls: Turn::Latest,
-            is_result: false,
-        };
-        let mut read = |reader: &mut Reader<'_>, part: Value<'_>| {
-            read_part(reader, part, &speaker, &mut self.calls);
-        };
-        let candidates = &mut self.candidates;
-        reader.rows(
-            content,
-            CONTENT,
-            &origin.whole(),
-            &mut |reader, key, value| {
-                if key == "role" {
-                    role(reader, value);
-                    return;
-                }
-                let mut parts = Vec::new();
-                one_or_many(reader, value, |_, part| parts.push(part));
-                for part in parts {
-                    let call = reader.get(part, "functionCall");
-                    match call.filter(|call| goes_on(reader, *call)) {
-                        Some(call) => {
-                            let state = candidates.entry(number).or_default();
-                            state.piece_of_call(reader, part, call, number);
-                        }
-                        None => read(reader, part),
-                    }
-                }
-            },
-        );
+    });
+    let state = stream.state(number);
+    state.frames = state.frames.saturating_add(1);
+    let has_ended = has_finish && state.frames > 1 && !had_finish;
+    state.kept = state.kept.saturating_add(calls_of(candidate).count());
+    state.part_texts(reader, first_piece, number);
+    let mut events = reader.reading.events.iter().skip(first_event);
+    if events.any(|event| event.kind == Kind::ToolCall) {
+        state.run.end(number, &mut reader.frame.pieces);
+    } else if has_ended && let Some(channel) = state.run.key(number) {
+        reader.frame.pieces.push(Delta::TextRest(channel));
     }
 }
 
-/// Whether a call is only a piece of one: it goes on, or it says no name.
+/// Reads a finish reason: a word, or a number with `enum-encoding=int`.
+fn read_finish(
+    stream: &mut ChoiceStream<Candidates>,
+    reader: &mut Reader<'static>,
+    value: Value<'_>,
+    number: u32,
+) {
+    let reason = value.text();
+    let reason = reason.as_deref().or_else(|| value.number());
+    if let Some(reason) = reason {
+        let known = &mut stream.state(number).finish;
+        if known.as_deref() != Some(reason) {
+            *known = Some(reason.into());
+            reader.reading.finish.push(reason.into());
+        }
+        stream.format.as_number = value.kind() == json::ValueKind::Number;
+    }
+    reader.value(value, Type::Constant, &Origin::answer(number));
+}
+
+fn read_parts(
+    stream: &mut ChoiceStream<Candidates>,
+    reader: &mut Reader<'static>,
+    content: Value<'_>,
+    number: u32,
+) {
+    let origin = Origin::piece_in(number, 0);
+    let speaker = Attribution {
+        origin: origin.clone(),
+        calls: Turn::Latest,
+        is_result: false,
+    };
+    let mut read = |reader: &mut Reader<'_>, part: Value<'_>| {
+        read_part(reader, part, &speaker, &mut stream.format.calls);
+    };
+    let candidates = &mut stream.choices;
+    reader.rows(
+        content,
+        CONTENT,
+        &origin.whole(),
+        &mut |reader, key, value| {
+            if key == "role" {
+                role(reader, value);
+                return;
+            }
+            let mut parts = Vec::new();
+            one_or_many(reader, value, |_, part| parts.push(part));
+            for part in parts {
+                let call = reader.get(part, "functionCall");
+                match call.filter(|call| goes_on(reader, *call)) {
+                    Some(call) => {
+                        let state = candidates.entry(number).or_default();
+                        state.piece_of_call(reader, part, call, number);
+                    }
+                    None => read(reader, part),
+                }
+            }
+        },
+    );
+}
+
+/// Returns whether a call is only a piece of one: it continues, or has no name.
 fn goes_on(reader: &Reader<'_>, call: Value<'_>) -> bool {
     let will_continue = reader
         .get(call, "willContinue")
@@ -158,7 +161,7 @@ fn goes_on(reader: &Reader<'_>, call: Value<'_>) -> bool {
 }
 
 impl StreamedCandidate {
-    /// Gives each text of a frame its channel. A text goes on until another kind of text begins.
+    /// Assigns each text of a frame to its key. A text continues until another kind of text begins.
     fn part_texts(&mut self, reader: &mut Reader<'static>, first: usize, number: u32) {
         let pieces = reader.frame.pieces.split_off(first);
         for mut piece in pieces {
@@ -174,8 +177,9 @@ impl StreamedCandidate {
         }
     }
 
-    /// Vertex AI with `streamFunctionCallArguments`: `partialArgs: [{jsonPath, stringValue, willContinue}]`, each the value
-    /// of an argument, or more of a text that continues in the next one with the same path.
+    /// Reads a piece of a call, as Vertex AI sends it with `streamFunctionCallArguments`: each element of `partialArgs:
+    /// [{jsonPath, stringValue, willContinue}]` is the value of an argument, or more of a text that the next element
+    /// with the same path continues.
     fn piece_of_call(
         &mut self,
         reader: &mut Reader<'static>,
@@ -199,19 +203,10 @@ impl StreamedCandidate {
             choice: number,
             item: self.call,
         };
-        let say = |reader: &mut Reader<'static>, what: CallDelta| {
-            reader.piece(Delta::Call {
-                key,
-                element: part.place(),
-                what,
-            });
+        let add = |reader: &mut Reader<'static>, what: CallDelta| {
+            reader.call_piece(part.place(), key, what);
         };
-        say(
-            reader,
-            CallDelta::Begin {
-                provider_run: false,
-            },
-        );
+        add(reader, CallDelta::BEGIN);
         let origin = Origin::answer(number);
         reader.plain_rows(part, PART, &origin);
         reader.rows(
@@ -221,17 +216,17 @@ impl StreamedCandidate {
             &mut |reader, member, value| match member {
                 "name" => {
                     reader.name(value);
-                    say(reader, CallDelta::Name(value.place()));
+                    add(reader, CallDelta::Name(value.place()));
                 }
                 "args" => {
                     reader.claim_all(value);
                     if value.members().next().is_some() {
-                        say(reader, CallDelta::Arguments(value.place()));
+                        add(reader, CallDelta::Arguments(value.place()));
                     }
                 }
                 _ => reader.array(value, |reader, piece| {
                     argument(reader, piece, &origin, &mut |reader, what| {
-                        say(reader, what);
+                        add(reader, what);
                     });
                 }),
             },
@@ -246,12 +241,12 @@ impl StreamedCandidate {
     }
 }
 
-/// An element of `partialArgs`. What can't be told apart is a text.
+/// Reads an element of `partialArgs`. An element with an unclear path is a text.
 fn argument(
     reader: &mut Reader<'static>,
     piece: Value<'_>,
     origin: &Origin,
-    say: &mut dyn FnMut(&mut Reader<'static>, CallDelta),
+    add: &mut dyn FnMut(&mut Reader<'static>, CallDelta),
 ) {
     const PARTIAL: &[Row] = &[
         ("jsonPath", Type::Custom),
@@ -281,14 +276,14 @@ fn argument(
                     "nullValue" => Extent::Null,
                     _ => extent,
                 };
-                say(reader, CallDelta::At(steps, value.place(), extent));
+                add(reader, CallDelta::At(steps, value.place(), extent));
             }
-            None => say(reader, CallDelta::Input(value.place())),
+            None => add(reader, CallDelta::Input(value.place())),
         }
     });
 }
 
-/// The steps of a path to one value: `$.to[0]['first name']` (RFC 9535 §2.7, and names as they stand after a dot).
+/// Returns the steps of a path to one value: `$.to[0]['first name']` (RFC 9535 §2.7, with any name after a dot).
 fn steps(path: &str) -> Option<Box<[ArgumentStep]>> {
     let mut rest = path.strip_prefix('$')?;
     let mut steps = Vec::new();
@@ -303,7 +298,7 @@ fn steps(path: &str) -> Option<Box<[ArgumentStep]>> {
                 Some(quoted) => {
                     let quote = inner.get(..1)?;
                     let (name, after) = quoted.split_once(quote)?;
-                    // Escapes are not unfolded.
+                    // Escapes are not decoded.
                     let name = (!name.contains('\\')).then_some(name)?;
                     (ArgumentStep::Name(name.into()), after.strip_prefix(']')?)
                 }
@@ -319,7 +314,7 @@ fn steps(path: &str) -> Option<Box<[ArgumentStep]>> {
     Some(steps.into())
 }
 
-/// The calls of a candidate that stand whole in a frame.
+/// Returns the calls of a candidate that are complete in a frame.
 fn calls_of(candidate: Value<'_>) -> impl Iterator<Item = Value<'_>> {
     candidate
         .get("content")
@@ -335,58 +330,50 @@ fn signature_of(part: Value<'_>) -> Option<Value<'_>> {
         .filter(|signature| !signature.is_null())
 }
 
-/// Candidates of a frame, with their numbers.
-fn candidates_of(root: Value<'_>) -> impl Iterator<Item = (u32, Value<'_>)> {
-    let candidates = root.get("candidates").into_iter();
-    candidates
-        .flat_map(|candidates| candidates.elements())
-        .enumerate()
-        .map(|(at, candidate)| (candidate_number(candidate, at), candidate))
-}
+impl ChoiceFormat for Candidates {
+    type Choice = StreamedCandidate;
+    const SPEC: ChoiceSpec = ChoiceSpec {
+        frame: &[RESPONSE],
+        origin: || Origin::answer(0),
+        proto_json: true,
+        list: Some("candidates"),
+        common: &[],
+        place: "candidate",
+        has_done: false,
+        counts_frames: false,
+        error: |denial| SyntheticFrame::new(None, Dialect::Google.body(denial)),
+    };
 
-impl StreamReader for GenerateStream {
-    fn read(&mut self, reader: &mut Reader<'static>, _: Option<&str>) {
-        reader.proto_json = true;
-        let Some(body) = reader.body() else { return };
-        let origin = Origin::answer(0);
-        reader.rows(
-            body.root(),
-            RESPONSE,
-            &origin,
-            &mut |reader, key, value| match key {
-                "candidates" => {
-                    let mut at = 0usize;
-                    reader.array(value, |reader, element| {
-                        let number = candidate_number(element, at);
-                        reader.in_choice(element, number);
-                        self.candidate(reader, element, number);
-                        at = at.saturating_add(1);
-                    });
-                }
-                "totalTokens" => {
-                    reader.number(value);
-                }
-                _ => error(reader, value),
-            },
-        );
-        if reader.frame.lanes == OrderingGroups::default() {
-            reader.frame.lanes = OrderingGroups::ALL;
+    fn member(
+        _: &mut ChoiceStream<Self>,
+        reader: &mut Reader<'static>,
+        key: &'static str,
+        value: Value<'_>,
+    ) {
+        match key {
+            "totalTokens" => {
+                reader.number(value);
+            }
+            _ => error(reader, value),
         }
     }
 
-    fn text_at(&self, channel: &TextKey) -> String {
-        match channel.part {
-            Part::Text => format!("#candidate/{}", channel.choice),
-            part => format!("#candidate/{}/{}", channel.choice, part.word()),
-        }
+    fn choice(
+        stream: &mut ChoiceStream<Self>,
+        reader: &mut Reader<'static>,
+        candidate: Value<'_>,
+        number: u32,
+    ) {
+        reader.in_choice(candidate, number);
+        read_candidate(stream, reader, candidate, number);
     }
 
-    fn call_at(&self, key: &CallKey) -> String {
-        format!("#candidate/{}/call/{}", key.choice, key.item)
+    fn call_at(key: &CallKey) -> String {
+        format!("call/{}", key.item)
     }
 
     fn remove_calls(
-        &mut self,
+        _: &mut ChoiceStream<Self>,
         calls: &[EvaluatedCall],
         _: u64,
         frames: &mut dyn HeldFrames,
@@ -406,19 +393,19 @@ impl StreamReader for GenerateStream {
         Ok(())
     }
 
-    fn remove_from_response(
-        &mut self,
+    fn remove(
+        stream: &mut ChoiceStream<Self>,
         frame: &mut HeldFrame,
         removals: &Removals,
     ) -> Result<(), CannotRemove> {
         let body = frame.body().ok_or(CannotRemove)?;
         let denied = removals.denied_calls();
-        for (number, candidate) in candidates_of(body.root()) {
-            let state = self.candidates.entry(number).or_default();
+        for (number, candidate) in choices(body.root(), "candidates") {
+            let state = stream.state(number);
             state.kept = state.kept.saturating_sub(calls_of(candidate).count());
             for part in calls_of(candidate) {
                 if !denied.contains_key(&part.place()) {
-                    // What takes calls out of one frame has seen to it.
+                    // The removal of calls from this frame moves the signature.
                     state.orphan = None;
                     state.kept = state.kept.saturating_add(1);
                 } else if state.kept == 0 && state.orphan.is_none() {
@@ -432,60 +419,50 @@ impl StreamReader for GenerateStream {
         remove_from_response(body.root(), removals, &mut frame.edits)
     }
 
-    fn correct(&mut self, frame: &mut HeldFrame, changes: &ChangesByText) {
-        let Some(body) = frame.body() else {
-            return;
-        };
-        let is_edited = !frame.edits.is_empty();
-        for (number, candidate) in candidates_of(body.root()) {
-            let state = self.candidates.entry(number).or_default();
-            if let Some(part) = calls_of(candidate).next().filter(|_| !is_edited)
-                && let Some(orphan) = state.orphan.take()
-                && signature_of(part).is_none()
-            {
-                sign(part, &orphan, &mut frame.edits);
-            }
-            // What repeats the text.
-            if is_edited {
-                remove_members(candidate, &["logprobsResult"], &mut frame.edits);
-            }
-            let of_text =
-                |channel: &TextKey| channel.choice == number && channel.part == Part::Text;
-            let mut changed = changes.iter().filter(|(channel, _)| of_text(channel));
-            if let Some((channel, first)) = changed.next() {
-                let is_first = channel.item == 0 && changed.next().is_none();
-                let points = CitationOffsets(Some(first).filter(|_| is_first));
-                points.correct(candidate, &mut frame.edits);
-            }
+    fn correct(
+        stream: &mut ChoiceStream<Self>,
+        (number, candidate): (u32, Value<'_>),
+        frame: &mut CorrectedFrame<'_>,
+    ) {
+        let state = stream.state(number);
+        if let Some(part) = calls_of(candidate).next().filter(|_| !frame.is_edited)
+            && let Some(orphan) = state.orphan.take()
+            && signature_of(part).is_none()
+        {
+            sign(part, &orphan, frame.edits);
+        }
+        if frame.is_edited {
+            // It repeats the text.
+            remove_members(candidate, &["logprobsResult"], frame.edits);
+        }
+        let of_text = |channel: &TextKey| channel.choice == number && channel.part == Part::Text;
+        let mut changed = frame.changes.iter().filter(|(channel, _)| of_text(channel));
+        if let Some((channel, first)) = changed.next() {
+            let is_first = channel.item == 0 && changed.next().is_none();
+            let points = CitationOffsets(Some(first).filter(|_| is_first));
+            points.correct(candidate, frame.edits);
         }
     }
 
-    fn denial_frames(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
-        if as_error {
-            return vec![SyntheticFrame::new(None, Dialect::Google.body(denial))];
-        }
-        let unfinished = self.candidates.iter();
-        let mut unfinished: Vec<u32> = unfinished.map(|(number, _)| *number).collect();
-        if unfinished.is_empty() {
-            unfinished.push(0);
-        }
-        let frame = denied_frame(&denial.message(), &unfinished, self.as_number);
+    fn denied(stream: &ChoiceStream<Self>, denial: &Denial) -> Vec<SyntheticFrame> {
+        let numbers = stream.numbers(|_| true);
+        let frame = denied_frame(&denial.message(), &numbers, stream.format.as_number);
         vec![SyntheticFrame::new(None, frame)]
     }
 
-    fn keep_alive(&self) -> Option<KeepAlive> {
-        Some(match self.is_array {
-            true => KeepAlive::Bytes(b"\n"),
-            false => KeepAlive::COMMENT,
+    fn keep_alive(stream: &ChoiceStream<Self>) -> Option<KeepAlive> {
+        Some(match stream.context.endpoint.answer {
+            ResponseForm::Elements => KeepAlive::Bytes(b"\n"),
+            _ => KeepAlive::COMMENT,
         })
     }
 }
 
-/// What was changed in the text that places point into, counted in bytes; absent where that can't be told.
+/// Changes in the text that citations point into, in bytes; `None` if they are unknown.
 struct CitationOffsets<'c>(Option<&'c TextChanges>);
 
 impl CitationOffsets<'_> {
-    /// Moves places that point into the text, and takes out those that point into a changed part and repeat it.
+    /// Moves citations with the text, and removes those that point into a changed part, which they repeat.
     fn correct(&self, candidate: Value<'_>, edits: &mut Edits) {
         let supports = candidate
             .get("groundingMetadata")
@@ -528,7 +505,7 @@ impl CitationOffsets<'_> {
         }
     }
 
-    /// Where a byte stands that no change touches.
+    /// Returns the position of a byte outside of any change.
     fn moved(&self, at: usize) -> usize {
         let before = self.0.into_iter().flat_map(|changes| changes.within(0..at));
         before.fold(at, |at, change| {

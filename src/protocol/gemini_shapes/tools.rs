@@ -1,4 +1,5 @@
-//! Tools of a Gemini request: functions that the client runs, and tools that the provider runs, each a member of its own.
+//! Tools of a Gemini request: functions that the client runs, and tools that the provider runs, each in a member of its
+//! own.
 
 use crate::event::{Author, Class, Known, Part};
 use crate::protocol::gemini_shapes::parts::one_or_many;
@@ -14,8 +15,8 @@ const FUNCTION: &[Row] = &[
     ("responseJsonSchema", Type::Custom),
     ("behavior", Type::Constant),
 ];
-/// Tools that run at the provider. `computerUse` is told by its name: its functions are called as any other and run at the
-/// client.
+/// Tools that the provider runs. `computerUse` is known by its name: its functions are called like others, and the
+/// client runs them.
 const TOOL: &[Row] = &[
     ("functionDeclarations", Type::Custom),
     ("computerUse", Type::Custom),
@@ -32,7 +33,7 @@ const TOOL: &[Row] = &[
     ("mcpServers", Type::Custom),
 ];
 
-/// `tools`.
+/// Reads `tools`.
 pub(in crate::protocol) fn tools(reader: &mut Reader<'_>, value: Value<'_>) {
     one_or_many(reader, value, |reader, tool| {
         let origin = Origin::of(Author::System, Part::Definition);
@@ -50,7 +51,7 @@ pub(in crate::protocol) fn tools(reader: &mut Reader<'_>, value: Value<'_>) {
                 _ => provider_run(reader, tool, key, value),
             }
         });
-        // A tool that this version does not know is a tool of the provider all the same.
+        // An unknown tool is a tool of the provider, too.
         for (key, value) in tool.members() {
             if let (Some(name), false) = (key.text(), known.contains(&value.place())) {
                 reader.provider_run_offer(value, &[&name]);
@@ -85,7 +86,7 @@ fn function(reader: &mut Reader<'_>, function: Value<'_>) {
     reader.offer(function, name, texts);
 }
 
-/// The other spelling of a member's name: rules may know the tool by either.
+/// Returns the other spelling of a member's name: a rule may contain either.
 fn snake_case(name: &str) -> String {
     let mut spelled = String::with_capacity(name.len().saturating_add(4));
     for letter in name.chars() {
@@ -97,14 +98,14 @@ fn snake_case(name: &str) -> String {
     spelled
 }
 
-/// An offer of a tool that the provider runs. It goes by the name as it is written, and by both that rules may know.
+/// Adds the definition of a tool that the provider runs, with its name as written and in both spellings.
 fn provider_run(reader: &mut Reader<'_>, tool: Value<'_>, key: &'static str, value: Value<'_>) {
     let written = tool
         .members()
         .find(|(_, member)| member.place() == value.place())
         .and_then(|(key, _)| key.text());
     let written = written.as_deref().unwrap_or(key);
-    // MCP servers go by their names too.
+    // MCP servers are matched by their names, too.
     let servers: Vec<Box<str>> = value
         .elements()
         .filter_map(|server| server.get("name")?.text().map(Box::from))
@@ -118,7 +119,7 @@ fn provider_run(reader: &mut Reader<'_>, tool: Value<'_>, key: &'static str, val
     reader.provider_run_offer(value, &names);
     reader.emit_text(value, texts, &Origin::of(Author::System, Part::Definition));
     match key {
-        // Which tools these servers have, they alone know.
+        // Only these servers know their tools.
         "mcpServers" if value.elements().next().is_some() => {
             reader.provider_may_call(value, Known::Unknown);
         }
@@ -126,7 +127,7 @@ fn provider_run(reader: &mut Reader<'_>, tool: Value<'_>, key: &'static str, val
         "fileSearch" | "retrieval" => reader.uninspectable(value, "provider_state"),
         _ => {}
     }
-    // A retrieval may rank with a model of its own.
+    // A retrieval may rank with another model.
     for node in value.descendants() {
         let model = reader.get(node.value, "modelName");
         if let Some(model) = model.filter(|model| model.kind() == json::ValueKind::String) {

@@ -1,6 +1,6 @@
 //! What is taken out of a response, and what takes its place.
 
-use crate::protocol::json_edit::{remove_elements, remove_members};
+use crate::protocol::json_edit::{remove_elements, remove_members, replace_present};
 use crate::protocol::openai_shapes::refusal_text;
 use crate::protocol::{CannotRemove, Removals};
 use crate::wire::json::{self, Edits, JsonBody, Value, quote};
@@ -79,9 +79,7 @@ pub(super) fn renumber(json: &JsonBody<'_>, removals: &Removals, edits: &mut Edi
 /// Tokens repeat the text: as probabilities, and as the context of the next request.
 pub(super) fn remove_copies(root: Value<'_>, edits: &mut Edits) {
     for name in ["logprobs", "context"] {
-        if let Some(copy) = root.get(name).filter(|copy| !copy.is_null()) {
-            edits.replace(copy, b"[]".to_vec());
-        }
+        replace_present(root, name, b"[]", edits);
     }
 }
 

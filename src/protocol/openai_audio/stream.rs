@@ -1,4 +1,4 @@
-//! What was said in audio, and audio itself, as it comes.
+//! Streamed transcripts and audio. A transcript arrives in deltas, or by speakers in segments, and then as a whole.
 //!
 //! ```text
 //! {"type":"transcript.text.delta","delta":"Rain"}
@@ -9,13 +9,12 @@
 
 use super::{RESPONSE, SEGMENT};
 use crate::event::Part;
+use crate::protocol::json_edit::replace_present;
 use crate::protocol::openai_shapes::{ANSWER, answer_member};
 use crate::protocol::reader::{Row, Type};
-use crate::protocol::stream::{
-    ChangesByText, Delta, HeldFrame, KeepAlive, OrderingGroups, SnapshotTexts, StreamReader,
-    SyntheticFrame, TextKey, Update, is_done,
-};
-use crate::protocol::{Denial, Dialect, Origin, Reader};
+use crate::protocol::stream::{TextDelta, TextSpec, TextStream, Update};
+use crate::protocol::{Origin, Reader};
+use crate::wire::json::Value;
 
 const EVENT: &[Row] = &[
     ("type", Type::Custom),
@@ -25,99 +24,64 @@ const EVENT: &[Row] = &[
     ("logprobs", Type::Custom),
 ];
 
-/// What was said, and the same in stretches with their speakers. Those go on with each other too.
+/// Numbers of the texts: the transcript, the same transcript in segments, and from then on names of speakers.
 const WHOLE: u32 = 0;
 const SEGMENTS: u32 = 1;
+const SPEAKERS: u32 = 2;
 
-/// A streamed transcript, or streamed audio.
-#[derive(Debug, Default)]
-pub(super) struct AudioStream {
-    texts: SnapshotTexts,
-    /// Bytes that nobody reads were told of.
-    has_audio: bool,
+/// Streamed transcript or audio.
+pub(super) const AUDIO_STREAM: &TextSpec = &TextSpec {
+    read,
+    update: Some(update),
+    ends: |event| is_of_type(event, "transcript.text.done"),
+    text_at: |_, number| match number {
+        Some(SEGMENTS) => "#segments".to_owned(),
+        _ => "#text".to_owned(),
+    },
+    remove_copies: |event, edits| replace_present(event, "logprobs", b"[]", edits),
+    ..TextSpec::OPENAI
+};
+
+fn is_of_type(event: Value<'_>, name: &str) -> bool {
+    event.get("type").is_some_and(|kind| kind.is_text(name))
 }
 
-impl StreamReader for AudioStream {
-    fn read(&mut self, reader: &mut Reader<'static>, _: Option<&str>) {
-        let Some(body) = reader.body() else { return };
-        let root = body.root();
-        let kind = root.get("type").and_then(|kind| kind.text());
-        let kind = kind.unwrap_or_default();
-        reader.frame.lanes = OrderingGroups::ALL;
-        let origin = Origin {
-            piece_of: Some(0),
-            ..Origin::answer(0).with_part(Part::Other)
-        };
-        let first = reader.frame.pieces.len();
-        let tables = [EVENT, RESPONSE, SEGMENT, ANSWER];
-        reader.row_lists(
-            root,
-            &tables,
-            &origin,
-            &mut |reader, key, value| match key {
-                "type" => reader.claim(value),
-                _ if value.is_null() => reader.claim(value),
-                "audio" | "audio_data" => {
-                    reader.media(value);
-                    if !std::mem::replace(&mut self.has_audio, true) {
-                        reader.uninspectable(value, "attachment");
-                    }
+fn read(
+    stream: &mut TextStream,
+    reader: &mut Reader<'static>,
+    event: Value<'_>,
+    _: Option<&str>,
+    origin: &Origin,
+) {
+    let tables = [EVENT, RESPONSE, SEGMENT, ANSWER];
+    let origin = origin.with_part(Part::Other);
+    reader.row_lists(
+        event,
+        &tables,
+        &origin,
+        &mut |reader, key, value| match key {
+            "type" => reader.claim(value),
+            _ if value.is_null() => reader.claim(value),
+            "audio" | "audio_data" => {
+                reader.media(value);
+                if !std::mem::replace(&mut stream.has_media, true) {
+                    reader.uninspectable(value, "attachment");
                 }
-                // The text once more, token by token: it goes as a whole when the text is edited.
-                "logprobs" => reader.claim_all(value),
-                _ => answer_member(reader, key, value),
-            },
-        );
-        let (list, how) = match &*kind {
-            "transcript.text.segment" => (SEGMENTS, Update::Delta),
-            "transcript.text.delta" => (WHOLE, Update::Delta),
-            _ => (WHOLE, Update::Whole),
-        };
-        for piece in reader.frame.pieces.split_off(first) {
-            match piece {
-                Delta::Text(piece) if piece.channel.part == Part::Transcript => {
-                    self.texts.piece(reader, piece, [list, 0, 0], how);
-                }
-                // A speaker's name.
-                Delta::Text(piece) => {
-                    let spot = [2, piece.channel.item, 0];
-                    self.texts.piece(reader, piece, spot, Update::Whole);
-                }
-                other => reader.piece(other),
             }
+            // The text again, token by token: these are removed as a whole when the text is edited.
+            "logprobs" => reader.claim_all(value),
+            _ => answer_member(reader, key, value),
+        },
+    );
+}
+
+fn update(event: Value<'_>, piece: &TextDelta) -> (u32, Update) {
+    match piece.channel.part {
+        Part::Transcript if is_of_type(event, "transcript.text.segment") => {
+            (SEGMENTS, Update::Delta)
         }
-        if &*kind == "transcript.text.done" {
-            self.texts.end(reader, &|_| true);
-        }
-    }
-
-    fn is_end(&self, payload: &[u8]) -> bool {
-        is_done(payload)
-    }
-
-    fn text_at(&self, channel: &TextKey) -> String {
-        match self.texts.spot(channel) {
-            Some([SEGMENTS, ..]) => "#segments".to_owned(),
-            _ => "#text".to_owned(),
-        }
-    }
-
-    fn correct(&mut self, frame: &mut HeldFrame, _: &ChangesByText) {
-        let Some(body) = frame.body() else {
-            return;
-        };
-        let copy = body.root().get("logprobs").filter(|copy| !copy.is_null());
-        if let Some(copy) = copy.filter(|_| !frame.edits.is_empty()) {
-            frame.edits.replace(copy, b"[]".to_vec());
-        }
-    }
-
-    /// Nobody said a refusal: it is an error.
-    fn denial_frames(&mut self, denial: &Denial, _: bool) -> Vec<SyntheticFrame> {
-        vec![SyntheticFrame::error(Dialect::OpenAi, denial)]
-    }
-
-    fn keep_alive(&self) -> Option<KeepAlive> {
-        Some(KeepAlive::COMMENT)
+        Part::Transcript if is_of_type(event, "transcript.text.delta") => (WHOLE, Update::Delta),
+        Part::Transcript => (WHOLE, Update::Whole),
+        _ => (SPEAKERS.saturating_add(piece.channel.item), Update::Whole),
     }
 }

@@ -1,7 +1,8 @@
 //! Removal of denied parts from a whole response, and their replacements.
 
-use super::choice_number;
-use crate::protocol::json_edit::{member_span, move_indices, remove_elements, remove_members};
+use crate::protocol::json_edit::{
+    choices, member_span, move_indices, remove_elements, remove_members,
+};
 use crate::protocol::openai_shapes::refusal_text;
 use crate::protocol::{CannotRemove, EditedText, Removals, RequestContext};
 use crate::wire::json::{self, Edits, JsonBody, NodeId, Value, quote};
@@ -16,9 +17,9 @@ pub(in crate::protocol) fn remove_from_response(
     edits: &mut Edits,
 ) -> Result<(), CannotRemove> {
     let body = json.body().ok_or(CannotRemove)?;
-    let choices = body.root().get("choices").ok_or(CannotRemove)?;
-    for (at, choice) in choices.elements().enumerate() {
-        let number = choice_number(choice, at);
+    let root = body.root();
+    root.get("choices").ok_or(CannotRemove)?;
+    for (number, choice) in choices(root, "choices") {
         let denied_text = removals.choices.iter().find(|(n, _)| *n == number);
         if let Some((_, text)) = denied_text {
             deny_choice(choice, text, context.structured_output, edits)?;

@@ -10,22 +10,21 @@
 //! ```
 
 use super::removal::{self, denial_reason};
-use super::{
-    CHOICE, FINISH_REASONS, MESSAGE, RESPONSE, ROLES, ResponseShape, choice_number, response_member,
-};
+use super::{CHOICE, FINISH_REASONS, MESSAGE, RESPONSE, ROLES, ResponseShape, response_member};
 use crate::diag::codes;
 use crate::event::Class;
 use crate::event::Part;
 use crate::event::Turn;
-use crate::protocol::json_edit::{move_annotations, raw_members, remove_elements, remove_members};
+use crate::protocol::json_edit::{
+    choices, lower_number, move_annotations, remove_elements, remove_members,
+};
 use crate::protocol::openai_shapes::{
     ANSWER, SPEECH, beside, called_function, content, error, spoken, tool_call,
 };
 use crate::protocol::reader::{Row, Type};
 use crate::protocol::stream::{
-    CallDelta, CallKey, ChangesByText, DONE, Delta, EvaluatedCall, HeldFrame, HeldFrames,
-    KeepAlive, OrderingGroups, StreamReader, SyntheticFrame, TextDelta, TextKey, UnknownTexts,
-    is_done,
+    CallDelta, CallKey, ChoiceFormat, ChoiceSpec, ChoiceStream, CorrectedFrame, DONE, Delta,
+    EvaluatedCall, HeldFrame, HeldFrames, SyntheticFrame, TextDelta, TextKey,
 };
 use crate::protocol::{CannotRemove, Denial, Dialect, Origin, Reader, Removals, RequestContext};
 use crate::wire::json::{self, Edits, Value, quote};
@@ -67,26 +66,32 @@ const CALL: &[Row] = &[
     ("custom", Type::Custom),
 ];
 
-/// Streamed chat completion.
+/// Chunks of a streamed chat completion.
 #[derive(Debug)]
-pub(in crate::protocol) struct ChatStream {
-    context: RequestContext,
+pub(in crate::protocol) struct Chunks {
     /// Shape of the frames that the filter creates.
     answer: ResponseShape,
-    /// Members that created frames repeat: `id`, `created`, `model`, as the first chunk contained them.
-    common: Option<Vec<u8>>,
-    choices: SortedMap<u32, Choice>,
     /// Choices that the current frame ends. The frame may still be denied.
     ending: Vec<u32>,
-    /// Unknown members of `delta`.
-    unknown: UnknownTexts,
+}
+
+/// Streamed chat completion.
+pub(in crate::protocol) type ChatStream = ChoiceStream<Chunks>;
+
+/// Returns a reader of a response.
+pub(in crate::protocol) fn chat_stream(
+    context: &RequestContext,
+    answer: ResponseShape,
+) -> ChatStream {
+    let ending = Vec::new();
+    ChoiceStream::new(context, Chunks { answer, ending })
 }
 
 /// Choice so far.
 #[derive(Debug, Default)]
-struct Choice {
+pub(in crate::protocol) struct StreamedChoice {
     /// Whether the finish reason has arrived; OpenRouter repeats it with the usage.
-    reason_told: bool,
+    has_reason: bool,
     finished: bool,
     calls: Vec<StreamedCall>,
     /// Number of its calls when the choice ended.
@@ -105,26 +110,11 @@ struct StreamedCall {
 }
 
 impl ChatStream {
-    pub(in crate::protocol) fn new(context: &RequestContext, answer: ResponseShape) -> ChatStream {
-        ChatStream {
-            context: context.clone(),
-            answer,
-            common: None,
-            choices: SortedMap::new(),
-            ending: Vec::new(),
-            unknown: UnknownTexts::default(),
-        }
-    }
-
-    fn choice(&mut self, reader: &mut Reader<'static>, choice: Value<'_>, at: usize) {
-        let number = choice_number(choice, at);
+    fn read_choice(&mut self, reader: &mut Reader<'static>, choice: Value<'_>, number: u32) {
         whole_index(reader, choice);
         let mut finished = false;
         let delta = choice.get("delta");
-        let origin = Origin {
-            piece_of: Some(IN_CHOICE),
-            ..Origin::answer(number)
-        };
+        let origin = Origin::piece_in(number, IN_CHOICE);
         reader.rows(
             choice,
             CHOICE,
@@ -133,9 +123,9 @@ impl ChatStream {
                 "finish_reason" => {
                     let reason = value.text().filter(|reason| !reason.is_empty());
                     if let Some(reason) = reason {
-                        let state = self.choices.entry(number).or_default();
-                        let was_told = std::mem::replace(&mut state.reason_told, true);
-                        if !was_told || self.answer == ResponseShape::Text {
+                        let state = self.state(number);
+                        let had_reason = std::mem::replace(&mut state.has_reason, true);
+                        if !had_reason || self.format.answer == ResponseShape::Text {
                             reader.reading.finish.push(reason.into());
                         }
                         finished = true;
@@ -151,21 +141,15 @@ impl ChatStream {
                 }
             },
         );
-        self.choices.entry(number).or_default();
+        self.state(number);
         if finished {
-            self.ending.push(number);
+            self.format.ending.push(number);
             reader.piece(Delta::End(Some(number)));
         }
-        // Frames of one choice stay in order, even if some wait: OpenRouter sends usage after a call that no finish
-        // reason has ended.
-        reader.frame.lanes = reader.frame.lanes.and(OrderingGroups::of(number));
     }
 
     fn delta(&mut self, reader: &mut Reader<'static>, delta: Value<'_>, choice: u32) {
-        let origin = Origin {
-            piece_of: Some(IN_DELTA),
-            ..Origin::answer(choice)
-        };
+        let origin = Origin::piece_in(choice, IN_DELTA);
         reader.row_lists(
             delta,
             SPOKEN,
@@ -179,17 +163,17 @@ impl ChatStream {
                         at = at.saturating_add(1);
                     });
                 }
-                "function_call" if is_told(value) => {
+                "function_call" if has_content(value) => {
                     let key = CallKey {
                         choice,
                         item: LEGACY_CALL,
                     };
-                    let state = self.choices.entry(choice).or_default();
+                    let state = self.state(choice);
                     let is_known = std::mem::replace(&mut state.has_legacy_call, true);
                     if is_known && state.finished {
                         goes_on(reader, value);
                     }
-                    begin(reader, value, key);
+                    reader.call_piece(value.place(), key, CallDelta::BEGIN);
                     called(reader, value, value, key);
                 }
                 "function_call" => reader.claim_all(value),
@@ -238,7 +222,7 @@ impl ChatStream {
                 "tool_calls" => reader.array(value, |reader, call| {
                     tool_call(reader, call, Turn::Latest, choice);
                 }),
-                "function_call" if is_told(value) => {
+                "function_call" if has_content(value) => {
                     called_function(reader, value, value, Turn::Latest, choice);
                 }
                 "function_call" => reader.claim_all(value),
@@ -258,12 +242,9 @@ impl ChatStream {
         reader.claim(value);
         let text = value.text()?;
         let twin = twin.and_then(|twin| twin.text()).unwrap_or_default();
-        let origin = Origin {
-            piece_of: Some(IN_MESSAGE),
-            ..Origin::answer(choice)
-        };
+        let origin = Origin::piece_in(choice, IN_MESSAGE);
         let item = origin.member(number_of(key)).piece_of.unwrap_or_default();
-        let copies = &mut self.choices.entry(choice).or_default().copies;
+        let copies = &mut self.state(choice).copies;
         let so_far = copies.entry(item).or_default();
         let goes_on = text.strip_prefix(so_far.as_str());
         let repeats = match goes_on {
@@ -294,7 +275,7 @@ impl ChatStream {
         if state.is_some_and(|state| state.finished && index(item) < state.ended_calls) {
             goes_on(reader, call);
         }
-        begin(reader, call, key);
+        reader.call_piece(call.place(), key, CallDelta::BEGIN);
         let tables = [CALL, SPEECH];
         let origin = Origin::answer(choice).with_part(Part::Other);
         reader.row_lists(
@@ -316,7 +297,7 @@ impl ChatStream {
             .get("id")
             .and_then(|id| id.text())
             .filter(|id| !id.is_empty());
-        let calls = &mut self.choices.entry(choice).or_default().calls;
+        let calls = &mut self.state(choice).calls;
         let known = calls.iter().rposition(|known| match (&id, &known.id) {
             (Some(id), Some(known_id)) => **known_id == **id && known.index == index,
             _ => known.index == index && (index.is_some() || id.is_none()),
@@ -345,7 +326,7 @@ impl ChatStream {
         text: &str,
         finish: Option<&[u8]>,
     ) -> SyntheticFrame {
-        let (object, says): (&[u8], &[u8]) = match self.answer {
+        let (object, says): (&[u8], &[u8]) = match self.format.answer {
             ResponseShape::Chat => (br#"{"object":"chat.completion.chunk","#, br#","delta":{"#),
             ResponseShape::Text => (br#"{"object":"text_completion","#, br#","text":"#),
         };
@@ -354,7 +335,7 @@ impl ChatStream {
         out.extend_from_slice(br#""choices":[{"index":"#);
         out.extend_from_slice(choice.to_string().as_bytes());
         out.extend_from_slice(says);
-        match self.answer {
+        match self.format.answer {
             ResponseShape::Chat => {
                 if !text.is_empty() {
                     quote(member, &mut out);
@@ -382,7 +363,7 @@ fn number_of(key: &str) -> usize {
 fn copied_call(reader: &mut Reader<'static>, call: Value<'_>, key: CallKey) {
     reader.claim_all(call);
     let function = call.get("function").or_else(|| call.get("custom"));
-    begin(reader, call, key);
+    reader.call_piece(call.place(), key, CallDelta::BEGIN);
     for (name, value) in function.into_iter().flat_map(|function| function.members()) {
         if value.is_null() {
             continue;
@@ -392,11 +373,7 @@ fn copied_call(reader: &mut Reader<'static>, call: Value<'_>, key: CallKey) {
         } else {
             CallDelta::ArgumentsAgain(value.place())
         };
-        reader.piece(Delta::Call {
-            key,
-            element: call.place(),
-            what,
-        });
+        reader.call_piece(call.place(), key, what);
     }
 }
 
@@ -418,22 +395,9 @@ fn whole_index(reader: &mut Reader<'static>, of: Value<'_>) {
 
 /// Returns the number of the text in `content`.
 fn content_item() -> u32 {
-    let origin = Origin {
-        piece_of: Some(IN_DELTA),
-        ..Origin::answer(0)
-    };
+    let origin = Origin::piece(IN_DELTA);
     let content = origin.member(number_of("content"));
     content.piece_of.unwrap_or_default()
-}
-
-fn begin(reader: &mut Reader<'static>, element: Value<'_>, key: CallKey) {
-    reader.piece(Delta::Call {
-        key,
-        element: element.place(),
-        what: CallDelta::Begin {
-            provider_run: false,
-        },
-    });
 }
 
 /// Reads `{name, arguments}` or `{name, input}`.
@@ -452,79 +416,68 @@ fn called(reader: &mut Reader<'static>, element: Value<'_>, function: Value<'_>,
                 "arguments" => CallDelta::Arguments(place),
                 _ => CallDelta::Input(place),
             };
-            reader.piece(Delta::Call {
-                key,
-                element: element.place(),
-                what,
-            });
+            reader.call_piece(element.place(), key, what);
         },
     );
 }
 
 /// Returns whether a `function_call` has content. Snowflake sends an empty one in every chunk.
-fn is_told(function: Value<'_>) -> bool {
+fn has_content(function: Value<'_>) -> bool {
     function
         .members()
         .any(|(_, value)| !value.is_null() && value.raw() != b"\"\"")
 }
 
-impl StreamReader for ChatStream {
-    fn read(&mut self, reader: &mut Reader<'static>, _: Option<&str>) {
-        let Some(body) = reader.body() else { return };
-        let root = body.root();
-        if self.common.is_none() {
-            self.common = Some(raw_members(root, &["id", "created", "model"]));
-        }
-        for ended in std::mem::take(&mut self.ending) {
-            let choice = self.choices.entry(ended).or_default();
+impl ChoiceFormat for Chunks {
+    type Choice = StreamedChoice;
+    const SPEC: ChoiceSpec = ChoiceSpec {
+        frame: &[CHUNK, RESPONSE, ANSWER],
+        origin: beside,
+        proto_json: false,
+        list: Some("choices"),
+        common: &["id", "created", "model"],
+        place: "choice",
+        has_done: true,
+        counts_frames: false,
+        error: |denial| SyntheticFrame::new(None, Dialect::OpenAi.body(denial)),
+    };
+
+    fn begin(stream: &mut ChatStream, _: &mut Reader<'static>, _: Value<'_>) {
+        for ended in std::mem::take(&mut stream.format.ending) {
+            let choice = stream.state(ended);
             if !std::mem::replace(&mut choice.finished, true) {
                 choice.ended_calls = choice.calls.len();
             }
         }
-        let mut has_choice = false;
-        let tables = [CHUNK, RESPONSE, ANSWER];
-        reader.row_lists(
-            root,
-            &tables,
-            &beside(),
-            &mut |reader, key, value| match key {
-                "choices" => {
-                    let mut at = 0usize;
-                    reader.array(value, |reader, choice| {
-                        has_choice = true;
-                        self.choice(reader, choice, at);
-                        at = at.saturating_add(1);
-                    });
-                }
-                _ => response_member(reader, key, value),
-            },
-        );
-        if !has_choice {
-            reader.frame.lanes = OrderingGroups::ALL;
-        }
     }
 
-    fn is_end(&self, payload: &[u8]) -> bool {
-        is_done(payload)
+    fn member(
+        _: &mut ChatStream,
+        reader: &mut Reader<'static>,
+        key: &'static str,
+        value: Value<'_>,
+    ) {
+        response_member(reader, key, value);
     }
 
-    fn text_at(&self, channel: &TextKey) -> String {
-        let choice = channel.choice;
-        match channel.part {
-            Part::Text => format!("#choice/{choice}"),
-            part => format!("#choice/{choice}/{}", part.word()),
-        }
+    fn choice(
+        stream: &mut ChatStream,
+        reader: &mut Reader<'static>,
+        choice: Value<'_>,
+        number: u32,
+    ) {
+        stream.read_choice(reader, choice, number);
     }
 
-    fn call_at(&self, key: &CallKey) -> String {
+    fn call_at(key: &CallKey) -> String {
         match key.item {
-            LEGACY_CALL => format!("#choice/{}/function_call", key.choice),
-            item => format!("#choice/{}/tool_calls/{item}", key.choice),
+            LEGACY_CALL => "function_call".to_owned(),
+            item => format!("tool_calls/{item}"),
         }
     }
 
     fn remove_calls(
-        &mut self,
+        stream: &mut ChatStream,
         calls: &[EvaluatedCall],
         end: u64,
         frames: &mut dyn HeldFrames,
@@ -546,7 +499,7 @@ impl StreamReader for ChatStream {
             if texts.is_empty() {
                 continue;
             }
-            let explanation = self.chunk(choice, "content", &texts.join("\n"), None);
+            let explanation = stream.chunk(choice, "content", &texts.join("\n"), None);
             let frame = frames.get(end).ok_or(CannotRemove)?;
             frame.before.push(explanation);
             if of_choice().all(|call| call.denied.is_some()) {
@@ -556,69 +509,48 @@ impl StreamReader for ChatStream {
         Ok(())
     }
 
-    fn remove_from_response(
-        &mut self,
+    fn remove(
+        stream: &mut ChatStream,
         frame: &mut HeldFrame,
         removals: &Removals,
     ) -> Result<(), CannotRemove> {
         let json = frame.json.as_ref().ok_or(CannotRemove)?;
-        removal::remove_from_response(json, &self.context, removals, &mut frame.edits)
+        removal::remove_from_response(json, &stream.context, removals, &mut frame.edits)
     }
 
-    fn correct(&mut self, frame: &mut HeldFrame, changes: &ChangesByText) {
-        let Some(body) = frame.body() else {
-            return;
+    fn correct(
+        _: &mut ChatStream,
+        (number, choice): (u32, Value<'_>),
+        frame: &mut CorrectedFrame<'_>,
+    ) {
+        if frame.is_edited {
+            removal::null_logprobs(choice, frame.edits);
+        }
+        let channel = TextKey {
+            choice: number,
+            part: Part::Text,
+            item: content_item(),
         };
-        let is_edited = !frame.edits.is_empty();
-        let choices = body.root().get("choices").into_iter();
-        for (at, choice) in choices.flat_map(|choices| choices.elements()).enumerate() {
-            if is_edited {
-                removal::null_logprobs(choice, &mut frame.edits);
-            }
-            let channel = TextKey {
-                choice: choice_number(choice, at),
-                part: Part::Text,
-                item: content_item(),
-            };
-            let annotations = choice
-                .get("delta")
-                .and_then(|delta| delta.get("annotations"));
-            if let (Some(changes), Some(annotations)) = (changes.get(&channel), annotations) {
-                move_annotations(annotations, &mut frame.edits, changes);
-            }
+        let annotations = choice
+            .get("delta")
+            .and_then(|delta| delta.get("annotations"));
+        if let (Some(changes), Some(annotations)) = (frame.changes.get(&channel), annotations) {
+            move_annotations(annotations, frame.edits, changes);
         }
     }
 
-    fn denial_frames(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
-        if as_error {
-            return vec![SyntheticFrame::new(None, Dialect::OpenAi.body(denial))];
-        }
+    fn denied(stream: &ChatStream, denial: &Denial) -> Vec<SyntheticFrame> {
         let text = denial.message();
-        let mut choices: Vec<u32> = self
-            .choices
-            .iter()
-            .filter(|(_, choice)| !choice.finished)
-            .map(|(number, _)| *number)
-            .collect();
-        if self.choices.is_empty() {
-            choices.push(0);
-        }
-        let reason = denial_reason(self.context.structured_output);
-        let mut made: Vec<SyntheticFrame> = choices
-            .into_iter()
-            .flat_map(|choice| {
-                [
-                    self.chunk(choice, "refusal", &text, None),
-                    self.chunk(choice, "", "", Some(reason)),
-                ]
-            })
-            .collect();
-        made.push(SyntheticFrame::new(None, DONE.to_vec()));
-        made
-    }
-
-    fn keep_alive(&self) -> Option<KeepAlive> {
-        Some(KeepAlive::COMMENT)
+        let reason = denial_reason(stream.context.structured_output);
+        let unfinished = stream.numbers(|choice| !choice.finished).into_iter();
+        let frames = unfinished.flat_map(|choice| {
+            [
+                stream.chunk(choice, "refusal", &text, None),
+                stream.chunk(choice, "", "", Some(reason)),
+            ]
+        });
+        let done = SyntheticFrame::new(None, DONE.to_vec());
+        frames.chain([done]).collect()
     }
 }
 
@@ -680,21 +612,15 @@ fn take_out_of(
     Ok(())
 }
 
+/// Lowers the number of a call by the denied calls of its choice before it.
 fn renumber(element: Value<'_>, call: &EvaluatedCall, calls: &[EvaluatedCall], edits: &mut Edits) {
-    let index = element.get("index");
-    let Some((value, index)) = index.and_then(|value| Some((value, value.as_u64()?))) else {
-        return;
-    };
-    let taken_before = |other: &&EvaluatedCall| {
+    let removed_before = |other: &&EvaluatedCall| {
         other.denied.is_some()
             && other.key.choice == call.key.choice
             && other.key.item < call.key.item
     };
-    let before = u64::from(offset(calls.iter().filter(taken_before).count()));
-    if before > 0 {
-        let number = index.saturating_sub(before);
-        edits.replace(value, number.to_string().into_bytes());
-    }
+    let before = offset(calls.iter().filter(removed_before).count());
+    lower_number(element.get("index"), before, edits);
 }
 
 /// Ends a response without any call as an ordinary text.
@@ -702,9 +628,8 @@ fn finish_plainly(frame: &mut HeldFrame, number: u32) {
     let Some(body) = frame.body() else {
         return;
     };
-    let choices = body.root().get("choices").into_iter();
-    for (at, choice) in choices.flat_map(|choices| choices.elements()).enumerate() {
-        if choice_number(choice, at) == number
+    for (choice_at, choice) in choices(body.root(), "choices") {
+        if choice_at == number
             && let Some(finish) = choice
                 .get("finish_reason")
                 .filter(|finish| !finish.is_null())

@@ -2,7 +2,7 @@
 
 mod stream;
 
-pub(super) use stream::NativeStream;
+pub(super) use stream::NATIVE_STREAM;
 
 use crate::event::{Known, Part, Turn};
 use crate::protocol::openai_shapes::{self, error, inputs, response_format};

@@ -1,4 +1,4 @@
-//! Pictures while they are drawn.
+//! Images while they are generated. Each event contains all of an image, at first a rough one.
 //!
 //! ```text
 //! {"type":"image_generation.partial_image","partial_image_index":0,"b64_json":"iVBORw=="}
@@ -8,8 +8,7 @@
 use super::{IMAGE, RESPONSE, answer_member_of};
 use crate::protocol::openai_shapes::{ANSWER, beside};
 use crate::protocol::reader::{Row, Type};
-use crate::protocol::stream::{KeepAlive, OrderingGroups, StreamReader, SyntheticFrame, is_done};
-use crate::protocol::{Denial, Dialect, Reader};
+use crate::protocol::stream::TextSpec;
 
 const EVENT: &[Row] = &[
     ("type", Type::Custom),
@@ -17,18 +16,12 @@ const EVENT: &[Row] = &[
     ("partial_image_index", Type::Number),
 ];
 
-/// Streamed pictures. All of a picture stands in one event, though a rough one.
-#[derive(Debug, Default)]
-pub(super) struct ImageStream;
-
-impl StreamReader for ImageStream {
-    fn read(&mut self, reader: &mut Reader<'static>, _: Option<&str>) {
-        let Some(body) = reader.body() else { return };
-        reader.frame.lanes = OrderingGroups::ALL;
+/// Streamed images.
+pub(super) const IMAGE_STREAM: &TextSpec = &TextSpec {
+    read: |_, reader, event, _, _| {
         let tables = [EVENT, IMAGE, RESPONSE, ANSWER];
-        let root = body.root();
         reader.row_lists(
-            root,
+            event,
             &tables,
             &beside(),
             &mut |reader, key, value| match key {
@@ -36,17 +29,6 @@ impl StreamReader for ImageStream {
                 _ => answer_member_of(reader, key, value),
             },
         );
-    }
-
-    fn is_end(&self, payload: &[u8]) -> bool {
-        is_done(payload)
-    }
-
-    fn denial_frames(&mut self, denial: &Denial, _: bool) -> Vec<SyntheticFrame> {
-        vec![SyntheticFrame::error(Dialect::OpenAi, denial)]
-    }
-
-    fn keep_alive(&self) -> Option<KeepAlive> {
-        Some(KeepAlive::COMMENT)
-    }
-}
+    },
+    ..TextSpec::OPENAI
+};

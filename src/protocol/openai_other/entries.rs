@@ -1,5 +1,5 @@
-//! Mistral's conversations, streamed: each event is more of an entry, which is a message, a call of the client's function, or
-//! a tool that Mistral runs. No event repeats another.
+//! Streamed responses of Mistral's conversations. Each event adds to an entry: a message, a call of the client's
+//! function, or a tool that Mistral runs. No event repeats another.
 //!
 //! ```text
 //! {"type":"conversation.response.started","conversation_id":"conv_1","created_at":"2026-01-01T00:00:00Z"}
@@ -10,12 +10,11 @@
 //!
 //! Source: Mistral's published SDK types.
 
-use super::stream::{key, piece, pieces};
 use crate::diag::codes;
 use crate::event::Part;
 use crate::protocol::json_edit::{self, ObjectWriter};
 use crate::protocol::openai_shapes::{ANSWER, answer_member, beside, content_part};
-use crate::protocol::reader::{Reader, Row, Type};
+use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::protocol::stream::{
     CallDelta, CallKey, Delta, EvaluatedCall, HeldFrames, KeepAlive, MAX_TEXTS, OrderingGroups,
     SnapshotTexts, StreamReader, SyntheticFrame, TextKey, Update, too_many,
@@ -48,18 +47,18 @@ const EVENT: &[Row] = &[
     ("info", Type::Tree(Part::Other)),
 ];
 
-/// An entry so far.
+/// Entry so far.
 #[derive(Debug)]
 struct StreamedEntry {
-    /// What events name it by: its id, the id of its call, its number. Clients go by any of them.
+    /// Names of the entry in events: its id, the id of its call, its number. Clients use any of them.
     names: [Box<[u8]>; 3],
-    /// The tool, of a call.
+    /// Tool of a call.
     tool: Option<Box<str>>,
     is_call: bool,
     has_ended: bool,
 }
 
-/// A streamed response of a conversation.
+/// Streamed response of a conversation.
 #[derive(Debug, Default)]
 pub(super) struct EntryStream {
     entries: Vec<StreamedEntry>,
@@ -67,7 +66,7 @@ pub(super) struct EntryStream {
 }
 
 impl EntryStream {
-    /// The number of the entry that an event is about, and whether it is a new one.
+    /// Returns the number of the entry of an event, and whether the entry is new.
     fn entry(&mut self, reader: &mut Reader<'static>, event: Value<'_>) -> Option<(usize, bool)> {
         let names = ["id", "tool_call_id", "output_index"].map(|name| -> Box<[u8]> {
             let name = event.get(name).filter(|name| !name.is_null());
@@ -110,21 +109,22 @@ impl EntryStream {
             return;
         };
         let element = event.place();
-        let tell = |reader: &mut Reader<'static>, what| reader.piece(piece(number, element, what));
+        let key = key(number);
+        let add = |reader: &mut Reader<'static>, what| reader.call_piece(element, key, what);
         if is_new {
             entry.is_call = true;
-            tell(reader, CallDelta::Begin { provider_run });
+            add(reader, CallDelta::Begin { provider_run });
         } else if !entry.is_call || entry.has_ended {
             let what = "a call in an entry that is none";
             reader.problem(codes::AG2014, event, what);
         }
-        // The name is told with every piece.
+        // Each piece repeats the name.
         if let Some(value) = event.get("name").filter(|name| !name.is_null()) {
             let name = reader.name(value);
             match (&entry.tool, name) {
                 (None, Some(name)) => {
                     entry.tool = Some(name.into());
-                    tell(reader, CallDelta::Name(value.place()));
+                    add(reader, CallDelta::Name(value.place()));
                 }
                 (Some(known), Some(name)) if **known == *name => {}
                 _ => {
@@ -136,7 +136,7 @@ impl EntryStream {
         if let Some(value) = event.get("arguments").filter(|given| !given.is_null()) {
             reader.claim(value);
             if value.kind() == ValueKind::String {
-                tell(reader, CallDelta::Arguments(value.place()));
+                add(reader, CallDelta::Arguments(value.place()));
             } else {
                 let what = "arguments that are no piece of a text".to_owned();
                 reader.problem(codes::AG2014, value, &what);
@@ -144,7 +144,7 @@ impl EntryStream {
         }
         if kind == "tool.execution.done" && !entry.has_ended {
             entry.has_ended = true;
-            reader.piece(Delta::CallsEnd(vec![key(number)]));
+            reader.piece(Delta::CallsEnd(vec![key]));
         }
     }
 
@@ -161,7 +161,11 @@ impl EntryStream {
     }
 }
 
-/// A text of our own as an entry of the response; `number` is JSON, or nothing.
+fn key(number: usize) -> CallKey {
+    CallKey::block(offset(number))
+}
+
+/// Returns an entry with a text that the filter adds; `number` is JSON, or empty.
 fn message(text: &str, entry: u32, number: &[u8]) -> SyntheticFrame {
     const DELTA: &str = "message.output.delta";
     let mut out = Vec::new();
@@ -199,9 +203,9 @@ impl StreamReader for EntryStream {
                 _ if value.is_null() => reader.claim(value),
                 "content" => {
                     let first = reader.frame.pieces.len();
-                    content_part(reader, value, &pieces(), false);
+                    content_part(reader, value, &Origin::piece(0), false);
                     self.texts
-                        .told(reader, first, [number, at, 0], Update::Delta);
+                        .assign_all(reader, first, [number, at, 0], Update::Delta);
                 }
                 _ => answer_member(reader, key, value),
             },
@@ -221,7 +225,7 @@ impl StreamReader for EntryStream {
     }
 
     fn text_at(&self, channel: &TextKey) -> String {
-        match self.texts.spot(channel) {
+        match self.texts.path(channel) {
             Some([entry, at, _]) => format!("#outputs/{entry}/content/{at}"),
             None => String::new(),
         }
@@ -231,7 +235,7 @@ impl StreamReader for EntryStream {
         format!("#outputs/{}", index(key.item))
     }
 
-    /// A message takes the place of the call.
+    /// Replaces a call by a message.
     fn remove_calls(
         &mut self,
         calls: &[EvaluatedCall],

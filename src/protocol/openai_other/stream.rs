@@ -1,4 +1,4 @@
-//! Events of an assistant's run: the run itself, its steps with their calls, and its messages.
+//! Events of an assistant's run: the run, its steps with their calls, and its messages.
 //!
 //! ```text
 //! {"id":"run_1","object":"thread.run","status":"in_progress","assistant_id":"asst_1","model":"gpt-4o"}
@@ -15,12 +15,12 @@ use crate::protocol::json_edit::{move_annotations, number};
 use crate::protocol::openai_shapes::{ANSWER, beside, content_part};
 use crate::protocol::reader::{Row, Type};
 use crate::protocol::stream::{
-    CallDelta, CallKey, ChangesByText, Delta, HeldFrame, KeepAlive, MAX_TEXTS, OrderingGroups,
-    SnapshotTexts, StreamReader, SyntheticFrame, TextKey, TextPath, TextPrefixHash, Update,
-    is_done, too_many,
+    CallCopy, CallKey, CallPath, ChangesByText, Delta, HeldFrame, KeepAlive, MAX_TEXTS,
+    OrderingGroups, SnapshotCall, SnapshotCalls, SnapshotTexts, StreamReader, SyntheticFrame,
+    TextKey, TextPath, Update, is_done,
 };
 use crate::protocol::{Denial, Dialect, Origin, Reader};
-use crate::wire::json::{self, Edits, NodeId, Value};
+use crate::wire::json::{self, Edits, Value};
 use crate::wire::span::{index, offset};
 
 const EVENT: &[Row] = &[("delta", Type::Custom)];
@@ -29,37 +29,20 @@ const DELTA: &[Row] = &[
     ("content", Type::Custom),
     ("step_details", Type::Custom),
 ];
-/// What a spot is in: a message or the code of a step.
+/// Objects with texts: a message, or the code of a step.
 const CONTENT: u32 = 0;
 const CODE: u32 = 1;
 
-/// A call so far. Where a later event tells other arguments, that is another call.
-#[derive(Debug)]
-struct StreamedCall {
-    step: u32,
-    at: u32,
-    id: Option<Box<str>>,
-    name: Option<Box<str>>,
-    so_far: TextPrefixHash,
-    has_ended: bool,
-}
-
-/// A streamed run.
+/// Streamed run.
 #[derive(Debug, Default)]
 pub(super) struct RunStream {
     /// Ids of messages and steps.
     ids: Vec<Box<str>>,
     texts: SnapshotTexts,
-    calls: Vec<StreamedCall>,
-    /// The run's settings were told.
+    /// Calls by the number of their step and their position in it.
+    calls: SnapshotCalls,
+    /// Whether the run's settings were reported.
     has_told: bool,
-}
-
-pub(super) fn pieces() -> Origin {
-    Origin {
-        piece_of: Some(0),
-        ..Origin::answer(0)
-    }
 }
 
 fn at_of(value: Value<'_>, position: u32) -> u32 {
@@ -67,7 +50,7 @@ fn at_of(value: Value<'_>, position: u32) -> u32 {
 }
 
 impl RunStream {
-    /// The number of the message or step that an event is about.
+    /// Returns the number of the message or step of an event.
     fn number_of(&mut self, object: Value<'_>) -> u32 {
         let id = object.get("id").and_then(|id| id.text());
         let id = id.unwrap_or_default();
@@ -84,14 +67,14 @@ impl RunStream {
         reader: &mut Reader<'static>,
         contents: Value<'_>,
         number: u32,
-        how: Update,
+        update: Update,
     ) {
         let mut position = 0u32;
         reader.array(contents, |reader, part| {
             let first = reader.frame.pieces.len();
-            content_part(reader, part, &pieces(), false);
-            let spot = [number, at_of(part, position), CONTENT];
-            self.texts.told(reader, first, spot, how);
+            content_part(reader, part, &Origin::piece(0), false);
+            let path = [number, at_of(part, position), CONTENT];
+            self.texts.assign_all(reader, first, path, update);
             position = position.saturating_add(1);
         });
     }
@@ -102,7 +85,7 @@ impl RunStream {
         event: Value<'_>,
         step: Value<'_>,
         number: u32,
-        how: Update,
+        update: Update,
     ) {
         reader.rows(step, STEP, &beside(), &mut |reader, _, calls| {
             let mut position = 0u32;
@@ -110,88 +93,52 @@ impl RunStream {
                 let at = at_of(call, position);
                 position = position.saturating_add(1);
                 let first = reader.frame.pieces.len();
-                reader.rows(call, STEP_CALL, &pieces(), &mut |reader, _, function| {
-                    let place = (number, at);
-                    self.function(reader, event, call, function, place, how);
-                });
-                self.code(reader, first, [number, at, CODE], how);
-                if how == Update::Whole {
+                reader.rows(
+                    call,
+                    STEP_CALL,
+                    &Origin::piece(0),
+                    &mut |reader, _, function| {
+                        let path = [number, at];
+                        self.function(reader, event, call, function, path, update);
+                    },
+                );
+                self.texts
+                    .assign_all(reader, first, [number, at, CODE], update);
+                if update == Update::Whole {
                     step_of_provider(reader, call);
                 }
             });
         });
     }
 
-    /// Pieces of calls stay; texts since `first` are code.
-    fn code(&mut self, reader: &mut Reader<'static>, first: usize, spot: TextPath, how: Update) {
-        for piece in reader.frame.pieces.split_off(first) {
-            match piece {
-                Delta::Text(piece) => self.texts.piece(reader, piece, spot, how),
-                other => reader.piece(other),
-            }
-        }
-    }
-
-    /// A call of a tool that the client runs.
+    /// Reads a call of a tool that the client runs.
     fn function(
         &mut self,
         reader: &mut Reader<'static>,
         event: Value<'_>,
         call: Value<'_>,
         function: Value<'_>,
-        (step, at): (u32, u32),
-        how: Update,
+        path: CallPath,
+        update: Update,
     ) {
         let id = call.get("id").and_then(|id| id.text());
-        let is_it = |known: &StreamedCall| match (&id, how) {
+        let known = self.calls.last(&|known| match (&id, update) {
             (Some(id), _) => known.id.as_deref() == Some(id),
-            (None, Update::Delta) => known.step == step && known.at == at,
+            (None, Update::Delta) => known.path == path,
             (None, Update::Whole) => false,
-        };
-        let known = self.calls.iter().rposition(is_it);
-        if known.is_none() && how == Update::Whole {
-            // What was called before this stream began, and answered since.
-            step_function(reader, call, function);
-            return;
-        }
-        let number = match known {
-            Some(number) => number,
-            None => {
-                let call = StreamedCall {
-                    step,
-                    at,
-                    id: id.as_deref().map(Into::into),
-                    name: None,
-                    so_far: TextPrefixHash::default(),
-                    has_ended: false,
-                };
-                match self.add(reader, call, event.place()) {
-                    Some(number) => number,
-                    None => return,
+        });
+        match (known, update) {
+            // A call before this stream began, whose result was sent since.
+            (None, Update::Whole) => step_function(reader, call, function),
+            (Some(number), Update::Whole) => self.whole(reader, event, function, number),
+            (known, Update::Delta) => {
+                let call = SnapshotCall::at(path).with_id(id.as_deref());
+                let begin = || self.calls.begin(reader, call, event.place());
+                if let Some(number) = known.or_else(begin) {
+                    self.delta(reader, event, function, number);
                 }
             }
-        };
-        match how {
-            Update::Delta => self.delta(reader, event, function, number),
-            Update::Whole => self.whole(reader, event, function, number),
         }
-    }
-
-    fn add(
-        &mut self,
-        reader: &mut Reader<'static>,
-        call: StreamedCall,
-        element: NodeId,
-    ) -> Option<usize> {
-        if self.calls.len() >= MAX_TEXTS {
-            too_many(reader);
-            return None;
-        }
-        self.calls.push(call);
-        let number = self.calls.len().saturating_sub(1);
-        let provider_run = false;
-        reader.piece(piece(number, element, CallDelta::Begin { provider_run }));
-        Some(number)
     }
 
     fn delta(
@@ -201,9 +148,6 @@ impl RunStream {
         function: Value<'_>,
         number: usize,
     ) {
-        let Some(call) = self.calls.get_mut(number) else {
-            return;
-        };
         let element = event.place();
         reader.rows(
             function,
@@ -211,22 +155,16 @@ impl RunStream {
             &beside(),
             &mut |reader, key, value| {
                 reader.claim_all(value);
-                let Some(text) = value.text() else { return };
-                let what = if key == "name" {
-                    let mut name = call.name.take().map_or_else(String::new, String::from);
-                    name.push_str(&text);
-                    call.name = Some(name.into());
-                    CallDelta::Name(value.place())
-                } else {
-                    call.so_far.push(&text);
-                    CallDelta::Arguments(value.place())
-                };
-                reader.piece(piece(number, element, what));
+                match key {
+                    _ if value.kind() != json::ValueKind::String => {}
+                    "name" => self.calls.name(reader, number, element, value),
+                    _ => self.calls.arguments(reader, number, element, value),
+                }
             },
         );
     }
 
-    /// All of a call that was told in deltas.
+    /// Reads all of a call that arrived in deltas.
     fn whole(
         &mut self,
         reader: &mut Reader<'static>,
@@ -238,62 +176,33 @@ impl RunStream {
             function,
             STEP_FUNCTION,
             &beside(),
-            &mut |reader, _, value| {
-                reader.claim_all(value);
-            },
+            &mut |reader, _, value| reader.claim_all(value),
         );
-        let name = function.get("name").and_then(|name| name.text());
-        let arguments = function.get("arguments");
-        let said = arguments.and_then(|arguments| arguments.text());
-        let said = said.unwrap_or_default();
         let Some(known) = self.calls.get(number) else {
             return;
         };
-        let element = event.place();
-        let is_same = known.name.as_deref() == name.as_deref()
-            && known.so_far.length() == said.len()
-            && known.so_far.begins(&said);
-        if said.is_empty() && is_same {
-            return;
-        }
-        if is_same {
-            if let Some(arguments) = arguments {
-                let what = CallDelta::ArgumentsWhole(arguments.place());
-                reader.piece(piece(number, element, what));
-            }
-            return;
-        }
-        let mut call = StreamedCall {
-            step: known.step,
-            at: known.at,
-            id: known.id.clone(),
-            name: name.as_deref().map(Into::into),
-            so_far: TextPrefixHash::default(),
-            has_ended: false,
+        let another = SnapshotCall::at(known.path).with_id(known.id.as_deref());
+        let name = function.get("name").and_then(|name| name.text());
+        let arguments = function.get("arguments");
+        let text = arguments.and_then(|arguments| arguments.text());
+        let copy = CallCopy {
+            element: event.place(),
+            name: name.as_deref(),
+            text: text.as_deref().unwrap_or_default(),
+            arguments,
         };
-        call.so_far.push(&said);
-        let Some(number) = self.add(reader, call, element) else {
-            return;
-        };
-        if let Some(name) = name {
-            let what = CallDelta::Named(name.as_ref().into());
-            reader.piece(piece(number, element, what));
-        }
-        if let Some(arguments) = arguments {
-            let what = CallDelta::Arguments(arguments.place());
-            reader.piece(piece(number, element, what));
-        }
+        let is_it = |at: usize, _: &SnapshotCall| at == number;
+        self.calls.copy(reader, &copy, &is_it, another);
     }
 
-    /// What the client is asked to run.
+    /// Reads the calls that the client has to run.
     fn required(&mut self, reader: &mut Reader<'static>, event: Value<'_>, action: Value<'_>) {
         let mut at = 0u32;
         reader.rows(action, REQUIRED, &beside(), &mut |reader, _, call| {
             let id = call.get("id").and_then(|id| id.text());
             let known = self
                 .calls
-                .iter()
-                .rposition(|known| known.id.is_some() && known.id.as_deref() == id.as_deref());
+                .last(&|known| known.id.is_some() && known.id.as_deref() == id.as_deref());
             let function = call.get("function");
             reader.rows(call, STEP_CALL, &beside(), &mut |reader, _, function| {
                 reader.rows(
@@ -306,15 +215,8 @@ impl RunStream {
                 );
             });
             let number = known.or_else(|| {
-                let call = StreamedCall {
-                    step: u32::MAX,
-                    at,
-                    id: id.as_deref().map(Into::into),
-                    name: None,
-                    so_far: TextPrefixHash::default(),
-                    has_ended: false,
-                };
-                self.add(reader, call, event.place())
+                let call = SnapshotCall::at([u32::MAX, at]).with_id(id.as_deref());
+                self.calls.begin(reader, call, event.place())
             });
             at = at.saturating_add(1);
             if let (Some(number), Some(function)) = (number, function) {
@@ -324,28 +226,8 @@ impl RunStream {
     }
 
     fn end_calls(&mut self, reader: &mut Reader<'static>) {
-        let mut ended = Vec::new();
-        for (number, call) in self.calls.iter_mut().enumerate() {
-            if !std::mem::replace(&mut call.has_ended, true) {
-                ended.push(key(number));
-            }
-        }
+        let ended = self.calls.end(&|_| true);
         reader.piece(Delta::CallsEnd(ended));
-    }
-}
-
-pub(super) fn key(number: usize) -> CallKey {
-    CallKey {
-        choice: 0,
-        item: offset(number),
-    }
-}
-
-pub(super) fn piece(number: usize, element: NodeId, what: CallDelta) -> Delta {
-    Delta::Call {
-        key: key(number),
-        element,
-        what,
     }
 }
 
@@ -387,9 +269,7 @@ impl StreamReader for RunStream {
         let is_run = kind.starts_with("thread.run.") && !kind.starts_with("thread.run.step.");
         let is_told_later = kind.ends_with(".created") || kind.ends_with(".in_progress");
         if (is_run && std::mem::replace(&mut self.has_told, true)) || (!is_run && is_told_later) {
-            for event in reader.reading.events.iter_mut().skip(first) {
-                event.retold = true;
-            }
+            reader.mark_copies(first);
         }
         match kind {
             "thread.message.completed" | "thread.message.incomplete" => {
@@ -413,7 +293,7 @@ impl StreamReader for RunStream {
     }
 
     fn text_at(&self, channel: &TextKey) -> String {
-        match self.texts.spot(channel) {
+        match self.texts.path(channel) {
             Some([of, at, CONTENT]) => {
                 let id = self.ids.get(index(of)).map_or("", |id| id);
                 format!("#{id}/content/{at}")
@@ -427,12 +307,12 @@ impl StreamReader for RunStream {
     }
 
     fn call_at(&self, key: &CallKey) -> String {
-        let call = self.calls.get(index(key.item));
+        let call = self.calls.of(key);
         let id = call.and_then(|call| call.id.as_deref());
         format!("#{}", id.unwrap_or_default())
     }
 
-    /// Annotations point into the text.
+    /// Moves annotations, which point into the text.
     fn correct(&mut self, frame: &mut HeldFrame, changes: &ChangesByText) {
         let Some(body) = frame.body() else {
             return;
@@ -443,17 +323,17 @@ impl StreamReader for RunStream {
         let holder = root.get("delta").unwrap_or(root);
         let parts = holder.get("content").into_iter();
         for (part, position) in parts.flat_map(|parts| parts.elements()).zip(0u32..) {
-            let spot = [number, at_of(part, position), CONTENT];
+            let path = [number, at_of(part, position), CONTENT];
             let annotations = part.get("text").and_then(|text| text.get("annotations"));
             if let (Some(annotations), Some(changes)) =
-                (annotations, self.texts.changes_at(spot, changes))
+                (annotations, self.texts.changes_at(path, changes))
             {
                 move_annotations(annotations, edits, changes);
             }
         }
     }
 
-    /// The run goes on at the provider, whatever is told here.
+    /// Returns an error: the run continues at the provider.
     fn denial_frames(&mut self, denial: &Denial, _: bool) -> Vec<SyntheticFrame> {
         vec![SyntheticFrame::error(Dialect::OpenAi, denial)]
     }

@@ -22,13 +22,13 @@ use super::removal::{
 };
 use super::{Common, RESPONSE, response_member};
 use crate::event::{Class, Known, Part, Pending};
-use crate::protocol::json_edit::{move_annotations, number};
+use crate::protocol::json_edit::{move_annotations, number, replace_present};
 use crate::protocol::openai_shapes::{ANSWER, beside, error};
 use crate::protocol::reader::{Row, Type};
 use crate::protocol::stream::{
     ArgumentStep, CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, Extent, HeldFrame,
-    HeldFrames, KeepAlive, MAX_TEXTS, OrderingGroups, SnapshotTexts, StreamReader, SyntheticFrame,
-    TextDelta, TextKey, TextPath, TextPrefixHash, Update, is_done, too_many,
+    HeldFrames, KeepAlive, MAX_TEXTS, OrderingGroups, SnapshotCall, SnapshotCalls, SnapshotTexts,
+    StreamReader, SyntheticFrame, TextDelta, TextKey, TextPath, Update, is_done, too_many,
 };
 use crate::protocol::{CannotRemove, Denial, Dialect, Origin, Reader, Removals, RequestContext};
 use crate::wire::json::{self, Edits, NodeId, Value, quote};
@@ -117,16 +117,6 @@ const SUMMARY: u32 = 1;
 const AUDIO: u32 = 2;
 const UNKNOWN: u32 = 3;
 
-/// Call so far. If a later event contains another name or other arguments, that is another call of the same item:
-/// some clients use one, some the other.
-#[derive(Debug)]
-struct StreamedCall {
-    item: u32,
-    name: Option<Box<str>>,
-    so_far: TextPrefixHash,
-    has_ended: bool,
-}
-
 /// Item so far.
 #[derive(Debug)]
 struct StreamedItem {
@@ -169,7 +159,8 @@ pub(in crate::protocol) struct ResponsesStream {
     common: Option<Common>,
     items: Vec<StreamedItem>,
     texts: SnapshotTexts,
-    calls: Vec<StreamedCall>,
+    /// Calls by the number of their item.
+    calls: SnapshotCalls,
     /// Names of unknown deltas.
     unknown: Vec<Box<str>>,
     numbers: Numbers,
@@ -195,7 +186,7 @@ impl ResponsesStream {
             common: None,
             items: Vec::new(),
             texts: SnapshotTexts::default(),
-            calls: Vec::new(),
+            calls: SnapshotCalls::default(),
             unknown: Vec::new(),
             numbers: Numbers::default(),
             has_begun: false,
@@ -328,19 +319,19 @@ impl ResponsesStream {
                 };
                 let first = reader.reading.events.len();
                 self.told_part(reader, value, about, list);
-                retell(reader, first);
+                reader.mark_copies(first);
             }
             "response" => self.told_response(reader, value, kind),
             "delta" if stem == "audio" => reader.media(value),
             _ => match (said, called) {
                 (Some((_, list, part, member)), _) if is_delta || key == *member => {
-                    let spot = [about.item, *list, about.at];
-                    let how = if is_delta {
+                    let path = [about.item, *list, about.at];
+                    let update = if is_delta {
                         Update::Delta
                     } else {
                         Update::Whole
                     };
-                    self.text(reader, value, spot, *part, how);
+                    self.text(reader, value, path, *part, update);
                 }
                 (_, Some((_, member))) if is_delta || key == *member => {
                     let name = event.get("name").and_then(|name| name.text());
@@ -387,10 +378,15 @@ impl ResponsesStream {
             _ => {
                 if let Some((_, list, ..)) = said.filter(|_| !is_delta) {
                     let ended = [about.item, *list, about.at];
-                    self.texts.end(reader, &|spot| spot == ended);
+                    self.texts.end(reader, &|path| path == ended);
                 }
             }
         }
+    }
+
+    /// Returns the number of the item of a call.
+    fn item_of(&self, key: &CallKey) -> Option<u32> {
+        self.calls.of(key).map(|call| call.path[0])
     }
 
     /// Holds the frames of a call that has not run until the call ends.
@@ -398,10 +394,8 @@ impl ResponsesStream {
         if !self.item(number).is_some_and(|item| item.is_held) {
             return;
         }
-        for (at, call) in self.calls.iter().enumerate() {
-            if call.item == number && !call.has_ended {
-                begin(reader, at, element, false);
-            }
+        for key in self.calls.open(&|call| call.path[0] == number) {
+            reader.call_piece(element, key, CallDelta::BEGIN);
         }
     }
 
@@ -476,7 +470,7 @@ impl ResponsesStream {
             Phase::Repeated => is_done,
         };
         if is_told {
-            retell(reader, first);
+            reader.mark_copies(first);
         }
     }
 
@@ -488,15 +482,12 @@ impl ResponsesStream {
         list: u32,
     ) {
         let mut at = 0u32;
-        let origin = Origin {
-            piece_of: Some(0),
-            ..Origin::answer(0)
-        };
+        let origin = Origin::piece(0);
         reader.array(thoughts, |reader, thought| {
             let first = reader.frame.pieces.len();
             reader.plain_rows(thought, THOUGHT, &origin);
-            let spot = [item, list, at];
-            self.texts.told(reader, first, spot, Update::Whole);
+            let path = [item, list, at];
+            self.texts.assign_all(reader, first, path, Update::Whole);
             at = at.saturating_add(1);
         });
     }
@@ -517,10 +508,7 @@ impl ResponsesStream {
                 return;
             }
         };
-        let origin = Origin {
-            piece_of: Some(0),
-            ..Origin::answer(0)
-        };
+        let origin = Origin::piece(0);
         let first = reader.frame.pieces.len();
         reader.rows(part, PART, &origin, &mut |reader, key, value| match key {
             _ if value.is_null() => reader.claim(value),
@@ -530,25 +518,22 @@ impl ResponsesStream {
             "logprobs" => reader.claim_all(value),
             _ => {}
         });
-        let spot = [about.item, list, about.at];
-        self.texts.told(reader, first, spot, Update::Whole);
+        let path = [about.item, list, about.at];
+        self.texts.assign_all(reader, first, path, Update::Whole);
     }
 
     fn text(
         &mut self,
         reader: &mut Reader<'static>,
         value: Value<'_>,
-        spot: TextPath,
+        path: TextPath,
         part: Part,
-        how: Update,
+        update: Update,
     ) {
         let first = reader.frame.pieces.len();
-        let origin = Origin {
-            piece_of: Some(0),
-            ..Origin::answer(0)
-        };
+        let origin = Origin::piece(0);
         reader.text(value, &origin.with_part(part));
-        self.texts.told(reader, first, spot, how);
+        self.texts.assign_all(reader, first, path, update);
     }
 
     fn unknown_delta(
@@ -567,14 +552,14 @@ impl ResponsesStream {
             self.unknown.push(name.into());
         }
         reader.claim(value);
-        let spot = [about.item, UNKNOWN.saturating_add(offset(number)), about.at];
+        let path = [about.item, UNKNOWN.saturating_add(offset(number)), about.at];
         let channel = TextKey {
             choice: 0,
             part: Part::Other,
             item: 0,
         };
         let piece = TextDelta::new(channel, value.place(), Class::Unknown);
-        self.texts.piece(reader, piece, spot, Update::Delta);
+        self.texts.piece(reader, piece, path, Update::Delta);
     }
 
     fn told_call(
@@ -651,55 +636,37 @@ impl ResponsesStream {
         }
     }
 
-    /// Returns the call of an item with this name, and with these arguments if `says` is set.
+    /// Returns the call of an item with this name, and with these arguments if they are set.
     fn call_of(
         &mut self,
         reader: &mut Reader<'static>,
         at: &CallAt<'_>,
-        says: Option<&str>,
+        arguments: Option<&str>,
     ) -> Option<usize> {
-        let fits = |call: &StreamedCall| {
-            call.item == at.item
+        let fits = |call: &SnapshotCall| {
+            call.path[0] == at.item
                 && (at.name.is_none() || call.name.is_none() || call.name.as_deref() == at.name)
         };
-        let says_so = |call: &StreamedCall| match says {
-            Some(text) => call.so_far.length() == text.len() && call.so_far.begins(text),
-            None => true,
+        let has = |call: &SnapshotCall| arguments.is_none_or(|text| call.has_arguments(text));
+        let is_open = |call: &SnapshotCall| call.so_far.length() == 0 && !call.has_ended;
+        let known = self
+            .calls
+            .last(&|call| fits(call) && has(call))
+            .or_else(|| self.calls.last(&|call| fits(call) && is_open(call)));
+        let number = match known {
+            Some(number) => number,
+            None => self.calls.add(reader, SnapshotCall::at([at.item, 0]))?,
         };
-        let is_empty = |call: &StreamedCall| call.so_far.length() == 0 && !call.has_ended;
-        let mut calls = self.calls.iter();
-        let known = calls
-            .rposition(|call| fits(call) && says_so(call))
-            .or_else(|| {
-                self.calls
-                    .iter()
-                    .rposition(|call| fits(call) && is_empty(call))
-            });
-        let number = known.unwrap_or(self.calls.len());
-        if number >= MAX_TEXTS {
-            too_many(reader);
-            return None;
-        }
-        if known.is_none() {
-            self.calls.push(StreamedCall {
-                item: at.item,
-                name: None,
-                so_far: TextPrefixHash::default(),
-                has_ended: false,
-            });
-        }
         let call = self.calls.get_mut(number)?;
         if !call.has_ended {
-            begin(reader, number, at.element, at.provider_run);
+            let key = CallKey::block(offset(number));
+            let provider_run = at.provider_run;
+            reader.call_piece(at.element, key, CallDelta::Begin { provider_run });
             if call.name.is_none()
                 && let Some(name) = at.name
             {
                 call.name = Some(name.into());
-                reader.piece(call_piece(
-                    number,
-                    at.element,
-                    CallDelta::Named(name.into()),
-                ));
+                reader.call_piece(at.element, key, CallDelta::Named(name.into()));
             }
         }
         Some(number)
@@ -728,8 +695,7 @@ impl ResponsesStream {
         let number = match is_delta {
             true => self
                 .calls
-                .iter()
-                .rposition(|call| call.item == at.item && !call.has_ended)
+                .last(&|call| call.path[0] == at.item && !call.has_ended)
                 .or_else(|| self.call_of(reader, at, None)),
             false => self.call_of(reader, at, Some(&said)),
         };
@@ -750,7 +716,7 @@ impl ResponsesStream {
                 _ => CallDelta::Arguments(place),
             }
         };
-        reader.piece(call_piece(number, at.element, what));
+        reader.call_piece(at.element, CallKey::block(offset(number)), what);
     }
 
     /// Reads one of the arguments, or more of one.
@@ -762,8 +728,8 @@ impl ResponsesStream {
         path: Vec<ArgumentStep>,
         extent: Extent,
     ) {
-        let going = |call: &StreamedCall| call.item == at.item && !call.has_ended;
-        let known = self.calls.iter().rposition(going);
+        let going = |call: &SnapshotCall| call.path[0] == at.item && !call.has_ended;
+        let known = self.calls.last(&going);
         let Some(number) = known.or_else(|| self.call_of(reader, at, None)) else {
             return;
         };
@@ -771,7 +737,7 @@ impl ResponsesStream {
         if self.calls.get(number).is_some_and(going) && value.kind() == json::ValueKind::String {
             reader.claim(value);
             let what = CallDelta::At(path.into(), value.place(), extent);
-            reader.piece(call_piece(number, at.element, what));
+            reader.call_piece(at.element, CallKey::block(offset(number)), what);
         }
     }
 
@@ -784,13 +750,7 @@ impl ResponsesStream {
     }
 
     fn end_calls(&mut self, reader: &mut Reader<'static>, item: u32) {
-        let mut ended = Vec::new();
-        for (number, call) in self.calls.iter_mut().enumerate() {
-            if call.item == item && !call.has_ended {
-                call.has_ended = true;
-                ended.push(key(number));
-            }
-        }
+        let ended = self.calls.end(&|call| call.path[0] == item);
         if !ended.is_empty() {
             reader.piece(Delta::CallsEnd(ended));
         }
@@ -838,7 +798,7 @@ impl ResponsesStream {
         );
         // Each of these events repeats the settings of the request.
         if !is_first {
-            retell(reader, first);
+            reader.mark_copies(first);
         }
         let mut at = 0u32;
         if let Some(output) = output {
@@ -859,14 +819,14 @@ impl ResponsesStream {
     fn correct_part(
         &self,
         part: Value<'_>,
-        spot: TextPath,
+        path: TextPath,
         edits: &mut Edits,
         changes: &ChangesByText,
     ) {
-        let Some(changes) = self.texts.changes_at(spot, changes) else {
+        let Some(changes) = self.texts.changes_at(path, changes) else {
             return;
         };
-        no_logprobs(part, edits);
+        replace_present(part, "logprobs", b"[]", edits);
         if let Some(annotations) = part.get("annotations") {
             move_annotations(annotations, edits, changes);
         }
@@ -881,8 +841,8 @@ impl ResponsesStream {
     ) {
         let parts = item.get("content").into_iter();
         for (at, part) in parts.flat_map(|content| content.elements()).enumerate() {
-            let spot = [number, CONTENT, offset(at)];
-            self.correct_part(part, spot, edits, changes);
+            let path = [number, CONTENT, offset(at)];
+            self.correct_part(part, path, edits, changes);
         }
     }
 
@@ -918,12 +878,12 @@ impl ResponsesStream {
         changes: &ChangesByText,
     ) {
         let about = self.about(event);
-        let spot = [about.item, CONTENT, about.at];
+        let path = [about.item, CONTENT, about.at];
         match kind {
             "output_text.annotation.added" => {
                 if let (Some(annotation), Some(changes)) = (
                     event.get("annotation"),
-                    self.texts.changes_at(spot, changes),
+                    self.texts.changes_at(path, changes),
                 ) {
                     move_annotations(annotation, edits, changes);
                 }
@@ -934,10 +894,10 @@ impl ResponsesStream {
                 }
             }
             "output_text.delta" if edits.is_empty() => {}
-            "output_text.delta" => no_logprobs(event, edits),
+            "output_text.delta" => replace_present(event, "logprobs", b"[]", edits),
             _ => {
                 let part = event.get("part").unwrap_or(event);
-                self.correct_part(part, spot, edits, changes);
+                self.correct_part(part, path, edits, changes);
             }
         }
         if let Some(response) = event.get("response") {
@@ -975,35 +935,6 @@ struct CallAt<'a> {
     provider_run: bool,
 }
 
-fn key(number: usize) -> CallKey {
-    CallKey {
-        choice: 0,
-        item: offset(number),
-    }
-}
-
-fn call_piece(number: usize, element: NodeId, what: CallDelta) -> Delta {
-    Delta::Call {
-        key: key(number),
-        element,
-        what,
-    }
-}
-
-fn begin(reader: &mut Reader<'static>, number: usize, element: NodeId, provider_run: bool) {
-    reader.piece(call_piece(
-        number,
-        element,
-        CallDelta::Begin { provider_run },
-    ));
-}
-
-fn no_logprobs(part: Value<'_>, edits: &mut Edits) {
-    if let Some(logprobs) = part.get("logprobs").filter(|value| !value.is_null()) {
-        edits.replace(logprobs, b"[]".to_vec());
-    }
-}
-
 /// Returns whether an action contains no text yet besides its type.
 fn is_hollow(value: Value<'_>) -> bool {
     value.descendants().all(|node| {
@@ -1014,13 +945,6 @@ fn is_hollow(value: Value<'_>) -> bool {
                 .get("type")
                 .is_some_and(|kind| kind.place() == node.value.place())
     })
-}
-
-/// Marks the events since `first` as copies of others.
-fn retell(reader: &mut Reader<'static>, first: usize) {
-    for event in reader.reading.events.iter_mut().skip(first) {
-        event.retold = true;
-    }
 }
 
 /// Returns the name of an event without the common prefix.
@@ -1050,7 +974,7 @@ impl StreamReader for ResponsesStream {
     }
 
     fn text_at(&self, channel: &TextKey) -> String {
-        let Some([item, list, at]) = self.texts.spot(channel) else {
+        let Some([item, list, at]) = self.texts.path(channel) else {
             return String::new();
         };
         match list {
@@ -1065,8 +989,7 @@ impl StreamReader for ResponsesStream {
     }
 
     fn call_at(&self, key: &CallKey) -> String {
-        let call = self.calls.get(index(key.item));
-        format!("#output/{}", call.map_or(NO_ITEM, |call| call.item))
+        format!("#output/{}", self.item_of(key).unwrap_or(NO_ITEM))
     }
 
     fn remove_calls(
@@ -1075,10 +998,7 @@ impl StreamReader for ResponsesStream {
         _: u64,
         frames: &mut dyn HeldFrames,
     ) -> Result<(), CannotRemove> {
-        let items: Vec<Option<u32>> = calls
-            .iter()
-            .map(|call| Some(self.calls.get(index(call.key.item))?.item))
-            .collect();
+        let items: Vec<Option<u32>> = calls.iter().map(|call| self.item_of(&call.key)).collect();
         let calls = || calls.iter().zip(items.iter().copied());
         let mut numbers: Vec<u32> = calls()
             .filter(|(call, _)| call.denied.is_some())

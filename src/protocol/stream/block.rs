@@ -115,6 +115,13 @@ pub(in crate::protocol) struct BlockEvent<'v> {
     pub index: u32,
 }
 
+impl BlockEvent<'_> {
+    /// Adds a piece of the call in the block.
+    pub fn call_piece(self, reader: &mut Reader<'static>, what: CallDelta) {
+        reader.call_piece(self.event.place(), CallKey::block(self.index), what);
+    }
+}
+
 /// Streamed response in blocks.
 pub(in crate::protocol) struct BlockStream {
     /// Specification; it changes only between spellings of one API.
@@ -257,9 +264,9 @@ impl BlockStream {
         provider_run: bool,
         tool: Option<&str>,
     ) {
-        reader.call_piece(at.event, at.index, CallDelta::Begin { provider_run });
+        at.call_piece(reader, CallDelta::Begin { provider_run });
         if let Some(tool) = tool {
-            reader.call_piece(at.event, at.index, CallDelta::Named(tool.into()));
+            at.call_piece(reader, CallDelta::Named(tool.into()));
         }
         self.call(reader, at, call);
         if !provider_run {
@@ -268,29 +275,24 @@ impl BlockStream {
     }
 
     /// Reads a call, or more of it.
-    pub fn call(
-        &mut self,
-        reader: &mut Reader<'static>,
-        BlockEvent { event, index }: BlockEvent<'_>,
-        call: Value<'_>,
-    ) {
+    pub fn call(&mut self, reader: &mut Reader<'static>, at: BlockEvent<'_>, call: Value<'_>) {
         let mut name: Option<Box<str>> = None;
         let origin = Origin::answer(0);
         reader.rows(call, self.spec.call, &origin, &mut |reader, key, value| {
             match key {
                 "name" => {
                     name = reader.name(value).map(Box::from);
-                    reader.call_piece(event, index, CallDelta::Name(value.place()));
+                    at.call_piece(reader, CallDelta::Name(value.place()));
                 }
                 "toolset_name" => {
                     reader.name(value);
-                    reader.call_piece(event, index, CallDelta::Alias(value.place()));
+                    at.call_piece(reader, CallDelta::Alias(value.place()));
                 }
                 _ => {
                     reader.claim_all(value);
                     // An empty object is a placeholder for the content of the deltas.
                     if !value.is_null() && !is_empty(value) {
-                        reader.call_piece(event, index, CallDelta::Arguments(value.place()));
+                        at.call_piece(reader, CallDelta::Arguments(value.place()));
                     }
                 }
             }

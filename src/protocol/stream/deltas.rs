@@ -1,9 +1,9 @@
 //! Pieces that the readers of several streams share.
 
-use super::{Delta, TextDelta, TextKey};
+use super::{CallDelta, CallKey, Delta, TextDelta, TextKey};
 use crate::event::{Class, Part};
 use crate::protocol::reader::{Origin, Reader, Row};
-use crate::wire::json::{self, Value};
+use crate::wire::json::{self, NodeId, Value};
 use crate::wire::span::offset;
 
 /// Data from reading a frame that its correction needs again. The JSON need not be searched a second time, and where
@@ -122,14 +122,25 @@ impl UnknownTexts {
 impl Origin {
     /// Returns the origin of a text of the only response that continues in other frames, with its number.
     pub fn piece(number: u32) -> Origin {
+        Origin::piece_in(0, number)
+    }
+
+    /// Returns the origin of a text of a choice that continues in other frames, with its number.
+    pub fn piece_in(choice: u32, number: u32) -> Origin {
         Origin {
             piece_of: Some(number),
-            ..Origin::answer(0)
+            ..Origin::answer(choice)
         }
     }
 }
 
 impl Reader<'static> {
+    /// Adds a piece of a call; `element` is the value of the frame that contains this call and nothing else.
+    #[inline(never)]
+    pub fn call_piece(&mut self, element: NodeId, key: CallKey, what: CallDelta) {
+        self.piece(Delta::Call { key, element, what });
+    }
+
     /// Reads the strings of a delta that its table does not contain: a server with its own name for a text sends that
     /// text in pieces, too. `text` returns the key of the text that a member continues, by the name of the member.
     pub fn unknown_texts(

@@ -44,7 +44,7 @@ impl TextPrefixHash {
 #[derive(Debug)]
 struct SnapshotText {
     choice: u32,
-    spot: TextPath,
+    path: TextPath,
     part: Part,
     so_far: TextPrefixHash,
     has_ended: bool,
@@ -68,20 +68,32 @@ pub enum Update {
 impl SnapshotTexts {
     /// Assigns the pieces since `first` to their texts, and determines the bytes that repeat earlier ones. Their
     /// origin marks them as pieces.
-    pub fn told(
+    pub fn assign(
         &mut self,
         reader: &mut Reader<'static>,
         first: usize,
-        spot: TextPath,
-        how: Update,
+        text_of: &mut dyn FnMut(&TextDelta) -> (TextPath, Update),
     ) {
-        let pieces = reader.frame.pieces.split_off(first);
-        for piece in pieces {
+        for piece in reader.frame.pieces.split_off(first) {
             match piece {
-                Delta::Text(piece) => self.piece(reader, piece, spot, how),
+                Delta::Text(piece) => {
+                    let (path, update) = text_of(&piece);
+                    self.piece(reader, piece, path, update);
+                }
                 other => reader.piece(other),
             }
         }
+    }
+
+    /// Assigns the pieces since `first` to one text in the same way.
+    pub fn assign_all(
+        &mut self,
+        reader: &mut Reader<'static>,
+        first: usize,
+        path: TextPath,
+        update: Update,
+    ) {
+        self.assign(reader, first, &mut |_| (path, update));
     }
 
     /// Assigns one piece to its text in the same way.
@@ -89,28 +101,28 @@ impl SnapshotTexts {
         &mut self,
         reader: &mut Reader<'static>,
         piece: TextDelta,
-        spot: TextPath,
-        how: Update,
+        path: TextPath,
+        update: Update,
     ) {
         let value = reader.json.value(piece.place);
-        let Some(said) = value.and_then(|value| value.text()) else {
+        let Some(content) = value.and_then(|value| value.text()) else {
             return;
         };
         let (part, choice) = (piece.channel.part, piece.channel.choice);
-        if said.is_empty() && how == Update::Whole {
+        if content.is_empty() && update == Update::Whole {
             return;
         }
         let known = self
             .list
             .iter()
-            .rposition(|text| text.spot == spot && text.part == part);
+            .rposition(|text| text.path == path && text.part == part);
         let has_ended = known
             .and_then(|known| self.list.get(known))
             .is_some_and(|text| text.has_ended);
-        if how == Update::Delta && has_ended && !said.is_empty() {
+        if update == Update::Delta && has_ended && !content.is_empty() {
             // Clients continue the text, which was forwarded completely.
             let what = "a text that goes on after its end".to_owned();
-            drop(said);
+            drop(content);
             if let Some(value) = value {
                 reader.reading.problems.push(Problem {
                     code: codes::AG2014,
@@ -124,25 +136,25 @@ impl SnapshotTexts {
         if known.is_none() && number < MAX_TEXTS {
             self.list.push(SnapshotText {
                 choice,
-                spot,
+                path,
                 part,
                 so_far: TextPrefixHash::default(),
                 has_ended: false,
             });
         }
         let Some(text) = self.list.get_mut(number) else {
-            drop(said);
+            drop(content);
             too_many(reader);
             return;
         };
-        let repeats = match how {
+        let repeats = match update {
             Update::Delta => Some(0),
-            Update::Whole => text.so_far.begins(&said).then_some(text.so_far.length()),
+            Update::Whole => text.so_far.begins(&content).then_some(text.so_far.length()),
         };
         match repeats {
-            Some(repeats) if !text.has_ended || (repeats == said.len() && repeats > 0) => {
-                text.so_far.push(said.get(repeats..).unwrap_or_default());
-                drop(said);
+            Some(repeats) if !text.has_ended || (repeats == content.len() && repeats > 0) => {
+                text.so_far.push(content.get(repeats..).unwrap_or_default());
+                drop(content);
                 let channel = TextKey {
                     choice,
                     part,
@@ -156,7 +168,7 @@ impl SnapshotTexts {
             }
             // The copy is different: it is evaluated on its own.
             _ => {
-                drop(said);
+                drop(content);
                 alone(reader, &piece);
             }
         }
@@ -165,7 +177,7 @@ impl SnapshotTexts {
     /// Ends these texts.
     pub fn end(&mut self, reader: &mut Reader<'static>, which: &dyn Fn(TextPath) -> bool) {
         for (number, text) in self.list.iter_mut().enumerate() {
-            if !text.has_ended && which(text.spot) {
+            if !text.has_ended && which(text.path) {
                 text.has_ended = true;
                 reader.piece(Delta::TextEnd(TextKey {
                     choice: text.choice,
@@ -177,17 +189,17 @@ impl SnapshotTexts {
     }
 
     /// Returns the position of a text.
-    pub fn spot(&self, channel: &TextKey) -> Option<TextPath> {
-        Some(self.list.get(index(channel.item))?.spot)
+    pub fn path(&self, channel: &TextKey) -> Option<TextPath> {
+        Some(self.list.get(index(channel.item))?.path)
     }
 
     /// Returns the changes so far in the response's text at a position.
     pub fn changes_at<'c>(
         &self,
-        spot: TextPath,
+        path: TextPath,
         changes: &'c ChangesByText,
     ) -> Option<&'c TextChanges> {
-        let is_it = |text: &SnapshotText| text.spot == spot && text.part == Part::Text;
+        let is_it = |text: &SnapshotText| text.path == path && text.part == Part::Text;
         let number = self.list.iter().rposition(is_it)?;
         changes.get(&TextKey {
             choice: self.list.get(number)?.choice,

@@ -1,4 +1,5 @@
-//! Events of `POST /v1/chat` and `/v1/generate`, one in each line; the last repeats the whole response.
+//! Events of a streamed response of `POST /v1/chat` and `/v1/generate`, one in each line. The last event repeats the
+//! whole response.
 //!
 //! ```text
 //! {"is_finished":false,"event_type":"stream-start","generation_id":"g"}
@@ -11,17 +12,17 @@
 use super::{CALL, RESPONSE, TURN, denied_response, quoted};
 use crate::event::Part;
 use crate::protocol::cohere::{ANSWER, answer_member, error_text, texts};
-use crate::protocol::json_edit::{cite, number, remove_elements};
+use crate::protocol::json_edit::{cite, lower_number, number, remove_elements, replace_present};
 use crate::protocol::openai_shapes::beside;
 use crate::protocol::reader::{Row, Type};
 use crate::protocol::stream::{
-    CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, HeldFrame, HeldFrames, KeepAlive,
-    MAX_TEXTS, OrderingGroups, SnapshotTexts, StreamReader, SyntheticFrame, TextKey, TextPath,
-    TextPrefixHash, Update, too_many,
+    CallCopy, CallKey, ChangesByText, Delta, EvaluatedCall, HeldFrame, HeldFrames, KeepAlive,
+    OrderingGroups, SnapshotCall, SnapshotCalls, SnapshotTexts, StreamReader, SyntheticFrame,
+    TextKey, TextPath, Update,
 };
 use crate::protocol::{CannotRemove, Denial, Origin, Reader, RequestContext};
 use crate::wire::json::{self, Edits, NodeId, Value};
-use crate::wire::span::{index, offset};
+use crate::wire::span::offset;
 
 const EVENT: &[Row] = &[
     ("event_type", Type::Custom),
@@ -32,56 +33,23 @@ const EVENT: &[Row] = &[
 ];
 const CALL_DELTA: &[&str] = &["index", "name", "parameters"];
 
-/// Where the response's text stands.
+/// Position of the response's text.
 const ANSWERED: TextPath = [0, 0, 0];
 
-/// A call so far. Where a later event tells other parameters, that is another call of the same number.
-#[derive(Debug, Default)]
-struct StreamedCall {
-    number: u32,
-    name: Option<Box<str>>,
-    /// Its parameters without white space, which copies of them write differently.
-    so_far: TextPrefixHash,
-    spaces: Spaces,
-    has_ended: bool,
-}
-
-/// A streamed response.
+/// Streamed response.
 #[derive(Debug)]
 pub(in crate::protocol) struct V1Stream {
     is_chat: bool,
     has_begun: bool,
-    /// Something was said, so that what we say is a paragraph of its own.
-    has_said: bool,
+    /// Whether the response contains text, after which an explanation is a paragraph of its own.
+    has_text: bool,
     texts: SnapshotTexts,
-    calls: Vec<StreamedCall>,
-    /// Numbers of calls that were taken out, and what was said instead.
+    /// Calls by their number.
+    calls: SnapshotCalls,
+    /// Numbers of removed calls.
     denied: Vec<u32>,
-    told: String,
-}
-
-/// Takes white space out of JSON that arrives in pieces.
-#[derive(Clone, Copy, Debug, Default)]
-struct Spaces {
-    in_string: bool,
-    is_escaped: bool,
-}
-
-impl Spaces {
-    fn without(&mut self, json: &str) -> String {
-        let stays = |c: &char| {
-            if self.in_string {
-                let is_end = *c == '"' && !self.is_escaped;
-                self.is_escaped = *c == '\\' && !self.is_escaped;
-                self.in_string = !is_end;
-                true
-            } else {
-                self.in_string = *c == '"';
-                !c.is_ascii_whitespace()
-            }
-        };
-        json.chars().filter(stays).collect()
-    }
+    /// Explanations in their place.
+    explanation: String,
 }
 
 impl V1Stream {
@@ -89,17 +57,17 @@ impl V1Stream {
         V1Stream {
             is_chat: context.endpoint.name == "chat",
             has_begun: false,
-            has_said: false,
+            has_text: false,
             texts: SnapshotTexts::default(),
-            calls: Vec::new(),
+            calls: SnapshotCalls::ignoring_spaces(),
             denied: Vec::new(),
-            told: String::new(),
+            explanation: String::new(),
         }
     }
 
-    /// The whole response.
+    /// Reads the whole response.
     fn response(&mut self, reader: &mut Reader<'static>, response: Value<'_>) {
-        let origin = pieces();
+        let origin = Origin::piece(0);
         let first = reader.frame.pieces.len();
         let events = reader.reading.events.len();
         let table = if self.is_chat {
@@ -122,12 +90,8 @@ impl V1Stream {
             },
         );
         let mut generation = 0u32;
-        for piece in reader.frame.pieces.split_off(first) {
-            let Delta::Text(piece) = piece else {
-                reader.piece(piece);
-                continue;
-            };
-            let spot = match piece.channel.part {
+        self.texts.assign(reader, first, &mut |piece| {
+            let path = match piece.channel.part {
                 Part::Text if self.is_chat => ANSWERED,
                 Part::Text => {
                     generation = generation.saturating_add(1);
@@ -135,29 +99,22 @@ impl V1Stream {
                 }
                 _ => [0, 1, piece.channel.item],
             };
-            self.texts.piece(reader, piece, spot, Update::Whole);
-        }
-        for event in reader.reading.events.iter_mut().skip(events) {
-            event.retold = true;
-        }
+            (path, Update::Whole)
+        });
+        reader.mark_copies(events);
         if let Some(calls) = calls {
             self.whole_calls(reader, calls);
         }
     }
 
-    /// A list of whole calls.
+    /// Reads a list of whole calls.
     fn whole_calls(&mut self, reader: &mut Reader<'static>, calls: Value<'_>) {
         let mut number = 0u32;
         reader.array(calls, |reader, call| {
             self.whole_call(reader, call, number);
             number = number.saturating_add(1);
         });
-        let mut ended = Vec::new();
-        for (at, call) in self.calls.iter_mut().enumerate() {
-            if !std::mem::replace(&mut call.has_ended, true) {
-                ended.push(key(at));
-            }
-        }
+        let ended = self.calls.end(&|_| true);
         reader.piece(Delta::CallsEnd(ended));
     }
 
@@ -168,104 +125,61 @@ impl V1Stream {
             _ => reader.id(value),
         });
         if self.denied.contains(&number) {
-            // It is taken out here too.
+            // The copy of a removed call is removed, too.
             return;
         }
         let name = call.get("name").and_then(|name| name.text());
         let parameters = call.get("parameters");
-        let said = parameters.map_or(std::borrow::Cow::Borrowed(""), |parameters| {
-            String::from_utf8_lossy(parameters.raw())
-        });
-        let said = Spaces::default().without(&said);
-        let says_so = |known: &StreamedCall| {
-            known.number == number
-                && known.name.as_deref() == name.as_deref()
-                && known.so_far.length() == said.len()
-                && known.so_far.begins(&said)
+        let text = parameters.map(|parameters| String::from_utf8_lossy(parameters.raw()));
+        let copy = CallCopy {
+            element: call.place(),
+            name: name.as_deref(),
+            text: text.as_deref().unwrap_or_default(),
+            arguments: parameters,
         };
-        if let Some(known) = self.calls.iter().rposition(says_so) {
-            if let Some(parameters) = parameters {
-                let place = parameters.place();
-                reader.piece(piece(known, call.place(), CallDelta::ArgumentsWhole(place)));
-            }
-            return;
-        }
-        let Some(at) = self.begin(reader, number, call.place()) else {
-            return;
-        };
-        if let Some(known) = self.calls.get_mut(at) {
-            known.so_far.push(&said);
-            known.name = name.as_deref().map(Into::into);
-        }
-        if let Some(name) = name {
-            let what = CallDelta::Named(name.as_ref().into());
-            reader.piece(piece(at, call.place(), what));
-        }
-        if let Some(parameters) = parameters {
-            let what = CallDelta::Arguments(parameters.place());
-            reader.piece(piece(at, call.place(), what));
-        }
+        let path = [number, 0];
+        let is_it = |_, known: &SnapshotCall| known.path == path;
+        self.calls
+            .copy(reader, &copy, &is_it, SnapshotCall::at(path));
     }
 
-    fn begin(
-        &mut self,
-        reader: &mut Reader<'static>,
-        number: u32,
-        element: NodeId,
-    ) -> Option<usize> {
-        if self.calls.len() >= MAX_TEXTS {
-            too_many(reader);
-            return None;
-        }
-        self.calls.push(StreamedCall {
-            number,
-            ..StreamedCall::default()
-        });
-        let at = self.calls.len().saturating_sub(1);
-        let provider_run = false;
-        reader.piece(piece(at, element, CallDelta::Begin { provider_run }));
-        Some(at)
-    }
-
-    /// More of a call: its name, or of its parameters.
+    /// Reads a name, or more of the parameters of a call.
     fn call_delta(&mut self, reader: &mut Reader<'static>, event: Value<'_>, delta: Value<'_>) {
-        let number = number(delta, "index").unwrap_or(0);
+        let path = [number(delta, "index").unwrap_or(0), 0];
         let known = self
             .calls
-            .iter()
-            .rposition(|call| call.number == number && !call.has_ended);
+            .last(&|call| call.path == path && !call.has_ended);
         let element = event.place();
-        let at = known.or_else(|| self.begin(reader, number, element));
-        let Some((at, call)) = at.and_then(|at| Some((at, self.calls.get_mut(at)?))) else {
+        let begin = || self.calls.begin(reader, SnapshotCall::at(path), element);
+        let Some(at) = known.or_else(begin) else {
             return;
         };
-        reader.object(delta, CALL_DELTA, |reader, key, value| {
-            let text = value.text().unwrap_or_default();
-            match key {
-                "index" => reader.claim(value),
-                "name" => {
-                    reader.claim(value);
-                    let mut name = call.name.take().map_or_else(String::new, String::from);
-                    name.push_str(&text);
-                    call.name = Some(name.into());
-                    reader.piece(piece(at, element, CallDelta::Name(value.place())));
-                }
-                _ => {
-                    reader.claim_all(value);
-                    call.so_far.push(&call.spaces.without(&text));
-                    reader.piece(piece(at, element, CallDelta::Arguments(value.place())));
-                }
+        reader.object(delta, CALL_DELTA, |reader, key, value| match key {
+            "index" => reader.claim(value),
+            "name" => {
+                reader.claim(value);
+                self.calls.name(reader, at, element, value);
+            }
+            _ => {
+                reader.claim_all(value);
+                self.calls.arguments(reader, at, element, value);
             }
         });
     }
 
-    fn said(&self, text: &str, out: &mut Vec<u8>) {
+    /// Returns the number of a call in the protocol.
+    fn number_of(&self, key: &CallKey) -> Option<u32> {
+        self.calls.of(key).map(|call| call.path[0])
+    }
+
+    /// Writes an event that adds to the text.
+    fn write_text(text: &str, out: &mut Vec<u8>) {
         out.extend_from_slice(br#"{"is_finished":false,"event_type":"text-generation","text":"#);
         out.extend_from_slice(&quoted(text));
         out.push(b'}');
     }
 
-    /// Takes denied calls out of a list.
+    /// Removes denied calls from a list.
     fn without_denied(&self, list: Value<'_>, edits: &mut Edits) {
         let denied: Vec<NodeId> = (0u32..)
             .zip(list.elements())
@@ -281,33 +195,24 @@ impl V1Stream {
         if let Some(list) = whole.get("tool_calls") {
             self.without_denied(list, edits);
         }
-        if self.told.is_empty() {
+        if self.explanation.is_empty() {
             return;
         }
         if let Some(text) = whole.get("text")
-            && let Some(said) = text.text()
+            && let Some(content) = text.text()
         {
-            let end = said.len();
-            edits.replace_text(text, [(end..end, self.told.as_str())]);
+            let end = content.len();
+            edits.replace_text(text, [(end..end, self.explanation.as_str())]);
         }
-        // The call stands there once more, as the last turn.
-        if let Some(history) = whole.get("chat_history").filter(|list| !list.is_null()) {
-            edits.replace(history, b"[]".to_vec());
-        }
+        // The last turn of the history contains the call, too.
+        replace_present(whole, "chat_history", b"[]", edits);
     }
 }
 
-/// What the last line tells in another way than a whole response.
+/// Members that the last line contains in another form than a whole response.
 const RESPONSE_OF_STREAM: &[Row] = &[("chat_history", Type::Custom)];
 
-fn pieces() -> Origin {
-    Origin {
-        piece_of: Some(0),
-        ..Origin::answer(0)
-    }
-}
-
-/// The turns so far. The last is the response.
+/// Reads the turns so far, of which the last is the response.
 fn history(reader: &mut Reader<'static>, turns: Value<'_>, origin: &Origin) {
     let last = turns.elements().last().map(|turn| turn.place());
     reader.array(turns, |reader, turn| {
@@ -332,32 +237,17 @@ fn history(reader: &mut Reader<'static>, turns: Value<'_>, origin: &Origin) {
     });
 }
 
-fn key(at: usize) -> CallKey {
-    CallKey {
-        choice: 0,
-        item: offset(at),
-    }
-}
-
-fn piece(at: usize, element: NodeId, what: CallDelta) -> Delta {
-    Delta::Call {
-        key: key(at),
-        element,
-        what,
-    }
-}
-
 impl StreamReader for V1Stream {
     fn read(&mut self, reader: &mut Reader<'static>, _: Option<&str>) {
         let Some(body) = reader.body() else { return };
         let root = body.root();
         reader.frame.lanes = OrderingGroups::ALL;
         let index = number(root, "index");
-        let spot = [index.filter(|_| !self.is_chat).unwrap_or(0), 0, 0];
+        let path = [index.filter(|_| !self.is_chat).unwrap_or(0), 0, 0];
         let is_whole = root.get("tool_calls").is_some();
-        let said = root.get("text").and_then(|text| text.text());
-        self.has_said |= said.is_some_and(|said| !said.is_empty());
-        let origin = pieces();
+        let text = root.get("text").and_then(|text| text.text());
+        self.has_text |= text.is_some_and(|text| !text.is_empty());
+        let origin = Origin::piece(0);
         let first = reader.frame.pieces.len();
         let mut calls = Vec::new();
         let tables = [EVENT, RESPONSE, ANSWER];
@@ -370,21 +260,16 @@ impl StreamReader for V1Stream {
                 "event_type" => reader.claim(value),
                 "tool_call_delta" | "tool_calls" | "response" => calls.push((key, value)),
                 "message" => error_text(reader, value),
-                // The response's end tells it once more.
+                // The whole response contains it, too.
                 "finish_reason" if root.get("response").is_some() => reader.claim(value),
                 _ => answer_member(reader, key, value),
             },
         );
-        self.texts.told(
-            reader,
-            first,
-            spot,
-            if is_whole {
-                Update::Whole
-            } else {
-                Update::Delta
-            },
-        );
+        let update = match is_whole {
+            true => Update::Whole,
+            false => Update::Delta,
+        };
+        self.texts.assign_all(reader, first, path, update);
         for (name, value) in calls {
             match name {
                 "tool_call_delta" => self.call_delta(reader, root, value),
@@ -397,15 +282,14 @@ impl StreamReader for V1Stream {
     }
 
     fn text_at(&self, channel: &TextKey) -> String {
-        match self.texts.spot(channel) {
+        match self.texts.path(channel) {
             Some([choice, 0, _]) if !self.is_chat => format!("#generations/{choice}"),
             _ => "#text".to_owned(),
         }
     }
 
     fn call_at(&self, key: &CallKey) -> String {
-        let call = self.calls.get(index(key.item));
-        format!("#tool_calls/{}", call.map_or(0, |call| call.number))
+        format!("#tool_calls/{}", self.number_of(key).unwrap_or(0))
     }
 
     fn remove_calls(
@@ -419,15 +303,15 @@ impl StreamReader for V1Stream {
             let Some(text) = call.denied.as_deref() else {
                 continue;
             };
-            let known = self.calls.get(index(call.key.item));
-            self.denied.extend(known.map(|known| known.number));
+            let number = self.number_of(&call.key);
+            self.denied.extend(number);
             if !texts.contains(&text) {
                 texts.push(text);
             }
         }
         for call in calls {
-            let known = self.calls.get(index(call.key.item));
-            if !known.is_some_and(|known| self.denied.contains(&known.number)) {
+            let number = self.number_of(&call.key);
+            if !number.is_some_and(|number| self.denied.contains(&number)) {
                 continue;
             }
             for (frame, element) in &call.pieces {
@@ -437,21 +321,21 @@ impl StreamReader for V1Stream {
                 frame.dropped |= body.root().place() == *element;
             }
         }
-        let mut told = texts.join("\n");
-        if self.has_said {
-            told.insert_str(0, "\n\n");
+        let mut explanation = texts.join("\n");
+        if self.has_text {
+            explanation.insert_str(0, "\n\n");
         }
-        self.has_said = true;
+        self.has_text = true;
         let mut line = Vec::new();
-        self.said(&told, &mut line);
-        self.told.push_str(&told);
+        V1Stream::write_text(&explanation, &mut line);
+        self.explanation.push_str(&explanation);
         if let Some(frame) = frames.get(end) {
             frame.before.push(SyntheticFrame::new(None, line));
         }
         Ok(())
     }
 
-    /// Numbers of calls may not have gaps.
+    /// Returns `true`: numbers of calls have no gaps.
     fn counts_frames(&self) -> bool {
         true
     }
@@ -481,18 +365,13 @@ impl StreamReader for V1Stream {
                 .all(|number| self.denied.contains(&number));
             self.without_denied(list, edits);
         }
-        if let Some(number) = root
-            .get("tool_call_delta")
-            .and_then(|delta| delta.get("index"))
-            && let Some(at) = number.as_u64()
+        let delta = root.get("tool_call_delta");
+        if let Some(index) = delta.and_then(|delta| delta.get("index"))
+            && let Some(at) = index.as_u64()
         {
-            let before = self
-                .denied
-                .iter()
-                .filter(|denied| u64::from(**denied) < at)
-                .count();
-            let at = at.saturating_sub(u64::from(offset(before)));
-            edits.replace(number, at.to_string().into_bytes());
+            let denied = self.denied.iter();
+            let before = denied.filter(|denied| u64::from(**denied) < at).count();
+            lower_number(Some(index), offset(before), edits);
         }
         if let Some(whole) = whole {
             self.correct_whole(whole, edits);
@@ -510,9 +389,9 @@ impl StreamReader for V1Stream {
             frames.push(begun);
         }
         if !as_error {
-            let mut said = Vec::new();
-            self.said(&denial.message(), &mut said);
-            frames.push(said);
+            let mut line = Vec::new();
+            V1Stream::write_text(&denial.message(), &mut line);
+            frames.push(line);
         }
         let mut end = br#"{"is_finished":true,"event_type":"stream-end","finish_reason":"#.to_vec();
         if as_error {
@@ -535,26 +414,8 @@ impl StreamReader for V1Stream {
             .collect()
     }
 
-    /// Clients skip empty lines.
+    /// Returns an empty line, which clients skip.
     fn keep_alive(&self) -> Option<KeepAlive> {
         Some(KeepAlive::Bytes(b"\n"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Spaces;
-
-    #[test]
-    fn white_space_outside_of_strings_goes_wherever_the_pieces_end() {
-        let json = "{ \"a b\" : [1, \"c\\\" d\\\\\"] , \"e\":\t\"\" }";
-        let expected = "{\"a b\":[1,\"c\\\" d\\\\\"],\"e\":\"\"}";
-        assert_eq!(Spaces::default().without(json), expected);
-        for cut in 0..json.len() {
-            let mut spaces = Spaces::default();
-            let (begin, end) = json.split_at(cut);
-            let joined = spaces.without(begin) + &spaces.without(end);
-            assert_eq!(joined, expected, "{cut}");
-        }
     }
 }

@@ -1,4 +1,5 @@
-//! Events of `POST /v2/chat`: contents, a plan, calls and citations, each numbered for itself.
+//! Events of a streamed response of `POST /v2/chat`: contents, a plan, calls and citations. Each kind has numbers of its
+//! own, so that a denied call becomes a content with another number, and the numbers after both move.
 //!
 //! ```text
 //! {"id":"r","type":"message-start","delta":{"message":{"role":"assistant","content":[],"tool_plan":"","tool_calls":[],"citations":[]}}}
@@ -14,7 +15,7 @@
 use super::quoted;
 use crate::event::Part;
 use crate::protocol::cohere::{ANSWER, answer_member, error_text};
-use crate::protocol::json_edit::{move_annotations, number};
+use crate::protocol::json_edit::{move_annotations, number, replace_present};
 use crate::protocol::openai_shapes::{beside, content};
 use crate::protocol::reader::{Row, Type};
 use crate::protocol::stream::{
@@ -55,26 +56,27 @@ const CALL: &[Row] = &[
 /// Number of the text of the plan.
 const PLAN: u32 = u32::MAX;
 
-/// A streamed response.
+/// Streamed response.
 #[derive(Debug, Default)]
 pub(in crate::protocol) struct V2Stream {
     has_begun: bool,
-    /// How many contents there are.
+    /// Number of contents so far.
     contents: u32,
-    /// Numbers of those that hold text.
+    /// Numbers of the contents with text.
     texts: Vec<u32>,
-    /// Before which contents one of ours stands.
+    /// Numbers of the contents after those that the filter added, as the provider counts them.
     added: Vec<u32>,
-    /// How many contents the client has.
+    /// Number of contents that the client has received.
     sent: u32,
-    /// The content that has begun and not ended, as the client knows it.
+    /// Number of the content that has begun and not ended, as the client counts.
     open: Option<u32>,
-    /// Calls, by their number; and those of them that were taken out.
+    /// Numbers of the calls.
     calls: Vec<u32>,
+    /// Numbers of the removed calls.
     denied: Vec<u32>,
-    /// Citations that were taken out, by their number.
+    /// Numbers of the removed citations.
     cut: Vec<u32>,
-    /// Members of messages and contents that nobody knows.
+    /// Texts in unknown members of messages and contents.
     unknown: UnknownTexts,
 }
 
@@ -82,13 +84,13 @@ fn number_of(event: Value<'_>) -> u32 {
     number(event, "index").unwrap_or(0)
 }
 
-/// How many of these numbers are lower.
+/// Returns how many of these numbers are lower.
 #[inline(never)]
 fn lower(numbers: &[u32], than: u32) -> u32 {
     offset(numbers.iter().filter(|number| **number < than).count())
 }
 
-/// Notes a number once; `false` if there are too many.
+/// Adds a number once; `false` if there are too many.
 fn note(numbers: &mut Vec<u32>, number: u32) -> bool {
     if numbers.contains(&number) {
         return true;
@@ -112,11 +114,7 @@ impl V2Stream {
     ) {
         let number = number_of(event);
         let origin = Origin::answer(0);
-        let of = |item: u32, part: Part| Origin {
-            piece_of: Some(item),
-            part,
-            ..Origin::answer(0)
-        };
+        let of = |item: u32, part: Part| Origin::piece(item).with_part(part);
         reader.rows(
             message,
             MESSAGE,
@@ -148,7 +146,7 @@ impl V2Stream {
                 }),
             },
         );
-        // What a content of a kind that nobody knows says, it says in pieces as well.
+        // A content of an unknown kind arrives in pieces, too.
         self.unknown.read(reader, message, &[MESSAGE], 0);
         if kind == "content-start" {
             self.contents = self.contents.max(number.saturating_add(1));
@@ -177,22 +175,18 @@ impl V2Stream {
                     "name" => CallDelta::Name(value.place()),
                     _ => CallDelta::Arguments(value.place()),
                 };
-                reader.piece(Delta::Call {
-                    key: key(number),
-                    element: event.place(),
-                    what,
-                });
+                reader.call_piece(event.place(), CallKey::block(number), what);
             });
         });
     }
 
-    /// The number of a content as the client knows it.
+    /// Returns the number of a content as the client counts.
     fn content_number(&self, number: u32) -> u32 {
         let before = self.added.iter().filter(|added| **added <= number).count();
         number.saturating_add(offset(before))
     }
 
-    /// A content of our own.
+    /// Returns the events of a content that the filter adds.
     fn content(number: u32, text: &str) -> [SyntheticFrame; 3] {
         let begun = format!(
             r#"{{"type":"content-start","index":{number},"delta":{{"message":{{"content":{{"type":"text","text":""}}}}}}}}"#
@@ -210,27 +204,22 @@ impl V2Stream {
         ]
     }
 
-    /// What was changed in the text that a citation is about.
+    /// Returns the changes in the text of a citation.
     fn cited<'c>(&self, citation: Value<'_>, changes: &'c ChangesByText) -> Cited<'c> {
-        let told = number(citation, "content_index");
-        let number = match (told, self.texts.as_slice()) {
+        let named = number(citation, "content_index");
+        let number = match (named, self.texts.as_slice()) {
             (Some(number), _) => number,
             (None, [only]) => *only,
-            // Which of several texts it counts in is not said.
+            // It is unknown which of several texts it points into.
             (None, _) if changes.is_empty() => return Cited::Unchanged,
             _ => return Cited::Unclear,
         };
-        let channel = TextKey {
-            choice: 0,
-            part: Part::Text,
-            item: number,
-        };
         changes
-            .get(&channel)
+            .get(&TextKey::block(number, Part::Text))
             .map_or(Cited::Unchanged, Cited::Changed)
     }
 
-    /// Moves a citation along with its text; `false` if it repeats what was changed.
+    /// Moves a citation with its text; `false` if it repeats a changed part.
     fn cite(&self, citation: Value<'_>, edits: &mut Edits, changes: &ChangesByText) -> bool {
         let number = |name: &str| citation.get(name)?.as_u64();
         match self.cited(citation, changes) {
@@ -262,9 +251,8 @@ impl V2Stream {
             }
             "content-start" | "content-delta" | "content-end" => {
                 for holder in [Some(event), delta].into_iter().flatten() {
-                    let copy = holder.get("logprobs").filter(|copy| !copy.is_null());
-                    if let Some(copy) = copy.filter(|_| !edits.is_empty()) {
-                        edits.replace(copy, b"null".to_vec());
+                    if !edits.is_empty() {
+                        replace_present(holder, "logprobs", b"null", edits);
                     }
                 }
                 let moved = self.content_number(number);
@@ -313,19 +301,12 @@ impl V2Stream {
     }
 }
 
-/// What was changed in the text of a citation.
+/// Changes in the text of a citation.
 enum Cited<'c> {
     Unchanged,
     Changed(&'c TextChanges),
-    /// Something was, and nobody knows whether there.
+    /// A text was changed, and it is unknown whether it is this one.
     Unclear,
-}
-
-fn key(number: u32) -> CallKey {
-    CallKey {
-        choice: 0,
-        item: number,
-    }
 }
 
 fn content_end(number: u32) -> SyntheticFrame {
@@ -341,13 +322,7 @@ impl StreamReader for V2Stream {
         let number = number_of(root);
         reader.frame.lanes = OrderingGroups::ALL;
         if kind.starts_with("tool-call") {
-            reader.piece(Delta::Call {
-                key: key(number),
-                element: root.place(),
-                what: CallDelta::Begin {
-                    provider_run: false,
-                },
-            });
+            reader.call_piece(root.place(), CallKey::block(number), CallDelta::BEGIN);
         }
         let tables = [EVENT, ANSWER];
         reader.row_lists(
@@ -369,7 +344,7 @@ impl StreamReader for V2Stream {
                     });
                 }
                 "message" => error_text(reader, value),
-                // The text once more, token by token: it goes as a whole when the text is edited.
+                // The text again, token by token: these are removed as a whole when the text is edited.
                 "logprobs" => reader.claim_all(value),
                 _ => answer_member(reader, name, value),
             },
@@ -377,14 +352,10 @@ impl StreamReader for V2Stream {
         match kind.as_str() {
             "content-end" => {
                 for part in [Part::Text, Part::Reasoning] {
-                    reader.piece(Delta::TextEnd(TextKey {
-                        choice: 0,
-                        part,
-                        item: number,
-                    }));
+                    reader.piece(Delta::TextEnd(TextKey::block(number, part)));
                 }
             }
-            "tool-call-end" => reader.piece(Delta::CallsEnd(vec![key(number)])),
+            "tool-call-end" => reader.piece(Delta::CallsEnd(vec![CallKey::block(number)])),
             "message-end" => reader.frame.last = true,
             _ => {}
         }
@@ -406,7 +377,7 @@ impl StreamReader for V2Stream {
         format!("#tool_calls/{}", key.item)
     }
 
-    /// In the place of a call stands a content that says why.
+    /// Replaces a call by a content with the reason.
     fn remove_calls(
         &mut self,
         calls: &[EvaluatedCall],
@@ -430,7 +401,7 @@ impl StreamReader for V2Stream {
         Ok(())
     }
 
-    /// Contents, calls and citations have numbers.
+    /// Returns `true`: contents, calls and citations have numbers.
     fn counts_frames(&self) -> bool {
         true
     }
@@ -442,7 +413,7 @@ impl StreamReader for V2Stream {
         if !frame.dropped {
             frame.dropped = !self.correct_event(body.root(), &mut frame.edits, changes);
         } else {
-            // Contents that stand in for calls.
+            // Contents in place of calls.
             let begun = |made: &&SyntheticFrame| made.event == Some("content-start");
             let begun = frame.before.iter().filter(begun).count();
             self.sent = self.sent.saturating_add(offset(begun));

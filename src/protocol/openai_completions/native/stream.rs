@@ -1,5 +1,4 @@
-//! Streams of servers' own formats: TGI sends tokens and at the end all of them, llama.cpp what goes on, SGLang the text so
-//! far.
+//! Streams of servers' own formats: TGI sends tokens and then all of the text, llama.cpp deltas, SGLang the text so far.
 //!
 //! ```text
 //! {"index":1,"token":{"id":7,"text":"Rain","logprob":-0.1,"special":false},"generated_text":null,"details":null}    TGI
@@ -9,16 +8,13 @@
 
 use super::{RESPONSE, TOKENS, denied_response, response_member};
 use crate::event::Part;
-use crate::protocol::json_edit::number;
+use crate::protocol::json_edit::{number, replace_present};
 use crate::protocol::reader::{Row, Type};
-use crate::protocol::stream::{
-    CallKey, ChangesByText, Delta, HeldFrame, KeepAlive, OrderingGroups, SnapshotTexts,
-    StreamReader, SyntheticFrame, TextKey, Update, is_done,
-};
-use crate::protocol::{Denial, Dialect, Origin, Reader};
-use crate::wire::json::{Edits, Value};
+use crate::protocol::stream::{SyntheticFrame, TextDelta, TextSpec, Update};
+use crate::protocol::{Denial, Dialect};
+use crate::wire::json::{Edits, Value, quote};
 
-/// Members of a frame that no whole response has.
+/// Members of an event that no whole response has.
 const FRAME: &[Row] = &[
     ("token", Type::Object(TOKEN)),
     ("top_tokens", Type::Custom),
@@ -35,130 +31,92 @@ const TOKEN: &[Row] = &[
     ("special", Type::Flag),
 ];
 
-/// A streamed response.
-#[derive(Debug, Default)]
-pub(in crate::protocol) struct NativeStream {
-    texts: SnapshotTexts,
-}
+/// Number of the text in which the marks of the end are: tokens, but not part of the response.
+const SPECIAL: u32 = 1;
 
-/// Which of several answers a frame is about. TGI counts tokens under the same name.
-fn choice_of(frame: Value<'_>) -> u32 {
-    let index = number(frame, "index").filter(|_| frame.get("token").is_none());
-    index.unwrap_or(0)
-}
-
-impl StreamReader for NativeStream {
-    fn read(&mut self, reader: &mut Reader<'static>, _: Option<&str>) {
-        let Some(body) = reader.body() else { return };
-        let root = body.root();
-        reader.frame.lanes = OrderingGroups::ALL;
-        let choice = choice_of(root);
-        let origin = Origin {
-            piece_of: Some(0),
-            ..Origin::answer(choice)
-        };
-        let first = reader.frame.pieces.len();
+/// Streamed response of TGI, llama.cpp or SGLang.
+pub(in crate::protocol) const NATIVE_STREAM: &TextSpec = &TextSpec {
+    // TGI has a count of tokens under the same name.
+    choice: |event| {
+        let index = number(event, "index").filter(|_| event.get("token").is_none());
+        index.unwrap_or(0)
+    },
+    read: |_, reader, event, _, origin| {
         let tables = [FRAME, RESPONSE];
         reader.row_lists(
-            root,
+            event,
             &tables,
-            &origin,
+            origin,
             &mut |reader, key, value| match key {
                 _ if value.is_null() => reader.claim(value),
                 "top_tokens" => reader.claim_all(value),
                 _ => response_member(reader, key, value),
             },
         );
-        let token = root.get("token");
-        // What marks the end is a token, but no part of the text.
-        let is_special = token.is_some_and(|token| {
-            let special = token.get("special").and_then(|special| special.as_bool());
-            special == Some(true)
-        });
-        let more = match token {
-            Some(token) => token.get("text"),
-            None => root.get("content"),
+    },
+    update: Some(update),
+    ends: |event| {
+        let is_present = |holder: Option<Value<'_>>, name: &str| {
+            let value = holder.and_then(|holder| holder.get(name));
+            value.is_some_and(|value| !value.is_null())
         };
-        let more = more.map(|text| text.place());
-        for piece in reader.frame.pieces.split_off(first) {
-            let Delta::Text(piece) = piece else {
-                reader.piece(piece);
-                continue;
-            };
-            let (how, which) = match piece.channel.part {
-                Part::Text if more == Some(piece.place) => (Update::Delta, u32::from(is_special)),
-                Part::Text => (Update::Whole, 0),
-                // Settings and the prompt stand there for themselves.
-                _ => (Update::Whole, piece.channel.item),
-            };
-            self.texts.piece(reader, piece, [choice, which, 0], how);
-        }
-        let is_told = |name: &str| root.get(name).is_some_and(|value| !value.is_null());
-        let has_stopped = root.get("stop").and_then(|stop| stop.as_bool()) == Some(true);
-        let info = root.get("meta_info");
-        let reason = info.and_then(|info| info.get("finish_reason"));
-        if is_told("generated_text") || has_stopped || reason.is_some_and(|it| !it.is_null()) {
-            self.texts.end(reader, &|[of, ..]| of == choice);
-        }
-    }
+        is_present(Some(event), "generated_text")
+            || is_set(event, "stop")
+            || is_present(event.get("meta_info"), "finish_reason")
+    },
+    text_at: |channel, _| format!("#choice/{}", channel.choice),
+    remove_copies,
+    denied: Some(|_, denial| vec![denied_event(denial)]),
+    error: |denial| SyntheticFrame::new(None, Dialect::OpenAi.body(denial)),
+    ..TextSpec::OPENAI
+};
 
-    fn is_end(&self, payload: &[u8]) -> bool {
-        is_done(payload)
-    }
+fn is_set(holder: Value<'_>, name: &str) -> bool {
+    holder.get(name).and_then(|flag| flag.as_bool()) == Some(true)
+}
 
-    fn text_at(&self, channel: &TextKey) -> String {
-        format!("#choice/{}", channel.choice)
-    }
-
-    fn call_at(&self, key: &CallKey) -> String {
-        format!("#choice/{}", key.choice)
-    }
-
-    /// Tokens say once more what was edited.
-    fn correct(&mut self, frame: &mut HeldFrame, _: &ChangesByText) {
-        let Some(body) = frame.body() else {
-            return;
-        };
-        if frame.edits.is_empty() {
-            return;
+fn update(event: Value<'_>, piece: &TextDelta) -> (u32, Update) {
+    let token = event.get("token");
+    let more = match token {
+        Some(token) => token.get("text"),
+        None => event.get("content"),
+    };
+    let is_special = token.is_some_and(|token| is_set(token, "special"));
+    match piece.channel.part {
+        Part::Text if more.is_some_and(|text| text.place() == piece.place) => {
+            let number = if is_special { SPECIAL } else { 0 };
+            (number, Update::Delta)
         }
-        let root = body.root();
-        if let Some(id) = root.get("token").and_then(|token| token.get("id")) {
-            frame.edits.replace(id, b"0".to_vec());
-        }
-        for name in ["top_tokens", "tokens", "output_ids"] {
-            remove(root.get(name), &mut frame.edits);
-        }
-        for details in ["details", "meta_info"] {
-            let details = root.get(details);
-            for (key, member) in details.into_iter().flat_map(|details| details.members()) {
-                if TOKENS.iter().any(|name| key.is_text(name)) {
-                    remove(Some(member), &mut frame.edits);
-                }
-            }
-        }
-    }
-
-    /// In the members of all these servers.
-    fn denial_frames(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
-        if as_error {
-            return vec![SyntheticFrame::new(None, Dialect::OpenAi.body(denial))];
-        }
-        let answer = denied_response(denial);
-        let mut out = br#"{"index":0,"token":{"id":0,"text":"#.to_vec();
-        crate::wire::json::quote(&denial.message(), &mut out);
-        out.extend_from_slice(br#","logprob":0,"special":false},"details":null,"stop":true,"#);
-        out.extend_from_slice(answer.get(1..).unwrap_or_default());
-        vec![SyntheticFrame::new(None, out)]
-    }
-
-    fn keep_alive(&self) -> Option<KeepAlive> {
-        Some(KeepAlive::COMMENT)
+        Part::Text => (0, Update::Whole),
+        // Settings and the prompt, which no other event continues.
+        _ => (piece.channel.item, Update::Whole),
     }
 }
 
-fn remove(copy: Option<Value<'_>>, edits: &mut Edits) {
-    if let Some(copy) = copy.filter(|copy| !copy.is_null()) {
-        edits.replace(copy, b"[]".to_vec());
+/// Removes the tokens, which repeat the text.
+fn remove_copies(event: Value<'_>, edits: &mut Edits) {
+    if let Some(id) = event.get("token").and_then(|token| token.get("id")) {
+        edits.replace(id, b"0".to_vec());
     }
+    for name in ["top_tokens", "tokens", "output_ids"] {
+        replace_present(event, name, b"[]", edits);
+    }
+    for details in ["details", "meta_info"] {
+        let Some(details) = event.get(details) else {
+            continue;
+        };
+        for name in TOKENS {
+            replace_present(details, name, b"[]", edits);
+        }
+    }
+}
+
+/// Returns an event that contains only a denial, in the members of all these servers.
+fn denied_event(denial: &Denial) -> SyntheticFrame {
+    let answer = denied_response(denial);
+    let mut out = br#"{"index":0,"token":{"id":0,"text":"#.to_vec();
+    quote(&denial.message(), &mut out);
+    out.extend_from_slice(br#","logprob":0,"special":false},"details":null,"stop":true,"#);
+    out.extend_from_slice(answer.get(1..).unwrap_or_default());
+    SyntheticFrame::new(None, out)
 }

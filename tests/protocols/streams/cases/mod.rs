@@ -69,7 +69,7 @@ pub type More = fn() -> (Vec<Event>, Value);
 pub struct StreamCase {
     /// Its name in failures.
     pub name: &'static str,
-    /// Its protocol, and the type that reads it.
+    /// Its protocol, and what reads it: a type, or the declaration for a state machine.
     pub protocol: &'static str,
     pub reader: &'static str,
     /// Asked at.
@@ -251,7 +251,7 @@ fn chat_answer(said: &[Said<'_>]) -> Vec<Event> {
 const CHAT: StreamCase = StreamCase {
     name: "openai.chat",
     protocol: "openai.chat",
-    reader: "ChatStream",
+    reader: "Chunks",
     path: "/v1/chat/completions",
     question: r#"{"model":"gpt-4o","stream":true,"messages":[{"role":"user","content":"hi"}]}"#,
     answer: chat_answer,
@@ -557,7 +557,7 @@ fn message_answer(said: &[Said<'_>]) -> Vec<Event> {
 const MESSAGES: StreamCase = StreamCase {
     name: "anthropic.messages",
     protocol: "anthropic.messages",
-    reader: "BlockStream",
+    reader: "MESSAGE_STREAM",
     path: "/v1/messages",
     headers: &[("anthropic-version", "2023-06-01")],
     question: r#"{"model":"claude-x","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}]}"#,
@@ -693,7 +693,7 @@ fn generate_answer(said: &[Said<'_>]) -> Vec<Event> {
 const GENERATE: StreamCase = StreamCase {
     name: "gemini.generate, as events",
     protocol: "gemini.generate",
-    reader: "GenerateStream",
+    reader: "Candidates",
     path: "/v1beta/models/gemini-x:streamGenerateContent?alt=sse",
     question: r#"{"contents":[{"role":"user","parts":[{"text":"hi"}]}]}"#,
     answer: generate_answer,
@@ -1277,7 +1277,7 @@ pub const CASES: &[StreamCase] = &[
     StreamCase {
         name: "openai.completions",
         protocol: "openai.completions",
-        reader: "ChatStream",
+        reader: "Chunks",
         path: "/v1/completions",
         question: r#"{"model":"davinci","prompt":"hi","stream":true,"n":2}"#,
         answer: completion_answer,
@@ -1298,7 +1298,7 @@ pub const CASES: &[StreamCase] = &[
     StreamCase {
         name: "openai.completions, tokens of a server",
         protocol: "openai.completions",
-        reader: "NativeStream",
+        reader: "NATIVE_STREAM",
         path: "/generate_stream",
         question: r#"{"inputs":"hi","stream":true}"#,
         answer: native_answer,
@@ -1397,7 +1397,7 @@ pub const CASES: &[StreamCase] = &[
     StreamCase {
         name: "openai.audio",
         protocol: "openai.audio",
-        reader: "AudioStream",
+        reader: "AUDIO_STREAM",
         path: "/v1/audio/transcriptions",
         question: r#"{"model":"gpt-4o-transcribe","stream":true}"#,
         answer: transcript_answer,
@@ -1420,7 +1420,7 @@ pub const CASES: &[StreamCase] = &[
     StreamCase {
         name: "openai.images",
         protocol: "openai.images",
-        reader: "ImageStream",
+        reader: "IMAGE_STREAM",
         path: "/v1/images/generations",
         question: r#"{"model":"gpt-image-1","prompt":"a cat","stream":true,"partial_images":1}"#,
         answer: |_| {
@@ -1449,7 +1449,7 @@ pub const CASES: &[StreamCase] = &[
     StreamCase {
         name: "anthropic.complete",
         protocol: "anthropic.complete",
-        reader: "CompletionStream",
+        reader: "COMPLETION_STREAM",
         path: "/v1/complete",
         question: r#"{"model":"claude-2","max_tokens_to_sample":9,"stream":true,"prompt":"\n\nHuman: hi\n\nAssistant:"}"#,
         answer: complete_answer,
@@ -1469,7 +1469,7 @@ pub const CASES: &[StreamCase] = &[
     StreamCase {
         name: "bedrock.converse",
         protocol: "bedrock.converse",
-        reader: "BlockStream",
+        reader: "CONVERSE_STREAM",
         host: "bedrock-runtime.us-east-1.amazonaws.com",
         path: "/model/us.amazon.nova-lite-v1%3A0/converse-stream",
         question: r#"{"messages":[{"role":"user","content":[{"text":"hi"}]}]}"#,
@@ -1511,7 +1511,7 @@ pub const CASES: &[StreamCase] = &[
     StreamCase {
         name: "bedrock.invoke, Nova",
         protocol: "bedrock.invoke",
-        reader: "InvokeStream",
+        reader: "NOVA_STREAM",
         host: "bedrock-runtime.us-east-1.amazonaws.com",
         path: "/model/us.amazon.nova-lite-v1%3A0/invoke-with-response-stream",
         question: r#"{"schemaVersion":"messages-v1","messages":[{"role":"user","content":[{"text":"hi"}]}]}"#,
@@ -1540,7 +1540,7 @@ pub const CASES: &[StreamCase] = &[
     StreamCase {
         name: "bedrock.invoke, Llama",
         protocol: "bedrock.invoke",
-        reader: "PlainStream",
+        reader: "PLAIN_STREAM",
         host: "bedrock-runtime.us-east-1.amazonaws.com",
         path: "/model/meta.llama3-8b/invoke-with-response-stream",
         question: r#"{"prompt":"hi"}"#,
@@ -1571,7 +1571,7 @@ pub const CASES: &[StreamCase] = &[
     StreamCase {
         name: "gemini.interactions",
         protocol: "gemini.interactions",
-        reader: "BlockStream",
+        reader: "STEP_STREAM",
         path: "/v1beta/interactions",
         question: r#"{"model":"gemini-x","input":"hi","stream":true}"#,
         answer: interaction_answer,
@@ -1605,7 +1605,7 @@ pub const CASES: &[StreamCase] = &[
     StreamCase {
         name: "ollama.chat",
         protocol: "ollama.chat",
-        reader: "OllamaStream",
+        reader: "OllamaLines",
         path: "/api/chat",
         question: r#"{"model":"qwen3","messages":[{"role":"user","content":"hi"}]}"#,
         wire: Wire::Lines,
@@ -1631,7 +1631,7 @@ pub const CASES: &[StreamCase] = &[
     StreamCase {
         name: "ollama.generate",
         protocol: "ollama.generate",
-        reader: "OllamaStream",
+        reader: "OllamaLines",
         path: "/api/generate",
         question: r#"{"model":"qwen3","prompt":"hi"}"#,
         wire: Wire::Lines,
