@@ -1,5 +1,5 @@
-//! Bedrock's paths, and the Converse format as data: conversations, content blocks, tools and answers. Shared by Converse,
-//! the bodies of Nova in InvokeModel, and CountTokens.
+//! Bedrock's paths, and the Converse format as data: conversations, content blocks, tools and responses. Converse, the
+//! bodies of Nova in InvokeModel, and CountTokens share them.
 //!
 //! Source: AWS's service model (`bedrock-runtime`, as botocore ships it) and recorded exchanges.
 
@@ -16,16 +16,16 @@ use super::{Endpoint, RouteHead};
 use crate::event::{Known, Usage};
 use crate::wire::letter_case;
 
-/// What a path of the runtime says: `/model/MODEL/VERB`.
+/// Content of a path of the runtime: `/model/MODEL/VERB`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ModelCall {
     /// Model id, inference profile or ARN.
     pub(super) model: String,
-    /// What is asked, in lower case: `converse-stream`.
+    /// Verb in lower case: `converse-stream`.
     pub(super) verb: String,
 }
 
-/// Reads `…/model/MODEL/VERB`. An ARN holds slashes, which arrive percent-encoded and decoded to segments of their own:
+/// Reads `…/model/MODEL/VERB`. An ARN contains slashes, which arrive percent-encoded and are decoded to segments:
 /// everything between `model` and the verb is the model.
 pub(super) fn model_call(head: &RouteHead<'_>) -> Option<ModelCall> {
     if head.method != "POST" {
@@ -43,7 +43,7 @@ pub(super) fn model_call(head: &RouteHead<'_>) -> Option<ModelCall> {
 }
 
 impl ModelCall {
-    /// An endpoint with this path's model.
+    /// Returns an endpoint with this path's model.
     pub(super) fn endpoint(&self, name: &'static str, stream: bool) -> Endpoint {
         Endpoint {
             behind: behind(&self.model),
@@ -54,8 +54,8 @@ impl ModelCall {
     }
 }
 
-/// What an ARN stands for. Foundation models and the system's own inference profiles are named in theirs; what stands
-/// behind a profile, a deployment, a router or a prompt of an account can't be told from its ARN.
+/// Returns the model behind an ARN. The ARNs of foundation models and of the system's inference profiles contain it;
+/// those of an account's profiles, deployments, routers and prompts do not.
 fn behind(model: &str) -> Known<Box<str>> {
     let Some(("arn", rest)) = model
         .split_once(':')
@@ -74,7 +74,7 @@ fn behind(model: &str) -> Known<Box<str>> {
     }
 }
 
-/// Bedrock counts tokens in headers, whatever the model's own body says.
+/// Reads the token counts in headers, which Bedrock sends for every model.
 pub(super) fn usage_in_headers(headers: &[(&[u8], &[u8])]) -> Usage {
     let count = |name: &str| {
         headers

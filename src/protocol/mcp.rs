@@ -27,29 +27,30 @@ use crate::wire::json::{Edits, JsonBody, Value};
 use crate::wire::letter_case;
 use stream::McpStream;
 
-/// The format.
+/// Protocol.
 pub(super) struct Mcp;
 
-/// Headers of MCP itself. Servers of 2026-07-28 refuse a request whose headers contradict its body; older ones ignore
-/// what they don't know.
+/// Headers of MCP. Servers of 2026-07-28 reject a request whose headers contradict its body; older servers ignore
+/// unknown headers.
 const VERSION: &str = "mcp-protocol-version";
 const SESSION: &str = "mcp-session-id";
 const METHOD: &str = "mcp-method";
 const NAME: &str = "mcp-name";
 const PARAM: &str = "mcp-param-";
 
-/// The first version with headers that mirror the body, with results that say their type, and without sessions.
+/// First version with headers that mirror the body, with types in results, and without sessions.
 const MIRRORED_SINCE: &str = "2026-07-28";
-/// The only version that knows batches. Clients of it send no version.
+/// Only version with batches. Its clients send no version.
 const BATCHES_IN: &str = "2025-03-26";
 
-/// Endpoints, as records name them where the method in the body doesn't.
+/// Names of endpoints in audit events, for requests without a method in the body.
 const MESSAGE: &str = "message";
-/// Where clients of the HTTP+SSE transport post; the response comes on the stream that they hold open.
+/// Endpoint to which clients of the HTTP+SSE transport post. The response arrives on their open stream.
 const OLD_MESSAGE: &str = "sse.message";
 const STREAM: &str = "stream";
 const SESSION_END: &str = "session.end";
-/// Where a client learns who authorizes it (RFC 9728, RFC 8414, OpenID Connect Discovery), before it has a session.
+/// Endpoint of the metadata about authorization (RFC 9728, RFC 8414, OpenID Connect Discovery), which clients read
+/// before they have a session.
 const AUTHORIZATION: &str = "authorization.metadata";
 const METADATA: [&str; 3] = [
     "oauth-protected-resource",
@@ -57,7 +58,7 @@ const METADATA: [&str; 3] = [
     "openid-configuration",
 ];
 
-/// A stream carries whatever a server may say, on whichever request it comes.
+/// Events of a stream, which contains any message of a server, whatever the request.
 const MESSAGES: Inspected = Inspected::As(&[
     Kind::Request,
     Kind::ToolOffer,
@@ -136,7 +137,7 @@ const ROWS: &[CoverageRow] = &[
     },
 ];
 
-/// Whether a method is one of this protocol, however it is spelt.
+/// Returns whether a method is one of this protocol, in any spelling.
 pub(super) fn knows(method: &str) -> bool {
     tables::named_like(method).is_some()
 }
@@ -163,7 +164,7 @@ impl Protocol for Mcp {
         let takes_stream = accepts_stream(head);
         match head.method {
             "POST" if has_header => Some(posted(head)),
-            // A header alone is not enough to make an end of a session of any `DELETE`.
+            // A header alone does not make any `DELETE` the end of a session.
             "DELETE" if ends("mcp") && head.header(SESSION).is_some() => {
                 Some(without_body(SESSION_END, head))
             }
@@ -208,7 +209,7 @@ impl Protocol for Mcp {
             Kind::ToolResult | Kind::ToolCall | Kind::Response | Kind::Message => {
                 RemovalMethod::Message
             }
-            // A request of the server can't be answered in its place: the call that waits for it ends.
+            // A request of the server has no replacement: the call that waits for it ends.
             Kind::Request | Kind::Uninspectable => RemovalMethod::Whole,
         }
     }
@@ -255,7 +256,7 @@ impl Protocol for Mcp {
     }
 }
 
-/// Whether a stream is welcome. Clients of MCP say so with every request.
+/// Returns whether the client accepts a stream. Clients of MCP send this with every request.
 pub(super) fn accepts_stream(head: &RouteHead<'_>) -> bool {
     head.headers
         .iter()
@@ -272,7 +273,7 @@ fn passes(head: &RouteHead<'_>, segment: &str) -> bool {
         .any(|own| own.eq_ignore_ascii_case(segment))
 }
 
-/// `/.well-known/NAME`, before or behind the path of what it is about.
+/// Returns whether a path contains `/.well-known/NAME`, before or after the path that it describes.
 fn is_metadata(head: &RouteHead<'_>) -> bool {
     let mut segments = head.path.segments.iter();
     segments.any(|segment| segment == ".well-known")
@@ -296,7 +297,7 @@ fn posted(head: &RouteHead<'_>) -> Endpoint {
         .last()
         .map(|last| letter_case::ascii_lower(last));
     let query = letter_case::ascii_lower(&head.path.query);
-    // Both SDKs name the session in the query: `session_id` and `sessionId`.
+    // Both SDKs put the session into the query: `session_id` and `sessionId`.
     let is_old = matches!(last.as_deref(), Some("messages" | "message"))
         && (query.contains("session_id=") || query.contains("sessionid="));
     Endpoint {
@@ -306,7 +307,7 @@ fn posted(head: &RouteHead<'_>) -> Endpoint {
     }
 }
 
-/// Where a message arrives that was sent to somebody else.
+/// Returns the endpoint of a message to any path.
 pub(super) fn at_any_path() -> Endpoint {
     Endpoint::named(MESSAGE)
 }
@@ -329,12 +330,13 @@ fn without_body(name: &'static str, head: &RouteHead<'_>) -> Endpoint {
     }
 }
 
-/// Whether a version mirrors the body in headers. Versions are dates; what is none is a draft of something newer.
+/// Returns whether headers of a version mirror the body. Versions are dates; any other version is a draft of a newer
+/// one.
 fn is_mirrored(version: &[u8]) -> bool {
     version >= MIRRORED_SINCE.as_bytes()
 }
 
-/// The method that is known here, if a lenient server would take this one for it.
+/// Returns whether a lenient server would read a method as this known one.
 fn same_method(method: &str, known: &str) -> bool {
     folded(method) == letter_case::ascii_lower(known)
 }

@@ -1,14 +1,15 @@
-//! OAuth 2 beside a server of MCP: where a client registers, is authorized and gets its tokens. Servers of MCP are often
-//! their own authorization server, at `/register`, `/authorize`, `/token` and `/revoke` of their origin.
+//! OAuth 2 beside a server of MCP: the endpoints at which a client registers, is authorized and gets its tokens.
+//! Servers of MCP are often their own authorization server, at `/register`, `/authorize`, `/token` and `/revoke` of
+//! their origin.
 //!
-//! Source: the specification of MCP ("Authorization"), RFC 6749, 7009, 7591, 7592, 7662, 8628, 9126, and the paths of the
-//! official SDKs, Keycloak, Okta, Auth0 and Entra ID.
+//! Source: the specification of MCP ("Authorization"), RFC 6749, 7009, 7591, 7592, 7662, 8628, 9126, and the paths of
+//! the official SDKs, Keycloak, Okta, Auth0 and Entra ID.
 //!
-//! What grants access (codes, tokens, secrets, passwords) is known by its name and is no text of any event, so that no
-//! rule, record or metric tells of it; anything under such a name that could not be a token is text all the same.
+//! Values that grant access (codes, tokens, secrets, passwords) are known by their names and are no text of any event,
+//! so that no rule, audit event or metric contains them. A value under such a name that cannot be a token is a text.
 //!
-//! Providers of models are left out, and so are the token services of the clouds that serve models: what those hand out
-//! opens the way past the proxy.
+//! Providers of models are excluded, and so are the token services of the clouds that serve models: their tokens would
+//! let traffic bypass the proxy.
 
 use super::coverage::{ASKED, CoverageRow, TEXT_ANSWER, TEXTS, shown};
 use super::json_edit::ObjectWriter;
@@ -22,7 +23,7 @@ use crate::diag::codes;
 use crate::event::{Author, DefaultGate, Direction, Event, Kind, Part, Turn};
 use crate::wire::json::{self, Value};
 
-/// The format.
+/// Protocol.
 pub(super) struct OAuth;
 
 const AUTHORIZE: &str = "oauth.authorize";
@@ -39,7 +40,7 @@ const fn form(path: &'static str, name: &'static str) -> RouteSpec {
     routes::json(path, name).body(BodyForm::Fields)
 }
 
-/// The more specific path before the more general.
+/// Routes; the more specific path comes before the more general one.
 const LINES: &[RouteSpec] = &[
     form("device/authorize", DEVICE),
     form("device_authorization", DEVICE),
@@ -71,7 +72,7 @@ const LINES: &[RouteSpec] = &[
     get("GET", "discovery/v2.0/keys", KEYS),
 ];
 
-/// A member that says that a body is one of OAuth: paths such as `/token` are other services' as well.
+/// Members that identify a body of OAuth: other services have paths such as `/token`, too.
 const TELLING: &[(&str, &[&str])] = &[
     (TOKEN, &["grant_type"]),
     (
@@ -90,7 +91,7 @@ const TELLING: &[(&str, &[&str])] = &[
     (AUTHORIZE, &["client_id", "request_uri"]),
 ];
 
-/// Clouds whose tokens are taken by the models that they serve.
+/// Clouds whose tokens grant access to the models that they serve.
 const CLOUDS: &[&str] = &[".googleapis.com", ".amazonaws.com", ".amazonaws.com.cn"];
 
 const ROWS: &[CoverageRow] = &[
@@ -110,7 +111,7 @@ const ROWS: &[CoverageRow] = &[
     },
 ];
 
-/// What the bodies of all of them are made of: a name has one meaning wherever it stands.
+/// Members of all bodies: a name has the same meaning everywhere.
 const FIELDS: &[Row] = &[
     // Of requests (RFC 6749, 7009, 7523, 7636, 8628, 8693, 8707, OpenID Connect).
     ("grant_type", Type::PeerId),
@@ -144,7 +145,7 @@ const FIELDS: &[Row] = &[
     ("actor_token_type", Type::PeerId),
     ("requested_token_type", Type::PeerId),
     ("resource", Type::Custom),
-    // Of answers.
+    // Of responses.
     ("access_token", Type::Secret),
     ("refresh_token", Type::Secret),
     ("id_token", Type::Secret),
@@ -249,7 +250,7 @@ impl Protocol for OAuth {
         read(reader, body.root());
     }
 
-    /// RFC 6749 §5.2: what clients of OAuth read is `error` and `error_description`.
+    /// Returns `error` and `error_description`, which clients of OAuth read (RFC 6749 §5.2).
     fn denial_reply(&self, denial: &Denial, _: &RequestContext) -> DenialReply {
         DenialReply {
             body: denied_text(denial),
@@ -262,7 +263,7 @@ impl Protocol for OAuth {
     }
 }
 
-/// Whether the query asks for an authorization.
+/// Returns whether the query requests an authorization.
 fn names_client(head: &RouteHead<'_>) -> bool {
     head.path.query.split('&').any(|pair| {
         let name = pair.split('=').next().unwrap_or_default();
@@ -273,7 +274,7 @@ fn names_client(head: &RouteHead<'_>) -> bool {
 fn read(reader: &mut Reader<'_>, root: Value<'_>) {
     let origin = Origin::new(reader.author(Author::System), Part::Text, Turn::Latest);
     reader.rows(root, FIELDS, &origin, &mut |reader, _, value| {
-        // RFC 8707: may stand more than once.
+        // RFC 8707: may be present more than once.
         match value.kind() {
             json::ValueKind::Array => {
                 reader.array(value, |reader, value| {
@@ -283,7 +284,7 @@ fn read(reader: &mut Reader<'_>, root: Value<'_>) {
             _ => reader.emit_identifier(value, &origin),
         }
     });
-    // Who the user is, and whatever else a server says of them or of a client: text that may be edited in a response.
+    // Claims about the user and metadata of a client or a server: text that may be edited in a response.
     for (_, value) in root.members() {
         if reader.direction() == Direction::Response && !reader.is_claimed_value(value) {
             let texts = reader.tree(value);

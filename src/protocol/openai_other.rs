@@ -1,9 +1,9 @@
-//! What is kept at the provider and used later or elsewhere: files, uploads, batches, assistants and their threads, stored
-//! responses, conversations, vector stores, containers, videos, fine-tuning; and the smaller endpoints of compatible servers.
-//! Anthropic's and Google's files and batches stand at the same paths.
+//! Endpoints for what the provider keeps: files, uploads, batches, assistants and their threads, stored responses,
+//! conversations, vector stores, containers, videos, fine-tuning; and the smaller endpoints of compatible servers.
+//! Anthropic's and Google's files and batches have the same paths.
 //!
-//! What they share is read by one table: a member's name says what it holds, in whichever of these bodies it stands.
-//! Whatever else is there is unknown text, and evaluated.
+//! One table reads all of their bodies, because a member's name has the same meaning in each of them. Everything else
+//! is unknown text, and evaluated.
 
 mod batch;
 mod entries;
@@ -23,7 +23,7 @@ use super::{
 use crate::diag::codes;
 use crate::wire::json::{Edits, JsonBody, Value, quote};
 
-/// All of them.
+/// Protocol of these endpoints.
 pub(super) struct OpenAiOther;
 
 /// Names of endpoints whose bodies are those of Responses.
@@ -31,7 +31,7 @@ const COUNT_TOKENS: &str = "responses.input_tokens";
 const COMPACT: &str = "responses.compact";
 const RETRIEVED: &str = "responses.retrieve";
 const INPUT_ITEMS: &str = "responses.input_items";
-/// Names of endpoints whose bodies hold requests or answers of others.
+/// Names of endpoints whose bodies contain requests or responses of other endpoints.
 const FILE_CONTENT: &str = "files.content";
 const UPLOADED: &str = "files.create";
 const BATCH_REQUESTS: &str = "batches.requests";
@@ -39,10 +39,10 @@ const BATCH_RESULTS: &str = "batches.results";
 const BATCH_CREATE: &str = "batches.create";
 const BATCH_GENERATE: &str = "batches.generate";
 const BATCH_EMBED: &str = "batches.embed";
-/// Names of endpoints whose answers are those of Chat Completions.
+/// Names of endpoints whose responses are those of Chat Completions.
 const STORED_CHAT: &str = "chat.completions.retrieve";
 
-/// Names of endpoints to which something is told.
+/// Names of endpoints that receive content and start no model of the client's choosing.
 const TRACES: &str = "traces";
 const OCR: &str = "ocr";
 const EVALS: &str = "evals";
@@ -55,7 +55,7 @@ const fn action(path: &'static str, name: &'static str) -> RouteSpec {
     json(path, name).body(BodyForm::JsonOrNothing)
 }
 
-/// The more specific path before the more general.
+/// Routes; the more specific path comes before the more general one.
 const LINES: &[RouteSpec] = &[
     json("responses/input_tokens", COUNT_TOKENS),
     json("responses/compact", COMPACT),
@@ -121,7 +121,7 @@ const LINES: &[RouteSpec] = &[
     action("uploads/*/complete", "uploads"),
     action("uploads/*/cancel", "uploads"),
     action("uploads", "uploads"),
-    // Google's resumable uploads send the bytes of the file alone.
+    // Google's resumable uploads contain only the bytes of the file.
     json("upload/*/files", UPLOADED).body(BodyForm::File),
     form("files", UPLOADED),
     get("GET", "files", "files"),
@@ -190,7 +190,7 @@ const LINES: &[RouteSpec] = &[
     json("evals/*", EVALS),
     get("GET", "evals", EVALS),
     get("GET DELETE", "evals/*", EVALS),
-    // llama.cpp: what is in work, with its prompts.
+    // llama.cpp: the requests in work, with their prompts.
     get("GET", "slots", "slots"),
     // vLLM, SGLang and llama.cpp.
     json("tokenize", "tokenize"),
@@ -205,7 +205,7 @@ const LINES: &[RouteSpec] = &[
     json("*:asyncBatchEmbedContent", BATCH_EMBED),
 ];
 
-/// Endpoints that hand out a key, a session or a signed URL, with which traffic goes past us.
+/// Endpoints that return a key, a session or a signed URL, with which traffic bypasses the proxy.
 const MINTING: &[RouteSpec] = &[
     action("realtime/client_secrets", "realtime.client_secrets"),
     action(
@@ -268,8 +268,8 @@ const ROWS: &[CoverageRow] = &[
     },
 ];
 
-/// The endpoint that hands out access past the proxy. Asked before all protocols: `/key/generate` ends as a server's
-/// `/generate` does.
+/// Returns the endpoint that returns access past the proxy. It is matched before all protocols, because `/key/generate`
+/// ends like a server's `/generate`.
 pub(super) fn minting(head: &RouteHead<'_>) -> Option<Endpoint> {
     routes::endpoint(head, MINTING).map(|endpoint| Endpoint {
         code: Some(codes::AG2013),
@@ -327,7 +327,8 @@ impl Protocol for OpenAiOther {
         }
     }
 
-    /// Objects are asked for until their status is a final one: a refusal without a status would be asked for for ever.
+    /// Returns an object with a final status: clients poll an object until it has one, and would poll a denial without
+    /// a status forever.
     fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {
         match context.endpoint.name {
             COMPACT | RETRIEVED => return openai_responses::denied_response(denial, context),
@@ -361,7 +362,7 @@ impl Protocol for OpenAiOther {
             COMPACT | RETRIEVED | INPUT_ITEMS => {
                 openai_responses::remove_from_response(json, context, removals, edits)
             }
-            // What repeats an edited text inside a record, only the record's protocol knows.
+            // Only the record's protocol knows the copies of an edited text in it.
             FILE_CONTENT | BATCH_RESULTS if removals.edited.iter().any(|e| e.at.doc > 0) => {
                 Err(CannotRemove)
             }

@@ -1,4 +1,4 @@
-//! Shapes that OpenAI's formats and their compatible servers share: models, content, tools and their calls, usage, errors.
+//! Shapes that OpenAI's formats and compatible servers share: models, content, tools and their calls, usage, errors.
 
 mod answer;
 mod content;
@@ -15,14 +15,14 @@ use super::reader::{Origin, Reader, Row, Type};
 use crate::event::{Author, Direction, Event, Kind, Known, Part};
 use crate::wire::json::{self, Value};
 
-/// A mark that everything before it may be kept for later requests (Anthropic's, also through OpenRouter; OpenAI's).
+/// Mark after content that may be cached for later requests (Anthropic's, also through OpenRouter; OpenAI's).
 pub(super) const CACHE_CONTROL: Type = Type::Object(&[
     ("type", Type::Word("ephemeral")),
     ("mode", Type::Word("explicit|implicit")),
     ("ttl", Type::Word("5m|1h|30m|24h")),
 ]);
 
-/// Settings of a model's reasoning, under the names of all who have them.
+/// Settings of a model's reasoning, under the names of all providers.
 pub(super) const REASONING: &[Row] = &[
     (
         "effort",
@@ -40,14 +40,14 @@ pub(super) const REASONING: &[Row] = &[
     ("clear_thinking", Type::Flag),
 ];
 
-/// A model that may answer. OpenRouter's `@preset/…` and `openrouter/auto` stand for models that only it knows, and its
-/// suffix `:online` for a search that it runs.
+/// Reads a model that may respond. Only OpenRouter knows the models behind its `@preset/…` and `openrouter/auto`; its
+/// suffix `:online` is a search that it runs.
 pub(super) fn model(reader: &mut Reader<'_>, value: Value<'_>) {
     let Some(name) = reader.name(value) else {
         return;
     };
     reader.reading.models.add(&name);
-    // LiteLLM asks all of a list.
+    // LiteLLM requests all models of a list.
     if name.contains(',') {
         for one in name.split(',').map(str::trim) {
             reader.reading.models.add(one);
@@ -71,23 +71,24 @@ pub(super) fn model(reader: &mut Reader<'_>, value: Value<'_>) {
     }
 }
 
-/// Models that response where the first one doesn't: OpenRouter's `models`, LiteLLM's `fallbacks` (names, or requests with
-/// a model of their own).
+/// Reads models that respond if the first one fails: OpenRouter's `models`, LiteLLM's `fallbacks` (names, or requests
+/// with a model of their own).
 pub(super) fn models(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.array(value, |reader, entry| match entry.kind() {
         json::ValueKind::Object => {
             let named = entry.get("model");
             reader.object(entry, &["model"], |reader, _, value| model(reader, value));
-            // A mapping from models to their fallbacks: its keys and values are unknown text, and which models they are too.
+            // A mapping from models to their fallbacks: its keys and values are unknown text, and its models are
+            // unknown, too.
             reader.reading.models.unknown |= named.is_none();
         }
         _ => model(reader, entry),
     });
 }
 
-/// Reads the body of a request that holds no conversation but something to work on, which its user says: embeddings,
-/// moderations, images, sound, a text to go on with. `own` gets the members that are [`Type::Custom`], but for those that
-/// name models or ask for a stream, and the user as their origin.
+/// Reads the body of a request without a conversation, for embeddings, moderations, images, audio or a completion; its
+/// content is the user's. `own` reads the members that are [`Type::Custom`], except for models and `stream`, with the
+/// user as their origin.
 pub(super) fn read_input<'b>(
     reader: &mut Reader<'b>,
     endpoint: &super::Endpoint,
@@ -110,7 +111,7 @@ pub(super) fn read_input<'b>(
     reader.reading.add(event);
 }
 
-/// Where no model is named, the server's default or a setting of a router answers.
+/// Marks the models as unknown if the request contains none: the server's default or a router's setting applies.
 pub(super) fn model_is_needed(reader: &mut Reader<'_>, endpoint: &super::Endpoint) {
     let models = &mut reader.reading.models;
     if models.names.is_empty() && endpoint.model == Known::Missing {
@@ -118,13 +119,13 @@ pub(super) fn model_is_needed(reader: &mut Reader<'_>, endpoint: &super::Endpoin
     }
 }
 
-/// An identifier of the person for whom a request is made.
+/// Reads an identifier of the person for whom a request is made.
 pub(super) fn user_id(reader: &mut Reader<'_>, value: Value<'_>) {
     let user = Origin::of(Author::User, Part::Other);
     reader.text(value, &user);
 }
 
-/// Documents that ground a response (vLLM, Cohere): data from elsewhere, as a tool's result is.
+/// Reads documents that ground a response (vLLM, Cohere): data from elsewhere, like a tool's result.
 pub(super) fn documents(reader: &mut Reader<'_>, value: Value<'_>) {
     let texts = reader.tree(value);
     let origin = Origin::of(Author::Tool, Part::Other);

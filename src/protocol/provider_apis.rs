@@ -1,6 +1,6 @@
-//! What Anthropic, AWS and Google serve beside their models: files, agents, sessions, knowledge bases, batches, caches,
-//! administration. Recognised, and read without knowing what means what: every string is evaluated as text; whose model
-//! answers, and what the provider keeps, can't be told.
+//! APIs of Anthropic, AWS and Google beside their models: files, agents, sessions, knowledge bases, batches, caches,
+//! administration. They are recognised, but their members have no known meaning: every string is evaluated as text, and
+//! the model and the content that the provider keeps are unknown.
 //!
 //! Source: the paths of the published SDKs and of AWS's service models.
 
@@ -18,14 +18,14 @@ use crate::protocol::reader::Origin;
 use crate::wire::http::percent_decode;
 use crate::wire::json;
 
-/// One provider's API.
+/// API of one provider.
 pub(super) struct ProviderApi {
     name: &'static str,
     rows: &'static [CoverageRow],
     dialect: Dialect,
-    /// First words of its paths after the version; they name the endpoint in records.
+    /// First words of its paths after the version; they are the names of endpoints in audit events.
     resources: &'static [&'static str],
-    /// Whether a request goes to this provider, as far as something else than the word tells.
+    /// Whether a request goes to this provider, determined by more than the first word.
     is_asked: fn(&RouteHead<'_>) -> bool,
 }
 
@@ -54,7 +54,7 @@ const GOOGLE_ROWS: &[CoverageRow] = &[CoverageRow {
     stream: Inspected::UNREAD_STREAM,
 }];
 
-/// Anthropic.
+/// API of Anthropic.
 pub(super) const ANTHROPIC: ProviderApi = ProviderApi {
     name: "anthropic.other",
     rows: ANTHROPIC_ROWS,
@@ -81,7 +81,7 @@ pub(super) const ANTHROPIC: ProviderApi = ProviderApi {
     },
 };
 
-/// Bedrock's agents, flows, knowledge bases and guardrails.
+/// API of Bedrock's agents, flows, knowledge bases and guardrails.
 pub(super) const BEDROCK: ProviderApi = ProviderApi {
     name: "bedrock.other",
     rows: BEDROCK_ROWS,
@@ -104,7 +104,7 @@ pub(super) const BEDROCK: ProviderApi = ProviderApi {
     is_asked: |head| head.host.starts_with("bedrock"),
 };
 
-/// Gemini and Vertex AI.
+/// API of Gemini and Vertex AI.
 pub(super) const GOOGLE: ProviderApi = ProviderApi {
     name: "gemini.other",
     rows: GOOGLE_ROWS,
@@ -140,13 +140,13 @@ pub(super) const GOOGLE: ProviderApi = ProviderApi {
     },
 };
 
-/// What hands out access past the proxy: tokens with which a client talks to the provider directly.
+/// Returns the endpoint of a request for tokens with which a client bypasses the proxy.
 const MINTING: &[&str] = &["auth_tokens", "reveal_token", "rotate_token"];
 
 impl ProviderApi {
     fn resource(&self, head: &RouteHead<'_>) -> Option<&'static str> {
         head.path.segments.iter().find_map(|segment| {
-            // Google's verbs stand behind the resource: `files:register`.
+            // Google's verbs are behind the resource: `files:register`.
             let word = segment.split(':').next().unwrap_or_default();
             self.resources
                 .iter()
@@ -162,13 +162,13 @@ fn mints(head: &RouteHead<'_>) -> bool {
             .iter()
             .any(|word| word.eq_ignore_ascii_case(segment))
     });
-    // A resumable upload begins with a URL to which the bytes then go.
+    // A resumable upload begins with a URL, to which the bytes are then sent.
     let begins_upload = head.header("x-goog-upload-command").is_some_and(|command| {
         command
             .split(|b| *b == b',')
             .any(|word| word.trim_ascii().eq_ignore_ascii_case(b"start"))
     });
-    // The same in the words of Google's older interfaces.
+    // The same in Google's older APIs.
     let query = percent_decode(&head.path.query);
     let asks_for_url = query.split('&').any(|pair| {
         ["uploadtype=resumable", "upload_protocol=resumable"]
@@ -221,7 +221,7 @@ impl Protocol for ProviderApi {
                 }
             }
         }
-        // What is said to an agent.
+        // Input of an agent.
         for name in ["inputText", "input_text"] {
             if let Some(text) = root.get(name) {
                 reader.value(text, Type::Text(Part::Text), &origin);
@@ -231,8 +231,8 @@ impl Protocol for ProviderApi {
         tell_request(reader, root);
     }
 
-    /// Nothing is claimed: everything in it is told as unknown text. What agents have done, and what they want their
-    /// client to do, are calls: `{type: "agent.custom_tool_use", name, input}`.
+    /// Claims nothing: everything is unknown text. Actions of agents, and actions for their client, are calls: `{type:
+    /// "agent.custom_tool_use", name, input}`.
     fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
         let Some(body) = reader.body() else { return };
         for node in body.root().descendants() {

@@ -1,4 +1,4 @@
-//! The response of Converse: reading it, and what takes the place of what may not pass.
+//! Response of Converse, and the replacements of its denied parts.
 
 use super::content::{SERVER_CALL, blocks};
 use crate::event::{Known, Part, Turn};
@@ -13,7 +13,7 @@ const RESPONSE: &[Row] = &[
     ("stopReason", Type::Custom),
     ("usage", Type::Usage(&USAGE)),
     ("metrics", Type::Counts),
-    // Holds what the model said before a guardrail of Bedrock changed it.
+    // Contains the model's text before a guardrail of Bedrock changed it.
     ("trace", Type::Tree(Part::Other)),
     ("additionalModelResponseFields", Type::Tree(Part::Other)),
     (
@@ -32,7 +32,7 @@ pub(super) const STOP_REASONS: &str = "end_turn|tool_use|max_tokens|stop_sequenc
      content_filtered|malformed_model_output|malformed_tool_use|\
      model_context_window_exceeded";
 
-/// The whole body of a response, or AWS's own error.
+/// Reads the whole body of a response, or AWS's own error.
 pub(in crate::protocol) fn converse_response(reader: &mut Reader<'_>, root: Value<'_>) {
     let origin = Origin::new(Known::Missing, Part::Text, Turn::Latest);
     let speaker = Attribution {
@@ -67,7 +67,7 @@ pub(in crate::protocol) fn converse_response(reader: &mut Reader<'_>, root: Valu
     }
 }
 
-/// `{"message": TEXT}`, with the exception's name in a header or in `__type`.
+/// Reads `{"message": TEXT}`; the exception's name is in a header or in `__type`.
 pub(in crate::protocol) fn aws_error(reader: &mut Reader<'_>, root: Value<'_>, message: Value<'_>) {
     let kind = root.get("__type").and_then(|kind| kind.text());
     reader.reading.error = Some(kind.as_deref().unwrap_or("error").into());
@@ -85,7 +85,7 @@ fn said(reader: &mut Reader<'_>, message: Value<'_>, speaker: &Attribution) {
     );
 }
 
-/// Counts of tokens.
+/// Members with counts of tokens.
 pub(super) const USAGE: UsageKeys = UsageKeys {
     input: "inputTokens",
     output: "outputTokens",
@@ -93,7 +93,7 @@ pub(super) const USAGE: UsageKeys = UsageKeys {
     reasoning: "",
 };
 
-/// A response that is nothing but a refusal.
+/// Returns a response that contains only a denial.
 pub(in crate::protocol) fn denied_converse(text: &str, tokens: (u64, u64)) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     let mut root = ObjectWriter::begin(&mut out);
@@ -123,7 +123,7 @@ fn text_block(text: &str, out: &mut Vec<u8>) {
     block.end();
 }
 
-/// Makes the edits in a response. Whatever is edited, the members that repeat what the model said go.
+/// Edits a response. After any edit, the members that repeat the model's text are removed.
 pub(in crate::protocol) fn remove_from_converse(
     root: Value<'_>,
     removals: &Removals,

@@ -1,5 +1,5 @@
-//! Content blocks of Converse: each is an object with one member that says what it is. All members are read, whichever
-//! stand together.
+//! Content blocks of Converse: each is an object with one member that determines its kind. All members are read, in any
+//! combination.
 
 use crate::event::{Attachments, Author, Class, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::{Attribution, Calls, emit_attributed};
@@ -29,7 +29,7 @@ const CONTENT: &[Row] = &[
     ("toolRemoval", Type::Object(&[("tool", TOOL_REFERENCE)])),
     ("cachePoint", CACHE_POINT),
 ];
-/// Tools that come and go in the middle of a conversation are named; their definitions stand in `toolConfig`.
+/// Tools that are added or removed in the middle of a conversation, by name; their definitions are in `toolConfig`.
 const TOOL_REFERENCE: Type = Type::Object(&[
     (
         "type",
@@ -99,7 +99,7 @@ const REASONING: &[Row] = &[
     ("redactedContent", Type::Opaque),
 ];
 
-/// A list of content blocks.
+/// Reads a list of content blocks.
 pub(super) fn blocks(
     reader: &mut Reader<'_>,
     list: Value<'_>,
@@ -135,7 +135,7 @@ fn block(reader: &mut Reader<'_>, block: Value<'_>, speaker: &Attribution, calls
                 }),
                 "citationsContent" => reader.plain_rows(value, CITATIONS, &speaker.origin),
                 "searchResult" => reader.plain_rows(value, SEARCH_RESULT, &speaker.origin),
-                // What a tool answered as data.
+                // Result of a tool as data.
                 _ => {
                     let texts = reader.tree(value);
                     if speaker.is_result && speaker.origin.part == Part::Text {
@@ -149,7 +149,7 @@ fn block(reader: &mut Reader<'_>, block: Value<'_>, speaker: &Attribution, calls
     );
 }
 
-/// Text that a guardrail of Bedrock looks at: it is said as any other.
+/// Reads text that a guardrail of Bedrock inspects; it is read like any other text.
 pub(super) fn guarded(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Attribution) {
     const GUARDED: &[Row] = &[("text", Type::Custom), ("image", Type::Custom)];
     const TEXT: &[Row] = &[
@@ -173,7 +173,7 @@ pub(super) fn guarded(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Attri
     );
 }
 
-/// An image, a document, a video or a sound.
+/// Reads an image, a document, a video or audio.
 pub(super) fn file(
     reader: &mut Reader<'_>,
     file: Value<'_>,
@@ -199,7 +199,7 @@ pub(super) fn file(
     if is_elsewhere {
         reader.attachment(file, count);
     } else if !is_counted {
-        // A text, a list of texts, or nothing but a name: all of it is read.
+        // A text, a list of texts, or only a name: all of it is read.
         reader.count_attachment(count);
     }
 }
@@ -245,7 +245,7 @@ fn call(
     }
 }
 
-/// The type of a call that the provider runs.
+/// Type of a call that the provider runs.
 pub(super) const SERVER_CALL: &str = "server_tool_use";
 
 fn result(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Attribution, calls: &mut Calls) {
@@ -267,7 +267,7 @@ fn result(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Attribution, call
         .get("status")
         .is_some_and(|status| status.is_text("error"));
     event.ok = Known::Is(!is_error);
-    // Results of the provider's own tools come in its response, with a type that names the tool.
+    // Results of the provider's own tools are in its response, with a type that contains the tool.
     event.provider_run = speaker.origin.from == Known::Missing
         || value.get("type").is_some_and(|kind| !kind.is_null());
     let tool = speaker.tool(match speaker.origin.from {
@@ -292,7 +292,7 @@ fn result(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Attribution, call
     });
 }
 
-/// Texts of a definition: registered without events of their own.
+/// Registers texts of a definition, without events of their own.
 pub(super) fn definition(reader: &mut Reader<'_>, value: Value<'_>, is_free: bool) {
     if is_free {
         reader.tree(value);
@@ -301,7 +301,7 @@ pub(super) fn definition(reader: &mut Reader<'_>, value: Value<'_>, is_free: boo
     }
 }
 
-/// The origin of what stands beside the messages.
+/// Returns the origin of texts beside the messages.
 pub(super) fn beside() -> Origin {
     Origin::of(Author::System, Part::Other)
 }

@@ -1,4 +1,4 @@
-//! The body of a Converse request.
+//! Body of a Converse request.
 
 use super::content::{CACHE_POINT, beside, blocks, definition, guarded};
 use crate::diag::codes;
@@ -82,7 +82,7 @@ pub(in crate::protocol) fn converse_request(
     );
     let is_prompt = matches!(&endpoint.model, Known::Is(model) if model.contains(":prompt/"));
     if is_prompt {
-        // The messages stand in a prompt that the provider keeps.
+        // The messages are in a prompt that the provider keeps.
         reader.uninspectable(root, "provider_state");
     } else if messages.is_none_or(|messages| messages.is_null()) {
         reader.problem(codes::AG2001, root, "`messages` is missing");
@@ -113,7 +113,7 @@ fn message(
         MESSAGE,
         &speaker.origin,
         &mut |reader, key, value| match key {
-            // Nova takes a text as well.
+            // Nova accepts a text, too.
             _ if value.kind() == json::ValueKind::String => {
                 emit_attributed(reader, value, &speaker)
             }
@@ -200,7 +200,7 @@ fn tool_spec(reader: &mut Reader<'_>, tool: Value<'_>, spec: Value<'_>) {
             }
         }
         "description" => definition(reader, value, false),
-        // `{"json": SCHEMA}`: the wrapper's key is no text.
+        // `{"json": SCHEMA}`: the key of the wrapper is no text.
         _ => reader.rows(
             value,
             &[("json", Type::Custom)],
@@ -212,7 +212,7 @@ fn tool_spec(reader: &mut Reader<'_>, tool: Value<'_>, spec: Value<'_>) {
     reader.offer(tool, name, texts);
 }
 
-/// `systemTool`: the provider runs it.
+/// Reads `systemTool`, which the provider runs.
 fn system_tool(reader: &mut Reader<'_>, tool: Value<'_>, value: Value<'_>) {
     let mut name: Option<Box<str>> = None;
     reader.rows(
@@ -239,7 +239,7 @@ fn inference(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.plain_rows(value, INFERENCE, &beside());
 }
 
-/// `{NAME: {text}}`: what fills the gaps of a prompt that the provider keeps.
+/// Reads `{NAME: {text}}`, the values of the variables in a prompt that the provider keeps.
 fn prompt_variables(reader: &mut Reader<'_>, value: Value<'_>) {
     let texts = reader.tree(value);
     reader.emit_text(value, texts, &Origin::of(Author::User, Part::Text));
@@ -257,7 +257,7 @@ fn output(reader: &mut Reader<'_>, value: Value<'_>) {
                     Type::Object(&[(
                         "jsonSchema",
                         Type::Object(&[
-                            // A schema as text; its words are read as they stand.
+                            // A schema as text, which is read as written.
                             ("schema", Type::Text(Part::Definition)),
                             ("name", Type::Text(Part::Definition)),
                             ("description", Type::Text(Part::Definition)),
@@ -273,8 +273,8 @@ fn output(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.plain_rows(value, OUTPUT, &beside());
 }
 
-/// Members that go to the model as they are: a side door for tools, models and servers. What is none of these is evaluated as
-/// text.
+/// Reads members that reach the model unchanged, so that they can contain tools, models and servers. Everything else in
+/// them is evaluated as text.
 fn model_fields(reader: &mut Reader<'_>, value: Value<'_>, endpoint: &Endpoint) {
     const FIELDS: &[Row] = &[
         ("tools", Type::Custom),
@@ -296,7 +296,7 @@ fn model_fields(reader: &mut Reader<'_>, value: Value<'_>, endpoint: &Endpoint) 
         ("reasoning_config", Type::Tree(Part::Other)),
     ];
     if value.kind() != json::ValueKind::Object {
-        // Any JSON is taken here; what is no object holds no tool.
+        // Any JSON is accepted here; only an object can contain a tool.
         reader.value(value, Type::Tree(Part::Other), &beside());
         return;
     }

@@ -1,5 +1,11 @@
-//! Headers that mirror the body (2026-07-28, "Request Metadata"): proxies route by them, servers act on the body, so that
-//! a difference is somebody's mistake or somebody's trick.
+//! Headers that mirror the body (2026-07-28, "Request Metadata"). Proxies route by them, and servers act on the body,
+//! so that a difference is a mistake or an attack.
+//!
+//! ```text
+//! Mcp-Method: tools/call
+//! Mcp-Name: weather
+//! {"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"weather","arguments":{}}}
+//! ```
 
 use super::tables::named;
 use super::{METHOD, NAME, PARAM, VERSION, is_mirrored};
@@ -12,24 +18,24 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::borrow::Cow;
 
-/// More headers of MCP than this are not compared with the body; the request is refused.
+/// Maximum headers of MCP in a request. A request with more is denied.
 const MOST_HEADERS: usize = 64;
 
 const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
 
-/// The version that the parameters name.
+/// Returns the version in the parameters.
 pub(super) fn version_in(params: Option<Value<'_>>) -> Option<Cow<'_, str>> {
     params?.get("_meta")?.get(VERSION_KEY)?.text()
 }
 
-/// Notes where headers and the message contradict one another.
+/// Reports a contradiction between headers and the message.
 pub(super) fn agree(reader: &mut Reader<'_>, message: Value<'_>, endpoint: &Endpoint) {
     if let Err(what) = compare(reader, message, endpoint) {
         reader.problem(codes::AG2012, message, &what);
     }
 }
 
-/// A batch has no one method that a header could mirror.
+/// Reports a header of a batch, which has no single method to mirror.
 pub(super) fn none_for_batch(reader: &mut Reader<'_>, batch: Value<'_>, endpoint: &Endpoint) {
     let mirrors = |name: &str| name == METHOD || name == NAME || name.starts_with(PARAM);
     if let Some((name, _)) = endpoint.headers.iter().find(|(name, _)| mirrors(name)) {
@@ -56,7 +62,7 @@ fn compare(reader: &mut Reader<'_>, message: Value<'_>, endpoint: &Endpoint) -> 
         || in_body
             .as_deref()
             .is_some_and(|version| is_mirrored(version.as_bytes()));
-    // What a notification has to mirror is not defined.
+    // The mirrored members of a notification are not defined.
     let required = mirrored && method.is_some() && message.get("id").is_some();
     if required && in_header.is_none() {
         return Err(missing(VERSION));
@@ -75,7 +81,7 @@ fn compare(reader: &mut Reader<'_>, message: Value<'_>, endpoint: &Endpoint) -> 
     match value(endpoint, NAME) {
         Some(header) => {
             let decoded = decode(header).ok_or_else(|| differs(NAME))?;
-            // Only three methods have to be mirrored; a client may do more, as long as it is true.
+            // Only three methods must be mirrored; a client may mirror more, if it is true.
             let keys: &[&str] = match &mirrored_param {
                 Some(key) => std::slice::from_ref(key),
                 None => &["name", "uri", "taskId"],
@@ -110,7 +116,8 @@ fn compare(reader: &mut Reader<'_>, message: Value<'_>, endpoint: &Endpoint) -> 
     Ok(())
 }
 
-/// With a header that stands twice, proxies and servers choose differently. No client sends more than a few.
+/// Returns an error for a header that is present twice, because proxies and servers choose different ones. No client
+/// sends more than a few.
 fn none_twice(endpoint: &Endpoint) -> Result<(), String> {
     let headers = &endpoint.headers;
     if headers.len() > MOST_HEADERS {
@@ -140,7 +147,7 @@ fn missing(name: &str) -> String {
     format!("the header `{name}` is missing, which this version of the protocol requires")
 }
 
-/// A header's value: visible ASCII as it is, or `=?base64?…?=` around UTF-8. `None` if it is neither.
+/// Returns the value of a header: visible ASCII as it is, or UTF-8 in `=?base64?…?=`. `None` if it is neither.
 fn decode(value: &[u8]) -> Option<Cow<'_, str>> {
     if !value.iter().all(|b| matches!(b, b' '..=b'~' | b'\t')) {
         return None;
@@ -149,7 +156,7 @@ fn decode(value: &[u8]) -> Option<Cow<'_, str>> {
         .strip_prefix(b"=?base64?")
         .and_then(|rest| rest.strip_suffix(b"?="));
     match wrapped {
-        // Padding and trailing bits have one right form only.
+        // Padding and trailing bits have only one valid form.
         Some(wrapped) => String::from_utf8(STANDARD.decode(wrapped).ok()?)
             .ok()
             .map(Cow::Owned),
@@ -157,8 +164,8 @@ fn decode(value: &[u8]) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Whether some argument has this value. Which one the tool's schema marks is not known here; a value that no argument
-/// has is wrong in any case. A text that is mirrored can no longer be edited: the header would still say it.
+/// Returns whether an argument has this value. Only the tool's schema contains which one is mirrored; a value of no
+/// argument is wrong in any case. A mirrored text can no longer be edited, because the header would still contain it.
 fn mirrors_argument(reader: &mut Reader<'_>, arguments: Value<'_>, value: &str) -> bool {
     let mut found = false;
     let mut mirrored = Vec::new();
@@ -186,7 +193,7 @@ fn mirrors_argument(reader: &mut Reader<'_>, arguments: Value<'_>, value: &str) 
     true
 }
 
-/// Numbers are compared as such: `42.0` and `42` agree.
+/// Compares numbers by value: `42.0` equals `42`.
 fn same_number(body: &str, header: &str) -> bool {
     body == header
         || matches!(

@@ -1,4 +1,4 @@
-//! What a client sends: requests, notifications, answers to requests of the server, and batches of them.
+//! Messages of a client: requests, notifications, responses to requests of the server, and batches of them.
 
 use super::content::blocks;
 use super::tables::{CLIENT_RESULT, Method, named, named_like};
@@ -49,7 +49,7 @@ pub(super) fn read(reader: &mut Reader<'_>, endpoint: &Endpoint) {
     headers::none_for_batch(reader, root, endpoint);
 }
 
-/// Reads one message; gives its method as records name it.
+/// Reads one message; returns its method as audit events name it.
 fn message(
     reader: &mut Reader<'_>,
     message: Value<'_>,
@@ -85,7 +85,7 @@ fn message(
     let mut request = Event::new(Kind::Request, reader.direction(), message.place());
     request.gate = match known {
         Some(method) => method.gate,
-        // An answer to the server: what it asked was let through.
+        // A response to the server, whose request was allowed.
         None if envelope.method.is_none() => DefaultGate::Plumbing,
         None => DefaultGate::Requests,
     };
@@ -112,7 +112,7 @@ fn message(
     Some(known.name)
 }
 
-/// A request without an id is carried out by some servers, and nobody is told.
+/// Reports a request without an id, which some servers run without any response.
 fn report_form(reader: &mut Reader<'_>, message: Value<'_>, method: &Method, has_id: bool) {
     if method.is_notification() == has_id {
         let what = if has_id {
@@ -157,7 +157,7 @@ fn read_params(reader: &mut Reader<'_>, params: Value<'_>, method: &Method) {
     if method.name == "tools/call" {
         tool_call(reader, params, name, arguments);
     }
-    // The keys are the server's own choice, and so unknown text.
+    // The server chooses the keys, which are unknown text.
     if let Some(responses) = responses {
         if !matches!(
             responses.kind(),
@@ -172,7 +172,7 @@ fn read_params(reader: &mut Reader<'_>, params: Value<'_>, method: &Method) {
     }
 }
 
-/// Prompts and completions are chosen by the person; everything else is the application's.
+/// Returns the author of a method: a person chooses prompts and completions, the application everything else.
 fn author_of(method: &Method) -> Author {
     match method.name {
         "prompts/get" | "completion/complete" => Author::User,
@@ -216,7 +216,7 @@ fn tool_call(
     reader.call(event, arguments);
 }
 
-/// What a client answers to the server: a person's input, a model's answer, its roots.
+/// Reads the result of a client: a person's input, a model's response, its roots.
 fn client_result(reader: &mut Reader<'_>, result: Value<'_>) {
     let spoken = result.get("role").is_some();
     let origin = Origin::of(Author::Assistant, Part::Text);

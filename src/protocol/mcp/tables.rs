@@ -1,16 +1,16 @@
-//! What stands where: every method with its parameters, and the objects that results are made of.
+//! Tables of MCP: every method with its parameters, and the objects of results.
 
 use super::same_method;
 use crate::event::{APPROVAL_KEY, DefaultGate, Part};
 use crate::protocol::reader::{Row, Type};
 
-/// A method of either side.
+/// Method of either side.
 pub(super) struct Method {
     pub(super) name: &'static str,
-    /// Who lets it pass where no rule decides.
+    /// Default gate of the method, which applies if no rule matches.
     pub(super) gate: DefaultGate,
     pub(super) params: &'static [Row],
-    /// The parameter that `Mcp-Name` mirrors (2026-07-28, "Standard Request Headers").
+    /// Parameter that `Mcp-Name` mirrors (2026-07-28, "Standard Request Headers").
     pub(super) mirrored: Option<&'static str>,
 }
 
@@ -38,12 +38,12 @@ const fn governed(name: &'static str, params: &'static [Row]) -> Method {
     }
 }
 
-/// The method of that name.
+/// Returns the method of this name.
 pub(super) fn named(name: &str) -> Option<&'static Method> {
     METHODS.iter().find(|method| method.name == name)
 }
 
-/// The method that a lenient server would take for this name.
+/// Returns the method that a lenient server would read in this name.
 pub(super) fn named_like(name: &str) -> Option<&'static Method> {
     METHODS.iter().find(|method| same_method(name, method.name))
 }
@@ -57,15 +57,15 @@ const METHODS: &[Method] = &[
     plumbing("resources/list", PAGE),
     plumbing("resources/templates/list", PAGE),
     plumbing("prompts/list", PAGE),
-    // A level, an address to watch, what a person types into an argument: none of them brings content of its own. What a
-    // resource or a prompt holds comes only by `resources/read` and `prompts/get`.
+    // Parameters without content of their own: a level, an address to watch, a person's input into an argument. The
+    // content of a resource or a prompt arrives only by `resources/read` and `prompts/get`.
     plumbing("logging/setLevel", SET_LEVEL),
     plumbing("resources/subscribe", RESOURCE),
     plumbing("resources/unsubscribe", RESOURCE),
     plumbing("subscriptions/listen", LISTEN),
     plumbing("completion/complete", COMPLETE),
-    // A task is the rest of a request that was let through: without them an allowed call never comes to its result, which
-    // is inspected as any other.
+    // Tasks continue an allowed request: without these methods an allowed call would have no result. The result is
+    // inspected like any other.
     plumbing("tasks/list", PAGE),
     plumbing("tasks/get", TASK_ID),
     plumbing("tasks/result", TASK_ID),
@@ -111,7 +111,7 @@ const METHODS: &[Method] = &[
 const LEVELS: &str = "debug|info|notice|warning|error|critical|alert|emergency";
 const ROLES: &str = "user|assistant";
 
-/// Keys that capabilities are made of.
+/// Keys of capabilities.
 const CAPABILITIES: &str = "experimental|extensions|roots|sampling|elicitation|tasks|tools|prompts|\
      resources|logging|completions|context|form|url|list|cancel|requests|create|\
      createMessage|call|subscribe|listChanged";
@@ -294,7 +294,7 @@ const TASK: &[Row] = &[
     ("_meta", META),
 ];
 
-/// What a client answers to a request of the server: to an elicitation, to a sampling, to `roots/list`.
+/// Members of a client's result for a request of the server: elicitation, sampling, `roots/list`.
 pub(super) const CLIENT_RESULT: &[Row] = &[
     ("action", Type::Word("accept|decline|cancel")),
     ("content", Type::Custom),
@@ -313,8 +313,8 @@ pub(super) const CLIENT_RESULT: &[Row] = &[
     ("_meta", META),
 ];
 
-/// What a server answers, whatever was asked: the members have one meaning each, so that an answer to another question
-/// than the one that was asked is read all the same.
+/// Members of a server's results, for any request: each member has one meaning, so that a result for another request is
+/// read, too.
 pub(super) const RESULT: &[Row] = &[
     ("resultType", Type::Word("complete|input_required|task")),
     ("_meta", META),
@@ -357,7 +357,7 @@ pub(super) const RESULT: &[Row] = &[
     ("requestState", Type::Opaque),
 ];
 
-/// Resources, templates of resources, and prompts, as lists describe them.
+/// Members of resources, templates of resources, and prompts in lists.
 const LISTED: &[Row] = &[
     ("uri", Type::Reference),
     ("uriTemplate", Type::Reference),
@@ -386,7 +386,7 @@ const ANNOTATIONS: Type = Type::Object(&[
     ("lastModified", Type::PeerId),
 ]);
 
-/// A tool as `tools/list` and sampling offer it.
+/// Members of a tool in `tools/list` and in sampling.
 pub(super) const TOOL: &[Row] = &[
     ("name", Type::Custom),
     ("title", Type::Text(Part::Definition)),
@@ -411,7 +411,8 @@ pub(super) const TOOL: &[Row] = &[
     ("_meta", META),
 ];
 
-/// A block of content: text, image, audio, a link to a resource, a resource, and in sampling calls and results of tools.
+/// Members of a content block: text, image, audio, a link to a resource, a resource, and in sampling calls and results
+/// of tools.
 pub(super) const CONTENT: &[Row] = &[
     (
         "type",
@@ -437,7 +438,7 @@ pub(super) const CONTENT: &[Row] = &[
     ("_meta", META),
 ];
 
-/// The contents of a resource.
+/// Members of the content of a resource.
 pub(super) const RESOURCE_CONTENTS: &[Row] = &[
     ("uri", Type::Reference),
     ("name", Type::Text(Part::Other)),
@@ -449,12 +450,12 @@ pub(super) const RESOURCE_CONTENTS: &[Row] = &[
     ("_meta", META),
 ];
 
-/// A message of a prompt or of a sampling.
+/// Members of a message of a prompt or of a sampling.
 pub(super) const SPOKEN: &[Row] = &[
     ("role", Type::Word(ROLES)),
     ("content", Type::Custom),
     ("_meta", META),
 ];
 
-/// A request of the server inside a result (2026-07-28, "Multi Round-Trip Requests").
+/// Members of a request of the server inside a result (2026-07-28, "Multi Round-Trip Requests").
 pub(super) const INPUT_REQUEST: &[Row] = &[("method", Type::Custom), ("params", Type::Custom)];

@@ -1,4 +1,4 @@
-//! Requests that run later and answers that came of them: each record is read by the reader of the endpoint that it names.
+//! Requests that run later, and their responses. The reader of the endpoint that a record names reads the record.
 
 use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Known, Part};
@@ -10,14 +10,14 @@ use crate::protocol::{
 use crate::wire::http::Path;
 use crate::wire::json::{self, Value};
 
-/// A line of a batch file.
+/// Members of a line of a batch file.
 const LINE: &[Row] = &[
     ("custom_id", Type::Id),
     ("method", Type::Word("POST")),
     ("url", Type::Custom),
     ("body", Type::Custom),
 ];
-/// xAI sends its records in the body, each under the name of its endpoint.
+/// Members of xAI's records, which are in the body, each under the name of its endpoint.
 const REQUESTS: &[Row] = &[("batch_requests", Type::List(&Type::Object(REQUEST)))];
 const REQUEST: &[Row] = &[
     ("batch_request_id", Type::Id),
@@ -31,7 +31,7 @@ const NAMED: &[(&str, &str)] = &[
     ("image_edit", "/v1/images/edits"),
     ("video_generation", "/v1/videos/generations"),
 ];
-/// A line of a file of results.
+/// Members of a line of a file of results.
 const RESULT: &[Row] = &[
     ("id", Type::Id),
     ("custom_id", Type::Id),
@@ -47,7 +47,7 @@ const ANSWERED: &[Row] = &[
     ("response", Type::Custom),
 ];
 
-/// The endpoint that a record names.
+/// Returns the endpoint that a record names.
 fn route_of(url: &str) -> Option<Route> {
     let path = Path::parse(url);
     let head = RouteHead {
@@ -57,14 +57,14 @@ fn route_of(url: &str) -> Option<Route> {
         headers: &[],
     };
     match recognise(&head) {
-        // Batches are made of requests, not of batches.
+        // A batch contains requests, but no batches.
         Recognised::Protocol(route) if route.protocol.name() != "openai.other" => Some(route),
         Recognised::Protocol(route) if route.endpoint.name == "videos" => Some(route),
         _ => None,
     }
 }
 
-/// Whether JSON lines are records of a batch.
+/// Returns whether JSON lines are records of a batch.
 pub(super) fn is_batch(lines: Value<'_>) -> bool {
     lines
         .elements()
@@ -92,7 +92,7 @@ pub(super) fn read_lines(reader: &mut Reader<'_>, lines: Value<'_>) {
     let origin = Origin::of(Author::System, Part::Other);
     reader.array(lines, |reader, line| {
         let url = line.get("url").and_then(|url| url.text());
-        // Mistral's records leave the endpoint to the batch.
+        // Mistral's records have no endpoint: the batch has it.
         let url = match (url, line.get("body").and_then(|body| body.get("messages"))) {
             (None, Some(_)) => Some("/v1/chat/completions".into()),
             (url, _) => url,
@@ -110,7 +110,7 @@ pub(super) fn read_lines(reader: &mut Reader<'_>, lines: Value<'_>) {
     });
 }
 
-/// Reads records that are added to a batch.
+/// Reads records added to a batch.
 pub(super) fn read_requests(reader: &mut Reader<'_>) {
     let Some(body) = reader.body() else { return };
     let root = body.root();
@@ -129,7 +129,7 @@ pub(super) fn read_requests(reader: &mut Reader<'_>) {
     reader.reading.add(event);
 }
 
-/// Google's batches: requests as `:generateContent` or `:embedContent` takes them, inside the body or in a file.
+/// Members of Google's batches: requests like those of `:generateContent` or `:embedContent`, in the body or in a file.
 const GENERATE: &[Row] = &[("batch", Type::Object(GENERATE_BATCH))];
 const GENERATE_BATCH: &[Row] = &[
     ("displayName", Type::Text(Part::Other)),
@@ -150,7 +150,7 @@ const INLINED: &[Row] = &[
     ("metadata", Type::Tree(Part::Other)),
 ];
 
-/// Reads a batch of Google's. The model and what is done with it are in the path.
+/// Reads a batch of Google's. Its path contains the model and the method.
 pub(super) fn read_generate(reader: &mut Reader<'_>, endpoint: &Endpoint) {
     let Some(body) = reader.body() else { return };
     let root = body.root();
@@ -168,7 +168,7 @@ pub(super) fn read_generate(reader: &mut Reader<'_>, endpoint: &Endpoint) {
     reader.reading.add(event);
 }
 
-/// Reads results: a list of them, an object that holds the list, or whatever else a kept file is.
+/// Reads results: a list of them, an object that contains the list, or any other kept file.
 pub(super) fn read_results(reader: &mut Reader<'_>) {
     let Some(body) = reader.body() else { return };
     let root = body.root();
@@ -214,7 +214,7 @@ fn answered(reader: &mut Reader<'_>, value: Value<'_>) {
     });
 }
 
-/// The protocol of a response, by what it calls itself.
+/// Returns the protocol of a response by the members that identify it.
 fn answer_of(body: Value<'_>) -> Option<Route> {
     let object = body.get("object").and_then(|object| object.text());
     let url = match object.as_deref() {

@@ -1,4 +1,4 @@
-//! Objects that the provider keeps, by what their members are called.
+//! Objects that the provider keeps. The names of their members determine how they are read.
 
 use super::{BATCH_CREATE, UPLOADED, batch};
 use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Turn};
@@ -90,7 +90,8 @@ const REQUEST: &[Row] = &[
         Type::Word("none|minimal|low|medium|high|xhigh"),
     ),
 ];
-/// What Mistral's conversations hold, beside messages: `{type: "function.call" | "tool.execution" | "function.result", …}`.
+/// Members of entries in Mistral's conversations beside messages: `{type: "function.call" | "tool.execution" |
+/// "function.result", …}`.
 const ENTRY: &[Row] = &[
     ("object", Type::Word("entry")),
     ("type", Type::Custom),
@@ -114,7 +115,7 @@ const MESSAGE: &[Row] = &[
 const ATTACHMENT: &[Row] = &[("file_id", Type::State), ("tools", Type::Custom)];
 const TOOL_OUTPUT: &[Row] = &[("tool_call_id", Type::Id), ("output", Type::Custom)];
 
-/// Objects of responses, whichever they are.
+/// Members of the objects in responses.
 pub(super) const OBJECT: &[Row] = &[
     ("id", Type::Id),
     ("object", Type::Id),
@@ -198,7 +199,7 @@ pub(super) const OBJECT: &[Row] = &[
     ("step_details", Type::Custom),
     ("tokens", Type::Numbers),
 ];
-/// What a run has done in one step.
+/// Members of a step of a run.
 pub(super) const STEP: &[Row] = &[
     ("type", Type::Id),
     ("tool_calls", Type::Custom),
@@ -212,7 +213,7 @@ pub(super) const STEP_CALL: &[Row] = &[
     ("type", Type::Id),
     ("index", Type::Number),
     ("function", Type::Custom),
-    // What the provider runs goes on over events too.
+    // Calls that the provider runs continue over events, too.
     (
         "code_interpreter",
         Type::Object(&[
@@ -249,14 +250,14 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
     reader.rows(root, REQUEST, &origin, &mut |reader, key, value| {
         request_member(reader, root, key, value, is_batch);
     });
-    // A conversation that goes on has a model, instructions and tools that the request does not show.
+    // A continued conversation has a model, instructions and tools that the request does not contain.
     let says = |name: &str| root.get(name).is_some_and(|value| !value.is_null());
     if says("inputs") && !says("model") && !says("agent_id") {
         reader.uninspectable(root, "provider_state");
         reader.reading.continues_elsewhere = true;
         reader.reading.models.unknown = true;
     }
-    // What runs later asks for models that only the file names.
+    // Only the file contains the models of requests that run later.
     if endpoint.name == BATCH_CREATE {
         reader.reading.models.unknown = true;
         reader.reading.continues_elsewhere = true;
@@ -276,7 +277,7 @@ fn request_member(
     match key {
         _ if value.is_null() => reader.claim(value),
         "model" => openai_shapes::model(reader, value),
-        // It has a model, instructions and tools that the request does not show.
+        // It has a model, instructions and tools that the request does not contain.
         "assistant_id" | "agent_id" => {
             reader.id(value);
             reader.uninspectable(value, "provider_state");
@@ -319,7 +320,7 @@ fn request_member(
         }
         "tools" => reader.array(value, tool_offer),
         "tool_choice" => tool_choice(reader, value),
-        // The run that waits for them goes on with what the provider keeps.
+        // The run that waits for these results continues with content that the provider keeps.
         "tool_outputs" => {
             reader.array(value, tool_output);
             reader.uninspectable(value, "provider_state");
@@ -344,7 +345,7 @@ fn request_member(
     }
 }
 
-/// Whether a response's message repeats what the user or the application said.
+/// Returns whether a response's message repeats a text of the user or the application.
 pub(super) fn is_by_others(message: Value<'_>) -> bool {
     matches!(
         author_of(message, ROLES),
@@ -352,7 +353,7 @@ pub(super) fn is_by_others(message: Value<'_>) -> bool {
     )
 }
 
-/// A message of a thread.
+/// Reads a message of a thread.
 fn message(reader: &mut Reader<'_>, message: Value<'_>) {
     let origin = Origin {
         from: author_of(message, ROLES),
@@ -377,15 +378,15 @@ fn attachment(reader: &mut Reader<'_>, attachment: Value<'_>) {
     });
 }
 
-/// Whether something in a conversation is a call or a result in Mistral's words.
+/// Returns whether an entry of a conversation is a call or a result in Mistral's format.
 fn is_entry(value: Value<'_>) -> bool {
     ["function.call", "tool.execution", "function.result"]
         .iter()
         .any(|known| value.get("type").is_some_and(|kind| kind.is_text(known)))
 }
 
-/// A call of the client's function, a call that the provider has carried out, or what a function answered. Which call that
-/// was, the conversation knows.
+/// Reads a call of the client's function, a call that the provider has run, or the result of a function. Only the
+/// conversation contains the call of a result.
 fn entry(reader: &mut Reader<'_>, entry: Value<'_>) {
     let kind = |word: &str| entry.get("type").is_some_and(|kind| kind.is_text(word));
     if kind("function.result") {
@@ -446,7 +447,7 @@ fn result(reader: &mut Reader<'_>, entry: Value<'_>) {
     }
 }
 
-/// One call of a run's step, whichever tool it is of: what the client was asked to run, or what the provider has run.
+/// Reads a call in a step of a run, of any tool: one that the client runs, or one that the provider has run.
 fn step_call(reader: &mut Reader<'_>, call: Value<'_>) {
     reader.rows(call, STEP_CALL, &beside(), &mut |reader, _, function| {
         step_function(reader, call, function)
@@ -454,10 +455,10 @@ fn step_call(reader: &mut Reader<'_>, call: Value<'_>) {
     step_of_provider(reader, call);
 }
 
-/// A call of the client's own function in a step.
+/// Reads a call of the client's function in a step.
 pub(super) fn step_function(reader: &mut Reader<'_>, call: Value<'_>, function: Value<'_>) {
     let mut told = CallBuilder::at(reader, call);
-    // What was answered has run.
+    // A call with a result has run.
     if function.get("output").is_some_and(|it| !it.is_null()) {
         told.event.turn = Turn::Earlier;
     }
@@ -473,7 +474,7 @@ pub(super) fn step_function(reader: &mut Reader<'_>, call: Value<'_>, function: 
     told.tell(reader);
 }
 
-/// Tells of a call in a step that the provider ran itself. Its texts are told of by themselves.
+/// Adds the event of a call in a step that the provider ran itself. Its texts have events of their own.
 pub(super) fn step_of_provider(reader: &mut Reader<'_>, call: Value<'_>) {
     for name in ["code_interpreter", "file_search", "retrieval"] {
         let Some(of_tool) = call.get(name).filter(|of_tool| !of_tool.is_null()) else {
@@ -487,7 +488,7 @@ pub(super) fn step_of_provider(reader: &mut Reader<'_>, call: Value<'_>) {
     }
 }
 
-/// What the client's tools answered. Which tool that was, the thread knows.
+/// Reads the results of the client's tools. Only the thread contains their names.
 fn tool_output(reader: &mut Reader<'_>, output: Value<'_>) {
     let origin = Origin::of(Author::Tool, Part::Text);
     let mut event = Event::new(Kind::ToolResult, Direction::Request, output.place());
@@ -511,11 +512,11 @@ fn file(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin, is_batch: bo
             if is_file(value) || value.elements().any(is_file) =>
         {
             match reader.file(value) {
-                // Providers name the purpose differently; records say what they are.
+                // Providers have different names for the purpose; the records themselves show it.
                 Some(lines) if is_batch || batch::is_batch(lines) => {
                     batch::read_lines(reader, lines);
                 }
-                // What is not JSON lines, no record of it can be read.
+                // Of content that is not JSON lines, no record can be read.
                 None if is_batch && value.get("text").is_some() => {
                     let what = "a batch that is no JSON lines";
                     reader.problem(crate::diag::codes::AG2001, value, what);
@@ -547,7 +548,7 @@ pub(super) fn read_response(reader: &mut Reader<'_>) {
     object(reader, body.root());
 }
 
-/// An object, or a list of them.
+/// Reads an object, or a list of them.
 fn object(reader: &mut Reader<'_>, value: Value<'_>) {
     match value.kind() {
         json::ValueKind::Array => {
@@ -569,7 +570,7 @@ fn object(reader: &mut Reader<'_>, value: Value<'_>) {
     }
 }
 
-/// Whether an element of a list is an item as of Responses: conversations hold those.
+/// Returns whether an element of a list is an item of Responses, which conversations contain.
 fn is_item(value: Value<'_>) -> bool {
     value.get("type").is_some_and(|kind| {
         ["message", "reasoning", "item_reference"]
@@ -611,7 +612,7 @@ pub(super) fn object_member(
         "step_details" => reader.rows(value, STEP, &beside(), &mut |reader, _, calls| {
             reader.array(calls, |reader, call| step_call(reader, call));
         }),
-        // The type of an object is no error's.
+        // The `type` of an object is not that of an error.
         "type" => match value.kind() {
             json::ValueKind::String => reader.id(value),
             _ => reader.claim(value),
@@ -620,7 +621,7 @@ pub(super) fn object_member(
     }
 }
 
-/// A stored response is edited as it was when it came; in a list of them, what repeats a text can't be found.
+/// Edits a stored response like a new one. In a list of them, the copies of a text cannot be found.
 pub(super) fn remove_from_chat(
     json: &JsonBody<'_>,
     context: &RequestContext,
@@ -637,7 +638,7 @@ pub(super) fn remove_from_chat(
     }
 }
 
-/// Annotations of a thread's messages move along with their text.
+/// Moves the annotations of a thread's messages with their text.
 pub(super) fn remove_from_response(
     json: &JsonBody<'_>,
     removals: &Removals,

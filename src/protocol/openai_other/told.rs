@@ -1,5 +1,5 @@
-//! What is sent to be kept or looked at and starts no model of the client's choosing: traces and telemetry, evaluations,
-//! documents whose text is wanted.
+//! Content that is sent to be kept or inspected and that starts no model of the client's choosing: traces and
+//! telemetry, evaluations, documents whose text is extracted.
 
 use super::{OCR, TRACES};
 use crate::event::{Author, Direction, Event, Kind, Part};
@@ -7,8 +7,8 @@ use crate::protocol::openai_shapes;
 use crate::protocol::reader::{Origin, Reader};
 use crate::wire::json::{self, Value};
 
-/// Traces hold whole conversations, evaluations prompts and models, telemetry whatever its writer thought of: every string
-/// is a text. What a document says, only its pages tell.
+/// Reads such content. Traces contain whole conversations, evaluations contain prompts and models, telemetry contains
+/// anything: every string is a text. Only the response contains the text of a document.
 pub(super) fn read_request(reader: &mut Reader<'_>, name: &str) {
     let Some(body) = reader.body() else { return };
     let root = body.root();
@@ -33,7 +33,8 @@ pub(super) fn read_request(reader: &mut Reader<'_>, name: &str) {
     reader.reading.add(event);
 }
 
-/// `{type: "document_url", document_url}`, `{type: "image_url", image_url: "…" | {url}}`, `{type: "file", file_id}`.
+/// Members of `{type: "document_url", document_url}`, `{type: "image_url", image_url: "…" | {url}}`, `{type: "file",
+/// file_id}`.
 fn document(reader: &mut Reader<'_>, root: Value<'_>) {
     let Some(document) = root.get("document") else {
         return;
@@ -47,7 +48,7 @@ fn document(reader: &mut Reader<'_>, root: Value<'_>) {
     }
 }
 
-/// `{pages: [{markdown, images: [{image_base64}]}]}`
+/// Members of `{pages: [{markdown, images: [{image_base64}]}]}`.
 pub(super) fn read_pages(reader: &mut Reader<'_>) {
     let Some(body) = reader.body() else { return };
     let answer = Origin::answer(0);

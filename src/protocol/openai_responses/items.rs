@@ -1,4 +1,4 @@
-//! Items: messages, reasoning, calls and results, in a request's `input` as in a response's `output`.
+//! Items: messages, reasoning, calls and results, in the `input` of a request and in the `output` of a response.
 
 use super::mark::{self, ItemOwner};
 use super::offers;
@@ -15,7 +15,7 @@ const STATUS: Type = Type::Word(
      calling|queued",
 );
 
-/// What every kind of item may have.
+/// Members of items of every kind.
 pub(super) const ITEM: &[Row] = &[
     ("type", Type::Custom),
     ("id", Type::Id),
@@ -54,7 +54,7 @@ pub(super) const CALL: &[Row] = &[
     ("queries", Type::Custom),
     ("environment", Type::Counts),
     ("pending_safety_checks", Type::Tree(Part::Other)),
-    // What the provider's own tools found, beside the call.
+    // Findings of the provider's own tools, beside the call.
     ("results", Type::Custom),
     ("outputs", Type::Custom),
     ("output", Type::Custom),
@@ -109,11 +109,11 @@ pub(super) const PART: &[Row] = &[
     ("prompt_cache_breakpoint", CACHE_CONTROL),
 ];
 
-/// What the provider's own tools found stands beside the call in one of these.
+/// Members beside a call that contain the findings of the provider's own tools.
 pub(super) const FOUND: &[&str] = &["results", "outputs", "output", "error"];
 
-/// Reads what a tool of the provider found, which is said and is a tool's result: gives the result, whose tool is still to
-/// be named.
+/// Reads the findings of a provider's tool, which are both text of the response and a tool's result. Returns the
+/// result; the caller adds its tool.
 pub(super) fn find(
     reader: &mut Reader<'_>,
     member: &str,
@@ -138,7 +138,7 @@ pub(super) fn find(
     result
 }
 
-/// Calls that have not run when they are seen: the client runs them, or is asked whether the provider may.
+/// Kinds of calls that have not run: the client runs them, or decides whether the provider may.
 const CLIENT_RUN: &[&str] = &[
     "function_call",
     "custom_tool_call",
@@ -149,7 +149,7 @@ const CLIENT_RUN: &[&str] = &[
     "mcp_approval_request",
 ];
 
-/// Whether a call has run, or runs without the client.
+/// Returns whether a call has run, or runs without the client.
 pub(super) fn is_provider_run(item: Value<'_>, kind: &str) -> bool {
     let in_container = item
         .get("environment")
@@ -159,18 +159,19 @@ pub(super) fn is_provider_run(item: Value<'_>, kind: &str) -> bool {
     !CLIENT_RUN.contains(&kind) || in_container
 }
 
-/// Whether an item is the result of a call that clients run. A shell's stands in a response only where the provider ran it.
+/// Returns whether an item is the result of a call that clients run. The result of a shell is in a response only if the
+/// provider ran it.
 fn is_of_client_run(kind: &str) -> bool {
     let call = kind.strip_suffix("_output").unwrap_or(kind);
     call != "shell_call" && CLIENT_RUN.contains(&call)
 }
 
-/// Whether an item of this kind is a call.
+/// Returns whether an item of this kind is a call.
 pub(super) fn is_call(kind: &str) -> bool {
     kind.ends_with("_call") || kind == "mcp_approval_request"
 }
 
-/// The tool that a call is of, where the type says so and not a `name`.
+/// Returns the tool of a call if its type determines it, and not a `name`.
 pub(super) fn named_by_type(kind: &str) -> Option<&str> {
     match kind {
         "function_call" | "custom_tool_call" | "mcp_call" | "mcp_approval_request" => None,
@@ -178,7 +179,7 @@ pub(super) fn named_by_type(kind: &str) -> Option<&str> {
     }
 }
 
-/// The type of an item. Items without one are messages; those that say nothing but an id are references.
+/// Returns the type of an item. Items without one are messages, or references if they contain only an id.
 #[inline(never)]
 pub(super) fn kind_of(item: Value<'_>) -> String {
     if let Some(kind) = item.get("type").and_then(|kind| kind.text()) {
@@ -192,7 +193,7 @@ pub(super) fn kind_of(item: Value<'_>) -> String {
     }
 }
 
-/// The part of an item in the order of turns. Tools that are offered on the way end no turn.
+/// Returns the role of an item in the order of turns. Tool definitions between items end no turn.
 fn role_of(item: Value<'_>) -> TurnRole {
     let kind = kind_of(item);
     let says = |word: &str| item.get("role").is_some_and(|role| role.is_text(word));
@@ -205,15 +206,15 @@ fn role_of(item: Value<'_>) -> TurnRole {
     }
 }
 
-/// A list of items while it is read.
+/// State of reading a list of items.
 pub(in crate::protocol) struct Items {
     turns: Turns,
-    /// Names of the tools called so far, by the id of the call.
+    /// Names of the called tools, by the id of the call.
     calls: Calls,
 }
 
 impl Items {
-    /// Finds out which turn is the latest: the calls of the model's last items, if only results follow them.
+    /// Determines the latest turn: the calls of the model's last items, if only results follow them.
     pub(in crate::protocol) fn of(list: Value<'_>) -> Items {
         Items {
             turns: Turns::of(list.elements().map(role_of)),
@@ -221,7 +222,7 @@ impl Items {
         }
     }
 
-    /// Reads an item that stands alone.
+    /// Reads an item outside of any list.
     pub(in crate::protocol) fn alone(reader: &mut Reader<'_>, item: Value<'_>) {
         let mut items = Items {
             turns: Turns::of_one(),
@@ -251,7 +252,7 @@ impl Items {
             Part::Other,
             turn(self.turns.text_turn(at)),
         );
-        // Some servers take bare strings in the list.
+        // Some servers accept strings in the list.
         if item.kind() == json::ValueKind::String {
             let user = Origin {
                 from: Known::Is(Author::User),
@@ -272,7 +273,7 @@ impl Items {
             "compaction" | "compaction_summary" | "context_compaction" => {
                 reader.rows(item, ITEM, &origin, &mut claim_type);
             }
-            // One of ours that stands for nothing does not leave.
+            // An item that the filter added, and that replaces nothing, is removed.
             "item_reference" if mark::standing(item.get("id")) == ItemOwner::Nothing => {
                 reader.rows(item, ITEM, &origin, &mut claim_type);
             }
@@ -311,7 +312,7 @@ impl Items {
                 let calls = turn(self.turns.call_turn(at));
                 self.call(reader, item, kind, calls, &by_model(&origin));
             }
-            // An item of a kind that is not known: everything in it is unknown text.
+            // An item of an unknown kind: everything in it is unknown text.
             _ => reader.rows(item, ITEM, &origin, &mut |_, _, _| {}),
         }
     }
@@ -343,7 +344,7 @@ impl Items {
                     let given = (Known::Is(value.place()), reader.tree(value));
                     call.given(reader, value, given);
                 }
-                // The item is its own arguments: `args.code`, `args.queries`.
+                // The item contains its arguments: `args.code`, `args.queries`.
                 "code" | "queries" => {
                     let given = (Known::Is(item.place()), reader.tree(value));
                     call.given(reader, value, given);
@@ -413,8 +414,8 @@ impl Items {
     }
 }
 
-/// What a tool answered: a text, a list of parts, a picture of a screen, or what a shell wrote. Gives its texts; names of
-/// files and the like are told apart from them.
+/// Reads the output of a tool: a text, a list of parts, an image of a screen, or the output of a shell. Returns its
+/// texts without names of files and the like.
 fn output(
     reader: &mut Reader<'_>,
     value: Value<'_>,
@@ -443,7 +444,7 @@ fn output(
     };
     for part in parts.clone().filter(|part| !is_attached(part)) {
         if part.kind() == json::ValueKind::Object && part.get("type").is_none() {
-            // What a shell wrote: `{stdout, stderr, outcome}`.
+            // Output of a shell: `{stdout, stderr, outcome}`.
             let texts = reader.tree(part);
             if is_request {
                 reader.emit_duplicate(part, texts, origin);
@@ -477,7 +478,7 @@ fn by_model(origin: &Origin) -> Origin {
     }
 }
 
-/// The type of an item decided how it is read.
+/// Claims the type of an item, which its reader has used.
 fn claim_type(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
     if key == "type" {
         reader.claim(value);
@@ -493,7 +494,7 @@ fn message(reader: &mut Reader<'_>, item: Value<'_>, origin: &Origin) {
             part: Part::Text,
             ..origin.clone()
         },
-        // A list of items repeats what others said.
+        // A list of items repeats texts of other authors.
         false => origin.with_part(match author {
             Known::Is(Author::System | Author::User | Author::Tool) => Part::Other,
             _ => Part::Text,
@@ -519,7 +520,7 @@ fn message(reader: &mut Reader<'_>, item: Value<'_>, origin: &Origin) {
     );
 }
 
-/// A text of a message or a result. A result's is told by the result's own event.
+/// Reads a text of a message or of a result; a result's event contains its text.
 fn said(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin, is_result: bool) {
     let texts = reader.register_text(value, Class::Text);
     if is_result {
@@ -529,7 +530,7 @@ fn said(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin, is_result: b
     }
 }
 
-/// A part of a message's content, or of a result's.
+/// Reads a part of a message's content, or of a result's.
 pub(super) fn content_part(
     reader: &mut Reader<'_>,
     part: Value<'_>,
@@ -556,14 +557,14 @@ pub(super) fn content_part(
     reader.rows(part, PART, origin, &mut |reader, key, value| match key {
         _ if value.is_null() => reader.claim(value),
         "text" => said(reader, value, origin, is_result),
-        // The text once more, token by token: it goes as a whole when the text is edited.
+        // The text again, token by token: these are removed as a whole when the text is edited.
         "logprobs" => reader.claim_all(value),
         "file_id" => {
             is_attached = true;
             reader.id(value);
             reader.uninspectable(value, "provider_state");
         }
-        // `image_url`, `file_data`, `file_url`: as a `data:` URL the thing itself.
+        // `image_url`, `file_data`, `file_url`: a `data:` URL is the content itself.
         _ => {
             is_attached = true;
             is_read = reader.data_text(value, origin);

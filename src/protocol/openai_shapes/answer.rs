@@ -1,4 +1,4 @@
-//! What answers share: tokens used, errors, and our own words in them.
+//! Members that responses share: usage, errors, and the texts of denials.
 
 use crate::event::Part;
 use crate::protocol::reader::Row;
@@ -12,15 +12,15 @@ const ERROR: &[Row] = &[
     ("param", Type::Id),
     ("code", Type::Id),
     ("status", Type::Id),
-    // Groq repeats what the model wrote.
+    // Groq repeats the model's text.
     ("failed_generation", Type::Text(Part::Other)),
-    // OpenRouter repeats what the provider behind it said.
+    // OpenRouter repeats the response of the provider behind it.
     ("metadata", Type::Tree(Part::Other)),
     ("innererror", Type::Counts),
 ];
 
-/// What every response may hold beside what it is for: who answered, what it cost, or an error. Older vLLM, Mistral and
-/// FastAPI write the members of an error at the top.
+/// Members of every response beside its content: the model, the usage, or an error. Older vLLM, Mistral and FastAPI
+/// write the members of an error at the top.
 pub(crate) const ANSWER: &[Row] = &[
     ("model", Type::Custom),
     ("usage", Type::Usage(&USAGE)),
@@ -46,12 +46,12 @@ pub(crate) fn answer_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>
     }
 }
 
-/// Text of a response that is nobody's turn.
+/// Returns the origin of text outside of any turn.
 pub(crate) fn beside() -> Origin {
     Origin::answer(0).with_part(Part::Other)
 }
 
-/// `{"error": {message, type, param, code}}`, or the bare text that xAI and Ollama send.
+/// Reads `{"error": {message, type, param, code}}`, or the bare text that xAI and Ollama send.
 pub(crate) fn error(reader: &mut Reader<'_>, value: Value<'_>) {
     match value.kind() {
         json::ValueKind::Null => reader.claim(value),
@@ -93,7 +93,7 @@ fn top_error(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
     }
 }
 
-/// Counts of tokens.
+/// Members with counts of tokens.
 const USAGE: UsageKeys = UsageKeys {
     input: "prompt_tokens|input_tokens",
     output: "completion_tokens|output_tokens",
@@ -105,7 +105,7 @@ pub(crate) fn usage(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.usage(value, &USAGE);
 }
 
-/// The words that stand for what is withheld, each once.
+/// Returns the texts in place of removed content, each once.
 pub(crate) fn refusal_text(texts: &mut dyn Iterator<Item = &str>) -> String {
     let mut seen = SortedSet::new();
     let told: Vec<&str> = texts.filter(|text| seen.insert(*text)).collect();

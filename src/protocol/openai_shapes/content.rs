@@ -1,4 +1,4 @@
-//! What is said: messages' content, prompts, and the channels beside them.
+//! Content of messages, prompts, and the members beside them.
 
 use super::CACHE_CONTROL;
 use crate::event::{Attachments, Author, Class, Known, Part};
@@ -6,7 +6,7 @@ use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type};
 use crate::wire::json::{self, Value};
 use std::ops::Range;
 
-/// A part of a message's content, in the words of OpenAI, Mistral, OpenRouter and vLLM.
+/// Members of a part of a message's content, of OpenAI, Mistral, OpenRouter and vLLM.
 const PART: &[Row] = &[
     (
         "type",
@@ -66,15 +66,15 @@ const AUDIO_OUT: &[Row] = &[
     ("transcript", Type::Text(Part::Transcript)),
     ("expires_at", Type::Number),
 ];
-/// What a model behind Google's compatible endpoint signs.
+/// Signature of a model behind Google's compatible endpoint.
 const EXTRA_CONTENT: &[Row] = &[(
     "google",
     Type::Object(&[("thought", Type::Flag), ("thought_signature", Type::Opaque)]),
 )];
 const EXECUTED_TOOL: &[&str] = &["index", "type", "arguments", "output", "search_results"];
 
-/// Members of a message that say something beside its content, in requests and in responses. What is `Own` among them is
-/// read by [`spoken`].
+/// Members of a message with text beside its content, in requests and in responses. [`spoken`] reads those that are
+/// [`Type::Custom`].
 pub(crate) const SPEECH: &[Row] = &[
     ("refusal", Type::Text(Part::Refusal)),
     ("reasoning_content", Type::Custom),
@@ -89,7 +89,7 @@ pub(crate) const SPEECH: &[Row] = &[
     ("annotations", Type::Tree(Part::Other)),
     ("citations", Type::Tree(Part::Other)),
     ("search_results", Type::Tree(Part::Other)),
-    // What Azure's own search found.
+    // Findings of Azure's own search.
     ("context", Type::Tree(Part::Other)),
     ("images", Type::Custom),
     ("executed_tools", Type::Custom),
@@ -105,8 +105,8 @@ pub(crate) const SPEECH: &[Row] = &[
 pub(crate) fn spoken(reader: &mut Reader<'_>, key: &str, value: Value<'_>, origin: &Origin) {
     match (key, value.kind()) {
         (_, json::ValueKind::Null) => reader.claim(value),
-        // DeepSeek, z.ai and vLLM say `reasoning_content`; Groq, Cerebras, Ollama and OpenRouter `reasoning`; Cohere's
-        // compatible endpoint `tool_plan`.
+        // `reasoning_content` is that of DeepSeek, z.ai and vLLM; `reasoning` that of Groq, Cerebras, Ollama and
+        // OpenRouter; `tool_plan` that of Cohere's compatible endpoint.
         ("reasoning_content" | "reasoning" | "thinking" | "tool_plan", json::ValueKind::String) => {
             reader.text(value, &origin.with_part(Part::Reasoning));
         }
@@ -116,7 +116,7 @@ pub(crate) fn spoken(reader: &mut Reader<'_>, key: &str, value: Value<'_>, origi
                 reader.attachment(value, |count| &mut count.audio);
             }
         }
-        // OpenRouter: pictures that the model drew.
+        // OpenRouter: images that the model generated.
         ("images", json::ValueKind::Array) => {
             reader.array(value, |reader, part| {
                 content_part(reader, part, origin, false);
@@ -127,7 +127,7 @@ pub(crate) fn spoken(reader: &mut Reader<'_>, key: &str, value: Value<'_>, origi
     }
 }
 
-/// Groq's compound models run tools themselves and tell of it: calls that have already happened.
+/// Reads the calls that Groq's compound models have run themselves.
 fn executed_tools(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
     reader.array(value, |reader, call| {
         let mut told = CallBuilder::at(reader, call);
@@ -147,12 +147,13 @@ fn executed_tools(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
     });
 }
 
-/// Content of a message: a text, nothing, or a list of parts.
+/// Reads the content of a message: a text, `null`, or a list of parts.
 pub(crate) fn content(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
     content_texts(reader, value, origin);
 }
 
-/// The same, and gives the numbers of the texts in it. A result's texts stand before the names of its files and the like.
+/// Reads content in the same way and returns the numbers of its texts. A result's texts come before the names of its
+/// files and the like.
 pub(crate) fn content_texts(
     reader: &mut Reader<'_>,
     value: Value<'_>,
@@ -182,7 +183,7 @@ pub(crate) fn content_texts(
     start..reader.text_count()
 }
 
-/// A text of a message. A result's is told by the result's own event.
+/// Reads a text of a message. A result's event contains its text.
 fn said(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin, is_result: bool) {
     let texts = reader.register_text(value, Class::Text);
     if is_result {
@@ -199,7 +200,7 @@ pub(crate) fn content_part(
     origin: &Origin,
     is_result: bool,
 ) {
-    // Some servers take bare strings in the list.
+    // Some servers accept strings in the list.
     if part.kind() == json::ValueKind::String {
         said(reader, part, origin, is_result);
         return;
@@ -243,7 +244,7 @@ pub(crate) fn content_part(
     });
 }
 
-/// A URL of a part, or an object that holds one.
+/// Reads a URL of a part, or an object that contains one.
 fn attached(
     reader: &mut Reader<'_>,
     part: Value<'_>,
@@ -271,7 +272,7 @@ fn attached(
     }
 }
 
-/// Reads a URL of an attachment; whether it was the text itself.
+/// Reads a URL of an attachment; returns whether it contains the text itself.
 pub(super) fn url(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) -> bool {
     let is_read = reader.data_text(value, origin);
     if !is_read {
@@ -292,7 +293,8 @@ fn file(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
     }
 }
 
-/// What a model continues, embeds or classifies: a text, tokens, parts, or a list of those. Tokens can't be read.
+/// Reads the input of a completion, an embedding or a classification: a text, tokens, parts, or a list of those. Tokens
+/// cannot be read.
 pub(crate) fn inputs(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
     match value.kind() {
         json::ValueKind::String => {
@@ -315,7 +317,7 @@ pub(crate) fn inputs(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin)
             }
         }
         json::ValueKind::Object => {
-            // Jina and OpenRouter: `{content: […]}`, `{image: …}`; otherwise a part as of a message.
+            // Jina and OpenRouter: `{content: […]}`, `{image: …}`; otherwise a part as in a message.
             match value.get("content") {
                 Some(_) => reader.object(value, &["content"], |reader, _, value| {
                     inputs(reader, value, origin);

@@ -1,4 +1,4 @@
-//! Tools: what is offered, what must be called, what was called.
+//! Tools: their definitions, the choice among them, and their calls.
 
 use super::CACHE_CONTROL;
 use crate::diag::codes;
@@ -7,7 +7,7 @@ use crate::protocol::openai_responses::mcp_offer;
 use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type};
 use crate::wire::json::{self, Value};
 
-/// The definition of a function, wherever it stands.
+/// Members of the definition of a function, wherever it is.
 const FUNCTION: &[Row] = &[
     ("name", Type::Custom),
     ("description", Type::Custom),
@@ -19,14 +19,14 @@ const FUNCTION: &[Row] = &[
     ("defer_loading", Type::Flag),
     ("cache_control", CACHE_CONTROL),
 ];
-/// What stands around it.
+/// Members around it.
 const WRAPPER: &[Row] = &[
     ("type", Type::Word("function|custom")),
     ("function", Type::Custom),
     ("custom", Type::Custom),
     ("cache_control", CACHE_CONTROL),
 ];
-/// What rules need to know of a tool that the provider runs.
+/// Settings of a provider's tool that rules use.
 const PROVIDER_TOOL: &[Row] = &[
     ("type", Type::Custom),
     ("model", Type::Custom),
@@ -64,7 +64,7 @@ const RESPONSE_FORMAT: &[&str] = &[
     "value",
 ];
 
-/// A tool of a request, by its type: run by the client if it is a function or takes free text, otherwise by the provider.
+/// Reads a tool of a request by its type: the client runs functions and tools with free text, the provider all others.
 pub(crate) fn tool_offer(reader: &mut Reader<'_>, tool: Value<'_>) {
     let kind = tool.get("type").and_then(|kind| kind.text());
     match kind.as_deref() {
@@ -76,7 +76,7 @@ pub(crate) fn tool_offer(reader: &mut Reader<'_>, tool: Value<'_>) {
                     named_offer(reader, tool, definition);
                 }
             }
-            // Which of two definitions a server takes can't be told: both are offered.
+            // It is unknown which of two definitions a server uses: both are read.
             if is_flat || tool.get("name").is_some_and(|name| !name.is_null()) {
                 named_offer(reader, tool, tool);
             }
@@ -89,8 +89,8 @@ pub(crate) fn tool_offer(reader: &mut Reader<'_>, tool: Value<'_>) {
     }
 }
 
-/// A tool that the provider runs. Its type is its name, which rules evaluate; its settings are unknown and evaluated as text,
-/// but for a model of its own, which may answer as well (OpenRouter's advisor, image generation).
+/// Reads a tool that the provider runs. Its type is its name, which rules evaluate. Its settings are unknown and
+/// evaluated as text, except for a model of its own, which may respond, too (OpenRouter's advisor, image generation).
 pub(crate) fn provider_tool(reader: &mut Reader<'_>, tool: Value<'_>, name: &str) {
     let origin = definition_origin();
     reader.rows(
@@ -115,7 +115,7 @@ pub(crate) fn provider_tool(reader: &mut Reader<'_>, tool: Value<'_>, name: &str
                     },
                 );
             }
-            // A container that runs already.
+            // A container that already runs.
             ("container", json::ValueKind::String) => kept(reader, value),
             _ => {}
         },
@@ -123,13 +123,13 @@ pub(crate) fn provider_tool(reader: &mut Reader<'_>, tool: Value<'_>, name: &str
     reader.provider_tool(tool, name);
 }
 
-/// Something that the provider keeps and that a tool reads there.
+/// Reads something that the provider keeps and that a tool reads there.
 fn kept(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.id(value);
     reader.uninspectable(value, "provider_state");
 }
 
-/// OpenRouter's plugins: searches, readers of files and the like that run at the router.
+/// Reads OpenRouter's plugins: searches, readers of files and the like that run at the router.
 pub(crate) fn plugins(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.array(value, |reader, plugin| {
         let mut name = None;
@@ -141,7 +141,7 @@ pub(crate) fn plugins(reader: &mut Reader<'_>, value: Value<'_>) {
         });
         match name.as_deref() {
             Some("web") => reader.provider_run_offer(plugin, &["web", "web_search"]),
-            // It lets the router choose the model.
+            // The router chooses the model.
             Some("auto-router") => reader.reading.models.unknown = true,
             Some(name) => reader.provider_run_offer(plugin, &[name]),
             None => {}
@@ -153,7 +153,7 @@ fn definition_origin() -> Origin {
     Origin::of(Author::System, Part::Definition)
 }
 
-/// A tool that the client runs, with its name and its definition.
+/// Reads a tool that the client runs, with its name and its definition.
 pub(crate) fn named_offer(reader: &mut Reader<'_>, tool: Value<'_>, function: Value<'_>) {
     let mut name = Known::Unknown;
     let start = reader.text_count();
@@ -183,7 +183,7 @@ pub(crate) fn named_offer(reader: &mut Reader<'_>, tool: Value<'_>, function: Va
     reader.offer(tool, name, texts);
 }
 
-/// Which tools may, must or must not be called.
+/// Reads which tools may, must or must not be called.
 pub(crate) fn tool_choice(reader: &mut Reader<'_>, value: Value<'_>) {
     match value.kind() {
         json::ValueKind::String => {
@@ -206,7 +206,7 @@ pub(crate) fn tool_choice(reader: &mut Reader<'_>, value: Value<'_>) {
     }
 }
 
-/// Names of tools that are offered elsewhere in the request, so that nothing in it is new to a rule.
+/// Reads names of tools whose definitions are elsewhere in the request, so that they are not new to a rule.
 fn named_choice(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.object(value, TOOL_CHOICE, |reader, key, value| match key {
         "mode" => reader.word(value, "auto|required"),
@@ -218,7 +218,7 @@ fn named_choice(reader: &mut Reader<'_>, value: Value<'_>) {
     });
 }
 
-/// Reads one entry of `tool_calls`; gives its id and name.
+/// Reads one entry of `tool_calls`; returns its id and name.
 pub(crate) fn tool_call(
     reader: &mut Reader<'_>,
     call: Value<'_>,
@@ -251,8 +251,8 @@ pub(crate) fn tool_call(
     Some((id?, name?))
 }
 
-/// `{name, arguments}` with the arguments as JSON in a string, or `{name, input}` with free text. `call` is the whole of
-/// what a denial takes out.
+/// Reads `{name, arguments}` with the arguments as JSON in a string, or `{name, input}` with free text. `call` is the
+/// value that a denial removes.
 pub(crate) fn called_function(
     reader: &mut Reader<'_>,
     call: Value<'_>,
@@ -271,7 +271,7 @@ pub(crate) fn called_function(
     told.tell(reader)
 }
 
-/// The shape that a response must have.
+/// Reads the format that a response must have.
 pub(crate) fn response_format(reader: &mut Reader<'_>, value: Value<'_>) {
     let start = reader.text_count();
     format_members(reader, value);
@@ -286,7 +286,7 @@ fn format_members(reader: &mut Reader<'_>, value: Value<'_>) {
             reader.reading.structured_output |=
                 !value.is_text("text") && value.kind() == json::ValueKind::String;
         }
-        // The model reads it; another name than the one that was asked for would not be found in the response.
+        // The model reads it, and the response contains it: another name would not be found there.
         "name" => {
             reader.register_text(value, Class::Unknown);
         }

@@ -1,4 +1,8 @@
-//! Texts that stand in base64: documents whose type says that they are text, and bodies inside a body.
+//! Texts in base64: documents whose media type is text, and bodies inside a body.
+//!
+//! ```text
+//! {"source":{"type":"base64","media_type":"text/plain","data":"UmFpbg=="}}     contains the text `Rain`
+//! ```
 
 use super::embedded::{decode_base64, is_text_type};
 use super::{Origin, Reader, code_of};
@@ -8,7 +12,7 @@ use crate::wire::letter_case;
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// Whether a media type or a file's format says that the bytes are text.
+/// Returns whether the bytes of a media type or of a file's format are text.
 pub(in crate::protocol) fn is_textual(kind: &str) -> bool {
     (!kind.is_empty() && is_text_type(kind))
         || matches!(
@@ -18,7 +22,8 @@ pub(in crate::protocol) fn is_textual(kind: &str) -> bool {
 }
 
 impl Reader<'_> {
-    /// A string of base64 that holds a text; it is evaluated and can't be edited. Whether nothing of it is unread.
+    /// Reads a base64 string that contains a text, which is evaluated and cannot be edited. Returns whether all of it
+    /// was read.
     pub fn base64_text(&mut self, value: Value<'_>, origin: &Origin) -> bool {
         let Some((texts, is_whole)) = self.base64_texts(value) else {
             return false;
@@ -27,8 +32,8 @@ impl Reader<'_> {
         is_whole
     }
 
-    /// The texts of such a string without an event of their own, and whether they are all of it: bytes of another charset
-    /// are not the text that they seem to be.
+    /// Registers the texts of such a string without an event, and returns whether they are all of it: bytes of another
+    /// charset differ from their text.
     pub fn base64_texts(&mut self, value: Value<'_>) -> Option<(Range<u32>, bool)> {
         let bytes = decode_base64(&value.text()?)?;
         let text = String::from_utf8_lossy(&bytes);
@@ -37,7 +42,7 @@ impl Reader<'_> {
         Some((texts, is_whole))
     }
 
-    /// A string of base64 that holds JSON, read as a body of its own: what `read` does not claim in it is told as unknown
+    /// Reads a base64 string that contains JSON as a body of its own. Values that `read` does not claim are unknown
     /// text.
     pub fn base64_body(&mut self, value: Value<'_>, read: &mut dyn FnMut(&mut Self, Value<'_>)) {
         self.claim(value);

@@ -1,5 +1,9 @@
-//! Forms with files, as documents that readers walk: an object with a member for each field. Nothing in it can be edited: a
-//! redaction that would have to is a denial.
+//! Forms with files, as JSON documents with a member for each field. A form cannot be edited: a redaction in it is a
+//! denial.
+//!
+//! ```text
+//! --b\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper-1\r\n--b--      becomes {"model":"whisper-1"}
+//! ```
 
 use super::embedded::{is_text_type, printable};
 use super::{Bounds, Origin, Reader, unreadable};
@@ -11,13 +15,13 @@ use crate::wire::letter_case;
 use crate::wire::multipart::{self, ErrorKind, FormError};
 use crate::wire::sort;
 
-/// Members that stand for a file.
+/// Members of a file.
 const FILE: &[&str] = &["filename", "content_type", "text", "lines", "bytes"];
 
-/// Fields of a form that may stand more than once (RFC 8707).
+/// Fields of a form that may be present more than once (RFC 8707).
 const REPEATED: &[&str] = &["resource"];
 
-/// Where headers of parts stand that no server of a form needs.
+/// Key of headers of parts that no server of a form needs.
 const PART_HEADERS: &str = "part headers";
 
 fn broken(error: FormError) -> Problem {
@@ -45,7 +49,7 @@ fn problem(code: &'static str, name: &str, what: &str) -> Problem {
 
 impl<'b> Reader<'b> {
     /// Reads a form as an object. A field is a string; a name that ends in `[]` is a list; a file is an object with its
-    /// `filename`, `content_type` and its `text`, its `lines` (if it is JSON lines) or how many `bytes` it has.
+    /// `filename`, its `content_type`, and its `text`, its `lines` (for JSON lines) or its number of `bytes`.
     ///
     /// # Errors
     /// The problem that makes the whole body unreadable.
@@ -181,8 +185,8 @@ impl<'b> Reader<'b> {
         Ok(Self::over(json, direction, bounds))
     }
 
-    /// A file of a form, or several: its name and, as far as it is text, its content. Gives its records, if it is JSON
-    /// lines; those are left to the caller, and unknown text if nobody takes them. A field without a file's name is a text.
+    /// Reads a file of a form, or several: its name, and its content if it is text. Returns the records of JSON lines;
+    /// the caller reads them, otherwise they are unknown text. A field without a filename is a text.
     pub fn file<'v>(&mut self, file: Value<'v>) -> Option<Value<'v>> {
         let origin = Origin::of(Author::User, Part::Other);
         let mut lines = None;
@@ -244,8 +248,8 @@ fn write_part(
     }
 }
 
-/// A file as an object. Servers decide by the name, by the type or by the bytes what it is; whatever reads as text is
-/// read, and only what also calls itself text is taken as read in full.
+/// Returns a file as an object. Servers determine its type by the name, by the media type or by the bytes. Any content
+/// that is valid text is read, and only content that is declared as text counts as read in full.
 fn write_file(
     content: &[u8],
     filename: &str,

@@ -1,105 +1,105 @@
-//! Rows: which members an object of a format has and what each one is. A hundred members are a hundred rows of data read
-//! by one loop; code is left for what has a meaning of its own: models, offers, calls, results.
+//! Rows: the members of an object with their types. One loop reads a hundred members as a hundred rows of data. Only
+//! members with a meaning of their own have code: models, tool definitions, calls, results.
 
 use super::tools::is_data_url;
 use super::{Emit, Names, Origin, Reader, VisitField};
 use crate::event::{Author, Class, Direction, Part};
 use crate::wire::json::{self, Value};
 
-/// A member of an object: its key and its type.
+/// Member of an object: its key and its type.
 pub(in crate::protocol) type Row = (&'static str, Type);
 
-/// The words of a format for the authors of messages.
+/// Words of a format for the authors of messages.
 pub(in crate::protocol) type Roles = &'static [(&'static str, Author)];
 
-/// The members of a format's token counts: keys, of which a dot leads into an object and a bar divides what servers call
-/// the same, `"prompt_tokens|input_tokens"`.
+/// Keys of a format's token counts. A dot leads into an object, and a bar separates the names of different servers:
+/// `"prompt_tokens|input_tokens"`.
 #[derive(Debug)]
 pub(in crate::protocol) struct UsageKeys {
-    /// Tokens that were read.
+    /// Input tokens.
     pub(in crate::protocol) input: &'static str,
-    /// Tokens that were generated.
+    /// Output tokens.
     pub(in crate::protocol) output: &'static str,
-    /// Of those that were read, the ones from a cache.
+    /// Input tokens from a cache.
     pub(in crate::protocol) cached: &'static str,
-    /// Of those that were generated, the model's reasoning.
+    /// Output tokens of the model's reasoning.
     pub(in crate::protocol) reasoning: &'static str,
 }
 
-/// The type of a value. `null` always counts as absent, except under [`Type::Custom`].
+/// Type of a value. `null` always counts as absent, except under [`Type::Custom`].
 #[derive(Clone, Copy, Debug)]
 pub(in crate::protocol) enum Type {
-    /// A value that its format reads itself.
+    /// Value that its format reads itself.
     Custom,
-    /// A number.
+    /// Number.
     Number,
-    /// A boolean.
+    /// Boolean.
     Flag,
-    /// A number or a boolean: servers differ.
+    /// Number or boolean: servers differ.
     Setting,
-    /// One word of a closed list, `"auto|any|none"`. Another word is evaluated as text.
+    /// Word of a closed list, `"auto|any|none"`. Another word is evaluated as text.
     Word(&'static str),
-    /// The word for an author. Another word is evaluated as text.
+    /// Word for an author. Another word is evaluated as text.
     Role(Roles),
-    /// A constant of an enumeration that grows: capitals, digits and underscores. Anything else is evaluated as text.
+    /// Constant of an enumeration that grows: capitals, digits and underscores. Any other value is evaluated as text.
     Constant,
-    /// A media type, `text/plain; charset=utf-8`. Anything else is evaluated as text.
+    /// Media type, `text/plain; charset=utf-8`. Any other value is evaluated as text.
     Mime,
-    /// An identifier, a version, a date: a string or a number. Only unmistakable secrets count in it.
+    /// Identifier, version or date: a string or a number. Only unmistakable secrets are found in it.
     Id,
-    /// An identifier in MCP, A2A or OAuth. The other side is no provider but anyone, so an unmistakable secret in it is
-    /// found in a response as well.
+    /// Identifier in MCP, A2A or OAuth. The peer is not a provider but anyone, so that an unmistakable secret in it is
+    /// found in a response, too.
     PeerId,
-    /// An identifier of something that the provider keeps: the model reads what AgentGuard never sees.
+    /// Identifier of content that the provider keeps: the model reads it, and AgentGuard does not.
     State,
-    /// A name that is compared: a tool's, a model's.
+    /// Name that is compared: a tool's, a model's.
     Name,
-    /// A name that somebody chose, of a prompt or of a template: evaluated as text of the part `name`, never edited.
+    /// Name of a prompt or of a template, chosen by an author: evaluated as text of the part `name`, never edited.
     Label,
-    /// A model that may answer, or that did.
+    /// Model that may respond, or that did.
     Model,
-    /// Whether the response is to be a stream.
+    /// Whether the response is streamed.
     Stream,
-    /// The most tokens that may be generated. Of several such members the largest counts.
+    /// Maximum tokens of the response. Of several such members the largest counts.
     MaxTokens,
-    /// Tokens that a response cost, among other counts.
+    /// Tokens of a response, among other counts.
     Usage(&'static UsageKeys),
-    /// A text of the context's own part.
+    /// Text of the context's own part.
     Spoken,
-    /// A text of this part.
+    /// Text of this part.
     Text(Part),
     /// Free structure: every string in it is a text of this part, and all of them are one event.
     Tree(Part),
-    /// The location of something that is not in the body: evaluated as text, never edited. A `data:` URL is the medium
+    /// Location of content that is not in the body: evaluated as text, never edited. A `data:` URL is the content
     /// itself.
     Url,
-    /// A URI or a path: evaluated as text, never edited.
+    /// URI or path: evaluated as text, never edited.
     Reference,
-    /// A signed, encrypted or otherwise unreadable string.
+    /// Signed, encrypted or otherwise unreadable string.
     Opaque,
-    /// A code, a token or a password, if it could be one: not a text of any event.
+    /// Code, token or password, if the value can be one: not a text of any event.
     Secret,
-    /// Bytes of an image, of sound or of a file.
+    /// Bytes of an image, of audio or of a file.
     Media,
-    /// Counts: numbers and flags under names that differ from version to version. In a response, a short word among them
-    /// (a tier, a region) is an identifier; other strings are evaluated as text.
+    /// Counts: numbers and flags under names that differ from version to version. In a response, a short word among
+    /// them (a tier, a region) is an identifier; other strings are evaluated as text.
     Counts,
-    /// Numbers, also as keys (`logit_bias` is keyed by token).
+    /// Numbers, also as keys (`logit_bias` has tokens as keys).
     Numbers,
     /// Objects of booleans and of words of a closed list.
     Switches(&'static str),
-    /// An object.
+    /// Object with these members.
     Object(&'static [Row]),
-    /// A list of values of one type.
+    /// List of values of one type.
     List(&'static Type),
 }
 
-/// The callback for the rows that are [`Type::Custom`]: the key and the value.
+/// Callback for the rows that are [`Type::Custom`], with the key and the value.
 type CustomRow<'b, 'v, 'f> = &'f mut (dyn VisitField<'b, 'v, &'static str> + 'f);
 
 impl<'b> Reader<'b> {
-    /// Reads an object by its rows; `custom` gets the members that its format reads itself. A key that some servers read
-    /// as a known one (letter case, escapes, both spellings at once) is AG2002.
+    /// Reads an object by its rows; `custom` receives the members that the format reads itself. A key that some servers
+    /// read as a known one (letter case, escapes, both spellings at once) is AG2002.
     #[inline(always)]
     pub(in crate::protocol) fn rows<'v, F: FnMut(&mut Self, &'static str, Value<'v>)>(
         &mut self,
@@ -245,7 +245,7 @@ impl<'b> Reader<'b> {
         }
     }
 
-    /// What a value of this kind should be instead, if it can't be of that type.
+    /// Returns the expected kind if a value of this kind cannot have that type.
     fn expected(&self, kind: json::ValueKind, of: Type) -> Option<&'static str> {
         let is_string = kind == json::ValueKind::String;
         let is_number = kind == json::ValueKind::Number;
@@ -288,9 +288,9 @@ impl<'b> Reader<'b> {
         (!fits).then_some(expected)
     }
 
-    /// A value of another type than its row's. In a request it is AG2001: two readers could disagree about it. In a
-    /// response it stays unclaimed, and what is in it is evaluated as unknown text: clients read `"42"` where a count
-    /// should be, and a provider that adds such a thing must not end every response.
+    /// Reports a value of another type than its row's. In a request it is AG2001, because two readers could disagree
+    /// about it. In a response it stays unclaimed and is evaluated as unknown text: clients accept `"42"` as a count,
+    /// and such a value of a provider must not end every response.
     pub(super) fn mistyped(&mut self, value: Value<'_>, expected: &str) {
         if self.direction == Direction::Request {
             self.wrong_type(value, expected);
@@ -303,12 +303,13 @@ impl<'b> Reader<'b> {
     }
 }
 
-/// Whether a value is one of the words of a list, `"auto|any|none"`.
+/// Returns whether a value is one of the words of a list, `"auto|any|none"`.
 pub(super) fn is_one_of(value: Value<'_>, words: &str) -> bool {
     words.split('|').any(|word| value.is_text(word))
 }
 
-/// RFC 6749, appendix A: visible characters. A number that is as long as that of a card is none.
+/// Returns whether a value has the form of a token in RFC 6749, appendix A: visible characters. A number as long as
+/// that of a card has not.
 fn could_grant_access(value: Value<'_>) -> bool {
     const SHORTEST_NUMBER: usize = 12;
     let text = value.raw_content();
@@ -317,7 +318,7 @@ fn could_grant_access(value: Value<'_>) -> bool {
         && (text.len() < SHORTEST_NUMBER || text.iter().any(u8::is_ascii_alphabetic))
 }
 
-/// RFC 9110 §8.3.1, without quoted parameters: nothing that reads as a sentence.
+/// Returns whether a value has the form of RFC 9110 §8.3.1 without quoted parameters, which no sentence has.
 fn is_media_type(value: Value<'_>) -> bool {
     let is_token = |b: &u8| b.is_ascii_alphanumeric() || b"!#$&^_.+-/;=".contains(b);
     let text = value.raw_content();
@@ -368,7 +369,7 @@ mod tests {
         problems.iter().map(|problem| problem.code).collect()
     }
 
-    /// How many texts of class `unknown` there are.
+    /// Number of texts of class `unknown`.
     fn unknown_texts(body: &str, direction: Direction) -> usize {
         let texts = read(body, direction).texts;
         texts
