@@ -109,22 +109,7 @@ impl Running {
             &keys,
             Path::new(&format!("{home}/envoy.log")),
         );
-        let admin = wait_for("Envoy's admin interface", || {
-            assert_eq!(process.ended(), None, "{}", process.printed());
-            std::fs::read_to_string(&admin)
-                .ok()
-                .filter(|text| !text.is_empty())
-        });
-        wait_for("Envoy to be ready", || {
-            assert_eq!(process.ended(), None, "{}", process.printed());
-            curl(&[&format!("http://{admin}/ready")])
-                .1
-                .contains("LIVE")
-                .then_some(())
-        });
-        let (_, listeners) = curl(&[&format!("http://{admin}/listeners")]);
-        let address = listeners.trim().rsplit("::").next().expect("a listener");
-        let address = address.parse().expect("an address");
+        let (admin, address) = ready(&mut process, &admin);
         Running {
             process,
             admin,
@@ -141,6 +126,26 @@ impl Running {
         arguments.push(&url);
         curl(&arguments)
     }
+}
+
+/// Waits until an Envoy accepts requests, and returns the addresses of its admin interface, which it writes to a file, and of
+/// its listener.
+fn ready(process: &mut Process, admin: &str) -> (String, SocketAddr) {
+    let admin = wait_for("Envoy's admin interface", || {
+        assert_eq!(process.ended(), None, "{}", process.printed());
+        std::fs::read_to_string(admin)
+            .ok()
+            .filter(|text| !text.is_empty())
+    });
+    let listeners = wait_for("Envoy to be ready", || {
+        assert_eq!(process.ended(), None, "{}", process.printed());
+        let (_, ready) = curl(&[&format!("http://{admin}/ready")]);
+        ready
+            .contains("LIVE")
+            .then(|| curl(&[&format!("http://{admin}/listeners")]).1)
+    });
+    let address = listeners.trim().rsplit("::").next().expect("a listener");
+    (admin, address.parse().expect("an address"))
 }
 
 /// Returns the status and the body; `000` without a response.
@@ -446,24 +451,105 @@ fn a_folder_of_init_runs_as_its_page_says() {
             &[],
             Path::new(&format!("{made}/log")),
         );
-        let admin = wait_for("Envoy's admin interface", || {
-            assert_eq!(process.ended(), None, "{}", process.printed());
-            std::fs::read_to_string(&admin)
-                .ok()
-                .filter(|text| !text.is_empty())
-        });
-        let listeners = wait_for("Envoy to be ready", || {
-            let (_, ready) = curl(&[&format!("http://{admin}/ready")]);
-            ready
-                .contains("LIVE")
-                .then(|| curl(&[&format!("http://{admin}/listeners")]).1)
-        });
-        let address = listeners.trim().rsplit("::").next().expect("a listener");
+        let (_, address) = ready(&mut process, &admin);
         let body = asking("o1-pro").to_string();
         let url = format!("http://{address}/v1/chat/completions");
         let (status, told) = curl(&["-d", &body, "-H", "content-type: application/json", &url]);
         assert_eq!(status, "400", "{told}");
         assert!(told.contains("Pro models are not for agents"), "{told}");
+    }
+}
+
+/// The unit's command, by the name of its line.
+fn command_of_unit(name: &str) -> String {
+    let unit = std::fs::read_to_string("deploy/systemd/agentguard-envoy.service").expect("a unit");
+    let line = unit.lines().find_map(|line| line.strip_prefix(name));
+    line.expect("a command").to_owned()
+}
+
+#[test]
+fn the_unit_of_systemd_starts_an_envoy_whose_log_can_be_rotated() {
+    let folder = Folder::new("systemd");
+    let home = folder.root();
+    let agentguard = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_agentguard"))
+            .args(arguments)
+            .output()
+            .expect("the command");
+        assert!(output.status.success(), "{output:?}");
+    };
+    let wasm = harness::wasm();
+    let policy = "policies/getting-started.yaml";
+    let discovery = format!("{home}/agentguard.json");
+    let build = ["build", policy, "--for", "envoy", "--output", &discovery];
+    agentguard(&[&build[..], &["--wasm", &wasm.to_string_lossy()]].concat());
+    // As docs/operations.md has it.
+    let log = format!("{home}/audit.jsonl");
+    let config = format!("{home}/envoy.json");
+    agentguard(&[
+        "build",
+        policy,
+        "--for",
+        "envoy",
+        "--bootstrap",
+        "--watch",
+        &discovery,
+        "--audit-log",
+        &log,
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+        "--upstream",
+        "http://127.0.0.1:9",
+        "--output",
+        &config,
+    ]);
+    let admin = format!("{home}/admin");
+    for version in [Version::Newest, Version::Oldest] {
+        let program = version.program();
+        let here = |command: &str| {
+            command
+                .replace("/usr/local/bin/envoy", &program.to_string_lossy())
+                .replace("/etc/agentguard", &home)
+        };
+        let checks = here(&command_of_unit("ExecStartPre="));
+        let checked = Command::new("/bin/sh").args(["-c", &checks]).output();
+        let checked = checked.expect("Envoy");
+        assert!(checked.status.success(), "{checked:?}");
+
+        let _ = std::fs::remove_file(&admin);
+        let _ = std::fs::remove_file(&log);
+        let starts = here(&command_of_unit("ExecStart="));
+        let starts = format!(
+            "exec {starts} --admin-address-path {admin} --concurrency 1 --use-dynamic-base-id"
+        );
+        let mut process = Process::start(
+            &["/bin/sh", "-c", &starts],
+            &[],
+            Path::new(&format!("{home}/log")),
+        );
+        let (_, address) = ready(&mut process, &admin);
+        let denied = || {
+            let body = asking("o1-pro").to_string();
+            let url = format!("http://{address}/v1/chat/completions");
+            curl(&["-d", &body, "-H", "content-type: application/json", &url]).0
+        };
+        let events = |path: &str| {
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            text.lines().count()
+        };
+        assert_eq!(denied(), "400");
+        wait_for("an event", || (events(&log) == 1).then_some(()));
+        let rotated = format!("{log}-20261122");
+        std::fs::rename(&log, &rotated).expect("it is renamed");
+        let mut signal = Command::new("kill");
+        signal.args(["-USR1", &process.id.to_string()]);
+        assert!(signal.status().expect("kill").success());
+        wait_for("a new file", || Path::new(&log).exists().then_some(()));
+        assert_eq!(denied(), "400");
+        wait_for("its event", || (events(&log) == 1).then_some(()));
+        agentguard(&["audit", "verify", &rotated, &log]);
     }
 }
 
