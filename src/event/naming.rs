@@ -4,7 +4,8 @@
 //! `{"columns": ["id", "ssn"], "rows": [[1, "…"]]}`, `[["id", "ssn"], [1, "…"]]`, `{"name": "SSN", "value": "…"}`,
 //! `{"ssn": {"value": "…"}}`, `{"passport": {"number": "…"}}`. One walk derives all names from the structure.
 
-use crate::wire::json::{Value, ValueKind};
+use crate::wire::json::{Value, ValueKind, decode};
+use crate::wire::work;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -42,8 +43,8 @@ impl<'v> NodeName<'v> {
     /// The text of the nearest name.
     #[inline(never)]
     pub fn words(self) -> Option<Cow<'v, str>> {
-        let nearest = self.nearest?.text()?;
-        Some(match self.over.and_then(Value::text) {
+        let nearest = ending(self.nearest?)?;
+        Some(match self.over.and_then(ending) {
             Some(over) => Cow::Owned(format!("{over} {nearest}")),
             None => nearest,
         })
@@ -63,6 +64,18 @@ impl<'v> NodeName<'v> {
             over,
             is_own: false,
         }
+    }
+}
+
+/// Maximum bytes of a name that are read: what stands further before a value is no word near it.
+const MAX_READ_BYTES: usize = 256;
+
+/// Returns the end of a name. Thousands of values may have the same name, and each of them reads it.
+fn ending(name: Value<'_>) -> Option<Cow<'_, str>> {
+    let raw = name.raw_content();
+    match raw.len().checked_sub(MAX_READ_BYTES) {
+        Some(from) if name.kind() == ValueKind::String => raw.get(from..).map(decode),
+        _ => name.text(),
     }
 }
 
@@ -131,6 +144,12 @@ const MAX_SEARCHED_MEMBERS: usize = 16;
 /// Maximum depth of the member that lists the columns: `manifest.schema.columns`.
 const MAX_SEARCH_DEPTH: usize = 3;
 
+/// The member that names the values of an object, and its index in [`NAME_MEMBERS`].
+type NameMember<'v> = Option<(usize, Value<'v>)>;
+
+/// Work steps for naming a value.
+const NAMED: usize = 8;
+
 /// A container on the way of the walk.
 struct WalkedContainer<'v> {
     /// Index of the node after it.
@@ -141,6 +160,8 @@ struct WalkedContainer<'v> {
     next: NodeName<'v>,
     /// The container itself.
     value: Value<'v>,
+    /// The member that names its values, once one of them asked for it.
+    told: Option<NameMember<'v>>,
     /// The range of its columns among all column names, and the number of columns outside it.
     columns: Range<usize>,
     names: usize,
@@ -159,6 +180,7 @@ pub fn each_named<'v>(root: Value<'v>, visit: &mut dyn FnMut(NamedNode<'v>)) {
     let mut around: Vec<WalkedContainer<'v>> = Vec::new();
     let lists_columns = may_list_columns(root);
     for node in root.descendants() {
+        work::spend(NAMED);
         let value = node.value;
         let at = value.place().node;
         while let Some(outer) = around.pop_if(|outer| outer.end <= at) {
@@ -209,6 +231,7 @@ impl<'v> WalkedContainer<'v> {
             name: name.detached(),
             next: NodeName::default(),
             value,
+            told: None,
             columns: outer.map_or(0..0, |outer| outer.columns.clone()),
             names,
             is_array: false,
@@ -263,10 +286,12 @@ impl<'v> WalkedContainer<'v> {
 
     /// Returns the name of the value of a key in this object.
     #[inline(never)]
-    fn name_under(&self, key: Value<'v>) -> NodeName<'v> {
+    fn name_under(&mut self, key: Value<'v>) -> NodeName<'v> {
         let over = self.name.nearest;
         if is_one_of(key, &VALUE_MEMBERS) {
-            return match (name_member(self.value, 1), over) {
+            let object = self.value;
+            let told = *self.told.get_or_insert_with(|| name_member(object, 1));
+            return match (told, over) {
                 (Some((FIRST_WEAK_MEMBER.., told)), Some(name)) => {
                     NodeName::from_member(name, Some(told))
                 }
@@ -297,12 +322,12 @@ impl<'v> WalkedContainer<'v> {
     }
 }
 
-/// Returns the member that names the values of an object, and its index in
-/// [`TELLING`]; also from an inner object, as in `"field": {"title": "SSN"}`.
+/// Returns the member that names the values of an object; also from an inner object, as in `"field": {"title": "SSN"}`.
 #[inline(never)]
-fn name_member(object: Value<'_>, levels: usize) -> Option<(usize, Value<'_>)> {
-    let mut best: Option<(usize, Value<'_>)> = None;
+fn name_member(object: Value<'_>, levels: usize) -> NameMember<'_> {
+    let mut best: NameMember<'_> = None;
     for (key, value) in object.members().take(MAX_SEARCHED_MEMBERS) {
+        work::spend(NAMED);
         let Some(place) = rank(key, &NAME_MEMBERS) else {
             continue;
         };
@@ -383,10 +408,15 @@ fn is_one_of(key: Value<'_>, words: &[&str]) -> bool {
     rank(key, words).is_some()
 }
 
-/// Whether a name contains one of the words, ignoring case.
+/// Whether a name contains one of the words, ignoring case. Nothing longer than a name is looked through: each list in a
+/// list asks about the name around it.
 #[inline(never)]
 fn has_part(name: Value<'_>, words: &[&str]) -> bool {
     let name = name.raw_content();
+    if name.len() > MAX_NAME_BYTES {
+        return false;
+    }
+    work::spend(name.len().saturating_mul(words.len()));
     words.iter().any(|word| {
         name.windows(word.len())
             .any(|part| part.eq_ignore_ascii_case(word.as_bytes()))

@@ -4,6 +4,7 @@ use super::model_names::{hides_model, spellings};
 use super::{Author, Class, Event, Form, Known, Text, each_named};
 use crate::wire::json::{NodeId, Value, ValueKind};
 use crate::wire::sorted_map::SortedSet;
+use crate::wire::work;
 
 /// The models that a request may use, fallbacks included.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,6 +45,11 @@ impl Models {
     /// Adds a name. Beyond the maximum, the remaining models are unknown.
     #[inline(never)]
     pub fn add(&mut self, name: &str) {
+        work::spend(self.names.len());
+        if work::is_exhausted() {
+            self.unknown = true;
+            return;
+        }
         if self.names.iter().any(|known| **known == *name) {
             return;
         }

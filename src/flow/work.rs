@@ -18,7 +18,8 @@ use crate::wire::work;
 /// Steps that every exchange may spend.
 const BASE: u64 = 8 << 20;
 
-/// Steps per byte. Prose, code and data cost fewer than 12, texts full of findings about 20.
+/// Steps per byte, those for reading JSON included. Prose, code and data cost fewer than 12, texts full of findings about
+/// 20.
 const PER_BYTE: u64 = 32;
 
 /// Steps per frame of a stream, which is evaluated together with the text before it.

@@ -196,9 +196,10 @@ impl Scans {
     #[inline(never)]
     pub(crate) fn name_of(&mut self, value: Value<'_>) -> NamePlaces {
         let place = value.place();
-        let doc = match self.names.iter().position(|(doc, _)| *doc == place.doc) {
-            Some(doc) => doc,
-            None => {
+        let known = self.names.binary_search_by_key(&place.doc, |(doc, _)| *doc);
+        let doc = match known {
+            Ok(doc) => doc,
+            Err(doc) => {
                 let mut names = Vec::new();
                 each_named(value.doc().root(), &mut |named| {
                     let NodeName { nearest, over, .. } = named.name;
@@ -207,8 +208,8 @@ impl Scans {
                         names.push((named.value.place(), name));
                     }
                 });
-                self.names.push((place.doc, names));
-                self.names.len().saturating_sub(1)
+                self.names.insert(doc, (place.doc, names));
+                doc
             }
         };
         let names = self.names.get(doc).map_or(&[][..], |(_, names)| names);

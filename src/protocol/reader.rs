@@ -394,16 +394,18 @@ impl<'b> Reader<'b> {
         let mut naming = ModelNameScope::Nothing;
         let mut key = None;
         let mut group: Option<Event> = None;
+        // The keys of the root's members, from this place on.
+        let mut members = doc.root().members().map(|(key, _)| key.place()).peekable();
         for node in doc.root().descendants() {
             let place = node.value.place();
+            while members.peek().is_some_and(|member| *member < place) {
+                members.next();
+            }
             if node.is_key {
                 key = Some(place);
             }
             let is_claimed = self.is_claimed(place);
-            let is_member = |key: Value<'_>| {
-                let mut members = doc.root().members();
-                members.any(|(member, _)| member.place() == key.place())
-            };
+            let is_member = members.peek() == Some(&place);
             if asks_models && naming.names(node.is_key, node.value, is_claimed, is_member) {
                 let name = node.value.text().unwrap_or_default();
                 self.reading.models.add(&name);
@@ -885,13 +887,7 @@ enum ModelNameScope {
 
 impl ModelNameScope {
     /// Visits the next node. Returns whether it is the name of a model.
-    fn names<'v>(
-        &mut self,
-        is_key: bool,
-        value: Value<'v>,
-        is_known: bool,
-        is_member: impl Fn(Value<'v>) -> bool,
-    ) -> bool {
+    fn names(&mut self, is_key: bool, value: Value<'_>, is_known: bool, is_member: bool) -> bool {
         let is_inside = matches!(self, ModelNameScope::Until(end) if value.place().node < *end);
         *self = match *self {
             _ if is_inside => *self,
@@ -930,7 +926,7 @@ const SERVED: &[&str] = &[
 ];
 
 /// Returns whether the name of a member announces models: `fallback_models`, `providerOptions.gateway.models`.
-fn is_name_of_models<'v>(value: Value<'v>, is_member: impl Fn(Value<'v>) -> bool) -> bool {
+fn is_name_of_models(value: Value<'_>, is_member: bool) -> bool {
     let key = value.text().unwrap_or_default();
     // A list in a form: `model[]`.
     let key = key.strip_suffix("[]").unwrap_or(&key);
@@ -939,9 +935,7 @@ fn is_name_of_models<'v>(value: Value<'v>, is_member: impl Fn(Value<'v>) -> bool
         .filter(|c| !matches!(c, '_' | '-'))
         .map(|c| c.to_ascii_lowercase())
         .collect();
-    if ADAPTERS.contains(&folded.as_str())
-        || (SERVED.contains(&folded.as_str()) && is_member(value))
-    {
+    if ADAPTERS.contains(&folded.as_str()) || (is_member && SERVED.contains(&folded.as_str())) {
         return true;
     }
     let key = key.as_bytes();

@@ -28,6 +28,7 @@ mod pseudonym;
 mod spelling;
 mod unread;
 mod work;
+mod work_of_json;
 
 const NOW: u64 = 1_763_622_245_000_000_000;
 

@@ -484,7 +484,7 @@ fn thousands_of_short_texts_take_less_than_half_of_the_budget() {
 }
 
 /// The bytes of a recorded half.
-fn body_of(half: &Value) -> Vec<u8> {
+pub(super) fn body_of(half: &Value) -> Vec<u8> {
     use base64::Engine;
     let body = half["body"].as_str().unwrap_or_default();
     match half["body_encoding"].as_str() {

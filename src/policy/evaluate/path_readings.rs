@@ -9,6 +9,13 @@
 use crate::detect::fold_name;
 use crate::wire::json::{Inside, JsonBody, JsonPath, NodeId, PathStep, Value, ValueKind};
 use crate::wire::sort;
+use crate::wire::work;
+
+/// Work steps for a value or a member on the way.
+const VISITED: usize = 4;
+
+/// Work steps for each byte of a key that is read as other readers may read it.
+const FOLDED: usize = 12;
 
 /// What a path leads to.
 #[derive(Clone, Copy, Debug)]
@@ -94,26 +101,34 @@ impl<'a> PathWalk<'_, 'a> {
             (self.reached)(ReachedValue { value, as_named });
             return;
         };
+        if work::is_exhausted() {
+            self.unread = true;
+            return;
+        }
         if value.kind() == ValueKind::String {
             return self.into(value, way);
         }
         match step {
             PathStep::Key(name) => self.members(value, name, rest, as_named),
             PathStep::Index(index) => {
+                work::spend(*index);
                 if let Some(element) = value.element(*index) {
                     self.on(element, rest, as_named);
                 }
             }
             PathStep::Every => {
                 for element in value.elements() {
+                    work::spend(VISITED);
                     self.on(element, rest, as_named);
                 }
                 for (_, member) in value.members() {
+                    work::spend(VISITED);
                     self.on(member, rest, as_named);
                 }
             }
             PathStep::Anywhere(name) => {
                 for node in value.descendants() {
+                    work::spend(VISITED);
                     match node.value.kind() {
                         _ if node.is_key => {}
                         ValueKind::Object => self.members(node.value, name, rest, as_named),
@@ -127,6 +142,7 @@ impl<'a> PathWalk<'_, 'a> {
 
     fn members(&mut self, object: Value<'a>, name: &str, rest: &[PathStep], as_named: bool) {
         for (key, member) in object.members() {
+            work::spend(VISITED);
             if key.is_text(name) {
                 self.on(member, rest, as_named);
             } else if is_spelling(key, name) {
@@ -156,6 +172,7 @@ pub(crate) fn is_spelling(key: Value<'_>, name: &str) -> bool {
     if is_plain(raw) && is_plain(name.as_bytes()) {
         return letters(raw).eq(letters(name.as_bytes()));
     }
+    work::spend(raw.len().saturating_mul(FOLDED));
     let key = key.text().unwrap_or_default();
     letters(fold_name(&key).as_bytes()).eq(letters(fold_name(name).as_bytes()))
 }

@@ -120,12 +120,9 @@ impl<'a> Context<'a> {
             }
             let slot = scans.list.get_mut(place)?;
             let splits = scans.splits.get_or_insert_with(|| self.splits(all));
-            Some(slot.get_or_insert_with(|| {
-                let ours = splits.iter().filter(|split| split.text == number);
-                TextScan {
-                    splits: ours.copied().collect(),
-                    ..TextScan::default()
-                }
+            Some(slot.get_or_insert_with(|| TextScan {
+                splits: cross_text::of_text(number, splits).to_vec(),
+                ..TextScan::default()
             }))
         });
         let scan = slot.unwrap_or(own);

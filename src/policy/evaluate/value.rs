@@ -10,7 +10,11 @@ use crate::policy::operators::Polarity;
 use crate::policy::scalar::{Scalar, TextValue};
 use crate::wire::json::{self, Inside, JsonPath, Value};
 use crate::wire::span::index;
+use crate::wire::work;
 use std::borrow::Cow;
+
+/// Work steps for comparing the name of a tool with one that is offered.
+const OFFERED: usize = 16;
 
 /// How arrays are given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -299,6 +303,7 @@ fn is_unoffered(event: &Event, facts: &Facts) -> Option<bool> {
         (Known::Unknown, _, _) => None,
         _ if event.provider_run => Some(false),
         (Known::Missing, Known::Is(offered), Known::Is(tool)) => {
+            work::spend(offered.len().saturating_mul(OFFERED));
             let name = fold_name(tool);
             Some(offered.iter().all(|offered| fold_name(offered) != name))
         }

@@ -11,7 +11,11 @@
 use super::host::{Host, hosts};
 use super::ip::{Numeric, ends, ipv4, ipv6};
 use super::{OperandError, TestResult};
+use crate::wire::work;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Work steps for comparing an address with a network.
+const COMPARED: usize = 2;
 
 /// Networks to compare with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -218,6 +222,10 @@ impl Networks {
     }
 
     fn compare(&self, network: Network) -> TestResult {
+        work::spend(self.networks.len().saturating_mul(COMPARED));
+        if work::is_exhausted() {
+            return TestResult::Unreadable;
+        }
         let mut all = TestResult::Fails;
         for other in &self.networks {
             match network.within(*other) {

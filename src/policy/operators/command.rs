@@ -19,6 +19,7 @@
 use super::path::Folders;
 use super::shell::{Word, assigned_name, simple_commands};
 use super::{OperandError, TestResult};
+use crate::wire::work;
 use std::ops::Range;
 
 /// Commands to compare with.
@@ -34,6 +35,9 @@ pub(crate) struct Commands {
 
 /// Longest line that is read; Linux takes no argument longer than half of it (MAX_ARG_STRLEN).
 const MAX_BYTES: usize = 256 << 10;
+
+/// Work steps for comparing a command with an entry.
+const COMPARED: usize = 4;
 
 /// How many lines may stand in one another (`sh -c "sh -c '…'"`).
 const MAX_DEPTH: u8 = 3;
@@ -182,6 +186,9 @@ impl Commands {
     fn command(&self, words: &[Word], depth: u8) -> TestResult {
         let mut verdicts = Vec::new();
         let mut rest = words;
+        if work::is_exhausted() {
+            return TestResult::Unreadable;
+        }
         // `xargs` adds words from its input.
         let mut grows = false;
         while let Some(first) = rest.first() {
@@ -222,6 +229,7 @@ impl Commands {
         let Some((command, arguments)) = words.split_first() else {
             return false;
         };
+        work::spend(self.entries.len().saturating_mul(COMPARED));
         self.entries.iter().any(|entry| {
             let Some((name, first)) = entry.split_first() else {
                 return false;

@@ -4,6 +4,7 @@ use super::{Polarity, TestResult};
 use crate::detect::fold_name;
 use crate::policy::scalar::Scalar;
 use crate::wire::json::Decimal;
+use crate::wire::work;
 
 /// A value in a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +55,19 @@ impl Equality {
     pub(crate) fn evaluate(&self, value: &Scalar<'_>, side: Polarity) -> TestResult {
         let mut same_type = false;
         let mut equal = false;
+        work::spend(self.literals.len());
+        let (text, number) = match value {
+            Scalar::Text(text) => (Some(text.text()), None),
+            Scalar::Number(number, _) => (None, Decimal::parse(number)),
+            _ => (None, None),
+        };
+        // A negative name must not be got around by a spelling either, so folding follows the side on which *equality*
+        // stands.
+        let broad = (side == Polarity::Restricting) != self.negative;
+        let folded = text
+            .as_deref()
+            .filter(|_| self.names && broad)
+            .map(fold_name);
         for literal in &self.literals {
             match (literal, value) {
                 (Literal::Null, Scalar::Null) => (same_type, equal) = (true, true),
@@ -61,18 +75,22 @@ impl Equality {
                     same_type = true;
                     equal |= expected == actual;
                 }
-                (Literal::Number(expected), Scalar::Number(actual, _)) => {
+                (Literal::Number(expected), Scalar::Number(..)) => {
                     same_type = true;
-                    equal |= Decimal::parse(actual).is_some_and(|actual| actual == *expected);
+                    equal |= number.as_ref() == Some(expected);
                 }
-                (Literal::Text { exact, folded }, Scalar::Text(actual)) => {
+                (
+                    Literal::Text {
+                        exact,
+                        folded: expected,
+                    },
+                    Scalar::Text(_),
+                ) => {
                     same_type = true;
-                    // A negative name must not be got around by a spelling either, so folding follows the side on
-                    // which *equality* stands.
-                    let broad = (side == Polarity::Restricting) != self.negative;
-                    let actual = actual.text();
-                    equal |= **exact == *actual
-                        || (self.names && broad && *fold_name(&actual).trim() == **folded);
+                    equal |= text.as_deref() == Some(&**exact)
+                        || folded
+                            .as_ref()
+                            .is_some_and(|name| *name.trim() == **expected);
                 }
                 _ => {}
             }

@@ -19,9 +19,13 @@
 use super::url::percent_decoded;
 use super::{OperandError, TestResult};
 use crate::wire::letter_case;
+use crate::wire::work;
 
 /// Longest path that is read: Windows takes 32,767 characters, others far less.
 const MAX_BYTES: usize = 128 << 10;
+
+/// Work steps for comparing a path with a folder.
+const COMPARED: usize = 4;
 
 /// Folders to compare with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,6 +117,7 @@ impl Folders {
         match path {
             None => TestResult::Unreadable,
             Some(path) => {
+                work::spend(self.folders.len().saturating_mul(COMPARED));
                 let within = self.folders.iter().any(|folder| path.is_within(folder));
                 (within != self.negative).into()
             }

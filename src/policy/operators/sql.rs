@@ -27,6 +27,7 @@ mod words;
 use super::{OperandError, TestResult};
 use crate::wire::letter_case;
 use crate::wire::sorted_map::SortedSet;
+use crate::wire::work;
 use rows::Rows;
 use statement::{SqlFindings, TableRef};
 use token::{Dialect, tokens};
@@ -34,6 +35,9 @@ use words::{OPAQUE_VERBS, OTHER_VERBS, RESERVED_VERBS};
 
 /// Longest text that is read.
 const MAX_BYTES: usize = 256 << 10;
+
+/// Work steps for comparing a table with an entry.
+const COMPARED: usize = 32;
 
 /// What is asked of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,6 +145,10 @@ impl SqlQuestion {
                     verdict(TestResult::Unreadable);
                 }
                 for table in &findings.tables {
+                    work::spend(tables.len().saturating_mul(COMPARED));
+                    if work::is_exhausted() {
+                        return verdict(TestResult::Unreadable);
+                    }
                     verdict(compare(table, tables));
                 }
                 if findings.tables.is_empty() {

@@ -3,6 +3,11 @@
 use super::{Reader, Row, Type, VisitField};
 use crate::diag::codes;
 use crate::wire::json::{self, Value};
+use crate::wire::work;
+
+/// Work steps for looking up the name of a member, and for comparing one that is not known with all of them.
+const KNOWN: usize = 16;
+const UNKNOWN: usize = 100;
 
 /// Names of the members of an object, as a plain list or as rows.
 #[derive(Clone, Copy)]
@@ -76,6 +81,7 @@ impl<'b> Reader<'b> {
         self.claim(value);
         let mut seen = 0u64;
         for (key, member) in value.members() {
+            work::spend(KNOWN);
             let written = key.raw_content();
             let known = if key.has_escapes() {
                 None
@@ -126,6 +132,7 @@ impl<'b> Reader<'b> {
     }
 
     fn report_variant(&mut self, key: Value<'_>, names: Names<'_>) {
+        work::spend(key.raw_content().len().saturating_add(UNKNOWN));
         let Some(text) = key.text() else { return };
         let joined = text.replace('_', "");
         let variant = names.position(|name| {

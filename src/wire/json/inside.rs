@@ -9,6 +9,7 @@ use super::string::DecodedOffsets;
 use super::value::{Backing, JsonText, Value, ValueKind};
 use crate::wire::sorted_map::SortedMap;
 use crate::wire::span::index;
+use crate::wire::work;
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ops::Range;
@@ -96,6 +97,7 @@ impl JsonBody<'_> {
     }
 
     fn read_inside(&self, string: Value<'_>) -> Lookup {
+        work::spend(string.raw_content().len());
         let text = string.text().unwrap_or_default();
         if !text.trim_start().starts_with(['{', '[', '"']) {
             return Lookup::Nothing;

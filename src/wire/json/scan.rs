@@ -6,6 +6,7 @@
 use super::string;
 use crate::wire::sort;
 use crate::wire::span::{Span, index, offset};
+use crate::wire::work;
 use std::borrow::Cow;
 
 /// Limits of a scan.
@@ -132,6 +133,12 @@ enum Expected {
     End,
 }
 
+/// Work steps for a node, in addition to its bytes.
+const NODE: usize = 8;
+
+/// Work steps for a key that is sorted, for each doubling of their number.
+const SORTED: usize = 4;
+
 /// Scans one JSON text into `tape`, which is cleared first, in time linear in `bytes`.
 ///
 /// # Errors
@@ -150,7 +157,7 @@ pub fn scan(bytes: &[u8], limits: Limits, tape: &mut Tape) -> Result<(), ScanErr
     let few = bytes.len().wrapping_div(8).min(64);
     let many = bytes.len().wrapping_div(32).min(1 << 16);
     tape.nodes.reserve(few.max(many));
-    Scanner {
+    let scanned = Scanner {
         bytes,
         at: 0,
         nodes: &mut tape.nodes,
@@ -158,7 +165,11 @@ pub fn scan(bytes: &[u8], limits: Limits, tape: &mut Tape) -> Result<(), ScanErr
         keys: Vec::with_capacity(16),
         max_depth: usize::from(limits.max_depth),
     }
-    .run()
+    .run();
+    // Eight bytes of a string are read at a time.
+    work::spend(tape.nodes.len().saturating_mul(NODE));
+    work::spend(bytes.len().wrapping_div(4));
+    scanned
 }
 
 /// Scans one JSON text and returns it with its tape.
@@ -490,11 +501,17 @@ impl Scanner<'_> {
                 return Ok(());
             }
         }
+        let sorted = |count: usize| {
+            let doublings = usize::try_from(count.ilog2()).unwrap_or_default();
+            count.saturating_mul(doublings.saturating_mul(SORTED))
+        };
+        work::spend(sorted(keys.len()));
         sort::sort_by_key(keys, |key| key.hash);
         for group in keys.chunk_by(|a, b| a.hash == b.hash) {
             if group.len() < 2 {
                 continue;
             }
+            work::spend(sorted(group.len()));
             let mut texts: Vec<_> = group
                 .iter()
                 .filter_map(|key| nodes.get(index(key.node)))

@@ -243,7 +243,10 @@ impl Pass<'_> {
             *byte = b'_';
         }
         let named = Text::new(&assigned);
-        let pair = (0..key.len()).find_map(|at| named_value::pair(&named, at));
+        let words = (0..key.len()).filter(|at| named_value::begins_word(&assigned, *at));
+        let pair = words
+            .inspect(|_| work::spend(PROBE))
+            .find_map(|at| named_value::pair(&named, at));
         if pair.is_none_or(|pair| pair.value.start != key.len().wrapping_add(1)) {
             return;
         }
