@@ -18,8 +18,13 @@ AGENTS_SDKS  := openai-agents==0.24.0 pydantic-ai-slim[openai,anthropic,google]=
 AGENTS_NPM   := ai@6.0.326 @ai-sdk/openai@3.0.141 @ai-sdk/anthropic@3.0.138 @ai-sdk/google@3.0.141 zod@4.6.7
 # Coding agents, for `make test-clients`: a gigabyte.
 CODING       := @openai/codex@0.169.0 @anthropic-ai/claude-code@2.1.197 @google/gemini-cli@0.61.0 opencode-ai@1.18.33
-# Envoy's rate limit service, for `make test-mesh`.
+# For `make test-mesh`: Envoy's rate limit service, Istio (the state of 1.31 that Go's module proxy has), Kubernetes' API, and the
+# registry. tests/mesh/kubernetes/go.mod names the same Kubernetes.
 RATELIMIT    := v1.4.1-0.20260122083618-3fb702589d36
+ISTIO        := v0.0.0-20260827124520-eed52ebb66ad
+KUBERNETES   := v1.36.3
+CRANE        := v0.22.1
+HELM         := v3.22.0
 # Only for `make site`.
 MKDOCS       := 9.8.1
 MKDOCS_MORE  := mkdocs==1.6.1 pymdown-extensions==13.1 mdx-truly-sane-lists==1.3
@@ -41,6 +46,9 @@ VENV   := $(CURDIR)/.venv
 PYTHON ?= python3
 STEP   := tools/setup/step
 PIP    := -m pip --quiet --disable-pip-version-check --no-input
+
+SPACE := $(subst ,, )
+COMMA := ,
 
 envoy-of = $(VENV)/envoy-$(1)/bin/envoy
 node-of  = $(VENV)/node-$(1)/nodejs/bin/node
@@ -144,11 +152,14 @@ test-observability: $(if $(QUICK),quick-wasm,wasm) envoy ## Tests of alerts, das
 	@$(IN_ENVOY) \
 	$(STEP) 'Testing alerts and dashboards' cargo test --quiet --test envoy -- --ignored observability
 
-# With the Redis of the system, and Envoy's rate limit service, which Go builds in a minute.
-test-mesh: $(if $(QUICK),quick-wasm,wasm) envoys ratelimit ## Tests of several Envoys that share a budget: rate limit service, Redis
+MESH := $(VENV)/istio-$(ISTIO)/pilot-agent $(VENV)/kubernetes-$(KUBERNETES)/kube-apiserver $(VENV)/crane-$(CRANE)/crane \
+  $(VENV)/helm-$(HELM)/helm
+# With the Redis of the system, and with what Go builds once, in a quarter of an hour: Envoy's rate limit service, Istio, the API
+# of Kubernetes and etcd, a registry, Helm.
+test-mesh: $(if $(QUICK),quick-wasm,wasm) envoys ratelimit mesh ## Tests of several Envoys and of meshes: Redis and rate limit service, Istio, Kubernetes' API, Helm; ONLY=word
 	@tools/setup/requirements redis
-	@$(IN_ENVOY) AGENTGUARD_RATELIMIT=$(VENV)/ratelimit-$(RATELIMIT)/service_cmd \
-	$(STEP) 'Testing several Envoys' cargo test --quiet --test envoy -- --ignored several $(ONLY)
+	@$(IN_ENVOY) AGENTGUARD_RATELIMIT=$(VENV)/ratelimit-$(RATELIMIT)/service_cmd AGENTGUARD_MESH=$(subst $(SPACE),:,$(dir $(MESH))) \
+	$(STEP) 'Testing several Envoys and meshes' cargo test --quiet --test envoy -- --ignored $(or $(ONLY),several:: mesh::)
 
 # The same tests with the native module in the place of the Wasm one, and those of what only it has. It refuses policies with
 # an approval service; Envoy before 1.40 does not tell it how an exchange ended.
@@ -291,7 +302,7 @@ v8-%: check-rust binaryen
 
 # ---- What is needed -------------------------------------------------------------------------------------------------
 
-.PHONY: ratelimit envoy envoys sdk sdks mcp-sdk agents-sdks agents-npm coding node npm-sdks binaryen
+.PHONY: ratelimit mesh envoy envoys sdk sdks mcp-sdk agents-sdks agents-npm coding node npm-sdks binaryen
 envoy: $(call envoy-of,$(ENVOY_NEWEST))
 envoys: $(call envoy-of,$(ENVOY_NEWEST)) $(call envoy-of,$(ENVOY_OLDEST))
 sdk: $(VENV)/openai-$(OPENAI_SDK)/installed
@@ -304,6 +315,7 @@ node: $(VENV)/node-$(NODE)/installed
 npm-sdks: $(VENV)/node-$(NODE)/packages
 binaryen: $(VENV)/binaryen-$(BINARYEN)/installed
 ratelimit: $(VENV)/ratelimit-$(RATELIMIT)/service_cmd
+mesh: $(MESH)
 
 $(VENV)/envoy-%/bin/envoy: | check-python
 	@printf '\n==> Fetching Envoy %s\n' $*
@@ -401,6 +413,34 @@ $(GO_PACKAGES): $(wildcard tests/envoy/go/*)
 	@tools/setup/requirements golang
 	@printf '\n==> Building a client of the Go packages\n'
 	@cd tests/envoy/go && go build -buildvcs=false -o $@ .
+
+go-install = GOBIN=$(@D) $(STEP) 'Building $(1)' go install -buildvcs=false '-ldflags=-s -w' $(2)
+
+# The agent starts Envoy with this template, and the API needs these definitions.
+$(VENV)/istio-%/pilot-agent:
+	@tools/setup/requirements golang
+	@$(call go-install,Istio $* (ten minutes),-tags=vtprotobuf$(COMMA)disable_pgv \
+	  istio.io/istio/pilot/cmd/pilot-discovery@$* istio.io/istio/pilot/cmd/pilot-agent@$*)
+	@cd /tmp && source=$$(go mod download -json istio.io/istio@$* | sed -n 's/^.*"Dir": "\(.*\)".*$$/\1/p') && \
+	  install -m 644 $$source/tools/packaging/common/envoy_bootstrap.json $$source/manifests/charts/base/files/crd-all.gen.yaml $(@D)
+
+# Kubernetes is no module that `go install` takes.
+KUBERNETES_SOURCE := -C tests/mesh/kubernetes -buildvcs=false
+$(VENV)/kubernetes-%/kube-apiserver:
+	@tools/setup/requirements golang
+	@mkdir -p $(@D)
+	@go build $(KUBERNETES_SOURCE) '-ldflags=-s -w' -o $(@D)/etcd go.etcd.io/etcd/server/v3
+	@$(STEP) 'Building the API of Kubernetes $* (five minutes)' \
+	  go build $(KUBERNETES_SOURCE) '-ldflags=-s -w -X k8s.io/component-base/version.gitVersion=$*' -o $(@D)/ \
+	  k8s.io/kubernetes/cmd/kubectl k8s.io/kubernetes/cmd/kube-apiserver
+
+$(VENV)/crane-%/crane:
+	@tools/setup/requirements golang
+	@$(call go-install,a registry,github.com/google/go-containerregistry/cmd/crane@$*)
+
+$(VENV)/helm-%/helm:
+	@tools/setup/requirements golang
+	@$(call go-install,Helm $*,helm.sh/helm/v3/cmd/helm@$*)
 
 $(OTHERS)/installed: | check-python
 	@printf '\n==> Fetching presidio-analyzer %s and detect-secrets %s, for comparison\n' $(PRESIDIO) $(DETECT_SECRETS)

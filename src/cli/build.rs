@@ -1,6 +1,7 @@
 //! `agentguard build POLICY --for …`: writes the configuration for a proxy.
 
 mod envoy_gateway;
+mod helm;
 mod image;
 mod istio;
 mod kubernetes;
@@ -137,6 +138,8 @@ enum Target {
     K8s,
     /// Manifests for Istio: the filter, buffers, audit events, labels of metrics.
     Istio,
+    /// Values for the Helm chart with the manifests for Istio: deploy/helm/agentguard.
+    Helm,
     /// Manifests for Envoy Gateway: the filter, buffers, audit events, labels of metrics.
     EnvoyGateway,
 }
@@ -231,6 +234,10 @@ impl Build {
                 mesh::refuse_inexact_numbers(&root, "")?;
                 self.manifests(istio::manifests(&built, &self.mesh)?)?
             }
+            Target::Helm => {
+                mesh::refuse_inexact_numbers(&root, "")?;
+                self.manifests(helm::values(&built, &self.mesh)?)?
+            }
             Target::EnvoyGateway => {
                 mesh::refuse_inexact_numbers(&root, "")?;
                 self.manifests(envoy_gateway::manifests(&built, &self.mesh)?)?
@@ -283,7 +290,7 @@ impl Build {
         let text = String::from_utf8_lossy(&text).into_owned();
         let built = match self.target {
             Target::Json => text,
-            Target::K8s | Target::Istio | Target::EnvoyGateway => {
+            Target::K8s | Target::Istio | Target::Helm | Target::EnvoyGateway => {
                 return Err(output::print_error(
                     "a kill list is built `--for envoy`, as a file that Envoy watches, or `--for json`",
                 ));

@@ -235,11 +235,7 @@ fn mesh_config(text: &str) -> Value {
         .map_while(|line| line.strip_prefix("#   "))
         .map(|line| format!("{line}\n"))
         .collect();
-    let mut json = Vec::new();
-    agentguard::author::parse_yaml(&yaml)
-        .unwrap()
-        .write_json(&mut json);
-    serde_json::from_slice(&json).unwrap()
+    as_value(&yaml)
 }
 
 #[test]
@@ -477,4 +473,83 @@ fn files_of_a_manifest_are_documents_with_a_comment_each() {
     }
     let members: Map<String, Value> = documents(&text).into_iter().collect();
     assert_eq!(members.len(), 3);
+}
+
+const CHART: &str = "deploy/helm/agentguard";
+
+/// A file of the chart.
+fn of_chart(name: &str) -> String {
+    std::fs::read_to_string(root().join(CHART).join(name)).unwrap()
+}
+
+fn as_value(yaml: &str) -> Value {
+    let mut json = Vec::new();
+    agentguard::author::parse_yaml(yaml)
+        .unwrap()
+        .write_json(&mut json);
+    serde_json::from_slice(&json).unwrap()
+}
+
+#[test]
+fn the_chart_is_of_this_version_and_tells_what_build_tells() {
+    let chart = as_value(&of_chart("Chart.yaml"));
+    for key in ["version", "appVersion"] {
+        assert_eq!(chart[key], env!("CARGO_PKG_VERSION"));
+    }
+    let told = mesh_config(&out(&istio(&[])));
+    assert_eq!(as_value(&of_chart("files/mesh.yaml")), told);
+    let alerts = std::fs::read_to_string(root().join("envoy/prometheus/alerts.yaml")).unwrap();
+    assert_eq!(of_chart("files/alerts.yaml"), alerts);
+}
+
+#[test]
+fn values_for_the_chart_have_the_policy_and_the_proxies() {
+    let schema: Value = serde_json::from_str(&of_chart("values.schema.json")).unwrap();
+    let validator = jsonschema::draft7::new(&schema).unwrap();
+    let chart = as_value(&of_chart("values.yaml"));
+    assert!(validator.is_valid(&chart));
+    let image = format!("r.example.com/agentguard:1@sha256:{DIGEST}");
+    for (policy, line, kind) in [
+        (POLICY, "", "WasmPlugin"),
+        (POLICY, "envoy: { headers: hold }", "EnvoyFilter"),
+    ] {
+        let text = std::fs::read_to_string(root().join(policy)).unwrap();
+        let (_folder, policy) = written(&format!("{text}{line}\n"));
+        let options = ["helm", "--selector", "app=a", "--image", &image];
+        let values = as_value(&out(&build(&policy, &options)));
+        let errors: Vec<String> = validator
+            .iter_errors(&values)
+            .map(|error| error.to_string())
+            .collect();
+        assert!(errors.is_empty(), "{errors:?}");
+        // Each of them is one that the chart documents.
+        for (key, value) in values.as_object().unwrap() {
+            let known = chart[key].as_object();
+            for inner in value.as_object().into_iter().flat_map(Map::keys) {
+                assert!(known.unwrap().contains_key(inner), "{key}.{inner}");
+            }
+            assert!(chart.get(key).is_some(), "{key}");
+        }
+        assert_eq!(values["image"], image);
+        assert_eq!(values["kind"], kind);
+        assert_eq!(values["policy"]["holdsHeaders"], kind == "EnvoyFilter");
+        assert_eq!(values["proxies"]["selector"], json!({"app": "a"}));
+        let document = values["policy"]["document"].as_str().unwrap();
+        let alone = out(&build(&policy, &["json"]));
+        assert_eq!(document, alone.trim_end());
+    }
+    for (options, word) in [
+        (&["--name", "x"][..], "of the release"),
+        (&["--namespace", "x"], "of the release"),
+        (&["--gateway", "g"], "cannot be used with"),
+    ] {
+        let common = ["helm", "--selector", "app=a", "--image", &image];
+        let said = complaint(&build(POLICY, &[&common, options].concat()));
+        assert!(said.contains(word), "{options:?}: {said}");
+    }
+    let said = complaint(&build(POLICY, &["helm", "--image", &image]));
+    assert!(
+        said.contains("needs --gateway NAME or --selector"),
+        "{said}"
+    );
 }

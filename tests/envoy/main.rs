@@ -65,6 +65,7 @@ mod headers;
 mod identity;
 mod kill;
 mod limits;
+mod mesh;
 mod metrics;
 mod native;
 mod observability;

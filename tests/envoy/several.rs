@@ -22,7 +22,8 @@ fn shipped(name: &str) -> Value {
     serde_json::from_slice(&json).expect("JSON")
 }
 
-fn free_port() -> u16 {
+/// A port on which nobody listens.
+pub(crate) fn free_port() -> u16 {
     let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
     free.expect("a port").port()
 }

@@ -16,17 +16,7 @@ pub(super) fn manifests(built: &Built<'_>, options: &MeshOptions) -> Result<Stri
     options.check_names()?;
     let image = options.image("istio")?;
     let attached = attached(options)?;
-    let kind = match (options.kind, built.holds) {
-        (None, true) => Kind::EnvoyFilter,
-        (None, false) => Kind::WasmPlugin,
-        (Some(Kind::WasmPlugin | Kind::TrafficExtension), true) => {
-            return refuse(
-                "the policy holds headers (`envoy: { headers: hold }`), which WasmPlugin and TrafficExtension cannot tell \
-                 Envoy: requests would hang. Use --kind EnvoyFilter, or take `headers: hold` out of the policy",
-            );
-        }
-        (Some(kind), _) => kind,
-    };
+    let kind = kind(built, options)?;
     let filter = match kind {
         Kind::EnvoyFilter => envoy_filter(built, options, &image, &attached)?,
         _ => extension(kind, built, options, &image, &attached),
@@ -37,8 +27,21 @@ pub(super) fn manifests(built: &Built<'_>, options: &MeshOptions) -> Result<Stri
     write(&head, &[filter, buffers, telemetry]).or_else(|what| refuse(&what))
 }
 
+/// Returns the kind of resource, which must be able to say what the policy needs.
+pub(super) fn kind(built: &Built<'_>, options: &MeshOptions) -> Result<Kind, Failed> {
+    match (options.kind, built.holds) {
+        (None, true) => Ok(Kind::EnvoyFilter),
+        (None, false) => Ok(Kind::WasmPlugin),
+        (Some(Kind::WasmPlugin | Kind::TrafficExtension), true) => refuse(
+            "the policy holds headers (`envoy: { headers: hold }`), which WasmPlugin and TrafficExtension cannot tell \
+             Envoy: requests would hang. Use --kind EnvoyFilter, or take `headers: hold` out of the policy",
+        ),
+        (Some(kind), _) => Ok(kind),
+    }
+}
+
 /// Returns the proxies to which the resources apply: `selector` or `targetRefs`.
-fn attached(options: &MeshOptions) -> Result<Map<String, Value>, Failed> {
+pub(super) fn attached(options: &MeshOptions) -> Result<Map<String, Value>, Failed> {
     let mut attached = Map::new();
     if let Some(gateway) = &options.gateway {
         attached.insert(
@@ -47,7 +50,7 @@ fn attached(options: &MeshOptions) -> Result<Map<String, Value>, Failed> {
         );
     } else if options.selector.is_empty() {
         return refuse(
-            "--for istio needs --gateway NAME or --selector KEY=VALUE: a filter for every proxy of the namespace would deny \
+            "needs --gateway NAME or --selector KEY=VALUE: a filter for every proxy of the namespace would deny \
              what is not AI traffic",
         );
     } else {
@@ -86,7 +89,7 @@ fn head(built: &Built<'_>, options: &MeshOptions) -> Result<String, Failed> {
          To rename something, apply the new name before the old one is deleted: between them traffic would not be filtered.\n\
          A selector that matches no pod is no error for Istio, and nothing is filtered. To see that the filter is in place:\n\
          \n\
-         \x20 istioctl proxy-config ecds POD.{namespace}\n",
+         \x20 kubectl exec POD -n {namespace} -c istio-proxy -- pilot-agent request GET config_dump | agentguard doctor -\n",
         name = built.name,
         version = built.version,
     ))
@@ -144,21 +147,17 @@ fn extension(
     if let Some(traffic) = traffic(options.context) {
         spec.insert("match".to_owned(), traffic);
     }
-    let kind = match kind {
+    match kind {
         Kind::TrafficExtension => {
             spec.insert("wasm".to_owned(), Value::Object(wasm));
-            "TrafficExtension"
         }
-        _ => {
-            spec.append(&mut wasm);
-            "WasmPlugin"
-        }
-    };
+        _ => spec.append(&mut wasm),
+    }
     Manifest {
         about: ABOUT_PLUGIN.to_owned(),
         document: json!({
             "apiVersion": "extensions.istio.io/v1alpha1",
-            "kind": kind,
+            "kind": kind.word(),
             "metadata": options.metadata(&options.name),
             "spec": spec,
         }),
@@ -195,12 +194,7 @@ fn envoy_filter(
     image: &Image,
     attached: &Map<String, Value>,
 ) -> Result<Manifest, Failed> {
-    if options.pull_secret.is_some() {
-        return refuse(
-            "--pull-secret: Istio reads no secret for an EnvoyFilter; mount a Docker configuration into the proxy and set \
-             DOCKER_CONFIG there",
-        );
-    }
+    options.refuse_pull_secret()?;
     let url = url(image, options);
     // Istio's agent downloads the module. It takes `nil` for no digest, because Envoy requires a text.
     let sha256 = url.get("sha256").cloned().unwrap_or(json!("nil"));

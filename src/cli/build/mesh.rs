@@ -15,6 +15,12 @@ pub(super) const AUDIT_FORMAT: &str = "%FILTER_STATE(wasm.agentguard:PLAIN)%\n";
 /// A request that the filter has seen, in CEL.
 pub(super) const IS_AUDITED: &str = "'wasm.agentguard' in filter_state";
 
+/// The name of the resources, unless `--name` says something else.
+pub(super) const DEFAULT_NAME: &str = "agentguard";
+
+/// Their namespace, unless `--namespace` says something else.
+pub(super) const DEFAULT_NAMESPACE: &str = "default";
+
 /// Options of `build` and `init` for manifests.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = HEADING)]
@@ -30,10 +36,10 @@ pub(in crate::cli) struct MeshOptions {
     #[arg(long, value_name = "SECRET", requires = "image")]
     pub(super) pull_secret: Option<String>,
     /// The name of the resources.
-    #[arg(long, value_name = "NAME", default_value = "agentguard")]
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_NAME)]
     pub(super) name: String,
     /// Their namespace: that of the proxies.
-    #[arg(long, value_name = "NAMESPACE", default_value = "default")]
+    #[arg(long, value_name = "NAMESPACE", default_value = DEFAULT_NAMESPACE)]
     pub(super) namespace: String,
     /// A label of the proxies' pods; may be repeated. Only with Istio.
     #[arg(long, value_name = "KEY=VALUE")]
@@ -81,6 +87,17 @@ pub(super) enum Kind {
     EnvoyFilter,
 }
 
+impl Kind {
+    /// Its name, as Kubernetes and `--kind` know it.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Kind::WasmPlugin => "WasmPlugin",
+            Kind::TrafficExtension => "TrafficExtension",
+            Kind::EnvoyFilter => "EnvoyFilter",
+        }
+    }
+}
+
 /// Reports a usage error.
 pub(super) fn refuse<T>(what: &str) -> Result<T, Failed> {
     Err(output::print_error(what))
@@ -112,6 +129,17 @@ impl MeshOptions {
             _ => {}
         }
         Ok(image)
+    }
+
+    /// Refuses a secret that Istio would not read.
+    pub(super) fn refuse_pull_secret(&self) -> Result<(), Failed> {
+        match self.pull_secret {
+            None => Ok(()),
+            Some(_) => refuse(
+                "--pull-secret: Istio reads no secret for an EnvoyFilter; mount a Docker configuration into the proxy and set \
+                 DOCKER_CONFIG there",
+            ),
+        }
     }
 
     /// Returns `{name, namespace}`.
@@ -165,11 +193,7 @@ impl MeshOptions {
             Context::Outbound => Some("outbound"),
         };
         arguments.extend(context.iter().flat_map(|context| ["--context", *context]));
-        let kind = self.kind.map(|kind| match kind {
-            Kind::WasmPlugin => "WasmPlugin",
-            Kind::TrafficExtension => "TrafficExtension",
-            Kind::EnvoyFilter => "EnvoyFilter",
-        });
+        let kind = self.kind.map(Kind::word);
         arguments.extend(kind.iter().flat_map(|kind| ["--kind", *kind]));
         arguments
     }

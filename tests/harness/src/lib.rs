@@ -21,8 +21,8 @@ pub use envoy::{Envoy, Host, Listening, Sample, Setup, Version, module, wasm};
 pub use otlp::{Span, spans};
 pub use page::Page;
 pub use process::{
-    Process, agents_packages, agents_python, go_packages, mcp_python, node, rate_limit_service,
-    sdk_python,
+    Process, agents_packages, agents_python, go_packages, mcp_python, mesh_file, node,
+    rate_limit_service, sdk_python,
 };
 pub use provider::{Answer, Ended, Gate, Provider, Received};
 pub use records::{Records, check};

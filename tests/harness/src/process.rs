@@ -130,6 +130,21 @@ pub fn go_packages() -> PathBuf {
     setting("AGENTGUARD_GO_PACKAGES")
 }
 
+/// Returns a program or a file of a mesh: `pilot-agent`, `kubectl`.
+///
+/// # Panics
+/// `make test-mesh` did not set where they are.
+pub fn mesh_file(name: &str) -> PathBuf {
+    let folders = setting("AGENTGUARD_MESH");
+    let mut folders = std::env::split_paths(&folders);
+    match folders.find(|folder| folder.join(name).exists()) {
+        Some(folder) => folder.join(name),
+        None => {
+            panic!("AGENTGUARD_MESH names no folder with {name}; run these with `make test-mesh`")
+        }
+    }
+}
+
 /// Returns a path set by `make`.
 pub(crate) fn setting(name: &str) -> PathBuf {
     match std::env::var_os(name) {

@@ -189,7 +189,10 @@ pub struct RawResponse {
 
 impl Raw {
     /// Connects, if there is a listener.
-    pub(crate) fn connect(address: SocketAddr) -> io::Result<Raw> {
+    ///
+    /// # Errors
+    /// Nobody listens.
+    pub fn connect(address: SocketAddr) -> io::Result<Raw> {
         let stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;

@@ -1,0 +1,60 @@
+//! `build --for helm`: the values of the chart in `deploy/helm/agentguard`, which has the manifests of `--for istio`.
+
+use super::istio::{attached, kind};
+use super::manifest::yaml;
+use super::mesh::{Context, DEFAULT_NAME, DEFAULT_NAMESPACE, Kind, MeshOptions, refuse};
+use super::{Built, FILTER};
+use crate::cli::Failed;
+use serde_json::{Value, json};
+
+/// Writes the values.
+pub(super) fn values(built: &Built<'_>, options: &MeshOptions) -> Result<String, Failed> {
+    options.check_names()?;
+    if options.name != DEFAULT_NAME || options.namespace != DEFAULT_NAMESPACE {
+        return refuse(
+            "--name and --namespace are those of the release: `helm install NAME --namespace NAMESPACE`",
+        );
+    }
+    // As checked for `--for istio`; the chart reads the same texts.
+    options.image("helm")?;
+    attached(options)?;
+    let kind = kind(built, options)?;
+    if kind == Kind::EnvoyFilter {
+        options.refuse_pull_secret()?;
+    }
+    let values = json!({
+        "image": options.image.as_deref().map(|image| image.strip_prefix("oci://").unwrap_or(image)),
+        "sha256": options.sha256.as_deref().unwrap_or_default(),
+        "pullSecret": options.pull_secret.as_deref().unwrap_or_default(),
+        "proxies": proxies(options)?,
+        "kind": kind.word(),
+        "policy": {
+            "name": built.name,
+            "version": built.version,
+            "document": built.document,
+            "holdsHeaders": built.holds,
+            "keys": built.keys,
+        },
+    });
+    let values = yaml(&values).or_else(|what| refuse(&what))?;
+    Ok(format!(
+        "# Values of the Helm chart: policy {} {}.\n\
+         # Written by `agentguard build --for helm`: change the policy and build again instead of editing this file.\n\
+         #\n\
+         # Then, and after each change: helm upgrade --install {FILTER} deploy/helm/agentguard --namespace NAMESPACE --values FILE\n\
+         {values}",
+        built.name, built.version,
+    ))
+}
+
+fn proxies(options: &MeshOptions) -> Result<Value, Failed> {
+    let context = match options.context {
+        Context::Gateway => "gateway",
+        Context::Inbound => "inbound",
+        Context::Outbound => "outbound",
+    };
+    Ok(match &options.gateway {
+        Some(gateway) => json!({"gateway": gateway, "context": context}),
+        None => json!({"selector": options.labels()?, "context": context}),
+    })
+}

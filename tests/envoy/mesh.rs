@@ -1,0 +1,7 @@
+//! The filter in meshes that are real but for their machines: the API of Kubernetes with etcd, istiod, its agent, Helm, and the
+//! Envoy of the other tests. `make test-mesh` builds and runs them.
+
+mod chart;
+mod cluster;
+mod istio;
+mod istiod;

@@ -1,0 +1,288 @@
+//! The Helm chart in `deploy/helm`, rendered and installed by Helm.
+
+use super::cluster::{cluster, run, succeed};
+use super::istiod::{Gateway, as_json, built};
+use crate::identity::forge::{Authority, Folder};
+use crate::scene::{Mode, answers, forbidden, in_mode, no_weapons, policy, says, with};
+use crate::several::free_port;
+use harness::{Request, Setup, Site, Version, mesh_file, wait_for};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::process::Command;
+
+const CHART: &str = "deploy/helm/agentguard";
+
+fn helm(arguments: &[&str]) -> Command {
+    let mut command = Command::new(mesh_file("helm"));
+    let home = cluster().home();
+    command
+        .args(arguments)
+        .env("KUBECONFIG", cluster().kubeconfig());
+    for name in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
+        command.env(name, home.join("helm"));
+    }
+    command
+}
+
+/// Numbers as doubles, as which Istio and Kubernetes carry them.
+fn as_doubles(value: &mut Value) {
+    match value {
+        Value::Number(number) => *value = json!(number.as_f64()),
+        Value::Array(items) => items.iter_mut().for_each(as_doubles),
+        Value::Object(members) => members.values_mut().for_each(as_doubles),
+        _ => {}
+    }
+}
+
+/// The contents of the documents in a file by kind and name.
+fn specs(text: &str) -> BTreeMap<String, Value> {
+    let documents = text.split("---\n").filter(|text| text.contains("\nkind: "));
+    documents
+        .map(|text| {
+            // Helm writes YAML that policies may not.
+            let mut document: Value = serde_saphyr::from_str(text).expect("YAML");
+            let name = document["metadata"]["name"].as_str().unwrap_or_default();
+            let name = format!("{} {name}", document["kind"].as_str().unwrap_or_default());
+            let mut spec = document["spec"].take();
+            as_doubles(&mut spec);
+            (name, spec)
+        })
+        .collect()
+}
+
+#[test]
+#[ignore = "make test-mesh: it needs Helm and the API of Kubernetes"]
+fn the_chart_has_the_manifests_that_build_writes_and_the_api_takes_them() {
+    let folder = Folder::new("chart");
+    let image = &cluster().image;
+    cluster().create("chart", "gateway");
+    let keys = json!([{"name": "key", "api_key": {"header": "x-agent-key", "keys": [{"env": "TEAM_KEY", "client": "a"}]}}]);
+    let plain = with(policy(json!([no_weapons()])), json!({"principals": keys}));
+    let holds = in_mode(&plain, Mode::Hold);
+    let cases = [
+        (
+            &plain,
+            vec!["--selector", "app=a", "--selector", "tier/b=c"],
+        ),
+        (&plain, vec!["--gateway", "g", "--kind", "TrafficExtension"]),
+        (
+            &plain,
+            vec![
+                "--selector",
+                "app=a",
+                "--context",
+                "inbound",
+                "--pull-secret",
+                "s",
+            ],
+        ),
+        (
+            &plain,
+            vec![
+                "--gateway",
+                "g",
+                "--context",
+                "outbound",
+                "--kind",
+                "EnvoyFilter",
+            ],
+        ),
+        (&holds, vec!["--selector", "app=a"]),
+    ];
+    let mut written = Vec::new();
+    for (policy, options) in cases {
+        let options = [&options[..], &["--image", image]].concat();
+        let expected = built(
+            policy,
+            "istio",
+            &[&options[..], &["--namespace", "chart"]].concat(),
+        );
+        written.push((built(policy, "helm", &options), expected));
+    }
+    let shipped = std::fs::read_dir("policies").expect("the policies");
+    for file in shipped.flatten().map(|file| file.path()) {
+        let name = file.to_string_lossy().into_owned();
+        if !name.ends_with(".yaml") || name.ends_with(".test.yaml") {
+            continue;
+        }
+        let build = |target: &str, more: &[&str]| {
+            let common = [
+                "build",
+                &name,
+                "--fail-closed",
+                "--for",
+                target,
+                "--selector",
+                "app=a",
+                "--image",
+                image,
+            ];
+            let arguments = [&common[..], more].concat();
+            succeed(
+                Command::new(env!("CARGO_BIN_EXE_agentguard")).args(&arguments),
+                "",
+            )
+        };
+        written.push((
+            build("helm", &[]),
+            build("istio", &["--namespace", "chart"]),
+        ));
+    }
+    for (values, expected) in written {
+        let file = folder.write("values.yaml", &values);
+        let lint = ["lint", CHART, "--strict", "--quiet", "--values", &file];
+        succeed(&mut helm(&lint), "");
+        let template = [
+            "template",
+            "agentguard",
+            CHART,
+            "--namespace",
+            "chart",
+            "--values",
+            &file,
+        ];
+        let rendered = succeed(&mut helm(&template), "");
+        assert_eq!(specs(&rendered), specs(&expected), "{values}");
+        let dry = ["apply", "--server-side", "--dry-run=server", "-f", "-"];
+        succeed(&mut cluster().kubectl(&dry), &rendered);
+    }
+}
+
+#[test]
+#[ignore = "make test-mesh: it needs Helm"]
+fn what_a_release_lacks_is_named_and_alerts_are_those_of_the_repository() {
+    let refused = |options: &[&str]| {
+        let output = run(
+            &mut helm(&[&["template", "a", CHART], options].concat()),
+            "",
+        );
+        assert!(!output.status.success(), "{options:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let image = ["--set", "image=r.io/a:1"];
+    let document = ["--set-string", r#"policy.document=\{\}"#];
+    let selector = ["--set", "proxies.selector.app=a"];
+    for (options, word) in [
+        (vec![], "policy.document is required"),
+        (vec![document, selector], "image is required"),
+        (vec![document, image], "a gateway or a selector is required"),
+        (
+            vec![document, image, selector, ["--set", "proxies.gateway=g"]],
+            "not both",
+        ),
+        (
+            vec![
+                document,
+                image,
+                selector,
+                ["--set", "policy.holdsHeaders=true"],
+            ],
+            "requests would hang",
+        ),
+        (
+            vec![
+                document,
+                image,
+                selector,
+                ["--set", "proxies.contxt=inbound"],
+            ],
+            "contxt",
+        ),
+    ] {
+        let said = refused(&options.concat());
+        assert!(said.contains(word), "{options:?}: {said}");
+    }
+    let more = ["--set", "alerts.enabled=true,metrics.podMonitor=true"];
+    let options = [document, image, selector, more].concat();
+    let rendered = succeed(
+        &mut helm(&[&["template", "a", CHART], &options[..]].concat()),
+        "",
+    );
+    let specs = specs(&rendered);
+    let names = |alerts: &Value| -> Vec<String> {
+        let groups = alerts["groups"].as_array().expect("groups");
+        let rules = groups.iter().filter_map(|group| group["rules"].as_array());
+        rules
+            .flatten()
+            .map(|rule| rule["alert"].to_string())
+            .collect()
+    };
+    let own = std::fs::read_to_string("envoy/prometheus/alerts.yaml").expect("the alerts");
+    let mut expected = names(&as_json(&own));
+    expected.push("\"AgentGuardRejectedByProxies\"".to_owned());
+    assert_eq!(names(&specs["PrometheusRule a"]), expected);
+    let monitored = &specs["PodMonitor a"]["selector"]["matchLabels"];
+    assert_eq!(monitored, &json!({"app": "a"}));
+}
+
+#[test]
+#[ignore = "make test-mesh: it needs Helm and istiod"]
+fn a_release_guards_egress_and_verifies_the_provider() {
+    let authority = Authority::new("egress");
+    authority.certificate("server", "DNS:api.openai.com");
+    let front = Setup::new(
+        Version::Newest,
+        vec![Site::bare("tls").tls(authority.server_context())],
+    )
+    .start();
+    front.provider.answer_always(answers("Hello"));
+    let folder = Folder::new("release");
+    let port = free_port();
+    let provider = |host: &str| {
+        json!({"host": host, "port": front.site("tls").address.port(), "address": "127.0.0.1",
+               "caCertificates": format!("{}/ca.pem", authority.folder().root())})
+    };
+    let egress = json!({"egress": {
+        "providers": [provider("api.openai.com"), provider("api.anthropic.com")], "gateway": {"port": port},
+    }});
+    let egress = folder.write("egress.yaml", &egress.to_string());
+    cluster().create("egress", "gateway");
+    let release = |rules: Value| {
+        let image = &cluster().image;
+        let options = ["--selector", "app=egress", "--image", image];
+        let values = folder.write("values.yaml", &built(&policy(rules), "helm", &options));
+        let upgrade = [
+            "upgrade",
+            "--install",
+            "agentguard",
+            CHART,
+            "--namespace",
+            "egress",
+            "--values",
+            &values,
+            "--values",
+            &egress,
+        ];
+        succeed(&mut helm(&upgrade), "")
+    };
+    let notes = release(json!([no_weapons()]));
+    assert!(notes.contains("extraStatTags"), "{notes}");
+    let gateway = Gateway::with_routes("egress", (port, front.provider.clone()));
+    wait_for("the policy to be in force", || {
+        (gateway.send(&forbidden()).status == 400).then_some(())
+    });
+    let hello = || Request::chat(says("hello"));
+    for host in ["api.openai.com", "agentguard.egress"] {
+        let before = front.provider.count();
+        assert_eq!(gateway.send(&hello().authority(host)).status, 200, "{host}");
+        let received = front.provider.whole(before);
+        assert_eq!(received.header("host"), Some("api.openai.com"));
+    }
+    assert_eq!(gateway.send(&Request::new("GET", "/healthz")).status, 200);
+    // Its certificate is another one's.
+    let before = front.provider.count();
+    let stranger = gateway.send(&hello().authority("api.anthropic.com"));
+    assert_eq!(stranger.status, 503);
+    assert_eq!(front.provider.count(), before);
+    release(json!([]));
+    wait_for("the new policy", || {
+        (gateway.send(&forbidden()).status == 200).then_some(())
+    });
+    succeed(
+        &mut helm(&["uninstall", "agentguard", "--namespace", "egress"]),
+        "",
+    );
+    let kinds = "wasmplugins,envoyfilters,telemetries,serviceentries,destinationrules,gateways.networking.istio.io,virtualservices";
+    let left = ["get", kinds, "--namespace", "egress", "-o", "name"];
+    assert_eq!(succeed(&mut cluster().kubectl(&left), ""), "");
+}

@@ -1,0 +1,258 @@
+//! The API of Kubernetes without machines, and a registry with the image of the module.
+
+use crate::several::free_port;
+use harness::{Process, Raw, mesh_file, wait_for};
+use serde_json::Value;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+/// A running API with its registry. There are no controllers: nobody runs what a Deployment describes.
+pub(crate) struct Cluster {
+    home: PathBuf,
+    kubeconfig: String,
+    /// `127.0.0.1:PORT/agentguard:test@sha256:…`
+    pub(crate) image: String,
+    _processes: Vec<Process>,
+}
+
+/// The API of this run, which knows Istio's resources. It ends with the process.
+pub(crate) fn cluster() -> &'static Cluster {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    CLUSTER.get_or_init(|| {
+        let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mesh");
+        let _ = std::fs::remove_dir_all(&home);
+        let cluster = Cluster::start(&home);
+        cluster.define(&mesh_file("crd-all.gen.yaml"));
+        cluster
+    })
+}
+
+/// Runs a command to its end, with this text as its standard input.
+pub(crate) fn run(command: &mut Command, input: &str) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("a program");
+    let mut stdin = child.stdin.take().expect("its standard input");
+    let text = input.to_owned();
+    // Beside what is read: a pipe holds less than a policy.
+    let writer = std::thread::spawn(move || stdin.write_all(text.as_bytes()));
+    let output = child.wait_with_output().expect("its output");
+    let _ = writer.join();
+    output
+}
+
+/// The standard output of a command that must succeed.
+#[track_caller]
+pub(crate) fn succeed(command: &mut Command, input: &str) -> String {
+    let output = run(command, input);
+    assert!(
+        output.status.success(),
+        "{command:?}: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// The status and the body of a GET request to a port of this machine, if somebody answers.
+pub(crate) fn get(port: u16, path: &str) -> Option<(u16, String)> {
+    let mut raw = Raw::connect(SocketAddr::from(([127, 0, 0, 1], port))).ok()?;
+    raw.send(
+        format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").as_bytes(),
+    );
+    let response = raw.response()?;
+    Some((
+        response.status,
+        String::from_utf8_lossy(&response.body).into_owned(),
+    ))
+}
+
+fn program(name: &str) -> Command {
+    Command::new(mesh_file(name))
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+impl Cluster {
+    /// Starts everything in a folder that must not exist.
+    fn start(home: &Path) -> Cluster {
+        std::fs::create_dir_all(home).expect("a folder");
+        let (registry_port, registry) = registry(home);
+        let image = push(home, registry_port);
+        let (api, etcd, server) = api(home);
+        let kubeconfig = home.join("kubeconfig");
+        let config = serde_json::json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "test",
+            "clusters": [{"name": "test", "cluster": {
+                "server": format!("https://127.0.0.1:{api}"), "insecure-skip-tls-verify": true,
+            }}],
+            "users": [{"name": "test", "user": {"token": "test"}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        });
+        std::fs::write(&kubeconfig, config.to_string()).expect("a file");
+        let cluster = Cluster {
+            home: home.to_owned(),
+            kubeconfig: text(&kubeconfig),
+            image,
+            _processes: vec![registry, etcd, server],
+        };
+        wait_for("the API", || {
+            let ready = run(&mut cluster.kubectl(&["get", "--raw", "/readyz"]), "");
+            ready.status.success().then_some(())
+        });
+        cluster
+    }
+
+    /// Where its files are.
+    pub(crate) fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// The file with which programs find the API.
+    pub(crate) fn kubeconfig(&self) -> &str {
+        &self.kubeconfig
+    }
+
+    /// A command of `kubectl`.
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> Command {
+        let mut command = program("kubectl");
+        command
+            .args(["--kubeconfig", &self.kubeconfig, "--cache-dir"])
+            .arg(self.home.join("kubectl"))
+            .args(arguments);
+        command
+    }
+
+    /// Applies manifests as the documentation says.
+    #[track_caller]
+    pub(crate) fn apply(&self, manifests: &str) {
+        let arguments = ["apply", "--server-side", "-f", "-"];
+        succeed(&mut self.kubectl(&arguments), manifests);
+    }
+
+    /// Applies documents.
+    #[track_caller]
+    pub(crate) fn apply_all(&self, documents: &[Value]) {
+        let texts: Vec<String> = documents.iter().map(Value::to_string).collect();
+        self.apply(&texts.join("\n---\n"));
+    }
+
+    /// Applies the resource definitions in a file.
+    fn define(&self, file: &Path) {
+        let arguments = ["apply", "--server-side", "-f", &text(file)];
+        succeed(&mut self.kubectl(&arguments), "");
+        let established = ["wait", "--for=condition=Established", "crd", "--all"];
+        succeed(&mut self.kubectl(&established), "");
+    }
+
+    /// Creates a namespace with a service account.
+    pub(crate) fn create(&self, namespace: &str, account: &str) {
+        run(&mut self.kubectl(&["create", "namespace", namespace]), "");
+        succeed(
+            &mut self.kubectl(&["create", "serviceaccount", account, "-n", namespace]),
+            "",
+        );
+    }
+}
+
+/// Starts a registry of images.
+fn registry(home: &Path) -> (u16, Process) {
+    let port = free_port();
+    let command = [
+        &text(&mesh_file("crane")),
+        "registry",
+        "serve",
+        "--address",
+        &format!("127.0.0.1:{port}"),
+    ];
+    let process = Process::start(&command, &[], &home.join("registry.log"));
+    wait_for("the registry", || get(port, "/v2/").map(|_| ()));
+    (port, process)
+}
+
+/// Pushes the module in one layer, as `make dist` packs it; returns the name with the digest.
+fn push(home: &Path, port: u16) -> String {
+    let layer = home.join("layer");
+    std::fs::create_dir_all(&layer).expect("a folder");
+    std::fs::copy(harness::wasm(), layer.join("plugin.wasm")).expect("the module");
+    let archive = text(&home.join("layer.tar.gz"));
+    let tar = ["-C", &text(&layer), "-czf", &archive, "plugin.wasm"];
+    succeed(Command::new("tar").args(tar), "");
+    let name = format!("127.0.0.1:{port}/agentguard:test");
+    let append = [
+        "append",
+        "--insecure",
+        "--oci-empty-base",
+        "-f",
+        &archive,
+        "-t",
+        &name,
+    ];
+    succeed(program("crane").args(append), "");
+    let digest = succeed(program("crane").args(["digest", "--insecure", &name]), "");
+    format!("{name}@{}", digest.trim())
+}
+
+/// Starts etcd and the API; returns the API's port.
+fn api(home: &Path) -> (u16, Process, Process) {
+    let url = |port: u16| format!("http://127.0.0.1:{port}");
+    let (clients, peers, port) = (url(free_port()), url(free_port()), free_port());
+    let program = |name: &str| text(&mesh_file(name));
+    let etcd = Process::start(
+        &[
+            &program("etcd"),
+            "--data-dir",
+            &text(&home.join("etcd")),
+            "--listen-client-urls",
+            &clients,
+            "--advertise-client-urls",
+            &clients,
+            "--listen-peer-urls",
+            &peers,
+            "--initial-advertise-peer-urls",
+            &peers,
+            "--initial-cluster",
+            &format!("default={peers}"),
+            // Nothing has to outlive the test.
+            "--unsafe-no-fsync",
+        ],
+        &[],
+        &home.join("etcd.log"),
+    );
+    let file = |name: &str| text(&home.join(name));
+    let (private, public) = (file("accounts.key"), file("accounts.pub"));
+    let openssl = |arguments: &[&str]| succeed(Command::new("openssl").args(arguments), "");
+    openssl(&["genrsa", "-out", &private, "2048"]);
+    openssl(&["rsa", "-in", &private, "-pubout", "-out", &public]);
+    let tokens = file("tokens.csv");
+    std::fs::write(&tokens, "test,admin,1,\"system:masters\"\n").expect("a file");
+    let options = [
+        ("etcd-servers", &*clients),
+        ("secure-port", &port.to_string()),
+        ("bind-address", "127.0.0.1"),
+        ("advertise-address", "127.0.0.1"),
+        ("endpoint-reconciler-type", "none"),
+        ("cert-dir", &file("api")),
+        ("service-account-key-file", &public),
+        ("service-account-signing-key-file", &private),
+        ("service-account-issuer", "https://kubernetes.default.svc"),
+        ("authorization-mode", "AlwaysAllow"),
+        ("token-auth-file", &tokens),
+        ("disable-admission-plugins", "ServiceAccount"),
+        ("service-cluster-ip-range", "10.96.0.0/24"),
+    ]
+    .map(|(name, value)| format!("--{name}={value}"));
+    let server = program("kube-apiserver");
+    let mut command = vec![&*server];
+    command.extend(options.iter().map(String::as_str));
+    let server = Process::start(&command, &[], &home.join("api.log"));
+    (port, etcd, server)
+}
