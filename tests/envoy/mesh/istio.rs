@@ -198,6 +198,29 @@ fn a_gateway_that_starts_with_a_bad_policy_denies_everything_until_it_is_mended(
     in_force(&gateway);
     assert_eq!(gateway.send(&hello()).status, 200);
     assert_eq!(probe(), 200);
+    // A policy that denies what it does not allow, and one that wants to know who asks.
+    let closed = |name: &str, rules: Value| {
+        with(named(name, rules), json!({"defaults": {"action": "deny"}}))
+    };
+    let probed = json!([
+        {"id": "probe", "match": {"event": "request", "method": "GET", "path": "/healthz"}, "action": "allow"},
+    ]);
+    let keyed = with(
+        named("keyed", json!([])),
+        json!({"require": "identity", "principals": [{"name": "mesh", "mtls": {"uri_san": "spiffe://*/**"}}]}),
+    );
+    for (name, policy, status) in [
+        ("closed", closed("closed", json!([])), 400),
+        ("probed", closed("probed", probed), 200),
+        ("keyed", keyed, 401),
+    ] {
+        gateway.apply(&policy, &[]);
+        wait_for("the policy", || {
+            let named = format!("name=\"{name}\"");
+            (gateway.proxy.metric("agentguard_policy_info", &[&named]) == 1.0).then_some(())
+        });
+        assert_eq!(probe(), status, "{name}");
+    }
 }
 
 #[test]
