@@ -16,7 +16,10 @@ pub use chain::{Chain, ChainKey};
 #[cfg(not(target_arch = "wasm32"))]
 pub use checkpoint::{Checkpoint, CheckpointError, CheckpointKey, CheckpointVerifier};
 pub use path::mask_identifiers;
-pub use record::{Record, RecordedApproval, RecordedLimit, RecordedRequest, RecordedRule};
+pub use record::{
+    Record, RecordedApproval, RecordedContent, RecordedLimit, RecordedPart, RecordedRequest,
+    RecordedRule,
+};
 #[cfg(not(target_arch = "wasm32"))]
 pub use schema::{MEMBERS, Member, Shape, schema};
 pub use trace::valid_traceparent;

@@ -75,6 +75,38 @@ pub struct RecordedRequest<'a> {
     pub path: &'a str,
 }
 
+/// A text, or the arguments of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedPart {
+    /// The kind of its event.
+    pub event: &'static str,
+    /// Its author.
+    pub from: Option<&'static str>,
+    /// The part of the message or response, if it is not its visible text.
+    pub part: Option<&'static str>,
+    /// Index of the alternative response.
+    pub choice: u32,
+    /// The tool that was called, or that a result is of.
+    pub tool: Option<Box<str>>,
+    /// Whether it is the arguments of a call.
+    pub is_arguments: bool,
+    /// The text, with what is masked.
+    pub text: String,
+}
+
+/// What was said in an exchange.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedContent {
+    /// `redacted` or `full`.
+    pub form: &'static str,
+    /// The parts of the request.
+    pub request: Vec<RecordedPart>,
+    /// The parts of the response.
+    pub response: Vec<RecordedPart>,
+    /// The halves that have more.
+    pub truncated: Vec<&'static str>,
+}
+
 /// The content of an audit event. Members that don't apply are empty.
 #[derive(Clone, Debug)]
 pub struct Record<'a> {
@@ -142,6 +174,8 @@ pub struct Record<'a> {
     pub inspect_us: u64,
     /// Time in microseconds for which the filter held bytes.
     pub held_us: u64,
+    /// What was said, if the policy records it.
+    pub content: Option<&'a RecordedContent>,
 }
 
 impl Record<'_> {
@@ -312,9 +346,43 @@ impl Record<'_> {
             number(out, "inspect_us", self.inspect_us);
             number(out, "held_us", self.held_us);
         });
+        if let Some(content) = self.content {
+            key(out, "content");
+            object(out, |out| write_content(content, out));
+        }
         out.push(b'}');
         chain.seal(&mut line, chain_end);
         line
+    }
+}
+
+fn write_content(content: &RecordedContent, out: &mut Vec<u8>) {
+    text(out, "form", content.form);
+    for (name, parts) in [
+        ("request", &content.request),
+        ("response", &content.response),
+    ] {
+        if parts.is_empty() {
+            continue;
+        }
+        key(out, name);
+        list(out, parts.iter(), |out, part| {
+            object(out, |out| {
+                text(out, "event", part.event);
+                text(out, "from", part.from.unwrap_or_default());
+                text(out, "part", part.part.unwrap_or_default());
+                if part.choice > 0 {
+                    number(out, "choice", u64::from(part.choice));
+                }
+                text(out, "tool", part.tool.as_deref().unwrap_or_default());
+                key(out, if part.is_arguments { "args" } else { "text" });
+                quote(&part.text, out);
+            });
+        });
+    }
+    if !content.truncated.is_empty() {
+        key(out, "truncated");
+        list(out, content.truncated.iter(), |out, half| quote(half, out));
     }
 }
 
@@ -553,6 +621,7 @@ mod tests {
             approval: None,
             shadow: None,
             held_us: 34,
+            content: None,
         }
     }
 

@@ -2,7 +2,7 @@
 //! table in `docs/audit.md` are made of them.
 
 use crate::diag::codes::CODES;
-use crate::event::{Kind, PROTOCOL_NAMES};
+use crate::event::{Author, Kind, PROTOCOL_NAMES, Part, Words};
 use serde_json::{Map, Value, json};
 
 /// A member of an object in an audit event.
@@ -93,6 +93,33 @@ const REASONS: &[&str] = &[
     "wrong_issuer",
     "unverified",
     "contradictory",
+];
+
+/// A part of the content.
+const PARTS: &[Member] = &[
+    required("event", Shape::Kind, "The kind of its event."),
+    member(
+        "from",
+        Shape::Words(Author::WORDS),
+        "The author of a message.",
+    ),
+    member(
+        "part",
+        Shape::Words(Part::WORDS),
+        "The part of a message or response, if it is not its visible text.",
+    ),
+    member("choice", Shape::Count, "The alternative response, from 1."),
+    member(
+        "tool",
+        Shape::Text,
+        "The tool that was called, or that the result is of.",
+    ),
+    member("text", Shape::Text, "The text."),
+    member(
+        "args",
+        Shape::Text,
+        "The arguments of a call: JSON in a string, which may be cut.",
+    ),
 ];
 
 /// The members of an audit event.
@@ -381,6 +408,32 @@ pub const MEMBERS: &[Member] = &[
             ),
         ]),
         "What the filter cost, in microseconds.",
+    ),
+    member(
+        "content",
+        Shape::Object(&[
+            required(
+                "form",
+                Shape::Words(&["redacted", "full"]),
+                "What the policy asks for.",
+            ),
+            member(
+                "request",
+                Shape::List(PARTS),
+                "What the request says that earlier ones did not.",
+            ),
+            member(
+                "response",
+                Shape::List(PARTS),
+                "What the response says, as it came.",
+            ),
+            member(
+                "truncated",
+                Shape::Texts,
+                "The halves of which there is more: `request`, `response`.",
+            ),
+        ]),
+        "What was said, if the policy's `audit.content` asks for it.",
     ),
 ];
 

@@ -101,6 +101,10 @@ fn as_text(policy: &str, record: &Value, is_same: bool) -> String {
             out.push_str(&format!("{name}: {}\n", output::visible(&value)));
         }
     }
+    let said = audit::conversation::conversation(record);
+    if !said.is_empty() {
+        out.push_str(&format!("content:\n{said}"));
+    }
     if !is_same {
         out.push_str(&format!(
             "The record is of another version of the policy ({}): the texts below may have been different then.\n",

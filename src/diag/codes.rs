@@ -85,6 +85,8 @@ codes! {
         "Policies in the syntax of other tools are accepted. They are first translated to this language; `agentguard fmt` writes the translation, which is the policy in force."
     AG1025 0 "a secret in the policy"
         "A key stands in the policy itself. The policy becomes part of the proxy's configuration, which a configuration dump shows. Write the key's hash (`agentguard keygen` prints it), or name an environment variable of the proxy."
+    AG1026 0 "raw content in audit events"
+        "With `audit: { content: full }`, audit events have the raw text of requests and responses, and with it personal data and secrets. Whoever reads the access log, or what it is shipped to, reads them. `redacted` masks what detectors find and what rules redact."
     AG1101 0 "a rule never matches"
         "The rule's conditions contradict one another, or its `unless` matches whenever they do. The rule never decides anything. Deny-side conditions also match unknown and unreadable values, several values, and other spellings; the message reports if only such values remain."
     AG1102 0 "redundant rule"

@@ -226,6 +226,7 @@ impl Flow {
             self.wait(direction, *before, &verdict);
             return verdict;
         }
+        self.record_content(direction, None, (json, reading), &verdict.redactions);
         if direction == Direction::Response && self.searches_written_calls() {
             self.evaluate_written_calls(json, reading, force, &mut verdict);
         }

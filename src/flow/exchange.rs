@@ -3,7 +3,8 @@
 use super::limits::OpenCharge;
 use super::{Flow, HalfState, step::End};
 use crate::audit::{
-    Chain, Record, RecordedApproval, RecordedLimit, RecordedRequest, RecordedRule, mask_identifiers,
+    Chain, Record, RecordedApproval, RecordedContent, RecordedLimit, RecordedRequest, RecordedRule,
+    mask_identifiers,
 };
 use crate::event::{Direction, Kind, Known, Usage};
 use crate::metrics::{self, Metric};
@@ -178,11 +179,17 @@ impl Flow {
         self.mask_names();
         self.now = end.now;
         self.settle_limits();
+        let content = self.take_content();
         let exchange = &self.exchange;
         let tools = sort::set(exchange.calls.iter().map(|(tool, _)| tool.clone()));
         let models = &self.facts.models.names;
         let chain = &self.guard.chain;
-        let line = self.write_record(end, models, &tools, &mut chain.borrow_mut(), false);
+        let line = self.write_record(
+            end,
+            (models, &tools, content.as_ref()),
+            &mut chain.borrow_mut(),
+            false,
+        );
         let tokens = exchange.usage.input_tokens.unwrap_or(0);
         Finished {
             line,
@@ -210,7 +217,7 @@ impl Flow {
             ..End::default()
         };
         let chain = &self.guard.interim_chain;
-        Some(self.write_record(&end, &models, &tools, &mut chain.borrow_mut(), true))
+        Some(self.write_record(&end, (&models, &tools, None), &mut chain.borrow_mut(), true))
     }
 
     /// The version of the policy in force.
@@ -246,8 +253,7 @@ impl Flow {
     fn write_record(
         &self,
         end: &End<'_>,
-        models: &[Box<str>],
-        tools: &SortedSet<Box<str>>,
+        (models, tools, content): (&[Box<str>], &SortedSet<Box<str>>, Option<&RecordedContent>),
         chain: &mut Chain,
         is_interim: bool,
     ) -> Vec<u8> {
@@ -346,6 +352,7 @@ impl Flow {
             }),
             inspect_us: exchange.inspect_ns.div_euclid(1_000),
             held_us: exchange.held_ns.div_euclid(1_000),
+            content,
         };
         record.write(chain)
     }

@@ -16,6 +16,7 @@
 
 mod approval;
 mod approval_service;
+mod content;
 mod denial;
 mod evaluate;
 mod exchange;
@@ -52,6 +53,7 @@ use crate::redact::RedactionState;
 use crate::wire::http::Path;
 use approval::PresentedApprovals;
 use approval_service::ServiceUse;
+use content::Content;
 use exchange::Exchange;
 use kill::KillCheck;
 use restore_pseudonyms::PseudonymUse;
@@ -75,6 +77,8 @@ pub struct Flow {
     /// The invalid credential of the request.
     authentication: Option<Failure>,
     exchange: Exchange,
+    /// Content for the audit event, if the policy records any.
+    content: Option<Box<Content>>,
     /// What the kill switch has decided.
     kill: KillCheck,
     /// Remaining work budget in steps.
@@ -206,6 +210,7 @@ impl Flow {
     pub fn new(guard: Rc<Guard>) -> Flow {
         Flow {
             work: guard.allowance.begin(),
+            content: guard.policy.content.as_ref().map(|_| Box::default()),
             guard,
             request: HalfState::Waiting,
             response: HalfState::Waiting,
@@ -347,6 +352,9 @@ impl Flow {
 
 impl Drop for Flow {
     fn drop(&mut self) {
+        if let Some(content) = &self.content {
+            self.guard.release(content.reserved);
+        }
         for stage in [&self.request, &self.response] {
             if let HalfState::Tapping(tap) = stage {
                 self.guard.release(tap.bytes.len());

@@ -4,6 +4,7 @@
 use crate::detect::{Confidence, Finding, Input, Scanner, Scratch, Selection};
 use crate::wire::sorted_map::SortedSet;
 use std::cell::{OnceCell, RefCell};
+use std::ops::Range;
 
 /// Minimum characters of a name that can contain a secret.
 const MIN_HIDDEN_CHARS: usize = 13;
@@ -135,15 +136,26 @@ impl NameMasker {
     }
 }
 
-/// Returns a name with our own credentials masked, if there are any.
-fn without_own_credentials(name: &str) -> Option<Box<str>> {
+/// Returns the ranges of our own credentials in a text, each with its label. They may overlap.
+pub(super) fn own_credentials(
+    text: &str,
+) -> impl Iterator<Item = (Range<usize>, &'static str)> + '_ {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    OWN.iter().find_map(|(start, label)| {
-        let (before, rest) = name.split_once(start)?;
-        let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
-        let after = rest.get(end..)?;
-        (end >= MIN_OWN_CHARS).then(|| format!("{before}{label}{after}").into())
+    OWN.iter().flat_map(move |(beginning, label)| {
+        text.match_indices(beginning).filter_map(move |(at, _)| {
+            let start = at.saturating_add(beginning.len());
+            let rest = text.get(start..)?;
+            let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+            (end >= MIN_OWN_CHARS).then(|| (at..start.saturating_add(end), *label))
+        })
     })
+}
+
+/// Returns a name with one of our own credentials masked, if there is one.
+fn without_own_credentials(name: &str) -> Option<Box<str>> {
+    let (range, label) = own_credentials(name).next()?;
+    let (before, after) = (name.get(..range.start)?, name.get(range.end..)?);
+    Some(format!("{before}{label}{after}").into())
 }
 
 /// Whether a request id has the form of Envoy's own.

@@ -823,6 +823,7 @@ impl Flow {
                 reading.problems.extend(doubt);
                 if tap.usage_only {
                     self.record_calls(&reading);
+                    self.record_content(Direction::Response, None, (&json, &reading), &[]);
                 } else {
                     self.record(&json, &reading);
                 }

@@ -10,6 +10,7 @@ mod text;
 #[cfg(not(target_arch = "wasm32"))]
 mod transcript;
 
+use super::content::Source;
 use super::evaluate::{
     AssembledPart, DeniedEvent, Enforcement, HalfDecision, TOO_MUCH_TEXT, may_hold_calls,
 };
@@ -20,7 +21,9 @@ use super::step::{Action, Body, Step};
 use super::{Flow, Guard, HalfState};
 use crate::detect::Ending;
 use crate::diag::codes;
-use crate::event::{Class, Direction, Event, Form, Kind, Part, Problem, Reading, Text as TextInfo};
+use crate::event::{
+    Class, Direction, Event, Form, Kind, Part, Problem, Reading, Redaction, Text as TextInfo,
+};
 use crate::policy::{EvaluationPhase, OnDeny, ReleaseMode, Ruling, Scans, StreamOnDeny};
 use crate::protocol::stream::{
     CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, FrameReading, HeldFrame, HeldFrames,
@@ -36,6 +39,7 @@ use crate::wire::work;
 use call::AssembledCall;
 use queue::{Queue, QueuedFrame};
 use stall::{Interruption, OpenDeltas, ReadFrame, Stall};
+use std::borrow::Cow;
 use std::ops::Range;
 use std::rc::Rc;
 use text::StreamedText;
@@ -702,6 +706,7 @@ impl Flow {
         self.exchange.usage = self.exchange.usage.or(details.metered);
         if stream.purpose == ReadPurpose::Usage {
             self.record_calls(&reading);
+            self.record_content(Direction::Response, None, (&json, &reading), &[]);
         }
         let held = HeldFrame {
             mark: std::mem::take(&mut details.mark),
@@ -941,7 +946,7 @@ impl Flow {
         number: u64,
         piece: TextDelta,
     ) -> Result<(), StreamEnd> {
-        if !stream.is_evaluated() {
+        if !stream.is_evaluated() && !self.records_content() {
             return Ok(());
         }
         let channel = piece.channel;
@@ -952,6 +957,12 @@ impl Flow {
             return Ok(());
         };
         let new = text.get(piece.repeats..).unwrap_or_default();
+        if !stream.is_evaluated() {
+            if !piece.retold {
+                self.record_text(channel, new);
+            }
+            return Ok(());
+        }
         let known = stream.texts.get_mut(&channel);
         if known.as_ref().is_none_or(|known| known.has_ended) && new.is_empty() {
             if piece.repeats > 0 {
@@ -971,6 +982,7 @@ impl Flow {
             Some(_) => {}
             None => {
                 stream.changes.remove(&channel);
+                self.begin_recorded_text(channel);
                 let text = self.begin_text(stream, &piece)?;
                 stream.texts.insert(channel, text);
             }
@@ -989,6 +1001,9 @@ impl Flow {
             text.whole.push_str(new);
         }
         text.note_written(new);
+        if !piece.retold {
+            self.record_text(channel, new);
+        }
         let written = u64::try_from(new.len()).unwrap_or(u64::MAX);
         self.exchange.response_text = self.exchange.response_text.saturating_add(written);
         let range = start..start.saturating_add(new.len());
@@ -1131,15 +1146,28 @@ impl Flow {
         verdict: HalfDecision,
         part: EvaluatedText<'_>,
     ) {
-        if !stream.is_enforced() {
-            return;
-        }
         let EvaluatedText {
             text: part,
             turned,
             start,
             characters,
         } = part;
+        // Ranges are those of the text with the values of its pseudonyms.
+        let redactions = match turned.is_empty() {
+            true => Cow::Borrowed(&*verdict.redactions),
+            false => verdict
+                .redactions
+                .iter()
+                .map(|redaction| Redaction {
+                    range: 0..part.len(),
+                    ..redaction.clone()
+                })
+                .collect(),
+        };
+        self.mask_recorded_text(channel, start, &redactions);
+        if !stream.is_enforced() {
+            return;
+        }
         let keys = &self.guard.redaction_keys;
         let real = replaced(part, &turned);
         let changes = redact::changes(verdict.redactions, &real, keys, &mut self.redactions);
@@ -1336,6 +1364,12 @@ impl Flow {
                     .calls
                     .push((name.into(), ExchangeOutcome::Allow));
             }
+            if self.records_content()
+                && let Ok((json, reading)) = call.read(key, self.guard.bounds())
+            {
+                let source = Some(Source::Call(*key));
+                self.record_content(Direction::Response, source, (&json, &reading), &[]);
+            }
             return Ok(None);
         }
         let (json, reading) = match call.read(key, self.guard.bounds()) {
@@ -1370,6 +1404,9 @@ impl Flow {
         if verdict.waits {
             return Err(Interruption::Wait);
         }
+        let read = (&json, &reading);
+        let source = Some(Source::Call(*key));
+        self.record_content(Direction::Response, source, read, &verdict.redactions);
         if !stream.is_enforced() {
             return Ok(None);
         }

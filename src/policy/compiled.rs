@@ -16,7 +16,7 @@ use crate::policy::operators::{
 };
 use crate::policy::rule::{IfMissing, Redact};
 use crate::policy::text_scan::MatchKinds;
-use crate::policy::words::{Action, OnDeny};
+use crate::policy::words::{Action, ContentForm, OnDeny};
 use crate::wire::letter_case;
 use crate::wire::sorted_map::SortedMap;
 use std::ops::Range;
@@ -100,6 +100,8 @@ pub struct CompiledRule {
     pub approval: Option<Box<Approval>>,
     /// It holds only once this is exceeded.
     pub limit: Option<Box<Limit>>,
+    /// How much content audit events have of exchanges that it matches; `None`: as the policy says.
+    pub content: Option<ContentForm>,
     pub(crate) kinds: Kinds,
     pub(crate) matches: Vec<CompiledTest>,
     pub(crate) when: Option<CompiledCondition>,

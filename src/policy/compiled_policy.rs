@@ -5,6 +5,7 @@ use crate::event::Facts;
 use crate::policy::compiled::{
     CompiledCondition, CompiledDocument, CompiledRule, CompiledTest, HistoryQuery,
 };
+use crate::policy::content_recording::ContentRecording;
 use crate::policy::document::Document;
 use crate::policy::field::Kinds;
 use crate::policy::index::Index;
@@ -30,6 +31,8 @@ pub struct Policy {
     pub(crate) index: Index,
     pub(crate) matcher: Matcher,
     pub(crate) definitions: Selection,
+    /// The content of its audit events; `None`: they have none.
+    pub content: Option<ContentRecording>,
     /// The documents that decide, each for itself, and the one that is only tried out.
     pub(crate) chapters: Vec<CompiledDocument>,
     /// The time zones that its rules name.

@@ -4,12 +4,13 @@
 use super::approval::Approval;
 use super::approval::{self, ApprovalService};
 use super::approvers::{self, Approver, ApproverKey};
+use super::audit_settings::{self, AuditSettings};
 use super::decode::{Decoder, PolicyPath};
 use super::defaults::{self, Defaults};
 use super::environment::{self, EnvironmentSource};
 use super::grammar::{
-    API_VERSION, AppliesToKey, AudienceKey, AuditKey, DocumentKey, EnvoyKey, Keys, MetadataKey,
-    ModeKey, Role, StreamKey,
+    API_VERSION, AppliesToKey, AudienceKey, DocumentKey, EnvoyKey, Keys, MetadataKey, ModeKey,
+    Role, StreamKey,
 };
 use super::inspect::{self, Inspect};
 use super::match_item::{MatchItem, read_match_item};
@@ -38,13 +39,6 @@ pub struct AppliesTo {
     pub paths: Option<Vec<Box<str>>>,
     /// Envoy's cluster names.
     pub clusters: Option<Vec<Box<str>>>,
-}
-
-/// `audit`
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct AuditSettings {
-    /// Environment variable that holds the key of the chain's MAC.
-    pub key: Option<Box<str>>,
 }
 
 /// A named list.
@@ -318,7 +312,7 @@ fn read_in_role(
         disclose_code_only: false,
         approvers: Vec::new(),
         approval_service: None,
-        audit: AuditSettings::default(),
+        audit: AuditSettings::DEFAULT,
         lists: SortedMap::new(),
         detectors: None,
         zones: Zones::default(),
@@ -385,7 +379,7 @@ fn read_in_role(
                 document.approval_service = approval::read_service(decoder, &at, value);
                 is_service_named = true;
             }
-            DocumentKey::Audit => document.audit = audit(decoder, &at, value),
+            DocumentKey::Audit => document.audit = audit_settings::read(decoder, &at, value),
             DocumentKey::Zones => {
                 document.zones = zones::read(decoder, &at, value).unwrap_or_default();
             }
@@ -648,38 +642,6 @@ fn stream(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> StreamOnDe
         on_deny = decoder.one_of(&at, &member.value);
     }
     on_deny.unwrap_or(StreamOnDeny::Drain)
-}
-
-fn audit(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> AuditSettings {
-    let mut settings = AuditSettings::default();
-    for (key, member) in decoder.keys(at, node).into_iter().flatten() {
-        let at = at.key(&member.key);
-        match key {
-            AuditKey::Key => {
-                let Some(text) = decoder.text(&at, &member.value) else {
-                    continue;
-                };
-                match text.strip_prefix("env:").filter(|name| !name.is_empty()) {
-                    Some(name) => settings.key = Some(name.into()),
-                    None => decoder.error(
-                        codes::AG1007,
-                        &at,
-                        &member.value.span,
-                        "the key itself does not stand in a policy",
-                        "name an environment variable of the proxy: `env:AGENTGUARD_AUDIT_KEY`",
-                    ),
-                }
-            }
-            AuditKey::Content => decoder.error(
-                codes::AG1017,
-                &at,
-                &member.value.span,
-                "recording content is not supported yet",
-                "",
-            ),
-        }
-    }
-    settings
 }
 
 fn lists(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> SortedMap<Box<str>, List> {

@@ -8,7 +8,7 @@
 #[cfg(not(target_arch = "wasm32"))]
 use super::mode::Mode;
 #[cfg(not(target_arch = "wasm32"))]
-use super::words::{Action, Counted, DefaultAction, HeaderMode, OnDeny, StreamOnDeny};
+use super::words::{Action, ContentForm, Counted, DefaultAction, HeaderMode, OnDeny, StreamOnDeny};
 #[cfg(not(target_arch = "wasm32"))]
 use crate::event::{Author, Kind, PROTOCOL_NAMES, Part, Replacement, Turn, Words};
 
@@ -479,7 +479,18 @@ keys! {
     /// `audit`
     AuditKey {
         Key = "key" => "The environment variable with the MAC key of audit events.", Form("env:NAME", "^env:.+");
-        Content = "content" => "Recorded content. Not supported yet.", Any;
+        Content = "content"
+            => "What audit events have of [messages, tool arguments, results and answers](audit.md#content). Absent: `none`.",
+            Words(ContentForm::WORDS);
+        MaxContent = "max_content"
+            => "The most content of a request, and of a response, `64` bytes to `256KiB`. Absent: `4KiB`.", Size;
+    }
+
+    /// `audit` of a rule
+    RuleAuditKey {
+        Content = "content" required "say how much content audit events have: `audit: { content: redacted }`"
+            => "The [content](audit.md#content) of exchanges that the rule matches, instead of the policy's. Of several rules \
+            that match, the one with the least content decides.", Words(ContentForm::WORDS);
     }
 
     /// `zones`
@@ -564,6 +575,8 @@ keys! {
             Mapping(ApprovalKey::MAPPING);
         Limit = "limit"
             => "The rule matches once the limit is exceeded: [limits.md](limits.md).", Mapping(LimitKey::MAPPING);
+        Audit = "audit" => "What [audit events](audit.md) have of exchanges that the rule matches.",
+            Mapping(RuleAuditKey::MAPPING);
         Trust = "trust" => "The exemption may depend only on values supplied by the client.", Words(&["claimed"]);
         Overridable = "overridable" => "A document that extends this one may redefine the rule.", Boolean;
         Examples = "examples"

@@ -81,11 +81,22 @@ fn bounded_size(
     node: &Node,
     usual: &str,
 ) -> Option<u64> {
+    size_up_to(decoder, at, node, (LARGEST_SIZE, "256MiB"), usual)
+}
+
+/// A number of bytes up to the largest, which is also given in words.
+pub(super) fn size_up_to(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    node: &Node,
+    (largest, in_words): (u64, &str),
+    usual: &str,
+) -> Option<u64> {
     let bytes = decoder.bytes(at, node)?;
-    if (SMALLEST_SIZE..=LARGEST_SIZE).contains(&bytes) {
+    if (SMALLEST_SIZE..=largest).contains(&bytes) {
         return Some(bytes);
     }
-    let message = format!("{SMALLEST_SIZE} bytes to 256MiB are expected here");
+    let message = format!("{SMALLEST_SIZE} bytes to {in_words} are expected here");
     let help = format!("write for example `{usual}`, which holds without it");
     if let Some(diagnostic) = decoder.report(
         Severity::Error,

@@ -5,11 +5,13 @@
 
 pub(crate) mod approval;
 pub(crate) mod approvers;
+pub(crate) mod audit_settings;
 pub(crate) mod compile;
 pub(crate) mod compiled;
 pub(crate) mod compiled_policy;
 pub(crate) mod condition;
 pub(crate) mod condition_tree;
+pub(crate) mod content_recording;
 pub(crate) mod context;
 pub(crate) mod cross_text;
 pub(crate) mod decision_point;
@@ -52,6 +54,7 @@ pub use approval::{Approval, ApprovalService};
 pub use approvers::{Approver, ApproverKey};
 pub use compiled::CompiledRule;
 pub use compiled_policy::Policy;
+pub use content_recording::ContentRecording;
 pub use context::Context;
 pub use decision_point::{EvaluationPhase, ReleaseMode};
 pub use document::Document;
@@ -81,5 +84,5 @@ pub use protocols::{MatchedEntry, ProtocolEntry};
 pub use scan::{ScanScratch, Scans};
 pub use short_syntax::{DesugaredRule, desugar};
 pub use stream_window::{HoldbackBuffer, Settled, Watch};
-pub use words::{Action, Counted, HeaderMode, OnDeny, StreamOnDeny};
+pub use words::{Action, ContentForm, Counted, HeaderMode, OnDeny, StreamOnDeny};
 pub use zones::Zones;

@@ -1,15 +1,16 @@
 //! A rule as written.
 
 use super::approval::{self, Approval};
+use super::audit_settings::read_content_form;
 use super::decode::{Decoder, PolicyPath};
 use super::field::{Field, Kinds};
 use super::field_ref::{self, FieldRef};
-use super::grammar::{MatchKey, RedactKey, RuleKey};
+use super::grammar::{MatchKey, RedactKey, RuleAuditKey, RuleKey};
 use super::limit::{self, Limit};
 use super::match_item::{MatchItem, read_match_item};
 use super::mode::Mode;
 use super::node::{Node, NodeValue};
-use super::words::{Action, OnDeny};
+use super::words::{Action, ContentForm, OnDeny};
 use crate::diag::{Severity, codes};
 use crate::event::{Kind, Replacement, Words};
 use crate::policy::condition::{self, Condition, Operand};
@@ -41,6 +42,8 @@ pub(crate) struct Rule {
     pub(crate) redact: Rc<Redact>,
     pub(crate) approval: Option<Box<Approval>>,
     pub(crate) limit: Option<Box<Limit>>,
+    /// How much content audit events have of exchanges that it matches.
+    pub(crate) content: Option<ContentForm>,
 }
 
 impl Rule {
@@ -167,6 +170,7 @@ fn rule(
         redact: Rc::clone(redact),
         approval: None,
         limit: None,
+        content: None,
     };
     let mut events: Option<Kinds> = None;
     for (key, member) in members {
@@ -206,6 +210,13 @@ fn rule(
             RuleKey::Redact => read_redact(decoder, &at, value, Rc::make_mut(&mut rule.redact)),
             RuleKey::Approval => rule.approval = approval::read(decoder, &at, value).map(Box::new),
             RuleKey::Limit => rule.limit = limit::read(decoder, &at, value).map(Box::new),
+            RuleKey::Audit => {
+                let members = decoder.keys::<RuleAuditKey>(&at, value);
+                for (RuleAuditKey::Content, member) in members.into_iter().flatten() {
+                    rule.content = read_content_form(decoder, &at.key(&member.key), &member.value);
+                }
+                decoder.has_required::<RuleAuditKey>(&at, value, &value.span);
+            }
             RuleKey::Trust => {
                 decoder.word(&at, value, &[("claimed", ())]);
             }

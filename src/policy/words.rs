@@ -53,6 +53,18 @@ words! {
 }
 
 words! {
+    /// How much content audit events have, least first.
+    ContentForm {
+        /// None.
+        None = "none",
+        /// What no detector finds and no rule redacts.
+        Redacted = "redacted",
+        /// All of it.
+        Full = "full",
+    }
+}
+
+words! {
     /// What becomes of a stream after a denial in it.
     StreamOnDeny {
         /// The rest is read and dropped.

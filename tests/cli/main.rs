@@ -12,6 +12,7 @@ mod manifests;
 mod names;
 mod output;
 mod scan;
+mod sinks;
 
 use serde_json::{Value, json};
 use std::io::Write;

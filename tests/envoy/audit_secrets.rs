@@ -466,6 +466,13 @@ fn no_secret_is_in_any_output(version: Version) {
     let sites = vec![
         Site::new("tag", &reads_everything("tag", Mode::Portable)),
         Site::new("deny", &reads_everything("deny", Mode::Hold)),
+        Site::new(
+            "recorded",
+            &with(
+                reads_everything("tag", Mode::Portable),
+                json!({"metadata": {"name": "recorded"}, "audit": {"content": "redacted", "max_content": "64KiB"}}),
+            ),
+        ),
     ];
     let envoy = Setup::new(version, sites).start();
     let mut planted: Vec<(String, String)> = Vec::new();
@@ -475,48 +482,67 @@ fn no_secret_is_in_any_output(version: Version) {
     for at in 0..asked + answered {
         for number in 0..KINDS {
             let (sent, needle) = secret(number, at);
-            let site = envoy.site(if (at + number) % 3 == 0 {
+            let other = if (at + number) % 3 == 0 {
                 "deny"
             } else {
                 "tag"
-            });
-            let (name, request) = match requests(&sent).into_iter().nth(at) {
-                Some((name, request)) => (format!("request: {name}"), request),
-                None => {
-                    let (name, answer) = responses(&sent).swap_remove(at - asked);
-                    envoy.provider.answer_next(answer);
-                    let plain = json!({"messages": [{"role": "user", "content": "hello"}], "model": "gpt-4o"});
-                    (format!("response: {name}"), chat(plain))
+            };
+            for site in [other, "recorded"].map(|name| envoy.site(name)) {
+                let (name, request) = match requests(&sent).into_iter().nth(at) {
+                    Some((name, request)) => (format!("request: {name}"), request),
+                    None => {
+                        let (name, answer) = responses(&sent).swap_remove(at - asked);
+                        envoy.provider.answer_next(answer);
+                        let plain = json!({"messages": [{"role": "user", "content": "hello"}], "model": "gpt-4o"});
+                        (format!("response: {name}"), chat(plain))
+                    }
+                };
+                planted.push((
+                    format!("{name}, kind {number}, {}", site.name()),
+                    needle.clone(),
+                ));
+                let http = Http::BOTH[number % 2];
+                let Ok(response) = case(&name, || site.try_send(http, &request)) else {
+                    continue;
+                };
+                // Only what the filter itself writes: an upstream's response is the client's.
+                if response.header("x-agentguard-code").is_some() && response.status >= 400 {
+                    denials += 1;
+                    let headers = response.headers.iter();
+                    shown.extend(
+                        headers.map(|(_, value)| String::from_utf8_lossy(value).into_owned()),
+                    );
+                    shown.push(String::from_utf8_lossy(&response.body).into_owned());
                 }
-            };
-            planted.push((format!("{name}, kind {number}, {}", site.name()), needle));
-            let http = Http::BOTH[number % 2];
-            let Ok(response) = case(&name, || site.try_send(http, &request)) else {
-                continue;
-            };
-            // Only what the filter itself writes: an upstream's response is the client's.
-            if response.header("x-agentguard-code").is_some() && response.status >= 400 {
-                denials += 1;
-                let headers = response.headers.iter();
-                shown.extend(headers.map(|(_, value)| String::from_utf8_lossy(value).into_owned()));
-                shown.push(String::from_utf8_lossy(&response.body).into_owned());
             }
         }
         // What is queued for a request that was denied is not for the next one.
         envoy.provider.drop_queued();
     }
     assert!(
-        planted.len() > 500 && denials > 100,
+        planted.len() > 1_000 && denials > 100,
         "{} {denials}",
         planted.len()
     );
-    for site in ["tag", "deny"] {
+    for site in ["tag", "deny", "recorded"] {
         let records = &envoy.site(site).records;
         harness::wait_for("the audit events", || {
             (records.lines().len() > 150).then_some(())
         });
         shown.extend(records.lines());
     }
+    let recorded = envoy.site("recorded").records.lines();
+    let masked = |label: &str| recorded.iter().filter(|line| line.contains(label)).count();
+    let counts = [
+        "\"content\":{\"form\":\"redacted\"",
+        "[CREDIT_CARD]",
+        "[AGENT_KEY]",
+    ]
+    .map(masked);
+    assert!(
+        counts[0] > 200 && counts[1] >= 5 && counts[2] >= 5,
+        "{counts:?}"
+    );
     let printed = envoy.printed();
     shown.extend(
         printed

@@ -33,6 +33,10 @@ const UNINDEXED: &[&str] = &[
     "traceparent",
     "timing.inspect_us",
     "timing.held_us",
+    "content.request.text",
+    "content.request.args",
+    "content.response.text",
+    "content.response.args",
 ];
 
 /// Candidates up to which their times are looked up one by one instead of going through all records by time.

@@ -3,6 +3,7 @@
 mod build_index;
 mod cells;
 mod checkpoint;
+pub(in crate::cli) mod conversation;
 mod filter;
 mod index;
 mod lines;

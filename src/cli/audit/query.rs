@@ -2,6 +2,7 @@
 
 use super::super::{ExitStatus, Failed, output};
 use super::cells::{spreadsheet, text_table};
+use super::conversation::conversation;
 use super::filter::FilterOptions;
 use super::members::visit;
 use super::source::Source;
@@ -27,6 +28,9 @@ pub(super) struct Query {
     /// The columns: paths of members, separated by commas.
     #[arg(long, value_name = "PATH,…", value_delimiter = ',')]
     columns: Vec<String>,
+    /// Show what was said below each record, where the policy records it.
+    #[arg(long)]
+    content: bool,
 }
 
 /// Arguments of `audit export`.
@@ -134,6 +138,19 @@ fn row(line: &str, columns: &[String]) -> Vec<String> {
     cells
 }
 
+/// A table with the content of each record below its row.
+fn with_content(table: &str, records: &[String]) -> String {
+    let mut rows = table.lines();
+    let mut out = String::with_capacity(table.len());
+    out.extend(rows.next().map(|header| format!("{header}\n")));
+    for (row, record) in rows.zip(records) {
+        out.push_str(&format!("{row}\n"));
+        let record = serde_json::from_str(record).unwrap_or_default();
+        out.push_str(&conversation(&record));
+    }
+    out
+}
+
 fn columns_or(given: &[String], default: &[&str]) -> Vec<String> {
     match given.is_empty() {
         true => default.iter().map(|path| (*path).to_owned()).collect(),
@@ -160,7 +177,12 @@ impl Query {
         let columns = columns_or(&self.columns, QUERY_COLUMNS);
         let rows: Vec<Vec<String>> = found.lines.iter().map(|line| row(line, &columns)).collect();
         let header: Vec<&str> = columns.iter().map(String::as_str).collect();
-        output::print(&text_table(&header, &rows));
+        let table = text_table(&header, &rows);
+        if self.content {
+            output::print(&with_content(&table, &found.lines));
+        } else {
+            output::print(&table);
+        }
         let shown = u64::try_from(found.lines.len()).unwrap_or(u64::MAX);
         match found.total {
             Some(total) if total == shown => {

@@ -14,6 +14,7 @@ use crate::policy::compiled::{
 use crate::policy::compiled_policy::{Policy, unprovided};
 use crate::policy::condition::{self, Check, Condition, Earlier, Test};
 use crate::policy::condition_tree::{Joins, Leaf};
+use crate::policy::content_recording::ContentRecording;
 use crate::policy::decode::{Decoder, PolicyPath};
 use crate::policy::detectors;
 use crate::policy::document::{AppliesTo, Document, List};
@@ -137,6 +138,7 @@ pub(crate) fn compile(
         version,
         needs,
         index: Index::of(&rules),
+        content: ContentRecording::of(&document, &rules, &definitions),
         rules,
         matcher: Matcher {
             literals: automaton,
@@ -312,6 +314,7 @@ impl<'d> Compiler<'d> {
             on_deny: rule.on_deny,
             approval: rule.approval.clone(),
             limit: rule.limit.clone(),
+            content: rule.content,
             kinds: rule.kinds,
             // Where a missing text counts as a hit, there is nothing to look for first.
             needs_hit: rule.action != Action::Allow
