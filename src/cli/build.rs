@@ -1,6 +1,7 @@
 //! `agentguard build POLICY --for …`: writes the configuration for a proxy.
 
 mod envoy_gateway;
+mod health;
 mod helm;
 mod image;
 mod istio;
@@ -74,6 +75,9 @@ pub(super) struct Build {
     /// With `--bootstrap` and for k8s: the address of Envoy's admin interface.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9901")]
     admin: String,
+    /// With `--bootstrap`: the address of a listener that answers /live, /health, /ready and /stats.
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "bootstrap")]
+    health: Option<String>,
     /// With `--bootstrap`: watch this file (written by `--for envoy`) instead of embedding the policy, so that the
     /// policy can be replaced while Envoy runs.
     #[arg(long, value_name = "PATH", requires = "bootstrap")]
@@ -227,7 +231,7 @@ impl Build {
         };
         let written = match self.target {
             Target::Json => document.clone(),
-            Target::Envoy if self.bootstrap => pretty(&self.bootstrap(&filter)?),
+            Target::Envoy if self.bootstrap => pretty(&self.bootstrap(&filter, &built.keys)?),
             Target::Envoy => pretty(&discovery(FILTER, &filter, &policy.version)),
             Target::K8s => self.manifests(kubernetes::manifests(self, &built, &filter)?)?,
             Target::Istio => {
@@ -327,8 +331,8 @@ impl Build {
         Ok(ExitStatus::Clean)
     }
 
-    fn bootstrap(&self, filter: &Value) -> Result<Value, Failed> {
-        self.bootstrap_with(filter, self.watch.as_deref(), &self.listen)
+    fn bootstrap(&self, filter: &Value, keys: &[&str]) -> Result<Value, Failed> {
+        self.bootstrap_with(filter, self.watch.as_deref(), &self.listen, keys)
     }
 
     /// Returns a complete configuration of Envoy.
@@ -337,6 +341,7 @@ impl Build {
         filter: &Value,
         watch: Option<&str>,
         listen: &str,
+        keys: &[&str],
     ) -> Result<Value, Failed> {
         let upstream = Upstream::parse(&self.upstream).ok_or_else(|| {
             output::print_error(&format!(
@@ -362,7 +367,7 @@ impl Build {
             // Envoy extracts Prometheus labels from its stats with these expressions. Without them, the labels stay in
             // the name.
             "stats_config": {"stats_tags": stats_tags()},
-            "admin": {"address": admin},
+            "admin": {"address": admin.clone()},
             "static_resources": {
                 "listeners": [{
                     "name": "agents",
@@ -374,6 +379,25 @@ impl Build {
                 "clusters": [upstream.cluster(&self.trusted_ca)],
             },
         });
+        if let Some(health) = &self.health {
+            if self.host == Host::Native {
+                return Err(output::print_error(
+                    "--health is for the Wasm module: the native one has no administration filter",
+                ));
+            }
+            let address = address("--health", health)?;
+            let code = local(&self.wasm);
+            let more = [
+                ("listeners", health::listener(&address, &code, keys)),
+                ("clusters", health::admin_cluster(&admin)),
+            ];
+            for (list, item) in more {
+                let list = config.pointer_mut(&format!("/static_resources/{list}"));
+                if let Some(list) = list.and_then(Value::as_array_mut) {
+                    list.push(item);
+                }
+            }
+        }
         if let (Host::Native, Some(members)) = (self.host, config.as_object_mut()) {
             members.insert("layered_runtime".to_owned(), native::runtime());
         }
@@ -647,6 +671,8 @@ fn connection_manager(
             "normalize_path": true,
             "merge_slashes": true,
             "path_with_escaped_slashes_action": "REJECT_REQUEST",
+            // Clients find their audit event by it.
+            "always_set_request_id_in_response": true,
             "common_http_protocol_options": {"headers_with_underscores_action": "REJECT_REQUEST"},
             "access_log": [{
                 "name": "envoy.access_loggers.file",

@@ -116,9 +116,9 @@ impl Init {
         ];
         match self.target {
             Target::Envoy | Target::Docker => {
-                let listen = match self.target {
-                    Target::Docker => "0.0.0.0:10000",
-                    _ => "127.0.0.1:10000",
+                let (listen, health) = match self.target {
+                    Target::Docker => ("0.0.0.0:10000", "0.0.0.0:9902"),
+                    _ => ("127.0.0.1:10000", "127.0.0.1:9902"),
                 };
                 let module = "agentguard.wasm";
                 files.push(text(
@@ -133,7 +133,14 @@ impl Init {
                     "--watch",
                     "agentguard.json",
                 ];
-                let more = ["--listen", listen, "--upstream", &self.upstream];
+                let more = [
+                    "--listen",
+                    listen,
+                    "--health",
+                    health,
+                    "--upstream",
+                    &self.upstream,
+                ];
                 files.push(text(
                     "envoy.json",
                     build(&[&bootstrap[..], &more[..]].concat())?,
@@ -176,7 +183,8 @@ impl Init {
                 "Envoy",
                 "2. `agentguard.wasm`, the filter, belongs in this folder (`agentguard init --wasm FILE` puts it there).\n\
                  3. `envoy -c envoy.json` starts the proxy at http://127.0.0.1:10000, in this folder.\n\
-                 4. `export OPENAI_BASE_URL=http://127.0.0.1:10000/v1`, then start the agent.\n",
+                 4. `export OPENAI_BASE_URL=http://127.0.0.1:10000/v1`, then start the agent.\n\
+                 5. `curl http://127.0.0.1:9902/ready` says whether a policy is in force and the upstream is there; `/stats` has the metrics.\n",
                 "`agentguard build policy.yaml --for envoy --wasm agentguard.wasm --output agentguard.json`\nputs a changed \
                  policy in force; Envoy keeps running.",
             ),
@@ -184,7 +192,8 @@ impl Init {
                 "Docker",
                 "2. `agentguard.wasm`, the filter, belongs in this folder (`agentguard init --wasm FILE` puts it there).\n\
                  3. `docker compose up` starts the proxy at http://127.0.0.1:10000.\n\
-                 4. `export OPENAI_BASE_URL=http://127.0.0.1:10000/v1`, then start the agent.\n",
+                 4. `export OPENAI_BASE_URL=http://127.0.0.1:10000/v1`, then start the agent.\n\
+                 5. `curl http://127.0.0.1:9902/ready` says whether a policy is in force and the upstream is there; `/stats` has the metrics.\n",
                 "`agentguard build policy.yaml --for envoy --wasm agentguard.wasm --output agentguard.json`\nputs a changed \
                  policy in force; Envoy keeps running.",
             ),
@@ -250,7 +259,7 @@ fn compose() -> String {
          \x20   command: [-c, envoy.json]\n\
          \x20   # The folder, not its files: a policy is replaced by renaming.\n\
          \x20   volumes: [\".:/etc/agentguard:ro\"]\n\
-         \x20   ports: [\"127.0.0.1:10000:10000\"]\n\
+         \x20   ports: [\"127.0.0.1:10000:10000\", \"127.0.0.1:9902:9902\"]\n\
          \x20   read_only: true\n\
          \x20   cap_drop: [ALL]\n\
          \x20   security_opt: [\"no-new-privileges:true\"]\n\

@@ -1,8 +1,10 @@
 //! What every host of the filter does the same way: it puts a policy or a kill list in force, and hands over what an
 //! exchange leaves behind. Which of the proxy's calls bring and take that is a host's own.
 
+mod admin;
 mod kill;
 
+pub use admin::{administer, is_admin};
 pub use kill::{KILL_FILTER, KillConfiguration, kill_list_missing};
 
 use crate::diag::Severity;

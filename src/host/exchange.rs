@@ -54,13 +54,13 @@ impl Body for HeldMessage {
 
 /// The host's identifiers for one half of the exchange.
 #[derive(Clone, Copy)]
-struct MessageHalf {
+pub(super) struct MessageHalf {
     half: Half,
-    map: Map,
+    pub(super) map: Map,
     buffer: Buffer,
 }
 
-const REQUEST: MessageHalf = MessageHalf {
+pub(super) const REQUEST: MessageHalf = MessageHalf {
     half: Half::Request,
     map: Map::RequestHeaders,
     buffer: Buffer::RequestBody,

@@ -6,6 +6,7 @@
 //! policy's filter could not see the list, so that the kill filter then denies everything itself.
 
 use super::abi;
+use super::policies;
 use super::root::send;
 use super::stats::abi_kind;
 use crate::filter::{KILL_FILTER, KillConfiguration, LogLevel, kill_list_missing};
@@ -18,8 +19,6 @@ use std::rc::Rc;
 
 thread_local! {
     static SWITCH: Rc<KillSwitch> = Rc::default();
-    /// Number of policies in force in this VM.
-    static POLICIES: Cell<usize> = const { Cell::new(0) };
     /// Number of kill configurations so far: the last one is in force.
     static CONFIGURATIONS: Cell<u64> = const { Cell::new(0) };
 }
@@ -27,16 +26,6 @@ thread_local! {
 /// Returns the kill switch of this VM.
 pub(super) fn switch() -> Rc<KillSwitch> {
     SWITCH.with(Rc::clone)
-}
-
-/// A policy was put in force.
-pub(super) fn add_policy() {
-    POLICIES.set(POLICIES.get().saturating_add(1));
-}
-
-/// A policy is no longer in force.
-pub(super) fn remove_policy() {
-    POLICIES.set(POLICIES.get().saturating_sub(1));
 }
 
 /// A configuration with a kill list.
@@ -112,7 +101,7 @@ impl Context for KillExchange {}
 
 impl HttpContext for KillExchange {
     fn on_http_request_headers(&mut self, _count: usize, _end: bool) -> Action {
-        if POLICIES.get() > 0 {
+        if policies::is_any() {
             return Action::Continue;
         }
         abi::log(

@@ -3,10 +3,12 @@
 //! The only decision in this layer is fail-closed: if a host call fails, the exchange is denied, never allowed unread.
 
 mod abi;
+mod admin;
 mod exchange;
 mod headers;
 mod kill;
 mod memcmp;
+mod policies;
 mod proxy;
 mod root;
 mod stats;

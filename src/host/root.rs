@@ -2,9 +2,11 @@
 //! until its last exchange has ended. All state of a configuration is therefore in the root, none in statics.
 
 use super::abi::{self, Buffer};
+use super::admin::AdminExchange;
 use super::exchange::HttpExchange;
 use super::headers;
 use super::kill::{self, KillExchange, KillRoot};
+use super::policies;
 use super::proxy::EnvoySharedData;
 use super::stats::{Stats, abi_kind};
 use crate::filter::{self, KILL_FILTER, LogLevel, Rejected};
@@ -34,6 +36,8 @@ pub(super) struct Root {
     guard: Option<Rc<Guard>>,
     /// The kill list, if that is what this configuration holds.
     kill: Option<KillRoot>,
+    /// Whether it is the administration filter's configuration.
+    is_admin: bool,
     stats: Rc<RefCell<Stats>>,
     waiting: HeldRequests,
     /// Stats of the gauges for the policy in force, once this root is counted there.
@@ -85,6 +89,10 @@ impl Context for Root {}
 
 impl RootContext for Root {
     fn on_configure(&mut self, _size: usize) -> bool {
+        if filter::is_admin(&configuration()) {
+            self.is_admin = true;
+            return true;
+        }
         if let Some(kill) = KillRoot::configure(configuration()) {
             let _ = InForce::open(&EnvoySharedData);
             let _ = abi::set_tick_period(TICK_MS);
@@ -96,8 +104,9 @@ impl RootContext for Root {
                 let _ = abi::set_tick_period(TICK_MS);
                 let _ = rejections();
                 let _ = InForce::open(&EnvoySharedData);
-                self.guard = Some(Rc::new(guard));
-                kill::add_policy();
+                let guard = Rc::new(guard);
+                policies::add(&guard);
+                self.guard = Some(guard);
                 true
             }
             Err(Rejected) => {
@@ -138,6 +147,9 @@ impl RootContext for Root {
         if self.kill.is_some() {
             return Some(Box::new(KillExchange));
         }
+        if self.is_admin {
+            return Some(Box::new(AdminExchange));
+        }
         // Envoy creates no exchange under a rejected configuration. If it did, `None` would trap, which denies the
         // exchange.
         let guard = Rc::clone(self.guard.as_ref()?);
@@ -157,9 +169,10 @@ impl RootContext for Root {
 
 impl Root {
     pub(super) fn new(id: u32) -> Root {
-        let mut root = Root::default();
-        root.id = id;
-        root
+        Root {
+            id,
+            ..Root::default()
+        }
     }
 
     /// Sets the gauges for the policy in force. Envoy keeps stats of old versions forever, at zero.
@@ -185,14 +198,6 @@ impl Root {
         self.counted = Some(CountedRoot::enter(name, version));
         if let Some(kill) = &self.kill {
             kill.set_gauge();
-        }
-    }
-}
-
-impl Drop for Root {
-    fn drop(&mut self) {
-        if self.guard.is_some() {
-            kill::remove_policy();
         }
     }
 }

@@ -51,7 +51,7 @@ pub mod written_calls;
 
 use coverage::{CONVERSATION, MINTED, MODEL_ANSWER, TEXT_ANSWER, TEXTS};
 pub use coverage::{CoverageRow, Inspected, OTHER_ROUTES, answers_of};
-pub use provider::provider_of;
+pub use provider::{known_providers, provider_of};
 pub use reader::{Bounds, Origin, Reader, begins_like_json, code_of, unread_message};
 pub use refusal::{Denial, Dialect};
 pub use region::region_of;

@@ -33,6 +33,16 @@ const HOSTS: &[(&str, &str)] = &[
     ("api.portkey.ai", "portkey"),
 ];
 
+/// Returns the providers that are known by their hosts, each once.
+pub fn known_providers() -> impl Iterator<Item = &'static str> {
+    let named = ["bedrock", "gpustack"].into_iter();
+    let of_hosts = HOSTS.iter().enumerate().filter(|(at, (_, name))| {
+        let before = HOSTS.get(..*at).unwrap_or_default();
+        before.iter().all(|(_, known)| known != name)
+    });
+    of_hosts.map(|(_, (_, name))| *name).chain(named)
+}
+
 /// Returns the provider of an `:authority`; `other` if none is known.
 pub fn provider_of(authority: &str) -> &'static str {
     let authority = letter_case::ascii_lower(authority);

@@ -217,6 +217,7 @@ fn doctor_finds_nothing_wrong_with_what_build_writes() {
         &[][..],
         &["--upstream", "http://127.0.0.1:8080"],
         &["--audit-log", "/var/log/audit.jsonl"],
+        &["--health", "127.0.0.1:9902"],
     ] {
         let config = shipped(options);
         assert_eq!(found(&config), Vec::<String>::new(), "{options:?}");
@@ -255,7 +256,8 @@ fn doctor_finds_nothing_wrong_with_the_examples_but_what_is_not_there() {
         "quick-start",
     ] {
         let file = format!("envoy/examples/{name}.yaml");
-        let output = run(&["doctor", "--json", &file, "envoy/examples/stats.yaml"]);
+        let beside = ["stats", "health"].map(|name| format!("envoy/examples/{name}.yaml"));
+        let output = run(&["doctor", "--json", &file, &beside[0], &beside[1]]);
         let codes: Vec<Value> = json_lines(&output)
             .iter()
             .map(|finding| finding["code"].clone())

@@ -435,8 +435,10 @@ fn a_folder_of_init_runs_as_its_page_says() {
     let readme = std::fs::read_to_string(format!("{made}/README.md")).expect("a page");
     assert!(readme.contains("`envoy -c envoy.json`"), "{readme}");
     let config = std::fs::read_to_string(format!("{made}/envoy.json")).expect("a configuration");
-    let config = config.replace("\"port_value\": 9901", "\"port_value\": 0");
-    let config = config.replace("\"port_value\": 10000", "\"port_value\": 0");
+    let any_port = |config: String, port: u16| {
+        config.replace(&format!("\"port_value\": {port}"), "\"port_value\": 0")
+    };
+    let config = [9901, 9902, 10000].into_iter().fold(config, any_port);
     std::fs::write(format!("{made}/envoy.json"), config).expect("a file");
     for version in [Version::Newest, Version::Oldest] {
         let program = version.program();
@@ -451,9 +453,17 @@ fn a_folder_of_init_runs_as_its_page_says() {
             &[],
             Path::new(&format!("{made}/log")),
         );
-        let (_, address) = ready(&mut process, &admin);
+        let (admin, _) = ready(&mut process, &admin);
+        let listeners = curl(&[&format!("http://{admin}/listeners")]).1;
+        let listener = |name: &str| {
+            let mut lines = listeners.lines();
+            let address = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix("::"));
+            address.expect("a listener")
+        };
+        let health = format!("http://{}/ready", listener("health"));
+        wait_for("the policy", || (curl(&[&health]).0 == "200").then_some(()));
         let body = asking("o1-pro").to_string();
-        let url = format!("http://{address}/v1/chat/completions");
+        let url = format!("http://{}/v1/chat/completions", listener("agents"));
         let (status, told) = curl(&["-d", &body, "-H", "content-type: application/json", &url]);
         assert_eq!(status, "400", "{told}");
         assert!(told.contains("Pro models are not for agents"), "{told}");

@@ -62,6 +62,7 @@ mod doctor;
 mod endurance;
 mod examples;
 mod headers;
+mod health;
 mod identity;
 mod kill;
 mod limits;

@@ -3,7 +3,7 @@
 //! A dump is `{"configs": [{"@type": "…ListenersConfigDump", …}, …]}`, a bootstrap `{"static_resources": …}`.
 
 use crate::policy::{self, KILL_KIND, Loaded};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// Reads a file that the configuration names, such as that of a watched filter; `None` if it is not there.
@@ -413,6 +413,8 @@ impl Sources {
         let parsed = document
             .as_deref()
             .and_then(|text| serde_json::from_str::<Value>(text).ok());
+        // It forwards nothing but Envoy's statistics, and has no policy.
+        let is_admin = parsed == Some(json!({"admin": true}));
         let is_kill_list = parsed.is_some_and(|document| document.at("/kind") == KILL_KIND);
         let names = [
             entry.at("/name"),
@@ -430,6 +432,7 @@ impl Sources {
                 .is_some_and(|name| name.ends_with("agentguard-kill"))
         });
         let role = match is_ours {
+            true if is_admin => Role::Other,
             true if is_kill_list || ends_with_kill => Role::Kill,
             true => Role::AgentGuard,
             false => Role::Other,

@@ -1,0 +1,238 @@
+//! `envoy/examples/health.yaml` beside an example: health, readiness, metrics, and the administration filter.
+
+use super::identity::forge::Folder;
+use harness::{Answer, Process, Provider, Version, wait_for};
+use serde_json::{Value, json};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+
+in_both_envoys![
+    a_proxy_is_ready_with_a_policy_and_an_endpoint,
+    nothing_but_its_own_paths_passes_the_administration_filter,
+];
+
+/// Ports that nobody listens on.
+fn free_ports() -> [u16; 3] {
+    let listeners = [0; 3].map(|_| TcpListener::bind(("127.0.0.1", 0)).expect("a free port"));
+    listeners.map(|listener| listener.local_addr().expect("it is bound").port())
+}
+
+/// An Envoy with `quick-start.yaml` and `health.yaml`.
+struct Probed {
+    _process: Process,
+    folder: Folder,
+    health: u16,
+    traffic: u16,
+}
+
+impl Probed {
+    fn start(version: Version, folder: Folder, upstream: &str) -> Probed {
+        let home = folder.root();
+        let [admin, traffic, health] = free_ports();
+        let read = |name: &str| {
+            let text = std::fs::read_to_string(Path::new("envoy/examples").join(name))
+                .expect("an example");
+            text.replace(
+                "path: agentguard.json",
+                &format!("path: {home}/agentguard.json"),
+            )
+            .replace("{ path: . }", &format!("{{ path: {home} }}"))
+            .replace(
+                "filename: agentguard.wasm",
+                &format!("filename: {}", harness::wasm().display()),
+            )
+            .replace("/dev/stdout", &format!("{home}/audit.jsonl"))
+            .replace("port_value: 9901", &format!("port_value: {admin}"))
+            .replace("port_value: 9902", &format!("port_value: {health}"))
+            .replace("port_value: 10000", &format!("port_value: {traffic}"))
+            .replace("address: localhost, port_value: 11434", upstream)
+        };
+        let config = folder.write("envoy.yaml", &read("quick-start.yaml"));
+        let beside = read("stats.yaml") + &read("health.yaml");
+        let program = version.program();
+        let command = [
+            &*program.to_string_lossy(),
+            "-c",
+            &config,
+            "--config-yaml",
+            &beside,
+            "--concurrency",
+            "2",
+            "--log-level",
+            "warning",
+            "--use-dynamic-base-id",
+        ];
+        let mut process = Process::start(&command, &[], Path::new(&format!("{home}/envoy.log")));
+        wait_for("the health listener", || {
+            assert_eq!(process.ended(), None, "{}", process.printed());
+            (get(health, "/live").0 == "200").then_some(())
+        });
+        Probed {
+            _process: process,
+            folder,
+            health,
+            traffic,
+        }
+    }
+
+    /// Puts a policy in force.
+    fn deploy(folder: &Folder, policy: &str) {
+        let built = Command::new(env!("CARGO_BIN_EXE_agentguard"))
+            .args(["build", policy, "--for", "envoy", "--wasm"])
+            .arg(harness::wasm())
+            .args(["--output", &format!("{}/agentguard.json", folder.root())])
+            .output()
+            .expect("the command");
+        assert!(built.status.success(), "{built:?}");
+    }
+}
+
+/// Returns the status and the body; `000` without a response.
+fn curl(port: u16, path: &str, options: &[&str]) -> (String, String) {
+    let output = Command::new("curl")
+        .args([
+            "--silent",
+            "--path-as-is",
+            "--max-time",
+            "30",
+            "--write-out",
+            "\n%{http_code}",
+        ])
+        .args(options)
+        .arg(format!("http://127.0.0.1:{port}{path}"))
+        .output()
+        .expect("curl");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (body, status) = text.rsplit_once('\n').expect("a status");
+    (status.to_owned(), body.to_owned())
+}
+
+fn get(port: u16, path: &str) -> (String, String) {
+    curl(port, path, &[])
+}
+
+const POLICY: &str = "policies/getting-started.yaml";
+
+fn a_proxy_is_ready_with_a_policy_and_an_endpoint(version: Version) {
+    let provider = Provider::start();
+    provider.answer_always(Answer::json(200, b"{}"));
+    let upstream = format!(
+        "address: 127.0.0.1, port_value: {}",
+        provider.address.port()
+    );
+    // A policy that the filter rejects.
+    let folder = Folder::new("health");
+    Probed::deploy(&folder, POLICY);
+    let file = format!("{}/agentguard.json", folder.root());
+    let text = std::fs::read_to_string(&file).expect("a file");
+    std::fs::write(&file, text.replace("AgentPolicy", "AgentPolitics")).expect("it is written");
+    let envoy = Probed::start(version, folder, &upstream);
+    let health = envoy.health;
+    for (path, status) in [
+        ("/live", "200"),
+        ("/health", "503"),
+        ("/ready", "503"),
+        ("/agentguard/policy", "503"),
+    ] {
+        assert_eq!(get(health, path).0, status, "{path}");
+    }
+    Probed::deploy(&envoy.folder, POLICY);
+    wait_for("the policy", || {
+        (get(health, "/ready").0 == "200").then_some(())
+    });
+    let parsed = |path: &str| -> Value {
+        let (status, body) = get(health, path);
+        assert_eq!(status, "200", "{path}: {body}");
+        serde_json::from_str(&body).expect("JSON")
+    };
+    let told = parsed("/agentguard/policy");
+    let policy = &told["policies"][0];
+    assert_eq!(policy["name"], "getting-started");
+    assert_eq!(
+        parsed("/health")["policies"][0]["version"],
+        policy["version"]
+    );
+    let rules = policy["rules"].as_array().expect("rules").len();
+    assert!(rules > 2, "{told}");
+    assert!(
+        parsed("/agentguard/providers")["protocols"]
+            .as_array()
+            .expect("a list")
+            .len()
+            > 20
+    );
+    // The traffic is on the other listener, and probes are none of it.
+    let chat = |model: &str| {
+        let body =
+            json!({"model": model, "messages": [{"role": "user", "content": "hi"}]}).to_string();
+        let options = ["-i", "-d", &body, "-H", "content-type: application/json"];
+        curl(envoy.traffic, "/v1/chat/completions", &options)
+    };
+    let (status, shown) = chat("gpt-4o-mini");
+    assert_eq!(status, "200");
+    for header in ["x-request-id: ", "x-envoy-upstream-service-time: "] {
+        assert!(shown.contains(header), "{shown}");
+    }
+    let (status, shown) = chat("o1-pro");
+    assert_eq!(status, "400");
+    let id = |name: &str| {
+        let mut lines = shown.lines();
+        lines
+            .find_map(|line| line.strip_prefix(name))
+            .expect("an id")
+    };
+    assert_eq!(id("x-request-id: "), id("x-agentguard-request-id: "));
+    let (_, stats) = get(health, "/stats");
+    let requests: Vec<&str> = stats
+        .lines()
+        .filter(|line| line.starts_with("agentguard_requests_total{"))
+        .collect();
+    assert!(
+        requests.len() == 2 && requests.iter().all(|line| line.ends_with("} 1")),
+        "{requests:?}"
+    );
+    // Nobody is behind the cluster.
+    let folder = Folder::new("health-alone");
+    Probed::deploy(&folder, POLICY);
+    let alone = Probed::start(version, folder, "address: nobody.invalid, port_value: 1");
+    wait_for("the policy", || {
+        (get(alone.health, "/health").0 == "200").then_some(())
+    });
+    assert_eq!(get(alone.health, "/ready").0, "503");
+}
+
+fn nothing_but_its_own_paths_passes_the_administration_filter(version: Version) {
+    let provider = Provider::start();
+    let folder = Folder::new("health-only");
+    Probed::deploy(&folder, POLICY);
+    let upstream = format!(
+        "address: 127.0.0.1, port_value: {}",
+        provider.address.port()
+    );
+    let envoy = Probed::start(version, folder, &upstream);
+    let health = envoy.health;
+    wait_for("the policy", || {
+        (get(health, "/ready").0 == "200").then_some(())
+    });
+    for path in [
+        "/",
+        "/quitquitquit",
+        "/stats/prometheus",
+        "/stats/../quitquitquit",
+        "/stats%2f..%2fconfig_dump",
+        "/config_dump",
+        "/v1/models",
+        "/agentguard/evaluate",
+    ] {
+        assert_eq!(get(health, path).0, "404", "{path}");
+    }
+    for path in ["/stats", "/ready", "/quitquitquit", "/v1/chat/completions"] {
+        assert_eq!(curl(health, path, &["-d", "{}"]).0, "405", "{path}");
+    }
+    // And on the listener with the traffic its paths are like any others.
+    let (status, body) = get(envoy.traffic, "/agentguard/policy");
+    assert_ne!(status, "200");
+    assert!(!body.contains("sha256:"), "{body}");
+    assert_eq!(provider.count(), 0);
+}
