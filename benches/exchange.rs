@@ -68,7 +68,8 @@ fn finish(flow: &mut Flow) -> usize {
     line + counted
 }
 
-fn exchange(guard: &Rc<Guard>, question: &[u8], head: Headers, answer: &[&[u8]]) -> usize {
+/// An exchange up to its end.
+fn converse(guard: &Rc<Guard>, question: &[u8], head: Headers, answer: &[&[u8]]) -> Flow {
     let mut flow = Flow::new(Rc::clone(guard));
     if ask(&mut flow, question) {
         respond(&mut flow, head);
@@ -78,7 +79,11 @@ fn exchange(guard: &Rc<Guard>, question: &[u8], head: Headers, answer: &[&[u8]])
         }
         pass(&mut flow, last, true);
     }
-    finish(&mut flow)
+    flow
+}
+
+fn exchange(guard: &Rc<Guard>, question: &[u8], head: Headers, answer: &[&[u8]]) -> usize {
+    finish(&mut converse(guard, question, head, answer))
 }
 
 /// What native.py sees in a trace: here it begins to count.
@@ -188,17 +193,45 @@ fn streams() {
     }
 }
 
-/// Measures and prints; the program for V8 calls it, too. `streams` or the size of a body as an argument measures that alone;
+/// Prints microseconds of the end of an exchange: its audit event with MAC and link, and its metrics.
+fn ends() {
+    println!("The audit event with its chain, and metrics, µs");
+    let answer = workload::answer();
+    let question = workload::question(4 << 10);
+    for rules in [1, 100] {
+        let (guard, _) = guard(&workload::policy(&workload::rules(rules), false));
+        let with = best(20, &mut || {
+            exchange(&guard, &question, RESPONSE, &[&answer]);
+        });
+        let without = best(20, &mut || {
+            black_box(converse(&guard, &question, RESPONSE, &[&answer]));
+        });
+        let us = (with.saturating_sub(without)).as_secs_f64() * 1e6;
+        println!(
+            "{rules:>4} rules {us:>16.1} of {:.1}",
+            with.as_secs_f64() * 1e6
+        );
+    }
+}
+
+/// Measures and prints; the program for V8 calls it, too. `ends`, `streams` or the size of a body as an argument measures that alone;
 /// `marked` is for native.py.
 pub fn main() {
     let only = std::env::args().nth(1).filter(|word| word != "--bench");
     if only.as_ref().is_some_and(|only| only == "marked") {
         return marked();
     }
-    if only.as_ref().is_none_or(|only| only == "streams") {
+    let is_asked = |part: &str| only.as_ref().is_none_or(|only| only == part);
+    if is_asked("streams") {
         streams();
     }
-    if only.as_ref().is_some_and(|only| only == "streams") {
+    if is_asked("ends") {
+        ends();
+    }
+    if only
+        .as_ref()
+        .is_some_and(|only| only == "streams" || only == "ends")
+    {
         return;
     }
     let answer = workload::answer();
