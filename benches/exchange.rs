@@ -14,6 +14,7 @@
 
 use agentguard::flow::{Action, End, Flow, Guard, HostEnvironment, RequestHead, ResponseHead};
 use agentguard::policy::load_json;
+use agentguard::proxy::{Properties, SharedData, VersionMismatch, Versioned};
 use exchanges::{DONE, Headers, REQUEST, RESPONSE, STREAM};
 use serde_json::Value;
 use std::hint::black_box;
@@ -30,12 +31,32 @@ const BUDGET: Duration = Duration::from_millis(1_500);
 
 const NOW: u64 = 1_800_000_000_000_000_000;
 
+/// A proxy that knows nothing of its connections, and shares nothing: no policy here asks for either. The one in memory is
+/// not compiled for V8.
+struct Nothing;
+
+impl Properties for Nothing {
+    fn get(&self, _: &[&str]) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+impl SharedData for Nothing {
+    fn get(&self, _: &str) -> Option<Versioned> {
+        None
+    }
+
+    fn set(&self, _: &str, _: &[u8], _: u32) -> Result<(), VersionMismatch> {
+        Ok(())
+    }
+}
+
 /// The first half of an exchange; `false` if it is denied.
 fn ask(flow: &mut Flow, question: &[u8]) -> bool {
     let held = flow.request_headers(&RequestHead {
         headers: REQUEST,
         end: false,
-        properties: &agentguard::proxy::MemoryProperties::default(),
+        properties: &Nothing,
         now: NOW,
     });
     assert_ne!(held.action, Action::Reset);
@@ -143,7 +164,7 @@ fn guard(policy: &Value) -> (Rc<Guard>, Duration) {
         variable: &|_| Some("a key of sixteen bytes and more".to_owned()),
         node_environment: &|| None,
         seed: [7; 40],
-        shared_data: Rc::new(agentguard::proxy::MemorySharedData::default()),
+        shared_data: Rc::new(Nothing),
         kill: Rc::default(),
     };
     let guard = Guard::new(policy, &surroundings).expect("a guard");
