@@ -3,7 +3,7 @@
 
 use super::anthropic_messages::denied_text;
 use super::anthropic_shapes::{
-    answered_message, error, remove_from_message, request, tell_request,
+    add_request_event, answered_message, error, remove_from_message, request,
 };
 use super::coverage::{ANSWER_WITH_RESULTS, ASKED, CONVERSATION, TEXT_ANSWER, shown};
 use super::reader::{Origin, Reader, Row, Type};
@@ -108,7 +108,7 @@ impl Protocol for AnthropicBatches {
         if root.get("requests").is_none_or(|list| list.is_null()) {
             reader.problem(codes::AG2001, root, "`requests` is missing");
         }
-        tell_request(reader, root);
+        add_request_event(reader, root);
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, context: &RequestContext) {

@@ -2,7 +2,7 @@
 
 mod stream;
 
-use super::anthropic_shapes::{error, tell_request};
+use super::anthropic_shapes::{add_request_event, error};
 use super::coverage::{MODEL_ANSWER, TEXTS, shown};
 use super::json_edit::{ObjectWriter, tag};
 use super::reader::{Origin, Reader, Row, Type};
@@ -80,7 +80,7 @@ impl Protocol for AnthropicComplete {
             reader.problem(codes::AG2001, root, "`prompt` is missing");
         }
         reader.reading.count_message(&origin.from);
-        tell_request(reader, root);
+        add_request_event(reader, root);
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {

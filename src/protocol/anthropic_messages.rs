@@ -5,7 +5,7 @@
 //! Source: Anthropic's published SDK types, beta ones included, and recorded exchanges.
 
 use super::anthropic_shapes::{
-    MESSAGE_STREAM, denied_message, remove_from_answer, request, response, tell_request,
+    MESSAGE_STREAM, add_request_event, denied_message, remove_from_answer, request, response,
 };
 use super::coverage::{ANSWER_WITH_RESULTS, CONVERSATION, TEXT_ANSWER, shown};
 use super::reader::Reader;
@@ -76,7 +76,7 @@ impl Protocol for AnthropicMessages {
     fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
         let Some(body) = reader.body() else { return };
         request(reader, body.root(), endpoint);
-        tell_request(reader, body.root());
+        add_request_event(reader, body.root());
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {

@@ -14,7 +14,7 @@ pub(super) use answer::{error, message as answered_message, response};
 pub(super) use removal::{
     denied_message, message as remove_from_message, whole as remove_from_answer,
 };
-pub(super) use request::{request, tell_request};
+pub(super) use request::{add_request_event, request};
 pub(super) use stream::MESSAGE_STREAM;
 pub(super) use tools::tool as offered_tool;
 

@@ -2,7 +2,7 @@
 //!
 //! Source: AWS's service model (`bedrock-runtime`, as botocore ships it) and recorded exchanges.
 
-use super::anthropic_shapes::tell_request;
+use super::anthropic_shapes::add_request_event;
 use super::bedrock_shapes::{
     CONVERSE_STREAM, converse_request, converse_response, denied_converse, model_call,
     remove_from_converse, usage_in_headers,
@@ -52,7 +52,7 @@ impl Protocol for BedrockConverse {
     fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
         let Some(body) = reader.body() else { return };
         converse_request(reader, body.root(), endpoint);
-        tell_request(reader, body.root());
+        add_request_event(reader, body.root());
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {

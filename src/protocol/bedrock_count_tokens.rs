@@ -1,6 +1,6 @@
 //! Bedrock's CountTokens: `POST …/model/MODEL/count-tokens`. A Converse request, or a body of InvokeModel inside base64.
 
-use super::anthropic_shapes::tell_request;
+use super::anthropic_shapes::add_request_event;
 use super::bedrock_invoke::invoke_request;
 use super::bedrock_shapes::{aws_error, converse_request, model_call};
 use super::coverage::{CONVERSATION, TEXT_ANSWER, shown};
@@ -68,7 +68,7 @@ impl Protocol for BedrockCountTokens {
         if root.get("input").is_none_or(|input| input.is_null()) {
             reader.problem(codes::AG2001, root, "`input` is missing");
         }
-        tell_request(reader, root);
+        add_request_event(reader, root);
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {

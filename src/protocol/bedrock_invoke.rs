@@ -7,7 +7,7 @@ mod plain_stream;
 mod stream;
 
 use super::anthropic_messages::denied_text as denied_message;
-use super::anthropic_shapes::{remove_from_answer, request, response, tell_request};
+use super::anthropic_shapes::{add_request_event, remove_from_answer, request, response};
 use super::bedrock_shapes::{
     converse_request, converse_response, denied_converse, model_call, remove_from_converse,
     usage_in_headers,
@@ -130,7 +130,7 @@ impl Protocol for BedrockInvoke {
             return;
         }
         invoke_request(reader, root, endpoint);
-        tell_request(reader, root);
+        add_request_event(reader, root);
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, context: &RequestContext) {

@@ -1,7 +1,7 @@
 //! Google's embeddings and predictions: `embedContent`, `batchEmbedContents`, `predict` (embeddings, images, videos), at the
 //! Gemini API and at Vertex AI. What is embedded was written by nobody in a conversation.
 
-use super::anthropic_shapes::tell_request;
+use super::anthropic_shapes::add_request_event;
 use super::coverage::{TEXT_ANSWER, TEXTS, shown};
 use super::gemini_shapes::{contents_by, error, unspoken};
 use super::reader::{Origin, Reader, Row, Type};
@@ -90,7 +90,7 @@ impl Protocol for GeminiEmbed {
         reader.proto_json = true;
         let Some(body) = reader.body() else { return };
         request(reader, body.root(), endpoint);
-        tell_request(reader, body.root());
+        add_request_event(reader, body.root());
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {

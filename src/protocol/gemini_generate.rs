@@ -3,7 +3,7 @@
 //!
 //! Source: Google's published SDK types and recorded exchanges.
 
-use super::anthropic_shapes::tell_request;
+use super::anthropic_shapes::add_request_event;
 use super::coverage::{ANSWER_WITH_RESULTS, CONVERSATION, TEXT_ANSWER, shown};
 use super::gemini_shapes::{
     denied_response_body, generate_request, generate_stream, remove_from_response, response,
@@ -105,7 +105,7 @@ impl Protocol for GeminiGenerate {
                 reader.problem(codes::AG2001, root, "`contents` is missing");
             }
         }
-        tell_request(reader, root);
+        add_request_event(reader, root);
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
@@ -228,7 +228,7 @@ impl Protocol for GeminiCountTokens {
         reader.proto_json = true;
         let Some(body) = reader.body() else { return };
         generate_request(reader, body.root(), endpoint);
-        tell_request(reader, body.root());
+        add_request_event(reader, body.root());
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, context: &RequestContext) {

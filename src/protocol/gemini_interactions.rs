@@ -7,7 +7,7 @@ mod removal;
 mod steps;
 mod stream;
 
-use super::anthropic_shapes::tell_request;
+use super::anthropic_shapes::add_request_event;
 use super::coverage::{ANSWER_WITH_RESULTS, ASKED, CONVERSATION, shown};
 use super::gemini_shapes::error;
 use super::json_edit::remove_members;
@@ -173,7 +173,7 @@ impl Protocol for GeminiInteractions {
         {
             reader.problem(codes::AG2001, root, "`input` is missing");
         }
-        tell_request(reader, root);
+        add_request_event(reader, root);
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {

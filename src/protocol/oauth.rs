@@ -73,7 +73,7 @@ const LINES: &[RouteSpec] = &[
 ];
 
 /// Members that identify a body of OAuth: other services have paths such as `/token`, too.
-const TELLING: &[(&str, &[&str])] = &[
+const IDENTIFYING: &[(&str, &[&str])] = &[
     (TOKEN, &["grant_type"]),
     (
         REGISTER,
@@ -232,9 +232,9 @@ impl Protocol for OAuth {
     fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
         let Some(body) = reader.body() else { return };
         let root = body.root();
-        let telling = TELLING.iter().find(|(name, _)| *name == endpoint.name);
+        let known = IDENTIFYING.iter().find(|(name, _)| *name == endpoint.name);
         let is_known =
-            telling.is_none_or(|(_, members)| members.iter().any(|name| root.get(name).is_some()));
+            known.is_none_or(|(_, members)| members.iter().any(|name| root.get(name).is_some()));
         if !is_known {
             reader.problem(codes::AG2007, root, "the body is no request of OAuth");
         }

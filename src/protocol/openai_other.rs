@@ -7,9 +7,9 @@
 
 mod batch;
 mod entries;
+mod kept;
 mod stored;
 mod stream;
-mod told;
 
 use super::coverage::{ANSWER_WITH_RESULTS, shown};
 use super::openai_responses::{self, ResponsesStream};
@@ -310,7 +310,7 @@ impl Protocol for OpenAiOther {
         match endpoint.name {
             COUNT_TOKENS | COMPACT => openai_responses::read_request(reader, endpoint),
             BATCH_REQUESTS => batch::read_requests(reader),
-            TRACES | OCR | EVALS => told::read_request(reader, endpoint.name),
+            TRACES | OCR | EVALS => kept::read_request(reader, endpoint.name),
             BATCH_GENERATE | BATCH_EMBED => batch::read_generate(reader, endpoint),
             _ => stored::read_request(reader, endpoint),
         }
@@ -322,7 +322,7 @@ impl Protocol for OpenAiOther {
                 openai_responses::read_response(reader);
             }
             FILE_CONTENT | BATCH_RESULTS => batch::read_results(reader),
-            OCR => told::read_pages(reader),
+            OCR => kept::read_pages(reader),
             _ => stored::read_response(reader),
         }
     }

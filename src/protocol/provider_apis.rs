@@ -4,7 +4,7 @@
 //!
 //! Source: the paths of the published SDKs and of AWS's service models.
 
-use super::anthropic_shapes::tell_request;
+use super::anthropic_shapes::add_request_event;
 use super::coverage::{MODEL_ANSWER, TEXT_ANSWER, TEXTS, shown};
 use super::provider::provider_of;
 use super::reader::{Reader, Type};
@@ -228,7 +228,7 @@ impl Protocol for ProviderApi {
             }
         }
         reader.uninspectable(root, "provider_state");
-        tell_request(reader, root);
+        add_request_event(reader, root);
     }
 
     /// Claims nothing: everything is unknown text. Actions of agents, and actions for their client, are calls: `{type:

@@ -417,7 +417,7 @@ impl<'b> Reader<'b> {
                 }
                 continue;
             }
-            let Some(form) = telling_form(node.is_key, node.value) else {
+            let Some(form) = form_to_open(node.is_key, node.value) else {
                 continue;
             };
             let text = self.register(place, Class::Unknown, form, key.filter(|key| *key != place));
@@ -759,7 +759,7 @@ impl<'b> Reader<'b> {
         let start = self.text_count();
         each_named(value, &mut |named| {
             self.claim(named.value);
-            if let Some(form) = telling_form(named.is_key, named.value) {
+            if let Some(form) = form_to_open(named.is_key, named.value) {
                 self.register_named(named, Class::Text, form);
             }
         });
@@ -951,7 +951,7 @@ fn is_name_of_models(value: Value<'_>, is_member: bool) -> bool {
 }
 
 /// Returns the form in which a node can contain text; `None` if it cannot.
-fn telling_form(is_key: bool, value: Value<'_>) -> Option<Form> {
+fn form_to_open(is_key: bool, value: Value<'_>) -> Option<Form> {
     match value.kind() {
         json::ValueKind::String if is_key => Some(Form::Key),
         json::ValueKind::String => Some(Form::String),

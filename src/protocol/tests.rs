@@ -131,7 +131,7 @@ fn bodies() -> Vec<(Route, Json, Json)> {
 }
 
 /// Everything that events tell of, in an order of its own.
-fn told(json: &JsonBody<'_>, reading: &Reading) -> Vec<String> {
+fn texts_of(json: &JsonBody<'_>, reading: &Reading) -> Vec<String> {
     let mut all: Vec<String> = reading
         .events
         .iter()
@@ -173,7 +173,7 @@ fn read(
     );
     match reading.problems.first() {
         Some(problem) => Err(problem.clone()),
-        None => Ok(told(&json, &reading)),
+        None => Ok(texts_of(&json, &reading)),
     }
 }
 
@@ -240,11 +240,11 @@ fn every_text_in_a_member_that_nobody_knows_is_told_of_wherever_it_stands() {
                     let mut body = body.clone();
                     plant(&mut body, &mut number.clone(), "zz", &planted);
                     // In a map of the other side's own keys it is a value of the wrong type.
-                    let Ok(told) = read(&route, body.to_string().as_bytes(), context) else {
+                    let Ok(texts) = read(&route, body.to_string().as_bytes(), context) else {
                         continue;
                     };
                     assert!(
-                        told.iter().any(|text| text.ends_with(MARK)),
+                        texts.iter().any(|text| text.ends_with(MARK)),
                         "{route:?} object {number}: {body}"
                     );
                 }
@@ -274,12 +274,12 @@ fn a_member_of_another_type_is_a_problem_or_told_of_and_never_skipped() {
                 for wrong in [json!(MARK), json!([MARK]), json!({"x": MARK})] {
                     let mut body = body.clone();
                     *body.pointer_mut(&pointer).unwrap() = wrong;
-                    let Ok(told) = read(&route, body.to_string().as_bytes(), context) else {
+                    let Ok(texts) = read(&route, body.to_string().as_bytes(), context) else {
                         continue;
                     };
-                    let is_told = told.iter().any(|text| text.ends_with(MARK));
+                    let is_found = texts.iter().any(|text| text.ends_with(MARK));
                     assert!(
-                        is_told || is_identifier(&pointer),
+                        is_found || is_identifier(&pointer),
                         "{route:?} {pointer}: {body}"
                     );
                 }

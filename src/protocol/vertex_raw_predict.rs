@@ -2,7 +2,7 @@
 //! behind an endpoint. Mistral, AI21 and servers such as vLLM take OpenAI's chat bodies there. Claude is in
 //! `anthropic_messages`.
 
-use super::anthropic_shapes::tell_request;
+use super::anthropic_shapes::add_request_event;
 use super::coverage::{CONVERSATION, MODEL_ANSWER, shown};
 use super::openai_chat::{OpenAiChat, ResponseShape, chat_stream};
 use super::reader::Reader;
@@ -58,7 +58,7 @@ impl Protocol for VertexRawPredict {
         if root.get("messages").is_some() {
             OpenAiChat.read_request(reader, endpoint);
         } else {
-            tell_request(reader, root);
+            add_request_event(reader, root);
         }
     }
 

@@ -49,7 +49,7 @@ const MARKS: &[&str] = &[
 ];
 
 /// Bytes that separate the marks from other text, each with its distance from the beginning of the mark.
-const TELLING: &[(u8, usize)] = &[(b'<', 0), (b'[', 0), (b'>', 0), (b':', 6), (b'=', 2)];
+const RAREST: &[(u8, usize)] = &[(b'<', 0), (b'[', 0), (b'>', 0), (b':', 6), (b'=', 2)];
 
 /// Beginnings of texts that contain only a call (Llama 3, xLAM), without white space.
 const BEGINNINGS: &[&str] = &[
@@ -132,7 +132,7 @@ fn mark_at(text: &str, from: usize) -> Option<(usize, &'static str)> {
     let bytes = text.as_bytes();
     let rest = bytes.get(from..)?;
     rest.iter().enumerate().find_map(|(offset, byte)| {
-        let (_, distance) = TELLING.iter().find(|(telling, _)| telling == byte)?;
+        let (_, distance) = RAREST.iter().find(|(rarest, _)| rarest == byte)?;
         let at = from.checked_add(offset)?.checked_sub(*distance)?;
         if at < from {
             return None;
@@ -562,7 +562,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mark_has_its_telling_byte() {
+    fn every_mark_has_its_rarest_byte() {
         for mark in MARKS {
             assert_eq!(mark_at(mark, 0), Some((0, *mark)));
             assert!(mark.len() <= LONGEST_MARK);

@@ -359,7 +359,7 @@ fn call(
         reader.reading.add(other);
     }
     let id = block.get("id").and_then(|id| id.text());
-    if let (Some(name), Some(id)) = (call.tell(reader), id) {
+    if let (Some(name), Some(id)) = (call.add(reader), id) {
         calls.add(&id, &name);
     }
 }
@@ -410,7 +410,7 @@ fn result(
     };
     event.at = value.place();
     event.texts = texts;
-    reader.tell_result(event, value, &|element| element.get("text"));
+    reader.add_result(event, value, &|element| element.get("text"));
 }
 
 /// What a tool of the provider gave: a text, an object, or a list of either.

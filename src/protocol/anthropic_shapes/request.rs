@@ -287,7 +287,7 @@ fn thread(reader: &mut Reader<'_>, value: Value<'_>) {
 }
 
 /// Tells of the request as a whole.
-pub(in crate::protocol) fn tell_request(reader: &mut Reader<'_>, root: Value<'_>) {
+pub(in crate::protocol) fn add_request_event(reader: &mut Reader<'_>, root: Value<'_>) {
     reader.reading.params = Some(root.place());
     let event = Event::new(Kind::Request, Direction::Request, root.place());
     reader.reading.add(event);

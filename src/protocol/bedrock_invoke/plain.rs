@@ -150,17 +150,17 @@ fn history(reader: &mut Reader<'_>, value: Value<'_>) {
 /// Reads Cohere's `{name, parameters}`.
 fn tool_call(reader: &mut Reader<'_>, call: Value<'_>, turn: Turn) {
     const CALL: &[Row] = &[("name", Type::Custom), ("parameters", Type::Custom)];
-    let mut told = CallBuilder::at(reader, call);
-    told.event.turn = turn;
+    let mut builder = CallBuilder::at(reader, call);
+    builder.event.turn = turn;
     let origin = Origin::of(Author::Assistant, Part::Arguments);
     reader.rows(call, CALL, &origin, &mut |reader, key, value| match key {
-        "name" => told.name(reader, value),
+        "name" => builder.name(reader, value),
         _ => {
             let given = reader.any_arguments(value);
-            told.given(reader, value, given);
+            builder.given(reader, value, given);
         }
     });
-    told.tell(reader);
+    builder.add(reader);
 }
 
 const RESPONSE: &[Row] = &[

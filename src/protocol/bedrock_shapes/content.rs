@@ -240,7 +240,7 @@ fn call(
         },
     );
     let id = value.get("toolUseId").and_then(|id| id.text());
-    if let (Some(name), Some(id)) = (call.tell(reader), id) {
+    if let (Some(name), Some(id)) = (call.add(reader), id) {
         calls.add(&id, &name);
     }
 }
@@ -287,7 +287,7 @@ fn result(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Attribution, call
     };
     event.at = content.place();
     event.texts = texts;
-    reader.tell_result(event, content, &|element| {
+    reader.add_result(event, content, &|element| {
         element.get("json").or_else(|| element.get("text"))
     });
 }

@@ -117,14 +117,14 @@ fn history(reader: &mut Reader<'_>, turn: Value<'_>) {
 
 /// `{name, parameters}` with the parameters as an object.
 fn tool_call(reader: &mut Reader<'_>, call: Value<'_>, turn: Turn) -> Option<Box<str>> {
-    let mut told = CallBuilder::at(reader, call);
-    told.event.turn = turn;
+    let mut builder = CallBuilder::at(reader, call);
+    builder.event.turn = turn;
     reader.object(call, CALL, |reader, key, value| match key {
-        "name" => told.name(reader, value),
-        "parameters" => told.arguments(reader, value),
+        "name" => builder.name(reader, value),
+        "parameters" => builder.arguments(reader, value),
         _ => reader.id(value),
     });
-    told.tell(reader)
+    builder.add(reader)
 }
 
 /// `[{call, outputs}]`: each result brings its call along.
@@ -207,8 +207,8 @@ pub(super) fn remove_from_response(
         }
     };
     let text = root.get("text");
-    if let Some((_, told)) = removals.choices.first() {
-        edits.replace(text.ok_or(CannotRemove)?, quoted(told));
+    if let Some((_, explanation)) = removals.choices.first() {
+        edits.replace(text.ok_or(CannotRemove)?, quoted(explanation));
         for name in ["tool_calls", "chat_history", "citations"] {
             empty(name, edits);
         }
@@ -233,16 +233,16 @@ pub(super) fn remove_from_response(
     let denied = sort::set(removals.calls.iter().map(|call| call.at));
     remove_elements(list, &|place| denied.contains(&place), edits);
     empty("chat_history", edits);
-    let told = refusal_text(&mut removals.calls.iter().map(|call| call.text.as_str()));
+    let explanation = refusal_text(&mut removals.calls.iter().map(|call| call.text.as_str()));
     let text = text
         .filter(|text| text.kind() == json::ValueKind::String)
         .ok_or(CannotRemove)?;
     let end = text.text().map_or(0, |text| text.len());
-    let told = if end == 0 {
-        told
+    let explanation = if end == 0 {
+        explanation
     } else {
-        format!("\n\n{told}")
+        format!("\n\n{explanation}")
     };
-    edits.replace_text(text, [(end..end, told.as_str())]);
+    edits.replace_text(text, [(end..end, explanation.as_str())]);
     Ok(())
 }

@@ -214,13 +214,13 @@ pub(super) fn remove_from_response(
     let list = message.get("tool_calls").ok_or(CannotRemove)?;
     let denied = sort::set(removals.calls.iter().map(|call| call.at));
     let none_left = list.elements().all(|call| denied.contains(&call.place()));
-    let told = refusal_text(&mut removals.calls.iter().map(|call| call.text.as_str()));
+    let explanation = refusal_text(&mut removals.calls.iter().map(|call| call.text.as_str()));
     if none_left {
         complete(root, edits);
     } else {
         remove_elements(list, &|place| denied.contains(&place), edits);
     }
-    explain(message, none_left, &told, edits);
+    explain(message, none_left, &explanation, edits);
     Ok(())
 }
 

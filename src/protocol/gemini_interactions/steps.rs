@@ -207,7 +207,7 @@ pub(super) fn content(reader: &mut Reader<'_>, content: Value<'_>, speaker: &Att
     let mime_type = reader.get(content, "mimeType").and_then(|kind| kind.text());
     let is_text = mime_type.is_some_and(|kind| is_textual(&kind));
     let origin = speaker.origin.with_part(Part::Other).whole();
-    let mut is_told = false;
+    let mut has_bytes = false;
     reader.rows(
         content,
         MEDIUM,
@@ -216,12 +216,12 @@ pub(super) fn content(reader: &mut Reader<'_>, content: Value<'_>, speaker: &Att
             "mimeType" => reader.media_type(value),
             _ if value.is_null() => reader.claim(value),
             _ => {
-                is_told = true;
+                has_bytes = true;
                 reader.file_bytes(value, is_text, content, count, &origin);
             }
         },
     );
-    if !is_told {
+    if !has_bytes {
         reader.attachment(content, count);
     }
 }
@@ -274,7 +274,7 @@ fn call(
     });
     let id = step.get("id").and_then(|id| id.text());
     let mut name = None;
-    reader.in_signed(is_signed, |reader| name = call.tell(reader));
+    reader.in_signed(is_signed, |reader| name = call.add(reader));
     if let (Some(name), Some(id)) = (name, id) {
         calls.add(&id, &name);
     }
@@ -354,7 +354,7 @@ fn result(
     event.at = value.place();
     event.texts = texts;
     reader.in_signed(is_signed, |reader| {
-        reader.tell_result(event, value, &|element| element.get("text"));
+        reader.add_result(event, value, &|element| element.get("text"));
     });
 }
 

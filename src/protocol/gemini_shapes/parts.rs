@@ -229,15 +229,15 @@ fn file(reader: &mut Reader<'_>, file: Value<'_>, speaker: &Attribution, is_part
         |count| &mut count.file
     };
     let origin = speaker.origin.with_part(Part::Other);
-    let mut is_told = false;
+    let mut has_bytes = false;
     reader.rows(file, FILE, &origin, &mut |reader, key, value| match key {
         "mimeType" => reader.media_type(value),
         _ => {
-            is_told = true;
+            has_bytes = true;
             reader.file_bytes(value, is_textual(&kind), file, count, &origin);
         }
     });
-    if !is_told {
+    if !has_bytes {
         reader.attachment(file, count);
     }
 }
@@ -275,7 +275,7 @@ fn call(
         },
     );
     let id = reader.get(value, "id").and_then(|id| id.text());
-    if let Some(name) = call.tell(reader) {
+    if let Some(name) = call.add(reader) {
         // Calls without an id are found by their name.
         let key = id.as_deref().filter(|id| !id.is_empty()).unwrap_or("");
         calls.add(&key_of(key, &name), &name);
@@ -420,7 +420,7 @@ fn provider_call(
             _ => call.arguments(reader, inner),
         },
     );
-    call.tell(reader);
+    call.add(reader);
 }
 
 fn provider_result(

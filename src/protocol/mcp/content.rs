@@ -182,6 +182,6 @@ pub(super) fn tool_result(
         event.result = reader.structured_result(value);
         reader.result(event, Some(value));
     } else {
-        reader.tell_result(event, value, &|block| block.get("text"));
+        reader.add_result(event, value, &|block| block.get("text"));
     }
 }

@@ -47,8 +47,8 @@ pub(super) fn remove_from_response(
     } else {
         remove_elements(list, &|place| denied.contains(&place), edits);
     }
-    let told = refusal_text(&mut removals.calls.iter().map(|call| call.text.as_str()));
-    explain(message, &told, edits);
+    let explanation = refusal_text(&mut removals.calls.iter().map(|call| call.text.as_str()));
+    explain(message, &explanation, edits);
     Ok(())
 }
 

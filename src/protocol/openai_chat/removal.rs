@@ -152,8 +152,8 @@ fn take_out_calls(
     if legacy_denied {
         gone.push("function_call");
     }
-    let told = refusal_text(&mut calls.iter().map(|(_, text)| *text));
-    explain(message, &gone, &told, edits);
+    let explanation = refusal_text(&mut calls.iter().map(|(_, text)| *text));
+    explain(message, &gone, &explanation, edits);
     null_logprobs(choice, edits);
     let none_left = kept.is_empty() && (legacy.is_none() || legacy_denied);
     if none_left && let Some(finish) = choice.get("finish_reason") {

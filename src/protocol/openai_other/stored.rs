@@ -410,7 +410,7 @@ fn entry(reader: &mut Reader<'_>, entry: Value<'_>) {
             reader.text(value, &beside);
         }
     });
-    call.tell(reader);
+    call.add(reader);
 }
 
 fn result(reader: &mut Reader<'_>, entry: Value<'_>) {
@@ -442,7 +442,7 @@ fn result(reader: &mut Reader<'_>, entry: Value<'_>) {
         }
     });
     match said {
-        Some(said) => reader.tell_result(event, said, &|_| None),
+        Some(said) => reader.add_result(event, said, &|_| None),
         None => reader.reading.add(event),
     }
 }
@@ -457,21 +457,21 @@ fn step_call(reader: &mut Reader<'_>, call: Value<'_>) {
 
 /// Reads a call of the client's function in a step.
 pub(super) fn step_function(reader: &mut Reader<'_>, call: Value<'_>, function: Value<'_>) {
-    let mut told = CallBuilder::at(reader, call);
+    let mut builder = CallBuilder::at(reader, call);
     // A call with a result has run.
     if function.get("output").is_some_and(|it| !it.is_null()) {
-        told.event.turn = Turn::Earlier;
+        builder.event.turn = Turn::Earlier;
     }
     reader.rows(
         function,
         STEP_FUNCTION,
         &beside(),
         &mut |reader, key, value| match key {
-            "name" => told.name(reader, value),
-            _ => told.arguments(reader, value),
+            "name" => builder.name(reader, value),
+            _ => builder.arguments(reader, value),
         },
     );
-    told.tell(reader);
+    builder.add(reader);
 }
 
 /// Adds the event of a call in a step that the provider ran itself. Its texts have events of their own.
@@ -480,11 +480,11 @@ pub(super) fn step_of_provider(reader: &mut Reader<'_>, call: Value<'_>) {
         let Some(of_tool) = call.get(name).filter(|of_tool| !of_tool.is_null()) else {
             continue;
         };
-        let mut told = CallBuilder::at(reader, call);
-        told.event.tool = Known::Is(name.into());
-        told.event.provider_run = true;
-        told.event.args = Known::Is(of_tool.place());
-        told.tell(reader);
+        let mut builder = CallBuilder::at(reader, call);
+        builder.event.tool = Known::Is(name.into());
+        builder.event.provider_run = true;
+        builder.event.args = Known::Is(of_tool.place());
+        builder.add(reader);
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) struct RunStream {
     /// Calls by the number of their step and their position in it.
     calls: SnapshotCalls,
     /// Whether the run's settings were reported.
-    has_told: bool,
+    has_settings: bool,
 }
 
 fn at_of(value: Value<'_>, position: u32) -> u32 {
@@ -267,8 +267,8 @@ impl StreamReader for RunStream {
             _ => object_member(reader, root, key, value),
         });
         let is_run = kind.starts_with("thread.run.") && !kind.starts_with("thread.run.step.");
-        let is_told_later = kind.ends_with(".created") || kind.ends_with(".in_progress");
-        if (is_run && std::mem::replace(&mut self.has_told, true)) || (!is_run && is_told_later) {
+        let is_partial = kind.ends_with(".created") || kind.ends_with(".in_progress");
+        if (is_run && std::mem::replace(&mut self.has_settings, true)) || (!is_run && is_partial) {
             reader.mark_copies(first);
         }
         match kind {
@@ -278,7 +278,7 @@ impl StreamReader for RunStream {
             }
             "thread.run.requires_action" => self.end_calls(reader),
             kind if kind.starts_with("thread.run.step.")
-                && !is_told_later
+                && !is_partial
                 && !kind.ends_with(".delta") =>
             {
                 self.texts.end(reader, &|[of, ..]| of == number);

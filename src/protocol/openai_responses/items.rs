@@ -369,9 +369,9 @@ impl Items {
         for (result, _) in &mut found {
             result.tool = call.event.tool.clone();
         }
-        call.tell(reader);
+        call.add(reader);
         for (result, value) in found {
-            reader.tell_result(result, value, &|part| part.get("text"));
+            reader.add_result(result, value, &|part| part.get("text"));
         }
     }
 

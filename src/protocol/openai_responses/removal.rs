@@ -50,7 +50,7 @@ pub(in crate::protocol) fn remove_from_response(
             .iter()
             .map(|call| (call.at, call.text.as_str())),
     );
-    let mut told: Vec<&str> = Vec::new();
+    let mut explanation: Vec<&str> = Vec::new();
     let mut open: Vec<Option<OpenCall>> = Vec::new();
     let mut found = 0usize;
     let list = output.or_else(|| root.get("data"));
@@ -61,7 +61,7 @@ pub(in crate::protocol) fn remove_from_response(
                 let id = explaining_id(item, is_kept);
                 message_item(&id, OUTPUT_TEXT, text, &mut with);
                 edits.replace(item, with);
-                told.push(text);
+                explanation.push(text);
                 open.push(OpenCall::of(item));
                 found = found.saturating_add(1);
             }
@@ -72,15 +72,15 @@ pub(in crate::protocol) fn remove_from_response(
         return Err(CannotRemove);
     }
     name_open_calls(root, context, is_kept, &open, edits)?;
-    let told = refusal_text(&mut told.into_iter());
-    if let Some(copy) = copy.filter(|_| !told.is_empty()) {
+    let explanation = refusal_text(&mut explanation.into_iter());
+    if let Some(copy) = copy.filter(|_| !explanation.is_empty()) {
         let end = copy.text().map_or(0, |text| text.len());
-        let told = if end == 0 {
-            told
+        let explanation = if end == 0 {
+            explanation
         } else {
-            format!("\n\n{told}")
+            format!("\n\n{explanation}")
         };
-        edits.replace_text(copy, [(end..end, told.as_str())]);
+        edits.replace_text(copy, [(end..end, explanation.as_str())]);
     }
     Ok(())
 }

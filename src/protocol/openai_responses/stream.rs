@@ -174,7 +174,7 @@ pub(in crate::protocol) struct ResponsesStream {
     id: Option<Box<str>>,
     /// Id that the client received in the first event. Later events keep it: OpenAI's packages raise an error if it
     /// changes.
-    told_id: Option<Box<str>>,
+    sent_id: Option<Box<str>>,
     /// Items that have begun and not ended, as the client knows them, with the end of each if no more of it is sent.
     open: Vec<(u32, Vec<u8>)>,
 }
@@ -193,7 +193,7 @@ impl ResponsesStream {
             next_item: 0,
             kept: None,
             id: None,
-            told_id: None,
+            sent_id: None,
             open: Vec::new(),
         }
     }
@@ -310,7 +310,7 @@ impl ResponsesStream {
             "error" => error(reader, value),
             // The text again, token by token: these are dropped as a whole when the text is edited.
             "logprobs" => reader.claim_all(value),
-            "item" => self.told_item(reader, event, value, about.item, phase),
+            "item" => self.read_item(reader, event, value, about.item, phase),
             "part" => {
                 let list = if stem.starts_with("reasoning_summary") {
                     SUMMARY
@@ -318,10 +318,10 @@ impl ResponsesStream {
                     CONTENT
                 };
                 let first = reader.reading.events.len();
-                self.told_part(reader, value, about, list);
+                self.read_part(reader, value, about, list);
                 reader.mark_copies(first);
             }
-            "response" => self.told_response(reader, value, kind),
+            "response" => self.read_whole(reader, value, kind),
             "delta" if stem == "audio" => reader.media(value),
             _ => match (said, called) {
                 (Some((_, list, part, member)), _) if is_delta || key == *member => {
@@ -399,7 +399,7 @@ impl ResponsesStream {
         }
     }
 
-    fn told_item(
+    fn read_item(
         &mut self,
         reader: &mut Reader<'static>,
         event: Value<'_>,
@@ -436,7 +436,7 @@ impl ResponsesStream {
                 ) {
                     ("content", json::ValueKind::Array) => reader.array(value, |reader, part| {
                         let about = ItemText { item: number, at };
-                        self.told_part(reader, part, about, CONTENT);
+                        self.read_part(reader, part, about, CONTENT);
                         at = at.saturating_add(1);
                     }),
                     ("type", _) => reader.claim(value),
@@ -459,17 +459,17 @@ impl ResponsesStream {
                 );
             }
             kind if items::is_call(kind) => {
-                self.told_call(reader, event, item, number, phase);
+                self.read_call(reader, event, item, number, phase);
             }
             _ => Items::alone(reader, item),
         }
         // Each item is reported once, as soon as it is complete.
-        let is_told = match phase {
+        let is_copy = match phase {
             Phase::Added => true,
             Phase::Done => is_annotated,
             Phase::Repeated => is_done,
         };
-        if is_told {
+        if is_copy {
             reader.mark_copies(first);
         }
     }
@@ -492,7 +492,7 @@ impl ResponsesStream {
         });
     }
 
-    fn told_part(
+    fn read_part(
         &mut self,
         reader: &mut Reader<'static>,
         part: Value<'_>,
@@ -562,7 +562,7 @@ impl ResponsesStream {
         self.texts.piece(reader, piece, path, Update::Delta);
     }
 
-    fn told_call(
+    fn read_call(
         &mut self,
         reader: &mut Reader<'static>,
         event: Value<'_>,
@@ -614,7 +614,7 @@ impl ResponsesStream {
                 key if FOUND.contains(&key) => {
                     let mut result = items::find(reader, key, value, &origin);
                     result.tool = name.map_or(Known::Unknown, |name| Known::Is(name.into()));
-                    reader.tell_result(result, value, &|part| part.get("text"));
+                    reader.add_result(result, value, &|part| part.get("text"));
                 }
                 // An item that has begun is not complete yet.
                 "action" | "actions" | "operation" if phase == Phase::Added && is_hollow(value) => {
@@ -757,7 +757,7 @@ impl ResponsesStream {
     }
 
     /// Reads the object of the whole response.
-    fn told_response(&mut self, reader: &mut Reader<'static>, response: Value<'_>, kind: &str) {
+    fn read_whole(&mut self, reader: &mut Reader<'static>, response: Value<'_>, kind: &str) {
         let is_last = is_last(kind);
         let is_first = self.common.is_none();
         if is_first {
@@ -805,7 +805,7 @@ impl ResponsesStream {
             reader.array(output, |reader, item| {
                 let id = item.get("id").and_then(|id| id.text());
                 let number = self.number_of(id.as_deref(), Some(at));
-                self.told_item(reader, item, item, number, phase);
+                self.read_item(reader, item, item, number, phase);
                 at = at.saturating_add(1);
             });
         }
@@ -861,11 +861,11 @@ impl ResponsesStream {
     /// Replaces the id of a response that the provider stores by one that contains its open calls.
     fn name_open_calls(&self, response: Value<'_>, edits: &mut Edits) {
         let id = response.get("id");
-        if let (Some(id), Some(told)) = (id, &self.told_id)
-            && id.text().is_some_and(|id| *id != **told)
+        if let (Some(id), Some(sent)) = (id, &self.sent_id)
+            && id.text().is_some_and(|id| *id != **sent)
         {
             let mut with = Vec::new();
-            quote(told, &mut with);
+            quote(sent, &mut with);
             edits.replace(id, with);
         }
     }
@@ -1043,12 +1043,12 @@ impl StreamReader for ResponsesStream {
         // The client continues by the id of the response, so the id must contain all denied calls.
         let id = self.id.as_deref();
         let marked = id.and_then(|id| self.id_with_open_calls(id));
-        let is_told = marked.is_some_and(|marked| {
-            let told = self.told_id.as_deref();
-            told.is_none_or(|told| told == marked)
+        let is_sent = marked.is_some_and(|marked| {
+            let sent = self.sent_id.as_deref();
+            sent.is_none_or(|sent| sent == marked)
         });
         let has_denied = self.items.iter().any(|item| item.denied.is_some());
-        if has_denied && !is_told && self.context.pending == Some(Pending::ById) {
+        if has_denied && !is_sent && self.context.pending == Some(Pending::ById) {
             return Err(CannotRemove);
         }
         Ok(())
@@ -1101,10 +1101,10 @@ impl StreamReader for ResponsesStream {
         let kind = stem(kind.as_deref().unwrap_or_default());
         let id = root.get("response").and_then(|response| response.get("id"));
         if let Some(id) = id.and_then(|id| id.text())
-            && self.told_id.is_none()
+            && self.sent_id.is_none()
         {
             let marked = self.id_with_open_calls(&id);
-            self.told_id = Some(marked.unwrap_or_else(|| id.into_owned()).into());
+            self.sent_id = Some(marked.unwrap_or_else(|| id.into_owned()).into());
         }
         match kind {
             "created" => self.has_begun = true,

@@ -130,20 +130,20 @@ pub(crate) fn spoken(reader: &mut Reader<'_>, key: &str, value: Value<'_>, origi
 /// Reads the calls that Groq's compound models have run themselves.
 fn executed_tools(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
     reader.array(value, |reader, call| {
-        let mut told = CallBuilder::at(reader, call);
-        told.event.turn = origin.turn;
-        told.event.choice = origin.choice;
-        told.event.provider_run = true;
+        let mut builder = CallBuilder::at(reader, call);
+        builder.event.turn = origin.turn;
+        builder.event.choice = origin.choice;
+        builder.event.provider_run = true;
         reader.object(call, EXECUTED_TOOL, |reader, key, value| match key {
-            "type" => told.name(reader, value),
-            "arguments" => told.arguments(reader, value),
+            "type" => builder.name(reader, value),
+            "arguments" => builder.arguments(reader, value),
             "index" => reader.claim(value),
             _ => {
                 let texts = reader.tree(value);
                 reader.emit_text(value, texts, &origin.with_part(Part::Other));
             }
         });
-        told.tell(reader);
+        builder.add(reader);
     });
 }
 

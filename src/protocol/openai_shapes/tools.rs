@@ -260,15 +260,15 @@ pub(crate) fn called_function(
     turn: Turn,
     choice: u32,
 ) -> Option<Box<str>> {
-    let mut told = CallBuilder::at(reader, call);
-    told.event.turn = turn;
-    told.event.choice = choice;
+    let mut builder = CallBuilder::at(reader, call);
+    builder.event.turn = turn;
+    builder.event.choice = choice;
     reader.object(function, CALLED, |reader, key, value| match key {
-        "name" => told.name(reader, value),
-        "arguments" => told.arguments(reader, value),
-        _ => told.free_text(reader, value),
+        "name" => builder.name(reader, value),
+        "arguments" => builder.arguments(reader, value),
+        _ => builder.free_text(reader, value),
     });
-    told.tell(reader)
+    builder.add(reader)
 }
 
 /// Reads the format that a response must have.

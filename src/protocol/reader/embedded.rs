@@ -1,7 +1,7 @@
 //! Encoded texts: `data:` URLs, base64, JSON inside a text. The decoded content is evaluated in addition to the text
 //! that contains it.
 
-use super::{Origin, Reader, telling_form};
+use super::{Origin, Reader, form_to_open};
 use crate::event::{Attachments, Class, Form, Part, each_named};
 use crate::wire::http::percent_decode;
 use crate::wire::json::{NodeId, Value};
@@ -57,7 +57,7 @@ impl Reader<'_> {
             self.claim(url);
             return false;
         };
-        self.tell_decoded(url, texts, origin);
+        self.emit_decoded(url, texts, origin);
         // An image contains more than its words.
         kind != TextKind::Drawing
     }
@@ -70,7 +70,7 @@ impl Reader<'_> {
     }
 
     /// Adds the event of a decoded text, and of texts encoded inside it.
-    pub(super) fn tell_decoded(&mut self, at: Value<'_>, texts: Range<u32>, origin: &Origin) {
+    pub(super) fn emit_decoded(&mut self, at: Value<'_>, texts: Range<u32>, origin: &Origin) {
         let origin = origin.with_part(Part::Other);
         let inner = self.look_into_all(texts.clone());
         self.emit_text(at, texts, &origin);
@@ -115,7 +115,7 @@ impl Reader<'_> {
                 && let Ok(doc) = self.json.open(value)
             {
                 each_named(doc.root(), &mut |named| {
-                    let form = telling_form(named.is_key, named.value);
+                    let form = form_to_open(named.is_key, named.value);
                     if let Some(form @ (Form::String | Form::Key)) = form {
                         if named.value.has_escapes() {
                             let number = self.register_named(named, Class::Text, form);

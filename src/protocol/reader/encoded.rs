@@ -28,7 +28,7 @@ impl Reader<'_> {
         let Some((texts, is_whole)) = self.base64_texts(value) else {
             return false;
         };
-        self.tell_decoded(value, texts, origin);
+        self.emit_decoded(value, texts, origin);
         is_whole
     }
 

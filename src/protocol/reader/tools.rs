@@ -73,7 +73,7 @@ impl<'v> CallBuilder<'v> {
     }
 
     /// Adds the event. Returns the name of the tool.
-    pub(in crate::protocol) fn tell(self, reader: &mut Reader<'_>) -> Option<Box<str>> {
+    pub(in crate::protocol) fn add(self, reader: &mut Reader<'_>) -> Option<Box<str>> {
         reader.call(self.event, self.holder)
     }
 }
@@ -331,12 +331,12 @@ impl Reader<'_> {
         event.texts = texts;
         event.result = self.structured_result(value);
         self.result_beside(&event, beside);
-        self.tell_result(event, value, text_of);
+        self.add_result(event, value, text_of);
     }
 
     /// Adds the result of a tool with its data. Content that is a list of parts may contain JSON in several texts
     /// (`text_of` returns the text of a part): each is a result of its own.
-    pub(in crate::protocol) fn tell_result<'v>(
+    pub(in crate::protocol) fn add_result<'v>(
         &mut self,
         mut event: Event,
         content: Value<'v>,

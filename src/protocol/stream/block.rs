@@ -145,7 +145,7 @@ pub(in crate::protocol) struct BlockStream {
     /// Text that continues from block to block.
     run: TextRun,
     /// Block that contained the last piece of that text, and its part.
-    said_in: Option<(u32, Part)>,
+    run_block: Option<(u32, Part)>,
     /// Blocks that the client has received.
     sent: ClientBlocks,
     /// Text block of which the client has only received the start.
@@ -166,7 +166,7 @@ impl BlockStream {
             irreplaceable: Vec::new(),
             next: 0,
             run: TextRun::default(),
-            said_in: None,
+            run_block: None,
             sent: ClientBlocks::default(),
             blank: None,
         }
@@ -312,13 +312,13 @@ impl BlockStream {
         BlockEvent { event, index }: BlockEvent<'_>,
         part: Part,
     ) -> Origin {
-        let (before, said) = self.said_in.unwrap_or((index, part));
+        let (before, said) = self.run_block.unwrap_or((index, part));
         if index < before.max(self.next.saturating_sub(1)) || index == before && part != said {
             let what = "texts of blocks that alternate";
             reader.problem(codes::AG2014, event, what);
         }
         if index >= before {
-            self.said_in = Some((index, part));
+            self.run_block = Some((index, part));
         }
         let number = self.run.go_on(part, 0, &mut reader.frame.pieces);
         Origin::piece(number).with_part(part)
