@@ -353,11 +353,11 @@ impl Scanner {
     #[inline(never)]
     pub fn follow(&self, tables: &mut Tables, text: &str, settled: usize, now: usize) {
         let terms = [self.plan.terms(), self.custom.terms()];
-        if terms.iter().all(|terms| terms.is_silent()) {
+        if terms.iter().all(|terms| terms.has_no_names()) {
             return;
         }
         let both = tables.both().iter_mut().zip(terms);
-        for (standing, terms) in both.filter(|(_, terms)| !terms.is_silent()) {
+        for (standing, terms) in both.filter(|(_, terms)| !terms.has_no_names()) {
             let from = text.floor_char_boundary(settled.saturating_sub(standing.behind));
             let rest = text.get(from..).unwrap_or_default();
             let rest = rest.get(..stable_len(rest)).unwrap_or_default();

@@ -23,7 +23,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(
         &["99 999 999 999", "99-999-999-999", "?99999999999"],
-        judge,
+        validate,
     )],
     hits: &[
         hit("A.B.N. 51824753556", &["51824753556"]),
@@ -38,7 +38,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     // One is taken from the first digit, which has the weight 10.
     let sum = weighted(number, &[10, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19])?.checked_sub(10)?;

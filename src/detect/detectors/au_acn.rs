@@ -23,7 +23,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(
         &["?999 999 999", "?999-999-999", "?999999999"],
-        judge,
+        validate,
     )],
     hits: &[
         hit("A.C.N. 005499981", &["005499981"]),
@@ -38,7 +38,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     let rest = weighted_head(number, &[8, 7, 6, 5, 4, 3, 2, 1])?.wrapping_rem(10);
     let check = 10u32.wrapping_sub(rest).wrapping_rem(10);

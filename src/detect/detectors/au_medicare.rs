@@ -23,7 +23,7 @@ pub(super) static DETECTOR: Detector = Detector {
             "9999 99999 9 9",
             "?99999999999",
         ],
-        judge,
+        validate,
     )],
     hits: &[
         hit("see 2123 45670 1", &["2123 45670 1"]),
@@ -37,7 +37,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     let check = weighted_head(number, &[1, 3, 7, 9, 1, 3, 7, 9])?.wrapping_rem(10);
     if !matches!(number.first(), Some(b'2'..=b'6')) || Some(check) != digit(number, 8) {

@@ -17,7 +17,7 @@ pub(super) static DETECTOR: Detector = Detector {
     context: &["tfn", "tfns", "tax file", "taxfile"],
     anchors: &[Anchor::Forms(
         &["?999 999 999", "?999-999-999", "?999999999"],
-        judge,
+        validate,
     )],
     hits: &[
         hit("TFN: 123 456 782", &["123 456 782"]),
@@ -31,7 +31,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let sum = weighted(candidate.compact(), &[1, 4, 3, 7, 5, 8, 6, 9, 10])?;
     if sum.is_multiple_of(11) && sum > 0 {
         candidate.high_or(Confidence::Low)

@@ -33,7 +33,7 @@ pub(super) static DETECTOR: Detector = Detector {
             "999999-999.99",
             "?99999999999",
         ],
-        judge,
+        validate,
     )],
     hits: &[
         hit("see 85.07.30-033.28", &["85.07.30-033.28"]),
@@ -47,7 +47,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     let value = number_at(number, 0, 9)?;
     let key = number_at(number, 9, 2)?;

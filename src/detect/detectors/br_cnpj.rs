@@ -17,7 +17,7 @@ pub(super) static DETECTOR: Detector = Detector {
     context: &["cnpj", "cnpjs", "pessoa juridica"],
     anchors: &[Anchor::Forms(
         &["99.999.999/9999-99", "99999999/9999-99", "?99999999999999"],
-        judge,
+        validate,
     )],
     hits: &[
         hit("see 11.222.333/0001-81", &["11.222.333/0001-81"]),
@@ -34,7 +34,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     let check = |weights: &[u32]| {
         let rest = weighted_head(number, weights)?.wrapping_rem(11);

@@ -17,7 +17,7 @@ pub(super) static DETECTOR: Detector = Detector {
     context: &["cpf", "cpfs", "cadastro de pessoas"],
     anchors: &[Anchor::Forms(
         &["999.999.999-99", "?999999999-99", "?99999999999"],
-        judge,
+        validate,
     )],
     hits: &[
         hit("see 111.444.777-35", &["111.444.777-35"]),
@@ -31,7 +31,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     let check = |weights: &[u32]| {
         Some(

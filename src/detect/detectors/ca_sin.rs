@@ -23,7 +23,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(
         &["999 999 999", "999-999-999", "?999999999"],
-        judge,
+        validate,
     )],
     hits: &[
         hit("see 130 692 544", &["130 692 544"]),
@@ -38,7 +38,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     let first = number.first()?;
     if *first == b'8' || !luhn(number) || number.iter().all(|byte| byte == first) {

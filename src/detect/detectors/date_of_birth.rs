@@ -81,7 +81,7 @@ pub(super) static DETECTOR: Detector = Detector {
                 "?99/9/99",
                 "?9/99/99",
             ],
-            judge,
+            validate,
         ),
         Anchor::Number(
             1..=2,
@@ -163,7 +163,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let date = candidate.compact();
     let mut written = [0u32; 3];
     let mut count = 0usize;

@@ -30,7 +30,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "vertragsarztpraxis",
         "arztpraxis",
     ],
-    anchors: &[Anchor::Forms(&["?999999999"], judge)],
+    anchors: &[Anchor::Forms(&["?999999999"], validate)],
     hits: &[
         hit("betriebsstaettennummer: 021234567", &["021234567"]),
         hit("BSNR 711234567 der Praxis.", &["711234567"]),
@@ -44,7 +44,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let association = number_at(candidate.compact(), 0, 2)?;
     let known = matches!(association, 1..=3 | 5..=27 | 31 | 34..=38 | 39..=41 | 43..=49 | 51..=58 | 60..=73 | 74..=79 | 80..=83 | 85..=88 | 93 | 94..=96 | 98);
     if known {

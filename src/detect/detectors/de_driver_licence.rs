@@ -29,7 +29,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "driver s license",
         "fuehrerscheinnummer",
     ],
-    anchors: &[Anchor::Forms(&["?xxxxxxxxxxx"], judge)],
+    anchors: &[Anchor::Forms(&["?xxxxxxxxxxx"], validate)],
     hits: &[
         hit("Führerscheinnr. B072RRE2I55", &["B072RRE2I55"]),
         hit("Führerschein B072RRE2I55", &["B072RRE2I55"]),
@@ -43,7 +43,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     let digits = number.iter().filter(|byte| byte.is_ascii_digit()).count();
     if (4..=10).contains(&digits) {

@@ -28,7 +28,7 @@ pub(super) static DETECTOR: Detector = Detector {
             "?AAA_99",
             "?AAA_9",
         ],
-        judge,
+        validate,
     )],
     hits: &[
         hit("Amtsgericht München HRB 12345.", &["HRB 12345"]),
@@ -42,7 +42,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let entry = candidate.compact();
     if !entry.starts_with(b"HRA") && !entry.starts_with(b"HRB") {
         return None;

@@ -36,7 +36,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "barmer",
         "tk",
     ],
-    anchors: &[Anchor::Forms(&["?A999999999"], judge)],
+    anchors: &[Anchor::Forms(&["?A999999999"], validate)],
     hits: &[
         hit("Versicherten-Nr. A123456780", &["A123456780"]),
         hit("KVNR A123456780", &["A123456780"]),
@@ -50,7 +50,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     let letter = u32::from(number.first()?.wrapping_sub(b'A')).wrapping_add(1);
     let rest = number.get(1..9)?.iter().map(|byte| u32::from(byte & 0x0F));

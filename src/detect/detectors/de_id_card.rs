@@ -28,7 +28,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "ausweisdokument",
         "npa",
     ],
-    anchors: &[Anchor::Forms(&["axxxxxxxx", "axxxxxxxx9"], judge)],
+    anchors: &[Anchor::Forms(&["axxxxxxxx", "axxxxxxxx9"], validate)],
     hits: &[
         hit("Personalausweis: L01X00T44.", &["L01X00T44"]),
         hit("l01x00t44", &["l01x00t44"]),
@@ -41,7 +41,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.capitals();
     if !is_serial(&number) {
         return None;

@@ -29,7 +29,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "behandelnder arzt",
         "kv nummer",
     ],
-    anchors: &[Anchor::Forms(&["?999999999"], judge)],
+    anchors: &[Anchor::Forms(&["?999999999"], validate)],
     hits: &[
         hit("LANR 123456601", &["123456601"]),
         hit("Arztnummer: 987654401", &["987654401"]),
@@ -42,7 +42,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     let sum = weighted_head(number, &[4, 9, 4, 9, 4, 9])?;
     let check = 10u32.wrapping_sub(sum.wrapping_rem(10)).wrapping_rem(10);

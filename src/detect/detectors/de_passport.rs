@@ -25,7 +25,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "passdokument",
         "mrz",
     ],
-    anchors: &[Anchor::Forms(&["axxxxxxxx", "axxxxxxxx9"], judge)],
+    anchors: &[Anchor::Forms(&["axxxxxxxx", "axxxxxxxx9"], validate)],
     hits: &[
         hit(
             "Reisepass C01234565 ausgestellt am 01.01.2020.",
@@ -68,7 +68,7 @@ pub(super) fn icao_checks(number: &[u8]) -> bool {
     last.is_ascii_digit() && sum.wrapping_rem(10) == u32::from(last & 0x0F)
 }
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.capitals();
     if !is_serial(&number) {
         return None;

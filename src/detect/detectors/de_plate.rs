@@ -85,7 +85,7 @@ pub(super) static DETECTOR: Detector = Detector {
             "?AAA-AA99",
             "?AAA-AA999",
         ],
-        judge,
+        validate,
     )],
     hits: &[
         hit("Kennzeichen: HH-AB-1234.", &["HH-AB-1234"]),
@@ -103,7 +103,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let mark = candidate.compact();
     let first = mark.iter().find(|byte| byte.is_ascii_digit())?;
     let ending = mark.last()?;

@@ -22,7 +22,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "postal code",
         "postanschrift",
     ],
-    anchors: &[Anchor::Forms(&["?99999"], judge)],
+    anchors: &[Anchor::Forms(&["?99999"], validate)],
     hits: &[
         hit("PLZ 80331", &["80331"]),
         hit("Postleitzahl: 01067 Dresden", &["01067"]),
@@ -35,7 +35,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     if !matches!(number_at(candidate.compact(), 0, 5)?, 1_001..=99_998) {
         return None;
     }

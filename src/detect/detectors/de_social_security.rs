@@ -26,7 +26,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(
         &["99999999A999", "99 999999 A 999", "99_999999_A_99_9"],
-        judge,
+        validate,
     )],
     hits: &[
         hit("15070649C103", &["15070649C103"]),
@@ -40,7 +40,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     let letter = u32::from(number.get(8)?.wrapping_sub(b'A')).wrapping_add(1);
     let month = number_at(number, 4, 2)?;

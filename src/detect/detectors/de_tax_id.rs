@@ -28,7 +28,10 @@ pub(super) static DETECTOR: Detector = Detector {
         "steuerliche identifikation",
         "bzst",
     ],
-    anchors: &[Anchor::Forms(&["?99999999999", "?99 999 999 999"], judge)],
+    anchors: &[Anchor::Forms(
+        &["?99999999999", "?99 999 999 999"],
+        validate,
+    )],
     hits: &[
         hit("Steuer-ID: 86095742719", &["86095742719"]),
         hit("my IdNr is 99 150 746 233", &["99 150 746 233"]),
@@ -41,7 +44,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     if number.first() == Some(&b'0') || !mod_11_10(number) {
         return None;

@@ -35,7 +35,7 @@ pub(super) static DETECTOR: Detector = Detector {
             "?99/999/9999",
             "?9999999999999",
         ],
-        judge,
+        validate,
     )],
     hits: &[
         hit("St.-Nr. 123/456/78901 bitte angeben.", &["123/456/78901"]),
@@ -52,7 +52,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     // The federal form: the state, the office, 0, the district, the number; the state may also be counted from 01 to 16.
     if candidate.form == 6 {

@@ -41,7 +41,7 @@ pub(super) static DETECTOR: Detector = Detector {
             "aa999-999-999",
             "aa-999999999",
         ],
-        judge,
+        validate,
     )],
     hits: &[
         hit(
@@ -58,7 +58,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let code = candidate.capitals();
     let number = code.strip_prefix(b"DE")?;
     if number.first() == Some(&b'0') || !mod_11_10(number) {

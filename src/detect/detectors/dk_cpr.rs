@@ -17,7 +17,7 @@ pub(super) static DETECTOR: Detector = Detector {
     context: &["cpr", "cprnr", "personnummer", "cprnummer"],
     anchors: &[Anchor::Forms(
         &["999999-9999", "?999999 9999", "?9999999999"],
-        judge,
+        validate,
     )],
     hits: &[
         hit("see 211062-5637", &["211062-5637"]),
@@ -31,7 +31,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     let checked = weighted(number, &[4, 3, 2, 7, 6, 5, 4, 3, 2, 1])?.is_multiple_of(11);
     if !is_date(

@@ -18,7 +18,7 @@ pub(super) static DETECTOR: Detector = Detector {
     context: &["nie", "nies", "extranjero", "extranjeria"],
     anchors: &[Anchor::Forms(
         &["a9999999a", "a9999999-a", "a-9999999-a"],
-        judge,
+        validate,
     )],
     hits: &[
         hit("see Z3034038K attached", &["Z3034038K"]),
@@ -32,7 +32,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.capitals();
     let first = match number.first()? {
         b'X' => 0,

@@ -35,7 +35,7 @@ pub(super) static DETECTOR: Detector = Detector {
             "99.999.999-a",
             "99.999.999a",
         ],
-        judge,
+        validate,
     )],
     hits: &[
         hit("see 12345678Z", &["12345678Z"]),
@@ -52,7 +52,7 @@ pub(super) static DETECTOR: Detector = Detector {
 /// The letter for each remainder of a number by 23.
 pub(super) const LETTERS: &[u8; 23] = b"TRWAGMYFPDXBNJZSQVHLCKE";
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.capitals();
     // Older numbers are written without the leading zero, too.
     let digits = number.len().checked_sub(1)?;

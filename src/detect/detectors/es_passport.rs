@@ -20,7 +20,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "passports",
         "passaporte",
     ],
-    anchors: &[Anchor::Forms(&["?aaa999999"], judge)],
+    anchors: &[Anchor::Forms(&["?aaa999999"], validate)],
     hits: &[
         hit("Mi pasaporte es AAA123456", &["AAA123456"]),
         hit("the es passport number is ZAB000254", &["ZAB000254"]),
@@ -33,6 +33,6 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     candidate.high_or(Confidence::Low)
 }

@@ -26,7 +26,7 @@ pub(super) static DETECTOR: Detector = Detector {
             "AA999999999999",
             "AA9999999AA",
         ],
-        judge,
+        validate,
     )],
     hits: &[
         hit("UID ATU13585627", &["ATU13585627"]),
@@ -41,7 +41,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let code = candidate.compact();
     let (country, number) = code.split_at_checked(2)?;
     let mod_11 = |weights: &[u32], place: usize| {

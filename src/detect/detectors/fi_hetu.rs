@@ -23,7 +23,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(
         &["999999a999x", "999999-999x", "999999+999x"],
-        judge,
+        validate,
     )],
     hits: &[
         hit("see 131052-308T", &["131052-308T"]),
@@ -37,7 +37,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let code = candidate.capitals();
     let date = number_at(&code, 0, 6)?;
     let serial = code.get(code.len().checked_sub(4)?..)?;

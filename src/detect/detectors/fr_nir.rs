@@ -29,7 +29,7 @@ pub(super) static DETECTOR: Detector = Detector {
             "999999X999999 99",
             "9.99.99.9X.999.999.99",
         ],
-        judge,
+        validate,
     )],
     hits: &[
         hit("see 1 85 05 78 006 084 91", &["1 85 05 78 006 084 91"]),
@@ -43,7 +43,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     // Corsica counts as 19 and 18.
     let corsica = match number.get(5..7)? {

@@ -33,7 +33,7 @@ pub(super) static DETECTOR: Detector = Detector {
             "?9999  9999  9999",
             "?999999999999",
         ],
-        judge,
+        validate,
     )],
     hits: &[
         hit("ஆதார் எண் 312345678909", &["312345678909"]),
@@ -49,7 +49,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     let palindrome = number.iter().eq(number.iter().rev());
     if matches!(number.first(), Some(b'0' | b'1')) || palindrome || !verhoeff(number) {

@@ -14,7 +14,7 @@ pub(super) static DETECTOR: Detector = Detector {
     },
     reach: 15,
     context: &["gst", "gstin", "gsts", "gstno"],
-    anchors: &[Anchor::Forms(&["99AAAAA9999AXAX"], judge)],
+    anchors: &[Anchor::Forms(&["99AAAAA9999AXAX"], validate)],
     hits: &[
         hit("GSTIN 27AAPFU0939F1ZV", &["27AAPFU0939F1ZV"]),
         hit("see 29AAGCB7383J1Z4.", &["29AAGCB7383J1Z4"]),
@@ -27,7 +27,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     let state = crate::detect::checksum::number_at(number, 0, 2)?;
     if !matches!(state, 1..=38 | 97 | 99)

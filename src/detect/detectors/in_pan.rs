@@ -14,7 +14,7 @@ pub(super) static DETECTOR: Detector = Detector {
     },
     reach: 10,
     context: &["pan", "pans", "permanent account", "income tax"],
-    anchors: &[Anchor::Forms(&["AAAAA9999A"], judge)],
+    anchors: &[Anchor::Forms(&["AAAAA9999A"], validate)],
     hits: &[
         hit("PAN: NQOPD6585K", &["NQOPD6585K"]),
         hit("{\"PAN card\": \"ALMCQ9099G\"}", &["ALMCQ9099G"]),
@@ -27,7 +27,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     if !number
         .get(3)

@@ -14,7 +14,7 @@ pub(super) static DETECTOR: Detector = Detector {
     },
     reach: 9,
     context: &["passport", "passports", "passportnumber", "पासपोर्ट"],
-    anchors: &[Anchor::Forms(&["?A9999999", "?A99 99999"], judge)],
+    anchors: &[Anchor::Forms(&["?A9999999", "?A99 99999"], validate)],
     hits: &[
         hit("passport Z3757575", &["Z3757575"]),
         hit("Indian passport A2096457", &["A2096457"]),
@@ -28,7 +28,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     match candidate.compact() {
         [b'Q' | b'X', ..] | [_, b'0', ..] | [.., b'0'] => None,
         _ => candidate.high_or(Confidence::Low),

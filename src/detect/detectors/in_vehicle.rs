@@ -38,7 +38,7 @@ pub(super) static DETECTOR: Detector = Detector {
             "?AAA9999",
             "?AA9999",
         ],
-        judge,
+        validate,
     )],
     hits: &[
         hit("KA53ME3456", &["KA53ME3456"]),
@@ -56,7 +56,7 @@ pub(super) static DETECTOR: Detector = Detector {
 const STATES: &[u8] =
     b"ANAPARASBRCHCGDDDLDNGAGJHPHRJHJKKAKLLALDMHMLMNMPMZNLODORPBPYRJSKTGTNTRTSUKUAUPWB";
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let mark = candidate.compact();
     let known = match candidate.form {
         7 | 8 => mark.get(2..4)? == b"BH",

@@ -24,7 +24,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "elections",
         "मतदाता",
     ],
-    anchors: &[Anchor::Forms(&["?AAA9999999"], judge)],
+    anchors: &[Anchor::Forms(&["?AAA9999999"], validate)],
     hits: &[
         hit("You can vote with your CPJ4467918 number", &["CPJ4467918"]),
         hit("EPIC: KSD1287349", &["KSD1287349"]),
@@ -37,6 +37,6 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     candidate.high_or(Confidence::Low)
 }

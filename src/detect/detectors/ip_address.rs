@@ -184,7 +184,7 @@ fn version_6(place: &MatchSite<'_>) -> Option<Match> {
     if text.at(end).is_ascii_alphanumeric()
         || text.at(end) == b'_'
         || address.is_unspecified()
-        || !is_telling(written, address)
+        || !is_unmistakable(written, address)
     {
         return None;
     }
@@ -208,7 +208,7 @@ fn version_6(place: &MatchSite<'_>) -> Option<Match> {
 }
 
 /// Returns whether an address is more than one by form, as `a::b` and `1::2` are.
-fn is_telling(written: &[u8], address: Ipv6Addr) -> bool {
+fn is_unmistakable(written: &[u8], address: Ipv6Addr) -> bool {
     let groups = written
         .split(|byte| *byte == b':')
         .filter(|group| !group.is_empty());

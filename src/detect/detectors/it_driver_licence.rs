@@ -21,7 +21,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "driver license",
         "licenza",
     ],
-    anchors: &[Anchor::Forms(&["aa9999999a", "a9xxxxxxxa"], judge)],
+    anchors: &[Anchor::Forms(&["aa9999999a", "a9xxxxxxxa"], validate)],
     hits: &[
         hit("AA0123456B and AB0123456C", &["AA0123456B", "AB0123456C"]),
         hit("U1H00B000C", &["U1H00B000C"]),
@@ -34,7 +34,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.capitals();
     if candidate.form == 1 {
         let middle = number.strip_prefix(b"U1")?.get(..7)?;

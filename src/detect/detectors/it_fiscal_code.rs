@@ -16,7 +16,7 @@ pub(super) static DETECTOR: Detector = Detector {
     context: &["cf", "fiscal code", "fiscale", "codicefiscale"],
     anchors: &[Anchor::Forms(
         &["aaaaaaxxaxxaxxxa", "aaa aaa xxaxx axxxa"],
-        judge,
+        validate,
     )],
     hits: &[
         hit("see RSSMRA85T10A562S", &["RSSMRA85T10A562S"]),
@@ -35,7 +35,7 @@ const ODD: [u32; 26] = [
     1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23,
 ];
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let code = candidate.capitals();
     let sum = code
         .iter()

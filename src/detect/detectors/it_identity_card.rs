@@ -25,7 +25,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(
         &["?aa99999aa", "?aa_9999999", "?9999999aa"],
-        judge,
+        validate,
     )],
     hits: &[
         hit("carta d'identità CA12345AB", &["CA12345AB"]),
@@ -39,6 +39,6 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     candidate.high_or(Confidence::Low)
 }

@@ -21,7 +21,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "passportnumber",
         "documento",
     ],
-    anchors: &[Anchor::Forms(&["?aa9999999"], judge)],
+    anchors: &[Anchor::Forms(&["?aa9999999"], validate)],
     hits: &[
         hit("passaporto YA8335453", &["YA8335453"]),
         hit("the it passport number is KK0000000", &["KK0000000"]),
@@ -34,6 +34,6 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     candidate.high_or(Confidence::Low)
 }

@@ -15,7 +15,7 @@ pub(super) static DETECTOR: Detector = Detector {
     },
     reach: 13,
     context: &["piva", "partitaiva", "iva", "vat"],
-    anchors: &[Anchor::Forms(&["?99999999999", "AA99999999999"], judge)],
+    anchors: &[Anchor::Forms(&["?99999999999", "AA99999999999"], validate)],
     hits: &[
         hit("P.IVA: 00743110157", &["00743110157"]),
         hit("partita IVA=01333550323;", &["01333550323"]),
@@ -28,7 +28,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let code = candidate.compact();
     let number = code.strip_prefix(b"IT").unwrap_or(code);
     if number.len() != 11 || !luhn(number) || number.starts_with(b"0000000") {

@@ -23,7 +23,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(
         &["?999999999999", "?9999 9999 9999", "?9999-9999-9999"],
-        judge,
+        validate,
     )],
     hits: &[
         hit("マイナンバーは123456789018です", &["123456789018"]),
@@ -37,7 +37,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     let rest = weighted_head(number, &[6, 5, 4, 3, 2, 7, 6, 5, 4, 3, 2])?.wrapping_rem(11);
     let check = if rest <= 1 {

@@ -22,7 +22,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "tax registration",
         "사업자",
     ],
-    anchors: &[Anchor::Forms(&["999-99-99999", "?9999999999"], judge)],
+    anchors: &[Anchor::Forms(&["999-99-99999", "?9999999999"], validate)],
     hits: &[
         hit("see 104-86-56659", &["104-86-56659"]),
         hit("사업자등록번호 1048656659", &["1048656659"]),
@@ -35,7 +35,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     let ninth = digit(number, 8)?.wrapping_mul(5).div_euclid(10);
     let sum = weighted_head(number, &[1, 3, 7, 1, 3, 7, 1, 3, 5])?.wrapping_add(ninth);

@@ -15,7 +15,10 @@ pub(super) static DETECTOR: Detector = Detector {
     },
     reach: 15,
     context: &["license", "licence", "driver", "면허"],
-    anchors: &[Anchor::Forms(&["99-99-999999-99", "?999999999999"], judge)],
+    anchors: &[Anchor::Forms(
+        &["99-99-999999-99", "?999999999999"],
+        validate,
+    )],
     hits: &[
         hit("My license is 13-22-123456-12", &["13-22-123456-12"]),
         hit("see 11-07-654321-01", &["11-07-654321-01"]),
@@ -28,7 +31,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     if !matches!(number_at(candidate.compact(), 0, 2)?, 11..=26 | 28) {
         return None;
     }

@@ -24,7 +24,10 @@ pub(super) static DETECTOR: Detector = Detector {
         "등록번호",
         "외국인번호",
     ],
-    anchors: &[Anchor::Forms(&["999999-9999999", "?9999999999999"], judge)],
+    anchors: &[Anchor::Forms(
+        &["999999-9999999", "?9999999999999"],
+        validate,
+    )],
     hits: &[
         hit("외국인 등록번호 9601215021416", &["9601215021416"]),
         hit("see 960121-5021416", &["960121-5021416"]),
@@ -38,7 +41,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     if !matches!(number.get(6), Some(b'5'..=b'8')) || !is_dated(number) {
         return None;

@@ -14,7 +14,7 @@ pub(super) static DETECTOR: Detector = Detector {
     },
     reach: 9,
     context: &["passport", "passports", "passportnumber", "여권"],
-    anchors: &[Anchor::Forms(&["?a99999999", "?a999a9999"], judge)],
+    anchors: &[Anchor::Forms(&["?a99999999", "?a999a9999"], validate)],
     hits: &[
         hit("the kr passport number is M35772699", &["M35772699"]),
         hit("여권번호는 M789C1234입니다", &["M789C1234"]),
@@ -27,7 +27,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let known = candidate
         .capitals()
         .first()

@@ -23,7 +23,10 @@ pub(super) static DETECTOR: Detector = Detector {
         "resident number",
         "korean resident",
     ],
-    anchors: &[Anchor::Forms(&["999999-9999999", "?9999999999999"], judge)],
+    anchors: &[Anchor::Forms(
+        &["999999-9999999", "?9999999999999"],
+        validate,
+    )],
     hits: &[
         hit("주민 등록 번호 9601211021413", &["9601211021413"]),
         hit("see 960121-1021413", &["960121-1021413"]),
@@ -56,7 +59,7 @@ pub(super) fn rest(number: &[u8]) -> Option<u32> {
     Some(weighted_head(number, &[2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5])?.wrapping_rem(11))
 }
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     if !matches!(number.get(6), Some(b'1'..=b'4')) || !is_dated(number) {
         return None;

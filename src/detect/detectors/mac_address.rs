@@ -26,7 +26,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[
         Anchor::Pairs(around),
-        Anchor::Forms(&["!xxxx.xxxx.xxxx"], judge),
+        Anchor::Forms(&["!xxxx.xxxx.xxxx"], validate),
     ],
     hits: &[
         hit("MACアドレス：B1:E5:7F:26:70:63", &["B1:E5:7F:26:70:63"]),
@@ -91,7 +91,7 @@ fn around(place: &MatchSite<'_>) -> Option<Match> {
     })
 }
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let address = candidate.compact();
     if !address.iter().all(u8::is_ascii_hexdigit) {
         return None;

@@ -15,7 +15,7 @@ pub(super) static DETECTOR: Detector = Detector {
     },
     reach: 18,
     context: &["curp", "clave unica"],
-    anchors: &[Anchor::Forms(&["AAAA999999AAAAAAX9"], judge)],
+    anchors: &[Anchor::Forms(&["AAAA999999AAAAAAX9"], validate)],
     hits: &[
         hit("CURP HEGG560427MVZRRL04", &["HEGG560427MVZRRL04"]),
         hit("see BADD110313HCMLNS06.", &["BADD110313HCMLNS06"]),
@@ -28,7 +28,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let code = candidate.compact();
     // Ñ stands between N and O; it is not used, but counts.
     let value = |byte: u8| match byte {

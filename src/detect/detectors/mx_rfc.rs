@@ -22,7 +22,7 @@ pub(super) static DETECTOR: Detector = Detector {
             "?AAAA-999999-XXX",
             "?AAA-999999-XXX",
         ],
-        judge,
+        validate,
     )],
     hits: &[
         hit("RFC: GODE561231GR8", &["GODE561231GR8"]),
@@ -36,7 +36,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let code = candidate.compact();
     let date = code.len().checked_sub(9)?;
     let at = |place: usize| number_at(code, date.wrapping_add(place), 2);

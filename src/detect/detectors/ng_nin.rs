@@ -26,7 +26,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(
         &["?99999999999", "?9999 999 9999", "?9999-999-9999"],
-        judge,
+        validate,
     )],
     hits: &[
         hit("NIN 12345678902", &["12345678902"]),
@@ -41,7 +41,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     if verhoeff(candidate.compact()) {
         candidate.high_or(Confidence::Low)
     } else {

@@ -30,7 +30,7 @@ pub(super) static DETECTOR: Detector = Detector {
             "?AAA 999 AA",
             "?AAA-999-AA",
         ],
-        judge,
+        validate,
     )],
     hits: &[
         hit("reg. ABJ123XY", &["ABJ123XY"]),
@@ -51,7 +51,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     if candidate.is_separated() {
         candidate.high_or_whole(Confidence::Medium)
     } else {

@@ -23,7 +23,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(
         &["?999999999", "?9999.99.999", "?999 999 999", "?9999 99 999"],
-        judge,
+        validate,
     )],
     hits: &[
         hit("BSN 111222333", &["111222333"]),
@@ -37,7 +37,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     let sum = weighted_head(number, &[9, 8, 7, 6, 5, 4, 3, 2])?;
     if sum == 0 || !sum.checked_sub(digit(number, 8)?)?.is_multiple_of(11) {

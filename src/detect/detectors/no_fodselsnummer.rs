@@ -22,7 +22,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "d nummer",
         "fnr",
     ],
-    anchors: &[Anchor::Forms(&["999999 99999", "?99999999999"], judge)],
+    anchors: &[Anchor::Forms(&["999999 99999", "?99999999999"], validate)],
     hits: &[
         hit("see 131052 30855", &["131052 30855"]),
         hit("fødselsnummer: 15108511114", &["15108511114"]),
@@ -35,7 +35,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     let check = |weights: &[u32]| {
         let rest = weighted_head(number, weights)?.wrapping_rem(11);

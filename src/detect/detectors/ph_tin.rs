@@ -34,7 +34,7 @@ pub(super) static DETECTOR: Detector = Detector {
             "?999 999 999",
             "?999 999 999 999",
         ],
-        judge,
+        validate,
     )],
     hits: &[
         hit("My TIN is 000-123-456-000", &["000-123-456-000"]),
@@ -48,7 +48,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     let rest = weighted_head(number, &[9, 8, 7, 6, 5, 4, 3, 2])?.wrapping_rem(11);
     if Some(rest) == digit(number, 8) {

@@ -22,7 +22,7 @@ pub(super) static DETECTOR: Detector = Detector {
             "?999 999 99 99",
             "?9999999999",
         ],
-        judge,
+        validate,
     )],
     hits: &[
         hit("NIP 123-456-32-18", &["123-456-32-18"]),
@@ -36,7 +36,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     let rest = weighted_head(number, &[6, 5, 7, 2, 3, 4, 5, 6, 7])?.wrapping_rem(11);
     if Some(rest) != digit(number, 9) || number.starts_with(b"000") {

@@ -15,7 +15,7 @@ pub(super) static DETECTOR: Detector = Detector {
     },
     reach: 11,
     context: &["pesel", "pesels"],
-    anchors: &[Anchor::Forms(&["?99999999999"], judge)],
+    anchors: &[Anchor::Forms(&["?99999999999"], validate)],
     hits: &[
         hit("numer PESEL: 44051401458", &["44051401458"]),
         hit("My pesel is 02070803628.", &["02070803628"]),
@@ -28,7 +28,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     let rest = weighted_head(number, &[1, 3, 7, 9, 1, 3, 7, 9, 1, 3])?.wrapping_rem(10);
     if Some(10u32.wrapping_sub(rest).wrapping_rem(10)) != digit(number, 10)

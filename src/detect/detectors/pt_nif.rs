@@ -17,7 +17,7 @@ pub(super) static DETECTOR: Detector = Detector {
     context: &["nif", "nifs", "contribuinte", "nipc"],
     anchors: &[Anchor::Forms(
         &["?999999999", "?999 999 999", "AA999999999"],
-        judge,
+        validate,
     )],
     hits: &[
         hit("NIF 123456789", &["123456789"]),
@@ -31,7 +31,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let code = candidate.compact();
     let number = code.strip_prefix(b"PT").unwrap_or(code);
     let rest = weighted_head(number, &[9, 8, 7, 6, 5, 4, 3, 2])?.wrapping_rem(11);

@@ -22,7 +22,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "organisation number",
         "company identity",
     ],
-    anchors: &[Anchor::Forms(&["999999-9999", "?9999999999"], judge)],
+    anchors: &[Anchor::Forms(&["999999-9999", "?9999999999"], validate)],
     hits: &[
         hit("see 556703-7485", &["556703-7485"]),
         hit("orgnr 2120000142", &["2120000142"]),
@@ -35,7 +35,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     let known = matches!(number.first(), Some(b'1'..=b'3' | b'5'..=b'9'))
         && number.get(2).is_some_and(|digit| *digit >= b'2');

@@ -33,7 +33,7 @@ pub(super) static DETECTOR: Detector = Detector {
             "?99999999 9999",
             "?999999 9999",
         ],
-        judge,
+        validate,
     )],
     hits: &[
         hit("see 640823-3234", &["640823-3234"]),
@@ -47,7 +47,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     let short = number.get(number.len().checked_sub(10)?..)?;
     let (month, day) = (number_at(short, 2, 2)?, number_at(short, 4, 2)?);

@@ -23,7 +23,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "ic number",
         "ic no",
     ],
-    anchors: &[Anchor::Forms(&["a9999999a"], judge)],
+    anchors: &[Anchor::Forms(&["a9999999a"], validate)],
     hits: &[
         hit("NRIC S2740116C was processed", &["S2740116C"]),
         hit("G1122144R", &["G1122144R"]),
@@ -36,7 +36,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.capitals();
     let (added, letters) = match number.first()? {
         b'S' => (0, b"JZIHGFEDCBA"),

@@ -25,7 +25,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(
         &["?99999999A", "?999999999A", "?A99AA9999X"],
-        judge,
+        validate,
     )],
     hits: &[
         hit("UEN 00192200M", &["00192200M"]),
@@ -39,7 +39,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     let (last, head) = number.split_last()?;
     let expected = match candidate.form {

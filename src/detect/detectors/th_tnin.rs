@@ -27,7 +27,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(
         &["9-9999-99999-99-9", "9 9999 99999 99 9", "?9999999999999"],
-        judge,
+        validate,
     )],
     hits: &[
         hit("see 1-2345-67890-12-1", &["1-2345-67890-12-1"]),
@@ -41,7 +41,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     let sum = weighted_head(number, &[13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2])?;
     let check = 11u32.wrapping_sub(sum.wrapping_rem(11)).wrapping_rem(10);

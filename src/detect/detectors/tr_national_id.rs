@@ -27,7 +27,10 @@ pub(super) static DETECTOR: Detector = Detector {
         "identity number",
         "identification number",
     ],
-    anchors: &[Anchor::Forms(&["?99999999999", "?999 999 999 99"], judge)],
+    anchors: &[Anchor::Forms(
+        &["?99999999999", "?999 999 999 99"],
+        validate,
+    )],
     hits: &[
         hit("TC Kimlik No: 10000000146", &["10000000146"]),
         hit("Turkish ID 10000000146", &["10000000146"]),
@@ -41,7 +44,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     let sum = |places: &[usize]| {
         places.iter().try_fold(0u32, |sum, place| {

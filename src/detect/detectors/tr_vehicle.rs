@@ -38,7 +38,7 @@ pub(super) static DETECTOR: Detector = Detector {
             "!99_AAA_999",
             "!99_AAA_9999",
         ],
-        judge,
+        validate,
     )],
     hits: &[
         hit("35 JK 12", &["35 JK 12"]),
@@ -55,7 +55,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let mark = candidate.compact();
     if !matches!(number_at(mark, 0, 2)?, 1..=81) {
         return None;

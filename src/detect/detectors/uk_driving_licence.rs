@@ -23,7 +23,7 @@ pub(super) static DETECTOR: Detector = Detector {
             "aa999999999xxxaa",
             "a9999999999xxxaa",
         ],
-        judge,
+        validate,
     )],
     hits: &[
         hit("MORGA657054SM9IJ", &["MORGA657054SM9IJ"]),
@@ -37,7 +37,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.capitals();
     let month = number_at(&number, 6, 2)?;
     let day = number_at(&number, 8, 2)?;

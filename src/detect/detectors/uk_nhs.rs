@@ -23,7 +23,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(
         &["999 999 9999", "999-999-9999", "?9999999999"],
-        judge,
+        validate,
     )],
     hits: &[
         hit("see 401-023-2137", &["401-023-2137"]),
@@ -37,7 +37,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     let rest = weighted_head(number, &[10, 9, 8, 7, 6, 5, 4, 3, 2])?.wrapping_rem(11);
     let check = 11u32.wrapping_sub(rest).wrapping_rem(11);

@@ -30,7 +30,7 @@ pub(super) static DETECTOR: Detector = Detector {
             "aa 999999a",
             "aa999999 a",
         ],
-        judge,
+        validate,
     )],
     hits: &[
         hit(
@@ -50,7 +50,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.capitals();
     let [first, second, .., last] = *number else {
         return None;

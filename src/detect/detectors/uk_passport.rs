@@ -14,7 +14,7 @@ pub(super) static DETECTOR: Detector = Detector {
     },
     reach: 9,
     context: &["passport", "passports", "passportnumber", "travel document"],
-    anchors: &[Anchor::Forms(&["?999999999", "?AA9999999"], judge)],
+    anchors: &[Anchor::Forms(&["?999999999", "?AA9999999"], validate)],
     hits: &[
         hit("the uk passport number is 107182890", &["107182890"]),
         hit(
@@ -30,6 +30,6 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     candidate.high_or(Confidence::Low)
 }

@@ -37,7 +37,7 @@ pub(super) static DETECTOR: Detector = Detector {
             "?A9A_9AA",
             "?AA9A_9AA",
         ],
-        judge,
+        validate,
     )],
     hits: &[
         hit("Send to postcode EC2A 1NT please", &["EC2A 1NT"]),
@@ -52,7 +52,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let code = candidate.compact();
     let [outward @ .., _, unit_first, unit_last] = code else {
         return None;

@@ -23,7 +23,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(
         &["?9999999999", "?99999 99999", "?999 999 9999"],
-        judge,
+        validate,
     )],
     hits: &[
         hit("UTR 1955839661", &["1955839661"]),
@@ -37,7 +37,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     let rest = weighted(number.get(1..)?, &[6, 7, 8, 9, 10, 5, 4, 3, 2])?.wrapping_rem(11);
     let check = b"21987654321"

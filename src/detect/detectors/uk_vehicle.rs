@@ -42,7 +42,7 @@ pub(super) static DETECTOR: Detector = Detector {
             "?AAA_99A",
             "?AAA_999A",
         ],
-        judge,
+        validate,
     )],
     hits: &[
         hit("a blue AB51 ABC was seen", &["AB51 ABC"]),
@@ -59,7 +59,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let mark = candidate.compact();
     if mark.iter().any(|byte| matches!(byte, b'I' | b'Q'))
         || candidate.form < 3 && mark.iter().take(2).any(|byte| *byte == b'Z')

@@ -15,7 +15,7 @@ pub(super) static DETECTOR: Detector = Detector {
     },
     reach: 11,
     context: &["routing", "aba", "rtn", "transit number", "abarouting"],
-    anchors: &[Anchor::Forms(&["9999-9999-9", "?999999999"], judge)],
+    anchors: &[Anchor::Forms(&["9999-9999-9", "?999999999"], validate)],
     hits: &[
         hit("my bank's routing number is 011103093", &["011103093"]),
         hit("routing number: 011103093", &["011103093"]),
@@ -29,7 +29,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     let prefix = number_at(number, 0, 2)?;
     let checked = weighted(number, &[3, 7, 1, 3, 7, 1, 3, 7, 1])?.is_multiple_of(10);

@@ -20,7 +20,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "controlled substances",
         "medical certificate",
     ],
-    anchors: &[Anchor::Forms(&["?AX9999999"], judge)],
+    anchors: &[Anchor::Forms(&["?AX9999999"], validate)],
     hits: &[
         hit("DEA: AW5004445", &["AW5004445"]),
         hit("DEA number=GB8407517;", &["GB8407517"]),
@@ -33,7 +33,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let [registrant, second, number @ ..] = candidate.compact() else {
         return None;
     };

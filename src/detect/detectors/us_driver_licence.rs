@@ -51,7 +51,7 @@ pub(super) static DETECTOR: Detector = Detector {
             "?a999-999-999-999",
             "?A999-9999-9999-99",
         ],
-        judge,
+        validate,
     )],
     hits: &[
         hit("license_no: 'S5041801'", &["S5041801"]),
@@ -66,6 +66,6 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     candidate.high_or(Confidence::Low)
 }

@@ -21,7 +21,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "federal tax id",
         "employer id",
     ],
-    anchors: &[Anchor::Forms(&["?99-9999999", "?999999999"], judge)],
+    anchors: &[Anchor::Forms(&["?99-9999999", "?999999999"], validate)],
     hits: &[
         hit("EIN 12-3456789", &["12-3456789"]),
         hit(
@@ -37,7 +37,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let unassigned = matches!(
         candidate.compact().get(..2)?,
         b"00"

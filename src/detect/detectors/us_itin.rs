@@ -33,7 +33,7 @@ pub(super) static DETECTOR: Detector = Detector {
             "?99999 9999",
             "?999 999999",
         ],
-        judge,
+        validate,
     )],
     hits: &[
         hit("see 911-64-1234 attached", &["911-64-1234"]),
@@ -48,7 +48,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let group = match candidate.compact() {
         [b'9', _, _, tens @ b'0'..=b'9', ones, ..] => {
             (tens & 0x0F).wrapping_mul(10).wrapping_add(ones & 0x0F)

@@ -22,7 +22,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "medicaid",
         "cms",
     ],
-    anchors: &[Anchor::Forms(&["9ax9-ax9-aa99", "9ax9ax9aa99"], judge)],
+    anchors: &[Anchor::Forms(&["9ax9-ax9-aa99", "9ax9ax9aa99"], validate)],
     hits: &[
         hit("MBI 1EG4-TE5-MK73", &["1EG4-TE5-MK73"]),
         hit("for 1eg4-te5-mk73.", &["1eg4-te5-mk73"]),
@@ -35,7 +35,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let identifier = candidate.capitals();
     if identifier.first() == Some(&b'0') || identifier.iter().any(|byte| b"SLOIBZ".contains(byte)) {
         return None;

@@ -24,7 +24,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(
         &["?9999999999", "?9999-999-999", "?9999 999 999"],
-        judge,
+        validate,
     )],
     hits: &[
         hit("NPI: 1234567893", &["1234567893"]),
@@ -38,7 +38,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     // The prefix 80840 adds 24 to the sum.
     let checked = luhn_sum(number)?.wrapping_add(24).is_multiple_of(10);

@@ -20,7 +20,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "passportno",
         "travel document",
     ],
-    anchors: &[Anchor::Forms(&["?999999999", "?a99999999"], judge)],
+    anchors: &[Anchor::Forms(&["?999999999", "?a99999999"], validate)],
     hits: &[
         hit("my passport number is 912803456", &["912803456"]),
         hit("US passport: E00007734", &["E00007734"]),
@@ -33,7 +33,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     let digits = number.get(number.len().saturating_sub(8)..)?;
     if digits.iter().all(|byte| Some(byte) == digits.first()) {

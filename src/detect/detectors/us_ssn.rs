@@ -37,7 +37,7 @@ pub(super) static DETECTOR: Detector = Detector {
             "?99999 9999",
             "?999 999999",
         ],
-        judge,
+        validate,
     )],
     hits: &[
         hit(
@@ -65,7 +65,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     let refused = matches!(
         number,

@@ -30,7 +30,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(
         &["?9999999999999", "?999999 9999 999", "?999999 9999 99 9"],
-        judge,
+        validate,
     )],
     hits: &[
         hit("ID-nommer 8001015009087", &["8001015009087"]),
@@ -45,7 +45,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
 };
 
-fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+fn validate(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
     // 2000 is a leap year, as is every fourth of both centuries that a living person can be born in.
     let year = number_at(number, 0, 2)?.wrapping_add(2000);

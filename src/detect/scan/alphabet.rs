@@ -179,7 +179,7 @@ pub(in crate::detect) enum Binding {
     /// `("name", "value")`, `--name value`, `name "value"`.
     Beside,
     /// `name is value`, in prose.
-    Told,
+    Prose,
     /// The name is the JSON key of the value.
     Key,
 }

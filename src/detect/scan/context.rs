@@ -73,7 +73,7 @@ pub(super) struct Words {
     /// Position after the last barrier that was read: the end of an object or a paragraph.
     barrier: usize,
     /// End of the last word that is a context word of a detector.
-    telling: usize,
+    last_term: usize,
     /// Position from which words that are no longer needed are dropped.
     full: usize,
     /// Position up to which the last result is valid. No word and no barrier was read since, and every term in the
@@ -267,7 +267,7 @@ impl ContextDictionary {
     }
 
     /// Returns whether no column name can have an effect.
-    pub(super) fn is_silent(&self) -> bool {
+    pub(super) fn has_no_names(&self) -> bool {
         self.entries.is_empty() && !self.finds_secrets
     }
 
@@ -373,7 +373,7 @@ impl ContextWords {
     pub(super) fn is_quiet(&self, at: usize) -> bool {
         at < self.bare
             && (self.ascii && at <= self.passed && at > self.lettered.saturating_add(BYTES)
-                || at <= self.words.read && at > self.words.telling.saturating_add(BYTES)
+                || at <= self.words.read && at > self.words.last_term.saturating_add(BYTES)
                 || self.answer == 0 && self.is_answered(at))
     }
 
@@ -495,7 +495,7 @@ impl Words {
     /// Starts a new text.
     fn begin(&mut self) {
         self.words.clear();
-        (self.read, self.barrier, self.telling, self.full) = (0, 0, 0, KEPT);
+        (self.read, self.barrier, self.last_term, self.full) = (0, 0, 0, KEPT);
     }
 
     /// Returns the detectors with a term in a name. The last words of the name count as words before the text that
@@ -508,7 +508,7 @@ impl Words {
             (word.start, word.end, word.phrase_start) = (0, 0, 0);
             slots |= word.slots | word.phrase_slots;
         }
-        (self.read, self.barrier, self.telling, self.full) = (0, 0, 0, KEPT);
+        (self.read, self.barrier, self.last_term, self.full) = (0, 0, 0, KEPT);
         slots
     }
 
@@ -538,7 +538,7 @@ impl Words {
     #[inline(always)]
     fn spoken_before(&self, text: &[u8], at: usize) -> (DetectorSet, usize) {
         let from = at.saturating_sub(BYTES);
-        if self.telling < from {
+        if self.last_term < from {
             return (0, usize::MAX);
         }
         let near = match self.words.last() {
@@ -718,7 +718,7 @@ impl Words {
             }
         }
         if word.slots | word.phrase_slots != 0 {
-            self.telling = end;
+            self.last_term = end;
         }
         self.push(word);
     }

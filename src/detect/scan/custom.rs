@@ -46,7 +46,7 @@ struct Owned {
 }
 
 /// Work steps for validating a match, in addition to its bytes.
-const JUDGED: usize = 40;
+const VALIDATED: usize = 40;
 
 /// Match in the reading.
 #[derive(Clone, Debug)]
@@ -209,12 +209,12 @@ impl CustomPlan {
             .near
             .begin(reading.key, false, reading.table.cloned(), &self.terms);
         for (known, range, by_pattern) in memory.matches.drain(..) {
-            work::spend(JUDGED.saturating_add(range.len()));
+            work::spend(VALIDATED.saturating_add(range.len()));
             let Some(known) = self.known.get(known) else {
                 continue;
             };
             let confidence =
-                known.judge(reading, &range, by_pattern, &mut memory.near, &self.terms);
+                known.confidence_of(reading, &range, by_pattern, &mut memory.near, &self.terms);
             if confidence.is_none() && !by_pattern {
                 continue;
             }
@@ -319,7 +319,7 @@ impl CustomPlan {
 
 impl SelectedCustom {
     /// Returns the confidence of a match; `None`: it is not a finding.
-    fn judge(
+    fn confidence_of(
         &self,
         reading: &CustomInput<'_>,
         range: &Range<usize>,

@@ -63,7 +63,7 @@ pub(super) struct FormMatch {
     pub(super) needs_context: bool,
     /// Whether the form needs a context word unless it is the whole text.
     pub(super) or_whole: bool,
-    pub(super) judge: u16,
+    pub(super) validator: u16,
     pub(super) form: u8,
 }
 
@@ -138,12 +138,12 @@ impl FormTable {
         };
         let mut start: Vec<FormState> = Vec::new();
         let mut written: Vec<(FormMatch, Vec<u8>)> = Vec::new();
-        for (judge, known) in (0u16..).zip(forms) {
+        for (validator, known) in (0u16..).zip(forms) {
             for (form, pattern) in (0u8..).zip(known.patterns) {
                 let bare = pattern.trim_start_matches(['?', '!']);
                 let needs_context = bare.len() < pattern.len() && !known.low;
                 let fit = FormMatch {
-                    judge,
+                    validator,
                     form,
                     needs_context,
                     or_whole: pattern.starts_with('!'),
@@ -200,7 +200,7 @@ impl FormTable {
             fits.dedup();
             table.gates.push(fits.iter().fold(0, |gates, fit| {
                 let context = forms
-                    .get(usize::from(fit.judge))
+                    .get(usize::from(fit.validator))
                     .map_or(0, |known| known.context);
                 gates
                     | match (fit.needs_context, fit.or_whole) {

@@ -143,7 +143,7 @@ pub(super) fn pair(text: &Text<'_>, at: usize) -> Option<Pair> {
         return Some(Pair {
             name,
             value: word,
-            link: Binding::Told,
+            link: Binding::Prose,
             quote: 0,
         });
     }
@@ -261,12 +261,12 @@ fn link(text: &Text<'_>, name: &Range<usize>) -> Option<(Binding, usize)> {
         let cell = signs == b"|" && spaced > name.end && !is_verb(text, name);
         return match tag {
             true => Some((Binding::Assigned, text.run(operator, 64, is_blank))),
-            false => cell.then(|| (Binding::Told, text.run(operator, 16, is_space))),
+            false => cell.then(|| (Binding::Prose, text.run(operator, 16, is_space))),
         };
     }
     // `.password("…")`
     if text.at(at) == b'(' && is_quote(text.at(at.wrapping_add(1))) && !is_verb(text, name) {
-        return Some((Binding::Told, at.wrapping_add(1)));
+        return Some((Binding::Prose, at.wrapping_add(1)));
     }
     if text.at(spaced) == b',' {
         let next = text.run(spaced.wrapping_add(1), 16, is_blank);
@@ -352,7 +352,7 @@ fn beside(
         8,
         |byte| is_space(byte) || byte == b':',
     );
-    Some((Binding::Told, from))
+    Some((Binding::Prose, from))
 }
 
 /// Returns whether the name is `pass`, which is also a verb: a test may pass, or something is passed on.

@@ -53,7 +53,7 @@ pub(super) struct Plan {
     /// Slot of the detector of passwords. The words that it is anchored at are also column names.
     passwords: Option<usize>,
     /// Slot, bit in the set of detectors with context words, and validator.
-    judges: Vec<(usize, DetectorSet, ValidateFn)>,
+    validators: Vec<(usize, DetectorSet, ValidateFn)>,
     terms: ContextDictionary,
     beginnings: PrefixTable,
     begun_by: Vec<PrefixAction>,
@@ -155,7 +155,7 @@ impl Plan {
             level: SimdLevel::best(),
             forms: FormTable::default(),
             passwords: None,
-            judges: Vec::new(),
+            validators: Vec::new(),
             terms: ContextDictionary::new(slots.iter().flat_map(|slot| {
                 let terms = slot.detector.context.iter();
                 terms.map(move |term| (slot.context, *term))
@@ -188,7 +188,7 @@ impl Plan {
             .flat_map(|(slot, known)| known.detector.anchors.iter().map(move |a| (slot, a)));
         for (slot, anchor) in anchors {
             match anchor {
-                Anchor::Forms(patterns, judge) => {
+                Anchor::Forms(patterns, validator) => {
                     let known = slots.get(slot);
                     let context = known.map_or(0, |known| known.context);
                     forms.push(Forms {
@@ -196,7 +196,7 @@ impl Plan {
                         context,
                         low: known.is_some_and(|known| known.threshold == Confidence::Low),
                     });
-                    plan.judges.push((slot, context, *judge));
+                    plan.validators.push((slot, context, *validator));
                 }
                 Anchor::Number(lengths, when, probe) => {
                     let token = TokenProbe::new(slots, slot, *when, *probe);
@@ -232,8 +232,9 @@ impl Plan {
                         Some(PrefixAction::Token(slot, token, parts.into()))
                     }));
                 }
-                Anchor::Keyed(lengths, concern, judge) => {
-                    plan.keyed.push((slot, lengths.clone(), *concern, *judge));
+                Anchor::Keyed(lengths, concern, validator) => {
+                    plan.keyed
+                        .push((slot, lengths.clone(), *concern, *validator));
                     if let Some(known) = slots.get(slot).filter(|_| *concern == KeyFilter::Password)
                     {
                         plan.terms.add_passwords(known.context);
@@ -373,12 +374,12 @@ impl Plan {
     }
 
     /// Returns the validators of named values of this length.
-    fn judges_of(
+    fn validators_of(
         &self,
         len: usize,
     ) -> impl Iterator<Item = &(usize, RangeInclusive<usize>, KeyFilter, KeyedValidateFn)> {
-        let judges = self.keyed.iter();
-        judges.filter(move |(_, lengths, ..)| lengths.contains(&len))
+        let validators = self.keyed.iter();
+        validators.filter(move |(_, lengths, ..)| lengths.contains(&len))
     }
 
     /// Returns the context words.

@@ -223,7 +223,7 @@ impl NamedValue<'_> {
         filter.has(
             self.name,
             self.said,
-            self.link == Binding::Told,
+            self.link == Binding::Prose,
             self.quote != 0,
             name_is_quoted,
         )

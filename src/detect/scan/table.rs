@@ -48,7 +48,7 @@ const HEADINGS: u16 = 2_000;
 /// Work steps for reading a cell.
 const STEP: usize = 12;
 /// Work steps for looking up a column name.
-const JUDGED: usize = 120;
+const LOOKED_UP: usize = 120;
 /// Maximum blanks before a line and between the parts of a statement.
 const BLANKS: usize = 64;
 /// Maximum bytes of a table's name.
@@ -101,12 +101,12 @@ impl Heading {
     }
 
     /// Looks up the names of all columns.
-    fn judge(&mut self, terms: &ContextDictionary) {
+    fn look_up(&mut self, terms: &ContextDictionary) {
         let mut words = Words::default();
         (self.speaking, self.has_secrets) = (0, false);
         let mut start = 0;
         for column in &mut self.columns {
-            work::spend(JUDGED);
+            work::spend(LOOKED_UP);
             let name = self.names.get_mut(start..column.end).unwrap_or_default();
             start = column.end;
             column.slots = words.of_name(name, terms);
@@ -497,7 +497,7 @@ impl Table {
             b'\n' if line.mark != TUPLE => (self.at, self.stage) = (end, TableStage::End),
             b')' if self.heading.is_some() => self.stage = TableStage::Tuples,
             b')' => {
-                self.judge(terms);
+                self.look_up(terms);
                 self.stand_over(TUPLE);
                 self.stage = TableStage::Values;
             }
@@ -543,7 +543,7 @@ impl Table {
         let least = if fits { speaking } else { 0 };
         let is_item = known == 0 && line.mark == 0 && self.names.names.len() <= ITEM / 2;
         if line.named && !goes_on && line.names > least && (line.names > 1 || is_item) && {
-            self.judge(terms) > least
+            self.look_up(terms) > least
         } {
             self.stand_over(line.mark);
         } else if is_list && !(line.cells == 1 && line.short) {
@@ -561,8 +561,8 @@ impl Table {
     }
 
     /// Looks up the names of the line. Returns the number of those that have an effect.
-    fn judge(&mut self, terms: &ContextDictionary) -> usize {
-        self.names.judge(terms);
+    fn look_up(&mut self, terms: &ContextDictionary) -> usize {
+        self.names.look_up(terms);
         let speaking = self.names.speaking;
         let counts = speaking > 0 && self.line.mark != 0;
         self.headings = self.headings.saturating_add(u16::from(counts));

@@ -92,14 +92,14 @@ pub(super) fn option(place: &MatchSite<'_>) -> Option<Match> {
             byte > b' ' && !matches!(byte, b'"' | b'\'' | b'`' | b';' | b'|' | b'&')
         }
     });
-    judge(text.slice(start..end)).map(|confidence| Match {
+    validate(text.slice(start..end)).map(|confidence| Match {
         start,
         end,
         confidence,
     })
 }
 
-fn judge(value: &[u8]) -> Option<Confidence> {
+fn validate(value: &[u8]) -> Option<Confidence> {
     let classes = makeup(value).classes();
     let known = value.starts_with(b"-") || is_placeholder(value) || is_word(value);
     match classes {

@@ -114,7 +114,7 @@ fn generic(keyed: &NamedValue<'_>) -> Option<Match> {
     // In prose such a word is followed by more than its value, possibly by another name and its value.
     let named =
         || kinds.may_have(marks::EQUALS) && value.iter().rev().skip(2).any(|byte| *byte == b'=');
-    let vague = keyed.link == Binding::Told && (only_key || value.len() < 20 || named());
+    let vague = keyed.link == Binding::Prose && (only_key || value.len() < 20 || named());
     if vague || only_key && value.len() < 16 || !is_whole_word(keyed) {
         return None;
     }

@@ -206,7 +206,7 @@ fn curl(place: &MatchSite<'_>) -> Option<Match> {
     let password = password.get(1..)?;
     let secret = if password.is_empty() { user } else { password };
     let kinds = makeup(secret);
-    let telling = secret.len() >= 6 && (kinds.digits > 0 || kinds.capitals > 0 && kinds.smalls > 0)
+    let is_likely = secret.len() >= 6 && (kinds.digits > 0 || kinds.capitals > 0 && kinds.smalls > 0)
         || secret.len() >= 12;
     let reference = is_reference(user)
         || is_reference(password)
@@ -222,7 +222,7 @@ fn curl(place: &MatchSite<'_>) -> Option<Match> {
     ];
     let toy =
         toys.iter().any(|toy| secret.eq_ignore_ascii_case(toy)) || kinds.is_repetitive(secret);
-    (telling && !reference && !toy).then_some(Match {
+    (is_likely && !reference && !toy).then_some(Match {
         start,
         end,
         confidence: Confidence::High,
@@ -291,7 +291,7 @@ fn header(keyed: &NamedValue<'_>) -> Option<Match> {
         true => keyed.kinds,
         false => makeup(credentials),
     };
-    let telling = if basic {
+    let is_likely = if basic {
         credentials.len() >= 8
     } else {
         credentials.len() >= 10 && kinds.digits > 0
@@ -300,7 +300,7 @@ fn header(keyed: &NamedValue<'_>) -> Option<Match> {
         let marks = |byte: &u8| matches!(byte, b'{' | b'$' | b'(');
         kinds.may_have(marks::REFERENCE | marks::BRACKET) && credentials.iter().any(marks)
     };
-    if !telling
+    if !is_likely
         || credentials.ends_with(b"...")
         || marked()
         || kinds.is_reference(credentials)

@@ -212,11 +212,11 @@ fn password(keyed: &NamedValue<'_>) -> Option<Match> {
     let likely = quoted || strong || plain;
     let confidence = if !(likely && keyed.said.any(NameGroups::PASSWORD)) {
         // A quoted value with many marks was typed by a person, whatever its name.
-        let telling = quoted && punctuation && value.len() >= 8 && keyed.link != Binding::Told;
+        let is_likely = quoted && punctuation && value.len() >= 8 && keyed.link != Binding::Prose;
         let said = value
             .iter()
             .any(|byte| byte.is_ascii_punctuation() && !matches!(byte, b'_' | b'-' | b'.'));
-        (telling
+        (is_likely
             && (said || kinds.digits > 0)
             && (classes >= 2 || !value.is_ascii())
             && !is_program(value, kinds)
@@ -224,7 +224,7 @@ fn password(keyed: &NamedValue<'_>) -> Option<Match> {
         .then_some(Confidence::Medium)
     } else {
         match keyed.link {
-            Binding::Told => {
+            Binding::Prose => {
                 let likely = strong && kinds.digits > 0 && !spaces();
                 (likely
                     && !is_program(value, kinds)
@@ -283,7 +283,7 @@ fn is_verb(keyed: &NamedValue<'_>) -> bool {
     let name = keyed.name;
     let is_pass = name.len() == 4 || name.ends_with(b"-pass") || name.ends_with(b".pass");
     let sentence = keyed.quote != 0 && value.contains(&b' ') && keyed.kinds.digits == 0;
-    let beside = matches!(keyed.link, Binding::Beside | Binding::Told);
+    let beside = matches!(keyed.link, Binding::Beside | Binding::Prose);
     is_pass && (sentence || beside && (is_numbered(value) || is_path(value, keyed.kinds)))
         || text.precedes(keyed.name_at, "etc/")
         || name.ends_with(b"etc_passwd")
@@ -479,7 +479,7 @@ fn value_from(place: &MatchSite<'_>, start: usize) -> Option<Match> {
     let value = text.slice(start..end);
     let kinds = makeup(value);
     let classes = kinds.classes();
-    let telling =
+    let is_likely =
         kinds.digits > 0 && (value.len() >= 6 && classes >= 3 || value.len() >= 8 && classes >= 2);
     let known = || {
         kinds.is_reference(value)
@@ -489,7 +489,7 @@ fn value_from(place: &MatchSite<'_>, start: usize) -> Option<Match> {
             || PLACEHOLDERS.stand_in(value)
             || is_word(value)
     };
-    (telling && !known()).then_some(Match {
+    (is_likely && !known()).then_some(Match {
         start,
         end,
         confidence: Confidence::Medium,
@@ -525,9 +525,9 @@ fn compared(place: &MatchSite<'_>) -> Option<Match> {
         .any(|part| has_part(named, part));
     let value = text.slice(start..end);
     let kinds = makeup(value);
-    let telling =
+    let is_likely =
         value.len() >= 8 && (kinds.digits > 0 || kinds.others > 3) && !is_placeholder(value);
-    ((secret || !compares) && telling).then_some(Match {
+    ((secret || !compares) && is_likely).then_some(Match {
         start,
         end,
         confidence: Confidence::Medium,

@@ -79,7 +79,7 @@ impl Pass<'_> {
         let known = self.out.len();
         // Between a name and a value after brackets there may be another value.
         let straight = || !self.text.slice(name_at..value.start).contains(&b'[');
-        for (slot, _, concern, judge) in plan.judges_of(written.len()) {
+        for (slot, _, concern, validator) in plan.validators_of(written.len()) {
             let covered = self.covered_values.get(*slot).copied().unwrap_or(0);
             if value.start < covered && straight() || !keyed.passes(*concern) {
                 continue;
@@ -90,7 +90,7 @@ impl Pass<'_> {
             }
             self.ask_for(&mut keyed.place, *slot);
             work::spend(PROBE);
-            let found = judge(&keyed);
+            let found = validator(&keyed);
             if found.is_none() && !self.text.is_past_end() {
                 continue;
             }
@@ -208,7 +208,7 @@ impl Pass<'_> {
             value: value.clone(),
             // Such a column may also report on tests.
             link: if verb {
-                Binding::Told
+                Binding::Prose
             } else {
                 Binding::Assigned
             },
@@ -274,10 +274,10 @@ impl Pass<'_> {
     /// Runs the validators on a value that does not follow its name.
     fn ask_judges(&mut self, mut keyed: NamedValue<'_>) {
         let plan = self.plan;
-        for (slot, _, concern, judge) in plan.judges_of(keyed.value.len()) {
+        for (slot, _, concern, validator) in plan.validators_of(keyed.value.len()) {
             self.ask_for(&mut keyed.place, *slot);
             work::spend(PROBE);
-            let found = keyed.passes(*concern).then(|| judge(&keyed)).flatten();
+            let found = keyed.passes(*concern).then(|| validator(&keyed)).flatten();
             let first = keyed.place.first.get();
             self.take(*slot, first, found);
         }

@@ -344,7 +344,9 @@ impl Pass<'_> {
                 break;
             }
             let needs_word = fit.needs_context && !(fit.or_whole && whole);
-            let Some((slot, bit, judge)) = plan.judges.get(usize::from(fit.judge)).copied() else {
+            let Some((slot, bit, validator)) =
+                plan.validators.get(usize::from(fit.validator)).copied()
+            else {
                 continue;
             };
             if needs_word && bit & context == 0 || self.is_covered(slot, start) {
@@ -360,7 +362,7 @@ impl Pass<'_> {
                 form: usize::from(fit.form),
                 compact,
             };
-            let found = judge(&candidate).map(|confidence| Match {
+            let found = validator(&candidate).map(|confidence| Match {
                 start,
                 end,
                 confidence,
