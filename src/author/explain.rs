@@ -41,7 +41,7 @@ pub struct Explained {
     /// Whether it holds.
     pub held: bool,
     /// Why it is not about this event, whatever its conditions say.
-    pub barred: Option<&'static str>,
+    pub inapplicable: Option<&'static str>,
     /// `match`, `when` and `unless`.
     pub parts: Vec<Branch>,
 }
@@ -105,7 +105,7 @@ impl Explainer {
         event: &'e Event,
         (context, past): (&'e Context<'_>, Option<&'e Context<'_>>),
     ) -> Explained {
-        let teller = |side| ConditionExplainer {
+        let explainer = |side| ConditionExplainer {
             evaluate: ConditionEvaluator {
                 event,
                 context,
@@ -123,7 +123,7 @@ impl Explainer {
             .matches
             .iter()
             .zip(&written.matches)
-            .map(|(test, item)| teller(side).test(test, &[told_match(item)], side))
+            .map(|(test, item)| explainer(side).test(test, &[match_text(item)], side))
             .collect();
         if !tests.is_empty() {
             parts.push(Branch::of(
@@ -133,16 +133,16 @@ impl Explainer {
             ));
         }
         if let (Some(when), Some(written)) = (&rule.when, &written.when) {
-            let inner = teller(side).condition(when, written, side);
+            let inner = explainer(side).condition(when, written, side);
             parts.push(Branch::of("when", inner.held, vec![inner]));
         }
         if let (Some(unless), Some(written)) = (&rule.unless, &written.unless) {
             let side = side.flipped();
-            let inner = teller(side).condition(unless, written, side);
+            let inner = explainer(side).condition(unless, written, side);
             parts.push(Branch::of("unless", inner.held, vec![inner]));
         }
         if let Some(limit) = &rule.limit {
-            parts.push(told_limit(rule, limit, event, context));
+            parts.push(limit_branch(rule, limit, event, context));
         }
         Explained {
             rule: rule.id.clone(),
@@ -150,14 +150,19 @@ impl Explainer {
             enforced: rule.enforced,
             held: context.policy.holds(rule, event, context)
                 && limits::standing(rule, event, context).is_none_or(|limit| limit.is_exceeded),
-            barred: rule.inapplicable_reason(event),
+            inapplicable: rule.inapplicable_reason(event),
             parts,
         }
     }
 }
 
 /// A limit, with what is used of it.
-fn told_limit(rule: &CompiledRule, limit: &Limit, event: &Event, context: &Context<'_>) -> Branch {
+fn limit_branch(
+    rule: &CompiledRule,
+    limit: &Limit,
+    event: &Event,
+    context: &Context<'_>,
+) -> Branch {
     let used = context.facts.used.get(&rule.id);
     Branch {
         seen: vec![match used {
@@ -269,7 +274,7 @@ impl<'e> ConditionExplainer<'_, 'e, '_> {
             match (leaf, leaves.pop_front()) {
                 (Leaf::Test(test), Some(Leaf::Test(written))) => {
                     let checks = written.checks.iter();
-                    let asks: Vec<String> = checks.map(|check| told(written, check)).collect();
+                    let asks: Vec<String> = checks.map(|check| check_text(written, check)).collect();
                     self.test(test, &asks, side)
                 }
                 (Leaf::AnyItem(field, inner), Some(Leaf::AnyItem(list, written))) => Branch::of(
@@ -284,7 +289,7 @@ impl<'e> ConditionExplainer<'_, 'e, '_> {
                             "not all of the conversation is known, which counts for the strict side",
                         ),
                         ..Branch::of(
-                            &told_earlier(earlier),
+                            &earlier_text(earlier),
                             self.evaluate.earlier(asked, side),
                             self.earlier(asked.question, Some(earlier), side),
                         )
@@ -310,7 +315,7 @@ impl<'e> ConditionExplainer<'_, 'e, '_> {
             let seen = vec![self.shown(&scalar)];
             let branch = match scalar {
                 Scalar::Object(value) => {
-                    let teller = ConditionExplainer {
+                    let explainer = ConditionExplainer {
                         evaluate: ConditionEvaluator {
                             item: Some(value),
                             ..self.evaluate
@@ -318,7 +323,7 @@ impl<'e> ConditionExplainer<'_, 'e, '_> {
                         masked: self.masked,
                         past: self.past,
                     };
-                    let inner = teller.condition(condition, written, side);
+                    let inner = explainer.condition(condition, written, side);
                     Branch::of(&asks, inner.held, vec![inner])
                 }
                 _ => Branch {
@@ -331,7 +336,7 @@ impl<'e> ConditionExplainer<'_, 'e, '_> {
             branches.push(Branch { seen, ..branch });
             });
         }
-        telling(branches)
+        most_relevant(branches)
     }
 
     /// The events that stand earlier and are of the kind that is asked for, each with what is asked of it; where only
@@ -346,7 +351,7 @@ impl<'e> ConditionExplainer<'_, 'e, '_> {
             if event.kind != asked.kind {
                 continue;
             }
-            let teller = ConditionExplainer {
+            let explainer = ConditionExplainer {
                 evaluate: ConditionEvaluator {
                     event,
                     context: past,
@@ -370,20 +375,20 @@ impl<'e> ConditionExplainer<'_, 'e, '_> {
                         .matches
                         .iter()
                         .zip(&written.matches)
-                        .map(|(test, item)| teller.test(test, &[told_match(item)], side))
+                        .map(|(test, item)| explainer.test(test, &[match_text(item)], side))
                         .collect();
                     if let (Some(when), Some(written)) = (&asked.when, &written.condition) {
-                        parts.push(teller.condition(when, written, side));
+                        parts.push(explainer.condition(when, written, side));
                     }
                     Branch::of(&asks, held, parts)
                 }
                 None => Branch {
-                    seen: teller.seen(&Field::Text, side).0,
+                    seen: explainer.seen(&Field::Text, side).0,
                     ..Branch::of(&asks, held, Vec::new())
                 },
             });
         }
-        telling(branches)
+        most_relevant(branches)
     }
 
     /// The tests of one field; `asks` tells each.
@@ -536,7 +541,7 @@ fn moment(nanoseconds: u64) -> Option<String> {
 }
 
 /// The branches that tell most, in their order: those that hold, and others as long as there are few.
-fn telling(branches: Vec<Branch>) -> Vec<Branch> {
+fn most_relevant(branches: Vec<Branch>) -> Vec<Branch> {
     let all = branches.len();
     let holding = branches.iter().filter(|branch| branch.held).count();
     let mut others = MOST_VALUES.saturating_sub(holding);
@@ -556,19 +561,19 @@ fn telling(branches: Vec<Branch>) -> Vec<Branch> {
 }
 
 /// A key of `match` as a person would say it: `tool: a or b`.
-fn told_match(item: &MatchItem) -> String {
+fn match_text(item: &MatchItem) -> String {
     let values: Vec<&str> = item.values.iter().map(|value| &**value).collect();
     format!("{}: {}", item.mention.name, values.join(" or "))
 }
 
 /// A check as a person would say it: `args.amount greater_than 100`.
-pub(super) fn told(test: &Test, check: &Check) -> String {
+pub(super) fn check_text(test: &Test, check: &Check) -> String {
     let quantifier = match check.quantifier {
         Some(Quantifier::Any) => "any_",
         Some(Quantifier::All) => "all_",
         None => "",
     };
-    let operand = told_operand(&check.operand);
+    let operand = operand_text(&check.operand);
     format!(
         "{} {quantifier}{} {operand}",
         test.mention.name,
@@ -576,9 +581,9 @@ pub(super) fn told(test: &Test, check: &Check) -> String {
     )
 }
 
-fn told_operand(operand: &Operand) -> String {
+fn operand_text(operand: &Operand) -> String {
     match operand {
-        Operand::Value(node) => told_node(node),
+        Operand::Value(node) => node_text(node),
         Operand::List(name, _) => format!("list {name}"),
         Operand::KeyedList(name, key, _) => format!("list {name} under {}", key.name),
         Operand::Windows {
@@ -586,45 +591,45 @@ fn told_operand(operand: &Operand) -> String {
             days,
             zone,
         } => {
-            let mut told = told_operand(windows);
+            let mut text = operand_text(windows);
             for (word, node) in [("days", days), ("zone", zone)] {
                 if let Some(node) = node {
-                    told.push_str(&format!(" {word} {}", told_node(node)));
+                    text.push_str(&format!(" {word} {}", node_text(node)));
                 }
             }
-            told
+            text
         }
         Operand::Field(mention) => mention.name.to_string(),
-        Operand::Earlier(earlier) => told_earlier(earlier),
-        Operand::Commands { commands, .. } => told_operand(commands),
-        Operand::Overlap { with, run } => format!("{} by {run} characters", told_operand(with)),
+        Operand::Earlier(earlier) => earlier_text(earlier),
+        Operand::Commands { commands, .. } => operand_text(commands),
+        Operand::Overlap { with, run } => format!("{} by {run} characters", operand_text(with)),
     }
 }
 
 /// What is asked of the conversation: `earlier tool_result (tool: web_fetch), at least 2`.
-fn told_earlier(earlier: &Earlier) -> String {
-    let matches: Vec<String> = earlier.matches.iter().map(told_match).collect();
-    let mut told = format!("earlier {}", earlier.kind.word());
+fn earlier_text(earlier: &Earlier) -> String {
+    let matches: Vec<String> = earlier.matches.iter().map(match_text).collect();
+    let mut text = format!("earlier {}", earlier.kind.word());
     if !matches.is_empty() {
-        told.push_str(&format!(" ({})", matches.join(", ")));
+        text.push_str(&format!(" ({})", matches.join(", ")));
     }
     if earlier.condition.is_some() {
-        told.push_str(" that fits");
+        text.push_str(" that fits");
     }
     if earlier.at_least > 1 {
-        told.push_str(&format!(", at least {}", earlier.at_least));
+        text.push_str(&format!(", at least {}", earlier.at_least));
     }
     if earlier.in_a_row > 0 {
-        told.push_str(&format!(", {} in a row", earlier.in_a_row));
+        text.push_str(&format!(", {} in a row", earlier.in_a_row));
     }
-    told
+    text
 }
 
-fn told_node(node: &Node) -> String {
+fn node_text(node: &Node) -> String {
     match &node.data {
         NodeValue::String(text) => text.to_string(),
         NodeValue::List(items) => {
-            let items: Vec<String> = items.iter().map(told_node).collect();
+            let items: Vec<String> = items.iter().map(node_text).collect();
             format!("[{}]", items.join(", "))
         }
         _ => {

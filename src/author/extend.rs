@@ -579,10 +579,10 @@ mod tests {
             })
             .ok_or_else(|| "no such file".to_owned())
         };
-        let told = |wrong: Vec<Diagnostic>| -> Vec<String> {
+        let messages = |wrong: Vec<Diagnostic>| -> Vec<String> {
             wrong.iter().map(ToString::to_string).collect()
         };
-        let merged = resolve("top.yaml", &root, &mut read).map_err(told)?;
+        let merged = resolve("top.yaml", &root, &mut read).map_err(messages)?;
         let loaded = load(&merged);
         let errors: Vec<String> = loaded.errors().map(ToString::to_string).collect();
         assert!(errors.is_empty(), "{errors:?}");

@@ -798,8 +798,8 @@ rules:
     fn a_comment_behind_quotes_is_one() {
         let text = "a: \"x # y\"   # one\nb: 'it''s'   # two\nc: \"\\\"\" # three\n";
         let root = parse_yaml(text).unwrap();
-        let told: Vec<String> = comments(text, &root).into_iter().map(|c| c.text).collect();
-        assert_eq!(told, ["# one", "# two", "# three"]);
+        let found: Vec<String> = comments(text, &root).into_iter().map(|c| c.text).collect();
+        assert_eq!(found, ["# one", "# two", "# three"]);
     }
 
     #[test]

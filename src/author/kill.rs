@@ -348,11 +348,11 @@ mod tests {
             ],
         );
         let kills = KillDocument::read(&text).unwrap().list.kills;
-        let told: Vec<(usize, &str)> = kills
+        let found: Vec<(usize, &str)> = kills
             .iter()
             .map(|kill| (kill.names.len(), &*kill.reason))
             .collect();
-        assert_eq!(told, [(1, "old"), (1, "new")]);
+        assert_eq!(found, [(1, "old"), (1, "new")]);
     }
 
     #[test]

@@ -123,9 +123,9 @@ pub fn unprovided(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
         .any(|(document, ..)| document.audience.is_empty());
     for (document, node, path) in &documents {
         let mut audience = document.audience.iter();
-        let untold =
+        let missing =
             |item: &&MatchItem| member(&item.mention).is_some_and(|name| !given.contains(name));
-        if let Some(item) = audience.find(untold) {
+        if let Some(item) = audience.find(missing) {
             let strangers = match for_all {
                 true => "",
                 false => "; and as no document is for everybody, every request is denied (AG3002)",

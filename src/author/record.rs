@@ -1,5 +1,5 @@
 //! What a policy says of an audit line: of the request, of who asked, and of the tools that were called. Their arguments and
-//! all texts are not in it, so that a response often has to be that it can't be told.
+//! all texts are not in it, so that a response often has to be that it can't be rebuilt.
 
 use super::sample_event::{SampleEvent, SampleExchange, class, default_principal};
 use crate::event::{Direction, Facts, Kind, Known, Models, Principal};
@@ -12,10 +12,10 @@ use crate::policy::rule::Rule;
 use crate::policy::words::Action;
 use crate::wire::sorted_map::SortedSet;
 
-/// What can be told.
+/// What can be rebuilt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FromRecord {
-    /// What happens; `None`: it can't be told from a record.
+    /// What happens; `None`: it can't be rebuilt from a record.
     pub action: Option<&'static str>,
     /// Stable code of a refusal.
     pub code: Option<&'static str>,
@@ -48,7 +48,7 @@ pub fn evaluate_record(policy: &Policy, record: &Node) -> FromRecord {
         .unwrap_or_default();
     let mut open = false;
     let mut strictest = Decision::Allow;
-    let mut told = FromRecord::default();
+    let mut rebuilt = FromRecord::default();
     let mut rules = SortedSet::new();
     let mut is_unread = false;
     for event in events(record, &kinds) {
@@ -61,7 +61,7 @@ pub fn evaluate_record(policy: &Policy, record: &Node) -> FromRecord {
         rules.extend(evaluated.rules);
         if evaluated.decision > strictest {
             strictest = evaluated.decision;
-            told.code = evaluated.code;
+            rebuilt.code = evaluated.code;
         }
     }
     // Texts and results are not there at all: a rule that could hold for one of them leaves the response open.
@@ -78,24 +78,24 @@ pub fn evaluate_record(policy: &Policy, record: &Node) -> FromRecord {
                     .is_some_and(|rule| rule.enforced && rule.action != Action::Tag)
             });
     }
-    told.rules = rules.into_iter().collect();
+    rebuilt.rules = rules.into_iter().collect();
     let approval = record
         .get("approval")
         .and_then(|approval| approval.get("state"));
     if strictest == Decision::RequireApproval && approval.and_then(Node::text) == Some("approved") {
         strictest = Decision::Allow;
-        told.code = None;
+        rebuilt.code = None;
     }
-    told.action = match (strictest, open) {
+    rebuilt.action = match (strictest, open) {
         (Decision::Deny, _) => Some("deny"),
         (_, true) => None,
         (Decision::RequireApproval, false) => Some("require_approval"),
         (Decision::Allow, false) => Some("allow"),
     };
-    if told.action.is_none() {
-        told.code = None;
+    if rebuilt.action.is_none() {
+        rebuilt.code = None;
     }
-    told
+    rebuilt
 }
 
 /// The events that a record names; first what could not be read, whose code decides without the rules about it.

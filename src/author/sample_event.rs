@@ -429,7 +429,7 @@ pub(super) fn read(
                 codes::AG1006,
                 at,
                 &node.span,
-                "nothing says what is judged",
+                "the event to evaluate is missing",
                 "write `call`, `text`, `model`, or a kind of event such as `tool_result`",
             );
             return None;

@@ -208,7 +208,7 @@ fn as_json(event: &EventExplained) -> Map<String, Value> {
                 "held": rule.held,
                 "parts": rule.parts.iter().map(branch_json).collect::<Vec<_>>(),
             });
-            if let (Some(why), Some(members)) = (rule.barred, object.as_object_mut()) {
+            if let (Some(why), Some(members)) = (rule.inapplicable, object.as_object_mut()) {
                 members.insert("barred".to_owned(), json!(why));
             }
             object
@@ -263,7 +263,7 @@ fn as_text(event: &EventExplained, all: bool) -> String {
         };
         let mode = if rule.enforced { "" } else { " (observed)" };
         out.push_str(&format!("  {} {}{mode}: {mark}\n", rule.action, rule.rule));
-        if let Some(why) = rule.barred {
+        if let Some(why) = rule.inapplicable {
             out.push_str(&format!("    ✗ {why}\n"));
         }
         for part in &rule.parts {

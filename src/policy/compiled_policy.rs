@@ -112,8 +112,8 @@ impl Policy {
         let asks = |part: &Document| {
             !part.audience.is_empty() || part.rules.iter().any(Rule::asks_identity)
         };
-        let untold = is_sourceless && documents.iter().any(asks);
-        untold.then_some(
+        let is_unknown = is_sourceless && documents.iter().any(asks);
+        is_unknown.then_some(
             "rules about who is asking count for the strict side: no source in `principals` tells it",
         )
     }

@@ -878,8 +878,8 @@ fn outcome(
             let asks = asks(only_enforced);
             if decision == Decision::RequireApproval && asks.iter().all(|granted| *granted) {
                 match only_enforced {
-                    true => outcome.told.action = "allow",
-                    false => outcome.told.would = "allow",
+                    true => outcome.reported.action = "allow",
+                    false => outcome.reported.would = "allow",
                 }
             }
         }
@@ -893,15 +893,15 @@ fn refusal(action: &str) -> usize {
 
 /// Whether one outcome refuses as strictly as another.
 fn is_as_strict(one: &FullOutcome, other: &FullOutcome) -> bool {
-    refusal(one.told.action) >= refusal(other.told.action)
-        && refusal(one.told.would) >= refusal(other.told.would)
+    refusal(one.reported.action) >= refusal(other.reported.action)
+        && refusal(one.reported.would) >= refusal(other.reported.would)
 }
 
 fn is_alike(one: &FullOutcome, other: &FullOutcome) -> bool {
-    one.told.action == other.told.action
-        && one.told.would == other.told.would
-        && one.told.effects == other.told.effects
-        && (one.told.action != "redact" || one.redactions == other.redactions)
+    one.reported.action == other.reported.action
+        && one.reported.would == other.reported.would
+        && one.reported.effects == other.reported.effects
+        && (one.reported.action != "redact" || one.redactions == other.redactions)
 }
 
 const EVENTS: usize = 30;
@@ -939,29 +939,29 @@ fn proofs_agree(seed: u64) -> Result<(), TestCaseError> {
                 ) else {
                     continue;
                 };
-                let told = || {
+                let shown = || {
                     format!(
                         "seed {seed}\nold {}\nnew {}\nevent {text}\nold: {:?}\nnew: {:?} granted: {granted:?}",
                         old.text(None),
                         new.text(None),
-                        was.told,
-                        is.told
+                        was.reported,
+                        is.reported
                     )
                 };
                 prop_assert!(
                     !proofs.same || is_alike(&was, &is),
                     "called the same\n{}",
-                    told()
+                    shown()
                 );
                 prop_assert!(
                     !proofs.keeps || is_as_strict(&is, &was),
                     "called as strict as before\n{}",
-                    told()
+                    shown()
                 );
                 prop_assert!(
                     !proofs.adds_nothing || is_as_strict(&was, &is),
                     "called no stricter\n{}",
-                    told()
+                    shown()
                 );
             }
         }
@@ -1030,13 +1030,13 @@ fn lint_agrees(seed: u64) -> Result<(), TestCaseError> {
                 ) else {
                     continue;
                 };
-                let told = || {
+                let shown = || {
                     format!(
                         "seed {seed}\n{}\n{}\nevent {text}\nwith: {:?}\nwithout: {:?}",
                         finding.message,
                         whole.text(None),
-                        was.told,
-                        is.told
+                        was.reported,
+                        is.reported
                     )
                 };
                 // An allow opens what only keeps a conversation going to calls that it might allow, whether it ever does or not.
@@ -1046,24 +1046,24 @@ fn lint_agrees(seed: u64) -> Result<(), TestCaseError> {
                 prop_assert!(
                     opens || is_alike(&was, &is),
                     "taking it out changes something\n{}",
-                    told()
+                    shown()
                 );
                 let held = was
-                    .told
+                    .reported
                     .rules
                     .iter()
                     .any(|rule| **rule == *format!("r{number}"));
-                prop_assert!(finding.code != "AG1101" || !held, "it holds\n{}", told());
+                prop_assert!(finding.code != "AG1101" || !held, "it holds\n{}", shown());
                 if let ("AG1102", true, Some(other)) =
                     (finding.code, held, quoted(&finding.message).get(1))
                 {
                     prop_assert!(
-                        was.told
+                        was.reported
                             .rules
                             .iter()
                             .any(|rule| **rule == *format!("r{other}")),
                         "the other does not hold\n{}",
-                        told()
+                        shown()
                     );
                 }
             }

@@ -777,7 +777,7 @@ pub(super) fn approval(rule: &Rule) -> String {
     let usual = Approval::USUAL;
     let approval = rule.approval.as_deref().unwrap_or(&usual);
     let by: BTreeSet<&str> = approval.by.iter().map(|role| &**role).collect();
-    let mut told = match by.is_empty() {
+    let mut text = match by.is_empty() {
         true => "by nobody named".to_owned(),
         false => format!("by {}", Vec::from_iter(by).join(" or ")),
     };
@@ -793,16 +793,16 @@ pub(super) fn approval(rule: &Rule) -> String {
         ("notices", u64::from(approval.notify), 0),
     ] {
         if value != usual {
-            told.push_str(&format!(", {word}: {value}"));
+            text.push_str(&format!(", {word}: {value}"));
         }
     }
     let bound: BTreeSet<&str> = approval.bound_to().collect();
     if !bound.is_empty() {
-        told.push_str(&format!(", bound to {}", Vec::from_iter(bound).join(", ")));
+        text.push_str(&format!(", bound to {}", Vec::from_iter(bound).join(", ")));
     }
     let shown: BTreeSet<&str> = approval.shown().collect();
     if !shown.is_empty() {
-        told.push_str(&format!(", showing {}", Vec::from_iter(shown).join(", ")));
+        text.push_str(&format!(", showing {}", Vec::from_iter(shown).join(", ")));
     }
-    told
+    text
 }

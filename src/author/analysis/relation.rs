@@ -583,7 +583,7 @@ fn kinds_behind(closed: &[u8]) -> Kinds {
 
 /// What a policy does with a case, in full.
 pub(super) struct FullOutcome {
-    pub(super) told: PolicyOutcome,
+    pub(super) reported: PolicyOutcome,
     pub(super) redactions: Vec<Redaction>,
 }
 
@@ -665,7 +665,7 @@ impl FullOutcome {
         redactions.sort_by_key(|redaction| format!("{redaction:?}"));
         redactions.dedup();
         Some(FullOutcome {
-            told: PolicyOutcome {
+            reported: PolicyOutcome {
                 action,
                 would,
                 rules,
@@ -686,7 +686,8 @@ enum DocumentQuestion {
 
 impl DocumentQuestion {
     fn shown_by(self, old: &FullOutcome, new: &FullOutcome) -> bool {
-        let ranks = |outcome: &FullOutcome| (rank(outcome.told.action), rank(outcome.told.would));
+        let ranks =
+            |outcome: &FullOutcome| (rank(outcome.reported.action), rank(outcome.reported.would));
         let (old_ranks, new_ranks) = (ranks(old), ranks(new));
         let refuses = |rank: usize| if rank >= 2 { rank } else { 0 };
         let less = |a: (usize, usize), b: (usize, usize)| {
@@ -695,8 +696,8 @@ impl DocumentQuestion {
         match self {
             DocumentQuestion::Differs => {
                 old_ranks != new_ranks
-                    || old.told.effects != new.told.effects
-                    || (old.told.action == "redact" && old.redactions != new.redactions)
+                    || old.reported.effects != new.reported.effects
+                    || (old.reported.action == "redact" && old.redactions != new.redactions)
             }
             DocumentQuestion::Loosens => less(new_ranks, old_ranks),
             DocumentQuestion::Tightens => less(old_ranks, new_ranks),
@@ -774,8 +775,8 @@ fn witness(
     }
     Some(Witness {
         case: written_case(&event, &facts),
-        old: one.told,
-        new: other.told,
+        old: one.reported,
+        new: other.reported,
     })
 }
 
@@ -823,7 +824,7 @@ mod tests {
         ))
     }
 
-    fn told(old: &Policy, new: &Policy) -> [Proof; 3] {
+    fn proofs(old: &Policy, new: &Policy) -> [Proof; 3] {
         let difference = compare(old, new);
         [difference.same, difference.keeps, difference.adds_nothing]
     }
@@ -841,20 +842,23 @@ mod tests {
 
     #[test]
     fn documents_of_a_set_decide_alike_in_every_order() {
-        assert_eq!(told(&of(&[ALL, ACME]), &of(&[ACME, ALL])), [Proof::Yes; 3]);
+        assert_eq!(
+            proofs(&of(&[ALL, ACME]), &of(&[ACME, ALL])),
+            [Proof::Yes; 3]
+        );
     }
 
     #[test]
     fn a_set_of_one_is_the_document_alone() {
         let alone = policy("allow", &["match: { tool: t }, action: deny".to_owned()]);
-        assert_eq!(told(&alone, &of(&[ALL])), [Proof::Yes; 3]);
+        assert_eq!(proofs(&alone, &of(&[ALL])), [Proof::Yes; 3]);
     }
 
     #[test]
     fn a_document_more_takes_nothing_away() {
         let (few, more) = (of(&[ALL]), of(&[ALL, ACME]));
-        assert_eq!(told(&few, &more), [Proof::No, Proof::Yes, Proof::No]);
-        assert_eq!(told(&more, &few), [Proof::No, Proof::No, Proof::Yes]);
+        assert_eq!(proofs(&few, &more), [Proof::No, Proof::Yes, Proof::No]);
+        assert_eq!(proofs(&more, &few), [Proof::No, Proof::No, Proof::Yes]);
     }
 
     #[test]
@@ -871,10 +875,10 @@ mod tests {
     fn whoever_no_document_is_for_counts() {
         let acme = ACME.replace("action: deny", "action: allow");
         let beta = acme.replace("acme", "[acme, beta]");
-        assert_eq!(told(&of(&[&acme]), &of(&[&beta]))[1], Proof::No);
-        assert_eq!(told(&of(&[&acme]), &of(&[&acme, ALL]))[1], Proof::No);
+        assert_eq!(proofs(&of(&[&acme]), &of(&[&beta]))[1], Proof::No);
+        assert_eq!(proofs(&of(&[&acme]), &of(&[&acme, ALL]))[1], Proof::No);
         assert_eq!(
-            told(&of(&[&beta]), &of(&[&beta, &acme])),
+            proofs(&of(&[&beta]), &of(&[&beta, &acme])),
             [Proof::Unknown, Proof::Yes, Proof::Yes]
         );
     }
@@ -886,7 +890,7 @@ mod tests {
             &["match: { tool: [t, u] }, action: deny".to_owned()],
         );
         let each = ["t", "u"].map(|tool| format!("match: {{ tool: {tool} }}, action: deny"));
-        assert_eq!(told(&one, &policy("allow", &each)), [Proof::Yes; 3]);
+        assert_eq!(proofs(&one, &policy("allow", &each)), [Proof::Yes; 3]);
     }
 
     #[test]
@@ -897,7 +901,7 @@ mod tests {
                 &[format!("when: {{ args.n: {{ {asks} }} }}, action: deny")],
             )
         });
-        assert_eq!(told(&old, &new), [Proof::No, Proof::No, Proof::Yes]);
+        assert_eq!(proofs(&old, &new), [Proof::No, Proof::No, Proof::Yes]);
     }
 
     #[test]
@@ -910,7 +914,7 @@ mod tests {
                 )],
             )
         });
-        assert_eq!(told(&old, &new)[1], Proof::No);
+        assert_eq!(proofs(&old, &new)[1], Proof::No);
     }
 
     #[test]

@@ -136,7 +136,7 @@ pub(super) fn held_streams(subject: &LintedPolicy<'_>, findings: &mut Findings) 
                 "rule `{}` holds streamed answers until {until}",
                 view.written.id
             ),
-            "one `detects`, `contains` or `matches` alone is judged while the text flows",
+            "one `detects`, `contains` or `matches` alone is evaluated while the text streams",
         );
     }
 }

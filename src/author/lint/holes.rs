@@ -459,7 +459,7 @@ pub(super) fn no_history(subject: &LintedPolicy<'_>, findings: &mut Findings) {
                     "rule `{}` asks what stands earlier where no conversation is sent along",
                     view.written.id
                 ),
-                "judge the conversation where the model is asked; here the strict side always holds",
+                "evaluate the conversation in the request to the model; here the strict side always applies",
             );
         }
     }

@@ -453,14 +453,14 @@ mod tests {
                 "{{ id: r{number}, match: {{ tool: tool_{number} }}, action: {action}, reason: Stop. }}"
             )
         };
-        let told = |rules: u32| -> Vec<String> {
+        let warned = |rules: u32| -> Vec<String> {
             let found = findings((0..rules).map(rule)).into_iter();
             let found = found.filter(|(code, _)| *code == "AG1105");
             found.map(|(_, message)| message).collect()
         };
-        assert_eq!(told(200), [] as [&str; 0]);
+        assert_eq!(warned(200), [] as [&str; 0]);
         assert_eq!(
-            told(201),
+            warned(201),
             [
                 "with more than 200 rules, lint does not look for events that an `allow` and a stricter rule both hold for"
             ]

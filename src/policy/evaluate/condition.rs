@@ -187,7 +187,7 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
             Operator::Field(other) => return self.compared(field, check, other, side),
             // What is known of the history may still be enough for what loosens.
             Operator::Overlaps { with, .. }
-                if !self.is_told(with)
+                if !self.is_fully_known(with)
                     && (side == Polarity::Restricting
                         || matches!(with, OverlapTarget::Field(_))) =>
             {
@@ -348,7 +348,7 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
     }
 
     /// Whether all that `overlaps` compares with is known.
-    fn is_told(&self, with: &OverlapTarget) -> bool {
+    fn is_fully_known(&self, with: &OverlapTarget) -> bool {
         match with {
             OverlapTarget::Earlier(question) => {
                 let history = &self.context.facts.history;

@@ -67,10 +67,10 @@ impl Ruling {
 
     /// The stricter of two decisions; of equal ones the one that a rule took, and else the first.
     fn or_stricter(self, other: Ruling) -> Ruling {
-        let is_told = self.rule.is_some() || other.rule.is_none();
+        let has_rule = self.rule.is_some() || other.rule.is_none();
         match self.decision.cmp(&other.decision) {
             Ordering::Less => other,
-            Ordering::Equal if !is_told => other,
+            Ordering::Equal if !has_rule => other,
             _ => self,
         }
     }
@@ -126,12 +126,12 @@ impl Policy {
             shadow: None,
         };
         let mut hit = None;
-        let mut is_for_somebody = false;
+        let mut has_audience = false;
         for chapter in &self.chapters {
             let Some(is_certain) = chapter.takes_part(event, context) else {
                 continue;
             };
-            is_for_somebody |= is_certain && !chapter.is_shadow;
+            has_audience |= is_certain && !chapter.is_shadow;
             let mut held = Vec::new();
             let mut limited = Vec::new();
             let mut is_hit =
@@ -178,7 +178,7 @@ impl Policy {
             evaluation.limited.append(&mut limited);
         }
         // Every document is for somebody, and none is for whoever asks.
-        if !is_for_somebody && event.kind == Kind::Request {
+        if !has_audience && event.kind == Kind::Request {
             let nobody = Ruling::deny(None, codes::AG3002);
             evaluation.would = evaluation.would.or_stricter(nobody);
             if self.enforces_defaults() {

@@ -100,7 +100,7 @@ impl<'e> Collector<'e, '_> {
         let direction = self.event.direction;
         let mut spans: Vec<(Range<usize>, Option<u16>)> = Vec::new();
         let mut splits: Vec<CrossTextMatch> = Vec::new();
-        let mut untold = false;
+        let mut incomplete = false;
         match operator {
             Operator::Detects(detectors) => {
                 context.with_scan(direction, text, MatchKinds::DETECTORS, |scan| {
@@ -109,7 +109,7 @@ impl<'e> Collector<'e, '_> {
                             spans.push((finding.range(), Some(finding.detector)));
                         }
                     }
-                    untold = scan.incomplete;
+                    incomplete = scan.incomplete;
                     splits.extend(
                         scan.splits
                             .iter()
@@ -182,7 +182,7 @@ impl<'e> Collector<'e, '_> {
             let detector = split.literal.is_none().then_some(finding.detector);
             self.hit(text, finding.range(), detector, form);
         }
-        if untold {
+        if incomplete {
             // Something would stay.
             self.impossible();
         }
