@@ -338,7 +338,7 @@ impl Running {
         if !stream.edit(half, &step.headers) {
             return self.fail("a header could not be set");
         }
-        filter::tell_decision(&mut self.flow, false, &mut |name, value| {
+        filter::publish_decision(&mut self.flow, false, &mut |name, value| {
             set_state(stream, name, value)
         });
         match step.action {

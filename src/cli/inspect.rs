@@ -136,11 +136,11 @@ impl InspectedExchange {
         let aside: BTreeSet<u32> = reading
             .events
             .iter()
-            .filter(|event| !event.retold && event.part != Part::Text)
+            .filter(|event| !event.is_duplicate && event.part != Part::Text)
             .filter(|event| matches!(event.kind, Kind::Message | Kind::Response))
             .flat_map(|event| event.texts.clone())
             .collect();
-        for event in reading.events.iter().filter(|event| !event.retold) {
+        for event in reading.events.iter().filter(|event| !event.is_duplicate) {
             if let Some(class) = event.opacity {
                 self.partial = true;
                 self.reasons.insert(format!("{}:{class}", direction.word()));

@@ -273,7 +273,7 @@ pub struct Event {
     /// The class of opaque content (`attachment`, `opaque`, …).
     pub opacity: Option<&'static str>,
     /// Whether another event has the same text (a tool's result is also a message). A listing shows the text once.
-    pub retold: bool,
+    pub is_duplicate: bool,
     /// The JSON-RPC message of the event, as an index into [`Reading::rpc`].
     pub rpc: Option<u32>,
     /// The default that decides on a request without a matching rule.
@@ -301,7 +301,7 @@ impl Event {
             unoffered: Known::Missing,
             code: None,
             opacity: None,
-            retold: false,
+            is_duplicate: false,
             rpc: None,
             gate: DefaultGate::Requests,
         }

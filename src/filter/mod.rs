@@ -140,7 +140,7 @@ pub type WriteState<'w> = &'w mut dyn FnMut(&'static str, &[u8]);
 
 /// Writes the decision so far with its rule, if it is not what was written before. Envoy ends its span before the exchange,
 /// so that a decision is written as soon as it is made.
-pub fn tell_decision(flow: &mut Flow, is_end: bool, write: WriteState<'_>) {
+pub fn publish_decision(flow: &mut Flow, is_end: bool, write: WriteState<'_>) {
     let Some(decision) = flow.new_decision(is_end) else {
         return;
     };
@@ -158,5 +158,5 @@ pub fn finish(flow: &mut Flow, end: &End<'_>, write: WriteState<'_>) {
     write("agentguard", &finished.line);
     let tokens = finished.tokens_total.to_string();
     write("agentguard.tokens_total", tokens.as_bytes());
-    tell_decision(flow, true, write);
+    publish_decision(flow, true, write);
 }

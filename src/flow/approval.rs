@@ -126,7 +126,7 @@ pub(super) struct DeniedApproval {
     /// What is wrong with the tokens that came.
     pub(super) invalid: Option<Invalid>,
     /// It can't be told for certain what would be approved.
-    pub(super) is_untold: bool,
+    pub(super) is_uncertain: bool,
     /// The approval service was asked, and failed.
     pub(super) has_failed: bool,
     /// The request, where the approval service is to be asked or told.
@@ -233,7 +233,7 @@ impl Flow {
         }
         let Some((subject, show)) = self.subject(event, context, &rules) else {
             return Answer::Denied(DeniedApproval {
-                is_untold: true,
+                is_uncertain: true,
                 ..DeniedApproval::default()
             });
         };
@@ -249,7 +249,7 @@ impl Flow {
         };
         // A copy of what has passed in this exchange, or passes now, passes with it.
         let is_same = |other: &ApprovedEvent| other.request.subject == subject;
-        let is_copy = event.retold
+        let is_copy = event.is_duplicate
             && (self.approvals.taken.contains(&copy_key(&subject)) || approved.iter().any(is_same));
         let spent = SpentTokens::new(&*guard.approvals.data, now);
         let spent = (!is_copy).then_some(&spent);

@@ -170,7 +170,7 @@ impl Flow {
             };
             // A copy of a call passes with it.
             let same = |known: &AskedApproval| known.request.subject == asked.request.subject;
-            let is_copy = denied.event.retold && waiting.named.iter().any(same);
+            let is_copy = denied.event.is_duplicate && waiting.named.iter().any(same);
             if waiting.named.len() < MAX_REQUESTS && !is_copy {
                 waiting.seconds = waiting.seconds.min(seconds);
                 waiting.named.push(asked.clone());

@@ -55,7 +55,7 @@ impl Flow {
                 format!("The {half} can't be inspected: {}{at}.", problem.what)
             }
             (None, Some(rule)) => match code {
-                codes::AG3003 if approval.is_some_and(|approval| approval.is_untold) => {
+                codes::AG3003 if approval.is_some_and(|approval| approval.is_uncertain) => {
                     format!(
                         "Rule `{}` asks for an approval, and what would be approved can't be told.",
                         rule.id

@@ -604,7 +604,7 @@ impl Flow {
         if let Some(shadow) = &evaluation.shadow {
             self.try_out(shadow, event, context);
         }
-        if !event.retold {
+        if !event.is_duplicate {
             let count = self.exchange.events.entry(event.kind.word()).or_default();
             *count = count.saturating_add(1);
         }
@@ -697,7 +697,7 @@ impl Flow {
         }
         self.exchange.decided(outcome, would);
         // A provider-run tool is reported by name only if its definition is denied.
-        let is_told = !event.provider_run
+        let is_reported = !event.provider_run
             || event.is_provider_offer()
                 && matches!(
                     would,
@@ -707,7 +707,7 @@ impl Flow {
         let is_decided_now = event.direction == Direction::Response || event.turn == Turn::Latest;
         if event.kind == Kind::ToolCall
             && is_decided_now
-            && is_told
+            && is_reported
             && let Known::Is(tool) = &event.tool
         {
             let name = context
@@ -776,7 +776,7 @@ fn secret_identifier_events(
                 _ => Part::Other,
             };
             event.from = Known::Unknown;
-            event.retold = true;
+            event.is_duplicate = true;
             event
         })
         .collect()

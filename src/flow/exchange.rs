@@ -83,7 +83,7 @@ pub(super) struct Exchange {
     /// Whether the session of the response was noted.
     pub(super) has_noted_response: bool,
     /// The outcome that the host knows, and its rule.
-    pub(super) told_decision: Option<(ExchangeOutcome, String)>,
+    pub(super) published_decision: Option<(ExchangeOutcome, String)>,
     /// Whether a stream's denial was recorded at once.
     pub(super) has_interim: bool,
     /// Whether the response arrived to its end.
@@ -229,7 +229,7 @@ impl Flow {
     /// exchange without a decision has none.
     pub fn new_decision(&mut self, is_end: bool) -> Option<NewDecision> {
         let outcome = self.exchange.outcome;
-        let known = self.exchange.told_decision.as_ref();
+        let known = self.exchange.published_decision.as_ref();
         let is_first = known.is_none();
         if !is_end
             && (outcome == ExchangeOutcome::NotEvaluated
@@ -242,7 +242,7 @@ impl Flow {
         if known == Some(&new) {
             return None;
         }
-        self.exchange.told_decision = Some(new);
+        self.exchange.published_decision = Some(new);
         Some(NewDecision {
             word: outcome.word(),
             rule,

@@ -397,9 +397,9 @@ impl Flow {
             _ => self.tokens(),
         };
         let usage = exchange.usage;
-        let is_told = usage.input_tokens.is_some() || usage.output_tokens.is_some();
+        let has_usage = usage.input_tokens.is_some() || usage.output_tokens.is_some();
         let failed = exchange.status.is_some_and(|status| status >= 400) && !self.replied;
-        if failed && !is_told {
+        if failed && !has_usage {
             // Providers charge nothing for an error.
             return 0;
         }

@@ -1026,7 +1026,7 @@ impl Flow {
         event.part = channel.part;
         event.choice = channel.choice;
         event.texts = 0..1;
-        event.retold = piece.retold;
+        event.is_duplicate = piece.is_duplicate;
         event.rpc = (!stream.response.rpc.is_empty()).then_some(0);
         let at = stream.reader.text_at(&channel);
         let (json, reading) = part_of_text("", class, &stream.response);
@@ -1046,7 +1046,7 @@ impl Flow {
                 moment: EvaluationPhase::Begin,
             };
             let verdict = self.evaluate_text(stream, &text, part);
-            text.event.retold = true;
+            text.event.is_duplicate = true;
             self.bind(stream, &verdict, &json, false)?;
         }
         Ok(text)
@@ -1256,7 +1256,7 @@ impl Flow {
             let changes = stream.changes.get(&channel);
             text.settle(usize::MAX, changes, &mut stream.queue);
             text.has_ended = true;
-            text.event.retold = true;
+            text.event.is_duplicate = true;
         }
         Ok(())
     }
@@ -1527,7 +1527,7 @@ impl Flow {
         let mut event = Event::new(Kind::Response, Direction::Response, NodeId::default());
         event.part = Part::Other;
         event.texts = 0..1;
-        event.retold = true;
+        event.is_duplicate = true;
         reading.add(event);
         let verdict = self.evaluate_all(Direction::Response, &json, &reading, stream.force());
         self.bind(stream, &verdict, &json, false)

@@ -186,7 +186,7 @@ impl HttpExchange {
 
     /// Performs the action of a step. Every failed host call ends the exchange.
     fn act(&self, half: MessageHalf, step: Step) -> Action {
-        filter::tell_decision(&mut self.flow.borrow_mut(), false, &mut set_state);
+        filter::publish_decision(&mut self.flow.borrow_mut(), false, &mut set_state);
         let done = headers::edit(half.map, &step.headers).and_then(|()| match step.action {
             FlowAction::Continue => Ok(Action::Continue),
             FlowAction::Hold => Ok(Action::Pause),

@@ -89,7 +89,7 @@ fn goes_on(last: &Event, next: &Event) -> bool {
         && last.choice == next.choice
         && last.tool == next.tool
         // A response may say all of its text once more.
-        && (next.direction == Direction::Request || last.retold == next.retold)
+        && (next.direction == Direction::Request || last.is_duplicate == next.is_duplicate)
 }
 
 #[inline(never)]

@@ -779,7 +779,7 @@ impl<'b> Reader<'b> {
     #[inline(never)]
     pub fn mark_copies(&mut self, first: usize) {
         for event in self.reading.events.iter_mut().skip(first) {
-            event.retold = true;
+            event.is_duplicate = true;
         }
     }
 
@@ -788,7 +788,13 @@ impl<'b> Reader<'b> {
         self.emit_text_event(at, texts, origin, true);
     }
 
-    fn emit_text_event(&mut self, at: Value<'_>, texts: Range<u32>, origin: &Origin, retold: bool) {
+    fn emit_text_event(
+        &mut self,
+        at: Value<'_>,
+        texts: Range<u32>,
+        origin: &Origin,
+        is_duplicate: bool,
+    ) {
         if texts.is_empty() {
             return;
         }
@@ -807,7 +813,7 @@ impl<'b> Reader<'b> {
         event.part = origin.part;
         event.turn = origin.turn;
         event.choice = origin.choice;
-        event.retold = retold;
+        event.is_duplicate = is_duplicate;
         self.reading.add(event);
     }
 

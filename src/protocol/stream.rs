@@ -103,7 +103,7 @@ pub struct TextDelta {
     /// nothing new.
     pub repeats: usize,
     /// Whether another text has the same content, so that a client's reader does not see it twice.
-    pub retold: bool,
+    pub is_duplicate: bool,
 }
 
 impl TextDelta {
@@ -114,7 +114,7 @@ impl TextDelta {
             place,
             class,
             repeats: 0,
-            retold: false,
+            is_duplicate: false,
         }
     }
 }

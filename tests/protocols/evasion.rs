@@ -653,7 +653,7 @@ fn called(path: &str, answer: &str) -> (Option<String>, Vec<String>) {
     let calls: Vec<_> = reading
         .events
         .iter()
-        .filter(|event| event.kind == Kind::ToolCall && !event.retold)
+        .filter(|event| event.kind == Kind::ToolCall && !event.is_duplicate)
         .collect();
     assert_eq!(calls.len(), 1, "{answer}");
     let args = calls[0].args.value().and_then(|at| json.value(*at));
@@ -1082,7 +1082,7 @@ fn calls_in_anyones_turn_are_calls_and_results_belong_to_their_calls() {
         reading
             .events
             .iter()
-            .filter(move |event| event.kind == kind && !event.retold)
+            .filter(move |event| event.kind == kind && !event.is_duplicate)
     };
     assert_eq!(of(Kind::ToolCall).map(tool).collect::<Vec<_>>(), ["wipe"]);
     let results: Vec<_> = of(Kind::ToolResult).collect();

@@ -394,7 +394,7 @@ fn a_denied_tool_is_called_no_more_and_the_others_still_are() {
                 .iter()
                 .flat_map(|part| part.reading.events.iter())
                 .filter(|event| event.kind == Kind::ToolCall)
-                .filter(|event| !event.retold && !event.provider_run);
+                .filter(|event| !event.is_duplicate && !event.provider_run);
             events
                 .filter_map(|event| Some(event.tool.value()?.to_string()))
                 .collect()

@@ -207,7 +207,7 @@ impl AssembledCall {
         names.dedup();
         for (number, name) in names.iter().enumerate() {
             let mut event = event.clone();
-            event.retold = number > 0;
+            event.is_duplicate = number > 0;
             event.tool = match name.as_str() {
                 "" => Known::Unknown,
                 name => Known::Is(name.into()),

@@ -257,7 +257,7 @@ impl Queue {
             return number == self.first;
         }
         let has_lane = entry.lanes != OrderingGroups::default();
-        let barred = self
+        let is_blocked = self
             .barriers
             .front()
             .is_some_and(|barrier| *barrier < number);
@@ -266,7 +266,7 @@ impl Queue {
                 .get(lane)
                 .is_some_and(|queue| queue.front() == Some(&number))
         };
-        !(has_lane && barred) && numbers(entry.lanes).all(is_front)
+        !(has_lane && is_blocked) && numbers(entry.lanes).all(is_front)
     }
 }
 

@@ -141,7 +141,7 @@ impl OpenParts {
             parts.len().saturating_sub(1)
         };
         match piece {
-            Delta::Text(piece) if piece.retold => {}
+            Delta::Text(piece) if piece.is_duplicate => {}
             Delta::Text(piece) => {
                 let (_, text, _) = self
                     .texts

@@ -194,7 +194,7 @@ fn uncounted(event: &Event) -> Option<&'static str> {
     if is_history {
         return Some("a limit counts calls in a response or in MCP, not those of the history");
     }
-    if is_of_server || event.retold {
+    if is_of_server || event.is_duplicate {
         return Some("a limit counts this elsewhere");
     }
     None

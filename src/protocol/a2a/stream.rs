@@ -108,10 +108,10 @@ struct ArtifactChunks {
 }
 
 impl ArtifactChunks {
-    fn add(&mut self, artifact: Value<'_>, channel: TextKey, retold: bool) {
+    fn add(&mut self, artifact: Value<'_>, channel: TextKey, is_duplicate: bool) {
         if let Some(parts) = artifact.get("parts") {
             let piece = TextDelta {
-                retold,
+                is_duplicate,
                 ..TextDelta::new(channel, parts.place(), Class::Text)
             };
             self.pieces.push((parts.place(), piece));

@@ -355,7 +355,7 @@ fn call(
     if let Some(toolset) = toolset {
         let mut other = call.event.clone();
         other.tool = Known::Is(toolset);
-        other.retold = true;
+        other.is_duplicate = true;
         reader.reading.add(other);
     }
     let id = block.get("id").and_then(|id| id.text());

@@ -249,7 +249,7 @@ pub(super) fn mcp_servers(reader: &mut Reader<'_>, servers: Value<'_>, has_tools
         reader.provider_run_offer(server, &names);
         if has_toolset {
             for event in reader.reading.events.iter_mut().skip(first) {
-                event.retold |= event.kind == Kind::ToolOffer;
+                event.is_duplicate |= event.kind == Kind::ToolOffer;
             }
         }
         let configuration = server.get("tool_configuration");

@@ -205,7 +205,7 @@ impl ChatStream {
                     // Mistral's models at Bedrock put all content into `message`.
                     reader.frame.pieces.extend(piece.map(|piece| {
                         Delta::Text(TextDelta {
-                            retold: delta.is_some(),
+                            is_duplicate: delta.is_some(),
                             ..piece
                         })
                     }));

@@ -98,7 +98,7 @@ fn client_run(reader: &mut Reader<'_>, tool: Value<'_>, names: &[&str]) {
     for (at, name) in names.iter().enumerate() {
         let mut event = Event::new(Kind::ToolOffer, reader.direction(), tool.place());
         event.tool = Known::Is((*name).into());
-        event.retold = at > 0;
+        event.is_duplicate = at > 0;
         reader.reading.add(event);
     }
 }

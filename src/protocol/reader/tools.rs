@@ -92,7 +92,7 @@ impl Reader<'_> {
     pub fn offer_again(&mut self, tool: Value<'_>, name: String) {
         let mut event = Event::new(Kind::ToolOffer, self.direction, tool.place());
         event.tool = Known::Is(name.into());
-        event.retold = true;
+        event.is_duplicate = true;
         self.reading.add(event);
     }
 
@@ -108,7 +108,7 @@ impl Reader<'_> {
                 let mut event = Event::new(kind, self.direction, tool.place());
                 event.tool = Known::Is((*name).into());
                 event.provider_run = true;
-                event.retold = number > 0 || kind == Kind::ToolCall;
+                event.is_duplicate = number > 0 || kind == Kind::ToolCall;
                 if kind == Kind::ToolCall {
                     event.args = Known::Unknown;
                 }
@@ -124,7 +124,7 @@ impl Reader<'_> {
             let mut event = Event::new(kind, self.direction, holder.place());
             event.tool = name.clone();
             event.provider_run = true;
-            event.retold = true;
+            event.is_duplicate = true;
             event.args = Known::Unknown;
             self.reading.add(event);
         }
@@ -179,7 +179,7 @@ impl Reader<'_> {
         if !texts.is_empty() {
             self.reading.add(Event {
                 texts,
-                retold: true,
+                is_duplicate: true,
                 ..event.clone()
             });
         }
@@ -369,7 +369,7 @@ impl Reader<'_> {
             others.push(Event {
                 result,
                 texts,
-                retold: true,
+                is_duplicate: true,
                 ..event.clone()
             });
         }

@@ -219,7 +219,7 @@ fn alone(reader: &mut Reader<'static>, piece: &TextDelta) {
     event.part = piece.channel.part;
     event.choice = piece.channel.choice;
     event.texts = offset(number)..offset(number).saturating_add(1);
-    event.retold = true;
+    event.is_duplicate = true;
     reader.reading.add(event);
 }
 

@@ -84,7 +84,7 @@ fn event(out: &mut String, nest: &JsonBody<'_>, event: &Event) {
     known(out, "unoffered", &event.unoffered, bool::to_string);
     for (what, is) in [
         ("run by the provider", event.provider_run),
-        ("told again", event.retold),
+        ("told again", event.is_duplicate),
     ] {
         if is {
             let _ = write!(out, ", {what}");
@@ -252,7 +252,7 @@ fn piece(out: &mut String, nest: &JsonBody<'_>, piece: &Delta) {
             text.class.word(),
             nest.pointer(text.place),
             text.repeats,
-            if text.retold { " told again" } else { "" }
+            if text.is_duplicate { " told again" } else { "" }
         ),
         Delta::TextEnd(channel) => writeln!(out, "  text {} ends", text_key(channel)),
         Delta::TextRest(channel) => writeln!(out, "  text {} rests", text_key(channel)),

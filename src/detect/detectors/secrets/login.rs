@@ -206,7 +206,8 @@ fn curl(place: &MatchSite<'_>) -> Option<Match> {
     let password = password.get(1..)?;
     let secret = if password.is_empty() { user } else { password };
     let kinds = makeup(secret);
-    let is_likely = secret.len() >= 6 && (kinds.digits > 0 || kinds.capitals > 0 && kinds.smalls > 0)
+    let is_likely = secret.len() >= 6
+        && (kinds.digits > 0 || kinds.capitals > 0 && kinds.smalls > 0)
         || secret.len() >= 12;
     let reference = is_reference(user)
         || is_reference(password)
