@@ -205,7 +205,7 @@ impl<'a> EventContent<'a> {
             Kind::Request | Kind::ToolOffer | Kind::Uninspectable => false,
         };
         // The history was recorded with the exchanges that it consists of.
-        if !is_content || event.retold || event.turn != Turn::Latest {
+        if !is_content || event.is_duplicate || event.turn != Turn::Latest {
             return None;
         }
         let value = match event.kind {

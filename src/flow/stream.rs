@@ -958,7 +958,7 @@ impl Flow {
         };
         let new = text.get(piece.repeats..).unwrap_or_default();
         if !stream.is_evaluated() {
-            if !piece.retold {
+            if !piece.is_duplicate {
                 self.record_text(channel, new);
             }
             return Ok(());
@@ -1001,7 +1001,7 @@ impl Flow {
             text.whole.push_str(new);
         }
         text.note_written(new);
-        if !piece.retold {
+        if !piece.is_duplicate {
             self.record_text(channel, new);
         }
         let written = u64::try_from(new.len()).unwrap_or(u64::MAX);
