@@ -14,8 +14,44 @@ const POLICY: &str = include_str!("../../policies/getting-started.yaml");
 /// Its tests.
 const TESTS: &str = include_str!("../../policies/getting-started.test.yaml");
 
-/// Envoy's image for `--for docker`.
-const ENVOY_IMAGE: &str = "envoyproxy/envoy:distroless-v1.40.0";
+/// Images for `--for docker`, by what stands for them in `init/compose.yaml`.
+const IMAGES: [(&str, &str); 3] = [
+    ("ENVOY_IMAGE", "envoyproxy/envoy:distroless-v1.40.0"),
+    ("PROMETHEUS_IMAGE", "prom/prometheus:v3.7.3"),
+    ("GRAFANA_IMAGE", "grafana/grafana:12.3.0"),
+];
+
+/// Files that watch the proxy, for `--for docker`.
+const MONITORING: [(&str, &str); 7] = [
+    (
+        "monitoring/prometheus.yml",
+        include_str!("init/monitoring/prometheus.yml"),
+    ),
+    (
+        "monitoring/alerts.yaml",
+        include_str!("../../envoy/prometheus/alerts.yaml"),
+    ),
+    (
+        "monitoring/grafana/datasource.yaml",
+        include_str!("init/monitoring/datasource.yaml"),
+    ),
+    (
+        "monitoring/grafana/dashboards.yaml",
+        include_str!("init/monitoring/dashboards.yaml"),
+    ),
+    (
+        "monitoring/grafana/dashboards/security.json",
+        include_str!("../../envoy/grafana/security.json"),
+    ),
+    (
+        "monitoring/grafana/dashboards/operations.json",
+        include_str!("../../envoy/grafana/operations.json"),
+    ),
+    (
+        "monitoring/grafana/dashboards/detectors.json",
+        include_str!("../../envoy/grafana/detectors.json"),
+    ),
+];
 
 /// Arguments of `init`.
 #[derive(Debug, Args)]
@@ -77,8 +113,9 @@ impl Init {
                 existing.join(", ")
             )));
         }
-        fs::create_dir_all(&self.folder).map_err(|error| failed(&self.folder, &error))?;
         for (file, path) in files.iter().zip(&paths) {
+            let folder = path.parent().unwrap_or(&self.folder);
+            fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
             // A file that appeared since is not overwritten either.
             fs::OpenOptions::new()
                 .write(true)
@@ -153,6 +190,9 @@ impl Init {
         }
         if self.target == Target::Docker {
             files.push(text("compose.yaml", compose()));
+            for (name, contents) in MONITORING {
+                files.push(text(name, contents.to_owned()));
+            }
         }
         if let Some(wasm) = &self.wasm {
             let contents = output::read(&wasm.to_string_lossy())?;
@@ -191,7 +231,8 @@ impl Init {
             Target::Docker => (
                 "Docker",
                 "2. `agentguard.wasm`, the filter, belongs in this folder (`agentguard init --wasm FILE` puts it there).\n\
-                 3. `docker compose up` starts the proxy at http://127.0.0.1:10000.\n\
+                 3. `docker compose up` starts the proxy at http://127.0.0.1:10000; `docker compose --profile monitoring up` Prometheus\n\
+                 \x20  with alerts and Grafana with dashboards (http://127.0.0.1:3000) as well.\n\
                  4. `export OPENAI_BASE_URL=http://127.0.0.1:10000/v1`, then start the agent.\n\
                  5. `curl http://127.0.0.1:9902/ready` says whether a policy is in force and the upstream is there; `/stats` has the metrics.\n",
                 "`agentguard build policy.yaml --for envoy --wasm agentguard.wasm --output agentguard.json`\nputs a changed \
@@ -250,19 +291,7 @@ fn build(options: &[&str]) -> Result<String, Failed> {
 }
 
 fn compose() -> String {
-    format!(
-        "# docker compose up\n\
-         services:\n\
-         \x20 envoy:\n\
-         \x20   image: {ENVOY_IMAGE}\n\
-         \x20   working_dir: /etc/agentguard\n\
-         \x20   command: [-c, envoy.json]\n\
-         \x20   # The folder, not its files: a policy is replaced by renaming.\n\
-         \x20   volumes: [\".:/etc/agentguard:ro\"]\n\
-         \x20   ports: [\"127.0.0.1:10000:10000\", \"127.0.0.1:9902:9902\"]\n\
-         \x20   read_only: true\n\
-         \x20   cap_drop: [ALL]\n\
-         \x20   security_opt: [\"no-new-privileges:true\"]\n\
-         \x20   restart: unless-stopped\n"
-    )
+    let text = include_str!("init/compose.yaml").to_owned();
+    let replace = |text: String, (name, image): &(&str, &str)| text.replace(name, image);
+    IMAGES.iter().fold(text, replace)
 }

@@ -28,7 +28,12 @@ fn a_folder_has_a_tested_policy_what_the_proxy_needs_and_ten_lines_to_read() {
         (
             "docker",
             &[],
-            &["agentguard.json", "compose.yaml", "envoy.json"],
+            &[
+                "agentguard.json",
+                "compose.yaml",
+                "envoy.json",
+                "monitoring",
+            ],
         ),
         ("istio", &MESH, &["agentguard.yaml"]),
         ("envoy-gateway", &MESH, &["agentguard.yaml"]),
@@ -72,6 +77,50 @@ fn a_folder_has_a_tested_policy_what_the_proxy_needs_and_ten_lines_to_read() {
         assert_eq!(run(&arguments).status.code(), Some(0), "{command}");
         assert_eq!(fs::read(&again).unwrap(), before, "{target}");
     }
+}
+
+#[test]
+fn the_compose_file_has_the_form_of_its_schema_and_mounts_what_is_there() {
+    let folder = TempDir::new().unwrap();
+    let made = folder.path().join("guard");
+    assert_eq!(init(&made, &["--for", "docker"]).status.code(), Some(0));
+    let text = fs::read_to_string(made.join("compose.yaml")).unwrap();
+    let compose: Value = yaml(&text);
+    let schema = fs::read_to_string(root().join("tests/crds/compose-spec.json")).unwrap();
+    let schema = jsonschema::validator_for(&serde_json::from_str(&schema).unwrap()).unwrap();
+    let wrong: Vec<String> = schema
+        .iter_errors(&compose)
+        .map(|it| it.to_string())
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+    for service in compose["services"].as_object().unwrap().values() {
+        assert!(
+            !service["image"].as_str().unwrap().contains("IMAGE"),
+            "{service}"
+        );
+        for volume in service["volumes"].as_array().unwrap() {
+            let from = volume.as_str().unwrap().split(':').next().unwrap();
+            let is_named = compose["volumes"].get(from).is_some();
+            assert!(is_named || made.join(from).exists(), "{volume}");
+        }
+    }
+    // Prometheus reads what the health listener of Envoy's configuration answers.
+    let prometheus = yaml(&fs::read_to_string(made.join("monitoring/prometheus.yml")).unwrap());
+    let target = &prometheus["scrape_configs"][0]["static_configs"][0]["targets"][0];
+    let envoy = fs::read_to_string(made.join("envoy.json")).unwrap();
+    let port = target.as_str().unwrap().strip_prefix("envoy:").unwrap();
+    assert!(
+        envoy.contains(&format!("\"port_value\": {port}")),
+        "{target}"
+    );
+}
+
+fn yaml(text: &str) -> Value {
+    let mut json = Vec::new();
+    agentguard::author::parse_yaml(text)
+        .unwrap()
+        .write_json(&mut json);
+    serde_json::from_slice(&json).unwrap()
 }
 
 #[test]

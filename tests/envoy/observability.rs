@@ -503,3 +503,18 @@ fn observability_every_query_of_the_dashboards_and_the_docs_has_data() {
     let _ = std::fs::remove_dir_all(&folder);
     assert!(empty.is_empty(), "{empty:#?}");
 }
+
+#[test]
+#[ignore = "needs Prometheus: make test-observability"]
+fn observability_prometheus_takes_the_configuration_of_the_compose_file() {
+    let folder = forge::Folder::new("compose");
+    let made = format!("{}/guard", folder.root());
+    let output = Command::new(env!("CARGO_BIN_EXE_agentguard"))
+        .args(["init", &made, "--for", "docker"])
+        .output()
+        .expect("the command");
+    assert!(output.status.success(), "{output:?}");
+    let config = format!("{made}/monitoring/prometheus.yml");
+    let (good, printed) = promtool(&["check", "config", &config], "");
+    assert!(good && printed.contains("rules found"), "{printed}");
+}
