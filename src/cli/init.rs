@@ -231,8 +231,8 @@ impl Init {
             Target::Docker => (
                 "Docker",
                 "2. `agentguard.wasm`, the filter, belongs in this folder (`agentguard init --wasm FILE` puts it there).\n\
-                 3. `docker compose up` starts the proxy at http://127.0.0.1:10000; `docker compose --profile monitoring up` Prometheus\n\
-                 \x20  with alerts and Grafana with dashboards (http://127.0.0.1:3000) as well.\n\
+                 3. `docker compose up` starts the proxy at http://127.0.0.1:10000; `docker compose --profile monitoring up` \
+                 Prometheus and Grafana (http://127.0.0.1:3000) as well.\n\
                  4. `export OPENAI_BASE_URL=http://127.0.0.1:10000/v1`, then start the agent.\n\
                  5. `curl http://127.0.0.1:9902/ready` says whether a policy is in force and the upstream is there; `/stats` has the metrics.\n",
                 "`agentguard build policy.yaml --for envoy --wasm agentguard.wasm --output agentguard.json`\nputs a changed \
