@@ -42,7 +42,15 @@ impl Configuration {
                 state,
                 version,
                 entries,
+                feed,
             }) => {
+                if feed.is_some() {
+                    log(
+                        Level::Error,
+                        "agentguard: AG9003 the native module reads no kill feed, everything is denied: run the filter in \
+                         Wasm, or write the list into the file",
+                    );
+                }
                 let list = matches!(state, KillState::List(_)).then_some(text.as_deref());
                 let change = process::stop(list.and_then(Result::ok), entries);
                 (Content::Kill(change), labels(KILL_FILTER, &version))

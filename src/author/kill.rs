@@ -270,6 +270,19 @@ pub fn kill_schema() -> Value {
             "kind": {"const": KILL_KIND},
             "metadata": {"type": "object"},
             "generation": {"type": "integer", "minimum": 0, "description": "Grows with each change."},
+            "feed": {
+                "type": "object",
+                "additionalProperties": false,
+                "required": ["cluster"],
+                "description": "A service that holds a second list, which is in force beside this one.",
+                "properties": {
+                    "cluster": {"type": "string", "minLength": 1, "description": "The name of Envoy's cluster."},
+                    "path": {"type": "string", "pattern": "^/", "description": "Absent: `/`."},
+                    "authority": {"type": "string", "minLength": 1, "description": "Absent: the cluster's name."},
+                    "every": {"type": "string", "description": "How often it is read, at most `1m`. Absent: `1s`."},
+                    "grace": {"type": "string", "description": "How long its last list stays in force while it can't be read, at most `24h`. Absent: `30s`."},
+                },
+            },
             "kill": {"type": "array", "maxItems": MAX_KILLS, "items": {"oneOf": entries}},
         },
     })

@@ -146,9 +146,13 @@ fn print(file: &str, list: &KillList, json: bool) {
                        "until": kill.until})
             })
             .collect();
-        output::line(
-            &json!({"file": file, "generation": list.generation, "kill": kills}).to_string(),
-        );
+        let mut told = json!({"file": file, "generation": list.generation, "kill": kills});
+        if let (Some(feed), Some(told)) = (&list.feed, told.as_object_mut()) {
+            let service =
+                json!({"cluster": feed.cluster, "path": feed.path, "authority": feed.authority});
+            told.insert("feed".to_owned(), service);
+        }
+        output::line(&told.to_string());
         return;
     }
     let stopped = match list.kills.len() {
@@ -162,6 +166,12 @@ fn print(file: &str, list: &KillList, json: bool) {
     ));
     for kill in &list.kills {
         output::line(&format!("  {}", line(kill)));
+    }
+    if let Some(feed) = &list.feed {
+        output::line(&format!(
+            "  and what the feed behind cluster {} stops: {}{}",
+            feed.cluster, feed.authority, feed.path
+        ));
     }
 }
 

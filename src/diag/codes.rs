@@ -250,7 +250,7 @@ codes! {
     AG9002 503 "no body after held headers"
         "The policy has `envoy: { headers: hold }`, but the plugin runs without `allow_on_headers_stop_iteration: true`, so that Envoy never delivers the body."
     AG9003 503 "kill list not in force"
-        "A kill list is configured, and it can't be read, or its filter runs in another VM than the policy. Everything is denied, because nobody can tell who is stopped."
+        "A kill list is configured, and it can't be read, or its feed was not read for longer than its `grace`, or its filter runs in another VM than the policy. Everything is denied, because nobody can tell who is stopped."
     AG9004 503 "limit counters unavailable"
         "The counters of a limit could not be read or written in Envoy's shared data, and the request was denied, because a limit never lets pass what it could not count. Check that no other Wasm plugin with the same `vm_id` writes keys that begin with `agentguard.limits`."
     AG9006 503 "panic in the native module"

@@ -1,6 +1,7 @@
 //! The kill list as a configuration of its own: a second filter of the same module, which stands before the policy's.
 //! `agentguard kill` changes its file without touching the policy's filter or any connection.
 
+use super::kill_feed::FeedReader;
 use super::{Log, LogLevel};
 use crate::diag::codes;
 use crate::flow::Reply;
@@ -18,6 +19,9 @@ pub struct KillConfiguration {
     pub version: String,
     /// Number of its entries, for the metric.
     pub entries: usize,
+    /// The reader of its feed, which decides what is in force. Everything is denied until that is read, also by a host
+    /// that makes no calls.
+    pub feed: Option<FeedReader>,
 }
 
 impl KillConfiguration {
@@ -36,6 +40,7 @@ impl KillConfiguration {
         let list = root.map_err(|error| vec![error]).and_then(|root| {
             KillList::read(&root).map_err(|errors| errors.iter().map(ToString::to_string).collect())
         });
+        let mut feed = None;
         let (state, version, entries) = match list {
             Ok(list) => {
                 log(
@@ -48,7 +53,13 @@ impl KillConfiguration {
                 );
                 let version = list.generation.to_string();
                 let entries = list.kills.len();
-                (KillState::List(Rc::new(list)), version, entries)
+                let list = Rc::new(list);
+                feed = FeedReader::new(&list);
+                let state = match &feed {
+                    Some(feed) => feed.state().clone(),
+                    None => KillState::List(list),
+                };
+                (state, version, entries)
             }
             Err(errors) => {
                 for error in errors {
@@ -66,6 +77,7 @@ impl KillConfiguration {
             state,
             version,
             entries,
+            feed,
         })
     }
 }

@@ -3,9 +3,11 @@
 
 mod admin;
 mod kill;
+mod kill_feed;
 
 pub use admin::{administer, is_admin};
 pub use kill::{KILL_FILTER, KillConfiguration, kill_list_missing};
+pub use kill_feed::{FEED_TIMEOUT_S, FeedReader, MAX_FEED_BYTES};
 
 use crate::diag::Severity;
 use crate::flow::{Action, End, Flow, Guard, HostEnvironment, Step};

@@ -9,18 +9,25 @@ use super::abi;
 use super::policies;
 use super::root::send;
 use super::stats::abi_kind;
-use crate::filter::{KILL_FILTER, KillConfiguration, LogLevel, kill_list_missing};
-use crate::metrics;
+use crate::filter::{
+    FEED_TIMEOUT_S, FeedReader, KILL_FILTER, KillConfiguration, LogLevel, kill_list_missing,
+};
+use crate::flow::ServiceAnswer;
+use crate::metrics::{self, LabelValues, Metric};
 use crate::policy::{KillState, KillSwitch};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 thread_local! {
     static SWITCH: Rc<KillSwitch> = Rc::default();
     /// Number of kill configurations so far: the last one is in force.
     static CONFIGURATIONS: Cell<u64> = const { Cell::new(0) };
+    /// The feed of the last kill configuration, with Envoy's token of the request that runs. What it has told outlives the
+    /// configuration.
+    static FEED: RefCell<Option<(FeedReader, Option<u32>)>> = const { RefCell::new(None) };
 }
 
 /// Returns the kill switch of this VM.
@@ -33,6 +40,7 @@ pub(super) struct KillRoot {
     number: u64,
     version: String,
     entries: usize,
+    has_feed: bool,
 }
 
 impl KillRoot {
@@ -42,17 +50,27 @@ impl KillRoot {
             || abi::property(&["plugin_root_id"]).is_some_and(|id| id == KILL_FILTER.as_bytes());
         let text = text.as_deref().map_err(Clone::clone);
         let KillConfiguration {
-            state,
+            mut state,
             version,
             entries,
+            mut feed,
         } = KillConfiguration::read(text, is_named, abi::log)?;
         let number = CONFIGURATIONS.get().saturating_add(1);
         CONFIGURATIONS.set(number);
+        let before = FEED.take();
+        if let (Some(feed), Some((before, _))) = (&mut feed, before) {
+            feed.take_over(before, abi::log);
+            state = feed.state().clone();
+        }
+        let has_feed = feed.is_some();
+        // The request that runs belongs to the configuration before, and its answer goes there.
+        FEED.set(feed.map(|feed| (feed, None)));
         switch().set(state);
         Some(KillRoot {
             number,
             version,
             entries,
+            has_feed,
         })
     }
 
@@ -70,16 +88,83 @@ impl KillRoot {
 
     /// Sets the gauge of the list's entries. Every worker sets the same.
     pub(super) fn set_gauge(&self) {
-        if self.is_last() {
-            set_entries(self.entries);
+        if self.is_last() && !self.has_feed {
+            set(metrics::KILL_ENTRIES, size(self.entries));
+        }
+    }
+
+    /// Whether the list names a feed, which is read with the ticks.
+    pub(super) fn has_feed(&self) -> bool {
+        self.has_feed
+    }
+
+    /// A second has passed: asks the feed if it is time, and lets a list go that is too old.
+    pub(super) fn tick(&self) {
+        self.with_feed(|feed, asked| {
+            if !feed.tick(abi::log) {
+                return;
+            }
+            let service = feed.feed();
+            let headers = vec![
+                (":method", "GET"),
+                (":path", &*service.path),
+                (":authority", &*service.authority),
+                ("accept", "application/json"),
+            ];
+            let timeout = Duration::from_secs(FEED_TIMEOUT_S);
+            *asked = abi::call_service(&service.cluster, headers, None, timeout);
+            if asked.is_none() {
+                take(feed, &ServiceAnswer::Unreachable);
+            }
+        });
+    }
+
+    /// Takes an answer of the feed.
+    pub(super) fn answered(&self, token: u32, answer: &ServiceAnswer<'_>) {
+        self.with_feed(|feed, asked| {
+            if asked.take_if(|asked| *asked == token).is_some() {
+                take(feed, answer);
+            }
+        });
+    }
+
+    /// Runs a part of the feed's reader, and puts in force what it says.
+    fn with_feed(&self, run: impl FnOnce(&mut FeedReader, &mut Option<u32>)) {
+        if !self.is_last() {
+            return;
+        }
+        let state = FEED.with_borrow_mut(|feed| {
+            let (feed, asked) = feed.as_mut()?;
+            run(feed, asked);
+            set(metrics::KILL_ENTRIES, size(feed.entries()));
+            set(metrics::KILL_FEED_GENERATION, feed.generation());
+            Some(feed.state().clone())
+        });
+        if let Some(state) = state {
+            switch().set(state);
         }
     }
 }
 
-fn set_entries(count: usize) {
-    let metric = metrics::KILL_ENTRIES;
+/// Hands the reader of a feed an answer, and counts one that is of no use.
+fn take(feed: &mut FeedReader, answer: &ServiceAnswer<'_>) {
+    let Err(reason) = feed.answered(answer, abi::log) else {
+        return;
+    };
+    let metric = metrics::KILL_FEED_FAILURES;
+    let stat = LabelValues::default().stat(metric, &[reason]);
+    if let Some(id) = abi::define_metric(abi_kind(metric.kind), &stat) {
+        abi::increment_metric(id, 1);
+    }
+}
+
+fn size(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+fn set(metric: Metric, value: u64) {
     if let Some(id) = abi::define_metric(abi_kind(metric.kind), metric.name) {
-        abi::record_metric(id, u64::try_from(count).unwrap_or(u64::MAX));
+        abi::record_metric(id, value);
     }
 }
 
@@ -87,7 +172,10 @@ impl Drop for KillRoot {
     fn drop(&mut self) {
         // A later configuration has replaced this one, unless the filter was removed.
         if self.is_last() {
-            set_entries(0);
+            set(metrics::KILL_ENTRIES, 0);
+            if FEED.take().is_some() {
+                set(metrics::KILL_FEED_GENERATION, 0);
+            }
             switch().set(KillState::Absent);
         }
     }

@@ -76,7 +76,7 @@ labels! {
     MODEL "model" 64 "The model as the request names it; `none`, `unknown` if it can't be read, `several` if there are several.";
     NAME "name" 64 "`metadata.name` of the policy, or `agentguard-kill` for the kill list.";
     PROVIDER "provider" 64 "The provider by the endpoint; `none` where the endpoint is unknown.";
-    REASON "reason" 64 "`missing`, `invalid` and others: docs/identity.md.";
+    REASON "reason" 64 "`missing`, `invalid` and others: docs/identity.md. Of the kill feed `unreachable`, `status`, `malformed`, `older`: docs/kill.md.";
     RULE "rule_id" 64 "The rule's id.";
     SOURCE "source" 64 "The source in `principals` that recognised the credential; `none` if there was none.";
     STATE "state" 64 "`required`, `approved` or `invalid`.";
@@ -137,6 +137,10 @@ metrics! {
         "Audit chains that were begun: one by each worker for each policy that it puts in force, with its first audit event.";
     KILL_ENTRIES "agentguard_kill_entries" Gauge "entries" []
         "Entries of the kill list in force: what is stopped.";
+    KILL_FEED_FAILURES "agentguard_kill_feed_failures_total" Counter "requests" [REASON]
+        "Requests for the kill feed's list, by all workers, that brought no list.";
+    KILL_FEED_GENERATION "agentguard_kill_feed_generation" Gauge "1" []
+        "Generation of the kill feed's list in force; 0 where there is none, so that everything is denied, or no feed.";
     POLICY_INFO "agentguard_policy_info" Gauge "1" [NAME, VERSION]
         "1 for each policy and kill list that exchanges run under, however many workers there are; 0 for earlier ones.";
     POLICY_WORKERS "agentguard_policy_workers" Gauge "workers" [NAME, VERSION]

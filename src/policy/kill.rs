@@ -13,6 +13,12 @@
 //! Each entry is compiled as a rule that denies. Names, globs and facts that can't be determined therefore mean what they
 //! mean in a policy: `support-bot` is stopped in every spelling that folds to it, and so is a caller who doesn't say who
 //! it is.
+//!
+//! The list of a feed is read in the same form, and in force beside that of the file.
+
+mod feed;
+
+pub use feed::KillFeed;
 
 use super::decode::{Decoder, PolicyPath};
 use super::grammar::API_VERSION;
@@ -70,7 +76,11 @@ pub struct KillList {
     pub generation: u64,
     /// The entries in their order.
     pub kills: Vec<Kill>,
-    rules: Policy,
+    /// Where another list is read from, which is in force beside this one.
+    pub feed: Option<KillFeed>,
+    rules: Rc<Policy>,
+    /// The list of the feed.
+    beside: Option<Rc<KillList>>,
 }
 
 /// Why an exchange or a call is stopped.
@@ -99,7 +109,7 @@ impl KillList {
         let mut decoder = Decoder::default();
         let read = read(&mut decoder, root);
         let is_error = |diagnostic: &Diagnostic| diagnostic.severity == Severity::Error;
-        let (generation, kills) = match read {
+        let (generation, kills, feed) = match read {
             Some(read) if !decoder.diagnostics.iter().any(is_error) => read,
             _ => return Err(decoder.diagnostics),
         };
@@ -108,15 +118,34 @@ impl KillList {
             Some(rules) => Ok(KillList {
                 generation,
                 kills,
-                rules,
+                feed,
+                rules: Rc::new(rules),
+                beside: None,
             }),
             None => Err(at_entries(loaded.diagnostics)),
         }
     }
 
+    /// Returns the list together with that of its feed.
+    pub fn with_feed(&self, feed: Rc<KillList>) -> KillList {
+        KillList {
+            generation: self.generation,
+            kills: self.kills.clone(),
+            feed: self.feed.clone(),
+            rules: Rc::clone(&self.rules),
+            beside: Some(feed),
+        }
+    }
+
+    /// The entries in force: those of the file, then those of the feed.
+    pub fn in_force(&self) -> impl Iterator<Item = &Kill> {
+        let beside = self.beside.iter().flat_map(|feed| &feed.kills);
+        self.kills.iter().chain(beside)
+    }
+
     /// Whether an entry names tools, so that calls must be read even where no policy asks for them.
     pub fn stops_tools(&self) -> bool {
-        let mut kills = self.kills.iter();
+        let mut kills = self.in_force();
         kills.any(|kill| kill.target == KillTarget::Tools)
     }
 
@@ -127,7 +156,9 @@ impl KillList {
             ..*context
         };
         let evaluation = self.rules.evaluate(event, &context, EvaluationPhase::Whole);
-        let rule = evaluation.held.first()?.rule;
+        let Some(rule) = evaluation.held.first().map(|held| held.rule) else {
+            return self.beside.as_ref()?.stops(event, &context);
+        };
         Some(Killed {
             reason: self.rules.rule(rule)?.reason.clone().unwrap_or_default(),
             generation: self.generation,
@@ -175,9 +206,19 @@ impl KillSwitch {
     }
 }
 
-fn read(decoder: &mut Decoder, root: &Node) -> Option<(u64, Vec<Kill>)> {
+/// What a document holds: its generation, its entries, and its feed.
+type ReadList = (u64, Vec<Kill>, Option<KillFeed>);
+
+fn read(decoder: &mut Decoder, root: &Node) -> Option<ReadList> {
     let at = PolicyPath::root();
-    let keys = ["apiVersion", "kind", "metadata", "generation", "kill"];
+    let keys = [
+        "apiVersion",
+        "kind",
+        "metadata",
+        "generation",
+        "feed",
+        "kill",
+    ];
     decoder.mapping(&at, root, &keys)?;
     for (key, value) in [("apiVersion", API_VERSION), ("kind", KILL_KIND)] {
         let node = root.get(key);
@@ -210,6 +251,10 @@ fn read(decoder: &mut Decoder, root: &Node) -> Option<(u64, Vec<Kill>)> {
         "write the entries, or `kill: []` where nothing is stopped",
     )?;
     let generation = decoder.count(&at.key("generation"), generation?)?;
+    let feed = match root.get("feed") {
+        Some(node) => Some(feed::read(decoder, &at.key("feed"), node)?),
+        None => None,
+    };
     let at = at.key("kill");
     let NodeValue::List(items) = &list.data else {
         decoder.wrong_type(&at, list, "a list");
@@ -224,7 +269,7 @@ fn read(decoder: &mut Decoder, root: &Node) -> Option<(u64, Vec<Kill>)> {
     let kills: Vec<Kill> = kills
         .filter_map(|(number, item)| read_kill(decoder, &at.index(number), item))
         .collect();
-    Some((generation, kills))
+    Some((generation, kills, feed))
 }
 
 fn read_kill(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Kill> {

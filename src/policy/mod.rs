@@ -65,7 +65,9 @@ pub use grammar::API_VERSION;
 pub use grammar::{DOCUMENT, Key, Merge, ValueType};
 pub use inspect::Inspect;
 pub use inspection_plan::{InspectionPlan, Interest};
-pub use kill::{KILL_KIND, Kill, KillList, KillState, KillSwitch, KillTarget, Killed, MAX_KILLS};
+pub use kill::{
+    KILL_KIND, Kill, KillFeed, KillList, KillState, KillSwitch, KillTarget, Killed, MAX_KILLS,
+};
 pub use limit::{Charging, Limit, Measure, Price, Prices, SessionSource, Window};
 #[cfg(all(feature = "command", not(target_arch = "wasm32")))]
 pub use load::load_with_zones;

@@ -36,6 +36,11 @@ fn agentguard(arguments: &[&str]) -> String {
 
 impl KillFile {
     pub fn new(name: &str, version: Version) -> KillFile {
+        KillFile::with(name, version, "")
+    }
+
+    /// A list with more keys at its top.
+    pub fn with(name: &str, version: Version, keys: &str) -> KillFile {
         let folder = std::env::temp_dir().join(format!(
             "agentguard-{name}-{version:?}-{}",
             std::process::id()
@@ -43,7 +48,9 @@ impl KillFile {
         std::fs::create_dir_all(&folder).expect("a directory");
         let file = KillFile { folder };
         let document = file.folder.join("kill.yaml");
-        let text = "apiVersion: agentguard.dev/v1\nkind: AgentKill\ngeneration: 1\nkill: []\n";
+        let text = format!(
+            "apiVersion: agentguard.dev/v1\nkind: AgentKill\ngeneration: 1\n{keys}kill: []\n"
+        );
         std::fs::write(&document, text).expect("a file");
         let (document, path) = (document.to_string_lossy(), file.path());
         let options = Host::of_run().build_options();
@@ -89,7 +96,8 @@ impl KillFile {
         })
     }
 
-    fn sites(&self, policy: &Value) -> Vec<Site> {
+    /// A listener for each header mode, behind the kill filter.
+    pub fn sites(&self, policy: &Value) -> Vec<Site> {
         Mode::BOTH
             .map(|mode| {
                 Site::new(mode.word(), &in_mode(policy, mode)).behind_filters(vec![self.filter()])

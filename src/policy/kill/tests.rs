@@ -126,6 +126,77 @@ fn an_entry_ends_by_itself() {
 }
 
 #[test]
+fn what_the_file_or_its_feed_stops_is_stopped() {
+    let file = r#"{"apiVersion":"agentguard.dev/v1","kind":"AgentKill","generation":7,"feed":{"cluster":"c"},"kill":[{"agents":["a"],"reason":"file"}]}"#;
+    let file = KillList::from_json(file.as_bytes()).unwrap();
+    let feed = list(r#"{"agents":["b"],"reason":"feed"},{"tools":["t"],"reason":"feed"}"#);
+    assert!(!file.stops_tools());
+    let both = file.with_feed(Rc::new(feed));
+    assert!(both.stops_tools());
+    assert_eq!(both.in_force().count(), 3);
+    for (agent, expected) in [("a", Some("file")), ("b", Some("feed")), ("c", None)] {
+        let found = reason(&both, known(agent), &request());
+        assert_eq!(found.as_deref(), expected, "{agent}");
+    }
+    assert!(reason(&both, known("c"), &call("t")).is_some());
+}
+
+#[test]
+fn a_feed_has_usual_values_and_says_what_is_wrong() {
+    let of = |feed: &str| {
+        let text = format!(
+            r#"{{"apiVersion":"agentguard.dev/v1","kind":"AgentKill","generation":1,"feed":{feed},"kill":[]}}"#
+        );
+        KillList::from_json(text.as_bytes()).map(|list| list.feed.unwrap())
+    };
+    let usual = of(r#"{"cluster":"c"}"#).unwrap();
+    assert_eq!((&*usual.path, &*usual.authority), ("/", "c"));
+    assert_eq!((usual.every, usual.grace), (1, 30));
+    assert_eq!(of(r#"{"cluster":"c","every":"20s"}"#).unwrap().grace, 60);
+    let wrong = |feed: &str| {
+        let found = of(feed).unwrap_err();
+        let lines: Vec<String> = found.iter().map(ToString::to_string).collect();
+        lines.join("\n")
+    };
+    insta::assert_snapshot!([
+        wrong("[]"),
+        wrong("{}"),
+        wrong(r#"{"path":"/"}"#),
+        wrong(r#"{"cluster":"a b"}"#),
+        wrong(r#"{"cluster":"c","path":"kill.json"}"#),
+        wrong(r#"{"cluster":"c","authority":""}"#),
+        wrong(r#"{"cluster":"c","url":"http://x"}"#),
+        wrong(r#"{"cluster":"c","every":"0s"}"#),
+        wrong(r#"{"cluster":"c","every":"2m"}"#),
+        wrong(r#"{"cluster":"c","grace":"2d"}"#),
+        wrong(r#"{"cluster":"c","every":"5s","grace":"5s"}"#),
+    ]
+    .join("\n---\n"), @r#"
+    AG1005 feed: a mapping is expected here, not a list
+    ---
+    AG1006 feed: `cluster` is missing; name a cluster of Envoy's: `feed: { cluster: kill-feed, path: /kill.json }`
+    ---
+    AG1006 feed: `cluster` is missing; name a cluster of Envoy's: `feed: { cluster: kill-feed, path: /kill.json }`
+    ---
+    AG1005 feed.cluster: this is no cluster; for example `{ cluster: kill-feed, path: /kill.json, authority: ops.example.com }`
+    ---
+    AG1005 feed.path: this is no path; for example `{ cluster: kill-feed, path: /kill.json, authority: ops.example.com }`
+    ---
+    AG1005 feed.authority: this is no authority; for example `{ cluster: kill-feed, path: /kill.json, authority: ops.example.com }`
+    ---
+    AG1004 feed.url: unknown key `url`; known are `cluster`, `path`, `authority`, `every`, `grace`
+    ---
+    AG1011 feed.every: between one second and 60 seconds are allowed; for example `every: 1s` and `grace: 30s`
+    ---
+    AG1011 feed.every: between one second and 60 seconds are allowed; for example `every: 1s` and `grace: 30s`
+    ---
+    AG1011 feed.grace: between one second and 86400 seconds are allowed; for example `every: 1s` and `grace: 30s`
+    ---
+    AG1011 feed: the list is read every 5 seconds, and kept for 5; write a longer `grace`, or a shorter `every`
+    "#);
+}
+
+#[test]
 fn mistakes_are_told_with_their_place_and_a_way_out() {
     let head = r#""apiVersion":"agentguard.dev/v1","kind":"AgentKill","generation":1"#;
     let entry = |entry: &str| wrong(&format!("{{{head},\"kill\":[{entry}]}}"));

@@ -1,0 +1,437 @@
+//! The reader of a kill list's feed: when the service is asked, and what is in force by what it has answered. The host
+//! makes the calls.
+//!
+//! Time is counted in ticks of a second, which a wall clock that jumps doesn't disturb.
+
+use super::{Log, LogLevel};
+use crate::flow::ServiceAnswer;
+use crate::policy::{KillFeed, KillList, KillState};
+use std::rc::Rc;
+
+/// Maximum bytes of a feed's list.
+pub const MAX_FEED_BYTES: usize = 256 << 10;
+
+/// Seconds after which a request is given up.
+pub const FEED_TIMEOUT_S: u64 = 5;
+
+/// Seconds after which an answer that never came is no longer waited for.
+const LOST_AFTER_S: u64 = FEED_TIMEOUT_S + 2;
+
+/// A list that differs from the one before, and its bytes.
+struct NewList {
+    list: KillList,
+    text: Vec<u8>,
+}
+
+/// Why an answer is of no use.
+struct Useless {
+    /// For the metric.
+    reason: &'static str,
+    /// For the log.
+    why: String,
+}
+
+impl Useless {
+    fn new(reason: &'static str, why: impl Into<String>) -> Useless {
+        let why = why.into();
+        Useless { reason, why }
+    }
+}
+
+/// A feed, and what is known of its list.
+#[derive(Debug)]
+pub struct FeedReader {
+    /// The list of the file.
+    own: Rc<KillList>,
+    feed: KillFeed,
+    /// The last list of the feed, and its bytes.
+    list: Option<Rc<KillList>>,
+    text: Vec<u8>,
+    /// Seconds since it was last read.
+    age: u64,
+    /// Seconds until the service is asked again.
+    pause: u64,
+    /// Seconds since it was asked, until it answers.
+    waited: Option<u64>,
+    /// What the log said last of the feed.
+    complaint: Option<String>,
+    /// The list of the feed that is in force.
+    in_force: Option<Rc<KillList>>,
+    state: KillState,
+}
+
+impl FeedReader {
+    /// The reader of a list that names a feed. Until that is read, nobody can tell who is to be stopped.
+    pub fn new(own: &Rc<KillList>) -> Option<FeedReader> {
+        Some(FeedReader {
+            feed: own.feed.clone()?,
+            own: Rc::clone(own),
+            list: None,
+            text: Vec::new(),
+            age: 0,
+            pause: 0,
+            waited: None,
+            complaint: None,
+            in_force: None,
+            state: KillState::Unreadable,
+        })
+    }
+
+    /// Takes over what the reader of the configuration before has been told, if it is by the same service: a change of the
+    /// file lifts nothing of the feed's.
+    pub fn take_over(&mut self, before: FeedReader, log: Log) {
+        if !self.feed.is_same_service(&before.feed) {
+            return;
+        }
+        self.list = before.list;
+        self.text = before.text;
+        self.age = before.age;
+        self.complaint = before.complaint;
+        self.decide(log);
+    }
+
+    /// Where the list is read from.
+    pub fn feed(&self) -> &KillFeed {
+        &self.feed
+    }
+
+    /// What is in force.
+    pub fn state(&self) -> &KillState {
+        &self.state
+    }
+
+    /// Number of entries in force.
+    pub fn entries(&self) -> usize {
+        let of_feed = self.in_force.as_ref().map_or(0, |list| list.kills.len());
+        self.own.kills.len().saturating_add(of_feed)
+    }
+
+    /// Generation of the feed's list in force; 0: there is none.
+    pub fn generation(&self) -> u64 {
+        self.in_force.as_ref().map_or(0, |list| list.generation)
+    }
+
+    /// A second has passed. Returns whether the service is asked now.
+    pub fn tick(&mut self, log: Log) -> bool {
+        self.age = self.age.saturating_add(1);
+        self.pause = self.pause.saturating_sub(1);
+        self.waited = match self.waited {
+            Some(waited) if waited < LOST_AFTER_S => Some(waited.saturating_add(1)),
+            _ => None,
+        };
+        self.decide(log);
+        let asks = self.pause == 0 && self.waited.is_none();
+        if asks {
+            self.pause = self.feed.every;
+            self.waited = Some(0);
+        }
+        asks
+    }
+
+    /// Takes an answer.
+    ///
+    /// # Errors
+    /// The reason why it is of no use, as the metric names it.
+    pub fn answered(&mut self, answer: &ServiceAnswer<'_>, log: Log) -> Result<(), &'static str> {
+        self.waited = None;
+        match self.take(answer) {
+            Ok(new) => {
+                self.age = 0;
+                if self.complaint.take().is_some() {
+                    log(
+                        LogLevel::Info,
+                        "agentguard: the kill feed can be read again",
+                    );
+                }
+                if let Some(NewList { list, text }) = new {
+                    log(
+                        LogLevel::Info,
+                        &format!(
+                            "agentguard: generation {} of the kill feed with {} entries is in force",
+                            list.generation,
+                            list.kills.len()
+                        ),
+                    );
+                    self.list = Some(Rc::new(list));
+                    self.text = text;
+                }
+                self.decide(log);
+                Ok(())
+            }
+            Err(Useless { reason, why }) => {
+                // Once, and not with each request.
+                if self.complaint.as_deref() != Some(&why) {
+                    log(
+                        LogLevel::Warn,
+                        &format!(
+                            "agentguard: the kill feed behind cluster `{}` can't be read: {why}; {}",
+                            self.feed.cluster,
+                            match &self.in_force {
+                                Some(_) => format!(
+                                    "after {} s without it everything is denied (AG9003)",
+                                    self.feed.grace
+                                ),
+                                None => "everything is denied until it is (AG9003)".to_owned(),
+                            }
+                        ),
+                    );
+                    self.complaint = Some(why);
+                }
+                Err(reason)
+            }
+        }
+    }
+
+    /// Returns the new list of an answer, if it is one.
+    fn take(&self, answer: &ServiceAnswer<'_>) -> Result<Option<NewList>, Useless> {
+        let body = match *answer {
+            ServiceAnswer::Unreachable => {
+                return Err(Useless::new("unreachable", "no such cluster, or no answer"));
+            }
+            ServiceAnswer::Received { status: 200, body } => body,
+            ServiceAnswer::Received { status, .. } => {
+                return Err(Useless::new("status", format!("status {status}")));
+            }
+        };
+        if body.len() > MAX_FEED_BYTES {
+            let why = format!("its list has more than {MAX_FEED_BYTES} bytes");
+            return Err(Useless::new("malformed", why));
+        }
+        // Most answers are the one before, and reading them is work of the worker.
+        if self.list.is_some() && self.text == body {
+            return Ok(None);
+        }
+        let list = KillList::of_feed(body).map_err(|errors| {
+            let first = errors.first().map(ToString::to_string);
+            Useless::new("malformed", first.unwrap_or_default())
+        })?;
+        let generation = list.generation;
+        match &self.list {
+            Some(known) if generation < known.generation => {
+                let before = known.generation;
+                let why = format!("its generation goes back from {before} to {generation}");
+                Err(Useless::new("older", why))
+            }
+            Some(known) if generation == known.generation && list.kills != known.kills => {
+                let why = format!("its list changes, and generation {generation} stays");
+                Err(Useless::new("older", why))
+            }
+            _ => {
+                let text = body.to_vec();
+                Ok(Some(NewList { list, text }))
+            }
+        }
+    }
+
+    /// Decides what is in force: both lists, or nothing passes if the feed's was never read or is too old.
+    fn decide(&mut self, log: Log) {
+        let is_fresh = self.age <= self.feed.grace;
+        let list = self.list.as_ref().filter(|_| is_fresh);
+        let is_same = match (&self.in_force, list) {
+            (Some(one), Some(other)) => Rc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        };
+        if is_same {
+            return;
+        }
+        self.state = match list {
+            Some(list) => KillState::List(Rc::new(self.own.with_feed(Rc::clone(list)))),
+            None => {
+                log(
+                    LogLevel::Error,
+                    &format!(
+                        "agentguard: AG9003 the kill feed could not be read for more than {} s: everything is denied",
+                        self.feed.grace
+                    ),
+                );
+                KillState::Unreadable
+            }
+        };
+        self.in_force = list.cloned();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+
+    thread_local! {
+        static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    }
+
+    fn note(level: LogLevel, line: &str) {
+        LINES.with_borrow_mut(|lines| lines.push(format!("{level:?} {line}")));
+    }
+
+    /// The reader of an empty list whose feed is asked every second and may be away for three.
+    fn reader() -> FeedReader {
+        reader_of(r#"{"cluster":"feed","grace":"3s"}"#)
+    }
+
+    fn reader_of(feed: &str) -> FeedReader {
+        let text = format!(
+            r#"{{"apiVersion":"agentguard.dev/v1","kind":"AgentKill","generation":1,"feed":{feed},"kill":[{{"tools":["t"],"reason":"r"}}]}}"#
+        );
+        FeedReader::new(&Rc::new(KillList::from_json(text.as_bytes()).unwrap())).unwrap()
+    }
+
+    fn list(generation: u64, agents: &[&str]) -> String {
+        let kills: Vec<String> = agents
+            .iter()
+            .map(|agent| format!(r#"{{"agents":["{agent}"],"reason":"r"}}"#))
+            .collect();
+        format!(
+            r#"{{"apiVersion":"agentguard.dev/v1","kind":"AgentKill","generation":{generation},"kill":[{}]}}"#,
+            kills.join(",")
+        )
+    }
+
+    fn answer(reader: &mut FeedReader, status: u16, body: &str) -> Result<(), &'static str> {
+        let body = body.as_bytes();
+        reader.answered(&ServiceAnswer::Received { status, body }, note)
+    }
+
+    /// How many entries are in force; `None`: everything is denied.
+    fn in_force(reader: &FeedReader) -> Option<usize> {
+        match reader.state() {
+            KillState::List(list) => Some(list.in_force().count()),
+            KillState::Unreadable => None,
+            KillState::Absent => panic!("a list is configured"),
+        }
+    }
+
+    #[test]
+    fn until_the_feed_is_read_nothing_passes() {
+        let mut reader = reader();
+        assert_eq!(in_force(&reader), None);
+        assert!(reader.tick(note), "it is asked with the first tick");
+        assert_eq!(answer(&mut reader, 200, &list(5, &["a"])), Ok(()));
+        assert_eq!(in_force(&reader), Some(2));
+        assert_eq!((reader.entries(), reader.generation()), (2, 5));
+    }
+
+    #[test]
+    fn it_is_asked_as_often_as_it_says_and_never_twice_at_a_time() {
+        let mut reader = reader_of(r#"{"cluster":"feed","every":"3s"}"#);
+        let asked: Vec<bool> = (0..7)
+            .map(|_| {
+                let asks = reader.tick(note);
+                if asks {
+                    assert_eq!(answer(&mut reader, 200, &list(1, &[])), Ok(()));
+                }
+                asks
+            })
+            .collect();
+        assert_eq!(asked, [true, false, false, true, false, false, true]);
+        // An answer that never comes is given up.
+        let mut reader = reader_of(r#"{"cluster":"feed"}"#);
+        let asked: Vec<usize> = (0..20).filter(|_| reader.tick(note)).collect();
+        assert_eq!(asked, [0, 8, 16]);
+    }
+
+    #[test]
+    fn a_feed_that_is_away_stops_nobody_for_its_grace_and_then_everybody() {
+        let mut reader = reader();
+        reader.tick(note);
+        answer(&mut reader, 200, &list(5, &["a"])).unwrap();
+        for second in 1..=5 {
+            reader.tick(note);
+            assert_eq!(answer(&mut reader, 503, ""), Err("status"));
+            let expected = (second <= 3).then_some(2);
+            assert_eq!(in_force(&reader), expected, "after {second} s");
+        }
+        assert_eq!(reader.generation(), 0);
+        // The same list again is enough.
+        answer(&mut reader, 200, &list(5, &["a"])).unwrap();
+        assert_eq!(in_force(&reader), Some(2));
+    }
+
+    #[test]
+    fn what_is_no_list_or_no_news_changes_nothing() {
+        let mut reader = reader();
+        answer(&mut reader, 200, &list(5, &["a"])).unwrap();
+        let before = reader.state().clone();
+        LINES.take();
+        let nested = list(6, &[]).replace("\"kill\"", "\"feed\":{\"cluster\":\"c\"},\"kill\"");
+        let long = format!("{}{}", list(6, &[]), " ".repeat(MAX_FEED_BYTES));
+        for (status, body, reason) in [
+            (404, list(6, &[]), "status"),
+            (200, String::new(), "malformed"),
+            (200, "<html>".to_owned(), "malformed"),
+            (200, "{}".to_owned(), "malformed"),
+            (200, nested, "malformed"),
+            (200, long, "malformed"),
+            (200, list(4, &[]), "older"),
+            (200, list(5, &[]), "older"),
+        ] {
+            assert_eq!(
+                answer(&mut reader, status, &body),
+                Err(reason),
+                "{body:.80}"
+            );
+            assert!(reader.state().is_same(&before), "{body:.80}");
+        }
+        assert_eq!(
+            reader.answered(&ServiceAnswer::Unreachable, note),
+            Err("unreachable")
+        );
+        let lines: Vec<String> = LINES.take();
+        let said: Vec<&str> = lines
+            .iter()
+            .filter_map(|line| line.split_once("can't be read: "))
+            .filter_map(|(_, why)| why.split_once("; after"))
+            .map(|(why, _)| why)
+            .collect();
+        insta::assert_snapshot!(said.join("\n"), @r#"
+        status 404
+        AG1001: the body is empty at byte 0
+        AG1001: malformed JSON at byte 0
+        AG1003 apiVersion: this is no kill list; write `apiVersion: agentguard.dev/v1`
+        AG1015 feed: the list of a feed names no other feed
+        its list has more than 262144 bytes
+        its generation goes back from 5 to 4
+        its list changes, and generation 5 stays
+        no such cluster, or no answer
+        "#);
+    }
+
+    #[test]
+    fn a_failure_is_told_once_and_its_end_too() {
+        let mut reader = reader();
+        answer(&mut reader, 200, &list(5, &[])).unwrap();
+        LINES.take();
+        for _ in 0..3 {
+            let _ = answer(&mut reader, 500, "");
+        }
+        for _ in 0..2 {
+            answer(&mut reader, 200, &list(5, &[])).unwrap();
+        }
+        for _ in 0..5 {
+            reader.tick(note);
+        }
+        insta::assert_snapshot!(LINES.take().join("\n"), @r#"
+        Warn agentguard: the kill feed behind cluster `feed` can't be read: status 500; after 3 s without it everything is denied (AG9003)
+        Info agentguard: the kill feed can be read again
+        Error agentguard: AG9003 the kill feed could not be read for more than 3 s: everything is denied
+        "#);
+    }
+
+    #[test]
+    fn a_change_of_the_file_keeps_what_the_same_service_has_told() {
+        let told = || {
+            let mut before = reader();
+            answer(&mut before, 200, &list(5, &["a", "b"])).unwrap();
+            before
+        };
+        let mut same = reader();
+        same.take_over(told(), note);
+        assert_eq!(in_force(&same), Some(3));
+        assert_eq!(answer(&mut same, 200, &list(4, &[])), Err("older"));
+        let mut other = reader_of(r#"{"cluster":"another"}"#);
+        other.take_over(told(), note);
+        assert_eq!(in_force(&other), None);
+        assert_eq!(answer(&mut other, 200, &list(4, &[])), Ok(()));
+    }
+}

@@ -1,0 +1,196 @@
+//! The kill feed: a list that every worker reads from a service, again and again.
+
+use crate::kill::KillFile;
+use crate::scene::{Mode, answers, policy, refusal, says, with};
+use harness::{Answer, Envoy, Gate, Http, Provider, Request, Setup, Version, wait_for};
+use serde_json::{Value, json};
+
+in_both_envoys![
+    what_the_feed_stops_is_stopped_by_every_worker_and_in_open_streams,
+    a_feed_that_is_of_no_use_stops_nobody_for_its_grace_and_then_everybody,
+];
+
+const KILL_ALL: &str = r#"[{"all": true, "reason": "Everything leaks."}]"#;
+
+fn list(generation: u64, kills: &str) -> Answer {
+    let kills: Value = serde_json::from_str(kills).expect("JSON");
+    let list = json!({"apiVersion": "agentguard.dev/v1", "kind": "AgentKill", "generation": generation, "kill": kills});
+    Answer::json(200, list.to_string().as_bytes())
+}
+
+/// An Envoy with two workers whose kill list names a feed.
+struct Fed {
+    feed: Provider,
+    file: KillFile,
+    envoy: Envoy,
+}
+
+impl Fed {
+    fn start(name: &str, version: Version, grace: &str) -> Fed {
+        let feed = Provider::start();
+        feed.answer_always(list(5, "[]"));
+        let keys = format!(
+            "feed: {{ cluster: feed, path: /kill.json, authority: ops.example, every: 1s, grace: {grace} }}\n"
+        );
+        let file = KillFile::with(name, version, &keys);
+        let silent = with(policy(json!([])), json!({"require": "none"}));
+        let envoy = Setup::new(version, file.sites(&silent))
+            .service("feed", feed.address)
+            .labels(vec!["reason"])
+            .workers(2)
+            .start();
+        envoy.provider.answer_always(answers("Hello"));
+        Fed { feed, file, envoy }
+    }
+
+    /// Statuses of ten requests: the kernel gives each new connection to one of the workers.
+    fn statuses(&self) -> Vec<u16> {
+        let send = |mode: Mode| {
+            let request = Request::chat(says("hello"));
+            self.envoy
+                .site(mode.word())
+                .send(Http::One, &request)
+                .status
+        };
+        (0..10).flat_map(|_| Mode::BOTH.map(send)).collect()
+    }
+
+    /// Waits until every worker answers with this status.
+    fn all(&self, status: u16) {
+        wait_for(&format!("every worker to answer {status}"), || {
+            let seen = self.statuses();
+            seen.iter().all(|seen| *seen == status).then_some(())
+        });
+    }
+
+    /// Waits until each worker and the main thread has read what the feed answers now.
+    fn read_by_all(&self) {
+        let before = self.feed.count();
+        wait_for("the feed to be read", || {
+            (self.feed.count() > before + 6).then_some(())
+        });
+    }
+}
+
+fn what_the_feed_stops_is_stopped_by_every_worker_and_in_open_streams(version: Version) {
+    let fed = Fed::start("kill-feed", version, "1h");
+    // Until the feed is read nothing passes; then everything does.
+    fed.all(200);
+    let asked = fed.feed.received().pop().expect("a request");
+    assert_eq!((&*asked.method, &*asked.path), ("GET", "/kill.json"));
+    assert_eq!(asked.header("host"), Some("ops.example"));
+
+    let gate = Gate::default();
+    let frame = |content: &str| {
+        let choice = json!({"index": 0, "delta": {"content": content}, "finish_reason": null});
+        let frame = json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]});
+        format!("data: {frame}\n\n").into_bytes()
+    };
+    fed.envoy.provider.answer_always(
+        Answer::chunked(200, &[("content-type", "text/event-stream")])
+            .chunk(&frame("Go"))
+            .wait(&gate)
+            .chunk(&frame("ing on"))
+            .chunk(b"data: [DONE]\n\n")
+            .end(),
+    );
+    let body =
+        json!({"model": "gpt-4o", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
+    let streams: Vec<_> = (0..12)
+        .map(|number| {
+            let mode = Mode::BOTH[number % 2];
+            let site = fed.envoy.site(mode.word());
+            let mut live = site.open(Http::One, &Request::chat(body.to_string()));
+            let first = live.next_bytes().expect("a frame").expect("a frame");
+            (live, first)
+        })
+        .collect();
+    fed.envoy.provider.answer_always(answers("Hello"));
+    fed.feed.answer_always(list(6, KILL_ALL));
+    fed.all(400);
+    gate.open();
+    for (live, first) in streams {
+        let rest = live.rest();
+        assert_eq!(rest.broken, None);
+        let text = String::from_utf8([first, rest.body].concat()).expect("UTF-8");
+        assert!(!text.contains("ing on"), "{text}");
+        assert!(text.contains("Everything leaks."), "{text}");
+        assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
+    }
+    let error = refusal(
+        &fed.envoy
+            .site("hold")
+            .send(Http::One, &Request::chat(says("hello"))),
+        400,
+        "AG3006",
+    );
+    assert_eq!(
+        error["message"],
+        "Stopped by the kill switch: Everything leaks."
+    );
+
+    // A change of the file lifts nothing of the feed's, and what the file stops the feed doesn't lift.
+    fed.file.kill(&["--agent", "other", "--reason", "By hand."]);
+    fed.read_by_all();
+    assert!(fed.statuses().iter().all(|status| *status == 400));
+    fed.feed.answer_always(list(7, "[]"));
+    // Anonymous callers could be the agent.
+    fed.read_by_all();
+    assert!(fed.statuses().iter().all(|status| *status == 400));
+    fed.file.kill(&["--lift", "--agent", "other"]);
+    fed.all(200);
+}
+
+fn a_feed_that_is_of_no_use_stops_nobody_for_its_grace_and_then_everybody(version: Version) {
+    let fed = Fed::start("kill-feed-away", version, "12s");
+    fed.all(200);
+    let useless = [
+        ("status", Answer::json(500, b"{}")),
+        ("malformed", Answer::json(200, b"<html>Sign in</html>")),
+        ("older", list(4, KILL_ALL)),
+        ("older", list(5, KILL_ALL)),
+    ];
+    for (reason, answer) in useless {
+        fed.feed.answer_always(answer);
+        fed.read_by_all();
+        assert!(
+            fed.statuses().iter().all(|status| *status == 200),
+            "{reason}"
+        );
+        let samples = fed.envoy.samples();
+        assert!(
+            samples.iter().any(
+                |sample| sample.name == "agentguard_kill_feed_failures_total"
+                    && sample
+                        .labels
+                        .get("reason")
+                        .is_some_and(|seen| seen == reason)
+                    && sample.value >= 1.0
+            ),
+            "{reason}"
+        );
+        fed.feed.answer_always(list(5, "[]"));
+        fed.read_by_all();
+    }
+    // It answers no more at all.
+    fed.feed.answer_always(Answer::none());
+    fed.all(503);
+    refusal(
+        &fed.envoy
+            .site("portable")
+            .send(Http::One, &Request::chat(says("hello"))),
+        503,
+        "AG9003",
+    );
+    fed.feed.answer_always(list(5, "[]"));
+    fed.all(200);
+    let printed = fed.envoy.printed();
+    for line in [
+        "AG9003 the kill feed could not be read for more than 12 s: everything is denied",
+        "can't be read: its generation goes back from 5 to 4",
+        "can't be read: its list changes, and generation 5 stays",
+        "the kill feed can be read again",
+    ] {
+        assert!(printed.contains(line), "{line}");
+    }
+}
