@@ -154,10 +154,7 @@ pub fn unprovided(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
             let usual = Approval::USUAL;
             let approval = rule.approval.as_deref().unwrap_or(&usual);
             let unable = policy.document.roles_without_key(approval);
-            if rule.action == Action::RequireApproval
-                && rule.limit.is_none()
-                && unable.len() == approval.by.len()
-            {
+            if rule.action == Action::RequireApproval && unable.len() == approval.by.len() {
                 let who = match unable.as_slice() {
                     [] => "and does not say by whom".to_owned(),
                     roles => format!(

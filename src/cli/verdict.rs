@@ -2,10 +2,11 @@
 
 use crate::author::{CASE_LIMITS, SampleExchange};
 use crate::diag::codes;
-use crate::event::{Direction, Kind, Redaction};
+use crate::event::{Direction, Event, Kind, Redaction};
 use crate::limits;
 use crate::policy::{
-    Action, CompiledRule, Context, Decision, EvaluationPhase, LEAVE_TOOL_OUT, Mode, Policy,
+    Action, CompiledRule, Context, Decision, Evaluation, EvaluationPhase, LEAVE_TOOL_OUT, Mode,
+    Policy,
 };
 use crate::redact::{self, RedactionState};
 use crate::wire::edit;
@@ -97,7 +98,7 @@ fn words(decided: Option<&CompiledRule>, code: Option<&str>) -> (Option<String>,
     }
     let owned = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
     let reason = owned(&rule.reason);
-    let is_limit = code == Some(codes::AG5001);
+    let is_limit = code == Some(codes::AG5001) || rule.limit.is_some();
     (
         reason.or_else(|| is_limit.then(|| rule.limit_reason())),
         owned(&rule.remedy),
@@ -149,11 +150,13 @@ impl CheckResult {
         let mut rules = BTreeMap::new();
         let mut redactions: Vec<Redaction> = Vec::new();
         for event in &case.reading.events {
-            let evaluation = policy.evaluate(event, context, EvaluationPhase::Whole);
+            let mut evaluation = policy.evaluate(event, context, EvaluationPhase::Whole);
+            ask_beyond_limits(policy, event, context, &mut evaluation);
             let mut wanted = word(evaluation.would.decision);
             let exceeded = evaluation.limited.iter().filter_map(|limited| {
                 let rule = policy.rule(limited.rule)?;
-                let standing = limits::standing(rule, event, context)?;
+                let asks = rule.action == Action::RequireApproval;
+                let standing = limits::standing(rule, event, context).filter(|_| !asks)?;
                 standing.is_exceeded.then_some((limited, rule, standing))
             });
             // As in Envoy: what is denied for another reason is not counted.
@@ -389,6 +392,28 @@ impl CheckResult {
         }
         out
     }
+}
+
+/// Adds the limits that are exceeded to the rules that ask an approval for an event, as the filter does.
+fn ask_beyond_limits(
+    policy: &Policy,
+    event: &Event,
+    context: &Context<'_>,
+    evaluation: &mut Evaluation,
+) {
+    if evaluation.ruling.decision == Decision::Deny {
+        return;
+    }
+    for limited in evaluation.limited.clone() {
+        let rule = policy.rule(limited.rule);
+        let Some(rule) = rule.filter(|rule| rule.action == Action::RequireApproval) else {
+            continue;
+        };
+        if limits::standing(rule, event, context).is_some_and(|standing| standing.is_exceeded) {
+            Policy::ask_beyond(evaluation, limited);
+        }
+    }
+    policy.apply_given_approvals(evaluation, &context.facts.approved_by);
 }
 
 fn word(decision: Decision) -> &'static str {

@@ -312,6 +312,45 @@ impl Flow {
         Answer::Denied(denied)
     }
 
+    /// Answers an event that exceeds a limit only when it is charged, because another worker or another call of the same
+    /// response took what was left: `held` are the rules that ask an approval for it, this limit among them. Returns the
+    /// denial. An approval that doesn't name the limit is not enough, and nothing waits any more.
+    pub(super) fn answer_late(
+        &mut self,
+        event: &Event,
+        context: &Context<'_>,
+        held: &[MatchedRule],
+        limit: u16,
+        verdict: &mut HalfDecision,
+    ) -> Option<DeniedEvent> {
+        #[cfg(not(target_arch = "wasm32"))]
+        if context.policy.are_given(held, &context.facts.approved_by) {
+            return None;
+        }
+        let asks = Ruling::ask(limit);
+        verdict.approved.retain(|approved| approved.event != *event);
+        match self.answer(event, context, held, asks, true, &verdict.approved) {
+            Answer::Approved(approved) => {
+                verdict.approved.push(*approved);
+                None
+            }
+            Answer::Denied(denied) => {
+                let code = match denied.invalid {
+                    Some(_) => codes::AG3004,
+                    None => codes::AG3003,
+                };
+                let ruling = Ruling {
+                    code: Some(code),
+                    ..asks
+                };
+                Some(DeniedEvent {
+                    approval: Some(Box::new(denied)),
+                    ..DeniedEvent::new(event.clone(), ruling)
+                })
+            }
+        }
+    }
+
     /// Records that an approval is missing, and makes the request for it.
     fn asked(
         &mut self,

@@ -61,6 +61,7 @@ impl Flow {
                         rule.id
                     )
                 }
+                codes::AG3003 if rule.limit.is_some() => rule.limit_reason(),
                 codes::AG3003 => format!("Rule `{}` asks for an approval.", rule.id),
                 codes::AG5001 => rule.limit_reason(),
                 codes::AG9004 => format!("The counters of limit `{}` can't be reached.", rule.id),

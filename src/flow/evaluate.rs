@@ -612,6 +612,7 @@ impl Flow {
             let killed = Ruling::deny(None, codes::AG3006);
             (evaluation.ruling, evaluation.would) = (killed, killed);
         }
+        let exceeded = self.ask_beyond_limits(case, context, &mut evaluation, verdict);
         // What is killed spends no approval.
         let missing = self.seek_approval(case, context, &mut evaluation, verdict);
         let mut outcome = self.outcome_of(event, &evaluation.ruling);
@@ -717,7 +718,7 @@ impl Flow {
             self.exchange.calls.push((name, outcome));
         }
         let call = (self.exchange.calls.len() > calls_before).then_some(calls_before);
-        self.collect_limits(case, &evaluation, call, context, verdict);
+        self.collect_limits(case, &evaluation, &exceeded, call, context, verdict);
         if ruling.decision != Decision::Allow {
             if ruling.code == Some(codes::AG2010) {
                 self.exchange.uninspectable.push(codes::AG2010);

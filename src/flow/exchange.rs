@@ -94,6 +94,8 @@ pub(super) struct Exchange {
     pub(super) response_text: u64,
     /// Ids of limits that were exceeded, once for each event, and whether that had consequences.
     pub(super) limit_hits: Vec<(Box<str>, Mode)>,
+    /// Ids of limits that themselves denied something, or would have.
+    pub(super) denied_by_limits: SortedSet<Box<str>>,
     /// Whether the policy does not apply to the exchange.
     pub(super) ignored: bool,
     pub(super) request_read: Coverage,

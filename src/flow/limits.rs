@@ -10,7 +10,7 @@ use crate::event::{Author, Direction, Event, Kind, Known, Part, Reading};
 use crate::limits::{self, Charge, LimitKeys, OnExcess, Standing, Unavailable};
 use crate::policy::{
     Action, Charging, CompiledRule, Context, Counted, Decision, Evaluation, Interest, Limit,
-    Measure, Mode, Policy, Ruling, SessionSource,
+    MatchedRule, Measure, Mode, Policy, Ruling, SessionSource,
 };
 use crate::wire::json::{JsonBody, NodeId, Value};
 use crate::wire::span::index;
@@ -34,6 +34,20 @@ pub(super) struct LimitedEvent {
     amount: Option<u64>,
     /// Its number among the called tools of the exchange.
     call: Option<usize>,
+    /// The rules that ask an approval for the event if it turns out to exceed the limit, this one among them. Empty if the
+    /// limit asks for none, or was exceeded before.
+    asked: Vec<MatchedRule>,
+    /// Whether an approval lets the event exceed the limit.
+    is_approved: bool,
+    /// Whether the limit is only the shadow policy's; if so, whether that denies the event for another reason.
+    shadow: Option<ShadowLimit>,
+}
+
+/// A limit of the shadow policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct ShadowLimit {
+    /// Whether the shadow policy denies the event for another reason.
+    is_denied: bool,
 }
 
 /// A limit that is settled once the exchange has ended.
@@ -41,6 +55,7 @@ pub(super) struct LimitedEvent {
 pub(super) struct OpenCharge {
     rule: u16,
     enforced: bool,
+    is_shadow: bool,
     keys: LimitKeys,
     /// What was reserved.
     charge: Option<Charge>,
@@ -60,6 +75,13 @@ pub(super) struct LimitHit {
     asks_to_wait: bool,
     /// HTTP status of the denial.
     pub(super) status: u16,
+}
+
+impl LimitedEvent {
+    /// Whether a limit that asks for approvals was not exceeded when the event was evaluated.
+    fn is_new(&self) -> bool {
+        !self.asked.is_empty()
+    }
 }
 
 impl LimitHit {
@@ -102,21 +124,115 @@ impl LimitHit {
 }
 
 impl Flow {
-    /// Notes which limits count an event.
+    /// Adds the limits that an event would exceed to the rules that ask an approval for it. Returns their numbers.
+    pub(super) fn ask_beyond_limits(
+        &mut self,
+        case: &EvaluatedEvent<'_>,
+        context: &Context<'_>,
+        evaluation: &mut Evaluation,
+        verdict: &HalfDecision,
+    ) -> Vec<u16> {
+        let mut exceeded = Vec::new();
+        if evaluation.ruling.decision == Decision::Deny {
+            return exceeded;
+        }
+        for limited in std::mem::take(&mut evaluation.limited) {
+            evaluation.limited.push(limited);
+            let Some((rule, limit)) = limited_rule(context.policy, limited.rule)
+                .filter(|(rule, _)| rule.action == Action::RequireApproval)
+            else {
+                continue;
+            };
+            let Some(keys) = self.guard.limits.keys(limited.rule, case.event, context) else {
+                continue;
+            };
+            // Calls that stand before it in the same response take from the limit first.
+            let before = verdict.limited.iter().filter(|before| {
+                before.rule == limited.rule
+                    && before.keys == keys
+                    && !limit.is_distinct()
+                    && !verdict.has_denied_call(before.event.at)
+            });
+            let before = before.filter_map(|before| before.amount);
+            let amount = limits::amount(rule, case.event, context);
+            let amount = match limit.charging() {
+                // An estimate passes while anything is left.
+                Charging::Reserved if !is_lease(limit) => amount.map(|_| 1),
+                _ => amount.map(|amount| before.fold(amount, u64::saturating_add)),
+            };
+            let limits = &self.guard.limits;
+            let asked = limits.charge(limited.rule, &keys, amount, OnExcess::Ask, self.now);
+            // Whoever can't be reached now denies when it is charged.
+            let Ok(charge) = asked else { continue };
+            if charge.standing.is_exceeded {
+                self.record_limit(rule, limit, &keys, &charge.standing);
+                let mode = self.mode_of(limited.enforced, case.force);
+                self.exchange.limit_hits.push((rule.id.clone(), mode));
+                exceeded.push(limited.rule);
+                Policy::ask_beyond(evaluation, limited);
+            }
+        }
+        #[cfg(not(target_arch = "wasm32"))]
+        if !exceeded.is_empty() {
+            let roles = &context.facts.approved_by;
+            context.policy.apply_given_approvals(evaluation, roles);
+        }
+        exceeded
+    }
+
+    fn mode_of(&self, enforced: bool, force: Enforcement) -> Mode {
+        match enforced && force == Enforcement::Enforced {
+            true => Mode::Enforce,
+            false => Mode::Observe,
+        }
+    }
+
+    /// Notes which limits count an event; `exceeded` are those that were found to be so before.
     pub(super) fn collect_limits(
         &mut self,
         case: &EvaluatedEvent<'_>,
         evaluation: &Evaluation,
+        exceeded: &[u16],
         call: Option<usize>,
         context: &Context<'_>,
         verdict: &mut HalfDecision,
     ) {
         let event = case.event;
-        for limited in &evaluation.limited {
+        let is_required = |held: &&MatchedRule| {
+            let rule = context.policy.rule(held.rule);
+            rule.is_some_and(|rule| rule.action == Action::RequireApproval)
+        };
+        let shadow = evaluation.shadow.as_ref();
+        let of_shadow = shadow.into_iter().flat_map(|shadow| {
+            let is_denied = shadow.ruling.decision != Decision::Allow;
+            let of = Some(ShadowLimit { is_denied });
+            shadow.limited.iter().map(move |limited| (limited, of))
+        });
+        let own = evaluation.limited.iter().map(|limited| (limited, None));
+        for (limited, shadow) in own.chain(of_shadow) {
             let rule = context.policy.rule(limited.rule);
             let keys = self.guard.limits.keys(limited.rule, event, context);
             let (Some(rule), Some(keys)) = (rule, keys) else {
                 continue;
+            };
+            let is_exceeded = exceeded.contains(&limited.rule);
+            let ruling = match limited.enforced {
+                true => &evaluation.ruling,
+                false => &evaluation.would,
+            };
+            let is_approved = is_exceeded && ruling.decision == Decision::Allow;
+            if is_exceeded && !is_approved {
+                self.exchange.denied_by_limits.insert(rule.id.clone());
+            }
+            let asked = match (rule.action, shadow) {
+                (Action::RequireApproval, None) if !is_exceeded => {
+                    let held = evaluation.held.iter().filter(is_required).copied();
+                    let mut asked: Vec<MatchedRule> = held.collect();
+                    let place = asked.partition_point(|held| held.rule < limited.rule);
+                    asked.insert(place, *limited);
+                    asked
+                }
+                _ => Vec::new(),
             };
             verdict.limited.push(LimitedEvent {
                 event: event.clone(),
@@ -129,6 +245,9 @@ impl Flow {
                 keys,
                 amount: limits::amount(rule, event, context),
                 call,
+                asked,
+                is_approved,
+                shadow,
             });
         }
     }
@@ -159,10 +278,15 @@ impl Flow {
                     .is_some_and(|first| verdict.has_denied_call(first.event.at));
             let before = charged.len();
             let mut denied = None;
+            let (mut would_deny, mut of_shadow) = (false, None);
             for item in of_event {
                 let Some((rule, limit)) = limited_rule(context.policy, item.rule) else {
                     continue;
                 };
+                let is_denied = is_denied
+                    || item
+                        .shadow
+                        .is_some_and(|shadow| shadow.is_denied || would_deny);
                 let counts_attempts = limit.measure == Measure::Count(Counted::ToolCallAttempts);
                 let is_open = limit.charging() == Charging::AtEnd;
                 if is_denied && !counts_attempts && !is_open {
@@ -172,8 +296,21 @@ impl Flow {
                     self.open_charge(item, None);
                     continue;
                 }
-                match self.charge_one(item, rule, limit, force) {
-                    Ok(charge) => charged.push((item, charge)),
+                if item.shadow.is_some() {
+                    // They follow the limits in force.
+                    let start = *of_shadow.get_or_insert(charged.len());
+                    match self.try_limit(item, rule, limit, is_denied) {
+                        Tried::Within(charge) => charged.push((item, charge)),
+                        Tried::Beyond => {
+                            would_deny = true;
+                            self.give_back(charged.split_off(start));
+                        }
+                        Tried::Unknown => {}
+                    }
+                    continue;
+                }
+                match self.charge_one(item, is_denied, force, context, verdict) {
+                    Ok(charge) => charged.extend(charge.map(|charge| (item, charge))),
                     Err(denial) if is_denied => drop(denial),
                     Err(denial) => {
                         denied = Some(denial);
@@ -184,10 +321,7 @@ impl Flow {
             if let Some(denial) = denied {
                 // The request as a whole doesn't pass; or this call doesn't, and those before it do.
                 let kept = if is_request { 0 } else { before };
-                for (item, charge) in charged.split_off(kept) {
-                    let limits = &self.guard.limits;
-                    limits.settle(item.rule, &item.keys, &charge, 0, self.now);
-                }
+                self.give_back(charged.split_off(kept));
                 verdict.denied.push(*denial);
                 if is_request {
                     break;
@@ -202,82 +336,132 @@ impl Flow {
         }
     }
 
+    /// Takes charges back of what doesn't pass.
+    fn give_back(&self, charged: Vec<(&LimitedEvent, Charge)>) {
+        for (item, charge) in charged {
+            let limits = &self.guard.limits;
+            limits.settle(item.rule, &item.keys, &charge, 0, self.now);
+        }
+    }
+
+    /// Charges a limit of the shadow policy, and records what it would do.
+    fn try_limit(
+        &mut self,
+        item: &LimitedEvent,
+        rule: &CompiledRule,
+        limit: &Limit,
+        is_denied: bool,
+    ) -> Tried {
+        let on_excess = on_excess(rule, limit, false);
+        let limits = &self.guard.limits;
+        let Ok(charge) = limits.charge(item.rule, &item.keys, item.amount, on_excess, self.now)
+        else {
+            return Tried::Unknown;
+        };
+        self.record_limit(rule, limit, &item.keys, &charge.standing);
+        if !charge.standing.is_exceeded || is_denied {
+            return Tried::Within(charge);
+        }
+        let hit = (rule.id.clone(), Mode::Observe);
+        self.exchange.limit_hits.push(hit);
+        let outcome = match rule.action {
+            Action::Tag => ExchangeOutcome::Allow,
+            Action::RequireApproval => ExchangeOutcome::RequireApproval,
+            _ => ExchangeOutcome::Deny,
+        };
+        let tried = self.exchange.shadow.get_or_insert_default();
+        tried.rules.insert(rule.id.clone());
+        tried.outcome = tried.outcome.max(outcome);
+        if rule.action == Action::Tag {
+            return Tried::Within(charge);
+        }
+        self.exchange.denied_by_limits.insert(rule.id.clone());
+        Tried::Beyond
+    }
+
     fn open_charge(&mut self, item: &LimitedEvent, charge: Option<Charge>) {
         self.exchange.open_charges.push(OpenCharge {
             rule: item.rule,
             enforced: item.enforced,
+            is_shadow: item.shadow.is_some(),
             keys: item.keys.clone(),
             reserved: charge.as_ref().map_or(0, Charge::amount),
             charge,
         });
     }
 
-    /// Charges one limit. Returns the charge, or the denial of the event.
+    /// Charges one limit. Returns the charge, if the counters could be reached, or the denial of the event.
     fn charge_one(
         &mut self,
         item: &LimitedEvent,
-        rule: &CompiledRule,
-        limit: &Limit,
+        is_denied: bool,
         force: Enforcement,
-    ) -> Result<Charge, Box<DeniedEvent>> {
-        let is_lease = limit.measure == Measure::Count(Counted::ConcurrentRequests);
-        let on_excess = match (rule.action, limit.charging()) {
-            (_, Charging::AtEnd) => OnExcess::Ask,
-            (Action::Tag, _) => OnExcess::Count,
-            (_, Charging::Reserved) if !is_lease => OnExcess::Clamp,
-            _ => OnExcess::Refuse,
+        context: &Context<'_>,
+        verdict: &mut HalfDecision,
+    ) -> Result<Option<Charge>, Box<DeniedEvent>> {
+        let Some((rule, limit)) = limited_rule(context.policy, item.rule) else {
+            return Ok(None);
         };
-        let is_enforced = item.enforced && force == Enforcement::Enforced;
-        let mode = match is_enforced {
-            true => Mode::Enforce,
-            false => Mode::Observe,
+        let mode = self.mode_of(item.enforced, force);
+        let is_enforced = mode == Mode::Enforce;
+        let charge = |flow: &Flow, is_approved| {
+            let on_excess = on_excess(rule, limit, is_approved);
+            let limits = &flow.guard.limits;
+            limits.charge(item.rule, &item.keys, item.amount, on_excess, flow.now)
         };
-        let limits = &self.guard.limits;
-        let charged = limits.charge(item.rule, &item.keys, item.amount, on_excess, self.now);
-        let (code, hit, charge) = match charged {
-            Ok(charge) => {
-                let standing = charge.standing;
+        let (code, hit, charged) = match charge(self, item.is_approved) {
+            Ok(charged) => {
+                let standing = charged.standing;
                 self.record_limit(rule, limit, &item.keys, &standing);
-                if !standing.is_exceeded {
-                    return Ok(charge);
+                if !standing.is_exceeded || item.is_approved {
+                    return Ok(Some(charged));
                 }
-                self.exchange.limit_hits.push((rule.id.clone(), mode));
+                // A limit that asks for approvals was found exceeded before, and recorded, unless that has changed since.
+                if rule.action != Action::RequireApproval || item.is_new() {
+                    self.exchange.limit_hits.push((rule.id.clone(), mode));
+                }
                 let hit = LimitHit::of(&standing, limit.unit());
-                (codes::AG5001, Some(hit), Some(charge))
+                (codes::AG5001, Some(hit), Some(charged))
             }
             Err(Unavailable) => (codes::AG9004, None, None),
         };
         self.record_exceeded(item, rule);
-        let passes = rule.action == Action::Tag || !is_enforced;
-        if rule.action != Action::Tag {
-            let outcome = match is_enforced {
-                true => ExchangeOutcome::Deny,
-                false => ExchangeOutcome::Allow,
-            };
-            self.exchange.decided(outcome, ExchangeOutcome::Deny);
+        if rule.action == Action::Tag {
+            return Ok(charged);
         }
-        if let Some(charge) = charge.filter(|_| passes) {
-            return Ok(charge);
-        }
-        if let Some((_, outcome)) = item
-            .call
-            .and_then(|call| self.exchange.calls.get_mut(call))
-            .filter(|_| !passes)
-        {
-            *outcome = ExchangeOutcome::Deny;
-        }
-        let decision = match passes {
-            true => Decision::Allow,
-            false => Decision::Deny,
+        let asks = rule.action == Action::RequireApproval && hit.is_some();
+        let late = match asks && is_enforced && !is_denied && item.is_new() {
+            true => {
+                let (event, asked) = (&item.event, &item.asked);
+                let late = self.answer_late(event, context, asked, item.rule, verdict);
+                if late.is_none() {
+                    return Ok(charge(self, true).ok());
+                }
+                late
+            }
+            false => None,
         };
-        let ruling = Ruling {
-            decision,
-            ..Ruling::deny(Some(item.rule), code)
+        let would = match asks {
+            true => ExchangeOutcome::RequireApproval,
+            false => ExchangeOutcome::Deny,
         };
-        Err(Box::new(DeniedEvent {
+        let outcome = match is_enforced {
+            true => would,
+            false => ExchangeOutcome::Allow,
+        };
+        self.exchange.decided(outcome, would);
+        self.exchange.denied_by_limits.insert(rule.id.clone());
+        if !is_enforced {
+            return Ok(charged);
+        }
+        let call = item.call;
+        if let Some((_, of_call)) = call.and_then(|call| self.exchange.calls.get_mut(call)) {
+            *of_call = outcome;
+        }
+        Err(Box::new(late.unwrap_or_else(|| DeniedEvent {
             limit: hit,
-            ..DeniedEvent::new(item.event.clone(), ruling)
-        }))
+            ..DeniedEvent::new(item.event.clone(), Ruling::deny(Some(item.rule), code))
+        })))
     }
 
     fn record_limit(
@@ -359,16 +543,19 @@ impl Flow {
 
     /// Whether this limit itself denied the exchange.
     fn is_denied_by(&self, rule: &CompiledRule) -> bool {
-        let mut hits = self.exchange.limit_hits.iter();
-        hits.any(|(id, _)| **id == *rule.id)
+        self.exchange.denied_by_limits.contains(&rule.id)
     }
 
     /// Whether what a limit counts at the end has happened.
     fn has_happened(&self, limit: &Limit, rule: &CompiledRule, open: &OpenCharge) -> bool {
         let exchange = &self.exchange;
-        let outcome = match open.enforced {
-            true => exchange.outcome,
-            false => exchange.would,
+        let outcome = match (open.is_shadow, open.enforced) {
+            (true, _) => exchange
+                .shadow
+                .as_ref()
+                .map_or(ExchangeOutcome::NotEvaluated, |shadow| shadow.outcome),
+            (false, true) => exchange.outcome,
+            (false, false) => exchange.would,
         };
         match limit.measure {
             Measure::Count(Counted::Failures) => {
@@ -462,6 +649,7 @@ impl Flow {
                 self.record_limit(rule, limit, &open.keys, &more.standing);
                 let hit = (rule.id.clone(), Mode::Enforce);
                 self.exchange.limit_hits.push(hit);
+                self.exchange.denied_by_limits.insert(rule.id.clone());
                 denied = Some((open.rule, LimitHit::of(&more.standing, limit.unit())));
             }
         }
@@ -477,6 +665,9 @@ impl Flow {
                 keys: LimitKeys::default(),
                 amount: None,
                 call: None,
+                asked: Vec::new(),
+                is_approved: false,
+                shadow: None,
             };
             self.record_exceeded(&item, rule);
         }
@@ -577,6 +768,32 @@ impl Flow {
             self.guard.limits.note_response(&id, &session, self.now);
         }
     }
+}
+
+/// What came of a limit of the shadow policy.
+enum Tried {
+    /// It lets the event pass.
+    Within(Charge),
+    /// It would deny it.
+    Beyond,
+    /// The counters could not be reached.
+    Unknown,
+}
+
+/// What happens to a charge that exceeds the limit.
+fn on_excess(rule: &CompiledRule, limit: &Limit, is_approved: bool) -> OnExcess {
+    match (rule.action, limit.charging()) {
+        (_, Charging::AtEnd) => OnExcess::Ask,
+        (Action::Tag, _) => OnExcess::Count,
+        _ if is_approved => OnExcess::Count,
+        (_, Charging::Reserved) if !is_lease(limit) => OnExcess::Clamp,
+        _ => OnExcess::Refuse,
+    }
+}
+
+/// Whether a use is given back at the end.
+fn is_lease(limit: &Limit) -> bool {
+    limit.measure == Measure::Count(Counted::ConcurrentRequests)
 }
 
 /// A rule that has a limit, with it.

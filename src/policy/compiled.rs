@@ -127,7 +127,11 @@ impl CompiledRule {
     pub fn limit_reason(&self) -> String {
         let limit = self.limit.as_ref();
         let described = limit.map(|limit| limit.describe()).unwrap_or_default();
-        format!("Limit `{}` is reached: at most {described}.", self.id)
+        let more = match self.action {
+            Action::RequireApproval => " More needs an approval.",
+            _ => "",
+        };
+        format!("Limit `{}` is reached: at most {described}.{more}", self.id)
     }
 
     /// Whether it writes pseudonyms where it can.

@@ -80,12 +80,9 @@ impl Policy {
 
     /// The rules that this version can evaluate but not enforce, each with the reason.
     pub fn unenforceable(&self) -> impl Iterator<Item = (&CompiledRule, &'static str)> {
-        (0u16..).zip(&self.rules).filter_map(|(number, rule)| {
-            let is_shadow =
-                |part: &CompiledDocument| part.is_shadow && part.rules.contains(&number);
+        self.rules.iter().filter_map(|rule| {
             let limit = rule.limit.as_deref()?;
-            let is_shadow = self.chapters.iter().any(is_shadow);
-            Some((rule, unprovided(limit, rule.action, rule.kinds, is_shadow)?))
+            Some((rule, unprovided(limit, rule.kinds)?))
         })
     }
 
@@ -161,19 +158,6 @@ impl Policy {
 }
 
 /// What of a rule with a limit this version does not provide.
-pub(crate) fn unprovided(
-    limit: &Limit,
-    action: Action,
-    kinds: Kinds,
-    is_shadow: bool,
-) -> Option<&'static str> {
-    if action == Action::RequireApproval {
-        Some("approvals of what exceeds a limit")
-    } else if is_shadow {
-        Some("limits of a shadow policy")
-    } else if !limit.counts(kinds) {
-        Some("a limit of events that it does not count")
-    } else {
-        None
-    }
+pub(crate) fn unprovided(limit: &Limit, kinds: Kinds) -> Option<&'static str> {
+    (!limit.counts(kinds)).then_some("a limit of events that it does not count")
 }

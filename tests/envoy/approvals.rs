@@ -47,7 +47,7 @@ pub fn refunds() -> Value {
 }
 
 /// The request for an approval in what the client got.
-fn requested(response: &Response) -> ApprovalRequest {
+pub fn requested(response: &Response) -> ApprovalRequest {
     let body = String::from_utf8_lossy(&response.body);
     let (_, rest) = body.split_once("agar1.").expect(&body);
     let payload = rest.split(['"', '\\', ' ']).next().unwrap_or_default();
@@ -55,7 +55,7 @@ fn requested(response: &Response) -> ApprovalRequest {
 }
 
 /// What `agentguard approve` prints for a manager.
-fn approved(request: &ApprovalRequest) -> String {
+pub fn approved(request: &ApprovalRequest) -> String {
     approved_by(request, &manager())
 }
 

@@ -78,7 +78,7 @@ pub(super) fn text(message: &HttpMessage) -> String {
 }
 
 /// The request for an approval, wherever it stands in what the client got.
-fn requested(seen: &SimulatedResult) -> ApprovalRequest {
+pub(super) fn requested(seen: &SimulatedResult) -> ApprovalRequest {
     let body = text(&seen.client);
     let (_, rest) = body
         .split_once("agar1.")
@@ -87,7 +87,7 @@ fn requested(seen: &SimulatedResult) -> ApprovalRequest {
     ApprovalRequest::parse(&format!("agar1.{payload}")).unwrap()
 }
 
-fn approved_by(key: &SigningKey, request: &ApprovalRequest) -> String {
+pub(super) fn approved_by(key: &SigningKey, request: &ApprovalRequest) -> String {
     mint(request, key, NOW / SECOND, nonce(&[5; 16]))
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 mod a2a;
 mod approval_service;
 mod approvals;
+mod beyond_limits;
 mod content;
 mod data;
 mod disguise;

@@ -215,8 +215,7 @@ impl<'d> Compiler<'d> {
         for rule in sorted {
             self.wants = MatchKinds::default();
             if let Some(limit) = &rule.limit {
-                let is_shadow = chapter.is_shadow;
-                if let Some(what) = unprovided(limit, rule.action, rule.kinds, is_shadow) {
+                if let Some(what) = unprovided(limit, rule.kinds) {
                     self.warn_of_limit(rule, limit, what);
                 }
                 self.require_prices(rule, limit);

@@ -65,6 +65,15 @@ impl Ruling {
         }
     }
 
+    /// A rule that asks for an approval.
+    pub fn ask(rule: u16) -> Ruling {
+        Ruling {
+            decision: Decision::RequireApproval,
+            rule: Some(rule),
+            code: Some(codes::AG3003),
+        }
+    }
+
     /// The stricter of two decisions; of equal ones the one that a rule took, and else the first.
     fn or_stricter(self, other: Ruling) -> Ruling {
         let has_rule = self.rule.is_some() || other.rule.is_none();
@@ -107,6 +116,8 @@ pub struct Shadow {
     pub ruling: Ruling,
     /// All its rules that hold, by id.
     pub held: Vec<MatchedRule>,
+    /// All its rules with a limit that hold but for it, by id.
+    pub limited: Vec<MatchedRule>,
 }
 
 impl Policy {
@@ -166,6 +177,7 @@ impl Policy {
                 evaluation.shadow = Some(Shadow {
                     ruling: would,
                     held,
+                    limited,
                 });
                 continue;
             }
@@ -190,10 +202,23 @@ impl Policy {
         evaluation
     }
 
-    /// Lets pass what the roles of a case have approved that is only tried out.
+    /// Adds a limit that the event exceeds to the rules that ask an approval for it: one request names them all. It opens
+    /// no decision point that is denied by default.
+    pub fn ask_beyond(evaluation: &mut Evaluation, limited: MatchedRule) {
+        let asks = Ruling::ask(limited.rule);
+        evaluation.would = evaluation.would.or_stricter(asks);
+        if limited.enforced {
+            evaluation.ruling = evaluation.ruling.or_stricter(asks);
+        }
+        let held = &mut evaluation.held;
+        let place = held.partition_point(|held| held.rule < limited.rule);
+        held.insert(place, limited);
+    }
+
+    /// Whether the roles of a case that is only tried out have approved all of these rules that ask for it.
     #[cfg(not(target_arch = "wasm32"))]
-    fn apply_given_approvals(&self, evaluation: &mut Evaluation, roles: &[Box<str>]) {
-        let is_approved = |held: &MatchedRule| {
+    pub fn are_given(&self, held: &[MatchedRule], roles: &[Box<str>]) -> bool {
+        held.iter().all(|held| {
             let rule = self.rule(held.rule);
             let rule = rule.filter(|rule| rule.action == Action::RequireApproval);
             rule.is_none_or(|rule| {
@@ -205,7 +230,13 @@ impl Policy {
                     u32::try_from(agreed).is_ok_and(|agreed| agreed >= approval.needed)
                 })
             })
-        };
+        })
+    }
+
+    /// Lets pass what the roles of a case have approved that is only tried out.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn apply_given_approvals(&self, evaluation: &mut Evaluation, roles: &[Box<str>]) {
+        let is_approved = |held: &MatchedRule| self.are_given(&[*held], roles);
         for (ruling, enforced_only) in [
             (&mut evaluation.ruling, true),
             (&mut evaluation.would, false),
@@ -321,6 +352,7 @@ impl Policy {
                     ..ConditionEvaluator::new(event, context, Polarity::Loosening)
                 };
                 matches!(rule.action, Action::Allow | Action::RequireApproval)
+                    && rule.limit.is_none()
                     && rule
                         .matches
                         .iter()
@@ -366,11 +398,7 @@ impl Policy {
             return Ruling::deny(Some(rule), event.code.unwrap_or(code));
         }
         if let Some(rule) = first(Action::RequireApproval) {
-            return Ruling {
-                decision: Decision::RequireApproval,
-                rule: Some(rule),
-                code: Some(codes::AG3003),
-            };
+            return Ruling::ask(rule);
         }
         if let Some(rule) = first(Action::Allow) {
             return Ruling {
