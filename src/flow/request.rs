@@ -824,6 +824,10 @@ impl Flow {
     fn learn(&mut self, reading: &Reading, size: usize) {
         self.facts.models = reading.models.clone();
         let request = &mut self.facts.request;
+        if self.request_context.endpoint.model == Known::Missing {
+            let called = std::mem::replace(&mut request.region, Known::Unknown);
+            request.region = protocol::region_with_models(called, &reading.models.names);
+        }
         request.message_count = Some(reading.messages);
         request.messages_by_author = Some(reading.messages_by_author);
         request.bytes = u64::try_from(size).ok();

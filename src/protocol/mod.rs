@@ -54,7 +54,7 @@ pub use coverage::{CoverageRow, Inspected, OTHER_ROUTES, answers_of};
 pub use provider::{known_providers, provider_of};
 pub use reader::{Bounds, Origin, Reader, begins_like_json, code_of, unread_message};
 pub use refusal::{Denial, Dialect};
-pub use region::region_of;
+pub use region::{region_of, region_with_models};
 
 use crate::diag::codes;
 use crate::event::{

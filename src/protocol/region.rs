@@ -7,6 +7,9 @@
 //! westeurope.api.cognitive.microsoft.com          westeurope
 //! NAME.openai.azure.com                           unknown: the resource's name does not say
 //! ```
+//!
+//! A cross-region inference profile of Bedrock (`eu.anthropic.claude-…`) sends a request to any region of its geography,
+//! whichever region's host it was called at: the geography is the region (`eu`).
 
 use crate::event::Known;
 use crate::wire::http::Path;
@@ -27,7 +30,11 @@ pub fn region_of(host: &str, path: &Path) -> Known<Box<str>> {
             return Known::Missing;
         };
         let next = at.saturating_add(1);
-        return named(labels.get(next).copied().filter(|label| is_aws(label)));
+        let called = named(labels.get(next).copied().filter(|label| is_aws(label)));
+        return match model_in(path) {
+            Some(model) => of_bedrock_model(called, &model),
+            None => called,
+        };
     }
     if is_under("aiplatform.googleapis.com") || is_under("rep.googleapis.com") {
         return vertex(&labels, path);
@@ -66,6 +73,69 @@ fn is_aws(label: &str) -> bool {
     let mut parts = label.rsplit('-');
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     parts.next().is_some_and(is_number) && parts.count() >= 2
+}
+
+/// Returns the region of a request to Bedrock whose body names the models: its endpoints in OpenAI's format.
+pub fn region_with_models(called: Known<Box<str>>, models: &[Box<str>]) -> Known<Box<str>> {
+    if !called.value().is_some_and(|region| is_aws(region)) {
+        return called;
+    }
+    let mut regions = models
+        .iter()
+        .map(|model| of_bedrock_model(called.clone(), model));
+    match regions.next() {
+        None => called,
+        Some(first) if regions.all(|other| other == first) => first,
+        Some(_) => Known::Unknown,
+    }
+}
+
+/// The model in a path of the Bedrock runtime: `/model/MODEL/converse`. An ARN has a slash.
+fn model_in(path: &Path) -> Option<String> {
+    let (_, before) = path.segments.split_last()?;
+    let is_model = |segment: &String| segment.eq_ignore_ascii_case("model");
+    let start = before.iter().position(is_model)?;
+    let model = before.get(start.saturating_add(1)..)?.join("/");
+    (!model.is_empty()).then_some(model)
+}
+
+/// Where a model of Bedrock runs that is called in a region.
+fn of_bedrock_model(called: Known<Box<str>>, model: &str) -> Known<Box<str>> {
+    let model = letter_case::ascii_lower(model);
+    let Some(arn) = model.strip_prefix("arn:") else {
+        return match geography(&model) {
+            Some(geography) => Known::Is(geography.into()),
+            None => called,
+        };
+    };
+    // partition : service : region : account : kind / id
+    let mut parts = arn.splitn(5, ':').skip(2);
+    let (region, resource) = (parts.next(), parts.nth(1).unwrap_or_default());
+    match resource.split_once('/') {
+        Some(("inference-profile", id)) => named(geography(id)),
+        Some((
+            "foundation-model"
+            | "provisioned-model"
+            | "custom-model"
+            | "custom-model-deployment"
+            | "imported-model"
+            | "endpoint",
+            _,
+        )) => match (called, region) {
+            (Known::Is(called), Some(region)) if *called == *region => Known::Is(called),
+            _ => Known::Unknown,
+        },
+        // A profile, a router or a prompt of an account may lead to any region.
+        _ => Known::Unknown,
+    }
+}
+
+/// The geography of a cross-region inference profile: `us`, `eu`, `jp`, `apac`, `global`. Other ids begin with the
+/// model's vendor, and none of these has a name of two letters.
+fn geography(id: &str) -> Option<&str> {
+    let (first, _) = id.split_once('.')?;
+    let is_short = first.len() == 2 && first.bytes().all(|byte| byte.is_ascii_lowercase());
+    (is_short || matches!(first, "apac" | "global" | "us-gov")).then_some(first)
 }
 
 /// The location in the path, and the region in the host: `REGION-aiplatform`, or `aiplatform.REGION.rep`.
@@ -168,5 +238,72 @@ mod tests {
         ] {
             assert_eq!(region(host, path), expected, "{host}{path}");
         }
+    }
+
+    #[test]
+    fn a_model_of_bedrock_runs_where_its_profile_leads() {
+        let frankfurt = "bedrock-runtime.eu-central-1.amazonaws.com";
+        let arn = |rest: &str| format!("arn%3Aaws%3Abedrock%3A{rest}");
+        for (model, expected) in [
+            ("anthropic.claude-sonnet-4-5-v1:0", "eu-central-1"),
+            ("ai21.jamba-1-5-large-v1:0", "eu-central-1"),
+            ("zai.glm-4.6", "eu-central-1"),
+            ("eu.anthropic.claude-sonnet-4-5-v1%3A0", "eu"),
+            ("US.anthropic.claude-sonnet-4-5-v1:0", "us"),
+            ("apac.amazon.nova-lite-v1:0", "apac"),
+            ("jp.anthropic.claude-sonnet-4-5-v1:0", "jp"),
+            ("us-gov.anthropic.claude-3-haiku-v1:0", "us-gov"),
+            ("global.anthropic.claude-sonnet-4-5-v1:0", "global"),
+            (
+                &arn("eu-central-1:123:inference-profile/eu.amazon.nova-lite-v1:0"),
+                "eu",
+            ),
+            (
+                &arn("eu-central-1:123:inference-profile%2Fglobal.amazon.nova-lite-v1:0"),
+                "global",
+            ),
+            (&arn("eu-central-1:123:inference-profile/x"), "?"),
+            (
+                &arn("eu-central-1::foundation-model/amazon.nova-lite-v1:0"),
+                "eu-central-1",
+            ),
+            (
+                &arn("us-east-1::foundation-model/amazon.nova-lite-v1:0"),
+                "?",
+            ),
+            (&arn("eu-central-1:123:provisioned-model/x"), "eu-central-1"),
+            (
+                &arn("eu-central-1:123:application-inference-profile/x"),
+                "?",
+            ),
+            (&arn("eu-central-1:123:default-prompt-router/x"), "?"),
+            (&arn("eu-central-1:123:prompt/x:1"), "?"),
+            ("arn:", "?"),
+        ] {
+            for verb in ["converse", "invoke-with-response-stream"] {
+                let path = format!("/model/{model}/{verb}");
+                assert_eq!(region(frankfurt, &path), expected, "{path}");
+            }
+        }
+        let path = "/model/eu.amazon.nova-lite-v1:0/converse";
+        assert_eq!(region("bedrock-runtime.amazonaws.com", path), "eu");
+    }
+
+    #[test]
+    fn models_in_a_body_lead_where_those_in_a_path_do() {
+        let with = |called: &str, models: &[&str]| {
+            let models: Vec<Box<str>> = models.iter().map(|model| (*model).into()).collect();
+            match region_with_models(Known::Is(called.into()), &models) {
+                Known::Is(region) => region.into(),
+                Known::Unknown => "?".to_owned(),
+                Known::Missing => "none".to_owned(),
+            }
+        };
+        assert_eq!(with("us-west-2", &["openai.gpt-oss-20b-1:0"]), "us-west-2");
+        assert_eq!(with("us-west-2", &["us.openai.gpt-oss-20b-1:0"]), "us");
+        assert_eq!(with("us-west-2", &["us.a.b", "eu.a.b"]), "?");
+        assert_eq!(with("us-west-2", &[]), "us-west-2");
+        // Another cloud's models are only names.
+        assert_eq!(with("europe-west4", &["us.a.b"]), "europe-west4");
     }
 }
