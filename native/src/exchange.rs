@@ -214,6 +214,10 @@ impl Exchange {
                 .iter()
                 .map(|(name, value)| (name.as_slice(), value.as_slice()))
                 .collect();
+            let edits = running.flow.trailer_edits(&trailers);
+            if !stream.edit(Map::RequestTrailers, &edits) {
+                return running.fail("a request trailer could not be removed");
+            }
             running.body(stream, Half::Request, true, |flow, held, now| {
                 flow.request_trailers(&trailers, held, now)
             })
@@ -335,7 +339,7 @@ fn set_state(stream: &mut Stream<'_>, name: &str, value: &[u8]) {
 impl Running {
     /// Performs the actions of a step. Every call that Envoy refuses ends the exchange.
     fn take(&mut self, stream: &mut Stream<'_>, half: Half, trailers: bool, step: Step) -> Outcome {
-        if !stream.edit(half, &step.headers) {
+        if !stream.edit(half.headers(), &step.headers) {
             return self.fail("a header could not be set");
         }
         filter::publish_decision(&mut self.flow, false, &mut |name, value| {

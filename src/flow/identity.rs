@@ -3,10 +3,11 @@
 use super::Flow;
 use super::evaluate::DeniedEvent;
 use super::exchange::ExchangeOutcome;
+use super::request::OWN_PREFIX;
 use super::step::{HeaderEdit, RequestHead};
 use crate::diag::codes;
 use crate::event::{Direction, Kind, Known, Principal};
-use crate::identity::{Credentials, Failure, Identified, Reason, identify};
+use crate::identity::{Credentials, Failure, Identified, Reason, forbidden_trailers, identify};
 use crate::policy::EnvironmentSource;
 use std::rc::Rc;
 
@@ -36,6 +37,18 @@ impl Flow {
         if let EnvironmentSource::Principal { otherwise } = &document.environment {
             self.facts.environment = environment(&self.facts.principal, otherwise.as_deref());
         }
+    }
+
+    /// Returns the edits of a request's trailers: what may not go upstream as a header may not as a trailer.
+    pub fn trailer_edits(&self, trailers: &[(&[u8], &[u8])]) -> Vec<HeaderEdit> {
+        let applies = !self.exchange.ignored;
+        let sources = &self.guard.policy.document.principals;
+        let mut names = forbidden_trailers(sources, &self.guard.keys, trailers, applies);
+        let own = trailers
+            .iter()
+            .filter(|(name, _)| applies && name.starts_with(OWN_PREFIX));
+        names.extend(own.map(|(name, _)| String::from_utf8_lossy(name).into_owned()));
+        names.into_iter().map(HeaderEdit::Remove).collect()
     }
 
     /// Denies a request with an invalid credential, and an anonymous one if the policy requires an identity.

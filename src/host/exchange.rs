@@ -309,6 +309,10 @@ impl HttpContext for HttpExchange {
             return self.fail("the request trailers could not be read");
         };
         let trailers = headers::parse(&map);
+        let edits = self.flow.borrow().trailer_edits(&trailers);
+        if headers::edit(Map::RequestTrailers, &edits).is_err() {
+            return self.fail("a request trailer could not be removed");
+        }
         self.body(REQUEST, 0, &mut |flow, held, now| {
             flow.request_trailers(&trailers, held, now)
         })

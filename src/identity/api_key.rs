@@ -232,7 +232,7 @@ pub(super) struct Leak {
 pub(super) fn leaks(
     sources: &[IdentitySource],
     keys: &KeyTable,
-    credentials: &Credentials<'_>,
+    headers: &[(&[u8], &[u8])],
 ) -> Option<Leak> {
     if keys.keys.is_empty() {
         return None;
@@ -248,7 +248,7 @@ pub(super) fn leaks(
             _ => &[],
         })
     };
-    for (name, value) in credentials.headers {
+    for (name, value) in headers {
         let prefixes: Vec<&str> = configured()
             .filter(|header| is_alike(name, &header.name))
             .filter_map(|header| header.prefix.as_deref())
@@ -270,7 +270,8 @@ pub(super) fn leaks(
             }
         }
     }
-    let path = credentials.values(":path").next().unwrap_or_default();
+    let path = headers.iter().find(|(name, _)| *name == b":path");
+    let path = path.map_or(&b""[..], |(_, path)| *path);
     if path.contains(&b'?') {
         let path = String::from_utf8_lossy(path);
         let (before, query) = path.split_once('?').unwrap_or((&path, ""));

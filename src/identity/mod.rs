@@ -181,7 +181,7 @@ pub fn identify(
     }
     // A header of two sources goes on if one of them trusts the peer.
     identified.untrusted.retain(|name| !trusted.contains(name));
-    if let Some(leak) = api_key::leaks(sources, keys, credentials) {
+    if let Some(leak) = api_key::leaks(sources, keys, credentials.headers) {
         identified.keys = leak.headers;
         identified.path = leak.path;
         if let (None, Some(source)) = (&identified.failure, leak.in_url) {
@@ -199,6 +199,32 @@ pub fn identify(
         }
     }
     identified
+}
+
+/// Returns the names of the request's trailers that may not go upstream: headers of trusted proxies, which set no trailers,
+/// unless nobody is asked who they are, and keys of the policy. Trailers name nobody here; a server may read them as headers.
+pub fn forbidden_trailers(
+    sources: &[IdentitySource],
+    keys: &KeyTable,
+    trailers: &[(&[u8], &[u8])],
+    applies: bool,
+) -> Vec<String> {
+    let members = sources.iter().flat_map(|source| match &source.kind {
+        SourceKind::Header(header) if applies => header.members.as_slice(),
+        _ => &[],
+    });
+    let is_member = |name: &[u8]| {
+        let mut members = members.clone();
+        members.any(|(_, header)| is_alike(name, header))
+    };
+    let named = trailers.iter().filter(|(name, _)| is_member(name));
+    let mut forbidden: Vec<String> = named
+        .map(|(name, _)| String::from_utf8_lossy(name).into_owned())
+        .collect();
+    if let Some(leak) = api_key::leaks(sources, keys, trailers) {
+        forbidden.extend(leak.headers);
+    }
+    forbidden
 }
 
 /// The principal of several sources: the first one's, with the members of those that it combines.

@@ -21,6 +21,7 @@ in_both_envoys![
     a_forged_token_names_nobody,
     a_certificate_names_its_workload,
     headers_of_a_trusted_proxy_count_and_others_are_taken_out,
+    trailers_name_nobody_and_carry_no_identity_upstream,
     an_address_that_a_client_wrote_is_nobody_s_address,
     envoy_accepts_what_the_documentation_shows,
 ];
@@ -612,6 +613,30 @@ fn headers_of_a_trusted_proxy_count_and_others_are_taken_out(version: Version) {
             assert_eq!(envoy.provider.last().header("x-user"), None);
         });
     }
+}
+
+fn trailers_name_nobody_and_carry_no_identity_upstream(version: Version) {
+    // Every peer is trusted: it is the trailer that is not.
+    let edge = json!({"name": "edge", "header": {"id": "x-user", "roles": "x-roles", "trusted": ["127.0.0.0/8"]}});
+    let mut principals = keys();
+    principals.as_array_mut().expect("a list").push(edge);
+    let envoy = labelled(
+        version,
+        sites(&with(closed(principals), json!({"require": "none"}))),
+    );
+    in_every_way(&envoy, |site, _, http| {
+        let request = hello()
+            .trailer("x-user", "root")
+            .trailer("x_roles", "admin")
+            .trailer("x-agentguard-approval", "agat1.x")
+            .trailer("x-agent-key", KEY)
+            .trailer("x-check", "7");
+        let (status, record) = ask(site, http, &request);
+        assert_eq!(status, 200);
+        assert_eq!(record["principal"], Value::Null, "{record}");
+        let received = envoy.provider.last();
+        assert_eq!(received.trailers, [("x-check".into(), b"7".to_vec())]);
+    });
 }
 
 fn an_address_that_a_client_wrote_is_nobody_s_address(version: Version) {

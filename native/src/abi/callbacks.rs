@@ -287,8 +287,8 @@ impl Stream<'_> {
         is_known.then(|| headers.iter().map(read).collect())
     }
 
-    /// Applies edits to the headers of a half.
-    pub(crate) fn edit(&mut self, half: Half, edits: &[HeaderEdit]) -> bool {
+    /// Applies edits to headers or trailers.
+    pub(crate) fn edit(&mut self, map: Map, edits: &[HeaderEdit]) -> bool {
         edits.iter().all(|edit| {
             let (name, value) = match edit {
                 HeaderEdit::Remove(name) => (name, Buffer::NULL),
@@ -298,7 +298,7 @@ impl Stream<'_> {
             unsafe {
                 envoy_dynamic_module_callback_http_set_header(
                     self.envoy,
-                    half.headers() as u32,
+                    map as u32,
                     Buffer::of(name.as_bytes()),
                     value,
                 )

@@ -306,6 +306,64 @@ rules: [{ id: eu-only, match: { event: request }, when: { request.region: { exis
         let seen = exchange(&policy, &request, hello());
         assert_eq!(seen.client.status(), Some(status), "{host}");
     }
+    // A profile leads out of the host's region, named in the path or in the body.
+    let frankfurt = "bedrock-runtime.eu-central-1.amazonaws.com";
+    let body = |model: &str| {
+        format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"hi"}}]}}"#)
+    };
+    for (model, status) in [
+        ("openai.gpt-oss-20b-1:0", 200),
+        ("global.openai.gpt-oss-20b-1:0", 400),
+    ] {
+        let mut request = chat_request(body(model).as_bytes());
+        request.headers[1].1 = b"/openai/v1/chat/completions".to_vec();
+        request.headers[2].1 = frankfurt.into();
+        let seen = exchange(&policy, &request, hello());
+        assert_eq!(seen.client.status(), Some(status), "{model}");
+    }
+}
+
+#[test]
+fn what_may_not_go_upstream_as_a_header_may_not_as_a_trailer() {
+    let edge =
+        "  - name: edge\n    header: { id: x-user, roles: x-roles, trusted: [10.0.0.0/8] }\n";
+    let trailers: [(&[u8], &[u8]); 8] = [
+        (b"x-user", b"root"),
+        (b"x_roles", b"admin"),
+        (b"x-agentguard-approval", b"agat1.x"),
+        (b"x-agent-key", KEY.as_bytes()),
+        (b"authorization", b"Bearer agk_0123456789abcdef"),
+        (b"x-api-key", b"of somebody else"),
+        (b"grpc-status", b"0"),
+        (b"x-check", b"1"),
+    ];
+    for (applies_to, removed) in [
+        (
+            "",
+            &[
+                "x-user",
+                "x_roles",
+                "x-agent-key",
+                "authorization",
+                "x-agentguard-approval",
+            ][..],
+        ),
+        // Elsewhere nobody is asked who it is; our keys stay here all the same.
+        (
+            "applies_to: { hosts: [elsewhere] }\n",
+            &["x-agent-key", "authorization"],
+        ),
+    ] {
+        let guard = guard(&format!("{}{edge}{applies_to}{OPEN}", sources()));
+        let mut flow = Flow::new(guard);
+        let _ = sends_head(&mut flow, &asking(&[]));
+        let edits = flow.trailer_edits(&trailers);
+        let names: Vec<HeaderEdit> = removed
+            .iter()
+            .map(|name| HeaderEdit::Remove((*name).to_owned()))
+            .collect();
+        assert_eq!(edits, names, "{applies_to}");
+    }
 }
 
 #[test]
