@@ -54,7 +54,7 @@ envoy-of = $(VENV)/envoy-$(1)/bin/envoy
 node-of  = $(VENV)/node-$(1)/nodejs/bin/node
 
 .DEFAULT_GOAL := help
-.PHONY: help run site wasm native faulty-native build quick-wasm quick-build lint test test-unit test-envoy test-native test-clients test-observability test-mesh test-go bench bench-exchange bench-detect bench-read bench-decide counts size dist test-dist clean check-rust check-python check-curl
+.PHONY: help run site wasm native faulty-native build quick-wasm quick-build lint test test-unit test-envoy test-native test-clients test-observability test-mesh test-sessions test-go bench bench-exchange bench-detect bench-read bench-decide counts size dist test-dist clean check-rust check-python check-curl
 .DELETE_ON_ERROR:
 
 help: ## Lists the targets
@@ -161,9 +161,14 @@ test-mesh: $(if $(QUICK),quick-wasm,wasm) envoys ratelimit mesh ## Tests of seve
 	@$(IN_ENVOY) AGENTGUARD_RATELIMIT=$(VENV)/ratelimit-$(RATELIMIT)/service_cmd AGENTGUARD_MESH=$(subst $(SPACE),:,$(dir $(MESH))) \
 	$(STEP) 'Testing several Envoys and meshes' cargo test --quiet --test envoy -- --ignored $(or $(ONLY),several:: mesh::)
 
+# A hundred thousand sessions take minutes.
+test-sessions: $(if $(QUICK),quick-wasm,wasm) envoy ## A hundred thousand live sessions in one Envoy: memory and evictions
+	@$(IN_ENVOY) \
+	$(STEP) 'Testing live sessions' cargo test --quiet --test envoy -- --ignored live_sessions
+
 # The same tests with the native module in the place of the Wasm one, and those of what only it has. It refuses policies with
-# an approval service; Envoy before 1.40 does not tell it how an exchange ended.
-NOT_NATIVE := examples:: approval_service:: recorded_with_its_reason::oldest as_far_as_it_is_known::oldest
+# an approval service, and reads no kill feed; Envoy before 1.40 does not tell it how an exchange ended.
+NOT_NATIVE := examples:: approval_service:: kill_feed:: recorded_with_its_reason::oldest as_far_as_it_is_known::oldest
 test-native: faulty-native envoys $(call envoy-of,$(ENVOY_OLDEST_NATIVE)) sdks mcp-sdk npm-sdks agents-sdks agents-npm ## The tests of the filter in real Envoys with the native module; ONLY=word
 	@$(IN_ENVOY) AGENTGUARD_HOST=native AGENTGUARD_NATIVE=$(FAULTY_NATIVE) \
 	AGENTGUARD_ENVOY_OLDEST=$(call envoy-of,$(ENVOY_OLDEST_NATIVE)) \

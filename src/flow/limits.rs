@@ -284,9 +284,10 @@ impl Flow {
                     continue;
                 };
                 let is_denied = is_denied
-                    || item
-                        .shadow
-                        .is_some_and(|shadow| shadow.is_denied || would_deny);
+                    || item.shadow.is_some_and(|shadow| {
+                        let is_refused = is_request && self.is_refused_by_shadow();
+                        shadow.is_denied || would_deny || is_refused
+                    });
                 let counts_attempts = limit.measure == Measure::Count(Counted::ToolCallAttempts);
                 let is_open = limit.charging() == Charging::AtEnd;
                 if is_denied && !counts_attempts && !is_open {
@@ -334,6 +335,12 @@ impl Flow {
                 self.open_charge(item, Some(charge));
             }
         }
+    }
+
+    /// Whether the shadow policy would have denied something of the exchange.
+    fn is_refused_by_shadow(&self) -> bool {
+        let shadow = self.exchange.shadow.as_ref();
+        shadow.is_some_and(|shadow| shadow.outcome >= ExchangeOutcome::RequireApproval)
     }
 
     /// Takes charges back of what doesn't pass.

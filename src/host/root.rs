@@ -1,7 +1,7 @@
 //! Root context: one configuration in one VM. Envoy creates a new root for every configuration and keeps the old one
 //! until its last exchange has ended. All state of a configuration is therefore in the root, none in statics.
 
-use super::abi::{self, Buffer};
+use super::abi::{self, Buffer, Map};
 use super::admin::AdminExchange;
 use super::exchange::HttpExchange;
 use super::headers;
@@ -9,9 +9,10 @@ use super::kill::{self, KillExchange, KillRoot};
 use super::policies;
 use super::proxy::EnvoySharedData;
 use super::stats::{Stats, abi_kind};
-use crate::filter::{self, KILL_FILTER, LogLevel, Rejected};
-use crate::flow::{Flow, Guard, HostEnvironment, Reply};
-use crate::metrics::{self, InForce, LabelValues, Metric};
+use crate::filter::{self, KILL_FILTER, LogLevel, MAX_FEED_BYTES, Rejected};
+use crate::flow::{Flow, Guard, HostEnvironment, Reply, ServiceAnswer};
+use crate::metrics::{self, BEAT_S, InForce, LabelValues};
+use crate::wire::hex;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 use std::cell::RefCell;
@@ -20,6 +21,9 @@ use std::rc::Rc;
 
 /// Interval in milliseconds at which held exchanges are checked.
 const TICK_MS: u32 = 1_000;
+
+/// The interval where nothing is held and no feed is read.
+const BEAT_MS: u32 = 10_000;
 
 /// Nanoseconds without a byte of the body after which a held request gets a reply. Without this limit the request would
 /// hang if Envoy is not configured to let the filter hold headers.
@@ -46,9 +50,12 @@ pub(super) struct Root {
 
 /// A root that is counted in the gauges of its policy.
 struct CountedRoot {
+    id: String,
     stat: String,
     info: Option<u32>,
     workers: Option<u32>,
+    /// The second in which it said last that it is there.
+    beat: u64,
 }
 
 impl CountedRoot {
@@ -56,36 +63,77 @@ impl CountedRoot {
     /// Envoy forgets a stat with the last VM that defined it.
     fn enter(name: &str, version: &str) -> CountedRoot {
         let stat = |metric| LabelValues::default().stat(metric, &[name, version]);
-        let define = |metric: Metric| abi::define_metric(abi_kind(metric.kind), &stat(metric));
-        let counted = CountedRoot {
+        let mut counted = CountedRoot {
+            id: hex::encode(filter::seed().first_chunk::<8>().unwrap_or(&[0; 8])),
             stat: stat(metrics::POLICY_INFO),
-            info: define(metrics::POLICY_INFO),
-            workers: define(metrics::POLICY_WORKERS),
+            info: gauge(&stat(metrics::POLICY_INFO)),
+            workers: gauge(&stat(metrics::POLICY_WORKERS)),
+            beat: 0,
         };
-        add(counted.workers, 1);
-        if InForce::open(&EnvoySharedData).enter(&counted.stat) {
-            add(counted.info, 1);
-        }
+        counted.beat();
         counted
+    }
+
+    /// Says that the root is there, if it is time to, and corrects the gauges of those whose VM has trapped.
+    fn beat(&mut self) {
+        let now = abi::now().div_euclid(1_000_000_000);
+        if self.beat.saturating_add(BEAT_S) > now && self.beat <= now {
+            return;
+        }
+        self.beat = now;
+        let changes = InForce::open(&EnvoySharedData).beat(&self.id, &self.stat, now);
+        add(self.workers, i64::from(changes.entered));
+        add(self.info, i64::from(changes.is_first));
+        for (stat, is_last) in changes.gone {
+            let workers = stat
+                .strip_suffix(metrics::POLICY_INFO.name)
+                .map(|labels| format!("{labels}{}", metrics::POLICY_WORKERS.name));
+            add(workers.and_then(|workers| gauge(&workers)), -1);
+            if is_last {
+                add(gauge(&stat), -1);
+            }
+        }
     }
 }
 
 impl Drop for CountedRoot {
     fn drop(&mut self) {
-        add(self.workers, -1);
-        if InForce::open(&EnvoySharedData).leave(&self.stat) {
-            add(self.info, -1);
-        }
+        let (was_counted, is_last) = InForce::open(&EnvoySharedData).leave(&self.id);
+        add(self.workers, if was_counted { -1 } else { 0 });
+        add(self.info, if is_last { -1 } else { 0 });
     }
 }
 
+/// Defines or finds a gauge.
+fn gauge(stat: &str) -> Option<u32> {
+    abi::define_metric(abi_kind(metrics::POLICY_INFO.kind), stat)
+}
+
 fn add(gauge: Option<u32>, by: i64) {
-    if let Some(id) = gauge {
+    if let Some(id) = gauge.filter(|_| by != 0) {
         abi::increment_metric(id, by);
     }
 }
 
-impl Context for Root {}
+impl Context for Root {
+    fn on_http_call_response(&mut self, token: u32, headers: usize, size: usize, _trailers: usize) {
+        // The answer to a notice of an approval is of no interest.
+        let Some(kill) = &self.kill else { return };
+        let status = match headers {
+            // How some hosts tell that a call has failed.
+            0 => None,
+            _ => headers::status(Map::CallResponseHeaders),
+        };
+        // One byte more shows that there are too many.
+        let most = size.min(MAX_FEED_BYTES.saturating_add(1));
+        let body = abi::buffer(Buffer::CallResponseBody, most);
+        let answer = match (status, &body) {
+            (Some(status), Ok(body)) => ServiceAnswer::Received { status, body },
+            _ => ServiceAnswer::Unreachable,
+        };
+        kill.answered(token, &answer);
+    }
+}
 
 impl RootContext for Root {
     fn on_configure(&mut self, _size: usize) -> bool {
@@ -119,6 +167,9 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
+        if let Some(kill) = &self.kill {
+            kill.tick();
+        }
         self.set_policy_gauge();
         let now = abi::now();
         let overdue: Vec<(u32, Rc<RefCell<Flow>>)> = self
@@ -180,7 +231,8 @@ impl Root {
     /// Set at the first tick. Before Envoy puts a configuration in force, it tries it in a VM that it discards
     /// silently, and a count of that VM would remain.
     fn set_policy_gauge(&mut self) {
-        if self.counted.is_some() {
+        if let Some(counted) = &mut self.counted {
+            counted.beat();
             return;
         }
         let (name, version) = match (&self.guard, &self.kill) {
@@ -192,8 +244,9 @@ impl Root {
             .guard
             .as_ref()
             .is_none_or(|guard| !guard.holds_headers())
+            && !self.kill.as_ref().is_some_and(KillRoot::has_feed)
         {
-            let _ = abi::set_tick_period(0);
+            let _ = abi::set_tick_period(BEAT_MS);
         }
         self.counted = Some(CountedRoot::enter(name, version));
         if let Some(kill) = &self.kill {

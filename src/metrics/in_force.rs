@@ -1,18 +1,56 @@
 //! Count of the workers that have each policy in force, in data that all workers share: the gauge of a policy is 1 while
 //! there is at least one.
 //!
-//! The value is one line for each policy, the number of roots before its stat: `3 name=.=support;.;…agentguard_policy_info`.
+//! A virtual machine that traps ends without a word. Each root therefore tells every [`BEAT_S`] seconds that it is there, and
+//! whoever tells so drops those that have not for [`LOST_S`].
+//!
+//! The value is one line for each root: its id, the second in which it was there last, and the stat of its policy:
+//! `5f0c… 1800000000 name=.=support;.;…agentguard_policy_info`.
 
 use crate::proxy::SharedData;
 
 /// The key of the shared data.
 const KEY: &str = "agentguard.in_force";
 
-/// Writes that may lose against other workers before one gives up. A root counts itself once in its life.
+/// Writes that may lose against other workers before one gives up. Who gives up tries again with its next beat.
 const ATTEMPTS: usize = 64;
+
+/// Seconds after which a root tells again that it is there.
+pub const BEAT_S: u64 = 10;
+
+/// Seconds after which a root that has not done so is gone.
+pub const LOST_S: u64 = 25;
 
 /// The counts.
 pub struct InForce<'s>(&'s dyn SharedData);
+
+/// What a beat has changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The root counts anew.
+    pub entered: bool,
+    /// The root is the first one of its policy.
+    pub is_first: bool,
+    /// Stats of roots that are gone, each with whether it was the last one of its policy.
+    pub gone: Vec<(String, bool)>,
+}
+
+/// A line of the value.
+#[derive(Clone, Copy)]
+struct Root<'t> {
+    id: &'t str,
+    seen: u64,
+    stat: &'t str,
+}
+
+fn roots(text: &str) -> impl Iterator<Item = Root<'_>> {
+    text.lines().filter_map(|line| {
+        let (id, rest) = line.split_once(' ')?;
+        let (seen, stat) = rest.split_once(' ')?;
+        let seen = seen.parse().ok()?;
+        Some(Root { id, seen, stat })
+    })
+}
 
 impl<'s> InForce<'s> {
     /// Opens the counts. To be called before any worker counts, because there is no atomic way to make the first value.
@@ -23,40 +61,67 @@ impl<'s> InForce<'s> {
         InForce(shared)
     }
 
-    /// Counts a root. Returns whether it is the first one of this policy.
-    pub fn enter(&self, stat: &str) -> bool {
-        self.change(stat, |count| count.saturating_add(1)) == Some((0, 1))
+    /// Counts a root, which is there in this second, and drops those that are gone.
+    pub fn beat(&self, id: &str, stat: &str, now: u64) -> Changes {
+        let changed = self.change(|before| {
+            let mut changes = Changes {
+                entered: true,
+                ..Changes::default()
+            };
+            let mut kept: Vec<Root<'_>> = Vec::new();
+            let mut lost: Vec<Root<'_>> = Vec::new();
+            for root in roots(before) {
+                if root.id == id {
+                    changes.entered = false;
+                } else if now.saturating_sub(root.seen) > LOST_S {
+                    lost.push(root);
+                } else {
+                    kept.push(root);
+                }
+            }
+            changes.is_first = changes.entered && !kept.iter().any(|root| root.stat == stat);
+            let seen = now;
+            kept.push(Root { id, seen, stat });
+            while let Some(root) = lost.pop() {
+                let mut others = kept.iter().chain(&lost);
+                let is_last = !others.any(|other| other.stat == root.stat);
+                changes.gone.push((root.stat.to_owned(), is_last));
+            }
+            (written(&kept), changes)
+        });
+        changed.unwrap_or_default()
     }
 
-    /// Counts a root no longer. Returns whether it was the last one of this policy.
-    pub fn leave(&self, stat: &str) -> bool {
-        self.change(stat, |count| count.saturating_sub(1)) == Some((1, 0))
+    /// Counts a root no longer. Returns whether it was counted, and whether it was the last one of its policy.
+    pub fn leave(&self, id: &str) -> (bool, bool) {
+        let changed = self.change(|before| {
+            let own = roots(before).find(|root| root.id == id);
+            let kept: Vec<Root<'_>> = roots(before).filter(|root| root.id != id).collect();
+            let is_last = own.is_some_and(|own| !kept.iter().any(|root| root.stat == own.stat));
+            (written(&kept), (own.is_some(), is_last))
+        });
+        changed.unwrap_or_default()
     }
 
-    /// Changes a count. Returns what it was and is; `None` if others wrote all the time.
-    fn change(&self, stat: &str, by: impl Fn(u64) -> u64) -> Option<(u64, u64)> {
+    /// Changes the value. Returns what came of it; `None` if others wrote all the time.
+    fn change<T>(&self, by: impl Fn(&str) -> (String, T)) -> Option<T> {
         for _ in 0..ATTEMPTS {
             let known = self.0.get(KEY)?;
-            let text = String::from_utf8(known.value).unwrap_or_default();
-            let counts = || text.lines().filter_map(|line| line.split_once(' '));
-            let before = counts()
-                .find(|(_, of)| *of == stat)
-                .and_then(|(count, _)| count.parse().ok())
-                .unwrap_or(0);
-            let after = by(before);
-            let mut written: String = counts()
-                .filter(|(_, of)| *of != stat)
-                .map(|(count, of)| format!("{count} {of}\n"))
-                .collect();
-            if after > 0 {
-                written.push_str(&format!("{after} {stat}\n"));
-            }
-            if self.0.set(KEY, written.as_bytes(), known.version).is_ok() {
-                return Some((before, after));
+            let before = String::from_utf8(known.value).unwrap_or_default();
+            let (after, result) = by(&before);
+            if self.0.set(KEY, after.as_bytes(), known.version).is_ok() {
+                return Some(result);
             }
         }
         None
     }
+}
+
+fn written(roots: &[Root<'_>]) -> String {
+    let lines = roots.iter();
+    lines
+        .map(|Root { id, seen, stat }| format!("{id} {seen} {stat}\n"))
+        .collect()
 }
 
 #[cfg(test)]
@@ -64,25 +129,53 @@ mod tests {
     use super::*;
     use crate::proxy::MemorySharedData;
 
+    fn gone(stats: &[(&str, bool)]) -> Vec<(String, bool)> {
+        let stats = stats.iter();
+        stats
+            .map(|(stat, last)| ((*stat).to_owned(), *last))
+            .collect()
+    }
+
     #[test]
     fn the_first_root_of_a_policy_and_the_last_one_change_its_gauge() {
         let shared = MemorySharedData::default();
         let counts = InForce::open(&shared);
-        assert!(counts.enter("a"));
-        assert!(!counts.enter("a"));
-        assert!(counts.enter("b"));
-        assert!(!counts.leave("a"));
+        let is_first = |id: &str, stat: &str| {
+            let changes = counts.beat(id, stat, 100);
+            assert!(changes.entered && changes.gone.is_empty());
+            changes.is_first
+        };
+        assert!(is_first("1", "a"));
+        assert!(!is_first("2", "a"));
+        assert!(is_first("3", "b"));
+        // It is there already.
+        assert_eq!(counts.beat("1", "a", 110), Changes::default());
+        assert_eq!(counts.leave("2"), (true, false));
         // Another worker opens them later.
         let counts = InForce::open(&shared);
-        assert!(counts.leave("a"));
-        assert!(counts.enter("a"));
-        assert!(counts.leave("b"));
-        assert_eq!(shared.get(KEY).unwrap().value, b"1 a\n");
+        assert_eq!(counts.leave("1"), (true, true));
+        assert_eq!(counts.leave("1"), (false, false));
+        assert!(counts.beat("4", "a", 120).is_first);
+        assert_eq!(counts.leave("3"), (true, true));
+        assert_eq!(shared.get(KEY).unwrap().value, b"4 120 a\n");
     }
 
     #[test]
-    fn a_policy_that_was_never_counted_does_not_leave() {
+    fn roots_of_a_machine_that_trapped_are_dropped_by_the_others() {
         let shared = MemorySharedData::default();
-        assert!(!InForce::open(&shared).leave("a"));
+        let counts = InForce::open(&shared);
+        for (id, stat) in [("1", "a"), ("2", "a"), ("3", "b")] {
+            counts.beat(id, stat, 100);
+        }
+        assert_eq!(counts.beat("1", "a", 100 + LOST_S), Changes::default());
+        let changes = counts.beat("1", "a", 101 + LOST_S);
+        assert_eq!(changes.gone, gone(&[("b", true), ("a", false)]));
+        // One that only was slow counts again.
+        let changes = counts.beat("3", "b", 102 + LOST_S);
+        assert!(changes.entered && changes.is_first);
+        // The last root of the policy before, whose machine trapped, is told as the last one.
+        let changes = counts.beat("5", "c", 200);
+        assert_eq!(changes.gone, gone(&[("b", true), ("a", true)]));
+        assert_eq!(shared.get(KEY).unwrap().value, b"5 200 c\n");
     }
 }

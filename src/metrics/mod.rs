@@ -5,7 +5,7 @@
 mod in_force;
 mod table;
 
-pub use in_force::InForce;
+pub use in_force::{BEAT_S, InForce};
 pub use table::*;
 
 use crate::wire::sorted_map::{SortedMap, SortedSet};

@@ -126,6 +126,27 @@ impl KillList {
         }
     }
 
+    /// Reads the list that a feed answers with. It has no feed of its own.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn of_feed(text: &[u8]) -> Result<KillList, Vec<Diagnostic>> {
+        let list = KillList::from_json(text)?;
+        match list.feed {
+            None => Ok(list),
+            Some(_) => Err(vec![Diagnostic {
+                code: codes::AG1015,
+                severity: Severity::Error,
+                path: "feed".to_owned(),
+                span: 0..0,
+                message: "the list of a feed names no other feed".to_owned(),
+                label: None,
+                help: None,
+                fix: None,
+            }]),
+        }
+    }
+
     /// Returns the list together with that of its feed.
     pub fn with_feed(&self, feed: Rc<KillList>) -> KillList {
         KillList {

@@ -57,7 +57,7 @@ const UNPROVIDED: &str = "rules:
   - { id: acme, match: { tool: export, tenant: acme }, action: deny, reason: Not for them. }
 ";
 
-const LIMITED: &str = "  - { id: many, match: { tool: search }, limit: { count: tool_calls, per: session, max: 5 }, action: require_approval, approval: { by: [lead] }, reason: Enough. }\n";
+const LIMITED: &str = "  - { id: many, match: { event: response }, limit: { count: tokens, per: session, max: 5 }, action: deny, reason: Enough. }\n";
 
 #[test]
 fn what_envoy_does_not_provide_is_a_warning_and_for_envoy_an_error() {

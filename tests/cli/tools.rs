@@ -681,6 +681,28 @@ fn the_examples_of_the_page_about_limits_work() {
     std::fs::write(&policy, blocks[0]).unwrap();
     let tests = folder.join("support-agent.test.yaml");
     std::fs::write(&tests, blocks[1]).unwrap();
+    let approved = folder.join("approved.yaml");
+    std::fs::write(&approved, blocks[2]).unwrap();
+    let approved = approved.to_str().unwrap();
+    let validated = run(&["validate", "--strict", "--for", "envoy", approved]);
+    assert_eq!(validated.status.code(), Some(0), "{}", out(&validated));
+    let beyond = |more: &[&str]| {
+        let call = ["check", approved, "--tool", "issue_refund", "--args"];
+        let rest = [
+            "{\"customer_id\": 7, \"amount\": 80}",
+            "--used",
+            "refunds-per-customer=240",
+        ];
+        out(&run(&[&call[..], &rest, more].concat()))
+    };
+    let asked = beyond(&[]);
+    assert!(
+        asked.starts_with("require_approval (HTTP 400) AG3003"),
+        "{asked}"
+    );
+    assert!(asked.contains("More needs an approval."), "{asked}");
+    let given = beyond(&["--approved-by", "support-manager"]);
+    assert!(given.starts_with("allow (HTTP 200)"), "{given}");
     let (policy, tests) = (policy.to_str().unwrap(), tests.to_str().unwrap());
     let validated = run(&["validate", "--strict", "--for", "envoy", policy]);
     assert_eq!(validated.status.code(), Some(0), "{}", out(&validated));

@@ -27,6 +27,7 @@ const RULES: &str = "
 - Values have at most 64 characters of `A-Z a-z 0-9 . _ : / @ -`; others become `_`, an empty one `none`. Of each label of a metric
   the first VALUES values are kept apart in each worker, the rest is `other`: Envoy never forgets a stat, and clients choose models and
   tools.
+- A worker whose virtual machine has trapped ([operations.md](operations.md)) is counted in `agentguard_policy_workers` for at most 35 seconds more.
 - Several workers count into the same stat. A new policy continues the counters; Envoy forgets them when it restarts.
 - Envoy's stats are whole numbers. Durations are therefore not in seconds but in the unit of their name, and histograms appear
   after Envoy's next flush (`stats_flush_interval`, 5 s).

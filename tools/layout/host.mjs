@@ -3,6 +3,8 @@
 
 const OK = 0;
 const NOT_FOUND = 1;
+/** Another version of a shared value is there by now. */
+const MISMATCH = 8;
 const REQUEST = 0;
 const RESPONSE = 1;
 const REQUEST_HEADERS = 0;
@@ -33,6 +35,8 @@ export class Host {
   #metrics = 0;
   #contexts = 0;
   #complaints = [];
+  /** What workers share: values with their versions. */
+  #shared = new Map();
 
   constructor(module) {
     const imports = {};
@@ -108,6 +112,20 @@ export class Host {
       return data ? this.#give(data.subarray(start, start + most), to, size_to) : NOT_FOUND;
     },
     proxy_get_property: () => NOT_FOUND,
+    proxy_get_shared_data: (at, size, to, size_to, version_to) => {
+      const known = this.#shared.get(this.#text(at, size));
+      if (!known) return NOT_FOUND;
+      this.#view().setUint32(version_to, known.version, true);
+      return this.#give(known.value, to, size_to);
+    },
+    proxy_set_shared_data: (at, size, value_at, value_size, version) => {
+      const key = this.#text(at, size);
+      const known = this.#shared.get(key)?.version ?? 0;
+      if (version !== 0 && version !== known) return MISMATCH;
+      const value = Buffer.from(this.#bytes().slice(value_at, value_at + value_size));
+      this.#shared.set(key, { value, version: known + 1 });
+      return OK;
+    },
     proxy_define_metric: (_, at, size, to) => {
       this.#metrics += 1;
       this.#view().setUint32(to, this.#metrics, true);

@@ -4,8 +4,7 @@
 //! feed: { cluster: kill-feed, path: /kill.json, authority: ops.example.com, every: 1s, grace: 30s }
 //! ```
 
-use super::KillList;
-use crate::diag::{Diagnostic, Severity, codes};
+use crate::diag::codes;
 use crate::policy::decode::{Decoder, PolicyPath};
 use crate::policy::node::Node;
 
@@ -113,27 +112,4 @@ fn name(
         return None;
     }
     Some(text)
-}
-
-impl KillList {
-    /// Reads the list that a feed answers with. It has no feed of its own.
-    ///
-    /// # Errors
-    /// Everything that is wrong with it.
-    pub fn of_feed(text: &[u8]) -> Result<KillList, Vec<Diagnostic>> {
-        let list = KillList::from_json(text)?;
-        match list.feed {
-            None => Ok(list),
-            Some(_) => Err(vec![Diagnostic {
-                code: codes::AG1015,
-                severity: Severity::Error,
-                path: "feed".to_owned(),
-                span: 0..0,
-                message: "the list of a feed names no other feed".to_owned(),
-                label: None,
-                help: None,
-                fix: None,
-            }]),
-        }
-    }
 }

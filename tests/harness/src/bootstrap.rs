@@ -222,6 +222,8 @@ impl Site {
             "name": self.filter_name(),
             "root_id": "agentguard",
             "vm_config": vm,
+            // As `agentguard build` writes it.
+            "failure_policy": "FAIL_RELOAD",
         });
         if let Some(any) = self.configuration.as_ref().and_then(Configuration::any) {
             config["configuration"] = any;
