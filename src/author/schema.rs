@@ -388,7 +388,7 @@ inspect: { max_depth: 5 }
 stream: { on_deny: reset }
 client_address: { xff_hops: 1 }
 disclose: code
-audit: { key: "env:K" }
+audit: { key: "env:K", content: redacted }
 principals:
   - name: key
     api_key: { header: x-key, keys: [{ env: KEY, client: acme }] }
@@ -411,6 +411,7 @@ rules:
     on_deny: replace
     trust: claimed
     redact: { with: mask, require: pseudonym }
+    audit: { content: none }
     approval: { by: x, wait: 30s, notify: true }
     limit: { count: requests, max: 5 }
   - id: b

@@ -4,6 +4,7 @@
 use super::{Credentials, Finding, Reason, is_alike};
 use crate::policy::{ApiKey, ApiKeySource, IdentitySource, KeyHash, KeySecret, SourceKind, digest};
 use crate::wire::http::percent_decode;
+use std::cell::RefCell;
 
 /// Longest value of a header or of the query that is hashed.
 const MAX_KEY: usize = 1024;
@@ -96,9 +97,25 @@ impl KeyTable {
         self.keys.iter().filter(move |key| is_same(&key.hash, hash))
     }
 
-    fn knows(&self, value: &[u8]) -> bool {
+    fn knows<'v>(&self, value: &'v [u8], digests: &Digests<'v>) -> bool {
         // The number of matches, so that the search does not end at the first.
-        (1..=MAX_KEY).contains(&value.len()) && self.find(&digest(value)).count() > 0
+        (1..=MAX_KEY).contains(&value.len()) && self.find(&digests.of(value)).count() > 0
+    }
+}
+
+/// Hashes of what one request brings: each is asked for several times.
+#[derive(Default)]
+pub(super) struct Digests<'v>(RefCell<Vec<(&'v [u8], KeyHash)>>);
+
+impl<'v> Digests<'v> {
+    fn of(&self, value: &'v [u8]) -> KeyHash {
+        let mut known = self.0.borrow_mut();
+        if let Some((_, hash)) = known.iter().find(|(other, _)| *other == value) {
+            return *hash;
+        }
+        let hash = digest(value);
+        known.push((value, hash));
+        hash
     }
 }
 
@@ -109,18 +126,19 @@ fn is_same(a: &KeyHash, b: &KeyHash) -> bool {
 }
 
 /// Looks for a key in the headers of a source.
-pub(super) fn find(
+pub(super) fn find<'v>(
     number: usize,
-    source: &ApiKeySource,
+    source: &'v ApiKeySource,
     sources: &[IdentitySource],
     keys: &KeyTable,
-    credentials: &Credentials<'_>,
+    credentials: &Credentials<'v>,
+    digests: &Digests<'v>,
 ) -> Finding {
     let mut found: Option<(usize, &ApiKey)> = None;
     for header in &source.headers {
         let mut values = credentials
             .values(&header.name)
-            .filter_map(|value| recognised(source, header.prefix.as_deref(), value, keys));
+            .filter_map(|value| recognised(source, header.prefix.as_deref(), value, keys, digests));
         let Some(value) = values.next() else { continue };
         if values.next().is_some() {
             return Finding::Invalid(Reason::Duplicate, None);
@@ -131,7 +149,7 @@ pub(super) fn find(
         if value.len() > MAX_KEY {
             return Finding::Invalid(Reason::Unknown, None);
         }
-        let hash = digest(value);
+        let hash = digests.of(value);
         let (own, others): (Vec<&KnownKey>, Vec<&KnownKey>) =
             keys.find(&hash).partition(|key| key.source == number);
         let entries = own.iter().filter_map(|key| key.entry);
@@ -188,6 +206,7 @@ fn recognised<'v>(
     prefix: Option<&str>,
     value: &'v [u8],
     keys: &KeyTable,
+    digests: &Digests<'v>,
 ) -> Option<Option<&'v [u8]>> {
     let value = value.trim_ascii();
     if value.is_empty() {
@@ -198,7 +217,7 @@ fn recognised<'v>(
         Some(prefix) => match behind_scheme(value, prefix) {
             Some(key) => key,
             // The key without its scheme.
-            None => return keys.knows(value).then_some(None),
+            None => return keys.knows(value, digests).then_some(None),
         },
     };
     if key.is_empty() {
@@ -229,10 +248,11 @@ pub(super) struct Leak {
 }
 
 /// Finds the keys of the policy, valid or not, in every header in which one may be, and in the query.
-pub(super) fn leaks(
+pub(super) fn leaks<'v>(
     sources: &[IdentitySource],
     keys: &KeyTable,
-    headers: &[(&[u8], &[u8])],
+    headers: &[(&'v [u8], &'v [u8])],
+    digests: &Digests<'v>,
 ) -> Option<Leak> {
     if keys.keys.is_empty() {
         return None;
@@ -263,7 +283,7 @@ pub(super) fn leaks(
             .into_iter()
             .chain(["Bearer"])
             .find_map(|scheme| behind_scheme(value, scheme));
-        if keys.knows(value) || behind.is_some_and(|key| keys.knows(key)) {
+        if behind.is_some_and(|key| keys.knows(key, digests)) || keys.knows(value, digests) {
             let name = String::from_utf8_lossy(name).into_owned();
             if !leak.headers.contains(&name) {
                 leak.headers.push(name);

@@ -13,6 +13,7 @@ mod trusted_header;
 
 pub use address::client_address;
 use address::peer_address;
+use api_key::Digests;
 pub use api_key::{KeyError, KeyTable};
 
 use crate::event::{Known, Principal};
@@ -139,11 +140,12 @@ pub fn identify(
     };
     let mut found: Vec<Option<Principal>> = Vec::with_capacity(sources.len());
     let mut trusted = Vec::new();
+    let digests = Digests::default();
     let mut elsewhere = None;
     for (number, source) in sources.iter().enumerate() {
         let finding = match &source.kind {
             SourceKind::ApiKey(api_key) => {
-                api_key::find(number, api_key, sources, keys, credentials)
+                api_key::find(number, api_key, sources, keys, credentials, &digests)
             }
             SourceKind::Jwt(jwt) => claims::find(jwt, credentials),
             SourceKind::Mtls(mtls) => certificate::find(mtls, credentials),
@@ -181,7 +183,7 @@ pub fn identify(
     }
     // A header of two sources goes on if one of them trusts the peer.
     identified.untrusted.retain(|name| !trusted.contains(name));
-    if let Some(leak) = api_key::leaks(sources, keys, credentials.headers) {
+    if let Some(leak) = api_key::leaks(sources, keys, credentials.headers, &digests) {
         identified.keys = leak.headers;
         identified.path = leak.path;
         if let (None, Some(source)) = (&identified.failure, leak.in_url) {
@@ -221,7 +223,7 @@ pub fn forbidden_trailers(
     let mut forbidden: Vec<String> = named
         .map(|(name, _)| String::from_utf8_lossy(name).into_owned())
         .collect();
-    if let Some(leak) = api_key::leaks(sources, keys, trailers) {
+    if let Some(leak) = api_key::leaks(sources, keys, trailers, &Digests::default()) {
         forbidden.extend(leak.headers);
     }
     forbidden

@@ -36,11 +36,10 @@ pub struct LimitKeys {
     pub session: Option<Box<str>>,
 }
 
-/// What all keys of a limit have in common.
-pub(super) struct KeyHasher<'l> {
-    pub(super) salt: &'l [u8; 16],
-    pub(super) scope: &'l str,
-    pub(super) tag: [u8; 4],
+/// What all keys of a limit have in common: the hash of the salt and of the limit's name, which each key goes on from.
+pub(super) struct KeyHasher {
+    start: Sha256,
+    tag: [u8; 4],
 }
 
 /// One value of a `per`.
@@ -51,21 +50,15 @@ enum Value {
     Is(Box<str>),
 }
 
-/// Four bytes of a limit's name.
-pub(super) fn tag(scope: &str) -> [u8; 4] {
-    let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(scope.as_bytes()));
-    [a, b, c, d]
-}
-
 /// The keys of the counters that an event is charged to.
 pub(super) fn of(
-    hasher: &KeyHasher<'_>,
+    hasher: &KeyHasher,
     limit: &Limit,
     event: &Event,
     context: &Context<'_>,
 ) -> LimitKeys {
     let mut session = None;
-    let mut keys: Vec<Sha256> = vec![hasher.start()];
+    let mut keys: Vec<Sha256> = vec![hasher.start.clone()];
     let mut parts: Vec<SortedSet<Value>> = Vec::with_capacity(limit.counters().len());
     if !limit.counters().is_empty() {
         parts.push(one(&context.facts.principal.tenant));
@@ -173,10 +166,21 @@ pub(super) fn fingerprint(salt: &[u8; 16], texts: &[&str]) -> Box<str> {
     format!("{:016x}", u64::from_be_bytes(start)).into()
 }
 
-impl KeyHasher<'_> {
+impl KeyHasher {
+    /// The hasher for what has this name.
+    pub(super) fn new(salt: &[u8; 16], scope: &str) -> KeyHasher {
+        let mut start = Sha256::new();
+        start.update(salt);
+        start.update(length(scope));
+        start.update(scope);
+        let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(scope.as_bytes()));
+        let tag = [a, b, c, d];
+        KeyHasher { start, tag }
+    }
+
     /// The key of one text.
     pub(super) fn key_of(&self, text: &str) -> SlotKey {
-        self.end(with(self.start(), &Value::Is(text.into())))
+        self.end(with(self.start.clone(), &Value::Is(text.into())))
     }
 
     /// A tool, which another server may have under the same name.
@@ -184,17 +188,9 @@ impl KeyHasher<'_> {
         let hash = [&facts.server, &event.tool]
             .into_iter()
             .flat_map(one)
-            .fold(self.start(), |hash, value| with(hash, &value));
+            .fold(self.start.clone(), |hash, value| with(hash, &value));
         let bytes = <[u8; 32]>::from(hash.finalize());
         bytes.first_chunk().copied().unwrap_or_default()
-    }
-
-    fn start(&self) -> Sha256 {
-        let mut hash = Sha256::new();
-        hash.update(self.salt);
-        hash.update(length(self.scope));
-        hash.update(self.scope);
-        hash
     }
 
     fn end(&self, hash: Sha256) -> SlotKey {

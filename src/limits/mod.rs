@@ -51,10 +51,8 @@ impl std::fmt::Debug for Limits {
 
 /// A limit as its counters need it.
 struct CompiledLimit {
-    /// Name of its counters: the policy, the rule, and what is counted. A change of `max` keeps them.
-    scope: Box<str>,
-    /// Four bytes of it, by which the table knows which entries belong together.
-    tag: [u8; 4],
+    /// Makes the keys of its counters by the policy, the rule, and what is counted. A change of `max` keeps them.
+    hasher: KeyHasher,
     limit: Limit,
 }
 
@@ -108,14 +106,17 @@ impl Limits {
     /// Envoy configures the main thread's VM before those of the workers, one configuration after the other, so that
     /// only one thread ever creates it. `salt` is random; the first one that is given remains.
     pub fn new(policy: &Policy, shared: &Rc<dyn SharedData>, salt: [u8; 16]) -> Limits {
+        let has_limits = policy.rules().iter().any(|rule| rule.limit.is_some());
+        let table = has_limits.then(|| Table::open(Rc::clone(shared), salt));
+        // The first one that was given, if another worker had opened the table before.
+        let salt = *table.as_ref().map_or(&salt, Table::salt);
         let rules: SortedMap<u16, CompiledLimit> = (0u16..)
             .zip(policy.rules())
             .filter_map(|(number, rule)| {
                 let limit = rule.limit.as_deref()?;
-                Some((number, CompiledLimit::of(policy, rule, limit)))
+                Some((number, CompiledLimit::of(policy, rule, limit, &salt)))
             })
             .collect();
-        let table = (!rules.is_empty()).then(|| Table::open(Rc::clone(shared), salt));
         let mut sessions: Vec<SessionSource> = Vec::new();
         for rule in rules.values().filter(|rule| rule.limit.is_per_session()) {
             for source in &rule.limit.session {
@@ -189,12 +190,7 @@ impl Limits {
     /// The keys of the counters that an event is charged to; `None` if the rule has no limit.
     pub fn keys(&self, rule: u16, event: &Event, context: &Context<'_>) -> Option<LimitKeys> {
         let limit = self.rules.get(&rule)?;
-        let hasher = KeyHasher {
-            salt: self.table.as_ref()?.salt(),
-            scope: &limit.scope,
-            tag: limit.tag,
-        };
-        Some(key::of(&hasher, &limit.limit, event, context))
+        Some(key::of(&limit.hasher, &limit.limit, event, context))
     }
 
     /// Charges a limit, or finds that it would be exceeded. With several keys the fullest counter decides, and either
@@ -360,12 +356,7 @@ impl Limits {
     }
 
     fn response_key(&self, id: &str) -> Option<table::SlotKey> {
-        let scope = "responses";
-        let hasher = KeyHasher {
-            salt: self.table.as_ref()?.salt(),
-            scope,
-            tag: key::tag(scope),
-        };
+        let hasher = KeyHasher::new(self.table.as_ref()?.salt(), "responses");
         Some(hasher.key_of(id))
     }
 
@@ -454,7 +445,7 @@ pub fn standing(rule: &CompiledRule, event: &Event, context: &Context<'_>) -> Op
 }
 
 impl CompiledLimit {
-    fn of(policy: &Policy, rule: &CompiledRule, limit: &Limit) -> CompiledLimit {
+    fn of(policy: &Policy, rule: &CompiledRule, limit: &Limit, salt: &[u8; 16]) -> CompiledLimit {
         let scope = format!(
             "{}\n{}\n{}",
             policy.document.name,
@@ -462,8 +453,7 @@ impl CompiledLimit {
             limit.definition()
         );
         CompiledLimit {
-            tag: key::tag(&scope),
-            scope: scope.into(),
+            hasher: KeyHasher::new(salt, &scope),
             limit: limit.clone(),
         }
     }

@@ -89,4 +89,5 @@ mod sinks;
 mod tenants;
 mod tools;
 mod traffic;
+mod trapped;
 mod untouched;
