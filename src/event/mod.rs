@@ -13,6 +13,8 @@ pub use custom_format::{CustomCallFormat, CustomFormat};
 pub use facts::{Facts, Principal, RequestFacts};
 pub use history::{BroadNarrow, Count, History, HistoryMatches, Position};
 pub use names::PROTOCOL_NAMES;
+#[cfg(test)]
+pub(crate) use naming::NAME_MEMBERS;
 pub use naming::{NamedNode, NodeName, each_named};
 pub use reading::{
     APPROVAL_KEY, Attachments, Models, Pending, Problem, Reading, RpcMessage, Usage,

@@ -80,7 +80,7 @@ fn ending(name: Value<'_>) -> Option<Cow<'_, str>> {
 }
 
 /// Members that name the value beside them. Of several, the first in this list counts.
-const NAME_MEMBERS: [&str; 16] = [
+pub(crate) const NAME_MEMBERS: [&str; 16] = [
     "label",
     "title",
     "question",

@@ -179,24 +179,7 @@ fn fillers(len: usize) -> Vec<(&'static str, Value)> {
             object(3, |_| ("é".repeat(len / 4), list(len / 2, |_| json!("a")))),
         ),
         ("names and values", {
-            let names = [
-                "label",
-                "title",
-                "question",
-                "displayname",
-                "name",
-                "column_name",
-                "key",
-                "field",
-                "property",
-                "attribute",
-                "variable",
-                "column",
-                "code",
-                "id",
-                "type",
-                "system",
-            ];
+            let names = crate::event::NAME_MEMBERS;
             object(len, |n| match names.get(n) {
                 Some(name) => (
                     (*name).to_owned(),
