@@ -58,7 +58,7 @@ node-of  = $(VENV)/node-$(1)/nodejs/bin/node
 .DELETE_ON_ERROR:
 
 help: ## Lists the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # What `make run` and `make test-envoy QUICK=1` use: built in a minute, three seconds after a change, and slower to run.
 QUICK_WASM    := $(TARGET)/wasm32-wasip1/quick/agentguard.wasm
