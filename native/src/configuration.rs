@@ -1,22 +1,30 @@
 //! A configuration of Envoy: a policy or a kill list in force, for all workers.
 
-use crate::abi::{Host, Level, Slots, Stat, StatKind, Worker, log, workers};
+use crate::abi::{Answer, Callout, Host, Level, Slots, Stat, StatKind, Worker, log, workers};
+use crate::feed::{self, Seconds};
 use crate::process::{self, ProcessData, ProcessStats};
-use agentguard::filter::{self, KILL_FILTER, KillConfiguration, LogLevel, Rejected};
+use agentguard::filter::{
+    self, KILL_FILTER, KillConfiguration, LogLevel, MAX_FEED_BYTES, Rejected,
+};
 use agentguard::flow::{Guard, HostEnvironment};
 use agentguard::metrics::{
-    CONFIG_REJECTED, KILL_ENTRIES, LabelValues, METRICS, Metric, MetricType, POLICY_INFO,
-    POLICY_WORKERS,
+    CONFIG_REJECTED, KILL_ENTRIES, KILL_FEED_FAILURES, KILL_FEED_GENERATION, LabelValues, METRICS,
+    Metric, MetricType, POLICY_INFO, POLICY_WORKERS,
 };
-use agentguard::policy::{KillState, KillSwitch};
-use std::collections::BTreeMap;
+use agentguard::policy::KillSwitch;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
+use std::time::Duration;
 
 /// A configuration of the filter.
 pub(crate) struct Configuration {
     pub(crate) stats: Stats,
     pub(crate) content: Content,
+    host: Host,
+    /// Calls that the main thread has under way for it.
+    pub(crate) calls: Arc<MainCalls>,
     /// Its number in the process, and the labels under which it is counted.
     number: u64,
     labels: [String; 2],
@@ -26,9 +34,17 @@ pub(crate) struct Configuration {
 pub(crate) enum Content {
     /// The policy's filter.
     Policy(Arc<Policy>),
-    /// The kill list's, with the number of its change.
-    Kill(u64),
+    /// The kill list's.
+    Kill {
+        /// The number under which it is in force.
+        owner: u64,
+        /// The seconds of its feed. They end with the configuration.
+        _seconds: Option<Seconds>,
+    },
 }
+
+/// The event of a second.
+const SECOND: u64 = 1;
 
 impl Configuration {
     /// Puts a configuration in force; `None` if it can't be, which Envoy rejects.
@@ -37,23 +53,18 @@ impl Configuration {
         let text = filter::configuration_text(bytes.to_vec());
         let is_named = || name == KILL_FILTER.as_bytes();
         let kill = text.as_deref().map_err(Clone::clone);
+        let scheduler = Arc::new(host.scheduler());
         let (content, labels) = match KillConfiguration::read(kill, is_named, to_log) {
-            Some(KillConfiguration {
-                state,
-                version,
-                entries,
-                feed,
-            }) => {
-                if feed.is_some() {
-                    log(
-                        Level::Error,
-                        "agentguard: AG9003 the native module reads no kill feed, everything is denied: run the filter in \
-                         Wasm, or write the list into the file",
-                    );
-                }
-                let list = matches!(state, KillState::List(_)).then_some(text.as_deref());
-                let change = process::stop(list.and_then(Result::ok), entries);
-                (Content::Kill(change), labels(KILL_FILTER, &version))
+            Some(kill) => {
+                let labels = labels(KILL_FILTER, &kill.version);
+                let has_feed = kill.feed.is_some();
+                let owner = feed::put_in_force(text.as_deref().ok(), kill, to_log);
+                let seconds = has_feed.then(|| Seconds::count(Arc::clone(&scheduler), SECOND));
+                let content = Content::Kill {
+                    owner,
+                    _seconds: seconds.flatten(),
+                };
+                (content, labels)
             }
             None => {
                 let Ok(policy) = Policy::new(text) else {
@@ -65,22 +76,122 @@ impl Configuration {
                 (Content::Policy(Arc::new(policy)), labels)
             }
         };
-        let number = process::register(host, stats.of_process(), labels.clone(), workers());
+        let told = stats.of_process();
+        let number = process::register(host.clone(), scheduler, told, labels.clone(), workers());
         Some(Configuration {
             stats,
             content,
+            host,
+            calls: Arc::default(),
             number,
             labels,
         })
     }
 
+    /// An event on the main thread.
+    pub(crate) fn scheduled(&self, event: u64) {
+        match (event, &self.content) {
+            (SECOND, Content::Kill { owner, .. }) => {
+                feed::tick(*owner, to_log, |callout| self.call(callout));
+            }
+            (process::NOTICES, _) => {
+                for notice in process::take_notices() {
+                    if self.call(&notice).is_none() {
+                        to_log(LogLevel::Warn, &lost_notice(&notice.cluster));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Makes a call from the main thread.
+    fn call(&self, callout: &Callout) -> Option<u64> {
+        let number = self.host.call(callout)?;
+        self.calls.begin(number);
+        Some(number)
+    }
+
+    /// The answer to a call of the main thread. That to a notice is of no interest.
+    pub(crate) fn answered(&self, number: u64, answer: &Answer) {
+        if let Content::Kill { owner, .. } = self.content {
+            answer.with(MAX_FEED_BYTES, |answer| {
+                feed::answered(owner, number, answer, to_log);
+            });
+        }
+    }
+
+    /// Denies what can't be decided after an event of the main thread has panicked.
+    pub(crate) fn after_panic(&self) {
+        match self.content {
+            Content::Kill { owner, .. } => feed::after_panic(owner),
+            Content::Policy(_) => to_log(LogLevel::Error, "agentguard: AG9006 a notice panicked"),
+        }
+    }
+
     /// Envoy ends the configuration. Exchanges under it have ended before.
     pub(crate) fn retire(&self) {
+        self.calls.wait();
         match self.content {
             Content::Policy(_) => process::remove_policy(),
-            Content::Kill(change) => process::lift(change),
+            Content::Kill { owner, .. } => process::lift(owner),
         }
         process::retire(self.number, &self.labels);
+    }
+}
+
+/// The line of Envoy's log for a notice that the approval service does not get.
+pub(crate) fn lost_notice(cluster: &str) -> String {
+    format!(
+        "agentguard: AG3007 the approval service behind cluster `{cluster}` failed: service_unreachable, a notice is lost"
+    )
+}
+
+/// Calls that the main thread has under way for a configuration. A configuration that was replaced ends with its last
+/// exchange, on a worker, where Envoy would cancel what belongs to the main thread's connections.
+pub(crate) struct MainCalls {
+    numbers: Mutex<BTreeSet<u64>>,
+    ended: Condvar,
+    main: ThreadId,
+}
+
+/// More than any call of the main thread takes.
+const CALLS_END_WITHIN: Duration = Duration::from_secs(12);
+
+impl Default for MainCalls {
+    /// Only the main thread makes configurations.
+    fn default() -> MainCalls {
+        MainCalls {
+            numbers: Mutex::default(),
+            ended: Condvar::new(),
+            main: std::thread::current().id(),
+        }
+    }
+}
+
+impl MainCalls {
+    fn numbers(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, number: u64) {
+        self.numbers().insert(number);
+    }
+
+    /// A call has ended, and nothing of its configuration is used any more.
+    pub(crate) fn end(&self, number: u64) {
+        self.numbers().remove(&number);
+        self.ended.notify_all();
+    }
+
+    /// Waits on a worker until all have ended. A main thread that answers none of them has stopped, and shares nothing.
+    fn wait(&self) {
+        if std::thread::current().id() != self.main {
+            let is_open = |numbers: &mut BTreeSet<u64>| !numbers.is_empty();
+            let _ = self
+                .ended
+                .wait_timeout_while(self.numbers(), CALLS_END_WITHIN, is_open);
+        }
     }
 }
 
@@ -103,14 +214,6 @@ impl Policy {
     fn new(text: Result<Vec<u8>, String>) -> Result<Policy, Rejected> {
         // The first one speaks to the log. It says what is wrong, so that the others have nothing to say.
         let guard = compile(text.clone(), to_log)?;
-        if guard.policy.document.approval_service.is_some() {
-            log(
-                Level::Error,
-                "agentguard: configuration rejected: AG1017 approval.service: the native module does not call it; run \
-                 the filter in Wasm, or give approvals without a service",
-            );
-            return Err(Rejected);
-        }
         let text = text.map_err(|_| Rejected)?;
         let slots = Slots::new(workers(), &text, recompile)?;
         let document = &guard.policy.document;
@@ -270,6 +373,8 @@ impl Stats {
             in_force: self.of(&POLICY_INFO),
             workers: self.of(&POLICY_WORKERS),
             kill_entries: self.of(&KILL_ENTRIES),
+            feed_generation: self.of(&KILL_FEED_GENERATION),
+            feed_failures: self.of(&KILL_FEED_FAILURES),
             rejected: self.of(&CONFIG_REJECTED),
         }
     }

@@ -1,15 +1,20 @@
 //! One exchange: the hooks of Envoy ↔ [`Flow`].
 
-use crate::abi::{Attribute, Half, Level, Map, Stream, log};
-use crate::configuration::{Configuration, Content, Policy, RoutePolicy};
+use crate::abi::{Attribute, Callout, Half, Level, Map, Stream, log};
+use crate::configuration::{Configuration, Content, Policy, RoutePolicy, lost_notice};
 use crate::process;
 use agentguard::diag::codes;
+use agentguard::event::Direction;
 use agentguard::filter;
-use agentguard::flow::{Action, Body, End, Flow, Guard, Reply, RequestHead, ResponseHead, Step};
+use agentguard::flow::{
+    Action, Body, End, Flow, Guard, Reply, RequestHead, ResponseHead, ServiceAnswer, ServiceCall,
+    Step,
+};
 use agentguard::metrics::UNINSPECTABLE;
 use agentguard::proxy::{MemoryProperties, Properties};
 use serde_json::{Value, json};
 use std::cell::OnceCell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -50,6 +55,12 @@ enum State {
 struct Running {
     flow: Flow,
     guard: Rc<Guard>,
+    /// Calls to the approval service that are still to be made.
+    calls: VecDeque<ServiceCall>,
+    /// The call whose answer it waits for: Envoy's number, and its own.
+    asked: Option<(u64, u64)>,
+    /// Whether only buffered bytes are at hand: nothing of a body has just arrived.
+    is_all_buffered: bool,
 }
 
 impl State {
@@ -59,7 +70,13 @@ impl State {
             return State::Refusing;
         };
         let flow = Flow::new(Rc::clone(&guard));
-        State::Running(Box::new(Running { flow, guard }))
+        State::Running(Box::new(Running {
+            flow,
+            guard,
+            calls: VecDeque::new(),
+            asked: None,
+            is_all_buffered: false,
+        }))
     }
 }
 
@@ -99,7 +116,7 @@ impl Exchange {
     pub(crate) fn new(configuration: Arc<Configuration>) -> Exchange {
         let (state, policy) = match &configuration.content {
             Content::Policy(policy) => (State::under(policy.guard()), Some(Arc::clone(policy))),
-            Content::Kill(_) => (State::Kill, None),
+            Content::Kill { .. } => (State::Kill, None),
         };
         Exchange {
             state,
@@ -284,6 +301,72 @@ impl Exchange {
         }
     }
 
+    /// The next call to the approval service that the exchange waits for, with its number. Others are made by the main
+    /// thread: Envoy cancels the calls of an exchange that ends, and a denial ends it.
+    pub(crate) fn next_call(&mut self) -> Option<(u64, Callout)> {
+        let State::Running(running) = &mut self.state else {
+            return None;
+        };
+        let service = running.guard.policy.document.approval_service.as_ref()?;
+        while let Some(call) = running.calls.pop_front() {
+            let callout = Callout {
+                cluster: service.cluster.clone(),
+                headers: vec![
+                    (":method", "POST".into()),
+                    (":path", service.path.clone()),
+                    (":authority", service.authority.clone()),
+                    ("content-type", "application/json".into()),
+                    ("accept", "application/json".into()),
+                ],
+                body: call.body,
+                seconds: call.timeout,
+            };
+            if call.is_awaited {
+                return Some((call.number, callout));
+            }
+            if !process::notify(callout) {
+                log(Level::Warn, &lost_notice(&service.cluster));
+            }
+        }
+        None
+    }
+
+    /// A call was made, with Envoy's number, or could not be. Returns what then is to be done with the bytes at hand.
+    pub(crate) fn called(
+        &mut self,
+        stream: &mut Stream<'_>,
+        number: u64,
+        envoys: Option<u64>,
+    ) -> Option<Outcome> {
+        let State::Running(running) = &mut self.state else {
+            return None;
+        };
+        if let Some(envoys) = envoys {
+            running.asked = Some((envoys, number));
+            return None;
+        }
+        let (_, outcome) = running.resume(stream, number, &ServiceAnswer::Unreachable)?;
+        Some(outcome)
+    }
+
+    /// The answer to a call. Returns the half that has waited for it, and what is to be done with it.
+    pub(crate) fn answered(
+        &mut self,
+        stream: &mut Stream<'_>,
+        envoys: u64,
+        answer: &ServiceAnswer<'_>,
+    ) -> Option<(Half, Outcome)> {
+        let State::Running(running) = &mut self.state else {
+            return None;
+        };
+        let (_, number) = running.asked.take_if(|(asked, _)| *asked == envoys)?;
+        if let Some(policy) = &self.policy {
+            policy.refresh(&running.guard);
+        }
+        running.is_all_buffered = true;
+        running.resume(stream, number, answer)
+    }
+
     /// The end of the exchange, before the access log is written.
     pub(crate) fn complete(&mut self, stream: &mut Stream<'_>) {
         let (State::Running(running), Some(configuration)) = (&mut self.state, &self.configuration)
@@ -292,7 +375,7 @@ impl Exchange {
         };
         faults::at("stream_complete", stream);
         process::tell_through(stream, configuration.stats.of_process());
-        let Running { flow, guard } = &mut **running;
+        let Running { flow, guard, .. } = &mut **running;
         if !flow.has_begun()
             && let Some(headers) = stream.headers(Map::RequestHeaders)
         {
@@ -342,6 +425,8 @@ impl Running {
         if !stream.edit(half.headers(), &step.headers) {
             return self.fail("a header could not be set");
         }
+        self.calls.extend(step.calls);
+        self.is_all_buffered = trailers;
         filter::publish_decision(&mut self.flow, false, &mut |name, value| {
             set_state(stream, name, value)
         });
@@ -354,9 +439,63 @@ impl Running {
             Action::Replace(_) => self.fail("a body could not be replaced"),
             Action::Reply(reply) => Outcome::Reply(reply),
             Action::Reset => Outcome::Reset,
-            // Only for the approval service, whose policies are not put in force here.
-            Action::Take => self.fail("a call can't wait here"),
+            Action::Take => {
+                stream.drop_body(half, trailers);
+                Outcome::Hold
+            }
         }
+    }
+
+    /// Hands the flow an answer of the approval service.
+    fn resume(
+        &mut self,
+        stream: &mut Stream<'_>,
+        number: u64,
+        answer: &ServiceAnswer<'_>,
+    ) -> Option<(Half, Outcome)> {
+        let half = match self.flow.awaits()? {
+            Direction::Request => Half::Request,
+            Direction::Response => Half::Response,
+        };
+        let trailers = self.is_all_buffered;
+        let mut held = HeldMessage {
+            stream,
+            half,
+            trailers,
+            failed: false,
+        };
+        let start = now();
+        let resumed = self
+            .flow
+            .service_answered(number, answer, &mut held, start)?;
+        let has_failed = held.failed;
+        self.flow.spent(now().saturating_sub(start));
+        if let Some(failure) = resumed.failure {
+            self.report(failure, answer);
+        }
+        let outcome = match has_failed {
+            true => self.fail("a held body could not be read"),
+            false => self.take(stream, half, trailers, resumed.step),
+        };
+        Some((half, outcome))
+    }
+
+    /// Logs why the approval service is of no use.
+    fn report(&self, failure: &str, answer: &ServiceAnswer<'_>) {
+        let Some(service) = &self.guard.policy.document.approval_service else {
+            return;
+        };
+        let status = match answer {
+            ServiceAnswer::Received { status, .. } => format!(", status {status}"),
+            ServiceAnswer::Unreachable => String::new(),
+        };
+        log(
+            Level::Warn,
+            &format!(
+                "agentguard: AG3007 the approval service behind cluster `{}` failed: {failure}{status}",
+                service.cluster
+            ),
+        );
     }
 
     /// Denies the exchange because of an internal error.

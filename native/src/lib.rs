@@ -6,6 +6,7 @@
 //! abi/callbacks.rs   what Envoy offers, made safe                abi/hooks.rs   what Envoy calls; catches every panic
 //! configuration.rs   a policy or a kill list in force            exchange.rs    one exchange
 //! process.rs         what all workers share                      abi/slots.rs   what each worker has of its own
+//! feed.rs            the kill list's feed, on the main thread
 //! ```
 //!
 //! There is no sandbox: a panic that left a hook, or a wrong pointer, would end Envoy with all its exchanges. `unsafe` is
@@ -14,4 +15,5 @@
 mod abi;
 mod configuration;
 mod exchange;
+mod feed;
 mod process;

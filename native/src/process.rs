@@ -1,7 +1,7 @@
 //! What all workers of the process share: counters of limits and used approvals, the kill list, and what is told of the
 //! configurations in force.
 
-use crate::abi::{Host, Stat, Stream};
+use crate::abi::{Callout, Host, Scheduler, Stat, Stream};
 use agentguard::policy::{KillList, KillState, KillSwitch};
 use agentguard::proxy::{SharedData, VersionMismatch, Versioned};
 use std::collections::BTreeMap;
@@ -47,41 +47,118 @@ impl SharedData for ProcessData {
 
 /// The kill list in force, as its text: each worker reads its own copy.
 #[derive(Clone)]
-enum Kill {
+pub(crate) enum Kill {
     Absent,
-    List(Arc<[u8]>),
+    /// The list of the file, and that of its feed.
+    List {
+        own: Arc<[u8]>,
+        feed: Option<Arc<[u8]>>,
+    },
     Unreadable,
 }
 
-static KILL: Mutex<Kill> = Mutex::new(Kill::Absent);
+impl Kill {
+    /// The list of a file without a feed.
+    pub(crate) fn of_file(own: Arc<[u8]>) -> Kill {
+        Kill::List { own, feed: None }
+    }
+
+    fn read(&self) -> KillState {
+        let (own, feed) = match self {
+            Kill::Absent => return KillState::Absent,
+            Kill::Unreadable => return KillState::Unreadable,
+            Kill::List { own, feed } => (KillList::from_json(own), feed),
+        };
+        let feed = feed.as_deref().map(KillList::of_feed).transpose();
+        match (own, feed) {
+            (Ok(own), Ok(None)) => KillState::List(Rc::new(own)),
+            (Ok(own), Ok(Some(feed))) => KillState::List(Rc::new(own.with_feed(Rc::new(feed)))),
+            _ => KillState::Unreadable,
+        }
+    }
+}
+
+/// The kill list in force, and the number of the configuration whose it is.
+struct KillInForce {
+    kill: Kill,
+    owner: u64,
+}
+
+static KILL: Mutex<KillInForce> = Mutex::new(KillInForce {
+    kill: Kill::Absent,
+    owner: 0,
+});
 
 /// Number of changes of the kill list. A worker that has seen fewer reads it anew.
 static KILL_CHANGES: AtomicU64 = AtomicU64::new(0);
 
-fn set_kill(kill: Kill) -> u64 {
-    let mut place = locked(&KILL);
-    *place = kill;
-    KILL_CHANGES
-        .fetch_add(1, Ordering::AcqRel)
-        .saturating_add(1)
-}
-
-/// Puts a kill list with so many entries in force for all workers; `None`: one that can't be read. Returns the number of
-/// the change.
-pub(crate) fn stop(list: Option<&[u8]>, entries: usize) -> u64 {
-    locked(&CONFIGURATIONS).kill_entries = u64::try_from(entries).unwrap_or(u64::MAX);
-    set_kill(list.map_or(Kill::Unreadable, |list| Kill::List(list.into())))
-}
-
-/// Lifts the kill list of a change, unless a later one has replaced it.
-pub(crate) fn lift(change: u64) {
-    let mut place = locked(&KILL);
-    if KILL_CHANGES.load(Ordering::Acquire) == change {
-        *place = Kill::Absent;
+impl KillInForce {
+    fn set(&mut self, kill: Kill) {
+        self.kill = kill;
         KILL_CHANGES.fetch_add(1, Ordering::AcqRel);
-        drop(place);
-        locked(&CONFIGURATIONS).kill_entries = 0;
     }
+}
+
+/// Puts a kill list with so many entries in force for all workers, with this generation of its feed. Returns the number
+/// under which it is.
+pub(crate) fn stop(kill: Kill, entries: usize, generation: u64) -> u64 {
+    let owner = {
+        let mut place = locked(&KILL);
+        place.set(kill);
+        place.owner = place.owner.saturating_add(1);
+        place.owner
+    };
+    locked(&CONFIGURATIONS).set_kill(entries, generation);
+    owner
+}
+
+/// Number of the kill list that is in force, or was lifted last.
+pub(crate) fn kill_owner() -> u64 {
+    locked(&KILL).owner
+}
+
+/// Lifts a kill list, unless a later one has replaced it.
+pub(crate) fn lift(owner: u64) {
+    let mut place = locked(&KILL);
+    if place.owner == owner {
+        place.set(Kill::Absent);
+        place.owner = place.owner.saturating_add(1);
+        drop(place);
+        locked(&CONFIGURATIONS).set_kill(0, 0);
+    }
+}
+
+/// What a feed has changed.
+#[derive(Default)]
+pub(crate) struct FeedNews {
+    /// What is in force now, if that is something else.
+    pub(crate) kill: Option<Kill>,
+    /// Number of entries in force.
+    pub(crate) entries: usize,
+    /// Generation of the feed's list in force.
+    pub(crate) generation: u64,
+    /// Why the last answer was of no use.
+    pub(crate) failure: Option<&'static str>,
+}
+
+/// Takes what the feed of a kill list has changed, unless a later list has replaced it.
+pub(crate) fn tell_of_feed(owner: u64, news: FeedNews) {
+    {
+        let mut place = locked(&KILL);
+        if place.owner != owner {
+            return;
+        }
+        if let Some(kill) = news.kill {
+            place.set(kill);
+        }
+    }
+    let mut configurations = locked(&CONFIGURATIONS);
+    configurations.set_kill(news.entries, news.generation);
+    if let Some(reason) = news.failure {
+        let count = configurations.feed_failures.entry(reason).or_default();
+        *count = count.saturating_add(1);
+    }
+    configurations.tell_at_once();
 }
 
 /// Brings a worker's switch up to date. `seen` is the change that it has heard of.
@@ -90,17 +167,10 @@ pub(crate) fn refresh(switch: &KillSwitch, seen: u64) -> u64 {
         return seen;
     }
     let (kill, change) = {
-        let kill = locked(&KILL);
-        (kill.clone(), KILL_CHANGES.load(Ordering::Acquire))
+        let place = locked(&KILL);
+        (place.kill.clone(), KILL_CHANGES.load(Ordering::Acquire))
     };
-    switch.set(match kill {
-        Kill::Absent => KillState::Absent,
-        Kill::Unreadable => KillState::Unreadable,
-        Kill::List(text) => match KillList::from_json(&text) {
-            Ok(list) => KillState::List(Rc::new(list)),
-            Err(_) => KillState::Unreadable,
-        },
-    });
+    switch.set(kill.read());
     change
 }
 
@@ -127,6 +197,7 @@ struct Registered {
     number: u64,
     host: Host,
     stats: ProcessStats,
+    scheduler: Arc<Scheduler>,
 }
 
 /// The stats of the process, as one configuration has defined them.
@@ -138,6 +209,10 @@ pub(crate) struct ProcessStats {
     pub(crate) workers: Option<Stat>,
     /// The gauge of the kill list's entries.
     pub(crate) kill_entries: Option<Stat>,
+    /// The gauge of the generation of its feed.
+    pub(crate) feed_generation: Option<Stat>,
+    /// The counter of answers of the feed that were of no use.
+    pub(crate) feed_failures: Option<Stat>,
     /// The counter of rejected configurations.
     pub(crate) rejected: Option<Stat>,
 }
@@ -153,7 +228,13 @@ struct Configurations {
     threads: u64,
     /// Entries of the kill list in force.
     kill_entries: u64,
+    /// Generation of its feed.
+    feed_generation: u64,
+    /// Number of useless answers of the feed, by their reason.
+    feed_failures: BTreeMap<&'static str, u64>,
     rejected: u64,
+    /// What the approval service is told, until the main thread calls it.
+    notices: Vec<Callout>,
 }
 
 static CONFIGURATIONS: Mutex<Configurations> = Mutex::new(Configurations {
@@ -162,7 +243,10 @@ static CONFIGURATIONS: Mutex<Configurations> = Mutex::new(Configurations {
     in_force: BTreeMap::new(),
     threads: 0,
     kill_entries: 0,
+    feed_generation: 0,
+    feed_failures: BTreeMap::new(),
     rejected: 0,
+    notices: Vec::new(),
 });
 
 /// Whether something is still to be told. Envoy 1.38 and 1.39 only let an exchange tell it.
@@ -172,6 +256,19 @@ static UNTOLD: AtomicBool = AtomicBool::new(false);
 type Update<'u> = dyn FnMut(Stat, &[&[u8]], u64) -> bool + 'u;
 
 impl Configurations {
+    fn set_kill(&mut self, entries: usize, generation: u64) {
+        self.kill_entries = u64::try_from(entries).unwrap_or(u64::MAX);
+        self.feed_generation = generation;
+    }
+
+    /// Has the main thread tell the approval service what it is told, through the newest configuration: the one of an
+    /// exchange may end with it.
+    fn post_notices(&self) {
+        if let Some(newest) = self.registered.last() {
+            newest.scheduler.post(NOTICES);
+        }
+    }
+
     /// Tells what has changed.
     fn tell(&mut self, stats: ProcessStats, update: &mut Update<'_>) {
         let mut is_told = true;
@@ -183,11 +280,21 @@ impl Configurations {
                 is_told &= stat.is_none_or(|stat| update(stat, &labels, value));
             }
         }
-        let entries = (stats.kill_entries, self.kill_entries);
-        for (stat, value) in [entries, (stats.rejected, self.rejected)] {
+        for (stat, value) in [
+            (stats.kill_entries, self.kill_entries),
+            (stats.feed_generation, self.feed_generation),
+            (stats.rejected, self.rejected),
+        ] {
             is_told &= stat.is_none_or(|stat| update(stat, &[], value));
         }
+        for (reason, count) in &self.feed_failures {
+            let labels = &[reason.as_bytes()];
+            is_told &= stats
+                .feed_failures
+                .is_none_or(|stat| update(stat, labels, *count));
+        }
         if is_told {
+            self.feed_failures.clear();
             self.in_force.retain(|_, count| *count > 0);
             self.rejected = 0;
         }
@@ -210,6 +317,7 @@ impl Configurations {
 /// A configuration was put in force. Returns its number.
 pub(crate) fn register(
     host: Host,
+    scheduler: Arc<Scheduler>,
     stats: ProcessStats,
     labels: [String; 2],
     workers: usize,
@@ -224,6 +332,7 @@ pub(crate) fn register(
         number,
         host,
         stats,
+        scheduler,
     });
     configurations.tell_at_once();
     number
@@ -239,6 +348,31 @@ pub(crate) fn retire(number: u64, labels: &[String; 2]) {
         *count = count.saturating_sub(1);
     }
     configurations.tell_at_once();
+    if !configurations.notices.is_empty() {
+        configurations.post_notices();
+    }
+}
+
+/// The event upon which the main thread calls the approval service.
+pub(crate) const NOTICES: u64 = 2;
+
+/// Maximum notices that wait for the main thread.
+const MAX_NOTICES: usize = 1_000;
+
+/// Has the main thread tell the approval service something; `false` if too much waits for that already.
+pub(crate) fn notify(callout: Callout) -> bool {
+    let mut configurations = locked(&CONFIGURATIONS);
+    if configurations.notices.len() >= MAX_NOTICES {
+        return false;
+    }
+    configurations.notices.push(callout);
+    configurations.post_notices();
+    true
+}
+
+/// Takes what the approval service is to be told.
+pub(crate) fn take_notices() -> Vec<Callout> {
+    std::mem::take(&mut locked(&CONFIGURATIONS).notices)
 }
 
 /// A configuration was rejected.

@@ -278,11 +278,6 @@ impl Build {
             }
             Failed
         })?;
-        if self.host == Host::Native && document.list.feed.is_some() {
-            return Err(output::print_error(
-                "--host native: the native module reads no kill feed; run the filter in Wasm, or write the list into the file",
-            ));
-        }
         let beside = self.beside.as_deref().map(Source::open).transpose()?;
         let keys = match &beside {
             Some(source) => {

@@ -19,8 +19,7 @@ pub struct KillConfiguration {
     pub version: String,
     /// Number of its entries, for the metric.
     pub entries: usize,
-    /// The reader of its feed, which decides what is in force. Everything is denied until that is read, also by a host
-    /// that makes no calls.
+    /// The reader of its feed, which decides what is in force. Everything is denied until that is read.
     pub feed: Option<FeedReader>,
 }
 

@@ -100,6 +100,11 @@ impl FeedReader {
         &self.state
     }
 
+    /// The bytes of the feed's list in force.
+    pub fn text(&self) -> Option<&[u8]> {
+        self.in_force.as_ref().map(|_| self.text.as_slice())
+    }
+
     /// Number of entries in force.
     pub fn entries(&self) -> usize {
         let of_feed = self.in_force.as_ref().map_or(0, |list| list.kills.len());

@@ -2,12 +2,13 @@
 
 use crate::kill::KillFile;
 use crate::scene::{Mode, answers, policy, refusal, says, with};
-use harness::{Answer, Envoy, Gate, Http, Provider, Request, Setup, Version, wait_for};
+use harness::{Answer, Envoy, Gate, Host, Http, Live, Provider, Request, Setup, Version, wait_for};
 use serde_json::{Value, json};
 
 in_both_envoys![
     what_the_feed_stops_is_stopped_by_every_worker_and_in_open_streams,
     a_feed_that_is_of_no_use_stops_nobody_for_its_grace_and_then_everybody,
+    a_list_that_is_replaced_while_its_feed_hangs_harms_nobody,
 ];
 
 const KILL_ALL: &str = r#"[{"all": true, "reason": "Everything leaks."}]"#;
@@ -55,6 +56,35 @@ impl Fed {
         (0..10).flat_map(|_| Mode::BOTH.map(send)).collect()
     }
 
+    /// Streams whose second half waits for a gate, each with its first bytes.
+    fn streams(&self, gate: &Gate) -> Vec<(Live, Vec<u8>)> {
+        let frame = |content: &str| {
+            let choice = json!({"index": 0, "delta": {"content": content}, "finish_reason": null});
+            let frame = json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]});
+            format!("data: {frame}\n\n").into_bytes()
+        };
+        self.envoy.provider.answer_always(
+            Answer::chunked(200, &[("content-type", "text/event-stream")])
+                .chunk(&frame("Go"))
+                .wait(gate)
+                .chunk(&frame("ing on"))
+                .chunk(b"data: [DONE]\n\n")
+                .end(),
+        );
+        let body = json!({"model": "gpt-4o", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
+        let streams = (0..12)
+            .map(|number| {
+                let mode = Mode::BOTH[number % 2];
+                let site = self.envoy.site(mode.word());
+                let mut live = site.open(Http::One, &Request::chat(body.to_string()));
+                let first = live.next_bytes().expect("a frame").expect("a frame");
+                (live, first)
+            })
+            .collect();
+        self.envoy.provider.answer_always(answers("Hello"));
+        streams
+    }
+
     /// Waits until every worker answers with this status.
     fn all(&self, status: u16) {
         wait_for(&format!("every worker to answer {status}"), || {
@@ -63,11 +93,15 @@ impl Fed {
         });
     }
 
-    /// Waits until each worker and the main thread has read what the feed answers now.
+    /// Waits until each reader has read what the feed answers now: both workers and the main thread, natively that alone.
     fn read_by_all(&self) {
+        let readers = match Host::of_run() {
+            Host::Wasm => 3,
+            Host::Native => 1,
+        };
         let before = self.feed.count();
         wait_for("the feed to be read", || {
-            (self.feed.count() > before + 6).then_some(())
+            (self.feed.count() > before + 2 * readers).then_some(())
         });
     }
 }
@@ -81,31 +115,7 @@ fn what_the_feed_stops_is_stopped_by_every_worker_and_in_open_streams(version: V
     assert_eq!(asked.header("host"), Some("ops.example"));
 
     let gate = Gate::default();
-    let frame = |content: &str| {
-        let choice = json!({"index": 0, "delta": {"content": content}, "finish_reason": null});
-        let frame = json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]});
-        format!("data: {frame}\n\n").into_bytes()
-    };
-    fed.envoy.provider.answer_always(
-        Answer::chunked(200, &[("content-type", "text/event-stream")])
-            .chunk(&frame("Go"))
-            .wait(&gate)
-            .chunk(&frame("ing on"))
-            .chunk(b"data: [DONE]\n\n")
-            .end(),
-    );
-    let body =
-        json!({"model": "gpt-4o", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
-    let streams: Vec<_> = (0..12)
-        .map(|number| {
-            let mode = Mode::BOTH[number % 2];
-            let site = fed.envoy.site(mode.word());
-            let mut live = site.open(Http::One, &Request::chat(body.to_string()));
-            let first = live.next_bytes().expect("a frame").expect("a frame");
-            (live, first)
-        })
-        .collect();
-    fed.envoy.provider.answer_always(answers("Hello"));
+    let streams = fed.streams(&gate);
     fed.feed.answer_always(list(6, KILL_ALL));
     fed.all(400);
     gate.open();
@@ -193,4 +203,29 @@ fn a_feed_that_is_of_no_use_stops_nobody_for_its_grace_and_then_everybody(versio
     ] {
         assert!(printed.contains(line), "{line}");
     }
+}
+
+/// Envoy ends a configuration that was replaced with its last exchange, on a worker; its request for the feed belongs to
+/// another thread.
+fn a_list_that_is_replaced_while_its_feed_hangs_harms_nobody(version: Version) {
+    let fed = Fed::start("kill-feed-hangs", version, "1h");
+    fed.all(200);
+    let (streams_go_on, feed_answers) = (Gate::default(), Gate::default());
+    let streams = fed.streams(&streams_go_on);
+    fed.feed.answer_always(list(5, "[]").after(&feed_answers));
+    // A request hangs.
+    let before = fed.feed.count();
+    wait_for("the feed to be asked", || {
+        (fed.feed.count() > before).then_some(())
+    });
+    fed.file.kill(&["--agent", "other", "--reason", "By hand."]);
+    fed.all(400);
+    streams_go_on.open();
+    for (live, _) in streams {
+        assert_eq!(live.rest().broken, None);
+    }
+    assert!(fed.statuses().iter().all(|status| *status == 400));
+    feed_answers.open();
+    fed.file.kill(&["--lift", "--agent", "other"]);
+    fed.all(200);
 }

@@ -7,7 +7,7 @@
     reason = "the ABI passes pointers; every call here hands over memory that outlives it"
 )]
 
-use agentguard::flow::{HeaderEdit, Reply};
+use agentguard::flow::{HeaderEdit, Reply, ServiceAnswer};
 use std::ffi::{CStr, c_char, c_void};
 use std::marker::PhantomData;
 use std::sync::OnceLock;
@@ -23,7 +23,7 @@ pub(super) struct Buffer {
 /// A header.
 #[derive(Clone, Copy)]
 #[repr(C)]
-struct Header {
+pub(super) struct Header {
     name: Buffer,
     value: Buffer,
 }
@@ -178,6 +178,34 @@ unsafe extern "C" {
     fn envoy_dynamic_module_callback_get_most_specific_route_config(
         stream: *mut c_void,
     ) -> *const c_void;
+    fn envoy_dynamic_module_callback_http_filter_http_callout(
+        stream: *mut c_void,
+        number: *mut u64,
+        cluster: Buffer,
+        headers: *const Header,
+        count: usize,
+        body: Buffer,
+        milliseconds: u64,
+    ) -> u32;
+    fn envoy_dynamic_module_callback_http_filter_config_http_callout(
+        config: *mut c_void,
+        number: *mut u64,
+        cluster: Buffer,
+        headers: *const Header,
+        count: usize,
+        body: Buffer,
+        milliseconds: u64,
+    ) -> u32;
+    fn envoy_dynamic_module_callback_http_filter_continue_decoding(stream: *mut c_void);
+    fn envoy_dynamic_module_callback_http_filter_continue_encoding(stream: *mut c_void);
+    fn envoy_dynamic_module_callback_http_filter_config_scheduler_new(
+        config: *mut c_void,
+    ) -> *mut c_void;
+    fn envoy_dynamic_module_callback_http_filter_config_scheduler_delete(scheduler: *mut c_void);
+    fn envoy_dynamic_module_callback_http_filter_config_scheduler_commit(
+        scheduler: *mut c_void,
+        event: u64,
+    );
     fn envoy_dynamic_module_callback_http_get_buffer_limit(stream: *mut c_void) -> u64;
     fn envoy_dynamic_module_callback_http_set_buffer_limit(stream: *mut c_void, bytes: u64);
 
@@ -379,19 +407,23 @@ impl Stream<'_> {
         Some(whole)
     }
 
-    /// Replaces all bytes of a half that have arrived and have not left.
-    pub(crate) fn replace_body(&mut self, half: Half, trailers: bool, bytes: &[u8]) -> bool {
-        let buffers = self.buffers(half, trailers);
-        for buffer in buffers {
+    /// Drops all bytes of a half that have arrived and have not left.
+    pub(crate) fn drop_body(&mut self, half: Half, trailers: bool) {
+        for buffer in self.buffers(half, trailers) {
             // SAFETY: no pointers but the exchange.
             unsafe {
                 // There may be no such buffer, which holds nothing to drain.
                 envoy_dynamic_module_callback_http_drain_body(self.envoy, *buffer, usize::MAX);
             }
         }
-        let Some(last) = buffers.last() else {
+    }
+
+    /// Replaces all bytes of a half that have arrived and have not left.
+    pub(crate) fn replace_body(&mut self, half: Half, trailers: bool, bytes: &[u8]) -> bool {
+        let Some(last) = self.buffers(half, trailers).last() else {
             return false;
         };
+        self.drop_body(half, trailers);
         // SAFETY: the bytes outlive the call.
         unsafe {
             envoy_dynamic_module_callback_http_append_body(self.envoy, *last, Buffer::of(bytes))
@@ -537,6 +569,40 @@ impl Stream<'_> {
         };
     }
 
+    /// Calls a service, on behalf of the exchange, and returns Envoy's number of the call; `None` if it can't be made.
+    /// Envoy may answer before this returns.
+    pub(super) fn call(&self, callout: &Callout) -> Option<u64> {
+        callout.send(|number, cluster, headers, count, body, milliseconds| {
+            // SAFETY: what is handed over outlives the call, which copies it.
+            unsafe {
+                envoy_dynamic_module_callback_http_filter_http_callout(
+                    self.envoy,
+                    number,
+                    cluster,
+                    headers,
+                    count,
+                    body,
+                    milliseconds,
+                )
+            }
+        })
+    }
+
+    /// Goes on with a half that was held. Envoy may destroy the exchange before this returns.
+    pub(super) fn go_on(self, half: Half) {
+        // SAFETY: no pointers but the exchange.
+        unsafe {
+            match half {
+                Half::Request => {
+                    envoy_dynamic_module_callback_http_filter_continue_decoding(self.envoy);
+                }
+                Half::Response => {
+                    envoy_dynamic_module_callback_http_filter_continue_encoding(self.envoy);
+                }
+            }
+        }
+    }
+
     /// Sends a local reply. Envoy may destroy the exchange before this returns.
     pub(super) fn send(self, reply: &Reply) {
         let headers: Vec<Header> = reply
@@ -589,11 +655,144 @@ pub(crate) struct Stat {
     kind: StatKind,
 }
 
+/// A request to a service behind a cluster of Envoy's.
+pub(crate) struct Callout {
+    /// Name of the cluster.
+    pub(crate) cluster: Box<str>,
+    /// Headers, with method, path and authority.
+    pub(crate) headers: Vec<(&'static str, Box<str>)>,
+    /// The body; empty: none.
+    pub(crate) body: Vec<u8>,
+    /// Seconds after which it is given up.
+    pub(crate) seconds: u64,
+}
+
+impl Callout {
+    /// Has a function of Envoy send it; `None` if it was not sent. Otherwise Envoy's number of it.
+    fn send(
+        &self,
+        send: impl FnOnce(*mut u64, Buffer, *const Header, usize, Buffer, u64) -> u32,
+    ) -> Option<u64> {
+        let headers: Vec<Header> = self
+            .headers
+            .iter()
+            .map(|(name, value)| Header {
+                name: Buffer::of(name.as_bytes()),
+                value: Buffer::of(value.as_bytes()),
+            })
+            .collect();
+        let mut number = 0;
+        let result = send(
+            &raw mut number,
+            Buffer::of(self.cluster.as_bytes()),
+            headers.as_ptr(),
+            headers.len(),
+            Buffer::of(&self.body),
+            self.seconds.saturating_mul(1_000),
+        );
+        (result == 0).then_some(number)
+    }
+}
+
+/// What came of a call, as Envoy lends it for one hook.
+pub(crate) struct Answer<'h> {
+    status: Option<u16>,
+    chunks: Vec<&'h [u8]>,
+}
+
+impl<'h> Answer<'h> {
+    /// The answer that Envoy has called a hook with.
+    ///
+    /// # Safety
+    /// Envoy has written so many headers and chunks, which live as long as `'h`.
+    pub(super) unsafe fn of_hook(
+        result: u32,
+        headers: *const Header,
+        count: usize,
+        chunks: *const Buffer,
+        chunk_count: usize,
+    ) -> Answer<'h> {
+        const SUCCESS: u32 = 0;
+        // SAFETY: by the contract of this function; null stands for nothing.
+        let (headers, chunks) = unsafe { (lent(headers, count), lent(chunks, chunk_count)) };
+        let status = headers.iter().find_map(|header| {
+            // SAFETY: by the contract of this function.
+            let (name, value) = unsafe { (header.name.bytes(), header.value.bytes()) };
+            let text = std::str::from_utf8(value)
+                .ok()
+                .filter(|_| name == b":status")?;
+            text.parse().ok()
+        });
+        Answer {
+            status: status.filter(|_| result == SUCCESS),
+            // SAFETY: by the contract of this function.
+            chunks: chunks
+                .iter()
+                .map(|chunk| unsafe { chunk.bytes() })
+                .collect(),
+        }
+    }
+
+    /// Reads the answer, of whose body no more than one byte beyond `most`, which shows that there are too many.
+    pub(crate) fn with<T>(&self, most: usize, read: impl FnOnce(&ServiceAnswer<'_>) -> T) -> T {
+        let Some(status) = self.status else {
+            return read(&ServiceAnswer::Unreachable);
+        };
+        let bytes = self.chunks.iter().copied().flatten().copied();
+        let body: Vec<u8> = bytes.take(most.saturating_add(1)).collect();
+        read(&ServiceAnswer::Received {
+            status,
+            body: &body,
+        })
+    }
+}
+
+/// What Envoy lends; null stands for nothing.
+///
+/// # Safety
+/// Envoy has written so many, which live as long as `'h`.
+unsafe fn lent<'h, T>(first: *const T, count: usize) -> &'h [T] {
+    if first.is_null() || count == 0 {
+        return &[];
+    }
+    // SAFETY: by the contract of this function; null and none were excluded.
+    unsafe { std::slice::from_raw_parts(first, count) }
+}
+
+/// Posts events to Envoy's main thread, from any thread. What is posted after the configuration has ended is dropped.
+pub(crate) struct Scheduler(*mut c_void);
+
+// SAFETY: Envoy only puts events into the queue of its main thread through it, which it locks.
+unsafe impl Send for Scheduler {}
+// SAFETY: as above.
+unsafe impl Sync for Scheduler {}
+
+impl Scheduler {
+    /// Has the main thread call the configuration's hook with a number.
+    pub(crate) fn post(&self, event: u64) {
+        // SAFETY: the scheduler lives until it is dropped.
+        unsafe {
+            envoy_dynamic_module_callback_http_filter_config_scheduler_commit(self.0, event);
+        }
+    }
+}
+
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        // SAFETY: Envoy has made it for this value, and nothing uses it any more.
+        unsafe { envoy_dynamic_module_callback_http_filter_config_scheduler_delete(self.0) };
+    }
+}
+
 /// A configuration, as Envoy knows it.
+#[derive(Clone)]
 pub(crate) struct Host(*mut c_void);
 
-// SAFETY: Envoy reads nothing but the configuration's scope of stats through it, which its own workers share.
+// SAFETY: any thread reads nothing but the configuration's scope of stats through it, which Envoy's own workers share. What
+// only the main thread may do, its hooks do.
 unsafe impl Send for Host {}
+// SAFETY: as above.
+unsafe impl Sync for Host {}
 
 type UpdateOfConfiguration =
     unsafe extern "C" fn(*mut c_void, usize, *const Buffer, usize, u64) -> u32;
@@ -646,6 +845,31 @@ impl Host {
             }
         };
         (result == 0).then_some(Stat { id, kind })
+    }
+
+    /// What posts events to the main thread.
+    pub(crate) fn scheduler(&self) -> Scheduler {
+        // SAFETY: no pointers but the configuration.
+        Scheduler(unsafe { envoy_dynamic_module_callback_http_filter_config_scheduler_new(self.0) })
+    }
+
+    /// Calls a service, on behalf of the configuration, and returns Envoy's number of the call; `None` if it can't be
+    /// made. Only the main thread may. Envoy may answer before this returns.
+    pub(crate) fn call(&self, callout: &Callout) -> Option<u64> {
+        callout.send(|number, cluster, headers, count, body, milliseconds| {
+            // SAFETY: what is handed over outlives the call, which copies it.
+            unsafe {
+                envoy_dynamic_module_callback_http_filter_config_http_callout(
+                    self.0,
+                    number,
+                    cluster,
+                    headers,
+                    count,
+                    body,
+                    milliseconds,
+                )
+            }
+        })
     }
 
     /// Updates a stat without an exchange; `false` if this Envoy is too old for that.

@@ -8,9 +8,11 @@
     reason = "the ABI passes pointers; each hook says what Envoy promises of them"
 )]
 
-use super::callbacks::{Buffer, Host, Level, Stream, log};
+use super::callbacks::{Answer, Buffer, Half, Header, Host, Level, Stream, log};
 use crate::configuration::{Configuration, RoutePolicy};
 use crate::exchange::{Exchange, Outcome};
+use agentguard::approval::MAX_ANSWER_BYTES;
+use agentguard::flow::Reply;
 use std::ffi::{CStr, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -59,29 +61,75 @@ fn part(
     answers: &Answers,
     run: impl FnOnce(&mut Exchange, &mut Stream<'_>) -> Outcome,
 ) -> u32 {
-    let exchange = exchange.cast::<Exchange>();
+    let place = exchange.cast::<Exchange>();
     // SAFETY: Envoy hands over the exchange that `new` made and that `destroy` has not ended, on its own thread, and calls
-    // no hook of it while another one runs, unless for a reply, which is sent below.
-    let Some(exchange) = (unsafe { exchange.as_mut() }) else {
+    // no hook of it while another one runs, unless for a reply or a call, which are made below.
+    let Some(exchange) = (unsafe { place.as_mut() }) else {
         return answers.stop;
     };
     // SAFETY: Envoy hands over the stream of the hook that runs.
     let mut stream = unsafe { Stream::of_hook(envoy) };
-    let outcome = caught(|| run(exchange, &mut stream))
-        .or_else(|| caught(|| exchange.after_panic(&mut stream)))
-        .unwrap_or(Outcome::Reset);
+    let outcome = run_part(exchange, &mut stream, |exchange, stream| {
+        Some(run(exchange, stream))
+    });
     // The exchange is not borrowed from here on.
-    let answer = match outcome {
+    let outcome = call_out(&mut stream, place, outcome.unwrap_or(Outcome::Reset));
+    match outcome {
         Outcome::Continue => return answers.proceed,
         Outcome::Hold => return answers.hold,
-        Outcome::Stop => return answers.stop,
-        Outcome::Reply(reply) => caught(move || stream.send(&reply)),
-        Outcome::Reset => caught(move || stream.reset()),
-    };
-    if answer.is_none() {
-        log(Level::Error, "agentguard: AG9006 a reply panicked");
+        Outcome::Stop => {}
+        Outcome::Reply(reply) => send(stream, &reply),
+        Outcome::Reset => reset(stream),
     }
     answers.stop
+}
+
+/// Runs what must not panic; if it does, the exchange is denied.
+fn run_part(
+    exchange: &mut Exchange,
+    stream: &mut Stream<'_>,
+    run: impl FnOnce(&mut Exchange, &mut Stream<'_>) -> Option<Outcome>,
+) -> Option<Outcome> {
+    caught(|| run(exchange, stream)).unwrap_or_else(|| {
+        let denial = caught(|| exchange.after_panic(stream));
+        Some(denial.unwrap_or(Outcome::Reset))
+    })
+}
+
+/// Makes the calls that an exchange asks for, and returns what is to be done with the bytes at hand after them. Envoy may
+/// answer a call before it has made it, by a hook of the same exchange; nothing is borrowed meanwhile.
+fn call_out(stream: &mut Stream<'_>, exchange: *mut Exchange, mut outcome: Outcome) -> Outcome {
+    loop {
+        // SAFETY: the exchange lives as long as the hook that hands it over, and is not borrowed elsewhere.
+        let call = match unsafe { exchange.as_mut() } {
+            Some(exchange) => caught(|| exchange.next_call()).flatten(),
+            None => None,
+        };
+        let Some((number, callout)) = call else {
+            return outcome;
+        };
+        let envoys = stream.call(&callout);
+        // SAFETY: as above.
+        if let Some(exchange) = unsafe { exchange.as_mut() }
+            && let Some(next) = run_part(exchange, stream, |exchange, stream| {
+                exchange.called(stream, number, envoys)
+            })
+        {
+            outcome = next;
+        }
+    }
+}
+
+fn send(stream: Stream<'_>, reply: &Reply) {
+    if caught(|| stream.send(reply)).is_none() {
+        log(Level::Error, "agentguard: AG9006 a reply panicked");
+    }
+}
+
+fn reset(stream: Stream<'_>) {
+    if caught(|| stream.reset()).is_none() {
+        log(Level::Error, "agentguard: AG9006 a reset panicked");
+    }
 }
 
 #[unsafe(no_mangle)]
@@ -265,7 +313,87 @@ extern "C" fn envoy_dynamic_module_on_http_filter_local_reply(
     CONTINUE
 }
 
-/// Hooks that Envoy requires and never calls here: nothing is called out to, scheduled or terminated.
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_http_callout_done(
+    envoy: *mut c_void,
+    exchange: *mut c_void,
+    number: u64,
+    result: u32,
+    headers: *const Header,
+    header_count: usize,
+    chunks: *const Buffer,
+    chunk_count: usize,
+) {
+    let place = exchange.cast::<Exchange>();
+    // SAFETY: as in `part`. While a call is made nothing of the exchange is borrowed.
+    let Some(exchange) = (unsafe { place.as_mut() }) else {
+        return;
+    };
+    // SAFETY: Envoy hands over the stream of the hook that runs, and lends the answer for it.
+    let (mut stream, answer) = unsafe {
+        let answer = Answer::of_hook(result, headers, header_count, chunks, chunk_count);
+        (Stream::of_hook(envoy), answer)
+    };
+    let mut waited = Half::Request;
+    let outcome = run_part(exchange, &mut stream, |exchange, stream| {
+        let (half, outcome) = answer.with(MAX_ANSWER_BYTES, |answer| {
+            exchange.answered(stream, number, answer)
+        })?;
+        waited = half;
+        Some(outcome)
+    });
+    // The exchange is not borrowed from here on.
+    let Some(outcome) = outcome else {
+        return;
+    };
+    match call_out(&mut stream, place, outcome) {
+        Outcome::Continue => stream.go_on(waited),
+        Outcome::Hold | Outcome::Stop => {}
+        Outcome::Reply(reply) => send(stream, &reply),
+        Outcome::Reset => reset(stream),
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_config_scheduled(
+    _envoy: *mut c_void,
+    configuration: *const c_void,
+    event: u64,
+) {
+    // SAFETY: Envoy hands over what `config_new` made, and keeps the configuration meanwhile.
+    let Some(configuration) = (unsafe { configuration.cast::<Configuration>().as_ref() }) else {
+        return;
+    };
+    if caught(|| configuration.scheduled(event)).is_none() {
+        let _ = caught(|| configuration.after_panic());
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_config_http_callout_done(
+    _envoy: *mut c_void,
+    configuration: *const c_void,
+    number: u64,
+    result: u32,
+    headers: *const Header,
+    header_count: usize,
+    chunks: *const Buffer,
+    chunk_count: usize,
+) {
+    // SAFETY: Envoy hands over what `config_new` made. `config_destroy` waits for the end of the call below.
+    let Some(configuration) = (unsafe { configuration.cast::<Configuration>().as_ref() }) else {
+        return;
+    };
+    // SAFETY: Envoy lends the answer for this hook.
+    let answer = unsafe { Answer::of_hook(result, headers, header_count, chunks, chunk_count) };
+    let calls = Arc::clone(&configuration.calls);
+    if caught(|| configuration.answered(number, &answer)).is_none() {
+        let _ = caught(|| configuration.after_panic());
+    }
+    calls.end(number);
+}
+
+/// Hooks that Envoy requires and never calls here: no stream is called out to, and nothing terminated.
 macro_rules! unused {
     ($($name:ident($($argument:ty),*);)+) => {$(
         #[unsafe(no_mangle)]
@@ -274,9 +402,6 @@ macro_rules! unused {
 }
 
 unused! {
-    envoy_dynamic_module_on_http_filter_http_callout_done(
-        *mut c_void, *mut c_void, u64, u32, *mut c_void, usize, *mut c_void, usize
-    );
     envoy_dynamic_module_on_http_filter_http_stream_headers(
         *mut c_void, *mut c_void, u64, *mut c_void, usize, bool
     );
@@ -289,10 +414,6 @@ unused! {
     envoy_dynamic_module_on_http_filter_http_stream_complete(*mut c_void, *mut c_void, u64);
     envoy_dynamic_module_on_http_filter_http_stream_reset(*mut c_void, *mut c_void, u64, u32);
     envoy_dynamic_module_on_http_filter_scheduled(*mut c_void, *mut c_void, u64);
-    envoy_dynamic_module_on_http_filter_config_scheduled(*mut c_void, *mut c_void, u64);
-    envoy_dynamic_module_on_http_filter_config_http_callout_done(
-        *mut c_void, *mut c_void, u64, u32, *mut c_void, usize, *mut c_void, usize
-    );
     envoy_dynamic_module_on_http_filter_config_http_stream_headers(
         *mut c_void, *mut c_void, u64, *mut c_void, usize, bool
     );

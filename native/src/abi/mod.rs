@@ -5,6 +5,7 @@ mod hooks;
 mod slots;
 
 pub(crate) use callbacks::{
-    Attribute, Half, Host, Level, Map, Stat, StatKind, Stream, log, workers,
+    Answer, Attribute, Callout, Half, Host, Level, Map, Scheduler, Stat, StatKind, Stream, log,
+    workers,
 };
 pub(crate) use slots::{Slots, Worker};

@@ -13,12 +13,6 @@ pub(super) const FILTER_TYPE: &str =
 
 /// Refuses a policy that needs what the native module does not provide.
 pub(super) fn refuse_unprovided(policy: &Policy) -> Result<(), Failed> {
-    if policy.document.approval_service.is_some() {
-        return Err(output::print_error(
-            "--host native: the native module does not call an approval service; give approvals without one, or run the \
-             filter in Wasm",
-        ));
-    }
     match policy.document.environment {
         EnvironmentSource::Node { .. } => Err(output::print_error(
             "--host native: Envoy does not tell a dynamic module the metadata of its node; let `environment` read an \

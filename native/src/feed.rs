@@ -1,0 +1,230 @@
+//! The feed of a kill list, which Envoy's main thread reads for all workers.
+//!
+//! ```text
+//! a thread of its own ── every second ─▶ main thread: tick, request ─▶ service
+//!                                        main thread: answer        ◀─ service
+//!                                        └▶ process: the list in force, for all workers
+//! ```
+
+use crate::abi::{Callout, Level, Scheduler, log};
+use crate::process::{self, FeedNews, Kill};
+use agentguard::filter::{FEED_TIMEOUT_S, FeedReader, KillConfiguration, Log};
+use agentguard::flow::ServiceAnswer;
+use agentguard::policy::KillState;
+use std::cell::RefCell;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// The reader of a feed, and what has been put in force of it.
+struct Feed {
+    reader: FeedReader,
+    /// Text of the file's list.
+    own: Arc<[u8]>,
+    /// Number under which the list is in force in the process.
+    owner: u64,
+    /// What the process was told last.
+    told: Option<(KillState, usize, u64)>,
+    /// Envoy's number of the request that runs.
+    asked: Option<u64>,
+}
+
+thread_local! {
+    /// The feed of the last kill list, on Envoy's main thread. What it has told outlives the configuration.
+    static FEED: RefCell<Option<Feed>> = const { RefCell::new(None) };
+}
+
+/// Puts a kill list in force for all workers. Only the main thread may. Returns the number under which it is.
+pub(crate) fn put_in_force(text: Option<&[u8]>, configuration: KillConfiguration, log: Log) -> u64 {
+    let KillConfiguration {
+        state,
+        entries,
+        feed,
+        ..
+    } = configuration;
+    let before = FEED.take();
+    let own: Option<Arc<[u8]>> = match state {
+        KillState::Unreadable if feed.is_none() => None,
+        _ => text.map(Arc::from),
+    };
+    let (Some(mut reader), Some(own)) = (feed, own.clone()) else {
+        return process::stop(own.map_or(Kill::Unreadable, Kill::of_file), entries, 0);
+    };
+    // A list that was lifted in between is none to go on with.
+    if let Some(before) = before
+        && process::kill_owner() == before.owner
+    {
+        reader.take_over(before.reader, log);
+    }
+    let (entries, generation) = (reader.entries(), reader.generation());
+    let owner = process::stop(kill(&own, &reader), entries, generation);
+    let told = Some((reader.state().clone(), entries, generation));
+    FEED.set(Some(Feed {
+        reader,
+        own,
+        owner,
+        told,
+        asked: None,
+    }));
+    owner
+}
+
+/// What is in force by a feed.
+fn kill(own: &Arc<[u8]>, reader: &FeedReader) -> Kill {
+    match (reader.state(), reader.text()) {
+        (KillState::List(_), Some(feed)) => Kill::List {
+            own: Arc::clone(own),
+            feed: Some(feed.into()),
+        },
+        _ => Kill::Unreadable,
+    }
+}
+
+/// Counts a second of a configuration's feed. `call` makes a request, and returns Envoy's number of it.
+pub(crate) fn tick(owner: u64, log: Log, call: impl FnOnce(&Callout) -> Option<u64>) {
+    let callout = with(owner, |feed| {
+        let asks = feed.reader.tick(log);
+        feed.tell(None);
+        let service = feed.reader.feed();
+        asks.then(|| Callout {
+            cluster: service.cluster.clone(),
+            headers: vec![
+                (":method", "GET".into()),
+                (":path", service.path.clone()),
+                (":authority", service.authority.clone()),
+                ("accept", "application/json".into()),
+            ],
+            body: Vec::new(),
+            seconds: FEED_TIMEOUT_S,
+        })
+    });
+    let Some(callout) = callout.flatten() else {
+        return;
+    };
+    // Nothing is borrowed: Envoy may answer before it returns.
+    let number = call(&callout);
+    with(owner, |feed| {
+        feed.asked = number;
+        if number.is_none() {
+            feed.take(&ServiceAnswer::Unreachable, log);
+        }
+    });
+}
+
+/// Takes an answer to a request of a configuration's feed.
+pub(crate) fn answered(owner: u64, number: u64, answer: &ServiceAnswer<'_>, log: Log) {
+    with(owner, |feed| {
+        if feed.asked.take_if(|asked| *asked == number).is_some() {
+            feed.take(answer, log);
+        }
+    });
+}
+
+/// Denies everything until the list's file changes, because reading its feed has panicked.
+pub(crate) fn after_panic(owner: u64) {
+    log(
+        Level::Error,
+        "agentguard: AG9006 reading the kill feed panicked: everything is denied (AG9003) until the list's file changes",
+    );
+    let news = FeedNews {
+        kill: Some(Kill::Unreadable),
+        ..FeedNews::default()
+    };
+    process::tell_of_feed(owner, news);
+    // What the panic has left half changed may panic again when it is dropped.
+    std::mem::forget(FEED.take());
+}
+
+/// Runs a part of a configuration's feed, unless a later configuration has replaced it.
+fn with<T>(owner: u64, run: impl FnOnce(&mut Feed) -> T) -> Option<T> {
+    FEED.with_borrow_mut(|feed| {
+        let feed = feed.as_mut().filter(|feed| feed.owner == owner)?;
+        Some(run(feed))
+    })
+}
+
+impl Feed {
+    fn take(&mut self, answer: &ServiceAnswer<'_>, log: Log) {
+        let failure = self.reader.answered(answer, log).err();
+        self.tell(failure);
+    }
+
+    /// Tells the process what has changed, and why an answer was of no use.
+    fn tell(&mut self, failure: Option<&'static str>) {
+        let (entries, generation) = (self.reader.entries(), self.reader.generation());
+        let state = self.reader.state();
+        let is_told = self
+            .told
+            .as_ref()
+            .is_some_and(|told| told.0.is_same(state) && (told.1, told.2) == (entries, generation));
+        if is_told && failure.is_none() {
+            return;
+        }
+        let news = FeedNews {
+            kill: (!is_told).then(|| kill(&self.own, &self.reader)),
+            entries,
+            generation,
+            failure,
+        };
+        process::tell_of_feed(self.owner, news);
+        self.told = Some((state.clone(), entries, generation));
+    }
+}
+
+/// The seconds of a feed: Envoy has no timer for filters.
+pub(crate) struct Seconds {
+    over: Arc<(Mutex<bool>, Condvar)>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Seconds {
+    /// Posts an event every second; `None` if the system has no thread for it, under which the feed stays unread.
+    pub(crate) fn count(scheduler: Arc<Scheduler>, event: u64) -> Option<Seconds> {
+        let over = Arc::new((Mutex::new(false), Condvar::new()));
+        let shared = Arc::clone(&over);
+        let counts = move || {
+            let (lock, ended) = &*shared;
+            let second = Duration::from_secs(1);
+            let mut is_over = lock.lock().unwrap_or_else(PoisonError::into_inner);
+            while !*is_over {
+                let (guard, waited) = ended
+                    .wait_timeout_while(is_over, second, |is_over| !*is_over)
+                    .unwrap_or_else(PoisonError::into_inner);
+                is_over = guard;
+                if waited.timed_out() {
+                    scheduler.post(event);
+                }
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name("agentguard-feed".to_owned())
+            .spawn(counts);
+        match thread {
+            Ok(thread) => Some(Seconds {
+                over,
+                thread: Some(thread),
+            }),
+            Err(error) => {
+                log(
+                    Level::Error,
+                    &format!(
+                        "agentguard: AG9003 the kill feed can't be read, everything is denied: {error}"
+                    ),
+                );
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Seconds {
+    /// Ends the thread, whose code Envoy may unload next.
+    fn drop(&mut self) {
+        let (lock, ended) = &*self.over;
+        *lock.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        ended.notify_all();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
