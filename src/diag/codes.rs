@@ -218,7 +218,7 @@ codes! {
     AG6008 0 "an upgrade around the filter"
         "An upgrade (WebSocket, CONNECT) has a filter chain of its own, and AgentGuard is not in it. Leave `filters` out, so that the manager's chain counts; the filter denies upgrades that it can't inspect (AG2008)."
     AG6009 0 "a route disables the filter"
-        "`typed_per_filter_config` disables AgentGuard on a route, a virtual host or a whole route configuration: those requests pass uninspected and leave no audit event."
+        "`typed_per_filter_config` disables AgentGuard on a route, a virtual host or a whole route configuration, or does not enable it where other routes do: those requests pass uninspected and leave no audit event. With Envoy Gateway, an EnvoyExtensionPolicy of a route takes the place of the Gateway's: `mergeType: StrategicMerge` in it, or the filter in it as well."
     AG6010 0 "buffers smaller than bodies"
         "Envoy buffers fewer bytes than `inspect.max_body` of the policy, and itself answers 413 (requests) or 500 (responses) to larger messages, before the filter decides. Both the listener and the cluster have such a limit; their default is 1 MiB."
     AG6011 0 "headers can't be held"

@@ -283,7 +283,7 @@ fn doctor_has_an_ailment_for_each_of_its_codes_and_explains_it() {
 
 #[test]
 fn doctor_finds_variants() {
-    let cases: [(&str, Break); 7] = [
+    let cases: [(&str, Break); 8] = [
         ("AG6001", |config| {
             let tcp = json!({"@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", "cluster": "upstream"});
             let listener = json!({"name": "raw", "filter_chains": [{"filters": [{"name": "tcp", "typed_config": tcp}]}]});
@@ -301,6 +301,15 @@ fn doctor_finds_variants() {
                 .pointer_mut("/route_config/virtual_hosts/0")
                 .unwrap();
             host["typed_per_filter_config"] = json!({"agentguard": {"disabled": true}});
+        }),
+        ("AG6009", |config| {
+            ours(config)["disabled"] = json!(true);
+            let mut other = route(config).clone();
+            other["match"] = json!({"prefix": "/other"});
+            route(config)["typed_per_filter_config"] = json!({"agentguard": {"config": {}}});
+            let host = manager(config).pointer_mut("/route_config/virtual_hosts/0");
+            let routes = host.unwrap()["routes"].as_array_mut().unwrap();
+            routes.insert(0, other);
         }),
         ("AG6010", |config| {
             let cluster = config.pointer_mut("/static_resources/clusters/0").unwrap();
@@ -323,6 +332,11 @@ fn doctor_finds_variants() {
     let mut config = shipped(&[]);
     let kill = kill_filter(&mut config);
     filters(&mut config).insert(0, kill);
+    assert_eq!(found(&config), Vec::<String>::new());
+    // A route may choose the policy.
+    let mut config = shipped(&[]);
+    ours(&mut config)["disabled"] = json!(true);
+    route(&mut config)["typed_per_filter_config"] = json!({"agentguard": {"config": {}}});
     assert_eq!(found(&config), Vec::<String>::new());
 }
 

@@ -103,7 +103,7 @@ fn ours(manager: &HttpManager) -> impl Iterator<Item = &HttpFilter> {
         .filter(|filter| filter.role != Role::Other)
 }
 
-pub(super) fn fail_open(_: &Proxy, manager: &HttpManager, report: &mut Report) {
+pub(super) fn fail_open(proxy: &Proxy, manager: &HttpManager, report: &mut Report) {
     for filter in ours(manager) {
         let place = format!("{}, filter {}", manager.place(), filter.name);
         let plugin = filter.plugin();
@@ -131,7 +131,11 @@ pub(super) fn fail_open(_: &Proxy, manager: &HttpManager, report: &mut Report) {
                 format!("- name: {}\n  is_optional: false", filter.name),
             );
         }
-        if filter.entry.at("/disabled") == true {
+        // Where some routes enable it, AG6009 names the others.
+        let is_enabled = manager
+            .forwarding(proxy)
+            .any(|route| route.enables(filter) == Some(true));
+        if filter.is_off() && !is_enabled {
             report.add(
                 &*place,
                 "is disabled unless a route enables it: requests without such a route pass uninspected",

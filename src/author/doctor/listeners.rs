@@ -1,7 +1,7 @@
 //! Checks of listeners, their routes, and the clusters behind them.
 
 use super::Report;
-use super::proxy::{HttpFilter, HttpManager, Listener, Members, Proxy, number, seconds};
+use super::proxy::{HttpFilter, HttpManager, Listener, Members, Proxy, Route, number, seconds};
 use crate::policy::ClientAddress;
 use serde_json::Value;
 
@@ -35,13 +35,24 @@ pub(super) fn disabled_on_route(proxy: &Proxy, manager: &HttpManager, report: &m
     let Some(filter) = manager.agentguard() else {
         return;
     };
+    let is_chosen = |route: &Route| {
+        manager
+            .policies()
+            .any(|filter| route.enables(filter) == Some(true))
+    };
+    let choose =
+        manager.policies().all(HttpFilter::is_off) && manager.forwarding(proxy).any(is_chosen);
     for route in manager.forwarding(proxy) {
-        // The most specific level decides.
-        let level = route
-            .per_filter
-            .iter()
-            .find_map(|level| level.get(&filter.name));
-        if level.is_some_and(|config| config.at("/disabled") == true) {
+        if choose && !is_chosen(route) {
+            report.add(
+                format!("{}, {}", manager.place(), route.place),
+                "enables no policy of AgentGuard, as other routes do: its requests pass uninspected",
+                format!(
+                    "typed_per_filter_config:      # an EnvoyExtensionPolicy of a route takes the place of the Gateway's\n  {}: …",
+                    filter.name
+                ),
+            );
+        } else if !choose && route.enables(filter) == Some(false) {
             report.add(
                 format!("{}, {}", manager.place(), route.place),
                 "disables AgentGuard: its requests pass uninspected",

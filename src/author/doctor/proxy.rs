@@ -50,6 +50,15 @@ pub(super) struct Route {
     pub(super) per_filter: Vec<Value>,
 }
 
+impl Route {
+    /// Whether it enables or disables a filter; `None` if it says nothing. The most specific level decides.
+    pub(super) fn enables(&self, filter: &HttpFilter) -> Option<bool> {
+        let mut levels = self.per_filter.iter();
+        let level = levels.find_map(|level| level.get(&filter.name))?;
+        Some(level.at("/disabled") != true)
+    }
+}
+
 /// What a filter is to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
@@ -76,6 +85,8 @@ pub(super) struct HttpFilter {
     pub(super) policy: Option<Loaded>,
     /// The text of its plugin configuration.
     pub(super) document: Option<String>,
+    /// Whether a running Envoy has discovered it.
+    pub(super) is_discovered: bool,
 }
 
 impl HttpFilter {
@@ -87,6 +98,11 @@ impl HttpFilter {
     /// Whether Envoy loads it as a dynamic module, without Wasm.
     pub(super) fn is_native(&self) -> bool {
         self.kind.ends_with(NATIVE)
+    }
+
+    /// Whether it runs only where a route enables it.
+    pub(super) fn is_off(&self) -> bool {
+        self.entry.at("/disabled") == true
     }
 
     /// Where the module comes from.
@@ -113,9 +129,14 @@ impl HttpFilter {
 impl HttpManager {
     /// The policy's filter.
     pub(super) fn agentguard(&self) -> Option<&HttpFilter> {
+        self.policies().next()
+    }
+
+    /// The filters of policies. A mesh has one for each policy, and lets routes choose.
+    pub(super) fn policies(&self) -> impl Iterator<Item = &HttpFilter> {
         self.filters
             .iter()
-            .find(|filter| filter.role == Role::AgentGuard)
+            .filter(|filter| filter.role == Role::AgentGuard)
     }
 
     /// The filters behind the policy's.
@@ -382,6 +403,7 @@ impl Sources {
     fn filter(&self, entry: &Value, read: ReadResource<'_>) -> HttpFilter {
         let name = entry.at("/name").as_str().unwrap_or_default().to_owned();
         let discovery = entry.at("/config_discovery");
+        let is_discovered = discovery.is_object() && self.filters.contains_key(&name);
         let found = match discovery.is_object() {
             false => Some(entry.at("/typed_config").clone()),
             true => self.filters.get(&name).cloned().or_else(|| {
@@ -449,6 +471,7 @@ impl Sources {
             config: config.clone(),
             policy,
             document,
+            is_discovered,
         }
     }
 }

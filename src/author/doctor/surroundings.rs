@@ -93,11 +93,11 @@ pub(super) fn nameless_node(proxy: &Proxy, report: &mut Report) {
     let Some(bootstrap) = &proxy.bootstrap else {
         return;
     };
+    // What is there already shows that the command line named the node.
     let discovers = |manager: &HttpManager| {
-        manager
-            .filters
-            .iter()
-            .any(|filter| filter.entry.at("/config_discovery").is_object())
+        let mut filters = manager.filters.iter();
+        filters
+            .any(|filter| filter.entry.at("/config_discovery").is_object() && !filter.is_discovered)
     };
     let node = bootstrap.at("/node");
     let is_named = |key: &str| {
