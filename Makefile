@@ -18,13 +18,15 @@ AGENTS_SDKS  := openai-agents==0.24.0 pydantic-ai-slim[openai,anthropic,google]=
 AGENTS_NPM   := ai@6.0.326 @ai-sdk/openai@3.0.141 @ai-sdk/anthropic@3.0.138 @ai-sdk/google@3.0.141 zod@4.6.7
 # Coding agents, for `make test-clients`: a gigabyte.
 CODING       := @openai/codex@0.169.0 @anthropic-ai/claude-code@2.1.197 @google/gemini-cli@0.61.0 opencode-ai@1.18.33
-# For `make test-mesh`: Envoy's rate limit service, Istio (the state of 1.31 that Go's module proxy has), Kubernetes' API, and the
-# registry. tests/mesh/kubernetes/go.mod names the same Kubernetes.
+# For `make test-mesh`: Envoy's rate limit service, Istio (the state of 1.31 that Go's module proxy has), Kubernetes' API, Envoy
+# Gateway, the registry, Helm, and the resources of the Prometheus operator. tests/mesh/kubernetes/go.mod names the same Kubernetes.
 RATELIMIT    := v1.4.1-0.20260122083618-3fb702589d36
 ISTIO        := v0.0.0-20260827124520-eed52ebb66ad
 KUBERNETES   := v1.36.3
+ENVOY_GATEWAY := v1.9.1
 CRANE        := v0.22.1
 HELM         := v3.22.0
+PROMETHEUS_OPERATOR := v0.85.0
 # Only for `make site`.
 MKDOCS       := 9.8.1
 MKDOCS_MORE  := mkdocs==1.6.1 pymdown-extensions==13.1 mdx-truly-sane-lists==1.3
@@ -153,12 +155,13 @@ test-observability: $(if $(QUICK),quick-wasm,wasm) envoy ## Tests of alerts, das
 	$(STEP) 'Testing alerts and dashboards' cargo test --quiet --test envoy -- --ignored observability
 
 MESH := $(VENV)/istio-$(ISTIO)/pilot-agent $(VENV)/kubernetes-$(KUBERNETES)/kube-apiserver $(VENV)/crane-$(CRANE)/crane \
-  $(VENV)/helm-$(HELM)/helm
-# With the Redis of the system, and with what Go builds once, in a quarter of an hour: Envoy's rate limit service, Istio, the API
-# of Kubernetes and etcd, a registry, Helm.
-test-mesh: $(if $(QUICK),quick-wasm,wasm) envoys ratelimit mesh ## Tests of several Envoys and of meshes: Redis and rate limit service, Istio, Kubernetes' API, Helm; ONLY=word
+  $(VENV)/helm-$(HELM)/helm $(VENV)/envoy-gateway-$(ENVOY_GATEWAY)/envoy-gateway \
+  $(VENV)/prometheus-operator-$(PROMETHEUS_OPERATOR)/prometheus-operator-crds.yaml
+# With the Redis of the system, and with what Go builds once, in twenty minutes: Envoy's rate limit service, Istio, the API of
+# Kubernetes and etcd, Envoy Gateway, a registry, Helm.
+test-mesh: $(if $(QUICK),quick-wasm,wasm) faulty-native envoys ratelimit mesh ## Tests of several Envoys and of meshes: Redis and rate limit service, Istio, Envoy Gateway, Kubernetes' API, Helm; ONLY=word
 	@tools/setup/requirements redis
-	@$(IN_ENVOY) AGENTGUARD_RATELIMIT=$(VENV)/ratelimit-$(RATELIMIT)/service_cmd AGENTGUARD_MESH=$(subst $(SPACE),:,$(dir $(MESH))) \
+	@$(IN_ENVOY) AGENTGUARD_NATIVE=$(FAULTY_NATIVE) AGENTGUARD_RATELIMIT=$(VENV)/ratelimit-$(RATELIMIT)/service_cmd AGENTGUARD_MESH=$(subst $(SPACE),:,$(dir $(MESH))) \
 	$(STEP) 'Testing several Envoys and meshes' cargo test --quiet --test envoy -- --ignored $(or $(ONLY),several:: mesh::)
 
 # A hundred thousand sessions take minutes.
@@ -421,12 +424,15 @@ $(GO_PACKAGES): $(wildcard tests/envoy/go/*)
 
 go-install = GOBIN=$(@D) $(STEP) 'Building $(1)' go install -buildvcs=false '-ldflags=-s -w' $(2)
 
+# The folder of a Go module's source.
+go-source = $$(cd /tmp && go mod download -json $(1) | sed -n 's/^.*"Dir": "\(.*\)".*$$/\1/p')
+
 # The agent starts Envoy with this template, and the API needs these definitions.
 $(VENV)/istio-%/pilot-agent:
 	@tools/setup/requirements golang
 	@$(call go-install,Istio $* (ten minutes),-tags=vtprotobuf$(COMMA)disable_pgv \
 	  istio.io/istio/pilot/cmd/pilot-discovery@$* istio.io/istio/pilot/cmd/pilot-agent@$*)
-	@cd /tmp && source=$$(go mod download -json istio.io/istio@$* | sed -n 's/^.*"Dir": "\(.*\)".*$$/\1/p') && \
+	@source=$(call go-source,istio.io/istio@$*) && \
 	  install -m 644 $$source/tools/packaging/common/envoy_bootstrap.json $$source/manifests/charts/base/files/crd-all.gen.yaml $(@D)
 
 # Kubernetes is no module that `go install` takes.
@@ -442,6 +448,24 @@ $(VENV)/kubernetes-%/kube-apiserver:
 $(VENV)/crane-%/crane:
 	@tools/setup/requirements golang
 	@$(call go-install,a registry,github.com/google/go-containerregistry/cmd/crane@$*)
+
+# With the definitions of its resources, and of those of the Gateway API that it was built with. Its chart's are templates.
+$(VENV)/envoy-gateway-%/envoy-gateway:
+	@tools/setup/requirements golang
+	@$(call go-install,Envoy Gateway $* (five minutes),github.com/envoyproxy/gateway/cmd/envoy-gateway@$*)
+	@source=$(call go-source,github.com/envoyproxy/gateway@$*) && \
+	  version=$$(sed -n 's|^.*sigs.k8s.io/gateway-api \(v[^ ]*\).*$$|\1|p' $$source/go.mod) && \
+	  gateway_api=$(call go-source,sigs.k8s.io/gateway-api@$$version) && \
+	  for file in $$source/charts/gateway-crds-helm/templates/generated/*.yaml \
+	    $$gateway_api/config/crd/standard/gateway.networking.k8s.io_*.yaml; do \
+	    echo --- && sed '/{{/d' $$file; done > $(@D)/envoy-gateway-crds.yaml
+
+$(VENV)/prometheus-operator-%/prometheus-operator-crds.yaml:
+	@tools/setup/requirements golang
+	@mkdir -p $(@D)
+	@source=$(call go-source,github.com/prometheus-operator/prometheus-operator@$*) && \
+	  cd $$source/example/prometheus-operator-crd && \
+	  cat monitoring.coreos.com_podmonitors.yaml monitoring.coreos.com_prometheusrules.yaml > $@
 
 $(VENV)/helm-%/helm:
 	@tools/setup/requirements golang

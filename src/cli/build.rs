@@ -45,7 +45,7 @@ pub(super) struct Build {
         default_value = "/etc/agentguard/agentguard.wasm"
     )]
     wasm: String,
-    /// With `--for envoy`: what runs the filter in the proxy.
+    /// With `--for envoy` and `--for envoy-gateway`: what runs the filter in the proxy.
     #[arg(long, value_enum, default_value_t = Host::Wasm)]
     host: Host,
     /// With `--host native`: path of the filter's shared object for the proxy.
@@ -171,8 +171,11 @@ impl Build {
         if self.bootstrap && self.target != Target::Envoy {
             return Err(output::print_error("--bootstrap is for `--for envoy`"));
         }
-        if self.host == Host::Native && self.target != Target::Envoy {
-            return Err(output::print_error("--host native is for `--for envoy`"));
+        if self.host == Host::Native && !matches!(self.target, Target::Envoy | Target::EnvoyGateway)
+        {
+            return Err(output::print_error(
+                "--host native is for `--for envoy` and `--for envoy-gateway`",
+            ));
         }
         let read = Source::read(&self.policy)?;
         if read.root.as_ref().is_some_and(is_kill_list) {
@@ -244,7 +247,7 @@ impl Build {
             }
             Target::EnvoyGateway => {
                 mesh::refuse_inexact_numbers(&root, "")?;
-                self.manifests(envoy_gateway::manifests(&built, &self.mesh)?)?
+                self.manifests(envoy_gateway::manifests(self, &built)?)?
             }
         };
         let name = policy.document.name.to_string();

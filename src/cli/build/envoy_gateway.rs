@@ -2,91 +2,349 @@
 
 use super::image::Image;
 use super::manifest::{Manifest, write, yaml};
-use super::mesh::{AUDIT_FORMAT, IS_AUDITED, MeshOptions, refuse};
-use super::{BUFFER_LIMIT, Built, FILTER, stats_tags};
+use super::mesh::{AUDIT_FORMAT, IS_AUDITED, Kind, MeshOptions, refuse};
+use super::{
+    BUFFER_LIMIT, Build, Built, FILTER, Host, discovery, local, native, pretty, stats_tags,
+    wasm_filter, watched,
+};
 use crate::cli::Failed;
 use serde_json::{Value, json};
 
 const API: &str = "gateway.envoyproxy.io/v1alpha1";
 
+/// The folder with the policy that a proxy watches. Kubernetes replaces its files together, by one link.
+const POLICY_FOLDER: &str = "/agentguard/policy";
+
+/// The folder with the module, for a proxy that watches its policy.
+const MODULE_FOLDER: &str = "/agentguard/module";
+
+/// Where the filter goes: before the router, after everything that knows who asks.
+const ROUTER: &str = "$..http_filters[?(@.name == 'envoy.filters.http.router')]";
+
+/// What is written, and for what.
+struct Target<'b> {
+    build: &'b Build,
+    built: &'b Built<'b>,
+    options: &'b MeshOptions,
+    gateway: &'b str,
+    /// Whether the proxy watches its policy, in place of getting it from the controller.
+    is_watched: bool,
+    /// The image that the proxy mounts as a folder.
+    mounted: Option<String>,
+    /// That folder.
+    folder: String,
+}
+
 /// Writes the manifests.
-pub(super) fn manifests(built: &Built<'_>, options: &MeshOptions) -> Result<String, Failed> {
+pub(super) fn manifests(build: &Build, built: &Built<'_>) -> Result<String, Failed> {
+    let options = &build.mesh;
     options.check_names()?;
-    let image = options.image("envoy-gateway")?;
+    let is_watched = match options.kind {
+        None | Some(Kind::EnvoyExtensionPolicy) => false,
+        Some(Kind::EnvoyPatchPolicy) => true,
+        Some(_) => {
+            return refuse(
+                "--kind: Envoy Gateway has EnvoyExtensionPolicy and EnvoyPatchPolicy; the others are for Istio",
+            );
+        }
+    };
+    let is_native = build.host == Host::Native;
+    // A native module may be in the proxy's own image.
+    let image = match (&options.image, is_native) {
+        (None, true) => None,
+        _ => Some(options.image("envoy-gateway")?),
+    };
     let Some(gateway) = &options.gateway else {
         return refuse("--for envoy-gateway needs --gateway NAME");
     };
-    if built.holds {
+    if !options.selector.is_empty() {
+        return refuse("--selector is for Istio; Envoy Gateway filters a Gateway");
+    }
+    if built.holds && !is_watched && !is_native {
         return refuse(
-            "the policy holds headers (`envoy: { headers: hold }`), which Envoy Gateway cannot tell Envoy: requests would hang. \
-             Take `headers: hold` out of the policy",
+            "the policy holds headers (`envoy: { headers: hold }`), which an EnvoyExtensionPolicy cannot tell Envoy: requests \
+             would hang. Use --kind EnvoyPatchPolicy, or take `headers: hold` out of the policy",
         );
     }
-    if !options.selector.is_empty() || options.kind.is_some() {
-        return refuse("--selector and --kind are for Istio; Envoy Gateway filters a Gateway");
-    }
-    let target =
-        json!([{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": gateway}]);
-    let resource = |kind: &str, spec: Value| json!({"apiVersion": API, "kind": kind, "metadata": options.metadata(&options.name), "spec": spec});
-    let manifests = [
-        Manifest {
-            about: "The filter. Envoy Gateway downloads the module. A listener opens only after the module is there.\n\
-                    If Envoy rejects the policy, the previous one stays in force and the status still says Accepted: run\n\
-                    `agentguard validate` before, and alert on agentguard_config_rejected_total."
-                .to_owned(),
-            document: resource("EnvoyExtensionPolicy", json!({
-                "targetRefs": target,
-                "wasm": [filter(built, options, &image)],
-            })),
+    let folder = match is_native {
+        false => MODULE_FOLDER.to_owned(),
+        true => match build.module.rsplit_once('/') {
+            Some((folder, _)) if folder.starts_with('/') => folder.to_owned(),
+            _ => return refuse("--module: write the path in the proxy: /FOLDER/libagentguard.so"),
         },
-        Manifest {
-            about: format!(
-                "The labels of metrics, and one audit event for each request. The Gateway uses it by\n\
-                 spec.infrastructure.parametersRef: {{ group: gateway.envoyproxy.io, kind: EnvoyProxy, name: {} }}",
-                options.name
-            ),
-            document: resource("EnvoyProxy", proxy()?),
-        },
-        Manifest {
-            about: "The largest request that can be inspected. Envoy Gateway's default is 32 KiB; larger ones would get 413.\n\
-                    A Gateway has one ClientTrafficPolicy: merge this one with yours."
-                .to_owned(),
-            document: resource("ClientTrafficPolicy", json!({
-                "targetRefs": target,
-                "connection": {"bufferLimit": BUFFER_LIMIT},
-            })),
-        },
-        Manifest {
-            about: "The largest response that can be inspected, and time for responses of models: no timeout for the whole \
-                    response."
-                .to_owned(),
-            document: resource("BackendTrafficPolicy", json!({
-                "targetRefs": target,
-                "connection": {"bufferLimit": BUFFER_LIMIT},
-                "timeout": {"http": {"requestTimeout": "0s", "connectionIdleTimeout": "300s"}},
-            })),
-        },
-    ];
-    let mut manifests = Vec::from(manifests);
-    if let Some((issuer, jwks)) = options.jwt()? {
-        manifests.push(Manifest {
-            about: "Requests need a token of this issuer. A policy reads its claims as the source `jwt` of `principals`."
-                .to_owned(),
-            document: resource("SecurityPolicy", json!({
-                "targetRefs": target,
-                "jwt": {"providers": [{"name": "agents", "issuer": issuer, "remoteJWKS": {"uri": jwks}}]},
-            })),
-        });
-    }
+    };
+    let mounted = match &image {
+        Some(Image::Url(_)) if is_native || is_watched => {
+            return refuse(
+                "--image: the proxy mounts an image with the module; write REGISTRY/NAME:TAG@sha256:DIGEST",
+            );
+        }
+        Some(Image::Registry(name, digest)) if is_native || is_watched => Some(match digest {
+            Some(digest) => format!("{name}@sha256:{digest}"),
+            None => name.clone(),
+        }),
+        _ => None,
+    };
+    let target = Target {
+        build,
+        built,
+        options,
+        gateway,
+        is_watched,
+        mounted,
+        folder,
+    };
+    let mut manifests = match (is_watched, &image) {
+        (true, _) => target.watching(),
+        (false, _) if is_native => vec![target.dynamic_module()],
+        (false, Some(image)) => vec![target.wasm(image)],
+        (false, None) => Vec::new(),
+    };
+    manifests.extend(target.around()?);
+    let change = match is_watched {
+        true => "A change of the policy is in force within a minute; no stream ends.",
+        false => {
+            "A change of the policy drains the listener: running streams end after its drain time."
+        }
+    };
     let head = format!(
         "AgentGuard for Envoy Gateway: policy {} {}.\n\
          Written by `agentguard build --for envoy-gateway`: change the policy and build again instead of editing this file.\n\
          \n\
          Then, and after each change: kubectl apply --server-side -f FILE\n\
-         A change of the policy drains the listener: running streams end after its drain time.",
+         {change}",
         built.name, built.version,
     );
     write(&head, &manifests).or_else(|what| refuse(&what))
+}
+
+impl Target<'_> {
+    fn resource(&self, kind: &str, spec: Value) -> Value {
+        json!({"apiVersion": API, "kind": kind, "metadata": self.options.metadata(&self.options.name), "spec": spec})
+    }
+
+    fn reference(&self) -> Value {
+        json!({"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": self.gateway})
+    }
+
+    fn wasm(&self, image: &Image) -> Manifest {
+        Manifest {
+            about: "The filter. Envoy Gateway downloads the module. A listener opens only after the module is there.\n\
+                    If Envoy rejects the policy, the previous one stays in force and the status still says Accepted: run\n\
+                    `agentguard validate` before, and alert on agentguard_config_rejected_total."
+                .to_owned(),
+            document: self.resource("EnvoyExtensionPolicy", json!({
+                "targetRefs": [self.reference()],
+                "wasm": [filter(self.built, self.options, image)],
+            })),
+        }
+    }
+
+    fn dynamic_module(&self) -> Manifest {
+        Manifest {
+            about: "The filter, as a module of Envoy itself.\n\
+                    If Envoy rejects the policy, the previous one stays in force and the status still says Accepted: run\n\
+                    `agentguard validate` before, and alert on agentguard_config_rejected_total."
+                .to_owned(),
+            document: self.resource("EnvoyExtensionPolicy", json!({
+                "targetRefs": [self.reference()],
+                "dynamicModule": [{"name": FILTER, "filterName": FILTER, "config": self.built.policy}],
+            })),
+        }
+    }
+
+    /// The policy as a file that the proxy watches, and the filter that does so.
+    fn watching(&self) -> Vec<Manifest> {
+        let (built, options) = (self.built, self.options);
+        let filter = match self.build.host {
+            Host::Wasm => {
+                let code = local(&format!("{}/plugin.wasm", self.folder));
+                wasm_filter(FILTER, built.document, &code, built.holds, &built.keys)
+            }
+            Host::Native => native::filter(FILTER, built.document, &self.build.module),
+        };
+        let file = pretty(&discovery(FILTER, &filter, built.version));
+        let path = format!("{POLICY_FOLDER}/agentguard.json");
+        let entry = watched(FILTER, &path, self.build.host);
+        let patches: Vec<Value> = options
+            .listener
+            .iter()
+            .map(|listener| {
+                json!({
+                    "type": "type.googleapis.com/envoy.config.listener.v3.Listener",
+                    "name": format!("{}/{}/{listener}", options.namespace, self.gateway),
+                    "operation": {"op": "add", "jsonPath": ROUTER, "value": entry},
+                })
+            })
+            .collect();
+        vec![
+            Manifest {
+                about: "The policy, as Envoy reads it. It is in force within a minute after a change; a rejected one is not, and\n\
+                        agentguard_config_rejected_total counts it."
+                    .to_owned(),
+                document: json!({
+                    "apiVersion": "v1", "kind": "ConfigMap",
+                    "metadata": {"name": self.config_map(), "namespace": options.proxy_namespace},
+                    "data": {"agentguard.json": file},
+                }),
+            },
+            Manifest {
+                about: "The filter, in each of these listeners. The controller needs `extensionApis: { enableEnvoyPatchPolicy:\n\
+                        true }`, and a listener that is not named here is not filtered: `agentguard doctor` finds it."
+                    .to_owned(),
+                document: self.resource("EnvoyPatchPolicy", json!({
+                    "targetRef": self.reference(),
+                    "type": "JSONPatch",
+                    "jsonPatches": patches,
+                })),
+            },
+        ]
+    }
+
+    /// The name of the policy's ConfigMap, beside those of other Gateways.
+    fn config_map(&self) -> String {
+        format!("{}-{}", self.options.namespace, self.options.name)
+    }
+
+    /// What is around the filter.
+    fn around(&self) -> Result<Vec<Manifest>, Failed> {
+        let options = self.options;
+        let target = json!([self.reference()]);
+        let about = match self.mounted {
+            Some(_) => {
+                "\nIt mounts the image with the module, for which Kubernetes before 1.35 needs the feature gate ImageVolume."
+            }
+            None => "",
+        };
+        let mut manifests = vec![
+            Manifest {
+                about: format!(
+                    "The labels of metrics, and one audit event for each request. The Gateway uses it by\n\
+                     spec.infrastructure.parametersRef: {{ group: gateway.envoyproxy.io, kind: EnvoyProxy, name: {} }}{about}",
+                    options.name
+                ),
+                document: self.resource("EnvoyProxy", self.proxy()?),
+            },
+            Manifest {
+                about: "The largest request that can be inspected. Envoy Gateway's default is 32 KiB; larger ones would get 413.\n\
+                        A Gateway has one ClientTrafficPolicy: merge this one with yours."
+                    .to_owned(),
+                document: self.resource("ClientTrafficPolicy", client_traffic(&target, options)),
+            },
+            Manifest {
+                about: "The largest response that can be inspected, and time for responses of models: no timeout for the whole \
+                        response."
+                    .to_owned(),
+                document: self.resource("BackendTrafficPolicy", json!({
+                    "targetRefs": target,
+                    "connection": {"bufferLimit": BUFFER_LIMIT},
+                    "timeout": {"http": {"requestTimeout": "0s", "connectionIdleTimeout": "300s"}},
+                })),
+            },
+        ];
+        if let Some((issuer, jwks)) = options.jwt()? {
+            let provider = payload(&self.built.policy);
+            manifests.push(Manifest {
+                about: format!(
+                    "Requests need a token of this issuer. The policy reads its claims: principals: [{{ name: user, jwt: {{ payload: \
+                     {provider}, id: sub }} }}]"
+                ),
+                document: self.resource("SecurityPolicy", json!({
+                    "targetRefs": target,
+                    "jwt": {"providers": [{"name": provider, "issuer": issuer, "remoteJWKS": {"uri": jwks}}]},
+                })),
+            });
+        }
+        Ok(manifests)
+    }
+
+    fn proxy(&self) -> Result<Value, Failed> {
+        let is_native = self.build.host == Host::Native;
+        // Appended to the expressions that Envoy Gateway brings.
+        let mut bootstrap = json!({"stats_config": {"stats_tags": stats_tags()}});
+        if is_native {
+            set(&mut bootstrap, "layered_runtime", Some(native::runtime()));
+        }
+        let bootstrap = yaml(&bootstrap).or_else(|what| refuse(&what))?;
+        let mut proxy = json!({
+            "bootstrap": {"type": "Merge", "value": bootstrap},
+            "telemetry": {"accessLog": {"settings": [{
+                "format": {"type": "Text", "text": AUDIT_FORMAT},
+                "matches": [IS_AUDITED],
+                "sinks": [{"type": "File", "file": {"path": "/dev/stdout"}}],
+            }]}},
+        });
+        if !self.is_watched {
+            let filter = match is_native {
+                true => "envoy.filters.http.dynamic_modules",
+                false => "envoy.filters.http.wasm",
+            };
+            // Who may ask at all is decided before what is asked.
+            let order = json!([{"name": "envoy.filters.http.rbac", "before": filter}]);
+            set(&mut proxy, "filterOrder", Some(order));
+        }
+        if is_native && !self.is_watched {
+            let source = json!({"type": "Local", "local": {"path": self.build.module}});
+            let module = json!([{"name": FILTER, "source": source, "doNotClose": true}]);
+            set(&mut proxy, "dynamicModules", Some(module));
+        }
+        set(&mut proxy, "provider", self.deployment());
+        Ok(proxy)
+    }
+
+    /// What the proxy's pod mounts: the image with the module, and the policy.
+    fn deployment(&self) -> Option<Value> {
+        let (mut volumes, mut mounts) = (Vec::new(), Vec::new());
+        let mut mount = |name: &str, source: (&str, Value), folder: &str| {
+            let mut volume = json!({"name": name});
+            set(&mut volume, source.0, Some(source.1));
+            volumes.push(volume);
+            mounts.push(json!({"name": name, "mountPath": folder, "readOnly": true}));
+        };
+        if let Some(image) = &self.mounted {
+            let image = json!({"reference": image, "pullPolicy": "IfNotPresent"});
+            mount("agentguard-module", ("image", image), &self.folder);
+        }
+        if self.is_watched {
+            let config = json!({"name": self.config_map()});
+            mount("agentguard-policy", ("configMap", config), POLICY_FOLDER);
+        }
+        if volumes.is_empty() {
+            return None;
+        }
+        let mut pod = json!({"volumes": volumes});
+        let secret = self.options.pull_secret.as_ref();
+        set(
+            &mut pod,
+            "imagePullSecrets",
+            secret.map(|name| json!([{"name": name}])),
+        );
+        let deployment = json!({"pod": pod, "container": {"volumeMounts": mounts}});
+        Some(json!({"type": "Kubernetes", "kubernetes": {"envoyDeployment": deployment}}))
+    }
+}
+
+/// Returns what a policy calls the claims of a verified token. Envoy Gateway hands them on under the provider's name.
+fn payload(policy: &Value) -> &str {
+    let places = ["/principals", "/spec/principals"];
+    let mut sources = places
+        .iter()
+        .filter_map(|place| policy.pointer(place)?.as_array())
+        .flatten();
+    let named = sources.find_map(|source| source.pointer("/jwt/payload")?.as_str());
+    named.unwrap_or("agents")
+}
+
+fn client_traffic(target: &Value, options: &MeshOptions) -> Value {
+    let mut spec = json!({
+        "targetRefs": target,
+        "connection": {"bufferLimit": BUFFER_LIMIT},
+    });
+    let tls = options.client_ca.as_ref().map(|name| {
+        json!({"clientValidation": {"caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": name}]}})
+    });
+    set(&mut spec, "tls", tls);
+    spec
 }
 
 fn filter(built: &Built<'_>, options: &MeshOptions, image: &Image) -> Value {
@@ -129,20 +387,4 @@ fn set(object: &mut Value, key: &str, value: Option<Value>) {
     if let (Some(value), Some(members)) = (value, object.as_object_mut()) {
         members.insert(key.to_owned(), value);
     }
-}
-
-fn proxy() -> Result<Value, Failed> {
-    // Appended to the expressions that Envoy Gateway brings.
-    let bootstrap = yaml(&json!({"stats_config": {"stats_tags": stats_tags()}}))
-        .or_else(|what| refuse(&what))?;
-    Ok(json!({
-        "bootstrap": {"type": "Merge", "value": bootstrap},
-        // Who may ask at all is decided before what is asked.
-        "filterOrder": [{"name": "envoy.filters.http.rbac", "before": "envoy.filters.http.wasm"}],
-        "telemetry": {"accessLog": {"settings": [{
-            "format": {"type": "Text", "text": AUDIT_FORMAT},
-            "matches": [IS_AUDITED],
-            "sinks": [{"type": "File", "file": {"path": "/dev/stdout"}}],
-        }]}},
-    }))
 }

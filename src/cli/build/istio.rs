@@ -36,6 +36,9 @@ pub(super) fn kind(built: &Built<'_>, options: &MeshOptions) -> Result<Kind, Fai
             "the policy holds headers (`envoy: { headers: hold }`), which WasmPlugin and TrafficExtension cannot tell \
              Envoy: requests would hang. Use --kind EnvoyFilter, or take `headers: hold` out of the policy",
         ),
+        (Some(Kind::EnvoyExtensionPolicy | Kind::EnvoyPatchPolicy), _) => {
+            refuse("--kind: Istio has WasmPlugin, TrafficExtension and EnvoyFilter")
+        }
         (Some(kind), _) => Ok(kind),
     }
 }

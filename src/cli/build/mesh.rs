@@ -21,6 +21,12 @@ pub(super) const DEFAULT_NAME: &str = "agentguard";
 /// Their namespace, unless `--namespace` says something else.
 pub(super) const DEFAULT_NAMESPACE: &str = "default";
 
+/// The listener of a Gateway, unless `--listener` says something else.
+const DEFAULT_LISTENER: &str = "http";
+
+/// Where Envoy Gateway runs proxies, unless it is told otherwise.
+const DEFAULT_PROXY_NAMESPACE: &str = "envoy-gateway-system";
+
 /// Options of `build` and `init` for manifests.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = HEADING)]
@@ -53,12 +59,22 @@ pub(in crate::cli) struct MeshOptions {
     /// With Envoy Gateway: the issuer's keys.
     #[arg(long, value_name = "URL", requires = "jwt_issuer")]
     jwks: Option<String>,
+    /// With Envoy Gateway: the ConfigMap with the authority (`ca.crt`) of the certificates that clients need.
+    #[arg(long, value_name = "CONFIGMAP")]
+    pub(super) client_ca: Option<String>,
     /// With Istio: the traffic that is filtered.
     #[arg(long, value_enum, default_value_t)]
     pub(super) context: Context,
-    /// With Istio: the kind of resource. By default WasmPlugin, and EnvoyFilter for a policy that holds headers.
+    /// The kind of resource that installs the filter. With Istio by default WasmPlugin, and EnvoyFilter for a policy that
+    /// holds headers; with Envoy Gateway EnvoyExtensionPolicy.
     #[arg(long, value_enum)]
     pub(super) kind: Option<Kind>,
+    /// With EnvoyPatchPolicy: a listener of the Gateway; may be repeated.
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_LISTENER)]
+    pub(super) listener: Vec<String>,
+    /// With EnvoyPatchPolicy: the namespace in which Envoy Gateway runs proxies.
+    #[arg(long, value_name = "NAMESPACE", default_value = DEFAULT_PROXY_NAMESPACE)]
+    pub(super) proxy_namespace: String,
 }
 
 /// The traffic that is filtered.
@@ -73,18 +89,24 @@ pub(super) enum Context {
     Outbound,
 }
 
-/// The resource of Istio that installs the filter.
+/// The resource of a mesh that installs the filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Kind {
-    /// For all supported versions.
+    /// Istio, all supported versions.
     #[value(name = "WasmPlugin")]
     WasmPlugin,
-    /// From Istio 1.30.
+    /// Istio, from 1.30.
     #[value(name = "TrafficExtension")]
     TrafficExtension,
-    /// The only one that can hold headers, from Istio 1.28.
+    /// Istio, from 1.28: the only one that can hold headers.
     #[value(name = "EnvoyFilter")]
     EnvoyFilter,
+    /// Envoy Gateway, unless another one is named.
+    #[value(name = "EnvoyExtensionPolicy")]
+    EnvoyExtensionPolicy,
+    /// Envoy Gateway, where policies change often or hold headers: a change of the policy interrupts no stream.
+    #[value(name = "EnvoyPatchPolicy")]
+    EnvoyPatchPolicy,
 }
 
 impl Kind {
@@ -94,6 +116,8 @@ impl Kind {
             Kind::WasmPlugin => "WasmPlugin",
             Kind::TrafficExtension => "TrafficExtension",
             Kind::EnvoyFilter => "EnvoyFilter",
+            Kind::EnvoyExtensionPolicy => "EnvoyExtensionPolicy",
+            Kind::EnvoyPatchPolicy => "EnvoyPatchPolicy",
         }
     }
 }
@@ -150,13 +174,19 @@ impl MeshOptions {
     /// Refuses names that Kubernetes refuses.
     pub(super) fn check_names(&self) -> Result<(), Failed> {
         let gateway = self.gateway.as_deref();
+        let listeners = self
+            .listener
+            .iter()
+            .map(|name| ("--listener", Some(&**name)));
         let names = [
             ("--name", Some(&*self.name)),
             ("--namespace", Some(&*self.namespace)),
+            ("--proxy-namespace", Some(&*self.proxy_namespace)),
             ("--gateway", gateway),
             ("--pull-secret", self.pull_secret.as_deref()),
+            ("--client-ca", self.client_ca.as_deref()),
         ];
-        for (option, name) in names {
+        for (option, name) in names.into_iter().chain(listeners) {
             if let Some(name) = name
                 && !is_label(name)
             {
@@ -178,6 +208,7 @@ impl MeshOptions {
             ("--gateway", &self.gateway),
             ("--jwt-issuer", &self.jwt_issuer),
             ("--jwks", &self.jwks),
+            ("--client-ca", &self.client_ca),
         ];
         for (option, value) in given {
             arguments.extend(value.iter().flat_map(|value| [option, &**value]));
@@ -193,6 +224,13 @@ impl MeshOptions {
             Context::Outbound => Some("outbound"),
         };
         arguments.extend(context.iter().flat_map(|context| ["--context", *context]));
+        if self.listener != [DEFAULT_LISTENER] {
+            let names = self.listener.iter();
+            arguments.extend(names.flat_map(|name| ["--listener", &**name]));
+        }
+        if self.proxy_namespace != DEFAULT_PROXY_NAMESPACE {
+            arguments.extend(["--proxy-namespace", &*self.proxy_namespace]);
+        }
         let kind = self.kind.map(Kind::word);
         arguments.extend(kind.iter().flat_map(|kind| ["--kind", *kind]));
         arguments

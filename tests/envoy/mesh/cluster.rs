@@ -15,6 +15,7 @@ pub(crate) struct Cluster {
     kubeconfig: String,
     /// `127.0.0.1:PORT/agentguard:test@sha256:…`
     pub(crate) image: String,
+    registry: u16,
     _processes: Vec<Process>,
 }
 
@@ -73,6 +74,47 @@ pub(crate) fn get(port: u16, path: &str) -> Option<(u16, String)> {
     ))
 }
 
+/// Runs `agentguard`.
+pub(crate) fn agentguard(arguments: &[&str]) -> Output {
+    run(
+        Command::new(env!("CARGO_BIN_EXE_agentguard")).args(arguments),
+        "",
+    )
+}
+
+/// What `agentguard doctor` finds at a listener of an Envoy with this admin port: codes.
+pub(crate) fn findings(admin: u16, listener: &str) -> Vec<String> {
+    let admin = format!("http://127.0.0.1:{admin}");
+    let output = agentguard(&[
+        "doctor",
+        "--json",
+        "--admin",
+        &admin,
+        "--listener",
+        listener,
+    ]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let found = text.lines().map(|line| {
+        let line: Value = serde_json::from_str(line).expect("JSON");
+        line["code"].as_str().map(str::to_owned)
+    });
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_ne!(output.status.code(), Some(2), "{said}");
+    found.flatten().collect()
+}
+
+/// The sum of the samples of a metric with these labels.
+pub(crate) fn sum(page: &str, name: &str, labels: &[&str]) -> f64 {
+    let samples = page.lines().filter(|line| {
+        let is_name = |rest: &str| rest.starts_with(['{', ' ']);
+        line.strip_prefix(name).is_some_and(is_name)
+            && labels.iter().all(|label| line.contains(label))
+    });
+    samples
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum()
+}
+
 fn program(name: &str) -> Command {
     Command::new(mesh_file(name))
 }
@@ -86,7 +128,7 @@ impl Cluster {
     fn start(home: &Path) -> Cluster {
         std::fs::create_dir_all(home).expect("a folder");
         let (registry_port, registry) = registry(home);
-        let image = push(home, registry_port);
+        let image = push(home, registry_port, &harness::wasm(), "plugin.wasm", "test");
         let (api, etcd, server) = api(home);
         let kubeconfig = home.join("kubeconfig");
         let config = serde_json::json!({
@@ -102,6 +144,7 @@ impl Cluster {
             home: home.to_owned(),
             kubeconfig: text(&kubeconfig),
             image,
+            registry: registry_port,
             _processes: vec![registry, etcd, server],
         };
         wait_for("the API", || {
@@ -109,6 +152,11 @@ impl Cluster {
             ready.status.success().then_some(())
         });
         cluster
+    }
+
+    /// Pushes an image with one file: `libagentguard.so`.
+    pub(crate) fn push(&self, file: &Path, name: &str, tag: &str) -> String {
+        push(&self.home, self.registry, file, name, tag)
     }
 
     /// Where its files are.
@@ -146,7 +194,7 @@ impl Cluster {
     }
 
     /// Applies the resource definitions in a file.
-    fn define(&self, file: &Path) {
+    pub(crate) fn define(&self, file: &Path) {
         let arguments = ["apply", "--server-side", "-f", &text(file)];
         succeed(&mut self.kubectl(&arguments), "");
         let established = ["wait", "--for=condition=Established", "crd", "--all"];
@@ -178,15 +226,15 @@ fn registry(home: &Path) -> (u16, Process) {
     (port, process)
 }
 
-/// Pushes the module in one layer, as `make dist` packs it; returns the name with the digest.
-fn push(home: &Path, port: u16) -> String {
-    let layer = home.join("layer");
+/// Pushes an image of one file in one layer, as `make dist` packs the module; returns the name with the digest.
+fn push(home: &Path, port: u16, file: &Path, name: &str, tag: &str) -> String {
+    let layer = home.join(tag);
     std::fs::create_dir_all(&layer).expect("a folder");
-    std::fs::copy(harness::wasm(), layer.join("plugin.wasm")).expect("the module");
-    let archive = text(&home.join("layer.tar.gz"));
-    let tar = ["-C", &text(&layer), "-czf", &archive, "plugin.wasm"];
+    std::fs::copy(file, layer.join(name)).expect("the module");
+    let archive = text(&home.join(format!("{tag}.tar.gz")));
+    let tar = ["-C", &text(&layer), "-czf", &archive, name];
     succeed(Command::new("tar").args(tar), "");
-    let name = format!("127.0.0.1:{port}/agentguard:test");
+    let image = format!("127.0.0.1:{port}/agentguard:{tag}");
     let append = [
         "append",
         "--insecure",
@@ -194,11 +242,11 @@ fn push(home: &Path, port: u16) -> String {
         "-f",
         &archive,
         "-t",
-        &name,
+        &image,
     ];
     succeed(program("crane").args(append), "");
-    let digest = succeed(program("crane").args(["digest", "--insecure", &name]), "");
-    format!("{name}@{}", digest.trim())
+    let digest = succeed(program("crane").args(["digest", "--insecure", &image]), "");
+    format!("{image}@{}", digest.trim())
 }
 
 /// Starts etcd and the API; returns the API's port.

@@ -9,21 +9,24 @@ use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-fn named(name: &str, rules: Value) -> Value {
+pub(crate) fn named(name: &str, rules: Value) -> Value {
     with(policy(rules), json!({"metadata": {"name": name}}))
 }
 
-fn strict() -> Value {
+pub(crate) fn strict() -> Value {
     named("strict", json!([no_weapons(), mask_cards()]))
 }
 
-fn hello() -> Request {
+pub(crate) fn hello() -> Request {
     Request::chat(says("hello"))
 }
 
 /// Manifests with a policy that the filter rejects, as somebody may write who does not build it.
-fn misspelt(manifests: &str) -> String {
-    let misspelt = manifests.replacen("action: deny", "action: deni", 1);
+pub(crate) fn misspelt(manifests: &str) -> String {
+    // As JSON in a text, where a proxy watches it.
+    let misspelt = manifests
+        .replacen("action: deny", "action: deni", 1)
+        .replacen(r#"\"action\":\"deny\""#, r#"\"action\":\"deni\""#, 1);
     assert_ne!(misspelt, manifests);
     misspelt
 }
@@ -35,13 +38,13 @@ fn in_force(gateway: &Gateway) {
 }
 
 /// Sends a request again and again while something happens; returns the statuses of all.
-fn meanwhile(gateway: &Gateway, request: &Request, happens: impl FnOnce()) -> Vec<u16> {
+pub(crate) fn meanwhile(send: impl Fn() -> u16 + Sync, happens: impl FnOnce()) -> Vec<u16> {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let sender = scope.spawn(|| {
             let mut statuses = Vec::new();
             while !over.load(Ordering::Relaxed) {
-                statuses.push(gateway.send(request).status);
+                statuses.push(send());
             }
             statuses
         });
@@ -132,26 +135,29 @@ fn a_policy_is_replaced_under_load_and_a_bad_one_is_refused_and_counted() {
     };
     let before = ["active", "created"].map(machines);
     assert!(before[0] > 0);
-    let statuses = meanwhile(&gateway, &hello(), || {
-        gateway.apply(&named("lenient", json!([])), &[]);
-        wait_for("the lenient policy", || {
-            (gateway.send(&forbidden()).status == 200).then_some(())
-        });
-        gateway.apply(&strict(), &[]);
-        in_force(&gateway);
-        let rejects = || mesh().counted("pilot_total_xds_rejects", "ecds");
-        let rejected = rejects();
-        let bad = misspelt(&gateway.built(&named("bad", json!([no_weapons()])), &[]));
-        cluster().apply(&bad);
-        wait_for("the bad policy to be refused", || {
-            let counter = "agentguard_config_rejected_total";
-            (gateway.proxy.metric(counter, &[]) >= 1.0 && rejects() > rejected).then_some(())
-        });
-        let printed = gateway.proxy.printed();
-        assert!(printed.contains("AG1007"), "{printed}");
-        assert_eq!(gateway.send(&forbidden()).status, 400);
-        gateway.apply(&strict(), &[]);
-    });
+    let statuses = meanwhile(
+        || gateway.send(&hello()).status,
+        || {
+            gateway.apply(&named("lenient", json!([])), &[]);
+            wait_for("the lenient policy", || {
+                (gateway.send(&forbidden()).status == 200).then_some(())
+            });
+            gateway.apply(&strict(), &[]);
+            in_force(&gateway);
+            let rejects = || mesh().counted("pilot_total_xds_rejects", "ecds");
+            let rejected = rejects();
+            let bad = misspelt(&gateway.built(&named("bad", json!([no_weapons()])), &[]));
+            cluster().apply(&bad);
+            wait_for("the bad policy to be refused", || {
+                let counter = "agentguard_config_rejected_total";
+                (gateway.proxy.metric(counter, &[]) >= 1.0 && rejects() > rejected).then_some(())
+            });
+            let printed = gateway.proxy.printed();
+            assert!(printed.contains("AG1007"), "{printed}");
+            assert_eq!(gateway.send(&forbidden()).status, 400);
+            gateway.apply(&strict(), &[]);
+        },
+    );
     assert!(statuses.len() > 10);
     assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
     // The virtual machines stay. Each new policy is tried in one of its own.
@@ -159,21 +165,24 @@ fn a_policy_is_replaced_under_load_and_a_bad_one_is_refused_and_counted() {
     assert!(machines("created") <= before[1] + 2);
 
     // Another name and another kind: the new one first, then nothing passes unfiltered.
-    let statuses = meanwhile(&gateway, &forbidden(), || {
-        let next = ["--name", "next", "--kind", "TrafficExtension"];
-        gateway.apply(&named("next", json!([no_weapons()])), &next);
-        wait_for("the new form", || {
-            let named = [r#"name="next""#];
-            (gateway.proxy.metric("agentguard_policy_info", &named) == 1.0).then_some(())
-        });
-        let old = gateway.built(&strict(), &[]);
-        let delete = ["delete", "-f", "-"];
-        succeed(&mut cluster().kubectl(&delete), &old);
-        wait_for("the old form to be gone", || {
-            let named = [r#"name="strict""#];
-            (gateway.proxy.metric("agentguard_policy_info", &named) == 0.0).then_some(())
-        });
-    });
+    let statuses = meanwhile(
+        || gateway.send(&forbidden()).status,
+        || {
+            let next = ["--name", "next", "--kind", "TrafficExtension"];
+            gateway.apply(&named("next", json!([no_weapons()])), &next);
+            wait_for("the new form", || {
+                let named = [r#"name="next""#];
+                (gateway.proxy.metric("agentguard_policy_info", &named) == 1.0).then_some(())
+            });
+            let old = gateway.built(&strict(), &[]);
+            let delete = ["delete", "-f", "-"];
+            succeed(&mut cluster().kubectl(&delete), &old);
+            wait_for("the old form to be gone", || {
+                let named = [r#"name="strict""#];
+                (gateway.proxy.metric("agentguard_policy_info", &named) == 0.0).then_some(())
+            });
+        },
+    );
     assert!(statuses.iter().all(|status| *status == 400), "{statuses:?}");
     assert_eq!(gateway.send(&hello()).status, 200);
 }

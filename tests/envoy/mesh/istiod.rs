@@ -1,6 +1,6 @@
 //! istiod, and proxies that its agent starts with the Envoy of the other tests.
 
-use super::cluster::{cluster, get, run, succeed};
+use super::cluster::{cluster, findings, get, run, succeed, sum};
 use crate::identity::forge::Folder;
 use crate::several::free_port;
 use agentguard::author::parse_yaml;
@@ -8,7 +8,7 @@ use harness::{Process, Provider, Raw, RawResponse, Request, Version, mesh_file, 
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::OnceLock;
 
 /// The value of `MESH_TEST_KEY` in the environment of every proxy.
@@ -30,14 +30,6 @@ pub(crate) struct Mesh {
 pub(crate) fn mesh() -> &'static Mesh {
     static MESH: OnceLock<Mesh> = OnceLock::new();
     MESH.get_or_init(Mesh::start)
-}
-
-/// Runs `agentguard`.
-pub(crate) fn agentguard(arguments: &[&str]) -> Output {
-    run(
-        Command::new(env!("CARGO_BIN_EXE_agentguard")).args(arguments),
-        "",
-    )
 }
 
 /// Builds a policy for a mesh.
@@ -158,18 +150,6 @@ impl Mesh {
         let (_, page) = get(self.monitoring, "/metrics").expect("istiod's metrics");
         sum(&page, name, &[label])
     }
-}
-
-/// The sum of the samples of a metric with these labels.
-fn sum(page: &str, name: &str, labels: &[&str]) -> f64 {
-    let samples = page.lines().filter(|line| {
-        let is_name = |rest: &str| rest.starts_with(['{', ' ']);
-        line.strip_prefix(name).is_some_and(is_name)
-            && labels.iter().all(|label| line.contains(label))
-    });
-    samples
-        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-        .sum()
 }
 
 /// A proxy of the mesh.
@@ -306,23 +286,7 @@ impl Proxy {
 
     /// What `agentguard doctor` finds at a listener: codes.
     pub(crate) fn findings(&self, listener: &str) -> Vec<String> {
-        let admin = format!("http://127.0.0.1:{}", self.admin);
-        let output = agentguard(&[
-            "doctor",
-            "--json",
-            "--admin",
-            &admin,
-            "--listener",
-            listener,
-        ]);
-        let text = String::from_utf8_lossy(&output.stdout);
-        let found = text.lines().map(|line| {
-            let line: Value = serde_json::from_str(line).expect("JSON");
-            line["code"].as_str().map(str::to_owned)
-        });
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_ne!(output.status.code(), Some(2), "{said}");
-        found.flatten().collect()
+        findings(self.admin, listener)
     }
 }
 

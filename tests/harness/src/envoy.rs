@@ -112,8 +112,16 @@ impl Host {
 pub fn module() -> PathBuf {
     match Host::of_run() {
         Host::Wasm => wasm(),
-        Host::Native => setting("AGENTGUARD_NATIVE"),
+        Host::Native => native(),
     }
+}
+
+/// Returns the path of the module built by `make native`, for tests of what is written for it alone.
+///
+/// # Panics
+/// `make` did not set it.
+pub fn native() -> PathBuf {
+    setting("AGENTGUARD_NATIVE")
 }
 
 /// Returns the path of the filter built by `make wasm`, for tests of what is written for Wasm alone.
