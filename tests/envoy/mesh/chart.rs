@@ -1,13 +1,14 @@
 //! The Helm chart in `deploy/helm`, rendered and installed by Helm.
 
 use super::cluster::{cluster, run, succeed};
-use super::istiod::{Gateway, as_json, built};
+use super::istiod::{Gateway, Proxy, as_json, built};
 use crate::identity::forge::{Authority, Folder};
 use crate::scene::{Mode, answers, forbidden, in_mode, no_weapons, policy, says, with};
 use crate::several::free_port;
-use harness::{Request, Setup, Site, Version, mesh_file, wait_for};
+use harness::{Envoy, Raw, Request, Setup, Site, Version, check, mesh_file, wait_for};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::process::Command;
 
 const CHART: &str = "deploy/helm/agentguard";
@@ -215,46 +216,139 @@ fn what_a_release_lacks_is_named_and_alerts_are_those_of_the_repository() {
     assert_eq!(monitored, &json!({"app": "a"}));
 }
 
+/// A provider that speaks TLS, with a certificate for `api.openai.com`.
+struct Upstream {
+    authority: Authority,
+    front: Envoy,
+}
+
+impl Upstream {
+    fn new(name: &str) -> Upstream {
+        let authority = Authority::new(name);
+        authority.certificate("server", "DNS:api.openai.com");
+        let front = Setup::new(
+            Version::Newest,
+            vec![Site::bare("tls").tls(authority.server_context())],
+        )
+        .start();
+        front.provider.answer_always(answers("Hello"));
+        Upstream { authority, front }
+    }
+
+    /// It as one of the chart's providers with this name.
+    fn named(&self, host: &str) -> Value {
+        let root = self.authority.folder().root();
+        json!({"host": host, "port": self.front.site("tls").address.port(), "address": "127.0.0.1",
+               "caCertificates": format!("{root}/ca.pem")})
+    }
+}
+
+/// Installs or upgrades a release in a namespace; returns its notes.
+#[track_caller]
+fn release(namespace: &str, rules: Value, options: &[&str], egress: &Value) -> String {
+    let folder = Folder::new("release");
+    let egress = folder.write("egress.yaml", &egress.to_string());
+    let options = [&["--image", &cluster().image], options].concat();
+    let values = folder.write("values.yaml", &built(&policy(rules), "helm", &options));
+    let upgrade = [
+        "upgrade",
+        "--install",
+        "agentguard",
+        CHART,
+        "--namespace",
+        namespace,
+        "--values",
+        &values,
+        "--values",
+        &egress,
+    ];
+    succeed(&mut helm(&upgrade), "")
+}
+
+#[test]
+#[ignore = "make test-mesh: it needs Helm and istiod"]
+fn a_release_guards_what_leaves_through_a_sidecar_and_its_alerts_are_taken() {
+    let upstream = Upstream::new("runner");
+    let provider = &upstream.front.provider;
+    cluster().define(&mesh_file("prometheus-operator-crds.yaml"));
+    cluster().create("runner", "agent");
+    // Without the interception of a pod, agents name the proxy.
+    let port = free_port();
+    cluster().apply_all(&[json!({
+        "apiVersion": "networking.istio.io/v1", "kind": "Sidecar",
+        "metadata": {"name": "runner", "namespace": "runner"},
+        "spec": {
+            "workloadSelector": {"labels": {"app": "runner"}},
+            "outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"},
+            "egress": [{
+                "port": {"number": port, "protocol": "HTTP_PROXY", "name": "http"}, "bind": "127.0.0.1",
+                "captureMode": "NONE", "hosts": ["./*"],
+            }],
+        },
+    })]);
+    let options = ["--selector", "app=runner", "--context", "outbound"];
+    let values = json!({
+        "egress": {"providers": [upstream.named("api.openai.com"), upstream.named("api.anthropic.com")]},
+        "alerts": {"enabled": true}, "metrics": {"podMonitor": true},
+    });
+    release("runner", json!([no_weapons()]), &options, &values);
+    let sidecar = Proxy::start("sidecar", "runner", "runner", "agent");
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let send = |request: Request, host: &str| {
+        let mut raw = Raw::connect(address).expect("nobody listens");
+        raw.send(&request.authority(host).bytes());
+        raw.response().expect("no response").status
+    };
+    wait_for("the sidecar to listen", || Raw::connect(address).ok());
+    wait_for("the policy to be in force", || {
+        (send(forbidden(), "api.openai.com") == 400).then_some(())
+    });
+    let hello = || Request::chat(says("hello"));
+    let before = provider.count();
+    assert_eq!(send(hello(), "api.openai.com"), 200);
+    let received = provider.whole(before);
+    assert_eq!(received.header("host"), Some("api.openai.com"));
+    // Its certificate is another one's, and whom nobody registered.
+    assert_eq!(send(hello(), "api.anthropic.com"), 503);
+    assert_eq!(send(hello(), "api.example.com"), 502);
+    assert_eq!(provider.count(), before + 1);
+    let records = wait_for("the audit events", || {
+        let records = sidecar.records();
+        let is_denied = |record: &Value| record["decision"] == "deny";
+        records.iter().any(is_denied).then_some(records)
+    });
+    records.iter().for_each(check);
+    wait_for("the metrics", || {
+        let labels = [r#"model="gpt-4o""#, r#"status="allow""#];
+        (sidecar.metric("agentguard_requests_total", &labels) >= 1.0).then_some(())
+    });
+    // The API of a Prometheus operator has taken both, with all that they hold.
+    let stored = |kind: &str| {
+        let get = ["get", kind, "agentguard", "-n", "runner", "-o", "json"];
+        let text = succeed(&mut cluster().kubectl(&get), "");
+        serde_json::from_str::<Value>(&text).expect("JSON")
+    };
+    let groups = stored("prometheusrule")["spec"]["groups"].take();
+    let own = std::fs::read_to_string("envoy/prometheus/alerts.yaml").expect("the alerts");
+    let own = as_json(&own);
+    let own = own["groups"].as_array().expect("groups");
+    assert_eq!(groups.as_array().map(Vec::len), Some(own.len() + 1));
+    let endpoint = &stored("podmonitor")["spec"]["podMetricsEndpoints"][0];
+    assert_eq!(endpoint["path"], "/stats/prometheus");
+}
+
 #[test]
 #[ignore = "make test-mesh: it needs Helm and istiod"]
 fn a_release_guards_egress_and_verifies_the_provider() {
-    let authority = Authority::new("egress");
-    authority.certificate("server", "DNS:api.openai.com");
-    let front = Setup::new(
-        Version::Newest,
-        vec![Site::bare("tls").tls(authority.server_context())],
-    )
-    .start();
-    front.provider.answer_always(answers("Hello"));
-    let folder = Folder::new("release");
+    let upstream = Upstream::new("egress");
+    let front = &upstream.front;
     let port = free_port();
-    let provider = |host: &str| {
-        json!({"host": host, "port": front.site("tls").address.port(), "address": "127.0.0.1",
-               "caCertificates": format!("{}/ca.pem", authority.folder().root())})
-    };
     let egress = json!({"egress": {
-        "providers": [provider("api.openai.com"), provider("api.anthropic.com")], "gateway": {"port": port},
+        "providers": [upstream.named("api.openai.com"), upstream.named("api.anthropic.com")],
+        "gateway": {"port": port},
     }});
-    let egress = folder.write("egress.yaml", &egress.to_string());
     cluster().create("egress", "gateway");
-    let release = |rules: Value| {
-        let image = &cluster().image;
-        let options = ["--selector", "app=egress", "--image", image];
-        let values = folder.write("values.yaml", &built(&policy(rules), "helm", &options));
-        let upgrade = [
-            "upgrade",
-            "--install",
-            "agentguard",
-            CHART,
-            "--namespace",
-            "egress",
-            "--values",
-            &values,
-            "--values",
-            &egress,
-        ];
-        succeed(&mut helm(&upgrade), "")
-    };
+    let release = |rules: Value| release("egress", rules, &["--selector", "app=egress"], &egress);
     let notes = release(json!([no_weapons()]));
     assert!(notes.contains("extraStatTags"), "{notes}");
     let gateway = Gateway::with_routes("egress", (port, front.provider.clone()));

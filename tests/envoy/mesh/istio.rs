@@ -122,6 +122,37 @@ fn a_gateway_filters_audits_and_counts() {
 
 #[test]
 #[ignore = "make test-mesh: it needs istiod"]
+fn a_gateway_of_the_gateway_api_is_named_and_a_wrong_name_is_found() {
+    let gateway = Gateway::of_gateway_api("named");
+    gateway.provider.answer_always(answers("Hello"));
+    let listener = gateway.listener();
+    let image = &cluster().image;
+    let manifests = |name: &str, more: &[&str]| {
+        let options = ["--namespace", "named", "--gateway", name, "--image", image];
+        built(&strict(), "istio", &[&options[..], more].concat())
+    };
+    for kind in ["WasmPlugin", "TrafficExtension", "EnvoyFilter"] {
+        let kind = ["--kind", kind];
+        let wrong = manifests("nameed", &kind);
+        let seen = || mesh().counted("pilot_k8s_cfg_events", kind[1]);
+        let before = seen();
+        cluster().apply(&wrong);
+        wait_for("istiod", || (seen() > before).then_some(()));
+        assert_eq!(gateway.send(&forbidden()).status, 200, "{kind:?}");
+        assert_eq!(gateway.proxy.findings(&listener), ["AG6001"], "{kind:?}");
+        let right = manifests("named", &kind);
+        cluster().apply(&right);
+        in_force(&gateway);
+        assert_eq!(gateway.proxy.findings(&listener), [""; 0], "{kind:?}");
+        succeed(&mut cluster().kubectl(&["delete", "-f", "-"]), &right);
+        wait_for("it to be gone", || {
+            (gateway.send(&forbidden()).status == 200).then_some(())
+        });
+    }
+}
+
+#[test]
+#[ignore = "make test-mesh: it needs istiod"]
 fn a_policy_is_replaced_under_load_and_a_bad_one_is_refused_and_counted() {
     let gateway = Gateway::start("changes");
     gateway.provider.answer_always(answers("Hello"));

@@ -172,6 +172,11 @@ shift
 impl Proxy {
     /// Starts a gateway (`router`) or a `sidecar`, whose pod has the label `app`.
     pub(crate) fn start(role: &str, namespace: &str, app: &str, account: &str) -> Proxy {
+        Proxy::labelled(role, namespace, app, account, &json!({"app": app}))
+    }
+
+    /// Starts one whose pod has these labels.
+    fn labelled(role: &str, namespace: &str, app: &str, account: &str, labels: &Value) -> Proxy {
         let mesh = mesh();
         let home = cluster().home().join(format!("{namespace}-{app}"));
         let path = |name: &str| home.join(name).to_string_lossy().into_owned();
@@ -221,7 +226,7 @@ impl Proxy {
             ("ENVOY_STATUS_PORT", status.to_string()),
             ("ENVOY_PROMETHEUS_PORT", free_port().to_string()),
             ("PROXY_XDS_DEBUG_VIA_AGENT", "false".to_owned()),
-            ("ISTIO_METAJSON_LABELS", json!({"app": app}).to_string()),
+            ("ISTIO_METAJSON_LABELS", labels.to_string()),
             ("PROXY_CONFIG", config.to_string()),
             ("MESH_TEST_KEY", KEY.to_owned()),
         ]
@@ -351,8 +356,19 @@ impl Gateway {
     }
 
     /// Starts the proxy of applied routes.
-    pub(crate) fn with_routes(namespace: &str, (port, provider): (u16, Provider)) -> Gateway {
-        let proxy = Proxy::start("router", namespace, namespace, "gateway");
+    pub(crate) fn with_routes(namespace: &str, routes: (u16, Provider)) -> Gateway {
+        Gateway::of(namespace, routes, &json!({"app": namespace}))
+    }
+
+    /// Starts one with the label of a Gateway of the Gateway API as well, which has the namespace's name.
+    pub(crate) fn of_gateway_api(namespace: &str) -> Gateway {
+        let name = "gateway.networking.k8s.io/gateway-name";
+        let labels = json!({"app": namespace, name: namespace});
+        Gateway::of(namespace, Gateway::routes(namespace), &labels)
+    }
+
+    fn of(namespace: &str, (port, provider): (u16, Provider), labels: &Value) -> Gateway {
+        let proxy = Proxy::labelled("router", namespace, namespace, "gateway", labels);
         let gateway = Gateway {
             proxy,
             provider,
