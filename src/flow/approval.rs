@@ -5,6 +5,7 @@
 use super::Flow;
 use super::evaluate::{DeniedEvent, HalfDecision};
 use super::exchange::ExchangeOutcome;
+use super::session;
 use crate::approval::{
     ApprovalRequest, Check, Checked, Grant, Invalid, RequestedRule, RuleDemand, SignedToken,
     SpentTokens, Subject, VerifiedToken, VerifyingKeys, digest_of,
@@ -14,7 +15,7 @@ use crate::event::{APPROVAL_KEY, Direction, Event, Kind, Known, Reading};
 use crate::policy::evaluate::value::{BoundValue, each_bound};
 use crate::policy::field_ref::FieldRef;
 use crate::policy::{
-    Action, Approval, CompiledRule, Context, Decision, MatchedRule, Policy, Ruling,
+    Action, Approval, CompiledRule, Context, Decision, MatchedRule, Policy, Ruling, SessionSource,
 };
 use crate::protocol::Protocol;
 use crate::proxy::SharedData;
@@ -45,6 +46,8 @@ pub(super) struct Approvals {
     data: Rc<dyn SharedData>,
     /// Whether some call waits for its approval.
     pub(super) waits: bool,
+    /// Where sessions are looked for, over all rules.
+    sessions: Vec<SessionSource>,
     /// Key of the ids of requests: no two workers make the same ones.
     id_key: [u8; 32],
     next_id: Cell<u64>,
@@ -66,7 +69,16 @@ impl Approvals {
         if policy.asks_approvals() {
             SpentTokens::prepare(&*data);
         }
+        let mut sessions: Vec<SessionSource> = Vec::new();
+        let mut asking: Vec<&CompiledRule> = policy.rules().iter().collect();
+        asking.retain(|rule| rule.action == Action::RequireApproval);
+        for source in asking.iter().flat_map(|rule| approval_of(rule).sessions()) {
+            if !sessions.contains(source) {
+                sessions.push(source.clone());
+            }
+        }
         Approvals {
+            sessions,
             keys,
             data,
             waits: policy.waits_for_approvals(),
@@ -101,12 +113,59 @@ pub(super) struct PresentedApprovals {
     verified: Vec<Result<VerifiedToken, Invalid>>,
     /// Method, host and path of the request.
     target: Box<str>,
-    /// Hash of the session's id.
-    session: Option<Box<str>>,
+    /// What may name the session, each with the hash of its name.
+    sessions: Vec<(SessionSource, [u8; 32])>,
     /// Uses that this exchange has taken, each by the digest of what passed with it.
     taken: SortedSet<Box<str>>,
     /// What the audit event says.
     pub(super) recorded: Option<RecordedApproval>,
+}
+
+impl PresentedApprovals {
+    /// Keeps what names the session in a part of the request.
+    fn learn_session(
+        &mut self,
+        sources: &[SessionSource],
+        find: impl Fn(&SessionSource) -> Vec<String>,
+    ) {
+        for source in sources {
+            let texts = find(source);
+            if texts.is_empty() {
+                continue;
+            }
+            let mut hash = Sha256::new();
+            for text in texts {
+                hash.update(text.len().to_string());
+                hash.update(" ");
+                hash.update(text);
+            }
+            self.sessions.push((source.clone(), hash.finalize().into()));
+        }
+    }
+
+    /// The session that an approval by some rules is bound to: of each rule the first of its sources that names one.
+    fn session_of(&self, rules: &[&CompiledRule]) -> Option<Box<str>> {
+        let of_source = |source: &SessionSource| {
+            let (_, hash) = self.sessions.iter().find(|(known, _)| known == source)?;
+            Some((source.name(), *hash))
+        };
+        let of_rule =
+            |rule: &&CompiledRule| approval_of(rule).sessions().iter().find_map(of_source);
+        let mut named = SortedSet::new();
+        named.extend(rules.iter().filter_map(of_rule));
+        let mut hash = Sha256::new();
+        for (source, value) in named.iter() {
+            hash.update(source.as_bytes());
+            hash.update(value);
+        }
+        let is_named = named.iter().next().is_some();
+        let hash = hash.finalize();
+        is_named.then(|| {
+            URL_SAFE_NO_PAD
+                .encode(hash.get(..ID_BYTES).unwrap_or_default())
+                .into()
+        })
+    }
 }
 
 /// An approval in the audit event.
@@ -172,17 +231,13 @@ impl Flow {
             return;
         }
         for (name, value) in headers {
-            let value = std::str::from_utf8(value).unwrap_or_default();
-            match *name {
-                HEADER => presented.add(value),
-                b"mcp-session-id" => {
-                    let hash = Sha256::digest(value.as_bytes());
-                    let hash = hash.get(..ID_BYTES).unwrap_or_default();
-                    presented.session = Some(URL_SAFE_NO_PAD.encode(hash).into());
-                }
-                _ => {}
+            if *name == HEADER {
+                presented.add(std::str::from_utf8(value).unwrap_or_default());
             }
         }
+        presented.learn_session(&self.guard.approvals.sessions, |source| {
+            session::in_headers(source, headers)
+        });
         // A query may hold the provider's key: nobody reads it, and it is bound all the same.
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let query = match query {
@@ -192,8 +247,11 @@ impl Flow {
         presented.target = format!("{method} {host}{path}{query}").into();
     }
 
-    /// Keeps what an MCP request brings in `_meta`.
+    /// Keeps what the body of a request brings: tokens in `_meta` of MCP, and what names the session.
     pub(super) fn take_presented_in_body(&mut self, reading: &Reading, json: &JsonBody<'_>) {
+        let sources = &self.guard.approvals.sessions;
+        self.approvals
+            .learn_session(sources, |source| session::in_body(source, reading, json));
         for place in &reading.approvals {
             let tokens = json.value(*place).and_then(|meta| meta.get(APPROVAL_KEY));
             if let Some(text) = tokens.and_then(|tokens| tokens.text()) {
@@ -468,7 +526,7 @@ impl Flow {
             args: digest_of(&bound).into(),
             bind: bind.iter().cloned().collect(),
             shown: show.as_ref().map(|show| digest_of(show).into()),
-            session: self.approvals.session.clone(),
+            session: self.approvals.session_of(rules),
             ..Subject::default()
         };
         let show = match show {

@@ -4,23 +4,20 @@ use super::Flow;
 use super::denial::redacted_pointer;
 use super::evaluate::{DeniedEvent, Enforcement, EvaluatedEvent, HalfDecision};
 use super::exchange::ExchangeOutcome;
+use super::session;
 use crate::audit::{RecordedLimit, RecordedRule};
 use crate::diag::codes;
-use crate::event::{Author, Direction, Event, Kind, Known, Part, Reading};
+use crate::event::{Direction, Event, Kind, Reading};
 use crate::limits::{self, Charge, LimitKeys, OnExcess, Standing, Unavailable};
 use crate::policy::{
     Action, Charging, CompiledRule, Context, Counted, Decision, Evaluation, Interest, Limit,
     MatchedRule, Measure, Mode, Policy, Ruling, SessionSource,
 };
 use crate::wire::json::{JsonBody, NodeId, Value};
-use crate::wire::span::index;
 use std::rc::Rc;
 
 /// Tokens that a stream is charged ahead of what it has written.
 const AHEAD_TOKENS: u64 = 63;
-
-/// Bytes of the first messages that name a session.
-const MAX_NAMING_BYTES: usize = 64 << 10;
 
 /// An event that a limit counts.
 #[derive(Clone, Debug)]
@@ -690,61 +687,35 @@ impl Flow {
     pub(super) fn learn_session_headers(&mut self, headers: &[(&[u8], &[u8])]) {
         let guard = Rc::clone(&self.guard);
         for source in guard.limits.session_sources() {
-            let name = match source {
-                SessionSource::Header(name) => name.as_bytes(),
-                SessionSource::Mcp => b"mcp-session-id",
-                _ => continue,
-            };
-            let found = headers.iter().find(|(known, _)| *known == name);
-            if let Some((_, value)) = found.filter(|(_, value)| !value.is_empty()) {
-                let value = String::from_utf8_lossy(value);
-                self.name_session(source, &[&value]);
-            }
+            self.name_session(source, &session::in_headers(source, headers));
         }
     }
 
     /// Finds what may name the session in the body of a request.
     pub(super) fn learn_session(&mut self, reading: &Reading, json: &JsonBody<'_>) {
         let guard = Rc::clone(&self.guard);
-        let body = json.body();
         for source in guard.limits.session_sources() {
-            let root = body.as_ref().map(|body| body.root());
-            match source {
-                SessionSource::Header(_) | SessionSource::Mcp => {}
-                SessionSource::Field(path) => {
-                    let mut names = path.split('.');
-                    let value = names.try_fold(root, |value, name| Some(value?.get(name)));
-                    if let Some(value) = value.flatten().and_then(plain) {
-                        self.name_session(source, &[&value]);
-                    }
+            let texts = session::in_body(source, reading, json);
+            if *source == SessionSource::Conversation
+                && texts.is_empty()
+                && let Some(id) = session::previous_response(json)
+            {
+                match guard.limits.session_of_response(&id, self.now) {
+                    Some(known) => self.facts.sessions.push((source.name(), known)),
+                    None => self.name_session(source, &[id]),
                 }
-                SessionSource::Conversation => {
-                    let Some(root) = root else { continue };
-                    let conversation = root.get("conversation");
-                    let id = conversation.and_then(|it| plain(it).or_else(|| plain(it.get("id")?)));
-                    if let Some(id) = id {
-                        self.name_session(source, &[&id]);
-                    } else if let Some(id) = root.get("previous_response_id").and_then(plain) {
-                        let known = guard.limits.session_of_response(&id, self.now);
-                        match known {
-                            Some(known) => self.facts.sessions.push((source.name(), known)),
-                            None => self.name_session(source, &[&id]),
-                        }
-                    }
-                }
-                SessionSource::FirstMessages => {
-                    let texts = first_messages(reading, json);
-                    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-                    if !texts.is_empty() {
-                        self.name_session(source, &texts);
-                    }
-                }
+            } else {
+                self.name_session(source, &texts);
             }
         }
     }
 
-    fn name_session(&mut self, source: &SessionSource, texts: &[&str]) {
-        if let Some(name) = self.guard.limits.fingerprint(texts) {
+    fn name_session(&mut self, source: &SessionSource, texts: &[String]) {
+        if texts.is_empty() {
+            return;
+        }
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        if let Some(name) = self.guard.limits.fingerprint(&texts) {
             self.facts.sessions.push((source.name(), name));
         }
     }
@@ -764,7 +735,7 @@ impl Flow {
             .get("response")
             .unwrap_or(root)
             .get("id")
-            .and_then(plain);
+            .and_then(session::plain);
         let source = SessionSource::Conversation.name();
         let mut named = self.facts.sessions.iter();
         let named = named.find(|(known, _)| *known == source);
@@ -807,37 +778,4 @@ fn is_lease(limit: &Limit) -> bool {
 fn limited_rule(policy: &Policy, number: u16) -> Option<(&CompiledRule, &Limit)> {
     let rule = policy.rule(number)?;
     Some((rule, rule.limit.as_deref()?))
-}
-
-/// A text or a number as a text.
-fn plain(value: Value<'_>) -> Option<String> {
-    let text = value.text().map(|text| text.into_owned());
-    text.or_else(|| value.number().map(str::to_owned))
-        .filter(|text| !text.is_empty())
-}
-
-/// The texts up to the first one of the user, which a client sends again with each request of a conversation.
-fn first_messages(reading: &Reading, json: &JsonBody<'_>) -> Vec<String> {
-    let mut texts = Vec::new();
-    let mut size = 0usize;
-    for event in &reading.events {
-        if event.kind != Kind::Message || event.part == Part::Definition {
-            continue;
-        }
-        for text in reading
-            .texts
-            .get(index(event.texts.start)..index(event.texts.end))
-            .unwrap_or_default()
-        {
-            let value = json.value(text.place);
-            let text = value.and_then(|value| value.text());
-            let text = text.unwrap_or_default();
-            size = size.saturating_add(text.len());
-            texts.push(text.into_owned());
-        }
-        if event.from == Known::Is(Author::User) || size > MAX_NAMING_BYTES {
-            return texts;
-        }
-    }
-    Vec::new()
 }

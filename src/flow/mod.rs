@@ -28,6 +28,7 @@ mod name_masker;
 mod request;
 mod response;
 mod restore_pseudonyms;
+mod session;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod simulation;
 mod step;

@@ -4,6 +4,7 @@ use super::decode::{Decoder, PolicyPath};
 use super::field_ref::{self, FieldRef};
 use super::grammar::{ApprovalKey, ApprovalServiceKey};
 use super::node::Node;
+use super::session::{self, SessionSource};
 use crate::diag::codes;
 
 /// How long an approval holds where the policy doesn't say.
@@ -38,6 +39,8 @@ pub struct Approval {
     pub(crate) bind: Vec<FieldRef>,
     /// What an approver reads in the request for an approval. It travels through the agent.
     pub(crate) show: Vec<FieldRef>,
+    /// Where the session is looked for that it is bound to; empty: where an approval usually looks.
+    pub(crate) session: Vec<SessionSource>,
     /// How many seconds a call waits while the approval service is asked.
     pub wait: Option<u64>,
     /// Whether the approval service is told of a denied call.
@@ -53,6 +56,7 @@ impl Approval {
         uses: 1,
         bind: Vec::new(),
         show: Vec::new(),
+        session: Vec::new(),
         wait: None,
         notify: false,
     };
@@ -60,6 +64,14 @@ impl Approval {
     /// The paths that it is bound to, as written.
     pub fn bound_to(&self) -> impl Iterator<Item = &str> {
         self.bind.iter().map(|mention| &*mention.name)
+    }
+
+    /// Where the session is looked for that it is bound to, in this order.
+    pub fn sessions(&self) -> &[SessionSource] {
+        match self.session.as_slice() {
+            [] => &SessionSource::OF_APPROVALS,
+            named => named,
+        }
     }
 
     /// The paths that an approver reads, as written.
@@ -89,6 +101,7 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
                 }
                 approval.wait = Some(seconds);
             }
+            ApprovalKey::Session => approval.session = session::read(decoder, &at, value)?,
             ApprovalKey::Notify => approval.notify = decoder.boolean(&at, value)?,
             ApprovalKey::Bind | ApprovalKey::Show => {
                 for path in decoder.names(&at, value)? {

@@ -624,6 +624,9 @@ keys! {
         Uses = "uses" => "How often it may be used. Absent: 1.", Whole(1, MAX_COUNT);
         Bind = "bind" => "Fields that it is bound to: another value needs another approval.", Texts;
         Show = "show" => "What an approver reads of the call. It travels through the agent.", Texts;
+        Session = "session"
+            => "What names the session that it is bound to, in the order in which it is looked for: `header:NAME`, `field:PATH`, \
+            `mcp`, `conversation`, `first_messages`. Absent: `mcp`, `conversation`.", Texts;
         Wait = "wait" => "How long the call waits while `approval_service` is asked. At most `4m`.", Seconds;
         Notify = "notify" => "`approval_service` is told of the denied call, and nothing waits for it.", Boolean;
     }

@@ -7,6 +7,7 @@ use super::field_ref::{self, FieldRef};
 use super::glob::{Glob, GlobReading};
 use super::grammar::{LimitKey, PriceKey, WindowKey};
 use super::node::{Node, NodeValue};
+use super::session::{self, SessionSource};
 use super::words::Counted;
 use crate::diag::codes;
 use crate::event::Kind;
@@ -34,56 +35,6 @@ pub enum Charging {
     Reserved,
     /// Once the exchange has ended.
     AtEnd,
-}
-
-/// Where a session is looked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SessionSource {
-    /// A request header, in lower case.
-    Header(Box<str>),
-    /// MCP's `mcp-session-id`.
-    Mcp,
-    /// `conversation`, or the conversation that `previous_response_id` goes on.
-    Conversation,
-    /// A member of the request's body, by its path: `metadata.session_id`.
-    Field(Box<str>),
-    /// The first messages, which a client sends again with each request.
-    FirstMessages,
-}
-
-impl SessionSource {
-    /// Where a session is looked for if the limit doesn't say.
-    pub const USUAL: [SessionSource; 3] = [
-        SessionSource::Mcp,
-        SessionSource::Conversation,
-        SessionSource::FirstMessages,
-    ];
-
-    fn parse(text: &str) -> Option<SessionSource> {
-        Some(match text {
-            "mcp" => SessionSource::Mcp,
-            "conversation" => SessionSource::Conversation,
-            "first_messages" => SessionSource::FirstMessages,
-            _ => match text.split_once(':')? {
-                ("header", name) if !name.is_empty() => {
-                    SessionSource::Header(letter_case::ascii_lower(name).into())
-                }
-                ("field", path) if !path.is_empty() => SessionSource::Field(path.into()),
-                _ => return None,
-            },
-        })
-    }
-
-    /// Its name in policies and audit events.
-    pub fn name(&self) -> Box<str> {
-        match self {
-            SessionSource::Header(name) => format!("header:{name}").into(),
-            SessionSource::Mcp => "mcp".into(),
-            SessionSource::Conversation => "conversation".into(),
-            SessionSource::Field(path) => format!("field:{path}").into(),
-            SessionSource::FirstMessages => "first_messages".into(),
-        }
-    }
 }
 
 /// What a model's tokens cost, in millionths of a dollar for a million tokens.
@@ -435,7 +386,7 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
             }
             LimitKey::Window => window = Some(read_window(decoder, &at, value)?),
             LimitKey::Prices => prices = Some(read_prices(decoder, &at, value)?),
-            LimitKey::Session => session = Some(read_session(decoder, &at, value)?),
+            LimitKey::Session => session = Some(session::read(decoder, &at, value)?),
         }
     }
     let missing = |what: &'static str, help: &'static str, decoder: &mut Decoder| {
@@ -493,7 +444,7 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
     }
     Some(Limit {
         prices: prices.unwrap_or_default(),
-        session: session.unwrap_or_else(|| SessionSource::USUAL.to_vec()),
+        session: session.unwrap_or_else(|| SessionSource::OF_LIMITS.to_vec()),
         measure,
         max,
         window: window.unwrap_or(Window::Session),
@@ -577,24 +528,4 @@ fn read_prices(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Optio
         }
     }
     Some(prices)
-}
-
-/// `header:x-session-id`, or a list of sources in the order in which they are tried.
-fn read_session(
-    decoder: &mut Decoder,
-    at: &PolicyPath<'_>,
-    node: &Node,
-) -> Option<Vec<SessionSource>> {
-    let mut sources = Vec::new();
-    for name in decoder.names(at, node)? {
-        let Some(source) = SessionSource::parse(&name) else {
-            let message = format!("`{name}` is no source of a session");
-            let help =
-                "write `header:NAME`, `field:PATH`, `mcp`, `conversation` or `first_messages`";
-            decoder.error(codes::AG1007, at, &node.span, &message, help);
-            return None;
-        };
-        sources.push(source);
-    }
-    Some(sources)
 }

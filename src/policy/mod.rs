@@ -43,6 +43,7 @@ pub(crate) mod protocols;
 pub(crate) mod rule;
 pub(crate) mod scalar;
 pub(crate) mod scan;
+pub(crate) mod session;
 pub(crate) mod short_syntax;
 pub(crate) mod stream_window;
 pub(crate) mod text_scan;
@@ -68,7 +69,7 @@ pub use inspection_plan::{InspectionPlan, Interest};
 pub use kill::{
     KILL_KIND, Kill, KillFeed, KillList, KillState, KillSwitch, KillTarget, Killed, MAX_KILLS,
 };
-pub use limit::{Charging, Limit, Measure, Price, Prices, SessionSource, Window};
+pub use limit::{Charging, Limit, Measure, Price, Prices, Window};
 #[cfg(all(feature = "command", not(target_arch = "wasm32")))]
 pub use load::load_with_zones;
 pub use load::{Loaded, MAX_DOCUMENT, desugar_document, load, load_json, parse_json};
@@ -84,6 +85,7 @@ pub(crate) use principals::{
 pub use principals::{ClientAddress, IdentitySource, SourceKind};
 pub use protocols::{MatchedEntry, ProtocolEntry};
 pub use scan::{ScanScratch, Scans};
+pub use session::SessionSource;
 pub use short_syntax::{DesugaredRule, desugar};
 pub use stream_window::{HoldbackBuffer, Settled, Watch};
 pub use words::{Action, ContentForm, Counted, HeaderMode, OnDeny, StreamOnDeny};

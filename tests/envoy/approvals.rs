@@ -15,6 +15,7 @@ in_both_envoys![
     an_approved_request_passes_once,
     one_token_in_parallel_passes_once_over_all_workers,
     a_token_is_for_the_tenant_that_asked,
+    a_token_is_for_the_session_that_asked,
 ];
 
 pub const REFUND: &str = r#"{"amount": 250, "to": "x"}"#;
@@ -246,5 +247,35 @@ fn a_token_is_for_the_tenant_that_asked(version: Version) {
         assert_eq!(detail(site), "other_tenant");
         assert!(called(&site.send(http, &acme(asks_with(&token)))));
         site.records.next();
+    });
+}
+
+fn a_token_is_for_the_session_that_asked(version: Version) {
+    let mut policy = refunds();
+    policy["rules"][0]["approval"]["session"] = json!(["header:x-session-id", "first_messages"]);
+    let envoy = both_modes(version, &policy);
+    envoy.provider.answer_always(calls(&[("refund", REFUND)]));
+    let says_in = |session: Option<&str>, text: &str| {
+        let request = Request::chat(says(text));
+        match session {
+            Some(session) => request.header("x-session-id", session),
+            None => request,
+        }
+    };
+    in_every_way(&envoy, |site, _, http| {
+        for session in [Some("s1"), None] {
+            let denied = site.send(http, &says_in(session, "Refund me."));
+            assert_eq!(site.records.next()["code"], "AG3003");
+            let token = approved(&requested(&denied));
+            let with_token = |request: Request| request.header("x-agentguard-approval", &token);
+            for (session, text) in [(Some("s2"), "Refund me."), (None, "Refund us.")] {
+                let elsewhere = site.send(http, &with_token(says_in(session, text)));
+                assert!(!called(&elsewhere));
+                assert_eq!(detail(site), "other_session");
+            }
+            let passed = site.send(http, &with_token(says_in(session, "Refund me.")));
+            assert!(called(&passed), "{}", passed.json());
+            assert_eq!(site.records.next()["approval"]["state"], "approved");
+        }
     });
 }

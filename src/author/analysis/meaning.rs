@@ -15,7 +15,7 @@ use crate::policy::node::{Node, NodeValue};
 use crate::policy::operators::{Measured, OperandKind, Polarity, Verb};
 use crate::policy::rule::{IfMissing, Rule};
 use crate::policy::words::Action;
-use crate::policy::{Approval, CompiledRule, Limit, Policy};
+use crate::policy::{Approval, CompiledRule, Limit, Policy, SessionSource};
 use crate::wire::json::Decimal;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -799,6 +799,11 @@ pub(super) fn approval(rule: &Rule) -> String {
     let bound: BTreeSet<&str> = approval.bound_to().collect();
     if !bound.is_empty() {
         text.push_str(&format!(", bound to {}", Vec::from_iter(bound).join(", ")));
+    }
+    if approval.sessions() != usual.sessions() {
+        let sources = approval.sessions().iter().map(SessionSource::name);
+        let sources: Vec<Box<str>> = sources.collect();
+        text.push_str(&format!(", in one session by {}", sources.join(", ")));
     }
     let shown: BTreeSet<&str> = approval.shown().collect();
     if !shown.is_empty() {

@@ -501,6 +501,139 @@ fn mcp_brings_the_token_in_meta_and_the_server_never_sees_it() {
     assert_eq!(got, expected);
 }
 
+/// A request with more members of its body, in the session of a header.
+fn asks_in(members: Value, header: Option<&str>, token: Option<&str>) -> HttpMessage {
+    let mut body =
+        json!({"model": "gpt-4o", "messages": [{"role": "user", "content": "Refund me."}]});
+    for (name, value) in members.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    let mut request = chat_request(body.to_string().as_bytes());
+    let headers = [("x-session-id", header), ("x-agentguard-approval", token)];
+    for (name, value) in headers {
+        let values = value.iter().map(|value| value.as_bytes().to_vec());
+        request
+            .headers
+            .extend(values.map(|value| (name.as_bytes().to_vec(), value)));
+    }
+    request
+}
+
+#[test]
+fn an_approval_holds_in_the_session_that_asked_for_it() {
+    type Asks = (Value, Option<&'static str>);
+    let begins = |texts: &[&str]| {
+        let roles = ["user", "assistant"].iter().cycle();
+        let messages: Vec<Value> = roles
+            .zip(texts)
+            .map(|(role, text)| json!({"role": role, "content": text}))
+            .collect();
+        json!({"messages": messages})
+    };
+    let of = |id: &str| json!({"metadata": {"session_id": id}});
+    let none = || json!({});
+    let goes_on = |id: &str| json!({"previous_response_id": id});
+    // Where the policy looks; what asks, where the approval holds as well, and where it doesn't.
+    let cases: Vec<(&str, Asks, Vec<Asks>, Vec<Asks>)> = vec![
+        (
+            "",
+            (json!({"conversation": "c1"}), None),
+            vec![(
+                json!({"conversation": {"id": "c1"}, "messages": begins(&["Please."])["messages"]}),
+                Some("s1"),
+            )],
+            vec![(json!({"conversation": "c2"}), None), (none(), None)],
+        ),
+        // A client that asks again may go on from another response, and begin in other words.
+        (
+            "",
+            (goes_on("resp_1"), None),
+            vec![
+                (goes_on("resp_2"), None),
+                (begins(&["Please."]), Some("s1")),
+            ],
+            vec![(json!({"conversation": "c1"}), None)],
+        ),
+        (
+            "session: header:X-Session-Id",
+            (none(), Some("s1")),
+            vec![(begins(&["Please."]), Some("s1"))],
+            vec![(none(), Some("s2")), (none(), None), (of("s1"), None)],
+        ),
+        (
+            "session: field:metadata.session_id",
+            (of("s1"), None),
+            vec![(of("s1"), Some("s2"))],
+            vec![(of("s2"), None), (none(), Some("s1"))],
+        ),
+        (
+            "session: first_messages",
+            (begins(&["Refund me."]), None),
+            vec![(begins(&["Refund me.", "I can't.", "Again."]), Some("s1"))],
+            vec![(begins(&["Refund us."]), None)],
+        ),
+        (
+            "session: [header:x-session-id, first_messages]",
+            (none(), Some("s1")),
+            vec![(begins(&["Please."]), Some("s1"))],
+            vec![(none(), Some("s2")), (none(), None)],
+        ),
+    ];
+    for (session, (members, header), holds, fails) in cases {
+        let guard = guard(&format!(
+            "{}defaults: {{ action: allow }}
+rules:
+  - id: large
+    match: {{ tool: refund }}
+    action: require_approval
+    approval: {{ by: manager, uses: 9, {session} }}
+",
+            approvers()
+        ));
+        let call = || calls(&[r#"{"amount": 250}"#]);
+        let first = exchange(&guard, &asks_in(members.clone(), header, None), call());
+        let token = approved_by(&manager(), &requested(&first));
+        for (members, header) in fails {
+            let seen = exchange(&guard, &asks_in(members, header, Some(&token)), call());
+            assert!(!passes(&seen), "{session}");
+            assert_eq!(detail(&seen), "other_session", "{session}");
+        }
+        for (members, header) in holds.into_iter().chain([(members, header)]) {
+            let sent = asks_in(members, header, Some(&token));
+            assert!(passes(&exchange(&guard, &sent, call())), "{session}");
+        }
+    }
+}
+
+#[test]
+fn two_rules_with_sessions_of_their_own_bind_to_both() {
+    let guard = guard(&format!(
+        "{}defaults: {{ action: allow }}
+rules:
+  - id: large
+    match: {{ tool: refund }}
+    action: require_approval
+    approval: {{ by: manager, uses: 9, session: header:x-session-id }}
+  - id: any
+    match: {{ tool: refund }}
+    action: require_approval
+    approval: {{ by: manager, uses: 9 }}
+",
+        approvers()
+    ));
+    let call = || calls(&[r#"{"amount": 250}"#]);
+    let of = |id: &str| json!({"conversation": id});
+    let first = exchange(&guard, &asks_in(of("c1"), Some("s1"), None), call());
+    let token = approved_by(&manager(), &requested(&first));
+    let passes_in = |conversation: &str, header: &str| {
+        let sent = asks_in(of(conversation), Some(header), Some(&token));
+        passes(&exchange(&guard, &sent, call()))
+    };
+    assert!(!passes_in("c1", "s2"));
+    assert!(!passes_in("c2", "s1"));
+    assert!(passes_in("c1", "s1"));
+}
+
 pub(super) fn streamed(chunks: &[Value]) -> HttpMessage {
     let body: String = chunks
         .iter()
