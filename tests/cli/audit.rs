@@ -31,23 +31,23 @@ fn trail(records: usize) -> Vec<String> {
         .collect()
 }
 
-struct Folder(PathBuf);
+pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Folder {
+    pub(crate) fn new(name: &str) -> Folder {
         let folder = std::env::temp_dir().join(format!("agentguard-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         Folder(folder)
     }
 
-    fn write(&self, name: &str, bytes: &[u8]) -> String {
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> String {
         let file = self.0.join(name);
         std::fs::write(&file, bytes).unwrap();
         file.to_str().unwrap().to_owned()
     }
 
     /// What a command says, with file names in place of paths.
-    fn tells(&self, arguments: &[&str]) -> (Option<i32>, String) {
+    pub(crate) fn tells(&self, arguments: &[&str]) -> (Option<i32>, String) {
         let output = run(arguments);
         let said = [
             out(&output),
@@ -171,7 +171,7 @@ fn what_cannot_be_verified_is_said() {
     }
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
@@ -712,4 +712,107 @@ fn old_files_on_both_sides_of_a_newer_one_are_kept() {
         "{said}"
     );
     assert!(named.iter().all(|file| std::path::Path::new(file).exists()) && !heads.exists());
+}
+
+/// A denied exchange with what was said in it, by somebody who wants to steer what shows it.
+fn with_content() -> String {
+    let said = r#"</pre><script>alert(1)</script>\n=cmd|'/C calc'!A0\n| **x** <b>\u001b[2J\u202e\n# 1 r-0"#;
+    format!(
+        r#"{{"v":1,"ts":"2020-11-22T10:00:00.000Z","request_id":"r-said","chain":{{"id":"0123456789abcdef","seq":9,"prev":"{:064x}"}},"decision":"deny","code":"AG3001","rules":[{{"id":"no-delete","action":"deny","event":"message","at":"/a","mode":"enforce"}}],"content":{{"form":"redacted","request":[{{"event":"message","from":"user","text":"{said}"}}],"response":[{{"event":"tool_call","tool":"refund","args":"{{\"amount\":5}}"}}],"truncated":["response"]}}}}"#,
+        0
+    )
+}
+
+#[test]
+fn a_report_leads_from_a_violation_to_what_was_said() {
+    let folder = Folder::new("audit-said");
+    let mut trail = recorded();
+    trail.push(with_content());
+    let log = folder.write("audit.jsonl", &lines(&trail));
+    for format in ["text", "markdown", "html", "csv", "json"] {
+        let report = |more: &[&str]| {
+            let start = ["audit", "report", &log, "--since", "2020-11-22T10:00"];
+            let (code, said) = folder.tells(&[&start[..], &["--format", format], more].concat());
+            assert_eq!(code, Some(0), "{said}");
+            said
+        };
+        let without = report(&[]);
+        assert!(without.contains("r-said") && without.contains("redacted"));
+        assert!(!without.contains("alert(1)") && !without.contains("amount"));
+        let with = report(&["--content"]);
+        assert!(with.contains("amount"), "{with}");
+        if format == "json" {
+            let report: serde_json::Value = serde_json::from_str(&with).unwrap();
+            assert_eq!(report["latest"][0]["said"]["form"], "redacted");
+            continue;
+        }
+        assert!(!with.contains(['\u{1b}', '\u{202e}']), "{with}");
+        assert!(
+            format != "csv"
+                || !(with.contains(
+                    "
+=cmd"
+                ) || with.contains("\"=cmd")),
+            "{with}"
+        );
+        if matches!(format, "markdown" | "html") {
+            assert!(
+                !with.contains("<script") && !with.contains("</pre><s"),
+                "{with}"
+            );
+        }
+        // What is between the violation and the rules: the content.
+        let start = match format {
+            "html" => "<details>",
+            "csv" => "latest,1,\"request",
+            "markdown" => "### ",
+            _ => "\n#1 ",
+        };
+        let rest = with.split_once(start).unwrap().1;
+        let end = ["<h2", "\nrules,", "\n## Rules", "\nRules"];
+        let end = end.iter().filter_map(|end| rest.find(end)).min().unwrap();
+        insta::assert_snapshot!(
+            format!("audit_report_content_{format}"),
+            rest.split_at(end).0
+        );
+    }
+}
+
+#[test]
+fn an_export_says_what_becomes_of_content() {
+    let folder = Folder::new("audit-export-said");
+    let log = folder.write("audit.jsonl", &lines(&[with_content()]));
+    let export = |options: &[&str]| {
+        let (code, said) = folder.tells(&[&["audit", "export", &log][..], options].concat());
+        assert_eq!(code, Some(0), "{said}");
+        said
+    };
+    let csv = export(&[]);
+    assert!(!csv.contains("calc"), "{csv}");
+    assert!(
+        csv.ends_with(
+            "1 record has content, which no column shows: --columns …,content.request.text,content.response.text\n"
+        ),
+        "{csv}"
+    );
+    let named = export(&["--columns", "ts,content.request.text"]);
+    assert!(named.contains("calc"), "{named}");
+    let told = "1 record has content: the export has it; --without-content leaves it out\n";
+    assert!(named.ends_with(told), "{named}");
+    let lines = export(&["--format", "jsonl"]);
+    assert_eq!(lines, format!("{}\n{told}", with_content()));
+    let stripped = export(&["--format", "jsonl", "--without-content"]);
+    let (start, _) = with_content()
+        .split_once(",\"content\"")
+        .map(|(start, rest)| (start.to_owned(), rest.to_owned()))
+        .unwrap();
+    assert_eq!(
+        stripped,
+        format!("{start}}}\n1 record has content, which was left out\n")
+    );
+    let stripped = export(&["--columns", "ts,content", "--without-content"]);
+    assert!(
+        !stripped.contains("calc") && !stripped.contains("redacted"),
+        "{stripped}"
+    );
 }

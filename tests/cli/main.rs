@@ -3,6 +3,7 @@
 
 mod approve;
 mod audit;
+mod audit_index;
 mod author;
 mod console_blocks;
 mod doctor;

@@ -1,13 +1,20 @@
-//! `agentguard audit index FILE… --db FILE`: makes an index for queries.
+//! `agentguard audit index FILE… --db FILE`: makes an index for queries, or adds what is new to it.
+//!
+//! What is new is one transaction. An index that loses records is written beside the old one and takes its name when it is complete. So
+//! a crash leaves the index as it was.
 
 use super::super::{ExitStatus, Failed, output};
-use super::index::{Index, IndexError, IndexWriter};
-use super::source::{each_line, is_no_exchange, note_others};
+use super::index::{Index, IndexError};
+use super::index_writer::{IndexWriter, indexed_files, settle};
+use super::indexed_files::{IndexedFile, Mark, Plan, State, plan};
+use super::lines::{Lines, fault_of};
+use super::source::{is_no_exchange, note_others};
 use super::trail::{Files, counted};
+use crate::audit::{Fault, Place};
 use clap::Args;
 use serde_json::json;
-use std::ops::ControlFlow;
-use std::path::Path;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
 
 /// Arguments of `audit index`.
 #[derive(Debug, Args)]
@@ -15,75 +22,255 @@ use std::path::Path;
   agentguard audit index /var/log/agentguard/audit.jsonl* --db audit.db
   agentguard audit query audit.db --decision deny --since 24h
 
-The index has the records themselves: protect it as you protect them. It is made anew each time and replaces the old one
-when it is complete.")]
+Run it again to add what is new: files are known again when they were renamed or compressed. The index has the records
+themselves: protect it as you protect them.")]
 pub(super) struct BuildIndex {
-    /// Audit logs, in any order: plain, gzip or zstd. `-` is standard input.
+    /// Audit logs, in any order: plain, gzip or zstd. With `-`, standard input, the index is made anew.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<String>,
-    /// The index: an SQLite database. An existing one is replaced.
+    /// The index: an SQLite database.
     #[arg(long, value_name = "FILE")]
     db: String,
+    /// Remove the records of files that are not named or no longer there, such as those that `audit prune` deleted.
+    #[arg(long)]
+    remove_missing: bool,
+    /// Read all files from their beginnings, and forget others.
+    #[arg(long)]
+    rebuild: bool,
+}
+
+/// What was read.
+#[derive(Debug, Default)]
+struct Progress {
+    new: u64,
+    others: u64,
 }
 
 impl BuildIndex {
     pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
-        let failed =
-            |what: &str| output::print_error(&format!("{} can't be written: {what}", self.db));
-        let path = Path::new(&self.db);
-        if path.exists() && !Index::is_database(&self.db) {
-            return Err(failed("it exists and is no index; name another file"));
-        }
         let files = Files::new(&self.files)?;
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
-        let beside = tempfile::Builder::new()
-            .prefix(".agentguard-")
-            .suffix(".db")
-            .tempfile_in(folder.unwrap_or(Path::new(".")))
-            .map_err(|error| failed(&error.to_string()))?;
-        let mut writer =
-            IndexWriter::create(beside.path()).map_err(|error| failed(&error.to_string()))?;
-        let mut others = 0_u64;
-        let mut problem: Option<IndexError> = None;
-        let _ = each_line(&files, &mut |line| {
-            if is_no_exchange(line.bytes) {
-                return ControlFlow::Continue(());
-            }
-            match writer.add(line.bytes) {
-                Ok(true) => {}
-                Ok(false) => others = others.saturating_add(1),
-                Err(error) => {
-                    problem = Some(error);
-                    return ControlFlow::Break(());
-                }
-            }
-            ControlFlow::Continue(())
-        });
-        let records = match problem {
-            Some(error) => Err(error),
-            None => writer.finish(),
+        let path = Path::new(&self.db);
+        self.check_place(path)?;
+        let _lock = self.lock()?;
+        let known = self.known(path, &files)?;
+        let is_new = known.is_none();
+        let plan = plan(&files.0, known.unwrap_or_default());
+        self.tell(&plan);
+        let mut progress = Progress::default();
+        let must_forget =
+            !plan.changed.is_empty() || (self.remove_missing && !plan.missing.is_empty());
+        let records = match is_new || must_forget {
+            true => self.write_anew(path, is_new, &plan, &mut progress),
+            false => add(path, &plan, &mut progress),
         }
-        .map_err(|error| failed(&error.to_string()))?;
-        beside
-            .as_file()
-            .sync_all()
-            .map_err(|error| failed(&error.to_string()))?;
-        beside
-            .persist(path)
-            .map_err(|error| failed(&error.error.to_string()))?;
-        if others > 0 {
-            note_others(others);
+        .map_err(|error| self.failed(&error.to_string()))?;
+        if progress.others > 0 {
+            note_others(progress.others);
         }
+        let Progress { new, others } = progress;
         match json {
-            true => output::line(&json!({"records": records, "not_records": others}).to_string()),
-            false => output::line(&format!(
-                "{}: {}",
-                self.db,
-                counted(u64::from(records), "record", "records")
-            )),
+            true => output::line(
+                &json!({"records": records, "new": new, "not_records": others}).to_string(),
+            ),
+            false => {
+                let all = counted(u64::from(records), "record", "records");
+                let new = match (is_new, new) {
+                    (true, _) => String::new(),
+                    (false, 0) => ", none of them new".to_owned(),
+                    (false, new) => format!(", {new} of them new"),
+                };
+                output::line(&format!("{}: {all}{new}", self.db));
+            }
         }
         Ok(ExitStatus::Clean)
+    }
+
+    fn failed(&self, what: &str) -> Failed {
+        output::print_error(&format!("{} can't be written: {what}", self.db))
+    }
+
+    /// Whether an index can be there. Nothing is written before.
+    fn check_place(&self, path: &Path) -> Result<(), Failed> {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let problem = match path.metadata() {
+            Ok(file) if file.is_dir() => "it is a folder; name a file in it",
+            Ok(_) if !Index::is_database(&self.db) => {
+                "it exists and is no index; name another file"
+            }
+            Err(_) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+                "the folder does not exist"
+            }
+            _ => return Ok(()),
+        };
+        Err(self.failed(problem))
+    }
+
+    /// A lock against another `audit index` of the same file.
+    fn lock(&self) -> Result<File, Failed> {
+        let name = format!("{}-lock", self.db);
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(name)
+            .map_err(|error| self.failed(&error.to_string()))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => {
+                Err(self.failed("another `agentguard audit index` is writing it; try again"))
+            }
+            Err(TryLockError::Error(error)) => Err(self.failed(&error.to_string())),
+        }
+    }
+
+    /// The files of the existing index; `None` if it has to be made anew.
+    fn known(&self, path: &Path, files: &Files) -> Result<Option<Vec<(IndexedFile, u64)>>, Failed> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        match Index::open(&self.db) {
+            Ok(_) => {}
+            Err(IndexError::OtherVersion) => {
+                output::note(&format!(
+                    "{} is of another version of agentguard: it is made anew from the named files",
+                    self.db
+                ));
+                return Ok(None);
+            }
+            Err(error) => return Err(self.failed(&error.to_string())),
+        }
+        // Nobody knows what of a pipe was read before.
+        let is_pipe = |name: &String| !std::fs::metadata(name).is_ok_and(|file| file.is_file());
+        if self.rebuild || files.0.iter().any(is_pipe) {
+            return Ok(None);
+        }
+        indexed_files(path)
+            .map(Some)
+            .map_err(|error| self.failed(&error.to_string()))
+    }
+
+    fn tell(&self, plan: &Plan) {
+        for (file, records) in &plan.changed {
+            output::note(&format!(
+                "{} was cut or changed since it was indexed: {} of it {} removed, and it is read from its beginning",
+                file.name,
+                counted(*records, "record", "records"),
+                if *records == 1 { "is" } else { "are" },
+            ));
+        }
+        for (file, records) in &plan.missing {
+            let records = counted(*records, "record", "records");
+            output::note(&match self.remove_missing {
+                true => format!("{} is not named or gone: its {records} removed", file.name),
+                false => format!(
+                    "{} is not named or gone: its {records} kept (--remove-missing removes)",
+                    file.name
+                ),
+            });
+        }
+    }
+
+    /// Writes an index beside the old one, and gives it its name.
+    fn write_anew(
+        &self,
+        path: &Path,
+        is_new: bool,
+        plan: &Plan,
+        progress: &mut Progress,
+    ) -> Result<u32, IndexError> {
+        let beside = PathBuf::from(format!("{}-new", self.db));
+        create_empty(&beside)?;
+        let mut writer = IndexWriter::create(&beside)?;
+        if !is_new {
+            let missing = plan.missing.iter().map(|(file, _)| file);
+            let missing = missing.filter(|_| !self.remove_missing);
+            let is_read = |file: &&IndexedFile| file.mark != Mark::default();
+            let kept = plan
+                .unchanged
+                .iter()
+                .chain(plan.read.iter().filter(is_read));
+            let kept: Vec<IndexedFile> = kept.chain(missing).cloned().collect();
+            writer.copy(path, &kept)?;
+        }
+        let records = read(writer, plan, progress)?;
+        File::open(&beside)?.sync_all()?;
+        if path.exists() {
+            settle(path)?;
+        }
+        std::fs::rename(&beside, path)?;
+        Ok(records)
+    }
+}
+
+/// Creates a file that only its owner can read. What an interrupted run left is replaced.
+fn create_empty(file: &Path) -> std::io::Result<()> {
+    if let Err(error) = std::fs::remove_file(file)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(error);
+    }
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file).map(|_| ())
+}
+
+/// Adds what is new to an index.
+fn add(path: &Path, plan: &Plan, progress: &mut Progress) -> Result<u32, IndexError> {
+    let mut writer = IndexWriter::append(path)?;
+    for file in &plan.unchanged {
+        writer.read_file(file, writer.next())?;
+    }
+    read(writer, plan, progress)
+}
+
+fn read(mut writer: IndexWriter, plan: &Plan, progress: &mut Progress) -> Result<u32, IndexError> {
+    for (number, file) in plan.read.iter().enumerate() {
+        let first = writer.next();
+        let mut file = file.clone();
+        if let Some(fault) = read_file(&mut writer, number, &mut file, progress)? {
+            let name = |place: Place| format!("{}:{}", file.name, place.line);
+            let place = fault.place().map(name).unwrap_or_default();
+            output::note(&format!("{place}: {}", fault.describe(&name)));
+            // It is looked at again the next time, even if it stays as it is.
+            file.state = State::default();
+        }
+        let read = u64::from(writer.next().saturating_sub(first));
+        progress.new = progress.new.saturating_add(read);
+        writer.read_file(&file, first)?;
+    }
+    writer.finish()
+}
+
+/// Adds the records of a file behind its mark. Returns why it can't be read to its end.
+fn read_file(
+    writer: &mut IndexWriter,
+    number: usize,
+    file: &mut IndexedFile,
+    progress: &mut Progress,
+) -> Result<Option<Fault>, IndexError> {
+    let mark = &mut file.mark;
+    let mut lines = match Lines::open_behind(&file.name, number, mark.lines, mark.offset) {
+        Ok(lines) => lines,
+        Err(error) => {
+            let line = mark.lines.saturating_add(1);
+            return Ok(Some(fault_of(&error, Place { file: number, line })));
+        }
+    };
+    loop {
+        let line = match lines.next() {
+            Ok(Some(line)) => line,
+            Ok(None) => return Ok(None),
+            Err(fault) => return Ok(Some(fault)),
+        };
+        let is_exchange = !is_no_exchange(line.bytes);
+        if is_exchange && !writer.add(line.bytes)? {
+            if !line.is_complete {
+                return Ok(Some(Fault::Truncated(line.at)));
+            }
+            progress.others = progress.others.saturating_add(1);
+        }
+        mark.pass(line.bytes, line.behind);
     }
 }

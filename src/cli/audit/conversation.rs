@@ -10,18 +10,26 @@
 use super::super::output::visible;
 use serde_json::Value;
 
-/// What was said in an exchange; empty if the record has none of it. Each line of it begins with a bar, so that no text can
-/// look like something else.
-pub(in crate::cli) fn conversation(record: &Value) -> String {
-    let mut out = String::new();
+/// A message, call or result.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Said {
+    /// Which half, which event, of whom: nothing in it can steer a terminal.
+    pub(super) title: String,
+    /// The text as it was recorded.
+    pub(super) text: String,
+}
+
+/// What was said in an exchange, in its order; empty if the record has none of it.
+pub(super) fn said(record: &Value) -> Vec<Said> {
+    let mut all = Vec::new();
     let Some(content) = record.get("content") else {
-        return out;
+        return all;
     };
     let list = |name: &str| content.get(name).and_then(Value::as_array);
     for half in ["request", "response"] {
         for part in list(half).into_iter().flatten() {
             let text = |name: &str| part.get(name).and_then(Value::as_str);
-            let mut title = format!("  {half}, {}", visible(text("event").unwrap_or_default()));
+            let mut title = format!("{half}, {}", visible(text("event").unwrap_or_default()));
             if let Some(author) = text("from") {
                 title.push_str(&format!(" of {}", visible(author)));
             }
@@ -30,19 +38,49 @@ pub(in crate::cli) fn conversation(record: &Value) -> String {
                     title.push_str(&format!(" {}", visible(word)));
                 }
             }
-            out.push_str(&title);
-            out.push('\n');
-            let said = text("text").or_else(|| text("args")).unwrap_or_default();
-            for line in said.lines() {
-                out.push_str(&format!("  | {}\n", visible(line)));
-            }
+            let text = text("text").or_else(|| text("args")).unwrap_or_default();
+            all.push(Said {
+                title,
+                text: text.to_owned(),
+            });
         }
         let mut truncated = list("truncated").into_iter().flatten();
         if truncated.any(|word| word == half) {
-            out.push_str(&format!("  the {half} has more\n"));
+            all.push(Said {
+                title: format!("the {half} has more"),
+                text: String::new(),
+            });
+        }
+    }
+    all
+}
+
+/// What was said, for a terminal. Each line of it begins with a bar, so that no text can look like something else.
+pub(in crate::cli) fn conversation(record: &Value) -> String {
+    as_text(&said(record))
+}
+
+/// What was said, for a terminal.
+pub(super) fn as_text(said: &[Said]) -> String {
+    let mut out = String::new();
+    for Said { title, text } in said {
+        out.push_str(&format!("  {title}\n"));
+        for line in text.lines() {
+            out.push_str(&format!("  | {}\n", visible(line)));
         }
     }
     out
+}
+
+/// A record without what was said. It no longer meets its MAC, nor the next record its digest.
+pub(super) fn without_content(line: &str) -> String {
+    match serde_json::from_str(line) {
+        Ok(Value::Object(mut members)) if members.contains_key("content") => {
+            members.shift_remove("content");
+            Value::Object(members).to_string()
+        }
+        _ => line.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -60,5 +98,14 @@ mod tests {
             "  request, message of user\n  | hi\n  | response, message\\u{1b}[2K\n  response, tool_call pay\n  | {}\n  the response has more\n"
         );
         assert_eq!(conversation(&serde_json::json!({})), "");
+    }
+
+    #[test]
+    fn nothing_but_the_content_is_taken_out() {
+        let line = r#"{"v":1,"content":{"request":[]},"z":[1.5,"é"],"a":null}"#;
+        assert_eq!(without_content(line), r#"{"v":1,"z":[1.5,"é"],"a":null}"#);
+        for other in [r#"{"v":1, "host":"content"}"#, "-", ""] {
+            assert_eq!(without_content(other), other);
+        }
     }
 }

@@ -3,6 +3,7 @@
 use super::super::{Failed, output};
 use super::members::{MODEL, visit};
 use clap::Args;
+use memchr::memmem;
 
 /// Options that choose records. Values of one option are alternatives; different options all have to be met.
 #[derive(Debug, Default, Args)]
@@ -63,15 +64,17 @@ pub(super) enum Test {
 }
 
 /// A condition on a member.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Condition {
     pub(super) path: String,
     pub(super) test: Test,
     values: Vec<String>,
+    /// What a number is compared with.
+    number: Option<f64>,
 }
 
 /// Which records.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Filter {
     /// The first time, as records write it.
     pub(super) since: Option<String>,
@@ -81,13 +84,41 @@ pub(super) struct Filter {
 }
 
 impl Condition {
+    fn new(path: &str, test: Test, values: Vec<String>) -> Condition {
+        let number = values.first().and_then(|value| value.parse().ok());
+        Condition {
+            path: path.to_owned(),
+            test,
+            values,
+            number,
+        }
+    }
+
+    /// The condition that a member is there.
+    pub(super) fn is_there(path: &str) -> Condition {
+        Condition::new(path, Test::IsThere, Vec::new())
+    }
+
+    /// A text without which no line meets the condition, if there is one: nothing in it is escaped in a record.
+    fn literal(&self) -> Option<&str> {
+        let [glob] = self.values.as_slice() else {
+            return None;
+        };
+        let is_plain = |part: &&str| {
+            part.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b" .,:;-_=+@#$%()".contains(&byte))
+        };
+        let parts = glob.split('*').filter(is_plain);
+        let longest = parts.max_by_key(|part| part.len());
+        longest.filter(|part| !part.is_empty() && self.test == Test::Is)
+    }
+
     /// Whether a value meets the condition; of `!=`, whether it is one that must not be there.
     pub(super) fn accepts(&self, value: &str) -> bool {
         let compare = |test: fn(f64, f64) -> bool| {
-            let wanted = self.values.first().and_then(|wanted| wanted.parse().ok());
-            let (value, wanted): (Option<f64>, Option<f64>) = (value.parse().ok(), wanted);
+            let value: Option<f64> = value.parse().ok();
             value
-                .zip(wanted)
+                .zip(self.number)
                 .is_some_and(|(value, wanted)| test(value, wanted))
         };
         match self.test {
@@ -160,11 +191,7 @@ impl FilterOptions {
             ("request_id", &self.request_id),
         ] {
             if !values.is_empty() {
-                conditions.push(Condition {
-                    path: path.to_owned(),
-                    test: Test::Is,
-                    values: values.clone(),
-                });
+                conditions.push(Condition::new(path, Test::Is, values.clone()));
             }
         }
         for text in &self.conditions {
@@ -248,30 +275,25 @@ fn read_condition(text: &str) -> Option<Condition> {
         (None, None) => (Test::IsThere, Vec::new()),
         (None, Some(_)) => return None,
     };
-    let is_number = || {
-        value
-            .first()
-            .is_some_and(|value| value.parse::<f64>().is_ok())
-    };
     let is_compared = !matches!(test, Test::Is | Test::IsNot | Test::IsThere);
-    (!is_compared || is_number()).then(|| Condition {
-        path: path.to_owned(),
-        test,
-        values: value,
-    })
+    let condition = Condition::new(path, test, value);
+    (!is_compared || condition.number.is_some()).then_some(condition)
 }
 
 impl Filter {
     /// The records of one request.
     pub(super) fn of_request(id: &str) -> Filter {
         Filter {
-            conditions: vec![Condition {
-                path: "request_id".to_owned(),
-                test: Test::Is,
-                values: vec![id.to_owned()],
-            }],
+            conditions: vec![Condition::new("request_id", Test::Is, vec![id.to_owned()])],
             ..Filter::default()
         }
+    }
+
+    /// Whether a line can be one that is meant, without reading it as JSON.
+    pub(super) fn can_accept(&self, line: &str) -> bool {
+        let mut literals = self.conditions.iter().filter_map(Condition::literal);
+        literals.all(|literal| memmem::find(line.as_bytes(), literal.as_bytes()).is_some())
+            || line.contains("\\u")
     }
 
     /// The time of a record that is meant; `None` for another one, or a line that is none.

@@ -1,38 +1,26 @@
 //! An index of audit records in SQLite.
 //!
-//! `records` has the lines. `members` has, for each path and value of the records, which records have it, as a Roaring bitmap: a query
-//! intersects bitmaps and reads the few lines that are left. A path with very many values, such as a digest, is not in `members`; a
-//! condition on it reads the lines.
+//! `records` has the lines. `members` has, for each path and value of the records of a part, which records have it, as a Roaring bitmap:
+//! a query intersects bitmaps and reads the few lines that are left. The values of a path that has very many of them, such as a digest,
+//! are in `columns`. `files` says how far each file was read, and `ranges` which records are of it.
 
+use super::column::{self, Wanted};
 use super::filter::{Condition, Filter, Reading, Test};
-use super::members::visit;
 use roaring::RoaringBitmap;
-use rusqlite::{Connection, OpenFlags, Statement, params};
-use std::collections::{HashMap, HashSet};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Statement};
+use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Number of the layout. An index of another one has to be made anew.
-const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// Identifies the file among SQLite databases: `AGix`.
-const APPLICATION: i64 = 0x4147_6978;
+pub(super) const APPLICATION: i64 = 0x4147_6978;
 
-/// Records whose bitmaps are held in memory before they are written.
-const PART: u32 = 1 << 20;
-
-/// Maximum values of a path in a part. A path with more is not worth an index, and its values would fill the memory.
-const MAX_VALUES: usize = 20_000;
-
-/// Members that differ in nearly every record.
-const UNINDEXED: &[&str] = &[
-    "request_id",
-    "chain.seq",
-    "chain.prev",
-    "chain.mac",
-    "traceparent",
-    "timing.inspect_us",
-    "timing.held_us",
+/// Members whose values only the lines have: they are as long as what was said.
+pub(super) const LINES_ONLY: &[&str] = &[
     "content.request.text",
     "content.request.args",
     "content.response.text",
@@ -42,15 +30,24 @@ const UNINDEXED: &[&str] = &[
 /// Candidates up to which their times are looked up one by one instead of going through all records by time.
 const FEW: u64 = 20_000;
 
+/// How long a process that is just replacing the index is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Why an index can't be used.
 #[derive(Debug)]
 pub(super) enum IndexError {
     /// SQLite's error.
     Database(rusqlite::Error),
-    /// A bitmap can't be read.
-    Bitmap(std::io::Error),
-    /// It is another database, or of another version.
+    /// A file can't be written.
+    File(std::io::Error),
+    /// It is the database of another program.
     Foreign,
+    /// It is of another version.
+    OtherVersion,
+    /// Its content is damaged.
+    Damaged,
+    /// Other processes read or write it.
+    Busy,
     /// It has too many records for one index.
     Full,
 }
@@ -63,18 +60,34 @@ impl From<rusqlite::Error> for IndexError {
 
 impl From<std::io::Error> for IndexError {
     fn from(error: std::io::Error) -> IndexError {
-        IndexError::Bitmap(error)
+        IndexError::File(error)
     }
 }
 
 impl std::fmt::Display for IndexError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            IndexError::Database(error) => error.fmt(f),
-            IndexError::Bitmap(error) => write!(f, "the index is damaged ({error}); make it anew"),
-            IndexError::Foreign => f.write_str(
-                "it is no index of this version of `agentguard audit index`; make it anew",
+            IndexError::Database(error) => match error.sqlite_error_code() {
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                    IndexError::Busy.fmt(f)
+                }
+                Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+                    IndexError::Damaged.fmt(f)
+                }
+                Some(ErrorCode::DiskFull) => f.write_str("the disk is full; nothing was changed"),
+                _ => error.fmt(f),
+            },
+            IndexError::File(error) => error.fmt(f),
+            IndexError::Damaged => f.write_str(
+                "the index is damaged; delete it and make it anew with `agentguard audit index`",
             ),
+            IndexError::Foreign => f.write_str(
+                "it is the database of another program, and no index of `agentguard audit index`",
+            ),
+            IndexError::OtherVersion => f.write_str(
+                "it is an index of another version of agentguard; make it anew with `agentguard audit index`",
+            ),
+            IndexError::Busy => f.write_str("other processes use the index; try again"),
             IndexError::Full => {
                 f.write_str("there are too many records for one index: make several")
             }
@@ -84,142 +97,18 @@ impl std::fmt::Display for IndexError {
 
 type Result<T> = std::result::Result<T, IndexError>;
 
-/// The values of a path, and the records of the part that have them.
-type Values = HashMap<String, RoaringBitmap>;
-
-/// Writes an index.
-pub(super) struct IndexWriter {
-    database: Connection,
-    paths: HashMap<String, Values>,
-    unindexed: HashSet<String>,
-    part: u32,
-    next: u32,
-}
-
-impl IndexWriter {
-    /// Begins an index in an empty file.
-    pub(super) fn create(file: &Path) -> Result<IndexWriter> {
-        let database = Connection::open(file)?;
-        // The file gets its name when it is complete: a crash leaves nothing that could be taken for an index.
-        database.execute_batch(&format!(
-            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;
-             PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};
-             CREATE TABLE records (n INTEGER PRIMARY KEY, ts TEXT NOT NULL, request_id TEXT, line TEXT NOT NULL);
-             CREATE TABLE members (path TEXT NOT NULL, value TEXT NOT NULL, part INTEGER NOT NULL,
-                                   count INTEGER NOT NULL, records BLOB NOT NULL,
-                                   PRIMARY KEY (path, value, part)) WITHOUT ROWID;
-             CREATE TABLE unindexed (path TEXT PRIMARY KEY) WITHOUT ROWID;
-             BEGIN;"
-        ))?;
-        Ok(IndexWriter {
-            database,
-            paths: HashMap::new(),
-            unindexed: UNINDEXED.iter().map(|path| (*path).to_owned()).collect(),
-            part: 0,
-            next: 0,
-        })
-    }
-
-    /// Adds a line. Returns false if it is no record.
-    pub(super) fn add(&mut self, line: &[u8]) -> Result<bool> {
-        let Ok(text) = std::str::from_utf8(line) else {
-            return Ok(false);
-        };
-        let (mut time, mut request) = (None, None);
-        let is_read = visit(line, &mut |path, value| match path {
-            "ts" => time = Some(value.to_owned()),
-            "request_id" => request = Some(value.to_owned()),
-            _ => {}
-        });
-        let (Some(()), Some(time)) = (is_read, time) else {
-            return Ok(false);
-        };
-        let n = self.next;
-        self.database
-            .prepare_cached("INSERT INTO records VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![n, time, request, text])?;
-        // Whole hours are a member: most of a time range is answered by them.
-        self.note(TIME, hour(&time), n);
-        visit(line, &mut |path, value| {
-            if path != TIME {
-                self.note(path, value, n);
-            }
-        });
-        self.next = n.checked_add(1).ok_or(IndexError::Full)?;
-        if self.next.checked_rem(PART) == Some(0) {
-            self.end_part()?;
-        }
-        Ok(true)
-    }
-
-    fn note(&mut self, path: &str, value: &str, n: u32) {
-        if self.unindexed.contains(path) {
-            return;
-        }
-        if !self.paths.contains_key(path) {
-            self.paths.insert(path.to_owned(), Values::new());
-        }
-        let Some(values) = self.paths.get_mut(path) else {
-            return;
-        };
-        if let Some(records) = values.get_mut(value) {
-            records.insert(n);
-        } else if values.len() >= MAX_VALUES {
-            self.paths.remove(path);
-            self.unindexed.insert(path.to_owned());
-        } else {
-            values.insert(value.to_owned(), RoaringBitmap::from_iter([n]));
-        }
-    }
-
-    fn end_part(&mut self) -> Result<()> {
-        let mut insert = self
-            .database
-            .prepare_cached("INSERT INTO members VALUES (?1, ?2, ?3, ?4, ?5)")?;
-        let mut bytes = Vec::new();
-        for (path, values) in self.paths.drain() {
-            for (value, records) in values {
-                bytes.clear();
-                records.serialize_into(&mut bytes)?;
-                let count = i64::try_from(records.len()).unwrap_or(i64::MAX);
-                insert.execute(params![path, value, self.part, count, bytes])?;
-            }
-        }
-        self.part = self.part.saturating_add(1);
-        Ok(())
-    }
-
-    /// Completes the index. Returns the number of its records.
-    pub(super) fn finish(mut self) -> Result<u32> {
-        self.end_part()?;
-        for path in &self.unindexed {
-            self.database
-                .prepare_cached("DELETE FROM members WHERE path = ?1")?
-                .execute([path])?;
-            self.database
-                .prepare_cached("INSERT INTO unindexed VALUES (?1)")?
-                .execute([path])?;
-        }
-        self.database.execute_batch(
-            "COMMIT; CREATE INDEX by_time ON records (ts); CREATE INDEX by_request ON records (request_id);",
-        )?;
-        self.database.close().map_err(|(_, error)| error)?;
-        Ok(self.next)
-    }
-}
-
 /// The path of the hours in which records are.
-const TIME: &str = "ts";
+pub(super) const TIME: &str = "ts";
 
 /// `2026-11-22T09`
-fn hour(time: &str) -> &str {
+pub(super) fn hour(time: &str) -> &str {
     time.get(..13).unwrap_or(time)
 }
 
 /// A finished index.
 pub(super) struct Index {
     database: Connection,
-    unindexed: HashSet<String>,
+    parts: Vec<u32>,
 }
 
 /// Records that may be meant.
@@ -252,26 +141,47 @@ impl Index {
         read.is_ok() && start == *b"SQLite format 3\0"
     }
 
+    /// Opens an index. What others add to it from now on is not seen.
     pub(super) fn open(file: &str) -> Result<Index> {
-        let database = Connection::open_with_flags(
-            file,
-            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-        )?;
+        match Index::open_as(Path::new(file)) {
+            // Nobody can write beside it, so that nobody is writing.
+            Err(IndexError::Database(error))
+                if matches!(
+                    error.sqlite_error_code(),
+                    Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)
+                ) =>
+            {
+                Index::open_as(&immutable(file))
+            }
+            opened => opened,
+        }
+    }
+
+    fn open_as(file: &Path) -> Result<Index> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_URI;
+        let database = Connection::open_with_flags(file, flags)?;
+        database.busy_timeout(PATIENCE)?;
         let pragma = |name: &str| database.pragma_query_value(None, name, |row| row.get(0));
         let (application, version): (i64, i64) =
             (pragma("application_id")?, pragma("user_version")?);
-        if (application, version) != (APPLICATION, VERSION) {
-            return Err(IndexError::Foreign);
+        match (application, version) {
+            (APPLICATION, VERSION) => {}
+            (APPLICATION, _) => return Err(IndexError::OtherVersion),
+            _ => return Err(IndexError::Foreign),
         }
         database.pragma_update(None, "mmap_size", 1_i64 << 40)?;
-        let mut paths = database.prepare("SELECT path FROM unindexed")?;
-        let unindexed = paths
+        // All of a query sees the same state.
+        database.execute_batch("BEGIN")?;
+        let mut parts = database.prepare("SELECT part FROM parts ORDER BY part")?;
+        let known = parts
             .query_map([], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?;
-        drop(paths);
+        drop(parts);
         Ok(Index {
             database,
-            unindexed,
+            parts: known,
         })
     }
 
@@ -282,49 +192,28 @@ impl Index {
         let is_rest = !candidates.rest.conditions.is_empty();
         let mut line_of = self.line_of()?;
         let mut take = |n: u32| -> Result<ControlFlow<()>> {
-            let line: String = line_of.query_row([n], |row| row.get(0))?;
-            if !is_rest || matches!(candidates.rest.accepts(line.as_bytes()), Reading::Meant(_)) {
-                found.lines.push(line);
+            let mut rows = line_of.query([n])?;
+            let row = rows.next()?.ok_or(IndexError::Damaged)?;
+            let line = text_of(row)?;
+            if is_meant(&candidates.rest, line) {
+                found.lines.push(line.to_owned());
             }
             Ok(match found.lines.len() >= limit {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
             })
         };
-        let total = match &candidates.records {
-            Some(records) => records.len(),
-            None => self.count()?,
+        let records = match candidates.records {
+            Some(records) => records,
+            None => self.all()?,
         };
+        let total = records.len();
         let mut is_ended = true;
-        if let Some(records) = candidates
-            .records
-            .as_ref()
-            .filter(|records| records.len() <= FEW)
-        {
-            for n in self.by_time(records)? {
+        'newest: for (hour, of_hour) in self.hours("", END)?.into_iter().rev() {
+            for n in self.newest_of(&hour, &(&records & of_hour))? {
                 if take(n)?.is_break() {
                     is_ended = false;
-                    break;
-                }
-            }
-        } else {
-            let mut newest = self.database.prepare(
-                "SELECT n FROM records WHERE ts >= ?1 AND ts < ?2 ORDER BY ts DESC, n DESC",
-            )?;
-            let range = (
-                filter.since.as_deref().unwrap_or_default(),
-                filter.until.as_deref().unwrap_or(END),
-            );
-            let mut rows = newest.query(range)?;
-            while let Some(row) = rows.next()? {
-                let n: u32 = row.get(0)?;
-                let is_meant = candidates
-                    .records
-                    .as_ref()
-                    .is_none_or(|records| records.contains(n));
-                if is_meant && take(n)?.is_break() {
-                    is_ended = false;
-                    break;
+                    break 'newest;
                 }
             }
         }
@@ -344,14 +233,9 @@ impl Index {
         take: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<()> {
         let candidates = self.candidates(filter)?;
-        let mut take = |line: &str| {
-            let rest = &candidates.rest;
-            let is_meant = rest.conditions.is_empty()
-                || matches!(rest.accepts(line.as_bytes()), Reading::Meant(_));
-            match is_meant {
-                true => take(line),
-                false => ControlFlow::Continue(()),
-            }
+        let mut take = |line: &str| match is_meant(&candidates.rest, line) {
+            true => take(line),
+            false => ControlFlow::Continue(()),
         };
         match &candidates.records {
             Some(records) => {
@@ -386,11 +270,29 @@ impl Index {
             .prepare("SELECT line FROM records WHERE n = ?1")?)
     }
 
-    fn count(&self) -> Result<u64> {
+    fn all(&self) -> Result<RoaringBitmap> {
         let last: Option<u32> =
             self.database
                 .query_row("SELECT max(n) FROM records", [], |row| row.get(0))?;
-        Ok(last.map_or(0, |last| u64::from(last).saturating_add(1)))
+        let mut all = RoaringBitmap::new();
+        if let Some(last) = last {
+            all.insert_range(0..=last);
+        }
+        Ok(all)
+    }
+
+    /// Records of an hour, the newest first.
+    fn newest_of(&self, hour: &str, records: &RoaringBitmap) -> Result<Vec<u32>> {
+        if records.len() <= FEW {
+            return self.by_time(records);
+        }
+        let mut newest = self.database.prepare(
+            "SELECT n FROM records WHERE ts >= ?1 AND ts < ?1 || '~' ORDER BY ts DESC, n DESC",
+        )?;
+        let all = newest.query_map([hour], |row| row.get::<_, u32>(0))?;
+        let is_meant =
+            |n: &rusqlite::Result<u32>| n.as_ref().map_or(true, |n| records.contains(*n));
+        Ok(all.filter(is_meant).collect::<rusqlite::Result<_>>()?)
     }
 
     /// A few records, the newest first.
@@ -421,7 +323,10 @@ impl Index {
                 && let (Test::Is, Some(ids)) = (condition.test, condition.exact())
             {
                 narrow(self.of_requests(ids)?);
-            } else if condition.path == TIME || self.is_unindexed(condition) {
+            } else if has_lines_only(condition) {
+                if condition.path != TIME && condition.test != Test::IsNot {
+                    narrow(self.of_condition(&Condition::is_there("content.form"))?);
+                }
                 rest.conditions.push(condition.clone());
             } else {
                 narrow(self.of_condition(condition)?);
@@ -431,11 +336,6 @@ impl Index {
             narrow(self.of_times(filter)?);
         }
         Ok(Candidates { records, rest })
-    }
-
-    /// Whether the condition is on a path that has no bitmaps, or on one above it.
-    fn is_unindexed(&self, condition: &Condition) -> bool {
-        self.unindexed.iter().any(|path| condition.is_about(path))
     }
 
     fn of_requests(&self, ids: &[String]) -> Result<RoaringBitmap> {
@@ -454,34 +354,10 @@ impl Index {
 
     fn of_condition(&self, condition: &Condition) -> Result<RoaringBitmap> {
         let mut records = RoaringBitmap::new();
-        if let Some(values) = condition.exact() {
-            let mut find = self
-                .database
-                .prepare("SELECT records FROM members WHERE path = ?1 AND value = ?2")?;
-            for value in values {
-                let mut rows = find.query([&condition.path, value])?;
-                while let Some(row) = rows.next()? {
-                    records |= bitmap(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?;
-                }
-            }
-        } else {
-            // A path above others, as `findings`, has them between `findings.` and `findings/`.
-            let mut find = self.database.prepare(
-                "SELECT path, value, records FROM members WHERE path = ?1 OR (path > ?1 || '.' AND path < ?1 || '/')",
-            )?;
-            let mut rows = find.query([&condition.path])?;
-            while let Some(row) = rows.next()? {
-                let path = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
-                let value = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
-                if condition.is_about(path) && condition.accepts(value) {
-                    records |= bitmap(row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?)?;
-                }
-            }
-        }
+        self.add_members(condition, &mut records)?;
+        self.add_columns(condition, &mut records)?;
         if condition.test == Test::IsNot {
-            let mut others = RoaringBitmap::new();
-            let count = u32::try_from(self.count()?).unwrap_or(u32::MAX);
-            others.insert_range(0..count);
+            let mut others = self.all()?;
             // All of them are among the others, so that this takes them out.
             others ^= records;
             return Ok(others);
@@ -489,22 +365,86 @@ impl Index {
         Ok(records)
     }
 
+    fn add_members(&self, condition: &Condition, records: &mut RoaringBitmap) -> Result<()> {
+        let path = &condition.path;
+        if let Some(values) = condition.exact() {
+            let mut find = self.database.prepare(
+                "SELECT records FROM members WHERE part = ?1 AND path = ?2 AND value = ?3",
+            )?;
+            for part in &self.parts {
+                for value in values {
+                    let mut rows = find.query((part, path, value))?;
+                    if let Some(row) = rows.next()? {
+                        *records |= bitmap_of(row, 0)?;
+                    }
+                }
+            }
+            return Ok(());
+        }
+        let mut find = self.database.prepare(
+            "SELECT value, records FROM members WHERE part = ?1 AND path >= ?2 AND path < ?3",
+        )?;
+        for (from, behind) in ranges_of(condition) {
+            for part in &self.parts {
+                let mut rows = find.query((part, &from, &behind))?;
+                while let Some(row) = rows.next()? {
+                    if condition.accepts(text_of(row)?) {
+                        *records |= bitmap_of(row, 1)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add_columns(&self, condition: &Condition, records: &mut RoaringBitmap) -> Result<()> {
+        let mut find = self
+            .database
+            .prepare("SELECT first, entries FROM columns WHERE path >= ?1 AND path < ?2")?;
+        let is_meant = |value: &str| condition.accepts(value);
+        let wanted = match condition.exact() {
+            Some(values) => Wanted::Exactly(values.iter().map(|value| packed(value)).collect()),
+            None => Wanted::Meant(&is_meant),
+        };
+        for range in ranges_of(condition) {
+            let mut rows = find.query(range)?;
+            while let Some(row) = rows.next()? {
+                let entries = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
+                column::find(row.get(0)?, entries, &wanted, &mut |n| {
+                    records.insert(n);
+                })
+                .ok_or(IndexError::Damaged)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The records of each hour in a range.
+    fn hours(&self, since: &str, until: &str) -> Result<BTreeMap<String, RoaringBitmap>> {
+        let mut find = self.database.prepare(
+            "SELECT value, records FROM members WHERE part = ?1 AND path = ?2 AND value >= ?3 AND value <= ?4",
+        )?;
+        let mut hours = BTreeMap::<String, RoaringBitmap>::new();
+        for part in &self.parts {
+            let mut rows = find.query((part, TIME, hour(since), hour(until)))?;
+            while let Some(row) = rows.next()? {
+                *hours.entry(text_of(row)?.to_owned()).or_default() |= bitmap_of(row, 1)?;
+            }
+        }
+        Ok(hours)
+    }
+
     /// The records of a time range: whole hours by their bitmaps, the hours at its ends by their times.
     fn of_times(&self, filter: &Filter) -> Result<RoaringBitmap> {
         let mut records = RoaringBitmap::new();
         let since = filter.since.as_deref().unwrap_or_default();
         let until = filter.until.as_deref().unwrap_or(END);
-        let mut hours = self.database.prepare(
-            "SELECT value, records FROM members WHERE path = ?1 AND value >= ?2 AND value <= ?3",
-        )?;
-        let mut rows = hours.query([TIME, hour(since), hour(until)])?;
         let mut edges = HashSet::new();
-        while let Some(row) = rows.next()? {
-            let value = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+        for (value, of_hour) in self.hours(since, until)? {
             if value == hour(since) || value == hour(until) {
-                edges.insert(value.to_owned());
+                edges.insert(value);
             } else {
-                records |= bitmap(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?)?;
+                records |= of_hour;
             }
         }
         let mut exact = self
@@ -523,10 +463,55 @@ impl Index {
 /// Behind every time.
 const END: &str = "~";
 
-fn bitmap(bytes: &[u8]) -> Result<RoaringBitmap> {
-    Ok(RoaringBitmap::deserialize_from(bytes)?)
+/// The paths that a condition is about: a path above others, as `findings`, has them between `findings.` and `findings/`.
+fn ranges_of(condition: &Condition) -> Vec<(String, String)> {
+    let path = &condition.path;
+    let mut ranges = vec![(path.clone(), format!("{path}\0"))];
+    if condition.test == Test::IsThere {
+        ranges.push((format!("{path}."), format!("{path}/")));
+    }
+    ranges
 }
 
+/// Whether only lines tell what a condition asks for.
+fn has_lines_only(condition: &Condition) -> bool {
+    condition.path == TIME || LINES_ONLY.contains(&condition.path.as_str())
+}
+
+fn is_meant(rest: &Filter, line: &str) -> bool {
+    rest.conditions.is_empty()
+        || (rest.can_accept(line) && matches!(rest.accepts(line.as_bytes()), Reading::Meant(_)))
+}
+
+fn packed(value: &str) -> Vec<u8> {
+    let mut packed = Vec::new();
+    column::pack(value, &mut packed);
+    packed
+}
+
+/// A file as one that nobody changes: SQLite then needs no files beside it.
+fn immutable(file: &str) -> PathBuf {
+    let mut uri = "file:".to_owned();
+    for byte in file.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
+                uri.push(char::from(byte));
+            }
+            _ => uri.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    PathBuf::from(uri + "?immutable=1")
+}
+
+fn bitmap_of(row: &rusqlite::Row<'_>, column: usize) -> Result<RoaringBitmap> {
+    let bytes = row
+        .get_ref(column)?
+        .as_blob()
+        .map_err(rusqlite::Error::from)?;
+    RoaringBitmap::deserialize_from(bytes).map_err(|_| IndexError::Damaged)
+}
+
+/// The text in the first column.
 fn text_of<'r>(row: &'r rusqlite::Row<'_>) -> Result<&'r str> {
     Ok(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)
 }

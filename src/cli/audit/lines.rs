@@ -5,10 +5,10 @@ use flate2::bufread::MultiGzDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
+use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read, Seek, SeekFrom};
 
 /// Maximum bytes of a line. Records are far shorter; anything longer is no record and is not kept.
-const MAX_LINE: u64 = 16 << 20;
+pub(super) const MAX_LINE: u64 = 16 << 20;
 
 /// Bytes that are read at once.
 const BUFFER: usize = 1 << 20;
@@ -18,6 +18,7 @@ pub(super) struct Lines {
     input: Box<dyn BufRead>,
     line: Vec<u8>,
     number: u64,
+    offset: u64,
     file: usize,
 }
 
@@ -25,6 +26,8 @@ pub(super) struct Lines {
 pub(super) struct Line<'l> {
     pub(super) bytes: &'l [u8],
     pub(super) at: Place,
+    /// Where it ends: bytes of the content, not compressed.
+    pub(super) behind: u64,
     /// False for a last line without a line feed.
     pub(super) is_complete: bool,
 }
@@ -79,8 +82,31 @@ impl Lines {
             },
             line: Vec::new(),
             number: 0,
+            offset: 0,
             file,
         })
+    }
+
+    /// Opens a file behind lines that were read before: their number, and the bytes of the content that they take.
+    pub(super) fn open_behind(
+        name: &str,
+        number: usize,
+        lines: u64,
+        offset: u64,
+    ) -> io::Result<Lines> {
+        let mut opened = Lines::open(name, number)?;
+        if is_compressed(name) {
+            let mut passed = (&mut opened.input).take(offset);
+            if io::copy(&mut passed, &mut io::sink())? < offset {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+        } else {
+            let mut file = File::open(name)?;
+            file.seek(SeekFrom::Start(offset))?;
+            opened.input = Box::new(BufReader::with_capacity(BUFFER, file));
+        }
+        (opened.number, opened.offset) = (lines, offset);
+        Ok(opened)
     }
 
     /// The next line; `None` at the end.
@@ -100,22 +126,35 @@ impl Lines {
         if size == 0 {
             return Ok(None);
         }
+        let mut length = size;
         let mut is_complete = self.line.last() == Some(&b'\n');
         if is_complete {
             self.line.pop();
         } else if u64::try_from(size).unwrap_or(u64::MAX) >= MAX_LINE {
-            self.input.skip_until(b'\n').map_err(fault)?;
+            let rest = self.input.skip_until(b'\n').map_err(fault)?;
+            length = length.saturating_add(rest);
             // Too long for a record, however it ends.
             is_complete = true;
             self.line.clear();
             self.line.extend_from_slice(TOO_LONG);
         }
+        let length = u64::try_from(length).unwrap_or(u64::MAX);
+        self.offset = self.offset.saturating_add(length);
         Ok(Some(Line {
             bytes: &self.line,
             at,
+            behind: self.offset,
             is_complete,
         }))
     }
+}
+
+/// Whether a file is compressed in a way that is read.
+pub(super) fn is_compressed(name: &str) -> bool {
+    let mut start = Vec::new();
+    let read = File::open(name).and_then(|file| file.take(4).read_to_end(&mut start));
+    let compression = Compression::of(&start);
+    read.is_ok() && matches!(compression, Ok(Compression::Gzip | Compression::Zstd))
 }
 
 /// What stands for a line that is too long. It is no record.

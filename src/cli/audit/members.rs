@@ -160,6 +160,9 @@ pub(super) struct Limit {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
     pub(super) time: String,
+    pub(super) request_id: String,
+    /// The form of the content that it has.
+    pub(super) content: String,
     /// Whether a record of the same exchange follows: one about a stream that goes on.
     pub(super) is_interim: bool,
     pub(super) decision: String,
@@ -193,6 +196,8 @@ impl Facts {
         let decimal = || value.parse().unwrap_or(0.0);
         let text = match path {
             "ts" => &mut self.time,
+            "request_id" => &mut self.request_id,
+            "content.form" => &mut self.content,
             "decision" => &mut self.decision,
             "would" => &mut self.would,
             "code" => &mut self.code,

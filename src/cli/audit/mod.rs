@@ -3,9 +3,12 @@
 mod build_index;
 mod cells;
 mod checkpoint;
+mod column;
 pub(in crate::cli) mod conversation;
 mod filter;
 mod index;
+mod index_writer;
+mod indexed_files;
 mod lines;
 mod members;
 mod page;
@@ -16,6 +19,7 @@ mod source;
 mod summary;
 mod trail;
 mod verify;
+mod violations;
 
 use super::{ExitStatus, Failed, output};
 use clap::{Args, Subcommand};

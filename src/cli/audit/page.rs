@@ -2,6 +2,7 @@
 
 use super::super::output::visible;
 use super::summary::{Cell, Section};
+use super::violations::{SECTION, Violations};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 /// Forbids everything but the styles of the page itself.
@@ -11,6 +12,7 @@ const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;mar
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2.2rem;border-bottom:1px solid #d8dee4}\
 p{color:#57606a;max-width:50rem}table{border-collapse:collapse;width:100%;font-size:.9rem}\
 th,td{text-align:left;padding:.25rem .6rem;border-bottom:1px solid #eaeef2;overflow-wrap:anywhere}\
+pre{white-space:pre-wrap;overflow-wrap:anywhere;border-left:3px solid #d8dee4;margin:.3rem 0;padding-left:.8rem}\
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}\
 svg{display:block;margin:.6rem 0 1rem}svg text{font:12px system-ui,sans-serif;fill:#1b1f24}\
 @media(prefers-color-scheme:dark){body{background:#0d1117;color:#e6edf3}p{color:#9198a1}svg text{fill:#e6edf3}\
@@ -38,7 +40,7 @@ const HEIGHT: u64 = 160;
 const MAX_LABEL: usize = 30;
 
 /// Writes the page.
-pub(super) fn html(range: &str, sections: &[Section]) -> String {
+pub(super) fn html(range: &str, sections: &[Section], violations: &Violations) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -61,11 +63,33 @@ pub(super) fn html(range: &str, sections: &[Section]) -> String {
                         (bar_chart(section, column))
                     }
                     (table(section))
+                    @if section.id == SECTION {
+                        (contents(violations))
+                    }
                 }
             }
         }
     };
     format!("{}\n", page.into_string())
+}
+
+/// What was said in the violations, folded.
+fn contents(violations: &Violations) -> Markup {
+    let mut newest = violations.newest();
+    newest.retain(|(_, violation)| !violation.said.is_empty());
+    html! {
+        @for (number, violation) in newest {
+            details {
+                summary { "#" (number) " " (visible(&violation.time)) " " (visible(&violation.request_id)) }
+                @for said in &violation.said {
+                    p { (said.title) }
+                    @if !said.text.is_empty() {
+                        pre { @for line in said.text.lines() { (visible(line)) "\n" } }
+                    }
+                }
+            }
+        }
+    }
 }
 
 fn table(section: &Section) -> Markup {
@@ -193,7 +217,7 @@ mod tests {
             rows: vec![vec![Cell::Text(name.to_owned()), Cell::Count(1)]],
             chart: Some(1),
         };
-        let page = html(name, &[section]);
+        let page = html(name, &[section], &Violations::default());
         assert!(
             !page.contains("<script") && !page.contains('\u{202e}'),
             "{page}"
@@ -203,7 +227,7 @@ mod tests {
 
     #[test]
     fn nothing_is_loaded() {
-        let page = html("", &[]);
+        let page = html("", &[], &Violations::default());
         for word in ["http:", "https:", "src=", "href=", "url("] {
             assert!(!page.contains(word), "{word}");
         }

@@ -2,7 +2,7 @@
 
 use super::super::{ExitStatus, Failed, output};
 use super::cells::{spreadsheet, text_table};
-use super::conversation::conversation;
+use super::conversation::{conversation, without_content};
 use super::filter::FilterOptions;
 use super::members::visit;
 use super::source::Source;
@@ -39,7 +39,8 @@ pub(super) struct Query {
   agentguard audit export audit.jsonl* --since 2026-11-01 --until 2026-12-01 > november.csv
   agentguard audit export audit.db --decision deny --format jsonl > denied.jsonl
 
-A cell that a spreadsheet would take for a formula begins with an apostrophe. JSON lines are as the filter wrote them.")]
+A cell that a spreadsheet would take for a formula begins with an apostrophe. JSON lines are as the filter wrote them, with
+what was said where the policy records it; CSV has it only in columns that are named, such as content.request.text.")]
 pub(super) struct Export {
     /// Audit logs (plain, gzip, zstd; `-` is standard input), or the index that `audit index` made.
     #[arg(required = true, value_name = "FILE")]
@@ -52,6 +53,9 @@ pub(super) struct Export {
     /// The columns of CSV: paths of members, separated by commas.
     #[arg(long, value_name = "PATH,…", value_delimiter = ',')]
     columns: Vec<String>,
+    /// Leave out what was said. The lines no longer verify: verify the trail itself.
+    #[arg(long)]
+    without_content: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -199,7 +203,32 @@ impl Query {
     }
 }
 
+/// Whether a record has what was said.
+fn has_content(line: &str) -> bool {
+    let mut has_content = false;
+    // A line was read before it came here.
+    let _ = visit(line.as_bytes(), &mut |path, _| {
+        has_content |= path.starts_with("content.");
+    });
+    has_content
+}
+
 impl Export {
+    /// Says what became of the content of records: nothing is left out or handed on unseen.
+    fn tell_content(&self, contents: u64, columns: &[String]) {
+        let records = super::trail::counted(contents, "record has", "records have");
+        let is_named = columns.iter().any(|path| path.starts_with("content"));
+        output::note(&match (self.without_content, self.format, is_named) {
+            (true, ..) => format!("{records} content, which was left out"),
+            (false, ExportFormat::Csv, false) => format!(
+                "{records} content, which no column shows: --columns …,content.request.text,content.response.text"
+            ),
+            (false, ..) => {
+                format!("{records} content: the export has it; --without-content leaves it out")
+            }
+        });
+    }
+
     pub(super) fn run(&self) -> Result<ExitStatus, Failed> {
         let filter = self.filter.read(jiff::Timestamp::now())?;
         let source = Source::open(&self.files)?;
@@ -207,14 +236,23 @@ impl Export {
         let out = std::io::BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
         let mut out = Writer::new(self.format, out);
         let mut written = out.header(&columns);
+        let mut contents = 0_u64;
         if written.is_ok() {
             source.each(&filter, &mut |line| {
-                written = out.record(line, &columns);
+                let has_content = has_content(line);
+                contents = contents.saturating_add(u64::from(has_content));
+                written = match has_content && self.without_content {
+                    true => out.record(&without_content(line), &columns),
+                    false => out.record(line, &columns),
+                };
                 match written {
                     Ok(()) => ControlFlow::Continue(()),
                     Err(_) => ControlFlow::Break(()),
                 }
             })?;
+        }
+        if contents > 0 {
+            self.tell_content(contents, &columns);
         }
         match written.and_then(|()| out.finish()) {
             Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(

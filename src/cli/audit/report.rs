@@ -3,11 +3,13 @@
 use super::super::source::Source as PolicySource;
 use super::super::{ExitStatus, Failed, output};
 use super::cells::{csv_rows, markdown, text_table};
+use super::conversation::as_text as content_as_text;
 use super::filter::FilterOptions;
 use super::members::Facts;
 use super::page;
 use super::source::Source;
 use super::summary::{Cell, Section, Summary};
+use super::violations::{SECTION, Violation, Violations};
 use crate::policy::Prices;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
@@ -31,6 +33,9 @@ pub(super) struct WriteReport {
     /// A policy with limits on costs: its prices give the costs.
     #[arg(long, value_name = "POLICY")]
     prices: Option<String>,
+    /// Show what was said in the latest violations, where the policy records it.
+    #[arg(long)]
+    content: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -50,13 +55,20 @@ impl WriteReport {
             None => Vec::new(),
         };
         let mut summary = Summary::new(prices);
+        let mut violations = Violations::new(self.content);
         Source::open(&self.files)?.each(&filter, &mut |line| {
             if let Some(facts) = Facts::of(line.as_bytes()) {
                 summary.add(&facts);
+                violations.add(&facts, line);
             }
             ControlFlow::Continue(())
         })?;
-        let sections = summary.sections();
+        let mut sections = summary.sections();
+        // Behind the counts of all violations.
+        let place = sections.iter().position(|section| section.id == "rules");
+        if let Some(section) = violations.section() {
+            sections.insert(place.unwrap_or(sections.len()), section);
+        }
         let range = match summary.range() {
             Some((first, last)) => format!(
                 "{} from {first} to {last}",
@@ -70,11 +82,11 @@ impl WriteReport {
             self.format
         };
         output::print(&match format {
-            ReportFormat::Text => as_text(&range, &sections),
-            ReportFormat::Markdown => as_markdown(&range, &sections),
-            ReportFormat::Html => page::html(&range, &sections),
-            ReportFormat::Csv => as_csv(&sections),
-            ReportFormat::Json => as_json(&summary, &sections),
+            ReportFormat::Text => as_text(&range, &sections, &violations),
+            ReportFormat::Markdown => as_markdown(&range, &sections, &violations),
+            ReportFormat::Html => page::html(&range, &sections, &violations),
+            ReportFormat::Csv => as_csv(&sections, &violations),
+            ReportFormat::Json => as_json(&summary, &sections, &violations),
         });
         Ok(ExitStatus::Clean)
     }
@@ -104,17 +116,24 @@ fn texts(row: &[Cell]) -> Vec<String> {
     row.iter().map(Cell::text).collect()
 }
 
-fn as_text(range: &str, sections: &[Section]) -> String {
+fn as_text(range: &str, sections: &[Section], violations: &Violations) -> String {
     let mut out = format!("{range}\n");
     for section in sections {
         let rows: Vec<Vec<String>> = section.rows.iter().map(|row| texts(row)).collect();
         let table = text_table(&section.columns, &rows);
         out.push_str(&format!("\n{}\n{}\n\n{table}", section.title, section.note));
+        for (number, violation) in contents(section, violations) {
+            let id = output::visible(&violation.request_id);
+            out.push_str(&format!(
+                "\n#{number} {id}\n{}",
+                content_as_text(&violation.said)
+            ));
+        }
     }
     out
 }
 
-fn as_markdown(range: &str, sections: &[Section]) -> String {
+fn as_markdown(range: &str, sections: &[Section], violations: &Violations) -> String {
     let mut out = format!("# AgentGuard audit report\n\n{}\n", markdown(range));
     for section in sections {
         out.push_str(&format!("\n## {}\n\n{}\n\n", section.title, section.note));
@@ -128,12 +147,38 @@ fn as_markdown(range: &str, sections: &[Section]) -> String {
             let cells: Vec<String> = row.iter().map(|cell| markdown(&cell.text())).collect();
             out.push_str(&format!("| {} |\n", cells.join(" | ")));
         }
+        for (number, violation) in contents(section, violations) {
+            let id = markdown(&violation.request_id);
+            out.push_str(&format!("\n### \\#{number} {id}\n"));
+            for said in &violation.said {
+                out.push_str(&format!("\n{}\n", markdown(&said.title)));
+                // A line that ends with a backslash is a line of its own.
+                let lines = said
+                    .text
+                    .lines()
+                    .map(|line| format!("> {}", markdown(line)));
+                let lines: Vec<String> = lines.collect();
+                if !lines.is_empty() {
+                    out.push_str(&format!("\n{}\n", lines.join("\\\n")));
+                }
+            }
+        }
     }
     out
 }
 
+/// The violations of a section whose content is shown, with their numbers in its table.
+fn contents<'v>(
+    section: &Section,
+    violations: &'v Violations,
+) -> impl Iterator<Item = (usize, &'v Violation)> {
+    let is_here = section.id == SECTION;
+    let newest = violations.newest().into_iter();
+    newest.filter(move |(_, violation)| is_here && !violation.said.is_empty())
+}
+
 /// One row for each number: `section,name,measure,value`.
-fn as_csv(sections: &[Section]) -> String {
+fn as_csv(sections: &[Section], violations: &Violations) -> String {
     let row = |cells: [&str; 4]| cells.map(str::to_owned).to_vec();
     let mut rows = vec![row(["section", "name", "measure", "value"])];
     for section in sections {
@@ -146,11 +191,21 @@ fn as_csv(sections: &[Section]) -> String {
                 rows.push(row([section.id, name, column, value]));
             }
         }
+        for (number, violation) in contents(section, violations) {
+            for said in &violation.said {
+                rows.push(row([
+                    section.id,
+                    &number.to_string(),
+                    &said.title,
+                    &said.text,
+                ]));
+            }
+        }
     }
     csv_rows(&rows)
 }
 
-fn as_json(summary: &Summary, sections: &[Section]) -> String {
+fn as_json(summary: &Summary, sections: &[Section], violations: &Violations) -> String {
     let (first, last) = summary.range().unzip();
     let mut object = Map::new();
     object.insert("from".to_owned(), json!(first));
@@ -162,7 +217,14 @@ fn as_json(summary: &Summary, sections: &[Section]) -> String {
             let cells = cells.map(|(name, cell)| (name.replace(' ', "_"), cell_as_json(cell)));
             Value::Object(cells.collect())
         });
-        object.insert(section.id.to_owned(), rows.collect());
+        let mut rows: Vec<Value> = rows.collect();
+        for (number, violation) in contents(section, violations) {
+            let row = rows.get_mut(number.saturating_sub(1));
+            if let Some(Value::Object(row)) = row {
+                row.insert("said".to_owned(), json!(violation.content));
+            }
+        }
+        object.insert(section.id.to_owned(), Value::Array(rows));
     }
     format!("{}\n", Value::Object(object))
 }
