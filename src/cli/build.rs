@@ -148,8 +148,9 @@ enum Target {
     EnvoyGateway,
 }
 
+/// What runs the filter in the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Host {
+pub(super) enum Host {
     /// The proxy's Wasm runtime, a sandbox: any Envoy from 1.36, Istio, Envoy Gateway.
     Wasm,
     /// The proxy's own process, which loads a shared object: Envoy from 1.38. Less CPU and memory, no sandbox.

@@ -1,6 +1,6 @@
 //! `agentguard init [FOLDER]`: creates a folder with a policy, its tests, and what a proxy needs to run with it.
 
-use super::build::MeshOptions;
+use super::build::{Host, MeshOptions};
 use super::{Arguments, Command, ExitStatus, Failed, Source, output};
 use clap::{Args, Parser, ValueEnum};
 use serde_json::json;
@@ -65,6 +65,12 @@ pub(super) struct Init {
     /// Copy this module to the folder.
     #[arg(long, value_name = "FILE")]
     wasm: Option<PathBuf>,
+    /// With Envoy and Envoy Gateway: what runs the filter in the proxy.
+    #[arg(long, value_enum, default_value_t = Host::Wasm)]
+    host: Host,
+    /// With `--host native`: copy this shared object to the folder.
+    #[arg(long, value_name = "FILE", conflicts_with = "wasm")]
+    module: Option<PathBuf>,
     /// The upstream URL.
     #[arg(long, value_name = "URL", default_value = "https://api.openai.com")]
     upstream: String,
@@ -85,6 +91,9 @@ enum Target {
     /// Envoy Gateway.
     EnvoyGateway,
 }
+
+/// The shared object in the folder. Envoy looks for a name without a folder elsewhere.
+const NATIVE: &str = "./libagentguard.so";
 
 /// A file to create.
 struct NewFile {
@@ -137,8 +146,52 @@ impl Init {
         Ok(ExitStatus::Clean)
     }
 
+    /// Returns the options of `build` for the host, and the name of the module in the folder.
+    fn hosted(&self) -> (&'static [&'static str], &'static str) {
+        match self.host {
+            Host::Wasm => (&["--wasm", "agentguard.wasm"], "agentguard.wasm"),
+            Host::Native => (
+                &["--host", "native", "--module", NATIVE],
+                "libagentguard.so",
+            ),
+        }
+    }
+
+    /// Refuses a module that is not for the host, or a host that the proxy does not have.
+    fn check_host(&self) -> Result<(), Failed> {
+        let has_native = matches!(self.target, Target::Envoy | Target::EnvoyGateway);
+        match (self.host, &self.wasm, &self.module) {
+            (Host::Native, ..) if !has_native => Err(output::print_error(
+                "--host native is for `--for envoy` and `--for envoy-gateway`",
+            )),
+            (Host::Native, Some(_), _) => Err(output::print_error(
+                "--wasm is for `--host wasm`; with `--host native` the module is a shared object: --module FILE",
+            )),
+            (Host::Wasm, _, Some(_)) => Err(output::print_error("--module is for `--host native`")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the module that the folder gets, if one is given.
+    fn copied(&self) -> Result<Option<NewFile>, Failed> {
+        let (file, name, start, kind): (_, _, &[u8], _) = match (&self.wasm, &self.module) {
+            (Some(file), _) => (file, "agentguard.wasm", b"\0asm", "WebAssembly module"),
+            (_, Some(file)) => (file, "libagentguard.so", b"\x7fELF", "shared object"),
+            (None, None) => return Ok(None),
+        };
+        let contents = output::read(&file.to_string_lossy())?;
+        if !contents.starts_with(start) {
+            return Err(output::print_error(&format!(
+                "{}: not a {kind}",
+                file.display()
+            )));
+        }
+        Ok(Some(NewFile { name, contents }))
+    }
+
     /// Returns everything that the folder gets.
     fn files(&self) -> Result<Vec<NewFile>, Failed> {
+        self.check_host()?;
         let text = |name, text: String| NewFile {
             name,
             contents: text.into_bytes(),
@@ -157,31 +210,19 @@ impl Init {
                     Target::Docker => ("0.0.0.0:10000", "0.0.0.0:9902"),
                     _ => ("127.0.0.1:10000", "127.0.0.1:9902"),
                 };
-                let module = "agentguard.wasm";
+                let (hosted, _) = self.hosted();
                 files.push(text(
                     "agentguard.json",
-                    build(&["envoy", "--wasm", module])?,
+                    build(&[&["envoy"], hosted].concat())?,
                 ));
-                let bootstrap = [
-                    "envoy",
-                    "--wasm",
-                    module,
-                    "--bootstrap",
-                    "--watch",
-                    "agentguard.json",
-                ];
-                let more = [
-                    "--listen",
-                    listen,
-                    "--health",
-                    health,
-                    "--upstream",
-                    &self.upstream,
-                ];
-                files.push(text(
-                    "envoy.json",
-                    build(&[&bootstrap[..], &more[..]].concat())?,
-                ));
+                let mut bootstrap = [&["envoy"], hosted].concat();
+                bootstrap.extend(["--bootstrap", "--watch", "agentguard.json"]);
+                bootstrap.extend(["--listen", listen, "--upstream", &self.upstream]);
+                // The listener's filter is the Wasm module.
+                if self.host == Host::Wasm {
+                    bootstrap.extend(["--health", health]);
+                }
+                files.push(text("envoy.json", build(&bootstrap)?));
             }
             Target::Istio => files.push(text("agentguard.yaml", self.manifests("istio")?)),
             Target::EnvoyGateway => {
@@ -194,49 +235,65 @@ impl Init {
                 files.push(text(name, contents.to_owned()));
             }
         }
-        if let Some(wasm) = &self.wasm {
-            let contents = output::read(&wasm.to_string_lossy())?;
-            if !contents.starts_with(b"\0asm") {
-                return Err(output::print_error(&format!(
-                    "{}: not a WebAssembly module",
-                    wasm.display()
-                )));
-            }
-            files.push(NewFile {
-                name: "agentguard.wasm",
-                contents,
-            });
-        }
+        files.extend(self.copied()?);
         Ok(files)
     }
 
     fn manifests(&self, target: &str) -> Result<String, Failed> {
         let mut options = vec![target];
         options.extend(self.mesh.as_arguments());
+        options.extend(self.host_of_mesh());
         build(&options)
     }
 
+    /// Returns the option of `build` for a host that is not the usual one.
+    fn host_of_mesh(&self) -> &'static [&'static str] {
+        match self.host {
+            Host::Wasm => &[],
+            Host::Native => &["--host", "native"],
+        }
+    }
+
     fn readme(&self) -> String {
+        let (hosted, module) = self.hosted();
+        let copy = match self.host {
+            Host::Wasm => "--wasm",
+            Host::Native => "--host native --module",
+        };
+        let place = format!(
+            "2. `{module}`, the filter, belongs in this folder (`agentguard init {copy} FILE` puts it there).\n"
+        );
+        let watch = match self.host {
+            Host::Wasm => {
+                "5. `curl http://127.0.0.1:9902/ready` says whether a policy is in force and the upstream is there; `/stats` has the metrics.\n"
+            }
+            Host::Native => "5. `curl http://127.0.0.1:9901/stats/prometheus` has the metrics.\n",
+        };
+        let replace = format!(
+            "`agentguard build policy.yaml --for envoy {} --output agentguard.json`\nputs a changed policy in force; Envoy keeps \
+             running.",
+            hosted.join(" ")
+        );
         let test = "1. `agentguard test policy.yaml` runs the tests of the policy.";
         let (title, steps, change) = match self.target {
             Target::Envoy => (
                 "Envoy",
-                "2. `agentguard.wasm`, the filter, belongs in this folder (`agentguard init --wasm FILE` puts it there).\n\
-                 3. `envoy -c envoy.json` starts the proxy at http://127.0.0.1:10000, in this folder.\n\
-                 4. `export OPENAI_BASE_URL=http://127.0.0.1:10000/v1`, then start the agent.\n\
-                 5. `curl http://127.0.0.1:9902/ready` says whether a policy is in force and the upstream is there; `/stats` has the metrics.\n",
-                "`agentguard build policy.yaml --for envoy --wasm agentguard.wasm --output agentguard.json`\nputs a changed \
-                 policy in force; Envoy keeps running.",
+                format!(
+                    "{place}\
+                     3. `envoy -c envoy.json` starts the proxy at http://127.0.0.1:10000, in this folder.\n\
+                     4. `export OPENAI_BASE_URL=http://127.0.0.1:10000/v1`, then start the agent.\n{watch}"
+                ),
+                replace,
             ),
             Target::Docker => (
                 "Docker",
-                "2. `agentguard.wasm`, the filter, belongs in this folder (`agentguard init --wasm FILE` puts it there).\n\
-                 3. `docker compose up` starts the proxy at http://127.0.0.1:10000; `docker compose --profile monitoring up` \
-                 Prometheus and Grafana (http://127.0.0.1:3000) as well.\n\
-                 4. `export OPENAI_BASE_URL=http://127.0.0.1:10000/v1`, then start the agent.\n\
-                 5. `curl http://127.0.0.1:9902/ready` says whether a policy is in force and the upstream is there; `/stats` has the metrics.\n",
-                "`agentguard build policy.yaml --for envoy --wasm agentguard.wasm --output agentguard.json`\nputs a changed \
-                 policy in force; Envoy keeps running.",
+                format!(
+                    "{place}\
+                     3. `docker compose up` starts the proxy at http://127.0.0.1:10000; `docker compose --profile monitoring up` \
+                     Prometheus and Grafana (http://127.0.0.1:3000) as well.\n\
+                     4. `export OPENAI_BASE_URL=http://127.0.0.1:10000/v1`, then start the agent.\n{watch}"
+                ),
+                replace,
             ),
             Target::Istio | Target::EnvoyGateway => (
                 match self.target {
@@ -244,8 +301,9 @@ impl Init {
                     _ => "Envoy Gateway",
                 },
                 "2. The comments of `agentguard.yaml` say what the mesh needs once.\n\
-                 3. `kubectl apply --server-side -f agentguard.yaml` puts the policy in force.\n",
-                "",
+                 3. `kubectl apply --server-side -f agentguard.yaml` puts the policy in force.\n"
+                    .to_owned(),
+                String::new(),
             ),
         };
         let change = match self.target {
@@ -254,13 +312,14 @@ impl Init {
                     Target::Istio => "istio",
                     _ => "envoy-gateway",
                 };
-                let options = self.mesh.as_arguments().join(" ");
+                let options = [&self.mesh.as_arguments(), self.host_of_mesh()].concat();
+                let options = options.join(" ");
                 format!(
                     "A changed policy, before it is applied again:\n\
                      `agentguard build policy.yaml --for {target} {options} --output agentguard.yaml`"
                 )
             }
-            _ => change.to_owned(),
+            _ => change,
         };
         format!(
             "# AgentGuard with {title}\n\n{test}\n{steps}\n{change}\n\nA denied request gets status 400 with the reason; \

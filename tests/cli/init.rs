@@ -35,8 +35,18 @@ fn a_folder_has_a_tested_policy_what_the_proxy_needs_and_ten_lines_to_read() {
                 "monitoring",
             ],
         ),
+        (
+            "envoy",
+            &["--host", "native"],
+            &["agentguard.json", "envoy.json"],
+        ),
         ("istio", &MESH, &["agentguard.yaml"]),
         ("envoy-gateway", &MESH, &["agentguard.yaml"]),
+        (
+            "envoy-gateway",
+            &["--host", "native", "--gateway", "agents"],
+            &["agentguard.yaml"],
+        ),
     ] {
         let folder = TempDir::new().unwrap();
         let made = folder.path().join("new/guard");
@@ -143,6 +153,10 @@ fn nothing_is_overwritten_and_nothing_is_half_made() {
     for options in [
         &["--for", "istio"][..],
         &["--wasm", "README.md"],
+        &["--host", "native", "--module", "README.md"],
+        &["--host", "native", "--wasm", "README.md"],
+        &["--host", "native", "--for", "docker"],
+        &["--module", "README.md"],
         &["--upstream", "api.openai.com"],
     ] {
         let made = folder.path().join("new");

@@ -1,7 +1,7 @@
 //! The configurations of `envoy/examples`, with providers that speak TLS.
 
 use super::identity::forge::{Authority, Folder, Signer};
-use harness::{Answer, Process, Received, Setup, Site, Version, wait_for};
+use harness::{Answer, Host, Process, Received, Setup, Site, Version, wait_for};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -423,12 +423,23 @@ fn models_tools_and_agents_are_reached_through_their_gateways() {
 
 #[test]
 fn a_folder_of_init_runs_as_its_page_says() {
+    for version in [Version::Newest, Version::Oldest] {
+        folder_of_init_runs(version, Host::Wasm);
+    }
+}
+
+/// Creates a folder for a host, and runs Envoy in it.
+pub(crate) fn folder_of_init_runs(version: Version, host: Host) {
     let home = Folder::new("init");
     let made = format!("{}/guard", home.root());
-    let wasm = harness::wasm();
+    let (options, module) = match host {
+        Host::Wasm => (&["--wasm"][..], harness::wasm()),
+        Host::Native => (&["--host", "native", "--module"][..], harness::native()),
+    };
     let output = Command::new(env!("CARGO_BIN_EXE_agentguard"))
-        .args(["init", &made, "--upstream", "http://127.0.0.1:9", "--wasm"])
-        .arg(&wasm)
+        .args(["init", &made, "--upstream", "http://127.0.0.1:9"])
+        .args(options)
+        .arg(&module)
         .output()
         .expect("the command");
     assert!(output.status.success(), "{output:?}");
@@ -440,34 +451,38 @@ fn a_folder_of_init_runs_as_its_page_says() {
     };
     let config = [9901, 9902, 10000].into_iter().fold(config, any_port);
     std::fs::write(format!("{made}/envoy.json"), config).expect("a file");
-    for version in [Version::Newest, Version::Oldest] {
-        let program = version.program();
-        let admin = format!("{made}/admin");
-        let _ = std::fs::remove_file(&admin);
-        let script = format!(
-            "cd '{made}' && exec '{}' -c envoy.json --admin-address-path admin --concurrency 1 --log-level warning --use-dynamic-base-id",
-            program.display()
-        );
-        let mut process = Process::start(
-            &["/bin/sh", "-c", &script],
-            &[],
-            Path::new(&format!("{made}/log")),
-        );
-        let (admin, _) = ready(&mut process, &admin);
-        let listeners = curl(&[&format!("http://{admin}/listeners")]).1;
-        let listener = |name: &str| {
-            let mut lines = listeners.lines();
-            let address = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix("::"));
-            address.expect("a listener")
-        };
+    let program = version.program();
+    let admin = format!("{made}/admin");
+    let script = format!(
+        "cd '{made}' && exec '{}' -c envoy.json --admin-address-path admin --concurrency 1 --log-level warning --use-dynamic-base-id",
+        program.display()
+    );
+    let mut process = Process::start(
+        &["/bin/sh", "-c", &script],
+        &[],
+        Path::new(&format!("{made}/log")),
+    );
+    let (admin, _) = ready(&mut process, &admin);
+    let listeners = curl(&[&format!("http://{admin}/listeners")]).1;
+    let listener = |name: &str| {
+        let mut lines = listeners.lines();
+        let address = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix("::"));
+        address.expect("a listener")
+    };
+    if host == Host::Wasm {
         let health = format!("http://{}/ready", listener("health"));
         wait_for("the policy", || (curl(&[&health]).0 == "200").then_some(()));
-        let body = asking("o1-pro").to_string();
-        let url = format!("http://{}/v1/chat/completions", listener("agents"));
-        let (status, told) = curl(&["-d", &body, "-H", "content-type: application/json", &url]);
-        assert_eq!(status, "400", "{told}");
-        assert!(told.contains("Pro models are not for agents"), "{told}");
     }
+    let body = asking("o1-pro").to_string();
+    let url = format!("http://{}/v1/chat/completions", listener("agents"));
+    let (status, told) = curl(&["-d", &body, "-H", "content-type: application/json", &url]);
+    assert_eq!(status, "400", "{told}");
+    assert!(told.contains("Pro models are not for agents"), "{told}");
+    let metrics = format!("http://{admin}/stats/prometheus");
+    wait_for("the metrics", || {
+        let (_, page) = curl(&[&metrics]);
+        page.contains("\nagentguard_requests_total{").then_some(())
+    });
 }
 
 /// The unit's command, by the name of its line.

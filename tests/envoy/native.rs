@@ -13,7 +13,12 @@ in_both_envoys![natively:
     a_route_has_a_policy_of_its_own,
     a_policy_of_a_route_that_is_refused_is_not_loaded,
     bodies_larger_than_the_listener_s_buffer_are_inspected,
+    a_folder_of_init_runs_as_its_page_says,
 ];
+
+fn a_folder_of_init_runs_as_its_page_says(version: Version) {
+    crate::examples::folder_of_init_runs(version, harness::Host::Native);
+}
 
 fn uninspectable(envoy: &Envoy, code: &str) -> f64 {
     let samples = envoy.samples();
