@@ -86,6 +86,9 @@ const FOUND: usize = 40;
 /// Work steps for each reading of a spaced-out value.
 const SPELLED: usize = 700;
 
+/// Moves of a finding past another one that are made for each finding before all of them are sorted.
+const MAX_MOVES: usize = 8;
+
 /// Maximum depth of nested encodings that are decoded.
 const DEPTH: usize = 2;
 
@@ -815,15 +818,33 @@ impl Scanner {
 /// the same start, the longest is kept, and of equally long ones the one with the highest confidence.
 #[inline(never)]
 pub fn join(found: &mut Vec<Finding>, ends: &mut Vec<usize>) {
-    // Findings arrive nearly sorted, which makes a stable sort fast.
-    sort::sort_by_key(found, |f| {
+    let order = |f: &Finding| {
         (
             f.start,
             std::cmp::Reverse(f.end),
             f.detector,
             std::cmp::Reverse(f.confidence),
         )
-    });
+    };
+    // Findings arrive nearly sorted: each moves past the few before it that begin later. Many such moves cost more than
+    // a sort.
+    let mut moves = found.len().saturating_mul(MAX_MOVES);
+    'insert: for at in 1..found.len() {
+        for pair_end in (1..=at).rev() {
+            let pair = found.get_mut(pair_end.wrapping_sub(1)..=pair_end);
+            match pair {
+                Some([before, behind]) if order(before) > order(behind) => {
+                    std::mem::swap(before, behind);
+                }
+                _ => break,
+            }
+            moves = moves.wrapping_sub(1);
+            if moves == 0 {
+                sort::sort_by_key(found, order);
+                break 'insert;
+            }
+        }
+    }
     ends.clear();
     found.retain(|finding| {
         let detector = usize::from(finding.detector);

@@ -235,12 +235,9 @@ impl NamedValue<'_> {
         self.place.text.slice(self.value.clone())
     }
 
-    /// Returns whether the value is a placeholder; as [`is_placeholder`](crate::detect::entropy::is_placeholder).
-    pub(in crate::detect) fn is_placeholder(&self) -> bool {
-        let value = self.bytes();
-        self.kinds.is_reference(value)
-            || self.kinds.is_repetitive(value)
-            || self.place.text.has_placeholder(self.value.clone())
+    /// Returns whether the value contains a [word of placeholders](crate::detect::entropy::has_word).
+    pub(in crate::detect) fn has_placeholder(&self) -> bool {
+        self.place.text.has_placeholder(self.value.clone())
     }
 
     /// Returns the value as a finding.

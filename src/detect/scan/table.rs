@@ -25,6 +25,8 @@ use crate::wire::work;
 
 /// Maximum columns of a table that have a name. Columns further right have none.
 const COLUMNS: usize = 256;
+/// Columns of a heading whose names are compared with those of the next one.
+const REMEMBERED: usize = 8;
 /// Maximum bytes of a column name.
 const NAME: usize = 40;
 /// Maximum bytes of a column name with the blanks around it.
@@ -71,6 +73,23 @@ struct Column {
     is_foreign: bool,
 }
 
+impl Column {
+    /// Looks up the name of the column. The name of a secret is written as in programs.
+    fn look_up(&mut self, name: &mut [u8], words: &mut Words, terms: &ContextDictionary) {
+        self.slots = words.of_name(name, terms);
+        if terms.finds_secrets() && named_value::names_secret(name) {
+            self.is_secret = true;
+            for byte in name.iter_mut().filter(|byte| **byte == b' ') {
+                *byte = b'_';
+            }
+            self.said = NameGroups::by(name);
+        } else if terms.is_password(self.slots) {
+            (self.is_secret, self.is_foreign) = (true, true);
+            self.said = NameGroups::by(PASSWORD);
+        }
+    }
+}
+
 /// Heading of a table: the names of its columns.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Heading {
@@ -100,8 +119,27 @@ impl Heading {
         self.columns.clear();
     }
 
-    /// Looks up the names of all columns.
-    fn look_up(&mut self, terms: &ContextDictionary) {
+    /// Returns the start of a column's name in the names of the heading.
+    fn start_of(&self, column: usize) -> usize {
+        let before = column.checked_sub(1).and_then(|at| self.columns.get(at));
+        before.map_or(0, |before| before.end)
+    }
+
+    /// Returns a column with this name as it was looked up. Lists forget which names mark secrets, and names of secrets
+    /// may have been written anew with underscores.
+    fn known(&self, name: &[u8]) -> Option<Column> {
+        if self.mark == 0 || name.contains(&b'_') {
+            return None;
+        }
+        let columns = self.columns.iter().enumerate().take(REMEMBERED);
+        let same = |(at, column): &(usize, &Column)| {
+            self.names.get(self.start_of(*at)..column.end) == Some(name)
+        };
+        columns.into_iter().find(same).map(|(_, column)| *column)
+    }
+
+    /// Looks up the names of all columns. `last`: the heading before, which often has the same names.
+    fn look_up(&mut self, terms: &ContextDictionary, last: Option<&Self>) {
         let mut words = Words::default();
         (self.speaking, self.has_secrets) = (0, false);
         let mut start = 0;
@@ -109,17 +147,13 @@ impl Heading {
             work::spend(LOOKED_UP);
             let name = self.names.get_mut(start..column.end).unwrap_or_default();
             start = column.end;
-            column.slots = words.of_name(name, terms);
-            if terms.finds_secrets() && named_value::names_secret(name) {
-                column.is_secret = true;
-                for byte in name.iter_mut().filter(|byte| **byte == b' ') {
-                    // Names in programs are written like this.
-                    *byte = b'_';
-                }
-                column.said = NameGroups::by(name);
-            } else if terms.is_password(column.slots) {
-                (column.is_secret, column.is_foreign) = (true, true);
-                column.said = NameGroups::by(PASSWORD);
+            if let Some(known) = last.and_then(|last| last.known(name)) {
+                *column = Column {
+                    end: column.end,
+                    ..known
+                };
+            } else {
+                column.look_up(name, &mut words, terms);
             }
             self.has_secrets |= column.is_secret;
             let speaks = column.slots != 0 || column.is_secret;
@@ -131,11 +165,9 @@ impl Heading {
     pub(super) fn secret(&self, cell: &Cell) -> Option<(&[u8], NameGroups)> {
         let column = cell.column;
         let known = self.columns.get(column)?;
-        let before = column.checked_sub(1).and_then(|at| self.columns.get(at));
-        let start = before.map_or(0, |before| before.end);
         let name = match known.is_foreign {
             true => PASSWORD,
-            false => self.names.get(start..known.end)?,
+            false => self.names.get(self.start_of(column)..known.end)?,
         };
         Some((name, known.said))
     }
@@ -562,7 +594,7 @@ impl Table {
 
     /// Looks up the names of the line. Returns the number of those that have an effect.
     fn look_up(&mut self, terms: &ContextDictionary) -> usize {
-        self.names.look_up(terms);
+        self.names.look_up(terms, self.heading.as_deref());
         let speaking = self.names.speaking;
         let counts = speaking > 0 && self.line.mark != 0;
         self.headings = self.headings.saturating_add(u16::from(counts));

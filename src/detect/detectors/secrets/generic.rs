@@ -139,14 +139,14 @@ fn generic(keyed: &NamedValue<'_>) -> Option<Match> {
         || kinds.is_reference(value)
         || kinds.is_repetitive(value)
         || is_code(value, kinds)
-        || is_snippet(value)
+        || is_snippet(value, kinds)
         || is_word(value)
         // `PASS: Suite1.TestLogin_OK`
         || keyed.name.len() == 4 && is_numbered(value)
     {
         return None;
     }
-    if keyed.is_placeholder() {
+    if keyed.has_placeholder() {
         // `wJalr…EXAMPLEKEY` contains the word that marks it as an example.
         return Some(keyed.found(Confidence::Low));
     }

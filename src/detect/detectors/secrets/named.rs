@@ -127,13 +127,15 @@ fn is_path_or_address(value: &[u8], kinds: CharClasses) -> bool {
 /// Returns whether a value is code of tool descriptions, schemas and programs: `run_in_background: false`,
 /// `limit=2000`, `Option<String>`, `&mut self.buf`, `foo(bar1)`, `process.env.X`, `urn:…`, `a|b|c`, `[a-z]{3}`, `' +
 /// name + '`.
-pub(super) fn is_snippet(value: &[u8]) -> bool {
-    is_setting(value)
-        || is_call_or_type(value)
-        || is_concatenation(value)
-        || is_pattern(value)
-        || is_choice(value)
-        || is_environment(value)
+pub(super) fn is_snippet(value: &[u8], kinds: CharClasses) -> bool {
+    // Each of these has a mark that most values lack.
+    let assigned = kinds.may_have(marks::COLON | marks::EQUALS);
+    let strange = kinds.may_have(marks::STRANGE);
+    assigned && is_setting(value)
+        || (strange || assigned) && is_call_or_type(value)
+        || (strange || value.starts_with(b"+")) && is_concatenation(value)
+        || strange && (is_pattern(value) || is_choice(value))
+        || (strange || kinds.may_have(marks::COLON | marks::DOT)) && is_environment(value)
 }
 
 fn is_of_identifier(byte: u8) -> bool {
@@ -268,20 +270,56 @@ fn is_choice(value: &[u8]) -> bool {
 /// Returns whether a value is the name of a variable in the environment or of a program's setting, or a name by RFC
 /// 8141.
 fn is_environment(value: &[u8]) -> bool {
-    let starts = [
-        &b"process.env"[..],
-        b"import.meta.env",
-        b"os.environ",
-        b"os.getenv",
-        b"System.getenv",
-        b"std::env",
-        b"env.",
-        b"ENV[",
-        b"urn:",
-        b"config.",
-        b"settings.",
-        b"self.",
-        b"this.",
-    ];
-    starts.iter().any(|start| value.starts_with(start))
+    let names: &[&[u8]] = match value.first() {
+        Some(b'p') => &[b"process.env"],
+        Some(b'i') => &[b"import.meta.env"],
+        Some(b'o') => &[b"os.environ", b"os.getenv"],
+        Some(b'S') => &[b"System.getenv"],
+        Some(b's') => &[b"std::env", b"settings.", b"self."],
+        Some(b'e') => &[b"env."],
+        Some(b'E') => &[b"ENV["],
+        Some(b'u') => &[b"urn:"],
+        Some(b'c') => &[b"config."],
+        Some(b't') => &[b"this."],
+        _ => return false,
+    };
+    names.iter().any(|name| value.starts_with(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::entropy::makeup;
+    use proptest::prelude::*;
+
+    /// The same without a look at the marks of the value.
+    fn is_any_snippet(value: &[u8]) -> bool {
+        is_setting(value)
+            || is_call_or_type(value)
+            || is_concatenation(value)
+            || is_pattern(value)
+            || is_choice(value)
+            || is_environment(value)
+    }
+
+    proptest! {
+        #[test]
+        fn the_marks_of_a_value_rule_out_no_snippet(
+            parts in prop::collection::vec(
+                prop_oneof![
+                    "[ -~]{0,3}",
+                    prop::sample::select(vec![
+                        "limit", "=", ": ", "2000", "foo(", ")", "<T>", "&mut ", "' + ", "+name", "\"", "[a-z]", "{3}",
+                        "(?:", "\\d", "${id}", "a|b", "process.env", "env.", "ENV[", "urn:", "this.", "std::env", "é",
+                        "}=", "=>", ");", "import.meta.env", "settings.",
+                    ]).prop_map(str::to_owned),
+                ],
+                0..5,
+            )
+        ) {
+            let value = parts.concat();
+            let value = value.as_bytes();
+            prop_assert_eq!(is_snippet(value, makeup(value)), is_any_snippet(value));
+        }
+    }
 }

@@ -261,7 +261,7 @@ fn password(keyed: &NamedValue<'_>) -> Option<Match> {
     let time =
         matches!(value, [y, _, _, _, b'-', _, _, b'-', _, _, b'T', ..] if y.is_ascii_digit());
     let constant = keyed.link != Binding::Assigned && is_identifier(value);
-    if option || time || constant || is_snippet(value) || is_verb(keyed) {
+    if option || time || constant || is_snippet(value, kinds) || is_verb(keyed) {
         return None;
     }
     if kinds.is_reference(value)
