@@ -1,8 +1,8 @@
 //! `sql_verb_in`, `sql_table_in`, `sql_limit_greater_than`: what SQL does, by its tokens.
 //!
 //! A text is read as each of three families of servers reads it (standard and PostgreSQL, MySQL, SQL Server), and every
-//! reading counts: a word that is a comment to one of them is a statement to another. Each verb, table and statement is
-//! a value of its own.
+//! reading counts: a word that is a comment to one of them is a statement to another. A text without anything that they
+//! read in different ways is read once. Each verb, table and statement is a value of its own.
 //!
 //! - Verbs: the word of each statement, of queries and changes inside it (`WITH … AS (DELETE …)`), and what a clause
 //!   implies: `SELECT … INTO` creates and inserts, `FOR UPDATE` locks, `COPY … PROGRAM` executes. `"select *"` in a list
@@ -30,11 +30,14 @@ use crate::wire::sorted_map::SortedSet;
 use crate::wire::work;
 use rows::Rows;
 use statement::{SqlFindings, TableRef};
-use token::{Dialect, tokens};
+use token::{Dialect, is_read_alike, tokens};
 use words::{OPAQUE_VERBS, OTHER_VERBS, RESERVED_VERBS};
 
 /// Longest text that is read.
 const MAX_BYTES: usize = 256 << 10;
+
+/// Work steps for each byte of a text that is read once more, for another family of servers.
+const READ_AGAIN: usize = 40;
 
 /// Work steps for comparing a table with an entry.
 const COMPARED: usize = 32;
@@ -114,7 +117,17 @@ impl SqlQuestion {
             return verdict(TestResult::Unreadable);
         }
         let mut seen: Vec<SqlFindings> = Vec::with_capacity(Dialect::ALL.len());
-        for dialect in Dialect::ALL {
+        let readings = match is_read_alike(text) {
+            true => 1,
+            false => Dialect::ALL.len(),
+        };
+        for (number, dialect) in Dialect::ALL.into_iter().take(readings).enumerate() {
+            if number > 0 {
+                work::spend(text.len().saturating_mul(READ_AGAIN));
+            }
+            if work::is_exhausted() {
+                return verdict(TestResult::Unreadable);
+            }
             match tokens(text, dialect).and_then(|tokens| statement::read(&tokens)) {
                 None => verdict(TestResult::Unreadable),
                 Some(findings) if seen.contains(&findings) => {}

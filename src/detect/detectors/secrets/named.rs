@@ -129,12 +129,10 @@ fn is_path_or_address(value: &[u8], kinds: CharClasses) -> bool {
 /// name + '`.
 pub(super) fn is_snippet(value: &[u8], kinds: CharClasses) -> bool {
     // Each of these has a mark that most values lack.
-    let assigned = kinds.may_have(marks::COLON | marks::EQUALS);
     let strange = kinds.may_have(marks::STRANGE);
-    assigned && is_setting(value)
-        || (strange || assigned) && is_call_or_type(value)
+    kinds.may_have(marks::COLON | marks::EQUALS) && is_setting(value)
         || (strange || value.starts_with(b"+")) && is_concatenation(value)
-        || strange && (is_pattern(value) || is_choice(value))
+        || strange && (is_call_or_type(value) || is_pattern(value) || is_choice(value))
         || (strange || kinds.may_have(marks::COLON | marks::DOT)) && is_environment(value)
 }
 

@@ -58,6 +58,18 @@ pub(super) fn tokens(text: &str, dialect: Dialect) -> Option<Vec<Token>> {
     Some(lexer.tokens)
 }
 
+/// Whether all families read a text alike for sure: nothing stands in it that one of them reads in its own way.
+pub(super) fn is_read_alike(text: &str) -> bool {
+    let is_own = |byte: u8| matches!(byte, b'#' | b'[' | b'$' | b'\\') || !byte.is_ascii();
+    let is_own_pair = |two: &[u8]| {
+        matches!(
+            two,
+            [b'-', b'-'] | [b'e' | b'E', b'\''] | [b'g' | b'G', b'o' | b'O']
+        )
+    };
+    !text.bytes().any(is_own) && !text.as_bytes().windows(2).any(is_own_pair)
+}
+
 struct Lexer<'t> {
     rest: &'t str,
     dialect: Dialect,
