@@ -360,6 +360,7 @@ impl Exchange {
             return None;
         };
         let (_, number) = running.asked.take_if(|(asked, _)| *asked == envoys)?;
+        faults::at("answered", stream);
         if let Some(policy) = &self.policy {
             policy.refresh(&running.guard);
         }

@@ -24,7 +24,7 @@ in_both_envoys![
 ];
 
 /// A policy in which large refunds wait for a manager.
-fn refunds(approval: Value) -> Value {
+pub fn refunds(approval: Value) -> Value {
     let lead = SigningKey::from_seed("lead", [2; 32]);
     let rule = json!({
         "id": "large",
@@ -43,7 +43,7 @@ fn refunds(approval: Value) -> Value {
     )
 }
 
-fn start(version: Version, policy: &Value, service: SocketAddr) -> Envoy {
+pub fn start(version: Version, policy: &Value, service: SocketAddr) -> Envoy {
     Setup::new(version, sites(policy))
         .service("approvals", service)
         .start()
@@ -70,7 +70,7 @@ fn gives(tokens: &[String]) -> Answer {
 }
 
 /// The reference responder: it agrees to everything.
-fn agrees(received: &Received) -> Answer {
+pub fn agrees(received: &Received) -> Answer {
     let requests = named(received);
     let tokens: Vec<String> = requests
         .iter()

@@ -5,11 +5,13 @@ use crate::scene::{
     Mode, answers, case, forbidden, in_every_way, in_mode, no_weapons, policy, refusal, says,
     sites, with,
 };
-use harness::{Envoy, Request, Setup, Site, Version, wait_for};
+use crate::{approval_service, approvals};
+use harness::{Answer, Envoy, Provider, Request, Setup, Site, Version, wait_for};
 use serde_json::{Value, json};
 
 in_both_envoys![natively:
     a_panic_denies_its_exchange_and_no_other,
+    a_panic_at_the_answer_of_a_service_denies_the_call_that_waits,
     a_route_has_a_policy_of_its_own,
     a_policy_of_a_route_that_is_refused_is_not_loaded,
     bodies_larger_than_the_listener_s_buffer_are_inspected,
@@ -94,6 +96,27 @@ fn a_panic_denies_its_exchange_and_no_other(version: Version) {
             (lines.len() == 2 * 5 * 3 && written == 2 * 5 * 2).then_some(())
         });
     }
+}
+
+fn a_panic_at_the_answer_of_a_service_denies_the_call_that_waits(version: Version) {
+    let service = Provider::start();
+    service.answer_with(approval_service::agrees);
+    let policy = approval_service::refunds(json!({"wait": "30s"}));
+    let envoy = approval_service::start(version, &policy, service.address);
+    let done = br#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"done"}]}}"#;
+    envoy.provider.answer_always(Answer::json(200, done));
+    let mut panics = 0.0;
+    in_every_way(&envoy, |site, _, http| {
+        let panicking = approvals::tool_call(None).header("x-test-panic", "answered");
+        let denied = site.send(http, &panicking);
+        panics += 1.0;
+        assert_eq!(denied.status, 503);
+        assert_eq!(denied.header("x-agentguard-code"), Some("AG9006"));
+        // The next one waits, and passes.
+        let passed = site.send(http, &approvals::tool_call(None));
+        assert!(contains(&passed.body, b"done"));
+    });
+    assert_eq!(uninspectable(&envoy, "AG9006"), panics);
 }
 
 /// Whether the provider got anything of a request that panicked in this hook.
