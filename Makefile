@@ -56,7 +56,7 @@ envoy-of = $(VENV)/envoy-$(1)/bin/envoy
 node-of  = $(VENV)/node-$(1)/nodejs/bin/node
 
 .DEFAULT_GOAL := help
-.PHONY: help run site wasm native faulty-native build quick-wasm quick-build lint test test-unit test-envoy test-native test-clients test-observability test-mesh test-sessions test-go bench bench-exchange bench-detect bench-read bench-decide counts size dist test-dist clean check-rust check-python check-curl
+.PHONY: help run site wasm native faulty-native build quick-wasm quick-build lint test test-unit test-envoy test-native test-clients test-observability pictures test-mesh test-sessions test-go bench bench-exchange bench-detect bench-read bench-decide counts size dist test-dist clean check-rust check-python check-curl
 .DELETE_ON_ERROR:
 
 help: ## Lists the targets
@@ -153,6 +153,12 @@ test-observability: $(if $(QUICK),quick-wasm,wasm) envoy ## Tests of alerts, das
 	@tools/setup/requirements prometheus
 	@$(IN_ENVOY) \
 	$(STEP) 'Testing alerts and dashboards' cargo test --quiet --test envoy -- --ignored observability
+
+# The pictures of docs/metrics.md, from what a real Prometheus answers to the queries of the dashboards.
+pictures: $(if $(QUICK),quick-wasm,wasm) envoy ## Draw the Grafana dashboards anew, after a scripted load
+	@tools/setup/requirements prometheus
+	@$(IN_ENVOY) \
+	$(STEP) 'Drawing the dashboards' cargo test --quiet --test envoy -- --ignored pictures
 
 MESH := $(VENV)/istio-$(ISTIO)/pilot-agent $(VENV)/kubernetes-$(KUBERNETES)/kube-apiserver $(VENV)/crane-$(CRANE)/crane \
   $(VENV)/helm-$(HELM)/helm $(VENV)/envoy-gateway-$(ENVOY_GATEWAY)/envoy-gateway \

@@ -444,53 +444,87 @@ fn queries() -> Vec<(String, String)> {
     found
 }
 
+/// A real Prometheus that scrapes an Envoy each second.
+struct Prometheus {
+    url: String,
+    folder: PathBuf,
+    _process: Process,
+}
+
+impl Prometheus {
+    fn start(envoy: &Envoy) -> Prometheus {
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|free| free.local_addr())
+            .expect("a port");
+        let name = format!(
+            "agentguard-prometheus-{}-{}",
+            std::process::id(),
+            port.port()
+        );
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let config = json!({
+            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+            "rule_files": [file("envoy/prometheus/alerts.yaml")],
+            "scrape_configs": [{
+                "job_name": "envoy", "metrics_path": "/stats/prometheus",
+                "static_configs": [{"targets": [envoy.admin().to_string()], "labels": {"instance": "envoy"}}],
+            }],
+        });
+        let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
+        std::fs::write(folder.join("prometheus.yml"), config.to_string()).expect("a file");
+        let process = Process::start(
+            &[
+                "prometheus",
+                &format!("--config.file={}", path("prometheus.yml")),
+                &format!("--storage.tsdb.path={}", path("data")),
+                &format!("--web.listen-address={port}"),
+            ],
+            &[],
+            &folder.join("log"),
+        );
+        Prometheus {
+            url: format!("http://{port}"),
+            folder,
+            _process: process,
+        }
+    }
+
+    fn query(&self, query: &str) -> (bool, String) {
+        promtool(&["query", "instant", &self.url, query], "")
+    }
+
+    /// Waits until it has scraped Envoy a number of times.
+    fn scraped(&self, number: u32) {
+        wait_for("a scrape", || {
+            let (good, printed) = self.query(&format!(
+                "count_over_time(agentguard_policy_info[1m]) >= {number}"
+            ));
+            (good && !printed.trim().is_empty()).then_some(())
+        });
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
 #[test]
 #[ignore = "needs Prometheus: make test-observability"]
 fn observability_every_query_of_the_dashboards_and_the_docs_has_data() {
     let scene = Scene::start("dashboards");
     scene.quiet_round();
     scene.bad_round();
-    let folder = std::env::temp_dir().join(format!("agentguard-prometheus-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a folder");
-    let port = TcpListener::bind("127.0.0.1:0")
-        .and_then(|free| free.local_addr())
-        .expect("a port");
-    let config = json!({
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": [file("envoy/prometheus/alerts.yaml")],
-        "scrape_configs": [{
-            "job_name": "envoy", "metrics_path": "/stats/prometheus",
-            "static_configs": [{"targets": [scene.envoy.admin().to_string()]}],
-        }],
-    });
-    let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
-    std::fs::write(folder.join("prometheus.yml"), config.to_string()).expect("a file");
-    let prometheus = Process::start(
-        &[
-            "prometheus",
-            &format!("--config.file={}", path("prometheus.yml")),
-            &format!("--storage.tsdb.path={}", path("data")),
-            &format!("--web.listen-address={port}"),
-        ],
-        &[],
-        &folder.join("log"),
-    );
-    let query = |query: &str| promtool(&["query", "instant", &format!("http://{port}"), query], "");
-    let scraped = |number: u32| {
-        wait_for("a scrape", || {
-            let (good, printed) = query(&format!(
-                "count_over_time(agentguard_policy_info[1m]) >= {number}"
-            ));
-            (good && !printed.trim().is_empty()).then_some(())
-        });
-    };
-    scraped(2);
+    let prometheus = Prometheus::start(&scene.envoy);
+    prometheus.scraped(2);
     scene.bad_round();
     scene.bad_round();
-    scraped(6);
+    prometheus.scraped(6);
     let mut empty = Vec::new();
     for (place, expression) in queries() {
-        let (good, printed) = query(&expression);
+        let (good, printed) = prometheus.query(&expression);
         // `{labels} => value @[time]`
         let has_data = printed
             .lines()
@@ -499,8 +533,6 @@ fn observability_every_query_of_the_dashboards_and_the_docs_has_data() {
             empty.push(format!("{place}: {expression}: {printed}"));
         }
     }
-    drop(prometheus);
-    let _ = std::fs::remove_dir_all(&folder);
     assert!(empty.is_empty(), "{empty:#?}");
 }
 
@@ -517,4 +549,39 @@ fn observability_prometheus_takes_the_configuration_of_the_compose_file() {
     let config = format!("{made}/monitoring/prometheus.yml");
     let (good, printed) = promtool(&["check", "config", &config], "");
     assert!(good && printed.contains("rules found"), "{printed}");
+}
+
+/// Seconds that the pictures of the dashboards show.
+const SHOWN: usize = 75;
+
+#[test]
+#[ignore = "draws the dashboards: make pictures"]
+fn pictures_of_the_dashboards_are_drawn() {
+    let scene = Scene::start("pictures");
+    let prometheus = Prometheus::start(&scene.envoy);
+    prometheus.scraped(2);
+    // Quiet traffic, and from a third of the time on everything that can go wrong now and then.
+    let hello = || Request::chat(says("hello"));
+    for second in 0..SHOWN {
+        scene.send("main", hello().header("x-agent-key", BETA));
+        scene.send("refunds", hello());
+        scene.send("watched", hello());
+        if second > SHOWN / 3 && second.is_multiple_of(4) {
+            scene.bad_round();
+        }
+        if second == SHOWN / 2 {
+            scene
+                .kill
+                .kill(&["--tool", "rm", "--reason", "It removes."]);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(700));
+    }
+    let drawn = Command::new(file("tools/dashboards/draw.py"))
+        .args([&prometheus.url, &SHOWN.to_string()])
+        .arg(file("docs/pictures"))
+        .output()
+        .expect("Python");
+    let said = String::from_utf8_lossy(&drawn.stdout);
+    assert!(drawn.status.success(), "{said}{drawn:?}");
+    println!("{said}");
 }
