@@ -43,6 +43,18 @@ pub(super) fn read(name: &str) -> Result<Vec<u8>, Failed> {
         .map_err(|what| print_error(&format!("{name} can't be read: {what}")))
 }
 
+/// Why a file can't be read, and what to do.
+pub(super) fn unreadable(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "there is no such file; is the path right?".to_owned(),
+        ErrorKind::PermissionDenied => {
+            "permission denied; run this as a user who may read it".to_owned()
+        }
+        ErrorKind::IsADirectory => "it is a folder; name a file".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
 /// Reads a file of at most `most` bytes, or standard input for `-`.
 ///
 /// # Errors
@@ -57,7 +69,7 @@ pub(super) fn read_at_most(name: &str, most: usize) -> Result<Vec<u8>, String> {
     match read {
         Ok(_) if bytes.len() > most => Err(format!("too large: more than {most} bytes")),
         Ok(_) => Ok(bytes),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(unreadable(&error)),
     }
 }
 
@@ -66,7 +78,13 @@ pub(super) fn read_at_most(name: &str, most: usize) -> Result<Vec<u8>, String> {
 /// keeps its permissions; a device or a pipe is written to directly.
 pub(super) fn replace_file(name: &str, contents: &[u8]) -> Result<(), Failed> {
     let path = Path::new(name);
-    let failed = |error: std::io::Error| print_error(&format!("{name} can't be written: {error}"));
+    let failed = |error: std::io::Error| {
+        let why = match error.kind() {
+            ErrorKind::NotFound => "its folder does not exist; make it first".to_owned(),
+            _ => error.to_string(),
+        };
+        print_error(&format!("{name} can't be written: {why}"))
+    };
     let existing = std::fs::metadata(path).ok();
     if existing
         .as_ref()

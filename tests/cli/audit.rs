@@ -217,7 +217,10 @@ fn what_is_no_file_is_said_before_anything_is_read() {
     let (code, said) = folder.tells(&["audit", "verify", inside, &file, gone.to_str().unwrap()]);
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("it is a folder; name its files\n"), "{said}");
-    assert!(said.contains("gone can't be read: No such file"), "{said}");
+    assert!(
+        said.contains("gone can't be read: there is no such file; is the path right?\n"),
+        "{said}"
+    );
     // A glob that meets a link to the newest file is no fault.
     let (code, said) = folder.tells(&["audit", "verify", &file, &file]);
     assert_eq!(code, Some(0), "{said}");
@@ -815,4 +818,53 @@ fn an_export_says_what_becomes_of_content() {
         !stripped.contains("calc") && !stripped.contains("redacted"),
         "{stripped}"
     );
+}
+
+#[test]
+fn what_is_wrong_with_files_and_options_is_said_with_its_place_and_what_to_do() {
+    let folder = Folder::new("audit-night");
+    let log = folder.write("audit.jsonl", &lines(&recorded()));
+    let whole = gzip(&lines(&recorded()));
+    let cut = folder.write("cut.gz", whole.split_at(whole.len() / 2).0);
+    let empty = folder.write("empty", b"");
+    let gone = folder.0.join("gone").to_str().unwrap().to_owned();
+    let nowhere = folder.0.join("no/file").to_str().unwrap().to_owned();
+    let inside = folder.0.to_str().unwrap().to_owned();
+    let key = |name: &str| format!("file:{name}");
+    let mut told = String::new();
+    for arguments in [
+        vec!["verify", &empty],
+        vec!["verify", &gone],
+        vec!["verify", &inside],
+        vec!["verify", &log, "--key", &key(&gone)],
+        vec!["verify", &log, "--key", &key(&inside)],
+        vec!["verify", &log, "--key", &key(&empty)],
+        vec!["verify", &log, "--heads", &gone],
+        vec!["verify", &log, "--write-heads", &nowhere],
+        vec!["checkpoint", &log, "--key", &gone],
+        vec!["checkpoint", &log, "--key", &log],
+        vec!["query", &empty],
+        vec!["query", &log, "--where", "decison=deny"],
+        vec!["query", &log, "--where", "decision==deny"],
+        vec![
+            "query",
+            &log,
+            "--request-id",
+            "r-1",
+            "--columns",
+            "ts,findngs",
+        ],
+        vec!["query", &cut, "--request-id", "none"],
+        vec!["report", &empty],
+        vec!["report", &cut, "--rule", "none"],
+        vec!["index", &cut, "--db", &nowhere],
+        vec!["prune", &gone, "--older-than", "1d", "--heads", &nowhere],
+    ] {
+        let (code, said) = folder.tells(&[&["audit"][..], &arguments].concat());
+        let shown = arguments.join(" ").replace(&format!("{inside}/"), "");
+        let shown = shown.replace(&inside, "FOLDER");
+        let said = said.replace(&inside, "FOLDER");
+        told += &format!("$ audit {shown}\n{said}-> {}\n", code.unwrap());
+    }
+    insta::assert_snapshot!("audit_at_night", told);
 }

@@ -8,7 +8,7 @@ use super::index::{Index, IndexError};
 use super::index_writer::{IndexWriter, indexed_files, settle};
 use super::indexed_files::{IndexedFile, Mark, Plan, State, plan};
 use super::lines::{Lines, fault_of};
-use super::source::{is_no_exchange, note_others};
+use super::source::{is_no_exchange, note_others, status};
 use super::trail::{Files, counted};
 use crate::audit::{Fault, Place};
 use clap::Args;
@@ -44,6 +44,7 @@ pub(super) struct BuildIndex {
 struct Progress {
     new: u64,
     others: u64,
+    unread: u64,
 }
 
 impl BuildIndex {
@@ -67,7 +68,11 @@ impl BuildIndex {
         if progress.others > 0 {
             note_others(progress.others);
         }
-        let Progress { new, others } = progress;
+        let Progress {
+            new,
+            others,
+            unread,
+        } = progress;
         match json {
             true => output::line(
                 &json!({"records": records, "new": new, "not_records": others}).to_string(),
@@ -82,7 +87,7 @@ impl BuildIndex {
                 output::line(&format!("{}: {all}{new}", self.db));
             }
         }
-        Ok(ExitStatus::Clean)
+        Ok(status(unread))
     }
 
     fn failed(&self, what: &str) -> Failed {
@@ -235,6 +240,8 @@ fn read(mut writer: IndexWriter, plan: &Plan, progress: &mut Progress) -> Result
             output::note(&format!("{place}: {}", fault.describe(&name)));
             // It is looked at again the next time, even if it stays as it is.
             file.state = State::default();
+            let is_written_now = matches!(fault, Fault::Truncated(_));
+            progress.unread = progress.unread.saturating_add(u64::from(!is_written_now));
         }
         let read = u64::from(writer.next().saturating_sub(first));
         progress.new = progress.new.saturating_add(read);

@@ -2,6 +2,8 @@
 
 use super::super::{Failed, output};
 use super::members::{MODEL, visit};
+use crate::audit::{MEMBERS, Member, Shape};
+use crate::diag::nearest;
 use clap::Args;
 use memchr::memmem;
 
@@ -197,9 +199,10 @@ impl FilterOptions {
         for text in &self.conditions {
             let condition = read_condition(text).ok_or_else(|| {
                 output::print_error(&format!(
-                    "--where {text}: write a path, or a path and a value: `status>=500`, `findings.email`, `host!=api.openai.com`"
+                    "--where {text}: write a path, or a path, one sign and a value: `status>=500`, `findings.email`, `host!=api.openai.com`"
                 ))
             })?;
+            note_unknown("--where", std::slice::from_ref(&condition.path));
             conditions.push(condition);
         }
         Ok(Filter {
@@ -207,6 +210,46 @@ impl FilterOptions {
             until: time("until", &self.until)?,
             conditions,
         })
+    }
+}
+
+/// Says which paths name no member that this version writes: a typing error looks like an empty answer.
+pub(super) fn note_unknown(option: &str, paths: &[String]) {
+    let mut known = Vec::new();
+    add_paths("", MEMBERS, &mut known);
+    for path in paths {
+        let is_known = known.iter().any(|(member, has_names)| {
+            let below = path.strip_prefix(member.as_str());
+            member
+                .strip_prefix(path.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+                || (*has_names && below.is_some_and(|rest| rest.starts_with('.')))
+        });
+        if !is_known {
+            let names: Vec<&str> = known.iter().map(|(member, _)| member.as_str()).collect();
+            let hint = match nearest(path, &names) {
+                Some(name) => format!("did you mean `{name}`?"),
+                None => "`agentguard schema --audit` lists all".to_owned(),
+            };
+            let path = output::visible(path);
+            output::note(&format!(
+                "{option} {path}: records have no such member; {hint}"
+            ));
+        }
+    }
+}
+
+/// Adds the paths of members, and whether they have others of any name below.
+fn add_paths(above: &str, members: &[Member], paths: &mut Vec<(String, bool)>) {
+    for member in members {
+        let path = match above {
+            "" => member.name.to_owned(),
+            above => format!("{above}.{}", member.name),
+        };
+        if let Shape::Object(members) | Shape::List(members) = member.shape {
+            add_paths(&path, members, paths);
+        }
+        paths.push((path, matches!(member.shape, Shape::Counts)));
     }
 }
 
@@ -264,7 +307,11 @@ fn read_condition(text: &str) -> Option<Condition> {
         None => (text, ""),
     };
     let path = path.trim();
-    if path.is_empty() || path.starts_with('.') || path.contains(char::is_whitespace) {
+    if rest.starts_with("==")
+        || path.is_empty()
+        || path.starts_with('.')
+        || path.contains(char::is_whitespace)
+    {
         return None;
     }
     let found = signs
@@ -390,7 +437,7 @@ mod tests {
         ] {
             assert!(!meets(not_met), "{not_met}");
         }
-        for wrong in ["", "=x", "a!b", "status>x", "a b=c", ".a=b"] {
+        for wrong in ["", "=x", "a==b", "a!b", "status>x", "a b=c", ".a=b"] {
             assert_eq!(read_condition(wrong), None, "{wrong}");
         }
     }

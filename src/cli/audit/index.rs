@@ -126,6 +126,8 @@ pub(super) struct Found {
     pub(super) lines: Vec<String>,
     /// Number of all records that are meant; `None` if not all were read.
     pub(super) total: Option<u64>,
+    /// Number of files that could not be read to their ends.
+    pub(super) unread: u64,
 }
 
 impl Index {

@@ -3,9 +3,9 @@
 use super::super::{ExitStatus, Failed, output};
 use super::cells::{spreadsheet, text_table};
 use super::conversation::{conversation, without_content};
-use super::filter::FilterOptions;
+use super::filter::{FilterOptions, note_unknown};
 use super::members::visit;
-use super::source::Source;
+use super::source::{Source, status};
 use clap::{Args, ValueEnum};
 use std::ops::ControlFlow;
 
@@ -165,6 +165,7 @@ fn columns_or(given: &[String], default: &[&str]) -> Vec<String> {
 impl Query {
     pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
         let filter = self.filter.read(jiff::Timestamp::now())?;
+        note_unknown("--columns", &self.columns);
         let limit = match self.limit {
             0 => usize::MAX,
             limit => limit,
@@ -172,11 +173,11 @@ impl Query {
         let found = Source::open(&self.files)?.newest(&filter, limit)?;
         if json {
             found.lines.iter().for_each(|line| output::line(line));
-            return Ok(ExitStatus::Clean);
+            return Ok(status(found.unread));
         }
         if found.lines.is_empty() {
             output::line("no record");
-            return Ok(ExitStatus::Clean);
+            return Ok(status(found.unread));
         }
         let columns = columns_or(&self.columns, QUERY_COLUMNS);
         let rows: Vec<Vec<String>> = found.lines.iter().map(|line| row(line, &columns)).collect();
@@ -199,7 +200,7 @@ impl Query {
                 "the newest {shown} records; there may be more: --limit 0 shows all"
             )),
         }
-        Ok(ExitStatus::Clean)
+        Ok(status(found.unread))
     }
 }
 
@@ -231,14 +232,15 @@ impl Export {
 
     pub(super) fn run(&self) -> Result<ExitStatus, Failed> {
         let filter = self.filter.read(jiff::Timestamp::now())?;
+        note_unknown("--columns", &self.columns);
         let source = Source::open(&self.files)?;
         let columns = columns_or(&self.columns, EXPORT_COLUMNS);
         let out = std::io::BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
         let mut out = Writer::new(self.format, out);
         let mut written = out.header(&columns);
-        let mut contents = 0_u64;
+        let (mut contents, mut unread) = (0_u64, 0_u64);
         if written.is_ok() {
-            source.each(&filter, &mut |line| {
+            unread = source.each(&filter, &mut |line| {
                 let has_content = has_content(line);
                 contents = contents.saturating_add(u64::from(has_content));
                 written = match has_content && self.without_content {
@@ -258,7 +260,7 @@ impl Export {
             Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(
                 output::print_error(&format!("the export can't be written: {error}")),
             ),
-            _ => Ok(ExitStatus::Clean),
+            _ => Ok(status(unread)),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::conversation::as_text as content_as_text;
 use super::filter::FilterOptions;
 use super::members::Facts;
 use super::page;
-use super::source::Source;
+use super::source::{Source, status};
 use super::summary::{Cell, Section, Summary};
 use super::violations::{SECTION, Violation, Violations};
 use crate::policy::Prices;
@@ -56,7 +56,7 @@ impl WriteReport {
         };
         let mut summary = Summary::new(prices);
         let mut violations = Violations::new(self.content);
-        Source::open(&self.files)?.each(&filter, &mut |line| {
+        let unread = Source::open(&self.files)?.each(&filter, &mut |line| {
             if let Some(facts) = Facts::of(line.as_bytes()) {
                 summary.add(&facts);
                 violations.add(&facts, line);
@@ -76,6 +76,10 @@ impl WriteReport {
             ),
             None => "no exchange".to_owned(),
         };
+        let range = match unread {
+            0 => range,
+            _ => format!("{range}. Incomplete: a file could not be read to its end"),
+        };
         let format = if json {
             ReportFormat::Json
         } else {
@@ -86,9 +90,9 @@ impl WriteReport {
             ReportFormat::Markdown => as_markdown(&range, &sections, &violations),
             ReportFormat::Html => page::html(&range, &sections, &violations),
             ReportFormat::Csv => as_csv(&sections, &violations),
-            ReportFormat::Json => as_json(&summary, &sections, &violations),
+            ReportFormat::Json => as_json(&summary, &sections, &violations, unread == 0),
         });
-        Ok(ExitStatus::Clean)
+        Ok(status(unread))
     }
 }
 
@@ -205,12 +209,18 @@ fn as_csv(sections: &[Section], violations: &Violations) -> String {
     csv_rows(&rows)
 }
 
-fn as_json(summary: &Summary, sections: &[Section], violations: &Violations) -> String {
+fn as_json(
+    summary: &Summary,
+    sections: &[Section],
+    violations: &Violations,
+    is_complete: bool,
+) -> String {
     let (first, last) = summary.range().unzip();
     let mut object = Map::new();
     object.insert("from".to_owned(), json!(first));
     object.insert("to".to_owned(), json!(last));
     object.insert("exchanges".to_owned(), json!(summary.records));
+    object.insert("complete".to_owned(), json!(is_complete));
     for section in sections {
         let rows = section.rows.iter().map(|row| {
             let cells = section.columns.iter().zip(row);

@@ -1,6 +1,6 @@
 //! Records of files or of an index, as queries, exports and reports read them.
 
-use super::super::{Failed, output};
+use super::super::{ExitStatus, Failed, output};
 use super::filter::{Filter, Reading};
 use super::index::{Found, Index, IndexError};
 use super::lines::Line;
@@ -40,7 +40,7 @@ impl Source {
                 // The oldest of those that are kept is on top; of the same time, the one that was read first.
                 let mut kept = BinaryHeap::new();
                 let mut total = 0_u64;
-                read(files, filter, &mut |line, time| {
+                let unread = read(files, filter, &mut |line, time| {
                     total = total.saturating_add(1);
                     kept.push(Reverse((time, total, line.to_owned())));
                     if kept.len() > limit {
@@ -55,25 +55,24 @@ impl Source {
                 Ok(Found {
                     lines,
                     total: Some(total),
+                    unread,
                 })
             }
         }
     }
 
-    /// Hands over all records that are meant.
+    /// Hands over all records that are meant. Returns the number of files that could not be read to their ends.
     pub(super) fn each(
         &self,
         filter: &Filter,
         take: &mut dyn FnMut(&str) -> ControlFlow<()>,
-    ) -> Result<(), Failed> {
+    ) -> Result<u64, Failed> {
         match self {
             Source::Index(name, index) => index
                 .each(filter, take)
+                .map(|()| 0)
                 .map_err(|error| failed(name, &error)),
-            Source::Files(files) => {
-                read(files, filter, &mut |line, _| take(line));
-                Ok(())
-            }
+            Source::Files(files) => Ok(read(files, filter, &mut |line, _| take(line))),
         }
     }
 }
@@ -82,10 +81,15 @@ fn failed(name: &str, error: &IndexError) -> Failed {
     output::print_error(&format!("{name}: {error}"))
 }
 
-/// Reads the records of files. What can't be read is said, and the rest is read.
-fn read(files: &Files, filter: &Filter, take: &mut dyn FnMut(&str, String) -> ControlFlow<()>) {
-    let mut others = 0_u64;
-    let is_ended = each_line(files, &mut |line| {
+/// Reads the records of files. What can't be read is said, and the rest is read. Returns the number of files that could not be read to
+/// their ends.
+fn read(
+    files: &Files,
+    filter: &Filter,
+    take: &mut dyn FnMut(&str, String) -> ControlFlow<()>,
+) -> u64 {
+    let (mut others, mut unread) = (0_u64, 0_u64);
+    let is_ended = each_line(files, &mut unread, &mut |line| {
         if is_no_exchange(line.bytes) {
             return ControlFlow::Continue(());
         }
@@ -101,6 +105,21 @@ fn read(files: &Files, filter: &Filter, take: &mut dyn FnMut(&str, String) -> Co
     if others > 0 && is_ended.is_continue() {
         note_others(others);
     }
+    unread
+}
+
+/// How a command ends that answered from what could be read.
+pub(super) fn status(unread: u64) -> ExitStatus {
+    match unread {
+        0 => ExitStatus::Clean,
+        unread => {
+            output::note(&format!(
+                "{} not be read to the end: the answer lacks what is behind that place",
+                super::trail::counted(unread, "file could", "files could")
+            ));
+            ExitStatus::Found
+        }
+    }
 }
 
 /// Whether a line is empty, or Envoy's `-` for an exchange that the filter did not see.
@@ -114,9 +133,10 @@ pub(super) fn note_others(count: u64) {
     output::note(&format!("{lines}: `agentguard audit verify` names them"));
 }
 
-/// Hands over the lines of files. A file that can't be read to its end is said.
-pub(super) fn each_line(
+/// Hands over the lines of files. A file that can't be read to its end is said and counted.
+fn each_line(
     files: &Files,
+    unread: &mut u64,
     take: &mut dyn FnMut(&Line<'_>) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
     files.each_line(&mut |line| match line {
@@ -125,6 +145,7 @@ pub(super) fn each_line(
             let message = fault.describe(&|place| files.name(place));
             let place = fault.place().map(|place| files.name(place));
             output::note(&format!("{}: {message}", place.unwrap_or_default()));
+            *unread = unread.saturating_add(1);
             ControlFlow::Continue(())
         }
     })

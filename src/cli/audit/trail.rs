@@ -33,8 +33,8 @@ impl Files {
                     Ok(file) if !file.is_file() => None,
                     Ok(_) => std::fs::File::open(name)
                         .err()
-                        .map(|error| error.to_string()),
-                    Err(error) => Some(error.to_string()),
+                        .map(|error| output::unreadable(&error)),
+                    Err(error) => Some(output::unreadable(&error)),
                 };
                 if let Some(problem) = problem {
                     output::print_error(&format!("{name} can't be read: {problem}"));
