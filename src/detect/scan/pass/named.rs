@@ -78,10 +78,10 @@ impl Pass<'_> {
         let mut counted = false;
         let known = self.out.len();
         // Between a name and a value after brackets there may be another value.
-        let straight = !self.text.slice(name_at..value.start).contains(&b'[');
+        let straight = || !self.text.slice(name_at..value.start).contains(&b'[');
         for (slot, _, concern, validator) in plan.validators_of(written.len()) {
             let covered = self.covered_values.get(*slot).copied().unwrap_or(0);
-            if value.start < covered && straight || !keyed.passes(*concern) {
+            if value.start < covered && straight() || !keyed.passes(*concern) {
                 continue;
             }
             if !counted {
@@ -97,7 +97,7 @@ impl Pass<'_> {
             let first = keyed.place.first.get();
             let before = self.out.len();
             self.take(*slot, first, found);
-            if straight
+            if straight()
                 && let Some(raw) = self.out.get(before)
                 && raw.start == value.start
                 && raw.start >= self.covers_from
