@@ -95,6 +95,15 @@ rule_files: [alerts.yaml]
 [envoy/grafana](../envoy/grafana) has dashboards (security, operations, detectors) to import into Grafana; each asks for the
 Prometheus to use. `make test-observability` runs the alerts on what a real Envoy counted, and each query of the dashboards and of
 this page in a real Prometheus.
+
+![Security: exchanges and denials each second, rules that deny or would deny, clients and tools by denials, failed authentication, content that could not be inspected, limits, approvals](pictures/security.svg)
+
+![Operations: exchanges by provider and model, time in the filter and of the whole exchange, errors of providers, tokens, policies in force](pictures/operations.svg)
+
+![Detectors: findings by detector and by what happened to them](pictures/detectors.svg)
+
+`make pictures` drew these three, not Grafana: `tools/dashboards/draw.py` asks a real Prometheus the dashboards' own queries after 75 seconds
+of scripted traffic through Envoy. Grafana draws the same panels from the same answers.
 ";
 
 fn row(metric: &Metric) -> String {
