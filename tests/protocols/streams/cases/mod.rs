@@ -764,6 +764,31 @@ fn interaction_answer(said: &[Said<'_>]) -> Vec<Event> {
     events
 }
 
+/// The same with the events that there were before steps.
+fn content_answer(said: &[Said<'_>]) -> Vec<Event> {
+    let earlier = |(name, mut payload): Event| {
+        let name = match name.as_str() {
+            "interaction.created" => "interaction.start".to_owned(),
+            "interaction.completed" => "interaction.complete".to_owned(),
+            name => name.replace("step.", "content."),
+        };
+        let Some(members) = payload.as_object_mut() else {
+            return (name, payload);
+        };
+        members.insert("event_type".to_owned(), json!(name));
+        if let Some(step) = members.remove("step") {
+            let content = match step["type"] == "model_output" {
+                true => json!({"type": "text", "text": ""}),
+                false => step,
+            };
+            members.insert("content".to_owned(), content);
+        }
+        (name, payload)
+    };
+    let events = interaction_answer(said).into_iter();
+    events.map(earlier).collect()
+}
+
 // ---- Ollama, Cohere -------------------------------------------------------------------------------------------------
 
 fn ollama_line(message: Value) -> Event {
@@ -1259,6 +1284,42 @@ fn more_of_generic() -> (Vec<Event>, Value) {
     )
 }
 
+/// Interactions with steps.
+const INTERACTIONS: StreamCase = StreamCase {
+    name: "gemini.interactions",
+    protocol: "gemini.interactions",
+    reader: "STEP_STREAM",
+    path: "/v1beta/interactions",
+    question: r#"{"model":"gemini-x","input":"hi","stream":true}"#,
+    answer: interaction_answer,
+    client: Client {
+        text: &["delta.type=text /delta/text"],
+        denial: &["delta.type=text /delta/text"],
+        tool: &["step.type=function_call /step/name"],
+        args: &["/delta/arguments"],
+        finish: &["/interaction/status"],
+        error: &["/error/message"],
+        numbers: &["/index"],
+    },
+    calls: Denied::LeftOut("completed"),
+    refused: Some("completed"),
+    error: || {
+        Some(event(
+            "error",
+            json!({"error": {"code": "unavailable", "message": "Overloaded"}, "event_type": "error"}),
+        ))
+    },
+    unknown: |words| {
+        event(
+            "zz.unknown",
+            json!({"event_type": "zz.unknown", "zz": words}),
+        )
+    },
+    at: ("#step/0", "#step/1"),
+    more: Some(more_of_interactions),
+    ..USUAL
+};
+
 /// All of them.
 pub const CASES: &[StreamCase] = &[
     CHAT,
@@ -1568,39 +1629,17 @@ pub const CASES: &[StreamCase] = &[
         keep_alive: "\n",
         ..GENERATE
     },
+    INTERACTIONS,
     StreamCase {
-        name: "gemini.interactions",
-        protocol: "gemini.interactions",
-        reader: "STEP_STREAM",
-        path: "/v1beta/interactions",
-        question: r#"{"model":"gemini-x","input":"hi","stream":true}"#,
-        answer: interaction_answer,
+        name: "gemini.interactions, contents",
+        reader: "CONTENT_STREAM",
+        answer: content_answer,
         client: Client {
-            text: &["delta.type=text /delta/text"],
-            denial: &["delta.type=text /delta/text"],
-            tool: &["step.type=function_call /step/name"],
-            args: &["/delta/arguments"],
-            finish: &["/interaction/status"],
-            error: &["/error/message"],
-            numbers: &["/index"],
+            tool: &["content.type=function_call /content/name"],
+            ..INTERACTIONS.client
         },
-        calls: Denied::LeftOut("completed"),
-        refused: Some("completed"),
-        error: || {
-            Some(event(
-                "error",
-                json!({"error": {"code": "unavailable", "message": "Overloaded"}, "event_type": "error"}),
-            ))
-        },
-        unknown: |words| {
-            event(
-                "zz.unknown",
-                json!({"event_type": "zz.unknown", "zz": words}),
-            )
-        },
-        at: ("#step/0", "#step/1"),
-        more: Some(more_of_interactions),
-        ..USUAL
+        more: None,
+        ..INTERACTIONS
     },
     StreamCase {
         name: "ollama.chat",
