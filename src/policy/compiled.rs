@@ -4,7 +4,7 @@ use crate::detect::Confidence;
 use crate::event::{Facts, Kind, Known, Replacement};
 use crate::policy::approval::Approval;
 use crate::policy::condition::Quantifier;
-use crate::policy::condition_tree::{ConditionTree, Joins, Leaf};
+use crate::policy::condition_tree::{ConditionTree, Leaf};
 use crate::policy::defaults::Defaults;
 use crate::policy::field::{Field, Kinds};
 use crate::policy::glob::Glob;
@@ -173,16 +173,15 @@ pub(crate) struct CompiledTest {
 impl CompiledCondition {
     /// Steps for a byte that all of it reads.
     pub(crate) fn steps(&self) -> usize {
-        const SUM: Joins<usize> = Joins {
-            all: |_, parts| parts.fold(0, usize::saturating_add),
-            any: |_, parts| parts.fold(0, usize::saturating_add),
-            not: |inner| inner(),
-        };
-        self.fold(Polarity::Restricting, &SUM, &mut |leaf, _| match leaf {
-            Leaf::Test(test) => test.steps(),
-            Leaf::AnyItem(_, condition) => condition.steps(),
-            Leaf::Earlier(_) => 0,
-        })
+        let mut steps = 0_usize;
+        self.each_leaf(Polarity::Restricting, &mut |leaf, _| {
+            steps = steps.saturating_add(match leaf {
+                Leaf::Test(test) => test.steps(),
+                Leaf::AnyItem(_, condition) => condition.steps(),
+                Leaf::Earlier(_) => 0,
+            });
+        });
+        steps
     }
 }
 

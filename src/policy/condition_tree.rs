@@ -54,20 +54,11 @@ impl Joins<bool> {
         any: Joins::TRUTH.all,
         not: |inner| inner(),
     };
-}
 
-impl Joins<()> {
-    /// Visit of every leaf.
-    const EACH_LEAF: Joins<()> = Joins {
-        all: |_, parts| parts.for_each(drop),
-        any: |_, parts| parts.for_each(drop),
-        not: |inner| inner(),
-    };
-
-    /// Visit of the leaves outside of any `not`.
-    const EACH_POSITIVE_LEAF: Joins<()> = Joins {
-        not: |_| (),
-        ..Joins::EACH_LEAF
+    /// Whether something applies to every leaf outside of any `not`.
+    const EVERY_POSITIVE_LEAF: Joins<bool> = Joins {
+        not: |_| true,
+        ..Joins::EVERY_LEAF
     };
 }
 
@@ -113,25 +104,31 @@ impl<T, L, E> ConditionTree<T, L, E> {
     }
 
     /// Calls `visit` with each leaf and its polarity.
+    ///
+    /// Visits are folds of `true`, so that the walk is compiled once for both.
     pub(crate) fn each_leaf<'c>(&'c self, side: Polarity, visit: VisitLeaf<'_, 'c, T, L, E, ()>) {
-        self.fold(side, &Joins::EACH_LEAF, visit);
+        self.fold(side, &Joins::EVERY_LEAF, &mut |leaf, side| {
+            visit(leaf, side);
+            true
+        });
     }
 
     /// Calls `visit` with every test of the event itself.
     pub(crate) fn each_test<'c>(&'c self, visit: &mut dyn FnMut(&'c T)) {
-        self.each_test_by(&Joins::EACH_LEAF, visit);
+        self.each_test_by(&Joins::EVERY_LEAF, visit);
     }
 
     /// Calls `visit` with every test outside of any `not`.
     pub(crate) fn each_positive_test<'c>(&'c self, visit: &mut dyn FnMut(&'c T)) {
-        self.each_test_by(&Joins::EACH_POSITIVE_LEAF, visit);
+        self.each_test_by(&Joins::EVERY_POSITIVE_LEAF, visit);
     }
 
-    fn each_test_by<'c>(&'c self, joins: &Joins<()>, visit: &mut dyn FnMut(&'c T)) {
+    fn each_test_by<'c>(&'c self, joins: &Joins<bool>, visit: &mut dyn FnMut(&'c T)) {
         self.fold(Polarity::Restricting, joins, &mut |leaf, _| {
             if let Leaf::Test(test) = leaf {
                 visit(test);
             }
+            true
         });
     }
 }

@@ -4,10 +4,9 @@
 use super::meaning::{Formula, Range, TestOperand};
 use super::pattern::text_for;
 use super::search::{Candidate, put, solve};
-use crate::detect::{DETECTORS, select};
 use crate::event::Known;
 use crate::policy::node::{Node, NodeValue};
-use crate::policy::operators::Verb;
+use crate::policy::operators::{OperandKind, STRANGER, Verb};
 use crate::policy::parse_json;
 use crate::wire::json::{Decimal, JsonPath};
 use std::collections::BTreeSet;
@@ -48,9 +47,6 @@ fn node(data: NodeValue) -> Node {
     Node { span: 0..0, data }
 }
 
-/// A text that no policy names.
-const STRANGER: &str = "something else";
-
 /// Values that should answer a question with yes, or with no.
 pub(super) fn samples(ask: &TestOperand, fits: bool) -> Vec<Sample> {
     let mut samples = match (ask, fits) {
@@ -73,15 +69,14 @@ pub(super) fn samples(ask: &TestOperand, fits: bool) -> Vec<Sample> {
             .collect(),
         (TestOperand::Globs(_), false) => vec![Sample::text(STRANGER)],
         (TestOperand::OneOf(verb, texts), true) => one_of(*verb, texts),
-        (TestOperand::OneOf(verb, _), false) => vec![Sample::text(harmless(*verb))],
+        (TestOperand::OneOf(verb, _), false) => vec![Sample::text(verb.reference().stranger)],
         (TestOperand::AllOf(Verb::ContainsAll, texts), true) => {
             vec![Sample::text(
                 &Vec::from_iter(texts.iter().cloned()).join(" "),
             )]
         }
-        (TestOperand::AllOf(Verb::DomainNotIn, texts), false) => one_of(Verb::DomainIn, texts),
-        (TestOperand::AllOf(Verb::PathNotWithin, texts), false) => one_of(Verb::PathWithin, texts),
-        (TestOperand::AllOf(verb, _), _) => vec![Sample::text(harmless(*verb))],
+        (TestOperand::AllOf(verb, texts), false) if verb.is_negative() => one_of(*verb, texts),
+        (TestOperand::AllOf(verb, _), _) => vec![Sample::text(verb.reference().stranger)],
         (TestOperand::RowsOver(rows), _) => {
             let rows = if fits { rows.saturating_add(1) } else { *rows };
             vec![Sample::text(&format!("SELECT a FROM t LIMIT {rows}"))]
@@ -276,7 +271,7 @@ fn fitting(glob: &str) -> String {
 }
 
 fn one_of(verb: Verb, texts: &BTreeSet<String>) -> Vec<Sample> {
-    if verb == Verb::Matches {
+    if verb.spec().operand == OperandKind::Patterns {
         let mut made: Vec<String> = Vec::new();
         for way in 0..MOST_VALUES {
             for text in texts.iter().filter_map(|text| text_for(text, way)) {
@@ -287,54 +282,9 @@ fn one_of(verb: Verb, texts: &BTreeSet<String>) -> Vec<Sample> {
         }
         return made.iter().map(|text| Sample::text(text)).collect();
     }
-    let made: Vec<String> = texts
-        .iter()
-        .filter_map(|text| match verb {
-            Verb::StartsWith => Some(format!("{text} x")),
-            Verb::EndsWith => Some(format!("x {text}")),
-            Verb::Detects => detected(text),
-            Verb::DomainIn => Some(format!("ann@{}", text.replace("*.", "sub."))),
-            Verb::PathWithin => Some(format!("{}/x", text.trim_end_matches('/'))),
-            Verb::CidrIn => text.split('/').next().map(str::to_owned),
-            Verb::SqlVerbIn => Some(statement(text)),
-            Verb::SqlTableIn => Some(format!("SELECT a FROM {text} LIMIT 1")),
-            _ => Some(text.clone()),
-        })
-        .collect();
-    made.iter().map(|text| Sample::text(text)).collect()
-}
-
-/// A text in which a detector, or one of a group, finds something.
-fn detected(name: &str) -> Option<String> {
-    let (name, _) = name.split_once(' ')?;
-    let member = *select::members(name).ok()?.first()?;
-    let detector = DETECTORS.get(usize::from(member))?;
-    detector.hits.first().map(|hit| hit.text.to_owned())
-}
-
-fn statement(verb: &str) -> String {
-    match verb.to_ascii_lowercase().as_str() {
-        "select" => "SELECT a FROM t LIMIT 1".to_owned(),
-        "select *" => "SELECT * FROM t LIMIT 1".to_owned(),
-        "insert" => "INSERT INTO t VALUES (1)".to_owned(),
-        "update" => "UPDATE t SET a = 1".to_owned(),
-        "delete" => "DELETE FROM t".to_owned(),
-        "drop" | "alter" | "truncate" => format!("{} TABLE t", verb.to_uppercase()),
-        "create" => "CREATE TABLE t (a int)".to_owned(),
-        _ => format!("{} t", verb.to_uppercase()),
-    }
-}
-
-/// A value that a verb can read and that fits nothing.
-fn harmless(verb: Verb) -> &'static str {
-    match verb {
-        Verb::DomainIn | Verb::DomainNotIn => "ann@elsewhere.example",
-        Verb::PathWithin | Verb::PathNotWithin => "/elsewhere/x",
-        Verb::CommandIn => "unlisted-command",
-        Verb::CidrIn => "203.0.113.9",
-        Verb::SqlVerbIn | Verb::SqlTableIn => "SELECT a FROM elsewhere LIMIT 1",
-        _ => STRANGER,
-    }
+    let fits = verb.reference().fits;
+    let made = texts.iter().filter_map(|text| fits(text));
+    made.map(|text| Sample::text(&text)).collect()
 }
 
 /// Moments of a week in spring, in a year in which nothing special happens: in the night, in working hours, at a weekend.

@@ -1,4 +1,8 @@
-//! What people read of the operators: `docs/operators/` is made of this and of the cases of `tests/policy/`.
+//! Documentation and samples of the operators: `docs/operators/` is made of them and of the cases of `tests/policy/`, and
+//! `author::analysis` makes values of the samples.
+
+use super::verb::Verb;
+use crate::detect::{DETECTORS, select};
 
 /// Operators that belong together.
 #[derive(Debug)]
@@ -13,7 +17,7 @@ pub struct OperatorFamily {
     pub operators: &'static [Reference],
 }
 
-/// What is said of one operator.
+/// Documentation of one operator, with its samples.
 #[derive(Debug)]
 pub struct Reference {
     /// As it is written.
@@ -24,28 +28,82 @@ pub struct Reference {
     pub takes: &'static str,
     /// A condition that uses it.
     pub example: &'static str,
+    /// Returns a value that matches one text of the operand.
+    pub(crate) fits: fn(&str) -> Option<String>,
+    /// A value that can be read and matches no operand.
+    pub(crate) stranger: &'static str,
 }
 
-const fn operator(
-    word: &'static str,
-    holds: &'static str,
-    takes: &'static str,
-    example: &'static str,
-) -> Reference {
-    Reference {
-        word,
-        holds,
-        takes,
-        example,
+impl Reference {
+    pub(super) const fn of(
+        word: &'static str,
+        holds: &'static str,
+        takes: &'static str,
+        example: &'static str,
+    ) -> Reference {
+        Reference {
+            word,
+            holds,
+            takes,
+            example,
+            fits: |text| Some(text.to_owned()),
+            stranger: STRANGER,
+        }
+    }
+
+    /// Adds samples: a value that matches one text of the operand, and one that matches none.
+    pub(super) const fn sampled(
+        mut self,
+        fits: fn(&str) -> Option<String>,
+        stranger: &'static str,
+    ) -> Reference {
+        self.fits = fits;
+        self.stranger = stranger;
+        self
     }
 }
 
-const VALUE: &str = "a text, a number, `true`, `false` or `null`";
-const VALUES: &str = "a list of values";
-const NUMBER: &str = "a number";
-const TEXT: &str = "a text";
-const TEXTS: &str = "a list of texts";
-const TEXT_OR_TEXTS: &str = "a text, or a list of which one is enough";
+/// Text that no policy names.
+pub(crate) const STRANGER: &str = "something else";
+
+/// A mail address at a domain.
+pub(super) fn mail_at(domain: &str) -> Option<String> {
+    Some(format!("ann@{}", domain.replace("*.", "sub.")))
+}
+
+/// A file in a folder.
+pub(super) fn file_in(folder: &str) -> Option<String> {
+    Some(format!("{}/x", folder.trim_end_matches('/')))
+}
+
+/// A text in which a detector, or one of a group, finds something.
+pub(super) fn detected(name: &str) -> Option<String> {
+    let (name, _) = name.split_once(' ')?;
+    let member = *select::members(name).ok()?.first()?;
+    let detector = DETECTORS.get(usize::from(member))?;
+    detector.hits.first().map(|hit| hit.text.to_owned())
+}
+
+/// An SQL statement with a verb.
+pub(super) fn statement(verb: &str) -> Option<String> {
+    Some(match verb.to_ascii_lowercase().as_str() {
+        "select" => "SELECT a FROM t LIMIT 1".to_owned(),
+        "select *" => "SELECT * FROM t LIMIT 1".to_owned(),
+        "insert" => "INSERT INTO t VALUES (1)".to_owned(),
+        "update" => "UPDATE t SET a = 1".to_owned(),
+        "delete" => "DELETE FROM t".to_owned(),
+        "drop" | "alter" | "truncate" => format!("{} TABLE t", verb.to_uppercase()),
+        "create" => "CREATE TABLE t (a int)".to_owned(),
+        _ => format!("{} t", verb.to_uppercase()),
+    })
+}
+
+pub(super) const VALUE: &str = "a text, a number, `true`, `false` or `null`";
+pub(super) const VALUES: &str = "a list of values";
+pub(super) const NUMBER: &str = "a number";
+pub(super) const TEXT: &str = "a text";
+pub(super) const TEXTS: &str = "a list of texts";
+pub(super) const TEXT_OR_TEXTS: &str = "a text, or a list of which one is enough";
 
 /// Every operator, family by family.
 pub const OPERATORS: &[OperatorFamily] = &[
@@ -57,30 +115,10 @@ tools, models and the like are also compared as they look where that restricts: 
 another type `equals` and `in` are plainly false, while `not_equals` and `not_in` can't tell.",
         cases: "equality",
         operators: &[
-            operator(
-                "equals",
-                "The value is this one. `args.region: eu` is the short form.",
-                VALUE,
-                "args.region: { equals: eu }",
-            ),
-            operator(
-                "not_equals",
-                "The value is another one.",
-                VALUE,
-                "args.region: { not_equals: eu }",
-            ),
-            operator(
-                "in",
-                "The value is one of these. `args.region: [eu, us]` is the short form.",
-                VALUES,
-                "args.region: { in: [eu, us] }",
-            ),
-            operator(
-                "not_in",
-                "The value is none of these.",
-                VALUES,
-                "args.region: { not_in: [eu, us] }",
-            ),
+            Verb::Equals.reference(),
+            Verb::NotEquals.reference(),
+            Verb::In.reference(),
+            Verb::NotIn.reference(),
         ],
     },
     OperatorFamily {
@@ -89,12 +127,7 @@ another type `equals` and `in` are plainly false, while `not_equals` and `not_in
 Where it can be known, plainly true or false on both sides. `null`, an empty text and an empty object are there, an empty array is
 not.",
         cases: "exists",
-        operators: &[operator(
-            "exists",
-            "There is such a value, or with `false` there is none.",
-            "`true` or `false`",
-            "args.cc: { exists: true }",
-        )],
+        operators: &[Verb::Exists.reference()],
     },
     OperatorFamily {
         title: "Numbers",
@@ -104,36 +137,11 @@ text counts as a number if it is one after trimming, full-width digits included 
 read: `\"1,000\"`, `\"$5\"`, `true`, `null`, objects.",
         cases: "order",
         operators: &[
-            operator(
-                "greater_than",
-                "The number is larger. Short: `gt`.",
-                NUMBER,
-                "args.amount: { greater_than: 100 }",
-            ),
-            operator(
-                "at_least",
-                "The number is as large or larger. Short: `gte`.",
-                NUMBER,
-                "args.amount: { at_least: 100 }",
-            ),
-            operator(
-                "less_than",
-                "The number is smaller. Short: `lt`.",
-                NUMBER,
-                "args.amount: { less_than: 100 }",
-            ),
-            operator(
-                "at_most",
-                "The number is as small or smaller. Short: `lte`.",
-                NUMBER,
-                "args.amount: { at_most: 100 }",
-            ),
-            operator(
-                "between",
-                "The number lies between two others or is one of them.",
-                "a list of two numbers, the smaller one first",
-                "args.amount: { between: [1, 100] }",
-            ),
+            Verb::GreaterThan.reference(),
+            Verb::AtLeast.reference(),
+            Verb::LessThan.reference(),
+            Verb::AtMost.reference(),
+            Verb::Between.reference(),
         ],
     },
     OperatorFamily {
@@ -144,36 +152,11 @@ addresses in it, read as a mail server reads them (`\"Doe, John\" <j@x.com>` is 
 the condition is missing, not zero: `if_missing` says what that counts as.",
         cases: "measure",
         operators: &[
-            operator(
-                "count_greater_than",
-                "There are more. Short: `count_gt`.",
-                NUMBER,
-                "args.to|cc|bcc: { count_greater_than: 100 }",
-            ),
-            operator(
-                "count_at_least",
-                "There are as many or more. Short: `count_gte`.",
-                NUMBER,
-                "args.to|cc|bcc: { count_at_least: 100 }",
-            ),
-            operator(
-                "count_less_than",
-                "There are fewer. Short: `count_lt`.",
-                NUMBER,
-                "args.to: { count_less_than: 10 }",
-            ),
-            operator(
-                "count_at_most",
-                "There are as many or fewer. Short: `count_lte`.",
-                NUMBER,
-                "args.to: { count_at_most: 10 }",
-            ),
-            operator(
-                "count_equals",
-                "There are exactly so many.",
-                NUMBER,
-                "args.to: { count_equals: 1 }",
-            ),
+            Verb::CountGreaterThan.reference(),
+            Verb::CountAtLeast.reference(),
+            Verb::CountLessThan.reference(),
+            Verb::CountAtMost.reference(),
+            Verb::CountEquals.reference(),
         ],
     },
     OperatorFamily {
@@ -183,36 +166,11 @@ Characters (Unicode scalar values) of each text by itself; numbers and booleans 
 missing.",
         cases: "measure",
         operators: &[
-            operator(
-                "length_greater_than",
-                "The text is longer. Short: `length_gt`.",
-                NUMBER,
-                "args.body: { length_greater_than: 10000 }",
-            ),
-            operator(
-                "length_at_least",
-                "The text is as long or longer. Short: `length_gte`.",
-                NUMBER,
-                "args.body: { length_at_least: 10000 }",
-            ),
-            operator(
-                "length_less_than",
-                "The text is shorter. Short: `length_lt`.",
-                NUMBER,
-                "args.reason: { length_less_than: 20 }",
-            ),
-            operator(
-                "length_at_most",
-                "The text is as short or shorter. Short: `length_lte`.",
-                NUMBER,
-                "args.query: { length_at_most: 500 }",
-            ),
-            operator(
-                "length_equals",
-                "The text has exactly so many characters.",
-                NUMBER,
-                "args.country: { length_equals: 2 }",
-            ),
+            Verb::LengthGreaterThan.reference(),
+            Verb::LengthAtLeast.reference(),
+            Verb::LengthLessThan.reference(),
+            Verb::LengthAtMost.reference(),
+            Verb::LengthEquals.reference(),
         ],
     },
     OperatorFamily {
@@ -226,36 +184,11 @@ written; of an object each string in it, and its keys where that restricts. `nul
 pass, whatever their number.",
         cases: "text",
         operators: &[
-            operator(
-                "contains",
-                "The text stands somewhere in the value.",
-                TEXT,
-                "args.query: { contains: drop table }",
-            ),
-            operator(
-                "contains_any",
-                "One of these texts stands somewhere in the value.",
-                TEXTS,
-                "text: { contains_any: [internal only, do not share] }",
-            ),
-            operator(
-                "contains_all",
-                "All of these texts stand somewhere in one value.",
-                TEXTS,
-                "text: { contains_all: [merger, confidential] }",
-            ),
-            operator(
-                "starts_with",
-                "The value begins so.",
-                TEXT_OR_TEXTS,
-                "args.key: { starts_with: public/ }",
-            ),
-            operator(
-                "ends_with",
-                "The value ends so.",
-                TEXT_OR_TEXTS,
-                "args.file: { ends_with: [.exe, .sh] }",
-            ),
+            Verb::Contains.reference(),
+            Verb::ContainsAny.reference(),
+            Verb::ContainsAll.reference(),
+            Verb::StartsWith.reference(),
+            Verb::EndsWith.reference(),
         ],
     },
     OperatorFamily {
@@ -263,31 +196,9 @@ pass, whatever their number.",
         reading: "",
         cases: "pattern",
         operators: &[
-            operator(
-                "matches",
-                "\
-A regular expression fits somewhere in the text as it is written; no other view of it is tried. `^` and `$` are the ends of the whole text,
-`.` and `[^…]` are whole characters, `\\w \\d \\s \\b` and `(?i)` are ASCII. There is no look-around and no back reference, so no text can make
-it slow.",
-                "an expression, or a list of which one is enough; in YAML best in single quotes",
-                "args.ticket: { matches: '^OPS-[0-9]{1,6}$' }",
-            ),
-            operator(
-                "glob",
-                "\
-The whole value fits: `*` is any run, `**` any run across `/` and `:`, `?` one character, `[abc]` and `[!a-z]` one of a set. Where it
-restricts, `*` crosses separators too and the text is also read as a reader sees it.",
-                "a glob, or a list of which one is enough",
-                "args.bucket: { glob: \"logs-*\" }",
-            ),
-            operator(
-                "detects",
-                "\
-A detector finds something in the text: card numbers, secrets, addresses, injections and many other types, disguised ones
-included. What is found is what `action: redact` replaces. [All detectors](../detectors.md).",
-                "a type or group, a list of them, or `{ types: […], confidence: low | medium | high }`",
-                "text: { detects: [credit_card, secrets] }",
-            ),
+            Verb::Matches.reference(),
+            Verb::Glob.reference(),
+            Verb::Detects.reference(),
         ],
     },
     OperatorFamily {
@@ -300,18 +211,8 @@ text, user names before an `@` in a URL, ports, backslashes and IPv6 don't hide 
 Out of reach: what DNS answers, redirects, hosts in the query of a URL.",
         cases: "domain",
         operators: &[
-            operator(
-                "domain_in",
-                "The host is one of these.",
-                "a host, or a list of hosts, addresses and `*.` names",
-                "args.url: { domain_in: [example.com, \"*.example.org\"] }",
-            ),
-            operator(
-                "domain_not_in",
-                "The host is none of these.",
-                "a host, or a list of hosts, addresses and `*.` names",
-                "args.to|cc|bcc: { domain_not_in: [example.com] }",
-            ),
+            Verb::DomainIn.reference(),
+            Verb::DomainNotIn.reference(),
         ],
     },
     OperatorFamily {
@@ -327,18 +228,8 @@ path of (`$(id)`, `$HOME`, backticks, `{a,../b}`), `/proc/self/root` and its lik
 file systems that ignore case.",
         cases: "path",
         operators: &[
-            operator(
-                "path_within",
-                "The path is one of these folders or below it.",
-                "a folder, or a list of folders",
-                "args.path: { path_within: [/srv/data] }",
-            ),
-            operator(
-                "path_not_within",
-                "The path is outside all of these folders.",
-                "a folder, or a list of folders",
-                "args.path|file: { path_not_within: [/srv/data] }",
-            ),
+            Verb::PathWithin.reference(),
+            Verb::PathNotWithin.reference(),
         ],
     },
     OperatorFamily {
@@ -363,12 +254,7 @@ command_in:
 Not looked at: what a listed command does with its arguments; `lint` names those that can run or write anything by them (`find`, `sed`,
 `tar`, `awk`, `git`, `python`, …). Not read: cmd.exe and PowerShell.",
         cases: "command",
-        operators: &[operator(
-            "command_in",
-            "Nothing but these commands is run.",
-            "a command, a list of commands, or `{ commands: […], redirect: […], variables: […] }`",
-            "args.command: { command_in: [ls, cat, git status] }",
-        )],
+        operators: &[Verb::CommandIn.reference()],
     },
     OperatorFamily {
         title: "Networks",
@@ -378,12 +264,7 @@ as hosts of URLs, several in one text. One that carries another address (NAT64, 
 which also mean the machine itself. A name can't be read, since
 what DNS answers is out of reach: `localhost` included.",
         cases: "cidr",
-        operators: &[operator(
-            "cidr_in",
-            "The address is in one of these networks.",
-            "a network or address, or a list of them",
-            "args.url: { cidr_in: [10.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16] }",
-        )],
+        operators: &[Verb::CidrIn.reference()],
     },
     OperatorFamily {
         title: "SQL",
@@ -394,31 +275,9 @@ of sub-queries and `WITH` included. A name with dots inside its quotes (`` `proj
 can't be told. Open quotes and comments can't be read. Out of reach: what views, triggers and routines do.",
         cases: "sql",
         operators: &[
-            operator(
-                "sql_verb_in",
-                "\
-A statement does one of these, as its word or by implication (`SELECT … INTO` creates and inserts). `\"select *\"` is a query of all
-columns. What runs text that does not stand there (`EXECUTE`, `CALL`) fits if it is listed and can't be read otherwise.",
-                "a verb, or a list of verbs",
-                "args.query: { sql_verb_in: [insert, update, delete, drop, alter] }",
-            ),
-            operator(
-                "sql_table_in",
-                "\
-A statement touches one of these tables, case ignored. `users` and `hr.users` may be the same table, so that neither can be told from the
-other. Names that `WITH` defines are no tables.",
-                "a table, or a list of tables, with or without their schema",
-                "args.query: { sql_table_in: [users, credit_cards] }",
-            ),
-            operator(
-                "sql_limit_greater_than",
-                "\
-A statement gives or changes more rows than this, by its outermost `LIMIT`, `TOP` or `FETCH FIRST`. A query of
-aggregates alone (`count`, `sum`, `max` …) without `GROUP BY` gives one row. One without a limit gives more than any
-number; an expression or a placeholder can't be read.",
-                "a whole number",
-                "args.query: { sql_limit_greater_than: 1000 }",
-            ),
+            Verb::SqlVerbIn.reference(),
+            Verb::SqlTableIn.reference(),
+            Verb::SqlLimitGreaterThan.reference(),
         ],
     },
     OperatorFamily {
@@ -429,24 +288,9 @@ on which it begins. Zones are IANA names, with their summer time, or offsets. In
 is not known counts for the strict side.",
         cases: "time",
         operators: &[
-            operator(
-                "inside",
-                "It is a time within this window.",
-                "`\"09:00-17:00\"` or a list of windows; beside it `days: mon-fri` and `zone: Europe/Berlin`",
-                "time: { inside: \"09:00-17:00\", days: mon-fri, zone: Europe/Berlin }",
-            ),
-            operator(
-                "outside",
-                "It is a time outside of this window.",
-                "`\"09:00-17:00\"` or a list of windows; beside it `days: mon-fri` and `zone: Europe/Berlin`",
-                "time: { outside: \"09:00-17:00\", days: mon-fri, zone: America/New_York }",
-            ),
-            operator(
-                "schedule",
-                "It is a time within one of these windows, each with its own days and zone.",
-                "a list of windows",
-                "time: { schedule: [\"mon-fri 09:00-17:00\", \"sat 10:00-12:00\"], zone: UTC }",
-            ),
+            Verb::Inside.reference(),
+            Verb::Outside.reference(),
+            Verb::Schedule.reference(),
         ],
     },
     OperatorFamily {
@@ -455,39 +299,24 @@ is not known counts for the strict side.",
 Compared to the nanosecond, whatever the offset that either is written with. A time that is not known counts for the strict side.",
         cases: "time",
         operators: &[
-            operator(
-                "not_before",
-                "It is this moment or later.",
-                "a moment with its offset (RFC 3339)",
-                "time: { not_before: \"2026-01-31T09:00:00+01:00\" }",
-            ),
-            operator(
-                "not_after",
-                "It is this moment or earlier.",
-                "a moment with its offset (RFC 3339)",
-                "time: { not_after: \"2026-12-31T23:59:59Z\" }",
-            ),
+            Verb::NotBefore.reference(),
+            Verb::NotAfter.reference(),
         ],
     },
     OperatorFamily {
         title: "Text that was seen before",
         reading: "\
 Where it restricts, a run of 12 characters (`length_at_least`) that both texts share as a reader sees them is enough, and a text that is
-shorter counts as a whole from 4 characters on. Where it loosens, all of the value must stand in the other text, as written.",
+shorter counts as a whole from 4 characters on. Where it loosens, all of the value must be in the other text, as written.",
         cases: "overlaps",
-        operators: &[operator(
-            "overlaps",
-            "The value shares text with another field of the event, or with texts that stand earlier in the conversation.",
-            "`{ path: PATH }` or `{ earlier: { … } }`, and `length_at_least` from 4 to 64",
-            "args.body: { overlaps: { earlier: { event: tool_result, tool: read_secret } } }",
-        )],
+        operators: &[Verb::Overlaps.reference()],
     },
     OperatorFamily {
         title: "Items of a list",
         reading: "\
 The conditions inside name the item's own members. A single object is a list of one; what is no object can't be looked into.",
         cases: "any_item",
-        operators: &[operator(
+        operators: &[Reference::of(
             "any_item",
             "One item of the list fits all of these conditions at once.",
             "a mapping of conditions, with paths into the item",
@@ -501,9 +330,9 @@ A request holds the conversation so far, and nothing else is remembered: whoever
 exemption that rests on it wants `trust: claimed`. Where there is no history (MCP, state at the provider) or only a part of it, what it
 can't tell counts for the strict side.",
         cases: "earlier",
-        operators: &[operator(
+        operators: &[Reference::of(
             "earlier",
-            "Such an event stands earlier in the conversation.",
+            "The conversation history contains a matching event.",
             "`event` (`tool_call`, `tool_result`, `message`), keys of `match`, conditions, `count_at_least`, `in_a_row`",
             "earlier: { event: tool_result, tool: web_fetch }",
         )],
