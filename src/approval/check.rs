@@ -9,7 +9,7 @@ use crate::event::Principal;
 /// Seconds that the clock of the approver may be ahead.
 const SKEW: u64 = 60;
 
-/// Why a token is invalid, from the least to the most fitting one: of several tokens, the reason of the best is told.
+/// Why a token is invalid, from the least to the most fitting one: of several tokens, the reason of the best is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Invalid {
     /// It is no token of this version.
@@ -104,14 +104,14 @@ impl Invalid {
             Invalid::OtherPolicy => "The approval token is for another policy.",
             Invalid::OtherCall => "The approval token is for another call.",
             Invalid::OtherTenant => "The approval token is for another tenant.",
-            Invalid::OtherPrincipal => "Someone else has asked for this approval.",
+            Invalid::OtherPrincipal => "The approval token is for another principal.",
             Invalid::OtherSession => "The approval token is for another session.",
-            Invalid::ChangedArguments => "What was approved has been changed.",
-            Invalid::OtherRule => "The approval token answers another rule.",
+            Invalid::ChangedArguments => "The call was changed after its approval.",
+            Invalid::OtherRule => "The approval token is for another rule.",
             Invalid::WrongRole => "The role of the approver may not approve this.",
-            Invalid::SelfApproval => "Nobody may approve what they ask for themselves.",
-            Invalid::TooLong => "The approval token holds longer than the policy allows.",
-            Invalid::NotYetValid => "The approval token does not hold yet.",
+            Invalid::SelfApproval => "An approver may not approve their own request.",
+            Invalid::TooLong => "The approval token is valid for longer than the policy allows.",
+            Invalid::NotYetValid => "The approval token is not valid yet.",
             Invalid::Expired => "The approval token has expired.",
             Invalid::Replayed => "The approval token was used before.",
             Invalid::TableFull => "Too many approvals are in use at a time.",
@@ -227,24 +227,24 @@ impl Check<'_> {
 
     /// Whether a token is for this call.
     fn fits(&self, token: &Token) -> Result<(), Invalid> {
-        let (own, said) = (self.subject, &token.subject);
+        let (own, approved) = (self.subject, &token.subject);
         let is = |same: bool, reason: Invalid| match same {
             true => Ok(()),
             false => Err(reason),
         };
-        is(own.policy == said.policy, Invalid::OtherPolicy)?;
+        is(own.policy == approved.policy, Invalid::OtherPolicy)?;
         is(
-            own.event == said.event && own.what == said.what,
+            own.event == approved.event && own.what == approved.what,
             Invalid::OtherCall,
         )?;
-        is(own.tenant == said.tenant, Invalid::OtherTenant)?;
+        is(own.tenant == approved.tenant, Invalid::OtherTenant)?;
         is(
-            own.id == said.id && own.agent == said.agent && own.client == said.client,
+            own.id == approved.id && own.agent == approved.agent && own.client == approved.client,
             Invalid::OtherPrincipal,
         )?;
-        is(own.session == said.session, Invalid::OtherSession)?;
+        is(own.session == approved.session, Invalid::OtherSession)?;
         is(
-            own.args == said.args && own.bind == said.bind && own.shown == said.shown,
+            own.args == approved.args && own.bind == approved.bind && own.shown == approved.shown,
             Invalid::ChangedArguments,
         )
     }
@@ -257,7 +257,7 @@ impl Check<'_> {
         spent: Option<&SpentTokens<'_>>,
     ) -> Result<Grant, Invalid> {
         let VerifiedToken { token, signer } = verified;
-        // As the approver was told of it: one who agrees because another has to agree as well has not agreed alone.
+        // The rule as it was described to the approver: one who agrees because another has to agree as well has not agreed alone.
         let is_answered = token.rules.iter().any(|rule| {
             *rule.id == *demand.rule && rule.by == demand.by && rule.needed == demand.needed
         });
@@ -295,7 +295,7 @@ impl Check<'_> {
         Ok(grant)
     }
 
-    /// Whether the asker may hold the key: it is the key's principal, or where nobody is named, it has the key's role.
+    /// Whether the asker may hold the key: it is the key's principal, or where no principal is named, it has the key's role.
     fn is_own(&self, signer: &Signer) -> bool {
         let asker = self.asker;
         match &signer.principal {

@@ -5,8 +5,8 @@
 //!  "requests":[{"request":"agar1.eyJpZCI6…","contents":{"id":"3q2-7w","policy":"support-agent",…}}]}
 //! ```
 //!
-//! `contents` is what the request holds, for services that don't decode it. A notice has no `wait`, and nobody reads its
-//! answer. An answer gives any number of tokens; without any, nobody agrees:
+//! `contents` is what the request holds, for services that don't decode it. A notice has no `wait`, and its answer
+//! is not read. An answer contains any number of tokens; without any, the call is not approved:
 //!
 //! ```json
 //! {"agentguard":"approval","tokens":["agat1.eyJpZCI6…"]}
@@ -30,7 +30,7 @@ const MAX_DEPTH: u16 = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MalformedAnswer;
 
-/// Writes what the approval service is asked; without `wait`, what it is told.
+/// Writes the query of the approval service; without `wait`, the notice.
 pub fn service_request(
     requests: &[&ApprovalRequest],
     request_id: &str,

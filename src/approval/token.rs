@@ -5,7 +5,7 @@
 //!  "rules":[{"id":"approve-large-refund","by":["support-manager"],"needed":1}],"from":1795000000,"until":1795000600,"uses":1,"nonce":"q83v","key":"9sJ2…"}
 //! ```
 //!
-//! Signed are the bytes before the last dot, so that nobody has to write the object again to verify it. `key` names the key;
+//! Signed are the bytes before the last dot, so that verification needs no second writer of the object. `key` names the key;
 //! the role is that of the key in the policy.
 
 use super::check::Invalid;
@@ -30,7 +30,7 @@ pub struct Token {
     pub id: Box<str>,
     /// What is approved.
     pub subject: Subject,
-    /// The rules that it answers, as the approver was told of them.
+    /// The rules that it answers, as they were described to the approver.
     pub rules: Vec<RequestedRule>,
     /// From when it holds, in seconds since 1970.
     pub from: u64,

@@ -193,9 +193,9 @@ pub const MEMBERS: &[Member] = &[
             member("client", Shape::Text, "The application or key."),
             member("tenant", Shape::Text, "The tenant."),
             member("roles", Shape::Texts, "The roles."),
-            member("via", Shape::Text, "The source that said so."),
+            member("via", Shape::Text, "The source of the identity."),
         ]),
-        "Who asked. Absent if nobody is known.",
+        "Who asked. Absent if the caller is unknown.",
     ),
     member(
         "authentication",

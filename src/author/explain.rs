@@ -171,7 +171,7 @@ fn limit_branch(
         }],
         note: used
             .is_none()
-            .then_some("the event says no `limits`: nothing counts as used before"),
+            .then_some("the event has no `limits`: nothing counts as used before"),
         ..Branch::of(
             &format!("limit: more than {}", limit.describe()),
             limits::standing(rule, event, context).is_some_and(|limit| limit.is_exceeded),

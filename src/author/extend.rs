@@ -190,9 +190,8 @@ impl Resolver<'_> {
             }
             (Merge::Audience, own, given) => {
                 if is_for_another(own.as_ref(), given.as_ref(), sides) {
-                    let message = format!(
-                        "`{path}` is for somebody else, and one document is for one audience"
-                    );
+                    let message =
+                        format!("`{path}` is for another audience, and one document is for one");
                     let help = "put both into an AgentPolicySet";
                     self.error(codes::AG1004, key.name, message, help);
                 }

@@ -139,7 +139,7 @@ pub fn unprovided(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
                     item.mention.name,
                     match sources.is_empty() {
                         true => format!("it takes part whoever asks{strangers}"),
-                        false => "it takes part for nobody that is known".to_owned(),
+                        false => "it takes part for no known caller".to_owned(),
                     }
                 ),
                 format!("give a source this member: {SOURCES}; or {STRICT}"),
@@ -250,10 +250,10 @@ fn asks_identity(
     }
     let effect = match (rule.action, asks, exempts) {
         (_, false, false) => return None,
-        (Action::Allow, ..) => "it is as if nobody fitted, and lets nothing pass by that",
-        (_, true, false) => "it is as if everybody fitted",
-        (_, false, true) => "nobody is exempt",
-        (_, true, true) => "it is as if everybody fitted and nobody were exempt",
+        (Action::Allow, ..) => "no caller matches it, so that it allows nothing",
+        (_, true, false) => "it matches every caller",
+        (_, false, true) => "no caller is exempt",
+        (_, true, true) => "it matches every caller, and no caller is exempt",
     };
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     Some((first?, quoted.join(", "), effect))

@@ -125,7 +125,7 @@ impl Approve {
     fn is_confirmed(&self) -> Result<bool, Failed> {
         if self.request == output::STDIN || !std::io::stdin().is_terminal() {
             return Err(output::print_error(
-                "nobody can be asked here: look at the request, and give --yes",
+                "there is no terminal to ask on: look at the request, and give --yes",
             ));
         }
         output::note("Approve? Type `yes`:");

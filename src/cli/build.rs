@@ -34,7 +34,7 @@ pub(super) struct Build {
     /// require. A policy with an error leaves the file unchanged.
     #[arg(long, value_name = "FILE")]
     output: Option<String>,
-    /// Build although the policy requires identities, which Envoy does not provide yet, or approvals that nobody can give: rules that depend
+    /// Build although the policy requires identities, which Envoy does not provide yet, or approvals that no approver can give: rules that depend
     /// on them deny.
     #[arg(long)]
     fail_closed: bool,

@@ -66,8 +66,8 @@ impl Doctor {
             let (listeners, found) = (proxy.listener_names().len(), examination.ailments.len());
             output::line(&match found {
                 0 => format!("{name}: nothing is wrong with {listeners} listeners"),
-                1 => format!("{name}: 1 finding; `agentguard explain CODE` says more"),
-                _ => format!("{name}: {found} findings; `agentguard explain CODE` says more"),
+                1 => format!("{name}: 1 finding; `agentguard explain CODE` explains it"),
+                _ => format!("{name}: {found} findings; `agentguard explain CODE` explains it"),
             });
         }
         Ok(match examination.ailments.is_empty() {

@@ -20,7 +20,7 @@ pub(super) struct Validate {
     /// The proxy that enforces the policy. Functions that it does not provide yet are errors.
     #[arg(long = "for", value_enum, value_name = "HOST")]
     host: Option<ProxyKind>,
-    /// With `--for`: accept identities that are not provided and approvals that nobody can give, because their denial is intended.
+    /// With `--for`: accept identities that are not provided and approvals that no approver can give, because their denial is intended.
     #[arg(long, requires = "host")]
     fail_closed: bool,
     /// Treat warnings as errors.

@@ -79,7 +79,7 @@ impl ServiceUse {
     fn to_text(self) -> String {
         match self.wait {
             Some(wait) => format!("asked first, for at most {wait} seconds"),
-            None => "told of it".to_owned(),
+            None => "notified".to_owned(),
         }
     }
 }

@@ -57,7 +57,7 @@ impl Flow {
             (None, Some(rule)) => match code {
                 codes::AG3003 if approval.is_some_and(|approval| approval.is_uncertain) => {
                     format!(
-                        "Rule `{}` asks for an approval, and what would be approved can't be told.",
+                        "Rule `{}` asks for an approval, and what would be approved is unknown.",
                         rule.id
                     )
                 }
@@ -166,7 +166,7 @@ impl Flow {
         let denial = Denial {
             status: codes::status(code),
             code,
-            reason: "The proxy could not inspect this exchange and refused it.".to_owned(),
+            reason: "The proxy could not inspect this exchange and denied it.".to_owned(),
             request_id: self.head.request_id.clone(),
             code_only: self.guard.policy.document.disclose_code_only,
             ..Denial::default()

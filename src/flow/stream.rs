@@ -871,11 +871,11 @@ impl Flow {
             &mut self.redactions,
             &mut edits,
         );
-        let turned = {
+        let restored = {
             let is_free = |place| edited.iter().all(|edited| edited.place != place);
             self.restore_pseudonyms(json, reading, &is_free, &mut edits)
         };
-        edited.extend(turned);
+        edited.extend(restored);
         if stop.is_none() && edits.is_empty() {
             return Ok(());
         }
@@ -1091,10 +1091,10 @@ impl Flow {
             return self.stop_searching(stream);
         }
         if let Some(mut settled) = settled {
-            let turned = self.turned_back_in(&settled.text, text);
+            let restored = self.pseudonyms_in(&settled.text, text);
             let mut scans = settled.scans();
-            let real = replaced(&settled.text, &turned);
-            if !turned.is_empty() {
+            let real = replaced(&settled.text, &restored);
+            if !restored.is_empty() {
                 // Rules evaluate the text that the client gets.
                 scans = Scans::default();
             }
@@ -1114,7 +1114,7 @@ impl Flow {
             self.bind(stream, &verdict, &json, false)?;
             let part = EvaluatedText {
                 text: &settled.text,
-                turned,
+                restored,
                 start,
                 characters,
             };
@@ -1130,7 +1130,7 @@ impl Flow {
     }
 
     /// Returns the pseudonyms in a part of a text, with their values.
-    fn turned_back_in(&self, part: &str, text: &StreamedText) -> Vec<(Range<usize>, String)> {
+    fn pseudonyms_in(&self, part: &str, text: &StreamedText) -> Vec<(Range<usize>, String)> {
         let may_change = text.class == Class::Text && text.event.part != Part::Arguments;
         match may_change {
             true => self.redactions.pseudonyms.found(part, None),
@@ -1148,12 +1148,12 @@ impl Flow {
     ) {
         let EvaluatedText {
             text: part,
-            turned,
+            restored,
             start,
             characters,
         } = part;
         // Ranges are those of the text with the values of its pseudonyms.
-        let redactions = match turned.is_empty() {
+        let redactions = match restored.is_empty() {
             true => Cow::Borrowed(&*verdict.redactions),
             false => verdict
                 .redactions
@@ -1169,9 +1169,9 @@ impl Flow {
             return;
         }
         let keys = &self.guard.redaction_keys;
-        let real = replaced(part, &turned);
+        let real = replaced(part, &restored);
         let changes = redact::changes(verdict.redactions, &real, keys, &mut self.redactions);
-        let changes = composed(part, turned, changes);
+        let changes = composed(part, restored, changes);
         if changes.is_empty() {
             return;
         }
@@ -1209,8 +1209,8 @@ impl Flow {
             return Ok(());
         };
         if text.is_kept() {
-            let turned = self.turned_back_in(&text.whole, text);
-            let real = replaced(&text.whole, &turned);
+            let restored = self.pseudonyms_in(&text.whole, text);
+            let real = replaced(&text.whole, &restored);
             let (json, reading) = part_of_text(&real, text.class, &stream.response);
             let Some(json) = json else { return Ok(()) };
             let part = PendingText {
@@ -1229,7 +1229,7 @@ impl Flow {
                 let whole = text.whole.clone();
                 let part = EvaluatedText {
                     text: &whole,
-                    turned,
+                    restored,
                     start: 0,
                     characters: 0,
                 };
@@ -1379,11 +1379,11 @@ impl Flow {
                 return Ok(None);
             }
         };
-        let mut turned = Edits::default();
-        self.restore_pseudonyms(&json, &reading, &|_| true, &mut turned);
-        let is_turned = !turned.is_empty();
+        let mut restored = Edits::default();
+        self.restore_pseudonyms(&json, &reading, &|_| true, &mut restored);
+        let is_restored = !restored.is_empty();
         let (json, mut reading) =
-            match call.turned_back(key, json, reading, turned, self.guard.bounds()) {
+            match call.with_edits(key, json, reading, restored, self.guard.bounds()) {
                 Some(read) => read,
                 None => return Err(Interruption::End(self.stop_uneditable(None))),
             };
@@ -1442,7 +1442,7 @@ impl Flow {
             &mut self.redactions,
             &mut edits,
         );
-        if is_turned || !edits.is_empty() {
+        if is_restored || !edits.is_empty() {
             stream.is_changed = true;
             match call.edit(&json, edits, &mut stream.queue) {
                 Some(arguments) => stream.rewritten.insert(*key, arguments),
@@ -1546,7 +1546,7 @@ struct PendingText<'a> {
 struct EvaluatedText<'a> {
     text: &'a str,
     /// The pseudonyms in it, with their values.
-    turned: Vec<(Range<usize>, String)>,
+    restored: Vec<(Range<usize>, String)>,
     /// Byte offset of the part in the whole text.
     start: usize,
     /// Number of characters before the part.

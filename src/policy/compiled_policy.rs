@@ -103,7 +103,7 @@ impl Policy {
         };
         if self.rules.iter().any(nobody_agrees) {
             return Some(
-                "a rule requires an approval that nobody can give: no role in its `by` has a key in `approvers`",
+                "a rule requires an approval that no approver can give: no role in its `by` has a key in `approvers`",
             );
         }
         let asks = |part: &Document| {
@@ -111,7 +111,7 @@ impl Policy {
         };
         let is_unknown = is_sourceless && documents.iter().any(asks);
         is_unknown.then_some(
-            "rules about who is asking count for the strict side: no source in `principals` tells it",
+            "rules on the caller are resolved toward denial: no source in `principals` identifies it",
         )
     }
 

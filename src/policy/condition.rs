@@ -201,7 +201,7 @@ fn read_of(
             codes::AG1006,
             at,
             &node.span,
-            "no condition stands here",
+            "a condition is missing here",
             "leave the key out if there is nothing to ask",
         );
     }
@@ -329,7 +329,7 @@ fn read_test(
                     codes::AG1006,
                     at,
                     &node.span,
-                    "no operator stands here",
+                    "an operator is missing here",
                     "for example `{ equals: … }` or just the value",
                 );
                 return None;
@@ -362,7 +362,7 @@ fn read_earlier(
     node: &Node,
 ) -> Option<Earlier> {
     let NodeValue::Map(members) = &node.data else {
-        decoder.wrong_type(at, node, "a mapping that says what stands earlier");
+        decoder.wrong_type(at, node, "a mapping that describes an earlier event");
         return None;
     };
     let mut kind = None;
@@ -416,7 +416,7 @@ fn read_earlier(
                 codes::AG1014,
                 at,
                 &node.span,
-                "nothing says what stands earlier",
+                "the earlier event is not described",
                 "write `event: tool_call`, `event: tool_result` or `event: message`",
             );
             return None;
@@ -495,7 +495,7 @@ fn read_time(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<
             codes::AG1006,
             at,
             &node.span,
-            "nothing says which time of day is meant",
+            "the time of day is missing",
             "`days` and `zone` stand beside `inside`, `outside` or `schedule`",
         );
         return None;

@@ -500,7 +500,7 @@ fn top_members<'n>(
                     &at.key(&inner.key),
                     &inner.key_span,
                     &format!(
-                        "`{}` does not stand inside `spec` or stands outside as well",
+                        "`{}` is not inside `spec`, or is outside as well",
                         inner.key
                     ),
                     "",
@@ -540,7 +540,7 @@ fn known_members<'n>(
             let help = match () {
                 () if key == "policies" => "it belongs to `kind: AgentPolicySet`",
                 () if role == Role::Set => "it belongs to one of the documents under `policies`",
-                () => "it stands at the top, where it holds for everything",
+                () => "it is at the top, where it applies to everything",
             };
             diagnostic.message = format!("`{key}` does not stand here");
             diagnostic.help = Some(help.to_owned());

@@ -76,7 +76,7 @@ pub(super) fn read(
                 codes::AG1006,
                 at,
                 &node.span,
-                "either `value` or `from` stands here",
+                "either `value` or `from` is required",
                 "for example `environment: prod` or `environment: { from: env:STAGE, otherwise: prod }`",
             );
             None

@@ -310,7 +310,7 @@ impl Field {
             )),
             "principal" => match rest.strip_prefix("claims.") {
                 Some(claim) => Err(FieldError::BadPath(format!(
-                    "a claim stands beside the others: `principal.{claim}`"
+                    "a claim is a member beside the others: `principal.{claim}`"
                 ))),
                 None => Ok(Field::Principal(rest.into())),
             },

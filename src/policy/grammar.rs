@@ -282,7 +282,7 @@ keys! {
 
     /// `metadata`
     MetadataKey {
-        Name = "name" required "records and refusals name the policy: `metadata: { name: support-agent }`"
+        Name = "name" required "audit events and denials name the policy: `metadata: { name: support-agent }`"
             => "The name of the policy in audit events and denials.", Text;
         Description = "description" => "For people.", Text;
         Labels = "labels" => "For other tools.", Object;
@@ -464,7 +464,7 @@ keys! {
         Hmac = "hmac"
             => "The environment variable that holds a shared secret. Whoever verifies with it can approve with it.",
             Form("env:NAME", "^env:.+");
-        Principal = "principal" => "Who holds the key. Nobody approves what the same principal asks for.", Text;
+        Principal = "principal" => "Who holds the key. A principal never approves its own requests.", Text;
     }
 
     /// `approval_service`
@@ -552,7 +552,7 @@ keys! {
 
     /// A rule.
     RuleKey {
-        Id = "id" required "records and refusals name the rule by it"
+        Id = "id" required "audit events and denials name the rule by it"
             => "Unique; audit events and denials contain it.", Text;
         Description = "description" => "For people.", Text;
         Mode = "mode" => "The mode of this rule.", Words(Mode::WORDS);
@@ -628,7 +628,7 @@ keys! {
             => "What names the session that it is bound to, in the order in which it is looked for: `header:NAME`, `field:PATH`, \
             `mcp`, `conversation`, `first_messages`. Absent: `mcp`, `conversation`.", Texts;
         Wait = "wait" => "How long the call waits while `approval_service` is asked. At most `4m`.", Seconds;
-        Notify = "notify" => "`approval_service` is told of the denied call, and nothing waits for it.", Boolean;
+        Notify = "notify" => "`approval_service` is notified of the denied call, without waiting for it.", Boolean;
     }
 
     /// `window` of a limit

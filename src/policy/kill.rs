@@ -320,7 +320,7 @@ fn read_kill(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<
                         codes::AG1011,
                         &at,
                         &value.span,
-                        "an empty name names nobody",
+                        "an empty name matches no caller",
                         help,
                     );
                 }

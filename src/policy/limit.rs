@@ -356,7 +356,7 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
                     };
                     let mention = field_ref::read_mention(decoder, &at, name, &value.span)?;
                     if matches!(mention.field, Field::Text | Field::Time | Field::Earlier) {
-                        let message = format!("`{path}` tells nobody apart");
+                        let message = format!("`{path}` does not distinguish callers");
                         let help =
                             "for example `tenant`, `client`, `session` or `args.customer_id`";
                         decoder.error(codes::AG1011, &at, &value.span, &message, help);
@@ -394,7 +394,7 @@ pub(crate) fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> O
     };
     let (1, Some(measure)) = (measures.len(), measures.pop()) else {
         let help = "for example `count: tool_calls` or `sum: args.amount`";
-        missing("either `count` or `sum` stands here", help, decoder);
+        missing("either `count` or `sum` is required", help, decoder);
         return None;
     };
     decoder.has_required::<LimitKey>(at, node, &node.span);

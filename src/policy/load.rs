@@ -111,27 +111,29 @@ pub fn load_with_zones(root: &Node) -> Loaded {
 /// Everything that is wrong with it.
 pub fn desugar_document(root: &Node) -> Result<(Node, Vec<Diagnostic>), Vec<Diagnostic>> {
     match short_syntax::desugar(root) {
-        Some(modern) => modern_or_wrong(modern),
+        Some(desugared) => document_or_errors(desugared),
         None => Ok((root.clone(), Vec::new())),
     }
 }
 
-fn modern_or_wrong(modern: DesugaredRule) -> Result<(Node, Vec<Diagnostic>), Vec<Diagnostic>> {
-    let failed = modern
+fn document_or_errors(
+    desugared: DesugaredRule,
+) -> Result<(Node, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let failed = desugared
         .diagnostics
         .iter()
         .any(|diagnostic| diagnostic.severity == Severity::Error);
     if failed {
-        Err(modern.diagnostics)
+        Err(desugared.diagnostics)
     } else {
-        Ok((modern.root, modern.diagnostics))
+        Ok((desugared.root, desugared.diagnostics))
     }
 }
 
 fn load_with(root: &Node, find_zone: &dyn Fn(&str) -> Lookup) -> Loaded {
     let mut decoder = Decoder::default();
     let converted;
-    let root = match short_syntax::desugar(root).map(modern_or_wrong) {
+    let root = match short_syntax::desugar(root).map(document_or_errors) {
         None => root,
         Some(Ok((unfolded, diagnostics))) => {
             decoder.diagnostics = diagnostics;

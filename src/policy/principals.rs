@@ -377,7 +377,7 @@ fn read_mtls(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<
             codes::AG1006,
             at,
             &node.span,
-            "no pattern stands here",
+            "a pattern is missing here",
             help,
         );
         return None;

@@ -164,7 +164,7 @@ fn entry(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Prot
             codes::AG1006,
             at,
             &node.span,
-            "nothing is said of these requests",
+            "the protocol of these requests is missing",
             "say what: `protocol: mcp`, `server: github` or `provider: azure`",
         );
     }

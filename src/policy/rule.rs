@@ -372,7 +372,7 @@ fn kinds(
                             codes::AG1014,
                             at,
                             span,
-                            &format!("`{name}` stands in several kinds of events"),
+                            &format!("`{name}` is a member of several kinds of events"),
                             &format!(
                                 "say which: `match: {{ event: … }}` with {}",
                                 events.join(", ")
@@ -464,7 +464,7 @@ fn check_action(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node, rule: &
                 codes::AG1015,
                 at,
                 &place("redact"),
-                "where this text stands is not kept: it is compared with another field, or found in an item of a list",
+                "the position of this text is not kept: it is compared with another field, or found in an item of a list",
                 "write `redact: { what: PATH }`",
             );
         } else if rule.redact.what.is_none() && (rule.kinds.meets(calls) || !looks_for_text(rule)) {
@@ -473,9 +473,9 @@ fn check_action(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node, rule: &
                 at,
                 &place("redact"),
                 if rule.kinds.meets(calls) {
-                    "a redaction of a tool call says what it changes"
+                    "a redaction of a tool call names what it changes"
                 } else {
-                    "nothing says what is to be redacted"
+                    "what to redact is missing"
                 },
                 if rule.kinds.meets(calls) {
                     "write `redact: { what: args.PATH }`: a changed argument changes what the tool does"

@@ -510,7 +510,7 @@ impl ShortSyntax {
                 Some("") => conditions.push(self.test("", verb, value, at)),
                 Some(path) => conditions.push(check(path, verb, value.clone(), at)),
                 None => {
-                    let message = format!("nothing says what `{}` is about", member.key);
+                    let message = format!("what `{}` applies to is missing", member.key);
                     let help =
                         format!("put the argument's name before it: `amount_{}`", member.key);
                     self.error(codes::AG1010, at, &message, &help);

@@ -119,12 +119,12 @@ impl Origin {
     /// Returns the origin, in a stream, of a text in a member of a known object, by the member's index in its tables.
     /// The same member of the next frame continues the text.
     pub fn member(&self, number: usize) -> Origin {
-        const MOST: u32 = 64;
-        let number = offset(number).min(MOST).saturating_add(1);
+        const MAX_MEMBERS: u32 = 64;
+        let number = offset(number).min(MAX_MEMBERS).saturating_add(1);
         Origin {
             piece_of: self
                 .piece_of
-                .map(|outer| outer.saturating_mul(MOST).saturating_add(number)),
+                .map(|outer| outer.saturating_mul(MAX_MEMBERS).saturating_add(number)),
             ..self.clone()
         }
     }

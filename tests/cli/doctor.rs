@@ -368,7 +368,7 @@ fn doctor_reads_yaml_names_the_policy_and_mends() {
     route:
       timeout: 0s
       idle_timeout: 300s
-envoy.yaml: 1 finding; `agentguard explain CODE` says more\n"
+envoy.yaml: 1 finding; `agentguard explain CODE` explains it\n"
     );
 }
 

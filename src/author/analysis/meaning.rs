@@ -778,7 +778,7 @@ pub(super) fn approval(rule: &Rule) -> String {
     let approval = rule.approval.as_deref().unwrap_or(&usual);
     let by: BTreeSet<&str> = approval.by.iter().map(|role| &**role).collect();
     let mut text = match by.is_empty() {
-        true => "by nobody named".to_owned(),
+        true => "by no named approver".to_owned(),
         false => format!("by {}", Vec::from_iter(by).join(" or ")),
     };
     for (word, value, usual) in [

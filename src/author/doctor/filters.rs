@@ -59,7 +59,7 @@ pub(super) fn late_authentication(_: &Proxy, manager: &HttpManager, report: &mut
         {
             report.add(
                 format!("{}, filter {}", manager.place(), filter.name),
-                "authenticates after AgentGuard, which then knows no verified claims and inspects requests that would be refused",
+                "authenticates after AgentGuard, which then knows no verified claims and inspects requests that would be denied",
                 format!("http_filters:\n- name: {}      # before agentguard\n- name: agentguard", filter.name),
             );
         }

@@ -195,7 +195,7 @@ pub(super) fn run_by_arguments(subject: &LintedPolicy<'_>, findings: &mut Findin
                     codes::AG1122,
                     (check.span.clone(), check.path.clone()),
                     format!("run or write what their arguments say: {}", named.join(", ")),
-                    "name the first arguments that are meant (`git status`, `cargo test`), and refuse the others in a rule of their own",
+                    "name the first arguments that are meant (`git status`, `cargo test`), and deny the others in a rule of their own",
                 );
             }
         });

@@ -59,7 +59,7 @@ pub(super) fn renamed_arguments(subject: &LintedPolicy<'_>, findings: &mut Findi
                 })
                 .unwrap_or_default();
             let help = if others.is_empty() {
-                "add `if_missing: apply` if a call without it is to be refused".to_owned()
+                "add `if_missing: apply` if a call without it must be denied".to_owned()
             } else {
                 format!(
                     "write `{name}|{}`, or add `if_missing: apply`",
@@ -341,10 +341,10 @@ pub(super) fn forms(subject: &LintedPolicy<'_>, findings: &mut Findings) {
                         codes::AG1121,
                         place,
                         format!(
-                            "`{}` is refused only if it runs nothing but these: one other command beside them walks past",
+                            "`{}` is denied only if it runs nothing but these: one other command beside them walks past",
                             test.mention.name
                         ),
-                        "name what may run, and refuse the rest: `not: { PATH: { command_in: [ls, cat] } }`",
+                        "name what may run, and deny the rest: `not: { PATH: { command_in: [ls, cat] } }`",
                     );
                 } else if let Some((_, what, help)) = form.filter(|_| reads_text) {
                     findings.warn(
@@ -456,7 +456,7 @@ pub(super) fn no_history(subject: &LintedPolicy<'_>, findings: &mut Findings) {
                 codes::AG1120,
                 view.place("when"),
                 format!(
-                    "rule `{}` asks what stands earlier where no conversation is sent along",
+                    "rule `{}` asks for earlier events where the request has no conversation",
                     view.written.id
                 ),
                 "evaluate the conversation in the request to the model; here the strict side always applies",

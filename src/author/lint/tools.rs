@@ -144,7 +144,7 @@ pub(super) fn unseen_arguments(subject: &LintedPolicy<'_>, findings: &mut Findin
                 codes::AG1128,
                 place_of_arguments(view),
                 format!(
-                    "where a provider runs `{name}`, nobody sees its arguments: rule `{}` refuses every request that offers it",
+                    "where a provider runs `{name}`, its arguments can't be inspected: rule `{}` denies every request that offers it",
                     rule.id
                 ),
                 "add `provider_run: false` to `when`, and decide about what providers run in a rule of its own",

@@ -85,7 +85,7 @@ pub(super) fn reasons(subject: &LintedPolicy<'_>, findings: &mut Findings) {
                 codes::AG1113,
                 view.place("id"),
                 format!(
-                    "rule `{}` refuses without a reason: the agent reads only its id",
+                    "rule `{}` denies without a reason: the agent reads only its id",
                     view.written.id
                 ),
                 "add `reason: …`, and `remedy: …` for what to do instead",

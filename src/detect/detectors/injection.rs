@@ -218,7 +218,7 @@ pub(super) static OVERRIDE: Detector = Detector {
                 "non dirlo all'utente",
                 "nao conte ao usuario",
             ],
-            said,
+            complete_phrase,
         ),
         Anchor::Word(
             &[
@@ -415,10 +415,10 @@ fn pseudo(place: &MatchSite<'_>) -> Option<Match> {
         return None;
     }
     place.begins(start);
-    let said = text.run(place.end, usize::MAX, is_white);
+    let behind = text.run(place.end, usize::MAX, is_white);
     let end = ["you are now", "you must", "from now on", "new instructions"]
         .iter()
-        .find_map(|words| text.follows_spaced(said, words));
+        .find_map(|words| text.follows_spaced(behind, words));
     Some(Match {
         start,
         end: end.unwrap_or(place.end),
@@ -678,7 +678,7 @@ fn instructions(place: &MatchSite<'_>) -> Option<Match> {
     }
     let mut confidence = Confidence::Medium;
     let mut before = false;
-    let mut told = false;
+    let mut has_instructions = false;
     // No word for earlier text begins up to this position.
     let mut seen = place.end;
     let mut phrase_end = place.end;
@@ -693,16 +693,16 @@ fn instructions(place: &MatchSite<'_>) -> Option<Match> {
             confidence = Confidence::Low;
         }
         end = word_end;
-        told = told || INSTRUCTIONS.stand_in(text.slice(word..word_end));
+        has_instructions = has_instructions || INSTRUCTIONS.stand_in(text.slice(word..word_end));
         let behind = word_end.wrapping_add(1);
         if !text.slice(word_end..behind).is_empty() {
             phrase_end = behind;
         }
-        if told && !before {
+        if has_instructions && !before {
             before = BEFORE.stand_in(text.slice(seen..phrase_end));
             seen = phrase_end.saturating_sub(LONGEST_BEFORE).max(seen);
         }
-        if before && told {
+        if before && has_instructions {
             return Some(Match {
                 start: place.at,
                 end,
@@ -798,7 +798,7 @@ fn letter_of(byte: u8) -> u8 {
 }
 
 /// Finds a phrase that is significant by itself.
-fn said(place: &MatchSite<'_>) -> Option<Match> {
+fn complete_phrase(place: &MatchSite<'_>) -> Option<Match> {
     Some(Match {
         start: place.at,
         end: place.end,
@@ -817,9 +817,9 @@ fn secrecy(place: &MatchSite<'_>) -> Option<Match> {
             return None;
         }
         end = text.run(word, WORD, |byte| byte.is_ascii_alphabetic());
-        let said = text.slice(word..end);
-        let who = said.eq_ignore_ascii_case(b"user")
-            || said.eq_ignore_ascii_case(b"human") && last.eq_ignore_ascii_case(b"the");
+        let named = text.slice(word..end);
+        let who = named.eq_ignore_ascii_case(b"user")
+            || named.eq_ignore_ascii_case(b"human") && last.eq_ignore_ascii_case(b"the");
         // `user-agent` has a different meaning.
         let ends = !matches!(text.at(end), b'-' | b'_' | b'0'..=b'9');
         if who && ends {
@@ -829,7 +829,7 @@ fn secrecy(place: &MatchSite<'_>) -> Option<Match> {
                 confidence: Confidence::Medium,
             });
         }
-        last = said;
+        last = named;
     }
     None
 }

@@ -273,14 +273,14 @@ pub(in crate::detect) enum KeyFilter {
 }
 
 impl KeyFilter {
-    /// Returns whether the value of a name passes the filter. `told`: a word of prose joins the name and the value;
+    /// Returns whether the value of a name passes the filter. `in_prose`: a word of prose joins the name and the value;
     /// `is_quoted`: the value has quotes; `name_is_quoted`: the name has quotes.
     #[inline]
     pub(super) fn has(
         self,
         name: &[u8],
-        said: NameGroups,
-        told: bool,
+        groups: NameGroups,
+        in_prose: bool,
         is_quoted: bool,
         name_is_quoted: impl FnOnce() -> bool,
     ) -> bool {
@@ -292,14 +292,14 @@ impl KeyFilter {
                     let end = name.get(name.len().saturating_sub(8)..);
                     end.is_some_and(|end| end.eq_ignore_ascii_case(b"password"))
                 };
-                (said.any(NameGroups::PASSWORD) || is_quoted && !told)
-                    && (!said.any(NO_PASSWORD) || itself())
+                (groups.any(NameGroups::PASSWORD) || is_quoted && !in_prose)
+                    && (!groups.any(NO_PASSWORD) || itself())
             }
-            Self::Key => said.any(NameGroups::SECRET | KEY) && !said.any(PUBLIC),
+            Self::Key => groups.any(NameGroups::SECRET | KEY) && !groups.any(PUBLIC),
             Self::Header => {
-                !told
-                    && (said.any(NameGroups::AUTHORIZATION)
-                        || said.any(TOKEN | KEY) && name_is_quoted())
+                !in_prose
+                    && (groups.any(NameGroups::AUTHORIZATION)
+                        || groups.any(TOKEN | KEY) && name_is_quoted())
             }
         }
     }

@@ -218,20 +218,20 @@ impl AssembledCall {
         Ok((json, reading))
     }
 
-    /// Returns the call after the edits in `turned`.
-    pub(super) fn turned_back(
+    /// Returns the call after these edits.
+    pub(super) fn with_edits(
         &self,
         key: &CallKey,
         json: JsonBody<'static>,
         reading: Reading,
-        turned: Edits,
+        edits: Edits,
         bounds: Bounds,
     ) -> Option<(JsonBody<'static>, Reading)> {
-        if turned.is_empty() {
+        if edits.is_empty() {
             return Some((json, reading));
         }
         let call = AssembledCall {
-            arguments: self.edited_arguments(&json, turned)?,
+            arguments: self.edited_arguments(&json, edits)?,
             fragments: ArgumentFragments::default(),
             is_text: self.assembled_arguments().1,
             ..self.clone()

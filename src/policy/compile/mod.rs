@@ -266,7 +266,7 @@ impl<'d> Compiler<'d> {
 
     fn warn_of_limit(&mut self, rule: &Rule, limit: &Limit, what: &str) {
         let message = format!(
-            "rule `{}` needs what this version does not provide: {what}. Envoy refuses this policy",
+            "rule `{}` needs what this version does not provide: {what}. the filter rejects this policy",
             rule.id
         );
         let at = PolicyPath::root();

@@ -430,7 +430,7 @@ impl<'d> Compiler<'d> {
             match &item.data {
                 NodeValue::String(text) if !text.is_empty() => texts.push(text.clone()),
                 NodeValue::String(_) => {
-                    self.does_not_fit(check, "an empty text stands everywhere", "");
+                    self.does_not_fit(check, "an empty text is in every text", "");
                     return None;
                 }
                 _ => {

@@ -132,7 +132,7 @@ impl Compiler<'_> {
                     codes::AG1006,
                     &item.span,
                     &check.path,
-                    "`zone` is missing: nothing says by whose clock",
+                    "`zone` is missing: it is unknown by which clock",
                     ZONES,
                 );
                 return None;

@@ -225,7 +225,7 @@ fn mistakes_are_told_with_their_place_and_a_way_out() {
     ---
     AG1006 kill[0].agents: the list is empty
     ---
-    AG1011 kill[0].agents: an empty name names nobody; write `all: true` to stop everything
+    AG1011 kill[0].agents: an empty name matches no caller; write `all: true` to stop everything
     ---
     AG1006 kill[0]: an entry stops one kind of thing; write one of `agents`, `clients`, `tenants`, `principals`, `tools` or `all: true`; an entry for each
     ---

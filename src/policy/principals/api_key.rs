@@ -267,7 +267,7 @@ fn read_key(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<A
     let mut secrets = secrets.into_iter();
     let (Some(secret), None) = (secrets.next(), secrets.next()) else {
         let help = "write `sha256: …` (`agentguard keygen` prints it) or `env: NAME`";
-        let message = "a key is said in exactly one way";
+        let message = "a key is given in exactly one way";
         decoder.error(codes::AG1006, at, &node.span, message, help);
         return None;
     };

@@ -58,7 +58,7 @@ impl CertificatePattern {
         for written in text.split(syntax.separator()) {
             if open {
                 return Err(format!(
-                    "`**` stands at the end of a pattern only: `{text}`"
+                    "`**` is allowed at the end of a pattern only: `{text}`"
                 ));
             }
             if written == "**" {
@@ -74,7 +74,7 @@ impl CertificatePattern {
             } = &part
             {
                 if members.contains(member) {
-                    return Err(format!("`{{{member}}}` stands twice in `{text}`"));
+                    return Err(format!("`{{{member}}}` occurs twice in `{text}`"));
                 }
                 members.push(member.clone());
             }

@@ -97,7 +97,7 @@ pub(super) fn nobody_named(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &No
     let names = ["id", "agent", "client", "tenant"];
     if names.iter().all(|name| node.get(name).is_none()) {
         let help = "say at least one of `id`, `agent`, `client` and `tenant`";
-        let message = "nothing says who it is";
+        let message = "the caller's identity is missing";
         decoder.error(codes::AG1006, at, &node.span, message, help);
     }
 }
