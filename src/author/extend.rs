@@ -745,7 +745,7 @@ mod tests {
                 "environment: prod",
                 "`environment`, which stands in the outermost document only",
             ),
-            ("for: { tenant: a }", "for somebody else"),
+            ("for: { tenant: a }", "for another audience"),
             ("[1]", "no policy that could be extended"),
             ("extends: base.yaml", "extends itself"),
             ("extends: more.yaml", "can't be read: no such file"),
