@@ -73,6 +73,8 @@ impl<T, L, E> ConditionTree<T, L, E> {
         self.fold_within((side, false), joins, leaf)
     }
 
+    // Written into itself and its callers level by level it takes 16 KB of the filter.
+    #[inline(never)]
     fn fold_within<'c, R>(
         &'c self,
         within: (Polarity, bool),
