@@ -195,6 +195,34 @@ impl Record<'_> {
             key(out, "interim");
             out.extend_from_slice(b"true");
         }
+        self.write_decision(out);
+        if let Some(duration) = self.duration_ms {
+            number(out, "duration_ms", duration);
+        }
+        key(out, "timing");
+        object(out, |out| {
+            number(out, "inspect_us", self.inspect_us);
+            number(out, "held_us", self.held_us);
+        });
+        if let Some(content) = self.content {
+            key(out, "content");
+            object(out, |out| write_content(content, out));
+        }
+        out.push(b'}');
+        chain.seal(&mut line, chain_end);
+        line
+    }
+
+    /// Returns what was asked and decided, without an event: nothing is chained.
+    pub fn decision(&self) -> Vec<u8> {
+        let mut out = b"{".to_vec();
+        self.write_decision(&mut out);
+        out.push(b'}');
+        out
+    }
+
+    /// Writes the members from `policy` to `shadow`.
+    fn write_decision(&self, out: &mut Vec<u8>) {
         key(out, "policy");
         let (name, version, mode) = self.policy;
         object(out, |out| {
@@ -338,21 +366,6 @@ impl Record<'_> {
                 texts(out, "rules", rules);
             });
         }
-        if let Some(duration) = self.duration_ms {
-            number(out, "duration_ms", duration);
-        }
-        key(out, "timing");
-        object(out, |out| {
-            number(out, "inspect_us", self.inspect_us);
-            number(out, "held_us", self.held_us);
-        });
-        if let Some(content) = self.content {
-            key(out, "content");
-            object(out, |out| write_content(content, out));
-        }
-        out.push(b'}');
-        chain.seal(&mut line, chain_end);
-        line
     }
 }
 

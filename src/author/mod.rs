@@ -27,8 +27,8 @@ pub use lint::lint;
 pub use provided::unprovided;
 pub use record::{FromRecord, evaluate_record};
 pub use sample_event::{
-    CASE_LIMITS, SampleEvent, SampleExchange, default_principal, describe, describe_principal,
-    has_limits, read_call, written as written_case,
+    CASE_LIMITS, SampleEvent, SampleExchange, describe, has_limits, read_call,
+    written as written_case,
 };
 pub use schema::{schema, test_schema};
 pub use testing::{

@@ -1,15 +1,15 @@
 //! What a policy says of an audit line: of the request, of who asked, and of the tools that were called. Their arguments and
 //! all texts are not in it, so that a response often has to be that it can't be rebuilt.
 
-use super::sample_event::{SampleEvent, SampleExchange, class, default_principal};
+use super::sample_event::{SampleEvent, SampleExchange, class};
 use crate::event::{Direction, Facts, Kind, Known, Models, Principal};
-use crate::policy::EvaluationPhase;
 use crate::policy::compiled_policy::Policy;
 use crate::policy::evaluate::Decision;
 use crate::policy::field::Field;
 use crate::policy::node::{Node, NodeValue};
 use crate::policy::rule::Rule;
 use crate::policy::words::Action;
+use crate::policy::{EvaluationPhase, default_principal};
 use crate::wire::sorted_map::SortedSet;
 
 /// What can be rebuilt.

@@ -17,6 +17,7 @@ use crate::policy::context::Context;
 use crate::policy::decode::{Decoder, PolicyPath};
 use crate::policy::environment::EnvironmentSource;
 use crate::policy::node::{Member, Node, NodeValue};
+use crate::policy::told_principal::{known, name_of, principal};
 use crate::wire::json::{Decimal, JsonBody, Limits, NodeId, Value, ValueKind as Json};
 use crate::wire::span::offset;
 use std::cell::RefCell;
@@ -486,13 +487,6 @@ pub fn read_call(text: &str) -> Result<SampleEvent, String> {
     Ok(event)
 }
 
-fn name_of(text: &str) -> Known<Box<str>> {
-    match text {
-        "unknown" => Known::Unknown,
-        text => Known::Is(text.into()),
-    }
-}
-
 fn read_event(
     decoder: &mut Decoder,
     at: &PolicyPath<'_>,
@@ -715,13 +709,6 @@ fn read_fact(
     Some(())
 }
 
-fn known(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Known<Box<str>>> {
-    match &node.data {
-        NodeValue::Null => Some(Known::Missing),
-        _ => decoder.text(at, node).map(|text| name_of(&text)),
-    }
-}
-
 fn known_node(node: &Node) -> Known<Node> {
     match node.text() {
         Some("unknown") => Known::Unknown,
@@ -739,45 +726,6 @@ pub(super) fn class(name: &str) -> Option<&'static str> {
     CLASSES.iter().copied().find(|class| *class == name)
 }
 
-/// Somebody of whom nothing is known yet but that they are known.
-pub fn default_principal() -> Principal {
-    Principal::known_by(Some("case"))
-}
-
-fn principal(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Principal> {
-    if matches!(&node.data, NodeValue::Null) || node.text() == Some("anonymous") {
-        return Some(Principal::anonymous());
-    }
-    let NodeValue::Map(members) = &node.data else {
-        decoder.wrong_type(at, node, "a mapping, or `anonymous`,");
-        return None;
-    };
-    let mut principal = default_principal();
-    for member in members {
-        let at = at.key(&member.key);
-        let value = &member.value;
-        match &*member.key {
-            "id" => principal.id = known(decoder, &at, value)?,
-            "agent" => principal.agent = known(decoder, &at, value)?,
-            "client" => principal.client = known(decoder, &at, value)?,
-            "tenant" => principal.tenant = known(decoder, &at, value)?,
-            "roles" | "role" if value.text() == Some("unknown") => {
-                principal.roles = Known::Unknown;
-            }
-            "roles" | "role" => principal.roles = Known::Is(decoder.texts(&at, value)?),
-            claim => {
-                let values = match &value.data {
-                    NodeValue::Number(number) => vec![number.clone()],
-                    NodeValue::Bool(value) => vec![value.to_string().into()],
-                    _ => decoder.texts(&at, value)?,
-                };
-                principal.claims.insert(claim.into(), values);
-            }
-        }
-    }
-    Some(principal)
-}
-
 /// Reads a case that stands alone.
 ///
 /// # Errors
@@ -793,15 +741,6 @@ pub fn describe(node: &Node) -> Result<(SampleEvent, Facts), Vec<Diagnostic>> {
         Some(described) if decoder.diagnostics.is_empty() => Ok(described),
         _ => Err(decoder.diagnostics),
     }
-}
-
-/// Reads who is asking.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn describe_principal(node: &Node) -> Result<Principal, Vec<Diagnostic>> {
-    let mut decoder = Decoder::default();
-    principal(&mut decoder, &PolicyPath::root(), node).ok_or(decoder.diagnostics)
 }
 
 /// An event and its exchange as a case, the way a test file writes it.

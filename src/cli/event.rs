@@ -1,10 +1,10 @@
 //! Command-line options that describe an event, for `check` and `explain`.
 
 use super::{Failed, output};
-use crate::author::{SampleEvent, SampleExchange, describe, describe_principal, parse_yaml};
+use crate::author::{SampleEvent, SampleExchange, describe, parse_yaml};
 use crate::diag::Diagnostic;
 use crate::event::{Author, Facts, Kind, Known, Models, Principal};
-use crate::policy::{Node, Policy, parse_json};
+use crate::policy::{Node, Policy, describe_principal, parse_json};
 use crate::wire::json::Decimal;
 use clap::Args;
 

@@ -5,10 +5,10 @@
 
 use super::verdict::CheckResult;
 use super::{Failed, output};
-use crate::author::{HalfExchange, describe_principal};
+use crate::author::HalfExchange;
 use crate::flow::simulation::{self, Caller, HttpMessage, SimulatedResult};
 use crate::flow::{EventObserver, Guard, HostEnvironment};
-use crate::policy::{Node, load_with_zones, parse_json};
+use crate::policy::{Node, describe_principal, load_with_zones, parse_json};
 use crate::proxy::{MemoryProperties, MemorySharedData};
 use crate::wire::json::Decimal;
 use base64::Engine;

@@ -1,10 +1,11 @@
 //! The administration filter: what only a filter of ours knows, on a listener that carries no traffic. `{"admin":true}` is
 //! its configuration.
 //!
-//! It answers about the policies of its VM and lets two paths go on to Envoy's own answers: `/ready`, to the health check of
+//! It answers about the policies of its VM, also what they say of an exchange that is told (`evaluate`), and lets two paths go on to Envoy's own answers: `/ready`, to the health check of
 //! the upstreams, once a policy is in force, and `/stats`. Everything else is not found: on a listener with traffic it would
 //! let none of it pass.
 
+use super::evaluate::EVALUATE;
 use crate::diag::codes;
 use crate::flow::{Guard, Reply};
 use crate::policy::{Measure, Mode, NodeValue, Window, parse_json};
@@ -31,6 +32,10 @@ pub fn administer(method: &[u8], target: &[u8], policies: &[Rc<Guard>]) -> Optio
         false => 200,
     };
     let (status, body) = match path.unwrap_or_default() {
+        EVALUATE => (
+            405,
+            message("POST an exchange here: {\"request\": {\"path\": …, \"body\": …}}"),
+        ),
         _ if !is_read => (405, message("only GET and HEAD are answered here")),
         b"/live" => (200, message("live")),
         b"/health" => (in_force(), health(policies)),
@@ -41,18 +46,23 @@ pub fn administer(method: &[u8], target: &[u8], policies: &[Rc<Guard>]) -> Optio
         _ => (
             404,
             message(
-                "there are /live, /health, /ready, /stats, /agentguard/policy and /agentguard/providers",
+                "there are /live, /health, /ready, /stats, /agentguard/policy, /agentguard/providers and /agentguard/evaluate",
             ),
         ),
     };
-    Some(Reply {
+    Some(json_reply(status, body))
+}
+
+/// A reply that nothing keeps.
+pub(super) fn json_reply(status: u16, body: Vec<u8>) -> Reply {
+    Reply {
         status,
         headers: vec![
             ("content-type".to_owned(), "application/json".to_owned()),
             ("cache-control".to_owned(), "no-store".to_owned()),
         ],
         body,
-    })
+    }
 }
 
 /// `{"message":"live"}`
@@ -64,10 +74,10 @@ fn message(text: &str) -> Vec<u8> {
 }
 
 /// Writes the members of an object, each with its comma.
-struct Object<'o>(&'o mut Vec<u8>);
+pub(super) struct Object<'o>(&'o mut Vec<u8>);
 
 impl<'o> Object<'o> {
-    fn begin(out: &'o mut Vec<u8>) -> Object<'o> {
+    pub(super) fn begin(out: &'o mut Vec<u8>) -> Object<'o> {
         out.push(b'{');
         Object(out)
     }
@@ -81,12 +91,12 @@ impl<'o> Object<'o> {
         self.0
     }
 
-    fn text(&mut self, name: &str, text: &str) {
+    pub(super) fn text(&mut self, name: &str, text: &str) {
         let out = self.key(name);
         quote(text, out);
     }
 
-    fn list<T>(
+    pub(super) fn list<T>(
         &mut self,
         name: &str,
         items: impl Iterator<Item = T>,
@@ -103,7 +113,7 @@ impl<'o> Object<'o> {
         out.push(b']');
     }
 
-    fn end(self) {
+    pub(super) fn end(self) {
         self.0.push(b'}');
     }
 }

@@ -2,10 +2,12 @@
 //! exchange leaves behind. Which of the proxy's calls bring and take that is a host's own.
 
 mod admin;
+mod evaluate;
 mod kill;
 mod kill_feed;
 
 pub use admin::{administer, is_admin};
+pub use evaluate::{MAX_TOLD_BYTES, evaluate, nothing_told, tells_exchange};
 pub use kill::{KILL_FILTER, KillConfiguration, kill_list_missing};
 pub use kill_feed::{FEED_TIMEOUT_S, FeedReader, MAX_FEED_BYTES};
 

@@ -87,6 +87,23 @@ impl Approvals {
         }
     }
 
+    /// What remembers the tokens that were spent.
+    pub(super) fn data(&self) -> &Rc<dyn SharedData> {
+        &self.data
+    }
+
+    /// The same keys, with another memory of what was spent.
+    pub(super) fn over(&self, data: Rc<dyn SharedData>) -> Approvals {
+        Approvals {
+            keys: self.keys.clone(),
+            data,
+            waits: self.waits,
+            sessions: self.sessions.clone(),
+            id_key: self.id_key,
+            next_id: Cell::new(0),
+        }
+    }
+
     /// A new id, which nobody can guess.
     fn fresh_id(&self, request_id: &str, now: u64) -> Box<str> {
         let number = self.next_id.get();

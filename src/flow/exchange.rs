@@ -6,9 +6,11 @@ use crate::audit::{
     Chain, Record, RecordedApproval, RecordedContent, RecordedLimit, RecordedRequest, RecordedRule,
     mask_identifiers,
 };
+use crate::diag::codes;
 use crate::event::{Direction, Kind, Known, Usage};
 use crate::metrics::{self, Metric};
 use crate::policy::Mode;
+use crate::wire::json::quote;
 use crate::wire::sort;
 use crate::wire::sorted_map::{SortedMap, SortedSet};
 
@@ -176,20 +178,16 @@ pub struct NewDecision {
 impl Flow {
     /// Finishes the exchange: writes its audit event.
     pub fn finish(&mut self, end: &End<'_>) -> Finished {
-        self.close_open_halves();
-        self.close_waiting();
-        self.mask_names();
-        self.now = end.now;
-        self.settle_limits();
+        self.close(end);
         let content = self.take_content();
         let exchange = &self.exchange;
-        let tools = sort::set(exchange.calls.iter().map(|(tool, _)| tool.clone()));
+        let tools = self.called_tools();
         let models = &self.facts.models.names;
         let chain = &self.guard.chain;
         let line = self.write_record(
             end,
             (models, &tools, content.as_ref()),
-            &mut chain.borrow_mut(),
+            Some(&mut chain.borrow_mut()),
             false,
         );
         let tokens = exchange.usage.input_tokens.unwrap_or(0);
@@ -198,6 +196,58 @@ impl Flow {
             rule: self.deciding_rule(),
             tokens_total: tokens.saturating_add(exchange.usage.output_tokens.unwrap_or(0)),
         }
+    }
+
+    /// Ends the exchange without an audit event. Returns the decision with its reasons as a JSON object: what an audit event has
+    /// of them, `why` with the reason and remedy of each rule that matched, and `means`, what the code stands for.
+    pub fn explain(&mut self, end: &End<'_>) -> Vec<u8> {
+        self.close(end);
+        let tools = self.called_tools();
+        let models = &self.facts.models.names;
+        let mut out = self.write_record(end, (models, &tools, None), None, false);
+        out.pop();
+        let policy = &self.guard.policy;
+        let mut last = None;
+        for ((number, _), _) in self.exchange.rules.iter() {
+            let rule = policy.rule(*number).filter(|_| last != Some(*number));
+            let Some(rule) = rule else { continue };
+            out.extend_from_slice(if last.is_none() { b",\"why\":[" } else { b"," });
+            out.extend_from_slice(b"{\"rule\":");
+            quote(&rule.id, &mut out);
+            let limit = rule.limit.as_ref().map(|_| rule.limit_reason());
+            let reason = rule.reason.as_deref().or(limit.as_deref());
+            for (name, text) in [("reason", reason), ("remedy", rule.remedy.as_deref())] {
+                if let Some(text) = text {
+                    out.push(b',');
+                    quote(name, &mut out);
+                    out.push(b':');
+                    quote(text, &mut out);
+                }
+            }
+            out.push(b'}');
+            last = Some(*number);
+        }
+        if last.is_some() {
+            out.push(b']');
+        }
+        if let Some(code) = self.exchange.code.and_then(codes::find) {
+            out.extend_from_slice(b",\"means\":");
+            quote(code.explain, &mut out);
+        }
+        out.push(b'}');
+        out
+    }
+
+    fn close(&mut self, end: &End<'_>) {
+        self.close_open_halves();
+        self.close_waiting();
+        self.mask_names();
+        self.now = end.now;
+        self.settle_limits();
+    }
+
+    fn called_tools(&self) -> SortedSet<Box<str>> {
+        sort::set(self.exchange.calls.iter().map(|(tool, _)| tool.clone()))
     }
 
     /// Returns an audit event for a stream that was denied, once: the event of the whole exchange is only written at its end,
@@ -219,7 +269,8 @@ impl Flow {
             ..End::default()
         };
         let chain = &self.guard.interim_chain;
-        Some(self.write_record(&end, (&models, &tools, None), &mut chain.borrow_mut(), true))
+        let chain = &mut chain.borrow_mut();
+        Some(self.write_record(&end, (&models, &tools, None), Some(chain), true))
     }
 
     /// The version of the policy in force.
@@ -252,11 +303,12 @@ impl Flow {
         })
     }
 
+    /// Writes the audit event; without a chain, what it has of the decision.
     fn write_record(
         &self,
         end: &End<'_>,
         (models, tools, content): (&[Box<str>], &SortedSet<Box<str>>, Option<&RecordedContent>),
-        chain: &mut Chain,
+        chain: Option<&mut Chain>,
         is_interim: bool,
     ) -> Vec<u8> {
         let exchange = &self.exchange;
@@ -356,7 +408,10 @@ impl Flow {
             held_us: exchange.held_ns.div_euclid(1_000),
             content,
         };
-        record.write(chain)
+        match chain {
+            Some(chain) => record.write(chain),
+            None => record.decision(),
+        }
     }
 
     /// The source that recognised an invalid credential, why it is invalid, and whose it is.

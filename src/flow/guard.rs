@@ -14,7 +14,7 @@ use crate::policy::{
     Context, EnvironmentSource, HeaderMode, KillSwitch, Policy, ScanScratch, Scans,
 };
 use crate::protocol::Bounds;
-use crate::proxy::SharedData;
+use crate::proxy::{SharedData, UnsharedWrites};
 use crate::redact::RedactionKeys;
 use crate::wire::json::JsonBody;
 use hmac::{Hmac, KeyInit, Mac};
@@ -53,7 +53,7 @@ pub struct GuardError {
 #[derive(Debug)]
 pub struct Guard {
     /// The policy.
-    pub policy: Policy,
+    pub policy: Rc<Policy>,
     /// The audit chain.
     pub chain: RefCell<Chain>,
     /// Whether the chain's first event was counted.
@@ -201,8 +201,32 @@ impl Guard {
             kill: Rc::clone(&surroundings.kill),
             held: Cell::new(0),
             next_id: Cell::new(0),
-            policy,
+            policy: Rc::new(policy),
         })
+    }
+
+    /// Returns the same policy with the same keys, for exchanges that are only evaluated: it knows what was counted and spent, and
+    /// nobody learns what is counted, spent or written under it.
+    pub fn apart(&self) -> Guard {
+        let shared: Rc<dyn SharedData> = Rc::new(UnsharedWrites::over(self.approvals.data()));
+        Guard {
+            limits: Limits::new(&self.policy, &shared, [0; 16]),
+            approvals: self.approvals.over(shared),
+            interim_chain: RefCell::new(Chain::new([0; 8], None)),
+            chain: RefCell::new(Chain::new([0; 8], None)),
+            has_counted_chain: Cell::new(true),
+            names: RefCell::default(),
+            scratch: RefCell::default(),
+            name_masker: NameMasker::default(),
+            environment: self.environment.clone(),
+            keys: self.keys.clone(),
+            redaction_keys: self.redaction_keys.clone(),
+            allowance: self.allowance,
+            kill: Rc::clone(&self.kill),
+            held: Cell::new(0),
+            next_id: Cell::new(0),
+            policy: Rc::clone(&self.policy),
+        }
     }
 
     /// Sets what the counters of a rule's limit begin with.

@@ -29,7 +29,6 @@ impl Flow {
         let document = &guard.policy.document;
         self.authentication = identified.failure;
         self.facts.principal = identified.principal;
-        #[cfg(not(target_arch = "wasm32"))]
         if let Some(told) = self.told.take() {
             self.authentication = None;
             self.facts.principal = told;

@@ -107,8 +107,7 @@ pub struct Flow {
     /// Observer of each evaluated event, for `explain` and `replay`.
     #[cfg(not(target_arch = "wasm32"))]
     watcher: Option<EventObserver>,
-    /// The caller, told by a test or a command line instead of by credentials.
-    #[cfg(not(target_arch = "wasm32"))]
+    /// The caller, told instead of by credentials: where an exchange is only evaluated.
     told: Option<crate::event::Principal>,
 }
 
@@ -234,7 +233,6 @@ impl Flow {
             replied: false,
             #[cfg(not(target_arch = "wasm32"))]
             watcher: None,
-            #[cfg(not(target_arch = "wasm32"))]
             told: None,
         }
     }
@@ -246,7 +244,6 @@ impl Flow {
     }
 
     /// Tells who is asking, instead of the request's credentials.
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn asked_by(&mut self, principal: crate::event::Principal) {
         self.told = Some(principal);
     }

@@ -1,39 +1,128 @@
 //! The administration filter in its VM: it answers about the policies that other configurations put in force there.
 
-use super::abi;
+use super::abi::{self, Buffer};
 use super::exchange::REQUEST;
 use super::headers;
 use super::policies;
 use super::root::send;
-use crate::filter::{LogLevel, administer};
+use crate::filter::{LogLevel, MAX_TOLD_BYTES, administer, evaluate, nothing_told, tells_exchange};
+use crate::flow::Reply;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// Nanoseconds for which a told exchange is waited for.
+const PATIENCE_NS: u64 = 10_000_000_000;
+
+/// Requests whose bodies have not come yet, by their context, and since when.
+#[derive(Clone, Debug, Default)]
+pub(super) struct AwaitedBodies(Rc<RefCell<BTreeMap<u32, u64>>>);
+
+impl AwaitedBodies {
+    /// Answers requests whose body doesn't come. Without this they would hang where Envoy may not let the filter hold headers.
+    pub(super) fn give_up(&self, now: u64) {
+        let overdue: Vec<u32> = self
+            .0
+            .borrow()
+            .iter()
+            .filter(|(_, since)| now.saturating_sub(**since) > PATIENCE_NS)
+            .map(|(context, _)| *context)
+            .collect();
+        for context in overdue {
+            self.0.borrow_mut().remove(&context);
+            if abi::set_effective_context(context).is_ok() {
+                answer(&nothing_told());
+            }
+        }
+    }
+}
 
 /// The stream context of one request to the administration listener.
-pub(super) struct AdminExchange;
+pub(super) struct AdminExchange {
+    context: u32,
+    awaited: AwaitedBodies,
+    /// Whether its body is an exchange to be evaluated.
+    tells: bool,
+}
+
+impl AdminExchange {
+    pub(super) fn new(context: u32, awaited: AwaitedBodies) -> AdminExchange {
+        AdminExchange {
+            context,
+            awaited,
+            tells: false,
+        }
+    }
+
+    /// Evaluates what has come.
+    fn evaluate(&mut self) -> Action {
+        self.tells = false;
+        let told = abi::buffer(Buffer::RequestBody, MAX_TOLD_BYTES.saturating_add(1));
+        let policies = policies::in_force();
+        answer(&evaluate(&told.unwrap_or_default(), &policies, abi::now()))
+    }
+}
+
+fn answer(reply: &Reply) -> Action {
+    if send(reply).is_err() {
+        abi::log(
+            LogLevel::Error,
+            "agentguard: AG9001 an answer could not be sent",
+        );
+    }
+    Action::Pause
+}
 
 impl Context for AdminExchange {}
 
 impl HttpContext for AdminExchange {
-    fn on_http_request_headers(&mut self, _count: usize, _end: bool) -> Action {
+    fn on_http_request_headers(&mut self, _count: usize, end: bool) -> Action {
         let map = abi::headers(REQUEST.map).unwrap_or_default();
         let headers = headers::parse(&map);
         let header = |name: &[u8]| {
             let found = headers.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| *value).unwrap_or_default()
         };
-        // Without headers nothing is found, which is also an answer.
-        match administer(header(b":method"), header(b":path"), &policies::in_force()) {
-            None => Action::Continue,
-            Some(reply) => {
-                if send(&reply).is_err() {
-                    abi::log(
-                        LogLevel::Error,
-                        "agentguard: AG9001 an answer could not be sent",
-                    );
-                }
-                Action::Pause
+        let (method, path) = (header(b":method"), header(b":path"));
+        if tells_exchange(method, path) {
+            if end {
+                return answer(&evaluate(b"", &policies::in_force(), abi::now()));
             }
+            self.tells = true;
+            let mut awaited = self.awaited.0.borrow_mut();
+            awaited.insert(self.context, abi::now());
+            return Action::Pause;
         }
+        // Without headers nothing is found, which is also an answer.
+        match administer(method, path, &policies::in_force()) {
+            None => Action::Continue,
+            Some(reply) => answer(&reply),
+        }
+    }
+
+    fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
+        if !self.tells {
+            return Action::Continue;
+        }
+        self.awaited.0.borrow_mut().remove(&self.context);
+        match end || size > MAX_TOLD_BYTES {
+            true => self.evaluate(),
+            false => Action::Pause,
+        }
+    }
+
+    fn on_http_request_trailers(&mut self, _count: usize) -> Action {
+        match self.tells {
+            true => self.evaluate(),
+            false => Action::Continue,
+        }
+    }
+}
+
+impl Drop for AdminExchange {
+    fn drop(&mut self) {
+        self.awaited.0.borrow_mut().remove(&self.context);
     }
 }

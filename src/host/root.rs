@@ -2,7 +2,7 @@
 //! until its last exchange has ended. All state of a configuration is therefore in the root, none in statics.
 
 use super::abi::{self, Buffer, Map};
-use super::admin::AdminExchange;
+use super::admin::{AdminExchange, AwaitedBodies};
 use super::exchange::HttpExchange;
 use super::headers;
 use super::kill::{self, KillExchange, KillRoot};
@@ -40,8 +40,8 @@ pub(super) struct Root {
     guard: Option<Rc<Guard>>,
     /// The kill list, if that is what this configuration holds.
     kill: Option<KillRoot>,
-    /// Whether it is the administration filter's configuration.
-    is_admin: bool,
+    /// What waits in the administration filter, if this is its configuration.
+    admin: Option<AwaitedBodies>,
     stats: Rc<RefCell<Stats>>,
     waiting: HeldRequests,
     /// Stats of the gauges for the policy in force, once this root is counted there.
@@ -138,7 +138,8 @@ impl Context for Root {
 impl RootContext for Root {
     fn on_configure(&mut self, _size: usize) -> bool {
         if filter::is_admin(&configuration()) {
-            self.is_admin = true;
+            self.admin = Some(AwaitedBodies::default());
+            let _ = abi::set_tick_period(TICK_MS);
             return true;
         }
         if let Some(kill) = KillRoot::configure(configuration()) {
@@ -167,6 +168,10 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
+        if let Some(awaited) = &self.admin {
+            awaited.give_up(abi::now());
+            return;
+        }
         if let Some(kill) = &self.kill {
             kill.tick();
         }
@@ -198,8 +203,8 @@ impl RootContext for Root {
         if self.kill.is_some() {
             return Some(Box::new(KillExchange));
         }
-        if self.is_admin {
-            return Some(Box::new(AdminExchange));
+        if let Some(awaited) = &self.admin {
+            return Some(Box::new(AdminExchange::new(context, awaited.clone())));
         }
         // Envoy creates no exchange under a rejected configuration. If it did, `None` would trap, which denies the
         // exchange.

@@ -3,9 +3,11 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 mod memory;
+mod unshared;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use memory::{MemoryProperties, MemorySharedData};
+pub use unshared::UnsharedWrites;
 
 /// Properties of the connection and of the request, which only the proxy knows: addresses, certificates, verified tokens.
 pub trait Properties {

@@ -19,15 +19,15 @@ fn free_ports() -> [u16; 3] {
 }
 
 /// An Envoy with `quick-start.yaml` and `health.yaml`.
-struct Probed {
+pub(super) struct Probed {
     _process: Process,
-    folder: Folder,
-    health: u16,
-    traffic: u16,
+    pub(super) folder: Folder,
+    pub(super) health: u16,
+    pub(super) traffic: u16,
 }
 
 impl Probed {
-    fn start(version: Version, folder: Folder, upstream: &str) -> Probed {
+    pub(super) fn start(version: Version, folder: Folder, upstream: &str) -> Probed {
         let home = folder.root();
         let [admin, traffic, health] = free_ports();
         let read = |name: &str| {
@@ -77,9 +77,9 @@ impl Probed {
     }
 
     /// Puts a policy in force.
-    fn deploy(folder: &Folder, policy: &str) {
+    pub(super) fn deploy(folder: &Folder, policy: &str) {
         let built = Command::new(env!("CARGO_BIN_EXE_agentguard"))
-            .args(["build", policy, "--for", "envoy", "--wasm"])
+            .args(["build", policy, "--for", "envoy", "--fail-closed", "--wasm"])
             .arg(harness::wasm())
             .args(["--output", &format!("{}/agentguard.json", folder.root())])
             .output()
@@ -89,7 +89,7 @@ impl Probed {
 }
 
 /// Returns the status and the body; `000` without a response.
-fn curl(port: u16, path: &str, options: &[&str]) -> (String, String) {
+pub(super) fn curl(port: u16, path: &str, options: &[&str]) -> (String, String) {
     let output = Command::new("curl")
         .args([
             "--silent",
@@ -108,7 +108,7 @@ fn curl(port: u16, path: &str, options: &[&str]) -> (String, String) {
     (status.to_owned(), body.to_owned())
 }
 
-fn get(port: u16, path: &str) -> (String, String) {
+pub(super) fn get(port: u16, path: &str) -> (String, String) {
     curl(port, path, &[])
 }
 
@@ -223,7 +223,7 @@ fn nothing_but_its_own_paths_passes_the_administration_filter(version: Version) 
         "/stats%2f..%2fconfig_dump",
         "/config_dump",
         "/v1/models",
-        "/agentguard/evaluate",
+        "/agentguard/evaluate/",
     ] {
         assert_eq!(get(health, path).0, "404", "{path}");
     }

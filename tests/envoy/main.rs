@@ -61,6 +61,7 @@ mod denial;
 mod disguise;
 mod doctor;
 mod endurance;
+mod evaluate;
 mod examples;
 mod headers;
 mod health;

@@ -2,8 +2,9 @@
 
 use super::meaning::{Formula, Meaning, RuleMeaning, TestLiteral, TestOperand};
 use super::sample::{Sample, ask_of_texts, samples};
-use crate::author::sample_event::{SampleEvent, default_principal};
+use crate::author::sample_event::SampleEvent;
 use crate::event::{Author, Facts, Kind, Known, Models, Part, Turn};
+use crate::policy::default_principal;
 use crate::policy::field::{Field, RequestField, UsageField};
 use crate::policy::node::{Member, Node, NodeValue};
 use crate::policy::operators::Verb;

@@ -13,7 +13,8 @@ const CLUSTER: &str = "envoy-admin";
 pub(super) fn listener(address: &Value, code: &Value, keys: &[&str]) -> Value {
     // It answers about the policies of its VM, which is that of the policy's filter. The filter that Envoy creates first brings the
     // VM its environment variables, and that may be this one.
-    let filter = wasm_filter(FILTER, r#"{"admin":true}"#, code, false, keys);
+    // It holds a request's headers until the exchange in its body has come, which is evaluated.
+    let filter = wasm_filter(FILTER, r#"{"admin":true}"#, code, true, keys);
     json!({
         "name": "health",
         "address": address,

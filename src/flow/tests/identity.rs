@@ -279,7 +279,7 @@ defaults: { action: allow }
 fn who_is_asking_can_be_told_directly() {
     let guard = guard(&format!("{}{CLOSED}", sources()));
     let caller = Caller {
-        principal: Some(crate::author::default_principal()),
+        principal: Some(crate::policy::default_principal()),
         ..Caller::default()
     };
     let seen = run_as(&caller, &guard, &asking(&[]), |_| hello(), NOW, None);

@@ -1,0 +1,694 @@
+//! `POST /agentguard/evaluate`: what the policies in force say of an exchange that is told, and why.
+//!
+//! It runs through the code that decides in traffic, and leaves nothing behind: limits, sessions and spent approvals are read as
+//! they stand and stay so, nothing is counted or recorded, and nobody is asked for an approval. What is answered has no more
+//! of the exchange than an audit event without content.
+
+use super::admin::{Object, json_reply};
+use crate::diag::{Diagnostic, codes, listed};
+use crate::event::Principal;
+use crate::flow::{
+    Action, End, Flow, Guard, Reply, RequestHead, ResponseHead, ServiceAnswer, Step,
+};
+use crate::policy::decode::{Decoder, PolicyPath};
+use crate::policy::operators::moment;
+use crate::policy::told_principal::principal;
+use crate::policy::{Node, NodeValue, parse_json};
+use crate::proxy::Properties;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use std::rc::Rc;
+
+/// The path.
+pub(super) const EVALUATE: &[u8] = b"/agentguard/evaluate";
+
+/// Maximum bytes of a told exchange. It is held whole, and Envoy itself holds at most a megabyte by default.
+pub const MAX_TOLD_BYTES: usize = 512 << 10;
+
+/// Whether a request to the administration listener brings an exchange to be evaluated.
+pub fn tells_exchange(method: &[u8], target: &[u8]) -> bool {
+    method == b"POST" && target.split(|byte| *byte == b'?').next() == Some(EVALUATE)
+}
+
+/// Evaluates a told exchange under every policy in force. `now` is in nanoseconds since 1970.
+pub fn evaluate(told: &[u8], policies: &[Rc<Guard>], now: u64) -> Reply {
+    if told.len() > MAX_TOLD_BYTES {
+        let most = format!("{} bytes, at most {MAX_TOLD_BYTES} are read", told.len());
+        return refuse(413, codes::AG1019, "", &most, None);
+    }
+    let told = match parse_json(told) {
+        Ok(root) => read(&root, told),
+        Err(diagnostic) => Err(vec![*diagnostic]),
+    };
+    let told = match told {
+        Ok(told) => told,
+        Err(diagnostics) => return wrong(&diagnostics),
+    };
+    if policies.is_empty() {
+        let status = codes::status(codes::AG9003);
+        return refuse(status, codes::AG6018, "", "no policy is in force", None);
+    }
+    let is_asked = |guard: &&Rc<Guard>| {
+        let name = &guard.policy.document.name;
+        told.policy.as_ref().is_none_or(|asked| asked == name)
+    };
+    let asked: Vec<&Rc<Guard>> = policies.iter().filter(is_asked).collect();
+    if asked.is_empty() {
+        let names: Vec<&str> = policies
+            .iter()
+            .map(|guard| &*guard.policy.document.name)
+            .collect();
+        let message = "no policy in force has this name";
+        let help = listed(&names).map(|names| format!("in force: {names}"));
+        return refuse(404, codes::AG1007, "policy", message, help.as_deref());
+    }
+    let mut out = Vec::new();
+    let mut answer = Object::begin(&mut out);
+    answer.list("policies", asked.into_iter(), |guard, out| {
+        out.extend(told.evaluate(guard, told.time.unwrap_or(now)));
+    });
+    answer.end();
+    json_reply(200, out)
+}
+
+/// The reply to a request whose body never comes.
+pub fn nothing_told() -> Reply {
+    refuse(
+        codes::status(codes::AG9002),
+        codes::AG9002,
+        "",
+        "no body came",
+        Some(
+            "set `allow_on_headers_stop_iteration: true` in the plugin of the administration filter",
+        ),
+    )
+}
+
+/// `{"error":{"code":"AG1004","at":"request.pth","message":"unknown key `pth`","help":"did you mean `path`?"}}`
+fn refuse(status: u16, code: &str, at: &str, message: &str, help: Option<&str>) -> Reply {
+    let mut out = br#"{"error":"#.to_vec();
+    let mut error = Object::begin(&mut out);
+    error.text("code", code);
+    error.text("at", at);
+    error.text("message", message);
+    if let Some(help) = help {
+        error.text("help", help);
+    }
+    error.end();
+    out.push(b'}');
+    json_reply(status, out)
+}
+
+/// The first mistake. What else is wrong shows once it is mended.
+fn wrong(diagnostics: &[Diagnostic]) -> Reply {
+    match diagnostics.first() {
+        Some(first) => refuse(
+            400,
+            first.code,
+            &first.path,
+            &first.message,
+            first.help.as_deref(),
+        ),
+        None => refuse(400, codes::AG1001, "", "not an exchange", None),
+    }
+}
+
+/// A told exchange.
+struct Told {
+    /// The only policy that is asked for.
+    policy: Option<Box<str>>,
+    request: Half,
+    response: Half,
+    principal: Option<Principal>,
+    peer: Peer,
+    /// When it begins.
+    time: Option<u64>,
+}
+
+/// One half of it.
+#[derive(Default)]
+struct Half {
+    headers: Vec<(Box<str>, Box<str>)>,
+    body: Vec<u8>,
+}
+
+const REQUEST_KEYS: &[&str] = &["method", "host", "path", "headers", "body", "body_encoding"];
+const RESPONSE_KEYS: &[&str] = &["status", "headers", "body", "body_encoding"];
+const EXCHANGE_KEYS: &[&str] = &[
+    "id",
+    "policy",
+    "request",
+    "response",
+    "principal",
+    "peer",
+    "time",
+];
+
+/// Reads an exchange in the format of `agentguard replay`, or a request alone.
+fn read(root: &Node, text: &[u8]) -> Result<Told, Vec<Diagnostic>> {
+    let mut decoder = Decoder::default();
+    let told = read_exchange(&mut decoder, root, text);
+    match told {
+        Some(told) if decoder.diagnostics.is_empty() => Ok(told),
+        _ => Err(decoder.diagnostics),
+    }
+}
+
+fn read_exchange(decoder: &mut Decoder, root: &Node, text: &[u8]) -> Option<Told> {
+    let at = PolicyPath::root();
+    let is_plain = root.get("request").is_none() && root.get("path").is_some();
+    let known: Vec<&str> = match is_plain {
+        true => EXCHANGE_KEYS.iter().chain(REQUEST_KEYS).copied().collect(),
+        false => EXCHANGE_KEYS.to_vec(),
+    };
+    decoder.mapping(&at, root, &known)?;
+    let request = match root.get("request") {
+        Some(request) => {
+            let at = at.key("request");
+            decoder.mapping(&at, request, REQUEST_KEYS)?;
+            read_request(decoder, &at, request, text)?
+        }
+        None if is_plain => read_request(decoder, &at, root, text)?,
+        None => {
+            missing(decoder, &at.key("request"), root);
+            return None;
+        }
+    };
+    let response = match root.get("response") {
+        Some(response) => {
+            let at = at.key("response");
+            decoder.mapping(&at, response, RESPONSE_KEYS)?;
+            let status = match response.get("status") {
+                Some(status) => decoder.count(&at.key("status"), status)?,
+                None => 0,
+            };
+            let first = vec![(":status".into(), status.to_string().into())];
+            read_half(decoder, &at, response, first, text)?
+        }
+        None => Half {
+            headers: vec![(":status".into(), "200".into())],
+            body: Vec::new(),
+        },
+    };
+    Some(Told {
+        policy: match root.get("policy") {
+            Some(name) => Some(decoder.text(&at.key("policy"), name)?),
+            None => None,
+        },
+        request,
+        response,
+        principal: match root.get("principal") {
+            Some(told) => Some(principal(decoder, &at.key("principal"), told)?),
+            None => None,
+        },
+        peer: match root.get("peer") {
+            Some(peer) => Peer::read(decoder, &at.key("peer"), peer)?,
+            None => Peer::default(),
+        },
+        time: match root.get("time") {
+            Some(time) => Some(read_time(decoder, &at.key("time"), time)?),
+            None => None,
+        },
+    })
+}
+
+fn missing(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) {
+    decoder.error(
+        codes::AG1003,
+        at,
+        &node.span,
+        "nothing is told of the request",
+        "write `{\"request\": {\"path\": …, \"headers\": …, \"body\": …}}`, or these members alone",
+    );
+}
+
+fn read_time(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<u64> {
+    let text = decoder.text(at, node)?;
+    let time = moment(&text).and_then(|time| u64::try_from(time).ok());
+    if time.is_none() {
+        decoder.wrong_type(at, node, "a moment such as `2026-03-09T14:00:00Z`");
+    }
+    time
+}
+
+fn read_request(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    node: &Node,
+    text: &[u8],
+) -> Option<Half> {
+    let mut first = Vec::with_capacity(3);
+    for (name, key, otherwise) in [
+        (":method", "method", Some("POST")),
+        (":path", "path", None),
+        (":authority", "host", Some("")),
+    ] {
+        let value = match (node.get(key), otherwise) {
+            (Some(value), _) => decoder.text(&at.key(key), value)?,
+            (None, Some(otherwise)) => otherwise.into(),
+            (None, None) => {
+                missing(decoder, &at.key(key), node);
+                return None;
+            }
+        };
+        first.push((name.into(), value));
+    }
+    read_half(decoder, at, node, first, text)
+}
+
+/// Reads headers and body as they travelled: recorders decode bodies without changing the headers.
+fn read_half(
+    decoder: &mut Decoder,
+    at: &PolicyPath<'_>,
+    node: &Node,
+    mut headers: Vec<(Box<str>, Box<str>)>,
+    text: &[u8],
+) -> Option<Half> {
+    let encoding = match node.get("body_encoding") {
+        Some(encoding) => {
+            let at = at.key("body_encoding");
+            Some(decoder.word(&at, encoding, &[("base64", ())])?)
+        }
+        None => None,
+    };
+    let mut is_json = false;
+    let at_body = at.key("body");
+    let body = match node.get("body") {
+        None => Vec::new(),
+        Some(body) => match (&body.data, encoding) {
+            (NodeValue::Null, _) => Vec::new(),
+            (NodeValue::String(text), None) => text.as_bytes().to_vec(),
+            (NodeValue::String(text), Some(())) => match STANDARD.decode(text.as_bytes()) {
+                Ok(bytes) => bytes,
+                Err(_) => {
+                    decoder.wrong_type(&at_body, body, "base64, as `body_encoding` says,");
+                    return None;
+                }
+            },
+            (NodeValue::Map(_) | NodeValue::List(_), None) => {
+                is_json = true;
+                text.get(body.span.clone()).unwrap_or_default().to_vec()
+            }
+            _ => {
+                decoder.wrong_type(&at_body, body, "a text, or JSON: an object or a list,");
+                return None;
+            }
+        },
+    };
+    let at_headers = at.key("headers");
+    if let Some(told) = node.get("headers") {
+        let NodeValue::Map(members) = &told.data else {
+            decoder.wrong_type(&at_headers, told, "a mapping");
+            return None;
+        };
+        for member in members {
+            let name = member.key.to_ascii_lowercase();
+            let is_kept = !matches!(&*name, "content-length" | "transfer-encoding" | "host")
+                && !name.starts_with(':')
+                && (name != "content-encoding" || encoding.is_some());
+            is_json &= name != "content-type";
+            let values = decoder.texts(&at_headers.key(&member.key), &member.value)?;
+            let values = values.into_iter().filter(|_| is_kept);
+            headers.extend(values.map(|value| (name.as_str().into(), value)));
+        }
+    }
+    if !body.is_empty() {
+        headers.push(("content-length".into(), body.len().to_string().into()));
+    }
+    if is_json {
+        headers.push(("content-type".into(), "application/json".into()));
+    }
+    Some(Half { headers, body })
+}
+
+/// The told peer of the connection, by Envoy's properties.
+#[derive(Default)]
+struct Peer(Vec<([&'static str; 2], Vec<u8>)>);
+
+impl Peer {
+    /// An address, a SPIFFE id, or `{"address", "uri_san", "dns_san", "subject"}`.
+    fn read(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<Peer> {
+        let mut peer = Peer::default();
+        if let Some(text) = node.text() {
+            let name = match text.contains("://") {
+                true => "uri_san",
+                false => "address",
+            };
+            peer.add(name, text);
+            return Some(peer);
+        }
+        let known = ["address", "uri_san", "dns_san", "subject"];
+        for member in decoder.mapping(at, node, &known)? {
+            let text = decoder.text(&at.key(&member.key), &member.value)?;
+            peer.add(&member.key, &text);
+        }
+        Some(peer)
+    }
+
+    fn add(&mut self, name: &str, text: &str) {
+        let property = match name {
+            "uri_san" => "uri_san_peer_certificate",
+            "dns_san" => "dns_san_peer_certificate",
+            "subject" => "subject_peer_certificate",
+            _ => {
+                // Without a port it would be taken for an address out of a header.
+                let address = match text.parse::<std::net::IpAddr>() {
+                    Ok(address) => std::net::SocketAddr::new(address, 1).to_string(),
+                    Err(_) => text.to_owned(),
+                };
+                self.0.push((["source", "address"], address.into_bytes()));
+                return;
+            }
+        };
+        self.0.push((["connection", "mtls"], vec![1]));
+        self.0
+            .push((["connection", property], text.as_bytes().to_vec()));
+    }
+}
+
+impl Properties for Peer {
+    fn get(&self, path: &[&str]) -> Option<Vec<u8>> {
+        let found = self.0.iter().find(|(known, _)| known == path);
+        found.map(|(_, value)| value.clone())
+    }
+}
+
+impl Half {
+    fn borrowed(&self) -> Vec<(&[u8], &[u8])> {
+        let headers = self.headers.iter();
+        headers
+            .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+            .collect()
+    }
+}
+
+impl Told {
+    /// Runs the exchange under a policy. Returns the decision with its reasons.
+    fn evaluate(&self, guard: &Guard, now: u64) -> Vec<u8> {
+        let mut flow = Flow::new(Rc::new(guard.apart()));
+        if let Some(principal) = &self.principal {
+            flow.asked_by(principal.clone());
+        }
+        let mut run = Run { flow, now };
+        if run.request(&self.request, &self.peer) {
+            run.response(&self.response);
+        }
+        let end = End {
+            now: run.now,
+            ..End::default()
+        };
+        run.flow.explain(&end)
+    }
+}
+
+/// One exchange under one policy.
+struct Run {
+    flow: Flow,
+    now: u64,
+}
+
+impl Run {
+    /// Returns whether the request passes.
+    fn request(&mut self, half: &Half, peer: &Peer) -> bool {
+        let step = self.flow.request_headers(&RequestHead {
+            headers: &half.borrowed(),
+            end: half.body.is_empty(),
+            properties: peer,
+            now: self.now,
+        });
+        self.passes(step, &[])
+            && (half.body.is_empty() || {
+                let step = self
+                    .flow
+                    .request_body(&mut half.body.as_slice(), true, self.now);
+                self.passes(step, &half.body)
+            })
+    }
+
+    fn response(&mut self, half: &Half) {
+        let step = self.flow.response_headers(&ResponseHead {
+            headers: &half.borrowed(),
+            end: half.body.is_empty(),
+            now: self.now,
+        });
+        if self.passes(step, &[]) && !half.body.is_empty() {
+            let step = self
+                .flow
+                .response_body(&mut half.body.as_slice(), true, self.now);
+            self.passes(step, &half.body);
+        }
+    }
+
+    /// Whether a half goes on. The approval service is not asked: its time passes without an answer.
+    fn passes(&mut self, mut step: Step, body: &[u8]) -> bool {
+        while let Some(call) = step.calls.iter().find(|call| call.is_awaited) {
+            let wait = call.timeout.saturating_mul(1_000_000_000);
+            self.now = self.now.saturating_add(wait);
+            let mut held = match step.action {
+                Action::Take => &[],
+                _ => body,
+            };
+            let answer = ServiceAnswer::Received {
+                status: 504,
+                body: &[],
+            };
+            let number = call.number;
+            let next = self
+                .flow
+                .service_answered(number, &answer, &mut held, self.now);
+            match next {
+                Some(resumed) => step = resumed.step,
+                None => break,
+            }
+        }
+        !matches!(step.action, Action::Reply(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::HostEnvironment;
+    use crate::proxy::MemorySharedData;
+    use serde_json::{Value, json};
+
+    const NOW: u64 = 1_800_000_000_000_000_000;
+
+    const POLICY: &str = r#"{"apiVersion":"agentguard.dev/v1","kind":"AgentPolicy","metadata":{"name":"demo"},
+        "audit":{"content":"full"},"defaults":{"action":"allow"},"rules":[
+        {"id":"no-pay","match":{"tool":"pay"},"action":"deny","reason":"Nobody pays.","remedy":"Ask finance."},
+        {"id":"cards","match":{"event":"message"},"when":{"text":{"detects":["pii"]}},"action":"redact"},
+        {"id":"few","match":{"event":"request"},"action":"deny","limit":{"count":"requests","per":"client","max":2,"window":"1m"}}]}"#;
+
+    fn in_force(policy: &str) -> Rc<Guard> {
+        let policy = crate::policy::load_json(policy.as_bytes());
+        let surroundings = HostEnvironment {
+            variable: &|_| None,
+            node_environment: &|| None,
+            seed: [7; 40],
+            shared_data: Rc::new(MemorySharedData::default()),
+            kill: Rc::default(),
+        };
+        let policy = policy.policy.expect("a policy");
+        Rc::new(Guard::new(policy, &surroundings).expect("a guard"))
+    }
+
+    fn told(told: &Value, guard: &Rc<Guard>) -> (u16, Value) {
+        let reply = evaluate(told.to_string().as_bytes(), &[Rc::clone(guard)], NOW);
+        (reply.status, serde_json::from_slice(&reply.body).unwrap())
+    }
+
+    fn chat(text: &str) -> Value {
+        json!({"request": {
+            "host": "api.openai.com",
+            "path": "/v1/chat/completions",
+            "body": {"model": "gpt-4o", "messages": [{"role": "user", "content": text}]},
+        }})
+    }
+
+    fn decision(exchange: &Value, guard: &Rc<Guard>) -> Value {
+        let (status, mut answer) = told(exchange, guard);
+        assert_eq!(status, 200, "{answer}");
+        answer["policies"][0].take()
+    }
+
+    #[test]
+    fn an_exchange_is_decided_with_its_reasons() {
+        let guard = in_force(POLICY);
+        let mut paying = chat("pay");
+        paying["response"] = json!({"status": 200, "body": {"choices": [{"index": 0, "message": {"role": "assistant",
+            "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "pay", "arguments": "{}"}}]}}]}});
+        paying["principal"] = json!({"client": "ci", "roles": ["dev"]});
+        let decided = decision(&paying, &guard);
+        assert_eq!(decided["decision"], "deny");
+        assert_eq!(decided["code"], "AG3001");
+        assert_eq!(decided["policy"]["version"], *guard.policy.version);
+        assert_eq!(decided["principal"]["client"], "ci");
+        assert_eq!(decided["rules"][0]["event"], "tool_call");
+        assert_eq!(
+            decided["why"][0],
+            json!({"rule": "no-pay", "reason": "Nobody pays.", "remedy": "Ask finance."})
+        );
+        assert_eq!(decided["means"], codes::find("AG3001").unwrap().explain);
+        // The request alone, as it is told without an envelope.
+        let plain = paying["request"].clone();
+        assert_eq!(decision(&plain, &guard)["decision"], "allow");
+    }
+
+    #[test]
+    fn nothing_of_an_evaluation_remains_and_what_traffic_used_is_seen() {
+        let guard = in_force(POLICY);
+        for _ in 0..5 {
+            let decided = decision(&chat("hi"), &guard);
+            assert_eq!(decided["decision"], "allow", "{decided}");
+            assert_eq!(decided["limits"][0]["used"], 1);
+        }
+        assert_eq!(guard.chain.borrow().next_seq(), 0);
+        let asked: Value = chat("hi");
+        let body = asked["request"]["body"].to_string();
+        let request = crate::flow::simulation::HttpMessage::new(
+            &[
+                (":method", "POST"),
+                (":path", "/v1/chat/completions"),
+                (":authority", "api.openai.com"),
+                ("content-type", "application/json"),
+            ],
+            body.as_bytes(),
+        );
+        for _ in 0..2 {
+            let _ = crate::flow::simulation::run(&guard, &request, |_| request.clone(), NOW);
+        }
+        let decided = decision(&chat("hi"), &guard);
+        assert_eq!(decided["code"], "AG5001", "{decided}");
+        assert_eq!(guard.chain.borrow().next_seq(), 2);
+    }
+
+    #[test]
+    fn no_content_is_told_again() {
+        let guard = in_force(POLICY);
+        let planted = "4111 1111 1111 1111";
+        let mut exchange = chat(&format!("my card is {planted}"));
+        exchange["request"]["headers"] = json!({"authorization": "Bearer planted-token"});
+        let reply = evaluate(exchange.to_string().as_bytes(), &[guard], NOW);
+        let text = String::from_utf8(reply.body).unwrap();
+        assert!(text.contains(r#""decision":"redact""#), "{text}");
+        for secret in [planted, "my card", "planted-token"] {
+            assert!(!text.contains(secret), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_expensive_exchange_ends_at_its_bound() {
+        let guard = in_force(
+            r#"{"apiVersion":"agentguard.dev/v1","kind":"AgentPolicy","metadata":{"name":"slow"},"defaults":{"action":"allow"},
+            "rules":[{"id":"pattern","match":{"event":"message"},"when":{"text":{"matches":"[ab]*a[ab]{20}c"}},"action":"deny"}]}"#,
+        );
+        // Letters as they come, so that hardly any two places have the same before them.
+        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+        let letters: String = std::iter::repeat_with(|| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            if state >> 40 & 1 == 0 { 'a' } else { 'b' }
+        })
+        .take(240_000)
+        .collect();
+        let decided = decision(&chat(&letters), &guard);
+        assert_eq!(decided["code"], "AG2015", "{decided}");
+        assert_eq!(decision(&chat("abab"), &guard)["decision"], "allow");
+    }
+
+    #[test]
+    fn mistakes_are_told_with_their_place() {
+        let guard = in_force(POLICY);
+        for (told, status, code, at) in [
+            (json!([]), 400, "AG1005", ""),
+            (json!({}), 400, "AG1003", "request"),
+            (json!({"request": {}}), 400, "AG1003", "request.path"),
+            (
+                json!({"request": {"pth": "/"}}),
+                400,
+                "AG1004",
+                "request.pth",
+            ),
+            (json!({"path": 5}), 400, "AG1005", "path"),
+            (json!({"path": "/", "body": 5}), 400, "AG1005", "body"),
+            (
+                json!({"path": "/", "body": "?", "body_encoding": "base64"}),
+                400,
+                "AG1005",
+                "body",
+            ),
+            (
+                json!({"path": "/", "body_encoding": "gzip"}),
+                400,
+                "AG1007",
+                "body_encoding",
+            ),
+            (
+                json!({"path": "/", "headers": {"a": 1}}),
+                400,
+                "AG1005",
+                "headers.a",
+            ),
+            (json!({"path": "/", "time": "now"}), 400, "AG1005", "time"),
+            (
+                json!({"path": "/", "principal": "root"}),
+                400,
+                "AG1005",
+                "principal",
+            ),
+            (json!({"path": "/", "peer": 1}), 400, "AG1005", "peer"),
+            (
+                json!({"path": "/", "policy": "other"}),
+                404,
+                "AG1007",
+                "policy",
+            ),
+            (
+                json!({"path": "/", "properties": {}}),
+                400,
+                "AG1004",
+                "properties",
+            ),
+        ] {
+            let (answered, body) = super::tests::told(&told, &guard);
+            let error = &body["error"];
+            assert_eq!(
+                (answered, &error["code"], &error["at"]),
+                (status, &json!(code), &json!(at)),
+                "{body}"
+            );
+            assert!(!error["message"].as_str().unwrap().is_empty());
+        }
+        for (text, status) in [
+            (&b""[..], 400),
+            (b"{", 400),
+            (b"{\"path\":\"/\",\"path\":\"/\"}", 400),
+            (b"\xff", 400),
+            (&[b' '; MAX_TOLD_BYTES + 1], 413),
+        ] {
+            let reply = evaluate(text, &[Rc::clone(&guard)], NOW);
+            assert_eq!(reply.status, status);
+            assert!(
+                serde_json::from_slice::<Value>(&reply.body).unwrap()["error"]["code"].is_string()
+            );
+        }
+        let unread = evaluate(br#"{"path":"/"}"#, &[], NOW);
+        assert_eq!(unread.status, 503);
+    }
+
+    #[test]
+    fn only_a_post_tells_an_exchange() {
+        assert!(tells_exchange(b"POST", b"/agentguard/evaluate?x"));
+        for (method, target) in [
+            (&b"GET"[..], &b"/agentguard/evaluate"[..]),
+            (b"POST", b"/agentguard/evaluate/"),
+            (b"POST", b"/agentguard/policy"),
+            (b"PUT", b"/agentguard/evaluate"),
+        ] {
+            assert!(!tells_exchange(method, target));
+        }
+        assert_eq!(nothing_told().status, 503);
+    }
+}
