@@ -12,9 +12,12 @@
     reason = "a benchmark reads clocks, prints, and ends where something is wrong"
 )]
 
+use agentguard::audit::{Chain, ChainKey, Record, RecordedRequest, RecordedRule};
+use agentguard::event::{Known, Principal, Usage};
 use agentguard::flow::{Action, End, Flow, Guard, HostEnvironment, RequestHead, ResponseHead};
 use agentguard::policy::load_json;
 use agentguard::proxy::{Properties, SharedData, VersionMismatch, Versioned};
+use agentguard::wire::sorted_map::{SortedMap, SortedSet};
 use exchanges::{DONE, Headers, REQUEST, RESPONSE, STREAM};
 use serde_json::Value;
 use std::hint::black_box;
@@ -235,7 +238,94 @@ fn ends() {
     }
 }
 
-/// Measures and prints; the program for V8 calls it, too. `ends`, `streams` or the size of a body as an argument measures that alone;
+/// Prints microseconds of writing one audit event and linking it into its chain: with the MAC of a key, and with a hash.
+fn records() {
+    println!("The audit event with its chain, µs");
+    let (version, path) = (format!("sha256:{}", "0".repeat(64)), "/v1/chat/completions");
+    let rules = ["mask-cards", "masked-answers"].map(|id| RecordedRule {
+        id: id.into(),
+        action: "redact",
+        event: "message",
+        at: "/messages/3/content".into(),
+        mode: "enforce",
+        form: None,
+    });
+    let findings = [("credit_card".into(), 2)].into_iter().collect();
+    let events = [
+        ("request", 1),
+        ("message", 5),
+        ("tool_offer", 2),
+        ("response", 1),
+    ];
+    let events = events.into_iter().collect();
+    let (models, tools) = (["gpt-4o-mini".into()], ["search_orders".into()]);
+    let tools = tools.into_iter().collect();
+    let (none, reasons, limits) = (SortedSet::new(), SortedSet::new(), SortedMap::new());
+    let mut principal = Principal::known_by(Some("api_key"));
+    principal.client = Known::Is("checkout".into());
+    let record = Record {
+        started_ns: NOW,
+        request_id: "4bf92f35-77b3-4da6-a3ce-929d0e0e4736",
+        is_interim: false,
+        request: RecordedRequest {
+            traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            client: None,
+            method: "POST",
+            host: "api.openai.com",
+            path,
+        },
+        policy: ("bench", &version, "enforce"),
+        principal: Some(&principal),
+        authentication: None,
+        protocol: "openai.chat",
+        provider: "openai",
+        models: &models,
+        endpoint: "chat",
+        stream: Some(false),
+        decision: "redact",
+        would: None,
+        code: None,
+        killed_by: None,
+        status: 200,
+        ended: "",
+        rules: &rules,
+        undecided: &none,
+        findings: &findings,
+        events: &events,
+        tools: &tools,
+        tags: &none,
+        limits: &limits,
+        coverage: ("full", &reasons),
+        usage: Usage {
+            input_tokens: Some(1_200),
+            output_tokens: Some(80),
+            ..Usage::default()
+        },
+        approval: None,
+        shadow: None,
+        duration_ms: Some(812),
+        inspect_us: 75,
+        held_us: 40,
+        content: None,
+    };
+    for (name, key) in [
+        (
+            "with a key",
+            ChainKey::new(b"a key of sixteen bytes and more"),
+        ),
+        ("without one", None),
+    ] {
+        let mut chain = Chain::new([7; 8], key);
+        let mut bytes = 0;
+        let time = best(200, &mut || {
+            bytes = black_box(record.write(&mut chain)).len();
+        });
+        let us = time.as_secs_f64() * 1e6;
+        println!("{name:>12} {us:>8.2} for {bytes} bytes");
+    }
+}
+
+/// Measures and prints; the program for V8 calls it, too. `records`, `ends`, `streams` or the size of a body as an argument measures that alone;
 /// `marked` is for native.py.
 pub fn main() {
     let only = std::env::args().nth(1).filter(|word| word != "--bench");
@@ -249,10 +339,11 @@ pub fn main() {
     if is_asked("ends") {
         ends();
     }
-    if only
-        .as_ref()
-        .is_some_and(|only| only == "streams" || only == "ends")
-    {
+    if is_asked("records") {
+        records();
+    }
+    let parts = ["streams", "ends", "records"];
+    if only.as_ref().is_some_and(|only| parts.contains(&&**only)) {
         return;
     }
     let answer = workload::answer();
