@@ -56,7 +56,7 @@ envoy-of = $(VENV)/envoy-$(1)/bin/envoy
 node-of  = $(VENV)/node-$(1)/nodejs/bin/node
 
 .DEFAULT_GOAL := help
-.PHONY: help run site wasm native faulty-native build quick-wasm quick-build lint test test-unit test-envoy test-native test-clients test-observability pictures test-mesh test-sessions test-go bench bench-exchange bench-detect bench-read bench-decide counts size dist test-dist clean check-rust check-python check-curl
+.PHONY: help run site wasm native faulty-native build quick-wasm quick-build lint test test-unit test-envoy test-native test-clients test-observability pictures test-mesh test-sessions test-go test-collector bench bench-exchange bench-detect bench-read bench-decide counts size dist test-dist clean check-rust check-python check-curl
 .DELETE_ON_ERROR:
 
 help: ## Lists the targets
@@ -194,6 +194,12 @@ GO_PACKAGES := $(VENV)/go-packages/packages
 test-go: $(if $(QUICK),quick-wasm,wasm) envoys $(GO_PACKAGES) ## Tests with the providers' Go packages
 	@$(IN_ENVOY) AGENTGUARD_GO_PACKAGES=$(GO_PACKAGES) \
 	$(STEP) 'Testing the Go packages' cargo test --quiet --test envoy -- --ignored go_package $(ONLY)
+
+# Its own components, which Go builds in a minute; of those for single services the module proxy has not all.
+COLLECTOR := $(VENV)/collector/otelcol
+test-collector: $(if $(QUICK),quick-wasm,wasm) envoys $(COLLECTOR) ## Test of audit events through the real OpenTelemetry Collector
+	@$(IN_ENVOY) AGENTGUARD_COLLECTOR=$(COLLECTOR) \
+	$(STEP) 'Testing the OpenTelemetry Collector' cargo test --quiet --test envoy -- --ignored collector:: $(ONLY)
 
 IN_ENVOY = AGENTGUARD_WASM=$(if $(QUICK),$(QUICK_WASM),$(WASM)) \
 	AGENTGUARD_ENVOY_NEWEST=$(call envoy-of,$(ENVOY_NEWEST)) \
@@ -427,6 +433,11 @@ $(GO_PACKAGES): $(wildcard tests/envoy/go/*)
 	@tools/setup/requirements golang
 	@printf '\n==> Building a client of the Go packages\n'
 	@cd tests/envoy/go && go build -buildvcs=false -o $@ .
+
+$(COLLECTOR): $(wildcard tests/envoy/collector/*)
+	@tools/setup/requirements golang
+	@printf '\n==> Building the OpenTelemetry Collector\n'
+	@cd tests/envoy/collector && go build -buildvcs=false '-ldflags=-s -w' -o $@ .
 
 go-install = GOBIN=$(@D) $(STEP) 'Building $(1)' go install -buildvcs=false '-ldflags=-s -w' $(2)
 

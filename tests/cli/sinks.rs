@@ -1,4 +1,4 @@
-//! `envoy/sinks`: what carries audit events on. No test runs these programs; here only their parts are compared.
+//! `envoy/sinks`: what carries audit events on. Here only their parts are compared; `tests/envoy/collector.rs` runs the Collector.
 
 use super::root;
 use serde_json::Value;

@@ -19,7 +19,7 @@ in_both_envoys![
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const EVENT: &str = "%FILTER_STATE(wasm.agentguard:PLAIN)%";
 
-fn rules() -> Value {
+pub(super) fn rules() -> Value {
     policy(json!([no_weapons(), mask_cards()]))
 }
 
@@ -97,7 +97,7 @@ fn spans_name_the_decision_its_rule_and_the_policy() {
 
 /// An access log that sends events as OpenTelemetry logs. Envoy 1.36 has the service in `common_config`, which newer ones
 /// deprecate.
-fn opentelemetry(version: Version, cluster: &str) -> Value {
+pub(super) fn opentelemetry(version: Version, cluster: &str) -> Value {
     let service = json!({
         "log_name": "agentguard",
         "grpc_service": {"envoy_grpc": {"cluster_name": cluster}},

@@ -21,7 +21,7 @@ pub use envoy::{Envoy, Host, Listening, Sample, Setup, Version, module, native, 
 pub use otlp::{Span, spans};
 pub use page::Page;
 pub use process::{
-    Process, agents_packages, agents_python, go_packages, mcp_python, mesh_file, node,
+    Process, agents_packages, agents_python, collector, go_packages, mcp_python, mesh_file, node,
     rate_limit_service, sdk_python,
 };
 pub use provider::{Answer, Ended, Gate, Provider, Received};

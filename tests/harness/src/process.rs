@@ -130,6 +130,14 @@ pub fn go_packages() -> PathBuf {
     setting("AGENTGUARD_GO_PACKAGES")
 }
 
+/// Returns the OpenTelemetry Collector.
+///
+/// # Panics
+/// `make test-collector` did not set where it is.
+pub fn collector() -> PathBuf {
+    setting("AGENTGUARD_COLLECTOR")
+}
+
 /// Returns a program or a file of a mesh: `pilot-agent`, `kubectl`.
 ///
 /// # Panics
