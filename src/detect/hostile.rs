@@ -241,7 +241,13 @@ fn literals_within(folder: &Path, units: &mut BTreeSet<String>) {
         let name = path.file_name().unwrap().to_str().unwrap();
         let is_data = matches!(
             name,
-            "tests" | "tests.rs" | "tables" | "hostile.rs" | "reference.rs" | "idna"
+            "tests"
+                | "tests.rs"
+                | "tables"
+                | "hostile.rs"
+                | "families.rs"
+                | "reference.rs"
+                | "idna"
         );
         if path.is_dir() && !is_data {
             literals_within(&path, units);

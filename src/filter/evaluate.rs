@@ -353,7 +353,8 @@ impl Peer {
             _ => {
                 // Without a port it would be taken for an address out of a header.
                 let address = match text.parse::<std::net::IpAddr>() {
-                    Ok(address) => std::net::SocketAddr::new(address, 1).to_string(),
+                    Ok(address) if address.is_ipv6() => ["[", text, "]:1"].concat(),
+                    Ok(_) => [text, ":1"].concat(),
                     Err(_) => text.to_owned(),
                 };
                 self.0.push((["source", "address"], address.into_bytes()));

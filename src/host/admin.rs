@@ -10,32 +10,31 @@ use crate::flow::Reply;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// Nanoseconds for which a told exchange is waited for.
 const PATIENCE_NS: u64 = 10_000_000_000;
 
-/// Requests whose bodies have not come yet, by their context, and since when.
+/// Requests whose bodies have not come yet, by their context, and since when. Few wait at a time, so that the search is linear.
 #[derive(Clone, Debug, Default)]
-pub(super) struct AwaitedBodies(Rc<RefCell<BTreeMap<u32, u64>>>);
+pub(super) struct AwaitedBodies(Rc<RefCell<Vec<(u32, u64)>>>);
 
 impl AwaitedBodies {
     /// Answers requests whose body doesn't come. Without this they would hang where Envoy may not let the filter hold headers.
     pub(super) fn give_up(&self, now: u64) {
-        let overdue: Vec<u32> = self
-            .0
-            .borrow()
-            .iter()
-            .filter(|(_, since)| now.saturating_sub(**since) > PATIENCE_NS)
-            .map(|(context, _)| *context)
-            .collect();
-        for context in overdue {
-            self.0.borrow_mut().remove(&context);
+        let is_overdue = |(_, since): &(u32, u64)| now.saturating_sub(*since) > PATIENCE_NS;
+        let mut overdue = self.0.borrow().clone();
+        overdue.retain(is_overdue);
+        for (context, _) in overdue {
+            self.remove(context);
             if abi::set_effective_context(context).is_ok() {
                 answer(&nothing_told());
             }
         }
+    }
+
+    fn remove(&self, context: u32) {
+        self.0.borrow_mut().retain(|(known, _)| *known != context);
     }
 }
 
@@ -92,7 +91,7 @@ impl HttpContext for AdminExchange {
             }
             self.tells = true;
             let mut awaited = self.awaited.0.borrow_mut();
-            awaited.insert(self.context, abi::now());
+            awaited.push((self.context, abi::now()));
             return Action::Pause;
         }
         // Without headers nothing is found, which is also an answer.
@@ -106,7 +105,7 @@ impl HttpContext for AdminExchange {
         if !self.tells {
             return Action::Continue;
         }
-        self.awaited.0.borrow_mut().remove(&self.context);
+        self.awaited.remove(self.context);
         match end || size > MAX_TOLD_BYTES {
             true => self.evaluate(),
             false => Action::Pause,
@@ -123,6 +122,6 @@ impl HttpContext for AdminExchange {
 
 impl Drop for AdminExchange {
     fn drop(&mut self) {
-        self.awaited.0.borrow_mut().remove(&self.context);
+        self.awaited.remove(self.context);
     }
 }

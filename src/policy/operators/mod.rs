@@ -1,6 +1,6 @@
 //! Operators of conditions: one file for each family, each a plain function over one value.
 //!
-//! To add an operator: its file here, its row in `verb.rs`, its name under a heading of `reference.rs`, and, if its operand
+//! To add an operator: its file here, its row in `verb.rs`, its name under a heading of `families.rs`, and, if its operand
 //! is of a new [`OperandKind`], what `compile/operators.rs` makes of that.
 
 mod cidr;
@@ -8,6 +8,8 @@ mod command;
 mod compare;
 mod domain;
 mod equality;
+#[cfg(not(target_arch = "wasm32"))]
+mod families;
 mod host;
 mod idna;
 mod ip;
@@ -30,13 +32,15 @@ pub(crate) use command::Commands;
 pub(crate) use compare::{Comparison, number};
 pub(crate) use domain::Domains;
 pub(crate) use equality::{Equality, Literal};
+#[cfg(not(target_arch = "wasm32"))]
+pub use families::{OPERATORS, OperatorFamily};
 pub(crate) use measure::{address_count, character_count};
 pub(crate) use overlap::{Overlap, RUNS, USUAL_RUN};
 pub(crate) use path::Folders;
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) use reference::STRANGER;
+pub use reference::Reference;
 #[cfg(not(target_arch = "wasm32"))]
-pub use reference::{OPERATORS, OperatorFamily, Reference};
+pub(crate) use reference::STRANGER;
 pub(crate) use spec::{Measured, OperandKind};
 pub(crate) use sql::SqlQuestion;
 pub(crate) use text::{Affix, Contains, ContainsDynamic, seen};
