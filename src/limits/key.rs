@@ -86,10 +86,16 @@ pub(super) fn of(
                 ..LimitKeys::default()
             };
         }
-        keys = keys
-            .iter()
-            .flat_map(|key| values.iter().map(|value| with(key.clone(), value)))
-            .collect();
+        keys = match values.first() {
+            // Nearly always there is one value.
+            Some(value) if values.len() == 1 => {
+                keys.into_iter().map(|key| with(key, value)).collect()
+            }
+            _ => keys
+                .iter()
+                .flat_map(|key| values.iter().map(|value| with(key.clone(), value)))
+                .collect(),
+        };
     }
     LimitKeys {
         keys: Some(keys.into_iter().map(|key| hasher.end(key)).collect()),

@@ -78,6 +78,13 @@ pub(super) struct Entry<'b> {
     pub(super) payload: &'b [u8],
 }
 
+impl Entry<'_> {
+    /// Its bytes in a bucket.
+    fn size(&self) -> usize {
+        ENTRY_HEADER.saturating_add(self.payload.len())
+    }
+}
+
 fn bucket_name(number: u16) -> String {
     format!("{HEADER}.{number}")
 }
@@ -154,7 +161,7 @@ impl Table {
 pub(super) fn read(bytes: &[u8]) -> Option<Vec<Entry<'_>>> {
     let (version, mut rest) = bytes.split_first()?;
     (*version == FORMAT).then_some(())?;
-    let mut entries = Vec::new();
+    let mut entries = Vec::with_capacity(rest.len().div_euclid(ENTRY_HEADER));
     while !rest.is_empty() {
         let (tag, after) = rest.split_first_chunk()?;
         let (hash, after) = after.split_first_chunk()?;
@@ -177,8 +184,12 @@ pub(super) fn read(bytes: &[u8]) -> Option<Vec<Entry<'_>>> {
 }
 
 /// Writes a bucket.
-pub(super) fn write<'e>(entries: impl Iterator<Item = &'e Entry<'e>>) -> Vec<u8> {
-    let mut bytes = vec![FORMAT];
+pub(super) fn write<'e>(entries: impl Iterator<Item = &'e Entry<'e>> + Clone) -> Vec<u8> {
+    let size = entries
+        .clone()
+        .fold(1usize, |size, entry| size.saturating_add(entry.size()));
+    let mut bytes = Vec::with_capacity(size);
+    bytes.push(FORMAT);
     for entry in entries {
         // A counter's payload is bounded far below that.
         let length = u16::try_from(entry.payload.len()).unwrap_or(u16::MAX);
@@ -194,21 +205,18 @@ pub(super) fn write<'e>(entries: impl Iterator<Item = &'e Entry<'e>>) -> Vec<u8>
 
 /// The bucket with an entry written, and how many live entries were dropped for that.
 fn replaced(entries: &[Entry<'_>], written: Entry<'_>, now_s: u32) -> (Vec<u8>, u64) {
-    let mut kept: Vec<&Entry<'_>> = entries
-        .iter()
-        .filter(|entry| entry.key != written.key)
-        .collect();
-    let size_of = |entry: &Entry<'_>| ENTRY_HEADER.saturating_add(entry.payload.len());
+    let mut kept: Vec<&Entry<'_>> = Vec::with_capacity(entries.len());
+    kept.extend(entries.iter().filter(|entry| entry.key != written.key));
     let mut size = kept
         .iter()
-        .map(|entry| size_of(entry))
-        .fold(size_of(&written).saturating_add(1), usize::saturating_add);
+        .map(|entry| entry.size())
+        .fold(written.size().saturating_add(1), usize::saturating_add);
     let mut evicted = 0u64;
     if size > MAX_BUCKET_BYTES {
         kept.retain(|entry| {
             let is_live = entry.expires_s > now_s;
             if !is_live {
-                size = size.saturating_sub(size_of(entry));
+                size = size.saturating_sub(entry.size());
             }
             is_live
         });
@@ -220,7 +228,7 @@ fn replaced(entries: &[Entry<'_>], written: Entry<'_>, now_s: u32) -> (Vec<u8>, 
             .min_by_key(|(_, entry)| (entry.key.tag != written.key.tag, entry.used_s))
             .map(|(at, _)| at);
         let Some(victim) = victim else { break };
-        size = size.saturating_sub(size_of(kept.remove(victim)));
+        size = size.saturating_sub(kept.remove(victim).size());
         evicted = evicted.saturating_add(1);
     }
     (write(kept.into_iter().chain([&written])), evicted)
