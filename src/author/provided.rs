@@ -72,7 +72,7 @@ const SOURCES: &str = "API keys, JWT claims, mTLS or headers of a trusted proxy 
 /// What to do where strictness is not what was meant.
 const STRICT: &str = "build with `--fail-closed` if that is meant";
 
-/// What a policy asks for and Envoy does not provide yet, each as a warning: the rule or key, what happens there today, and
+/// Callers and approvers that a policy asks for and has no source of, each as a warning: the rule or key, what happens, and
 /// what to do. Limits are told when the policy is compiled.
 pub fn unprovided(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
     let mut found = Vec::new();

@@ -34,8 +34,8 @@ pub(super) struct Build {
     /// require. A policy with an error leaves the file unchanged.
     #[arg(long, value_name = "FILE")]
     output: Option<String>,
-    /// Build although the policy requires identities, which Envoy does not provide yet, or approvals that no approver can give: rules that depend
-    /// on them deny.
+    /// Build although rules ask for callers that no source in `principals` provides, or for approvals that no approver can give: these rules
+    /// deny.
     #[arg(long)]
     fail_closed: bool,
     /// Path or URL of the filter's module for the proxy.
@@ -203,7 +203,7 @@ impl Build {
                 output::print_error(message);
             }
             return Err(output::print_error(&format!(
-                "{} asks for what Envoy does not provide yet; see `agentguard validate --for envoy {}`",
+                "{} asks for callers or approvals that nothing in it provides; see `agentguard validate --for envoy {}`",
                 self.policy, self.policy
             )));
         }

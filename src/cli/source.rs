@@ -10,7 +10,7 @@ use crate::policy::{
 use std::ops::Range;
 use std::path::Path;
 
-/// Maximum warnings about functions that Envoy does not provide yet, beside a decision.
+/// Maximum warnings about callers and approvals that nothing provides, beside a decision.
 const MAX_WARNINGS: usize = 5;
 
 /// A document and its compiled form.
@@ -292,7 +292,7 @@ impl Source {
             .sort_by_key(|diagnostic| (diagnostic.severity, diagnostic.span.start));
     }
 
-    /// Warns about the functions of an evaluated policy that Envoy does not provide yet.
+    /// Warns about callers and approvals that an evaluated policy asks for and nothing in it provides.
     pub(super) fn warn_of_unprovided(&self) {
         let unprovided = self.loaded.diagnostics.iter();
         let unprovided: Vec<&Diagnostic> = unprovided

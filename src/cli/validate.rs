@@ -17,7 +17,7 @@ pub(super) struct Validate {
     /// Policies in YAML or JSON, or folders of them. `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<String>,
-    /// The proxy that enforces the policy. Functions that it does not provide yet are errors.
+    /// The proxy that enforces the policy. Callers and approvals that nothing in the policy provides are errors.
     #[arg(long = "for", value_enum, value_name = "HOST")]
     host: Option<ProxyKind>,
     /// With `--for`: accept identities that are not provided and approvals that no approver can give, because their denial is intended.

@@ -767,7 +767,7 @@ fn the_reference_s_examples_work_and_name_every_operator() {
     std::fs::write(&policy, blocks[0]).unwrap();
     std::fs::write(folder.join("support.test.yaml"), blocks[1]).unwrap();
     let policy = policy.to_str().unwrap();
-    // It asks for an approval and for roles, which Envoy does not provide yet; nothing else is wrong with it.
+    // It asks for an approval and for roles, and names neither approvers nor principals; nothing else is wrong with it.
     let linted = json_lines(&run(&["--json", "lint", policy]));
     assert!(
         linted.iter().all(|line| line["code"] == "AG1017"),

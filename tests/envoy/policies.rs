@@ -595,10 +595,13 @@ impl Traffic {
         envoy.provider.answer_always(self.answer.clone());
         let before = envoy.provider.count();
         let response = site.send(Http::One, &self.request);
-        let upstream = match envoy.provider.count() > before {
-            true => envoy.provider.last().body,
-            false => Vec::new(),
-        };
+        // The head of a denied request goes on at once, and may arrive behind the next request; its body never does.
+        let received = envoy.provider.received();
+        let mut bodies = received
+            .into_iter()
+            .skip(before)
+            .map(|request| request.body);
+        let upstream = bodies.rfind(|body| !body.is_empty()).unwrap_or_default();
         Exchanged { response, upstream }
     }
 
