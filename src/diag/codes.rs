@@ -106,7 +106,7 @@ codes! {
     AG1109 0 "a missing or renamed argument passes"
         "The condition is false for a call without this argument, or with another name for it. List the other names (`args.path|file`), or write `if_missing: apply`."
     AG1110 0 "names that differ only in spelling"
-        "`delete_customer`, `delete-customer` and `deleteCustomer` are three different names to a tool server, and to a rule. List each spelling that is meant."
+        "`delete_customer`, `delete-customer` and `deleteCustomer` are three different names to a tool server, and to a rule: one that stops the first lets the others pass. List each spelling that is meant; `delete[_-]customer` is the first two."
     AG1111 0 "an exemption that any client can claim"
         "The exemption depends only on values supplied by the client: headers, the history, arguments. If that is intended, write `trust: claimed`."
     AG1112 0 "an approval without approvers"

@@ -872,7 +872,7 @@ fn clock(text: &str) -> Option<String> {
 
 /// The ways in which people write the name of an action: `read file`, `read:file`, `readFile`, `read-file`, `read_file`;
 /// with wildcards likewise: `delete:*` is `delete_*`, `delete *` and `delete[A-Z]*` as well.
-fn spellings(action: &str) -> Vec<String> {
+pub(crate) fn spellings(action: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut last_lower = false;
     let mut in_set = false;

@@ -767,12 +767,10 @@ fn the_reference_s_examples_work_and_name_every_operator() {
     std::fs::write(&policy, blocks[0]).unwrap();
     std::fs::write(folder.join("support.test.yaml"), blocks[1]).unwrap();
     let policy = policy.to_str().unwrap();
-    // It asks for an approval and for roles, and names neither approvers nor principals; nothing else is wrong with it.
+    // It asks for an approval and for roles, and names neither approvers nor principals; it knows one spelling of its tools.
     let linted = json_lines(&run(&["--json", "lint", policy]));
-    assert!(
-        linted.iter().all(|line| line["code"] == "AG1017"),
-        "{linted:?}"
-    );
+    let is_known = |line: &Value| line["code"] == "AG1017" || line["severity"] == "note";
+    assert!(linted.iter().all(is_known), "{linted:?}");
     let tested = run(&["test", policy]);
     assert_eq!(out(&tested), "3 passed, 0 failed\n");
     // The picture of `explain` is what it prints.

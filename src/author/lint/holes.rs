@@ -1,6 +1,7 @@
 //! Ways around a rule.
 
 use super::breadth::{each_check, texts};
+use super::tools::tools;
 use super::{Findings, LintedPolicy};
 use crate::author::analysis::{Formula, TestOperand};
 use crate::author::provided::top;
@@ -11,9 +12,11 @@ use crate::policy::condition_tree::{Joins, Leaf};
 use crate::policy::document::{Document, List};
 use crate::policy::field::Field;
 use crate::policy::field_ref::FieldRef;
+use crate::policy::glob::Glob;
 use crate::policy::node::{Node, NodeValue};
 use crate::policy::operators::{Polarity, Verb};
-use crate::policy::words::Action;
+use crate::policy::short_syntax::spellings as spellings_of_name;
+use crate::policy::words::{Action, DefaultAction};
 use crate::wire::json::PathStep;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -135,6 +138,73 @@ pub(super) fn spellings(subject: &LintedPolicy<'_>, findings: &mut Findings) {
                 "name in each rule every spelling that is meant",
             );
         }
+    }
+}
+
+/// Spellings of a tool's name, of letters, digits, `_` and `-` as model providers take them, that pass a rule which stops
+/// the tool by another spelling. One finding for each document, at the first such rule.
+pub(super) fn passing_spellings(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    if subject.document.defaults.tool_call.action != DefaultAction::Allow {
+        return;
+    }
+    let stopping = subject
+        .rules
+        .iter()
+        .filter(|view| matches!(view.written.action, Action::Deny | Action::RequireApproval));
+    let mut passing = stopping.filter_map(|view| {
+        let names: Vec<&str> = tools(view.written)?.collect();
+        let found = names.iter().find_map(|name| {
+            let others = uncovered(name, &names);
+            (!others.is_empty()).then_some((*name, others))
+        });
+        found.map(|(name, others)| (view, name, others))
+    });
+    let Some((view, name, others)) = passing.next() else {
+        return;
+    };
+    let more = match passing.count() {
+        0 => "",
+        1 => ", and so in one more rule",
+        _ => ", and so in other rules",
+    };
+    let ways: Vec<String> = others.iter().map(|other| format!("`{other}`")).collect();
+    findings.add(
+        Severity::Note,
+        codes::AG1110,
+        view.place("match"),
+        format!(
+            "rule `{}` stops `{name}`, and a tool named {} passes{more}",
+            view.written.id,
+            ways.join(" or ")
+        ),
+        "list the spellings that your tool servers use",
+    );
+}
+
+/// Other spellings of a name that no name of a list covers in any letter case. None where the list has one of them, and
+/// so was written with spellings in mind.
+fn uncovered(name: &str, names: &[&str]) -> Vec<String> {
+    // `server/tool`, `server:tool` and `mcp__server__tool` are no words of one name.
+    if name.contains(['/', ':']) || name.contains("__") {
+        return Vec::new();
+    }
+    let is_name = |other: &String| {
+        let is_of_names =
+            |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '*' | '?' | '[' | ']');
+        other.chars().all(is_of_names)
+    };
+    let glob = |name: &str| Glob::parse(&name.to_lowercase()).ok();
+    let globs: Vec<Glob> = names.iter().filter_map(|name| glob(name)).collect();
+    let covered = |other: &String| {
+        let other = glob(other);
+        other.is_some_and(|other| globs.iter().any(|glob| glob.covers(&other)))
+    };
+    let others = spellings_of_name(name).into_iter().skip(1);
+    let (covered, others): (Vec<String>, Vec<String>) = others.filter(is_name).partition(covered);
+    if covered.is_empty() {
+        others
+    } else {
+        Vec::new()
     }
 }
 

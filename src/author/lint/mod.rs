@@ -33,6 +33,7 @@ const CHECKS: &[fn(&LintedPolicy<'_>, &mut Findings)] = &[
     cost::endless_detectors,
     holes::renamed_arguments,
     holes::spellings,
+    holes::passing_spellings,
     holes::claims,
     holes::unused_lists,
     holes::no_history,

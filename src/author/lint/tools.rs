@@ -186,7 +186,7 @@ pub(super) fn edited_arguments(subject: &LintedPolicy<'_>, findings: &mut Findin
 }
 
 /// The names of tools in `match`; none if it is about every tool.
-fn tools(rule: &Rule) -> Option<impl Iterator<Item = &str>> {
+pub(super) fn tools(rule: &Rule) -> Option<impl Iterator<Item = &str>> {
     let mut items = rule.matches.iter();
     let item = items.find(|item| item.mention.field == Field::Tool)?;
     Some(item.values.iter().map(|value| &**value))
