@@ -693,7 +693,10 @@ impl Flow {
         frame: Frame,
         mut reader: Reader<'static>,
     ) -> Result<(), Interruption> {
-        stream.reader.read(&mut reader, frame.event.as_deref());
+        if let Some(body) = reader.body() {
+            let event = frame.event.as_deref();
+            stream.reader.read(&mut reader, body.root(), event);
+        }
         let (json, mut reading, mut details) = reader.finish_frame();
         if let Some(body) = json.body() {
             self.note_response(body.root());

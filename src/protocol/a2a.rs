@@ -13,8 +13,8 @@ use super::jsonrpc::{self, first_message, folded};
 use super::reader::Reader;
 use super::stream::StreamReader;
 use super::{
-    BodyForm, CannotRemove, Denial, DenialReply, Dialect, Endpoint, Protocol, RemovalMethod,
-    Removals, RequestContext, RouteHead,
+    BodyForm, CannotRemove, Denial, DenialReply, Dialect, Endpoint, Format, Protocol,
+    RemovalMethod, Removals, RequestContext, RouteHead,
 };
 use crate::event::{DefaultGate, Kind};
 use crate::wire::frame::Framing;
@@ -65,46 +65,51 @@ const METHODS: &[(&str, &str)] = &[
     ("agent/getAuthenticatedExtendedCard", CARD),
 ];
 
-const ROWS: &[CoverageRow] = &[
-    CoverageRow {
-        route: shown(
-            "`GET /.well-known/agent-card.json`, `GET …/extendedAgentCard`, `GET …/v1/card`",
-        ),
-        request: Inspected::As(&[Kind::Request]),
-        answer: Inspected::As(&[Kind::Response]),
-        stream: Inspected::As(&[Kind::Response]),
-    },
-    CoverageRow {
-        route: shown("`POST` any path, JSON-RPC (`SendMessage`, `message/send`, `tasks/…`, …)"),
-        request: Inspected::As(&[Kind::Request, Kind::Message]),
-        answer: Inspected::As(&[Kind::Response]),
-        stream: Inspected::As(&[Kind::Response]),
-    },
-    CoverageRow {
-        route: shown("`POST …/message:send`"),
-        request: Inspected::As(&[Kind::Request, Kind::Message]),
-        answer: Inspected::As(&[Kind::Response]),
-        stream: Inspected::As(&[Kind::Response]),
-    },
-    CoverageRow {
-        route: shown("`POST …/message:stream`, `…/tasks/ID:subscribe`"),
-        request: Inspected::As(&[Kind::Request, Kind::Message]),
-        answer: Inspected::As(&[Kind::Response]),
-        stream: Inspected::As(&[Kind::Response]),
-    },
-    CoverageRow {
-        route: shown("`GET …/tasks`, `…/tasks/ID`, `POST …/tasks/ID:cancel`"),
-        request: Inspected::As(&[Kind::Request, Kind::Message]),
-        answer: Inspected::As(&[Kind::Response]),
-        stream: Inspected::As(&[Kind::Response]),
-    },
-    CoverageRow {
-        route: shown("`…/tasks/ID/pushNotificationConfigs`, and one of them"),
-        request: Inspected::As(&[Kind::Request, Kind::Message]),
-        answer: Inspected::As(&[Kind::Response]),
-        stream: Inspected::As(&[Kind::Response]),
-    },
-];
+static FORMAT: Format = Format {
+    name: "a2a",
+    dialect: Dialect::A2a,
+    routes: &[],
+    coverage: &[
+        CoverageRow {
+            route: shown(
+                "`GET /.well-known/agent-card.json`, `GET …/extendedAgentCard`, `GET …/v1/card`",
+            ),
+            request: Inspected::As(&[Kind::Request]),
+            answer: Inspected::As(&[Kind::Response]),
+            stream: Inspected::As(&[Kind::Response]),
+        },
+        CoverageRow {
+            route: shown("`POST` any path, JSON-RPC (`SendMessage`, `message/send`, `tasks/…`, …)"),
+            request: Inspected::As(&[Kind::Request, Kind::Message]),
+            answer: Inspected::As(&[Kind::Response]),
+            stream: Inspected::As(&[Kind::Response]),
+        },
+        CoverageRow {
+            route: shown("`POST …/message:send`"),
+            request: Inspected::As(&[Kind::Request, Kind::Message]),
+            answer: Inspected::As(&[Kind::Response]),
+            stream: Inspected::As(&[Kind::Response]),
+        },
+        CoverageRow {
+            route: shown("`POST …/message:stream`, `…/tasks/ID:subscribe`"),
+            request: Inspected::As(&[Kind::Request, Kind::Message]),
+            answer: Inspected::As(&[Kind::Response]),
+            stream: Inspected::As(&[Kind::Response]),
+        },
+        CoverageRow {
+            route: shown("`GET …/tasks`, `…/tasks/ID`, `POST …/tasks/ID:cancel`"),
+            request: Inspected::As(&[Kind::Request, Kind::Message]),
+            answer: Inspected::As(&[Kind::Response]),
+            stream: Inspected::As(&[Kind::Response]),
+        },
+        CoverageRow {
+            route: shown("`…/tasks/ID/pushNotificationConfigs`, and one of them"),
+            request: Inspected::As(&[Kind::Request, Kind::Message]),
+            answer: Inspected::As(&[Kind::Response]),
+            stream: Inspected::As(&[Kind::Response]),
+        },
+    ],
+};
 
 /// Whether a method is one of this protocol, however it is spelt.
 pub(super) fn knows(method: &str) -> bool {
@@ -129,8 +134,8 @@ fn endpoint_of(method: &str) -> Option<&'static str> {
 }
 
 impl Protocol for A2a {
-    fn name(&self) -> &'static str {
-        "a2a"
+    fn format(&self) -> &'static Format {
+        &FORMAT
     }
 
     fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
@@ -164,24 +169,16 @@ impl Protocol for A2a {
         })
     }
 
-    fn coverage(&self) -> &'static [CoverageRow] {
-        ROWS
-    }
-
     fn removal(&self, _: Kind) -> RemovalMethod {
         RemovalMethod::Whole
     }
 
-    fn dialect(&self) -> Dialect {
-        Dialect::A2a
+    fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
+        read::request(reader, root, endpoint);
     }
 
-    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
-        read::request(reader, endpoint);
-    }
-
-    fn read_response(&self, reader: &mut Reader<'_>, context: &RequestContext) {
-        read::answer(reader, context, &[]);
+    fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, context: &RequestContext) {
+        read::answer(reader, root, context, &[]);
     }
 
     fn denial_reply(&self, denial: &Denial, context: &RequestContext) -> DenialReply {

@@ -8,7 +8,7 @@ use super::anthropic_shapes::{
 use super::coverage::{ANSWER_WITH_RESULTS, ASKED, CONVERSATION, TEXT_ANSWER, shown};
 use super::reader::{Origin, Reader, Row, Type};
 use super::{
-    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Inspected, Protocol, Removals,
+    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, Inspected, Protocol, Removals,
     RequestContext, ResponseForm, RouteHead,
 };
 use crate::diag::codes;
@@ -22,26 +22,31 @@ pub(super) struct AnthropicBatches;
 
 const RESULTS: &str = "messages.batches.results";
 
-const ROWS: &[CoverageRow] = &[
-    CoverageRow {
-        route: shown("`POST …/v1/messages/batches`: each request in it"),
-        request: CONVERSATION,
-        answer: TEXT_ANSWER,
-        stream: Inspected::UNREAD_STREAM,
-    },
-    CoverageRow {
-        route: shown(
-            "`GET`, `DELETE`, `POST …/cancel` of `…/v1/messages/batches`, and a batch's results",
-        ),
-        request: ASKED,
-        answer: ANSWER_WITH_RESULTS,
-        stream: Inspected::UNREAD_STREAM,
-    },
-];
+static FORMAT: Format = Format {
+    name: "anthropic.batches",
+    dialect: Dialect::Anthropic,
+    routes: &[],
+    coverage: &[
+        CoverageRow {
+            route: shown("`POST …/v1/messages/batches`: each request in it"),
+            request: CONVERSATION,
+            answer: TEXT_ANSWER,
+            stream: Inspected::UNREAD_STREAM,
+        },
+        CoverageRow {
+            route: shown(
+                "`GET`, `DELETE`, `POST …/cancel` of `…/v1/messages/batches`, and a batch's results",
+            ),
+            request: ASKED,
+            answer: ANSWER_WITH_RESULTS,
+            stream: Inspected::UNREAD_STREAM,
+        },
+    ],
+};
 
 impl Protocol for AnthropicBatches {
-    fn name(&self) -> &'static str {
-        "anthropic.batches"
+    fn format(&self) -> &'static Format {
+        &FORMAT
     }
 
     fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
@@ -81,22 +86,12 @@ impl Protocol for AnthropicBatches {
         }
     }
 
-    fn coverage(&self) -> &'static [CoverageRow] {
-        ROWS
-    }
-
-    fn dialect(&self) -> Dialect {
-        Dialect::Anthropic
-    }
-
-    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+    fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
         const BATCH: &[Row] = &[("requests", Type::Custom)];
         const REQUEST: &[Row] = &[
             ("custom_id", Type::Text(Part::Other)),
             ("params", Type::Custom),
         ];
-        let Some(body) = reader.body() else { return };
-        let root = body.root();
         let origin = Origin::of(Author::User, Part::Other);
         reader.rows(root, BATCH, &origin, &mut |reader, _, list| {
             reader.array(list, |reader, element| {
@@ -111,23 +106,22 @@ impl Protocol for AnthropicBatches {
         add_request_event(reader, root);
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, context: &RequestContext) {
-        let Some(body) = reader.body() else { return };
+    fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, context: &RequestContext) {
         if context.endpoint.answer == ResponseForm::Lines {
             let mut line = 0usize;
-            reader.array(body.root(), |reader, result| {
+            reader.array(root, |reader, result| {
                 reader.in_choice(result, offset(line));
                 read_result(reader, result, offset(line));
                 line = line.saturating_add(1);
             });
         } else {
-            read_state(reader, body.root());
+            read_state(reader, root);
         }
     }
 
     fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {
         if context.endpoint.answer != ResponseForm::Lines {
-            return self.dialect().body(denial);
+            return self.format().dialect.body(denial);
         }
         let mut out =
             br#"{"custom_id":"agentguard","result":{"type":"succeeded","message":"#.to_vec();

@@ -8,8 +8,8 @@ use super::json_edit::{ObjectWriter, tag};
 use super::reader::{Origin, Reader, Row, Type};
 use super::stream::{StreamReader, TextStream};
 use super::{
-    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Protocol, Removals, RequestContext,
-    RouteHead,
+    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, Protocol, Removals,
+    RequestContext, RouteHead,
 };
 use crate::diag::codes;
 use crate::event::{Author, Part};
@@ -44,16 +44,21 @@ const RESPONSE: &[Row] = &[
     ("error", Type::Custom),
 ];
 
-const ROWS: &[CoverageRow] = &[CoverageRow {
-    route: shown("`POST …/v1/complete`"),
-    request: TEXTS,
-    answer: MODEL_ANSWER,
-    stream: MODEL_ANSWER,
-}];
+static FORMAT: Format = Format {
+    name: "anthropic.complete",
+    dialect: Dialect::Anthropic,
+    routes: &[],
+    coverage: &[CoverageRow {
+        route: shown("`POST …/v1/complete`"),
+        request: TEXTS,
+        answer: MODEL_ANSWER,
+        stream: MODEL_ANSWER,
+    }],
+};
 
 impl Protocol for AnthropicComplete {
-    fn name(&self) -> &'static str {
-        "anthropic.complete"
+    fn format(&self) -> &'static Format {
+        &FORMAT
     }
 
     fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
@@ -61,17 +66,7 @@ impl Protocol for AnthropicComplete {
             .then(|| Endpoint::named("complete"))
     }
 
-    fn coverage(&self) -> &'static [CoverageRow] {
-        ROWS
-    }
-
-    fn dialect(&self) -> Dialect {
-        Dialect::Anthropic
-    }
-
-    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
-        let Some(body) = reader.body() else { return };
-        let root = body.root();
+    fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
         let origin = Origin::of(Author::User, Part::Text);
         reader.rows(root, REQUEST, &origin, &mut |reader, _, value| {
             reader.model_beside_path(value, &endpoint.model)
@@ -83,9 +78,8 @@ impl Protocol for AnthropicComplete {
         add_request_event(reader, root);
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
-        let Some(body) = reader.body() else { return };
-        answer(reader, body.root(), &Origin::answer(0));
+    fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, _: &RequestContext) {
+        answer(reader, root, &Origin::answer(0));
     }
 
     fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {

@@ -12,10 +12,10 @@ use super::reader::Reader;
 use super::stream::{BlockStream, StreamReader};
 use super::vertex_paths::{VertexCall, vertex_call};
 use super::{
-    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Inspected, Protocol, Removals,
+    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, Inspected, Protocol, Removals,
     RequestContext, RouteHead,
 };
-use crate::wire::json::{Edits, JsonBody};
+use crate::wire::json::{Edits, JsonBody, Value};
 
 /// The format.
 pub(super) struct AnthropicMessages;
@@ -34,18 +34,23 @@ fn at_vertex(head: &RouteHead<'_>) -> Option<VertexCall> {
     })
 }
 
-const ROWS: &[CoverageRow] = &[CoverageRow {
-    route: shown(
-        "`POST …/v1/messages`; Vertex AI `…/publishers/anthropic/models/{model}:rawPredict`, `:streamRawPredict`",
-    ),
-    request: CONVERSATION,
-    answer: ANSWER_WITH_RESULTS,
-    stream: ANSWER_WITH_RESULTS,
-}];
+static ANTHROPIC_MESSAGES: Format = Format {
+    name: "anthropic.messages",
+    dialect: Dialect::Anthropic,
+    routes: &[],
+    coverage: &[CoverageRow {
+        route: shown(
+            "`POST …/v1/messages`; Vertex AI `…/publishers/anthropic/models/{model}:rawPredict`, `:streamRawPredict`",
+        ),
+        request: CONVERSATION,
+        answer: ANSWER_WITH_RESULTS,
+        stream: ANSWER_WITH_RESULTS,
+    }],
+};
 
 impl Protocol for AnthropicMessages {
-    fn name(&self) -> &'static str {
-        "anthropic.messages"
+    fn format(&self) -> &'static Format {
+        &ANTHROPIC_MESSAGES
     }
 
     fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
@@ -65,23 +70,13 @@ impl Protocol for AnthropicMessages {
         (by_path || by_header).then(|| Endpoint::named("messages"))
     }
 
-    fn coverage(&self) -> &'static [CoverageRow] {
-        ROWS
+    fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
+        request(reader, root, endpoint);
+        add_request_event(reader, root);
     }
 
-    fn dialect(&self) -> Dialect {
-        Dialect::Anthropic
-    }
-
-    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
-        let Some(body) = reader.body() else { return };
-        request(reader, body.root(), endpoint);
-        add_request_event(reader, body.root());
-    }
-
-    fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
-        let Some(body) = reader.body() else { return };
-        response(reader, body.root());
+    fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, _: &RequestContext) {
+        response(reader, root);
     }
 
     fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {
@@ -115,16 +110,23 @@ pub(super) fn denied_text(denial: &Denial, context: &RequestContext) -> Vec<u8> 
     denied_message(&denial.message(), &id, model, (0, 0))
 }
 
-const COUNT_ROWS: &[CoverageRow] = &[CoverageRow {
-    route: shown("`POST …/v1/messages/count_tokens`; Vertex AI `…/models/count-tokens:rawPredict`"),
-    request: CONVERSATION,
-    answer: TEXT_ANSWER,
-    stream: Inspected::UNREAD_STREAM,
-}];
+static ANTHROPIC_COUNT_TOKENS: Format = Format {
+    name: "anthropic.count_tokens",
+    dialect: Dialect::Anthropic,
+    routes: &[],
+    coverage: &[CoverageRow {
+        route: shown(
+            "`POST …/v1/messages/count_tokens`; Vertex AI `…/models/count-tokens:rawPredict`",
+        ),
+        request: CONVERSATION,
+        answer: TEXT_ANSWER,
+        stream: Inspected::UNREAD_STREAM,
+    }],
+};
 
 impl Protocol for AnthropicCountTokens {
-    fn name(&self) -> &'static str {
-        "anthropic.count_tokens"
+    fn format(&self) -> &'static Format {
+        &ANTHROPIC_COUNT_TOKENS
     }
 
     fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
@@ -136,19 +138,11 @@ impl Protocol for AnthropicCountTokens {
             .then(|| Endpoint::named("messages.count_tokens"))
     }
 
-    fn coverage(&self) -> &'static [CoverageRow] {
-        COUNT_ROWS
+    fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
+        AnthropicMessages.read_request(reader, root, endpoint);
     }
 
-    fn dialect(&self) -> Dialect {
-        Dialect::Anthropic
-    }
-
-    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
-        AnthropicMessages.read_request(reader, endpoint);
-    }
-
-    fn read_response(&self, reader: &mut Reader<'_>, context: &RequestContext) {
-        AnthropicMessages.read_response(reader, context);
+    fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, context: &RequestContext) {
+        AnthropicMessages.read_response(reader, root, context);
     }
 }

@@ -11,25 +11,30 @@ use super::coverage::{ANSWER_WITH_RESULTS, CONVERSATION, shown};
 use super::reader::Reader;
 use super::stream::{BlockStream, StreamReader};
 use super::{
-    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Protocol, Removals, RequestContext,
-    RouteHead,
+    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, Protocol, Removals,
+    RequestContext, RouteHead,
 };
 use crate::event::Usage;
-use crate::wire::json::{Edits, JsonBody};
+use crate::wire::json::{Edits, JsonBody, Value};
 
 /// The format.
 pub(super) struct BedrockConverse;
 
-const ROWS: &[CoverageRow] = &[CoverageRow {
-    route: shown("`POST /model/{model}/converse`, `…/converse-stream`"),
-    request: CONVERSATION,
-    answer: ANSWER_WITH_RESULTS,
-    stream: ANSWER_WITH_RESULTS,
-}];
+static FORMAT: Format = Format {
+    name: "bedrock.converse",
+    dialect: Dialect::Aws,
+    routes: &[],
+    coverage: &[CoverageRow {
+        route: shown("`POST /model/{model}/converse`, `…/converse-stream`"),
+        request: CONVERSATION,
+        answer: ANSWER_WITH_RESULTS,
+        stream: ANSWER_WITH_RESULTS,
+    }],
+};
 
 impl Protocol for BedrockConverse {
-    fn name(&self) -> &'static str {
-        "bedrock.converse"
+    fn format(&self) -> &'static Format {
+        &FORMAT
     }
 
     fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
@@ -41,23 +46,13 @@ impl Protocol for BedrockConverse {
         }
     }
 
-    fn coverage(&self) -> &'static [CoverageRow] {
-        ROWS
+    fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
+        converse_request(reader, root, endpoint);
+        add_request_event(reader, root);
     }
 
-    fn dialect(&self) -> Dialect {
-        Dialect::Aws
-    }
-
-    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
-        let Some(body) = reader.body() else { return };
-        converse_request(reader, body.root(), endpoint);
-        add_request_event(reader, body.root());
-    }
-
-    fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
-        let Some(body) = reader.body() else { return };
-        converse_response(reader, body.root());
+    fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, _: &RequestContext) {
+        converse_response(reader, root);
     }
 
     fn usage_in_headers(&self, headers: &[(&[u8], &[u8])]) -> Usage {

@@ -5,23 +5,31 @@ use super::bedrock_invoke::invoke_request;
 use super::bedrock_shapes::{aws_error, converse_request, model_call};
 use super::coverage::{CONVERSATION, TEXT_ANSWER, shown};
 use super::reader::{Origin, Reader, Row, Type};
-use super::{CoverageRow, Dialect, Endpoint, Inspected, Protocol, RequestContext, RouteHead};
+use super::{
+    CoverageRow, Dialect, Endpoint, Format, Inspected, Protocol, RequestContext, RouteHead,
+};
 use crate::diag::codes;
 use crate::event::{Author, Known, Part, Turn};
+use crate::wire::json::Value;
 
 /// The format.
 pub(super) struct BedrockCountTokens;
 
-const ROWS: &[CoverageRow] = &[CoverageRow {
-    route: shown("`POST /model/{model}/count-tokens`"),
-    request: CONVERSATION,
-    answer: TEXT_ANSWER,
-    stream: Inspected::UNREAD_STREAM,
-}];
+static FORMAT: Format = Format {
+    name: "bedrock.count_tokens",
+    dialect: Dialect::Aws,
+    routes: &[],
+    coverage: &[CoverageRow {
+        route: shown("`POST /model/{model}/count-tokens`"),
+        request: CONVERSATION,
+        answer: TEXT_ANSWER,
+        stream: Inspected::UNREAD_STREAM,
+    }],
+};
 
 impl Protocol for BedrockCountTokens {
-    fn name(&self) -> &'static str {
-        "bedrock.count_tokens"
+    fn format(&self) -> &'static Format {
+        &FORMAT
     }
 
     fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
@@ -29,18 +37,8 @@ impl Protocol for BedrockCountTokens {
         (call.verb == "count-tokens").then(|| call.endpoint("count_tokens", false))
     }
 
-    fn coverage(&self) -> &'static [CoverageRow] {
-        ROWS
-    }
-
-    fn dialect(&self) -> Dialect {
-        Dialect::Aws
-    }
-
-    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+    fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
         const INPUT: &[Row] = &[("converse", Type::Custom), ("invokeModel", Type::Custom)];
-        let Some(body) = reader.body() else { return };
-        let root = body.root();
         let origin = Origin::of(Author::System, Part::Other);
         reader.rows(
             root,
@@ -71,14 +69,12 @@ impl Protocol for BedrockCountTokens {
         add_request_event(reader, root);
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
+    fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, _: &RequestContext) {
         const RESPONSE: &[Row] = &[
             ("inputTokens", Type::Number),
             ("message", Type::Custom),
             ("__type", Type::Id),
         ];
-        let Some(body) = reader.body() else { return };
-        let root = body.root();
         let origin = Origin::new(Known::Missing, Part::Other, Turn::Latest);
         reader.rows(root, RESPONSE, &origin, &mut |reader, _, value| {
             aws_error(reader, root, value);

@@ -17,8 +17,8 @@ use super::openai_chat::OpenAiChat;
 use super::reader::Reader;
 use super::stream::StreamReader;
 use super::{
-    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Protocol, Removals, RequestContext,
-    RouteHead,
+    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, Protocol, Removals,
+    RequestContext, RouteHead,
 };
 use crate::event::{Known, Usage};
 use crate::wire::json::{Edits, JsonBody, Value};
@@ -91,18 +91,23 @@ pub(super) fn invoke_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint:
     }
 }
 
-const ROWS: &[CoverageRow] = &[CoverageRow {
-    route: shown(
-        "`POST /model/{model}/invoke`, `…/invoke-with-response-stream`: bodies of Claude, Nova, Llama, Mistral, Titan, Cohere, AI21, OpenAI",
-    ),
-    request: CONVERSATION,
-    answer: ANSWER_WITH_RESULTS,
-    stream: ANSWER_WITH_RESULTS,
-}];
+static FORMAT: Format = Format {
+    name: "bedrock.invoke",
+    dialect: Dialect::Aws,
+    routes: &[],
+    coverage: &[CoverageRow {
+        route: shown(
+            "`POST /model/{model}/invoke`, `…/invoke-with-response-stream`: bodies of Claude, Nova, Llama, Mistral, Titan, Cohere, AI21, OpenAI",
+        ),
+        request: CONVERSATION,
+        answer: ANSWER_WITH_RESULTS,
+        stream: ANSWER_WITH_RESULTS,
+    }],
+};
 
 impl Protocol for BedrockInvoke {
-    fn name(&self) -> &'static str {
-        "bedrock.invoke"
+    fn format(&self) -> &'static Format {
+        &FORMAT
     }
 
     fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
@@ -114,32 +119,20 @@ impl Protocol for BedrockInvoke {
         }
     }
 
-    fn coverage(&self) -> &'static [CoverageRow] {
-        ROWS
-    }
-
-    fn dialect(&self) -> Dialect {
-        Dialect::Aws
-    }
-
-    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
-        let Some(body) = reader.body() else { return };
-        let root = body.root();
+    fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
         if family_of_request(&model_of(endpoint), root) == ModelFamily::Chat {
-            OpenAiChat.read_request(reader, endpoint);
+            OpenAiChat.read_request(reader, root, endpoint);
             return;
         }
         invoke_request(reader, root, endpoint);
         add_request_event(reader, root);
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, context: &RequestContext) {
-        let Some(body) = reader.body() else { return };
-        let root = body.root();
+    fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, context: &RequestContext) {
         match family_of_answer(root) {
             ModelFamily::Claude => response(reader, root),
             ModelFamily::Nova => converse_response(reader, root),
-            ModelFamily::Chat => OpenAiChat.read_response(reader, context),
+            ModelFamily::Chat => OpenAiChat.read_response(reader, root, context),
             ModelFamily::Plain => plain::response(reader, root),
         }
     }

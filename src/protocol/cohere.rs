@@ -13,8 +13,8 @@ use super::reader::{Reader, Row, Type};
 use super::routes::{self, RouteSpec, json};
 use super::stream::StreamReader;
 use super::{
-    CONVERSATION, CannotRemove, CoverageRow, Denial, Dialect, Endpoint, MODEL_ANSWER, Protocol,
-    Removals, RequestContext, RouteHead,
+    CONVERSATION, CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, MODEL_ANSWER,
+    Protocol, Removals, RequestContext, RouteHead,
 };
 use crate::event::Part;
 use crate::wire::json::{Edits, JsonBody, Value, quote};
@@ -99,22 +99,23 @@ const COUNTED: &[&str] = &[
     "api_version",
 ];
 
-const COHERE_V1_ROWS: &[CoverageRow] = &[CoverageRow {
-    route: shown(
-        "`POST …/v1/chat`, `…/v1/generate`, `…/v1/embed`, `…/v1/rerank` and the other formats of Cohere's first version",
-    ),
-    request: CONVERSATION,
-    answer: MODEL_ANSWER,
-    stream: MODEL_ANSWER,
-}];
+static COHERE_V1: Format = Format {
+    name: "cohere.v1",
+    dialect: Dialect::Cohere,
+    routes: V1,
+    coverage: &[CoverageRow {
+        route: shown(
+            "`POST …/v1/chat`, `…/v1/generate`, `…/v1/embed`, `…/v1/rerank` and the other formats of Cohere's first version",
+        ),
+        request: CONVERSATION,
+        answer: MODEL_ANSWER,
+        stream: MODEL_ANSWER,
+    }],
+};
 
 impl Protocol for CohereV1 {
-    fn name(&self) -> &'static str {
-        "cohere.v1"
-    }
-
-    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
-        routes::endpoint(head, V1)
+    fn format(&self) -> &'static Format {
+        &COHERE_V1
     }
 
     /// Writer serves Chat Completions at the same path.
@@ -126,25 +127,17 @@ impl Protocol for CohereV1 {
         (self.asks_for_body(head) && body.get("message").is_some()).then(|| Endpoint::named("chat"))
     }
 
-    fn coverage(&self) -> &'static [CoverageRow] {
-        COHERE_V1_ROWS
-    }
-
-    fn dialect(&self) -> Dialect {
-        Dialect::Cohere
-    }
-
-    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+    fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
         match endpoint.name {
-            "chat" => v1::read_request(reader, endpoint),
-            _ => texts::read_request(reader, endpoint),
+            "chat" => v1::read_request(reader, root, endpoint),
+            _ => texts::read_request(reader, root, endpoint),
         }
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, context: &RequestContext) {
+    fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, context: &RequestContext) {
         match context.endpoint.name {
-            "chat" => v1::read_response(reader),
-            _ => texts::read_response(reader),
+            "chat" => v1::read_response(reader, root),
+            _ => texts::read_response(reader, root),
         }
     }
 
@@ -175,41 +168,34 @@ impl Protocol for CohereV1 {
     }
 }
 
-const COHERE_V2_ROWS: &[CoverageRow] = &[CoverageRow {
-    route: shown("`POST …/v2/chat`, `…/v2/embed`, `…/v2/rerank`"),
-    request: CONVERSATION,
-    answer: MODEL_ANSWER,
-    stream: MODEL_ANSWER,
-}];
+static COHERE_V2: Format = Format {
+    name: "cohere.v2",
+    dialect: Dialect::Cohere,
+    routes: V2,
+    coverage: &[CoverageRow {
+        route: shown("`POST …/v2/chat`, `…/v2/embed`, `…/v2/rerank`"),
+        request: CONVERSATION,
+        answer: MODEL_ANSWER,
+        stream: MODEL_ANSWER,
+    }],
+};
 
 impl Protocol for CohereV2 {
-    fn name(&self) -> &'static str {
-        "cohere.v2"
+    fn format(&self) -> &'static Format {
+        &COHERE_V2
     }
 
-    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
-        routes::endpoint(head, V2)
-    }
-
-    fn coverage(&self) -> &'static [CoverageRow] {
-        COHERE_V2_ROWS
-    }
-
-    fn dialect(&self) -> Dialect {
-        Dialect::Cohere
-    }
-
-    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+    fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
         match endpoint.name {
-            "chat" => v2::read_request(reader, endpoint),
-            _ => texts::read_request(reader, endpoint),
+            "chat" => v2::read_request(reader, root, endpoint),
+            _ => texts::read_request(reader, root, endpoint),
         }
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, context: &RequestContext) {
+    fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, context: &RequestContext) {
         match context.endpoint.name {
-            "chat" => v2::read_response(reader),
-            _ => texts::read_response(reader),
+            "chat" => v2::read_response(reader, root),
+            _ => texts::read_response(reader, root),
         }
     }
 

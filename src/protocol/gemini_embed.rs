@@ -6,7 +6,9 @@ use super::coverage::{TEXT_ANSWER, TEXTS, shown};
 use super::gemini_shapes::{contents_by, error, unspoken};
 use super::reader::{Origin, Reader, Row, Type};
 use super::vertex_paths::vertex_call;
-use super::{CoverageRow, Dialect, Endpoint, Inspected, Protocol, RequestContext, RouteHead};
+use super::{
+    CoverageRow, Dialect, Endpoint, Format, Inspected, Protocol, RequestContext, RouteHead,
+};
 use crate::event::{Attachments, Known, Part, Turn};
 use crate::wire::json::{self, Value};
 
@@ -53,18 +55,23 @@ const INSTANCE: &[Row] = &[
     ("video", Type::Custom),
 ];
 
-const ROWS: &[CoverageRow] = &[CoverageRow {
-    route: shown(
-        "`POST …:embedContent`, `…:batchEmbedContents`, `…:predict`, `…:predictLongRunning`",
-    ),
-    request: TEXTS,
-    answer: TEXT_ANSWER,
-    stream: Inspected::UNREAD_STREAM,
-}];
+static FORMAT: Format = Format {
+    name: "gemini.embed_or_predict",
+    dialect: Dialect::Google,
+    routes: &[],
+    coverage: &[CoverageRow {
+        route: shown(
+            "`POST …:embedContent`, `…:batchEmbedContents`, `…:predict`, `…:predictLongRunning`",
+        ),
+        request: TEXTS,
+        answer: TEXT_ANSWER,
+        stream: Inspected::UNREAD_STREAM,
+    }],
+};
 
 impl Protocol for GeminiEmbed {
-    fn name(&self) -> &'static str {
-        "gemini.embed_or_predict"
+    fn format(&self) -> &'static Format {
+        &FORMAT
     }
 
     fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
@@ -78,22 +85,13 @@ impl Protocol for GeminiEmbed {
             .map(|(_, name)| call.endpoint(name))
     }
 
-    fn coverage(&self) -> &'static [CoverageRow] {
-        ROWS
-    }
-
-    fn dialect(&self) -> Dialect {
-        Dialect::Google
-    }
-
-    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+    fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
         reader.proto_json = true;
-        let Some(body) = reader.body() else { return };
-        request(reader, body.root(), endpoint);
-        add_request_event(reader, body.root());
+        request(reader, root, endpoint);
+        add_request_event(reader, root);
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
+    fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, _: &RequestContext) {
         const RESPONSE: &[Row] = &[
             ("embedding", Type::Counts),
             ("embeddings", Type::Counts),
@@ -118,10 +116,9 @@ impl Protocol for GeminiEmbed {
             ("content", Type::Text(Part::Text)),
         ];
         reader.proto_json = true;
-        let Some(body) = reader.body() else { return };
         let origin = Origin::new(Known::Missing, Part::Text, Turn::Latest);
         reader.rows(
-            body.root(),
+            root,
             RESPONSE,
             &origin,
             &mut |reader, key, value| match key {

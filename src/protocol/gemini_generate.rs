@@ -12,7 +12,7 @@ use super::reader::{Origin, Reader, Row, Type};
 use super::stream::StreamReader;
 use super::vertex_paths::vertex_call;
 use super::{
-    CannotRemove, CoverageRow, Denial, DenialReply, Dialect, Endpoint, Inspected, Protocol,
+    CannotRemove, CoverageRow, Denial, DenialReply, Dialect, Endpoint, Format, Inspected, Protocol,
     Removals, RequestContext, ResponseForm, RouteHead,
 };
 use crate::diag::codes;
@@ -41,18 +41,23 @@ fn answers_as_events(query: &str) -> bool {
         })
 }
 
-const ROWS: &[CoverageRow] = &[CoverageRow {
-    route: shown(
-        "`POST …:generateContent`, `…:streamGenerateContent`; `…/cachedContents`; `…:batchGenerateContent`",
-    ),
-    request: CONVERSATION,
-    answer: ANSWER_WITH_RESULTS,
-    stream: ANSWER_WITH_RESULTS,
-}];
+static GEMINI_GENERATE: Format = Format {
+    name: "gemini.generate",
+    dialect: Dialect::Google,
+    routes: &[],
+    coverage: &[CoverageRow {
+        route: shown(
+            "`POST …:generateContent`, `…:streamGenerateContent`; `…/cachedContents`; `…:batchGenerateContent`",
+        ),
+        request: CONVERSATION,
+        answer: ANSWER_WITH_RESULTS,
+        stream: ANSWER_WITH_RESULTS,
+    }],
+};
 
 impl Protocol for GeminiGenerate {
-    fn name(&self) -> &'static str {
-        "gemini.generate"
+    fn format(&self) -> &'static Format {
+        &GEMINI_GENERATE
     }
 
     fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
@@ -82,18 +87,8 @@ impl Protocol for GeminiGenerate {
         }
     }
 
-    fn coverage(&self) -> &'static [CoverageRow] {
-        ROWS
-    }
-
-    fn dialect(&self) -> Dialect {
-        Dialect::Google
-    }
-
-    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+    fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
         reader.proto_json = true;
-        let Some(body) = reader.body() else { return };
-        let root = body.root();
         if endpoint.name == BATCH {
             batch(reader, root, endpoint);
         } else {
@@ -108,14 +103,13 @@ impl Protocol for GeminiGenerate {
         add_request_event(reader, root);
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
+    fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, _: &RequestContext) {
         reader.proto_json = true;
-        let Some(body) = reader.body() else { return };
-        response(reader, body.root());
+        response(reader, root);
     }
 
     fn denial_reply(&self, denial: &Denial, context: &RequestContext) -> DenialReply {
-        let mut refusal = self.dialect().refusal(denial);
+        let mut refusal = self.format().dialect.refusal(denial);
         if context.endpoint.answer == ResponseForm::Elements {
             refusal.body.insert(0, b'[');
             refusal.body.push(b']');
@@ -195,16 +189,21 @@ fn batch(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
     });
 }
 
-const COUNT_ROWS: &[CoverageRow] = &[CoverageRow {
-    route: shown("`POST …:countTokens`, `…:computeTokens`"),
-    request: CONVERSATION,
-    answer: TEXT_ANSWER,
-    stream: Inspected::UNREAD_STREAM,
-}];
+static GEMINI_COUNT_TOKENS: Format = Format {
+    name: "gemini.count_tokens",
+    dialect: Dialect::Google,
+    routes: &[],
+    coverage: &[CoverageRow {
+        route: shown("`POST …:countTokens`, `…:computeTokens`"),
+        request: CONVERSATION,
+        answer: TEXT_ANSWER,
+        stream: Inspected::UNREAD_STREAM,
+    }],
+};
 
 impl Protocol for GeminiCountTokens {
-    fn name(&self) -> &'static str {
-        "gemini.count_tokens"
+    fn format(&self) -> &'static Format {
+        &GEMINI_COUNT_TOKENS
     }
 
     fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
@@ -216,22 +215,13 @@ impl Protocol for GeminiCountTokens {
             .then(|| call.endpoint("count_tokens"))
     }
 
-    fn coverage(&self) -> &'static [CoverageRow] {
-        COUNT_ROWS
-    }
-
-    fn dialect(&self) -> Dialect {
-        Dialect::Google
-    }
-
-    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+    fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
         reader.proto_json = true;
-        let Some(body) = reader.body() else { return };
-        generate_request(reader, body.root(), endpoint);
-        add_request_event(reader, body.root());
+        generate_request(reader, root, endpoint);
+        add_request_event(reader, root);
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, context: &RequestContext) {
-        GeminiGenerate.read_response(reader, context);
+    fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, context: &RequestContext) {
+        GeminiGenerate.read_response(reader, root, context);
     }
 }

@@ -14,8 +14,8 @@ use super::json_edit::remove_members;
 use super::reader::{Origin, Reader, Row, Type, UsageKeys};
 use super::stream::{BlockStream, StreamReader};
 use super::{
-    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Protocol, Removals, RequestContext,
-    RouteHead,
+    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, Protocol, Removals,
+    RequestContext, RouteHead,
 };
 use crate::diag::codes;
 use crate::event::{Author, Part};
@@ -77,20 +77,25 @@ const RESPONSE: &[Row] = &[
 const STATUSES: &str = "in_progress|requires_action|completed|failed|cancelled|incomplete|\
      budget_exceeded|queued|requires_continuation";
 
-const ROWS: &[CoverageRow] = &[
-    CoverageRow {
-        route: shown("`POST …/interactions`"),
-        request: CONVERSATION,
-        answer: ANSWER_WITH_RESULTS,
-        stream: ANSWER_WITH_RESULTS,
-    },
-    CoverageRow {
-        route: shown("`GET`, `DELETE`, `POST …/cancel` of `…/interactions/{id}`"),
-        request: ASKED,
-        answer: ANSWER_WITH_RESULTS,
-        stream: ANSWER_WITH_RESULTS,
-    },
-];
+static FORMAT: Format = Format {
+    name: "gemini.interactions",
+    dialect: Dialect::Google,
+    routes: &[],
+    coverage: &[
+        CoverageRow {
+            route: shown("`POST …/interactions`"),
+            request: CONVERSATION,
+            answer: ANSWER_WITH_RESULTS,
+            stream: ANSWER_WITH_RESULTS,
+        },
+        CoverageRow {
+            route: shown("`GET`, `DELETE`, `POST …/cancel` of `…/interactions/{id}`"),
+            request: ASKED,
+            answer: ANSWER_WITH_RESULTS,
+            stream: ANSWER_WITH_RESULTS,
+        },
+    ],
+};
 
 /// How the id of a response of our own begins.
 const OWN: &str = "agentguard-";
@@ -100,8 +105,8 @@ fn is_own(id: Value<'_>) -> bool {
 }
 
 impl Protocol for GeminiInteractions {
-    fn name(&self) -> &'static str {
-        "gemini.interactions"
+    fn format(&self) -> &'static Format {
+        &FORMAT
     }
 
     fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
@@ -123,18 +128,8 @@ impl Protocol for GeminiInteractions {
         }
     }
 
-    fn coverage(&self) -> &'static [CoverageRow] {
-        ROWS
-    }
-
-    fn dialect(&self) -> Dialect {
-        Dialect::Google
-    }
-
-    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+    fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
         reader.proto_json = true;
-        let Some(body) = reader.body() else { return };
-        let root = body.root();
         let system = Origin::of(Author::System, Part::Other);
         reader.rows(
             root,
@@ -176,10 +171,9 @@ impl Protocol for GeminiInteractions {
         add_request_event(reader, root);
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
+    fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, _: &RequestContext) {
         reader.proto_json = true;
-        let Some(body) = reader.body() else { return };
-        interaction(reader, body.root());
+        interaction(reader, root);
     }
 
     fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {

@@ -7,8 +7,8 @@ use super::coverage::{CoverageRow, Inspected, shown};
 use super::reader::{Origin, Reader};
 use super::stream::StreamReader;
 use super::{
-    BodyForm, CannotRemove, Dialect, Endpoint, Protocol, RemovalMethod, Removals, RequestContext,
-    RouteHead,
+    BodyForm, CannotRemove, Dialect, Endpoint, Format, Protocol, RemovalMethod, Removals,
+    RequestContext, RouteHead,
 };
 use crate::event::{
     Author, CustomCallFormat, CustomFormat, Direction, Event, Kind, Known, Part, Turn,
@@ -20,16 +20,21 @@ use stream::GenericStream;
 /// The protocol of such endpoints.
 pub(super) struct Generic;
 
-const ROWS: &[CoverageRow] = &[CoverageRow {
-    route: shown("any path that the policy names under `protocols`"),
-    request: Inspected::As(&[Kind::Request, Kind::Message, Kind::ToolCall]),
-    answer: Inspected::As(&[Kind::Response, Kind::ToolCall]),
-    stream: Inspected::As(&[Kind::Response, Kind::ToolCall]),
-}];
+static FORMAT: Format = Format {
+    name: "generic",
+    dialect: Dialect::OpenAi,
+    routes: &[],
+    coverage: &[CoverageRow {
+        route: shown("any path that the policy names under `protocols`"),
+        request: Inspected::As(&[Kind::Request, Kind::Message, Kind::ToolCall]),
+        answer: Inspected::As(&[Kind::Response, Kind::ToolCall]),
+        stream: Inspected::As(&[Kind::Response, Kind::ToolCall]),
+    }],
+};
 
 impl Protocol for Generic {
-    fn name(&self) -> &'static str {
-        "generic"
+    fn format(&self) -> &'static Format {
+        &FORMAT
     }
 
     fn endpoint(&self, _: &RouteHead<'_>) -> Option<Endpoint> {
@@ -48,22 +53,12 @@ impl Protocol for Generic {
         })
     }
 
-    fn coverage(&self) -> &'static [CoverageRow] {
-        ROWS
-    }
-
     /// Returns [`RemovalMethod::Whole`]: it is unknown whether a response of unknown form is valid without a part.
     fn removal(&self, _: Kind) -> RemovalMethod {
         RemovalMethod::Whole
     }
 
-    fn dialect(&self) -> Dialect {
-        Dialect::OpenAi
-    }
-
-    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
-        let Some(body) = reader.body() else { return };
-        let root = body.root();
+    fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
         reader.reading.params = Some(root.place());
         if let Some(shape) = endpoint.shape.as_deref() {
             read(reader, root, shape, false);
@@ -72,10 +67,9 @@ impl Protocol for Generic {
         reader.reading.add(event);
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, context: &RequestContext) {
-        let Some(body) = reader.body() else { return };
+    fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, context: &RequestContext) {
         if let Some(shape) = context.endpoint.shape.as_deref() {
-            read(reader, body.root(), shape, false);
+            read(reader, root, shape, false);
         }
     }
 

@@ -17,8 +17,8 @@ use super::jsonrpc::{self, PendingRpc, denial_with_status, first_message, folded
 use super::reader::Reader;
 use super::stream::StreamReader;
 use super::{
-    BodyForm, CannotRemove, Denial, DenialReply, Dialect, Endpoint, Protocol, RemovalMethod,
-    Removals, RequestContext, RouteHead,
+    BodyForm, CannotRemove, Denial, DenialReply, Dialect, Endpoint, Format, Protocol,
+    RemovalMethod, Removals, RequestContext, RouteHead,
 };
 use crate::event::{DefaultGate, Kind};
 use crate::wire::frame::Framing;
@@ -66,76 +66,83 @@ const MESSAGES: Inspected = Inspected::As(&[
     Kind::Response,
 ]);
 
-const ROWS: &[CoverageRow] = &[
-    CoverageRow {
-        route: shown("`POST` any path, a JSON-RPC request (`tools/call` and all other methods)"),
-        request: Inspected::As(&[Kind::Request, Kind::ToolCall, Kind::Message]),
-        answer: MESSAGES,
-        stream: MESSAGES,
-    },
-    CoverageRow {
-        route: shown("`POST` any path, a batch (2025-03-26)"),
-        request: Inspected::As(&[Kind::Request, Kind::ToolCall, Kind::Message]),
-        answer: MESSAGES,
-        stream: MESSAGES,
-    },
-    CoverageRow {
-        route: shown("`POST` any path, a notification"),
-        request: Inspected::As(&[Kind::Request, Kind::Message]),
-        answer: Inspected::As(&[Kind::Response]),
-        stream: MESSAGES,
-    },
-    CoverageRow {
-        route: shown("`POST` any path, the client's answer to a request of the server"),
-        request: Inspected::As(&[
-            Kind::Request,
-            Kind::Message,
-            Kind::ToolCall,
-            Kind::ToolResult,
-        ]),
-        answer: Inspected::As(&[Kind::Response]),
-        stream: MESSAGES,
-    },
-    CoverageRow {
-        route: shown(
-            "`GET …/mcp` and `GET` with `mcp-*` headers, for a stream (up to 2025-11-25), resumption included",
-        ),
-        request: Inspected::As(&[Kind::Request]),
-        answer: Inspected::As(&[Kind::Response]),
-        stream: MESSAGES,
-    },
-    CoverageRow {
-        route: shown("`GET …/sse` (HTTP+SSE)"),
-        request: Inspected::As(&[Kind::Request]),
-        answer: Inspected::As(&[Kind::Response]),
-        stream: MESSAGES,
-    },
-    CoverageRow {
-        route: shown("`POST …/messages?session_id=…` (HTTP+SSE)"),
-        request: Inspected::As(&[
-            Kind::Request,
-            Kind::ToolCall,
-            Kind::ToolResult,
-            Kind::Message,
-        ]),
-        answer: Inspected::As(&[Kind::Response]),
-        stream: Inspected::Not("the answer comes on the stream of `GET …/sse`"),
-    },
-    CoverageRow {
-        route: shown(
-            "`GET …/.well-known/oauth-protected-resource…`, `…/oauth-authorization-server…`, `…/openid-configuration…`",
-        ),
-        request: Inspected::As(&[Kind::Request]),
-        answer: Inspected::As(&[Kind::Response]),
-        stream: MESSAGES,
-    },
-    CoverageRow {
-        route: shown("`DELETE …/mcp` (end of a session)"),
-        request: Inspected::As(&[Kind::Request]),
-        answer: Inspected::As(&[Kind::Response]),
-        stream: MESSAGES,
-    },
-];
+static FORMAT: Format = Format {
+    name: "mcp",
+    dialect: Dialect::OpenAi,
+    routes: &[],
+    coverage: &[
+        CoverageRow {
+            route: shown(
+                "`POST` any path, a JSON-RPC request (`tools/call` and all other methods)",
+            ),
+            request: Inspected::As(&[Kind::Request, Kind::ToolCall, Kind::Message]),
+            answer: MESSAGES,
+            stream: MESSAGES,
+        },
+        CoverageRow {
+            route: shown("`POST` any path, a batch (2025-03-26)"),
+            request: Inspected::As(&[Kind::Request, Kind::ToolCall, Kind::Message]),
+            answer: MESSAGES,
+            stream: MESSAGES,
+        },
+        CoverageRow {
+            route: shown("`POST` any path, a notification"),
+            request: Inspected::As(&[Kind::Request, Kind::Message]),
+            answer: Inspected::As(&[Kind::Response]),
+            stream: MESSAGES,
+        },
+        CoverageRow {
+            route: shown("`POST` any path, the client's answer to a request of the server"),
+            request: Inspected::As(&[
+                Kind::Request,
+                Kind::Message,
+                Kind::ToolCall,
+                Kind::ToolResult,
+            ]),
+            answer: Inspected::As(&[Kind::Response]),
+            stream: MESSAGES,
+        },
+        CoverageRow {
+            route: shown(
+                "`GET …/mcp` and `GET` with `mcp-*` headers, for a stream (up to 2025-11-25), resumption included",
+            ),
+            request: Inspected::As(&[Kind::Request]),
+            answer: Inspected::As(&[Kind::Response]),
+            stream: MESSAGES,
+        },
+        CoverageRow {
+            route: shown("`GET …/sse` (HTTP+SSE)"),
+            request: Inspected::As(&[Kind::Request]),
+            answer: Inspected::As(&[Kind::Response]),
+            stream: MESSAGES,
+        },
+        CoverageRow {
+            route: shown("`POST …/messages?session_id=…` (HTTP+SSE)"),
+            request: Inspected::As(&[
+                Kind::Request,
+                Kind::ToolCall,
+                Kind::ToolResult,
+                Kind::Message,
+            ]),
+            answer: Inspected::As(&[Kind::Response]),
+            stream: Inspected::Not("the answer comes on the stream of `GET …/sse`"),
+        },
+        CoverageRow {
+            route: shown(
+                "`GET …/.well-known/oauth-protected-resource…`, `…/oauth-authorization-server…`, `…/openid-configuration…`",
+            ),
+            request: Inspected::As(&[Kind::Request]),
+            answer: Inspected::As(&[Kind::Response]),
+            stream: MESSAGES,
+        },
+        CoverageRow {
+            route: shown("`DELETE …/mcp` (end of a session)"),
+            request: Inspected::As(&[Kind::Request]),
+            answer: Inspected::As(&[Kind::Response]),
+            stream: MESSAGES,
+        },
+    ],
+};
 
 /// Returns whether a method is one of this protocol, in any spelling.
 pub(super) fn knows(method: &str) -> bool {
@@ -143,8 +150,8 @@ pub(super) fn knows(method: &str) -> bool {
 }
 
 impl Protocol for Mcp {
-    fn name(&self) -> &'static str {
-        "mcp"
+    fn format(&self) -> &'static Format {
+        &FORMAT
     }
 
     fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
@@ -195,10 +202,6 @@ impl Protocol for Mcp {
         }
     }
 
-    fn coverage(&self) -> &'static [CoverageRow] {
-        ROWS
-    }
-
     fn serves_tools(&self) -> bool {
         true
     }
@@ -214,16 +217,12 @@ impl Protocol for Mcp {
         }
     }
 
-    fn dialect(&self) -> Dialect {
-        Dialect::OpenAi
+    fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
+        request::read(reader, root, endpoint);
     }
 
-    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
-        request::read(reader, endpoint);
-    }
-
-    fn read_response(&self, reader: &mut Reader<'_>, context: &RequestContext) {
-        answer::read(reader, context, &PendingRpc::of(context));
+    fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, context: &RequestContext) {
+        answer::read(reader, root, context, &PendingRpc::of(context));
     }
 
     fn denial_reply(&self, denial: &Denial, context: &RequestContext) -> DenialReply {

@@ -415,13 +415,28 @@ pub struct DenialReply {
     pub body: Vec<u8>,
 }
 
+/// Constants of a protocol.
+#[derive(Debug)]
+pub struct Format {
+    /// Name in policies and audit events: `openai.chat`.
+    pub name: &'static str,
+    /// Form of denials.
+    pub dialect: Dialect,
+    /// Endpoints that the method and the end of the path identify.
+    routes: &'static [routes::RouteSpec],
+    /// What is evaluated of each route.
+    pub coverage: &'static [CoverageRow],
+}
+
 /// Format of requests and responses.
 pub trait Protocol: Sync {
-    /// Returns the name in policies and audit events: `openai.chat`.
-    fn name(&self) -> &'static str;
+    /// Returns the constants of this protocol.
+    fn format(&self) -> &'static Format;
 
     /// Returns the endpoint of a request, if the request belongs to this protocol.
-    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint>;
+    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
+        routes::endpoint(head, self.format().routes)
+    }
 
     /// Returns whether only the body shows if a request with this head belongs to this protocol.
     fn asks_for_body(&self, _head: &RouteHead<'_>) -> bool {
@@ -437,11 +452,9 @@ pub trait Protocol: Sync {
     /// Returns the endpoint of a request that the policy assigns to this protocol. If the head alone does not show
     /// the endpoint, the most usual one is assumed.
     fn assume(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
-        self.endpoint(head).or_else(|| usual(head, self.name()))
+        self.endpoint(head)
+            .or_else(|| usual(head, self.format().name))
     }
-
-    /// Returns what is evaluated of each route.
-    fn coverage(&self) -> &'static [CoverageRow];
 
     /// Returns whether the upstream is one of several tool servers. Rules identify it by `server`.
     fn serves_tools(&self) -> bool {
@@ -457,14 +470,11 @@ pub trait Protocol: Sync {
         }
     }
 
-    /// Returns the form of denials.
-    fn dialect(&self) -> Dialect;
+    /// Reads the body of a request, from its root.
+    fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint);
 
-    /// Reads the body of a request.
-    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint);
-
-    /// Reads the whole body of a response, whatever its status.
-    fn read_response(&self, reader: &mut Reader<'_>, context: &RequestContext);
+    /// Reads the whole body of a response from its root, whatever its status.
+    fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, context: &RequestContext);
 
     /// Returns the tokens that the headers of a response report.
     fn usage_in_headers(&self, _headers: &[(&[u8], &[u8])]) -> Usage {
@@ -473,13 +483,13 @@ pub trait Protocol: Sync {
 
     /// Returns the local reply that denies a request, or a whole response whose status can still be set.
     fn denial_reply(&self, denial: &Denial, _asked: &RequestContext) -> DenialReply {
-        self.dialect().refusal(denial)
+        self.format().dialect.refusal(denial)
     }
 
     /// Returns a whole response body that contains only a denial, for a client that has already received a successful
     /// status.
     fn denied_response(&self, denial: &Denial, _asked: &RequestContext) -> Vec<u8> {
-        self.dialect().body(denial)
+        self.format().dialect.body(denial)
     }
 
     /// Edits a whole response so that denied parts are removed and the rest is valid for its schema and its SDK.
@@ -517,6 +527,18 @@ pub trait Protocol: Sync {
     /// Returns a reader of the frames of one response; `None` if no stream of this endpoint is known.
     fn stream(&self, _asked: &RequestContext) -> Option<Box<dyn StreamReader>> {
         None
+    }
+}
+
+impl dyn Protocol + '_ {
+    /// Returns the name in policies and audit events: `openai.chat`.
+    pub fn name(&self) -> &'static str {
+        self.format().name
+    }
+
+    /// Returns what is evaluated of each route.
+    pub fn coverage(&self) -> &'static [CoverageRow] {
+        self.format().coverage
     }
 }
 
@@ -593,7 +615,7 @@ impl Route {
         mut endpoint: Endpoint,
         head: &RouteHead<'_>,
     ) -> Route {
-        if protocol.dialect() == Dialect::OpenAi {
+        if protocol.format().dialect == Dialect::OpenAi {
             endpoint.beside = routes::models_beside(head);
         }
         let content_type = head.header("content-type");
@@ -761,7 +783,11 @@ pub fn read_request<'b>(
     if !endpoint.is_deployment {
         reader.model_of_path(endpoint);
     }
-    route.protocol.read_request(&mut reader, endpoint);
+    if let Some(body) = reader.body() {
+        route
+            .protocol
+            .read_request(&mut reader, body.root(), endpoint);
+    }
     reader.model_of_path(endpoint);
     endpoint.add_models_beside(&mut reader.reading.models);
     read_disguise(&mut reader, route);
@@ -793,7 +819,7 @@ fn read_disguise(reader: &mut Reader<'_>, route: &Route) {
     );
     let endpoint = reader.reading.endpoint;
     let events = reader.reading.events.len();
-    mcp::Mcp.read_request(reader, &mcp::at_any_path());
+    mcp::Mcp.read_request(reader, root, &mcp::at_any_path());
     reader.end_messages(events);
     reader.reading.endpoint = endpoint;
 }
@@ -825,7 +851,9 @@ pub fn read_response<'b>(
     };
     match reader {
         Ok(mut reader) => {
-            protocol.read_response(&mut reader, context);
+            if let Some(body) = reader.body() {
+                protocol.read_response(&mut reader, body.root(), context);
+            }
             Ok(reader.finish())
         }
         // An error page of a proxy, a plain sentence, subtitles: not JSON, but text.

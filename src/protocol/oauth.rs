@@ -16,7 +16,7 @@ use super::json_edit::ObjectWriter;
 use super::reader::{Origin, Reader, Row, Type};
 use super::routes::{self, RouteSpec, get};
 use super::{
-    BodyForm, Denial, DenialReply, Dialect, Endpoint, Inspected, Protocol, RequestContext,
+    BodyForm, Denial, DenialReply, Dialect, Endpoint, Format, Inspected, Protocol, RequestContext,
     RouteHead, provider_of,
 };
 use crate::diag::codes;
@@ -41,7 +41,7 @@ const fn form(path: &'static str, name: &'static str) -> RouteSpec {
 }
 
 /// Routes; the more specific path comes before the more general one.
-const LINES: &[RouteSpec] = &[
+const ROUTES: &[RouteSpec] = &[
     form("device/authorize", DEVICE),
     form("device_authorization", DEVICE),
     form("devicecode", DEVICE),
@@ -94,22 +94,27 @@ const IDENTIFYING: &[(&str, &[&str])] = &[
 /// Clouds whose tokens grant access to the models that they serve.
 const CLOUDS: &[&str] = &[".googleapis.com", ".amazonaws.com", ".amazonaws.com.cn"];
 
-const ROWS: &[CoverageRow] = &[
-    CoverageRow {
-        route: shown(
-            "`POST …/token`, `…/register`, `…/revoke`, `…/introspect`, `…/par`, `…/device_authorization`, `…/authorize`, if the body is OAuth's; tokens, codes and secrets are no texts",
-        ),
-        request: TEXTS,
-        answer: TEXT_ANSWER,
-        stream: Inspected::UNREAD_STREAM,
-    },
-    CoverageRow {
-        route: shown("`GET …/authorize?client_id=…`, `…/userinfo`, `…/jwks`, `…/register/ID`"),
-        request: ASKED,
-        answer: TEXT_ANSWER,
-        stream: Inspected::UNREAD_STREAM,
-    },
-];
+static FORMAT: Format = Format {
+    name: "oauth",
+    dialect: Dialect::OpenAi,
+    routes: ROUTES,
+    coverage: &[
+        CoverageRow {
+            route: shown(
+                "`POST …/token`, `…/register`, `…/revoke`, `…/introspect`, `…/par`, `…/device_authorization`, `…/authorize`, if the body is OAuth's; tokens, codes and secrets are no texts",
+            ),
+            request: TEXTS,
+            answer: TEXT_ANSWER,
+            stream: Inspected::UNREAD_STREAM,
+        },
+        CoverageRow {
+            route: shown("`GET …/authorize?client_id=…`, `…/userinfo`, `…/jwks`, `…/register/ID`"),
+            request: ASKED,
+            answer: TEXT_ANSWER,
+            stream: Inspected::UNREAD_STREAM,
+        },
+    ],
+};
 
 /// Members of all bodies: a name has the same meaning everywhere.
 const FIELDS: &[Row] = &[
@@ -187,8 +192,8 @@ const FIELDS: &[Row] = &[
 ];
 
 impl Protocol for OAuth {
-    fn name(&self) -> &'static str {
-        "oauth"
+    fn format(&self) -> &'static Format {
+        &FORMAT
     }
 
     fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
@@ -206,7 +211,7 @@ impl Protocol for OAuth {
         if is_model_s || is_mcp_s {
             return None;
         }
-        let endpoint = routes::endpoint(head, LINES)?;
+        let endpoint = routes::endpoint(head, ROUTES)?;
         let asks_nothing = endpoint.name == AUTHORIZE && !names_client(head);
         if asks_nothing && endpoint.body == BodyForm::Absent {
             return None;
@@ -221,17 +226,7 @@ impl Protocol for OAuth {
         true
     }
 
-    fn coverage(&self) -> &'static [CoverageRow] {
-        ROWS
-    }
-
-    fn dialect(&self) -> Dialect {
-        Dialect::OpenAi
-    }
-
-    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
-        let Some(body) = reader.body() else { return };
-        let root = body.root();
+    fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
         let known = IDENTIFYING.iter().find(|(name, _)| *name == endpoint.name);
         let is_known =
             known.is_none_or(|(_, members)| members.iter().any(|name| root.get(name).is_some()));
@@ -245,9 +240,8 @@ impl Protocol for OAuth {
         read(reader, root);
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
-        let Some(body) = reader.body() else { return };
-        read(reader, body.root());
+    fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, _: &RequestContext) {
+        read(reader, root);
     }
 
     /// Returns `error` and `error_description`, which clients of OAuth read (RFC 6749 §5.2).

@@ -10,11 +10,11 @@ use super::conversation::{Attribution, Calls, TurnRole, Turns, author_of};
 use super::coverage::shown;
 use super::openai_shapes::{self, called_function, error, tool_offer};
 use super::reader::{Origin, Reader, Roles, Row, Type};
-use super::routes::{self, RouteSpec, json};
+use super::routes::{RouteSpec, json};
 use super::stream::StreamReader;
 use super::{
-    CONVERSATION, CannotRemove, CoverageRow, Denial, Dialect, Endpoint, MODEL_ANSWER, Protocol,
-    Removals, RequestContext, RouteHead, TEXT_ANSWER, TEXTS,
+    CONVERSATION, CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, MODEL_ANSWER,
+    Protocol, Removals, RequestContext, TEXT_ANSWER, TEXTS,
 };
 use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Turn};
 use crate::wire::json::{self, Edits, JsonBody, Value, quote};
@@ -158,56 +158,54 @@ const RESPONSE: &[Row] = &[
     ("error", Type::Custom),
 ];
 
-const CHAT_ROWS: &[CoverageRow] = &[CoverageRow {
-    route: shown("`POST …/api/chat`"),
-    request: CONVERSATION,
-    answer: MODEL_ANSWER,
-    stream: MODEL_ANSWER,
-}];
-const GENERATE_ROWS: &[CoverageRow] = &[
-    CoverageRow {
-        route: shown(
-            "`POST …/api/generate`, `…/api/embed`, `…/api/embeddings`, `…/api/web_search`, `…/api/web_fetch`",
-        ),
-        request: TEXTS,
+static CHAT_FORMAT: Format = Format {
+    name: "ollama.chat",
+    dialect: Dialect::Ollama,
+    routes: CHAT,
+    coverage: &[CoverageRow {
+        route: shown("`POST …/api/chat`"),
+        request: CONVERSATION,
         answer: MODEL_ANSWER,
         stream: MODEL_ANSWER,
-    },
-    CoverageRow {
-        route: shown(
-            "models: `…/api/show`, `…/api/create`, `…/api/pull`, `…/api/push`, `…/api/copy`, `…/api/delete`",
-        ),
-        request: TEXTS,
-        answer: TEXT_ANSWER,
-        stream: TEXT_ANSWER,
-    },
-];
+    }],
+};
+static GENERATE_FORMAT: Format = Format {
+    name: "ollama.generate",
+    dialect: Dialect::Ollama,
+    routes: GENERATE,
+    coverage: &[
+        CoverageRow {
+            route: shown(
+                "`POST …/api/generate`, `…/api/embed`, `…/api/embeddings`, `…/api/web_search`, `…/api/web_fetch`",
+            ),
+            request: TEXTS,
+            answer: MODEL_ANSWER,
+            stream: MODEL_ANSWER,
+        },
+        CoverageRow {
+            route: shown(
+                "models: `…/api/show`, `…/api/create`, `…/api/pull`, `…/api/push`, `…/api/copy`, `…/api/delete`",
+            ),
+            request: TEXTS,
+            answer: TEXT_ANSWER,
+            stream: TEXT_ANSWER,
+        },
+    ],
+};
 
 macro_rules! protocol {
-    ($type:ident, $name:literal, $lines:ident, $rows:ident) => {
+    ($type:ident, $format:ident) => {
         impl Protocol for $type {
-            fn name(&self) -> &'static str {
-                $name
+            fn format(&self) -> &'static Format {
+                &$format
             }
 
-            fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
-                routes::endpoint(head, $lines)
+            fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
+                read_request(reader, root, endpoint);
             }
 
-            fn coverage(&self) -> &'static [CoverageRow] {
-                $rows
-            }
-
-            fn dialect(&self) -> Dialect {
-                Dialect::Ollama
-            }
-
-            fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
-                read_request(reader, endpoint);
-            }
-
-            fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
-                read_response(reader);
+            fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, _: &RequestContext) {
+                read_response(reader, root);
             }
 
             fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {
@@ -233,12 +231,10 @@ macro_rules! protocol {
     };
 }
 
-protocol!(OllamaChat, "ollama.chat", CHAT, CHAT_ROWS);
-protocol!(OllamaGenerate, "ollama.generate", GENERATE, GENERATE_ROWS);
+protocol!(OllamaChat, CHAT_FORMAT);
+protocol!(OllamaGenerate, GENERATE_FORMAT);
 
-fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
-    let Some(body) = reader.body() else { return };
-    let root = body.root();
+fn read_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
     reader.reading.params = Some(root.place());
     let system = Origin::of(Author::System, Part::Text);
     let user = Origin::of(Author::User, Part::Text);
@@ -468,11 +464,10 @@ fn tool_call(
     (id, name)
 }
 
-fn read_response(reader: &mut Reader<'_>) {
-    let Some(body) = reader.body() else { return };
+fn read_response(reader: &mut Reader<'_>, root: Value<'_>) {
     let origin = openai_shapes::beside();
     reader.row_lists(
-        body.root(),
+        root,
         &[RESPONSE],
         &origin,
         &mut |reader, key, value| match key {

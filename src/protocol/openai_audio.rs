@@ -7,11 +7,11 @@ use super::coverage::shown;
 use super::json_edit::replace_present;
 use super::openai_shapes::{self, ANSWER, answer_member, beside};
 use super::reader::{Origin, Reader, Row, Type};
-use super::routes::{self, RouteSpec, json};
+use super::routes::{RouteSpec, json};
 use super::stream::{StreamReader, TextStream};
 use super::{
-    BodyForm, CannotRemove, CoverageRow, Dialect, Endpoint, Protocol, Removals, RequestContext,
-    ResponseForm, RouteHead, TEXT_ANSWER, TEXTS,
+    BodyForm, CannotRemove, CoverageRow, Dialect, Endpoint, Format, Protocol, Removals,
+    RequestContext, ResponseForm, TEXT_ANSWER, TEXTS,
 };
 use crate::event::{Author, Part};
 use crate::wire::json::{self, Edits, JsonBody, Value};
@@ -19,7 +19,7 @@ use crate::wire::json::{self, Edits, JsonBody, Value};
 /// The format.
 pub(super) struct OpenAiAudio;
 
-const LINES: &[RouteSpec] = &[
+const ROUTES: &[RouteSpec] = &[
     json("audio/speech", "audio.speech").answer(ResponseForm::Media),
     json("audio/transcriptions", "audio.transcriptions")
         .body(BodyForm::Multipart)
@@ -87,33 +87,27 @@ const SEGMENT: &[Row] = &[
     ("no_speech_prob", Type::Number),
 ];
 
-const ROWS: &[CoverageRow] = &[CoverageRow {
-    route: shown("`POST …/audio/speech`, `…/audio/transcriptions`, `…/audio/translations`"),
-    request: TEXTS,
-    answer: TEXT_ANSWER,
-    stream: TEXT_ANSWER,
-}];
+static FORMAT: Format = Format {
+    name: "openai.audio",
+    dialect: Dialect::OpenAi,
+    routes: ROUTES,
+    coverage: &[CoverageRow {
+        route: shown("`POST …/audio/speech`, `…/audio/transcriptions`, `…/audio/translations`"),
+        request: TEXTS,
+        answer: TEXT_ANSWER,
+        stream: TEXT_ANSWER,
+    }],
+};
 
 impl Protocol for OpenAiAudio {
-    fn name(&self) -> &'static str {
-        "openai.audio"
+    fn format(&self) -> &'static Format {
+        &FORMAT
     }
 
-    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
-        routes::endpoint(head, LINES)
-    }
-
-    fn coverage(&self) -> &'static [CoverageRow] {
-        ROWS
-    }
-
-    fn dialect(&self) -> Dialect {
-        Dialect::OpenAi
-    }
-
-    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+    fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
         openai_shapes::read_input(
             reader,
+            root,
             endpoint,
             REQUEST,
             &mut |reader, key, value, user| match key {
@@ -129,10 +123,9 @@ impl Protocol for OpenAiAudio {
         );
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
-        let Some(body) = reader.body() else { return };
+    fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, _: &RequestContext) {
         reader.row_lists(
-            body.root(),
+            root,
             &[RESPONSE, ANSWER],
             &beside(),
             &mut |reader, key, value| {

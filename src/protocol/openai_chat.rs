@@ -22,7 +22,7 @@ use super::reader::{Origin, Reader, Roles, Row, Type};
 use super::routes::{self, RouteSpec, json};
 use super::stream::StreamReader;
 use super::{
-    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Inspected, Protocol, Removals,
+    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, Inspected, Protocol, Removals,
     RequestContext, RouteHead,
 };
 use crate::diag::codes;
@@ -33,7 +33,7 @@ use std::ops::Range;
 /// The format.
 pub(super) struct OpenAiChat;
 
-const LINES: &[RouteSpec] = &[json("chat/completions", "chat.completions")];
+const ROUTES: &[RouteSpec] = &[json("chat/completions", "chat.completions")];
 
 const REQUEST: &[Row] = &[
     ("model", Type::Custom),
@@ -185,26 +185,27 @@ const ROLES: Roles = &[
 const FINISH_REASONS: &str = "|stop|length|tool_calls|content_filter|function_call|eos|error|model_length|\
      insufficient_system_resource";
 
-const ROWS: &[CoverageRow] = &[CoverageRow {
-    route: shown("`POST …/chat/completions`, and `POST …/v1/chat` with `messages`"),
-    request: Inspected::As(&[
-        Kind::Request,
-        Kind::Message,
-        Kind::ToolOffer,
-        Kind::ToolCall,
-        Kind::ToolResult,
-    ]),
-    answer: Inspected::As(&[Kind::Response, Kind::ToolCall]),
-    stream: Inspected::As(&[Kind::Response, Kind::ToolCall]),
-}];
+static FORMAT: Format = Format {
+    name: "openai.chat",
+    dialect: Dialect::OpenAi,
+    routes: ROUTES,
+    coverage: &[CoverageRow {
+        route: shown("`POST …/chat/completions`, and `POST …/v1/chat` with `messages`"),
+        request: Inspected::As(&[
+            Kind::Request,
+            Kind::Message,
+            Kind::ToolOffer,
+            Kind::ToolCall,
+            Kind::ToolResult,
+        ]),
+        answer: Inspected::As(&[Kind::Response, Kind::ToolCall]),
+        stream: Inspected::As(&[Kind::Response, Kind::ToolCall]),
+    }],
+};
 
 impl Protocol for OpenAiChat {
-    fn name(&self) -> &'static str {
-        "openai.chat"
-    }
-
-    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
-        routes::endpoint(head, LINES)
+    fn format(&self) -> &'static Format {
+        &FORMAT
     }
 
     /// Writer serves the same format at `/v1/chat`, where Cohere serves another; model servers of clouds serve any format
@@ -222,20 +223,12 @@ impl Protocol for OpenAiChat {
         })
     }
 
-    fn coverage(&self) -> &'static [CoverageRow] {
-        ROWS
+    fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
+        read_request(reader, root, endpoint, ConversationRequired::Required);
     }
 
-    fn dialect(&self) -> Dialect {
-        Dialect::OpenAi
-    }
-
-    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
-        read_request(reader, endpoint, ConversationRequired::Required);
-    }
-
-    fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
-        read_response(reader);
+    fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, _: &RequestContext) {
+        read_response(reader, root);
     }
 
     fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {
@@ -269,11 +262,10 @@ pub(super) enum ConversationRequired {
 /// Reads a request with messages, with a prompt, or with both.
 pub(super) fn read_request(
     reader: &mut Reader<'_>,
+    root: Value<'_>,
     endpoint: &Endpoint,
     conversation: ConversationRequired,
 ) {
-    let Some(body) = reader.body() else { return };
-    let root = body.root();
     reader.reading.params = Some(root.place());
     let messages = root.get("messages");
     let list = messages.into_iter().flat_map(|list| list.elements());
@@ -308,14 +300,8 @@ pub(super) fn read_request(
 }
 
 /// Reads a response of choices, or an error.
-pub(super) fn read_response(reader: &mut Reader<'_>) {
-    let Some(body) = reader.body() else { return };
-    reader.row_lists(
-        body.root(),
-        &[RESPONSE, ANSWER],
-        &beside(),
-        &mut response_member,
-    );
+pub(super) fn read_response(reader: &mut Reader<'_>, root: Value<'_>) {
+    reader.row_lists(root, &[RESPONSE, ANSWER], &beside(), &mut response_member);
 }
 
 /// Which of the two shapes a response has.

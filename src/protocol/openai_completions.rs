@@ -11,8 +11,8 @@ use super::reader::Reader;
 use super::routes::{self, RouteSpec, json};
 use super::stream::{StreamReader, TextStream};
 use super::{
-    CONVERSATION, CannotRemove, CoverageRow, Denial, Dialect, Endpoint, MODEL_ANSWER, Protocol,
-    Removals, RequestContext, RouteHead, TEXTS,
+    CONVERSATION, CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, MODEL_ANSWER,
+    Protocol, Removals, RequestContext, RouteHead, TEXTS,
 };
 use crate::event::Known;
 use crate::wire::json::{Edits, JsonBody, Value};
@@ -21,7 +21,7 @@ use native::NATIVE_STREAM;
 /// The format.
 pub(super) struct OpenAiCompletions;
 
-const LINES: &[RouteSpec] = &[
+const ROUTES: &[RouteSpec] = &[
     json("fim/completions", "fim.completions"),
     json("agents/completions", "agents.completions"),
     json("prompts/*/completions", "prompts.completions"),
@@ -37,32 +37,37 @@ fn is_native(endpoint: &Endpoint) -> bool {
     matches!(endpoint.name, native::NAME | native::STREAM)
 }
 
-const ROWS: &[CoverageRow] = &[
-    CoverageRow {
-        route: shown(
-            "`POST …/completions`, `…/fim/completions`, `…/agents/completions`, `…/prompts/ID/completions`",
-        ),
-        request: CONVERSATION,
-        answer: MODEL_ANSWER,
-        stream: MODEL_ANSWER,
-    },
-    CoverageRow {
-        route: shown(
-            "`POST …/generate`, `…/generate_stream`, `…/completion`, `…/infill`; `/`, `…/invocations`, `…/models/OWNER/NAME` with `inputs` or `prompt`",
-        ),
-        request: TEXTS,
-        answer: MODEL_ANSWER,
-        stream: MODEL_ANSWER,
-    },
-];
+static FORMAT: Format = Format {
+    name: "openai.completions",
+    dialect: Dialect::OpenAi,
+    routes: ROUTES,
+    coverage: &[
+        CoverageRow {
+            route: shown(
+                "`POST …/completions`, `…/fim/completions`, `…/agents/completions`, `…/prompts/ID/completions`",
+            ),
+            request: CONVERSATION,
+            answer: MODEL_ANSWER,
+            stream: MODEL_ANSWER,
+        },
+        CoverageRow {
+            route: shown(
+                "`POST …/generate`, `…/generate_stream`, `…/completion`, `…/infill`; `/`, `…/invocations`, `…/models/OWNER/NAME` with `inputs` or `prompt`",
+            ),
+            request: TEXTS,
+            answer: MODEL_ANSWER,
+            stream: MODEL_ANSWER,
+        },
+    ],
+};
 
 impl Protocol for OpenAiCompletions {
-    fn name(&self) -> &'static str {
-        "openai.completions"
+    fn format(&self) -> &'static Format {
+        &FORMAT
     }
 
     fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
-        let endpoint = routes::endpoint(head, LINES)?;
+        let endpoint = routes::endpoint(head, ROUTES)?;
         Some(Endpoint {
             stream: (endpoint.name == native::STREAM).then_some(true),
             ..endpoint
@@ -102,33 +107,23 @@ impl Protocol for OpenAiCompletions {
         })
     }
 
-    fn coverage(&self) -> &'static [CoverageRow] {
-        ROWS
-    }
-
-    fn dialect(&self) -> Dialect {
-        Dialect::OpenAi
-    }
-
-    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+    fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
         if is_native(endpoint) {
-            native::read_request(reader, endpoint);
+            native::read_request(reader, root, endpoint);
         } else {
-            openai_chat::read_request(reader, endpoint, ConversationRequired::Optional);
+            openai_chat::read_request(reader, root, endpoint, ConversationRequired::Optional);
             // What is stored under the id in the path, the request does not show.
-            if endpoint.name == "prompts.completions"
-                && let Some(body) = reader.body()
-            {
-                reader.uninspectable(body.root(), "provider_state");
+            if endpoint.name == "prompts.completions" {
+                reader.uninspectable(root, "provider_state");
             }
         }
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, context: &RequestContext) {
+    fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, context: &RequestContext) {
         if is_native(&context.endpoint) {
-            native::read_response(reader);
+            native::read_response(reader, root);
         } else {
-            openai_chat::read_response(reader);
+            openai_chat::read_response(reader, root);
         }
     }
 

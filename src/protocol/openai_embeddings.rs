@@ -5,15 +5,15 @@ use super::openai_shapes::{self, ANSWER, answer_member, beside, inputs, user_id}
 use super::reader::{Reader, Row, Type};
 use super::routes::{self, RouteSpec, json};
 use super::{
-    CoverageRow, Dialect, Endpoint, Inspected, Protocol, RequestContext, RouteHead, TEXT_ANSWER,
-    TEXTS,
+    CoverageRow, Dialect, Endpoint, Format, Inspected, Protocol, RequestContext, RouteHead,
+    TEXT_ANSWER, TEXTS,
 };
 use crate::wire::json::{self, Value};
 
 /// The format.
 pub(super) struct OpenAiEmbeddings;
 
-const LINES: &[RouteSpec] = &[json("embeddings", "embeddings")];
+const ROUTES: &[RouteSpec] = &[json("embeddings", "embeddings")];
 
 const REQUEST: &[Row] = &[
     ("model", Type::Custom),
@@ -51,20 +51,21 @@ const VECTOR: &[Row] = &[
     ("embedding", Type::Custom),
 ];
 
-const ROWS: &[CoverageRow] = &[CoverageRow {
-    route: shown("`POST …/embeddings`, `…/invocations` with `input`"),
-    request: TEXTS,
-    answer: TEXT_ANSWER,
-    stream: Inspected::UNREAD_STREAM,
-}];
+static FORMAT: Format = Format {
+    name: "openai.embeddings",
+    dialect: Dialect::OpenAi,
+    routes: ROUTES,
+    coverage: &[CoverageRow {
+        route: shown("`POST …/embeddings`, `…/invocations` with `input`"),
+        request: TEXTS,
+        answer: TEXT_ANSWER,
+        stream: Inspected::UNREAD_STREAM,
+    }],
+};
 
 impl Protocol for OpenAiEmbeddings {
-    fn name(&self) -> &'static str {
-        "openai.embeddings"
-    }
-
-    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
-        routes::endpoint(head, LINES)
+    fn format(&self) -> &'static Format {
+        &FORMAT
     }
 
     fn asks_for_body(&self, head: &RouteHead<'_>) -> bool {
@@ -78,17 +79,10 @@ impl Protocol for OpenAiEmbeddings {
         })
     }
 
-    fn coverage(&self) -> &'static [CoverageRow] {
-        ROWS
-    }
-
-    fn dialect(&self) -> Dialect {
-        Dialect::OpenAi
-    }
-
-    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+    fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
         openai_shapes::read_input(
             reader,
+            root,
             endpoint,
             REQUEST,
             &mut |reader, key, value, user| match key {
@@ -98,10 +92,9 @@ impl Protocol for OpenAiEmbeddings {
         );
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
-        let Some(body) = reader.body() else { return };
+    fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, _: &RequestContext) {
         reader.row_lists(
-            body.root(),
+            root,
             &[RESPONSE, ANSWER],
             &beside(),
             &mut |reader, key, value| match key {

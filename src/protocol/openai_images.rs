@@ -5,11 +5,10 @@ mod stream;
 use super::coverage::shown;
 use super::openai_shapes::{self, ANSWER, answer_member, beside, user_id};
 use super::reader::{Origin, Reader, Row, Type};
-use super::routes::{self, RouteSpec, json};
+use super::routes::{RouteSpec, json};
 use super::stream::{StreamReader, TextStream};
 use super::{
-    BodyForm, CoverageRow, Dialect, Endpoint, Protocol, RequestContext, RouteHead, TEXT_ANSWER,
-    TEXTS,
+    BodyForm, CoverageRow, Dialect, Endpoint, Format, Protocol, RequestContext, TEXT_ANSWER, TEXTS,
 };
 use crate::event::Part;
 use crate::wire::json::{self, Value};
@@ -17,7 +16,7 @@ use crate::wire::json::{self, Value};
 /// The format.
 pub(super) struct OpenAiImages;
 
-const LINES: &[RouteSpec] = &[
+const ROUTES: &[RouteSpec] = &[
     json("images/generations", "images.generations"),
     json("images/edits", "images.edits").body(BodyForm::Multipart),
     json("images/variations", "images.variations").body(BodyForm::Multipart),
@@ -70,33 +69,27 @@ const REFERENCE: &[Row] = &[
     ("file_id", Type::State),
 ];
 
-const ROWS: &[CoverageRow] = &[CoverageRow {
-    route: shown("`POST …/images/generations`, `…/images/edits`, `…/images/variations`"),
-    request: TEXTS,
-    answer: TEXT_ANSWER,
-    stream: TEXT_ANSWER,
-}];
+static FORMAT: Format = Format {
+    name: "openai.images",
+    dialect: Dialect::OpenAi,
+    routes: ROUTES,
+    coverage: &[CoverageRow {
+        route: shown("`POST …/images/generations`, `…/images/edits`, `…/images/variations`"),
+        request: TEXTS,
+        answer: TEXT_ANSWER,
+        stream: TEXT_ANSWER,
+    }],
+};
 
 impl Protocol for OpenAiImages {
-    fn name(&self) -> &'static str {
-        "openai.images"
+    fn format(&self) -> &'static Format {
+        &FORMAT
     }
 
-    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
-        routes::endpoint(head, LINES)
-    }
-
-    fn coverage(&self) -> &'static [CoverageRow] {
-        ROWS
-    }
-
-    fn dialect(&self) -> Dialect {
-        Dialect::OpenAi
-    }
-
-    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+    fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
         openai_shapes::read_input(
             reader,
+            root,
             endpoint,
             REQUEST,
             &mut |reader, key, value, user| match key {
@@ -106,14 +99,8 @@ impl Protocol for OpenAiImages {
         );
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
-        let Some(body) = reader.body() else { return };
-        reader.row_lists(
-            body.root(),
-            &[RESPONSE, ANSWER],
-            &beside(),
-            &mut answer_member_of,
-        );
+    fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, _: &RequestContext) {
+        reader.row_lists(root, &[RESPONSE, ANSWER], &beside(), &mut answer_member_of);
     }
 
     fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {

@@ -4,17 +4,16 @@
 use super::coverage::shown;
 use super::openai_shapes::{self, ANSWER, answer_member, beside, inputs};
 use super::reader::{Reader, Row, Type};
-use super::routes::{self, RouteSpec, json};
+use super::routes::{RouteSpec, json};
 use super::{
-    CoverageRow, Dialect, Endpoint, Inspected, Protocol, RequestContext, RouteHead, TEXT_ANSWER,
-    TEXTS,
+    CoverageRow, Dialect, Endpoint, Format, Inspected, Protocol, RequestContext, TEXT_ANSWER, TEXTS,
 };
 use crate::wire::json::{self, Value};
 
 /// The format.
 pub(super) struct OpenAiModerations;
 
-const LINES: &[RouteSpec] = &[
+const ROUTES: &[RouteSpec] = &[
     json("moderations", "moderations"),
     json("classifications", "classifications"),
 ];
@@ -22,40 +21,36 @@ const LINES: &[RouteSpec] = &[
 const REQUEST: &[Row] = &[("model", Type::Custom), ("input", Type::Custom)];
 const RESPONSE: &[Row] = &[("id", Type::Id), ("results", Type::Custom)];
 
-const ROWS: &[CoverageRow] = &[CoverageRow {
-    route: shown("`POST …/moderations`, `…/classifications`"),
-    request: TEXTS,
-    answer: TEXT_ANSWER,
-    stream: Inspected::UNREAD_STREAM,
-}];
+static FORMAT: Format = Format {
+    name: "openai.moderations",
+    dialect: Dialect::OpenAi,
+    routes: ROUTES,
+    coverage: &[CoverageRow {
+        route: shown("`POST …/moderations`, `…/classifications`"),
+        request: TEXTS,
+        answer: TEXT_ANSWER,
+        stream: Inspected::UNREAD_STREAM,
+    }],
+};
 
 impl Protocol for OpenAiModerations {
-    fn name(&self) -> &'static str {
-        "openai.moderations"
+    fn format(&self) -> &'static Format {
+        &FORMAT
     }
 
-    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
-        routes::endpoint(head, LINES)
+    fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
+        openai_shapes::read_input(
+            reader,
+            root,
+            endpoint,
+            REQUEST,
+            &mut |reader, _, value, user| inputs(reader, value, user),
+        );
     }
 
-    fn coverage(&self) -> &'static [CoverageRow] {
-        ROWS
-    }
-
-    fn dialect(&self) -> Dialect {
-        Dialect::OpenAi
-    }
-
-    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
-        openai_shapes::read_input(reader, endpoint, REQUEST, &mut |reader, _, value, user| {
-            inputs(reader, value, user)
-        });
-    }
-
-    fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
-        let Some(body) = reader.body() else { return };
+    fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, _: &RequestContext) {
         reader.row_lists(
-            body.root(),
+            root,
             &[RESPONSE, ANSWER],
             &beside(),
             &mut |reader, key, value| match key {

@@ -17,8 +17,9 @@ use super::reader::Reader;
 use super::routes::{self, RouteSpec, get, json};
 use super::stream::StreamReader;
 use super::{
-    BodyForm, CONVERSATION, CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Inspected,
-    MINTED, Protocol, Removals, RequestContext, ResponseForm, RouteHead, TEXT_ANSWER, TEXTS,
+    BodyForm, CONVERSATION, CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format,
+    Inspected, MINTED, Protocol, Removals, RequestContext, ResponseForm, RouteHead, TEXT_ANSWER,
+    TEXTS,
 };
 use crate::diag::codes;
 use crate::wire::json::{Edits, JsonBody, Value, quote};
@@ -56,7 +57,7 @@ const fn action(path: &'static str, name: &'static str) -> RouteSpec {
 }
 
 /// Routes; the more specific path comes before the more general one.
-const LINES: &[RouteSpec] = &[
+const ROUTES: &[RouteSpec] = &[
     json("responses/input_tokens", COUNT_TOKENS),
     json("responses/compact", COMPACT),
     action("responses/*/cancel", RETRIEVED),
@@ -237,36 +238,41 @@ const MINTING: &[RouteSpec] = &[
     action("user/new", "keys"),
 ];
 
-const ROWS: &[CoverageRow] = &[
-    CoverageRow {
-        route: shown("`POST …/responses/input_tokens`, `…/responses/compact`"),
-        request: CONVERSATION,
-        answer: ANSWER_WITH_RESULTS,
-        stream: Inspected::UNREAD_STREAM,
-    },
-    CoverageRow {
-        route: shown(
-            "what is kept at the provider: stored answers, conversations, assistants, threads, runs, files, containers, vector stores, batches (streamed: answers, runs, Mistral's conversations; other streams are AG2014)",
-        ),
-        request: CONVERSATION,
-        answer: ANSWER_WITH_RESULTS,
-        stream: ANSWER_WITH_RESULTS,
-    },
-    CoverageRow {
-        route: shown(
-            "`POST …/ocr`, `…/evals…`, `…/traces/ingest`, `…/event_logging/batch`, `…/claude_code/metrics`; `GET …/evals…`, `…/slots`, `…/claude_code/settings`",
-        ),
-        request: TEXTS,
-        answer: TEXT_ANSWER,
-        stream: Inspected::UNREAD_STREAM,
-    },
-    CoverageRow {
-        route: shown("endpoints that hand out access past the proxy"),
-        request: MINTED,
-        answer: TEXT_ANSWER,
-        stream: Inspected::UNREAD_STREAM,
-    },
-];
+static FORMAT: Format = Format {
+    name: "openai.other",
+    dialect: Dialect::OpenAi,
+    routes: ROUTES,
+    coverage: &[
+        CoverageRow {
+            route: shown("`POST …/responses/input_tokens`, `…/responses/compact`"),
+            request: CONVERSATION,
+            answer: ANSWER_WITH_RESULTS,
+            stream: Inspected::UNREAD_STREAM,
+        },
+        CoverageRow {
+            route: shown(
+                "what is kept at the provider: stored answers, conversations, assistants, threads, runs, files, containers, vector stores, batches (streamed: answers, runs, Mistral's conversations; other streams are AG2014)",
+            ),
+            request: CONVERSATION,
+            answer: ANSWER_WITH_RESULTS,
+            stream: ANSWER_WITH_RESULTS,
+        },
+        CoverageRow {
+            route: shown(
+                "`POST …/ocr`, `…/evals…`, `…/traces/ingest`, `…/event_logging/batch`, `…/claude_code/metrics`; `GET …/evals…`, `…/slots`, `…/claude_code/settings`",
+            ),
+            request: TEXTS,
+            answer: TEXT_ANSWER,
+            stream: Inspected::UNREAD_STREAM,
+        },
+        CoverageRow {
+            route: shown("endpoints that hand out access past the proxy"),
+            request: MINTED,
+            answer: TEXT_ANSWER,
+            stream: Inspected::UNREAD_STREAM,
+        },
+    ],
+};
 
 /// Returns the endpoint that returns access past the proxy. It is matched before all protocols, because `/key/generate`
 /// ends like a server's `/generate`.
@@ -278,15 +284,15 @@ pub(super) fn minting(head: &RouteHead<'_>) -> Option<Endpoint> {
 }
 
 impl Protocol for OpenAiOther {
-    fn name(&self) -> &'static str {
-        "openai.other"
+    fn format(&self) -> &'static Format {
+        &FORMAT
     }
 
     fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         if let Some(endpoint) = minting(head) {
             return Some(endpoint);
         }
-        let endpoint = routes::endpoint(head, LINES)?;
+        let endpoint = routes::endpoint(head, ROUTES)?;
         if !matches!(endpoint.name, BATCH_GENERATE | BATCH_EMBED) {
             return Some(endpoint);
         }
@@ -298,32 +304,24 @@ impl Protocol for OpenAiOther {
         })
     }
 
-    fn coverage(&self) -> &'static [CoverageRow] {
-        ROWS
-    }
-
-    fn dialect(&self) -> Dialect {
-        Dialect::OpenAi
-    }
-
-    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+    fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
         match endpoint.name {
-            COUNT_TOKENS | COMPACT => openai_responses::read_request(reader, endpoint),
-            BATCH_REQUESTS => batch::read_requests(reader),
-            TRACES | OCR | EVALS => kept::read_request(reader, endpoint.name),
-            BATCH_GENERATE | BATCH_EMBED => batch::read_generate(reader, endpoint),
-            _ => stored::read_request(reader, endpoint),
+            COUNT_TOKENS | COMPACT => openai_responses::read_request(reader, root, endpoint),
+            BATCH_REQUESTS => batch::read_requests(reader, root),
+            TRACES | OCR | EVALS => kept::read_request(reader, root, endpoint.name),
+            BATCH_GENERATE | BATCH_EMBED => batch::read_generate(reader, root, endpoint),
+            _ => stored::read_request(reader, root, endpoint),
         }
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, context: &RequestContext) {
+    fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, context: &RequestContext) {
         match context.endpoint.name {
             COUNT_TOKENS | COMPACT | RETRIEVED | INPUT_ITEMS => {
-                openai_responses::read_response(reader);
+                openai_responses::read_response(reader, root);
             }
-            FILE_CONTENT | BATCH_RESULTS => batch::read_results(reader),
-            OCR => kept::read_pages(reader),
-            _ => stored::read_response(reader),
+            FILE_CONTENT | BATCH_RESULTS => batch::read_results(reader, root),
+            OCR => kept::read_pages(reader, root),
+            _ => stored::read_response(reader, root),
         }
     }
 

@@ -21,11 +21,11 @@ use super::openai_shapes::{
     self, ANSWER, REASONING, answer_member, beside, plugins, response_format, tool_choice, user_id,
 };
 use super::reader::{Origin, Reader, Row, Type};
-use super::routes::{self, RouteSpec, json};
+use super::routes::{RouteSpec, json};
 use super::stream::StreamReader;
 use super::{
-    CONVERSATION, CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Protocol, Removals,
-    RequestContext, RouteHead,
+    CONVERSATION, CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, Protocol, Removals,
+    RequestContext,
 };
 use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Part, Pending};
@@ -34,7 +34,7 @@ use crate::wire::json::{Edits, JsonBody, Value, ValueKind as JsonKind, quote};
 /// The format.
 pub(super) struct OpenAiResponses;
 
-const LINES: &[RouteSpec] = &[json("responses", "responses")];
+const ROUTES: &[RouteSpec] = &[json("responses", "responses")];
 
 const REQUEST: &[Row] = &[
     ("model", Type::Custom),
@@ -147,36 +147,29 @@ const RESPONSE: &[Row] = &[
     ("content_filters", Type::Counts),
 ];
 
-const ROWS: &[CoverageRow] = &[CoverageRow {
-    route: shown("`POST …/responses`"),
-    request: CONVERSATION,
-    answer: ANSWER_WITH_RESULTS,
-    stream: ANSWER_WITH_RESULTS,
-}];
+static FORMAT: Format = Format {
+    name: "openai.responses",
+    dialect: Dialect::OpenAi,
+    routes: ROUTES,
+    coverage: &[CoverageRow {
+        route: shown("`POST …/responses`"),
+        request: CONVERSATION,
+        answer: ANSWER_WITH_RESULTS,
+        stream: ANSWER_WITH_RESULTS,
+    }],
+};
 
 impl Protocol for OpenAiResponses {
-    fn name(&self) -> &'static str {
-        "openai.responses"
+    fn format(&self) -> &'static Format {
+        &FORMAT
     }
 
-    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
-        routes::endpoint(head, LINES)
+    fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
+        read_request(reader, root, endpoint);
     }
 
-    fn coverage(&self) -> &'static [CoverageRow] {
-        ROWS
-    }
-
-    fn dialect(&self) -> Dialect {
-        Dialect::OpenAi
-    }
-
-    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
-        read_request(reader, endpoint);
-    }
-
-    fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
-        read_response(reader);
+    fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, _: &RequestContext) {
+        read_response(reader, root);
     }
 
     fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {
@@ -207,9 +200,7 @@ impl Protocol for OpenAiResponses {
 }
 
 /// Reads a request, or what it shares with counting tokens and compacting a conversation.
-pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
-    let Some(body) = reader.body() else { return };
-    let root = body.root();
+pub(super) fn read_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
     reader.reading.params = Some(root.place());
     // The first choice is named first, wherever it stands.
     if let Some(value) = root.get("model") {
@@ -329,14 +320,8 @@ fn stored_prompt(reader: &mut Reader<'_>, value: Value<'_>) {
 }
 
 /// Reads a response, a list of items, or an error.
-pub(super) fn read_response(reader: &mut Reader<'_>) {
-    let Some(body) = reader.body() else { return };
-    reader.row_lists(
-        body.root(),
-        &[RESPONSE, ANSWER],
-        &beside(),
-        &mut response_member,
-    );
+pub(super) fn read_response(reader: &mut Reader<'_>, root: Value<'_>) {
+    reader.row_lists(root, &[RESPONSE, ANSWER], &beside(), &mut response_member);
 }
 
 fn response_member(reader: &mut Reader<'_>, key: &'static str, value: Value<'_>) {

@@ -91,12 +91,11 @@ pub(super) fn models(reader: &mut Reader<'_>, value: Value<'_>) {
 /// user as their origin.
 pub(super) fn read_input<'b>(
     reader: &mut Reader<'b>,
+    root: Value<'_>,
     endpoint: &super::Endpoint,
     members: &'static [Row],
     own: &mut dyn FnMut(&mut Reader<'b>, &'static str, Value<'_>, &Origin),
 ) {
-    let Some(body) = reader.body() else { return };
-    let root = body.root();
     reader.reading.params = Some(root.place());
     let user = Origin::of(Author::User, Part::Text);
     reader.reading.count_message(&user.from);

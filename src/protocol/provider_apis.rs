@@ -9,56 +9,39 @@ use super::coverage::{MODEL_ANSWER, TEXT_ANSWER, TEXTS, shown};
 use super::provider::provider_of;
 use super::reader::{Reader, Type};
 use super::{
-    BodyForm, CoverageRow, Denial, Dialect, Endpoint, Inspected, Protocol, RequestContext,
+    BodyForm, CoverageRow, Dialect, Endpoint, Format, Inspected, Protocol, RequestContext,
     RouteHead,
 };
 use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Known, Part};
 use crate::protocol::reader::Origin;
 use crate::wire::http::percent_decode;
-use crate::wire::json;
+use crate::wire::json::{self, Value};
 
 /// API of one provider.
 pub(super) struct ProviderApi {
-    name: &'static str,
-    rows: &'static [CoverageRow],
-    dialect: Dialect,
+    format: &'static Format,
     /// First words of its paths after the version; they are the names of endpoints in audit events.
     resources: &'static [&'static str],
     /// Whether a request goes to this provider, determined by more than the first word.
     is_asked: fn(&RouteHead<'_>) -> bool,
 }
 
-const ANTHROPIC_ROWS: &[CoverageRow] = &[CoverageRow {
-    route: shown(
-        "what Anthropic serves beside its models: files, skills, agents, sessions, administration",
-    ),
-    request: TEXTS,
-    answer: MODEL_ANSWER,
-    stream: Inspected::UNREAD_STREAM,
-}];
-
-const BEDROCK_ROWS: &[CoverageRow] = &[CoverageRow {
-    route: shown("Bedrock's agents, flows, knowledge bases, guardrails"),
-    request: TEXTS,
-    answer: TEXT_ANSWER,
-    stream: Inspected::UNREAD_STREAM,
-}];
-
-const GOOGLE_ROWS: &[CoverageRow] = &[CoverageRow {
-    route: shown(
-        "what Google serves beside its models: files, caches, tuned models, corpora, agents; `auth_tokens` and starts of uploads are AG2013",
-    ),
-    request: TEXTS,
-    answer: TEXT_ANSWER,
-    stream: Inspected::UNREAD_STREAM,
-}];
-
 /// API of Anthropic.
 pub(super) const ANTHROPIC: ProviderApi = ProviderApi {
-    name: "anthropic.other",
-    rows: ANTHROPIC_ROWS,
-    dialect: Dialect::Anthropic,
+    format: &Format {
+        name: "anthropic.other",
+        dialect: Dialect::Anthropic,
+        routes: &[],
+        coverage: &[CoverageRow {
+            route: shown(
+                "what Anthropic serves beside its models: files, skills, agents, sessions, administration",
+            ),
+            request: TEXTS,
+            answer: MODEL_ANSWER,
+            stream: Inspected::UNREAD_STREAM,
+        }],
+    },
     resources: &[
         "files",
         "skills",
@@ -83,9 +66,17 @@ pub(super) const ANTHROPIC: ProviderApi = ProviderApi {
 
 /// API of Bedrock's agents, flows, knowledge bases and guardrails.
 pub(super) const BEDROCK: ProviderApi = ProviderApi {
-    name: "bedrock.other",
-    rows: BEDROCK_ROWS,
-    dialect: Dialect::Aws,
+    format: &Format {
+        name: "bedrock.other",
+        dialect: Dialect::Aws,
+        routes: &[],
+        coverage: &[CoverageRow {
+            route: shown("Bedrock's agents, flows, knowledge bases, guardrails"),
+            request: TEXTS,
+            answer: TEXT_ANSWER,
+            stream: Inspected::UNREAD_STREAM,
+        }],
+    },
     resources: &[
         "agents",
         "flows",
@@ -106,9 +97,19 @@ pub(super) const BEDROCK: ProviderApi = ProviderApi {
 
 /// API of Gemini and Vertex AI.
 pub(super) const GOOGLE: ProviderApi = ProviderApi {
-    name: "gemini.other",
-    rows: GOOGLE_ROWS,
-    dialect: Dialect::Google,
+    format: &Format {
+        name: "gemini.other",
+        dialect: Dialect::Google,
+        routes: &[],
+        coverage: &[CoverageRow {
+            route: shown(
+                "what Google serves beside its models: files, caches, tuned models, corpora, agents; `auth_tokens` and starts of uploads are AG2013",
+            ),
+            request: TEXTS,
+            answer: TEXT_ANSWER,
+            stream: Inspected::UNREAD_STREAM,
+        }],
+    },
     resources: &[
         "auth_tokens",
         "files",
@@ -179,8 +180,8 @@ fn mints(head: &RouteHead<'_>) -> bool {
 }
 
 impl Protocol for ProviderApi {
-    fn name(&self) -> &'static str {
-        self.name
+    fn format(&self) -> &'static Format {
+        self.format
     }
 
     fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
@@ -201,17 +202,7 @@ impl Protocol for ProviderApi {
         })
     }
 
-    fn coverage(&self) -> &'static [CoverageRow] {
-        self.rows
-    }
-
-    fn dialect(&self) -> Dialect {
-        self.dialect
-    }
-
-    fn read_request(&self, reader: &mut Reader<'_>, _: &Endpoint) {
-        let Some(body) = reader.body() else { return };
-        let root = body.root();
+    fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, _: &Endpoint) {
         let origin = Origin::of(Author::User, Part::Text);
         for node in root.descendants() {
             for name in ["model", "modelId", "modelArn", "foundationModel"] {
@@ -233,9 +224,8 @@ impl Protocol for ProviderApi {
 
     /// Claims nothing: everything is unknown text. Actions of agents, and actions for their client, are calls: `{type:
     /// "agent.custom_tool_use", name, input}`.
-    fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
-        let Some(body) = reader.body() else { return };
-        for node in body.root().descendants() {
+    fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, _: &RequestContext) {
+        for node in root.descendants() {
             let kind = node.value.get("type").and_then(|kind| kind.text());
             let name = node.value.get("name").and_then(|name| name.text());
             if let (Some(kind), Some(name)) = (kind, name)
@@ -253,9 +243,5 @@ impl Protocol for ProviderApi {
                 reader.reading.add(event);
             }
         }
-    }
-
-    fn denied_response(&self, denial: &Denial, _: &RequestContext) -> Vec<u8> {
-        self.dialect.body(denial)
     }
 }

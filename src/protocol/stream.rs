@@ -21,7 +21,7 @@ pub use texts::{MAX_TEXTS, SnapshotTexts, TextPath, TextPrefixHash, Update, too_
 use super::{CannotRemove, Denial, Dialect, Reader, RemovalMethod, Removals};
 use crate::diag::codes;
 use crate::event::{Class, Kind, Part, Usage};
-use crate::wire::json::{Edits, JsonBody, JsonText, NodeId};
+use crate::wire::json::{Edits, JsonBody, JsonText, NodeId, Value};
 use crate::wire::sorted_map::SortedMap;
 use std::ops::Range;
 use std::rc::Rc;
@@ -384,8 +384,8 @@ impl TextChanges {
 
 /// Reader of the frames of one response.
 pub trait StreamReader {
-    /// Reads one frame. Texts whose [`Origin`](super::Origin) contains a number (`piece_of`) become pieces.
-    fn read(&mut self, reader: &mut Reader<'static>, event: Option<&str>);
+    /// Reads one frame from the root of its payload. Texts whose [`Origin`](super::Origin) contains a number (`piece_of`) become pieces.
+    fn read(&mut self, reader: &mut Reader<'static>, root: Value<'_>, event: Option<&str>);
 
     /// Notifies the reader that the last frame was evaluated and not denied.
     fn passed(&mut self) {}

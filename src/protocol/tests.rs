@@ -534,7 +534,7 @@ proptest! {
 fn every_protocol_has_a_name_that_policies_may_write() {
     let mut names: Vec<&str> = Vec::new();
     // Chat bodies at Vertex AI's own paths are a protocol of their own with the name of what they hold.
-    for name in all().map(Protocol::name) {
+    for name in all().map(|protocol| protocol.name()) {
         if !names.contains(&name) {
             names.push(name);
         }

@@ -9,26 +9,31 @@ use super::reader::Reader;
 use super::stream::StreamReader;
 use super::vertex_paths::vertex_call;
 use super::{
-    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Protocol, Removals, RequestContext,
-    RouteHead,
+    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, Protocol, Removals,
+    RequestContext, RouteHead,
 };
-use crate::wire::json::{Edits, JsonBody};
+use crate::wire::json::{Edits, JsonBody, Value};
 
 /// The format.
 pub(super) struct VertexRawPredict;
 
-const ROWS: &[CoverageRow] = &[CoverageRow {
-    route: shown(
-        "Vertex AI `POST …:rawPredict`, `…:streamRawPredict` of other makers than Anthropic",
-    ),
-    request: CONVERSATION,
-    answer: MODEL_ANSWER,
-    stream: MODEL_ANSWER,
-}];
+static FORMAT: Format = Format {
+    name: "openai.chat",
+    dialect: Dialect::Google,
+    routes: &[],
+    coverage: &[CoverageRow {
+        route: shown(
+            "Vertex AI `POST …:rawPredict`, `…:streamRawPredict` of other makers than Anthropic",
+        ),
+        request: CONVERSATION,
+        answer: MODEL_ANSWER,
+        stream: MODEL_ANSWER,
+    }],
+};
 
 impl Protocol for VertexRawPredict {
-    fn name(&self) -> &'static str {
-        "openai.chat"
+    fn format(&self) -> &'static Format {
+        &FORMAT
     }
 
     fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
@@ -43,27 +48,17 @@ impl Protocol for VertexRawPredict {
         }
     }
 
-    fn coverage(&self) -> &'static [CoverageRow] {
-        ROWS
-    }
-
-    fn dialect(&self) -> Dialect {
-        Dialect::Google
-    }
-
     /// A body that is no chat is read all the same: nothing of it is claimed, and all is evaluated as text.
-    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
-        let Some(body) = reader.body() else { return };
-        let root = body.root();
+    fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
         if root.get("messages").is_some() {
-            OpenAiChat.read_request(reader, endpoint);
+            OpenAiChat.read_request(reader, root, endpoint);
         } else {
             add_request_event(reader, root);
         }
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, context: &RequestContext) {
-        OpenAiChat.read_response(reader, context);
+    fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, context: &RequestContext) {
+        OpenAiChat.read_response(reader, root, context);
     }
 
     fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {

@@ -76,11 +76,13 @@ pub fn transcript(
             }
         };
         number = number.saturating_add(1);
-        let Some(frame_reader) = read(&frame, &*reader, bounds, &mut transcript.problems) else {
+        let Some(mut frame_reader) = read(&frame, &*reader, bounds, &mut transcript.problems)
+        else {
             continue;
         };
-        let mut frame_reader = frame_reader;
-        reader.read(&mut frame_reader, frame.event.as_deref());
+        if let Some(body) = frame_reader.body() {
+            reader.read(&mut frame_reader, body.root(), frame.event.as_deref());
+        }
         let (json, reading, details) = frame_reader.finish_frame();
         learn(&mut transcript.response, &reading);
         transcript.metered = details.metered.or(transcript.metered);

@@ -11,9 +11,7 @@ use crate::protocol::{Endpoint, RequestContext};
 use crate::wire::json::{self, NodeId, Value};
 
 /// Reads a request in either binding.
-pub(super) fn request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
-    let Some(body) = reader.body() else { return };
-    let root = body.root();
+pub(super) fn request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
     if endpoint.name != super::MESSAGE {
         reader.reading.params = Some(root.place());
         let event = Event::new(Kind::Request, reader.direction(), root.place());
@@ -150,9 +148,12 @@ fn is_rpc(root: Value<'_>, context: &RequestContext) -> bool {
 }
 
 /// Reads a response in either binding, or a frame of one.
-pub(super) fn answer(reader: &mut Reader<'_>, context: &RequestContext, pieces: &DeltaSink) {
-    let Some(body) = reader.body() else { return };
-    let root = body.root();
+pub(super) fn answer(
+    reader: &mut Reader<'_>,
+    root: Value<'_>,
+    context: &RequestContext,
+    pieces: &DeltaSink,
+) {
     if !is_rpc(root, context) {
         rest_answer(reader, root, context, pieces);
         return;

@@ -129,12 +129,11 @@ fn is_set(flag: Option<Value<'_>>) -> bool {
 }
 
 impl StreamReader for A2aStream {
-    fn read(&mut self, reader: &mut Reader<'static>, _: Option<&str>) {
-        let Some(body) = reader.body() else { return };
+    fn read(&mut self, reader: &mut Reader<'static>, root: Value<'_>, _: Option<&str>) {
         let mut chunks = ArtifactChunks::default();
         let mut is_state = false;
         let mut rests = true;
-        if let Some(result) = read::result_of(body.root(), &self.context) {
+        if let Some(result) = read::result_of(root, &self.context) {
             // Each is bare, or stands under its name.
             let bare = Some(result);
             let update = member(result, "artifactUpdate", "artifact_update");
@@ -167,7 +166,7 @@ impl StreamReader for A2aStream {
             reader.piece(Delta::TextEnd(channel));
         }
         sort::sort_by_key(&mut chunks.pieces, |(parts, _)| *parts);
-        read::answer(reader, &self.context, &chunks.pieces);
+        read::answer(reader, root, &self.context, &chunks.pieces);
         for channel in chunks.last {
             reader.piece(Delta::TextRest(channel));
         }

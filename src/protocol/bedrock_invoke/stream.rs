@@ -99,9 +99,7 @@ fn wrapped(payload: &[u8]) -> Option<JsonBody<'_>> {
 }
 
 impl StreamReader for InvokeStream {
-    fn read(&mut self, reader: &mut Reader<'static>, name: Option<&str>) {
-        let Some(body) = reader.body() else { return };
-        let root = body.root();
+    fn read(&mut self, reader: &mut Reader<'static>, root: Value<'_>, name: Option<&str>) {
         if name != Some(CHUNK) {
             reader.frame.lanes = OrderingGroups::of(0);
             read_exception(reader, root, name);
@@ -119,7 +117,7 @@ impl StreamReader for InvokeStream {
             }
             Some(_) => {}
         }
-        self.inner.read(reader, None);
+        self.inner.read(reader, root, None);
         let metrics = root.get("amazon-bedrock-invocationMetrics");
         let count = |name: &str| metrics.and_then(|metrics| metrics.get(name)?.as_u64());
         reader.frame.metered.input_tokens = count("inputTokenCount");

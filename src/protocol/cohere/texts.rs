@@ -83,9 +83,10 @@ const RANKED: &[Row] = &[
     ("document", Type::Tree(Part::Other)),
 ];
 
-pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
+pub(super) fn read_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
     openai_shapes::read_input(
         reader,
+        root,
         endpoint,
         REQUEST,
         &mut |reader, key, value, user| match key {
@@ -103,11 +104,10 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
     );
 }
 
-pub(super) fn read_response(reader: &mut Reader<'_>) {
-    let Some(body) = reader.body() else { return };
+pub(super) fn read_response(reader: &mut Reader<'_>, root: Value<'_>) {
     let tables = [RESPONSE, ANSWER];
     reader.row_lists(
-        body.root(),
+        root,
         &tables,
         &beside(),
         &mut |reader, key, value| match key {

@@ -47,9 +47,7 @@ const RESPONSE: &[Row] = &[
     ("is_search_required", Type::Flag),
 ];
 
-pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
-    let Some(body) = reader.body() else { return };
-    let root = body.root();
+pub(super) fn read_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
     reader.reading.params = Some(root.place());
     let other = Origin::of(Author::System, Part::Other);
     let tables = [REQUEST, SETTINGS];
@@ -161,12 +159,11 @@ fn results(reader: &mut Reader<'_>, value: Value<'_>, turn: Turn) {
     });
 }
 
-pub(super) fn read_response(reader: &mut Reader<'_>) {
-    let Some(body) = reader.body() else { return };
+pub(super) fn read_response(reader: &mut Reader<'_>, root: Value<'_>) {
     let origin = openai_shapes::beside();
     let tables = [RESPONSE, ANSWER];
     reader.row_lists(
-        body.root(),
+        root,
         &tables,
         &origin,
         &mut |reader, key, value| match key {

@@ -28,9 +28,7 @@ const MESSAGE: &[Row] = &[
 ];
 const RESPONSE: &[Row] = &[("message", Type::Custom), ("logprobs", Type::Custom)];
 
-pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
-    let Some(body) = reader.body() else { return };
-    let root = body.root();
+pub(super) fn read_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
     reader.reading.params = Some(root.place());
     let other = Origin::of(Author::System, Part::Other);
     let mut conversation = TurnState::of(root.get("messages"));
@@ -128,12 +126,11 @@ fn each_document(reader: &mut Reader<'_>, parts: Value<'_>) {
     }
 }
 
-pub(super) fn read_response(reader: &mut Reader<'_>) {
-    let Some(body) = reader.body() else { return };
+pub(super) fn read_response(reader: &mut Reader<'_>, root: Value<'_>) {
     let origin = openai_shapes::beside();
     let tables = [RESPONSE, ANSWER];
     reader.row_lists(
-        body.root(),
+        root,
         &tables,
         &origin,
         &mut |reader, key, value| match key {

@@ -13,7 +13,7 @@ use crate::protocol::stream::{
     HeldFrame, OrderingGroups, StreamReader, SyntheticFrame, TextKey, is_done,
 };
 use crate::protocol::{CannotRemove, Denial, Dialect, RemovalMethod, Removals};
-use crate::wire::json::{JsonBody, JsonPath, Limits, quote};
+use crate::wire::json::{JsonBody, JsonPath, Limits, Value, quote};
 use std::rc::Rc;
 
 /// Stream of JSON in frames, or of plain text in them.
@@ -45,9 +45,8 @@ impl GenericStream {
 }
 
 impl StreamReader for GenericStream {
-    fn read(&mut self, reader: &mut Reader<'static>, _: Option<&str>) {
-        let Some(body) = reader.body() else { return };
-        read(reader, body.root(), &self.shape, true);
+    fn read(&mut self, reader: &mut Reader<'static>, root: Value<'_>, _: Option<&str>) {
+        read(reader, root, &self.shape, true);
         reader.frame.lanes = OrderingGroups::ALL;
     }
 

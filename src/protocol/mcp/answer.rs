@@ -10,9 +10,12 @@ use crate::wire::json::{self, Value};
 
 /// Reads a body, or an event of a stream. A body that is not a JSON-RPC message (an error page in JSON) is left
 /// unclaimed, and so evaluated as text.
-pub(super) fn read(reader: &mut Reader<'_>, context: &RequestContext, waiting: &PendingRpc) {
-    let Some(body) = reader.body() else { return };
-    let root = body.root();
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    root: Value<'_>,
+    context: &RequestContext,
+    waiting: &PendingRpc,
+) {
     if root.kind() == json::ValueKind::Array {
         reader.claim(root);
         for element in root.elements() {

@@ -13,9 +13,7 @@ use crate::wire::json::{self, Value};
 use crate::wire::sorted_map::SortedMap;
 
 /// Reads a body.
-pub(super) fn read(reader: &mut Reader<'_>, endpoint: &Endpoint) {
-    let Some(body) = reader.body() else { return };
-    let root = body.root();
+pub(super) fn read(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
     if root.kind() != json::ValueKind::Array {
         reader.reading.endpoint = message(reader, root, endpoint);
         headers::agree(reader, root, endpoint);

@@ -124,9 +124,7 @@ fn messages(root: Value<'_>) -> Vec<Value<'_>> {
 }
 
 impl StreamReader for McpStream {
-    fn read(&mut self, reader: &mut Reader<'static>, event: Option<&str>) {
-        let Some(body) = reader.body() else { return };
-        let root = body.root();
+    fn read(&mut self, reader: &mut Reader<'static>, root: Value<'_>, event: Option<&str>) {
         self.answering.clear();
         self.is_batch = root.kind() == json::ValueKind::Array;
         reader.frame.lanes = OrderingGroups::ALL;
@@ -139,7 +137,7 @@ impl StreamReader for McpStream {
             .filter(|message| message.get("method").is_none())
             .filter_map(|message| self.waiting.number(message.get("id")));
         self.answering.extend(answers);
-        answer::read(reader, &self.context, &self.waiting);
+        answer::read(reader, root, &self.context, &self.waiting);
     }
 
     fn passed(&mut self) {

@@ -86,9 +86,10 @@ const DETAILS: &[&str] = &[
 /// Members that repeat the text token by token.
 const TOKENS: &[&str] = &["tokens", "prefill", "best_of_sequences", "top_tokens"];
 
-pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
+pub(super) fn read_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
     openai_shapes::read_input(
         reader,
+        root,
         endpoint,
         REQUEST,
         &mut |reader, key, value, user| match key {
@@ -117,9 +118,7 @@ fn answers(root: Value<'_>) -> Vec<Value<'_>> {
     }
 }
 
-pub(super) fn read_response(reader: &mut Reader<'_>) {
-    let Some(body) = reader.body() else { return };
-    let root = body.root();
+pub(super) fn read_response(reader: &mut Reader<'_>, root: Value<'_>) {
     if root.kind() == json::ValueKind::Array {
         reader.claim(root);
     }

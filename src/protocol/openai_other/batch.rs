@@ -75,8 +75,8 @@ pub(super) fn is_batch(lines: Value<'_>) -> bool {
 fn request(reader: &mut Reader<'_>, body: Value<'_>, url: Option<&str>) {
     match url.and_then(route_of) {
         Some(route) if body.kind() == json::ValueKind::Object => {
-            reader.record(body, &mut |reader| {
-                route.protocol.read_request(reader, &route.endpoint);
+            reader.record(body, &mut |reader, root| {
+                route.protocol.read_request(reader, root, &route.endpoint);
                 reader.model_of_path(&route.endpoint);
             });
         }
@@ -111,9 +111,7 @@ pub(super) fn read_lines(reader: &mut Reader<'_>, lines: Value<'_>) {
 }
 
 /// Reads records added to a batch.
-pub(super) fn read_requests(reader: &mut Reader<'_>) {
-    let Some(body) = reader.body() else { return };
-    let root = body.root();
+pub(super) fn read_requests(reader: &mut Reader<'_>, root: Value<'_>) {
     let origin = Origin::of(Author::System, Part::Other);
     reader.rows(root, REQUESTS, &origin, &mut |reader, _, value| {
         reader.claim(value);
@@ -151,9 +149,7 @@ const INLINED: &[Row] = &[
 ];
 
 /// Reads a batch of Google's. Its path contains the model and the method.
-pub(super) fn read_generate(reader: &mut Reader<'_>, endpoint: &Endpoint) {
-    let Some(body) = reader.body() else { return };
-    let root = body.root();
+pub(super) fn read_generate(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
     let verb = match endpoint.name {
         super::BATCH_EMBED => "embedContent",
         _ => "generateContent",
@@ -169,9 +165,7 @@ pub(super) fn read_generate(reader: &mut Reader<'_>, endpoint: &Endpoint) {
 }
 
 /// Reads results: a list of them, an object that contains the list, or any other kept file.
-pub(super) fn read_results(reader: &mut Reader<'_>) {
-    let Some(body) = reader.body() else { return };
-    let root = body.root();
+pub(super) fn read_results(reader: &mut Reader<'_>, root: Value<'_>) {
     match root.kind() {
         json::ValueKind::Array => reader.array(root, result),
         _ => result(reader, root),
@@ -236,6 +230,8 @@ fn answer(reader: &mut Reader<'_>, body: Value<'_>) {
             ..route.endpoint
         });
         let protocol: &dyn Protocol = route.protocol;
-        reader.record(body, &mut |reader| protocol.read_response(reader, &context));
+        reader.record(body, &mut |reader, root| {
+            protocol.read_response(reader, root, &context)
+        });
     }
 }

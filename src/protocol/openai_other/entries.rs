@@ -182,9 +182,7 @@ fn message(text: &str, entry: u32, number: &[u8]) -> SyntheticFrame {
 }
 
 impl StreamReader for EntryStream {
-    fn read(&mut self, reader: &mut Reader<'static>, event: Option<&str>) {
-        let Some(body) = reader.body() else { return };
-        let root = body.root();
+    fn read(&mut self, reader: &mut Reader<'static>, root: Value<'_>, event: Option<&str>) {
         reader.frame.lanes = OrderingGroups::ALL;
         let kind = reader.event_type(event);
         let is_call = kind == "function.call.delta" || kind.starts_with("tool.execution.");

@@ -9,9 +9,7 @@ use crate::wire::json::{self, Value};
 
 /// Reads such content. Traces contain whole conversations, evaluations contain prompts and models, telemetry contains
 /// anything: every string is a text. Only the response contains the text of a document.
-pub(super) fn read_request(reader: &mut Reader<'_>, name: &str) {
-    let Some(body) = reader.body() else { return };
-    let root = body.root();
+pub(super) fn read_request(reader: &mut Reader<'_>, root: Value<'_>, name: &str) {
     reader.reading.params = Some(root.place());
     let user = Origin::of(Author::User, Part::Other);
     if name != TRACES {
@@ -49,10 +47,9 @@ fn document(reader: &mut Reader<'_>, root: Value<'_>) {
 }
 
 /// Members of `{pages: [{markdown, images: [{image_base64}]}]}`.
-pub(super) fn read_pages(reader: &mut Reader<'_>) {
-    let Some(body) = reader.body() else { return };
+pub(super) fn read_pages(reader: &mut Reader<'_>, root: Value<'_>) {
     let answer = Origin::answer(0);
-    let pages = body.root().get("pages");
+    let pages = root.get("pages");
     for page in pages.into_iter().flat_map(|pages| pages.elements()) {
         if let Some(text) = page.get("markdown") {
             reader.text(text, &answer);

@@ -237,9 +237,7 @@ pub(super) const REQUIRED: &[Row] = &[
     ),
 ];
 
-pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
-    let Some(body) = reader.body() else { return };
-    let root = body.root();
+pub(super) fn read_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
     reader.reading.params = Some(root.place());
     let is_batch = endpoint.name == UPLOADED
         && root
@@ -543,9 +541,8 @@ fn file(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin, is_batch: bo
     }
 }
 
-pub(super) fn read_response(reader: &mut Reader<'_>) {
-    let Some(body) = reader.body() else { return };
-    object(reader, body.root());
+pub(super) fn read_response(reader: &mut Reader<'_>, root: Value<'_>) {
+    object(reader, root);
 }
 
 /// Reads an object, or a list of them.

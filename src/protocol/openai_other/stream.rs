@@ -232,9 +232,7 @@ impl RunStream {
 }
 
 impl StreamReader for RunStream {
-    fn read(&mut self, reader: &mut Reader<'static>, event: Option<&str>) {
-        let Some(body) = reader.body() else { return };
-        let root = body.root();
+    fn read(&mut self, reader: &mut Reader<'static>, root: Value<'_>, event: Option<&str>) {
         reader.frame.lanes = OrderingGroups::ALL;
         let kind = event.unwrap_or_default();
         let number = self.number_of(root);

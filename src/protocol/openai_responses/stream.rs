@@ -958,9 +958,7 @@ fn is_last(kind: &str) -> bool {
 }
 
 impl StreamReader for ResponsesStream {
-    fn read(&mut self, reader: &mut Reader<'static>, event: Option<&str>) {
-        let Some(body) = reader.body() else { return };
-        let root = body.root();
+    fn read(&mut self, reader: &mut Reader<'static>, root: Value<'_>, event: Option<&str>) {
         let kind = reader.event_type(event);
         if let Some(number) = root.get("sequence_number").and_then(|n| n.as_u64()) {
             self.numbers.read(number);

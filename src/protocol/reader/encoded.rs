@@ -51,7 +51,7 @@ impl Reader<'_> {
             return;
         };
         match self.json.open_decoded(value, bytes) {
-            Ok(doc) => self.inside(&doc, &mut |reader| read(reader, doc.root())),
+            Ok(doc) => self.inside(&doc, read),
             Err(error) => {
                 let what = format!("inside base64: {error}");
                 self.problem(code_of(error), value, &what);

@@ -5,10 +5,10 @@ use crate::wire::json::{JsonText, Value};
 use crate::wire::span::index;
 
 impl Reader<'_> {
-    /// Reads a value as a body of its own: `read` sees it as [`body`](Reader::body), and what it does not claim is found
-    /// as unknown there. Edits in it reach the bytes. What it says of the exchange as a whole (a stream, settings, a
-    /// forced tool) is about itself and forgotten; its models count.
-    pub fn record(&mut self, value: Value<'_>, read: &mut dyn FnMut(&mut Self)) {
+    /// Reads a value as a body of its own, which is the reader's [`body`](Reader::body) inside `read`. Its unclaimed
+    /// values become unknown texts. Edits in it reach the bytes. Its settings (stream, parameters, a forced tool) are
+    /// not those of the exchange; its models are.
+    pub fn record(&mut self, value: Value<'_>, read: &mut dyn FnMut(&mut Self, Value<'_>)) {
         let doc = match self.json.detach(value) {
             Ok(doc) => doc,
             Err(error) => {
@@ -29,12 +29,16 @@ impl Reader<'_> {
         self.reading.structured_output = structured;
     }
 
-    /// Reads a document inside the body: `read` sees it as [`body`](Reader::body), and what it does not claim is found as
-    /// unknown there.
-    pub(super) fn inside(&mut self, doc: &JsonText<'_>, read: &mut dyn FnMut(&mut Self)) {
+    /// Reads a document inside the body, which is the reader's [`body`](Reader::body) inside `read`. Its unclaimed
+    /// values become unknown texts.
+    pub(super) fn inside(
+        &mut self,
+        doc: &JsonText<'_>,
+        read: &mut dyn FnMut(&mut Self, Value<'_>),
+    ) {
         let outer = std::mem::replace(&mut self.current, doc.root().place().doc);
         let claimed = std::mem::replace(&mut self.claimed, vec![false; index(doc.len())]);
-        read(self);
+        read(self, doc.root());
         self.report_unclaimed();
         self.current = outer;
         self.claimed = claimed;

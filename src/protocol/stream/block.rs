@@ -407,11 +407,9 @@ fn is_empty(object: Value<'_>) -> bool {
 }
 
 impl StreamReader for BlockStream {
-    fn read(&mut self, reader: &mut Reader<'static>, name: Option<&str>) {
+    fn read(&mut self, reader: &mut Reader<'static>, root: Value<'_>, name: Option<&str>) {
         reader.proto_json = self.spec.proto_json;
         reader.frame.lanes = OrderingGroups::of(0);
-        let Some(body) = reader.body() else { return };
-        let root = body.root();
         match self.spec.kind {
             KindIn::First(member) | KindIn::Last(member, _) => {
                 let kind = reader.get(root, member).and_then(|kind| kind.text());

@@ -149,11 +149,9 @@ impl<F: ChoiceFormat> ChoiceStream<F> {
 }
 
 impl<F: ChoiceFormat> StreamReader for ChoiceStream<F> {
-    fn read(&mut self, reader: &mut Reader<'static>, _: Option<&str>) {
+    fn read(&mut self, reader: &mut Reader<'static>, root: Value<'_>, _: Option<&str>) {
         let spec = &F::SPEC;
         reader.proto_json = spec.proto_json;
-        let Some(body) = reader.body() else { return };
-        let root = body.root();
         if self.common.is_none() {
             self.common = Some(raw_members(root, spec.common));
         }

@@ -97,10 +97,8 @@ impl TextStream {
 }
 
 impl StreamReader for TextStream {
-    fn read(&mut self, reader: &mut Reader<'static>, name: Option<&str>) {
+    fn read(&mut self, reader: &mut Reader<'static>, event: Value<'_>, name: Option<&str>) {
         reader.frame.lanes = self.spec.lanes;
-        let Some(body) = reader.body() else { return };
-        let event = body.root();
         let choice = (self.spec.choice)(event);
         let first = reader.frame.pieces.len();
         (self.spec.read)(self, reader, event, name, &Origin::piece_in(choice, 0));

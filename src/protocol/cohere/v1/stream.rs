@@ -238,9 +238,7 @@ fn history(reader: &mut Reader<'static>, turns: Value<'_>, origin: &Origin) {
 }
 
 impl StreamReader for V1Stream {
-    fn read(&mut self, reader: &mut Reader<'static>, _: Option<&str>) {
-        let Some(body) = reader.body() else { return };
-        let root = body.root();
+    fn read(&mut self, reader: &mut Reader<'static>, root: Value<'_>, _: Option<&str>) {
         reader.frame.lanes = OrderingGroups::ALL;
         let index = number(root, "index");
         let path = [index.filter(|_| !self.is_chat).unwrap_or(0), 0, 0];

@@ -315,9 +315,7 @@ fn content_end(number: u32) -> SyntheticFrame {
 }
 
 impl StreamReader for V2Stream {
-    fn read(&mut self, reader: &mut Reader<'static>, event: Option<&str>) {
-        let Some(body) = reader.body() else { return };
-        let root = body.root();
+    fn read(&mut self, reader: &mut Reader<'static>, root: Value<'_>, event: Option<&str>) {
         let kind = reader.event_type(event);
         let number = number_of(root);
         reader.frame.lanes = OrderingGroups::ALL;
