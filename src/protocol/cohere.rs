@@ -19,12 +19,19 @@ use super::{
 use crate::event::Part;
 use crate::wire::json::{Edits, JsonBody, Value, quote};
 
-/// Conversations as one message and its history; texts.
-pub(super) struct CohereV1;
-/// Conversations as messages; texts.
-pub(super) struct CohereV2;
+/// The format, in one of its versions.
+pub(super) struct Cohere {
+    version: Version,
+    format: &'static Format,
+}
 
-const V1: &[RouteSpec] = &[
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    V1,
+    V2,
+}
+
+const V1_ROUTES: &[RouteSpec] = &[
     json("v1/generate", "generate"),
     json("v1/embed", "embed"),
     json("v1/rerank", "rerank"),
@@ -34,7 +41,7 @@ const V1: &[RouteSpec] = &[
     json("v1/tokenize", "tokenize"),
     json("v1/detokenize", "detokenize"),
 ];
-const V2: &[RouteSpec] = &[
+const V2_ROUTES: &[RouteSpec] = &[
     json("v2/chat", "chat"),
     json("v2/embed", "embed"),
     json("v2/rerank", "rerank"),
@@ -99,28 +106,49 @@ const COUNTED: &[&str] = &[
     "api_version",
 ];
 
-static COHERE_V1: Format = Format {
-    name: "cohere.v1",
-    dialect: Dialect::Cohere,
-    routes: V1,
-    coverage: &[CoverageRow {
-        route: shown(
-            "`POST …/v1/chat`, `…/v1/generate`, `…/v1/embed`, `…/v1/rerank` and the other formats of Cohere's first version",
-        ),
-        request: CONVERSATION,
-        answer: MODEL_ANSWER,
-        stream: MODEL_ANSWER,
-    }],
+/// Conversations as one message and its history; texts.
+pub(super) const V1: Cohere = Cohere {
+    version: Version::V1,
+    format: &Format {
+        name: "cohere.v1",
+        dialect: Dialect::Cohere,
+        routes: V1_ROUTES,
+        coverage: &[CoverageRow {
+            route: shown(
+                "`POST …/v1/chat`, `…/v1/generate`, `…/v1/embed`, `…/v1/rerank` and the other formats of Cohere's first version",
+            ),
+            request: CONVERSATION,
+            answer: MODEL_ANSWER,
+            stream: MODEL_ANSWER,
+        }],
+    },
+};
+/// Conversations as messages; texts.
+pub(super) const V2: Cohere = Cohere {
+    version: Version::V2,
+    format: &Format {
+        name: "cohere.v2",
+        dialect: Dialect::Cohere,
+        routes: V2_ROUTES,
+        coverage: &[CoverageRow {
+            route: shown("`POST …/v2/chat`, `…/v2/embed`, `…/v2/rerank`"),
+            request: CONVERSATION,
+            answer: MODEL_ANSWER,
+            stream: MODEL_ANSWER,
+        }],
+    },
 };
 
-impl Protocol for CohereV1 {
+impl Protocol for Cohere {
     fn format(&self) -> &'static Format {
-        &COHERE_V1
+        self.format
     }
 
-    /// Writer serves Chat Completions at the same path.
+    /// Writer serves Chat Completions at the path of the first version.
     fn asks_for_body(&self, head: &RouteHead<'_>) -> bool {
-        head.method == "POST" && routes::ends_with(head.path, "v1/chat")
+        self.version == Version::V1
+            && head.method == "POST"
+            && routes::ends_with(head.path, "v1/chat")
     }
 
     fn endpoint_by_body(&self, head: &RouteHead<'_>, body: Value<'_>) -> Option<Endpoint> {
@@ -128,23 +156,26 @@ impl Protocol for CohereV1 {
     }
 
     fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
-        match endpoint.name {
-            "chat" => v1::read_request(reader, root, endpoint),
+        match (endpoint.name, self.version) {
+            ("chat", Version::V1) => v1::read_request(reader, root, endpoint),
+            ("chat", Version::V2) => v2::read_request(reader, root, endpoint),
             _ => texts::read_request(reader, root, endpoint),
         }
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, context: &RequestContext) {
-        match context.endpoint.name {
-            "chat" => v1::read_response(reader, root),
+        match (context.endpoint.name, self.version) {
+            ("chat", Version::V1) => v1::read_response(reader, root),
+            ("chat", Version::V2) => v2::read_response(reader, root),
             _ => texts::read_response(reader, root),
         }
     }
 
     fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {
-        match context.endpoint.name {
-            "chat" => v1::denied_response(denial),
-            "generate" => texts::denied_generation(denial),
+        match (context.endpoint.name, self.version) {
+            ("chat", Version::V1) => v1::denied_response(denial),
+            ("chat", Version::V2) => v2::denied_response(denial),
+            ("generate", _) => texts::denied_generation(denial),
             _ => Dialect::Cohere.body(denial),
         }
     }
@@ -156,71 +187,19 @@ impl Protocol for CohereV1 {
         removals: &Removals,
         edits: &mut Edits,
     ) -> Result<(), CannotRemove> {
-        match context.endpoint.name {
-            "chat" => v1::remove_from_response(json, removals, edits),
+        match (context.endpoint.name, self.version) {
+            ("chat", Version::V1) => v1::remove_from_response(json, removals, edits),
+            ("chat", Version::V2) => v2::remove_from_response(json, removals, edits),
             _ => texts::remove_from_response(json, removals, edits),
         }
     }
 
     fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
-        matches!(context.endpoint.name, "chat" | "generate")
-            .then(|| Box::new(v1::V1Stream::new(context)) as Box<_>)
-    }
-}
-
-static COHERE_V2: Format = Format {
-    name: "cohere.v2",
-    dialect: Dialect::Cohere,
-    routes: V2,
-    coverage: &[CoverageRow {
-        route: shown("`POST …/v2/chat`, `…/v2/embed`, `…/v2/rerank`"),
-        request: CONVERSATION,
-        answer: MODEL_ANSWER,
-        stream: MODEL_ANSWER,
-    }],
-};
-
-impl Protocol for CohereV2 {
-    fn format(&self) -> &'static Format {
-        &COHERE_V2
-    }
-
-    fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
-        match endpoint.name {
-            "chat" => v2::read_request(reader, root, endpoint),
-            _ => texts::read_request(reader, root, endpoint),
+        match (context.endpoint.name, self.version) {
+            ("chat" | "generate", Version::V1) => Some(Box::new(v1::V1Stream::new(context))),
+            ("chat", Version::V2) => Some(Box::new(v2::V2Stream::default())),
+            _ => None,
         }
-    }
-
-    fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, context: &RequestContext) {
-        match context.endpoint.name {
-            "chat" => v2::read_response(reader, root),
-            _ => texts::read_response(reader, root),
-        }
-    }
-
-    fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {
-        match context.endpoint.name {
-            "chat" => v2::denied_response(denial),
-            _ => Dialect::Cohere.body(denial),
-        }
-    }
-
-    fn remove_from_response(
-        &self,
-        json: &JsonBody<'_>,
-        context: &RequestContext,
-        removals: &Removals,
-        edits: &mut Edits,
-    ) -> Result<(), CannotRemove> {
-        match context.endpoint.name {
-            "chat" => v2::remove_from_response(json, removals, edits),
-            _ => texts::remove_from_response(json, removals, edits),
-        }
-    }
-
-    fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
-        (context.endpoint.name == "chat").then(|| Box::new(v2::V2Stream::default()) as Box<_>)
     }
 }
 

@@ -19,13 +19,13 @@ use super::{
 use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Turn};
 use crate::wire::json::{self, Edits, JsonBody, Value, quote};
 
-/// Conversations.
-pub(super) struct OllamaChat;
-/// Prompts, embeddings, and models.
-pub(super) struct OllamaGenerate;
+/// The format, in one of its two protocols.
+pub(super) struct Ollama {
+    format: &'static Format,
+}
 
-const CHAT: &[RouteSpec] = &[json("api/chat", "chat")];
-const GENERATE: &[RouteSpec] = &[
+const CHAT_ROUTES: &[RouteSpec] = &[json("api/chat", "chat")];
+const GENERATE_ROUTES: &[RouteSpec] = &[
     json("api/generate", "generate"),
     json("api/embed", "embed"),
     json("api/embeddings", "embeddings"),
@@ -158,81 +158,80 @@ const RESPONSE: &[Row] = &[
     ("error", Type::Custom),
 ];
 
-static CHAT_FORMAT: Format = Format {
-    name: "ollama.chat",
-    dialect: Dialect::Ollama,
-    routes: CHAT,
-    coverage: &[CoverageRow {
-        route: shown("`POST …/api/chat`"),
-        request: CONVERSATION,
-        answer: MODEL_ANSWER,
-        stream: MODEL_ANSWER,
-    }],
-};
-static GENERATE_FORMAT: Format = Format {
-    name: "ollama.generate",
-    dialect: Dialect::Ollama,
-    routes: GENERATE,
-    coverage: &[
-        CoverageRow {
-            route: shown(
-                "`POST …/api/generate`, `…/api/embed`, `…/api/embeddings`, `…/api/web_search`, `…/api/web_fetch`",
-            ),
-            request: TEXTS,
+/// Conversations.
+pub(super) const CHAT: Ollama = Ollama {
+    format: &Format {
+        name: "ollama.chat",
+        dialect: Dialect::Ollama,
+        routes: CHAT_ROUTES,
+        coverage: &[CoverageRow {
+            route: shown("`POST …/api/chat`"),
+            request: CONVERSATION,
             answer: MODEL_ANSWER,
             stream: MODEL_ANSWER,
-        },
-        CoverageRow {
-            route: shown(
-                "models: `…/api/show`, `…/api/create`, `…/api/pull`, `…/api/push`, `…/api/copy`, `…/api/delete`",
-            ),
-            request: TEXTS,
-            answer: TEXT_ANSWER,
-            stream: TEXT_ANSWER,
-        },
-    ],
+        }],
+    },
+};
+/// Prompts, embeddings, and models.
+pub(super) const GENERATE: Ollama = Ollama {
+    format: &Format {
+        name: "ollama.generate",
+        dialect: Dialect::Ollama,
+        routes: GENERATE_ROUTES,
+        coverage: &[
+            CoverageRow {
+                route: shown(
+                    "`POST …/api/generate`, `…/api/embed`, `…/api/embeddings`, `…/api/web_search`, `…/api/web_fetch`",
+                ),
+                request: TEXTS,
+                answer: MODEL_ANSWER,
+                stream: MODEL_ANSWER,
+            },
+            CoverageRow {
+                route: shown(
+                    "models: `…/api/show`, `…/api/create`, `…/api/pull`, `…/api/push`, `…/api/copy`, `…/api/delete`",
+                ),
+                request: TEXTS,
+                answer: TEXT_ANSWER,
+                stream: TEXT_ANSWER,
+            },
+        ],
+    },
 };
 
-macro_rules! protocol {
-    ($type:ident, $format:ident) => {
-        impl Protocol for $type {
-            fn format(&self) -> &'static Format {
-                &$format
-            }
+impl Protocol for Ollama {
+    fn format(&self) -> &'static Format {
+        self.format
+    }
 
-            fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
-                read_request(reader, root, endpoint);
-            }
+    fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
+        read_request(reader, root, endpoint);
+    }
 
-            fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, _: &RequestContext) {
-                read_response(reader, root);
-            }
+    fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, _: &RequestContext) {
+        read_response(reader, root);
+    }
 
-            fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {
-                denied_response(denial, context)
-            }
+    fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {
+        denied_response(denial, context)
+    }
 
-            fn remove_from_response(
-                &self,
-                json: &JsonBody<'_>,
-                _: &RequestContext,
-                removals: &Removals,
-                edits: &mut Edits,
-            ) -> Result<(), CannotRemove> {
-                removal::remove_from_response(json, removals, edits)?;
-                removal::renumber(json, removals, edits);
-                Ok(())
-            }
+    fn remove_from_response(
+        &self,
+        json: &JsonBody<'_>,
+        _: &RequestContext,
+        removals: &Removals,
+        edits: &mut Edits,
+    ) -> Result<(), CannotRemove> {
+        removal::remove_from_response(json, removals, edits)?;
+        removal::renumber(json, removals, edits);
+        Ok(())
+    }
 
-            fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
-                Some(Box::new(stream::line_stream(context)))
-            }
-        }
-    };
+    fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
+        Some(Box::new(stream::line_stream(context)))
+    }
 }
-
-protocol!(OllamaChat, CHAT_FORMAT);
-protocol!(OllamaGenerate, GENERATE_FORMAT);
 
 fn read_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
     reader.reading.params = Some(root.place());

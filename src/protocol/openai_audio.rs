@@ -5,7 +5,7 @@ mod stream;
 
 use super::coverage::shown;
 use super::json_edit::replace_present;
-use super::openai_shapes::{self, ANSWER, answer_member, beside};
+use super::openai_shapes::{self, answer_member, read_answer};
 use super::reader::{Origin, Reader, Row, Type};
 use super::routes::{RouteSpec, json};
 use super::stream::{StreamReader, TextStream};
@@ -124,24 +124,19 @@ impl Protocol for OpenAiAudio {
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, _: &RequestContext) {
-        reader.row_lists(
-            root,
-            &[RESPONSE, ANSWER],
-            &beside(),
-            &mut |reader, key, value| {
-                match key {
-                    _ if value.is_null() => reader.claim(value),
-                    // Mistral answers with the sound inside JSON.
-                    "audio_data" => {
-                        reader.media(value);
-                        reader.uninspectable(value, "attachment");
-                    }
-                    // The text once more, token by token: it goes as a whole when the text is edited.
-                    "logprobs" => reader.claim_all(value),
-                    _ => answer_member(reader, key, value),
+        read_answer(reader, root, RESPONSE, &mut |reader, key, value| {
+            match key {
+                _ if value.is_null() => reader.claim(value),
+                // Mistral answers with the sound inside JSON.
+                "audio_data" => {
+                    reader.media(value);
+                    reader.uninspectable(value, "attachment");
                 }
-            },
-        );
+                // The text once more, token by token: it goes as a whole when the text is edited.
+                "logprobs" => reader.claim_all(value),
+                _ => answer_member(reader, key, value),
+            }
+        });
     }
 
     /// What was said stands there as a whole, by segments, by words and by tokens. What an edit took out of one may be

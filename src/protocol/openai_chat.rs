@@ -14,9 +14,9 @@ use super::conversation::{Attribution, Calls, TurnRole, Turns, author_of};
 use super::coverage::shown;
 use super::json_edit::choice_number;
 use super::openai_shapes::{
-    self, ANSWER, REASONING, SPEECH, answer_member, beside, called_function, content,
-    content_texts, error, inputs, named_offer, plugins, response_format, spoken, tool_call,
-    tool_choice, tool_offer, usage, user_id,
+    self, REASONING, SPEECH, answer_member, called_function, content, content_texts, error, inputs,
+    named_offer, plugins, read_answer, response_format, spoken, tool_call, tool_choice, tool_offer,
+    usage, user_id,
 };
 use super::reader::{Origin, Reader, Roles, Row, Type};
 use super::routes::{self, RouteSpec, json};
@@ -301,7 +301,7 @@ pub(super) fn read_request(
 
 /// Reads a response of choices, or an error.
 pub(super) fn read_response(reader: &mut Reader<'_>, root: Value<'_>) {
-    reader.row_lists(root, &[RESPONSE, ANSWER], &beside(), &mut response_member);
+    read_answer(reader, root, RESPONSE, &mut response_member);
 }
 
 /// Which of the two shapes a response has.

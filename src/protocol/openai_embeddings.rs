@@ -1,7 +1,7 @@
 //! Embeddings: `POST …/embeddings`. What is embedded leaves as any prompt does; what comes back is numbers.
 
 use super::coverage::shown;
-use super::openai_shapes::{self, ANSWER, answer_member, beside, inputs, user_id};
+use super::openai_shapes::{self, answer_member, inputs, read_answer, user_id};
 use super::reader::{Reader, Row, Type};
 use super::routes::{self, RouteSpec, json};
 use super::{
@@ -93,10 +93,10 @@ impl Protocol for OpenAiEmbeddings {
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, _: &RequestContext) {
-        reader.row_lists(
+        read_answer(
+            reader,
             root,
-            &[RESPONSE, ANSWER],
-            &beside(),
+            RESPONSE,
             &mut |reader, key, value| match key {
                 "embedding" if value.kind() == json::ValueKind::String => reader.media(value),
                 "embedding" => reader.claim_numbers(value),

@@ -3,7 +3,7 @@
 mod stream;
 
 use super::coverage::shown;
-use super::openai_shapes::{self, ANSWER, answer_member, beside, user_id};
+use super::openai_shapes::{self, answer_member, beside, read_answer, user_id};
 use super::reader::{Origin, Reader, Row, Type};
 use super::routes::{RouteSpec, json};
 use super::stream::{StreamReader, TextStream};
@@ -100,7 +100,7 @@ impl Protocol for OpenAiImages {
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, _: &RequestContext) {
-        reader.row_lists(root, &[RESPONSE, ANSWER], &beside(), &mut answer_member_of);
+        read_answer(reader, root, RESPONSE, &mut answer_member_of);
     }
 
     fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {

@@ -2,7 +2,7 @@
 //! also takes a conversation, at `…/chat/moderations`.
 
 use super::coverage::shown;
-use super::openai_shapes::{self, ANSWER, answer_member, beside, inputs};
+use super::openai_shapes::{self, answer_member, inputs, read_answer};
 use super::reader::{Reader, Row, Type};
 use super::routes::{RouteSpec, json};
 use super::{
@@ -49,10 +49,10 @@ impl Protocol for OpenAiModerations {
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, _: &RequestContext) {
-        reader.row_lists(
+        read_answer(
+            reader,
             root,
-            &[RESPONSE, ANSWER],
-            &beside(),
+            RESPONSE,
             &mut |reader, key, value| match key {
                 "results" => verdicts(reader, value),
                 _ => answer_member(reader, key, value),

@@ -18,7 +18,8 @@ use mark::ItemOwner;
 
 use super::coverage::{ANSWER_WITH_RESULTS, shown};
 use super::openai_shapes::{
-    self, ANSWER, REASONING, answer_member, beside, plugins, response_format, tool_choice, user_id,
+    self, REASONING, answer_member, beside, plugins, read_answer, response_format, tool_choice,
+    user_id,
 };
 use super::reader::{Origin, Reader, Row, Type};
 use super::routes::{RouteSpec, json};
@@ -321,7 +322,7 @@ fn stored_prompt(reader: &mut Reader<'_>, value: Value<'_>) {
 
 /// Reads a response, a list of items, or an error.
 pub(super) fn read_response(reader: &mut Reader<'_>, root: Value<'_>) {
-    reader.row_lists(root, &[RESPONSE, ANSWER], &beside(), &mut response_member);
+    read_answer(reader, root, RESPONSE, &mut response_member);
 }
 
 fn response_member(reader: &mut Reader<'_>, key: &'static str, value: Value<'_>) {

@@ -4,8 +4,10 @@ mod answer;
 mod content;
 mod tools;
 
-pub(super) use answer::{ANSWER, answer_member, beside, error, refusal_text, usage};
-pub(super) use content::{SPEECH, content, content_part, content_texts, inputs, spoken};
+pub(super) use answer::{ANSWER, answer_member, beside, error, read_answer, refusal_text, usage};
+pub(super) use content::{
+    SPEECH, content, content_part, content_texts, inputs, message_text, spoken,
+};
 pub(super) use tools::{
     called_function, named_offer, plugins, provider_tool, response_format, tool_call, tool_choice,
     tool_offer,

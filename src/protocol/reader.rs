@@ -7,15 +7,20 @@ mod embedded;
 mod encoded;
 mod form;
 mod leaves;
+mod messages;
 mod names;
+mod origin;
 mod record;
 mod rows;
 mod tools;
+mod unclaimed;
 
 pub(super) use encoded::is_textual;
 pub(super) use leaves::is_tag;
+use messages::Section;
 use names::Names;
 pub(super) use names::is_case_variant;
+pub use origin::{Emit, Origin};
 use rows::is_one_of;
 pub(super) use rows::{Roles, Row, Type, UsageKeys};
 pub(super) use tools::CallBuilder;
@@ -25,8 +30,8 @@ use super::stream::{Delta, FrameReading, TextDelta, TextKey};
 
 use crate::diag::codes;
 use crate::event::{
-    Attachments, Author, Class, Direction, Event, Form, Kind, Known, NamedNode, NodeName, Part,
-    Problem, Reading, RpcMessage, Text, Turn, each_named,
+    Attachments, Author, Class, Direction, Event, Form, Kind, Known, NamedNode, NodeName, Problem,
+    Reading, Text, each_named,
 };
 use crate::wire::json::{
     self, JsonBody, JsonText, Limits, NodeId, ScanError, ScanErrorKind, Value,
@@ -57,94 +62,6 @@ pub struct Bounds {
     pub results: bool,
     /// Whether results are evaluated together with the arguments of their call.
     pub result_args: bool,
-}
-
-/// Attribution of a text: its author, part and turn.
-#[derive(Clone, Debug)]
-pub struct Origin {
-    /// Author; missing in responses.
-    pub from: Known<Author>,
-    /// Part of the message.
-    pub part: Part,
-    /// Turn of the conversation.
-    pub turn: Turn,
-    /// Choice or candidate.
-    pub choice: u32,
-    /// Number of the text among those of this part, if the text continues in other frames of a stream.
-    pub piece_of: Option<u32>,
-    /// Events that the text belongs to.
-    pub emit: Emit,
-}
-
-/// Events that a text belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Emit {
-    /// An event of its own.
-    Own,
-    /// An event of its own, and the event of the result that contains it.
-    Also,
-    /// Only the event that contains it.
-    Never,
-}
-
-impl Origin {
-    /// Returns the origin of a whole text outside of any choice, with an event of its own.
-    #[inline(never)]
-    pub fn new(from: Known<Author>, part: Part, turn: Turn) -> Origin {
-        Origin {
-            from,
-            part,
-            turn,
-            choice: 0,
-            piece_of: None,
-            emit: Emit::Own,
-        }
-    }
-
-    /// Returns the origin of a request's text by a known author.
-    #[inline(never)]
-    pub fn of(from: Author, part: Part) -> Origin {
-        Origin::new(Known::Is(from), part, Turn::Latest)
-    }
-
-    /// Returns the origin of a response's text.
-    #[inline(never)]
-    pub fn answer(choice: u32) -> Origin {
-        Origin {
-            choice,
-            ..Origin::new(Known::Missing, Part::Text, Turn::Latest)
-        }
-    }
-
-    /// Returns the origin, in a stream, of a text in a member of a known object, by the member's index in its tables.
-    /// The same member of the next frame continues the text.
-    pub fn member(&self, number: usize) -> Origin {
-        const MAX_MEMBERS: u32 = 64;
-        let number = offset(number).min(MAX_MEMBERS).saturating_add(1);
-        Origin {
-            piece_of: self
-                .piece_of
-                .map(|outer| outer.saturating_mul(MAX_MEMBERS).saturating_add(number)),
-            ..self.clone()
-        }
-    }
-
-    /// Returns the same origin for a whole text.
-    pub fn whole(&self) -> Origin {
-        Origin {
-            piece_of: None,
-            ..self.clone()
-        }
-    }
-
-    /// Returns the same origin with another part.
-    #[inline(never)]
-    pub fn with_part(&self, part: Part) -> Origin {
-        Origin {
-            part,
-            ..self.clone()
-        }
-    }
 }
 
 /// Reader of a body.
@@ -201,15 +118,6 @@ impl<'b, 'v, F: FnMut(&mut Reader<'b>, Value<'v>)> VisitElement<'b, 'v> for F {
     fn take(&mut self, reader: &mut Reader<'b>, value: Value<'v>) {
         self(reader, value);
     }
-}
-
-/// Nodes of a JSON-RPC message.
-struct Section {
-    nodes: Range<u32>,
-    /// Index of the message that contains this one.
-    parent: Option<usize>,
-    /// Number of the top-level message that is, or contains, this one.
-    choice: u32,
 }
 
 impl<'b> Reader<'b> {
@@ -314,63 +222,6 @@ impl<'b> Reader<'b> {
         }
     }
 
-    /// Records a JSON-RPC message. Every event in it, including those of unknown texts, refers to the message. A
-    /// message inside another one is recorded after it.
-    pub fn message(&mut self, value: Value<'_>, message: RpcMessage) {
-        let start = value.place().node;
-        let end = value
-            .descendants()
-            .last()
-            .map_or(start, |last| last.value.place().node);
-        let parent = self.section_at(start);
-        let choice = match parent.and_then(|parent| self.messages.get(parent)) {
-            Some(parent) => parent.choice,
-            None => self
-                .messages
-                .last()
-                .map_or(0, |last| last.choice.saturating_add(1)),
-        };
-        self.messages.push(Section {
-            nodes: start..end.saturating_add(1),
-            parent,
-            choice,
-        });
-        self.reading.rpc.push(message);
-    }
-
-    /// Returns the innermost message that contains a node.
-    fn section_at(&self, node: u32) -> Option<usize> {
-        let after = self
-            .messages
-            .partition_point(|message| message.nodes.start <= node);
-        let mut at = after.checked_sub(1)?;
-        loop {
-            let section = self.messages.get(at)?;
-            if section.nodes.contains(&node) {
-                return Some(at);
-            }
-            at = section.parent?;
-        }
-    }
-
-    /// Assigns the events since `from` to their JSON-RPC messages. Later events have none.
-    pub fn end_messages(&mut self, from: usize) {
-        if self.messages.is_empty() {
-            return;
-        }
-        let mut events = std::mem::take(&mut self.reading.events);
-        for event in events.iter_mut().skip(from) {
-            let place = self.json.in_body(event.at);
-            let at = place.and_then(|place| self.section_at(place.node));
-            if let Some((at, section)) = at.and_then(|at| Some((at, self.messages.get(at)?))) {
-                event.rpc = Some(offset(at));
-                event.choice = section.choice;
-            }
-        }
-        self.reading.events = events;
-        self.messages.clear();
-    }
-
     /// Finishes the reading: every unclaimed value becomes text of class `unknown`.
     pub fn finish(mut self) -> (JsonBody<'b>, Reading) {
         self.report_unclaimed();
@@ -379,61 +230,6 @@ impl<'b> Reader<'b> {
         }
         self.end_messages(0);
         (self.json, self.reading)
-    }
-
-    /// Reports every unclaimed value in the current document.
-    fn report_unclaimed(&mut self) {
-        let Some(doc) = self.body() else { return };
-        let from = match self.direction {
-            Direction::Request => Known::Unknown,
-            Direction::Response => Known::Missing,
-        };
-        // In a request to a model, unknown members may contain further models.
-        let asks_models =
-            self.direction == Direction::Request && !self.reading.models.names.is_empty();
-        let mut naming = ModelNameScope::Nothing;
-        let mut key = None;
-        let mut group: Option<Event> = None;
-        // The keys of the root's members, from this place on.
-        let mut members = doc.root().members().map(|(key, _)| key.place()).peekable();
-        for node in doc.root().descendants() {
-            let place = node.value.place();
-            while members.peek().is_some_and(|member| *member < place) {
-                members.next();
-            }
-            if node.is_key {
-                key = Some(place);
-            }
-            let is_claimed = self.is_claimed(place);
-            let is_member = members.peek() == Some(&place);
-            if asks_models && naming.names(node.is_key, node.value, is_claimed, is_member) {
-                let name = node.value.text().unwrap_or_default();
-                self.reading.models.add(&name);
-            }
-            if is_claimed {
-                // A known value ends a run of unknown ones. The run is one event.
-                if let Some(event) = group.take() {
-                    self.reading.add(event);
-                }
-                continue;
-            }
-            let Some(form) = form_to_open(node.is_key, node.value) else {
-                continue;
-            };
-            let text = self.register(place, Class::Unknown, form, key.filter(|key| *key != place));
-            match &mut group {
-                Some(event) => event.texts.end = text.saturating_add(1),
-                None => {
-                    let mut event = Event::new(self.text_kind(), self.direction, place);
-                    event.from = from.clone();
-                    event.part = Part::Other;
-                    event.choice = self.choice_of(place);
-                    event.texts = text..text.saturating_add(1);
-                    group = Some(event);
-                }
-            }
-        }
-        self.reading.events.extend(group);
     }
 
     fn text_kind(&self) -> Kind {
@@ -879,81 +675,6 @@ fn is_encoded(content: &[u8]) -> bool {
     bytes
         .chunks(4096)
         .all(|chunk| chunk.iter().fold(true, |all, b| all & fits(*b)))
-}
-
-/// Scope of a member whose name announces models, in a body with unknown members.
-#[derive(Clone, Copy)]
-enum ModelNameScope {
-    Nothing,
-    /// The next value is a model's name.
-    Next,
-    /// Every value before this node is a model's name.
-    Until(u32),
-}
-
-impl ModelNameScope {
-    /// Visits the next node. Returns whether it is the name of a model.
-    fn names(&mut self, is_key: bool, value: Value<'_>, is_known: bool, is_member: bool) -> bool {
-        let is_inside = matches!(self, ModelNameScope::Until(end) if value.place().node < *end);
-        *self = match *self {
-            _ if is_inside => *self,
-            _ if is_known => ModelNameScope::Nothing,
-            _ if is_key && is_name_of_models(value, is_member) => ModelNameScope::Next,
-            ModelNameScope::Next => ModelNameScope::Until(value.end_node()),
-            _ => ModelNameScope::Nothing,
-        };
-        !is_key
-            && matches!(self, ModelNameScope::Until(_))
-            && value.kind() == json::ValueKind::String
-    }
-}
-
-/// Names of members that replace or change the model, at any position: TGI, LoRAX, vLLM, SGLang, Azure.
-const ADAPTERS: &[&str] = &[
-    "adapterid",
-    "adaptername",
-    "loraname",
-    "loraid",
-    "lorapath",
-    "lorarequest",
-    "deploymentid",
-    "deploymentname",
-    "engineid",
-    "modeluri",
-];
-/// Names with the same effect at the top level of a body. Elsewhere they belong to a search or a tool.
-const SERVED: &[&str] = &[
-    "engine",
-    "deployment",
-    "adapter",
-    "adapters",
-    "lora",
-    "loras",
-];
-
-/// Returns whether the name of a member announces models: `fallback_models`, `providerOptions.gateway.models`.
-fn is_name_of_models(value: Value<'_>, is_member: bool) -> bool {
-    let key = value.text().unwrap_or_default();
-    // A list in a form: `model[]`.
-    let key = key.strip_suffix("[]").unwrap_or(&key);
-    let folded: String = key
-        .chars()
-        .filter(|c| !matches!(c, '_' | '-'))
-        .map(|c| c.to_ascii_lowercase())
-        .collect();
-    if ADAPTERS.contains(&folded.as_str()) || (is_member && SERVED.contains(&folded.as_str())) {
-        return true;
-    }
-    let key = key.as_bytes();
-    ["model", "models", "fallbacks", "model_name", "model_id"]
-        .iter()
-        .any(|name| {
-            let before = key.strip_suffix(name.as_bytes());
-            before.is_some_and(|before| matches!(before.last(), None | Some(b'_')))
-        })
-        || [&b"Model"[..], b"Models", b"modelName", b"modelId"]
-            .iter()
-            .any(|name| key.ends_with(name))
 }
 
 /// Returns the form in which a node can contain text; `None` if it cannot.

@@ -1,7 +1,7 @@
 //! Steps of an interaction and the contents in them: in a request its input, in a response what was done. Each kind has its
 //! table: in one that is not known, nothing is claimed, and all of it is evaluated as text.
 
-use crate::event::{Attachments, Author, Class, Event, Kind, Known, Part, Turn};
+use crate::event::{Attachments, Author, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::{Attribution, Calls, TurnRole, Turns, emit_attributed};
 use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type, is_textual};
 use crate::wire::json::{self, Value};
@@ -389,30 +389,7 @@ pub(super) fn tool(reader: &mut Reader<'_>, tool: Value<'_>) {
     let origin = Origin::of(Author::System, Part::Definition);
     let kind = tool.get("type").and_then(|kind| kind.text());
     match kind.as_deref() {
-        Some("function") | None => {
-            let mut name = Known::Unknown;
-            let start = reader.text_count();
-            reader.rows(
-                tool,
-                FUNCTION,
-                &origin,
-                &mut |reader, key, value| match key {
-                    "name" => {
-                        if let Some(text) = reader.name(value) {
-                            name = Known::Is(text.into());
-                        }
-                    }
-                    "description" => {
-                        reader.register_text(value, Class::Text);
-                    }
-                    _ => {
-                        reader.tree(value);
-                    }
-                },
-            );
-            let texts = start..reader.text_count();
-            reader.offer(tool, name, texts);
-        }
+        Some("function") | None => reader.definition(tool, tool, FUNCTION),
         // Its functions run at the client.
         Some(kind @ "computer_use") => {
             let texts = reader.tree(tool);

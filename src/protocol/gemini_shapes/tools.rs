@@ -1,7 +1,7 @@
 //! Tools of a Gemini request: functions that the client runs, and tools that the provider runs, each in a member of its
 //! own.
 
-use crate::event::{Author, Class, Known, Part};
+use crate::event::{Author, Known, Part};
 use crate::protocol::gemini_shapes::parts::one_or_many;
 use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::wire::json::{self, Value};
@@ -42,7 +42,9 @@ pub(in crate::protocol) fn tools(reader: &mut Reader<'_>, value: Value<'_>) {
             known.push(value.place());
             match key {
                 _ if value.is_null() => reader.claim(value),
-                "functionDeclarations" => one_or_many(reader, value, function),
+                "functionDeclarations" => one_or_many(reader, value, |reader, function| {
+                    reader.definition(function, function, FUNCTION);
+                }),
                 "computerUse" => {
                     let texts = reader.tree(value);
                     reader.offer(value, Known::Is(key.into()), texts);
@@ -58,32 +60,6 @@ pub(in crate::protocol) fn tools(reader: &mut Reader<'_>, value: Value<'_>) {
             }
         }
     });
-}
-
-fn function(reader: &mut Reader<'_>, function: Value<'_>) {
-    let origin = Origin::of(Author::System, Part::Definition);
-    let mut name = Known::Unknown;
-    let start = reader.text_count();
-    reader.rows(
-        function,
-        FUNCTION,
-        &origin,
-        &mut |reader, key, value| match key {
-            "name" => {
-                if let Some(text) = reader.name(value) {
-                    name = Known::Is(text.into());
-                }
-            }
-            "description" => {
-                reader.register_text(value, Class::Text);
-            }
-            _ => {
-                reader.tree(value);
-            }
-        },
-    );
-    let texts = start..reader.text_count();
-    reader.offer(function, name, texts);
 }
 
 /// Returns the other spelling of a member's name: a rule may contain either.

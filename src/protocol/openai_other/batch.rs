@@ -2,7 +2,7 @@
 
 use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Known, Part};
-use crate::protocol::openai_shapes::{ANSWER, answer_member, beside};
+use crate::protocol::openai_shapes::{answer_member, beside, read_answer};
 use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::protocol::{
     Endpoint, Protocol, Recognised, RequestContext, Route, RouteHead, recognise,
@@ -173,17 +173,12 @@ pub(super) fn read_results(reader: &mut Reader<'_>, root: Value<'_>) {
 }
 
 fn result(reader: &mut Reader<'_>, value: Value<'_>) {
-    reader.row_lists(
-        value,
-        &[RESULT, ANSWER],
-        &beside(),
-        &mut |reader, key, value| match key {
-            _ if value.is_null() => reader.claim(value),
-            "results" => reader.array(value, result),
-            "response" | "batch_result" => answered(reader, value),
-            _ => answer_member(reader, key, value),
-        },
-    );
+    read_answer(reader, value, RESULT, &mut |reader, key, value| match key {
+        _ if value.is_null() => reader.claim(value),
+        "results" => reader.array(value, result),
+        "response" | "batch_result" => answered(reader, value),
+        _ => answer_member(reader, key, value),
+    });
 }
 
 fn answered(reader: &mut Reader<'_>, value: Value<'_>) {

@@ -13,7 +13,7 @@
 use crate::diag::codes;
 use crate::event::Part;
 use crate::protocol::json_edit::{self, ObjectWriter};
-use crate::protocol::openai_shapes::{ANSWER, answer_member, beside, content_part};
+use crate::protocol::openai_shapes::{answer_member, content_part, read_answer};
 use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::protocol::stream::{
     CallDelta, CallKey, Delta, EvaluatedCall, HeldFrames, KeepAlive, MAX_TEXTS, OrderingGroups,
@@ -192,22 +192,17 @@ impl StreamReader for EntryStream {
         };
         let number = entry.map_or(0, |(number, _)| offset(number));
         let at = json_edit::number(root, "content_index").unwrap_or(0);
-        reader.row_lists(
-            root,
-            &[EVENT, ANSWER],
-            &beside(),
-            &mut |reader, key, value| match key {
-                "type" | "name" | "arguments" => reader.claim(value),
-                _ if value.is_null() => reader.claim(value),
-                "content" => {
-                    let first = reader.frame.pieces.len();
-                    content_part(reader, value, &Origin::piece(0), false);
-                    self.texts
-                        .assign_all(reader, first, [number, at, 0], Update::Delta);
-                }
-                _ => answer_member(reader, key, value),
-            },
-        );
+        read_answer(reader, root, EVENT, &mut |reader, key, value| match key {
+            "type" | "name" | "arguments" => reader.claim(value),
+            _ if value.is_null() => reader.claim(value),
+            "content" => {
+                let first = reader.frame.pieces.len();
+                content_part(reader, value, &Origin::piece(0), false);
+                self.texts
+                    .assign_all(reader, first, [number, at, 0], Update::Delta);
+            }
+            _ => answer_member(reader, key, value),
+        });
         match entry {
             Some(entry) if is_call => self.call(reader, root, entry, &kind),
             _ => {}

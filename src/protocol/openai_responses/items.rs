@@ -3,9 +3,9 @@
 use super::mark::{self, ItemOwner};
 use super::offers;
 use crate::diag::codes;
-use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Turn};
+use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::{Calls, ROLES, TurnRole, Turns, author_of};
-use crate::protocol::openai_shapes::CACHE_CONTROL;
+use crate::protocol::openai_shapes::{CACHE_CONTROL, message_text};
 use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type};
 use crate::wire::json::{self, Value};
 use std::ops::Range;
@@ -433,7 +433,7 @@ fn output(
             return start..start;
         }
         _ => {
-            said(reader, value, origin, is_request);
+            message_text(reader, value, origin, is_request);
             return start..reader.text_count();
         }
     };
@@ -510,7 +510,7 @@ fn message(reader: &mut Reader<'_>, item: Value<'_>, origin: &Origin) {
         &origin,
         &mut |reader, key, value| match key {
             "content" => match value.kind() {
-                json::ValueKind::String => said(reader, value, &origin, false),
+                json::ValueKind::String => message_text(reader, value, &origin, false),
                 _ => reader.array(value, |reader, part| {
                     content_part(reader, part, &origin, false);
                 }),
@@ -518,16 +518,6 @@ fn message(reader: &mut Reader<'_>, item: Value<'_>, origin: &Origin) {
             _ => claim_type(reader, key, value),
         },
     );
-}
-
-/// Reads a text of a message or of a result; a result's event contains its text.
-fn said(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin, is_result: bool) {
-    let texts = reader.register_text(value, Class::Text);
-    if is_result {
-        reader.emit_duplicate(value, texts, origin);
-    } else {
-        reader.emit_text(value, texts, origin);
-    }
 }
 
 /// Reads a part of a message's content, or of a result's.
@@ -538,7 +528,7 @@ pub(super) fn content_part(
     is_result: bool,
 ) {
     if part.kind() == json::ValueKind::String {
-        said(reader, part, origin, is_result);
+        message_text(reader, part, origin, is_result);
         return;
     }
     let kind = part.get("type").and_then(|kind| kind.text());
@@ -556,7 +546,7 @@ pub(super) fn content_part(
     let mut is_read = false;
     reader.rows(part, PART, origin, &mut |reader, key, value| match key {
         _ if value.is_null() => reader.claim(value),
-        "text" => said(reader, value, origin, is_result),
+        "text" => message_text(reader, value, origin, is_result),
         // The text again, token by token: these are removed as a whole when the text is edited.
         "logprobs" => reader.claim_all(value),
         "file_id" => {

@@ -12,27 +12,30 @@
 //! {"type":"response.completed","sequence_number":5,"response":{"id":"resp_1","object":"response","status":"completed","output":[{"id":"msg_1","type":"message","role":"assistant","content":[{"type":"output_text","text":"Rain","annotations":[]}]}]}}
 //! ```
 
+mod correct;
+mod item;
 mod numbers;
 mod own;
 
-use super::items::{self, CALL, FOUND, ITEM, Items, MESSAGE, PART, THOUGHT};
+use super::items;
 use super::mark::{self, OpenCall};
 use super::removal::{
-    OUTPUT_TEXT, REFUSAL, correct_copies, correct_copies_in, denial_id, explaining_id, message_item,
+    OUTPUT_TEXT, REFUSAL, correct_copies, correct_copies_in, denial_id, message_item,
 };
 use super::{Common, RESPONSE, response_member};
-use crate::event::{Class, Known, Part, Pending};
-use crate::protocol::json_edit::{move_annotations, number, replace_present};
+use crate::event::{Class, Part, Pending};
+use crate::protocol::json_edit::number;
 use crate::protocol::openai_shapes::{ANSWER, beside, error};
 use crate::protocol::reader::{Row, Type};
 use crate::protocol::stream::{
-    ArgumentStep, CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, Extent, HeldFrame,
-    HeldFrames, KeepAlive, MAX_TEXTS, OrderingGroups, SnapshotCall, SnapshotCalls, SnapshotTexts,
-    StreamReader, SyntheticFrame, TextDelta, TextKey, TextPath, Update, is_done, too_many,
+    ArgumentStep, CallKey, ChangesByText, EvaluatedCall, Extent, HeldFrame, HeldFrames, KeepAlive,
+    MAX_TEXTS, OrderingGroups, SnapshotCalls, SnapshotTexts, StreamReader, SyntheticFrame,
+    TextDelta, TextKey, TextPath, Update, is_done, too_many,
 };
 use crate::protocol::{CannotRemove, Denial, Dialect, Origin, Reader, Removals, RequestContext};
-use crate::wire::json::{self, Edits, NodeId, Value, quote};
+use crate::wire::json::{self, Value, quote};
 use crate::wire::span::{index, offset};
+use item::CallAt;
 use numbers::Numbers;
 
 /// Members of events.
@@ -74,9 +77,6 @@ const EVENT: &[Row] = &[
     ("param", Type::Id),
     ("error", Type::Custom),
 ];
-
-/// Members of a reasoning item; both lists contain reasoning.
-const THOUGHTS: &[Row] = &[("summary", Type::Custom), ("content", Type::Custom)];
 
 /// Texts that arrive in deltas: the name of the events, the list of the item that contains the text, the part of the
 /// response, and the member of the final event that repeats the text.
@@ -389,139 +389,6 @@ impl ResponsesStream {
         self.calls.of(key).map(|call| call.path[0])
     }
 
-    /// Holds the frames of a call that has not run until the call ends.
-    fn hold(&self, reader: &mut Reader<'static>, element: NodeId, number: u32) {
-        if !self.item(number).is_some_and(|item| item.is_held) {
-            return;
-        }
-        for key in self.calls.open(&|call| call.path[0] == number) {
-            reader.call_piece(element, key, CallDelta::BEGIN);
-        }
-    }
-
-    fn read_item(
-        &mut self,
-        reader: &mut Reader<'static>,
-        event: Value<'_>,
-        item: Value<'_>,
-        number: u32,
-        phase: Phase,
-    ) {
-        let kind = items::kind_of(item);
-        let is_held = items::is_call(&kind) && !items::is_provider_run(item, &kind);
-        if !self.know_item(number, item.get("id"), is_held) {
-            too_many(reader);
-            return;
-        }
-        if is_held {
-            let is_kept = self.kept.unwrap_or(!self.context.unstored);
-            if let Some(known) = self.item_mut(number)
-                && known.marked.is_none()
-            {
-                known.marked = Some((explaining_id(item, is_kept), OpenCall::of(item)));
-            }
-        }
-        let (is_done, is_annotated) = self
-            .item(number)
-            .map_or((false, false), |item| (item.is_done, item.is_annotated));
-        let first = reader.reading.events.len();
-        match kind.as_str() {
-            "message" => {
-                let mut at = 0u32;
-                let origin = Origin::answer(0).with_part(Part::Other);
-                let tables = [ITEM, MESSAGE];
-                reader.row_lists(item, &tables, &origin, &mut |reader, key, value| match (
-                    key,
-                    value.kind(),
-                ) {
-                    ("content", json::ValueKind::Array) => reader.array(value, |reader, part| {
-                        let about = ItemText { item: number, at };
-                        self.read_part(reader, part, about, CONTENT);
-                        at = at.saturating_add(1);
-                    }),
-                    ("type", _) => reader.claim(value),
-                    _ => {}
-                });
-            }
-            "reasoning" => {
-                let origin = Origin::answer(0).with_part(Part::Other);
-                let tables = [ITEM, THOUGHTS];
-                reader.row_lists(
-                    item,
-                    &tables,
-                    &origin,
-                    &mut |reader, key, value| match key {
-                        _ if value.is_null() => reader.claim(value),
-                        "summary" => self.thoughts(reader, value, number, SUMMARY),
-                        "content" => self.thoughts(reader, value, number, CONTENT),
-                        _ => reader.claim(value),
-                    },
-                );
-            }
-            kind if items::is_call(kind) => {
-                self.read_call(reader, event, item, number, phase);
-            }
-            _ => Items::alone(reader, item),
-        }
-        // Each item is reported once, as soon as it is complete.
-        let is_copy = match phase {
-            Phase::Added => true,
-            Phase::Done => is_annotated,
-            Phase::Repeated => is_done,
-        };
-        if is_copy {
-            reader.mark_copies(first);
-        }
-    }
-
-    fn thoughts(
-        &mut self,
-        reader: &mut Reader<'static>,
-        thoughts: Value<'_>,
-        item: u32,
-        list: u32,
-    ) {
-        let mut at = 0u32;
-        let origin = Origin::piece(0);
-        reader.array(thoughts, |reader, thought| {
-            let first = reader.frame.pieces.len();
-            reader.plain_rows(thought, THOUGHT, &origin);
-            let path = [item, list, at];
-            self.texts.assign_all(reader, first, path, Update::Whole);
-            at = at.saturating_add(1);
-        });
-    }
-
-    fn read_part(
-        &mut self,
-        reader: &mut Reader<'static>,
-        part: Value<'_>,
-        about: ItemText,
-        list: u32,
-    ) {
-        let kind = part.get("type").and_then(|kind| kind.text());
-        let text_part = match kind.as_deref() {
-            Some("reasoning_text" | "summary_text") => Part::Reasoning,
-            Some("output_text" | "text" | "refusal") => Part::Text,
-            _ => {
-                items::content_part(reader, part, &Origin::answer(0), false);
-                return;
-            }
-        };
-        let origin = Origin::piece(0);
-        let first = reader.frame.pieces.len();
-        reader.rows(part, PART, &origin, &mut |reader, key, value| match key {
-            _ if value.is_null() => reader.claim(value),
-            "text" => {
-                reader.text(value, &origin.with_part(text_part));
-            }
-            "logprobs" => reader.claim_all(value),
-            _ => {}
-        });
-        let path = [about.item, list, about.at];
-        self.texts.assign_all(reader, first, path, Update::Whole);
-    }
-
     fn text(
         &mut self,
         reader: &mut Reader<'static>,
@@ -560,200 +427,6 @@ impl ResponsesStream {
         };
         let piece = TextDelta::new(channel, value.place(), Class::Unknown);
         self.texts.piece(reader, piece, path, Update::Delta);
-    }
-
-    fn read_call(
-        &mut self,
-        reader: &mut Reader<'static>,
-        event: Value<'_>,
-        item: Value<'_>,
-        number: u32,
-        phase: Phase,
-    ) {
-        let is_repeated = phase == Phase::Repeated;
-        if self.item(number).is_some_and(|item| item.denied.is_some()) {
-            // The item will be replaced.
-            reader.claim_all(item);
-            return;
-        }
-        let kind = items::kind_of(item);
-        let element = if is_repeated {
-            item.place()
-        } else {
-            event.place()
-        };
-        let own_name = item.get("name").and_then(|name| name.text());
-        let name = items::named_by_type(&kind).or(own_name.as_deref());
-        let provider_run = items::is_provider_run(item, &kind);
-        let call = CallAt {
-            item: number,
-            element,
-            name,
-            provider_run,
-        };
-        // A call that the provider runs need not be held before there is content to evaluate.
-        if !provider_run || phase != Phase::Added {
-            self.call_of(reader, &call, None);
-        }
-        let origin = Origin::answer(0).with_part(Part::Other);
-        let tables = [ITEM, CALL];
-        reader.row_lists(
-            item,
-            &tables,
-            &origin,
-            &mut |reader, key, value| match key {
-                "type" => reader.claim(value),
-                "name" => {
-                    reader.name(value);
-                }
-                _ if value.is_null() => reader.claim(value),
-                "result" => {
-                    reader.media(value);
-                    reader.uninspectable(item, "attachment");
-                }
-                key if FOUND.contains(&key) => {
-                    let mut result = items::find(reader, key, value, &origin);
-                    result.tool = name.map_or(Known::Unknown, |name| Known::Is(name.into()));
-                    reader.add_result(result, value, &|part| part.get("text"));
-                }
-                // An item that has begun is not complete yet.
-                "action" | "actions" | "operation" if phase == Phase::Added && is_hollow(value) => {
-                    reader.claim_all(value);
-                }
-                // The missing members arrive in deltas.
-                "operation" if phase == Phase::Added => {
-                    reader.claim_all(value);
-                    for (key, member) in value.members() {
-                        let path = vec![ArgumentStep::Name(key.text().unwrap_or_default().into())];
-                        self.argument(reader, member, &call, path, Extent::Part);
-                    }
-                }
-                _ => self.arguments(reader, value, &call, key, false),
-            },
-        );
-        if is_repeated {
-            self.end_calls(reader, number);
-        }
-    }
-
-    /// Returns the call of an item with this name, and with these arguments if they are set.
-    fn call_of(
-        &mut self,
-        reader: &mut Reader<'static>,
-        at: &CallAt<'_>,
-        arguments: Option<&str>,
-    ) -> Option<usize> {
-        let fits = |call: &SnapshotCall| {
-            call.path[0] == at.item
-                && (at.name.is_none() || call.name.is_none() || call.name.as_deref() == at.name)
-        };
-        let has = |call: &SnapshotCall| arguments.is_none_or(|text| call.has_arguments(text));
-        let is_open = |call: &SnapshotCall| call.so_far.length() == 0 && !call.has_ended;
-        let known = self
-            .calls
-            .last(&|call| fits(call) && has(call))
-            .or_else(|| self.calls.last(&|call| fits(call) && is_open(call)));
-        let number = match known {
-            Some(number) => number,
-            None => self.calls.add(reader, SnapshotCall::at([at.item, 0]))?,
-        };
-        let call = self.calls.get_mut(number)?;
-        if !call.has_ended {
-            let key = CallKey::block(offset(number));
-            let provider_run = at.provider_run;
-            reader.call_piece(at.element, key, CallDelta::Begin { provider_run });
-            if call.name.is_none()
-                && let Some(name) = at.name
-            {
-                call.name = Some(name.into());
-                reader.call_piece(at.element, key, CallDelta::Named(name.into()));
-            }
-        }
-        Some(number)
-    }
-
-    /// Reads arguments, or more of them; `member` is their name in the item.
-    fn arguments(
-        &mut self,
-        reader: &mut Reader<'static>,
-        value: Value<'_>,
-        at: &CallAt<'_>,
-        member: &str,
-        is_delta: bool,
-    ) {
-        let said = match value.kind() {
-            json::ValueKind::String => value.text().unwrap_or_default(),
-            json::ValueKind::Array | json::ValueKind::Object => {
-                String::from_utf8_lossy(value.raw())
-            }
-            _ => return,
-        };
-        reader.claim_all(value);
-        if said.is_empty() && !is_delta {
-            return;
-        }
-        let number = match is_delta {
-            true => self
-                .calls
-                .last(&|call| call.path[0] == at.item && !call.has_ended)
-                .or_else(|| self.call_of(reader, at, None)),
-            false => self.call_of(reader, at, Some(&said)),
-        };
-        let Some((number, call)) =
-            number.and_then(|number| Some((number, self.calls.get_mut(number)?)))
-        else {
-            return;
-        };
-        let place = value.place();
-        let what = if !is_delta && call.so_far.length() > 0 {
-            CallDelta::ArgumentsWhole(place)
-        } else {
-            call.so_far.push(&said);
-            match member {
-                "input" => CallDelta::Input(place),
-                "code" => CallDelta::Argument("code", place),
-                "queries" => CallDelta::Argument("queries", place),
-                _ => CallDelta::Arguments(place),
-            }
-        };
-        reader.call_piece(at.element, CallKey::block(offset(number)), what);
-    }
-
-    /// Reads one of the arguments, or more of one.
-    fn argument(
-        &mut self,
-        reader: &mut Reader<'static>,
-        value: Value<'_>,
-        at: &CallAt<'_>,
-        path: Vec<ArgumentStep>,
-        extent: Extent,
-    ) {
-        let going = |call: &SnapshotCall| call.path[0] == at.item && !call.has_ended;
-        let known = self.calls.last(&going);
-        let Some(number) = known.or_else(|| self.call_of(reader, at, None)) else {
-            return;
-        };
-        // A continuation of evaluated arguments is not an argument: it is read as unknown text.
-        if self.calls.get(number).is_some_and(going) && value.kind() == json::ValueKind::String {
-            reader.claim(value);
-            let what = CallDelta::At(path.into(), value.place(), extent);
-            reader.call_piece(at.element, CallKey::block(offset(number)), what);
-        }
-    }
-
-    fn end_item(&mut self, reader: &mut Reader<'static>, number: u32) {
-        self.texts.end(reader, &|[item, ..]| item == number);
-        self.end_calls(reader, number);
-        if let Some(item) = self.item_mut(number) {
-            item.is_done = true;
-        }
-    }
-
-    fn end_calls(&mut self, reader: &mut Reader<'static>, item: u32) {
-        let ended = self.calls.end(&|call| call.path[0] == item);
-        if !ended.is_empty() {
-            reader.piece(Delta::CallsEnd(ended));
-        }
     }
 
     /// Reads the object of the whole response.
@@ -813,138 +486,6 @@ impl ResponsesStream {
             reader.frame.last = true;
         }
     }
-
-    /// Corrects the members of a part that depend on its text: token probabilities repeat it, annotations point into
-    /// it.
-    fn correct_part(
-        &self,
-        part: Value<'_>,
-        path: TextPath,
-        edits: &mut Edits,
-        changes: &ChangesByText,
-    ) {
-        let Some(changes) = self.texts.changes_at(path, changes) else {
-            return;
-        };
-        replace_present(part, "logprobs", b"[]", edits);
-        if let Some(annotations) = part.get("annotations") {
-            move_annotations(annotations, edits, changes);
-        }
-    }
-
-    fn correct_item(
-        &self,
-        item: Value<'_>,
-        number: u32,
-        edits: &mut Edits,
-        changes: &ChangesByText,
-    ) {
-        let parts = item.get("content").into_iter();
-        for (at, part) in parts.flat_map(|content| content.elements()).enumerate() {
-            let path = [number, CONTENT, offset(at)];
-            self.correct_part(part, path, edits, changes);
-        }
-    }
-
-    /// Returns the id of a response that the provider stores, with its open calls if the id can contain them.
-    fn id_with_open_calls(&self, id: &str) -> Option<String> {
-        let open: Vec<Option<OpenCall>> = self
-            .items
-            .iter()
-            .filter(|item| item.denied.is_some())
-            .map(|item| item.marked.as_ref().and_then(|(_, call)| call.clone()))
-            .collect();
-        let is_kept = self.kept.unwrap_or(!self.context.unstored);
-        mark::response_id(id, &open).filter(|_| is_kept && !open.is_empty())
-    }
-
-    /// Replaces the id of a response that the provider stores by one that contains its open calls.
-    fn name_open_calls(&self, response: Value<'_>, edits: &mut Edits) {
-        let id = response.get("id");
-        if let (Some(id), Some(sent)) = (id, &self.sent_id)
-            && id.text().is_some_and(|id| *id != **sent)
-        {
-            let mut with = Vec::new();
-            quote(sent, &mut with);
-            edits.replace(id, with);
-        }
-    }
-
-    fn correct_event(
-        &self,
-        event: Value<'_>,
-        kind: &str,
-        edits: &mut Edits,
-        changes: &ChangesByText,
-    ) {
-        let about = self.about(event);
-        let path = [about.item, CONTENT, about.at];
-        match kind {
-            "output_text.annotation.added" => {
-                if let (Some(annotation), Some(changes)) = (
-                    event.get("annotation"),
-                    self.texts.changes_at(path, changes),
-                ) {
-                    move_annotations(annotation, edits, changes);
-                }
-            }
-            "output_item.done" => {
-                if let Some(item) = event.get("item") {
-                    self.correct_item(item, about.item, edits, changes);
-                }
-            }
-            "output_text.delta" if edits.is_empty() => {}
-            "output_text.delta" => replace_present(event, "logprobs", b"[]", edits),
-            _ => {
-                let part = event.get("part").unwrap_or(event);
-                self.correct_part(part, path, edits, changes);
-            }
-        }
-        if let Some(response) = event.get("response") {
-            self.name_open_calls(response, edits);
-        }
-        let output = event
-            .get("response")
-            .and_then(|response| response.get("output"));
-        let items = output.into_iter().flat_map(|output| output.elements());
-        for (at, item) in items.enumerate() {
-            let id = item.get("id").and_then(|id| id.text());
-            let number = self.number_of(id.as_deref(), Some(offset(at)));
-            let known = self.item(number);
-            match known.and_then(|item| item.denied.as_ref()) {
-                Some(text) if items::is_call(&items::kind_of(item)) => {
-                    let mut with = Vec::new();
-                    let marked = known.and_then(|item| item.marked.as_ref());
-                    let id =
-                        marked.map_or_else(|| explaining_id(item, false), |(id, _)| id.clone());
-                    message_item(&id, OUTPUT_TEXT, text, &mut with);
-                    edits.replace(item, with);
-                }
-                _ => self.correct_item(item, number, edits, changes),
-            }
-        }
-    }
-}
-
-/// Call in a frame.
-struct CallAt<'a> {
-    item: u32,
-    /// The value that contains this call and nothing else.
-    element: NodeId,
-    name: Option<&'a str>,
-    provider_run: bool,
-}
-
-/// Returns whether an action contains no text yet besides its type.
-fn is_hollow(value: Value<'_>) -> bool {
-    value.descendants().all(|node| {
-        node.is_key
-            || node.value.kind() != json::ValueKind::String
-            || node.value.raw_content().is_empty()
-            || value
-                .get("type")
-                .is_some_and(|kind| kind.place() == node.value.place())
-    })
 }
 
 /// Returns the name of an event without the common prefix.

@@ -46,6 +46,21 @@ pub(crate) fn answer_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>
     }
 }
 
+/// Reads a response of these members and those of [`ANSWER`]; `own` reads the custom ones.
+pub(crate) fn read_answer<'b>(
+    reader: &mut Reader<'b>,
+    root: Value<'_>,
+    members: &'static [Row],
+    own: &mut dyn FnMut(&mut Reader<'b>, &'static str, Value<'_>),
+) {
+    reader.row_lists(
+        root,
+        &[members, ANSWER],
+        &beside(),
+        &mut |reader, key, value| own(reader, key, value),
+    );
+}
+
 /// Returns the origin of text outside of any turn.
 pub(crate) fn beside() -> Origin {
     Origin::answer(0).with_part(Part::Other)

@@ -162,7 +162,7 @@ pub(crate) fn content_texts(
     let start = reader.text_count();
     let is_result = origin.from == Known::Is(Author::Tool);
     match value.kind() {
-        json::ValueKind::String => said(reader, value, origin, is_result),
+        json::ValueKind::String => message_text(reader, value, origin, is_result),
         json::ValueKind::Null => reader.claim(value),
         json::ValueKind::Array => {
             reader.claim(value);
@@ -184,7 +184,12 @@ pub(crate) fn content_texts(
 }
 
 /// Reads a text of a message. A result's event contains its text.
-fn said(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin, is_result: bool) {
+pub(crate) fn message_text(
+    reader: &mut Reader<'_>,
+    value: Value<'_>,
+    origin: &Origin,
+    is_result: bool,
+) {
     let texts = reader.register_text(value, Class::Text);
     if is_result {
         reader.emit_duplicate(value, texts, origin);
@@ -202,7 +207,7 @@ pub(crate) fn content_part(
 ) {
     // Some servers accept strings in the list.
     if part.kind() == json::ValueKind::String {
-        said(reader, part, origin, is_result);
+        message_text(reader, part, origin, is_result);
         return;
     }
     reader.rows(part, PART, origin, &mut |reader, key, value| match key {
@@ -212,14 +217,14 @@ pub(crate) fn content_part(
                 value,
                 &["value", "annotations"],
                 |reader, key, value| match key {
-                    "value" => said(reader, value, origin, is_result),
+                    "value" => message_text(reader, value, origin, is_result),
                     _ => {
                         let texts = reader.tree(value);
                         reader.emit_text(value, texts, &origin.with_part(Part::Other).whole());
                     }
                 },
             ),
-            _ => said(reader, value, origin, is_result),
+            _ => message_text(reader, value, origin, is_result),
         },
         // Mistral: a list of text parts, or a text.
         "thinking" => content(reader, value, &origin.with_part(Part::Reasoning)),

@@ -2,7 +2,7 @@
 
 use super::CACHE_CONTROL;
 use crate::diag::codes;
-use crate::event::{Author, Class, Known, Part, Turn};
+use crate::event::{Author, Class, Part, Turn};
 use crate::protocol::openai_responses::mcp_offer;
 use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type};
 use crate::wire::json::{self, Value};
@@ -155,32 +155,10 @@ fn definition_origin() -> Origin {
 
 /// Reads a tool that the client runs, with its name and its definition.
 pub(crate) fn named_offer(reader: &mut Reader<'_>, tool: Value<'_>, function: Value<'_>) {
-    let mut name = Known::Unknown;
-    let start = reader.text_count();
-    let origin = definition_origin();
     if function.place() == tool.place() {
         reader.word_of(tool, "type", "function|custom");
     }
-    reader.rows(
-        function,
-        FUNCTION,
-        &origin,
-        &mut |reader, key, value| match key {
-            "name" => {
-                if let Some(text) = reader.name(value) {
-                    name = Known::Is(text.into());
-                }
-            }
-            "description" => {
-                reader.register_text(value, Class::Text);
-            }
-            _ => {
-                reader.tree(value);
-            }
-        },
-    );
-    let texts = start..reader.text_count();
-    reader.offer(tool, name, texts);
+    reader.definition(tool, function, FUNCTION);
 }
 
 /// Reads which tools may, must or must not be called.

@@ -1,6 +1,6 @@
 //! Tools in every protocol: tool definitions, calls with their arguments, results.
 
-use super::{Origin, Reader, code_of};
+use super::{Origin, Reader, Row, code_of};
 use crate::event::{Attachments, Author, Class, Direction, Event, Kind, Known, Part};
 use crate::wire::json::{self, NodeId, ScanError, ScanErrorKind, Value};
 use crate::wire::sort;
@@ -79,6 +79,40 @@ impl<'v> CallBuilder<'v> {
 }
 
 impl Reader<'_> {
+    /// Reads the definition of a tool that the client runs, `{"name": "get_weather", "description": "…", "parameters":
+    /// {…}}`: custom members other than its name and its description are free structure. `tool` is the entry that
+    /// contains the definition, or the definition itself.
+    pub(in crate::protocol) fn definition(
+        &mut self,
+        tool: Value<'_>,
+        definition: Value<'_>,
+        members: &'static [Row],
+    ) {
+        let origin = Origin::of(Author::System, Part::Definition);
+        let mut name = Known::Unknown;
+        let start = self.text_count();
+        self.rows(
+            definition,
+            members,
+            &origin,
+            &mut |reader, key, value| match key {
+                "name" => {
+                    if let Some(text) = reader.name(value) {
+                        name = Known::Is(text.into());
+                    }
+                }
+                "description" => {
+                    reader.register_text(value, Class::Text);
+                }
+                _ => {
+                    reader.tree(value);
+                }
+            },
+        );
+        let texts = start..self.text_count();
+        self.offer(tool, name, texts);
+    }
+
     /// Adds the definition of a tool that the client runs: its name and the texts of its definition.
     pub fn offer(&mut self, tool: Value<'_>, name: Known<Box<str>>, texts: Range<u32>) {
         let mut event = Event::new(Kind::ToolOffer, self.direction, tool.place());
