@@ -1,5 +1,5 @@
 //! Agent2Agent, versions 0.3 and 1.0, in both bindings over HTTP: JSON-RPC at any path, and HTTP+JSON (`message:send`,
-//! `tasks/…`). One agent says something to another one; there are no models and no tools on the wire.
+//! `tasks/…`). One agent sends messages to another one, without models or tools on the wire.
 //!
 //! Source: the A2A specification and its protocol buffers of both versions, and what the official Python SDK sends.
 
@@ -125,7 +125,7 @@ fn named_like(method: &str) -> Option<&'static str> {
         .map(|(name, _)| *name)
 }
 
-/// What a method asks for.
+/// Operation of a method.
 fn endpoint_of(method: &str) -> Option<&'static str> {
     METHODS
         .iter()
@@ -196,7 +196,7 @@ impl Protocol for A2a {
         _: &Removals,
         _: &mut Edits,
     ) -> Result<(), CannotRemove> {
-        // Texts are edited where they stand, those of the history too; nothing repeats them elsewhere.
+        // Texts are edited in place, those of the history too; nothing else repeats them.
         Ok(())
     }
 

@@ -20,10 +20,10 @@ use crate::wire::json::{Edits, JsonBody, Value};
 /// The format.
 pub(super) struct AnthropicMessages;
 
-/// The same body, answered by a number; its text leaves all the same.
+/// Count of a request's tokens: the same body, whose text reaches the provider as well.
 pub(super) struct AnthropicCountTokens;
 
-/// The name that Vertex AI gives to the count, where a model stands otherwise; the model then stands in the body.
+/// Name of the token count at Vertex AI, in the position of the model; the model is then in the body.
 const VERTEX_COUNT: &str = "count-tokens";
 
 /// A call of Claude at Vertex AI.
@@ -99,7 +99,7 @@ impl Protocol for AnthropicMessages {
     }
 }
 
-/// A whole response that is nothing but a refusal.
+/// Returns a whole response that contains only a denial.
 pub(super) fn denied_text(denial: &Denial, context: &RequestContext) -> Vec<u8> {
     let model = context
         .models

@@ -28,7 +28,7 @@ const CACHE_CONTROL: Type = Type::Object(&[
     ("scope", Type::Word("global")),
 ]);
 
-/// Who asked for a call: the model, or a program that the model wrote and the provider runs.
+/// Caller of a tool: the model, or a program that the model wrote and the provider runs.
 const CALLER: Type = Type::Object(&[
     (
         "type",

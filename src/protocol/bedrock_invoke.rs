@@ -27,7 +27,7 @@ use crate::wire::letter_case;
 /// The format.
 pub(super) struct BedrockInvoke;
 
-/// Whose body it is.
+/// Model family of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ModelFamily {
     /// Anthropic's Messages, without model and stream.
@@ -40,7 +40,8 @@ enum ModelFamily {
     Plain,
 }
 
-/// Whose body a request has. The server goes by the model; where an ARN hides it, the body has to tell.
+/// Returns the family of a request's body. The server selects it by the model; where an ARN hides the model, the body
+/// decides.
 fn family_of_request(model: &str, root: Value<'_>) -> ModelFamily {
     if root.get("messages").is_none() {
         return ModelFamily::Plain;
@@ -57,7 +58,7 @@ fn family_of_request(model: &str, root: Value<'_>) -> ModelFamily {
     ModelFamily::Chat
 }
 
-/// Whose body a response has.
+/// Returns the family of a response's body.
 fn family_of_answer(root: Value<'_>) -> ModelFamily {
     let first_choice = root.get("choices").and_then(|choices| choices.element(0));
     let is_message = root
@@ -82,7 +83,7 @@ fn model_of(endpoint: &Endpoint) -> String {
     model.map_or_else(String::new, |model| letter_case::ascii_lower(model))
 }
 
-/// Reads a body of InvokeModel, also where it stands inside another one.
+/// Reads a body of InvokeModel, also inside another one.
 pub(super) fn invoke_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
     match family_of_request(&model_of(endpoint), root) {
         ModelFamily::Claude => request(reader, root, endpoint),

@@ -82,7 +82,7 @@ const SETTINGS: &[Row] = &[
         Type::Object(&[("mode", Type::Word("FAST|ACCURATE|OFF|ENABLED|DISABLED"))]),
     ),
 ];
-/// What answers of both versions hold beside what they are for.
+/// Members of responses in both versions beside their content.
 const ANSWER: &[Row] = &[
     ("id", Type::Id),
     ("response_id", Type::Id),
@@ -229,7 +229,7 @@ fn answer_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
     }
 }
 
-/// Tokens: those that the model saw if they are told, otherwise those that are paid for.
+/// Reads the usage: the tokens that the model read if they are reported, otherwise the billed ones.
 fn usage(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.object(value, COUNTED, |reader, key, value| match key {
         "tokens" | "billed_units" => {

@@ -282,7 +282,7 @@ mod tests {
             // Parallel calls in a message each.
             ("umm", 1..3, 3),
             ("ummrr", 1..3, 3),
-            // The user goes on: the calls are history.
+            // The user continues: the calls are history.
             ("umru", 0..0, 2),
             ("umrur", 0..0, 2),
             // The user's messages in a row are one turn, and it holds the results.

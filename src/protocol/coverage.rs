@@ -1,19 +1,19 @@
-//! What is evaluated of each route, as a table. The table in the documentation is written from it, and what a policy has to
-//! look at in a response follows from it.
+//! Coverage of each route: what is evaluated there. The page of routes is generated from it, and the responses that a
+//! policy has to evaluate follow from it.
 
 use super::Protocol;
 use crate::event::Kind;
 
-/// One route. No cell may be empty: what is not evaluated says why.
+/// Coverage of one route. No cell is empty: for what is not evaluated, it contains the reason.
 #[derive(Clone, Copy, Debug)]
 pub struct CoverageRow {
-    /// Method and path, or what else the route is recognised by.
+    /// Method and path, or other features that identify the route.
     pub route: &'static str,
-    /// What the client sends.
+    /// Request.
     pub request: Inspected,
-    /// What comes back in one piece.
+    /// Whole response.
     pub answer: Inspected,
-    /// What comes back as a stream.
+    /// Streamed response.
     pub stream: Inspected,
 }
 
@@ -26,17 +26,17 @@ pub const fn shown(text: &'static str) -> &'static str {
     }
 }
 
-/// What is evaluated of one direction.
+/// Evaluated events of one direction.
 #[derive(Clone, Copy, Debug)]
 pub enum Inspected {
-    /// Events of these kinds; and `uninspectable` for whatever can't be read.
+    /// Events of these kinds, and `uninspectable` for content that cannot be read.
     As(&'static [Kind]),
     /// Nothing, for this reason.
     Not(&'static str),
 }
 
 impl Inspected {
-    /// Streams are not read yet: they count as unreadable where a rule looks at answers.
+    /// Unread streams. They are unreadable for rules about responses.
     pub const UNREAD_STREAM: Inspected = Inspected::Not("AG2014");
 
     /// The kinds of events.
@@ -48,7 +48,7 @@ impl Inspected {
     }
 }
 
-/// Everything that a request of a conversation with tools can hold.
+/// Events of a request with a conversation and tools.
 pub const CONVERSATION: Inspected = Inspected::As(&[
     Kind::Request,
     Kind::Message,
@@ -56,18 +56,18 @@ pub const CONVERSATION: Inspected = Inspected::As(&[
     Kind::ToolCall,
     Kind::ToolResult,
 ]);
-/// A request that holds texts.
+/// Events of a request with texts.
 pub const TEXTS: Inspected = Inspected::As(&[Kind::Request, Kind::Message]);
-/// A request that is only asked.
+/// Event of a request without content.
 pub const ASKED: Inspected = Inspected::As(&[Kind::Request]);
-/// What models answer.
+/// Events of a model's response.
 pub const MODEL_ANSWER: Inspected = Inspected::As(&[Kind::Response, Kind::ToolCall]);
-/// What models answer whose provider runs tools, and tells what these gave.
+/// Events of a model's response whose provider runs tools and reports their results.
 pub const ANSWER_WITH_RESULTS: Inspected =
     Inspected::As(&[Kind::Response, Kind::ToolCall, Kind::ToolResult]);
-/// A response without calls.
+/// Events of a response without calls.
 pub const TEXT_ANSWER: Inspected = Inspected::As(&[Kind::Response]);
-/// A request that is never let through.
+/// Request that is always denied.
 pub const MINTED: Inspected = Inspected::Not("AG2013");
 
 /// Routes that belong to no protocol.
@@ -94,7 +94,7 @@ pub const OTHER_ROUTES: &[CoverageRow] = &[
     },
 ];
 
-/// What answers in a protocol can hold, whichever route was taken.
+/// Returns the kinds of events in responses of a protocol, over all of its routes.
 pub fn answers_of(protocol: &dyn Protocol) -> impl Iterator<Item = Kind> {
     protocol
         .coverage()

@@ -1,5 +1,5 @@
 //! Google's embeddings and predictions: `embedContent`, `batchEmbedContents`, `predict` (embeddings, images, videos), at the
-//! Gemini API and at Vertex AI. What is embedded was written by nobody in a conversation.
+//! Gemini API and at Vertex AI. Embedded texts have no author.
 
 use super::anthropic_shapes::add_request_event;
 use super::coverage::{TEXT_ANSWER, TEXTS, shown};

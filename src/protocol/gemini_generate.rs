@@ -1,5 +1,5 @@
 //! Gemini's `generateContent` and `streamGenerateContent`, at the Gemini API and at Vertex AI; the count of a request's tokens;
-//! what is put into a cache, and inline batches, which hold the same requests.
+//! cached contents, and inline batches, which contain the same requests.
 //!
 //! Source: Google's published SDK types and recorded exchanges.
 
@@ -24,13 +24,13 @@ use crate::wire::json::{Edits, JsonBody, Value};
 /// The format.
 pub(super) struct GeminiGenerate;
 
-/// The same request, answered by a number; its text leaves all the same.
+/// Count of a request's tokens: the same body, whose text reaches the provider as well.
 pub(super) struct GeminiCountTokens;
 
 const CACHE: &str = "cached_contents";
 const BATCH: &str = "batch_generate_content";
 
-/// Whether a streamed response comes as events. Otherwise it is an array that grows.
+/// Returns whether a streamed response consists of events. Otherwise it is an array that grows.
 fn answers_as_events(query: &str) -> bool {
     percent_decode(query)
         .split(['&', ';'])

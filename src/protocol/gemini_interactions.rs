@@ -97,7 +97,7 @@ static FORMAT: Format = Format {
     ],
 };
 
-/// How the id of a response of our own begins.
+/// Prefix of the id of a response that the filter creates.
 const OWN: &str = "agentguard-";
 
 fn is_own(id: Value<'_>) -> bool {
@@ -137,7 +137,7 @@ impl Protocol for GeminiInteractions {
             &system,
             &mut |reader, key, value| match key {
                 "model" => reader.model_beside_path(value, &endpoint.model),
-                // An agent takes whatever models it likes.
+                // An agent chooses its models itself.
                 "agent" => {
                     if let Some(agent) = reader.name(value) {
                         reader.reading.agent = Some(agent.into());
@@ -197,7 +197,7 @@ impl Protocol for GeminiInteractions {
         true
     }
 
-    /// A refused answer has an id that the provider never gave out: a client that goes on from it begins anew.
+    /// A denied response has an id that is unknown to the provider: a client that continues from it starts over.
     fn restore(&self, root: Value<'_>, edits: &mut Edits) {
         for name in ["previous_interaction_id", "previousInteractionId"] {
             if root.get(name).is_some_and(is_own) {
@@ -211,7 +211,7 @@ impl Protocol for GeminiInteractions {
     }
 }
 
-/// What an interaction says of itself, and its steps.
+/// Reads an interaction: its own members, and its steps.
 fn interaction(reader: &mut Reader<'_>, root: Value<'_>) {
     let origin = Origin::answer(0);
     reader.rows(

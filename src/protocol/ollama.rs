@@ -1,7 +1,7 @@
 //! Ollama's own format: `POST …/api/chat`, `…/api/generate`, `…/api/embed` and the calls that manage models.
 //!
-//! Source: Ollama's API documentation and published SDK types. A request that does not say otherwise is answered as a
-//! stream.
+//! Source: Ollama's API documentation and published SDK types. Responses are streamed
+//! unless the request contains `"stream": false`.
 
 mod removal;
 mod stream;
@@ -44,7 +44,7 @@ const GENERATE_ROUTES: &[RouteSpec] = &[
     json("api/experimental/web_fetch", "web_fetch"),
 ];
 
-/// Endpoints that response as a stream unless the request says otherwise.
+/// Endpoints whose responses are streamed by default.
 const STREAMED: &[&str] = &["chat", "generate", "create", "pull", "push"];
 
 const REQUEST: &[Row] = &[
@@ -238,7 +238,7 @@ fn read_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
     let system = Origin::of(Author::System, Part::Text);
     let user = Origin::of(Author::User, Part::Text);
     let mut stream = None;
-    // The model that is used is named first, wherever it stands.
+    // The requested model leads the set, whatever the order of members.
     if let Some(value) = root.get("model") {
         openai_shapes::model(reader, value);
     }
@@ -264,7 +264,7 @@ fn read_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
             "images" => images(reader, value),
             "tools" => reader.array(value, tool_offer),
             "format" => format(reader, value),
-            // What was said before, as tokens.
+            // The conversation so far, as tokens.
             "context" => {
                 let has_tokens = value.elements().next().is_some();
                 reader.claim_numbers(value);
@@ -497,7 +497,7 @@ fn answer_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
         }
         "prompt_eval_count" => reader.reading.usage.input_tokens = reader.number(value),
         "eval_count" => reader.reading.usage.output_tokens = reader.number(value),
-        // The text once more, token by token: it goes as a whole when the text is edited.
+        // The text again, token by token: dropped as a whole when the text is edited.
         "logprobs" => reader.claim_all(value),
         _ => error(reader, value),
     }
@@ -520,7 +520,7 @@ fn message_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>, origin: 
     }
 }
 
-/// How every line of our own begins.
+/// Beginning of a line that the filter creates.
 fn common(context: &RequestContext, out: &mut Vec<u8>) {
     let model = context.models.names.first().map_or("", |model| model);
     out.extend_from_slice(br#""model":"#);

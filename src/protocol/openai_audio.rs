@@ -70,7 +70,7 @@ const RESPONSE: &[Row] = &[
     ("audio_data", Type::Custom),
     ("x_groq", Type::Object(&[("id", Type::Id)])),
 ];
-/// A stretch of what was said, or one word of it.
+/// Segment of a transcript, or one word of it.
 const SEGMENT: &[Row] = &[
     ("id", Type::Id),
     ("type", Type::Id),
@@ -132,15 +132,15 @@ impl Protocol for OpenAiAudio {
                     reader.media(value);
                     reader.uninspectable(value, "attachment");
                 }
-                // The text once more, token by token: it goes as a whole when the text is edited.
+                // The text again, token by token: dropped as a whole when the text is edited.
                 "logprobs" => reader.claim_all(value),
                 _ => answer_member(reader, key, value),
             }
         });
     }
 
-    /// What was said stands there as a whole, by segments, by words and by tokens. What an edit took out of one may be
-    /// spread over several of another, so that after an edit only the whole is left.
+    /// Keeps only the whole transcript after an edit: an edited range may be spread over several of its segments, words
+    /// and tokens.
     fn remove_from_response(
         &self,
         json: &JsonBody<'_>,

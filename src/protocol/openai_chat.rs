@@ -250,7 +250,7 @@ impl Protocol for OpenAiChat {
     }
 }
 
-/// Whether a request of this shape must hold a conversation or a prompt.
+/// Whether a request of this shape must contain a conversation or a prompt.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum ConversationRequired {
     /// Without one, the server would read something else than we do.
@@ -273,7 +273,7 @@ pub(super) fn read_request(
         turns: Turns::of(list.map(|message| TurnRole::of(&author_of(message, ROLES), false))),
         calls: Calls::default(),
     };
-    // The first choice is named first, wherever it stands.
+    // The requested model leads the set, whatever the order of members.
     if let Some(value) = root.get("model") {
         openai_shapes::model(reader, value);
     }
@@ -288,7 +288,7 @@ pub(super) fn read_request(
     {
         reader.problem(codes::AG2001, root, "`messages` is missing");
     }
-    // Google's compatible endpoint: what Gemini would be asked under `cachedContent`.
+    // Google's compatible endpoint: Gemini's `cachedContent`.
     let google = root.get("extra_body").and_then(|body| body.get("google"));
     let cached = google.and_then(|google| google.get("cached_content"));
     if let Some(cached) = cached.filter(|cached| !cached.is_null()) {
@@ -344,7 +344,6 @@ pub(super) fn denied_response(
     out
 }
 
-/// Where in `messages` the last assistant message stands.
 /// A request while it is read.
 struct RequestReader {
     turns: Turns,
@@ -392,7 +391,7 @@ impl RequestReader {
             "web_search_options" => {
                 reader.provider_run_offer(value, &["web_search_options", "web_search"]);
             }
-            // xAI and Qwen search unless they are told not to.
+            // xAI and Qwen search unless the request turns it off.
             "search_parameters" => {
                 let is_off = value.get("mode").is_some_and(|mode| mode.is_text("off"));
                 if !is_off {
@@ -528,7 +527,7 @@ fn read_choice(reader: &mut Reader<'_>, choice: Value<'_>, number: u32) {
                 }
                 reader.word(value, FINISH_REASONS);
             }
-            // The text once more, token by token: it goes as a whole when the text is edited.
+            // The text again, token by token: dropped as a whole when the text is edited.
             "logprobs" | "log_probs" => reader.claim_all(value),
             "error" => error(reader, value),
             _ => response_message(reader, value, &origin),

@@ -1,4 +1,4 @@
-//! Legacy completions and whatever else continues a prompt: `POST …/completions`, Mistral's `fim` and `agents`, stored
+//! Legacy completions and other endpoints that continue a prompt: `POST …/completions`, Mistral's `fim` and `agents`, stored
 //! prompts of gateways, and the servers that speak a format of their own (TGI, llama.cpp, SGLang).
 //!
 //! Source: OpenAI's API reference; Mistral's and Portkey's; TGI's and llama.cpp's documentation.

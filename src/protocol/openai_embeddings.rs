@@ -1,4 +1,4 @@
-//! Embeddings: `POST …/embeddings`. What is embedded leaves as any prompt does; what comes back is numbers.
+//! Embeddings: `POST …/embeddings`. Embedded texts reach the provider like prompts; responses are numbers.
 
 use super::coverage::shown;
 use super::openai_shapes::{self, answer_member, inputs, read_answer, user_id};

@@ -1,4 +1,4 @@
-//! Moderations: `POST …/moderations`. What is classified leaves as any prompt does; what comes back is verdicts. Mistral
+//! Moderations: `POST …/moderations`. Classified texts reach the provider like prompts; responses are verdicts. Mistral
 //! also takes a conversation, at `…/chat/moderations`.
 
 use super::coverage::shown;

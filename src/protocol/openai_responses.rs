@@ -203,7 +203,7 @@ impl Protocol for OpenAiResponses {
 /// Reads a request, or what it shares with counting tokens and compacting a conversation.
 pub(super) fn read_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
     reader.reading.params = Some(root.place());
-    // The first choice is named first, wherever it stands.
+    // The requested model leads the set, whatever the order of members.
     if let Some(value) = root.get("model") {
         openai_shapes::model(reader, value);
     }
@@ -253,7 +253,7 @@ fn request_member(reader: &mut Reader<'_>, key: &'static str, value: Value<'_>) 
         "prompt" => stored_prompt(reader, value),
         "previous_response_id" => {
             reader.id(value);
-            // One of ours that stands for nothing does not leave.
+            // An id that the filter created for nothing is not forwarded.
             if mark::standing(Some(value)) != ItemOwner::Nothing {
                 continues(reader, value, Pending::ById);
             }
@@ -353,7 +353,7 @@ pub(super) fn denied_response(denial: &Denial, context: &RequestContext) -> Vec<
     Common::of(denial, context).response("completed", &output)
 }
 
-/// What every object of a response repeats, as JSON.
+/// Members that every object of a response repeats, as JSON.
 #[derive(Debug, Default)]
 struct Common {
     id: Vec<u8>,
@@ -362,7 +362,7 @@ struct Common {
 }
 
 impl Common {
-    /// What a response of our own says.
+    /// Returns the members of a response that the filter creates.
     fn of(denial: &Denial, context: &RequestContext) -> Common {
         let mut common = Common::default();
         let id = format!("resp_agentguard_{}", denial.request_id);

@@ -1,11 +1,11 @@
-//! Regions: where a cloud processes a request, as its host or its path says.
+//! Regions: where a cloud processes a request, from its host or its path.
 //!
 //! ```text
 //! bedrock-runtime.eu-central-1.amazonaws.com      eu-central-1
 //! europe-west4-aiplatform.googleapis.com          europe-west4
 //! aiplatform.googleapis.com/v1/projects/p/locations/us-east5/…   us-east5
 //! westeurope.api.cognitive.microsoft.com          westeurope
-//! NAME.openai.azure.com                           unknown: the resource's name does not say
+//! NAME.openai.azure.com                           unknown: the resource's name contains none
 //! ```
 //!
 //! A cross-region inference profile of Bedrock (`eu.anthropic.claude-…`) sends a request to any region of its geography,

@@ -175,7 +175,7 @@ pub enum Extent {
     Last,
     /// All of the argument, repeated if part of it has arrived.
     Whole,
-    /// All of the argument, which is `null`, whatever the value itself is.
+    /// The whole argument is `null`; the value at this place is ignored.
     Null,
 }
 

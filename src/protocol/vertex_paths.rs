@@ -5,16 +5,16 @@ use super::{Endpoint, RouteHead};
 use crate::event::Known;
 use crate::wire::letter_case;
 
-/// What a path says: whose model, which, and what is asked of it.
+/// Model call in a path: publisher, model and verb.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct VertexCall {
-    /// Who made the model; absent at the Gemini API and behind endpoints.
+    /// Publisher of the model; absent at the Gemini API and behind endpoints.
     pub(super) publisher: Option<String>,
     /// The model, without `models/`; with its collection where that is another one (`tunedModels/x`, `endpoints/1`).
     pub(super) model: String,
     /// The model that answers is hidden behind a name: a tuned model, an endpoint.
     pub(super) hidden: bool,
-    /// What is asked, in lower case: `generatecontent`.
+    /// Verb in lower case: `generatecontent`.
     pub(super) verb: String,
 }
 
@@ -50,7 +50,7 @@ pub(super) fn vertex_call(head: &RouteHead<'_>) -> Option<VertexCall> {
     };
     let (model, hidden) = match letter_case::ascii_lower(collection).as_str() {
         "models" => (name.to_owned(), false),
-        // Vertex AI's own models without a publisher, tuned models, and whatever is deployed behind an endpoint.
+        // Vertex AI's own models without a publisher, tuned models, and models behind an endpoint.
         "tunedmodels" | "endpoints" | "reasoningengines" | "dynamic" => {
             (format!("{collection}/{name}"), true)
         }

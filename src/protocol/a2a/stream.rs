@@ -1,4 +1,4 @@
-//! What an agent says while it works: a task, then its states and its artifacts as they grow, or one message. Source: the
+//! Streamed responses of an agent: a task, then its states and its artifacts as they grow, or one message. Source: the
 //! specification, "Streaming" of both versions.
 //!
 //! ```text
@@ -36,10 +36,10 @@ const RESTING: &[&str] = &[
     "TASK_STATE_AUTH_REQUIRED",
 ];
 
-/// Lane of the states that a task goes through.
+/// Ordering group of the states of a task.
 const STATES: u32 = 0;
 
-/// A streamed response of an agent. The text of an artifact may arrive in chunks, and is one text whatever its parts are.
+/// Streamed response of an agent. The text of an artifact may arrive in chunks, and is one text over all of its parts.
 pub(super) struct A2aStream {
     context: RequestContext,
     /// Numbers of the artifacts so far, by their ids.
@@ -94,14 +94,14 @@ impl A2aStream {
     }
 }
 
-/// What a frame holds of artifacts.
+/// Chunks of artifacts in a frame.
 #[derive(Default)]
 struct ArtifactChunks {
     pieces: Vec<(NodeId, TextDelta)>,
     lanes: OrderingGroups,
     /// Texts that begin anew.
     before: Vec<TextKey>,
-    /// Texts of which this is said to be the last chunk.
+    /// Texts whose last chunk this is.
     last: Vec<TextKey>,
     /// Texts that are complete.
     after: Vec<TextKey>,
@@ -134,7 +134,7 @@ impl StreamReader for A2aStream {
         let mut is_state = false;
         let mut rests = true;
         if let Some(result) = read::result_of(root, &self.context) {
-            // Each is bare, or stands under its name.
+            // Each is bare, or a member with its name.
             let bare = Some(result);
             let update = member(result, "artifactUpdate", "artifact_update");
             for holder in [bare, update].into_iter().flatten() {
@@ -192,7 +192,7 @@ impl StreamReader for A2aStream {
         _: &mut HeldFrame,
         _: &Removals,
     ) -> Result<(), CannotRemove> {
-        // Texts are edited where they stand; what repeats an artifact is edited as what it repeats.
+        // Texts are edited in place; a copy of an artifact is edited like the artifact.
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! What stands where, in both versions and both spellings: JSON has `messageId`, the SDK's HTTP+JSON of 0.3 also
+//! Rows of both versions, in both spellings: JSON has `messageId`, the SDK's HTTP+JSON of 0.3 also
 //! `message_id`.
 
 use crate::event::Part;
@@ -15,7 +15,7 @@ const ROLE: Type = Type::Word("user|agent|ROLE_USER|ROLE_AGENT|ROLE_UNSPECIFIED"
 
 const META: Type = Type::Tree(Part::Other);
 
-/// Something that one side says.
+/// Message of either side.
 pub(super) const MESSAGE: &[Row] = &[
     ("messageId", Type::PeerId),
     ("message_id", Type::PeerId),
@@ -77,7 +77,7 @@ const ARTIFACT: Type = Type::Object(&[
     ("extensions", Type::List(&Type::Reference)),
 ]);
 
-/// What an agent answers, whatever was asked: a message, a task, an update of one, a list; each bare or under its name.
+/// Result of any method: a message, a task, an update of one, a list; each bare or under its name.
 pub(super) const RESULT: &[Row] = &[
     ("message", Type::Custom),
     ("msg", Type::Custom),
@@ -157,7 +157,7 @@ const AUTHENTICATION: Type = Type::Object(&[
     ("credentials", Type::PeerId),
 ]);
 
-/// Where a server shall post updates.
+/// Webhook for updates.
 const CONFIG: &[Row] = &[
     ("id", Type::PeerId),
     ("name", Type::PeerId),

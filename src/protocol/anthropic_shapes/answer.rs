@@ -6,7 +6,7 @@ use crate::protocol::conversation::{Attribution, Calls};
 use crate::protocol::reader::{Origin, Reader, Row, Type, UsageKeys};
 use crate::wire::json::{self, Value};
 
-/// Why a response was refused.
+/// Reason of the model's refusal.
 pub(super) const STOP_DETAILS: Type = Type::Object(&[
     ("type", Type::Word("refusal")),
     (
@@ -98,7 +98,7 @@ pub(in crate::protocol) fn error(reader: &mut Reader<'_>, value: Value<'_>, orig
     }
 }
 
-/// Counts of tokens. What was read from the cache and what was written to it is not in `input_tokens`.
+/// Counts of tokens. Tokens read from the cache or added to it are not in `input_tokens`.
 const USAGE: UsageKeys = UsageKeys {
     input: "input_tokens",
     output: "output_tokens",

@@ -169,7 +169,7 @@ pub(in crate::protocol) fn content(
     }
 }
 
-/// One block. What it says goes on in other frames where its speaker's origin says so; everything else in it is whole.
+/// Reads one block. Its text continues in other frames if its origin has a number; everything else in it is whole.
 pub(super) fn block(
     reader: &mut Reader<'_>,
     block: Value<'_>,
@@ -275,7 +275,7 @@ const PLAIN: &[Row] = &[
 ];
 const NESTED: &[Row] = &[("type", Type::Word("content")), ("content", Type::Custom)];
 
-/// Where a medium's bytes or words stand. What can be read is counted; what can't is uninspectable too.
+/// Source of a medium's bytes or text. Readable media are counted; others are uninspectable as well.
 fn source(
     reader: &mut Reader<'_>,
     source: Value<'_>,

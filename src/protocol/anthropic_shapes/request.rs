@@ -137,7 +137,7 @@ pub(in crate::protocol) fn request(reader: &mut Reader<'_>, root: Value<'_>, end
                 .is_some_and(|kind| kind.is_text("mcp_toolset"))
         })
     });
-    // First, so that the model that was asked for leads the set wherever it stands.
+    // First, so that the requested model leads the set, whatever the order of members.
     if let Some(model) = root.get("model") {
         reader.model_beside_path(model, &endpoint.model);
     }
@@ -229,7 +229,7 @@ fn tool_choice(reader: &mut Reader<'_>, value: Value<'_>) {
 }
 
 /// Models that response where the first refuses or is overloaded: a list of models with settings, of names (gateways), or
-/// `default`, which is whatever the provider takes.
+/// `default`, which the provider chooses.
 fn fallbacks(reader: &mut Reader<'_>, value: Value<'_>) {
     const FALLBACK: &[Row] = &[
         ("model", Type::Model),

@@ -1,5 +1,5 @@
-//! A message that streams: `message_start`, then blocks, each with its start, its deltas and its stop, then `message_delta`
-//! and `message_stop`. Blocks of text in a row are one text to whoever reads them.
+//! Streamed messages: `message_start`, then blocks, each with its start, its deltas and its stop, then `message_delta`
+//! and `message_stop`. Consecutive text blocks are one text.
 //!
 //! ```text
 //! {"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"claude-opus-4-1","content":[],"stop_reason":null,"usage":{"input_tokens":9,"output_tokens":1}}}
@@ -45,7 +45,7 @@ const EVENT: &[Row] = &[
 ];
 const EVENTS: &str = "message_start|content_block_start|content_block_delta|content_block_stop|\
      message_delta|message_stop|ping|error";
-/// What a delta adds to a block. Clients go by its type or by its members: all are read, whichever stand together.
+/// Members of a delta. Clients select by its type or by its members, so all are read, in any combination.
 const DELTA: &[Row] = &[
     (
         "type",
@@ -63,7 +63,7 @@ const DELTA: &[Row] = &[
     ("citation", Type::Object(CITATION)),
     ("estimated_tokens", Type::Number),
 ];
-/// What `message_delta` says of the whole message.
+/// Members of `message_delta` about the whole message.
 const END: &[Row] = &[
     ("stop_reason", Type::Custom),
     ("stop_sequence", Type::Text(Part::Other)),

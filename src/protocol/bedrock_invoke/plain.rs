@@ -354,7 +354,7 @@ fn prompt(reader: &mut Reader<'_>, value: Value<'_>) {
     }
 }
 
-/// How each family says a refusal: a member of its answers, what stands before the text, what after.
+/// Denial of each family: a member of its responses, the bytes before the text, and those after it.
 const REFUSED: &[(&str, &str, &str)] = &[
     (
         "results",

@@ -1,5 +1,5 @@
-//! A response of InvokeModel that streams: each frame holds an event of the model family's own in base64. The first one tells
-//! which family's it is.
+//! Streamed responses of InvokeModel: each frame contains an event of the model's family in base64. The first one shows
+//! the family.
 //!
 //! ```text
 //! {"bytes":"eyJ0eXBlIjoibWVzc2FnZV9zdG9wIn0=","p":"abcd"}    with {"type":"message_stop"} inside

@@ -1,4 +1,4 @@
-//! What embeds, ranks, classifies, summarises or continues texts.
+//! Endpoints that embed, rank, classify, summarise or continue texts.
 
 use super::{ANSWER, answer_member, error_text, quoted};
 use crate::event::Part;
@@ -113,7 +113,7 @@ pub(super) fn read_response(reader: &mut Reader<'_>, root: Value<'_>) {
         &mut |reader, key, value| match key {
             _ if value.is_null() => reader.claim(value),
             "embeddings" => embeddings(reader, value),
-            // The text once more, token by token: it goes as a whole when the text is edited.
+            // The text again, token by token: dropped as a whole when the text is edited.
             "token_likelihoods" => reader.claim_all(value),
             "message" => error_text(reader, value),
             _ => answer_member(reader, key, value),
@@ -143,7 +143,7 @@ pub(super) fn denied_generation(denial: &Denial) -> Vec<u8> {
     out
 }
 
-/// Texts are edited where they stand, and what repeats them token by token goes.
+/// Drops the tokens that repeat edited texts.
 pub(super) fn remove_from_response(
     json: &JsonBody<'_>,
     removals: &Removals,

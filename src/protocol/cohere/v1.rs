@@ -67,7 +67,7 @@ pub(super) fn read_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &
             reader.uninspectable(value, "provider_state");
             reader.reading.continues_elsewhere = true;
         }
-        // Searches and other sources that Cohere asks itself.
+        // Searches and other sources that Cohere queries itself.
         "connectors" => reader.array(value, |reader, connector| {
             let mut name = None;
             reader.object(connector, &["id"], |reader, _, value| {
@@ -83,7 +83,7 @@ pub(super) fn read_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &
     reader.reading.add(event);
 }
 
-/// One turn of the history. Roles are written in any letter case.
+/// One turn of the history. Roles have any letter case.
 fn history(reader: &mut Reader<'_>, turn: Value<'_>) {
     let role = turn.get("role").and_then(|role| role.text());
     let role = role.map(|role| role.to_ascii_uppercase());
@@ -190,7 +190,7 @@ pub(super) fn denied_response(denial: &Denial) -> Vec<u8> {
     out
 }
 
-/// The response stands there once more as the last turn of the history.
+/// Edits a response. The last turn of its history repeats it.
 pub(super) fn remove_from_response(
     json: &JsonBody<'_>,
     removals: &Removals,

@@ -134,10 +134,10 @@ pub(super) fn read_response(reader: &mut Reader<'_>, root: Value<'_>) {
         &tables,
         &origin,
         &mut |reader, key, value| match key {
-            // An error says what is wrong where a response has its message.
+            // An error's message has the name of a response's message.
             "message" if value.kind() == json::ValueKind::String => error_text(reader, value),
             "message" => said(reader, value),
-            // The text once more, token by token: it goes as a whole when the text is edited.
+            // The text again, token by token: dropped as a whole when the text is edited.
             "logprobs" => reader.claim_all(value),
             _ => answer_member(reader, key, value),
         },
@@ -254,7 +254,7 @@ fn correct_citations(message: Value<'_>, removals: &Removals, edits: &mut Edits)
     }
 }
 
-/// Puts a text after whatever the message says, and takes the list of calls out if none is left.
+/// Appends a text to the message, and removes the list of calls if none is left.
 fn explain(message: Value<'_>, none_left: bool, text: &str, edits: &mut Edits) {
     let part = text_part(text);
     let gone: &[&str] = if none_left { &["tool_calls"] } else { &[] };

@@ -1,4 +1,4 @@
-//! What is taken out of an interaction, and what takes its place.
+//! Removal of denied parts from an interaction, and their replacements.
 
 use crate::protocol::gemini_shapes::moved;
 use crate::protocol::json_edit::{ObjectWriter, tag};
@@ -21,7 +21,7 @@ pub(super) fn denied_text(text: &str, id: &str, model: Option<&str>) -> Vec<u8> 
     out
 }
 
-/// What an interaction says of itself.
+/// Status and output of an interaction.
 pub(super) fn describe(root: &mut ObjectWriter<'_>, status: &str, id: &str, model: Option<&str>) {
     root.text("id", id);
     root.text("object", "interaction");

@@ -60,7 +60,7 @@ const THOUGHT: &[Row] = &[
     ("summary", Type::Custom),
 ];
 
-/// Who speaks in a step of the input.
+/// Returns the author of a step of the input.
 fn author_of(step: Value<'_>) -> Known<Author> {
     let kind = step.get("type").and_then(|kind| kind.text());
     let role = step.get("role").and_then(|role| role.text());
@@ -128,7 +128,7 @@ pub(super) fn answering(origin: Origin) -> Attribution {
     }
 }
 
-/// A step, or a content that stands where a step may. Its text goes on in other frames where its speaker's origin says so;
+/// Reads a step, or a content in the position of a step. Its text continues in other frames if its origin has a number;
 /// everything else in it is whole.
 pub(super) fn step(
     reader: &mut Reader<'_>,

@@ -1,4 +1,4 @@
-//! An interaction that streams: `interaction.created`, then steps, each with its start, its deltas and its stop, then
+//! Streamed interactions: `interaction.created`, then steps, each with its start, its deltas and its stop, then
 //! `interaction.completed`. Before there were steps, contents came in the same way.
 //!
 //! ```text
@@ -45,7 +45,7 @@ const EVENT: &[Row] = &[
 const EVENTS: &str = "interaction.created|interaction.start|interaction.status_update|\
      interaction.completed|interaction.complete|step.start|step.delta|step.stop|\
      content.start|content.delta|content.stop|error";
-/// What a delta adds to a step. Clients go by its type or by its members: all are read, whichever stand together.
+/// Members of a delta. Clients select by its type or by its members, so all are read, in any combination.
 const DELTA: &[Row] = &[
     (
         "type",

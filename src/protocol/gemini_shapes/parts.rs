@@ -39,7 +39,7 @@ const PART: &[Row] = &[
     ),
 ];
 
-/// Reads a list that may be written as its only element.
+/// Reads a list, or its only element in its place.
 pub(super) fn one_or_many<'v>(
     reader: &mut Reader<'_>,
     value: Value<'v>,

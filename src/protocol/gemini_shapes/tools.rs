@@ -74,7 +74,7 @@ fn snake_case(name: &str) -> String {
     spelled
 }
 
-/// Adds the definition of a tool that the provider runs, with its name as written and in both spellings.
+/// Adds the definition of a tool that the provider runs, with its name in the request's and in both spellings.
 fn provider_run(reader: &mut Reader<'_>, tool: Value<'_>, key: &'static str, value: Value<'_>) {
     let written = tool
         .members()

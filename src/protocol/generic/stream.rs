@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! {"answer":{"text":"Rain"}}    with `answer.text` declared as a text
-//! Rain                          where the policy says that the body is the text
+//! Rain                          if the policy declares the whole body as a text
 //! ```
 
 use super::read;

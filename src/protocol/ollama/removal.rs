@@ -1,4 +1,4 @@
-//! What is taken out of a response, and what takes its place.
+//! Removal of denied parts from a response, and their replacements.
 
 use crate::protocol::json_edit::{remove_elements, remove_members, replace_present};
 use crate::protocol::openai_shapes::refusal_text;
@@ -89,7 +89,7 @@ fn stop(root: Value<'_>, edits: &mut Edits) {
     }
 }
 
-/// Puts a text after whatever the message says.
+/// Appends a text to the message.
 fn explain(message: Value<'_>, text: &str, edits: &mut Edits) {
     match message.get("content") {
         Some(content) if content.kind() == json::ValueKind::String => {

@@ -10,7 +10,7 @@ use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::protocol::{CannotRemove, Denial, Endpoint, Removals};
 use crate::wire::json::{self, Edits, JsonBody, Value, quote};
 
-/// The endpoint that answers at once, or as a stream if the body asks for one.
+/// Endpoint with a whole response, or a streamed one if the body contains `stream`.
 pub(super) const NAME: &str = "generate";
 /// The endpoint that answers as a stream.
 pub(super) const STREAM: &str = "generate_stream";

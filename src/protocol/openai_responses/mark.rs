@@ -13,7 +13,7 @@
 //!
 //! Before a request is forwarded, such an id is replaced by the provider's own, with a result for each open call that
 //! reports the denial. Items that the provider does not have are removed. The filter stores nothing and need not
-//! trust the id: a client that invents one asks for what it could have asked for by the provider's ids.
+//! trust the id: a client that invents one gains nothing beyond the provider's own ids.
 
 use super::items::kind_of;
 use crate::protocol::json_edit::{remove_elements, remove_members};

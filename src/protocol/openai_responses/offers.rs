@@ -103,7 +103,7 @@ fn client_run(reader: &mut Reader<'_>, tool: Value<'_>, names: &[&str]) {
     }
 }
 
-/// A server whose tools the provider calls: which ones, the request may say. Where it does not, any tool may be called,
+/// Reads a server whose tools the provider calls. If the request does not list them, any tool may be called,
 /// and which is unknown.
 pub(in crate::protocol) fn mcp(reader: &mut Reader<'_>, tool: Value<'_>) {
     let origin = Origin::of(Author::System, Part::Other);

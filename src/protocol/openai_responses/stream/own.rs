@@ -1,4 +1,4 @@
-//! Events of our own.
+//! Events that the filter creates.
 
 use super::super::removal::{OUTPUT_TEXT, PartForm, message_item, message_part};
 use crate::protocol::stream::SyntheticFrame;
@@ -71,7 +71,7 @@ pub(super) fn item_done(number: u32, item: &[u8]) -> SyntheticFrame {
     event("response.output_item.done", &[&at_item, item])
 }
 
-/// How an item ends of which no more is told: what it is, and nothing of what it says.
+/// Returns the end of an item that is cut off: its type and id, without content.
 pub(super) fn ended(item: Value<'_>) -> Vec<u8> {
     let mut out = b"{".to_vec();
     for name in ["type", "id", "call_id"] {
