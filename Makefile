@@ -175,9 +175,9 @@ test-sessions: $(if $(QUICK),quick-wasm,wasm) envoy ## A hundred thousand live s
 	@$(IN_ENVOY) \
 	$(STEP) 'Testing live sessions' cargo test --quiet --test envoy -- --ignored live_sessions
 
-# The same tests with the native module in the place of the Wasm one, and those of what only it has. The examples and the
-# administration filter are for Wasm, and only a VM traps; Envoy before 1.40 does not tell it how an exchange ended.
-NOT_NATIVE := examples:: health:: trapped:: recorded_with_its_reason::oldest as_far_as_it_is_known::oldest
+# The same tests with the native module in the place of the Wasm one, and those of what only it has. The examples are for
+# Wasm, and only a VM traps; Envoy before 1.40 does not tell it how an exchange ended.
+NOT_NATIVE := examples:: trapped:: recorded_with_its_reason::oldest as_far_as_it_is_known::oldest
 test-native: faulty-native envoys $(call envoy-of,$(ENVOY_OLDEST_NATIVE)) sdks mcp-sdk npm-sdks agents-sdks agents-npm ## The tests of the filter in real Envoys with the native module; ONLY=word
 	@$(IN_ENVOY) AGENTGUARD_HOST=native AGENTGUARD_NATIVE=$(FAULTY_NATIVE) \
 	AGENTGUARD_ENVOY_OLDEST=$(call envoy-of,$(ENVOY_OLDEST_NATIVE)) \

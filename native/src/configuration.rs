@@ -14,7 +14,7 @@ use agentguard::metrics::{
 use agentguard::policy::KillSwitch;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::ThreadId;
 use std::time::Duration;
 
@@ -25,9 +25,8 @@ pub(crate) struct Configuration {
     host: Host,
     /// Calls that the main thread has under way for it.
     pub(crate) calls: Arc<MainCalls>,
-    /// Its number in the process, and the labels under which it is counted.
-    number: u64,
-    labels: [String; 2],
+    /// Its number in the process, and the labels under which it is counted. The administration filter is not.
+    registered: Option<(u64, [String; 2])>,
 }
 
 /// What a configuration holds.
@@ -41,6 +40,8 @@ pub(crate) enum Content {
         /// The seconds of its feed. They end with the configuration.
         _seconds: Option<Seconds>,
     },
+    /// The administration filter.
+    Admin,
 }
 
 /// The event of a second.
@@ -51,6 +52,15 @@ impl Configuration {
     pub(crate) fn new(host: Host, name: &[u8], bytes: &[u8]) -> Option<Configuration> {
         let stats = Stats::define(&host);
         let text = filter::configuration_text(bytes.to_vec());
+        if filter::is_admin(&text) {
+            return Some(Configuration {
+                stats,
+                content: Content::Admin,
+                host,
+                calls: Arc::default(),
+                registered: None,
+            });
+        }
         let is_named = || name == KILL_FILTER.as_bytes();
         let kill = text.as_deref().map_err(Clone::clone);
         let scheduler = Arc::new(host.scheduler());
@@ -73,7 +83,7 @@ impl Configuration {
                 };
                 let labels = policy.labels.clone();
                 process::add_policy();
-                (Content::Policy(Arc::new(policy)), labels)
+                (Content::Policy(policy), labels)
             }
         };
         let told = stats.of_process();
@@ -83,8 +93,7 @@ impl Configuration {
             content,
             host,
             calls: Arc::default(),
-            number,
-            labels,
+            registered: Some((number, labels)),
         })
     }
 
@@ -125,7 +134,9 @@ impl Configuration {
     pub(crate) fn after_panic(&self) {
         match self.content {
             Content::Kill { owner, .. } => feed::after_panic(owner),
-            Content::Policy(_) => to_log(LogLevel::Error, "agentguard: AG9006 a notice panicked"),
+            Content::Policy(_) | Content::Admin => {
+                to_log(LogLevel::Error, "agentguard: AG9006 a notice panicked");
+            }
         }
     }
 
@@ -135,8 +146,11 @@ impl Configuration {
         match self.content {
             Content::Policy(_) => process::remove_policy(),
             Content::Kill { owner, .. } => process::lift(owner),
+            Content::Admin => {}
         }
-        process::retire(self.number, &self.labels);
+        if let Some((number, labels)) = &self.registered {
+            process::retire(*number, labels);
+        }
     }
 }
 
@@ -210,19 +224,52 @@ pub(crate) struct Policy {
     pub(crate) max_body: u64,
 }
 
+/// The policies in force in the process, those of routes as well, in the order in which they were put in force. Their
+/// configurations, routes and exchanges hold them.
+static POLICIES: Mutex<Vec<Weak<Policy>>> = Mutex::new(Vec::new());
+
+fn policies() -> Vec<Arc<Policy>> {
+    let known = POLICIES.lock().unwrap_or_else(PoisonError::into_inner);
+    known.iter().filter_map(Weak::upgrade).collect()
+}
+
+/// Hands over this worker's guards of all policies in force, the newest last. One that was replaced is among them until its
+/// last exchange has ended; one without a guard denies all, as if it were not there.
+pub(crate) fn with_policies<T>(run: impl FnOnce(&[Rc<Guard>]) -> T) -> T {
+    let policies = policies();
+    // Dropped before `policies`, whose slots must outlive them.
+    let guards: Vec<Rc<Guard>> = policies
+        .iter()
+        .filter_map(|policy| policy.guard())
+        .collect();
+    run(&guards)
+}
+
+/// Forgets this worker's guards of all policies after a panic that any of them may have been in.
+pub(crate) fn forget_guards() {
+    let policies = policies();
+    for policy in &policies {
+        policy.forget_guard();
+    }
+}
+
 impl Policy {
-    fn new(text: Result<Vec<u8>, String>) -> Result<Policy, Rejected> {
+    fn new(text: Result<Vec<u8>, String>) -> Result<Arc<Policy>, Rejected> {
         // The first one speaks to the log. It says what is wrong, so that the others have nothing to say.
         let guard = compile(text.clone(), to_log)?;
         let text = text.map_err(|_| Rejected)?;
         let slots = Slots::new(workers(), &text, recompile)?;
         let document = &guard.policy.document;
-        Ok(Policy {
+        let policy = Arc::new(Policy {
             slots,
             labels: labels(&document.name, &guard.policy.version),
             max_body: document.inspect.max_body,
             text,
-        })
+        });
+        let mut policies = POLICIES.lock().unwrap_or_else(PoisonError::into_inner);
+        policies.retain(|known| known.strong_count() > 0);
+        policies.push(Arc::downgrade(&policy));
+        Ok(policy)
     }
 
     /// This worker's guard. `None` if there is none and none can be made, which denies.
@@ -315,7 +362,7 @@ impl RoutePolicy {
         ROUTES
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(route.address(), Arc::new(policy));
+            .insert(route.address(), policy);
         Some(route)
     }
 

@@ -1,7 +1,8 @@
 //! One exchange: the hooks of Envoy ↔ [`Flow`].
 
 use crate::abi::{Attribute, Callout, Half, Level, Map, Stream, log};
-use crate::configuration::{Configuration, Content, Policy, RoutePolicy, lost_notice};
+use crate::admin::AdminExchange;
+use crate::configuration::{self, Configuration, Content, Policy, RoutePolicy, lost_notice};
 use crate::process;
 use agentguard::diag::codes;
 use agentguard::event::Direction;
@@ -46,6 +47,8 @@ enum State {
     Running(Box<Running>),
     /// Traffic through the kill list's filter.
     Kill,
+    /// A request to the administration listener.
+    Admin(AdminExchange),
     /// There is no policy to decide by: everything is denied.
     Refusing,
     /// A hook has panicked. The exchange was denied.
@@ -99,7 +102,7 @@ fn failed(code: &str) -> Reply {
 }
 
 /// Nanoseconds since 1970.
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     #[expect(
         clippy::disallowed_methods,
         reason = "the host is where the time comes in"
@@ -117,6 +120,7 @@ impl Exchange {
         let (state, policy) = match &configuration.content {
             Content::Policy(policy) => (State::under(policy.guard()), Some(Arc::clone(policy))),
             Content::Kill { .. } => (State::Kill, None),
+            Content::Admin => (State::Admin(AdminExchange::default()), None),
         };
         Exchange {
             state,
@@ -140,6 +144,9 @@ impl Exchange {
             Level::Error,
             "agentguard: AG9006 a hook panicked; this exchange was denied",
         );
+        if let State::Admin(_) = self.state {
+            configuration::forget_guards();
+        }
         // What the panic has left half changed may panic again when it is dropped.
         std::mem::forget(std::mem::replace(&mut self.state, State::Broken));
         if let Some(policy) = &self.policy {
@@ -165,6 +172,10 @@ impl Exchange {
                     "agentguard: AG9003 no policy runs in the process of the kill list",
                 );
                 return Outcome::Reply(filter::kill_list_missing());
+            }
+            State::Admin(admin) => {
+                faults::at("request_headers", stream);
+                return admin.request_headers(stream, end);
             }
             State::Refusing | State::Broken => return Outcome::Reply(failed(codes::AG9001)),
         };
@@ -208,6 +219,9 @@ impl Exchange {
     }
 
     pub(crate) fn request_body(&mut self, stream: &mut Stream<'_>, end: bool) -> Outcome {
+        if let State::Admin(admin) = &mut self.state {
+            return admin.request_body(stream, end);
+        }
         self.message(Half::Request, stream, |running, stream| {
             faults::at("request_body", stream);
             running.body(stream, Half::Request, false, |flow, held, now| {
@@ -219,6 +233,9 @@ impl Exchange {
     /// With trailers (Envoy's decompressor always adds some), no body hook is marked as the last one, so that the body would
     /// be forwarded without evaluation. The bytes that are held can still be read here.
     pub(crate) fn request_trailers(&mut self, stream: &mut Stream<'_>) -> Outcome {
+        if let State::Admin(admin) = &mut self.state {
+            return admin.request_trailers(stream);
+        }
         self.message(Half::Request, stream, |running, stream| {
             let trailers = stream.headers(Map::RequestTrailers).map(|trailers| {
                 let copy = |(name, value): (&[u8], &[u8])| (name.to_vec(), value.to_vec());
@@ -294,8 +311,8 @@ impl Exchange {
                 }
                 run(running, stream)
             }
-            // The request was let through, or denied at its headers.
-            (State::Kill, _) => Outcome::Continue,
+            // The request was let through, or answered before.
+            (State::Kill | State::Admin(_), _) => Outcome::Continue,
             (State::Refusing | State::Broken, Half::Request) => Outcome::Stop,
             (State::Refusing | State::Broken, Half::Response) => Outcome::Reset,
         }

@@ -7,12 +7,14 @@
 //! configuration.rs   a policy or a kill list in force            exchange.rs    one exchange
 //! process.rs         what all workers share                      abi/slots.rs   what each worker has of its own
 //! feed.rs            the kill list's feed, on the main thread
+//! admin.rs           one request to the administration listener
 //! ```
 //!
 //! There is no sandbox: a panic that left a hook, or a wrong pointer, would end Envoy with all its exchanges. `unsafe` is
 //! therefore in `abi` alone, and nothing there decides anything but to deny.
 
 mod abi;
+mod admin;
 mod configuration;
 mod exchange;
 mod feed;

@@ -384,15 +384,11 @@ impl Build {
             },
         });
         if let Some(health) = &self.health {
-            if self.host == Host::Native {
-                return Err(output::print_error(
-                    "--health is for the Wasm module: the native one has no administration filter",
-                ));
-            }
             let address = address("--health", health)?;
-            let code = local(&self.wasm);
+            // It holds a request's headers until the exchange in its body has come, which is evaluated.
+            let filter = self.filter(health::FILTER, r#"{"admin":true}"#, true, keys);
             let more = [
-                ("listeners", health::listener(&address, &code, keys)),
+                ("listeners", health::listener(&address, &filter)),
                 ("clusters", health::admin_cluster(&admin)),
             ];
             for (list, item) in more {

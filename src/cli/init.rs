@@ -218,10 +218,7 @@ impl Init {
                 let mut bootstrap = [&["envoy"], hosted].concat();
                 bootstrap.extend(["--bootstrap", "--watch", "agentguard.json"]);
                 bootstrap.extend(["--listen", listen, "--upstream", &self.upstream]);
-                // The listener's filter is the Wasm module.
-                if self.host == Host::Wasm {
-                    bootstrap.extend(["--health", health]);
-                }
+                bootstrap.extend(["--health", health]);
                 files.push(text("envoy.json", build(&bootstrap)?));
             }
             Target::Istio => files.push(text("agentguard.yaml", self.manifests("istio")?)),
@@ -263,12 +260,7 @@ impl Init {
         let place = format!(
             "2. `{module}`, the filter, belongs in this folder (`agentguard init {copy} FILE` puts it there).\n"
         );
-        let watch = match self.host {
-            Host::Wasm => {
-                "5. `curl http://127.0.0.1:9902/ready` says whether a policy is in force and the upstream is there; `/stats` has the metrics.\n"
-            }
-            Host::Native => "5. `curl http://127.0.0.1:9901/stats/prometheus` has the metrics.\n",
-        };
+        let watch = "5. `curl http://127.0.0.1:9902/ready` says whether a policy is in force and the upstream is there; `/stats` has the metrics.\n";
         let replace = format!(
             "`agentguard build policy.yaml --for envoy {} --output agentguard.json`\nputs a changed policy in force; Envoy keeps \
              running.",

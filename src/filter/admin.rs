@@ -1,11 +1,11 @@
 //! The administration filter: what only a filter of ours knows, on a listener that carries no traffic. `{"admin":true}` is
 //! its configuration.
 //!
-//! It answers about the policies of its VM, also what they say of an exchange that is told (`evaluate`), and lets two paths go on to Envoy's own answers: `/ready`, to the health check of
-//! the upstreams, once a policy is in force, and `/stats`. Everything else is not found: on a listener with traffic it would
-//! let none of it pass.
+//! It answers about the policies of its VM or process, also what they say of an exchange that is told (`evaluate`), and lets two
+//! paths go on to Envoy's own answers: `/ready`, to the health check of the upstreams, once a policy is in force, and `/stats`.
+//! Everything else is not found: on a listener with traffic it would let none of it pass.
 
-use super::evaluate::EVALUATE;
+use super::evaluate::{EVALUATE, evaluate, tells_exchange};
 use crate::diag::codes;
 use crate::flow::{Guard, Reply};
 use crate::policy::{Measure, Mode, NodeValue, Window, parse_json};
@@ -23,8 +23,41 @@ pub fn is_admin(text: &Result<Vec<u8>, String>) -> bool {
     })
 }
 
-/// What becomes of a request to the administration listener. `None`: Envoy's next filter answers it.
-pub fn administer(method: &[u8], target: &[u8], policies: &[Rc<Guard>]) -> Option<Reply> {
+/// What becomes of a request to the administration listener.
+pub enum Administered {
+    /// This answers it.
+    Answered(Reply),
+    /// The exchange in its body, which has not come yet, is to be evaluated.
+    Awaited,
+    /// Envoy's next filter answers it.
+    Passed,
+}
+
+/// Reads the headers of a request to the administration listener. `end` says that no body follows; `now` is in nanoseconds since
+/// 1970. Without headers nothing is found, which is also an answer.
+pub fn administer(
+    headers: &[(&[u8], &[u8])],
+    end: bool,
+    policies: &[Rc<Guard>],
+    now: u64,
+) -> Administered {
+    let header = |name: &[u8]| {
+        let found = headers.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| *value).unwrap_or_default()
+    };
+    let (method, target) = (header(b":method"), header(b":path"));
+    match tells_exchange(method, target) {
+        true if end => Administered::Answered(evaluate(b"", policies, now)),
+        true => Administered::Awaited,
+        false => match answer_to(method, target, policies) {
+            Some(reply) => Administered::Answered(reply),
+            None => Administered::Passed,
+        },
+    }
+}
+
+/// The answer to a request without a body; `None` for one that goes on.
+fn answer_to(method: &[u8], target: &[u8], policies: &[Rc<Guard>]) -> Option<Reply> {
     let path = target.split(|byte| *byte == b'?').next();
     let is_read = matches!(method, b"GET" | b"HEAD");
     let in_force = || match policies.is_empty() {
@@ -230,7 +263,7 @@ mod tests {
     }
 
     fn answer(target: &str, policies: &[Rc<Guard>]) -> Option<(u16, serde_json::Value)> {
-        let reply = administer(b"GET", target.as_bytes(), policies)?;
+        let reply = answer_to(b"GET", target.as_bytes(), policies)?;
         Some((reply.status, serde_json::from_slice(&reply.body).unwrap()))
     }
 
@@ -319,7 +352,7 @@ mod tests {
             );
         }
         for method in ["POST", "PUT", "CONNECT", "get", ""] {
-            let reply = administer(method.as_bytes(), b"/stats", &policies).unwrap();
+            let reply = answer_to(method.as_bytes(), b"/stats", &policies).unwrap();
             assert_eq!(reply.status, 405, "{method}");
         }
     }

@@ -26,7 +26,7 @@ pub(super) const EVALUATE: &[u8] = b"/agentguard/evaluate";
 pub const MAX_TOLD_BYTES: usize = 512 << 10;
 
 /// Whether a request to the administration listener brings an exchange to be evaluated.
-pub fn tells_exchange(method: &[u8], target: &[u8]) -> bool {
+pub(super) fn tells_exchange(method: &[u8], target: &[u8]) -> bool {
     method == b"POST" && target.split(|byte| *byte == b'?').next() == Some(EVALUATE)
 }
 

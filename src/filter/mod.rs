@@ -6,8 +6,8 @@ mod evaluate;
 mod kill;
 mod kill_feed;
 
-pub use admin::{administer, is_admin};
-pub use evaluate::{MAX_TOLD_BYTES, evaluate, nothing_told, tells_exchange};
+pub use admin::{Administered, administer, is_admin};
+pub use evaluate::{MAX_TOLD_BYTES, evaluate, nothing_told};
 pub use kill::{KILL_FILTER, KillConfiguration, kill_list_missing};
 pub use kill_feed::{FEED_TIMEOUT_S, FeedReader, MAX_FEED_BYTES};
 

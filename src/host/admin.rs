@@ -5,7 +5,7 @@ use super::exchange::REQUEST;
 use super::headers;
 use super::policies;
 use super::root::send;
-use crate::filter::{LogLevel, MAX_TOLD_BYTES, administer, evaluate, nothing_told, tells_exchange};
+use crate::filter::{Administered, LogLevel, MAX_TOLD_BYTES, administer, evaluate, nothing_told};
 use crate::flow::Reply;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
@@ -80,24 +80,15 @@ impl HttpContext for AdminExchange {
     fn on_http_request_headers(&mut self, _count: usize, end: bool) -> Action {
         let map = abi::headers(REQUEST.map).unwrap_or_default();
         let headers = headers::parse(&map);
-        let header = |name: &[u8]| {
-            let found = headers.iter().find(|(known, _)| *known == name);
-            found.map(|(_, value)| *value).unwrap_or_default()
-        };
-        let (method, path) = (header(b":method"), header(b":path"));
-        if tells_exchange(method, path) {
-            if end {
-                return answer(&evaluate(b"", &policies::in_force(), abi::now()));
+        match administer(&headers, end, &policies::in_force(), abi::now()) {
+            Administered::Passed => Action::Continue,
+            Administered::Answered(reply) => answer(&reply),
+            Administered::Awaited => {
+                self.tells = true;
+                let mut awaited = self.awaited.0.borrow_mut();
+                awaited.push((self.context, abi::now()));
+                Action::Pause
             }
-            self.tells = true;
-            let mut awaited = self.awaited.0.borrow_mut();
-            awaited.push((self.context, abi::now()));
-            return Action::Pause;
-        }
-        // Without headers nothing is found, which is also an answer.
-        match administer(method, path, &policies::in_force()) {
-            None => Action::Continue,
-            Some(reply) => answer(&reply),
         }
     }
 

@@ -218,6 +218,7 @@ fn doctor_finds_nothing_wrong_with_what_build_writes() {
         &["--upstream", "http://127.0.0.1:8080"],
         &["--audit-log", "/var/log/audit.jsonl"],
         &["--health", "127.0.0.1:9902"],
+        &["--host", "native", "--health", "127.0.0.1:9902"],
     ] {
         let config = shipped(options);
         assert_eq!(found(&config), Vec::<String>::new(), "{options:?}");

@@ -469,10 +469,8 @@ pub(crate) fn folder_of_init_runs(version: Version, host: Host) {
         let address = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix("::"));
         address.expect("a listener")
     };
-    if host == Host::Wasm {
-        let health = format!("http://{}/ready", listener("health"));
-        wait_for("the policy", || (curl(&[&health]).0 == "200").then_some(()));
-    }
+    let health = format!("http://{}/ready", listener("health"));
+    wait_for("the policy", || (curl(&[&health]).0 == "200").then_some(()));
     let body = asking("o1-pro").to_string();
     let url = format!("http://{}/v1/chat/completions", listener("agents"));
     let (status, told) = curl(&["-d", &body, "-H", "content-type: application/json", &url]);

@@ -1,7 +1,8 @@
-//! `envoy/examples/health.yaml` beside an example: health, readiness, metrics, and the administration filter.
+//! `envoy/examples/health.yaml` beside an example, natively what `build --health` writes: health, readiness, metrics, and the
+//! administration filter.
 
 use super::identity::forge::Folder;
-use harness::{Answer, Process, Provider, Version, wait_for};
+use harness::{Answer, Host, Process, Provider, Version, wait_for};
 use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::path::Path;
@@ -18,7 +19,59 @@ fn free_ports() -> [u16; 3] {
     listeners.map(|listener| listener.local_addr().expect("it is bound").port())
 }
 
-/// An Envoy with `quick-start.yaml` and `health.yaml`.
+/// The arguments of an Envoy with `quick-start.yaml` and `health.yaml`.
+fn examples(folder: &Folder, [admin, traffic, health]: [u16; 3], upstream: &str) -> Vec<String> {
+    let home = folder.root();
+    let (host, port) = upstream.rsplit_once(':').expect("an upstream");
+    let read = |name: &str| {
+        let text =
+            std::fs::read_to_string(Path::new("envoy/examples").join(name)).expect("an example");
+        text.replace(
+            "path: agentguard.json",
+            &format!("path: {home}/agentguard.json"),
+        )
+        .replace("{ path: . }", &format!("{{ path: {home} }}"))
+        .replace(
+            "filename: agentguard.wasm",
+            &format!("filename: {}", harness::wasm().display()),
+        )
+        .replace("/dev/stdout", &format!("{home}/audit.jsonl"))
+        .replace("port_value: 9901", &format!("port_value: {admin}"))
+        .replace("port_value: 9902", &format!("port_value: {health}"))
+        .replace("port_value: 10000", &format!("port_value: {traffic}"))
+        .replace(
+            "address: localhost, port_value: 11434",
+            &format!("address: {host}, port_value: {port}"),
+        )
+    };
+    let config = folder.write("envoy.yaml", &read("quick-start.yaml"));
+    let beside = read("stats.yaml") + &read("health.yaml");
+    ["-c", &config, "--config-yaml", &beside]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+/// The arguments of an Envoy with what `build --bootstrap --health` writes.
+fn built(folder: &Folder, [admin, traffic, health]: [u16; 3], upstream: &str) -> Vec<String> {
+    let home = folder.root();
+    let address = |port: u16| format!("127.0.0.1:{port}");
+    let output = Command::new(env!("CARGO_BIN_EXE_agentguard"))
+        .args(["build", POLICY, "--for", "envoy", "--bootstrap"])
+        .args(Host::of_run().build_options())
+        .args(["--watch", &format!("{home}/agentguard.json")])
+        .args(["--audit-log", &format!("{home}/audit.jsonl")])
+        .args(["--upstream", &format!("http://{upstream}")])
+        .args(["--admin", &address(admin)])
+        .args(["--listen", &address(traffic)])
+        .args(["--health", &address(health)])
+        .output()
+        .expect("the command");
+    assert!(output.status.success(), "{output:?}");
+    let config = folder.write("envoy.json", &String::from_utf8_lossy(&output.stdout));
+    vec!["-c".to_owned(), config]
+}
+
+/// An Envoy whose administration filter is at `health`.
 pub(super) struct Probed {
     _process: Process,
     pub(super) folder: Folder,
@@ -29,40 +82,17 @@ pub(super) struct Probed {
 impl Probed {
     pub(super) fn start(version: Version, folder: Folder, upstream: &str) -> Probed {
         let home = folder.root();
-        let [admin, traffic, health] = free_ports();
-        let read = |name: &str| {
-            let text = std::fs::read_to_string(Path::new("envoy/examples").join(name))
-                .expect("an example");
-            text.replace(
-                "path: agentguard.json",
-                &format!("path: {home}/agentguard.json"),
-            )
-            .replace("{ path: . }", &format!("{{ path: {home} }}"))
-            .replace(
-                "filename: agentguard.wasm",
-                &format!("filename: {}", harness::wasm().display()),
-            )
-            .replace("/dev/stdout", &format!("{home}/audit.jsonl"))
-            .replace("port_value: 9901", &format!("port_value: {admin}"))
-            .replace("port_value: 9902", &format!("port_value: {health}"))
-            .replace("port_value: 10000", &format!("port_value: {traffic}"))
-            .replace("address: localhost, port_value: 11434", upstream)
+        let ports = free_ports();
+        let [_, traffic, health] = ports;
+        let config = match Host::of_run() {
+            Host::Wasm => examples(&folder, ports, upstream),
+            Host::Native => built(&folder, ports, upstream),
         };
-        let config = folder.write("envoy.yaml", &read("quick-start.yaml"));
-        let beside = read("stats.yaml") + &read("health.yaml");
-        let program = version.program();
-        let command = [
-            &*program.to_string_lossy(),
-            "-c",
-            &config,
-            "--config-yaml",
-            &beside,
-            "--concurrency",
-            "2",
-            "--log-level",
-            "warning",
-            "--use-dynamic-base-id",
-        ];
+        let program = version.program().to_string_lossy().into_owned();
+        let mut command = vec![program.as_str()];
+        command.extend(config.iter().map(String::as_str));
+        command.extend(["--concurrency", "2", "--log-level", "warning"]);
+        command.push("--use-dynamic-base-id");
         let mut process = Process::start(&command, &[], Path::new(&format!("{home}/envoy.log")));
         wait_for("the health listener", || {
             assert_eq!(process.ended(), None, "{}", process.printed());
@@ -79,8 +109,8 @@ impl Probed {
     /// Puts a policy in force.
     pub(super) fn deploy(folder: &Folder, policy: &str) {
         let built = Command::new(env!("CARGO_BIN_EXE_agentguard"))
-            .args(["build", policy, "--for", "envoy", "--fail-closed", "--wasm"])
-            .arg(harness::wasm())
+            .args(["build", policy, "--for", "envoy", "--fail-closed"])
+            .args(Host::of_run().build_options())
             .args(["--output", &format!("{}/agentguard.json", folder.root())])
             .output()
             .expect("the command");
@@ -117,10 +147,7 @@ const POLICY: &str = "policies/getting-started.yaml";
 fn a_proxy_is_ready_with_a_policy_and_an_endpoint(version: Version) {
     let provider = Provider::start();
     provider.answer_always(Answer::json(200, b"{}"));
-    let upstream = format!(
-        "address: 127.0.0.1, port_value: {}",
-        provider.address.port()
-    );
+    let upstream = provider.address.to_string();
     // A policy that the filter rejects.
     let folder = Folder::new("health");
     Probed::deploy(&folder, POLICY);
@@ -195,7 +222,7 @@ fn a_proxy_is_ready_with_a_policy_and_an_endpoint(version: Version) {
     // Nobody is behind the cluster.
     let folder = Folder::new("health-alone");
     Probed::deploy(&folder, POLICY);
-    let alone = Probed::start(version, folder, "address: nobody.invalid, port_value: 1");
+    let alone = Probed::start(version, folder, "nobody.invalid:1");
     wait_for("the policy", || {
         (get(alone.health, "/health").0 == "200").then_some(())
     });
@@ -206,10 +233,7 @@ fn nothing_but_its_own_paths_passes_the_administration_filter(version: Version) 
     let provider = Provider::start();
     let folder = Folder::new("health-only");
     Probed::deploy(&folder, POLICY);
-    let upstream = format!(
-        "address: 127.0.0.1, port_value: {}",
-        provider.address.port()
-    );
+    let upstream = provider.address.to_string();
     let envoy = Probed::start(version, folder, &upstream);
     let health = envoy.health;
     wait_for("the policy", || {

@@ -1,20 +1,19 @@
 //! A listener for probes and scrapes: Envoy's admin interface itself is for nobody else.
 
-use super::wasm_filter;
 use serde_json::{Value, json};
 
 /// The name of the administration filter.
-const FILTER: &str = "agentguard-admin";
+pub(super) const FILTER: &str = "agentguard-admin";
 
 /// The cluster that reaches Envoy's admin interface.
 const CLUSTER: &str = "envoy-admin";
 
-/// Returns the listener. It is ready while a policy is in force and the upstream has a healthy endpoint.
-pub(super) fn listener(address: &Value, code: &Value, keys: &[&str]) -> Value {
-    // It answers about the policies of its VM, which is that of the policy's filter. The filter that Envoy creates first brings the
-    // VM its environment variables, and that may be this one.
-    // It holds a request's headers until the exchange in its body has come, which is evaluated.
-    let filter = wasm_filter(FILTER, r#"{"admin":true}"#, code, true, keys);
+/// Returns the listener with the administration filter. It is ready while a policy is in force and the upstream has a healthy
+/// endpoint.
+///
+/// The filter answers about the policies of its VM or process, which is that of the policy's filter. The one that Envoy creates first
+/// brings a VM its environment variables, and that may be this one.
+pub(super) fn listener(address: &Value, filter: &Value) -> Value {
     json!({
         "name": "health",
         "address": address,

@@ -1,0 +1,55 @@
+//! The administration filter: it answers about all policies of the process.
+
+use crate::abi::{Half, Map, Stream};
+use crate::configuration::with_policies;
+use crate::exchange::{Outcome, now};
+use agentguard::filter::{Administered, MAX_TOLD_BYTES, administer, evaluate};
+
+/// One request to the administration listener.
+#[derive(Default)]
+pub(crate) struct AdminExchange {
+    /// Whether its body is an exchange to be evaluated.
+    tells: bool,
+}
+
+impl AdminExchange {
+    pub(crate) fn request_headers(&mut self, stream: &mut Stream<'_>, end: bool) -> Outcome {
+        let headers = stream.headers(Map::RequestHeaders).unwrap_or_default();
+        let asked = with_policies(|policies| administer(&headers, end, policies, now()));
+        match asked {
+            Administered::Passed => Outcome::Continue,
+            Administered::Answered(reply) => Outcome::Reply(reply),
+            Administered::Awaited => {
+                self.tells = true;
+                // One byte more shows that there are too many.
+                let most = MAX_TOLD_BYTES.saturating_add(1);
+                stream.raise_buffer_limit(u64::try_from(most).unwrap_or(u64::MAX));
+                Outcome::Hold
+            }
+        }
+    }
+
+    pub(crate) fn request_body(&mut self, stream: &Stream<'_>, end: bool) -> Outcome {
+        let has_all = end || stream.body_size(Half::Request, false) > MAX_TOLD_BYTES;
+        match (self.tells, has_all) {
+            (false, _) => Outcome::Continue,
+            (true, false) => Outcome::Hold,
+            (true, true) => self.evaluate(stream, false),
+        }
+    }
+
+    pub(crate) fn request_trailers(&mut self, stream: &Stream<'_>) -> Outcome {
+        match self.tells {
+            true => self.evaluate(stream, true),
+            false => Outcome::Continue,
+        }
+    }
+
+    /// Evaluates what has come.
+    fn evaluate(&mut self, stream: &Stream<'_>, trailers: bool) -> Outcome {
+        self.tells = false;
+        let told = stream.body(Half::Request, trailers).unwrap_or_default();
+        let reply = with_policies(|policies| evaluate(&told, policies, now()));
+        Outcome::Reply(reply)
+    }
+}
