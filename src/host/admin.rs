@@ -12,8 +12,9 @@ use proxy_wasm::types::Action;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// Nanoseconds for which a told exchange is waited for.
-const PATIENCE_NS: u64 = 10_000_000_000;
+/// Nanoseconds for which a told exchange is waited for: less than the `request_timeout` of the shipped listener, which answers 504
+/// without a reason.
+const PATIENCE_NS: u64 = 5_000_000_000;
 
 /// Requests whose bodies have not come yet, by their context, and since when. Few wait at a time, so that the search is linear.
 #[derive(Clone, Debug, Default)]

@@ -3,7 +3,10 @@
 use super::audit::{Folder, gzip};
 use super::{json_lines, out, run};
 use std::fs::{OpenOptions, remove_file, rename};
+use std::fs::{Permissions, set_permissions};
 use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 /// Records with these numbers, one in a second.
@@ -317,4 +320,55 @@ fn what_is_no_index_is_left_alone() {
         tells(&logs.db),
         "agentguard: audit.db can't be written: another `agentguard audit index` is writing it; try again\n"
     );
+}
+
+#[test]
+fn an_auditor_reads_an_index_that_only_its_owner_may_write() {
+    let logs = Logs::new("index-read-only");
+    logs.append("audit.jsonl", &records(0..100));
+    logs.index(&["audit.jsonl"], &[]);
+    let mode = |path: &str, mode| set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    // Another user may not look into the folder of the build.
+    let command = logs.path("agentguard");
+    std::fs::copy(env!("CARGO_BIN_EXE_agentguard"), &command).unwrap();
+    mode(&command, 0o755);
+    for file in ["audit.db", "audit.db-lock", "audit.jsonl"] {
+        mode(&logs.path(file), 0o444);
+    }
+    let folder = logs.folder.0.to_str().unwrap();
+    mode(folder, 0o555);
+    let says = |arguments: &[&str]| {
+        let mut command = Command::new(&command);
+        // Permissions are nothing to root.
+        if std::fs::metadata("/proc/self").unwrap().uid() == 0 {
+            command.uid(65_534).gid(65_534);
+        }
+        let output = command.args(arguments).output().unwrap();
+        let said = [&*output.stdout, &*output.stderr].concat();
+        let said = String::from_utf8(said).unwrap();
+        (
+            output.status.code(),
+            said.replace(&format!("{folder}/"), ""),
+        )
+    };
+    let query = ["--json", "audit", "query", &logs.db];
+    let (code, said) = says(&[&query[..], &["--limit", "0"]].concat());
+    assert_eq!((code, said.lines().count()), (Some(0), 100), "{said}");
+    let log = logs.path("audit.jsonl");
+    let (code, said) = says(&["audit", "index", &log, "--db", &logs.db]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        said.to_lowercase()
+            .starts_with("agentguard: audit.db can't be written: permission denied")
+    );
+    mode(&logs.db, 0o000);
+    assert_eq!(
+        says(&query),
+        (
+            Some(2),
+            "agentguard: audit.db can't be read: permission denied; run this as a user who may read it\n"
+                .to_owned()
+        )
+    );
+    mode(folder, 0o755);
 }

@@ -14,6 +14,7 @@ use std::process::{Command, Stdio};
 in_both_envoys![
     it_says_of_shipped_cases_what_the_command_says,
     it_changes_nothing_and_sees_what_traffic_has_used,
+    without_leave_to_hold_headers_it_says_so,
 ];
 
 /// The policies that have whole exchanges among their cases, with these, as they are told.
@@ -217,4 +218,30 @@ fn it_changes_nothing_and_sees_what_traffic_has_used(version: Version) {
         assert!(answer.contains(code), "{answer}");
     }
     assert_eq!(get(envoy.health, "/agentguard/evaluate").0, "405");
+}
+
+fn without_leave_to_hold_headers_it_says_so(version: Version) {
+    let folder = Folder::new("evaluate-headers");
+    Probed::deploy(&folder, "policies/getting-started.yaml");
+    let provider = Provider::start();
+    let upstream = provider.address.to_string();
+    let envoy = Probed::start_changed(version, folder, &upstream, |example| {
+        example.replace("allow_on_headers_stop_iteration: true", "")
+    });
+    wait_for("the policy", || {
+        (get(envoy.health, "/ready").0 == "200").then_some(())
+    });
+    let exchange = json!({"request": {"path": "/v1/chat/completions", "body": {}}});
+    let (status, answer) = evaluated(envoy.health, &exchange);
+    match Host::of_run() {
+        // Envoy delivers no body after headers that the filter stopped. The endpoint says why before Envoy's own timeout.
+        Host::Wasm => {
+            assert_eq!(status, "503", "{answer}");
+            assert_eq!(answer["error"]["code"], "AG9002", "{answer}");
+        }
+        // A native module may always hold headers.
+        Host::Native => assert_eq!(status, "200", "{answer}"),
+    }
+    // Without a body there is nothing to wait for.
+    assert_eq!(get(envoy.health, "/agentguard/policy").0, "200");
 }

@@ -20,29 +20,35 @@ fn free_ports() -> [u16; 3] {
 }
 
 /// The arguments of an Envoy with `quick-start.yaml` and `health.yaml`.
-fn examples(folder: &Folder, [admin, traffic, health]: [u16; 3], upstream: &str) -> Vec<String> {
+fn examples(
+    folder: &Folder,
+    [admin, traffic, health]: [u16; 3],
+    upstream: &str,
+    change: fn(String) -> String,
+) -> Vec<String> {
     let home = folder.root();
     let (host, port) = upstream.rsplit_once(':').expect("an upstream");
     let read = |name: &str| {
         let text =
             std::fs::read_to_string(Path::new("envoy/examples").join(name)).expect("an example");
-        text.replace(
-            "path: agentguard.json",
-            &format!("path: {home}/agentguard.json"),
-        )
-        .replace("{ path: . }", &format!("{{ path: {home} }}"))
-        .replace(
-            "filename: agentguard.wasm",
-            &format!("filename: {}", harness::wasm().display()),
-        )
-        .replace("/dev/stdout", &format!("{home}/audit.jsonl"))
-        .replace("port_value: 9901", &format!("port_value: {admin}"))
-        .replace("port_value: 9902", &format!("port_value: {health}"))
-        .replace("port_value: 10000", &format!("port_value: {traffic}"))
-        .replace(
-            "address: localhost, port_value: 11434",
-            &format!("address: {host}, port_value: {port}"),
-        )
+        change(text)
+            .replace(
+                "path: agentguard.json",
+                &format!("path: {home}/agentguard.json"),
+            )
+            .replace("{ path: . }", &format!("{{ path: {home} }}"))
+            .replace(
+                "filename: agentguard.wasm",
+                &format!("filename: {}", harness::wasm().display()),
+            )
+            .replace("/dev/stdout", &format!("{home}/audit.jsonl"))
+            .replace("port_value: 9901", &format!("port_value: {admin}"))
+            .replace("port_value: 9902", &format!("port_value: {health}"))
+            .replace("port_value: 10000", &format!("port_value: {traffic}"))
+            .replace(
+                "address: localhost, port_value: 11434",
+                &format!("address: {host}, port_value: {port}"),
+            )
     };
     let config = folder.write("envoy.yaml", &read("quick-start.yaml"));
     let beside = read("stats.yaml") + &read("health.yaml");
@@ -81,11 +87,21 @@ pub(super) struct Probed {
 
 impl Probed {
     pub(super) fn start(version: Version, folder: Folder, upstream: &str) -> Probed {
+        Probed::start_changed(version, folder, upstream, |example| example)
+    }
+
+    /// Starts it with changed examples.
+    pub(super) fn start_changed(
+        version: Version,
+        folder: Folder,
+        upstream: &str,
+        change: fn(String) -> String,
+    ) -> Probed {
         let home = folder.root();
         let ports = free_ports();
         let [_, traffic, health] = ports;
         let config = match Host::of_run() {
-            Host::Wasm => examples(&folder, ports, upstream),
+            Host::Wasm => examples(&folder, ports, upstream, change),
             Host::Native => built(&folder, ports, upstream),
         };
         let program = version.program().to_string_lossy().into_owned();
