@@ -650,9 +650,14 @@ impl Flow {
         }
         let removals = self.removals(protocol, &verdict.denied, edited, json);
         if !is_one_text
-            && (protocol
-                .remove_from_response(json, &self.request_context, &removals, &mut edits)
-                .is_err()
+            && (protocol::remove_from_response(
+                protocol,
+                json,
+                &self.request_context,
+                &removals,
+                &mut edits,
+            )
+            .is_err()
                 || !are_removed(&verdict.denied, json, reading, &edits))
         {
             return match strictest {

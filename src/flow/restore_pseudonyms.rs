@@ -117,9 +117,13 @@ impl Flow {
         let removals = self.removals(protocol, &[], edited, json);
         let copies = match protocol::is_one_text(json) {
             true => Ok(()),
-            false => {
-                protocol.remove_from_response(json, &self.request_context, &removals, &mut edits)
-            }
+            false => protocol::remove_from_response(
+                protocol,
+                json,
+                &self.request_context,
+                &removals,
+                &mut edits,
+            ),
         };
         Some(match copies {
             Ok(()) => Ok(json.edited(bytes, edits)),

@@ -14,12 +14,12 @@ use super::reader::Reader;
 use super::stream::StreamReader;
 use super::{
     BodyForm, CannotRemove, Denial, DenialReply, Dialect, Endpoint, Format, Protocol,
-    RemovalMethod, Removals, RequestContext, RouteHead,
+    RemovalMethod, RequestContext, ResponseEdit, RouteHead,
 };
 use crate::event::{DefaultGate, Kind};
 use crate::wire::frame::Framing;
 use crate::wire::http::MediaType;
-use crate::wire::json::{Edits, JsonBody, Value};
+use crate::wire::json::Value;
 use crate::wire::letter_case;
 use stream::A2aStream;
 
@@ -189,13 +189,7 @@ impl Protocol for A2a {
         refuse::answer(denial, context)
     }
 
-    fn remove_from_response(
-        &self,
-        _: &JsonBody<'_>,
-        _: &RequestContext,
-        _: &Removals,
-        _: &mut Edits,
-    ) -> Result<(), CannotRemove> {
+    fn remove_from_response(&self, _: &mut ResponseEdit<'_>) -> Result<(), CannotRemove> {
         // Texts are edited in place, those of the history too; nothing else repeats them.
         Ok(())
     }

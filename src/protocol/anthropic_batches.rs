@@ -8,12 +8,12 @@ use super::anthropic_shapes::{
 use super::coverage::{ANSWER_WITH_RESULTS, ASKED, CONVERSATION, TEXT_ANSWER, shown};
 use super::reader::{Origin, Reader, Row, Type};
 use super::{
-    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, Inspected, Protocol, Removals,
-    RequestContext, ResponseForm, RouteHead,
+    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, Inspected, Protocol,
+    RequestContext, ResponseEdit, ResponseForm, RouteHead,
 };
 use crate::diag::codes;
 use crate::event::{Author, Known, Part, Turn};
-use crate::wire::json::{Edits, JsonBody, Value};
+use crate::wire::json::Value;
 use crate::wire::letter_case;
 use crate::wire::span::offset;
 
@@ -130,21 +130,14 @@ impl Protocol for AnthropicBatches {
         out
     }
 
-    fn remove_from_response(
-        &self,
-        json: &JsonBody<'_>,
-        context: &RequestContext,
-        removals: &Removals,
-        edits: &mut Edits,
-    ) -> Result<(), CannotRemove> {
-        if context.endpoint.answer != ResponseForm::Lines {
-            return removals.only_edits();
+    fn remove_from_response(&self, edit: &mut ResponseEdit<'_>) -> Result<(), CannotRemove> {
+        if edit.context.endpoint.answer != ResponseForm::Lines {
+            return edit.removals.only_edits();
         }
-        let body = json.body().ok_or(CannotRemove)?;
-        let refusals = removals.refusals();
-        let denied = removals.denied_calls();
+        let refusals = edit.removals.refusals();
+        let denied = edit.removals.denied_calls();
         let mut taken = 0usize;
-        for (line, result) in body.root().elements().enumerate() {
+        for (line, result) in edit.root.elements().enumerate() {
             let denied_text = refusals.get(&offset(line)).copied();
             let message = result
                 .get("result")
@@ -157,7 +150,7 @@ impl Protocol for AnthropicBatches {
                 }
                 continue;
             };
-            let more = remove_from_message(message, denied_text, &denied, edits)?;
+            let more = remove_from_message(message, denied_text, &denied, edit.edits)?;
             taken = taken.saturating_add(more);
         }
         if taken < denied.len() {

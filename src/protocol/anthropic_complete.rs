@@ -8,12 +8,12 @@ use super::json_edit::{ObjectWriter, tag};
 use super::reader::{Origin, Reader, Row, Type};
 use super::stream::{StreamReader, TextStream};
 use super::{
-    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, Protocol, Removals,
-    RequestContext, RouteHead,
+    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, Protocol, RequestContext,
+    ResponseEdit, RouteHead,
 };
 use crate::diag::codes;
 use crate::event::{Author, Part};
-use crate::wire::json::{Edits, JsonBody, Value};
+use crate::wire::json::Value;
 
 /// The format.
 pub(super) struct AnthropicComplete;
@@ -92,20 +92,13 @@ impl Protocol for AnthropicComplete {
         denied_text(&denial.message(), &id, model)
     }
 
-    fn remove_from_response(
-        &self,
-        json: &JsonBody<'_>,
-        _: &RequestContext,
-        removals: &Removals,
-        edits: &mut Edits,
-    ) -> Result<(), CannotRemove> {
-        let body = json.body().ok_or(CannotRemove)?;
-        let root = body.root();
-        if let Some((_, text)) = removals.choices.first() {
-            root.get("completion").ok_or(CannotRemove)?;
-            let id = tag(root.get("id"), "agentguard");
-            let model = tag(root.get("model"), "unknown");
-            edits.replace(root, denied_text(text, &id, &model));
+    fn remove_from_response(&self, edit: &mut ResponseEdit<'_>) -> Result<(), CannotRemove> {
+        if let Some((_, text)) = edit.removals.choices.first() {
+            edit.root.get("completion").ok_or(CannotRemove)?;
+            let id = tag(edit.root.get("id"), "agentguard");
+            let model = tag(edit.root.get("model"), "unknown");
+            edit.edits
+                .replace(edit.root, denied_text(text, &id, &model));
         }
         Ok(())
     }

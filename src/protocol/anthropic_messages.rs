@@ -12,10 +12,10 @@ use super::reader::Reader;
 use super::stream::{BlockStream, StreamReader};
 use super::vertex_paths::{VertexCall, vertex_call};
 use super::{
-    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, Inspected, Protocol, Removals,
-    RequestContext, RouteHead,
+    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, Inspected, Protocol,
+    RequestContext, ResponseEdit, RouteHead,
 };
-use crate::wire::json::{Edits, JsonBody, Value};
+use crate::wire::json::Value;
 
 /// The format.
 pub(super) struct AnthropicMessages;
@@ -83,15 +83,8 @@ impl Protocol for AnthropicMessages {
         denied_text(denial, context)
     }
 
-    fn remove_from_response(
-        &self,
-        json: &JsonBody<'_>,
-        _: &RequestContext,
-        removals: &Removals,
-        edits: &mut Edits,
-    ) -> Result<(), CannotRemove> {
-        let body = json.body().ok_or(CannotRemove)?;
-        remove_from_answer(body.root(), removals, edits)
+    fn remove_from_response(&self, edit: &mut ResponseEdit<'_>) -> Result<(), CannotRemove> {
+        remove_from_answer(edit.root, edit.removals, edit.edits)
     }
 
     fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {

@@ -11,11 +11,11 @@ use super::coverage::{ANSWER_WITH_RESULTS, CONVERSATION, shown};
 use super::reader::Reader;
 use super::stream::{BlockStream, StreamReader};
 use super::{
-    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, Protocol, Removals,
-    RequestContext, RouteHead,
+    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, Protocol, RequestContext,
+    ResponseEdit, RouteHead,
 };
 use crate::event::Usage;
-use crate::wire::json::{Edits, JsonBody, Value};
+use crate::wire::json::Value;
 
 /// The format.
 pub(super) struct BedrockConverse;
@@ -63,15 +63,8 @@ impl Protocol for BedrockConverse {
         denied_converse(&denial.message(), (0, 0))
     }
 
-    fn remove_from_response(
-        &self,
-        json: &JsonBody<'_>,
-        _: &RequestContext,
-        removals: &Removals,
-        edits: &mut Edits,
-    ) -> Result<(), CannotRemove> {
-        let body = json.body().ok_or(CannotRemove)?;
-        remove_from_converse(body.root(), removals, edits)
+    fn remove_from_response(&self, edit: &mut ResponseEdit<'_>) -> Result<(), CannotRemove> {
+        remove_from_converse(edit.root, edit.removals, edit.edits)
     }
 
     fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {

@@ -17,11 +17,11 @@ use super::openai_chat::OpenAiChat;
 use super::reader::Reader;
 use super::stream::StreamReader;
 use super::{
-    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, Protocol, Removals,
-    RequestContext, RouteHead,
+    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, Protocol, RequestContext,
+    ResponseEdit, RouteHead,
 };
 use crate::event::{Known, Usage};
-use crate::wire::json::{Edits, JsonBody, Value};
+use crate::wire::json::Value;
 use crate::wire::letter_case;
 
 /// The format.
@@ -154,20 +154,12 @@ impl Protocol for BedrockInvoke {
         }
     }
 
-    fn remove_from_response(
-        &self,
-        json: &JsonBody<'_>,
-        context: &RequestContext,
-        removals: &Removals,
-        edits: &mut Edits,
-    ) -> Result<(), CannotRemove> {
-        let body = json.body().ok_or(CannotRemove)?;
-        let root = body.root();
-        match family_of_answer(root) {
-            ModelFamily::Claude => remove_from_answer(root, removals, edits),
-            ModelFamily::Nova => remove_from_converse(root, removals, edits),
-            ModelFamily::Chat => OpenAiChat.remove_from_response(json, context, removals, edits),
-            ModelFamily::Plain => plain::remove_from_response(root, removals, edits),
+    fn remove_from_response(&self, edit: &mut ResponseEdit<'_>) -> Result<(), CannotRemove> {
+        match family_of_answer(edit.root) {
+            ModelFamily::Claude => remove_from_answer(edit.root, edit.removals, edit.edits),
+            ModelFamily::Nova => remove_from_converse(edit.root, edit.removals, edit.edits),
+            ModelFamily::Chat => OpenAiChat.remove_from_response(edit),
+            ModelFamily::Plain => plain::remove_from_response(edit.root, edit.removals, edit.edits),
         }
     }
 

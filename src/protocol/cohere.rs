@@ -14,10 +14,10 @@ use super::routes::{self, RouteSpec, json};
 use super::stream::StreamReader;
 use super::{
     CONVERSATION, CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, MODEL_ANSWER,
-    Protocol, Removals, RequestContext, RouteHead,
+    Protocol, RequestContext, ResponseEdit, RouteHead,
 };
 use crate::event::Part;
-use crate::wire::json::{Edits, JsonBody, Value, quote};
+use crate::wire::json::{Value, quote};
 
 /// The format, in one of its versions.
 pub(super) struct Cohere {
@@ -180,17 +180,11 @@ impl Protocol for Cohere {
         }
     }
 
-    fn remove_from_response(
-        &self,
-        json: &JsonBody<'_>,
-        context: &RequestContext,
-        removals: &Removals,
-        edits: &mut Edits,
-    ) -> Result<(), CannotRemove> {
-        match (context.endpoint.name, self.version) {
-            ("chat", Version::V1) => v1::remove_from_response(json, removals, edits),
-            ("chat", Version::V2) => v2::remove_from_response(json, removals, edits),
-            _ => texts::remove_from_response(json, removals, edits),
+    fn remove_from_response(&self, edit: &mut ResponseEdit<'_>) -> Result<(), CannotRemove> {
+        match (edit.context.endpoint.name, self.version) {
+            ("chat", Version::V1) => v1::remove_from_response(edit.root, edit.removals, edit.edits),
+            ("chat", Version::V2) => v2::remove_from_response(edit.root, edit.removals, edit.edits),
+            _ => texts::remove_from_response(edit.root, edit.removals, edit.edits),
         }
     }
 

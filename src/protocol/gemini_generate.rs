@@ -13,13 +13,13 @@ use super::stream::StreamReader;
 use super::vertex_paths::vertex_call;
 use super::{
     CannotRemove, CoverageRow, Denial, DenialReply, Dialect, Endpoint, Format, Inspected, Protocol,
-    Removals, RequestContext, ResponseForm, RouteHead,
+    RequestContext, ResponseEdit, ResponseForm, RouteHead,
 };
 use crate::diag::codes;
 use crate::event::{Author, Part};
 use crate::wire::frame::Framing;
 use crate::wire::http::{MediaType, percent_decode};
-use crate::wire::json::{Edits, JsonBody, Value};
+use crate::wire::json::Value;
 
 /// The format.
 pub(super) struct GeminiGenerate;
@@ -125,15 +125,8 @@ impl Protocol for GeminiGenerate {
         }
     }
 
-    fn remove_from_response(
-        &self,
-        json: &JsonBody<'_>,
-        _: &RequestContext,
-        removals: &Removals,
-        edits: &mut Edits,
-    ) -> Result<(), CannotRemove> {
-        let body = json.body().ok_or(CannotRemove)?;
-        remove_from_response(body.root(), removals, edits)
+    fn remove_from_response(&self, edit: &mut ResponseEdit<'_>) -> Result<(), CannotRemove> {
+        remove_from_response(edit.root, edit.removals, edit.edits)
     }
 
     fn framing(&self, context: &RequestContext, media: MediaType) -> Option<Framing> {

@@ -14,12 +14,12 @@ use super::json_edit::remove_members;
 use super::reader::{Origin, Reader, Row, Type, UsageKeys};
 use super::stream::{BlockStream, StreamReader};
 use super::{
-    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, Protocol, Removals,
-    RequestContext, RouteHead,
+    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, Protocol, RequestContext,
+    ResponseEdit, RouteHead,
 };
 use crate::diag::codes;
 use crate::event::{Author, Part};
-use crate::wire::json::{self, Edits, JsonBody, Value};
+use crate::wire::json::{self, Edits, Value};
 
 /// The format.
 pub(super) struct GeminiInteractions;
@@ -182,15 +182,8 @@ impl Protocol for GeminiInteractions {
         removal::denied_text(&denial.message(), &id, model)
     }
 
-    fn remove_from_response(
-        &self,
-        json: &JsonBody<'_>,
-        _: &RequestContext,
-        removals: &Removals,
-        edits: &mut Edits,
-    ) -> Result<(), CannotRemove> {
-        let body = json.body().ok_or(CannotRemove)?;
-        removal::remove_from_response(body.root(), removals, edits)
+    fn remove_from_response(&self, edit: &mut ResponseEdit<'_>) -> Result<(), CannotRemove> {
+        removal::remove_from_response(edit.root, edit.removals, edit.edits)
     }
 
     fn restores(&self, _: &Endpoint) -> bool {

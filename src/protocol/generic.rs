@@ -7,13 +7,13 @@ use super::coverage::{CoverageRow, Inspected, shown};
 use super::reader::{Origin, Reader};
 use super::stream::StreamReader;
 use super::{
-    BodyForm, CannotRemove, Dialect, Endpoint, Format, Protocol, RemovalMethod, Removals,
-    RequestContext, RouteHead,
+    BodyForm, CannotRemove, Dialect, Endpoint, Format, Protocol, RemovalMethod, RequestContext,
+    ResponseEdit, RouteHead,
 };
 use crate::event::{
     Author, CustomCallFormat, CustomFormat, Direction, Event, Kind, Known, Part, Turn,
 };
-use crate::wire::json::{self, Edits, JsonBody, Value};
+use crate::wire::json::{self, Value};
 use crate::wire::span::offset;
 use stream::GenericStream;
 
@@ -73,13 +73,7 @@ impl Protocol for Generic {
         }
     }
 
-    fn remove_from_response(
-        &self,
-        _: &JsonBody<'_>,
-        _: &RequestContext,
-        _: &Removals,
-        _: &mut Edits,
-    ) -> Result<(), CannotRemove> {
+    fn remove_from_response(&self, _: &mut ResponseEdit<'_>) -> Result<(), CannotRemove> {
         Ok(())
     }
 

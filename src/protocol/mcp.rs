@@ -18,12 +18,12 @@ use super::reader::Reader;
 use super::stream::StreamReader;
 use super::{
     BodyForm, CannotRemove, Denial, DenialReply, Dialect, Endpoint, Format, Protocol,
-    RemovalMethod, Removals, RequestContext, RouteHead,
+    RemovalMethod, RequestContext, ResponseEdit, RouteHead,
 };
 use crate::event::{DefaultGate, Kind};
 use crate::wire::frame::Framing;
 use crate::wire::http::MediaType;
-use crate::wire::json::{Edits, JsonBody, Value};
+use crate::wire::json::Value;
 use crate::wire::letter_case;
 use stream::McpStream;
 
@@ -236,14 +236,8 @@ impl Protocol for Mcp {
         refuse::refusal(denial, context).body
     }
 
-    fn remove_from_response(
-        &self,
-        json: &JsonBody<'_>,
-        context: &RequestContext,
-        removals: &Removals,
-        edits: &mut Edits,
-    ) -> Result<(), CannotRemove> {
-        refuse::remove_from_response(json, context, removals, edits)
+    fn remove_from_response(&self, edit: &mut ResponseEdit<'_>) -> Result<(), CannotRemove> {
+        refuse::remove_from_response(edit.json, edit.context, edit.removals, edit.edits)
     }
 
     fn framing(&self, _: &RequestContext, media: MediaType) -> Option<Framing> {

@@ -367,6 +367,15 @@ impl Removals {
     }
 }
 
+/// Whole response, the parts to remove from it, and the edits that do so.
+pub struct ResponseEdit<'a> {
+    json: &'a JsonBody<'a>,
+    root: Value<'a>,
+    context: &'a RequestContext,
+    removals: &'a Removals,
+    edits: &'a mut Edits,
+}
+
 /// Call to remove from a response.
 #[derive(Clone, Debug)]
 pub struct RemovedCall {
@@ -496,14 +505,8 @@ pub trait Protocol: Sync {
     ///
     /// # Errors
     /// If that is impossible; the response is then denied as a whole.
-    fn remove_from_response(
-        &self,
-        _nest: &JsonBody<'_>,
-        _asked: &RequestContext,
-        removals: &Removals,
-        _edits: &mut Edits,
-    ) -> Result<(), CannotRemove> {
-        removals.only_edits()
+    fn remove_from_response(&self, edit: &mut ResponseEdit<'_>) -> Result<(), CannotRemove> {
+        edit.removals.only_edits()
     }
 
     /// Returns whether requests to this endpoint may contain ids of items that we put into earlier responses.
@@ -909,6 +912,27 @@ pub fn read_bytes<'b>(bounds: Bounds) -> Result<(JsonBody<'b>, Reading), Problem
     event.opacity = Some("attachment");
     reading.add(event);
     Ok((json, reading))
+}
+
+/// Edits a whole response so that denied parts are removed and the rest is valid for its schema and its SDK.
+///
+/// # Errors
+/// If that is impossible; the response is then denied as a whole.
+pub fn remove_from_response(
+    protocol: &dyn Protocol,
+    json: &JsonBody<'_>,
+    context: &RequestContext,
+    removals: &Removals,
+    edits: &mut Edits,
+) -> Result<(), CannotRemove> {
+    let body = json.body().ok_or(CannotRemove)?;
+    protocol.remove_from_response(&mut ResponseEdit {
+        json,
+        root: body.root(),
+        context,
+        removals,
+        edits,
+    })
 }
 
 /// Removes approval tokens from a request.

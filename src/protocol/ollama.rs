@@ -14,10 +14,10 @@ use super::routes::{RouteSpec, json};
 use super::stream::StreamReader;
 use super::{
     CONVERSATION, CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, MODEL_ANSWER,
-    Protocol, Removals, RequestContext, TEXT_ANSWER, TEXTS,
+    Protocol, RequestContext, ResponseEdit, TEXT_ANSWER, TEXTS,
 };
 use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Turn};
-use crate::wire::json::{self, Edits, JsonBody, Value, quote};
+use crate::wire::json::{self, Value, quote};
 
 /// The format, in one of its two protocols.
 pub(super) struct Ollama {
@@ -216,15 +216,9 @@ impl Protocol for Ollama {
         denied_response(denial, context)
     }
 
-    fn remove_from_response(
-        &self,
-        json: &JsonBody<'_>,
-        _: &RequestContext,
-        removals: &Removals,
-        edits: &mut Edits,
-    ) -> Result<(), CannotRemove> {
-        removal::remove_from_response(json, removals, edits)?;
-        removal::renumber(json, removals, edits);
+    fn remove_from_response(&self, edit: &mut ResponseEdit<'_>) -> Result<(), CannotRemove> {
+        removal::remove_from_response(edit.root, edit.removals, edit.edits)?;
+        removal::renumber(edit.root, edit.removals, edit.edits);
         Ok(())
     }
 

@@ -10,11 +10,11 @@ use super::reader::{Origin, Reader, Row, Type};
 use super::routes::{RouteSpec, json};
 use super::stream::{StreamReader, TextStream};
 use super::{
-    BodyForm, CannotRemove, CoverageRow, Dialect, Endpoint, Format, Protocol, Removals,
-    RequestContext, ResponseForm, TEXT_ANSWER, TEXTS,
+    BodyForm, CannotRemove, CoverageRow, Dialect, Endpoint, Format, Protocol, RequestContext,
+    ResponseEdit, ResponseForm, TEXT_ANSWER, TEXTS,
 };
 use crate::event::{Author, Part};
-use crate::wire::json::{self, Edits, JsonBody, Value};
+use crate::wire::json::{self, Value};
 
 /// The format.
 pub(super) struct OpenAiAudio;
@@ -141,17 +141,10 @@ impl Protocol for OpenAiAudio {
 
     /// Keeps only the whole transcript after an edit: an edited range may be spread over several of its segments, words
     /// and tokens.
-    fn remove_from_response(
-        &self,
-        json: &JsonBody<'_>,
-        _: &RequestContext,
-        removals: &Removals,
-        edits: &mut Edits,
-    ) -> Result<(), CannotRemove> {
-        removals.only_edits()?;
-        let body = json.body().ok_or(CannotRemove)?;
+    fn remove_from_response(&self, edit: &mut ResponseEdit<'_>) -> Result<(), CannotRemove> {
+        edit.removals.only_edits()?;
         for name in ["segments", "words", "logprobs"] {
-            replace_present(body.root(), name, b"[]", edits);
+            replace_present(edit.root, name, b"[]", edit.edits);
         }
         Ok(())
     }

@@ -22,12 +22,12 @@ use super::reader::{Origin, Reader, Roles, Row, Type};
 use super::routes::{self, RouteSpec, json};
 use super::stream::StreamReader;
 use super::{
-    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, Inspected, Protocol, Removals,
-    RequestContext, RouteHead,
+    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, Inspected, Protocol,
+    RequestContext, ResponseEdit, RouteHead,
 };
 use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
-use crate::wire::json::{Edits, JsonBody, Value, ValueKind as JsonKind, quote};
+use crate::wire::json::{Value, ValueKind as JsonKind, quote};
 use std::ops::Range;
 
 /// The format.
@@ -235,14 +235,8 @@ impl Protocol for OpenAiChat {
         denied_response(denial, context, ResponseShape::Chat)
     }
 
-    fn remove_from_response(
-        &self,
-        json: &JsonBody<'_>,
-        context: &RequestContext,
-        removals: &Removals,
-        edits: &mut Edits,
-    ) -> Result<(), CannotRemove> {
-        remove_from_response(json, context, removals, edits)
+    fn remove_from_response(&self, edit: &mut ResponseEdit<'_>) -> Result<(), CannotRemove> {
+        remove_from_response(edit.root, edit.context, edit.removals, edit.edits)
     }
 
     fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {

@@ -12,10 +12,10 @@ use super::routes::{self, RouteSpec, json};
 use super::stream::{StreamReader, TextStream};
 use super::{
     CONVERSATION, CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, MODEL_ANSWER,
-    Protocol, Removals, RequestContext, RouteHead, TEXTS,
+    Protocol, RequestContext, ResponseEdit, RouteHead, TEXTS,
 };
 use crate::event::Known;
-use crate::wire::json::{Edits, JsonBody, Value};
+use crate::wire::json::Value;
 use native::NATIVE_STREAM;
 
 /// The format.
@@ -136,17 +136,11 @@ impl Protocol for OpenAiCompletions {
         openai_chat::denied_response(denial, context, answer)
     }
 
-    fn remove_from_response(
-        &self,
-        json: &JsonBody<'_>,
-        context: &RequestContext,
-        removals: &Removals,
-        edits: &mut Edits,
-    ) -> Result<(), CannotRemove> {
-        if is_native(&context.endpoint) {
-            native::remove_from_response(json, removals, edits)
+    fn remove_from_response(&self, edit: &mut ResponseEdit<'_>) -> Result<(), CannotRemove> {
+        if is_native(&edit.context.endpoint) {
+            native::remove_from_response(edit.root, edit.removals, edit.edits)
         } else {
-            openai_chat::remove_from_response(json, context, removals, edits)
+            openai_chat::remove_from_response(edit.root, edit.context, edit.removals, edit.edits)
         }
     }
 

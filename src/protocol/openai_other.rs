@@ -18,11 +18,11 @@ use super::routes::{self, RouteSpec, get, json};
 use super::stream::StreamReader;
 use super::{
     BodyForm, CONVERSATION, CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format,
-    Inspected, MINTED, Protocol, Removals, RequestContext, ResponseForm, RouteHead, TEXT_ANSWER,
-    TEXTS,
+    Inspected, MINTED, Protocol, RequestContext, ResponseEdit, ResponseForm, RouteHead,
+    TEXT_ANSWER, TEXTS,
 };
 use crate::diag::codes;
-use crate::wire::json::{Edits, JsonBody, Value, quote};
+use crate::wire::json::{Edits, Value, quote};
 
 /// Protocol of these endpoints.
 pub(super) struct OpenAiOther;
@@ -349,23 +349,22 @@ impl Protocol for OpenAiOther {
         out
     }
 
-    fn remove_from_response(
-        &self,
-        json: &JsonBody<'_>,
-        context: &RequestContext,
-        removals: &Removals,
-        edits: &mut Edits,
-    ) -> Result<(), CannotRemove> {
-        match context.endpoint.name {
-            COMPACT | RETRIEVED | INPUT_ITEMS => {
-                openai_responses::remove_from_response(json, context, removals, edits)
-            }
+    fn remove_from_response(&self, edit: &mut ResponseEdit<'_>) -> Result<(), CannotRemove> {
+        match edit.context.endpoint.name {
+            COMPACT | RETRIEVED | INPUT_ITEMS => openai_responses::remove_from_response(
+                edit.root,
+                edit.context,
+                edit.removals,
+                edit.edits,
+            ),
             // Only the record's protocol knows the copies of an edited text in it.
-            FILE_CONTENT | BATCH_RESULTS if removals.edited.iter().any(|e| e.at.doc > 0) => {
+            FILE_CONTENT | BATCH_RESULTS if edit.removals.edited.iter().any(|e| e.at.doc > 0) => {
                 Err(CannotRemove)
             }
-            STORED_CHAT => stored::remove_from_chat(json, context, removals, edits),
-            _ => stored::remove_from_response(json, removals, edits),
+            STORED_CHAT => {
+                stored::remove_from_chat(edit.root, edit.context, edit.removals, edit.edits)
+            }
+            _ => stored::remove_from_response(edit.root, edit.removals, edit.edits),
         }
     }
 

@@ -25,12 +25,12 @@ use super::reader::{Origin, Reader, Row, Type};
 use super::routes::{RouteSpec, json};
 use super::stream::StreamReader;
 use super::{
-    CONVERSATION, CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, Protocol, Removals,
-    RequestContext,
+    CONVERSATION, CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, Protocol,
+    RequestContext, ResponseEdit,
 };
 use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Part, Pending};
-use crate::wire::json::{Edits, JsonBody, Value, ValueKind as JsonKind, quote};
+use crate::wire::json::{Edits, Value, ValueKind as JsonKind, quote};
 
 /// The format.
 pub(super) struct OpenAiResponses;
@@ -177,14 +177,8 @@ impl Protocol for OpenAiResponses {
         denied_response(denial, context)
     }
 
-    fn remove_from_response(
-        &self,
-        json: &JsonBody<'_>,
-        context: &RequestContext,
-        removals: &Removals,
-        edits: &mut Edits,
-    ) -> Result<(), CannotRemove> {
-        remove_from_response(json, context, removals, edits)
+    fn remove_from_response(&self, edit: &mut ResponseEdit<'_>) -> Result<(), CannotRemove> {
+        remove_from_response(edit.root, edit.context, edit.removals, edit.edits)
     }
 
     fn restores(&self, _: &Endpoint) -> bool {

@@ -9,10 +9,10 @@ use super::reader::Reader;
 use super::stream::StreamReader;
 use super::vertex_paths::vertex_call;
 use super::{
-    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, Protocol, Removals,
-    RequestContext, RouteHead,
+    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, Protocol, RequestContext,
+    ResponseEdit, RouteHead,
 };
-use crate::wire::json::{Edits, JsonBody, Value};
+use crate::wire::json::Value;
 
 /// The format.
 pub(super) struct VertexRawPredict;
@@ -65,14 +65,8 @@ impl Protocol for VertexRawPredict {
         OpenAiChat.denied_response(denial, context)
     }
 
-    fn remove_from_response(
-        &self,
-        json: &JsonBody<'_>,
-        context: &RequestContext,
-        removals: &Removals,
-        edits: &mut Edits,
-    ) -> Result<(), CannotRemove> {
-        OpenAiChat.remove_from_response(json, context, removals, edits)
+    fn remove_from_response(&self, edit: &mut ResponseEdit<'_>) -> Result<(), CannotRemove> {
+        OpenAiChat.remove_from_response(edit)
     }
 
     fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {

@@ -5,7 +5,7 @@ use crate::event::Part;
 use crate::protocol::openai_shapes::{self, beside, documents, inputs};
 use crate::protocol::reader::{Reader, Row, Type};
 use crate::protocol::{CannotRemove, Denial, Endpoint, Removals};
-use crate::wire::json::{self, Edits, JsonBody, Value};
+use crate::wire::json::{self, Edits, Value};
 
 const REQUEST: &[Row] = &[
     ("model", Type::Custom),
@@ -145,13 +145,12 @@ pub(super) fn denied_generation(denial: &Denial) -> Vec<u8> {
 
 /// Drops the tokens that repeat edited texts.
 pub(super) fn remove_from_response(
-    json: &JsonBody<'_>,
+    root: Value<'_>,
     removals: &Removals,
     edits: &mut Edits,
 ) -> Result<(), CannotRemove> {
     removals.only_edits()?;
-    let body = json.body().ok_or(CannotRemove)?;
-    let generations = body.root().get("generations");
+    let generations = root.get("generations");
     for generation in generations.into_iter().flat_map(|list| list.elements()) {
         if let Some(copy) = generation.get("token_likelihoods") {
             edits.replace(copy, b"[]".to_vec());

@@ -10,7 +10,7 @@ use crate::protocol::json_edit::{move_citations, remove_elements};
 use crate::protocol::openai_shapes::{self, refusal_text};
 use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type};
 use crate::protocol::{CannotRemove, Denial, Endpoint, Removals};
-use crate::wire::json::{self, Edits, JsonBody, Value};
+use crate::wire::json::{self, Edits, Value};
 use crate::wire::sort;
 
 const REQUEST: &[Row] = &[
@@ -192,12 +192,10 @@ pub(super) fn denied_response(denial: &Denial) -> Vec<u8> {
 
 /// Edits a response. The last turn of its history repeats it.
 pub(super) fn remove_from_response(
-    json: &JsonBody<'_>,
+    root: Value<'_>,
     removals: &Removals,
     edits: &mut Edits,
 ) -> Result<(), CannotRemove> {
-    let body = json.body().ok_or(CannotRemove)?;
-    let root = body.root();
     let empty = |name: &str, edits: &mut Edits| {
         if let Some(list) = root.get(name).filter(|list| !list.is_null()) {
             edits.replace(list, b"[]".to_vec());

@@ -13,7 +13,7 @@ use crate::protocol::openai_shapes::{
 };
 use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::protocol::{CannotRemove, Denial, Endpoint, Removals};
-use crate::wire::json::{self, Edits, JsonBody, Value};
+use crate::wire::json::{self, Edits, Value};
 use crate::wire::sort;
 use crate::wire::span::Span;
 
@@ -184,12 +184,10 @@ fn text_part(text: &str) -> Vec<u8> {
 }
 
 pub(super) fn remove_from_response(
-    json: &JsonBody<'_>,
+    root: Value<'_>,
     removals: &Removals,
     edits: &mut Edits,
 ) -> Result<(), CannotRemove> {
-    let body = json.body().ok_or(CannotRemove)?;
-    let root = body.root();
     if let Some(logprobs) = root.get("logprobs").filter(|copy| !copy.is_null()) {
         edits.replace(logprobs, b"[]".to_vec());
     }

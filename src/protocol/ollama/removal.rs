@@ -3,17 +3,15 @@
 use crate::protocol::json_edit::{remove_elements, remove_members, replace_present};
 use crate::protocol::openai_shapes::refusal_text;
 use crate::protocol::{CannotRemove, Removals};
-use crate::wire::json::{self, Edits, JsonBody, Value, quote};
+use crate::wire::json::{self, Edits, Value, quote};
 use crate::wire::sort;
 use crate::wire::span::Span;
 
 pub(super) fn remove_from_response(
-    json: &JsonBody<'_>,
+    root: Value<'_>,
     removals: &Removals,
     edits: &mut Edits,
 ) -> Result<(), CannotRemove> {
-    let body = json.body().ok_or(CannotRemove)?;
-    let root = body.root();
     remove_copies(root, edits);
     let message = root.get("message");
     if let Some((_, text)) = removals.choices.first() {
@@ -53,12 +51,11 @@ pub(super) fn remove_from_response(
 }
 
 /// Numbers the calls that stay without a gap.
-pub(super) fn renumber(json: &JsonBody<'_>, removals: &Removals, edits: &mut Edits) {
-    let Some(body) = json.body().filter(|_| !removals.calls.is_empty()) else {
+pub(super) fn renumber(root: Value<'_>, removals: &Removals, edits: &mut Edits) {
+    if removals.calls.is_empty() {
         return;
-    };
-    let list = body
-        .root()
+    }
+    let list = root
         .get("message")
         .and_then(|message| message.get("tool_calls"));
     let is_kept = |call: &Value<'_>| {

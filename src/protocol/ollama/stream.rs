@@ -121,8 +121,8 @@ impl ChoiceFormat for OllamaLines {
         if let Some(denied) = stream.format.denied.back_mut() {
             denied.extend(removals.calls.iter().map(|call| call.at));
         }
-        let json = frame.json.as_ref().ok_or(CannotRemove)?;
-        removal::remove_from_response(json, removals, &mut frame.edits)
+        let body = frame.body().ok_or(CannotRemove)?;
+        removal::remove_from_response(body.root(), removals, &mut frame.edits)
     }
 
     fn correct(

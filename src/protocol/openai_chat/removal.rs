@@ -5,19 +5,17 @@ use crate::protocol::json_edit::{
 };
 use crate::protocol::openai_shapes::refusal_text;
 use crate::protocol::{CannotRemove, EditedText, Removals, RequestContext};
-use crate::wire::json::{self, Edits, JsonBody, NodeId, Value, quote};
+use crate::wire::json::{self, Edits, NodeId, Value, quote};
 use crate::wire::sort;
 use crate::wire::span::Span;
 
 /// Edits every choice.
 pub(in crate::protocol) fn remove_from_response(
-    json: &JsonBody<'_>,
+    root: Value<'_>,
     context: &RequestContext,
     removals: &Removals,
     edits: &mut Edits,
 ) -> Result<(), CannotRemove> {
-    let body = json.body().ok_or(CannotRemove)?;
-    let root = body.root();
     root.get("choices").ok_or(CannotRemove)?;
     for (number, choice) in choices(root, "choices") {
         let denied_text = removals.choices.iter().find(|(n, _)| *n == number);

@@ -514,8 +514,8 @@ impl ChoiceFormat for Chunks {
         frame: &mut HeldFrame,
         removals: &Removals,
     ) -> Result<(), CannotRemove> {
-        let json = frame.json.as_ref().ok_or(CannotRemove)?;
-        removal::remove_from_response(json, &stream.context, removals, &mut frame.edits)
+        let body = frame.body().ok_or(CannotRemove)?;
+        removal::remove_from_response(body.root(), &stream.context, removals, &mut frame.edits)
     }
 
     fn correct(

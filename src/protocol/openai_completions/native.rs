@@ -8,7 +8,7 @@ use crate::event::{Known, Part, Turn};
 use crate::protocol::openai_shapes::{self, error, inputs, response_format};
 use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::protocol::{CannotRemove, Denial, Endpoint, Removals};
-use crate::wire::json::{self, Edits, JsonBody, Value, quote};
+use crate::wire::json::{self, Edits, Value, quote};
 
 /// Endpoint with a whole response, or a streamed one if the body contains `stream`.
 pub(super) const NAME: &str = "generate";
@@ -184,12 +184,11 @@ pub(super) fn denied_response(denial: &Denial) -> Vec<u8> {
 }
 
 pub(super) fn remove_from_response(
-    json: &JsonBody<'_>,
+    root: Value<'_>,
     removals: &Removals,
     edits: &mut Edits,
 ) -> Result<(), CannotRemove> {
-    let body = json.body().ok_or(CannotRemove)?;
-    for (choice, answer) in (0u32..).zip(answers(body.root())) {
+    for (choice, answer) in (0u32..).zip(answers(root)) {
         let denied_text = removals.choices.iter().find(|(n, _)| *n == choice);
         let is_edited = removals.edited.iter().any(|edited| edited.choice == choice);
         if denied_text.is_none() && !is_edited {

@@ -12,7 +12,7 @@ use crate::protocol::openai_shapes::{
 };
 use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type};
 use crate::protocol::{CannotRemove, Endpoint, Removals, RequestContext};
-use crate::wire::json::{self, Edits, JsonBody, Value};
+use crate::wire::json::{self, Edits, Value};
 use crate::wire::letter_case;
 use crate::wire::sort;
 
@@ -620,14 +620,13 @@ pub(super) fn object_member(
 
 /// Edits a stored response like a new one. In a list of them, the copies of a text cannot be found.
 pub(super) fn remove_from_chat(
-    json: &JsonBody<'_>,
+    root: Value<'_>,
     context: &RequestContext,
     removals: &Removals,
     edits: &mut Edits,
 ) -> Result<(), CannotRemove> {
-    let body = json.body().ok_or(CannotRemove)?;
-    if body.root().get("choices").is_some() {
-        openai_chat::remove_from_response(json, context, removals, edits)
+    if root.get("choices").is_some() {
+        openai_chat::remove_from_response(root, context, removals, edits)
     } else if removals.edited.is_empty() {
         removals.only_edits()
     } else {
@@ -637,14 +636,13 @@ pub(super) fn remove_from_chat(
 
 /// Moves the annotations of a thread's messages with their text.
 pub(super) fn remove_from_response(
-    json: &JsonBody<'_>,
+    root: Value<'_>,
     removals: &Removals,
     edits: &mut Edits,
 ) -> Result<(), CannotRemove> {
     removals.only_edits()?;
-    let body = json.body().ok_or(CannotRemove)?;
     let edited = sort::map(removals.edited.iter().map(|edited| (edited.at, edited)));
-    for node in body.root().descendants() {
+    for node in root.descendants() {
         let Some(text) = node.value.get("value") else {
             continue;
         };

@@ -6,18 +6,16 @@ use crate::event::Pending;
 use crate::protocol::json_edit::move_indices;
 use crate::protocol::openai_shapes::refusal_text;
 use crate::protocol::{CannotRemove, Denial, EditedText, Removals, RequestContext};
-use crate::wire::json::{self, Edits, JsonBody, Value, quote};
+use crate::wire::json::{self, Edits, Value, quote};
 use crate::wire::sort;
 
 /// Edits every item. A denied call becomes a message at its position, so that no index and no order changes.
 pub(in crate::protocol) fn remove_from_response(
-    json: &JsonBody<'_>,
+    root: Value<'_>,
     context: &RequestContext,
     removals: &Removals,
     edits: &mut Edits,
 ) -> Result<(), CannotRemove> {
-    let body = json.body().ok_or(CannotRemove)?;
-    let root = body.root();
     let is_kept = is_kept(root, context);
     let output = root
         .get("output")
