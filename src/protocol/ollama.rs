@@ -141,7 +141,7 @@ const RESPONSE: &[Row] = &[
     ("eval_duration", Type::Number),
     ("remote_model", Type::Id),
     ("remote_host", Type::Url),
-    ("logprobs", Type::Custom),
+    ("logprobs", Type::Tokens),
     ("status", Type::Id),
     ("digest", Type::Id),
     ("total", Type::Number),
@@ -491,8 +491,6 @@ fn answer_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
         }
         "prompt_eval_count" => reader.reading.usage.input_tokens = reader.number(value),
         "eval_count" => reader.reading.usage.output_tokens = reader.number(value),
-        // The text again, token by token: dropped as a whole when the text is edited.
-        "logprobs" => reader.claim_all(value),
         _ => error(reader, value),
     }
 }

@@ -66,7 +66,7 @@ const RESPONSE: &[Row] = &[
     ("duration", Type::Number),
     ("segments", Type::List(&Type::Object(SEGMENT))),
     ("words", Type::List(&Type::Object(SEGMENT))),
-    ("logprobs", Type::Custom),
+    ("logprobs", Type::Tokens),
     ("audio_data", Type::Custom),
     ("x_groq", Type::Object(&[("id", Type::Id)])),
 ];
@@ -132,8 +132,6 @@ impl Protocol for OpenAiAudio {
                     reader.media(value);
                     reader.uninspectable(value, "attachment");
                 }
-                // The text again, token by token: dropped as a whole when the text is edited.
-                "logprobs" => reader.claim_all(value),
                 _ => answer_member(reader, key, value),
             }
         });

@@ -168,8 +168,8 @@ const CHOICE: &[Row] = &[
     ("finish_reason", Type::Custom),
     ("native_finish_reason", Type::Id),
     ("stop_reason", Type::Id),
-    ("logprobs", Type::Custom),
-    ("log_probs", Type::Custom),
+    ("logprobs", Type::Tokens),
+    ("log_probs", Type::Tokens),
     ("seed", Type::Number),
     ("error", Type::Custom),
     ("content_filter_results", Type::Counts),
@@ -521,8 +521,6 @@ fn read_choice(reader: &mut Reader<'_>, choice: Value<'_>, number: u32) {
                 }
                 reader.word(value, FINISH_REASONS);
             }
-            // The text again, token by token: dropped as a whole when the text is edited.
-            "logprobs" | "log_probs" => reader.claim_all(value),
             "error" => error(reader, value),
             _ => response_message(reader, value, &origin),
         },

@@ -1,13 +1,14 @@
 //! Embeddings: `POST …/embeddings`. Embedded texts reach the provider like prompts; responses are numbers.
 
 use super::coverage::shown;
-use super::openai_shapes::{self, answer_member, inputs, read_answer, user_id};
+use super::openai_shapes::{self, answer_member, inputs, read_answer};
 use super::reader::{Reader, Row, Type};
 use super::routes::{self, RouteSpec, json};
 use super::{
     CoverageRow, Dialect, Endpoint, Format, Inspected, Protocol, RequestContext, RouteHead,
     TEXT_ANSWER, TEXTS,
 };
+use crate::event::Part;
 use crate::wire::json::{self, Value};
 
 /// The format.
@@ -19,7 +20,7 @@ const REQUEST: &[Row] = &[
     ("model", Type::Custom),
     ("models", Type::Custom),
     ("input", Type::Custom),
-    ("user", Type::Custom),
+    ("user", Type::Text(Part::Other)),
     ("encoding_format", Type::Word("float|base64")),
     ("dimensions", Type::Number),
     ("output_dimension", Type::Number),
@@ -85,10 +86,7 @@ impl Protocol for OpenAiEmbeddings {
             root,
             endpoint,
             REQUEST,
-            &mut |reader, key, value, user| match key {
-                "input" => inputs(reader, value, user),
-                _ => user_id(reader, value),
-            },
+            &mut |reader, _, value, user| inputs(reader, value, user),
         );
     }
 

@@ -3,7 +3,7 @@
 mod stream;
 
 use super::coverage::shown;
-use super::openai_shapes::{self, answer_member, beside, read_answer, user_id};
+use super::openai_shapes::{self, answer_member, beside, read_answer};
 use super::reader::{Origin, Reader, Row, Type};
 use super::routes::{RouteSpec, json};
 use super::stream::{StreamReader, TextStream};
@@ -32,7 +32,7 @@ const REQUEST: &[Row] = &[
     ("images", Type::Custom),
     ("images[]", Type::Custom),
     ("mask", Type::Custom),
-    ("user", Type::Custom),
+    ("user", Type::Text(Part::Other)),
     ("stream", Type::Stream),
     ("n", Type::Number),
     ("output_compression", Type::Number),
@@ -92,10 +92,7 @@ impl Protocol for OpenAiImages {
             root,
             endpoint,
             REQUEST,
-            &mut |reader, key, value, user| match key {
-                "user" => user_id(reader, value),
-                _ => image(reader, value, user),
-            },
+            &mut |reader, _, value, user| image(reader, value, user),
         );
     }
 

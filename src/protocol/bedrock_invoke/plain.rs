@@ -237,8 +237,8 @@ const ANSWER: &[Row] = &[
     ("tokenCount", Type::Number),
     ("relevance_score", Type::Number),
     ("likelihood", Type::Number),
-    ("token_likelihoods", Type::Custom),
-    ("logprobs", Type::Custom),
+    ("token_likelihoods", Type::Tokens),
+    ("logprobs", Type::Tokens),
 ];
 
 /// Reads the whole body of a response. Its counts are not read: Bedrock counts in headers, for every family alike.
@@ -312,8 +312,6 @@ fn read_answer(reader: &mut Reader<'_>, answer: Value<'_>, origin: &Origin) {
             "data" => reader.rows(value, DATA, origin, &mut |reader, _, tokens| {
                 reader.claim_all(tokens);
             }),
-            // The text again, token by token: these are dropped as a whole when the text is edited.
-            "token_likelihoods" | "logprobs" => reader.claim_all(value),
             _ => finish(reader, value),
         },
     );

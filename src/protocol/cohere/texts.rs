@@ -73,7 +73,7 @@ const GENERATION: &[Row] = &[
     ("text", Type::Text(Part::Text)),
     ("index", Type::Number),
     ("likelihood", Type::Number),
-    ("token_likelihoods", Type::Custom),
+    ("token_likelihoods", Type::Tokens),
     ("finish_reason", Type::Custom),
 ];
 const RANKED: &[Row] = &[
@@ -113,8 +113,6 @@ pub(super) fn read_response(reader: &mut Reader<'_>, root: Value<'_>) {
         &mut |reader, key, value| match key {
             _ if value.is_null() => reader.claim(value),
             "embeddings" => embeddings(reader, value),
-            // The text again, token by token: dropped as a whole when the text is edited.
-            "token_likelihoods" => reader.claim_all(value),
             "message" => error_text(reader, value),
             _ => answer_member(reader, key, value),
         },

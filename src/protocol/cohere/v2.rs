@@ -26,7 +26,7 @@ const MESSAGE: &[Row] = &[
     ("tool_call_id", Type::Id),
     ("citations", Type::Tree(Part::Other)),
 ];
-const RESPONSE: &[Row] = &[("message", Type::Custom), ("logprobs", Type::Custom)];
+const RESPONSE: &[Row] = &[("message", Type::Custom), ("logprobs", Type::Tokens)];
 
 pub(super) fn read_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
     reader.reading.params = Some(root.place());
@@ -137,8 +137,6 @@ pub(super) fn read_response(reader: &mut Reader<'_>, root: Value<'_>) {
             // An error's message has the name of a response's message.
             "message" if value.kind() == json::ValueKind::String => error_text(reader, value),
             "message" => said(reader, value),
-            // The text again, token by token: dropped as a whole when the text is edited.
-            "logprobs" => reader.claim_all(value),
             _ => answer_member(reader, key, value),
         },
     );

@@ -49,7 +49,7 @@ pub(super) const CANDIDATE: &[Row] = &[
     ("groundingMetadata", Type::Tree(Part::Other)),
     ("groundingAttributions", Type::Tree(Part::Other)),
     ("urlContextMetadata", Type::Tree(Part::Other)),
-    ("logprobsResult", Type::Custom),
+    ("logprobsResult", Type::Tokens),
     ("continuationToken", Type::Opaque),
 ];
 
@@ -98,8 +98,6 @@ fn candidate(reader: &mut Reader<'_>, candidate: Value<'_>, number: u32) {
         &origin,
         &mut |reader, key, value| match key {
             "content" => read_content(reader, value, &speaker, &mut Calls::default()),
-            // The text again, token by token: these are removed as a whole when the text is edited.
-            "logprobsResult" => reader.claim_all(value),
             // A word, or a number with `enum-encoding=int`.
             _ => {
                 let reason = value.text();

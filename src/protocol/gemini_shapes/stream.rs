@@ -67,14 +67,15 @@ fn read_candidate(
     let has_finish = reader
         .get(candidate, "finishReason")
         .is_some_and(|reason| !reason.is_null());
-    reader.rows(candidate, CANDIDATE, &origin, &mut |reader, key, value| {
-        match key {
+    reader.rows(
+        candidate,
+        CANDIDATE,
+        &origin,
+        &mut |reader, key, value| match key {
             "content" => read_parts(stream, reader, value, number),
-            // The text again, token by token: these are removed as a whole when the text is edited.
-            "logprobsResult" => reader.claim_all(value),
             _ => read_finish(stream, reader, value, number),
-        }
-    });
+        },
+    );
     let state = stream.state(number);
     state.frames = state.frames.saturating_add(1);
     let has_ended = has_finish && state.frames > 1 && !had_finish;

@@ -21,7 +21,7 @@ const EVENT: &[Row] = &[
     ("delta", Type::Text(Part::Transcript)),
     ("audio", Type::Custom),
     ("segment_id", Type::Id),
-    ("logprobs", Type::Custom),
+    ("logprobs", Type::Tokens),
 ];
 
 /// Numbers of the texts: the transcript, the same transcript in segments, and from then on names of speakers.
@@ -68,8 +68,6 @@ fn read(
                     reader.uninspectable(value, "attachment");
                 }
             }
-            // The text again, token by token: these are removed as a whole when the text is edited.
-            "logprobs" => reader.claim_all(value),
             _ => answer_member(reader, key, value),
         },
     );

@@ -132,8 +132,6 @@ impl ChatStream {
                     }
                     reader.word(value, FINISH_REASONS);
                 }
-                // The text again, token by token: these are dropped as a whole when the text is edited.
-                "logprobs" | "log_probs" => reader.claim_all(value),
                 "error" => error(reader, value),
                 "delta" => self.delta(reader, value, number),
                 _ => {

@@ -95,7 +95,7 @@ pub(super) const PART: &[Row] = &[
     ("text", Type::Custom),
     ("refusal", Type::Text(Part::Refusal)),
     ("annotations", Type::Tree(Part::Other)),
-    ("logprobs", Type::Custom),
+    ("logprobs", Type::Tokens),
     ("image_url", Type::Custom),
     ("file_data", Type::Custom),
     ("file_url", Type::Custom),
@@ -547,8 +547,6 @@ pub(super) fn content_part(
     reader.rows(part, PART, origin, &mut |reader, key, value| match key {
         _ if value.is_null() => reader.claim(value),
         "text" => message_text(reader, value, origin, is_result),
-        // The text again, token by token: these are removed as a whole when the text is edited.
-        "logprobs" => reader.claim_all(value),
         "file_id" => {
             is_attached = true;
             reader.id(value);

@@ -63,7 +63,7 @@ const EVENT: &[Row] = &[
     ("item", Type::Custom),
     ("part", Type::Custom),
     ("response", Type::Custom),
-    ("logprobs", Type::Custom),
+    ("logprobs", Type::Tokens),
     ("annotation", Type::Tree(Part::Other)),
     // Images while they are generated.
     ("partial_image_index", Type::Number),
@@ -308,8 +308,6 @@ impl ResponsesStream {
             "type" | "name" => reader.claim(value),
             _ if value.is_null() => reader.claim(value),
             "error" => error(reader, value),
-            // The text again, token by token: these are dropped as a whole when the text is edited.
-            "logprobs" => reader.claim_all(value),
             "item" => self.read_item(reader, event, value, about.item, phase),
             "part" => {
                 let list = if stem.starts_with("reasoning_summary") {

@@ -86,6 +86,8 @@ pub(in crate::protocol) enum Type {
     Counts,
     /// Numbers, also as keys (`logit_bias` has tokens as keys).
     Numbers,
+    /// Copy of a text, token by token, with probabilities: removed as a whole when the text is edited.
+    Tokens,
     /// Objects of booleans and of words of a closed list.
     Switches(&'static str),
     /// Object with these members.
@@ -234,6 +236,7 @@ impl<'b> Reader<'b> {
             Type::Media => self.media(value),
             Type::Counts => self.counts(value),
             Type::Numbers => self.claim_numbers(value),
+            Type::Tokens => self.claim_all(value),
             Type::Switches(words) => self.switches(value, words),
             Type::Object(rows) => self.rows_by(value, &[rows], origin, custom),
             Type::List(of) => {
@@ -283,6 +286,7 @@ impl<'b> Reader<'b> {
             | Type::Counts
             | Type::Usage(_)
             | Type::Numbers
+            | Type::Tokens
             | Type::Switches(_) => (true, ""),
         };
         (!fits).then_some(expected)

@@ -85,7 +85,6 @@ impl V1Stream {
                 _ if value.is_null() => reader.claim(value),
                 "tool_calls" => calls = Some(value),
                 "chat_history" => history(reader, value, &origin),
-                "token_likelihoods" => reader.claim_all(value),
                 _ => answer_member(reader, key, value),
             },
         );

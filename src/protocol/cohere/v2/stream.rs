@@ -32,9 +32,9 @@ const EVENT: &[Row] = &[
     ("index", Type::Number),
     ("delta", Type::Custom),
     ("message", Type::Custom),
-    ("logprobs", Type::Custom),
+    ("logprobs", Type::Tokens),
 ];
-const DELTA: &[Row] = &[("message", Type::Custom), ("logprobs", Type::Custom)];
+const DELTA: &[Row] = &[("message", Type::Custom), ("logprobs", Type::Tokens)];
 const MESSAGE: &[Row] = &[
     ("role", Type::Word("assistant")),
     ("content", Type::Custom),
@@ -336,14 +336,11 @@ impl StreamReader for V2Stream {
                         match name {
                             _ if value.is_null() => reader.claim(value),
                             "message" => self.message(reader, root, value, &kind),
-                            "logprobs" => reader.claim_all(value),
                             _ => answer_member(reader, name, value),
                         }
                     });
                 }
                 "message" => error_text(reader, value),
-                // The text again, token by token: these are removed as a whole when the text is edited.
-                "logprobs" => reader.claim_all(value),
                 _ => answer_member(reader, name, value),
             },
         );

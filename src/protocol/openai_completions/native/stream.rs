@@ -17,7 +17,7 @@ use crate::wire::json::{Edits, Value, quote};
 /// Members of an event that no whole response has.
 const FRAME: &[Row] = &[
     ("token", Type::Object(TOKEN)),
-    ("top_tokens", Type::Custom),
+    ("top_tokens", Type::Tokens),
     ("index", Type::Number),
     ("id_slot", Type::Number),
     ("tokens", Type::Numbers),
@@ -49,7 +49,6 @@ pub(in crate::protocol) const NATIVE_STREAM: &TextSpec = &TextSpec {
             origin,
             &mut |reader, key, value| match key {
                 _ if value.is_null() => reader.claim(value),
-                "top_tokens" => reader.claim_all(value),
                 _ => response_member(reader, key, value),
             },
         );

@@ -153,7 +153,6 @@ impl ResponsesStream {
             "text" => {
                 reader.text(value, &origin.with_part(text_part));
             }
-            "logprobs" => reader.claim_all(value),
             _ => {}
         });
         let path = [about.item, list, about.at];
