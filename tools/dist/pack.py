@@ -1,6 +1,7 @@
 """Packs what users install: archives, OCI images, a wheel, an npm package, a bill of materials and checksums.
 
     pack.py --version 0.1.0 --epoch 1767225600 --module agentguard.wasm --binary amd64=PATH [--binary arm64=PATH]
+            --native amd64=PATH [--native arm64=PATH]
             --envoy PATH --trusted-ca PATH --metadata cargo-metadata.json --source FOLDER --output FOLDER
 
 The same input gives the same bytes: names are sorted, times are the epoch, owners are 0. Nothing is fetched and no container engine
@@ -100,6 +101,15 @@ class Layout:
         self.manifests.append(manifest)
         return manifest["digest"]
 
+    def platforms(self, name, images):
+        """Of images for several platforms, the one of this name."""
+        entries = [manifest for manifest in self.manifests if manifest["digest"] in images]
+        self.manifests = [manifest for manifest in self.manifests if manifest not in entries]
+        listed = [{key: value for key, value in entry.items() if key != "annotations"} for entry in entries]
+        index = self.blob(as_json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": listed}), OCI_INDEX)
+        self.manifests.append({**index, "annotations": {"org.opencontainers.image.ref.name": name}})
+        return index["digest"]
+
     def bytes(self):
         self.tar.file("oci-layout", as_json({"imageLayoutVersion": "1.0.0"}))
         self.tar.file("index.json", as_json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": self.manifests}))
@@ -112,8 +122,8 @@ class Packer:
         self.version, self.epoch = options.version, options.epoch
         self.source = pathlib.Path(options.source)
         self.output = pathlib.Path(options.output)
-        self.binaries = dict(binary.split("=", 1) for binary in options.binary)
-        self.binaries = {arch: pathlib.Path(path).read_bytes() for arch, path in sorted(self.binaries.items())}
+        self.binaries = by_architecture(options.binary)
+        self.natives = by_architecture(options.native)
         self.module = pathlib.Path(options.module).read_bytes()
         self.licence = (self.source / "LICENSE").read_bytes()
         self.readme = (self.source / "README.md").read_bytes()
@@ -135,7 +145,9 @@ class Packer:
             self.archive(arch)
             self.wheel(arch)
         self.npm()
-        digests = {"module": self.module_image()}
+        for arch, native in self.natives.items():
+            self.write(f"libagentguard-{self.version}-linux-{arch}.so", native)
+        digests = {"module": self.module_image(), "native": self.native_image()}
         if self.options.envoy:
             digests["envoy"] = self.envoy_image()
         self.write("digests.json", as_json(digests))
@@ -222,6 +234,24 @@ class Packer:
         self.write(f"agentguard-module-{self.version}.oci.tar", layout.bytes())
         return {"image": image, "artifact": artifact}
 
+    def native_image(self):
+        """The native module for each architecture, alone in an image that Envoy Gateway mounts."""
+        layout = Layout(self.epoch)
+        images = []
+        for arch, native in self.natives.items():
+            tar = Tar(self.epoch)
+            tar.file("libagentguard.so", native, 0o755)
+            layer = tar.bytes()
+            platform = {"architecture": arch, "os": "linux"}
+            config = layout.blob(as_json({
+                **platform, "config": {}, "rootfs": {"type": "layers", "diff_ids": [digest(layer)]},
+            }), OCI_CONFIG)
+            layers = [layout.blob(zipped(layer), OCI_LAYER)]
+            images.append(layout.image(f"{self.version}-{arch}", config, layers, self.annotations, platform))
+        image = layout.platforms(self.version, images)
+        self.write(f"agentguard-native-{self.version}.oci.tar", layout.bytes())
+        return {"image": image}
+
     def envoy_image(self):
         """Envoy with the module and the command; no shell, no root."""
         layout = Layout(self.epoch)
@@ -288,6 +318,12 @@ class Packer:
         })
 
 
+def by_architecture(named):
+    """`amd64=PATH` and the like: the contents by architecture."""
+    paths = dict(name.split("=", 1) for name in named)
+    return {arch: pathlib.Path(path).read_bytes() for arch, path in sorted(paths.items())}
+
+
 def libraries(program):
     """The paths of a program's libraries and loader on this machine."""
     listed = subprocess.run(["ldd", program], check=True, stdout=subprocess.PIPE, text=True).stdout
@@ -301,6 +337,7 @@ def main():
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--epoch", type=int, required=True)
     parser.add_argument("--binary", action="append", required=True)
+    parser.add_argument("--native", action="append", required=True)
     parser.add_argument("--envoy")
     parser.add_argument("--trusted-ca", default="/etc/ssl/certs/ca-certificates.crt")
     Packer(parser.parse_args()).pack()
