@@ -30,7 +30,8 @@ const UUID: [usize; 5] = [8, 4, 4, 4, 12];
 /// Percent-encoding is removed, so that nothing hides in it; what would then be read as the path's own syntax stays
 /// encoded. A segment that is encoded twice is masked whole.
 pub fn mask_identifiers(path: &str) -> String {
-    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let end = path.bytes().position(|byte| matches!(byte, b'?' | b'#'));
+    let path = end.and_then(|end| path.get(..end)).unwrap_or(path);
     let mut out = String::with_capacity(path.len());
     for (number, segment) in path.split('/').enumerate() {
         if number > 0 {
@@ -54,7 +55,8 @@ fn mask_segment(segment: &str, out: &mut String) {
         let end = match uuid_end(rest) {
             Some(end) => end,
             None => rest
-                .find(|c: char| !c.is_ascii_alphanumeric())
+                .bytes()
+                .position(|byte| !byte.is_ascii_alphanumeric())
                 .unwrap_or(rest.len()),
         };
         let (word, after) = rest.split_at_checked(end).unwrap_or((rest, ""));

@@ -7,6 +7,7 @@ use super::chain::Chain;
 use crate::event::{Known, Principal, Usage};
 use crate::wire::json;
 use crate::wire::sorted_map::{SortedMap, SortedSet};
+use std::io::Write as _;
 use std::net::IpAddr;
 
 /// Maximum bytes of one text. Texts of clients, such as a model's name, can have any length.
@@ -439,13 +440,13 @@ fn quote(text: &str, out: &mut Vec<u8>) {
         )
     };
     out.push(b'"');
-    let mut rest = text;
     // Nearly all texts are plain.
-    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-        json::escape(text, out);
+    if is_plain(text.as_bytes()) {
+        out.extend_from_slice(text.as_bytes());
         out.push(b'"');
         return;
     }
+    let mut rest = text;
     while let Some((at, c)) = rest.char_indices().find(|(_, c)| is_hidden(*c)) {
         let (plain, from) = rest.split_at_checked(at).unwrap_or((rest, ""));
         json::escape(plain, out);
@@ -458,13 +459,32 @@ fn quote(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Starts a member, with a comma unless it is the first one of the object.
-fn key(out: &mut Vec<u8>, name: &str) {
+/// Whether a text stands in a JSON string as it is. Sixteen bytes are looked at together, the last ones perhaps twice.
+fn is_plain(text: &[u8]) -> bool {
+    let fits = |bytes: &[u8]| {
+        bytes.iter().fold(true, |fits, byte| {
+            fits & matches!(byte, b' '..=b'~') & (*byte != b'"') & (*byte != b'\\')
+        })
+    };
+    match text.last_chunk::<16>() {
+        Some(end) => text.as_chunks::<16>().0.iter().all(|block| fits(block)) && fits(end),
+        None => fits(text),
+    }
+}
+
+/// Separates a member from the one before it.
+fn comma(out: &mut Vec<u8>) {
     if out.last() != Some(&b'{') {
         out.push(b',');
     }
-    quote(name, out);
-    out.push(b':');
+}
+
+/// Starts a member. The format's own names need no escapes.
+fn key(out: &mut Vec<u8>, name: &'static str) {
+    comma(out);
+    out.push(b'"');
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
 }
 
 fn object(out: &mut Vec<u8>, members: impl FnOnce(&mut Vec<u8>)) {
@@ -489,7 +509,7 @@ fn list<T>(
 }
 
 /// Writes a string member; none if the text is empty.
-fn text(out: &mut Vec<u8>, name: &str, value: &str) {
+fn text(out: &mut Vec<u8>, name: &'static str, value: &str) {
     if value.is_empty() {
         return;
     }
@@ -497,13 +517,18 @@ fn text(out: &mut Vec<u8>, name: &str, value: &str) {
     quote(cut(value), out);
 }
 
-fn number(out: &mut Vec<u8>, name: &str, value: u64) {
+fn number(out: &mut Vec<u8>, name: &'static str, value: u64) {
     key(out, name);
-    out.extend_from_slice(value.to_string().as_bytes());
+    digits(out, value);
+}
+
+fn digits(out: &mut Vec<u8>, value: u64) {
+    // Nothing fails that writes to memory.
+    let _ = write!(out, "{value}");
 }
 
 /// Writes a number of units, of which so many are one: 1500000 millionths are `1.5`.
-fn units(out: &mut Vec<u8>, name: &str, units: u64, of_one: u64) {
+fn units(out: &mut Vec<u8>, name: &'static str, units: u64, of_one: u64) {
     let rest = units.checked_rem(of_one).unwrap_or(0);
     number(out, name, units.checked_div(of_one).unwrap_or(units));
     if rest > 0 {
@@ -515,7 +540,7 @@ fn units(out: &mut Vec<u8>, name: &str, units: u64, of_one: u64) {
     }
 }
 
-fn counts(out: &mut Vec<u8>, name: &str, counts: &mut dyn Iterator<Item = (&str, u64)>) {
+fn counts(out: &mut Vec<u8>, name: &'static str, counts: &mut dyn Iterator<Item = (&str, u64)>) {
     let mut counts = counts.peekable();
     if counts.peek().is_none() {
         return;
@@ -523,12 +548,15 @@ fn counts(out: &mut Vec<u8>, name: &str, counts: &mut dyn Iterator<Item = (&str,
     key(out, name);
     object(out, |out| {
         for (name, count) in counts {
-            number(out, name, count);
+            comma(out);
+            quote(name, out);
+            out.push(b':');
+            digits(out, count);
         }
     });
 }
 
-fn texts(out: &mut Vec<u8>, name: &str, texts: &SortedSet<Box<str>>) {
+fn texts(out: &mut Vec<u8>, name: &'static str, texts: &SortedSet<Box<str>>) {
     if texts.is_empty() {
         return;
     }

@@ -113,15 +113,16 @@ impl Flow {
             Some(path) => path.clone(),
             None => String::from_utf8_lossy(seen.path).into_owned(),
         };
-        self.head.signed = seen.signed || is_presigned(&Path::parse(&target).query);
+        let mut path = Path::parse(&target);
+        self.head.signed = seen.signed || is_presigned(&path.query);
         // The provider has its own response ids.
         let restored = protocol::restored_path(&target)
             .filter(|_| policy.needs.holds_requests() && !self.head.signed);
         if let Some(restored) = &restored {
             target.clone_from(restored);
+            path = Path::parse(&target);
         }
         let new_path = restored.or(without_key);
-        let path = Path::parse(&target);
         self.exchange.started = head.now;
         self.head.method.clone_from(&seen.method);
         self.head.length = seen.content_length;

@@ -55,12 +55,27 @@ impl RouteSpec {
     }
 
     fn fits(&self, head: &RouteHead<'_>) -> bool {
+        if !may_end_with(head.path, self.path) {
+            return false;
+        }
         // `HEAD` requests the response of `GET` without its body.
         let context = match head.method {
             "HEAD" => "GET",
             method => method,
         };
         self.methods.split(' ').any(|method| method == context) && ends_with(head.path, self.path)
+    }
+}
+
+/// Whether a path's last byte is that of these segments, which most endpoints of a protocol are told apart by.
+fn may_end_with(path: &Path, tail: &str) -> bool {
+    let end = path
+        .segments
+        .last()
+        .and_then(|segment| segment.bytes().last());
+    match (end, tail.bytes().last()) {
+        (_, None | Some(b'*' | b'/')) => true,
+        (end, Some(expected)) => end.is_some_and(|end| end.eq_ignore_ascii_case(&expected)),
     }
 }
 

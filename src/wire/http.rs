@@ -124,7 +124,10 @@ impl Path {
         let mut segments: Vec<String> = Vec::new();
         // A server that decodes first takes a decoded `?` or `#` as the start of a query or fragment; NUL ends a string
         // in C.
-        let whole = decoded.split(['?', '#', '\0']).next().unwrap_or_default();
+        let end = decoded
+            .bytes()
+            .position(|byte| matches!(byte, b'?' | b'#' | 0));
+        let whole = end.and_then(|end| decoded.get(..end)).unwrap_or(&decoded);
         let mut is_odd = whole.len() < decoded.len();
         for written in whole.split(['/', '\\']) {
             // Some servers drop matrix parameters (`/v1;x/chat`) before they route.

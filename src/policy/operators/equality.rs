@@ -88,9 +88,9 @@ impl Equality {
                 ) => {
                     same_type = true;
                     equal |= text.as_deref() == Some(&**exact)
-                        || folded
-                            .as_ref()
-                            .is_some_and(|name| *name.trim() == **expected);
+                        || folded.as_ref().is_some_and(|name| {
+                            name.len() >= expected.len() && *name.trim() == **expected
+                        });
                 }
                 _ => {}
             }

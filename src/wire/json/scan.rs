@@ -533,7 +533,7 @@ impl Scanner<'_> {
 /// Returns the offset of the first byte from `at` on that ends plain string content: a quote, a backslash or a control
 /// character. Sets `high` if the content has a byte ≥ 0x80.
 ///
-/// Reads eight bytes as one number. Subtracting one from each byte borrows through the top bit only where the byte was
+/// Sixteen bytes are looked at together while none of them ends it: one step each in Wasm. Then reads eight as one number. Subtracting one from each byte borrows through the top bit only where the byte was
 /// zero (Mycroft). A borrow carries upwards: bytes after the first stop may look like stops, but the first is exact.
 fn skip_plain(bytes: &[u8], at: usize, high: &mut bool) -> usize {
     const ONES: u64 = u64::MAX.wrapping_div(255);
@@ -542,6 +542,18 @@ fn skip_plain(bytes: &[u8], at: usize, high: &mut bool) -> usize {
     const BACKSLASHES: u64 = ONES.wrapping_mul(b'\\' as u64);
     const SPACES: u64 = ONES.wrapping_mul(b' ' as u64);
     let mut at = at;
+    let (blocks, _) = bytes.get(at..).unwrap_or_default().as_chunks::<16>();
+    for block in blocks {
+        let stops =
+            |stops: bool, byte: &u8| stops | (*byte == b'"') | (*byte == b'\\') | (*byte < b' ');
+        if block.iter().fold(false, stops) {
+            break;
+        }
+        *high |= block
+            .iter()
+            .fold(false, |high, byte| high | (*byte >= 0x80));
+        at = at.wrapping_add(16);
+    }
     let mut seen = 0;
     while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
         let word = u64::from_le_bytes(*block);
