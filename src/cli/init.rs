@@ -105,7 +105,11 @@ impl Init {
     pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
         let files = self.files()?;
         let failed = |path: &Path, error: &std::io::Error| {
-            output::print_error(&format!("{} can't be written: {error}", path.display()))
+            output::print_error(&format!(
+                "{} can't be written: {}",
+                path.display(),
+                output::unwritable(error)
+            ))
         };
         let paths: Vec<PathBuf> = files
             .iter()

@@ -19,7 +19,10 @@ impl ManPages {
             Some(folder) => std::fs::create_dir_all(folder)
                 .and_then(|()| generate_to(command, folder))
                 .map_err(|error| {
-                    output::print_error(&format!("{folder} can't be written: {error}"))
+                    output::print_error(&format!(
+                        "{folder} can't be written: {}",
+                        output::unwritable(&error)
+                    ))
                 })?,
             None => {
                 let mut page = Vec::new();

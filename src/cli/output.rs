@@ -1,7 +1,6 @@
 //! Output, and input of files named on the command line.
-#![expect(clippy::print_stderr, reason = "this is where the command line speaks")]
 
-use super::Failed;
+use super::{Failed, audit};
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 
@@ -23,14 +22,16 @@ pub(super) fn print(text: &str) {
     }
 }
 
-/// Prints a line for the person beside the output.
+/// Prints a line for the person beside the output. Nobody may read it any more (`2>&1 | head`): the work goes on.
 pub(super) fn note(text: &str) {
-    eprintln!("{text}");
+    let _ = std::io::stderr()
+        .lock()
+        .write_all(format!("{text}\n").as_bytes());
 }
 
 /// Prints an error message.
 pub(super) fn print_error(message: &str) -> Failed {
-    eprintln!("agentguard: {message}");
+    note(&format!("agentguard: {message}"));
     Failed
 }
 
@@ -51,6 +52,26 @@ pub(super) fn unreadable(error: &std::io::Error) -> String {
             "permission denied; run this as a user who may read it".to_owned()
         }
         ErrorKind::IsADirectory => "it is a folder; name a file".to_owned(),
+        ErrorKind::UnexpectedEof => {
+            "the compressed data ends early: the file was cut off, or is being written just now"
+                .to_owned()
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// Why a file can't be written or deleted, and what to do.
+pub(super) fn unwritable(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "its folder does not exist; make it first".to_owned(),
+        ErrorKind::PermissionDenied => {
+            "permission denied; run this as a user who may write to its folder".to_owned()
+        }
+        ErrorKind::ReadOnlyFilesystem => {
+            "the file system is read-only; name a file elsewhere".to_owned()
+        }
+        ErrorKind::StorageFull => "the disk is full; nothing was changed".to_owned(),
+        ErrorKind::IsADirectory => "it is a folder; name a file".to_owned(),
         _ => error.to_string(),
     }
 }
@@ -60,13 +81,24 @@ pub(super) fn unreadable(error: &std::io::Error) -> String {
 /// # Errors
 /// The file cannot be read, or is larger.
 pub(super) fn read_at_most(name: &str, most: usize) -> Result<Vec<u8>, String> {
+    take_at_most(
+        opened(name).as_mut().map_err(|error| unreadable(error))?,
+        most,
+    )
+}
+
+/// Opens a file, or standard input for `-`.
+fn opened(name: &str) -> std::io::Result<Box<dyn Read>> {
+    Ok(match name {
+        STDIN => Box::new(std::io::stdin().lock()),
+        name => Box::new(std::fs::File::open(name)?),
+    })
+}
+
+fn take_at_most(input: &mut dyn Read, most: usize) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let limit = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
-    let read = match name {
-        STDIN => std::io::stdin().lock().take(limit).read_to_end(&mut bytes),
-        name => std::fs::File::open(name).and_then(|file| file.take(limit).read_to_end(&mut bytes)),
-    };
-    match read {
+    match input.take(limit).read_to_end(&mut bytes) {
         Ok(_) if bytes.len() > most => Err(format!("too large: more than {most} bytes")),
         Ok(_) => Ok(bytes),
         Err(error) => Err(unreadable(&error)),
@@ -79,11 +111,7 @@ pub(super) fn read_at_most(name: &str, most: usize) -> Result<Vec<u8>, String> {
 pub(super) fn replace_file(name: &str, contents: &[u8]) -> Result<(), Failed> {
     let path = Path::new(name);
     let failed = |error: std::io::Error| {
-        let why = match error.kind() {
-            ErrorKind::NotFound => "its folder does not exist; make it first".to_owned(),
-            _ => error.to_string(),
-        };
-        print_error(&format!("{name} can't be written: {why}"))
+        print_error(&format!("{name} can't be written: {}", unwritable(&error)))
     };
     let existing = std::fs::metadata(path).ok();
     if existing
@@ -119,9 +147,13 @@ pub(super) fn replace_file(name: &str, contents: &[u8]) -> Result<(), Failed> {
 /// The byte order mark that editors on Windows write.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// Reads a file of lines.
+/// Reads a file of lines: plain, gzip or zstd.
 pub(super) fn read_lines(name: &str) -> Result<Vec<u8>, Failed> {
-    let mut bytes = read(name)?;
+    let content = opened(name).and_then(audit::unpacked);
+    let mut bytes = content
+        .map_err(|error| unreadable(&error))
+        .and_then(|mut content| take_at_most(content.as_mut(), MAX_FILE_BYTES))
+        .map_err(|what| print_error(&format!("{name} can't be read: {what}")))?;
     if bytes.starts_with(BYTE_ORDER_MARK) {
         bytes.drain(..BYTE_ORDER_MARK.len());
     }

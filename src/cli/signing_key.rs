@@ -77,7 +77,7 @@ fn write_secret(name: &str, contents: &[u8]) -> Result<(), Failed> {
                     "{name} exists, and may be the only copy of a key: it is not replaced. Write to another file with \
                      --output FILE, or move this one away"
                 ),
-                _ => format!("{name} can't be written: {error}"),
+                _ => format!("{name} can't be written: {}", output::unwritable(&error)),
             })
         })
 }

@@ -421,6 +421,21 @@ fn a_replay_is_summed_up_by_action_rule_and_code() {
         json_lines(&run(&["--json", "replay", "--policy", &policy, &traffic])).len(),
         6
     );
+    // Compressed, it is read as well; cut off, it is told.
+    let packed = super::audit::gzip(lines.as_bytes());
+    let replayed = |name: &str, bytes: &[u8]| {
+        let path = folder.file(name, "");
+        std::fs::write(&path, bytes).unwrap();
+        run(&["--json", "replay", "--policy", &policy, &path])
+    };
+    assert_eq!(json_lines(&replayed("traffic.jsonl.gz", &packed)).len(), 5);
+    let cut = replayed("cut.jsonl.gz", packed.split_at(packed.len() / 2).0);
+    assert_eq!(cut.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&cut.stderr).into_owned();
+    assert!(
+        said.ends_with("cut.jsonl.gz can't be read: the compressed data ends early: the file was cut off, or is being written just now\n"),
+        "{said}"
+    );
     let decided = folder.file(
         "decided.jsonl",
         &DELETED

@@ -2,6 +2,7 @@
 
 use super::run;
 use std::fs;
+use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 const GOOD: &str = "policies/getting-started.yaml";
@@ -79,4 +80,17 @@ fn fmt_write_keeps_a_link_a_link() {
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     let full = fs::read_to_string(&file).unwrap();
     assert!(full.contains("apiVersion: agentguard.dev/v1"), "{full}");
+}
+
+#[test]
+fn nobody_has_to_read_what_is_said_beside_the_output() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let ended = Command::new(env!("CARGO_BIN_EXE_agentguard"))
+        .args(["audit", "verify", "no-such-file"])
+        .stderr(writer)
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert_eq!(ended.code(), Some(2));
 }

@@ -4,15 +4,18 @@
     reason = "what a sink that doesn't answer costs is a time"
 )]
 
+use super::identity::forge::Folder;
 use crate::scene::{answers, mask_cards, no_weapons, policy, says};
 use harness::{Answer, Envoy, Http, Request, Setup, Site, Span, Version, spans, wait_for};
 use serde_json::{Value, json};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 in_both_envoys![
     events_reach_an_opentelemetry_collector_over_grpc,
     a_dead_collector_or_a_full_disk_delays_nothing_and_is_counted,
+    a_log_whose_folder_is_gone_delays_nothing_and_comes_back_with_it,
     a_rotated_log_and_one_of_a_killed_envoy_verify,
 ];
 
@@ -213,6 +216,41 @@ fn a_dead_collector_or_a_full_disk_delays_nothing_and_is_counted(version: Versio
     ] {
         wait_for(stat, || (envoy.stat(stat) > 0).then_some(()));
     }
+}
+
+fn a_log_whose_folder_is_gone_delays_nothing_and_comes_back_with_it(version: Version) {
+    let folder = Folder::new("gone");
+    let logs = Path::new(&folder.root()).join("logs");
+    let log = logs.join("audit.jsonl");
+    std::fs::create_dir(&logs).expect("a folder");
+    let logged = json!({"access_log": [file(&log.to_string_lossy())]});
+    let envoy = Setup::new(version, vec![Site::new("gone", &rules()).manager(logged)]).start();
+    slowest(&envoy, "gone", 1);
+    std::fs::remove_dir_all(&logs).expect("it is deleted");
+    signal(&envoy, "-USR1");
+    let slowest_time = slowest(&envoy, "gone", 5);
+    assert!(slowest_time < Duration::from_secs(1), "{slowest_time:?}");
+    for stat in ["filesystem.reopen_failed", "filesystem.write_failed"] {
+        wait_for(stat, || {
+            slowest(&envoy, "gone", 1);
+            (envoy.stat(stat) > 0).then_some(())
+        });
+    }
+    std::fs::create_dir(&logs).expect("a folder");
+    signal(&envoy, "-USR1");
+    wait_for("events in the new folder", || {
+        slowest(&envoy, "gone", 1);
+        std::fs::metadata(&log)
+            .is_ok_and(|log| log.len() > 0)
+            .then_some(())
+    });
+    // The chain tells that records are missing before its first line there.
+    let (code, told) = verify(&[&log]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(
+        told.contains("are missing") || told.contains("is missing"),
+        "{told}"
+    );
 }
 
 /// What `agentguard audit verify` says of these files.

@@ -118,7 +118,7 @@ impl BuildIndex {
             .truncate(false)
             .write(true)
             .open(name)
-            .map_err(|error| self.failed(&error.to_string()))?;
+            .map_err(|error| self.failed(&output::unwritable(&error)))?;
         match file.try_lock() {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => {

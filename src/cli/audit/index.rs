@@ -6,6 +6,7 @@
 
 use super::column::{self, Wanted};
 use super::filter::{Condition, Filter, Reading, Test};
+use super::output;
 use roaring::RoaringBitmap;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Statement};
 use std::collections::{BTreeMap, HashSet};
@@ -77,7 +78,7 @@ impl std::fmt::Display for IndexError {
                 Some(ErrorCode::DiskFull) => f.write_str("the disk is full; nothing was changed"),
                 _ => error.fmt(f),
             },
-            IndexError::File(error) => error.fmt(f),
+            IndexError::File(error) => f.write_str(&output::unwritable(error)),
             IndexError::Damaged => f.write_str(
                 "the index is damaged; delete it and make it anew with `agentguard audit index`",
             ),

@@ -64,22 +64,9 @@ impl Lines {
         Lines::new(input, number)
     }
 
-    fn new(mut input: Box<dyn Read>, file: usize) -> io::Result<Lines> {
-        // A pipe may hand over less than is asked for.
-        let mut start = Vec::new();
-        input.by_ref().take(4).read_to_end(&mut start)?;
-        let compression = Compression::of(&start).map_err(io::Error::other)?;
-        let input = Cursor::new(start).chain(input);
-        let input = BufReader::with_capacity(BUFFER, input);
+    fn new(input: Box<dyn Read>, file: usize) -> io::Result<Lines> {
         Ok(Lines {
-            input: match compression {
-                Compression::None => Box::new(input),
-                Compression::Gzip => {
-                    let decoder = MultiGzDecoder::new(input);
-                    Box::new(BufReader::with_capacity(BUFFER, decoder))
-                }
-                Compression::Zstd => Box::new(BufReader::with_capacity(BUFFER, Frames::new(input))),
-            },
+            input: unpacked(input)?,
             line: Vec::new(),
             number: 0,
             offset: 0,
@@ -147,6 +134,27 @@ impl Lines {
             is_complete,
         }))
     }
+}
+
+/// The content of what is plain, gzip or zstd.
+///
+/// # Errors
+/// It can't be read, or is compressed in another way.
+pub(in crate::cli) fn unpacked(mut input: Box<dyn Read>) -> io::Result<Box<dyn BufRead>> {
+    // A pipe may hand over less than is asked for.
+    let mut start = Vec::new();
+    input.by_ref().take(4).read_to_end(&mut start)?;
+    let compression = Compression::of(&start).map_err(io::Error::other)?;
+    let input = Cursor::new(start).chain(input);
+    let input = BufReader::with_capacity(BUFFER, input);
+    Ok(match compression {
+        Compression::None => Box::new(input),
+        Compression::Gzip => {
+            let decoder = MultiGzDecoder::new(input);
+            Box::new(BufReader::with_capacity(BUFFER, decoder))
+        }
+        Compression::Zstd => Box::new(BufReader::with_capacity(BUFFER, Frames::new(input))),
+    })
 }
 
 /// Whether a file is compressed in a way that is read.

@@ -21,6 +21,8 @@ mod trail;
 mod verify;
 mod violations;
 
+pub(super) use lines::unpacked;
+
 use super::{ExitStatus, Failed, output};
 use clap::{Args, Subcommand};
 

@@ -131,7 +131,10 @@ impl Prune {
                     continue;
                 }
                 std::fs::remove_file(name).map_err(|error| {
-                    output::print_error(&format!("{name} can't be deleted: {error}"))
+                    output::print_error(&format!(
+                        "{name} can't be deleted: {}",
+                        output::unwritable(&error)
+                    ))
                 })?;
             }
             deleted = deleted.saturating_add(1);
