@@ -3,13 +3,13 @@
 use crate::abi::{Half, Map, Stream};
 use crate::configuration::with_policies;
 use crate::exchange::{Outcome, now};
-use agentguard::filter::{Administered, MAX_TOLD_BYTES, administer, evaluate};
+use agentguard::filter::{Administered, MAX_EXCHANGE_BYTES, administer, evaluate};
 
 /// One request to the administration listener.
 #[derive(Default)]
 pub(crate) struct AdminExchange {
     /// Whether its body is an exchange to be evaluated.
-    tells: bool,
+    is_evaluation: bool,
 }
 
 impl AdminExchange {
@@ -20,9 +20,9 @@ impl AdminExchange {
             Administered::Passed => Outcome::Continue,
             Administered::Answered(reply) => Outcome::Reply(reply),
             Administered::Awaited => {
-                self.tells = true;
+                self.is_evaluation = true;
                 // One byte more shows that there are too many.
-                let most = MAX_TOLD_BYTES.saturating_add(1);
+                let most = MAX_EXCHANGE_BYTES.saturating_add(1);
                 stream.raise_buffer_limit(u64::try_from(most).unwrap_or(u64::MAX));
                 Outcome::Hold
             }
@@ -30,8 +30,8 @@ impl AdminExchange {
     }
 
     pub(crate) fn request_body(&mut self, stream: &Stream<'_>, end: bool) -> Outcome {
-        let has_all = end || stream.body_size(Half::Request, false) > MAX_TOLD_BYTES;
-        match (self.tells, has_all) {
+        let has_all = end || stream.body_size(Half::Request, false) > MAX_EXCHANGE_BYTES;
+        match (self.is_evaluation, has_all) {
             (false, _) => Outcome::Continue,
             (true, false) => Outcome::Hold,
             (true, true) => self.evaluate(stream, false),
@@ -39,7 +39,7 @@ impl AdminExchange {
     }
 
     pub(crate) fn request_trailers(&mut self, stream: &Stream<'_>) -> Outcome {
-        match self.tells {
+        match self.is_evaluation {
             true => self.evaluate(stream, true),
             false => Outcome::Continue,
         }
@@ -47,9 +47,9 @@ impl AdminExchange {
 
     /// Evaluates what has come.
     fn evaluate(&mut self, stream: &Stream<'_>, trailers: bool) -> Outcome {
-        self.tells = false;
-        let told = stream.body(Half::Request, trailers).unwrap_or_default();
-        let reply = with_policies(|policies| evaluate(&told, policies, now()));
+        self.is_evaluation = false;
+        let exchange = stream.body(Half::Request, trailers).unwrap_or_default();
+        let reply = with_policies(|policies| evaluate(&exchange, policies, now()));
         Outcome::Reply(reply)
     }
 }

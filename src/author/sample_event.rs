@@ -14,10 +14,10 @@ use crate::event::{
 };
 use crate::policy::compiled_policy::Policy;
 use crate::policy::context::Context;
+use crate::policy::declared_principal::{known, name_of, principal};
 use crate::policy::decode::{Decoder, PolicyPath};
 use crate::policy::environment::EnvironmentSource;
 use crate::policy::node::{Member, Node, NodeValue};
-use crate::policy::told_principal::{known, name_of, principal};
 use crate::wire::json::{Decimal, JsonBody, Limits, NodeId, Value, ValueKind as Json};
 use crate::wire::span::offset;
 use std::cell::RefCell;

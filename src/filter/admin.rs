@@ -1,11 +1,11 @@
 //! The administration filter: what only a filter of ours knows, on a listener that carries no traffic. `{"admin":true}` is
 //! its configuration.
 //!
-//! It answers about the policies of its VM or process, also what they say of an exchange that is told (`evaluate`), and lets two
+//! It answers about the policies of its VM or process, also what they decide of a submitted exchange (`evaluate`), and lets two
 //! paths go on to Envoy's own answers: `/ready`, to the health check of the upstreams, once a policy is in force, and `/stats`.
 //! Everything else is not found: on a listener with traffic it would let none of it pass.
 
-use super::evaluate::{EVALUATE, evaluate, tells_exchange};
+use super::evaluate::{EVALUATE, evaluate, is_evaluation};
 use crate::diag::codes;
 use crate::flow::{Guard, Reply};
 use crate::policy::{Measure, Mode, NodeValue, Window, parse_json};
@@ -46,7 +46,7 @@ pub fn administer(
         found.map(|(_, value)| *value).unwrap_or_default()
     };
     let (method, target) = (header(b":method"), header(b":path"));
-    match tells_exchange(method, target) {
+    match is_evaluation(method, target) {
         true if end => Administered::Answered(evaluate(b"", policies, now)),
         true => Administered::Awaited,
         false => match answer_to(method, target, policies) {

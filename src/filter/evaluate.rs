@@ -1,4 +1,4 @@
-//! `POST /agentguard/evaluate`: what the policies in force say of an exchange that is told, and why.
+//! `POST /agentguard/evaluate`: the decision of the policies in force on a submitted exchange, and its reasons.
 //!
 //! It runs through the code that decides in traffic, and leaves nothing behind: limits, sessions and spent approvals are read as
 //! they stand and stay so, nothing is counted or recorded, and nobody is asked for an approval. What is answered has no more
@@ -10,9 +10,9 @@ use crate::event::Principal;
 use crate::flow::{
     Action, End, Flow, Guard, Reply, RequestHead, ResponseHead, ServiceAnswer, Step,
 };
+use crate::policy::declared_principal::principal;
 use crate::policy::decode::{Decoder, PolicyPath};
 use crate::policy::operators::moment;
-use crate::policy::told_principal::principal;
 use crate::policy::{Node, NodeValue, parse_json};
 use crate::proxy::Properties;
 use base64::Engine;
@@ -22,26 +22,29 @@ use std::rc::Rc;
 /// The path.
 pub(super) const EVALUATE: &[u8] = b"/agentguard/evaluate";
 
-/// Maximum bytes of a told exchange. It is held whole, and Envoy itself holds at most a megabyte by default.
-pub const MAX_TOLD_BYTES: usize = 512 << 10;
+/// Maximum bytes of a submitted exchange. It is held whole, and Envoy itself holds at most a megabyte by default.
+pub const MAX_EXCHANGE_BYTES: usize = 512 << 10;
 
 /// Whether a request to the administration listener brings an exchange to be evaluated.
-pub(super) fn tells_exchange(method: &[u8], target: &[u8]) -> bool {
+pub(super) fn is_evaluation(method: &[u8], target: &[u8]) -> bool {
     method == b"POST" && target.split(|byte| *byte == b'?').next() == Some(EVALUATE)
 }
 
-/// Evaluates a told exchange under every policy in force. `now` is in nanoseconds since 1970.
-pub fn evaluate(told: &[u8], policies: &[Rc<Guard>], now: u64) -> Reply {
-    if told.len() > MAX_TOLD_BYTES {
-        let most = format!("{} bytes, at most {MAX_TOLD_BYTES} are read", told.len());
+/// Evaluates a submitted exchange under every policy in force. `now` is in nanoseconds since 1970.
+pub fn evaluate(submitted: &[u8], policies: &[Rc<Guard>], now: u64) -> Reply {
+    if submitted.len() > MAX_EXCHANGE_BYTES {
+        let most = format!(
+            "{} bytes, at most {MAX_EXCHANGE_BYTES} are read",
+            submitted.len()
+        );
         return refuse(413, codes::AG1019, "", &most, None);
     }
-    let told = match parse_json(told) {
-        Ok(root) => read(&root, told),
+    let exchange = match parse_json(submitted) {
+        Ok(root) => read(&root, submitted),
         Err(diagnostic) => Err(vec![*diagnostic]),
     };
-    let told = match told {
-        Ok(told) => told,
+    let exchange = match exchange {
+        Ok(exchange) => exchange,
         Err(diagnostics) => return wrong(&diagnostics),
     };
     if policies.is_empty() {
@@ -50,7 +53,7 @@ pub fn evaluate(told: &[u8], policies: &[Rc<Guard>], now: u64) -> Reply {
     }
     let is_asked = |guard: &&Rc<Guard>| {
         let name = &guard.policy.document.name;
-        told.policy.as_ref().is_none_or(|asked| asked == name)
+        exchange.policy.as_ref().is_none_or(|asked| asked == name)
     };
     let asked: Vec<&Rc<Guard>> = policies.iter().filter(is_asked).collect();
     if asked.is_empty() {
@@ -65,14 +68,14 @@ pub fn evaluate(told: &[u8], policies: &[Rc<Guard>], now: u64) -> Reply {
     let mut out = Vec::new();
     let mut answer = Object::begin(&mut out);
     answer.list("policies", asked.into_iter(), |guard, out| {
-        out.extend(told.evaluate(guard, told.time.unwrap_or(now)));
+        out.extend(exchange.evaluate(guard, exchange.time.unwrap_or(now)));
     });
     answer.end();
     json_reply(200, out)
 }
 
 /// The reply to a request whose body never comes.
-pub fn nothing_told() -> Reply {
+pub fn missing_exchange() -> Reply {
     refuse(
         codes::status(codes::AG9002),
         codes::AG9002,
@@ -113,8 +116,8 @@ fn wrong(diagnostics: &[Diagnostic]) -> Reply {
     }
 }
 
-/// A told exchange.
-struct Told {
+/// A submitted exchange.
+struct EvaluatedExchange {
     /// The only policy that is asked for.
     policy: Option<Box<str>>,
     request: Half,
@@ -145,16 +148,16 @@ const EXCHANGE_KEYS: &[&str] = &[
 ];
 
 /// Reads an exchange in the format of `agentguard replay`, or a request alone.
-fn read(root: &Node, text: &[u8]) -> Result<Told, Vec<Diagnostic>> {
+fn read(root: &Node, text: &[u8]) -> Result<EvaluatedExchange, Vec<Diagnostic>> {
     let mut decoder = Decoder::default();
-    let told = read_exchange(&mut decoder, root, text);
-    match told {
-        Some(told) if decoder.diagnostics.is_empty() => Ok(told),
+    let exchange = read_exchange(&mut decoder, root, text);
+    match exchange {
+        Some(exchange) if decoder.diagnostics.is_empty() => Ok(exchange),
         _ => Err(decoder.diagnostics),
     }
 }
 
-fn read_exchange(decoder: &mut Decoder, root: &Node, text: &[u8]) -> Option<Told> {
+fn read_exchange(decoder: &mut Decoder, root: &Node, text: &[u8]) -> Option<EvaluatedExchange> {
     let at = PolicyPath::root();
     let is_plain = root.get("request").is_none() && root.get("path").is_some();
     let known: Vec<&str> = match is_plain {
@@ -190,7 +193,7 @@ fn read_exchange(decoder: &mut Decoder, root: &Node, text: &[u8]) -> Option<Told
             body: Vec::new(),
         },
     };
-    Some(Told {
+    Some(EvaluatedExchange {
         policy: match root.get("policy") {
             Some(name) => Some(decoder.text(&at.key("policy"), name)?),
             None => None,
@@ -198,7 +201,7 @@ fn read_exchange(decoder: &mut Decoder, root: &Node, text: &[u8]) -> Option<Told
         request,
         response,
         principal: match root.get("principal") {
-            Some(told) => Some(principal(decoder, &at.key("principal"), told)?),
+            Some(node) => Some(principal(decoder, &at.key("principal"), node)?),
             None => None,
         },
         peer: match root.get("peer") {
@@ -217,7 +220,7 @@ fn missing(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) {
         codes::AG1003,
         at,
         &node.span,
-        "nothing is told of the request",
+        "the request is missing",
         "write `{\"request\": {\"path\": …, \"headers\": …, \"body\": …}}`, or these members alone",
     );
 }
@@ -296,9 +299,9 @@ fn read_half(
         },
     };
     let at_headers = at.key("headers");
-    if let Some(told) = node.get("headers") {
-        let NodeValue::Map(members) = &told.data else {
-            decoder.wrong_type(&at_headers, told, "a mapping");
+    if let Some(listed) = node.get("headers") {
+        let NodeValue::Map(members) = &listed.data else {
+            decoder.wrong_type(&at_headers, listed, "a mapping");
             return None;
         };
         for member in members {
@@ -321,7 +324,7 @@ fn read_half(
     Some(Half { headers, body })
 }
 
-/// The told peer of the connection, by Envoy's properties.
+/// The declared peer of the connection, by Envoy's properties.
 #[derive(Default)]
 struct Peer(Vec<([&'static str; 2], Vec<u8>)>);
 
@@ -383,7 +386,7 @@ impl Half {
     }
 }
 
-impl Told {
+impl EvaluatedExchange {
     /// Runs the exchange under a policy. Returns the decision with its reasons.
     fn evaluate(&self, guard: &Guard, now: u64) -> Vec<u8> {
         let mut flow = Flow::new(Rc::new(guard.apart()));
@@ -494,8 +497,8 @@ mod tests {
         Rc::new(Guard::new(policy, &surroundings).expect("a guard"))
     }
 
-    fn told(told: &Value, guard: &Rc<Guard>) -> (u16, Value) {
-        let reply = evaluate(told.to_string().as_bytes(), &[Rc::clone(guard)], NOW);
+    fn evaluated(exchange: &Value, guard: &Rc<Guard>) -> (u16, Value) {
+        let reply = evaluate(exchange.to_string().as_bytes(), &[Rc::clone(guard)], NOW);
         (reply.status, serde_json::from_slice(&reply.body).unwrap())
     }
 
@@ -508,7 +511,7 @@ mod tests {
     }
 
     fn decision(exchange: &Value, guard: &Rc<Guard>) -> Value {
-        let (status, mut answer) = told(exchange, guard);
+        let (status, mut answer) = evaluated(exchange, guard);
         assert_eq!(status, 200, "{answer}");
         answer["policies"][0].take()
     }
@@ -531,7 +534,7 @@ mod tests {
             json!({"rule": "no-pay", "reason": "Nobody pays.", "remedy": "Ask finance."})
         );
         assert_eq!(decided["means"], codes::find("AG3001").unwrap().explain);
-        // The request alone, as it is told without an envelope.
+        // The request alone, without an envelope.
         let plain = paying["request"].clone();
         assert_eq!(decision(&plain, &guard)["decision"], "allow");
     }
@@ -565,7 +568,7 @@ mod tests {
     }
 
     #[test]
-    fn no_content_is_told_again() {
+    fn no_content_is_repeated() {
         let guard = in_force(POLICY);
         let planted = "4111 1111 1111 1111";
         let mut exchange = chat(&format!("my card is {planted}"));
@@ -600,7 +603,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_with_their_place() {
+    fn mistakes_are_reported_with_their_place() {
         let guard = in_force(POLICY);
         for (told, status, code, at) in [
             (json!([]), 400, "AG1005", ""),
@@ -653,7 +656,7 @@ mod tests {
                 "properties",
             ),
         ] {
-            let (answered, body) = super::tests::told(&told, &guard);
+            let (answered, body) = super::tests::evaluated(&told, &guard);
             let error = &body["error"];
             assert_eq!(
                 (answered, &error["code"], &error["at"]),
@@ -667,7 +670,7 @@ mod tests {
             (b"{", 400),
             (b"{\"path\":\"/\",\"path\":\"/\"}", 400),
             (b"\xff", 400),
-            (&[b' '; MAX_TOLD_BYTES + 1], 413),
+            (&[b' '; MAX_EXCHANGE_BYTES + 1], 413),
         ] {
             let reply = evaluate(text, &[Rc::clone(&guard)], NOW);
             assert_eq!(reply.status, status);
@@ -681,15 +684,15 @@ mod tests {
 
     #[test]
     fn only_a_post_tells_an_exchange() {
-        assert!(tells_exchange(b"POST", b"/agentguard/evaluate?x"));
+        assert!(is_evaluation(b"POST", b"/agentguard/evaluate?x"));
         for (method, target) in [
             (&b"GET"[..], &b"/agentguard/evaluate"[..]),
             (b"POST", b"/agentguard/evaluate/"),
             (b"POST", b"/agentguard/policy"),
             (b"PUT", b"/agentguard/evaluate"),
         ] {
-            assert!(!tells_exchange(method, target));
+            assert!(!is_evaluation(method, target));
         }
-        assert_eq!(nothing_told().status, 503);
+        assert_eq!(missing_exchange().status, 503);
     }
 }

@@ -7,7 +7,7 @@ mod kill;
 mod kill_feed;
 
 pub use admin::{Administered, administer, is_admin};
-pub use evaluate::{MAX_TOLD_BYTES, evaluate, nothing_told};
+pub use evaluate::{MAX_EXCHANGE_BYTES, evaluate, missing_exchange};
 pub use kill::{KILL_FILTER, KillConfiguration, kill_list_missing};
 pub use kill_feed::{FEED_TIMEOUT_S, FeedReader, MAX_FEED_BYTES};
 

@@ -205,17 +205,17 @@ pub(super) struct DeniedApproval {
     pub(super) is_uncertain: bool,
     /// The approval service was asked, and failed.
     pub(super) has_failed: bool,
-    /// The request, where the approval service is to be asked or told.
-    pub(super) asked: Option<Box<AskedApproval>>,
+    /// The request to the approval service, where there is one.
+    pub(super) asked: Option<Box<ServiceRequest>>,
 }
 
-/// A missing approval for which the approval service is asked, or of which it is told.
+/// A request to the approval service: a missing approval that it answers, or is notified of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct AskedApproval {
+pub(super) struct ServiceRequest {
     pub(super) request: ApprovalRequest,
     /// How many seconds to wait for the answer, if at all.
     pub(super) wait: Option<u64>,
-    /// Whether the service is told.
+    /// Whether the service is notified.
     pub(super) notify: bool,
 }
 
@@ -378,7 +378,7 @@ impl Flow {
             self.approvals.record(&request, "unanswered", None);
         }
         if invalid.is_none() && (wait.is_some() || notify) {
-            denied.asked = Some(Box::new(AskedApproval {
+            denied.asked = Some(Box::new(ServiceRequest {
                 request,
                 wait,
                 notify,

@@ -4,7 +4,7 @@
 //! the answer is there, the same bytes are evaluated again with the tokens that it brought, as if they had come with the
 //! request. They then pass, or are denied as without waiting: nothing waits twice.
 
-use super::approval::{AskedApproval, RecordedApproval, copy_key};
+use super::approval::{RecordedApproval, ServiceRequest, copy_key};
 use super::evaluate::{DeniedEvent, Enforcement, HalfDecision};
 use super::exchange::{Exchange, ExchangeOutcome};
 use super::step::{Body, Resumed, ServiceAnswer, ServiceCall, Step};
@@ -45,7 +45,7 @@ struct Waiting {
     direction: Direction,
     since: u64,
     seconds: u64,
-    named: Vec<AskedApproval>,
+    named: Vec<ServiceRequest>,
     /// What the audit event said of approvals before.
     recorded: Option<RecordedApproval>,
 }
@@ -54,7 +54,7 @@ struct Waiting {
 #[derive(Debug)]
 struct Answered {
     /// What the service was asked.
-    named: Vec<AskedApproval>,
+    named: Vec<ServiceRequest>,
     /// Why the service failed.
     failure: Option<&'static str>,
     /// Number of the tokens that came with the request.
@@ -83,7 +83,7 @@ impl ServiceUse {
     /// The id of the request that the service was asked about this call; each serves once.
     pub(super) fn take_id(&mut self, call: &str) -> Option<Box<str>> {
         let named = &mut self.answered.as_mut()?.named;
-        let is_same = |asked: &AskedApproval| *copy_key(&asked.request.subject) == *call;
+        let is_same = |asked: &ServiceRequest| *copy_key(&asked.request.subject) == *call;
         let at = named.iter().position(is_same)?;
         Some(named.remove(at).request.id)
     }
@@ -95,7 +95,7 @@ impl ServiceUse {
 
     fn call<'a>(
         &mut self,
-        named: impl Iterator<Item = &'a AskedApproval>,
+        named: impl Iterator<Item = &'a ServiceRequest>,
         request_id: &str,
         wait: Option<u64>,
     ) -> u64 {
@@ -169,7 +169,7 @@ impl Flow {
                 continue;
             };
             // A copy of a call passes with it.
-            let same = |known: &AskedApproval| known.request.subject == asked.request.subject;
+            let same = |known: &ServiceRequest| known.request.subject == asked.request.subject;
             let is_copy = denied.event.is_duplicate && waiting.named.iter().any(same);
             if waiting.named.len() < MAX_REQUESTS && !is_copy {
                 waiting.seconds = waiting.seconds.min(seconds);
@@ -310,6 +310,6 @@ impl Flow {
 }
 
 /// The approval that is missing for a denied event, if a service is to be asked for it or told of it.
-fn asked(denied: &DeniedEvent) -> Option<&AskedApproval> {
+fn asked(denied: &DeniedEvent) -> Option<&ServiceRequest> {
     denied.approval.as_ref()?.asked.as_deref()
 }

@@ -73,7 +73,7 @@ impl Flow {
         };
         let event = Event::new(Kind::Request, Direction::Request, NodeId::default());
         let (json, reading, scans) = (empty_body()?, Reading::new(), RefCell::default());
-        let principal = self.exchange.ignored.then(nobody);
+        let principal = self.exchange.ignored.then(anonymous);
         let known = principal.map(|nobody| std::mem::replace(&mut self.facts.principal, nobody));
         let context = self.guard.context(&self.facts, &reading, &json, &scans);
         let killed = list.stops(&event, &context);
@@ -123,6 +123,6 @@ impl Flow {
 }
 
 /// A caller whom only an entry for everything stops. Outside `applies_to` nobody is asked who it is.
-fn nobody() -> Principal {
+fn anonymous() -> Principal {
     Principal::known_by(Some("none"))
 }

@@ -5,14 +5,16 @@ use super::exchange::REQUEST;
 use super::headers;
 use super::policies;
 use super::root::send;
-use crate::filter::{Administered, LogLevel, MAX_TOLD_BYTES, administer, evaluate, nothing_told};
+use crate::filter::{
+    Administered, LogLevel, MAX_EXCHANGE_BYTES, administer, evaluate, missing_exchange,
+};
 use crate::flow::Reply;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// Nanoseconds for which a told exchange is waited for: less than the `request_timeout` of the shipped listener, which answers 504
+/// Nanoseconds for which a submitted exchange is waited for: less than the `request_timeout` of the shipped listener, which answers 504
 /// without a reason.
 const PATIENCE_NS: u64 = 5_000_000_000;
 
@@ -29,7 +31,7 @@ impl AwaitedBodies {
         for (context, _) in overdue {
             self.remove(context);
             if abi::set_effective_context(context).is_ok() {
-                answer(&nothing_told());
+                answer(&missing_exchange());
             }
         }
     }
@@ -44,7 +46,7 @@ pub(super) struct AdminExchange {
     context: u32,
     awaited: AwaitedBodies,
     /// Whether its body is an exchange to be evaluated.
-    tells: bool,
+    is_evaluation: bool,
 }
 
 impl AdminExchange {
@@ -52,16 +54,20 @@ impl AdminExchange {
         AdminExchange {
             context,
             awaited,
-            tells: false,
+            is_evaluation: false,
         }
     }
 
     /// Evaluates what has come.
     fn evaluate(&mut self) -> Action {
-        self.tells = false;
-        let told = abi::buffer(Buffer::RequestBody, MAX_TOLD_BYTES.saturating_add(1));
+        self.is_evaluation = false;
+        let exchange = abi::buffer(Buffer::RequestBody, MAX_EXCHANGE_BYTES.saturating_add(1));
         let policies = policies::in_force();
-        answer(&evaluate(&told.unwrap_or_default(), &policies, abi::now()))
+        answer(&evaluate(
+            &exchange.unwrap_or_default(),
+            &policies,
+            abi::now(),
+        ))
     }
 }
 
@@ -85,7 +91,7 @@ impl HttpContext for AdminExchange {
             Administered::Passed => Action::Continue,
             Administered::Answered(reply) => answer(&reply),
             Administered::Awaited => {
-                self.tells = true;
+                self.is_evaluation = true;
                 let mut awaited = self.awaited.0.borrow_mut();
                 awaited.push((self.context, abi::now()));
                 Action::Pause
@@ -94,18 +100,18 @@ impl HttpContext for AdminExchange {
     }
 
     fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
-        if !self.tells {
+        if !self.is_evaluation {
             return Action::Continue;
         }
         self.awaited.remove(self.context);
-        match end || size > MAX_TOLD_BYTES {
+        match end || size > MAX_EXCHANGE_BYTES {
             true => self.evaluate(),
             false => Action::Pause,
         }
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
-        match self.tells {
+        match self.is_evaluation {
             true => self.evaluate(),
             false => Action::Continue,
         }

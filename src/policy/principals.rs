@@ -29,7 +29,7 @@ use super::operators::Networks;
 use crate::diag::codes;
 pub(crate) use api_key::{ApiKey, ApiKeySource, KeyHash, KeySecret, digest};
 pub(crate) use certificate_pattern::{CertificatePattern, NameSyntax};
-use member::{claims, header_name, nobody_named};
+use member::{claims, header_name, require_identity_member};
 
 /// A source that may say who is asking.
 #[derive(Clone, Debug, PartialEq)]
@@ -301,7 +301,7 @@ fn read_jwt(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<J
         }
     }
     decoder.has_required::<JwtKey>(at, node, &node.span);
-    nobody_named(decoder, at, node);
+    require_identity_member(decoder, at, node);
     Some(JwtSource {
         payload: payload?,
         failed,
@@ -440,7 +440,7 @@ fn read_header(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Optio
         }
     }
     decoder.has_required::<HeaderKey>(at, node, &node.span);
-    nobody_named(decoder, at, node);
+    require_identity_member(decoder, at, node);
     Some(HeaderSource {
         members,
         networks: networks?,

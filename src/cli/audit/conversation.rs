@@ -12,15 +12,15 @@ use serde_json::Value;
 
 /// A message, call or result.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Said {
+pub(super) struct RecordedText {
     /// Which half, which event, of whom: nothing in it can steer a terminal.
     pub(super) title: String,
     /// The text as it was recorded.
     pub(super) text: String,
 }
 
-/// What was said in an exchange, in its order; empty if the record has none of it.
-pub(super) fn said(record: &Value) -> Vec<Said> {
+/// The recorded texts of an exchange, in its order; empty if the record has none of it.
+pub(super) fn recorded_texts(record: &Value) -> Vec<RecordedText> {
     let mut all = Vec::new();
     let Some(content) = record.get("content") else {
         return all;
@@ -39,14 +39,14 @@ pub(super) fn said(record: &Value) -> Vec<Said> {
                 }
             }
             let text = text("text").or_else(|| text("args")).unwrap_or_default();
-            all.push(Said {
+            all.push(RecordedText {
                 title,
                 text: text.to_owned(),
             });
         }
         let mut truncated = list("truncated").into_iter().flatten();
         if truncated.any(|word| word == half) {
-            all.push(Said {
+            all.push(RecordedText {
                 title: format!("the {half} has more"),
                 text: String::new(),
             });
@@ -55,15 +55,15 @@ pub(super) fn said(record: &Value) -> Vec<Said> {
     all
 }
 
-/// What was said, for a terminal. Each line of it begins with a bar, so that no text can look like something else.
+/// The recorded texts, for a terminal. Each line of it begins with a bar, so that no text can look like something else.
 pub(in crate::cli) fn conversation(record: &Value) -> String {
-    as_text(&said(record))
+    as_text(&recorded_texts(record))
 }
 
-/// What was said, for a terminal.
-pub(super) fn as_text(said: &[Said]) -> String {
+/// The recorded texts, for a terminal.
+pub(super) fn as_text(texts: &[RecordedText]) -> String {
     let mut out = String::new();
-    for Said { title, text } in said {
+    for RecordedText { title, text } in texts {
         out.push_str(&format!("  {title}\n"));
         for line in text.lines() {
             out.push_str(&format!("  | {}\n", visible(line)));
@@ -72,7 +72,7 @@ pub(super) fn as_text(said: &[Said]) -> String {
     out
 }
 
-/// A record without what was said. It no longer meets its MAC, nor the next record its digest.
+/// A record without its recorded texts. It no longer meets its MAC, nor the next record its digest.
 pub(super) fn without_content(line: &str) -> String {
     match serde_json::from_str(line) {
         Ok(Value::Object(mut members)) if members.contains_key("content") => {

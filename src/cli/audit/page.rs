@@ -76,15 +76,15 @@ pub(super) fn html(range: &str, sections: &[Section], violations: &Violations) -
 /// What was said in the violations, folded.
 fn contents(violations: &Violations) -> Markup {
     let mut newest = violations.newest();
-    newest.retain(|(_, violation)| !violation.said.is_empty());
+    newest.retain(|(_, violation)| !violation.texts.is_empty());
     html! {
         @for (number, violation) in newest {
             details {
                 summary { "#" (number) " " (visible(&violation.time)) " " (visible(&violation.request_id)) }
-                @for said in &violation.said {
-                    p { (said.title) }
-                    @if !said.text.is_empty() {
-                        pre { @for line in said.text.lines() { (visible(line)) "\n" } }
+                @for recorded in &violation.texts {
+                    p { (recorded.title) }
+                    @if !recorded.text.is_empty() {
+                        pre { @for line in recorded.text.lines() { (visible(line)) "\n" } }
                     }
                 }
             }

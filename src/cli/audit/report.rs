@@ -130,7 +130,7 @@ fn as_text(range: &str, sections: &[Section], violations: &Violations) -> String
             let id = output::visible(&violation.request_id);
             out.push_str(&format!(
                 "\n#{number} {id}\n{}",
-                content_as_text(&violation.said)
+                content_as_text(&violation.texts)
             ));
         }
     }
@@ -154,10 +154,10 @@ fn as_markdown(range: &str, sections: &[Section], violations: &Violations) -> St
         for (number, violation) in contents(section, violations) {
             let id = markdown(&violation.request_id);
             out.push_str(&format!("\n### \\#{number} {id}\n"));
-            for said in &violation.said {
-                out.push_str(&format!("\n{}\n", markdown(&said.title)));
+            for recorded in &violation.texts {
+                out.push_str(&format!("\n{}\n", markdown(&recorded.title)));
                 // A line that ends with a backslash is a line of its own.
-                let lines = said
+                let lines = recorded
                     .text
                     .lines()
                     .map(|line| format!("> {}", markdown(line)));
@@ -178,7 +178,7 @@ fn contents<'v>(
 ) -> impl Iterator<Item = (usize, &'v Violation)> {
     let is_here = section.id == SECTION;
     let newest = violations.newest().into_iter();
-    newest.filter(move |(_, violation)| is_here && !violation.said.is_empty())
+    newest.filter(move |(_, violation)| is_here && !violation.texts.is_empty())
 }
 
 /// One row for each number: `section,name,measure,value`.
@@ -196,12 +196,12 @@ fn as_csv(sections: &[Section], violations: &Violations) -> String {
             }
         }
         for (number, violation) in contents(section, violations) {
-            for said in &violation.said {
+            for recorded in &violation.texts {
                 rows.push(row([
                     section.id,
                     &number.to_string(),
-                    &said.title,
-                    &said.text,
+                    &recorded.title,
+                    &recorded.text,
                 ]));
             }
         }

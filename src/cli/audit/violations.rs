@@ -1,6 +1,6 @@
 //! The newest violations of a report, from which an auditor gets to the records and, where the policy records it, to what was said.
 
-use super::conversation::{Said, said};
+use super::conversation::{RecordedText, recorded_texts};
 use super::members::Facts;
 use super::summary::{Cell, Section};
 use serde_json::Value;
@@ -24,7 +24,7 @@ pub(super) struct Violation {
     /// `redacted` or `full`; empty where nothing was recorded.
     form: String,
     /// Empty unless it is asked for.
-    pub(super) said: Vec<Said>,
+    pub(super) texts: Vec<RecordedText>,
     /// The member as it is, for programs.
     pub(super) content: Option<Value>,
 }
@@ -77,7 +77,7 @@ impl Violations {
             && !facts.content.is_empty()
             && let Ok(record) = serde_json::from_str::<Value>(line)
         {
-            violation.said = said(&record);
+            violation.texts = recorded_texts(&record);
             violation.content = record.get("content").cloned();
         }
         self.newest
@@ -173,7 +173,7 @@ mod tests {
             let mut violations = Violations::new(with_content);
             add(&mut violations, line);
             let (_, violation) = violations.newest()[0];
-            assert_eq!(violation.said.len(), parts);
+            assert_eq!(violation.texts.len(), parts);
             let row = &violations.section().unwrap().rows[0];
             assert_eq!(row[3].text(), "allow (would deny)");
             assert_eq!(row[7].text(), "full");

@@ -1,6 +1,6 @@
 //! `api_key`: keys that the policy lists, as hashes.
 
-use super::member::{claims, header_name, nobody_named};
+use super::member::{claims, header_name, require_identity_member};
 use crate::diag::{Fix, Severity, codes};
 use crate::event::{Known, Principal};
 use crate::policy::decode::{Decoder, PolicyPath};
@@ -263,7 +263,7 @@ fn read_key(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) -> Option<A
             }
         }
     }
-    nobody_named(decoder, at, node);
+    require_identity_member(decoder, at, node);
     let mut secrets = secrets.into_iter();
     let (Some(secret), None) = (secrets.next(), secrets.next()) else {
         let help = "write `sha256: …` (`agentguard keygen` prints it) or `env: NAME`";

@@ -93,7 +93,7 @@ fn is_claim_name(decoder: &mut Decoder, at: &PolicyPath<'_>, item: &Member) -> b
 }
 
 /// An error if a source tells nothing that distinguishes callers.
-pub(super) fn nobody_named(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) {
+pub(super) fn require_identity_member(decoder: &mut Decoder, at: &PolicyPath<'_>, node: &Node) {
     let names = ["id", "agent", "client", "tenant"];
     if names.iter().all(|name| node.get(name).is_none()) {
         let help = "say at least one of `id`, `agent`, `client` and `tenant`";

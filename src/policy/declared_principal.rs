@@ -1,6 +1,6 @@
-//! Somebody who is told instead of proving it: in tests, on the command line, in what the administration filter evaluates.
+//! A caller that is declared rather than authenticated: in tests, on the command line, in an exchange for evaluation.
 //!
-//! `{ client: ci, roles: [dev], department: ops }`; `anonymous` or `null` is nobody.
+//! `{ client: ci, roles: [dev], department: ops }`; `anonymous` or `null` is an anonymous caller.
 
 use super::decode::{Decoder, PolicyPath};
 use super::node::{Node, NodeValue};
