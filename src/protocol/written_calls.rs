@@ -92,17 +92,33 @@ pub fn free_of_marks(text: &str, is_begin: bool) -> usize {
         return 0;
     }
     let bytes = text.as_bytes();
-    let longest = (SHORTEST_BEGINNING..LONGEST_MARK.min(bytes.len().saturating_add(1)))
-        .rev()
-        .find(|length| {
-            let tail = bytes
-                .get(bytes.len().saturating_sub(*length)..)
-                .unwrap_or_default();
-            MARKS
+    let first = bytes.len().saturating_sub(LONGEST_MARK.saturating_sub(1));
+    let last = bytes.len().saturating_sub(SHORTEST_BEGINNING);
+    let begun = (first..=last).find(|at| {
+        let tail = bytes.get(*at..).unwrap_or_default();
+        // Most frames of a stream have none of these bytes at all.
+        tail.first().is_some_and(|byte| begins_a_mark(*byte))
+            && tail.len() >= SHORTEST_BEGINNING
+            && MARKS
                 .iter()
-                .any(|mark| mark.len() > *length && mark.as_bytes().starts_with(tail))
-        });
-    bytes.len().saturating_sub(longest.unwrap_or_default())
+                .any(|mark| mark.len() > tail.len() && mark.as_bytes().starts_with(tail))
+    });
+    begun.unwrap_or(bytes.len())
+}
+
+/// Returns whether a mark begins with this byte.
+fn begins_a_mark(byte: u8) -> bool {
+    const FIRST: u128 = {
+        let (mut bits, mut marks) = (0u128, MARKS);
+        while let [mark, others @ ..] = marks {
+            if let [first, ..] = mark.as_bytes() {
+                bits |= 1 << *first;
+            }
+            marks = others;
+        }
+        bits
+    };
+    byte.is_ascii() && FIRST >> (byte & 127) & 1 != 0
 }
 
 /// Returns whether a text begins like one that contains only a call; `None` if that is not known yet.
@@ -557,6 +573,22 @@ mod tests {
             ] {
                 let text = unit.repeat(5_000);
                 assert!(find(&text).len() <= MOST_CALLS + 2, "{unit}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_begun_mark_is_not_free() {
+        for mark in MARKS {
+            for (length, _) in mark.char_indices().skip(1) {
+                let (begun, _) = mark.split_at(length);
+                let kept = if length < SHORTEST_BEGINNING {
+                    0
+                } else {
+                    length
+                };
+                let text = format!("Well: {begun}");
+                assert_eq!(free_of_marks(&text, false), text.len() - kept, "{text}");
             }
         }
     }
