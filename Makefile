@@ -56,7 +56,7 @@ envoy-of = $(VENV)/envoy-$(1)/bin/envoy
 node-of  = $(VENV)/node-$(1)/nodejs/bin/node
 
 .DEFAULT_GOAL := help
-.PHONY: help run site wasm native faulty-native build quick-wasm quick-build lint test test-unit test-envoy test-native test-clients test-observability pictures test-mesh test-sessions test-go test-collector bench bench-exchange bench-detect bench-read bench-decide counts size dist test-dist clean check-rust check-python check-curl
+.PHONY: help run site wasm native faulty-native build quick-wasm quick-build lint test test-unit test-envoy test-native test-boundary test-clients test-observability pictures test-mesh test-sessions test-go test-collector bench bench-exchange bench-detect bench-read bench-decide counts size dist test-dist clean check-rust check-python check-curl
 .DELETE_ON_ERROR:
 
 help: ## Lists the targets
@@ -184,6 +184,12 @@ test-native: faulty-native envoys $(call envoy-of,$(ENVOY_OLDEST_NATIVE)) sdks m
 	AGENTGUARD_ENVOY_OLDEST=$(call envoy-of,$(ENVOY_OLDEST_NATIVE)) \
 	$(STEP) 'Testing the native module in Envoy $(ENVOY_NEWEST) and $(ENVOY_OLDEST_NATIVE)' \
 	  sh -c 'cargo test --quiet --test envoy -- $(NOT_NATIVE:%=--skip %) $(ONLY) && cargo test --quiet --test envoy -- --ignored native::'
+
+# `cargo test` runs a few hundred of them without the sanitizer. The compiler's own is used, which asks to be allowed to.
+SANITIZED := RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address FUZZ_CASES=$(or $(FUZZ_CASES),20000)
+test-boundary: check-rust ## Random exchanges through the native module's hooks, under AddressSanitizer and without Envoy; FUZZ_CASES=200000
+	@$(SANITIZED) $(STEP) 'Testing the hooks of the native module under AddressSanitizer' \
+	  cargo test --quiet --package agentguard-native --test boundary --target $(GNU_$(HERE)) --target-dir $(TARGET)/sanitized
 
 # They are a gigabyte, and start slowly.
 test-clients: $(if $(QUICK),quick-wasm,wasm) envoys agents-sdks coding ## Tests with coding agents: codex, Claude Code, gemini-cli, opencode
