@@ -39,7 +39,7 @@ pub(crate) use overlap::{Overlap, RUNS, USUAL_RUN};
 pub(crate) use path::Folders;
 #[cfg(not(target_arch = "wasm32"))]
 pub use reference::Reference;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "command", not(target_arch = "wasm32")))]
 pub(crate) use reference::STRANGER;
 pub(crate) use spec::{Measured, OperandKind};
 pub(crate) use sql::SqlQuestion;
