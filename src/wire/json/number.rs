@@ -80,11 +80,17 @@ impl Decimal {
             return None;
         }
         let zeros = std::iter::repeat_n(&b'0', length.saturating_sub(self.digits.len()));
-        let mut digits = self.digits.iter().chain(zeros);
-        digits.try_fold(0u64, |sum, digit| {
-            let digit = u64::from(digit.wrapping_sub(b'0'));
-            sum.checked_mul(10)?.checked_add(digit)
-        })
+        let digits = self.digits.iter().chain(zeros);
+        let mut digits = digits.map(|digit| u64::from(digit.wrapping_sub(b'0')));
+        // 19 digits always fit. A checked product is one of 128 bits in WebAssembly, some 60 instructions a digit.
+        let sum = digits
+            .by_ref()
+            .take(19)
+            .fold(0u64, |sum, digit| sum.wrapping_mul(10).wrapping_add(digit));
+        match digits.next() {
+            None => Some(sum),
+            Some(last) => sum.checked_mul(10)?.checked_add(last),
+        }
     }
 
     /// Returns the number in units of 10^-places, rounded down, and whether that is exact: `1.234` with 2 places is
