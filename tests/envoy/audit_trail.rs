@@ -350,13 +350,13 @@ fn the_chain_is_valid_without_a_key(version: Version) {
 
 fn each_worker_has_a_chain_of_its_own(version: Version) {
     let envoy = Setup::new(version, sites(&policy(json!([no_weapons()]))))
-        .workers(2)
+        .workers(4)
         .start();
     envoy.provider.answer_always(answers("Hello"));
     let site = envoy.site("hold");
-    // The kernel distributes connections to workers; after a while both have had some.
+    // The kernel distributes connections to workers; after a while all have had some.
     let mut sent = 0;
-    wait_for("both workers to serve", || {
+    wait_for("all workers to serve", || {
         for text in ["hello", "the forbidden word"] {
             let expected = if text == "hello" { 200 } else { 400 };
             assert_eq!(
@@ -366,11 +366,11 @@ fn each_worker_has_a_chain_of_its_own(version: Version) {
             sent += 1;
         }
         site.records.skip_to(sent);
-        (verify(&site.records.lines(), None) == Ok(2)).then_some(())
+        (verify(&site.records.lines(), None) == Ok(4)).then_some(())
     });
     let said = verified_by_command(&site.records.lines(), false);
     assert!(
-        said.contains("in 2 chains") && said.contains(": no fault"),
+        said.contains("in 4 chains") && said.contains(": no fault"),
         "{said}"
     );
 }

@@ -54,6 +54,7 @@ mod audit_secrets;
 mod audit_trail;
 mod bad_input;
 mod beyond_limits;
+mod clock;
 mod collector;
 mod compressed;
 mod configuration;
