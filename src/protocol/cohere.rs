@@ -49,12 +49,15 @@ const V2_ROUTES: &[RouteSpec] = &[
 
 /// Settings of both versions.
 const SETTINGS: &[Row] = &[
-    ("model", Type::Custom),
+    ("model", Type::Read(openai_shapes::model)),
     ("stream", Type::Stream),
     ("max_tokens", Type::MaxTokens),
-    ("tools", Type::Custom),
-    ("documents", Type::Custom),
-    ("response_format", Type::Custom),
+    ("tools", Type::List(&Type::Read(openai_shapes::tool_offer))),
+    ("documents", Type::Read(openai_shapes::documents)),
+    (
+        "response_format",
+        Type::Read(openai_shapes::response_format),
+    ),
     ("temperature", Type::Number),
     ("seed", Type::Number),
     ("frequency_penalty", Type::Number),
@@ -90,11 +93,11 @@ const ANSWER: &[Row] = &[
     ("conversation_id", Type::Id),
     ("response_type", Type::Id),
     ("error_type", Type::Id),
-    ("finish_reason", Type::Custom),
-    ("usage", Type::Custom),
-    ("meta", Type::Custom),
+    ("finish_reason", Type::Finish(FINISH_REASONS)),
+    ("usage", Type::Read(usage)),
+    ("meta", Type::Read(usage)),
     ("prompt", Type::Text(Part::Other)),
-    ("error", Type::Custom),
+    ("error", Type::Read(openai_shapes::error)),
 ];
 const FINISH_REASONS: &str = "COMPLETE|STOP_SEQUENCE|MAX_TOKENS|TOOL_CALL|ERROR|ERROR_TOXIC|ERROR_LIMIT|\
      TIMEOUT|USER_CANCEL";
@@ -197,32 +200,6 @@ impl Protocol for Cohere {
     }
 }
 
-/// Reads a member of [`SETTINGS`].
-fn setting(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
-    match key {
-        _ if value.is_null() => reader.claim(value),
-        "model" => openai_shapes::model(reader, value),
-        "tools" => reader.array(value, openai_shapes::tool_offer),
-        "documents" => openai_shapes::documents(reader, value),
-        _ => openai_shapes::response_format(reader, value),
-    }
-}
-
-/// Reads a member of [`ANSWER`].
-fn answer_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
-    match key {
-        _ if value.is_null() => reader.claim(value),
-        "finish_reason" => {
-            if let Some(reason) = value.text() {
-                reader.reading.finish.push(reason.into());
-            }
-            reader.word(value, FINISH_REASONS);
-        }
-        "usage" | "meta" => usage(reader, value),
-        _ => openai_shapes::error(reader, value),
-    }
-}
-
 /// Reads the usage: the tokens that the model read if they are reported, otherwise the billed ones.
 fn usage(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.object(value, COUNTED, |reader, key, value| match key {
@@ -250,11 +227,6 @@ fn usage(reader: &mut Reader<'_>, value: Value<'_>) {
         }
         _ => reader.counts(value),
     });
-}
-
-/// The message of an error, where a response has an object.
-fn error_text(reader: &mut Reader<'_>, value: Value<'_>) {
-    openai_shapes::error(reader, value);
 }
 
 fn quoted(text: &str) -> Vec<u8> {

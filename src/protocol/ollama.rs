@@ -48,29 +48,31 @@ const GENERATE_ROUTES: &[RouteSpec] = &[
 const STREAMED: &[&str] = &["chat", "generate", "create", "pull", "push"];
 
 const REQUEST: &[Row] = &[
+    // Read before all others.
     ("model", Type::Custom),
-    ("name", Type::Custom),
-    ("from", Type::Custom),
-    ("source", Type::Custom),
-    ("destination", Type::Custom),
-    ("messages", Type::Custom),
-    ("prompt", Type::Custom),
-    ("suffix", Type::Custom),
-    ("input", Type::Custom),
-    ("query", Type::Custom),
-    ("url", Type::Custom),
+    // Other models that the call is about: what one is made from, or what it is called from now on.
+    ("name", Type::Read(openai_shapes::model)),
+    ("from", Type::Read(openai_shapes::model)),
+    ("source", Type::Read(openai_shapes::model)),
+    ("destination", Type::Read(openai_shapes::model)),
+    ("messages", Type::Read(messages)),
+    ("prompt", Type::Read(prompt)),
+    ("suffix", Type::Read(prompt)),
+    ("input", Type::Read(prompt)),
+    ("query", Type::Read(prompt)),
+    ("url", Type::Read(url)),
     ("system", Type::Text(Part::Text)),
     ("template", Type::Text(Part::Other)),
-    ("modelfile", Type::Custom),
+    ("modelfile", Type::Read(modelfile)),
     ("license", Type::Tree(Part::Other)),
-    ("images", Type::Custom),
-    ("tools", Type::Custom),
-    ("format", Type::Custom),
-    ("context", Type::Custom),
+    ("images", Type::List(&Type::Read(image))),
+    ("tools", Type::List(&Type::Read(tool_offer))),
+    ("format", Type::Read(format)),
+    ("context", Type::Read(context)),
     ("options", Type::Object(OPTIONS)),
     ("parameters", Type::Object(OPTIONS)),
     ("stream", Type::Custom),
-    ("think", Type::Custom),
+    ("think", Type::Read(think)),
     ("keep_alive", Type::Id),
     ("quantize", Type::Id),
     ("raw", Type::Flag),
@@ -115,29 +117,29 @@ const MESSAGE: &[Row] = &[
     ("role", Type::Role(ROLES)),
     ("content", Type::Custom),
     ("thinking", Type::Text(Part::Reasoning)),
-    ("images", Type::Custom),
+    ("images", Type::List(&Type::Read(image))),
     ("tool_calls", Type::Custom),
     ("tool_name", Type::Custom),
     ("name", Type::Custom),
     ("tool_call_id", Type::Id),
 ];
 const RESPONSE: &[Row] = &[
-    ("model", Type::Custom),
+    ("model", Type::Model),
     ("created_at", Type::Id),
     ("modified_at", Type::Id),
-    ("message", Type::Custom),
+    ("message", Type::Read(message)),
     ("response", Type::Text(Part::Text)),
     ("thinking", Type::Text(Part::Reasoning)),
     ("context", Type::Numbers),
     ("embeddings", Type::Numbers),
     ("embedding", Type::Numbers),
     ("done", Type::Flag),
-    ("done_reason", Type::Custom),
+    ("done_reason", Type::Finish("stop|length|load|unload")),
     ("total_duration", Type::Number),
     ("load_duration", Type::Number),
-    ("prompt_eval_count", Type::Custom),
+    ("prompt_eval_count", Type::Read(input_tokens)),
     ("prompt_eval_duration", Type::Number),
-    ("eval_count", Type::Custom),
+    ("eval_count", Type::Read(output_tokens)),
     ("eval_duration", Type::Number),
     ("remote_model", Type::Id),
     ("remote_host", Type::Url),
@@ -155,7 +157,7 @@ const RESPONSE: &[Row] = &[
     ("title", Type::Text(Part::Other)),
     ("content", Type::Text(Part::Other)),
     ("links", Type::Tree(Part::Other)),
-    ("error", Type::Custom),
+    ("error", Type::Read(error)),
 ];
 
 /// Conversations.
@@ -230,56 +232,58 @@ impl Protocol for Ollama {
 fn read_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
     reader.reading.params = Some(root.place());
     let system = Origin::of(Author::System, Part::Text);
-    let user = Origin::of(Author::User, Part::Text);
     let mut stream = None;
     // The requested model leads the set, whatever the order of members.
     if let Some(value) = root.get("model") {
         openai_shapes::model(reader, value);
     }
-    reader.rows(
-        root,
-        REQUEST,
-        &system,
-        &mut |reader, key, value| match key {
-            "model" => {}
-            _ if value.is_null() => reader.claim(value),
-            // Other models that the call is about: what one is made from, or what it is called from now on.
-            "name" | "from" | "source" | "destination" => openai_shapes::model(reader, value),
-            "modelfile" => {
-                reader.text(value, &system.with_part(Part::Other));
-                made_from(reader, value);
-            }
-            "messages" => TurnState::of(value).read(reader, value),
-            "prompt" | "suffix" | "input" | "query" => {
-                reader.reading.count_message(&user.from);
-                openai_shapes::inputs(reader, value, &user);
-            }
-            "url" => reader.reference(value, &user),
-            "images" => images(reader, value),
-            "tools" => reader.array(value, tool_offer),
-            "format" => format(reader, value),
-            // The conversation so far, as tokens.
-            "context" => {
-                let has_tokens = value.elements().next().is_some();
-                reader.claim_numbers(value);
-                if has_tokens {
-                    reader.uninspectable(value, "token_ids");
-                }
-            }
-            "stream" => stream = reader.boolean(value),
-            // `true`, `false` or a level.
-            _ => match value.kind() {
-                json::ValueKind::String => reader.word(value, "low|medium|high|max"),
-                _ => {
-                    reader.boolean(value);
-                }
-            },
-        },
-    );
+    reader.rows(root, REQUEST, &system, &mut |reader, key, value| {
+        if key == "stream" {
+            stream = reader.boolean(value);
+        }
+    });
     reader.reading.stream = stream.unwrap_or_else(|| STREAMED.contains(&endpoint.name));
     openai_shapes::model_is_needed(reader, endpoint);
     let event = Event::new(Kind::Request, Direction::Request, root.place());
     reader.reading.add(event);
+}
+
+fn messages(reader: &mut Reader<'_>, value: Value<'_>) {
+    TurnState::of(value).read(reader, value);
+}
+
+fn prompt(reader: &mut Reader<'_>, value: Value<'_>) {
+    let user = Origin::of(Author::User, Part::Text);
+    reader.reading.count_message(&user.from);
+    openai_shapes::inputs(reader, value, &user);
+}
+
+fn url(reader: &mut Reader<'_>, value: Value<'_>) {
+    reader.reference(value, &Origin::of(Author::User, Part::Text));
+}
+
+fn modelfile(reader: &mut Reader<'_>, value: Value<'_>) {
+    reader.text(value, &Origin::of(Author::System, Part::Other));
+    made_from(reader, value);
+}
+
+/// Reads the conversation so far, as tokens.
+fn context(reader: &mut Reader<'_>, value: Value<'_>) {
+    let has_tokens = value.elements().next().is_some();
+    reader.claim_numbers(value);
+    if has_tokens {
+        reader.uninspectable(value, "token_ids");
+    }
+}
+
+/// Reads `true`, `false` or a level.
+fn think(reader: &mut Reader<'_>, value: Value<'_>) {
+    match value.kind() {
+        json::ValueKind::String => reader.word(value, "low|medium|high|max"),
+        _ => {
+            reader.boolean(value);
+        }
+    }
 }
 
 /// What the lines of a Modelfile make a model from: `FROM llama3.2`, `ADAPTER ./lora`.
@@ -299,11 +303,9 @@ fn made_from(reader: &mut Reader<'_>, modelfile: Value<'_>) {
     }
 }
 
-fn images(reader: &mut Reader<'_>, value: Value<'_>) {
-    reader.array(value, |reader, image| {
-        reader.attachment(image, |count| &mut count.image);
-        reader.media(image);
-    });
+fn image(reader: &mut Reader<'_>, image: Value<'_>) {
+    reader.attachment(image, |count| &mut count.image);
+    reader.media(image);
 }
 
 /// `"json"`, or a schema.
@@ -373,7 +375,6 @@ impl TurnState {
                 "content" => {
                     reader.text(value, &origin);
                 }
-                "images" => images(reader, value),
                 "tool_calls" => reader.array(value, |reader, call| {
                     if let (id, Some(name)) = tool_call(reader, call, calls) {
                         if let Some(id) = id {
@@ -458,41 +459,22 @@ fn tool_call(
 }
 
 fn read_response(reader: &mut Reader<'_>, root: Value<'_>) {
-    let origin = openai_shapes::beside();
-    reader.row_lists(
-        root,
-        &[RESPONSE],
-        &origin,
-        &mut |reader, key, value| match key {
-            "message" => {
-                let origin = Origin::answer(0);
-                reader.rows(value, MESSAGE, &origin, &mut |reader, key, value| {
-                    message_member(reader, key, value, &origin);
-                });
-            }
-            _ => answer_member(reader, key, value),
-        },
-    );
+    reader.plain_rows(root, RESPONSE, &openai_shapes::beside());
 }
 
-fn answer_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
-    match key {
-        _ if value.is_null() => reader.claim(value),
-        "model" => {
-            if let Some(model) = reader.name(value) {
-                reader.reading.models.add(&model);
-            }
-        }
-        "done_reason" => {
-            if let Some(reason) = value.text() {
-                reader.reading.finish.push(reason.into());
-            }
-            reader.word(value, "stop|length|load|unload");
-        }
-        "prompt_eval_count" => reader.reading.usage.input_tokens = reader.number(value),
-        "eval_count" => reader.reading.usage.output_tokens = reader.number(value),
-        _ => error(reader, value),
-    }
+fn message(reader: &mut Reader<'_>, value: Value<'_>) {
+    let origin = Origin::answer(0);
+    reader.rows(value, MESSAGE, &origin, &mut |reader, key, value| {
+        message_member(reader, key, value, &origin);
+    });
+}
+
+fn input_tokens(reader: &mut Reader<'_>, value: Value<'_>) {
+    reader.reading.usage.input_tokens = reader.number(value);
+}
+
+fn output_tokens(reader: &mut Reader<'_>, value: Value<'_>) {
+    reader.reading.usage.output_tokens = reader.number(value);
 }
 
 /// A member of a response's message.
@@ -502,7 +484,6 @@ fn message_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>, origin: 
         "content" => {
             reader.text(value, origin);
         }
-        "images" => images(reader, value),
         "tool_calls" => reader.array(value, |reader, call| {
             tool_call(reader, call, Turn::Latest);
         }),

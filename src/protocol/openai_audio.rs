@@ -5,7 +5,7 @@ mod stream;
 
 use super::coverage::shown;
 use super::json_edit::replace_present;
-use super::openai_shapes::{self, answer_member, read_answer};
+use super::openai_shapes::{generated_media, model, models, read_answer, read_input};
 use super::reader::{Origin, Reader, Row, Type};
 use super::routes::{RouteSpec, json};
 use super::stream::{StreamReader, TextStream};
@@ -30,18 +30,18 @@ const ROUTES: &[RouteSpec] = &[
 ];
 
 const REQUEST: &[Row] = &[
-    ("model", Type::Custom),
-    ("models", Type::Custom),
+    ("model", Type::Read(model)),
+    ("models", Type::Read(models)),
     ("input", Type::Text(Part::Text)),
     ("prompt", Type::Text(Part::Text)),
-    ("instructions", Type::Custom),
-    ("file", Type::Custom),
-    ("file_url", Type::Custom),
-    ("input_audio", Type::Custom),
+    ("instructions", Type::Read(instructions)),
+    ("file", Type::ReadOf(sound)),
+    ("file_url", Type::ReadOf(sound)),
+    ("input_audio", Type::ReadOf(sound)),
     ("stream", Type::Stream),
-    ("voice", Type::Custom),
-    ("known_speaker_references[]", Type::Custom),
-    ("known_speaker_references", Type::Custom),
+    ("voice", Type::Read(voice)),
+    ("known_speaker_references[]", Type::ReadOf(sound)),
+    ("known_speaker_references", Type::ReadOf(sound)),
     ("known_speaker_names[]", Type::Tree(Part::Name)),
     ("known_speaker_names", Type::Tree(Part::Name)),
     ("speed", Type::Number),
@@ -67,7 +67,8 @@ const RESPONSE: &[Row] = &[
     ("segments", Type::List(&Type::Object(SEGMENT))),
     ("words", Type::List(&Type::Object(SEGMENT))),
     ("logprobs", Type::Tokens),
-    ("audio_data", Type::Custom),
+    // Mistral answers with the sound inside JSON.
+    ("audio_data", Type::Read(generated_media)),
     ("x_groq", Type::Object(&[("id", Type::Id)])),
 ];
 /// Segment of a transcript, or one word of it.
@@ -105,36 +106,11 @@ impl Protocol for OpenAiAudio {
     }
 
     fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
-        openai_shapes::read_input(
-            reader,
-            root,
-            endpoint,
-            REQUEST,
-            &mut |reader, key, value, user| match key {
-                "instructions" => {
-                    reader.text(value, &Origin::of(Author::System, Part::Text));
-                }
-                "voice" => match value.kind() {
-                    json::ValueKind::String => reader.id(value),
-                    _ => reader.object(value, &["id"], |reader, _, value| reader.id(value)),
-                },
-                _ => sound(reader, value, user),
-            },
-        );
+        read_input(reader, root, endpoint, REQUEST);
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, _: &RequestContext) {
-        read_answer(reader, root, RESPONSE, &mut |reader, key, value| {
-            match key {
-                _ if value.is_null() => reader.claim(value),
-                // Mistral answers with the sound inside JSON.
-                "audio_data" => {
-                    reader.media(value);
-                    reader.uninspectable(value, "attachment");
-                }
-                _ => answer_member(reader, key, value),
-            }
-        });
+        read_answer(reader, root, RESPONSE);
     }
 
     /// Keeps only the whole transcript after an edit: an edited range may be spread over several of its segments, words
@@ -149,6 +125,17 @@ impl Protocol for OpenAiAudio {
 
     fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
         Some(Box::new(TextStream::new(stream::AUDIO_STREAM, context)))
+    }
+}
+
+fn instructions(reader: &mut Reader<'_>, value: Value<'_>) {
+    reader.text(value, &Origin::of(Author::System, Part::Text));
+}
+
+fn voice(reader: &mut Reader<'_>, value: Value<'_>) {
+    match value.kind() {
+        json::ValueKind::String => reader.id(value),
+        _ => reader.object(value, &["id"], |reader, _, value| reader.id(value)),
     }
 }
 

@@ -14,7 +14,7 @@ use super::conversation::{Attribution, Calls, TurnRole, Turns, author_of};
 use super::coverage::shown;
 use super::json_edit::choice_number;
 use super::openai_shapes::{
-    self, REASONING, SPEECH, answer_member, called_function, content, content_texts, error, inputs,
+    self, REASONING, SPEECH, beside, called_function, content, content_texts, error, inputs,
     named_offer, plugins, read_answer, response_format, spoken, tool_call, tool_choice, tool_offer,
     usage, user_id,
 };
@@ -36,35 +36,37 @@ pub(super) struct OpenAiChat;
 const ROUTES: &[RouteSpec] = &[json("chat/completions", "chat.completions")];
 
 const REQUEST: &[Row] = &[
+    // Read before all others.
     ("model", Type::Custom),
-    ("models", Type::Custom),
-    ("fallbacks", Type::Custom),
-    ("preset", Type::Custom),
-    ("agent_id", Type::Custom),
+    // Whichever answers, the request may use it.
+    ("models", Type::Read(openai_shapes::models)),
+    ("fallbacks", Type::Read(openai_shapes::models)),
+    ("preset", Type::Read(openai_shapes::kept_agent)),
+    ("agent_id", Type::Read(openai_shapes::kept_agent)),
     ("messages", Type::Custom),
-    ("prompt", Type::Custom),
-    ("suffix", Type::Custom),
-    ("inputs", Type::Custom),
-    ("tools", Type::Custom),
-    ("tool_choice", Type::Custom),
-    ("functions", Type::Custom),
-    ("function_call", Type::Custom),
-    ("plugins", Type::Custom),
-    ("web_search_options", Type::Custom),
-    ("search_parameters", Type::Custom),
-    ("enable_search", Type::Custom),
-    ("data_sources", Type::Custom),
+    ("prompt", Type::Read(prompt)),
+    ("suffix", Type::Read(prompt)),
+    ("inputs", Type::Read(prompt)),
+    ("tools", Type::List(&Type::Read(tool_offer))),
+    ("tool_choice", Type::Read(tool_choice)),
+    ("functions", Type::List(&Type::Read(function_offer))),
+    ("function_call", Type::Read(tool_choice)),
+    ("plugins", Type::Read(plugins)),
+    ("web_search_options", Type::Read(web_search)),
+    ("search_parameters", Type::Read(search_parameters)),
+    ("enable_search", Type::Read(enable_search)),
+    ("data_sources", Type::List(&Type::Read(data_source))),
     ("stream", Type::Stream),
     ("max_tokens", Type::MaxTokens),
     ("max_completion_tokens", Type::MaxTokens),
     ("max_new_tokens", Type::MaxTokens),
     ("n_predict", Type::MaxTokens),
-    ("response_format", Type::Custom),
-    ("prediction", Type::Custom),
-    ("user", Type::Custom),
-    ("safety_identifier", Type::Custom),
-    ("prompt_cache_key", Type::Custom),
-    ("audio", Type::Custom),
+    ("response_format", Type::Read(response_format)),
+    ("prediction", Type::Read(prediction)),
+    ("user", Type::Read(user_id)),
+    ("safety_identifier", Type::Read(user_id)),
+    ("prompt_cache_key", Type::Read(user_id)),
+    ("audio", Type::Read(audio)),
     (
         "stream_options",
         Type::Object(&[
@@ -111,7 +113,7 @@ const REQUEST: &[Row] = &[
     ("stop", Type::Tree(Part::Other)),
     ("metadata", Type::Tree(Part::Other)),
     // Texts that vLLM puts into its template, and the template.
-    ("documents", Type::Custom),
+    ("documents", Type::Read(openai_shapes::documents)),
     ("chat_template", Type::Text(Part::Other)),
     (
         "service_tier",
@@ -144,8 +146,8 @@ const RESPONSE: &[Row] = &[
     ("object", Type::Id),
     ("created", Type::Number),
     ("created_at", Type::Id),
-    ("choices", Type::Custom),
-    ("x_groq", Type::Custom),
+    ("choices", Type::Read(read_choices)),
+    ("x_groq", Type::Read(groq)),
     ("usage_breakdown", Type::Counts),
     ("system_fingerprint", Type::Id),
     ("service_tier", Type::Id),
@@ -160,18 +162,18 @@ const RESPONSE: &[Row] = &[
 ];
 const CHOICE: &[Row] = &[
     ("index", Type::Number),
-    ("message", Type::Custom),
+    ("message", Type::ReadOf(response_message)),
     // Perplexity repeats an empty one beside the message.
-    ("delta", Type::Custom),
+    ("delta", Type::ReadOf(response_message)),
     ("text", Type::Text(Part::Text)),
     ("reasoning_content", Type::Text(Part::Reasoning)),
-    ("finish_reason", Type::Custom),
+    ("finish_reason", Type::Finish(FINISH_REASONS)),
     ("native_finish_reason", Type::Id),
     ("stop_reason", Type::Id),
     ("logprobs", Type::Tokens),
     ("log_probs", Type::Tokens),
     ("seed", Type::Number),
-    ("error", Type::Custom),
+    ("error", Type::Read(error)),
     ("content_filter_results", Type::Counts),
 ];
 const ROLES: Roles = &[
@@ -295,7 +297,7 @@ pub(super) fn read_request(
 
 /// Reads a response of choices, or an error.
 pub(super) fn read_response(reader: &mut Reader<'_>, root: Value<'_>) {
-    read_answer(reader, root, RESPONSE, &mut response_member);
+    read_answer(reader, root, RESPONSE);
 }
 
 /// Which of the two shapes a response has.
@@ -347,85 +349,13 @@ struct RequestReader {
 
 impl RequestReader {
     fn member<'b>(&mut self, reader: &mut Reader<'b>, key: &str, value: Value<'_>) {
-        let user = Origin::of(Author::User, Part::Text);
-        match key {
-            // Read before all others.
-            "model" => {}
-            _ if value.is_null() => reader.claim(value),
-            // Whichever answers, the request may use it.
-            "models" | "fallbacks" => openai_shapes::models(reader, value),
-            // Kept at the provider, with instructions and models of their own: OpenRouter's presets, Mistral's agents.
-            "preset" | "agent_id" => {
-                reader.reading.models.unknown = true;
-                reader.id(value);
-                reader.uninspectable(value, "provider_state");
-            }
-            "messages" => {
-                let mut at = 0usize;
-                reader.array(value, |reader, message| {
-                    self.message(reader, message, at);
-                    at = at.saturating_add(1);
-                });
-            }
-            "prompt" | "suffix" | "inputs" => {
-                reader.reading.count_message(&user.from);
-                inputs(reader, value, &user);
-            }
-            "tools" => {
-                reader.array(value, tool_offer);
-            }
-            "functions" => {
-                reader.array(value, |reader, function| {
-                    named_offer(reader, function, function);
-                });
-            }
-            "tool_choice" | "function_call" => tool_choice(reader, value),
-            "plugins" => plugins(reader, value),
-            "documents" => openai_shapes::documents(reader, value),
-            "web_search_options" => {
-                reader.provider_run_offer(value, &["web_search_options", "web_search"]);
-            }
-            // xAI and Qwen search unless the request turns it off.
-            "search_parameters" => {
-                let is_off = value.get("mode").is_some_and(|mode| mode.is_text("off"));
-                if !is_off {
-                    reader.provider_run_offer(value, &["search_parameters", "web_search"]);
-                }
-            }
-            "enable_search" => {
-                if reader.boolean(value) == Some(true) {
-                    reader.provider_run_offer(value, &["enable_search", "web_search"]);
-                }
-            }
-            // Azure's own search over what the company keeps there.
-            "data_sources" => reader.array(value, |reader, source| {
-                let kind = source.get("type").and_then(|kind| kind.text());
-                reader.object(source, &["type"], |reader, _, value| {
-                    reader.name(value);
-                });
-                reader.provider_tool(source, kind.as_deref().unwrap_or("data_sources"));
-                reader.uninspectable(source, "provider_state");
-            }),
-            "response_format" => response_format(reader, value),
-            "audio" => {
-                reader.object(value, &["voice", "format"], |reader, _, value| {
-                    if value.kind() == JsonKind::String {
-                        reader.id(value);
-                    }
-                });
-            }
-            "prediction" => {
-                reader.object(
-                    value,
-                    &["type", "content"],
-                    |reader, key, value| match key {
-                        "type" => reader.word(value, "content"),
-                        _ => content(reader, value, &Origin::of(Author::Assistant, Part::Text)),
-                    },
-                );
-            }
-            // `user`, `safety_identifier`, `prompt_cache_key`
-            _ => user_id(reader, value),
+        // The model was read before all others.
+        if key == "messages" {
+            let mut at = 0usize;
+            reader.array(value, |reader, message| {
+                self.message(reader, message, at);
+                at = at.saturating_add(1);
+            });
         }
     }
 
@@ -483,20 +413,68 @@ impl RequestReader {
     }
 }
 
-fn response_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
-    match key {
-        "choices" => read_choices(reader, value),
-        "x_groq" => reader.object(
-            value,
-            &["id", "usage", "seed"],
-            |reader, key, value| match key {
-                "usage" => usage(reader, value),
-                "id" => reader.id(value),
-                _ => reader.claim(value),
-            },
-        ),
-        _ => answer_member(reader, key, value),
+fn prompt(reader: &mut Reader<'_>, value: Value<'_>) {
+    let user = Origin::of(Author::User, Part::Text);
+    reader.reading.count_message(&user.from);
+    inputs(reader, value, &user);
+}
+
+fn function_offer(reader: &mut Reader<'_>, function: Value<'_>) {
+    named_offer(reader, function, function);
+}
+
+fn web_search(reader: &mut Reader<'_>, value: Value<'_>) {
+    reader.provider_run_offer(value, &["web_search_options", "web_search"]);
+}
+
+/// Reads `search_parameters`. xAI and Qwen search unless the request turns it off.
+fn search_parameters(reader: &mut Reader<'_>, value: Value<'_>) {
+    let is_off = value.get("mode").is_some_and(|mode| mode.is_text("off"));
+    if !is_off {
+        reader.provider_run_offer(value, &["search_parameters", "web_search"]);
     }
+}
+
+fn enable_search(reader: &mut Reader<'_>, value: Value<'_>) {
+    if reader.boolean(value) == Some(true) {
+        reader.provider_run_offer(value, &["enable_search", "web_search"]);
+    }
+}
+
+/// Reads Azure's own search over what the company keeps there.
+fn data_source(reader: &mut Reader<'_>, source: Value<'_>) {
+    let kind = source.get("type").and_then(|kind| kind.text());
+    reader.object(source, &["type"], |reader, _, value| {
+        reader.name(value);
+    });
+    reader.provider_tool(source, kind.as_deref().unwrap_or("data_sources"));
+    reader.uninspectable(source, "provider_state");
+}
+
+fn audio(reader: &mut Reader<'_>, value: Value<'_>) {
+    reader.object(value, &["voice", "format"], |reader, _, value| {
+        if value.kind() == JsonKind::String {
+            reader.id(value);
+        }
+    });
+}
+
+fn prediction(reader: &mut Reader<'_>, value: Value<'_>) {
+    const PREDICTION: &[Row] = &[
+        ("type", Type::Word("content")),
+        ("content", Type::ReadOf(content)),
+    ];
+    let assistant = Origin::of(Author::Assistant, Part::Text);
+    reader.plain_rows(value, PREDICTION, &assistant);
+}
+
+fn groq(reader: &mut Reader<'_>, value: Value<'_>) {
+    const GROQ: &[Row] = &[
+        ("id", Type::Id),
+        ("usage", Type::Read(usage)),
+        ("seed", Type::Number),
+    ];
+    reader.plain_rows(value, GROQ, &beside());
 }
 
 /// Reads the choices of a response.
@@ -510,21 +488,7 @@ pub(super) fn read_choices(reader: &mut Reader<'_>, choices: Value<'_>) {
 
 fn read_choice(reader: &mut Reader<'_>, choice: Value<'_>, number: u32) {
     let origin = Origin::answer(number);
-    reader.rows(
-        choice,
-        CHOICE,
-        &origin,
-        &mut |reader, key, value| match key {
-            "finish_reason" => {
-                if let Some(reason) = value.text() {
-                    reader.reading.finish.push(reason.into());
-                }
-                reader.word(value, FINISH_REASONS);
-            }
-            "error" => error(reader, value),
-            _ => response_message(reader, value, &origin),
-        },
-    );
+    reader.plain_rows(choice, CHOICE, &origin);
 }
 
 fn response_message(reader: &mut Reader<'_>, message: Value<'_>, origin: &Origin) {

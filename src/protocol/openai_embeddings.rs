@@ -1,7 +1,7 @@
 //! Embeddings: `POST …/embeddings`. Embedded texts reach the provider like prompts; responses are numbers.
 
 use super::coverage::shown;
-use super::openai_shapes::{self, answer_member, inputs, read_answer};
+use super::openai_shapes::{inputs, model, models, read_answer, read_input};
 use super::reader::{Reader, Row, Type};
 use super::routes::{self, RouteSpec, json};
 use super::{
@@ -17,9 +17,9 @@ pub(super) struct OpenAiEmbeddings;
 const ROUTES: &[RouteSpec] = &[json("embeddings", "embeddings")];
 
 const REQUEST: &[Row] = &[
-    ("model", Type::Custom),
-    ("models", Type::Custom),
-    ("input", Type::Custom),
+    ("model", Type::Read(model)),
+    ("models", Type::Read(models)),
+    ("input", Type::ReadOf(inputs)),
     ("user", Type::Text(Part::Other)),
     ("encoding_format", Type::Word("float|base64")),
     ("dimensions", Type::Number),
@@ -49,7 +49,7 @@ const RESPONSE: &[Row] = &[
 const VECTOR: &[Row] = &[
     ("object", Type::Id),
     ("index", Type::Number),
-    ("embedding", Type::Custom),
+    ("embedding", Type::Read(embedding)),
 ];
 
 static FORMAT: Format = Format {
@@ -81,25 +81,18 @@ impl Protocol for OpenAiEmbeddings {
     }
 
     fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
-        openai_shapes::read_input(
-            reader,
-            root,
-            endpoint,
-            REQUEST,
-            &mut |reader, _, value, user| inputs(reader, value, user),
-        );
+        read_input(reader, root, endpoint, REQUEST);
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, _: &RequestContext) {
-        read_answer(
-            reader,
-            root,
-            RESPONSE,
-            &mut |reader, key, value| match key {
-                "embedding" if value.kind() == json::ValueKind::String => reader.media(value),
-                "embedding" => reader.claim_numbers(value),
-                _ => answer_member(reader, key, value),
-            },
-        );
+        read_answer(reader, root, RESPONSE);
+    }
+}
+
+/// Reads a list of numbers, or their bytes in base64.
+fn embedding(reader: &mut Reader<'_>, value: Value<'_>) {
+    match value.kind() {
+        json::ValueKind::String => reader.media(value),
+        _ => reader.claim_numbers(value),
     }
 }

@@ -3,7 +3,7 @@
 mod stream;
 
 use super::coverage::shown;
-use super::openai_shapes::{self, answer_member, beside, read_answer};
+use super::openai_shapes::{beside, generated_media, model, models, read_answer, read_input};
 use super::reader::{Origin, Reader, Row, Type};
 use super::routes::{RouteSpec, json};
 use super::stream::{StreamReader, TextStream};
@@ -23,15 +23,15 @@ const ROUTES: &[RouteSpec] = &[
 ];
 
 const REQUEST: &[Row] = &[
-    ("model", Type::Custom),
-    ("models", Type::Custom),
+    ("model", Type::Read(model)),
+    ("models", Type::Read(models)),
     ("prompt", Type::Text(Part::Text)),
     ("negative_prompt", Type::Text(Part::Text)),
-    ("image", Type::Custom),
-    ("image[]", Type::Custom),
-    ("images", Type::Custom),
-    ("images[]", Type::Custom),
-    ("mask", Type::Custom),
+    ("image", Type::ReadOf(image)),
+    ("image[]", Type::ReadOf(image)),
+    ("images", Type::ReadOf(image)),
+    ("images[]", Type::ReadOf(image)),
+    ("mask", Type::ReadOf(image)),
     ("user", Type::Text(Part::Other)),
     ("stream", Type::Stream),
     ("n", Type::Number),
@@ -57,15 +57,15 @@ const RESPONSE: &[Row] = &[
     ("size", Type::Id),
 ];
 const IMAGE: &[Row] = &[
-    ("b64_json", Type::Custom),
-    ("url", Type::Custom),
+    ("b64_json", Type::Read(generated_media)),
+    ("url", Type::Read(generated_url)),
     ("revised_prompt", Type::Text(Part::Other)),
     ("mime_type", Type::Id),
 ];
 const REFERENCE: &[Row] = &[
     ("type", Type::Word("image_url|input_image")),
-    ("url", Type::Custom),
-    ("image_url", Type::Custom),
+    ("url", Type::ReadOf(reference)),
+    ("image_url", Type::ReadOf(reference)),
     ("file_id", Type::State),
 ];
 
@@ -87,17 +87,11 @@ impl Protocol for OpenAiImages {
     }
 
     fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
-        openai_shapes::read_input(
-            reader,
-            root,
-            endpoint,
-            REQUEST,
-            &mut |reader, _, value, user| image(reader, value, user),
-        );
+        read_input(reader, root, endpoint, REQUEST);
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, _: &RequestContext) {
-        read_answer(reader, root, RESPONSE, &mut answer_member_of);
+        read_answer(reader, root, RESPONSE);
     }
 
     fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
@@ -105,20 +99,10 @@ impl Protocol for OpenAiImages {
     }
 }
 
-/// Reads a member of a response, or of an image in it.
-fn answer_member_of(reader: &mut Reader<'_>, key: &'static str, value: Value<'_>) {
-    match key {
-        _ if value.is_null() => reader.claim(value),
-        "b64_json" => {
-            reader.media(value);
-            reader.uninspectable(value, "attachment");
-        }
-        "url" => {
-            reader.url(value, &beside());
-            reader.uninspectable(value, "attachment");
-        }
-        _ => answer_member(reader, key, value),
-    }
+/// Reads the location of an image that the model generated.
+fn generated_url(reader: &mut Reader<'_>, value: Value<'_>) {
+    reader.url(value, &beside());
+    reader.uninspectable(value, "attachment");
 }
 
 /// An image to work on: a file of a form, a URL, or a reference in JSON. It is what the request is about, not a part of a
@@ -136,17 +120,17 @@ fn image(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
         }
         _ => {
             reader.uninspectable(value, "attachment");
-            reader.rows(
-                value,
-                REFERENCE,
-                origin,
-                &mut |reader, _, value| match value.kind() {
-                    json::ValueKind::String => reader.url(value, origin),
-                    _ => reader.object(value, &["url"], |reader, _, value| {
-                        reader.url(value, origin);
-                    }),
-                },
-            );
+            reader.plain_rows(value, REFERENCE, origin);
         }
+    }
+}
+
+/// Reads the URL of an image, or an object that contains one.
+fn reference(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
+    match value.kind() {
+        json::ValueKind::String => reader.url(value, origin),
+        _ => reader.object(value, &["url"], |reader, _, value| {
+            reader.url(value, origin);
+        }),
     }
 }

@@ -2,7 +2,7 @@
 //! also takes a conversation, at `…/chat/moderations`.
 
 use super::coverage::shown;
-use super::openai_shapes::{self, answer_member, inputs, read_answer};
+use super::openai_shapes::{inputs, model, read_answer, read_input};
 use super::reader::{Reader, Row, Type};
 use super::routes::{RouteSpec, json};
 use super::{
@@ -18,8 +18,11 @@ const ROUTES: &[RouteSpec] = &[
     json("classifications", "classifications"),
 ];
 
-const REQUEST: &[Row] = &[("model", Type::Custom), ("input", Type::Custom)];
-const RESPONSE: &[Row] = &[("id", Type::Id), ("results", Type::Custom)];
+const REQUEST: &[Row] = &[
+    ("model", Type::Read(model)),
+    ("input", Type::ReadOf(inputs)),
+];
+const RESPONSE: &[Row] = &[("id", Type::Id), ("results", Type::Read(verdicts))];
 
 static FORMAT: Format = Format {
     name: "openai.moderations",
@@ -39,25 +42,11 @@ impl Protocol for OpenAiModerations {
     }
 
     fn read_request(&self, reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
-        openai_shapes::read_input(
-            reader,
-            root,
-            endpoint,
-            REQUEST,
-            &mut |reader, _, value, user| inputs(reader, value, user),
-        );
+        read_input(reader, root, endpoint, REQUEST);
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, _: &RequestContext) {
-        read_answer(
-            reader,
-            root,
-            RESPONSE,
-            &mut |reader, key, value| match key {
-                "results" => verdicts(reader, value),
-                _ => answer_member(reader, key, value),
-            },
-        );
+        read_answer(reader, root, RESPONSE);
     }
 }
 

@@ -18,8 +18,7 @@ use mark::ItemOwner;
 
 use super::coverage::{ANSWER_WITH_RESULTS, shown};
 use super::openai_shapes::{
-    self, REASONING, answer_member, beside, plugins, read_answer, response_format, tool_choice,
-    user_id,
+    self, REASONING, beside, plugins, read_answer, response_format, tool_choice, user_id,
 };
 use super::reader::{Origin, Reader, Row, Type};
 use super::routes::{RouteSpec, json};
@@ -38,31 +37,46 @@ pub(super) struct OpenAiResponses;
 const ROUTES: &[RouteSpec] = &[json("responses", "responses")];
 
 const REQUEST: &[Row] = &[
+    // Read before all others.
     ("model", Type::Custom),
-    ("models", Type::Custom),
-    ("fallbacks", Type::Custom),
-    ("preset", Type::Custom),
-    ("instructions", Type::Custom),
-    ("input", Type::Custom),
-    ("prompt", Type::Custom),
-    ("previous_response_id", Type::Custom),
-    ("conversation", Type::Custom),
-    ("tools", Type::Custom),
-    ("tool_choice", Type::Custom),
-    ("plugins", Type::Custom),
-    ("search_parameters", Type::Custom),
+    ("models", Type::Read(openai_shapes::models)),
+    ("fallbacks", Type::Read(openai_shapes::models)),
+    ("preset", Type::Read(openai_shapes::kept_agent)),
+    ("instructions", Type::Read(instructions)),
+    ("input", Type::Read(input)),
+    ("prompt", Type::Read(stored_prompt)),
+    ("previous_response_id", Type::Read(previous_response)),
+    ("conversation", Type::Read(conversation)),
+    ("tools", Type::List(&Type::Read(offers::offer))),
+    ("tool_choice", Type::Read(tool_choice)),
+    ("plugins", Type::Read(plugins)),
+    (
+        "search_parameters",
+        Type::Read(|reader, value| {
+            reader.provider_run_offer(value, &["search_parameters", "web_search"]);
+        }),
+    ),
     ("stream", Type::Stream),
     ("max_output_tokens", Type::MaxTokens),
-    ("text", Type::Custom),
-    ("user", Type::Custom),
-    ("safety_identifier", Type::Custom),
-    ("prompt_cache_key", Type::Custom),
+    (
+        "text",
+        Type::Object(&[
+            ("format", Type::Read(response_format)),
+            ("verbosity", Type::Word("low|medium|high")),
+        ]),
+    ),
+    ("user", Type::Read(user_id)),
+    ("safety_identifier", Type::Read(user_id)),
+    ("prompt_cache_key", Type::Read(user_id)),
     (
         "stream_options",
         Type::Object(&[("include_obfuscation", Type::Flag)]),
     ),
     ("parallel_tool_calls", Type::Flag),
-    ("store", Type::Custom),
+    (
+        "store",
+        Type::Read(|reader, value| reader.reading.unstored = reader.boolean(value) == Some(false)),
+    ),
     ("background", Type::Flag),
     ("temperature", Type::Number),
     ("top_p", Type::Number),
@@ -108,10 +122,10 @@ const RESPONSE: &[Row] = &[
     ("object", Type::Id),
     ("created_at", Type::Id),
     ("completed_at", Type::Id),
-    ("status", Type::Custom),
-    ("output", Type::Custom),
-    ("output_text", Type::Custom),
-    ("data", Type::Custom),
+    ("status", Type::Read(status)),
+    ("output", Type::Read(items)),
+    ("output_text", Type::Read(output_text)),
+    ("data", Type::Read(items)),
     ("first_id", Type::Id),
     ("last_id", Type::Id),
     ("has_more", Type::Flag),
@@ -203,7 +217,7 @@ pub(super) fn read_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &
     }
     let other = Origin::of(Author::System, Part::Other);
     reader.reading.pending = Some(Pending::Nothing);
-    reader.rows(root, REQUEST, &other, &mut request_member);
+    reader.plain_rows(root, REQUEST, &other);
     let is_there = |name: &str| root.get(name).is_some_and(|value| !value.is_null());
     let begins_somewhere = ["input", "prompt", "previous_response_id", "conversation"]
         .iter()
@@ -216,69 +230,44 @@ pub(super) fn read_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &
     reader.reading.add(event);
 }
 
-fn request_member(reader: &mut Reader<'_>, key: &'static str, value: Value<'_>) {
-    match key {
-        // Read before all others.
-        "model" => {}
-        _ if value.is_null() => reader.claim(value),
-        "models" | "fallbacks" => openai_shapes::models(reader, value),
-        "preset" => {
-            reader.reading.models.unknown = true;
-            reader.id(value);
-            reader.uninspectable(value, "provider_state");
+fn items(reader: &mut Reader<'_>, value: Value<'_>) {
+    Items::of(value).read(reader, value);
+}
+
+fn instructions(reader: &mut Reader<'_>, value: Value<'_>) {
+    match value.kind() {
+        JsonKind::Array => items(reader, value),
+        _ => {
+            reader.text(value, &Origin::of(Author::System, Part::Text));
         }
-        "instructions" => {
-            let origin = Origin::of(Author::System, Part::Text);
-            match value.kind() {
-                JsonKind::Array => Items::of(value).read(reader, value),
-                _ => {
-                    reader.text(value, &origin);
-                }
-            }
-        }
-        "input" => match value.kind() {
-            JsonKind::String => {
-                let origin = Origin::of(Author::User, Part::Text);
-                reader.reading.count_message(&origin.from);
-                reader.text(value, &origin);
-            }
-            _ => Items::of(value).read(reader, value),
-        },
-        "prompt" => stored_prompt(reader, value),
-        "previous_response_id" => {
-            reader.id(value);
-            // An id that the filter created for nothing is not forwarded.
-            if mark::standing(Some(value)) != ItemOwner::Nothing {
-                continues(reader, value, Pending::ById);
-            }
-        }
-        "store" => reader.reading.unstored = reader.boolean(value) == Some(false),
-        "conversation" => {
-            match value.kind() {
-                JsonKind::String => reader.id(value),
-                _ => reader.object(value, &["id"], |reader, _, value| reader.id(value)),
-            }
-            continues(reader, value, Pending::Stuck);
-        }
-        "tools" => reader.array(value, offers::offer),
-        "tool_choice" => tool_choice(reader, value),
-        "plugins" => plugins(reader, value),
-        "search_parameters" => {
-            reader.provider_run_offer(value, &["search_parameters", "web_search"]);
-        }
-        "text" => {
-            reader.object(
-                value,
-                &["format", "verbosity"],
-                |reader, key, value| match key {
-                    "format" => response_format(reader, value),
-                    _ => reader.word(value, "low|medium|high"),
-                },
-            );
-        }
-        // `user`, `safety_identifier`, `prompt_cache_key`
-        _ => user_id(reader, value),
     }
+}
+
+fn input(reader: &mut Reader<'_>, value: Value<'_>) {
+    match value.kind() {
+        JsonKind::String => {
+            let origin = Origin::of(Author::User, Part::Text);
+            reader.reading.count_message(&origin.from);
+            reader.text(value, &origin);
+        }
+        _ => items(reader, value),
+    }
+}
+
+fn previous_response(reader: &mut Reader<'_>, value: Value<'_>) {
+    reader.id(value);
+    // An id that the filter created for nothing is not forwarded.
+    if mark::standing(Some(value)) != ItemOwner::Nothing {
+        continues(reader, value, Pending::ById);
+    }
+}
+
+fn conversation(reader: &mut Reader<'_>, value: Value<'_>) {
+    match value.kind() {
+        JsonKind::String => reader.id(value),
+        _ => reader.object(value, &["id"], |reader, _, value| reader.id(value)),
+    }
+    continues(reader, value, Pending::Stuck);
 }
 
 /// What the model reads is kept at the provider.
@@ -316,28 +305,22 @@ fn stored_prompt(reader: &mut Reader<'_>, value: Value<'_>) {
 
 /// Reads a response, a list of items, or an error.
 pub(super) fn read_response(reader: &mut Reader<'_>, root: Value<'_>) {
-    read_answer(reader, root, RESPONSE, &mut response_member);
+    read_answer(reader, root, RESPONSE);
 }
 
-fn response_member(reader: &mut Reader<'_>, key: &'static str, value: Value<'_>) {
-    match key {
-        _ if value.is_null() => reader.claim(value),
-        "status" => {
-            if let Some(status) = value.text() {
-                reader.reading.finish.push(status.into());
-                reader.id(value);
-            } else {
-                reader.claim(value);
-            }
-        }
-        "output" | "data" => Items::of(value).read(reader, value),
-        // The same text once more, for convenience.
-        "output_text" => {
-            let texts = reader.register_text(value, crate::event::Class::Text);
-            reader.emit_duplicate(value, texts, &beside().with_part(Part::Text));
-        }
-        _ => answer_member(reader, key, value),
+fn status(reader: &mut Reader<'_>, value: Value<'_>) {
+    if let Some(status) = value.text() {
+        reader.reading.finish.push(status.into());
+        reader.id(value);
+    } else {
+        reader.claim(value);
     }
+}
+
+/// Reads the text of the output once more, which is there for convenience.
+fn output_text(reader: &mut Reader<'_>, value: Value<'_>) {
+    let texts = reader.register_text(value, crate::event::Class::Text);
+    reader.emit_duplicate(value, texts, &beside().with_part(Part::Text));
 }
 
 /// A response that is nothing but a refusal.

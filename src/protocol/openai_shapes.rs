@@ -4,7 +4,7 @@ mod answer;
 mod content;
 mod tools;
 
-pub(super) use answer::{ANSWER, answer_member, beside, error, read_answer, refusal_text, usage};
+pub(super) use answer::{ANSWER, beside, error, generated_media, read_answer, refusal_text, usage};
 pub(super) use content::{
     SPEECH, content, content_part, content_texts, inputs, message_text, spoken,
 };
@@ -89,24 +89,17 @@ pub(super) fn models(reader: &mut Reader<'_>, value: Value<'_>) {
 }
 
 /// Reads the body of a request without a conversation, for embeddings, moderations, images, audio or a completion; its
-/// content is the user's. `own` reads the members that are [`Type::Custom`], except for models and `stream`, with the
-/// user as their origin.
-pub(super) fn read_input<'b>(
-    reader: &mut Reader<'b>,
+/// content is the user's.
+pub(super) fn read_input(
+    reader: &mut Reader<'_>,
     root: Value<'_>,
     endpoint: &super::Endpoint,
     members: &'static [Row],
-    own: &mut dyn FnMut(&mut Reader<'b>, &'static str, Value<'_>, &Origin),
 ) {
     reader.reading.params = Some(root.place());
     let user = Origin::of(Author::User, Part::Text);
     reader.reading.count_message(&user.from);
-    reader.rows(root, members, &user, &mut |reader, key, value| match key {
-        _ if value.is_null() => reader.claim(value),
-        "model" => model(reader, value),
-        "models" => models(reader, value),
-        _ => own(reader, key, value, &user),
-    });
+    reader.plain_rows(root, members, &user);
     model_is_needed(reader, endpoint);
     let event = Event::new(Kind::Request, Direction::Request, root.place());
     reader.reading.add(event);
@@ -118,6 +111,14 @@ pub(super) fn model_is_needed(reader: &mut Reader<'_>, endpoint: &super::Endpoin
     if models.names.is_empty() && endpoint.model == Known::Missing {
         models.unknown = true;
     }
+}
+
+/// Reads the identifier of something that the provider keeps, with instructions and models of its own: OpenRouter's
+/// presets, Mistral's agents.
+pub(super) fn kept_agent(reader: &mut Reader<'_>, value: Value<'_>) {
+    reader.reading.models.unknown = true;
+    reader.id(value);
+    reader.uninspectable(value, "provider_state");
 }
 
 /// Reads an identifier of the person for whom a request is made.

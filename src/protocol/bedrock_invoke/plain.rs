@@ -18,14 +18,14 @@ const REQUEST: &[Row] = &[
     ("inputText", Type::Text(Part::Text)),
     // Cohere Command R.
     ("message", Type::Text(Part::Text)),
-    ("preamble", Type::Custom),
-    ("chat_history", Type::Custom),
-    ("tools", Type::Custom),
-    ("tool_results", Type::Custom),
+    ("preamble", Type::Read(system)),
+    ("chat_history", Type::List(&Type::Read(history))),
+    ("tools", Type::List(&Type::Read(offered_tool))),
+    ("tool_results", Type::Read(tool_results)),
     // Cohere's embeddings and reranking: the texts have no author in a conversation.
     ("texts", Type::List(&Type::Text(Part::Text))),
-    ("query", Type::Custom),
-    ("documents", Type::Custom),
+    ("query", Type::Read(ranked)),
+    ("documents", Type::Read(ranked)),
     (
         "text_prompts",
         Type::List(&Type::Object(&[
@@ -34,12 +34,12 @@ const REQUEST: &[Row] = &[
         ])),
     ),
     ("negative_prompt", Type::Text(Part::Other)),
-    ("system", Type::Custom),
+    ("system", Type::Read(system)),
     ("stop", Type::Tree(Part::Other)),
     ("stop_sequences", Type::Tree(Part::Other)),
     ("stopSequences", Type::Tree(Part::Other)),
-    ("images", Type::Custom),
-    ("inputImage", Type::Custom),
+    ("images", Type::List(&Type::Read(image))),
+    ("inputImage", Type::Read(image)),
     ("max_tokens", Type::MaxTokens),
     ("max_tokens_to_sample", Type::MaxTokens),
     ("max_gen_len", Type::MaxTokens),
@@ -82,49 +82,40 @@ const REQUEST: &[Row] = &[
 /// Reads the body of a request.
 pub(super) fn request(reader: &mut Reader<'_>, root: Value<'_>) {
     let user = Origin::of(Author::User, Part::Text);
-    let nobody = Origin {
-        from: Known::Unknown,
-        ..user.with_part(Part::Other)
-    };
     reader.reading.count_message(&user.from);
-    reader.rows(root, REQUEST, &user, &mut |reader, key, value| match key {
-        "preamble" | "system" => {
-            reader.value(
-                value,
-                Type::Tree(Part::Text),
-                &Origin::of(Author::System, Part::Text),
-            );
-        }
-        "chat_history" => history(reader, value),
-        "tools" => reader.array(value, offered_tool),
-        "tool_results" => {
-            let tool = Origin::of(Author::Tool, Part::Text);
-            let texts = reader.tree(value);
-            let mut event = Event::new(Kind::ToolResult, reader.direction(), value.place());
-            event.tool = Known::Unknown;
-            event.from = tool.from.clone();
-            event.texts = texts.clone();
-            reader.reading.add(event);
-            reader.emit_duplicate(value, texts, &tool);
-        }
-        "query" | "documents" => reader.value(value, Type::Tree(Part::Other), &nobody),
-        "images" => reader.array(value, image),
-        _ => image(reader, value),
-    });
+    reader.plain_rows(root, REQUEST, &user);
+}
+
+fn system(reader: &mut Reader<'_>, value: Value<'_>) {
+    let origin = Origin::of(Author::System, Part::Text);
+    reader.value(value, Type::Tree(Part::Text), &origin);
+}
+
+/// Reads texts to rank, which have no author in a conversation.
+fn ranked(reader: &mut Reader<'_>, value: Value<'_>) {
+    let origin = Origin::new(Known::Unknown, Part::Other, Turn::Latest);
+    reader.value(value, Type::Tree(Part::Other), &origin);
+}
+
+fn tool_results(reader: &mut Reader<'_>, value: Value<'_>) {
+    let tool = Origin::of(Author::Tool, Part::Text);
+    let texts = reader.tree(value);
+    let mut event = Event::new(Kind::ToolResult, reader.direction(), value.place());
+    event.tool = Known::Unknown;
+    event.from = tool.from.clone();
+    event.texts = texts.clone();
+    reader.reading.add(event);
+    reader.emit_duplicate(value, texts, &tool);
 }
 
 /// Reads base64, or a `data:` URL.
 fn image(reader: &mut Reader<'_>, value: Value<'_>) {
-    if value.is_null() {
-        reader.claim(value);
-        return;
-    }
     reader.media(value);
     reader.attachment(value, |count| &mut count.image);
 }
 
 /// Reads Cohere's `{role: USER | CHATBOT | SYSTEM | TOOL, message}`.
-fn history(reader: &mut Reader<'_>, value: Value<'_>) {
+fn history(reader: &mut Reader<'_>, turn: Value<'_>) {
     const ROLES: Roles = &[
         ("USER", Author::User),
         ("CHATBOT", Author::Assistant),
@@ -134,17 +125,21 @@ fn history(reader: &mut Reader<'_>, value: Value<'_>) {
     const TURN: &[Row] = &[
         ("role", Type::Role(ROLES)),
         ("message", Type::Text(Part::Text)),
-        ("tool_calls", Type::Custom),
+        ("tool_calls", Type::List(&Type::Read(earlier_call))),
         ("tool_results", Type::Tree(Part::Other)),
     ];
-    reader.array(value, |reader, turn| {
-        let from = author_of(turn, ROLES);
-        reader.reading.count_message(&from);
-        let origin = Origin::new(from, Part::Text, Turn::Earlier);
-        reader.rows(turn, TURN, &origin, &mut |reader, _, calls| {
-            reader.array(calls, |reader, call| tool_call(reader, call, Turn::Earlier));
-        });
-    });
+    let from = author_of(turn, ROLES);
+    reader.reading.count_message(&from);
+    let origin = Origin::new(from, Part::Text, Turn::Earlier);
+    reader.plain_rows(turn, TURN, &origin);
+}
+
+fn earlier_call(reader: &mut Reader<'_>, call: Value<'_>) {
+    tool_call(reader, call, Turn::Earlier);
+}
+
+fn new_call(reader: &mut Reader<'_>, call: Value<'_>) {
+    tool_call(reader, call, Turn::Latest);
 }
 
 /// Reads Cohere's `{name, parameters}`.
@@ -176,19 +171,19 @@ const RESPONSE: &[Row] = &[
     ("generations", Type::Custom),
     ("completions", Type::Custom),
     ("choices", Type::Custom),
-    ("tool_calls", Type::Custom),
-    ("stop_reason", Type::Custom),
-    ("finish_reason", Type::Custom),
+    ("tool_calls", Type::List(&Type::Read(new_call))),
+    ("stop_reason", Type::Read(finish)),
+    ("finish_reason", Type::Read(finish)),
     // The request again.
     ("chat_history", Type::Tree(Part::Other)),
-    ("prompt", Type::Custom),
+    ("prompt", Type::Read(prompt)),
     ("texts", Type::Tree(Part::Other)),
-    ("embedding", Type::Custom),
-    ("embeddings", Type::Custom),
-    ("embeddingsByType", Type::Custom),
-    ("images", Type::Custom),
+    ("embedding", Type::Counts),
+    ("embeddings", Type::Counts),
+    ("embeddingsByType", Type::Counts),
+    ("images", Type::List(&Type::Media)),
     ("artifacts", Type::Tree(Part::Other)),
-    ("id", Type::Custom),
+    ("id", Type::Id),
     ("response_id", Type::Id),
     ("generation_id", Type::Id),
     (
@@ -212,7 +207,7 @@ const RESPONSE: &[Row] = &[
     ("is_finished", Type::Flag),
     ("event_type", Type::Word(EVENTS)),
     ("response", Type::Custom),
-    ("completionReason", Type::Custom),
+    ("completionReason", Type::Read(finish)),
     ("stop", Type::Custom),
     ("totalOutputTextTokenCount", Type::Number),
     ("amazon-bedrock-invocationMetrics", Type::Counts),
@@ -226,12 +221,15 @@ const EVENTS: &str = "stream-start|search-queries-generation|search-results|text
 const ANSWER: &[Row] = &[
     ("outputText", Type::Text(Part::Text)),
     ("text", Type::Text(Part::Text)),
-    ("data", Type::Custom),
+    (
+        "data",
+        Type::Object(&[("text", Type::Text(Part::Text)), ("tokens", Type::Tokens)]),
+    ),
     ("document", Type::Tree(Part::Other)),
-    ("completionReason", Type::Custom),
-    ("stop_reason", Type::Custom),
-    ("finish_reason", Type::Custom),
-    ("finishReason", Type::Custom),
+    ("completionReason", Type::Read(finish)),
+    ("stop_reason", Type::Read(finish)),
+    ("finish_reason", Type::Read(finish)),
+    ("finishReason", Type::Read(finish)),
     ("id", Type::Id),
     ("index", Type::Number),
     ("tokenCount", Type::Number),
@@ -267,7 +265,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: Value<'_>, origin: &Origin) {
                         piece_of: origin.piece_of.map(|_| IN_LIST),
                         ..origin.clone()
                     };
-                    read_answer(reader, answer, &origin);
+                    reader.plain_rows(answer, ANSWER, &origin);
                     at = at.saturating_add(1);
                 });
             }
@@ -280,20 +278,6 @@ pub(super) fn read(reader: &mut Reader<'_>, root: Value<'_>, origin: &Origin) {
             "stop" => {
                 reader.text(value, &whole.with_part(Part::Other));
             }
-
-            "tool_calls" => {
-                reader.array(value, |reader, call| tool_call(reader, call, Turn::Latest))
-            }
-            "stop_reason" | "finish_reason" | "completionReason" => finish(reader, value),
-            "prompt" => prompt(reader, value),
-            "embedding" | "embeddings" | "embeddingsByType" => {
-                reader.value(value, Type::Counts, &whole)
-            }
-            "images" => reader.array(value, |reader, bytes| reader.media(bytes)),
-            "id" => match value.kind() {
-                json::ValueKind::String => reader.id(value),
-                _ => reader.claim(value),
-            },
             _ => aws_error(reader, root, value),
         },
     );
@@ -302,35 +286,15 @@ pub(super) fn read(reader: &mut Reader<'_>, root: Value<'_>, origin: &Origin) {
 /// Where the texts of a list's answers are counted from.
 const IN_LIST: u32 = 1;
 
-fn read_answer(reader: &mut Reader<'_>, answer: Value<'_>, origin: &Origin) {
-    const DATA: &[Row] = &[("text", Type::Text(Part::Text)), ("tokens", Type::Custom)];
-    reader.rows(
-        answer,
-        ANSWER,
-        origin,
-        &mut |reader, key, value| match key {
-            "data" => reader.rows(value, DATA, origin, &mut |reader, _, tokens| {
-                reader.claim_all(tokens);
-            }),
-            _ => finish(reader, value),
-        },
-    );
-}
-
 /// Reads a reason, or AI21's `{reason, length, sequence}`.
 fn finish(reader: &mut Reader<'_>, value: Value<'_>) {
     if value.kind() == json::ValueKind::Object {
         const REASON: &[Row] = &[
-            ("reason", Type::Custom),
+            ("reason", Type::Read(finish)),
             ("length", Type::Number),
             ("sequence", Type::Text(Part::Other)),
         ];
-        reader.rows(
-            value,
-            REASON,
-            &Origin::answer(0),
-            &mut |reader, _, reason| finish(reader, reason),
-        );
+        reader.plain_rows(value, REASON, &Origin::answer(0));
         return;
     }
     if let Some(reason) = value.text() {
@@ -341,12 +305,10 @@ fn finish(reader: &mut Reader<'_>, value: Value<'_>) {
 
 /// Reads the prompt, or AI21's `{text, tokens}`.
 fn prompt(reader: &mut Reader<'_>, value: Value<'_>) {
-    const PROMPT: &[Row] = &[("text", Type::Text(Part::Other)), ("tokens", Type::Custom)];
+    const PROMPT: &[Row] = &[("text", Type::Text(Part::Other)), ("tokens", Type::Tokens)];
     let origin = Origin::answer(0).with_part(Part::Other);
     if value.kind() == json::ValueKind::Object {
-        reader.rows(value, PROMPT, &origin, &mut |reader, _, tokens| {
-            reader.claim_all(tokens)
-        });
+        reader.plain_rows(value, PROMPT, &origin);
     } else {
         reader.text(value, &origin);
     }

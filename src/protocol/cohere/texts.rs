@@ -1,23 +1,23 @@
 //! Endpoints that embed, rank, classify, summarise or continue texts.
 
-use super::{ANSWER, answer_member, error_text, quoted};
+use super::{ANSWER, FINISH_REASONS, quoted};
 use crate::event::Part;
-use crate::protocol::openai_shapes::{self, beside, documents, inputs};
-use crate::protocol::reader::{Reader, Row, Type};
+use crate::protocol::openai_shapes::{beside, documents, error, inputs, model, read_input};
+use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::protocol::{CannotRemove, Denial, Endpoint, Removals};
 use crate::wire::json::{self, Edits, Value};
 
 const REQUEST: &[Row] = &[
-    ("model", Type::Custom),
-    ("prompt", Type::Custom),
-    ("text", Type::Custom),
-    ("texts", Type::Custom),
-    ("inputs", Type::Custom),
-    ("query", Type::Custom),
-    ("tokens", Type::Custom),
-    ("images", Type::Custom),
-    ("documents", Type::Custom),
-    ("examples", Type::Custom),
+    ("model", Type::Read(model)),
+    ("prompt", Type::ReadOf(inputs)),
+    ("text", Type::ReadOf(inputs)),
+    ("texts", Type::ReadOf(inputs)),
+    ("inputs", Type::ReadOf(inputs)),
+    ("query", Type::ReadOf(inputs)),
+    ("tokens", Type::ReadOf(inputs)),
+    ("images", Type::List(&Type::ReadOf(image))),
+    ("documents", Type::Read(documents)),
+    ("examples", Type::Tree(Part::Other)),
     ("stream", Type::Stream),
     ("max_tokens", Type::MaxTokens),
     ("additional_command", Type::Text(Part::Text)),
@@ -56,7 +56,7 @@ pub(super) const RESPONSE: &[Row] = &[
     ("generations", Type::List(&Type::Object(GENERATION))),
     ("text", Type::Text(Part::Text)),
     ("summary", Type::Text(Part::Text)),
-    ("embeddings", Type::Custom),
+    ("embeddings", Type::Read(embeddings)),
     ("texts", Type::Tree(Part::Other)),
     ("images", Type::Counts),
     ("results", Type::List(&Type::Object(RANKED))),
@@ -66,7 +66,8 @@ pub(super) const RESPONSE: &[Row] = &[
     ("token_strings", Type::Tree(Part::Other)),
     ("model", Type::Id),
     ("object", Type::Id),
-    ("message", Type::Custom),
+    // Of an error.
+    ("message", Type::Read(error)),
 ];
 const GENERATION: &[Row] = &[
     ("id", Type::Id),
@@ -74,7 +75,7 @@ const GENERATION: &[Row] = &[
     ("index", Type::Number),
     ("likelihood", Type::Number),
     ("token_likelihoods", Type::Tokens),
-    ("finish_reason", Type::Custom),
+    ("finish_reason", Type::Finish(FINISH_REASONS)),
 ];
 const RANKED: &[Row] = &[
     ("index", Type::Number),
@@ -84,39 +85,17 @@ const RANKED: &[Row] = &[
 ];
 
 pub(super) fn read_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
-    openai_shapes::read_input(
-        reader,
-        root,
-        endpoint,
-        REQUEST,
-        &mut |reader, key, value, user| match key {
-            "documents" => documents(reader, value),
-            "examples" => {
-                let texts = reader.tree(value);
-                reader.emit_text(value, texts, &user.with_part(Part::Other));
-            }
-            "images" => reader.array(value, |reader, image| {
-                reader.attachment(image, |count| &mut count.image);
-                reader.url(image, user);
-            }),
-            _ => inputs(reader, value, user),
-        },
-    );
+    read_input(reader, root, endpoint, REQUEST);
+}
+
+fn image(reader: &mut Reader<'_>, image: Value<'_>, origin: &Origin) {
+    reader.attachment(image, |count| &mut count.image);
+    reader.url(image, origin);
 }
 
 pub(super) fn read_response(reader: &mut Reader<'_>, root: Value<'_>) {
     let tables = [RESPONSE, ANSWER];
-    reader.row_lists(
-        root,
-        &tables,
-        &beside(),
-        &mut |reader, key, value| match key {
-            _ if value.is_null() => reader.claim(value),
-            "embeddings" => embeddings(reader, value),
-            "message" => error_text(reader, value),
-            _ => answer_member(reader, key, value),
-        },
-    );
+    reader.row_lists(root, &tables, &beside(), &mut |_, _, _| {});
 }
 
 /// Lists of numbers, or of base64, by their type.

@@ -4,7 +4,7 @@ mod stream;
 
 pub(super) use stream::V1Stream;
 
-use super::{ANSWER, SETTINGS, answer_member, error_text, quoted, setting};
+use super::{ANSWER, SETTINGS, quoted};
 use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
 use crate::protocol::json_edit::{move_citations, remove_elements};
 use crate::protocol::openai_shapes::{self, refusal_text};
@@ -14,12 +14,15 @@ use crate::wire::json::{self, Edits, Value};
 use crate::wire::sort;
 
 const REQUEST: &[Row] = &[
-    ("message", Type::Custom),
-    ("preamble", Type::Custom),
-    ("chat_history", Type::Custom),
-    ("conversation_id", Type::Custom),
-    ("connectors", Type::Custom),
-    ("tool_results", Type::Custom),
+    ("message", Type::Read(message)),
+    ("preamble", Type::Read(preamble)),
+    ("chat_history", Type::List(&Type::Read(history))),
+    ("conversation_id", Type::Read(conversation)),
+    ("connectors", Type::List(&Type::Read(connector))),
+    (
+        "tool_results",
+        Type::Read(|reader, value| results(reader, value, Turn::Latest)),
+    ),
     ("search_queries_only", Type::Flag),
     ("force_single_step", Type::Flag),
     (
@@ -30,15 +33,21 @@ const REQUEST: &[Row] = &[
 ];
 const TURN: &[Row] = &[
     ("role", Type::Custom),
-    ("message", Type::Custom),
+    ("message", Type::Spoken),
     ("tool_calls", Type::Custom),
     ("tool_results", Type::Custom),
 ];
 const CALL: &[&str] = &["name", "parameters", "generation_id"];
 const RESPONSE: &[Row] = &[
     ("text", Type::Text(Part::Text)),
-    ("tool_calls", Type::Custom),
-    ("message", Type::Custom),
+    (
+        "tool_calls",
+        Type::List(&Type::Read(|reader, call| {
+            tool_call(reader, call, Turn::Latest);
+        })),
+    ),
+    // Of an error.
+    ("message", Type::Read(openai_shapes::error)),
     ("chat_history", Type::Tree(Part::Other)),
     ("citations", Type::Tree(Part::Other)),
     ("documents", Type::Tree(Part::Other)),
@@ -51,36 +60,35 @@ pub(super) fn read_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &
     reader.reading.params = Some(root.place());
     let other = Origin::of(Author::System, Part::Other);
     let tables = [REQUEST, SETTINGS];
-    reader.row_lists(root, &tables, &other, &mut |reader, key, value| match key {
-        _ if value.is_null() => reader.claim(value),
-        "message" => {
-            let user = Origin::of(Author::User, Part::Text);
-            reader.reading.count_message(&user.from);
-            reader.text(value, &user);
-        }
-        "preamble" => {
-            reader.text(value, &Origin::of(Author::System, Part::Text));
-        }
-        "chat_history" => reader.array(value, history),
-        "conversation_id" => {
-            reader.id(value);
-            reader.uninspectable(value, "provider_state");
-            reader.reading.continues_elsewhere = true;
-        }
-        // Searches and other sources that Cohere queries itself.
-        "connectors" => reader.array(value, |reader, connector| {
-            let mut name = None;
-            reader.object(connector, &["id"], |reader, _, value| {
-                name = reader.name(value).map(Box::<str>::from);
-            });
-            reader.provider_tool(connector, name.as_deref().unwrap_or("connector"));
-        }),
-        "tool_results" => results(reader, value, Turn::Latest),
-        _ => setting(reader, key, value),
-    });
+    reader.row_lists(root, &tables, &other, &mut |_, _, _| {});
     openai_shapes::model_is_needed(reader, endpoint);
     let event = Event::new(Kind::Request, Direction::Request, root.place());
     reader.reading.add(event);
+}
+
+fn message(reader: &mut Reader<'_>, value: Value<'_>) {
+    let user = Origin::of(Author::User, Part::Text);
+    reader.reading.count_message(&user.from);
+    reader.text(value, &user);
+}
+
+fn preamble(reader: &mut Reader<'_>, value: Value<'_>) {
+    reader.text(value, &Origin::of(Author::System, Part::Text));
+}
+
+fn conversation(reader: &mut Reader<'_>, value: Value<'_>) {
+    reader.id(value);
+    reader.uninspectable(value, "provider_state");
+    reader.reading.continues_elsewhere = true;
+}
+
+/// Reads a search or another source that Cohere queries itself.
+fn connector(reader: &mut Reader<'_>, connector: Value<'_>) {
+    let mut name = None;
+    reader.object(connector, &["id"], |reader, _, value| {
+        name = reader.name(value).map(Box::<str>::from);
+    });
+    reader.provider_tool(connector, name.as_deref().unwrap_or("connector"));
 }
 
 /// One turn of the history. Roles have any letter case.
@@ -103,9 +111,6 @@ fn history(reader: &mut Reader<'_>, turn: Value<'_>) {
             json::ValueKind::String => {}
             _ => reader.wrong_type(value, "a string"),
         },
-        "message" => {
-            reader.text(value, &origin);
-        }
         "tool_calls" => reader.array(value, |reader, call| {
             tool_call(reader, call, Turn::Earlier);
         }),
@@ -160,21 +165,8 @@ fn results(reader: &mut Reader<'_>, value: Value<'_>, turn: Turn) {
 }
 
 pub(super) fn read_response(reader: &mut Reader<'_>, root: Value<'_>) {
-    let origin = openai_shapes::beside();
     let tables = [RESPONSE, ANSWER];
-    reader.row_lists(
-        root,
-        &tables,
-        &origin,
-        &mut |reader, key, value| match key {
-            _ if value.is_null() => reader.claim(value),
-            "tool_calls" => reader.array(value, |reader, call| {
-                tool_call(reader, call, Turn::Latest);
-            }),
-            "message" => error_text(reader, value),
-            _ => answer_member(reader, key, value),
-        },
-    );
+    reader.row_lists(root, &tables, &openai_shapes::beside(), &mut |_, _, _| {});
 }
 
 pub(super) fn denied_response(denial: &Denial) -> Vec<u8> {

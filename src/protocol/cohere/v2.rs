@@ -4,7 +4,7 @@ mod stream;
 
 pub(super) use stream::V2Stream;
 
-use super::{ANSWER, SETTINGS, answer_member, error_text, quoted, setting};
+use super::{ANSWER, SETTINGS, quoted};
 use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::{Attribution, Calls, ROLES, TurnRole, Turns, author_of};
 use crate::protocol::json_edit::{member_span, move_citations, remove_elements, remove_members};
@@ -17,7 +17,10 @@ use crate::wire::json::{self, Edits, Value};
 use crate::wire::sort;
 use crate::wire::span::Span;
 
-const REQUEST: &[Row] = &[("messages", Type::Custom), ("tool_choice", Type::Custom)];
+const REQUEST: &[Row] = &[
+    ("messages", Type::Custom),
+    ("tool_choice", Type::Read(tool_choice)),
+];
 const MESSAGE: &[Row] = &[
     ("role", Type::Role(ROLES)),
     ("content", Type::Custom),
@@ -26,23 +29,19 @@ const MESSAGE: &[Row] = &[
     ("tool_call_id", Type::Id),
     ("citations", Type::Tree(Part::Other)),
 ];
-const RESPONSE: &[Row] = &[("message", Type::Custom), ("logprobs", Type::Tokens)];
+const RESPONSE: &[Row] = &[("message", Type::Read(message)), ("logprobs", Type::Tokens)];
 
 pub(super) fn read_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
     reader.reading.params = Some(root.place());
     let other = Origin::of(Author::System, Part::Other);
     let mut conversation = TurnState::of(root.get("messages"));
     let tables = [REQUEST, SETTINGS];
-    reader.row_lists(root, &tables, &other, &mut |reader, key, value| match key {
-        "messages" => {
-            let mut at = 0usize;
-            reader.array(value, |reader, message| {
-                conversation.message(reader, message, at);
-                at = at.saturating_add(1);
-            });
-        }
-        "tool_choice" => tool_choice(reader, value),
-        _ => setting(reader, key, value),
+    reader.row_lists(root, &tables, &other, &mut |reader, _, messages| {
+        let mut at = 0usize;
+        reader.array(messages, |reader, message| {
+            conversation.message(reader, message, at);
+            at = at.saturating_add(1);
+        });
     });
     if root
         .get("messages")
@@ -127,22 +126,16 @@ fn each_document(reader: &mut Reader<'_>, parts: Value<'_>) {
 }
 
 pub(super) fn read_response(reader: &mut Reader<'_>, root: Value<'_>) {
-    let origin = openai_shapes::beside();
     let tables = [RESPONSE, ANSWER];
-    reader.row_lists(
-        root,
-        &tables,
-        &origin,
-        &mut |reader, key, value| match key {
-            // An error's message has the name of a response's message.
-            "message" if value.kind() == json::ValueKind::String => error_text(reader, value),
-            "message" => said(reader, value),
-            _ => answer_member(reader, key, value),
-        },
-    );
+    reader.row_lists(root, &tables, &openai_shapes::beside(), &mut |_, _, _| {});
 }
 
-fn said(reader: &mut Reader<'_>, message: Value<'_>) {
+/// Reads the message of a response, or that of an error, which has the same name.
+fn message(reader: &mut Reader<'_>, message: Value<'_>) {
+    if message.kind() == json::ValueKind::String {
+        openai_shapes::error(reader, message);
+        return;
+    }
     let origin = openai_shapes::beside().with_part(Part::Text);
     reader.rows(
         message,

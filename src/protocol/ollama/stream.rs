@@ -7,8 +7,9 @@
 //! {"model":"llama3.2","created_at":"2026-01-01T00:00:00Z","message":{"role":"assistant","content":""},"done":true,"done_reason":"stop","eval_count":41}
 //! ```
 
-use super::{MESSAGE, RESPONSE, answer_member, message_member, removal};
+use super::{MESSAGE, RESPONSE, message_member, removal};
 use crate::protocol::json_edit::lower_number;
+use crate::protocol::reader::{Row, Type};
 use crate::protocol::stream::{
     CallKey, ChoiceFormat, ChoiceSpec, ChoiceStream, CorrectedFrame, HeldFrame, KeepAlive,
     SyntheticFrame,
@@ -20,6 +21,9 @@ use std::collections::VecDeque;
 /// Objects with numbered texts.
 const IN_LINE: u32 = 0;
 const IN_MESSAGE: u32 = 1;
+
+/// Members of a line whose texts continue over lines.
+const LINE: &[Row] = &[("message", Type::Custom)];
 
 /// Calls of a streamed response.
 #[derive(Debug, Default)]
@@ -72,7 +76,7 @@ fn calls_of(root: Value<'_>) -> impl Iterator<Item = Value<'_>> {
 impl ChoiceFormat for OllamaLines {
     type Choice = ();
     const SPEC: ChoiceSpec = ChoiceSpec {
-        frame: &[RESPONSE],
+        frame: &[LINE, RESPONSE],
         origin: || Origin::piece(IN_LINE),
         proto_json: false,
         list: None,
@@ -94,13 +98,9 @@ impl ChoiceFormat for OllamaLines {
     fn member(
         stream: &mut ChoiceStream<Self>,
         reader: &mut Reader<'static>,
-        key: &'static str,
+        _: &'static str,
         value: Value<'_>,
     ) {
-        if key != "message" {
-            answer_member(reader, key, value);
-            return;
-        }
         let origin = Origin::piece(IN_MESSAGE);
         reader.rows(value, MESSAGE, &origin, &mut |reader, key, value| {
             message_member(reader, key, value, &origin);

@@ -10,16 +10,17 @@
 use super::{RESPONSE, SEGMENT};
 use crate::event::Part;
 use crate::protocol::json_edit::replace_present;
-use crate::protocol::openai_shapes::{ANSWER, answer_member};
+use crate::protocol::openai_shapes::ANSWER;
 use crate::protocol::reader::{Row, Type};
 use crate::protocol::stream::{TextDelta, TextSpec, TextStream, Update};
 use crate::protocol::{Origin, Reader};
 use crate::wire::json::Value;
 
 const EVENT: &[Row] = &[
-    ("type", Type::Custom),
+    ("type", Type::Read(|reader, value| reader.claim(value))),
     ("delta", Type::Text(Part::Transcript)),
     ("audio", Type::Custom),
+    ("audio_data", Type::Custom),
     ("segment_id", Type::Id),
     ("logprobs", Type::Tokens),
 ];
@@ -55,22 +56,12 @@ fn read(
 ) {
     let tables = [EVENT, RESPONSE, SEGMENT, ANSWER];
     let origin = origin.with_part(Part::Other);
-    reader.row_lists(
-        event,
-        &tables,
-        &origin,
-        &mut |reader, key, value| match key {
-            "type" => reader.claim(value),
-            _ if value.is_null() => reader.claim(value),
-            "audio" | "audio_data" => {
-                reader.media(value);
-                if !std::mem::replace(&mut stream.has_media, true) {
-                    reader.uninspectable(value, "attachment");
-                }
-            }
-            _ => answer_member(reader, key, value),
-        },
-    );
+    reader.row_lists(event, &tables, &origin, &mut |reader, _, sound| {
+        reader.media(sound);
+        if !sound.is_null() && !std::mem::replace(&mut stream.has_media, true) {
+            reader.uninspectable(sound, "attachment");
+        }
+    });
 }
 
 fn update(event: Value<'_>, piece: &TextDelta) -> (u32, Update) {

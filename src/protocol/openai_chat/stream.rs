@@ -10,7 +10,7 @@
 //! ```
 
 use super::removal::{self, denial_reason};
-use super::{CHOICE, FINISH_REASONS, MESSAGE, RESPONSE, ROLES, ResponseShape, response_member};
+use super::{CHOICE, FINISH_REASONS, MESSAGE, RESPONSE, ROLES, ResponseShape};
 use crate::diag::codes;
 use crate::event::Class;
 use crate::event::Part;
@@ -19,7 +19,7 @@ use crate::protocol::json_edit::{
     choices, lower_number, move_annotations, remove_elements, remove_members,
 };
 use crate::protocol::openai_shapes::{
-    ANSWER, SPEECH, beside, called_function, content, error, spoken, tool_call,
+    ANSWER, SPEECH, beside, called_function, content, spoken, tool_call,
 };
 use crate::protocol::reader::{Row, Type};
 use crate::protocol::stream::{
@@ -35,8 +35,20 @@ use crate::wire::span::{index, offset};
 /// Number of the call in `function_call`, of which there is at most one.
 const LEGACY_CALL: u32 = u32::MAX;
 
-/// Members of a chunk that no whole response has: padding against traffic analysis, OpenAI's and Mistral's.
-const CHUNK: &[Row] = &[("obfuscation", Type::Id), ("p", Type::Id)];
+/// Members of a chunk that are not read as in a whole response. The ids are padding against traffic analysis, OpenAI's
+/// and Mistral's.
+const CHUNK: &[Row] = &[
+    ("obfuscation", Type::Id),
+    ("p", Type::Id),
+    ("choices", Type::Custom),
+];
+
+/// Members of a choice that continue over chunks.
+const CHOICE_PART: &[Row] = &[
+    ("finish_reason", Type::Custom),
+    ("delta", Type::Custom),
+    ("message", Type::Custom),
+];
 
 /// Objects with numbered texts.
 const IN_CHOICE: u32 = 0;
@@ -115,9 +127,9 @@ impl ChatStream {
         let mut finished = false;
         let delta = choice.get("delta");
         let origin = Origin::piece_in(number, IN_CHOICE);
-        reader.rows(
+        reader.row_lists(
             choice,
-            CHOICE,
+            &[CHOICE_PART, CHOICE],
             &origin,
             &mut |reader, key, value| match key {
                 "finish_reason" => {
@@ -132,7 +144,6 @@ impl ChatStream {
                     }
                     reader.word(value, FINISH_REASONS);
                 }
-                "error" => error(reader, value),
                 "delta" => self.delta(reader, value, number),
                 _ => {
                     self.message(reader, value, delta, number);
@@ -447,15 +458,6 @@ impl ChoiceFormat for Chunks {
                 choice.ended_calls = choice.calls.len();
             }
         }
-    }
-
-    fn member(
-        _: &mut ChatStream,
-        reader: &mut Reader<'static>,
-        key: &'static str,
-        value: Value<'_>,
-    ) {
-        response_member(reader, key, value);
     }
 
     fn choice(

@@ -5,7 +5,7 @@ mod stream;
 pub(super) use stream::NATIVE_STREAM;
 
 use crate::event::{Known, Part, Turn};
-use crate::protocol::openai_shapes::{self, error, inputs, response_format};
+use crate::protocol::openai_shapes::{error, inputs, model, read_input, response_format};
 use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::protocol::{CannotRemove, Denial, Endpoint, Removals};
 use crate::wire::json::{self, Edits, Value, quote};
@@ -16,19 +16,19 @@ pub(super) const NAME: &str = "generate";
 pub(super) const STREAM: &str = "generate_stream";
 
 const REQUEST: &[Row] = &[
-    ("model", Type::Custom),
-    ("inputs", Type::Custom),
-    ("prompt", Type::Custom),
-    ("text", Type::Custom),
-    ("text_input", Type::Custom),
-    ("input_ids", Type::Custom),
-    ("input_prefix", Type::Custom),
-    ("input_suffix", Type::Custom),
+    ("model", Type::Read(model)),
+    ("inputs", Type::ReadOf(inputs)),
+    ("prompt", Type::ReadOf(inputs)),
+    ("text", Type::ReadOf(inputs)),
+    ("text_input", Type::ReadOf(inputs)),
+    ("input_ids", Type::ReadOf(inputs)),
+    ("input_prefix", Type::ReadOf(inputs)),
+    ("input_suffix", Type::ReadOf(inputs)),
     ("input_extra", Type::Tree(Part::Other)),
     ("system_prompt", Type::Tree(Part::Other)),
-    ("image_data", Type::Custom),
-    ("parameters", Type::Custom),
-    ("sampling_params", Type::Custom),
+    ("image_data", Type::ReadOf(image)),
+    ("parameters", Type::Object(PARAMETERS)),
+    ("sampling_params", Type::Object(PARAMETERS)),
     ("stream", Type::Stream),
     ("n_predict", Type::MaxTokens),
     ("temperature", Type::Number),
@@ -59,22 +59,22 @@ const PARAMETERS: &[Row] = &[
     ("decoder_input_details", Type::Flag),
     ("watermark", Type::Flag),
     ("stop", Type::Tree(Part::Other)),
-    ("grammar", Type::Custom),
+    ("grammar", Type::Read(response_format)),
 ];
 const RESPONSE: &[Row] = &[
     ("generated_text", Type::Text(Part::Text)),
     ("content", Type::Text(Part::Text)),
     ("text", Type::Text(Part::Text)),
-    ("details", Type::Custom),
-    ("meta_info", Type::Custom),
-    ("model", Type::Custom),
+    ("details", Type::Read(details)),
+    ("meta_info", Type::Read(details)),
+    ("model", Type::Model),
     ("prompt", Type::Text(Part::Other)),
-    ("tokens_evaluated", Type::Custom),
-    ("tokens_predicted", Type::Custom),
+    ("tokens_evaluated", Type::Read(input_tokens)),
+    ("tokens_predicted", Type::Read(output_tokens)),
     ("timings", Type::Counts),
     ("stop", Type::Flag),
     ("stopping_word", Type::Text(Part::Other)),
-    ("error", Type::Custom),
+    ("error", Type::Read(error)),
     ("error_type", Type::Id),
 ];
 const DETAILS: &[&str] = &[
@@ -87,27 +87,15 @@ const DETAILS: &[&str] = &[
 const TOKENS: &[&str] = &["tokens", "prefill", "best_of_sequences", "top_tokens"];
 
 pub(super) fn read_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
-    openai_shapes::read_input(
-        reader,
-        root,
-        endpoint,
-        REQUEST,
-        &mut |reader, key, value, user| match key {
-            "parameters" | "sampling_params" => {
-                reader.rows(value, PARAMETERS, user, &mut |reader, _, value| {
-                    response_format(reader, value)
-                });
-            }
-            "image_data" => {
-                reader.attachment(value, |count| &mut count.image);
-                match value.kind() {
-                    json::ValueKind::String => reader.url(value, user),
-                    _ => reader.claim(value),
-                }
-            }
-            _ => inputs(reader, value, user),
-        },
-    );
+    read_input(reader, root, endpoint, REQUEST);
+}
+
+fn image(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
+    reader.attachment(value, |count| &mut count.image);
+    match value.kind() {
+        json::ValueKind::String => reader.url(value, origin),
+        _ => reader.claim(value),
+    }
 }
 
 /// One answer, or a list of them.
@@ -127,43 +115,40 @@ pub(super) fn read_response(reader: &mut Reader<'_>, root: Value<'_>) {
             choice,
             ..Origin::new(Known::Missing, Part::Text, Turn::Latest)
         };
-        reader.rows(answer, RESPONSE, &origin, &mut response_member);
+        reader.plain_rows(answer, RESPONSE, &origin);
     }
 }
 
-fn response_member(reader: &mut Reader<'_>, key: &'static str, value: Value<'_>) {
-    match key {
-        "model" => {
-            if let Some(model) = reader.name(value) {
-                reader.reading.models.add(&model);
+fn input_tokens(reader: &mut Reader<'_>, value: Value<'_>) {
+    reader.reading.usage.input_tokens = reader.number(value);
+}
+
+fn output_tokens(reader: &mut Reader<'_>, value: Value<'_>) {
+    reader.reading.usage.output_tokens = reader.number(value);
+}
+
+fn details(reader: &mut Reader<'_>, value: Value<'_>) {
+    if value.kind() != json::ValueKind::Object {
+        return;
+    }
+    reader.object(value, DETAILS, |reader, key, value| match key {
+        "prompt_tokens" => reader.reading.usage.input_tokens = value.as_u64(),
+        "completion_tokens" | "generated_tokens" => {
+            reader.reading.usage.output_tokens = value.as_u64();
+        }
+        _ => {
+            let reason = value.get("type").unwrap_or(value);
+            if let Some(reason) = reason.text() {
+                reader.reading.finish.push(reason.into());
             }
         }
-        "tokens_evaluated" => reader.reading.usage.input_tokens = reader.number(value),
-        "tokens_predicted" => reader.reading.usage.output_tokens = reader.number(value),
-        "error" => error(reader, value),
-        _ if value.kind() != json::ValueKind::Object => {}
-        // `details`, `meta_info`
-        _ => {
-            reader.object(value, DETAILS, |reader, key, value| match key {
-                "prompt_tokens" => reader.reading.usage.input_tokens = value.as_u64(),
-                "completion_tokens" | "generated_tokens" => {
-                    reader.reading.usage.output_tokens = value.as_u64();
-                }
-                _ => {
-                    let reason = value.get("type").unwrap_or(value);
-                    if let Some(reason) = reason.text() {
-                        reader.reading.finish.push(reason.into());
-                    }
-                }
-            });
-            for (key, member) in value.members() {
-                if TOKENS.iter().any(|name| key.is_text(name)) {
-                    reader.claim(key);
-                    reader.claim_all(member);
-                } else {
-                    reader.counts(member);
-                }
-            }
+    });
+    for (key, member) in value.members() {
+        if TOKENS.iter().any(|name| key.is_text(name)) {
+            reader.claim(key);
+            reader.claim_all(member);
+        } else {
+            reader.counts(member);
         }
     }
 }

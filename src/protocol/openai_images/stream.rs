@@ -5,13 +5,13 @@
 //! {"type":"image_generation.completed","b64_json":"iVBORw==","usage":{"total_tokens":100}}
 //! ```
 
-use super::{IMAGE, RESPONSE, answer_member_of};
+use super::{IMAGE, RESPONSE};
 use crate::protocol::openai_shapes::{ANSWER, beside};
 use crate::protocol::reader::{Row, Type};
 use crate::protocol::stream::TextSpec;
 
 const EVENT: &[Row] = &[
-    ("type", Type::Custom),
+    ("type", Type::Read(|reader, value| reader.claim(value))),
     ("created_at", Type::Number),
     ("partial_image_index", Type::Number),
 ];
@@ -20,15 +20,7 @@ const EVENT: &[Row] = &[
 pub(super) const IMAGE_STREAM: &TextSpec = &TextSpec {
     read: |_, reader, event, _, _| {
         let tables = [EVENT, IMAGE, RESPONSE, ANSWER];
-        reader.row_lists(
-            event,
-            &tables,
-            &beside(),
-            &mut |reader, key, value| match key {
-                "type" => reader.claim(value),
-                _ => answer_member_of(reader, key, value),
-            },
-        );
+        reader.row_lists(event, &tables, &beside(), &mut |_, _, _| {});
     },
     ..TextSpec::OPENAI
 };

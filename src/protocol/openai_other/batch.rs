@@ -2,7 +2,7 @@
 
 use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Known, Part};
-use crate::protocol::openai_shapes::{answer_member, beside, read_answer};
+use crate::protocol::openai_shapes::{beside, read_answer};
 use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::protocol::{
     Endpoint, Protocol, Recognised, RequestContext, Route, RouteHead, recognise,
@@ -36,9 +36,9 @@ const RESULT: &[Row] = &[
     ("id", Type::Id),
     ("custom_id", Type::Id),
     ("batch_request_id", Type::Id),
-    ("response", Type::Custom),
-    ("batch_result", Type::Custom),
-    ("results", Type::Custom),
+    ("response", Type::Read(answered)),
+    ("batch_result", Type::Read(answered)),
+    ("results", Type::List(&Type::Read(result))),
 ];
 const ANSWERED: &[Row] = &[
     ("status_code", Type::Number),
@@ -173,12 +173,7 @@ pub(super) fn read_results(reader: &mut Reader<'_>, root: Value<'_>) {
 }
 
 fn result(reader: &mut Reader<'_>, value: Value<'_>) {
-    read_answer(reader, value, RESULT, &mut |reader, key, value| match key {
-        _ if value.is_null() => reader.claim(value),
-        "results" => reader.array(value, result),
-        "response" | "batch_result" => answered(reader, value),
-        _ => answer_member(reader, key, value),
-    });
+    read_answer(reader, value, RESULT);
 }
 
 fn answered(reader: &mut Reader<'_>, value: Value<'_>) {

@@ -13,7 +13,7 @@
 use crate::diag::codes;
 use crate::event::Part;
 use crate::protocol::json_edit::{self, ObjectWriter};
-use crate::protocol::openai_shapes::{answer_member, content_part, read_answer};
+use crate::protocol::openai_shapes::{ANSWER, beside, content_part};
 use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::protocol::stream::{
     CallDelta, CallKey, Delta, EvaluatedCall, HeldFrames, KeepAlive, MAX_TEXTS, OrderingGroups,
@@ -24,7 +24,7 @@ use crate::wire::json::{Value, ValueKind};
 use crate::wire::span::{index, offset};
 
 const EVENT: &[Row] = &[
-    ("type", Type::Custom),
+    ("type", Type::Read(|reader, value| reader.claim(value))),
     ("object", Type::Id),
     ("id", Type::Id),
     ("tool_call_id", Type::Id),
@@ -42,8 +42,8 @@ const EVENT: &[Row] = &[
     ("confirmation_status", Type::Id),
     ("function", Type::Text(Part::Other)),
     ("content", Type::Custom),
-    ("name", Type::Custom),
-    ("arguments", Type::Custom),
+    ("name", Type::Read(|reader, value| reader.claim(value))),
+    ("arguments", Type::Read(|reader, value| reader.claim(value))),
     ("info", Type::Tree(Part::Other)),
 ];
 
@@ -192,16 +192,16 @@ impl StreamReader for EntryStream {
         };
         let number = entry.map_or(0, |(number, _)| offset(number));
         let at = json_edit::number(root, "content_index").unwrap_or(0);
-        read_answer(reader, root, EVENT, &mut |reader, key, value| match key {
-            "type" | "name" | "arguments" => reader.claim(value),
-            _ if value.is_null() => reader.claim(value),
-            "content" => {
-                let first = reader.frame.pieces.len();
-                content_part(reader, value, &Origin::piece(0), false);
-                self.texts
-                    .assign_all(reader, first, [number, at, 0], Update::Delta);
+        let tables = [EVENT, ANSWER];
+        reader.row_lists(root, &tables, &beside(), &mut |reader, _, content| {
+            if content.is_null() {
+                reader.claim(content);
+                return;
             }
-            _ => answer_member(reader, key, value),
+            let first = reader.frame.pieces.len();
+            content_part(reader, content, &Origin::piece(0), false);
+            self.texts
+                .assign_all(reader, first, [number, at, 0], Update::Delta);
         });
         match entry {
             Some(entry) if is_call => self.call(reader, root, entry, &kind),

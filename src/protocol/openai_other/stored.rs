@@ -7,8 +7,8 @@ use crate::protocol::json_edit::move_indices;
 use crate::protocol::openai_chat;
 use crate::protocol::openai_responses::Items;
 use crate::protocol::openai_shapes::{
-    self, ANSWER, answer_member, beside, content, documents, inputs, response_format, tool_call,
-    tool_choice, tool_offer,
+    self, ANSWER, beside, content, documents, inputs, response_format, tool_call, tool_choice,
+    tool_offer,
 };
 use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type};
 use crate::protocol::{CannotRemove, Endpoint, Removals, RequestContext};
@@ -17,33 +17,33 @@ use crate::wire::letter_case;
 use crate::wire::sort;
 
 const REQUEST: &[Row] = &[
-    ("model", Type::Custom),
+    ("model", Type::Read(openai_shapes::model)),
     ("assistant_id", Type::Custom),
     ("agent_id", Type::Custom),
-    ("inputs", Type::Custom),
-    ("instructions", Type::Custom),
-    ("additional_instructions", Type::Custom),
-    ("system", Type::Custom),
-    ("prompt", Type::Custom),
-    ("prompts", Type::Custom),
-    ("query", Type::Custom),
-    ("text_1", Type::Custom),
-    ("text_2", Type::Custom),
-    ("data_1", Type::Custom),
-    ("data_2", Type::Custom),
-    ("input", Type::Custom),
+    ("inputs", Type::Read(conversation_inputs)),
+    ("instructions", Type::Read(instructions)),
+    ("additional_instructions", Type::Read(instructions)),
+    ("system", Type::Read(instructions)),
+    ("prompt", Type::Read(prompt)),
+    ("prompts", Type::Read(prompt)),
+    ("query", Type::Read(prompt)),
+    ("text_1", Type::Read(prompt)),
+    ("text_2", Type::Read(prompt)),
+    ("data_1", Type::Read(prompt)),
+    ("data_2", Type::Read(prompt)),
+    ("input", Type::Read(prompt)),
     ("content", Type::Custom),
-    ("tokens", Type::Custom),
+    ("tokens", Type::Read(prompt)),
     ("role", Type::Role(ROLES)),
-    ("messages", Type::Custom),
-    ("additional_messages", Type::Custom),
+    ("messages", Type::List(&Type::Read(message))),
+    ("additional_messages", Type::List(&Type::Read(message))),
     ("thread", Type::Custom),
-    ("items", Type::Custom),
-    ("tools", Type::Custom),
-    ("tool_choice", Type::Custom),
-    ("tool_outputs", Type::Custom),
-    ("documents", Type::Custom),
-    ("response_format", Type::Custom),
+    ("items", Type::Read(items)),
+    ("tools", Type::List(&Type::Read(tool_offer))),
+    ("tool_choice", Type::Read(tool_choice)),
+    ("tool_outputs", Type::Read(tool_outputs)),
+    ("documents", Type::Read(documents)),
+    ("response_format", Type::Read(response_format)),
     ("stream", Type::Stream),
     ("max_completion_tokens", Type::MaxTokens),
     ("file", Type::Custom),
@@ -51,12 +51,12 @@ const REQUEST: &[Row] = &[
     ("input_reference", Type::Custom),
     ("image", Type::Custom),
     ("video", Type::Custom),
-    ("attachments", Type::Custom),
+    ("attachments", Type::List(&Type::Read(attachment))),
     ("name", Type::Text(Part::Other)),
     ("description", Type::Text(Part::Other)),
     ("filename", Type::Text(Part::Other)),
     ("metadata", Type::Tree(Part::Other)),
-    ("tool_resources", Type::Custom),
+    ("tool_resources", Type::Read(tool_resources)),
     ("filters", Type::Tree(Part::Other)),
     ("attributes", Type::Tree(Part::Other)),
     ("stop", Type::Tree(Part::Other)),
@@ -108,11 +108,14 @@ const ENTRY: &[Row] = &[
 ];
 const MESSAGE: &[Row] = &[
     ("role", Type::Role(ROLES)),
-    ("content", Type::Custom),
-    ("attachments", Type::Custom),
+    ("content", Type::ReadOf(content)),
+    ("attachments", Type::List(&Type::Read(attachment))),
     ("metadata", Type::Tree(Part::Other)),
 ];
-const ATTACHMENT: &[Row] = &[("file_id", Type::State), ("tools", Type::Custom)];
+const ATTACHMENT: &[Row] = &[
+    ("file_id", Type::State),
+    ("tools", Type::List(&Type::Read(tool_offer))),
+];
 const TOOL_OUTPUT: &[Row] = &[("tool_call_id", Type::Id), ("output", Type::Custom)];
 
 /// Members of the objects in responses.
@@ -189,15 +192,17 @@ pub(super) const OBJECT: &[Row] = &[
     ("query", Type::Tree(Part::Other)),
     ("text", Type::Text(Part::Text)),
     ("content", Type::Custom),
-    ("choices", Type::Custom),
-    ("data", Type::Custom),
-    ("items", Type::Custom),
-    ("outputs", Type::Custom),
-    ("entries", Type::Custom),
+    ("choices", Type::Read(openai_chat::read_choices)),
+    ("data", Type::Read(object)),
+    ("items", Type::Read(object)),
+    ("outputs", Type::Read(object)),
+    ("entries", Type::Read(object)),
     ("conversation_id", Type::Id),
-    ("required_action", Type::Custom),
-    ("step_details", Type::Custom),
+    ("required_action", Type::Read(required_action)),
+    ("step_details", Type::Read(step_details)),
     ("tokens", Type::Numbers),
+    // Not the type of an error.
+    ("type", Type::Id),
 ];
 /// Members of a step of a run.
 pub(super) const STEP: &[Row] = &[
@@ -274,7 +279,6 @@ fn request_member(
     let user = Origin::of(Author::User, Part::Text);
     match key {
         _ if value.is_null() => reader.claim(value),
-        "model" => openai_shapes::model(reader, value),
         // It has a model, instructions and tools that the request does not contain.
         "assistant_id" | "agent_id" => {
             reader.id(value);
@@ -282,64 +286,66 @@ fn request_member(
             reader.reading.continues_elsewhere = true;
             reader.reading.models.unknown |= object.get("model").is_none_or(|m| m.is_null());
         }
-        "instructions" | "additional_instructions" | "system" => {
-            let texts = reader.tree(value);
-            reader.emit_text(value, texts, &Origin::of(Author::System, Part::Text));
-        }
-        "prompt" | "prompts" | "query" | "input" | "text_1" | "text_2" | "data_1" | "data_2"
-        | "tokens" => {
-            reader.reading.count_message(&user.from);
-            inputs(reader, value, &user);
-        }
         "content" => {
             let from = author_of(object, ROLES);
             reader.reading.count_message(&from);
             content(reader, value, &Origin { from, ..user });
         }
-        "messages" | "additional_messages" => reader.array(value, message),
         "thread" => {
             reader.rows(value, REQUEST, &user, &mut |reader, key, member| {
                 request_member(reader, value, key, member, is_batch);
             });
         }
-        "items" => Items::of(value).read(reader, value),
-        "inputs" if value.kind() == json::ValueKind::Array => {
-            reader.claim(value);
-            for element in value.elements() {
-                match is_entry(element) {
-                    true => entry(reader, element),
-                    false => message(reader, element),
-                }
-            }
-        }
-        "inputs" => {
-            reader.reading.count_message(&user.from);
-            inputs(reader, value, &user);
-        }
-        "tools" => reader.array(value, tool_offer),
-        "tool_choice" => tool_choice(reader, value),
-        // The run that waits for these results continues with content that the provider keeps.
-        "tool_outputs" => {
-            reader.array(value, tool_output);
-            reader.uninspectable(value, "provider_state");
-            reader.reading.continues_elsewhere = true;
-            reader.reading.models.unknown = true;
-        }
-        "tool_resources" => {
-            let texts = reader.tree(value);
-            reader.emit_text(value, texts, &Origin::of(Author::System, Part::Other));
-            for (_, tool) in value.members() {
-                for key in ["file_ids", "vector_store_ids"] {
-                    let kept = tool.get(key).into_iter().flat_map(|list| list.elements());
-                    kept.for_each(|id| reader.uninspectable(id, "provider_state"));
-                }
-            }
-        }
-        "documents" => documents(reader, value),
-        "response_format" => response_format(reader, value),
-        "attachments" => reader.array(value, attachment),
         // `file`, `data`, `input_reference`, `image`, `video`: files of a form, or references in JSON.
         _ => file(reader, value, &user, is_batch),
+    }
+}
+
+fn instructions(reader: &mut Reader<'_>, value: Value<'_>) {
+    let texts = reader.tree(value);
+    reader.emit_text(value, texts, &Origin::of(Author::System, Part::Text));
+}
+
+fn prompt(reader: &mut Reader<'_>, value: Value<'_>) {
+    let user = Origin::of(Author::User, Part::Text);
+    reader.reading.count_message(&user.from);
+    inputs(reader, value, &user);
+}
+
+fn conversation_inputs(reader: &mut Reader<'_>, value: Value<'_>) {
+    if value.kind() != json::ValueKind::Array {
+        prompt(reader, value);
+        return;
+    }
+    reader.claim(value);
+    for element in value.elements() {
+        match is_entry(element) {
+            true => entry(reader, element),
+            false => message(reader, element),
+        }
+    }
+}
+
+fn items(reader: &mut Reader<'_>, value: Value<'_>) {
+    Items::of(value).read(reader, value);
+}
+
+/// Reads results for a run that waits for them. It continues with content that the provider keeps.
+fn tool_outputs(reader: &mut Reader<'_>, value: Value<'_>) {
+    reader.array(value, tool_output);
+    reader.uninspectable(value, "provider_state");
+    reader.reading.continues_elsewhere = true;
+    reader.reading.models.unknown = true;
+}
+
+fn tool_resources(reader: &mut Reader<'_>, value: Value<'_>) {
+    let texts = reader.tree(value);
+    reader.emit_text(value, texts, &Origin::of(Author::System, Part::Other));
+    for (_, tool) in value.members() {
+        for key in ["file_ids", "vector_store_ids"] {
+            let kept = tool.get(key).into_iter().flat_map(|list| list.elements());
+            kept.for_each(|id| reader.uninspectable(id, "provider_state"));
+        }
     }
 }
 
@@ -358,22 +364,12 @@ fn message(reader: &mut Reader<'_>, message: Value<'_>) {
         ..Origin::of(Author::User, Part::Text)
     };
     reader.reading.count_message(&origin.from);
-    reader.rows(
-        message,
-        MESSAGE,
-        &origin,
-        &mut |reader, key, value| match key {
-            "content" => content(reader, value, &origin),
-            _ => reader.array(value, attachment),
-        },
-    );
+    reader.plain_rows(message, MESSAGE, &origin);
 }
 
 fn attachment(reader: &mut Reader<'_>, attachment: Value<'_>) {
     let origin = Origin::of(Author::User, Part::Other);
-    reader.rows(attachment, ATTACHMENT, &origin, &mut |reader, _, value| {
-        reader.array(value, tool_offer);
-    });
+    reader.plain_rows(attachment, ATTACHMENT, &origin);
 }
 
 /// Returns whether an entry of a conversation is a call or a result in Mistral's format.
@@ -559,8 +555,8 @@ fn object(reader: &mut Reader<'_>, value: Value<'_>) {
         json::ValueKind::Object => {
             let tables = [OBJECT, ANSWER];
             let origin = beside();
-            reader.row_lists(value, &tables, &origin, &mut |reader, key, member| {
-                object_member(reader, value, key, member);
+            reader.row_lists(value, &tables, &origin, &mut |reader, _, content| {
+                object_content(reader, value, content);
             });
         }
         _ => {}
@@ -579,43 +575,32 @@ fn is_item(value: Value<'_>) -> bool {
     })
 }
 
-/// Reads a member of [`OBJECT`].
-pub(super) fn object_member(
-    reader: &mut Reader<'_>,
-    object: Value<'_>,
-    key: &'static str,
-    value: Value<'_>,
-) {
-    match key {
-        _ if value.is_null() => reader.claim(value),
-        "data" | "items" | "outputs" | "entries" => self::object(reader, value),
-        "content" => {
-            let part = if is_by_others(object) {
-                Part::Other
-            } else {
-                Part::Text
-            };
-            match value.kind() {
-                json::ValueKind::String | json::ValueKind::Array => {
-                    content(reader, value, &beside().with_part(part));
-                }
-                _ => {}
-            }
+/// Reads the content of an object; that of a message by the user or the application is a repetition.
+pub(super) fn object_content(reader: &mut Reader<'_>, object: Value<'_>, value: Value<'_>) {
+    let part = if is_by_others(object) {
+        Part::Other
+    } else {
+        Part::Text
+    };
+    match value.kind() {
+        json::ValueKind::Null => reader.claim(value),
+        json::ValueKind::String | json::ValueKind::Array => {
+            content(reader, value, &beside().with_part(part));
         }
-        "choices" => openai_chat::read_choices(reader, value),
-        "required_action" => reader.rows(value, REQUIRED, &beside(), &mut |reader, _, call| {
-            tool_call(reader, call, Turn::Latest, 0);
-        }),
-        "step_details" => reader.rows(value, STEP, &beside(), &mut |reader, _, calls| {
-            reader.array(calls, |reader, call| step_call(reader, call));
-        }),
-        // The `type` of an object is not that of an error.
-        "type" => match value.kind() {
-            json::ValueKind::String => reader.id(value),
-            _ => reader.claim(value),
-        },
-        _ => answer_member(reader, key, value),
+        _ => {}
     }
+}
+
+fn required_action(reader: &mut Reader<'_>, value: Value<'_>) {
+    reader.rows(value, REQUIRED, &beside(), &mut |reader, _, call| {
+        tool_call(reader, call, Turn::Latest, 0);
+    });
+}
+
+fn step_details(reader: &mut Reader<'_>, value: Value<'_>) {
+    reader.rows(value, STEP, &beside(), &mut |reader, _, calls| {
+        reader.array(calls, step_call);
+    });
 }
 
 /// Edits a stored response like a new one. In a list of them, the copies of a text cannot be found.

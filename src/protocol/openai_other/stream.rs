@@ -8,7 +8,7 @@
 //! ```
 
 use super::stored::{
-    OBJECT, REQUIRED, STEP, STEP_CALL, STEP_FUNCTION, is_by_others, object_member, step_function,
+    OBJECT, REQUIRED, STEP, STEP_CALL, STEP_FUNCTION, is_by_others, object_content, step_function,
     step_of_provider,
 };
 use crate::protocol::json_edit::{move_annotations, number};
@@ -23,7 +23,12 @@ use crate::protocol::{Denial, Dialect, Origin, Reader};
 use crate::wire::json::{self, Edits, Value};
 use crate::wire::span::{index, offset};
 
-const EVENT: &[Row] = &[("delta", Type::Custom)];
+/// Members whose texts and calls continue over events.
+const EVENT: &[Row] = &[
+    ("delta", Type::Custom),
+    ("step_details", Type::Custom),
+    ("required_action", Type::Custom),
+];
 const DELTA: &[Row] = &[
     ("role", Type::Id),
     ("content", Type::Custom),
@@ -262,7 +267,8 @@ impl StreamReader for RunStream {
                 self.step(reader, root, value, number, Update::Whole);
             }
             ("required_action", json::ValueKind::Object) => self.required(reader, root, value),
-            _ => object_member(reader, root, key, value),
+            ("content", _) => object_content(reader, root, value),
+            _ => {}
         });
         let is_run = kind.starts_with("thread.run.") && !kind.starts_with("thread.run.step.");
         let is_partial = kind.ends_with(".created") || kind.ends_with(".in_progress");

@@ -22,7 +22,7 @@ use super::mark::{self, OpenCall};
 use super::removal::{
     OUTPUT_TEXT, REFUSAL, correct_copies, correct_copies_in, denial_id, message_item,
 };
-use super::{Common, RESPONSE, response_member};
+use super::{Common, RESPONSE, status};
 use crate::event::{Class, Part, Pending};
 use crate::protocol::json_edit::number;
 use crate::protocol::openai_shapes::{ANSWER, beside, error};
@@ -80,6 +80,8 @@ const EVENT: &[Row] = &[
 
 /// Texts that arrive in deltas: the name of the events, the list of the item that contains the text, the part of the
 /// response, and the member of the final event that repeats the text.
+/// Members of the whole response that are read anew in each event with it.
+const REPEATED: &[Row] = &[("status", Type::Custom), ("output", Type::Custom)];
 const TEXTS: &[(&str, u32, Part, &str)] = &[
     ("output_text", CONTENT, Part::Text, "text"),
     ("refusal", CONTENT, Part::Refusal, "refusal"),
@@ -456,15 +458,16 @@ impl ResponsesStream {
         };
         let mut output = None;
         let first = reader.reading.events.len();
-        let tables = [RESPONSE, ANSWER];
+        let tables = [REPEATED, RESPONSE, ANSWER];
         reader.row_lists(
             response,
             &tables,
             &beside(),
             &mut |reader, key, value| match key {
-                "status" if !is_last => reader.id(value),
-                "output" if !value.is_null() => output = Some(value),
-                _ => response_member(reader, key, value),
+                _ if value.is_null() => reader.claim(value),
+                "output" => output = Some(value),
+                _ if is_last => status(reader, value),
+                _ => reader.id(value),
             },
         );
         // Each of these events repeats the settings of the request.

@@ -22,43 +22,19 @@ const ERROR: &[Row] = &[
 /// Members of every response beside its content: the model, the usage, or an error. Older vLLM, Mistral and FastAPI
 /// write the members of an error at the top.
 pub(crate) const ANSWER: &[Row] = &[
-    ("model", Type::Custom),
+    ("model", Type::Model),
     ("usage", Type::Usage(&USAGE)),
-    ("error", Type::Custom),
-    ("message", Type::Custom),
-    ("detail", Type::Custom),
-    ("type", Type::Custom),
-    ("code", Type::Custom),
-    ("param", Type::Custom),
+    ("error", Type::Read(error)),
+    ("message", Type::Read(error_message)),
+    ("detail", Type::Read(error_detail)),
+    ("type", Type::Read(error_type)),
+    ("code", Type::Id),
+    ("param", Type::Id),
 ];
 
-/// Reads a member of [`ANSWER`].
-pub(crate) fn answer_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
-    match key {
-        _ if value.is_null() => reader.claim(value),
-        "model" => {
-            if let Some(model) = reader.name(value) {
-                reader.reading.models.add(&model);
-            }
-        }
-        "error" => error(reader, value),
-        _ => top_error(reader, key, value),
-    }
-}
-
-/// Reads a response of these members and those of [`ANSWER`]; `own` reads the custom ones.
-pub(crate) fn read_answer<'b>(
-    reader: &mut Reader<'b>,
-    root: Value<'_>,
-    members: &'static [Row],
-    own: &mut dyn FnMut(&mut Reader<'b>, &'static str, Value<'_>),
-) {
-    reader.row_lists(
-        root,
-        &[members, ANSWER],
-        &beside(),
-        &mut |reader, key, value| own(reader, key, value),
-    );
+/// Reads a response of these members and those of [`ANSWER`].
+pub(crate) fn read_answer(reader: &mut Reader<'_>, root: Value<'_>, members: &'static [Row]) {
+    reader.row_lists(root, &[members, ANSWER], &beside(), &mut |_, _, _| {});
 }
 
 /// Returns the origin of text outside of any turn.
@@ -86,26 +62,37 @@ pub(crate) fn error(reader: &mut Reader<'_>, value: Value<'_>) {
     }
 }
 
-fn top_error(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
-    match (key, value.kind()) {
-        ("message", json::ValueKind::String) => {
+fn error_message(reader: &mut Reader<'_>, value: Value<'_>) {
+    match value.kind() {
+        json::ValueKind::String => {
             reader.text(value, &beside());
         }
-        (
-            "detail" | "message",
-            json::ValueKind::Array | json::ValueKind::Object | json::ValueKind::String,
-        ) => {
+        _ => error_detail(reader, value),
+    }
+}
+
+fn error_detail(reader: &mut Reader<'_>, value: Value<'_>) {
+    match value.kind() {
+        json::ValueKind::Array | json::ValueKind::Object | json::ValueKind::String => {
             reader.reading.error.get_or_insert_with(|| "error".into());
             let texts = reader.tree(value);
             reader.emit_text(value, texts, &beside());
         }
-        ("type", json::ValueKind::String) => {
-            reader.reading.error = value.text().map(Into::into);
-            reader.id(value);
-        }
-        (_, json::ValueKind::String) => reader.id(value),
         _ => reader.claim(value),
     }
+}
+
+fn error_type(reader: &mut Reader<'_>, value: Value<'_>) {
+    if value.kind() == json::ValueKind::String {
+        reader.reading.error = value.text().map(Into::into);
+    }
+    reader.id(value);
+}
+
+/// Reads bytes of an image or of sound that the model generated.
+pub(crate) fn generated_media(reader: &mut Reader<'_>, value: Value<'_>) {
+    reader.media(value);
+    reader.uninspectable(value, "attachment");
 }
 
 /// Members with counts of tokens.

@@ -75,6 +75,14 @@ impl Reader<'_> {
         self.reading.max_tokens = self.reading.max_tokens.max(tokens);
     }
 
+    /// Reads why a response ended: one of the words of a list.
+    pub(super) fn finish_reason(&mut self, value: Value<'_>, reasons: &'static str) {
+        if let Some(reason) = value.text() {
+            self.reading.finish.push(reason.into());
+        }
+        self.word(value, reasons);
+    }
+
     /// Reads the tokens of a response.
     pub(in crate::protocol) fn usage(&mut self, value: Value<'_>, keys: &UsageKeys) {
         self.counts(value);

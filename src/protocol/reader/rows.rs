@@ -26,11 +26,21 @@ pub(in crate::protocol) struct UsageKeys {
     pub(in crate::protocol) reasoning: &'static str,
 }
 
+/// Function that reads a value.
+pub(in crate::protocol) type ReadValue = fn(&mut Reader<'_>, Value<'_>);
+
+/// Function that reads a value in the context of its object.
+pub(in crate::protocol) type ReadValueOf = fn(&mut Reader<'_>, Value<'_>, &Origin);
+
 /// Type of a value. `null` always counts as absent, except under [`Type::Custom`].
 #[derive(Clone, Copy, Debug)]
 pub(in crate::protocol) enum Type {
-    /// Value that its format reads itself.
+    /// Value that its object reads itself, together with others.
     Custom,
+    /// Value with a reader of its own, independent of the object around it.
+    Read(ReadValue),
+    /// Value with a reader of its own, whose texts have the author and the part of the object.
+    ReadOf(ReadValueOf),
     /// Number.
     Number,
     /// Boolean.
@@ -62,6 +72,8 @@ pub(in crate::protocol) enum Type {
     Stream,
     /// Maximum tokens of the response. Of several such members the largest counts.
     MaxTokens,
+    /// Why the response ended: a word of a closed list. Another word is evaluated as text.
+    Finish(&'static str),
     /// Tokens of a response, among other counts.
     Usage(&'static UsageKeys),
     /// Text of the context's own part.
@@ -190,6 +202,8 @@ impl<'b> Reader<'b> {
         }
         match of {
             Type::Custom => {}
+            Type::Read(read) => read(self, value),
+            Type::ReadOf(read) => read(self, value, origin),
             // Digits in a string are evaluated as text.
             Type::Number if self.proto_json && value.kind() == json::ValueKind::String => {}
             Type::Number => {
@@ -203,6 +217,7 @@ impl<'b> Reader<'b> {
             Type::Word(words) => self.word(value, words),
             Type::Stream => self.reading.stream |= self.boolean(value).unwrap_or(false),
             Type::MaxTokens => self.max_tokens(value),
+            Type::Finish(reasons) => self.finish_reason(value, reasons),
             Type::Usage(keys) => self.usage(value, keys),
             Type::Role(roles) => self.role(value, roles),
             Type::Constant => self.constant(value),
@@ -280,6 +295,9 @@ impl<'b> Reader<'b> {
             Type::Object(_) => (kind == json::ValueKind::Object, "an object"),
             Type::List(_) => (kind == json::ValueKind::Array, "an array"),
             Type::Custom
+            | Type::Read(_)
+            | Type::ReadOf(_)
+            | Type::Finish(_)
             | Type::Word(_)
             | Type::Constant
             | Type::Tree(_)

@@ -62,13 +62,14 @@ pub(in crate::protocol) trait ChoiceFormat: Sized {
     /// Notes the beginning of a frame.
     fn begin(_: &mut ChoiceStream<Self>, _: &mut Reader<'static>, _: Value<'_>) {}
 
-    /// Reads a member of a frame other than the list of choices.
+    /// Reads a custom member of a frame other than the list of choices.
     fn member(
-        stream: &mut ChoiceStream<Self>,
-        reader: &mut Reader<'static>,
-        key: &'static str,
-        value: Value<'_>,
-    );
+        _: &mut ChoiceStream<Self>,
+        _: &mut Reader<'static>,
+        _key: &'static str,
+        _: Value<'_>,
+    ) {
+    }
 
     /// Reads an element of the list of choices.
     fn choice(_: &mut ChoiceStream<Self>, _: &mut Reader<'static>, _: Value<'_>, _: u32) {}

@@ -11,7 +11,7 @@
 
 use super::{CALL, RESPONSE, TURN, denied_response, quoted};
 use crate::event::Part;
-use crate::protocol::cohere::{ANSWER, answer_member, error_text, texts};
+use crate::protocol::cohere::{ANSWER, texts};
 use crate::protocol::json_edit::{cite, lower_number, number, remove_elements, replace_present};
 use crate::protocol::openai_shapes::beside;
 use crate::protocol::reader::{Row, Type};
@@ -25,12 +25,20 @@ use crate::wire::json::{self, Edits, NodeId, Value};
 use crate::wire::span::offset;
 
 const EVENT: &[Row] = &[
-    ("event_type", Type::Custom),
+    (
+        "event_type",
+        Type::Read(|reader, value| reader.claim(value)),
+    ),
     ("is_finished", Type::Flag),
     ("index", Type::Number),
     ("tool_call_delta", Type::Custom),
     ("response", Type::Custom),
+    ("tool_calls", Type::Custom),
 ];
+const REPEATED_REASON: &[Row] = &[(
+    "finish_reason",
+    Type::Read(|reader, value| reader.claim(value)),
+)];
 const CALL_DELTA: &[&str] = &["index", "name", "parameters"];
 
 /// Position of the response's text.
@@ -84,8 +92,7 @@ impl V1Stream {
             &mut |reader, key, value| match key {
                 _ if value.is_null() => reader.claim(value),
                 "tool_calls" => calls = Some(value),
-                "chat_history" => history(reader, value, &origin),
-                _ => answer_member(reader, key, value),
+                _ => history(reader, value, &origin),
             },
         );
         let mut generation = 0u32;
@@ -209,7 +216,7 @@ impl V1Stream {
 }
 
 /// Members that the last line contains in another form than a whole response.
-const RESPONSE_OF_STREAM: &[Row] = &[("chat_history", Type::Custom)];
+const RESPONSE_OF_STREAM: &[Row] = &[("chat_history", Type::Custom), ("tool_calls", Type::Custom)];
 
 /// Reads the turns so far, of which the last is the response.
 fn history(reader: &mut Reader<'static>, turns: Value<'_>, origin: &Origin) {
@@ -247,19 +254,19 @@ impl StreamReader for V1Stream {
         let origin = Origin::piece(0);
         let first = reader.frame.pieces.len();
         let mut calls = Vec::new();
-        let tables = [EVENT, RESPONSE, ANSWER];
+        // The whole response contains the reason, too.
+        let reason = match root.get("response") {
+            Some(_) => REPEATED_REASON,
+            None => &[],
+        };
+        let tables = [EVENT, reason, RESPONSE, ANSWER];
         reader.row_lists(
             root,
             &tables,
             &origin,
-            &mut |reader, key, value| match key {
-                _ if value.is_null() => reader.claim(value),
-                "event_type" => reader.claim(value),
-                "tool_call_delta" | "tool_calls" | "response" => calls.push((key, value)),
-                "message" => error_text(reader, value),
-                // The whole response contains it, too.
-                "finish_reason" if root.get("response").is_some() => reader.claim(value),
-                _ => answer_member(reader, key, value),
+            &mut |reader, key, value| match value.is_null() {
+                true => reader.claim(value),
+                false => calls.push((key, value)),
             },
         );
         let update = match is_whole {

@@ -14,9 +14,9 @@
 
 use super::quoted;
 use crate::event::Part;
-use crate::protocol::cohere::{ANSWER, answer_member, error_text};
+use crate::protocol::cohere::ANSWER;
 use crate::protocol::json_edit::{move_annotations, number, replace_present};
-use crate::protocol::openai_shapes::{beside, content};
+use crate::protocol::openai_shapes::{beside, content, error};
 use crate::protocol::reader::{Row, Type};
 use crate::protocol::stream::{
     CallDelta, CallKey, ChangesByText, DONE, Delta, EvaluatedCall, HeldFrame, HeldFrames,
@@ -28,10 +28,11 @@ use crate::wire::json::{self, Edits, Value};
 use crate::wire::span::offset;
 
 const EVENT: &[Row] = &[
-    ("type", Type::Custom),
+    ("type", Type::Read(|reader, value| reader.claim(value))),
     ("index", Type::Number),
     ("delta", Type::Custom),
-    ("message", Type::Custom),
+    // Of an error.
+    ("message", Type::Read(error)),
     ("logprobs", Type::Tokens),
 ];
 const DELTA: &[Row] = &[("message", Type::Custom), ("logprobs", Type::Tokens)];
@@ -323,27 +324,18 @@ impl StreamReader for V2Stream {
             reader.call_piece(root.place(), CallKey::block(number), CallDelta::BEGIN);
         }
         let tables = [EVENT, ANSWER];
-        reader.row_lists(
-            root,
-            &tables,
-            &beside(),
-            &mut |reader, name, value| match name {
-                "type" => reader.claim(value),
-                _ if value.is_null() => reader.claim(value),
-                "delta" => {
-                    let tables = [DELTA, ANSWER];
-                    reader.row_lists(value, &tables, &beside(), &mut |reader, name, value| {
-                        match name {
-                            _ if value.is_null() => reader.claim(value),
-                            "message" => self.message(reader, root, value, &kind),
-                            _ => answer_member(reader, name, value),
-                        }
-                    });
-                }
-                "message" => error_text(reader, value),
-                _ => answer_member(reader, name, value),
-            },
-        );
+        reader.row_lists(root, &tables, &beside(), &mut |reader, _, delta| {
+            let tables = [DELTA, ANSWER];
+            reader.row_lists(
+                delta,
+                &tables,
+                &beside(),
+                &mut |reader, _, message| match message.is_null() {
+                    true => reader.claim(message),
+                    false => self.message(reader, root, message, &kind),
+                },
+            );
+        });
         match kind.as_str() {
             "content-end" => {
                 for part in [Part::Text, Part::Reasoning] {

@@ -6,7 +6,7 @@
 //! {"text":"Rain to","meta_info":{"id":"1","finish_reason":null}}                                                     SGLang
 //! ```
 
-use super::{RESPONSE, TOKENS, denied_response, response_member};
+use super::{RESPONSE, TOKENS, denied_response};
 use crate::event::Part;
 use crate::protocol::json_edit::{number, replace_present};
 use crate::protocol::reader::{Row, Type};
@@ -43,15 +43,7 @@ pub(in crate::protocol) const NATIVE_STREAM: &TextSpec = &TextSpec {
     },
     read: |_, reader, event, _, origin| {
         let tables = [FRAME, RESPONSE];
-        reader.row_lists(
-            event,
-            &tables,
-            origin,
-            &mut |reader, key, value| match key {
-                _ if value.is_null() => reader.claim(value),
-                _ => response_member(reader, key, value),
-            },
-        );
+        reader.row_lists(event, &tables, origin, &mut |_, _, _| {});
     },
     update: Some(update),
     ends: |event| {
