@@ -38,10 +38,13 @@ const RESPONSE: &[Row] = &[
     ("log_id", Type::Id),
     ("model", Type::Model),
     ("completion", Type::Custom),
-    ("stop_reason", Type::Custom),
+    (
+        "stop_reason",
+        Type::Finish("stop_sequence|max_tokens|refusal"),
+    ),
     ("stop", Type::Text(Part::Other)),
     ("request_id", Type::Id),
-    ("error", Type::Custom),
+    ("error", Type::ReadOf(error)),
 ];
 
 static FORMAT: Format = Format {
@@ -114,23 +117,9 @@ impl Protocol for AnthropicComplete {
 /// A whole response, or what one event adds to it.
 fn answer(reader: &mut Reader<'_>, root: Value<'_>, said: &Origin) {
     let origin = said.whole();
-    reader.rows(
-        root,
-        RESPONSE,
-        &origin,
-        &mut |reader, key, value| match key {
-            "completion" => {
-                reader.text(value, said);
-            }
-            "error" => error(reader, value, &origin),
-            _ => {
-                if let Some(reason) = value.text() {
-                    reader.reading.finish.push(reason.into());
-                }
-                reader.word(value, "stop_sequence|max_tokens|refusal");
-            }
-        },
-    );
+    reader.rows(root, RESPONSE, &origin, &mut |reader, _, completion| {
+        reader.text(completion, said);
+    });
 }
 
 fn denied_text(text: &str, id: &str, model: &str) -> Vec<u8> {

@@ -23,7 +23,7 @@ pub(super) use names::is_case_variant;
 pub use origin::{Emit, Origin};
 use rows::is_one_of;
 pub(super) use rows::{Roles, Row, Type, UsageKeys};
-pub(super) use tools::CallBuilder;
+pub(super) use tools::{CallBuilder, DESCRIPTION, SCHEMA};
 
 use super::Endpoint;
 use super::stream::{Delta, FrameReading, TextDelta, TextKey};

@@ -29,13 +29,16 @@ pub(super) const RESPONSE: &[Row] = &[
     ("stop_reason", Type::Custom),
     ("stop_sequence", Type::Text(Part::Other)),
     ("stop_details", STOP_DETAILS),
-    ("usage", Type::Custom),
+    ("usage", Type::Usage(&USAGE)),
     ("container", CONTAINER),
     ("context_management", Type::Counts),
     ("request_id", Type::Id),
-    ("error", Type::Custom),
+    ("error", Type::ReadOf(error)),
     // Of `count_tokens`.
-    ("input_tokens", Type::Custom),
+    (
+        "input_tokens",
+        Type::Read(|reader, value| reader.reading.usage.input_tokens = reader.number(value)),
+    ),
 ];
 pub(super) const STOP_REASONS: &str = "end_turn|max_tokens|stop_sequence|tool_use|pause_turn|refusal|compaction|\
      model_context_window_exceeded";
@@ -65,13 +68,10 @@ pub(in crate::protocol) fn message(reader: &mut Reader<'_>, message: Value<'_>, 
         &origin,
         &mut |reader, key, value| match key {
             "content" => content(reader, value, &speaker, &mut Calls::default()),
-            "stop_reason" => {
+            _ => {
                 reason = value.text().map(Box::from);
                 reader.word(value, STOP_REASONS);
             }
-            "usage" => usage(reader, value),
-            "input_tokens" => reader.reading.usage.input_tokens = reader.number(value),
-            _ => error(reader, value, &origin),
         },
     );
     match reason {

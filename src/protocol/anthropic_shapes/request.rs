@@ -56,16 +56,16 @@ const COUNTED: Type = Type::Object(&[
 const REQUEST: &[Row] = &[
     ("model", Type::Custom),
     ("models", Type::List(&Type::Model)),
-    ("fallbacks", Type::Custom),
+    ("fallbacks", Type::Read(fallbacks)),
     ("messages", Type::Custom),
     ("system", Type::Custom),
-    ("tools", Type::Custom),
+    ("tools", Type::List(&Type::Read(tools::tool))),
     ("mcp_servers", Type::Custom),
-    ("tool_choice", Type::Custom),
+    ("tool_choice", Type::Read(tool_choice)),
     ("stream", Type::Stream),
     ("max_tokens", Type::MaxTokens),
-    ("container", Type::Custom),
-    ("thread", Type::Custom),
+    ("container", Type::Read(container)),
+    ("thread", Type::Read(thread)),
     ("temperature", Type::Number),
     ("top_p", Type::Number),
     ("top_k", Type::Number),
@@ -161,12 +161,7 @@ pub(in crate::protocol) fn request(reader: &mut Reader<'_>, root: Value<'_>, end
                 });
             }
             "system" => content(reader, value, &system, &mut Calls::default()),
-            "tools" => reader.array(value, tools::tool),
             "mcp_servers" => tools::mcp_servers(reader, value, has_toolset),
-            "tool_choice" => tool_choice(reader, value),
-            "fallbacks" => fallbacks(reader, value),
-            "container" => container(reader, value),
-            "thread" => thread(reader, value),
             _ => {}
         },
     );

@@ -63,9 +63,11 @@ const DELTA: &[Row] = &[
     ("citation", Type::Object(CITATION)),
     ("estimated_tokens", Type::Number),
 ];
+/// Members of the message in `message_start` whose counts later events correct.
+const START: &[Row] = &[("usage", Type::Custom), ("input_tokens", Type::Number)];
 /// Members of `message_delta` about the whole message.
 const END: &[Row] = &[
-    ("stop_reason", Type::Custom),
+    ("stop_reason", Type::Finish(STOP_REASONS)),
     ("stop_sequence", Type::Text(Part::Other)),
     ("stop_details", STOP_DETAILS),
     ("container", CONTAINER),
@@ -119,12 +121,7 @@ fn member(
     let origin = Origin::answer(0);
     match key {
         "message" => begin(stream, reader, value),
-        "delta" => reader.rows(value, END, &origin, &mut |reader, _, value| {
-            if let Some(reason) = value.text() {
-                reader.reading.finish.push(reason.into());
-            }
-            reader.word(value, STOP_REASONS);
-        }),
+        "delta" => reader.plain_rows(value, END, &origin),
         "usage" => count(stream, reader, value),
         _ => error(reader, value, &origin),
     }
@@ -144,18 +141,14 @@ fn begin(stream: &mut BlockStream, reader: &mut Reader<'static>, message: Value<
     reader.frame.mark.block = Some(offset(blocks().count()));
     let origin = Origin::answer(0);
     let speaker = answering(origin.clone());
-    reader.rows(
+    reader.row_lists(
         message,
-        RESPONSE,
+        &[START, RESPONSE],
         &origin,
         &mut |reader, key, value| match key {
             "content" => content(reader, value, &speaker, &mut stream.names),
-            "stop_reason" => reader.word(value, STOP_REASONS),
             "usage" => count(stream, reader, value),
-            "input_tokens" => {
-                reader.number(value);
-            }
-            _ => error(reader, value, &origin),
+            _ => reader.word(value, STOP_REASONS),
         },
     );
 }

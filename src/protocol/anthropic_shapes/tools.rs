@@ -2,8 +2,8 @@
 //! that the provider runs.
 
 use super::CACHE_CONTROL;
-use crate::event::{Author, Class, Kind, Known, Part};
-use crate::protocol::reader::{Origin, Reader, Row, Type};
+use crate::event::{Author, Kind, Known, Part};
+use crate::protocol::reader::{DESCRIPTION, Origin, Reader, Row, SCHEMA, Type};
 use crate::wire::json::Value;
 
 /// Client-run tools by the start of their type, with the name that their calls carry.
@@ -19,11 +19,12 @@ const CLIENT_RUN: &[(&str, &str)] = &[
 ];
 
 const TOOL: &[Row] = &[
-    ("type", Type::Custom),
+    // The type is the tool's name where it has no other; rules evaluate it.
+    ("type", Type::Name),
     ("name", Type::Custom),
-    ("description", Type::Custom),
-    ("input_schema", Type::Custom),
-    ("input_examples", Type::Custom),
+    ("description", DESCRIPTION),
+    ("input_schema", SCHEMA),
+    ("input_examples", SCHEMA),
     ("cache_control", CACHE_CONTROL),
     ("defer_loading", Type::Flag),
     ("eager_input_streaming", Type::Flag),
@@ -47,11 +48,11 @@ const TOOL: &[Row] = &[
     ("response_inclusion", Type::Word("full|excluded")),
     ("citations", Type::Object(&[("enabled", Type::Flag)])),
     ("caching", CACHE_CONTROL),
-    ("allowed_domains", Type::Custom),
-    ("blocked_domains", Type::Custom),
-    ("user_location", Type::Custom),
-    ("url_sources", Type::Custom),
-    ("configs", Type::Custom),
+    ("allowed_domains", SCHEMA),
+    ("blocked_domains", SCHEMA),
+    ("user_location", SCHEMA),
+    ("url_sources", SCHEMA),
+    ("configs", SCHEMA),
     (
         "default_config",
         Type::Object(&[("enabled", Type::Flag), ("defer_loading", Type::Flag)]),
@@ -75,19 +76,9 @@ pub(in crate::protocol) fn tool(reader: &mut Reader<'_>, tool: Value<'_>) {
         TOOL,
         &definition,
         &mut |reader, key, value| match key {
-            // The type is the tool's name where it has no other; rules evaluate it.
-            "type" => {
-                reader.name(value);
-            }
             "name" => name = reader.name(value).map(Box::from),
             "mcp_server_name" => server = reader.name(value).map(Box::from),
-            "description" => {
-                reader.register_text(value, Class::Text);
-            }
-            "tools" => inline = Some(value),
-            _ => {
-                reader.tree(value);
-            }
+            _ => inline = Some(value),
         },
     );
     let texts = start..reader.text_count();
@@ -158,8 +149,8 @@ fn server_tools(reader: &mut Reader<'_>, server: Value<'_>, configuration: Optio
 
 const LISTED: &[Row] = &[
     ("name", Type::Custom),
-    ("description", Type::Custom),
-    ("input_schema", Type::Custom),
+    ("description", DESCRIPTION),
+    ("input_schema", SCHEMA),
 ];
 
 /// A tool of an MCP server that the provider calls, with its definition. In a response it is only named: what it says is
@@ -172,20 +163,9 @@ pub(super) fn listed_tool(reader: &mut Reader<'_>, tool: Value<'_>) {
     }
     let mut name: Option<Box<str>> = None;
     let start = reader.text_count();
-    reader.rows(
-        tool,
-        LISTED,
-        &definition,
-        &mut |reader, key, value| match key {
-            "name" => name = reader.name(value).map(Box::from),
-            "description" => {
-                reader.register_text(value, Class::Text);
-            }
-            _ => {
-                reader.tree(value);
-            }
-        },
-    );
+    reader.rows(tool, LISTED, &definition, &mut |reader, _, value| {
+        name = reader.name(value).map(Box::from);
+    });
     let texts = start..reader.text_count();
     reader.emit_text(tool, texts, &definition);
     if let (Some(name), false) = (name, is_answer) {
@@ -206,12 +186,10 @@ pub(super) fn changed_tool(reader: &mut Reader<'_>, value: Value<'_>) {
         ),
         ("name", Type::Name),
         ("server_name", Type::Name),
-        ("definition", Type::Custom),
+        ("definition", Type::Read(tool)),
     ];
     let origin = Origin::of(Author::System, Part::Definition);
-    reader.rows(value, CHANGE, &origin, &mut |reader, _, value| {
-        tool(reader, value);
-    });
+    reader.plain_rows(value, CHANGE, &origin);
 }
 
 /// `mcp_servers`: the provider connects to them and calls their tools. Where no `mcp_toolset` stands in `tools`, this is
@@ -220,7 +198,7 @@ pub(super) fn mcp_servers(reader: &mut Reader<'_>, servers: Value<'_>, has_tools
     const SERVER: &[Row] = &[
         ("type", Type::Word("url")),
         ("name", Type::Custom),
-        ("url", Type::Custom),
+        ("url", Type::Reference),
         ("authorization_token", Type::Id),
         (
             "tool_configuration",
@@ -233,15 +211,9 @@ pub(super) fn mcp_servers(reader: &mut Reader<'_>, servers: Value<'_>, has_tools
     let origin = Origin::of(Author::System, Part::Other);
     reader.array(servers, |reader, server| {
         let mut name: Option<Box<str>> = None;
-        reader.rows(
-            server,
-            SERVER,
-            &origin,
-            &mut |reader, key, value| match key {
-                "name" => name = reader.name(value).map(Box::from),
-                _ => reader.reference(value, &origin),
-            },
-        );
+        reader.rows(server, SERVER, &origin, &mut |reader, _, value| {
+            name = reader.name(value).map(Box::from)
+        });
         let first = reader.reading.events.len();
         let names: Vec<&str> = std::iter::once("mcp_servers")
             .chain(name.as_deref())

@@ -9,7 +9,7 @@ use crate::protocol::{CannotRemove, Removals};
 use crate::wire::json::{Edits, Value};
 
 const RESPONSE: &[Row] = &[
-    ("output", Type::Custom),
+    ("output", Type::Object(&[("message", Type::Read(said))])),
     ("stopReason", Type::Custom),
     ("usage", Type::Usage(&USAGE)),
     ("metrics", Type::Counts),
@@ -35,25 +35,12 @@ pub(super) const STOP_REASONS: &str = "end_turn|tool_use|max_tokens|stop_sequenc
 /// Reads the whole body of a response, or AWS's own error.
 pub(in crate::protocol) fn converse_response(reader: &mut Reader<'_>, root: Value<'_>) {
     let origin = Origin::new(Known::Missing, Part::Text, Turn::Latest);
-    let speaker = Attribution {
-        origin: origin.clone(),
-        calls: Turn::Latest,
-        is_result: false,
-    };
     let mut reason: Option<Box<str>> = None;
     reader.rows(
         root,
         RESPONSE,
         &origin,
         &mut |reader, key, value| match key {
-            "output" => {
-                reader.rows(
-                    value,
-                    &[("message", Type::Custom)],
-                    &origin,
-                    &mut |reader, _, message| said(reader, message, &speaker),
-                );
-            }
             "stopReason" => {
                 reason = value.text().map(Box::from);
                 reader.word(value, STOP_REASONS);
@@ -75,14 +62,22 @@ pub(in crate::protocol) fn aws_error(reader: &mut Reader<'_>, root: Value<'_>, m
     reader.text(message, &origin);
 }
 
-fn said(reader: &mut Reader<'_>, message: Value<'_>, speaker: &Attribution) {
-    const MESSAGE: &[Row] = &[("role", Type::Word("assistant")), ("content", Type::Custom)];
-    reader.rows(
-        message,
-        MESSAGE,
-        &speaker.origin,
-        &mut |reader, _, content| blocks(reader, content, speaker, &mut Calls::default()),
-    );
+fn said(reader: &mut Reader<'_>, message: Value<'_>) {
+    const MESSAGE: &[Row] = &[
+        ("role", Type::Word("assistant")),
+        ("content", Type::ReadOf(content)),
+    ];
+    let origin = Origin::new(Known::Missing, Part::Text, Turn::Latest);
+    reader.plain_rows(message, MESSAGE, &origin);
+}
+
+fn content(reader: &mut Reader<'_>, content: Value<'_>, origin: &Origin) {
+    let speaker = Attribution {
+        origin: origin.clone(),
+        calls: Turn::Latest,
+        is_result: false,
+    };
+    blocks(reader, content, &speaker, &mut Calls::default());
 }
 
 /// Members with counts of tokens.

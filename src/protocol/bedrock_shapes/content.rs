@@ -1,7 +1,7 @@
 //! Content blocks of Converse: each is an object with one member that determines its kind. All members are read, in any
 //! combination.
 
-use crate::event::{Attachments, Author, Class, Event, Kind, Known, Part, Turn};
+use crate::event::{Attachments, Author, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::{Attribution, Calls, emit_attributed};
 use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type, is_textual};
 use crate::wire::json::Value;
@@ -290,15 +290,6 @@ fn result(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Attribution, call
     reader.add_result(event, content, &|element| {
         element.get("json").or_else(|| element.get("text"))
     });
-}
-
-/// Registers texts of a definition, without events of their own.
-pub(super) fn definition(reader: &mut Reader<'_>, value: Value<'_>, is_free: bool) {
-    if is_free {
-        reader.tree(value);
-    } else {
-        reader.register_text(value, Class::Text);
-    }
 }
 
 /// Returns the origin of texts beside the messages.

@@ -1,6 +1,6 @@
 //! Body of a Converse request.
 
-use super::content::{CACHE_POINT, beside, blocks, definition, guarded};
+use super::content::{CACHE_POINT, beside, blocks, guarded};
 use crate::diag::codes;
 use crate::event::{Author, Known, Part, Turn};
 use crate::protocol::Endpoint;
@@ -8,7 +8,7 @@ use crate::protocol::anthropic_shapes::offered_tool;
 use crate::protocol::conversation::{
     Attribution, Calls, TurnRole, Turns, author_of, emit_attributed,
 };
-use crate::protocol::reader::{Origin, Reader, Roles, Row, Type};
+use crate::protocol::reader::{DESCRIPTION, Origin, Reader, Roles, Row, SCHEMA, Type};
 use crate::wire::json::{self, Value};
 
 const ROLES: Roles = &[
@@ -19,12 +19,12 @@ const ROLES: Roles = &[
 
 const REQUEST: &[Row] = &[
     ("messages", Type::Custom),
-    ("system", Type::Custom),
-    ("toolConfig", Type::Custom),
-    ("inferenceConfig", Type::Custom),
+    ("system", Type::Read(system)),
+    ("toolConfig", Type::Read(tool_config)),
+    ("inferenceConfig", Type::Read(inference)),
     ("additionalModelRequestFields", Type::Custom),
-    ("promptVariables", Type::Custom),
-    ("outputConfig", Type::Custom),
+    ("promptVariables", Type::Read(prompt_variables)),
+    ("outputConfig", Type::Read(output)),
     ("additionalModelResponseFieldPaths", Type::Tree(Part::Other)),
     ("requestMetadata", Type::Tree(Part::Other)),
     (
@@ -72,11 +72,6 @@ pub(in crate::protocol) fn converse_request(
                     at = at.saturating_add(1);
                 });
             }
-            "system" => system(reader, value),
-            "toolConfig" => tool_config(reader, value),
-            "inferenceConfig" => inference(reader, value),
-            "promptVariables" => prompt_variables(reader, value),
-            "outputConfig" => output(reader, value),
             _ => model_fields(reader, value, endpoint),
         },
     );
@@ -187,29 +182,12 @@ fn tool_config(reader: &mut Reader<'_>, value: Value<'_>) {
 fn tool_spec(reader: &mut Reader<'_>, tool: Value<'_>, spec: Value<'_>) {
     const SPEC: &[Row] = &[
         ("name", Type::Custom),
-        ("description", Type::Custom),
-        ("inputSchema", Type::Custom),
+        ("description", DESCRIPTION),
+        // The key of the wrapper is no text.
+        ("inputSchema", Type::Object(&[("json", SCHEMA)])),
         ("strict", Type::Flag),
     ];
-    let mut name = Known::Unknown;
-    let start = reader.text_count();
-    reader.rows(spec, SPEC, &beside(), &mut |reader, key, value| match key {
-        "name" => {
-            if let Some(text) = reader.name(value) {
-                name = Known::Is(text.into());
-            }
-        }
-        "description" => definition(reader, value, false),
-        // `{"json": SCHEMA}`: the key of the wrapper is no text.
-        _ => reader.rows(
-            value,
-            &[("json", Type::Custom)],
-            &beside(),
-            &mut |reader, _, schema| definition(reader, schema, true),
-        ),
-    });
-    let texts = start..reader.text_count();
-    reader.offer(tool, name, texts);
+    reader.definition(tool, spec, SPEC);
 }
 
 /// Reads `systemTool`, which the provider runs.

@@ -3,7 +3,9 @@
 
 use crate::event::{Attachments, Author, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::{Attribution, Calls, TurnRole, Turns, emit_attributed};
-use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type, is_textual};
+use crate::protocol::reader::{
+    CallBuilder, DESCRIPTION, Origin, Reader, Row, SCHEMA, Type, is_textual,
+};
 use crate::wire::json::{self, Value};
 
 pub(super) const ANNOTATION: &[Row] = &[
@@ -383,8 +385,8 @@ pub(super) fn tool(reader: &mut Reader<'_>, tool: Value<'_>) {
     const FUNCTION: &[Row] = &[
         ("type", Type::Word("function")),
         ("name", Type::Custom),
-        ("description", Type::Custom),
-        ("parameters", Type::Custom),
+        ("description", DESCRIPTION),
+        ("parameters", SCHEMA),
     ];
     let origin = Origin::of(Author::System, Part::Definition);
     let kind = tool.get("type").and_then(|kind| kind.text());

@@ -29,9 +29,9 @@ pub(super) const RESPONSE: &[Row] = &[
             ("modelStage", Type::Constant),
         ]),
     ),
-    ("error", Type::Custom),
+    ("error", Type::Read(error)),
     // Of a count of tokens.
-    ("totalTokens", Type::Custom),
+    ("totalTokens", Type::Number),
     ("totalBillableCharacters", Type::Number),
     ("cachedContentTokenCount", Type::Number),
     ("promptTokensDetails", Type::Counts),
@@ -56,26 +56,15 @@ pub(super) const CANDIDATE: &[Row] = &[
 /// Reads the whole body of a response.
 pub(in crate::protocol) fn response(reader: &mut Reader<'_>, root: Value<'_>) {
     let origin = answered(0);
-    reader.rows(
-        root,
-        RESPONSE,
-        &origin,
-        &mut |reader, key, value| match key {
-            "candidates" => {
-                let mut at = 0usize;
-                reader.array(value, |reader, element| {
-                    let number = choice_number(element, at);
-                    reader.in_choice(element, number);
-                    candidate(reader, element, number);
-                    at = at.saturating_add(1);
-                });
-            }
-            "totalTokens" => {
-                reader.number(value);
-            }
-            _ => error(reader, value),
-        },
-    );
+    reader.rows(root, RESPONSE, &origin, &mut |reader, _, candidates| {
+        let mut at = 0usize;
+        reader.array(candidates, |reader, element| {
+            let number = choice_number(element, at);
+            reader.in_choice(element, number);
+            candidate(reader, element, number);
+            at = at.saturating_add(1);
+        });
+    });
 }
 
 fn answered(choice: u32) -> Origin {

@@ -9,11 +9,14 @@ use crate::wire::json::Value;
 
 const REQUEST: &[Row] = &[
     ("model", Type::Custom),
-    ("contents", Type::Custom),
-    ("systemInstruction", Type::Custom),
-    ("tools", Type::Custom),
-    ("toolConfig", Type::Custom),
-    ("generationConfig", Type::Custom),
+    ("contents", Type::Read(contents)),
+    (
+        "systemInstruction",
+        Type::Read(|reader, value| contents_by(reader, value, Known::Is(Author::System))),
+    ),
+    ("tools", Type::Read(tools)),
+    ("toolConfig", Type::Read(tool_config)),
+    ("generationConfig", Type::Read(generation_config)),
     ("generateContentRequest", Type::Custom),
     ("safetySettings", Type::List(&Type::Object(SAFETY))),
     // System, tools and contents that the provider keeps.
@@ -47,7 +50,10 @@ const GENERATION: &[Row] = &[
     ("candidateCount", Type::Number),
     ("maxOutputTokens", Type::MaxTokens),
     ("stopSequences", Type::Tree(Part::Other)),
-    ("responseMimeType", Type::Custom),
+    (
+        "responseMimeType",
+        Type::Read(|reader, value| reader.media_type(value)),
+    ),
     ("responseSchema", Type::Tree(Part::Definition)),
     ("responseJsonSchema", Type::Tree(Part::Definition)),
     ("responseFormat", Type::Tree(Part::Definition)),
@@ -109,11 +115,6 @@ pub(in crate::protocol) fn generate_request(
         &origin,
         &mut |reader, key, value| match key {
             "model" => reader.model_beside_path(value, &endpoint.model),
-            "contents" => contents(reader, value),
-            "systemInstruction" => contents_by(reader, value, Known::Is(Author::System)),
-            "tools" => tools(reader, value),
-            "toolConfig" => tool_config(reader, value),
-            "generationConfig" => generation_config(reader, value),
             // Of a count of tokens: the whole request.
             _ => generate_request(reader, value, endpoint),
         },
@@ -132,9 +133,7 @@ fn generation_config(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.reading.structured_output |= is_set(reader, "responseSchema")
         || is_set(reader, "responseJsonSchema")
         || mime_type.is_some_and(|kind| kind.is_text("application/json"));
-    reader.rows(value, GENERATION, &origin, &mut |reader, _, value| {
-        reader.media_type(value)
-    });
+    reader.plain_rows(value, GENERATION, &origin);
 }
 
 fn tool_config(reader: &mut Reader<'_>, value: Value<'_>) {

@@ -7,7 +7,7 @@
 //! {"candidates":[{"content":{"parts":[{"functionCall":{"partialArgs":[{"jsonPath":"$.city","stringValue":"Be","willContinue":true}],"willContinue":true}}],"role":"model"}}]}
 //! ```
 
-use super::answer::{CANDIDATE, RESPONSE, error};
+use super::answer::{CANDIDATE, RESPONSE};
 use super::parts::{CONTENT, one_or_many, read_part, role};
 use super::removal::{denied_frame, is_call, remove_from_response, sign, text_part};
 use crate::event::{Kind, Part, Turn};
@@ -344,20 +344,6 @@ impl ChoiceFormat for Candidates {
         counts_frames: false,
         error: |denial| SyntheticFrame::new(None, Dialect::Google.body(denial)),
     };
-
-    fn member(
-        _: &mut ChoiceStream<Self>,
-        reader: &mut Reader<'static>,
-        key: &'static str,
-        value: Value<'_>,
-    ) {
-        match key {
-            "totalTokens" => {
-                reader.number(value);
-            }
-            _ => error(reader, value),
-        }
-    }
 
     fn choice(
         stream: &mut ChoiceStream<Self>,

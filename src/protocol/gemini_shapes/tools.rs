@@ -3,16 +3,16 @@
 
 use crate::event::{Author, Known, Part};
 use crate::protocol::gemini_shapes::parts::one_or_many;
-use crate::protocol::reader::{Origin, Reader, Row, Type};
+use crate::protocol::reader::{DESCRIPTION, Origin, Reader, Row, SCHEMA, Type};
 use crate::wire::json::{self, Value};
 
 const FUNCTION: &[Row] = &[
     ("name", Type::Custom),
-    ("description", Type::Custom),
-    ("parameters", Type::Custom),
-    ("parametersJsonSchema", Type::Custom),
-    ("response", Type::Custom),
-    ("responseJsonSchema", Type::Custom),
+    ("description", DESCRIPTION),
+    ("parameters", SCHEMA),
+    ("parametersJsonSchema", SCHEMA),
+    ("response", SCHEMA),
+    ("responseJsonSchema", SCHEMA),
     ("behavior", Type::Constant),
 ];
 /// Tools that the provider runs. `computerUse` is known by its name: its functions are called like others, and the

@@ -4,17 +4,17 @@ use super::CACHE_CONTROL;
 use crate::diag::codes;
 use crate::event::{Author, Class, Part, Turn};
 use crate::protocol::openai_responses::mcp_offer;
-use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type};
+use crate::protocol::reader::{CallBuilder, DESCRIPTION, Origin, Reader, Row, SCHEMA, Type};
 use crate::wire::json::{self, Value};
 
 /// Members of the definition of a function, wherever it is.
 const FUNCTION: &[Row] = &[
     ("name", Type::Custom),
-    ("description", Type::Custom),
-    ("parameters", Type::Custom),
-    ("parameter_definitions", Type::Custom),
-    ("output_schema", Type::Custom),
-    ("format", Type::Custom),
+    ("description", DESCRIPTION),
+    ("parameters", SCHEMA),
+    ("parameter_definitions", SCHEMA),
+    ("output_schema", SCHEMA),
+    ("format", SCHEMA),
     ("strict", Type::Flag),
     ("defer_loading", Type::Flag),
     ("cache_control", CACHE_CONTROL),

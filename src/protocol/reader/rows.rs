@@ -355,7 +355,7 @@ fn is_media_type(value: Value<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Kind, Reading};
+    use crate::event::{Kind, Known, Reading};
     use crate::protocol::reader::Bounds;
 
     const ROWS: &[Row] = &[
@@ -370,6 +370,12 @@ mod tests {
         ("usage", Type::Counts),
         ("label", Type::Label),
         ("cursor", Type::PeerId),
+        ("own", Type::Read(|reader, value| reader.model(value))),
+        (
+            "spoken",
+            Type::ReadOf(|reader, value, origin| reader.value(value, Type::Spoken, origin)),
+        ),
+        ("reason", Type::Finish("stop|length")),
     ];
 
     fn read(body: &str, direction: Direction) -> Reading {
@@ -513,6 +519,48 @@ mod tests {
             (usage.cached_tokens, usage.reasoning_tokens),
             (Some(3), None)
         );
+    }
+
+    #[test]
+    fn a_row_may_name_the_function_that_reads_its_value() {
+        let reading = read(r#"{"own": "m-1", "spoken": "Hello"}"#, Direction::Request);
+        assert_eq!(reading.models.names, ["m-1".into()]);
+        assert_eq!(reading.events.len(), 1);
+        assert_eq!(reading.events[0].from, Known::Is(Author::User));
+    }
+
+    #[test]
+    fn the_end_of_a_response_has_a_reason_of_a_list() {
+        let known = read(r#"{"reason": "stop"}"#, Direction::Response);
+        assert_eq!(known.finish, ["stop".into()]);
+        assert!(known.texts.is_empty());
+        let other = read(r#"{"reason": "ask me"}"#, Direction::Response);
+        assert_eq!(other.finish, ["ask me".into()]);
+        assert_eq!(
+            unknown_texts(r#"{"reason": "ask me"}"#, Direction::Response),
+            1
+        );
+    }
+
+    #[test]
+    fn a_list_of_rows_in_front_shadows_the_next_one() {
+        const IN_FRONT: &[Row] = &[("name", Type::Custom)];
+        let bounds = Bounds {
+            max_depth: 9,
+            nested_json: 0,
+            results: false,
+            result_args: false,
+        };
+        let body = br#"{"name": "a", "own": "m-1"}"#;
+        let mut reader = Reader::new(body, Direction::Response, bounds).unwrap();
+        let body = reader.body().unwrap();
+        let mut custom = Vec::new();
+        let origin = Origin::answer(0);
+        reader.row_lists(body.root(), &[IN_FRONT, ROWS], &origin, &mut |_, key, _| {
+            custom.push(key);
+        });
+        assert_eq!(custom, ["name"]);
+        assert_eq!(reader.finish().1.models.names, ["m-1".into()]);
     }
 
     #[test]

@@ -1,11 +1,21 @@
 //! Tools in every protocol: tool definitions, calls with their arguments, results.
 
-use super::{Origin, Reader, Row, code_of};
+use super::{Origin, Reader, Row, Type, code_of};
 use crate::event::{Attachments, Author, Class, Direction, Event, Kind, Known, Part};
 use crate::wire::json::{self, NodeId, ScanError, ScanErrorKind, Value};
 use crate::wire::sort;
 use crate::wire::span::index;
 use std::ops::Range;
+
+/// Description in the definition of a tool: a text of the definition's event.
+pub(in crate::protocol) const DESCRIPTION: Type = Type::Read(|reader, value| {
+    reader.register_text(value, Class::Text);
+});
+
+/// Schema, or other free structure, in the definition of a tool: its strings are texts of the definition's event.
+pub(in crate::protocol) const SCHEMA: Type = Type::Read(|reader, value| {
+    reader.tree(value);
+});
 
 /// Builder of a tool call: its event, and the position of its arguments.
 pub(in crate::protocol) struct CallBuilder<'v> {
@@ -80,8 +90,7 @@ impl<'v> CallBuilder<'v> {
 
 impl Reader<'_> {
     /// Reads the definition of a tool that the client runs, `{"name": "get_weather", "description": "…", "parameters":
-    /// {…}}`: custom members other than its name and its description are free structure. `tool` is the entry that
-    /// contains the definition, or the definition itself.
+    /// {…}}`; its custom member is its name. `tool` is the entry that contains the definition, or the definition itself.
     pub(in crate::protocol) fn definition(
         &mut self,
         tool: Value<'_>,
@@ -91,24 +100,11 @@ impl Reader<'_> {
         let origin = Origin::of(Author::System, Part::Definition);
         let mut name = Known::Unknown;
         let start = self.text_count();
-        self.rows(
-            definition,
-            members,
-            &origin,
-            &mut |reader, key, value| match key {
-                "name" => {
-                    if let Some(text) = reader.name(value) {
-                        name = Known::Is(text.into());
-                    }
-                }
-                "description" => {
-                    reader.register_text(value, Class::Text);
-                }
-                _ => {
-                    reader.tree(value);
-                }
-            },
-        );
+        self.rows(definition, members, &origin, &mut |reader, _, value| {
+            if let Some(text) = reader.name(value) {
+                name = Known::Is(text.into());
+            }
+        });
         let texts = start..self.text_count();
         self.offer(tool, name, texts);
     }
