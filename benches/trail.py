@@ -1,8 +1,8 @@
 """Measures `agentguard audit index`, `query` and `report` on a trail of any size.
 
-    python3 benches/trail.py target/release/agentguard FOLDER [RECORDS]
+    python3 benches/trail.py target/release/agentguard FOLDER [RECORDS [CONTENT]]
 
-FOLDER keeps the trail, so that a second run only measures. Each query is run three times; the best is printed.
+One record in CONTENT has content; 50 if it is not given. FOLDER keeps the trail, so that a second run only measures. Each query is run three times; the best is printed.
 """
 
 import hashlib
@@ -17,8 +17,17 @@ MODELS = ["gpt-4o", "gpt-4o-mini", "o3", "claude-sonnet-4-5", "gemini-2.5-pro"]
 DAYS = 30
 
 
-def records(count):
-    """Records of four chains over a month, as the filter writes them: one in ten is denied, one in fifty has content."""
+WORDS = [f"{start}{end}" for start in ("re", "un", "pro", "con", "inter", "dis") for end in ("fund", "port", "act", "ply", "turn", "mit", "ceed", "serve")]
+
+
+def said(rand):
+    """A message of about 500 bytes."""
+    words = " ".join(rand.choice(WORDS) for _ in range(60))
+    return f"Refund order {rand.randrange(10**9)} of [EMAIL], please: {words}"
+
+
+def records(count, content_each):
+    """Records of four chains over a month, as the filter writes them: one in ten is denied."""
     rand = random.Random(5)
     chains = [[f"{rand.getrandbits(64):016x}", 0, "0" * 64] for _ in range(4)]
     start = 1_790_000_000_000
@@ -35,8 +44,8 @@ def records(count):
         agent = rand.randrange(400)
         rules = '"rules":[{"id":"no-delete","action":"deny","event":"tool_call","at":"/a","mode":"enforce"}],' if denied else ""
         content = (
-            f'"content":{{"form":"redacted","request":[{{"event":"message","from":"user","text":"Refund order {rand.randrange(10**9)} of [EMAIL], please"}}]}},'
-            if n % 50 == 0
+            f'"content":{{"form":"redacted","request":[{{"event":"message","from":"user","text":"{said(rand)}"}}]}},'
+            if n % content_each == 0
             else ""
         )
         yield (
@@ -70,11 +79,13 @@ def best(command, times=3):
 def main():
     command, folder = sys.argv[1], sys.argv[2]
     count = int(sys.argv[3]) if len(sys.argv) > 3 else 5_000_000
+    content_each = int(sys.argv[4]) if len(sys.argv) > 4 else 50
     os.makedirs(folder, exist_ok=True)
-    log, index = os.path.join(folder, f"audit-{count}.jsonl"), os.path.join(folder, f"audit-{count}.db")
+    name = os.path.join(folder, f"audit-{count}-{content_each}")
+    log, index = f"{name}.jsonl", f"{name}.db"
     if not os.path.exists(log):
         with open(log + ".part", "w", buffering=1 << 20) as out:
-            out.writelines(records(count))
+            out.writelines(records(count, content_each))
         os.rename(log + ".part", log)
     with open(log, "rb") as lines:
         lines.seek(os.path.getsize(log) * 3 // 5)
@@ -89,7 +100,7 @@ def main():
     took, said = best([command, "audit", "index", log, "--db", index])
     print(f"index again, nothing new: {took:.2f} s ({said})")
     with open(log, "a", encoding="utf-8") as out:
-        out.writelines(records(1_000))
+        out.writelines(records(1_000, content_each))
     took, said = best([command, "audit", "index", log, "--db", index], 1)
     print(f"index again, 1000 new: {took:.2f} s ({said})")
     conditions = [
@@ -116,6 +127,11 @@ def main():
         ["--where", "limits.session!=x"],
         ["--where", "content"],
         ["--where", "content.request.text=*order 123456*"],
+        ["--where", "content.request.text=Refund*unturn proply dismit*"],
+        ["--where", "content.request.text!=*order 1*"],
+        ["--where", "content.request.text"],
+        ["--where", "ts=2026-10-0*"],
+        ["--where", "traceparent=*5e5e*"],
         ["--where", "status=999"],
     ]
     for condition in conditions:

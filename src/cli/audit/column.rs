@@ -4,6 +4,8 @@
 //! Each entry has the distance to the record before, a header (length and shape) and the value: `02 1D "10.0.0."`. Ids of
 //! hexadecimal digits take half of their length.
 
+use memchr::memmem;
+
 /// Dashes of the shapes in which hexadecimal digits come: none, UUID, `traceparent`.
 const SHAPES: [&[usize]; 3] = [&[], &[8, 13, 18, 23], &[2, 35, 52]];
 
@@ -112,6 +114,11 @@ pub(super) fn pack(value: &str, out: &mut Vec<u8>) {
 /// Digits by their values.
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
+/// The digit of a value below 16.
+fn digit_of(value: u8) -> Option<u8> {
+    DIGITS.get(usize::from(value)).copied()
+}
+
 /// The text of an entry, written to `out` if it was packed. `None` if it is damaged.
 fn unpack<'t>(shape: u64, bytes: &'t [u8], out: &'t mut Vec<u8>) -> Option<&'t str> {
     let Some(index) = usize::try_from(shape).ok()?.checked_sub(1) else {
@@ -121,15 +128,112 @@ fn unpack<'t>(shape: u64, bytes: &'t [u8], out: &'t mut Vec<u8>) -> Option<&'t s
     let mut dash = dashes.next();
     out.clear();
     for byte in bytes {
-        for digit in [byte >> 4, byte & 0xF] {
-            if dash == Some(&out.len()) {
-                out.push(b'-');
-                dash = dashes.next();
-            }
-            out.push(*DIGITS.get(usize::from(digit))?);
+        // A dash never parts the digits of a byte.
+        if dash == Some(&out.len()) {
+            out.push(b'-');
+            dash = dashes.next();
         }
+        out.extend_from_slice(&[digit_of(byte >> 4)?, digit_of(byte & 0xF)?]);
     }
     std::str::from_utf8(out).ok()
+}
+
+/// What every entry that fits to a glob has, so that most others need not be unpacked.
+#[derive(Default)]
+pub(super) struct Hints {
+    /// What its value begins with: of texts that are not packed, and of each shape. `None`: nothing of this shape begins so.
+    starts: Option<[Option<Vec<u8>>; SHAPES.len() + 1]>,
+    /// Bytes of which one is in its value. Empty if there are none.
+    needles: Vec<memmem::Finder<'static>>,
+}
+
+impl Hints {
+    /// The hints of a glob; none, if something else is asked for.
+    pub(super) fn of(glob: Option<&str>) -> Hints {
+        let Some(glob) = glob else {
+            return Hints::default();
+        };
+        let mut parts = glob.split('*');
+        let [plain, uuid, trace] = SHAPES;
+        let starts = parts.next().filter(|start| !start.is_empty()).map(|start| {
+            let of_shape = |dashes| packed_start(start.as_bytes(), dashes);
+            let text = Some(start.as_bytes().to_vec());
+            [text, of_shape(plain), of_shape(uuid), of_shape(trace)]
+        });
+        let longest = parts.max_by_key(|part| part.len());
+        Hints {
+            starts,
+            needles: longest.map(needles_of).unwrap_or_default(),
+        }
+    }
+
+    /// Where a needle is in the entries, in order.
+    fn places(&self, bytes: &[u8]) -> Vec<usize> {
+        let mut places = Vec::new();
+        for needle in &self.needles {
+            let mut from = 0_usize;
+            // One at a time: a place across two entries hides none in the second.
+            while let Some(at) = bytes.get(from..).and_then(|rest| needle.find(rest)) {
+                from = from.saturating_add(at);
+                places.push(from);
+                from = from.saturating_add(1);
+            }
+        }
+        places.sort_unstable();
+        places
+    }
+
+    fn begins(&self, shape: u64, value: &[u8]) -> bool {
+        let Some(starts) = &self.starts else {
+            return true;
+        };
+        let shape = usize::try_from(shape).unwrap_or(usize::MAX);
+        let start = starts.get(shape).and_then(Option::as_ref);
+        start.is_some_and(|start| value.starts_with(start))
+    }
+}
+
+/// The bytes with which the packed form of a text begins. Of an odd number of digits the last one is left out.
+fn packed_start(start: &[u8], dashes: &[usize]) -> Option<Vec<u8>> {
+    let (mut bytes, mut high) = (Vec::new(), None);
+    for (at, byte) in start.iter().enumerate() {
+        if dashes.contains(&at) {
+            if *byte != b'-' {
+                return None;
+            }
+            continue;
+        }
+        let digit = digit(*byte)?;
+        match high.take() {
+            None => high = Some(digit << 4),
+            Some(high) => bytes.push(high | digit),
+        }
+    }
+    Some(bytes)
+}
+
+/// Digits of which a packed value has at least one whole byte, wherever they begin.
+const MIN_DIGITS: usize = 3;
+
+/// Bytes of which one is in every value that contains a text: the text, and its digits packed from the first or the second one on.
+fn needles_of(text: &str) -> Vec<memmem::Finder<'static>> {
+    let run = text.split('-').max_by_key(|run| run.len()).unwrap_or(text);
+    let is_packable = text
+        .bytes()
+        .all(|byte| byte == b'-' || digit(byte).is_some());
+    if text.is_empty() || (is_packable && run.len() < MIN_DIGITS) {
+        return Vec::new();
+    }
+    let mut needles = vec![text.as_bytes().to_vec()];
+    if is_packable {
+        let run = run.as_bytes();
+        let behind_first = run.get(1..).unwrap_or_default();
+        needles.extend([run, behind_first].map(|run| packed_start(run, &[]).unwrap_or_default()));
+    }
+    let finders = needles
+        .iter()
+        .map(|needle| memmem::Finder::new(needle).into_owned());
+    finders.collect()
 }
 
 /// How entries are chosen.
@@ -137,7 +241,7 @@ pub(super) enum Wanted<'w> {
     /// Those whose packed form is one of these.
     Exactly(Vec<Vec<u8>>),
     /// Those whose text is meant.
-    Meant(&'w dyn Fn(&str) -> bool),
+    Meant(Hints, &'w dyn Fn(&str) -> bool),
 }
 
 /// Hands over the records of the entries that are wanted. `None` if the entries are damaged.
@@ -149,6 +253,17 @@ pub(super) fn find(
 ) -> Option<()> {
     let mut record = first;
     let mut text = Vec::new();
+    let size = bytes.len();
+    let mut places = Vec::new();
+    if let Wanted::Meant(hints, _) = wanted
+        && !hints.needles.is_empty()
+    {
+        places = hints.places(bytes);
+        if places.is_empty() {
+            return Some(());
+        }
+    }
+    let mut places = places.into_iter().peekable();
     while !bytes.is_empty() {
         let distance = u32::try_from(read_number(&mut bytes)?).ok()?;
         record = record.checked_add(distance)?;
@@ -160,7 +275,16 @@ pub(super) fn find(
         bytes = rest;
         let is_wanted = match wanted {
             Wanted::Exactly(packed) => packed.iter().any(|packed| packed == entry),
-            Wanted::Meant(is_meant) => is_meant(unpack(header & 3, value, &mut text)?),
+            Wanted::Meant(hints, is_meant) => {
+                let end = size.saturating_sub(bytes.len());
+                let mut has_needle = hints.needles.is_empty();
+                while let Some(place) = places.next_if(|place| *place < end) {
+                    has_needle |= place >= end.saturating_sub(value.len());
+                }
+                has_needle
+                    && hints.begins(header & 3, value)
+                    && is_meant(unpack(header & 3, value, &mut text)?)
+            }
         };
         if is_wanted {
             take(record);
@@ -201,7 +325,19 @@ mod tests {
             let mut pattern = Vec::new();
             pack(value, &mut pattern);
             let is_meant = |text: &str| text == *value;
-            for wanted in [Wanted::Exactly(vec![pattern]), Wanted::Meant(&is_meant)] {
+            let ends = value.char_indices().map(|(at, _)| at).chain([value.len()]);
+            let globs = ends.flat_map(|end| {
+                let (start, rest) = value.split_at(end);
+                [
+                    format!("{start}*"),
+                    format!("*{rest}"),
+                    format!("*{start}*"),
+                ]
+            });
+            let meant = globs.map(|glob| Wanted::Meant(Hints::of(Some(&glob)), &is_meant));
+            let exactly = Wanted::Exactly(vec![pattern]);
+            let all = Wanted::Meant(Hints::default(), &is_meant);
+            for wanted in [exactly, all].into_iter().chain(meant) {
                 let mut found = Vec::new();
                 find(first, &bytes, &wanted, &mut |record| found.push(record)).unwrap();
                 assert_eq!(found, [record * 300], "{value}");
@@ -226,10 +362,23 @@ mod tests {
         let (first, bytes) = column.take().unwrap();
         let all = |_: &str| true;
         for end in 1..bytes.len() {
-            let found = find(first, &bytes[..end], &Wanted::Meant(&all), &mut |_| {});
+            let found = find(
+                first,
+                &bytes[..end],
+                &Wanted::Meant(Hints::default(), &all),
+                &mut |_| {},
+            );
             assert!(found.is_none() || end == 6, "{end}");
         }
         let endless = [0x80; 20];
-        assert!(find(0, &endless, &Wanted::Meant(&all), &mut |_| {}).is_none());
+        assert!(
+            find(
+                0,
+                &endless,
+                &Wanted::Meant(Hints::default(), &all),
+                &mut |_| {}
+            )
+            .is_none()
+        );
     }
 }

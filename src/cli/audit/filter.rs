@@ -115,11 +115,39 @@ impl Condition {
         longest.filter(|part| !part.is_empty() && self.test == Test::Is)
     }
 
+    /// The condition that a value is what this one excludes.
+    pub(super) fn negated(&self) -> Condition {
+        Condition {
+            test: Test::Is,
+            ..self.clone()
+        }
+    }
+
+    /// The parts between the `*` of each value.
+    pub(super) fn parts(&self) -> impl Iterator<Item = std::str::Split<'_, char>> {
+        self.values.iter().map(|glob| glob.split('*'))
+    }
+
+    /// The one glob that is meant, or must not be.
+    pub(super) fn glob(&self) -> Option<&str> {
+        match (self.test, self.values.as_slice()) {
+            (Test::Is | Test::IsNot, [glob]) => Some(glob),
+            _ => None,
+        }
+    }
+
+    /// What each value that is meant begins with; nothing, if numbers are compared.
+    pub(super) fn starts(&self) -> Vec<&str> {
+        match self.test {
+            Test::Is | Test::IsNot => self.parts().filter_map(|mut parts| parts.next()).collect(),
+            _ => vec![""],
+        }
+    }
+
     /// Whether a value meets the condition; of `!=`, whether it is one that must not be there.
     pub(super) fn accepts(&self, value: &str) -> bool {
         let compare = |test: fn(f64, f64) -> bool| {
-            let value: Option<f64> = value.parse().ok();
-            value
+            number_of(value)
                 .zip(self.number)
                 .is_some_and(|(value, wanted)| test(value, wanted))
         };
@@ -145,6 +173,21 @@ impl Condition {
     pub(super) fn exact(&self) -> Option<&[String]> {
         let is_exact = !self.values.iter().any(|value| value.contains('*'));
         (matches!(self.test, Test::Is | Test::IsNot) && is_exact).then_some(&self.values)
+    }
+}
+
+/// The number that a value is. Most are whole, and short enough for every digit to count.
+fn number_of(value: &str) -> Option<f64> {
+    let is_short = !value.is_empty() && value.len() <= 9;
+    let whole = is_short.then(|| {
+        value.bytes().try_fold(0_u32, |sum, byte| {
+            let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
+            sum.checked_mul(10)?.checked_add(u32::from(digit))
+        })
+    });
+    match whole.flatten() {
+        Some(whole) => Some(f64::from(whole)),
+        None => value.parse().ok(),
     }
 }
 
@@ -291,7 +334,7 @@ pub(super) fn written_time(time: jiff::Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
-fn read_condition(text: &str) -> Option<Condition> {
+pub(super) fn read_condition(text: &str) -> Option<Condition> {
     let signs = [
         ("!=", Test::IsNot),
         (">=", Test::AtLeast),

@@ -2,11 +2,11 @@
 //!
 //! `records` has the lines. `members` has, for each path and value of the records of a part, which records have it, as a Roaring bitmap:
 //! a query intersects bitmaps and reads the few lines that are left. The values of a path that has very many of them, such as a digest,
-//! are in `columns`. `files` says how far each file was read, and `ranges` which records are of it.
+//! are in `columns`. `trigrams` has the records in which a text of `content` can be. `files` says how far each file was read, and `ranges` which records are of it.
 
-use super::column::{self, Wanted};
+use super::column::{self, Hints, Wanted};
 use super::filter::{Condition, Filter, Reading, Test};
-use super::output;
+use super::{output, trigram};
 use roaring::RoaringBitmap;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Statement};
 use std::collections::{BTreeMap, HashSet};
@@ -15,12 +15,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Number of the layout. An index of another one has to be made anew.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 /// Identifies the file among SQLite databases: `AGix`.
 pub(super) const APPLICATION: i64 = 0x4147_6978;
 
-/// Members whose values only the lines have: they are as long as what was said.
+/// Members whose values only the lines have: they are as long as what was said. Bitmaps tell that they are there, and trigrams in which
+/// records a part of them can be.
 pub(super) const LINES_ONLY: &[&str] = &[
     "content.request.text",
     "content.request.args",
@@ -321,15 +322,19 @@ impl Index {
             });
         };
         let mut rest = Filter::default();
+        let mut excluded = Vec::new();
         for condition in &filter.conditions {
+            let is_text = LINES_ONLY.contains(&condition.path.as_str());
             if condition.path == "request_id"
                 && let (Test::Is, Some(ids)) = (condition.test, condition.exact())
             {
                 narrow(self.of_requests(ids)?);
-            } else if has_lines_only(condition) {
-                if condition.path != TIME && condition.test != Test::IsNot {
-                    narrow(self.of_condition(&Condition::is_there("content.form"))?);
-                }
+            } else if condition.path == TIME {
+                narrow(self.of_written_times(condition)?);
+            } else if is_text && condition.test == Test::IsNot {
+                excluded.push(condition.negated());
+            } else if is_text && condition.test != Test::IsThere {
+                narrow(self.of_text(condition)?);
                 rest.conditions.push(condition.clone());
             } else {
                 narrow(self.of_condition(condition)?);
@@ -338,7 +343,105 @@ impl Index {
         if filter.since.is_some() || filter.until.is_some() {
             narrow(self.of_times(filter)?);
         }
+        for condition in excluded {
+            let with_it = self.with_text(condition, records.as_ref())?;
+            let mut others = match records.take() {
+                Some(known) => known,
+                None => self.all()?,
+            };
+            // All of them are among the others, so that this takes them out.
+            others ^= with_it;
+            records = Some(others);
+        }
         Ok(Candidates { records, rest })
+    }
+
+    /// The records in which a text of `content` can meet a condition.
+    fn of_text(&self, condition: &Condition) -> Result<RoaringBitmap> {
+        let with_text = self.of_condition(&Condition::is_there(&condition.path))?;
+        if condition.test != Test::Is {
+            return Ok(with_text);
+        }
+        let mut find = self.database.prepare(OF_BUCKET)?;
+        let mut all = RoaringBitmap::new();
+        for parts in condition.parts() {
+            let wanted = trigram::wanted(parts);
+            if wanted.is_empty() {
+                return Ok(with_text);
+            }
+            for part in &self.parts {
+                let mut of_part: Option<RoaringBitmap> = None;
+                for bucket in &wanted {
+                    let mut rows = find.query((part, bucket))?;
+                    let records = match rows.next()? {
+                        Some(row) => bitmap_of(row, 0)?,
+                        None => RoaringBitmap::new(),
+                    };
+                    let left = match of_part.take() {
+                        Some(known) => known & records,
+                        None => records,
+                    };
+                    let is_found = left.is_empty();
+                    of_part = Some(left);
+                    if is_found {
+                        break;
+                    }
+                }
+                all |= of_part.unwrap_or_default();
+            }
+        }
+        Ok(all & with_text)
+    }
+
+    /// The records, among some or all, with a text that meets a condition.
+    fn with_text(
+        &self,
+        condition: Condition,
+        among: Option<&RoaringBitmap>,
+    ) -> Result<RoaringBitmap> {
+        let mut candidates = self.of_text(&condition)?;
+        if let Some(among) = among {
+            candidates &= among;
+        }
+        let filter = Filter {
+            conditions: vec![condition],
+            ..Filter::default()
+        };
+        let mut line_of = self.line_of()?;
+        let mut found = RoaringBitmap::new();
+        for n in candidates {
+            let mut rows = line_of.query([n])?;
+            if let Some(row) = rows.next()?
+                && is_meant(&filter, text_of(row)?)
+            {
+                found.insert(n);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The records whose time meets a condition on its text, such as `ts=2026-11-2*`.
+    fn of_written_times(&self, condition: &Condition) -> Result<RoaringBitmap> {
+        if condition.test == Test::IsThere {
+            return self.all();
+        }
+        let mut find = self.database.prepare(BY_TIME)?;
+        let mut records = RoaringBitmap::new();
+        for start in condition.starts() {
+            let mut rows = find.query((start, format!("{start}{END}")))?;
+            while let Some(row) = rows.next()? {
+                if condition.accepts(text_of(row)?) {
+                    records.insert(row.get(1)?);
+                }
+            }
+        }
+        if condition.test == Test::IsNot {
+            let mut others = self.all()?;
+            // As above.
+            others ^= records;
+            return Ok(others);
+        }
+        Ok(records)
     }
 
     fn of_requests(&self, ids: &[String]) -> Result<RoaringBitmap> {
@@ -407,7 +510,7 @@ impl Index {
         let is_meant = |value: &str| condition.accepts(value);
         let wanted = match condition.exact() {
             Some(values) => Wanted::Exactly(values.iter().map(|value| packed(value)).collect()),
-            None => Wanted::Meant(&is_meant),
+            None => Wanted::Meant(Hints::of(condition.glob()), &is_meant),
         };
         for range in ranges_of(condition) {
             let mut rows = find.query(range)?;
@@ -463,6 +566,12 @@ impl Index {
     }
 }
 
+/// The records of a bucket of trigrams.
+const OF_BUCKET: &str = "SELECT records FROM trigrams WHERE part = ?1 AND bucket = ?2";
+
+/// The times of a range, and their records.
+const BY_TIME: &str = "SELECT ts, n FROM records WHERE ts >= ?1 AND ts < ?2";
+
 /// Behind every time.
 const END: &str = "~";
 
@@ -474,11 +583,6 @@ fn ranges_of(condition: &Condition) -> Vec<(String, String)> {
         ranges.push((format!("{path}."), format!("{path}/")));
     }
     ranges
-}
-
-/// Whether only lines tell what a condition asks for.
-fn has_lines_only(condition: &Condition) -> bool {
-    condition.path == TIME || LINES_ONLY.contains(&condition.path.as_str())
 }
 
 fn is_meant(rest: &Filter, line: &str) -> bool {
@@ -517,4 +621,203 @@ fn bitmap_of(row: &rusqlite::Row<'_>, column: usize) -> Result<RoaringBitmap> {
 /// The text in the first column.
 fn text_of<'r>(row: &'r rusqlite::Row<'_>) -> Result<&'r str> {
     Ok(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::filter::read_condition;
+    use super::super::index_writer::IndexWriter;
+    use super::*;
+
+    /// Numbers that look random and are the same in each run (xorshift).
+    struct Random(u64);
+
+    impl Random {
+        fn below(&mut self, end: u64) -> u64 {
+            for shift in [13, 7, 17] {
+                self.0 ^= match shift {
+                    7 => self.0 >> shift,
+                    _ => self.0 << shift,
+                };
+            }
+            self.0 % end
+        }
+
+        fn of<'w>(&mut self, words: &[&'w str]) -> &'w str {
+            words[usize::try_from(self.below(words.len() as u64)).unwrap()]
+        }
+    }
+
+    const WORDS: &[&str] = &[
+        "order", "refund", "Jane", "naïve", "♥♥", "a\"b", "x\ny", "4711", "4712", "ab", "",
+        "[EMAIL]", "\u{202e}",
+    ];
+
+    fn text(random: &mut Random) -> String {
+        let words = (0..random.below(5)).map(|_| random.of(WORDS));
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    fn record(n: u64, random: &mut Random) -> String {
+        let id = random.below(u64::MAX);
+        let mut record = serde_json::json!({
+            "v": 1,
+            "ts": format!("2026-11-{:02}T{:02}:00:00.000Z", 1 + n % 20, n % 24),
+            "request_id": format!("{id:08x}-ec1d-7da0-a6eb-8c9ebd69fe29"),
+            "chain": {"seq": n, "mac": format!("{id:064x}")},
+            "decision": random.of(&["allow", "deny"]),
+        });
+        if random.below(3) > 0 {
+            record["content"] = serde_json::json!({
+                "form": "full",
+                "request": [{"event": "message", "text": text(random)}, {"event": "message", "text": text(random)}],
+            });
+            if random.below(2) == 0 {
+                record["content"]["response"] =
+                    serde_json::json!([{"event": "tool_call", "args": text(random)}]);
+            }
+        }
+        record.to_string()
+    }
+
+    /// An index of these lines, written in several runs.
+    fn index(folder: &tempfile::TempDir, lines: &[String]) -> Index {
+        let file = folder.path().join("audit.db");
+        for (run, lines) in lines.chunks(lines.len() / 5).enumerate() {
+            let mut writer = match run {
+                0 => IndexWriter::create(&file).unwrap(),
+                _ => IndexWriter::append(&file).unwrap(),
+            };
+            for line in lines {
+                assert!(writer.add(line.as_bytes()).unwrap());
+            }
+            writer.finish().unwrap();
+        }
+        Index::open(file.to_str().unwrap()).unwrap()
+    }
+
+    fn condition(random: &mut Random) -> String {
+        let path = random.of(&[
+            "content.request.text",
+            "content.request.text",
+            "content.response.args",
+            "content.response.text",
+            "content",
+            "request_id",
+            "chain.mac",
+            "chain.seq",
+            "ts",
+            "decision",
+        ]);
+        let value = match path {
+            "request_id" | "chain.mac" => format!("{:x}", random.below(4096)),
+            "chain.seq" => random.below(400).to_string(),
+            "ts" => format!("2026-11-{:02}", 1 + random.below(20)),
+            "decision" => random.of(&["allow", "de", "y"]).to_owned(),
+            _ => text(random),
+        };
+        let sign = random.of(&["=", "=", "=", "!=", ">"]);
+        match (random.below(8), value.parse::<f64>()) {
+            (0, _) => path.to_owned(),
+            (1, _) => format!("{path}={value}"),
+            (_, Err(_)) if sign == ">" => format!("{path}=*{value}"),
+            (_, Ok(_)) if sign == ">" => format!("{path}>{value}"),
+            (2, _) => format!("{path}{sign}{value}*"),
+            (3, _) => format!("{path}{sign}*{value}"),
+            (4, _) => format!("{path}{sign}{value}*{value}"),
+            _ => format!("{path}{sign}*{value}*"),
+        }
+    }
+
+    #[test]
+    fn random_queries_find_what_a_scan_of_the_lines_finds() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut random = Random(0x9E37_79B9_7F4A_7C15);
+        let lines: Vec<String> = (0..400).map(|n| record(n, &mut random)).collect();
+        let index = index(&folder, &lines);
+        let mut narrowed = 0;
+        for _ in 0..800 {
+            let texts: Vec<String> = (0..=random.below(2))
+                .map(|_| condition(&mut random))
+                .collect();
+            let conditions = texts.iter().map(|text| read_condition(text).unwrap());
+            let filter = Filter {
+                conditions: conditions.collect(),
+                ..Filter::default()
+            };
+            let is_meant =
+                |line: &&String| matches!(filter.accepts(line.as_bytes()), Reading::Meant(_));
+            let expected: Vec<&String> = lines.iter().filter(is_meant).collect();
+            let mut found = Vec::new();
+            index
+                .each(&filter, &mut |line| {
+                    found.push(line.to_owned());
+                    ControlFlow::Continue(())
+                })
+                .unwrap();
+            assert!(found.iter().eq(expected.iter().copied()), "{texts:?}");
+            let newest = index.newest(&filter, 7).unwrap();
+            assert_eq!(newest.lines.len(), expected.len().min(7), "{texts:?}");
+            narrowed += usize::from(!found.is_empty() && found.len() < 100);
+        }
+        assert!(narrowed > 100, "{narrowed}");
+    }
+
+    #[test]
+    fn a_text_of_content_is_found_without_reading_the_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let line = |n: u64| {
+            format!(
+                r#"{{"ts":"2026-11-22T09:00:00.000Z","content":{{"form":"full","request":[{{"event":"message","text":"Refund order {n} of jane, please"}}]}}}}"#
+            )
+        };
+        let lines: Vec<String> = (10_000..13_000).map(line).collect();
+        let index = index(&folder, &lines);
+        let candidates = |text: &str| {
+            let filter = Filter {
+                conditions: vec![read_condition(text).unwrap()],
+                ..Filter::default()
+            };
+            index.candidates(&filter).unwrap()
+        };
+        for (condition, most) in [
+            ("content.request.text=*order 12345 of*", 3),
+            ("content.request.text=Refund*order 10007*", 3),
+            ("content.request.text=*jahn*", 0),
+            ("content.request.text!=*order 1*", 0),
+            ("content.response.text=*order*", 0),
+        ] {
+            let records = candidates(condition).records.unwrap().len();
+            assert!(records <= most, "{condition}: {records}");
+        }
+        let all = candidates("content.request.text=*, please");
+        assert_eq!(all.records.unwrap().len(), 3_000);
+        // Nothing is read to say that the text is there, or is not.
+        for condition in ["content.request.text", "content.request.text!=*order 1*"] {
+            assert!(candidates(condition).rest.conditions.is_empty());
+        }
+    }
+
+    #[test]
+    fn conditions_on_texts_and_times_search_and_never_scan() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut random = Random(1);
+        let lines: Vec<String> = (0..10).map(|n| record(n, &mut random)).collect();
+        let index = index(&folder, &lines);
+        let plan = |query: &str| -> String {
+            let explain = format!("EXPLAIN QUERY PLAN {query}");
+            let plan = index
+                .database
+                .query_row(&explain, ["1", "2"], |row| row.get(3));
+            plan.unwrap()
+        };
+        assert_eq!(
+            plan(OF_BUCKET),
+            "SEARCH trigrams USING PRIMARY KEY (part=? AND bucket=?)"
+        );
+        assert_eq!(
+            plan(BY_TIME),
+            "SEARCH records USING COVERING INDEX by_time (ts>? AND ts<?)"
+        );
+    }
 }

@@ -4,6 +4,7 @@ use super::column::Column;
 use super::index::{APPLICATION, IndexError, LINES_ONLY, TIME, VERSION, hour};
 use super::indexed_files::{IndexedFile, Mark};
 use super::members::visit;
+use super::trigram::{self, Trigrams};
 use roaring::RoaringBitmap;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 use std::collections::{HashMap, HashSet};
@@ -46,6 +47,7 @@ pub(super) struct IndexWriter {
     database: Connection,
     paths: HashMap<String, Values>,
     columns: HashMap<String, Column>,
+    trigrams: Trigrams,
     /// The number of the part, and its first record.
     part: u32,
     first: u32,
@@ -62,9 +64,11 @@ impl IndexWriter {
              PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};
              BEGIN;
              CREATE TABLE records (n INTEGER PRIMARY KEY, ts TEXT NOT NULL, request_id TEXT, line TEXT NOT NULL);
-             CREATE TABLE parts (part INTEGER PRIMARY KEY, first INTEGER NOT NULL, records INTEGER NOT NULL);
+             CREATE TABLE parts (part INTEGER PRIMARY KEY, first INTEGER NOT NULL, records INTEGER NOT NULL, trigrams INTEGER NOT NULL);
              CREATE TABLE members (part INTEGER NOT NULL, path TEXT NOT NULL, value TEXT NOT NULL, records BLOB NOT NULL,
                                    PRIMARY KEY (part, path, value)) WITHOUT ROWID;
+             CREATE TABLE trigrams (part INTEGER NOT NULL, bucket INTEGER NOT NULL, records BLOB NOT NULL,
+                                    PRIMARY KEY (part, bucket)) WITHOUT ROWID;
              CREATE TABLE columns (path TEXT NOT NULL, first INTEGER NOT NULL, entries BLOB NOT NULL,
                                    PRIMARY KEY (path, first)) WITHOUT ROWID;
              CREATE TABLE files (id INTEGER PRIMARY KEY, name TEXT NOT NULL, device INTEGER NOT NULL, inode INTEGER NOT NULL,
@@ -96,6 +100,7 @@ impl IndexWriter {
             database,
             paths: HashMap::new(),
             columns: HashMap::new(),
+            trigrams: Trigrams::default(),
             part,
             first: next,
             next,
@@ -134,12 +139,16 @@ impl IndexWriter {
         // Whole hours are a member: most of a time range is answered by them.
         self.note(TIME, hour(&time), n);
         visit(line, &mut |path, value| {
-            if path != TIME && !LINES_ONLY.contains(&path) {
+            if LINES_ONLY.contains(&path) {
+                self.trigrams.add(n, value);
+                // That there is a text is a member, and the text is none.
+                self.note(path, "", n);
+            } else if path != TIME {
                 self.note(path, value, n);
             }
         });
         let size = self.next.saturating_sub(self.first);
-        if size >= PART {
+        if size >= PART || self.trigrams.entries() >= trigram::MAX_ENTRIES {
             self.end_part()?;
         } else if size.checked_rem(CHUNK) == Some(0) {
             self.write_columns()?;
@@ -213,10 +222,21 @@ impl IndexWriter {
             }
         }
         drop(insert);
+        let mut insert = self
+            .database
+            .prepare_cached("INSERT INTO trigrams VALUES (?1, ?2, ?3)")?;
+        let entries = self.trigrams.entries().cast_signed();
+        for (bucket, mut records) in self.trigrams.take() {
+            bytes.clear();
+            records.optimize();
+            records.serialize_into(&mut bytes)?;
+            insert.execute(params![self.part, bucket, bytes])?;
+        }
+        drop(insert);
         if size > 0 {
             self.database
-                .prepare_cached("INSERT INTO parts VALUES (?1, ?2, ?3)")?
-                .execute(params![self.part, self.first, size])?;
+                .prepare_cached("INSERT INTO parts VALUES (?1, ?2, ?3, ?4)")?
+                .execute(params![self.part, self.first, size, entries])?;
             self.part = self.part.saturating_add(1);
         }
         self.begin_part();
@@ -227,18 +247,18 @@ impl IndexWriter {
     fn take_back_small_parts(&mut self) -> Result<()> {
         self.write_columns()?;
         while self.next > self.first {
-            let last =
-                self.database
-                    .query_row("SELECT max(part), first, records FROM parts", [], |row| {
-                        Ok((row.get::<_, Option<u32>>(0)?, row.get(1)?, row.get(2)?))
-                    });
-            let (part, first, size) = match last {
-                Ok((Some(part), Some(first), Some(size))) => (part, first, size),
-                Ok(_) => break,
-                Err(error) => return Err(error.into()),
-            };
+            let mut find = self.database.prepare_cached(
+                "SELECT part, first, records, trigrams FROM parts ORDER BY part DESC LIMIT 1",
+            )?;
+            let mut rows = find.query([])?;
+            let Some(row) = rows.next()? else { break };
+            let (part, first, size): (u32, u32, u32) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let entries = row.get::<_, i64>(3)?.cast_unsigned();
+            drop(rows);
+            drop(find);
             let mine = self.next.saturating_sub(self.first);
-            if size > mine || mine.saturating_add(size) > PART {
+            let entries = entries.saturating_add(self.trigrams.entries());
+            if size > mine || mine.saturating_add(size) > PART || entries > trigram::MAX_ENTRIES {
                 break;
             }
             self.take_back(part)?;
@@ -262,8 +282,21 @@ impl IndexWriter {
         }
         drop(rows);
         drop(find);
+        let mut find = self
+            .database
+            .prepare_cached("SELECT bucket, records FROM trigrams WHERE part = ?1")?;
+        let mut rows = find.query([part])?;
+        while let Some(row) = rows.next()? {
+            let bytes = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
+            let records =
+                RoaringBitmap::deserialize_from(bytes).map_err(|_| IndexError::Damaged)?;
+            self.trigrams.merge(row.get(0)?, records);
+        }
+        drop(rows);
+        drop(find);
         for statement in [
             "DELETE FROM members WHERE part = ?1",
+            "DELETE FROM trigrams WHERE part = ?1",
             "DELETE FROM parts WHERE part = ?1",
         ] {
             self.database.prepare_cached(statement)?.execute([part])?;

@@ -18,6 +18,7 @@ mod report;
 mod source;
 mod summary;
 mod trail;
+mod trigram;
 mod verify;
 mod violations;
 
