@@ -63,9 +63,15 @@ impl fmt::Display for CheckpointError {
             CheckpointError::Malformed => {
                 "this is no checkpoint; `agentguard audit checkpoint` writes one"
             }
-            CheckpointError::OtherVersion => "the checkpoint is of a later version of agentguard",
-            CheckpointError::OtherKey => "the checkpoint was signed by another key",
-            CheckpointError::BadSignature => "the checkpoint was changed: its signature is wrong",
+            CheckpointError::OtherVersion => {
+                "the checkpoint is of a later version of agentguard: verify it with that one"
+            }
+            CheckpointError::OtherKey => {
+                "the checkpoint was signed by another key: give its public half with --checkpoint-key"
+            }
+            CheckpointError::BadSignature => {
+                "the checkpoint was changed, because its signature is wrong: take it from where it was kept"
+            }
         })
     }
 }

@@ -34,8 +34,8 @@ pub(super) struct Doctor {
 impl Doctor {
     pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
         let (name, document) = self.document()?;
-        let mut proxy = Proxy::read(&document, &read_resource)
-            .map_err(|what| output::print_error(&format!("{name}: {what}")))?;
+        let mut proxy =
+            Proxy::read(&document, &read_resource).map_err(|what| not_envoys(&name, &what))?;
         self.keep_listeners(&name, &mut proxy)?;
         let examination = examine(&proxy);
         if json {
@@ -78,18 +78,17 @@ impl Doctor {
 
     /// The configuration, and what messages call it.
     fn document(&self) -> Result<(String, Value), Failed> {
-        let failed = |name: &str, what: String| output::print_error(&format!("{name}: {what}"));
         if let Some(url) = &self.admin {
-            let document = parsed(&fetch(url)?).map_err(|what| failed(url, what))?;
+            let document = parsed(&fetch(url)?).map_err(|what| not_envoys(url, &what))?;
             return Ok((url.clone(), document));
         }
         let mut whole = Value::Null;
         for name in &self.files {
             let bytes = output::read_at_most(name, MAX_BYTES)
-                .map_err(|what| failed(name, format!("can't be read: {what}")))?;
+                .map_err(|what| output::print_unread(name, &what))?;
             merge(
                 &mut whole,
-                parsed(&bytes).map_err(|what| failed(name, what))?,
+                parsed(&bytes).map_err(|what| not_envoys(name, &what))?,
             );
         }
         Ok((self.files.join(" "), whole))
@@ -108,9 +107,10 @@ impl Doctor {
                 let hint = hint
                     .map(|near| format!("; did you mean {near}?"))
                     .unwrap_or_default();
-                return Err(output::print_error(&format!(
-                    "{name} has no listener {wanted}{hint}"
-                )));
+                return Err(output::print_coded(
+                    codes::AG9012,
+                    &format!("--listener {wanted}: {name} has no such listener{hint}"),
+                ));
             }
         }
         if !self.listener.is_empty() {
@@ -118,6 +118,11 @@ impl Doctor {
         }
         Ok(())
     }
+}
+
+/// Says that a document is no configuration.
+fn not_envoys(name: &str, what: &str) -> Failed {
+    output::print_coded(codes::AG9013, &format!("{name}: {what}"))
 }
 
 /// Merges a configuration into another one, as Envoy does: lists are appended, members of objects merged.
@@ -149,9 +154,12 @@ fn read_resource(path: &str) -> Option<Value> {
 /// Fetches the configuration dump of a running Envoy.
 fn fetch(url: &str) -> Result<Vec<u8>, Failed> {
     let failed = |what: String| {
-        output::print_error(&format!(
-            "{url}: {what}; write the address of Envoy's admin interface: http://127.0.0.1:9901"
-        ))
+        output::print_coded(
+            codes::AG9010,
+            &format!(
+                "{url}: {what}; write the address of Envoy's admin interface: http://127.0.0.1:9901"
+            ),
+        )
     };
     let base = url.trim_end_matches('/');
     let mut response = ureq::get(format!("{base}/config_dump"))

@@ -45,10 +45,13 @@ pub(super) fn run(
     let version = source.policy()?.version.clone();
     let records = audit::records_of_request(files, request_id)?;
     if records.is_empty() {
-        return Err(output::print_error(&format!(
-            "no record has the request id {}",
-            output::visible(request_id)
-        )));
+        return Err(output::print_coded(
+            codes::AG9014,
+            &format!(
+                "no record has the request id {}; is the file of that time named?",
+                output::visible(request_id)
+            ),
+        ));
     }
     for record in records {
         let Ok(record) = serde_json::from_str::<Value>(&record) else {

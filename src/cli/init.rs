@@ -105,11 +105,7 @@ impl Init {
     pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
         let files = self.files()?;
         let failed = |path: &Path, error: &std::io::Error| {
-            output::print_error(&format!(
-                "{} can't be written: {}",
-                path.display(),
-                output::unwritable(error)
-            ))
+            output::print_unwritten(&path.display().to_string(), &output::unwritable(error))
         };
         let paths: Vec<PathBuf> = files
             .iter()

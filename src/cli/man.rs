@@ -18,12 +18,7 @@ impl ManPages {
         match &self.output {
             Some(folder) => std::fs::create_dir_all(folder)
                 .and_then(|()| generate_to(command, folder))
-                .map_err(|error| {
-                    output::print_error(&format!(
-                        "{folder} can't be written: {}",
-                        output::unwritable(&error)
-                    ))
-                })?,
+                .map_err(|error| output::print_unwritten(folder, &output::unwritable(&error)))?,
             None => {
                 let mut page = Vec::new();
                 Man::new(command)

@@ -1,6 +1,7 @@
 //! Output, and input of files named on the command line.
 
 use super::{Failed, audit};
+use crate::diag::codes;
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 
@@ -35,13 +36,27 @@ pub(super) fn print_error(message: &str) -> Failed {
     Failed
 }
 
+/// Prints an error message with its code: `agentguard: AG9011: audit.db can't be written: …`.
+pub(super) fn print_coded(code: &str, message: &str) -> Failed {
+    print_error(&format!("{code}: {message}"))
+}
+
+/// Prints that a file can't be read.
+pub(super) fn print_unread(name: &str, why: &str) -> Failed {
+    print_coded(codes::AG9010, &format!("{name} can't be read: {why}"))
+}
+
+/// Prints that a file can't be written.
+pub(super) fn print_unwritten(name: &str, why: &str) -> Failed {
+    print_coded(codes::AG9011, &format!("{name} can't be written: {why}"))
+}
+
 /// Maximum bytes of a file that is read completely. Endless files (`/dev/zero`) are rejected.
 const MAX_FILE_BYTES: usize = 1 << 30;
 
 /// Reads a file, or standard input for `-`.
 pub(super) fn read(name: &str) -> Result<Vec<u8>, Failed> {
-    read_at_most(name, MAX_FILE_BYTES)
-        .map_err(|what| print_error(&format!("{name} can't be read: {what}")))
+    read_at_most(name, MAX_FILE_BYTES).map_err(|what| print_unread(name, &what))
 }
 
 /// Why a file can't be read, and what to do.
@@ -110,9 +125,7 @@ fn take_at_most(input: &mut dyn Read, most: usize) -> Result<Vec<u8>, String> {
 /// keeps its permissions; a device or a pipe is written to directly.
 pub(super) fn replace_file(name: &str, contents: &[u8]) -> Result<(), Failed> {
     let path = Path::new(name);
-    let failed = |error: std::io::Error| {
-        print_error(&format!("{name} can't be written: {}", unwritable(&error)))
-    };
+    let failed = |error: std::io::Error| print_unwritten(name, &unwritable(&error));
     let existing = std::fs::metadata(path).ok();
     if existing
         .as_ref()
@@ -153,7 +166,7 @@ pub(super) fn read_lines(name: &str) -> Result<Vec<u8>, Failed> {
     let mut bytes = content
         .map_err(|error| unreadable(&error))
         .and_then(|mut content| take_at_most(content.as_mut(), MAX_FILE_BYTES))
-        .map_err(|what| print_error(&format!("{name} can't be read: {what}")))?;
+        .map_err(|what| print_unread(name, &what))?;
     if bytes.starts_with(BYTE_ORDER_MARK) {
         bytes.drain(..BYTE_ORDER_MARK.len());
     }

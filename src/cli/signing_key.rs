@@ -72,12 +72,14 @@ fn write_secret(name: &str, contents: &[u8]) -> Result<(), Failed> {
         .open(name)
         .and_then(|mut file| file.write_all(contents).and_then(|()| file.sync_all()))
         .map_err(|error| {
-            output::print_error(&match error.kind() {
-                ErrorKind::AlreadyExists => format!(
-                    "{name} exists, and may be the only copy of a key: it is not replaced. Write to another file with \
-                     --output FILE, or move this one away"
-                ),
-                _ => format!("{name} can't be written: {}", output::unwritable(&error)),
-            })
+            let why = match error.kind() {
+                ErrorKind::AlreadyExists => {
+                    "it exists, and may be the only copy of a key. Write to another file with --output FILE, or move \
+                     this one away"
+                        .to_owned()
+                }
+                _ => output::unwritable(&error),
+            };
+            output::print_unwritten(name, &why)
         })
 }

@@ -40,7 +40,7 @@ impl Source {
     /// Reads a file without compiling it.
     pub(super) fn read(name: &str) -> Result<Source, Failed> {
         let bytes = output::read_at_most(name, MAX_DOCUMENT)
-            .map_err(|what| output::print_error(&format!("{name} can't be read: {what}")))?;
+            .map_err(|what| output::print_unread(name, &what))?;
         Ok(Source::of_bytes(name, &bytes))
     }
 

@@ -255,6 +255,16 @@ codes! {
         "The counters of a limit could not be read or written in Envoy's shared data, and the request was denied, because a limit never lets pass what it could not count. Check that no other Wasm plugin with the same `vm_id` writes keys that begin with `agentguard.limits`."
     AG9006 503 "panic in the native module"
         "The filter's native module panicked and denied the exchange; the other exchanges went on. Envoy's log has the panic's place: report it. The exchange has no audit line."
+    AG9010 0 "a file or an address that can't be read"
+        "The command can't read what it was told to read: the file is not there, is a folder, belongs to another user or is damaged, or nothing answers at the address. The message says which of these, and what to do."
+    AG9011 0 "a file that can't be written"
+        "The command can't write or delete this file. The message says why: its folder is missing, another user owns it, the disk is full, or something else is there. What was there before is unchanged."
+    AG9012 0 "an option that has no meaning so"
+        "The value of an option can't be understood, or does not fit to the files that are named. The message has the forms that it can have; `agentguard help COMMAND` has examples."
+    AG9013 0 "a file of another kind"
+        "The file can be read, and is not what this place asks for: no key, no checkpoint, no heads, no index of this version, no configuration of Envoy. The message says what writes such a file."
+    AG9014 0 "nothing was done"
+        "There is nothing that the command could answer, sign or delete: no record is meant, the trail has faults, or another process is writing just now. Nothing was changed."
 }
 
 /// Returns the code with this id; `None` if there is none.

@@ -151,7 +151,7 @@ fn a_trail_goes_on_behind_its_heads() {
         (code, said.as_str()),
         (
             Some(2),
-            "agentguard: old: these are no heads of --write-heads, and no checkpoint\n"
+            "agentguard: AG9013: old: these are no heads, and no checkpoint; `audit verify --write-heads` and `audit checkpoint` write them\n"
         )
     );
 }
@@ -311,13 +311,13 @@ fn a_checkpoint_shows_what_was_changed_or_cut_before_it() {
         (code, said.as_str()),
         (
             Some(2),
-            "agentguard: monday: the checkpoint was signed by another key\n"
+            "agentguard: AG9013: monday: the checkpoint was signed by another key: give its public half with --checkpoint-key\n"
         )
     );
     let (code, said) = folder.tells(&sign);
     assert_eq!(code, Some(1));
     assert!(
-        said.ends_with("agentguard: the trail has faults: nothing was signed\n"),
+        said.ends_with("agentguard: AG9014: the trail has faults: nothing was signed. Mend what is named above first\n"),
         "{said}"
     );
 }
@@ -663,7 +663,10 @@ fn explain_leads_from_a_record_to_the_rule_and_its_text() {
     let (code, said) = explain(&base, "r-99");
     assert_eq!(
         (code, said.as_str()),
-        (Some(2), "agentguard: no record has the request id r-99\n")
+        (
+            Some(2),
+            "agentguard: AG9014: no record has the request id r-99; is the file of that time named?\n"
+        )
     );
     let json = run(&[
         "--json",
@@ -859,6 +862,15 @@ fn what_is_wrong_with_files_and_options_is_said_with_its_place_and_what_to_do() 
         vec!["report", &cut, "--rule", "none"],
         vec!["index", &cut, "--db", &nowhere],
         vec!["prune", &gone, "--older-than", "1d", "--heads", &nowhere],
+        vec!["prune", &log, "--older-than", "old", "--heads", &nowhere],
+        vec!["prune", "-", "--older-than", "1d", "--heads", &nowhere],
+        vec!["verify", &log, "--key", "secret"],
+        vec!["verify", &log, "--key", "env:AGENTGUARD_NOT_SET"],
+        vec!["verify", &log, "--heads", &log],
+        vec!["verify", &log, "--checkpoint", &log],
+        vec!["verify", &log, "--checkpoint-key", "ed25519:x"],
+        vec!["query", &log, "--since", "yesterday"],
+        vec!["report", &log, "--prices", "policies/getting-started.yaml"],
     ] {
         let (code, said) = folder.tells(&[&["audit"][..], &arguments].concat());
         let shown = arguments.join(" ").replace(&format!("{inside}/"), "");
@@ -866,5 +878,9 @@ fn what_is_wrong_with_files_and_options_is_said_with_its_place_and_what_to_do() 
         let said = said.replace(&inside, "FOLDER");
         told += &format!("$ audit {shown}\n{said}-> {}\n", code.unwrap());
     }
+    let mut errors = told
+        .lines()
+        .filter_map(|line| line.strip_prefix("agentguard: "));
+    assert!(errors.all(|error| error.starts_with("AG901")), "{told}");
     insta::assert_snapshot!("audit_at_night", told);
 }

@@ -289,20 +289,20 @@ fn what_is_no_index_is_left_alone() {
     };
     assert_eq!(
         tells(&log),
-        "agentguard: audit.jsonl can't be written: it exists and is no index; name another file\n"
+        "agentguard: AG9011: audit.jsonl can't be written: it exists and is no index; name another file\n"
     );
     let foreign = logs.path("other.db");
     let sqlite = b"SQLite format 3\0and nothing more";
     std::fs::write(&foreign, sqlite).unwrap();
     assert_eq!(
         tells(&foreign),
-        "agentguard: other.db can't be written: the index is damaged; delete it and make it anew with `agentguard audit index`\n"
+        "agentguard: AG9013: other.db can't be written: the index is damaged; delete it and make it anew with `agentguard audit index`\n"
     );
     assert_eq!(std::fs::read(&foreign).unwrap(), sqlite);
     let nowhere = logs.path("gone/audit.db");
     assert_eq!(
         tells(&nowhere),
-        "agentguard: gone/audit.db can't be written: the folder does not exist\n"
+        "agentguard: AG9011: gone/audit.db can't be written: its folder does not exist; make it first\n"
     );
     let folder = logs.folder.0.to_str().unwrap().to_owned();
     let said = tells(&folder);
@@ -318,7 +318,7 @@ fn what_is_no_index_is_left_alone() {
     lock.lock().unwrap();
     assert_eq!(
         tells(&logs.db),
-        "agentguard: audit.db can't be written: another `agentguard audit index` is writing it; try again\n"
+        "agentguard: AG9014: audit.db can't be written: another `agentguard audit index` is writing it; try again\n"
     );
 }
 
@@ -359,14 +359,14 @@ fn an_auditor_reads_an_index_that_only_its_owner_may_write() {
     assert_eq!(code, Some(2), "{said}");
     assert!(
         said.to_lowercase()
-            .starts_with("agentguard: audit.db can't be written: permission denied")
+            .starts_with("agentguard: ag9011: audit.db can't be written: permission denied")
     );
     mode(&logs.db, 0o000);
     assert_eq!(
         says(&query),
         (
             Some(2),
-            "agentguard: audit.db can't be read: permission denied; run this as a user who may read it\n"
+            "agentguard: AG9010: audit.db can't be read: permission denied; run this as a user who may read it\n"
                 .to_owned()
         )
     );

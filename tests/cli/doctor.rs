@@ -380,12 +380,23 @@ fn doctor_says_what_it_cannot_read() {
         assert_eq!(output.status.code(), Some(2));
         String::from_utf8(output.stderr).unwrap()
     };
-    assert!(error(&["/nowhere.yaml"], b"").contains("/nowhere.yaml: can't be read"));
-    assert!(error(&["-"], b"{").starts_with("agentguard: -: "));
+    assert_eq!(
+        error(&["/nowhere.yaml"], b""),
+        "agentguard: AG9010: /nowhere.yaml can't be read: there is no such file; is the path right?\n"
+    );
+    assert!(error(&["-"], b"{").starts_with("agentguard: AG9013: -: "));
     assert!(error(&["-"], b"{}").contains("neither a configuration dump"));
-    assert!(error(&["--admin", "http://127.0.0.1:1"], b"").contains("http://127.0.0.1:9901"));
+    let nobody = error(&["--admin", "http://127.0.0.1:1"], b"");
+    assert!(
+        nobody.starts_with("agentguard: AG9010: http://127.0.0.1:1: "),
+        "{nobody}"
+    );
+    assert!(nobody.contains("http://127.0.0.1:9901"), "{nobody}");
     let config = shipped(&[]).to_string();
     let told = error(&["-", "--listener", "agent"], config.as_bytes());
-    assert!(told.contains("did you mean agents?"), "{told}");
+    assert_eq!(
+        told,
+        "agentguard: AG9012: --listener agent: - has no such listener; did you mean agents?\n"
+    );
     assert!(root().is_dir());
 }

@@ -13,12 +13,13 @@ page, which is written from the code (`UPDATE_DOCS=1 cargo test --test pages`).
 |---|---|
 | in a denial: the header `x-agentguard-code` and the error's `agentguard.code` | read its section, then the request's audit event (`request_id`) |
 | in an audit event: `code`, and `coverage.reasons` | read its section |
+| before an error of the command: `agentguard: AG9011: audit.db can't be written: …` | the message says what to do |
 | in Envoy's log: `agentguard: … AG1017 …` | the policy or the configuration is wrong: `agentguard validate --for envoy POLICY` |
 | nowhere: something doesn't work as it should | `agentguard doctor --admin http://127.0.0.1:9901` examines a running Envoy, `agentguard doctor envoy.yaml` a file |
 ";
 
 /// The families of codes, by their first digits.
-const FAMILIES: [(&str, &str); 8] = [
+const FAMILIES: [(&str, &str); 9] = [
     ("AG10", "The policy is invalid"),
     ("AG11", "Warnings of lint"),
     ("AG2", "Content that can't be inspected"),
@@ -26,7 +27,8 @@ const FAMILIES: [(&str, &str); 8] = [
     ("AG4", "Identity"),
     ("AG5", "Limits"),
     ("AG60", "Envoy's configuration: findings of doctor"),
-    ("AG9", "Faults of the filter"),
+    ("AG900", "Faults of the filter"),
+    ("AG901", "Files and options of the command"),
 ];
 
 #[test]

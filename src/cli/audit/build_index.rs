@@ -11,6 +11,7 @@ use super::lines::{Lines, fault_of};
 use super::source::{is_no_exchange, note_others, status};
 use super::trail::{Files, counted};
 use crate::audit::{Fault, Place};
+use crate::diag::codes;
 use clap::Args;
 use serde_json::json;
 use std::fs::{File, TryLockError};
@@ -64,7 +65,7 @@ impl BuildIndex {
             true => self.write_anew(path, is_new, &plan, &mut progress),
             false => add(path, &plan, &mut progress),
         }
-        .map_err(|error| self.failed(&error.to_string()))?;
+        .map_err(|error| self.failed_at(&error))?;
         if progress.others > 0 {
             note_others(progress.others);
         }
@@ -91,7 +92,14 @@ impl BuildIndex {
     }
 
     fn failed(&self, what: &str) -> Failed {
-        output::print_error(&format!("{} can't be written: {what}", self.db))
+        output::print_unwritten(&self.db, what)
+    }
+
+    fn failed_at(&self, error: &IndexError) -> Failed {
+        output::print_coded(
+            error.code().unwrap_or(codes::AG9011),
+            &format!("{} can't be written: {error}", self.db),
+        )
     }
 
     /// Whether an index can be there. Nothing is written before.
@@ -103,7 +111,7 @@ impl BuildIndex {
                 "it exists and is no index; name another file"
             }
             Err(_) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
-                "the folder does not exist"
+                "its folder does not exist; make it first"
             }
             _ => return Ok(()),
         };
@@ -122,9 +130,13 @@ impl BuildIndex {
         match file.try_lock() {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => {
-                Err(self.failed("another `agentguard audit index` is writing it; try again"))
+                let what = "another `agentguard audit index` is writing it; try again";
+                Err(output::print_coded(
+                    codes::AG9014,
+                    &format!("{} can't be written: {what}", self.db),
+                ))
             }
-            Err(TryLockError::Error(error)) => Err(self.failed(&error.to_string())),
+            Err(TryLockError::Error(error)) => Err(self.failed(&output::unwritable(&error))),
         }
     }
 
@@ -142,7 +154,7 @@ impl BuildIndex {
                 ));
                 return Ok(None);
             }
-            Err(error) => return Err(self.failed(&error.to_string())),
+            Err(error) => return Err(self.failed_at(&error)),
         }
         // Nobody knows what of a pipe was read before.
         let is_pipe = |name: &String| !std::fs::metadata(name).is_ok_and(|file| file.is_file());
@@ -151,7 +163,7 @@ impl BuildIndex {
         }
         indexed_files(path)
             .map(Some)
-            .map_err(|error| self.failed(&error.to_string()))
+            .map_err(|error| self.failed_at(&error))
     }
 
     fn tell(&self, plan: &Plan) {

@@ -3,6 +3,7 @@
 use super::super::{ExitStatus, Failed, output};
 use super::trail::{Files, read_checkpoint_keys, read_heads, read_keys};
 use crate::audit::{Checkpoint, CheckpointKey, Verifier};
+use crate::diag::codes;
 use clap::Args;
 
 /// Arguments of `audit checkpoint`.
@@ -50,12 +51,16 @@ impl WriteCheckpoint {
                 true => files.print_faults_as_json(&report),
                 false => files.print_faults(&report),
             }
-            output::print_error("the trail has faults: nothing was signed");
+            output::print_coded(
+                codes::AG9014,
+                "the trail has faults: nothing was signed. Mend what is named above first",
+            );
             return Ok(ExitStatus::Found);
         }
         if report.heads.is_empty() {
-            return Err(output::print_error(
-                "there is no record in these files: nothing was signed",
+            return Err(output::print_coded(
+                codes::AG9014,
+                "there is no record in these files: nothing was signed. Name the files that Envoy's access log writes",
             ));
         }
         if report.unchecked_macs > 0 {
@@ -82,8 +87,11 @@ impl WriteCheckpoint {
 pub(super) fn read_signing_key(file: &str) -> Result<CheckpointKey, Failed> {
     let text = output::read(file)?;
     CheckpointKey::from_file(&String::from_utf8_lossy(&text)).ok_or_else(|| {
-        output::print_error(&format!(
-            "{file}: this is no key of checkpoints; `agentguard keygen --checkpoint` makes one"
-        ))
+        output::print_coded(
+            codes::AG9013,
+            &format!(
+                "{file}: this is no key of checkpoints; `agentguard keygen --checkpoint` makes one"
+            ),
+        )
     })
 }

@@ -3,6 +3,7 @@
 use super::super::{Failed, output};
 use super::members::{MODEL, visit};
 use crate::audit::{MEMBERS, Member, Shape};
+use crate::diag::codes;
 use crate::diag::nearest;
 use clap::Args;
 use memchr::memmem;
@@ -216,7 +217,7 @@ impl FilterOptions {
             match text {
             None => Ok(None),
             Some(text) => read_time(text, now).map(Some).ok_or_else(|| {
-                output::print_error(&format!(
+                output::print_coded(codes::AG9012, &format!(
                     "--{name} {text}: write `90m`, `24h`, `7d`, `2026-11-22`, or `2026-11-22T09:00:00Z`"
                 ))
             }),
@@ -241,7 +242,7 @@ impl FilterOptions {
         }
         for text in &self.conditions {
             let condition = read_condition(text).ok_or_else(|| {
-                output::print_error(&format!(
+                output::print_coded(codes::AG9012, &format!(
                     "--where {text}: write a path, or a path, one sign and a value: `status>=500`, `findings.email`, `host!=api.openai.com`"
                 ))
             })?;

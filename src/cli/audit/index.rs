@@ -7,6 +7,7 @@
 use super::column::{self, Hints, Wanted};
 use super::filter::{Condition, Filter, Reading, Test};
 use super::{output, trigram};
+use crate::diag::codes;
 use roaring::RoaringBitmap;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Statement};
 use std::collections::{BTreeMap, HashSet};
@@ -52,6 +53,24 @@ pub(super) enum IndexError {
     Busy,
     /// It has too many records for one index.
     Full,
+}
+
+impl IndexError {
+    /// The code, if it is not that of a file that can't be read or written.
+    pub(super) fn code(&self) -> Option<&'static str> {
+        match self {
+            IndexError::Foreign | IndexError::OtherVersion | IndexError::Damaged => {
+                Some(codes::AG9013)
+            }
+            IndexError::Busy => Some(codes::AG9014),
+            IndexError::Database(error) => match error.sqlite_error_code()? {
+                ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Some(codes::AG9014),
+                ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt => Some(codes::AG9013),
+                _ => None,
+            },
+            IndexError::File(_) | IndexError::Full => None,
+        }
+    }
 }
 
 impl From<rusqlite::Error> for IndexError {

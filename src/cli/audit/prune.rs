@@ -10,6 +10,7 @@ use super::lines::{Lines, fault_of};
 use super::members::visit;
 use super::trail::{Files, counted, heads_as_json, read_checkpoint_keys, read_heads, read_keys};
 use crate::audit::{ChainId, Checkpoint, Fault, Head, Place, Report, Verifier};
+use crate::diag::codes;
 use clap::Args;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -66,18 +67,30 @@ type Heads = BTreeMap<ChainId, Head>;
 impl Prune {
     pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
         let age = read_duration(&self.older_than).ok_or_else(|| {
-            output::print_error(&format!(
-                "--older-than {}: write `90d`, `12w` or `24h`",
-                self.older_than
-            ))
+            output::print_coded(
+                codes::AG9012,
+                &format!(
+                    "--older-than {}: write `90d`, `12w` or `24h`",
+                    self.older_than
+                ),
+            )
         })?;
         let limit = jiff::Timestamp::now()
             .checked_sub(age)
             .map(written_time)
-            .map_err(|_| output::print_error("--older-than: that is before all times"))?;
+            .map_err(|_| {
+                output::print_coded(
+                    codes::AG9012,
+                    &format!(
+                        "--older-than {}: that is before all times; write `90d`",
+                        self.older_than
+                    ),
+                )
+            })?;
         if self.files.iter().any(|name| name == output::STDIN) {
-            return Err(output::print_error(
-                "standard input can't be deleted: name files",
+            return Err(output::print_coded(
+                codes::AG9012,
+                "-: standard input can't be deleted; name files",
             ));
         }
         let keys = read_keys(&self.key)?;
@@ -93,7 +106,8 @@ impl Prune {
         let seen = read_and_date(&files, &mut whole);
         let report = whole.finish();
         if !self.force && self.has_faults(&files, &report, json) {
-            output::print_error(
+            output::print_coded(
+                codes::AG9014,
                 "the trail has faults: nothing was deleted. Mend it, or keep a copy and delete with --force",
             );
             return Ok(ExitStatus::Found);
@@ -114,7 +128,8 @@ impl Prune {
         let is_sound = !self.has_faults(&old_files, &deleted, json)
             && !self.has_faults(&kept_files, &verifier.finish(), json);
         if !self.force && !is_sound {
-            output::print_error(
+            output::print_coded(
+                codes::AG9014,
                 "without the old files the rest could not be verified (do they overlap with newer ones?): nothing was deleted",
             );
             return Ok(ExitStatus::Found);
@@ -131,10 +146,10 @@ impl Prune {
                     continue;
                 }
                 std::fs::remove_file(name).map_err(|error| {
-                    output::print_error(&format!(
-                        "{name} can't be deleted: {}",
-                        output::unwritable(&error)
-                    ))
+                    output::print_coded(
+                        codes::AG9011,
+                        &format!("{name} can't be deleted: {}", output::unwritable(&error)),
+                    )
                 })?;
             }
             deleted = deleted.saturating_add(1);

@@ -258,7 +258,7 @@ impl Export {
         }
         match written.and_then(|()| out.finish()) {
             Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(
-                output::print_error(&format!("the export can't be written: {error}")),
+                output::print_unwritten("the export", &output::unwritable(&error)),
             ),
             _ => Ok(status(unread)),
         }

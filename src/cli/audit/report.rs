@@ -10,6 +10,7 @@ use super::page;
 use super::source::{Source, status};
 use super::summary::{Cell, Section, Summary};
 use super::violations::{SECTION, Violation, Violations};
+use crate::diag::codes;
 use crate::policy::Prices;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
@@ -109,9 +110,10 @@ fn read_prices(policy: &str) -> Result<Vec<Prices>, Failed> {
         .filter(|prices| *prices != Prices::default())
         .collect();
     match prices.is_empty() {
-        true => Err(output::print_error(&format!(
-            "--prices {policy}: none of its limits has `prices`"
-        ))),
+        true => Err(output::print_coded(
+            codes::AG9013,
+            &format!("--prices {policy}: none of its limits has `prices`; name a policy that has"),
+        )),
         false => Ok(prices),
     }
 }

@@ -5,6 +5,7 @@ use super::filter::{Filter, Reading};
 use super::index::{Found, Index, IndexError};
 use super::lines::Line;
 use super::trail::Files;
+use crate::diag::codes;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::ControlFlow;
@@ -24,7 +25,8 @@ impl Source {
             ([name], true) => Index::open(name)
                 .map(|index| Source::Index(name.clone(), index))
                 .map_err(|error| failed(name, &error)),
-            (_, true) => Err(output::print_error(
+            (_, true) => Err(output::print_coded(
+                codes::AG9012,
                 "name one index, or files: an index has the records of its files already",
             )),
         }
@@ -78,7 +80,10 @@ impl Source {
 }
 
 fn failed(name: &str, error: &IndexError) -> Failed {
-    output::print_error(&format!("{name}: {error}"))
+    output::print_coded(
+        error.code().unwrap_or(codes::AG9010),
+        &format!("{name}: {error}"),
+    )
 }
 
 /// Reads the records of files. What can't be read is said, and the rest is read. Returns the number of files that could not be read to

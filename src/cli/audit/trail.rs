@@ -6,6 +6,7 @@ use crate::audit::{
     ChainId, ChainKey, Checkpoint, CheckpointVerifier, Fault, Head, Place, Report, Verifier,
     parse_chain_id,
 };
+use crate::diag::codes;
 use crate::wire::hex;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,7 +38,7 @@ impl Files {
                     Err(error) => Some(output::unreadable(&error)),
                 };
                 if let Some(problem) = problem {
-                    output::print_error(&format!("{name} can't be read: {problem}"));
+                    output::print_unread(name, &problem);
                     is_wrong = true;
                     continue;
                 }
@@ -146,7 +147,14 @@ fn read_key(source: &str) -> Result<ChainKey, Failed> {
             reason = "the key of the chain is in the environment, as for the filter"
         )]
         Some(("env", name)) => std::env::var(name)
-            .map_err(|_| output::print_error(&format!("--key {source}: the variable is not set")))?
+            .map_err(|_| {
+                output::print_coded(
+                    codes::AG9012,
+                    &format!(
+                        "--key {source}: the variable is not set; set it, or write `file:PATH`"
+                    ),
+                )
+            })?
             .into_bytes(),
         Some(("file", path)) => {
             let mut bytes = output::read(path)?;
@@ -160,13 +168,18 @@ fn read_key(source: &str) -> Result<ChainKey, Failed> {
             bytes
         }
         _ => {
-            return Err(output::print_error(
+            return Err(output::print_coded(
+                codes::AG9012,
                 "--key: write `env:NAME` or `file:PATH`",
             ));
         }
     };
-    ChainKey::new(&bytes)
-        .ok_or_else(|| output::print_error(&format!("--key {source}: the key is empty")))
+    ChainKey::new(&bytes).ok_or_else(|| {
+        output::print_coded(
+            codes::AG9012,
+            &format!("--key {source}: the key is empty; give the one that the filter has"),
+        )
+    })
 }
 
 /// Heads as `--write-heads` writes them.
@@ -184,9 +197,12 @@ pub(super) fn read_heads(
 ) -> Result<BTreeMap<ChainId, Head>, Failed> {
     let text = output::read(file)?;
     let wrong = || {
-        output::print_error(&format!(
-            "{file}: these are no heads of --write-heads, and no checkpoint"
-        ))
+        output::print_coded(
+            codes::AG9013,
+            &format!(
+                "{file}: these are no heads, and no checkpoint; `audit verify --write-heads` and `audit checkpoint` write them"
+            ),
+        )
     };
     let members: BTreeMap<String, Value> = serde_json::from_slice(&text).map_err(|_| wrong())?;
     if members.contains_key("kind") {
@@ -205,12 +221,16 @@ pub(super) fn read_checkpoint(
     keys: &[CheckpointVerifier],
 ) -> Result<Checkpoint, Failed> {
     if keys.is_empty() {
-        return Err(output::print_error(&format!(
-            "{file} is a checkpoint: give the public key that verifies it with --checkpoint-key ed25519:…"
-        )));
+        return Err(output::print_coded(
+            codes::AG9012,
+            &format!(
+                "{file} is a checkpoint: give the public key that verifies it with --checkpoint-key ed25519:…"
+            ),
+        ));
     }
     let text = String::from_utf8_lossy(&output::read(file)?).into_owned();
-    Checkpoint::read(&text, keys).map_err(|error| output::print_error(&format!("{file}: {error}")))
+    Checkpoint::read(&text, keys)
+        .map_err(|error| output::print_coded(codes::AG9013, &format!("{file}: {error}")))
 }
 
 /// Reads public keys: `ed25519:…`, or a file with one.
@@ -221,7 +241,7 @@ pub(super) fn read_checkpoint_keys(sources: &[String]) -> Result<Vec<CheckpointV
             false => String::from_utf8_lossy(&output::read(source)?).into_owned(),
         };
         CheckpointVerifier::parse(text.trim()).ok_or_else(|| {
-            output::print_error(&format!(
+            output::print_coded(codes::AG9012, &format!(
                 "--checkpoint-key {source}: this is no public key; `agentguard keygen --checkpoint` prints one: ed25519:…"
             ))
         })
