@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 /// The lines of a chain.
-fn trail(records: usize) -> Vec<String> {
+pub(super) fn trail(records: usize) -> Vec<String> {
     let policy = "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: { name: test }\nrequire: none\n\
                   defaults: { action: allow }\n";
     let policy = load(&parse_yaml(policy).unwrap()).policy.unwrap();
@@ -65,7 +65,7 @@ impl Drop for Folder {
     }
 }
 
-fn lines(lines: &[String]) -> Vec<u8> {
+pub(super) fn lines(lines: &[String]) -> Vec<u8> {
     lines
         .iter()
         .map(|line| format!("{line}\n"))

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 const POLICY: &str = "policies/getting-started.yaml";
 
 /// What `build --bootstrap` writes.
-fn shipped(options: &[&str]) -> Value {
+pub(super) fn shipped(options: &[&str]) -> Value {
     let fixed = ["build", POLICY, "--for", "envoy", "--bootstrap"];
     let built = run(&[&fixed, options].concat());
     assert_eq!(built.status.code(), Some(0));

@@ -5,6 +5,7 @@ mod approve;
 mod audit;
 mod audit_index;
 mod author;
+mod compliance;
 mod console_blocks;
 mod doctor;
 mod identity;

@@ -81,16 +81,23 @@ fn stream() -> Answer {
 
 /// Routes with timeouts; the rest is as in every other test.
 fn routes() -> Value {
-    let route = |header: &str, route: Value| {
+    let with = |header: &str, action: &str, route: Value| {
         json!({
             "match": {"prefix": "/", "headers": [{"name": header, "present_match": true}]},
-            "route": route,
+            action: route,
         })
     };
+    let route = |header: &str, route: Value| with(header, "route", route);
     json!({"route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [
         route("x-test-timeout", json!({"cluster": "provider", "timeout": "0.3s"})),
         route("x-test-idle", json!({"cluster": "provider", "timeout": "0s", "idle_timeout": "0.3s"})),
         route("x-test-no-endpoint", json!({"cluster": "nowhere", "timeout": "0s"})),
+        route("x-test-duration", json!({"cluster": "provider", "timeout": "0s",
+            "max_stream_duration": {"max_stream_duration": "0.3s"}})),
+        route("x-test-try", json!({"cluster": "provider", "timeout": "0s",
+            "retry_policy": {"retry_on": "connect-failure", "per_try_timeout": "0.3s"}})),
+        with("x-test-direct", "direct_response", json!({"status": 418})),
+        with("x-test-redirect", "redirect", json!({"host_redirect": "elsewhere.example"})),
         {"match": {"prefix": "/v1/", "headers": [
             {"name": "x-test-no-route", "present_match": true, "invert_match": true},
         ]}, "route": {"cluster": "provider", "timeout": "0s"}},
@@ -294,6 +301,10 @@ fn every_end_by_envoy_is_recorded_with_its_reason(version: Version) {
             ("x-test-no-route", None, 404, "route_not_found"),
             ("x-test-no-endpoint", None, 503, "no_healthy_upstream"),
             ("x-test-nothing", Some(Answer::none()), 503, reset),
+            ("x-test-duration", Some(late()), 504, "max_duration_timeout"),
+            ("x-test-try", Some(late()), 504, "upstream_per_try_timeout"),
+            ("x-test-direct", None, 418, "direct_response"),
+            ("x-test-redirect", None, 301, "direct_response"),
         ] {
             case(header, || {
                 let since = Instant::now();
@@ -415,6 +426,22 @@ fn every_broken_stream_is_recorded_with_its_reason(version: Version) {
             left,
             &["request:incomplete"],
         );
+
+        // The client stops sending.
+        let since = Instant::now();
+        let upload = site.begin(http, &request.header("x-test-idle", "1"));
+        upload.send(b"{\"model\":");
+        let response = upload.answered().expect("Envoy's answer").rest();
+        assert_eq!(response.status, 408);
+        let record = next(site, since, 408);
+        let slow = Some("stream_idle_timeout");
+        // Of such an exchange only Envoy's own answer was evaluated, if the filter reads answers at all.
+        let decision = match record["events"].is_object() {
+            true => "allow",
+            false => "not_evaluated",
+        };
+        check(&record, decision, None, slow, &["request:incomplete"]);
+        assert_eq!(record["coverage"]["level"], "none");
     });
 }
 
