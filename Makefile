@@ -56,7 +56,7 @@ envoy-of = $(VENV)/envoy-$(1)/bin/envoy
 node-of  = $(VENV)/node-$(1)/nodejs/bin/node
 
 .DEFAULT_GOAL := help
-.PHONY: help run site wasm native faulty-native build quick-wasm quick-build lint test test-unit test-envoy test-native test-boundary test-clients test-observability pictures test-mesh test-sessions test-go test-collector bench bench-exchange bench-detect bench-read bench-decide counts size dist test-dist clean check-rust check-python check-curl
+.PHONY: help run site wasm native faulty-native build quick-wasm quick-build lint test test-unit test-envoy test-native test-boundary test-clients test-observability pictures test-mesh test-sessions soak test-go test-collector bench bench-exchange bench-detect bench-read bench-decide counts size dist test-dist clean check-rust check-python check-curl
 .DELETE_ON_ERROR:
 
 help: ## Lists the targets
@@ -175,6 +175,11 @@ test-mesh: $(if $(QUICK),quick-wasm,wasm) faulty-native envoys ratelimit mesh ##
 test-sessions: $(if $(QUICK),quick-wasm,wasm) envoy ## A hundred thousand live sessions in one Envoy: memory and evictions
 	@$(IN_ENVOY) \
 	$(STEP) 'Testing live sessions' cargo test --quiet --test envoy -- --ignored live_sessions
+
+# MINUTES=30; HOST=native runs the native module.
+soak: $(if $(filter native,$(HOST)),native,$(if $(QUICK),quick-wasm,wasm)) envoy ## Half an hour of mixed traffic while policies change: memory, records, chains and counts; MINUTES=5, HOST=native
+	@$(IN_ENVOY) AGENTGUARD_SOAK_MINUTES=$(or $(MINUTES),30) $(if $(filter native,$(HOST)),AGENTGUARD_HOST=native AGENTGUARD_NATIVE=$(NATIVE)) \
+	$(STEP) 'Soaking for $(or $(MINUTES),30) minutes' cargo test --quiet --test envoy -- --ignored --nocapture soak
 
 # The same tests with the native module in the place of the Wasm one, and those of what only it has. The examples are for
 # Wasm, and only a VM traps; Envoy before 1.40 does not tell it how an exchange ended.

@@ -89,6 +89,7 @@ mod sdk_streams;
 mod several;
 mod signed;
 mod sinks;
+mod soak;
 mod tenants;
 mod tools;
 mod traffic;

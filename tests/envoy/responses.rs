@@ -20,7 +20,8 @@ in_both_envoys![
     a_call_that_needs_an_approval_is_not_made,
 ];
 
-fn no_delete() -> Value {
+/// A rule against a tool.
+pub(crate) fn no_delete() -> Value {
     json!({
         "id": "no-delete",
         "match": {"tool": "delete_customer"},
