@@ -56,7 +56,7 @@ envoy-of = $(VENV)/envoy-$(1)/bin/envoy
 node-of  = $(VENV)/node-$(1)/nodejs/bin/node
 
 .DEFAULT_GOAL := help
-.PHONY: help run site wasm native faulty-native build quick-wasm quick-build lint test test-unit test-envoy test-native test-boundary test-clients test-observability pictures test-mesh test-sessions soak test-go test-collector bench bench-exchange bench-detect bench-read bench-decide counts size dist test-dist clean check-rust check-python check-curl
+.PHONY: help run site wasm native faulty-native build quick-wasm quick-build lint generated test test-unit test-envoy test-native test-boundary test-clients test-observability pictures test-mesh test-sessions soak test-go test-collector bench bench-exchange bench-detect bench-read bench-decide counts size dist test-dist clean check-rust check-python check-curl
 .DELETE_ON_ERROR:
 
 help: ## Lists the targets
@@ -139,6 +139,12 @@ lint: check-rust ## Formatting, and clippy over both halves
 
 test: test-unit test-envoy size counts ## Everything: the core alone, then in the newest and the oldest Envoy
 	@printf '\nAll tests passed: the core, and the filter in Envoy %s and %s.\n' $(ENVOY_NEWEST) $(ENVOY_OLDEST)
+
+# What tests compare with the code: pages, schemas, golden files, snapshots.
+generated: check-rust ## Writes everything anew that is made from the code, for `git diff` to show
+	@UPDATE_DOCS=1 GOLDEN_WRITE=1 INSTA_UPDATE=always \
+	$(STEP) 'Writing what is made from the code' \
+	  cargo test --quiet --no-fail-fast --test coverage --test detect --test policy --test pages --test traffic --test cli
 
 test-unit: check-rust ## Tests that need nothing but Rust
 	@$(STEP) 'Building the tests of the core' cargo test --workspace --no-run

@@ -269,6 +269,29 @@ fn every_detector_is_in_the_list() {
     assert!(detectors > 100, "{detectors}");
 }
 
+/// `PLACEHOLDER` names in a path are left out, and so are paths without the folder at the top.
+#[test]
+fn every_place_that_contributors_are_told_of_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut seen = 0;
+    for page in ["CONTRIBUTING.md", "AGENTS.md", "docs/architecture.md"] {
+        let text = std::fs::read_to_string(root.join(page)).unwrap();
+        let quoted = text.split('`').skip(1).step_by(2);
+        let places = quoted.filter(|place| {
+            ["src/", "tests/", "benches/", "tools/", "docs/", "native/"]
+                .iter()
+                .any(|folder| place.starts_with(folder))
+                && !place.contains(|c: char| c.is_whitespace() || "*{<".contains(c))
+                && !["NAME", "FAMILY"].iter().any(|name| place.contains(name))
+        });
+        for place in places {
+            assert!(root.join(place).exists(), "{page} names `{place}`");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 25, "only {seen} places are named");
+}
+
 #[test]
 fn only_the_host_names_the_sdk() {
     for file in files(&source()) {

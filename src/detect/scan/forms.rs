@@ -2,7 +2,8 @@
 //!
 //! In a form, `9` is a digit, `A` a capital letter, `a` any letter, `X` a digit or capital letter, `x` a digit or any
 //! letter. An optional separator stands for several forms, each with the same separator throughout: `~` none, space
-//! or hyphen; `%` these or a dot; `_` none or a space; `^` none or a hyphen. Every other character stands for itself.
+//! or hyphen; `%` these or a dot; `_` none or a space; `^` none or a hyphen. The [`MARKS`] stand for themselves. There is
+//! no symbol for one letter: `DE` is `AA`, and the validator compares it.
 //!
 //! A form with `?` in front is so common that it counts only after one of its detector's context words. The walk
 //! skips it without calling the validator, unless the policy asks for findings of low confidence. A form with `!` in
@@ -524,6 +525,7 @@ fn expand(pattern: &str) -> Vec<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::detect::scan::anchor::Anchor;
 
     fn fits(forms: &'static [&'static str], text: &str) -> Vec<u8> {
         let table = FormTable::new(&[Forms {
@@ -548,6 +550,27 @@ mod tests {
         assert_eq!(fits(FORMS, "A-1"), [3]);
         assert!(fits(FORMS, "A.1").is_empty());
         assert!(fits(FORMS, "A").is_empty());
+    }
+
+    #[test]
+    fn every_form_is_made_of_symbols_and_marks() {
+        for detector in crate::detect::DETECTORS {
+            for anchor in detector.anchors {
+                let Anchor::Forms(patterns, _) = anchor else {
+                    continue;
+                };
+                for pattern in *patterns {
+                    let form = pattern.trim_start_matches(['?', '!']);
+                    let other = |byte: &u8| !b"9AaXx~%_^".contains(byte) && !MARKS.contains(byte);
+                    let wrong: Vec<char> = form.bytes().filter(other).map(char::from).collect();
+                    assert!(
+                        wrong.is_empty(),
+                        "{}: `{pattern}` can't hold {wrong:?}",
+                        detector.name
+                    );
+                }
+            }
+        }
     }
 
     #[test]
