@@ -56,7 +56,7 @@ envoy-of = $(VENV)/envoy-$(1)/bin/envoy
 node-of  = $(VENV)/node-$(1)/nodejs/bin/node
 
 .DEFAULT_GOAL := help
-.PHONY: help run site wasm native faulty-native build quick-wasm quick-build lint generated test test-unit test-envoy test-native test-boundary test-clients test-observability pictures test-mesh test-sessions soak test-go test-collector bench bench-exchange bench-detect bench-read bench-decide counts size dist test-dist clean check-rust check-python check-curl
+.PHONY: help run site wasm native faulty-native build quick-wasm quick-build lint generated test test-unit test-envoy test-native test-boundary test-clients test-observability pictures test-mesh test-sessions soak test-go test-collector bench bench-exchange bench-detect bench-read bench-decide bench-trail counts size dist test-dist clean check-rust check-python check-curl
 .DELETE_ON_ERROR:
 
 help: ## Lists the targets
@@ -333,6 +333,9 @@ bench-read: check-rust v8-read ## What reading costs for each byte, protocol by 
 	@cargo bench --quiet --bench read
 	@printf '\nIn V8\n'
 	@$(call in-v8,read)
+
+bench-trail: build check-python ## How fast trails are verified, indexed and searched: 5 million records, 14 GB in target/bench/trail
+	@$(PYTHON) benches/trail.py $(TARGET)/release/agentguard $(TARGET)/bench/trail
 
 bench-decide: check-rust v8-decide ## How long compiling a policy and one decision by it take
 	@printf '\nDecisions, natively\n'

@@ -1,4 +1,4 @@
-"""Measures `agentguard audit index`, `query` and `report` on a trail of any size.
+"""Measures `agentguard audit verify`, `index` and `query` on a trail of any size.
 
     python3 benches/trail.py target/release/agentguard FOLDER [RECORDS [CONTENT]]
 
@@ -6,12 +6,14 @@ One record in CONTENT has content; 50 if it is not given. FOLDER keeps the trail
 """
 
 import hashlib
+import hmac
 import os
 import random
 import subprocess
 import sys
 import time
 
+KEY = "a key of no one's, for benchmarks"
 TOOLS = [f"{server}/{verb}" for server in ("github", "crm", "mail", "shop") for verb in ("get", "list", "create", "delete", "send")]
 MODELS = ["gpt-4o", "gpt-4o-mini", "o3", "claude-sonnet-4-5", "gemini-2.5-pro"]
 DAYS = 30
@@ -35,7 +37,6 @@ def records(count, content_each):
         at = start + n * DAYS * 86_400_000 // count
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at // 1000)) + f".{at % 1000:03}Z"
         chain = chains[n % 4]
-        mac = hashlib.sha256(f"{n}".encode()).hexdigest()
         head = ',"start":true' if chain[1] == 0 else ""
         ident = f"{rand.getrandbits(128):032x}"
         request = f"{ident[:8]}-{ident[8:12]}-{ident[12:16]}-{ident[16:20]}-{ident[20:]}"
@@ -48,8 +49,8 @@ def records(count, content_each):
             if n % content_each == 0
             else ""
         )
-        yield (
-            f'{{"v":1,"ts":"{stamp}","request_id":"{request}","chain":{{"id":"{chain[0]}","seq":{chain[1]},"prev":"{chain[2]}"{head},"mac":"{mac}"}},'
+        line = (
+            f'{{"v":1,"ts":"{stamp}","request_id":"{request}","chain":{{"id":"{chain[0]}","seq":{chain[1]},"prev":"{chain[2]}"{head}}},'
             f'"traceparent":"00-{rand.getrandbits(128):032x}-{rand.getrandbits(64):016x}-01",'
             f'"policy":{{"name":"support","version":"sha256:{1 + n * 5 // count:064x}","mode":"enforce"}},'
             f'"principal":{{"id":"user-{rand.randrange(50_000)}","agent":"agent-{agent}","tenant":"tenant-{agent % 20}","via":"key"}},'
@@ -60,7 +61,9 @@ def records(count, content_each):
             f'"usage":{{"input_tokens":{rand.randrange(20_000)},"output_tokens":{rand.randrange(3_000)}}},'
             f'"limits":[{{"id":"daily","used":{rand.randrange(10**6)},"max":1000000,"session":"{rand.getrandbits(96):024x}"}}],'
             f'"duration_ms":{rand.randrange(60_000)},"timing":{{"inspect_us":{rand.randrange(3_000)},"held_us":{rand.randrange(100_000)}}},{content}'
-        ).rstrip(",") + "}\n"
+        ).rstrip(",") + "}"
+        mac = hmac.new(KEY.encode(), line.encode(), hashlib.sha256).hexdigest()
+        yield line.replace("}", f',"mac":"{mac}"}}', 1) + "\n"
         chain[1] += 1
         chain[2] = mac
 
@@ -95,13 +98,17 @@ def main():
     if os.path.exists(index):
         os.remove(index)
     size = os.path.getsize(log)
+    os.environ["AUDIT_KEY"] = KEY
+    took, _ = best([command, "audit", "verify", log, "--key", "env:AUDIT_KEY"])
+    print(f"verify: {took:.2f} s, {size / took / 1e6:.0f} MB/s")
     took, _ = best([command, "audit", "index", log, "--db", index], 1)
     print(f"index: {took:.1f} s, {os.path.getsize(index) / size:.2f} of the trail's {size / 1e9:.2f} GB")
     took, said = best([command, "audit", "index", log, "--db", index])
     print(f"index again, nothing new: {took:.2f} s ({said})")
-    with open(log, "a", encoding="utf-8") as out:
+    more = f"{name}-more.jsonl"
+    with open(more, "w", encoding="utf-8") as out:
         out.writelines(records(1_000, content_each))
-    took, said = best([command, "audit", "index", log, "--db", index], 1)
+    took, said = best([command, "audit", "index", log, more, "--db", index], 1)
     print(f"index again, 1000 new: {took:.2f} s ({said})")
     conditions = [
         ["--request-id", value("request_id")],
