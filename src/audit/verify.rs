@@ -64,6 +64,8 @@ pub struct Head {
 pub enum Fault {
     /// A line that is no record.
     NoRecord(Place),
+    /// A record of another version of agentguard.
+    OtherVersion(Place),
     /// The last line of a file ends in the middle of a record.
     Truncated(Place),
     /// The compressed data of a file ends early.
@@ -252,6 +254,7 @@ impl Verifier {
         let is_whole = || is_complete || serde_json::from_slice::<IgnoredAny>(line).is_ok();
         let Some(link) = Link::parse(line).filter(|_| is_whole()) else {
             self.fault(match is_complete {
+                true if is_of_other_version(line) => Fault::OtherVersion(at),
                 true => Fault::NoRecord(at),
                 false => Fault::Truncated(at),
             });
@@ -438,6 +441,14 @@ impl Verifier {
     }
 }
 
+/// Whether a line begins like a record of another version: `{"v":2,`.
+fn is_of_other_version(line: &[u8]) -> bool {
+    let version = line.strip_prefix(b"{\"v\":");
+    version.is_some_and(|rest| {
+        rest.first().is_some_and(u8::is_ascii_digit) && !rest.starts_with(b"1,")
+    })
+}
+
 /// The predecessor of a chain's first record.
 const NO_PREDECESSOR_BYTES: RecordDigest = [0; 32];
 
@@ -534,6 +545,7 @@ impl Fault {
     pub fn place(&self) -> Option<Place> {
         match self {
             Fault::NoRecord(at)
+            | Fault::OtherVersion(at)
             | Fault::Truncated(at)
             | Fault::TruncatedFile(at)
             | Fault::Changed(at)
@@ -552,6 +564,7 @@ impl Fault {
     pub fn word(&self) -> &'static str {
         match self {
             Fault::NoRecord(_) => "no_record",
+            Fault::OtherVersion(_) => "other_version",
             Fault::Truncated(_) | Fault::TruncatedFile(_) => "truncated",
             Fault::Unreadable { .. } => "unreadable",
             Fault::Changed(_) => "changed",
@@ -569,6 +582,10 @@ impl Fault {
     pub fn describe(&self, name: &dyn Fn(Place) -> String) -> String {
         match self {
             Fault::NoRecord(_) => "this line is no audit record".to_owned(),
+            Fault::OtherVersion(_) => {
+                "the record is of another version of agentguard, or was changed: verify it with that version"
+                    .to_owned()
+            }
             Fault::Truncated(_) => {
                 "the file ends in the middle of a record: it was cut off, or is being written just \
                                     now"

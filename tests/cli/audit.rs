@@ -830,6 +830,14 @@ fn what_is_wrong_with_files_and_options_is_said_with_its_place_and_what_to_do() 
     let whole = gzip(&lines(&recorded()));
     let cut = folder.write("cut.gz", whole.split_at(whole.len() / 2).0);
     let empty = folder.write("empty", b"");
+    let sealed = String::from_utf8(lines(&trail(1))).unwrap();
+    let later = sealed.replacen(r#"{"v":1,"#, r#"{"v":2,"#, 1);
+    let later = folder.write("later.jsonl", later.as_bytes());
+    let fastest = ruzstd::encoding::CompressionLevel::Fastest;
+    let mut noisy = ruzstd::encoding::compress_to_vec(sealed.as_bytes(), fastest);
+    noisy.extend_from_slice(b"not zstd");
+    let noisy = folder.write("noisy.zst", &noisy);
+    let index = folder.write("audit.db", b"SQLite format 3\0");
     let gone = folder.0.join("gone").to_str().unwrap().to_owned();
     let nowhere = folder.0.join("no/file").to_str().unwrap().to_owned();
     let inside = folder.0.to_str().unwrap().to_owned();
@@ -869,6 +877,9 @@ fn what_is_wrong_with_files_and_options_is_said_with_its_place_and_what_to_do() 
         vec!["verify", &log, "--heads", &log],
         vec!["verify", &log, "--checkpoint", &log],
         vec!["verify", &log, "--checkpoint-key", "ed25519:x"],
+        vec!["verify", &later],
+        vec!["verify", &noisy],
+        vec!["verify", &index],
         vec!["query", &log, "--since", "yesterday"],
         vec!["report", &log, "--prices", "policies/getting-started.yaml"],
     ] {

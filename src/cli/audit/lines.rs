@@ -1,5 +1,6 @@
 //! Lines of audit logs: plain, gzip or zstd, of any number of members or frames, with a bounded memory.
 
+use super::output::BYTE_ORDER_MARK;
 use crate::audit::{Fault, Place};
 use flate2::bufread::MultiGzDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
@@ -125,6 +126,9 @@ impl Lines {
             self.line.clear();
             self.line.extend_from_slice(TOO_LONG);
         }
+        if self.offset == 0 && self.line.starts_with(BYTE_ORDER_MARK) {
+            self.line.drain(..BYTE_ORDER_MARK.len());
+        }
         let length = u64::try_from(length).unwrap_or(u64::MAX);
         self.offset = self.offset.saturating_add(length);
         Ok(Some(Line {
@@ -179,6 +183,10 @@ pub(super) fn fault_of(error: &io::Error, at: Place) -> Fault {
     }
 }
 
+/// Says that something stands where a frame should begin.
+const NO_FRAME: &str =
+    "what follows is no zstd data: something else was appended, or the file is damaged";
+
 /// The content of all frames of a zstd file, their checksums verified, without skippable frames.
 struct Frames<R> {
     input: R,
@@ -213,6 +221,9 @@ impl<R: BufRead> Frames<R> {
                         return Err(ErrorKind::UnexpectedEof.into());
                     }
                 }
+                Err(FrameDecoderError::ReadFrameHeaderError(
+                    ReadFrameHeaderError::BadMagicNumber(_),
+                )) => return Err(io::Error::other(NO_FRAME)),
                 Err(error) => return Err(as_io_error(error)),
             }
         }
@@ -319,6 +330,7 @@ mod tests {
             [SKIPPABLE, &frames.concat()].concat(),
             members.concat(),
             b"one\ntwo\nthree".to_vec(),
+            b"\xEF\xBB\xBFone\ntwo\nthree".to_vec(),
         ] {
             let all = ["one\n", "two\n", "three"].map(str::to_owned).to_vec();
             assert_eq!(read(bytes), (all, None));

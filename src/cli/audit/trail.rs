@@ -1,6 +1,7 @@
 //! The files of a trail, its keys and heads, as all commands about trails take them.
 
 use super::super::{Failed, output};
+use super::index::Index;
 use super::lines::{Line, Lines, fault_of};
 use crate::audit::{
     ChainId, ChainKey, Checkpoint, CheckpointVerifier, Fault, Head, Place, Report, Verifier,
@@ -39,6 +40,16 @@ impl Files {
                 };
                 if let Some(problem) = problem {
                     output::print_unread(name, &problem);
+                    is_wrong = true;
+                    continue;
+                }
+                if Index::is_database(name) {
+                    output::print_coded(
+                        codes::AG9013,
+                        &format!(
+                            "{name}: this is a database, as `audit index` makes it; name the audit logs"
+                        ),
+                    );
                     is_wrong = true;
                     continue;
                 }
