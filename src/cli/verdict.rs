@@ -3,6 +3,7 @@
 use crate::author::{CASE_LIMITS, SampleExchange};
 use crate::diag::codes;
 use crate::event::{Direction, Event, Kind, Redaction};
+use crate::flow::ExchangeOutcome;
 use crate::limits;
 use crate::policy::{
     Action, CompiledRule, Context, Decision, Evaluation, EvaluationPhase, LEAVE_TOOL_OUT, Mode,
@@ -138,10 +139,10 @@ impl CheckResult {
 
     fn under(policy: &Policy, case: &SampleExchange, context: &Context<'_>) -> CheckResult {
         let mut ruling: Option<(Decision, Option<u16>, Option<&'static str>)> = None;
-        let mut would = "allow";
+        let mut would = ExchangeOutcome::Allow;
         let principal = &context.facts.principal;
         if policy.document.requires_identity == Some(true) && principal.is_anonymous() {
-            would = "deny";
+            would = ExchangeOutcome::Deny;
             if policy.enforces_defaults() {
                 ruling = Some((Decision::Deny, None, Some(codes::AG4001)));
             }
@@ -152,7 +153,7 @@ impl CheckResult {
         for event in &case.reading.events {
             let mut evaluation = policy.evaluate(event, context, EvaluationPhase::Whole);
             ask_beyond_limits(policy, event, context, &mut evaluation);
-            let mut wanted = word(evaluation.would.decision);
+            let mut wanted = ExchangeOutcome::from(evaluation.would.decision);
             let exceeded = evaluation.limited.iter().filter_map(|limited| {
                 let rule = policy.rule(limited.rule)?;
                 let asks = rule.action == Action::RequireApproval;
@@ -169,7 +170,7 @@ impl CheckResult {
                 if rule.action == Action::Tag {
                     continue;
                 }
-                wanted = "deny";
+                wanted = ExchangeOutcome::Deny;
                 let is_first = ruling.is_none_or(|(decision, ..)| decision != Decision::Deny);
                 if limited.enforced && is_first {
                     ruling = Some((Decision::Deny, Some(limited.rule), Some(codes::AG5001)));
@@ -189,7 +190,10 @@ impl CheckResult {
                     let mut found = Vec::new();
                     policy.redactions(rule, event, context, &mut |redaction| found.push(redaction));
                     let impossible = found.iter().any(|redaction| !redaction.is_possible());
-                    wanted = stricter(wanted, if impossible { "deny" } else { "redact" });
+                    wanted = wanted.max(match impossible {
+                        true => ExchangeOutcome::Deny,
+                        false => ExchangeOutcome::Redact,
+                    });
                     if held.enforced {
                         if impossible
                             && ruling.is_none_or(|(decision, ..)| decision != Decision::Deny)
@@ -200,12 +204,12 @@ impl CheckResult {
                     }
                 }
             }
-            would = stricter(would, wanted);
+            would = would.max(wanted);
         }
         let (decision, rule, code) = ruling.unwrap_or((Decision::Allow, None, None));
-        let mut action = word(decision);
-        if action == "allow" && !redactions.is_empty() {
-            action = "redact";
+        let mut action = ExchangeOutcome::from(decision);
+        if !redactions.is_empty() {
+            action = action.max(ExchangeOutcome::Redact);
         }
         let code = code.filter(|_| decision != Decision::Allow);
         let decided = rule
@@ -217,15 +221,17 @@ impl CheckResult {
             .map(|(name, count)| (name.into(), count))
             .collect();
         let text = match action {
-            "redact" => redacted_text(context.json, redactions, may_be_turned_back(case)),
+            ExchangeOutcome::Redact => {
+                redacted_text(context.json, redactions, may_be_turned_back(case))
+            }
             _ => None,
         };
         let (reason, remedy) = words(decided, code);
         let rules: Vec<ReportedRule> = rules.into_values().collect();
         CheckResult {
             service: ServiceUse::of(policy, &rules, code),
-            action: action.to_owned(),
-            would: (would != action).then(|| would.to_owned()),
+            action: action.word().to_owned(),
+            would: (would != action).then(|| would.word().to_owned()),
             status: match limit_status.filter(|_| code == Some(codes::AG5001)) {
                 Some(status) => status,
                 None => code.map_or(200, codes::status),
@@ -414,26 +420,6 @@ fn ask_beyond_limits(
         }
     }
     policy.apply_given_approvals(evaluation, &context.facts.approved_by);
-}
-
-fn word(decision: Decision) -> &'static str {
-    match decision {
-        Decision::Allow => "allow",
-        Decision::RequireApproval => "require_approval",
-        Decision::Deny => "deny",
-    }
-}
-
-fn stricter(a: &'static str, b: &'static str) -> &'static str {
-    if rank(b) > rank(a) { b } else { a }
-}
-
-/// Returns the strictness of an action; 0 is the mildest.
-pub(super) fn rank(action: &str) -> usize {
-    ["allow", "redact", "require_approval", "deny"]
-        .iter()
-        .position(|known| *known == action)
-        .unwrap_or_default()
 }
 
 /// Whether pseudonyms are created: in requests, because their responses restore them. In other texts they are labels.

@@ -175,11 +175,7 @@ impl Flow {
     }
 
     fn explaining_headers(&self, denial: &Denial, decision: Decision) -> Vec<(String, String)> {
-        let word = match decision {
-            Decision::Allow => "allow",
-            Decision::RequireApproval => "require_approval",
-            Decision::Deny => "deny",
-        };
+        let word = ExchangeOutcome::from(decision).word();
         let mut headers = vec![
             ("x-agentguard-decision".to_owned(), word.to_owned()),
             ("x-agentguard-code".to_owned(), denial.code.to_owned()),

@@ -470,11 +470,9 @@ impl Flow {
 
     /// Returns the outcome of a ruling for the exchange.
     fn outcome_of(&self, event: &Event, ruling: &Ruling) -> ExchangeOutcome {
-        match ruling.decision {
-            _ if self.hides(event, ruling) => ExchangeOutcome::Redact,
-            Decision::Allow => ExchangeOutcome::Allow,
-            Decision::RequireApproval => ExchangeOutcome::RequireApproval,
-            Decision::Deny => ExchangeOutcome::Deny,
+        match self.hides(event, ruling) {
+            true => ExchangeOutcome::Redact,
+            false => ruling.decision.into(),
         }
     }
 

@@ -9,25 +9,40 @@ use crate::audit::{
 use crate::diag::codes;
 use crate::event::{Direction, Kind, Known, Usage};
 use crate::metrics::{self, Metric};
-use crate::policy::Mode;
+use crate::policy::{Decision, Mode};
 use crate::wire::json::quote;
 use crate::wire::sort;
 use crate::wire::sorted_map::{SortedMap, SortedSet};
 
 /// The outcome of an exchange, in ascending strictness.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum ExchangeOutcome {
+pub enum ExchangeOutcome {
     /// No event was evaluated.
     #[default]
     NotEvaluated,
+    /// It passed.
     Allow,
+    /// It passed with replacements.
     Redact,
+    /// It waits for an approval.
     RequireApproval,
+    /// It was denied.
     Deny,
 }
 
+impl From<Decision> for ExchangeOutcome {
+    fn from(decision: Decision) -> ExchangeOutcome {
+        match decision {
+            Decision::Allow => ExchangeOutcome::Allow,
+            Decision::RequireApproval => ExchangeOutcome::RequireApproval,
+            Decision::Deny => ExchangeOutcome::Deny,
+        }
+    }
+}
+
 impl ExchangeOutcome {
-    pub(super) fn word(self) -> &'static str {
+    /// The word of an audit event.
+    pub fn word(self) -> &'static str {
         match self {
             ExchangeOutcome::NotEvaluated => "not_evaluated",
             ExchangeOutcome::Allow => "allow",

@@ -35,7 +35,7 @@ mod step;
 mod stream;
 mod work;
 
-pub use exchange::{Finished, NewDecision};
+pub use exchange::{ExchangeOutcome, Finished, NewDecision};
 pub use guard::{Guard, GuardError, HostEnvironment};
 pub use step::{
     Action, Body, End, HeaderEdit, Reply, RequestHead, ResponseHead, Resumed, ServiceAnswer,

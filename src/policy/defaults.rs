@@ -16,21 +16,28 @@ pub struct Default {
     pub mode: Option<Mode>,
 }
 
+impl DefaultAction {
+    /// How little it lets through: `deny` more than `hide`, which denies only offers whose calls could never pass.
+    pub(crate) fn strictness(self) -> u8 {
+        match self {
+            DefaultAction::Allow => 0,
+            DefaultAction::Hide => 1,
+            DefaultAction::Deny => 2,
+        }
+    }
+}
+
 impl Default {
     const fn new(action: DefaultAction) -> Default {
         Default { action, mode: None }
     }
 
-    /// How little it lets through: what is enforced before what is only recorded, then `deny` before `hide`, which denies
-    /// only offers whose calls could never pass. With `denies_anyway` an `allow` denies some events as well, in its mode.
+    /// How little it lets through: what is enforced before what is only recorded, then by the action. With `denies_anyway`
+    /// an `allow` denies some events as well, in its mode.
     fn strictness(self, denies_anyway: bool) -> (bool, u8) {
-        let rank = match self.action {
-            DefaultAction::Allow => 0,
-            DefaultAction::Hide => 1,
-            DefaultAction::Deny => 2,
-        };
-        let denies = rank > 0 || denies_anyway;
-        (denies && self.mode != Some(Mode::Observe), rank)
+        let action = self.action.strictness();
+        let denies = action > 0 || denies_anyway;
+        (denies && self.mode != Some(Mode::Observe), action)
     }
 }
 

@@ -303,15 +303,6 @@ fn defaults(part: &GuardedDocument<'_>) -> Vec<(DefaultAction, bool)> {
     .collect()
 }
 
-/// How much a default refuses: offers that could never be called are fewer than all.
-fn strictness(action: DefaultAction) -> u8 {
-    match action {
-        DefaultAction::Allow => 0,
-        DefaultAction::Hide => 1,
-        DefaultAction::Deny => 2,
-    }
-}
-
 /// Documents, each as a text; in another order they decide alike.
 fn wholes(parts: &[GuardedDocument<'_>]) -> Vec<String> {
     let mut wholes: Vec<String> = parts
@@ -416,7 +407,7 @@ fn refuses_as_much(a: &[GuardedDocument<'_>], b: &[GuardedDocument<'_>]) -> bool
             defaults(part)
                 .into_iter()
                 .map(|(action, enforced)| match enforced || !only_enforced {
-                    true => strictness(action),
+                    true => action.strictness(),
                     false => 0,
                 })
                 .collect()
