@@ -1,7 +1,8 @@
 //! Transcripts of streamed responses, for tools that evaluate recorded exchanges.
 
 use super::call::AssembledCall;
-use super::{learn, part_of_text};
+use super::frames::learn;
+use super::texts::part_of_text;
 use crate::diag::codes;
 use crate::event::{Class, Direction, Event, Kind, Problem, Reading, Usage};
 use crate::protocol::stream::{CallKey, Delta, StreamReader, TextKey};

@@ -1,0 +1,400 @@
+//! Texts of a streamed response, which continue over frames: each part is settled once nothing that follows can change what
+//! was found in it.
+
+use super::frames::copy_known_facts;
+use super::text::{self, StreamedText};
+use super::{Stream, StreamEnd};
+use crate::detect::Ending;
+use crate::event::{
+    Class, Direction, Event, Form, Kind, Part, Reading, Redaction, Text as TextInfo,
+};
+use crate::flow::Flow;
+use crate::flow::evaluate::{AssembledPart, HalfDecision, may_hold_calls};
+use crate::flow::request::empty_body;
+use crate::flow::restore_pseudonyms::composed;
+use crate::policy::{EvaluationPhase, ReleaseMode, Scans};
+use crate::protocol::stream::{HeldFrames, TextDelta, TextKey};
+use crate::redact::{self, replaced};
+use crate::wire::json::{JsonBody, Limits, NodeId, quote};
+use crate::wire::work;
+use std::borrow::Cow;
+use std::ops::Range;
+use std::rc::Rc;
+
+impl Flow {
+    pub(super) fn take_text(
+        &mut self,
+        stream: &mut Stream,
+        number: u64,
+        piece: TextDelta,
+    ) -> Result<(), StreamEnd> {
+        if !stream.is_evaluated() && !self.records_content() {
+            return Ok(());
+        }
+        let channel = piece.channel;
+        let held = stream.queue.get(number);
+        let doc = held.and_then(|held| held.json.as_ref()?.shared(piece.place.doc));
+        let value = doc.as_ref().map(|doc| doc.value(piece.place.node));
+        let Some(text) = value.and_then(|value| value.text()) else {
+            return Ok(());
+        };
+        let new = text.get(piece.repeats..).unwrap_or_default();
+        if !stream.is_evaluated() {
+            if !piece.is_duplicate {
+                self.record_text(channel, new);
+            }
+            return Ok(());
+        }
+        let known = stream.texts.get_mut(&channel);
+        if known.as_ref().is_none_or(|known| known.has_ended) && new.is_empty() {
+            if piece.repeats > 0 {
+                // The text has ended: its decision also applies to this copy.
+                if let Some(changes) = stream.changes.get(&channel) {
+                    let whole = 0..text.len();
+                    text::edit(&whole, number, piece.place, changes, &mut stream.queue);
+                }
+                return Ok(());
+            }
+            if known.is_some() {
+                return Ok(());
+            }
+        }
+        match known {
+            Some(known) if known.has_ended => known.reopen(),
+            Some(_) => {}
+            None => {
+                stream.changes.remove(&channel);
+                self.begin_recorded_text(channel);
+                let text = self.begin_text(stream, &piece)?;
+                stream.texts.insert(channel, text);
+            }
+        }
+        let Some(text) = stream.texts.get_mut(&channel) else {
+            return Ok(());
+        };
+        let start = if text.is_held() {
+            stream.queue.wait(number);
+            text.whole.len()
+        } else {
+            stream.queue.wait_shortly(number);
+            text.window.length()
+        };
+        if text.is_kept() {
+            text.whole.push_str(new);
+        }
+        text.note_written(new);
+        if !piece.is_duplicate {
+            self.record_text(channel, new);
+        }
+        let written = u64::try_from(new.len()).unwrap_or(u64::MAX);
+        self.exchange.response_text = self.exchange.response_text.saturating_add(written);
+        let range = start..start.saturating_add(new.len());
+        self.count_text(Direction::Response, new.len());
+        text.add(range, piece.repeats, number, piece.place);
+        if text.is_held() {
+            return Ok(());
+        }
+        self.settle_text(stream, channel, new, Ending::Open)
+    }
+
+    /// Evaluates what can be evaluated before any text has arrived.
+    pub(super) fn begin_text(
+        &mut self,
+        stream: &Stream,
+        piece: &TextDelta,
+    ) -> Result<StreamedText, StreamEnd> {
+        let TextDelta { channel, class, .. } = *piece;
+        let mut event = Event::new(Kind::Response, Direction::Response, NodeId::default());
+        event.part = channel.part;
+        event.choice = channel.choice;
+        event.texts = 0..1;
+        event.is_duplicate = piece.is_duplicate;
+        event.rpc = (!stream.response.rpc.is_empty()).then_some(0);
+        let at = stream.reader.text_at(&channel);
+        let (json, reading) = part_of_text("", class, &stream.response);
+        let Some(json) = json else {
+            return Ok(StreamedText::new(event, class, at, ReleaseMode::Settled));
+        };
+        let flowing = self.flowing(&event, &reading, &json);
+        let mut text = StreamedText::new(event, class, at, flowing);
+        text.written.is_enabled = matches!(class, Class::Text | Class::Sealed)
+            && may_hold_calls(channel.part)
+            && self.searches_written_calls();
+        if !text.is_held() {
+            let part = PendingText {
+                json: &json,
+                reading: &reading,
+                scans: Scans::default(),
+                moment: EvaluationPhase::Begin,
+            };
+            let verdict = self.evaluate_text(stream, &text, part);
+            text.event.is_duplicate = true;
+            self.bind(stream, &verdict, &json, false)?;
+        }
+        Ok(text)
+    }
+
+    pub(super) fn evaluate_text(
+        &mut self,
+        stream: &Stream,
+        text: &StreamedText,
+        part: PendingText<'_>,
+    ) -> HalfDecision {
+        self.evaluate_assembled(AssembledPart {
+            events: std::slice::from_ref(&text.event),
+            reading: part.reading,
+            json: part.json,
+            scans: part.scans,
+            moment: part.moment,
+            force: stream.force(),
+            at: &text.at,
+        })
+    }
+
+    /// Evaluates the settled part of a text and releases it.
+    pub(super) fn settle_text(
+        &mut self,
+        stream: &mut Stream,
+        channel: TextKey,
+        piece: &str,
+        ending: Ending,
+    ) -> Result<(), StreamEnd> {
+        let guard = Rc::clone(&self.guard);
+        let Some(text) = stream.texts.get_mut(&channel) else {
+            return Ok(());
+        };
+        let settled = {
+            let mut scratch = guard.scratch.borrow_mut();
+            let watch = &self.redactions.pseudonyms;
+            text.window
+                .push(&guard.policy, piece, ending, watch, &mut scratch)
+        };
+        if work::is_exhausted() {
+            return self.stop_searching(stream);
+        }
+        if let Some(mut settled) = settled {
+            let restored = self.pseudonyms_in(&settled.text, text);
+            let mut scans = settled.scans();
+            let real = replaced(&settled.text, &restored);
+            if !restored.is_empty() {
+                // Rules evaluate the text that the client gets.
+                scans = Scans::default();
+            }
+            let (json, reading) = part_of_text(&real, text.class, &stream.response);
+            let Some(json) = json else { return Ok(()) };
+            let (start, characters) = (settled.start, settled.characters);
+            let Some(text) = stream.texts.get(&channel) else {
+                return Ok(());
+            };
+            let part = PendingText {
+                json: &json,
+                reading: &reading,
+                scans,
+                moment: EvaluationPhase::Hit,
+            };
+            let verdict = self.evaluate_text(stream, text, part);
+            self.bind(stream, &verdict, &json, false)?;
+            let part = EvaluatedText {
+                text: &settled.text,
+                restored,
+                start,
+                characters,
+            };
+            self.redact_text(stream, channel, verdict, part);
+        }
+        let Some(text) = stream.texts.get_mut(&channel) else {
+            return Ok(());
+        };
+        let end = text.window.settled().min(text.free_of_calls());
+        let changes = stream.changes.get(&channel);
+        text.settle(end, changes, &mut stream.queue);
+        Ok(())
+    }
+
+    /// Returns the pseudonyms in a part of a text, with their values.
+    pub(super) fn pseudonyms_in(
+        &self,
+        part: &str,
+        text: &StreamedText,
+    ) -> Vec<(Range<usize>, String)> {
+        let may_change = text.class == Class::Text && text.event.part != Part::Arguments;
+        match may_change {
+            true => self.redactions.pseudonyms.found(part, None),
+            false => Vec::new(),
+        }
+    }
+
+    /// Records the redactions of a part of a text.
+    pub(super) fn redact_text(
+        &mut self,
+        stream: &mut Stream,
+        channel: TextKey,
+        verdict: HalfDecision,
+        part: EvaluatedText<'_>,
+    ) {
+        let EvaluatedText {
+            text: part,
+            restored,
+            start,
+            characters,
+        } = part;
+        // Ranges are those of the text with the values of its pseudonyms.
+        let redactions = match restored.is_empty() {
+            true => Cow::Borrowed(&*verdict.redactions),
+            false => verdict
+                .redactions
+                .iter()
+                .map(|redaction| Redaction {
+                    range: 0..part.len(),
+                    ..redaction.clone()
+                })
+                .collect(),
+        };
+        self.mask_recorded_text(channel, start, &redactions);
+        if !stream.is_enforced() {
+            return;
+        }
+        let keys = &self.guard.redaction_keys;
+        let real = replaced(part, &restored);
+        let changes = redact::changes(verdict.redactions, &real, keys, &mut self.redactions);
+        let changes = composed(part, restored, changes);
+        if changes.is_empty() {
+            return;
+        }
+        let left = stream.texts.get(&channel).map_or(0, |text| text.left);
+        let left = left.saturating_sub(start);
+        let known = stream.changes.entry(channel).or_default();
+        stream.is_changed = true;
+        for (range, with) in changes {
+            if range.end <= left {
+                continue;
+            }
+            let range = range.start.max(left)..range.end;
+            let count = |range: Range<usize>| {
+                let text = part.get(range).unwrap_or_default();
+                u64::try_from(text.chars().count()).unwrap_or(u64::MAX)
+            };
+            let from = characters.saturating_add(count(0..range.start));
+            let to = from.saturating_add(count(range.clone()));
+            let bytes = range.start.saturating_add(start)..range.end.saturating_add(start);
+            known.add(bytes, from..to, with);
+        }
+    }
+
+    /// Ends a text for good.
+    pub(super) fn end_text(
+        &mut self,
+        stream: &mut Stream,
+        channel: TextKey,
+    ) -> Result<(), StreamEnd> {
+        self.rest_text(stream, channel)?;
+        stream.texts.remove(&channel);
+        Ok(())
+    }
+
+    /// Ends a text that may still continue.
+    pub(super) fn rest_text(
+        &mut self,
+        stream: &mut Stream,
+        channel: TextKey,
+    ) -> Result<(), StreamEnd> {
+        let text = stream.texts.get(&channel);
+        let Some(text) = text.filter(|text| !text.has_ended) else {
+            return Ok(());
+        };
+        if text.is_kept() {
+            let restored = self.pseudonyms_in(&text.whole, text);
+            let real = replaced(&text.whole, &restored);
+            let (json, reading) = part_of_text(&real, text.class, &stream.response);
+            let Some(json) = json else { return Ok(()) };
+            let part = PendingText {
+                json: &json,
+                reading: &reading,
+                scans: Scans::default(),
+                moment: if text.is_held() {
+                    EvaluationPhase::Whole
+                } else {
+                    EvaluationPhase::End
+                },
+            };
+            let verdict = self.evaluate_text(stream, text, part);
+            if text.is_held() {
+                self.bind(stream, &verdict, &json, false)?;
+                let whole = text.whole.clone();
+                let part = EvaluatedText {
+                    text: &whole,
+                    restored,
+                    start: 0,
+                    characters: 0,
+                };
+                self.redact_text(stream, channel, verdict, part);
+            }
+        }
+        let text = stream.texts.get_mut(&channel);
+        let written = text.and_then(|text| Some((text.written.take()?, text.at.clone())));
+        if let Some((written, at)) = written {
+            let (choice, force) = (channel.choice, stream.force());
+            let evaluated = self.evaluate_written(&written, choice, &stream.response, force, &at);
+            if let (Some(verdict), Some(json)) = (evaluated, empty_body()) {
+                self.bind(stream, &verdict, &json, false)?;
+            }
+        }
+        if stream
+            .texts
+            .get(&channel)
+            .is_some_and(|text| !text.is_held())
+        {
+            self.settle_text(stream, channel, "", Ending::Final)?;
+        }
+        if let Some(text) = stream.texts.get_mut(&channel) {
+            let changes = stream.changes.get(&channel);
+            text.settle(usize::MAX, changes, &mut stream.queue);
+            text.has_ended = true;
+            text.event.is_duplicate = true;
+        }
+        Ok(())
+    }
+}
+
+/// A part of a text that is about to be evaluated.
+pub(super) struct PendingText<'a> {
+    json: &'a JsonBody<'a>,
+    reading: &'a Reading,
+    scans: Scans,
+    moment: EvaluationPhase,
+}
+
+/// An evaluated part of a text.
+pub(super) struct EvaluatedText<'a> {
+    text: &'a str,
+    /// The pseudonyms in it, with their values.
+    restored: Vec<(Range<usize>, String)>,
+    /// Byte offset of the part in the whole text.
+    start: usize,
+    /// Number of characters before the part.
+    characters: u64,
+}
+
+/// Creates a body of its own for a part of a text, with what is known of the response.
+pub(super) fn part_of_text(
+    part: &str,
+    class: Class,
+    response: &Reading,
+) -> (Option<JsonBody<'static>>, Reading) {
+    let mut quoted = Vec::with_capacity(part.len().saturating_add(2));
+    quote(part, &mut quoted);
+    let mut reading = Reading::new();
+    copy_known_facts(&mut reading, response);
+    reading.texts.push(TextInfo {
+        place: NodeId::default(),
+        class,
+        form: Form::String,
+        key: None,
+        over: None,
+        is_data: false,
+    });
+    (
+        JsonBody::owned(quoted, Limits { max_depth: 1 }, 0).ok(),
+        reading,
+    )
+}
