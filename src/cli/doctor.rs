@@ -84,8 +84,11 @@ impl Doctor {
         }
         let mut whole = Value::Null;
         for name in &self.files {
-            let bytes = output::read_at_most(name, MAX_BYTES)
-                .map_err(|what| output::print_unread(name, &what))?;
+            let bytes = output::read_lines(name)?;
+            if bytes.len() > MAX_BYTES {
+                let what = format!("too large: more than {MAX_BYTES} bytes");
+                return Err(output::print_unread(name, &what));
+            }
             merge(
                 &mut whole,
                 parsed(&bytes).map_err(|what| not_envoys(name, &what))?,
@@ -122,7 +125,9 @@ impl Doctor {
 
 /// Says that a document is no configuration.
 fn not_envoys(name: &str, what: &str) -> Failed {
-    output::print_coded(codes::AG9013, &format!("{name}: {what}"))
+    // It may quote the document, which can be anything.
+    let lines: Vec<String> = what.lines().map(output::visible).collect();
+    output::print_coded(codes::AG9013, &format!("{name}: {}", lines.join("\n")))
 }
 
 /// Merges a configuration into another one, as Envoy does: lists are appended, members of objects merged.

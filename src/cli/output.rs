@@ -160,7 +160,7 @@ pub(super) fn replace_file(name: &str, contents: &[u8]) -> Result<(), Failed> {
 /// The byte order mark that editors on Windows write.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// Reads a file of lines: plain, gzip or zstd.
+/// Reads a file of text: plain, gzip or zstd, without a byte order mark.
 pub(super) fn read_lines(name: &str) -> Result<Vec<u8>, Failed> {
     let content = opened(name).and_then(audit::unpacked);
     let mut bytes = content

@@ -385,6 +385,8 @@ fn doctor_says_what_it_cannot_read() {
         "agentguard: AG9010: /nowhere.yaml can't be read: there is no such file; is the path right?\n"
     );
     assert!(error(&["-"], b"{").starts_with("agentguard: AG9013: -: "));
+    let noise = error(&["-"], b"a: \"\x1b[2Jcleared\nb: {");
+    assert!(!noise.contains('\u{1b}'), "{noise}");
     assert!(error(&["-"], b"{}").contains("neither a configuration dump"));
     let nobody = error(&["--admin", "http://127.0.0.1:1"], b"");
     assert!(
@@ -393,6 +395,8 @@ fn doctor_says_what_it_cannot_read() {
     );
     assert!(nobody.contains("http://127.0.0.1:9901"), "{nobody}");
     let config = shipped(&[]).to_string();
+    let packed = super::audit::gzip(config.as_bytes());
+    assert_eq!(run_with(&["doctor", "-"], &packed).status.code(), Some(0));
     let told = error(&["-", "--listener", "agent"], config.as_bytes());
     assert_eq!(
         told,
