@@ -3,6 +3,7 @@
 //! [`document`] reads what a person wrote and says everything that is wrong with it; [`compile`] turns it into rules that
 //! can be evaluated fast; [`evaluate`] is the meaning: what holds, what wins.
 
+pub(crate) mod action_spellings;
 pub(crate) mod approval;
 pub(crate) mod approvers;
 pub(crate) mod audit_settings;

@@ -13,9 +13,11 @@ mod pattern;
 mod relation;
 mod sample;
 mod search;
+mod settings;
 
 pub(super) use implication_index::ImplicationIndex;
 pub(super) use implies::{formula_implies, rule_implies};
 pub(super) use meaning::{Formula, Meaning, Range, RuleMeaning, TestLiteral, TestOperand};
-pub use relation::{Difference, ListChange, PolicyOutcome, Proof, Witness, compare};
+pub use relation::{Difference, PolicyOutcome, Proof, Witness, compare};
 pub(super) use search::{Candidate, together};
+pub use settings::ListChange;

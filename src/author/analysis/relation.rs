@@ -6,14 +6,13 @@ use super::meaning::{
     Formula, GuardedDocument, Meaning, RuleMeaning, TestLiteral, TestOperand, approval,
 };
 use super::search::{Candidate, candidates};
+use super::settings::{ListChange, list_changes, settings};
 use crate::author::explain::written;
 use crate::author::sample_event::{SampleExchange, settle, written as written_case};
 use crate::event::{Kind, Known, Redaction};
 use crate::policy::condition::Quantifier;
 use crate::policy::context::Context;
 use crate::policy::defaults::Default;
-use crate::policy::detectors::written as written_detectors;
-use crate::policy::document::{Document, List};
 use crate::policy::evaluate::Decision;
 use crate::policy::field::Kinds;
 use crate::policy::node::Node;
@@ -21,7 +20,7 @@ use crate::policy::operators::Polarity;
 use crate::policy::words::Action;
 use crate::policy::words::DefaultAction;
 use crate::policy::{EvaluationPhase, Policy};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Most events that are evaluated in search of a witness.
 const MOST_EVENTS: usize = 20_000;
@@ -76,17 +75,6 @@ pub struct PolicyOutcome {
     pub rules: Vec<Box<str>>,
     /// What is done beside it: how what was found is replaced, tags, whose approval is asked, what becomes of a denied part.
     pub effects: Vec<String>,
-}
-
-/// A list that two policies fill differently.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListChange {
-    /// Its name; of a keyed list with the key.
-    pub name: String,
-    /// Values that only the new policy has.
-    pub added: Vec<String>,
-    /// Values that only the old policy has.
-    pub removed: Vec<String>,
 }
 
 /// How two policies relate.
@@ -192,97 +180,6 @@ fn proved(yes: bool) -> Proof {
     if yes { Proof::Yes } else { Proof::Unknown }
 }
 
-/// Settings beside rules, lists and defaults that decide something, or that the record shows.
-fn settings(old: &Policy, new: &Policy) -> Vec<&'static str> {
-    let zones = old.zones.agrees_with(&new.zones);
-    let shadow = tried_out(old) == tried_out(new);
-    let (old, new) = (&old.document, &new.document);
-    [
-        ("applies_to", old.applies_to == new.applies_to),
-        ("environment", old.environment == new.environment),
-        ("require", old.requires_identity == new.requires_identity),
-        ("inspect", old.inspect == new.inspect),
-        ("protocols", old.protocols == new.protocols),
-        ("envoy", old.headers == new.headers),
-        ("stream", old.stream_on_deny == new.stream_on_deny),
-        ("disclose", old.disclose_code_only == new.disclose_code_only),
-        ("detectors", detectors(old) == detectors(new)),
-        ("audit", old.audit == new.audit),
-        ("shadow", shadow),
-        ("zones", zones),
-    ]
-    .into_iter()
-    .filter(|(_, equal)| !equal)
-    .map(|(name, _)| name)
-    .collect()
-}
-
-/// The policy that is only tried out, as a text.
-fn tried_out(policy: &Policy) -> Vec<String> {
-    wholes(&Meaning::shadows_of(policy))
-}
-
-/// The policy's own detectors and allow-lists, with the lists that they name.
-fn detectors(document: &Document) -> BTreeSet<Vec<u8>> {
-    let documents = document.deciding().iter();
-    let written = |part: &Document| Some(written_detectors(part.detectors.as_ref()?, &part.lists));
-    documents.filter_map(written).collect()
-}
-
-/// What two policies fill their lists with, where that differs.
-fn list_changes(old: &Document, new: &Document) -> Vec<ListChange> {
-    let (old, new) = (list_values(old), list_values(new));
-    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let none = BTreeSet::new();
-    let change = |name: &String| {
-        let [one, other] = [&old, &new].map(|lists| lists.get(name).unwrap_or(&none));
-        let only = |here: &BTreeSet<String>, there: &BTreeSet<String>| {
-            here.difference(there).cloned().collect::<Vec<_>>()
-        };
-        let (added, removed) = (only(other, one), only(one, other));
-        let name = name.clone();
-        (!added.is_empty() || !removed.is_empty()).then_some(ListChange {
-            name,
-            added,
-            removed,
-        })
-    };
-    names.into_iter().filter_map(change).collect()
-}
-
-/// The values of each list; of a keyed one, of each of its keys.
-fn list_values(document: &Document) -> BTreeMap<String, BTreeSet<String>> {
-    let mut values: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for part in document.deciding() {
-        let start = match document.members.is_empty() {
-            true => String::new(),
-            false => format!("{}/", part.name),
-        };
-        for (name, list) in part.lists.iter() {
-            let mut add = |name: String, nodes: &[Node]| {
-                let texts = nodes.iter().map(|node| match node.text() {
-                    Some(text) => text.to_owned(),
-                    None => {
-                        let mut out = Vec::new();
-                        node.write_json(&mut out);
-                        String::from_utf8_lossy(&out).into_owned()
-                    }
-                });
-                values.insert(name, texts.collect());
-            };
-            match list {
-                List::Plain(nodes) => add(format!("{start}{name}"), nodes),
-                List::Keyed(lists) => {
-                    for (key, nodes) in lists.iter() {
-                        add(format!("{start}{name}.{key}"), nodes);
-                    }
-                }
-            }
-        }
-    }
-    values
-}
-
 /// What the gates of a document do by default, and whether that is enforced.
 fn defaults(part: &GuardedDocument<'_>) -> Vec<(DefaultAction, bool)> {
     let defaults = &part.chapter.defaults;
@@ -304,7 +201,7 @@ fn defaults(part: &GuardedDocument<'_>) -> Vec<(DefaultAction, bool)> {
 }
 
 /// Documents, each as a text; in another order they decide alike.
-fn wholes(parts: &[GuardedDocument<'_>]) -> Vec<String> {
+pub(super) fn wholes(parts: &[GuardedDocument<'_>]) -> Vec<String> {
     let mut wholes: Vec<String> = parts
         .iter()
         .map(|part| {
