@@ -86,6 +86,7 @@ impl Configuration {
                 (Content::Policy(policy), labels)
             }
         };
+        process::take_over_counters(&host, |name| stats.named(name));
         let told = stats.of_process();
         let number = process::register(host.clone(), scheduler, told, labels.clone(), workers());
         Some(Configuration {
@@ -410,7 +411,11 @@ impl Stats {
 
     /// The stat of a metric.
     pub(crate) fn of(&self, metric: &Metric) -> Option<Stat> {
-        let at = METRICS.iter().position(|known| known.name == metric.name)?;
+        self.named(metric.name)
+    }
+
+    fn named(&self, name: &str) -> Option<Stat> {
+        let at = METRICS.iter().position(|known| known.name == name)?;
         *self.0.get(at)?
     }
 

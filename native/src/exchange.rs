@@ -11,7 +11,7 @@ use agentguard::flow::{
     Action, Body, End, Flow, Guard, Reply, RequestHead, ResponseHead, ServiceAnswer, ServiceCall,
     Step,
 };
-use agentguard::metrics::UNINSPECTABLE;
+use agentguard::metrics::{MetricType, UNINSPECTABLE};
 use agentguard::proxy::{MemoryProperties, Properties};
 use serde_json::{Value, json};
 use std::cell::OnceCell;
@@ -421,6 +421,9 @@ impl Exchange {
                 return;
             };
             let values = guard.names.borrow_mut().bounded_values(metric, values);
+            if metric.kind == MetricType::Counter {
+                process::note_counted(metric.name, &values);
+            }
             let values: Vec<&[u8]> = values.iter().map(String::as_bytes).collect();
             stream.update(stat, &values, by);
         });

@@ -2,9 +2,11 @@
 //! configurations in force.
 
 use crate::abi::{Callout, Host, Scheduler, Stat, Stream};
+use agentguard::metrics::{CONFIG_REJECTED, KILL_FEED_FAILURES};
 use agentguard::policy::{KillList, KillState, KillSwitch};
 use agentguard::proxy::{SharedData, VersionMismatch, Versioned};
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -155,6 +157,7 @@ pub(crate) fn tell_of_feed(owner: u64, news: FeedNews) {
     let mut configurations = locked(&CONFIGURATIONS);
     configurations.set_kill(news.entries, news.generation);
     if let Some(reason) = news.failure {
+        note_counted(KILL_FEED_FAILURES.name, &[reason.to_owned()]);
         let count = configurations.feed_failures.entry(reason).or_default();
         *count = count.saturating_add(1);
     }
@@ -353,6 +356,39 @@ pub(crate) fn retire(number: u64, labels: &[String; 2]) {
     }
 }
 
+/// A counter with values of its labels: its metric's name, and the values.
+type Counted = (&'static str, Vec<String>);
+
+/// Counters that something was counted in. A stat lives as long as a configuration has it, so each configuration takes over
+/// all of them from the one before.
+static COUNTED: Mutex<BTreeSet<Counted>> = Mutex::new(BTreeSet::new());
+
+thread_local! {
+    /// Those that this thread has put there.
+    static KNOWN: RefCell<BTreeSet<Counted>> = const { RefCell::new(BTreeSet::new()) };
+}
+
+/// Notes that something was counted, so that later configurations go on from there.
+pub(crate) fn note_counted(metric: &'static str, values: &[String]) {
+    let counted = (metric, values.to_vec());
+    KNOWN.with_borrow_mut(|known| {
+        if !known.contains(&counted) {
+            known.insert(counted.clone());
+            locked(&COUNTED).insert(counted);
+        }
+    });
+}
+
+/// Has a new configuration take over the counters while the one before still has them: it adds nothing to each.
+pub(crate) fn take_over_counters(host: &Host, stat_of: impl Fn(&str) -> Option<Stat>) {
+    for (metric, values) in locked(&COUNTED).iter() {
+        let values: Vec<&[u8]> = values.iter().map(String::as_bytes).collect();
+        if let Some(stat) = stat_of(metric) {
+            host.update(stat, &values, 0);
+        }
+    }
+}
+
 /// The event upon which the main thread calls the approval service.
 pub(crate) const NOTICES: u64 = 2;
 
@@ -377,6 +413,7 @@ pub(crate) fn take_notices() -> Vec<Callout> {
 
 /// A configuration was rejected.
 pub(crate) fn reject() {
+    note_counted(CONFIG_REJECTED.name, &[]);
     let mut configurations = locked(&CONFIGURATIONS);
     configurations.rejected = configurations.rejected.saturating_add(1);
     configurations.tell_at_once();

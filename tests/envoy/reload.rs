@@ -2,7 +2,8 @@
 
 use crate::scene::{Mode, answers, forbidden, in_mode, no_weapons, policy, refusal, says, with};
 use harness::{
-    Answer, Configuration, Envoy, Gate, Http, Raw, Request, Sample, Setup, Site, Version, wait_for,
+    Answer, Configuration, Envoy, Gate, Host, Http, Raw, Request, Sample, Setup, Site, Version,
+    wait_for,
 };
 use serde_json::{Value, json};
 
@@ -11,6 +12,7 @@ in_both_envoys![
     a_bad_policy_leaves_the_old_one_in_force,
     an_exchange_ends_under_the_policy_that_it_began_with,
     an_invalid_policy_at_the_start_denies_everything_until_a_valid_one_arrives,
+    counters_go_on_under_a_new_policy,
 ];
 
 fn named(name: &str, rules: Value) -> Value {
@@ -68,6 +70,42 @@ fn start(version: Version, site: Site) -> Envoy {
         .labels(vec!["name", "version"])
         .workers(2)
         .start()
+}
+
+/// Envoy drops a stat with the last configuration that has it, so that each has to take over those of the one before.
+fn counters_go_on_under_a_new_policy(version: Version) {
+    // Only from 1.40 on does Envoy let a configuration count without an exchange.
+    if Host::of_run() == Host::Native && version == Version::Oldest {
+        return;
+    }
+    for mode in Mode::BOTH {
+        let mut envoy = Setup::new(version, vec![site(mode, &named("first", json!([])))])
+            .labels(vec!["provider", "model", "status", "client_id"])
+            .workers(2)
+            .start();
+        envoy.provider.answer_always(answers("Hello"));
+        for round in 1..=3u32 {
+            let asked = envoy
+                .site("watched")
+                .send(Http::One, &Request::chat(says("hello")));
+            assert_eq!(asked.status, 200);
+            let counted = |envoy: &Envoy| -> f64 {
+                let samples = envoy.samples();
+                let exchanges = samples
+                    .iter()
+                    .filter(|sample| sample.name == "agentguard_requests_total");
+                exchanges.map(|sample| sample.value).sum()
+            };
+            wait_for("the exchange to be counted", || {
+                (counted(&envoy) >= f64::from(round)).then_some(())
+            });
+            // Several, so that nothing holds the configuration under which the exchange was counted.
+            for name in ["second", "third"] {
+                replace(&mut envoy, site(mode, &named(name, json!([]))));
+            }
+            assert_eq!(counted(&envoy), f64::from(round), "{mode:?}");
+        }
+    }
 }
 
 fn a_good_policy_takes_the_place_of_the_old_one(version: Version) {

@@ -28,7 +28,7 @@ const RULES: &str = "
   the first VALUES values are kept apart in each worker, the rest is `other`: Envoy never forgets a stat, and clients choose models and
   tools.
 - A worker whose virtual machine has trapped ([operations.md](operations.md)) is counted in `agentguard_policy_workers` for at most 35 seconds more.
-- Several workers count into the same stat. A new policy continues the counters; Envoy forgets them when it restarts.
+- Several workers count into the same stat. A new policy continues the counters (the [native module](native.md) from Envoy 1.40 on); Envoy forgets them when it restarts.
 - Envoy's stats are whole numbers. Durations are therefore not in seconds but in the unit of their name, and histograms appear
   after Envoy's next flush (`stats_flush_interval`, 5 s).
 - Names and labels are stable. A label may be added, so that queries should aggregate: `sum by (provider) (…)`.
