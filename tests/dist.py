@@ -190,9 +190,11 @@ def envoy(dist, version, folder):
     loader = only(folder, "lib64/ld-linux-*")
     libraries = ":".join(sorted({str(path.parent) for path in folder.glob("lib/**/lib*.so*")}))
     start = [loader, "--library-path", libraries, folder / config["Entrypoint"][0].lstrip("/")]
-    settings = (folder / "etc/agentguard/envoy.json").read_text()
-    settings = settings.replace("/etc/", f"{folder}/etc/").replace("0.0.0.0", "127.0.0.1")
-    enforces(start, json.loads(settings), folder)
+    for name in ["envoy.json", "envoy-native.json"]:
+        settings = (folder / "etc/agentguard" / name).read_text()
+        for place in ["/etc/", "/usr/lib/agentguard/"]:
+            settings = settings.replace(place, f"{folder}{place}")
+        enforces(start, json.loads(settings.replace("0.0.0.0", "127.0.0.1")), folder)
     validates([folder / "usr/local/bin/agentguard"], version)
 
 

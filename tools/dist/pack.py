@@ -253,10 +253,11 @@ class Packer:
         return {"image": image}
 
     def envoy_image(self):
-        """Envoy with the module and the command; no shell, no root."""
+        """Envoy with both modules and the command; no shell, no root."""
         layout = Layout(self.epoch)
         base = Tar(0)
-        for path in libraries(self.options.envoy):
+        native = dict(name.split("=", 1) for name in self.options.native)["amd64"]
+        for path in sorted({*libraries(self.options.envoy), *libraries(native)}):
             base.file(path.lstrip("/"), pathlib.Path(path).read_bytes(), 0o755)
         base.file("etc/ssl/certs/ca-certificates.crt", pathlib.Path(self.options.trusted_ca).read_bytes())
         base.file("etc/passwd", b"agentguard:x:65532:65532::/tmp:/sbin/nologin\n")
@@ -270,6 +271,10 @@ class Packer:
         ours.file("etc/agentguard/policy.yaml", (self.source / "policies/getting-started.yaml").read_bytes())
         ours.file("etc/agentguard/envoy.json", self.own(
             "build", "policies/getting-started.yaml", "--for", "envoy", "--bootstrap", "--listen", "0.0.0.0:10000"))
+        ours.file("etc/agentguard/envoy-native.json", self.own(
+            "build", "policies/getting-started.yaml", "--for", "envoy", "--bootstrap", "--listen", "0.0.0.0:10000",
+            "--host", "native", "--module", "/usr/lib/agentguard/libagentguard.so"))
+        ours.file("usr/lib/agentguard/libagentguard.so", self.natives["amd64"], 0o755)
         ours.file("usr/share/doc/agentguard/LICENSE", self.licence)
         tars = [tar.bytes() for tar in (base, envoy, ours)]
         config = layout.blob(as_json({
