@@ -297,10 +297,16 @@ impl Policy {
         }
     }
 
+    /// What this worker has of the policy.
+    pub(crate) fn worker(&self) -> Option<&Worker> {
+        self.slots.mine()
+    }
+
     /// Forgets this worker's guard after a panic: the next exchange gets a new one.
     pub(crate) fn forget_guard(&self) {
         if let Some(worker) = self.slots.mine() {
             worker.guard.replace(None);
+            worker.counted.take();
         }
     }
 }

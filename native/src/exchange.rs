@@ -11,7 +11,7 @@ use agentguard::flow::{
     Action, Body, End, Flow, Guard, Reply, RequestHead, ResponseHead, ServiceAnswer, ServiceCall,
     Step,
 };
-use agentguard::metrics::{MetricType, UNINSPECTABLE};
+use agentguard::metrics::UNINSPECTABLE;
 use agentguard::proxy::{MemoryProperties, Properties};
 use serde_json::{Value, json};
 use std::cell::OnceCell;
@@ -387,7 +387,8 @@ impl Exchange {
 
     /// The end of the exchange, before the access log is written.
     pub(crate) fn complete(&mut self, stream: &mut Stream<'_>) {
-        let (State::Running(running), Some(configuration)) = (&mut self.state, &self.configuration)
+        let (State::Running(running), Some(configuration), Some(policy)) =
+            (&mut self.state, &self.configuration, &self.policy)
         else {
             return;
         };
@@ -416,16 +417,16 @@ impl Exchange {
         filter::finish(flow, &end, &mut |name, value| {
             set_state(stream, name, value)
         });
+        let Some(worker) = policy.worker() else {
+            return;
+        };
+        let mut counted = worker.counted.borrow_mut();
         flow.count(&end, &mut |metric, values, by| {
-            let Some(stat) = configuration.stats.of(&metric) else {
-                return;
-            };
-            let values = guard.names.borrow_mut().bounded_values(metric, values);
-            if metric.kind == MetricType::Counter {
-                process::note_counted(metric.name, &values);
+            if let Some(stat) = configuration.stats.of(&metric) {
+                counted.tell(guard, metric, values, |values| {
+                    stream.update(stat, values, by)
+                });
             }
-            let values: Vec<&[u8]> = values.iter().map(String::as_bytes).collect();
-            stream.update(stat, &values, by);
         });
     }
 }

@@ -6,7 +6,7 @@
 //! abi/callbacks.rs   what Envoy offers, made safe                abi/hooks.rs   what Envoy calls; catches every panic
 //! configuration.rs   a policy or a kill list in force            exchange.rs    one exchange
 //! process.rs         what all workers share                      abi/slots.rs   what each worker has of its own
-//! feed.rs            the kill list's feed, on the main thread
+//! feed.rs            the kill list's feed, on the main thread   counted.rs     label values that were counted before
 //! admin.rs           one request to the administration listener
 //! ```
 //!
@@ -16,6 +16,7 @@
 mod abi;
 mod admin;
 mod configuration;
+mod counted;
 mod exchange;
 mod feed;
 mod process;

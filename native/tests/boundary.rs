@@ -18,6 +18,8 @@ mod abi;
 mod admin;
 #[path = "../src/configuration.rs"]
 mod configuration;
+#[path = "../src/counted.rs"]
+mod counted;
 #[path = "envoy/mod.rs"]
 mod envoy;
 #[path = "../src/exchange.rs"]
@@ -28,7 +30,7 @@ mod feed;
 mod process;
 
 use agentguard::approval::SigningKey;
-use envoy::{Buffer, Header, Stream, end};
+use envoy::{Buffer, Ending, Header, Stream, end};
 use serde_json::{Value, json};
 use std::ffi::c_void;
 
@@ -81,6 +83,11 @@ unsafe extern "C" {
         chunks: *const Buffer,
         chunk_count: usize,
     );
+    fn envoy_dynamic_module_on_http_filter_stream_complete(
+        envoy: *mut c_void,
+        exchange: *mut c_void,
+    );
+    fn envoy_dynamic_module_on_http_filter_destroy(exchange: *mut c_void);
 }
 
 struct Dice(u64);
@@ -471,6 +478,10 @@ fn exchange(in_force: &InForce, dice: &mut Dice) -> bool {
             0
         },
         ends_within_reply: dice.one_in(2),
+        ending: Some(Ending {
+            complete: envoy_dynamic_module_on_http_filter_stream_complete,
+            destroy: envoy_dynamic_module_on_http_filter_destroy,
+        }),
         ..Stream::default()
     }));
     // SAFETY: the configuration is in force, and the stream lives until the end of this function.

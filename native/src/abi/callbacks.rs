@@ -8,6 +8,7 @@
 )]
 
 use agentguard::flow::{HeaderEdit, Reply, ServiceAnswer};
+use agentguard::metrics::METRICS;
 use std::ffi::{CStr, c_char, c_void};
 use std::marker::PhantomData;
 use std::sync::OnceLock;
@@ -311,8 +312,9 @@ impl Stream<'_> {
             )
         };
         // SAFETY: Envoy has written the headers and keeps them until they are changed, for which `self` is borrowed.
-        let read = |header: &Header| unsafe { (header.name.bytes(), header.value.bytes()) };
-        is_known.then(|| headers.iter().map(read).collect())
+        let read = |header: Header| unsafe { (header.name.bytes(), header.value.bytes()) };
+        // In the memory of the first list.
+        is_known.then(|| headers.into_iter().map(read).collect())
     }
 
     /// Applies edits to headers or trailers.
@@ -547,9 +549,12 @@ impl Stream<'_> {
     }
 
     /// Updates a stat with these values of its labels, which must be as many as it was defined with.
-    pub(crate) fn update(&mut self, stat: Stat, values: &[&[u8]], by: u64) {
-        let values: Vec<Buffer> = values.iter().map(|value| Buffer::of(value)).collect();
-        let (data, count) = (values.as_ptr(), values.len());
+    pub(crate) fn update(&mut self, stat: Stat, values: &[impl AsRef<[u8]>], by: u64) {
+        let mut lent = [Buffer::NULL; MAX_LABELS];
+        for (place, value) in lent.iter_mut().zip(values) {
+            *place = Buffer::of(value.as_ref());
+        }
+        let (data, count) = (lent.as_ptr(), values.len().min(MAX_LABELS));
         // A failure is ignored: a stat is no reason to deny a request.
         // SAFETY: the values outlive the call.
         let _ = unsafe {
@@ -639,6 +644,22 @@ impl Stream<'_> {
         }
     }
 }
+
+/// Maximum labels of a metric.
+const MAX_LABELS: usize = 4;
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "ends the build, not the filter"
+)]
+const _: () = {
+    let mut at = 0;
+    while at < METRICS.len() {
+        assert!(METRICS[at].labels.len() <= MAX_LABELS);
+        at += 1;
+    }
+};
 
 /// The kind of a stat.
 #[derive(Clone, Copy)]

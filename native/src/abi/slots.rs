@@ -5,6 +5,7 @@
     reason = "a slot is handed from the thread that made it to the one thread that uses it"
 )]
 
+use crate::counted::Counted;
 use agentguard::flow::Guard;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -16,6 +17,8 @@ pub(crate) struct Worker {
     pub(crate) guard: RefCell<Option<Rc<Guard>>>,
     /// The change of the kill list that the guard has heard of.
     pub(crate) kill: Cell<u64>,
+    /// What it has counted.
+    pub(crate) counted: RefCell<Counted>,
 }
 
 /// The slots of all workers.
@@ -50,6 +53,7 @@ impl Slots {
                 Ok(Worker {
                     guard: RefCell::new(Some(Rc::new(make(text)?))),
                     kill: Cell::new(0),
+                    counted: RefCell::default(),
                 })
             })
             .collect();

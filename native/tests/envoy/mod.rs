@@ -75,14 +75,17 @@ pub struct Stream {
     pub ends_within_reply: bool,
     /// What the module made, until it is destroyed.
     pub exchange: Option<*mut c_void>,
+    /// The hooks that end it.
+    pub ending: Option<Ending>,
 }
 
-unsafe extern "C" {
-    fn envoy_dynamic_module_on_http_filter_stream_complete(
-        envoy: *mut c_void,
-        exchange: *mut c_void,
-    );
-    fn envoy_dynamic_module_on_http_filter_destroy(exchange: *mut c_void);
+/// The hooks that end an exchange.
+#[derive(Clone, Copy)]
+pub struct Ending {
+    /// The exchange has ended.
+    pub complete: unsafe extern "C" fn(*mut c_void, *mut c_void),
+    /// The module's part of it is destroyed.
+    pub destroy: unsafe extern "C" fn(*mut c_void),
 }
 
 /// Ends an exchange as Envoy does: the module hears of it, then its part is destroyed.
@@ -90,8 +93,9 @@ pub fn end(stream: *mut Stream) {
     // SAFETY: the driver owns the stream until the end of the exchange, and borrows nothing of it while a hook runs.
     unsafe {
         if let Some(exchange) = (*stream).exchange.take() {
-            envoy_dynamic_module_on_http_filter_stream_complete(stream.cast(), exchange);
-            envoy_dynamic_module_on_http_filter_destroy(exchange);
+            let ending = (*stream).ending.expect("the module's hooks");
+            (ending.complete)(stream.cast(), exchange);
+            (ending.destroy)(exchange);
         }
     }
 }

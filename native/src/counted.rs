@@ -1,0 +1,77 @@
+//! The values of labels as a worker has counted them before: most exchanges count what others have counted already.
+
+use crate::process;
+use agentguard::flow::Guard;
+use agentguard::metrics::{Metric, MetricType};
+
+/// Maximum remembered values per metric. They are as clients wrote them, which are unlimited; what is not remembered is
+/// bounded anew each time.
+const MAX_KNOWN: usize = 512;
+
+/// Maximum bytes of the values of one.
+const MAX_VALUE_BYTES: usize = 256;
+
+/// What one worker has counted under a policy.
+#[derive(Default)]
+pub(crate) struct Counted {
+    metrics: Vec<(&'static str, Vec<Known>)>,
+}
+
+/// Values of a metric's labels.
+struct Known {
+    /// As the exchange had them. The list is sorted by them.
+    given: Box<[Box<str>]>,
+    /// As they are told.
+    told: Box<[Box<[u8]>]>,
+}
+
+impl Counted {
+    /// Hands over the values to tell of a metric.
+    pub(crate) fn tell(
+        &mut self,
+        guard: &Guard,
+        metric: Metric,
+        given: &[&str],
+        tell: impl FnOnce(&[Box<[u8]>]),
+    ) {
+        let at = self
+            .metrics
+            .iter()
+            .position(|(name, _)| *name == metric.name);
+        let at = at.unwrap_or_else(|| {
+            self.metrics.push((metric.name, Vec::new()));
+            self.metrics.len().saturating_sub(1)
+        });
+        let Some((_, known)) = self.metrics.get_mut(at) else {
+            return;
+        };
+        let place = known.binary_search_by(|known| {
+            let known = known.given.iter().map(|value| &**value);
+            known.cmp(given.iter().copied())
+        });
+        match place {
+            Ok(at) => {
+                if let Some(known) = known.get(at) {
+                    tell(&known.told);
+                }
+            }
+            Err(at) => {
+                let values = guard.names.borrow_mut().bounded_values(metric, given);
+                if metric.kind == MetricType::Counter {
+                    process::note_counted(metric.name, &values);
+                }
+                let values = values.into_iter().map(String::into_bytes);
+                let told: Box<[Box<[u8]>]> = values.map(Vec::into_boxed_slice).collect();
+                tell(&told);
+                let bytes = given
+                    .iter()
+                    .map(|value| value.len())
+                    .fold(0, usize::saturating_add);
+                if known.len() < MAX_KNOWN && bytes <= MAX_VALUE_BYTES {
+                    let given = given.iter().map(|value| (*value).into()).collect();
+                    known.insert(at, Known { given, told });
+                }
+            }
+        }
+    }
+}
