@@ -50,7 +50,7 @@ pub fn start(version: Version, policy: &Value, service: SocketAddr) -> Envoy {
 }
 
 /// The requests that the service is asked about.
-fn named(received: &Received) -> Vec<ApprovalRequest> {
+pub fn named(received: &Received) -> Vec<ApprovalRequest> {
     assert_eq!(received.method, "POST");
     assert_eq!(received.path, "/v1/approvals");
     assert_eq!(received.header("host"), Some("approvals.example"));

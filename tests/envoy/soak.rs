@@ -1,13 +1,14 @@
 //! Soak: traffic of every kind for half an hour, while policies are replaced. Memory and open files settle, and each
-//! exchange has one record, one count and its place in a chain. Run by `make soak`.
+//! exchange has one record, one count under its labels and its place in a chain. Run by `make soak`.
 
+use crate::approval_service::{agrees, named, refunds};
 use crate::responses::no_delete;
-use crate::scene::{
-    Mode, answers, calls, in_mode, mask_cards, no_weapons, policy, refusal, says, with,
+use crate::scene::{Mode, answers, calls, in_mode, mask_cards, no_weapons, refusal, says, with};
+use harness::{
+    Answer, Envoy, Host, Http, Provider, Raw, Received, Request, Setup, Site, Version, wait_for,
 };
-use harness::{Answer, Envoy, Host, Http, Raw, Received, Request, Setup, Site, Version, wait_for};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::Command;
@@ -43,10 +44,13 @@ enum Kind {
     Unreadable,
     ClientLeaves,
     ProviderLeaves,
+    Approved,
+    Refused,
+    LeavesWaiting,
 }
 
 impl Kind {
-    const ALL: [Kind; 9] = [
+    const ALL: [Kind; 12] = [
         Kind::Allowed,
         Kind::Denied,
         Kind::Redacted,
@@ -56,6 +60,9 @@ impl Kind {
         Kind::Unreadable,
         Kind::ClientLeaves,
         Kind::ProviderLeaves,
+        Kind::Approved,
+        Kind::Refused,
+        Kind::LeavesWaiting,
     ];
 
     fn of(received: &Received) -> Kind {
@@ -82,6 +89,9 @@ impl Kind {
             Kind::Streamed => stream(),
             Kind::Limited => calls(&[("issue_refund", "{\"id\":7}")]),
             Kind::CallDenied => calls(&[("delete_customer", "{\"id\":7}")]),
+            Kind::Approved => refund(AGREES),
+            Kind::Refused => refund(REFUSES),
+            Kind::LeavesWaiting => refund(TAKES_LONG),
             Kind::ClientLeaves => Answer::raw(Vec::new()).pause(10 * WAITS).hang_up(),
             Kind::ProviderLeaves => Answer::none(),
             _ => answers("Hello"),
@@ -102,9 +112,46 @@ impl Kind {
             // A few are allowed.
             Kind::Limited => status == 200,
             Kind::ProviderLeaves => status == 503 || status == 502,
-            Kind::ClientLeaves => false,
+            Kind::Approved => status == 200 && has("\"refund\"") && !has("agar1."),
+            Kind::Refused => status == 200 && !has("\"name\":\"refund\"") && has("agar1."),
+            Kind::ClientLeaves | Kind::LeavesWaiting => false,
         }
     }
+
+    /// Returns whether the client leaves before it has an answer.
+    fn leaves(self) -> bool {
+        matches!(self, Kind::ClientLeaves | Kind::LeavesWaiting)
+    }
+}
+
+/// Amounts of refunds, by which the approval service knows what to do.
+const AGREES: u64 = 250;
+const REFUSES: u64 = 251;
+const TAKES_LONG: u64 = 252;
+
+fn refund(amount: u64) -> Answer {
+    let arguments = json!({"amount": amount, "to": "x"}).to_string();
+    calls(&[("refund", &arguments)])
+}
+
+/// Answers as the approval service, after a while.
+fn approves(received: &Received) -> Answer {
+    let requests = named(received);
+    let asks_for = |amount: u64| {
+        let shown = format!(r#"{{"args.amount":[{amount}]}}"#);
+        requests
+            .iter()
+            .any(|request| request.shown() == Some(&shown))
+    };
+    std::thread::sleep(if asks_for(TAKES_LONG) {
+        4 * WAITS
+    } else {
+        PAUSE
+    });
+    if asks_for(REFUSES) {
+        return Answer::json(200, br#"{"agentguard": "approval", "tokens": []}"#);
+    }
+    agrees(received)
 }
 
 fn stream() -> Answer {
@@ -121,7 +168,7 @@ fn stream() -> Answer {
         .end()
 }
 
-/// Exchanges by the status that the client got; 0: it left before.
+/// Exchanges by the status of the response; 0: the client left before there was one.
 type Outcomes = BTreeMap<u64, u64>;
 
 /// Sends exchanges of all kinds in turn until the time is over.
@@ -135,9 +182,10 @@ fn client(address: SocketAddr, first: usize, is_over: &AtomicBool) -> Outcomes {
         let open = || Raw::connect(address).expect("Envoy listens");
         let mut raw = connection.take().unwrap_or_else(open);
         raw.send(&kind.request().bytes());
-        let status = if kind == Kind::ClientLeaves {
+        let status = if kind.leaves() {
             std::thread::sleep(WAITS);
-            0
+            // The provider has answered by the time that a call waits.
+            if kind == Kind::LeavesWaiting { 200 } else { 0 }
         } else {
             let response = raw.response().expect("every request is answered");
             assert!(response.whole, "{kind:?}");
@@ -194,12 +242,70 @@ fn recorded(envoy: &Envoy, site: &str) -> Outcomes {
     outcomes
 }
 
-fn counted(envoy: &Envoy) -> f64 {
-    let samples = envoy.samples();
-    let exchanges = samples
-        .iter()
-        .filter(|sample| sample.name == "agentguard_requests_total");
-    exchanges.map(|sample| sample.value).sum()
+/// Counts by metric and by the values of its labels.
+type Counts = BTreeMap<(&'static str, Vec<String>), u64>;
+
+/// The compared metrics and their labels.
+const COMPARED: [(&str, &[&str]); 4] = [
+    (
+        "agentguard_requests_total",
+        &["provider", "model", "status", "client_id"],
+    ),
+    ("agentguard_decisions_total", &["decision", "mode", "code"]),
+    ("agentguard_approvals_total", &["state"]),
+    ("agentguard_findings_total", &["type", "action"]),
+];
+
+/// What Envoy has counted.
+fn counted(envoy: &Envoy) -> Counts {
+    let mut counts = Counts::new();
+    for sample in envoy.samples() {
+        let compared = COMPARED.iter().find(|(name, _)| *name == sample.name);
+        let Some((name, labels)) = compared else {
+            continue;
+        };
+        let value = |label: &&str| sample.labels.get(*label).cloned().unwrap_or_default();
+        let values = labels.iter().map(value).collect();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a counter is a whole number"
+        )]
+        let count = sample.value as u64;
+        *counts.entry((name, values)).or_default() += count;
+    }
+    counts.retain(|_, count| *count > 0);
+    counts
+}
+
+/// What the records of a log have to be counted as.
+fn told(envoy: &Envoy, site: &str, counts: &mut Counts) {
+    let file = std::fs::File::open(envoy.site(site).records.path()).expect("an audit log");
+    for line in BufReader::new(file).lines() {
+        let record: Value = serde_json::from_str(&line.expect("a line")).expect("a record");
+        let text =
+            |name: &str, otherwise: &str| record[name].as_str().unwrap_or(otherwise).to_owned();
+        // Of what can't be read.
+        let model = text("model", "unknown");
+        let (decision, code) = (text("decision", "none"), text("code", "none"));
+        let mut count = |name, values: &[&str], by| {
+            let values = values.iter().map(|value| (*value).to_owned()).collect();
+            *counts.entry((name, values)).or_default() += by;
+        };
+        count(
+            COMPARED[0].0,
+            &[&text("provider", "none"), &model, &decision, "anonymous"],
+            1,
+        );
+        count(COMPARED[1].0, &[&decision, "enforce", &code], 1);
+        if let Some(state) = record["approval"]["state"].as_str() {
+            count(COMPARED[2].0, &[state], 1);
+        }
+        for (kind, found) in record["findings"].as_object().into_iter().flatten() {
+            let found = found.as_u64().expect("a count");
+            count(COMPARED[3].0, &[kind, &decision], found);
+        }
+    }
 }
 
 fn site(mode: Mode, name: &str) -> Site {
@@ -207,8 +313,10 @@ fn site(mode: Mode, name: &str) -> Site {
         "id": "few", "match": {"tool": "issue_refund"}, "action": "deny",
         "limit": {"count": "tool_calls", "max": 5, "window": "24h"},
     });
-    let rules = json!([no_weapons(), mask_cards(), no_delete(), few]);
-    let policy = with(policy(rules), json!({"metadata": {"name": name}}));
+    let mut policy = refunds(json!({"wait": "30s"}));
+    let rules = policy["rules"].as_array_mut().expect("rules");
+    rules.extend([no_weapons(), mask_cards(), no_delete(), few]);
+    let policy = with(policy, json!({"metadata": {"name": name}}));
     Site::new(mode.word(), &in_mode(&policy, mode)).watched()
 }
 
@@ -228,8 +336,13 @@ fn minutes() -> f64 {
 fn memory_settles_and_every_exchange_is_recorded_once() {
     let time = Duration::from_secs_f64(minutes() * 60.0);
     let sites = Mode::BOTH.map(|mode| site(mode, "a")).to_vec();
+    let service = Provider::start();
+    service.answer_with(approves);
+    let labels = COMPARED.iter().flat_map(|(_, labels)| labels.iter());
+    let labels: BTreeSet<&str> = labels.copied().collect();
     let mut envoy = Setup::new(Version::Newest, sites)
-        .labels(vec!["provider", "model", "status", "client_id"])
+        .service("approvals", service.address)
+        .labels(labels.into_iter().collect())
         .workers(2)
         .start();
     envoy
@@ -241,10 +354,11 @@ fn memory_settles_and_every_exchange_is_recorded_once() {
     std::thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|number| {
-                let mode = Mode::BOTH[number % 2].word();
-                let address = envoy.site(mode).address;
+                let mode = Mode::BOTH[number % 2];
+                let address = envoy.site(mode.word()).address;
                 let is_over = &is_over;
-                (mode, scope.spawn(move || client(address, number, is_over)))
+                let client = scope.spawn(move || client(address, number, is_over));
+                (mode.word(), client)
             })
             .collect();
         let pause = SAMPLE.min(time / 100);
@@ -255,6 +369,7 @@ fn memory_settles_and_every_exchange_is_recorded_once() {
         for round in 1..=rounds {
             std::thread::sleep(pause);
             envoy.provider.forget();
+            service.forget();
             samples.push(held(&envoy));
             // HTTP/2 as well, and beside the others.
             for mode in Mode::BOTH {
@@ -307,7 +422,19 @@ fn memory_settles_and_every_exchange_is_recorded_once() {
         eprintln!("{mode}: {}", fault.unwrap_or(&told));
         assert!(envoy.discovery_stat(mode, "update_success") > 2);
     }
-    assert_eq!(counted(&envoy).to_string(), total.to_string());
+    let mut expected = Counts::new();
+    for mode in Mode::BOTH {
+        told(&envoy, mode.word(), &mut expected);
+    }
+    assert_eq!(counted(&envoy), expected);
+    let exchanges = expected
+        .iter()
+        .filter(|((name, _), _)| *name == COMPARED[0].0);
+    assert_eq!(exchanges.map(|(_, count)| count).sum::<u64>(), total);
+    for state in ["approved", "unanswered", "waiting"] {
+        let key = (COMPARED[2].0, vec![state.to_owned()]);
+        assert!(expected.contains_key(&key), "no call was {state}");
+    }
     let quarter = samples.len() / 4;
     let (third, last) = (&samples[quarter * 2..quarter * 3], &samples[quarter * 3..]);
     eprintln!(
