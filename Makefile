@@ -56,7 +56,7 @@ envoy-of = $(VENV)/envoy-$(1)/bin/envoy
 node-of  = $(VENV)/node-$(1)/nodejs/bin/node
 
 .DEFAULT_GOAL := help
-.PHONY: help run site wasm native faulty-native build quick-wasm quick-build lint generated test test-unit test-envoy test-native test-boundary test-clients test-observability pictures test-mesh test-sessions soak test-go test-collector bench bench-exchange bench-detect bench-read bench-decide bench-trail counts size dist test-dist clean check-rust check-python check-curl
+.PHONY: help run site wasm native native-module faulty-native build quick-wasm quick-build lint generated test test-unit test-envoy test-native test-boundary test-clients test-observability pictures test-mesh test-sessions soak test-go test-collector bench bench-exchange bench-detect bench-read bench-decide bench-trail counts size dist dist-native test-dist clean check-rust check-python check-curl
 .DELETE_ON_ERROR:
 
 help: ## Lists the targets
@@ -106,11 +106,35 @@ LAYOUT  := cargo run --quiet --package agentguard-layout --
 
 # One file for Envoy 1.38 and later. What is unwound after a panic is linked in: small images lack libgcc_s.
 NATIVE := $(TARGET)/native/libagentguard.so
-native: check-rust check-python ## The filter as a module that Envoy loads without Wasm: target/native/libagentguard.so
-	@$(STEP) 'Building the native module' cargo build --package agentguard-native --release
+native: check-rust check-python ## The filter as a module that Envoy loads without Wasm: target/native/libagentguard.so; QUICK=1 without a training run
+	@$(if $(QUICK),,tools/setup/requirements profdata && $(MAKE) --silent $(COUNTS))
+	@$(MAKE) --silent native-module
+
+# A make of its own: the counts are there by now, or there is nothing to make them with.
+native-module:
+	@$(STEP) 'Building the native module' \
+	  cargo $(if $(QUICK),,$(AS_COUNTED)) build --package agentguard-native --profile native --target $(GNU_$(HERE))
 	@mkdir -p $(dir $(NATIVE))
-	@ln -f $(TARGET)/release/libagentguard_native.so $(NATIVE)
+	@ln -f $(TARGET)/$(GNU_$(HERE))/native/libagentguard_native.so $(NATIVE)
 	@$(PYTHON) tests/shared_object.py $(NATIVE)
+
+# The compiler learns from a copy that counts what recorded exchanges run of it, without an Envoy around it. An exchange costs
+# by the lines of code that it touches: functions are only copied into others where that is short, and what never ran goes elsewhere.
+# Names of functions have a hash of compiler, profile and target, so that counts are of use to the same ones only.
+PROFDATA   = $(wildcard $(dir $(shell rustc --print target-libdir))bin/llvm-profdata)
+COUNTS    := $(TARGET)/trained/$(shell rustc --version 2>/dev/null | cut -d ' ' -f 2)/native.profdata
+COUNTING   = $(TARGET)/trained/$(GNU_$(HERE))/native/libagentguard_native.so
+BY_COUNTS  = "-Cprofile-use=$(COUNTS)", "-Cllvm-args=-hot-callsite-threshold=60", "-Cllvm-args=-enable-split-machine-functions"
+APART      = "-Clink-arg=-Wl,-z,keep-text-section-prefix"
+AS_COUNTED = $(if $(wildcard $(COUNTS)),--config 'target.$(GNU_$(HERE)).rustflags=[$(BY_COUNTS)$(COMMA) $(APART)]')
+$(COUNTS): Cargo.toml Cargo.lock $(shell find src native/src native/Cargo.toml native/build.rs -type f) $(wildcard tools/train/src/*.rs) native/tests/envoy/mod.rs $(TRAINED)
+	@$(if $(PROFDATA),$(STEP) 'Building the native module with counters' \
+	  cargo --config 'target.$(GNU_$(HERE)).rustflags=["-Cprofile-generate"]' build --package agentguard-native --profile native --target $(GNU_$(HERE)) --target-dir $(TARGET)/trained)
+	@$(if $(PROFDATA),cargo build --quiet --package agentguard-train)
+	@$(if $(PROFDATA),mkdir -p $(dir $@) && rm -f $(@:.profdata=.profraw))
+	@$(if $(PROFDATA),LLVM_PROFILE_FILE=$(@:.profdata=.profraw) AUDIT_KEY='a key of sixteen bytes and more' \
+	  $(STEP) 'Counting what recorded exchanges run' $(TARGET)/debug/agentguard-train $(COUNTING) $(TRAINED))
+	@$(if $(PROFDATA),$(PROFDATA) merge --output $@ $(@:.profdata=.profraw))
 
 # With the panics that its tests ask for. Never ship it.
 FAULTY_NATIVE := $(TARGET)/native/faulty/libagentguard.so
@@ -270,12 +294,12 @@ DIST_ARCHS  ?= amd64 arm64
 REMAP       := "--remap-path-prefix=$(CURDIR)=/agentguard", "--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo"
 REMAPPED_WASM := $(if $(REMAPPED),--config 'target.wasm32-wasip1.rustflags=[$(REMAP)]')
 REMAPPED_MUSL := $(foreach arch,$(DIST_ARCHS),--config 'target.$(MUSL_$(arch)).rustflags=[$(REMAP)]')
-REMAPPED_GNU  := $(foreach arch,$(DIST_ARCHS),--config 'target.$(GNU_$(arch)).rustflags=[$(REMAP)]')
+REMAPPED_GNU   = $(foreach arch,$(DIST_ARCHS),--config 'target.$(GNU_$(arch)).rustflags=[$(REMAP)$(if $(QUICK),,$(and $(filter $(HERE),$(arch)),$(wildcard $(COUNTS)),$(COMMA) $(BY_COUNTS)))]')
 # SQLite is C: Zig compiles and links it for every architecture alike.
 ZIGBUILD     := 0.24.0
 ZIG          := 0.17.1
 DIST_COMMAND = $(RELEASE)/$(MUSL_$(1))/$(DIST_PROFILE)/agentguard
-DIST_NATIVE  = $(RELEASE)/$(GNU_$(1))/$(DIST_PROFILE)/libagentguard_native.so
+DIST_NATIVE  = $(RELEASE)/$(GNU_$(1))/$(if $(QUICK),quick,native)/libagentguard_native.so
 DIST_MODULE  = $(if $(QUICK),$(QUICK_WASM),$(RELEASE)/wasm32-wasip1/release/agentguard.wasm)
 
 PACK = $(PYTHON) tools/dist/pack.py --version $(VERSION) --epoch $(SOURCE_DATE_EPOCH) --source $(CURDIR) \
@@ -288,12 +312,17 @@ dist: check-rust check-python envoy $(VENV)/zig-$(ZIG)/installed ## A release in
 	@$(if $(QUICK),$(MAKE) --no-print-directory quick-wasm,$(MAKE) --no-print-directory wasm CARGO_TARGET_DIR=$(RELEASE) REMAPPED=1)
 	@PATH="$(VENV)/zig-$(ZIG)/bin:$$PATH" $(STEP) 'Building the command, static' \
 	  cargo-zigbuild zigbuild --locked --bin agentguard --profile $(DIST_PROFILE) $(REMAPPED_MUSL) --target-dir $(RELEASE) $(foreach arch,$(DIST_ARCHS),--target $(MUSL_$(arch)))
-	@PATH="$(VENV)/zig-$(ZIG)/bin:$$PATH" $(STEP) 'Building the native module for glibc $(GLIBC)' \
-	  cargo-zigbuild zigbuild --locked --package agentguard-native --profile $(DIST_PROFILE) $(REMAPPED_GNU) --target-dir $(RELEASE) $(foreach arch,$(DIST_ARCHS),--target $(GNU_$(arch)).$(GLIBC))
+	@$(if $(QUICK),,tools/setup/requirements profdata && $(MAKE) --silent $(COUNTS))
+	@$(MAKE) --silent dist-native
 	@$(PYTHON) tests/shared_object.py --glibc $(GLIBC) $(foreach arch,$(DIST_ARCHS),$(call DIST_NATIVE,$(arch)))
 	@cargo metadata --locked --format-version 1 > $(RELEASE)/metadata.json
 	@$(STEP) 'Packing' $(PACK) --output $(DIST)
 	@cat $(DIST)/sha256sums
+
+# What runs on this machine is counted here; the module for the other architecture is built without counts.
+dist-native:
+	@PATH="$(VENV)/zig-$(ZIG)/bin:$$PATH" $(STEP) 'Building the native module for glibc $(GLIBC)' \
+	  cargo-zigbuild zigbuild --locked --package agentguard-native --profile $(if $(QUICK),quick,native) $(REMAPPED_GNU) --target-dir $(RELEASE) $(foreach arch,$(DIST_ARCHS),--target $(GNU_$(arch)).$(GLIBC))
 
 test-dist: dist node ## Unpacks and runs each artefact of `make dist`, and packs again to the same bytes
 	@AGENTGUARD_NODE=$(call node-of,$(NODE)) AGENTGUARD_ENVOY_NEWEST=$(call envoy-of,$(ENVOY_NEWEST)) $(STEP) 'Testing what was packed' $(PYTHON) tests/dist.py $(DIST) $(PACK)

@@ -102,6 +102,33 @@ fn a_target_that_is_there_is_not_added_again() {
 }
 
 #[test]
+fn what_reads_counts_is_added_by_rustup_and_the_build_goes_on_without_it() {
+    let machine = Machine::with_rust();
+    let output = machine.run("profdata");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let calls = machine.calls();
+    assert!(calls.contains("rustup component add llvm-tools"), "{calls}");
+    machine.without("rustup");
+    let output = machine.run("profdata");
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("built without a training run"));
+}
+
+#[test]
+fn what_reads_counts_is_not_added_again() {
+    let machine = Machine::with_rust();
+    let sysroot = machine.folder.path().join("sysroot");
+    for folder in ["lib", "bin"] {
+        fs::create_dir_all(sysroot.join(folder)).unwrap();
+    }
+    machine.file("libdir", sysroot.join("lib").to_str().unwrap());
+    machine.program("sysroot/bin/llvm-profdata", "exit 0");
+    let output = machine.run("profdata");
+    assert!(output.status.success() && output.stderr.is_empty());
+    assert_eq!(machine.calls(), "");
+}
+
+#[test]
 fn an_older_rust_is_named_with_the_command_that_renews_it() {
     let machine = Machine::with_rust();
     machine.program("rustc", "echo 'rustc 1.60.0 (x 2022-01-01)'");
