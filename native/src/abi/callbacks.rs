@@ -648,16 +648,11 @@ impl Stream<'_> {
 /// Maximum labels of a metric.
 const MAX_LABELS: usize = 4;
 
-#[expect(
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "ends the build, not the filter"
-)]
 const _: () = {
-    let mut at = 0;
-    while at < METRICS.len() {
-        assert!(METRICS[at].labels.len() <= MAX_LABELS);
-        at += 1;
+    let mut metrics = METRICS;
+    while let [metric, rest @ ..] = metrics {
+        assert!(metric.labels.len() <= MAX_LABELS);
+        metrics = rest;
     }
 };
 

@@ -7,6 +7,8 @@ use std::ffi::{CStr, CString, c_char, c_int, c_void};
 type ConfigNew = unsafe extern "C" fn(*mut c_void, Buffer, Buffer) -> *const c_void;
 type ConfigDestroy = unsafe extern "C" fn(*const c_void);
 type New = unsafe extern "C" fn(*const c_void, *mut c_void) -> *mut c_void;
+type Complete = unsafe extern "C" fn(*mut c_void, *mut c_void);
+type Destroy = unsafe extern "C" fn(*mut c_void);
 type Part = unsafe extern "C" fn(*mut c_void, *mut c_void, bool) -> u32;
 
 unsafe extern "C" {
@@ -46,14 +48,14 @@ pub struct Module {
 
 /// A hook of a module, by its name.
 macro_rules! hook {
-    ($library:expr, $name:literal) => {{
+    ($library:expr, $name:literal, $type:ty) => {{
         let name = concat!("envoy_dynamic_module_on_http_filter_", $name, "\0");
         let name = CStr::from_bytes_with_nul(name.as_bytes()).expect("a name");
         // SAFETY: the name ends with a NUL.
         let hook = unsafe { dlsym($library, name.as_ptr()) };
         assert!(!hook.is_null(), "the module has no {name:?}");
         // SAFETY: the ABI has a function of this type under this name.
-        unsafe { std::mem::transmute(hook) }
+        unsafe { std::mem::transmute::<*mut c_void, $type>(hook) }
     }};
 }
 
@@ -70,23 +72,23 @@ impl Module {
             panic!("{file}: {}", why.to_string_lossy());
         }
         Module {
-            config_new: hook!(library, "config_new"),
-            config_destroy: hook!(library, "config_destroy"),
-            new: hook!(library, "new"),
+            config_new: hook!(library, "config_new", ConfigNew),
+            config_destroy: hook!(library, "config_destroy", ConfigDestroy),
+            new: hook!(library, "new", New),
             ending: Ending {
-                complete: hook!(library, "stream_complete"),
-                destroy: hook!(library, "destroy"),
+                complete: hook!(library, "stream_complete", Complete),
+                destroy: hook!(library, "destroy", Destroy),
             },
             sides: [
                 Side {
-                    headers: hook!(library, "request_headers"),
-                    body: hook!(library, "request_body"),
+                    headers: hook!(library, "request_headers", Part),
+                    body: hook!(library, "request_body", Part),
                     map: 0,
                     received: 0,
                 },
                 Side {
-                    headers: hook!(library, "response_headers"),
-                    body: hook!(library, "response_body"),
+                    headers: hook!(library, "response_headers", Part),
+                    body: hook!(library, "response_body", Part),
                     map: 2,
                     received: 2,
                 },
