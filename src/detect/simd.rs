@@ -1,11 +1,11 @@
 //! Vectorised byte classes: sorts the bytes of a text into classes, 64 at a time, and before that checks whether any
 //! of them is not plain text. These are the only passes that touch every byte.
 //!
-//! The function has four forms: WebAssembly's 128-bit vectors, AVX2 and SSSE3 by run-time detection, and a plain loop
+//! Each function has four forms: WebAssembly's 128-bit vectors, AVX2 and SSSE3 by run-time detection, and a plain loop
 //! over a table, which is the definition that the others are tested against.
 //!
-//! The class of a byte is `LOW[low half] & HIGH[high half]`. A *stem* is a position where one of [`STEMS`] may be,
-//! case-insensitively: for each of its three bytes, two more such tables determine which of eight groups of stems
+//! The class of a byte is `LOW[low half] & HIGH[high half]`. A *stem* is a position where one of some three bytes may be,
+//! those of [`STEMS`] or a caller's own, case-insensitively: for each of its three bytes, two more such tables determine which of eight groups of stems
 //! still match (the scheme is known as Teddy, from the Hyperscan library). Groups mix their bytes, so a stem is a
 //! hint only.
 #![cfg_attr(
@@ -112,18 +112,26 @@ const CODED_HIGH: [u8; 16] = [1, 2, 4, 0, 0, 8, 0, 16, 2, 2, 2, 2, 2, 2, 2, 2];
 
 /// For each byte of a stem: groups that match the low half, groups that match the high half. Bytes that differ only
 /// in the case bit count as one, so that no case needs to be folded.
-const STEM_TABLES: [[[u8; 16]; 2]; 3] = stem_tables();
+pub(super) type StemTables = [[[u8; 16]; 2]; 3];
 
+/// Number of groups of stems.
+pub(super) const STEM_GROUPS: u8 = 8;
+
+/// Maximum number of stems that tables are worth: three for each group. With more, what is none of them passes too often.
+pub(super) const MAX_STEMS: usize = 3 * STEM_GROUPS as usize;
+
+const STEM_TABLES: StemTables = stem_tables(&STEMS);
+
+/// Returns the tables of stems, each with its group, which is less than [`STEM_GROUPS`].
 #[expect(
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
-    reason = "runs in the compiler, which rejects an index out of bounds"
+    reason = "a compiler runs it, too: places and halves end before their arrays do"
 )]
-const fn stem_tables() -> [[[u8; 16]; 2]; 3] {
+pub(super) const fn stem_tables(mut stems: &[(u8, [u8; 3])]) -> StemTables {
     let mut tables = [[[0u8; 16]; 2]; 3];
-    let mut stem = 0;
-    while stem < STEMS.len() {
-        let (group, bytes) = STEMS[stem];
+    while let [(group, bytes), rest @ ..] = stems {
+        let group = 1u8.wrapping_shl(*group as u32);
         let mut place = 0;
         while place < 3 {
             let byte = bytes[place];
@@ -131,16 +139,16 @@ const fn stem_tables() -> [[[u8; 16]; 2]; 3] {
             let mut half = 0;
             while half < 16 {
                 if byte == 0 || half == (folded & 15) as usize {
-                    tables[place][0][half] |= 1 << group;
+                    tables[place][0][half] |= group;
                 }
                 if byte == 0 || half | (CASE >> 4) as usize == (folded >> 4) as usize {
-                    tables[place][1][half] |= 1 << group;
+                    tables[place][1][half] |= group;
                 }
                 half += 1;
             }
             place += 1;
         }
-        stem += 1;
+        stems = rest;
     }
     tables
 }
@@ -234,6 +242,59 @@ impl SimdLevel {
         !blocks.iter().any(has_coded) && !rest.iter().any(is_coded)
     }
 
+    /// Calls `visit` with each position where one of the stems in the tables may be, until it returns `true`. Returns
+    /// whether it did.
+    pub(super) fn any_stem(
+        self,
+        tables: &StemTables,
+        bytes: &[u8],
+        visit: &mut dyn FnMut(usize) -> bool,
+    ) -> bool {
+        let mut padded = [0u8; BLOCK + AFTER];
+        let mut from = 0usize;
+        while let Some(rest) = bytes.get(from..).filter(|rest| rest.len() > AFTER) {
+            let window = match rest.first_chunk() {
+                Some(window) => window,
+                None => {
+                    for (to, byte) in padded.iter_mut().zip(rest) {
+                        *to = *byte;
+                    }
+                    &padded
+                }
+            };
+            let mut found = self.stems(tables, window);
+            while found != 0 {
+                if visit(from.wrapping_add(found.trailing_zeros() as usize)) {
+                    return true;
+                }
+                found &= found.wrapping_sub(1);
+            }
+            from = from.wrapping_add(BLOCK);
+        }
+        false
+    }
+
+    /// Returns where in the block at `from` one of the stems in the tables may be. At the end of the bytes any place may
+    /// be one.
+    pub(super) fn stems_from(self, tables: &StemTables, bytes: &[u8], from: usize) -> u64 {
+        let window = bytes.get(from..).and_then(|rest| rest.first_chunk());
+        window.map_or(u64::MAX, |window| self.stems(tables, window))
+    }
+
+    fn stems(self, tables: &StemTables, window: &[u8; BLOCK + AFTER]) -> u64 {
+        match self {
+            Self::Plain => plain_stems(tables, window),
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Self::Wasm => wasm::stems(tables, window),
+            // SAFETY: `best` chose this level because the CPU has the feature.
+            #[cfg(target_arch = "x86_64")]
+            Self::Ssse3 => unsafe { x86::stems_ssse3(tables, window) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => unsafe { x86::stems_avx2(tables, window) },
+        }
+    }
+
     /// Classifies whole blocks. `bytes` has [`AFTER`] bytes more than `blocks` cover.
     fn classify_whole(self, bytes: &[u8], blocks: &mut [Block]) {
         debug_assert!(
@@ -296,24 +357,33 @@ fn plain(window: &[u8; BLOCK + AFTER]) -> Block {
         set(&mut block.at, AT);
         set(&mut block.colon, COLON);
         set(&mut block.dash, DASH);
+    }
+    block.stem = plain_stems(&STEM_TABLES, window);
+    block
+}
+
+/// Returns where stems may be, by the definition.
+fn plain_stems(tables: &StemTables, window: &[u8; BLOCK + AFTER]) -> u64 {
+    let mut stems = 0;
+    for (place, three) in window.windows(3).enumerate() {
         let groups = three
             .iter()
-            .zip(&STEM_TABLES)
+            .zip(tables)
             .fold(u8::MAX, |groups, (byte, [low, high])| {
                 groups & look(low, byte & 15) & look(high, byte >> 4)
             });
         if groups != 0 {
-            block.stem |= bit;
+            stems |= 1u64.wrapping_shl(u32::try_from(place).unwrap_or(0));
         }
     }
-    block
+    stems
 }
 
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod wasm {
     use super::{
         AFTER, AT, BLOCK, Block, CODED_HIGH, CODED_LOW, COLON, DASH, DIGIT, EARLY, HIGH, LATE, LOW,
-        STEM_TABLES,
+        STEM_TABLES, StemTables,
     };
     use core::arch::wasm32::{
         i8x16_eq, i8x16_shuffle, u8x16_bitmask, u8x16_shr, u8x16_splat, u8x16_swizzle, u16x8_shl,
@@ -387,6 +457,18 @@ mod wasm {
         (look(low1, high1, halves), look(low2, high2, halves))
     }
 
+    pub(super) fn stems(tables: &StemTables, window: &[u8; BLOCK + AFTER]) -> u64 {
+        let [[low0, high0], [low1, high1], [low2, high2]] = tables;
+        let mut stems = 0;
+        for at in [0, 16, 32, 48] {
+            let first = look(low0, high0, halves(load(window, at)));
+            let second = look(low1, high1, halves(load(window, at.wrapping_add(1))));
+            let third = look(low2, high2, halves(load(window, at.wrapping_add(2))));
+            stems |= any(v128_and(v128_and(first, second), third)) << at;
+        }
+        stems
+    }
+
     #[inline(always)]
     pub(super) fn classify(window: &[u8; BLOCK + AFTER]) -> Block {
         let mut block = Block::default();
@@ -437,7 +519,7 @@ mod wasm {
 mod x86 {
     use super::{
         AFTER, AT, BLOCK, Block, CODED_HIGH, CODED_LOW, COLON, DASH, DIGIT, HIGH, LETTERS, LOW,
-        STEM_TABLES,
+        STEM_TABLES, StemTables,
     };
     use core::arch::x86_64::{
         __m128i, __m256i, _mm_and_si128, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8,
@@ -483,7 +565,6 @@ mod x86 {
             // SAFETY: `at` is at most 50, so 16 bytes from there lie within the 66 of the window.
             unsafe { _mm_loadu_si128(window.as_ptr().wrapping_add(at).cast()) }
         };
-        let [[low0, high0], [low1, high1], [low2, high2]] = &STEM_TABLES;
         for (at, shift) in [(0, 0), (16, 16), (32, 32), (48, 48)] {
             let class = look(&LOW, &HIGH, load(at));
             block.digit |= any(class, DIGIT) << shift;
@@ -491,12 +572,28 @@ mod x86 {
             block.at |= any(class, AT) << shift;
             block.colon |= any(class, COLON) << shift;
             block.dash |= any(class, DASH) << shift;
+        }
+        block.stem = stems_ssse3(&STEM_TABLES, window);
+        block
+    }
+
+    #[inline]
+    #[target_feature(enable = "ssse3")]
+    pub(super) fn stems_ssse3(tables: &StemTables, window: &[u8; BLOCK + AFTER]) -> u64 {
+        let load = |at: usize| {
+            debug_assert!(at <= BLOCK + AFTER - 16);
+            // SAFETY: `at` is at most 50, so 16 bytes from there lie within the 66 of the window.
+            unsafe { _mm_loadu_si128(window.as_ptr().wrapping_add(at).cast()) }
+        };
+        let [[low0, high0], [low1, high1], [low2, high2]] = tables;
+        let mut stems = 0;
+        for (at, shift) in [(0, 0), (16, 16), (32, 32), (48, 48)] {
             let first = look(low0, high0, load(at));
             let second = look(low1, high1, load(at.wrapping_add(1)));
             let third = look(low2, high2, load(at.wrapping_add(2)));
-            block.stem |= any(_mm_and_si128(_mm_and_si128(first, second), third), u8::MAX) << shift;
+            stems |= any(_mm_and_si128(_mm_and_si128(first, second), third), u8::MAX) << shift;
         }
-        block
+        stems
     }
 
     #[inline]
@@ -543,7 +640,6 @@ mod x86 {
             // SAFETY: `at` is at most 34, so 32 bytes from there lie within the 66 of the window.
             unsafe { _mm256_loadu_si256(window.as_ptr().wrapping_add(at).cast()) }
         };
-        let [[low0, high0], [low1, high1], [low2, high2]] = &STEM_TABLES;
         for (at, shift) in [(0, 0), (32, 32)] {
             let class = look_avx2(&LOW, &HIGH, load(at));
             block.digit |= any_avx2(class, DIGIT) << shift;
@@ -551,15 +647,31 @@ mod x86 {
             block.at |= any_avx2(class, AT) << shift;
             block.colon |= any_avx2(class, COLON) << shift;
             block.dash |= any_avx2(class, DASH) << shift;
+        }
+        block.stem = stems_avx2(&STEM_TABLES, window);
+        block
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(super) fn stems_avx2(tables: &StemTables, window: &[u8; BLOCK + AFTER]) -> u64 {
+        let load = |at: usize| {
+            debug_assert!(at <= BLOCK + AFTER - 32);
+            // SAFETY: `at` is at most 34, so 32 bytes from there lie within the 66 of the window.
+            unsafe { _mm256_loadu_si256(window.as_ptr().wrapping_add(at).cast()) }
+        };
+        let [[low0, high0], [low1, high1], [low2, high2]] = tables;
+        let mut stems = 0;
+        for (at, shift) in [(0, 0), (32, 32)] {
             let first = look_avx2(low0, high0, load(at));
             let second = look_avx2(low1, high1, load(at.wrapping_add(1)));
             let third = look_avx2(low2, high2, load(at.wrapping_add(2)));
-            block.stem |= any_avx2(
+            stems |= any_avx2(
                 _mm256_and_si256(_mm256_and_si256(first, second), third),
                 u8::MAX,
             ) << shift;
         }
-        block
+        stems
     }
 
     #[inline]
@@ -661,6 +773,31 @@ mod tests {
             prop_assert_eq!(plain.len(), bytes.len().div_ceil(BLOCK));
             for level in levels() {
                 prop_assert_eq!(&classified(level, &bytes), &plain);
+            }
+        }
+
+        #[test]
+        fn every_level_finds_the_stems_of_a_caller(text in "[a-dA-D ]{0,150}", stems in prop::collection::vec("[a-dA-D]{3}", 1..20)) {
+            let grouped: Vec<(u8, [u8; 3])> = (0..STEM_GROUPS)
+                .cycle()
+                .zip(stems.iter().map(|stem| *stem.as_bytes().first_chunk().unwrap()))
+                .collect();
+            let tables = stem_tables(&grouped);
+            let places = |level: SimdLevel| {
+                let mut places = Vec::new();
+                level.any_stem(&tables, text.as_bytes(), &mut |at| {
+                    places.push(at);
+                    false
+                });
+                places
+            };
+            let plain = places(SimdLevel::Plain);
+            for level in levels() {
+                prop_assert_eq!(&places(level), &plain);
+            }
+            for (at, three) in text.as_bytes().windows(3).enumerate() {
+                let is_stem = stems.iter().any(|stem| stem.as_bytes().eq_ignore_ascii_case(three));
+                prop_assert!(!is_stem || plain.contains(&at));
             }
         }
 

@@ -20,7 +20,7 @@ use super::{MAX_RAW, SelectedDetector};
 use crate::detect::entropy::CharClasses;
 use crate::detect::literals::Literals;
 use crate::detect::normalise::{AnomalyKind, NormalisedText};
-use crate::detect::simd::{self, BLOCK, Block, SimdLevel};
+use crate::detect::simd::{self, BLOCK, Block, SimdLevel, StemTables};
 use crate::detect::{Confidence, Detector};
 use crate::wire::work;
 
@@ -56,6 +56,8 @@ pub(super) struct Plan {
     validators: Vec<(usize, DetectorSet, ValidateFn)>,
     terms: ContextDictionary,
     beginnings: PrefixTable,
+    /// The first three bytes of all prefixes, where they are few: then hardly a word has to be looked up.
+    stems: Option<StemTables>,
     begun_by: Vec<PrefixAction>,
     /// For each digit that a prefix begins with, the characters that may follow it: one bit each, in two words.
     behind_digits: [[u64; 2]; 10],
@@ -161,6 +163,7 @@ impl Plan {
                 terms.map(move |term| (slot.context, *term))
             })),
             beginnings: PrefixTable::default(),
+            stems: None,
             begun_by: Vec::new(),
             behind_digits: [[0; 2]; 10],
             numbers: vec![TokenProbes::default(); 24],
@@ -274,6 +277,7 @@ impl Plan {
             }
         }
         plan.beginnings = PrefixTable::new(beginnings().zip(0u16..));
+        plan.stems = plan.beginnings.stems();
         plan
     }
 
@@ -589,7 +593,10 @@ impl<'a> Pass<'a> {
         }
         let starts = alphanumeric & !shifted(alphanumeric, carry.alphanumeric, 1);
         if !plan.begun_by.is_empty() {
-            each(starts, |bit| {
+            let stems = plan.stems.as_ref().map_or(u64::MAX, |stems| {
+                plan.level.stems_from(stems, self.text.bytes(), base)
+            });
+            each(starts & stems, |bit| {
                 let at = base.wrapping_add(bit);
                 // Most words that begin with a digit are numbers.
                 if block.digit >> bit & 1 == 0 || at >= self.tokens_from && self.may_begin(at) {

@@ -3,6 +3,7 @@
 //! The first three characters of every word of the text are looked up in a bit set. Few words pass. For those, the
 //! prefixes that share the characters are compared, at first up to eight characters of each at once.
 
+use crate::detect::simd::{MAX_STEMS, STEM_GROUPS, StemTables, stem_tables};
 use crate::wire::sort;
 
 /// Bits of the filter: 4 KB, so that it stays in the nearest cache.
@@ -113,6 +114,18 @@ impl PrefixTable {
         }
     }
 
+    /// Returns tables of the first three bytes of all prefixes, if they are few.
+    pub(super) fn stems(&self) -> Option<StemTables> {
+        let mut stems: Vec<[u8; 3]> = Vec::new();
+        for [a, b, c, _] in self.entries.iter().map(|entry| entry.key.to_le_bytes()) {
+            if !stems.contains(&[a, b, c]) {
+                stems.push([a, b, c]);
+            }
+        }
+        let grouped: Vec<(u8, [u8; 3])> = (0..STEM_GROUPS).cycle().zip(stems).collect();
+        (grouped.len() <= MAX_STEMS).then(|| stem_tables(&grouped))
+    }
+
     #[inline(never)]
     fn of(&self, key: u32) -> &[PrefixEntry] {
         let (from, count) = self
@@ -160,6 +173,7 @@ fn filter_bit(key: u32) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::detect::simd::{BLOCK, SimdLevel};
 
     fn numbers(beginnings: &PrefixTable, text: &str) -> Vec<u16> {
         let eight = text.as_bytes().first_chunk().map(folded);
@@ -193,6 +207,24 @@ mod tests {
             assert_eq!(numbers(&beginnings, text), [0], "{text:?}");
         }
         assert_eq!(numbers(&beginnings, "pay\n\nno x"), [1]);
+    }
+
+    #[test]
+    fn where_prefixes_are_few_vectors_see_their_first_bytes() {
+        let beginnings = PrefixTable::new([("ghp_", 0), ("do not", 1), ("at]", 2)].into_iter());
+        let stems = beginnings.stems().unwrap();
+        let text = "GHP_ Do\nnot do\tx [AT] gha dot ".repeat(5);
+        let level = SimdLevel::best();
+        for (at, three) in text.as_bytes().array_windows().enumerate() {
+            let block = at / BLOCK * BLOCK;
+            let is_stem = level.stems_from(&stems, text.as_bytes(), block) >> (at % BLOCK) & 1 == 1;
+            let is_prefix = !beginnings.get(three).is_empty();
+            let is_certain = block + BLOCK + 2 <= text.len();
+            assert!(is_stem == is_prefix || !is_certain && is_stem, "{at}");
+        }
+        let many: Vec<String> = (0..=MAX_STEMS).map(|n| format!("{n:03}-")).collect();
+        let many = PrefixTable::new(many.iter().map(String::as_str).zip(0..));
+        assert!(many.stems().is_none());
     }
 
     #[test]
