@@ -190,7 +190,15 @@ impl SimdLevel {
 
     /// Classifies the bytes from `from` on into `blocks`, as far as these suffice. Returns the number of filled
     /// blocks. The last one may be partly empty.
-    pub(super) fn classify(self, bytes: &[u8], from: usize, blocks: &mut [Block]) -> usize {
+    ///
+    /// `stems`: also where [`STEMS`] may be, which takes as long as everything else.
+    pub(super) fn classify(
+        self,
+        bytes: &[u8],
+        from: usize,
+        stems: bool,
+        blocks: &mut [Block],
+    ) -> usize {
         let rest = bytes.get(from..).unwrap_or_default();
         let whole = rest
             .len()
@@ -198,7 +206,7 @@ impl SimdLevel {
             .div_euclid(BLOCK)
             .min(blocks.len());
         let (head, tail) = blocks.split_at_mut_checked(whole).unwrap_or_default();
-        self.classify_whole(rest, head);
+        self.classify_whole(rest, stems, head);
         let done = whole.saturating_mul(BLOCK);
         let Some((last, left)) = tail
             .first_mut()
@@ -211,7 +219,7 @@ impl SimdLevel {
         for (to, byte) in padded.iter_mut().zip(left) {
             *to = *byte;
         }
-        self.classify_whole(&padded, std::slice::from_mut(last));
+        self.classify_whole(&padded, stems, std::slice::from_mut(last));
         // At most two bytes may be left for a block of their own.
         if left.len() > BLOCK && whole.saturating_add(1) < blocks.len() {
             let next = from.saturating_add(done).saturating_add(BLOCK);
@@ -220,7 +228,7 @@ impl SimdLevel {
                 .unwrap_or_default();
             return whole
                 .saturating_add(1)
-                .saturating_add(self.classify(bytes, next, rest));
+                .saturating_add(self.classify(bytes, next, stems, rest));
         }
         whole.saturating_add(1)
     }
@@ -296,7 +304,7 @@ impl SimdLevel {
     }
 
     /// Classifies whole blocks. `bytes` has [`AFTER`] bytes more than `blocks` cover.
-    fn classify_whole(self, bytes: &[u8], blocks: &mut [Block]) {
+    fn classify_whole(self, bytes: &[u8], stems: bool, blocks: &mut [Block]) {
         debug_assert!(
             blocks.is_empty()
                 || bytes.len() >= blocks.len().wrapping_mul(BLOCK).wrapping_add(AFTER)
@@ -320,6 +328,9 @@ impl SimdLevel {
                 #[cfg(target_arch = "x86_64")]
                 Self::Avx2 => unsafe { x86::classify_avx2(window) },
             };
+            if stems {
+                block.stem = self.stems(&STEM_TABLES, window);
+            }
         }
     }
 }
@@ -340,7 +351,7 @@ fn is_coded(byte: &u8) -> bool {
     look(&CODED_LOW, byte & 15) & look(&CODED_HIGH, byte >> 4) != 0
 }
 
-/// Classifies a block by the definition: classes of a byte by its halves, stems by three bytes.
+/// Classifies the bytes of a block by the definition: by their halves.
 fn plain(window: &[u8; BLOCK + AFTER]) -> Block {
     let mut block = Block::default();
     for (place, three) in window.windows(3).enumerate() {
@@ -358,7 +369,6 @@ fn plain(window: &[u8; BLOCK + AFTER]) -> Block {
         set(&mut block.colon, COLON);
         set(&mut block.dash, DASH);
     }
-    block.stem = plain_stems(&STEM_TABLES, window);
     block
 }
 
@@ -383,7 +393,7 @@ fn plain_stems(tables: &StemTables, window: &[u8; BLOCK + AFTER]) -> u64 {
 mod wasm {
     use super::{
         AFTER, AT, BLOCK, Block, CODED_HIGH, CODED_LOW, COLON, DASH, DIGIT, EARLY, HIGH, LATE, LOW,
-        STEM_TABLES, StemTables,
+        StemTables,
     };
     use core::arch::wasm32::{
         i8x16_eq, i8x16_shuffle, u8x16_bitmask, u8x16_shr, u8x16_splat, u8x16_swizzle, u16x8_shl,
@@ -450,28 +460,20 @@ mod wasm {
         }))
     }
 
-    /// Returns the groups of the second and third byte of a stem.
-    #[inline(always)]
-    fn later(halves: Halves) -> (v128, v128) {
-        let [_, [low1, high1], [low2, high2]] = &STEM_TABLES;
-        (look(low1, high1, halves), look(low2, high2, halves))
-    }
-
     pub(super) fn stems(tables: &StemTables, window: &[u8; BLOCK + AFTER]) -> u64 {
-        let [[low0, high0], [low1, high1], [low2, high2]] = tables;
-        let mut stems = 0;
-        for at in [0, 16, 32, 48] {
-            let first = look(low0, high0, halves(load(window, at)));
-            let second = look(low1, high1, halves(load(window, at.wrapping_add(1))));
-            let third = look(low2, high2, halves(load(window, at.wrapping_add(2))));
-            stems |= any(v128_and(v128_and(first, second), third)) << at;
+        let [a, b, c, d] = groups_of_stems(tables, window);
+        // Most blocks have none.
+        if !v128_any_true(v128_or(v128_or(a, b), v128_or(c, d))) {
+            return 0;
         }
-        stems
+        any(a) | any(b) << 16 | any(c) << 32 | any(d) << 48
     }
 
+    /// Returns the groups whose stems may be at each byte, in four parts.
     #[inline(always)]
-    pub(super) fn classify(window: &[u8; BLOCK + AFTER]) -> Block {
-        let mut block = Block::default();
+    fn groups_of_stems(tables: &StemTables, window: &[u8; BLOCK + AFTER]) -> [v128; 4] {
+        let [[low0, high0], [low1, high1], [low2, high2]] = tables;
+        let later = |halves| (look(low1, high1, halves), look(low2, high2, halves));
         // Runs from the last bytes to the first, so that the bytes after each 16 are known.
         let (second, third) = later(halves(load(window, BLOCK + AFTER - 16)));
         let behind = |groups| {
@@ -480,6 +482,24 @@ mod wasm {
             )
         };
         let mut after = (behind(second), behind(third));
+        let mut part = |at| {
+            let halves = halves(load(window, at));
+            let first = look(low0, high0, halves);
+            let (second, third) = later(halves);
+            let groups = v128_and(
+                v128_and(first, one_on(second, after.0)),
+                two_on(third, after.1),
+            );
+            after = (second, third);
+            groups
+        };
+        let [d, c, b, a] = [part(48), part(32), part(16), part(0)];
+        [a, b, c, d]
+    }
+
+    #[inline(always)]
+    pub(super) fn classify(window: &[u8; BLOCK + AFTER]) -> Block {
+        let mut block = Block::default();
         for at in [48, 32, 16, 0] {
             let halves = halves(load(window, at));
             let class = look(&LOW, &HIGH, halves);
@@ -489,15 +509,6 @@ mod wasm {
             block.at |= mask(of(class, AT));
             block.colon |= mask(of(class, COLON));
             block.dash |= mask(of(class, DASH));
-            let [[low0, high0], ..] = &STEM_TABLES;
-            let first = look(low0, high0, halves);
-            let (second, third) = later(halves);
-            let stem = v128_and(
-                v128_and(first, one_on(second, after.0)),
-                two_on(third, after.1),
-            );
-            block.stem |= any(stem) << at;
-            after = (second, third);
         }
         block
     }
@@ -519,7 +530,7 @@ mod wasm {
 mod x86 {
     use super::{
         AFTER, AT, BLOCK, Block, CODED_HIGH, CODED_LOW, COLON, DASH, DIGIT, HIGH, LETTERS, LOW,
-        STEM_TABLES, StemTables,
+        StemTables,
     };
     use core::arch::x86_64::{
         __m128i, __m256i, _mm_and_si128, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8,
@@ -573,7 +584,6 @@ mod x86 {
             block.colon |= any(class, COLON) << shift;
             block.dash |= any(class, DASH) << shift;
         }
-        block.stem = stems_ssse3(&STEM_TABLES, window);
         block
     }
 
@@ -648,7 +658,6 @@ mod x86 {
             block.colon |= any_avx2(class, COLON) << shift;
             block.dash |= any_avx2(class, DASH) << shift;
         }
-        block.stem = stems_avx2(&STEM_TABLES, window);
         block
     }
 
@@ -694,7 +703,7 @@ mod tests {
 
     fn classified(level: SimdLevel, bytes: &[u8]) -> Vec<Block> {
         let mut blocks = vec![Block::default(); bytes.len() / BLOCK + 2];
-        let filled = level.classify(bytes, 0, &mut blocks);
+        let filled = level.classify(bytes, 0, true, &mut blocks);
         blocks.truncate(filled);
         blocks
     }

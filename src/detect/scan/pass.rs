@@ -58,6 +58,8 @@ pub(super) struct Plan {
     beginnings: PrefixTable,
     /// The first three bytes of all prefixes, where they are few: then hardly a word has to be looked up.
     stems: Option<StemTables>,
+    /// Whether any detector is anchored at what begins with a stem.
+    asks_stems: bool,
     begun_by: Vec<PrefixAction>,
     /// For each digit that a prefix begins with, the characters that may follow it: one bit each, in two words.
     behind_digits: [[u64; 2]; 10],
@@ -164,6 +166,7 @@ impl Plan {
             })),
             beginnings: PrefixTable::default(),
             stems: None,
+            asks_stems: false,
             begun_by: Vec::new(),
             behind_digits: [[0; 2]; 10],
             numbers: vec![TokenProbes::default(); 24],
@@ -278,6 +281,10 @@ impl Plan {
         }
         plan.beginnings = PrefixTable::new(beginnings().zip(0u16..));
         plan.stems = plan.beginnings.stems();
+        plan.asks_stems = !(plan.keyed.is_empty()
+            && plan.url.is_empty()
+            && plan.dashes.is_empty()
+            && plan.mark.is_empty());
         plan
     }
 
@@ -348,7 +355,9 @@ impl Plan {
         let mut carry = Carry::default();
         let mut from = 0;
         'chunks: loop {
-            let filled = self.level.classify(text.bytes(), from, &mut memory.blocks);
+            let filled =
+                self.level
+                    .classify(text.bytes(), from, self.asks_stems, &mut memory.blocks);
             let rest = text.len().saturating_sub(from);
             work::spend(filled.wrapping_mul(BLOCK).min(rest));
             for block in memory.blocks.iter().take(filled) {
