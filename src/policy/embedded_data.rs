@@ -37,7 +37,8 @@ impl EmbeddedData {
         let bytes = text.as_bytes();
         let near = bytes.get(..AROUND).unwrap_or(bytes);
         // Most texts have no such mark.
-        if near.chunks(32).all(|part| !has_mark(part)) {
+        let (blocks, rest) = near.as_chunks::<32>();
+        if !blocks.iter().any(|block| has_mark(block)) && !has_mark(rest) {
             return None;
         }
         let marks = near.iter().enumerate().filter(|(_, byte)| is_mark(byte));

@@ -37,9 +37,15 @@ pub(crate) fn each<'n>(name: &'n str, qualified: bool, visit: &mut dyn FnMut(Cow
 
 fn each_part<'n>(name: &'n str, qualified: bool, visit: &mut dyn FnMut(&'n str, Option<&'n str>)) {
     let name = name.trim();
-    let marked = ["mcp_", "mcp-", "MCP_", "Mcp_"]
-        .iter()
-        .find_map(|marker| name.strip_prefix(marker));
+    let may_be_marked = name.starts_with(['m', 'M']);
+    let markers = ["mcp_", "mcp-", "MCP_", "Mcp_"].iter();
+    let marked = may_be_marked
+        .then(|| {
+            markers
+                .into_iter()
+                .find_map(|marker| name.strip_prefix(marker))
+        })
+        .flatten();
     // Where the server's name begins.
     let start = marked.map_or(0, |rest| {
         name.len()

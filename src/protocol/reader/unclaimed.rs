@@ -7,6 +7,10 @@ use crate::wire::json::{self, Value};
 impl Reader<'_> {
     /// Reports every unclaimed value in the current document.
     pub(super) fn report_unclaimed(&mut self) {
+        // Mostly a reader has claimed all that there is.
+        if self.claimed.iter().fold(true, |all, claimed| all & claimed) {
+            return;
+        }
         let Some(doc) = self.body() else { return };
         let from = match self.direction {
             Direction::Request => Known::Unknown,

@@ -533,8 +533,8 @@ impl Scanner<'_> {
 /// Returns the offset of the first byte from `at` on that ends plain string content: a quote, a backslash or a control
 /// character. Sets `high` if the content has a byte ≥ 0x80.
 ///
-/// Sixteen bytes are looked at together while none of them ends it: one step each in Wasm. Then reads eight as one number. Subtracting one from each byte borrows through the top bit only where the byte was
-/// zero (Mycroft). A borrow carries upwards: bytes after the first stop may look like stops, but the first is exact.
+/// Sixteen bytes are looked at together while none of them ends it: one step each in Wasm. Then reads eight as one
+/// number. Subtracting one from each byte borrows through the top bit only where the byte was zero (Mycroft). A borrow carries upwards: bytes after the first stop may look like stops, but the first is exact.
 fn skip_plain(bytes: &[u8], at: usize, high: &mut bool) -> usize {
     const ONES: u64 = u64::MAX.wrapping_div(255);
     const HIGHS: u64 = ONES.wrapping_mul(0x80);
@@ -544,14 +544,14 @@ fn skip_plain(bytes: &[u8], at: usize, high: &mut bool) -> usize {
     let mut at = at;
     let (blocks, _) = bytes.get(at..).unwrap_or_default().as_chunks::<16>();
     for block in blocks {
-        let stops =
-            |stops: bool, byte: &u8| stops | (*byte == b'"') | (*byte == b'\\') | (*byte < b' ');
-        if block.iter().fold(false, stops) {
+        let mut stops = [0; 16];
+        for (stop, byte) in stops.iter_mut().zip(block) {
+            *stop = u8::from((*byte == b'"') | (*byte == b'\\') | (*byte < b' '));
+        }
+        if u128::from_ne_bytes(stops) != 0 {
             break;
         }
-        *high |= block
-            .iter()
-            .fold(false, |high, byte| high | (*byte >= 0x80));
+        *high |= u128::from_ne_bytes(*block) & u128::from_ne_bytes([0x80; 16]) != 0;
         at = at.wrapping_add(16);
     }
     let mut seen = 0;
