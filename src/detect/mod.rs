@@ -26,7 +26,6 @@ mod prefilter;
 pub mod report;
 pub mod scan;
 pub mod select;
-mod simd;
 mod substring_set;
 mod tables;
 

@@ -19,8 +19,8 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::Confidence;
-use super::simd::SimdLevel;
 use super::tables::fold::{FIRST_LONG, INDEX, LONG, MARK, PAGE, PAGES, REMOVE};
+use crate::wire::simd::SimdLevel;
 use crate::wire::{sort, work};
 use escape::{Escape, escape_at};
 
@@ -38,6 +38,8 @@ pub struct NormalisedText {
     oddities: Vec<UnicodeAnomaly>,
     unseen_end: Option<InvisibleRunEnd>,
     has_tags: bool,
+    /// Whether each byte of the source is read as it is.
+    is_plain: bool,
 }
 
 /// Run of hidden characters at the end of a text.
@@ -132,6 +134,11 @@ impl NormalisedText {
         self.build(text, Tags::Apart)
     }
 
+    /// Returns whether each byte of the source is read as it is: it is ASCII then.
+    pub fn is_plain(&self) -> bool {
+        self.is_plain
+    }
+
     /// Rebuilds the view as another reading, as [`with_tags`](Self::with_tags) does.
     pub fn read_tags(&mut self, text: &str, tags: Tags) {
         self.build(text, tags);
@@ -147,7 +154,8 @@ impl NormalisedText {
         self.unseen_end = None;
         self.has_tags = false;
         work::spend(text.len() / 8);
-        if SimdLevel::best().is_plain(text.as_bytes()) {
+        self.is_plain = SimdLevel::best().is_plain(text.as_bytes());
+        if self.is_plain {
             return false;
         }
         work::spend(text.len().saturating_mul(BUILT));
@@ -813,9 +821,7 @@ fn foreign(c: char) -> Option<bool> {
 /// Returns a name in the form used for comparison: without case, width, look-alikes, marks and characters that are
 /// not shown. Escapes are left unchanged.
 pub fn fold_name(name: &str) -> Cow<'_, str> {
-    // Without a branch for each byte, so that many are looked at together.
-    let is_folded = |byte: u8| matches!(byte, b' '..=b'@' | b'['..=b'~');
-    if name.bytes().fold(true, |all, byte| all & is_folded(byte)) {
+    if is_folded(name.as_bytes()) {
         return Cow::Borrowed(name);
     }
     let mut folded = String::with_capacity(name.len());
@@ -836,6 +842,27 @@ pub fn fold_name(name: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(folded)
+}
+
+/// Whether a name has nothing but visible ASCII without capitals, and spaces. Eight bytes are looked at together, the last ones
+/// perhaps twice.
+fn is_folded(name: &[u8]) -> bool {
+    const HIGHS: u64 = 0x80 * EACH;
+    const EACH: u64 = u64::MAX / 255;
+    let fits = |eight: &[u8; 8]| {
+        let bytes = u64::from_le_bytes(*eight);
+        // The highest bit of each byte keeps it from borrowing of the next one: it stays where the byte is at least `least`.
+        let at_least =
+            |least: u8| (bytes | HIGHS).wrapping_sub(EACH.wrapping_mul(u64::from(least)));
+        let capitals = at_least(b'A') & !at_least(b'[');
+        (bytes | !at_least(b' ') | capitals | at_least(0x7F)) & HIGHS == 0
+    };
+    match name.last_chunk() {
+        Some(end) => name.as_chunks().0.iter().all(fits) && fits(end),
+        None => name
+            .iter()
+            .all(|byte| matches!(byte, b' '..=b'@' | b'['..=b'~')),
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@
 //! Between the parts of `drop table` there may be any white space, so of a word with spaces its longest part is
 //! searched.
 
-use super::simd::{MAX_STEMS, STEM_GROUPS, SimdLevel, StemTables, stem_tables};
+use crate::wire::simd::{MAX_STEMS, STEM_GROUPS, SimdLevel, StemTables, stem_tables};
 
 /// Bytes of a word that are looked for first, and those that decide how far a window moves.
 const STEM: usize = 3;

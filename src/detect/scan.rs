@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::allow::AllowList;
 use super::normalise::{NormalisedText, Tags, stable_len};
 use super::select::{self, Selection};
-use super::simd::SimdLevel;
 use super::{Confidence, DETECTORS, Detector, Finding};
+use crate::wire::simd::SimdLevel;
 use crate::wire::{sort, work};
 use context::Words;
 use custom::{CustomInput, CustomMatch, CustomPlan};
@@ -141,6 +141,8 @@ struct PassScope {
     tokens_from: usize,
     /// Whether spaced-out values are searched, too.
     spelled: bool,
+    /// Whether the text is known to be ASCII.
+    is_ascii: bool,
 }
 
 /// Cached check whether spaced-out runs, with the text before them, are normalised already. Such a run is not
@@ -404,6 +406,7 @@ impl Scanner {
         scratch.held.clear();
         let mut safe = text.len();
         let viewed = scratch.view.rebuild(text);
+        let is_ascii = scratch.view.is_plain();
         if viewed && self.custom.has_patterns() {
             let begun = self.run_custom(text, None, None, input, false, scratch);
             safe = safe.min(begun);
@@ -437,6 +440,7 @@ impl Scanner {
             let table = standing(BUILT_IN);
             let part = PassScope {
                 is_read_again,
+                is_ascii,
                 tokens_from: 0,
                 spelled: depth > 0 && is_first,
             };
@@ -509,6 +513,7 @@ impl Scanner {
                 joined_from: alone.then(settled),
                 tokens_from: part.tokens_from,
                 spelled: part.spelled,
+                is_ascii: part.is_ascii,
             },
             table,
             &mut scratch.memory,

@@ -417,9 +417,21 @@ fn has_part(name: Value<'_>, words: &[&str]) -> bool {
         return false;
     }
     work::spend(name.len().saturating_mul(words.len()));
-    words.iter().any(|word| {
-        name.windows(word.len())
-            .any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+    let bit = |letter: u8| 1u32.wrapping_shl(u32::from(letter));
+    let first = |word: &&str| word.as_bytes().first().copied();
+    // Which letters a word begins with, in either case: nearly every place of a name has another.
+    let firsts = words
+        .iter()
+        .filter_map(first)
+        .fold(0, |bits, letter| bits | bit(letter & 0x1F));
+    (0..name.len()).any(|at| {
+        let rest = name.get(at..).unwrap_or_default();
+        rest.first()
+            .is_some_and(|byte| firsts & bit(byte & 0x1F) != 0)
+            && words.iter().any(|word| {
+                rest.get(..word.len())
+                    .is_some_and(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+            })
     })
 }
 

@@ -198,7 +198,7 @@ impl Flow {
     pub(super) fn explaining_edits(&self, denial: &Denial, decision: Decision) -> Vec<HeaderEdit> {
         self.explaining_headers(denial, decision)
             .into_iter()
-            .map(|(name, value)| HeaderEdit::Set(name, value))
+            .map(|(name, value)| HeaderEdit::Set(name.into(), value))
             .collect()
     }
 }

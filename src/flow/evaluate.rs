@@ -273,9 +273,9 @@ impl Flow {
                 let Some(written) = written.and_then(|written| written.text()) else {
                     continue;
                 };
-                let at = redacted_pointer(json, text.place);
+                let at = || redacted_pointer(json, text.place);
                 let Some(evaluated) =
-                    self.evaluate_written(&written, event.choice, reading, force, &at)
+                    self.evaluate_written(&written, event.choice, reading, force, at)
                 else {
                     continue;
                 };
@@ -296,7 +296,7 @@ impl Flow {
         choice: u32,
         response: &Reading,
         force: Enforcement,
-        at: &str,
+        at: impl FnOnce() -> String,
     ) -> Option<HalfDecision> {
         let calls = written_calls::find(text);
         if calls.is_empty() {
@@ -359,7 +359,7 @@ impl Flow {
             scans: Scans::default(),
             moment: EvaluationPhase::Whole,
             force,
-            at,
+            at: &at(),
         }))
     }
 

@@ -47,7 +47,10 @@ impl Flow {
             .iter()
             .filter(|(name, _)| applies && name.starts_with(OWN_PREFIX));
         names.extend(own.map(|(name, _)| String::from_utf8_lossy(name).into_owned()));
-        names.into_iter().map(HeaderEdit::Remove).collect()
+        names
+            .into_iter()
+            .map(|name| HeaderEdit::Remove(name.into()))
+            .collect()
     }
 
     /// Denies a request with an invalid credential, and an anonymous one if the policy requires an identity.
@@ -99,5 +102,8 @@ pub(super) fn removals(identified: &Identified, applies: bool) -> Vec<HeaderEdit
     let untrusted = identified.untrusted.iter().filter(|_| applies);
     let keys = identified.keys.iter();
     let names = keys.chain(untrusted);
-    names.cloned().map(HeaderEdit::Remove).collect()
+    names
+        .cloned()
+        .map(|name| HeaderEdit::Remove(name.into()))
+        .collect()
 }

@@ -52,6 +52,7 @@ use crate::policy::ClientAddress;
 use crate::protocol::{Protocol, RequestContext};
 use crate::redact::RedactionState;
 use crate::wire::http::Path;
+use crate::wire::utf8;
 use approval::PresentedApprovals;
 use approval_service::ServiceUse;
 use content::Content;
@@ -271,7 +272,7 @@ impl Flow {
             self.head.request_id = id;
         }
         for (name, value) in head.headers {
-            let text = String::from_utf8_lossy(value);
+            let text = utf8::lossy(value);
             match *name {
                 b":method" => self.facts.method = Known::Is(text.into()),
                 b":authority" | b"host" => self.facts.host = Known::Is(text.into()),

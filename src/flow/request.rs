@@ -15,6 +15,7 @@ use crate::redact;
 use crate::wire::http::{ContentType, Path, is_identity, percent_decode};
 use crate::wire::json::{Edits, JsonBody, Limits, NodeId};
 use crate::wire::letter_case;
+use crate::wire::utf8;
 use std::cell::RefCell;
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -55,9 +56,9 @@ fn request_header_info<'a>(head: &RequestHead<'a>) -> RequestHeaderInfo<'a> {
     };
     for (name, value) in head.headers {
         match *name {
-            b":method" => seen.method = String::from_utf8_lossy(value).into_owned(),
+            b":method" => seen.method = utf8::lossy(value).into_owned(),
             b":authority" | b"host" => {
-                seen.authority = letter_case::ascii_lower(&String::from_utf8_lossy(value));
+                seen.authority = letter_case::ascii_lower(&utf8::lossy(value));
             }
             b":path" => seen.path = value,
             b"x-http-method-override" | b"x-http-method" | b"x-method-override" => {
@@ -84,9 +85,7 @@ fn request_header_info<'a>(head: &RequestHead<'a>) -> RequestHeaderInfo<'a> {
             }
             // h2c, WebSocket; and extended CONNECT (RFC 8441), which has no `upgrade` header.
             b"upgrade" | b":protocol" => seen.upgrade = true,
-            name if name.starts_with(OWN_PREFIX) => {
-                seen.own.push(String::from_utf8_lossy(name).into_owned())
-            }
+            name if name.starts_with(OWN_PREFIX) => seen.own.push(utf8::lossy(name).into_owned()),
             _ => {}
         }
     }
@@ -111,7 +110,7 @@ impl Flow {
         let without_key = identified.path.take();
         let mut target = match &without_key {
             Some(path) => path.clone(),
-            None => String::from_utf8_lossy(seen.path).into_owned(),
+            None => utf8::lossy(seen.path).into_owned(),
         };
         let mut path = Path::parse(&target);
         self.head.signed = seen.signed || is_presigned(&path.query);
@@ -147,12 +146,17 @@ impl Flow {
             self.request = HalfState::Passing;
             self.response = HalfState::Passing;
             self.authentication = None;
-            edits.extend(new_path.map(|path| HeaderEdit::Set(":path".to_owned(), path)));
+            edits.extend(new_path.map(|path| HeaderEdit::Set(":path".into(), path)));
             return Step::with(edits, Action::Continue);
         }
 
-        edits.extend(seen.own.iter().cloned().map(HeaderEdit::Remove));
-        edits.extend(new_path.map(|path| HeaderEdit::Set(":path".to_owned(), path)));
+        edits.extend(
+            seen.own
+                .iter()
+                .cloned()
+                .map(|name| HeaderEdit::Remove(name.into())),
+        );
+        edits.extend(new_path.map(|path| HeaderEdit::Set(":path".into(), path)));
         self.take_presented(head.headers, &seen.method, &seen.authority, &target);
         let named = policy.named(&self.facts);
         self.take_names(&named);
@@ -236,7 +240,7 @@ impl Flow {
             // Envoy's decompressor never ends a response body, so that compressed responses cannot be inspected. The
             // upstream is asked not to compress.
             edits.push(HeaderEdit::Set(
-                "accept-encoding".to_owned(),
+                "accept-encoding".into(),
                 "identity".to_owned(),
             ));
         }
@@ -256,11 +260,11 @@ impl Flow {
         if edits_body && !self.head.signed {
             // The headers are forwarded now, and Envoy never corrects a length. Without one, the body is sent in
             // chunks.
-            edits.push(HeaderEdit::Remove("content-length".to_owned()));
+            edits.push(HeaderEdit::Remove("content-length".into()));
             edits.extend(
                 DIGESTS
                     .iter()
-                    .map(|name| HeaderEdit::Remove((*name).to_owned())),
+                    .map(|name| HeaderEdit::Remove((*name).into())),
             );
         }
         Step::with(edits, Action::Continue)
@@ -367,13 +371,13 @@ impl Flow {
         facts.content_type = seen
             .content_type
             .as_ref()
-            .map(|value| String::from_utf8_lossy(value).into());
+            .map(|value| utf8::lossy(value).into());
         let is_wanted = |name: &str, all: &str| {
             let mut wanted = guard.policy.needs.headers.iter();
             wanted.any(|wanted| **wanted == *name || **wanted == *all)
         };
         for (name, value) in head.headers {
-            let name = String::from_utf8_lossy(name);
+            let name = utf8::lossy(name);
             // Pseudo-headers are facts; credentials are not texts.
             let is_text = !name.starts_with(':')
                 && !matches!(&*name, "authorization" | "proxy-authorization" | "cookie");
@@ -777,14 +781,14 @@ impl Flow {
             // An existing length is corrected, but none is added: over HTTP/1.1 a body with a length has no trailers.
             if self.head.length.is_some() {
                 headers.push(HeaderEdit::Set(
-                    "content-length".to_owned(),
+                    "content-length".into(),
                     body.len().to_string(),
                 ));
             }
             headers.extend(
                 DIGESTS
                     .iter()
-                    .map(|name| HeaderEdit::Remove((*name).to_owned())),
+                    .map(|name| HeaderEdit::Remove((*name).into())),
             );
         }
         Step::with(headers, Action::Replace(body))
@@ -874,10 +878,7 @@ impl Flow {
             .iter()
             .map(|tag| super::denial::header_value(tag))
             .collect();
-        Some(HeaderEdit::Set(
-            "x-agentguard-tags".to_owned(),
-            tags.join(","),
-        ))
+        Some(HeaderEdit::Set("x-agentguard-tags".into(), tags.join(",")))
     }
 }
 
@@ -942,13 +943,13 @@ pub(super) fn request_id(head: &RequestHead<'_>) -> Option<String> {
     head.headers
         .iter()
         .find(|(name, _)| *name == b"x-request-id")
-        .map(|(_, value)| String::from_utf8_lossy(value).into_owned())
+        .map(|(_, value)| utf8::lossy(value).into_owned())
         .filter(|id| !id.is_empty())
 }
 
 /// Whether an AWS signature covers a header: `AWS4-HMAC-SHA256 Credential=…, SignedHeaders=host;x-amz-date, Signature=…`.
 fn signs(authorization: &[u8], name: &str) -> bool {
-    let authorization = letter_case::ascii_lower(&String::from_utf8_lossy(authorization));
+    let authorization = letter_case::ascii_lower(&utf8::lossy(authorization));
     authorization
         .split([',', ' '])
         .filter_map(|part| part.strip_prefix("signedheaders="))

@@ -17,6 +17,7 @@ use crate::redact;
 use crate::wire::http::{ContentType, MediaType, is_identity};
 use crate::wire::json::{Edits, JsonBody, NodeId};
 use crate::wire::span::index;
+use crate::wire::utf8;
 
 /// The response headers that determine how the body is parsed.
 struct ResponseHeaderInfo {
@@ -85,7 +86,7 @@ fn response_header_info(head: &ResponseHead<'_>) -> ResponseHeaderInfo {
             b"content-encoding" => seen.encoded |= !is_identity(value),
             b"content-length" => seen.content_length = number(),
             name if name.starts_with(OWN_PREFIX) => {
-                seen.own.push(String::from_utf8_lossy(name).into_owned());
+                seen.own.push(utf8::lossy(name).into_owned());
             }
             _ => {}
         }
@@ -152,7 +153,12 @@ impl Flow {
         if self.exchange.ignored {
             return Step::go_on();
         }
-        let mut edits: Vec<HeaderEdit> = seen.own.iter().cloned().map(HeaderEdit::Remove).collect();
+        let mut edits: Vec<HeaderEdit> = seen
+            .own
+            .iter()
+            .cloned()
+            .map(|name| HeaderEdit::Remove(name.into()))
+            .collect();
         self.exchange.is_complete = head.end;
         let has_body = !head.end && !matches!(seen.status, 204 | 304) && self.head.method != "HEAD";
         // Before the request is complete, a response is Envoy's own (body too large, timeout) or from an upstream that
@@ -351,20 +357,19 @@ impl Flow {
     /// Removes headers that don't fit an edited body. If headers are forwarded at once, also those that may not fit
     /// later.
     fn edited_body_edits(&self, length: Option<usize>) -> Vec<HeaderEdit> {
-        let mut edits = vec![HeaderEdit::Remove("etag".to_owned())];
+        let mut edits = vec![HeaderEdit::Remove("etag".into())];
         match length {
-            Some(length) if self.sized_response => edits.push(HeaderEdit::Set(
-                "content-length".to_owned(),
-                length.to_string(),
-            )),
+            Some(length) if self.sized_response => {
+                edits.push(HeaderEdit::Set("content-length".into(), length.to_string()))
+            }
             // An existing length is corrected, but none is added: over HTTP/1.1 a body with a length has no trailers.
             Some(_) => {}
-            None => edits.push(HeaderEdit::Remove("content-length".to_owned())),
+            None => edits.push(HeaderEdit::Remove("content-length".into())),
         }
         edits.extend(
             DIGESTS
                 .iter()
-                .map(|name| HeaderEdit::Remove((*name).to_owned())),
+                .map(|name| HeaderEdit::Remove((*name).into())),
         );
         edits
     }
@@ -677,7 +682,7 @@ impl Flow {
                 self.explaining_edits(denial, *decision)
             }
             _ => vec![HeaderEdit::Set(
-                "x-agentguard-decision".to_owned(),
+                "x-agentguard-decision".into(),
                 "redact".to_owned(),
             )],
         };

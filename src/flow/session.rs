@@ -4,6 +4,7 @@ use crate::event::{Author, Kind, Known, Part, Reading};
 use crate::policy::SessionSource;
 use crate::wire::json::{JsonBody, Value};
 use crate::wire::span::index;
+use crate::wire::utf8;
 
 /// Bytes of the first messages that name a session.
 const MAX_NAMING_BYTES: usize = 64 << 10;
@@ -18,7 +19,7 @@ pub(super) fn in_headers(source: &SessionSource, headers: &[(&[u8], &[u8])]) -> 
     let values = headers.iter().filter(|(known, _)| *known == name);
     values
         .filter(|(_, value)| !value.is_empty())
-        .map(|(_, value)| String::from_utf8_lossy(value).into_owned())
+        .map(|(_, value)| utf8::lossy(value).into_owned())
         .collect()
 }
 

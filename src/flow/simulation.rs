@@ -83,7 +83,8 @@ impl HttpMessage {
             };
             self.headers.retain(|(known, _)| known != name.as_bytes());
             if let Some(value) = value {
-                self.headers.push((name.into_bytes(), value.into_bytes()));
+                self.headers
+                    .push((name.into_owned().into_bytes(), value.into_bytes()));
             }
         }
     }

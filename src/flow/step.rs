@@ -1,6 +1,7 @@
 //! The inputs and outputs of a [`Flow`](super::Flow).
 
 use crate::proxy::Properties;
+use std::borrow::Cow;
 
 /// The start of a request.
 #[derive(Clone, Copy)]
@@ -49,9 +50,9 @@ impl Body for &[u8] {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeaderEdit {
     /// Removes all headers with this name.
-    Remove(String),
+    Remove(Cow<'static, str>),
     /// Replaces all headers with this name by one.
-    Set(String, String),
+    Set(Cow<'static, str>, String),
 }
 
 /// A local reply.

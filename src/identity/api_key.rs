@@ -4,6 +4,7 @@
 use super::{Credentials, Finding, Reason, is_alike};
 use crate::policy::{ApiKey, ApiKeySource, IdentitySource, KeyHash, KeySecret, SourceKind, digest};
 use crate::wire::http::percent_decode;
+use crate::wire::utf8;
 use std::cell::RefCell;
 
 /// Longest value of a header or of the query that is hashed.
@@ -284,7 +285,7 @@ pub(super) fn leaks<'v>(
             .chain(["Bearer"])
             .find_map(|scheme| behind_scheme(value, scheme));
         if behind.is_some_and(|key| keys.knows(key, digests)) || keys.knows(value, digests) {
-            let name = String::from_utf8_lossy(name).into_owned();
+            let name = utf8::lossy(name).into_owned();
             if !leak.headers.contains(&name) {
                 leak.headers.push(name);
             }
@@ -293,7 +294,7 @@ pub(super) fn leaks<'v>(
     let path = headers.iter().find(|(name, _)| *name == b":path");
     let path = path.map_or(&b""[..], |(_, path)| *path);
     if path.contains(&b'?') {
-        let path = String::from_utf8_lossy(path);
+        let path = utf8::lossy(path);
         let (before, query) = path.split_once('?').unwrap_or((&path, ""));
         let mut kept = Vec::new();
         for (number, parameter) in query.split('&').enumerate() {

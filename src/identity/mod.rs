@@ -19,6 +19,7 @@ pub use api_key::{KeyError, KeyTable};
 use crate::event::{Known, Principal};
 use crate::policy::{IdentitySource, SourceKind};
 use crate::proxy::Properties;
+use crate::wire::utf8;
 
 /// The start of a request, as far as it says who is asking.
 #[derive(Clone, Copy)]
@@ -221,7 +222,7 @@ pub fn forbidden_trailers(
     };
     let named = trailers.iter().filter(|(name, _)| is_member(name));
     let mut forbidden: Vec<String> = named
-        .map(|(name, _)| String::from_utf8_lossy(name).into_owned())
+        .map(|(name, _)| utf8::lossy(name).into_owned())
         .collect();
     if let Some(leak) = api_key::leaks(sources, keys, trailers, &Digests::default()) {
         forbidden.extend(leak.headers);

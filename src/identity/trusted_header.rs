@@ -4,6 +4,7 @@ use super::{Credentials, Finding, Reason, certificate, is_alike, peer_address, s
 use crate::event::Known;
 use crate::event::Principal;
 use crate::policy::HeaderSource;
+use crate::wire::utf8;
 
 /// Most values of one header.
 const MAX_VALUES: usize = 256;
@@ -29,7 +30,7 @@ pub(super) fn find(
             true => &mut *trusted,
             false => &mut *untrusted,
         };
-        let name = String::from_utf8_lossy(name).into_owned();
+        let name = utf8::lossy(name).into_owned();
         if !list.contains(&name) {
             list.push(name);
         }

@@ -36,8 +36,16 @@ pub(crate) fn each<'n>(name: &'n str, qualified: bool, visit: &mut dyn FnMut(Cow
 }
 
 fn each_part<'n>(name: &'n str, qualified: bool, visit: &mut dyn FnMut(&'n str, Option<&'n str>)) {
-    let name = name.trim();
+    let is_trimmed = |end: Option<&u8>| end.is_some_and(u8::is_ascii_graphic);
+    let ends = [name.as_bytes().first(), name.as_bytes().last()];
+    let name = match ends.into_iter().all(is_trimmed) {
+        true => name,
+        false => name.trim(),
+    };
     let may_be_marked = name.starts_with(['m', 'M']);
+    if !may_be_marked && is_one_word_after_another(name) {
+        return;
+    }
     let markers = ["mcp_", "mcp-", "MCP_", "Mcp_"].iter();
     let marked = may_be_marked
         .then(|| {
@@ -72,6 +80,18 @@ fn each_part<'n>(name: &'n str, qualified: bool, visit: &mut dyn FnMut(&'n str, 
         }
         head = head.get(..end).unwrap_or_default();
     }
+}
+
+/// Whether a name has at most one joint, which is a single `_` or `-`, and no capitals: `get_customer`, as most names are.
+/// No other name is in it.
+fn is_one_word_after_another(name: &str) -> bool {
+    // Without a branch for each byte, so that many are looked at together.
+    let (joints, others) = name.bytes().fold((0u16, false), |(joints, others), byte| {
+        let joint = (byte == b'_') | (byte == b'-');
+        let other = byte.is_ascii_uppercase() | matches!(byte, b'.' | b'/' | b':');
+        (joints.saturating_add(u16::from(joint)), others | other)
+    });
+    joints <= 1 && !others
 }
 
 /// Whether a byte joins names. Joints are ASCII, so that a cut beside one is between characters.

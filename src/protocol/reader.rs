@@ -170,9 +170,12 @@ impl<'b> Reader<'b> {
 
     fn over(json: JsonBody<'b>, direction: Direction, bounds: Bounds) -> Reader<'b> {
         let nodes = json.body().map_or(0, |doc| doc.len());
+        let mut reading = Reading::new();
+        // Every fourth to eighth node of a chat body is a text, so that its list seldom grows.
+        reading.texts.reserve(index(nodes).wrapping_div(4).min(64));
         Reader {
             json,
-            reading: Reading::new(),
+            reading,
             direction,
             results: bounds.results,
             is_form: false,

@@ -49,7 +49,7 @@ const MARKS: &[&str] = &[
 ];
 
 /// Bytes that separate the marks from other text, each with its distance from the beginning of the mark.
-const RAREST: &[(u8, usize)] = &[(b'<', 0), (b'[', 0), (b'>', 0), (b':', 6), (b'=', 2)];
+const RAREST: [(u8, usize); 5] = [(b'<', 0), (b'[', 0), (b'>', 0), (b':', 6), (b'=', 2)];
 
 /// Beginnings of texts that contain only a call (Llama 3, xLAM), without white space.
 const BEGINNINGS: &[&str] = &[
@@ -121,9 +121,35 @@ fn begins_a_mark(byte: u8) -> bool {
     byte.is_ascii() && FIRST >> (byte & 127) & 1 != 0
 }
 
+/// Returns how many bytes, of sixteen each, have none that separates marks from other text.
+fn without_rarest(bytes: &[u8]) -> usize {
+    let [a, b, c, d, e] = RAREST.map(|(byte, _)| byte);
+    let has_none = |block: &&[u8; 16]| {
+        let mut rarest = [0; 16];
+        // Without a branch for each byte, so that all are looked at together.
+        for (is_rarest, byte) in rarest.iter_mut().zip(*block) {
+            let is = (*byte == a) | (*byte == b) | (*byte == c) | (*byte == d) | (*byte == e);
+            *is_rarest = u8::from(is);
+        }
+        u128::from_ne_bytes(rarest) == 0
+    };
+    let blocks = bytes.as_chunks::<16>().0.iter();
+    blocks.take_while(has_none).count().saturating_mul(16)
+}
+
 /// Returns whether a text begins like one that contains only a call; `None` if that is not known yet.
 fn begins_as_call(text: &str) -> Option<bool> {
     let text = text.trim_start();
+    // Nearly all texts begin with a letter.
+    let may_begin = |first: &u8| {
+        *first == b'`'
+            || BEGINNINGS
+                .iter()
+                .any(|begin| begin.as_bytes().first() == Some(first))
+    };
+    if !text.as_bytes().first().is_none_or(may_begin) {
+        return Some(false);
+    }
     let text = text.strip_prefix("```json").unwrap_or(text);
     let longest = BEGINNINGS
         .iter()
@@ -146,10 +172,11 @@ fn begins_as_call(text: &str) -> Option<bool> {
 
 fn mark_at(text: &str, from: usize) -> Option<(usize, &'static str)> {
     let bytes = text.as_bytes();
-    let rest = bytes.get(from..)?;
+    let first = from.checked_add(without_rarest(bytes.get(from..)?))?;
+    let rest = bytes.get(first..)?;
     rest.iter().enumerate().find_map(|(offset, byte)| {
         let (_, distance) = RAREST.iter().find(|(rarest, _)| rarest == byte)?;
-        let at = from.checked_add(offset)?.checked_sub(*distance)?;
+        let at = first.checked_add(offset)?.checked_sub(*distance)?;
         if at < from {
             return None;
         }

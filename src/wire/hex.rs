@@ -2,13 +2,16 @@
 
 /// Returns bytes as lower-case hexadecimal digits.
 pub fn encode(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len().saturating_mul(2));
-    for byte in bytes {
-        for digit in [byte >> 4, byte & 15] {
-            text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
-        }
+    let digit = |half: u8| match half {
+        0..=9 => half | b'0',
+        _ => half.wrapping_add(b'a' - 10),
+    };
+    let mut digits = vec![0; bytes.len().saturating_mul(2)];
+    for (pair, byte) in digits.as_chunks_mut().0.iter_mut().zip(bytes) {
+        *pair = [digit(byte >> 4), digit(byte & 15)];
     }
-    text
+    // They are ASCII.
+    String::from_utf8(digits).unwrap_or_default()
 }
 
 /// Reads the bytes that lower-case hexadecimal digits stand for; `None` if there are not exactly that many.

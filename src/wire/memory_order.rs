@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 
 /// Compares the first bytes of two texts of one length, as C's `memcmp` does. The last bytes are read together, too: some of
 /// them a second time, which are equal then.
+#[inline]
 pub fn compare(a: &[u8], b: &[u8]) -> Ordering {
     if let (Some(a_end), Some(b_end)) = (a.last_chunk::<8>(), b.last_chunk::<8>()) {
         for (x, y) in a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0) {
@@ -31,6 +32,9 @@ pub fn compare(a: &[u8], b: &[u8]) -> Ordering {
 /// Compares eight bytes each, the first of which is the least, by the first that differs. WebAssembly has no instruction that
 /// turns bytes round.
 fn order(x: u64, y: u64) -> Ordering {
+    if x == y {
+        return Ordering::Equal;
+    }
     let at = (x ^ y).trailing_zeros() & 0x38;
     let byte = |bytes: u64| bytes.wrapping_shr(at) & 0xFF;
     byte(x).cmp(&byte(y))

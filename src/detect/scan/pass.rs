@@ -20,8 +20,8 @@ use super::{MAX_RAW, SelectedDetector};
 use crate::detect::entropy::CharClasses;
 use crate::detect::literals::Literals;
 use crate::detect::normalise::{AnomalyKind, NormalisedText};
-use crate::detect::simd::{self, BLOCK, Block, SimdLevel, StemTables};
 use crate::detect::{Confidence, Detector};
+use crate::wire::simd::{self, BLOCK, Block, SimdLevel, StemTables};
 use crate::wire::work;
 
 mod named;
@@ -123,6 +123,8 @@ pub(super) struct PassInput<'a> {
     pub(super) tokens_from: usize,
     /// Whether spaced-out values are searched.
     pub(super) spelled: bool,
+    /// Whether the text is known to be ASCII.
+    pub(super) is_ascii: bool,
 }
 
 /// Buffers of a pass.
@@ -305,12 +307,13 @@ impl Plan {
             joined_from,
             tokens_from,
             spelled,
+            is_ascii,
         } = *read;
         memory.covered.clear();
         memory.covered.resize(slots.len(), 0);
         memory.covered_values.clear();
         memory.covered_values.resize(slots.len(), 0);
-        let ascii = simd::is_ascii(text);
+        let ascii = is_ascii || simd::is_ascii(text);
         let mut near = memory.near.borrow_mut();
         near.begin(key, ascii, table, &self.terms);
         drop(near);
@@ -632,7 +635,7 @@ impl<'a> Pass<'a> {
                 }
             });
         }
-        if !plan.pairs.is_empty() {
+        if !plan.pairs.is_empty() && block.colon | block.dash != 0 {
             let triple =
                 |mask: u64, before: u64| mask & shifted(mask, before, 3) & shifted(mask, before, 6);
             let between = [1, 2, 4, 5].iter().fold(u64::MAX, |between, n| {

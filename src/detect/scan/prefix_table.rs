@@ -3,7 +3,7 @@
 //! The first three characters of every word of the text are looked up in a bit set. Few words pass. For those, the
 //! prefixes that share the characters are compared, at first up to eight characters of each at once.
 
-use crate::detect::simd::{MAX_STEMS, STEM_GROUPS, StemTables, stem_tables};
+use crate::wire::simd::{MAX_STEMS, STEM_GROUPS, StemTables, stem_tables};
 use crate::wire::sort;
 
 /// Bits of the filter: 4 KB, so that it stays in the nearest cache.
@@ -173,7 +173,7 @@ fn filter_bit(key: u32) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::detect::simd::{BLOCK, SimdLevel};
+    use crate::wire::simd::{BLOCK, SimdLevel};
 
     fn numbers(beginnings: &PrefixTable, text: &str) -> Vec<u16> {
         let eight = text.as_bytes().first_chunk().map(folded);

@@ -30,6 +30,9 @@ const BEFORE: usize = 96;
 pub(super) fn candidates(here: u64, before: u64, singles_before: u64) -> (u64, u64) {
     let shifted = |mask: u64, before: u64, n: u32| mask << n | before >> 64u32.wrapping_sub(n);
     let singles = shifted(here, before, 1) & !here & !shifted(here, before, 2);
+    if singles == 0 {
+        return (0, 0);
+    }
     let back = |n: u32| shifted(singles, singles_before, n);
     let close = singles & back(2) & back(4);
     let wide = singles & back(3) & back(6) & back(9);

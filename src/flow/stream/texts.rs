@@ -334,7 +334,7 @@ impl Flow {
         let written = text.and_then(|text| Some((text.written.take()?, text.at.clone())));
         if let Some((written, at)) = written {
             let (choice, force) = (channel.choice, stream.force());
-            let evaluated = self.evaluate_written(&written, choice, &stream.response, force, &at);
+            let evaluated = self.evaluate_written(&written, choice, &stream.response, force, || at);
             if let (Some(verdict), Some(json)) = (evaluated, empty_body()) {
                 self.bind(stream, &verdict, &json, false)?;
             }

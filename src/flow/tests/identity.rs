@@ -360,7 +360,7 @@ fn what_may_not_go_upstream_as_a_header_may_not_as_a_trailer() {
         let edits = flow.trailer_edits(&trailers);
         let names: Vec<HeaderEdit> = removed
             .iter()
-            .map(|name| HeaderEdit::Remove((*name).to_owned()))
+            .map(|name| HeaderEdit::Remove((*name).into()))
             .collect();
         assert_eq!(edits, names, "{applies_to}");
     }

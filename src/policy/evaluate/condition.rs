@@ -571,12 +571,12 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
                                 .iter()
                                 .any(|glob| glob.matches(text, GlobReading::Broad))
                         };
-                        let read = if *names {
-                            fold_name(&text).trim().to_owned()
-                        } else {
-                            seen(&text)
+                        let read = match names {
+                            true => fold_name(&text),
+                            false => seen(&text).into(),
                         };
-                        broad(exact, &text) || broad(folded, &read)
+                        let read = if *names { read.trim() } else { &read };
+                        broad(exact, &text) || broad(folded, read)
                     }
                 }
             }

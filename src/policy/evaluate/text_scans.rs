@@ -116,6 +116,8 @@ impl<'a> Context<'a> {
         let slot = text.number.and_then(|number| {
             let place = index(number);
             if scans.list.len() <= place {
+                let all = self.reading.texts.len();
+                scans.list.reserve(all.saturating_sub(scans.list.len()));
                 scans.list.resize(place.saturating_add(1), None);
             }
             let slot = scans.list.get_mut(place)?;

@@ -88,7 +88,10 @@ impl<'b> Reader<'b> {
             } else if self.proto_json {
                 names.position(|name| self.is_spelling(written, name))
             } else {
-                names.position(|name| name.as_bytes() == written)
+                // Most names that are as long begin otherwise.
+                let first = written.first();
+                names
+                    .position(|name| name.as_bytes().first() == first && name.as_bytes() == written)
             };
             let Some(at) = known else {
                 self.report_variant(key, names);
@@ -134,9 +137,11 @@ impl<'b> Reader<'b> {
     fn report_variant(&mut self, key: Value<'_>, names: Names<'_>) {
         work::spend(key.raw_content().len().saturating_add(UNKNOWN));
         let Some(text) = key.text() else { return };
-        let joined = text.replace('_', "");
+        let joined = self.proto_json.then(|| text.replace('_', ""));
+        let joined = joined.as_deref();
         let variant = names.position(|name| {
-            is_case_variant(&text, name) || (self.proto_json && is_case_variant(&joined, name))
+            is_case_variant(&text, name)
+                || joined.is_some_and(|joined| is_case_variant(joined, name))
         });
         if let Some((name, _)) = variant.and_then(|at| names.row(at)) {
             let what = format!("a key that some servers read as `{name}`");

@@ -4,10 +4,13 @@
 //! number `1`.
 
 use super::string;
+use crate::wire::simd::{self, StringStops};
 use crate::wire::sort;
 use crate::wire::span::{Span, index, offset};
+use crate::wire::utf8;
 use crate::wire::work;
 use std::borrow::Cow;
+use std::cell::Cell;
 
 /// Limits of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,12 +126,24 @@ struct SeenKey {
     node: u32,
 }
 
+/// Memory that the scans of a worker use one after the other: an exchange has a handful of them.
+#[derive(Default)]
+struct Stacks {
+    open: Vec<OpenContainer>,
+    keys: Vec<SeenKey>,
+}
+
+thread_local! {
+    static STACKS: Cell<Stacks> = const { Cell::new(Stacks { open: Vec::new(), keys: Vec::new() }) };
+}
+
+/// Maximum entries of a stack that is kept.
+const KEPT: usize = 256;
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Expected {
-    Value,
     ElementOrClose,
     KeyOrClose,
-    Key,
     CommaOrClose,
     End,
 }
@@ -157,15 +172,22 @@ pub fn scan(bytes: &[u8], limits: Limits, tape: &mut Tape) -> Result<(), ScanErr
     let few = bytes.len().wrapping_div(8).min(64);
     let many = bytes.len().wrapping_div(32).min(1 << 16);
     tape.nodes.reserve(few.max(many));
+    let Stacks { mut open, mut keys } = STACKS.take();
+    open.clear();
+    keys.clear();
     let scanned = Scanner {
         bytes,
         at: 0,
         nodes: &mut tape.nodes,
-        open: Vec::with_capacity(8),
-        keys: Vec::with_capacity(16),
+        open: &mut open,
+        keys: &mut keys,
         max_depth: usize::from(limits.max_depth),
+        is_in_object: false,
     }
     .run();
+    if open.capacity().max(keys.capacity()) <= KEPT {
+        STACKS.set(Stacks { open, keys });
+    }
     // Eight bytes of a string are read at a time.
     work::spend(tape.nodes.len().saturating_mul(NODE));
     work::spend(bytes.len().wrapping_div(4));
@@ -191,10 +213,8 @@ pub(super) fn scan_text(
 /// They were not scanned.
 pub(super) fn as_text(bytes: Cow<'_, [u8]>) -> Result<Cow<'_, str>, ScanError> {
     let text = match bytes {
-        Cow::Borrowed(bytes) => std::str::from_utf8(bytes).map(Cow::Borrowed),
-        Cow::Owned(bytes) => String::from_utf8(bytes)
-            .map(Cow::Owned)
-            .map_err(|error| error.utf8_error()),
+        Cow::Borrowed(bytes) => utf8::text(bytes).map(Cow::Borrowed),
+        Cow::Owned(bytes) => simd::string(bytes).map(Cow::Owned),
     };
     text.map_err(|error| ScanError {
         kind: ScanErrorKind::Encoding,
@@ -222,51 +242,63 @@ struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
     nodes: &'a mut Vec<Node>,
-    open: Vec<OpenContainer>,
-    keys: Vec<SeenKey>,
+    open: &'a mut Vec<OpenContainer>,
+    keys: &'a mut Vec<SeenKey>,
     max_depth: usize,
+    /// Whether the innermost open container is an object.
+    is_in_object: bool,
 }
 
 impl Scanner<'_> {
     fn run(mut self) -> Result<(), ScanError> {
-        let mut expect = Expected::Value;
-        loop {
-            self.skip_white_space();
-            let Some(&byte) = self.bytes.get(self.at) else {
-                return match expect {
-                    Expected::End => Ok(()),
-                    _ if self.nodes.is_empty() => Err(self.error(ScanErrorKind::Empty)),
-                    _ => Err(self.error(ScanErrorKind::Syntax)),
-                };
-            };
+        self.skip_white_space();
+        let Some(&first) = self.bytes.get(self.at) else {
+            return Err(self.error(ScanErrorKind::Empty));
+        };
+        let mut expect = self.value(first)?;
+        while expect != Expected::End {
+            let byte = self.next()?;
             expect = match (expect, byte) {
-                (Expected::End, _) => return Err(self.error(ScanErrorKind::Trailing)),
-                (Expected::KeyOrClose, b'}') | (Expected::ElementOrClose, b']') => self.close()?,
-                (Expected::KeyOrClose | Expected::Key, b'"') => {
-                    self.key()?;
-                    Expected::Value
-                }
                 (Expected::CommaOrClose, b',') => {
                     self.at = self.at.wrapping_add(1);
-                    match self.open.last() {
-                        Some(open) if open.is_object => Expected::Key,
-                        _ => {
-                            // An array has a value after a comma, never a bracket.
-                            Expected::Value
-                        }
+                    let byte = self.next()?;
+                    // After a comma comes another one, never a bracket.
+                    match self.is_in_object {
+                        true => self.member(byte)?,
+                        false => self.value(byte)?,
                     }
                 }
-                (Expected::CommaOrClose, b'}' | b']') => {
-                    let is_object = self.open.last().is_some_and(|open| open.is_object);
-                    if is_object != (byte == b'}') {
-                        return Err(self.error(ScanErrorKind::Syntax));
-                    }
+                (Expected::CommaOrClose, b'}' | b']') if self.is_in_object == (byte == b'}') => {
                     self.close()?
                 }
-                (Expected::Value | Expected::ElementOrClose, _) => self.value(byte)?,
+                (Expected::ElementOrClose, b']') | (Expected::KeyOrClose, b'}') => self.close()?,
+                (Expected::ElementOrClose, _) => self.value(byte)?,
+                (Expected::KeyOrClose, _) => self.member(byte)?,
                 _ => return Err(self.error(ScanErrorKind::Syntax)),
             };
         }
+        self.skip_white_space();
+        match self.bytes.get(self.at) {
+            None => Ok(()),
+            Some(_) => Err(self.error(ScanErrorKind::Trailing)),
+        }
+    }
+
+    /// The next byte that is no white space.
+    fn next(&mut self) -> Result<u8, ScanError> {
+        self.skip_white_space();
+        let byte = self.bytes.get(self.at).copied();
+        byte.ok_or_else(|| self.error(ScanErrorKind::Syntax))
+    }
+
+    /// A key, which begins with `byte`, and its value.
+    fn member(&mut self, byte: u8) -> Result<Expected, ScanError> {
+        if byte != b'"' {
+            return Err(self.error(ScanErrorKind::Syntax));
+        }
+        self.key()?;
+        let byte = self.next()?;
+        self.value(byte)
     }
 
     fn error(&self, kind: ScanErrorKind) -> ScanError {
@@ -324,6 +356,7 @@ impl Scanner<'_> {
             keys: self.keys.len(),
             is_object,
         });
+        self.is_in_object = is_object;
         let kind = if is_object {
             NodeKind::Object
         } else {
@@ -347,6 +380,7 @@ impl Scanner<'_> {
             self.reject_duplicates(open.keys)?;
             self.keys.truncate(open.keys);
         }
+        self.is_in_object = self.open.last().is_some_and(|open| open.is_object);
         let next = offset(self.nodes.len());
         let end = offset(self.at);
         if let Some(node) = self.nodes.get_mut(index(open.node)) {
@@ -469,7 +503,7 @@ impl Scanner<'_> {
             }
         }
         let span = Span::new(start, at);
-        if high && let Err(error) = std::str::from_utf8(span.of(self.bytes)) {
+        if high && let Err(error) = utf8::text(span.of(self.bytes)) {
             return Err(ScanError {
                 kind: ScanErrorKind::Encoding,
                 at: start.saturating_add(error.valid_up_to()),
@@ -532,47 +566,24 @@ impl Scanner<'_> {
 
 /// Returns the offset of the first byte from `at` on that ends plain string content: a quote, a backslash or a control
 /// character. Sets `high` if the content has a byte ≥ 0x80.
-///
-/// Sixteen bytes are looked at together while none of them ends it: one step each in Wasm. Then reads eight as one
-/// number. Subtracting one from each byte borrows through the top bit only where the byte was zero (Mycroft). A borrow carries upwards: bytes after the first stop may look like stops, but the first is exact.
 fn skip_plain(bytes: &[u8], at: usize, high: &mut bool) -> usize {
-    const ONES: u64 = u64::MAX.wrapping_div(255);
-    const HIGHS: u64 = ONES.wrapping_mul(0x80);
-    const QUOTES: u64 = ONES.wrapping_mul(b'"' as u64);
-    const BACKSLASHES: u64 = ONES.wrapping_mul(b'\\' as u64);
-    const SPACES: u64 = ONES.wrapping_mul(b' ' as u64);
     let mut at = at;
-    let (blocks, _) = bytes.get(at..).unwrap_or_default().as_chunks::<16>();
-    for block in blocks {
-        let mut stops = [0; 16];
-        for (stop, byte) in stops.iter_mut().zip(block) {
-            *stop = u8::from((*byte == b'"') | (*byte == b'\\') | (*byte < b' '));
-        }
-        if u128::from_ne_bytes(stops) != 0 {
-            break;
-        }
-        *high |= u128::from_ne_bytes(*block) & u128::from_ne_bytes([0x80; 16]) != 0;
-        at = at.wrapping_add(16);
-    }
-    let mut seen = 0;
-    while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let word = u64::from_le_bytes(*block);
-        let quotes = word ^ QUOTES;
-        let backslashes = word ^ BACKSLASHES;
-        let stops = (quotes.wrapping_sub(ONES) & !quotes
-            | backslashes.wrapping_sub(ONES) & !backslashes
-            | word.wrapping_sub(SPACES) & !word)
-            & HIGHS;
+    let mut is_short = true;
+    while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
+        let StringStops { stops, high: above } = simd::string_stops(block);
         if stops != 0 {
             let before = (stops & stops.wrapping_neg()).wrapping_sub(1);
-            *high |= (seen | word & before) & HIGHS != 0;
-            let length = index(stops.trailing_zeros().wrapping_shr(3));
-            return at.wrapping_add(length);
+            *high |= above & before != 0;
+            return at.wrapping_add(index(stops.trailing_zeros()));
         }
-        seen |= word;
-        at = at.wrapping_add(8);
+        *high |= above != 0;
+        at = at.wrapping_add(16);
+        // Most strings end before.
+        if std::mem::take(&mut is_short) {
+            let rest = bytes.get(at..).unwrap_or_default();
+            at = at.wrapping_add(simd::plain_string_bytes(rest, high));
+        }
     }
-    *high |= seen & HIGHS != 0;
     while let Some(&byte) = bytes.get(at) {
         if byte == b'"' || byte == b'\\' || byte < b' ' {
             break;
@@ -583,19 +594,28 @@ fn skip_plain(bytes: &[u8], at: usize, high: &mut bool) -> usize {
     at
 }
 
-/// FNV-1a over eight bytes at a time. The hash has no key: see `reject_duplicates` for collisions.
+/// FNV-1a over eight bytes at a time, the last ones perhaps twice. The hash has no key: see `reject_duplicates` for collisions.
 fn hash_key(key: &[u8]) -> u32 {
     const PRIME: u64 = 0x100_0000_01b3;
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    let mut rest = key;
-    while let Some((block, after)) = rest.split_first_chunk::<8>() {
-        hash = (hash ^ u64::from_le_bytes(*block)).wrapping_mul(PRIME);
-        hash ^= hash >> 29;
-        rest = after;
-    }
-    for &byte in rest {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(PRIME);
-    }
+    let mix = |hash: u64, part: u64| {
+        let hash = (hash ^ part).wrapping_mul(PRIME);
+        hash ^ (hash >> 29)
+    };
+    let basis = 0xcbf2_9ce4_8422_2325 ^ key.len() as u64;
+    let end = match (
+        key.last_chunk::<8>(),
+        key.first_chunk::<4>(),
+        key.last_chunk::<4>(),
+    ) {
+        (Some(end), ..) => u64::from_le_bytes(*end),
+        (None, Some(first), Some(last)) => {
+            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
+        }
+        _ => key.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)),
+    };
+    let blocks = key.as_chunks::<8>().0.iter();
+    let hash = blocks.fold(basis, |hash, block| mix(hash, u64::from_le_bytes(*block)));
+    let hash = mix(hash, end);
     let folded = (hash ^ (hash >> 32)) & u64::from(u32::MAX);
     u32::try_from(folded).unwrap_or_default()
 }

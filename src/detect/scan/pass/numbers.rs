@@ -8,7 +8,7 @@ use crate::detect::scan::context::DetectorSet;
 use crate::detect::scan::forms::{FREE, WHOLE, Walked};
 use crate::detect::scan::probe::{BLANKS, COMPACT, Candidate, Match};
 use crate::detect::scan::tokens::{TokenProbe, TokenProbes};
-use crate::detect::simd::Block;
+use crate::wire::simd::Block;
 use crate::wire::work;
 
 /// Steps in the forms that are walked before any other check.

@@ -1,34 +1,130 @@
-//! Vectorised byte classes: sorts the bytes of a text into classes, 64 at a time, and before that checks whether any
-//! of them is not plain text. These are the only passes that touch every byte.
+//! Vectorised passes over bytes, all that touch each of them: what ends a JSON string ([`string_stops`]), whether a text has bytes that
+//! are not plain, and classes of bytes, 64 at a time.
 //!
-//! Each function has four forms: WebAssembly's 128-bit vectors, AVX2 and SSSE3 by run-time detection, and a plain loop
+//! Each function of the latter has four forms: WebAssembly's 128-bit vectors, AVX2 and SSSE3 by run-time detection, and a plain loop
 //! over a table, which is the definition that the others are tested against.
 //!
 //! The class of a byte is `LOW[low half] & HIGH[high half]`. A *stem* is a position where one of some three bytes may be,
 //! those of [`STEMS`] or a caller's own, case-insensitively: for each of its three bytes, two more such tables determine which of eight groups of stems
 //! still match (the scheme is known as Teddy, from the Hyperscan library). Groups mix their bytes, so a stem is a
 //! hint only.
-#![cfg_attr(
-    any(target_arch = "wasm32", target_arch = "x86_64"),
-    expect(
-        unsafe_code,
-        reason = "vector loads take pointers, and functions compiled for a CPU feature must be called with care"
-    )
+#![expect(
+    unsafe_code,
+    reason = "vector loads take pointers, and functions compiled for a CPU feature must be called with care"
 )]
+
+/// What ends plain content of a JSON string among 16 bytes: a quote, a backslash or a control character; and what is not ASCII.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct StringStops {
+    /// Bit `n` for byte `n`.
+    pub(crate) stops: u32,
+    /// Bit `n` for byte `n`.
+    pub(crate) high: u32,
+}
+
+/// Returns what ends plain content of a JSON string.
+#[inline(always)]
+pub(crate) fn string_stops(block: &[u8; 16]) -> StringStops {
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    return wasm::string_stops(block);
+    // SAFETY: each processor of this kind has SSE2.
+    #[cfg(target_arch = "x86_64")]
+    return unsafe { x86::string_stops(block) };
+    #[cfg(not(any(
+        all(target_arch = "wasm32", target_feature = "simd128"),
+        target_arch = "x86_64"
+    )))]
+    plain_string_stops(block)
+}
+
+/// Returns how many bytes, of 64 each, are plain content of a JSON string. Sets `high` if one of them is not ASCII.
+pub(crate) fn plain_string_bytes(bytes: &[u8], high: &mut bool) -> usize {
+    let mut plain = 0usize;
+    for block in bytes.as_chunks::<BLOCK>().0 {
+        let (has_stop, has_high) = string_stops_of_all(block);
+        if has_stop {
+            break;
+        }
+        *high |= has_high;
+        plain = plain.wrapping_add(BLOCK);
+    }
+    plain
+}
+
+/// Returns whether anything ends plain content of a JSON string, and whether anything is not ASCII.
+#[inline(always)]
+fn string_stops_of_all(block: &[u8; BLOCK]) -> (bool, bool) {
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    return wasm::string_stops_of_all(block);
+    // SAFETY: each processor of this kind has SSE2.
+    #[cfg(target_arch = "x86_64")]
+    return unsafe { x86::string_stops_of_all(block) };
+    #[cfg(not(any(
+        all(target_arch = "wasm32", target_feature = "simd128"),
+        target_arch = "x86_64"
+    )))]
+    plain_string_stops_of_all(block)
+}
+
+#[cfg(any(
+    test,
+    not(any(
+        all(target_arch = "wasm32", target_feature = "simd128"),
+        target_arch = "x86_64"
+    ))
+))]
+fn plain_string_stops_of_all(block: &[u8; BLOCK]) -> (bool, bool) {
+    let (parts, _) = block.as_chunks();
+    parts
+        .iter()
+        .fold((false, false), |(has_stop, has_high), part| {
+            let seen = plain_string_stops(part);
+            (has_stop | (seen.stops != 0), has_high | (seen.high != 0))
+        })
+}
+
+#[cfg(any(
+    test,
+    not(any(
+        all(target_arch = "wasm32", target_feature = "simd128"),
+        target_arch = "x86_64"
+    ))
+))]
+fn plain_string_stops(block: &[u8; 16]) -> StringStops {
+    let bits = |is: fn(u8) -> bool| {
+        (0..16u32).zip(block).fold(0, |bits, (at, byte)| {
+            bits | u32::from(is(*byte)).wrapping_shl(at)
+        })
+    };
+    StringStops {
+        stops: bits(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1F)),
+        high: bits(|byte| !byte.is_ascii()),
+    }
+}
+
+/// Bytes that were found to be UTF-8, as text.
+///
+/// # Errors
+/// They are not, and where.
+pub(crate) fn string(bytes: Vec<u8>) -> Result<String, std::str::Utf8Error> {
+    crate::wire::utf8::text(&bytes)?;
+    // SAFETY: they are UTF-8, as was just seen. The standard library's way reads all of them again.
+    Ok(unsafe { String::from_utf8_unchecked(bytes) })
+}
 
 /// Positions in 64 bytes as bit sets: bit `n` for byte `n`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Block {
-    pub(super) digit: u64,
-    pub(super) letter: u64,
-    pub(super) at: u64,
-    pub(super) colon: u64,
-    pub(super) dash: u64,
-    pub(super) stem: u64,
+pub(crate) struct Block {
+    pub(crate) digit: u64,
+    pub(crate) letter: u64,
+    pub(crate) at: u64,
+    pub(crate) colon: u64,
+    pub(crate) dash: u64,
+    pub(crate) stem: u64,
 }
 
 /// Bytes of a [`Block`].
-pub(super) const BLOCK: usize = 64;
+pub(crate) const BLOCK: usize = 64;
 
 /// Bytes needed after a block: a stem has three.
 const AFTER: usize = 2;
@@ -112,13 +208,13 @@ const CODED_HIGH: [u8; 16] = [1, 2, 4, 0, 0, 8, 0, 16, 2, 2, 2, 2, 2, 2, 2, 2];
 
 /// For each byte of a stem: groups that match the low half, groups that match the high half. Bytes that differ only
 /// in the case bit count as one, so that no case needs to be folded.
-pub(super) type StemTables = [[[u8; 16]; 2]; 3];
+pub(crate) type StemTables = [[[u8; 16]; 2]; 3];
 
 /// Number of groups of stems.
-pub(super) const STEM_GROUPS: u8 = 8;
+pub(crate) const STEM_GROUPS: u8 = 8;
 
 /// Maximum number of stems that tables are worth: three for each group. With more, what is none of them passes too often.
-pub(super) const MAX_STEMS: usize = 3 * STEM_GROUPS as usize;
+pub(crate) const MAX_STEMS: usize = 3 * STEM_GROUPS as usize;
 
 const STEM_TABLES: StemTables = stem_tables(&STEMS);
 
@@ -128,7 +224,7 @@ const STEM_TABLES: StemTables = stem_tables(&STEMS);
     clippy::arithmetic_side_effects,
     reason = "a compiler runs it, too: places and halves end before their arrays do"
 )]
-pub(super) const fn stem_tables(mut stems: &[(u8, [u8; 3])]) -> StemTables {
+pub(crate) const fn stem_tables(mut stems: &[(u8, [u8; 3])]) -> StemTables {
     let mut tables = [[[0u8; 16]; 2]; 3];
     while let [(group, bytes), rest @ ..] = stems {
         let group = 1u8.wrapping_shl(*group as u32);
@@ -155,7 +251,7 @@ pub(super) const fn stem_tables(mut stems: &[(u8, [u8; 3])]) -> StemTables {
 
 /// Form of the function that this machine can run; detected once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SimdLevel {
+pub(crate) enum SimdLevel {
     /// Loop over the table.
     #[cfg_attr(
         target_arch = "wasm32",
@@ -172,7 +268,7 @@ pub(super) enum SimdLevel {
 
 impl SimdLevel {
     /// Returns the fastest form.
-    pub(super) fn best() -> Self {
+    pub(crate) fn best() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
             if std::arch::is_x86_feature_detected!("avx2") {
@@ -192,7 +288,7 @@ impl SimdLevel {
     /// blocks. The last one may be partly empty.
     ///
     /// `stems`: also where [`STEMS`] may be, which takes as long as everything else.
-    pub(super) fn classify(
+    pub(crate) fn classify(
         self,
         bytes: &[u8],
         from: usize,
@@ -234,7 +330,7 @@ impl SimdLevel {
     }
 
     /// Returns whether a reader sees each byte as it is.
-    pub(super) fn is_plain(self, bytes: &[u8]) -> bool {
+    pub(crate) fn is_plain(self, bytes: &[u8]) -> bool {
         let (blocks, rest) = bytes.as_chunks();
         let has_coded = |block: &[u8; BLOCK]| match self {
             Self::Plain => block.iter().any(is_coded),
@@ -247,12 +343,18 @@ impl SimdLevel {
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => unsafe { x86::has_coded_avx2(block) },
         };
-        !blocks.iter().any(has_coded) && !rest.iter().any(is_coded)
+        let ends_plain = match bytes.last_chunk::<BLOCK>() {
+            Some(_) if rest.is_empty() => true,
+            // Has bytes of the block before, too.
+            Some(end) => self.is_plain(end),
+            None => !rest.iter().any(is_coded),
+        };
+        ends_plain && !blocks.iter().any(has_coded)
     }
 
     /// Calls `visit` with each position where one of the stems in the tables may be, until it returns `true`. Returns
     /// whether it did.
-    pub(super) fn any_stem(
+    pub(crate) fn any_stem(
         self,
         tables: &StemTables,
         bytes: &[u8],
@@ -284,7 +386,7 @@ impl SimdLevel {
 
     /// Returns where in the block at `from` one of the stems in the tables may be. At the end of the bytes any place may
     /// be one.
-    pub(super) fn stems_from(self, tables: &StemTables, bytes: &[u8], from: usize) -> u64 {
+    pub(crate) fn stems_from(self, tables: &StemTables, bytes: &[u8], from: usize) -> u64 {
         let window = bytes.get(from..).and_then(|rest| rest.first_chunk());
         window.map_or(u64::MAX, |window| self.stems(tables, window))
     }
@@ -337,7 +439,7 @@ impl SimdLevel {
 
 /// Returns whether all bytes are ASCII. The standard library's function checks only four bytes at a time in
 /// WebAssembly.
-pub(super) fn is_ascii(bytes: &[u8]) -> bool {
+pub(crate) fn is_ascii(bytes: &[u8]) -> bool {
     let (blocks, rest) = bytes.as_chunks::<BLOCK>();
     let fits = |block: &[u8]| block.iter().fold(0, |all, byte| all | byte).is_ascii();
     blocks.iter().all(|block| fits(block)) && fits(rest)
@@ -393,11 +495,11 @@ fn plain_stems(tables: &StemTables, window: &[u8; BLOCK + AFTER]) -> u64 {
 mod wasm {
     use super::{
         AFTER, AT, BLOCK, Block, CODED_HIGH, CODED_LOW, COLON, DASH, DIGIT, EARLY, HIGH, LATE, LOW,
-        StemTables,
+        StemTables, StringStops,
     };
     use core::arch::wasm32::{
-        i8x16_eq, i8x16_shuffle, u8x16_bitmask, u8x16_shr, u8x16_splat, u8x16_swizzle, u16x8_shl,
-        v128, v128_and, v128_any_true, v128_load, v128_or,
+        i8x16_eq, i8x16_shuffle, u8x16_bitmask, u8x16_lt, u8x16_shr, u8x16_splat, u8x16_swizzle,
+        u16x8_shl, v128, v128_and, v128_any_true, v128_load, v128_or,
     };
 
     /// Loads the 16 bytes from `at` on. `at` is at most `BLOCK + AFTER - 16`.
@@ -452,15 +554,47 @@ mod wasm {
         u16x8_shl(classes, class.leading_zeros())
     }
 
+    /// Returns which bytes end plain content of a JSON string.
     #[inline(always)]
-    pub(super) fn has_coded(block: &[u8; BLOCK]) -> bool {
+    fn ends_string(bytes: v128) -> v128 {
+        v128_or(
+            u8x16_lt(bytes, u8x16_splat(b' ')),
+            v128_or(
+                i8x16_eq(bytes, u8x16_splat(b'"')),
+                i8x16_eq(bytes, u8x16_splat(b'\\')),
+            ),
+        )
+    }
+
+    #[inline(always)]
+    pub(crate) fn string_stops(block: &[u8; 16]) -> StringStops {
+        let bytes = table(block);
+        StringStops {
+            stops: u32::from(u8x16_bitmask(ends_string(bytes))),
+            high: u32::from(u8x16_bitmask(bytes)),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn string_stops_of_all(block: &[u8; BLOCK]) -> (bool, bool) {
+        let (parts, _) = block.as_chunks();
+        let none = (u8x16_splat(0), u8x16_splat(0));
+        let (stops, bytes) = parts.iter().fold(none, |(stops, all), part| {
+            let bytes = table(part);
+            (v128_or(stops, ends_string(bytes)), v128_or(all, bytes))
+        });
+        (v128_any_true(stops), u8x16_bitmask(bytes) != 0)
+    }
+
+    #[inline(always)]
+    pub(crate) fn has_coded(block: &[u8; BLOCK]) -> bool {
         let (parts, _) = block.as_chunks();
         v128_any_true(parts.iter().fold(u8x16_splat(0), |any, part| {
             v128_or(any, look(&CODED_LOW, &CODED_HIGH, halves(table(part))))
         }))
     }
 
-    pub(super) fn stems(tables: &StemTables, window: &[u8; BLOCK + AFTER]) -> u64 {
+    pub(crate) fn stems(tables: &StemTables, window: &[u8; BLOCK + AFTER]) -> u64 {
         let [a, b, c, d] = groups_of_stems(tables, window);
         // Most blocks have none.
         if !v128_any_true(v128_or(v128_or(a, b), v128_or(c, d))) {
@@ -498,19 +632,27 @@ mod wasm {
     }
 
     #[inline(always)]
-    pub(super) fn classify(window: &[u8; BLOCK + AFTER]) -> Block {
-        let mut block = Block::default();
-        for at in [48, 32, 16, 0] {
-            let halves = halves(load(window, at));
-            let class = look(&LOW, &HIGH, halves);
-            let mask = |class| u64::from(u8x16_bitmask(class)) << at;
-            block.digit |= mask(of(class, DIGIT));
-            block.letter |= mask(v128_or(of(class, EARLY), of(class, LATE)));
-            block.at |= mask(of(class, AT));
-            block.colon |= mask(of(class, COLON));
-            block.dash |= mask(of(class, DASH));
+    pub(crate) fn classify(window: &[u8; BLOCK + AFTER]) -> Block {
+        let classes = [0, 16, 32, 48].map(|at| look(&LOW, &HIGH, halves(load(window, at))));
+        let [a, b, c, d] = classes;
+        let all = v128_or(v128_or(a, b), v128_or(c, d));
+        let bits = |classes: [v128; 4]| {
+            let [a, b, c, d] = classes.map(|class| u64::from(u8x16_bitmask(class)));
+            a | b << 16 | c << 32 | d << 48
+        };
+        // Most blocks have none of most classes.
+        let mask = |class| match u8x16_bitmask(of(all, class)) {
+            0 => 0,
+            _ => bits(classes.map(|classes| of(classes, class))),
+        };
+        Block {
+            digit: mask(DIGIT),
+            letter: bits(classes.map(|classes| v128_or(of(classes, EARLY), of(classes, LATE)))),
+            at: mask(AT),
+            colon: mask(COLON),
+            dash: mask(DASH),
+            stem: 0,
         }
-        block
     }
 
     /// Returns the bytes one position further on.
@@ -530,14 +672,14 @@ mod wasm {
 mod x86 {
     use super::{
         AFTER, AT, BLOCK, Block, CODED_HIGH, CODED_LOW, COLON, DASH, DIGIT, HIGH, LETTERS, LOW,
-        StemTables,
+        StemTables, StringStops,
     };
     use core::arch::x86_64::{
-        __m128i, __m256i, _mm_and_si128, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8,
-        _mm_or_si128, _mm_set1_epi8, _mm_setzero_si128, _mm_shuffle_epi8, _mm_srli_epi16,
-        _mm256_and_si256, _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8, _mm256_loadu_si256,
-        _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8, _mm256_setzero_si256,
-        _mm256_shuffle_epi8, _mm256_srli_epi16,
+        __m128i, __m256i, _mm_and_si128, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_max_epu8,
+        _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8, _mm_setzero_si128, _mm_shuffle_epi8,
+        _mm_srli_epi16, _mm256_and_si256, _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8,
+        _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8,
+        _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi16,
     };
 
     /// Loads the 16 bytes of a table.
@@ -546,6 +688,39 @@ mod x86 {
     fn table(table: &[u8; 16]) -> __m128i {
         // SAFETY: 16 bytes are read from an array of 16; the instruction needs no alignment.
         unsafe { _mm_loadu_si128(table.as_ptr().cast()) }
+    }
+
+    /// Returns which bytes end plain content of a JSON string.
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn ends_string(bytes: __m128i) -> __m128i {
+        let is = |byte: u8| _mm_cmpeq_epi8(bytes, _mm_set1_epi8(byte.cast_signed()));
+        let last_control = _mm_set1_epi8(0x1F);
+        let is_control = _mm_cmpeq_epi8(_mm_max_epu8(bytes, last_control), last_control);
+        _mm_or_si128(is_control, _mm_or_si128(is(b'"'), is(b'\\')))
+    }
+
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    pub(crate) fn string_stops(block: &[u8; 16]) -> StringStops {
+        let bytes = table(block);
+        StringStops {
+            stops: _mm_movemask_epi8(ends_string(bytes)).cast_unsigned(),
+            high: _mm_movemask_epi8(bytes).cast_unsigned(),
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    pub(crate) fn string_stops_of_all(block: &[u8; BLOCK]) -> (bool, bool) {
+        let (parts, _) = block.as_chunks();
+        let (mut stops, mut all) = (_mm_setzero_si128(), _mm_setzero_si128());
+        for part in parts {
+            let bytes = table(part);
+            stops = _mm_or_si128(stops, ends_string(bytes));
+            all = _mm_or_si128(all, bytes);
+        }
+        (_mm_movemask_epi8(stops) != 0, _mm_movemask_epi8(all) != 0)
     }
 
     #[inline]
@@ -569,7 +744,7 @@ mod x86 {
 
     #[inline]
     #[target_feature(enable = "ssse3")]
-    pub(super) fn classify_ssse3(window: &[u8; BLOCK + AFTER]) -> Block {
+    pub(crate) fn classify_ssse3(window: &[u8; BLOCK + AFTER]) -> Block {
         let mut block = Block::default();
         let load = |at: usize| {
             debug_assert!(at <= BLOCK + AFTER - 16);
@@ -589,7 +764,7 @@ mod x86 {
 
     #[inline]
     #[target_feature(enable = "ssse3")]
-    pub(super) fn stems_ssse3(tables: &StemTables, window: &[u8; BLOCK + AFTER]) -> u64 {
+    pub(crate) fn stems_ssse3(tables: &StemTables, window: &[u8; BLOCK + AFTER]) -> u64 {
         let load = |at: usize| {
             debug_assert!(at <= BLOCK + AFTER - 16);
             // SAFETY: `at` is at most 50, so 16 bytes from there lie within the 66 of the window.
@@ -608,7 +783,7 @@ mod x86 {
 
     #[inline]
     #[target_feature(enable = "ssse3")]
-    pub(super) fn has_coded_ssse3(block: &[u8; BLOCK]) -> bool {
+    pub(crate) fn has_coded_ssse3(block: &[u8; BLOCK]) -> bool {
         let (parts, _) = block.as_chunks();
         let coded = parts.iter().fold(_mm_setzero_si128(), |any, part| {
             _mm_or_si128(any, look(&CODED_LOW, &CODED_HIGH, table(part)))
@@ -643,7 +818,7 @@ mod x86 {
 
     #[inline]
     #[target_feature(enable = "avx2")]
-    pub(super) fn classify_avx2(window: &[u8; BLOCK + AFTER]) -> Block {
+    pub(crate) fn classify_avx2(window: &[u8; BLOCK + AFTER]) -> Block {
         let mut block = Block::default();
         let load = |at: usize| {
             debug_assert!(at <= BLOCK + AFTER - 32);
@@ -663,7 +838,7 @@ mod x86 {
 
     #[inline]
     #[target_feature(enable = "avx2")]
-    pub(super) fn stems_avx2(tables: &StemTables, window: &[u8; BLOCK + AFTER]) -> u64 {
+    pub(crate) fn stems_avx2(tables: &StemTables, window: &[u8; BLOCK + AFTER]) -> u64 {
         let load = |at: usize| {
             debug_assert!(at <= BLOCK + AFTER - 32);
             // SAFETY: `at` is at most 34, so 32 bytes from there lie within the 66 of the window.
@@ -685,7 +860,7 @@ mod x86 {
 
     #[inline]
     #[target_feature(enable = "avx2")]
-    pub(super) fn has_coded_avx2(block: &[u8; BLOCK]) -> bool {
+    pub(crate) fn has_coded_avx2(block: &[u8; BLOCK]) -> bool {
         let (parts, _) = block.as_chunks::<32>();
         let coded = parts.iter().fold(_mm256_setzero_si256(), |any, part| {
             // SAFETY: 32 bytes are read from an array of 32; the instruction needs no alignment.
@@ -719,6 +894,29 @@ mod tests {
             levels.push(SimdLevel::Ssse3);
         }
         levels
+    }
+
+    #[test]
+    fn each_byte_ends_a_json_string_or_does_not_at_every_place() {
+        for byte in 0..=u8::MAX {
+            for at in 0..16 {
+                let mut block = *b"plain text of 16";
+                block[at] = byte;
+                assert_eq!(
+                    string_stops(&block),
+                    plain_string_stops(&block),
+                    "{byte} at {at}"
+                );
+                for part in 0..4 {
+                    let mut all = [b'x'; BLOCK];
+                    all[16 * part..16 * part + 16].copy_from_slice(&block);
+                    let (any, plain) = (string_stops_of_all(&all), plain_string_stops_of_all(&all));
+                    assert_eq!(any, plain, "{byte} at {at}");
+                }
+            }
+        }
+        let seen = string_stops(b"ab\"c\\d\n\x1f \x7f\x80\xffefgh");
+        assert_eq!((seen.stops, seen.high), (0b1101_0100, 0b1100_0000_0000));
     }
 
     #[test]
