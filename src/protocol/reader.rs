@@ -173,6 +173,11 @@ impl<'b> Reader<'b> {
         let mut reading = Reading::new();
         // Every fourth to eighth node of a chat body is a text, so that its list seldom grows.
         reading.texts.reserve(index(nodes).wrapping_div(4).min(64));
+        // A list that grows begins with four.
+        let events = index(nodes).wrapping_div(16).min(16);
+        if events > 4 {
+            reading.events.reserve(events);
+        }
         Reader {
             json,
             reading,

@@ -82,14 +82,36 @@ fn may_end_with(path: &Path, tail: &str) -> bool {
 /// Returns whether a path ends with these segments.
 pub(super) fn ends_with(path: &Path, tail: &str) -> bool {
     let mut segments = path.segments.iter().rev();
-    tail.rsplit('/').all(|expected| {
-        segments
-            .next()
-            .is_some_and(|segment| match expected.strip_prefix('*') {
-                Some(end) => ends_with_ignoring_case(segment, end),
-                None => segment.eq_ignore_ascii_case(expected),
-            })
-    })
+    let mut rest = Some(tail);
+    while let Some(tail) = rest {
+        let Some(segment) = segments.next() else {
+            return false;
+        };
+        // Where the tail's last segment begins if it is as long as the path's.
+        let begin = tail.len().checked_sub(segment.len());
+        let begin = begin.filter(|begin| {
+            tail.get(*begin..)
+                .is_some_and(|end| end.eq_ignore_ascii_case(segment))
+        });
+        let is_slash = |at: usize| tail.as_bytes().get(at) == Some(&b'/');
+        rest = match begin {
+            Some(0) => None,
+            Some(begin) if is_slash(begin.wrapping_sub(1)) && !segment.is_empty() => {
+                tail.get(..begin.wrapping_sub(1))
+            }
+            _ => {
+                let slash = tail.bytes().rposition(|byte| byte == b'/');
+                let expected = slash.map_or(Some(tail), |at| tail.get(at.saturating_add(1)..));
+                match expected.and_then(|expected| expected.strip_prefix('*')) {
+                    Some(end) if ends_with_ignoring_case(segment, end) => {
+                        slash.and_then(|at| tail.get(..at))
+                    }
+                    _ => return false,
+                }
+            }
+        };
+    }
+    true
 }
 
 fn ends_with_ignoring_case(segment: &str, end: &str) -> bool {
@@ -172,6 +194,28 @@ pub(super) fn served_model(path: &Path) -> Known<Box<str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_path_ends_with_the_segments_of_its_tail(
+            segments in prop::collection::vec("[abAB*:]{1,3}", 0..4),
+            tail in prop::collection::vec("\\*?[ab:]{0,3}", 1..4),
+        ) {
+            let path = Path {
+                segments: segments.clone(),
+                query: String::new(),
+                is_odd: false,
+            };
+            let fits = |(segment, expected): (&String, &String)| match expected.strip_prefix('*') {
+                Some(end) => segment.to_ascii_lowercase().ends_with(end),
+                None => segment.eq_ignore_ascii_case(expected),
+            };
+            let by_segments = segments.len() >= tail.len()
+                && segments.iter().rev().zip(tail.iter().rev()).all(fits);
+            prop_assert_eq!(ends_with(&path, &tail.join("/")), by_segments);
+        }
+    }
 
     #[test]
     fn the_deployment_in_a_path_is_a_model() {
