@@ -495,7 +495,13 @@ impl ViewBuilder<'_> {
             CharReading::Mark => {}
             CharReading::Ascii(ascii) if ascii.is_ascii_alphabetic() => {
                 self.unseen.end(start, &mut self.view.oddities);
-                self.word.add(foreign(c), start);
+                let foreign = foreign(c);
+                if foreign.is_some() && self.word.foreign == 0 {
+                    let near = start.saturating_sub(MIXED_BEFORE);
+                    let near = self.source.ceil_char_boundary(near);
+                    self.word.start = self.word.start.max(near);
+                }
+                self.word.add(foreign, start);
             }
             CharReading::Ascii(_)
             | CharReading::Several(_)
@@ -654,6 +660,9 @@ impl ViewBuilder<'_> {
         });
     }
 }
+
+/// Maximum bytes of a word of two scripts before its first letter that is not Latin. A stream doesn't hold longer ones back.
+const MIXED_BEFORE: usize = 64;
 
 /// U+1F3F4 black flag, which tag characters turn into the flags of England, Scotland and Wales (UTS #51, ED-14a).
 const FLAG: char = '\u{1F3F4}';

@@ -59,11 +59,16 @@ pub(in crate::detect) struct PreFilter {
     pub(super) named: bool,
     /// Whether more digits must follow after a separator.
     pub(super) grouped: bool,
-    /// Whether the filter passes only in texts with more than ASCII, or under a key that is a context word.
+    /// Whether the filter passes only near characters outside ASCII, or under a key that is a context word.
     pub(super) wide: bool,
     /// Whether the token must begin with two letters.
     pub(super) lettered: bool,
 }
+
+/// Bytes before a token in which a character outside ASCII counts: those of context words, and of a value that begins
+/// before the token. What stands further away or after the token has no effect, so that a stream has the findings of
+/// the whole text.
+pub(super) const WIDE_BEFORE: usize = 128;
 
 /// Bit in a set of first digits for tokens after `+` or `(`.
 pub(super) const MARKED: u16 = 1 << 10;
@@ -123,9 +128,9 @@ impl PreFilter {
         self.first(digits | MARKED)
     }
 
-    /// Passes tokens in texts with more than ASCII, or under a key that is a context word. In other texts nearly
-    /// every token is made of letters and digits. Reading all words before each of them would cost more than the rest
-    /// of the scan.
+    /// Passes tokens with a character outside ASCII within [`WIDE_BEFORE`] bytes before them, or under a key that is a
+    /// context word. In other texts nearly every token is made of letters and digits. Reading all words before each of
+    /// them would cost more than the rest of the scan.
     pub(in crate::detect) const fn in_wide_text(self) -> Self {
         Self { wide: true, ..self }
     }

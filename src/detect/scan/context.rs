@@ -93,8 +93,8 @@ pub(super) struct ContextWords {
     lettered: usize,
     passed: usize,
     ascii: bool,
-    /// Whether the text is ASCII and its key is not a context word.
-    plain: bool,
+    /// Whether the text's key is a context word.
+    is_named: bool,
     /// Tables of the text, read up to `charted`. Before `bare` no value has a column name.
     table: Table,
     charted: usize,
@@ -106,8 +106,6 @@ pub(super) struct ContextWords {
     /// Cells in columns of secrets that are not inspected yet.
     secrets: Vec<(Arc<Heading>, Cell)>,
     has_secrets: bool,
-    /// Whether all tables are read.
-    reads_all: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -310,19 +308,16 @@ impl ContextWords {
         table: Option<Table>,
         terms: &ContextDictionary,
     ) {
-        self.plain = ascii;
+        self.is_named = false;
         match key {
             Some(key) => {
                 let seen = NormalisedText::of(key);
                 let key = seen.as_ref().map_or(key, NormalisedText::text);
-                self.plain &= self.words.of_name(key.as_bytes(), terms) == 0;
+                self.is_named = self.words.of_name(key.as_bytes(), terms) != 0;
             }
             None => self.words.begin(),
         }
         self.answered = None;
-        // Outside ASCII, no word for passwords marks a place in the text. So every line may be a heading with a
-        // column of them.
-        self.reads_all = !ascii && terms.finds_secrets();
         self.charted = match table {
             Some(_) => 0,
             None => usize::MAX,
@@ -361,10 +356,10 @@ impl ContextWords {
         self.secrets.pop()
     }
 
-    /// Returns whether the text is ASCII and its key is not a context word.
+    /// Returns whether the text's key is a context word.
     #[inline]
-    pub(super) fn is_plain(&self) -> bool {
-        self.plain
+    pub(super) fn is_named(&self) -> bool {
+        self.is_named
     }
 
     /// Returns whether it is known, without reading on, that `at` has no context term: neither before it nor as its
@@ -449,8 +444,7 @@ impl ContextWords {
             true => self.charted,
             false => 0,
         };
-        self.has_secrets =
-            self.charted != usize::MAX && (self.reads_all || self.table.may_have_secrets());
+        self.has_secrets = self.charted != usize::MAX && self.table.may_have_secrets();
     }
 
     #[inline]
@@ -501,15 +495,35 @@ impl Words {
     /// Returns the detectors with a term in a name. The last words of the name count as words before the text that
     /// follows.
     pub(super) fn of_name(&mut self, name: &[u8], terms: &ContextDictionary) -> DetectorSet {
+        self.of_column(name, terms).0
+    }
+
+    /// Returns the detectors with a term in the name of a column, and those with one that stands apart: outside ASCII or
+    /// at the beginning of letters and digits, where the pass over a text looks for words.
+    pub(super) fn of_column(
+        &mut self,
+        name: &[u8],
+        terms: &ContextDictionary,
+    ) -> (DetectorSet, DetectorSet) {
         self.begin();
         self.read_near(name, name.len(), terms);
-        let mut slots = 0;
+        let (mut slots, mut apart) = (0, 0);
+        let is_apart = |at: usize| {
+            !byte_at(name, at).is_ascii()
+                || !byte_at(name, at.wrapping_sub(1)).is_ascii_alphanumeric()
+        };
         for word in &mut self.words {
-            (word.start, word.end, word.phrase_start) = (0, 0, 0);
             slots |= word.slots | word.phrase_slots;
+            apart |= if is_apart(word.start) { word.slots } else { 0 };
+            apart |= if is_apart(word.phrase_start) {
+                word.phrase_slots
+            } else {
+                0
+            };
+            (word.start, word.end, word.phrase_start) = (0, 0, 0);
         }
         (self.read, self.barrier, self.last_term, self.full) = (0, 0, 0, KEPT);
-        slots
+        (slots, apart)
     }
 
     /// Reads the words near a position.
@@ -875,6 +889,33 @@ pub(super) const fn is_letter(byte: u8) -> bool {
 fn is_hump(a: u8, b: u8, c: u8) -> bool {
     b.is_ascii_uppercase()
         && (a.is_ascii_lowercase() || a.is_ascii_uppercase() && c.is_ascii_lowercase())
+}
+
+/// Returns where the word begins that a position is in the middle of: to ask there would read the word as two. In a
+/// script without spaces every position may begin a word.
+pub(super) fn start_of_word(text: &[u8], at: usize) -> usize {
+    let before = |at: usize| byte_at(text, at.wrapping_sub(1));
+    let mut start = at;
+    while is_letter(byte_at(text, start))
+        && byte_at(text, start) < THREE_BYTES
+        && is_letter(before(start))
+        && !is_hump(
+            before(start),
+            byte_at(text, start),
+            byte_at(text, start.wrapping_add(1)),
+        )
+        && at.wrapping_sub(start) < BYTES
+    {
+        let mut letter = start.wrapping_sub(1);
+        while byte_at(text, letter) & 0xC0 == 0x80 {
+            letter = letter.wrapping_sub(1);
+        }
+        if byte_at(text, letter) >= THREE_BYTES {
+            break;
+        }
+        start = letter;
+    }
+    start
 }
 
 /// Returns whether Latin letters meet a script without spaces before `at`. Each side is a word of its own.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::context::{ContextDictionary, ContextWords, DetectorSet};
+use super::context::{ContextDictionary, ContextWords, DetectorSet, start_of_word};
 use super::table::Table;
 use crate::detect::custom::CustomDetector;
 use crate::detect::literals::Literals;
@@ -345,8 +345,9 @@ impl SelectedCustom {
         near: &mut ContextWords,
         terms: &ContextDictionary,
     ) -> Option<Confidence> {
+        let text = reading.text.as_bytes();
         let in_context = self.context == 0
-            || near.before(reading.text.as_bytes(), start, terms) & self.context != 0;
+            || near.before(text, start_of_word(text, start), terms) & self.context != 0;
         let confidence = if in_context {
             self.detector.confidence
         } else {

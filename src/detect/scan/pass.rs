@@ -36,8 +36,9 @@ const TOKEN: usize = 96;
 /// Work steps for running a detector at an anchor, in addition to the bytes that it reads.
 const PROBE: usize = 24;
 
-/// Maximum distance in bytes between the start of an unfinished address and the end of an open text.
-const TRAIL: usize = 64;
+/// Maximum distance in bytes between the start of an unfinished address and the end of an open text: a local part (RFC
+/// 5321, section 4.5.3.1.1), with `o'` before it or `(at` after it.
+const TRAIL: usize = 64 + 3;
 
 /// Maximum words of an address that follow `at`.
 const SPELLED: usize = 14;
@@ -328,13 +329,15 @@ impl Plan {
             false => text.len(),
         };
         text.take_past_end();
-        let plain = memory.near.borrow().is_plain();
+        let is_named = memory.near.borrow().is_named();
         let mut pass = Pass {
             plan: self,
             slots,
             text: &text,
             near: &memory.near,
-            plain,
+            seeks_names: !ascii && self.terms.finds_secrets(),
+            is_named,
+            may_be_wide: is_named || !ascii,
             open,
             out,
             begun,
@@ -542,8 +545,12 @@ struct Pass<'a> {
     slots: &'a [SelectedDetector],
     text: &'a Text<'a>,
     near: &'a RefCell<ContextWords>,
-    /// Whether the text is [plain](ContextWords::is_plain).
-    plain: bool,
+    /// Whether tables are read where the text is not ASCII, for columns of secrets.
+    seeks_names: bool,
+    /// Whether the text's key is a context word.
+    is_named: bool,
+    /// Whether a token can be [wide](Self::is_wide).
+    may_be_wide: bool,
     open: bool,
     out: &'a mut Vec<ViewFinding>,
     begun: usize,
@@ -600,7 +607,8 @@ impl<'a> Pass<'a> {
         let plan = self.plan;
         let alphanumeric = block.digit | block.letter;
         let end = base.wrapping_add(BLOCK);
-        if self.near.borrow_mut().pass_over(end, block.letter != 0) {
+        let has_secrets = self.near.borrow_mut().pass_over(end, block.letter != 0);
+        if has_secrets || self.seeks_names && self.may_have_name(base, end) {
             self.read_tables(end);
         }
         let starts = alphanumeric & !shifted(alphanumeric, carry.alphanumeric, 1);
@@ -672,6 +680,12 @@ impl<'a> Pass<'a> {
         carry.alphanumeric = alphanumeric;
         carry.colon = block.colon;
         carry.dash = block.dash;
+    }
+
+    /// Returns whether the name of a column may be in a range that no anchor finds: one outside ASCII.
+    #[inline(never)]
+    fn may_have_name(&self, from: usize, to: usize) -> bool {
+        !simd::is_ascii(self.text.slice(from..to.min(self.text.len())))
     }
 
     /// Handles a single letter or digit after other single ones.
@@ -801,7 +815,7 @@ impl<'a> Pass<'a> {
                     }
                     self.keyed(at, pair);
                 } else {
-                    self.without_value(at);
+                    self.column_name(at);
                 }
             }
             _ => {}

@@ -74,16 +74,18 @@ struct Column {
 }
 
 impl Column {
-    /// Looks up the name of the column. The name of a secret is written as in programs.
+    /// Looks up the name of the column. The name of a secret is written as in programs. Only a word that the pass over
+    /// the text finds may name one: whatever else makes the pass read tables has no effect.
     fn look_up(&mut self, name: &mut [u8], words: &mut Words, terms: &ContextDictionary) {
-        self.slots = words.of_name(name, terms);
+        let apart;
+        (self.slots, apart) = words.of_column(name, terms);
         if terms.finds_secrets() && named_value::names_secret(name) {
             self.is_secret = true;
             for byte in name.iter_mut().filter(|byte| **byte == b' ') {
                 *byte = b'_';
             }
             self.said = NameGroups::by(name);
-        } else if terms.is_password(self.slots) {
+        } else if terms.is_password(apart) {
             (self.is_secret, self.is_foreign) = (true, true);
             self.said = NameGroups::by(PASSWORD);
         }
@@ -431,7 +433,13 @@ impl Table {
                 true => {
                     let start = run(text, from, PADDED, AROUND);
                     let end = run(text, start, NAME, OF_NAMES);
-                    run(text, end, PADDED, AROUND)
+                    // In a statement the bracket ends the names; behind it are values.
+                    let names = text.get(start..end).unwrap_or_default();
+                    let closed = names.iter().position(|byte| *byte == b')');
+                    match closed.filter(|_| self.line.mark == TUPLE) {
+                        Some(closed) => start.wrapping_add(closed),
+                        None => run(text, end, PADDED, AROUND),
+                    }
                 }
                 false => from,
             };
@@ -445,17 +453,20 @@ impl Table {
         }
         self.line.begin_cell(near, from);
         let end = self.line.end_of_cell(near, from);
-        if end.is_none() && near.len() < text.len() {
+        if end.is_err() && near.len() < text.len() {
             return self.give_up(from);
         }
         let to = end.unwrap_or(near.len());
-        let cell = self.under_a_name(text, from..to, end.is_some());
+        let cell = self.under_a_name(text, from..to, end.is_ok());
         let len = to.wrapping_sub(from);
-        let Some(end) = end else {
-            if len > LONG {
-                (self.at, self.stage) = (to, TableStage::Within);
+        let end = match end {
+            Ok(end) => end,
+            Err(read) => {
+                if len > LONG {
+                    (self.at, self.stage) = (read, TableStage::Within);
+                }
+                return TableStep::Done(cell);
             }
-            return TableStep::Done(cell);
         };
         if len > LONG {
             self.take_in_long();
@@ -545,13 +556,13 @@ impl Table {
     /// Skips the rest of a cell that is too long.
     fn within(&mut self, text: &[u8], terms: &ContextDictionary) -> TableStep {
         match self.line.end_of_cell(text, self.at) {
-            Some(end) => {
+            Ok(end) => {
                 self.take_in_long();
                 self.behind(text, end, terms);
                 TableStep::Moved(None)
             }
-            None => {
-                self.at = text.len();
+            Err(read) => {
+                self.at = read;
                 TableStep::Done(None)
             }
         }
@@ -717,11 +728,16 @@ impl TableLine {
         (self.quote, self.depth) = (0, 0);
     }
 
-    /// Returns the end of the cell at this position.
-    fn end_of_cell(&mut self, text: &[u8], from: usize) -> Option<usize> {
-        let bytes = text.get(from..)?;
+    /// Returns the end of the cell at this position, or up to where it is read if the text ends before it.
+    fn end_of_cell(&mut self, text: &[u8], from: usize) -> Result<usize, usize> {
+        let bytes = text.get(from..).unwrap_or_default();
         let len = match self.mark {
-            TUPLE => self.end_of_member(bytes),
+            TUPLE => {
+                let read = self.end_of_member(bytes);
+                return read
+                    .map(|len| from.wrapping_add(len))
+                    .map_err(|len| from.wrapping_add(len));
+            }
             0 => bytes
                 .iter()
                 .position(|byte| matches!(byte, b'\n' | b'|' | b'\t' | b';' | b',')),
@@ -735,31 +751,38 @@ impl TableLine {
                 *byte == b'\n' || *byte == mark && self.quote == 0
             }),
         };
-        Some(from.wrapping_add(len?))
+        len.map(|len| from.wrapping_add(len))
+            .ok_or_else(|| from.wrapping_add(bytes.len()))
     }
 
-    /// Returns the end of the cell in a row of a statement, with its quotes and brackets.
-    fn end_of_member(&mut self, bytes: &[u8]) -> Option<usize> {
+    /// Returns the end of the cell in a row of a statement, with its quotes and brackets, or what is read of it. What a
+    /// quote at the end of the text means depends on the next byte.
+    fn end_of_member(&mut self, bytes: &[u8]) -> Result<usize, usize> {
         let mut next = bytes.iter().skip(1);
-        bytes.iter().position(|byte| {
-            let next = next.next().copied().unwrap_or(0);
+        for (at, byte) in bytes.iter().enumerate() {
+            let next = next.next();
             if self.quote != 0 {
+                if *byte != self.quote {
+                    continue;
+                }
+                let Some(next) = next else {
+                    return Err(at);
+                };
                 // A quote inside a text is doubled or escaped.
-                let within = next.is_ascii_alphanumeric() || next == self.quote || next >= 0x80;
-                if *byte == self.quote && !within {
+                if !(next.is_ascii_alphanumeric() || *next == self.quote || *next >= 0x80) {
                     self.quote = 0;
                 }
-                return false;
+                continue;
             }
             match *byte {
                 b'\'' | b'"' | b'`' => self.quote = *byte,
                 b'(' => self.depth = self.depth.saturating_add(1),
-                b')' | b',' if self.depth == 0 => return true,
+                b')' | b',' if self.depth == 0 => return Ok(at),
                 b')' => self.depth = self.depth.saturating_sub(1),
                 _ => {}
             }
-            false
-        })
+        }
+        Err(bytes.len())
     }
 }
 

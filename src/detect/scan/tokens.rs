@@ -32,7 +32,7 @@ pub(super) struct TokenProbe {
     pub(super) named: bool,
     /// Whether the token begins groups of digits, so that more digits follow after a separator.
     pub(super) grouped: bool,
-    /// Whether the probe runs only where the text is not plain.
+    /// Whether the probe runs only near characters outside ASCII.
     pub(super) wide: bool,
     /// Whether the probe runs only on tokens that begin with two letters.
     pub(super) lettered: bool,
@@ -85,7 +85,8 @@ pub(super) struct TokenProbes {
     /// By the character after the token, and by the one after that.
     by_next: [u32; CLASSES],
     by_second: [u32; CLASSES],
-    wide: u32,
+    /// Probes that run only near characters outside ASCII.
+    pub(super) wide: u32,
     /// Probes that run only on tokens which begin with two letters.
     pub(super) lettered: u32,
 }
@@ -127,13 +128,12 @@ impl TokenProbes {
 
     /// Returns the probes that may run on a token before these two characters.
     #[inline]
-    pub(super) fn before(&self, next: u8, second: u8, plain: bool) -> u32 {
+    pub(super) fn before(&self, next: u8, second: u8) -> u32 {
         let of = |list: &[u32; CLASSES], byte| {
             let class = usize::from(class_of(byte));
             list.get(class).copied().unwrap_or(0)
         };
-        let asked = of(&self.by_next, next) & of(&self.by_second, second);
-        if plain { asked & !self.wide } else { asked }
+        of(&self.by_next, next) & of(&self.by_second, second)
     }
 
     /// Returns the probes that may run on a token with this first digit, independent of the words before it.

@@ -16,9 +16,9 @@ use crate::wire::work;
 const LONG_VALUE: usize = 64;
 
 impl Pass<'_> {
-    /// Handles a name without a value after it.
+    /// Reads the tables up to the keyword of a name that may be a column's.
     #[inline(never)]
-    pub(super) fn without_value(&mut self, at: usize) {
+    pub(super) fn column_name(&mut self, at: usize) {
         if !named_value::begins_word(self.text.bytes(), at) {
             return;
         }
@@ -48,6 +48,10 @@ impl Pass<'_> {
         let written = self.text.slice(value.clone());
         if written.len() >= LONG_VALUE && quote == 0 {
             self.keyed_until = value.end;
+            if !self.text.slice(name.end..value.start).iter().any(is_sign) {
+                // The names that are skipped may be those of columns.
+                self.read_tables(value.end);
+            }
         }
         // Most names are followed by ordinary words. Only in the value of a header does a word, the scheme, lead on.
         let header = self.text.at(at) | 0x20 == b'a';

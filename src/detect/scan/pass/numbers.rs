@@ -3,12 +3,12 @@
 use super::{Pass, TOKEN, ViewFinding, lead};
 use crate::detect::Confidence;
 use crate::detect::scan::alphabet::Alphabet;
-use crate::detect::scan::anchor::MARKED;
+use crate::detect::scan::anchor::{MARKED, WIDE_BEFORE};
 use crate::detect::scan::context::DetectorSet;
 use crate::detect::scan::forms::{FREE, WHOLE, Walked};
 use crate::detect::scan::probe::{BLANKS, COMPACT, Candidate, Match};
 use crate::detect::scan::tokens::{TokenProbe, TokenProbes};
-use crate::wire::simd::Block;
+use crate::wire::simd::{self, Block};
 use crate::wire::work;
 
 /// Steps in the forms that are walked before any other check.
@@ -141,9 +141,12 @@ impl Pass<'_> {
         };
         // Probes that depend on the end of an open text run, too.
         let mut asked = match behind {
-            Some([next, second, ..]) => list.before(next, second, self.plain),
+            Some([next, second, ..]) => list.before(next, second),
             None => u32::MAX,
         };
+        if !self.may_be_wide || asked & list.wide != 0 && !self.is_wide(start) {
+            asked &= !list.wide;
+        }
         if asked == 0 {
             return;
         }
@@ -168,6 +171,13 @@ impl Pass<'_> {
                 self.ask_one(token, first, start, end);
             }
         }
+    }
+
+    /// Returns whether a character outside ASCII is near before a position, or the text's key is a context word.
+    #[inline(never)]
+    fn is_wide(&self, at: usize) -> bool {
+        let before = at.saturating_sub(WIDE_BEFORE)..at;
+        self.is_named || !simd::is_ascii(self.text.slice(before))
     }
 
     /// Returns whether a context word of these detectors may be before a position; true if many words would have to
@@ -272,7 +282,7 @@ impl Pass<'_> {
     #[inline(never)]
     fn may_go_on(&mut self, token: &TokenProbe, start: usize, end: usize) -> bool {
         let next = self.text.bytes().get(end).copied().unwrap_or(0);
-        if token.wide && self.plain || token.strict && !token.next.contains(&next) {
+        if token.strict && !token.next.contains(&next) {
             return false;
         }
         if !token.named {

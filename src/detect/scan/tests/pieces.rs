@@ -137,7 +137,11 @@ fn part() -> impl Strategy<Value = String> {
 }
 
 /// Parts of tables.
-const TABLES: [&str; 38] = [
+const TABLES: [&str; 42] = [
+    "id,laClave,1clave\n",
+    "clave;id;claveNueva\n",
+    "a,token b,key_id,password\n",
+    "1,hunter2Xy!,kX9#mQ2vL\n",
     "id,name,ssn\n",
     "id;account;password\n",
     "ssn\tpassword\tid\n",
@@ -270,6 +274,93 @@ fn a_quoted_value_that_begins_with_a_space_is_waited_for() {
             "cut at {cut}: {}",
             difference(scanner, text, &expected, &pieces)
         );
+    }
+}
+
+#[test]
+fn what_comes_later_changes_nothing() {
+    let scanner = &*EVERYTHING;
+    for before in [
+        "la clave kX9mQ2vLw3 ",
+        "la claveNueva kX9mQ2vLw3 ",
+        "mi clave: kX9mQ2vLw3 ",
+        "id;laClave\n1;kX9#mQ2vL\n",
+        "пароль kX9mQ2vLw3 ",
+    ] {
+        let alone = whole(scanner, before);
+        for after in ["é", "字", "\u{AD}x", "\nпароль\n"] {
+            let text = format!("{before}{after}");
+            let mut found = whole(scanner, &text);
+            found.retain(|finding| finding.end <= before.len());
+            assert_eq!(found, alone, "{text:?}");
+        }
+    }
+}
+
+#[test]
+fn a_long_local_part_before_a_bracketed_at_is_waited_for() {
+    let scanner = &*EVERYTHING;
+    let text = format!("mail {}(at)example.com", "j".repeat(64));
+    let expected = whole(scanner, &text);
+    assert!(expected.iter().any(|finding| finding.start == 5));
+    let cuts: Vec<usize> = (1..text.len()).collect();
+    assert_eq!(
+        sorted(in_pieces(scanner, &text, &cuts, Context::Near)),
+        expected
+    );
+}
+
+#[test]
+fn a_long_word_of_two_scripts_begins_near_its_second_one() {
+    let scanner = &*EVERYTHING;
+    let text = format!("say {}а now", "x".repeat(100));
+    let expected = whole(scanner, &text);
+    assert!(
+        expected.iter().any(|finding| finding.range() == (40..106)),
+        "{expected:?}"
+    );
+    let cuts: Vec<usize> = (1..text.len())
+        .filter(|cut| text.is_char_boundary(*cut))
+        .collect();
+    assert_eq!(
+        sorted(in_pieces(scanner, &text, &cuts, Context::Near)),
+        expected
+    );
+}
+
+#[test]
+fn a_long_member_of_a_statement_may_be_cut_at_any_quote() {
+    let scanner = &*EVERYTHING;
+    let text = format!(
+        "INSERT INTO t (note, password) VALUES ('{}''it''s', 'kX9#mQ2vL'), ('b', 'hunter2Xy!')",
+        "no ".repeat(300)
+    );
+    let expected = whole(scanner, &text);
+    assert_eq!(expected.len(), 2, "{expected:?}");
+    for cut in 900..text.len() {
+        let pieces = sorted(in_pieces(scanner, &text, &[cut], Context::LookBehind));
+        assert_eq!(pieces, expected, "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_match_inside_a_word_leaves_the_word_one() {
+    let scanner = &*EVERYTHING;
+    for (text, expected) in [
+        (
+            "staff PAN: NQOPD6585KAA0123456B and AB0123456C",
+            Confidence::High,
+        ),
+        ("staff b жукAA0123456B and AB0123456C", Confidence::High),
+        ("staff b c d e f g AB0123456C", Confidence::Low),
+    ] {
+        let value = text.rfind("AB0123456").unwrap();
+        let coded: Vec<_> = whole(scanner, text)
+            .into_iter()
+            .filter(|f| f.start == value && scanner.name(f.detector) == Some("coded"))
+            .map(|finding| finding.confidence)
+            .collect();
+        assert_eq!(coded, [expected], "{text}");
     }
 }
 
