@@ -498,32 +498,28 @@ impl Words {
         self.of_column(name, terms).0
     }
 
-    /// Returns the detectors with a term in the name of a column, and those with one that stands apart: outside ASCII or
-    /// at the beginning of letters and digits, where the pass over a text looks for words.
+    /// Returns the detectors with a term in the name of a column, and whether one for passwords stands apart: outside
+    /// ASCII or at the beginning of letters and digits, where the pass over a text looks for words.
     pub(super) fn of_column(
         &mut self,
         name: &[u8],
         terms: &ContextDictionary,
-    ) -> (DetectorSet, DetectorSet) {
+    ) -> (DetectorSet, bool) {
         self.begin();
         self.read_near(name, name.len(), terms);
-        let (mut slots, mut apart) = (0, 0);
+        let (mut slots, mut names_password) = (0, false);
         let is_apart = |at: usize| {
             !byte_at(name, at).is_ascii()
                 || !byte_at(name, at.wrapping_sub(1)).is_ascii_alphanumeric()
         };
         for word in &mut self.words {
             slots |= word.slots | word.phrase_slots;
-            apart |= if is_apart(word.start) { word.slots } else { 0 };
-            apart |= if is_apart(word.phrase_start) {
-                word.phrase_slots
-            } else {
-                0
-            };
+            names_password |= terms.is_password(word.slots) && is_apart(word.start)
+                || terms.is_password(word.phrase_slots) && is_apart(word.phrase_start);
             (word.start, word.end, word.phrase_start) = (0, 0, 0);
         }
         (self.read, self.barrier, self.last_term, self.full) = (0, 0, 0, KEPT);
-        (slots, apart)
+        (slots, names_password)
     }
 
     /// Reads the words near a position.

@@ -77,15 +77,15 @@ impl Column {
     /// Looks up the name of the column. The name of a secret is written as in programs. Only a word that the pass over
     /// the text finds may name one: whatever else makes the pass read tables has no effect.
     fn look_up(&mut self, name: &mut [u8], words: &mut Words, terms: &ContextDictionary) {
-        let apart;
-        (self.slots, apart) = words.of_column(name, terms);
+        let names_password;
+        (self.slots, names_password) = words.of_column(name, terms);
         if terms.finds_secrets() && named_value::names_secret(name) {
             self.is_secret = true;
             for byte in name.iter_mut().filter(|byte| **byte == b' ') {
                 *byte = b'_';
             }
             self.said = NameGroups::by(name);
-        } else if terms.is_password(apart) {
+        } else if names_password {
             (self.is_secret, self.is_foreign) = (true, true);
             self.said = NameGroups::by(PASSWORD);
         }
@@ -432,14 +432,13 @@ impl Table {
             let name = match self.line.named {
                 true => {
                     let start = run(text, from, PADDED, AROUND);
-                    let end = run(text, start, NAME, OF_NAMES);
-                    // In a statement the bracket ends the names; behind it are values.
-                    let names = text.get(start..end).unwrap_or_default();
-                    let closed = names.iter().position(|byte| *byte == b')');
-                    match closed.filter(|_| self.line.mark == TUPLE) {
-                        Some(closed) => start.wrapping_add(closed),
-                        None => run(text, end, PADDED, AROUND),
-                    }
+                    // In a statement a bracket ends the names; behind it are values.
+                    let class = match self.line.mark {
+                        TUPLE => OF_TABLES,
+                        _ => OF_NAMES,
+                    };
+                    let end = run(text, start, NAME, class);
+                    run(text, end, PADDED, AROUND)
                 }
                 false => from,
             };
