@@ -341,7 +341,7 @@ fn page(
         ("path_operand", Some("Compared with another field")),
         (
             "spelling",
-            Some("Names in another spelling, and JSON in strings"),
+            Some("Names in another spelling, JSON in strings, and lists of one value"),
         ),
     ];
     let from = files.map(|(name, heading)| (&sources[name], heading));

@@ -382,6 +382,19 @@ fn spelled(members: &str, way: usize) -> String {
         })
 }
 
+/// What is asked of the arguments, asked of a value in them.
+fn asked_under(path: &str, ask: &str) -> String {
+    let words = ask.split(' ').map(|word| {
+        let end = if word.ends_with(':') { ":" } else { "" };
+        let written = word.trim_end_matches(':').trim_matches('"');
+        match written.strip_prefix("args.") {
+            Some(name) => format!("\"{path}{name}\"{end}"),
+            None => word.to_owned(),
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
 fn asking(ask: &str, negated: bool, place: &str, action: &str, missing: &str) -> String {
     let ask = match negated {
         true => format!("{{ not: {{ {ask} }} }}"),
@@ -425,7 +438,7 @@ proptest! {
     ) {
         let missing = if action == "allow" { "" } else { missing };
         let rest = if action == "allow" { "defaults: { action: deny }" } else { "defaults: { action: allow }" };
-        let ask = ask.replace("args.", "args.x.");
+        let ask = asked_under("args.x.", ask);
         let policy = document(&[asking(&ask, negated, place, action, missing)], rest);
         let plain = format!("{{{members}}}");
         let mut inside = plain.clone();
@@ -436,6 +449,28 @@ proptest! {
         }
         let before = decided(&policy, &on(&format!("{{\"x\": {plain}}}")));
         let after = decided(&policy, &on(&format!("{{\"x\": {inside}}}")));
+        prop_assert!(after.ruling.decision >= before.ruling.decision);
+    }
+
+    #[test]
+    fn a_list_around_a_value_or_none_never_lets_more_through(
+        ask in prop::sample::select(ASKS), negated in any::<bool>(), place in prop::sample::select(&["when", "unless"][..]),
+        action in prop::sample::select(&["deny", "require_approval", "allow"][..]),
+        missing in prop::sample::select(&["", ", if_missing: apply", ", if_missing: skip"][..]),
+        members in prop::sample::select(MEMBERS), path in prop::sample::select(&["args.x.", "args.x[*].", "args.x[0]."][..]),
+        levels in 0usize..3,
+    ) {
+        // `args.*` names whatever is there.
+        prop_assume!(!ask.contains("args.*"));
+        let missing = if action == "allow" { "" } else { missing };
+        let rest = if action == "allow" { "defaults: { action: deny }" } else { "defaults: { action: allow }" };
+        let policy = document(&[asking(&asked_under(path, ask), negated, place, action, missing)], rest);
+        let wrapped = |levels: usize| {
+            let (open, close) = ("[".repeat(levels), "]".repeat(levels));
+            on(&format!("{{\"x\": {open}{{{members}}}{close}}}"))
+        };
+        let before = decided(&policy, &wrapped(usize::from(path.contains('['))));
+        let after = decided(&policy, &wrapped(levels));
         prop_assert!(after.ruling.decision >= before.ruling.decision);
     }
 }

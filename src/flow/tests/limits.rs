@@ -427,6 +427,41 @@ fn arguments_are_added_up_and_nobody_pays_back() {
 }
 
 #[test]
+fn amounts_in_lists_are_added_up_and_one_without_its_list_too() {
+    for (path, amounts) in [
+        (
+            "args.refund.amount",
+            json!({"refund": [[{"amount": 60}], {"amount": 50}]}),
+        ),
+        (
+            "args.lines.amount",
+            json!({"lines": [{"amount": 60}, {"amount": 50}]}),
+        ),
+        ("args.lines[*].amount", json!({"lines": {"amount": 110}})),
+    ] {
+        let rule = format!(
+            "  - {{ id: refunds, match: {{ tool: refund }}, action: deny, limit: {{ sum: \"{path}\", max: 100, window: 24h }} }}\n"
+        );
+        let guard = guard(&limited(&rule));
+        let call = json!({
+            "id": "call_1", "type": "function",
+            "function": {"name": "refund", "arguments": amounts.to_string()}
+        });
+        let seen = exchange(
+            &guard,
+            &chat_request(&says("hi")),
+            answer(
+                json!({"role": "assistant", "content": null, "tool_calls": [call]}),
+                "tool_calls",
+            ),
+        );
+        let message = client_json(&seen)["choices"][0]["message"].clone();
+        assert!(message.get("tool_calls").is_none(), "{path}: {message}");
+        assert_eq!(record(&seen)["limits"][0]["used"], 0, "{path}");
+    }
+}
+
+#[test]
 fn the_same_call_is_the_same_in_any_spelling() {
     let rule = "  - { id: again, action: deny, limit: { count: identical_tool_calls, max: 2, window: 24h } }\n";
     let guard = guard(&limited(rule));

@@ -3,8 +3,10 @@
 //!
 //! `{"amount": 5, "Amount": 500}` has the amount 500 for Go's `encoding/json` and for .NET's web decoders, which ignore
 //! case and let the last key win; Go's second version and others also ignore `_` and `-`. `{"x": "{\"amount\": 500}"}`
-//! has `x.amount` for a tool that decodes `x`. What restricts is asked of all of these; where there are any, what loosens
-//! is false. One rule for every path: arguments, results, parameters, items of lists, operands.
+//! has `x.amount` for a tool that decodes `x`. A list of one value and the value alone are the same for Jackson
+//! (`ACCEPT_SINGLE_VALUE_AS_ARRAY`, `UNWRAP_SINGLE_VALUE_ARRAYS`), and a query such as MongoDB's goes through any list. What
+//! restricts is asked of all of these; where there are any, what loosens is false. One rule for every path: arguments,
+//! results, parameters, items of lists, operands.
 
 use crate::detect::fold_name;
 use crate::wire::json::{Inside, JsonBody, JsonPath, NodeId, PathStep, Value, ValueKind};
@@ -21,7 +23,7 @@ const FOLDED: usize = 12;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReachedValue<'a> {
     pub(crate) value: Value<'a>,
-    /// Every name on the way stands there as the policy writes it, and no string was opened.
+    /// Every name on the way stands there as the policy writes it, lists are where the path says so, and no string was opened.
     pub(crate) as_named: bool,
 }
 
@@ -105,10 +107,19 @@ impl<'a> PathWalk<'_, 'a> {
             self.unread = true;
             return;
         }
+        if is_lone_item(value.kind(), step, rest) {
+            self.on(value, rest, false);
+        }
         if value.kind() == ValueKind::String {
             return self.into(value, way);
         }
         match step {
+            PathStep::Key(_) if value.kind() == ValueKind::Array => {
+                for element in value.elements() {
+                    work::spend(VISITED);
+                    self.on(element, way, false);
+                }
+            }
             PathStep::Key(name) => self.members(value, name, rest, as_named),
             PathStep::Index(index) => {
                 work::spend(*index);
@@ -158,6 +169,18 @@ impl<'a> PathWalk<'_, 'a> {
             Inside::Json(inner) => self.on(inner, way, false),
             Inside::Unread => self.unread = true,
         }
+    }
+}
+
+/// Whether some reader takes a value that is no list for one with this value alone, which the step then leads to. `.*` of an
+/// object leads to its members, and to the object itself only where the path goes on with a name.
+fn is_lone_item(kind: ValueKind, step: &PathStep, rest: &[PathStep]) -> bool {
+    match (kind, step) {
+        (ValueKind::Array | ValueKind::Null, _) => false,
+        (ValueKind::Object, PathStep::Every) => {
+            matches!(rest, [PathStep::Key(_) | PathStep::Anywhere(_), ..])
+        }
+        (_, step) => matches!(step, PathStep::Every | PathStep::Index(0)),
     }
 }
 
