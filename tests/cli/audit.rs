@@ -857,6 +857,7 @@ fn what_is_wrong_with_files_and_options_is_said_with_its_place_and_what_to_do() 
         vec!["query", &empty],
         vec!["query", &log, "--where", "decison=deny"],
         vec!["query", &log, "--where", "decision==deny"],
+        vec!["query", &log, "decision=deny"],
         vec![
             "query",
             &log,

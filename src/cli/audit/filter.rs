@@ -211,8 +211,16 @@ fn fits(glob: &str, value: &str) -> bool {
 }
 
 impl FilterOptions {
-    /// Reads the options, at this time.
-    pub(super) fn read(&self, now: jiff::Timestamp) -> Result<Filter, Failed> {
+    /// Reads the options, at this time, of a command that reads these files.
+    pub(super) fn read(&self, now: jiff::Timestamp, files: &[String]) -> Result<Filter, Failed> {
+        if let Some(text) = files.iter().find(|file| is_condition_alone(file)) {
+            return Err(output::print_coded(
+                codes::AG9012,
+                &format!(
+                    "{text}: there is no such file, and a condition stands behind `--where`: `--where '{text}'`"
+                ),
+            ));
+        }
         let time = |name: &str, text: &Option<String>| {
             match text {
             None => Ok(None),
@@ -333,6 +341,12 @@ pub(super) fn read_duration(text: &str) -> Option<jiff::SignedDuration> {
 /// `2026-11-22T09:00:00.000Z`. Times of this form have the order of their texts.
 pub(super) fn written_time(time: jiff::Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
+
+/// Whether the name of a file is that of none, and a condition with a sign and a value: `decision=deny`.
+fn is_condition_alone(name: &str) -> bool {
+    let is_condition = read_condition(name).is_some_and(|read| read.test != Test::IsThere);
+    is_condition && !std::path::Path::new(name).exists()
 }
 
 pub(super) fn read_condition(text: &str) -> Option<Condition> {

@@ -164,7 +164,7 @@ fn columns_or(given: &[String], default: &[&str]) -> Vec<String> {
 
 impl Query {
     pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
-        let filter = self.filter.read(jiff::Timestamp::now())?;
+        let filter = self.filter.read(jiff::Timestamp::now(), &self.files)?;
         note_unknown("--columns", &self.columns);
         let limit = match self.limit {
             0 => usize::MAX,
@@ -231,7 +231,7 @@ impl Export {
     }
 
     pub(super) fn run(&self) -> Result<ExitStatus, Failed> {
-        let filter = self.filter.read(jiff::Timestamp::now())?;
+        let filter = self.filter.read(jiff::Timestamp::now(), &self.files)?;
         note_unknown("--columns", &self.columns);
         let source = Source::open(&self.files)?;
         let columns = columns_or(&self.columns, EXPORT_COLUMNS);

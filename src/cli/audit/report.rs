@@ -50,7 +50,7 @@ enum ReportFormat {
 
 impl WriteReport {
     pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
-        let filter = self.filter.read(jiff::Timestamp::now())?;
+        let filter = self.filter.read(jiff::Timestamp::now(), &self.files)?;
         let prices = match &self.prices {
             Some(policy) => read_prices(policy)?,
             None => Vec::new(),
