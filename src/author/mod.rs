@@ -18,7 +18,7 @@ mod testing;
 mod yaml;
 
 pub use analysis::{Difference, ListChange, PolicyOutcome, Proof, Witness, compare};
-pub use doctor::{Ailment, Examination, PolicyInUse, Proxy, ReadResource, examine};
+pub use doctor::{ConfigurationProblem, Examination, PolicyInUse, Proxy, ReadResource, examine};
 pub use explain::{Branch, Explained, Explainer};
 pub use extend::{ReadFile, ReadPolicyFile, resolve};
 pub use format::{FormatError, format_yaml, write_converted, write_json, write_yaml};

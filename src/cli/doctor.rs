@@ -1,7 +1,7 @@
 //! `agentguard doctor FILE`, `agentguard doctor --admin URL`: examines the configuration of an Envoy.
 
 use super::{ExitStatus, Failed, output};
-use crate::author::{Ailment, Proxy, examine};
+use crate::author::{ConfigurationProblem, Proxy, examine};
 use crate::diag::{codes, nearest};
 use clap::Args;
 use serde_json::{Value, json};
@@ -46,10 +46,10 @@ impl Doctor {
                     .to_string(),
                 );
             }
-            for ailment in &examination.ailments {
+            for problem in &examination.problems {
                 output::line(
-                    &json!({"code": ailment.code, "title": title(ailment), "place": ailment.place,
-                            "what": ailment.what, "fix": ailment.fix})
+                    &json!({"code": problem.code, "title": title(problem), "place": problem.place,
+                            "what": problem.what, "fix": problem.fix})
                     .to_string(),
                 );
             }
@@ -60,17 +60,17 @@ impl Doctor {
                     policy.listener, policy.policy, policy.version, policy.module
                 ));
             }
-            for ailment in &examination.ailments {
-                output::print(&as_text(ailment));
+            for problem in &examination.problems {
+                output::print(&as_text(problem));
             }
-            let (listeners, found) = (proxy.listener_names().len(), examination.ailments.len());
+            let (listeners, found) = (proxy.listener_names().len(), examination.problems.len());
             output::line(&match found {
                 0 => format!("{name}: nothing is wrong with {listeners} listeners"),
                 1 => format!("{name}: 1 finding; `agentguard explain CODE` explains it"),
                 _ => format!("{name}: {found} findings; `agentguard explain CODE` explains it"),
             });
         }
-        Ok(match examination.ailments.is_empty() {
+        Ok(match examination.problems.is_empty() {
             true => ExitStatus::Clean,
             false => ExitStatus::Found,
         })
@@ -175,23 +175,23 @@ fn fetch(url: &str) -> Result<Vec<u8>, Failed> {
     read.map_err(|error| failed(error.to_string()))
 }
 
-fn title(ailment: &Ailment) -> &'static str {
-    codes::find(ailment.code)
+fn title(problem: &ConfigurationProblem) -> &'static str {
+    codes::find(problem.code)
         .map(|code| code.title)
         .unwrap_or_default()
 }
 
-fn as_text(ailment: &Ailment) -> String {
-    let fix: String = ailment
+fn as_text(problem: &ConfigurationProblem) -> String {
+    let fix: String = problem
         .fix
         .lines()
         .map(|line| format!("    {line}\n"))
         .collect();
     format!(
         "{}: {}\n  {}: {}\n{fix}",
-        ailment.code,
-        title(ailment),
-        ailment.place,
-        ailment.what
+        problem.code,
+        title(problem),
+        problem.place,
+        problem.what
     )
 }

@@ -540,11 +540,11 @@ fn longest_at_most(value: &[u8]) -> usize {
 
 /// Returns whether no run of one character, however long, can make up much of a value.
 fn is_mixed(value: &[u8], longest: usize) -> bool {
-    longest < MUCH && longest.saturating_mul(2) <= value.len()
+    longest < LONG_RUN && longest.saturating_mul(2) <= value.len()
 }
 
 /// Length of a run that is too long for most values.
-const MUCH: usize = 8;
+const LONG_RUN: usize = 8;
 
 /// Returns the longest run of one character, the last of several: its start and its length.
 fn longest_run(value: &[u8]) -> (usize, usize) {
@@ -567,7 +567,7 @@ fn longest_run(value: &[u8]) -> (usize, usize) {
 
 /// Returns whether a run of this length is too long for a value.
 fn is_mostly(value: &[u8], longest: usize, random: impl Fn() -> bool) -> bool {
-    longest >= MUCH && !random() || longest.saturating_mul(2) > value.len() && value.len() > 3
+    longest >= LONG_RUN && !random() || longest.saturating_mul(2) > value.len() && value.len() > 3
 }
 
 #[cfg(test)]

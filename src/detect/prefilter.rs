@@ -25,8 +25,8 @@ const MAX_WINDOW: usize = 64;
 /// Bytes at each end of a window that a word must match.
 const MARK: usize = 8;
 
-/// Bytes of text for each place that may be checked in vain, and how many may be in any text.
-const PATIENCE: usize = 8;
+/// Bytes of text for each place that may be checked in vain, and number of such places that any text may have.
+const BYTES_PER_FALSE_MATCH: usize = 8;
 
 /// Minimum of twice the mean step. Below it, reading in steps is no faster than reading every byte.
 const LEAST_STEPS: usize = 5;
@@ -97,12 +97,12 @@ impl StemSieve {
 
     fn may_hold(&self, text: &[u8]) -> bool {
         // A text that was made to resemble words throughout is left to the search that reads every byte.
-        let mut patience = patience(text);
+        let mut allowed = allowed_false_matches(text);
         self.level.any_stem(&self.tables, text, &mut |at| {
-            if patience == 0 {
+            if allowed == 0 {
                 return true;
             }
-            patience = patience.saturating_sub(1);
+            allowed = allowed.saturating_sub(1);
             self.words.iter().any(|(word, place)| {
                 let seen = at.checked_sub(*place).and_then(|begin| text.get(begin..));
                 let seen = seen.and_then(|seen| seen.get(..word.len()));
@@ -116,9 +116,11 @@ impl StemSieve {
     }
 }
 
-/// Returns how many places of a text may be checked in vain.
-fn patience(text: &[u8]) -> usize {
-    text.len().div_euclid(PATIENCE).saturating_add(PATIENCE)
+/// Places of a text that may be checked in vain.
+fn allowed_false_matches(text: &[u8]) -> usize {
+    text.len()
+        .div_euclid(BYTES_PER_FALSE_MATCH)
+        .saturating_add(BYTES_PER_FALSE_MATCH)
 }
 
 /// Returns how often a byte is in texts: 2 for the commonest letters of English and for spaces, 1 for other letters, else 0.
@@ -173,7 +175,7 @@ impl StepSieve {
     fn may_hold(&self, text: &[u8]) -> bool {
         let mut end = self.window;
         // As above.
-        let mut patience = patience(text);
+        let mut allowed = allowed_false_matches(text);
         while let Some(tail) = text.get(end.wrapping_sub(STEM)..end) {
             let Some(tail) = tail.first_chunk() else {
                 return true;
@@ -184,10 +186,10 @@ impl StepSieve {
                 let is_begun = text
                     .get(begin..end)
                     .is_none_or(|seen| self.marks.binary_search(&mark(seen)).is_ok());
-                if is_begun || patience == 0 {
+                if is_begun || allowed == 0 {
                     return true;
                 }
-                patience = patience.saturating_sub(1);
+                allowed = allowed.saturating_sub(1);
             }
             end = end.saturating_add(usize::from(step.max(1)));
         }

@@ -23,18 +23,18 @@ struct NewList {
     text: Vec<u8>,
 }
 
-/// Why an answer is of no use.
-struct Useless {
+/// Reason to reject an answer.
+struct RejectedAnswer {
     /// For the metric.
     reason: &'static str,
     /// For the log.
     why: String,
 }
 
-impl Useless {
-    fn new(reason: &'static str, why: impl Into<String>) -> Useless {
+impl RejectedAnswer {
+    fn new(reason: &'static str, why: impl Into<String>) -> RejectedAnswer {
         let why = why.into();
-        Useless { reason, why }
+        RejectedAnswer { reason, why }
     }
 }
 
@@ -163,7 +163,7 @@ impl FeedReader {
                 self.decide(log);
                 Ok(())
             }
-            Err(Useless { reason, why }) => {
+            Err(RejectedAnswer { reason, why }) => {
                 // Once, and not with each request.
                 if self.complaint.as_deref() != Some(&why) {
                     log(
@@ -188,19 +188,22 @@ impl FeedReader {
     }
 
     /// Returns the new list of an answer, if it is one.
-    fn take(&self, answer: &ServiceAnswer<'_>) -> Result<Option<NewList>, Useless> {
+    fn take(&self, answer: &ServiceAnswer<'_>) -> Result<Option<NewList>, RejectedAnswer> {
         let body = match *answer {
             ServiceAnswer::Unreachable => {
-                return Err(Useless::new("unreachable", "no such cluster, or no answer"));
+                return Err(RejectedAnswer::new(
+                    "unreachable",
+                    "no such cluster, or no answer",
+                ));
             }
             ServiceAnswer::Received { status: 200, body } => body,
             ServiceAnswer::Received { status, .. } => {
-                return Err(Useless::new("status", format!("status {status}")));
+                return Err(RejectedAnswer::new("status", format!("status {status}")));
             }
         };
         if body.len() > MAX_FEED_BYTES {
             let why = format!("its list has more than {MAX_FEED_BYTES} bytes");
-            return Err(Useless::new("malformed", why));
+            return Err(RejectedAnswer::new("malformed", why));
         }
         // Most answers are the one before, and reading them is work of the worker.
         if self.list.is_some() && self.text == body {
@@ -208,18 +211,18 @@ impl FeedReader {
         }
         let list = KillList::of_feed(body).map_err(|errors| {
             let first = errors.first().map(ToString::to_string);
-            Useless::new("malformed", first.unwrap_or_default())
+            RejectedAnswer::new("malformed", first.unwrap_or_default())
         })?;
         let generation = list.generation;
         match &self.list {
             Some(known) if generation < known.generation => {
                 let before = known.generation;
                 let why = format!("its generation goes back from {before} to {generation}");
-                Err(Useless::new("older", why))
+                Err(RejectedAnswer::new("older", why))
             }
             Some(known) if generation == known.generation && list.kills != known.kills => {
                 let why = format!("its list changes, and generation {generation} stays");
-                Err(Useless::new("older", why))
+                Err(RejectedAnswer::new("older", why))
             }
             _ => {
                 let text = body.to_vec();

@@ -66,7 +66,7 @@ pub(super) enum Coverage {
 
 /// The results of the shadow policy.
 #[derive(Clone, Debug, Default)]
-pub(super) struct TriedOut {
+pub(super) struct ShadowResult {
     pub(super) outcome: ExchangeOutcome,
     /// Its matching rules.
     pub(super) rules: SortedSet<Box<str>>,
@@ -79,7 +79,7 @@ pub(super) struct Exchange {
     pub(super) outcome: ExchangeOutcome,
     /// The outcome if all observed rules were enforced.
     pub(super) would: ExchangeOutcome,
-    pub(super) shadow: Option<TriedOut>,
+    pub(super) shadow: Option<ShadowResult>,
     pub(super) code: Option<&'static str>,
     pub(super) status: Option<u16>,
     /// By rule and kind of event.

@@ -298,12 +298,12 @@ impl Flow {
                     // They follow the limits in force.
                     let start = *of_shadow.get_or_insert(charged.len());
                     match self.try_limit(item, rule, limit, is_denied) {
-                        Tried::Within(charge) => charged.push((item, charge)),
-                        Tried::Beyond => {
+                        LimitVerdict::Within(charge) => charged.push((item, charge)),
+                        LimitVerdict::Beyond => {
                             would_deny = true;
                             self.give_back(charged.split_off(start));
                         }
-                        Tried::Unknown => {}
+                        LimitVerdict::Unknown => {}
                     }
                     continue;
                 }
@@ -355,16 +355,16 @@ impl Flow {
         rule: &CompiledRule,
         limit: &Limit,
         is_denied: bool,
-    ) -> Tried {
+    ) -> LimitVerdict {
         let on_excess = on_excess(rule, limit, false);
         let limits = &self.guard.limits;
         let Ok(charge) = limits.charge(item.rule, &item.keys, item.amount, on_excess, self.now)
         else {
-            return Tried::Unknown;
+            return LimitVerdict::Unknown;
         };
         self.record_limit(rule, limit, &item.keys, &charge.standing);
         if !charge.standing.is_exceeded || is_denied {
-            return Tried::Within(charge);
+            return LimitVerdict::Within(charge);
         }
         let hit = (rule.id.clone(), Mode::Observe);
         self.exchange.limit_hits.push(hit);
@@ -377,10 +377,10 @@ impl Flow {
         tried.rules.insert(rule.id.clone());
         tried.outcome = tried.outcome.max(outcome);
         if rule.action == Action::Tag {
-            return Tried::Within(charge);
+            return LimitVerdict::Within(charge);
         }
         self.exchange.denied_by_limits.insert(rule.id.clone());
-        Tried::Beyond
+        LimitVerdict::Beyond
     }
 
     fn open_charge(&mut self, item: &LimitedEvent, charge: Option<Charge>) {
@@ -749,7 +749,7 @@ impl Flow {
 }
 
 /// What came of a limit of the shadow policy.
-enum Tried {
+enum LimitVerdict {
     /// It lets the event pass.
     Within(Charge),
     /// It would deny it.

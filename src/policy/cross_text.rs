@@ -25,8 +25,8 @@ const MAX_JOINED_TEXTS: usize = 10_000;
 /// Shorter texts of rules stand by chance where one text ends and the next begins.
 const SHORTEST_WITHOUT_SPACE: usize = 8;
 
-/// No detector found it.
-const NOBODY: u16 = u16::MAX;
+/// Detector of a finding that no detector made.
+const NO_DETECTOR: u16 = u16::MAX;
 
 /// A stretch of the joined text: which text it is from, and where it begins there.
 struct JoinedSegment {
@@ -146,7 +146,7 @@ fn join(
                 let length = range.len().min(matcher.literal_text(literal).len());
                 let by_chance = between.is_empty() && length < SHORTEST_WITHOUT_SPACE;
                 let finding = Finding {
-                    detector: NOBODY,
+                    detector: NO_DETECTOR,
                     start: range.start,
                     end: range.end,
                     confidence: Confidence::High,

@@ -10,19 +10,19 @@ use crate::wire::span::index;
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// As deep as bodies are read where the policy says nothing else.
+/// Depth to which bodies are read where the policy says nothing else.
 const LIMITS: Limits = Limits { max_depth: 64 };
 
-/// A longer value has nothing near its beginning that its name could speak for.
+/// Maximum bytes of a value that is looked at under its name.
 const MAX_NAMED_VALUE_BYTES: usize = 640;
 
-/// Nothing shorter needs a name to be found by it.
+/// Minimum bytes of a value that is found only by its name.
 const MIN_VALUE_BYTES: usize = 5;
 
-/// So many bytes may stand before data and behind it: a sentence, a fence.
+/// Maximum bytes of prose before data and behind it: a sentence, a fence.
 const AROUND: usize = 1_024;
 
-/// What a text holds beside prose.
+/// Data in a text, with or without prose around it.
 pub(crate) enum EmbeddedData {
     /// JSON, in this part of the text.
     Json(Range<usize>),
@@ -31,7 +31,7 @@ pub(crate) enum EmbeddedData {
 }
 
 impl EmbeddedData {
-    /// What a text seems to hold.
+    /// Data that a text seems to hold, by its first mark.
     #[inline(never)]
     pub(crate) fn of(text: &str) -> Option<EmbeddedData> {
         let bytes = text.as_bytes();
@@ -62,7 +62,7 @@ impl EmbeddedData {
         None
     }
 
-    /// Adds what values in a text are by their names. A text that is not what it seems to be has none.
+    /// Adds the findings of values under their names. Data that cannot be parsed has none.
     #[inline(never)]
     pub(crate) fn scan(
         self,
@@ -102,20 +102,20 @@ fn has_mark(part: &[u8]) -> bool {
     marks.fold(0, |any, mark| any | mark) != 0
 }
 
-/// Looks at values under their names.
+/// A search of the values in a text under their names.
 struct Search<'a> {
     detectors: &'a Scanner,
     text: &'a str,
     scratch: &'a mut Scratch,
-    /// Of one value.
+    /// Findings of one value.
     found: Vec<Finding>,
-    /// Of all.
+    /// Findings of all values.
     more: Vec<Finding>,
     incomplete: bool,
 }
 
 impl Search<'_> {
-    /// Looks at a part of the text; `whole` is what it says if it is written otherwise.
+    /// Scans a part of the text under its name; `whole` is the value where the text writes it in another way (`536225189.0`).
     #[inline(never)]
     fn value(&mut self, part: Range<usize>, whole: Option<&str>, name: &str) {
         if !(MIN_VALUE_BYTES..=MAX_NAMED_VALUE_BYTES).contains(&part.len())
@@ -151,7 +151,7 @@ impl Search<'_> {
             return;
         };
         let Some(body) = json.body() else { return };
-        let mut heard = [(0, 0, false); HEARD];
+        let mut cache = [(0, 0, false); CACHED_NAMES];
         each_named(body.root(), &mut |named| {
             let value = named.value;
             if !matches!(value.kind(), ValueKind::String | ValueKind::Number) {
@@ -161,7 +161,7 @@ impl Search<'_> {
             if named.name.is_own && whole.is_none() {
                 return;
             }
-            if let Some(name) = self.heard(named.name, &mut heard) {
+            if let Some(name) = self.context_words(named.name, &mut cache) {
                 let span = value.content_span().range();
                 let part = span.start.saturating_add(start)..span.end.saturating_add(start);
                 self.value(part, whole.as_deref(), &name);
@@ -169,17 +169,17 @@ impl Search<'_> {
         });
     }
 
-    /// The words of a name, if they say anything to a detector. The columns of a table are asked about again and again.
+    /// Words of a name, if a detector takes them for context; `cache` has what was looked up for the names of columns.
     #[inline(never)]
-    fn heard<'v>(
+    fn context_words<'v>(
         &self,
         name: NodeName<'v>,
-        known: &mut [(u32, u32, bool); HEARD],
+        cache: &mut [(u32, u32, bool); CACHED_NAMES],
     ) -> Option<Cow<'v, str>> {
         let [nearest, over] =
             [name.nearest, name.over].map(|name| name.map_or(0, |name| name.place().node));
-        let slot = index(nearest) & HEARD.wrapping_sub(1);
-        let slot = known.get_mut(slot)?;
+        let slot = index(nearest) & CACHED_NAMES.wrapping_sub(1);
+        let slot = cache.get_mut(slot)?;
         let is_known = (slot.0, slot.1) == (nearest, over);
         if is_known && !slot.2 {
             return None;
@@ -244,7 +244,7 @@ impl Search<'_> {
     }
 }
 
-/// Tags that tell of names and values.
+/// Kind of an HTML tag, by what it says of the names of values.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Tag {
     Table,
@@ -256,7 +256,7 @@ enum Tag {
 }
 
 impl Tag {
-    /// The tag that begins so, behind its `<`.
+    /// Kind of the tag whose text follows its `<`.
     #[inline(never)]
     fn of(rest: &[u8]) -> Tag {
         let is_end = |at: usize| {
@@ -285,7 +285,7 @@ impl Tag {
     }
 }
 
-/// What stands in the first quotes.
+/// Value of an element's first attribute, which stands in quotes: ` name="password">`.
 fn attribute(rest: &str) -> Option<&str> {
     let bytes = rest.as_bytes();
     let start = next_of(bytes, 0, b'"')?.saturating_add(1);
@@ -298,8 +298,8 @@ const LONGEST_TAG: usize = 16;
 /// Columns of a table that have a name.
 const MOST_COLUMNS: usize = 256;
 
-/// Names that are remembered; a power of two.
-const HEARD: usize = 64;
+/// Slots of the cache of names; a power of two.
+const CACHED_NAMES: usize = 64;
 
 #[inline(never)]
 fn next_of(bytes: &[u8], from: usize, byte: u8) -> Option<usize> {
@@ -308,8 +308,8 @@ fn next_of(bytes: &[u8], from: usize, byte: u8) -> Option<usize> {
     Some(from.saturating_add(place))
 }
 
-/// Where what a tag begins ends: at the end of a cell or where the next one begins, elsewhere at any tag. Of a long one the
-/// beginning is none.
+/// End of what a tag begins: the end of a cell or the begin of the next one, elsewhere any tag. Content beyond
+/// [`MAX_NAMED_VALUE_BYTES`] ends where it begins.
 #[inline(never)]
 fn end_of_cell(bytes: &[u8], from: usize, tag: Tag) -> usize {
     let rest = bytes.get(from..).unwrap_or_default();
@@ -327,7 +327,7 @@ fn end_of_cell(bytes: &[u8], from: usize, tag: Tag) -> usize {
     from.saturating_add(end.unwrap_or(0))
 }
 
-/// JSON within JSON within the text that arguments hold.
+/// Levels of JSON within strings of JSON.
 const LEVELS: usize = 4;
 
 /// The numbers and keys of the JSON that a text is, and of that in its strings, in order: what takes the place of one would

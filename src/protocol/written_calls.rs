@@ -9,7 +9,7 @@ use crate::wire::json::{self, JsonBody, Limits, quote};
 const MOST_CALLS: usize = 64;
 
 /// Maximum bytes that are searched for the ends of arguments, as a multiple of the text's bytes.
-const LOOKS: usize = 4;
+const SEARCHED_PER_BYTE: usize = 4;
 
 /// Maximum bytes of a tool's name.
 const LONGEST_NAME: usize = 128;
@@ -197,7 +197,7 @@ pub fn find(text: &str) -> Vec<WrittenCall> {
     let mut finder = Finder {
         text,
         calls: Vec::new(),
-        looks: text.len().saturating_mul(LOOKS),
+        search_budget: text.len().saturating_mul(SEARCHED_PER_BYTE),
     };
     let mut at = 0;
     if begins_as_call(text) == Some(true) {
@@ -218,7 +218,7 @@ struct Finder<'t> {
     text: &'t str,
     calls: Vec<WrittenCall>,
     /// Bytes that may still be searched.
-    looks: usize,
+    search_budget: usize,
 }
 
 impl<'t> Finder<'t> {
@@ -278,7 +278,7 @@ impl<'t> Finder<'t> {
         let mut in_string = false;
         let mut escaped = false;
         for (offset, byte) in self.rest(at).bytes().enumerate() {
-            self.looks = self.looks.checked_sub(1)?;
+            self.search_budget = self.search_budget.checked_sub(1)?;
             match byte {
                 _ if escaped => escaped = false,
                 b'\\' if in_string => escaped = true,

@@ -14,7 +14,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 /// Maximum attempts to find a pseudonym that no other value has.
-const TRIES: u8 = 16;
+const MAX_ATTEMPTS: u8 = 16;
 
 /// The pseudonyms of one exchange.
 #[derive(Debug, Default)]
@@ -70,7 +70,7 @@ impl Pseudonyms {
         let number = match known {
             Some(number) => number,
             None => {
-                let text = (0..=TRIES)
+                let text = (0..=MAX_ATTEMPTS)
                     .map(|tried| {
                         written(hashed(key, scope, tried, original.value), original, tried)
                     })
@@ -184,7 +184,7 @@ fn hashed(key: &[u8], scope: &[u8], tried: u8, value: &str) -> u64 {
 fn written(hash: u64, original: PseudonymSource<'_>, tried: u8) -> String {
     let short = hash >> 32;
     let part = |shift: u32, range: u64| (hash >> shift).checked_rem(range).unwrap_or(0);
-    match original.detector.filter(|_| tried < TRIES) {
+    match original.detector.filter(|_| tried < MAX_ATTEMPTS) {
         Some("email") => format!("user-{short:08x}@example.com"),
         Some("phone") => {
             // The first digit is 2 to 9; the middle digit is not 1 (N11 is a service number).

@@ -157,9 +157,9 @@ const CASE: u8 = 0x20;
 
 const DIGIT: u8 = 1;
 /// a–o, and p–z: half of the letters have another high half.
-const EARLY: u8 = 2;
-const LATE: u8 = 4;
-const LETTERS: u8 = EARLY | LATE;
+const A_TO_O: u8 = 2;
+const P_TO_Z: u8 = 4;
+const LETTERS: u8 = A_TO_O | P_TO_Z;
 const AT: u8 = 8;
 const COLON: u8 = 16;
 const DASH: u8 = 32;
@@ -494,8 +494,8 @@ fn plain_stems(tables: &StemTables, window: &[u8; BLOCK + AFTER]) -> u64 {
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod wasm {
     use super::{
-        AFTER, AT, BLOCK, Block, CODED_HIGH, CODED_LOW, COLON, DASH, DIGIT, EARLY, HIGH, LATE, LOW,
-        StemTables, StringStops,
+        A_TO_O, AFTER, AT, BLOCK, Block, CODED_HIGH, CODED_LOW, COLON, DASH, DIGIT, HIGH, LOW,
+        P_TO_Z, StemTables, StringStops,
     };
     use core::arch::wasm32::{
         i8x16_eq, i8x16_shuffle, u8x16_bitmask, u8x16_lt, u8x16_shr, u8x16_splat, u8x16_swizzle,
@@ -647,7 +647,7 @@ mod wasm {
         };
         Block {
             digit: mask(DIGIT),
-            letter: bits(classes.map(|classes| v128_or(of(classes, EARLY), of(classes, LATE)))),
+            letter: bits(classes.map(|classes| v128_or(of(classes, A_TO_O), of(classes, P_TO_Z)))),
             at: mask(AT),
             colon: mask(COLON),
             dash: mask(DASH),

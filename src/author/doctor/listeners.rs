@@ -9,7 +9,7 @@ use serde_json::Value;
 const DEFAULT_BUFFER: u64 = 1 << 20;
 
 /// Seconds that a model may be silent, or may take: less cuts responses off.
-const PATIENCE: f64 = 60.0;
+const MIN_TIMEOUT_S: f64 = 60.0;
 
 pub(super) fn uninspected(proxy: &Proxy, listener: &Listener, report: &mut Report) {
     for manager in &listener.managers {
@@ -117,7 +117,7 @@ pub(super) fn short_timeout(proxy: &Proxy, manager: &HttpManager, report: &mut R
     }
     for route in manager.forwarding(proxy) {
         let timeout = seconds(route.config.at("/route/timeout")).unwrap_or(15.0);
-        if timeout > 0.0 && timeout < PATIENCE {
+        if timeout > 0.0 && timeout < MIN_TIMEOUT_S {
             report.add(
                 format!("{}, {}", manager.place(), route.place),
                 format!("ends every response after {timeout} seconds; those of models take longer"),
@@ -134,7 +134,7 @@ pub(super) fn short_idle_timeout(proxy: &Proxy, manager: &HttpManager, report: &
     let of_all = seconds(manager.config.at("/stream_idle_timeout")).unwrap_or(300.0);
     for route in manager.forwarding(proxy) {
         let timeout = seconds(route.config.at("/route/idle_timeout")).unwrap_or(of_all);
-        if timeout > 0.0 && timeout < PATIENCE {
+        if timeout > 0.0 && timeout < MIN_TIMEOUT_S {
             report.add(
                 format!("{}, {}", manager.place(), route.place),
                 format!("ends a response after {timeout} silent seconds; a model that thinks is silent for longer"),
@@ -188,14 +188,15 @@ pub(super) fn client_address(_: &Proxy, manager: &HttpManager, report: &mut Repo
 
 pub(super) fn circuit_breaker(proxy: &Proxy, manager: &HttpManager, report: &mut Report) {
     /// Requests at a time that a few agents reach with streams.
-    const FEW: u64 = 64;
+    const MIN_THRESHOLD: u64 = 64;
     if manager.agentguard().is_none() {
         return;
     }
     for (name, cluster) in clusters(proxy, manager) {
         for threshold in super::proxy::list(cluster.at("/circuit_breakers/thresholds")) {
             for key in ["max_connections", "max_requests", "max_pending_requests"] {
-                if let Some(max) = number(threshold.at(&format!("/{key}"))).filter(|max| *max < FEW)
+                if let Some(max) =
+                    number(threshold.at(&format!("/{key}"))).filter(|max| *max < MIN_THRESHOLD)
                 {
                     report.add(
                         format!("cluster {name}"),

@@ -15,7 +15,7 @@ use proxy::{HttpManager, Listener};
 
 /// Something that is wrong in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ailment {
+pub struct ConfigurationProblem {
     /// The stable code.
     pub code: &'static str,
     /// Where: `listener agents, route /v1`.
@@ -43,7 +43,7 @@ pub struct PolicyInUse {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Examination {
     /// What is wrong, by code.
-    pub ailments: Vec<Ailment>,
+    pub problems: Vec<ConfigurationProblem>,
     /// The policies in the configuration.
     pub policies: Vec<PolicyInUse>,
 }
@@ -112,30 +112,30 @@ const CHECKS: &[Check] = &[
 /// The findings of one check.
 struct Report<'r> {
     code: &'static str,
-    ailments: &'r mut Vec<Ailment>,
+    problems: &'r mut Vec<ConfigurationProblem>,
 }
 
 impl Report<'_> {
     fn add(&mut self, place: impl Into<String>, what: impl Into<String>, fix: impl Into<String>) {
-        let ailment = Ailment {
+        let problem = ConfigurationProblem {
             code: self.code,
             place: place.into(),
             what: what.into(),
             fix: fix.into(),
         };
-        if !self.ailments.contains(&ailment) {
-            self.ailments.push(ailment);
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
         }
     }
 }
 
 /// Runs all checks.
 pub fn examine(proxy: &Proxy) -> Examination {
-    let mut ailments = Vec::new();
+    let mut problems = Vec::new();
     for check in CHECKS {
         let mut report = Report {
             code: check.code,
-            ailments: &mut ailments,
+            problems: &mut problems,
         };
         match check.subject {
             Subject::Proxy(run) => run(proxy, &mut report),
@@ -164,5 +164,5 @@ pub fn examine(proxy: &Proxy) -> Examination {
             })
         })
         .collect();
-    Examination { ailments, policies }
+    Examination { problems, policies }
 }

@@ -97,7 +97,7 @@ pub(super) fn pseudonyms(subject: &LintedPolicy<'_>, findings: &mut Findings) {
             .iter()
             .filter(|item| item.mention.field == Field::Protocol);
         // Those that keep nothing unless they are asked to.
-        let keeps = |name: &str| name.contains('*') || KEEPING.contains(&name);
+        let keeps = |name: &str| name.contains('*') || STORING_PROTOCOLS.contains(&name);
         if protocols
             .clone()
             .any(|item| !item.values.iter().any(|value| keeps(value)))
@@ -115,4 +115,4 @@ pub(super) fn pseudonyms(subject: &LintedPolicy<'_>, findings: &mut Findings) {
 }
 
 /// Protocols whose requests the provider keeps unless they say otherwise.
-const KEEPING: &[&str] = &["openai.responses", "gemini.interactions"];
+const STORING_PROTOCOLS: &[&str] = &["openai.responses", "gemini.interactions"];

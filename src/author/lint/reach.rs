@@ -24,7 +24,7 @@ const MOST_SEARCHED: usize = 200;
 const MOST_CONFLICTS: usize = 3;
 
 /// Values that a restricting condition takes though no plain value fits, as it is read broadly.
-const ODD: &str = "unknown, unreadable, several values, or spelled in another way";
+const AMBIGUOUS_VALUES: &str = "unknown, unreadable, several values, or spelled in another way";
 
 /// Rules whose conditions exclude one another.
 pub(super) fn contradictions(subject: &LintedPolicy<'_>, findings: &mut Findings) {
@@ -47,7 +47,7 @@ pub(super) fn contradictions(subject: &LintedPolicy<'_>, findings: &mut Findings
                         Severity::Warning
                     },
                     format!(
-                        "what rule `{id}` asks of `{field}` excludes itself: it holds only where that is {ODD}"
+                        "what rule `{id}` asks of `{field}` excludes itself: it holds only where that is {AMBIGUOUS_VALUES}"
                     ),
                 ),
             };
@@ -70,7 +70,7 @@ pub(super) fn contradictions(subject: &LintedPolicy<'_>, findings: &mut Findings
                 codes::AG1101,
                 view.place("unless"),
                 format!(
-                    "the `unless` of rule `{id}` exempts what it is about: it holds only where that is {ODD}"
+                    "the `unless` of rule `{id}` exempts what it is about: it holds only where that is {AMBIGUOUS_VALUES}"
                 ),
                 "",
             );

@@ -31,10 +31,10 @@ pub(super) const LINES_ONLY: &[&str] = &[
 ];
 
 /// Candidates up to which their times are looked up one by one instead of going through all records by time.
-const FEW: u64 = 20_000;
+const MAX_SINGLE_LOOKUPS: u64 = 20_000;
 
 /// How long a process that is just replacing the index is waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why an index can't be used.
 #[derive(Debug)]
@@ -185,7 +185,7 @@ impl Index {
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_URI;
         let database = Connection::open_with_flags(file, flags)?;
-        database.busy_timeout(PATIENCE)?;
+        database.busy_timeout(BUSY_TIMEOUT)?;
         let pragma = |name: &str| database.pragma_query_value(None, name, |row| row.get(0));
         let (application, version): (i64, i64) =
             (pragma("application_id")?, pragma("user_version")?);
@@ -306,7 +306,7 @@ impl Index {
 
     /// Records of an hour, the newest first.
     fn newest_of(&self, hour: &str, records: &RoaringBitmap) -> Result<Vec<u32>> {
-        if records.len() <= FEW {
+        if records.len() <= MAX_SINGLE_LOOKUPS {
             return self.by_time(records);
         }
         let mut newest = self.database.prepare(

@@ -24,7 +24,7 @@ const MAX_VALUES: usize = 20_000;
 const MAX_PATHS: usize = 4_096;
 
 /// How long another process that uses the index is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Members that differ in nearly every record.
 const COLUMNS: &[&str] = &[
@@ -396,7 +396,7 @@ impl IndexWriter {
 fn open(file: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let database = Connection::open_with_flags(file, flags)?;
-    database.busy_timeout(PATIENCE)?;
+    database.busy_timeout(BUSY_TIMEOUT)?;
     Ok(database)
 }
 

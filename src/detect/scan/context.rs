@@ -21,7 +21,7 @@ const BYTES: usize = 80;
 /// Maximum distance in bytes that a later query may go back. Validators inspect a block and the text after it.
 const BEHIND: usize = 256;
 /// Bytes that are cheap to read.
-const SOON: usize = 32;
+const READ_AHEAD: usize = 32;
 /// Bytes after which words that are no longer needed are dropped.
 const KEPT: usize = 256;
 /// Work steps for storing a word, in addition to its letters.
@@ -375,7 +375,7 @@ impl ContextWords {
     /// Returns whether many words would have to be read to find the terms before `at`.
     #[inline]
     pub(super) fn is_unread(&self, at: usize) -> bool {
-        self.words.read == 0 || at > self.words.read.saturating_add(SOON)
+        self.words.read == 0 || at > self.words.read.saturating_add(READ_AHEAD)
     }
 
     /// Returns the detectors with a context term before `at`, near enough, or in the name of its column.

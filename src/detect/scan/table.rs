@@ -26,7 +26,7 @@ use crate::wire::work;
 /// Maximum columns of a table that have a name. Columns further right have none.
 const COLUMNS: usize = 256;
 /// Columns of a heading whose names are compared with those of the next one.
-const REMEMBERED: usize = 8;
+const COMPARED_COLUMNS: usize = 8;
 /// Maximum bytes of a column name.
 const NAME: usize = 40;
 /// Maximum bytes of a column name with the blanks around it.
@@ -42,7 +42,7 @@ const BYTES: usize = 80;
 /// Maximum words before a value in its cell. A line that may be prose allows none.
 const WORDS: usize = 2;
 /// Maximum lines in a row with a different number of cells, for cells that are written over several lines.
-const MISFITS: u8 = 2;
+const MAX_UNEVEN_LINES: u8 = 2;
 /// Maximum bytes of a line of a list.
 const ITEM: usize = 48;
 /// Maximum headings of one text, without those of lists. Recognising one costs as much as many bytes of other text.
@@ -133,7 +133,7 @@ impl Heading {
         if self.mark == 0 || name.contains(&b'_') {
             return None;
         }
-        let columns = self.columns.iter().enumerate().take(REMEMBERED);
+        let columns = self.columns.iter().enumerate().take(COMPARED_COLUMNS);
         let same = |(at, column): &(usize, &Column)| {
             self.names.get(self.start_of(*at)..column.end) == Some(name)
         };
@@ -185,7 +185,7 @@ pub(super) struct Table {
     stage: TableStage,
     /// Heading of the table that the line belongs to.
     heading: Option<Arc<Heading>>,
-    misfits: u8,
+    uneven_lines: u8,
     /// Number of lines that counted as headings.
     headings: u16,
     line: TableLine,
@@ -591,10 +591,10 @@ impl Table {
         } else if is_list && !(line.cells == 1 && line.short) {
             self.heading = None;
         } else if fits {
-            self.misfits = 0;
+            self.uneven_lines = 0;
         } else if !line.rule {
-            self.misfits = self.misfits.wrapping_add(1);
-            if line.cells < 2 && !line.edged || self.misfits > MISFITS {
+            self.uneven_lines = self.uneven_lines.wrapping_add(1);
+            if line.cells < 2 && !line.edged || self.uneven_lines > MAX_UNEVEN_LINES {
                 self.heading = None;
             }
         }
@@ -623,7 +623,7 @@ impl Table {
             }
         }
         // The first row must have the same number of cells.
-        self.misfits = MISFITS;
+        self.uneven_lines = MAX_UNEVEN_LINES;
         if names.speaking == 0 {
             self.heading = None;
         } else {

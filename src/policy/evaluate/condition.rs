@@ -26,7 +26,7 @@ use crate::wire::sorted_map::SortedMap;
 use crate::wire::work;
 
 /// Steps of asking an operator, besides what it reads.
-const ASKED: usize = 30;
+const STEPS_PER_CHECK: usize = 30;
 
 /// Evaluates the conditions of one rule for one event.
 pub(crate) struct ConditionEvaluator<'e, 'a> {
@@ -401,7 +401,7 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
             scalar
                 .size()
                 .saturating_mul(operator.steps())
-                .saturating_add(ASKED),
+                .saturating_add(STEPS_PER_CHECK),
         );
         if work::is_exhausted() {
             tally.add(TestResult::Unreadable);

@@ -14,7 +14,7 @@ use crate::wire::work;
 use std::borrow::Cow;
 
 /// Work steps for comparing the name of a tool with one that is offered.
-const OFFERED: usize = 16;
+const STEPS_PER_OFFERED_NAME: usize = 16;
 
 /// How arrays are given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -303,7 +303,7 @@ fn is_unoffered(event: &Event, facts: &Facts) -> Option<bool> {
         (Known::Unknown, _, _) => None,
         _ if event.provider_run => Some(false),
         (Known::Missing, Known::Is(offered), Known::Is(tool)) => {
-            work::spend(offered.len().saturating_mul(OFFERED));
+            work::spend(offered.len().saturating_mul(STEPS_PER_OFFERED_NAME));
             let name = fold_name(tool);
             Some(offered.iter().all(|offered| fold_name(offered) != name))
         }

@@ -19,8 +19,8 @@ use crate::wire::sort;
 use crate::wire::sorted_map::SortedMap;
 use crate::wire::span::offset;
 
-/// States after which nothing follows until the client speaks again.
-const RESTING: &[&str] = &[
+/// States of a task after which nothing follows until the client sends a message.
+const IDLE_STATES: &[&str] = &[
     "completed",
     "canceled",
     "failed",
@@ -132,7 +132,7 @@ impl StreamReader for A2aStream {
     fn read(&mut self, reader: &mut Reader<'static>, root: Value<'_>, _: Option<&str>) {
         let mut chunks = ArtifactChunks::default();
         let mut is_state = false;
-        let mut rests = true;
+        let mut is_idle = true;
         if let Some(result) = read::result_of(root, &self.context) {
             // Each is bare, or a member with its name.
             let bare = Some(result);
@@ -140,7 +140,7 @@ impl StreamReader for A2aStream {
             for holder in [bare, update].into_iter().flatten() {
                 if let Some(artifact) = holder.get("artifact") {
                     self.chunk(&mut chunks, holder, artifact);
-                    rests = false;
+                    is_idle = false;
                 }
             }
             let task = result.get("task");
@@ -158,8 +158,8 @@ impl StreamReader for A2aStream {
                     continue;
                 };
                 is_state = true;
-                rests = is_set(holder.get("final"))
-                    || RESTING.iter().any(|resting| state.is_text(resting));
+                is_idle = is_set(holder.get("final"))
+                    || IDLE_STATES.iter().any(|idle| state.is_text(idle));
             }
         }
         for channel in chunks.before {
@@ -173,10 +173,10 @@ impl StreamReader for A2aStream {
         for channel in chunks.after {
             reader.piece(Delta::TextEnd(channel));
         }
-        if rests {
+        if is_idle {
             reader.piece(Delta::End(None));
         }
-        reader.frame.lanes = match (rests, is_state) {
+        reader.frame.lanes = match (is_idle, is_state) {
             (true, _) => OrderingGroups::ALL,
             (false, true) => chunks.lanes.and(OrderingGroups::of(STATES)),
             (false, false) => chunks.lanes,
