@@ -315,6 +315,60 @@ pub(super) fn no_lower_bound(subject: &LintedPolicy<'_>, findings: &mut Findings
     }
 }
 
+/// Booleans and numbers that a call may also write as texts: `"true"` for `true`, as servers in Python read it.
+pub(super) fn typed_values(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    for view in &subject.rules {
+        each_side(view.written, &mut |test, check, side| {
+            let is_argument = matches!(test.mention.field, Field::Args(_) | Field::Item(_));
+            let is_typed = matches!(check.verb, Verb::Equals | Verb::In);
+            let Operand::Value(operand) = &check.operand else {
+                return;
+            };
+            if !is_argument || !is_typed || side != Polarity::Restricting {
+                return;
+            }
+            let name = &test.mention.name;
+            let (value, help) = match &operand.data {
+                NodeValue::Bool(value) => (
+                    value.to_string(),
+                    format!("write `{name}: {{ exists: true, not_equals: {} }}`", !value),
+                ),
+                NodeValue::Number(value) => (
+                    value.to_string(),
+                    format!("write `{name}: {{ between: [{value}, {value}] }}`"),
+                ),
+                NodeValue::List(values) => {
+                    let texts: Vec<&str> = values.iter().filter_map(Node::text).collect();
+                    let alone = values.iter().find_map(|value| {
+                        let written = match &value.data {
+                            NodeValue::Bool(value) => value.to_string(),
+                            NodeValue::Number(value) => value.to_string(),
+                            _ => return None,
+                        };
+                        (!texts.contains(&&*written)).then_some(written)
+                    });
+                    match alone {
+                        Some(value) => {
+                            let help = format!("add the texts: `\"{value}\"`");
+                            (value, help)
+                        }
+                        None => return,
+                    }
+                }
+                _ => return,
+            };
+            findings.warn(
+                codes::AG1133,
+                (check.span.clone(), check.path.clone()),
+                format!(
+                    "a call with `{name}` as the text `\"{value}\"` passes, and some tools take it for `{value}`"
+                ),
+                help,
+            );
+        });
+    }
+}
+
 /// Two names of one field, each with a condition of its own.
 pub(super) fn two_names(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {

@@ -41,6 +41,7 @@ const CHECKS: &[fn(&LintedPolicy<'_>, &mut Findings)] = &[
     gaps::run_by_arguments,
     gaps::second_paths,
     gaps::no_lower_bound,
+    gaps::typed_values,
     gaps::two_names,
     gaps::keywords,
     words::approvers,
