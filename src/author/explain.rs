@@ -421,7 +421,7 @@ impl<'e> ConditionExplainer<'_, 'e, '_> {
             Presence::Missing => Some("there is none"),
             Presence::Unknown => Some("it can't be determined, which counts for the strict side"),
             Presence::Ambiguous => Some(
-                "a name in another spelling, or JSON in a string, may be taken for it, which counts for the strict side",
+                "a name in another spelling, a list in place of one value, one value in place of a list, or JSON in a string may be taken for it, which counts for the strict side",
             ),
             Presence::Present { .. }
                 if held(side) == (side == Polarity::Restricting)
