@@ -85,13 +85,12 @@ fn each_part<'n>(name: &'n str, qualified: bool, visit: &mut dyn FnMut(&'n str, 
 /// Whether a name has at most one joint, which is a single `_` or `-`, and no capitals: `get_customer`, as most names are.
 /// No other name is in it.
 fn is_one_word_after_another(name: &str) -> bool {
-    // Without a branch for each byte, so that many are looked at together.
-    let (joints, others) = name.bytes().fold((0u16, false), |(joints, others), byte| {
-        let joint = (byte == b'_') | (byte == b'-');
-        let other = byte.is_ascii_uppercase() | matches!(byte, b'.' | b'/' | b':');
-        (joints.saturating_add(u16::from(joint)), others | other)
-    });
-    joints <= 1 && !others
+    let mut has_joint = false;
+    name.bytes().all(|byte| match byte {
+        b'_' | b'-' => !std::mem::replace(&mut has_joint, true),
+        b'A'..=b'Z' | b'.' | b'/' | b':' => false,
+        _ => true,
+    })
 }
 
 /// Whether a byte joins names. Joints are ASCII, so that a cut beside one is between characters.
