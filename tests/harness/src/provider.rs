@@ -221,11 +221,24 @@ struct State {
     otherwise: Option<Answer>,
     made: Option<MadeAnswer>,
     received: Vec<Received>,
+    /// Number of requests that began before the first of `received`.
+    forgotten: usize,
     /// Whether received requests are not recorded.
     forgetful: bool,
 }
 
 impl State {
+    /// Returns the request with a number that [`Provider::note`] gave it.
+    fn noted(&mut self, number: usize) -> Option<&mut Received> {
+        self.received.get_mut(number.checked_sub(self.forgotten)?)
+    }
+
+    /// Discards the first requests.
+    fn forget(&mut self, count: usize) {
+        self.received.drain(..count);
+        self.forgotten += count;
+    }
+
     fn answer(&mut self) -> Answer {
         let next = self.next.pop_front();
         next.or_else(|| self.otherwise.clone())
@@ -341,9 +354,13 @@ impl Provider {
         })
     }
 
-    /// Discards the received requests, for tests that send thousands.
+    /// Discards the received requests up to the first that has not ended, for tests that send thousands.
     pub fn forget(&self) {
-        lock(&self.state).received.clear();
+        let mut state = lock(&self.state);
+        let open = |received: &Received| received.ended == Ended::Not;
+        let ended = state.received.iter().position(open);
+        let ended = ended.unwrap_or(state.received.len());
+        state.forget(ended);
     }
 
     fn serve(&self, stream: TcpStream) -> io::Result<()> {
@@ -359,11 +376,11 @@ impl Provider {
                 return read;
             }
             let read = self.read_body(&mut wire, &head, number);
-            self.end(number, read.is_ok());
+            let received = self.end(number, read.is_ok());
             read?;
             // The response is chosen now: the head of a request that is denied on its way may arrive, and must not take
             // another's response.
-            if !self.answer(number).play(wire.stream())? {
+            if !self.answer(received).play(wire.stream())? {
                 return Ok(());
             }
         }
@@ -374,7 +391,8 @@ impl Provider {
         let mut words = head.start.split(' ');
         let mut state = lock(&self.state);
         if state.forgetful {
-            state.received.clear();
+            let all = state.received.len();
+            state.forget(all);
         }
         state.received.push(Received {
             method: words.next().unwrap_or_default().to_owned(),
@@ -384,7 +402,7 @@ impl Provider {
             trailers: Vec::new(),
             ended: Ended::Not,
         });
-        state.received.len() - 1
+        state.forgotten + state.received.len() - 1
     }
 
     /// Takes the next response, if it does not wait for a body.
@@ -396,9 +414,8 @@ impl Provider {
         }
     }
 
-    fn answer(&self, number: usize) -> Answer {
+    fn answer(&self, received: Option<Received>) -> Answer {
         let mut state = lock(&self.state);
-        let received = state.received.get(number).cloned();
         match (state.made.clone(), received) {
             (Some(make), Some(received)) if state.next.is_empty() => {
                 drop(state);
@@ -411,15 +428,15 @@ impl Provider {
     fn read_body(&self, wire: &mut Wire, head: &MessageHead, number: usize) -> io::Result<()> {
         let told = |bytes: &[u8]| {
             let state = &mut *lock(&self.state);
-            if let Some(received) = state.received.get_mut(number)
-                && !state.forgetful
+            if !state.forgetful
+                && let Some(received) = state.noted(number)
             {
                 received.body.extend_from_slice(bytes);
             }
         };
         if head.is_chunked() {
             let trailers = wire.chunked(told)?;
-            if let Some(received) = lock(&self.state).received.get_mut(number) {
+            if let Some(received) = lock(&self.state).noted(number) {
                 received.trailers = trailers;
             }
             Ok(())
@@ -430,9 +447,11 @@ impl Provider {
         }
     }
 
-    fn end(&self, number: usize, whole: bool) {
-        if let Some(received) = lock(&self.state).received.get_mut(number) {
-            received.ended = if whole { Ended::Whole } else { Ended::Broken };
-        }
+    /// Notes that a request has ended. Returns the whole of it.
+    fn end(&self, number: usize, whole: bool) -> Option<Received> {
+        let mut state = lock(&self.state);
+        let received = state.noted(number)?;
+        received.ended = if whole { Ended::Whole } else { Ended::Broken };
+        Some(received.clone())
     }
 }
