@@ -384,7 +384,7 @@ fn memory_settles_and_every_exchange_is_recorded_once() {
         let (rounds, each) = (count(time), count(POLICY.min(time / 10)));
         for round in 1..=rounds {
             std::thread::sleep(pause);
-            // It has met a fault, which it tells when it is joined.
+            // A client that has ended has met a fault, which is told when it is joined.
             if clients.iter().any(|(_, client)| client.is_finished()) {
                 break;
             }

@@ -395,12 +395,18 @@ fn asked_under(path: &str, ask: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-fn asking(ask: &str, negated: bool, place: &str, action: &str, missing: &str) -> String {
+/// A policy of one rule that asks this, and of a default that is its opposite.
+fn asking(ask: &str, negated: bool, place: &str, action: &str, missing: &str) -> Node {
+    let (missing, rest) = match action {
+        "allow" => ("", "defaults: { action: deny }"),
+        _ => (missing, "defaults: { action: allow }"),
+    };
     let ask = match negated {
         true => format!("{{ not: {{ {ask} }} }}"),
         false => format!("{{ {ask} }}"),
     };
-    format!("match: {{ tool: send }}, {place}: {ask}, action: {action}{missing}")
+    let rule = format!("match: {{ tool: send }}, {place}: {ask}, action: {action}{missing}");
+    document(&[rule], rest)
 }
 
 fn on(args: &str) -> String {
@@ -417,9 +423,7 @@ proptest! {
         missing in prop::sample::select(&["", ", if_missing: apply", ", if_missing: skip"][..]),
         own in prop::sample::select(MEMBERS), more in prop::sample::select(MEMBERS), way in 0usize..4,
     ) {
-        let missing = if action == "allow" { "" } else { missing };
-        let rest = if action == "allow" { "defaults: { action: deny }" } else { "defaults: { action: allow }" };
-        let policy = document(&[asking(ask, negated, place, action, missing)], rest);
+        let policy = asking(ask, negated, place, action, missing);
         let more = spelled(more, way);
         let joint = if own.is_empty() || more.is_empty() { "" } else { ", " };
         let before = decided(&policy, &on(&format!("{{{own}}}")));
@@ -436,10 +440,7 @@ proptest! {
         missing in prop::sample::select(&["", ", if_missing: apply", ", if_missing: skip"][..]),
         members in prop::sample::select(MEMBERS), levels in 1usize..4,
     ) {
-        let missing = if action == "allow" { "" } else { missing };
-        let rest = if action == "allow" { "defaults: { action: deny }" } else { "defaults: { action: allow }" };
-        let ask = asked_under("args.x.", ask);
-        let policy = document(&[asking(&ask, negated, place, action, missing)], rest);
+        let policy = asking(&asked_under("args.x.", ask), negated, place, action, missing);
         let plain = format!("{{{members}}}");
         let mut inside = plain.clone();
         for _ in 0..levels {
@@ -462,9 +463,7 @@ proptest! {
     ) {
         // `args.*` names whatever is there.
         prop_assume!(!ask.contains("args.*"));
-        let missing = if action == "allow" { "" } else { missing };
-        let rest = if action == "allow" { "defaults: { action: deny }" } else { "defaults: { action: allow }" };
-        let policy = document(&[asking(&asked_under(path, ask), negated, place, action, missing)], rest);
+        let policy = asking(&asked_under(path, ask), negated, place, action, missing);
         let wrapped = |levels: usize| {
             let (open, close) = ("[".repeat(levels), "]".repeat(levels));
             on(&format!("{{\"x\": {open}{{{members}}}{close}}}"))

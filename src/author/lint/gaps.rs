@@ -209,11 +209,7 @@ fn commands(check: &Check, document: &Document) -> Vec<String> {
         other => other,
     };
     let nodes: Vec<&Node> = match operand {
-        Operand::Value(Node {
-            data: NodeValue::List(items),
-            ..
-        }) => items.iter().collect(),
-        Operand::Value(node) => vec![node],
+        Operand::Value(node) => node.items().iter().collect(),
         Operand::List(name, _) => match document.lists.get(name) {
             Some(List::Plain(items)) => items.iter().collect(),
             _ => Vec::new(),
@@ -327,35 +323,32 @@ pub(super) fn typed_values(subject: &LintedPolicy<'_>, findings: &mut Findings) 
             if !is_argument || !is_typed || side != Polarity::Restricting {
                 return;
             }
+            let has_text = |value: &str| {
+                operand
+                    .items()
+                    .iter()
+                    .any(|item| item.text() == Some(value))
+            };
+            let typed = operand.items().iter().find_map(|item| {
+                let value = match &item.data {
+                    NodeValue::Bool(value) => value.to_string(),
+                    NodeValue::Number(value) => value.to_string(),
+                    _ => return None,
+                };
+                (!has_text(&value)).then_some(value)
+            });
+            let Some(value) = typed else {
+                return;
+            };
             let name = &test.mention.name;
-            let (value, help) = match &operand.data {
-                NodeValue::Bool(value) => (
-                    value.to_string(),
-                    format!("write `{name}: {{ exists: true, not_equals: {} }}`", !value),
-                ),
-                NodeValue::Number(value) => (
-                    value.to_string(),
-                    format!("write `{name}: {{ between: [{value}, {value}] }}`"),
-                ),
-                NodeValue::List(values) => {
-                    let texts: Vec<&str> = values.iter().filter_map(Node::text).collect();
-                    let alone = values.iter().find_map(|value| {
-                        let written = match &value.data {
-                            NodeValue::Bool(value) => value.to_string(),
-                            NodeValue::Number(value) => value.to_string(),
-                            _ => return None,
-                        };
-                        (!texts.contains(&&*written)).then_some(written)
-                    });
-                    match alone {
-                        Some(value) => {
-                            let help = format!("add the texts: `\"{value}\"`");
-                            (value, help)
-                        }
-                        None => return,
-                    }
+            let help = match &operand.data {
+                NodeValue::Bool(value) => {
+                    format!("write `{name}: {{ exists: true, not_equals: {} }}`", !value)
                 }
-                _ => return,
+                NodeValue::Number(_) => {
+                    format!("write `{name}: {{ between: [{value}, {value}] }}`")
+                }
+                _ => format!("add the texts: `\"{value}\"`"),
             };
             findings.warn(
                 codes::AG1133,

@@ -545,7 +545,7 @@ struct Pass<'a> {
     slots: &'a [SelectedDetector],
     text: &'a Text<'a>,
     near: &'a RefCell<ContextWords>,
-    /// Whether tables are read where the text is not ASCII, for columns of secrets.
+    /// Whether tables are read where the text is not ASCII: a column of secrets may have a name there that no anchor finds.
     seeks_names: bool,
     /// Whether the text's key is a context word.
     is_named: bool,
@@ -608,7 +608,7 @@ impl<'a> Pass<'a> {
         let alphanumeric = block.digit | block.letter;
         let end = base.wrapping_add(BLOCK);
         let has_secrets = self.near.borrow_mut().pass_over(end, block.letter != 0);
-        if has_secrets || self.seeks_names && self.may_have_name(base, end) {
+        if has_secrets || self.seeks_names && self.has_foreign(base, end) {
             self.read_tables(end);
         }
         let starts = alphanumeric & !shifted(alphanumeric, carry.alphanumeric, 1);
@@ -682,9 +682,9 @@ impl<'a> Pass<'a> {
         carry.dash = block.dash;
     }
 
-    /// Returns whether the name of a column may be in a range that no anchor finds: one outside ASCII.
+    /// Returns whether a character outside ASCII is in a range.
     #[inline(never)]
-    fn may_have_name(&self, from: usize, to: usize) -> bool {
+    fn has_foreign(&self, from: usize, to: usize) -> bool {
         !simd::is_ascii(self.text.slice(from..to.min(self.text.len())))
     }
 

@@ -77,8 +77,8 @@ impl Column {
     /// Looks up the name of the column. The name of a secret is written as in programs. Only a word that the pass over
     /// the text finds may name one: whatever else makes the pass read tables has no effect.
     fn look_up(&mut self, name: &mut [u8], words: &mut Words, terms: &ContextDictionary) {
-        let names_password;
-        (self.slots, names_password) = words.of_column(name, terms);
+        let (slots, names_password) = words.of_column(name, terms);
+        self.slots = slots;
         if terms.finds_secrets() && named_value::names_secret(name) {
             self.is_secret = true;
             for byte in name.iter_mut().filter(|byte| **byte == b' ') {
@@ -730,28 +730,28 @@ impl TableLine {
     /// Returns the end of the cell at this position, or up to where it is read if the text ends before it.
     fn end_of_cell(&mut self, text: &[u8], from: usize) -> Result<usize, usize> {
         let bytes = text.get(from..).unwrap_or_default();
-        let len = match self.mark {
-            TUPLE => {
-                let read = self.end_of_member(bytes);
-                return read
-                    .map(|len| from.wrapping_add(len))
-                    .map_err(|len| from.wrapping_add(len));
+        let read = match self.mark {
+            TUPLE => self.end_of_member(bytes),
+            mark => {
+                let end = match mark {
+                    0 => bytes
+                        .iter()
+                        .position(|byte| matches!(byte, b'\n' | b'|' | b'\t' | b';' | b',')),
+                    _ if !self.quoted => bytes
+                        .iter()
+                        .position(|byte| matches!(*byte, b'\n') || *byte == mark),
+                    _ => bytes.iter().position(|byte| {
+                        if *byte == b'"' {
+                            self.quote ^= b'"';
+                        }
+                        *byte == b'\n' || *byte == mark && self.quote == 0
+                    }),
+                };
+                end.ok_or(bytes.len())
             }
-            0 => bytes
-                .iter()
-                .position(|byte| matches!(byte, b'\n' | b'|' | b'\t' | b';' | b',')),
-            mark if !self.quoted => bytes
-                .iter()
-                .position(|byte| matches!(*byte, b'\n') || *byte == mark),
-            mark => bytes.iter().position(|byte| {
-                if *byte == b'"' {
-                    self.quote ^= b'"';
-                }
-                *byte == b'\n' || *byte == mark && self.quote == 0
-            }),
         };
-        len.map(|len| from.wrapping_add(len))
-            .ok_or_else(|| from.wrapping_add(bytes.len()))
+        let within = |len: usize| from.wrapping_add(len);
+        read.map(within).map_err(within)
     }
 
     /// Returns the end of the cell in a row of a statement, with its quotes and brackets, or what is read of it. What a

@@ -396,7 +396,10 @@ fn costs_are_added_up_by_the_policy_s_prices() {
 }
 
 fn refund(amount: &str) -> HttpMessage {
-    let arguments = format!("{{\"amount\": {amount}}}");
+    refund_with(&format!("{{\"amount\": {amount}}}"))
+}
+
+fn refund_with(arguments: &str) -> HttpMessage {
     let call = json!({"id": "c", "type": "function", "function": {"name": "refund", "arguments": arguments}});
     answer(
         json!({"role": "assistant", "content": null, "tool_calls": [call]}),
@@ -443,18 +446,8 @@ fn amounts_in_lists_are_added_up_and_one_without_its_list_too() {
             "  - {{ id: refunds, match: {{ tool: refund }}, action: deny, limit: {{ sum: \"{path}\", max: 100, window: 24h }} }}\n"
         );
         let guard = guard(&limited(&rule));
-        let call = json!({
-            "id": "call_1", "type": "function",
-            "function": {"name": "refund", "arguments": amounts.to_string()}
-        });
-        let seen = exchange(
-            &guard,
-            &chat_request(&says("hi")),
-            answer(
-                json!({"role": "assistant", "content": null, "tool_calls": [call]}),
-                "tool_calls",
-            ),
-        );
+        let request = chat_request(&says("hi"));
+        let seen = exchange(&guard, &request, refund_with(&amounts.to_string()));
         let message = client_json(&seen)["choices"][0]["message"].clone();
         assert!(message.get("tool_calls").is_none(), "{path}: {message}");
         assert_eq!(record(&seen)["limits"][0]["used"], 0, "{path}");

@@ -115,10 +115,7 @@ impl<'a> PathWalk<'_, 'a> {
         }
         match step {
             PathStep::Key(_) if value.kind() == ValueKind::Array => {
-                for element in value.elements() {
-                    work::spend(VISITED);
-                    self.on(element, way, false);
-                }
+                self.elements(value, way, false);
             }
             PathStep::Key(name) => self.members(value, name, rest, as_named),
             PathStep::Index(index) => {
@@ -128,10 +125,7 @@ impl<'a> PathWalk<'_, 'a> {
                 }
             }
             PathStep::Every => {
-                for element in value.elements() {
-                    work::spend(VISITED);
-                    self.on(element, rest, as_named);
-                }
+                self.elements(value, rest, as_named);
                 for (_, member) in value.members() {
                     work::spend(VISITED);
                     self.on(member, rest, as_named);
@@ -148,6 +142,13 @@ impl<'a> PathWalk<'_, 'a> {
                     }
                 }
             }
+        }
+    }
+
+    fn elements(&mut self, list: Value<'a>, way: &[PathStep], as_named: bool) {
+        for element in list.elements() {
+            work::spend(VISITED);
+            self.on(element, way, as_named);
         }
     }
 

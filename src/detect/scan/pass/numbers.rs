@@ -8,7 +8,7 @@ use crate::detect::scan::context::DetectorSet;
 use crate::detect::scan::forms::{FREE, WHOLE, Walked};
 use crate::detect::scan::probe::{BLANKS, COMPACT, Candidate, Match};
 use crate::detect::scan::tokens::{TokenProbe, TokenProbes};
-use crate::wire::simd::{self, Block};
+use crate::wire::simd::Block;
 use crate::wire::work;
 
 /// Steps in the forms that are walked before any other check.
@@ -174,10 +174,8 @@ impl Pass<'_> {
     }
 
     /// Returns whether a character outside ASCII is near before a position, or the text's key is a context word.
-    #[inline(never)]
     fn is_wide(&self, at: usize) -> bool {
-        let before = at.saturating_sub(WIDE_BEFORE)..at;
-        self.is_named || !simd::is_ascii(self.text.slice(before))
+        self.is_named || self.has_foreign(at.saturating_sub(WIDE_BEFORE), at)
     }
 
     /// Returns whether a context word of these detectors may be before a position; true if many words would have to
