@@ -187,7 +187,7 @@ impl Guard {
             chain: RefCell::new(Chain::new(id.try_into().unwrap_or_default(), key)),
             has_counted_chain: Cell::new(false),
             names: RefCell::default(),
-            scratch: RefCell::default(),
+            scratch: RefCell::new(ScanScratch::new(&derived(&seed, "hashes of scanned texts"))),
             name_masker: NameMasker::default(),
             environment,
             keys,

@@ -48,6 +48,7 @@ pub(crate) mod scan;
 pub(crate) mod session;
 pub(crate) mod short_syntax;
 pub(crate) mod stream_window;
+pub(crate) mod text_hash;
 pub(crate) mod text_scan;
 pub(crate) mod version;
 pub(crate) mod words;

@@ -1,13 +1,19 @@
-//! Short texts in which nothing was found: names and keywords of tools' schemas come with every request of an agent, and
-//! need not be looked at each time.
+//! Texts in which nothing was found. An agent sends its whole conversation with every request: instructions, tools' schemas
+//! and all turns but the last have been scanned before, and need not be scanned again.
+//!
+//! Short texts are kept as they are, longer ones as a [keyed hash](TextHash).
 
+use super::text_hash::TextHash;
 use super::text_scan::MatchKinds;
 
 /// A line of the processor's cache.
 const BYTES: usize = 64;
 
-/// As many as the offers of some dozens of tools have different texts: 32 KiB.
-const SLOTS: usize = 512;
+/// Flags and lengths.
+const HEAD: usize = 3;
+
+/// As many as the tools and turns of some dozens of conversations have different texts: 128 KiB.
+const SLOTS: usize = 2048;
 
 /// Texts in which one policy's scans found nothing. A text that falls into another's slot takes its place.
 #[derive(Debug)]
@@ -15,7 +21,7 @@ pub(crate) struct NegativeCache {
     slots: Vec<CachedMiss>,
 }
 
-/// A text, the name that it stands under, and what was looked for in it: their lengths, the flags, both of them, zeros.
+/// A text or its hash, the name that it stands under, and how it was scanned: the flags, their lengths, both of them, zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CachedMiss([u8; BYTES]);
 
@@ -40,28 +46,45 @@ impl NegativeCache {
 }
 
 impl CachedMiss {
-    /// `None`: too long to be kept.
-    pub(crate) fn new(text: &str, key: Option<&str>, wants: MatchKinds) -> Option<Self> {
+    /// `None`: too long to be kept. `is_data`: where it is JSON, what stands in it is scanned by its name.
+    pub(crate) fn new(
+        text: &str,
+        key: Option<&str>,
+        is_data: bool,
+        wants: MatchKinds,
+        hash: Option<&TextHash>,
+    ) -> Option<Self> {
+        let name = key.unwrap_or_default();
+        let is_long = HEAD.saturating_add(text.len()).saturating_add(name.len()) > BYTES;
+        let hashed;
+        let bytes = match hash {
+            Some(hash) if is_long => {
+                hashed = hash.of(text.as_bytes());
+                &hashed
+            }
+            _ => text.as_bytes(),
+        };
         let flags = [
             true,
+            is_long,
             key.is_some(),
+            is_data,
             wants.literals,
             wants.patterns,
             wants.detectors,
         ];
         let flags = flags.iter().fold(0, |all, flag| all << 1 | u8::from(*flag));
-        let key = key.unwrap_or_default();
-        let mut bytes = [0; BYTES];
-        let (head, rest) = bytes.split_first_chunk_mut()?;
+        let mut slot = [0; BYTES];
+        let (head, rest) = slot.split_first_chunk_mut::<HEAD>()?;
         *head = [
             flags,
-            u8::try_from(text.len()).ok()?,
-            u8::try_from(key.len()).ok()?,
+            u8::try_from(bytes.len()).ok()?,
+            u8::try_from(name.len()).ok()?,
         ];
-        let (place, rest) = rest.split_at_mut_checked(text.len())?;
-        place.copy_from_slice(text.as_bytes());
-        rest.get_mut(..key.len())?.copy_from_slice(key.as_bytes());
-        Some(Self(bytes))
+        let (place, rest) = rest.split_at_mut_checked(bytes.len())?;
+        place.copy_from_slice(bytes);
+        rest.get_mut(..name.len())?.copy_from_slice(name.as_bytes());
+        Some(Self(slot))
     }
 
     fn slot(&self) -> usize {
@@ -80,7 +103,8 @@ mod tests {
 
     #[test]
     fn a_text_is_kept_with_its_name_and_with_what_was_looked_for() {
-        let kept = CachedMiss::new("string", Some("type"), MatchKinds::LITERALS).unwrap();
+        let new = |text, key, wants| CachedMiss::new(text, key, false, wants, None).unwrap();
+        let kept = new("string", Some("type"), MatchKinds::LITERALS);
         let mut blanks = NegativeCache::default();
         assert!(!blanks.has(&kept));
         blanks.keep(kept);
@@ -94,16 +118,19 @@ mod tests {
             ("", None, MatchKinds::default()),
         ];
         for (text, key, wants) in others {
-            let other = CachedMiss::new(text, key, wants).unwrap();
+            let other = new(text, key, wants);
             assert!(!blanks.has(&other), "{text:?} {key:?} {wants:?}");
         }
+        let data = CachedMiss::new("string", Some("type"), true, MatchKinds::LITERALS, None);
+        assert!(!blanks.has(&data.unwrap()));
     }
 
     #[test]
     fn what_takes_another_s_slot_is_not_taken_for_it() {
         let mut blanks = NegativeCache::default();
         for number in 0..10 * SLOTS {
-            let blank = CachedMiss::new(&number.to_string(), None, MatchKinds::DETECTORS).unwrap();
+            let text = number.to_string();
+            let blank = CachedMiss::new(&text, None, false, MatchKinds::DETECTORS, None).unwrap();
             assert!(!blanks.has(&blank), "{number}");
             blanks.keep(blank);
             assert!(blanks.has(&blank), "{number}");
@@ -111,19 +138,49 @@ mod tests {
     }
 
     #[test]
-    fn long_texts_are_not_kept() {
-        let long = "a".repeat(BYTES);
-        for len in 0..=BYTES {
-            let kept = CachedMiss::new(&"a".repeat(len), None, MatchKinds::DETECTORS).is_some();
-            assert_eq!(kept, len <= BYTES - 3, "{len}");
+    fn long_texts_are_kept_as_their_hash() {
+        let hash = TextHash::new(&[7; 32]);
+        let new = |text: &str, key| {
+            CachedMiss::new(text, key, false, MatchKinds::DETECTORS, Some(&hash)).unwrap()
+        };
+        let long = "a".repeat(100 * BYTES);
+        let mut blanks = NegativeCache::default();
+        for length in 0..=long.len() {
+            let kept = new(&long[..length], Some("content"));
+            assert!(!blanks.has(&kept), "{length}");
+            blanks.keep(kept);
+            assert!(
+                blanks.has(&new(&long[..length], Some("content"))),
+                "{length}"
+            );
+            assert!(!blanks.has(&new(&long[..length], None)), "{length}");
         }
-        assert_eq!(
-            CachedMiss::new("a", Some(&long), MatchKinds::DETECTORS),
-            None
-        );
-        assert_eq!(
-            CachedMiss::new(&long.repeat(9), Some("a"), MatchKinds::DETECTORS),
-            None
-        );
+        // What a slot holds of a long text is not taken for a text of these bytes.
+        let length = usize::from(new(&long, None).0[1]);
+        let twin: String = new(&long, None).0[HEAD..HEAD + length]
+            .iter()
+            .map(|byte| char::from(byte & 0x7F))
+            .collect();
+        assert_ne!(new(&long, None).0[0], new(&twin, None).0[0]);
+    }
+
+    #[test]
+    fn long_texts_are_not_kept_without_a_hash_and_under_long_names() {
+        let long = "a".repeat(BYTES);
+        let hash = TextHash::new(&[7; 32]);
+        let is_kept = |text: &str, key, hash| {
+            CachedMiss::new(text, key, false, MatchKinds::DETECTORS, hash).is_some()
+        };
+        for len in 0..=BYTES {
+            assert_eq!(
+                is_kept(&"a".repeat(len), None, None),
+                len <= BYTES - HEAD,
+                "{len}"
+            );
+        }
+        assert!(!is_kept("a", Some(&long), None));
+        assert!(!is_kept("a", Some(&long), Some(&hash)));
+        assert!(!is_kept(&long, Some(&long), Some(&hash)));
+        assert!(is_kept(&long, Some("a"), Some(&hash)));
     }
 }

@@ -2,6 +2,7 @@
 
 use super::embedded_data::EmbeddedData;
 use super::negative_cache::{CachedMiss, NegativeCache};
+use super::text_hash::TextHash;
 use super::text_scan::{CrossTextMatch, MatchKinds, TextScan};
 use crate::detect::literals::Literals;
 use crate::detect::normalise::Tags;
@@ -27,6 +28,18 @@ pub struct ScanScratch {
     pub(crate) patterns: pattern::Scratch,
     pub(crate) detectors: crate::detect::Scratch,
     blanks: NegativeCache,
+    /// How long texts are known again; without it they are scanned each time.
+    hash: Option<TextHash>,
+}
+
+impl ScanScratch {
+    /// Memory with a secret for the hashes of texts: whoever knows it could send a text that is taken for another.
+    pub fn new(secret: &[u8; 32]) -> ScanScratch {
+        ScanScratch {
+            hash: Some(TextHash::new(secret)),
+            ..ScanScratch::default()
+        }
+    }
 }
 
 impl Matcher {
@@ -47,12 +60,12 @@ impl Matcher {
             scan.incomplete = true;
             return;
         }
-        let may_be = is_data && wants.detectors;
-        let data = may_be.then(|| EmbeddedData::of(text)).flatten();
-        let blank = CachedMiss::new(text, key, wants).filter(|_| data.is_none());
+        let may_be_data = is_data && wants.detectors;
+        let blank = CachedMiss::new(text, key, may_be_data, wants, scratch.hash.as_ref());
         if blank.is_some_and(|blank| scratch.blanks.has(&blank)) {
             return;
         }
+        let data = may_be_data.then(|| EmbeddedData::of(text)).flatten();
         let known = scan.found();
         self.look(text, key, wants, scratch, scan);
         if let Some(data) = data {

@@ -249,6 +249,63 @@ pub(crate) const fn stem_tables(mut stems: &[(u8, [u8; 3])]) -> StemTables {
     tables
 }
 
+/// Adds up the products of NH (RFC 4418, 5.2.2) for steps of 32 bytes: words of 32 bits, each with its word of the key, are
+/// multiplied by those 16 bytes behind them. The second sum is by a key that starts 16 bytes later. Steps beyond the key don't count.
+#[inline(always)]
+pub(crate) fn nh(steps: &[[[u8; 16]; 2]], key: &[[u8; 16]]) -> [u64; 2] {
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    return wasm::nh(steps, key);
+    // SAFETY: each processor of this kind has SSE2.
+    #[cfg(target_arch = "x86_64")]
+    return unsafe { x86::nh(steps, key) };
+    #[cfg(not(any(
+        all(target_arch = "wasm32", target_feature = "simd128"),
+        target_arch = "x86_64"
+    )))]
+    plain_nh(steps, key)
+}
+
+#[cfg(any(
+    test,
+    not(any(
+        all(target_arch = "wasm32", target_feature = "simd128"),
+        target_arch = "x86_64"
+    ))
+))]
+fn plain_nh(steps: &[[[u8; 16]; 2]], key: &[[u8; 16]]) -> [u64; 2] {
+    let words = |bytes: &[u8; 16]| {
+        let (words, _) = bytes.as_chunks::<4>();
+        let mut read = [0u32; 4];
+        for (to, from) in read.iter_mut().zip(words) {
+            *to = u32::from_le_bytes(*from);
+        }
+        read
+    };
+    let product = |bytes: [&[u8; 16]; 2], keys: [&[u8; 16]; 2]| {
+        let [low, high] = [0, 1].map(|half: usize| {
+            let pick = |pair: [&[u8; 16]; 2]| words(if half == 0 { pair[0] } else { pair[1] });
+            let mut keyed = pick(bytes);
+            for (word, key) in keyed.iter_mut().zip(pick(keys)) {
+                *word = word.wrapping_add(key);
+            }
+            keyed
+        });
+        low.into_iter().zip(high).fold(0u64, |sum, (low, high)| {
+            sum.wrapping_add(u64::from(low).wrapping_mul(u64::from(high)))
+        })
+    };
+    let mut sums = [0u64; 2];
+    for ([a, b], keys) in steps.iter().zip(key.windows(3).step_by(2)) {
+        if let [k, l, m] = keys {
+            sums = [
+                sums[0].wrapping_add(product([a, b], [k, l])),
+                sums[1].wrapping_add(product([a, b], [l, m])),
+            ];
+        }
+    }
+    sums
+}
+
 /// Form of the function that this machine can run; detected once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SimdLevel {
@@ -498,8 +555,10 @@ mod wasm {
         P_TO_Z, StemTables, StringStops,
     };
     use core::arch::wasm32::{
-        i8x16_eq, i8x16_shuffle, u8x16_bitmask, u8x16_lt, u8x16_shr, u8x16_splat, u8x16_swizzle,
-        u16x8_shl, v128, v128_and, v128_any_true, v128_load, v128_or,
+        i8x16_eq, i8x16_shuffle, i32x4_add, i64x2_add, i64x2_splat, u8x16_bitmask, u8x16_lt,
+        u8x16_shr, u8x16_splat, u8x16_swizzle, u16x8_shl, u64x2_extmul_high_u32x4,
+        u64x2_extmul_low_u32x4, u64x2_extract_lane, v128, v128_and, v128_any_true, v128_load,
+        v128_or,
     };
 
     /// Loads the 16 bytes from `at` on. `at` is at most `BLOCK + AFTER - 16`.
@@ -587,6 +646,25 @@ mod wasm {
     }
 
     #[inline(always)]
+    pub(crate) fn nh(steps: &[[[u8; 16]; 2]], key: &[[u8; 16]]) -> [u64; 2] {
+        let mut sums = [i64x2_splat(0); 2];
+        let mut add = |sum: usize, low, high| {
+            if let Some(sum) = sums.get_mut(sum) {
+                *sum = i64x2_add(*sum, u64x2_extmul_low_u32x4(low, high));
+                *sum = i64x2_add(*sum, u64x2_extmul_high_u32x4(low, high));
+            }
+        };
+        for ([low, high], keys) in steps.iter().zip(key.windows(3).step_by(2)) {
+            if let [first, second, third] = keys {
+                let (low, high) = (table(low), table(high));
+                let (first, second, third) = (table(first), table(second), table(third));
+                add(0, i32x4_add(low, first), i32x4_add(high, second));
+                add(1, i32x4_add(low, second), i32x4_add(high, third));
+            }
+        }
+        sums.map(|sum| u64x2_extract_lane::<0>(sum).wrapping_add(u64x2_extract_lane::<1>(sum)))
+    }
+
     pub(crate) fn has_coded(block: &[u8; BLOCK]) -> bool {
         let (parts, _) = block.as_chunks();
         v128_any_true(parts.iter().fold(u8x16_splat(0), |any, part| {
@@ -675,11 +753,12 @@ mod x86 {
         StemTables, StringStops,
     };
     use core::arch::x86_64::{
-        __m128i, __m256i, _mm_and_si128, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_max_epu8,
-        _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8, _mm_setzero_si128, _mm_shuffle_epi8,
-        _mm_srli_epi16, _mm256_and_si256, _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8,
-        _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8,
-        _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi16,
+        __m128i, __m256i, _mm_add_epi32, _mm_add_epi64, _mm_and_si128, _mm_cmpeq_epi8,
+        _mm_cvtsi128_si64, _mm_loadu_si128, _mm_max_epu8, _mm_movemask_epi8, _mm_mul_epu32,
+        _mm_or_si128, _mm_set1_epi8, _mm_setzero_si128, _mm_shuffle_epi8, _mm_srli_epi16,
+        _mm_srli_epi64, _mm_unpackhi_epi64, _mm256_and_si256, _mm256_broadcastsi128_si256,
+        _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_or_si256,
+        _mm256_set1_epi8, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi16,
     };
 
     /// Loads the 16 bytes of a table.
@@ -782,6 +861,38 @@ mod x86 {
     }
 
     #[inline]
+    #[target_feature(enable = "sse2")]
+    pub(crate) fn nh(steps: &[[[u8; 16]; 2]], key: &[[u8; 16]]) -> [u64; 2] {
+        let mut first_sum = _mm_setzero_si128();
+        let mut second_sum = _mm_setzero_si128();
+        for ([low, high], keys) in steps.iter().zip(key.windows(3).step_by(2)) {
+            if let [first, second, third] = keys {
+                let (low, high) = (table(low), table(high));
+                let (first, second, third) = (table(first), table(second), table(third));
+                let product = |sum, low, high| {
+                    let even = _mm_mul_epu32(low, high);
+                    let odd = _mm_mul_epu32(_mm_srli_epi64(low, 32), _mm_srli_epi64(high, 32));
+                    _mm_add_epi64(sum, _mm_add_epi64(even, odd))
+                };
+                first_sum = product(
+                    first_sum,
+                    _mm_add_epi32(low, first),
+                    _mm_add_epi32(high, second),
+                );
+                second_sum = product(
+                    second_sum,
+                    _mm_add_epi32(low, second),
+                    _mm_add_epi32(high, third),
+                );
+            }
+        }
+        [first_sum, second_sum].map(|sum| {
+            let both = _mm_add_epi64(sum, _mm_unpackhi_epi64(sum, sum));
+            _mm_cvtsi128_si64(both).cast_unsigned()
+        })
+    }
+
+    #[inline]
     #[target_feature(enable = "ssse3")]
     pub(crate) fn has_coded_ssse3(block: &[u8; BLOCK]) -> bool {
         let (parts, _) = block.as_chunks();
@@ -875,6 +986,16 @@ mod x86 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn sums_of_products_are_the_same_with_and_without_vectors(
+            steps in prop::collection::vec(any::<[[u8; 16]; 2]>(), 0..40),
+            key in prop::collection::vec(any::<[u8; 16]>(), 0..70),
+        ) {
+            prop_assert_eq!(nh(&steps, &key), plain_nh(&steps, &key));
+        }
+    }
 
     fn classified(level: SimdLevel, bytes: &[u8]) -> Vec<Block> {
         let mut blocks = vec![Block::default(); bytes.len() / BLOCK + 2];
