@@ -7,7 +7,8 @@ use super::operators::Literal;
 use super::text_scan::MatchKinds;
 use crate::detect::fold_name;
 use crate::event::{Author, Event, Facts, Kind, Known};
-use crate::policy::compiled::{CompiledRule, Operator};
+use crate::policy::compiled::{CompiledCondition, CompiledRule, CompiledTest, Operator};
+use crate::policy::condition_tree::ConditionTree;
 use crate::wire::sort;
 use std::ops::Range;
 
@@ -201,8 +202,28 @@ impl CompiledRule {
     /// of a name there is, so that no rule is missed whichever way it is read.
     #[inline(never)]
     fn names(&self, field: &Field) -> Option<Vec<&str>> {
-        let tests = self.matches.iter().filter(|test| test.field == *field);
-        let mut checks = tests.flat_map(|test| &test.checks);
+        let mut tests = self.matches.iter();
+        tests
+            .find_map(|test| test.names(field))
+            .or_else(|| self.when.as_ref()?.names(field))
+    }
+}
+
+impl CompiledCondition {
+    /// The names of which a field has to be one for the condition to hold, if one of its tests asks for that and all of them
+    /// have to hold.
+    fn names(&self, field: &Field) -> Option<Vec<&str>> {
+        match self {
+            ConditionTree::Test(test) => test.names(field),
+            ConditionTree::All(parts) => parts.iter().find_map(|part| part.names(field)),
+            _ => None,
+        }
+    }
+}
+
+impl CompiledTest {
+    fn names(&self, field: &Field) -> Option<Vec<&str>> {
+        let mut checks = self.checks.iter().filter(|_| self.field == *field);
         checks.find_map(|check| match &check.operator {
             Operator::Equality(equality) if !equality.negative => equality
                 .literals
