@@ -94,31 +94,40 @@ pub fn free_of_marks(text: &str, is_begin: bool) -> usize {
     let bytes = text.as_bytes();
     let first = bytes.len().saturating_sub(LONGEST_MARK.saturating_sub(1));
     let last = bytes.len().saturating_sub(SHORTEST_BEGINNING);
-    let begun = (first..=last).find(|at| {
-        let tail = bytes.get(*at..).unwrap_or_default();
+    for (at, byte) in bytes.iter().enumerate().skip(first) {
         // Most frames of a stream have none of these bytes at all.
-        tail.first().is_some_and(|byte| begins_a_mark(*byte))
-            && tail.len() >= SHORTEST_BEGINNING
-            && MARKS
-                .iter()
-                .any(|mark| mark.len() > tail.len() && mark.as_bytes().starts_with(tail))
-    });
-    begun.unwrap_or(bytes.len())
+        if at > last || !begins_a_mark(*byte) {
+            continue;
+        }
+        let tail = bytes.get(at..).unwrap_or_default();
+        let begins = |mark: &&str| mark.len() > tail.len() && mark.as_bytes().starts_with(tail);
+        if tail.len() >= SHORTEST_BEGINNING && MARKS.iter().any(begins) {
+            return at;
+        }
+    }
+    bytes.len()
 }
 
 /// Returns whether a mark begins with this byte.
+#[inline(always)]
 fn begins_a_mark(byte: u8) -> bool {
-    const FIRST: u128 = {
-        let (mut bits, mut marks) = (0u128, MARKS);
+    // Two numbers, since WebAssembly shifts one of 128 bits by a call.
+    const FIRST: [u64; 2] = {
+        let (mut low, mut high, mut marks) = (0u64, 0u64, MARKS);
         while let [mark, others @ ..] = marks {
             if let [first, ..] = mark.as_bytes() {
-                bits |= 1 << *first;
+                match *first {
+                    0..64 => low |= 1 << *first,
+                    _ => high |= 1 << (*first & 63),
+                }
             }
             marks = others;
         }
-        bits
+        [low, high]
     };
-    byte.is_ascii() && FIRST >> (byte & 127) & 1 != 0
+    let [low, high] = FIRST;
+    let bits = if byte < 64 { low } else { high };
+    byte.is_ascii() && bits >> (byte & 63) & 1 != 0
 }
 
 /// Returns how many bytes, of sixteen each, have none that separates marks from other text.
@@ -139,8 +148,11 @@ fn without_rarest(bytes: &[u8]) -> usize {
 
 /// Returns whether a text begins like one that contains only a call; `None` if that is not known yet.
 fn begins_as_call(text: &str) -> Option<bool> {
-    let text = text.trim_start();
-    // Nearly all texts begin with a letter.
+    // Nearly all texts begin with a letter, before which there is nothing to trim.
+    let text = match text.as_bytes().first() {
+        Some(first) if first.is_ascii_alphanumeric() => text,
+        _ => text.trim_start(),
+    };
     let may_begin = |first: &u8| {
         *first == b'`'
             || BEGINNINGS

@@ -10,6 +10,7 @@ pub mod letter_case;
 pub mod memory_order;
 pub mod multipart;
 pub mod protobuf;
+pub(crate) mod search;
 pub mod simd;
 pub mod sort;
 pub mod sorted_map;

@@ -4,6 +4,7 @@
 //! each program that passes a text on may add a layer.
 
 use super::super::tables::entities::ENTITIES;
+use crate::wire::search;
 
 /// Maximum bytes of an entity, with `&` and `;`.
 const LONGEST_ENTITY: usize = 32;
@@ -108,13 +109,14 @@ pub(super) fn stable_len(text: &str) -> usize {
         .max(LONGEST_ENTITY);
     let from = bytes.len().saturating_sub(longest);
     let mut at = from;
-    while let Some(byte) = bytes.get(at) {
-        let step = match byte {
-            b'&' | b'%' | b'\\' => match escape_at(text, at, false) {
-                Escape::Begun(_) => return at,
-                Escape::Char(_, len) | Escape::None(len) => len,
-            },
-            _ => 1,
+    while let Some(rest) = bytes.get(at..) {
+        at = at.saturating_add(search::bytes_before(rest, *b"&%\\"));
+        if at >= bytes.len() {
+            break;
+        }
+        let step = match escape_at(text, at, false) {
+            Escape::Begun(_) => return at,
+            Escape::Char(_, len) | Escape::None(len) => len,
         };
         at = at.saturating_add(step);
     }

@@ -7,6 +7,7 @@
 //! Source: WHATWG HTML, "Server-sent events" §9.2.6.
 
 use super::{Frame, FrameError, Layout};
+use crate::wire::search;
 use std::ops::Range;
 
 #[derive(Debug, Default)]
@@ -132,28 +133,9 @@ impl SseState {
     }
 }
 
-/// Returns the number of bytes before the first line end. Reads eight bytes at a time: see `skip_plain` in
-/// `json/scan.rs`.
+/// Returns the number of bytes before the first line end.
 fn line_length(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::MAX.wrapping_div(255);
-    const HIGHS: u64 = ONES.wrapping_mul(0x80);
-    const FEEDS: u64 = ONES.wrapping_mul(b'\n' as u64);
-    const RETURNS: u64 = ONES.wrapping_mul(b'\r' as u64);
-    let mut at: usize = 0;
-    while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let word = u64::from_le_bytes(*block);
-        let (feeds, returns) = (word ^ FEEDS, word ^ RETURNS);
-        let ends =
-            (feeds.wrapping_sub(ONES) & !feeds | returns.wrapping_sub(ONES) & !returns) & HIGHS;
-        if ends != 0 {
-            let length = usize::try_from(ends.trailing_zeros().wrapping_shr(3)).unwrap_or(0);
-            return at.wrapping_add(length);
-        }
-        at = at.wrapping_add(8);
-    }
-    let rest = bytes.get(at..).unwrap_or_default();
-    let length = rest.iter().position(|b| matches!(b, b'\r' | b'\n'));
-    at.wrapping_add(length.unwrap_or(rest.len()))
+    search::bytes_before(bytes, *b"\r\n")
 }
 
 const BOM: &[u8] = b"\xEF\xBB\xBF";
