@@ -1,13 +1,14 @@
 //! Texts in which nothing was found. An agent sends its whole conversation with every request: instructions, tools' schemas
 //! and all turns but the last have been scanned before, and need not be scanned again.
 //!
-//! Short texts are kept as they are, longer ones as a [keyed hash](TextHash).
+//! Short texts are kept as they are, longer ones as a [keyed hash](TextHash). A text that is known costs an exchange as many
+//! steps of its work budget as its scan took, so that the same exchange is always decided alike.
 
 use super::text_hash::TextHash;
 use super::text_scan::MatchKinds;
 
-/// A line of the processor's cache.
-const BYTES: usize = 64;
+/// Bytes of a slot without its steps: with them it is a line of the processor's cache.
+const BYTES: usize = 60;
 
 /// Flags and lengths.
 const HEAD: usize = 3;
@@ -18,7 +19,14 @@ const SLOTS: usize = 2048;
 /// Texts in which one policy's scans found nothing. A text that falls into another's slot takes its place.
 #[derive(Debug)]
 pub(crate) struct NegativeCache {
-    slots: Vec<CachedMiss>,
+    slots: Vec<Slot>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    text: CachedMiss,
+    /// Steps that its scan took.
+    steps: u32,
 }
 
 /// A text or its hash, the name that it stands under, and how it was scanned: the flags, their lengths, both of them, zeros.
@@ -28,19 +36,29 @@ pub(crate) struct CachedMiss([u8; BYTES]);
 impl Default for NegativeCache {
     fn default() -> Self {
         Self {
-            slots: vec![CachedMiss([0; BYTES]); SLOTS],
+            slots: vec![
+                Slot {
+                    text: CachedMiss([0; BYTES]),
+                    steps: 0
+                };
+                SLOTS
+            ],
         }
     }
 }
 
 impl NegativeCache {
-    pub(crate) fn has(&self, blank: &CachedMiss) -> bool {
-        self.slots.get(blank.slot()) == Some(blank)
+    /// Returns the steps that the scan of a text took, if it is known.
+    pub(crate) fn steps_of(&self, text: &CachedMiss) -> Option<u64> {
+        let slot = self.slots.get(text.slot())?;
+        (slot.text == *text).then_some(slot.steps.into())
     }
 
-    pub(crate) fn keep(&mut self, blank: CachedMiss) {
-        if let Some(slot) = self.slots.get_mut(blank.slot()) {
-            *slot = blank;
+    pub(crate) fn keep(&mut self, text: CachedMiss, steps: u64) {
+        if let Some(slot) = self.slots.get_mut(text.slot())
+            && let Ok(steps) = u32::try_from(steps)
+        {
+            *slot = Slot { text, steps };
         }
     }
 }
@@ -88,10 +106,11 @@ impl CachedMiss {
     }
 
     fn slot(&self) -> usize {
-        let (words, _) = self.0.as_chunks::<8>();
+        let (words, _) = self.0.as_chunks::<4>();
         let hash = words.iter().fold(0u64, |hash, word| {
+            let word = u64::from(u32::from_le_bytes(*word));
             // Knuth's multiplier, 2⁶⁴ divided by the golden ratio.
-            (hash.rotate_left(5) ^ u64::from_le_bytes(*word)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            (hash.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15)
         });
         usize::try_from(hash >> 32).map_or(0, |hash| hash.checked_rem(SLOTS).unwrap_or(0))
     }
@@ -106,9 +125,9 @@ mod tests {
         let new = |text, key, wants| CachedMiss::new(text, key, false, wants, None).unwrap();
         let kept = new("string", Some("type"), MatchKinds::LITERALS);
         let mut blanks = NegativeCache::default();
-        assert!(!blanks.has(&kept));
-        blanks.keep(kept);
-        assert!(blanks.has(&kept));
+        assert!(blanks.steps_of(&kept).is_none());
+        blanks.keep(kept, 7);
+        assert_eq!(blanks.steps_of(&kept), Some(7));
         let others = [
             ("string", Some("type"), MatchKinds::DETECTORS),
             ("string", Some("kind"), MatchKinds::LITERALS),
@@ -119,10 +138,13 @@ mod tests {
         ];
         for (text, key, wants) in others {
             let other = new(text, key, wants);
-            assert!(!blanks.has(&other), "{text:?} {key:?} {wants:?}");
+            assert!(
+                blanks.steps_of(&other).is_none(),
+                "{text:?} {key:?} {wants:?}"
+            );
         }
         let data = CachedMiss::new("string", Some("type"), true, MatchKinds::LITERALS, None);
-        assert!(!blanks.has(&data.unwrap()));
+        assert!(blanks.steps_of(&data.unwrap()).is_none());
     }
 
     #[test]
@@ -131,9 +153,9 @@ mod tests {
         for number in 0..10 * SLOTS {
             let text = number.to_string();
             let blank = CachedMiss::new(&text, None, false, MatchKinds::DETECTORS, None).unwrap();
-            assert!(!blanks.has(&blank), "{number}");
-            blanks.keep(blank);
-            assert!(blanks.has(&blank), "{number}");
+            assert!(blanks.steps_of(&blank).is_none(), "{number}");
+            blanks.keep(blank, number as u64);
+            assert_eq!(blanks.steps_of(&blank), Some(number as u64));
         }
     }
 
@@ -148,10 +170,13 @@ mod tests {
         for length in 0..=long.len() {
             let text = "a".repeat(length);
             let kept = new(&text, Some("content"));
-            assert!(!blanks.has(&kept), "{length}");
-            blanks.keep(kept);
-            assert!(blanks.has(&new(&text, Some("content"))), "{length}");
-            assert!(!blanks.has(&new(&text, None)), "{length}");
+            assert!(blanks.steps_of(&kept).is_none(), "{length}");
+            blanks.keep(kept, 7);
+            assert!(
+                blanks.steps_of(&new(&text, Some("content"))).is_some(),
+                "{length}"
+            );
+            assert!(blanks.steps_of(&new(&text, None)).is_none(), "{length}");
         }
         // What a slot holds of a long text is not taken for a text of these bytes.
         let length = usize::from(new(&long, None).0[1]);

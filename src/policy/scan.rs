@@ -62,9 +62,12 @@ impl Matcher {
         }
         let may_be_data = is_data && wants.detectors;
         let blank = CachedMiss::new(text, key, may_be_data, wants, scratch.hash.as_ref());
-        if blank.is_some_and(|blank| scratch.blanks.has(&blank)) {
+        if let Some(steps) = blank.and_then(|blank| scratch.blanks.steps_of(&blank)) {
+            work::spend(usize::try_from(steps).unwrap_or(usize::MAX));
+            scan.incomplete |= work::is_exhausted();
             return;
         }
+        let left = work::remaining();
         let data = may_be_data.then(|| EmbeddedData::of(text)).flatten();
         let known = scan.found();
         self.look(text, key, wants, scratch, scan);
@@ -75,7 +78,8 @@ impl Matcher {
             && scan.found() == known
             && !scan.incomplete
         {
-            scratch.blanks.keep(blank);
+            let steps = left.saturating_sub(work::remaining());
+            scratch.blanks.keep(blank, steps);
         }
     }
 

@@ -35,6 +35,11 @@ pub fn exhaust() {
     });
 }
 
+/// Returns the remaining steps.
+pub fn remaining() -> u64 {
+    LEFT.with(Cell::get)
+}
+
 /// Adds steps, up to `most` remaining ones.
 pub fn earn(steps: u64, most: u64) {
     LEFT.with(|left| {

@@ -18,6 +18,7 @@ mod history;
 mod identifiers;
 mod identity;
 mod kill;
+mod known_texts;
 mod limits;
 mod mcp;
 mod memory;
