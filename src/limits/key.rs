@@ -263,7 +263,7 @@ fn visit_all<'a>(
     for others in [false, true] {
         let reading = PathReading {
             others,
-            opens: false,
+            ..PathReading::NAMED
         };
         let presence = visit(field, event, context, reading, Arrays::Opened, look);
         is_unknown |= matches!(

@@ -296,6 +296,19 @@ impl Operator {
         )
     }
 
+    /// Whether the elements of an array are asked as one text as well: `["rm", "-rf"]`.
+    pub(crate) fn reads_lists_as_text(&self) -> bool {
+        match self {
+            Operator::Equality(equality) => !equality.negative,
+            Operator::Contains(_)
+            | Operator::Stands(_)
+            | Operator::Affix(_)
+            | Operator::Glob { .. }
+            | Operator::Matches(_) => true,
+            _ => false,
+        }
+    }
+
     /// Steps that it takes for each byte that it reads by itself. What looks into texts together with others, and whatever
     /// costs more for one text than for another, is counted where it is done.
     pub(crate) fn steps(&self) -> usize {

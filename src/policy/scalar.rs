@@ -1,7 +1,7 @@
 //! One value of a field, as operators compare it.
 
 use crate::event::Form;
-use crate::wire::json::Value;
+use crate::wire::json::{Value, ValueKind};
 use std::borrow::Cow;
 
 /// One value of a field.
@@ -62,6 +62,20 @@ impl<'a> TextValue<'a> {
             value: None,
             form: Form::String,
         }
+    }
+
+    /// A list in a body as one text.
+    pub(crate) fn line(line: String, list: Value<'a>) -> TextValue<'a> {
+        TextValue {
+            value: Some(list),
+            ..TextValue::written(line.into())
+        }
+    }
+
+    /// Whether it is a list as one text.
+    pub(crate) fn is_line(&self) -> bool {
+        self.value
+            .is_some_and(|value| value.kind() == ValueKind::Array)
     }
 
     /// A number or a boolean: never edited.

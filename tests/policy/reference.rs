@@ -39,7 +39,7 @@ struct Rule {
     observed: bool,
 }
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Verdict {
     Holds,
     Fails,
@@ -77,7 +77,14 @@ fn holds(condition: &Condition, stand: Stand, args: Option<&Value>) -> bool {
             let Some(args) = args else {
                 return stand.side == Side::Restricting;
             };
-            test(&values(args, keys), quantifier, verb, operand, stand)
+            let is_read_as_line = stand.side == Side::Restricting
+                && *quantifier != "all_"
+                && ["equals", "in", "contains"].contains(verb);
+            let holds_line = is_read_as_line
+                && lines(args, keys)
+                    .iter()
+                    .any(|line| verdicts(verb, operand, line, true).contains(&Verdict::Holds));
+            holds_line || test(&values(args, keys), quantifier, verb, operand, stand)
         }
         Condition::AnyItem(key, inner) => {
             let strict = stand.side == Side::Restricting;
@@ -109,6 +116,21 @@ fn values(args: &Value, keys: &[&str]) -> Vec<Value> {
         }
     }
     out
+}
+
+/// The values of each list under these keys, joined by blanks.
+fn lines(args: &Value, keys: &[&str]) -> Vec<Value> {
+    let word = |item: &Value| match item {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Some(item.to_string()),
+        _ => None,
+    };
+    let lists = keys.iter().filter_map(|key| args.get(key)?.as_array());
+    lists
+        .map(|list| list.iter().filter_map(word).collect::<Vec<_>>())
+        .filter(|words| words.len() > 1)
+        .map(|words| words.join(" ").into())
+        .collect()
 }
 
 fn missing(is_negative: bool, stand: Stand) -> bool {
@@ -306,6 +328,8 @@ fn leaf() -> impl Strategy<Value = Condition> {
         ("greater_than", json!(5)),
         ("contains", json!("x")),
         ("contains", json!("7")),
+        ("contains", json!("x 7")),
+        ("equals", json!("x 7")),
     ]);
     let exists = (prop::sample::select(&["a", "b"][..]), any::<bool>())
         .prop_map(|(key, expected)| Condition::Test(vec![key], "", "exists", json!(expected)));

@@ -203,15 +203,20 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
                 Some(TestResult::Unreadable) | None => self.unknown(side),
             };
         }
+        let is_broad = side == Polarity::Restricting;
         let reading = Values {
             others: false,
-            opens: side == Polarity::Restricting && operator.looks_into_strings(),
+            opens: is_broad && operator.looks_into_strings(),
+            // `all_` asks each element.
+            joins: is_broad
+                && check.quantifier != Some(Quantifier::All)
+                && operator.reads_lists_as_text(),
         };
         let (tally, presence) = self.tally(field, check, operator, side, reading);
         match presence {
             Presence::Unknown => return self.unknown(side),
             Presence::Ambiguous if side == Polarity::Restricting => {
-                return self.either(field, check, operator, &tally, reading.opens);
+                return self.either(field, check, operator, &tally, reading);
             }
             Presence::Ambiguous => return false,
             _ => {}
@@ -237,12 +242,12 @@ impl<'e, 'a> ConditionEvaluator<'e, 'a> {
         check: &CompiledCheck,
         operator: &Operator,
         named: &ElementCounts,
-        opens: bool,
+        reading: Values,
     ) -> bool {
         let side = Polarity::Restricting;
         let reading = Values {
             others: true,
-            opens,
+            ..reading
         };
         let (others, presence) = self.tally(field, check, operator, side, reading);
         let is_unread = presence == (Presence::Present { and_unknown: true });

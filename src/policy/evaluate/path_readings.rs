@@ -7,11 +7,15 @@
 //! (`ACCEPT_SINGLE_VALUE_AS_ARRAY`, `UNWRAP_SINGLE_VALUE_ARRAYS`), and a query such as MongoDB's goes through any list. What
 //! restricts is asked of all of these; where there are any, what loosens is false. One rule for every path: arguments,
 //! results, parameters, items of lists, operands.
+//!
+//! `["rm", "-rf", "/"]` is the line `rm -rf /` for whoever runs it, so that what looks in texts, and restricts, also looks in the
+//! values of a list with blanks between them.
 
 use crate::detect::fold_name;
 use crate::wire::json::{Inside, JsonBody, JsonPath, NodeId, PathStep, Value, ValueKind};
 use crate::wire::sort;
 use crate::wire::work;
+use std::borrow::Cow;
 
 /// Work steps for a value or a member on the way.
 const VISITED: usize = 4;
@@ -89,6 +93,51 @@ pub(crate) fn each<'a>(
         });
     }
     unread
+}
+
+/// Calls `found` with each list in a value that is also read as one text. Lists in strings are such lists.
+pub(crate) fn each_line<'a>(
+    value: Value<'a>,
+    json: &'a JsonBody<'a>,
+    found: &mut dyn FnMut(Value<'a>),
+) {
+    for node in value.descendants() {
+        work::spend(VISITED);
+        match node.value.kind() {
+            _ if node.is_key => {}
+            ValueKind::Array if words(node.value).nth(1).is_some() => found(node.value),
+            ValueKind::String => {
+                if let Inside::Json(inner) = json.inside(node.value) {
+                    each_line(inner, json, found);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The values of a list as one text.
+pub(crate) fn line(list: Value<'_>) -> String {
+    let mut line = String::new();
+    for (at, word) in words(list).enumerate() {
+        work::spend(VISITED);
+        if at > 0 {
+            line.push(' ');
+        }
+        line.push_str(&word);
+    }
+    line
+}
+
+/// The values of a list that are read as texts.
+fn words<'a>(list: Value<'a>) -> impl Iterator<Item = Cow<'a, str>> {
+    list.elements().filter_map(|element| match element.kind() {
+        ValueKind::String => element.text(),
+        ValueKind::Number => element.number().map(Cow::Borrowed),
+        ValueKind::Bool(true) => Some("true".into()),
+        ValueKind::Bool(false) => Some("false".into()),
+        ValueKind::Null | ValueKind::Array | ValueKind::Object => None,
+    })
 }
 
 struct PathWalk<'w, 'a> {

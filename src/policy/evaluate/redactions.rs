@@ -32,6 +32,7 @@ impl Policy {
             context,
             found,
             argument: None,
+            is_hit: false,
         };
         if let Some(what) = &rule.redact.what {
             collector.whole(&what.field);
@@ -48,6 +49,8 @@ struct Collector<'e, 'a> {
     context: &'e Context<'a>,
     found: &'e mut dyn FnMut(Redaction),
     argument: Option<ArgumentText>,
+    /// Something was found.
+    is_hit: bool,
 }
 
 /// A string of arguments in which something was found.
@@ -70,9 +73,9 @@ impl<'e> Collector<'e, '_> {
     }
 
     /// Everything that may be taken for a field.
-    fn each(&self, field: &Field, opens: bool, give: &mut dyn FnMut(Scalar<'e>)) {
+    fn each(&self, field: &Field, reading: Values, give: &mut dyn FnMut(Scalar<'e>)) {
         for others in [false, true] {
-            let reading = Values { others, opens };
+            let reading = Values { others, ..reading };
             visit(
                 field,
                 self.event,
@@ -86,11 +89,27 @@ impl<'e> Collector<'e, '_> {
 
     fn check(&mut self, field: &Field, operator: &Operator) {
         let mut texts = Vec::new();
-        self.each(field, operator.looks_into_strings(), &mut |scalar| {
-            text_parts(scalar, &mut |text, _| texts.push(text));
+        let mut lines = Vec::new();
+        let reading = Values {
+            opens: operator.looks_into_strings(),
+            joins: operator.reads_lists_as_text(),
+            ..Values::NAMED
+        };
+        self.each(field, reading, &mut |scalar| {
+            text_parts(scalar, &mut |text, _| match text.is_line() {
+                true => lines.push(text),
+                false => texts.push(text),
+            });
         });
+        self.is_hit = false;
         for text in &texts {
             self.text(operator, text);
+        }
+        // What stands in several values of a list alone can't be replaced.
+        if !self.is_hit {
+            for line in &lines {
+                self.text(operator, line);
+            }
         }
     }
 
@@ -192,7 +211,7 @@ impl<'e> Collector<'e, '_> {
     fn whole(&mut self, field: &Field) {
         let mut texts = Vec::new();
         let mut others = Vec::new();
-        self.each(field, false, &mut |scalar| match scalar {
+        self.each(field, Values::NAMED, &mut |scalar| match scalar {
             Scalar::Text(text) => texts.push(text),
             Scalar::Object(value) => {
                 for node in value.descendants() {
@@ -263,6 +282,10 @@ impl<'e> Collector<'e, '_> {
         with: Replacement,
     ) {
         let Some(value) = text.value else { return };
+        self.is_hit = true;
+        if text.is_line() {
+            return self.impossible();
+        }
         // What stands in JSON in a string is part of that string, as everything in JSON that is an argument is.
         let (place, found) = self.context.json.outside(value.place(), range.clone());
         let is_inside = place != value.place();

@@ -2,7 +2,7 @@
 
 use super::path_readings;
 use crate::detect::fold_name;
-use crate::event::{Event, Facts, Form, Known, RpcMessage};
+use crate::event::{Event, Facts, Form, Kind, Known, RpcMessage};
 use crate::policy::context::Context;
 use crate::policy::field::{Field, RequestField, UsageField};
 use crate::policy::joined;
@@ -32,6 +32,8 @@ pub(crate) struct PathReading {
     pub(crate) others: bool,
     /// The elements of an array that stands in a string are such values too.
     pub(crate) opens: bool,
+    /// The elements of an array, joined to one text, are such a value too.
+    pub(crate) joins: bool,
 }
 
 impl PathReading {
@@ -39,11 +41,13 @@ impl PathReading {
     pub(crate) const NAMED: PathReading = PathReading {
         others: false,
         opens: false,
+        joins: false,
     };
     /// What may be taken for it.
     pub(crate) const OTHERS: PathReading = PathReading {
         others: true,
         opens: false,
+        joins: false,
     };
 }
 
@@ -73,7 +77,7 @@ pub(crate) fn visit<'a>(
 ) -> Presence {
     let facts = context.facts;
     let is_path = matches!(field, Field::Params(_) | Field::Args(_) | Field::Result(_));
-    if reading.others && !is_path {
+    if reading.others && !is_path && *field != Field::Text {
         return Presence::Missing;
     }
     let mut name = |known: &'a Known<Box<str>>| match known {
@@ -199,7 +203,7 @@ pub(crate) fn visit<'a>(
                 .get(choice)
                 .map(|reason| Scalar::text(&**reason)))
         }
-        Field::Text | Field::Definition => texts(event, context, visit),
+        Field::Text | Field::Definition => texts(event, context, reading, visit),
         Field::Params(path) => match rpc(event, context)
             .map_or(context.reading.params, |message| message.params)
             .and_then(|place| context.value(place))
@@ -403,16 +407,47 @@ fn request<'a>(
     }
 }
 
-fn texts<'a>(event: &Event, context: &Context<'a>, visit: &mut dyn FnMut(Scalar<'a>)) -> Presence {
+fn texts<'a>(
+    event: &Event,
+    context: &Context<'a>,
+    reading: PathReading,
+    visit: &mut dyn FnMut(Scalar<'a>),
+) -> Presence {
     let mut presence = Presence::Missing;
-    for number in event.texts.clone() {
+    for number in event.texts.clone().filter(|_| !reading.others) {
         let Some(text) = context.text(number) else {
             continue;
         };
         presence = PRESENT;
         visit(Scalar::Text(text));
     }
+    if reading.joins {
+        each_line_of_arguments(event, context, &mut |list| {
+            presence = Presence::Ambiguous;
+            if reading.others {
+                visit(line(list));
+            }
+        });
+    }
     presence
+}
+
+/// Calls `found` with each list in the arguments of a call that is also read as one text.
+pub(crate) fn each_line_of_arguments<'a>(
+    event: &Event,
+    context: &Context<'a>,
+    found: &mut dyn FnMut(Value<'a>),
+) {
+    if let (Kind::ToolCall, Known::Is(place)) = (event.kind, &event.args)
+        && let Some(arguments) = context.value(*place)
+    {
+        path_readings::each_line(arguments, context.json, found);
+    }
+}
+
+/// A list as one text.
+fn line(list: Value<'_>) -> Scalar<'_> {
+    Scalar::Text(TextValue::line(path_readings::line(list), list))
 }
 
 fn at_place<'a>(
@@ -459,6 +494,15 @@ pub(crate) fn json_values<'a>(
                 if reading.others {
                     found = true;
                     give(array, context, arrays, visit);
+                }
+            });
+        }
+        if reading.joins {
+            path_readings::each_line(reached.value, context.json, &mut |list| {
+                others = true;
+                if reading.others {
+                    found = true;
+                    visit(line(list));
                 }
             });
         }
