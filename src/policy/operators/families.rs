@@ -130,12 +130,12 @@ Out of reach: what DNS answers, redirects, hosts in the query of a URL.",
         title: "Files",
         reading: "\
 A path is read in each way in which a tool may read it: as it stands, percent-decoded once and twice, trimmed and not, with `\\` as a
-separator, and with letters that normalisation turns into `.`, `/` and `\\` (`．．／`). Each reading that differs is a value of its own. `.` and doubled slashes mean nothing, `..` goes up; whole names are compared,
+separator, with letters that normalisation turns into `.`, `/` and `\\` (`．．／`), and without quotes. Each reading that differs is a value of its own. `.` and doubled slashes mean nothing, `..` goes up; whole names are compared,
 so that `/data-evil` is not within `/data`; case counts. `~`, Windows drives and servers are roots of their own. A relative path is within
 relative folders only.
 
 Can't be read: nothing at all, NUL, a URL, a path that climbs above its start or begins with a variable, one that a shell makes another
-path of (`$(id)`, `$HOME`, backticks, `{a,../b}`), `/proc/self/root` and its like, and on Windows short names, streams, device paths and names that end in a dot or a space. Out of reach: symbolic links, mounts,
+path of (`$(id)`, `$HOME`, backticks, `{a,../b}`), a name that some reader takes for `..` (`.?`, `..;x`, `.. `), `/proc/self/root` and its like, and on Windows short names, streams, device paths and names that end in a dot or a space. Out of reach: symbolic links, mounts,
 file systems that ignore case.",
         cases: "path",
         operators: &[

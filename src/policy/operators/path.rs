@@ -5,12 +5,14 @@
 //! letter). Every reading that differs is a value of its own. Doubled slashes and `.` mean nothing, `..` goes up; whole
 //! names are compared, so that `/data-evil` is not within `/data`. Case counts.
 //!
-//! Letters that look like `.`, `/` and `\\` (`．．／`) are read as these too, with invisible ones left out.
+//! Letters that look like `.`, `/` and `\\` (`．．／`) are read as these too, with invisible ones left out; and a path with quotes, or
+//! with `\` as a shell's escape, without these.
 //!
 //! `~` and `~bob` are roots of their own, as are Windows drives and servers (`C:\`, `\\server\share`). A relative path
 //! is within relative operands only. Not readable are: nothing at all, NUL, a URL, a path that climbs above its start or
 //! begins with a variable (`$HOME/x`, `%TEMP%\x`) or holds what a shell makes another path of (`$(id)`, `${x}`, `$HOME`,
-//! backticks, `{a,../b}`), `/proc/self/root` and its like, and on Windows drive-relative
+//! backticks, `{a,../b}`), a name that some reader takes for `..` (`.?`, `..;x`, `.. `), `/proc/self/root` and its like, and on
+//! Windows drive-relative
 //! (`C:x`), verbatim (`\\?\`) and device paths, short names (`PROGRA~1`), streams (`x:y`) and names that end in a dot or
 //! a space.
 //!
@@ -142,10 +144,25 @@ fn each_spelling(text: &str, visit: &mut dyn FnMut(&str)) {
         if !trimmed.is_ascii() {
             visit(&plain_signs(trimmed));
         }
+        if trimmed.contains(QUOTES) {
+            visit(&unquoted(trimmed));
+        }
         if !text.contains('%') {
             return;
         }
         spelling = percent_decoded(&text);
+    }
+}
+
+/// What a shell takes out of a word.
+const QUOTES: [char; 3] = ['"', '\'', '\\'];
+
+/// A path without quotes. Where it begins with `/` or `~`, `\` is one of them.
+fn unquoted(text: &str) -> String {
+    let plain = text.replace(['"', '\''], "");
+    match plain.starts_with(['/', '~']) {
+        true => plain.replace('\\', ""),
+        false => plain,
     }
 }
 
@@ -210,7 +227,7 @@ fn resolve(text: &str, backslash: Backslash) -> Option<Path> {
             ".." => {
                 path.names.pop()?;
             }
-            _ if is_windows && is_other_on_windows(name) => return None,
+            _ if may_be_parent(name) || is_windows && is_other_on_windows(name) => return None,
             _ => path.names.push(name.into()),
         }
     }
@@ -285,6 +302,14 @@ fn is_other_on_windows(name: &str) -> bool {
         .split_once('~')
         .is_some_and(|(_, number)| number.starts_with(|c: char| c.is_ascii_digit()));
     is_short || name.contains(':') || name.ends_with(['.', ' '])
+}
+
+/// Whether some reader takes a name for `..`: what expands patterns, or drops blanks, control characters or parameters.
+fn may_be_parent(name: &str) -> bool {
+    let is_dropped = |c: char| c.is_whitespace() || c.is_control();
+    let named = name.split(';').next().unwrap_or_default();
+    named.trim_matches(is_dropped) == ".."
+        || [".?", ".*", ".["].iter().any(|glob| name.starts_with(glob))
 }
 
 /// Linux's links to what a process holds: `/proc/self/root`, `/proc/1/cwd`, `/dev/fd/3`, …
@@ -403,10 +428,20 @@ mod tests {
             ("/data/100%", "in", "a percent sign alone"),
             (
                 "/data/..\\..\\etc",
-                "? in",
-                "backslashes that climb, or a letter",
+                "? in in",
+                "backslashes that climb, or a letter, or an escape",
             ),
-            ("/data/x\\..\\..\\etc", "out in", "backslashes that go up"),
+            (
+                "/data/x\\..\\..\\etc",
+                "out in in",
+                "backslashes that go up",
+            ),
+            ("/data/.\\./etc", "in in out", "an escaped dot"),
+            ("/data/'..'/etc", "in out", "quoted dots"),
+            ("/data/.?/etc", "?", "a pattern for two dots"),
+            ("/data/..;a/etc", "?", "dots with parameters"),
+            ("/data/..\t/etc", "?", "dots with white space"),
+            ("/data/.a*/..b;c/... /x", "in", "other names"),
             ("/data/... /x", "in", "three dots are a name"),
             (" /data/x", "out in", "white space in front"),
             ("/data/x\n", "in in", "line end behind"),
