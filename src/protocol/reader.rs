@@ -15,6 +15,7 @@ mod rows;
 mod tools;
 mod unclaimed;
 
+use embedded::text_of_media;
 pub(super) use encoded::is_textual;
 pub(super) use leaves::is_tag;
 use messages::Section;
@@ -386,14 +387,16 @@ impl<'b> Reader<'b> {
         self.uninspectable(value, class);
     }
 
-    /// Reads bytes of an image, audio or file, as base64 or as a `data:` URL. Other content is evaluated as text.
+    /// Reads bytes of an image, audio or file, as base64 or as a `data:` URL. Other content is evaluated as text, and so are
+    /// bytes that are a text, whatever they are called: whoever asks for a file may read them.
     pub fn media(&mut self, value: Value<'_>) {
-        let is_bytes = match value.text() {
-            Some(text) => is_encoded(text.as_bytes()),
-            None => true,
-        };
+        let text = value.text();
+        let is_bytes = text.as_ref().is_none_or(|text| is_encoded(text.as_bytes()));
         if is_bytes {
             self.mark(value, Class::Media);
+        }
+        if let Some(text) = text.and_then(|text| text_of_media(&text)) {
+            self.disguised_text(value, &text);
         }
     }
 

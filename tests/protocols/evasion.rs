@@ -981,9 +981,9 @@ fn what_the_provider_keeps_is_told() {
 }
 
 #[test]
-fn text_in_base64_is_read_and_the_rest_is_told_as_unread() {
+fn text_in_base64_is_read_and_what_is_called_something_else_is_told_as_unread_as_well() {
     let note = "TXkgY2FyZCBpcyA0MTExIDExMTEgMTExMSAxMTEx";
-    for (path, body, is_read) in [
+    for (path, body, is_called_text) in [
         (
             MESSAGES,
             json!({"model": "a", "messages": [{"role": "user", "content": [
@@ -1027,16 +1027,13 @@ fn text_in_base64_is_read_and_the_rest_is_told_as_unread() {
         let body = body.to_string();
         let (json, reading) = asked_in(&post(path), &body);
         let seen = all_texts(&json, &reading);
-        assert_eq!(
-            seen.contains(&"My card is 4111 1111 1111 1111".to_owned()),
-            is_read,
-            "{body}"
-        );
+        let text = "My card is 4111 1111 1111 1111".to_owned();
+        assert!(seen.contains(&text), "{body}");
         let unread = reading
             .events
             .iter()
             .any(|event| event.opacity == Some("attachment"));
-        assert_eq!(unread, !is_read, "{body}");
+        assert_eq!(unread, !is_called_text, "{body}");
         let counted = reading.attachments;
         assert_eq!(counted.image + counted.file, 1, "{body}");
     }

@@ -441,7 +441,7 @@ fn a_card_is_judged_and_one_that_is_signed_is_not_edited() {
 }
 
 #[test]
-fn a_file_whose_type_says_that_it_is_text_is_read_as_one() {
+fn a_file_that_is_text_is_read_as_one() {
     let guard = guard(
         "defaults: { action: allow }
 rules:
@@ -469,8 +469,10 @@ rules:
             "status": {"state": "TASK_STATE_COMPLETED"}, "artifacts": [{"artifactId": "a", "parts": [part]}]}}}),
         )
     };
-    // "there is a swan", once with padding and once in the alphabet of URLs, and something else.
-    for part in files("dGhlcmUgaXMgYSBzd2FuIQ==", "text/markdown") {
+    // "there is a swan", whatever it is called; then something else in the alphabet of URLs.
+    let swans = ["text/markdown", "application/octet-stream", "image/png", ""]
+        .map(|kind| files("dGhlcmUgaXMgYSBzd2FuIQ==", kind));
+    for part in swans.into_iter().flatten() {
         let seen = exchange(&guard, &asked(&part), answers(&task("x")));
         assert_eq!(record(&seen)["decision"], "deny", "{part}");
         let hello = rpc("SendMessage", json!({"message": said("hi")}));
@@ -483,7 +485,7 @@ rules:
         assert_eq!(record(&seen)["coverage"]["level"], "full", "{part}");
     }
     // Bytes of an image, bytes of another charset, and a file that is somewhere else as well.
-    let mut unread = Vec::from(files("dGhlcmUgaXMgYSBzd2FuIQ==", "image/png"));
+    let mut unread = Vec::from(files("iVBORw0KGgoAAAANSUhEUg==", "image/png"));
     unread.extend(files("//5hAA==", "text/plain"));
     unread.push(
         json!({"file": {"bytes": "YSBnb29zZQ==", "mimeType": "text/plain", "uri": "https://x"}}),

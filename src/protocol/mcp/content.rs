@@ -110,9 +110,8 @@ fn tool_use(reader: &mut Reader<'_>, block: Value<'_>, call: ToolBlock<'_>) {
 pub(super) fn resource(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
     let media = value.get("mimeType").and_then(|media| media.text());
     reader.rows(value, RESOURCE_CONTENTS, origin, &mut |reader, _, blob| {
-        reader.media(blob);
         if blob.is_null() {
-            return;
+            return reader.claim(blob);
         }
         let mut is_read = false;
         // Without a type they are text if they can be read as text.
@@ -121,6 +120,8 @@ pub(super) fn resource(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origi
         {
             reader.emit_text(blob, texts, origin);
             is_read = is_whole;
+        } else {
+            reader.media(blob);
         }
         if !is_read {
             reader.attachment(blob, |count| &mut count.file);

@@ -2,7 +2,7 @@
 //! that contains it.
 
 use super::{Origin, Reader, form_to_open};
-use crate::event::{Attachments, Class, Form, Part, each_named};
+use crate::event::{Attachments, Class, Direction, Event, Form, Known, Part, each_named};
 use crate::wire::http::percent_decode;
 use crate::wire::json::{NodeId, Value};
 use crate::wire::letter_case;
@@ -60,6 +60,22 @@ impl Reader<'_> {
         self.emit_decoded(url, texts, origin);
         // An image contains more than its words.
         kind != TextKind::Drawing
+    }
+
+    /// Adds the event of a text in bytes that are called something else.
+    #[inline(never)]
+    pub(super) fn disguised_text(&mut self, bytes: Value<'_>, text: &str) {
+        let Some(texts) = self.decoded_texts(bytes, text) else {
+            return;
+        };
+        let mut event = Event::new(self.text_kind(), self.direction, bytes.place());
+        event.part = Part::Other;
+        event.choice = self.choice_of(bytes.place());
+        event.texts = texts;
+        if self.direction == Direction::Request {
+            event.from = Known::Unknown;
+        }
+        self.reading.add(event);
     }
 
     /// Registers a text that `holder` encodes. It is claimed, but never edited.
@@ -245,17 +261,28 @@ fn text_of_data_url(url: &str) -> Option<(TextKind, Cow<'_, str>)> {
     Some((kind, text))
 }
 
+/// Returns the text in base64, or in a `data:` URL of base64, whatever its type.
+pub(super) fn text_of_media(media: &str) -> Option<String> {
+    let is_url = media
+        .get(..5)
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"));
+    match media.split_once(',') {
+        Some((_, bytes)) if is_url => text_of_base64(bytes),
+        _ => text_of_base64(media),
+    }
+}
+
 /// Returns the text that a string encodes as base64 (either alphabet, with or without padding and line ends).
 fn text_of_base64(text: &str) -> Option<String> {
     let text = text.trim();
-    let fits = |b: u8| is_base64(b) || matches!(b, b'\r' | b'\n');
-    if text.len() < SHORTEST_BASE64 || !text.bytes().all(fits) {
+    if text.len() < SHORTEST_BASE64 {
         return None;
     }
     // Images are long, and recognised by their first bytes.
     let probe = text.get(..PROBE.min(text.len())).unwrap_or(text);
     let beginning = decode_base64(probe)?;
-    if beginning.iter().any(|b| is_binary(*b)) {
+    let fits = |b: u8| is_base64(b) || matches!(b, b'\r' | b'\n');
+    if beginning.iter().any(|b| is_binary(*b)) || !text.bytes().all(fits) {
         return None;
     }
     printable(decode_base64(text)?)
