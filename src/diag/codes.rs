@@ -147,6 +147,8 @@ codes! {
         "A source of the policy takes the agent from a header of a trusted proxy, and something is decided by the agent: a rule, `for:`, or an entry of the kill list. It then holds for as long as the header names that agent, and nothing proves it. An API key, a token's claim or a certificate names an agent that can't call itself otherwise."
     AG1133 0 "a value that a call may write as a text"
         "`equals` and `in` compare with types: `true` is not `\"true\"`, and `1` is not `\"1\"`. Servers that read arguments leniently (Pydantic, and what is built on it) take the one for the other, so that a denied value passes as a text. `{ exists: true, not_equals: false }` takes whatever is not `false`, and `between` reads numbers in texts."
+    AG1134 0 "an operand in another notation"
+        "What this field or operator takes literally is a pattern, an address or a path elsewhere: `path_within: [\"/srv/*\"]`, `glob: \"*.{js,ts}\"`, a `host` with a scheme, a `path` without its first `/`. An allow with it takes nothing, and a denial misses what it was written for. Write it as the message suggests."
     AG1141 0 "a glob that does not match Bedrock's versions"
         "In an allow, `*` stops at `/` and `:`. Bedrock's models end with a version after a colon (`anthropic.claude-3-haiku-20240307-v1:0`): write `**`."
     AG1142 0 "pseudonyms that become labels"

@@ -74,6 +74,65 @@ pub(super) fn texts(check: &Check) -> Vec<(&str, &Node)> {
     }
 }
 
+/// Operands in a notation that another tool reads and these fields and operators take literally.
+pub(super) fn other_notations(subject: &LintedPolicy<'_>, findings: &mut Findings) {
+    let mut tell = |place, about: String, help: &str| {
+        findings.warn(codes::AG1134, place, about, help);
+    };
+    for view in &subject.rules {
+        for item in &view.written.matches {
+            for value in &item.values {
+                let place = (item.mention.span.clone(), item.path.clone());
+                if item.mention.field == Field::Host && value.contains('/') {
+                    let about = format!("`{value}` is no host: a host has neither scheme nor path");
+                    tell(
+                        place,
+                        about,
+                        "write the name alone, such as `api.example.com`",
+                    );
+                } else if item.mention.field == Field::Path
+                    && !value.starts_with(['/', '*', '?', '['])
+                {
+                    let about = format!("no request has the path `{value}`: each begins with `/`");
+                    tell(place, about, "write `/` in front of it, or `**/`");
+                } else if has_alternatives(value) {
+                    tell(place, of_braces(value), ALTERNATIVES);
+                }
+            }
+        }
+        each_check(view.written, &mut |_, check| {
+            let is_folder = matches!(check.verb, Verb::PathWithin | Verb::PathNotWithin);
+            for (text, node) in texts(check) {
+                let place = (node.span.clone(), check.path.clone());
+                if is_folder && text.contains('*') {
+                    let about = format!("`{text}` is read as a folder whose name has a `*`");
+                    tell(
+                        place,
+                        about,
+                        "write the folder alone: all that is below it is within it",
+                    );
+                } else if check.verb == Verb::Glob && has_alternatives(text) {
+                    tell(place, of_braces(text), ALTERNATIVES);
+                }
+            }
+        });
+    }
+}
+
+const ALTERNATIVES: &str = "write a list with each alternative";
+
+fn of_braces(glob: &str) -> String {
+    format!("globs have no `{{a,b}}`: `{glob}` asks for these braces")
+}
+
+/// Whether a glob has alternatives as a shell's have: `*.{js,ts}`.
+fn has_alternatives(glob: &str) -> bool {
+    let inside = glob
+        .split_once('{')
+        .and_then(|(_, rest)| rest.split_once('}'));
+    inside.is_some_and(|(inside, _)| inside.contains(','))
+}
+
 /// Patterns that fit everything, or nearly so.
 pub(super) fn patterns(subject: &LintedPolicy<'_>, findings: &mut Findings) {
     for view in &subject.rules {

@@ -27,6 +27,7 @@ const CHECKS: &[fn(&LintedPolicy<'_>, &mut Findings)] = &[
     reach::idle_openings,
     reach::conflicts,
     breadth::open_names,
+    breadth::other_notations,
     breadth::patterns,
     breadth::needles,
     cost::unbounded,
