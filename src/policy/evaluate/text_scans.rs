@@ -3,7 +3,6 @@
 use crate::detect::{Confidence, Finding};
 use crate::event::{Class, Direction, Event, Form, NodeName, Text};
 use crate::policy::context::Context;
-use crate::policy::evaluate::value::each_line_of_arguments;
 use crate::policy::scalar::TextValue;
 use crate::policy::scan::Scans;
 use crate::policy::text_scan::{CrossTextMatch, MatchKinds, TextScan};
@@ -170,18 +169,13 @@ impl<'a> Context<'a> {
         )
     }
 
-    /// Whether anything of what is asked stands in an event's texts, or may stand in a list that is read as one text.
+    /// Whether anything of what is asked stands in an event's texts.
     pub(super) fn has_hit(&self, event: &Event, asked: MatchKinds) -> bool {
-        let mut has_lists = false;
-        if asked.literals || asked.patterns {
-            each_line_of_arguments(event, self, &mut |_| has_lists = true);
-        }
-        has_lists
-            || event
-                .texts
-                .clone()
-                .filter_map(|number| self.text(number))
-                .any(|text| self.with_scan(event.direction, &text, asked, |scan| !scan.is_blank()))
+        event
+            .texts
+            .clone()
+            .filter_map(|number| self.text(number))
+            .any(|text| self.with_scan(event.direction, &text, asked, |scan| !scan.is_blank()))
     }
 
     /// How often each detector found something in the texts that rules looked at.

@@ -2,7 +2,7 @@
 
 use super::path_readings;
 use crate::detect::fold_name;
-use crate::event::{Event, Facts, Form, Kind, Known, RpcMessage};
+use crate::event::{Event, Facts, Form, Known, RpcMessage};
 use crate::policy::context::Context;
 use crate::policy::field::{Field, RequestField, UsageField};
 use crate::policy::joined;
@@ -77,7 +77,7 @@ pub(crate) fn visit<'a>(
 ) -> Presence {
     let facts = context.facts;
     let is_path = matches!(field, Field::Params(_) | Field::Args(_) | Field::Result(_));
-    if reading.others && !is_path && *field != Field::Text {
+    if reading.others && !is_path {
         return Presence::Missing;
     }
     let mut name = |known: &'a Known<Box<str>>| match known {
@@ -203,7 +203,7 @@ pub(crate) fn visit<'a>(
                 .get(choice)
                 .map(|reason| Scalar::text(&**reason)))
         }
-        Field::Text | Field::Definition => texts(event, context, reading, visit),
+        Field::Text | Field::Definition => texts(event, context, visit),
         Field::Params(path) => match rpc(event, context)
             .map_or(context.reading.params, |message| message.params)
             .and_then(|place| context.value(place))
@@ -407,42 +407,16 @@ fn request<'a>(
     }
 }
 
-fn texts<'a>(
-    event: &Event,
-    context: &Context<'a>,
-    reading: PathReading,
-    visit: &mut dyn FnMut(Scalar<'a>),
-) -> Presence {
+fn texts<'a>(event: &Event, context: &Context<'a>, visit: &mut dyn FnMut(Scalar<'a>)) -> Presence {
     let mut presence = Presence::Missing;
-    for number in event.texts.clone().filter(|_| !reading.others) {
+    for number in event.texts.clone() {
         let Some(text) = context.text(number) else {
             continue;
         };
         presence = PRESENT;
         visit(Scalar::Text(text));
     }
-    if reading.joins {
-        each_line_of_arguments(event, context, &mut |list| {
-            presence = Presence::Ambiguous;
-            if reading.others {
-                visit(line(list));
-            }
-        });
-    }
     presence
-}
-
-/// Calls `found` with each list in the arguments of a call that is also read as one text.
-pub(crate) fn each_line_of_arguments<'a>(
-    event: &Event,
-    context: &Context<'a>,
-    found: &mut dyn FnMut(Value<'a>),
-) {
-    if let (Kind::ToolCall, Known::Is(place)) = (event.kind, &event.args)
-        && let Some(arguments) = context.value(*place)
-    {
-        path_readings::each_line(arguments, context.json, found);
-    }
 }
 
 /// A list as one text.

@@ -23,6 +23,9 @@ const CHUNK: usize = 64;
 /// Maximum bytes of a string that is parsed again instead of being remembered.
 const SHORT: usize = 64;
 
+/// Work steps for parsing a string, besides its bytes.
+const PARSED: usize = 100;
+
 /// The content of a string.
 #[derive(Clone, Copy, Debug)]
 pub enum Inside<'a> {
@@ -97,7 +100,7 @@ impl JsonBody<'_> {
     }
 
     fn read_inside(&self, string: Value<'_>) -> Lookup {
-        work::spend(string.raw_content().len());
+        work::spend(string.raw_content().len().saturating_add(PARSED));
         let text = string.text().unwrap_or_default();
         if !text.trim_start().starts_with(['{', '[', '"']) {
             return Lookup::Nothing;
