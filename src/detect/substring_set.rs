@@ -133,7 +133,8 @@ impl SubstringSet {
     ) -> bool {
         let rest = text.get(at..).unwrap_or_default();
         // Many words begin with the same three characters; the fourth separates most of them.
-        for from in [0, 1] {
+        let least = usize::from(self.step > 1);
+        for from in least..=1 {
             let three = rest.get(from..).and_then(<[u8]>::first_chunk);
             let mut number = three
                 .and_then(|three| self.first.get(chain(*three)))

@@ -279,12 +279,10 @@ fn loose(place: &MatchSite<'_>) -> Option<Match> {
     let between = |byte: u8| {
         is_wide(byte) || is_mark(byte) || matches!(byte, b'_' | b'/' | b'+' | b'=' | b'#')
     };
-    // Checked first: most numbers are alone, and checking for context words means reading them.
     let second = text.run(place.end, WIDE, between);
     if second == place.end || !text.at(second).is_ascii_digit() {
         return None;
     }
-    let in_context = place.context(place.at);
     if is_in_table(place, &(place.at..place.at)) || grouped(place).is_some() {
         return None;
     }
@@ -311,9 +309,10 @@ fn loose(place: &MatchSite<'_>) -> Option<Match> {
         }
         at = next;
     }
-    // Without a context word only the lengths of most cards count.
-    let best = best.filter(|_| in_context || matches!(len, 15 | 16));
-    best.map(|end| Match {
+    let end = best?;
+    // Checked last: checking for context words means reading them. Without one only the lengths of most cards count.
+    let in_context = place.context(place.at);
+    (in_context || matches!(len, 15 | 16)).then_some(Match {
         start: place.at,
         end,
         confidence: if in_context {

@@ -56,15 +56,15 @@ fn version_4(place: &MatchSite<'_>) -> Option<Match> {
     if longer || text.at(place.end) != b'.' {
         return None;
     }
-    let mut at = place.at;
+    let (mut at, mut end) = (place.at, place.end);
     for part in 0..4 {
         if part > 0 {
             if text.at(at) != b'.' {
                 return None;
             }
             at = at.wrapping_add(1);
+            end = text.run(at, 4, |byte| byte.is_ascii_digit());
         }
-        let end = text.run(at, 4, |byte| byte.is_ascii_digit());
         let value =
             crate::detect::checksum::number_at(text.slice(at..end), 0, end.wrapping_sub(at))?;
         let leading = text.at(at) == b'0' && end.wrapping_sub(at) > 1;
@@ -106,18 +106,10 @@ fn is_version(place: &MatchSite<'_>) -> bool {
             b' ' | b'=' | b':' | b'"' | b'\'' | b'/' | b'~' | b'^' | b'@' | b'<' | b'>'
         )
     });
-    // Usually there is no word at all.
-    text.before(word_end).is_ascii_alphabetic()
-        && [
-            "version", "ver", "release", "build", "section", "chapter", "firmware", "v",
-        ]
-        .iter()
-        .any(|word| {
-            text.precedes(word_end, word)
-                && !text
-                    .before(word_end.saturating_sub(word.len()))
-                    .is_ascii_alphabetic()
-        })
+    let versions = [
+        "version", "ver", "release", "build", "section", "chapter", "firmware", "v",
+    ];
+    text.precedes_word(word_end, &versions)
 }
 
 /// Returns whether an address is a number of another kind: sections of a standard and versions (`5.3.1.2`), or the

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::detect::scan::alphabet::Alphabet;
 use crate::detect::scan::anchor::{Anchor, PreFilter};
 use crate::detect::scan::probe::{Match, MatchSite};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
@@ -196,6 +197,9 @@ fn probe(place: &MatchSite<'_>) -> Option<Match> {
     if grouped || !is_promising(place, plus, opened) || !begins(place, start, plus || opened) {
         return None;
     }
+    if !plus && !opened && place.end.wrapping_sub(first) == 1 && is_decimal(place) {
+        return None;
+    }
     let written = read(place, first, opened)?;
     if plus {
         let end = international(place, first, &written)?;
@@ -245,6 +249,14 @@ fn is_promising(place: &MatchSite<'_>, plus: bool, opened: bool) -> bool {
     let country = first == b'1' && len == 1 && (second == b'(' || (b'2'..=b'9').contains(&second));
     let trunk = first == b'0' && (len <= 5 || len >= 10) || country;
     plus || area || trunk || len >= 2 && place.context(place.at)
+}
+
+/// Returns whether a digit is followed by a dot and more digits, and these by no other group.
+fn is_decimal(place: &MatchSite<'_>) -> bool {
+    let text = place.text;
+    let dot = text.at(place.end) == b'.';
+    let end = || text.run_of(Alphabet::Digits, place.end.wrapping_add(1), 16);
+    dot && !matches!(text.at(end()), b' ' | b'-' | b'.' | b'/' | b'(')
 }
 
 /// Reads groups of digits with one separator between them.
@@ -564,12 +576,7 @@ pub(super) fn is_called_other(place: &MatchSite<'_>, start: usize) -> bool {
     let end = text.run_back(start, 4, |byte| {
         matches!(byte, b' ' | b'=' | b':' | b'#' | b'.' | b'"' | b'\'')
     });
-    OTHERS.iter().any(|word| {
-        text.precedes(end, word)
-            && !text
-                .before(end.saturating_sub(word.len()))
-                .is_ascii_alphabetic()
-    })
+    text.precedes_word(end, OTHERS)
 }
 
 /// Returns whether a longer number continues after the end.

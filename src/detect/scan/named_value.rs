@@ -22,8 +22,14 @@ pub(super) struct Pair {
     pub(super) quote: u8,
 }
 
-/// Returns the length of the keyword of a name that begins at `at`; `None` if there is none.
+/// Returns the length of the keyword of a name that begins at `at`, where one [may begin](begins_word); `None` if there
+/// is none.
 fn word(text: &Text<'_>, at: usize) -> Option<usize> {
+    let behind_stem = at.wrapping_add(3);
+    if behind_stem > text.len() {
+        text.at(behind_stem);
+        return None;
+    }
     // Most positions only resemble one.
     let second = || text.at(at.wrapping_add(1)) | 0x20;
     let words: &[&str] = match text.at(at) | 0x20 {
@@ -49,7 +55,8 @@ fn word(text: &Text<'_>, at: usize) -> Option<usize> {
         b'c' => &["credential", "creds", "cred"],
         _ => return None,
     };
-    let word = words.iter().find(|word| text.follows(at, word))?;
+    let goes_on = |word: &&&str| text.follows(behind_stem, word.get(3..).unwrap_or_default());
+    let word = words.iter().find(goes_on)?;
     // `passenger`, `keyboard`, `tokens` and `author` are different words; `accessKeyId` and `password2` contain the
     // keyword.
     let goes_on = text.at(at.wrapping_add(word.len())).is_ascii_lowercase();
@@ -104,26 +111,62 @@ pub(super) fn may_name_secret(name: &[u8]) -> bool {
     (0..name.len()).any(|at| begins_word(name, at))
 }
 
-/// Returns whether a [`word`] may begin at `at`.
-pub(super) fn begins_word(text: &[u8], at: usize) -> bool {
-    let Some([first, rest @ ..]) = text.get(at..).and_then(<[u8]>::first_chunk::<3>) else {
-        return false;
-    };
-    let rest = rest.map(|byte| byte | 0x20);
-    match first | 0x20 {
-        b'p' => matches!(&rest, b"as" | b"wd"),
-        b's' => rest == *b"ec",
-        b't' => rest == *b"ok",
-        b'k' => rest == *b"ey",
-        b'a' => matches!(&rest, b"pi" | b"ut"),
-        b'c' => rest == *b"re",
-        b'r' => rest == *b"as",
-        b'n' => matches!(&rest, b"ha" | b"wo"),
-        _ => false,
+/// The first three letters of every [`word`] in lower case, each in the place of its hash.
+static STEMS: [u32; 16] = stems();
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "runs in the compiler, which rejects an index out of bounds"
+)]
+const fn stems() -> [u32; 16] {
+    let words = [
+        b"pas", b"pwd", b"ras", b"nha", b"nwo", b"sec", b"tok", b"key", b"api", b"aut", b"cre",
+    ];
+    let mut stems = [0; 16];
+    let mut word = 0;
+    while word < words.len() {
+        let stem = stem(*words[word]);
+        assert!(stems[place_of(stem)] == 0, "two words have the same hash");
+        stems[place_of(stem)] = stem;
+        word += 1;
     }
+    stems
 }
 
-/// Returns the name around the keyword at `at`, with its value. `None` if there is no value, or it has not begun.
+/// Returns three letters in lower case as one number.
+const fn stem([a, b, c]: [u8; 3]) -> u32 {
+    u32::from_le_bytes([a, b, c, 0]) | 0x0020_2020
+}
+
+/// Returns a hash that differs for all stems.
+const fn place_of(stem: u32) -> usize {
+    ((stem ^ stem >> 6) & 15) as usize
+}
+
+/// Returns whether these are the first three letters of a [`word`].
+#[inline(always)]
+fn is_stem(three: &[u8; 3]) -> bool {
+    let stem = stem(*three);
+    STEMS.get(place_of(stem)) == Some(&stem)
+}
+
+/// Returns whether a [`word`] may begin at `at`.
+#[inline(never)]
+pub(super) fn begins_word(text: &[u8], at: usize) -> bool {
+    let three = text.get(at..).and_then(<[u8]>::first_chunk);
+    three.is_some_and(is_stem)
+}
+
+/// Returns whether a [`word`] may begin at `at`, or begins there if more text follows.
+#[inline]
+pub(super) fn may_begin_word(text: &[u8], at: usize) -> bool {
+    let three = text.get(at..).and_then(<[u8]>::first_chunk);
+    three.is_none_or(is_stem)
+}
+
+/// Returns the name around the keyword at `at`, where one [may begin](begins_word), with its value. `None` if there is no
+/// value, or it has not begun.
 pub(super) fn pair(text: &Text<'_>, at: usize) -> Option<Pair> {
     let len = word(text, at)?;
     let is_name =
@@ -432,7 +475,9 @@ mod tests {
         let text = Text::new(source.as_bytes());
         let mut found: Vec<(String, String)> = Vec::new();
         for at in 0..source.len() {
-            if let Some(pair) = pair(&text, at) {
+            if begins_word(source.as_bytes(), at)
+                && let Some(pair) = pair(&text, at)
+            {
                 let part = |range: Range<usize>| source.get(range).unwrap().to_owned();
                 let pair = (part(pair.name), part(pair.value));
                 if found.last() != Some(&pair) {

@@ -9,7 +9,7 @@ use super::context::{ContextDictionary, ContextWords, DetectorSet};
 use super::forms::{FormTable, Forms};
 use super::named_value;
 use super::names::{KeyFilter, NameGroups};
-use super::prefix_table::{self, PrefixTable};
+use super::prefix_table::{FIRST, PrefixTable};
 use super::probe::{KeyedValidateFn, Match, MatchSite, ProbeFn, ValidateFn};
 use super::spaced_out;
 use super::table::Table;
@@ -282,7 +282,11 @@ impl Plan {
                 }
             }
         }
-        plan.beginnings = PrefixTable::new(beginnings().zip(0u16..));
+        let prefix = |action: &PrefixAction| {
+            let is_exact = matches!(action, PrefixAction::Token(..));
+            (action.text(), is_exact)
+        };
+        plan.beginnings = PrefixTable::new(plan.begun_by.iter().map(prefix).zip(0u16..));
         plan.stems = plan.beginnings.stems();
         plan.asks_stems = !(plan.keyed.is_empty()
             && plan.url.is_empty()
@@ -734,7 +738,9 @@ impl<'a> Pass<'a> {
         }
         work::spend(entries.len());
         let known = self.out.len();
-        let eight = rest.first_chunk().map(prefix_table::folded);
+        let eight = rest.first_chunk();
+        // Of a token's prefix the first characters are known, except at the end of the text.
+        let known_bytes = eight.map_or(0, |_: &[u8; FIRST]| FIRST);
         for entry in entries {
             if eight.is_some_and(|eight| !entry.may_be(eight)) {
                 continue;
@@ -744,7 +750,11 @@ impl<'a> Pass<'a> {
                     if self.is_covered(*slot, at) => {}
                 Some(PrefixAction::Token(slot, token, parts)) => {
                     work::spend(PROBE);
-                    let found = matched(self.text, at, token, parts);
+                    let is_low = self
+                        .slots
+                        .get(*slot)
+                        .is_some_and(|slot| slot.threshold == Confidence::Low);
+                    let found = matched(self.text, at, known_bytes, is_low, token, parts);
                     self.take(*slot, at, found);
                 }
                 Some(PrefixAction::Word(slot, word, probe)) => {
@@ -797,6 +807,7 @@ impl<'a> Pass<'a> {
             b':' | b'-' | b'!' | b']' | b'<' | b'[' => {}
             _ if !plan.keyed.is_empty()
                 && at >= self.keyed_until.max(self.named_until)
+                && named_value::may_begin_word(self.text.bytes(), at)
                 && !(at < self.known_until && self.is_known(at)) =>
             {
                 work::spend(PROBE);
@@ -886,14 +897,20 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// Matches the parts of a token after its prefix.
+/// Matches a token, of whose prefix the first `known` bytes are matched already. `is_low`: findings of low confidence
+/// are wanted.
 fn matched(
     text: &Text<'_>,
     start: usize,
+    known: usize,
+    is_low: bool,
     token: &TokenPrefix,
     parts: &[TokenPart],
 ) -> Option<Match> {
-    if !text.goes_on_as(start, token.prefix) || is_inside_base64(text, start, token.prefix) {
+    let unknown = token.prefix.get(known..).unwrap_or_default();
+    if !text.goes_on_as(start.wrapping_add(known), unknown)
+        || is_inside_base64(text, start, token.prefix)
+    {
         return None;
     }
     let rest = start.wrapping_add(token.prefix.len());
@@ -935,7 +952,7 @@ fn matched(
     }
     let confidence = if variety == 0 || text.is_random(rest..at, variety) {
         Confidence::High
-    } else if text.variety(rest..at) >= variety {
+    } else if is_low && text.variety(rest..at) >= variety {
         // `AKIAIOSFODNN7EXAMPLE` matches the form, but contains the word that marks it as an example.
         Confidence::Low
     } else {

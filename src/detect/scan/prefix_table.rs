@@ -29,55 +29,65 @@ pub(super) struct PrefixEntry {
     key: u32,
     /// Number that the caller assigned.
     pub(super) number: u16,
-    /// Up to eight first characters in lower case, and the bits that they occupy.
+    /// Up to [`FIRST`] first characters as compared: in lower case, or as written if the case counts.
     first: u64,
+    /// Bits that they occupy, and bits that are set in what they are compared with.
     mask: u64,
+    lower: u64,
 }
 
+/// Characters of a prefix that are compared at once.
+pub(super) const FIRST: usize = 8;
+
 impl PrefixEntry {
-    /// Returns whether eight characters, [folded], may be the first of the prefix and of the text after it.
+    /// Returns whether these may be the first characters of the prefix and of the text after it. If the case of the
+    /// prefix counts, they are.
     #[inline]
-    pub(super) fn may_be(&self, eight: u64) -> bool {
-        eight & self.mask == self.first
+    pub(super) fn may_be(&self, eight: &[u8; FIRST]) -> bool {
+        (u64::from_le_bytes(*eight) | self.lower) & self.mask == self.first
     }
 }
 
 impl PrefixTable {
-    /// Builds the table. `beginnings` have at least three characters; their numbers are returned by
-    /// [`get`](Self::get). A space matches any run of white space: the characters after the first are not compared.
-    pub(super) fn new<'a>(beginnings: impl Iterator<Item = (&'a str, u16)>) -> Self {
+    /// Builds the table. `beginnings` have at least three characters, and the case of some of them counts; their
+    /// numbers are returned by [`get`](Self::get). A space matches any run of white space: the characters after the
+    /// first are not compared.
+    pub(super) fn new<'a>(beginnings: impl Iterator<Item = ((&'a str, bool), u16)>) -> Self {
         let mut built = Self {
             filter: vec![0; 1 << (FILTER_BITS - 6)],
             entries: Vec::new(),
             index: Vec::new(),
         };
-        let spelled = beginnings.flat_map(|(text, number)| {
+        let spelled = beginnings.flat_map(|((text, is_exact), number)| {
             let three = text.as_bytes().first_chunk::<3>();
             let mut ways: Vec<[u8; 3]> = three.into_iter().copied().collect();
             // `do not` begins with `do` and white space.
             if let Some([a, b, b' ']) = three {
                 ways = WHITE.map(|white| [*a, *b, white]).to_vec();
             }
-            ways.into_iter().map(move |three| (text, three, number))
+            ways.into_iter()
+                .map(move |three| (text, is_exact, three, number))
         });
-        for (text, three, number) in spelled {
+        for (text, is_exact, three, number) in spelled {
             let key = key(&three);
             let bit = filter_bit(key);
             if let Some(word) = built.filter.get_mut(bit >> 6) {
                 *word |= 1u64.wrapping_shl(u32::try_from(bit & 63).unwrap_or(0));
             }
-            let mut eight = [0; 8];
-            let mut mask = [0; 8];
+            let mut eight = [0; FIRST];
+            let mut mask = [0; FIRST];
             let first = text.split(' ').next().unwrap_or_default();
             for ((to, masked), byte) in eight.iter_mut().zip(&mut mask).zip(first.bytes()) {
                 (*to, *masked) = (byte, u8::MAX);
             }
             let mask = u64::from_le_bytes(mask);
+            let lower = if is_exact { 0 } else { LOWER };
             built.entries.push(PrefixEntry {
                 key,
                 number,
-                first: folded(&eight) & mask,
+                first: (u64::from_le_bytes(eight) | lower) & mask,
                 mask,
+                lower,
             });
         }
         sort::sort(&mut built.entries);
@@ -159,11 +169,8 @@ fn key([a, b, c]: &[u8; 3]) -> u32 {
     u32::from_le_bytes([*a, *b, *c, 0]) | 0x0020_2020
 }
 
-/// Returns eight characters with letters in lower case.
-#[inline]
-pub(super) fn folded(eight: &[u8; 8]) -> u64 {
-    u64::from_le_bytes(*eight) | 0x2020_2020_2020_2020
-}
+/// Bits that make letters lower case.
+const LOWER: u64 = 0x2020_2020_2020_2020;
 
 fn filter_bit(key: u32) -> usize {
     // Knuth's multiplicative hash: the high bits are the mixed ones.
@@ -175,8 +182,12 @@ mod tests {
     use super::*;
     use crate::wire::simd::{BLOCK, SimdLevel};
 
+    fn table(beginnings: &[&str]) -> PrefixTable {
+        PrefixTable::new(beginnings.iter().map(|text| (*text, false)).zip(0..))
+    }
+
     fn numbers(beginnings: &PrefixTable, text: &str) -> Vec<u16> {
-        let eight = text.as_bytes().first_chunk().map(folded);
+        let eight = text.as_bytes().first_chunk();
         let entries = beginnings.get(text.as_bytes().first_chunk().unwrap());
         let may_be = |entry: &&PrefixEntry| eight.is_none_or(|eight| entry.may_be(eight));
         entries
@@ -188,8 +199,7 @@ mod tests {
 
     #[test]
     fn a_beginning_is_found_by_its_first_three_characters_in_any_case() {
-        let beginnings =
-            PrefixTable::new([("ghp_", 0), ("github_pat_", 1), ("GHS_", 2), ("gh", 3)].into_iter());
+        let beginnings = table(&["ghp_", "github_pat_", "GHS_", "gh"]);
         let get = |text: &str| numbers(&beginnings, text);
         assert_eq!(get("ghp_"), [0]);
         assert_eq!(get("GHP_abcdefgh"), [0]);
@@ -202,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_space_may_be_other_white_space() {
-        let beginnings = PrefixTable::new([("do not", 0), ("pay no", 1)].into_iter());
+        let beginnings = table(&["do not", "pay no"]);
         for text in ["do not x", "DO\nnot x", "do \t not", "do\r\nnot"] {
             assert_eq!(numbers(&beginnings, text), [0], "{text:?}");
         }
@@ -211,7 +221,7 @@ mod tests {
 
     #[test]
     fn where_prefixes_are_few_vectors_see_their_first_bytes() {
-        let beginnings = PrefixTable::new([("ghp_", 0), ("do not", 1), ("at]", 2)].into_iter());
+        let beginnings = table(&["ghp_", "do not", "at]"]);
         let stems = beginnings.stems().unwrap();
         let text = "GHP_ Do\nnot do\tx [AT] gha dot ".repeat(5);
         let level = SimdLevel::best();
@@ -223,16 +233,27 @@ mod tests {
             assert!(is_stem == is_prefix || !is_certain && is_stem, "{at}");
         }
         let many: Vec<String> = (0..=MAX_STEMS).map(|n| format!("{n:03}-")).collect();
-        let many = PrefixTable::new(many.iter().map(String::as_str).zip(0..));
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let many = table(&many);
         assert!(many.stems().is_none());
     }
 
     #[test]
     fn one_that_goes_on_otherwise_is_left_out() {
-        let beginnings = PrefixTable::new([("glpat-", 0), ("glptt-", 1)].into_iter());
+        let beginnings = table(&["glpat-", "glptt-"]);
         let get = |text: &str| numbers(&beginnings, text);
         assert_eq!(get("glptt-12"), [1]);
         assert!(get("glp-pat-").is_empty());
         assert_eq!(get("glp-"), [0, 1]);
+    }
+
+    #[test]
+    fn the_case_of_a_prefix_may_count() {
+        let beginnings =
+            PrefixTable::new([("glPat-", true), ("glpat_", false)].into_iter().zip(0..));
+        let get = |text: &str| numbers(&beginnings, text);
+        assert_eq!(get("glPat-12"), [0]);
+        assert!(get("glpat-12").is_empty());
+        assert_eq!(get("GLPAT_12"), [1]);
     }
 }

@@ -366,9 +366,14 @@ impl<'a> Text<'a> {
     #[inline(never)]
     pub(in crate::detect) fn follows_spaced(&self, from: usize, words: &str) -> Option<usize> {
         let mut at = from;
-        let mut rest = words;
-        while let Some((first, more)) = rest.split_once(' ').filter(|(_, more)| !more.is_empty()) {
-            if !self.follows(at, first) {
+        let mut rest = words.as_bytes();
+        // A loop, because a search for one character costs more than such short words.
+        let blank = |words: &[u8]| words.iter().position(|byte| *byte == b' ');
+        while let Some((first, [_, more @ ..])) =
+            blank(rest).and_then(|blank| rest.split_at_checked(blank))
+            && !more.is_empty()
+        {
+            if !self.goes_on(at, first) {
                 return None;
             }
             let end = at.wrapping_add(first.len());
@@ -378,7 +383,7 @@ impl<'a> Text<'a> {
             }
             rest = more;
         }
-        self.follows(at, rest).then(|| at.wrapping_add(rest.len()))
+        self.goes_on(at, rest).then(|| at.wrapping_add(rest.len()))
     }
 
     /// Returns whether these bytes are before `to`, case-insensitively.
@@ -386,6 +391,17 @@ impl<'a> Text<'a> {
         to.checked_sub(word.len())
             .and_then(|from| self.bytes.get(from..to))
             .is_some_and(|bytes| bytes.eq_ignore_ascii_case(word.as_bytes()))
+    }
+
+    /// Returns whether one of these words, and not only the end of a longer one, is before `to`, case-insensitively.
+    /// Usually there is no word at all.
+    #[inline(never)]
+    pub(in crate::detect) fn precedes_word(&self, to: usize, words: &[&str]) -> bool {
+        let is_whole = |word: &str| {
+            let start = to.saturating_sub(word.len());
+            self.precedes(to, word) && !self.before(start).is_ascii_alphabetic()
+        };
+        self.before(to).is_ascii_alphabetic() && words.iter().any(|word| is_whole(word))
     }
 
     /// Returns whether the colon before `at` follows a word, as in `address:`, and not the digits of a longer

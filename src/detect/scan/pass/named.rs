@@ -19,9 +19,6 @@ impl Pass<'_> {
     /// Reads the tables up to the keyword of a name that may be a column's.
     #[inline(never)]
     pub(super) fn column_name(&mut self, at: usize) {
-        if !named_value::begins_word(self.text.bytes(), at) {
-            return;
-        }
         let end = self.text.run_of(Alphabet::Name, at, named_value::NAME);
         self.text.take_past_end();
         if named_value::ends_cell(self.text, end) {
