@@ -20,6 +20,7 @@
 use harness::{Answer, Envoy, Http, Listening, Request, Setup, Site, Version};
 use serde_json::{Value, json};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 mod streams;
@@ -36,6 +37,7 @@ Options, after BENCH= :
   --connections N    clients, each with a connection of its own (default 4)
   --sizes A,B        request bodies in bytes (default 1024,4096,65536,1048576)
   --hold             headers are held; the default is portable
+  --new              texts of each request that none before had; the answers stay the same
   --policy FILE      measures this policy (JSON) instead of those of 1 and 100 rules; may be given several times
   --module FILE      measures this build of the filter, too; may be given several times";
 
@@ -47,6 +49,7 @@ struct Options {
     connections: usize,
     sizes: Vec<usize>,
     hold: bool,
+    new: bool,
     policies: Vec<PathBuf>,
     modules: Vec<PathBuf>,
 }
@@ -61,6 +64,7 @@ impl Options {
             connections: 4,
             sizes: vec![1 << 10, 4 << 10, 64 << 10, 1 << 20],
             hold: false,
+            new: false,
             policies: Vec::new(),
             modules: Vec::new(),
         };
@@ -71,6 +75,7 @@ impl Options {
                 "--only" => options.only = Some(operand()),
                 "--json" => options.json = true,
                 "--hold" => options.hold = true,
+                "--new" => options.new = true,
                 "--rounds" => options.rounds = number(&operand()),
                 "--connections" => options.connections = number(&operand()),
                 "--seconds" => {
@@ -147,9 +152,19 @@ fn load(
     envoy: &Envoy,
     site: &Listening,
     request: &[u8],
+    options: &Options,
     connections: usize,
-    time: Duration,
 ) -> Sample {
+    let word = workload::NEW_WORD.as_bytes();
+    let mut places: Vec<usize> = Vec::new();
+    if options.new {
+        let windows = request.windows(word.len()).enumerate();
+        places.extend(
+            windows
+                .filter(|(_, bytes)| *bytes == word)
+                .map(|(at, _)| at),
+        );
+    }
     let before = cpu(envoy.process_id());
     let start = Instant::now();
     let mut latencies: Vec<Duration> = std::thread::scope(|scope| {
@@ -157,10 +172,15 @@ fn load(
             .map(|_| {
                 scope.spawn(|| {
                     let mut connection = site.raw();
+                    let mut request = request.to_vec();
                     let mut latencies = Vec::with_capacity(1 << 16);
-                    while start.elapsed() < time {
+                    while start.elapsed() < options.time {
+                        let new = workload::new_word(NUMBER.fetch_add(1, Ordering::Relaxed));
+                        for at in &places {
+                            request[*at..*at + word.len()].copy_from_slice(new.as_bytes());
+                        }
                         let sent = Instant::now();
-                        connection.send(request);
+                        connection.send(&request);
                         let response = connection.response().expect("an answer");
                         assert_eq!(
                             response.status,
@@ -194,6 +214,9 @@ fn load(
         p99_us: at(0.99),
     }
 }
+
+/// Number of the next request.
+static NUMBER: AtomicUsize = AtomicUsize::new(0);
 
 fn median(samples: &[Sample], of: impl Fn(&Sample) -> f64) -> f64 {
     let mut values: Vec<f64> = samples.iter().map(of).collect();
@@ -285,13 +308,8 @@ fn measure(envoy: &Envoy, names: &[String], size: usize, options: &Options) {
     // The first round is warm-up.
     for round in 0..=options.rounds {
         for (name, samples) in names.iter().zip(&mut samples) {
-            let sample = load(
-                envoy,
-                envoy.site(name),
-                &request,
-                options.connections,
-                options.time,
-            );
+            let connections = options.connections;
+            let sample = load(envoy, envoy.site(name), &request, options, connections);
             if round > 0 {
                 samples.push(sample);
             }

@@ -53,6 +53,8 @@ pub struct Exchange {
     pub head: Headers,
     /// The body of the response as it comes.
     pub answer: Vec<Vec<u8>>,
+    /// Whether [`workload::NEW_WORD`] is another one in each exchange.
+    pub is_new: bool,
     /// From this part of the answer on, parts are counted, each by itself; `None`: whole exchanges are.
     pub part: Option<usize>,
 }
@@ -68,6 +70,7 @@ pub fn exchanges() -> Vec<Exchange> {
         question: workload::question(size),
         head: RESPONSE,
         answer: vec![workload::answer()],
+        is_new: false,
         part: None,
     };
     let four = |name| clean(name, 100, 4 * KIB);
@@ -76,6 +79,10 @@ pub fn exchanges() -> Vec<Exchange> {
     vec![
         clean("4 KB, 1 rule", 1, 4 * KIB),
         clean("4 KB, 100 rules", 100, 4 * KIB),
+        Exchange {
+            is_new: true,
+            ..four("4 KB, 100 rules, new texts")
+        },
         Exchange {
             outcome: "rewritten",
             question: asking(

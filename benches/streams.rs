@@ -119,7 +119,7 @@ pub fn frames(options: &Options) {
         for round in 0..=options.rounds {
             for (name, samples) in names.iter().zip(&mut samples) {
                 let site = envoy.site(name);
-                let sample = load(&envoy, site, &request, connections, options.time);
+                let sample = load(&envoy, site, &request, options, connections);
                 if round > 0 {
                     samples.push(sample);
                 }

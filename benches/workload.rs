@@ -171,6 +171,16 @@ pub fn question(size: usize) -> Vec<u8> {
     body(&prose(rest)).into_bytes()
 }
 
+/// A word that stands in the texts of the question and of the answer. With another one in its place nobody has seen them before.
+pub const NEW_WORD: &str = "order";
+
+/// Returns a word of the same length, another one for each number up to 26⁵.
+pub fn new_word(number: usize) -> String {
+    let letter =
+        |place: u32| char::from(b"abcdefghijklmnopqrstuvwxyz"[number / 26_usize.pow(place) % 26]);
+    (0..5).map(letter).collect()
+}
+
 /// Returns the response, 0.8 KB.
 pub fn answer() -> Vec<u8> {
     json!({

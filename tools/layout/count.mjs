@@ -17,13 +17,21 @@ const module = new WebAssembly.Module(readFileSync(module_file));
 const outcome = (calls) =>
   calls.proxy_send_local_response ? 'denied' : calls.proxy_set_buffer_bytes ? 'rewritten' : 'passed';
 
-function run({ name, policy, outcome: expected, request, response, part }) {
+/** Five letters of their own for each number. */
+const letters = (number) =>
+  Array.from({ length: 5 }, (_, place) => String.fromCharCode(97 + (Math.floor(number / 26 ** place) % 26))).join('');
+
+function run({ name, policy, outcome: expected, request, response, new_word, part }) {
   const host = new Host(module);
   const root = host.load(policy);
-  const bytes = ({ headers, body }) => ({ headers, body: Buffer.from(body) });
-  const sent = bytes(request);
-  const received = { headers: response.headers, parts: response.parts.map((part) => Buffer.from(part)) };
-  for (let number = 0; number < WARM_UP; number += 1) host.exchange(root, sent, received);
+  const bytes = (text, number) =>
+    Buffer.from(new_word === null ? text : text.replaceAll(new_word, letters(number)));
+  const sent = (number) => ({ headers: request.headers, body: bytes(request.body, number) });
+  const received = (number) => ({
+    headers: response.headers,
+    parts: response.parts.map((part) => bytes(part, number)),
+  });
+  for (let number = 0; number < WARM_UP; number += 1) host.exchange(root, sent(number), received(number));
 
   const counted = [];
   /** Counts what it makes the filter do. */
@@ -37,10 +45,13 @@ function run({ name, policy, outcome: expected, request, response, part }) {
     return result;
   };
   if (part === null) {
-    for (let number = 0; number < COUNTED; number += 1) count(() => host.exchange(root, sent, received));
+    for (let number = WARM_UP; number < WARM_UP + COUNTED; number += 1) {
+      const [question, answer] = [sent(number), received(number)];
+      count(() => host.exchange(root, question, answer));
+    }
   } else {
     const wanted = (number) => number >= part && number < part + COUNTED;
-    host.exchange(root, sent, received, (number, pass) => (wanted(number) ? count(pass) : pass()));
+    host.exchange(root, sent(WARM_UP), received(WARM_UP), (number, pass) => (wanted(number) ? count(pass) : pass()));
   }
   for (const { host_calls } of counted) {
     const became = outcome(host_calls);

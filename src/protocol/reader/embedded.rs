@@ -278,10 +278,13 @@ fn text_of_base64(text: &str) -> Option<String> {
     if text.len() < SHORTEST_BASE64 {
         return None;
     }
-    // Images are long, and recognised by their first bytes.
+    // Prose has a blank in its first bytes. Images are long, and recognised by these as well.
     let probe = text.get(..PROBE.min(text.len())).unwrap_or(text);
-    let beginning = decode_base64(probe)?;
     let fits = |b: u8| is_base64(b) || matches!(b, b'\r' | b'\n');
+    if !probe.bytes().all(fits) {
+        return None;
+    }
+    let beginning = decode_base64(probe)?;
     if beginning.iter().any(|b| is_binary(*b)) || !text.bytes().all(fits) {
         return None;
     }

@@ -156,6 +156,7 @@ fn exchanges_as_json() -> Result<Value, Box<dyn Error>> {
                 "body": str::from_utf8(&exchange.question)?,
             },
             "response": { "headers": texts(exchange.head)?, "parts": parts? },
+            "new_word": exchange.is_new.then_some(workload::NEW_WORD),
             "part": exchange.part,
         }));
     }
