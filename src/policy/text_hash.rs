@@ -1,7 +1,8 @@
 //! Keyed hash by which long texts are known again.
 //!
 //! Blocks of 1 KiB are hashed by NH of UMAC (RFC 4418, 5.2), twice with keys that are 16 bytes apart: whoever doesn't know the
-//! key finds two texts of one hash with a probability of 2⁻⁶⁴. NH is sums of products of 32 bits, made by vectors. The hashes of several blocks are put together by SHA-256.
+//! key finds two texts of one hash with a probability of 2⁻⁶⁴. NH is sums of products of 32 bits, made by vectors. The hashes
+//! of several blocks are put together by SHA-256.
 
 use crate::wire::simd;
 use sha2::{Digest, Sha256};
