@@ -273,37 +273,28 @@ pub(crate) fn nh(steps: &[[[u8; 16]; 2]], key: &[[u8; 16]]) -> [u64; 2] {
     ))
 ))]
 fn plain_nh(steps: &[[[u8; 16]; 2]], key: &[[u8; 16]]) -> [u64; 2] {
-    let words = |bytes: &[u8; 16]| {
-        let (words, _) = bytes.as_chunks::<4>();
-        let mut read = [0u32; 4];
-        for (to, from) in read.iter_mut().zip(words) {
-            *to = u32::from_le_bytes(*from);
-        }
-        read
-    };
-    let product = |bytes: [&[u8; 16]; 2], keys: [&[u8; 16]; 2]| {
-        let [low, high] = [0, 1].map(|half: usize| {
-            let pick = |pair: [&[u8; 16]; 2]| words(if half == 0 { pair[0] } else { pair[1] });
-            let mut keyed = pick(bytes);
-            for (word, key) in keyed.iter_mut().zip(pick(keys)) {
-                *word = word.wrapping_add(key);
-            }
-            keyed
-        });
-        low.into_iter().zip(high).fold(0u64, |sum, (low, high)| {
-            sum.wrapping_add(u64::from(low).wrapping_mul(u64::from(high)))
+    fn keyed<'b>(bytes: &'b [u8; 16], key: &'b [u8; 16]) -> impl Iterator<Item = u64> + 'b {
+        let words = bytes.as_chunks::<4>().0.iter().zip(key.as_chunks::<4>().0);
+        words.map(|(word, key)| {
+            u32::from_le_bytes(*word)
+                .wrapping_add(u32::from_le_bytes(*key))
+                .into()
         })
-    };
-    let mut sums = [0u64; 2];
-    for ([a, b], keys) in steps.iter().zip(key.windows(3).step_by(2)) {
-        if let [k, l, m] = keys {
-            sums = [
-                sums[0].wrapping_add(product([a, b], [k, l])),
-                sums[1].wrapping_add(product([a, b], [l, m])),
-            ];
+    }
+    let [mut first_sum, mut second_sum] = [0u64; 2];
+    for ([low, high], keys) in steps.iter().zip(key.windows(3).step_by(2)) {
+        if let [first, second, third] = keys {
+            let product = |sum: u64, low_key, high_key| {
+                let pairs = keyed(low, low_key).zip(keyed(high, high_key));
+                pairs.fold(sum, |sum, (low, high)| {
+                    sum.wrapping_add(low.wrapping_mul(high))
+                })
+            };
+            first_sum = product(first_sum, first, second);
+            second_sum = product(second_sum, second, third);
         }
     }
-    sums
+    [first_sum, second_sum]
 }
 
 /// Form of the function that this machine can run; detected once.
@@ -647,22 +638,22 @@ mod wasm {
 
     #[inline(always)]
     pub(crate) fn nh(steps: &[[[u8; 16]; 2]], key: &[[u8; 16]]) -> [u64; 2] {
-        let mut sums = [i64x2_splat(0); 2];
-        let mut add = |sum: usize, low, high| {
-            if let Some(sum) = sums.get_mut(sum) {
-                *sum = i64x2_add(*sum, u64x2_extmul_low_u32x4(low, high));
-                *sum = i64x2_add(*sum, u64x2_extmul_high_u32x4(low, high));
-            }
+        let product = |sum, low, high| {
+            let low_half = u64x2_extmul_low_u32x4(low, high);
+            let high_half = u64x2_extmul_high_u32x4(low, high);
+            i64x2_add(sum, i64x2_add(low_half, high_half))
         };
+        let (mut first_sum, mut second_sum) = (i64x2_splat(0), i64x2_splat(0));
         for ([low, high], keys) in steps.iter().zip(key.windows(3).step_by(2)) {
             if let [first, second, third] = keys {
                 let (low, high) = (table(low), table(high));
                 let (first, second, third) = (table(first), table(second), table(third));
-                add(0, i32x4_add(low, first), i32x4_add(high, second));
-                add(1, i32x4_add(low, second), i32x4_add(high, third));
+                first_sum = product(first_sum, i32x4_add(low, first), i32x4_add(high, second));
+                second_sum = product(second_sum, i32x4_add(low, second), i32x4_add(high, third));
             }
         }
-        sums.map(|sum| u64x2_extract_lane::<0>(sum).wrapping_add(u64x2_extract_lane::<1>(sum)))
+        [first_sum, second_sum]
+            .map(|sum| u64x2_extract_lane::<0>(sum).wrapping_add(u64x2_extract_lane::<1>(sum)))
     }
 
     pub(crate) fn has_coded(block: &[u8; BLOCK]) -> bool {

@@ -1,5 +1,6 @@
 //! Texts in which nothing was found before, under the same policy.
 
+use super::work::{MATCHES, chat, letters};
 use super::*;
 
 const POLICY: &str = "
@@ -8,24 +9,6 @@ rules:
   - { id: mask, match: { event: [message, response] }, when: { text: { detects: [pii, secrets] } }, action: redact }
   - { id: project, match: { event: message }, when: { text: { contains: 'project basilisk' } }, action: deny }
 ";
-
-const MATCHES: &str = "
-defaults: { action: allow }
-rules:
-  - { id: pattern, match: { event: message }, when: { text: { matches: '[ab]*a[ab]{20}c' } }, action: deny }
-";
-
-/// `a` and `b` as they come, which the pattern takes much work to read.
-fn letters(seed: u64, length: usize) -> String {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        if state >> 40 & 1 == 0 { 'a' } else { 'b' }
-    };
-    (0..length).map(|_| next()).collect()
-}
 
 /// Text of any length in which nothing is found.
 fn prose(length: usize) -> String {
@@ -36,12 +19,7 @@ fn prose(length: usize) -> String {
 }
 
 fn asking(texts: &[&str]) -> HttpMessage {
-    let messages: Vec<Value> = texts
-        .iter()
-        .map(|text| json!({"role": "user", "content": text}))
-        .collect();
-    let body = json!({"model": "gpt-4o", "messages": messages});
-    chat_request(&body.to_string().into_bytes())
+    chat_request(&chat(texts))
 }
 
 #[test]
@@ -91,8 +69,8 @@ fn json_in_a_text_is_known_apart_from_the_same_text_elsewhere() {
 fn what_costs_too_much_is_denied_again_when_a_part_of_it_is_known() {
     let guard = guard(MATCHES);
     // Together they cost more than an exchange may, each alone does not.
-    let texts = [letters(1, 20_000), letters(2, 20_000)];
-    let [first, second] = texts.each_ref().map(String::as_str);
+    let text = letters(40_000);
+    let (first, second) = text.split_at(20_000);
     for _ in 0..2 {
         for text in [first, second] {
             let seen = run(&guard, &asking(&[text]), |_| hello(), NOW);

@@ -10,7 +10,7 @@ rules:
   - { id: secrets, match: { event: [message, response] }, when: { text: { detects: [pii, secrets] } }, action: tag, tags: [x] }
 ";
 
-const MATCHES: &str = "
+pub(super) const MATCHES: &str = "
 defaults: { action: allow }
 rules:
   - { id: pattern, match: { event: [message, response] }, when: { text: { matches: '[ab]*a[ab]{20}c' } }, action: deny }
@@ -22,7 +22,7 @@ fn spelled(runs: usize) -> String {
 }
 
 /// `a` and `b` as they come, so that hardly any two places have the same 20 letters before them.
-fn letters(len: usize) -> String {
+pub(super) fn letters(len: usize) -> String {
     let mut state = 0x9E37_79B9_7F4A_7C15u64;
     let mut next = || {
         state ^= state << 13;
@@ -33,10 +33,10 @@ fn letters(len: usize) -> String {
     (0..len).map(|_| next()).collect()
 }
 
-fn chat(texts: &[String]) -> Vec<u8> {
+pub(super) fn chat(texts: &[impl AsRef<str>]) -> Vec<u8> {
     let messages: Vec<Value> = texts
         .iter()
-        .map(|text| json!({"role": "user", "content": text}))
+        .map(|text| json!({"role": "user", "content": text.as_ref()}))
         .collect();
     json!({"model": "gpt-4o", "messages": messages})
         .to_string()
