@@ -201,7 +201,7 @@ fn verdicts(verb: &str, operand: &Value, value: &Value, restricting: bool) -> Ve
         "contains" => {
             let needle = operand.as_str().unwrap();
             let stands = |text: &str| match restricting {
-                true => text.to_lowercase().contains(&needle.to_lowercase()),
+                true => one_blank(&text.to_lowercase()).contains(&needle.to_lowercase()),
                 false => text.contains(needle),
             };
             return match value {
@@ -225,6 +225,19 @@ fn verdicts(verb: &str, operand: &Value, value: &Value, restricting: bool) -> Ve
         other => panic!("{other}"),
     };
     vec![one]
+}
+
+/// A text with one blank in the place of each run of white space.
+fn one_blank(text: &str) -> String {
+    let mut plain = String::new();
+    for c in text.chars() {
+        match c.is_whitespace() {
+            true if plain.ends_with(' ') => {}
+            true => plain.push(' '),
+            false => plain.push(c),
+        }
+    }
+    plain
 }
 
 fn strings(value: &Value, visit: &mut dyn FnMut(&str, bool)) {
