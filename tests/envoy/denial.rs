@@ -5,7 +5,7 @@ use crate::scene::{
     with,
 };
 use harness::{Ended, Request, Setup, Site, Version, wait_for};
-use serde_json::json;
+use serde_json::{Value, json};
 
 in_both_envoys![
     a_denied_request_gets_the_provider_s_error,
@@ -239,15 +239,26 @@ fn bodies_that_are_made_to_cost_do_not_stall_the_worker(version: Version) {
     // One worker: every delay delays all other requests.
     let envoy = both_modes(version, &policy(json!([finds])));
     envoy.provider.answer_always(answers("Hello"));
-    let begins = "-----BEGIN RSA PRIVATE KEY-----\n".repeat(32_768);
-    let spelled = "4.1.1.1\n1.1.1.1=".repeat(2_000);
-    let parts = vec![json!({"role": "user", "content": spelled}); 32];
-    let costly = json!({"model": "gpt-4o", "messages": parts}).to_string();
+    // A text that is known is not scanned again: each of these is new.
+    let mut number = 0;
+    let begins = |number: u32| {
+        let begins = "-----BEGIN RSA PRIVATE KEY-----\n".repeat(32_768);
+        says(&format!("{number} {begins}"))
+    };
+    let costly = |number: u32| {
+        let spelled = "4.1.1.1\n1.1.1.1=".repeat(2_000);
+        let content = format!("{number} {spelled}");
+        let parts = vec![json!({"role": "user", "content": content}); 32];
+        let body = json!({"model": "gpt-4o", "messages": parts});
+        body.to_string().into_bytes()
+    };
     for (body, status, code) in [
-        (says(&begins), 200, json!(null)),
-        (costly.into_bytes(), 413, json!("AG2015")),
+        (&begins as &dyn Fn(u32) -> Vec<u8>, 200, json!(null)),
+        (&costly, 413, json!("AG2015")),
     ] {
         in_every_way(&envoy, |site, _, http| {
+            number += 1;
+            let body = body(number);
             let request = Request::chat(body.clone()).chunks(Vec::new());
             let upload = site.begin(http, &request);
             upload.send(&body);
@@ -256,7 +267,7 @@ fn bodies_that_are_made_to_cost_do_not_stall_the_worker(version: Version) {
             let response = upload.finish().expect("a response").rest();
             assert_eq!(response.status, status);
             let records = [site.records.next(), site.records.next()];
-            let large = |record: &&serde_json::Value| {
+            let large = |record: &&Value| {
                 record["code"] == code && record["timing"]["inspect_us"].as_u64() > Some(2_000)
             };
             let hostile = records
