@@ -1,6 +1,6 @@
 //! Chain of audit events: each event names its predecessor, and a key authenticates each event with a MAC.
 
-use crate::wire::hex;
+use crate::wire::{decimal, hex};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
@@ -74,7 +74,9 @@ impl Chain {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"id\":\"");
         out.extend_from_slice(self.id.as_bytes());
-        out.extend_from_slice(format!("\",\"seq\":{},\"prev\":\"", self.seq).as_bytes());
+        out.extend_from_slice(b"\",\"seq\":");
+        decimal::write(out, self.seq, 1);
+        out.extend_from_slice(b",\"prev\":\"");
         out.extend_from_slice(self.prev.as_bytes());
         out.push(b'"');
         if self.seq == 0 {
@@ -89,9 +91,9 @@ impl Chain {
         match &self.key {
             Some(key) => {
                 let mac = key.mac(line);
-                let member = format!(",\"mac\":\"{mac}\"");
                 let at = chain_end.saturating_sub(1);
-                line.splice(at..at, member.into_bytes());
+                let member = [b",\"mac\":\"", mac.as_bytes(), b"\""].concat();
+                line.splice(at..at, member);
                 self.prev = mac;
             }
             None => self.prev = hex::encode(&Sha256::digest(&*line)),

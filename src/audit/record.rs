@@ -5,9 +5,8 @@
 
 use super::chain::Chain;
 use crate::event::{Known, Principal, Usage};
-use crate::wire::json;
 use crate::wire::sorted_map::{SortedMap, SortedSet};
-use std::io::Write as _;
+use crate::wire::{decimal, json};
 use std::net::IpAddr;
 
 /// Maximum bytes of one text. Texts of clients, such as a model's name, can have any length.
@@ -185,7 +184,7 @@ impl Record<'_> {
         let mut line = Vec::with_capacity(1024);
         let out = &mut line;
         out.extend_from_slice(b"{\"v\":1,\"ts\":\"");
-        out.extend_from_slice(timestamp(self.started_ns).as_bytes());
+        timestamp(out, self.started_ns);
         out.push(b'"');
         text(out, "request_id", self.request_id);
         key(out, "chain");
@@ -271,7 +270,7 @@ impl Record<'_> {
         if let Some(generation) = self.killed_by {
             key(out, "kill");
             out.extend_from_slice(b"{\"generation\":");
-            out.extend_from_slice(generation.to_string().as_bytes());
+            decimal::write(out, generation, 1);
             out.push(b'}');
         }
         number(out, "status", u64::from(self.status));
@@ -519,12 +518,7 @@ fn text(out: &mut Vec<u8>, name: &'static str, value: &str) {
 
 fn number(out: &mut Vec<u8>, name: &'static str, value: u64) {
     key(out, name);
-    digits(out, value);
-}
-
-fn digits(out: &mut Vec<u8>, value: u64) {
-    // Nothing fails that writes to memory.
-    let _ = write!(out, "{value}");
+    decimal::write(out, value, 1);
 }
 
 /// Writes a number of units, of which so many are one: 1500000 millionths are `1.5`.
@@ -551,7 +545,7 @@ fn counts(out: &mut Vec<u8>, name: &'static str, counts: &mut dyn Iterator<Item 
             comma(out);
             quote(name, out);
             out.push(b':');
-            digits(out, count);
+            decimal::write(out, count, 1);
         }
     });
 }
@@ -572,9 +566,9 @@ fn cut(text: &str) -> &str {
         .unwrap_or(text)
 }
 
-/// Formats a time as RFC 3339 in UTC with milliseconds. The civil date is computed from days: Howard Hinnant,
+/// Writes a time as RFC 3339 in UTC with milliseconds. The civil date is computed from days: Howard Hinnant,
 /// "chrono-Compatible Low-Level Date Algorithms".
-fn timestamp(ns: u64) -> String {
+fn timestamp(out: &mut Vec<u8>, ns: u64) {
     let millis = ns.div_euclid(1_000_000);
     let seconds = millis.div_euclid(1_000);
     let of_day = seconds.rem_euclid(86_400);
@@ -612,13 +606,19 @@ fn timestamp(ns: u64) -> String {
     let year = year_of_era
         .saturating_add(era.saturating_mul(400))
         .saturating_add(u64::from(month <= 2));
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
-        of_day.div_euclid(3_600),
-        of_day.div_euclid(60).rem_euclid(60),
-        of_day.rem_euclid(60),
-        millis.rem_euclid(1_000),
-    )
+    let parts = [
+        (year, 4, b'-'),
+        (month, 2, b'-'),
+        (day, 2, b'T'),
+        (of_day.div_euclid(3_600), 2, b':'),
+        (of_day.div_euclid(60).rem_euclid(60), 2, b':'),
+        (of_day.rem_euclid(60), 2, b'.'),
+        (millis.rem_euclid(1_000), 3, b'Z'),
+    ];
+    for (number, digits, behind) in parts {
+        decimal::write(out, number, digits);
+        out.push(behind);
+    }
 }
 
 #[cfg(test)]
@@ -858,7 +858,9 @@ mod tests {
             (4_107_542_400, "2100-03-01T00:00:00.000Z"),
             (1_798_761_599, "2026-12-31T23:59:59.000Z"),
         ] {
-            assert_eq!(timestamp(seconds * 1_000_000_000), date);
+            let mut out = Vec::new();
+            timestamp(&mut out, seconds * 1_000_000_000);
+            assert_eq!(String::from_utf8(out).unwrap(), date);
         }
     }
 }

@@ -1,10 +1,10 @@
 //! The results of an exchange, and its audit event and metrics.
 
 use super::limits::OpenCharge;
+use super::target_uri::{recorded_host, recorded_path};
 use super::{Flow, HalfState, step::End};
 use crate::audit::{
     Chain, Record, RecordedApproval, RecordedContent, RecordedLimit, RecordedRequest, RecordedRule,
-    mask_identifiers,
 };
 use crate::diag::codes;
 use crate::event::{Direction, Kind, Known, Usage};
@@ -350,22 +350,20 @@ impl Flow {
         let evaluated = exchange.outcome != ExchangeOutcome::NotEvaluated;
         let known = self.has_begun();
         let recorded = self.approvals.recorded.as_ref();
-        let masked = |text: &str| {
-            masker
-                .masked(text)
-                .map_or_else(|| text.to_owned(), String::from)
-        };
-        let method = self.facts.method.value().map(|method| masked(method));
-        // Hosts are in lower case, in which some secrets are not known as such.
-        let host = self.facts.host.value().map(|host| {
-            let host = masked(&mask_identifiers(host));
-            match masker.masked(&host.to_ascii_uppercase()) {
-                Some(_) => "{id}".to_owned(),
-                None => host,
+        let method = self.facts.method.value();
+        let method = method.map(|method| masker.without_secrets(String::from(&**method)));
+        let uri = self.head.uri.as_deref();
+        let (unseen_host, unseen_path);
+        let (host, path) = match uri {
+            Some(uri) => (&*uri.recorded_host, &*uri.recorded_path),
+            None => {
+                let host = self.facts.host.value();
+                unseen_host = host.map_or_else(String::new, |host| recorded_host(host, masker));
+                let path = self.facts.paths.value().and_then(|paths| paths.first());
+                unseen_path = path.map_or_else(String::new, |path| recorded_path(path, masker));
+                (&*unseen_host, &*unseen_path)
             }
-        });
-        let path = self.facts.paths.value().and_then(|paths| paths.first());
-        let path = path.map(|path| masked(&mask_identifiers(path)));
+        };
         let record = Record {
             started_ns: if known { exchange.started } else { end.now },
             request_id: &self.head.request_id,
@@ -379,8 +377,8 @@ impl Flow {
                     .unwrap_or_default(),
                 client: self.head.recorded.client,
                 method: method.as_deref().unwrap_or_default(),
-                host: host.as_deref().unwrap_or_default(),
-                path: path.as_deref().unwrap_or_default(),
+                host,
+                path,
             },
             policy: (&policy.document.name, &policy.version, mode.word()),
             principal: Some(&self.facts.principal),

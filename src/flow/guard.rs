@@ -2,6 +2,7 @@
 
 use super::approval::Approvals;
 use super::name_masker::NameMasker;
+use super::target_uri::TargetUris;
 use super::work::Allowance;
 use crate::approval::{MIN_SECRET, SecretError, VerifyingKeys};
 use crate::audit::{Chain, ChainKey};
@@ -67,6 +68,8 @@ pub struct Guard {
     pub(super) limits: Limits,
     /// Masks names.
     pub(super) name_masker: NameMasker,
+    /// The target URIs of the last requests.
+    pub(super) targets: TargetUris,
     pub(super) environment: Known<Box<str>>,
     /// The hashes of the API keys.
     pub(super) keys: KeyTable,
@@ -189,6 +192,7 @@ impl Guard {
             names: RefCell::default(),
             scratch: RefCell::new(ScanScratch::new(&derived(&seed, "hashes of scanned texts"))),
             name_masker: NameMasker::default(),
+            targets: TargetUris::default(),
             environment,
             keys,
             // The key of the audit chain is the secret itself: other programs verify with it.
@@ -218,6 +222,7 @@ impl Guard {
             names: RefCell::default(),
             scratch: RefCell::default(),
             name_masker: NameMasker::default(),
+            targets: TargetUris::default(),
             environment: self.environment.clone(),
             keys: self.keys.clone(),
             redaction_keys: self.redaction_keys.clone(),

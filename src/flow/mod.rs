@@ -33,6 +33,7 @@ mod session;
 pub mod simulation;
 mod step;
 mod stream;
+mod target_uri;
 mod work;
 
 pub use exchange::{ExchangeOutcome, Finished, NewDecision};
@@ -62,6 +63,7 @@ use restore_pseudonyms::PseudonymUse;
 use std::net::IpAddr;
 use std::rc::Rc;
 use stream::Stream;
+use target_uri::TargetUri;
 
 /// Maximum bytes of a response that are copied only to read its usage.
 const USAGE_TAP_BYTES: usize = 1 << 20;
@@ -121,6 +123,8 @@ pub type EventObserver = Box<dyn FnMut(&crate::event::Event, &str, &crate::polic
 struct RequestInfo {
     method: String,
     request_id: String,
+    /// Absent unless the headers were processed.
+    uri: Option<Rc<TargetUri>>,
     /// For the audit event.
     recorded: RecordedHead,
     /// `content-length` of the request.

@@ -84,6 +84,11 @@ impl NameMasker {
         }
     }
 
+    /// Returns a name with what is masked in it.
+    pub(super) fn without_secrets(&self, name: String) -> String {
+        self.masked(&name).map_or(name, String::from)
+    }
+
     fn scanner(&self) -> &Scanner {
         self.scanner.get_or_init(|| {
             let mut selection = Selection::none();

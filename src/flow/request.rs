@@ -4,6 +4,7 @@ use super::evaluate::DeniedEvent;
 use super::exchange::ExchangeOutcome;
 use super::identity::removals;
 use super::step::{Action, Body, HeaderEdit, RequestHead, Step};
+use super::target_uri::TargetUri;
 use super::{BodyCopy, Flow, HalfState, RecordedHead, Undetermined};
 use crate::diag::codes;
 use crate::event::{DefaultGate, Direction, Event, Kind, Known, Models, Problem, Reading};
@@ -12,12 +13,13 @@ use crate::protocol::{
     self, BodyForm, Recognised, RequestContext, Route, RouteHead as ProtocolHead,
 };
 use crate::redact;
-use crate::wire::http::{ContentType, Path, is_identity, percent_decode};
+use crate::wire::http::{ContentType, is_identity, percent_decode};
 use crate::wire::json::{Edits, JsonBody, Limits, NodeId};
 use crate::wire::letter_case;
 use crate::wire::utf8;
 use std::cell::RefCell;
 use std::net::{IpAddr, Ipv6Addr};
+use std::rc::Rc;
 
 /// Prefix of the filter's own headers. Headers with this prefix from clients and upstreams are removed.
 pub(super) const OWN_PREFIX: &[u8] = b"x-agentguard-";
@@ -103,25 +105,29 @@ impl Flow {
     }
 
     fn begin_request(&mut self, head: &RequestHead<'_>) -> Step {
-        let guard = std::rc::Rc::clone(&self.guard);
+        let guard = Rc::clone(&self.guard);
         let policy = &guard.policy;
         let seen = request_header_info(head);
         let mut identified = self.identify(head);
         let without_key = identified.path.take();
-        let mut target = match &without_key {
-            Some(path) => path.clone(),
-            None => utf8::lossy(seen.path).into_owned(),
+        let received = utf8::lossy(seen.path);
+        let target = without_key.as_deref().unwrap_or(&received);
+        let parsed = |target| {
+            guard
+                .targets
+                .of(&seen.authority, target, &guard.name_masker)
         };
-        let mut path = Path::parse(&target);
-        self.head.signed = seen.signed || is_presigned(&path.query);
+        let mut uri = parsed(target);
+        self.head.signed = seen.signed || uri.is_presigned;
         // The provider has its own response ids.
-        let restored = protocol::restored_path(&target)
-            .filter(|_| policy.needs.holds_requests() && !self.head.signed);
+        let restored = uri.restored.clone();
+        let restored = restored.filter(|_| policy.needs.holds_requests() && !self.head.signed);
         if let Some(restored) = &restored {
-            target.clone_from(restored);
-            path = Path::parse(&target);
+            uri = parsed(restored);
         }
-        let new_path = restored.or(without_key);
+        let target = restored.as_deref().unwrap_or(target);
+        let set_path = restored.as_ref().or(without_key.as_ref());
+        let set_path = set_path.map(|path| HeaderEdit::Set(":path".into(), path.clone()));
         self.exchange.started = head.now;
         self.head.method.clone_from(&seen.method);
         self.head.length = seen.content_length;
@@ -131,7 +137,7 @@ impl Flow {
         guard.name_masker.mask(&mut id);
         self.head.request_id = id.into();
         self.head.recorded = RecordedHead::of(head, policy.document.client_address);
-        self.remember(&seen, &target, &path, head);
+        self.remember(&seen, &uri, head);
         let applies = policy.applies(&self.facts);
         let mut edits = removals(&identified, applies);
         self.remember_caller(identified);
@@ -146,7 +152,7 @@ impl Flow {
             self.request = HalfState::Passing;
             self.response = HalfState::Passing;
             self.authentication = None;
-            edits.extend(new_path.map(|path| HeaderEdit::Set(":path".into(), path)));
+            edits.extend(set_path);
             return Step::with(edits, Action::Continue);
         }
 
@@ -156,14 +162,14 @@ impl Flow {
                 .cloned()
                 .map(|name| HeaderEdit::Remove(name.into())),
         );
-        edits.extend(new_path.map(|path| HeaderEdit::Set(":path".into(), path)));
-        self.take_presented(head.headers, &seen.method, &seen.authority, &target);
+        edits.extend(set_path);
+        self.take_presented(head.headers, &seen.method, &seen.authority, target);
         let named = policy.named(&self.facts);
         self.take_names(&named);
         let start = ProtocolHead {
             method: &seen.method,
             host: &seen.authority,
-            path: &path,
+            path: &uri.path,
             headers: head.headers,
         };
         let recognised = match named.entry.and_then(|entry| assumed(entry, &start)) {
@@ -173,7 +179,7 @@ impl Flow {
         if matches!(recognised, Recognised::ByBody) {
             self.head.undetermined = Some(Undetermined {
                 host: seen.authority.clone(),
-                path: path.clone(),
+                path: uri.path.clone(),
                 headers: head
                     .headers
                     .iter()
@@ -330,27 +336,18 @@ impl Flow {
     fn remember(
         &mut self,
         seen: &RequestHeaderInfo<'_>,
-        target: &str,
-        path: &Path,
+        uri: &Rc<TargetUri>,
         head: &RequestHead<'_>,
     ) {
-        let guard = std::rc::Rc::clone(&self.guard);
+        let guard = Rc::clone(&self.guard);
+        self.head.uri = Some(Rc::clone(uri));
         let facts = &mut self.facts;
-        let host = match seen.authority.rsplit_once(':') {
-            Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
-            _ => &seen.authority,
-        };
-        let mut paths: Vec<Box<str>> = vec![target.split('?').next().unwrap_or_default().into()];
-        let normal = format!("/{}", path.segments.join("/"));
-        if paths.first().is_none_or(|path| **path != *normal) {
-            paths.push(normal.into());
-        }
-        facts.request.region = protocol::region_of(host, path);
-        facts.host = Known::Is(host.trim_end_matches('.').into());
+        facts.request.region = uri.region.clone();
+        facts.host = Known::Is(uri.host.clone());
         facts.method = Known::Is(seen.method.as_str().into());
-        facts.paths = Known::Is(paths);
+        facts.paths = Known::Is(uri.paths.clone());
         facts.protocol = Known::Is("unknown".into());
-        facts.provider = Known::Is(protocol::provider_of(&seen.authority).into());
+        facts.provider = Known::Is(uri.provider.into());
         facts.cluster = guard
             .policy
             .asks_cluster()
@@ -394,7 +391,7 @@ impl Flow {
         {
             return;
         }
-        for pair in path.query.split('&').filter(|pair| !pair.is_empty()) {
+        for pair in uri.path.query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let decoded = |text: &str| percent_decode(&text.replace('+', " ")).into_owned();
             let name = letter_case::ascii_lower(&decoded(name));
@@ -955,13 +952,6 @@ fn signs(authorization: &[u8], name: &str) -> bool {
         .filter_map(|part| part.strip_prefix("signedheaders="))
         .flat_map(|list| list.split(';'))
         .any(|signed| signed == name)
-}
-
-/// Whether a URL carries an AWS signature in its query.
-fn is_presigned(query: &str) -> bool {
-    query
-        .split('&')
-        .any(|part| letter_case::ascii_lower(part).starts_with("x-amz-signature="))
 }
 
 /// An empty body, to evaluate a message without one.

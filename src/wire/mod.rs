@@ -1,5 +1,6 @@
 //! Wire formats: bytes ↔ structure, without meaning. This layer knows no provider and no rule.
 
+pub mod decimal;
 mod double;
 pub mod edit;
 pub mod frame;

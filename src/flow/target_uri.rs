@@ -1,0 +1,178 @@
+//! Target URIs ([RFC 9110 §7.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.1)) and what they alone tell of a request. A client
+//! calls few of them again and again, so that the last ones of a worker are kept.
+
+use super::name_masker::NameMasker;
+use crate::audit::mask_identifiers;
+use crate::event::Known;
+use crate::protocol;
+use crate::wire::http::Path;
+use crate::wire::letter_case;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// Maximum target URIs that are kept.
+const MAX_KEPT: usize = 16;
+
+/// Maximum bytes of a target URI that is kept.
+const MAX_KEPT_BYTES: usize = 512;
+
+/// Target URI of a request: the authority in lower case and the target without a key in it.
+#[derive(Debug)]
+pub(super) struct TargetUri {
+    authority: Box<str>,
+    target: Box<str>,
+    pub(super) path: Path,
+    /// Target with the provider's own response id, if the target has one of the filter's.
+    pub(super) restored: Option<String>,
+    /// Whether the query has an AWS signature.
+    pub(super) is_presigned: bool,
+    /// Authority without its port.
+    pub(super) host: Box<str>,
+    /// The path as it arrived, and normalised if that differs.
+    pub(super) paths: Vec<Box<str>>,
+    pub(super) provider: &'static str,
+    pub(super) region: Known<Box<str>>,
+    /// Host in audit events.
+    pub(super) recorded_host: String,
+    /// Path in audit events.
+    pub(super) recorded_path: String,
+}
+
+impl TargetUri {
+    pub(super) fn new(authority: &str, target: &str, masker: &NameMasker) -> TargetUri {
+        let path = Path::parse(target);
+        let host = match authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+            _ => authority,
+        };
+        let raw = target.split('?').next().unwrap_or_default();
+        let mut normal = String::with_capacity(raw.len());
+        for segment in &path.segments {
+            normal.push('/');
+            normal.push_str(segment);
+        }
+        if normal.is_empty() {
+            normal.push('/');
+        }
+        let mut paths: Vec<Box<str>> = vec![raw.into()];
+        if *raw != *normal {
+            paths.push(normal.into());
+        }
+        TargetUri {
+            restored: protocol::restored_path(target),
+            is_presigned: is_presigned(&path.query),
+            provider: protocol::provider_of(authority),
+            region: protocol::region_of(host, &path),
+            recorded_host: recorded_host(host.trim_end_matches('.'), masker),
+            recorded_path: recorded_path(raw, masker),
+            host: host.trim_end_matches('.').into(),
+            authority: authority.into(),
+            target: target.into(),
+            path,
+            paths,
+        }
+    }
+}
+
+/// The target URIs of the last requests, latest first.
+#[derive(Debug, Default)]
+pub(super) struct TargetUris(RefCell<Vec<Rc<TargetUri>>>);
+
+impl TargetUris {
+    /// Returns a request's target URI, of an authority in lower case and a target without a key.
+    pub(super) fn of(&self, authority: &str, target: &str, masker: &NameMasker) -> Rc<TargetUri> {
+        let mut kept = self.0.borrow_mut();
+        let known = kept
+            .iter()
+            .position(|known| *known.target == *target && *known.authority == *authority);
+        match known.and_then(|at| kept.get_mut(..=at)) {
+            Some(newer) => newer.rotate_right(1),
+            None => {
+                let parsed = Rc::new(TargetUri::new(authority, target, masker));
+                if authority.len().saturating_add(target.len()) > MAX_KEPT_BYTES {
+                    return parsed;
+                }
+                kept.truncate(MAX_KEPT.saturating_sub(1));
+                kept.insert(0, parsed);
+            }
+        }
+        match kept.first() {
+            Some(latest) => Rc::clone(latest),
+            None => Rc::new(TargetUri::new(authority, target, masker)),
+        }
+    }
+}
+
+/// Returns a host as audit events have it. Hosts are in lower case, in which some secrets are not known as such.
+pub(super) fn recorded_host(host: &str, masker: &NameMasker) -> String {
+    let host = masker.without_secrets(mask_identifiers(host));
+    match masker.masked(&host.to_ascii_uppercase()) {
+        Some(_) => "{id}".to_owned(),
+        None => host,
+    }
+}
+
+/// Returns a path as audit events have it.
+pub(super) fn recorded_path(path: &str, masker: &NameMasker) -> String {
+    masker.without_secrets(mask_identifiers(path))
+}
+
+/// Whether a URL carries an AWS signature in its query.
+fn is_presigned(query: &str) -> bool {
+    query
+        .split('&')
+        .any(|part| letter_case::ascii_lower(part).starts_with("x-amz-signature="))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_uri_is_parsed_once_while_it_is_in_use() {
+        let (uris, masker) = (TargetUris::default(), NameMasker::default());
+        let first = uris.of("api.openai.com", "/v1/chat/completions", &masker);
+        assert!(Rc::ptr_eq(
+            &first,
+            &uris.of("api.openai.com", "/v1/chat/completions", &masker)
+        ));
+        assert!(!Rc::ptr_eq(
+            &first,
+            &uris.of("api.openai.com:8443", "/v1/chat/completions", &masker)
+        ));
+        assert!(!Rc::ptr_eq(
+            &first,
+            &uris.of("api.openai.com", "/v1/chat/completions?a", &masker)
+        ));
+        for number in 0..MAX_KEPT {
+            let other = uris.of("a.example", &format!("/{number}"), &masker);
+            assert_eq!(other.paths, [format!("/{number}").into()]);
+        }
+        assert_eq!(uris.0.borrow().len(), MAX_KEPT);
+        assert!(!Rc::ptr_eq(
+            &first,
+            &uris.of("api.openai.com", "/v1/chat/completions", &masker)
+        ));
+    }
+
+    #[test]
+    fn a_long_target_uri_is_not_kept() {
+        let (uris, masker) = (TargetUris::default(), NameMasker::default());
+        let long = format!("/{}", "a".repeat(MAX_KEPT_BYTES));
+        assert_eq!(*uris.of("a.example", &long, &masker).target, *long);
+        assert!(uris.0.borrow().is_empty());
+    }
+
+    #[test]
+    fn a_path_is_known_as_it_arrived_and_normalised() {
+        let masker = NameMasker::default();
+        let paths = |target| TargetUri::new("a.example", target, &masker).paths;
+        assert_eq!(paths("/v1/chat?x=1"), ["/v1/chat".into()]);
+        assert_eq!(
+            paths("/v1//%63hat/"),
+            ["/v1//%63hat/".into(), "/v1/chat".into()]
+        );
+        assert_eq!(paths("/"), ["/".into()]);
+        assert_eq!(paths(""), ["".into(), "/".into()]);
+    }
+}
