@@ -1,14 +1,15 @@
-//! Spellings of a model's name: `openai/gpt-4o:online`, `models/gemini-2.5-pro`, `us.anthropic.claude-…-v1:0`. Gateways
+//! Spellings of a model's name: `openai/gpt-4o:online`, `openai:gpt-4o`, `us.anthropic.claude-…-v1:0`. Gateways, libraries
 //! and clouds add prefixes and suffixes for provider, region and variant; endpoints strip the ones they know. A
 //! deny-side condition is evaluated for all spellings, an allow-side condition only for the original name.
 
-/// Maximum spellings of one name. Names in use have at most six.
-const MAX_SPELLINGS: usize = 16;
+/// Maximum spellings of one name. Names in use have at most twenty.
+const MAX_SPELLINGS: usize = 32;
 
-/// Maximum bytes of a model's name. Longer names have no other spellings.
+/// Maximum bytes of a model's name whose spellings are looked for.
 const MAX_NAME_BYTES: usize = 512;
 
-/// Collections of Google and AWS with account-specific members. Only the account knows the model behind a member.
+/// Collections with account-specific members: of Google and AWS, Cloudflare's routes, Requesty's policies, TensorZero's
+/// functions. Only the account knows the model behind a member.
 const ACCOUNT_COLLECTIONS: &[&str] = &[
     "tunedmodels",
     "endpoints",
@@ -21,6 +22,9 @@ const ACCOUNT_COLLECTIONS: &[&str] = &[
     "prompt-router",
     "default-prompt-router",
     "prompt",
+    "dynamic",
+    "policy",
+    "function_name",
 ];
 
 /// Whether a name hides its model: `tunedModels/x`, `arn:aws:bedrock:…:provisioned-model/x`.
@@ -38,24 +42,32 @@ pub(super) fn hides_model(name: &str) -> bool {
     false
 }
 
-/// Returns the other spellings of a name, without duplicates.
-pub(super) fn spellings(name: &str) -> Vec<Box<str>> {
-    let mut found: Vec<Box<str>> = Vec::new();
+/// Prefixes of vendors that are joined as the words of a name are: DigitalOcean's and Databricks' names.
+const VENDOR_PREFIXES: &[&str] = &["openai-", "anthropic-", "databricks-"];
+
+/// Adds the other spellings of a name to a list, without duplicates. Tells whether these are all: a name may have very many.
+pub(super) fn add_spellings(name: &str, to: &mut Vec<Box<str>>) -> bool {
     if name.len() > MAX_NAME_BYTES {
-        return found;
+        return false;
     }
-    let mut next = 0usize;
+    let first = to.len();
+    let mut next = first;
+    let mut is_complete = true;
     let mut current: Box<str> = name.into();
     loop {
         each_shorter(&current, &mut |spelling| {
             let spelling = spelling.trim();
-            let is_new = spelling != name && found.iter().all(|known| **known != *spelling);
-            if !spelling.is_empty() && is_new && found.len() < MAX_SPELLINGS {
-                found.push(spelling.into());
+            let mut known = to.iter().skip(first);
+            if spelling.is_empty() || spelling == name || known.any(|known| **known == *spelling) {
+                return;
+            }
+            match to.len().saturating_sub(first) < MAX_SPELLINGS {
+                true => to.push(spelling.into()),
+                false => is_complete = false,
             }
         });
-        let Some(following) = found.get(next) else {
-            return found;
+        let Some(following) = to.get(next) else {
+            return is_complete;
         };
         current = following.clone();
         next = next.saturating_add(1);
@@ -67,6 +79,13 @@ fn each_shorter(name: &str, give: &mut dyn FnMut(&str)) {
     // `models/x`, `google/x`, `publishers/google/models/x`, `openrouter/openai/x`, an ARN's resource.
     if let Some((_, rest)) = name.split_once('/') {
         give(rest);
+    }
+    // Helicone: the provider behind the model (`gpt-4o/azure`), and models to fall back to (`gpt-4o, o3/openai`).
+    if let Some((before, _)) = name.rsplit_once('/') {
+        give(before);
+    }
+    if name.contains(',') {
+        name.split(',').for_each(&mut *give);
     }
     // Bedrock: the region of an inference profile (`us.`, `eu.`, `global.`), then the vendor
     // (`anthropic.`). A version (`gpt-4.1`) has digits before its dot.
@@ -85,7 +104,7 @@ fn each_shorter(name: &str, give: &mut dyn FnMut(&str)) {
         (Some(rest), _) => give(rest.split(':').next().unwrap_or_default()),
         // `:online`, `:free`, `:latest`, `:70b`, `:0`
         (None, Some((before, _))) if !name.starts_with("arn:") => {
-            give(before);
+            give(before.trim_end_matches(':'));
             // Bedrock's version: `-v1:0`.
             if let Some((model, version)) = before.rsplit_once("-v")
                 && !version.is_empty()
@@ -93,8 +112,22 @@ fn each_shorter(name: &str, give: &mut dyn FnMut(&str)) {
             {
                 give(model);
             }
+            // LangChain, Pydantic AI, aisuite: the provider first (`openai:gpt-4o`); TensorZero: `openai::gpt-4o`. A number is no model.
+            let rest = name.split_once(':').map_or("", |(_, rest)| rest);
+            if rest.bytes().any(|b| b.is_ascii_alphabetic()) {
+                give(rest.trim_start_matches(':'));
+            }
         }
         _ => {}
+    }
+    // SAP: `anthropic--claude-3.5-sonnet`.
+    if let Some((_, rest)) = name.split_once("--") {
+        give(rest);
+    }
+    for vendor in VENDOR_PREFIXES {
+        if let Some(rest) = name.strip_prefix(vendor) {
+            give(rest);
+        }
     }
     // Vertex AI's version: Anthropic writes `-20240620`, Google `@20240620`. Cloudflare's names start with `@`.
     if let Some((before, version)) = name
@@ -104,8 +137,9 @@ fn each_shorter(name: &str, give: &mut dyn FnMut(&str)) {
         give(before);
         give(&format!("{before}-{version}"));
     }
-    // Claude Code's `[1m]`, Fireworks' `#accounts/x/deployments/y`, an alias's `-latest`.
-    for mark in ['[', '#'] {
+    // Claude Code's `[1m]`, Fireworks' `#accounts/x/deployments/y`, CLIProxyAPI's `(high)`, Azure's `.ft-0a1b`, an alias's
+    // `-latest`.
+    for mark in ["[", "#", "(", ".ft-"] {
         if let Some((before, _)) = name.split_once(mark) {
             give(before);
         }
@@ -118,6 +152,12 @@ fn each_shorter(name: &str, give: &mut dyn FnMut(&str)) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn all_spellings(name: &str) -> Vec<Box<str>> {
+        let mut found = Vec::new();
+        assert!(add_spellings(name, &mut found), "{name}: {found:?}");
+        found
+    }
 
     #[test]
     fn a_name_has_the_spellings_that_endpoints_and_gateways_make_of_it() {
@@ -186,8 +226,38 @@ mod tests {
                 &["meta/llama-3.1-8b-instruct", "llama-3.1-8b-instruct"],
             ),
             ("deepseek-ai/DeepSeek-R1:together", &["DeepSeek-R1"]),
+            ("openai:gpt-4o", &["gpt-4o"]),
+            ("azure_openai:gpt-4o", &["gpt-4o"]),
+            ("gateway/google-vertex:gemini-2.5-pro", &["gemini-2.5-pro"]),
+            (
+                "bedrock:us.anthropic.claude-3-5-sonnet-20240620-v1:0",
+                &[
+                    "us.anthropic.claude-3-5-sonnet-20240620-v1:0",
+                    "anthropic.claude-3-5-sonnet-20240620-v1:0",
+                    "claude-3-5-sonnet-20240620",
+                ],
+            ),
+            ("huggingface:Qwen/Qwen3-32B:cerebras", &["Qwen3-32B"]),
+            ("openai:ft:gpt-4o-mini:acme::id", &["gpt-4o-mini"]),
+            ("openai::gpt-4o", &["gpt-4o"]),
+            (
+                "tensorzero::model_name::openai::gpt-4o-mini",
+                &["gpt-4o-mini", "openai::gpt-4o-mini"],
+            ),
+            ("gpt-4o-mini/openai", &["gpt-4o-mini"]),
+            ("gpt-4o-mini/azure/eu, o3", &["gpt-4o-mini", "o3"]),
+            ("@openai-prod/gpt-4o", &["gpt-4o"]),
+            ("anthropic--claude-3.5-sonnet", &["claude-3.5-sonnet"]),
+            ("databricks-claude-sonnet-4", &["claude-sonnet-4"]),
+            ("openai-gpt-4o", &["gpt-4o"]),
+            ("gpt-5(high)", &["gpt-5"]),
+            ("gpt-4o-2024-08-06.ft-0a1b", &["gpt-4o-2024-08-06"]),
+            (
+                "arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-v2",
+                &["claude-v2"],
+            ),
         ] {
-            let found = spellings(name);
+            let found = all_spellings(name);
             for one in all {
                 assert!(
                     found.iter().any(|known| **known == **one),
@@ -200,10 +270,21 @@ mod tests {
 
     #[test]
     fn work_on_a_name_is_bounded() {
-        for unit in ["/", "a/", "a.", ":", "@a", "[", "a:b/", "-latest"] {
-            assert!(spellings(&unit.repeat(80)).len() <= MAX_SPELLINGS);
-            assert!(spellings(&unit.repeat(1000)).is_empty());
+        for unit in ["/", "a/", "a.", ":", "@a", "[", "a:b/", "-latest", "a,"] {
+            let mut found = Vec::new();
+            add_spellings(&unit.repeat(80), &mut found);
+            assert!(found.len() <= MAX_SPELLINGS);
+            found.clear();
+            assert!(!add_spellings(&unit.repeat(1000), &mut found));
+            assert!(found.is_empty());
         }
+    }
+
+    #[test]
+    fn a_name_with_more_spellings_may_be_any_model() {
+        let mut found = Vec::new();
+        let name = format!("{}gpt-4o", "a/".repeat(60));
+        assert!(!add_spellings(&name, &mut found));
     }
 
     #[test]
@@ -213,6 +294,9 @@ mod tests {
             "projects/p/locations/l/endpoints/42",
             "bedrock/arn:aws:bedrock:us-east-1:1:application-inference-profile/abc",
             "arn:aws:bedrock:us-east-1:1:provisioned-model/abc",
+            "dynamic/cheapest",
+            "policy/fallback",
+            "tensorzero::function_name::write",
         ] {
             assert!(hides_model(name), "{name}");
         }

@@ -1,6 +1,6 @@
 //! Events, texts and problems that a protocol parser extracts from one body.
 
-use super::model_names::{hides_model, spellings};
+use super::model_names::{add_spellings, hides_model};
 use super::{Author, Class, Event, Form, Known, Text, each_named};
 use crate::wire::json::{NodeId, Value, ValueKind};
 use crate::wire::sorted_map::SortedSet;
@@ -56,7 +56,7 @@ impl Models {
         if self.names.len() < MAX_MODELS {
             self.names.push(name.into());
             self.unknown |= hides_model(name);
-            self.spellings.extend(spellings(name));
+            self.unknown |= !add_spellings(name, &mut self.spellings);
         } else {
             self.unknown = true;
         }

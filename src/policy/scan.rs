@@ -204,8 +204,50 @@ pub struct Scans {
     pub(crate) splits: Option<Vec<CrossTextMatch>>,
     /// What values go by that are asked about as values, by document; made when the first is asked about.
     pub(crate) names: Vec<(u16, Vec<(NodeId, NamePlaces)>)>,
+    /// What stands in the lists of the call or result that was asked about last.
+    pub(crate) lists: ListScans,
     /// Detectors don't look: there is more text than the policy lets them.
     pub(crate) skips_detectors: bool,
+}
+
+/// The lists of a call's arguments or of a result, each read as one text: found once and scanned once for all rules.
+#[derive(Debug, Default)]
+pub(crate) struct ListScans {
+    /// The arguments or the result.
+    root: Option<NodeId>,
+    /// Its lists.
+    pub(crate) places: Vec<NodeId>,
+    /// Scans of the first of them, as they were asked for.
+    scans: Vec<(NodeId, TextScan)>,
+}
+
+/// Lists of one call or result whose scans are kept. Further ones are scanned each time.
+const MAX_KEPT_LISTS: usize = 1_024;
+
+impl ListScans {
+    /// Goes on to these arguments or this result; `find` gives its lists, unless it was the last.
+    pub(crate) fn go_to(&mut self, root: NodeId, find: impl FnOnce() -> Vec<NodeId>) {
+        if self.root != Some(root) {
+            *self = ListScans {
+                root: Some(root),
+                places: find(),
+                scans: Vec::new(),
+            };
+        }
+    }
+
+    /// Where the scan of a list is kept.
+    pub(crate) fn slot(&mut self, list: NodeId) -> Option<&mut TextScan> {
+        let at = match self.scans.binary_search_by_key(&list, |(place, _)| *place) {
+            Ok(at) => at,
+            Err(at) if self.scans.len() < MAX_KEPT_LISTS => {
+                self.scans.insert(at, (list, TextScan::default()));
+                at
+            }
+            Err(_) => return None,
+        };
+        self.scans.get_mut(at).map(|(_, scan)| scan)
+    }
 }
 
 impl Scans {

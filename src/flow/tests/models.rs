@@ -198,6 +198,19 @@ fn a_denied_model_is_denied_however_an_endpoint_lets_it_be_spelt() {
             "/v1/chat/completions",
             "ft:gpt-4o-mini-2024-07-18:acme::id",
         ),
+        // LangChain, Pydantic AI and aisuite put the provider before a colon.
+        (
+            "gpt-4o*",
+            "llm.internal",
+            "/v1/chat/completions",
+            "openai:gpt-4o",
+        ),
+        (
+            "gpt-4o*",
+            "llm.internal",
+            "/v1/chat/completions",
+            "google_genai:gemini-2.5-pro, gpt-4o/azure",
+        ),
     ] {
         let policy = format!(
             "defaults: {{ action: allow }}\nrules:\n  - {{ id: that, match: {{ model: '{denied}' }}, action: deny }}"
@@ -314,6 +327,11 @@ fn an_allowed_model_is_allowed_as_it_is_written() {
         ("gpt-4o", "openai/gpt-4o", "deny"),
         ("gpt-4o", "evil/gpt-4o", "deny"),
         ("gpt-4o", "gpt-4o:online", "deny"),
+        ("gpt-4o", "openai:gpt-4o", "deny"),
+        ("openai:gpt-4o", "openai:gpt-4o", "allow"),
+        ("llama3:8b", "llama3:8b", "allow"),
+        ("8b", "llama3:8b", "deny"),
+        ("llama3", "llama3:8b", "deny"),
         // Which model answers there, the name doesn't tell.
         ("tunedModels/x", "tunedModels/x", "deny"),
     ] {

@@ -306,6 +306,35 @@ mod faults {
     }
 
     #[test]
+    fn a_payload_that_only_some_clients_read_is_an_error() {
+        let denied = call(0, "c-1", "delete_customer", "{}");
+        for name in [
+            "DATA",
+            "Data",
+            " data",
+            "\tdata",
+            "data ",
+            "\u{FEFF}data",
+            "\u{a0}data",
+        ] {
+            let body = format!("data: {}\n\n{name}: {denied}\n\n", text("Good morning"));
+            let answer = is_broken(body.as_bytes());
+            assert!(answer.calls.is_empty(), "{name:?}");
+        }
+        // Other fields are ignored by everybody.
+        let guard = guard(LOOKS);
+        let body = format!(
+            "dat: a\ndatabase: b\ndata: {}\n\ndata: {}\n\n",
+            text("Good morning"),
+            end("stop")
+        );
+        assert_eq!(
+            ask(&guard, body.as_bytes(), &[]).client.body(),
+            body.as_bytes()
+        );
+    }
+
+    #[test]
     fn an_end_in_the_middle_of_a_character_is_an_error() {
         let body = sse(&[text("Good morning \u{1F600}")]);
         let at = body.iter().position(|byte| *byte == 0xF0).unwrap();

@@ -1,8 +1,10 @@
 //! What stands in the texts of a body, looked for when the first rule asks.
 
 use crate::detect::{Confidence, Finding};
-use crate::event::{Class, Direction, Event, Form, NodeName, Text};
+use crate::event::{Class, Direction, Event, Form, Kind, Known, NodeName, Text};
 use crate::policy::context::Context;
+use crate::policy::evaluate::path_readings;
+use crate::policy::evaluate::value::line;
 use crate::policy::scalar::TextValue;
 use crate::policy::scan::Scans;
 use crate::policy::text_scan::{CrossTextMatch, MatchKinds, TextScan};
@@ -102,8 +104,10 @@ impl<'a> Context<'a> {
         let mut wants = self.policy.needs.wants(direction);
         wants.detectors &= !scans.skips_detectors;
         let all = wants;
+        // No detector looks at a list as one text: it sees its values.
+        let is_line = text.is_line();
         let wants = wants.and(MatchKinds {
-            detectors: true,
+            detectors: !is_line,
             ..asked
         });
         let info = text.number.and_then(|number| self.text_info(number));
@@ -113,7 +117,13 @@ impl<'a> Context<'a> {
             (None, Some(value)) if wants.detectors => scans.name_of(value),
             _ => [None; 2],
         };
-        let slot = text.number.and_then(|number| {
+        let list = text.value.filter(|_| is_line);
+        let slot = match list {
+            Some(list) => scans.lists.slot(list.place()),
+            None => None,
+        };
+        let slot = slot.or_else(|| {
+            let number = text.number?;
             let place = index(number);
             if scans.list.len() <= place {
                 let all = self.reading.texts.len();
@@ -169,13 +179,55 @@ impl<'a> Context<'a> {
         )
     }
 
-    /// Whether anything of what is asked stands in an event's texts.
+    /// Whether anything of what is asked stands in an event's texts, or in one of its lists as one text.
     pub(super) fn has_hit(&self, event: &Event, asked: MatchKinds) -> bool {
-        event
-            .texts
-            .clone()
-            .filter_map(|number| self.text(number))
-            .any(|text| self.with_scan(event.direction, &text, asked, |scan| !scan.is_blank()))
+        let has_hit = |text: &TextValue<'a>| {
+            self.with_scan(event.direction, text, asked, |scan| !scan.is_blank())
+        };
+        let mut texts = event.texts.clone();
+        texts.any(|number| self.text(number).is_some_and(|text| has_hit(&text)))
+            || self
+                .lists(event)
+                .into_iter()
+                .map(line)
+                .any(|text| has_hit(&text))
+    }
+
+    /// Whether a call's arguments or a result hold a list that is also read as one text.
+    pub(super) fn has_lists(&self, event: &Event) -> bool {
+        let root = match event.kind {
+            Kind::ToolCall => &event.args,
+            Kind::ToolResult => &event.result,
+            _ => return false,
+        };
+        let Known::Is(root) = root else { return false };
+        self.find_lists(*root)
+    }
+
+    /// Whether arguments or a result hold such a list. From here on their lists are known.
+    #[inline(never)]
+    fn find_lists(&self, root: NodeId) -> bool {
+        let lists = &mut self.scans.borrow_mut().lists;
+        lists.go_to(root, || {
+            let mut found = Vec::new();
+            if let Some(root) = self.json.value(root) {
+                path_readings::each_line(root, self.json, &mut |list| found.push(list.place()));
+            }
+            found
+        });
+        !lists.places.is_empty()
+    }
+
+    /// The lists of a call's arguments or of a result.
+    pub(super) fn lists(&self, event: &Event) -> Vec<Value<'a>> {
+        match self.has_lists(event) {
+            true => {
+                let places = &self.scans.borrow().lists.places;
+                let values = places.iter().filter_map(|place| self.json.value(*place));
+                values.collect()
+            }
+            false => Vec::new(),
+        }
     }
 
     /// How often each detector found something in the texts that rules looked at.

@@ -78,7 +78,17 @@ pub(crate) fn visit<'a>(
     let facts = context.facts;
     let is_path = matches!(field, Field::Params(_) | Field::Args(_) | Field::Result(_));
     if reading.others && !is_path {
-        return Presence::Missing;
+        let lists = match field {
+            Field::Text if reading.joins => context.lists(event),
+            _ => Vec::new(),
+        };
+        for list in &lists {
+            visit(Scalar::Text(line(*list)));
+        }
+        return match lists.is_empty() {
+            true => Presence::Missing,
+            false => PRESENT,
+        };
     }
     let mut name = |known: &'a Known<Box<str>>| match known {
         Known::Missing => Presence::Missing,
@@ -203,7 +213,13 @@ pub(crate) fn visit<'a>(
                 .get(choice)
                 .map(|reason| Scalar::text(&**reason)))
         }
-        Field::Text | Field::Definition => texts(event, context, visit),
+        Field::Text | Field::Definition => {
+            let presence = texts(event, context, visit);
+            match reading.joins && *field == Field::Text && context.has_lists(event) {
+                true => Presence::Ambiguous,
+                false => presence,
+            }
+        }
         Field::Params(path) => match rpc(event, context)
             .map_or(context.reading.params, |message| message.params)
             .and_then(|place| context.value(place))
@@ -420,8 +436,8 @@ fn texts<'a>(event: &Event, context: &Context<'a>, visit: &mut dyn FnMut(Scalar<
 }
 
 /// A list as one text.
-fn line(list: Value<'_>) -> Scalar<'_> {
-    Scalar::Text(TextValue::line(path_readings::line(list), list))
+pub(super) fn line(list: Value<'_>) -> TextValue<'_> {
+    TextValue::line(path_readings::line(list), list)
 }
 
 fn at_place<'a>(
@@ -476,7 +492,7 @@ pub(crate) fn json_values<'a>(
                 others = true;
                 if reading.others {
                     found = true;
-                    visit(line(list));
+                    visit(Scalar::Text(line(list)));
                 }
             });
         }

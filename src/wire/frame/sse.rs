@@ -103,6 +103,8 @@ impl SseState {
                 _ if matches!(line.trim_ascii_start().first(), Some(b'{' | b'[')) => {
                     return Err(FrameError::Malformed);
                 }
+                // One that trims its lines or ignores case reads a payload.
+                _ if is_nearly_data(name) => return Err(FrameError::Malformed),
                 // Clients read retry times and ignore other fields. A field's name may carry more text than its value,
                 // so that both are inspected. A comment has no name.
                 _ if !line.is_empty() => {
@@ -131,6 +133,14 @@ impl SseState {
             layout,
         })
     }
+}
+
+/// Whether the name of a field is `data` for a client that trims lines or ignores case, and for nobody else.
+fn is_nearly_data(name: &[u8]) -> bool {
+    let ends = |c: char| c.is_whitespace() || c == '\u{FEFF}';
+    name.len() > 3
+        && std::str::from_utf8(name)
+            .is_ok_and(|name| name.trim_matches(ends).eq_ignore_ascii_case("data"))
 }
 
 /// Returns the number of bytes before the first line end.
