@@ -121,10 +121,82 @@ fn too_deep() -> String {
     format!("nested deeper than {MAX_DEPTH} levels")
 }
 
-/// What to do about something that the parser says in its own words.
-fn way_out(info: &str) -> Option<&'static str> {
+/// What to do about something that the parser says in its own words. What stands around the place often says it better: the
+/// parser sees a bracket where a person wrote a pattern without quotes.
+fn way_out(info: &str, text: &str, at: usize) -> Option<&'static str> {
+    let behind = text.get(at..).unwrap_or_default();
+    let before = text.get(..at).unwrap_or_default();
+    // What is missing at the end is missing in the last line that says something.
+    let before = if behind.trim().is_empty() {
+        before.trim_end()
+    } else {
+        before
+    };
+    let begin = before.rfind('\n').map_or(0, |end| end.saturating_add(1));
+    let line = text.get(begin..).unwrap_or_default();
+    let line = line.lines().next().unwrap_or_default();
+    let above = text.get(..begin).unwrap_or_default().trim_end();
+    let above = above.lines().next_back().unwrap_or_default();
+    if text.contains('\0') {
+        return Some("save it as UTF-8");
+    }
+    let is_mark = |line: &str| {
+        ["<<<<<<< ", ">>>>>>> "]
+            .iter()
+            .any(|mark| line.starts_with(mark))
+    };
+    if text.lines().any(is_mark) {
+        return Some("resolve the merge conflict, whose marks stand in the file");
+    }
+    if line.contains("{{") {
+        return Some(TEMPLATE);
+    }
+    if before.get(begin..).unwrap_or_default().contains(is_unseen) {
+        return Some(
+            "before it stands a character that is no blank and looks like one, or like nothing: remove it",
+        );
+    }
+    let goes_on = behind.starts_with(|c: char| !c.is_whitespace() && !",]}".contains(c));
+    if info.contains("did not find expected ','") && before.ends_with([']', '}']) && goes_on {
+        return Some("put a text that begins with a bracket in quotes, such as a pattern");
+    }
+    if info.contains("mapping values are not allowed") && lacks_blank(above) {
+        return Some("write a blank behind the colon of the line above");
+    }
+    if info.contains("simple key") && above.ends_with(['|', '>', '-', '+']) {
+        return Some("indent a text below `|` or `>` further than its key");
+    }
     let known = [
         ("tabs disallowed", "indent with spaces"),
+        (
+            "found a tab",
+            "indent with spaces, and write none before the line's end",
+        ),
+        (
+            "misplaced bracket",
+            "remove it: nothing is open here that it could close",
+        ),
+        (
+            "unexpected character",
+            "put a text that begins with it in quotes",
+        ),
+        ("anchor", "put a text that begins with `*` or `&` in quotes"),
+        (
+            "trailing content",
+            "the quotes are closed before it: write an apostrophe twice in single quotes (`'don''t'`), or use double quotes",
+        ),
+        (
+            "simple key",
+            "write `key: value`; indent what belongs to the line above further than that line",
+        ),
+        (
+            "only valid inside a block",
+            "begin a list on a line of its own; put a text that begins with `-` in quotes",
+        ),
+        (
+            "unprintable",
+            "remove it: the character can't be seen, and no policy needs it",
+        ),
         (
             "',' or '}'",
             "close the `{` with `}`, and separate its members with commas",
@@ -152,6 +224,29 @@ fn way_out(info: &str) -> Option<&'static str> {
         .iter()
         .find(|(words, _)| info.contains(words))
         .map(|(_, help)| *help)
+}
+
+/// What to do about a template that was not filled in.
+const TEMPLATE: &str = "fill in the template first; put braces that belong to a text in quotes";
+
+/// Whether a line is `key:value`, which is one word and no member.
+fn lacks_blank(line: &str) -> bool {
+    let line = line.trim_start().trim_start_matches("- ");
+    let (key, value) = line.split_once(':').unwrap_or_default();
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    !key.is_empty() && key.chars().all(is_word) && value.starts_with(is_word)
+}
+
+/// Whether a character looks like a blank and is none to YAML, or can't be seen at all.
+fn is_unseen(c: char) -> bool {
+    let is_format =
+        matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}');
+    is_format || (c.is_whitespace() && !c.is_ascii())
+}
+
+/// Whether a text stands in the quotation marks of a word processor, which are letters to YAML.
+fn is_in_letters_for_quotes(value: &str) -> bool {
+    value.starts_with(['“', '”', '„', '‘', '’']) && value.ends_with(['“', '”', '‘', '’'])
 }
 
 enum OpenKind {
@@ -188,7 +283,12 @@ impl Loader<'_> {
                     if info.contains("recursion limit") {
                         self.report(codes::AG1019, at..end, too_deep(), None);
                     } else {
-                        self.report(codes::AG1001, at..end, info.to_owned(), way_out(info));
+                        self.report(
+                            codes::AG1001,
+                            at..end,
+                            info.to_owned(),
+                            way_out(info, text, at),
+                        );
                     }
                     return;
                 }
@@ -297,7 +397,10 @@ impl Loader<'_> {
                 codes::AG1001,
                 start..start,
                 "a key is a text".to_owned(),
-                None,
+                self.text
+                    .get(..start)
+                    .is_some_and(|before| before.ends_with('{'))
+                    .then_some(TEMPLATE),
             );
             return false;
         }
@@ -331,7 +434,29 @@ impl Loader<'_> {
     }
 
     fn scalar(&mut self, value: &str, style: ScalarStyle, range: Range<usize>) {
+        if style == ScalarStyle::Plain && is_in_letters_for_quotes(value) {
+            self.words = self.words.saturating_add(1);
+            self.report(
+                codes::AG1001,
+                range.clone(),
+                format!("the quotation marks of {value} are letters of the text"),
+                Some("write `\"` or `'`, also around a text that has such marks"),
+            );
+        }
         if self.expects_key() {
+            if style == ScalarStyle::Plain
+                && let Some(unseen) = value.chars().find(|&c| is_unseen(c))
+            {
+                self.report(
+                    codes::AG1001,
+                    range.clone(),
+                    format!(
+                        "a character in this key can't be seen: U+{:04X}",
+                        u32::from(unseen)
+                    ),
+                    Some("write the key anew, with ordinary blanks"),
+                );
+            }
             if style == ScalarStyle::Plain && is_no_text_elsewhere(value) {
                 self.refuse_word(value, &range);
             }
@@ -413,6 +538,14 @@ impl Loader<'_> {
                 ..
             }) => {
                 if let Some((key, key_span)) = key.take() {
+                    if node.data == NodeValue::Null && lacks_blank(&key) {
+                        let message =
+                            format!("`{key}` is one word: no blank stands behind the colon");
+                        let help = Some(format!("write `{}`", key.replacen(':', ": ", 1)));
+                        let mut word = diagnostic(codes::AG1001, key_span.clone(), message, None);
+                        word.help = help;
+                        self.diagnostics.push(word);
+                    }
                     members.push(Member {
                         key,
                         key_span,
