@@ -21,7 +21,7 @@ pub use record::{
     RecordedRule,
 };
 #[cfg(not(target_arch = "wasm32"))]
-pub use schema::{MEMBERS, Member, Shape, schema};
+pub use schema::{DECISIONS, MEMBERS, Member, Shape, schema};
 pub use trace::valid_traceparent;
 #[cfg(not(target_arch = "wasm32"))]
 pub use verify::{ChainId, Fault, Head, Place, RecordDigest, Report, Verifier, parse_chain_id};

@@ -73,7 +73,8 @@ const fn required(name: &'static str, shape: Shape, about: &'static str) -> Memb
     }
 }
 
-const DECISIONS: &[&str] = &[
+/// What a policy may have decided.
+pub const DECISIONS: &[&str] = &[
     "allow",
     "deny",
     "redact",

@@ -896,3 +896,30 @@ fn what_is_wrong_with_files_and_options_is_said_with_its_place_and_what_to_do() 
     assert!(errors.all(|error| error.starts_with("AG901")), "{told}");
     insta::assert_snapshot!("audit_at_night", told);
 }
+
+#[test]
+fn a_query_that_no_record_can_meet_is_told_so() {
+    let folder = Folder::new("audit-no-word");
+    let file = folder.write("a.jsonl", &lines(&trail(1)));
+    for (options, word) in [
+        (&["--decision", "denied"][..], "known are `allow`, `deny`"),
+        (&["--decision", "DENY"], "did you mean `deny`?"),
+        (&["--code", "3001"], "did you mean `AG3001`?"),
+        (&["--code", "ag3001"], "did you mean `AG3001`?"),
+        (&["--code", "AG9999"], "`agentguard explain` lists all"),
+        (
+            &["--since", "2027-01-01", "--until", "2026-01-01"],
+            "--since has to be the earlier time",
+        ),
+    ] {
+        let (exit, said) = folder.tells(&[&["audit", "query", &*file], options].concat());
+        assert!(
+            exit == Some(0) && said.contains(word),
+            "{options:?}: {said}"
+        );
+    }
+    for options in [["--decision", "deny*"], ["--code", "AG3001"]] {
+        let (_, said) = folder.tells(&[&["audit", "query", &*file], &options[..]].concat());
+        assert!(!said.contains("no such word"), "{said}");
+    }
+}

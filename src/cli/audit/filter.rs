@@ -2,7 +2,7 @@
 
 use super::super::{Failed, output};
 use super::members::{MODEL, visit};
-use crate::audit::{MEMBERS, Member, Shape};
+use crate::audit::{DECISIONS, MEMBERS, Member, Shape};
 use crate::diag::codes;
 use crate::diag::nearest;
 use clap::Args;
@@ -231,6 +231,10 @@ impl FilterOptions {
             }),
         }
         };
+        let decisions = DECISIONS.to_vec();
+        note_unknown_word("--decision", &self.decision, &decisions);
+        let codes: Vec<&str> = codes::CODES.iter().map(|code| code.id).collect();
+        note_unknown_word("--code", &self.code, &codes);
         let mut conditions = Vec::new();
         for (path, values) in [
             ("principal.id", &self.principal),
@@ -257,11 +261,42 @@ impl FilterOptions {
             note_unknown("--where", std::slice::from_ref(&condition.path));
             conditions.push(condition);
         }
+        let (since, until) = (time("since", &self.since)?, time("until", &self.until)?);
+        if let (Some(since), Some(until)) = (&since, &until)
+            && since >= until
+        {
+            output::note(&format!(
+                "no record is from {since} on and before {until}: --since has to be the earlier time"
+            ));
+        }
         Ok(Filter {
-            since: time("since", &self.since)?,
-            until: time("until", &self.until)?,
+            since,
+            until,
             conditions,
         })
+    }
+}
+
+/// Says which words no record of this version has. It is no error: a trail may be of a version that knows more of them.
+fn note_unknown_word(option: &str, words: &[String], known: &[&str]) {
+    for word in words {
+        if word.contains('*') || known.contains(&word.as_str()) {
+            continue;
+        }
+        let upper = word.to_ascii_uppercase();
+        let spelt = known.iter().find(|known| {
+            let known = known.to_ascii_uppercase();
+            known == upper || known.strip_prefix("AG") == Some(&upper)
+        });
+        let hint = match spelt.copied().or_else(|| nearest(word, known)) {
+            Some(name) => format!("did you mean `{name}`?"),
+            None if known.len() > 8 => "`agentguard explain` lists all".to_owned(),
+            None => format!("known are `{}`", known.join("`, `")),
+        };
+        let word = output::visible(word);
+        output::note(&format!(
+            "{option} {word}: records have no such word; {hint}"
+        ));
     }
 }
 
