@@ -19,7 +19,8 @@ use crate::detect::{Confidence, Scanner, Scratch, Selection, report};
 use crate::diag::codes;
 use crate::metrics::{label_names, tag_pattern};
 use crate::policy::{Document, HeaderMode, KillTarget, Member, Node, NodeValue, Zones, load_json};
-use clap::{Args, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, ValueEnum};
 use serde_json::{Value, json};
 
 /// Arguments of `build`.
@@ -97,6 +98,77 @@ pub(super) struct Build {
     mesh: MeshOptions,
 }
 
+/// Options that change only what is built for some targets. `--host native` and what needs another option are refused elsewhere.
+const ONLY_FOR: &[(&str, &[Target])] = &[
+    (
+        "image",
+        &[
+            Target::K8s,
+            Target::Istio,
+            Target::Helm,
+            Target::EnvoyGateway,
+        ],
+    ),
+    (
+        "name",
+        &[
+            Target::K8s,
+            Target::Istio,
+            Target::Helm,
+            Target::EnvoyGateway,
+        ],
+    ),
+    (
+        "namespace",
+        &[
+            Target::K8s,
+            Target::Istio,
+            Target::Helm,
+            Target::EnvoyGateway,
+        ],
+    ),
+    (
+        "selector",
+        &[
+            Target::K8s,
+            Target::Istio,
+            Target::Helm,
+            Target::EnvoyGateway,
+        ],
+    ),
+    (
+        "gateway",
+        &[
+            Target::K8s,
+            Target::Istio,
+            Target::Helm,
+            Target::EnvoyGateway,
+        ],
+    ),
+    (
+        "kind",
+        &[
+            Target::K8s,
+            Target::Istio,
+            Target::Helm,
+            Target::EnvoyGateway,
+        ],
+    ),
+    ("context", &[Target::Istio, Target::Helm]),
+    ("client_ca", &[Target::EnvoyGateway]),
+    ("listener", &[Target::EnvoyGateway]),
+    ("proxy_namespace", &[Target::EnvoyGateway]),
+    ("module", &[Target::Envoy, Target::EnvoyGateway]),
+    ("wasm", &[Target::Envoy, Target::K8s]),
+    ("upstream", &[Target::Envoy, Target::K8s]),
+    ("trusted_ca", &[Target::Envoy, Target::K8s]),
+    ("admin", &[Target::Envoy, Target::K8s]),
+    ("audit_log", &[Target::Envoy, Target::K8s]),
+];
+
+/// Options that with `--for envoy` change only a complete configuration.
+const ONLY_BOOTSTRAP: [&str; 4] = ["upstream", "trusted_ca", "admin", "audit_log"];
+
 /// A policy as the filter reads it.
 struct Built<'p> {
     /// The policy's name.
@@ -168,6 +240,41 @@ impl Host {
 }
 
 impl Build {
+    /// Refuses options that would change nothing: who gives `--client-ca` believes that certificates are asked for.
+    pub(super) fn refuse_other_options(&self, given: Option<&ArgMatches>) -> Result<(), Failed> {
+        let Some(given) = given else { return Ok(()) };
+        let is_given = |id: &str| given.value_source(id) == Some(ValueSource::CommandLine);
+        let refuse = |id: &str, needs: &str| {
+            let option = id.replace('_', "-");
+            Err(output::print_error(&format!(
+                "--{option} changes nothing here: it is for {needs}"
+            )))
+        };
+        let word = |target: &Target| {
+            let value = target.to_possible_value();
+            value.map_or_else(String::new, |value| format!("`--for {}`", value.get_name()))
+        };
+        for (id, targets) in ONLY_FOR {
+            if is_given(id) && !targets.contains(&self.target) {
+                let words: Vec<String> = targets.iter().map(word).collect();
+                return refuse(id, &words.join(", "));
+            }
+        }
+        for id in ONLY_BOOTSTRAP {
+            if is_given(id) && self.target == Target::Envoy && !self.bootstrap {
+                return refuse(id, "`--bootstrap`");
+            }
+        }
+        match self.host {
+            Host::Native if is_given("wasm") => refuse(
+                "wasm",
+                "`--host wasm`; a shared object is named by `--module`",
+            ),
+            Host::Wasm if is_given("module") => refuse("module", "`--host native`"),
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
         if self.bootstrap && self.target != Target::Envoy {
             return Err(output::print_error("--bootstrap is for `--for envoy`"));

@@ -32,7 +32,7 @@ mod test;
 mod validate;
 mod verdict;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use source::Source;
 use std::process::ExitCode;
 
@@ -55,7 +55,8 @@ struct Failed;
     name = "agentguard",
     version,
     after_help = "Exit status: 0 all is well; 1 something was found (an error, a denial, a difference); 2 wrong use, \
-                  unreadable input, or an invalid policy."
+                  unreadable input, or an invalid policy for a command that needs a valid one: `validate` and `lint` find its \
+                  errors, which is 1."
 )]
 struct Arguments {
     /// Print one JSON object per line instead of text.
@@ -111,7 +112,8 @@ enum Command {
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let matches = Arguments::command().get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let json = arguments.json;
     let outcome = match &arguments.command {
         Command::Validate(command) => command.run(json),
@@ -123,7 +125,9 @@ pub fn main() -> ExitCode {
         Command::Replay(command) => command.run(json),
         Command::Diff(command) => command.run(json),
         Command::Audit(command) => command.run(json),
-        Command::Build(command) => command.run(json),
+        Command::Build(command) => command
+            .refuse_other_options(matches.subcommand_matches("build"))
+            .and_then(|()| command.run(json)),
         Command::Doctor(command) => command.run(json),
         Command::Kill(command) => command.run(json),
         Command::Fmt(command) => command.run(json),

@@ -745,3 +745,36 @@ fn values_for_the_chart_have_the_policy_and_the_proxies() {
         "{said}"
     );
 }
+
+#[test]
+fn an_option_that_would_change_nothing_is_refused() {
+    let image = ["--image", "r.io/a:1"];
+    for (target, options, word) in [
+        ("envoy", &["--image", "r.io/a:1"][..], "`--for istio`"),
+        ("envoy", &["--audit-log", "/a"], "`--bootstrap`"),
+        (
+            "envoy",
+            &["--bootstrap", "--module", "/m"],
+            "`--host native`",
+        ),
+        ("envoy", &["--host", "native", "--wasm", "/w"], "`--module`"),
+        ("json", &["--wasm", "/w"], "`--for envoy`"),
+        ("k8s", &["--context", "inbound"], "`--for helm`"),
+        ("istio", &["--client-ca", "c"], "`--for envoy-gateway`"),
+        ("helm", &["--audit-log", "/a"], "`--for k8s`"),
+        (
+            "envoy-gateway",
+            &["--upstream", "https://a.example"],
+            "`--for k8s`",
+        ),
+    ] {
+        let image = if matches!(target, "json" | "envoy") {
+            &[][..]
+        } else {
+            &image
+        };
+        let refused = complaint(&build(POLICY, &[&[target], image, options].concat()));
+        let told = refused.contains("changes nothing here") && refused.contains(word);
+        assert!(told, "{target} {options:?}: {refused}");
+    }
+}
