@@ -46,6 +46,51 @@ fn the_commands_of_every_page_print_what_it_shows() {
     }
 }
 
+/// Keys that a policy and other files have: what a page shows under them alone may be of another file.
+const SHARED_KEYS: [&str; 1] = ["metadata"];
+
+#[test]
+fn every_part_of_a_policy_that_a_page_shows_is_valid() {
+    let schema = super::run(&["schema"]);
+    let schema: serde_json::Value = serde_json::from_slice(&schema.stdout).unwrap();
+    let keys = schema["properties"].as_object().unwrap();
+    let begin = "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: { name: page }\n";
+    let mut parts = 0;
+    for path in pages() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for block in text.split("```yaml\n").skip(1) {
+            let block = block.split("```").next().unwrap();
+            let top = |line: &&str| line.starts_with(|c: char| c.is_ascii_alphabetic());
+            let named: Vec<&str> = block
+                .lines()
+                .filter(top)
+                .filter_map(|line| line.split(':').next())
+                .collect();
+            let is_part = |key: &&str| keys.contains_key(*key) && !SHARED_KEYS.contains(key);
+            // A page may show two ways to write one key.
+            let is_once =
+                named.iter().collect::<std::collections::HashSet<_>>().len() == named.len();
+            if named.is_empty()
+                || !is_once
+                || !named.iter().all(is_part)
+                || named.contains(&"apiVersion")
+            {
+                continue;
+            }
+            parts += 1;
+            let defaults = match named.contains(&"defaults") {
+                true => "",
+                false => "defaults: { action: allow }\n",
+            };
+            let policy = format!("{begin}{defaults}{block}");
+            let output = super::run_with(&["validate", "-"], policy.as_bytes());
+            let said = super::out(&output);
+            assert!(output.status.success(), "{}: {said}", path.display());
+        }
+    }
+    assert!(parts >= 10, "{parts} parts");
+}
+
 #[test]
 fn every_link_of_every_page_leads_somewhere() {
     for path in pages() {
