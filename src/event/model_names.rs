@@ -50,6 +50,9 @@ pub(super) fn add_spellings(name: &str, to: &mut Vec<Box<str>>) -> bool {
     if name.len() > MAX_NAME_BYTES {
         return false;
     }
+    if is_bare(name) {
+        return true;
+    }
     let first = to.len();
     let mut next = first;
     let mut is_complete = true;
@@ -72,6 +75,22 @@ pub(super) fn add_spellings(name: &str, to: &mut Vec<Box<str>>) -> bool {
         current = following.clone();
         next = next.saturating_add(1);
     }
+}
+
+/// Whether nothing is joined to a model's name, as to `gpt-4o-mini` and `gemini-2.5-pro`: most names, each frame of a stream has one.
+fn is_bare(name: &str) -> bool {
+    let is_joint = |pair: &[u8]| match pair {
+        [before, b'.'] => !before.is_ascii_digit(),
+        [b'.', after] => !after.is_ascii_digit(),
+        pair => pair == b"--",
+    };
+    name.bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        && !name.as_bytes().windows(2).any(is_joint)
+        && !name.ends_with("-latest")
+        && !VENDOR_PREFIXES
+            .iter()
+            .any(|vendor| name.starts_with(vendor))
 }
 
 /// Calls `give` with each spelling that has one prefix or suffix less.
@@ -265,6 +284,38 @@ mod tests {
                 );
             }
             assert_eq!(found.is_empty(), all.is_empty(), "{name}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_bare_name_has_no_other_spelling() {
+        for name in [
+            "gpt-4o-mini",
+            "gemini-2.5-pro",
+            "claude-sonnet-4-20250514",
+            "gpt_4.1",
+            "o3",
+            "",
+        ] {
+            assert!(is_bare(name), "{name}");
+            let mut found = Vec::new();
+            each_shorter(name, &mut |spelling| found.push(spelling.to_owned()));
+            assert!(found.is_empty(), "{name}: {found:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_bare_is_shortened_by_nothing(name in "([a-z0-9]|-|[.]|_|--|/|:|@|ft[.:-]|-latest|openai-|databricks-|anthropic[.-]|\\PC){0,8}") {
+            if is_bare(&name) {
+                let mut found = Vec::new();
+                each_shorter(&name, &mut |spelling| {
+                    if !spelling.trim().is_empty() && spelling != name {
+                        found.push(spelling.to_owned());
+                    }
+                });
+                proptest::prop_assert!(found.is_empty(), "{}: {:?}", name, found);
+            }
         }
     }
 
