@@ -139,6 +139,10 @@ fn each_shorter(name: &str, give: &mut dyn FnMut(&str)) {
         }
         _ => {}
     }
+    // A form's part of type JSON.
+    if name.starts_with(['"', '\'']) {
+        give(name.trim_matches(['"', '\'']));
+    }
     // SAP: `anthropic--claude-3.5-sonnet`.
     if let Some((_, rest)) = name.split_once("--") {
         give(rest);
@@ -270,6 +274,7 @@ mod tests {
             ("databricks-claude-sonnet-4", &["claude-sonnet-4"]),
             ("openai-gpt-4o", &["gpt-4o"]),
             ("gpt-5(high)", &["gpt-5"]),
+            ("\"gpt-5\"", &["gpt-5"]),
             ("gpt-4o-2024-08-06.ft-0a1b", &["gpt-4o-2024-08-06"]),
             (
                 "arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-v2",
