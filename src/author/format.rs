@@ -1,7 +1,7 @@
 //! A policy in its usual form: two spaces a level, one spelling of every operator, short mappings and lists in one line.
 //! Comments, blank lines and the order of keys stay.
 
-use super::yaml::parse_yaml;
+use super::yaml::{is_unseen, parse_yaml};
 use crate::policy::node::{Member, Node, NodeValue};
 use crate::policy::operators::Verb;
 use crate::wire::json::quote;
@@ -676,6 +676,7 @@ fn plain(text: &str, in_flow: bool) -> String {
     ];
     let is_special = text.is_empty()
         || text.contains(['\n', '#', ':', '\t'])
+        || text.contains(is_unseen)
         || text.starts_with(begins)
         || text.ends_with(' ')
         || (in_flow && text.contains([',', '[', ']', '{', '}']));
@@ -884,7 +885,8 @@ rules:
     fn any_node() -> impl Strategy<Value = Node> {
         let leaf = prop_oneof![
             "[ -~]{0,12}".prop_map(|text| NodeValue::String(text.into())),
-            "[a-z#:,\\[\\]{}\n ]{0,12}".prop_map(|text| NodeValue::String(text.into())),
+            "[a-z#:,“”‘’\u{a0}\u{200b}\\[\\]{}\n ]{0,12}"
+                .prop_map(|text| NodeValue::String(text.into())),
             any::<i32>().prop_map(|n| NodeValue::Number(n.to_string().into())),
             any::<bool>().prop_map(NodeValue::Bool),
             Just(NodeValue::Null),
@@ -893,17 +895,18 @@ rules:
         leaf.prop_recursive(3, 24, 4, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(NodeValue::List),
-                prop::collection::btree_map("[a-z.\"#: ]{1,8}", inner, 0..4).prop_map(|map| {
-                    NodeValue::Map(
-                        map.into_iter()
-                            .map(|(key, value)| Member {
-                                key: key.into(),
-                                key_span: 0..0,
-                                value,
-                            })
-                            .collect(),
-                    )
-                }),
+                prop::collection::btree_map("[a-z.\"#: “”\u{a0}\u{200b}]{1,8}", inner, 0..4)
+                    .prop_map(|map| {
+                        NodeValue::Map(
+                            map.into_iter()
+                                .map(|(key, value)| Member {
+                                    key: key.into(),
+                                    key_span: 0..0,
+                                    value,
+                                })
+                                .collect(),
+                        )
+                    }),
             ]
             .prop_map(|data| Node { span: 0..0, data })
         })

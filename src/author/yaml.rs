@@ -238,7 +238,7 @@ fn lacks_blank(line: &str) -> bool {
 }
 
 /// Whether a character looks like a blank and is none to YAML, or can't be seen at all.
-fn is_unseen(c: char) -> bool {
+pub(super) fn is_unseen(c: char) -> bool {
     let is_format =
         matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}');
     is_format || (c.is_whitespace() && !c.is_ascii())
@@ -538,7 +538,8 @@ impl Loader<'_> {
                 ..
             }) => {
                 if let Some((key, key_span)) = key.take() {
-                    if node.data == NodeValue::Null && lacks_blank(&key) {
+                    let is_plain = self.text.get(key_span.clone()) == Some(&*key);
+                    if is_plain && node.data == NodeValue::Null && lacks_blank(&key) {
                         let message =
                             format!("`{key}` is one word: no blank stands behind the colon");
                         let help = Some(format!("write `{}`", key.replacen(':', ": ", 1)));

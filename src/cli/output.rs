@@ -13,14 +13,22 @@ pub(super) fn line(text: &str) {
     print(&format!("{text}\n"));
 }
 
-/// Prints text without a line end.
+/// Prints text without a line end. What can't be written ends the program: who redirects to a file would take the part that
+/// fitted on the disk for all of it.
 pub(super) fn print(text: &str) {
     let mut out = std::io::stdout().lock();
-    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush())
-        && error.kind() == ErrorKind::BrokenPipe
-    {
+    let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) else {
+        return;
+    };
+    if error.kind() == ErrorKind::BrokenPipe {
         std::process::exit(0);
     }
+    let why = match error.kind() {
+        ErrorKind::StorageFull => "the disk is full; what is in the file is not all".to_owned(),
+        _ => unwritable(&error),
+    };
+    print_unwritten("standard output", &why);
+    std::process::exit(2);
 }
 
 /// Prints a line for the person beside the output. Nobody may read it any more (`2>&1 | head`): the work goes on.
@@ -86,6 +94,9 @@ pub(super) fn unwritable(error: &std::io::Error) -> String {
             "the file system is read-only; name a file elsewhere".to_owned()
         }
         ErrorKind::StorageFull => "the disk is full; nothing was changed".to_owned(),
+        ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
+            "a file stands where a folder is needed; name another place".to_owned()
+        }
         ErrorKind::IsADirectory => "it is a folder; name a file".to_owned(),
         _ => error.to_string(),
     }

@@ -94,3 +94,45 @@ fn nobody_has_to_read_what_is_said_beside_the_output() {
         .unwrap();
     assert_eq!(ended.code(), Some(2));
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_does_not_fit_on_the_disk_is_no_success() {
+    for arguments in [
+        &["build", GOOD, "--for", "json"][..],
+        &["schema"],
+        &["fmt", GOOD],
+        &["man"],
+        &["completions", "bash"],
+    ] {
+        let full = fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_agentguard"))
+            .args(arguments)
+            .current_dir(super::root())
+            .stdout(full)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        let told = said.contains("AG9011: standard output can't be written: the disk is full");
+        assert!(
+            output.status.code() == Some(2) && told,
+            "{arguments:?}: {said}"
+        );
+    }
+}
+
+#[test]
+fn a_file_in_the_place_of_a_folder_is_said_so() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("pages");
+    fs::write(&file, "").unwrap();
+    let refused = run(&["man", "--output", file.to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        said.contains("a file stands where a folder is needed"),
+        "{said}"
+    );
+}
