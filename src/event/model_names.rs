@@ -47,11 +47,11 @@ const VENDOR_PREFIXES: &[&str] = &["openai-", "anthropic-", "databricks-"];
 
 /// Adds the other spellings of a name to a list, without duplicates. Tells whether these are all: a name may have very many.
 pub(super) fn add_spellings(name: &str, to: &mut Vec<Box<str>>) -> bool {
-    if name.len() > MAX_NAME_BYTES {
-        return false;
-    }
     if is_bare(name) {
         return true;
+    }
+    if name.len() > MAX_NAME_BYTES {
+        return false;
     }
     let first = to.len();
     let mut next = first;
