@@ -45,6 +45,7 @@ impl TargetUri {
             Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
             _ => authority,
         };
+        let dotless = host.trim_end_matches('.');
         let raw = target.split('?').next().unwrap_or_default();
         let mut normal = String::with_capacity(raw.len());
         for segment in &path.segments {
@@ -63,9 +64,9 @@ impl TargetUri {
             is_presigned: is_presigned(&path.query),
             provider: protocol::provider_of(authority),
             region: protocol::region_of(host, &path),
-            recorded_host: recorded_host(host.trim_end_matches('.'), masker),
+            recorded_host: recorded_host(dotless, masker),
             recorded_path: recorded_path(raw, masker),
-            host: host.trim_end_matches('.').into(),
+            host: dotless.into(),
             authority: authority.into(),
             target: target.into(),
             path,
@@ -85,21 +86,18 @@ impl TargetUris {
         let known = kept
             .iter()
             .position(|known| *known.target == *target && *known.authority == *authority);
-        match known.and_then(|at| kept.get_mut(..=at)) {
-            Some(newer) => newer.rotate_right(1),
-            None => {
-                let parsed = Rc::new(TargetUri::new(authority, target, masker));
-                if authority.len().saturating_add(target.len()) > MAX_KEPT_BYTES {
-                    return parsed;
-                }
-                kept.truncate(MAX_KEPT.saturating_sub(1));
-                kept.insert(0, parsed);
+        if let Some(newer) = known.and_then(|at| kept.get_mut(..=at)) {
+            newer.rotate_right(1);
+            if let Some(latest) = newer.first() {
+                return Rc::clone(latest);
             }
         }
-        match kept.first() {
-            Some(latest) => Rc::clone(latest),
-            None => Rc::new(TargetUri::new(authority, target, masker)),
+        let parsed = Rc::new(TargetUri::new(authority, target, masker));
+        if authority.len().saturating_add(target.len()) <= MAX_KEPT_BYTES {
+            kept.truncate(MAX_KEPT.saturating_sub(1));
+            kept.insert(0, Rc::clone(&parsed));
         }
+        parsed
     }
 }
 
