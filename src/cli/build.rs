@@ -98,62 +98,22 @@ pub(super) struct Build {
     mesh: MeshOptions,
 }
 
+/// Targets that are manifests of Kubernetes.
+const IN_CLUSTERS: &[Target] = &[
+    Target::K8s,
+    Target::Istio,
+    Target::Helm,
+    Target::EnvoyGateway,
+];
+
 /// Options that change only what is built for some targets. `--host native` and what needs another option are refused elsewhere.
 const ONLY_FOR: &[(&str, &[Target])] = &[
-    (
-        "image",
-        &[
-            Target::K8s,
-            Target::Istio,
-            Target::Helm,
-            Target::EnvoyGateway,
-        ],
-    ),
-    (
-        "name",
-        &[
-            Target::K8s,
-            Target::Istio,
-            Target::Helm,
-            Target::EnvoyGateway,
-        ],
-    ),
-    (
-        "namespace",
-        &[
-            Target::K8s,
-            Target::Istio,
-            Target::Helm,
-            Target::EnvoyGateway,
-        ],
-    ),
-    (
-        "selector",
-        &[
-            Target::K8s,
-            Target::Istio,
-            Target::Helm,
-            Target::EnvoyGateway,
-        ],
-    ),
-    (
-        "gateway",
-        &[
-            Target::K8s,
-            Target::Istio,
-            Target::Helm,
-            Target::EnvoyGateway,
-        ],
-    ),
-    (
-        "kind",
-        &[
-            Target::K8s,
-            Target::Istio,
-            Target::Helm,
-            Target::EnvoyGateway,
-        ],
-    ),
+    ("image", IN_CLUSTERS),
+    ("name", IN_CLUSTERS),
+    ("namespace", IN_CLUSTERS),
+    ("selector", IN_CLUSTERS),
+    ("gateway", IN_CLUSTERS),
+    ("kind", IN_CLUSTERS),
     ("context", &[Target::Istio, Target::Helm]),
     ("client_ca", &[Target::EnvoyGateway]),
     ("listener", &[Target::EnvoyGateway]),
