@@ -95,6 +95,42 @@ fn is_bare(name: &str) -> bool {
 
 /// Calls `give` with each spelling that has one prefix or suffix less.
 fn each_shorter(name: &str, give: &mut dyn FnMut(&str)) {
+    if has_marks(name.as_bytes()) {
+        each_unmarked(name, give);
+    }
+    for vendor in VENDOR_PREFIXES {
+        if let Some(rest) = name.strip_prefix(vendor) {
+            give(rest);
+        }
+    }
+    if let Some(before) = name.strip_suffix("-latest") {
+        give(before);
+    }
+}
+
+/// Whether a name has anything but words of letters and digits with `-` or `_` between them.
+fn has_marks(name: &[u8]) -> bool {
+    let mut before = 0;
+    name.iter().any(|&byte| {
+        let is_twice = byte == b'-' && before == b'-';
+        before = byte;
+        is_twice || !(byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    })
+}
+
+/// The two sides of the first of these bytes, which are ASCII. No names are so long that a search by words of the machine
+/// would be faster.
+fn split_at<'n>(name: &'n str, mark: &[u8]) -> Option<(&'n str, &'n str)> {
+    let at = name
+        .as_bytes()
+        .windows(mark.len())
+        .position(|part| part == mark)?;
+    Some((name.get(..at)?, name.get(at.saturating_add(mark.len())..)?))
+}
+
+/// Calls `give` with each spelling that has one part beside a mark less: `/`, `:`, `.`, `@`, …
+#[inline(never)]
+fn each_unmarked(name: &str, give: &mut dyn FnMut(&str)) {
     // `models/x`, `google/x`, `publishers/google/models/x`, `openrouter/openai/x`, an ARN's resource.
     if let Some((_, rest)) = name.split_once('/') {
         give(rest);
@@ -144,13 +180,8 @@ fn each_shorter(name: &str, give: &mut dyn FnMut(&str)) {
         give(name.trim_matches(['"', '\'']));
     }
     // SAP: `anthropic--claude-3.5-sonnet`.
-    if let Some((_, rest)) = name.split_once("--") {
+    if let Some((_, rest)) = split_at(name, b"--") {
         give(rest);
-    }
-    for vendor in VENDOR_PREFIXES {
-        if let Some(rest) = name.strip_prefix(vendor) {
-            give(rest);
-        }
     }
     // Vertex AI's version: Anthropic writes `-20240620`, Google `@20240620`. Cloudflare's names start with `@`.
     if let Some((before, version)) = name
@@ -160,15 +191,11 @@ fn each_shorter(name: &str, give: &mut dyn FnMut(&str)) {
         give(before);
         give(&format!("{before}-{version}"));
     }
-    // Claude Code's `[1m]`, Fireworks' `#accounts/x/deployments/y`, CLIProxyAPI's `(high)`, Azure's `.ft-0a1b`, an alias's
-    // `-latest`.
-    for mark in ["[", "#", "(", ".ft-"] {
-        if let Some((before, _)) = name.split_once(mark) {
+    // Claude Code's `[1m]`, Fireworks' `#accounts/x/deployments/y`, CLIProxyAPI's `(high)`, Azure's `.ft-0a1b`.
+    for mark in [&b"["[..], b"#", b"(", b".ft-"] {
+        if let Some((before, _)) = split_at(name, mark) {
             give(before);
         }
-    }
-    if let Some(before) = name.strip_suffix("-latest") {
-        give(before);
     }
 }
 

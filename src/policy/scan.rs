@@ -215,38 +215,37 @@ pub struct Scans {
 pub(crate) struct ListScans {
     /// The arguments or the result.
     root: Option<NodeId>,
-    /// Its lists.
+    /// Its lists, ascending.
     pub(crate) places: Vec<NodeId>,
-    /// Scans of the first of them, as they were asked for.
-    scans: Vec<(NodeId, TextScan)>,
+    /// The scans of the first of them that were asked for.
+    scans: Vec<Option<TextScan>>,
 }
 
 /// Lists of one call or result whose scans are kept. Further ones are scanned each time.
 const MAX_KEPT_LISTS: usize = 1_024;
 
 impl ListScans {
-    /// Goes on to these arguments or this result; `find` gives its lists, unless it was the last.
-    pub(crate) fn go_to(&mut self, root: NodeId, find: impl FnOnce() -> Vec<NodeId>) {
+    /// Goes on to these arguments or this result; `find` adds its lists, unless it was the last.
+    pub(crate) fn go_to(&mut self, root: NodeId, find: impl FnOnce(&mut Vec<NodeId>)) {
         if self.root != Some(root) {
-            *self = ListScans {
-                root: Some(root),
-                places: find(),
-                scans: Vec::new(),
-            };
+            self.root = Some(root);
+            self.scans.clear();
+            self.places.clear();
+            find(&mut self.places);
+            sort::sort(&mut self.places);
         }
     }
 
     /// Where the scan of a list is kept.
-    pub(crate) fn slot(&mut self, list: NodeId) -> Option<&mut TextScan> {
-        let at = match self.scans.binary_search_by_key(&list, |(place, _)| *place) {
-            Ok(at) => at,
-            Err(at) if self.scans.len() < MAX_KEPT_LISTS => {
-                self.scans.insert(at, (list, TextScan::default()));
-                at
-            }
-            Err(_) => return None,
-        };
-        self.scans.get_mut(at).map(|(_, scan)| scan)
+    pub(crate) fn slot(&mut self, list: NodeId) -> Option<&mut Option<TextScan>> {
+        let at = self.places.binary_search(&list).ok()?;
+        if at >= MAX_KEPT_LISTS {
+            return None;
+        }
+        if self.scans.len() <= at {
+            self.scans.resize(at.saturating_add(1), None);
+        }
+        self.scans.get_mut(at)
     }
 }
 

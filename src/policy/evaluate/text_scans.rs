@@ -117,26 +117,28 @@ impl<'a> Context<'a> {
             (None, Some(value)) if wants.detectors => scans.name_of(value),
             _ => [None; 2],
         };
-        let list = text.value.filter(|_| is_line);
-        let slot = match list {
-            Some(list) => scans.lists.slot(list.place()),
-            None => None,
-        };
-        let slot = slot.or_else(|| {
-            let number = text.number?;
-            let place = index(number);
-            if scans.list.len() <= place {
-                let all = self.reading.texts.len();
-                scans.list.reserve(all.saturating_sub(scans.list.len()));
-                scans.list.resize(place.saturating_add(1), None);
+        let slot = match (text.value, text.number) {
+            (Some(list), _) if is_line => scans.lists.slot(list.place()),
+            (_, Some(number)) => {
+                let place = index(number);
+                if scans.list.len() <= place {
+                    let all = self.reading.texts.len();
+                    scans.list.reserve(all.saturating_sub(scans.list.len()));
+                    scans.list.resize(place.saturating_add(1), None);
+                }
+                let slot = scans.list.get_mut(place);
+                if let Some(slot @ None) = slot {
+                    let splits = scans.splits.get_or_insert_with(|| self.splits(all));
+                    *slot = Some(TextScan {
+                        splits: cross_text::of_text(number, splits).to_vec(),
+                        ..TextScan::default()
+                    });
+                }
+                scans.list.get_mut(place)
             }
-            let slot = scans.list.get_mut(place)?;
-            let splits = scans.splits.get_or_insert_with(|| self.splits(all));
-            Some(slot.get_or_insert_with(|| TextScan {
-                splits: cross_text::of_text(number, splits).to_vec(),
-                ..TextScan::default()
-            }))
-        });
+            _ => None,
+        };
+        let slot = slot.map(|slot| slot.get_or_insert_with(TextScan::default));
         let scan = slot.unwrap_or(own);
         let missing = wants.without(scan.looked);
         if missing != MatchKinds::default() {
@@ -181,16 +183,22 @@ impl<'a> Context<'a> {
 
     /// Whether anything of what is asked stands in an event's texts, or in one of its lists as one text.
     pub(super) fn has_hit(&self, event: &Event, asked: MatchKinds) -> bool {
-        let has_hit = |text: &TextValue<'a>| {
-            self.with_scan(event.direction, text, asked, |scan| !scan.is_blank())
-        };
-        let mut texts = event.texts.clone();
-        texts.any(|number| self.text(number).is_some_and(|text| has_hit(&text)))
-            || self
-                .lists(event)
-                .into_iter()
-                .map(line)
-                .any(|text| has_hit(&text))
+        event
+            .texts
+            .clone()
+            .filter_map(|number| self.text(number))
+            .any(|text| self.with_scan(event.direction, &text, asked, |scan| !scan.is_blank()))
+            || self.has_lists(event) && self.has_hit_in_lists(event, asked)
+    }
+
+    #[inline(never)]
+    fn has_hit_in_lists(&self, event: &Event, asked: MatchKinds) -> bool {
+        let mut is_hit = false;
+        self.each_list(event, &mut |list| {
+            let has_hit = |scan: &TextScan| !scan.is_blank();
+            is_hit = is_hit || self.with_scan(event.direction, &list, asked, has_hit);
+        });
+        is_hit
     }
 
     /// Whether a call's arguments or a result hold a list that is also read as one text.
@@ -208,25 +216,28 @@ impl<'a> Context<'a> {
     #[inline(never)]
     fn find_lists(&self, root: NodeId) -> bool {
         let lists = &mut self.scans.borrow_mut().lists;
-        lists.go_to(root, || {
-            let mut found = Vec::new();
+        lists.go_to(root, |found| {
             if let Some(root) = self.json.value(root) {
                 path_readings::each_line(root, self.json, &mut |list| found.push(list.place()));
             }
-            found
         });
         !lists.places.is_empty()
     }
 
-    /// The lists of a call's arguments or of a result.
-    pub(super) fn lists(&self, event: &Event) -> Vec<Value<'a>> {
-        match self.has_lists(event) {
-            true => {
-                let places = &self.scans.borrow().lists.places;
-                let values = places.iter().filter_map(|place| self.json.value(*place));
-                values.collect()
+    /// Calls `give` with each list of a call's arguments or of a result, as one text. Tells whether there is one.
+    pub(super) fn each_list(&self, event: &Event, give: &mut dyn FnMut(TextValue<'a>)) -> bool {
+        if !self.has_lists(event) {
+            return false;
+        }
+        let mut at = 0;
+        loop {
+            // Who is given one scans it, and its scan is kept where the places are.
+            let place = self.scans.borrow().lists.places.get(at).copied();
+            let Some(place) = place else { return true };
+            if let Some(list) = self.json.value(place) {
+                give(line(list));
             }
-            false => Vec::new(),
+            at = at.saturating_add(1);
         }
     }
 

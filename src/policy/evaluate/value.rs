@@ -78,16 +78,12 @@ pub(crate) fn visit<'a>(
     let facts = context.facts;
     let is_path = matches!(field, Field::Params(_) | Field::Args(_) | Field::Result(_));
     if reading.others && !is_path {
-        let lists = match field {
-            Field::Text if reading.joins => context.lists(event),
-            _ => Vec::new(),
-        };
-        for list in &lists {
-            visit(Scalar::Text(line(*list)));
-        }
-        return match lists.is_empty() {
-            true => Presence::Missing,
-            false => PRESENT,
+        let has_lists = reading.joins
+            && *field == Field::Text
+            && context.each_list(event, &mut |list| visit(Scalar::Text(list)));
+        return match has_lists {
+            true => PRESENT,
+            false => Presence::Missing,
         };
     }
     let mut name = |known: &'a Known<Box<str>>| match known {

@@ -137,10 +137,8 @@ impl SseState {
 
 /// Whether the name of a field is `data` for a client that trims lines or ignores case, and for nobody else.
 fn is_nearly_data(name: &[u8]) -> bool {
-    let ends = |c: char| c.is_whitespace() || c == '\u{FEFF}';
-    name.len() > 3
-        && std::str::from_utf8(name)
-            .is_ok_and(|name| name.trim_matches(ends).eq_ignore_ascii_case("data"))
+    let seen = name.iter().filter(|byte| byte.is_ascii_graphic());
+    name.len() > 3 && seen.map(u8::to_ascii_lowercase).eq(*b"data")
 }
 
 /// Returns the number of bytes before the first line end.
