@@ -12,7 +12,7 @@ pub(super) static DETECTOR: Detector = Detector {
     name: "credit_card",
     groups: &["pii", "payment"],
     doc: Doc {
-        finds: "13–19 digits in a row, in groups of four, or as 4-6-5 and 4-6-4, with one separator or with mixed ones, after a word such as `card` in groups of any size, or with wide ones (spaces, tabs, a line end) or `,`, `:`, `;`, `*`, `~` where no other number stands beside it; in groups of any size without such a word with low confidence; an issuer's first digits and length; the Luhn check digit.",
+        finds: "13–19 digits in a row, in groups of four, or as 4-6-5 and 4-6-4, with one separator or with mixed ones, after a word such as `card` in groups of any size with any marks between them, or with wide ones (spaces, tabs, a line end) or `,`, `:`, `;`, `*`, `~` where no other number stands beside it; in groups of any size without such a word with low confidence; an issuer's first digits and length; the Luhn check digit.",
         misses: "Numbers that are part of a longer run of digits, of a decimal or of an identifier.",
         source: "ISO/IEC 7812-1; issuer ranges as published by the card networks",
     },
@@ -55,7 +55,7 @@ pub(super) static DETECTOR: Detector = Detector {
             2..=12,
             PreFilter::ALWAYS
                 .in_context()
-                .before_group(b" \t\n\r\x0C-.|_/+,:;*~=#0"),
+                .before_group(b" \t\n\r\x0B\x0C!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~0\x80"),
             loose,
         ),
     ],
@@ -100,6 +100,15 @@ pub(super) static DETECTOR: Detector = Detector {
         hit(
             "card 41,11:11;11*11~11=11#11. card 411-11111111-11111",
             &["41,11:11;11*11~11=11#11", "411-11111111-11111"],
+        ),
+        hit(
+            "card (4111) (1111) (1111) (1111), `5555` `5555` `5555` `4444`, 3782<br>822463, visa 4012\\8888\\8888\\1881, pan 6011•0009•9013•9424",
+            &[
+                "4111) (1111) (1111) (1111",
+                "5555` `5555` `5555` `4444",
+                "4012\\8888\\8888\\1881",
+                "6011•0009•9013•9424",
+            ],
         ),
         hit("3782 822463 10005\n2 items", &["3782 822463 10005"]),
         hit(
@@ -273,12 +282,10 @@ fn next_group(place: &MatchSite<'_>, at: usize, wide: bool) -> Option<usize> {
     text.at(next).is_ascii_digit().then_some(next)
 }
 
-/// Finds a number after a context word, in groups of any size.
+/// Finds a number after a context word, in groups of any size with anything but letters between them.
 fn loose(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
-    let between = |byte: u8| {
-        is_wide(byte) || is_mark(byte) || matches!(byte, b'_' | b'/' | b'+' | b'=' | b'#')
-    };
+    let between = |byte: u8| !byte.is_ascii_alphanumeric();
     let second = text.run(place.end, WIDE, between);
     if second == place.end || !text.at(second).is_ascii_digit() {
         return None;

@@ -130,7 +130,7 @@ Out of reach: what DNS answers, redirects, hosts in the query of a URL.",
         title: "Files",
         reading: "\
 A path is read in each way in which a tool may read it: as it stands, percent-decoded once and twice, trimmed and not, with `\\` as a
-separator, with letters that normalisation turns into `.`, `/` and `\\` (`．．／`), and without quotes. Each reading that differs is a value of its own. `.` and doubled slashes mean nothing, `..` goes up; whole names are compared,
+separator, with letters that normalisation turns into `.`, `/` and `\\` (`．．／`), and without quotes. Each reading that differs is a value of its own, and so is each of several paths in one text (`/a /b`, `/a,/b`, one on each line). `.` and doubled slashes mean nothing, `..` goes up; whole names are compared,
 so that `/data-evil` is not within `/data`; case counts. `~`, Windows drives and servers are roots of their own. A relative path is within
 relative folders only.
 

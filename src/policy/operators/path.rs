@@ -5,6 +5,8 @@
 //! letter). Every reading that differs is a value of its own. Doubled slashes and `.` mean nothing, `..` goes up; whole
 //! names are compared, so that `/data-evil` is not within `/data`. Case counts.
 //!
+//! A text that holds several paths (`/srv/a /etc/b`, one on each line) is read as each of them, too.
+//!
 //! Letters that look like `.`, `/` and `\\` (`．．／`) are read as these too, with invisible ones left out; and a path with quotes, or
 //! with `\` as a shell's escape, without these.
 //!
@@ -102,6 +104,11 @@ impl Folders {
                     seen.push(path);
                 }
             }
+            each_of_several(spelling, &mut |spelling| {
+                for path in self.readings(spelling).into_iter().flatten() {
+                    verdict(self.compare(path.as_ref()));
+                }
+            });
         });
     }
 
@@ -152,6 +159,48 @@ fn each_spelling(text: &str, visit: &mut dyn FnMut(&str)) {
         }
         spelling = percent_decoded(&text);
     }
+}
+
+/// Calls `visit` with each path of a text that some tool may take for several (`/srv/a /etc/b`): parts that end at a line's end,
+/// or at a blank, comma, semicolon, colon or bar before the root of another path.
+fn each_of_several(text: &str, visit: &mut dyn FnMut(&str)) {
+    if !text.contains(BETWEEN_PATHS) {
+        return;
+    }
+    work::spend(text.len());
+    let mut start = 0;
+    for (at, mark) in text.match_indices(BETWEEN_PATHS) {
+        let part = text.get(start..at).unwrap_or_default().trim();
+        let behind = at.saturating_add(mark.len());
+        let rest = text.get(behind..).unwrap_or_default();
+        let is_drive = mark == ":" && part.len() == 1;
+        let ends = matches!(mark, "\n" | "\r") || begins_at_root(rest) && !is_drive;
+        if ends && !part.is_empty() && !rest.trim_start().is_empty() {
+            visit(part);
+            start = behind;
+        }
+    }
+    if start > 0 {
+        visit(text.get(start..).unwrap_or_default().trim());
+    }
+}
+
+/// What stands between several paths.
+const BETWEEN_PATHS: [char; 8] = [' ', '\t', '\n', '\r', ',', ';', ':', '|'];
+
+fn begins_at_root(text: &str) -> bool {
+    let is_drive = || {
+        let mut bytes = text.bytes();
+        bytes
+            .next()
+            .is_some_and(|letter| letter.is_ascii_alphabetic())
+            && bytes.next() == Some(b':')
+            && matches!(bytes.next(), Some(b'/' | b'\\'))
+    };
+    text.starts_with(['/', '\\', '~'])
+        || text.starts_with("../")
+        || text.starts_with("..\\")
+        || is_drive()
 }
 
 /// What a shell takes out of a word.
@@ -414,6 +463,32 @@ mod tests {
     }
 
     #[test]
+    fn several_paths_in_one_text_are_each_read() {
+        for (path, is_inside, why) in [
+            ("/data/a /data/b", true, "a blank"),
+            ("/data/a /etc/b", false, "a blank"),
+            ("/data/a,/etc/b", false, "a comma"),
+            ("/data/a, ~/b", false, "a comma and a blank"),
+            ("/data/a:/etc/b", false, "as in PATH"),
+            ("/data/a | C:\\b", false, "a bar before a drive"),
+            ("/data/a\nb", false, "lines"),
+            ("/data/a\r\n/data/b\r\n", true, "lines"),
+            ("/data/a;../b", false, "one that climbs"),
+            ("/data/a b, c: d", true, "one path with blanks"),
+        ] {
+            let all = verdicts(&["/data"], false, path);
+            let is_each = all.iter().all(|one| *one == TestResult::Holds);
+            assert_eq!(is_each, is_inside, "{path:?}: {why}");
+        }
+        assert_eq!(read("C:\\data", "C:\\data\\x"), "in", "a drive is no part");
+        assert_eq!(
+            read("src", "src/x,../../etc"),
+            "in in ?",
+            "a part that climbs"
+        );
+    }
+
+    #[test]
     fn disguises_are_taken_off() {
         for (path, expected, why) in [
             ("/data/../etc/passwd", "out", "up"),
@@ -440,9 +515,9 @@ mod tests {
             ("/data/'..'/etc", "in out", "quoted dots"),
             ("/data/.?/etc", "?", "a pattern for two dots"),
             ("/data/..;a/etc", "?", "dots with parameters"),
-            ("/data/..\t/etc", "?", "dots with white space"),
-            ("/data/.a*/..b;c/... /x", "in", "other names"),
-            ("/data/... /x", "in", "three dots are a name"),
+            ("/data/..\t/etc", "? out out", "dots with white space"),
+            ("/data/.a*/..b;c/.../x", "in", "other names"),
+            ("/data/...\u{a0}/x", "in", "three dots are a name"),
             (" /data/x", "out in", "white space in front"),
             ("/data/x\n", "in in", "line end behind"),
             ("/data/%ff", "in ?", "no UTF-8"),

@@ -159,7 +159,8 @@ included. What is found is what `action: redact` replaces. [All detectors](../de
         about(
             "\
 A statement does one of these, as its word or by implication (`SELECT … INTO` creates and inserts). `\"select *\"` is a query of all
-columns. What runs text from elsewhere (`EXECUTE`, `CALL`) fits if it is listed and can't be read otherwise.",
+columns. What runs text from elsewhere (`EXECUTE`, `CALL`) fits if it is listed and can't be read otherwise; so do `RENAME` beside
+`alter`, `REPLACE` and `UPSERT` beside `insert` and `update`, `REPLACE` and `TRUNCATE` beside `delete`.",
             "a verb, or a list of verbs",
             "args.query: { sql_verb_in: [insert, update, delete, drop, alter] }",
         )

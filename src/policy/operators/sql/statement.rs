@@ -659,6 +659,10 @@ impl<'t> StatementReader<'t> {
                 self.implied("lock")
             }
             "share" if self.word_before(1) == "in" => self.implied("lock"),
+            "overwrite" | "replace" => {
+                self.replaces(word, &verb);
+                return self.name_or_end(word);
+            }
             "program" if self.statement.copies => {
                 self.implied("execute");
                 self.findings.is_opaque = true;
@@ -685,6 +689,17 @@ impl<'t> StatementReader<'t> {
             selects_all: false,
             is_unknown: false,
         });
+    }
+
+    /// `INSERT OR REPLACE INTO t` and `INSERT OVERWRITE t` take rows away, `CREATE OR REPLACE TABLE t` a whole table.
+    fn replaces(&mut self, word: &str, verb: &str) {
+        let is_overwriting = word == "overwrite" || self.word_before(1) == "or";
+        let makes_table = (1..=2).any(|at| self.word_at(at) == "table");
+        match verb {
+            "insert" | "update" if is_overwriting => self.implied("replace"),
+            "create" if is_overwriting && makes_table => self.implied("drop"),
+            _ => {}
+        }
     }
 
     /// `SELECT … INTO` makes and fills a table, unless it fills a variable; elsewhere a target follows.

@@ -37,6 +37,14 @@ pub(super) const OPAQUE_VERBS: [&str; 8] = [
     "call", "do", "execute", "handler", "import", "load", "prepare", "unload",
 ];
 
+/// What a verb does that other verbs do, too: MySQL's `REPLACE` deletes rows and inserts others in their place.
+pub(super) const ALSO_DOES: [(&str, &[&str]); 4] = [
+    ("rename", &["alter"]),
+    ("replace", &["delete", "insert", "update"]),
+    ("truncate", &["delete"]),
+    ("upsert", &["insert", "update"]),
+];
+
 /// Verbs that a table's name may follow at once.
 #[rustfmt::skip]
 pub(super) const BEFORE_TABLE: [&str; 24] = [
