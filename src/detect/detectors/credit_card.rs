@@ -286,7 +286,7 @@ fn next_group(place: &MatchSite<'_>, at: usize, wide: bool) -> Option<usize> {
 fn loose(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
     let between = |byte: u8| !byte.is_ascii_alphanumeric();
-    let second = text.run(place.end, WIDE, between);
+    let second = text.run(place.end, LOOSE, between);
     if second == place.end || !text.at(second).is_ascii_digit() {
         return None;
     }
@@ -310,7 +310,7 @@ fn loose(place: &MatchSite<'_>) -> Option<Match> {
         if issued(known) && luhn(known) && !place.is_part(&(place.at..at)) {
             best = Some(at);
         }
-        let next = text.run(at, WIDE, between);
+        let next = text.run(at, LOOSE, between);
         if next == at || !text.at(next).is_ascii_digit() {
             break;
         }
@@ -329,6 +329,9 @@ fn loose(place: &MatchSite<'_>) -> Option<Match> {
         },
     })
 }
+
+/// Maximum bytes between two groups after a context word: `** **` of Markdown, an emoji with a blank.
+const LOOSE: usize = 6;
 
 /// Maximum characters of a wide separator: ` - `, two line ends.
 const WIDE: usize = 4;

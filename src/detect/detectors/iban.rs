@@ -9,7 +9,7 @@ pub(super) static DETECTOR: Detector = Detector {
     name: "iban",
     groups: &["pii", "payment"],
     doc: Doc {
-        finds: "A country of the registry, two check digits, as many characters as the country has, in one piece, with spaces or hyphens, or over two lines; in small letters where half of it are digits; ISO 7064 MOD 97-10 of the whole is 1.",
+        finds: "A country of the registry, two check digits, as many characters as the country has, in one piece, with spaces, dots or hyphens, over two lines, or in groups of four with any marks between them; in small letters where half of it are digits; ISO 7064 MOD 97-10 of the whole is 1.",
         misses: "Numbers in small letters that are mostly letters.",
         source: "ISO 13616-1; SWIFT, IBAN Registry",
     },
@@ -19,7 +19,9 @@ pub(super) static DETECTOR: Detector = Detector {
         // The first of several groups; none contains all characters of the number.
         Anchor::Mixed(
             4..=14,
-            PreFilter::ALWAYS.lettered().before(b" -.\t\n\r\x0C"),
+            PreFilter::ALWAYS
+                .lettered()
+                .before(b" -.\t\n\r\x0B\x0C!\"#$%&'()*+,/:;<=>?@[\\]^_`{|}~\x80"),
             probe,
         ),
         Anchor::Mixed(15..=38, PreFilter::ALWAYS.lettered(), probe),
@@ -45,6 +47,14 @@ pub(super) static DETECTOR: Detector = Detector {
         hit(
             "DE89  3704\t0044\r\n0532 0130 00",
             &["DE89  3704\t0044\r\n0532 0130 00"],
+        ),
+        hit(
+            "DE89/3704/0044/0532/0130/00, DE89,3704,0044,0532,0130,00; DE89 - 3704 - 0044 - 0532 - 0130 - 00",
+            &[
+                "DE89/3704/0044/0532/0130/00",
+                "DE89,3704,0044,0532,0130,00",
+                "DE89 - 3704 - 0044 - 0532 - 0130 - 00",
+            ],
         ),
         hit("IBANDE89370400440532013000", &["DE89370400440532013000"]),
         hit(
@@ -157,6 +167,9 @@ const COUNTRIES: &[(&[u8; 2], u8)] = &[
     (b"YE", 30),
 ];
 
+/// Maximum bytes between two groups of four, of anything but letters and digits.
+const BETWEEN_GROUPS: usize = 4;
+
 /// Length of the numbers for every pair of letters; 0: not a country.
 static LENGTHS: [[u8; 26]; 26] = lengths();
 
@@ -219,7 +232,7 @@ fn probe(place: &MatchSite<'_>) -> Option<Match> {
         }
         let byte = text.at(at);
         let between = separators == 0 && len >= 2 && matches!(byte, b' ' | b'-' | b'.')
-            || len.is_multiple_of(4) && len > 0 && separators < 3 && byte.is_ascii_whitespace();
+            || len.is_multiple_of(4) && len > 0 && separators < BETWEEN_GROUPS;
         if byte.is_ascii_alphanumeric() {
             *number.get_mut(len)? = byte.to_ascii_uppercase();
             len = len.wrapping_add(1);
