@@ -18,10 +18,15 @@ pub(super) static DETECTOR: Detector = Detector {
     anchors: &[
         // The first of several groups; none contains all characters of the number.
         Anchor::Mixed(
-            4..=14,
+            4..=4,
             PreFilter::ALWAYS
                 .lettered()
                 .before(b" -.\t\n\r\x0B\x0C!\"#$%&'()*+,/:;<=>?@[\\]^_`{|}~\x80"),
+            probe,
+        ),
+        Anchor::Mixed(
+            5..=14,
+            PreFilter::ALWAYS.lettered().before(b" -.\t\n\r\x0C"),
             probe,
         ),
         Anchor::Mixed(15..=38, PreFilter::ALWAYS.lettered(), probe),
