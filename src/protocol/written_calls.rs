@@ -46,12 +46,25 @@ const MARKS: &[&str] = &[
     // InternLM, Jamba.
     "<|plugin|>",
     "<tool_calls>",
+    // Granite 20B, Nemotron, LongCat.
+    "<function_call>",
+    "<TOOLCALL>",
+    "<longcat_tool_call>",
+    // Calls as in Python: Llama 4, LFM2, OLMo 3.
+    "<|python_start|>",
+    "<|tool_call_start|>",
+    "<function_calls>",
+    // Anthropic's tags with a prefix: DeepSeek V3.2, Step 3.
+    "<｜DSML｜invoke",
+    "<steptml:invoke",
+    // FunctionGemma: `call:NAME{key:<escape>text<escape>}`.
+    "<start_function_call>call:",
 ];
 
 /// Bytes that separate the marks from other text, each with its distance from the beginning of the mark.
 const RAREST: [(u8, usize); 5] = [(b'<', 0), (b'[', 0), (b'>', 0), (b':', 6), (b'=', 2)];
 
-/// Beginnings of texts that contain only a call (Llama 3, xLAM), without white space.
+/// Beginnings of texts that contain only a call (Llama 3, xLAM; Phi-4-mini and Firefunction), without white space.
 const BEGINNINGS: &[&str] = &[
     "{\"name\":",
     "[{\"name\":",
@@ -61,7 +74,11 @@ const BEGINNINGS: &[&str] = &[
     "[{\"tool_name\":",
     "{\"parameters\":",
     "{\"arguments\":",
+    "functools[{",
 ];
+
+/// Fences in front of calls at the beginning of a text: JSON, and Gemma's Python.
+const FENCES: [&str; 2] = ["```json", "```tool_code"];
 
 /// Bytes of the longest mark.
 pub const LONGEST_MARK: usize = 32;
@@ -162,7 +179,18 @@ fn begins_as_call(text: &str) -> Option<bool> {
     if !text.as_bytes().first().is_none_or(may_begin) {
         return Some(false);
     }
-    let text = text.strip_prefix("```json").unwrap_or(text);
+    let fence = FENCES.into_iter().find(|fence| text.starts_with(fence));
+    let text = fence
+        .and_then(|fence| text.strip_prefix(fence))
+        .unwrap_or(text);
+    if fence == Some("```tool_code") || text.starts_with('[') {
+        match python_name(text) {
+            Some("") => {}
+            Some(_) => return Some(true),
+            None if text.len() <= LONGEST_NAME.saturating_mul(3) => return None,
+            None => {}
+        }
+    }
     let longest = BEGINNINGS
         .iter()
         .map(|begin| begin.len())
@@ -178,8 +206,40 @@ fn begins_as_call(text: &str) -> Option<bool> {
         return Some(true);
     }
     let may_be = BEGINNINGS.iter().any(|begin| begin.starts_with(&*compact))
-        || "```json".starts_with(&*compact);
+        || FENCES.iter().any(|fence| fence.starts_with(&*compact));
     (!may_be || text.len() > LONGEST_NAME).then_some(false)
+}
+
+/// Whether a character may stand in the name of a tool.
+fn is_named(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/')
+}
+
+/// Returns the name of the first of calls as in Python, `[NAME(key=…)]` or `NAME()`; empty if a text begins otherwise,
+/// `None` if that is not known yet.
+fn python_name(text: &str) -> Option<&str> {
+    let text = text.trim_start();
+    let text = text.strip_prefix('[').unwrap_or(text).trim_start();
+    let word = |text: &str| text.find(|c| !is_named(c)).unwrap_or(text.len());
+    let (name, rest) = text.split_at_checked(word(text))?;
+    if name.is_empty() || name.len() > LONGEST_NAME {
+        return (!text.is_empty()).then_some("");
+    }
+    if rest.is_empty() {
+        return None;
+    }
+    let Some(inside) = rest.strip_prefix('(').map(str::trim_start) else {
+        return Some("");
+    };
+    let (key, rest) = inside.split_at_checked(word(inside))?;
+    match rest.trim_start().chars().next() {
+        None if inside.len() <= LONGEST_NAME => None,
+        Some(')') if key.is_empty() => Some(name),
+        Some('=') if !key.is_empty() => Some(name),
+        // Gemma: `print(NAME(key=…))`.
+        Some('(') if !key.is_empty() => Some(name),
+        _ => Some(""),
+    }
 }
 
 fn mark_at(text: &str, from: usize) -> Option<(usize, &'static str)> {
@@ -214,7 +274,11 @@ pub fn find(text: &str) -> Vec<WrittenCall> {
     let mut at = 0;
     if begins_as_call(text) == Some(true) {
         let open = text.find(['{', '[']).unwrap_or_default();
-        at = finder.listed(open, true).unwrap_or_default();
+        let start = finder.skip(0);
+        at = match python_name(finder.rest(start)).is_some_and(|name| !name.is_empty()) {
+            true => finder.pythonic(start),
+            false => finder.listed(open, true).unwrap_or_default(),
+        };
     }
     while let Some((start, mark)) = mark_at(text, at) {
         let behind = start.saturating_add(mark.len());
@@ -253,6 +317,7 @@ impl<'t> Finder<'t> {
     fn skip(&self, mut at: usize) -> usize {
         const BETWEEN: &[&str] = &[
             "```json",
+            "```tool_code",
             "```",
             "<|constrain|>json",
             "<|message|>",
@@ -278,10 +343,63 @@ impl<'t> Finder<'t> {
     /// Reads the text after a mark. Returns where to continue.
     fn behind(&mut self, at: usize) -> usize {
         let start = self.skip(at);
+        if python_name(self.rest(start)).is_some_and(|name| !name.is_empty()) {
+            return self.pythonic(start);
+        }
         match self.rest(start).as_bytes().first() {
             Some(b'{' | b'[') => self.listed(start, false).unwrap_or(start),
             _ => self.named(at),
         }
+    }
+
+    /// Reads calls as in Python, in a list or on lines, and those in their arguments: their names alone. Returns where they end.
+    fn pythonic(&mut self, at: usize) -> usize {
+        let rest = self.rest(at);
+        let mut depth = 0usize;
+        let mut name = None;
+        let mut quoted = None;
+        let mut escaped = false;
+        for (offset, c) in rest.char_indices() {
+            self.search_budget = self.search_budget.saturating_sub(1);
+            let is_over = self.search_budget == 0 || self.calls.len() > MOST_CALLS;
+            match c {
+                _ if is_over => return at.saturating_add(offset),
+                _ if escaped => escaped = false,
+                '\\' if quoted.is_some() => escaped = true,
+                _ if quoted == Some(c) => quoted = None,
+                _ if quoted.is_some() => {}
+                '"' | '\'' => quoted = Some(c),
+                '(' => {
+                    let called = name.take().and_then(|from| rest.get(from..offset));
+                    if let Some(called) = called.filter(|name| name.len() <= LONGEST_NAME) {
+                        self.add(Some(called.strip_suffix(".call").unwrap_or(called)), None);
+                    }
+                    depth = depth.saturating_add(1);
+                }
+                '[' | '{' => depth = depth.saturating_add(1),
+                ')' | ']' | '}' => {
+                    depth = depth.saturating_sub(1);
+                    if depth == 0 && c == ']' {
+                        return at.saturating_add(offset);
+                    }
+                }
+                _ if is_named(c) => {
+                    name.get_or_insert(offset);
+                    continue;
+                }
+                // What follows the last call is another mark, the end of a fence, or prose.
+                '\n' if depth == 0 => {
+                    let next = rest.get(offset..).and_then(python_name);
+                    if next.is_none_or(str::is_empty) {
+                        return at.saturating_add(offset);
+                    }
+                }
+                '<' | '`' if depth == 0 => return at.saturating_add(offset),
+                _ => {}
+            }
+            name = None;
+        }
+        self.text.len()
     }
 
     /// Reads the JSON value at `at`, an object or a list.
@@ -387,7 +505,6 @@ impl<'t> Finder<'t> {
             .strip_prefix("function<｜tool▁sep｜>")
             .unwrap_or(begin);
         let begin = begin.strip_prefix("functions.").unwrap_or(begin);
-        let is_named = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
         let length = begin.find(|c| !is_named(c)).unwrap_or(begin.len());
         let name = begin.get(..length).unwrap_or_default();
         let name = name.strip_suffix(".call").unwrap_or(name);
@@ -434,6 +551,8 @@ fn is_object(text: &str) -> bool {
 const TAGS: &[(&str, &str, &str)] = &[
     ("<parameter=", ">", "</parameter>"),
     ("<parameter name=\"", ">", "</parameter>"),
+    ("<｜DSML｜parameter name=\"", ">", "</｜DSML｜parameter>"),
+    ("<steptml:parameter name=\"", ">", "</steptml:parameter>"),
     ("<arg_key>", "</arg_key>", "</arg_value>"),
 ];
 
@@ -536,7 +655,48 @@ mod tests {
         "<|action_start|><|plugin|>\n{\"name\": \"pay\", \"parameters\": {\"amount\": 5}}<|action_end|>",
         "<tool_calls>[{\"name\": \"pay\", \"arguments\": {\"amount\": 5}}]</tool_calls>",
         "<tool_call>{\"name\": \"pay\", \"arguments\": \"{\\\"amount\\\": 5}\"}</tool_call>",
+        "<function_call> {\"name\": \"pay\", \"arguments\": {\"amount\": 5}}",
+        "<TOOLCALL>[{\"name\": \"pay\", \"arguments\": {\"amount\": 5}}]</TOOLCALL>",
+        "<longcat_tool_call>{\"name\": \"pay\", \"arguments\": {\"amount\": 5}}</longcat_tool_call>",
+        "functools[{\"name\": \"pay\", \"arguments\": {\"amount\": 5}}]",
+        "<｜DSML｜function_calls>\n<｜DSML｜invoke name=\"pay\">\n<｜DSML｜parameter name=\"amount\" string=\"false\">5</｜DSML｜parameter>\n</｜DSML｜invoke>",
+        "<｜tool_sep｜><steptml:invoke name=\"pay\"><steptml:parameter name=\"amount\">5</steptml:parameter></steptml:invoke>",
     ];
+
+    /// Templates of which the name alone is read.
+    const WITHOUT_ARGUMENTS: &[&str] = &[
+        "[pay(amount=5)]",
+        "[pay(amount=[1, 2], to='a)b')]",
+        "<|python_start|>[pay(amount=5)]<|python_end|>",
+        "<|tool_call_start|>[pay(amount=5)]<|tool_call_end|>",
+        "<function_calls>\npay(amount=5)\n</function_calls>",
+        "```tool_code\npay(amount=5)\n```\nThat was pay().",
+        "<start_function_call>call:pay{to:<escape>x<escape>}<end_function_call>",
+        "<|python_tag|>pay.call(amount=\"5\")",
+    ];
+
+    #[test]
+    fn calls_as_in_python_have_arguments_that_nobody_knows() {
+        for text in WITHOUT_ARGUMENTS {
+            let found = calls(text);
+            assert_eq!(
+                found,
+                [("pay".to_owned(), serde_json::Value::Null)],
+                "{text}"
+            );
+        }
+        let names =
+            |text: &str| -> Vec<String> { calls(text).into_iter().map(|(name, _)| name).collect() };
+        assert_eq!(names("[a(x=1), b.c(y=\"]\")] and d()"), ["a", "b.c"]);
+        assert_eq!(
+            names("<function_calls>\na(x=1)\nb()\n</function_calls> c()"),
+            ["a", "b"]
+        );
+        assert_eq!(
+            names("```tool_code\nprint(pay(amount=5))\n```"),
+            ["print", "pay"]
+        );
+    }
 
     #[test]
     fn a_call_is_found_in_every_template() {
@@ -595,6 +755,11 @@ mod tests {
             "{\"result\": [1, 2]}",
             "Use `to=` and `<function` in HTML",
             "a >>> b",
+            "[docs](https://a.example/x(y=1)) say so",
+            "[see(below)] it works",
+            "[1] first",
+            "functools.partial(x)",
+            "[",
             "",
         ] {
             assert_eq!(calls(text), [], "{text}");
@@ -642,7 +807,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_free_of_marks_stays_so(cut in 0usize..200, at in 0usize..31) {
+        fn what_is_free_of_marks_stays_so(cut in 0usize..200, at in 0..WRITTEN.len()) {
             let text = format!("Well.\n{}", WRITTEN[at]);
             let cut = (0..=cut.min(text.len())).rev().find(|cut| text.is_char_boundary(*cut)).unwrap();
             let (before, _) = text.split_at(cut);
