@@ -128,6 +128,7 @@ mod tests {
             "args.items[*].price",
             "args..email",
             "args.mail.to|cc|bcc",
+            "args..cc|to",
             "args.$.a",
             "result.rows[0]",
             "header.X-Team",

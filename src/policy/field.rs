@@ -503,6 +503,13 @@ mod tests {
             ways("args.a.to|cc"),
             [[key("a"), key("to")], [key("a"), key("cc")]]
         );
+        assert_eq!(
+            ways("args..to|cc"),
+            [
+                [PathStep::Anywhere("to".into())],
+                [PathStep::Anywhere("cc".into())]
+            ]
+        );
         assert_eq!(ways("args.*"), [[PathStep::Every]]);
     }
 

@@ -70,6 +70,8 @@ impl Reader<'_> {
             json::ValueKind::String if self.proto_json => {
                 value.text().and_then(|text| text.parse().ok())
             }
+            // Ollama and llama.cpp take a negative number for no limit.
+            json::ValueKind::Number => self.number(value).or(Some(u64::MAX)),
             _ => self.number(value),
         };
         self.reading.max_tokens = self.reading.max_tokens.max(tokens);

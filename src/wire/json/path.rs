@@ -3,7 +3,7 @@
 use super::value::Value;
 
 /// A path into arguments, results or parameters. Alternatives are siblings: `args.a.to|cc` is `args.a.to` or
-/// `args.a.cc`.
+/// `args.a.cc`, and `args..to|cc` is either at any depth.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JsonPath {
     /// The alternative ways down. Without any, the path is the whole value.
@@ -59,8 +59,13 @@ impl JsonPath {
                     .split_last()
                     .map(|(_, parent)| parent.to_vec())
                     .ok_or("`|` stands between two names")?;
+                let is_anywhere = matches!(common.last(), Some(PathStep::Anywhere(_)));
                 ways.push(std::mem::replace(&mut common, parent));
-                common.push(PathStep::Key(step.into()));
+                common.push(if is_anywhere {
+                    PathStep::Anywhere(step.into())
+                } else {
+                    PathStep::Key(step.into())
+                });
                 rest = after;
             } else if let Some(after) = rest.strip_prefix("..") {
                 let (step, after) = name(after).ok_or("a name is missing after `..`")?;
