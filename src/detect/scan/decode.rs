@@ -123,7 +123,7 @@ fn places(text: &[u8], line: &Range<usize>) -> impl Iterator<Item = usize> {
     let shifted = (line.start..line.end).take(4);
     let behind = (line.start..line.end)
         .zip(text.get(line.clone()).unwrap_or_default())
-        .skip(4)
+        .skip(3)
         .filter(|(_, byte)| !byte.is_ascii_alphanumeric())
         .map(|(place, _)| place.saturating_add(1));
     shifted.chain(behind)
@@ -337,6 +337,11 @@ mod tests {
             ),
             (
                 "path/to/SGVsbG8sIHdvcmxkIQ",
+                "SGVsbG8sIHdvcmxkIQ",
+                "Hello, world!",
+            ),
+            (
+                "https://example.com/SGVsbG8sIHdvcmxkIQ",
                 "SGVsbG8sIHdvcmxkIQ",
                 "Hello, world!",
             ),
