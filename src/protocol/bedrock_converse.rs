@@ -4,7 +4,7 @@
 
 use super::anthropic_shapes::add_request_event;
 use super::bedrock_shapes::{
-    CONVERSE_STREAM, converse_request, converse_response, denied_converse, model_call,
+    CONVERSE_STREAM, converse_request, converse_response, denied_converse, framing, model_call,
     remove_from_converse, usage_in_headers,
 };
 use super::coverage::{ANSWER_WITH_RESULTS, CONVERSATION, shown};
@@ -15,6 +15,8 @@ use super::{
     ResponseEdit, RouteHead,
 };
 use crate::event::Usage;
+use crate::wire::frame::Framing;
+use crate::wire::http::MediaType;
 use crate::wire::json::Value;
 
 /// The format.
@@ -65,6 +67,10 @@ impl Protocol for BedrockConverse {
 
     fn remove_from_response(&self, edit: &mut ResponseEdit<'_>) -> Result<(), CannotRemove> {
         remove_from_converse(edit.root, edit.removals, edit.edits)
+    }
+
+    fn framing(&self, _: &RequestContext, media: MediaType) -> Option<Framing> {
+        framing(media)
     }
 
     fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {

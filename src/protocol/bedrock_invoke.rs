@@ -9,8 +9,8 @@ mod stream;
 use super::anthropic_messages::denied_text as denied_message;
 use super::anthropic_shapes::{add_request_event, remove_from_answer, request, response};
 use super::bedrock_shapes::{
-    converse_request, converse_response, denied_converse, model_call, remove_from_converse,
-    usage_in_headers,
+    converse_request, converse_response, denied_converse, framing, model_call,
+    remove_from_converse, usage_in_headers,
 };
 use super::coverage::{ANSWER_WITH_RESULTS, CONVERSATION, shown};
 use super::openai_chat::OpenAiChat;
@@ -21,6 +21,8 @@ use super::{
     ResponseEdit, RouteHead,
 };
 use crate::event::{Known, Usage};
+use crate::wire::frame::Framing;
+use crate::wire::http::MediaType;
 use crate::wire::json::Value;
 use crate::wire::letter_case;
 
@@ -161,6 +163,10 @@ impl Protocol for BedrockInvoke {
             ModelFamily::Chat => OpenAiChat.remove_from_response(edit),
             ModelFamily::Plain => plain::remove_from_response(edit.root, edit.removals, edit.edits),
         }
+    }
+
+    fn framing(&self, _: &RequestContext, media: MediaType) -> Option<Framing> {
+        framing(media)
     }
 
     fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {

@@ -14,6 +14,8 @@ pub(super) use stream::{CONVERSE_STREAM, NOVA_STREAM, exception, read_exception}
 
 use super::{Endpoint, RouteHead};
 use crate::event::{Known, Usage};
+use crate::wire::frame::Framing;
+use crate::wire::http::MediaType;
 use crate::wire::letter_case;
 
 /// Content of a path of the runtime: `/model/MODEL/VERB`.
@@ -72,6 +74,15 @@ fn behind(model: &str) -> Known<Box<str>> {
         }
         _ => Known::Unknown,
     }
+}
+
+/// Returns the framing of a stream, in which AWS's clients parse any answer to these calls.
+pub(super) fn framing(media: MediaType) -> Option<Framing> {
+    let is_stream = matches!(
+        media,
+        MediaType::AmazonEventStream | MediaType::EventStream | MediaType::JsonLines
+    );
+    is_stream.then_some(Framing::Amazon)
 }
 
 /// Reads the token counts in headers, which Bedrock sends for every model.

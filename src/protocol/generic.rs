@@ -8,11 +8,13 @@ use super::reader::{Origin, Reader};
 use super::stream::StreamReader;
 use super::{
     BodyForm, CannotRemove, Dialect, Endpoint, Format, Protocol, RemovalMethod, RequestContext,
-    ResponseEdit, RouteHead,
+    ResponseEdit, RouteHead, text_framing,
 };
 use crate::event::{
     Author, CustomCallFormat, CustomFormat, Direction, Event, Kind, Known, Part, Turn,
 };
+use crate::wire::frame::Framing;
+use crate::wire::http::MediaType;
 use crate::wire::json::{self, Value};
 use crate::wire::span::offset;
 use stream::GenericStream;
@@ -75,6 +77,13 @@ impl Protocol for Generic {
 
     fn remove_from_response(&self, _: &mut ResponseEdit<'_>) -> Result<(), CannotRemove> {
         Ok(())
+    }
+
+    fn framing(&self, _: &RequestContext, media: MediaType) -> Option<Framing> {
+        match media {
+            MediaType::AmazonEventStream => Some(Framing::Amazon),
+            media => text_framing(media),
+        }
     }
 
     fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {

@@ -517,19 +517,24 @@ pub trait Protocol: Sync {
     /// Replaces our ids in a request's body by the provider's.
     fn restore(&self, _root: Value<'_>, _edits: &mut Edits) {}
 
-    /// Returns the framing of a response of this media type; `None` if the response is read as a whole.
+    /// Returns the framing of a response of this media type; `None` if the response is read as a whole. A client's
+    /// parser is that of its API, whatever the header says, so that only framings of this API count.
     fn framing(&self, _asked: &RequestContext, media: MediaType) -> Option<Framing> {
-        match media {
-            MediaType::EventStream => Some(Framing::Sse),
-            MediaType::JsonLines => Some(Framing::Lines),
-            MediaType::AmazonEventStream => Some(Framing::Amazon),
-            _ => None,
-        }
+        text_framing(media)
     }
 
     /// Returns a reader of the frames of one response; `None` if no stream of this endpoint is known.
     fn stream(&self, _asked: &RequestContext) -> Option<Box<dyn StreamReader>> {
         None
+    }
+}
+
+/// Returns the framing of a stream that is text.
+fn text_framing(media: MediaType) -> Option<Framing> {
+    match media {
+        MediaType::EventStream => Some(Framing::Sse),
+        MediaType::JsonLines => Some(Framing::Lines),
+        _ => None,
     }
 }
 

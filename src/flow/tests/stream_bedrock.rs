@@ -337,6 +337,34 @@ mod converse {
     }
 
     #[test]
+    fn a_client_of_aws_reads_its_own_framing_whatever_the_header_says() {
+        let body = stream(
+            &[
+                vec![began()],
+                call(0, "delete_customer", &["{}"]),
+                ended("tool_use"),
+            ]
+            .concat(),
+        );
+        for media in ["text/event-stream", "application/x-ndjson"] {
+            let mut response = streamed(&body, &[7, 90]);
+            response.headers[1].1 = media.as_bytes().to_vec();
+            let seen = exchange(&guard(LOOKS), &request(NOVA, "converse-stream"), response);
+            assert_eq!(
+                record(&seen)["tools"],
+                json!(["delete_customer"]),
+                "{media}"
+            );
+            assert_eq!(answer_of(&seen).blocks[&0]["text"], "Customers stay.");
+        }
+        // And nobody else reads it.
+        let mut response = streamed(&body, &[]);
+        response.headers[1].1 = b"application/vnd.amazon.eventstream".to_vec();
+        let seen = exchange(&guard(LOOKS), &chat_request(&says("hi")), response);
+        assert_eq!(record(&seen)["code"], "AG2014");
+    }
+
+    #[test]
     fn an_exception_of_the_provider_passes() {
         let mut body = stream(&[began(), text(0, "Hello")]);
         body.extend(compose_exception(
@@ -572,7 +600,13 @@ mod invoke {
             json!({"bytes": event, "note": "the forbidden word"}),
             json!({"bytes": event, "p": "the forbidden word"}),
             json!({"bytes": "not base64!"}),
+            json!({"bytes": event.trim_end_matches('=')}),
             json!({"bytes": 7}),
+            // Go's client takes it for `bytes`.
+            json!({"Bytes": event}),
+            json!({"byteſ": event}),
+            // Deeper than anything that is around an event.
+            json!({"bytes": event, "p": [[[[[[[["x"]]]]]]]]}),
         ] {
             let body = compose(
                 Framing::Amazon,

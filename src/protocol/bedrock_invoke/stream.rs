@@ -11,7 +11,7 @@ use crate::diag::codes;
 use crate::protocol::anthropic_shapes::MESSAGE_STREAM;
 use crate::protocol::bedrock_shapes::{NOVA_STREAM, exception, read_exception};
 use crate::protocol::openai_chat::{ResponseShape, chat_stream};
-use crate::protocol::reader::{Reader, is_tag};
+use crate::protocol::reader::{Reader, is_case_variant, is_tag};
 use crate::protocol::stream::{
     BlockStream, CallKey, ChangesByText, DONE, EvaluatedCall, HeldFrame, HeldFrames,
     OrderingGroups, StreamReader, SyntheticFrame, TextKey,
@@ -91,11 +91,13 @@ fn reader_of(family: ModelFamily, context: &RequestContext) -> Box<dyn StreamRea
     }
 }
 
-/// The base64 around an event, if that is what a payload is: `{bytes, p}`. An error is no such object.
-fn wrapped(payload: &[u8]) -> Option<JsonBody<'_>> {
-    let json = JsonBody::scan(payload, LIMITS, 0).ok()?;
-    json.body()?.root().get("bytes")?;
-    Some(json)
+/// Returns the member with the base64 of an event, if that is what a payload is: `{bytes, p}`. An error is no such
+/// object. Go's decoder ignores the case of a key.
+fn wrapped(root: Value<'_>) -> Option<(Value<'_>, Value<'_>)> {
+    root.members().find(|(key, _)| {
+        let key = key.text();
+        key.is_some_and(|key| is_case_variant(&key, "bytes"))
+    })
 }
 
 impl StreamReader for InvokeStream {
@@ -129,10 +131,11 @@ impl StreamReader for InvokeStream {
     }
 
     fn unwrap(&self, payload: &[u8]) -> Option<Vec<u8>> {
-        let Some(json) = wrapped(payload) else {
-            return Some(payload.to_vec());
-        };
+        let json = JsonBody::scan(payload, LIMITS, 0).ok()?;
         let body = json.body()?;
+        if wrapped(body.root()).is_none() {
+            return Some(payload.to_vec());
+        }
         let mut bytes = None;
         for (key, value) in body.root().members() {
             if key.is_text("bytes") {
@@ -151,11 +154,11 @@ impl StreamReader for InvokeStream {
         let Some(original) = original else {
             return [br#"{"bytes":"#.as_slice(), &quoted, b"}"].concat();
         };
-        let json = wrapped(original);
+        let json = JsonBody::scan(original, LIMITS, 0).ok();
         let body = json.as_ref().and_then(|json| json.body());
-        let bytes = body.as_ref().and_then(|body| body.root().get("bytes"));
+        let bytes = body.as_ref().and_then(|body| wrapped(body.root()));
         match (&json, bytes) {
-            (Some(json), Some(bytes)) => {
+            (Some(json), Some((_, bytes))) => {
                 let mut edits = Edits::default();
                 edits.replace(bytes, quoted);
                 json.edited(original, edits)

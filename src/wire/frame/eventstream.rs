@@ -103,17 +103,19 @@ pub(super) fn parse(raw: Vec<u8>) -> Result<Frame, FrameError> {
     while !rest.is_empty() {
         let (name, value, after) = header(rest).ok_or(malformed)?;
         rest = after;
-        let Some(value) = value else { continue };
-        let value = String::from_utf8_lossy(value).into_owned();
+        let (kind, value) = value;
+        let text = || String::from_utf8_lossy(value).into_owned();
         match name {
             // A second type header is ambiguous: which one a client takes depends on `:message-type` and on the client.
+            // So is one that is no string.
             b":event-type" | b":exception-type" | b":error-code" => {
-                if event.replace(value).is_some() {
+                if kind != STRING || event.replace(text()).is_some() {
                     return Err(malformed);
                 }
             }
-            b":content-type" | b":message-type" => {}
-            _ => asides.push(value),
+            b":content-type" if value == b"application/json" => {}
+            b":message-type" if matches!(value, b"event" | b"exception") => {}
+            _ => asides.push(format!("{}: {}", String::from_utf8_lossy(name), text())),
         }
     }
     Ok(Frame {
@@ -125,28 +127,31 @@ pub(super) fn parse(raw: Vec<u8>) -> Result<Frame, FrameError> {
     })
 }
 
-/// A parsed header: name, value if it is a string, and the remaining bytes.
-type Header<'a> = (&'a [u8], Option<&'a [u8]>, &'a [u8]);
+/// Type of a header whose value is a string.
+const STRING: u8 = 7;
+
+/// A parsed header: name, type and value, and the remaining bytes.
+type Header<'a> = (&'a [u8], (u8, &'a [u8]), &'a [u8]);
 
 fn header(bytes: &[u8]) -> Option<Header<'_>> {
     let (&length, rest) = bytes.split_first()?;
     let (name, rest) = rest.split_at_checked(usize::from(length))?;
     let (&kind, rest) = rest.split_first()?;
-    let fixed = |size: usize| Some((name, None, rest.get(size..)?));
-    match kind {
-        0 | 1 => fixed(0),
-        2 => fixed(1),
-        3 => fixed(2),
-        4 => fixed(4),
-        5 | 8 => fixed(8),
-        9 => fixed(16),
-        6 | 7 => {
+    let (size, rest) = match kind {
+        0 | 1 => (0, rest),
+        2 => (1, rest),
+        3 => (2, rest),
+        4 => (4, rest),
+        5 | 8 => (8, rest),
+        9 => (16, rest),
+        6 | STRING => {
             let (size, rest) = rest.split_first_chunk::<2>()?;
-            let (value, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*size)))?;
-            Some((name, (kind == 7).then_some(value), rest))
+            (usize::from(u16::from_be_bytes(*size)), rest)
         }
-        _ => None,
-    }
+        _ => return None,
+    };
+    let (value, rest) = rest.split_at_checked(size)?;
+    Some((name, (kind, value), rest))
 }
 
 pub(super) fn with_payload(raw: &[u8], range: &Range<usize>, payload: &[u8]) -> Vec<u8> {
@@ -168,7 +173,7 @@ pub(super) fn compose(message_type: &str, kind: &str, payload: &[u8]) -> Vec<u8>
     ] {
         headers.push(u8::try_from(name.len()).unwrap_or(0));
         headers.extend_from_slice(name.as_bytes());
-        headers.push(7);
+        headers.push(STRING);
         headers.extend_from_slice(&u16::try_from(value.len()).unwrap_or(0).to_be_bytes());
         headers.extend_from_slice(value.as_bytes());
     }
@@ -215,5 +220,39 @@ mod tests {
             assert_eq!(parse(both), Err(FrameError::Malformed));
         }
         assert!(parse(event).is_ok());
+    }
+
+    #[test]
+    fn a_header_of_any_type_is_read_and_a_name_is_a_string() {
+        let header = |name: &str, kind: u8, value: &[u8]| {
+            let length = u16::try_from(value.len()).unwrap().to_be_bytes();
+            let length = if matches!(kind, 6 | STRING) {
+                &length[..]
+            } else {
+                &[]
+            };
+            let name = [&[u8::try_from(name.len()).unwrap()], name.as_bytes()].concat();
+            [name.as_slice(), &[kind], length, value].concat()
+        };
+        let read = |headers: &[Vec<u8>]| parse(message(&headers.concat(), b"{}"));
+        for (kind, value) in [(0, &b""[..]), (2, b"x"), (6, b"chunk"), (8, b"12345678")] {
+            let named = read(&[header(":event-type", kind, value)]);
+            assert_eq!(named, Err(FrameError::Malformed), "{kind}");
+        }
+        let asides = |headers: &[Vec<u8>]| read(headers).unwrap().asides;
+        for kind in [6, STRING] {
+            assert_eq!(
+                asides(&[header("note", kind, b"pay 4111")]),
+                ["note: pay 4111"]
+            );
+        }
+        assert_eq!(asides(&[header("pay 4111", 1, b"")]), ["pay 4111: "]);
+        for name in [":content-type", ":message-type"] {
+            assert_eq!(asides(&[header(name, STRING, b"pay 4111")]).len(), 1);
+        }
+        // What every message has is no text.
+        let usual = parse(compose("exception", "throttlingException", b"{}")).unwrap();
+        assert_eq!(usual.asides, [] as [&str; 0]);
+        assert_eq!(read(&[header("x", 10, b"")]), Err(FrameError::Malformed));
     }
 }

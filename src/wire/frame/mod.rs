@@ -183,7 +183,7 @@ impl Frames {
         self.looked = 0;
         match &mut self.state {
             FramingState::Sse(state) => state.parse(raw),
-            FramingState::Lines => Ok(lines::parse(raw)),
+            FramingState::Lines => lines::parse(raw),
             FramingState::Array(state) => Ok(state.parse(raw)),
             FramingState::Amazon => eventstream::parse(raw),
         }

@@ -97,7 +97,15 @@ impl SseState {
                     at..at.saturating_add(end),
                     value_start..value_start.saturating_add(value.len()),
                 )),
-                b"event" => event = Some(String::from_utf8_lossy(value).into_owned()),
+                _ if name != b"data" && is_torn(line) => return Err(FrameError::Malformed),
+                b"event" => {
+                    let value = String::from_utf8_lossy(value).into_owned();
+                    // Some clients take the first name, others the one before the data.
+                    if event.as_ref().is_some_and(|event| *event != value) {
+                        return Err(FrameError::Malformed);
+                    }
+                    event = Some(value);
+                }
                 b"id" => ids.push(String::from_utf8_lossy(value).into_owned()),
                 // A client that expects no stream reads this as a JSON response.
                 _ if matches!(line.trim_ascii_start().first(), Some(b'{' | b'[')) => {
@@ -114,6 +122,9 @@ impl SseState {
                 _ => {}
             }
             at = at.saturating_add(end);
+        }
+        if has_whole_line(&raw, &data) {
+            return Err(FrameError::Malformed);
         }
         let payload = payload(&raw, &data);
         let layout = match data.as_slice() {
@@ -139,6 +150,33 @@ impl SseState {
 fn is_nearly_data(name: &[u8]) -> bool {
     let seen = name.iter().filter(|byte| byte.is_ascii_graphic());
     name.len() > 3 && seen.map(u8::to_ascii_lowercase).eq(*b"data")
+}
+
+/// Whether a line beside the data has a character at which only some clients end lines: Python's `splitlines` does. What
+/// follows is a field to them.
+fn is_torn(line: &[u8]) -> bool {
+    let is_end = |c: char| {
+        matches!(
+            c,
+            '\u{B}' | '\u{C}' | '\u{1C}'..='\u{1E}' | '\u{85}' | '\u{2028}' | '\u{2029}'
+        )
+    };
+    !line.iter().all(|byte| matches!(byte, b' '..=b'~'))
+        && String::from_utf8_lossy(line).contains(is_end)
+}
+
+/// Whether one `data` line of JSON over several is an object on its own: it is the event to a client that reads line by
+/// line, and a member of the event to others. No writer of indented JSON leaves an object on one line.
+fn has_whole_line(raw: &[u8], data: &[(Range<usize>, Range<usize>)]) -> bool {
+    let mut lines = data
+        .iter()
+        .filter_map(|(_, content)| Some(raw.get(content.clone())?.trim_ascii()));
+    let first = lines.next().and_then(<[u8]>::first);
+    matches!(first, Some(b'{' | b'['))
+        && lines.any(|line| match line {
+            [b'{', inner @ .., b'}'] | [b'[', b'{', inner @ .., b'}', b']'] => !inner.is_empty(),
+            _ => false,
+        })
 }
 
 /// Returns the number of bytes before the first line end.

@@ -82,6 +82,67 @@ fn a_json_response_with_the_content_type_of_a_stream_is_malformed() {
     }
 }
 
+/// Whether the parser refuses to read on.
+fn refuses(framing: Framing, stream: &str) -> bool {
+    read(framing, &[stream.as_bytes()]) == Err(FrameError::Malformed)
+}
+
+#[test]
+fn what_only_some_clients_take_for_the_end_of_a_line_hides_no_field() {
+    // Python's `splitlines`, which older clients of server-sent events use, ends a line at each of them.
+    for end in [
+        '\u{B}', '\u{C}', '\u{1C}', '\u{1D}', '\u{1E}', '\u{85}', '\u{2028}', '\u{2029}',
+    ] {
+        for line in [": x", "id: 7", "event: x", "retry: 3", "x"] {
+            let stream = format!("{line}{end}data: {{}}\n\n");
+            assert!(refuses(Framing::Sse, &stream), "{stream:?}");
+        }
+        // In a payload it is a character of a text.
+        let stream = format!("data: \"a{end}b\"\n\n");
+        assert!(!refuses(Framing::Sse, &stream), "{stream:?}");
+    }
+    assert!(!refuses(Framing::Sse, ": Grüße\tan alle\n\n"));
+}
+
+#[test]
+fn an_event_has_one_name_and_one_payload() {
+    // Clients take the first name, the last one, or the one before the data.
+    assert!(refuses(Framing::Sse, "event: a\nevent: b\ndata: {}\n\n"));
+    assert!(!refuses(Framing::Sse, "event: a\nevent: a\ndata: {}\n\n"));
+    // A client that reads line by line takes each whole line for an event.
+    for stream in [
+        "data: {\"x\":\ndata: {\"a\": 1}\ndata: }\n\n",
+        "data: {\"x\":\ndata: [{\"a\": 1}]\ndata: }\n\n",
+        "data: [{},\ndata:   {\"a\": 1} \ndata: ]\n\n",
+    ] {
+        assert!(refuses(Framing::Sse, stream), "{stream:?}");
+    }
+    for stream in [
+        "data: {\ndata:   \"a\": {\"b\": 1},\ndata:   \"c\": [\ndata:     {}\ndata:   ]\ndata: }\n\n",
+        "data: {\"a\": 1}\ndata:\n\n",
+        "data: if (x)\ndata: { y(); }\n\n",
+    ] {
+        assert!(!refuses(Framing::Sse, stream), "{stream:?}");
+    }
+}
+
+#[test]
+fn a_field_that_is_data_once_it_is_trimmed_is_none() {
+    for name in ["\0data", "data\u{1}", "\u{7F}DATA"] {
+        assert!(
+            refuses(Framing::Sse, &format!("{name}: {{}}\n\n")),
+            "{name:?}"
+        );
+    }
+}
+
+#[test]
+fn a_json_line_has_no_line_end_inside() {
+    assert!(refuses(Framing::Lines, "{\"x\":\r{\"a\":1}\r}\n"));
+    assert!(refuses(Framing::Lines, "{\"a\":1}\r{\"b\":2}\n"));
+    assert!(!refuses(Framing::Lines, "{\"a\":1}\r\n\r\n{\"b\":2}\r\n"));
+}
+
 #[test]
 fn a_payload_can_be_put_where_there_was_an_empty_one() {
     for empty in ["data\n\n", "data:\n\n", "data: \n\n", "data\ndata\n\n"] {
