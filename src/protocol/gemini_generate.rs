@@ -19,7 +19,7 @@ use crate::diag::codes;
 use crate::event::{Author, Part};
 use crate::wire::frame::Framing;
 use crate::wire::http::{MediaType, percent_decode};
-use crate::wire::json::Value;
+use crate::wire::json::{self, Value};
 
 /// The format.
 pub(super) struct GeminiGenerate;
@@ -105,7 +105,19 @@ impl Protocol for GeminiGenerate {
 
     fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, _: &RequestContext) {
         reader.proto_json = true;
-        response(reader, root);
+        if root.kind() != json::ValueKind::Array {
+            response(reader, root);
+            return;
+        }
+        // A stream in an array, or an error, in a response that declares neither. Some clients read it all the same.
+        reader.claim(root);
+        if root.element(1).is_some() {
+            let what = "a streamed answer that its content type doesn't tell";
+            reader.problem(codes::AG2014, root, what);
+        }
+        for element in root.elements() {
+            response(reader, element);
+        }
     }
 
     fn denial_reply(&self, denial: &Denial, context: &RequestContext) -> DenialReply {

@@ -61,7 +61,7 @@ use crate::event::{
     APPROVAL_KEY, Class, CustomFormat, DefaultGate, Direction, Event, Form, Kind, Known, Models,
     Part, Pending, Problem, Reading, RpcMessage, Text, Usage,
 };
-use crate::wire::frame::Framing;
+use crate::wire::frame::{self, Framing};
 use crate::wire::http::{ContentType, MediaType, Path};
 use crate::wire::json::{self, Edits, JsonBody, Limits, NodeId, Value};
 use crate::wire::letter_case;
@@ -959,15 +959,29 @@ pub fn is_one_text(json: &JsonBody<'_>) -> bool {
 /// Returns whether bytes that are not JSON are text: UTF-8 that resembles neither broken JSON nor a mislabelled
 /// stream. Clients that expect a stream read one whatever its content type is.
 fn is_prose(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return false;
+    };
     let begins = bytes.trim_ascii_start().first();
-    let mut lines = bytes.split(|byte| matches!(byte, b'\r' | b'\n'));
-    // HTML pages have lines that begin with a brace as well.
+    let is_margin = |c: char| c.is_whitespace() || c.is_control() || c == '\u{FEFF}';
+    let is_object = |text: &str| {
+        let object = text.trim_start_matches(is_margin).strip_prefix('{');
+        // HTML pages have lines that begin with a brace as well.
+        object.is_some_and(|object| object.trim_ascii_start().starts_with('"'))
+    };
+    let mut lines = text.split(frame::is_line_end);
     let is_framed = lines.any(|line| {
-        let object = line.trim_ascii_start().strip_prefix(b"{");
-        line.starts_with(b"data:")
-            || object.is_some_and(|object| object.trim_ascii_start().starts_with(b"\""))
+        let field = line.trim_start_matches(is_margin).split_once(':');
+        // Some clients trim lines, and some ignore the case of names.
+        line.starts_with("data:")
+            || field.is_some_and(|(name, value)| {
+                name.trim_end_matches(is_margin)
+                    .eq_ignore_ascii_case("data")
+                    && is_object(value)
+            })
+            || is_object(line)
     });
-    !matches!(begins, None | Some(b'{' | b'[')) && !is_framed && std::str::from_utf8(bytes).is_ok()
+    !matches!(begins, None | Some(b'{' | b'[')) && !is_framed
 }
 
 /// Returns whether the bytes of a file are text.

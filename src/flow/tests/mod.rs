@@ -13,6 +13,7 @@ mod content;
 mod data;
 mod disguise;
 mod documents;
+mod framing;
 mod generic;
 mod history;
 mod identifiers;

@@ -14,6 +14,7 @@ use super::{
     CallKey, ChangesByText, EvaluatedCall, HeldFrame, HeldFrames, KeepAlive, OrderingGroups,
     StreamReader, SyntheticFrame, TextKey, UnknownTexts, is_done,
 };
+use crate::diag::codes;
 use crate::event::Part;
 use crate::protocol::json_edit::{choice_number, choices, raw_members};
 use crate::protocol::reader::{Origin, Reader, Row};
@@ -155,6 +156,9 @@ impl<F: ChoiceFormat> StreamReader for ChoiceStream<F> {
         reader.proto_json = spec.proto_json;
         if self.common.is_none() {
             self.common = Some(raw_members(root, spec.common));
+        }
+        if root.elements().any(|event| event.get("error").is_none()) {
+            reader.problem(codes::AG2014, root, "a list of events in one");
         }
         F::begin(self, reader, root);
         let mut lanes = OrderingGroups::default();

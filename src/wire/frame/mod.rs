@@ -7,6 +7,8 @@ mod eventstream;
 mod lines;
 mod sse;
 
+pub use sse::is_line_end;
+
 /// The format of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {

@@ -152,17 +152,18 @@ fn is_nearly_data(name: &[u8]) -> bool {
     name.len() > 3 && seen.map(u8::to_ascii_lowercase).eq(*b"data")
 }
 
-/// Whether a line beside the data has a character at which only some clients end lines: Python's `splitlines` does. What
-/// follows is a field to them.
+/// Whether a line beside the data has a character at which only some clients end lines. What follows is a field to them.
 fn is_torn(line: &[u8]) -> bool {
-    let is_end = |c: char| {
-        matches!(
-            c,
-            '\u{B}' | '\u{C}' | '\u{1C}'..='\u{1E}' | '\u{85}' | '\u{2028}' | '\u{2029}'
-        )
-    };
     !line.iter().all(|byte| matches!(byte, b' '..=b'~'))
-        && String::from_utf8_lossy(line).contains(is_end)
+        && String::from_utf8_lossy(line).contains(is_line_end)
+}
+
+/// Whether any client ends a line at a character: Python's `splitlines` does at all of these.
+pub fn is_line_end(c: char) -> bool {
+    matches!(
+        c,
+        '\n' | '\u{B}' | '\u{C}' | '\r' | '\u{1C}'..='\u{1E}' | '\u{85}' | '\u{2028}' | '\u{2029}'
+    )
 }
 
 /// Whether one `data` line of JSON over several is an object on its own: it is the event to a client that reads line by
