@@ -992,6 +992,38 @@ fn an_event_that_two_clients_read_differently_is_not_passed_on() {
 }
 
 #[test]
+fn an_event_of_two_items_is_not_passed_on() {
+    // By its number it belongs to the second call, by its id to the first.
+    let crossed = |id: &str| {
+        let mut second = called(1, "find", &[]);
+        second[0]["item"]["id"] = json!("fc_2");
+        let delta = json!({
+            "type": "response.function_call_arguments.delta", "output_index": 1, "item_id": id,
+            "delta": "{\"id\": 7}",
+        });
+        let events = [
+            vec![created()],
+            called(0, "pay", &["{}"]),
+            vec![second[0].clone(), delta],
+        ];
+        sse(&events.concat())
+    };
+    let first = called(0, "pay", &["{}"])[0]["item"]["id"].clone();
+    let seen = ask(&guard(LOOKS), &crossed(first.as_str().unwrap()), &[]);
+    assert_eq!(record(&seen)["code"], "AG2014");
+    assert!(
+        !String::from_utf8(seen.client.body())
+            .unwrap()
+            .contains(": 7")
+    );
+    // Some servers give each event an id of its own.
+    for id in ["fc_2", "x"] {
+        let body = crossed(id);
+        assert_eq!(ask(&guard(ALLOW), &body, &[]).client.body(), body, "{id}");
+    }
+}
+
+#[test]
 fn a_second_call_under_a_number_that_is_taken_is_judged_too() {
     let guard = guard(LOOKS);
     for first in [said(0, &["Hello"]), called(0, "find", &["{}"])] {

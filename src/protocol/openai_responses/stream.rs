@@ -23,6 +23,7 @@ use super::removal::{
     OUTPUT_TEXT, REFUSAL, correct_copies, correct_copies_in, denial_id, message_item,
 };
 use super::{Common, RESPONSE, status};
+use crate::diag::codes;
 use crate::event::{Class, Part, Pending};
 use crate::protocol::json_edit::number;
 use crate::protocol::openai_shapes::{ANSWER, beside, error};
@@ -272,6 +273,13 @@ impl ResponsesStream {
 
     fn event(&mut self, reader: &mut Reader<'static>, event: Value<'_>, kind: &str) {
         let about = self.about(event);
+        if let Some(id) = event.get("item_id").and_then(|id| id.text())
+            && self.number_of(Some(&id), Some(about.item)) != about.item
+        {
+            // Some clients put texts and arguments together by the number, others by the id.
+            let what = "an event of one item by its number, and of another one by its id";
+            reader.problem(codes::AG2014, event, what);
+        }
         reader.frame.quiet = self.is_quiet(event, kind, about.item);
         // Events are numbered and items follow one another, so the events after a call wait for it.
         reader.frame.lanes = OrderingGroups::ALL;
