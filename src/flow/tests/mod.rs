@@ -29,6 +29,7 @@ mod oauth;
 mod plumbing;
 mod provider_run;
 mod pseudonym;
+mod request_forms;
 mod spelling;
 mod unread;
 mod work;
