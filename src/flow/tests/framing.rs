@@ -7,7 +7,7 @@ use crate::wire::frame::{Framing, compose};
 
 /// What becomes of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
+pub(super) enum Outcome {
     /// The denied call or text was found.
     Seen,
     /// The response can't be read, and the client gets nothing of what is hidden in it.
@@ -19,15 +19,15 @@ enum Outcome {
 use Outcome::{Refused, Seen, Untouched};
 
 /// A response: what is special about it, its `content-type`, its bytes, and what becomes of it.
-type Case<'a> = (&'a str, Option<&'a str>, String, Outcome);
+pub(super) type Case<'a> = (&'a str, Option<&'a str>, String, Outcome);
 
-const SSE: Option<&str> = Some("text/event-stream");
+pub(super) const SSE: Option<&str> = Some("text/event-stream");
 const LINES: Option<&str> = Some("application/x-ndjson");
 const JSON: Option<&str> = Some("application/json");
 const TEXT: Option<&str> = Some("text/plain");
 const AMAZON: Option<&str> = Some("application/vnd.amazon.eventstream");
 
-fn asks(path: &str, body: Value) -> HttpMessage {
+pub(super) fn asks(path: &str, body: Value) -> HttpMessage {
     HttpMessage::new(
         &[
             (":method", "POST"),
@@ -41,7 +41,12 @@ fn asks(path: &str, body: Value) -> HttpMessage {
 }
 
 fn becomes(request: &HttpMessage, cases: &[Case<'_>]) {
-    let guard = guard(LOOKS);
+    becomes_under(LOOKS, request, cases);
+}
+
+/// Evaluates responses. What a policy denies is a tool `delete_customer`, or an amount of 4242.
+pub(super) fn becomes_under(policy: &str, request: &HttpMessage, cases: &[Case<'_>]) {
+    let guard = guard(policy);
     for (what, media, body, expected) in cases {
         let run = |size: usize| {
             let mut half = HttpMessage::new(&[(":status", "200")], b"");
@@ -55,7 +60,10 @@ fn becomes(request: &HttpMessage, cases: &[Case<'_>]) {
             let record = record(&seen);
             let (client, is_denied) = (seen.client.body(), record["decision"] == "deny");
             let code = record["code"].as_str().unwrap_or("").to_owned();
-            let hidden = String::from_utf8_lossy(&client).contains("delete_customer");
+            let told = String::from_utf8_lossy(&client);
+            let hidden = ["delete_customer", "4242"]
+                .iter()
+                .any(|word| told.contains(word));
             let is_same = client == body.as_bytes();
             (is_denied, code, hidden, is_same, client)
         };

@@ -10,6 +10,7 @@ mod approval_service;
 mod approvals;
 mod beyond_limits;
 mod content;
+mod contradictions;
 mod data;
 mod disguise;
 mod documents;
