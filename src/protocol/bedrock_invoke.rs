@@ -20,10 +20,11 @@ use super::{
     CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Format, Protocol, RequestContext,
     ResponseEdit, RouteHead,
 };
+use crate::diag::codes;
 use crate::event::{Known, Usage};
 use crate::wire::frame::Framing;
 use crate::wire::http::MediaType;
-use crate::wire::json::Value;
+use crate::wire::json::{Value, ValueKind};
 use crate::wire::letter_case;
 
 /// The format.
@@ -60,21 +61,56 @@ fn family_of_request(model: &str, root: Value<'_>) -> ModelFamily {
     ModelFamily::Chat
 }
 
-/// Returns the family of a response's body.
-fn family_of_answer(root: Value<'_>) -> ModelFamily {
-    let first_choice = root.get("choices").and_then(|choices| choices.element(0));
-    let is_message = root
-        .get("type")
-        .is_some_and(|kind| kind.is_text("message") || kind.is_text("error"));
-    if is_message {
-        ModelFamily::Claude
-    } else if root.get("output").is_some() {
-        ModelFamily::Nova
-    } else if first_choice.is_some_and(|choice| choice.get("message").is_some()) {
-        ModelFamily::Chat
-    } else {
-        ModelFamily::Plain
+/// What in a response or an event belongs to one family alone.
+#[derive(Clone, Copy, Debug, Default)]
+struct Signs {
+    claude: bool,
+    nova: bool,
+    chat: bool,
+    /// Calls beside a text, as Cohere has them.
+    calls: bool,
+}
+
+impl Signs {
+    /// Returns the family; `None` if there are signs of several: each client reads only what it knows.
+    fn family(self) -> Option<ModelFamily> {
+        match (self.claude, self.nova, self.chat, self.calls) {
+            (true, false, false, false) => Some(ModelFamily::Claude),
+            (false, true, false, false) => Some(ModelFamily::Nova),
+            (false, false, true, false) => Some(ModelFamily::Chat),
+            (false, false, false, _) => Some(ModelFamily::Plain),
+            _ => None,
+        }
     }
+}
+
+/// Reports that a value has signs of several families.
+fn report_mixture(reader: &mut Reader<'_>, root: Value<'_>) -> ModelFamily {
+    reader.problem(
+        codes::AG2002,
+        root,
+        "a response in the forms of several models",
+    );
+    ModelFamily::Plain
+}
+
+fn any_choice(root: Value<'_>, has: impl Fn(Value<'_>) -> bool) -> bool {
+    let choices = root.get("choices");
+    choices.is_some_and(|choices| choices.elements().any(has))
+}
+
+/// Returns the family of a response's body. Clients of Claude's look at the content alone.
+fn family_of_answer(root: Value<'_>) -> Option<ModelFamily> {
+    let is_claude = |kind: Value<'_>| kind.is_text("message") || kind.is_text("error");
+    let content = root.get("content");
+    let signs = Signs {
+        claude: root.get("type").is_some_and(is_claude)
+            || content.is_some_and(|content| content.kind() == ValueKind::Array),
+        nova: root.get("output").is_some(),
+        chat: any_choice(root, |choice| choice.get("message").is_some()),
+        calls: root.get("tool_calls").is_some(),
+    };
+    signs.family()
 }
 
 fn model_of(endpoint: &Endpoint) -> String {
@@ -132,7 +168,7 @@ impl Protocol for BedrockInvoke {
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, context: &RequestContext) {
-        match family_of_answer(root) {
+        match family_of_answer(root).unwrap_or_else(|| report_mixture(reader, root)) {
             ModelFamily::Claude => response(reader, root),
             ModelFamily::Nova => converse_response(reader, root),
             ModelFamily::Chat => OpenAiChat.read_response(reader, root, context),
@@ -157,7 +193,7 @@ impl Protocol for BedrockInvoke {
     }
 
     fn remove_from_response(&self, edit: &mut ResponseEdit<'_>) -> Result<(), CannotRemove> {
-        match family_of_answer(edit.root) {
+        match family_of_answer(edit.root).ok_or(CannotRemove)? {
             ModelFamily::Claude => remove_from_answer(edit.root, edit.removals, edit.edits),
             ModelFamily::Nova => remove_from_converse(edit.root, edit.removals, edit.edits),
             ModelFamily::Chat => OpenAiChat.remove_from_response(edit),

@@ -563,6 +563,79 @@ mod invoke {
     }
 
     #[test]
+    fn an_event_in_the_forms_of_several_models_is_refused() {
+        let call = json!({"type": "tool_use", "id": "t", "name": "delete_customer", "input": {}});
+        let claude = json!({"type": "content_block_start", "index": 0, "content_block": call});
+        let nova = json!({"start": {"toolUse": {"name": "delete_customer", "toolUseId": "t"}}, "contentBlockIndex": 0});
+        let chat = json!({"tool_calls": [{"index": 0, "id": "t", "type": "function", "function": {"name": "delete_customer", "arguments": "{}"}}]});
+        let cohere = json!([{"name": "delete_customer", "parameters": {}}]);
+        for (first, name, second) in [
+            (
+                json!({"type": "x", "contentBlockStart": nova}),
+                "",
+                Value::Null,
+            ),
+            (
+                json!({"type": "x", "choices": [{"index": 0, "delta": chat}]}),
+                "",
+                Value::Null,
+            ),
+            (json!({"type": "x", "tool_calls": cohere}), "", Value::Null),
+            (claude.clone(), "messageStart", json!({"role": "assistant"})),
+        ] {
+            let mut event = first;
+            if !name.is_empty() {
+                event[name] = second;
+            }
+            let seen = ask(CLAUDE, &[event.clone(), event.clone()]);
+            assert_eq!(record(&seen)["code"], "AG2014", "{event}");
+            assert_eq!(events_of(&seen.client.body())[0].0, "validationException");
+        }
+        // A sign of plain text changes nothing.
+        let mut event = claude;
+        event["completion"] = json!("");
+        let stop = json!({"type": "content_block_stop", "index": 0, "completion": ""});
+        let choices = json!([{"index": 1, "text": ""}, {"index": 0, "delta": chat, "finish_reason": "tool_calls"}]);
+        for events in [vec![event, stop], vec![json!({"choices": choices})]] {
+            let seen = ask(CLAUDE, &events);
+            let record = record(&seen);
+            assert_eq!(record["tools"], json!(["delete_customer"]), "{events:?}");
+            assert_eq!(record["decision"], "deny");
+        }
+    }
+
+    #[test]
+    fn a_whole_answer_is_read_by_what_is_in_it() {
+        let block = json!({"type": "tool_use", "id": "t", "name": "delete_customer", "input": {}});
+        let nova = json!({"message": {"role": "assistant", "content": [{"toolUse": {"name": "delete_customer", "toolUseId": "t", "input": {}}}]}});
+        let asked = request(CLAUDE, "invoke");
+        let answers = |body: &Value| {
+            let headers = [(":status", "200"), ("content-type", "application/json")];
+            let half = HttpMessage::new(&headers, body.to_string().as_bytes());
+            record(&exchange(&guard(LOOKS), &asked, half))
+        };
+        for body in [
+            json!({"role": "assistant", "content": [block]}),
+            json!({"type": "Message", "role": "assistant", "content": [block], "stop_reason": "tool_use"}),
+            json!({"output": nova, "stopReason": "tool_use"}),
+        ] {
+            let record = answers(&body);
+            assert_eq!(
+                (&record["decision"], &record["tools"]),
+                (&json!("deny"), &json!(["delete_customer"])),
+                "{body}"
+            );
+        }
+        for body in [
+            json!({"type": "message", "content": [], "output": nova}),
+            json!({"content": [block], "output": {}}),
+            json!({"type": "message", "content": [], "tool_calls": [{"name": "delete_customer", "parameters": {}}]}),
+        ] {
+            assert_eq!(answers(&body)["code"], "AG2002", "{body}");
+        }
+    }
+
+    #[test]
     fn answers_side_by_side_are_texts_of_their_own() {
         let piece =
             |index: u32, text: &str| json!({"index": index, "is_finished": false, "text": text});

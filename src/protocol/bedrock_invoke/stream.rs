@@ -6,7 +6,7 @@
 //! ```
 
 use super::plain_stream::plain_stream;
-use super::{ModelFamily, model_of, plain};
+use super::{ModelFamily, Signs, any_choice, model_of, plain, report_mixture};
 use crate::diag::codes;
 use crate::protocol::anthropic_shapes::MESSAGE_STREAM;
 use crate::protocol::bedrock_shapes::{NOVA_STREAM, exception, read_exception};
@@ -34,28 +34,28 @@ pub(super) struct InvokeStream {
     inner: Box<dyn StreamReader>,
 }
 
-/// Whose event it is.
-fn family_of(event: Value<'_>) -> ModelFamily {
+/// Whose event it is; `None` if it is one of several families.
+fn family_of(event: Value<'_>) -> Option<ModelFamily> {
     let begins = |prefix: &str| {
         event
             .members()
             .any(|(key, _)| key.text().is_some_and(|key| key.starts_with(prefix)))
     };
-    let choice = event.get("choices").and_then(|choices| choices.element(0));
-    let is_chat = choice
-        .is_some_and(|choice| choice.get("delta").is_some() || choice.get("message").is_some())
-        || event
-            .get("object")
-            .is_some_and(|object| object.is_text("chat.completion.chunk"));
-    if event.get("type").is_some() && event.get("completion").is_none() {
-        ModelFamily::Claude
-    } else if begins("message") || begins("contentBlock") || begins("metadata") {
-        ModelFamily::Nova
-    } else if is_chat {
-        ModelFamily::Chat
-    } else {
-        ModelFamily::Plain
-    }
+    let is_chunk = |kind: Value<'_>| kind.is_text("chat.completion.chunk");
+    let mut signs = Signs {
+        // The older form of Claude's events is a plain text.
+        claude: event
+            .get("type")
+            .is_some_and(|kind| !kind.is_text("completion")),
+        nova: begins("messageS") || begins("contentBlock"),
+        chat: event.get("object").is_some_and(is_chunk)
+            || any_choice(event, |choice| {
+                choice.get("delta").is_some() || choice.get("message").is_some()
+            }),
+        calls: event.get("tool_calls").is_some() || event.get("tool_call_delta").is_some(),
+    };
+    signs.nova |= !signs.claude && !signs.chat && begins("metadata");
+    signs.family()
 }
 
 /// Whose event a refusal would have to be before any has come.
@@ -107,7 +107,7 @@ impl StreamReader for InvokeStream {
             read_exception(reader, root, name);
             return;
         }
-        let family = family_of(root);
+        let family = family_of(root).unwrap_or_else(|| report_mixture(reader, root));
         match self.family {
             None => {
                 self.family = Some(family);
