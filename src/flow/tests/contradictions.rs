@@ -426,7 +426,7 @@ fn a_call_of_responses_is_evaluated_in_each_of_its_copies() {
     };
     let of = |middle: &[Value]| {
         let end = response("completed", json!([]));
-        events(&[&[begun.clone()], middle, &[end]].concat())
+        events(&[std::slice::from_ref(&begun), middle, &[end]].concat())
     };
     let mut unnumbered = [
         item("added", call("pay", "")),
