@@ -1082,7 +1082,7 @@ fn lint_agrees(seed: u64) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, max_shrink_iters: 0, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(300), max_shrink_iters: 0, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// A policy and the same with something changed, of every construct of the language.
     #[test]
