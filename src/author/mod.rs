@@ -2,6 +2,7 @@
 //!
 //! None of this is part of the filter, which has the policy as JSON and evaluates it.
 
+mod advice;
 mod analysis;
 mod doctor;
 mod explain;
@@ -17,6 +18,7 @@ mod schema;
 mod testing;
 mod yaml;
 
+pub use advice::{add_advice, foreign_document};
 pub use analysis::{Difference, ListChange, PolicyOutcome, Proof, Witness, compare};
 pub use doctor::{ConfigurationProblem, Examination, PolicyInUse, Proxy, ReadResource, examine};
 pub use explain::{Branch, Explained, Explainer};

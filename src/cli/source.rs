@@ -1,7 +1,10 @@
 //! Policy files: reading, parsing and compiling, with locations as lines and columns.
 
 use super::{Failed, output};
-use crate::author::{ReadPolicyFile, is_kill_list, parse_yaml_in_part, resolve, unprovided};
+use crate::author::{
+    ReadPolicyFile, add_advice, foreign_document, is_kill_list, parse_yaml_in_part, resolve,
+    unprovided,
+};
 use crate::diag::{Diagnostic, Severity, codes};
 use crate::policy::{
     KillList, Loaded, MAX_DOCUMENT, Node, NodeValue, Policy, desugar_document, load_with_zones,
@@ -53,7 +56,7 @@ impl Source {
         let whole = bytes.len();
         let bytes = bytes.strip_prefix(output::BYTE_ORDER_MARK).unwrap_or(bytes);
         let before = whole.saturating_sub(bytes.len());
-        let (text, (root, diagnostics)) = match std::str::from_utf8(bytes) {
+        let (text, (root, mut diagnostics)) = match std::str::from_utf8(bytes) {
             Ok(text) => (text.to_owned(), parse(name, text)),
             Err(error) => {
                 let at = error.valid_up_to();
@@ -62,6 +65,7 @@ impl Source {
                 (text, (None, vec![not_utf8(at..end)]))
             }
         };
+        add_advice(&text, &mut diagnostics);
         let (root, partial) = match diagnostics.is_empty() {
             true => (root, None),
             false => (None, root),
@@ -92,6 +96,13 @@ impl Source {
             let loaded = Loaded {
                 policy: None,
                 diagnostics,
+            };
+            return Source { loaded, ..self };
+        }
+        if let Some(foreign) = foreign_document(root) {
+            let loaded = Loaded {
+                policy: None,
+                diagnostics: vec![foreign],
             };
             return Source { loaded, ..self };
         }
@@ -134,6 +145,7 @@ impl Source {
             loaded.diagnostics.extend(words);
             loaded.policy = None;
         }
+        add_advice(&self.text, &mut loaded.diagnostics);
         loaded
             .diagnostics
             .sort_by_key(|diagnostic| (diagnostic.severity, diagnostic.span.start));

@@ -1,0 +1,286 @@
+//! What to do about a document that is no policy at all, and about errors whose cause is the notation: comments that hide a
+//! value, JSON with comments, constructs of other pattern languages.
+
+use crate::diag::{Diagnostic, Severity, codes};
+use crate::policy::Node;
+use std::ops::Range;
+
+/// Returns the only error of a document that is known to be something else than a policy: what it is, and what to do with it.
+pub fn foreign_document(root: &Node) -> Option<Diagnostic> {
+    let (at, message, help) = envoys(root)
+        .or_else(|| kubernetes(root))
+        .or_else(|| recorded(root))?;
+    Some(Diagnostic {
+        code: codes::AG1003,
+        severity: Severity::Error,
+        path: String::new(),
+        span: at,
+        message,
+        label: None,
+        help: Some(help),
+        fix: None,
+    })
+}
+
+/// Where it shows, what the document is, and what to do with it.
+type Recognised = (Range<usize>, String, String);
+
+/// A bootstrap, a configuration dump, or what `agentguard build` wrote for Envoy's discovery.
+fn envoys(root: &Node) -> Option<Recognised> {
+    let key = |name: &str| {
+        let members = root.members().iter();
+        let mut named = members.filter(|member| *member.key == *name);
+        named.next().map(|member| member.key_span.clone())
+    };
+    if key("apiVersion").is_some() {
+        return None;
+    }
+    let configuration = ["static_resources", "dynamic_resources", "configs"];
+    if let Some(at) = configuration.iter().find_map(|name| key(name)) {
+        return Some((
+            at,
+            "this is a configuration of Envoy, not a policy".to_owned(),
+            "`agentguard doctor FILE` examines it; `agentguard validate` takes the policy that it was built from".to_owned(),
+        ));
+    }
+    let resource = root.get("resources")?.items().first()?;
+    resource.get("@type")?;
+    Some((
+        key("resources")?,
+        "this is a resource for Envoy, not a policy".to_owned(),
+        "name the policy or the kill list that `agentguard build` wrote it from; `agentguard kill --file FILE` shows what the \
+         resource of a kill list stops"
+            .to_owned(),
+    ))
+}
+
+/// A resource of Kubernetes, Istio or Envoy Gateway, perhaps with a policy in it.
+fn kubernetes(root: &Node) -> Option<Recognised> {
+    const OURS: [&str; 4] = ["AgentPolicy", "AgentPolicySet", "AgentKill", "PolicyTest"];
+    let version = root.get("apiVersion")?.text()?;
+    let kind = root.get("kind")?;
+    let name = kind.text()?;
+    let is_policys = ["rules", "defaults", "policies"]
+        .iter()
+        .any(|key| root.get(key).is_some());
+    if OURS.contains(&name) || version.starts_with("agentguard.dev/") || is_policys {
+        return None;
+    }
+    let help = match policy_inside(root, "") {
+        Some(path) => format!(
+            "its policy is at `{path}`: keep that in a file of its own, and let `agentguard build POLICY --for istio` (or \
+             `envoy-gateway`, `k8s`) write the resource from it"
+        ),
+        None => "name the file of the policy; `agentguard build POLICY --for istio` (or `envoy-gateway`, `k8s`) writes \
+                 resources from it"
+            .to_owned(),
+    };
+    let message = format!("this is a resource of Kubernetes (`{name}`), not a policy");
+    Some((kind.span.clone(), message, help))
+}
+
+/// Where a policy is in a resource: `spec.pluginConfig`.
+fn policy_inside(node: &Node, path: &str) -> Option<String> {
+    node.members().iter().find_map(|member| {
+        let path = match path {
+            "" => member.key.to_string(),
+            path => format!("{path}.{}", member.key),
+        };
+        let kind = member.value.get("kind").and_then(Node::text);
+        match kind {
+            Some("AgentPolicy" | "AgentPolicySet") => Some(path),
+            _ => policy_inside(&member.value, &path),
+        }
+    })
+}
+
+/// A recorded exchange or an audit event.
+fn recorded(root: &Node) -> Option<Recognised> {
+    let has = |keys: &[&str]| keys.iter().all(|key| root.get(key).is_some());
+    let message = if has(&["request", "response"]) {
+        "this is a recorded exchange, not a policy"
+    } else if has(&["v", "ts", "chain", "decision"]) {
+        "this is an audit event, not a policy"
+    } else {
+        return None;
+    };
+    let at = root.span.start..root.span.start;
+    let help = "`agentguard replay --policy POLICY FILE` evaluates it";
+    Some((at, message.to_owned(), help.to_owned()))
+}
+
+/// Adds what to do to errors that have no suggestion, where the text shows the cause.
+pub fn add_advice(text: &str, diagnostics: &mut [Diagnostic]) {
+    for diagnostic in diagnostics {
+        if diagnostic.code == codes::AG1003 && has_foreign_comments(text) {
+            diagnostic.help = Some("comments in YAML begin with `#`, not with `//`".to_owned());
+        }
+        if diagnostic.help.is_some() {
+            continue;
+        }
+        diagnostic.help = match diagnostic.code {
+            codes::AG1001 => about_notation(text, diagnostic),
+            codes::AG1005 if diagnostic.message.ends_with(", not nothing") => {
+                Some(about_nothing(text, diagnostic.span.start))
+            }
+            codes::AG1013 if diagnostic.message.ends_with("unrecognized flag") => {
+                let pattern = text.get(diagnostic.span.clone()).unwrap_or_default();
+                Some(about_pattern(pattern))
+            }
+            _ => None,
+        };
+    }
+}
+
+/// About a key with nothing behind its colon. In YAML, a number sign behind a blank begins a comment.
+fn about_nothing(text: &str, at: usize) -> String {
+    let line = text.get(at..).unwrap_or_default();
+    let line = line.lines().next().unwrap_or_default();
+    let line = line.trim_start_matches(':').trim();
+    match line.strip_prefix('#') {
+        Some(comment) if !comment.contains(['"', '\\']) && !comment.trim().is_empty() => {
+            format!(
+                "`#` begins a comment: put the text in quotes, `\"{line}\"`, or take the key out"
+            )
+        }
+        Some(_) => "`#` begins a comment: put the text in quotes, or take the key out".to_owned(),
+        None => "write a value, or take the key out".to_owned(),
+    }
+}
+
+/// About JSON that only looks like it, and YAML that is JSON.
+fn about_notation(text: &str, diagnostic: &Diagnostic) -> Option<String> {
+    let is_json = diagnostic.message.starts_with("malformed JSON");
+    let is_followed = diagnostic
+        .message
+        .starts_with("bytes after the end of the JSON value")
+        || (diagnostic.message.contains("<document start>") && text.trim_start().starts_with('{'));
+    if is_followed {
+        return Some("a policy is one value; a file of JSON lines is none".to_owned());
+    }
+    if !is_json {
+        return None;
+    }
+    let (before, behind) = text.split_at_checked(diagnostic.span.start)?;
+    let behind = behind.trim_start();
+    let has_comma = before.trim_end().ends_with(',');
+    let help = match behind.chars().next()? {
+        '/' | '#' => {
+            "JSON has no comments: take it out, or write the policy in YAML, in a file `.yaml`, whose comments begin with `#`"
+        }
+        '}' | ']' if has_comma => "take out the comma before it",
+        '\'' => "texts in JSON are in double quotes",
+        first if first.is_alphabetic() && before.trim().is_empty() => {
+            "this looks like YAML: name the file `.yaml`"
+        }
+        first if first.is_alphabetic() => "keys and texts in JSON are in double quotes",
+        _ => return None,
+    };
+    Some(help.to_owned())
+}
+
+/// Whether a text has comments of JavaScript, which YAML takes for a part of the key behind them.
+fn has_foreign_comments(text: &str) -> bool {
+    text.lines().any(|line| line.trim_start().starts_with("//"))
+}
+
+/// About groups of other pattern languages. Look-around has its suggestion already.
+fn about_pattern(pattern: &str) -> String {
+    const KNOWN: [(&str, &str); 4] = [
+        (
+            "(?>",
+            "a pattern is matched in linear time, without atomic groups: write `(?:…)`",
+        ),
+        (
+            "(?#",
+            "patterns have no comments: write it under the rule's `description`",
+        ),
+        (
+            "(?P=",
+            "a pattern is matched in linear time, without back references",
+        ),
+        (
+            "(?(",
+            "patterns have no conditions: write both cases, as in `(?:…|…)`",
+        ),
+    ];
+    let known = KNOWN.iter().find(|(begin, _)| pattern.contains(begin));
+    known
+        .map_or(
+            "`(?` is followed by `:`, by a name as in `<name>`, or by flags: `i`, `m`, `s`, `x`, `U`",
+            |(_, help)| *help,
+        )
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::author::parse_yaml;
+    use crate::policy::parse_json;
+
+    /// What is said of a document that is something else, and what to do.
+    fn foreign(text: &str) -> Option<String> {
+        let error = foreign_document(&parse_yaml(text).unwrap())?;
+        Some(format!("{}; {}", error.message, error.help.unwrap()))
+    }
+
+    #[test]
+    fn what_is_no_policy_is_named_and_has_its_command() {
+        for (text, said) in [
+            (
+                "{ apiVersion: v1, kind: Service, spec: {} }",
+                "resource of Kubernetes (`Service`)",
+            ),
+            (
+                "{ apiVersion: v1, kind: X, spec: { config: [], pluginConfig: { kind: AgentPolicy } } }",
+                "its policy is at `spec.pluginConfig`",
+            ),
+            ("static_resources: {}", "`agentguard doctor FILE`"),
+            ("configs: []", "`agentguard doctor FILE`"),
+            ("resources: [{ \"@type\": x }]", "a resource for Envoy"),
+            ("{ request: {}, response: {} }", "a recorded exchange"),
+            (
+                "{ v: 1, ts: x, chain: {}, decision: allow }",
+                "an audit event",
+            ),
+        ] {
+            let told = foreign(text).unwrap_or_default();
+            assert!(told.contains(said), "{text}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_policy_with_a_mistake_is_a_policy() {
+        for text in [
+            "{ apiVersion: agentguard.dev/v2, kind: AgentPolicy }",
+            "{ apiVersion: v1, kind: Policy, rules: [] }",
+            "{ apiVersion: agentguard.dev/v1, kind: AgentPolcy }",
+            "{ apiVersion: v1, kind: AgentPolicy, spec: {} }",
+            "{ rules: [], resources: [] }",
+            "[]",
+        ] {
+            assert_eq!(foreign(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_json_does_not_know_is_explained() {
+        for (text, said) in [
+            ("{ // a\n}", "JSON has no comments"),
+            ("{ /* a */ }", "JSON has no comments"),
+            ("# a\n{}", "JSON has no comments"),
+            ("{\"a\": 1,\n}", "the comma before it"),
+            ("{\"a\": [1,]}", "the comma before it"),
+            ("{'a': 1}", "double quotes"),
+            ("{a: 1}", "double quotes"),
+            ("apiVersion: x", "looks like YAML"),
+            ("{}\n{}", "JSON lines"),
+        ] {
+            let mut errors = [*parse_json(text.as_bytes()).unwrap_err()];
+            add_advice(text, &mut errors);
+            let told = errors[0].help.clone().unwrap_or_default();
+            assert!(told.contains(said), "{text}: {} {told}", errors[0]);
+        }
+    }
+}
