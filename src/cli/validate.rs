@@ -7,9 +7,16 @@ use crate::author::lint;
 use crate::diag::{Diagnostic, Severity};
 use crate::policy::KillList;
 use clap::{Args, ValueEnum};
+use std::collections::BTreeMap;
 
-/// Maximum diagnostics that are rendered.
-const MAX_RENDERED: usize = 200;
+/// Maximum diagnostics of one file that are rendered.
+const MAX_RENDERED: usize = 50;
+
+/// Maximum diagnostics with the same message that are rendered. Of others the lines are listed.
+const MAX_ALIKE: usize = 3;
+
+/// Maximum lines that are listed of one message.
+const MAX_LISTED: usize = 10;
 
 /// Arguments of `validate` and `lint`.
 #[derive(Debug, Args)]
@@ -73,16 +80,16 @@ impl Validate {
                 source.require_provided(self.fail_closed);
             }
             let diagnostics = all(&source, linted);
-            for (number, diagnostic) in diagnostics.iter().enumerate() {
+            let mut report = TextReport::default();
+            for diagnostic in &diagnostics {
                 if json {
                     output::line(&render::as_json(&source, diagnostic));
                 } else if self.format == Format::Sarif {
                     results.push(ci::as_sarif(&source, diagnostic));
                 } else if self.format == Format::Github {
                     output::line(&ci::as_github(&source, diagnostic));
-                } else if number < MAX_RENDERED {
-                    output::line(&render::as_text(&source, diagnostic));
-                    output::line("");
+                } else {
+                    report.add(&source, diagnostic);
                 }
                 let fails = match diagnostic.severity {
                     Severity::Error => true,
@@ -93,12 +100,7 @@ impl Validate {
                     outcome = ExitStatus::Found;
                 }
             }
-            let left_out = diagnostics.len().saturating_sub(MAX_RENDERED);
-            if as_text && left_out > 0 {
-                output::line(&format!(
-                    "{left_out} more are not shown; --json lists all\n"
-                ));
-            }
+            report.finish(&source, &diagnostics);
             if let (true, true, Some(root)) = (as_text, diagnostics.is_empty(), &source.root)
                 && let Ok(list) = KillList::read(root)
             {
@@ -123,6 +125,89 @@ impl Validate {
             output::line(&ci::sarif_log(results));
         }
         if unreadable { Err(Failed) } else { Ok(outcome) }
+    }
+}
+
+/// What one file's diagnostics look like to a person: a mistake that is made in every rule does not bury the others.
+#[derive(Default)]
+struct TextReport<'d> {
+    rendered: usize,
+    /// How often each message was rendered.
+    alike: BTreeMap<(&'d str, &'d str), usize>,
+    /// The lines of messages that were rendered often enough, in the order of their first.
+    further: Vec<(&'d Diagnostic, Vec<usize>)>,
+    left_out: usize,
+}
+
+impl<'d> TextReport<'d> {
+    fn add(&mut self, source: &Source, diagnostic: &'d Diagnostic) {
+        let rendered = self
+            .alike
+            .entry((diagnostic.code, &diagnostic.message))
+            .or_default();
+        if *rendered >= MAX_ALIKE {
+            let (line, _) = source.position(diagnostic.span.start);
+            let is_same = |(other, _): &&mut (&Diagnostic, Vec<usize>)| {
+                other.code == diagnostic.code && other.message == diagnostic.message
+            };
+            match self.further.iter_mut().find(is_same) {
+                Some((_, lines)) => lines.push(line),
+                None => self.further.push((diagnostic, vec![line])),
+            }
+        } else if self.rendered < MAX_RENDERED {
+            *rendered = rendered.saturating_add(1);
+            self.rendered = self.rendered.saturating_add(1);
+            output::line(&render::as_text(source, diagnostic));
+            output::line("");
+        } else {
+            self.left_out = self.left_out.saturating_add(1);
+        }
+    }
+
+    /// Says what was not rendered.
+    fn finish(self, source: &Source, diagnostics: &[Diagnostic]) {
+        for (diagnostic, lines) in &self.further {
+            let listed: Vec<String> = lines
+                .iter()
+                .take(MAX_LISTED)
+                .map(usize::to_string)
+                .collect();
+            let more = match lines.len().saturating_sub(MAX_LISTED) {
+                0 => String::new(),
+                more => format!(", and {more} more"),
+            };
+            let word = if lines.len() == 1 { "line" } else { "lines" };
+            output::line(&format!(
+                "{}[{}]: {}: also in {word} {}{more}",
+                diagnostic.severity.word(),
+                diagnostic.code,
+                output::visible(&diagnostic.message),
+                listed.join(", "),
+            ));
+        }
+        if self.left_out == 0 && self.further.is_empty() {
+            return;
+        }
+        let counts: Vec<String> = [Severity::Error, Severity::Warning, Severity::Note]
+            .into_iter()
+            .filter_map(|severity| {
+                let alike = diagnostics.iter().filter(|one| one.severity == severity);
+                match (alike.count(), severity.word()) {
+                    (0, _) => None,
+                    (1, word) => Some(format!("1 {word}")),
+                    (count, word) => Some(format!("{count} {word}s")),
+                }
+            })
+            .collect();
+        let left_out = match self.left_out {
+            0 => String::new(),
+            left_out => format!("; {left_out} of them are not shown"),
+        };
+        let counts = counts.join(", ");
+        output::line(&format!(
+            "{}: {counts}{left_out}; --json lists all\n",
+            source.name
+        ));
     }
 }
 
