@@ -1,6 +1,6 @@
 //! Changes of a kill list as a document: entries added and lifted, everything else left as it was written.
 
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, codes};
 use crate::policy::{
     API_VERSION, KILL_KIND, Kill, KillList, KillTarget, MAX_KILLS, Node, NodeValue, parse_json,
 };
@@ -34,6 +34,21 @@ enum Format {
     Json,
     /// Envoy's resource, which has the JSON document as a text.
     Discovery,
+}
+
+/// The errors of a kill list. Of another document only what it is: none of its keys is wrong.
+fn relevant(root: &Node, mut errors: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    if let Some(foreign) = super::foreign_document(root) {
+        return vec![foreign];
+    }
+    let is_kind = |error: &Diagnostic| error.code == codes::AG1003 && error.path == "kind";
+    if root.get("kind").is_some() && errors.iter().any(is_kind) {
+        errors.retain(is_kind);
+        for error in &mut errors {
+            error.help = Some("name the kill list, `kind: AgentKill`, instead".to_owned());
+        }
+    }
+    errors
 }
 
 /// Where a resource of `agentguard build` has its document: in Wasm's configuration, and in a native module's.
@@ -73,7 +88,7 @@ impl KillDocument {
     }
 
     fn of(format: Format, text: &str, root: &Node) -> Result<KillDocument, Vec<Diagnostic>> {
-        let list = KillList::read(root)?;
+        let list = KillList::read(root).map_err(|errors| relevant(root, errors))?;
         let span = |key: &str| root.get(key).map_or(0..0, |node| node.span.clone());
         Ok(KillDocument {
             format,

@@ -82,7 +82,8 @@ impl Approve {
         };
         let Some((_, rest)) = text.split_once("agar1.") else {
             return Err(output::print_error(
-                "this holds no request for an approval: it begins with `agar1.`",
+                "this holds no request for an approval: it begins with `agar1.`; a file with one is read from standard input: \
+                 `agentguard approve - --key FILE < DENIAL`",
             ));
         };
         let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
@@ -114,9 +115,7 @@ impl Approve {
 
     fn now(&self) -> Result<u64, Failed> {
         let time = match &self.time {
-            Some(text) => text
-                .parse()
-                .map_err(|error| output::print_error(&format!("--time {text}: {error}")))?,
+            Some(text) => output::moment("--time", text)?,
             None => jiff::Timestamp::now(),
         };
         Ok(u64::try_from(time.as_second()).unwrap_or(0))

@@ -59,7 +59,10 @@ impl Diff {
             if line.trim_ascii().is_empty() {
                 continue;
             }
-            let complain = |what| output::print_error(&format!("{file}: line {number}: {what}"));
+            let complain = |what| {
+                let advice = output::advice_on_lines(&bytes);
+                output::print_error(&format!("{file}: line {number}: {what}{advice}"))
+            };
             let recorded = Recorded::parse(line).map_err(complain)?;
             let time = recorded.time.as_deref().and_then(moment);
             let time = time.unwrap_or(started);

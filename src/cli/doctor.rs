@@ -36,6 +36,15 @@ impl Doctor {
         let (name, document) = self.document()?;
         let mut proxy =
             Proxy::read(&document, &read_resource).map_err(|what| not_envoys(&name, &what))?;
+        if proxy.listener_names().is_empty() {
+            return Err(output::print_coded(
+                codes::AG9013,
+                &format!(
+                    "{name}: no listener is in it, so that nothing can be examined; those that Envoy gets from a control plane are \
+                     in the running Envoy: --admin http://127.0.0.1:9901, or its `/config_dump`"
+                ),
+            ));
+        }
         self.keep_listeners(&name, &mut proxy)?;
         let examination = examine(&proxy);
         if json {
@@ -65,6 +74,7 @@ impl Doctor {
             }
             let (listeners, found) = (proxy.listener_names().len(), examination.problems.len());
             output::line(&match found {
+                0 if listeners == 1 => format!("{name}: nothing is wrong with 1 listener"),
                 0 => format!("{name}: nothing is wrong with {listeners} listeners"),
                 1 => format!("{name}: 1 finding; `agentguard explain CODE` explains it"),
                 _ => format!("{name}: {found} findings; `agentguard explain CODE` explains it"),

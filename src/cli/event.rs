@@ -206,9 +206,7 @@ impl EventOptions {
             facts.used.insert(rule.into(), used);
         }
         if let Some(text) = &self.time {
-            let time: jiff::Timestamp = text
-                .parse()
-                .map_err(|error| output::print_error(&format!("--time {text}: {error}")))?;
+            let time = output::moment("--time", text)?;
             facts.time = u64::try_from(time.as_nanosecond()).ok();
         }
         Ok(())

@@ -3,6 +3,7 @@
 use super::source::Source;
 use super::{ExitStatus, Failed, output, render};
 use crate::author::{format_yaml, write_converted, write_json};
+use crate::diag::Diagnostic;
 use crate::policy::{desugar, desugar_document};
 use clap::Args;
 use serde_json::json;
@@ -27,9 +28,7 @@ impl Fmt {
         for name in &self.files {
             let source = Source::read(name)?;
             let Some(root) = &source.root else {
-                for diagnostic in &source.loaded.diagnostics {
-                    output::line(&render::as_text(&source, diagnostic));
-                }
+                report(&source, &source.loaded.diagnostics, json);
                 return Err(output::print_error(&format!("{name} can't be parsed")));
             };
             let is_json = source.text.trim_start().starts_with('{');
@@ -37,9 +36,7 @@ impl Fmt {
                 match desugar_document(root) {
                     Ok((full, _)) => write_converted(&source.text, root, &full),
                     Err(diagnostics) => {
-                        for diagnostic in &diagnostics {
-                            output::line(&render::as_text(&source, diagnostic));
-                        }
+                        report(&source, &diagnostics, json);
                         return Err(output::print_error(&format!(
                             "{name} can't be written in full"
                         )));
@@ -65,10 +62,20 @@ impl Fmt {
                 let target = std::fs::canonicalize(name)
                     .map_err(|error| output::print_error(&format!("{name}: {error}")))?;
                 output::replace_file(&target.to_string_lossy(), formatted.as_bytes())?;
-            } else if !self.check && !self.write && !json {
+            } else if !self.check && (!self.write || name == output::STDIN) && !json {
                 output::print(&formatted);
             }
         }
         Ok(outcome)
+    }
+}
+
+/// Says what is wrong. Text goes beside the output, which is a policy.
+fn report(source: &Source, diagnostics: &[Diagnostic], json: bool) {
+    for diagnostic in diagnostics {
+        match json {
+            true => output::line(&render::as_json(source, diagnostic)),
+            false => output::note(&render::as_text(source, diagnostic)),
+        }
     }
 }

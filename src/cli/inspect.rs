@@ -35,8 +35,9 @@ impl Inspect {
             }
             let recorded = Recorded::parse(line).map_err(|error| {
                 let number = number.saturating_add(1);
+                let advice = output::advice_on_lines(&bytes);
                 output::print_error(&format!(
-                    "{}: line {number} is not an exchange: {error}",
+                    "{}: line {number} is not an exchange: {error}{advice}",
                     self.file
                 ))
             })?;
@@ -496,8 +497,8 @@ fn joined(
 /// Formats one exchange as text.
 fn as_text(seen: &Map<String, Value>) -> String {
     let text = |key: &str| match seen.get(key) {
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
+        Some(Value::String(text)) => output::visible(text),
+        Some(other) => output::visible(&other.to_string()),
         None => "-".to_owned(),
     };
     let coverage = |key: &str| seen.get("coverage").and_then(|coverage| coverage.get(key));
@@ -576,7 +577,7 @@ fn as_text(seen: &Map<String, Value>) -> String {
             "  {:<8} {:<13} {:<28} {short}\n",
             member("in"),
             member("event"),
-            member("at")
+            output::visible(&member("at"))
         ));
     }
     out

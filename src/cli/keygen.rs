@@ -66,10 +66,14 @@ impl Keygen {
                 "whose key is it? give --client, --agent, --tenant, --approver or --checkpoint",
             ));
         }
-        if let Some(time) = &self.not_after
-            && let Err(error) = time.parse::<jiff::Timestamp>()
-        {
-            return Err(output::print_error(&format!("--not-after {time}: {error}")));
+        let mut given = names.into_iter().flatten().chain(&self.roles);
+        if given.any(|name| name.trim().is_empty()) {
+            return Err(output::print_error(
+                "a name is empty; give it, or leave its option out",
+            ));
+        }
+        if let Some(time) = &self.not_after {
+            output::future_moment("--not-after", time)?;
         }
         let (key, is_new) = match &self.key {
             Some(file) => (existing_key(file)?, false),

@@ -98,6 +98,9 @@ impl KillCommand {
             }
             _ => {}
         }
+        if let Some(until) = &self.until {
+            output::future_moment("--until", until)?;
+        }
         Ok(Some(KillChange {
             targets,
             reason: self.reason.as_deref().map(Into::into),
@@ -111,11 +114,13 @@ impl KillCommand {
             return Ok(KillDocument::empty());
         }
         let bytes = output::read_at_most(&self.file, MAX_DOCUMENT).map_err(|what| {
-            let hint = match is_new {
-                true => "; write one with `agentguard build KILL.yaml --for envoy --output FILE`",
-                false => "",
-            };
-            output::print_error(&format!("{} can't be read: {what}{hint}", self.file))
+            match is_new && creates {
+                true => output::print_unread(
+                    &self.file,
+                    "there is no such file; write it with `agentguard build KILL.yaml --for envoy --output FILE`",
+                ),
+                false => output::print_unread(&self.file, &what),
+            }
         })?;
         String::from_utf8(bytes)
             .map_err(|_| output::print_error(&format!("{} is not UTF-8", self.file)))
@@ -128,8 +133,7 @@ fn lock(file: &str) -> Result<std::fs::File, Failed> {
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
-    let failed =
-        |error: std::io::Error| output::print_error(&format!("{}: {error}", folder.display()));
+    let failed = |error: std::io::Error| output::print_unwritten(file, &output::unwritable(&error));
     let folder = std::fs::File::open(folder).map_err(failed)?;
     folder.lock().map_err(failed)?;
     Ok(folder)
@@ -182,7 +186,10 @@ fn line(kill: &Kill) -> String {
         names => format!(" {}", names.join(", ")),
     };
     let until = match &kill.until {
-        Some(until) => format!(" (until {until})"),
+        Some(until) => match until.parse::<jiff::Timestamp>() {
+            Ok(end) if end < jiff::Timestamp::now() => format!(" (ended {until})"),
+            _ => format!(" (until {until})"),
+        },
         None => String::new(),
     };
     format!("{}{names}: {}{until}", singular(kill.target), kill.reason)

@@ -4,6 +4,7 @@ use super::{Failed, audit};
 use crate::diag::codes;
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The file name of standard input.
 pub(super) const STDIN: &str = "-";
@@ -47,6 +48,26 @@ pub(super) fn print_error(message: &str) -> Failed {
 /// Prints an error message with its code: `agentguard: AG9011: audit.db can't be written: …`.
 pub(super) fn print_coded(code: &str, message: &str) -> Failed {
     print_error(&format!("{code}: {message}"))
+}
+
+/// Parses the moment of an option.
+pub(super) fn moment(option: &str, text: &str) -> Result<jiff::Timestamp, Failed> {
+    text.parse().map_err(|_| {
+        print_error(&format!(
+            "{option} {text}: this is no moment with its offset; write for example `2026-01-31T09:00:00+01:00` or \
+             `2026-01-31T08:00:00Z`"
+        ))
+    })
+}
+
+/// Parses the moment of an option by which something ends.
+pub(super) fn future_moment(option: &str, text: &str) -> Result<(), Failed> {
+    match moment(option, text)? <= jiff::Timestamp::now() {
+        true => Err(print_error(&format!(
+            "{option} {text}: this moment has passed; name a later one"
+        ))),
+        false => Ok(()),
+    }
 }
 
 /// Prints that a file can't be read.
@@ -113,10 +134,26 @@ pub(super) fn read_at_most(name: &str, most: usize) -> Result<Vec<u8>, String> {
     )
 }
 
+/// Whether standard input has been taken. A second reader would find it empty, and call that a policy or a trail.
+static IS_STDIN_TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// Takes standard input, which can be read only once.
+///
+/// # Errors
+/// It has been read for another argument.
+pub(super) fn stdin() -> std::io::Result<std::io::StdinLock<'static>> {
+    match IS_STDIN_TAKEN.swap(true, Ordering::Relaxed) {
+        false => Ok(std::io::stdin().lock()),
+        true => Err(std::io::Error::other(
+            "standard input is asked for twice; name a file for one of them",
+        )),
+    }
+}
+
 /// Opens a file, or standard input for `-`.
 fn opened(name: &str) -> std::io::Result<Box<dyn Read>> {
     Ok(match name {
-        STDIN => Box::new(std::io::stdin().lock()),
+        STDIN => Box::new(stdin()?),
         name => Box::new(std::fs::File::open(name)?),
     })
 }
@@ -135,6 +172,12 @@ fn take_at_most(input: &mut dyn Read, most: usize) -> Result<Vec<u8>, String> {
 /// follows renames in a watched folder) gets the old contents or the new ones, never a part of them. An existing file
 /// keeps its permissions; a device or a pipe is written to directly.
 pub(super) fn replace_file(name: &str, contents: &[u8]) -> Result<(), Failed> {
+    if name == STDIN {
+        return Err(print_unwritten(
+            name,
+            "it is no file that could be replaced; for a file of this name write `./-`",
+        ));
+    }
     let path = Path::new(name);
     let failed = |error: std::io::Error| print_unwritten(name, &unwritable(&error));
     let existing = std::fs::metadata(path).ok();
@@ -182,6 +225,22 @@ pub(super) fn read_lines(name: &str) -> Result<Vec<u8>, Failed> {
         bytes.drain(..BYTE_ORDER_MARK.len());
     }
     Ok(bytes)
+}
+
+/// What to do with a file that has JSON in another form than one object on each line; empty if it has none.
+pub(super) fn advice_on_lines(content: &[u8]) -> &'static str {
+    let Ok(whole) = serde_json::from_slice::<serde_json::Value>(content) else {
+        return "";
+    };
+    match whole {
+        serde_json::Value::Array(_) => {
+            "; the file is one array: `jq -c '.[]' FILE` writes its items, one on each line"
+        }
+        serde_json::Value::Object(_) if content.trim_ascii().contains(&b'\n') => {
+            "; the file is one object on several lines: `jq -c . FILE` writes it on one"
+        }
+        _ => "",
+    }
 }
 
 /// Text of a client or a model, without characters that could make it look like something else or steer a terminal.

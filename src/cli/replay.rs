@@ -157,8 +157,8 @@ impl Summary {
 
 fn written_id(id: &Value) -> String {
     match id {
-        Value::String(id) => id.clone(),
-        other => other.to_string(),
+        Value::String(id) => output::visible(id),
+        other => output::visible(&other.to_string()),
     }
 }
 
@@ -197,7 +197,8 @@ impl Replay {
                 continue;
             }
             let complain = |what: String| {
-                output::print_error(&format!("{}: line {number}: {what}", self.file))
+                let advice = output::advice_on_lines(&bytes);
+                output::print_error(&format!("{}: line {number}: {what}{advice}", self.file))
             };
             let replayed = self
                 .line(&evaluate, against.as_ref(), line)
@@ -270,7 +271,7 @@ fn print(line: &ReplayedLine, json: bool) {
     }
     let id = written_id(&line.id);
     let was = match &line.was {
-        Some(was) if line.differs() => format!("   was {was}"),
+        Some(was) if line.differs() => format!("   was {}", output::visible(was)),
         _ => String::new(),
     };
     let rules: Vec<&str> = line
@@ -280,11 +281,12 @@ fn print(line: &ReplayedLine, json: bool) {
         .map(|rule| rule.id.as_str())
         .collect();
     let code = line.verdict.code.as_deref().unwrap_or_default();
-    output::line(&format!(
+    let told = format!(
         "{id}: {} {code} {}{was}",
         line.verdict.action,
         rules.join(", ")
-    ));
+    );
+    output::line(told.trim_end());
 }
 
 /// A policy that evaluates recorded exchanges.

@@ -64,8 +64,12 @@ impl Scan {
                 continue;
             }
             let line: InputLine = serde_json::from_slice(line).map_err(|error| {
+                let advice = match output::advice_on_lines(&bytes) {
+                    "" => "; for plain text: `jq -R '{text: .}' FILE | agentguard scan`",
+                    advice => advice,
+                };
                 output::print_error(&format!(
-                    "{}: line {number} is no object with a `text`: {error}",
+                    "{}: line {number} is no object with a `text`: {error}{advice}",
                     self.file
                 ))
             })?;
@@ -80,9 +84,9 @@ impl Scan {
             }
             for span in spans {
                 let id = match &line.id {
-                    Value::String(id) => id.clone(),
+                    Value::String(id) => output::visible(id),
                     Value::Null => format!("line {number}"),
-                    other => other.to_string(),
+                    other => output::visible(&other.to_string()),
                 };
                 output::line(&format!(
                     "{id}: {}-{} {} ({})",

@@ -68,9 +68,19 @@ fn write_secret(name: &str, contents: &[u8]) -> Result<(), Failed> {
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    if name == output::STDIN {
+        return Err(output::print_unwritten(
+            name,
+            "a key is written to a file only; for a file of this name write `./-`",
+        ));
+    }
     options
         .open(name)
-        .and_then(|mut file| file.write_all(contents).and_then(|()| file.sync_all()))
+        .and_then(|mut file| {
+            let written = file.write_all(contents).and_then(|()| file.sync_all());
+            // Half a key would be taken for the only copy of one.
+            written.inspect_err(|_| drop(std::fs::remove_file(name)))
+        })
         .map_err(|error| {
             let why = match error.kind() {
                 ErrorKind::AlreadyExists => {

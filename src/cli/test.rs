@@ -60,8 +60,9 @@ struct PolicyCoverage {
     reached: BTreeSet<String>,
 }
 
-#[derive(Default)]
 struct Suite {
+    /// How results and errors are printed: `None` as JSON.
+    format: Option<Format>,
     ran: Vec<CaseResult>,
     /// By canonical path: a policy with two test files is listed once.
     policies: BTreeMap<PathBuf, PolicyCoverage>,
@@ -69,7 +70,11 @@ struct Suite {
 
 impl Test {
     pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
-        let mut suite = Suite::default();
+        let mut suite = Suite {
+            format: Some(self.format).filter(|_| !json),
+            ran: Vec::new(),
+            policies: BTreeMap::new(),
+        };
         let mut broken = 0_usize;
         // A file with an error does not hide the results of the others.
         for (file, is_named) in self.files()? {
@@ -195,16 +200,33 @@ impl Suite {
             .count()
     }
 
+    /// Reports the errors of a test file. They are no part of a TAP or JUnit document.
+    fn wrong(&self, source: &Source, errors: &[Diagnostic]) -> Failed {
+        for error in errors {
+            match self.format {
+                None => output::line(&render::as_json(source, error)),
+                Some(Format::Text) => output::line(&render::as_text(source, error)),
+                Some(Format::Tap | Format::Junit) => output::note(&render::as_text(source, error)),
+            }
+        }
+        let count = errors
+            .iter()
+            .filter(|error| error.severity == Severity::Error)
+            .count();
+        let plural = if count == 1 { "" } else { "s" };
+        output::print_error(&format!("{}: {count} error{plural}", source.name))
+    }
+
     fn file(&mut self, path: &Path, is_named: bool) -> Result<(), Failed> {
         let name = path.to_string_lossy().into_owned();
         let source = Source::read(&name)?;
         match &source.root {
             None => {
                 let source = source.compiled();
-                Err(wrong(&source, &source.loaded.diagnostics))
+                Err(self.wrong(&source, &source.loaded.diagnostics))
             }
             Some(root) if is_test_file(root) => {
-                let file = read_tests(root).map_err(|errors| wrong(&source, &errors))?;
+                let file = read_tests(root).map_err(|errors| self.wrong(&source, &errors))?;
                 let policy = match path.parent() {
                     Some(folder) => folder.join(&*file.policy),
                     None => PathBuf::from(&*file.policy),
@@ -216,7 +238,9 @@ impl Suite {
                 let source = source.compiled();
                 source.policy()?;
                 let cases = match &source.root {
-                    Some(root) => read_examples(root).map_err(|errors| wrong(&source, &errors))?,
+                    Some(root) => {
+                        read_examples(root).map_err(|errors| self.wrong(&source, &errors))?
+                    }
                     None => Vec::new(),
                 };
                 self.run(&source, path, &cases)
@@ -563,16 +587,4 @@ pub(super) fn failing_examples(policy: &Policy, root: &Node) -> Vec<Diagnostic> 
             })
         })
         .collect()
-}
-
-/// Reports the errors of a test file.
-fn wrong(source: &Source, errors: &[Diagnostic]) -> Failed {
-    for error in errors {
-        output::line(&render::as_text(source, error));
-    }
-    let count = errors
-        .iter()
-        .filter(|error| error.severity == Severity::Error)
-        .count();
-    output::print_error(&format!("{}: {count} errors", source.name))
 }

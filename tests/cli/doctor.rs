@@ -388,6 +388,15 @@ fn doctor_says_what_it_cannot_read() {
     let noise = error(&["-"], b"a: \"\x1b[2Jcleared\nb: {");
     assert!(!noise.contains('\u{1b}'), "{noise}");
     assert!(error(&["-"], b"{}").contains("neither a configuration dump"));
+    for empty in [
+        r#"{"configs": []}"#,
+        r#"{"dynamic_resources": {}, "static_resources": {}}"#,
+    ] {
+        assert!(
+            error(&["-"], empty.as_bytes()).contains("no listener is in it"),
+            "{empty}"
+        );
+    }
     let nobody = error(&["--admin", "http://127.0.0.1:1"], b"");
     assert!(
         nobody.starts_with("agentguard: AG9010: http://127.0.0.1:1: "),

@@ -38,6 +38,15 @@ fn keygen_asks_whose_key_it_is_and_until_when() {
     for wrong in [
         &["keygen"][..],
         &["keygen", "--client", "a", "--not-after", "tomorrow"],
+        &[
+            "keygen",
+            "--client",
+            "a",
+            "--not-after",
+            "2020-01-01T00:00:00Z",
+        ],
+        &["keygen", "--client", ""],
+        &["keygen", "--client", "a", "--role", " "],
     ] {
         let output = run(wrong);
         assert_eq!(output.status.code(), Some(2), "{wrong:?}");

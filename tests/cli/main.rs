@@ -10,6 +10,7 @@ mod console_blocks;
 mod doctor;
 mod identity;
 mod init;
+mod kill;
 mod manifests;
 mod names;
 mod output;

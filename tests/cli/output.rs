@@ -1,6 +1,6 @@
 //! Files that the command writes: whole or not at all.
 
-use super::run;
+use super::{json_lines, run, run_with};
 use std::fs;
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
@@ -135,4 +135,107 @@ fn a_file_in_the_place_of_a_folder_is_said_so() {
         said.contains("a file stands where a folder is needed"),
         "{said}"
     );
+}
+
+#[test]
+fn standard_input_is_read_for_one_argument_only() {
+    let policy = fs::read(super::root().join(GOOD)).unwrap();
+    for arguments in [
+        &["replay", "--policy", "-"][..],
+        &["replay", "--policy", "-", "-"],
+        &["diff", "-", "-"],
+        &["check", "-", "--text", "-"],
+        &["explain", "-", "--exchange", "-"],
+        &["scan", "--policy", "-"],
+    ] {
+        let refused = run_with(arguments, &policy);
+        let said = String::from_utf8_lossy(&refused.stderr);
+        let told = said.contains("standard input is asked for twice");
+        assert!(
+            refused.status.code() == Some(2) && told && refused.stdout.is_empty(),
+            "{arguments:?}: {said}"
+        );
+    }
+}
+
+#[test]
+fn a_dash_is_no_file_to_write_to() {
+    let folder = TempDir::new().unwrap();
+    for arguments in [
+        &["keygen", "--approver", "lead", "--output", "-"][..],
+        &["kill", "--file", "-", "--agent", "bot", "--reason", "why"],
+    ] {
+        let ended = Command::new(env!("CARGO_BIN_EXE_agentguard"))
+            .args(arguments)
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert_eq!(ended.status.code(), Some(2), "{arguments:?}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn errors_of_a_file_are_json_where_json_is_asked_for_and_no_part_of_another_format() {
+    for command in ["fmt", "test", "validate"] {
+        let lines = json_lines(&run_with(&["--json", command, "-"], b"a: [\n"));
+        assert_eq!(lines[0]["code"], "AG1001", "{command}");
+    }
+    for arguments in [
+        &["fmt", "-"][..],
+        &["test", "--format", "junit", "-"],
+        &["test", "--format", "tap", "-"],
+    ] {
+        let refused = run_with(arguments, b"a: [\n");
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(refused.stdout.is_empty(), "{arguments:?}");
+        assert!(said.contains("error[AG1001]"), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn json_in_another_form_than_lines_is_told_how_to_become_lines() {
+    let exchange = "{\n \"request\": {}\n}";
+    for (text, said) in [
+        (exchange.to_owned(), "`jq -c . FILE`"),
+        (format!("[{exchange}]"), "`jq -c '.[]' FILE`"),
+    ] {
+        for arguments in [
+            &["replay", "--policy", GOOD][..],
+            &["inspect"],
+            &["scan"],
+            &["diff", GOOD, GOOD, "--traffic", "-"],
+        ] {
+            let refused = run_with(arguments, text.as_bytes());
+            let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+            assert_eq!(refused.status.code(), Some(2), "{arguments:?}");
+            assert!(told.contains(said), "{arguments:?}: {told}");
+        }
+    }
+}
+
+#[test]
+fn what_a_client_called_its_request_steers_no_terminal() {
+    let id = r#""id": "a\u001b[2Jb\u202ec""#;
+    let request =
+        r#""request": {"method": "GET", "host": "a", "path": "/v1/models", "headers": {}}"#;
+    let exchange =
+        format!("{{{id}, {request}, \"response\": {{\"status\": 200, \"headers\": {{}}}}}}");
+    let record = r#"{"v": 1, "ts": "2026-01-01T00:00:00Z", "request_id": "a\u001b[2Jb\u202ec", "decision": "allow"}"#;
+    let text = format!("{{{id}, \"text\": \"4111 1111 1111 1111\"}}");
+    for (arguments, input) in [
+        (&["replay", "--policy", GOOD][..], &*exchange),
+        (&["replay", "--policy", GOOD], record),
+        (&["inspect"], &exchange),
+        (&["scan"], &text),
+    ] {
+        let output = run_with(arguments, input.as_bytes());
+        let told = super::out(&output);
+        assert!(
+            told.contains("a\\u{1b}[2Jb\\u{202e}c"),
+            "{arguments:?}: {told}"
+        );
+        assert!(!told.contains(['\u{1b}', '\u{202e}']), "{arguments:?}");
+    }
 }

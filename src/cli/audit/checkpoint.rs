@@ -75,9 +75,9 @@ impl WriteCheckpoint {
             heads: report.heads,
         };
         let line = checkpoint.sign(&key);
-        match &self.output {
+        match self.output.as_deref() {
+            None | Some(output::STDIN) => output::line(&line),
             Some(file) => output::replace_file(file, format!("{line}\n").as_bytes())?,
-            None => output::line(&line),
         }
         Ok(ExitStatus::Clean)
     }

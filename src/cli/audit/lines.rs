@@ -59,7 +59,7 @@ impl Lines {
     /// Opens a file, or standard input for `-`. `number` is that of the file in places.
     pub(super) fn open(name: &str, number: usize) -> io::Result<Lines> {
         let input: Box<dyn Read> = match name {
-            super::output::STDIN => Box::new(io::stdin().lock()),
+            super::output::STDIN => Box::new(super::output::stdin()?),
             name => Box::new(File::open(name)?),
         };
         Lines::new(input, number)
