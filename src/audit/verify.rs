@@ -184,9 +184,9 @@ struct Segment {
 }
 
 impl Segment {
-    /// Whether two segments are copies: a digest stands for all records before it.
-    fn holds_the_same_as(&self, other: &Segment) -> bool {
-        (self.first, self.prev, self.last) == (other.first, other.prev, other.last)
+    /// Whether another segment is a copy, or the end of one: a digest stands for all records before it.
+    fn ends_as(&self, other: &Segment) -> bool {
+        self.last == other.last && self.first <= other.first
     }
 }
 
@@ -383,7 +383,7 @@ impl Verifier {
         let mut last_at: Option<Place> = None;
         let mut before: Option<Segment> = None;
         for segment in list {
-            let is_copy = before.is_some_and(|before| before.holds_the_same_as(&segment));
+            let is_copy = before.is_some_and(|before| before.ends_as(&segment));
             before = Some(segment);
             let expected = end.map_or(0, |(head, _)| head.seq.saturating_add(1));
             let (prev, after) = match end {
@@ -632,15 +632,21 @@ impl Fault {
                 }
             }
             Fault::Repeated {
+                at,
                 first,
                 is_copy: true,
-                ..
             } => format!(
-                "the records from here on are also those up to {}: they stand in two files",
-                name(*first)
+                "the records from here on are also those up to {}: they stand in {}",
+                name(*first),
+                if at.file == first.file {
+                    "this file twice"
+                } else {
+                    "two files"
+                }
             ),
             Fault::Repeated { first, .. } => format!(
-                "the sequence number is also that of a record up to {}: one of them was inserted",
+                "the sequence number is also that of a record up to {}: one of them was inserted, or a part of the trail is \
+                 there twice",
                 name(*first)
             ),
             Fault::Rewritten { chain, seq, .. } => format!(

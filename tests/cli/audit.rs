@@ -1,6 +1,6 @@
 //! `agentguard audit verify` on files as they lie about.
 
-use super::{out, run, run_with};
+use super::{out, root, run, run_with};
 use agentguard::author::parse_yaml;
 use agentguard::flow::simulation::{self, HttpMessage};
 use agentguard::policy::load;
@@ -169,6 +169,26 @@ fn what_cannot_be_verified_is_said() {
         assert_eq!(output.status.code(), Some(2));
         assert!(String::from_utf8_lossy(&output.stderr).contains(message));
     }
+}
+
+#[test]
+fn a_wrong_key_is_told_from_a_changed_trail() {
+    let folder = Folder::new("audit-wrong-key");
+    let trail = root().join("tests/upgrade/0.1/audit.jsonl");
+    let trail = trail.to_str().unwrap();
+    let key = |text: &str| format!("file:{}", folder.write(text, text.as_bytes()));
+    let wrong = "No MAC fits: this is probably not the key of this trail.";
+    let right = key("a-mac-key-of-thirty-two-bytes-0123");
+    let (code, said) = folder.tells(&["audit", "verify", trail, "--key", &right]);
+    assert!(code == Some(0) && !said.contains(wrong), "{said}");
+    let other = key("another-key-of-thirty-two-bytes-00");
+    let (code, said) = folder.tells(&["audit", "verify", trail, "--key", &other]);
+    assert!(code == Some(1) && said.contains(wrong), "{said}");
+    let text = std::fs::read_to_string(trail).unwrap();
+    let changed = text.replacen("\"decision\":\"deny\"", "\"decision\":\"allow\"", 1);
+    let changed = folder.write("changed", changed.as_bytes());
+    let (code, said) = folder.tells(&["audit", "verify", &changed, "--key", &right]);
+    assert!(code == Some(1) && !said.contains(wrong), "{said}");
 }
 
 pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {

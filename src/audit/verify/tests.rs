@@ -281,6 +281,20 @@ fn a_copy_of_a_file_is_told_as_one() {
 }
 
 #[test]
+fn the_end_of_a_file_that_is_there_again_is_a_copy_too() {
+    let lines = chain(1, 5, None);
+    let end = lines[2..].to_vec();
+    let report = verified(&[lines.clone(), end.clone()], &[]);
+    assert!(matches!(
+        report.faults.as_slice(),
+        [Fault::Repeated { is_copy: true, .. }]
+    ));
+    let twice = verified(&[[lines, end].concat()], &[]);
+    let told = twice.faults[0].describe(&|place| place.line.to_string());
+    assert!(told.ends_with("they stand in this file twice"), "{told}");
+}
+
+#[test]
 fn faults_are_bounded() {
     let mut verifier = Verifier::new(Vec::new());
     for line in 0..=u64::try_from(MAX_FAULTS).unwrap() {

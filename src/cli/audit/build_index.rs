@@ -106,6 +106,7 @@ impl BuildIndex {
     fn check_place(&self, path: &Path) -> Result<(), Failed> {
         let folder = path.parent().unwrap_or(Path::new(""));
         let problem = match path.metadata() {
+            _ if self.db == output::STDIN => "it is no file; name one",
             Ok(file) if file.is_dir() => "it is a folder; name a file in it",
             Ok(_) if !Index::is_database(&self.db) => {
                 "it exists and is no index; name another file"

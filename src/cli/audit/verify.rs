@@ -4,7 +4,7 @@ use super::super::{ExitStatus, Failed, output};
 use super::trail::{
     Files, counted, heads_as_json, read_checkpoint, read_checkpoint_keys, read_heads, read_keys,
 };
-use crate::audit::{Checkpoint, Report, Verifier};
+use crate::audit::{Checkpoint, Fault, Report, Verifier};
 use clap::Args;
 use serde_json::json;
 
@@ -104,6 +104,12 @@ fn print_summary(report: &Report, checkpoints: &[(&String, Checkpoint)]) {
             faults => counted(faults, "fault", "faults"),
         },
     ));
+    let mut faulty = report.faults.iter();
+    let is_every_mac_wrong = faulty.all(|fault| matches!(fault, Fault::Changed(_)))
+        && (faults == report.records || report.is_incomplete);
+    if is_every_mac_wrong && report.records > 1 {
+        output::line("No MAC fits: this is probably not the key of this trail.");
+    }
     if report.records == 0 {
         output::line("There is no record in these files, so that nothing was verified.");
     }
