@@ -1274,6 +1274,50 @@ fn what_is_tried_out_and_what_the_record_needs_are_settings() {
     }
 }
 
+#[test]
+fn who_is_asking_and_who_approves_are_settings() {
+    let policy = |rest: &str| format!("defaults: {{ action: allow }}, rules: [], {rest}");
+    let source = |trusted: &str| {
+        format!("principals: [{{ name: e, header: {{ id: x-user, trusted: [{trusted}] }} }}]")
+    };
+    let keys = [
+        "cS7MZjW5cjWZqON5cyTS437Dj2p8pBiIvRHrndBXQdU",
+        "vsJsT03rkNS-AIlBEqpR7na1ewU6Iu-geP-3QLfvOUU",
+    ];
+    let approvers = |keys: &[&str]| {
+        let keys: Vec<String> = keys
+            .iter()
+            .map(|key| format!("\"ed25519:{key}\""))
+            .collect();
+        format!("approvers: {{ x: [{}] }}", keys.join(", "))
+    };
+    let service = |path: &str| {
+        format!(
+            "{}, approval_service: {{ cluster: c, path: {path} }}",
+            approvers(&keys)
+        )
+    };
+    for (one, other) in [
+        (source("10.0.0.0/8"), source("10.0.0.0/9")),
+        (
+            "client_address: direct".to_owned(),
+            "client_address: { xff_hops: 1 }".to_owned(),
+        ),
+        (approvers(&keys[..1]), approvers(&keys[1..])),
+        (approvers(&keys), approvers(&keys[..1])),
+        (service("/a"), service("/b")),
+    ] {
+        let (one, other) = (policy(&one), policy(&other));
+        assert_eq!(proved(&one, &other), [false; 3], "{one} {other}");
+    }
+    let [first, second] = keys;
+    let turned = approvers(&[second, first]);
+    assert_eq!(
+        proved(&policy(&approvers(&keys)), &policy(&turned)),
+        [true; 3]
+    );
+}
+
 /// The codes of what lint calls without effect.
 fn lint_codes(text: &str) -> Vec<&'static str> {
     let (policy, root) = loaded(text);

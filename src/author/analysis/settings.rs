@@ -3,6 +3,7 @@
 use super::meaning::Meaning;
 use super::relation::wholes;
 use crate::policy::Policy;
+use crate::policy::approvers::Approver;
 use crate::policy::detectors::written as written_detectors;
 use crate::policy::document::{Document, List};
 use crate::policy::node::Node;
@@ -19,22 +20,58 @@ pub struct ListChange {
     pub removed: Vec<String>,
 }
 
-/// Settings beside rules, lists and defaults that decide something, or that the record shows.
+/// Settings beside rules, lists and defaults that decide something, or that the record shows. Who is asking and who approves is
+/// among them: an event is compared as that of its caller, however the caller was known.
 pub(super) fn settings(old: &Policy, new: &Policy) -> Vec<&'static str> {
     let zones = old.zones.agrees_with(&new.zones);
     let shadow = tried_out(old) == tried_out(new);
     let (old, new) = (&old.document, &new.document);
+    // The compiler names a new key: it is compared here, or has its place in `Meaning`.
+    let Document {
+        name: _,
+        description: _,
+        mode: _,
+        observe_all: _,
+        headers,
+        applies_to,
+        environment,
+        defaults: _,
+        requires_identity,
+        principals,
+        client_address,
+        inspect,
+        protocols,
+        stream_on_deny,
+        disclose_code_only,
+        approvers,
+        approval_service,
+        audit,
+        lists: _,
+        detectors: _,
+        zones: _,
+        rules: _,
+        audience: _,
+        members: _,
+        shadow: _,
+    } = old;
     [
-        ("applies_to", old.applies_to == new.applies_to),
-        ("environment", old.environment == new.environment),
-        ("require", old.requires_identity == new.requires_identity),
-        ("inspect", old.inspect == new.inspect),
-        ("protocols", old.protocols == new.protocols),
-        ("envoy", old.headers == new.headers),
-        ("stream", old.stream_on_deny == new.stream_on_deny),
-        ("disclose", old.disclose_code_only == new.disclose_code_only),
+        ("applies_to", *applies_to == new.applies_to),
+        ("environment", *environment == new.environment),
+        ("require", *requires_identity == new.requires_identity),
+        ("principals", *principals == new.principals),
+        ("client_address", *client_address == new.client_address),
+        ("approvers", is_same_keys(approvers, &new.approvers)),
+        (
+            "approval_service",
+            *approval_service == new.approval_service,
+        ),
+        ("inspect", *inspect == new.inspect),
+        ("protocols", *protocols == new.protocols),
+        ("envoy", *headers == new.headers),
+        ("stream", *stream_on_deny == new.stream_on_deny),
+        ("disclose", *disclose_code_only == new.disclose_code_only),
         ("detectors", detectors(old) == detectors(new)),
-        ("audit", old.audit == new.audit),
+        ("audit", *audit == new.audit),
         ("shadow", shadow),
         ("zones", zones),
     ]
@@ -42,6 +79,13 @@ pub(super) fn settings(old: &Policy, new: &Policy) -> Vec<&'static str> {
     .filter(|(_, equal)| !equal)
     .map(|(name, _)| name)
     .collect()
+}
+
+/// Whether the same keys approve. Their order means nothing.
+fn is_same_keys(old: &[Approver], new: &[Approver]) -> bool {
+    let holds_all =
+        |one: &[Approver], other: &[Approver]| one.iter().all(|key| other.contains(key));
+    old.len() == new.len() && holds_all(old, new) && holds_all(new, old)
 }
 
 /// The policy that is only tried out, as a text.
