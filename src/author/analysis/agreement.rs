@@ -1275,6 +1275,20 @@ fn what_is_tried_out_and_what_the_record_needs_are_settings() {
 }
 
 #[test]
+fn what_a_rule_records_is_a_setting() {
+    let policy = |name: &str, audit: &str| {
+        format!(
+            "defaults: {{ action: allow }}, rules: [{{ id: {name}, match: {{ tool: t }}, action: deny{audit} }}]"
+        )
+    };
+    let full = policy("a", ", audit: { content: full }");
+    let redacted = policy("a", ", audit: { content: redacted }");
+    assert_eq!(proved(&policy("a", ""), &full), [false; 3]);
+    assert_eq!(proved(&full, &redacted), [false; 3]);
+    assert_eq!(proved(&policy("a", ""), &policy("b", "")), [true; 3]);
+}
+
+#[test]
 fn who_is_asking_and_who_approves_are_settings() {
     let policy = |rest: &str| format!("defaults: {{ action: allow }}, rules: [], {rest}");
     let source = |trusted: &str| {

@@ -2,6 +2,7 @@
 
 use super::meaning::Meaning;
 use super::relation::wholes;
+use crate::policy::ContentForm;
 use crate::policy::Policy;
 use crate::policy::approvers::Approver;
 use crate::policy::detectors::written as written_detectors;
@@ -71,7 +72,10 @@ pub(super) fn settings(old: &Policy, new: &Policy) -> Vec<&'static str> {
         ("stream", *stream_on_deny == new.stream_on_deny),
         ("disclose", *disclose_code_only == new.disclose_code_only),
         ("detectors", detectors(old) == detectors(new)),
-        ("audit", *audit == new.audit),
+        (
+            "audit",
+            *audit == new.audit && recording_rules(old) == recording_rules(new),
+        ),
         ("shadow", shadow),
         ("zones", zones),
     ]
@@ -86,6 +90,20 @@ fn is_same_keys(old: &[Approver], new: &[Approver]) -> bool {
     let holds_all =
         |one: &[Approver], other: &[Approver]| one.iter().all(|key| other.contains(key));
     old.len() == new.len() && holds_all(old, new) && holds_all(new, old)
+}
+
+/// The rules that change how much content is recorded, by their ids.
+fn recording_rules(document: &Document) -> BTreeMap<(&str, &str), ContentForm> {
+    let documents = document.deciding().iter();
+    // The name of a document that is alone decides nothing.
+    let is_set = !document.members.is_empty();
+    let rules = documents.flat_map(|part| {
+        let name = if is_set { &*part.name } else { "" };
+        part.rules.iter().map(move |rule| (name, rule))
+    });
+    rules
+        .filter_map(|(part, rule)| Some(((part, &*rule.id), rule.content?)))
+        .collect()
 }
 
 /// The policy that is only tried out, as a text.
