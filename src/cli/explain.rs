@@ -303,6 +303,10 @@ fn explain_code(subject: &str, json: bool) -> Result<ExitStatus, Failed> {
         None if std::path::Path::new(subject).exists() => Err(output::print_error(
             "say which event: `agentguard explain POLICY '{call: \"issue_refund {amount: 250}\"}'`, or --tool, --text, --model",
         )),
+        None if subject.contains(['/', '.']) => Err(output::print_unread(
+            subject,
+            "there is no such file; is the path right?",
+        )),
         None => {
             let known: Vec<&str> = codes::CODES.iter().map(|code| code.id).collect();
             let near = nearest(subject, &known);

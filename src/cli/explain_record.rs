@@ -123,12 +123,17 @@ fn as_text(policy: &str, record: &Value, is_same: bool) -> String {
             Some("observe") => " (observed)",
             _ => "",
         };
+        let event = part("/event");
+        let article = if event.starts_with('u') { "an" } else { "a" };
+        // The empty pointer is the whole body.
+        let at = match &*part("/at") {
+            "" => String::new(),
+            at => format!(" at {at}"),
+        };
         out.push_str(&format!(
-            "\n{} {}{observed}: matched a {} at {}\n",
+            "\n{} {}{observed}: matched {article} {event}{at}\n",
             part("/action"),
             part("/id"),
-            part("/event"),
-            part("/at")
         ));
         match written(policy, id, 0) {
             Some(written) => {

@@ -688,6 +688,20 @@ fn explain_leads_from_a_record_to_the_rule_and_its_text() {
             "agentguard: AG9014: no record has the request id r-99; is the file of that time named?\n"
         )
     );
+    let trail = root().join("tests/upgrade/0.1/audit.jsonl");
+    let of_the_whole = "621eb593-d51c-4543-94cb-6aba00565700";
+    let (_, said) = folder.tells(&[
+        "explain",
+        &base,
+        "--request-id",
+        of_the_whole,
+        "--audit",
+        trail.to_str().unwrap(),
+    ]);
+    assert!(
+        said.contains("\ndeny models: matched a request\n"),
+        "{said}"
+    );
     let json = run(&[
         "--json",
         "explain",

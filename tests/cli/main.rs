@@ -305,6 +305,7 @@ fn wrong_use_and_unreadable_input_end_with_two() {
             "ftp://x",
         ],
         &["explain", "AG9999"],
+        &["explain", "no/such/policy.yaml"],
         &["inspect", "no/such/file.jsonl"],
     ] {
         let output = run(arguments);
