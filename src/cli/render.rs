@@ -96,7 +96,8 @@ fn renderer() -> Renderer {
         clippy::disallowed_methods,
         reason = "whether to colour is a question about the terminal, not about the policy"
     )]
-    let plain = std::env::var("NO_COLOR").is_ok_and(|value| !value.is_empty());
+    let plain = std::env::var("NO_COLOR").is_ok_and(|value| !value.is_empty())
+        || std::env::var("TERM").is_ok_and(|terminal| terminal == "dumb");
     if std::io::stdout().is_terminal() && !plain {
         Renderer::styled()
     } else {
