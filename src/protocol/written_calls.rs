@@ -117,7 +117,10 @@ pub fn free_of_marks(text: &str, is_begin: bool) -> usize {
             continue;
         }
         let tail = bytes.get(at..).unwrap_or_default();
-        let begins = |mark: &&str| mark.len() > tail.len() && mark.as_bytes().starts_with(tail);
+        let begins = |mark: &&str| {
+            let mark = mark.as_bytes();
+            mark.first() == Some(byte) && mark.len() > tail.len() && mark.starts_with(tail)
+        };
         if tail.len() >= SHORTEST_BEGINNING && MARKS.iter().any(begins) {
             return at;
         }
