@@ -187,11 +187,10 @@ fn begins_as_call(text: &str) -> Option<bool> {
         .and_then(|fence| text.strip_prefix(fence))
         .unwrap_or(text);
     if fence == Some("```tool_code") || text.starts_with('[') {
-        match python_name(text) {
-            Some("") => {}
-            Some(_) => return Some(true),
+        match begins_as_python(text) {
+            Some(true) => return Some(true),
             None if text.len() <= LONGEST_NAME.saturating_mul(3) => return None,
-            None => {}
+            Some(false) | None => {}
         }
     }
     let longest = BEGINNINGS
@@ -218,30 +217,33 @@ fn is_named(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/')
 }
 
-/// Returns the name of the first of calls as in Python, `[NAME(key=…)]` or `NAME()`; empty if a text begins otherwise,
-/// `None` if that is not known yet.
-fn python_name(text: &str) -> Option<&str> {
+/// Returns the name of a tool that Llama 3.1 calls by `NAME.call(…)`.
+fn without_call(name: &str) -> &str {
+    name.strip_suffix(".call").unwrap_or(name)
+}
+
+/// Returns whether a text begins with calls as in Python, `[NAME(key=…)]` or `NAME()`; `None` if that is not known yet.
+fn begins_as_python(text: &str) -> Option<bool> {
     let text = text.trim_start();
     let text = text.strip_prefix('[').unwrap_or(text).trim_start();
     let word = |text: &str| text.find(|c| !is_named(c)).unwrap_or(text.len());
     let (name, rest) = text.split_at_checked(word(text))?;
     if name.is_empty() || name.len() > LONGEST_NAME {
-        return (!text.is_empty()).then_some("");
+        return (!text.is_empty()).then_some(false);
     }
     if rest.is_empty() {
         return None;
     }
     let Some(inside) = rest.strip_prefix('(').map(str::trim_start) else {
-        return Some("");
+        return Some(false);
     };
     let (key, rest) = inside.split_at_checked(word(inside))?;
     match rest.trim_start().chars().next() {
         None if inside.len() <= LONGEST_NAME => None,
-        Some(')') if key.is_empty() => Some(name),
-        Some('=') if !key.is_empty() => Some(name),
+        Some(')') => Some(key.is_empty()),
         // Gemma: `print(NAME(key=…))`.
-        Some('(') if !key.is_empty() => Some(name),
-        _ => Some(""),
+        Some('=' | '(') => Some(!key.is_empty()),
+        _ => Some(false),
     }
 }
 
@@ -278,9 +280,9 @@ pub fn find(text: &str) -> Vec<WrittenCall> {
     if begins_as_call(text) == Some(true) {
         let open = text.find(['{', '[']).unwrap_or_default();
         let start = finder.skip(0);
-        at = match python_name(finder.rest(start)).is_some_and(|name| !name.is_empty()) {
-            true => finder.pythonic(start),
-            false => finder.listed(open, true).unwrap_or_default(),
+        at = match begins_as_python(finder.rest(start)) {
+            Some(true) => finder.pythonic(start),
+            _ => finder.listed(open, true).unwrap_or_default(),
         };
     }
     while let Some((start, mark)) = mark_at(text, at) {
@@ -346,7 +348,7 @@ impl<'t> Finder<'t> {
     /// Reads the text after a mark. Returns where to continue.
     fn behind(&mut self, at: usize) -> usize {
         let start = self.skip(at);
-        if python_name(self.rest(start)).is_some_and(|name| !name.is_empty()) {
+        if begins_as_python(self.rest(start)) == Some(true) {
             return self.pythonic(start);
         }
         match self.rest(start).as_bytes().first() {
@@ -375,7 +377,7 @@ impl<'t> Finder<'t> {
                 '(' => {
                     let called = name.take().and_then(|from| rest.get(from..offset));
                     if let Some(called) = called.filter(|name| name.len() <= LONGEST_NAME) {
-                        self.add(Some(called.strip_suffix(".call").unwrap_or(called)), None);
+                        self.add(Some(without_call(called)), None);
                     }
                     depth = depth.saturating_add(1);
                 }
@@ -392,8 +394,7 @@ impl<'t> Finder<'t> {
                 }
                 // What follows the last call is another mark, the end of a fence, or prose.
                 '\n' if depth == 0 => {
-                    let next = rest.get(offset..).and_then(python_name);
-                    if next.is_none_or(str::is_empty) {
+                    if rest.get(offset..).and_then(begins_as_python) != Some(true) {
                         return at.saturating_add(offset);
                     }
                 }
@@ -509,8 +510,7 @@ impl<'t> Finder<'t> {
             .unwrap_or(begin);
         let begin = begin.strip_prefix("functions.").unwrap_or(begin);
         let length = begin.find(|c| !is_named(c)).unwrap_or(begin.len());
-        let name = begin.get(..length).unwrap_or_default();
-        let name = name.strip_suffix(".call").unwrap_or(name);
+        let name = without_call(begin.get(..length).unwrap_or_default());
         let after = self
             .text
             .len()

@@ -97,7 +97,7 @@ impl SseState {
                     at..at.saturating_add(end),
                     value_start..value_start.saturating_add(value.len()),
                 )),
-                _ if name != b"data" && is_torn(line) => return Err(FrameError::Malformed),
+                _ if is_torn(line) => return Err(FrameError::Malformed),
                 b"event" => {
                     let value = String::from_utf8_lossy(value).into_owned();
                     // Some clients take the first name, others the one before the data.
