@@ -393,10 +393,10 @@ impl<'t> Finder<'t> {
                     continue;
                 }
                 // What follows the last call is another mark, the end of a fence, or prose.
-                '\n' if depth == 0 => {
-                    if rest.get(offset..).and_then(begins_as_python) != Some(true) {
-                        return at.saturating_add(offset);
-                    }
+                '\n' if depth == 0
+                    && rest.get(offset..).and_then(begins_as_python) != Some(true) =>
+                {
+                    return at.saturating_add(offset);
                 }
                 '<' | '`' if depth == 0 => return at.saturating_add(offset),
                 _ => {}

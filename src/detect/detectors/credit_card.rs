@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::phone::is_called_other;
 use crate::detect::checksum::luhn;
-use crate::detect::scan::anchor::{Anchor, MARKS_AND_DIGITS, PreFilter};
+use crate::detect::scan::anchor::{Anchor, PreFilter};
 use crate::detect::scan::probe::{Match, MatchSite};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
@@ -55,7 +55,7 @@ pub(super) static DETECTOR: Detector = Detector {
             2..=12,
             PreFilter::ALWAYS
                 .in_context()
-                .before_group(MARKS_AND_DIGITS),
+                .before_group(b" \t\n\r\x0B\x0C!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~0\x80"),
             loose,
         ),
     ],

@@ -1,7 +1,7 @@
 //! International bank account numbers.
 
 use crate::detect::checksum::mod_97;
-use crate::detect::scan::anchor::{Anchor, MARKS_AND_DIGITS, PreFilter};
+use crate::detect::scan::anchor::{Anchor, PreFilter};
 use crate::detect::scan::probe::{Match, MatchSite};
 use crate::detect::{Confidence, Detector, Doc, hit, miss};
 
@@ -19,7 +19,9 @@ pub(super) static DETECTOR: Detector = Detector {
         // The first of several groups; none contains all characters of the number.
         Anchor::Mixed(
             4..=4,
-            PreFilter::ALWAYS.lettered().before(MARKS_AND_DIGITS),
+            PreFilter::ALWAYS
+                .lettered()
+                .before(b" -.\t\n\r\x0B\x0C!\"#$%&'()*+,/:;<=>?@[\\]^_`{|}~\x80"),
             probe,
         ),
         Anchor::Mixed(

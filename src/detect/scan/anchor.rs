@@ -7,11 +7,6 @@ use super::probe::{KeyedValidateFn, ProbeFn, ValidateFn};
 use super::token_form::TokenPrefix;
 use crate::detect::normalise::AnomalyKind;
 
-/// Anything that may part the groups of a number, and digits, for [`PreFilter::before`] and [`PreFilter::before_group`]. A run
-/// of letters and digits is never before a digit.
-pub(in crate::detect) const MARKS_AND_DIGITS: &[u8] =
-    b" \t\n\r\x0B\x0C!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~0\x80";
-
 /// Class of places in the text where a detector is run. The pass over the text finds each class without extra cost.
 #[derive(Debug)]
 pub(in crate::detect) enum Anchor {
