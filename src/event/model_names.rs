@@ -47,9 +47,6 @@ const VENDOR_PREFIXES: &[&str] = &["openai-", "anthropic-", "databricks-"];
 
 /// Adds the other spellings of a name to a list, without duplicates. Tells whether these are all: a name may have very many.
 pub(super) fn add_spellings(name: &str, to: &mut Vec<Box<str>>) -> bool {
-    if is_bare(name) {
-        return true;
-    }
     if name.len() > MAX_NAME_BYTES {
         return false;
     }
@@ -78,7 +75,7 @@ pub(super) fn add_spellings(name: &str, to: &mut Vec<Box<str>>) -> bool {
 }
 
 /// Whether nothing is joined to a model's name, as to `gpt-4o-mini` and `gemini-2.5-pro`: most names, each frame of a stream has one.
-fn is_bare(name: &str) -> bool {
+pub(super) fn is_bare(name: &str) -> bool {
     let is_joint = |pair: &[u8]| match pair {
         [before, b'.'] => !before.is_ascii_digit(),
         [b'.', after] => !after.is_ascii_digit(),
@@ -338,8 +335,9 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn what_is_bare_is_shortened_by_nothing(name in "([a-z0-9]|-|[.]|_|--|/|:|@|ft[.:-]|-latest|openai-|databricks-|anthropic[.-]|\\PC){0,8}") {
+        fn what_is_bare_is_shortened_by_nothing_and_hides_nothing(name in "([a-z0-9]|-|[.]|_|--|/|:|@|ft[.:-]|-latest|openai-|databricks-|anthropic[.-]|\\PC){0,8}") {
             if is_bare(&name) {
+                proptest::prop_assert!(!hides_model(&name), "{name}");
                 let mut found = Vec::new();
                 each_shorter(&name, &mut |spelling| {
                     if !spelling.trim().is_empty() && spelling != name {

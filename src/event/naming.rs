@@ -397,9 +397,10 @@ fn is_name(value: Value<'_>) -> bool {
 fn rank(key: Value<'_>, words: &[&str]) -> Option<usize> {
     let key = key.raw_content();
     let [first, ..] = key else { return None };
+    let first = first | 0x20;
     words.iter().position(|word| {
         word.len() == key.len()
-            && word.as_bytes().first() == Some(&(first | 0x20))
+            && word.as_bytes().first() == Some(&first)
             && key.eq_ignore_ascii_case(word.as_bytes())
     })
 }

@@ -1,6 +1,6 @@
 //! Events, texts and problems that a protocol parser extracts from one body.
 
-use super::model_names::{add_spellings, hides_model};
+use super::model_names::{add_spellings, hides_model, is_bare};
 use super::{Author, Class, Event, Form, Known, Text, each_named};
 use crate::wire::json::{NodeId, Value, ValueKind};
 use crate::wire::sorted_map::SortedSet;
@@ -55,8 +55,11 @@ impl Models {
         }
         if self.names.len() < MAX_MODELS {
             self.names.push(name.into());
-            self.unknown |= hides_model(name);
-            self.unknown |= !add_spellings(name, &mut self.spellings);
+            // Nearly all names hide nothing, and have no other spelling.
+            if !is_bare(name) {
+                self.unknown |= hides_model(name);
+                self.unknown |= !add_spellings(name, &mut self.spellings);
+            }
         } else {
             self.unknown = true;
         }

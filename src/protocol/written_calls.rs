@@ -83,9 +83,6 @@ const FENCES: [&str; 2] = ["```json", "```tool_code"];
 /// Bytes of the longest mark.
 pub const LONGEST_MARK: usize = 32;
 
-/// Maximum bytes of the beginning of a mark that may be forwarded before the rest is known, plus one.
-const SHORTEST_BEGINNING: usize = 3;
-
 /// Call in a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrittenCall {
@@ -103,51 +100,58 @@ pub fn first_mark(text: &str, from: usize, is_begin: bool) -> Option<usize> {
     mark_at(text, from).map(|(at, _)| at)
 }
 
-/// Returns the number of bytes of a text that cannot begin a mark, whatever follows.
+/// Returns the number of bytes of a text that cannot begin a mark, whatever follows. Two bytes of a mark may be forwarded
+/// before the rest is known: many a text ends with the first one.
 pub fn free_of_marks(text: &str, is_begin: bool) -> usize {
     if is_begin && begins_as_call(text).is_none() {
         return 0;
     }
     let bytes = text.as_bytes();
     let first = bytes.len().saturating_sub(LONGEST_MARK.saturating_sub(1));
-    let last = bytes.len().saturating_sub(SHORTEST_BEGINNING);
-    for (at, byte) in bytes.iter().enumerate().skip(first) {
-        // Most frames of a stream have none of these bytes at all.
-        if at > last || !begins_a_mark(*byte) {
-            continue;
-        }
-        let tail = bytes.get(at..).unwrap_or_default();
+    let mut at = first;
+    // Most frames of a stream have no place with the first bytes of a mark.
+    while let Some(tail @ [one, two, three, ..]) = bytes.get(at..) {
         let begins = |mark: &&str| {
             let mark = mark.as_bytes();
-            mark.first() == Some(byte) && mark.len() > tail.len() && mark.starts_with(tail)
+            mark.first() == Some(one) && mark.len() > tail.len() && mark.starts_with(tail)
         };
-        if tail.len() >= SHORTEST_BEGINNING && MARKS.iter().any(begins) {
+        let may_begin = has(FIRST, *one) && has(SECOND, *two) && has(THIRD, *three);
+        if may_begin && MARKS.iter().any(begins) {
             return at;
         }
+        at = at.saturating_add(1);
     }
     bytes.len()
 }
 
-/// Returns whether a mark begins with this byte.
-#[inline(always)]
-fn begins_a_mark(byte: u8) -> bool {
-    // Two numbers, since WebAssembly shifts one of 128 bits by a call.
-    const FIRST: [u64; 2] = {
-        let (mut low, mut high, mut marks) = (0u64, 0u64, MARKS);
-        while let [mark, others @ ..] = marks {
-            if let [first, ..] = mark.as_bytes() {
-                match *first {
-                    0..64 => low |= 1 << *first,
-                    _ => high |= 1 << (*first & 63),
-                }
+/// Bytes that marks have at one place: a bit for each of ASCII, which those outside it share. Two numbers, since WebAssembly
+/// shifts one of 128 bits by a call.
+type MarkBytes = [u64; 2];
+
+const FIRST: MarkBytes = mark_bytes(0);
+const SECOND: MarkBytes = mark_bytes(1);
+const THIRD: MarkBytes = mark_bytes(2);
+
+const fn mark_bytes(place: usize) -> MarkBytes {
+    let (mut low, mut high, mut marks) = (0u64, 0u64, MARKS);
+    while let [mark, others @ ..] = marks {
+        let (_, rest) = mark.as_bytes().split_at(place);
+        if let [byte, ..] = rest {
+            match *byte {
+                0..64 => low |= 1 << *byte,
+                _ => high |= 1 << (*byte & 63),
             }
-            marks = others;
         }
-        [low, high]
-    };
-    let [low, high] = FIRST;
+        marks = others;
+    }
+    [low, high]
+}
+
+/// Returns whether a byte may be one of these.
+#[inline(always)]
+fn has([low, high]: MarkBytes, byte: u8) -> bool {
     let bits = if byte < 64 { low } else { high };
-    byte.is_ascii() && bits >> (byte & 63) & 1 != 0
+    bits >> (byte & 63) & 1 != 0
 }
 
 /// Returns how many bytes, of sixteen each, have none that separates marks from other text.
@@ -613,6 +617,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Bytes of a mark from which on its beginning is not forwarded.
+    const SHORTEST: usize = 3;
+
     fn calls(text: &str) -> Vec<(String, serde_json::Value)> {
         find(text)
             .into_iter()
@@ -789,7 +796,7 @@ mod tests {
         for mark in MARKS {
             for (length, _) in mark.char_indices().skip(1) {
                 let (begun, _) = mark.split_at(length);
-                let kept = if length < SHORTEST_BEGINNING {
+                let kept = if length < SHORTEST {
                     0
                 } else {
                     length
@@ -816,7 +823,7 @@ mod tests {
             let (before, _) = text.split_at(cut);
             let free = free_of_marks(before, true);
             if let Some(mark) = first_mark(&text, 0, true) {
-                prop_assert!(mark.saturating_add(SHORTEST_BEGINNING) > free.min(cut) || first_mark(before, 0, true).is_some());
+                prop_assert!(mark.saturating_add(SHORTEST) > free.min(cut) || first_mark(before, 0, true).is_some());
             }
         }
     }

@@ -480,11 +480,22 @@ fn trailing(text: &Text<'_>, addresses: bool) -> usize {
 
 /// Returns the word before `at` or `[at]` among the last words of a text, if an address may be spelled out there.
 fn spelled(text: &Text<'_>, word: usize) -> Option<usize> {
-    let mut word = word;
+    let last = word;
+    let (mut word, mut second) = (word, word);
     let mut first = None;
-    for _ in 0..SPELLED {
+    for place in 0..SPELLED {
         let space = word.checked_sub(1).filter(|_| text.before(word) == b' ');
         let Some(before) = space else { break };
+        match place {
+            1 => second = word,
+            // More than two words are an address only where the last one or the one before it is `dot`.
+            2 if !is_part_of_address(text.slice(second..last).trim_ascii_end(), b"dot", false)
+                && !is_part_of_address(text.slice(last..text.len()), b"dot", true) =>
+            {
+                break;
+            }
+            _ => {}
+        }
         let before = text.run_back(before, TRAIL, |byte| !byte.is_ascii_whitespace());
         if is_spelled(text.slice(word..text.len())) {
             first = Some(before);
@@ -498,25 +509,28 @@ fn spelled(text: &Text<'_>, word: usize) -> Option<usize> {
 fn is_spelled(words: &[u8]) -> bool {
     let mut words = words.split(|byte| *byte == b' ').enumerate().peekable();
     while let Some((place, word)) = words.next() {
-        let bare = match word.split_first() {
-            Some((b'[' | b'(' | b'{' | b'<', rest)) => rest,
-            _ => word,
-        };
         let expected: &[u8] = match place {
             0 => b"at",
             odd if odd % 2 == 1 => continue,
             _ => b"dot",
         };
-        let given = bare.get(..expected.len());
-        let fits = match given {
-            Some(given) => given.eq_ignore_ascii_case(expected),
-            None => words.peek().is_none() && expected.starts_with(&bare.to_ascii_lowercase()),
-        };
-        if !fits {
+        if !is_part_of_address(word, expected, words.peek().is_none()) {
             return false;
         }
     }
     true
+}
+
+/// Returns whether a word is `at` or `dot`, perhaps bracketed, or the beginning of it at the end of a text.
+fn is_part_of_address(word: &[u8], expected: &[u8], is_last: bool) -> bool {
+    let bare = match word.split_first() {
+        Some((b'[' | b'(' | b'{' | b'<', rest)) => rest,
+        _ => word,
+    };
+    match bare.get(..expected.len()) {
+        Some(given) => given.eq_ignore_ascii_case(expected),
+        None => is_last && expected.starts_with(&bare.to_ascii_lowercase()),
+    }
 }
 
 /// Returns the start of the short word before a word, one separator away.
@@ -987,4 +1001,31 @@ pub(super) fn context_bits<'a>(
         next <<= 1;
         bit
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_spelled_out_is_held_from_the_word_before_it() {
+        const WORDS: [&str; 8] = ["at", "[AT]", "a", "bob", "dot", "(dot)", "d", "."];
+        let mut texts = vec![String::new()];
+        let mut longest = texts.clone();
+        for _ in 0..5 {
+            longest = longest
+                .iter()
+                .flat_map(|text| WORDS.map(|word| format!("{text} {word}")))
+                .collect();
+            texts.extend_from_slice(&longest);
+        }
+        for written in texts {
+            let text = Text::new(written.as_bytes());
+            let starts: Vec<usize> = written.match_indices(' ').map(|(at, _)| at + 1).collect();
+            let is_address = |at: &&[usize]| is_spelled(&written.as_bytes()[at[1]..]);
+            let expected = starts.windows(2).find(is_address).map(|at| at[0]);
+            let last = starts.last().copied().unwrap_or(0);
+            assert_eq!(spelled(&text, last), expected, "{written}");
+        }
+    }
 }

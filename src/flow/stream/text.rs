@@ -44,6 +44,8 @@ pub(super) struct WrittenCallTail {
     start: usize,
     /// Whether there is a call marker.
     is_marked: bool,
+    /// Number of bytes at the end that may be the beginning of a marker.
+    begun: usize,
 }
 
 impl WrittenCallTail {
@@ -59,6 +61,7 @@ impl WrittenCallTail {
         let mark = written_calls::first_mark(&self.kept, 0, is_begin);
         self.is_marked = mark.is_some();
         let free = mark.unwrap_or_else(|| written_calls::free_of_marks(&self.kept, is_begin));
+        self.begun = self.kept.len().saturating_sub(free);
         // A marker may only count at the beginning of a line, and its first characters may have been released.
         let longest = match self.is_marked {
             true => free,
@@ -81,14 +84,8 @@ impl WrittenCallTail {
         }
         match self.is_marked {
             true => self.start,
-            false => length.saturating_sub(self.held()),
+            false => length.saturating_sub(self.begun),
         }
-    }
-
-    /// Number of bytes that may be the beginning of a marker.
-    fn held(&self) -> usize {
-        let free = written_calls::free_of_marks(&self.kept, self.start == 0);
-        self.kept.len().saturating_sub(free)
     }
 
     /// Takes the text with possible calls, if it has a marker.
@@ -96,6 +93,7 @@ impl WrittenCallTail {
         let kept = std::mem::take(&mut self.kept);
         // The text may still continue.
         self.start = self.start.saturating_add(kept.len());
+        self.begun = 0;
         std::mem::take(&mut self.is_marked).then_some(kept)
     }
 }
