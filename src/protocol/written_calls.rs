@@ -796,11 +796,7 @@ mod tests {
         for mark in MARKS {
             for (length, _) in mark.char_indices().skip(1) {
                 let (begun, _) = mark.split_at(length);
-                let kept = if length < SHORTEST {
-                    0
-                } else {
-                    length
-                };
+                let kept = if length < SHORTEST { 0 } else { length };
                 let text = format!("Well: {begun}");
                 assert_eq!(free_of_marks(&text, false), text.len() - kept, "{text}");
             }

@@ -1021,7 +1021,10 @@ mod tests {
         }
         for written in texts {
             let text = Text::new(written.as_bytes());
-            let starts: Vec<usize> = written.match_indices(' ').map(|(at, _)| at + 1).collect();
+            let spaces = written.match_indices(' ');
+            let starts: Vec<usize> = std::iter::once(0)
+                .chain(spaces.map(|(at, _)| at + 1))
+                .collect();
             let is_address = |at: &&[usize]| is_spelled(&written.as_bytes()[at[1]..]);
             let expected = starts.windows(2).find(is_address).map(|at| at[0]);
             let last = starts.last().copied().unwrap_or(0);
