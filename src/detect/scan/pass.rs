@@ -478,47 +478,28 @@ fn trailing(text: &Text<'_>, addresses: bool) -> usize {
     address.map_or(number, |address| number.min(address))
 }
 
-/// Returns the word before `at` or `[at]` among the last words of a text, if an address may be spelled out there.
+/// Returns the word before `at` or `[at]` among the last words of a text, if an address may be spelled out there: a label
+/// and `dot` in turn follow.
 fn spelled(text: &Text<'_>, word: usize) -> Option<usize> {
-    let last = word;
-    let (mut word, mut second) = (word, word);
+    let (mut word, mut end) = (word, text.len());
     let mut first = None;
+    // Whether every other word up to the end is `dot`: those before which this word may be `at`, and those of the next one.
+    let (mut dotted, mut next_dotted) = (true, true);
     for place in 0..SPELLED {
         let space = word.checked_sub(1).filter(|_| text.before(word) == b' ');
-        let Some(before) = space else { break };
-        match place {
-            1 => second = word,
-            // More than two words are an address only where the last one or the one before it is `dot`.
-            2 if !is_part_of_address(text.slice(second..last).trim_ascii_end(), b"dot", false)
-                && !is_part_of_address(text.slice(last..text.len()), b"dot", true) =>
-            {
-                break;
-            }
-            _ => {}
-        }
-        let before = text.run_back(before, TRAIL, |byte| !byte.is_ascii_whitespace());
-        if is_spelled(text.slice(word..text.len())) {
+        let Some(space) = space.filter(|_| dotted || next_dotted) else {
+            break;
+        };
+        let written = text.slice(word..end);
+        let before = text.run_back(space, TRAIL, |byte| !byte.is_ascii_whitespace());
+        if dotted && is_part_of_address(written, b"at", place == 0) {
             first = Some(before);
         }
-        word = before;
+        dotted = dotted && is_part_of_address(written, b"dot", place == 0);
+        (dotted, next_dotted) = (next_dotted, dotted);
+        (word, end) = (before, space);
     }
     first
-}
-
-/// Returns whether words are `at`, a label, `dot`, a label and so on, or the beginning of such a sequence.
-fn is_spelled(words: &[u8]) -> bool {
-    let mut words = words.split(|byte| *byte == b' ').enumerate().peekable();
-    while let Some((place, word)) = words.next() {
-        let expected: &[u8] = match place {
-            0 => b"at",
-            odd if odd % 2 == 1 => continue,
-            _ => b"dot",
-        };
-        if !is_part_of_address(word, expected, words.peek().is_none()) {
-            return false;
-        }
-    }
-    true
 }
 
 /// Returns whether a word is `at` or `dot`, perhaps bracketed, or the beginning of it at the end of a text.
@@ -1007,27 +988,37 @@ pub(super) fn context_bits<'a>(
 mod tests {
     use super::*;
 
+    /// Returns whether words are `at`, a label, `dot`, a label and so on, or the beginning of such a sequence.
+    fn is_spelled(words: &[&str]) -> bool {
+        words.iter().enumerate().all(|(place, word)| {
+            let is_last = place + 1 == words.len();
+            match place {
+                0 => is_part_of_address(word.as_bytes(), b"at", is_last),
+                odd if odd % 2 == 1 => true,
+                _ => is_part_of_address(word.as_bytes(), b"dot", is_last),
+            }
+        })
+    }
+
     #[test]
     fn an_address_spelled_out_is_held_from_the_word_before_it() {
-        const WORDS: [&str; 8] = ["at", "[AT]", "a", "bob", "dot", "(dot)", "d", "."];
-        let mut texts = vec![String::new()];
+        const WORDS: [&str; 8] = ["at", "[AT]", "a", "", "dot", "(dot)", "d", "."];
+        let mut texts = vec![vec!["bob"]];
         let mut longest = texts.clone();
         for _ in 0..5 {
             longest = longest
                 .iter()
-                .flat_map(|text| WORDS.map(|word| format!("{text} {word}")))
+                .flat_map(|words| WORDS.map(|word| [words.as_slice(), &[word]].concat()))
                 .collect();
             texts.extend_from_slice(&longest);
         }
-        for written in texts {
+        for words in texts {
+            let written = words.join(" ");
             let text = Text::new(written.as_bytes());
-            let spaces = written.match_indices(' ');
-            let starts: Vec<usize> = std::iter::once(0)
-                .chain(spaces.map(|(at, _)| at + 1))
-                .collect();
-            let is_address = |at: &&[usize]| is_spelled(&written.as_bytes()[at[1]..]);
-            let expected = starts.windows(2).find(is_address).map(|at| at[0]);
-            let last = starts.last().copied().unwrap_or(0);
+            let starts_at = |place: usize| words[..place].iter().map(|word| word.len() + 1).sum();
+            let expected = (1..words.len()).find(|at| is_spelled(&words[*at..]));
+            let expected: Option<usize> = expected.map(|at| starts_at(at - 1));
+            let last = starts_at(words.len() - 1);
             assert_eq!(spelled(&text, last), expected, "{written}");
         }
     }
