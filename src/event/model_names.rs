@@ -76,14 +76,18 @@ pub(super) fn add_spellings(name: &str, to: &mut Vec<Box<str>>) -> bool {
 
 /// Whether nothing is joined to a model's name, as to `gpt-4o-mini` and `gemini-2.5-pro`: most names, each frame of a stream has one.
 pub(super) fn is_bare(name: &str) -> bool {
-    let is_joint = |pair: &[u8]| match pair {
-        [before, b'.'] => !before.is_ascii_digit(),
-        [b'.', after] => !after.is_ascii_digit(),
-        pair => pair == b"--",
+    let is_joint = |before: u8, byte: u8| match (before, byte) {
+        (before, b'.') => !before.is_ascii_digit(),
+        (b'.', after) => !after.is_ascii_digit(),
+        both => both == (b'-', b'-'),
     };
-    name.bytes()
-        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
-        && !name.as_bytes().windows(2).any(is_joint)
+    let mut before = b'0';
+    let is_one = name.bytes().all(|byte| {
+        let before = std::mem::replace(&mut before, byte);
+        (byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+            && !is_joint(before, byte)
+    });
+    is_one
         && !name.ends_with("-latest")
         && !VENDOR_PREFIXES
             .iter()

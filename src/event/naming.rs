@@ -430,8 +430,11 @@ fn has_part(name: Value<'_>, words: &[&str]) -> bool {
         rest.first()
             .is_some_and(|byte| firsts & bit(byte & 0x1F) != 0)
             && words.iter().any(|word| {
-                rest.get(..word.len())
-                    .is_some_and(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+                let first = rest.first().map(|byte| byte | 0x20);
+                word.as_bytes().first() == first.as_ref()
+                    && rest
+                        .get(..word.len())
+                        .is_some_and(|part| part.eq_ignore_ascii_case(word.as_bytes()))
             })
     })
 }

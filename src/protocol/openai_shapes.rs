@@ -49,6 +49,11 @@ pub(super) fn model(reader: &mut Reader<'_>, value: Value<'_>) {
         return;
     };
     reader.reading.models.add(&name);
+    // Nearly all names, of which each frame of a stream has one.
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    if name.bytes().all(is_plain) && !name.eq_ignore_ascii_case("auto") {
+        return;
+    }
     // LiteLLM requests all models of a list.
     if name.contains(',') {
         for one in name.split(',').map(str::trim) {

@@ -395,7 +395,14 @@ impl SimdLevel {
             Some(_) if rest.is_empty() => true,
             // Has bytes of the block before, too.
             Some(end) => self.is_plain(end),
-            None => !rest.iter().any(is_coded),
+            None if rest.is_empty() => true,
+            None => {
+                let mut padded = [b' '; BLOCK];
+                for (to, byte) in padded.iter_mut().zip(rest) {
+                    *to = *byte;
+                }
+                !has_coded(&padded)
+            }
         };
         ends_plain && !blocks.iter().any(has_coded)
     }
@@ -1059,7 +1066,11 @@ mod tests {
                     let mut text = [b'a'; 100];
                     text[place] = byte;
                     assert_eq!(level.is_plain(&text), is_plain, "{level:?} {byte} {place}");
+                    let short = &text[..place / 2 + 1];
+                    let is_plain = is_plain || place >= short.len();
+                    assert_eq!(level.is_plain(short), is_plain, "{level:?} {byte} {place}");
                 }
+                assert_eq!(level.is_plain(&[b'a', byte]), is_plain, "{level:?} {byte}");
             }
             assert!(level.is_plain(b""));
         }

@@ -88,10 +88,13 @@ impl<'b> Reader<'b> {
             } else if self.proto_json {
                 names.position(|name| self.is_spelling(written, name))
             } else {
-                // Most names that are as long begin otherwise.
+                // Most names have another length, and most that are as long begin otherwise.
                 let first = written.first();
-                names
-                    .position(|name| name.as_bytes().first() == first && name.as_bytes() == written)
+                names.position(|name| {
+                    name.len() == written.len()
+                        && name.as_bytes().first() == first
+                        && name.as_bytes() == written
+                })
             };
             let Some(at) = known else {
                 self.report_variant(key, names);
