@@ -109,6 +109,35 @@ fn recorded(root: &Node) -> Option<Recognised> {
     Some((at, message.to_owned(), help.to_owned()))
 }
 
+/// What to do about a file with several documents: which of them is a policy, and how several policies stand in one.
+pub(super) fn about_documents(first: Option<&Node>, behind: &str) -> String {
+    let is_said = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+    if !behind.lines().any(is_said) {
+        return "nothing follows it: take the `---` out".to_owned();
+    }
+    let is_policy = |line: &str| {
+        let kind = line.strip_prefix("kind:").map(str::trim);
+        matches!(kind, Some("AgentPolicy" | "AgentPolicySet"))
+    };
+    let has_policy = behind.lines().any(is_policy);
+    let Some(foreign) = first.and_then(foreign_document) else {
+        return match has_policy {
+            true => "one file holds one policy: write a file each, or both as the `policies` of a `kind: AgentPolicySet`",
+            false => "one file holds one policy: move what follows to a file of its own",
+        }
+        .to_owned();
+    };
+    let what = foreign
+        .message
+        .replacen("this is", "the first document is", 1);
+    match (has_policy, foreign.help) {
+        (false, Some(help)) => format!("one file holds one policy, and {what}; {help}"),
+        _ => format!(
+            "one file holds one policy, and {what}: move the policy below it to a file of its own"
+        ),
+    }
+}
+
 /// Adds what to do to errors that have no suggestion, where the text shows the cause.
 pub fn add_advice(text: &str, diagnostics: &mut [Diagnostic]) {
     for diagnostic in diagnostics {
@@ -246,6 +275,38 @@ mod tests {
             ),
         ] {
             let told = foreign(text).unwrap_or_default();
+            assert!(told.contains(said), "{text}: {told}");
+        }
+    }
+
+    #[test]
+    fn of_several_documents_the_policy_is_told_from_the_rest() {
+        const POLICY: &str =
+            "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: { name: t }\n";
+        const SPACE: &str = "apiVersion: v1\nkind: Namespace\n";
+        for (documents, said) in [
+            (
+                [POLICY, POLICY],
+                "write a file each, or both as the `policies` of a `kind: AgentPolicySet`",
+            ),
+            ([POLICY, SPACE], "move what follows to a file of its own"),
+            ([POLICY, "# the end\n"], "take the `---` out"),
+            (
+                [SPACE, POLICY],
+                "the first document is a resource of Kubernetes (`Namespace`), not a policy: move the policy below it",
+            ),
+            (
+                [SPACE, SPACE],
+                "the first document is a resource of Kubernetes (`Namespace`), not a policy; name the file of the policy",
+            ),
+            (
+                ["static_resources: {}\n", POLICY],
+                "the first document is a configuration of Envoy, not a policy: move the policy below it",
+            ),
+        ] {
+            let text = documents.join("---\n");
+            let error = parse_yaml(&text).unwrap_err().remove(0);
+            let told = error.help.unwrap_or_default();
             assert!(told.contains(said), "{text}: {told}");
         }
     }

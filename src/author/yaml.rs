@@ -3,6 +3,7 @@
 //! A subset that reads the same to every reader: no anchors, aliases, tags, merge keys or second documents, and no plain
 //! scalar that YAML 1.1 and 1.2 read differently (`no`, `1_000`, `0x10`).
 
+use super::advice::about_documents;
 use crate::diag::{Diagnostic, Severity, codes};
 use crate::policy::load::{MAX_DOCUMENT, parse_json};
 use crate::policy::node::{Member, Node, NodeValue};
@@ -298,11 +299,13 @@ impl Loader<'_> {
                 Event::DocumentStart(_) => {
                     documents = documents.saturating_add(1);
                     if documents == 2 {
+                        let behind = text.get(range.end..).unwrap_or_default();
+                        let help = about_documents(self.root.as_ref(), behind);
                         self.report(
                             codes::AG1001,
                             range,
                             "a second document begins here".to_owned(),
-                            Some("one file holds one policy"),
+                            Some(&help),
                         );
                         return;
                     }
