@@ -392,7 +392,7 @@ impl Build {
         match self.output.as_deref() {
             None | Some(output::STDIN) => output::line(built),
             Some(file) => {
-                output::replace_file(file, format!("{built}\n").as_bytes())?;
+                output::replace_watched_file(file, format!("{built}\n").as_bytes())?;
                 output::line(&match json {
                     true => summary.to_string(),
                     false => format!("{file}: {told}"),

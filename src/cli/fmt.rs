@@ -58,10 +58,7 @@ impl Fmt {
                 output::line(name);
             }
             if self.write && changes && name != output::STDIN {
-                // A symbolic link stays: its target is replaced.
-                let target = std::fs::canonicalize(name)
-                    .map_err(|error| output::print_error(&format!("{name}: {error}")))?;
-                output::replace_file(&target.to_string_lossy(), formatted.as_bytes())?;
+                output::replace_file(name, formatted.as_bytes())?;
             } else if !self.check && (!self.write || name == output::STDIN) && !json {
                 output::print(&formatted);
             }

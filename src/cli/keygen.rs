@@ -33,14 +33,15 @@ pub(super) struct Keygen {
     /// When the key expires, RFC 3339.
     #[arg(long, value_name = "RFC3339")]
     not_after: Option<String>,
-    /// Print the entry for an existing key, read from this file (`-`: standard input), instead of making one.
-    #[arg(long, value_name = "FILE")]
+    /// Print what belongs to an existing key, read from this file (`-`: standard input), instead of making one: its entry, or with
+    /// `--approver` and `--checkpoint` its public half.
+    #[arg(long, value_name = "FILE", conflicts_with = "output")]
     key: Option<String>,
     /// Make the key of an approver with this role instead: writes `ROLE.key`, and prints the line for `approvers`.
-    #[arg(long, value_name = "ROLE", conflicts_with_all = ["client", "agent", "tenant", "roles", "not_after", "key"])]
+    #[arg(long, value_name = "ROLE", conflicts_with_all = ["client", "agent", "tenant", "roles", "not_after"])]
     approver: Option<String>,
     /// Make the key that signs checkpoints of audit trails: writes `checkpoint.key`, and prints the public half.
-    #[arg(long, conflicts_with_all = ["client", "agent", "tenant", "roles", "not_after", "key", "approver"])]
+    #[arg(long, conflicts_with_all = ["client", "agent", "tenant", "roles", "not_after", "approver"])]
     checkpoint: bool,
     /// The file of an approver's or a checkpoint's key. `ROLE.key` or `checkpoint.key` if absent.
     #[arg(long, short, value_name = "FILE")]
@@ -50,10 +51,10 @@ pub(super) struct Keygen {
 impl Keygen {
     pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
         if let Some(role) = &self.approver {
-            return signing_key::make_approver(role, self.output.as_deref(), json);
+            return signing_key::approver(role, self.output.as_deref(), self.key.as_deref(), json);
         }
         if self.checkpoint {
-            return signing_key::make_checkpoint(self.output.as_deref(), json);
+            return signing_key::checkpoint(self.output.as_deref(), self.key.as_deref(), json);
         }
         if self.output.is_some() {
             return Err(output::print_error(

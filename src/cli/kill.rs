@@ -62,7 +62,7 @@ impl KillCommand {
         let (changed, list) = document
             .changed(&text, &change)
             .map_err(|why| output::print_error(&format!("{why}; nothing was changed")))?;
-        output::replace_file(&self.file, changed.as_bytes())?;
+        output::replace_watched_file(&self.file, changed.as_bytes())?;
         print(&self.file, &list, json);
         Ok(ExitStatus::Clean)
     }
@@ -127,16 +127,13 @@ impl KillCommand {
     }
 }
 
-/// Takes the lock of the file's folder, until it is dropped. The file itself is replaced by renaming.
+/// Takes the lock of the folder of the file behind all links, until it is dropped. The file itself is replaced by renaming.
 fn lock(file: &str) -> Result<std::fs::File, Failed> {
-    let folder = Path::new(file)
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let failed = |error: std::io::Error| output::print_unwritten(file, &output::unwritable(&error));
-    let folder = std::fs::File::open(folder).map_err(failed)?;
-    folder.lock().map_err(failed)?;
-    Ok(folder)
+    let failed = |why: &str| output::print_unwritten(file, why);
+    let linked = output::LinkedFile::of(file).map_err(|why| failed(&why))?;
+    std::fs::File::open(output::folder_of(&linked.target))
+        .and_then(|folder| folder.lock().map(|()| folder))
+        .map_err(|error| failed(&output::unwritable(&error)))
 }
 
 /// Prints what is in force.

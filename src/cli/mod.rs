@@ -34,6 +34,7 @@ mod verdict;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use source::Source;
+use std::io::Write;
 use std::process::ExitCode;
 
 /// The result of a subcommand.
@@ -110,10 +111,22 @@ enum Command {
     Man(man::ManPages),
 }
 
+/// Ends the program with a usage error, or with the help or the version that was asked for.
+fn end_unparsed(error: &clap::Error) -> ! {
+    let printed = error.print().and_then(|()| std::io::stdout().flush());
+    match printed {
+        Err(unwritten) if !error.use_stderr() => output::end_unwritten(&unwritten),
+        _ => std::process::exit(error.exit_code()),
+    }
+}
+
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    let matches = Arguments::command().get_matches();
-    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let matches = Arguments::command()
+        .try_get_matches()
+        .unwrap_or_else(|error| end_unparsed(&error));
+    let arguments =
+        Arguments::from_arg_matches(&matches).unwrap_or_else(|error| end_unparsed(&error));
     let json = arguments.json;
     let outcome = match &arguments.command {
         Command::Validate(command) => command.run(json),

@@ -3,7 +3,7 @@
 use super::{Failed, audit};
 use crate::diag::codes;
 use std::io::{ErrorKind, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The file name of standard input.
@@ -17,19 +17,42 @@ pub(super) fn line(text: &str) {
 /// Prints text without a line end. What can't be written ends the program: who redirects to a file would take the part that
 /// fitted on the disk for all of it.
 pub(super) fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) else {
+    if let Err(error) = write_out(text) {
+        end_unwritten(&error);
+    }
+}
+
+/// Prints a line that nothing else has. What was made for it is undone before the program ends.
+pub(super) fn line_or_else(text: &str, undo: impl FnOnce()) {
+    let Err(error) = write_out(&format!("{text}\n")) else {
         return;
     };
+    undo();
+    print_output_unwritten(&error);
+    std::process::exit(2);
+}
+
+fn write_out(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush())
+}
+
+/// Ends the program because standard output can't be written: silently if its reader has closed the pipe.
+pub(super) fn end_unwritten(error: &std::io::Error) -> ! {
     if error.kind() == ErrorKind::BrokenPipe {
         std::process::exit(0);
     }
+    print_output_unwritten(error);
+    std::process::exit(2);
+}
+
+/// Prints that standard output can't be written.
+pub(super) fn print_output_unwritten(error: &std::io::Error) -> Failed {
     let why = match error.kind() {
         ErrorKind::StorageFull => "the disk is full; what is in the file is not all".to_owned(),
-        _ => unwritable(&error),
+        _ => unwritable(error),
     };
-    print_unwritten("standard output", &why);
-    std::process::exit(2);
+    print_unwritten("standard output", &why)
 }
 
 /// Prints a line for the person beside the output. Nobody may read it any more (`2>&1 | head`): the work goes on.
@@ -115,6 +138,7 @@ pub(super) fn unwritable(error: &std::io::Error) -> String {
             "the file system is read-only; name a file elsewhere".to_owned()
         }
         ErrorKind::StorageFull => "the disk is full; nothing was changed".to_owned(),
+        ErrorKind::BrokenPipe => "nobody reads it any more".to_owned(),
         ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
             "a file stands where a folder is needed; name another place".to_owned()
         }
@@ -168,36 +192,54 @@ fn take_at_most(input: &mut dyn Read, most: usize) -> Result<Vec<u8>, String> {
     }
 }
 
-/// Replaces a file atomically: the contents are written to a file beside it, which is then renamed. A reader (Envoy
-/// follows renames in a watched folder) gets the old contents or the new ones, never a part of them. An existing file
-/// keeps its permissions; a device or a pipe is written to directly.
+/// Replaces a file atomically: the contents are written to a file beside it, which is then renamed. A reader gets the old
+/// contents or the new ones, never a part of them. An existing file keeps its permissions and, where that is allowed, its
+/// owner; a symbolic link stays, and its target is replaced; a device or a pipe is written to directly.
 pub(super) fn replace_file(name: &str, contents: &[u8]) -> Result<(), Failed> {
+    replace(name, contents, &|_| Ok(Vec::new()))
+}
+
+/// Replaces a file that an Envoy may watch. Envoy reads a file again when something is renamed in the folder that it was
+/// told of: if that has only a symbolic link, the link is renewed by renaming too.
+pub(super) fn replace_watched_file(name: &str, contents: &[u8]) -> Result<(), Failed> {
+    replace(name, contents, &|links| {
+        links.iter().map(|link| Renewal::prepare(link)).collect()
+    })
+}
+
+fn replace(
+    name: &str,
+    contents: &[u8],
+    prepare: &dyn Fn(&[PathBuf]) -> std::io::Result<Vec<Renewal>>,
+) -> Result<(), Failed> {
     if name == STDIN {
         return Err(print_unwritten(
             name,
             "it is no file that could be replaced; for a file of this name write `./-`",
         ));
     }
-    let path = Path::new(name);
-    let failed = |error: std::io::Error| print_unwritten(name, &unwritable(&error));
-    let existing = std::fs::metadata(path).ok();
+    let LinkedFile { links, target } =
+        LinkedFile::of(name).map_err(|why| print_unwritten(name, &why))?;
+    let failed = |error: std::io::Error| {
+        let shown = match links.is_empty() {
+            true => name.to_owned(),
+            false => format!("{name}, a link to {},", target.display()),
+        };
+        print_unwritten(&shown, &unwritable(&error))
+    };
+    let existing = std::fs::metadata(&target).ok();
     if existing
         .as_ref()
         .is_some_and(|existing| !existing.is_file())
     {
-        return std::fs::write(path, contents).map_err(failed);
+        return std::fs::write(&target, contents).map_err(failed);
     }
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".agentguard-").suffix(".new");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-    let mut beside = builder.tempfile_in(folder).map_err(failed)?;
+    let mut beside = temporary()
+        .tempfile_in(folder_of(&target))
+        .map_err(failed)?;
     beside.write_all(contents).map_err(failed)?;
     if let Some(existing) = existing {
+        keep_owner(beside.as_file(), &existing);
         beside
             .as_file()
             .set_permissions(existing.permissions())
@@ -205,10 +247,102 @@ pub(super) fn replace_file(name: &str, contents: &[u8]) -> Result<(), Failed> {
     }
     // The contents are on the disk before the new name is visible: a crash leaves the old file or the new one.
     beside.as_file().sync_all().map_err(failed)?;
+    // What can fail is done before anything is changed.
+    let renewals = prepare(&links).map_err(failed)?;
     beside
-        .persist(path)
-        .map(|_| ())
-        .map_err(|error| failed(error.error))
+        .persist(&target)
+        .map_err(|error| failed(error.error))?;
+    renewals
+        .into_iter()
+        .try_for_each(Renewal::finish)
+        .map_err(failed)
+}
+
+/// A file that is written beside another, to be renamed.
+fn temporary() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".agentguard-").suffix(".new");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    builder
+}
+
+/// Gives a new file the owner and the group of the one that it replaces: an Envoy that runs as another user than the operator
+/// still reads it. Only root may give a file away, and a member of the group to the group.
+#[cfg(unix)]
+fn keep_owner(new: &std::fs::File, existing: &std::fs::Metadata) {
+    use std::os::unix::fs::{MetadataExt, fchown};
+    if fchown(new, Some(existing.uid()), Some(existing.gid())).is_err() {
+        let _ = fchown(new, None, Some(existing.gid()));
+    }
+}
+
+#[cfg(not(unix))]
+fn keep_owner(_: &std::fs::File, _: &std::fs::Metadata) {}
+
+/// The folder that a file is in.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+/// Maximum symbolic links from a name to its file, as in Linux.
+const MAX_LINKS: usize = 40;
+
+/// A file, and the symbolic links that lead to it.
+pub(super) struct LinkedFile {
+    links: Vec<PathBuf>,
+    /// What is behind the links: a file, or the place of one.
+    pub(super) target: PathBuf,
+}
+
+impl LinkedFile {
+    /// Follows links. Fails with the reason if they lead nowhere.
+    pub(super) fn of(name: &str) -> Result<LinkedFile, String> {
+        let mut links = Vec::new();
+        let mut target = PathBuf::from(name);
+        while let Ok(next) = std::fs::read_link(&target) {
+            if links.len() >= MAX_LINKS {
+                return Err("its symbolic links lead in a circle; name the file itself".to_owned());
+            }
+            let next = folder_of(&target).join(next);
+            links.push(std::mem::replace(&mut target, next));
+        }
+        Ok(LinkedFile { links, target })
+    }
+}
+
+/// A symbolic link that is to replace itself.
+struct Renewal {
+    beside: tempfile::NamedTempFile<()>,
+    link: PathBuf,
+}
+
+impl Renewal {
+    #[cfg(unix)]
+    fn prepare(link: &Path) -> std::io::Result<Renewal> {
+        let leads_to = std::fs::read_link(link)?;
+        let link_to = |beside: &Path| std::os::unix::fs::symlink(&leads_to, beside);
+        Ok(Renewal {
+            beside: temporary().make_in(folder_of(link), link_to)?,
+            link: link.to_owned(),
+        })
+    }
+
+    #[cfg(not(unix))]
+    fn prepare(_: &Path) -> std::io::Result<Renewal> {
+        Err(std::io::Error::other(
+            "name the file that the link leads to",
+        ))
+    }
+
+    fn finish(self) -> std::io::Result<()> {
+        self.beside
+            .persist(self.link)
+            .map(drop)
+            .map_err(|error| error.error)
+    }
 }
 
 /// The byte order mark that editors on Windows write.

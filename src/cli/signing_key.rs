@@ -1,15 +1,18 @@
-//! `agentguard keygen --approver ROLE`, `--checkpoint`: makes Ed25519 keys. The secret half goes to a file.
+//! `agentguard keygen --approver ROLE`, `--checkpoint`: makes Ed25519 keys, or reads them from their files. The secret half goes to
+//! a file, the public half is printed.
 
+use super::audit::read_signing_key;
 use super::{ExitStatus, Failed, output};
 use crate::approval::SigningKey;
 use crate::audit::CheckpointKey;
 use serde_json::json;
 use std::io::{ErrorKind, Write};
 
-/// Makes the key of an approver.
-pub(super) fn make_approver(
+/// Makes the key of an approver, or reads it from the file `existing`. Prints its line for `approvers`.
+pub(super) fn approver(
     role: &str,
     file: Option<&str>,
+    existing: Option<&str>,
     json: bool,
 ) -> Result<ExitStatus, Failed> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -18,41 +21,84 @@ pub(super) fn make_approver(
             "--approver: a role has letters, digits, `-`, `_` and `.`",
         ));
     }
-    let key = SigningKey::from_seed(role, seed()?);
-    let name = file.map_or_else(|| format!("{role}.key"), str::to_owned);
+    let key = match existing {
+        Some(name) => SigningKey::from_file(&String::from_utf8_lossy(&output::read(name)?))
+            .map_err(|error| output::print_error(&format!("{name}: {error}")))?,
+        None => SigningKey::from_seed(role, seed()?),
+    };
     let (Some(text), Some(public)) = (key.to_file(), key.public()) else {
         return Err(Failed);
     };
-    write_secret(&name, text.as_bytes())?;
-    match json {
-        true => {
-            output::line(&json!({"role": role, "file": name, "public": public}).to_string());
-        }
-        false => {
-            output::note(&format!(
-                "{name}: the secret half, for the approver alone. In the policy:"
-            ));
-            output::line(&format!("approvers: {{ {role}: [\"{public}\"] }}"));
-        }
+    let name = existing
+        .or(file)
+        .map_or_else(|| format!("{role}.key"), str::to_owned);
+    let secret = Secret {
+        name: &name,
+        text: existing.is_none().then_some(&*text),
+    };
+    let of_another = *key.role != *role;
+    if of_another {
+        output::note(&format!(
+            "{name}: the key was made for the role `{}`; it gives the role under which the policy has it",
+            key.role
+        ));
     }
-    Ok(ExitStatus::Clean)
+    let told = match json {
+        true => json!({"role": role, "file": name, "public": public}).to_string(),
+        false => format!("approvers: {{ {role}: [\"{public}\"] }}"),
+    };
+    let beside = format!("{name}: the secret half, for the approver alone. In the policy:");
+    secret.keep_and_tell(&told, (!json).then_some(&*beside))
 }
 
-/// Makes the key that signs checkpoints.
-pub(super) fn make_checkpoint(file: Option<&str>, json: bool) -> Result<ExitStatus, Failed> {
-    let key = CheckpointKey::from_seed(seed()?);
-    let name = file.unwrap_or("checkpoint.key");
-    write_secret(name, key.to_file().as_bytes())?;
-    match json {
-        true => output::line(&json!({"file": name, "public": key.public()}).to_string()),
-        false => {
-            output::note(&format!(
-                "{name}: the secret half, for `agentguard audit checkpoint --key`. For `agentguard audit verify --checkpoint-key`:"
-            ));
-            output::line(&key.public());
+/// Makes the key that signs checkpoints, or reads it from the file `existing`. Prints its public half.
+pub(super) fn checkpoint(
+    file: Option<&str>,
+    existing: Option<&str>,
+    json: bool,
+) -> Result<ExitStatus, Failed> {
+    let key = match existing {
+        Some(name) => read_signing_key(name)?,
+        None => CheckpointKey::from_seed(seed()?),
+    };
+    let text = key.to_file();
+    let name = existing.or(file).unwrap_or("checkpoint.key");
+    let secret = Secret {
+        name,
+        text: existing.is_none().then_some(&*text),
+    };
+    let told = match json {
+        true => json!({"file": name, "public": key.public()}).to_string(),
+        false => key.public(),
+    };
+    let beside = format!(
+        "{name}: the secret half, for `agentguard audit checkpoint --key`. For `agentguard audit verify --checkpoint-key`:"
+    );
+    secret.keep_and_tell(&told, (!json).then_some(&*beside))
+}
+
+/// The secret half of a key: its file, and what is written to it unless it is there already.
+struct Secret<'k> {
+    name: &'k str,
+    text: Option<&'k str>,
+}
+
+impl Secret<'_> {
+    /// Writes the file and prints the public half. A new key whose public half can't be printed is not kept: nothing knows it.
+    fn keep_and_tell(&self, told: &str, beside: Option<&str>) -> Result<ExitStatus, Failed> {
+        if let Some(text) = self.text {
+            write_secret(self.name, text.as_bytes())?;
         }
+        if let Some(beside) = beside {
+            output::note(beside);
+        }
+        output::line_or_else(told, || {
+            if self.text.is_some() && std::fs::remove_file(self.name).is_ok() {
+                output::note(&format!("{}: the key was not kept", self.name));
+            }
+        });
+        Ok(ExitStatus::Clean)
     }
-    Ok(ExitStatus::Clean)
 }
 
 fn seed() -> Result<[u8; 32], Failed> {
@@ -84,8 +130,8 @@ fn write_secret(name: &str, contents: &[u8]) -> Result<(), Failed> {
         .map_err(|error| {
             let why = match error.kind() {
                 ErrorKind::AlreadyExists => {
-                    "it exists, and may be the only copy of a key. Write to another file with --output FILE, or move \
-                     this one away"
+                    "it exists, and may be the only copy of a key, whose public half --key FILE prints. Write to another file \
+                     with --output FILE, or move this one away"
                         .to_owned()
                 }
                 _ => output::unwritable(&error),

@@ -114,6 +114,47 @@ fn only_its_owner_reads_a_key_and_none_is_replaced() {
 }
 
 #[test]
+fn the_public_half_of_a_key_is_printed_again() {
+    let folder = folder();
+    let (file, line) = key(folder.path(), "manager");
+    let again = run(&["keygen", "--approver", "manager", "--key", &file]);
+    assert_eq!((again.status.code(), out(&again)), (Some(0), line.clone()));
+    let told = run(&["--json", "keygen", "--approver", "manager", "--key", &file]);
+    let public = json_lines(&told).remove(0)["public"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(line.contains(&public), "{public}");
+    // The policy gives the role: whoever writes another one into it is told, and not stopped.
+    let other = run(&["keygen", "--approver", "lead", "--key", &file]);
+    assert_eq!(out(&other), line.replace("manager", "lead"));
+    assert!(err(&other).contains("the key was made for the role `manager`"));
+    let checkpoint = folder.path().join("c.key").to_str().unwrap().to_owned();
+    let made = run(&["keygen", "--checkpoint", "--output", &checkpoint]);
+    let again = run(&["keygen", "--checkpoint", "--key", &checkpoint]);
+    assert_eq!((again.status.code(), out(&again)), (Some(0), out(&made)));
+    // A key of another kind is none, and one that exists is not written anywhere.
+    for wrong in [
+        &["keygen", "--checkpoint", "--key", &file][..],
+        &["keygen", "--approver", "lead", "--key", &checkpoint],
+        &[
+            "keygen",
+            "--checkpoint",
+            "--key",
+            &checkpoint,
+            "--output",
+            "x",
+        ],
+    ] {
+        let refused = run(wrong);
+        assert_eq!(
+            (refused.status.code(), out(&refused)),
+            (Some(2), String::new())
+        );
+    }
+}
+
+#[test]
 fn nobody_is_asked_without_a_terminal() {
     let folder = folder();
     let (file, _) = key(folder.path(), "manager");

@@ -63,23 +63,116 @@ fn a_folder_that_is_not_there_is_a_usage_error_that_names_the_file() {
     );
 }
 
+/// `folder/NAME`, a link to `folder/elsewhere/NAME`.
+#[cfg(unix)]
+fn linked(folder: &TempDir, name: &str, contents: &[u8]) -> [std::path::PathBuf; 2] {
+    let elsewhere = folder.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let (file, link) = (elsewhere.join(name), folder.path().join(name));
+    fs::write(&file, contents).unwrap();
+    // Relative to the link's folder, as people write them.
+    std::os::unix::fs::symlink(format!("elsewhere/{name}"), &link).unwrap();
+    [file, link]
+}
+
 #[cfg(unix)]
 #[test]
-fn fmt_write_keeps_a_link_a_link() {
+fn what_is_behind_a_link_is_replaced_and_the_link_stays() {
+    const KILL: &[u8] =
+        b"apiVersion: agentguard.dev/v1\nkind: AgentKill\ngeneration: 1\nkill: []\n";
+    let terse = fs::read(super::root().join("policies/terse/support-agent.json")).unwrap();
+    for (name, before, arguments, after) in [
+        (
+            "policy.json",
+            &*terse,
+            &["fmt", "--write", "LINK"][..],
+            "apiVersion: agentguard.dev/v1",
+        ),
+        (
+            "kill.yaml",
+            KILL,
+            &[
+                "kill", "--file", "LINK", "--agent", "bot", "--reason", "why",
+            ],
+            "agents: [\"bot\"]",
+        ),
+        (
+            "filter.json",
+            b"",
+            &["build", GOOD, "--for", "envoy", "--output", "LINK"],
+            "getting-started",
+        ),
+    ] {
+        let folder = TempDir::new().unwrap();
+        let [file, link] = linked(&folder, name, before);
+        let arguments: Vec<&str> = arguments
+            .iter()
+            .map(|argument| match *argument {
+                "LINK" => link.to_str().unwrap(),
+                argument => argument,
+            })
+            .collect();
+        let written = run(&arguments);
+        let said = String::from_utf8_lossy(&written.stderr);
+        assert_eq!(written.status.code(), Some(0), "{arguments:?}: {said}");
+        let leads_to = fs::read_link(&link).unwrap();
+        assert_eq!(leads_to, std::path::Path::new("elsewhere").join(name));
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.contains(after), "{arguments:?}: {text}");
+        // And nothing is left beside either.
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        assert_eq!(fs::read_dir(file.parent().unwrap()).unwrap().count(), 1);
+    }
+}
+
+/// Envoy is told of what is renamed in the folder that it watches, and that has the link.
+#[cfg(unix)]
+#[test]
+fn a_link_that_envoy_may_watch_is_renamed_into_its_folder_again() {
+    use std::os::unix::fs::MetadataExt;
     let folder = TempDir::new().unwrap();
-    let file = folder.path().join("policy.json");
-    let link = folder.path().join("link.json");
-    fs::copy(
-        super::root().join("policies/terse/support-agent.json"),
-        &file,
-    )
-    .unwrap();
-    std::os::unix::fs::symlink(&file, &link).unwrap();
-    let written = run(&["fmt", "--write", link.to_str().unwrap()]);
-    assert_eq!(written.status.code(), Some(0));
-    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-    let full = fs::read_to_string(&file).unwrap();
-    assert!(full.contains("apiVersion: agentguard.dev/v1"), "{full}");
+    let [_, link] = linked(&folder, "filter.json", b"");
+    let inode = |path| fs::symlink_metadata(path).unwrap().ino();
+    let before = inode(&link);
+    assert_eq!(build(GOOD, link.to_str().unwrap()).status.code(), Some(0));
+    assert_ne!(inode(&link), before);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_a_file_that_is_not_there_yet_gets_its_file() {
+    let folder = TempDir::new().unwrap();
+    let [file, link] = linked(&folder, "filter.json", b"");
+    fs::remove_file(&file).unwrap();
+    assert_eq!(build(GOOD, link.to_str().unwrap()).status.code(), Some(0));
+    assert!(file.is_file() && fs::symlink_metadata(&link).unwrap().is_symlink());
+}
+
+#[cfg(unix)]
+#[test]
+fn links_that_lead_nowhere_are_told() {
+    let folder = TempDir::new().unwrap();
+    let place = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, place(name)).unwrap();
+    link("b", "a");
+    link("a", "b");
+    link("no/such/folder", "lost");
+    for (name, why) in [
+        (
+            "a",
+            "its symbolic links lead in a circle; name the file itself",
+        ),
+        (
+            "lost",
+            "no/such/folder, can't be written: its folder does not exist",
+        ),
+    ] {
+        let refused = build(GOOD, &place(name));
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(2), "{said}");
+        assert!(said.contains(why), "{said}");
+        assert!(fs::symlink_metadata(place(name)).unwrap().is_symlink());
+    }
 }
 
 #[test]
@@ -98,12 +191,23 @@ fn nobody_has_to_read_what_is_said_beside_the_output() {
 #[cfg(target_os = "linux")]
 #[test]
 fn what_does_not_fit_on_the_disk_is_no_success() {
+    let folder = TempDir::new().unwrap();
+    let log = folder.path().join("audit.jsonl");
+    let record = r#"{"v":1,"ts":"2026-01-01T00:00:00Z","request_id":"a","decision":"allow"}"#;
+    fs::write(&log, format!("{record}\n")).unwrap();
+    let log = log.to_str().unwrap();
     for arguments in [
-        &["build", GOOD, "--for", "json"][..],
+        &["--help"][..],
+        &["--version"],
+        &["help", "kill"],
+        &["audit", "verify", "--help"],
+        &["build", GOOD, "--for", "json"],
         &["schema"],
         &["fmt", GOOD],
         &["man"],
         &["completions", "bash"],
+        &["keygen", "--client", "acme"],
+        &["audit", "export", log],
     ] {
         let full = fs::OpenOptions::new()
             .write(true)
@@ -116,11 +220,56 @@ fn what_does_not_fit_on_the_disk_is_no_success() {
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
-        let told = said.contains("AG9011: standard output can't be written: the disk is full");
+        let told = said.contains(
+            "AG9011: standard output can't be written: the disk is full; what is in the file is not all",
+        );
         assert!(
             output.status.code() == Some(2) && told,
             "{arguments:?}: {said}"
         );
+    }
+}
+
+/// As in `agentguard … | head -1`.
+#[test]
+fn whoever_reads_only_the_beginning_is_told_nothing() {
+    for arguments in [&["--help"][..], &["schema"], &["fmt", GOOD]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = Command::new(env!("CARGO_BIN_EXE_agentguard"))
+            .args(arguments)
+            .current_dir(super::root())
+            .stdout(writer)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.code() == Some(0) && said.is_empty(),
+            "{arguments:?}: {said}"
+        );
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_key_whose_public_half_could_not_be_printed_is_not_kept() {
+    for kind in [&["--approver", "lead"][..], &["--checkpoint"]] {
+        let folder = TempDir::new().unwrap();
+        let full = fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let ended = Command::new(env!("CARGO_BIN_EXE_agentguard"))
+            .arg("keygen")
+            .args(kind)
+            .current_dir(folder.path())
+            .stdout(full)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(2), "{said}");
+        assert!(said.contains("the key was not kept"), "{said}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }
 

@@ -84,7 +84,7 @@ impl WriteCheckpoint {
 }
 
 /// Reads the key file that signs checkpoints.
-pub(super) fn read_signing_key(file: &str) -> Result<CheckpointKey, Failed> {
+pub(in crate::cli) fn read_signing_key(file: &str) -> Result<CheckpointKey, Failed> {
     let text = output::read(file)?;
     CheckpointKey::from_file(&String::from_utf8_lossy(&text)).ok_or_else(|| {
         output::print_coded(

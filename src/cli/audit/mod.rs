@@ -22,6 +22,7 @@ mod trigram;
 mod verify;
 mod violations;
 
+pub(super) use checkpoint::read_signing_key;
 pub(super) use lines::unpacked;
 
 use super::{ExitStatus, Failed, output};
