@@ -931,6 +931,41 @@ fn what_is_wrong_with_files_and_options_is_said_with_its_place_and_what_to_do() 
     insta::assert_snapshot!("audit_at_night", told);
 }
 
+/// A log that was rotated just now has no record either: that is told, and no error. Another file is no audit log.
+#[test]
+fn files_without_a_record_are_told_from_files_of_another_kind() {
+    let folder = Folder::new("audit-no-record");
+    let empty = folder.write("empty", b"");
+    let unseen = folder.write("unseen", b"-\n-\n");
+    let other = folder.write("other", b"GET / 200\nGET / 404\n");
+    let index = folder.0.join("audit.db").to_str().unwrap().to_owned();
+    let built = folder.tells(&["audit", "index", &empty, "--db", &index]);
+    assert!(built.0 == Some(0) && built.1.contains("there is no record in these files"));
+    for command in [
+        &["query"][..],
+        &["query", "--json", "--decision", "deny"],
+        &["export", "--format", "jsonl"],
+        &["report"],
+    ] {
+        for file in [&empty, &unseen, &index] {
+            let (exit, said) = folder.tells(&[&["audit"][..], command, &[file]].concat());
+            let is_told = said.contains(
+                "there is no record in these files; are they the ones that Envoy's access log writes?",
+            );
+            assert!(exit == Some(0) && is_told, "{command:?} {file}: {said}");
+        }
+        let (exit, said) = folder.tells(&[&["audit"][..], command, &[&other]].concat());
+        let is_told = said.contains("AG9013") && said.contains("no line is a record");
+        assert!(exit == Some(2) && is_told, "{command:?}: {said}");
+    }
+    // A script that reads JSON from standard output still sees it.
+    let (exit, said) = folder.tells(&["--json", "audit", "verify", &empty]);
+    assert!(
+        exit == Some(0) && said.contains("there is no record in these files"),
+        "{said}"
+    );
+}
+
 #[test]
 fn a_query_that_no_record_can_meet_is_told_so() {
     let folder = Folder::new("audit-no-word");

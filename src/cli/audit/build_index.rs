@@ -3,12 +3,13 @@
 //! What is new is one transaction. An index that loses records is written beside the old one and takes its name when it is complete. So
 //! a crash leaves the index as it was.
 
-use super::super::{ExitStatus, Failed, output};
+use super::super::output::{self, LinkedFile};
+use super::super::{ExitStatus, Failed};
 use super::index::{Index, IndexError};
 use super::index_writer::{IndexWriter, indexed_files, settle};
 use super::indexed_files::{IndexedFile, Mark, Plan, State, plan};
 use super::lines::{Lines, fault_of};
-use super::source::{is_no_exchange, note_others, status};
+use super::source::{is_no_exchange, note_no_record, note_others, status};
 use super::trail::{Files, counted};
 use crate::audit::{Fault, Place};
 use crate::diag::codes;
@@ -51,9 +52,10 @@ struct Progress {
 impl BuildIndex {
     pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
         let files = Files::new(&self.files)?;
-        let path = Path::new(&self.db);
+        let linked = LinkedFile::of(&self.db).map_err(|why| self.failed(&why))?;
+        let path = linked.target.as_path();
         self.check_place(path)?;
-        let _lock = self.lock()?;
+        let _lock = self.lock(path)?;
         let known = self.known(path, &files)?;
         let is_new = known.is_none();
         let plan = plan(&files.0, known.unwrap_or_default());
@@ -68,6 +70,8 @@ impl BuildIndex {
         .map_err(|error| self.failed_at(&error))?;
         if progress.others > 0 {
             note_others(progress.others);
+        } else if records == 0 && progress.unread == 0 {
+            note_no_record();
         }
         let Progress {
             new,
@@ -120,13 +124,12 @@ impl BuildIndex {
     }
 
     /// A lock against another `audit index` of the same file.
-    fn lock(&self) -> Result<File, Failed> {
-        let name = format!("{}-lock", self.db);
+    fn lock(&self, path: &Path) -> Result<File, Failed> {
         let file = File::options()
             .create(true)
             .truncate(false)
             .write(true)
-            .open(name)
+            .open(beside(path, "-lock"))
             .map_err(|error| self.failed(&output::unwritable(&error)))?;
         match file.try_lock() {
             Ok(()) => Ok(file),
@@ -196,7 +199,7 @@ impl BuildIndex {
         plan: &Plan,
         progress: &mut Progress,
     ) -> Result<u32, IndexError> {
-        let beside = PathBuf::from(format!("{}-new", self.db));
+        let beside = beside(path, "-new");
         create_empty(&beside)?;
         let mut writer = IndexWriter::create(&beside)?;
         if !is_new {
@@ -218,6 +221,13 @@ impl BuildIndex {
         std::fs::rename(&beside, path)?;
         Ok(records)
     }
+}
+
+/// The path of a file beside the index.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
 }
 
 /// Creates a file that only its owner can read. What an interrupted run left is replaced.

@@ -208,6 +208,11 @@ impl Index {
         })
     }
 
+    /// Whether it has no record at all.
+    pub(super) fn is_empty(&self) -> Result<bool> {
+        Ok(self.all()?.is_empty())
+    }
+
     /// The newest records that are meant, at most `limit`.
     pub(super) fn newest(&self, filter: &Filter, limit: usize) -> Result<Found> {
         let candidates = self.candidates(filter)?;

@@ -257,9 +257,9 @@ impl Export {
             self.tell_content(contents, &columns);
         }
         match written.and_then(|()| out.finish()) {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(
-                output::print_unwritten("the export", &output::unwritable(&error)),
-            ),
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(output::print_output_unwritten(&error))
+            }
             _ => Ok(status(unread)),
         }
     }

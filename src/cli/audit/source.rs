@@ -35,9 +35,15 @@ impl Source {
     /// The newest records that are meant.
     pub(super) fn newest(&self, filter: &Filter, limit: usize) -> Result<Found, Failed> {
         match self {
-            Source::Index(name, index) => index
-                .newest(filter, limit)
-                .map_err(|error| failed(name, &error)),
+            Source::Index(name, index) => {
+                let found = index
+                    .newest(filter, limit)
+                    .map_err(|error| failed(name, &error))?;
+                if found.lines.is_empty() {
+                    note_empty_index(name, index)?;
+                }
+                Ok(found)
+            }
             Source::Files(files) => {
                 // The oldest of those that are kept is on top; of the same time, the one that was read first.
                 let mut kept = BinaryHeap::new();
@@ -49,7 +55,7 @@ impl Source {
                         kept.pop();
                     }
                     ControlFlow::Continue(())
-                });
+                })?;
                 let mut lines: Vec<String> = Vec::with_capacity(kept.len());
                 while let Some(Reverse((_, _, line))) = kept.pop() {
                     lines.push(line);
@@ -70,11 +76,21 @@ impl Source {
         take: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<u64, Failed> {
         match self {
-            Source::Index(name, index) => index
-                .each(filter, take)
-                .map(|()| 0)
-                .map_err(|error| failed(name, &error)),
-            Source::Files(files) => Ok(read(files, filter, &mut |line, _| take(line))),
+            Source::Index(name, index) => {
+                let mut is_empty = true;
+                let mut take = |line: &str| {
+                    is_empty = false;
+                    take(line)
+                };
+                index
+                    .each(filter, &mut take)
+                    .map_err(|error| failed(name, &error))?;
+                if is_empty {
+                    note_empty_index(name, index)?;
+                }
+                Ok(0)
+            }
+            Source::Files(files) => read(files, filter, &mut |line, _| take(line)),
         }
     }
 }
@@ -86,31 +102,67 @@ fn failed(name: &str, error: &IndexError) -> Failed {
     )
 }
 
+/// Says that an index has nothing that any query could find.
+fn note_empty_index(name: &str, index: &Index) -> Result<(), Failed> {
+    if index.is_empty().map_err(|error| failed(name, &error))? {
+        note_no_record();
+    }
+    Ok(())
+}
+
+/// Says that there is no record, whatever is asked for: the command ends as after any other search, because a log that was
+/// rotated just now has none either.
+pub(super) fn note_no_record() {
+    output::note(
+        "there is no record in these files; are they the ones that Envoy's access log writes?",
+    );
+}
+
 /// Reads the records of files. What can't be read is said, and the rest is read. Returns the number of files that could not be read to
-/// their ends.
+/// their ends. Fails for files that have lines and no record, because they are no audit logs.
 fn read(
     files: &Files,
     filter: &Filter,
     take: &mut dyn FnMut(&str, String) -> ControlFlow<()>,
-) -> u64 {
+) -> Result<u64, Failed> {
     let (mut others, mut unread) = (0_u64, 0_u64);
+    let mut has_records = false;
     let is_ended = each_line(files, &mut unread, &mut |line| {
         if is_no_exchange(line.bytes) {
             return ControlFlow::Continue(());
         }
         match (filter.accepts(line.bytes), std::str::from_utf8(line.bytes)) {
-            (Reading::Meant(time), Ok(text)) => take(text, time),
-            (Reading::Other, _) => ControlFlow::Continue(()),
+            (Reading::Meant(time), Ok(text)) => {
+                has_records = true;
+                take(text, time)
+            }
+            (Reading::Other, _) => {
+                has_records = true;
+                ControlFlow::Continue(())
+            }
             (Reading::NoRecord | Reading::Meant(_), _) => {
                 others = others.saturating_add(1);
                 ControlFlow::Continue(())
             }
         }
     });
-    if others > 0 && is_ended.is_continue() {
+    if has_records && others > 0 && is_ended.is_continue() {
         note_others(others);
     }
-    unread
+    match (has_records, others, unread) {
+        (false, 0, 0) => note_no_record(),
+        (false, 1.., 0) => {
+            return Err(output::print_coded(
+                codes::AG9013,
+                &format!(
+                    "{}: no line is a record; name the files that Envoy's access log writes",
+                    files.0.join(", ")
+                ),
+            ));
+        }
+        _ => {}
+    }
+    Ok(unread)
 }
 
 /// How a command ends that answered from what could be read.

@@ -1,6 +1,7 @@
 //! `agentguard audit verify FILE…`: checks the chain of audit records.
 
 use super::super::{ExitStatus, Failed, output};
+use super::source::note_no_record;
 use super::trail::{
     Files, counted, heads_as_json, read_checkpoint, read_checkpoint_keys, read_heads, read_keys,
 };
@@ -62,6 +63,9 @@ impl Verify {
         if json {
             files.print_faults_as_json(&report);
             print_summary_as_json(&report);
+            if report.records == 0 && report.faults.is_empty() {
+                note_no_record();
+            }
         } else {
             files.print_faults(&report);
             print_summary(&report, &checkpoints);
