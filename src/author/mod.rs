@@ -19,7 +19,9 @@ mod testing;
 mod yaml;
 
 pub use advice::{add_advice, foreign_document};
-pub use analysis::{Difference, ListChange, PolicyOutcome, Proof, Witness, compare};
+pub use analysis::{
+    Answers, Difference, KeyChange, ListChange, PolicyOutcome, Proof, Witness, compare,
+};
 pub use doctor::{ConfigurationProblem, Examination, PolicyInUse, Proxy, ReadResource, examine};
 pub use explain::{Branch, Explained, Explainer};
 pub use extend::{ReadFile, ReadPolicyFile, resolve};

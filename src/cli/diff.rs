@@ -3,13 +3,18 @@
 use super::exchange::{OfflineProxy, Recorded, moment, now};
 use super::source::Source;
 use super::{ExitStatus, Failed, output};
-use crate::author::{Difference, ListChange, PolicyOutcome, Proof, Witness, compare};
+use crate::author::{
+    Answers, Difference, KeyChange, ListChange, PolicyOutcome, Proof, Witness, compare,
+};
 use crate::policy::Node;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
 /// Maximum values of a list that are shown as text.
 const MAX_SHOWN_VALUES: usize = 20;
+
+/// Digits of a key's hash that are shown as text.
+const SHOWN_DIGITS: usize = 12;
 
 /// Arguments of `diff`.
 #[derive(Debug, Args)]
@@ -41,7 +46,7 @@ impl Diff {
             differing = self.replay(file, old, new, json)?;
         }
         // A difference that was not disproved may exist, so that the exit code is 1.
-        Ok(if difference.same == Proof::Yes && differing == 0 {
+        Ok(if difference.all.same == Proof::Yes && differing == 0 {
             ExitStatus::Clean
         } else {
             ExitStatus::Found
@@ -128,12 +133,20 @@ fn witness_json(witness: &Witness) -> Value {
     json!({"event": case, "old": outcome_json(&witness.old), "new": outcome_json(&witness.new)})
 }
 
+fn answers_json(answers: Answers) -> [(&'static str, Value); 3] {
+    [
+        ("same", json!(answers.same.word())),
+        ("keeps_refusals", json!(answers.keeps.word())),
+        ("adds_no_refusals", json!(answers.adds_nothing.word())),
+    ]
+}
+
 fn as_json(difference: &Difference) -> Value {
     let mut object = Map::new();
     let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
-    put("same", json!(difference.same.word()));
-    put("keeps_refusals", json!(difference.keeps.word()));
-    put("adds_no_refusals", json!(difference.adds_nothing.word()));
+    for (key, answer) in answers_json(difference.all) {
+        put(key, answer);
+    }
     for (key, witness) in [
         ("differs", &difference.differs),
         ("loosens", &difference.loosens),
@@ -154,19 +167,28 @@ fn as_json(difference: &Difference) -> Value {
         |change| json!({"list": change.name, "added": change.added, "removed": change.removed}),
     );
     put("lists", Value::Array(lists.collect()));
+    if let Some(answers) = difference.without_keys {
+        let keys = difference.keys.iter().map(|change| {
+            json!({"source": change.source, "sha256": change.sha256, "old": change.old, "new": change.new})
+        });
+        put("keys", Value::Array(keys.collect()));
+        let answers = answers_json(answers).map(|(key, answer)| (key.to_owned(), answer));
+        put("without_keys", Value::Object(answers.into_iter().collect()));
+    }
     put("judged", json!(difference.evaluated));
     Value::Object(object)
 }
 
 fn as_text(difference: &Difference) -> String {
-    if difference.same == Proof::Yes {
+    if difference.all.same == Proof::Yes {
         return format!(
             "The same: every event is decided alike (proved).\n{}",
             lists_text(&difference.lists)
         );
     }
     let evaluated = difference.evaluated;
-    let mut out = String::new();
+    let mut out = keys_text(&difference.keys);
+    let answers = difference.without_keys.unwrap_or(difference.all);
     let mut answered = |question: &str, proof: Proof, witness: &Option<Witness>| {
         let text = match proof {
             Proof::Yes => "yes (proved)".to_owned(),
@@ -187,17 +209,17 @@ fn as_text(difference: &Difference) -> String {
     };
     answered(
         "Does every event have the same decision?",
-        difference.same,
+        answers.same,
         plain,
     );
     answered(
         "Is everything still denied that was denied?",
-        difference.keeps,
+        answers.keeps,
         &difference.loosens,
     );
     answered(
         "Is nothing denied that was not denied?",
-        difference.adds_nothing,
+        answers.adds_nothing,
         &difference.tightens,
     );
     let (added, removed) = (&difference.added, &difference.removed);
@@ -222,6 +244,33 @@ fn as_text(difference: &Difference) -> String {
         out.push_str(&format!("Different settings: {settings}\n"));
     }
     out.push_str(&lists_text(&difference.lists));
+    out
+}
+
+/// Formats the API keys that change, and says what the answers below are about.
+fn keys_text(keys: &[KeyChange]) -> String {
+    if keys.is_empty() {
+        return String::new();
+    }
+    let mut out =
+        "The callers with these API keys change, and their requests may be decided differently:\n"
+            .to_owned();
+    for change in keys.iter().take(MAX_SHOWN_VALUES) {
+        let [old, new] = [&change.old, &change.new].map(|state| match state {
+            Some(state) => output::visible(state),
+            None => "unknown".to_owned(),
+        });
+        let start: String = change.sha256.chars().take(SHOWN_DIGITS).collect();
+        out.push_str(&format!(
+            "    {} {start}…: {old} → {new}\n",
+            output::visible(&change.source)
+        ));
+    }
+    let more = keys.len().saturating_sub(MAX_SHOWN_VALUES);
+    if more > 0 {
+        out.push_str(&format!("    and {more} more; --json lists all\n"));
+    }
+    out.push_str("Of all other requests:\n");
     out
 }
 

@@ -267,6 +267,71 @@ fn diff_proves_what_a_change_keeps_and_shows_what_it_loses() {
     assert_eq!(answers(&difference), ["no", "yes", "no"], "{difference}");
 }
 
+/// A policy of callers with keys: who they are, and what they may do.
+fn keyed(name: &str, keys: &[&str], denied: &str) -> Written {
+    let keys: Vec<String> = keys
+        .iter()
+        .map(|key| {
+            let (digit, client) = key.split_once(' ').unwrap();
+            format!("{{ sha256: {}, client: {client} }}", digit.repeat(64))
+        })
+        .collect();
+    let keys = keys.join(", ");
+    let text = format!(
+        "principals: [{{ name: key, api_key: {{ header: x-agent-key, keys: [{keys}] }} }}]\n\
+         rules: [{{ id: a, match: {{ tool: {denied} }}, action: deny }}]\n"
+    );
+    policy(name, &text)
+}
+
+#[test]
+fn diff_of_another_api_key_shows_its_caller_and_proves_that_nothing_else_changes() {
+    let old = keyed("old-key.yaml", &["a acme"], "t");
+    let new = keyed("new-key.yaml", &["a acme", "b beta"], "t");
+    let (exit, difference) = compared(&old, &new);
+    assert_eq!(exit, Some(1));
+    // Of a request with the key, nothing is proved.
+    assert_eq!(answers(&difference), ["unknown"; 3], "{difference}");
+    let others = &difference["without_keys"];
+    assert_eq!(answers(others), ["yes"; 3], "{difference}");
+    assert_eq!(
+        difference["keys"],
+        json!([{"source": "key", "sha256": "b".repeat(64), "old": null, "new": "client beta"}])
+    );
+    let told = out(&run(&["diff", old.path(), new.path()]));
+    assert_eq!(
+        told,
+        "The callers with these API keys change, and their requests may be decided differently:
+    key bbbbbbbbbbbb…: unknown → client beta
+Of all other requests:
+Does every event have the same decision? yes (proved)
+Is everything still denied that was denied? yes (proved)
+Is nothing denied that was not denied? yes (proved)
+Different settings: principals
+"
+    );
+}
+
+#[test]
+fn diff_tells_a_change_of_rules_beside_a_change_of_keys() {
+    let old = keyed("old-key-rule.yaml", &["a acme"], "[t, u]");
+    let new = keyed("new-key-rule.yaml", &["a beta"], "t");
+    let (_, difference) = compared(&old, &new);
+    assert_eq!(answers(&difference["without_keys"]), ["no", "no", "yes"]);
+    assert_eq!(answers(&difference), ["no", "no", "unknown"]);
+    assert_eq!(difference["loosens"]["event"]["tool_call"]["tool"], "u");
+    assert_eq!(difference["keys"][0]["old"], "client acme");
+    assert_eq!(difference["keys"][0]["new"], "client beta");
+}
+
+#[test]
+fn the_order_of_api_keys_is_no_difference() {
+    let [old, new] = [("a", ["a acme", "b beta"]), ("b", ["b beta", "a acme"])]
+        .map(|(name, keys)| keyed(&format!("order-{name}.yaml"), &keys, "t"));
+    let (exit, difference) = compared(&old, &new);
+    assert_eq!((exit, answers(&difference)), (Some(0), ["yes"; 3]));
+}
+
 #[test]
 fn a_witness_of_diff_is_a_case_that_can_be_pasted_into_a_test() {
     let old = policy(

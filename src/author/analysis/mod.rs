@@ -8,6 +8,7 @@
 mod agreement;
 mod implication_index;
 mod implies;
+mod keys;
 mod meaning;
 mod pattern;
 mod relation;
@@ -17,7 +18,8 @@ mod settings;
 
 pub(super) use implication_index::ImplicationIndex;
 pub(super) use implies::{formula_implies, rule_implies};
+pub use keys::KeyChange;
 pub(super) use meaning::{Formula, Meaning, Range, RuleMeaning, TestLiteral, TestOperand};
-pub use relation::{Difference, PolicyOutcome, Proof, Witness, compare};
+pub use relation::{Answers, Difference, PolicyOutcome, Proof, Witness, compare};
 pub(super) use search::{Candidate, together};
 pub use settings::ListChange;

@@ -2,6 +2,7 @@
 
 use super::implication_index::ImplicationIndex;
 use super::implies::formula_implies;
+use super::keys::{KeyChange, key_changes};
 use super::meaning::{
     Formula, GuardedDocument, Meaning, RuleMeaning, TestLiteral, TestOperand, approval,
 };
@@ -77,15 +78,26 @@ pub struct PolicyOutcome {
     pub effects: Vec<String>,
 }
 
-/// How two policies relate.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Difference {
+/// What is known of two policies and a number of requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answers {
     /// Whether they do the same with every event.
     pub same: Proof,
     /// Whether everything that the old one refuses is refused as strictly by the new one.
     pub keeps: Proof,
     /// Whether everything that the new one refuses was refused as strictly by the old one.
     pub adds_nothing: Proof,
+}
+
+/// How two policies relate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// Of all requests.
+    pub all: Answers,
+    /// API keys that the policies know differently.
+    pub keys: Vec<KeyChange>,
+    /// Of the requests that have none of these keys, if there are such keys.
+    pub without_keys: Option<Answers>,
     /// An event that is done something else with.
     pub differs: Option<Witness>,
     /// An event that the new policy lets through further than the old one.
@@ -116,6 +128,15 @@ pub(super) struct Proofs {
 
 impl Proofs {
     pub(super) fn of(old: &Policy, new: &Policy) -> Proofs {
+        Proofs::under(old, new, settings(old, new).is_empty())
+    }
+
+    /// The same of requests that have none of the API keys that the policies know differently.
+    fn without_keys(old: &Policy, new: &Policy) -> Proofs {
+        Proofs::under(old, new, settings(old, new) == ["principals"])
+    }
+
+    fn under(old: &Policy, new: &Policy, are_settings_same: bool) -> Proofs {
         if old.version == new.version {
             return Proofs {
                 same: true,
@@ -125,10 +146,9 @@ impl Proofs {
         }
         let (old_parts, new_parts) = (Meaning::parts_of(old), Meaning::parts_of(new));
         let effects = |parts: &[GuardedDocument<'_>]| effects(&Meaning::of(parts));
-        let is_open = !settings(old, new).is_empty();
-        let keeps = !is_open && refuses_as_much(&old_parts, &new_parts);
-        let adds_nothing = !is_open && refuses_as_much(&new_parts, &old_parts);
-        let same = !is_open
+        let keeps = are_settings_same && refuses_as_much(&old_parts, &new_parts);
+        let adds_nothing = are_settings_same && refuses_as_much(&new_parts, &old_parts);
+        let same = are_settings_same
             && (wholes(&old_parts) == wholes(&new_parts)
                 || (keeps
                     && adds_nothing
@@ -144,13 +164,21 @@ impl Proofs {
 
 /// Compares two policies.
 pub fn compare(old: &Policy, new: &Policy) -> Difference {
-    let proofs = Proofs::of(old, new);
+    let keys = match old.version == new.version {
+        true => Vec::new(),
+        false => {
+            key_changes(&old.document.principals, &new.document.principals).unwrap_or_default()
+        }
+    };
+    let all = Proofs::of(old, new);
+    let without_keys = (!keys.is_empty()).then(|| Proofs::without_keys(old, new));
+    let is_searched = !without_keys.as_ref().unwrap_or(&all).same;
     let (old_parts, new_parts) = (Meaning::parts_of(old), Meaning::parts_of(new));
     let (old_meaning, new_meaning) = (Meaning::of(&old_parts), Meaning::of(&new_parts));
     let mut difference = Difference {
-        same: proved(proofs.same),
-        keeps: proved(proofs.keeps),
-        adds_nothing: proved(proofs.adds_nothing),
+        all: all.answers(),
+        keys,
+        without_keys: without_keys.map(|proofs| proofs.answers()),
         differs: None,
         loosens: None,
         tightens: None,
@@ -163,7 +191,7 @@ pub fn compare(old: &Policy, new: &Policy) -> Difference {
         removed: only_in(&old_meaning, &new_meaning),
         evaluated: 0,
     };
-    if !proofs.same {
+    if is_searched {
         let parts = old_parts.iter().chain(&new_parts);
         let guards: Vec<&Formula> = parts.map(|part| &part.guard).collect();
         search(
@@ -176,8 +204,15 @@ pub fn compare(old: &Policy, new: &Policy) -> Difference {
     difference
 }
 
-fn proved(yes: bool) -> Proof {
-    if yes { Proof::Yes } else { Proof::Unknown }
+impl Proofs {
+    fn answers(&self) -> Answers {
+        let proved = |yes: bool| if yes { Proof::Yes } else { Proof::Unknown };
+        Answers {
+            same: proved(self.same),
+            keeps: proved(self.keeps),
+            adds_nothing: proved(self.adds_nothing),
+        }
+    }
 }
 
 /// What the gates of a document do by default, and whether that is enforced.
@@ -627,14 +662,17 @@ fn search(old: &Policy, new: &Policy, among: Vec<Candidate>, difference: &mut Di
             break;
         }
     }
-    if difference.differs.is_some() {
-        difference.same = Proof::No;
-    }
-    if difference.loosens.is_some() {
-        difference.keeps = Proof::No;
-    }
-    if difference.tightens.is_some() {
-        difference.adds_nothing = Proof::No;
+    // An event is one of its caller, and of a caller whom both policies know by a key that does not change.
+    for answers in std::iter::once(&mut difference.all).chain(&mut difference.without_keys) {
+        if difference.differs.is_some() {
+            answers.same = Proof::No;
+        }
+        if difference.loosens.is_some() {
+            answers.keeps = Proof::No;
+        }
+        if difference.tightens.is_some() {
+            answers.adds_nothing = Proof::No;
+        }
     }
 }
 
@@ -714,7 +752,8 @@ mod tests {
 
     fn proofs(old: &Policy, new: &Policy) -> [Proof; 3] {
         let difference = compare(old, new);
-        [difference.same, difference.keeps, difference.adds_nothing]
+        let answers = difference.all;
+        [answers.same, answers.keeps, answers.adds_nothing]
     }
 
     const ALL: &str =
@@ -810,8 +849,8 @@ mod tests {
         let denies = "for: { tenant: acme }, defaults: { action: allow }, rules: [{ id: r, match: { tool: u }, action: deny }]";
         let more = denies.replace("acme", "[acme, beta]");
         let difference = compare(&of(&[ALL, denies]), &of(&[ALL, &more]));
-        assert_eq!(difference.keeps, Proof::Yes);
-        assert_eq!(difference.adds_nothing, Proof::No);
+        assert_eq!(difference.all.keeps, Proof::Yes);
+        assert_eq!(difference.all.adds_nothing, Proof::No);
     }
 
     fn any_test() -> impl Strategy<Value = String> {
@@ -947,7 +986,7 @@ mod tests {
             // And a policy is always proved to be itself, in any order.
             changed.reverse();
             let turned = policy(defaults.1, &changed);
-            prop_assert_eq!(compare(&new, &turned).same, Proof::Yes);
+            prop_assert_eq!(compare(&new, &turned).all.same, Proof::Yes);
         }
 
         /// The same of sets, whose documents are for everybody or for somebody.
@@ -965,7 +1004,7 @@ mod tests {
             let new = set(&changed);
             proofs_hold(&old, &new)?;
             changed.reverse();
-            prop_assert_eq!(compare(&new, &set(&changed)).same, Proof::Yes);
+            prop_assert_eq!(compare(&new, &set(&changed)).all.same, Proof::Yes);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Differences between two policies that are read off their documents: settings, and values of lists.
 
+use super::keys::key_changes;
 use super::meaning::Meaning;
 use super::relation::wholes;
 use crate::policy::ContentForm;
@@ -59,7 +60,10 @@ pub(super) fn settings(old: &Policy, new: &Policy) -> Vec<&'static str> {
         ("applies_to", *applies_to == new.applies_to),
         ("environment", *environment == new.environment),
         ("require", *requires_identity == new.requires_identity),
-        ("principals", *principals == new.principals),
+        (
+            "principals",
+            key_changes(principals, &new.principals).is_some_and(|changes| changes.is_empty()),
+        ),
         ("client_address", *client_address == new.client_address),
         ("approvers", is_same_keys(approvers, &new.approvers)),
         (
