@@ -55,7 +55,7 @@ pub fn parse_yaml_in_part(text: &str) -> (Option<Node>, Vec<Diagnostic>) {
     } = loader;
     if root.is_none() && diagnostics.is_empty() {
         let message = "the document is empty".to_owned();
-        diagnostics.push(diagnostic(codes::AG1001, 0..0, message, None));
+        diagnostics.push(diagnostic(codes::AG1001, 0..0, message, Some(EMPTY)));
     }
     let is_clear = words == diagnostics.len();
     (root.filter(|_| is_clear), diagnostics)
@@ -226,6 +226,9 @@ fn way_out(info: &str, text: &str, at: usize) -> Option<&'static str> {
         .find(|(words, _)| info.contains(words))
         .map(|(_, help)| *help)
 }
+
+/// What to do about a file with nothing in it.
+const EMPTY: &str = "begin with `apiVersion: agentguard.dev/v1` and its `kind`; `agentguard init` writes a first policy";
 
 /// What to do about a template that was not filled in.
 const TEMPLATE: &str = "fill in the template first; put braces that belong to a text in quotes";

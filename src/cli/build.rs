@@ -33,7 +33,7 @@ pub(super) struct Build {
     target: Target,
     /// Write this file instead of printing. The file is replaced atomically by renaming, as Envoy's watched folders
     /// require. A policy with an error leaves the file unchanged.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE")]
     output: Option<String>,
     /// Build although rules ask for callers that no source in `principals` provides, or for approvals that no approver can give: these rules
     /// deny.

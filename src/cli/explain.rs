@@ -314,7 +314,7 @@ fn explain_code(subject: &str, json: bool) -> Result<ExitStatus, Failed> {
                 .map(|near| format!("; did you mean {near}?"))
                 .unwrap_or_default();
             Err(output::print_error(&format!(
-                "{subject} is not a code{hint}"
+                "{subject} is neither a code nor a file{hint}; `agentguard explain` lists all codes"
             )))
         }
     }

@@ -122,17 +122,30 @@ impl Init {
                 existing.join(", ")
             )));
         }
+        let mut written: Vec<&Path> = Vec::new();
         for (file, path) in files.iter().zip(&paths) {
             let folder = path.parent().unwrap_or(&self.folder);
-            fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
-            // A file that appeared since is not overwritten either.
-            fs::OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .open(path)
-                .and_then(|mut out| out.write_all(&file.contents))
-                .map_err(|error| failed(path, &error))?;
-            if !json {
+            let made = fs::create_dir_all(folder).map_err(|error| failed(folder, &error));
+            let made = made.and_then(|()| {
+                // A file that appeared since is not overwritten either.
+                let mut out = fs::OpenOptions::new()
+                    .write(true)
+                    .create_new(true)
+                    .open(path)
+                    .map_err(|error| failed(path, &error))?;
+                written.push(path);
+                out.write_all(&file.contents)
+                    .map_err(|error| failed(path, &error))
+            });
+            // Half of the files would stand in the way of the next attempt.
+            made.inspect_err(|_| {
+                for path in &written {
+                    let _ = fs::remove_file(path);
+                }
+            })?;
+        }
+        if !json {
+            for path in &paths {
                 output::line(&path.display().to_string());
             }
         }

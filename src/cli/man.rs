@@ -8,7 +8,7 @@ use clap_mangen::{Man, generate_to};
 #[derive(Debug, Args)]
 pub(super) struct ManPages {
     /// Write the pages of all subcommands to this folder instead of printing the first page.
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, short, value_name = "FOLDER")]
     output: Option<String>,
 }
 

@@ -348,7 +348,8 @@ impl Renewal {
 /// The byte order mark that editors on Windows write.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// Reads a file of text: plain, gzip or zstd, without a byte order mark.
+/// Reads a file of lines: plain, gzip or zstd, without a byte order mark. Says if there is no line: it is read as any other,
+/// and whoever named the wrong file would take the silence for a good answer.
 pub(super) fn read_lines(name: &str) -> Result<Vec<u8>, Failed> {
     let content = opened(name).and_then(audit::unpacked);
     let mut bytes = content
@@ -357,6 +358,12 @@ pub(super) fn read_lines(name: &str) -> Result<Vec<u8>, Failed> {
         .map_err(|what| print_unread(name, &what))?;
     if bytes.starts_with(BYTE_ORDER_MARK) {
         bytes.drain(..BYTE_ORDER_MARK.len());
+    }
+    if bytes.trim_ascii().is_empty() {
+        note(&match name {
+            STDIN => "standard input is empty".to_owned(),
+            name => format!("{name} is empty"),
+        });
     }
     Ok(bytes)
 }

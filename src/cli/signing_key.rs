@@ -129,6 +129,9 @@ fn write_secret(name: &str, contents: &[u8]) -> Result<(), Failed> {
         })
         .map_err(|error| {
             let why = match error.kind() {
+                ErrorKind::AlreadyExists if std::path::Path::new(name).is_dir() => {
+                    "it is a folder; name a file".to_owned()
+                }
                 ErrorKind::AlreadyExists => {
                     "it exists, and may be the only copy of a key, whose public half --key FILE prints. Write to another file \
                      with --output FILE, or move this one away"

@@ -886,6 +886,7 @@ fn what_is_wrong_with_files_and_options_is_said_with_its_place_and_what_to_do() 
         vec!["verify", &log, "--key", &key(&empty)],
         vec!["verify", &log, "--heads", &gone],
         vec!["verify", &log, "--write-heads", &nowhere],
+        vec!["verify", &later, "--write-heads", &nowhere],
         vec!["checkpoint", &log, "--key", &gone],
         vec!["checkpoint", &log, "--key", &log],
         vec!["query", &empty],

@@ -343,6 +343,35 @@ fn errors_of_a_file_are_json_where_json_is_asked_for_and_no_part_of_another_form
     }
 }
 
+/// Whoever named the wrong file would take the silence for a good answer.
+#[test]
+fn input_without_a_line_is_said() {
+    for arguments in [
+        &["replay", "--policy", GOOD][..],
+        &["inspect"],
+        &["scan"],
+        &["diff", GOOD, GOOD, "--traffic", "-"],
+    ] {
+        for nothing in ["", "\u{FEFF}\r\n\n"] {
+            let ended = run_with(arguments, nothing.as_bytes());
+            let said = String::from_utf8_lossy(&ended.stderr);
+            assert_eq!(ended.status.code(), Some(0), "{arguments:?}: {said}");
+            assert_eq!(said, "standard input is empty\n", "{arguments:?}");
+        }
+    }
+}
+
+#[test]
+fn a_folder_is_not_taken_for_a_key() {
+    let folder = TempDir::new().unwrap();
+    let place = folder.path().to_str().unwrap();
+    for kind in [&["--approver", "lead"][..], &["--checkpoint"]] {
+        let refused = run(&[&["keygen"], kind, &["-o", place]].concat());
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(said.contains("it is a folder; name a file"), "{said}");
+    }
+}
+
 #[test]
 fn json_in_another_form_than_lines_is_told_how_to_become_lines() {
     let exchange = "{\n \"request\": {}\n}";

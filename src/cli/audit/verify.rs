@@ -59,6 +59,8 @@ impl Verify {
         if let (Some(file), true) = (&self.write_heads, report.faults.is_empty()) {
             let text = format!("{:#}\n", heads_as_json(&report.heads));
             output::replace_file(file, text.as_bytes())?;
+        } else if let Some(file) = &self.write_heads {
+            output::note(&format!("{file} was not written, because of the faults"));
         }
         if json {
             files.print_faults_as_json(&report);
