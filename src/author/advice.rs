@@ -193,7 +193,10 @@ fn about_notation(text: &str, diagnostic: &Diagnostic) -> Option<String> {
     let (before, behind) = text.split_at_checked(diagnostic.span.start)?;
     let behind = behind.trim_start();
     let has_comma = before.trim_end().ends_with(',');
-    let help = match behind.chars().next()? {
+    let Some(first) = behind.chars().next() else {
+        return Some("the text ends too early: a bracket or a quotation mark is not closed, or the file was cut off".to_owned());
+    };
+    let help = match first {
         '/' | '#' => {
             "JSON has no comments: take it out, or write the policy in YAML, in a file `.yaml`, whose comments begin with `#`"
         }
@@ -337,6 +340,8 @@ mod tests {
             ("{a: 1}", "double quotes"),
             ("apiVersion: x", "looks like YAML"),
             ("{}\n{}", "JSON lines"),
+            ("{\"a\": [1,", "the text ends too early"),
+            ("{\"a\": \"b", "the text ends too early"),
         ] {
             let mut errors = [*parse_json(text.as_bytes()).unwrap_err()];
             add_advice(text, &mut errors);

@@ -95,12 +95,25 @@ pub(super) fn future_moment(option: &str, text: &str) -> Result<(), Failed> {
 
 /// Prints that a file can't be read.
 pub(super) fn print_unread(name: &str, why: &str) -> Failed {
+    let (name, why) = nameless(name, why);
     print_coded(codes::AG9010, &format!("{name} can't be read: {why}"))
 }
 
 /// Prints that a file can't be written.
 pub(super) fn print_unwritten(name: &str, why: &str) -> Failed {
+    let (name, why) = nameless(name, why);
     print_coded(codes::AG9011, &format!("{name} can't be written: {why}"))
+}
+
+/// What is said of a file without a name, as `"$FILE"` gives one in a shell.
+fn nameless<'n>(name: &'n str, why: &'n str) -> (&'n str, &'n str) {
+    match name {
+        "" => (
+            "a file without a name",
+            "the argument is empty; is a variable of the shell not set?",
+        ),
+        name => (name, why),
+    }
 }
 
 /// Maximum bytes of a file that is read completely. Endless files (`/dev/zero`) are rejected.

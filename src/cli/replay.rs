@@ -226,7 +226,8 @@ impl Replay {
         against: Option<&ReplayPolicy>,
         line: &[u8],
     ) -> Result<ReplayedLine, String> {
-        let value: Value = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+        let value: Value = serde_json::from_slice(line)
+            .map_err(|error| format!("neither an exchange nor an audit event: {error}"))?;
         let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
         if value.get("request").is_none() {
             if value.get("decision").is_none() {

@@ -362,6 +362,26 @@ fn input_without_a_line_is_said() {
 }
 
 #[test]
+fn a_variable_that_is_not_set_is_told_so() {
+    for arguments in [
+        &["validate", ""][..],
+        &["check", "", "--model", "m"],
+        &["inspect", ""],
+        &["audit", "verify", ""],
+        &["build", GOOD, "--for", "json", "--output", ""],
+        &["kill", "--file", "", "--agent", "bot", "--reason", "why"],
+    ] {
+        let refused = run(arguments);
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(
+            said.contains("the argument is empty; is a variable of the shell not set?"),
+            "{arguments:?}: {said}"
+        );
+    }
+}
+
+#[test]
 fn a_folder_is_not_taken_for_a_key() {
     let folder = TempDir::new().unwrap();
     let place = folder.path().to_str().unwrap();

@@ -181,7 +181,7 @@ impl Proxy {
             sources.bootstrap = Some(document.clone());
         } else {
             return Err(
-                "this is neither a configuration dump of Envoy (`/config_dump`) nor a bootstrap"
+                "this is neither a configuration dump of Envoy (`/config_dump`) nor a bootstrap; --admin URL asks a running Envoy"
                     .to_owned(),
             );
         }
