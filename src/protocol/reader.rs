@@ -12,6 +12,7 @@ mod names;
 mod origin;
 mod record;
 mod rows;
+mod tokens;
 mod tools;
 mod unclaimed;
 
@@ -78,6 +79,8 @@ pub struct Reader<'b> {
     is_form: bool,
     /// Document that is being read: the body, or one of its records.
     current: u16,
+    /// Whether the body is a frame of a stream.
+    is_frame: bool,
     /// Further results of reading a frame of a stream.
     pub frame: FrameReading,
     /// Whether results are evaluated together with the arguments of their call.
@@ -147,7 +150,10 @@ impl<'b> Reader<'b> {
             max_depth: bounds.max_depth,
         };
         let json = JsonBody::owned(payload, limits, bounds.nested_json).map_err(unreadable)?;
-        Ok(Reader::over(json, Direction::Response, bounds))
+        Ok(Reader {
+            is_frame: true,
+            ..Reader::over(json, Direction::Response, bounds)
+        })
     }
 
     /// Finishes the reading of a frame.
@@ -186,6 +192,7 @@ impl<'b> Reader<'b> {
             results: bounds.results,
             is_form: false,
             current: 0,
+            is_frame: false,
             frame: FrameReading::default(),
             result_args: bounds.result_args,
             messages: Vec::new(),

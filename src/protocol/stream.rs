@@ -89,6 +89,9 @@ pub enum Delta {
     End(Option<u32>),
 }
 
+/// Number of the text that the tokens of a choice are together, beside its other texts.
+pub const TOKENS: u32 = u32::MAX;
+
 /// Piece of a text in a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TextDelta {

@@ -204,6 +204,7 @@ mod stream_ollama;
 mod stream_responses;
 mod stream_runs;
 mod stream_texts;
+mod tokens;
 mod trailers;
 mod withheld;
 mod written_calls;

@@ -73,7 +73,7 @@ fn message(text: &str) -> Value {
         "type": "message", "id": "msg_1", "role": "assistant", "status": "completed",
         "content": [{
             "type": "output_text", "text": text, "annotations": annotations,
-            "logprobs": [{"token": "4111", "logprob": -0.1}],
+            "logprobs": [{"token": text, "logprob": -0.1}],
         }],
     })
 }

@@ -16,8 +16,8 @@ use crate::protocol::json_edit::{choices, remove_elements, remove_members};
 use crate::protocol::reader::{Origin, Reader, Row, Type};
 use crate::protocol::stream::{
     ArgumentStep, CallDelta, CallKey, ChoiceFormat, ChoiceSpec, ChoiceStream, CorrectedFrame,
-    Delta, EvaluatedCall, Extent, HeldFrame, HeldFrames, KeepAlive, SyntheticFrame, TextChanges,
-    TextKey, TextRun,
+    Delta, EvaluatedCall, Extent, HeldFrame, HeldFrames, KeepAlive, SyntheticFrame, TOKENS,
+    TextChanges, TextKey, TextRun,
 };
 use crate::protocol::{CannotRemove, Denial, Dialect, Removals, RequestContext, ResponseForm};
 use crate::wire::json::{self, Edits, Value};
@@ -166,7 +166,9 @@ impl StreamedCandidate {
     fn part_texts(&mut self, reader: &mut Reader<'static>, first: usize, number: u32) {
         let pieces = reader.frame.pieces.split_off(first);
         for mut piece in pieces {
-            if let Delta::Text(text) = &mut piece {
+            if let Delta::Text(text) = &mut piece
+                && text.channel.item != TOKENS
+            {
                 let value = reader.json.value(text.place);
                 if value.is_none_or(|value| value.is_text("")) {
                     continue;

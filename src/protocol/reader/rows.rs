@@ -98,7 +98,7 @@ pub(in crate::protocol) enum Type {
     Counts,
     /// Numbers, also as keys (`logit_bias` has tokens as keys).
     Numbers,
-    /// Copy of a text, token by token, with probabilities: removed as a whole when the text is edited.
+    /// Copy of a text, token by token, with probabilities: removed as a whole when the text is edited, evaluated if it is another one.
     Tokens,
     /// Objects of booleans and of words of a closed list.
     Switches(&'static str),
@@ -251,7 +251,7 @@ impl<'b> Reader<'b> {
             Type::Media => self.media(value),
             Type::Counts => self.counts(value),
             Type::Numbers => self.claim_numbers(value),
-            Type::Tokens => self.claim_all(value),
+            Type::Tokens => self.tokens(value, origin),
             Type::Switches(words) => self.switches(value, words),
             Type::Object(rows) => self.rows_by(value, &[rows], origin, custom),
             Type::List(of) => {

@@ -8,7 +8,7 @@ use super::inside::{FIRST, OpenedTexts};
 use super::pointer_cache::PointerCache;
 use super::scan::{Limits, ScanError, ScanErrorKind, scan_text};
 use super::string::{DecodedOffsets, decode};
-use super::value::{Backing, JsonText, Value};
+use super::value::{Backing, JsonText, Value, ValueKind};
 use super::write;
 use crate::wire::edit::{Splice, apply, join_overlaps};
 use crate::wire::sort;
@@ -187,6 +187,16 @@ impl<'b> JsonBody<'b> {
         self.open_decoded(string, quoted)
     }
 
+    /// Adds a text that a value contains in pieces, as a document that is one string. Any edit of it empties the value.
+    ///
+    /// # Errors
+    /// There are more documents than numbers for them.
+    pub fn copied(&mut self, value: Value<'_>, text: &str) -> Result<Rc<JsonText<'b>>, ScanError> {
+        let mut quoted = Vec::with_capacity(text.len().saturating_add(2));
+        write::quote(text, &mut quoted);
+        self.hold(value, quoted, Backing::Copied, value.doc().level)
+    }
+
     /// Scans a JSON text that a string holds in another encoding, such as base64. The text cannot be edited.
     ///
     /// # Errors
@@ -334,6 +344,13 @@ impl<'b> JsonBody<'b> {
                         span: shifted(splice.span.range(), index(holder.span().start)),
                         with: splice.with,
                     }),
+                    Backing::Copied => outer.push(Splice {
+                        span: holder.span(),
+                        with: match holder.kind() {
+                            ValueKind::Array => b"[]".to_vec(),
+                            _ => b"null".to_vec(),
+                        },
+                    }),
                     Backing::InLines | Backing::Quoted | Backing::Derived => {}
                 }
             }
@@ -365,7 +382,7 @@ impl<'b> JsonBody<'b> {
                     .unwrap_or(&quoted);
                 decode(content).into_owned().into_bytes()
             }
-            Backing::Derived => body.to_vec(),
+            Backing::Copied | Backing::Derived => body.to_vec(),
         }
     }
 }

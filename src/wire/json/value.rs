@@ -36,6 +36,8 @@ pub(super) enum Backing {
     Quoted,
     /// The text was decoded or composed in another way. It cannot be edited.
     Derived,
+    /// The text was composed of the parts of a value that repeats it. An edit empties the value.
+    Copied,
 }
 
 impl JsonText<'_> {
