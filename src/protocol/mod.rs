@@ -108,7 +108,7 @@ pub struct Endpoint {
     pub behind: Known<Box<str>>,
     /// Further models in the query and the headers. They may respond, too, or draft tokens for the model that
     /// responds.
-    pub beside: Vec<Box<str>>,
+    pub beside: Models,
     /// Whether the response is streamed, if the path decides it.
     pub stream: Option<bool>,
     /// Form of the request's body.
@@ -248,7 +248,8 @@ impl Endpoint {
     }
 
     fn add_models_beside(&self, models: &mut Models) {
-        for model in &self.beside {
+        models.unknown |= self.beside.unknown;
+        for model in &self.beside.names {
             models.add(model);
         }
     }
@@ -623,9 +624,7 @@ impl Route {
         mut endpoint: Endpoint,
         head: &RouteHead<'_>,
     ) -> Route {
-        if protocol.format().dialect == Dialect::OpenAi {
-            endpoint.beside = routes::models_beside(head);
-        }
+        routes::add_models_beside(head, &mut endpoint.beside);
         let content_type = head.header("content-type");
         match endpoint.body {
             BodyForm::Multipart => {

@@ -1,7 +1,7 @@
 //! Table of endpoints: methods, the end of the path, the forms of request and response.
 
 use super::{BodyForm, Endpoint, ResponseForm, RouteHead};
-use crate::event::Known;
+use crate::event::{Known, Models};
 use crate::wire::http::{Path, percent_decode};
 use crate::wire::letter_case;
 
@@ -151,31 +151,60 @@ pub(super) fn deployment(path: &Path, tail: &str) -> Option<Box<str>> {
     is_named.then(|| name.as_str().into())
 }
 
-/// Headers and query parameters from which Azure takes a model or a deployment, whatever the body contains: the model
-/// that generates images for a conversation, or the deployment of an endpoint.
-const NAMING_HEADERS: [&str; 2] = [
+/// Headers that name a model or a deployment beside the body: Azure's, which draws for a conversation or responds behind an
+/// endpoint; SageMaker's; those of gateways (LiteLLM, Portkey, Higress, Envoy's), and that by which Kubernetes' inference gateway
+/// selects a server.
+const NAMING_HEADERS: &[&str] = &[
     "x-ms-oai-image-generation-deployment",
     "azureml-model-deployment",
+    "x-amzn-sagemaker-target-model",
+    "x-amzn-sagemaker-inference-component",
+    "x-litellm-model",
+    "x-portkey-azure-deployment-id",
+    "x-portkey-azure-model-name",
+    "x-portkey-azure-deployment-name",
+    "x-portkey-amzn-sagemaker-target-model",
+    "x-gateway-model-name",
+    "x-gateway-model-name-rewrite",
+    "x-higress-llm-model",
+    "x-ai-eg-model",
 ];
-const NAMING_QUERY: [&str; 2] = ["model", "deployment"];
+/// Headers that contain or refer to the setting of a gateway (Portkey, Helicone), which may replace the model.
+const HIDING_HEADERS: &[&str] = &["x-portkey-config", "helicone-fallbacks"];
+/// Query parameters that name models: Azure's, LiteLLM's.
+const NAMING_QUERY: &[&str] = &[
+    "model",
+    "deployment",
+    "deployment_id",
+    "engine",
+    "target_model_names",
+];
 
-/// Returns the models in the headers and the query of a request.
-pub(super) fn models_beside(head: &RouteHead<'_>) -> Vec<Box<str>> {
-    let named = head.headers.iter().filter_map(|(name, value)| {
-        let is_naming = NAMING_HEADERS.iter().any(|known| known.as_bytes() == *name);
-        is_naming.then(|| String::from_utf8_lossy(value.trim_ascii()))
-    });
-    let context = head.path.query.split('&').filter_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        let name = percent_decode(name);
-        let is_naming = |known: &&str| known.eq_ignore_ascii_case(&name);
-        NAMING_QUERY
-            .iter()
-            .any(is_naming)
-            .then(|| percent_decode(value))
-    });
-    let models = named.chain(context).filter(|model| !model.is_empty());
-    models.map(|model| (*model).into()).collect()
+/// Adds the models in the headers and the query of a request. Gateways take lists with commas.
+pub(super) fn add_models_beside(head: &RouteHead<'_>, models: &mut Models) {
+    let is_one = |known: &[&str], name: &[u8]| {
+        let mut known = known.iter();
+        known.any(|known| known.as_bytes().eq_ignore_ascii_case(name))
+    };
+    for (name, value) in head.headers {
+        if is_one(NAMING_HEADERS, name) {
+            add_model(&String::from_utf8_lossy(value), models);
+        }
+        models.unknown |= is_one(HIDING_HEADERS, name);
+    }
+    for pair in head.path.query.split('&') {
+        if let Some((name, value)) = pair.split_once('=')
+            && is_one(NAMING_QUERY, percent_decode(name).as_bytes())
+        {
+            add_model(&percent_decode(value), models);
+        }
+    }
+}
+
+fn add_model(name: &str, models: &mut Models) {
+    if !name.trim().is_empty() {
+        models.add(name.trim());
+    }
 }
 
 /// Returns the name of a server with a single model: `/serving-endpoints/NAME/invocations` (Databricks),
@@ -246,6 +275,7 @@ mod tests {
     #[test]
     fn headers_and_query_name_models() {
         let beside = |target: &str, headers: &[(&[u8], &[u8])]| -> Vec<String> {
+            let mut models = Models::default();
             let path = Path::parse(target);
             let head = RouteHead {
                 method: "POST",
@@ -253,10 +283,10 @@ mod tests {
                 path: &path,
                 headers,
             };
-            models_beside(&head)
-                .iter()
-                .map(ToString::to_string)
-                .collect()
+            add_models_beside(&head, &mut models);
+            let unknown = models.unknown.then(|| "?".to_owned());
+            let names = models.names.iter().map(ToString::to_string);
+            names.chain(unknown).collect()
         };
         let draws: &[(&[u8], &[u8])] =
             &[(b"x-ms-oai-image-generation-deployment", b" gpt-image-1 ")];
@@ -265,6 +295,12 @@ mod tests {
             "/openai/v1/responses?api-version=preview&Model=gpt%2D4o&model=o3&deployment=x";
         assert_eq!(beside(target, &[]), ["gpt-4o", "o3", "x"]);
         assert!(beside("/v1/responses?model=&models=a&model", &[]).is_empty());
+        let gateways: &[(&[u8], &[u8])] = &[
+            (b"x-litellm-model", b"a"),
+            (b"X-Portkey-Azure-Model-Name", b"b"),
+            (b"x-portkey-config", b"pc-1"),
+        ];
+        assert_eq!(beside("/v1/responses", gateways), ["a", "b", "?"]);
     }
 
     #[test]

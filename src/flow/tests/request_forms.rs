@@ -166,6 +166,87 @@ fn a_model_counts_wherever_a_server_may_take_it_from() {
 }
 
 #[test]
+fn a_model_counts_that_a_gateway_takes_from_beside_the_body() {
+    let messages = json!([{"role": "user", "content": "hi"}]);
+    let chat = json!({"model": "gpt-4o", "messages": messages});
+    let told = json!({"model": "gpt-4o", "max_tokens": 9, "messages": messages});
+    let contents = json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]}]});
+    let gemini = "/v1beta/models/gemini-2.5-pro:generateContent";
+    for (path, body) in [(CHAT, &chat), ("/v1/messages", &told), (gemini, &contents)] {
+        let body = body.to_string().into_bytes();
+        assert_eq!(code_of("POST", path, &[], &body), "", "{path}");
+        let harmless = [
+            ("x-litellm-tags", "gpt-bad"),
+            ("x-portkey-trace-id", "gpt-bad"),
+        ];
+        assert_eq!(code_of("POST", path, &harmless, &body), "", "{path}");
+        for name in [
+            "x-litellm-model",
+            "x-portkey-azure-deployment-id",
+            "x-portkey-azure-model-name",
+            "x-amzn-sagemaker-target-model",
+            "x-gateway-model-name",
+            "x-higress-llm-model",
+            "x-ai-eg-model",
+        ] {
+            for value in ["gpt-bad", "openai/gpt-bad", "gpt-4o,gpt-bad", " GPT-BAD"] {
+                let header = [(name, value)];
+                assert_eq!(
+                    code_of("POST", path, &header, &body),
+                    SEEN,
+                    "{path} {name}: {value}"
+                );
+            }
+        }
+        // Which model a stored setting takes is unknown: a rule that denies one may be about it.
+        for name in ["x-portkey-config", "helicone-fallbacks"] {
+            let header = [(name, "pc-1")];
+            assert_eq!(code_of("POST", path, &header, &body), SEEN, "{path} {name}");
+        }
+        for query in [
+            "model=gpt-bad",
+            "deployment_id=gpt-bad",
+            "Engine=gpt-bad",
+            "target_model_names=gpt-4o%2Cgpt-bad",
+        ] {
+            let path = format!("{path}?{query}");
+            assert_eq!(code_of("POST", &path, &[], &body), SEEN, "{path}");
+        }
+    }
+    for more in [
+        json!({"models": ["gpt-4o", "gpt-bad"]}),
+        json!({"route": "fallback", "models": ["gpt-bad"]}),
+        json!({"fallbacks": ["gpt-bad"]}),
+        json!({"fallbacks": [{"gpt-4o": ["gpt-bad"]}]}),
+        json!({"fallbacks": [{"model": "gpt-bad", "messages": []}]}),
+        json!({"context_window_fallbacks": [{"gpt-4o": ["gpt-bad"]}]}),
+        json!({"content_policy_fallbacks": [{"gpt-4o": ["gpt-bad"]}]}),
+        json!({"default_fallbacks": ["gpt-bad"]}),
+        json!({"fallback_models": ["gpt-bad"]}),
+        json!({"fallback": {"models": ["gpt-bad"]}}),
+        json!({"metadata": {"model": "gpt-bad"}, "extra_body": {"model": "gpt-bad"}}),
+        json!({"provider": {"order": ["openai"]}, "models": ["openai/gpt-bad"]}),
+        json!({"providerOptions": {"gateway": {"models": ["openai/gpt-bad"]}}}),
+        json!({"model_list": [{"model_name": "gpt-4o", "litellm_params": {"model": "gpt-bad"}}]}),
+        json!({"plugins": [{"id": "auto-router", "allowed_models": ["gpt-bad"]}]}),
+        json!({"plugins": [{"id": "fusion", "models": ["gpt-bad"]}]}),
+        json!({"speculative_model": "gpt-bad"}),
+        json!({"draft_model": "gpt-bad"}),
+        json!({"base_model": "gpt-bad"}),
+        json!({"target_model_names": "gpt-bad"}),
+        json!({"targets": [{"override_params": {"model": "gpt-bad"}}]}),
+    ] {
+        let mut body = chat.clone();
+        for (key, value) in more.as_object().unwrap() {
+            body[key] = value.clone();
+        }
+        let body = body.to_string().into_bytes();
+        let code = code_of("POST", CHAT, &[], &body);
+        assert_eq!(code, SEEN, "{more}");
+    }
+}
+
+#[test]
 fn a_body_has_one_reading() {
     for (body, code) in [
         (

@@ -67,6 +67,8 @@ const REQUEST: &[Row] = &[
     ("validation_file", Type::State),
     ("part_ids", Type::List(&Type::Id)),
     ("endpoint", Type::Name),
+    // LiteLLM: the models that a file is for.
+    ("target_model_names", Type::Model),
     ("purpose", Type::Id),
     ("completion_window", Type::Id),
     ("mime_type", Type::Id),

@@ -130,13 +130,19 @@ fn is_name_of_models(value: Value<'_>, is_member: bool) -> bool {
         return true;
     }
     let key = key.as_bytes();
-    ["model", "models", "fallbacks", "model_name", "model_id"]
+    [
+        "model",
+        "models",
+        "fallbacks",
+        "model_name",
+        "model_names",
+        "model_id",
+    ]
+    .iter()
+    .any(|name| {
+        let before = key.strip_suffix(name.as_bytes());
+        before.is_some_and(|before| matches!(before.last(), None | Some(b'_')))
+    }) || [&b"Model"[..], b"Models", b"modelName", b"modelId"]
         .iter()
-        .any(|name| {
-            let before = key.strip_suffix(name.as_bytes());
-            before.is_some_and(|before| matches!(before.last(), None | Some(b'_')))
-        })
-        || [&b"Model"[..], b"Models", b"modelName", b"modelId"]
-            .iter()
-            .any(|name| key.ends_with(name))
+        .any(|name| key.ends_with(name))
 }
