@@ -14,6 +14,7 @@ use crate::protocol::{
     ResponseForm,
 };
 use crate::redact;
+use crate::wire::frame::Framing;
 use crate::wire::http::{ContentType, MediaType, is_identity};
 use crate::wire::json::{Edits, JsonBody, NodeId};
 use crate::wire::span::index;
@@ -437,12 +438,14 @@ impl Flow {
                 let since = *since;
                 let too_large = body.size() > self.guard.max_body();
                 if self.headers_problem.is_some() && body.size() > 0 {
-                    match detect_format(&body.read()) {
+                    let format = detect_format(&body.read());
+                    let is_other = matches!(format, Some(DetectedFormat::Other));
+                    match format {
                         Some(DetectedFormat::Json) | None => {}
-                        Some(DetectedFormat::Stream) => {
+                        Some(_) if !is_other || self.begins_as_amazon_s(&body.read()) => {
                             return self.stream_all_the_same(body, end, now);
                         }
-                        Some(DetectedFormat::Other) => {
+                        Some(_) => {
                             self.response = HalfState::Passing;
                             return self.pass_unread().unwrap_or(Step::go_on());
                         }
@@ -487,6 +490,15 @@ impl Flow {
             ..Reading::new()
         };
         self.evaluate_unread_response(&reading)
+    }
+
+    /// Whether bytes are the beginning of a message of Amazon's, by the first byte of its length, where AWS' clients expect
+    /// one: they look at no `content-type`.
+    fn begins_as_amazon_s(&self, bytes: &[u8]) -> bool {
+        let framing = self
+            .protocol
+            .and_then(|protocol| protocol.framing(&self.request_context, MediaType::EventStream));
+        framing == Some(Framing::Amazon) && bytes.first() == Some(&0)
     }
 
     /// Starts to read a stream whose `content-type` declares none.

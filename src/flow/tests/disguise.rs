@@ -2,6 +2,7 @@
 //! a client calls so.
 
 use super::*;
+use crate::wire::frame::{Framing, compose};
 
 const LENIENT: &str = "defaults: { action: allow, uninspectable: allow }
 rules:
@@ -240,4 +241,118 @@ fn what_is_harmless_is_so_under_no_odd_path() {
             "{path}"
         );
     }
+}
+
+#[test]
+fn a_stream_of_amazon_s_is_read_whatever_its_type_says() {
+    let policy = "defaults: { action: allow, uninspectable: allow }
+rules:
+  - { id: no-deleting, match: { tool: delete_customer }, action: deny }
+";
+    let tool = |name: &str| {
+        let start =
+            json!({"contentBlockIndex": 0, "start": {"toolUse": {"toolUseId": "t", "name": name}}});
+        let input = json!({"contentBlockIndex": 0, "delta": {"toolUse": {"input": "{}"}}});
+        let events = [
+            ("messageStart", json!({"role": "assistant"})),
+            ("contentBlockStart", start),
+            ("contentBlockDelta", input),
+            ("contentBlockStop", json!({"contentBlockIndex": 0})),
+            ("messageStop", json!({"stopReason": "tool_use"})),
+        ];
+        let frames = events.map(|(event, payload)| {
+            compose(Framing::Amazon, Some(event), payload.to_string().as_bytes())
+        });
+        frames.concat()
+    };
+    let question = json!({"messages": [{"role": "user", "content": [{"text": "hi"}]}]});
+    let mut request = super::framing::asks("/model/amazon.nova/converse-stream", question);
+    request.headers[2].1 = b"bedrock-runtime.us-east-1.amazonaws.com".to_vec();
+    in_both_modes(policy, |guard, _| {
+        for media in [
+            "application/octet-stream",
+            "binary/octet-stream",
+            "image/png",
+            "application/x-amz-json-1.1",
+        ] {
+            for (name, decision) in [("delete_customer", "deny"), ("find", "allow")] {
+                let body = tool(name);
+                for size in [1, 7, 10_000] {
+                    let headers = [(":status", "200"), ("content-type", media)];
+                    let mut half = HttpMessage::new(&headers, b"");
+                    half.chunks = body.chunks(size).map(<[u8]>::to_vec).collect();
+                    let seen = exchange(guard, &request, half);
+                    assert_eq!(record(&seen)["decision"], decision, "{media} {size}");
+                    let left = seen.client.body();
+                    assert_eq!(left == body, name == "find", "{media} {size}");
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn what_of_a_stream_can_t_be_read_passes_as_it_came() {
+    let chunk = json!({"id": "c", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": "Hello"}, "finish_reason": null}]});
+    let line =
+        json!({"model": "m", "message": {"role": "assistant", "content": "Hello"}, "done": false});
+    let message = compose(
+        Framing::Amazon,
+        Some("messageStart"),
+        b"{\"role\":\"assistant\"}",
+    );
+    let mut torn = message.clone();
+    torn[20] ^= 1;
+    let ollama = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
+    let bedrock = json!({"messages": [{"role": "user", "content": [{"text": "hi"}]}]});
+    let mut converse = super::framing::asks("/model/amazon.nova/converse-stream", bedrock);
+    converse.headers[2].1 = b"bedrock-runtime.us-east-1.amazonaws.com".to_vec();
+    let chat = chat_request(&says("hi"));
+    let lines = super::framing::asks("/api/chat", ollama);
+    in_both_modes(LENIENT, |guard, _| {
+        for (request, media, body) in [
+            (
+                &chat,
+                "text/event-stream",
+                format!("data: {chunk}\n\ndata: x\n{{\"a\":1}}\n\ndata: [DONE]\n\n").into_bytes(),
+            ),
+            (
+                &chat,
+                "text/event-stream",
+                format!("data: {chunk}\n\nevent: a\nevent: b\n\ndata: {chunk}\n\n").into_bytes(),
+            ),
+            (
+                &chat,
+                "text/event-stream",
+                format!("data: {chunk}\n\n{{\"a\":1}}").into_bytes(),
+            ),
+            (
+                &lines,
+                "application/x-ndjson",
+                format!("{line}\n{{\"a\":\r1}}\n{line}\n").into_bytes(),
+            ),
+            (
+                &converse,
+                "application/vnd.amazon.eventstream",
+                [message.clone(), torn.clone(), message.clone()].concat(),
+            ),
+        ] {
+            for size in [1, 7, 10_000] {
+                let mut half =
+                    HttpMessage::new(&[(":status", "200"), ("content-type", media)], b"");
+                half.chunks = body.chunks(size).map(<[u8]>::to_vec).collect();
+                let seen = exchange(guard, request, half);
+                let left = seen.client.body();
+                assert_eq!(
+                    String::from_utf8_lossy(&left),
+                    String::from_utf8_lossy(&body),
+                    "{size}"
+                );
+                assert_eq!(
+                    record(&seen)["coverage"]["reasons"],
+                    json!(["response:AG2014"])
+                );
+            }
+        }
+    });
 }

@@ -181,14 +181,20 @@ impl Frames {
     fn cut(&mut self, end: usize) -> Result<Frame, FrameError> {
         let pending = self.pending();
         let raw = pending.get(..end).unwrap_or(pending).to_vec();
-        self.start = self.start.saturating_add(raw.len());
+        let before = self.start;
+        self.start = before.saturating_add(raw.len());
         self.looked = 0;
-        match &mut self.state {
+        let frame = match &mut self.state {
             FramingState::Sse(state) => state.parse(raw),
             FramingState::Lines => lines::parse(raw),
             FramingState::Array(state) => Ok(state.parse(raw)),
             FramingState::Amazon => eventstream::parse(raw),
+        };
+        if frame.is_err() {
+            // Its bytes are in no frame.
+            self.start = before;
         }
+        frame
     }
 }
 
