@@ -8,6 +8,7 @@ use super::coverage::{ANSWER_WITH_RESULTS, CONVERSATION, TEXT_ANSWER, shown};
 use super::gemini_shapes::{
     denied_response_body, generate_request, generate_stream, remove_from_response, response,
 };
+use super::provider_apis::calls_inside;
 use super::reader::{Origin, Reader, Row, Type};
 use super::stream::StreamReader;
 use super::vertex_paths::vertex_call;
@@ -103,8 +104,11 @@ impl Protocol for GeminiGenerate {
         add_request_event(reader, root);
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, _: &RequestContext) {
+    fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, context: &RequestContext) {
         reader.proto_json = true;
+        if context.endpoint.name == BATCH {
+            calls_inside(reader, root);
+        }
         if root.kind() != json::ValueKind::Array {
             response(reader, root);
             return;

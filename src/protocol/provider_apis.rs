@@ -106,7 +106,7 @@ pub(super) const GOOGLE: ProviderApi = ProviderApi {
                 "what Google serves beside its models: files, caches, tuned models, corpora, agents; `auth_tokens` and starts of uploads are AG2013",
             ),
             request: TEXTS,
-            answer: TEXT_ANSWER,
+            answer: MODEL_ANSWER,
             stream: Inspected::UNREAD_STREAM,
         }],
     },
@@ -222,26 +222,37 @@ impl Protocol for ProviderApi {
         add_request_event(reader, root);
     }
 
-    /// Claims nothing: everything is unknown text. Actions of agents, and actions for their client, are calls: `{type:
-    /// "agent.custom_tool_use", name, input}`.
+    /// Claims nothing: everything is unknown text. Only calls are known.
     fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, _: &RequestContext) {
-        for node in root.descendants() {
-            let kind = node.value.get("type").and_then(|kind| kind.text());
-            let name = node.value.get("name").and_then(|name| name.text());
-            if let (Some(kind), Some(name)) = (kind, name)
-                && kind.ends_with("tool_use")
-            {
-                let mut event = Event::new(Kind::ToolCall, Direction::Response, node.value.place());
-                event.tool = Known::Is(name.into());
-                event.provider_run = !kind.ends_with("custom_tool_use");
-                event.args = match node.value.get("input") {
-                    Some(input) if input.kind() == json::ValueKind::Object => {
-                        Known::Is(input.place())
-                    }
-                    _ => Known::Unknown,
-                };
-                reader.reading.add(event);
-            }
-        }
+        calls_inside(reader, root);
+    }
+}
+
+/// Reads the calls anywhere inside a response: actions of agents, and actions for their client (`{type:
+/// "agent.custom_tool_use", name, input}`), and what models call in the results of Google's batches (`functionCall: {name,
+/// args}`).
+pub(super) fn calls_inside(reader: &mut Reader<'_>, root: Value<'_>) {
+    for node in root.descendants() {
+        let value = node.value;
+        let kind = value.get("type").and_then(|kind| kind.text());
+        let kind = kind.as_deref().filter(|kind| kind.ends_with("tool_use"));
+        let called = value.get("functionCall");
+        let called = called.or_else(|| value.get("function_call"));
+        let (call, args, provider_run) = match (called, kind) {
+            (Some(call), _) => (call, "args", false),
+            (None, Some(kind)) => (value, "input", !kind.ends_with("custom_tool_use")),
+            (None, None) => continue,
+        };
+        let Some(name) = call.get("name").and_then(|name| name.text()) else {
+            continue;
+        };
+        let mut event = Event::new(Kind::ToolCall, Direction::Response, value.place());
+        event.tool = Known::Is(name.into());
+        event.provider_run = provider_run;
+        event.args = match call.get(args) {
+            Some(args) if args.kind() == json::ValueKind::Object => Known::Is(args.place()),
+            _ => Known::Unknown,
+        };
+        reader.reading.add(event);
     }
 }

@@ -546,3 +546,34 @@ fn a_call_of_responses_is_evaluated_in_each_of_its_copies() {
     let question = json!({"model": "m", "stream": true, "input": "hi"});
     becomes_under(POLICY, &asks("/v1/responses", question), cases);
 }
+
+#[test]
+fn calls_in_the_results_of_a_batch_are_calls() {
+    let part = |name: &str, amount: u32| json!({"functionCall": {"name": name, "args": {"amount": amount}}});
+    let result = |part: Value| {
+        let response =
+            json!({"candidates": [{"index": 0, "content": {"role": "model", "parts": [part]}}]});
+        json!({"name": "batches/b", "done": true, "response": {"inlinedResponses": {"inlinedResponses": [{"response": response}]}}})
+    };
+    let snake = json!({"function_call": {"name": "delete_customer"}});
+    let request = asks(
+        "/v1beta/models/gemini-x:batchGenerateContent",
+        json!({"batch": {}}),
+    );
+    let mut polls = asks("/v1beta/batches/b", json!({}));
+    polls.headers[0].1 = b"GET".to_vec();
+    polls.headers[2].1 = b"generativelanguage.googleapis.com".to_vec();
+    polls.chunks.clear();
+    for request in [request, polls] {
+        let cases = [
+            ("a denied tool", result(part("delete_customer", 1)), Seen),
+            ("in the other spelling", result(snake.clone()), Seen),
+            ("an argument", result(part("pay", 4242)), Seen),
+            ("a harmless call", result(part("pay", 1)), Untouched),
+        ];
+        let cases = cases.map(|(what, body, outcome)| {
+            (what, Some("application/json"), body.to_string(), outcome)
+        });
+        becomes_under(POLICY, &request, &cases);
+    }
+}
