@@ -25,7 +25,7 @@ pub(super) use names::is_case_variant;
 pub use origin::{Emit, Origin};
 use rows::is_one_of;
 pub(super) use rows::{Roles, Row, Type, UsageKeys};
-pub(super) use tools::{CallBuilder, DESCRIPTION, SCHEMA};
+pub(super) use tools::{CallBuilder, DESCRIPTION, SCHEMA, is_data_url};
 
 use super::Endpoint;
 use super::stream::{Delta, FrameReading, TextDelta, TextKey};
@@ -388,9 +388,11 @@ impl<'b> Reader<'b> {
     }
 
     /// Reads a signed, encrypted or otherwise unreadable value. It is counted, and evaluated by rules about opaque
-    /// content.
+    /// content. Words with blanks between them are none: they stay unclaimed, and are evaluated.
     pub fn opaque(&mut self, value: Value<'_>, class: &'static str) {
-        self.mark(value, Class::Opaque);
+        if !value.raw_content().contains(&b' ') {
+            self.mark(value, Class::Opaque);
+        }
         self.uninspectable(value, class);
     }
 

@@ -432,3 +432,34 @@ fn an_upload_has_the_parts_that_every_parser_finds() {
         assert_eq!(found, code, "{what}");
     }
 }
+
+#[test]
+fn what_is_called_bytes_or_sealed_is_read_if_it_is_words() {
+    let chat =
+        |part: Value| json!({"model": "m", "messages": [{"role": "user", "content": [part]}]});
+    let told = |block: Value| json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": [block]}]});
+    // `a forbidden word in here`, and a picture.
+    let (words, picture) = (
+        "YSBmb3JiaWRkZW4gd29yZCBpbiBoZXJl",
+        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAAB",
+    );
+    let file = |data: &str| {
+        chat(json!({"type": "file", "file": {"filename": "a.txt", "file_data": data}}))
+    };
+    let thought = |data: &str| told(json!({"type": "redacted_thinking", "data": data}));
+    for (path, body, code) in [
+        (CHAT, file(words), SEEN),
+        (CHAT, file(&format!("data:text/plain;base64,{words}")), SEEN),
+        (CHAT, file("a forbidden word"), SEEN),
+        (CHAT, file(picture), ""),
+        ("/v1/messages", thought("a forbidden word"), SEEN),
+        (
+            "/v1/messages",
+            thought("EmwKAhgBEgy3va3pzix/LafPsn4aDFIT2Xlxh0L5L8rLVyIw"),
+            "",
+        ),
+    ] {
+        let code_seen = code_of("POST", path, &[], body.to_string().as_bytes());
+        assert_eq!(code_seen, code, "{body}");
+    }
+}

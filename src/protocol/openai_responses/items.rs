@@ -6,7 +6,7 @@ use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::{Calls, ROLES, TurnRole, Turns, author_of};
 use crate::protocol::openai_shapes::{CACHE_CONTROL, message_text};
-use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type};
+use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type, is_data_url};
 use crate::wire::json::{self, Value};
 use std::ops::Range;
 
@@ -566,11 +566,4 @@ pub(super) fn content_part(
     if is_attached && !is_read {
         reader.uninspectable(part, "attachment");
     }
-}
-
-fn is_data_url(value: Value<'_>) -> bool {
-    value
-        .raw_content()
-        .get(..5)
-        .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"data:"))
 }

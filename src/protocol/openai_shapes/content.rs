@@ -2,7 +2,7 @@
 
 use super::CACHE_CONTROL;
 use crate::event::{Attachments, Author, Class, Known, Part};
-use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type};
+use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type, is_data_url};
 use crate::wire::json::{self, Value};
 use std::ops::Range;
 
@@ -290,8 +290,14 @@ fn file(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
     let mut is_read = false;
     let counter = &mut reader.reading.attachments.file;
     *counter = counter.saturating_add(1);
-    reader.rows(value, FILE, origin, &mut |reader, _, data| {
-        is_read = url(reader, data, origin);
+    reader.rows(value, FILE, origin, &mut |reader, key, data| {
+        // Some servers take base64 without a `data:` URL around it.
+        if key == "file_data" && !is_data_url(data) {
+            reader.media(data);
+        }
+        if !reader.is_claimed_value(data) {
+            is_read = url(reader, data, origin);
+        }
     });
     if !is_read {
         reader.uninspectable(value, "attachment");

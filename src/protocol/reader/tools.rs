@@ -460,7 +460,7 @@ fn tool_family(kind: &str) -> &str {
 }
 
 /// Returns whether a URL is the medium itself.
-pub(super) fn is_data_url(value: Value<'_>) -> bool {
+pub(in crate::protocol) fn is_data_url(value: Value<'_>) -> bool {
     value
         .raw_content()
         .get(..5)
