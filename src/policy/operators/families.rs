@@ -119,7 +119,9 @@ Every mail address, URL and host in the value counts, by DNS's rules (case, fina
 text, user names before an `@` in a URL, ports, backslashes and IPv6 don't hide one. `example.com` is that host alone,
 `*.example.com` are the hosts below it and not the host itself. A word without a dot is a host only if the list has it.
 
-Out of reach: what DNS answers, redirects, hosts in the query of a URL.",
+A URL with `@` and a domain behind its host (`https://good.com/x@evil.com`) is an address to a mail program: both count.
+
+Out of reach: what DNS answers, redirects, other hosts in the query of a URL.",
         cases: "domain",
         operators: &[
             Verb::DomainIn.reference(),

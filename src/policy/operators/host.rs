@@ -269,6 +269,12 @@ mod tests {
                 "? good.com",
                 "encoded word in an address",
             ),
+            ("eve＠evil.com@good.com", "? good.com", "a wide sign"),
+            (
+                "eve＠evil.com <bob@good.com>",
+                "? good.com",
+                "a wide sign in a name",
+            ),
             ("Bob <bob@x.com", "? x.com", "open angle bracket"),
             ("\"bob@x.com", "?", "open quote"),
             ("bob@x.com (see", "? x.com", "open comment"),
@@ -395,6 +401,21 @@ mod tests {
             ("https://good.com\\.evil.com/", "good.com ?"),
             ("https://good.com/@evil.com", "good.com evil.com"),
             ("https://good.com/?to=bob@evil.com", "good.com evil.com"),
+            ("https://good.com/x@evil.com(c)", "good.com evil.com"),
+            ("https://good.com/x@evil.com;", "good.com evil.com"),
+            ("https://good.com/x@evil.com,", "good.com evil.com"),
+            ("https://good.com/x@evil.com:25", "good.com evil.com"),
+            ("https://good.com/x@evil。com", "good.com evil.com"),
+            (
+                "https://good.com/x@evil.com@good.com",
+                "good.com evil.com good.com",
+            ),
+            ("https://good.com/x@[10.0.0.1]", "good.com ?"),
+            ("https://evil.com／@good.com/", "? good.com"),
+            ("https://evil.com＃@good.com/", "? good.com"),
+            ("https://good.com/@bob/x.html", "good.com"),
+            ("https://good.com/@48.85,2.35,15z", "good.com"),
+            ("https://good.com/react@18.2.0/x.js", "good.com"),
         ] {
             assert_eq!(read(url), hosts, "{url}");
         }

@@ -194,8 +194,9 @@ pub(super) fn address_count(item: &str) -> u64 {
 /// Every host that one item of a list may be delivered to.
 pub(super) fn read_item(text: &str, found: HostVisitor<'_>) {
     let item = AddressItem::of(text);
-    // Some libraries decode encoded words (RFC 2047) inside an address, where none may stand.
-    if item.is_open || (text.contains("=?") && text.contains("?=")) {
+    // Some libraries decode encoded words (RFC 2047) inside an address, where none may stand, or fold width first.
+    let is_rewritten = (text.contains("=?") && text.contains("?=")) || text.contains(['＠', '﹫']);
+    if item.is_open || is_rewritten {
         found(None);
     }
     for angled in &item.angled {

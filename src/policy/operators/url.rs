@@ -98,9 +98,22 @@ pub(super) fn read(url: &str, found: HostVisitor<'_>) {
         let end = after.find(['/', '?', '#']).unwrap_or(after.len());
         authority_host(after.get(..end).unwrap_or_default(), found);
     }
-    if let Some((_, domain)) = behind.rsplit_once('@')
-        && domain.trim_end_matches('.').contains('.')
-        && let Some(name) = ascii_name(domain)
+    for domain in behind.split('@').skip(1) {
+        as_delivered(domain, found);
+    }
+}
+
+/// The domain that a mail program delivers to, which takes the URL in front for a group's name and a local part:
+/// `evil.com` of `https://good.com/x@evil.com`. It ends at what can't stand in one; with a path behind it, or as a
+/// number (`react@18.2.0`), it is none.
+fn as_delivered(text: &str, found: HostVisitor<'_>) {
+    if text.starts_with('[') {
+        return found(None);
+    }
+    let is_end = |c: char| c.is_ascii_punctuation() && !matches!(c, '.' | '-' | '_' | '/' | '%');
+    let domain = text.split(is_end).next().unwrap_or_default();
+    if let Some(name) = ascii_name(domain)
+        && name.contains('.')
         && ipv4(&name) == Numeric::No
     {
         found(Some(Host::Name(name)));
@@ -123,9 +136,11 @@ fn without_special_host(scheme: &str, rest: &str, found: HostVisitor<'_>) {
 
 /// `user:password@host:port`
 fn authority_host(authority: &str, found: HostVisitor<'_>) {
-    let host_and_port = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
+    let (user, host_and_port) = authority.rsplit_once('@').unwrap_or(("", authority));
+    // A reader that folds width first ends the host at one of these: `https://evil.com／@good.com`.
+    if !user.is_ascii() {
+        found(None);
+    }
     if host_and_port.starts_with('[') {
         return bracketed(host_and_port, found);
     }
