@@ -145,7 +145,13 @@ pub(super) fn patterns(subject: &LintedPolicy<'_>, findings: &mut Findings) {
                     continue;
                 };
                 let place = (node.span.clone(), check.path.clone());
-                if pattern.matches_empty() {
+                let mut scratch = Scratch::default();
+                let fitting = ORDINARY
+                    .iter()
+                    .filter(|ordinary| pattern.is_match(ordinary, &mut scratch))
+                    .count();
+                // `^\s*$` is the empty text and no other.
+                if pattern.matches_empty() && fitting == ORDINARY.len() {
                     findings.warn(
                         codes::AG1106,
                         place,
@@ -154,11 +160,6 @@ pub(super) fn patterns(subject: &LintedPolicy<'_>, findings: &mut Findings) {
                     );
                     continue;
                 }
-                let mut scratch = Scratch::default();
-                let fitting = ORDINARY
-                    .iter()
-                    .filter(|ordinary| pattern.is_match(ordinary, &mut scratch))
-                    .count();
                 if fitting.saturating_mul(2) > ORDINARY.len() {
                     findings.warn(
                         codes::AG1107,
