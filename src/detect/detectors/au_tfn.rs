@@ -16,13 +16,14 @@ pub(super) static DETECTOR: Detector = Detector {
     reach: 11,
     context: &["tfn", "tfns", "tax file", "taxfile"],
     anchors: &[Anchor::Forms(
-        &["?999 999 999", "?999-999-999", "?999999999"],
+        &["?999 999 999", "?999-999-999", "?999999999", "?999.999.999"],
         validate,
     )],
     hits: &[
         hit("TFN: 123 456 782", &["123 456 782"]),
         hit("tax file number=876543210;", &["876543210"]),
         hit("{\"TFN\":\"123456782\"}", &["123456782"]),
+        hit("TFN: 123.456.782", &["123.456.782"]),
     ],
     misses: &[
         miss("TFN 123 456 783", "wrong check digit"),

@@ -32,6 +32,8 @@ pub(super) static DETECTOR: Detector = Detector {
             "999999-999-99",
             "999999-999.99",
             "?99999999999",
+            "?99 99 99 999 99",
+            "?99.99.99.999.99",
         ],
         validate,
     )],
@@ -39,6 +41,7 @@ pub(super) static DETECTOR: Detector = Detector {
         hit("see 85.07.30-033.28", &["85.07.30-033.28"]),
         hit("rijksregisternummer 93051822361", &["93051822361"]),
         hit("registre national: 01.02.03-004.67", &["01.02.03-004.67"]),
+        hit("rijksregisternummer 93.05.18.223.61", &["93.05.18.223.61"]),
     ],
     misses: &[
         miss("see 85.07.30-033.29", "wrong key"),

@@ -22,13 +22,14 @@ pub(super) static DETECTOR: Detector = Detector {
         "assurance sociale",
     ],
     anchors: &[Anchor::Forms(
-        &["999 999 999", "999-999-999", "?999999999"],
+        &["999 999 999", "999-999-999", "?999999999", "?999.999.999"],
         validate,
     )],
     hits: &[
         hit("see 130 692 544", &["130 692 544"]),
         hit("SIN: 046454286", &["046454286"]),
         hit("mon NAS: 258-933-688", &["258-933-688"]),
+        hit("SIN 046.454.286", &["046.454.286"]),
     ],
     misses: &[
         miss("SIN 130 692 545", "wrong check digit"),

@@ -12,7 +12,7 @@ pub(super) static DETECTOR: Detector = Detector {
         misses: "Plates without such a word: part numbers look the same.",
         source: "Fahrzeug-Zulassungsverordnung, annex 3",
     },
-    reach: 11,
+    reach: 12,
     context: &[
         "kennzeichen",
         "nummernschild",

@@ -13,7 +13,7 @@ pub(super) static DETECTOR: Detector = Detector {
         misses: "Small letters.",
         source: "Sozialgesetzbuch VI § 147; Verordnung über die Versicherungsnummer",
     },
-    reach: 15,
+    reach: 16,
     context: &[
         "rentenversicherung",
         "rentenversicherungsnummer",

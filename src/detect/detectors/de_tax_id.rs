@@ -29,13 +29,19 @@ pub(super) static DETECTOR: Detector = Detector {
         "bzst",
     ],
     anchors: &[Anchor::Forms(
-        &["?99999999999", "?99 999 999 999"],
+        &[
+            "?99999999999",
+            "?99 999 999 999",
+            "?99-999-999-999",
+            "?99.999.999.999",
+        ],
         validate,
     )],
     hits: &[
         hit("Steuer-ID: 86095742719", &["86095742719"]),
         hit("my IdNr is 99 150 746 233", &["99 150 746 233"]),
         hit("{\"steuerId\":\"36825941202\"}", &["36825941202"]),
+        hit("Steuer-ID 86.095.742.719", &["86.095.742.719"]),
     ],
     misses: &[
         miss("Steuer-ID 86095742718", "wrong check digit"),

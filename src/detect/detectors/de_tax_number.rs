@@ -13,7 +13,7 @@ pub(super) static DETECTOR: Detector = Detector {
         misses: "Numbers without such a word: check digits differ by state.",
         source: "Bundeszentralamt für Steuern, Aufbau der Steuernummer (ELSTER)",
     },
-    reach: 13,
+    reach: 14,
     context: &[
         "steuernummer",
         "steuernr",

@@ -13,7 +13,7 @@ pub(super) static DETECTOR: Detector = Detector {
         misses: "A small letter without a word such as `DNI`: hexadecimal identifiers pass the check.",
         source: "Ministerio del Interior, cálculo del dígito de control del NIF",
     },
-    reach: 11,
+    reach: 12,
     context: &[
         "nif",
         "nifs",

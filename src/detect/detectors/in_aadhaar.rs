@@ -32,6 +32,7 @@ pub(super) static DETECTOR: Detector = Detector {
             "?9999 - 9999 - 9999",
             "?9999  9999  9999",
             "?999999999999",
+            "?9999.9999.9999",
         ],
         validate,
     )],
@@ -41,6 +42,7 @@ pub(super) static DETECTOR: Detector = Detector {
         hit("see 3123 4567 8909", &["3123 4567 8909"]),
         hit("my aadhaar number is 312345678909", &["312345678909"]),
         hit("3998:7654:3211", &["3998:7654:3211"]),
+        hit("Aadhaar 3123.4567.8909", &["3123.4567.8909"]),
     ],
     misses: &[
         miss("Aadhaar 3123 4567 8908", "wrong check digit"),

@@ -12,7 +12,7 @@ pub(super) static DETECTOR: Detector = Detector {
         misses: "Old marks without the district.",
         source: "Central Motor Vehicles Rules 1989, rules 50 and 51; state codes of the Ministry of Road Transport",
     },
-    reach: 13,
+    reach: 14,
     context: &[
         "vehicle",
         "vehicles",

@@ -12,7 +12,7 @@ pub(super) static DETECTOR: Detector = Detector {
         misses: "Codes of companies, which are eleven digits.",
         source: "Decreto Ministeriale 23 dicembre 1976, n. 13813",
     },
-    reach: 16,
+    reach: 19,
     context: &["cf", "fiscal code", "fiscale", "codicefiscale"],
     anchors: &[Anchor::Forms(
         &["aaaaaaxxaxxaxxxa", "aaa aaa xxaxx axxxa"],

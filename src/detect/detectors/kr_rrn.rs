@@ -24,7 +24,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "korean resident",
     ],
     anchors: &[Anchor::Forms(
-        &["999999-9999999", "?9999999999999"],
+        &["999999-9999999", "?9999999999999", "?999999 9999999"],
         validate,
     )],
     hits: &[
@@ -32,6 +32,7 @@ pub(super) static DETECTOR: Detector = Detector {
         hit("see 960121-1021413", &["960121-1021413"]),
         hit("주민등록번호는 960121-1021413입니다", &["960121-1021413"]),
         hit("RRN 9601211021413", &["9601211021413"]),
+        hit("RRN 960121 1021413", &["960121 1021413"]),
     ],
     misses: &[
         miss("RRN 961321-1021413", "month 13"),

@@ -13,7 +13,7 @@ pub(super) static DETECTOR: Detector = Detector {
         misses: "Codes without the word.",
         source: "Servicio de Administración Tributaria, estructura del RFC",
     },
-    reach: 13,
+    reach: 15,
     context: &["rfc", "registro federal", "contribuyentes"],
     anchors: &[Anchor::Forms(
         &[

@@ -12,7 +12,7 @@ pub(super) static DETECTOR: Detector = Detector {
         misses: "Marks within a text without such a word: part numbers look the same.",
         source: "Federal Road Safety Corps of Nigeria, number plates since 2011",
     },
-    reach: 9,
+    reach: 10,
     context: &[
         "plate",
         "plates",

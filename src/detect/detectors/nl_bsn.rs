@@ -22,13 +22,21 @@ pub(super) static DETECTOR: Detector = Detector {
         "citizen service number",
     ],
     anchors: &[Anchor::Forms(
-        &["?999999999", "?9999.99.999", "?999 999 999", "?9999 99 999"],
+        &[
+            "?999999999",
+            "?9999.99.999",
+            "?999 999 999",
+            "?9999 99 999",
+            "?999.999.999",
+            "?999-999-999",
+        ],
         validate,
     )],
     hits: &[
         hit("BSN 111222333", &["111222333"]),
         hit("burgerservicenummer: 123456782", &["123456782"]),
         hit("{\"bsn\":\"000987657\"}", &["000987657"]),
+        hit("BSN 111.222.333", &["111.222.333"]),
     ],
     misses: &[
         miss("BSN 111222334", "fails the eleven test"),

@@ -22,11 +22,15 @@ pub(super) static DETECTOR: Detector = Detector {
         "d nummer",
         "fnr",
     ],
-    anchors: &[Anchor::Forms(&["999999 99999", "?99999999999"], validate)],
+    anchors: &[Anchor::Forms(
+        &["999999 99999", "?99999999999", "?999999-99999"],
+        validate,
+    )],
     hits: &[
         hit("see 131052 30855", &["131052 30855"]),
         hit("fødselsnummer: 15108511114", &["15108511114"]),
         hit("{\"fnr\":\"13105230855\"}", &["13105230855"]),
+        hit("fødselsnummer: 151085-11114", &["151085-11114"]),
     ],
     misses: &[
         miss("fødselsnummer 13105230856", "wrong check digit"),

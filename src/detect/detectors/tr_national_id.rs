@@ -13,7 +13,7 @@ pub(super) static DETECTOR: Detector = Detector {
         misses: "Numbers without such a word.",
         source: "Nüfus ve Vatandaşlık İşleri Genel Müdürlüğü, T.C. kimlik numarası algoritması",
     },
-    reach: 11,
+    reach: 14,
     context: &[
         "tckn",
         "kimlik",
@@ -28,7 +28,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "identification number",
     ],
     anchors: &[Anchor::Forms(
-        &["?99999999999", "?999 999 999 99"],
+        &["?99999999999", "?999 999 999 99", "?999-999-999-99"],
         validate,
     )],
     hits: &[
@@ -36,6 +36,7 @@ pub(super) static DETECTOR: Detector = Detector {
         hit("Turkish ID 10000000146", &["10000000146"]),
         hit("Hasta: Ay\u{15F}e, T.C. 10000000146", &["10000000146"]),
         hit("{\"tckn\":\"19191919190\"}", &["19191919190"]),
+        hit("TC Kimlik No: 100-000-001-46", &["100-000-001-46"]),
     ],
     misses: &[
         miss("TCKN 10000000145", "wrong check digit"),

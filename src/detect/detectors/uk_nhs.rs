@@ -22,13 +22,19 @@ pub(super) static DETECTOR: Detector = Detector {
         "health number",
     ],
     anchors: &[Anchor::Forms(
-        &["999 999 9999", "999-999-9999", "?9999999999"],
+        &[
+            "999 999 9999",
+            "999-999-9999",
+            "?9999999999",
+            "?999.999.9999",
+        ],
         validate,
     )],
     hits: &[
         hit("see 401-023-2137", &["401-023-2137"]),
         hit("NHS number 9434765919", &["9434765919"]),
         hit("patient NHS: 943 476 5919", &["943 476 5919"]),
+        hit("NHS number: 943.476.5919", &["943.476.5919"]),
     ],
     misses: &[
         miss("NHS 401-023-2138", "wrong check digit"),

@@ -22,13 +22,19 @@ pub(super) static DETECTOR: Detector = Detector {
         "self assessment",
     ],
     anchors: &[Anchor::Forms(
-        &["?9999999999", "?99999 99999", "?999 999 9999"],
+        &[
+            "?9999999999",
+            "?99999 99999",
+            "?999 999 9999",
+            "?99999-99999",
+        ],
         validate,
     )],
     hits: &[
         hit("UTR 1955839661", &["1955839661"]),
         hit("Unique Taxpayer Reference: 11234 56789", &["11234 56789"]),
         hit("{\"utr\":\"2234234987\"}", &["2234234987"]),
+        hit("UTR 19558-39661", &["19558-39661"]),
     ],
     misses: &[
         miss("UTR 2955839661", "wrong check digit"),

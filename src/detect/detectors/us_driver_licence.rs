@@ -12,7 +12,7 @@ pub(super) static DETECTOR: Detector = Detector {
         misses: "Numbers without such a word: there is no check digit that states share.",
         source: "AAMVA DL/ID Card Design Standard; the states' published number formats",
     },
-    reach: 15,
+    reach: 17,
     context: &[
         "driver license",
         "driver licence",

@@ -32,6 +32,8 @@ pub(super) static DETECTOR: Detector = Detector {
             "?99999-9999",
             "?99999 9999",
             "?999 999999",
+            "?999.99.9999",
+            "?999/99/9999",
         ],
         validate,
     )],
@@ -39,6 +41,7 @@ pub(super) static DETECTOR: Detector = Detector {
         hit("see 911-64-1234 attached", &["911-64-1234"]),
         hit("ITIN: 900 70 0000", &["900 70 0000"]),
         hit("my itin: 911701234", &["911701234"]),
+        hit("ITIN: 900.70.0000", &["900.70.0000"]),
     ],
     misses: &[
         miss("ITIN 911-69-1234", "group 69 is not used"),

@@ -22,11 +22,15 @@ pub(super) static DETECTOR: Detector = Detector {
         "medicaid",
         "cms",
     ],
-    anchors: &[Anchor::Forms(&["9ax9-ax9-aa99", "9ax9ax9aa99"], validate)],
+    anchors: &[Anchor::Forms(
+        &["9ax9-ax9-aa99", "9ax9ax9aa99", "?9ax9 ax9 aa99"],
+        validate,
+    )],
     hits: &[
         hit("MBI 1EG4-TE5-MK73", &["1EG4-TE5-MK73"]),
         hit("for 1eg4-te5-mk73.", &["1eg4-te5-mk73"]),
         hit("The MBI is 4EF6GH8JK12 for this patient", &["4EF6GH8JK12"]),
+        hit("MBI 1EG4 TE5 MK73", &["1EG4 TE5 MK73"]),
     ],
     misses: &[
         miss("MBI 1EG4-LE5-MK73", "L is not used"),

@@ -29,7 +29,12 @@ pub(super) static DETECTOR: Detector = Detector {
         "identity",
     ],
     anchors: &[Anchor::Forms(
-        &["?9999999999999", "?999999 9999 999", "?999999 9999 99 9"],
+        &[
+            "?9999999999999",
+            "?999999 9999 999",
+            "?999999 9999 99 9",
+            "?999999-9999-999",
+        ],
         validate,
     )],
     hits: &[
@@ -37,6 +42,7 @@ pub(super) static DETECTOR: Detector = Detector {
         hit("South African ID 8001015009087", &["8001015009087"]),
         hit("RSA ID number: 7701247704188", &["7701247704188"]),
         hit("{\"id_number\":\"9408092928189\"}", &["9408092928189"]),
+        hit("RSA ID 800101-5009-087", &["800101-5009-087"]),
     ],
     misses: &[
         miss("RSA ID 8001015009086", "wrong check digit"),

@@ -1,5 +1,6 @@
 #![expect(clippy::string_slice, reason = "tests cut at boundaries")]
 
+use super::anchor::Anchor;
 use super::*;
 
 fn found(input: &Input<'_>) -> Vec<(&'static str, String)> {
@@ -84,6 +85,20 @@ fn no_finding_is_longer_than_its_detector_says() {
                 "{} in {text}",
                 detector.name
             );
+        }
+    }
+}
+
+#[test]
+fn no_form_is_longer_than_its_detector_says() {
+    for detector in DETECTORS.iter() {
+        for anchor in detector.anchors {
+            if let Anchor::Forms(forms, _) = anchor {
+                for form in *forms {
+                    let length = form.trim_start_matches(['?', '!']).chars().count();
+                    assert!(length <= detector.reach, "{form} in {}", detector.name);
+                }
+            }
         }
     }
 }
