@@ -9,7 +9,7 @@ use crate::event::Known;
 use crate::event::Principal;
 use crate::policy::{Claim, ClaimType, JwtSource};
 
-/// Most elements of a list that are read.
+/// Elements of a list from which on its claim is unknown.
 const MAX_ELEMENTS: usize = 256;
 
 /// Where `jwt_authn` puts what it has verified.
@@ -80,6 +80,10 @@ fn read(
             Some(element) => elements.push(element),
             None => break,
         }
+    }
+    // What stands behind the last element that is read could be the role that a rule denies.
+    if elements.len() == MAX_ELEMENTS {
+        return Known::Unknown;
     }
     let is_empty_list = bytes == [0; 4] && claim.kind != ClaimType::Number;
     if elements.is_empty() && !is_empty_list {

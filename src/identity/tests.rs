@@ -314,6 +314,21 @@ mod tokens {
             "user id=user-1 roles=?",
             "an object is no role"
         );
+        let many = |count: usize| {
+            let jwt = json!({"sub": "user-1", "roles": vec!["dev"; count]});
+            let properties = MemoryProperties::of_json(&json!({"metadata": {"filter_metadata": {
+                "envoy.filters.http.jwt_authn": {"jwt": jwt},
+            }}}));
+            let source =
+                json!([{"name": "user", "jwt": {"payload": "jwt", "id": "sub", "roles": "roles"}}]);
+            read(&source, &[], &properties).0
+        };
+        assert!(many(255).ends_with(",dev"));
+        assert_eq!(
+            many(300),
+            "user id=user-1 roles=?",
+            "not the first ones alone"
+        );
     }
 
     #[test]
@@ -430,6 +445,13 @@ mod peers {
             read(&edge(), &headers, &by_certificate).0,
             "edge id=ann roles=dev,sre"
         );
+        let many = "dev ".repeat(300) + "suspended";
+        let (said, _) = read(
+            &edge(),
+            &[("x-user", "ann"), ("x-roles", many.as_str())],
+            &from("10.1.2.3:5000"),
+        );
+        assert_eq!(said, "edge id=ann roles=?", "not the first ones alone");
         for peer in ["11.0.0.1:5000", "10.1.2.3:0", "10.1.2.3", "", "nonsense"] {
             let (said, identified) = read(&edge(), &headers, &from(peer));
             assert_eq!(said, "anonymous", "{peer}");

@@ -6,7 +6,7 @@ use crate::event::Principal;
 use crate::policy::HeaderSource;
 use crate::wire::utf8;
 
-/// Most values of one header.
+/// Values of one header from which on its member is unknown.
 const MAX_VALUES: usize = 256;
 
 /// Looks for the headers of a source, and lists those that may go on and those that may not.
@@ -61,7 +61,12 @@ pub(super) fn find(
             }
         };
         is_found = true;
-        set(&mut principal, member, Known::Is(values));
+        // What stands behind the last value that is read could be the role that a rule denies.
+        let values = match values.len() {
+            MAX_VALUES => Known::Unknown,
+            _ => Known::Is(values),
+        };
+        set(&mut principal, member, values);
     }
     match is_found {
         true => Finding::Found(principal),
