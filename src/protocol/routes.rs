@@ -187,6 +187,9 @@ pub(super) fn add_models_beside(head: &RouteHead<'_>, models: &mut Models) {
         known.any(|known| known.as_bytes().eq_ignore_ascii_case(name))
     };
     for (name, value) in head.headers {
+        if !may_name_model(name) {
+            continue;
+        }
         if is_one(NAMING_HEADERS, name) {
             add_model(&String::from_utf8_lossy(value), models);
         }
@@ -199,6 +202,12 @@ pub(super) fn add_models_beside(head: &RouteHead<'_>, models: &mut Models) {
             add_model(&percent_decode(value), models);
         }
     }
+}
+
+/// Whether a header may be one of those above: hardly one of an exchange begins as they do and is as long.
+fn may_name_model(header: &[u8]) -> bool {
+    let first = header.first().map(u8::to_ascii_lowercase);
+    header.len() > 12 && matches!(first, Some(b'a' | b'h' | b'x'))
 }
 
 fn add_model(name: &str, models: &mut Models) {
@@ -301,6 +310,12 @@ mod tests {
             (b"x-portkey-config", b"pc-1"),
         ];
         assert_eq!(beside("/v1/responses", gateways), ["a", "b", "?"]);
+        for header in NAMING_HEADERS {
+            assert_eq!(beside("/v1/responses", &[(header.as_bytes(), b"m")]), ["m"]);
+        }
+        for header in HIDING_HEADERS {
+            assert_eq!(beside("/v1/responses", &[(header.as_bytes(), b"m")]), ["?"]);
+        }
     }
 
     #[test]
