@@ -19,7 +19,7 @@
 
 use harness::{Answer, Envoy, Http, Listening, Request, Setup, Site, Version};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -84,8 +84,8 @@ impl Options {
                     options.time = Duration::from_secs_f64(seconds);
                 }
                 "--sizes" => options.sizes = operand().split(',').map(number).collect(),
-                "--policy" => options.policies.push(PathBuf::from(operand())),
-                "--module" => options.modules.push(PathBuf::from(operand())),
+                "--policy" => options.policies.push(from_root(&operand())),
+                "--module" => options.modules.push(from_root(&operand())),
                 // `cargo bench` passes this to every benchmark.
                 "--bench" => {}
                 _ => give_up(&word),
@@ -93,6 +93,12 @@ impl Options {
         }
         options
     }
+}
+
+/// Returns the path of a file of the repository: cargo runs a benchmark in the folder of its package.
+fn from_root(path: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    root.join(path)
 }
 
 fn number(text: &str) -> usize {
