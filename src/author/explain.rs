@@ -534,7 +534,8 @@ fn masked(scanner: &Scanner, text: &str) -> String {
     out
 }
 
-fn moment(nanoseconds: u64) -> Option<String> {
+/// A time since 1970 as RFC 3339 writes it; `None` if it is no date.
+pub(super) fn moment(nanoseconds: u64) -> Option<String> {
     jiff::Timestamp::from_nanosecond(i128::from(nanoseconds))
         .ok()
         .map(|time| time.to_string())

@@ -6,6 +6,7 @@
 //! Beside it stand facts of the exchange: `env`, `principal`, `time`, `host`, … A fact that is not given is unknown;
 //! `unknown` says so of any value, `null` says that there is none.
 
+use super::explain::moment;
 use super::yaml::parse_yaml;
 use crate::diag::{Diagnostic, codes, listed, nearest};
 use crate::event::{
@@ -883,10 +884,8 @@ pub fn written(event: &SampleEvent, facts: &Facts) -> Node {
     if !facts.principal.is_anonymous() {
         members.push(member("principal", written_principal(&facts.principal)));
     }
-    let time = facts
-        .time
-        .and_then(|time| jiff::Timestamp::from_nanosecond(i128::from(time)).ok());
-    members.extend(time.map(|time| member("time", text(&time.to_string()))));
+    let time = facts.time.and_then(moment);
+    members.extend(time.map(|time| member("time", text(&time))));
     if !facts.used.is_empty() {
         let used = facts.used.iter();
         let used =

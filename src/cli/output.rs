@@ -209,22 +209,16 @@ fn take_at_most(input: &mut dyn Read, most: usize) -> Result<Vec<u8>, String> {
 /// contents or the new ones, never a part of them. An existing file keeps its permissions and, where that is allowed, its
 /// owner; a symbolic link stays, and its target is replaced; a device or a pipe is written to directly.
 pub(super) fn replace_file(name: &str, contents: &[u8]) -> Result<(), Failed> {
-    replace(name, contents, &|_| Ok(Vec::new()))
+    replace(name, contents, false)
 }
 
 /// Replaces a file that an Envoy may watch. Envoy reads a file again when something is renamed in the folder that it was
 /// told of: if that has only a symbolic link, the link is renewed by renaming too.
 pub(super) fn replace_watched_file(name: &str, contents: &[u8]) -> Result<(), Failed> {
-    replace(name, contents, &|links| {
-        links.iter().map(|link| Renewal::prepare(link)).collect()
-    })
+    replace(name, contents, true)
 }
 
-fn replace(
-    name: &str,
-    contents: &[u8],
-    prepare: &dyn Fn(&[PathBuf]) -> std::io::Result<Vec<Renewal>>,
-) -> Result<(), Failed> {
+fn replace(name: &str, contents: &[u8], is_watched: bool) -> Result<(), Failed> {
     if name == STDIN {
         return Err(print_unwritten(
             name,
@@ -261,7 +255,11 @@ fn replace(
     // The contents are on the disk before the new name is visible: a crash leaves the old file or the new one.
     beside.as_file().sync_all().map_err(failed)?;
     // What can fail is done before anything is changed.
-    let renewals = prepare(&links).map_err(failed)?;
+    let renewed = links.iter().filter(|_| is_watched);
+    let renewals: Vec<Renewal> = renewed
+        .map(|link| Renewal::prepare(link))
+        .collect::<std::io::Result<_>>()
+        .map_err(failed)?;
     beside
         .persist(&target)
         .map_err(|error| failed(error.error))?;

@@ -12,6 +12,7 @@ mod redaction;
 pub use custom_format::{CustomCallFormat, CustomFormat};
 pub use facts::{Facts, Principal, RequestFacts};
 pub use history::{BroadNarrow, Count, History, HistoryMatches, Position};
+pub(crate) use model_names::is_plain_in_model_name;
 pub use names::PROTOCOL_NAMES;
 #[cfg(test)]
 pub(crate) use naming::NAME_MEMBERS;

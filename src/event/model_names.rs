@@ -74,6 +74,11 @@ pub(super) fn add_spellings(name: &str, to: &mut Vec<Box<str>>) -> bool {
     }
 }
 
+/// Whether a byte is one of those that nearly all names of models have, and no others.
+pub(crate) fn is_plain_in_model_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
+}
+
 /// Whether nothing is joined to a model's name, as to `gpt-4o-mini` and `gemini-2.5-pro`: most names, each frame of a stream has one.
 pub(super) fn is_bare(name: &str) -> bool {
     let is_joint = |before: u8, byte: u8| match (before, byte) {
@@ -84,8 +89,7 @@ pub(super) fn is_bare(name: &str) -> bool {
     let mut before = b'0';
     let is_one = name.bytes().all(|byte| {
         let before = std::mem::replace(&mut before, byte);
-        (byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
-            && !is_joint(before, byte)
+        is_plain_in_model_name(byte) && !is_joint(before, byte)
     });
     is_one
         && !name.ends_with("-latest")

@@ -438,14 +438,21 @@ impl Flow {
                 let since = *since;
                 let too_large = body.size() > self.guard.max_body();
                 if self.headers_problem.is_some() && body.size() > 0 {
-                    let format = detect_format(&body.read());
-                    let is_other = matches!(format, Some(DetectedFormat::Other));
+                    let format = {
+                        let bytes = body.read();
+                        match detect_format(&bytes) {
+                            Some(DetectedFormat::Other) if self.begins_as_amazon_s(&bytes) => {
+                                Some(DetectedFormat::Stream)
+                            }
+                            format => format,
+                        }
+                    };
                     match format {
                         Some(DetectedFormat::Json) | None => {}
-                        Some(_) if !is_other || self.begins_as_amazon_s(&body.read()) => {
+                        Some(DetectedFormat::Stream) => {
                             return self.stream_all_the_same(body, end, now);
                         }
-                        Some(_) => {
+                        Some(DetectedFormat::Other) => {
                             self.response = HalfState::Passing;
                             return self.pass_unread().unwrap_or(Step::go_on());
                         }

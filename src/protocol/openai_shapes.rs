@@ -14,7 +14,7 @@ pub(super) use tools::{
 };
 
 use super::reader::{Origin, Reader, Row, Type};
-use crate::event::{Author, Direction, Event, Kind, Known, Part};
+use crate::event::{Author, Direction, Event, Kind, Known, Part, is_plain_in_model_name};
 use crate::wire::json::{self, Value};
 
 /// Mark after content that may be cached for later requests (Anthropic's, also through OpenRouter; OpenAI's).
@@ -49,9 +49,8 @@ pub(super) fn model(reader: &mut Reader<'_>, value: Value<'_>) {
         return;
     };
     reader.reading.models.add(&name);
-    // Nearly all names, of which each frame of a stream has one.
-    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    if name.bytes().all(is_plain) && !name.eq_ignore_ascii_case("auto") {
+    // Each frame of a stream has a name.
+    if name.bytes().all(is_plain_in_model_name) && !name.eq_ignore_ascii_case("auto") {
         return;
     }
     // LiteLLM requests all models of a list.

@@ -111,10 +111,7 @@ pub fn free_of_marks(text: &str, is_begin: bool) -> usize {
     let mut at = first;
     // Most frames of a stream have no place with the first bytes of a mark.
     while let Some(tail @ [one, two, three, ..]) = bytes.get(at..) {
-        let begins = |mark: &&str| {
-            let mark = mark.as_bytes();
-            mark.first() == Some(one) && mark.len() > tail.len() && mark.starts_with(tail)
-        };
+        let begins = |mark: &&str| mark.len() > tail.len() && mark.as_bytes().starts_with(tail);
         let may_begin = has(FIRST, *one) && has(SECOND, *two) && has(THIRD, *three);
         if may_begin && MARKS.iter().any(begins) {
             return at;

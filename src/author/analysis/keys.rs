@@ -1,5 +1,6 @@
 //! API keys that two policies know differently. A request that has none of them has the same caller in both.
 
+use crate::author::explain::moment;
 use crate::event::Principal;
 use crate::policy::{ApiKey, ApiKeySource, IdentitySource, KeyHash, KeySecret, SourceKind};
 use crate::wire::hex;
@@ -121,10 +122,11 @@ impl KeyState<'_> {
         if let Some(key) = self.entry {
             parts.extend(members(&key.principal));
             let times = [("from", key.not_before), ("until", key.not_after)];
-            parts.extend(times.into_iter().filter_map(|(word, time)| {
-                let time = jiff::Timestamp::from_nanosecond(i128::from(time?)).ok()?;
-                Some(format!("{word} {time}"))
-            }));
+            parts.extend(
+                times
+                    .into_iter()
+                    .filter_map(|(word, time)| Some(format!("{word} {}", moment(time?)?))),
+            );
         }
         parts.join(", ")
     }
