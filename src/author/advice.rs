@@ -138,7 +138,8 @@ pub(super) fn about_documents(first: Option<&Node>, behind: &str) -> String {
     }
 }
 
-/// Adds what to do to errors that have no suggestion, where the text shows the cause.
+/// Adds what to do to errors that have no suggestion: by the cause, where the text shows it, else by the kind of error. It is
+/// here and not where the errors are found, because the filter has only their lines in a log.
 pub fn add_advice(text: &str, diagnostics: &mut [Diagnostic]) {
     for diagnostic in diagnostics {
         if diagnostic.code == codes::AG1003 && has_foreign_comments(text) {
@@ -158,7 +159,116 @@ pub fn add_advice(text: &str, diagnostics: &mut [Diagnostic]) {
             }
             _ => None,
         };
+        if diagnostic.help.is_none() && diagnostic.severity == Severity::Error {
+            diagnostic.help = by_kind(diagnostic).map(str::to_owned);
+        }
     }
+}
+
+/// What to do about an error of which nothing more is known than its kind.
+fn by_kind(diagnostic: &Diagnostic) -> Option<&'static str> {
+    let message = &*diagnostic.message;
+    Some(match diagnostic.code {
+        codes::AG1001 => {
+            "each line is `key: value` or `- item`; the mistake may be in the line before"
+        }
+        codes::AG1002 if message.starts_with("the same key twice") => "keep one of them",
+        codes::AG1004 if message.starts_with("unknown key") => {
+            "take it out; docs/policy.md lists the keys, and an editor offers them with `agentguard schema`"
+        }
+        codes::AG1005 => about_type(message),
+        codes::AG1006 | codes::AG1011 if message == "the list is empty" => {
+            "write what is meant between the brackets, or take the key out: an empty list matches nothing"
+        }
+        codes::AG1006 if message.ends_with(" is missing") => {
+            "write this key here; docs/policy.md shows the values that it may have"
+        }
+        codes::AG1006 if message.ends_with(" is empty") => {
+            "write one: letters, digits, `-`, `_` and `.`"
+        }
+        codes::AG1006 if message.ends_with("headers are expected here") => "write as many as that",
+        codes::AG1007 if message.ends_with("name of a header") => {
+            "write it without a colon, such as `x-agent-key`"
+        }
+        codes::AG1007 if message.ends_with("environment variable") => {
+            "write its name without `$`, such as `AUDIT_KEY`"
+        }
+        codes::AG1009 => {
+            "docs/policy.md lists the fields of each event; an argument of a call is `args.NAME`"
+        }
+        codes::AG1010 => "docs/operators lists all operators, each with its cases",
+        codes::AG1011 if message.ends_with("is in every text") => {
+            "write what the text has to hold, or take the empty text out"
+        }
+        codes::AG1011 if message.ends_with("larger than the second") => {
+            "write the smaller number first"
+        }
+        codes::AG1011 if message.ends_with("true or false") => {
+            "write `true` or `false`, without quotes"
+        }
+        codes::AG1011 if message.contains("plain values") => {
+            "write texts, numbers or booleans; `any_item` compares several fields of one item"
+        }
+        codes::AG1011 if message.ends_with("compares with a whole number") => {
+            "write digits alone, such as `100`"
+        }
+        codes::AG1011 if message.contains(" does not apply to ") => {
+            "docs/operators says what each operator reads; ask this of another field, or use another operator"
+        }
+        codes::AG1012 if message.starts_with("unknown ") => {
+            "define it first: a list under `lists`, a detector under `detectors`, a source under `principals`"
+        }
+        codes::AG1013 if message.contains("unclosed") => {
+            "`agentguard explain AG1013` says what patterns can hold; a character that is meant itself has a `\\` before it"
+        }
+        codes::AG1016 if message.ends_with("extends itself") => {
+            "take it out of the `extends` of one of the files: what several share belongs into a file that extends none of them"
+        }
+        codes::AG1016 if message.contains("`agentguard build`") => {
+            "give the filter what `agentguard build` writes"
+        }
+        codes::AG1019 => {
+            "write it flatter: no policy needs as much; long lists can have a file of their own (`file:`)"
+        }
+        _ => return None,
+    })
+}
+
+/// How a value of the expected type is written.
+fn about_type(message: &str) -> &'static str {
+    let written = [
+        (
+            "one of ",
+            "write one of these words, alone and without brackets",
+        ),
+        (
+            "a text or a list of texts",
+            "write `name` or `[name, other]`; a number or boolean that is a name is in quotes",
+        ),
+        ("a text", "write one word or a text in quotes"),
+        (
+            "a single value",
+            "write a text, a number, or `true` or `false`",
+        ),
+        ("a whole number", "write digits alone, such as `10`"),
+        ("a number", "write digits without quotes, such as `10`"),
+        ("US dollars", "write a number without quotes, such as `2.5`"),
+        ("true or false", "write `true` or `false`, without quotes"),
+        (
+            "a list",
+            "write `[one, other]`, or a line `- one` for each below the key",
+        ),
+        (
+            "a mapping",
+            "write `{ key: value }`, or a line `key: value` for each, indented below the key",
+        ),
+    ];
+    let mut fitting = written.iter();
+    let found = fitting.find(|(expected, _)| message.starts_with(expected));
+    found.map_or(
+        "`agentguard schema` describes what stands here",
+        |(_, how)| how,
+    )
 }
 
 /// About a key with nothing behind its colon. In YAML, a number sign behind a blank begins a comment.

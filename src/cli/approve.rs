@@ -38,14 +38,14 @@ impl Approve {
         let key = self.signing_key()?;
         let now = self.now()?;
         if request.until <= now {
-            return Err(output::print_error(
+            return Err(output::print_undone(
                 "the request has ended; let the agent ask again",
             ));
         }
         let may_agree = request.roles().any(|role| *role == *key.role);
         if !self.key.starts_with("env:") && !may_agree {
             let roles: Vec<String> = request.roles().map(output::visible).collect();
-            return Err(output::print_error(&format!(
+            return Err(output::print_misused(&format!(
                 "the key is one of `{}`, and asked are `{}`",
                 output::visible(&key.role),
                 roles.join("`, `")
@@ -81,7 +81,7 @@ impl Approve {
             text => text.to_owned(),
         };
         let Some((_, rest)) = text.split_once("agar1.") else {
-            return Err(output::print_error(
+            return Err(output::print_misused(
                 "this holds no request for an approval: it begins with `agar1.`; a file with one is read from standard input: \
                  `agentguard approve - --key FILE < DENIAL`",
             ));
@@ -92,7 +92,7 @@ impl Approve {
             .split_at_checked(length)
             .map_or(rest, |(payload, _)| payload);
         ApprovalRequest::parse(&format!("agar1.{payload}"))
-            .map_err(|error| output::print_error(&format!("the request can't be read: {error}")))
+            .map_err(|error| output::print_misused(&format!("the request can't be read: {error}")))
     }
 
     fn signing_key(&self) -> Result<SigningKey, Failed> {
@@ -103,14 +103,14 @@ impl Approve {
         if let Some(name) = self.key.strip_prefix("env:") {
             let secret = std::env::var(name).unwrap_or_default();
             return SigningKey::from_secret("", secret.as_bytes()).ok_or_else(|| {
-                output::print_error(&format!(
+                output::print_misused(&format!(
                     "the environment variable `{name}` is not set, or shorter than {MIN_SECRET} bytes"
                 ))
             });
         }
         let bytes = output::read(&self.key)?;
         SigningKey::from_file(&String::from_utf8_lossy(&bytes))
-            .map_err(|error| output::print_error(&format!("{}: {error}", self.key)))
+            .map_err(|error| output::print_foreign(&format!("{}: {error}", self.key)))
     }
 
     fn now(&self) -> Result<u64, Failed> {
@@ -123,7 +123,7 @@ impl Approve {
 
     fn is_confirmed(&self) -> Result<bool, Failed> {
         if self.request == output::STDIN || !std::io::stdin().is_terminal() {
-            return Err(output::print_error(
+            return Err(output::print_undone(
                 "there is no terminal to ask on: look at the request, and give --yes",
             ));
         }
@@ -142,10 +142,10 @@ fn check_args(request: &ApprovalRequest, args: &str) -> Result<(), Failed> {
     };
     match digest {
         Ok(digest) if *digest == *request.subject.args => Ok(()),
-        Ok(_) => Err(output::print_error(
+        Ok(_) => Err(output::print_undone(
             "the request is for other arguments than these: do not approve it",
         )),
-        Err(error) => Err(output::print_error(&format!("--args: {error}"))),
+        Err(error) => Err(output::print_misused(&format!("--args: {error}"))),
     }
 }
 

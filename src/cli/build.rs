@@ -206,7 +206,7 @@ impl Build {
         let is_given = |id: &str| given.value_source(id) == Some(ValueSource::CommandLine);
         let refuse = |id: &str, needs: &str| {
             let option = id.replace('_', "-");
-            Err(output::print_error(&format!(
+            Err(output::print_misused(&format!(
                 "--{option} changes nothing here: it is for {needs}"
             )))
         };
@@ -237,11 +237,11 @@ impl Build {
 
     pub(super) fn run(&self, json: bool) -> Result<ExitStatus, Failed> {
         if self.bootstrap && self.target != Target::Envoy {
-            return Err(output::print_error("--bootstrap is for `--for envoy`"));
+            return Err(output::print_misused("--bootstrap is for `--for envoy`"));
         }
         if self.host == Host::Native && !matches!(self.target, Target::Envoy | Target::EnvoyGateway)
         {
-            return Err(output::print_error(
+            return Err(output::print_misused(
                 "--host native is for `--for envoy` and `--for envoy-gateway`",
             ));
         }
@@ -339,7 +339,7 @@ impl Build {
     /// Writes the configuration of the kill filter.
     fn build_kill_list(&self, source: &Source, json: bool) -> Result<ExitStatus, Failed> {
         if self.bootstrap {
-            return Err(output::print_error(
+            return Err(output::print_misused(
                 "--bootstrap is for policies; `--kill-list PATH` adds the kill filter to theirs",
             ));
         }
@@ -366,7 +366,7 @@ impl Build {
         let built = match self.target {
             Target::Json => text,
             Target::K8s | Target::Istio | Target::Helm | Target::EnvoyGateway => {
-                return Err(output::print_error(
+                return Err(output::print_misused(
                     "a kill list is built `--for envoy`, as a file that Envoy watches, or `--for json`",
                 ));
             }
@@ -415,14 +415,15 @@ impl Build {
         keys: &[&str],
     ) -> Result<Value, Failed> {
         let upstream = Upstream::parse(&self.upstream).ok_or_else(|| {
-            output::print_error(&format!(
+            output::print_misused(&format!(
                 "--upstream {}: write http(s)://HOST[:PORT]",
                 self.upstream
             ))
         })?;
         let address = |option: &str, text: &str| {
-            socket_address(text)
-                .ok_or_else(|| output::print_error(&format!("{option} {text}: write ADDRESS:PORT")))
+            socket_address(text).ok_or_else(|| {
+                output::print_misused(&format!("{option} {text}: write ADDRESS:PORT"))
+            })
         };
         let listen = address("--listen", listen)?;
         let admin = address("--admin", &self.admin)?;

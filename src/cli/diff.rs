@@ -66,7 +66,7 @@ impl Diff {
             }
             let complain = |what| {
                 let advice = output::advice_on_lines(&bytes);
-                output::print_error(&format!("{file}: line {number}: {what}{advice}"))
+                output::print_foreign(&format!("{file}: line {number}: {what}{advice}"))
             };
             let recorded = Recorded::parse(line).map_err(complain)?;
             let time = recorded.time.as_deref().and_then(moment);

@@ -157,8 +157,20 @@ fn merge(whole: &mut Value, more: Value) {
 fn parsed(bytes: &[u8]) -> Result<Value, String> {
     serde_json::from_slice(bytes).or_else(|_| {
         let text = String::from_utf8_lossy(bytes);
-        serde_saphyr::from_str(&text).map_err(|error| error.to_string())
+        serde_saphyr::from_str(&text).map_err(|error| yaml_fault(&error.to_string()))
     })
+}
+
+/// What is wrong with a document, in one line: the parser's report has a picture, and advice for whoever calls it.
+fn yaml_fault(report: &str) -> String {
+    let first = report.lines().next().unwrap_or_default();
+    let first = first.strip_prefix("error: ").unwrap_or(first);
+    let ends = [", set ", "; use ", ": Depth", ": Nodes"];
+    let end = ends.iter().filter_map(|end| first.find(end)).min();
+    let what = end.and_then(|end| first.get(..end)).unwrap_or(first);
+    format!(
+        "{what}; this is neither YAML nor JSON that could be a configuration of Envoy: name a bootstrap or a configuration dump"
+    )
 }
 
 /// Reads the file of a watched filter, if it is on this machine.

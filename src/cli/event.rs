@@ -108,7 +108,7 @@ impl EventOptions {
             describe(&node).map_err(|errors| wrong(text, &errors))?
         } else {
             let event = crate::author::read_call(text)
-                .map_err(|what| output::print_error(&format!("{text}: {what}")))?;
+                .map_err(|what| output::print_misused(&format!("{text}: {what}")))?;
             (event, Facts::unknown())
         };
         self.add_facts(&mut facts)?;
@@ -120,7 +120,7 @@ impl EventOptions {
         if let Some(word) = &self.event {
             let kind = Kind::from_word(word).ok_or_else(|| {
                 let known: Vec<&str> = Kind::ALL.iter().map(|kind| kind.word()).collect();
-                output::print_error(&format!("--event {word}: known are {}", known.join(", ")))
+                output::print_misused(&format!("--event {word}: known are {}", known.join(", ")))
             })?;
             return Ok(vec![kind]);
         }
@@ -137,7 +137,7 @@ impl EventOptions {
             kinds.push(Kind::Message);
         }
         if kinds.is_empty() {
-            return Err(output::print_error(
+            return Err(output::print_misused(
                 "nothing to evaluate: give --model, --tool, --result, --text or --event",
             ));
         }
@@ -165,7 +165,7 @@ impl EventOptions {
             event.texts = text.into_iter().map(Into::into).collect();
         }
         let from = Author::from_word(&self.from).ok_or_else(|| {
-            output::print_error(&format!(
+            output::print_misused(&format!(
                 "--from {}: known are system, user, assistant, tool",
                 self.from
             ))
@@ -201,7 +201,7 @@ impl EventOptions {
                 .filter(|(_, used)| !used.is_negative());
             let Some((rule, used)) = used else {
                 let what = format!("--used {text}: write the rule and a number, as in `daily=5`");
-                return Err(output::print_error(&what));
+                return Err(output::print_misused(&what));
             };
             facts.used.insert(rule.into(), used);
         }
@@ -217,7 +217,7 @@ impl EventOptions {
 fn standard_input() -> Result<String, Failed> {
     let bytes = output::read(output::STDIN)?;
     String::from_utf8(bytes)
-        .map_err(|_| output::print_error("--text -: standard input is not UTF-8"))
+        .map_err(|_| output::print_misused("--text -: standard input is not UTF-8"))
 }
 
 fn lay_out(
@@ -226,12 +226,12 @@ fn lay_out(
     policy: &Policy,
 ) -> Result<SampleExchange, Failed> {
     SampleExchange::new(events, facts, policy)
-        .map_err(|what| output::print_error(&format!("the event can't be evaluated: {what}")))
+        .map_err(|what| output::print_misused(&format!("the event can't be evaluated: {what}")))
 }
 
 fn json_option(option: &str, text: &str) -> Result<Node, Failed> {
     parse_json(text.as_bytes())
-        .map_err(|error| output::print_error(&format!("{option} is not JSON: {}", error.message)))
+        .map_err(|error| output::print_misused(&format!("{option} is not JSON: {}", error.message)))
 }
 
 fn wrong(text: &str, errors: &[Diagnostic]) -> Failed {

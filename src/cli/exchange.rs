@@ -20,6 +20,7 @@ use std::rc::Rc;
 
 /// A recorded exchange.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object with a `request`")]
 pub(super) struct Recorded {
     #[serde(default)]
     pub(super) id: Value,
@@ -44,6 +45,7 @@ pub(super) struct Recorded {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "a request: an object with `path`, `headers` and `body`")]
 pub(super) struct RecordedRequest {
     #[serde(default = "post")]
     pub(super) method: String,
@@ -59,6 +61,7 @@ pub(super) struct RecordedRequest {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "a response: an object with `status`, `headers` and `body`")]
 pub(super) struct RecordedResponse {
     #[serde(default)]
     pub(super) status: u16,
@@ -78,7 +81,7 @@ fn post() -> String {
 impl Recorded {
     /// Parses one line.
     pub(super) fn parse(line: &[u8]) -> Result<Recorded, String> {
-        serde_json::from_slice(line).map_err(|error| error.to_string())
+        serde_json::from_slice(line).map_err(|error| output::json_fault(&error))
     }
 
     /// Returns who sends it.

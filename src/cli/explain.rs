@@ -123,7 +123,7 @@ impl Explain {
             return Err(output::print_error("the policy could not be read"));
         };
         let bytes = output::read_lines(file)?;
-        let complain = |what| output::print_error(&format!("{file}: {what}"));
+        let complain = |what| output::print_foreign(&format!("{file}: {what}"));
         let recorded = Recorded::parse(&bytes).map_err(|what| {
             complain(format!(
                 "{what}; expected one exchange as a JSON object, in the format of `replay`"
@@ -300,7 +300,7 @@ fn explain_code(subject: &str, json: bool) -> Result<ExitStatus, Failed> {
             print_code(code, json, true);
             Ok(ExitStatus::Clean)
         }
-        None if std::path::Path::new(subject).exists() => Err(output::print_error(
+        None if std::path::Path::new(subject).exists() => Err(output::print_misused(
             "say which event: `agentguard explain POLICY '{call: \"issue_refund {amount: 250}\"}'`, or --tool, --text, --model",
         )),
         None if subject.contains(['/', '.']) => Err(output::print_unread(
@@ -313,7 +313,7 @@ fn explain_code(subject: &str, json: bool) -> Result<ExitStatus, Failed> {
             let hint = near
                 .map(|near| format!("; did you mean {near}?"))
                 .unwrap_or_default();
-            Err(output::print_error(&format!(
+            Err(output::print_misused(&format!(
                 "{subject} is neither a code nor a file{hint}; `agentguard explain` lists all codes"
             )))
         }

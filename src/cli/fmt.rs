@@ -29,7 +29,7 @@ impl Fmt {
             let source = Source::read(name)?;
             let Some(root) = &source.root else {
                 report(&source, &source.loaded.diagnostics, json);
-                return Err(output::print_error(&format!("{name} can't be parsed")));
+                return Err(output::print_undone(&format!("{name} can't be parsed")));
             };
             let is_json = source.text.trim_start().starts_with('{');
             let formatted = if desugar(root).is_some() {

@@ -2,6 +2,7 @@
 
 use super::build::{Host, MeshOptions};
 use super::{Arguments, Command, ExitStatus, Failed, Source, output};
+use crate::diag::codes;
 use clap::{Args, Parser, ValueEnum};
 use serde_json::json;
 use std::fs;
@@ -117,10 +118,13 @@ impl Init {
             .map(|path| path.display().to_string())
             .collect();
         if !existing.is_empty() {
-            return Err(output::print_error(&format!(
-                "nothing was written, because it exists already: {}",
-                existing.join(", ")
-            )));
+            return Err(output::print_coded(
+                codes::AG9011,
+                &format!(
+                    "nothing was written, because it exists already: {}; name another folder, or move it away",
+                    existing.join(", ")
+                ),
+            ));
         }
         let mut written: Vec<&Path> = Vec::new();
         for (file, path) in files.iter().zip(&paths) {
@@ -174,13 +178,15 @@ impl Init {
     fn check_host(&self) -> Result<(), Failed> {
         let has_native = matches!(self.target, Target::Envoy | Target::EnvoyGateway);
         match (self.host, &self.wasm, &self.module) {
-            (Host::Native, ..) if !has_native => Err(output::print_error(
+            (Host::Native, ..) if !has_native => Err(output::print_misused(
                 "--host native is for `--for envoy` and `--for envoy-gateway`",
             )),
-            (Host::Native, Some(_), _) => Err(output::print_error(
+            (Host::Native, Some(_), _) => Err(output::print_misused(
                 "--wasm is for `--host wasm`; with `--host native` the module is a shared object: --module FILE",
             )),
-            (Host::Wasm, _, Some(_)) => Err(output::print_error("--module is for `--host native`")),
+            (Host::Wasm, _, Some(_)) => {
+                Err(output::print_misused("--module is for `--host native`"))
+            }
             _ => Ok(()),
         }
     }
@@ -194,8 +200,8 @@ impl Init {
         };
         let contents = output::read(&file.to_string_lossy())?;
         if !contents.starts_with(start) {
-            return Err(output::print_error(&format!(
-                "{}: not a {kind}",
+            return Err(output::print_foreign(&format!(
+                "{}: this is no {kind}; `make` builds one, and a release has it",
                 file.display()
             )));
         }

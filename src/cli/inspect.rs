@@ -36,13 +36,13 @@ impl Inspect {
             let recorded = Recorded::parse(line).map_err(|error| {
                 let number = number.saturating_add(1);
                 let advice = output::advice_on_lines(&bytes);
-                output::print_error(&format!(
+                output::print_foreign(&format!(
                     "{}: line {number} is not an exchange: {error}{advice}",
                     self.file
                 ))
             })?;
             let seen = inspect(&recorded).map_err(|what| {
-                output::print_error(&format!("{}: {}: {what}", self.file, recorded.id))
+                output::print_foreign(&format!("{}: {}: {what}", self.file, recorded.id))
             })?;
             if json {
                 output::line(&Value::Object(seen).to_string());

@@ -57,19 +57,19 @@ impl Keygen {
             return signing_key::checkpoint(self.output.as_deref(), self.key.as_deref(), json);
         }
         if self.output.is_some() {
-            return Err(output::print_error(
+            return Err(output::print_misused(
                 "--output is for --approver and --checkpoint; the key of a client is printed",
             ));
         }
         let names = [&self.client, &self.agent, &self.tenant];
         if names.into_iter().all(Option::is_none) {
-            return Err(output::print_error(
+            return Err(output::print_misused(
                 "whose key is it? give --client, --agent, --tenant, --approver or --checkpoint",
             ));
         }
         let mut given = names.into_iter().flatten().chain(&self.roles);
         if given.any(|name| name.trim().is_empty()) {
-            return Err(output::print_error(
+            return Err(output::print_misused(
                 "a name is empty; give it, or leave its option out",
             ));
         }
@@ -141,12 +141,12 @@ fn new_key() -> Result<String, Failed> {
 /// Reads a key as the filter will see it: without the line end of its file.
 fn existing_key(file: &str) -> Result<String, Failed> {
     let text = String::from_utf8(output::read(file)?)
-        .map_err(|_| output::print_error(&format!("{file}: a key is ASCII")))?;
+        .map_err(|_| output::print_foreign(&format!("{file}: a key is ASCII")))?;
     let key = text.trim();
     let is_visible = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
     match is_visible {
         true => Ok(key.to_owned()),
-        false => Err(output::print_error(&format!(
+        false => Err(output::print_foreign(&format!(
             "{file}: a key is one word of visible ASCII"
         ))),
     }

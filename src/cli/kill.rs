@@ -53,7 +53,7 @@ impl KillCommand {
             for error in &errors {
                 output::print_error(&format!("{}: {error}", self.file));
             }
-            output::print_error("nothing was changed")
+            output::print_undone("nothing was changed")
         })?;
         let Some(change) = change else {
             print(&self.file, &document.list, json);
@@ -61,7 +61,7 @@ impl KillCommand {
         };
         let (changed, list) = document
             .changed(&text, &change)
-            .map_err(|why| output::print_error(&format!("{why}; nothing was changed")))?;
+            .map_err(|why| output::print_undone(&format!("{why}; nothing was changed")))?;
         output::replace_watched_file(&self.file, changed.as_bytes())?;
         print(&self.file, &list, json);
         Ok(ExitStatus::Clean)
@@ -87,12 +87,12 @@ impl KillCommand {
         match (is_named, has_reason, self.lift) {
             (false, false, false) => return Ok(None),
             (false, ..) => {
-                return Err(output::print_error(
+                return Err(output::print_misused(
                     "name what: --agent, --client, --tenant, --principal, --tool or --all",
                 ));
             }
             (true, false, false) => {
-                return Err(output::print_error(
+                return Err(output::print_misused(
                     "say why with --reason TEXT, or let them go on with --lift",
                 ));
             }
@@ -122,8 +122,9 @@ impl KillCommand {
                 false => output::print_unread(&self.file, &what),
             }
         })?;
-        String::from_utf8(bytes)
-            .map_err(|_| output::print_error(&format!("{} is not UTF-8", self.file)))
+        String::from_utf8(bytes).map_err(|_| {
+            output::print_foreign(&format!("{} is not UTF-8; save it as UTF-8", self.file))
+        })
     }
 }
 

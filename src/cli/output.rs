@@ -62,9 +62,10 @@ pub(super) fn note(text: &str) {
         .write_all(format!("{text}\n").as_bytes());
 }
 
-/// Prints an error message.
+/// Prints an error message. It may quote what is in a file, which can be anything.
 pub(super) fn print_error(message: &str) -> Failed {
-    note(&format!("agentguard: {message}"));
+    let lines: Vec<String> = message.split('\n').map(visible).collect();
+    note(&format!("agentguard: {}", lines.join("\n")));
     Failed
 }
 
@@ -73,10 +74,38 @@ pub(super) fn print_coded(code: &str, message: &str) -> Failed {
     print_error(&format!("{code}: {message}"))
 }
 
+/// Prints that an option, or what is given to it, has no meaning so.
+pub(super) fn print_misused(message: &str) -> Failed {
+    print_coded(codes::AG9012, message)
+}
+
+/// Prints that a file is not what its place asks for.
+pub(super) fn print_foreign(message: &str) -> Failed {
+    print_coded(codes::AG9013, message)
+}
+
+/// Prints that nothing was done, and why.
+pub(super) fn print_undone(message: &str) -> Failed {
+    print_coded(codes::AG9014, message)
+}
+
+/// What is wrong with a line of JSON, and where in it. The parser was given that line alone, so that the line it names is always
+/// its first: the caller names the line of the file.
+pub(super) fn json_fault(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let what = text
+        .rsplit_once(" at line ")
+        .map_or(&*text, |(what, _)| what);
+    match error.column() {
+        0 => what.to_owned(),
+        column => format!("{what} (column {column})"),
+    }
+}
+
 /// Parses the moment of an option.
 pub(super) fn moment(option: &str, text: &str) -> Result<jiff::Timestamp, Failed> {
     text.parse().map_err(|_| {
-        print_error(&format!(
+        print_misused(&format!(
             "{option} {text}: this is no moment with its offset; write for example `2026-01-31T09:00:00+01:00` or \
              `2026-01-31T08:00:00Z`"
         ))
@@ -86,7 +115,7 @@ pub(super) fn moment(option: &str, text: &str) -> Result<jiff::Timestamp, Failed
 /// Parses the moment of an option by which something ends.
 pub(super) fn future_moment(option: &str, text: &str) -> Result<(), Failed> {
     match moment(option, text)? <= jiff::Timestamp::now() {
-        true => Err(print_error(&format!(
+        true => Err(print_misused(&format!(
             "{option} {text}: this moment has passed; name a later one"
         ))),
         false => Ok(()),
@@ -132,6 +161,10 @@ pub(super) fn unreadable(error: &std::io::Error) -> String {
             "permission denied; run this as a user who may read it".to_owned()
         }
         ErrorKind::IsADirectory => "it is a folder; name a file".to_owned(),
+        ErrorKind::NotADirectory => {
+            "a part of its path is a file, not a folder; is the path right?".to_owned()
+        }
+        ErrorKind::InvalidFilename => "its name is too long; name another file".to_owned(),
         ErrorKind::UnexpectedEof => {
             "the compressed data ends early: the file was cut off, or is being written just now"
                 .to_owned()
@@ -199,7 +232,9 @@ fn take_at_most(input: &mut dyn Read, most: usize) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let limit = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
     match input.take(limit).read_to_end(&mut bytes) {
-        Ok(_) if bytes.len() > most => Err(format!("too large: more than {most} bytes")),
+        Ok(_) if bytes.len() > most => Err(format!(
+            "too large: more than {most} bytes; is it the right file?"
+        )),
         Ok(_) => Ok(bytes),
         Err(error) => Err(unreadable(&error)),
     }
@@ -241,7 +276,9 @@ fn replace(name: &str, contents: &[u8], is_watched: bool) -> Result<(), Failed> 
     {
         return std::fs::write(&target, contents).map_err(failed);
     }
-    let mut beside = temporary()
+    // Until it has the permissions of the file that it replaces, which may be secret, nobody else reads it.
+    let mode = if existing.is_some() { 0o600 } else { 0o644 };
+    let mut beside = temporary(mode)
         .tempfile_in(folder_of(&target))
         .map_err(failed)?;
     beside.write_all(contents).map_err(failed)?;
@@ -269,12 +306,13 @@ fn replace(name: &str, contents: &[u8], is_watched: bool) -> Result<(), Failed> 
         .map_err(failed)
 }
 
-/// A file that is written beside another, to be renamed.
-fn temporary() -> tempfile::Builder<'static, 'static> {
+/// A file that is written beside another, to be renamed. It has these permissions, as far as the umask allows.
+#[cfg_attr(not(unix), expect(unused_variables, reason = "permissions of Unix"))]
+fn temporary(mode: u32) -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".agentguard-").suffix(".new");
     #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
     builder
 }
 
@@ -336,7 +374,7 @@ impl Renewal {
         let leads_to = std::fs::read_link(link)?;
         let link_to = |beside: &Path| std::os::unix::fs::symlink(&leads_to, beside);
         Ok(Renewal {
-            beside: temporary().make_in(folder_of(link), link_to)?,
+            beside: temporary(0o644).make_in(folder_of(link), link_to)?,
             link: link.to_owned(),
         })
     }

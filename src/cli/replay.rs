@@ -198,7 +198,7 @@ impl Replay {
             }
             let complain = |what: String| {
                 let advice = output::advice_on_lines(&bytes);
-                output::print_error(&format!("{}: line {number}: {what}{advice}", self.file))
+                output::print_foreign(&format!("{}: line {number}: {what}{advice}", self.file))
             };
             let replayed = self
                 .line(&evaluate, against.as_ref(), line)
@@ -226,8 +226,10 @@ impl Replay {
         against: Option<&ReplayPolicy>,
         line: &[u8],
     ) -> Result<ReplayedLine, String> {
-        let value: Value = serde_json::from_slice(line)
-            .map_err(|error| format!("neither an exchange nor an audit event: {error}"))?;
+        let value: Value = serde_json::from_slice(line).map_err(|error| {
+            let fault = output::json_fault(&error);
+            format!("neither an exchange nor an audit event: {fault}")
+        })?;
         let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
         if value.get("request").is_none() {
             if value.get("decision").is_none() {

@@ -48,6 +48,7 @@ impl From<ConfidenceArg> for Confidence {
 
 /// A line of the input. Other members are ignored.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object with a `text`")]
 struct InputLine {
     #[serde(default)]
     id: Value,
@@ -68,9 +69,10 @@ impl Scan {
                     "" => "; for plain text: `jq -R '{text: .}' FILE | agentguard scan`",
                     advice => advice,
                 };
-                output::print_error(&format!(
-                    "{}: line {number} is no object with a `text`: {error}{advice}",
-                    self.file
+                output::print_foreign(&format!(
+                    "{}: line {number} is no object with a `text`: {}{advice}",
+                    self.file,
+                    output::json_fault(&error)
                 ))
             })?;
             let spans = report::spans(&scanner, &line.text, &mut scratch);
@@ -115,7 +117,7 @@ impl Scan {
                     Some(meant) => format!("; did you mean `{meant}`?"),
                     None => "; docs/detectors.md lists them".to_owned(),
                 };
-                output::print_error(&format!("no detector or group `{name}`{meant}"))
+                output::print_misused(&format!("no detector or group `{name}`{meant}"))
             })?;
         }
         if self.decode {

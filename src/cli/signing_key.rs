@@ -17,13 +17,13 @@ pub(super) fn approver(
 ) -> Result<ExitStatus, Failed> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if role.is_empty() || role.starts_with('.') || !role.chars().all(is_name) {
-        return Err(output::print_error(
+        return Err(output::print_misused(
             "--approver: a role has letters, digits, `-`, `_` and `.`",
         ));
     }
     let key = match existing {
         Some(name) => SigningKey::from_file(&String::from_utf8_lossy(&output::read(name)?))
-            .map_err(|error| output::print_error(&format!("{name}: {error}")))?,
+            .map_err(|error| output::print_foreign(&format!("{name}: {error}")))?,
         None => SigningKey::from_seed(role, seed()?),
     };
     let (Some(text), Some(public)) = (key.to_file(), key.public()) else {

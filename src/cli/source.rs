@@ -92,7 +92,8 @@ impl Source {
             return self;
         };
         if is_kill_list(root) {
-            let diagnostics = KillList::read(root).err().unwrap_or_default();
+            let mut diagnostics = KillList::read(root).err().unwrap_or_default();
+            add_advice(&self.text, &mut diagnostics);
             let loaded = Loaded {
                 policy: None,
                 diagnostics,
@@ -161,9 +162,12 @@ impl Source {
     pub(super) fn policy(&self) -> Result<&Policy, Failed> {
         match &self.loaded.policy {
             Some(policy) => Ok(policy),
-            None if self.root.as_ref().is_some_and(is_kill_list) => Err(output::print_error(
-                &format!("{} is a kill list, not a policy", self.name),
-            )),
+            None if self.root.as_ref().is_some_and(is_kill_list) => {
+                Err(output::print_foreign(&format!(
+                    "{} is a kill list, not a policy; `agentguard kill --file` shows it, and `build` takes it",
+                    self.name
+                )))
+            }
             None => {
                 let errors = match self.loaded.errors().count() {
                     1 => "1 error".to_owned(),
@@ -173,7 +177,10 @@ impl Source {
                     .loaded
                     .errors()
                     .next()
-                    .map(|error| format!(": {error}"))
+                    .map(|error| {
+                        let (line, column) = self.position(error.span.start);
+                        format!(": line {line}, column {column}: {error}")
+                    })
                     .unwrap_or_default();
                 Err(output::print_error(&format!(
                     "{} is not a valid policy ({errors}){first}; see `agentguard validate {}`",

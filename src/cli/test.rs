@@ -84,8 +84,8 @@ impl Test {
             return Err(Failed);
         }
         if suite.ran.is_empty() {
-            return Err(output::print_error(
-                "no case is there: neither a test nor an example",
+            return Err(output::print_undone(
+                "no case is there: neither a test nor an example; write `examples` at a rule, or `NAME.test.yaml` beside the policy",
             ));
         }
         if json {
@@ -140,8 +140,9 @@ pub(super) fn documents(paths: &[String]) -> Result<Vec<(PathBuf, bool)>, Failed
             let mut found = Vec::new();
             folder(&path, &mut found)?;
             if found.is_empty() {
-                let what = "no file in it ends with .yaml, .yml or .json";
-                return Err(output::print_error(&format!("{}: {what}", path.display())));
+                let what =
+                    "no file in it ends with .yaml, .yml or .json; name another folder, or a file";
+                return Err(output::print_unread(&path.display().to_string(), what));
             }
             files.extend(found.into_iter().map(|file| (file, false)));
         } else {
@@ -162,7 +163,8 @@ fn beside(policy: &Path) -> Option<PathBuf> {
 }
 
 fn folder(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failed> {
-    let complain = |error| output::print_error(&format!("{}: {error}", path.display()));
+    let complain =
+        |error| output::print_unread(&path.display().to_string(), &output::unreadable(&error));
     let mut entries = Vec::new();
     for entry in std::fs::read_dir(path).map_err(complain)? {
         entries.push(entry.map_err(complain)?.path());

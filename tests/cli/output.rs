@@ -437,3 +437,57 @@ fn what_a_client_called_its_request_steers_no_terminal() {
         assert!(!told.contains(['\u{1b}', '\u{202e}']), "{arguments:?}");
     }
 }
+
+#[test]
+fn wrong_input_is_told_with_a_code_and_the_place_in_the_file() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("x.yaml");
+    let name = file.to_str().unwrap();
+    let cases: [(&[&str], &str, &str); 7] = [
+        (
+            &["scan", name],
+            "{\"text\":}",
+            "AG9013: FILE: line 1 is no object with a `text`: expected value (column 9)",
+        ),
+        (
+            &["scan", name],
+            "null",
+            "AG9013: FILE: line 1 is no object with a `text`: invalid type: null, expected an object with a `text`",
+        ),
+        (
+            &["inspect", name],
+            "{\"request\":1}",
+            "AG9013: FILE: line 1 is not an exchange: invalid type: integer `1`, expected a request",
+        ),
+        (
+            &["replay", "--policy", GOOD, name],
+            "[1,",
+            "AG9013: FILE: line 1: neither an exchange nor an audit event: EOF while parsing a value (column 3)",
+        ),
+        (
+            &["doctor", name],
+            "a:\n\t- b\n",
+            "AG9013: FILE: line 2 column 2: tabs disallowed within this context (block indentation); this is neither YAML nor JSON",
+        ),
+        (
+            &["check", name, "--model", "m"],
+            "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: { name: t }\ndefaults: { action: allow }\nrules: []\nmdoe: enforce\n",
+            "line 6, column 1: AG1004 mdoe: unknown key `mdoe`",
+        ),
+        (
+            &["check", name, "--model", "m"],
+            "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: { name: t }\ndefaults: { action: allow }\nrules: []\n\"a\\e[31m\": 1\n",
+            "unknown key `a\\u{1b}[31m`",
+        ),
+    ];
+    for (arguments, contents, expected) in cases {
+        fs::write(&file, contents).unwrap();
+        let refused = run(arguments);
+        let said = String::from_utf8(refused.stderr)
+            .unwrap()
+            .replace(name, "FILE");
+        assert_eq!(refused.status.code(), Some(2), "{said}");
+        assert!(said.contains(expected), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}

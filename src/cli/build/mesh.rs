@@ -124,7 +124,7 @@ impl Kind {
 
 /// Reports a usage error.
 pub(super) fn refuse<T>(what: &str) -> Result<T, Failed> {
-    Err(output::print_error(what))
+    Err(output::print_misused(what))
 }
 
 impl MeshOptions {

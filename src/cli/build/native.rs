@@ -14,7 +14,7 @@ pub(super) const FILTER_TYPE: &str =
 /// Refuses a policy that needs what the native module does not provide.
 pub(super) fn refuse_unprovided(policy: &Policy) -> Result<(), Failed> {
     match policy.document.environment {
-        EnvironmentSource::Node { .. } => Err(output::print_error(
+        EnvironmentSource::Node { .. } => Err(output::print_misused(
             "--host native: Envoy does not tell a dynamic module the metadata of its node; let `environment` read an \
              environment variable",
         )),
