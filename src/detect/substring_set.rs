@@ -15,7 +15,7 @@ pub(super) struct SubstringSet {
 }
 
 /// Maximum words of a list.
-const WORDS: usize = 158;
+const WORDS: usize = 176;
 /// Number of chains.
 const CHAINS: usize = 128;
 

@@ -89,6 +89,22 @@ const GROUPS: &[(u32, &[&str])] = &[
             "nexttoken",
             "page_token",
             "pagetoken",
+            // Where a listing goes on, of AWS, Google, Azure and Microsoft Graph; a changed one ends it.
+            "continuation",
+            "synctoken",
+            "sync_token",
+            "skiptoken",
+            "skip_token",
+            "deltatoken",
+            "delta_token",
+            "starting_token",
+            "resumetoken",
+            "resume_token",
+            "sequencetoken",
+            "lastevaluated",
+            // What one side of a protocol calls its own request: MCP, AWS.
+            "progresstoken",
+            "requesttoken",
             "csrf",
             "xsrf",
             "author",
@@ -207,6 +223,9 @@ const GROUPS: &[(u32, &[&str])] = &[
             "pass-through",
             "pass_through",
             "pass@",
+            // `user:password@localhost:5432/db`
+            "word@",
+            "wd@",
             // A passport.
             "reisepass",
         ],
@@ -292,7 +311,8 @@ impl KeyFilter {
                     let end = name.get(name.len().saturating_sub(8)..);
                     end.is_some_and(|end| end.eq_ignore_ascii_case(b"password"))
                 };
-                (groups.any(NameGroups::PASSWORD) || is_quoted && !in_prose)
+                // `"nextToken": "…"` is Base64, whose `+` and `/` look like marks of a password.
+                (groups.any(NameGroups::PASSWORD) || is_quoted && !in_prose && !groups.any(PUBLIC))
                     && (!groups.any(NO_PASSWORD) || itself())
             }
             Self::Key => groups.any(NameGroups::SECRET | KEY) && !groups.any(PUBLIC),

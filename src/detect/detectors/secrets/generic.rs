@@ -66,6 +66,10 @@ pub(in crate::detect) static KEY: Detector = Detector {
     ],
     misses: &[
         miss(
+            "\"NextContinuationToken\": \"1ueGcxLPRx1Tr/XYExHnhbYLgveDs2J/wm36Hy4vbOwM=\", \"nextSyncToken\": \"CPDAlvWDx70CEPDAlvWDx70CGAU=\", $skiptoken=RFNwdAIAAQAAACpHcm91cF9jNTE2N2YxYi1kYjk4LTQ",
+            "where a listing goes on",
+        ),
+        miss(
             "the key is 4bf92f3577b34da6a3ce929d0e0e4736, the token is gpt2-medium-v1",
             "a key of anything; a name",
         ),

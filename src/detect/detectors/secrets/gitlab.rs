@@ -17,7 +17,7 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
     name: "gitlab_token",
     groups: &["secrets.code"],
     doc: Doc {
-        finds: "The prefixes of GitLab's tokens with their lengths: `glpat-` and `glrt-` (plain and routable), `glcbt-`, `gldt-`, `glffct-`, `glft-`, `glimt-`, `glagent-`, `gloas-`, `glptt-`, `glsoat-`, `GR1348941`, and `_gitlab_session=`.",
+        finds: "The prefixes of GitLab's tokens with their lengths: `glpat-` and `glrt-` (plain and routable), `glrtr-`, `glwt-`, `glcbt-`, `gldt-`, `glffct-`, `glft-`, `glimt-`, `glagent-`, `gloas-`, `glptt-`, `glsoat-`, `GR1348941`, and `_gitlab_session=`.",
         misses: "Instances with prefixes of their own.",
         source: "GitLab Docs, Token overview, token prefixes",
     },
@@ -31,6 +31,8 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
             token("glrt-", TWENTY),
             token("glrt-", ROUTABLE).entropy(30),
             token("glrt-", VERSIONED).entropy(30),
+            token("glrtr-", TWENTY),
+            token("glwt-", TWENTY),
             token("glrt-t", "[0-9]{1}_[0-9a-zA-Z_-]{20,30}"),
             token("glcbt-", "[0-9a-zA-Z_-]{20,26}"),
             token("gldt-", TWENTY),

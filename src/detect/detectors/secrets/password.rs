@@ -111,6 +111,10 @@ pub(in crate::detect) static PASSWORD: Detector = Detector {
         ),
         miss("Reisepass: JRRZ7GG47", "a passport"),
         miss(
+            "\"nextToken\": \"VmbS+nFuK/h/+Bo0G9ZCuAE5dN/OWcIYt9/Vif8QU76SwKe9Naus92iqMcZTaPm5aFuk37gMSO4pSu/C\", user:password@localhost:5432/db",
+            "Base64 that no person typed, and a host",
+        ),
+        miss(
             "PASS: Suite1.TestFoo\nPASS - Suite1.TestFoo | PASS | Suite2.TestFoo | what we pass to `Vec2.Foo`",
             "tests and functions",
         ),

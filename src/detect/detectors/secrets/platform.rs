@@ -68,7 +68,7 @@ pub(in crate::detect) static SHOPIFY: Detector = Detector {
     name: "shopify_token",
     groups: &["secrets.payment"],
     doc: Doc {
-        finds: "`shpat_`, `shpca_`, `shppa_` and `shpss_` with 32 hexadecimal digits.",
+        finds: "`shpat_`, `shpca_`, `shppa_`, `shpua_` and `shpss_` with 32 hexadecimal digits.",
         misses: "Older tokens without a prefix.",
         source: "Shopify changelog, Length of the shared secret and access tokens",
     },
@@ -78,6 +78,7 @@ pub(in crate::detect) static SHOPIFY: Detector = Detector {
         token("shpat_", HEX_32).entropy(20),
         token("shpca_", HEX_32).entropy(20),
         token("shppa_", HEX_32).entropy(20),
+        token("shpua_", HEX_32).entropy(20),
         token("shpss_", HEX_32).entropy(20),
     ])],
     hits: &[
@@ -278,7 +279,7 @@ pub(in crate::detect) static HASHICORP: Detector = Detector {
     name: "hashicorp_token",
     groups: &["secrets.cloud"],
     doc: Doc {
-        finds: "Vault's `hvs.`, `hvb.` and `s.` tokens, Terraform Cloud's `….atlasv1.…`.",
+        finds: "Vault's `hvs.`, `hvb.`, `hvr.` and `s.` tokens, Terraform Cloud's `….atlasv1.…`.",
         misses: "Names such as `s.something`, which have no digits.",
         source: "HashiCorp Vault documentation, tokens; Terraform Cloud API tokens",
     },
@@ -289,6 +290,7 @@ pub(in crate::detect) static HASHICORP: Detector = Detector {
             token("hvs.", "[0-9a-zA-Z_-]{90,130}").entropy(35),
             // A root token, and those that Vault stores itself.
             token("hvs.", "[0-9a-zA-Z]{24}").entropy(35),
+            token("hvr.", "[0-9a-zA-Z_-]{90,300}").entropy(35),
             token("hvb.", "[0-9a-zA-Z_-]{130,300}").entropy(35),
         ]),
         Anchor::Mixed(24..=24, PreFilter::ALWAYS, vault),

@@ -10,7 +10,7 @@ pub(in crate::detect) static TOKEN: Detector = Detector {
     name: "slack_token",
     groups: &["secrets.messaging"],
     doc: Doc {
-        finds: "`xoxa-`, `xoxb-`, `xoxe-`, `xoxo-`, `xoxp-`, `xoxr-`, `xoxs-`, `xoxe.xoxb-`, `xoxe.xoxp-` and `xapp-` with ten or more letters, digits and hyphens, among them two digits.",
+        finds: "`xoxa-`, `xoxb-`, `xoxc-`, `xoxe-`, `xoxo-`, `xoxp-`, `xoxr-`, `xoxs-`, `xoxe.xoxb-`, `xoxe.xoxp-` and `xapp-` with ten or more letters, digits and hyphens, among them two digits; the cookie `xoxd-`.",
         misses: "Placeholders made of words.",
         source: "Slack API, Token types",
     },
@@ -28,6 +28,17 @@ pub(in crate::detect) static TOKEN: Detector = Detector {
         hit(
             concat!("xox", "s-523423-234243-234233-e039d02840a0b9379c"),
             &[concat!("xox", "s-523423-234243-234233-e039d02840a0b9379c")],
+        ),
+        hit(
+            concat!(
+                "token=xox",
+                "c-263594206564-2635942065641-c39c1e25a7d0f4b8; d=xox",
+                "d-q8Zk%2BTw4v7LpXr2%2FnB9sYd3mHc6FgJt%3D; path=/"
+            ),
+            &[
+                concat!("xox", "c-263594206564-2635942065641-c39c1e25a7d0f4b8"),
+                concat!("xox", "d-q8Zk%2BTw4v7LpXr2%2FnB9sYd3mHc6FgJt%3D"),
+            ],
         ),
         hit(
             concat!(
@@ -115,12 +126,17 @@ fn token(place: &MatchSite<'_>) -> Option<Match> {
         if kind == b'e' && text.follows(at, ".xox") {
             at = at.wrapping_add(5);
         }
-        if !matches!(kind, b'a' | b'b' | b'e' | b'o' | b'p' | b'r' | b's') || text.at(at) != b'-' {
+        if !matches!(kind, b'a'..=b'e' | b'o' | b'p' | b'r' | b's') || text.at(at) != b'-' {
             return None;
         }
         at = at.wrapping_add(1);
     }
-    let end = text.run_of(Alphabet::Hyphened, at, 280);
+    // The cookie beside `xoxc-` is Base64, with or without percent escapes, which the view has undone.
+    let alphabet = match text.at(at.wrapping_sub(2)) {
+        b'd' => Alphabet::Wide,
+        _ => Alphabet::Hyphened,
+    };
+    let end = text.run_of(alphabet, at, 280);
     let end = text.run_back(end, 1, |byte| byte == b'-');
     let body = text.slice(at..end);
     if body.len() < 10 || text.at(end) == b'_' {

@@ -20,6 +20,8 @@ pub(in crate::detect) static KEYS: Detector = Detector {
         token("sk_live_", KEY),
         token("sk_test_", KEY),
         token("sk_prod_", KEY),
+        token("sk_org_live_", KEY),
+        token("sk_org_test_", KEY),
         token("rk_live_", KEY),
         token("rk_test_", KEY),
         token("rk_prod_", KEY),
