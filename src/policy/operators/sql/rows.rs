@@ -70,9 +70,9 @@ impl StatementReader<'_> {
                 let rows = self.fetch();
                 self.set_limit(rows);
             }
-            // A row for each group.
+            // A row for each group; `WITHIN GROUP` belongs to an aggregate.
             "group" => {
-                if self.is_outermost() {
+                if self.is_outermost() && self.word_before(1) != "within" {
                     self.statement.is_summary = false;
                 }
             }

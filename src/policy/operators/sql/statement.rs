@@ -635,6 +635,14 @@ impl<'t> StatementReader<'t> {
             "using" if !self.next_is('(') && matches!(&*verb, "delete" | "merge") => {
                 self.expect(TableRole::Source, true);
             }
+            // `SELECT TRANSFORM (a) USING 'program'` of Hive and Spark; `CONVERT(a USING 'utf8')` is a function's.
+            "using"
+                if !frame.is_some_and(|frame| frame.is_call)
+                    && matches!(&*verb, "select" | "")
+                    && matches!(self.token(1), Some(Token::Text(_) | Token::Quoted(_))) =>
+            {
+                self.unknown_verb(word);
+            }
             "into" => self.into(&verb),
             "table" | "tables" if !self.next_is('(') => self.expect(TableRole::Target, true),
             "references" | "view" => self.expect(TableRole::Target, false),

@@ -1,32 +1,59 @@
 //! Queries that give one row whatever they read: `SELECT count(id), max(price) FROM orders`.
 //!
 //! Without `GROUP BY`, a query whose columns are all made of aggregates gives one row everywhere. Only aggregates that
-//! give a number or one value count: `string_agg` and its like put a whole table into their row.
+//! give a number or one value count: `string_agg` and its like put a whole table into their row. A query of values
+//! that reads no table gives one row, too: `SELECT 1`, `SELECT version()`.
 
 use super::statement::StatementReader;
 use super::token::Token;
 
 /// Aggregates that give one value of the size of a column's.
-const AGGREGATES: [&str; 14] = [
+const AGGREGATES: [&str; 22] = [
+    "any_value",
+    "approx_count_distinct",
     "avg",
+    "bool_and",
+    "bool_or",
+    "corr",
     "count",
     "count_big",
     "max",
+    "median",
     "min",
+    "percentile_cont",
+    "percentile_disc",
     "stddev",
     "stddev_pop",
     "stddev_samp",
     "stdev",
     "sum",
+    "var",
     "var_pop",
     "var_samp",
     "variance",
-    "var",
 ];
 
 /// Functions of one row that are put around them.
 const AROUND: [&str; 7] = [
     "abs", "ceil", "ceiling", "coalesce", "floor", "ifnull", "round",
+];
+
+/// Functions and words that give one value without a table.
+const VALUES: [&str; 14] = [
+    "current_database",
+    "current_date",
+    "current_schema",
+    "current_time",
+    "current_timestamp",
+    "current_user",
+    "database",
+    "getdate",
+    "localtimestamp",
+    "now",
+    "sqlite_version",
+    "today",
+    "user",
+    "version",
 ];
 
 /// Deepest nesting of expressions that is followed.
@@ -39,14 +66,16 @@ impl StatementReader<'_> {
             "all" | "distinct" => 2,
             _ => 1,
         };
+        let mut sums = true;
         loop {
-            let Some((next, true)) = self.expression(at, 0) else {
+            let Some((next, sums_here)) = self.expression(at, 0) else {
                 return false;
             };
+            sums &= sums_here;
             at = self.behind_alias(next);
             match self.token(at) {
                 None | Some(Token::Symbol(';')) => return true,
-                Some(Token::Word(word)) if &**word == "from" => return true,
+                Some(Token::Word(word)) if &**word == "from" => return sums,
                 Some(Token::Symbol(',')) => at = at.saturating_add(1),
                 _ => return false,
             }
@@ -83,11 +112,25 @@ impl StatementReader<'_> {
         let inner = at.checked_add(1)?;
         let opens = |at: usize| self.token(at).is_some_and(|token| token.is_symbol('('));
         match self.token(at)? {
-            Token::Number(_) => Some((inner, false)),
+            Token::Number(_) | Token::Text(_) => Some((inner, false)),
+            Token::Word(name) if VALUES.contains(&&**name) => {
+                let closes = |at: usize| self.token(at).is_some_and(|token| token.is_symbol(')'));
+                match opens(inner) {
+                    true => {
+                        let close = inner.checked_add(1).filter(|close| closes(*close))?;
+                        Some((close.checked_add(1)?, false))
+                    }
+                    false => Some((inner, false)),
+                }
+            }
             Token::Word(name) if AGGREGATES.contains(&&**name) && opens(inner) => {
                 // SQLite's `max(a, b)` is a function of one row.
                 let is_of_row = matches!(&**name, "max" | "min");
                 let mut next = self.closed(inner, is_of_row)?;
+                // `percentile_cont(0.5) WITHIN GROUP (ORDER BY price)`
+                if self.word_at(next) == "within" && opens(next.checked_add(2)?) {
+                    next = self.closed(next.checked_add(2)?, false)?;
+                }
                 if self.word_at(next) == "filter" && opens(next.checked_add(1)?) {
                     next = self.closed(next.checked_add(1)?, false)?;
                 }
