@@ -128,7 +128,7 @@ fn explain_as_json_is_the_same_tree() {
     let asked = &rule["parts"][1]["parts"][0]["parts"][0];
     assert_eq!(
         asked["asks"],
-        "args..amount|total|value|sum|total_amount|refund_amount|refund_total|amount_cents|cents greater_than 100"
+        "args..amount|total|value|sum|total_amount|refund_amount|refund_total|amount_cents|cents|grand_total greater_than 100"
     );
     assert_eq!(asked["seen"], json!(["250"]));
     assert_eq!(lines[0]["verdict"]["action"], "require_approval");
