@@ -30,6 +30,8 @@ pub struct HoldbackBuffer {
     left: usize,
     /// Whether the detectors have to see all of the context.
     far: bool,
+    /// Whether only what begins in what has left is of interest: the rest is evaluated elsewhere.
+    pub joins: bool,
     /// How much has to be held back before it is worth looking again.
     patience: usize,
     /// A match that outran its reach: the rest of the text belongs to it.
@@ -147,7 +149,7 @@ impl HoldbackBuffer {
             let detectors = &policy.matcher.detectors;
             detectors.follow(&mut self.tables, &self.text, start, safe);
         }
-        found.keep(start..safe, self.left);
+        found.keep(start..safe, self.left, self.joins);
         let part = self.text.get(start..safe).unwrap_or_default();
         let is_of_interest = !found.scan.is_blank() || watch.stands_in(part);
         let settled = is_of_interest.then(|| Settled {
@@ -330,10 +332,14 @@ impl WindowMatches {
         }
     }
 
-    /// Keeps what lies in `range`, unless it had left as a whole; counted from the range's beginning.
-    fn keep(&mut self, range: Range<usize>, left: usize) {
+    /// Keeps what lies in `range`, unless it had left as a whole, or none of it had and it `joins`; counted from the range's
+    /// beginning.
+    fn keep(&mut self, range: Range<usize>, left: usize, joins: bool) {
         let inside = |found: &Range<usize>| {
-            found.start >= range.start && found.end <= range.end && found.end > left
+            found.start >= range.start
+                && found.end <= range.end
+                && found.end > left
+                && !(joins && found.start >= left)
         };
         let moved = |found: &Range<usize>| {
             found.start.saturating_sub(range.start)..found.end.saturating_sub(range.start)

@@ -178,7 +178,7 @@ impl Protocol for A2a {
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, root: Value<'_>, context: &RequestContext) {
-        read::answer(reader, root, context, &[]);
+        read::answer(reader, root, context, &read::Continued::default());
     }
 
     fn denial_reply(&self, denial: &Denial, context: &RequestContext) -> DenialReply {

@@ -107,6 +107,8 @@ pub struct TextDelta {
     pub repeats: usize,
     /// Whether another text has the same content, so that a client's reader does not see it twice.
     pub is_duplicate: bool,
+    /// Whether the piece is evaluated by itself, too, so that only what goes across to the pieces before it is of interest.
+    pub joins: bool,
 }
 
 impl TextDelta {
@@ -118,6 +120,16 @@ impl TextDelta {
             class,
             repeats: 0,
             is_duplicate: false,
+            joins: false,
+        }
+    }
+
+    /// Returns a piece of what clients join although each piece is a text of its own.
+    pub fn joined(channel: TextKey, place: NodeId, class: Class) -> TextDelta {
+        TextDelta {
+            is_duplicate: true,
+            joins: true,
+            ..TextDelta::new(channel, place, class)
         }
     }
 }

@@ -60,6 +60,8 @@ impl Flow {
             }
         }
         match known {
+            // A rule needs the whole of each text: what several of them are together is none of its texts.
+            Some(known) if piece.joins && known.is_kept() => return Ok(()),
             Some(known) if known.has_ended => known.reopen(),
             Some(_) => {}
             None => {
@@ -86,10 +88,13 @@ impl Flow {
         if !piece.is_duplicate {
             self.record_text(channel, new);
         }
-        let written = u64::try_from(new.len()).unwrap_or(u64::MAX);
-        self.exchange.response_text = self.exchange.response_text.saturating_add(written);
+        if !piece.joins {
+            let written = u64::try_from(new.len()).unwrap_or(u64::MAX);
+            self.exchange.response_text = self.exchange.response_text.saturating_add(written);
+            self.count_text(Direction::Response, new.len());
+        }
+        text.window.joins |= piece.joins;
         let range = start..start.saturating_add(new.len());
-        self.count_text(Direction::Response, new.len());
         text.add(range, piece.repeats, number, piece.place);
         if text.is_held() {
             return Ok(());
@@ -115,6 +120,9 @@ impl Flow {
         let Some(json) = json else {
             return Ok(StreamedText::new(event, class, at, ReleaseMode::Settled));
         };
+        if piece.joins {
+            return Ok(StreamedText::new(event, class, at, ReleaseMode::Settled));
+        }
         let flowing = self.flowing(&event, &reading, &json);
         let mut text = StreamedText::new(event, class, at, flowing);
         text.written.is_enabled = matches!(class, Class::Text | Class::Sealed)

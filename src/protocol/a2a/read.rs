@@ -53,16 +53,21 @@ fn unknown(reader: &mut Reader<'_>, root: Value<'_>, method: &str) {
 fn params(reader: &mut Reader<'_>, value: Value<'_>) {
     let origin = Origin::of(Author::System, Part::Other);
     reader.rows(value, PARAMS, &origin, &mut |reader, _, spoken| {
-        message(reader, spoken, Turn::Latest);
+        message(reader, spoken, Turn::Latest, None);
     });
 }
 
-/// Lists of parts whose texts continue in other frames: the position of each, in ascending order, and the number of
-/// its text.
-pub(super) type DeltaSink = [(NodeId, TextDelta)];
+/// Texts of a frame that continue in other frames.
+#[derive(Default)]
+pub(super) struct Continued<'c> {
+    /// Chunks of artifacts: the position of each list of parts, in ascending order, and the text that it continues.
+    pub(super) chunks: &'c [(NodeId, TextDelta)],
+    /// What the agent's messages continue, beside being texts of their own.
+    pub(super) said: Option<TextDelta>,
+}
 
 /// Reads one message. In a request it has an author. In a response it is the agent's, or repeats an earlier one.
-fn message(reader: &mut Reader<'_>, value: Value<'_>, turn: Turn) {
+fn message(reader: &mut Reader<'_>, value: Value<'_>, turn: Turn, said: Option<TextDelta>) {
     let from = match value.get("role").and_then(|role| role.text()).as_deref() {
         Some("user" | "ROLE_USER") => Known::Is(Author::User),
         Some("agent" | "ROLE_AGENT") => Known::Is(Author::Assistant),
@@ -81,11 +86,18 @@ fn message(reader: &mut Reader<'_>, value: Value<'_>, turn: Turn) {
         turn,
     );
     reader.rows(value, MESSAGE, &origin, &mut |reader, _, parts| {
-        self::parts(reader, parts, &origin, None);
+        self::parts(reader, parts, &origin, &[], said);
     });
 }
 
-fn parts(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin, piece: Option<TextDelta>) {
+/// Reads parts whose texts continue these, or are texts of their own that `said` continues as well.
+fn parts(
+    reader: &mut Reader<'_>,
+    value: Value<'_>,
+    origin: &Origin,
+    chunks: &[(NodeId, TextDelta)],
+    said: Option<TextDelta>,
+) {
     reader.array(value, |reader, part| {
         let member = |key: &str| part.get(key).filter(|value| !value.is_null());
         let file = member("file");
@@ -102,7 +114,22 @@ fn parts(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin, piece: Opti
         });
         let mut has_bytes = false;
         reader.rows(part, PART, origin, &mut |reader, key, value| match key {
-            "text" => text(reader, value, origin, piece),
+            "text" => {
+                match chunks.first() {
+                    Some((_, chunk)) => {
+                        reader.register_text(value, chunk.class);
+                    }
+                    None => {
+                        reader.text(value, origin);
+                    }
+                }
+                for piece in chunks.iter().map(|(_, chunk)| *chunk).chain(said) {
+                    reader.piece(Delta::Text(TextDelta {
+                        place: value.place(),
+                        ..piece
+                    }));
+                }
+            }
             _ if value.is_null() => reader.claim(value),
             _ => {
                 has_bytes = true;
@@ -117,21 +144,6 @@ fn parts(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin, piece: Opti
             reader.attachment(part, |count| &mut count.file);
         }
     });
-}
-
-fn text(reader: &mut Reader<'_>, text: Value<'_>, origin: &Origin, piece: Option<TextDelta>) {
-    match piece {
-        Some(piece) => {
-            reader.register_text(text, piece.class);
-            reader.piece(Delta::Text(TextDelta {
-                place: text.place(),
-                ..piece
-            }));
-        }
-        None => {
-            reader.text(text, origin);
-        }
-    }
 }
 
 /// Returns the result in a response of either binding.
@@ -152,10 +164,10 @@ pub(super) fn answer(
     reader: &mut Reader<'_>,
     root: Value<'_>,
     context: &RequestContext,
-    pieces: &DeltaSink,
+    continued: &Continued<'_>,
 ) {
     if !is_rpc(root, context) {
-        rest_answer(reader, root, context, pieces);
+        rest_answer(reader, root, context, continued);
         return;
     }
     let envelope = Envelope::read(reader, root);
@@ -169,7 +181,7 @@ pub(super) fn answer(
     let origin = said();
     envelope.read_error(reader, &origin);
     if let Some(result) = envelope.result {
-        self::result(reader, result, context, pieces);
+        self::result(reader, result, context, continued);
     }
 }
 
@@ -177,13 +189,13 @@ fn rest_answer(
     reader: &mut Reader<'_>,
     root: Value<'_>,
     context: &RequestContext,
-    pieces: &DeltaSink,
+    continued: &Continued<'_>,
 ) {
     let Some(error) = root
         .get("error")
         .filter(|error| error.kind() == json::ValueKind::Object)
     else {
-        result(reader, root, context, pieces);
+        result(reader, root, context, continued);
         return;
     };
     let status = error.get("status").and_then(|status| status.text());
@@ -198,7 +210,12 @@ fn said() -> Origin {
     Origin::new(Known::Missing, Part::Text, Turn::Latest)
 }
 
-fn result(reader: &mut Reader<'_>, value: Value<'_>, context: &RequestContext, pieces: &DeltaSink) {
+fn result(
+    reader: &mut Reader<'_>,
+    value: Value<'_>,
+    context: &RequestContext,
+    continued: &Continued<'_>,
+) {
     if context.endpoint.name == CARD {
         card(reader, value);
         return;
@@ -209,7 +226,7 @@ fn result(reader: &mut Reader<'_>, value: Value<'_>, context: &RequestContext, p
         json::ValueKind::Array => {
             reader.claim(value);
             for element in value.elements() {
-                result(reader, element, context, pieces);
+                result(reader, element, context, continued);
             }
             return;
         }
@@ -223,15 +240,17 @@ fn result(reader: &mut Reader<'_>, value: Value<'_>, context: &RequestContext, p
         &origin,
         &mut |reader, key, value| match key {
             "parts" | "content" => {
-                let place = value.place();
-                let known = pieces.binary_search_by_key(&place, |(parts, _)| *parts);
-                let piece = known.ok().and_then(|at| pieces.get(at));
-                parts(reader, value, &origin, piece.map(|(_, piece)| *piece));
+                let (place, chunks) = (value.place(), continued.chunks);
+                let from = chunks.partition_point(|(parts, _)| *parts < place);
+                let to = chunks.partition_point(|(parts, _)| *parts <= place);
+                let chunks = chunks.get(from..to).unwrap_or_default();
+                let said = continued.said.filter(|_| chunks.is_empty());
+                parts(reader, value, &origin, chunks, said);
             }
             "history" => reader.array(value, |reader, spoken| {
-                message(reader, spoken, Turn::Earlier);
+                message(reader, spoken, Turn::Earlier, None);
             }),
-            _ => message(reader, value, Turn::Latest),
+            _ => message(reader, value, Turn::Latest, continued.said),
         },
     );
 }

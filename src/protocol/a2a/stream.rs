@@ -6,7 +6,7 @@
 //! {"jsonrpc":"2.0","id":1,"result":{"artifactUpdate":{"taskId":"t","contextId":"c","artifact":{"artifactId":"a1","parts":[{"text":"Rain"}]},"append":true}}}
 //! ```
 
-use super::read;
+use super::read::{self, Continued};
 use super::refuse;
 use crate::event::{Class, Part};
 use crate::protocol::reader::Reader;
@@ -17,7 +17,6 @@ use crate::protocol::{CannotRemove, Denial, Removals, RequestContext};
 use crate::wire::json::{NodeId, Value};
 use crate::wire::sort;
 use crate::wire::sorted_map::SortedMap;
-use crate::wire::span::offset;
 
 /// States of a task after which nothing follows until the client sends a message.
 const IDLE_STATES: &[&str] = &[
@@ -39,11 +38,26 @@ const IDLE_STATES: &[&str] = &[
 /// Ordering group of the states of a task.
 const STATES: u32 = 0;
 
+/// Number of the text that the agent's messages are together. Agents send a message word by word as states of a task, and
+/// clients show what has come.
+const SAID: u32 = u32::MAX;
+
 /// Streamed response of an agent. The text of an artifact may arrive in chunks, and is one text over all of its parts.
 pub(super) struct A2aStream {
     context: RequestContext,
-    /// Numbers of the artifacts so far, by their ids.
-    artifacts: SortedMap<String, u32>,
+    /// The artifacts so far, by their ids.
+    artifacts: SortedMap<String, ArtifactTexts>,
+    /// Number of their texts.
+    texts: u32,
+}
+
+/// Numbers of an artifact's texts.
+#[derive(Clone, Copy)]
+struct ArtifactTexts {
+    /// All chunks, as a client joins them that only shows what comes.
+    shown: u32,
+    /// The chunks since the last one without `append`, which is the whole artifact for other clients.
+    kept: u32,
 }
 
 impl A2aStream {
@@ -51,47 +65,69 @@ impl A2aStream {
         A2aStream {
             context: context.clone(),
             artifacts: SortedMap::new(),
+            texts: 0,
         }
     }
 
-    /// The text of an artifact, and whether it is a new one.
-    fn channel(&mut self, artifact: Value<'_>) -> (TextKey, bool) {
+    /// The texts of an artifact, and whether it is a new one.
+    fn texts_of(&mut self, artifact: Value<'_>) -> (&mut ArtifactTexts, bool) {
         let id = member(artifact, "artifactId", "artifact_id")
             .and_then(|id| id.text())
             .unwrap_or_default()
             .into_owned();
-        let next = offset(self.artifacts.len());
-        let item = *self.artifacts.entry(id).or_insert(next);
-        let channel = TextKey {
-            choice: 0,
-            part: Part::Text,
-            item,
+        let next = self.texts;
+        let texts = ArtifactTexts {
+            shown: next,
+            kept: next,
         };
-        (channel, item == next)
+        let texts = self.artifacts.entry(id).or_insert(texts);
+        let is_new = texts.kept == next;
+        self.texts = next.saturating_add(u32::from(is_new));
+        (texts, is_new)
     }
 
     /// A chunk of an artifact.
     fn chunk(&mut self, chunk: &mut ArtifactChunks, update: Value<'_>, artifact: Value<'_>) {
-        let (channel, _) = self.channel(artifact);
-        chunk.lanes = chunk.lanes.and(OrderingGroups::of(
-            channel.item.saturating_add(STATES).saturating_add(1),
-        ));
-        if !is_set(update.get("append")) {
-            chunk.before.push(channel);
+        let next = self.texts;
+        let (texts, is_new) = self.texts_of(artifact);
+        let replaced = (!is_new && !is_set(update.get("append"))).then_some(texts.kept);
+        if replaced.is_some() {
+            texts.kept = next;
         }
-        if is_set(member(update, "lastChunk", "last_chunk")) {
-            chunk.last.push(channel);
+        let texts = *texts;
+        if let Some(replaced) = replaced {
+            self.texts = next.saturating_add(1);
+            match replaced == texts.shown {
+                true => chunk.replaced.push(key(replaced)),
+                false => chunk.before.push(key(replaced)),
+            }
         }
-        chunk.add(artifact, channel, false);
+        let lane = texts.shown.saturating_add(STATES).saturating_add(1);
+        chunk.lanes = chunk.lanes.and(OrderingGroups::of(lane));
+        let is_last = is_set(member(update, "lastChunk", "last_chunk"));
+        chunk.add(artifact, key(texts.kept), false);
+        if is_last {
+            chunk.last.push(key(texts.kept));
+        }
+        if texts.kept != texts.shown {
+            chunk.join(artifact, key(texts.shown));
+            chunk.last.push(key(texts.shown));
+        }
     }
 
     /// An artifact of a task: all of it, and perhaps once more.
     fn whole(&mut self, chunks: &mut ArtifactChunks, artifact: Value<'_>) {
-        let (channel, is_new) = self.channel(artifact);
-        chunks.before.push(channel);
+        let (texts, is_new) = self.texts_of(artifact);
+        chunks.before.extend([key(texts.kept), key(texts.shown)]);
+        texts.kept = texts.shown;
+        let channel = key(texts.shown);
         chunks.after.push(channel);
         chunks.add(artifact, channel, !is_new);
     }
+}
+
+fn key(item: u32) -> TextKey {
+    TextKey::block(item, Part::Text)
 }
 
 /// Chunks of artifacts in a frame.
@@ -101,6 +137,8 @@ struct ArtifactChunks {
     lanes: OrderingGroups,
     /// Texts that begin anew.
     before: Vec<TextKey>,
+    /// Texts that begin anew for some clients, and go on for others.
+    replaced: Vec<TextKey>,
     /// Texts whose last chunk this is.
     last: Vec<TextKey>,
     /// Texts that are complete.
@@ -114,6 +152,13 @@ impl ArtifactChunks {
                 is_duplicate,
                 ..TextDelta::new(channel, parts.place(), Class::Text)
             };
+            self.pieces.push((parts.place(), piece));
+        }
+    }
+
+    fn join(&mut self, artifact: Value<'_>, channel: TextKey) {
+        if let Some(parts) = artifact.get("parts") {
+            let piece = TextDelta::joined(channel, parts.place(), Class::Text);
             self.pieces.push((parts.place(), piece));
         }
     }
@@ -165,8 +210,17 @@ impl StreamReader for A2aStream {
         for channel in chunks.before {
             reader.piece(Delta::TextEnd(channel));
         }
+        for channel in chunks.replaced {
+            reader.piece(Delta::TextRest(channel));
+        }
         sort::sort_by_key(&mut chunks.pieces, |(parts, _)| *parts);
-        read::answer(reader, root, &self.context, &chunks.pieces);
+        let continued = Continued {
+            chunks: &chunks.pieces,
+            said: Some(TextDelta::joined(key(SAID), root.place(), Class::Text)),
+        };
+        read::answer(reader, root, &self.context, &continued);
+        // Each message has left as a whole when the next one comes.
+        reader.piece(Delta::TextRest(key(SAID)));
         for channel in chunks.last {
             reader.piece(Delta::TextRest(channel));
         }
@@ -184,7 +238,10 @@ impl StreamReader for A2aStream {
     }
 
     fn text_at(&self, channel: &TextKey) -> String {
-        format!("#artifact/{}", channel.item)
+        match channel.item {
+            SAID => "#message".to_owned(),
+            item => format!("#artifact/{item}"),
+        }
     }
 
     fn remove_from_response(

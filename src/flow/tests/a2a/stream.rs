@@ -92,16 +92,113 @@ fn the_chunks_of_an_artifact_are_one_text_and_its_repetition_says_the_same() {
     assert_eq!(record["decision"], "redact");
 }
 
+/// Every text of a stream, in the order of its bytes.
+fn texts(messages: &[Value]) -> Vec<String> {
+    let text = |message: &Value| {
+        let parts = [
+            &message["artifactUpdate"]["artifact"]["parts"],
+            &message["statusUpdate"]["status"]["message"]["parts"],
+        ];
+        let text = parts.iter().find_map(|parts| parts[0]["text"].as_str());
+        text.unwrap_or_default().to_owned()
+    };
+    messages.iter().map(text).collect()
+}
+
+/// A client that only shows what comes joins chunks without `append`, and an agent that says a message word by word sends each
+/// word as a state: what stands across them is found, and what has not left is edited. What each is by itself is found as well.
 #[test]
-fn an_artifact_that_begins_anew_does_not_go_on_with_what_it_was() {
+fn what_a_client_joins_is_one_text_and_what_it_replaces_is_another() {
     let guard = guard(RULES);
-    let said = [
-        chunk("a1", "4111 1111", false, false),
-        chunk("a1", " 1111 1111", false, true),
+    let working = |text: &str| state("TASK_STATE_WORKING", text);
+    let anew = |text: &str| chunk("a", text, false, false);
+    let more = |text: &str| chunk("a", text, true, false);
+    let cases: &[(&str, Vec<Value>, &[&str])] = &[
+        (
+            "chunks without append",
+            vec![anew("pay 4111 11"), anew("11 1111 1111 now")],
+            &["pay 4111 11", "[CREDIT_CARD] now"],
+        ),
+        (
+            "states",
+            vec![working("pay 4111 11"), working("11 1111 1111 now")],
+            &["pay 4111 11", "[CREDIT_CARD] now"],
+        ),
+        (
+            "states beside an artifact",
+            vec![working("4111 11"), anew("7"), working("11 1111 1111")],
+            &["4111 11", "7", "[CREDIT_CARD]"],
+        ),
+        (
+            "a chunk that replaces another is a text of its own",
+            vec![anew("1"), anew("4111 1111 1111 1111"), anew("x")],
+            &["1", "[CREDIT_CARD]", "x"],
+        ),
+        (
+            "so is what is appended to it",
+            vec![anew("1"), anew("4111 1111"), more(" 1111 1111 ok")],
+            &["1", "[CREDIT_CARD]", " ok"],
+        ),
+        (
+            "and a state",
+            vec![working("1"), working("4111 1111 1111 1111"), working("2")],
+            &["1", "[CREDIT_CARD]", "2"],
+        ),
+        (
+            "an artifact that is sent anew each time",
+            vec![
+                anew("to 4111 1111"),
+                anew("to 4111 1111 1111 1111"),
+                more("!"),
+            ],
+            &["to 4111 1111", "to [CREDIT_CARD]", "!"],
+        ),
+        (
+            "other artifacts are other texts",
+            vec![anew("4111 11"), chunk("b", "11 1111 1111", false, false)],
+            &["4111 11", "11 1111 1111"],
+        ),
     ];
-    let body = events(&said);
-    let seen = exchange(&guard, &listens(), streamed(&body, &[]));
-    assert_eq!(read(&seen), said);
+    for (why, said, expected) in cases {
+        let seen = exchange(&guard, &listens(), streamed(&events(said), &[]));
+        assert_eq!(texts(&read(&seen)), *expected, "{why}");
+        let count = expected.concat().matches("[CREDIT_CARD]").count();
+        let findings = &record(&seen)["findings"]["credit_card"];
+        assert_eq!(findings.as_u64().unwrap_or(0), count as u64, "{why}");
+    }
+    for said in [
+        [anew("the forbid"), anew("den word")],
+        [working("the forbid"), working("den word")],
+    ] {
+        let seen = exchange(&guard, &listens(), streamed(&events(&said), &[]));
+        assert_eq!(record(&seen)["decision"], "deny", "{said:?}");
+        let left = String::from_utf8(seen.client.body()).unwrap();
+        assert!(!left.contains("den word"), "{left}");
+    }
+}
+
+/// How long a text is says nothing about several of them together.
+#[test]
+fn a_rule_on_whole_texts_is_about_each_of_them() {
+    let policy = "defaults: { action: allow }
+rules:
+  - { id: long, match: { event: response, part: text }, when: { text: { length_greater_than: 10 } }, action: deny }
+";
+    let guard = guard(policy);
+    let said: Vec<Value> = (0..9)
+        .flat_map(|n| {
+            [
+                chunk("a", &format!("page {n}"), false, false),
+                state("TASK_STATE_WORKING", &format!("step {n}")),
+            ]
+        })
+        .collect();
+    let seen = exchange(&guard, &listens(), streamed(&events(&said), &[]));
+    let sorted = |mut messages: Vec<Value>| {
+        messages.sort_by_key(ToString::to_string);
+        messages
+    };
+    assert_eq!(sorted(read(&seen)), sorted(said));
 }
 
 #[test]
