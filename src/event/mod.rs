@@ -175,6 +175,8 @@ pub enum DefaultGate {
     Origin,
     /// The default for tool calls, applied to the call in the request.
     Calls,
+    /// No default: what readers could understand differently is denied unless a rule names its code.
+    Named,
 }
 
 /// A value that may be known, missing, or present but unknown. An unknown value is resolved toward denial.

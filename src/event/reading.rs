@@ -220,6 +220,8 @@ pub struct Reading {
     pub problems: Vec<Problem>,
     /// Whether the body was not parsed. Its events then only have information from the headers.
     pub is_unread: bool,
+    /// Whether it is of a stream that is read frame by frame.
+    pub is_streamed: bool,
     /// The models that the request may use, or that produced the response.
     pub models: Models,
     /// The provider's agent that the request addresses instead of a model.

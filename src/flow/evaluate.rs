@@ -9,8 +9,8 @@ use super::restore_pseudonyms::PseudonymUse;
 use crate::audit::RecordedRule;
 use crate::diag::codes;
 use crate::event::{
-    Author, Class, Direction, Event, Kind, Known, Part, Problem, Reading, Redaction, Replacement,
-    Text, Turn,
+    Author, Class, DefaultGate, Direction, Event, Kind, Known, Part, Problem, Reading, Redaction,
+    Replacement, Text, Turn,
 };
 use crate::policy::{
     Action, Context, Decision, Evaluation, EvaluationPhase, Interest, Mode, OnDeny, ReleaseMode,
@@ -203,6 +203,10 @@ impl Flow {
             for problem in reading.problems.iter().chain(&excess) {
                 let mut event = Event::new(Kind::Uninspectable, direction, NodeId::default());
                 event.code = Some(problem.code);
+                if reading.is_streamed {
+                    // Whatever is wrong with a frame, some client reads it otherwise.
+                    event.gate = DefaultGate::Named;
+                }
                 let decided = evaluate(&event, Some(problem), UnreadableBody::default());
                 unread.denied |= decided.denied;
                 unread.would_be |= decided.would_be;

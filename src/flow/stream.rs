@@ -547,6 +547,7 @@ impl Flow {
         };
         let reading = Reading {
             problems: vec![problem],
+            is_streamed: true,
             ..Reading::new()
         };
         self.evaluate_unread(stream, &reading)

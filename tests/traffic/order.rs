@@ -25,7 +25,9 @@ const LOOKS: &str = "  - id: text
 
 /// What can't be read passes, so that what leaves is what came, whatever is wrong with it.
 fn looking() -> Rc<Guard> {
-    guard_with("action: allow, uninspectable: allow", LOOKS)
+    let named =
+        "  - { id: broken, match: { event: uninspectable, code: AG2014 }, action: allow }\n";
+    guard_with("action: allow", &format!("{LOOKS}{named}"))
 }
 
 fn client_body(guard: &Rc<Guard>, streamed: &Streamed, body: &[u8], sizes: &[usize]) -> Vec<u8> {

@@ -101,6 +101,7 @@ impl Flow {
         if let Some(body) = json.body() {
             self.note_response(body.root());
         }
+        reading.is_streamed = true;
         for problem in &mut reading.problems {
             problem.code = codes::AG2014;
         }

@@ -309,7 +309,10 @@ fn what_of_a_stream_can_t_be_read_passes_as_it_came() {
     converse.headers[2].1 = b"bedrock-runtime.us-east-1.amazonaws.com".to_vec();
     let chat = chat_request(&says("hi"));
     let lines = super::framing::asks("/api/chat", ollama);
-    in_both_modes(LENIENT, |guard, _| {
+    let named = "rules:
+  - { id: broken, match: { event: uninspectable, code: AG2014 }, action: allow }
+";
+    in_both_modes(&LENIENT.replace("rules:\n", named), |guard, _| {
         for (request, media, body) in [
             (
                 &chat,

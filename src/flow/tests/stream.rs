@@ -400,10 +400,11 @@ mod faults {
 
     #[test]
     fn a_policy_may_let_pass_what_can_not_be_read() {
-        let guard = guard(&LOOKS.replace(
-            "defaults: { action: allow }",
-            "defaults: { action: allow, uninspectable: allow }",
-        ));
+        // No default does: a client may read more in such an event than the filter.
+        let named = "rules:
+  - { id: broken, match: { event: uninspectable, code: AG2014 }, action: allow }
+";
+        let guard = guard(&LOOKS.replace("rules:\n", named));
         let mut body = sse(&[text("Hello")]);
         body.truncate(body.len() - 14);
         body.extend_from_slice(b"data: not json\n\n");

@@ -262,7 +262,7 @@ impl Policy {
         match event.kind {
             Kind::Request => match event.gate {
                 DefaultGate::Requests => Some(defaults.request),
-                DefaultGate::Calls => None,
+                DefaultGate::Calls | DefaultGate::Named => None,
                 DefaultGate::Plumbing | DefaultGate::Origin => (!self
                     .lets_something_through(chapter, event, context))
                 .then_some(defaults.request),
@@ -275,13 +275,11 @@ impl Policy {
             }
             Kind::ToolOffer => Some(defaults.tool_offer),
             Kind::Uninspectable if event.code.is_none() => Some(defaults.partial),
-            Kind::Uninspectable => Some(match event.code {
-                Some(code) if is_hard(code) => Default {
-                    action: DefaultAction::Deny,
-                    mode: defaults.uninspectable.mode,
-                },
-                _ => defaults.uninspectable,
+            Kind::Uninspectable if is_hard(event) => Some(Default {
+                action: DefaultAction::Deny,
+                mode: defaults.uninspectable.mode,
             }),
+            Kind::Uninspectable => Some(defaults.uninspectable),
             _ => None,
         }
     }

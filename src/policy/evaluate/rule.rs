@@ -1,7 +1,7 @@
 //! Which events a rule is about, as far as that is known without its conditions.
 
 use crate::diag::codes;
-use crate::event::{Direction, Event, Facts, Kind, Part, Turn};
+use crate::event::{DefaultGate, Direction, Event, Facts, Kind, Part, Turn};
 use crate::policy::compiled::{
     CompiledCheck, CompiledCondition, CompiledDocument, CompiledRule, CompiledTest, Operator,
 };
@@ -112,9 +112,9 @@ impl CompiledRule {
                 "a redaction edits arguments of a response's call only if it names `part`",
             );
         }
-        let code = event
-            .code
-            .filter(|code| self.action == Action::Allow && is_hard(code) && !self.names_code(code));
+        let code = event.code.filter(|code| {
+            self.action == Action::Allow && is_hard(event) && !self.names_code(code)
+        });
         code.map(|_| "only a rule that names this code lets it pass")
     }
 
@@ -155,7 +155,7 @@ impl CompiledRule {
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn names_hard_code(&self) -> bool {
         let mut codes = codes::CODES.iter().map(|code| code.id);
-        codes.any(|code| is_hard(code) && self.names_code(code))
+        codes.any(|code| (is_hard_code(code) || code == codes::AG2014) && self.names_code(code))
     }
 
     /// Whether `match` names exactly this code.
@@ -200,8 +200,15 @@ fn uncounted(event: &Event) -> Option<&'static str> {
     None
 }
 
-/// Codes of bodies that readers could understand differently: no default relaxes them, only a rule that names them.
-pub(super) fn is_hard(code: &str) -> bool {
+/// Whether readers could understand differently what could not be inspected: no default relaxes that, only a rule that names
+/// its code.
+pub(super) fn is_hard(event: &Event) -> bool {
+    event.gate == DefaultGate::Named || event.code.is_some_and(is_hard_code)
+}
+
+/// Codes of bodies of which that holds. A stream that can't be read on (AG2014) has the faults of such a body; one of a kind
+/// that nobody reads has not.
+fn is_hard_code(code: &str) -> bool {
     matches!(
         code,
         codes::AG2001

@@ -103,6 +103,7 @@ fn event(out: &mut String, nest: &JsonBody<'_>, event: &Event) {
         DefaultGate::Plumbing => out.push_str(" gate=plumbing"),
         DefaultGate::Origin => out.push_str(" gate=origin"),
         DefaultGate::Calls => out.push_str(" gate=calls"),
+        DefaultGate::Named => out.push_str(" gate=named"),
     }
     out.push('\n');
 }
