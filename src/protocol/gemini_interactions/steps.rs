@@ -78,6 +78,15 @@ fn author_of(step: Value<'_>) -> Known<Author> {
     }
 }
 
+/// Whether a turn of the user has results among its contents.
+fn holds_result(turn: Value<'_>) -> bool {
+    let contents = turn.get("content").into_iter();
+    let kinds = contents
+        .flat_map(|contents| contents.elements())
+        .filter_map(|content| content.get("type")?.text());
+    kinds.into_iter().any(|kind| kind.ends_with("_result"))
+}
+
 /// `input`: a text, a content, or a list of contents or steps.
 pub(super) fn input(reader: &mut Reader<'_>, value: Value<'_>) {
     let user = Attribution {
@@ -97,7 +106,7 @@ pub(super) fn input(reader: &mut Reader<'_>, value: Value<'_>) {
         _ => {
             let roles = value
                 .elements()
-                .map(|step| TurnRole::of(&author_of(step), false));
+                .map(|step| TurnRole::of(&author_of(step), holds_result(step)));
             let turns = Turns::of(roles);
             let mut calls = Calls::default();
             let mut at = 0usize;
@@ -145,8 +154,8 @@ pub(super) fn step(
     let kind = step.get("type").and_then(|kind| kind.text());
     let origin = &speaker.origin.whole();
     match kind.as_deref() {
-        Some("user_input" | "model_output") => spoken(reader, step, speaker),
-        None if step.get("role").is_some() => spoken(reader, step, speaker),
+        Some("user_input" | "model_output") => spoken(reader, step, speaker, calls),
+        None if step.get("role").is_some() => spoken(reader, step, speaker, calls),
         // The signature covers the thought.
         Some("thought") => reader.in_signed(true, |reader| {
             let thinking = Attribution {
@@ -154,7 +163,7 @@ pub(super) fn step(
                 ..speaker.clone()
             };
             reader.rows(step, THOUGHT, origin, &mut |reader, _, summary| {
-                contents(reader, summary, &thinking);
+                contents(reader, summary, &thinking, calls);
             });
         }),
         Some("function_call") => call(reader, step, speaker, calls, None),
@@ -172,21 +181,27 @@ pub(super) fn step(
     }
 }
 
-fn spoken(reader: &mut Reader<'_>, step: Value<'_>, speaker: &Attribution) {
+fn spoken(reader: &mut Reader<'_>, step: Value<'_>, speaker: &Attribution, calls: &mut Calls) {
     let origin = speaker.origin.whole();
     reader.rows(step, SPOKEN, &origin, &mut |reader, _, value| {
-        contents(reader, value, speaker);
+        contents(reader, value, speaker, calls);
     });
 }
 
-/// A text, a content, or a list of contents.
-pub(super) fn contents(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Attribution) {
+/// A text, a content, or a list of contents. Before there were steps, calls and results were contents of turns.
+pub(super) fn contents(
+    reader: &mut Reader<'_>,
+    value: Value<'_>,
+    speaker: &Attribution,
+    calls: &mut Calls,
+) {
     match value.kind() {
         json::ValueKind::String => emit_attributed(reader, value, speaker),
-        json::ValueKind::Object => content(reader, value, speaker),
+        json::ValueKind::Object => step(reader, value, speaker, calls),
         _ => reader.array(value, |reader, element| match element.kind() {
             json::ValueKind::String => emit_attributed(reader, element, speaker),
-            _ => content(reader, element, speaker),
+            json::ValueKind::Object => step(reader, element, speaker, calls),
+            _ => {}
         }),
     }
 }
@@ -336,7 +351,7 @@ fn result(
             });
             match value.kind() {
                 json::ValueKind::String => emit_attributed(reader, value, &tool),
-                json::ValueKind::Array if is_contents => contents(reader, value, &tool),
+                json::ValueKind::Array if is_contents => contents(reader, value, &tool, calls),
                 _ => {
                     let texts = reader.tree(value);
                     if provider.is_some() {

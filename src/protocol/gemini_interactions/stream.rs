@@ -202,7 +202,7 @@ fn read_delta(
             // The signature covers the summary.
             reader.in_signed(true, |reader| {
                 let thinking = answering(origin.with_part(Part::Reasoning));
-                contents(reader, value, &thinking);
+                contents(reader, value, &thinking, &mut stream.names);
             });
         }),
     }
