@@ -179,3 +179,83 @@ fn tokens_hide_nothing_that_a_rule_keeps_from_a_client() {
         }
     });
 }
+
+/// The bytes of a token say the same as the token. Where they don't, they are a text that clients put together.
+#[test]
+fn bytes_of_tokens_hide_nothing_either() {
+    let token = |token: &str, bytes: &[u8]| json!({"token": token, "logprob": -0.1, "bytes": bytes, "top_logprobs": []});
+    let chat = |content: &str, tokens: &[Value], media: &str| {
+        let (said, object) = match media {
+            "application/json" => ("message", "chat.completion"),
+            _ => ("delta", "chat.completion.chunk"),
+        };
+        json!({"id": "c", "object": object, "created": 1, "model": "m", "choices": [{"index": 0,
+            said: {"role": "assistant", "content": content}, "logprobs": {"content": tokens}, "finish_reason": null}]})
+    };
+    let request = json!({"model": "m", "messages": [{"role": "user", "content": QUESTION}]});
+    for media in ["application/json", "text/event-stream"] {
+        let see = |frames: &[(&str, Vec<Value>)]| {
+            let frames = frames.iter().map(|(content, tokens)| {
+                let frame = chat(content, tokens, media);
+                match media {
+                    "application/json" => frame.to_string(),
+                    _ => format!("data: {frame}\n\n"),
+                }
+            });
+            gets(
+                "/v1/chat/completions",
+                &request,
+                media,
+                &frames.collect::<String>(),
+            )
+        };
+        // A character of two tokens, whose names are no text.
+        let (_, is_same, _) = see(&[(
+            "Hé",
+            vec![token("H\\xc3", b"H\xc3"), token("\\xa9", b"\xa9")],
+        )]);
+        assert!(is_same, "{media}");
+        let hidden = vec![token("Hel", b"a@b"), token("lo", b".example.com")];
+        let (left, _, decision) = see(&[("Hello", hidden)]);
+        assert_eq!(decision, "redact", "{media}: {left}");
+        assert!(!left.contains("46,101,120"), "{media}: {left}");
+        let hidden = vec![token("Hel", b"a forbidden"), token("lo", b" word")];
+        assert_eq!(see(&[("Hello", hidden)]).2, "deny", "{media}");
+        if media != "application/json" {
+            let halves = [
+                ("Hel", vec![token("Hel", b"a forbid")]),
+                ("lo", vec![token("lo", b"den word")]),
+            ];
+            assert_eq!(see(&halves).2, "deny");
+        }
+    }
+}
+
+/// Texts that a server considered and did not choose, and the tokens of a prompt, are not in the text beside them.
+#[test]
+fn what_stands_beside_a_generated_text_is_evaluated() {
+    let ask = json!({"inputs": QUESTION, "parameters": {"best_of": 2, "details": true}});
+    let says = |details: Value| {
+        let body = json!({"generated_text": "Hello you", "details": details}).to_string();
+        gets("/generate", &ask, "application/json", &body)
+    };
+    let tokens = |texts: &[&str]| -> Value {
+        texts
+            .iter()
+            .map(|text| json!({"id": 1, "text": text, "logprob": -0.1}))
+            .collect()
+    };
+    let (_, is_same, _) =
+        says(json!({"finish_reason": "length", "tokens": tokens(&["Hello", " you"])}));
+    assert!(is_same);
+    for details in [
+        json!({"best_of_sequences": [{"generated_text": "a forbidden word", "finish_reason": "length"}]}),
+        json!({"best_of_sequences": [{"generated_text": "x", "tokens": tokens(&["a for", "bidden word"])}]}),
+        json!({"prefill": tokens(&["a forbidden", " word"])}),
+        json!({"tokens": tokens(&["a forbidden", " word"])}),
+        json!({"top_tokens": [tokens(&["a forbidden word and more"])]}),
+    ] {
+        let (left, _, decision) = says(details);
+        assert!(decision == "deny" && !left.contains("forbidden"), "{left}");
+    }
+}

@@ -65,8 +65,8 @@ const RESPONSE: &[Row] = &[
     ("generated_text", Type::Text(Part::Text)),
     ("content", Type::Text(Part::Text)),
     ("text", Type::Text(Part::Text)),
-    ("details", Type::Read(details)),
-    ("meta_info", Type::Read(details)),
+    ("details", Type::ReadOf(details)),
+    ("meta_info", Type::ReadOf(details)),
     ("model", Type::Model),
     ("prompt", Type::Text(Part::Other)),
     ("tokens_evaluated", Type::Read(input_tokens)),
@@ -83,7 +83,7 @@ const DETAILS: &[&str] = &[
     "prompt_tokens",
     "completion_tokens",
 ];
-/// Members that repeat the text token by token.
+/// Members that repeat the text token by token, or the prompt, or have the texts that the server did not choose.
 const TOKENS: &[&str] = &["tokens", "prefill", "best_of_sequences", "top_tokens"];
 
 pub(super) fn read_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
@@ -127,7 +127,7 @@ fn output_tokens(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.reading.usage.output_tokens = reader.number(value);
 }
 
-fn details(reader: &mut Reader<'_>, value: Value<'_>) {
+fn details(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
     if value.kind() != json::ValueKind::Object {
         return;
     }
@@ -146,7 +146,7 @@ fn details(reader: &mut Reader<'_>, value: Value<'_>) {
     for (key, member) in value.members() {
         if TOKENS.iter().any(|name| key.is_text(name)) {
             reader.claim(key);
-            reader.claim_all(member);
+            reader.value(member, Type::Tokens, origin);
         } else {
             reader.counts(member);
         }

@@ -23,13 +23,24 @@ impl Reader<'_> {
     /// which it stopped) are a text of their own, in which an edit removes them all.
     #[inline(never)]
     pub(super) fn tokens(&mut self, value: Value<'_>, origin: &Origin) {
-        let (joined, others) = joined(value);
-        let is_known = joined.trim().is_empty() || self.is_beside(value, &joined, origin.choice);
-        let text = match (is_known, others.is_empty()) {
-            (true, true) => return self.claim_all(value),
-            (true, false) => others,
-            (false, _) => joined + &others,
-        };
+        let tokens = Tokens::of(value);
+        let mut text = String::new();
+        // Some clients put the text together from the bytes, because a character may be several tokens.
+        let spelled = String::from_utf8_lossy(&tokens.bytes);
+        let readings = [&*tokens.joined, &*spelled];
+        let is_twice = spelled == tokens.joined;
+        for said in readings.into_iter().take(if is_twice { 1 } else { 2 }) {
+            if !said.trim().is_empty() && !self.is_beside(value, said, origin.choice) {
+                if !text.is_empty() {
+                    text.push('\n');
+                }
+                text.push_str(said);
+            }
+        }
+        text.push_str(&tokens.others);
+        if text.is_empty() {
+            return self.claim_all(value);
+        }
         // What has no document of its own stays unclaimed: each token is a text.
         let Ok(doc) = self.json.copied(value, &text) else {
             return;
@@ -77,30 +88,49 @@ impl Reader<'_> {
     }
 }
 
-/// Joins the tokens of a text; and the long alternatives and names beside them, each on a line.
-fn joined(value: Value<'_>) -> (String, String) {
-    let (mut joined, mut others) = (String::new(), String::new());
-    let (mut is_alternative, mut until) = (false, 0);
-    for node in value.descendants() {
-        let place = node.value.place().node;
-        if node.value.kind() != json::ValueKind::String {
-            // Behind the name of alternatives stands all of them.
-            if is_alternative {
-                until = until.max(node.value.end_node());
+/// Tokens of a text, put together.
+#[derive(Default)]
+struct Tokens {
+    joined: String,
+    /// Long alternatives and names beside them, each on a line.
+    others: String,
+    /// The bytes that they say they are.
+    bytes: Vec<u8>,
+}
+
+impl Tokens {
+    fn of(value: Value<'_>) -> Tokens {
+        let mut tokens = Tokens::default();
+        let (mut is_alternative, mut until) = (false, 0);
+        let (mut is_bytes, mut bytes_until) = (false, 0);
+        for node in value.descendants() {
+            let place = node.value.place().node;
+            if node.value.kind() != json::ValueKind::String {
+                // Behind the name of alternatives stands all of them.
+                if is_alternative {
+                    until = until.max(node.value.end_node());
+                }
+                if is_bytes {
+                    bytes_until = node.value.end_node();
+                } else if place < bytes_until && place >= until {
+                    let byte = node.value.as_u64().and_then(|byte| u8::try_from(byte).ok());
+                    tokens.bytes.extend(byte);
+                }
+                (is_alternative, is_bytes) = (false, false);
+                continue;
             }
-            is_alternative = false;
-            continue;
+            let Some(text) = node.value.text() else {
+                continue;
+            };
+            is_alternative = node.is_key && text.starts_with("top");
+            is_bytes = node.is_key && text == "bytes";
+            if !node.is_key && place >= until {
+                tokens.joined.push_str(&text);
+            } else if text.len() > LONG {
+                tokens.others.push('\n');
+                tokens.others.push_str(&text);
+            }
         }
-        let Some(text) = node.value.text() else {
-            continue;
-        };
-        is_alternative = node.is_key && text.starts_with("top");
-        if !node.is_key && place >= until {
-            joined.push_str(&text);
-        } else if text.len() > LONG {
-            others.push('\n');
-            others.push_str(&text);
-        }
+        tokens
     }
-    (joined, others)
 }
