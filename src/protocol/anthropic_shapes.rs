@@ -11,6 +11,7 @@ mod stream;
 mod tools;
 
 pub(super) use answer::{error, message as answered_message, response};
+pub(super) use blocks::block;
 pub(super) use removal::{
     denied_message, message as remove_from_message, whole as remove_from_answer,
 };

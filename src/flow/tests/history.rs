@@ -303,3 +303,70 @@ rules:
         );
     }
 }
+
+/// In the first version of Google's Interactions turns have contents, and calls and results are some of them.
+#[test]
+fn calls_and_results_in_the_turns_of_an_interaction_are_read() {
+    let policy = "defaults: { action: allow }
+rules:
+  - { id: call, match: { event: tool_call, tool: delete_customer }, action: deny }
+  - { id: result, match: { event: tool_result, tool: look_up }, when: { result.name: { equals: swan } }, action: deny }
+";
+    let guard = guard(policy);
+    let ask = |tool: &str, name: &str| {
+        let call = json!({"type": "function_call", "id": "c", "name": tool, "arguments": {}});
+        let result = json!({"type": "function_result", "call_id": "c", "result": {"name": name}});
+        let body = json!({"model": "gemini-x", "input": [
+            {"role": "user", "content": "go"}, {"role": "model", "content": [call]}, {"role": "user", "content": [result]}]});
+        let request = super::framing::asks("/v1beta/interactions", body);
+        let seen = exchange(&guard, &request, hello());
+        let record = record(&seen);
+        (record["decision"].clone(), record["rules"][0]["id"].clone())
+    };
+    assert_eq!(ask("look_up", "goose").0, "allow");
+    assert_eq!(ask("look_up", "swan"), (json!("deny"), json!("result")));
+    assert_eq!(
+        ask("delete_customer", "goose"),
+        (json!("deny"), json!("call"))
+    );
+}
+
+/// Clients that know Claude's blocks send them to OpenAI's API too, where a gateway translates them.
+#[test]
+fn calls_and_results_in_claude_s_blocks_of_a_chat_are_read() {
+    let policy = "defaults: { action: allow }
+rules:
+  - { id: result, match: { event: tool_result }, when: { result.name: { equals: swan } }, action: deny }
+  - { id: call, match: { event: tool_call, tool: delete_customer }, action: deny, reason: Never. }
+";
+    let guard = guard(policy);
+    let call =
+        |tool: &str| json!({"type": "tool_use", "id": "c", "name": tool, "input": {"id": 7}});
+    for (name, decision) in [("goose", "allow"), ("swan", "deny")] {
+        let content = json!({"name": name}).to_string();
+        for content in [json!(content), json!([{"type": "text", "text": content}])] {
+            let request = conversation(&[
+                json!({"role": "assistant", "content": [call("look_up")]}),
+                json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c", "content": content}]}),
+            ]);
+            let seen = exchange(&guard, &request, hello());
+            assert_eq!(record(&seen)["decision"], decision, "{content}");
+        }
+    }
+    for (tool, decision) in [("look_up", "allow"), ("delete_customer", "deny")] {
+        let content = json!([{"type": "text", "text": "Well"}, call(tool)]);
+        let said = answer(json!({"role": "assistant", "content": content}), "stop");
+        let seen = exchange(&guard, &conversation(&[]), said);
+        assert_eq!(record(&seen)["decision"], decision, "{tool}");
+        let left = String::from_utf8(seen.client.body()).unwrap();
+        assert_eq!(left.contains(tool), decision == "allow", "{left}");
+        let chunk = json!({"choices": [{"index": 0, "delta": {"content": content}, "finish_reason": null}]});
+        let body = format!("data: {chunk}\n\ndata: [DONE]\n\n");
+        let headers = [(":status", "200"), ("content-type", "text/event-stream")];
+        let said = HttpMessage::new(&headers, body.as_bytes());
+        let seen = exchange(&guard, &conversation(&[]), said);
+        assert_eq!(record(&seen)["decision"], decision, "{tool}, streamed");
+        let left = String::from_utf8(seen.client.body()).unwrap();
+        assert_eq!(left.contains(tool), decision == "allow", "{left}");
+    }
+}

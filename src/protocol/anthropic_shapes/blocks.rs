@@ -170,7 +170,7 @@ pub(in crate::protocol) fn content(
 }
 
 /// Reads one block. Its text continues in other frames if its origin has a number; everything else in it is whole.
-pub(super) fn block(
+pub(in crate::protocol) fn block(
     reader: &mut Reader<'_>,
     block: Value<'_>,
     speaker: &Attribution,

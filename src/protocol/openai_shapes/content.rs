@@ -1,7 +1,9 @@
 //! Content of messages, prompts, and the members beside them.
 
 use super::CACHE_CONTROL;
-use crate::event::{Attachments, Author, Class, Known, Part};
+use crate::event::{Attachments, Author, Class, Known, Part, Turn};
+use crate::protocol::anthropic_shapes::block;
+use crate::protocol::conversation::{Attribution, Calls};
 use crate::protocol::reader::{CallBuilder, Origin, Reader, Row, Type, is_data_url};
 use crate::wire::json::{self, Value};
 use std::ops::Range;
@@ -208,6 +210,21 @@ pub(crate) fn content_part(
     // Some servers accept strings in the list.
     if part.kind() == json::ValueKind::String {
         message_text(reader, part, origin, is_result);
+        return;
+    }
+    // Clients of Claude send its blocks to this API as well, and gateways pass them on.
+    let kind = part.get("type");
+    if kind.is_some_and(|kind| kind.is_text("tool_use") || kind.is_text("tool_result")) {
+        let speaker = Attribution {
+            origin: origin.clone(),
+            // A call of a request has run.
+            calls: match origin.from {
+                Known::Missing => Turn::Latest,
+                _ => Turn::Earlier,
+            },
+            is_result: false,
+        };
+        block(reader, part, &speaker, &mut Calls::default());
         return;
     }
     reader.rows(part, PART, origin, &mut |reader, key, value| match key {
