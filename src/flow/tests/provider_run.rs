@@ -261,3 +261,49 @@ fn a_type_that_is_no_word_is_not_repeated() {
     );
     assert!(!told.contains("4111"), "{told}");
 }
+
+/// A file in the settings of a tool is read if it is a text, and told if it is none.
+#[test]
+fn files_in_the_settings_of_a_tool_that_the_provider_runs_are_seen() {
+    let policy = "defaults: { action: allow }
+rules:
+  - { id: word, match: { event: message }, when: { text: { contains: forbidden word } }, action: deny }
+";
+    let guard = guard(policy);
+    let asks = |url: &str| {
+        let mask = json!({"type": "image_generation", "input_image_mask": {"image_url": url}});
+        let body = json!({"model": "gpt-5", "input": "draw", "tools": [mask]});
+        let seen = exchange(
+            &guard,
+            &super::framing::asks("/v1/responses", body),
+            hello(),
+        );
+        let record = record(&seen);
+        (
+            record["decision"].clone(),
+            record["coverage"]["reasons"].clone(),
+        )
+    };
+    let cases = [
+        ("https://x.example/mask.png", "allow", json!([])),
+        (
+            "data:image/png;base64,iVBORw0KGgo=",
+            "allow",
+            json!(["request:attachment"]),
+        ),
+        (
+            "data:text/plain;base64,YSBmcmllbmRseSB3b3Jk",
+            "allow",
+            json!([]),
+        ),
+        (
+            "data:text/plain;base64,YSBmb3JiaWRkZW4gd29yZA==",
+            "deny",
+            json!([]),
+        ),
+        ("data:,a%20forbidden%20word", "deny", json!([])),
+    ];
+    for (url, decision, reasons) in cases {
+        assert_eq!(asks(url), (json!(decision), reasons), "{url}");
+    }
+}

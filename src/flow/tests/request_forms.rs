@@ -222,6 +222,7 @@ fn a_model_counts_that_a_gateway_takes_from_beside_the_body() {
         json!({"context_window_fallbacks": [{"gpt-4o": ["gpt-bad"]}]}),
         json!({"content_policy_fallbacks": [{"gpt-4o": ["gpt-bad"]}]}),
         json!({"default_fallbacks": ["gpt-bad"]}),
+        json!({"context_window_fallback_dict": {"gpt-4o": "gpt-bad"}}),
         json!({"fallback_models": ["gpt-bad"]}),
         json!({"fallback": {"models": ["gpt-bad"]}}),
         json!({"metadata": {"model": "gpt-bad"}, "extra_body": {"model": "gpt-bad"}}),

@@ -133,6 +133,16 @@ impl Reader<'_> {
         if tool.kind() == json::ValueKind::Object {
             self.claim(tool);
         }
+        // Files in its settings (the mask of an image) are not there for the model alone to read.
+        let origin = Origin::of(Author::System, Part::Definition);
+        for node in tool.descendants() {
+            let is_file = !node.is_key
+                && node.value.kind() == json::ValueKind::String
+                && is_data_url(node.value);
+            if is_file && !self.data_text(node.value, &origin) {
+                self.uninspectable(node.value, "attachment");
+            }
+        }
         for (number, name) in names.iter().enumerate() {
             for kind in [Kind::ToolOffer, Kind::ToolCall] {
                 let mut event = Event::new(kind, self.direction, tool.place());

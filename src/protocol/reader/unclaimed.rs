@@ -134,6 +134,7 @@ fn is_name_of_models(value: Value<'_>, is_member: bool) -> bool {
         "model",
         "models",
         "fallbacks",
+        "fallback_dict",
         "model_name",
         "model_names",
         "model_id",
