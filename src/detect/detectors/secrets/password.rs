@@ -455,6 +455,9 @@ fn apart(place: &MatchSite<'_>, start: usize) -> Option<Match> {
     value_from(place, start).filter(|found| is_alone(place, found.end))
 }
 
+/// Maximum bytes of a value without quotes.
+const MAX_BARE: usize = 64;
+
 /// `пароль: …`, `hasło = …`: words of languages that names in programs are not in.
 fn elsewhere(place: &MatchSite<'_>) -> Option<Match> {
     let text = place.text;
@@ -469,16 +472,18 @@ fn elsewhere(place: &MatchSite<'_>) -> Option<Match> {
     let start = match glued {
         Some(sign) => start.wrapping_add(sign).wrapping_add(1),
         None if matches!(text.before(sign), b':' | b'=') => start,
-        None if place.is_whole(&(start..text.run(start, 64, is_of_value))) => start,
+        None if place.is_whole(&(start..text.run(start, MAX_BARE, is_of_value))) => start,
         None => return None,
     };
-    value_from(place, start).filter(|_| place.context(start))
+    // Of a stream the beginning of what is longer than a value has left by the time that a token at its end is whole.
+    let is_inside = place.end <= start.wrapping_add(MAX_BARE);
+    value_from(place, start).filter(|_| is_inside && place.context(start))
 }
 
 /// Returns where the value that begins here ends, if it resembles a password.
 fn value_from(place: &MatchSite<'_>, start: usize) -> Option<Match> {
     let text = place.text;
-    let end = text.run(start, 64, is_of_value);
+    let end = text.run(start, MAX_BARE, is_of_value);
     let end = text.run_back_in(start..end, |byte| matches!(byte, b'.' | b')' | b'}'));
     let value = text.slice(start..end);
     let kinds = makeup(value);

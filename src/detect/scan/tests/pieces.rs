@@ -334,6 +334,25 @@ fn a_long_member_of_a_statement_may_be_cut_at_any_quote() {
 }
 
 #[test]
+fn a_token_that_ends_behind_the_longest_value_is_not_in_it() {
+    let scanner = &*EVERYTHING;
+    for (text, expected) in [
+        ("пароль: my-own/kX9mQ2vLw3\n", true),
+        (
+            "пароль https://discord.com/api/webhooks/TOKEN=npm_hwt79fr6p36uaydft2z7x1u8ufjftytfd5m5\n",
+            false,
+        ),
+    ] {
+        let found = whole(scanner, text);
+        let is_password = |finding: &Finding| scanner.name(finding.detector) == Some("password");
+        assert_eq!(found.iter().any(is_password), expected, "{text}: {found:?}");
+        for step in 1..70 {
+            in_steps(text, step).unwrap();
+        }
+    }
+}
+
+#[test]
 fn a_match_inside_a_word_leaves_the_word_one() {
     let scanner = &*EVERYTHING;
     for (text, expected) in [
