@@ -89,16 +89,16 @@ pub(super) fn print_undone(message: &str) -> Failed {
     print_coded(codes::AG9014, message)
 }
 
-/// What is wrong with a line of JSON, and where in it. The parser was given that line alone, so that the line it names is always
-/// its first: the caller names the line of the file.
+/// What is wrong with a JSON document, and where in it. Of a document in one line the caller names the line of the file.
 pub(super) fn json_fault(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let what = text
         .rsplit_once(" at line ")
         .map_or(&*text, |(what, _)| what);
-    match error.column() {
-        0 => what.to_owned(),
-        column => format!("{what} (column {column})"),
+    match (error.line(), error.column()) {
+        (_, 0) => what.to_owned(),
+        (..=1, column) => format!("{what} (column {column})"),
+        (line, column) => format!("{what} (line {line}, column {column})"),
     }
 }
 

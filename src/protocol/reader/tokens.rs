@@ -27,9 +27,8 @@ impl Reader<'_> {
         let mut text = String::new();
         // Some clients put the text together from the bytes, because a character may be several tokens.
         let spelled = String::from_utf8_lossy(&tokens.bytes);
-        let readings = [&*tokens.joined, &*spelled];
-        let is_twice = spelled == tokens.joined;
-        for said in readings.into_iter().take(if is_twice { 1 } else { 2 }) {
+        let spelled = (spelled != tokens.joined).then_some(&*spelled);
+        for said in [&*tokens.joined].into_iter().chain(spelled) {
             if !said.trim().is_empty() && !self.is_beside(value, said, origin.choice) {
                 if !text.is_empty() {
                     text.push('\n');
