@@ -112,7 +112,7 @@ fn serve(name: &str) -> (Process, SocketAddr) {
 fn start(name: &str, rule: Value) -> (Process, SocketAddr, Envoy) {
     let (double, address) = serve(name);
     let sites = sites(&policy(json!([no_weapons(), rule])));
-    let envoy = Setup::new(Version::Newest, sites).upstream(address).start();
+    let envoy = Setup::new(Version::Newest, sites).upstream(address).lease();
     (double, address, envoy)
 }
 

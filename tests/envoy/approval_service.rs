@@ -46,7 +46,7 @@ pub fn refunds(approval: Value) -> Value {
 pub fn start(version: Version, policy: &Value, service: SocketAddr) -> Envoy {
     Setup::new(version, sites(policy))
         .service("approvals", service)
-        .start()
+        .lease()
 }
 
 /// The requests that the service is asked about.
@@ -227,7 +227,7 @@ fn a_service_that_is_not_there_is_a_denial(version: Version) {
     }
     let envoy = Setup::new(version, sites)
         .service("approvals", address)
-        .start();
+        .lease();
     for name in names {
         for (way, request, answer, _) in ways() {
             case(&format!("{name} {way}"), || {

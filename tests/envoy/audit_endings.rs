@@ -108,7 +108,7 @@ fn start(version: Version, policy: &Value) -> Envoy {
     let sites = Mode::BOTH
         .map(|mode| Site::new(mode.word(), &in_mode(policy, mode)).manager(routes()))
         .to_vec();
-    Setup::new(version, sites).start()
+    Setup::new(version, sites).lease()
 }
 
 /// Returns the next event, after checking what each has of its request.
@@ -290,7 +290,7 @@ fn every_end_by_envoy_is_recorded_with_its_reason(version: Version) {
     let unused = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
     let dead = Setup::new(version, sites(&everything()))
         .upstream(unused.expect("a free port"))
-        .start();
+        .lease();
     in_two_ways(&envoy, |site, mode, http| {
         let gate = Gate::default();
         let late = || answers("late").after(&gate);
@@ -515,7 +515,7 @@ fn what_no_policy_saw_is_recorded_as_far_as_it_is_known(version: Version) {
         let broken = harness::Configuration::Text("{\"apiVersion\": 1}".to_owned());
         all.push(site("refused").configured(broken).watched());
     }
-    let envoy = Setup::new(version, all).start();
+    let envoy = Setup::new(version, all).lease();
     for mode in Mode::BOTH {
         for http in Http::BOTH {
             // Another filter before this one.

@@ -474,7 +474,7 @@ fn no_secret_is_in_any_output(version: Version) {
             ),
         ),
     ];
-    let envoy = Setup::new(version, sites).start();
+    let envoy = Setup::new(version, sites).lease();
     let mut planted: Vec<(String, String)> = Vec::new();
     let mut shown: Vec<String> = Vec::new();
     let mut denials = 0;

@@ -48,7 +48,7 @@ fn every_local_reply_of_envoy_is_recorded(version: Version) {
                 .buffer_limit(16 << 10),
         );
     }
-    let envoy = Setup::new(version, sites).start();
+    let envoy = Setup::new(version, sites).lease();
     in_every_way(&envoy, |site, mode, http| {
         let ask = |header: &str| Request::chat(says("hello")).header(header, "1");
         for (header, status) in [("x-test-no-route", 404), ("x-test-no-endpoint", 503)] {

@@ -350,7 +350,7 @@ fn upgrades_are_denied(version: Version) {
     for mode in Mode::BOTH {
         all.push(Site::new(&format!("open-{}", mode.word()), &in_mode(&policy, mode)).upgrades());
     }
-    let envoy = Setup::new(version, all).start();
+    let envoy = Setup::new(version, all).lease();
     for mode in Mode::BOTH {
         for (site, ours) in [
             (mode.word().to_owned(), false),

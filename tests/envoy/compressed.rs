@@ -93,7 +93,7 @@ fn envoy(version: Version) -> Envoy {
     let policy = policy(json!([no_weapons(), mask_cards()]));
     let sites = Mode::BOTH
         .map(|mode| Site::new(mode.word(), &in_mode(&policy, mode)).behind_filters(shipped()));
-    let envoy = Setup::new(version, sites.to_vec()).start();
+    let envoy = Setup::new(version, sites.to_vec()).lease();
     envoy.provider.answer_always(answers("Hello"));
     envoy
 }

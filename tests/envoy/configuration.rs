@@ -9,7 +9,7 @@ use std::process::Command;
 
 in_both_envoys![
     a_policy_is_the_same_as_text_and_as_a_struct,
-    envoy_does_not_start_with_a_policy_that_can_t_be_put_in_force,
+    envoy_neither_starts_nor_goes_on_with_a_policy_that_can_t_be_put_in_force,
     policies_side_by_side_do_not_disturb_each_other,
     the_environment_comes_from_the_configured_source,
     envoy_takes_what_build_writes,
@@ -39,7 +39,7 @@ fn a_policy_is_the_same_as_text_and_as_a_struct(version: Version) {
             sites.push(site);
         }
     }
-    let envoy = Setup::new(version, sites).start();
+    let envoy = Setup::new(version, sites).lease();
     envoy.provider.answer_always(answers("4111 1111 1111 1111"));
     for mode in Mode::BOTH {
         let mut versions = Vec::new();
@@ -56,7 +56,7 @@ fn a_policy_is_the_same_as_text_and_as_a_struct(version: Version) {
     }
 }
 
-fn envoy_does_not_start_with_a_policy_that_can_t_be_put_in_force(version: Version) {
+fn envoy_neither_starts_nor_goes_on_with_a_policy_that_can_t_be_put_in_force(version: Version) {
     let good = policy(json!([]));
     let text = |text: &str| Configuration::Text(text.to_owned());
     let rule = |rule: Value| text(&policy(json!([rule])).to_string());
@@ -105,16 +105,23 @@ fn envoy_does_not_start_with_a_policy_that_can_t_be_put_in_force(version: Versio
             "AG1022",
         ),
     ];
-    for (name, configuration, reason) in bad {
-        let site = Site::new("refused", &good).configured(configuration);
-        let (status, printed) = Setup::new(version, vec![site]).fail_to_start();
-        assert!(!status.success(), "{name}: {status}");
+    let is_told = |name: &str, printed: &str, reason: &str| {
         assert!(
             printed.contains("configuration rejected"),
             "{name}: {printed}"
         );
         assert!(printed.contains(reason), "{name}: {printed}");
         assert!(!printed.contains("panicked"), "{name}: {printed}");
+    };
+    for (number, (name, configuration, reason)) in bad.into_iter().enumerate() {
+        let site = Site::new(&format!("refused-{number}"), &good).configured(configuration);
+        let setup = Setup::new(version, vec![site]);
+        if number == 0 {
+            let (status, printed) = setup.clone().fail_to_start();
+            assert!(!status.success(), "{name}: {status}");
+            is_told(name, &printed, reason);
+        }
+        is_told(name, &setup.refused(), reason);
     }
 }
 

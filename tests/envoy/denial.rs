@@ -93,7 +93,7 @@ fn nothing_of_a_denied_body_leaves_even_if_its_headers_did(version: Version) {
 fn behind_envoy_s_buffer_not_even_the_headers_of_a_denied_request_leave(version: Version) {
     let policy = policy(json!([no_weapons()]));
     let sites = Mode::BOTH.map(|mode| Site::new(mode.word(), &in_mode(&policy, mode)).buffered());
-    let envoy = Setup::new(version, sites.to_vec()).start();
+    let envoy = Setup::new(version, sites.to_vec()).lease();
     envoy.provider.answer_always(answers("Hello"));
     in_every_way(&envoy, |site, _, http| {
         refusal(&site.send(http, &forbidden()), 400, "AG3001");

@@ -130,7 +130,7 @@ fn held_headers_without_the_flag_get_a_reply_and_never_hang(version: Version) {
         version,
         vec![Site::new("flagless", &hold).stop_iteration(false)],
     )
-    .start();
+    .lease();
     let site = envoy.site("flagless");
     if Host::of_run() == Host::Native {
         // A native module needs no flag.
@@ -184,7 +184,7 @@ fn bytes_that_are_no_text_in_headers_change_nothing(version: Version) {
         }])),
         json!({"require": "none"}),
     );
-    let envoy = Setup::new(version, sites(&named)).start();
+    let envoy = Setup::new(version, sites(&named)).lease();
     envoy.provider.answer_always(answers("Hello"));
     for mode in Mode::BOTH {
         let site = envoy.site(mode.word());

@@ -59,7 +59,7 @@ fn labelled(version: Version, sites: Vec<Site>) -> Envoy {
         "source",
         "reason",
     ];
-    let envoy = Setup::new(version, sites).labels(labels).start();
+    let envoy = Setup::new(version, sites).labels(labels).lease();
     envoy.provider.answer_always(answers("Hello"));
     envoy
 }
@@ -115,7 +115,9 @@ fn a_key_names_its_client_and_stays_here(version: Version) {
     let counted = wait_for("the client in the metrics", || {
         let samples = envoy.samples();
         let mut requests = samples.into_iter().filter(|sample| {
-            sample.name == "agentguard_requests_total" && sample.labels["client_id"] == "acme"
+            sample.name == "agentguard_requests_total"
+                && sample.labels["client_id"] == "acme"
+                && sample.value > 0.0
         });
         requests.next()
     });
@@ -153,7 +155,9 @@ fn an_invalid_key_is_refused_and_only_the_operator_learns_why(version: Version) 
         let samples = envoy.samples();
         let reasons: Vec<&str> = samples
             .iter()
-            .filter(|sample| sample.name == "agentguard_authentication_failures_total")
+            .filter(|sample| {
+                sample.name == "agentguard_authentication_failures_total" && sample.value > 0.0
+            })
             .map(|sample| sample.labels["reason"].as_str())
             .collect();
         ["unknown", "expired", "revoked"]
@@ -289,7 +293,7 @@ fn a_key_is_replaced_without_a_dropped_request(version: Version) {
         json!([{"sha256": new, "client": "acme"}]),
     ];
     let site = |keys: &Value| Site::new("watched", &with_keys(keys.clone())).watched();
-    let mut envoy = Setup::new(version, vec![site(&steps[0])]).start();
+    let mut envoy = Setup::new(version, vec![site(&steps[0])]).lease();
     envoy.provider.answer_always(answers("Hello"));
     let send = |envoy: &Envoy, key: &str| {
         let request = hello().header("x-agent-key", key);

@@ -17,6 +17,7 @@ in_both_envoys![
     only_so_many_requests_run_at_the_same_time,
 ];
 
+/// A policy with a limit. Under another name it counts for itself, also in an Envoy that other tests used.
 fn limited(name: &str, rule: Value) -> Value {
     with(
         policy(json!([rule])),
@@ -94,7 +95,7 @@ fn a_window_that_is_over_lets_pass_again(version: Version) {
     let rule = json!({
         "id": "few", "action": "deny", "limit": {"count": "requests", "max": 2, "window": "3s"},
     });
-    let envoy = Setup::new(version, sites(&limited("few", rule))).start();
+    let envoy = Setup::new(version, sites(&limited("few", rule))).lease();
     envoy.provider.answer_always(answers("Hello"));
     let site = envoy.site("hold");
     let ask = || site.send(Http::One, &Request::chat(says("hi")));
@@ -122,7 +123,7 @@ fn a_new_configuration_keeps_what_is_counted(version: Version) {
         });
         Site::new("watched", &limited("kept", rule)).watched()
     };
-    let mut envoy = Setup::new(version, vec![site(3)]).workers(2).start();
+    let mut envoy = Setup::new(version, vec![site(3)]).workers(2).lease();
     envoy.provider.answer_always(answers("Hello"));
     assert_eq!(passed(&statuses(&envoy, "watched", 4, 2)), 3);
     let before = envoy.discovery_stat("watched", "update_success");
@@ -143,7 +144,7 @@ fn policies_with_other_names_count_for_themselves(version: Version) {
     let sites = ["one", "two"]
         .map(|name| Site::new(name, &limited(name, hundred())))
         .to_vec();
-    let envoy = Setup::new(version, sites).workers(2).start();
+    let envoy = Setup::new(version, sites).workers(2).lease();
     envoy.provider.answer_always(answers("Hello"));
     assert_eq!(passed(&statuses(&envoy, "one", 10, 15)), 100);
     assert_eq!(passed(&statuses(&envoy, "two", 10, 15)), 100);
@@ -154,7 +155,7 @@ fn calls_of_a_tool_are_counted_over_exchanges(version: Version) {
         "id": "tools", "action": "deny", "reason": "That is enough.",
         "limit": {"count": "tool_calls", "per": "tool", "max": 8, "window": "24h"},
     });
-    let envoy = Setup::new(version, sites(&limited("tools", rule))).start();
+    let envoy = Setup::new(version, sites(&limited("tools", rule))).lease();
     envoy.provider.answer_always(calls(&[("look", "{}")]));
     let mut kept = 0;
     for _ in 0..3 {
@@ -178,7 +179,7 @@ fn each_client_address_has_its_own_counter(version: Version) {
     let rule = json!({
         "id": "each", "action": "deny", "limit": {"count": "requests", "per": "address", "max": 3, "window": "24h"},
     });
-    let envoy = Setup::new(version, vec![Site::new("all", &limited("each", rule))]).start();
+    let envoy = Setup::new(version, vec![Site::new("all", &limited("each", rule))]).lease();
     envoy.provider.answer_always(answers("Hello"));
     // Another port is no other client.
     assert_eq!(passed(&statuses(&envoy, "all", 3, 2)), 3);
@@ -193,9 +194,10 @@ fn tokens(max: u32, per: &str) -> Value {
 
 fn tokens_are_settled_by_what_the_provider_says(version: Version) {
     // Each response says 7 tokens; the fourth of one model finds nothing left of 21.
-    let policy = limited("tokens", tokens(21, "model"));
     for mode in Mode::BOTH {
-        let envoy = Setup::new(version, vec![Site::new("all", &in_mode(&policy, mode))]).start();
+        let name = format!("tokens-{}", mode.word());
+        let policy = limited(&name, tokens(21, "model"));
+        let envoy = Setup::new(version, vec![Site::new("all", &in_mode(&policy, mode))]).lease();
         envoy.provider.answer_always(answers("Hello"));
         let site = envoy.site("all");
         let ask = || site.send(Http::One, &Request::chat(says("hi")));
@@ -224,7 +226,7 @@ fn word() -> Vec<u8> {
 
 fn a_stream_over_its_budget_ends_as_a_valid_one(version: Version) {
     let policy = limited("stream", tokens(200, "header.x-case"));
-    let envoy = Setup::new(version, sites(&policy)).start();
+    let envoy = Setup::new(version, sites(&policy)).lease();
     let mut answer = Answer::chunked(200, &[("content-type", "text/event-stream")]);
     for _ in 0..400 {
         answer = answer.chunk(&word());
@@ -264,7 +266,7 @@ fn a_session_has_its_own_counter(version: Version) {
         "id": "turns", "action": "deny", "limit": {"count": "requests", "per": "session", "max": 3},
     });
     let site = Site::new("all", &limited("turns", rule));
-    let envoy = Setup::new(version, vec![site]).workers(2).start();
+    let envoy = Setup::new(version, vec![site]).workers(2).lease();
     envoy.provider.answer_always(answers("Hello"));
     let site = envoy.site("all");
     let asks = |first: &str, turn: usize| {

@@ -195,7 +195,7 @@ fn a_rule_that_observes_leaves_its_neighbours_in_force(version: Version) {
     quiet["mode"] = json!("observe");
     let policy = policy(json!([quiet, no_delete()]));
     let sites = Mode::BOTH.map(|mode| Site::new(mode.word(), &in_mode(&policy, mode)));
-    let envoy = Setup::new(version, sites.to_vec()).start();
+    let envoy = Setup::new(version, sites.to_vec()).lease();
     for mode in Mode::BOTH {
         let site = envoy.site(mode.word());
         envoy

@@ -150,7 +150,7 @@ fn headers_that_vouch_for_the_old_bytes_go(version: Version) {
 fn envoy_s_buffer_behind_gives_the_edited_body_a_length_again(version: Version) {
     let policy = policy(json!([mask_cards()]));
     let sites = Mode::BOTH.map(|mode| Site::new(mode.word(), &in_mode(&policy, mode)).buffered());
-    let envoy = Setup::new(version, sites.to_vec()).start();
+    let envoy = Setup::new(version, sites.to_vec()).lease();
     envoy.provider.answer_always(answers("Hello"));
     in_every_way(&envoy, |site, _, http| {
         let response = site.send(http, &Request::chat(says("pay 4111 1111 1111 1111")));

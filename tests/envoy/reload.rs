@@ -82,7 +82,7 @@ fn counters_go_on_under_a_new_policy(version: Version) {
         let mut envoy = Setup::new(version, vec![site(mode, &named("first", json!([])))])
             .labels(vec!["provider", "model", "status", "client_id"])
             .workers(2)
-            .start();
+            .lease();
         envoy.provider.answer_always(answers("Hello"));
         for round in 1..=3u32 {
             let asked = envoy

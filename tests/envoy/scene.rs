@@ -56,9 +56,9 @@ pub fn sites(policy: &Value) -> Vec<Site> {
         .to_vec()
 }
 
-/// Starts an Envoy with a listener for each header mode.
+/// An Envoy with a listener for each header mode.
 pub fn both_modes(version: Version, policy: &Value) -> Envoy {
-    Setup::new(version, sites(policy)).start()
+    Setup::new(version, sites(policy)).lease()
 }
 
 /// Prints the case of a failed test.

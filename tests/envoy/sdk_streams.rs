@@ -212,7 +212,7 @@ fn edited(version: Version, is_asked: fn(Language) -> bool) {
             &in_mode(&tools, mode),
         ));
     }
-    let envoy = Setup::new(version, sites).start();
+    let envoy = Setup::new(version, sites).lease();
     for recorded in RECORDED {
         let packages = recorded
             .packages

@@ -56,7 +56,7 @@ fn tracing() -> Value {
 fn spans_name_the_decision_its_rule_and_the_policy() {
     let version = Version::Newest;
     let site = Site::new("traced", &rules()).manager(tracing());
-    let envoy = Setup::new(version, vec![site]).start();
+    let envoy = Setup::new(version, vec![site]).lease();
     envoy.provider.answer_always(answers("Hello"));
     let site = envoy.site("traced");
     let parent = format!("00-{TRACE}-00f067aa0ba902b7-01");
@@ -144,7 +144,7 @@ fn events_reach_an_opentelemetry_collector_over_grpc(version: Version) {
     let logged = json!({"access_log": [opentelemetry(version, "collector")]});
     let envoy = Setup::new(version, vec![Site::new("logged", &rules()).manager(logged)])
         .http2_cluster("collector", address)
-        .start();
+        .lease();
     envoy.provider.answer_always(answers("Hello"));
     let site = envoy.site("logged");
     site.send(Http::One, &Request::chat(says("hello")));

@@ -80,7 +80,7 @@ fn tenants_share_no_limit_session_pseudonym_or_approval(version: Version) {
         let mode = Mode::BOTH[number % 2];
         Site::new(name, &in_mode(policy, mode))
     });
-    let envoy = Setup::new(version, sites.collect()).start();
+    let envoy = Setup::new(version, sites.collect()).lease();
 
     for (number, (per, counted)) in LIMITS.into_iter().enumerate() {
         case(&format!("{counted} per {per}"), || {

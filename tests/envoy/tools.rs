@@ -71,7 +71,7 @@ fn a_session_survives_denials(version: Version) {
     let (_server, address) = serve(&format!("{version:?}"));
     let envoy = Setup::new(version, sites(&policy(rules)))
         .upstream(address)
-        .start();
+        .lease();
     for mode in Mode::BOTH {
         for client in [Client::Session, Client::Sessionless, Client::Npm] {
             case(&format!("{mode:?}, {client:?}"), || {

@@ -60,7 +60,7 @@ fn recorded() -> Vec<Recorded> {
 
 fn recorded_exchanges_pass_unchanged_and_are_recorded_as_they_are(version: Version) {
     let no_shell = json!({"id": "no-shell", "match": {"event": "tool_offer", "tool": "shell"}, "action": "deny"});
-    let envoy = Setup::new(version, sites(&policy(json!([no_weapons(), no_shell])))).start();
+    let envoy = Setup::new(version, sites(&policy(json!([no_weapons(), no_shell])))).lease();
     let all = recorded();
     assert!(all.len() >= 50);
     in_every_way(&envoy, |site, _, http| {
@@ -114,7 +114,7 @@ fn recorded_exchanges_pass_unchanged_and_are_recorded_as_they_are(version: Versi
 fn recorded_responses_pass_response_rules_unchanged(version: Version) {
     let no_delete =
         json!({"id": "no-delete", "match": {"tool": "delete_customer"}, "action": "deny"});
-    let envoy = Setup::new(version, sites(&policy(json!([mask_cards(), no_delete])))).start();
+    let envoy = Setup::new(version, sites(&policy(json!([mask_cards(), no_delete])))).lease();
     let all: Vec<Recorded> = recorded()
         .into_iter()
         .filter(|exchange| !exchange.streamed)

@@ -76,7 +76,7 @@ fn watchful() -> Value {
 fn beside_a_bare_one(version: Version, policy: &Value) -> Envoy {
     let mut sites = sites(policy);
     sites.push(Site::bare("bare"));
-    Setup::new(version, sites).start()
+    Setup::new(version, sites).lease()
 }
 
 fn an_exchange_that_no_rule_touches_is_the_same_bit_for_bit(version: Version) {
@@ -328,7 +328,7 @@ fn many_exchanges_share_a_connection(version: Version) {
             .map(|mode| Site::new(mode.word(), &in_mode(&policy, mode)))
             .to_vec(),
     )
-    .start();
+    .lease();
     for mode in Mode::BOTH {
         let site = envoy.site(mode.word());
         let mut connection = site.raw();

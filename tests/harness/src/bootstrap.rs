@@ -1,6 +1,7 @@
 //! Envoy bootstrap configuration: one listener per site, all with the provider double as their upstream.
 
 use crate::envoy::Host;
+use crate::pool;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -317,6 +318,7 @@ impl Site {
             home,
             module,
             measured,
+            dynamic,
             ..
         } = bootstrap;
         let log = |file: String, format: &str| {
@@ -340,12 +342,16 @@ impl Site {
                 "initial_stream_window_size": self.buffer_limit.max(65_535),
             },
             "http_filters": self.filters(home, module),
-            "route_config": {"virtual_hosts": [{
-                "name": "all",
-                "domains": ["*"],
-                "typed_per_filter_config": self.per_filter,
-                "routes": self.routes(module),
-            }]},
+            "route_config": {
+                // An Envoy without a test has no clusters.
+                "validate_clusters": !dynamic,
+                "virtual_hosts": [{
+                    "name": "all",
+                    "domains": ["*"],
+                    "typed_per_filter_config": self.per_filter,
+                    "routes": self.routes(module),
+                }],
+            },
             "access_log": [
                 log(format!("{}.access.log", self.name),
                     "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL% %RESPONSE_CODE% \
@@ -468,23 +474,34 @@ pub(crate) struct Bootstrap<'b> {
     pub(crate) module: &'b Path,
     /// Whether to leave out everything that costs time, for benchmarks.
     pub(crate) measured: bool,
+    /// Whether Envoy reads more listeners and clusters from files.
+    pub(crate) dynamic: bool,
 }
 
 impl Bootstrap<'_> {
-    pub(crate) fn write(&self) -> Value {
-        let tags: Vec<Value> = self
-            .labels
-            .iter()
-            .map(|(label, pattern)| json!({"tag_name": label, "regex": pattern}))
-            .collect();
+    /// Returns the listeners, one for each site.
+    pub(crate) fn listeners(&self) -> Vec<Value> {
+        self.sites.iter().map(|site| site.listener(self)).collect()
+    }
+
+    /// Returns the clusters.
+    pub(crate) fn clusters(&self) -> Vec<Value> {
         let mut clusters = vec![
             cluster("provider", &[self.provider]),
             cluster("nowhere", &[]),
         ];
         let services = self.services.iter();
         clusters.extend(services.map(|(name, address)| cluster(name, &[*address])));
-        let listeners: Vec<Value> = self.sites.iter().map(|site| site.listener(self)).collect();
         clusters.extend_from_slice(self.clusters);
+        clusters
+    }
+
+    pub(crate) fn write(&self) -> Value {
+        let tags: Vec<Value> = self
+            .labels
+            .iter()
+            .map(|(label, pattern)| json!({"tag_name": label, "regex": pattern}))
+            .collect();
         let metadata = match self.environment {
             Some(name) => json!({"environment": name}),
             None => json!({}),
@@ -495,10 +512,13 @@ impl Bootstrap<'_> {
             "stats_config": {"stats_tags": tags},
             "stats_flush_interval": if self.measured { "5s" } else { "0.1s" },
             "static_resources": {
-                "listeners": listeners,
-                "clusters": clusters,
+                "listeners": self.listeners(),
+                "clusters": if self.dynamic { Vec::new() } else { self.clusters() },
             },
         });
+        if self.dynamic {
+            config["dynamic_resources"] = pool::dynamic_resources(self.home);
+        }
         if Host::of_module(self.module) == Host::Native {
             // The names of the module's stats as they are, without Envoy's and the module's own before them.
             config["layered_runtime"] = json!({"layers": [{"name": "static", "static_layer": {

@@ -2,16 +2,18 @@
 
 use crate::bootstrap::{Bootstrap, Site, http2_cluster};
 use crate::client::{Client, Http, Live, Request, Response, Upload};
+use crate::pool;
 use crate::process::{Process, setting};
 use crate::provider::Provider;
 use crate::records::Records;
 use crate::wait::wait_for;
-use crate::wire::Raw;
+use crate::wire::{Raw, RawResponse};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A version of Envoy that `make` installs.
@@ -132,19 +134,27 @@ pub fn wasm() -> PathBuf {
     setting("AGENTGUARD_WASM")
 }
 
+/// What can't change while an Envoy process runs.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Options {
+    version: Version,
+    labels: Vec<(&'static str, String)>,
+    environment: Option<String>,
+    workers: u32,
+    variables: Vec<(String, String)>,
+}
+
 /// The setup of an Envoy process.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    version: Version,
-    sites: Vec<Site>,
-    labels: Vec<(&'static str, String)>,
-    environment: Option<String>,
+    pub(crate) options: Options,
+    pub(crate) sites: Vec<Site>,
     clusters: Vec<Value>,
-    workers: u32,
-    variables: Vec<(String, String)>,
     upstream: Option<SocketAddr>,
     services: Vec<(&'static str, SocketAddr)>,
     measured: bool,
+    /// Whether listeners and clusters are read from files that Envoy watches.
+    dynamic: bool,
 }
 
 static STARTED: AtomicUsize = AtomicUsize::new(0);
@@ -152,18 +162,33 @@ static STARTED: AtomicUsize = AtomicUsize::new(0);
 impl Setup {
     /// Creates a setup with one worker and these listeners.
     pub fn new(version: Version, sites: Vec<Site>) -> Setup {
-        Setup {
+        let options = Options {
             version,
-            sites,
             labels: Vec::new(),
             environment: Some("staging".to_owned()),
-            clusters: Vec::new(),
             workers: 1,
             variables: Vec::new(),
+        };
+        Setup::with_options(options, sites)
+    }
+
+    /// Creates a setup with these options and listeners.
+    pub(crate) fn with_options(options: Options, sites: Vec<Site>) -> Setup {
+        Setup {
+            options,
+            sites,
+            clusters: Vec::new(),
             upstream: None,
             services: Vec::new(),
             measured: false,
+            dynamic: false,
         }
+    }
+
+    /// Has Envoy read more listeners and clusters from files that it watches, and drop removed listeners within a second.
+    pub(crate) fn dynamic(mut self) -> Setup {
+        self.dynamic = true;
+        self
     }
 
     /// Uses a real server instead of the provider double.
@@ -194,19 +219,19 @@ impl Setup {
     pub fn labels(mut self, labels: Vec<&'static str>) -> Setup {
         let pattern = |label: &str| format!(r"({label}=\.=(.*?);\.;)");
         let labels = labels.into_iter().map(|label| (label, pattern(label)));
-        self.labels = labels.collect();
+        self.options.labels = labels.collect();
         self
     }
 
     /// Sets the labels that are extracted from stat names, each with its pattern.
     pub fn tags(mut self, tags: Vec<(&'static str, String)>) -> Setup {
-        self.labels = tags;
+        self.options.labels = tags;
         self
     }
 
     /// Sets the name of the environment in the node's metadata; the default is `staging`.
     pub fn environment(mut self, name: Option<&str>) -> Setup {
-        self.environment = name.map(str::to_owned);
+        self.options.environment = name.map(str::to_owned);
         self
     }
 
@@ -218,72 +243,97 @@ impl Setup {
 
     /// Sets the number of workers.
     pub fn workers(mut self, workers: u32) -> Setup {
-        self.workers = workers;
+        self.options.workers = workers;
         self
     }
 
     /// Sets an environment variable of Envoy.
     pub fn variable(mut self, name: &str, value: &str) -> Setup {
-        self.variables.push((name.to_owned(), value.to_owned()));
+        self.options
+            .variables
+            .push((name.to_owned(), value.to_owned()));
         self
     }
 
-    fn launch(&self, provider: &Provider) -> Launched {
+    /// Writes the files of watched filters.
+    pub(crate) fn put_filters(&self, home: &Path) {
+        for site in self.sites.iter().filter(|site| site.watched) {
+            std::fs::create_dir_all(site.directory(home)).expect("a directory for a filter");
+            put_filter(site, home);
+        }
+    }
+
+    /// Returns the resources of Envoy that this setup needs, with files below `home`.
+    pub(crate) fn bootstrap<'b>(
+        &'b self,
+        provider: &Provider,
+        home: &'b Path,
+        module: &'b Path,
+    ) -> Bootstrap<'b> {
+        Bootstrap {
+            sites: &self.sites,
+            labels: &self.options.labels,
+            environment: self.options.environment.as_deref(),
+            clusters: &self.clusters,
+            provider: self.upstream.unwrap_or(provider.address),
+            services: &self.services,
+            home,
+            module,
+            measured: self.measured,
+            dynamic: self.dynamic,
+        }
+    }
+
+    fn launch(&self, provider: &Provider) -> Running {
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let home =
             std::env::temp_dir().join(format!("agentguard-envoy-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&home).expect("a directory for Envoy's files");
         let module = module();
-        for site in self.sites.iter().filter(|site| site.watched) {
-            std::fs::create_dir_all(site.directory(&home)).expect("a directory for a filter");
-            put_filter(site, &home);
+        self.put_filters(&home);
+        if self.dynamic {
+            pool::empty(&home);
         }
         let file = home.join("bootstrap.json");
-        let config = Bootstrap {
-            sites: &self.sites,
-            labels: &self.labels,
-            environment: self.environment.as_deref(),
-            clusters: &self.clusters,
-            provider: self.upstream.unwrap_or(provider.address),
-            services: &self.services,
-            home: &home,
-            module: &module,
-            measured: self.measured,
-        };
-        let config = config.write();
+        let config = self.bootstrap(provider, &home, &module).write();
         std::fs::write(&file, config.to_string()).expect("a file for the bootstrap");
         let admin = home.join("admin");
-        let workers = self.workers.to_string();
+        let workers = self.options.workers.to_string();
         let flush = if self.measured { "1000" } else { "20" };
         let path = |path: &Path| path.to_string_lossy().into_owned();
-        let mut variables = self.variables.clone();
+        let mut variables = self.options.variables.clone();
         if let (Host::Native, Some(folder)) = (Host::of_module(&module), module.parent()) {
             variables.push(("ENVOY_DYNAMIC_MODULES_SEARCH_PATH".to_owned(), path(folder)));
         }
-        let process = Process::start(
-            &[
-                &path(&self.version.program()),
-                "--config-path",
-                &path(&file),
-                "--admin-address-path",
-                &path(&admin),
-                "--concurrency",
-                &workers,
-                "--disable-hot-restart",
-                "--log-level",
-                "warning",
-                "--component-log-level",
-                "wasm:info,dynamic_modules:info",
-                "--file-flush-interval-msec",
-                flush,
-            ],
-            &variables,
-            &home.join("envoy.log"),
+        let (program, file, addresses) = (
+            path(&self.options.version.program()),
+            path(&file),
+            path(&admin),
         );
-        Launched {
-            process,
+        let mut command = vec![
+            program.as_str(),
+            "--config-path",
+            &file,
+            "--admin-address-path",
+            &addresses,
+            "--concurrency",
+            &workers,
+            "--disable-hot-restart",
+            "--log-level",
+            "warning",
+            "--component-log-level",
+            "wasm:info,dynamic_modules:info",
+            "--file-flush-interval-msec",
+            flush,
+        ];
+        if self.dynamic {
+            command.extend(["--drain-time-s", "1", "--drain-strategy", "immediate"]);
+        }
+        Running {
+            options: self.options.clone(),
+            process: Process::start_in(&home, &command, &variables, &home.join("envoy.log")),
+            admin: SocketAddr::from(([127, 0, 0, 1], 0)),
             home,
-            admin,
         }
     }
 
@@ -297,47 +347,48 @@ impl Setup {
         } else {
             Provider::start()
         };
-        let mut launched = self.launch(&provider);
-        let admin: SocketAddr = wait_for("Envoy's admin interface", || {
-            if let Some(status) = launched.process.ended() {
-                panic!("Envoy ended with {status}:\n{}", launched.process.printed());
+        let mut running = self.launch(&provider);
+        let admin = running.home.join("admin");
+        running.admin = wait_for("Envoy's admin interface", || {
+            if let Some(status) = running.process.ended() {
+                panic!("Envoy ended with {status}:\n{}", running.process.printed());
             }
-            std::fs::read_to_string(&launched.admin).ok()?.parse().ok()
+            std::fs::read_to_string(&admin).ok()?.parse().ok()
         });
-        let mut envoy = Envoy {
-            process: launched.process,
-            home: launched.home,
-            admin,
-            provider,
-            sites: BTreeMap::new(),
-        };
         wait_for("Envoy to be ready", || {
-            if let Some(status) = envoy.process.ended() {
-                panic!("Envoy ended with {status}");
+            if let Some(status) = running.process.ended() {
+                panic!("Envoy ended with {status}:\n{}", running.process.printed());
             }
-            (envoy.try_get("/ready")?.status == 200).then_some(())
+            (running.ask("GET", "/ready")?.status == 200).then_some(())
         });
-        let listeners: Value =
-            serde_json::from_str(&envoy.get("/listeners?format=json")).expect("Envoy's own JSON");
-        for site in self.sites {
-            let port = listeners["listener_statuses"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .find(|listener| listener["name"] == site.name.as_str())
-                .and_then(|listener| {
-                    listener["local_address"]["socket_address"]["port_value"].as_u64()
-                })
-                .and_then(|port| u16::try_from(port).ok())
-                .expect("every site listens");
-            let listening = Listening {
-                address: SocketAddr::from(([127, 0, 0, 1], port)),
-                records: Records::new(envoy.home.join(format!("{}.audit.jsonl", site.name))),
-                site,
-            };
-            envoy.sites.insert(listening.site.name.clone(), listening);
+        let home = running.home.clone();
+        Envoy::new(Arc::new(running), home, provider, 0).listening(self.sites, str::to_owned)
+    }
+
+    /// Takes an Envoy that earlier tests are through with, or starts one, and gives it these listeners and clusters. Saves
+    /// the seconds for which V8 compiles the filter. Counters begin with 0; what the filter keeps in its virtual machine
+    /// (limits, spent approvals, sessions) and the names of metrics are those of earlier tests too.
+    ///
+    /// # Panics
+    /// Envoy does not take them.
+    pub fn lease(self) -> Envoy {
+        // Nothing is compiled when a native module is loaded.
+        match Host::of_run() {
+            Host::Wasm => pool::lease(self)
+                .unwrap_or_else(|printed| panic!("Envoy refuses a listener:\n{printed}")),
+            Host::Native => self.start(),
         }
-        envoy
+    }
+
+    /// Returns what a running Envoy prints when it refuses these listeners.
+    ///
+    /// # Panics
+    /// It takes them.
+    pub fn refused(self) -> String {
+        match Host::of_run() {
+            Host::Wasm => pool::lease(self).err().expect("Envoy takes the listeners"),
+            Host::Native => self.fail_to_start().1,
+        }
     }
 
     /// Starts Envoy with a configuration that it must reject. Returns its exit status and output.
@@ -345,20 +396,58 @@ impl Setup {
     /// # Panics
     /// Envoy does not exit.
     pub fn fail_to_start(self) -> (ExitStatus, String) {
-        let mut launched = self.launch(&Provider::start());
+        let mut running = self.launch(&Provider::start());
         let status = wait_for("Envoy to refuse its configuration", || {
-            launched.process.ended()
+            running.process.ended()
         });
-        let printed = launched.process.printed();
-        let _ = std::fs::remove_dir_all(&launched.home);
-        (status, printed)
+        (status, running.process.printed())
     }
 }
 
-struct Launched {
+/// An Envoy process. Its files go with it.
+pub(crate) struct Running {
+    pub(crate) options: Options,
     process: Process,
-    home: PathBuf,
-    admin: PathBuf,
+    /// The directory of its files.
+    pub(crate) home: PathBuf,
+    admin: SocketAddr,
+}
+
+impl Running {
+    fn ask(&self, method: &str, path: &str) -> Option<RawResponse> {
+        let mut raw = Raw::connect(self.admin).ok()?;
+        raw.send(
+            format!("{method} {path} HTTP/1.1\r\nhost: admin\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+                .as_bytes(),
+        );
+        raw.response()
+    }
+
+    /// Returns a page of the admin interface.
+    pub(crate) fn page(&self, path: &str) -> Option<String> {
+        let response = self.ask("GET", path)?;
+        Some(String::from_utf8(response.body).expect("the admin interface speaks UTF-8"))
+    }
+
+    /// Sets all counters to 0.
+    pub(crate) fn reset_counters(&self) {
+        let answer = self.ask("POST", "/reset_counters");
+        assert_eq!(answer.map(|answer| answer.status), Some(200));
+    }
+
+    /// Returns a counter or gauge of `/stats`; 0 if it does not exist.
+    pub(crate) fn stat(&self, name: &str) -> u64 {
+        self.page("/stats?format=text")
+            .expect("Envoy's admin does not answer")
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")?.parse().ok())
+            .unwrap_or(0)
+    }
+
+    /// Returns Envoy's output so far.
+    pub(crate) fn printed(&self) -> String {
+        self.process.printed()
+    }
 }
 
 /// Replaces the file of a watched filter atomically, as Envoy requires.
@@ -371,12 +460,14 @@ fn put_filter(site: &Site, home: &Path) {
 
 /// A running Envoy with a provider double as upstream. A failing test prints its logs.
 pub struct Envoy {
-    process: Process,
+    pub(crate) running: Arc<Running>,
+    /// The directory of the logs of its listeners.
     home: PathBuf,
-    admin: SocketAddr,
     /// The upstream.
     pub provider: Provider,
     sites: BTreeMap<String, Listening>,
+    /// How much Envoy printed for earlier tests, in bytes.
+    printed_before: usize,
 }
 
 /// A listener.
@@ -400,6 +491,46 @@ pub struct Sample {
 }
 
 impl Envoy {
+    pub(crate) fn new(
+        running: Arc<Running>,
+        home: PathBuf,
+        provider: Provider,
+        printed_before: usize,
+    ) -> Envoy {
+        Envoy {
+            running,
+            home,
+            provider,
+            sites: BTreeMap::new(),
+            printed_before,
+        }
+    }
+
+    /// Finds the listeners of these sites by their names in Envoy.
+    pub(crate) fn listening(mut self, sites: Vec<Site>, name: impl Fn(&str) -> String) -> Envoy {
+        let listeners: Value =
+            serde_json::from_str(&self.get("/listeners?format=json")).expect("Envoy's own JSON");
+        for site in sites {
+            let port = listeners["listener_statuses"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .find(|listener| listener["name"] == name(&site.name))
+                .and_then(|listener| {
+                    listener["local_address"]["socket_address"]["port_value"].as_u64()
+                })
+                .and_then(|port| u16::try_from(port).ok())
+                .expect("every site listens");
+            let listening = Listening {
+                address: SocketAddr::from(([127, 0, 0, 1], port)),
+                records: Records::new(self.home.join(format!("{}.audit.jsonl", site.name))),
+                site,
+            };
+            self.sites.insert(listening.site.name.clone(), listening);
+        }
+        self
+    }
+
     /// Returns a listener.
     ///
     /// # Panics
@@ -411,30 +542,19 @@ impl Envoy {
 
     /// Returns the address of the admin interface.
     pub fn admin(&self) -> SocketAddr {
-        self.admin
+        self.running.admin
     }
 
     /// Returns the process id.
     pub fn process_id(&self) -> u32 {
-        self.process.id
+        self.running.process.id
     }
 
     /// Returns Envoy's output so far.
     pub fn printed(&self) -> String {
-        self.process.printed()
-    }
-
-    fn try_get(&self, path: &str) -> Option<crate::wire::RawResponse> {
-        self.ask("GET", path)
-    }
-
-    fn ask(&self, method: &str, path: &str) -> Option<crate::wire::RawResponse> {
-        let mut raw = Raw::connect(self.admin).ok()?;
-        raw.send(
-            format!("{method} {path} HTTP/1.1\r\nhost: admin\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-                .as_bytes(),
-        );
-        raw.response()
+        let all = self.running.printed();
+        let since = all.floor_char_boundary(self.printed_before);
+        all[since..].to_owned()
     }
 
     /// Returns a page of the admin interface.
@@ -443,17 +563,15 @@ impl Envoy {
     /// The request fails.
     #[track_caller]
     pub fn get(&self, path: &str) -> String {
-        let response = self.try_get(path).expect("Envoy's admin does not answer");
-        String::from_utf8(response.body).expect("the admin interface speaks UTF-8")
+        self.running
+            .page(path)
+            .expect("Envoy's admin does not answer")
     }
 
     /// Returns a counter or gauge of `/stats`; 0 if it does not exist.
     #[track_caller]
     pub fn stat(&self, name: &str) -> u64 {
-        self.get("/stats?format=text")
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")?.parse().ok())
-            .unwrap_or(0)
+        self.running.stat(name)
     }
 
     /// Returns the Prometheus page, parsed like a strict scraper.
@@ -487,7 +605,7 @@ impl Envoy {
     /// Returns the bytes of memory in use by Envoy's own count, and those allocated from the system.
     #[track_caller]
     pub fn memory(&self) -> (u64, u64) {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id))
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process_id()))
             .unwrap_or_default();
         let resident = status
             .lines()
@@ -595,12 +713,20 @@ impl Listening {
     }
 }
 
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.home);
+    }
+}
+
 impl Drop for Envoy {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.tell();
         }
-        let _ = std::fs::remove_dir_all(&self.home);
+        if self.home != self.running.home {
+            pool::give_back(&self.running, &self.home);
+        }
     }
 }
 
@@ -611,7 +737,7 @@ impl Envoy {
             let lines: Vec<&str> = text.lines().collect();
             lines[lines.len().saturating_sub(60)..].join("\n")
         };
-        eprintln!("──── Envoy ────\n{}", tail(&self.process.printed()));
+        eprintln!("──── Envoy ────\n{}", tail(&self.printed()));
         for (name, site) in &self.sites {
             let access = std::fs::read_to_string(self.home.join(format!("{name}.access.log")));
             eprintln!(

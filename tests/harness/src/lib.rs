@@ -9,6 +9,7 @@ mod client;
 mod envoy;
 mod otlp;
 mod page;
+mod pool;
 mod process;
 mod provider;
 mod records;

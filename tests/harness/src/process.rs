@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 
 /// Starts the command in the background, prints its process id, and kills it when standard input ends. The test holds
-/// the other end, which closes however the test ends, also by a signal. Exits with the command's own status.
+/// the other end, which closes however the test ends, also by a signal. A command that was
+/// killed takes its files in `$SCRATCH` with it. Exits with the command's own status.
 const WARDEN: &str = r#"
 exec 3<&0
 out=$1; shift
@@ -17,6 +18,7 @@ watch=$!
 wait "$child"
 status=$?
 kill "$watch" 2>/dev/null
+[ "$status" -ne 137 ] || [ -z "$SCRATCH" ] || rm -rf "$SCRATCH"
 exit "$status"
 "#;
 
@@ -54,6 +56,18 @@ impl Process {
             id: line.trim().parse().expect("a process id"),
             output: output.to_owned(),
         }
+    }
+
+    /// Starts `command`, whose files in `scratch` are removed when it is killed.
+    pub(crate) fn start_in(
+        scratch: &Path,
+        command: &[&str],
+        variables: &[(String, String)],
+        output: &Path,
+    ) -> Process {
+        let mut variables = variables.to_vec();
+        variables.push(("SCRATCH".to_owned(), scratch.to_string_lossy().into_owned()));
+        Process::start(command, &variables, output)
     }
 
     /// Returns the exit status, if the process has ended.

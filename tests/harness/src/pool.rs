@@ -1,0 +1,136 @@
+//! Envoys that tests use one after another.
+//!
+//! V8 compiles the whole filter whenever an Envoy starts, for some five seconds of a processor. An Envoy of this pool has
+//! compiled it for a listener of its own that nobody uses; a test gets listeners and a cluster of the provider double of its
+//! own, by the files that Envoy watches, and no other test has the Envoy meanwhile.
+
+use crate::bootstrap::Site;
+use crate::envoy::{Envoy, Options, Running, Setup, module};
+use crate::provider::Provider;
+use crate::wait::wait_for;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// All Envoys of the pool. One that nothing else refers to is idle.
+static POOL: Mutex<Vec<Arc<Running>>> = Mutex::new(Vec::new());
+
+/// Maximum of Envoys in the pool; each takes some 150 MB. Two threads use two at a time.
+const MOST: usize = 6;
+
+static LEASES: AtomicUsize = AtomicUsize::new(0);
+
+const LISTENERS: &str = "listeners.json";
+const CLUSTERS: &str = "clusters.json";
+
+/// Returns the `dynamic_resources` of an Envoy of the pool.
+pub(crate) fn dynamic_resources(home: &Path) -> Value {
+    let source = |file| json!({"path_config_source": {"path": home.join(file)}, "resource_api_version": "V3"});
+    json!({"lds_config": source(LISTENERS), "cds_config": source(CLUSTERS)})
+}
+
+/// Writes the files for an Envoy without a test.
+pub(crate) fn empty(home: &Path) {
+    put(home, LISTENERS, 0, Vec::new());
+    put(home, CLUSTERS, 0, Vec::new());
+}
+
+/// Replaces a file that Envoy watches, atomically, as it requires.
+fn put(home: &Path, file: &str, version: usize, resources: Vec<Value>) {
+    let update = json!({"version_info": version.to_string(), "resources": resources});
+    let new = home.join(format!("{file}.new"));
+    std::fs::write(&new, update.to_string()).expect("a file that Envoy watches");
+    std::fs::rename(&new, home.join(file)).expect("the file takes its place");
+}
+
+/// Names the message that a resource is.
+fn typed(message: &str, mut resource: Value) -> Value {
+    resource["@type"] = json!(format!("type.googleapis.com/envoy.config.{message}"));
+    resource
+}
+
+fn idle(options: &Options) -> Arc<Running> {
+    let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_idle = |running: &Arc<Running>| Arc::strong_count(running) == 1;
+    let found = pool
+        .iter()
+        .find(|running| running.options == *options && is_idle(running));
+    if let Some(running) = found {
+        return Arc::clone(running);
+    }
+    if let Some(at) = pool.iter().position(is_idle).filter(|_| pool.len() >= MOST) {
+        pool.remove(at);
+    }
+    drop(pool);
+    let policy = json!({
+        "apiVersion": "agentguard.dev/v1",
+        "kind": "AgentPolicy",
+        "metadata": {"name": "compiled"},
+        "defaults": {"action": "allow"},
+        "rules": [],
+    });
+    let compiled = Setup::with_options(options.clone(), vec![Site::new("compiled", &policy)]);
+    let running = Arc::clone(&compiled.dynamic().start().running);
+    let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+    pool.push(Arc::clone(&running));
+    running
+}
+
+/// Gives a setup the Envoy that is idle, or a new one.
+///
+/// # Errors
+/// What Envoy printed when it refused a listener.
+pub(crate) fn lease(setup: Setup) -> Result<Envoy, String> {
+    let running = idle(&setup.options);
+    let number = LEASES.fetch_add(1, Ordering::Relaxed) + 1;
+    let home = running.home.join(number.to_string());
+    std::fs::create_dir_all(&home).expect("a directory for the logs of a test");
+    setup.put_filters(&home);
+    let provider = Provider::start();
+    let printed_before = running.printed().len();
+    let module = module();
+    let bootstrap = setup.bootstrap(&provider, &home, &module);
+    let listener_name = |site: &str| format!("{site} {number}");
+
+    let clusters = bootstrap.clusters().into_iter();
+    let clusters = clusters.map(|cluster| typed("cluster.v3.Cluster", cluster));
+    put(&running.home, CLUSTERS, number, clusters.collect());
+    wait_for("Envoy to take the clusters", || {
+        let clusters = running.page("/clusters?format=text")?;
+        let endpoint = format!("provider::{}::", bootstrap.provider);
+        clusters.contains(&endpoint).then_some(())
+    });
+    running.reset_counters();
+    let listeners = setup.sites.iter().zip(bootstrap.listeners());
+    let listeners = listeners.map(|(site, mut listener)| {
+        listener["name"] = json!(listener_name(&site.name));
+        typed("listener.v3.Listener", listener)
+    });
+    put(&running.home, LISTENERS, number, listeners.collect());
+    let taken = wait_for("Envoy to take the listeners", || {
+        if running.stat("listener_manager.lds.update_rejected") > 0 {
+            return Some(false);
+        }
+        let listeners = running.page("/listeners?format=text")?;
+        let has = |site: &Site| listeners.contains(&format!("{}::", listener_name(&site.name)));
+        setup.sites.iter().all(has).then_some(true)
+    });
+    let envoy = Envoy::new(running, home, provider, printed_before);
+    if taken {
+        Ok(envoy.listening(setup.sites, listener_name))
+    } else {
+        Err(envoy.printed())
+    }
+}
+
+/// Takes the listeners of a test from its Envoy. After a failed test nobody uses the Envoy any more.
+pub(crate) fn give_back(running: &Arc<Running>, home: &Path) {
+    if std::thread::panicking() {
+        let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+        pool.retain(|other| !Arc::ptr_eq(other, running));
+    } else {
+        put(&running.home, LISTENERS, 0, Vec::new());
+    }
+    let _ = std::fs::remove_dir_all(home);
+}
