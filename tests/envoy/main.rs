@@ -83,6 +83,7 @@ mod redaction;
 mod reload;
 mod responses;
 mod scene;
+mod script;
 mod sdk;
 mod sdk_answers;
 mod sdk_streams;

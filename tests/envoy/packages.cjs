@@ -1,8 +1,8 @@
 // What the official npm packages of the providers make of answers.
 //
-// Usage: node packages.cjs ADDRESS FORMAT HTTP_VERSION < QUESTIONS
+// Usage: node packages.cjs FORMAT < LINES
 //
-// Questions, formats and results are those of packages.py. The packages speak HTTP/1.1 only.
+// Lines, formats and results are those of packages.py. The packages speak HTTP/1.1 only.
 
 "use strict";
 
@@ -167,19 +167,23 @@ const PACKAGES = {
   "gemini.generate": Gemini,
 };
 
+async function ask(client, { path, body, stream }) {
+  try {
+    return await (stream ? client.stream(path, body) : client.whole(path, body));
+  } catch (error) {
+    // Whatever the caller of the package would have got.
+    return { raised: error.constructor.name, message: error.message };
+  }
+}
+
 async function main() {
-  const [address, format] = process.argv.slice(2);
-  const client = new PACKAGES[format](address);
+  const Package = PACKAGES[process.argv[2]];
   for await (const line of readline.createInterface({ input: process.stdin })) {
-    const { path, body, stream } = JSON.parse(line);
-    let result;
-    try {
-      result = await (stream ? client.stream(path, body) : client.whole(path, body));
-    } catch (error) {
-      // Whatever the caller of the package would have got.
-      result = { raised: error.constructor.name, message: error.message };
-    }
-    console.log(JSON.stringify(result));
+    const { address, questions } = JSON.parse(line);
+    const client = new Package(address);
+    const results = [];
+    for (const question of questions) results.push(await ask(client, question));
+    console.log(JSON.stringify(results));
   }
 }
 

@@ -1,9 +1,10 @@
 """What the official Python packages of the providers make of answers.
 
-Usage: packages.py ADDRESS FORMAT HTTP_VERSION < QUESTIONS
+Usage: packages.py FORMAT < LINES
 
-QUESTIONS is one JSON object a line: a request {"path": …, "body": …, "stream": whether its answer streams}. Each is asked
-once, through the package of that format. For each question one JSON object comes out:
+A line is {"address": …, "http": "1.1" or "2", "questions": [a request {"path": …, "body": …, "stream": whether its answer
+streams}]}. Each is asked once, by one client of the package for that format. For each line comes out a list with one object
+for each question:
 
     {"texts":  [text of each choice or block; of a stream, put together from the pieces],
      "final":  [of a stream, the same, as the package itself puts it together at the end],
@@ -300,17 +301,19 @@ PACKAGES = {
 }
 
 
+def ask(client, question):
+    try:
+        return (client.stream if question["stream"] else client.whole)(question["path"], question["body"])
+    except Exception as error:  # whatever the caller of the package would have got
+        return {"raised": type(error).__name__, "message": str(error)}
+
+
 def main():
-    address, name, http_version = sys.argv[1:]
-    client = PACKAGES[name](address, http_version)
+    package = PACKAGES[sys.argv[1]]
     for line in sys.stdin:
-        question = json.loads(line)
-        ask = client.stream if question["stream"] else client.whole
-        try:
-            result = ask(question["path"], question["body"])
-        except Exception as error:  # whatever the caller of the package would have got
-            result = {"raised": type(error).__name__, "message": str(error)}
-        print(json.dumps(result), flush=True)
+        asked = json.loads(line)
+        client = package(asked["address"], asked["http"])
+        print(json.dumps([ask(client, question) for question in asked["questions"]]), flush=True)
 
 
 if __name__ == "__main__":

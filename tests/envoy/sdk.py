@@ -1,8 +1,9 @@
 """What the official openai package makes of our answers.
 
-Usage: sdk.py BASE_URL NAME
+Usage: sdk.py < LINES
 
-Asks one question and prints what the caller of the package gets as one JSON object.
+A line is {"base_url": …, "question": name of a question}. For each comes out what the caller of the package gets, as one
+JSON object.
 """
 
 import json
@@ -46,8 +47,7 @@ def told(completion):
     }
 
 
-def main():
-    base_url, name = sys.argv[1:]
+def ask(base_url, name):
     client = openai.OpenAI(base_url=base_url, api_key="none", max_retries=2)
     question = {"model": "gpt-4o", **QUESTIONS[name]}
     try:
@@ -67,7 +67,13 @@ def main():
             "agentguard": error.body.get("agentguard"),
             "headers": {k: v for k, v in error.response.headers.items() if k.startswith("x-agentguard-")},
         }
-    json.dump(result, sys.stdout)
+    return result
+
+
+def main():
+    for line in sys.stdin:
+        asked = json.loads(line)
+        print(json.dumps(ask(asked["base_url"], asked["question"])), flush=True)
 
 
 if __name__ == "__main__":

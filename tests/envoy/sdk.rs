@@ -3,28 +3,20 @@
 use crate::scene::{
     Mode, answers, both_modes, calls, case, mask_cards, no_recipes, no_weapons, policy,
 };
+use crate::script::Script;
 use harness::{Answer, Envoy, Version, sdk_python};
 use serde_json::{Value, json};
-use std::process::Command;
 
 in_both_envoys![the_openai_package_understands_every_outcome];
 
 /// Sends one of the script's requests. Returns the result for the package's caller.
 fn ask(envoy: &Envoy, mode: Mode, question: &str) -> Value {
+    let script = Script {
+        program: sdk_python(),
+        arguments: vec!["sdk.py".into()],
+    };
     let address = envoy.site(mode.word()).address;
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/envoy/sdk.py");
-    let output = Command::new(sdk_python())
-        .args([script, &format!("http://{address}/v1"), question])
-        // The package would use a proxy of the machine.
-        .env_remove("HTTP_PROXY")
-        .env_remove("http_proxy")
-        .env_remove("ALL_PROXY")
-        .env_remove("all_proxy")
-        .output()
-        .expect("Python with the openai package");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
-    serde_json::from_slice(&output.stdout).expect("what the script prints")
+    script.answer(&json!({"base_url": format!("http://{address}/v1"), "question": question}))
 }
 
 fn the_openai_package_understands_every_outcome(version: Version) {

@@ -282,22 +282,33 @@ var packages = map[string]func(address string) ask{
 	"gemini.generate":    geminiGenerate,
 }
 
+// asked is a line: the questions for one client.
+type asked struct {
+	Address   string     `json:"address"`
+	Questions []question `json:"questions"`
+}
+
 func main() {
-	ask := packages[os.Args[2]](os.Args[1])
+	client := packages[os.Args[1]]
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, 64<<20)
 	out := json.NewEncoder(os.Stdout)
 	for lines.Scan() {
-		var asked question
-		err := json.Unmarshal(lines.Bytes(), &asked)
+		var line asked
+		err := json.Unmarshal(lines.Bytes(), &line)
 		if err != nil {
 			panic(err)
 		}
-		told, err := ask(context.Background(), asked)
-		if err != nil {
-			_ = out.Encode(map[string]string{"raised": fmt.Sprintf("%T", err), "message": message(err)})
-			continue
+		ask := client(line.Address)
+		results := []any{}
+		for _, question := range line.Questions {
+			told, err := ask(context.Background(), question)
+			if err != nil {
+				results = append(results, map[string]string{"raised": fmt.Sprintf("%T", err), "message": message(err)})
+				continue
+			}
+			results = append(results, told)
 		}
-		_ = out.Encode(told)
+		_ = out.Encode(results)
 	}
 }
