@@ -491,3 +491,21 @@ fn wrong_input_is_told_with_a_code_and_the_place_in_the_file() {
         assert_eq!(said.lines().count(), 1, "{said}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_file_without_a_line_end_is_not_read_for_ever() {
+    for command in [
+        &["audit", "query", "/dev/zero"][..],
+        &["audit", "verify", "/dev/zero"],
+        &["audit", "report", "/dev/zero"],
+    ] {
+        let ran = run(command);
+        assert_eq!(ran.status.code(), Some(1), "{command:?}");
+        let told = String::from_utf8([ran.stdout, ran.stderr].concat()).unwrap();
+        assert!(
+            told.contains("/dev/zero:1: the file can't be read from here on: more than 256 MiB"),
+            "{told}"
+        );
+    }
+}

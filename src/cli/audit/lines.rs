@@ -11,6 +11,9 @@ use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read, Seek, SeekFrom}
 /// Maximum bytes of a line. Records are far shorter; anything longer is no record and is not kept.
 pub(super) const MAX_LINE: u64 = 16 << 20;
 
+/// Maximum bytes of a line that is passed over. A file with more of them between two line ends has no lines (`/dev/zero`).
+const MAX_PASSED_OVER: u64 = 256 << 20;
+
 /// Bytes that are read at once.
 const BUFFER: usize = 1 << 20;
 
@@ -119,7 +122,12 @@ impl Lines {
         if is_complete {
             self.line.pop();
         } else if u64::try_from(size).unwrap_or(u64::MAX) >= MAX_LINE {
-            let rest = self.input.skip_until(b'\n').map_err(fault)?;
+            let mut behind = (&mut self.input).take(MAX_PASSED_OVER);
+            let rest = behind.skip_until(b'\n').map_err(fault)?;
+            if behind.limit() == 0 {
+                let why = "more than 256 MiB follow without a line end; is it the right file?";
+                return Err(fault(io::Error::other(why)));
+            }
             length = length.saturating_add(rest);
             // Too long for a record, however it ends.
             is_complete = true;
@@ -394,5 +402,17 @@ mod tests {
         let next = lines.next().unwrap().unwrap();
         assert_eq!((next.bytes, next.at.line), (&b"next"[..], 2));
         assert!(lines.next().unwrap().is_none());
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_not_read_for_ever() {
+        let mut lines = Lines::new(Box::new(io::repeat(0)), 0).unwrap();
+        match lines.next() {
+            Err(Fault::Unreadable { at, why }) => {
+                assert_eq!(at.line, 1);
+                assert!(why.contains("without a line end"), "{why}");
+            }
+            _ => panic!("a fault was expected"),
+        }
     }
 }

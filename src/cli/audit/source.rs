@@ -201,7 +201,10 @@ fn each_line(
         Err(fault) => {
             let message = fault.describe(&|place| files.name(place));
             let place = fault.place().map(|place| files.name(place));
-            output::note(&format!("{}: {message}", place.unwrap_or_default()));
+            output::print_coded(
+                codes::AG9010,
+                &format!("{}: {message}", place.unwrap_or_default()),
+            );
             *unread = unread.saturating_add(1);
             ControlFlow::Continue(())
         }
