@@ -113,6 +113,11 @@ enum Command {
 
 /// Ends the program with a usage error, or with the help or the version that was asked for.
 fn end_unparsed(error: &clap::Error) -> ! {
+    // Wrong use has one form and one code, whoever finds it; the library's message quotes the arguments as they are.
+    if let Some(message) = error.render().to_string().strip_prefix("error: ") {
+        let _ = output::print_misused(message.trim_end());
+        std::process::exit(error.exit_code());
+    }
     let printed = error.print().and_then(|()| std::io::stdout().flush());
     match printed {
         Err(unwritten) if !error.use_stderr() => output::end_unwritten(&unwritten),

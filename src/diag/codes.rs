@@ -264,7 +264,7 @@ codes! {
     AG9011 0 "a file that can't be written"
         "The command can't write or delete this file. The message says why: its folder is missing, another user owns it, the disk is full, or something else is there. What was there before is unchanged."
     AG9012 0 "an option that has no meaning so"
-        "The value of an option can't be understood, or does not fit to the files that are named. The message has the forms that it can have; `agentguard help COMMAND` has examples."
+        "An option is unknown or missing, its value can't be understood, or it does not fit to the files that are named. The message has the forms that it can have; `agentguard help COMMAND` has examples."
     AG9013 0 "a file of another kind"
         "The file can be read, and is not what this place asks for: no key, no checkpoint, no heads, no index of this version, no configuration of Envoy. The message says what writes such a file."
     AG9014 0 "nothing was done"

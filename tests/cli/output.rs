@@ -509,3 +509,30 @@ fn a_file_without_a_line_end_is_not_read_for_ever() {
         );
     }
 }
+
+#[test]
+fn wrong_use_has_one_form_and_one_code() {
+    for (arguments, said) in [
+        (&["chek"][..], "unrecognized subcommand 'chek'"),
+        (
+            &["check", "--polcy", "p"],
+            "unexpected argument '--polcy' found",
+        ),
+        (
+            &["validate"],
+            "the following required arguments were not provided",
+        ),
+        (&["build", "p", "--for", "nginx"], "invalid value 'nginx'"),
+        (
+            &["validate", "--format", "sarif", "--json", "p"],
+            "cannot be used with",
+        ),
+    ] {
+        let ran = run(arguments);
+        assert_eq!(ran.status.code(), Some(2), "{arguments:?}");
+        let told = String::from_utf8(ran.stderr).unwrap();
+        let begin = "agentguard: AG9012: ";
+        assert!(told.starts_with(begin), "{told}");
+        assert!(told.contains(said) && told.contains("'--help'"), "{told}");
+    }
+}
