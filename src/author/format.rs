@@ -796,6 +796,23 @@ rules:
     }
 
     #[test]
+    fn a_key_without_a_value_is_written_with_what_it_reads_as() {
+        for (text, written) in [
+            (
+                "a: { why: b, and c, when: d }\n",
+                "a: { why: b, and c: null, when: d }\n",
+            ),
+            ("a: { b }\n", "a: { b: null }\n"),
+            ("a: { b: , c: 1 }\n", "a: { b: null, c: 1 }\n"),
+            ("a: [{ b }, c]\n", "a: [{ b: null }, c]\n"),
+            ("a: {\n  b,\n  c: 1 # d\n}\n", "a:\n  b: null\n  c: 1 # d\n"),
+        ] {
+            assert_eq!(format(text).as_deref(), Ok(written), "{text}");
+            assert_eq!(format(written).as_deref(), Ok(written), "{written}");
+        }
+    }
+
+    #[test]
     fn a_comment_behind_quotes_is_one() {
         let text = "a: \"x # y\"   # one\nb: 'it''s'   # two\nc: \"\\\"\" # three\n";
         let root = parse_yaml(text).unwrap();

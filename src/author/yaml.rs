@@ -327,7 +327,11 @@ impl Loader<'_> {
                 }
                 Event::Scalar(value, style, anchor, tag) => {
                     self.refuse_extras(&range, anchor, tag.is_some());
-                    let range = self.trimmed(range, style);
+                    // The parser's span of a value that is not written is what stands in its place: `{ a, b: 1 }`.
+                    let range = match (&*value, style) {
+                        ("", ScalarStyle::Plain) => range.start..range.start,
+                        _ => self.trimmed(range, style),
+                    };
                     self.scalar(&value, style, range);
                 }
                 Event::SequenceStart(anchor, tag) => {
