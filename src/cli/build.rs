@@ -390,13 +390,13 @@ impl Build {
         told: &str,
     ) -> Result<ExitStatus, Failed> {
         match self.output.as_deref() {
-            None | Some(output::STDIN) => output::line(built),
+            None | Some(output::STDIN) => output::verbatim_line(built),
             Some(file) => {
                 output::replace_watched_file(file, format!("{built}\n").as_bytes())?;
-                output::line(&match json {
-                    true => summary.to_string(),
-                    false => format!("{file}: {told}"),
-                });
+                match json {
+                    true => output::verbatim_line(&summary.to_string()),
+                    false => output::line(&format!("{file}: {told}")),
+                }
             }
         }
         Ok(ExitStatus::Clean)

@@ -17,7 +17,7 @@ impl Completions {
         let mut script = Vec::new();
         let mut command = Arguments::command();
         clap_complete::generate(self.shell, &mut command, "agentguard", &mut script);
-        output::print(&String::from_utf8_lossy(&script));
+        output::verbatim(&String::from_utf8_lossy(&script));
         Ok(ExitStatus::Clean)
     }
 }

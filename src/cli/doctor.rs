@@ -49,14 +49,14 @@ impl Doctor {
         let examination = examine(&proxy);
         if json {
             for policy in &examination.policies {
-                output::line(
+                output::verbatim_line(
                     &json!({"listener": policy.listener, "policy": policy.policy, "version": policy.version,
                             "module": policy.module})
                     .to_string(),
                 );
             }
             for problem in &examination.problems {
-                output::line(
+                output::verbatim_line(
                     &json!({"code": problem.code, "title": title(problem), "place": problem.place,
                             "what": problem.what, "fix": problem.fix})
                     .to_string(),

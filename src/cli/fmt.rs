@@ -53,14 +53,14 @@ impl Fmt {
                 outcome = ExitStatus::Found;
             }
             if json {
-                output::line(&json!({"file": name, "changes": changes}).to_string());
+                output::verbatim_line(&json!({"file": name, "changes": changes}).to_string());
             } else if self.check && changes {
                 output::line(name);
             }
             if self.write && changes && name != output::STDIN {
                 output::replace_file(name, formatted.as_bytes())?;
             } else if !self.check && (!self.write || name == output::STDIN) && !json {
-                output::print(&formatted);
+                output::verbatim(&formatted);
             }
         }
         Ok(outcome)
@@ -71,8 +71,8 @@ impl Fmt {
 fn report(source: &Source, diagnostics: &[Diagnostic], json: bool) {
     for diagnostic in diagnostics {
         match json {
-            true => output::line(&render::as_json(source, diagnostic)),
-            false => output::note(&render::as_text(source, diagnostic)),
+            true => output::verbatim_line(&render::as_json(source, diagnostic)),
+            false => output::verbatim_note(&render::as_text(source, diagnostic)),
         }
     }
 }

@@ -24,7 +24,7 @@ impl ManPages {
                 Man::new(command)
                     .render(&mut page)
                     .map_err(|error| output::print_error(&error.to_string()))?;
-                output::print(&String::from_utf8_lossy(&page));
+                output::verbatim(&String::from_utf8_lossy(&page));
             }
         }
         Ok(ExitStatus::Clean)

@@ -9,14 +9,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// The file name of standard input.
 pub(super) const STDIN: &str = "-";
 
-/// Prints a line. If the reader has closed the pipe (`| head`), the program ends silently.
+/// Prints a line for a person. If the reader has closed the pipe (`| head`), the program ends silently.
 pub(super) fn line(text: &str) {
     print(&format!("{text}\n"));
 }
 
-/// Prints text without a line end. What can't be written ends the program: who redirects to a file would take the part that
-/// fitted on the disk for all of it.
+/// Prints text for a person, without a line end. It may quote what is in a policy, a recorded exchange or the name of a file,
+/// which can be anything: nothing in it steers the terminal or hides a character.
 pub(super) fn print(text: &str) {
+    verbatim(&visible_lines(text));
+}
+
+/// Prints a line that a program reads, or that was made visible before: JSON, a part of a file, a rendered diagnostic.
+pub(super) fn verbatim_line(text: &str) {
+    verbatim(&format!("{text}\n"));
+}
+
+/// Prints what a program reads, byte for byte. What can't be written ends the program: who redirects to a file would take the
+/// part that fitted on the disk for all of it.
+pub(super) fn verbatim(text: &str) {
     if let Err(error) = write_out(text) {
         end_unwritten(&error);
     }
@@ -55,17 +66,21 @@ pub(super) fn print_output_unwritten(error: &std::io::Error) -> Failed {
     print_unwritten("standard output", &why)
 }
 
-/// Prints a line for the person beside the output. Nobody may read it any more (`2>&1 | head`): the work goes on.
+/// Prints a line for the person beside the output.
 pub(super) fn note(text: &str) {
+    verbatim_note(&visible_lines(text));
+}
+
+/// Prints a line beside the output that was made visible before. Nobody may read it any more (`2>&1 | head`): the work goes on.
+pub(super) fn verbatim_note(text: &str) {
     let _ = std::io::stderr()
         .lock()
         .write_all(format!("{text}\n").as_bytes());
 }
 
-/// Prints an error message. It may quote what is in a file, which can be anything.
+/// Prints an error message.
 pub(super) fn print_error(message: &str) -> Failed {
-    let lines: Vec<String> = message.split('\n').map(visible).collect();
-    note(&format!("agentguard: {}", lines.join("\n")));
+    note(&format!("agentguard: {message}"));
     Failed
 }
 
@@ -276,11 +291,7 @@ fn replace(name: &str, contents: &[u8], is_watched: bool) -> Result<(), Failed> 
     {
         return std::fs::write(&target, contents).map_err(failed);
     }
-    // Until it has the permissions of the file that it replaces, which may be secret, nobody else reads it.
-    let mode = if existing.is_some() { 0o600 } else { 0o644 };
-    let mut beside = temporary(mode)
-        .tempfile_in(folder_of(&target))
-        .map_err(failed)?;
+    let mut beside = begin_beside(&target, existing.is_some()).map_err(failed)?;
     beside.write_all(contents).map_err(failed)?;
     if let Some(existing) = existing {
         keep_owner(beside.as_file(), &existing);
@@ -304,6 +315,13 @@ fn replace(name: &str, contents: &[u8], is_watched: bool) -> Result<(), Failed> 
         .into_iter()
         .try_for_each(Renewal::finish)
         .map_err(failed)
+}
+
+/// Begins the file that takes the place of another. Until it has the permissions of the one that it replaces, which may be
+/// secret, nobody else reads it.
+fn begin_beside(target: &Path, is_replaced: bool) -> std::io::Result<tempfile::NamedTempFile> {
+    let mode = if is_replaced { 0o600 } else { 0o644 };
+    temporary(mode).tempfile_in(folder_of(target))
 }
 
 /// A file that is written beside another, to be renamed. It has these permissions, as far as the umask allows.
@@ -433,28 +451,62 @@ pub(super) fn advice_on_lines(content: &[u8]) -> &'static str {
     }
 }
 
-/// Text of a client or a model, without characters that could make it look like something else or steer a terminal.
+/// Text of a client or a model in one line, without characters that could make it look like something else or steer a terminal.
 pub(super) fn visible(text: &str) -> String {
+    visible_but(text, "")
+}
+
+/// Text for a person, which may have several lines.
+fn visible_lines(text: &str) -> String {
+    visible_but(text, "\n\t")
+}
+
+/// What a library rendered for a terminal, with its colours. What it was given is visible already, but for what stands in the
+/// lines that it quotes.
+pub(super) fn visible_rendered(text: &str) -> String {
+    visible_but(text, "\n\t\u{1b}")
+}
+
+fn visible_but(text: &str, kept: &str) -> String {
     let mut out = String::with_capacity(text.len());
+    let mut before = ' ';
     for c in text.chars() {
-        let is_hidden = c.is_control()
-            || matches!(
-                u32::from(c),
-                0xAD | 0x61C
-                    | 0x200B..=0x200F
-                    | 0x2028..=0x202E
-                    | 0x2060..=0x206F
-                    | 0xFE00..=0xFE0F
-                    | 0xFEFF
-                    | 0xFFF9..=0xFFFB
-                    | 0xE0000..=0xE0FFF
-            );
-        match is_hidden {
+        match is_hidden(c) && !kept.contains(c) && !is_part_of_emoji(c, before) {
             true => out.push_str(&format!("\\u{{{:x}}}", u32::from(c))),
             false => out.push(c),
         }
+        before = c;
     }
     out
+}
+
+/// Whether a character can't be seen, or steers a terminal.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            u32::from(c),
+            0xAD | 0x34F
+                | 0x61C
+                | 0x115F
+                | 0x1160
+                | 0x17B4
+                | 0x17B5
+                | 0x180B..=0x180F
+                | 0x200B..=0x200F
+                | 0x2028..=0x202E
+                | 0x2060..=0x206F
+                | 0x3164
+                | 0xFE00..=0xFE0F
+                | 0xFEFF
+                | 0xFFA0
+                | 0xFFF9..=0xFFFB
+                | 0xE0000..=0xE0FFF
+        )
+}
+
+/// Whether a character only says that the symbol before it is coloured, as in the warning sign that people write into reasons.
+fn is_part_of_emoji(c: char, before: char) -> bool {
+    c == '\u{FE0F}' && matches!(u32::from(before), 0x2190..=0x2BFF | 0x1F000..=0x1FAFF)
 }
 
 #[cfg(test)]
@@ -466,5 +518,43 @@ mod tests {
         assert_eq!(visible("refund 100 €"), "refund 100 €");
         assert_eq!(visible("a\u{1b}[2K\r\nb"), "a\\u{1b}[2K\\u{d}\\u{a}b");
         assert_eq!(visible("x\u{202e}001\u{200b}"), "x\\u{202e}001\\u{200b}");
+        assert_eq!(
+            visible("\u{9b}2J \u{feff}\u{e0041}"),
+            "\\u{9b}2J \\u{feff}\\u{e0041}"
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_reads_what_is_to_replace_a_file_before_it_has_its_permissions() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("filter.json");
+        let mode = |is_replaced| {
+            let beside = begin_beside(&target, is_replaced).unwrap();
+            beside.as_file().metadata().unwrap().permissions().mode() & 0o777
+        };
+        assert_eq!(mode(true), 0o600);
+        // As far as the umask allows.
+        assert_eq!(mode(false) & !0o644, 0);
+    }
+
+    #[test]
+    fn only_a_symbol_has_a_colour() {
+        assert_eq!(visible("\u{26a0}\u{fe0f} Ask"), "\u{26a0}\u{fe0f} Ask");
+        assert_eq!(visible("a\u{fe0f}"), "a\\u{fe0f}");
+        assert_eq!(
+            visible("\u{26a0}\u{fe0f}\u{fe0f}"),
+            "\u{26a0}\u{fe0f}\\u{fe0f}"
+        );
+    }
+
+    #[test]
+    fn text_for_people_keeps_its_lines_and_what_is_rendered_its_colours() {
+        assert_eq!(visible_lines("a\n\tb\r\u{1b}[0m"), "a\n\tb\\u{d}\\u{1b}[0m");
+        assert_eq!(
+            visible_rendered("\u{1b}[1ma\u{200b}\n"),
+            "\u{1b}[1ma\\u{200b}\n"
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! Rendering of diagnostics as text or JSON. The only user of annotate-snippets.
 
+use super::output::{visible, visible_rendered};
 use super::source::Source;
 use crate::diag::{Diagnostic, Fix, Severity};
 use annotate_snippets::{AnnotationKind, Group, Level, Patch, Renderer, Snippet};
@@ -9,14 +10,15 @@ use std::io::IsTerminal;
 /// One object: `{code, severity, file, line, column, byte_start, byte_end, path, message, help, fix?}`.
 pub(super) fn as_json(source: &Source, diagnostic: &Diagnostic) -> String {
     let (line, column) = source.position(diagnostic.span.start);
+    let span = source.whole_characters(&diagnostic.span);
     let mut object = json!({
         "code": diagnostic.code,
         "severity": diagnostic.severity.word(),
         "file": source.name,
         "line": line,
         "column": column,
-        "byte_start": source.place_in_file(diagnostic.span.start),
-        "byte_end": source.place_in_file(diagnostic.span.end),
+        "byte_start": source.place_in_file(span.start),
+        "byte_end": source.place_in_file(span.end),
         "path": diagnostic.path,
         "message": diagnostic.message,
         "help": diagnostic.help,
@@ -53,32 +55,33 @@ pub(super) fn as_text(source: &Source, diagnostic: &Diagnostic) -> String {
         Severity::Warning => Level::WARNING,
         Severity::Note => Level::NOTE,
     };
-    let title = level
-        .clone()
-        .primary_title(&*diagnostic.message)
-        .id(diagnostic.code);
-    let length = source.text.len();
-    let span = diagnostic.span.start.min(length)..diagnostic.span.end.min(length);
-    let mut annotation = AnnotationKind::Primary.span(span);
-    if let Some(label) = &diagnostic.label {
+    let [message, name] = [&diagnostic.message, &source.name].map(|text| visible(text));
+    let label = diagnostic.label.as_deref().map(visible);
+    let help = diagnostic.help.as_deref().map(visible);
+    let title = level.clone().primary_title(&*message).id(diagnostic.code);
+    let mut annotation = AnnotationKind::Primary.span(source.whole_characters(&diagnostic.span));
+    if let Some(label) = &label {
         annotation = annotation.label(&**label);
     }
     let mut group = Group::with_title(title).element(
         Snippet::source(&source.text)
-            .path(&*source.name)
+            .path(&*name)
             .fold(true)
             .annotation(annotation),
     );
     let mut groups = Vec::new();
-    match (&diagnostic.help, &diagnostic.fix) {
+    match (&help, &diagnostic.fix) {
         (Some(help), Some(fix)) => {
             groups.push(group);
             groups.push(
                 Group::with_title(Level::HELP.secondary_title(&**help)).element(
                     Snippet::source(&source.text)
-                        .path(&*source.name)
+                        .path(&*name)
                         .fold(true)
-                        .patch(Patch::new(fix.span.clone(), written(source, fix))),
+                        .patch(Patch::new(
+                            source.whole_characters(&fix.span),
+                            written(source, fix),
+                        )),
                 ),
             );
         }
@@ -88,7 +91,8 @@ pub(super) fn as_text(source: &Source, diagnostic: &Diagnostic) -> String {
         }
         (None, _) => groups.push(group),
     }
-    renderer().render(&groups)
+    // The library replaces what steers a terminal in the lines that it quotes, but leaves what can't be seen.
+    visible_rendered(&renderer().render(&groups))
 }
 
 fn renderer() -> Renderer {

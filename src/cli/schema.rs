@@ -35,7 +35,7 @@ impl Schema {
         } else {
             serde_json::to_string_pretty(&schema).unwrap_or_default()
         };
-        output::line(&text);
+        output::verbatim_line(&text);
         Ok(ExitStatus::Clean)
     }
 }

@@ -195,9 +195,15 @@ impl Source {
         byte.saturating_add(self.before)
     }
 
+    /// Returns a span of the text with all of the characters that it begins and ends in: a syntax error is at a byte.
+    pub(super) fn whole_characters(&self, span: &Range<usize>) -> Range<usize> {
+        let start = self.text.floor_char_boundary(span.start);
+        start..self.text.ceil_char_boundary(span.end).max(start)
+    }
+
     /// Returns line and column (in characters) of an offset, both from 1.
     pub(super) fn position(&self, byte: usize) -> (usize, usize) {
-        let byte = byte.min(self.text.len());
+        let byte = self.text.floor_char_boundary(byte);
         let line = self.lines.partition_point(|start| *start <= byte);
         let start = line.checked_sub(1).and_then(|line| self.lines.get(line));
         let before = start.and_then(|start| self.text.get(*start..byte));

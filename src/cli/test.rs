@@ -5,8 +5,8 @@ use super::source::Source;
 use super::verdict::CheckResult;
 use super::{ExitStatus, Failed, output, render};
 use crate::author::{
-    CaseInput, Expectation, SampleExchange, TestCase, WholeExchange, has_limits, is_test_file,
-    read_examples, read_tests,
+    CaseInput, Expectation, SampleExchange, TestCase, WholeExchange, has_limits,
+    is_test_file, read_examples, read_tests,
 };
 use crate::diag::{Diagnostic, Severity, codes};
 use crate::event::Known;
@@ -206,9 +206,11 @@ impl Suite {
     fn wrong(&self, source: &Source, errors: &[Diagnostic]) -> Failed {
         for error in errors {
             match self.format {
-                None => output::line(&render::as_json(source, error)),
-                Some(Format::Text) => output::line(&render::as_text(source, error)),
-                Some(Format::Tap | Format::Junit) => output::note(&render::as_text(source, error)),
+                None => output::verbatim_line(&render::as_json(source, error)),
+                Some(Format::Text) => output::verbatim_line(&render::as_text(source, error)),
+                Some(Format::Tap | Format::Junit) => {
+                    output::verbatim_note(&render::as_text(source, error))
+                }
             }
         }
         let count = errors
@@ -308,11 +310,11 @@ impl Suite {
             output::line(&format!("{ok} {number} - {}: {name}", ran.file));
             if !ran.differs.is_empty() {
                 output::line("  ---");
-                output::line(&format!(
+                output::verbatim_line(&format!(
                     "  at: {}",
                     json!(format!("{}:{}", ran.file, ran.line))
                 ));
-                output::line(&format!("  differs: {}", json!(ran.differs)));
+                output::verbatim_line(&format!("  differs: {}", json!(ran.differs)));
                 output::line("  ...");
             }
         }
@@ -371,7 +373,7 @@ impl Suite {
                 object.insert("differs".to_owned(), json!(ran.differs));
             }
             object.insert("got".to_owned(), Value::Object(ran.got.to_json()));
-            output::line(&Value::Object(object).to_string());
+            output::verbatim_line(&Value::Object(object).to_string());
         }
     }
 
@@ -390,7 +392,7 @@ impl Suite {
             let name = &tested.source.name;
             let reached = rules.len().saturating_sub(missed.len());
             if json {
-                output::line(
+                output::verbatim_line(
                     &json!({"policy": name, "rules": rules.len(), "reached": reached, "missed": missed})
                         .to_string(),
                 );

@@ -83,7 +83,7 @@ impl Validate {
             let mut report = TextReport::default();
             for diagnostic in &diagnostics {
                 if json {
-                    output::line(&render::as_json(&source, diagnostic));
+                    output::verbatim_line(&render::as_json(&source, diagnostic));
                 } else if self.format == Format::Sarif {
                     results.push(ci::as_sarif(&source, diagnostic));
                 } else if self.format == Format::Github {
@@ -122,7 +122,7 @@ impl Validate {
             }
         }
         if self.format == Format::Sarif {
-            output::line(&ci::sarif_log(results));
+            output::verbatim_line(&ci::sarif_log(results));
         }
         if unreadable { Err(Failed) } else { Ok(outcome) }
     }
@@ -157,7 +157,7 @@ impl<'d> TextReport<'d> {
         } else if self.rendered < MAX_RENDERED {
             *rendered = rendered.saturating_add(1);
             self.rendered = self.rendered.saturating_add(1);
-            output::line(&render::as_text(source, diagnostic));
+            output::verbatim_line(&render::as_text(source, diagnostic));
             output::line("");
         } else {
             self.left_out = self.left_out.saturating_add(1);

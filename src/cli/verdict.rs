@@ -1,5 +1,6 @@
 //! The decision of a policy on a case or an exchange, in the common format of `check`, `test` and `replay`.
 
+use super::output;
 use crate::author::{CASE_LIMITS, SampleExchange};
 use crate::diag::codes;
 use crate::event::{Direction, Event, Kind, Redaction};
@@ -375,11 +376,13 @@ impl CheckResult {
             } else {
                 ""
             };
-            out.push_str(&format!("  rule {}: {}{observed}\n", rule.id, rule.action));
+            let id = output::visible(&rule.id);
+            out.push_str(&format!("  rule {id}: {}{observed}\n", rule.action));
         }
         for rule in &self.undecided {
             out.push_str(&format!(
-                "  rule {rule}: not decided, what it asks could not be read\n"
+                "  rule {}: not decided, what it asks could not be read\n",
+                output::visible(rule)
             ));
         }
         let service = self.service.map(ServiceUse::to_text);
@@ -390,7 +393,8 @@ impl CheckResult {
             ("text", &self.text),
         ] {
             if let Some(text) = text {
-                out.push_str(&format!("  {label}: {text}\n"));
+                // A line of it is not taken for a line of the verdict.
+                out.push_str(&format!("  {label}: {}\n", text.replace('\n', "\n    ")));
             }
         }
         for (kind, count) in &self.findings {

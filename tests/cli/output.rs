@@ -536,3 +536,115 @@ fn wrong_use_has_one_form_and_one_code() {
         assert!(told.contains(said) && told.contains("'--help'"), "{told}");
     }
 }
+
+/// What steers a terminal, reverses the text behind it, or can't be seen: ESC, CR, CSI, DEL, RLO, RLI, a zero-width blank, BOM.
+const HIDDEN: [char; 8] = [
+    '\u{1b}', '\r', '\u{9b}', '\u{7f}', '\u{202e}', '\u{2067}', '\u{200b}', '\u{feff}',
+];
+
+/// A text with all of them, as YAML and JSON write them.
+fn hostile(word: &str) -> String {
+    format!("{word}\\u001bc\\u000d\\u009b\\u007f\\u202e\\u2067\\u200b\\ufeff")
+}
+
+#[test]
+fn nothing_in_a_policy_or_a_recorded_exchange_steers_the_terminal() {
+    let folder = TempDir::new().unwrap();
+    let at = |name: &str, text: &str| -> String {
+        let file = folder.path().join(name);
+        fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let head = |default: &str| {
+        format!(
+            "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: {{ name: \"{}\" }}\ndefaults: {{ action: {default} }}\n",
+            hostile("p")
+        )
+    };
+    let [reason, value, unknown, list] = ["reason", "value", "unknown", "list"].map(hostile);
+    let rules = format!(
+        "lists: {{ \"{list}\": [\"{value}\"] }}\nrules:\n  - id: r\n    match: {{ tool: \"{value}\" }}\n    when: {{ args.a: {{ in: {{ list: \"{list}\" }} }} }}\n    action: deny\n    reason: \"{reason}\"\n    remedy: \"{reason}\"\n"
+    );
+    let policy = at("policy.yaml", &format!("{}{rules}", head("allow")));
+    let other = at("other.yaml", &format!("{}rules: []\n", head("deny")));
+    let literal: String = HIDDEN.iter().filter(|c| **c != '\r').collect();
+    let wrong = at(
+        "wrong.yaml",
+        &format!("{}\"{unknown}\": 1\nrules: 'a{literal}'\n", head("allow")),
+    );
+    let broken = at("broken.yaml", &format!("a: [b{literal}\n"));
+    let tests = at(
+        "policy.test.yaml",
+        &format!(
+            "apiVersion: agentguard.dev/v1\nkind: PolicyTest\npolicy: policy.yaml\ntests:\n  - name: \"{}\"\n    events: [{{ tool_call: {{ tool: \"{value}\", args: {{ a: \"{value}\" }} }} }}]\n    expect: allow\n",
+            hostile("name")
+        ),
+    );
+    let args = format!("{{\"a\": \"{value}\"}}");
+    let tool: String = serde_json::from_str(&format!("\"{value}\"")).unwrap();
+    let strange = folder.path().join(format!("no{literal}"));
+    let strange = strange.to_str().unwrap();
+    let commands: [&[&str]; 10] = [
+        &["validate", &policy],
+        &["lint", &policy],
+        &["validate", &wrong],
+        &["check", &policy, "--tool", &tool, "--args", &args],
+        &["explain", &policy, "--tool", &tool, "--args", &args],
+        &["diff", &policy, &other],
+        &["test", &tests],
+        &["fmt", &broken],
+        &["validate", strange],
+        &["audit", "verify", strange, &format!("--no{literal}")],
+    ];
+    for command in commands {
+        let ran = run(command);
+        assert!(ran.status.code().is_some(), "{command:?}");
+        for bytes in [&ran.stdout, &ran.stderr] {
+            let text = std::str::from_utf8(bytes).unwrap();
+            let found = text.chars().find(|c| HIDDEN.contains(c));
+            assert_eq!(found, None, "{command:?}\n{text:?}");
+        }
+        let both = [ran.stdout, ran.stderr].concat();
+        assert!(!both.is_empty(), "{command:?}");
+    }
+    let json = run(&["check", &policy, "--tool", &tool, "--args", &args, "--json"]);
+    let said = json_lines(&json);
+    assert!(
+        said[0]["reason"].as_str().unwrap().contains('\u{202e}'),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn an_error_at_a_letter_of_several_bytes_is_shown_with_all_of_it() {
+    let folder = TempDir::new().unwrap();
+    for (name, text, column, letter) in [
+        ("a.yaml", "a: [b\u{feff}", 6, "\u{feff}"),
+        ("b.yaml", "é: \"x\" ü\n", 8, "ü"),
+        ("d.json", "{\"a\": ü}", 7, "ü"),
+        ("e.json", "\u{feff}{\u{1f600}: 1}", 2, "\u{1f600}"),
+        ("f.json", "{\"a\": 1 \u{a0}}", 9, "\u{a0}"),
+    ] {
+        let file = folder.path().join(name);
+        fs::write(&file, text).unwrap();
+        let file = file.to_str().unwrap();
+        for command in ["validate", "lint", "fmt"] {
+            let ran = run(&[command, file]);
+            assert!(matches!(ran.status.code(), Some(1 | 2)), "{name} {command}");
+            let told = [ran.stdout, ran.stderr].concat();
+            assert!(
+                String::from_utf8(told).unwrap().contains("AG1001"),
+                "{name}"
+            );
+        }
+        let ran = run(&["validate", "--json", file]);
+        let said = &json_lines(&ran)[0];
+        let at = |name: &str| usize::try_from(said[name].as_u64().unwrap()).unwrap();
+        let marked = text.get(at("byte_start")..at("byte_end"));
+        assert_eq!(
+            (marked, at("column")),
+            (Some(letter), column),
+            "{name}: {said}"
+        );
+    }
+}

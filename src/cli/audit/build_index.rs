@@ -79,7 +79,7 @@ impl BuildIndex {
             unread,
         } = progress;
         match json {
-            true => output::line(
+            true => output::verbatim_line(
                 &json!({"records": records, "new": new, "not_records": others}).to_string(),
             ),
             false => {

@@ -76,7 +76,7 @@ impl WriteCheckpoint {
         };
         let line = checkpoint.sign(&key);
         match self.output.as_deref() {
-            None | Some(output::STDIN) => output::line(&line),
+            None | Some(output::STDIN) => output::verbatim_line(&line),
             Some(file) => output::replace_file(file, format!("{line}\n").as_bytes())?,
         }
         Ok(ExitStatus::Clean)

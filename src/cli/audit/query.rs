@@ -172,7 +172,10 @@ impl Query {
         };
         let found = Source::open(&self.files)?.newest(&filter, limit)?;
         if json {
-            found.lines.iter().for_each(|line| output::line(line));
+            found
+                .lines
+                .iter()
+                .for_each(|line| output::verbatim_line(line));
             return Ok(status(found.unread));
         }
         if found.lines.is_empty() {

@@ -86,7 +86,7 @@ impl WriteReport {
         } else {
             self.format
         };
-        output::print(&match format {
+        output::verbatim(&match format {
             ReportFormat::Text => as_text(&range, &sections, &violations),
             ReportFormat::Markdown => as_markdown(&range, &sections, &violations),
             ReportFormat::Html => page::html(&range, &sections, &violations),
