@@ -160,7 +160,9 @@ pub fn add_advice(text: &str, diagnostics: &mut [Diagnostic]) {
             _ => None,
         };
         if diagnostic.help.is_none() && diagnostic.severity == Severity::Error {
-            diagnostic.help = by_kind(diagnostic).map(str::to_owned);
+            let help = by_kind(diagnostic).map(str::to_owned);
+            let more = || format!("`agentguard explain {}` says more", diagnostic.code);
+            diagnostic.help = Some(help.unwrap_or_else(more));
         }
     }
 }
@@ -173,10 +175,19 @@ fn by_kind(diagnostic: &Diagnostic) -> Option<&'static str> {
             "each line is `key: value` or `- item`; the mistake may be in the line before"
         }
         codes::AG1002 if message.starts_with("the same key twice") => "keep one of them",
+        codes::AG1002 if message.contains(" is not inside `spec`") => {
+            "write it once: inside `spec` with all others but `apiVersion`, `kind` and `metadata`, or leave `spec` out"
+        }
         codes::AG1004 if message.starts_with("unknown key") => {
             "take it out; docs/policy.md lists the keys, and an editor offers them with `agentguard schema`"
         }
+        codes::AG1004 if message.starts_with("unknown limit") => {
+            "write `requests_per_minute: 60`, with `second`, `hour` or `day` for another window, or `max` with `window`"
+        }
         codes::AG1005 => about_type(message),
+        codes::AG1006 if message.starts_with("`read` needs `protocol: generic`") => {
+            "write `protocol: generic`, or take `read` out: these texts are found without it"
+        }
         codes::AG1006 | codes::AG1011 if message == "the list is empty" => {
             "write what is meant between the brackets, or take the key out: an empty list matches nothing"
         }
@@ -218,14 +229,29 @@ fn by_kind(diagnostic: &Diagnostic) -> Option<&'static str> {
         codes::AG1012 if message.starts_with("unknown ") => {
             "define it first: a list under `lists`, a detector under `detectors`, a source under `principals`"
         }
+        codes::AG1013 if message.ends_with(" does not begin with `/`") => {
+            "write the path from its beginning, such as `/mcp` or `/v1/*`"
+        }
+        codes::AG1015 if message.starts_with("only texts can be redacted") => {
+            "name one of these under `match.event`, or write `action: deny` for the others"
+        }
+        codes::AG1015 if message.starts_with("only a request or a tool call can wait") => {
+            "write `action: deny` for what else the rule is about, or name `event: [request, tool_call]`"
+        }
         codes::AG1013 if message.contains("unclosed") => {
             "`agentguard explain AG1013` says what patterns can hold; a character that is meant itself has a `\\` before it"
         }
         codes::AG1016 if message.ends_with("extends itself") => {
             "take it out of the `extends` of one of the files: what several share belongs into a file that extends none of them"
         }
+        codes::AG1016 if message.contains(" can't be read: ") => {
+            "the path is relative to the folder of this document"
+        }
         codes::AG1016 if message.contains("`agentguard build`") => {
             "give the filter what `agentguard build` writes"
+        }
+        codes::AG1017 if message.ends_with("sessions are not supported yet") => {
+            "`earlier` asks what came before in the same conversation"
         }
         codes::AG1019 => {
             "write it flatter: no policy needs as much; long lists can have a file of their own (`file:`)"
@@ -316,7 +342,9 @@ fn about_notation(text: &str, diagnostic: &Diagnostic) -> Option<String> {
             "this looks like YAML: name the file `.yaml`"
         }
         first if first.is_alphabetic() => "keys and texts in JSON are in double quotes",
-        _ => return None,
+        _ => {
+            "in JSON, keys and texts are in double quotes, with a `:` behind a key and a `,` between members"
+        }
     };
     Some(help.to_owned())
 }

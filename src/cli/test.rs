@@ -5,7 +5,7 @@ use super::source::Source;
 use super::verdict::CheckResult;
 use super::{ExitStatus, Failed, output, render};
 use crate::author::{
-    CaseInput, Expectation, SampleExchange, TestCase, WholeExchange, has_limits,
+    CaseInput, Expectation, SampleExchange, TestCase, WholeExchange, add_advice, has_limits,
     is_test_file, read_examples, read_tests,
 };
 use crate::diag::{Diagnostic, Severity, codes};
@@ -204,7 +204,9 @@ impl Suite {
 
     /// Reports the errors of a test file. They are no part of a TAP or JUnit document.
     fn wrong(&self, source: &Source, errors: &[Diagnostic]) -> Failed {
-        for error in errors {
+        let mut errors = errors.to_vec();
+        add_advice(&source.text, &mut errors);
+        for error in &errors {
             match self.format {
                 None => output::verbatim_line(&render::as_json(source, error)),
                 Some(Format::Text) => output::verbatim_line(&render::as_text(source, error)),

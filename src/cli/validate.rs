@@ -3,7 +3,7 @@
 use super::source::{ProxyKind, Source};
 use super::test::{documents, failing_examples, is_policy_document};
 use super::{ExitStatus, Failed, ci, output, render};
-use crate::author::lint;
+use crate::author::{add_advice, lint};
 use crate::diag::{Diagnostic, Severity};
 use crate::policy::KillList;
 use clap::{Args, ValueEnum};
@@ -220,6 +220,7 @@ fn all(source: &Source, linted: bool) -> Vec<Diagnostic> {
             diagnostics.extend(lint(policy, root));
         }
     }
+    add_advice(&source.text, &mut diagnostics);
     diagnostics.sort_by_key(|diagnostic| (diagnostic.severity, diagnostic.span.start));
     diagnostics
 }
