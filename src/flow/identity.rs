@@ -3,7 +3,7 @@
 use super::Flow;
 use super::evaluate::DeniedEvent;
 use super::exchange::ExchangeOutcome;
-use super::request::OWN_PREFIX;
+use super::request::is_own;
 use super::step::{HeaderEdit, RequestHead};
 use crate::diag::codes;
 use crate::event::{Direction, Kind, Known, Principal};
@@ -43,9 +43,7 @@ impl Flow {
         let applies = !self.exchange.ignored;
         let sources = &self.guard.policy.document.principals;
         let mut names = forbidden_trailers(sources, &self.guard.keys, trailers, applies);
-        let own = trailers
-            .iter()
-            .filter(|(name, _)| applies && name.starts_with(OWN_PREFIX));
+        let own = trailers.iter().filter(|(name, _)| applies && is_own(name));
         names.extend(own.map(|(name, _)| String::from_utf8_lossy(name).into_owned()));
         names
             .into_iter()

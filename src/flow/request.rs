@@ -8,6 +8,7 @@ use super::target_uri::TargetUri;
 use super::{BodyCopy, Flow, HalfState, RecordedHead, Undetermined};
 use crate::diag::codes;
 use crate::event::{DefaultGate, Direction, Event, Kind, Known, Models, Problem, Reading};
+use crate::identity::is_alike;
 use crate::policy::{Decision, EvaluationPhase, Interest, MatchedEntry, ProtocolEntry};
 use crate::protocol::{
     self, BodyForm, Recognised, RequestContext, Route, RouteHead as ProtocolHead,
@@ -21,8 +22,15 @@ use std::cell::RefCell;
 use std::net::{IpAddr, Ipv6Addr};
 use std::rc::Rc;
 
-/// Prefix of the filter's own headers. Headers with this prefix from clients and upstreams are removed.
-pub(super) const OWN_PREFIX: &[u8] = b"x-agentguard-";
+/// Prefix of the filter's own headers.
+const OWN_PREFIX: &str = "x-agentguard-";
+
+/// Whether a header is one of the filter's own, or one that a server reads as such: `x_agentguard_tags`. From clients and
+/// upstreams they are removed.
+pub(super) fn is_own(name: &[u8]) -> bool {
+    name.get(..OWN_PREFIX.len())
+        .is_some_and(|start| is_alike(start, OWN_PREFIX))
+}
 
 /// Digest headers of a body, which are invalid after an edit.
 pub(super) const DIGESTS: [&str; 4] = ["content-md5", "digest", "content-digest", "repr-digest"];
@@ -87,7 +95,7 @@ fn request_header_info<'a>(head: &RequestHead<'a>) -> RequestHeaderInfo<'a> {
             }
             // h2c, WebSocket; and extended CONNECT (RFC 8441), which has no `upgrade` header.
             b"upgrade" | b":protocol" => seen.upgrade = true,
-            name if name.starts_with(OWN_PREFIX) => seen.own.push(utf8::lossy(name).into_owned()),
+            name if is_own(name) => seen.own.push(utf8::lossy(name).into_owned()),
             _ => {}
         }
     }

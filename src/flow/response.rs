@@ -2,7 +2,7 @@
 
 use super::evaluate::{DeniedEvent, Enforcement, HalfDecision};
 use super::exchange::{Coverage, ExchangeOutcome};
-use super::request::{DIGESTS, OWN_PREFIX, empty_body};
+use super::request::{DIGESTS, empty_body, is_own};
 use super::step::{Action, Body, HeaderEdit, ResponseHead, Step};
 use super::stream::{ReadPurpose, Stream};
 use super::{BodyCopy, Flow, HalfState};
@@ -86,7 +86,7 @@ fn response_header_info(head: &ResponseHead<'_>) -> ResponseHeaderInfo {
             }
             b"content-encoding" => seen.encoded |= !is_identity(value),
             b"content-length" => seen.content_length = number(),
-            name if name.starts_with(OWN_PREFIX) => {
+            name if is_own(name) => {
                 seen.own.push(utf8::lossy(name).into_owned());
             }
             _ => {}

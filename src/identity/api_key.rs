@@ -13,6 +13,9 @@ const MAX_KEY: usize = 1024;
 /// Shortest key that an environment variable may hold.
 const MIN_KEY: usize = 16;
 
+/// Most words of a header's value that are looked at.
+const MAX_WORDS: usize = 16;
+
 /// Most parameters of a query that are looked at.
 const MAX_PARAMETERS: usize = 256;
 
@@ -102,6 +105,25 @@ impl KeyTable {
         // The number of matches, so that the search does not end at the first.
         (1..=MAX_KEY).contains(&value.len()) && self.find(&digests.of(value)).count() > 0
     }
+
+    /// The keys that are words of a value in whatever form: behind another scheme or two, in quotes, or in one of several lines
+    /// of a header, which Envoy joins by commas.
+    fn among_words<'v>(
+        &self,
+        value: &'v [u8],
+        digests: &Digests<'v>,
+    ) -> impl Iterator<Item = &KnownKey> {
+        value
+            .split(|byte| byte.is_ascii_whitespace() || b",;=\"'".contains(byte))
+            .filter(|word| (MIN_KEY..=MAX_KEY).contains(&word.len()))
+            .take(MAX_WORDS)
+            .flat_map(move |word| {
+                let hash = digests.of(word);
+                self.keys
+                    .iter()
+                    .filter(move |key| is_same(&key.hash, &hash))
+            })
+    }
 }
 
 /// Hashes of what one request brings: each is asked for several times.
@@ -137,9 +159,13 @@ pub(super) fn find<'v>(
 ) -> Finding {
     let mut found: Option<(usize, &ApiKey)> = None;
     for header in &source.headers {
+        let is_own = |value: &'v [u8]| {
+            let mut known = keys.among_words(value, digests);
+            known.any(|key| key.source == number)
+        };
         let mut values = credentials
             .values(&header.name)
-            .filter_map(|value| recognised(source, header.prefix.as_deref(), value, keys, digests));
+            .filter_map(|value| recognised(source, header.prefix.as_deref(), value, &is_own));
         let Some(value) = values.next() else { continue };
         if values.next().is_some() {
             return Finding::Invalid(Reason::Duplicate, None);
@@ -206,8 +232,7 @@ fn recognised<'v>(
     source: &ApiKeySource,
     prefix: Option<&str>,
     value: &'v [u8],
-    keys: &KeyTable,
-    digests: &Digests<'v>,
+    is_own: &dyn Fn(&'v [u8]) -> bool,
 ) -> Option<Option<&'v [u8]>> {
     let value = value.trim_ascii();
     if value.is_empty() {
@@ -217,15 +242,14 @@ fn recognised<'v>(
         None => value,
         Some(prefix) => match behind_scheme(value, prefix) {
             Some(key) => key,
-            // The key without its scheme.
-            None => return keys.knows(value, digests).then_some(None),
+            None => return is_own(value).then_some(None),
         },
     };
     if key.is_empty() {
         return Some(None);
     }
     match &source.starts_with {
-        Some(start) if !key.starts_with(start.as_bytes()) => None,
+        Some(start) if !key.starts_with(start.as_bytes()) => is_own(key).then_some(None),
         _ => Some(Some(key)),
     }
 }
@@ -284,7 +308,11 @@ pub(super) fn leaks<'v>(
             .into_iter()
             .chain(["Bearer"])
             .find_map(|scheme| behind_scheme(value, scheme));
-        if behind.is_some_and(|key| keys.knows(key, digests)) || keys.knows(value, digests) {
+        let is_key = |value| keys.knows(value, digests);
+        if behind.is_some_and(is_key)
+            || is_key(value)
+            || keys.among_words(value, digests).count() > 0
+        {
             let name = utf8::lossy(name).into_owned();
             if !leak.headers.contains(&name) {
                 leak.headers.push(name);

@@ -353,7 +353,7 @@ fn text(bytes: Vec<u8>) -> Option<String> {
 }
 
 /// Whether two names of headers are the same to a server that reads `_` as `-`: CGI, WSGI and their kin.
-fn is_alike(name: &[u8], other: &str) -> bool {
+pub fn is_alike(name: &[u8], other: &str) -> bool {
     let folded = |byte: u8| if byte == b'_' { b'-' } else { byte };
     name.len() == other.len()
         && name

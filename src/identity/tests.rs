@@ -245,6 +245,68 @@ mod api_keys {
     }
 
     #[test]
+    fn a_key_in_a_form_that_is_not_accepted_is_malformed_and_does_not_go_upstream() {
+        let policy = json!([
+            {"name": "key", "api_key": {
+                "header": ["authorization", "x-agent-key"], "starts_with": "agk_",
+                "keys": [{"sha256": hash(KEY), "client": "acme"}], "revoked": [hash(OTHER)],
+            }},
+            {"name": "site", "api_key": {
+                "header": "authorization", "prefix": "Site",
+                "keys": [{"sha256": hash(STRANGE), "client": "site"}],
+            }},
+        ]);
+        for (name, value) in [
+            // Two schemes, another scheme, quotes, a parameter.
+            ("authorization", format!("Bearer bearer {KEY}")),
+            ("authorization", format!("Basic {KEY}")),
+            ("authorization", format!("Bearer \"{KEY}\"")),
+            ("authorization", format!("Token token='{KEY}'")),
+            ("x-agent-key", format!("Bearer {KEY}")),
+            ("x-agent-key", format!("key={KEY};v=1")),
+            // Envoy joins the lines of this header.
+            ("authorization", format!("Bearer sk-provider,Bearer {KEY}")),
+            (
+                "authorization",
+                format!("Bearer sk-provider,Bearer {OTHER}"),
+            ),
+        ] {
+            let none = MemoryProperties::default();
+            let (said, identified) = read(&policy, &[(name, &value)], &none);
+            assert_eq!(said, "key malformed", "{name}: {value}");
+            assert_eq!(identified.keys, [name], "{name}: {value}");
+        }
+        // Each source knows its own keys alone, and what belongs to a provider stays.
+        for (value, expected, kept) in [
+            (format!("Site {STRANGE}"), "site client=site", false),
+            (format!("Bearer {STRANGE}"), "site malformed", false),
+            (
+                "Bearer sk-provider,Bearer sk-other".to_owned(),
+                "anonymous",
+                true,
+            ),
+            (
+                "Digest username=\"a\", uri=\"/v1/chat/completions\"".to_owned(),
+                "anonymous",
+                true,
+            ),
+        ] {
+            let none = MemoryProperties::default();
+            let (said, identified) = read(&policy, &[("authorization", &value)], &none);
+            assert_eq!(said, expected, "{value}");
+            assert_eq!(identified.keys.is_empty(), kept, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_key_behind_many_words_costs_no_more_than_a_few() {
+        let value = format!("{}{KEY}", "a-word-of-17-byte ".repeat(16));
+        let headers = [("x-api-key", value.as_str())];
+        let (_, identified) = read(&policy(), &headers, &MemoryProperties::default());
+        assert_eq!(identified.keys, Vec::<String>::new());
+    }
+
+    #[test]
     fn sources_may_share_a_header() {
         let policy = json!([
             {"name": "a", "api_key": {"header": "x-key", "keys": [{"sha256": hash(KEY), "client": "acme"}]}},

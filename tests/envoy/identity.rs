@@ -234,10 +234,28 @@ fn no_spelling_of_a_key_passes_for_another_or_leaves(version: Version) {
         assert_eq!(envoy.provider.last().header("x-agent-key"), None);
     }
     // Without `require`, what is no credential passes, and no key with it.
-    let open = with(closed(keys()), json!({"require": "none"}));
+    let mut own = keys();
+    own[0]["api_key"]["starts_with"] = json!("agk_");
+    let open = with(closed(own), json!({"require": "none"}));
     let envoy = both_modes(version, &open);
     envoy.provider.answer_always(answers("Hello"));
     in_every_way(&envoy, |site, _, http| {
+        let bearer = |key: &str| format!("Bearer {key}");
+        for values in [
+            // Envoy joins the lines of this header by commas.
+            &[bearer("of-the-provider"), bearer(KEY)][..],
+            &[bearer(&bearer(KEY))],
+            &[format!("Basic {KEY}")],
+        ] {
+            let request = values.iter().fold(hello(), |request, value| {
+                request.header("authorization", value)
+            });
+            let received = envoy.provider.count();
+            let (status, record) = ask(site, http, &request);
+            assert_eq!(status, 401, "{values:?}");
+            assert_eq!(record["authentication"]["reason"], "malformed");
+            assert_eq!(envoy.provider.count(), received, "the provider was asked");
+        }
         for (name, value) in [("x_agent_key", KEY), ("x-api-key", KEY), ("api-key", OLD)] {
             let (status, record) = ask(site, http, &hello().header(name, value));
             assert_eq!(status, 200, "{name}");

@@ -327,10 +327,11 @@ rules: [{ id: eu-only, match: { event: request }, when: { request.region: { exis
 fn what_may_not_go_upstream_as_a_header_may_not_as_a_trailer() {
     let edge =
         "  - name: edge\n    header: { id: x-user, roles: x-roles, trusted: [10.0.0.0/8] }\n";
-    let trailers: [(&[u8], &[u8]); 8] = [
+    let trailers: [(&[u8], &[u8]); 9] = [
         (b"x-user", b"root"),
         (b"x_roles", b"admin"),
         (b"x-agentguard-approval", b"agat1.x"),
+        (b"x_agentguard_tags", b"checked"),
         (b"x-agent-key", KEY.as_bytes()),
         (b"authorization", b"Bearer agk_0123456789abcdef"),
         (b"x-api-key", b"of somebody else"),
@@ -346,6 +347,7 @@ fn what_may_not_go_upstream_as_a_header_may_not_as_a_trailer() {
                 "x-agent-key",
                 "authorization",
                 "x-agentguard-approval",
+                "x_agentguard_tags",
             ][..],
         ),
         // Elsewhere nobody is asked who it is; our keys stay here all the same.

@@ -919,13 +919,24 @@ rules:
 fn headers_that_only_we_write_are_taken_out() {
     in_both_modes(ALLOW, |guard, _| {
         let mut request = chat_request(&says("hi"));
-        let forged = (b"x-agentguard-tags".to_vec(), b"trusted".to_vec());
-        request.headers.push(forged.clone());
         let mut response = hello();
-        response.headers.push(forged.clone());
+        // Servers behind CGI or WSGI read `_` as `-`.
+        let forged = [
+            "x-agentguard-tags",
+            "x_agentguard_tags",
+            "x-agentguard_approval",
+        ]
+        .map(|name| (name.as_bytes().to_vec(), b"trusted".to_vec()));
+        let foreign = (b"x-agentguardian".to_vec(), b"theirs".to_vec());
+        for headers in [&mut request.headers, &mut response.headers] {
+            headers.extend(forged.clone());
+            headers.push(foreign.clone());
+        }
         let seen = exchange(guard, &request, response);
-        assert!(!seen.upstream.unwrap().headers.contains(&forged));
-        assert!(!seen.client.headers.contains(&forged));
+        for headers in [seen.upstream.unwrap().headers, seen.client.headers] {
+            assert!(!headers.iter().any(|header| forged.contains(header)));
+            assert!(headers.contains(&foreign));
+        }
     });
 }
 
