@@ -309,6 +309,9 @@ impl Exchange {
                 if let Some(policy) = &self.policy {
                     policy.refresh(&running.guard);
                 }
+                if let Some(denied) = running.flow.rerouted(&StreamProperties::of(stream)) {
+                    return running.take(stream, half, false, denied);
+                }
                 run(running, stream)
             }
             // The request was let through, or answered before.

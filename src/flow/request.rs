@@ -13,6 +13,7 @@ use crate::policy::{Decision, EvaluationPhase, Interest, MatchedEntry, ProtocolE
 use crate::protocol::{
     self, BodyForm, Recognised, RequestContext, Route, RouteHead as ProtocolHead,
 };
+use crate::proxy::Properties;
 use crate::redact;
 use crate::wire::http::{ContentType, is_identity, percent_decode};
 use crate::wire::json::{Edits, JsonBody, Limits, NodeId};
@@ -31,6 +32,9 @@ pub(super) fn is_own(name: &[u8]) -> bool {
     name.get(..OWN_PREFIX.len())
         .is_some_and(|start| is_alike(start, OWN_PREFIX))
 }
+
+/// The property that names the cluster of a request's route.
+const CLUSTER_NAME: [&str; 2] = ["xds", "cluster_name"];
 
 /// Digest headers of a body, which are invalid after an edit.
 pub(super) const DIGESTS: [&str; 4] = ["content-md5", "digest", "content-digest", "repr-digest"];
@@ -359,7 +363,7 @@ impl Flow {
         facts.cluster = guard
             .policy
             .asks_cluster()
-            .then(|| head.properties.get(&["xds", "cluster_name"]))
+            .then(|| head.properties.get(&CLUSTER_NAME))
             .flatten()
             .and_then(|name| String::from_utf8(name).ok())
             .map(Box::from)
@@ -541,6 +545,33 @@ impl Flow {
         };
         let reply = self.reply(&denial, denied.ruling.decision);
         Step::of(Action::Reply(reply))
+    }
+
+    /// Evaluates a request that was let alone because of its cluster, and that goes to one to which the policy applies after
+    /// all: Envoy chooses the route anew when this filter takes a key out of the headers, or a later filter edits them. The
+    /// host asks at each callback after the request's headers.
+    pub fn rerouted(&mut self, properties: &dyn Properties) -> Option<Step> {
+        let cluster = match &self.facts.cluster {
+            Known::Is(cluster) if self.exchange.ignored => cluster,
+            _ => return None,
+        };
+        let name = properties.get(&CLUSTER_NAME)?;
+        if *name == *cluster.as_bytes() {
+            return None;
+        }
+        self.facts.cluster = String::from_utf8(name).ok().map(Box::from).into();
+        if !self.guard.policy.applies(&self.facts) {
+            return None;
+        }
+        self.exchange.ignored = false;
+        let step = self.metered(|flow| {
+            flow.evaluate_without_body(Some(Problem {
+                code: codes::AG2012,
+                at: String::new(),
+                what: "it was routed again, to a cluster that the policy applies to".to_owned(),
+            }))
+        })?;
+        Some(self.with_calls(step))
     }
 
     /// Processes received bytes of the request; with `end`, the last ones.

@@ -215,6 +215,12 @@ impl HttpExchange {
         filter::timed(&mut self.flow.borrow_mut(), abi::now, run)
     }
 
+    /// Denies a request that goes to another cluster than it was evaluated for.
+    fn rerouted(&mut self, half: MessageHalf) -> Option<Action> {
+        let step = self.flow.borrow_mut().rerouted(&EnvoyProperties)?;
+        Some(self.take(half, step))
+    }
+
     fn body(
         &mut self,
         half: MessageHalf,
@@ -296,6 +302,9 @@ impl HttpContext for HttpExchange {
 
     fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
         self.waiting.borrow_mut().remove(&self.context);
+        if let Some(denied) = self.rerouted(REQUEST) {
+            return denied;
+        }
         self.body(REQUEST, size, &mut |flow, held, now| {
             flow.request_body(held, end, now)
         })
@@ -319,6 +328,10 @@ impl HttpContext for HttpExchange {
     }
 
     fn on_http_response_headers(&mut self, _count: usize, end: bool) -> Action {
+        // A request without a body had no callback in between.
+        if let Some(denied) = self.rerouted(RESPONSE) {
+            return denied;
+        }
         let Ok(map) = abi::headers(RESPONSE.map) else {
             return self.fail("the response headers could not be read");
         };

@@ -307,7 +307,9 @@ keys! {
     AppliesToKey {
         Hosts = "hosts" => "Globs over hosts.", Texts;
         Paths = "paths" => "Globs over paths.", Texts;
-        Clusters = "clusters" => "Globs over the names of Envoy's clusters.", Texts;
+        Clusters = "clusters"
+            => "Globs over the names of Envoy's clusters. A request that is routed again, from another cluster to one of these, is \
+            denied (AG2012).", Texts;
     }
 
     /// `environment`

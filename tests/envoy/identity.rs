@@ -7,7 +7,7 @@ use crate::scene::{
     Mode, answers, both_modes, in_every_way, in_mode, policy, refusal, says, sites, with,
 };
 use forge::{Authority, Folder, Signer};
-use harness::{Envoy, Http, Listening, Request, Response, Setup, Site, Version, wait_for};
+use harness::{Envoy, Host, Http, Listening, Request, Response, Setup, Site, Version, wait_for};
 use serde_json::{Value, json};
 
 in_both_envoys![
@@ -48,6 +48,20 @@ fn closed(principals: Value) -> Value {
         policy(json!([])),
         json!({"require": "identity", "principals": principals}),
     )
+}
+
+/// A listener whose requests with a key have a route of their own, and whose policy applies to the other route's cluster.
+fn routed_by_its_key(open: &Value) -> Site {
+    let applies = json!({"applies_to": {"clusters": ["provider"]}});
+    let with_key =
+        json!({"prefix": "/", "headers": [{"name": "x-agent-key", "present_match": true}]});
+    let routes = json!([
+        {"match": with_key, "route": {"cluster": "nowhere"}},
+        {"match": {"prefix": "/"}, "route": {"cluster": "provider"}},
+    ]);
+    let hosts = json!([{"name": "all", "domains": ["*"], "routes": routes}]);
+    Site::new("routed", &with(open.clone(), applies))
+        .manager(json!({"route_config": {"virtual_hosts": hosts}}))
 }
 
 fn labelled(version: Version, sites: Vec<Site>) -> Envoy {
@@ -237,8 +251,30 @@ fn no_spelling_of_a_key_passes_for_another_or_leaves(version: Version) {
     let mut own = keys();
     own[0]["api_key"]["starts_with"] = json!("agk_");
     let open = with(closed(own), json!({"require": "none"}));
-    let envoy = both_modes(version, &open);
+    let mut all = sites(&open);
+    all.push(routed_by_its_key(&open));
+    let envoy = Setup::new(version, all).start();
     envoy.provider.answer_always(answers("Hello"));
+    for http in Http::BOTH {
+        let site = envoy.site("routed");
+        let received = envoy.provider.count();
+        let (status, record) = ask(site, http, &hello().header("x-agent-key", KEY));
+        let coverage = &record["coverage"];
+        match Host::of_run() {
+            Host::Wasm => {
+                assert_eq!((status, &record["code"]), (400, &json!("AG2012")));
+                assert_eq!(coverage["reasons"], json!(["request:AG2012"]));
+            }
+            // It doesn't make Envoy choose the route again.
+            Host::Native => assert_eq!((status, &coverage["level"]), (503, &json!("ignored"))),
+        }
+        assert_eq!(envoy.provider.count(), received, "the provider was asked");
+        let (status, record) = ask(site, http, &hello());
+        assert_eq!(
+            (status, &record["coverage"]["level"]),
+            (200, &json!("full"))
+        );
+    }
     in_every_way(&envoy, |site, _, http| {
         let bearer = |key: &str| format!("Bearer {key}");
         for values in [

@@ -397,3 +397,60 @@ rules: [{{ id: one, match: {{ event: request }}, limit: {{ count: requests, per:
     assert_eq!(ask(&behind, "192.0.2.2"), 200);
     assert_eq!(ask(&behind, "7.7.7.7, 192.0.2.1"), 429);
 }
+
+#[test]
+fn a_request_that_is_routed_again_is_not_let_alone() {
+    let routed = |mode: &str, before: &str, after: &str| {
+        let policy = format!("mode: {mode}\n{}{OPEN}", sources());
+        let guard = guard(&format!(
+            "applies_to: {{ clusters: [\"llm-*\"] }}\n{policy}"
+        ));
+        let cluster = |name: &str| MemoryProperties::default().with(&["xds", "cluster_name"], name);
+        let mut flow = Flow::new(guard);
+        let request = asking(&[("x-agent-key", KEY)]);
+        let headers: Vec<(&[u8], &[u8])> = request
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_slice(), value.as_slice()))
+            .collect();
+        let step = flow.request_headers(&RequestHead {
+            headers: &headers,
+            end: false,
+            properties: &cluster(before),
+            now: NOW,
+        });
+        // Envoy chooses the route anew once a header is taken out.
+        assert_eq!(step.headers[0], HeaderEdit::Remove("x-agent-key".into()));
+        let denied = flow.rerouted(&cluster(after)).map(|step| step.action);
+        assert!(flow.rerouted(&cluster(after)).is_none(), "asked once more");
+        let end = End {
+            now: NOW,
+            ..End::default()
+        };
+        let record: Value = serde_json::from_slice(&flow.finish(&end).line).unwrap();
+        let status = match denied {
+            Some(Action::Reply(reply)) => Some(reply.status),
+            Some(other) => panic!("{other:?}"),
+            None => None,
+        };
+        let told = record["code"].as_str().unwrap_or_default().to_owned();
+        let coverage = record["coverage"]["level"].as_str().unwrap().to_owned();
+        (status, told, coverage)
+    };
+    for (mode, before, after, status, code, coverage) in [
+        ("enforce", "web", "web", None, "", "ignored"),
+        ("enforce", "web", "files", None, "", "ignored"),
+        ("enforce", "web", "llm-eu", Some(400), "AG2012", "none"),
+        ("observe", "web", "llm-eu", None, "", "none"),
+        // It was evaluated, wherever it goes.
+        ("enforce", "llm-eu", "web", None, "", "none"),
+    ] {
+        let (status, code) = (status, code.to_owned());
+        let expected = (status, code, coverage.to_owned());
+        assert_eq!(
+            routed(mode, before, after),
+            expected,
+            "{mode} {before} {after}"
+        );
+    }
+}
