@@ -232,6 +232,11 @@ fn unite_spellings(root: &mut Node) {
     for member in members {
         match &*member.key {
             "spec" => unite_spellings(&mut member.value),
+            "policies" => {
+                if let NodeValue::List(documents) = &mut member.value.data {
+                    documents.iter_mut().for_each(unite_spellings);
+                }
+            }
             "rules" => {
                 let NodeValue::List(rules) = &mut member.value.data else {
                     continue;
@@ -265,7 +270,15 @@ fn unite_verbs(node: &mut Node) {
                     // Written anew instead of as it stands in the text.
                     member.key_span = 0..0;
                 }
-                unite_verbs(&mut member.value);
+                match (&*member.key, &mut member.value.data) {
+                    // Its keys are names of the item's members, whatever they are called.
+                    ("any_item", NodeValue::Map(named)) => {
+                        named
+                            .iter_mut()
+                            .for_each(|named| unite_verbs(&mut named.value));
+                    }
+                    _ => unite_verbs(&mut member.value),
+                }
             }
         }
         _ => {}
@@ -576,13 +589,14 @@ impl<'t> Writer<'t> {
     }
 
     fn holds_comments(&self, node: &Node) -> bool {
-        let holds = |at: &usize| node.span.contains(at);
+        // What stands at its own beginning belongs to the line that it is written in.
+        let holds = |at: &usize| node.span.contains(at) && *at > node.span.start;
         self.leading.keys().any(holds) || self.trailing.keys().any(holds)
     }
 
     fn key(&self, member: &Member) -> String {
         match self.text.get(member.key_span.clone()) {
-            Some(source) if !member.key_span.is_empty() => source.to_owned(),
+            Some(source) if !source.is_empty() && !source.contains('\n') => source.to_owned(),
             _ => plain(&member.key, true),
         }
     }
@@ -617,7 +631,11 @@ impl<'t> Writer<'t> {
     /// A scalar as it stands in the text; written anew where it has no text or several lines of it.
     fn scalar(&self, node: &Node, in_flow: bool) -> String {
         let source = self.source(node).trim_end();
-        let is_block = source.starts_with(['|', '>']);
+        // The parser's span of a block scalar is its lines. A single one, written behind its key, may read as something else.
+        let before = self.text.get(..node.span.start).unwrap_or_default();
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        let is_block = source.starts_with(['|', '>'])
+            || (!in_flow && line.trim().is_empty() && !source.starts_with(['"', '\'']));
         if !source.is_empty() && !source.contains('\n') && !is_block {
             return source.to_owned();
         }
@@ -806,6 +824,39 @@ rules:
             ("a: { b: , c: 1 }\n", "a: { b: null, c: 1 }\n"),
             ("a: [{ b }, c]\n", "a: [{ b: null }, c]\n"),
             ("a: {\n  b,\n  c: 1 # d\n}\n", "a:\n  b: null\n  c: 1 # d\n"),
+        ] {
+            assert_eq!(format(text).as_deref(), Ok(written), "{text}");
+            assert_eq!(format(written).as_deref(), Ok(written), "{written}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_in_a_form_of_its_own_keeps_its_meaning() {
+        for (text, written) in [
+            // A block of one line, which behind the key would be a mapping, a comment, an anchor or a tab.
+            ("a: >-\n  Ask: now\n", "a: \"Ask: now\"\n"),
+            ("a: |-\n  see #1 # 2\n", "a: \"see #1 # 2\"\n"),
+            ("a: |-\n  &x *y\n", "a: \"&x *y\"\n"),
+            ("a: |-\n  \tx\n", "a: \"\\tx\"\n"),
+            ("a: >2-\n    x\n", "a: \"  x\"\n"),
+            ("a: >-\n  true\n", "a: \"true\"\n"),
+            ("a:\n  'it''s'\n", "a: 'it''s'\n"),
+            // A key over two lines.
+            ("a: { \"b\n  c\": 1 }\n", "a: { b c: 1 }\n"),
+            // Comments between items in braces.
+            (
+                "a: [\n  # b\n  { c: 1 }, # d\n  { e: 2 } # f\n]\n",
+                "a:\n  # b\n  - { c: 1 } # d\n  - { e: 2 } # f\n",
+            ),
+            // Members of an item that are called as an operator is for short.
+            (
+                "rules:\n  - when: { args.a: { any_item: { gt: { gt: 1 } } } }\n",
+                "rules:\n  - when: { args.a: { any_item: { gt: { greater_than: 1 } } } }\n",
+            ),
+            (
+                "policies:\n  - rules: [{ when: { args.a: { gt: 1 } } }]\n",
+                "policies:\n  - rules: [{ when: { args.a: { greater_than: 1 } } }]\n",
+            ),
         ] {
             assert_eq!(format(text).as_deref(), Ok(written), "{text}");
             assert_eq!(format(written).as_deref(), Ok(written), "{written}");
