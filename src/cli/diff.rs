@@ -227,7 +227,7 @@ fn as_text(difference: &Difference) -> String {
         names
             .iter()
             .filter(|name| others.contains(name) == both)
-            .map(ToString::to_string)
+            .map(|name| output::visible(name))
             .collect()
     };
     for (label, names) in [
@@ -240,7 +240,7 @@ fn as_text(difference: &Difference) -> String {
         }
     }
     if !difference.settings.is_empty() {
-        let settings = difference.settings.join(", ");
+        let settings = output::visible(&difference.settings.join(", "));
         out.push_str(&format!("Different settings: {settings}\n"));
     }
     out.push_str(&lists_text(&difference.lists));
@@ -294,8 +294,8 @@ fn lists_text(lists: &[ListChange]) -> String {
         };
         out.push_str(&format!(
             "List {}: {}{more}\n",
-            change.name,
-            values.join(" ")
+            output::visible(&change.name),
+            output::visible(&values.join(" "))
         ));
     }
     out
@@ -318,7 +318,7 @@ fn witness_text(witness: &Witness) -> String {
             true => String::new(),
             false => format!(": {}", outcome.effects.join("; ")),
         };
-        format!("{}{would} ({rules}){effects}", outcome.action)
+        output::visible(&format!("{}{would} ({rules}){effects}", outcome.action))
     };
     format!(
         "    {}\n    old: {}\n    new: {}\n",

@@ -245,7 +245,7 @@ fn branch_json(branch: &Branch) -> Value {
 fn as_text(event: &EventExplained, all: bool) -> String {
     let at = event.at.as_deref().filter(|at| !at.is_empty());
     let mut out = match at {
-        Some(at) => format!("{} at {at}\n", event.kind),
+        Some(at) => format!("{} at {}\n", event.kind, output::visible(at)),
         None => format!("{}\n", event.kind),
     };
     let mut others = 0_usize;
@@ -264,7 +264,8 @@ fn as_text(event: &EventExplained, all: bool) -> String {
             "does not match"
         };
         let mode = if rule.enforced { "" } else { " (observed)" };
-        out.push_str(&format!("  {} {}{mode}: {mark}\n", rule.action, rule.rule));
+        let id = output::visible(&rule.rule);
+        out.push_str(&format!("  {} {id}{mode}: {mark}\n", rule.action));
         if let Some(why) = rule.inapplicable {
             out.push_str(&format!("    ✗ {why}\n"));
         }
@@ -283,9 +284,11 @@ fn as_text(event: &EventExplained, all: bool) -> String {
 
 fn branch_text(branch: &Branch, depth: usize, out: &mut String) {
     let mark = if branch.held { '✓' } else { '✗' };
-    out.push_str(&format!("{}{mark} {}", "  ".repeat(depth), branch.asks));
+    let asks = output::visible(&branch.asks);
+    out.push_str(&format!("{}{mark} {asks}", "  ".repeat(depth)));
     if !branch.seen.is_empty() {
-        out.push_str(&format!("   seen: {}", branch.seen.join(", ")));
+        let seen = output::visible(&branch.seen.join(", "));
+        out.push_str(&format!("   seen: {seen}"));
     }
     if let Some(note) = branch.note {
         out.push_str(&format!("   ({note})"));

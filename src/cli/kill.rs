@@ -190,5 +190,9 @@ fn line(kill: &Kill) -> String {
         },
         None => String::new(),
     };
-    format!("{}{names}: {}{until}", singular(kill.target), kill.reason)
+    output::visible(&format!(
+        "{}{names}: {}{until}",
+        singular(kill.target),
+        kill.reason
+    ))
 }

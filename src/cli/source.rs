@@ -179,6 +179,7 @@ impl Source {
                     .next()
                     .map(|error| {
                         let (line, column) = self.position(error.span.start);
+                        let error = output::visible(&error.to_string());
                         format!(": line {line}, column {column}: {error}")
                     })
                     .unwrap_or_default();
@@ -324,7 +325,8 @@ impl Source {
             .filter(|diagnostic| diagnostic.code == codes::AG1017)
             .collect();
         for diagnostic in unprovided.iter().take(MAX_WARNINGS) {
-            output::print_error(&format!("warning: AG1017 {}", diagnostic.message));
+            let message = output::visible(&diagnostic.message);
+            output::print_error(&format!("warning: AG1017 {message}"));
         }
         let more = unprovided.len().saturating_sub(MAX_WARNINGS);
         if more > 0 {

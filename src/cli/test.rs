@@ -285,9 +285,10 @@ impl Suite {
 
     fn print_text(&self) {
         for ran in self.ran.iter().filter(|ran| !ran.differs.is_empty()) {
-            output::line(&format!("{}:{}: {}: failed", ran.file, ran.line, ran.name));
+            let name = output::visible(&ran.name);
+            output::line(&format!("{}:{}: {name}: failed", ran.file, ran.line));
             for difference in &ran.differs {
-                output::line(&format!("    {difference}"));
+                output::line(&format!("    {}", output::visible(difference)));
             }
             for line in ran.got.to_text().lines() {
                 output::line(&format!("    | {line}"));

@@ -607,6 +607,23 @@ fn nothing_in_a_policy_or_a_recorded_exchange_steers_the_terminal() {
         let both = [ran.stdout, ran.stderr].concat();
         assert!(!both.is_empty(), "{command:?}");
     }
+    // A name of several lines is written in one, so that no part of it looks like a line of the command.
+    let lines = at(
+        "lines.yaml",
+        "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: { name: l }\ndefaults: { action: allow }\nlists: { \"l\\nFORGED\": [\"v\\nFORGED\"] }\nrules:\n  - id: \"r\\nFORGED\"\n    match: { tool: t }\n    when: { args.a: { in: { list: \"l\\nFORGED\" } } }\n    action: deny\n    reason: \"a\\nFORGED\"\n    tags: [\"g\\nFORGED\"]\n",
+    );
+    let of_two_lines = r#"{"a": "v\nFORGED"}"#;
+    for command in [
+        &["check", &lines, "--tool", "t", "--args", of_two_lines][..],
+        &["explain", &lines, "--tool", "t", "--args", of_two_lines],
+        &["diff", &lines, &other],
+        &["lint", &lines],
+    ] {
+        let ran = run(command);
+        let told = String::from_utf8([ran.stdout, ran.stderr].concat()).unwrap();
+        let forged = told.lines().find(|line| line.starts_with("FORGED"));
+        assert_eq!(forged, None, "{command:?}\n{told}");
+    }
     let json = run(&["check", &policy, "--tool", &tool, "--args", &args, "--json"]);
     let said = json_lines(&json);
     assert!(

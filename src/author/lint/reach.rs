@@ -63,7 +63,7 @@ pub(super) fn contradictions(subject: &LintedPolicy<'_>, findings: &mut Findings
                 codes::AG1101,
                 view.place("unless"),
                 format!("rule `{id}` can never hold: its `unless` holds wherever it does"),
-                "",
+                "take the rule out, or ask less in `unless`",
             );
         } else if is_exempt_always(&view.meaning.formula, false) {
             findings.warn(
@@ -72,7 +72,7 @@ pub(super) fn contradictions(subject: &LintedPolicy<'_>, findings: &mut Findings
                 format!(
                     "the `unless` of rule `{id}` exempts what it is about: it holds only where that is {AMBIGUOUS_VALUES}"
                 ),
-                "",
+                "take the rule out, or ask in `unless` for less than in `match` and `when`",
             );
         } else if let Some((span, path, environment)) = elsewhere(subject, view) {
             findings.add(
