@@ -352,7 +352,7 @@ fn outside(text: &str) -> String {
 fn build(options: &[&str]) -> Result<String, Failed> {
     let arguments = ["agentguard", "build", "policy.yaml", "--for"];
     let parsed = Arguments::try_parse_from(arguments.iter().chain(options))
-        .map_err(|error| output::print_error(&error.to_string()))?;
+        .map_err(|error| super::print_usage_error(&error).unwrap_or(Failed))?;
     let Command::Build(build) = parsed.command else {
         return Err(output::print_error("`build` was expected"));
     };

@@ -111,11 +111,17 @@ enum Command {
     Man(man::ManPages),
 }
 
+/// Prints a usage error of the library that parses arguments; help and versions are none. Wrong use has one form and one code,
+/// whoever finds it.
+fn print_usage_error(error: &clap::Error) -> Option<Failed> {
+    let text = error.render().to_string();
+    let message = text.strip_prefix("error: ")?.trim_end();
+    Some(output::print_misused(message))
+}
+
 /// Ends the program with a usage error, or with the help or the version that was asked for.
 fn end_unparsed(error: &clap::Error) -> ! {
-    // Wrong use has one form and one code, whoever finds it; the library's message quotes the arguments as they are.
-    if let Some(message) = error.render().to_string().strip_prefix("error: ") {
-        let _ = output::print_misused(message.trim_end());
+    if print_usage_error(error).is_some() {
         std::process::exit(error.exit_code());
     }
     let printed = error.print().and_then(|()| std::io::stdout().flush());

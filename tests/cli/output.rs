@@ -519,6 +519,10 @@ fn wrong_use_has_one_form_and_one_code() {
             "unexpected argument '--polcy' found",
         ),
         (
+            &["init", "no/such/folder", "--upstream=-1"],
+            "unexpected argument '-1' found",
+        ),
+        (
             &["validate"],
             "the following required arguments were not provided",
         ),
@@ -613,6 +617,18 @@ fn nothing_in_a_policy_or_a_recorded_exchange_steers_the_terminal() {
         "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: { name: l }\ndefaults: { action: allow }\nlists: { \"l\\nFORGED\": [\"v\\nFORGED\"] }\nrules:\n  - id: \"r\\nFORGED\"\n    match: { tool: t }\n    when: { args.a: { in: { list: \"l\\nFORGED\" } } }\n    action: deny\n    reason: \"a\\nFORGED\"\n    tags: [\"g\\nFORGED\"]\n",
     );
     let of_two_lines = r#"{"a": "v\nFORGED"}"#;
+    let record = at(
+        "audit.jsonl",
+        r#"{"v": 1, "ts": "\u001b[2J\u202e\r\nFORGED", "request_id": "a", "decision": "allow"}"#,
+    );
+    for format in ["text", "markdown", "html"] {
+        let report = run(&["audit", "report", &record, "--format", format]);
+        assert_eq!(report.status.code(), Some(0), "{report:?}");
+        let text = super::out(&report);
+        let found = text.chars().find(|c| HIDDEN.contains(c));
+        assert_eq!(found, None, "{format}\n{text:?}");
+        assert!(!text.contains("\nFORGED"), "{format}\n{text}");
+    }
     for command in [
         &["check", &lines, "--tool", "t", "--args", of_two_lines][..],
         &["explain", &lines, "--tool", "t", "--args", of_two_lines],

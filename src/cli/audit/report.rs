@@ -72,8 +72,10 @@ impl WriteReport {
         }
         let range = match summary.range() {
             Some((first, last)) => format!(
-                "{} from {first} to {last}",
-                super::trail::counted(summary.records, "exchange", "exchanges")
+                "{} from {} to {}",
+                super::trail::counted(summary.records, "exchange", "exchanges"),
+                output::visible(first),
+                output::visible(last)
             ),
             None => "no exchange".to_owned(),
         };
