@@ -1,6 +1,6 @@
 //! One exchange: the hooks of Envoy ↔ [`Flow`].
 
-use crate::abi::{Attribute, Callout, Half, Level, Map, Stream, log};
+use crate::abi::{Attribute, Callout, Half, Level, Map, Stream, is_1_40, log};
 use crate::admin::AdminExchange;
 use crate::configuration::{self, Configuration, Content, Policy, RoutePolicy, lost_notice};
 use crate::process;
@@ -620,6 +620,11 @@ impl Properties for StreamProperties<'_, '_> {
             _ => return None,
         };
         self.stream.attribute(attribute).map(<[u8]>::to_vec)
+    }
+
+    /// An older Envoy has no such attribute, and logs an error when it is asked.
+    fn tells_clusters(&self) -> bool {
+        is_1_40()
     }
 }
 

@@ -360,14 +360,16 @@ impl Flow {
         facts.paths = Known::Is(uri.paths.clone());
         facts.protocol = Known::Is("unknown".into());
         facts.provider = Known::Is(uri.provider.into());
-        facts.cluster = guard
-            .policy
-            .asks_cluster()
-            .then(|| head.properties.get(&CLUSTER_NAME))
-            .flatten()
-            .and_then(|name| String::from_utf8(name).ok())
-            .map(Box::from)
-            .into();
+        facts.cluster = match guard.policy.asks_cluster() {
+            true if !head.properties.tells_clusters() => Known::Unknown,
+            true => head
+                .properties
+                .get(&CLUSTER_NAME)
+                .and_then(|name| String::from_utf8(name).ok())
+                .map(Box::from)
+                .into(),
+            false => Known::Missing,
+        };
         facts.server = Known::Missing;
         facts.models = Models::default();
         facts.time = Some(head.now);

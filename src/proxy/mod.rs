@@ -15,6 +15,11 @@ pub trait Properties {
     ///
     /// `["source", "address"]` gives `127.0.0.1:54256`; the type is not in the bytes.
     fn get(&self, path: &[&str]) -> Option<Vec<u8>>;
+
+    /// Whether the proxy tells the cluster of a request's route. If it doesn't, its absence means nothing.
+    fn tells_clusters(&self) -> bool {
+        true
+    }
 }
 
 /// A value of shared data with its version.

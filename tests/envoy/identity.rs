@@ -292,8 +292,9 @@ fn no_spelling_of_a_key_passes_for_another_or_leaves(version: Version) {
             assert_eq!((status, &record["code"]), (400, &json!("AG2012")));
             assert_eq!(coverage["reasons"], json!(["request:AG2012"]));
         } else {
-            // The native host doesn't make Envoy choose the route again.
-            assert_eq!((status, &coverage["level"]), (503, &json!("ignored")));
+            // The native host doesn't make Envoy choose the route again. Envoy before 1.40 does not tell it where to.
+            let is_ignored = coverage["level"] == "ignored";
+            assert_eq!((status, is_ignored), (503, version == Version::Newest));
         }
         let (status, record) = ask(site, http, &hello());
         assert_eq!(

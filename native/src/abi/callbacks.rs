@@ -918,7 +918,7 @@ fn younger(name: &CStr) -> Option<UpdateOfConfiguration> {
 }
 
 /// Whether Envoy is 1.40 or later, by a callback that it has.
-fn is_1_40() -> bool {
+pub(crate) fn is_1_40() -> bool {
     static KNOWN: OnceLock<bool> = OnceLock::new();
     *KNOWN.get_or_init(|| {
         younger(c"envoy_dynamic_module_callback_http_filter_config_increment_counter").is_some()

@@ -2,7 +2,7 @@
 
 use super::simulation::{Caller, run_as};
 use super::*;
-use crate::proxy::MemoryProperties;
+use crate::proxy::{MemoryProperties, Properties};
 
 const KEY: &str = "agk_0123456789abcdef";
 const BETA: &str = "agk_fedcba9876543210";
@@ -452,5 +452,49 @@ fn a_request_that_is_routed_again_is_not_let_alone() {
             expected,
             "{mode} {before} {after}"
         );
+    }
+}
+
+/// A proxy that does not tell where a request goes: the native host before Envoy 1.40.
+struct UntoldClusters;
+
+impl Properties for UntoldClusters {
+    fn get(&self, _path: &[&str]) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn tells_clusters(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_policy_for_clusters_is_for_every_request_of_a_proxy_that_tells_none() {
+    let guard = guard(&format!(
+        "applies_to: {{ clusters: [\"llm-*\"] }}\n{}{CLOSED}",
+        sources()
+    ));
+    let request = chat_request(&says("hi"));
+    let headers: Vec<(&[u8], &[u8])> = request
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_slice(), value.as_slice()))
+        .collect();
+    let untold: (&dyn Properties, Option<u16>) = (&UntoldClusters, Some(401));
+    // A route without a cluster is none of the policy's.
+    let without: (&dyn Properties, Option<u16>) = (&MemoryProperties::default(), None);
+    for (properties, expected) in [untold, without] {
+        let mut flow = Flow::new(Rc::clone(&guard));
+        let step = flow.request_headers(&RequestHead {
+            headers: &headers,
+            end: false,
+            properties,
+            now: NOW,
+        });
+        let status = match step.action {
+            Action::Reply(reply) => Some(reply.status),
+            _ => None,
+        };
+        assert_eq!(status, expected);
     }
 }
