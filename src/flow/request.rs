@@ -33,8 +33,16 @@ pub(super) fn is_own(name: &[u8]) -> bool {
         .is_some_and(|start| is_alike(start, OWN_PREFIX))
 }
 
-/// The property that names the cluster of a request's route.
-const CLUSTER_NAME: [&str; 2] = ["xds", "cluster_name"];
+/// The cluster of a request's route; a route to a redirect or a direct response has none.
+fn cluster_of(properties: &dyn Properties) -> Known<Box<str>> {
+    if !properties.tells_clusters() {
+        return Known::Unknown;
+    }
+    let name = properties.get(&["xds", "cluster_name"]);
+    name.and_then(|name| String::from_utf8(name).ok())
+        .map(Box::from)
+        .into()
+}
 
 /// Digest headers of a body, which are invalid after an edit.
 pub(super) const DIGESTS: [&str; 4] = ["content-md5", "digest", "content-digest", "repr-digest"];
@@ -361,13 +369,7 @@ impl Flow {
         facts.protocol = Known::Is("unknown".into());
         facts.provider = Known::Is(uri.provider.into());
         facts.cluster = match guard.policy.asks_cluster() {
-            true if !head.properties.tells_clusters() => Known::Unknown,
-            true => head
-                .properties
-                .get(&CLUSTER_NAME)
-                .and_then(|name| String::from_utf8(name).ok())
-                .map(Box::from)
-                .into(),
+            true => cluster_of(head.properties),
             false => Known::Missing,
         };
         facts.server = Known::Missing;
@@ -551,17 +553,12 @@ impl Flow {
 
     /// Evaluates a request that was let alone because of its cluster, and that goes to one to which the policy applies after
     /// all: Envoy chooses the route anew when this filter takes a key out of the headers, or a later filter edits them. The
-    /// host asks at each callback after the request's headers.
+    /// host asks when more of the request, or its response, comes.
     pub fn rerouted(&mut self, properties: &dyn Properties) -> Option<Step> {
-        let cluster = match &self.facts.cluster {
-            Known::Is(cluster) if self.exchange.ignored => cluster,
-            _ => return None,
-        };
-        let name = properties.get(&CLUSTER_NAME)?;
-        if *name == *cluster.as_bytes() {
+        if !self.exchange.ignored || !self.guard.policy.asks_cluster() {
             return None;
         }
-        self.facts.cluster = String::from_utf8(name).ok().map(Box::from).into();
+        self.facts.cluster = cluster_of(properties);
         if !self.guard.policy.applies(&self.facts) {
             return None;
         }

@@ -400,12 +400,16 @@ rules: [{{ id: one, match: {{ event: request }}, limit: {{ count: requests, per:
 
 #[test]
 fn a_request_that_is_routed_again_is_not_let_alone() {
+    // Without a name, the route has no cluster.
+    let cluster = |name: &str| match name {
+        "" => MemoryProperties::default(),
+        name => MemoryProperties::default().with(&["xds", "cluster_name"], name),
+    };
     let routed = |mode: &str, before: &str, after: &str| {
         let policy = format!("mode: {mode}\n{}{OPEN}", sources());
         let guard = guard(&format!(
             "applies_to: {{ clusters: [\"llm-*\"] }}\n{policy}"
         ));
-        let cluster = |name: &str| MemoryProperties::default().with(&["xds", "cluster_name"], name);
         let mut flow = Flow::new(guard);
         let request = asking(&[("x-agent-key", KEY)]);
         let headers: Vec<(&[u8], &[u8])> = request
@@ -441,6 +445,8 @@ fn a_request_that_is_routed_again_is_not_let_alone() {
         ("enforce", "web", "web", None, "", "ignored"),
         ("enforce", "web", "files", None, "", "ignored"),
         ("enforce", "web", "llm-eu", Some(400), "AG2012", "none"),
+        ("enforce", "", "llm-eu", Some(400), "AG2012", "none"),
+        ("enforce", "web", "", None, "", "ignored"),
         ("observe", "web", "llm-eu", None, "", "none"),
         // It was evaluated, wherever it goes.
         ("enforce", "llm-eu", "web", None, "", "none"),
